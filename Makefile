@@ -1,0 +1,118 @@
+# Builds bin/p2p-discovery, bin/p2p-peer, bin/p2p-ui, bin/p2p and build/<mode>/libp2pcore.a.
+#   make [SAN=address,undefined|thread] [V=1] [WERROR=1] [CC=clang]
+#   make check [T=test_bytes]    unit tests, and the fuzz corpora replayed
+#   make fuzz FUZZ_TIME=60       libFuzzer (clang), each target in turn
+#   make bench format lint install clean
+
+PROGRAMS := p2p-discovery p2p-peer p2p-ui p2p
+DIR_p2p-discovery := discovery
+DIR_p2p-peer      := peer
+DIR_p2p-ui        := ui
+DIR_p2p           := cli
+# The two HTTP daemons share src/http; the core does not know it.
+USES_HTTP := p2p-discovery p2p-ui
+
+CC      ?= gcc
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CFLAGS  ?= -O2 -g
+SAN     ?=
+WERROR  ?= 1
+VERSION ?= $(shell cat VERSION)
+
+MODE  := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+comma := ,
+B     := build/$(MODE)
+BIN   := $(if $(SAN),$(B)/bin,bin)
+
+# Optional libraries add a feature and are left out, with a message, when missing.
+has = $(shell pkg-config --exists $(1) && echo yes)
+PKGS := libcrypto libcurl sqlite3 uuid libcjson
+OPTIONAL := libzstd:ZSTD libqrencode:QRENCODE avahi-client:AVAHI hiredis:HIREDIS libsystemd:SYSTEMD
+FEATURES := $(foreach o,$(OPTIONAL),$(if $(call has,$(firstword $(subst :, ,$(o)))),$(o)))
+MISSING  := $(filter-out $(FEATURES),$(OPTIONAL))
+OPT_PKGS := $(foreach o,$(FEATURES),$(firstword $(subst :, ,$(o))))
+OPT_DEFS := $(foreach o,$(FEATURES),-DP2P_WITH_$(lastword $(subst :, ,$(o))))
+
+WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+        -Wmissing-prototypes -Wformat=2 -Wvla $(if $(filter 1,$(WERROR)),-Werror)
+HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3)
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DP2P_VERSION='"$(VERSION)"' -Iinclude -Isrc $(WARN) $(HARDEN) \
+        $(OPT_DEFS) $(shell pkg-config --cflags $(PKGS) libmicrohttpd $(OPT_PKGS)) \
+        -pthread -MMD -MP $(CFLAGS) \
+        $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+LIBS      := $(shell pkg-config --libs $(PKGS) $(OPT_PKGS))
+HTTP_LIBS := $(shell pkg-config --libs libmicrohttpd)
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
+objs      = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
+CORE_OBJ := $(call objs,src/core/*/*.c)
+HTTP_OBJ := $(call objs,src/http/*.c)
+CORE      := $(B)/libp2pcore.a
+HTTP      := $(B)/libp2phttp.a
+TESTS     := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+TEST_BIN  := $(addprefix $(B)/tests/,$(TESTS))
+
+all: $(addprefix $(BIN)/,$(PROGRAMS))
+ifneq ($(strip $(MISSING)),)
+	@echo "  note  built without: $(foreach o,$(MISSING),$(firstword $(subst :, ,$(o))))"
+endif
+
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+$(CORE): $(CORE_OBJ)
+$(HTTP): $(HTTP_OBJ)
+$(CORE) $(HTTP):
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# A program is its folder, the core, and src/http where it speaks HTTP.
+prog_objs = $(call objs,src/$(DIR_$(1))/*.c)
+define program
+$(BIN)/$(1): $(call prog_objs,$(1)) $(if $(filter $(1),$(USES_HTTP)),$(HTTP)) $(CORE)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) -o $$@ $$^ $(ALL_LDFLAGS) $(if $(filter $(1),$(USES_HTTP)),$(HTTP_LIBS)) $(LIBS)
+endef
+$(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
+
+# Unit tests link the core and src/http. A test of a program's own file names it in its
+# first line: "// uses src/discovery/registry.c src/discovery/index.c".
+uses = $(call objs,$(shell sed -n '1s|^// uses ||p' tests/unit/$(1).c))
+define unit_test
+$(B)/tests/$(1): $(B)/tests/unit/$(1).o $(call uses,$(1)) $(HTTP) $(CORE)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) -o $$@ $$^ $(ALL_LDFLAGS) -lcmocka $(HTTP_LIBS) $(LIBS)
+endef
+$(foreach t,$(TESTS),$(eval $(call unit_test,$(t))))
+
+# Each test prints cmocka's own lines; the first failing program stops the run.
+check: $(if $(T),$(B)/tests/$(T),$(TEST_BIN))
+	$(Q)set -e; for t in $^; do echo "== $$t"; $$t; done
+
+include tests/fuzz/fuzz.mk tests/bench/bench.mk
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+lint:
+	cppcheck -q --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem -Iinclude -Isrc src
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/p2p/web $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 755 $(addprefix $(BIN)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
+	cp -R web/. $(DESTDIR)$(PREFIX)/share/p2p/web
+	-install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+clean:
+	rm -rf build bin
+
+.PHONY: all check format lint install clean
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Installs the Debian packages the project needs.   scripts/deps.sh [build] [test] [bench] [--yes]
+# Without a set: build. Asks first when a person is at the terminal; without apt it names the packages.
+set -euo pipefail
+
+BUILD="gcc make pkg-config libmicrohttpd-dev libssl-dev libcjson-dev uuid-dev libcurl4-openssl-dev
+       libsqlite3-dev libzstd-dev libqrencode-dev libavahi-client-dev libhiredis-dev libsystemd-dev"
+TEST="clang libclang-rt-14-dev libcmocka-dev python3 python3-pytest python3-cryptography python3-requests
+      python3-selenium python3-yaml python3-libtorrent chromium chromium-driver redis-server dbus avahi-daemon
+      iproute2 procps spin spass"
+BENCH="nginx-light curl aria2 rsync wrk opentracker linux-perf iproute2 openssl"
+
+sets=() yes=no
+for word in "$@"; do
+    case $word in
+    build | test | bench) sets+=("$word") ;;
+    --yes) yes=yes ;;
+    *) echo "usage: $0 [build] [test] [bench] [--yes]" >&2; exit 2 ;;
+    esac
+done
+[ ${#sets[@]} -gt 0 ] || sets=(build)
+
+wanted=()
+for set in "${sets[@]}"; do
+    case $set in
+    build) wanted+=($BUILD) ;;
+    test) wanted+=($BUILD $TEST) ;;
+    bench) wanted+=($BUILD $BENCH) ;;
+    esac
+done
+
+if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
+    command -v pkg-config >/dev/null &&
+        pkg-config --exists libmicrohttpd libcrypto libcjson uuid libcurl sqlite3 && exit 0
+    echo "This system has no apt. Please install what these Debian packages hold:" >&2
+    printf '  %s\n' "${wanted[@]}" | sort -u >&2
+    exit 1
+fi
+
+missing=()
+for package in "${wanted[@]}"; do
+    dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+echo "Missing packages: ${missing[*]}" >&2
+if [ "$yes" = no ] && [ -t 0 ]; then
+    read -r -p "Install them with apt? [Y/n] " answer
+    case $answer in "" | y | Y | yes) ;; *) echo "Nothing installed." >&2; exit 1 ;; esac
+fi
+root=()
+[ "$(id -u)" = 0 ] || root=(sudo)
+# Servers that tests or benchmarks use are started by them; the packages must not start their own.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e $policy ] && [ "$(id -u)" = 0 ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
+    trap 'rm -f $policy' EXIT
+fi
+"${root[@]}" apt-get update -q >&2
+"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >&2

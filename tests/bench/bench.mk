@@ -1,0 +1,1 @@
+# Programs of scripts/bench.sh: tests/bench/<name>.c
