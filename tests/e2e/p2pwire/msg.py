@@ -1,0 +1,306 @@
+"""Every message of protocol 2's table: a dataclass each, encode beside decode."""
+
+import struct
+from dataclasses import dataclass, field
+
+
+class Malformed(Exception):
+    pass
+
+
+class Cursor:
+    def __init__(self, data):
+        self.data, self.at = data, 0
+
+    def take(self, count):
+        piece = self.data[self.at : self.at + count]
+        if len(piece) != count:
+            raise Malformed("message ends early")
+        self.at += count
+        return piece
+
+    def number(self, form):
+        return struct.unpack(">" + form, self.take(struct.calcsize(form)))[0]
+
+    def text(self):
+        return self.take(self.number("H"))
+
+    def rest(self):
+        return self.take(len(self.data) - self.at)
+
+    def finish(self):
+        if self.at != len(self.data):
+            raise Malformed("bytes left over")
+
+
+def text16(data):
+    return struct.pack(">H", len(data)) + data
+
+
+BY_NAME, BY_ROOT = 0, 1
+SHA256_KNOWN = 1
+ACCEPT_ZSTD = 1
+LAST, ZSTD = 1, 2
+NOT_FOUND, MALFORMED, OUT_OF_RANGE, NOT_ALLOWED, BUSY, FILE_CHANGED, INTERNAL, TOO_MANY = range(1, 9)
+
+
+@dataclass
+class MetaRequest:
+    TYPE = 0x10
+    req: int
+    by: int
+    key: bytes  # a name in UTF-8, or a root
+
+    def body(self):
+        return struct.pack(">IB", self.req, self.by) + text16(self.key)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.number("B"), c.text())
+
+
+@dataclass
+class Meta:
+    TYPE = 0x11
+    req: int
+    root: bytes
+    size: int
+    chunk_size: int
+    mtime: int
+    version: int
+    flags: int
+    sha256: bytes
+    name: bytes
+
+    def body(self):
+        numbers = struct.pack(">QIQIB", self.size, self.chunk_size, self.mtime, self.version, self.flags)
+        return struct.pack(">I", self.req) + self.root + numbers + self.sha256 + text16(self.name)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(
+            c.number("I"), c.take(32), c.number("Q"), c.number("I"), c.number("Q"),
+            c.number("I"), c.number("B"), c.take(32), c.text(),
+        )  # fmt: skip
+
+
+@dataclass
+class LayerRequest:
+    TYPE = 0x12
+    req: int
+    root: bytes
+    first: int
+    count: int
+
+    def body(self):
+        return struct.pack(">I", self.req) + self.root + struct.pack(">QI", self.first, self.count)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.take(32), c.number("Q"), c.number("I"))
+
+
+@dataclass
+class Layer:
+    TYPE = 0x13
+    req: int
+    first: int
+    hashes: list
+
+    def body(self):
+        return struct.pack(">IQI", self.req, self.first, len(self.hashes)) + b"".join(self.hashes)
+
+    @classmethod
+    def parse(cls, c):
+        req, first, count = c.number("I"), c.number("Q"), c.number("I")
+        return cls(req, first, [c.take(32) for _ in range(count)])
+
+
+@dataclass
+class Get:
+    TYPE = 0x14
+    req: int
+    root: bytes
+    offset: int
+    length: int
+    flags: int = 0
+
+    def body(self):
+        numbers = struct.pack(">QIB", self.offset, self.length, self.flags)
+        return struct.pack(">I", self.req) + self.root + numbers
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.take(32), c.number("Q"), c.number("I"), c.number("B"))
+
+
+@dataclass
+class Data:
+    TYPE = 0x15
+    req: int
+    flags: int
+    offset: int
+    data: bytes
+
+    def body(self):
+        return struct.pack(">IBI", self.req, self.flags, self.offset) + self.data
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.number("B"), c.number("I"), c.rest())
+
+
+@dataclass
+class Cancel:
+    TYPE = 0x16
+    req: int
+
+    def body(self):
+        return struct.pack(">I", self.req)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"))
+
+
+@dataclass
+class ListRequest:
+    TYPE = 0x17
+    req: int
+    cursor: bytes = b""
+
+    def body(self):
+        return struct.pack(">I", self.req) + text16(self.cursor)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.text())
+
+
+@dataclass
+class Entry:
+    root: bytes
+    size: int
+    mtime: int
+    name: bytes
+
+
+@dataclass
+class List:
+    TYPE = 0x18
+    req: int
+    entries: list = field(default_factory=list)
+    next_cursor: bytes = b""
+
+    def body(self):
+        packed = [e.root + struct.pack(">QQ", e.size, e.mtime) + text16(e.name) for e in self.entries]
+        head = struct.pack(">IH", self.req, len(packed))
+        return head + b"".join(packed) + text16(self.next_cursor)
+
+    @classmethod
+    def parse(cls, c):
+        req, count = c.number("I"), c.number("H")
+        entries = [Entry(c.take(32), c.number("Q"), c.number("Q"), c.text()) for _ in range(count)]
+        return cls(req, entries, c.text())
+
+
+@dataclass
+class HashRequest:
+    TYPE = 0x19
+    req: int
+    root: bytes
+
+    def body(self):
+        return struct.pack(">I", self.req) + self.root
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.take(32))
+
+
+@dataclass
+class Hash:
+    TYPE = 0x1A
+    req: int
+    sha256: bytes
+
+    def body(self):
+        return struct.pack(">I", self.req) + self.sha256
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.take(32))
+
+
+@dataclass
+class Ping:
+    TYPE = 0x1B
+    token: int
+
+    def body(self):
+        return struct.pack(">Q", self.token)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("Q"))
+
+
+class Pong(Ping):
+    TYPE = 0x1C
+
+
+@dataclass
+class Error:
+    TYPE = 0x1E
+    req: int
+    code: int
+    text: bytes
+
+    def body(self):
+        return struct.pack(">IH", self.req, self.code) + text16(self.text)
+
+    @classmethod
+    def parse(cls, c):
+        return cls(c.number("I"), c.number("H"), c.text())
+
+
+@dataclass
+class Empty:
+    def body(self):
+        return b""
+
+    @classmethod
+    def parse(cls, _):
+        return cls()
+
+
+class Ready(Empty):
+    TYPE = 5
+
+
+class Rekey(Empty):
+    TYPE = 6
+
+
+class Close(Empty):
+    TYPE = 7
+
+
+MESSAGES = [
+    Ready, Rekey, Close, MetaRequest, Meta, LayerRequest, Layer, Get, Data, Cancel,
+    ListRequest, List, HashRequest, Hash, Ping, Pong, Error,
+]  # fmt: skip
+BY_TYPE = {message.TYPE: message for message in MESSAGES}
+
+
+def encode(message):
+    return bytes([message.TYPE]) + message.body()
+
+
+def decode(plaintext):
+    if not plaintext or plaintext[0] not in BY_TYPE:
+        raise Malformed("unknown type")
+    cursor = Cursor(plaintext[1:])
+    message = BY_TYPE[plaintext[0]].parse(cursor)
+    cursor.finish()
+    return message
