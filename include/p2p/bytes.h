@@ -1,0 +1,80 @@
+/*
+ * bytes - bounded cursors over caller's memory, and small byte and text helpers.
+ *
+ * A reader or writer never goes past its end: the first get or put that does not
+ * fit marks the cursor as failed, later ones do nothing (gets give zero), and
+ * p2p_rd_end / p2p_wr_end report it once. So a decoder is a straight list of gets
+ * followed by one check. Integers are big endian (PROTOCOL.md), read byte by byte.
+ * No allocation, no I/O. One cursor, one thread at a time.
+ */
+#ifndef P2P_BYTES_H
+#define P2P_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/err.h"
+
+/* Reads from memory that the caller keeps alive. */
+struct p2p_rd {
+    const uint8_t *at;
+    size_t left;
+    bool failed;
+};
+
+/* Writes into memory that the caller owns; `used` bytes hold content. */
+struct p2p_wr {
+    uint8_t *buf;
+    size_t cap;
+    size_t used;
+    bool failed;
+};
+
+void p2p_rd_init(struct p2p_rd *rd, const void *data, size_t len);
+uint8_t p2p_rd_get_u8(struct p2p_rd *rd);
+uint16_t p2p_rd_get_u16(struct p2p_rd *rd);
+uint32_t p2p_rd_get_u32(struct p2p_rd *rd);
+uint64_t p2p_rd_get_u64(struct p2p_rd *rd);
+/* Copies exactly `len` bytes out; zeroes `out` when they are not there. */
+void p2p_rd_get_bytes(struct p2p_rd *rd, void *out, size_t len);
+/* Borrows `len` bytes of the input (as long as the input lives); NULL when too few. */
+const uint8_t *p2p_rd_get_ref(struct p2p_rd *rd, size_t len);
+/* P2P_OK only when nothing failed and nothing is left over, else MALFORMED. */
+P2P_MUST_CHECK enum p2p_err p2p_rd_end(const struct p2p_rd *rd);
+
+void p2p_wr_init(struct p2p_wr *wr, void *buf, size_t cap);
+void p2p_wr_put_u8(struct p2p_wr *wr, uint8_t value);
+void p2p_wr_put_u16(struct p2p_wr *wr, uint16_t value);
+void p2p_wr_put_u32(struct p2p_wr *wr, uint32_t value);
+void p2p_wr_put_u64(struct p2p_wr *wr, uint64_t value);
+void p2p_wr_put_bytes(struct p2p_wr *wr, const void *data, size_t len);
+void p2p_wr_put_text(struct p2p_wr *wr, const char *text); /* without its NUL */
+/* P2P_OK and `*len` = bytes written, or TOO_LARGE when something did not fit. */
+P2P_MUST_CHECK enum p2p_err p2p_wr_end(const struct p2p_wr *wr, size_t *len);
+
+/* Loads and stores for places where a cursor would be in the way. */
+uint32_t p2p_load_u32(const uint8_t in[4]);
+void p2p_store_u32(uint8_t out[4], uint32_t value);
+uint64_t p2p_load_u64(const uint8_t in[8]);
+void p2p_store_u64(uint8_t out[8], uint64_t value);
+
+/* Lower-case hex with a NUL: `out` holds 2 * len + 1 bytes. */
+void p2p_hex_format(const void *data, size_t len, char *out);
+/* Exactly 2 * len digits, either case, and a NUL after them; else MALFORMED. */
+P2P_MUST_CHECK enum p2p_err p2p_hex_parse(const char *text, void *out, size_t len);
+
+/* Plain decimal digits only: no sign, space or leading zero; RANGE beyond `max`. */
+P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len, uint64_t max,
+                                              uint64_t *value);
+
+/*
+ * One UTF-8 code point (RFC 3629: shortest form, no surrogates, up to U+10FFFF).
+ * Returns its length in bytes, 0 when `in` does not begin with one.
+ */
+size_t p2p_utf8_next(const uint8_t *in, size_t len, uint32_t *code_point);
+bool p2p_utf8_is_valid(const void *text, size_t len);
+/* Bidi controls, zero-width and other format characters that hide or reorder text. */
+bool p2p_utf8_is_invisible(uint32_t code_point);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * chunk - geometry of a file cut into chunks: count, offset and length of chunk i.
+ * Pure arithmetic on checked values; nothing here can overflow once init succeeded.
+ */
+#ifndef P2P_CHUNK_H
+#define P2P_CHUNK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "p2p/err.h"
+
+struct p2p_chunks {
+    uint64_t size;       /* of the file, at most P2P_FILE_SIZE_MAX */
+    uint32_t chunk_size; /* power of two, P2P_CHUNK_SIZE_MIN..MAX */
+    uint64_t count;      /* ceil(size / chunk_size), 0 for an empty file */
+};
+
+bool p2p_chunk_size_is_valid(uint64_t chunk_size);
+
+/* RANGE when size or chunk size is beyond its limits or not a power of two. */
+P2P_MUST_CHECK enum p2p_err p2p_chunks_init(struct p2p_chunks *g, uint64_t size,
+                                            uint64_t chunk_size);
+/* For i < count; all chunks are chunk_size long but the last. */
+uint64_t p2p_chunk_offset(const struct p2p_chunks *g, uint64_t i);
+uint32_t p2p_chunk_length(const struct p2p_chunks *g, uint64_t i);
+/* True when offset .. offset + length lies within the file. */
+bool p2p_chunks_has_range(const struct p2p_chunks *g, uint64_t offset, uint64_t length);
+
+#endif

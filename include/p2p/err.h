@@ -1,0 +1,96 @@
+/*
+ * err - the one list of errors of the suite.
+ *
+ * Every function of libp2pcore that can fail returns an enum p2p_err. The table
+ * below gives each one a name (stable, for machines), a text (for people) and a
+ * class. Only the class decides what others see: the HTTP status, the error code
+ * on the wire and the exit status are each derived in one function here.
+ * Knows nothing of the rest of the core. Thread-safe: constant data only.
+ */
+#ifndef P2P_ERR_H
+#define P2P_ERR_H
+
+#define P2P_MUST_CHECK __attribute__((warn_unused_result))
+
+/* What kind of thing went wrong: who has to act. */
+enum p2p_err_class {
+    P2P_CLASS_OK,
+    P2P_CLASS_CALLER, /* what was asked for cannot be: ask differently */
+    P2P_CLASS_LOCAL,  /* this machine: memory, disk, files, libraries */
+    P2P_CLASS_PEER,   /* the other side broke the protocol or went away */
+    P2P_CLASS_AUTH,   /* somebody is not who was expected, or may not */
+    P2P_CLASS_AGAIN,  /* nothing is wrong: later, or with more bytes */
+};
+
+/* clang-format off */
+/*    name           class   text */
+#define P2P_ERR_TABLE(X)                                                  \
+    X(OK,            OK,     "ok")                                        \
+    X(USAGE,         CALLER, "a wrong option or argument")                \
+    X(NAME,          CALLER, "this file name is not allowed")             \
+    X(NOT_FOUND,     CALLER, "not found")                                 \
+    X(EXISTS,        CALLER, "a file of this name exists already")        \
+    X(RANGE,         CALLER, "out of range")                              \
+    X(TOO_LARGE,     CALLER, "larger than the limit")                     \
+    X(CANCELLED,     CALLER, "cancelled")                                 \
+    X(NOMEM,         LOCAL,  "out of memory")                             \
+    X(SYS,           LOCAL,  "the operating system refused")              \
+    X(DISK_FULL,     LOCAL,  "the disk is full")                          \
+    X(PERMISSION,    LOCAL,  "permission denied")                         \
+    X(IN_USE,        LOCAL,  "the address is already in use")             \
+    X(CORRUPT,       LOCAL,  "a state file is damaged")                   \
+    X(KEY_FILE,      LOCAL,  "the key file is unusable")                  \
+    X(CRYPTO,        LOCAL,  "the cryptographic library failed")          \
+    X(UNSUPPORTED,   LOCAL,  "not supported by this build or system")     \
+    X(UNREACHABLE,   PEER,   "the other side cannot be reached")          \
+    X(CLOSED,        PEER,   "the other side closed the connection")      \
+    X(TIMEOUT,       PEER,   "the other side did not answer in time")     \
+    X(MALFORMED,     PEER,   "a malformed message")                       \
+    X(PROTOCOL,      PEER,   "a message that does not belong here")       \
+    X(REMOTE,        PEER,   "the other side reported an error")          \
+    X(HASH_MISMATCH, PEER,   "the received data does not match its hash") \
+    X(FILE_CHANGED,  PEER,   "the file changed at its source")            \
+    X(NO_SOURCE,     PEER,   "no peer could deliver the file")            \
+    X(AUTH,          AUTH,   "authentication failed")                     \
+    X(WRONG_PEER,    AUTH,   "another peer answered than the one asked for") \
+    X(KEY_CHANGED,   AUTH,   "the key of a remembered peer has changed")  \
+    X(NOT_ALLOWED,   AUTH,   "not allowed")                               \
+    X(PASSPHRASE,    AUTH,   "a wrong or missing passphrase")             \
+    X(MORE,          AGAIN,  "more bytes are needed")                     \
+    X(BUSY,          AGAIN,  "busy, try again later")                     \
+    X(RATE_LIMITED,  AGAIN,  "too many requests, try again later")
+/* clang-format on */
+
+enum p2p_err {
+#define P2P_ERR_ENUM(name, class, text) P2P_ERR_##name,
+    P2P_ERR_TABLE(P2P_ERR_ENUM)
+#undef P2P_ERR_ENUM
+        P2P_ERR_COUNT
+};
+#define P2P_OK P2P_ERR_OK
+
+enum p2p_err_class p2p_err_class(enum p2p_err err);
+
+/* Stable upper-case name ("HASH_MISMATCH") and a text for people. Never NULL. */
+const char *p2p_err_name(enum p2p_err err);
+const char *p2p_err_text(enum p2p_err err);
+
+/* The nearest error for an errno value: ENOSPC is DISK_FULL, EACCES PERMISSION, ... */
+enum p2p_err p2p_err_from_errno(int errnum);
+
+/* HTTP status (docs/HTTP.md, "Errors") and error code of docs/PROTOCOL.md. */
+int p2p_err_http_status(enum p2p_err err);
+unsigned p2p_err_wire_code(enum p2p_err err);
+
+/* What a wire error code means for the one who received it. */
+enum p2p_err p2p_err_from_wire_code(unsigned code);
+
+/*
+ * Exit status of a program: 0 done, 1 failed, 2 usage, and finer ones a script can
+ * act on (docs/man/p2p.1): 3 not found, 4 unreachable or timed out, 5 verification
+ * failed, 6 disk full or local I/O, 7 identity (key changed, wrong peer, refused),
+ * 8 cancelled.
+ */
+int p2p_err_exit_status(enum p2p_err err);
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * tree - SHA-256 Merkle trees of files as in BEP 52 (PROTOCOL.md, "Trees").
+ *
+ * Leaves are hashes of 16 KiB blocks; the layer is the level at which one hash covers
+ * one chunk; the root with the size identifies the content. Nothing here reads files:
+ * data come in pieces. One object, one thread at a time; plain functions thread-safe.
+ */
+#ifndef P2P_TREE_H
+#define P2P_TREE_H
+
+#include "p2p/chunk.h"
+#include "p2p/crypto.h"
+
+/* Hash of one chunk (`len` bytes, 1..chunk size) as it stands in the layer of a file
+ * with geometry `g`. For a file of one chunk that is the root. */
+P2P_MUST_CHECK enum p2p_err p2p_tree_chunk(const struct p2p_chunks *g,
+                                           const uint8_t *data, size_t len,
+                                           struct p2p_digest *out);
+
+/* The root that a layer of g->count hashes folds to; 32 zero bytes for an empty file. */
+P2P_MUST_CHECK enum p2p_err p2p_tree_root(const struct p2p_chunks *g,
+                                          const struct p2p_digest *layer,
+                                          struct p2p_digest *root);
+
+/* HASH_MISMATCH unless the layer folds to the root. */
+P2P_MUST_CHECK enum p2p_err p2p_tree_check_layer(const struct p2p_chunks *g,
+                                                 const struct p2p_digest *layer,
+                                                 const struct p2p_digest *root);
+
+#endif

@@ -1,0 +1,140 @@
+/* The text half of bytes.h: hex, decimal, UTF-8. */
+#include "p2p/bytes.h"
+
+#include <string.h>
+
+void
+p2p_hex_format(const void *data, size_t len, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint8_t *in = data;
+
+    for (size_t i = 0; i < len; i++) {
+        *out++ = digits[in[i] >> 4];
+        *out++ = digits[in[i] & 15];
+    }
+    *out = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+enum p2p_err
+p2p_hex_parse(const char *text, void *out, size_t len)
+{
+    uint8_t *bytes = out;
+
+    memset(out, 0, len);
+    if (strnlen(text, 2 * len + 1) != 2 * len)
+        return P2P_ERR_MALFORMED;
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            memset(out, 0, len);
+            return P2P_ERR_MALFORMED;
+        }
+        bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_decimal_parse(const char *text, size_t len, uint64_t max, uint64_t *value)
+{
+    uint64_t v = 0;
+
+    *value = 0;
+    if (len == 0 || (len > 1 && text[0] == '0'))
+        return P2P_ERR_MALFORMED;
+    for (size_t i = 0; i < len; i++) {
+        unsigned digit = (unsigned)(unsigned char)text[i] - '0';
+        if (digit > 9)
+            return P2P_ERR_MALFORMED;
+        if (v > (UINT64_MAX - digit) / 10)
+            return P2P_ERR_RANGE;
+        v = v * 10 + digit;
+    }
+    if (v > max)
+        return P2P_ERR_RANGE;
+    *value = v;
+    return P2P_OK;
+}
+
+/* Length and payload bits that a lead byte announces; 0 for no lead byte. */
+static size_t
+utf8_lead(uint8_t lead, uint32_t *bits)
+{
+    if (lead < 0x80) {
+        *bits = lead;
+        return 1;
+    }
+    if ((lead & 0xe0) == 0xc0) {
+        *bits = lead & 0x1f;
+        return 2;
+    }
+    if ((lead & 0xf0) == 0xe0) {
+        *bits = lead & 0x0f;
+        return 3;
+    }
+    if ((lead & 0xf8) == 0xf0) {
+        *bits = lead & 0x07;
+        return 4;
+    }
+    return 0;
+}
+
+size_t
+p2p_utf8_next(const uint8_t *in, size_t len, uint32_t *code_point)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    uint32_t cp = 0;
+    size_t n = len > 0 ? utf8_lead(in[0], &cp) : 0;
+
+    *code_point = 0;
+    if (n == 0 || n > len)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((in[i] & 0xc0) != 0x80)
+            return 0;
+        cp = cp << 6 | (in[i] & 0x3f);
+    }
+    if (cp < smallest[n] || cp > 0x10ffff || (cp >= 0xd800 && cp <= 0xdfff))
+        return 0;
+    *code_point = cp;
+    return n;
+}
+
+bool
+p2p_utf8_is_valid(const void *text, size_t len)
+{
+    const uint8_t *in = text;
+
+    while (len > 0) {
+        uint32_t cp;
+        size_t n = p2p_utf8_next(in, len, &cp);
+        if (n == 0)
+            return false;
+        in += n;
+        len -= n;
+    }
+    return true;
+}
+
+bool
+p2p_utf8_is_invisible(uint32_t cp)
+{
+    /* U+200C and U+200D (joiners) belong to emoji and several scripts: allowed. */
+    return cp == 0xad || cp == 0x61c || cp == 0x180e || cp == 0x200b || cp == 0x200e ||
+           cp == 0x200f || (cp >= 0x2028 && cp <= 0x202e) ||
+           (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
+           (cp >= 0xfff9 && cp <= 0xfffb) || (cp >= 0xe0000 && cp <= 0xe001f);
+}
