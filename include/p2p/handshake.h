@@ -1,0 +1,86 @@
+/*
+ * handshake - M1 to M5 of protocol 2 as a state machine (PROTOCOL.md, "Handshake").
+ *
+ * Bytes in, bytes out; randomness comes in as an argument (RSA padding takes OpenSSL's).
+ * One implementation for server, client, tests and fuzzers. Secrets are wiped as soon as the next step
+ * no longer needs them, and on every path by clear. Every failure is one of a few errors
+ * for the local log; nothing is ever said to the other side (the caller closes).
+ *
+ *   client: start -> output M1 -> input M2 -> input M4 ... -> output M5 -> done
+ *   server: input M1 -> output M2 -> input M3 -> [trust decision] -> [sign, slow] -> output M4
+ *           -> input M5 -> done
+ *
+ * The caller loops: look at p2p_handshake_next and do what it says.
+ */
+#ifndef P2P_HANDSHAKE_H
+#define P2P_HANDSHAKE_H
+
+#include "p2p/crypto.h"
+#include "p2p/session.h"
+
+#define P2P_M1_SIZE 75
+#define P2P_M2_SIZE 75
+#define P2P_M3_SIZE (4 + 579)
+#define P2P_M4_SIZE (4 + 835)
+#define P2P_M5_SIZE (4 + 29)
+
+/* What the machine waits for. */
+enum p2p_handshake_step {
+    P2P_HS_READ,  /* p2p_handshake_read with p2p_handshake_want bytes */
+    P2P_HS_WRITE, /* p2p_handshake_write, then send what it gave */
+    P2P_HS_TRUST, /* decide on p2p_handshake_peer, then p2p_handshake_trust */
+    P2P_HS_WORK,  /* p2p_handshake_work: RSA private operation, not on an event loop */
+    P2P_HS_DONE,  /* p2p_handshake_take_session */
+    P2P_HS_FAILED,
+};
+
+/* 96 random bytes for a client (random_c, X25519 key), 96 for a server (random_s,
+ * X25519 key, k): fresh from p2p_random in programs, fixed in known-answer tests. */
+struct p2p_handshake_random {
+    uint8_t hello[32];
+    struct p2p_secret x25519;
+    struct p2p_secret session_key; /* server only */
+};
+
+struct p2p_handshake; /* *returned owned*, free with p2p_handshake_free */
+
+/* `own` is borrowed until free; `rnd` is copied and wiped. */
+P2P_MUST_CHECK enum p2p_err p2p_handshake_new(enum p2p_role role,
+                                              const struct p2p_rsa *own,
+                                              struct p2p_handshake_random *rnd,
+                                              struct p2p_handshake **out);
+void p2p_handshake_free(struct p2p_handshake *hs); /* wipes; NULL is fine */
+
+enum p2p_handshake_step p2p_handshake_next(const struct p2p_handshake *hs);
+
+/* READ: exactly how many bytes the next message has. */
+size_t p2p_handshake_want(const struct p2p_handshake *hs);
+/*
+ * READ: takes exactly that many bytes (they are changed). After an error the step is FAILED and the error
+ * says why: MALFORMED (magic, length, version), AUTH (a point, key, signature or tag).
+ */
+P2P_MUST_CHECK enum p2p_err p2p_handshake_read(struct p2p_handshake *hs, uint8_t *data,
+                                               size_t len);
+/* WRITE: gives the next message, at most P2P_M4_SIZE bytes. A client's M5 frame needs a
+ * nonce like the others: `nonce` fresh and random each time (unused for M1, M2). */
+P2P_MUST_CHECK enum p2p_err p2p_handshake_write(struct p2p_handshake *hs,
+                                                const struct p2p_nonce *nonce,
+                                                uint8_t out[P2P_M4_SIZE], size_t *len);
+/* WORK: the RSA private operations (server: sign M4; client: sign M3, then open OAEP). */
+P2P_MUST_CHECK enum p2p_err p2p_handshake_work(struct p2p_handshake *hs);
+
+/* From TRUST on: who the other side claims to be (client) or has proven to be (server;
+ * SIG_C was verified). A client has the claim proven by SIG_S, which is checked after it said yes. */
+const struct p2p_id *p2p_handshake_peer(const struct p2p_handshake *hs);
+const struct p2p_spki *p2p_handshake_peer_spki(const struct p2p_handshake *hs);
+/* The verdict: P2P_OK goes on; any other error fails with it. */
+P2P_MUST_CHECK enum p2p_err p2p_handshake_trust(struct p2p_handshake *hs,
+                                                enum p2p_err verdict);
+
+/* DONE: the two directions, seen from this side. M5 has used seq 1 of c2s. */
+P2P_MUST_CHECK enum p2p_err p2p_handshake_take_session(struct p2p_handshake *hs,
+                                                       uint64_t now_s,
+                                                       struct p2p_direction *send,
+                                                       struct p2p_direction *receive);
+
+#endif

@@ -1,0 +1,218 @@
+/*
+ * msg - every message of protocol 1 and 2 (PROTOCOL.md, "Messages"): encode beside decode.
+ *
+ * Plaintexts only; sealing is session's. Decoders take exactly one message, check every
+ * length before use and prove that nothing is left over (MALFORMED). Names are given
+ * as bytes: whether a name may be used is path's business. Decoded names and data borrow
+ * the decoded buffer. No allocation.
+ */
+#ifndef P2P_MSG_H
+#define P2P_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/bytes.h"
+#include "p2p/crypto.h"
+#include "p2p/limits.h"
+
+/* Text as it is in a message: not terminated. */
+struct p2p_text {
+    const char *at;
+    size_t len;
+};
+
+/* ---- Protocol 2: u8 type || body ---- */
+
+enum p2p_msg_type {
+    P2P_MSG_READY = 0x05,
+    P2P_MSG_REKEY = 0x06,
+    P2P_MSG_CLOSE = 0x07,
+    P2P_MSG_META_GET = 0x10, /* META? */
+    P2P_MSG_META = 0x11,
+    P2P_MSG_LAYER_GET = 0x12, /* LAYER? */
+    P2P_MSG_LAYER = 0x13,
+    P2P_MSG_GET = 0x14,
+    P2P_MSG_DATA = 0x15,
+    P2P_MSG_CANCEL = 0x16,
+    P2P_MSG_LIST_GET = 0x17, /* LIST? */
+    P2P_MSG_LIST = 0x18,
+    P2P_MSG_HASH_GET = 0x19, /* HASH? */
+    P2P_MSG_HASH = 0x1a,
+    P2P_MSG_PING = 0x1b,
+    P2P_MSG_PONG = 0x1c,
+    P2P_MSG_ERROR = 0x1e,
+};
+
+enum { P2P_META_BY_NAME = 0, P2P_META_BY_ROOT = 1 };
+enum { P2P_META_SHA256_KNOWN = 1 };
+enum { P2P_GET_ZSTD = 1 };
+enum { P2P_DATA_LAST = 1, P2P_DATA_ZSTD = 2 };
+
+struct p2p_msg_meta_get {
+    uint8_t by;
+    struct p2p_text name;   /* P2P_META_BY_NAME */
+    struct p2p_digest root; /* P2P_META_BY_ROOT */
+};
+struct p2p_msg_meta {
+    struct p2p_digest root;
+    uint64_t size;
+    uint32_t chunk_size;
+    uint64_t mtime_s;
+    uint32_t version;
+    uint8_t flags;
+    struct p2p_digest sha256;
+    struct p2p_text name;
+};
+struct p2p_msg_layer_get {
+    struct p2p_digest root;
+    uint64_t first;
+    uint32_t count;
+};
+struct p2p_msg_layer {
+    uint64_t first;
+    uint32_t count; /* at most P2P_LAYER_HASHES_MAX */
+    const uint8_t *hashes; /* count * 32 bytes */
+};
+struct p2p_msg_get {
+    struct p2p_digest root;
+    uint64_t offset;
+    uint32_t length;
+    uint8_t flags;
+};
+struct p2p_msg_data {
+    uint8_t flags;
+    uint32_t offset; /* within the request */
+    const uint8_t *bytes;
+    size_t len;
+};
+struct p2p_msg_error {
+    uint16_t code;
+    struct p2p_text text;
+};
+struct p2p_msg_list {
+    uint16_t count;
+    struct p2p_rd entries; /* take them with p2p_msg_get_list_entry */
+    struct p2p_text next;
+};
+struct p2p_list_entry {
+    struct p2p_digest root;
+    uint64_t size;
+    uint64_t mtime_s;
+    struct p2p_text name;
+};
+
+struct p2p_msg {
+    enum p2p_msg_type type;
+    uint32_t req; /* 0 for READY, REKEY, CLOSE, PING, PONG */
+    union {
+        struct p2p_msg_meta_get meta_get;
+        struct p2p_msg_meta meta;
+        struct p2p_msg_layer_get layer_get;
+        struct p2p_msg_layer layer;
+        struct p2p_msg_get get;
+        struct p2p_msg_data data;
+        struct p2p_text cursor; /* LIST_GET */
+        struct p2p_msg_list list;
+        struct p2p_digest root; /* HASH_GET */
+        struct p2p_digest sha256; /* HASH */
+        uint64_t ping;          /* PING, PONG */
+        struct p2p_msg_error error;
+    };
+};
+
+/*
+ * Encodes the message into wr (which must have room: P2P_RECORD_PLAIN_MAX always has). LIST
+ * is built with the three calls below instead.
+ */
+void p2p_msg_put(struct p2p_wr *wr, const struct p2p_msg *msg);
+
+/* MALFORMED: wrong body, bytes left over. PROTOCOL: a type that PROTOCOL.md does not
+ * name; msg->type and msg->req (0 when the body is too short) are set even then. */
+P2P_MUST_CHECK enum p2p_err p2p_msg_parse(const void *plain, size_t len,
+                                          struct p2p_msg *msg);
+
+/*
+ * DATA without a copy: writes the header of a DATA message at `out` (P2P_DATA_HEADER bytes);
+ * the bytes follow it.
+ */
+#define P2P_DATA_HEADER 10
+void p2p_msg_put_data_header(uint8_t out[P2P_DATA_HEADER], uint32_t req, uint8_t flags,
+                             uint32_t offset);
+
+/* LIST: begin, add while it returns true (false: no room, nothing added), end. */
+void p2p_msg_list_begin(struct p2p_wr *wr, uint32_t req);
+bool p2p_msg_list_add(struct p2p_wr *wr, const struct p2p_list_entry *entry);
+void p2p_msg_list_end(struct p2p_wr *wr, struct p2p_text next);
+/* The entries of a parsed LIST, `count` times; they were checked when it was parsed. */
+void p2p_msg_get_list_entry(struct p2p_rd *entries, struct p2p_list_entry *entry);
+
+/* ---- Protocol 1: text ---- */
+
+enum p2p_msg1_type {
+    P2P_MSG1_META_GET, /* META|name */
+    P2P_MSG1_META,     /* META|name|size|chunk size|chunks|sha256 hex */
+    P2P_MSG1_GET,      /* GET|name|index */
+    P2P_MSG1_CHUNK,    /* CHUNK|index|bytes */
+    P2P_MSG1_ERROR,    /* ERROR|text */
+    P2P_MSG1_DONE,     /* DONE */
+};
+
+struct p2p_msg1 {
+    enum p2p_msg1_type type;
+    struct p2p_text name; /* META_GET, META, GET; the text of ERROR */
+    uint64_t size;
+    uint64_t chunk_size;
+    uint64_t chunks;
+    struct p2p_digest sha256;
+    uint64_t index; /* GET, CHUNK */
+    const uint8_t *bytes; /* CHUNK */
+    size_t len;
+};
+
+void p2p_msg1_put(struct p2p_wr *wr, const struct p2p_msg1 *msg);
+/* CHUNK without a copy: the text before the bytes. Returns its length (at most 32). */
+size_t p2p_msg1_chunk_prefix(uint64_t index, char out[32]);
+/* What a client sends, and what a server answers. PROTOCOL for an unknown word. */
+P2P_MUST_CHECK enum p2p_err p2p_msg1_parse_request(const void *plain, size_t len,
+                                                   struct p2p_msg1 *msg);
+P2P_MUST_CHECK enum p2p_err p2p_msg1_parse_answer(const void *plain, size_t len,
+                                                  struct p2p_msg1 *msg);
+
+/* ---- Canonical bytes of a signed registration (PROTOCOL.md) ---- */
+
+struct p2p_reg_entry {
+    struct p2p_text name;
+    uint64_t size;
+    struct p2p_digest root;
+    struct p2p_digest sha256; /* zero when unknown */
+    uint32_t version;
+};
+struct p2p_registration {
+    struct p2p_id peer_id;
+    uint64_t seq;
+    uint64_t expires_at_s;
+    struct p2p_text ip;
+    uint16_t port;
+    const struct p2p_reg_entry *entries; /* sorted by name, bytewise */
+    uint32_t count;
+};
+struct p2p_reg_delta {
+    struct p2p_id peer_id;
+    uint64_t seq;
+    uint64_t base;
+    const struct p2p_text *removed; /* sorted */
+    uint32_t removed_count;
+    const struct p2p_reg_entry *added; /* sorted by name */
+    uint32_t added_count;
+};
+/* Exact number of bytes the put below writes. */
+size_t p2p_registration_size(const struct p2p_registration *reg);
+void p2p_registration_put(struct p2p_wr *wr, const struct p2p_registration *reg);
+size_t p2p_reg_delta_size(const struct p2p_reg_delta *delta);
+void p2p_reg_delta_put(struct p2p_wr *wr, const struct p2p_reg_delta *delta);
+#define P2P_REG_LEAVE_LEN (11 + 1 + 32 + 8)
+void p2p_reg_leave_put(struct p2p_wr *wr, const struct p2p_id *peer_id, uint64_t seq);
+
+#endif
