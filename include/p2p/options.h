@@ -1,0 +1,68 @@
+/*
+ * options - how every program takes its settings: flag > environment > file > default.
+ *
+ * A program describes its options once, in a table; the same table parses the command line
+ * (`--name value`, `--name=value`, `--flag`, `--no-flag`), the environment (`P2P_<NAME>`, '-' as
+ * '_'), the INI file named by `--config` (`name = value` lines, `#` comments, sections ignored), and prints --help.
+ * Every program has --help, --version, --config, --log-level. Values are checked when they are
+ * parsed; the message names the option, the value, and what would be right.
+ */
+#ifndef P2P_OPTIONS_H
+#define P2P_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/err.h"
+
+enum p2p_option_kind {
+    P2P_OPT_TEXT,     /* const char * ; borrows argv, environment or the options object */
+    P2P_OPT_LIST,     /* struct p2p_option_list; repeatable */
+    P2P_OPT_FLAG,     /* bool */
+    P2P_OPT_NUMBER,   /* uint64_t, plain */
+    P2P_OPT_SIZE,     /* uint64_t bytes: 1M, 64K, 2G (1024), "off" = 0 */
+    P2P_OPT_DURATION, /* uint64_t milliseconds: 30 or 30s, 5m, 2h, 250ms */
+};
+#define P2P_OPTION_LIST_MAX 32
+struct p2p_option_list {
+    const char *at[P2P_OPTION_LIST_MAX];
+    size_t count;
+};
+
+struct p2p_option {
+    const char *name;  /* without the dashes */
+    enum p2p_option_kind kind;
+    size_t offset;     /* of the field in the program's options struct (offsetof) */
+    uint64_t min, max; /* for numbers, sizes, durations; both 0: no bound */
+    const char *value; /* what --help calls the value, e.g. "PORT" */
+    const char *help;  /* one line; the default is shown after it */
+};
+
+struct p2p_option_set {
+    const char *program;
+    const char *usage;   /* "[options]", "get [options] NAME" */
+    const char *summary; /* one sentence */
+    const struct p2p_option *options;
+    size_t count;
+};
+
+/* Keeps the text of the configuration file alive; free with p2p_options_free (NULL is fine). */
+struct p2p_options_text;
+
+/*
+ * Fills `target` (already holding the defaults). `argv` is reordered so that arguments come first:
+ * `*arguments` of them at argv[1..]. P2P_OK: go on. CANCELLED: --help or --version was printed on stdout: exit 0.
+ * USAGE: a message was printed on stderr: exit 2.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_options_parse(const struct p2p_option_set *set,
+                                              void *target, int argc, char **argv,
+                                              int *arguments,
+                                              struct p2p_options_text **text);
+void p2p_options_free(struct p2p_options_text *text);
+
+/* Sizes and durations as above, for other places (rates, timetables). RANGE, USAGE. */
+P2P_MUST_CHECK enum p2p_err p2p_size_parse(const char *text, uint64_t *bytes);
+P2P_MUST_CHECK enum p2p_err p2p_duration_parse(const char *text, uint64_t *ms);
+
+#endif

@@ -1,0 +1,98 @@
+/*
+ * share - the catalogue of the shared folder.
+ *
+ * Watches the folder (inotify, recursively), hashes files in the background on idle cores, and
+ * keeps root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL), keyed by name, size,
+ * mtime and inode: a known file is never read again to be described, nor after a restart. A
+ * file counts as shared once it is hashed; one that changed gets a new root and version, and readers of the
+ * old one get FILE_CHANGED instead of mixed bytes. Hashing yields to transfers (SCHED_IDLE).
+ * Thread-safe. Several processes may open the same folder (p2p-peer and p2p-ui): one of them hashes
+ * (a lock in `.p2p/`), the others follow the database.
+ */
+#ifndef P2P_SHARE_H
+#define P2P_SHARE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/chunk.h"
+#include "p2p/crypto.h"
+#include "p2p/limits.h"
+#include "p2p/path.h"
+
+struct p2p_share; /* *returned owned*, free with p2p_share_close */
+
+/* Called from the share's own thread whenever the set of shared files changed (debounced to
+ * a quarter of a second). Must not call p2p_share_close. */
+typedef void p2p_share_changed(void *arg);
+
+struct p2p_share_options {
+    const char *directory;
+    uint32_t chunk_size; /* of layers; 0: default */
+    unsigned threads;    /* that hash; 0: one per core */
+    p2p_share_changed *on_change;
+    void *arg;
+};
+P2P_MUST_CHECK enum p2p_err p2p_share_open(const struct p2p_share_options *opt,
+                                           struct p2p_share **out);
+void p2p_share_close(struct p2p_share *share);
+const struct p2p_root *p2p_share_root(const struct p2p_share *share); /* borrowed */
+
+/* One shared file, a copy. */
+struct p2p_share_entry {
+    char name[P2P_NAME_MAX + 1];
+    struct p2p_chunks geometry;
+    uint64_t mtime_s;
+    uint32_t version; /* 1, then +1 for each change of content under this name */
+    struct p2p_digest root;
+    struct p2p_digest sha256;
+    bool sha256_known;
+};
+
+/* NOT_FOUND; BUSY while the file is there but not hashed yet. */
+P2P_MUST_CHECK enum p2p_err p2p_share_find_name(struct p2p_share *share, const char *name,
+                                                struct p2p_share_entry *out);
+P2P_MUST_CHECK enum p2p_err p2p_share_find_root(struct p2p_share *share,
+                                                const struct p2p_digest *root,
+                                                struct p2p_share_entry *out);
+/* `count` hashes of the layer from `first` on; RANGE beyond the end. */
+P2P_MUST_CHECK enum p2p_err p2p_share_layer(struct p2p_share *share,
+                                            const struct p2p_digest *root, uint64_t first,
+                                            uint32_t count, struct p2p_digest *out);
+
+/* Pages through the files in order of name: those after `after` ("" at first), at most `max`.
+ * `*count` 0 at the end. */
+P2P_MUST_CHECK enum p2p_err p2p_share_list(struct p2p_share *share, const char *after,
+                                           struct p2p_share_entry *out, size_t max,
+                                           size_t *count);
+struct p2p_share_totals {
+    uint64_t files, bytes;
+    uint64_t hashing_files, hashing_bytes; /* still to be hashed */
+    uint64_t generation;                   /* rises with every change */
+};
+void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
+
+/*
+ * An open file that is served. Reads check that it is still the file that was hashed (size, mtime_ns, inode, ctime);
+ * FILE_CHANGED otherwise, and the index is told. `fd` is for preadv2 by a server that checks itself with
+ * p2p_share_file_verify after reading and before sending.
+ */
+struct p2p_share_file;
+P2P_MUST_CHECK enum p2p_err p2p_share_file_open(struct p2p_share *share,
+                                                const struct p2p_digest *root,
+                                                struct p2p_share_file **out);
+void p2p_share_file_close(struct p2p_share_file *file);
+const struct p2p_chunks *p2p_share_file_geometry(const struct p2p_share_file *file);
+int p2p_share_file_fd(const struct p2p_share_file *file);
+P2P_MUST_CHECK enum p2p_err p2p_share_file_verify(struct p2p_share_file *file);
+P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
+                                                uint64_t offset, void *out, size_t len);
+
+/* Wakes the scanner now (after an upload was published), and waits at most timeout_ms until nothing is
+ * left to hash; TIMEOUT then. */
+void p2p_share_rescan(struct p2p_share *share);
+P2P_MUST_CHECK enum p2p_err p2p_share_wait_idle(struct p2p_share *share,
+                                                uint64_t timeout_ms);
+
+#endif
