@@ -1,10 +1,14 @@
 """Protocol 1, both roles: what a client of the documentation does, and a server for `p2p get --protocol 1`."""
 
+import base64
 import os
 
-from .keys import Identity, oaep_encrypt
+from .keys import Identity, oaep_encrypt, peer_id_of_pem
 from .record import open_frame, seal
 from .stream import Stream
+
+
+HELLO_LEN = 6 + 64 + 1 + 451
 
 
 class Refused(Exception):
@@ -84,11 +88,14 @@ class ServerConnection:
         self.stream = Stream(sock)
         self.key = key or os.urandom(32)
 
-    def greet(self, spki):
-        """Reads a HELLO of the usual size and answers with a SESSION for spki."""
-        text = self.stream.read(6 + 64 + 1 + 451)
-        self.stream.send(session(spki, self.key))
-        return text
+    def greet_any(self):
+        """Reads a HELLO, answers with a SESSION for its key, and returns the PEM."""
+        text = self.stream.read(HELLO_LEN)
+        pem = text[6 + 64 + 1 :]
+        assert text == b"HELLO|" + peer_id_of_pem(pem).encode() + b"|" + pem
+        body = b"".join(pem.splitlines()[1:-1])
+        self.stream.send(session(base64.b64decode(body), self.key))
+        return pem
 
     def send(self, plaintext):
         self.stream.send(seal(self.key, plaintext))
