@@ -54,7 +54,10 @@ struct p2p_id {
     uint8_t b[P2P_DIGEST_LEN];
 };
 
-/* Fetches the algorithms. Call once before threads start; later calls do nothing. */
+/*
+ * Fetches the algorithms. Call it first in main, before another library uses OpenSSL:
+ * then everything OpenSSL frees is wiped. Later calls do nothing.
+ */
 P2P_MUST_CHECK enum p2p_err p2p_crypto_init(void);
 
 void p2p_wipe(void *secret, size_t len);
@@ -103,8 +106,8 @@ P2P_MUST_CHECK enum p2p_err p2p_x25519(const struct p2p_secret *private_key,
                                        struct p2p_secret *shared);
 
 /*
- * RSA-2048 key pair. Signing and decrypting take about 0.75 ms without helping hardware:
- * not on an event loop.
+ * RSA-2048 key pair. Signing and decrypting take about 0.75 ms without helping
+ * hardware: not on an event loop.
  */
 struct p2p_rsa;
 P2P_MUST_CHECK enum p2p_err p2p_rsa_generate(struct p2p_rsa **out);
@@ -113,9 +116,10 @@ void p2p_rsa_free(struct p2p_rsa *rsa);
 const struct p2p_spki *p2p_rsa_spki(const struct p2p_rsa *rsa);
 
 /*
- * PKCS#8 PEM text. With a passphrase: PBES2, scrypt (N 2^16, r 8, p 1), AES-256-CBC. parse takes both
- * kinds; PASSPHRASE when it is needed or wrong, KEY_FILE when it is not RSA-2048
- * with e = 65537. format *returns owned* NUL-terminated text of `*len` bytes: wipe, then free().
+ * PKCS#8 PEM text. With a passphrase: PBES2, scrypt (N 2^14, r 8, p 5: as much as
+ * `openssl pkey` still reads), AES-256-CBC. parse takes both kinds; PASSPHRASE when one
+ * is needed or wrong, KEY_FILE when it is not a sound RSA-2048 key with e = 65537.
+ * format *returns owned* NUL-terminated text of `*len` bytes: wipe, then free().
  */
 P2P_MUST_CHECK enum p2p_err p2p_rsa_parse_pem(const char *pem, size_t len,
                                               const char *passphrase,
@@ -127,22 +131,25 @@ bool p2p_rsa_pem_is_encrypted(const char *pem, size_t len);
 
 /*
  * Public keys from outside. spki_check compares with the template of PROTOCOL.md (no
- * ASN.1 parser sees the bytes), top bit of n set, n odd, no prime factor below 2^16: AUTH
- * otherwise. spki_from_pem takes canonical PEM only, of any length given, and checks as well.
+ * ASN.1 parser sees the bytes), top bit of n set, n odd, no prime factor below 2^16:
+ * AUTH otherwise. spki_from_pem takes canonical PEM only, of any length given, and
+ * checks as well.
  */
 P2P_MUST_CHECK enum p2p_err p2p_spki_check(const uint8_t der[P2P_SPKI_LEN]);
 P2P_MUST_CHECK enum p2p_err p2p_spki_from_pem(const char *pem, size_t len,
                                               struct p2p_spki *out);
 void p2p_spki_to_pem(const struct p2p_spki *spki, char pem[P2P_PEM_LEN + 1]);
-P2P_MUST_CHECK enum p2p_err p2p_spki_id(const struct p2p_spki *spki, struct p2p_id *out);
+P2P_MUST_CHECK enum p2p_err p2p_spki_id(const struct p2p_spki *spki,
+                                        struct p2p_id *out);
 bool p2p_id_equal(const struct p2p_id *a, const struct p2p_id *b);
 
 /* RSA-PSS, SHA-256, MGF1-SHA-256, salt of exactly 32 bytes. verify: AUTH when it fails.
  * sign checks its own result before handing it out (faults leak keys). */
 P2P_MUST_CHECK enum p2p_err p2p_pss_sign(const struct p2p_rsa *rsa, const void *data,
                                          size_t len, struct p2p_signature *out);
-P2P_MUST_CHECK enum p2p_err p2p_pss_verify(const struct p2p_spki *spki, const void *data,
-                                           size_t len, const struct p2p_signature *sig);
+P2P_MUST_CHECK enum p2p_err p2p_pss_verify(const struct p2p_spki *spki,
+                                           const void *data, size_t len,
+                                           const struct p2p_signature *sig);
 
 /* RSA-OAEP, SHA-256 for both hashes; label may be empty. Only 32-byte secrets are
  * carried: decrypt gives AUTH for anything else, without telling what was wrong. */
@@ -150,8 +157,8 @@ P2P_MUST_CHECK enum p2p_err p2p_oaep_encrypt(const struct p2p_spki *spki,
                                              const void *label, size_t label_len,
                                              const struct p2p_secret *secret,
                                              uint8_t out[P2P_RSA_LEN]);
-P2P_MUST_CHECK enum p2p_err p2p_oaep_decrypt(const struct p2p_rsa *rsa, const void *label,
-                                             size_t label_len,
+P2P_MUST_CHECK enum p2p_err p2p_oaep_decrypt(const struct p2p_rsa *rsa,
+                                             const void *label, size_t label_len,
                                              const uint8_t in[P2P_RSA_LEN],
                                              struct p2p_secret *secret);
 

@@ -1,0 +1,171 @@
+/* Start-up, contexts per thread, random bytes, wiping. */
+#include "p2p/crypto.h"
+
+#include <limits.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/rand.h>
+
+#include "core/crypto/ossl.h"
+
+/* The contexts of one thread. */
+struct contexts {
+    EVP_CIPHER_CTX *gcm;
+    EVP_MD_CTX *sha256;
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct p2p_ossl algorithms;
+static bool is_ready;
+static pthread_key_t contexts_key;
+static _Thread_local struct contexts *contexts;
+
+/*
+ * OpenSSL frees some buffers that held secrets without clearing them (the padded block
+ * of OAEP, for one), so everything it gives back is cleared here.
+ */
+static void
+wiping_free(void *at, const char *file, int line)
+{
+    (void)file, (void)line;
+    if (at != NULL)
+        OPENSSL_cleanse(at, malloc_usable_size(at));
+    free(at);
+}
+
+static void *
+plain_malloc(size_t len, const char *file, int line)
+{
+    (void)file, (void)line;
+    return len > 0 ? malloc(len) : NULL;
+}
+
+static void *
+wiping_realloc(void *at, size_t len, const char *file, int line)
+{
+    size_t old = at != NULL ? malloc_usable_size(at) : 0;
+    void *moved = NULL;
+
+    if (len > 0) {
+        moved = malloc(len);
+        if (moved == NULL)
+            return NULL;
+        if (old > 0)
+            memcpy(moved, at, old < len ? old : len);
+    }
+    wiping_free(at, file, line);
+    return moved;
+}
+
+static void
+free_contexts(void *arg)
+{
+    struct contexts *c = arg;
+
+    EVP_CIPHER_CTX_free(c->gcm);
+    EVP_MD_CTX_free(c->sha256);
+    free(c);
+}
+
+static void
+fetch(void)
+{
+    /* Refused when another library has used OpenSSL before us; then its own free stays.
+     */
+    (void)CRYPTO_set_mem_functions(plain_malloc, wiping_realloc, wiping_free);
+    algorithms.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
+    algorithms.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    algorithms.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    is_ready = algorithms.gcm != NULL && algorithms.sha256 != NULL &&
+               algorithms.hkdf != NULL &&
+               pthread_key_create(&contexts_key, free_contexts) == 0;
+}
+
+const struct p2p_ossl *
+p2p_ossl(void)
+{
+    pthread_once(&once, fetch);
+    return is_ready ? &algorithms : NULL;
+}
+
+enum p2p_err
+p2p_crypto_init(void)
+{
+    return p2p_ossl() != NULL ? P2P_OK : p2p_ossl_fail(P2P_ERR_CRYPTO);
+}
+
+static struct contexts *
+new_contexts(void)
+{
+    const struct p2p_ossl *ossl = p2p_ossl();
+    struct contexts *c = ossl != NULL ? calloc(1, sizeof(*c)) : NULL;
+
+    if (c == NULL)
+        return NULL;
+    c->gcm = EVP_CIPHER_CTX_new();
+    c->sha256 = EVP_MD_CTX_new();
+    if (c->gcm == NULL || c->sha256 == NULL ||
+        EVP_CipherInit_ex2(c->gcm, ossl->gcm, NULL, NULL, 1, NULL) != 1 ||
+        EVP_DigestInit_ex2(c->sha256, ossl->sha256, NULL) != 1 ||
+        pthread_setspecific(contexts_key, c) != 0) {
+        free_contexts(c);
+        return NULL;
+    }
+    return c;
+}
+
+static struct contexts *
+thread_contexts(void)
+{
+    if (contexts == NULL)
+        contexts = new_contexts();
+    return contexts;
+}
+
+EVP_CIPHER_CTX *
+p2p_ossl_gcm_ctx(void)
+{
+    struct contexts *c = thread_contexts();
+
+    return c != NULL ? c->gcm : NULL;
+}
+
+EVP_MD_CTX *
+p2p_ossl_sha256_ctx(void)
+{
+    struct contexts *c = thread_contexts();
+
+    return c != NULL ? c->sha256 : NULL;
+}
+
+enum p2p_err
+p2p_ossl_fail(enum p2p_err err)
+{
+    ERR_clear_error();
+    return err;
+}
+
+void
+p2p_wipe(void *secret, size_t len)
+{
+    OPENSSL_cleanse(secret, len);
+}
+
+bool
+p2p_equal_ct(const void *a, const void *b, size_t len)
+{
+    return CRYPTO_memcmp(a, b, len) == 0;
+}
+
+enum p2p_err
+p2p_random(void *out, size_t len)
+{
+    if (p2p_ossl() == NULL || len > INT_MAX || RAND_bytes(out, (int)len) != 1)
+        return p2p_ossl_fail(P2P_ERR_CRYPTO);
+    return P2P_OK;
+}

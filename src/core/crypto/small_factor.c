@@ -1,0 +1,107 @@
+/*
+ * The 6,541 odd primes below 2^16 are packed into products that fit 64 bits. n is
+ * reduced by each product with multiplications only (Jebelean, "Exact division", 1993:
+ * the carry of an exact division is -n / 2^2048 modulo the product), and a prime
+ * divides n just when it divides that remainder, which is one more multiplication and a
+ * comparison.
+ */
+#include "core/crypto/small_factor.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+
+__extension__ typedef unsigned __int128 uint128;
+
+enum { LIMIT = 1 << 16, PRIMES = 6541, LIMBS = 256 / 8 };
+
+/* x is a multiple of p just when x * inverse mod 2^64 <= most. */
+struct prime {
+    uint64_t inverse, most;
+};
+struct product {
+    uint64_t value, inverse;
+    unsigned first, count; /* its primes */
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct prime primes[PRIMES];
+static struct product products[PRIMES];
+static unsigned product_count;
+
+/* Of an odd number modulo 2^64: each Newton step doubles the correct bits, from 3. */
+static uint64_t
+inverse_of(uint64_t odd)
+{
+    uint64_t x = odd;
+
+    for (int i = 0; i < 5; i++)
+        x *= 2 - odd * x;
+    return x;
+}
+
+static void
+add_prime(unsigned index, uint64_t p)
+{
+    struct product *last = &products[product_count > 0 ? product_count - 1 : 0];
+
+    primes[index] = (struct prime){inverse_of(p), UINT64_MAX / p};
+    if (product_count == 0 || last->value > UINT64_MAX / p) {
+        last = &products[product_count++];
+        *last = (struct product){.value = 1, .first = index};
+    }
+    last->value *= p;
+    last->inverse = inverse_of(last->value);
+    last->count++;
+}
+
+static void
+make_tables(void)
+{
+    static bool composite[LIMIT];
+    unsigned index = 0;
+
+    for (unsigned p = 3; p < LIMIT; p += 2) {
+        if (composite[p])
+            continue;
+        add_prime(index++, p);
+        for (unsigned long multiple = (unsigned long)p * p; multiple < LIMIT;
+             multiple += 2 * p)
+            composite[multiple] = true;
+    }
+}
+
+/* -n / 2^2048 modulo `by`; limbs least significant first. */
+static uint64_t
+exact_remainder(const uint64_t limbs[LIMBS], const struct product *by)
+{
+    uint64_t carry = 0;
+
+    for (int i = 0; i < LIMBS; i++) {
+        uint64_t borrow = limbs[i] < carry;
+        uint64_t quotient = (limbs[i] - carry) * by->inverse;
+
+        carry = (uint64_t)((uint128)quotient * by->value >> 64) + borrow;
+    }
+    return carry;
+}
+
+bool
+p2p_has_small_factor(const uint8_t n[256])
+{
+    uint64_t limbs[LIMBS];
+
+    pthread_once(&once, make_tables);
+    for (int i = 0; i < LIMBS; i++)
+        limbs[i] = p2p_load_u64(n + 8 * (LIMBS - 1 - i));
+    for (unsigned k = 0; k < product_count; k++) {
+        const struct product *by = &products[k];
+        uint64_t rest = exact_remainder(limbs, by);
+
+        for (unsigned i = by->first; i < by->first + by->count; i++)
+            if (rest * primes[i].inverse <= primes[i].most)
+                return true;
+    }
+    return false;
+}

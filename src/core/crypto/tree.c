@@ -1,0 +1,126 @@
+#include "p2p/tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/limits.h"
+#include "p2p/sha256_lanes.h"
+
+enum { LEAVES_MAX = P2P_CHUNK_SIZE_MAX / P2P_BLOCK_SIZE };
+
+/* ceil(log2(n)), 0 for n <= 1: levels from n hashes up to one. */
+static unsigned
+levels_above(uint64_t n)
+{
+    return n > 1 ? 64 - (unsigned)__builtin_clzll(n - 1) : 0;
+}
+
+static enum p2p_err
+parent(const struct p2p_digest *left, const struct p2p_digest *right,
+       struct p2p_digest *out)
+{
+    uint8_t both[2 * P2P_DIGEST_LEN];
+
+    memcpy(both, left->b, P2P_DIGEST_LEN);
+    memcpy(both + P2P_DIGEST_LEN, right->b, P2P_DIGEST_LEN);
+    return p2p_sha256(both, sizeof(both), out);
+}
+
+/*
+ * Folds `n` hashes, in place, `levels` levels up to h[0]. What is missing on the right
+ * is `pad`, the hash of that level's empty subtree. h has room for one hash more when n
+ * is odd.
+ */
+static enum p2p_err
+fold(struct p2p_digest *h, size_t n, unsigned levels, struct p2p_digest pad)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (; levels > 0 && err == P2P_OK; levels--) {
+        if (n % 2 == 1)
+            h[n++] = pad;
+        n /= 2;
+        err = p2p_sha256_lanes(h->b, sizeof(h[0]) * 2, sizeof(h[0]) * 2, n, h);
+        if (err == P2P_OK && levels > 1)
+            err = parent(&pad, &pad, &pad);
+    }
+    return err;
+}
+
+/* Levels between the leaves and the layer. A file of one chunk has its root there. */
+static unsigned
+chunk_levels(const struct p2p_chunks *g)
+{
+    uint64_t covered = g->count > 1 ? g->chunk_size : g->size;
+
+    return levels_above((covered + P2P_BLOCK_SIZE - 1) / P2P_BLOCK_SIZE);
+}
+
+enum p2p_err
+p2p_tree_chunk(const struct p2p_chunks *g, const uint8_t *data, size_t len,
+               struct p2p_digest *out)
+{
+    struct p2p_digest leaves[LEAVES_MAX], none = {{0}};
+    size_t whole = len / P2P_BLOCK_SIZE, rest = len % P2P_BLOCK_SIZE;
+    enum p2p_err err;
+
+    memset(out, 0, sizeof(*out));
+    if (len == 0 || len > g->chunk_size)
+        return P2P_ERR_RANGE;
+    err = p2p_sha256_lanes(data, P2P_BLOCK_SIZE, P2P_BLOCK_SIZE, whole, leaves);
+    if (err == P2P_OK && rest > 0)
+        err = p2p_sha256(data + len - rest, rest, &leaves[whole]);
+    if (err == P2P_OK)
+        err = fold(leaves, whole + (rest > 0), chunk_levels(g), none);
+    if (err == P2P_OK)
+        *out = leaves[0];
+    return err;
+}
+
+/* The hash over an absent chunk: a subtree of zero leaves. */
+static enum p2p_err
+empty_chunk(const struct p2p_chunks *g, struct p2p_digest *out)
+{
+    enum p2p_err err = P2P_OK;
+
+    memset(out, 0, sizeof(*out));
+    for (unsigned i = chunk_levels(g); i > 0 && err == P2P_OK; i--)
+        err = parent(out, out, out);
+    return err;
+}
+
+enum p2p_err
+p2p_tree_root(const struct p2p_chunks *g, const struct p2p_digest *layer,
+              struct p2p_digest *root)
+{
+    struct p2p_digest *h, pad;
+    enum p2p_err err;
+
+    memset(root, 0, sizeof(*root));
+    if (g->count == 0)
+        return P2P_OK;
+    err = empty_chunk(g, &pad);
+    if (err != P2P_OK)
+        return err;
+    h = malloc((g->count + 1) * sizeof(*h));
+    if (h == NULL)
+        return P2P_ERR_NOMEM;
+    memcpy(h, layer, g->count * sizeof(*h));
+    err = fold(h, g->count, levels_above(g->count), pad);
+    if (err == P2P_OK)
+        *root = h[0];
+    free(h);
+    return err;
+}
+
+enum p2p_err
+p2p_tree_check_layer(const struct p2p_chunks *g, const struct p2p_digest *layer,
+                     const struct p2p_digest *root)
+{
+    struct p2p_digest folded;
+    enum p2p_err err = p2p_tree_root(g, layer, &folded);
+
+    if (err == P2P_OK && memcmp(folded.b, root->b, sizeof(folded.b)) != 0)
+        err = P2P_ERR_HASH_MISMATCH;
+    return err;
+}
