@@ -1,0 +1,132 @@
+/* One thread per server that sleeps until the nearest deadline of any kind. */
+#include "http/internal.h"
+
+#include <signal.h>
+
+#define REAP_EVERY_MS 2000u
+
+uint64_t
+http_now_ms(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t
+tick_all(struct http_server *s)
+{
+    uint64_t now = http_now_ms();
+    uint64_t next;
+
+    pthread_mutex_lock(&s->lock);
+    next = http_conn_reap(s, now);
+    /* Connections are looked at in rounds, so that many cost one wake-up. */
+    if (next != HTTP_NO_DEADLINE && next < now + REAP_EVERY_MS)
+        next = now + REAP_EVERY_MS;
+    for (struct http_ticker *t = s->tickers; t != NULL; t = t->next)
+        next = earlier(next, t->tick(t, now));
+    pthread_mutex_unlock(&s->lock);
+    return next;
+}
+
+static void
+sleep_until(struct http_server *s, uint64_t when_ms)
+{
+    pthread_mutex_lock(&s->clock_lock);
+    /* Somebody may have asked for an earlier time since the tick looked. */
+    while (!s->is_stopping && http_now_ms() < earlier(when_ms, s->wake_at_ms)) {
+        uint64_t until = earlier(when_ms, s->wake_at_ms);
+        struct timespec t = {.tv_sec = (time_t)(until / 1000),
+                             .tv_nsec = (long)(until % 1000) * 1000000};
+
+        atomic_store(&s->wake_at_ms, until);
+        if (until == HTTP_NO_DEADLINE)
+            pthread_cond_wait(&s->clock_wake, &s->clock_lock);
+        else
+            pthread_cond_timedwait(&s->clock_wake, &s->clock_lock, &t);
+    }
+    atomic_store(&s->wake_at_ms, HTTP_NO_DEADLINE);
+    pthread_mutex_unlock(&s->clock_lock);
+}
+
+static void *
+clock_main(void *arg)
+{
+    struct http_server *s = arg;
+
+    while (!s->is_stopping)
+        sleep_until(s, tick_all(s));
+    return NULL;
+}
+
+void
+http_clock_at(struct http_server *s, uint64_t when_ms)
+{
+    if (when_ms >= atomic_load(&s->wake_at_ms))
+        return;
+    pthread_mutex_lock(&s->clock_lock);
+    if (when_ms < s->wake_at_ms) {
+        atomic_store(&s->wake_at_ms, when_ms);
+        pthread_cond_signal(&s->clock_wake);
+    }
+    pthread_mutex_unlock(&s->clock_lock);
+}
+
+void
+http_clock_add(struct http_server *s, struct http_ticker *t)
+{
+    pthread_mutex_lock(&s->lock);
+    t->next = s->tickers;
+    s->tickers = t;
+    pthread_mutex_unlock(&s->lock);
+}
+
+void
+http_clock_remove(struct http_server *s, struct http_ticker *t)
+{
+    pthread_mutex_lock(&s->lock);
+    for (struct http_ticker **p = &s->tickers; *p != NULL; p = &(*p)->next) {
+        if (*p == t) {
+            *p = t->next;
+            break;
+        }
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+enum p2p_err
+http_clock_start(struct http_server *s)
+{
+    pthread_condattr_t attr;
+
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_mutex_init(&s->clock_lock, NULL);
+    pthread_cond_init(&s->clock_wake, &attr);
+    pthread_condattr_destroy(&attr);
+    atomic_store(&s->wake_at_ms, HTTP_NO_DEADLINE);
+    if (pthread_create(&s->clock, NULL, clock_main, s) != 0)
+        return P2P_ERR_SYS;
+    s->has_clock = true;
+    return P2P_OK;
+}
+
+void
+http_clock_stop(struct http_server *s)
+{
+    if (!s->has_clock)
+        return;
+    pthread_mutex_lock(&s->clock_lock);
+    pthread_cond_signal(&s->clock_wake);
+    pthread_mutex_unlock(&s->clock_lock);
+    pthread_join(s->clock, NULL);
+    s->has_clock = false;
+}

@@ -1,0 +1,275 @@
+/*
+ * One request from libmicrohttpd's point of view. It calls http_on_request first with
+ * the headers, then with pieces of the body, then once more at the end; after a wait
+ * that last call comes again. An answer may be queued only in the first and the last.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/internal.h"
+
+#define NO_BODY UINT64_MAX
+
+void *
+http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct http_conn *c = info != NULL ? info->socket_context : NULL;
+
+    (void)server;
+    if (c == NULL)
+        return NULL; /* out of memory when it connected */
+    http_request_clear(&c->req);
+    c->req.conn = c;
+    c->req.server = c->server;
+    c->req.mhd = mhd;
+    c->req.text_need = strlen(uri) + 1 + HTTP_MAX_PARAMS + 2 * HTTP_MAX_QUERY;
+    http_conn_set_phase(c, HTTP_HEADERS);
+    return &c->req;
+}
+
+void
+http_on_completed(void *server, struct MHD_Connection *mhd, void **context,
+                  enum MHD_RequestTerminationCode why)
+{
+    struct http_request *req = *context;
+
+    (void)mhd, (void)why;
+    if (req == NULL)
+        return;
+    atomic_fetch_sub(&((struct http_server *)server)->body_bytes, req->body_cap);
+    http_request_clear(req);
+    http_conn_set_phase(req->conn, HTTP_IDLE);
+    *context = NULL;
+}
+
+/* ------------------------------------------------------------------ first call */
+
+struct header_census {
+    unsigned headers, hosts, lengths, encodings;
+    const char *length;
+    bool is_chunked;
+};
+
+static enum MHD_Result
+count_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
+{
+    struct header_census *n = arg;
+
+    (void)kind;
+    n->headers++;
+    if (strcasecmp(key, "Host") == 0)
+        n->hosts++;
+    else if (strcasecmp(key, "Content-Length") == 0) {
+        n->lengths++;
+        n->length = value;
+    } else if (strcasecmp(key, "Transfer-Encoding") == 0) {
+        n->encodings++;
+        n->is_chunked = strcasecmp(value, "chunked") == 0;
+    }
+    return MHD_YES;
+}
+
+/* What two servers could read differently is refused (RFC 9112, 6.3 and 3.2). */
+static bool
+framing_is_clear(struct http_request *req)
+{
+    struct header_census n = {0};
+
+    MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, count_header, &n);
+    req->declared = 0;
+    if (n.lengths + n.encodings > 1 || n.hosts > 1 ||
+        (n.encodings == 1 && !n.is_chunked)) {
+        http_fail(req, 400, "bad_framing", "Host or the body's length is ambiguous");
+        return false;
+    }
+    if (n.headers > HTTP_MAX_HEADERS) {
+        http_fail(req, 431, "too_many_headers", "more than %u headers",
+                  HTTP_MAX_HEADERS);
+        return false;
+    }
+    if (n.encodings == 1)
+        req->declared = UINT64_MAX;
+    else if (n.length != NULL)
+        req->declared =
+            strtoull(n.length, NULL, 10); /* digits: the library has checked */
+    return true;
+}
+
+static bool
+is_within_rate(struct http_request *req)
+{
+    struct http_server *s = req->server;
+    unsigned wait_s;
+
+    if (s->limiter == NULL || http_client_is_loopback(req))
+        return true;
+    wait_s = http_ratelimit_take_ip(s->limiter, http_client_ip(req), 1, http_now_ms());
+    if (wait_s == 0)
+        return true;
+    atomic_fetch_add(&s->n_limited, 1);
+    http_fail_busy(req, wait_s, "too many requests from this address");
+    return false;
+}
+
+static bool
+body_is_acceptable(struct http_request *req)
+{
+    const struct http_route *r = req->route;
+
+    if (r->flags & HTTP_MULTIPART) {
+        r->handler(req, req->server->opt.app);
+        return req->response == NULL && req->upload != NULL;
+    }
+    if (req->declared == UINT64_MAX || req->declared <= r->max_body)
+        return true;
+    http_fail(req, 413, "too_large", "the body may have at most %zu bytes",
+              r->max_body);
+    return false;
+}
+
+static bool
+is_admitted(struct http_request *req)
+{
+    const struct http_options *opt = &req->server->opt;
+
+    return opt->admit == NULL || (req->route->flags & HTTP_OPEN) ||
+           opt->admit(req, req->route, opt->app);
+}
+
+/* From the cheapest check to the dearest; the first that fails has answered. */
+static bool
+is_welcome(struct http_request *req, size_t uri_len)
+{
+    if (uri_len > HTTP_MAX_URI) {
+        http_fail(req, 414, "uri_too_long", "at most %u bytes", HTTP_MAX_URI);
+        return false;
+    }
+    http_proxy_resolve(req);
+    return framing_is_clear(req) && is_within_rate(req) && http_guard_passes(req) &&
+           http_route_find(req) && http_request_decode_query(req) && is_admitted(req) &&
+           body_is_acceptable(req);
+}
+
+/*
+ * A refused body is read and thrown away when it is short, so that the client gets to
+ * see the answer and keeps its connection; a client that asked first or sends a lot is
+ * answered at once and cut.
+ */
+static bool
+should_drain(const struct http_request *req)
+{
+    return req->declared > 0 && req->declared <= HTTP_DRAIN_BYTES &&
+           http_header(req, "Expect") == NULL;
+}
+
+static enum MHD_Result
+begin(struct http_request *req, const char *path, const char *method)
+{
+    size_t uri_len = req->text_need - 1 - HTTP_MAX_PARAMS - 2 * HTTP_MAX_QUERY;
+
+    req->is_begun = true;
+    req->path = path;
+    req->method = method;
+    atomic_fetch_add_explicit(&req->server->n_requests, 1, memory_order_relaxed);
+    if (is_welcome(req, uri_len)) {
+        if (req->declared > 0)
+            http_conn_set_phase(req->conn, req->upload ? HTTP_UPLOAD : HTTP_BODY);
+        return MHD_YES;
+    }
+    atomic_fetch_add(&req->server->n_refused, 1);
+    if (req->response != NULL && should_drain(req)) {
+        http_conn_set_phase(req->conn, HTTP_BODY);
+        return MHD_YES;
+    }
+    return http_answer_queue(req);
+}
+
+/* ------------------------------------------------------------------ body */
+
+static bool
+grow_body(struct http_request *req, size_t need)
+{
+    struct http_server *s = req->server;
+    size_t cap = req->declared != UINT64_MAX ? req->declared : need * 2;
+    char *body;
+
+    if (cap > req->route->max_body)
+        cap = req->route->max_body;
+    if (atomic_fetch_add(&s->body_bytes, cap - req->body_cap) > HTTP_BODY_BUDGET ||
+        (body = realloc(req->body, cap)) == NULL) {
+        atomic_fetch_sub(&s->body_bytes, cap - req->body_cap);
+        http_set_header(req, "Retry-After", "1");
+        http_fail(req, 503, "busy", "too many large requests at the moment");
+        return false;
+    }
+    req->body = body;
+    req->body_cap = cap;
+    return true;
+}
+
+static void
+keep_body(struct http_request *req, const char *data, size_t n)
+{
+    if (n > req->route->max_body - req->body_len) {
+        http_fail(req, 413, "too_large", "the body may have at most %zu bytes",
+                  req->route->max_body);
+        return;
+    }
+    if (n > req->body_cap - req->body_len && !grow_body(req, req->body_len + n))
+        return;
+    memcpy(req->body + req->body_len, data, n);
+    req->body_len += n;
+}
+
+static enum MHD_Result
+take_body(struct http_request *req, const char *data, size_t n)
+{
+    bool is_unwanted = req->response != NULL;
+
+    req->received += n;
+    if (!is_unwanted && req->upload != NULL)
+        is_unwanted = !http_upload_feed(req, data, n);
+    else if (!is_unwanted)
+        keep_body(req, data, n);
+    return is_unwanted && req->received > HTTP_DRAIN_BYTES && req->upload == NULL
+               ? MHD_NO
+               : MHD_YES;
+}
+
+/* ------------------------------------------------------------------ last call */
+
+static enum MHD_Result
+finish(struct http_request *req)
+{
+    if (req->response == NULL && req->upload != NULL)
+        http_upload_finish(req);
+    else if (req->response == NULL)
+        req->route->handler(req, req->server->opt.app);
+    if (req->is_parked)
+        return MHD_YES;
+    if (req->response == NULL)
+        http_fail(req, 500, "internal", "the request was not answered");
+    return http_answer_queue(req);
+}
+
+enum MHD_Result
+http_on_request(void *server, struct MHD_Connection *mhd, const char *url,
+                const char *method, const char *version, const char *data, size_t *size,
+                void **context)
+{
+    struct http_request *req = *context;
+    enum MHD_Result more;
+
+    (void)server, (void)mhd, (void)version;
+    if (req == NULL)
+        return MHD_NO;
+    if (!req->is_begun)
+        return begin(req, url, method);
+    if (*size == 0)
+        return finish(req);
+    more = take_body(req, data, *size);
+    *size = 0;
+    return more;
+}

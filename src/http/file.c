@@ -1,0 +1,241 @@
+#include "http/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "http/internal.h"
+
+/* ------------------------------------------------------------------ header values */
+
+/* Digits up to anything else; false when there are none or too many. */
+static bool
+take_number(const char **p, uint64_t *out)
+{
+    const char *start = *p;
+
+    *out = 0;
+    for (; **p >= '0' && **p <= '9'; (*p)++) {
+        if (*out > (UINT64_MAX - 9) / 10)
+            return false;
+        *out = *out * 10 + (uint64_t)(**p - '0');
+    }
+    return *p > start;
+}
+
+enum http_range
+http_range_parse(const char *value, uint64_t size, uint64_t *first, uint64_t *len)
+{
+    uint64_t a = 0, b = size - 1;
+    const char *p = value;
+
+    *first = 0;
+    *len = size;
+    if (value == NULL || strncasecmp(p, "bytes=", 6) != 0 || strchr(p, ',') != NULL)
+        return HTTP_RANGE_NONE;
+    p += 6;
+    if (*p == '-') { /* the last n bytes */
+        p++;
+        if (!take_number(&p, &a) || *p != '\0')
+            return HTTP_RANGE_NONE;
+        if (a == 0 || size == 0)
+            return HTTP_RANGE_BAD;
+        a = a < size ? size - a : 0;
+    } else {
+        if (!take_number(&p, &a) || *p++ != '-')
+            return HTTP_RANGE_NONE;
+        if (*p != '\0' && (!take_number(&p, &b) || *p != '\0' || b < a))
+            return HTTP_RANGE_NONE;
+        if (a >= size)
+            return HTTP_RANGE_BAD;
+        if (b >= size)
+            b = size - 1;
+    }
+    *first = a;
+    *len = b - a + 1;
+    return HTTP_RANGE_PART;
+}
+
+static bool
+is_token_safe(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+           (c != '\0' && strchr("!#$&+-.^_`|~", c) != NULL);
+}
+
+void
+http_disposition(const char *name, char *out, size_t size)
+{
+    size_t n = (size_t)snprintf(out, size, "attachment; filename=\"");
+
+    /* For old clients: ASCII only, nothing that would need an escape. */
+    for (const char *p = name; *p != '\0' && n + 8 < size; p++) {
+        unsigned char c = (unsigned char)*p;
+
+        if (c >= 0x80 && c < 0xc0)
+            continue; /* one underscore a character, not a byte */
+        out[n++] = c < 0x20 || c >= 0x7f || strchr("\"\\/%", c) != NULL ? '_' : *p;
+    }
+    n += (size_t)snprintf(out + n, size - n, "\"; filename*=UTF-8''");
+    for (const char *p = name; *p != '\0' && n + 4 < size; p++) {
+        if (is_token_safe((unsigned char)*p))
+            out[n++] = *p;
+        else
+            n += (size_t)snprintf(out + n, size - n, "%%%02X", (unsigned char)*p);
+    }
+    out[n < size ? n : size - 1] = '\0';
+}
+
+/* ------------------------------------------------------------------ a file as an
+ * answer */
+
+/* If-Range: a range of another version of the file must not be mixed in. */
+static bool
+range_applies(struct http_request *req, const char *quoted_tag)
+{
+    const char *condition = http_header(req, "If-Range");
+
+    return condition == NULL || strcmp(condition, quoted_tag) == 0;
+}
+
+static void
+add_headers(struct http_request *req, const struct http_file *f)
+{
+    char disposition[4096];
+
+    http_set_header(req, "Accept-Ranges", "bytes");
+    http_set_header(req, "Content-Type",
+                    f->type != NULL ? f->type : "application/octet-stream");
+    if (f->download_name == NULL)
+        return;
+    http_disposition(f->download_name, disposition, sizeof(disposition));
+    http_set_header(req, "Content-Disposition", disposition);
+    http_set_header(req, "Content-Security-Policy", "sandbox; default-src 'none'");
+}
+
+static void
+fail_range(struct http_request *req, uint64_t size)
+{
+    char text[40];
+
+    snprintf(text, sizeof(text), "bytes */%llu", (unsigned long long)size);
+    http_set_header(req, "Content-Range", text);
+    http_fail(req, 416, "range", "the range lies outside of the file");
+}
+
+void
+http_reply_file(struct http_request *req, const struct http_file *f)
+{
+    char tag[160] = "0", quoted[168], text[80];
+    enum http_range range;
+    uint64_t first, len;
+    struct MHD_Response *r;
+    struct stat st;
+
+    if (f->etag != NULL)
+        snprintf(tag, sizeof(tag), "%s", f->etag);
+    else if (fstat(f->fd, &st) == 0)
+        snprintf(tag, sizeof(tag), "%llx-%llx.%lx", (unsigned long long)st.st_size,
+                 (unsigned long long)st.st_mtim.tv_sec,
+                 (unsigned long)st.st_mtim.tv_nsec);
+    snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
+    if (http_not_modified(req, tag))
+        goto out;
+    range = http_range_parse(http_header(req, "Range"), f->size, &first, &len);
+    if (range != HTTP_RANGE_NONE && !range_applies(req, quoted)) {
+        range = HTTP_RANGE_NONE;
+        first = 0;
+        len = f->size;
+    }
+    if (range == HTTP_RANGE_BAD) {
+        fail_range(req, f->size);
+        goto out;
+    }
+    r = MHD_create_response_from_fd_at_offset64(len, f->fd, first);
+    if (r == NULL)
+        goto out;
+    add_headers(req, f);
+    if (range == HTTP_RANGE_PART) {
+        snprintf(text, sizeof(text), "bytes %llu-%llu/%llu", (unsigned long long)first,
+                 (unsigned long long)(first + len - 1), (unsigned long long)f->size);
+        http_set_header(req, "Content-Range", text);
+    }
+    http_answer(req, range == HTTP_RANGE_PART ? 206 : 200, r);
+    return; /* the response closes the descriptor */
+out:
+    close(f->fd);
+}
+
+/* ------------------------------------------------------------------ pages of a folder
+ */
+
+static const char *
+type_of(const char *path)
+{
+    static const char *const types[][2] = {
+        {".html", "text/html; charset=utf-8"},
+        {".css", "text/css; charset=utf-8"},
+        {".js", "text/javascript; charset=utf-8"},
+        {".mjs", "text/javascript; charset=utf-8"},
+        {".json", "application/json"},
+        {".webmanifest", "application/manifest+json"},
+        {".svg", "image/svg+xml"},
+        {".png", "image/png"},
+        {".jpg", "image/jpeg"},
+        {".ico", "image/x-icon"},
+        {".woff2", "font/woff2"},
+        {".txt", "text/plain; charset=utf-8"},
+        {".yaml", "application/yaml"},
+    };
+    const char *dot = strrchr(path, '.');
+
+    for (size_t i = 0; dot != NULL && i < sizeof(types) / sizeof(types[0]); i++)
+        if (strcasecmp(dot, types[i][0]) == 0)
+            return types[i][1];
+    return "application/octet-stream";
+}
+
+static int
+open_beneath(int dir_fd, const char *path)
+{
+    struct open_how how = {
+        .flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK,
+        .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+    };
+
+    if (*path == '/' || *path == '.' || strstr(path, "/.") != NULL ||
+        strchr(path, '\\') != NULL) {
+        errno = ENOENT;
+        return -1;
+    }
+    return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
+}
+
+void
+http_reply_static(struct http_request *req, int dir_fd, const char *path)
+{
+    size_t len = strlen(path);
+    char full[1024];
+    struct stat st;
+    int fd;
+
+    snprintf(full, sizeof(full), "%s%s", path,
+             len == 0 || path[len - 1] == '/' ? "index.html" : "");
+    fd = len < sizeof(full) - 16 ? open_beneath(dir_fd, full) : -1;
+    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
+        if (fd >= 0)
+            close(fd);
+        http_fail(req, 404, "not_found", "there is no such page");
+        return;
+    }
+    http_set_header(req, "Cache-Control", "no-cache");
+    http_reply_file(req, &(struct http_file){.fd = fd,
+                                             .size = (uint64_t)st.st_size,
+                                             .type = type_of(full)});
+}

@@ -1,0 +1,44 @@
+/*
+ * Files as answers: ranges, conditions, names for the browser, and the pages of a
+ * folder.
+ */
+#ifndef P2P_HTTP_FILE_H
+#define P2P_HTTP_FILE_H
+
+#include "http/http.h"
+
+struct http_file {
+    int fd; /* taken in every case */
+    uint64_t size;
+    const char *etag; /* without quotes; NULL: from size and mtime of the file */
+    const char *type; /* NULL: application/octet-stream */
+    /*
+     * Not NULL: Content-Disposition: attachment under this name (UTF-8), and a
+     * Content-Security-Policy that makes it harmless when a browser shows it anyway.
+     */
+    const char *download_name;
+};
+
+/*
+ * Answers 200, 206, 304 or 416 (RFC 9110: Range with one range, If-Range,
+ * If-None-Match). More than one range is answered with the whole file, as the RFC
+ * allows.
+ */
+void http_reply_file(struct http_request *req, const struct http_file *file);
+
+/*
+ * Answers with the file `path` (decoded, relative) beneath the directory: no link is
+ * followed and nothing that begins with a dot is found. "" and "x/" mean index.html
+ * there.
+ */
+void http_reply_static(struct http_request *req, int dir_fd, const char *path);
+
+/* One byte range of a Range value against a size. */
+enum http_range { HTTP_RANGE_NONE, HTTP_RANGE_PART, HTTP_RANGE_BAD };
+enum http_range http_range_parse(const char *value, uint64_t size, uint64_t *first,
+                                 uint64_t *len);
+
+/* `attachment; filename="..."; filename*=UTF-8''...` (RFC 6266); a short out is cut. */
+void http_disposition(const char *name, char *out, size_t size);
+
+#endif

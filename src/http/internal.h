@@ -1,0 +1,171 @@
+/*
+ * What the files of src/http share: the structs behind http.h. A connection carries the
+ * one request it is busy with, so that an ordinary request allocates nothing.
+ */
+#ifndef P2P_HTTP_INTERNAL_H
+#define P2P_HTTP_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <microhttpd.h>
+
+#include "http/http.h"
+#include "http/ratelimit.h"
+
+#define HTTP_IP_TEXT     46 /* INET6_ADDRSTRLEN */
+#define HTTP_SMALL_TEXT  256
+#define HTTP_MAX_EXTRA   8
+#define HTTP_DRAIN_BYTES (16u * 1024 * 1024)
+#define HTTP_NO_DEADLINE UINT64_MAX
+
+struct http_upload;
+struct http_waitlist;
+
+struct http_pair {
+    const char *name;
+    size_t name_len;
+    const char *value;
+};
+
+struct http_request {
+    struct http_server *server;
+    struct http_conn *conn;
+    struct MHD_Connection *mhd;
+    const char *method;
+    const char *path;
+    const struct http_route *route;
+
+    char *text; /* decoded parameters and query; `small` unless they are long */
+    size_t text_need, text_used;
+    char small[HTTP_SMALL_TEXT];
+    struct http_pair params[HTTP_MAX_PARAMS];
+    struct http_pair query[HTTP_MAX_QUERY];
+    unsigned n_params, n_query;
+    char proxied_ip[HTTP_IP_TEXT];
+
+    uint64_t declared; /* Content-Length; UINT64_MAX when chunked */
+    uint64_t received;
+    char *body;
+    size_t body_len, body_cap;
+    struct cJSON *json;
+    struct http_upload *upload;
+
+    struct MHD_Response *response; /* the answer; NULL until given */
+    bool is_shared;                /* the response belongs to a http_prepared */
+    unsigned status;
+    struct {
+        char *name, *value;
+    } extra[HTTP_MAX_EXTRA];
+    unsigned n_extra;
+
+    bool is_begun;
+    /* Waiting (wait.c); guarded by the list's lock. */
+    struct http_waitlist *list;
+    struct http_request *wait_prev, *wait_next;
+    uint64_t wait_deadline_ms;
+    bool is_parked, has_waited, is_expired;
+};
+
+enum http_phase {
+    HTTP_IDLE,    /* between requests: nothing of the next one seen */
+    HTTP_HEADERS, /* request line seen */
+    HTTP_BODY,
+    HTTP_UPLOAD, /* bounded by progress, not by a whole */
+    HTTP_ANSWER, /* the daemon's own time-out watches the reader */
+};
+
+struct http_conn {
+    struct http_conn *prev, *next; /* under server->lock */
+    struct http_server *server;
+    int fd;
+    _Atomic int phase;
+    _Atomic uint64_t deadline_ms;
+    uint64_t upload_mark; /* bytes received when the deadline was last moved */
+    bool is_loopback;
+    char ip[HTTP_IP_TEXT];
+    char local_ip[HTTP_IP_TEXT]; /* asked for on first use */
+    struct http_request req;
+};
+
+/* Something with deadlines of its own: called by the server's clock thread. */
+struct http_ticker {
+    uint64_t (*tick)(struct http_ticker *self, uint64_t now_ms); /* returns next wish */
+    void (*stop)(struct http_ticker *self); /* the server is closing: let all go */
+    struct http_ticker *next;
+};
+
+struct http_server {
+    struct http_options opt;
+    struct MHD_Daemon *daemon;
+    int listen_fd;
+    uint16_t port;
+    struct http_ratelimit *limiter;
+
+    pthread_mutex_t lock; /* conns, tickers */
+    struct http_conn *conns;
+    struct http_ticker *tickers;
+
+    pthread_t clock;
+    bool has_clock;
+    pthread_mutex_t clock_lock;
+    pthread_cond_t clock_wake;
+    _Atomic uint64_t wake_at_ms;
+    _Atomic bool is_stopping;
+
+    _Atomic uint64_t n_connections, n_requests, n_refused, n_limited, n_timed_out;
+    _Atomic uint64_t n_by_class[6];
+    _Atomic uint64_t body_bytes; /* of HTTP_BODY_BUDGET */
+};
+
+uint64_t http_now_ms(void);
+
+/* clock.c: one thread per server that sleeps until the nearest deadline. */
+enum p2p_err http_clock_start(struct http_server *s);
+void http_clock_stop(struct http_server *s);
+void http_clock_at(struct http_server *s,
+                   uint64_t when_ms); /* wake no later than this */
+void http_clock_add(struct http_server *s, struct http_ticker *t);
+void http_clock_remove(struct http_server *s, struct http_ticker *t);
+
+/* conn.c */
+void http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
+                      enum MHD_ConnectionNotificationCode code);
+void http_conn_set_phase(struct http_conn *c, enum http_phase phase);
+uint64_t http_conn_reap(struct http_server *s, uint64_t now_ms);
+
+/* dispatch.c: the daemon's callbacks for one request. */
+void *http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd);
+enum MHD_Result http_on_request(void *server, struct MHD_Connection *mhd,
+                                const char *url, const char *method,
+                                const char *version, const char *data, size_t *size,
+                                void **context);
+void http_on_completed(void *server, struct MHD_Connection *mhd, void **context,
+                       enum MHD_RequestTerminationCode why);
+
+/* route.c: sets req->route and params, or answers 404, 405, 400. */
+bool http_route_find(struct http_request *req);
+bool http_route_table_is_valid(const struct http_route *routes);
+
+/* request.c */
+bool http_request_decode_query(struct http_request *req); /* or answers 400 */
+void http_request_clear(struct http_request *req);
+char *http_request_text(struct http_request *req, size_t size); /* room in req->text */
+
+/* guard.c: answers 421 or 403 and returns false. */
+bool http_guard_passes(struct http_request *req);
+
+/* proxy.c: fills req->proxied_ip when the connection is a trusted proxy's. */
+void http_proxy_resolve(struct http_request *req);
+
+/* response.c */
+void http_answer(struct http_request *req, unsigned status, struct MHD_Response *r);
+void http_add_server_headers(const struct http_server *s, struct MHD_Response *r);
+enum MHD_Result http_answer_queue(struct http_request *req);
+
+/* upload.c */
+bool http_upload_feed(struct http_request *req, const char *data, size_t n);
+void http_upload_finish(struct http_request *req);
+void http_upload_free(struct http_request *req);
+
+#endif

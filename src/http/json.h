@@ -1,0 +1,65 @@
+/*
+ * JSON in: cJSON behind checks it does not make itself. JSON out: a small writer for
+ * the lists that are long or frequent. Pure; one object, one thread at a time.
+ */
+#ifndef P2P_HTTP_JSON_H
+#define P2P_HTTP_JSON_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/limits.h"
+
+struct cJSON;
+
+#define HTTP_JSON_MAX_DEPTH  P2P_JSON_DEPTH_MAX
+#define HTTP_JSON_MAX_VALUES 1000000u
+#define HTTP_JSON_MAX_KEYS   64u /* of one object */
+
+/*
+ * Parses exactly one value. Refuses bytes after it, invalid UTF-8, NUL (also as
+ * \u0000), nesting and counts over the limits above, a key twice in one object (case
+ * counts). Returns owned, free with cJSON_Delete; NULL with *why a constant text.
+ */
+struct cJSON *http_json_parse(const char *text, size_t len, const char **why);
+
+/* A member that is a string; NULL when absent or something else. Borrows. */
+const char *http_json_string(const struct cJSON *object, const char *name);
+
+/*
+ * A member that is a whole number in [min, max], max at most 2^53; false when it is
+ * absent or something else.
+ */
+bool http_json_u64(const struct cJSON *object, const char *name, uint64_t min,
+                   uint64_t max, uint64_t *out);
+
+/* ------------------------------------------------------------------ writing */
+
+/*
+ * A growing text. Commas are the writer's business; a name is NULL in arrays. After a
+ * failed allocation it swallows everything and http_json_take() returns NULL.
+ */
+struct http_json_out {
+    char *text;
+    size_t len, cap;
+    bool needs_comma, failed;
+};
+
+void http_json_init(struct http_json_out *o, size_t expected);
+void http_json_clear(struct http_json_out *o);
+void http_json_begin(struct http_json_out *o, const char *name, char bracket);
+void http_json_end(struct http_json_out *o, char bracket);
+void http_json_put_string(struct http_json_out *o, const char *name, const char *value);
+void http_json_put_bytes(struct http_json_out *o, const char *name, const char *value,
+                         size_t len); /* UTF-8 text without NUL */
+void http_json_put_hex(struct http_json_out *o, const char *name, const uint8_t *bytes,
+                       size_t len);
+void http_json_put_u64(struct http_json_out *o, const char *name, uint64_t value);
+void http_json_put_bool(struct http_json_out *o, const char *name, bool value);
+void http_json_put_null(struct http_json_out *o, const char *name);
+
+/* Hands the text over (malloc'ed, NUL-terminated) and leaves the writer empty. */
+char *http_json_take(struct http_json_out *o, size_t *len);
+
+#endif

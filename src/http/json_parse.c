@@ -1,0 +1,132 @@
+/* Checks before and after cJSON: what it would accept and nobody should. */
+#include "http/json.h"
+
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "http/decode.h"
+
+/*
+ * One pass before anything is allocated: depth, number of values, NUL written as an
+ * escape. Values are counted by what separates them, which is exact for JSON that is
+ * valid.
+ */
+static const char *
+scan(const char *text, size_t len)
+{
+    size_t depth = 0, values = 1;
+    bool in_string = false;
+
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i];
+
+        if (in_string) {
+            if (c == '"')
+                in_string = false;
+            else if (c == '\\') {
+                if (len - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
+                    return "a text with NUL";
+                i++;
+            } else if ((unsigned char)c < 0x20)
+                return "a control character in a text";
+            continue;
+        }
+        if (c == '"')
+            in_string = true;
+        else if ((c == '[' || c == '{') && ++depth > HTTP_JSON_MAX_DEPTH)
+            return "nested too deeply";
+        else if ((c == ']' || c == '}') && depth > 0)
+            depth--;
+        values += c == '[' || c == '{' || c == ',';
+        if (values > HTTP_JSON_MAX_VALUES)
+            return "too many values";
+    }
+    return NULL;
+}
+
+static bool
+has_doubled_key(const cJSON *object)
+{
+    unsigned n = 0;
+
+    for (const cJSON *a = object->child; a != NULL; a = a->next) {
+        if (++n > HTTP_JSON_MAX_KEYS)
+            return true;
+        for (const cJSON *b = a->next; b != NULL; b = b->next)
+            if (strcmp(a->string, b->string) == 0)
+                return true;
+    }
+    return false;
+}
+
+/* Depth was bounded by scan(). */
+static bool
+is_unambiguous(const cJSON *value)
+{
+    if (cJSON_IsObject(value) && has_doubled_key(value))
+        return false;
+    for (const cJSON *c = value->child; c != NULL; c = c->next)
+        if (c->child != NULL && !is_unambiguous(c))
+            return false;
+    return true;
+}
+
+static bool
+is_blank(const char *text, const char *end)
+{
+    while (text < end && strchr(" \t\r\n", *text) != NULL)
+        text++;
+    return text == end;
+}
+
+struct cJSON *
+http_json_parse(const char *text, size_t len, const char **why)
+{
+    const char *end = NULL;
+    cJSON *json = NULL;
+
+    *why = "empty";
+    if (text == NULL || len == 0)
+        return NULL;
+    *why = "not UTF-8";
+    if (!http_is_utf8(text, len))
+        return NULL;
+    if ((*why = scan(text, len)) != NULL)
+        return NULL;
+    *why = "syntax";
+    if ((json = cJSON_ParseWithLengthOpts(text, len, &end, false)) == NULL)
+        return NULL;
+    if (!is_blank(end, text + len))
+        *why = "something follows the value";
+    else if (!is_unambiguous(json))
+        *why = "a key twice, or too many keys, in one object";
+    else
+        return json;
+    cJSON_Delete(json);
+    return NULL;
+}
+
+const char *
+http_json_string(const struct cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+bool
+http_json_u64(const struct cJSON *object, const char *name, uint64_t min, uint64_t max,
+              uint64_t *out)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+    double d;
+
+    *out = 0;
+    if (!cJSON_IsNumber(item))
+        return false;
+    d = item->valuedouble;
+    /* cJSON keeps doubles: beyond 2^53 a number is not what was sent. */
+    if (!(d >= 0 && d <= 9007199254740992.0) || d != (double)(uint64_t)d)
+        return false;
+    *out = (uint64_t)d;
+    return *out >= min && *out <= max;
+}

@@ -1,0 +1,125 @@
+#include "http/ratelimit.h"
+
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#define WAYS 8
+
+struct bucket {
+    uint64_t key; /* keyed hash; 0: never used */
+    uint64_t at_ms;
+    double tokens;
+};
+
+struct http_ratelimit {
+    pthread_mutex_t lock;
+    double per_ms, burst;
+    uint64_t seed[2];
+    size_t n_sets;
+    struct bucket buckets[];
+};
+
+struct http_ratelimit *
+http_ratelimit_new(double per_second, double burst, size_t slots)
+{
+    struct http_ratelimit *t;
+    size_t n_sets = 1;
+
+    while (n_sets * WAYS < slots)
+        n_sets *= 2;
+    t = calloc(1, sizeof(*t) + n_sets * WAYS * sizeof(t->buckets[0]));
+    if (t == NULL)
+        return NULL;
+    pthread_mutex_init(&t->lock, NULL);
+    t->per_ms = per_second / 1000;
+    t->burst = burst;
+    t->n_sets = n_sets;
+    if (getrandom(t->seed, sizeof(t->seed), 0) != sizeof(t->seed))
+        t->seed[0] = (uint64_t)(uintptr_t)t; /* never seen on Linux; still works */
+    return t;
+}
+
+void
+http_ratelimit_free(struct http_ratelimit *t)
+{
+    if (t == NULL)
+        return;
+    pthread_mutex_destroy(&t->lock);
+    free(t);
+}
+
+/* Seeded, so that nobody can choose addresses that crowd one set. */
+static uint64_t
+hash_key(const struct http_ratelimit *t, const uint8_t *key, size_t n)
+{
+    uint64_t h = t->seed[0] ^ n;
+
+    for (size_t i = 0; i < n; i++) {
+        h = (h ^ key[i]) * 0x9e3779b97f4a7c15u;
+        h = (h ^ h >> 29 ^ t->seed[1]) * 0xbf58476d1ce4e5b9u;
+    }
+    h ^= h >> 32;
+    return h != 0 ? h : 1;
+}
+
+static double
+tokens_now(const struct http_ratelimit *t, const struct bucket *b, uint64_t now_ms)
+{
+    double more = now_ms > b->at_ms ? (double)(now_ms - b->at_ms) * t->per_ms : 0;
+
+    return b->key == 0 || b->tokens + more > t->burst ? t->burst : b->tokens + more;
+}
+
+static struct bucket *
+find_bucket(struct http_ratelimit *t, uint64_t key, uint64_t now_ms)
+{
+    struct bucket *set = &t->buckets[(key & (t->n_sets - 1)) * WAYS];
+    struct bucket *fullest = set;
+
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].key == key)
+            return &set[i];
+        if (tokens_now(t, &set[i], now_ms) > tokens_now(t, fullest, now_ms))
+            fullest = &set[i];
+    }
+    *fullest = (struct bucket){.key = key, .at_ms = now_ms, .tokens = t->burst};
+    return fullest;
+}
+
+unsigned
+http_ratelimit_take(struct http_ratelimit *t, const void *key, size_t key_len,
+                    double cost, uint64_t now_ms)
+{
+    uint64_t hash = hash_key(t, key, key_len);
+    double wait_ms = 0;
+    struct bucket *b;
+
+    pthread_mutex_lock(&t->lock);
+    b = find_bucket(t, hash, now_ms);
+    b->tokens = tokens_now(t, b, now_ms);
+    b->at_ms = now_ms;
+    if (b->tokens >= cost)
+        b->tokens -= cost;
+    else
+        wait_ms = t->per_ms > 0 ? (cost - b->tokens) / t->per_ms : 3600e3;
+    pthread_mutex_unlock(&t->lock);
+    if (wait_ms <= 0)
+        return 0;
+    return wait_ms < 3600e3 ? (unsigned)(wait_ms / 1000) + 1 : 3600;
+}
+
+unsigned
+http_ratelimit_take_ip(struct http_ratelimit *t, const char *ip, double cost,
+                       uint64_t now_ms)
+{
+    uint8_t raw[16];
+
+    if (inet_pton(AF_INET, ip, raw) == 1)
+        return http_ratelimit_take(t, raw, 4, cost, now_ms);
+    if (inet_pton(AF_INET6, ip, raw) == 1)
+        return http_ratelimit_take(t, raw, 8, cost, now_ms);
+    return http_ratelimit_take(t, ip, strlen(ip), cost, now_ms);
+}

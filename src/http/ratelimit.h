@@ -1,0 +1,30 @@
+/*
+ * Token buckets by key (an address, a peer id) in a table of fixed size. When it is
+ * full the fullest bucket of a set gives way: the one whose loss forgives least. Safe
+ * from any thread.
+ */
+#ifndef P2P_HTTP_RATELIMIT_H
+#define P2P_HTTP_RATELIMIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct http_ratelimit;
+
+/*
+ * `per_second` tokens flow in, `burst` is what a quiet key has saved up. `slots` is
+ * rounded up to a power of two. NULL: out of memory. Free accepts NULL.
+ */
+struct http_ratelimit *http_ratelimit_new(double per_second, double burst,
+                                          size_t slots);
+void http_ratelimit_free(struct http_ratelimit *t);
+
+/* Takes `cost` tokens: 0, or the whole seconds (>= 1) until they would be there. */
+unsigned http_ratelimit_take(struct http_ratelimit *t, const void *key, size_t key_len,
+                             double cost, uint64_t now_ms);
+
+/* As above for an address in text: IPv4 counts as a /32, IPv6 as a /64. */
+unsigned http_ratelimit_take_ip(struct http_ratelimit *t, const char *ip, double cost,
+                                uint64_t now_ms);
+
+#endif

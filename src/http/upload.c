@@ -1,0 +1,81 @@
+#include "http/upload.h"
+
+#include <stdlib.h>
+
+#include "http/internal.h"
+
+struct http_upload {
+    const struct http_upload_sink *sink;
+    void *arg;
+    struct http_multipart *parser;
+    enum p2p_err err;
+};
+
+void
+http_upload_into(struct http_request *req, const struct http_upload_sink *sink,
+                 void *arg)
+{
+    char boundary[HTTP_MULTIPART_BOUNDARY_MAX + 1];
+    struct http_upload *u = NULL;
+    enum p2p_err err;
+
+    err = http_multipart_boundary(http_header(req, "Content-Type"), boundary);
+    if (err == P2P_ERR_UNSUPPORTED) {
+        http_fail(req, 415, "unsupported_type", "the body must be multipart/form-data");
+        goto out;
+    }
+    if (err != P2P_OK) {
+        http_fail(req, 400, "bad_multipart", "no usable boundary in Content-Type");
+        goto out;
+    }
+    if ((u = calloc(1, sizeof(*u))) == NULL ||
+        (u->parser = http_multipart_new(boundary, &sink->events, arg)) == NULL) {
+        http_fail_err(req, P2P_ERR_NOMEM, NULL);
+        goto out;
+    }
+    u->sink = sink;
+    u->arg = arg;
+    req->upload = u;
+    return;
+out:
+    free(u);
+    sink->on_free(arg);
+}
+
+/* False: the client is not worth listening to any longer. */
+bool
+http_upload_feed(struct http_request *req, const char *data, size_t n)
+{
+    struct http_upload *u = req->upload;
+
+    if (u->err != P2P_OK)
+        return false;
+    u->err = http_multipart_feed(u->parser, data, n);
+    return u->err == P2P_OK;
+}
+
+void
+http_upload_finish(struct http_request *req)
+{
+    struct http_upload *u = req->upload;
+
+    if (u->err == P2P_OK)
+        u->err = http_multipart_finish(u->parser);
+    if (u->err == P2P_ERR_MALFORMED)
+        http_fail(req, 400, "bad_multipart", "the body is not well-formed form data");
+    else
+        u->sink->on_done(u->arg, req, u->err);
+}
+
+void
+http_upload_free(struct http_request *req)
+{
+    struct http_upload *u = req->upload;
+
+    if (u == NULL)
+        return;
+    req->upload = NULL;
+    http_multipart_free(u->parser);
+    u->sink->on_free(u->arg);
+    free(u);
+}

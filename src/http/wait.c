@@ -1,0 +1,142 @@
+/*
+ * A request is suspended and resumed under the list's lock and by its is_parked flag
+ * alone: doing either twice is undefined in libmicrohttpd.
+ */
+#include "http/wait.h"
+
+#include <stdlib.h>
+
+#include "http/internal.h"
+
+struct http_waitlist {
+    struct http_ticker ticker; /* first: a ticker is the list */
+    struct http_server *server;
+    pthread_mutex_t lock;
+    struct http_request *first;
+    size_t count;
+    _Atomic uint64_t generation;
+};
+
+static void
+resume(struct http_waitlist *list, struct http_request *req)
+{
+    if (req->wait_prev != NULL)
+        req->wait_prev->wait_next = req->wait_next;
+    else
+        list->first = req->wait_next;
+    if (req->wait_next != NULL)
+        req->wait_next->wait_prev = req->wait_prev;
+    list->count--;
+    req->is_parked = false;
+    MHD_resume_connection(req->mhd);
+}
+
+static uint64_t
+on_tick(struct http_ticker *self, uint64_t now_ms)
+{
+    struct http_waitlist *list = (struct http_waitlist *)self;
+    uint64_t next = HTTP_NO_DEADLINE;
+
+    pthread_mutex_lock(&list->lock);
+    for (struct http_request *req = list->first, *after; req != NULL; req = after) {
+        after = req->wait_next;
+        if (req->wait_deadline_ms <= now_ms)
+            resume(list, req);
+        else if (req->wait_deadline_ms < next)
+            next = req->wait_deadline_ms;
+    }
+    pthread_mutex_unlock(&list->lock);
+    return next;
+}
+
+static void
+on_stop(struct http_ticker *self)
+{
+    http_waitlist_wake((struct http_waitlist *)self);
+}
+
+struct http_waitlist *
+http_waitlist_new(struct http_server *s)
+{
+    struct http_waitlist *list = calloc(1, sizeof(*list));
+
+    if (list == NULL)
+        return NULL;
+    list->server = s;
+    list->ticker.tick = on_tick;
+    list->ticker.stop = on_stop;
+    pthread_mutex_init(&list->lock, NULL);
+    http_clock_add(s, &list->ticker);
+    return list;
+}
+
+void
+http_waitlist_free(struct http_waitlist *list)
+{
+    if (list == NULL)
+        return;
+    pthread_mutex_destroy(&list->lock);
+    free(list);
+}
+
+uint64_t
+http_waitlist_generation(const struct http_waitlist *list)
+{
+    return atomic_load(&list->generation);
+}
+
+void
+http_waitlist_wake(struct http_waitlist *list)
+{
+    pthread_mutex_lock(&list->lock);
+    atomic_fetch_add(&list->generation, 1);
+    while (list->first != NULL)
+        resume(list, list->first);
+    pthread_mutex_unlock(&list->lock);
+}
+
+static void
+park(struct http_waitlist *list, struct http_request *req)
+{
+    req->is_parked = true;
+    req->wait_prev = NULL;
+    req->wait_next = list->first;
+    if (list->first != NULL)
+        list->first->wait_prev = req;
+    list->first = req;
+    list->count++;
+    MHD_suspend_connection(req->mhd);
+}
+
+bool
+http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
+          unsigned wait_ms)
+{
+    uint64_t now = http_now_ms(), deadline;
+    bool can_wait;
+
+    if (!req->has_waited)
+        req->wait_deadline_ms = now + wait_ms;
+    req->has_waited = true;
+    deadline = req->wait_deadline_ms;
+    pthread_mutex_lock(&list->lock);
+    can_wait = now < deadline && list->generation == seen && !list->server->is_stopping;
+    if (can_wait)
+        park(list, req);
+    pthread_mutex_unlock(&list->lock);
+    /* From here on the request may already run again in another thread. */
+    if (can_wait)
+        http_clock_at(list->server, deadline);
+    return can_wait;
+}
+
+size_t
+http_waitlist_count(struct http_waitlist *list)
+{
+    size_t n;
+
+    pthread_mutex_lock(&list->lock);
+    n = list->count;
+    pthread_mutex_unlock(&list->lock);
+    return n;
+}

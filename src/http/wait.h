@@ -1,0 +1,43 @@
+/*
+ * Long polls: requests that wait for something to change, at no thread's cost.
+ *
+ * A handler compares, finds nothing new, and parks; it runs again, from its start, when
+ * the list is woken or the wait is over:
+ *
+ *     uint64_t seen = http_waitlist_generation(list);
+ *     if (nothing_new(since) && http_wait(req, list, seen, wait_ms))
+ *         return;
+ *     answer(...);
+ *
+ * Safe from any thread.
+ */
+#ifndef P2P_HTTP_WAIT_H
+#define P2P_HTTP_WAIT_H
+
+#include "http/http.h"
+
+struct http_waitlist;
+
+/* Make it after the server is open; free it after the server is closed. */
+struct http_waitlist *http_waitlist_new(struct http_server *s);
+void http_waitlist_free(struct http_waitlist *list);
+
+/* Grows with every wake; read it before looking at what the wake is about. */
+uint64_t http_waitlist_generation(const struct http_waitlist *list);
+
+/* Lets every parked request run again. */
+void http_waitlist_wake(struct http_waitlist *list);
+
+/*
+ * Parks the request for wait_ms at most, counted from its first park; true: the handler
+ * has to return at once. False, and the handler should answer: the time is over, the
+ * server is stopping, or the list was woken since `seen` (then compare again before
+ * answering, or answer with what there is).
+ */
+bool http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
+               unsigned wait_ms);
+
+/* Requests that wait now. */
+size_t http_waitlist_count(struct http_waitlist *list);
+
+#endif
