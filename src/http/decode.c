@@ -1,6 +1,8 @@
 #include "http/decode.h"
 
-#include <stdint.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
 
 static int
 hex_value(char c)
@@ -38,57 +40,8 @@ http_percent_decode(const char *in, size_t n, char *out, size_t *out_len)
     return http_is_utf8(out, o);
 }
 
-/* The length of the well-formed sequence at s, or 0. Table 3-7 of the Unicode Standard.
- */
-static size_t
-sequence_length(const uint8_t *s, size_t n)
-{
-    uint8_t lo = 0x80, hi = 0xbf;
-    size_t len;
-
-    if (s[0] >= 0xc2 && s[0] <= 0xdf)
-        len = 2;
-    else if (s[0] >= 0xe0 && s[0] <= 0xef)
-        len = 3;
-    else if (s[0] >= 0xf0 && s[0] <= 0xf4)
-        len = 4;
-    else
-        return 0;
-    if (len > n)
-        return 0;
-    if (s[0] == 0xe0)
-        lo = 0xa0;
-    else if (s[0] == 0xed)
-        hi = 0x9f;
-    else if (s[0] == 0xf0)
-        lo = 0x90;
-    else if (s[0] == 0xf4)
-        hi = 0x8f;
-    if (s[1] < lo || s[1] > hi)
-        return 0;
-    for (size_t i = 2; i < len; i++)
-        if (s[i] < 0x80 || s[i] > 0xbf)
-            return 0;
-    return len;
-}
-
 bool
-http_is_utf8(const char *text, size_t n)
+http_is_utf8(const char *s, size_t n)
 {
-    const uint8_t *s = (const uint8_t *)text;
-
-    for (size_t i = 0; i < n;) {
-        size_t len;
-
-        if (s[i] == 0)
-            return false;
-        if (s[i] < 0x80) {
-            i++;
-            continue;
-        }
-        if ((len = sequence_length(s + i, n - i)) == 0)
-            return false;
-        i += len;
-    }
-    return true;
+    return memchr(s, '\0', n) == NULL && p2p_utf8_is_valid(s, n);
 }

@@ -243,11 +243,12 @@ take_body(struct http_request *req, const char *data, size_t n)
 static enum MHD_Result
 finish(struct http_request *req)
 {
+    req->has_parked = false;
     if (req->response == NULL && req->upload != NULL)
         http_upload_finish(req);
     else if (req->response == NULL)
         req->route->handler(req, req->server->opt.app);
-    if (req->is_parked)
+    if (req->has_parked)
         return MHD_YES;
     if (req->response == NULL)
         http_fail(req, 500, "internal", "the request was not answered");

@@ -20,7 +20,6 @@
 #define HTTP_NO_DEADLINE UINT64_MAX
 
 struct http_upload;
-struct http_waitlist;
 
 struct http_pair {
     const char *name;
@@ -45,7 +44,7 @@ struct http_request {
     char proxied_ip[HTTP_IP_TEXT];
 
     uint64_t declared; /* Content-Length; UINT64_MAX when chunked */
-    uint64_t received;
+    _Atomic uint64_t received;
     char *body;
     size_t body_len, body_cap;
     struct cJSON *json;
@@ -60,11 +59,11 @@ struct http_request {
     unsigned n_extra;
 
     bool is_begun;
-    /* Waiting (wait.c); guarded by the list's lock. */
-    struct http_waitlist *list;
+    /* Waiting (wait.c): the links are guarded by the list's lock. */
     struct http_request *wait_prev, *wait_next;
     uint64_t wait_deadline_ms;
-    bool is_parked, has_waited, is_expired;
+    bool has_waited; /* the deadline is set */
+    bool has_parked; /* in this run of the handler; only its thread looks */
 };
 
 enum http_phase {

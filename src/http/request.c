@@ -251,10 +251,11 @@ http_request_clear(struct http_request *req)
     req->route = NULL;
     req->body = NULL;
     req->body_len = req->body_cap = 0;
-    req->declared = req->received = 0;
+    req->declared = 0;
+    req->received = 0;
     req->json = NULL;
     req->response = NULL;
     req->is_shared = req->is_begun = false;
     req->status = 0;
-    req->is_parked = req->has_waited = req->is_expired = false;
+    req->has_waited = req->has_parked = false;
 }

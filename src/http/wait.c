@@ -27,7 +27,6 @@ resume(struct http_waitlist *list, struct http_request *req)
     if (req->wait_next != NULL)
         req->wait_next->wait_prev = req->wait_prev;
     list->count--;
-    req->is_parked = false;
     MHD_resume_connection(req->mhd);
 }
 
@@ -98,7 +97,7 @@ http_waitlist_wake(struct http_waitlist *list)
 static void
 park(struct http_waitlist *list, struct http_request *req)
 {
-    req->is_parked = true;
+    req->has_parked = true; /* before another thread may resume it */
     req->wait_prev = NULL;
     req->wait_next = list->first;
     if (list->first != NULL)

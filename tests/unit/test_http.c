@@ -1,10 +1,11 @@
 /* The HTTP server from outside: raw bytes over a socket, as clients and attackers send.
  */
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include <cmocka.h>
 
 #include <arpa/inet.h>
 #include <fcntl.h>
