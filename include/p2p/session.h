@@ -3,13 +3,14 @@
  * "Records", and protocol 1's frames). Bytes in, bytes out: no socket, no clock, and
  * the caller gives the nonces (p2p_random in the programs, fixed ones in tests).
  *
- * Protocol 2: a key per direction; AAD = sender, epoch, seq; counters live beside the key
- * they belong to and are never reset, so a record can be opened once and in order only.
- * Rekeying: a sender must send REKEY when p2p_session_wants_rekey says so.
+ * Protocol 2: a key per direction; AAD = sender, epoch, seq; counters live beside the
+ * key they belong to and are never reset, so a record can be opened once and in order
+ * only. Rekeying: a sender must send REKEY when p2p_direction_wants_rekey says so.
  * Protocol 1: one key both ways, no AAD; nonces of both directions are remembered and a
  * repeat is refused.
- * Any AUTH, MALFORMED or PROTOCOL from here ends the connection. Sending and receiving may be done by two
- * threads of a protocol 2 session at the same time, one for each direction.
+ * Any AUTH, MALFORMED or PROTOCOL from here ends the connection. Sending and receiving
+ * may be done by two threads of a protocol 2 session at the same time, one for each
+ * direction.
  */
 #ifndef P2P_SESSION_H
 #define P2P_SESSION_H
@@ -31,6 +32,7 @@ struct p2p_direction {
     uint64_t frames; /* in this epoch */
     uint64_t bytes;
     uint64_t since_s; /* when the epoch began, caller's clock */
+    bool ended;       /* after CLOSE, a failure or clear: nothing is sealed or opened */
 };
 
 /* Starts at epoch 1, seq 1; copies the secret. */
@@ -47,7 +49,8 @@ P2P_MUST_CHECK enum p2p_err p2p_direction_seal(struct p2p_direction *d, uint8_t 
 P2P_MUST_CHECK enum p2p_err p2p_direction_peek(const uint8_t *data, size_t len,
                                                size_t *size);
 /*
- * Opens the next record in place; borrows the plaintext. REKEY records are handled inside: then
+ * Opens the next record in place; borrows the plaintext. REKEY records are handled
+ * inside: then
  * `*plain_len` is 0 and there is nothing to act on. PROTOCOL when the sender went on
  * past twice its rekey limits.
  */
@@ -55,7 +58,8 @@ P2P_MUST_CHECK enum p2p_err p2p_direction_open(struct p2p_direction *d, uint8_t 
                                                size_t size, uint64_t now_s,
                                                uint8_t **plain, size_t *plain_len);
 bool p2p_direction_wants_rekey(const struct p2p_direction *d, uint64_t now_s);
-/* Seals a REKEY record into `frame` (P2P_FRAME_SIZE(1) bytes) and goes to the next epoch. */
+/* Seals a REKEY record into `frame` (P2P_FRAME_SIZE(1) bytes) and goes to the next
+ * epoch. */
 P2P_MUST_CHECK enum p2p_err p2p_direction_rekey(struct p2p_direction *d, uint8_t *frame,
                                                 const struct p2p_nonce *nonce,
                                                 uint64_t now_s);
@@ -76,10 +80,11 @@ P2P_MUST_CHECK enum p2p_err p2p_session1_open(struct p2p_session1 *s, uint8_t *f
 /* Protocol 1's hello, both ways. */
 #define P2P_HELLO1_SIZE   (6 + P2P_ID_HEX_LEN + 1 + P2P_PEM_LEN)
 #define P2P_SESSION1_SIZE (8 + P2P_RSA_LEN)
-void p2p_hello1_put(const struct p2p_spki *spki, uint8_t out[P2P_HELLO1_SIZE]);
+P2P_MUST_CHECK enum p2p_err p2p_hello1_put(const struct p2p_spki *spki,
+                                           uint8_t out[P2P_HELLO1_SIZE]);
 /*
- * Reads a HELLO from the beginning of `data`. MORE until its END line is there; `*used` is its
- * length afterwards. MALFORMED or AUTH: close. Checks id and key.
+ * Reads a HELLO from the beginning of `data`. MORE until its END line is there; `*used`
+ * is its length afterwards. MALFORMED or AUTH: close. Checks id and key.
  */
 P2P_MUST_CHECK enum p2p_err p2p_hello1_parse(const uint8_t *data, size_t len,
                                              struct p2p_spki *spki, struct p2p_id *id,

@@ -28,7 +28,8 @@ sha256_known_answers(void **state)
     cJSON *whole, *cases = primitives("sha256", &whole);
 
     (void)state;
-    EACH (c, cases) {
+    EACH(c, cases)
+    {
         size_t len;
         uint8_t *data = vectors_bytes(c, "data", &len);
         struct p2p_digest digest;
@@ -40,7 +41,8 @@ sha256_known_answers(void **state)
         assert_int_equal(p2p_sha256_new(&sha), P2P_OK);
         for (size_t i = 0; i < len; i++) {
             assert_int_equal(p2p_sha256_update(sha, data + i, 1), P2P_OK);
-            assert_int_equal(p2p_sha256_peek(sha, &digest), P2P_OK); /* disturbs nothing */
+            assert_int_equal(p2p_sha256_peek(sha, &digest),
+                             P2P_OK); /* disturbs nothing */
         }
         assert_int_equal(p2p_sha256_peek(sha, &digest), P2P_OK);
         vectors_assert_equal(c, "hash", digest.b, sizeof(digest.b));
@@ -56,7 +58,8 @@ hkdf_known_answers(void **state)
     cJSON *whole, *cases = primitives("hkdf", &whole);
 
     (void)state;
-    EACH (c, cases) {
+    EACH(c, cases)
+    {
         struct p2p_digest salt;
         struct p2p_secret prk, okm;
         size_t ikm_len, info_len;
@@ -80,7 +83,8 @@ x25519_known_answers(void **state)
     cJSON *whole, *cases = primitives("x25519", &whole);
 
     (void)state;
-    EACH (c, cases) {
+    EACH(c, cases)
+    {
         struct p2p_secret a, b, shared;
         struct p2p_x25519_public pub_a, pub_b;
 
@@ -105,7 +109,8 @@ x25519_refuses_low_order_points(void **state)
     static const struct p2p_secret zero;
 
     (void)state;
-    EACH (p, points) {
+    EACH(p, points)
+    {
         struct p2p_secret own = {{9}}, shared;
         struct p2p_x25519_public point;
 
@@ -125,7 +130,8 @@ gcm_known_answers_and_refusals(void **state)
     cJSON *whole, *cases = primitives("aes_256_gcm", &whole);
 
     (void)state;
-    EACH (c, cases) {
+    EACH(c, cases)
+    {
         struct p2p_secret key;
         struct p2p_nonce nonce;
         uint8_t tag[P2P_TAG_LEN];
@@ -170,7 +176,8 @@ pss_known_answers(void **state)
     cJSON *whole, *cases = primitives("rsa_pss", &whole);
 
     (void)state;
-    EACH (c, cases) {
+    EACH(c, cases)
+    {
         struct p2p_rsa *key = vectors_key(vectors_text(c, "key"));
         struct p2p_signature sig, ours;
         uint8_t salt[32];
@@ -200,7 +207,8 @@ oaep_known_answers(void **state)
     cJSON *whole, *cases = primitives("rsa_oaep", &whole);
 
     (void)state;
-    EACH (c, cases) {
+    EACH(c, cases)
+    {
         struct p2p_rsa *key = vectors_key(vectors_text(c, "key"));
         struct p2p_secret secret, back;
         uint8_t seed[32], sealed[P2P_RSA_LEN];
@@ -215,10 +223,12 @@ oaep_known_answers(void **state)
             P2P_OK);
         vectors_random_off();
         vectors_assert_equal(c, "ciphertext", sealed, sizeof(sealed));
-        assert_int_equal(p2p_oaep_decrypt(key, label, label_len, sealed, &back), P2P_OK);
+        assert_int_equal(p2p_oaep_decrypt(key, label, label_len, sealed, &back),
+                         P2P_OK);
         assert_memory_equal(back.b, secret.b, sizeof(back.b));
 
-        assert_int_equal(p2p_oaep_decrypt(key, "other", 5, sealed, &back), P2P_ERR_AUTH);
+        assert_int_equal(p2p_oaep_decrypt(key, "other", 5, sealed, &back),
+                         P2P_ERR_AUTH);
         sealed[0] ^= 1;
         assert_int_equal(p2p_oaep_decrypt(key, label, label_len, sealed, &back),
                          P2P_ERR_AUTH);
@@ -234,7 +244,8 @@ identities(void **state)
     cJSON *whole = vectors_load("identity.json");
 
     (void)state;
-    EACH (c, cJSON_GetObjectItem(whole, "keys")) {
+    EACH(c, cJSON_GetObjectItem(whole, "keys"))
+    {
         struct p2p_rsa *key = vectors_key(vectors_text(c, "name"));
         struct p2p_spki spki;
         struct p2p_id id;
@@ -259,7 +270,8 @@ hostile_public_keys_are_refused(void **state)
     int of_right_length = 0;
 
     (void)state;
-    EACH (c, cJSON_GetObjectItem(whole, "refused_spki")) {
+    EACH(c, cJSON_GetObjectItem(whole, "refused_spki"))
+    {
         size_t len;
         uint8_t *der = vectors_bytes(c, "spki", &len);
 
@@ -270,7 +282,8 @@ hostile_public_keys_are_refused(void **state)
         free(der);
     }
     assert_true(of_right_length >= 8);
-    EACH (c, cJSON_GetObjectItem(whole, "refused_pem")) {
+    EACH(c, cJSON_GetObjectItem(whole, "refused_pem"))
+    {
         size_t len;
         uint8_t *pem = vectors_bytes(c, "pem", &len);
         struct p2p_spki spki;

@@ -77,8 +77,10 @@ known_answers(void **state)
     int layers = 0;
 
     (void)state;
-    for (cJSON *f = cJSON_GetObjectItem(whole, "files")->child; f != NULL; f = f->next) {
-        for (cJSON *l = cJSON_GetObjectItem(f, "layers")->child; l != NULL; l = l->next) {
+    for (cJSON *f = cJSON_GetObjectItem(whole, "files")->child; f != NULL;
+         f = f->next) {
+        for (cJSON *l = cJSON_GetObjectItem(f, "layers")->child; l != NULL;
+             l = l->next) {
             check_layer_vector(f, l);
             layers++;
         }

@@ -31,9 +31,9 @@ void vectors_assert_equal(const cJSON *object, const char *field, const void *by
                           size_t len);
 
 /*
- * Makes OpenSSL's random generator give `count` * 32 bytes, in order, to whoever asks for
- * 32 bytes at a time (PSS salts, OAEP seeds); other requests (blinding) get bytes of no
- * interest. Until vectors_random_off.
+ * Makes OpenSSL's random generator give `count` * 32 bytes, in order, to whoever asks
+ * for 32 bytes at a time (PSS salts, OAEP seeds); other requests (blinding) get bytes
+ * of no interest. Until vectors_random_off.
  */
 void vectors_random_on(const uint8_t *answers, size_t count);
 void vectors_random_off(void);
