@@ -1,11 +1,12 @@
 /*
- * discovery - client of p2p-discovery (docs/HTTP.md): register, heartbeat, find. And of several:
- * every call goes to all registries that were given; answers are merged by peer id, and one that answers
- * is enough.
+ * discovery - client of p2p-discovery (docs/HTTP.md): register, heartbeat, find. And of
+ * several: every call goes to all registries that were given; answers are merged by
+ * peer id, and one that answers is enough.
  *
- * HTTP by libcurl with deadlines, bounded answers, no redirects, http and https only. A registry is believed about
- * names and addresses only, never about keys: ids are proven by the handshake. Answers from outside are
- * checked field by field; entries that are wrong are left out. Thread-safe.
+ * HTTP by libcurl with deadlines, bounded answers, no redirects, http and https only. A
+ * registry is believed about names and addresses only, never about keys: ids are proven
+ * by the handshake. Answers from outside are checked field by field; entries that are
+ * wrong are left out. Thread-safe.
  */
 #ifndef P2P_DISCOVERY_H
 #define P2P_DISCOVERY_H
@@ -30,9 +31,9 @@ void p2p_discovery_close(struct p2p_discovery *d);
 struct p2p_peer_info {
     struct p2p_id id;
     struct p2p_addr addr;
-    bool verified;         /* its registration was signed */
-    uint64_t last_seen_s;  /* 0: not said */
-    char **files;          /* names, checked; owned by the list */
+    bool verified;        /* its registration was signed */
+    uint64_t last_seen_s; /* 0: not said */
+    char **files;         /* names, checked; owned by the list */
     size_t file_count;
 };
 struct p2p_peer_list {
@@ -41,10 +42,12 @@ struct p2p_peer_list {
 };
 void p2p_peer_list_clear(struct p2p_peer_list *list);
 
-/* All peers; those that share exactly `name`; those that have `root`. UNREACHABLE when no registry answers. */
+/* All peers; those that share exactly `name`; those that have `root`. UNREACHABLE when
+ * no registry answers. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_peers(struct p2p_discovery *d,
                                                 struct p2p_peer_list *out);
-P2P_MUST_CHECK enum p2p_err p2p_discovery_find(struct p2p_discovery *d, const char *name,
+P2P_MUST_CHECK enum p2p_err p2p_discovery_find(struct p2p_discovery *d,
+                                               const char *name,
                                                struct p2p_peer_list *out);
 P2P_MUST_CHECK enum p2p_err p2p_discovery_find_root(struct p2p_discovery *d,
                                                     const struct p2p_digest *root,
@@ -73,7 +76,8 @@ enum p2p_search_mode {
 };
 P2P_MUST_CHECK enum p2p_err p2p_discovery_search(struct p2p_discovery *d,
                                                  const char *text,
-                                                 enum p2p_search_mode mode, size_t limit,
+                                                 enum p2p_search_mode mode,
+                                                 size_t limit,
                                                  struct p2p_search_results *out);
 
 /* ---- What a peer sends about itself ---- */
@@ -90,17 +94,18 @@ struct p2p_reg {
     const struct p2p_rsa *key; /* signs; borrowed during the call */
     const char *advertise;     /* IP to be listed under, or NULL */
     uint16_t port;
-    uint32_t ttl_s;            /* signature expires this much later */
+    uint32_t ttl_s;                   /* signature expires this much later */
     const struct p2p_reg_file *files; /* sorted by name, bytewise */
     size_t count;
 };
 /*
- * Registers at every registry that does not have this state yet: signed, as a delta where the registry has
- * the state before; falls back to a whole one, and to the documented unsigned form where a registry does not know
- * signatures. P2P_OK when at least one took it. `force`: whole, everywhere.
+ * Registers at every registry that does not have this state yet: signed, as a delta
+ * where the registry has the state before; falls back to a whole one, and to the
+ * documented unsigned form where a registry does not know signatures. P2P_OK when at
+ * least one took it. `force`: whole, everywhere.
  */
-P2P_MUST_CHECK enum p2p_err p2p_discovery_register(struct p2p_discovery *d,
-                                                   const struct p2p_reg *reg, bool force);
+P2P_MUST_CHECK enum p2p_err
+p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force);
 /* NOT_FOUND when a registry has forgotten this peer: register again. UNREACHABLE. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_heartbeat(struct p2p_discovery *d,
                                                     const struct p2p_id *id);

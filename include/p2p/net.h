@@ -1,8 +1,9 @@
 /*
  * net - TCP sockets with deadlines: the one place that knows partial I/O, EINTR and
  * SIGPIPE. IPv4 and IPv6. Descriptors are non-blocking and close-on-exec. Times are
- * milliseconds of CLOCK_MONOTONIC (p2p_now_ms); a deadline is a point in that time, P2P_NO_DEADLINE never.
- * Thread-safe; one descriptor, one reader and one writer at a time.
+ * milliseconds of CLOCK_MONOTONIC (p2p_now_ms); a deadline is a point in that time,
+ * P2P_NO_DEADLINE never. Thread-safe; one descriptor, one reader and one writer at a
+ * time.
  */
 #ifndef P2P_NET_H
 #define P2P_NET_H
@@ -17,8 +18,9 @@
 
 #define P2P_NO_DEADLINE UINT64_MAX
 
-uint64_t p2p_now_ms(void);   /* CLOCK_MONOTONIC */
-uint64_t p2p_time_s(void);   /* CLOCK_REALTIME, seconds since 1970 */
+uint64_t p2p_now_ms(void); /* CLOCK_MONOTONIC */
+uint64_t p2p_now_us(void); /* the same clock, for rates and round trips */
+uint64_t p2p_time_s(void); /* CLOCK_REALTIME, seconds since 1970 */
 
 /* Where something listens: what a person writes as host:port, [v6]:port. */
 #define P2P_HOST_MAX 254
@@ -26,7 +28,8 @@ struct p2p_addr {
     char host[P2P_HOST_MAX + 1]; /* name or literal, no brackets */
     uint16_t port;
 };
-/* "host", "host:port", "[v6]:port", "v6"; default_port 0: a port is required. USAGE. */
+/* "host", "host:port", "[v6]:port", "v6"; default_port 0: a port is required. Port 0,
+ * spaces and control characters are refused. USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_addr_parse(const char *text, uint16_t default_port,
                                            struct p2p_addr *out);
 /* "host:port" or "[v6]:port"; cap >= P2P_HOST_MAX + 9 always fits. Returns out. */
@@ -36,18 +39,21 @@ void p2p_addr_from_sockaddr(const struct sockaddr *sa, struct p2p_addr *out);
 bool p2p_addr_is_loopback(const struct p2p_addr *addr);
 
 /*
- * Listens. "0.0.0.0" and "::" listen on both families where the system has both. reuse_port: SO_REUSEPORT,
- * for several listeners on one port. Port 0: the system chooses; `*port` gets the actual one. IN_USE, PERMISSION.
+ * Listens. "0.0.0.0" and "::" listen on both families where the system has both.
+ * reuse_port: SO_REUSEPORT, for several listeners on one port. Port 0: the system
+ * chooses; `*port` gets the actual one. IN_USE, PERMISSION.
  */
 P2P_MUST_CHECK enum p2p_err p2p_net_listen(const char *host, uint16_t port,
                                            bool reuse_port, int backlog, int *fd,
                                            uint16_t *actual_port);
 
-/* Resolves and connects, trying each address in turn. UNREACHABLE, TIMEOUT. Sets TCP_NODELAY. */
+/* Resolves and connects, trying each address in turn. UNREACHABLE, TIMEOUT. Sets
+ * TCP_NODELAY. */
 P2P_MUST_CHECK enum p2p_err p2p_net_connect(const struct p2p_addr *addr,
                                             uint64_t deadline_ms, int *fd);
 
-/* Exactly `len` bytes, or CLOSED, TIMEOUT, SYS. */
+/* Exactly `len` bytes, or CLOSED, TIMEOUT, SYS. writev consumes `iov`: its entries are
+ * changed as bytes go out. */
 P2P_MUST_CHECK enum p2p_err p2p_net_read(int fd, void *out, size_t len,
                                          uint64_t deadline_ms);
 P2P_MUST_CHECK enum p2p_err p2p_net_write(int fd, const void *data, size_t len,
@@ -59,7 +65,8 @@ P2P_MUST_CHECK enum p2p_err p2p_net_read_some(int fd, void *out, size_t cap,
                                               uint64_t deadline_ms, size_t *got);
 
 /* Without waiting: BUSY when it would block, CLOSED at the end. For event loops. */
-P2P_MUST_CHECK enum p2p_err p2p_net_try_read(int fd, void *out, size_t cap, size_t *got);
+P2P_MUST_CHECK enum p2p_err p2p_net_try_read(int fd, void *out, size_t cap,
+                                             size_t *got);
 P2P_MUST_CHECK enum p2p_err p2p_net_try_write(int fd, const void *data, size_t len,
                                               size_t *sent);
 

@@ -1,11 +1,15 @@
 /*
  * options - how every program takes its settings: flag > environment > file > default.
  *
- * A program describes its options once, in a table; the same table parses the command line
- * (`--name value`, `--name=value`, `--flag`, `--no-flag`), the environment (`P2P_<NAME>`, '-' as
- * '_'), the INI file named by `--config` (`name = value` lines, `#` comments, sections ignored), and prints --help.
- * Every program has --help, --version, --config, --log-level. Values are checked when they are
- * parsed; the message names the option, the value, and what would be right.
+ * A program describes its options once, in a table; the same table parses the command
+ * line (`--name value`, `--name=value`, `--flag`, `--no-flag`, `--` ends options), the
+ * environment (`P2P_<NAME>`, '-' as '_'; lists separated by spaces), the INI file named
+ * by `--config` (`name = value` lines, `#` and `;` comments), and prints --help.
+ * In the file, lines before the first `[section]` are for all programs, `[p2p-peer]` is
+ * for that one; a name that its program does not know is an error only in the section
+ * of that program. Every program has --help, --version, --config, --log-level (applied
+ * by p2p_log_init). Values are checked when they are parsed; the message names the
+ * option, the value, and what would be right. Call before threads start.
  */
 #ifndef P2P_OPTIONS_H
 #define P2P_OPTIONS_H
@@ -17,11 +21,11 @@
 #include "p2p/err.h"
 
 enum p2p_option_kind {
-    P2P_OPT_TEXT,     /* const char * ; borrows argv, environment or the options object */
-    P2P_OPT_LIST,     /* struct p2p_option_list; repeatable */
-    P2P_OPT_FLAG,     /* bool */
-    P2P_OPT_NUMBER,   /* uint64_t, plain */
-    P2P_OPT_SIZE,     /* uint64_t bytes: 1M, 64K, 2G (1024), "off" = 0 */
+    P2P_OPT_TEXT,   /* const char * ; borrows argv, environment or the options object */
+    P2P_OPT_LIST,   /* struct p2p_option_list; repeatable; replaces the default */
+    P2P_OPT_FLAG,   /* bool */
+    P2P_OPT_NUMBER, /* uint64_t, plain */
+    P2P_OPT_SIZE,   /* uint64_t bytes: 1M, 64K, 2G (1024), "off" = 0 */
     P2P_OPT_DURATION, /* uint64_t milliseconds: 30 or 30s, 5m, 2h, 250ms */
 };
 #define P2P_OPTION_LIST_MAX 32
@@ -31,7 +35,7 @@ struct p2p_option_list {
 };
 
 struct p2p_option {
-    const char *name;  /* without the dashes */
+    const char *name; /* without the dashes */
     enum p2p_option_kind kind;
     size_t offset;     /* of the field in the program's options struct (offsetof) */
     uint64_t min, max; /* for numbers, sizes, durations; both 0: no bound */
@@ -40,20 +44,22 @@ struct p2p_option {
 };
 
 struct p2p_option_set {
-    const char *program;
-    const char *usage;   /* "[options]", "get [options] NAME" */
+    const char *program; /* "p2p-peer", "p2p get" */
+    const char *usage;   /* "[options]", "[options] NAME" */
     const char *summary; /* one sentence */
     const struct p2p_option *options;
     size_t count;
 };
 
-/* Keeps the text of the configuration file alive; free with p2p_options_free (NULL is fine). */
+/* Keeps the text of the configuration file alive; free with p2p_options_free (NULL is
+ * fine) when the last text option was used. */
 struct p2p_options_text;
 
 /*
- * Fills `target` (already holding the defaults). `argv` is reordered so that arguments come first:
- * `*arguments` of them at argv[1..]. P2P_OK: go on. CANCELLED: --help or --version was printed on stdout: exit 0.
- * USAGE: a message was printed on stderr: exit 2.
+ * Fills `target` (already holding the defaults). `argv` is reordered so that arguments
+ * come first: `*arguments` of them at argv[1..]. P2P_OK: go on. CANCELLED: --help or
+ * --version was printed on stdout: exit 0. USAGE: a message was printed on stderr:
+ * exit 2.
  */
 P2P_MUST_CHECK enum p2p_err p2p_options_parse(const struct p2p_option_set *set,
                                               void *target, int argc, char **argv,

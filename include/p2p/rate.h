@@ -1,8 +1,9 @@
 /*
  * rate - token buckets, and timetables of rates.
  *
- * A bucket holds bytes, filled at a rate from a clock the caller gives; nothing here waits or sleeps. Burst: the larger of 64 KiB
- * and 20 ms. A bucket of rate 0 is unlimited. Thread-safe (one lock inside).
+ * A bucket holds bytes, filled at a rate from a clock the caller gives; nothing here
+ * waits or sleeps. Burst: the larger of 64 KiB and 20 ms. A bucket of rate 0 is
+ * unlimited. Thread-safe (one lock inside).
  */
 #ifndef P2P_RATE_H
 #define P2P_RATE_H
@@ -22,11 +23,12 @@ struct p2p_rate {
 void p2p_rate_init(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
 void p2p_rate_clear(struct p2p_rate *rate);
 void p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
-/* Takes `bytes` when the bucket is not in debt and returns 0; else takes nothing and returns the microseconds
- * until it is worth asking again. */
+/* Takes `bytes` when the bucket is not in debt and returns 0; else takes nothing and
+ * returns the microseconds until it is worth asking again. */
 uint64_t p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us);
 
-/* "2M", "off", or "08:00,2M 23:00,off" (local time; the last entry holds over midnight). */
+/* "2M", "off", or "08:00,2M 23:00,off" (local time; the last entry holds over
+ * midnight). */
 #define P2P_TIMETABLE_MAX 24
 struct p2p_timetable {
     struct {

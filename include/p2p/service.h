@@ -6,19 +6,23 @@
 
 #include "p2p/err.h"
 
-/* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; umask 077, no core dumps, not dumpable. Call first
- * in main, before any thread starts. */
+/* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; umask 077, no core dumps, not
+ * dumpable. Call first in main, before any thread starts. SIGINT stays ignored when it
+ * was ignored by the parent: so a script that starts daemons with `&` gets the Ctrl-C
+ * alone and stops them in its own order. */
 void p2p_service_begin(void);
 
-/* Prints `ready <program> <format...>` on stdout (flushed) and tells systemd (when built with it). */
+/* Prints `ready <program> <format...>` on stdout (flushed) and tells systemd (when
+ * built with it). */
 void p2p_service_ready(const char *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Waits for SIGTERM or SIGINT (returns) ; SIGHUP is ignored. A second signal afterwards ends the
- * process at once. Feeds the systemd watchdog while it waits. */
+/* Waits for SIGTERM or SIGINT (returns); SIGHUP is ignored. A second signal afterwards
+ * ends the process at once. Feeds the systemd watchdog while it waits. */
 void p2p_service_wait(void);
 
-/* The same from inside the program (a fatal error of a thread, a test). */
+/* Ends the wait from inside the program (a fatal error of a thread). Any thread; once
+ * it is over, more calls do nothing. */
 void p2p_service_stop(void);
 
 #endif

@@ -1,0 +1,63 @@
+/* What the files of the options module share. */
+#ifndef P2P_OPTIONS_INTERNAL_H
+#define P2P_OPTIONS_INTERNAL_H
+
+#include "p2p/options.h"
+
+/* Where a value came from, from strong to weak: a weaker one never replaces a stronger.
+ */
+enum p2p_option_source {
+    P2P_FROM_DEFAULT = 0,
+    P2P_FROM_FLAG,
+    P2P_FROM_ENVIRONMENT,
+    P2P_FROM_FILE,
+};
+
+/* One parse: the program's table and the options that every program has. */
+struct p2p_option_parse {
+    const struct p2p_option_set *set;
+    void *target;
+    struct {
+        bool help, version;
+        const char *config, *log_level;
+    } common;
+    enum p2p_option_source *sources; /* one for each option, common ones last */
+    struct p2p_options_text *text;
+};
+
+#define P2P_COMMON_OPTIONS 4
+extern const struct p2p_option p2p_common_options[P2P_COMMON_OPTIONS];
+
+/* Option of index i, program's first; and where its value lives. */
+const struct p2p_option *p2p_option_at(const struct p2p_option_parse *parse, size_t i,
+                                       void **field);
+/* Index of the option of that name, or SIZE_MAX. */
+size_t p2p_option_index(const struct p2p_option_parse *parse, const char *name,
+                        size_t len);
+
+/* Sets option i from text that outlives the target, unless a stronger source has.
+ * `shown` is what a message calls it ("--port", "P2P_PORT", "file:3: port"). */
+P2P_MUST_CHECK enum p2p_err p2p_option_set_value(struct p2p_option_parse *parse,
+                                                 size_t i,
+                                                 enum p2p_option_source source,
+                                                 const char *shown, const char *value);
+/* One value into its field. USAGE and a message when it does not fit. */
+P2P_MUST_CHECK enum p2p_err p2p_option_assign(const struct p2p_option_parse *parse,
+                                              const struct p2p_option *option,
+                                              void *field, const char *shown,
+                                              const char *value);
+/* Says "<program>: <format>" on stderr and returns USAGE. */
+enum p2p_err p2p_option_complain(const struct p2p_option_parse *parse,
+                                 const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Text that lives as long as the options; NULL when out of memory. */
+char *p2p_options_keep(struct p2p_options_text *text, const char *from, size_t len);
+
+P2P_MUST_CHECK enum p2p_err p2p_options_read_file(struct p2p_option_parse *parse,
+                                                  const char *file);
+void p2p_options_print_help(const struct p2p_option_parse *parse);
+void p2p_option_format_value(const struct p2p_option *option, uint64_t value, char *out,
+                             size_t cap);
+
+#endif

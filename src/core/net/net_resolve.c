@@ -1,0 +1,135 @@
+/* Names to addresses, with a deadline. */
+#include <netdb.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "net_internal.h"
+
+/* One look-up, held by the one who waits and by the thread that asks: whoever is last
+ * frees it, so that giving up never waits for a slow name server. */
+struct lookup {
+    pthread_mutex_t lock;
+    pthread_cond_t done_cond;
+    int holders;
+    bool done;
+    int status;
+    struct addrinfo *result;
+    char host[P2P_HOST_MAX + 1], port[6];
+};
+
+static void
+release(struct lookup *lookup)
+{
+    bool last;
+
+    pthread_mutex_lock(&lookup->lock);
+    last = --lookup->holders == 0;
+    pthread_mutex_unlock(&lookup->lock);
+    if (!last)
+        return;
+    if (lookup->result != NULL)
+        freeaddrinfo(lookup->result);
+    pthread_cond_destroy(&lookup->done_cond);
+    pthread_mutex_destroy(&lookup->lock);
+    free(lookup);
+}
+
+static int
+ask(const char *host, const char *port, int flags, struct addrinfo **out)
+{
+    const struct addrinfo hints = {
+        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = flags};
+
+    *out = NULL;
+    return getaddrinfo(host, port, &hints, out);
+}
+
+static void *
+lookup_thread(void *arg)
+{
+    struct lookup *lookup = arg;
+    struct addrinfo *result;
+    int status = ask(lookup->host, lookup->port, AI_ADDRCONFIG, &result);
+
+    pthread_mutex_lock(&lookup->lock);
+    lookup->status = status;
+    lookup->result = result;
+    lookup->done = true;
+    pthread_cond_signal(&lookup->done_cond);
+    pthread_mutex_unlock(&lookup->lock);
+    release(lookup);
+    return NULL;
+}
+
+static struct lookup *
+start_lookup(const char *host, const char *port)
+{
+    struct lookup *lookup = calloc(1, sizeof(*lookup));
+    pthread_condattr_t monotonic;
+    pthread_t thread;
+
+    if (lookup == NULL)
+        return NULL;
+    snprintf(lookup->host, sizeof(lookup->host), "%s", host);
+    snprintf(lookup->port, sizeof(lookup->port), "%s", port);
+    lookup->holders = 2;
+    pthread_mutex_init(&lookup->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&lookup->done_cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    if (pthread_create(&thread, NULL, lookup_thread, lookup) != 0) {
+        lookup->holders = 1;
+        release(lookup);
+        return NULL;
+    }
+    pthread_detach(thread);
+    return lookup;
+}
+
+static enum p2p_err
+wait_lookup(struct lookup *lookup, uint64_t deadline_ms, struct addrinfo **out)
+{
+    const struct timespec until = {(time_t)(deadline_ms / 1000),
+                                   (long)(deadline_ms % 1000) * 1000000};
+    enum p2p_err err = P2P_OK;
+
+    pthread_mutex_lock(&lookup->lock);
+    while (!lookup->done && err == P2P_OK) {
+        if (deadline_ms == P2P_NO_DEADLINE)
+            pthread_cond_wait(&lookup->done_cond, &lookup->lock);
+        else if (pthread_cond_timedwait(&lookup->done_cond, &lookup->lock, &until) != 0)
+            err = P2P_ERR_TIMEOUT;
+    }
+    if (lookup->done) {
+        err = lookup->status == 0 ? P2P_OK : P2P_ERR_UNREACHABLE;
+        *out = lookup->result;
+        lookup->result = NULL;
+    }
+    pthread_mutex_unlock(&lookup->lock);
+    return err;
+}
+
+enum p2p_err
+p2p_net_resolve(const struct p2p_addr *addr, uint64_t deadline_ms,
+                struct addrinfo **out)
+{
+    struct lookup *lookup;
+    enum p2p_err err;
+    char port[6];
+
+    snprintf(port, sizeof(port), "%u", addr->port);
+    if (ask(addr->host, port, AI_NUMERICHOST, out) == 0)
+        return P2P_OK;
+    *out = NULL;
+    lookup = start_lookup(addr->host, port);
+    if (lookup == NULL)
+        return P2P_ERR_NOMEM;
+    err = wait_lookup(lookup, deadline_ms, out);
+    release(lookup);
+    return err;
+}

@@ -1,0 +1,76 @@
+#include "p2p/rate.h"
+
+enum { BURST_MIN = 64 * 1024, BURST_US = 20000 };
+#define US_PER_S 1e6
+
+static double
+max_of(double a, double b)
+{
+    return a > b ? a : b;
+}
+
+static double
+burst(uint64_t bytes_per_s)
+{
+    return max_of(BURST_MIN, (double)bytes_per_s * (BURST_US / US_PER_S));
+}
+
+/* What came in since the last call; a clock that went back gives nothing. */
+static void
+fill(struct p2p_rate *rate, uint64_t now_us)
+{
+    double rate_now = (double)rate->bytes_per_s;
+
+    if (now_us > rate->last_us) {
+        rate->tokens += rate_now * ((double)(now_us - rate->last_us) / US_PER_S);
+        rate->last_us = now_us;
+    }
+    if (rate->tokens > burst(rate->bytes_per_s))
+        rate->tokens = burst(rate->bytes_per_s);
+}
+
+void
+p2p_rate_init(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us)
+{
+    *rate = (struct p2p_rate){
+        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .bytes_per_s = bytes_per_s,
+        .tokens = burst(bytes_per_s),
+        .last_us = now_us,
+    };
+}
+
+void
+p2p_rate_clear(struct p2p_rate *rate)
+{
+    pthread_mutex_destroy(&rate->lock);
+}
+
+void
+p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us)
+{
+    pthread_mutex_lock(&rate->lock);
+    fill(rate, now_us);
+    rate->bytes_per_s = bytes_per_s;
+    /* A debt made at one rate is not paid off at a much lower one. */
+    rate->tokens = bytes_per_s == 0 ? 0 : max_of(rate->tokens, -burst(bytes_per_s));
+    pthread_mutex_unlock(&rate->lock);
+}
+
+uint64_t
+p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
+{
+    uint64_t wait_us = 0;
+
+    pthread_mutex_lock(&rate->lock);
+    if (rate->bytes_per_s != 0) {
+        fill(rate, now_us);
+        if (rate->tokens >= 0)
+            rate->tokens -= (double)bytes;
+        else
+            wait_us =
+                (uint64_t)(-rate->tokens / (double)rate->bytes_per_s * US_PER_S) + 1;
+    }
+    pthread_mutex_unlock(&rate->lock);
+    return wait_us;
+}
