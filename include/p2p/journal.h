@@ -1,19 +1,19 @@
 /*
  * journal - what of a download is on disk and verified.
  *
- * A download is two private files in `<downloads>/.p2p/`: `<root>.part` (the data, reserved at
- * full size) and `<root>.journal` (root, size, chunk size, wanted name, layer, then two bits per
- * chunk). The bits are two promises of different strength:
+ * A download is two private files in `<downloads>/.p2p/`: `<root>.part` (the data,
+ * reserved at full size) and `<root>.journal` (root, size, chunk size, wanted name,
+ * layer, then two bits per chunk). The bits are two promises of different strength:
  *
- *   written  the verified bytes were given to the kernel: true as long as the system has
- *            not been restarted, so kill -9 costs only the chunks in flight;
- *   durable  fdatasync has returned for them: true after a power loss as well.
+ *   written  the verified bytes were given to the kernel: true as long as the system
+ * has not been restarted, so kill -9 costs only the chunks in flight; durable fdatasync
+ * has returned for them: true after a power loss as well.
  *
- * After a restart of the system, chunks that are written but not durable are doubted: they do not
- * count until p2p_journal_recheck has compared them with the layer. So is everything when the journal
- * does not fit the data (damaged, other inode, other size, other chunk size): bytes
- * that are there are found again, promises that are not kept are not believed.
- * Thread-safe, but for close.
+ * After a restart of the system, chunks that are written but not durable are doubted:
+ * they do not count until p2p_journal_recheck has compared them with the layer. So is
+ * everything when the journal does not fit the data (damaged, other inode, other size,
+ * other chunk size): bytes that are there are found again, promises that are not kept
+ * are not believed. Thread-safe, but for close.
  */
 #ifndef P2P_JOURNAL_H
 #define P2P_JOURNAL_H
@@ -35,17 +35,18 @@ struct p2p_journal_info {
 };
 
 /*
- * Opens the journal of (root, size), resuming one that is there, or makes one. Locked: a second
- * opening of the same gets BUSY. Reserves the space (DISK_FULL: nothing is left behind that
- * was not there). `layer` (geometry.count hashes, already checked against the root) is copied.
- * NULL layer (protocol 1: chunks cannot be checked): nothing is resumed, every opening
- * begins with no chunk.
+ * Opens the journal of (root, size), resuming one that is there, or makes one. Locked:
+ * a second opening of the same gets BUSY. Reserves the space (DISK_FULL: nothing is
+ * left behind that was not there). `layer` (geometry.count hashes, already checked
+ * against the root) is copied. NULL layer (protocol 1: chunks cannot be checked):
+ * nothing is resumed, every opening begins with no chunk.
  */
 P2P_MUST_CHECK enum p2p_err p2p_journal_open(const struct p2p_root *downloads,
                                              const struct p2p_journal_info *info,
                                              const struct p2p_digest *layer,
                                              struct p2p_journal **out);
-/* Makes written chunks durable unless finished or discarded; the files stay. NULL is fine. */
+/* Makes written chunks durable unless finished or discarded; the files stay. NULL is
+ * fine. */
 void p2p_journal_close(struct p2p_journal *journal);
 
 int p2p_journal_fd(const struct p2p_journal *journal); /* of the data: pread, pwrite */
@@ -53,8 +54,10 @@ bool p2p_journal_has(struct p2p_journal *journal, uint64_t chunk);
 uint64_t p2p_journal_done_count(struct p2p_journal *journal);
 uint64_t p2p_journal_done_bytes(struct p2p_journal *journal);
 
-/* The chunk's verified bytes were given to pwrite: it counts from now on, kill -9 or not. */
-P2P_MUST_CHECK enum p2p_err p2p_journal_mark(struct p2p_journal *journal, uint64_t chunk);
+/* The chunk's verified bytes were given to pwrite: it counts from now on, kill -9 or
+ * not. */
+P2P_MUST_CHECK enum p2p_err p2p_journal_mark(struct p2p_journal *journal,
+                                             uint64_t chunk);
 /* Makes what is written durable. Waits for the disk: not on a thread that receives. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_checkpoint(struct p2p_journal *journal);
 /* Takes a promise back (a bad block was found). */
@@ -65,23 +68,25 @@ uint64_t p2p_journal_doubted(struct p2p_journal *journal);
 /* Doubts every chunk (the whole-file hash did not fit). */
 void p2p_journal_doubt_all(struct p2p_journal *journal);
 /*
- * Reads the doubted chunks and marks those that fit the layer; the others are simply not there. `stop` (may
- * be NULL) is asked between chunks; true ends it with CANCELLED, the rest stays doubted.
+ * Reads the doubted chunks and marks those that fit the layer; the others are simply
+ * not there. `stop` (may be NULL) is asked between chunks; true ends it with CANCELLED,
+ * the rest stays doubted.
  */
 typedef bool p2p_journal_stop(void *arg);
 P2P_MUST_CHECK enum p2p_err p2p_journal_recheck(struct p2p_journal *journal,
                                                 p2p_journal_stop *stop, void *arg);
 
-/* Everything is there and verified: flush, publish under the wanted name (`name (1).ext` when
- * taken), remove the journal. `stored` as p2p_root_publish. Close it afterwards. */
+/* Everything is there and verified: flush, publish under the wanted name (`name
+ * (1).ext` when taken), remove the journal. `stored` as p2p_root_publish. Close it
+ * afterwards. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_finish(struct p2p_journal *journal,
                                                enum p2p_on_conflict conflict,
                                                char *stored);
 /* Gives the download up: removes both files. Close it afterwards. */
 void p2p_journal_discard(struct p2p_journal *journal);
 
-/* What was stored with an interrupted download of this root, if any (NOT_FOUND; CORRUPT when it
- * cannot be read). `done_bytes` counts what is written, doubted or not. */
+/* What was stored with an interrupted download of this root, if any (NOT_FOUND; CORRUPT
+ * when it cannot be read). `done_bytes` counts what is written, doubted or not. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_peek(const struct p2p_root *downloads,
                                              const struct p2p_digest *root,
                                              struct p2p_journal_info *info,

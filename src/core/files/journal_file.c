@@ -11,7 +11,8 @@
 
 static const uint8_t MAGIC[8] = {'P', '2', 'P', 'J', 'R', 'N', 'L', '2'};
 
-/* root, size, chunk size, has layer, name length, name; then the layer; then the SHA-256 */
+/* root, size, chunk size, has layer, name length, name; then the layer; then the
+ * SHA-256 */
 #define HEAD_FIXED (P2P_DIGEST_LEN + 8 + 4 + 1 + 2)
 
 enum p2p_err
@@ -81,8 +82,8 @@ p2p_boot_id_is_current(const struct p2p_boot_id *id)
     return memcmp(&now, &none, sizeof(now)) != 0 && memcmp(&now, id, sizeof(now)) == 0;
 }
 
-/* The last 32 bytes of a block are the SHA-256 of a salt and of what comes before them. The salt is
- * where the block belongs, so that one cannot stand for another. */
+/* The last 32 bytes of a block are the SHA-256 of a salt and of what comes before them.
+ * The salt is where the block belongs, so that one cannot stand for another. */
 static enum p2p_err
 block_sum(const uint8_t *block, size_t len, uint64_t place, struct p2p_digest *out)
 {
@@ -118,7 +119,8 @@ block_check(const uint8_t *block, size_t len, uint64_t place)
     struct p2p_digest sum;
     enum p2p_err err = block_sum(block, len, place, &sum);
 
-    if (err == P2P_OK && memcmp(block + len - P2P_DIGEST_LEN, sum.b, sizeof(sum.b)) != 0)
+    if (err == P2P_OK &&
+        memcmp(block + len - P2P_DIGEST_LEN, sum.b, sizeof(sum.b)) != 0)
         err = P2P_ERR_CORRUPT;
     return err;
 }
@@ -160,7 +162,8 @@ journal_stamp_read(int fd, struct journal_stamp *out)
     p2p_rd_get_bytes(&rd, out->boot.b, sizeof(out->boot.b));
     out->inode = p2p_rd_get_u64(&rd);
     out->head_len = p2p_rd_get_u64(&rd);
-    if (memcmp(magic, MAGIC, sizeof(MAGIC)) != 0 || out->head_len % JOURNAL_SECTOR != 0 ||
+    if (memcmp(magic, MAGIC, sizeof(MAGIC)) != 0 ||
+        out->head_len % JOURNAL_SECTOR != 0 ||
         out->head_len > (uint64_t)st.st_size - JOURNAL_SECTOR)
         return P2P_ERR_CORRUPT;
     return P2P_OK;
@@ -175,7 +178,8 @@ journal_stamp_write(int fd, const struct journal_stamp *stamp)
     return err == P2P_OK ? p2p_pwrite_full(fd, block, sizeof(block), 0) : err;
 }
 
-/* Fields of a head whose checksum was right; still checked, as it is a file like any other. */
+/* Fields of a head whose checksum was right; still checked, as it is a file like any
+ * other. */
 static enum p2p_err
 head_parse(const uint8_t *head, size_t len, struct p2p_journal_info *info,
            struct p2p_digest **layer)
@@ -256,7 +260,8 @@ page_offset(const struct journal_stamp *stamp, uint64_t index)
 }
 
 static enum p2p_err
-page_format(uint64_t index, const struct journal_page *page, uint8_t out[JOURNAL_SECTOR])
+page_format(uint64_t index, const struct journal_page *page,
+            uint8_t out[JOURNAL_SECTOR])
 {
     memcpy(out, page->written, JOURNAL_PAGE_BITS);
     memcpy(out + JOURNAL_PAGE_BITS, page->durable, JOURNAL_PAGE_BITS);
@@ -307,7 +312,8 @@ journal_page_read(int fd, const struct journal_stamp *stamp, uint64_t index,
                   struct journal_page *out)
 {
     uint8_t block[JOURNAL_SECTOR];
-    enum p2p_err err = p2p_pread_full(fd, block, sizeof(block), page_offset(stamp, index));
+    enum p2p_err err =
+        p2p_pread_full(fd, block, sizeof(block), page_offset(stamp, index));
 
     memset(out, 0, sizeof(*out));
     if (err == P2P_OK)

@@ -1,12 +1,14 @@
 /*
- * journal_file - the bytes of a `.journal` file. Encoding and checking only: no policy, no locks.
+ * journal_file - the bytes of a `.journal` file. Encoding and checking only: no policy,
+ * no locks.
  *
  *   stamp    512 bytes: magic, boot id, inode of the data, length of the head, SHA-256
  *   head     root, size, chunk size, name, layer, SHA-256; padded to 512; written once
- *   pages    512 bytes each: 240 bytes of `written` bits, 240 of `durable` bits, SHA-256
+ *   pages    512 bytes each: 240 bytes of `written` bits, 240 of `durable` bits,
+ * SHA-256
  *
- * What changes is 512 bytes long and aligned, which disks write whole or not at all; what could
- * still be torn fails its checksum and is doubted, not believed.
+ * What changes is 512 bytes long and aligned, which disks write whole or not at all;
+ * what could still be torn fails its checksum and is doubted, not believed.
  */
 #ifndef P2P_JOURNAL_FILE_H
 #define P2P_JOURNAL_FILE_H
@@ -17,7 +19,8 @@
 #define JOURNAL_PAGE_BITS   240 /* bytes of each kind of bit in a page */
 #define JOURNAL_PAGE_CHUNKS (JOURNAL_PAGE_BITS * 8)
 
-/* Identifies the running system: what was only written is true as long as this is the same. */
+/* Identifies the running system: what was only written is true as long as this is the
+ * same. */
 struct p2p_boot_id {
     uint8_t b[16];
 };
@@ -31,9 +34,11 @@ struct journal_stamp {
     uint64_t head_len; /* padded */
 };
 
-/* Reading: CORRUPT when the bytes do not fit their checksum or their meaning, NOT_FOUND for an empty file. */
+/* Reading: CORRUPT when the bytes do not fit their checksum or their meaning, NOT_FOUND
+ * for an empty file. */
 P2P_MUST_CHECK enum p2p_err journal_stamp_read(int fd, struct journal_stamp *out);
-P2P_MUST_CHECK enum p2p_err journal_stamp_write(int fd, const struct journal_stamp *stamp);
+P2P_MUST_CHECK enum p2p_err journal_stamp_write(int fd,
+                                                const struct journal_stamp *stamp);
 
 /* `*layer` is *returned owned* (free()); NULL when the journal holds none. */
 P2P_MUST_CHECK enum p2p_err journal_head_read(int fd, const struct journal_stamp *stamp,
@@ -52,12 +57,14 @@ struct journal_page {
 uint64_t journal_page_count(const struct p2p_chunks *g);
 P2P_MUST_CHECK enum p2p_err journal_page_read(int fd, const struct journal_stamp *stamp,
                                               uint64_t index, struct journal_page *out);
-P2P_MUST_CHECK enum p2p_err journal_page_write(int fd, const struct journal_stamp *stamp,
+P2P_MUST_CHECK enum p2p_err journal_page_write(int fd,
+                                               const struct journal_stamp *stamp,
                                                uint64_t index,
                                                const struct journal_page *page);
 
 /* Exactly `len` bytes at `offset`; CORRUPT when the file ends before. */
-P2P_MUST_CHECK enum p2p_err p2p_pread_full(int fd, void *out, size_t len, uint64_t offset);
+P2P_MUST_CHECK enum p2p_err p2p_pread_full(int fd, void *out, size_t len,
+                                           uint64_t offset);
 P2P_MUST_CHECK enum p2p_err p2p_pwrite_full(int fd, const void *data, size_t len,
                                             uint64_t offset);
 
