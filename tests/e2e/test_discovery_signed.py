@@ -1,6 +1,7 @@
 """Signed registrations: nobody can lie about somebody else (docs/HTTP.md, extensions)."""
 
 import base64
+import concurrent.futures
 import time
 
 import pytest
@@ -50,9 +51,8 @@ def test_verified_is_shown(registry):
 def test_a_stated_ip_is_part_of_what_is_signed(registry):
     register(registry, ip="192.0.2.1")
     assert record(registry)["ip"] == "192.0.2.1"
-    assert registry.register_signed(A, 9000, ENTRIES, 2, ip="192.0.2.1").status_code == 200
-    forged = registry.register_signed(A, 9000, ENTRIES, 3, ip="192.0.2.1", **{"ip": "192.0.2.2"}) if False else None
-    assert forged is None
+    forged = registry.register_signed(A, 9000, ENTRIES, 2, **{"ip": "192.0.2.1", "seq": 3})
+    assert forged.status_code in (400, 401, 403, 422)
 
 
 FORGERIES = {
@@ -201,7 +201,6 @@ def test_delta_forged(registry):
     text = registration.delta_bytes(A.peer_id, 2, 1, [], [entry("evil")])
     by_b = base64.b64encode(B.sign(text)).decode()
     assert registry.delta(A, 2, 1, add=[entry("evil")], signature=by_b).status_code in (401, 403, 422)
-    assert registry.delta(A, 2, 1, add=[entry("new")], **{"remove": ["zebra.txt"]}).status_code in (400, 401, 403, 422) or True
     assert registry.delta(A, 2, 1, signature="").status_code in (400, 401, 403, 422)
     assert "evil" not in names(registry)
 
@@ -233,9 +232,7 @@ def test_leave_forged_or_old(registry):
 
 def test_an_old_registration_cannot_come_back_after_leaving(registry):
     """The canonical bytes hold seq, and the registry remembers it beyond the record."""
-    expires = int(time.time()) + 600
-    first = registry.register_signed(A, 9000, ENTRIES, 1, expires_in=600)
-    assert first.status_code == 200 and expires
+    register(registry, seq=1)
     assert registry.leave(A, 2).status_code == 200
     assert registry.register_signed(A, 9000, ENTRIES, 1).status_code == 409
     assert registry.register_signed(A, 9000, ENTRIES, 3).status_code == 200
@@ -323,9 +320,15 @@ def test_one_peer(registry):
     assert registry.get(f"/peers/{B.peer_id}").status_code == 404
 
 
-def test_changes(registry):
+def test_changes_wakes_a_watcher(registry):
     version = registry.get("/changes", since=0, wait=0).json()
-    assert isinstance(version, dict)
+    since = next(v for k, v in version.items() if k in ("version", "v", "now"))
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        watcher = pool.submit(registry.get, "/changes", since=since, wait=8)
+        register(registry)
+        start = time.monotonic()
+        answer = watcher.result(timeout=15)
+    assert answer.status_code == 200 and time.monotonic() - start < 5, "woken, not timed out"
 
 
 def test_metrics_are_prometheus_text(registry):

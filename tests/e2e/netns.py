@@ -1,0 +1,65 @@
+"""Another machine, as far as the programs can tell: a network namespace behind a veth pair."""
+
+import contextlib
+import ctypes
+import os
+import subprocess
+import threading
+
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _ip(*words, check=True):
+    return subprocess.run(["ip", *words], check=check, capture_output=True, text=True)
+
+
+class OtherMachine:
+    def __init__(self, name, our_ip, its_ip):
+        self.name, self.our_ip, self.its_ip = name, our_ip, its_ip
+
+    def run(self, function, *arguments, **kwargs):
+        """Calls function in a thread whose network is the other machine's; returns or raises as it does."""
+        outcome = {}
+
+        def inside():
+            try:
+                with open(f"/run/netns/{self.name}") as namespace:
+                    if _libc.setns(namespace.fileno(), CLONE_NEWNET):
+                        raise OSError(ctypes.get_errno(), "setns")
+                outcome["value"] = function(*arguments, **kwargs)
+            except BaseException as error:
+                outcome["error"] = error
+
+        thread = threading.Thread(target=inside)
+        thread.start()
+        thread.join()
+        if "error" in outcome:
+            raise outcome["error"]
+        return outcome["value"]
+
+
+@contextlib.contextmanager
+def other_machine(number=0):
+    """Yields an OtherMachine, or None where namespaces cannot be made."""
+    tag = f"p2p{os.getpid() % 100000}n{number}"
+    net = f"10.213.{os.getpid() % 250}"
+    machine = OtherMachine(tag, f"{net}.{4 * number + 1}", f"{net}.{4 * number + 2}")
+    try:
+        _ip("netns", "add", tag)
+    except (OSError, subprocess.CalledProcessError):
+        yield None
+        return
+    try:
+        _ip("link", "add", tag, "type", "veth", "peer", "name", "veth0", "netns", tag)
+        _ip("addr", "add", f"{machine.our_ip}/30", "dev", tag)
+        _ip("link", "set", tag, "up")
+        _ip("-n", tag, "addr", "add", f"{machine.its_ip}/30", "dev", "veth0")
+        _ip("-n", tag, "link", "set", "veth0", "up")
+        _ip("-n", tag, "link", "set", "lo", "up")
+        yield machine
+    except subprocess.CalledProcessError:
+        yield None
+    finally:
+        _ip("link", "del", tag, check=False)
+        _ip("netns", "del", tag, check=False)
