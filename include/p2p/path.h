@@ -3,10 +3,10 @@
  *
  * The only place that opens, renames, links or unlinks by a name. A root is a directory
  * descriptor; names are resolved beneath it with openat2(RESOLVE_BENEATH |
- * RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), so neither ".." nor a link nor a race leads
- * outside. A name is UTF-8, parts joined by '/', no part empty or beginning with a
- * dot: files of the program itself live in `.p2p/` beneath the root and can never be named
- * from outside. Thread-safe: a root is read-only after open.
+ * RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), so neither ".." nor a link nor a race
+ * leads outside. A name is UTF-8, parts joined by '/', no part empty or beginning with
+ * a dot: files of the program itself live in `.p2p/` beneath the root and can never be
+ * named from outside. Thread-safe: a root is read-only after open.
  */
 #ifndef P2P_PATH_H
 #define P2P_PATH_H
@@ -19,43 +19,71 @@
 #include "p2p/err.h"
 
 /*
- * P2P_OK when `name` may be used at all, else NAME. Refused: invalid UTF-8, NUL and other controls,
- * bidi and invisible marks, look-alikes of '/' and of dots, backslash, ':' (drive letters, streams), empty
- * parts (leading, trailing or double '/'), parts that begin with a dot or end in a dot or a space, over-long names, names
- * reserved on other systems (con, nul, ...). `allow_folders` false: one part only.
+ * P2P_OK when `name` may be used at all, else NAME. Refused: invalid UTF-8, NUL and
+ * other controls, bidi and invisible marks, look-alikes of '/' and of dots, escapes of
+ * them (%2f, %2e), backslash, ':' (drive letters, streams), empty parts (leading,
+ * trailing or double '/'), parts that begin with a dot or end in a dot or a space,
+ * over-long names, names reserved on other systems (con, nul, ...). `allow_folders`
+ * false: one part only.
  */
 P2P_MUST_CHECK enum p2p_err p2p_name_check(const char *name, size_t len,
                                            bool allow_folders);
+/* The same as a sentence for a person ("it contains ':'"), NULL when nothing is wrong.
+ */
+const char *p2p_name_problem(const char *name, size_t len, bool allow_folders);
 
 struct p2p_root; /* *returned owned*, free with p2p_root_close */
 
-/* Opens a directory; `create` makes it (0700 for mode 0700, and parents) when missing. */
-P2P_MUST_CHECK enum p2p_err p2p_root_open(const char *directory, bool create, mode_t mode,
-                                          struct p2p_root **out);
+/* Opens a directory; `create` makes it (0700 for mode 0700, and parents) when missing.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_root_open(const char *directory, bool create,
+                                          mode_t mode, struct p2p_root **out);
 void p2p_root_close(struct p2p_root *root);
-int p2p_root_fd(const struct p2p_root *root);             /* borrowed */
-const char *p2p_root_path(const struct p2p_root *root);   /* as it was given; borrowed */
+int p2p_root_fd(const struct p2p_root *root);           /* borrowed */
+const char *p2p_root_path(const struct p2p_root *root); /* as it was given; borrowed */
 
-/* Opens a regular file for reading. NOT_FOUND for anything else (folder, link, device). */
+/* Opens a regular file for reading. NOT_FOUND for anything else (folder, link, device).
+ */
 P2P_MUST_CHECK enum p2p_err p2p_root_open_file(const struct p2p_root *root,
                                                const char *name, int *fd,
                                                struct stat *st);
 
-/* Visits every shareable regular file beneath the root, names relative with '/'. Names that may not
- * be shared are skipped (and counted). `visit` returns an error to stop. */
+/*
+ * Visits every shareable regular file beneath the root, names relative with '/', in no
+ * order. Follows no link, bears files and folders that vanish meanwhile, stops at
+ * P2P_NAME_DEPTH_MAX parts. Hidden names (a leading dot) are passed over; other names
+ * that may not be shared, links, special files and unreadable folders are
+ * `*skipped` (may be NULL). `visit` returns an error to stop the walk with it.
+ */
 typedef enum p2p_err p2p_visit_file(void *arg, const char *name, const struct stat *st);
 P2P_MUST_CHECK enum p2p_err p2p_root_walk(const struct p2p_root *root,
                                           p2p_visit_file *visit, void *arg,
                                           size_t *skipped);
+/* The same from `folder` on ("" for the root), with a call for each folder before its
+ * entries are read (to watch it): `fd` is borrowed for the call, the root's own name is
+ * "". */
+typedef enum p2p_err p2p_visit_folder(void *arg, const char *name, int fd);
+struct p2p_walk {
+    p2p_visit_file *file; /* either may be NULL */
+    p2p_visit_folder *folder;
+    void *arg;
+};
+P2P_MUST_CHECK enum p2p_err p2p_root_walk_folder(const struct p2p_root *root,
+                                                 const char *folder,
+                                                 const struct p2p_walk *how,
+                                                 size_t *skipped);
 
-/* The program's own files, in `.p2p/` beneath the root (made at need, 0700). `name` is the program's
- * (not from outside): one part. flags as open(2) without O_CREAT's surprises: mode 0600. */
+/* The program's own files, in `.p2p/` beneath the root (made at need, 0700; PERMISSION
+ * when it is a link or belongs to somebody else). `name` is the program's (not from
+ * outside): one part, no leading dot. flags as open(2), new files have mode 0600, links
+ * are not followed. */
 P2P_MUST_CHECK enum p2p_err p2p_root_open_private(const struct p2p_root *root,
                                                   const char *name, int flags, int *fd);
 P2P_MUST_CHECK enum p2p_err p2p_root_unlink_private(const struct p2p_root *root,
                                                     const char *name);
-/* The path of a private file for libraries that want one (SQLite), through /proc/self/fd so that
- * it stays beneath the root. `out` holds PATH_MAX bytes. */
+/* The path of a private file for libraries that want one (SQLite): where the held
+ * directory is now, with no link in it, so that the library can be told to follow none.
+ * `out` holds `cap` bytes, PATH_MAX is enough. */
 P2P_MUST_CHECK enum p2p_err p2p_root_private_path(const struct p2p_root *root,
                                                   const char *name, char *out,
                                                   size_t cap);
@@ -64,16 +92,22 @@ P2P_MUST_CHECK enum p2p_err p2p_root_private_path(const struct p2p_root *root,
 enum p2p_on_conflict { P2P_CONFLICT_FAIL, P2P_CONFLICT_RENAME, P2P_CONFLICT_OVERWRITE };
 
 /*
- * Puts the private file in place under a public name: fsync of the file is the caller's;
- * link or rename without ever replacing (unless OVERWRITE), then fsync of the directories. Folders in `name` are
- * made. RENAME picks `name (1).ext`, `name (2).ext`, ...; `stored` (P2P_NAME_MAX + 1 bytes) gets the
- * name that was used. EXISTS with FAIL.
+ * Puts the private file in place under a public name: fsync of the file is the
+ * caller's; link or rename without ever replacing (unless OVERWRITE), then fsync of the
+ * directories. Folders in `name` are made. The file gets the mode that the umask gives
+ * new files, never executable. RENAME picks `name (1).ext`, `name (2).ext`, ...
+ * (`.tar.gz` counts as one extension; too long names are cut between characters);
+ * `stored` (P2P_NAME_MAX + 1 bytes) gets the name that was used. EXISTS with FAIL, with
+ * OVERWRITE when a folder has the name, and when a file stands where a folder is
+ * wanted.
  */
 P2P_MUST_CHECK enum p2p_err p2p_root_publish(const struct p2p_root *root,
                                              const char *private_name, const char *name,
-                                             enum p2p_on_conflict conflict, char *stored);
+                                             enum p2p_on_conflict conflict,
+                                             char *stored);
 
-/* Deletes a public file (empty folders left behind are removed); renames one, never onto another. */
+/* Deletes a public file; renames one, never onto another (EXISTS). Folders left empty
+ * are removed. NOT_FOUND for anything but a regular file. */
 P2P_MUST_CHECK enum p2p_err p2p_root_unlink(const struct p2p_root *root,
                                             const char *name);
 P2P_MUST_CHECK enum p2p_err p2p_root_rename(const struct p2p_root *root,

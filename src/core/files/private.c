@@ -1,0 +1,187 @@
+/* The program's own files in `.p2p/`, and writing a small file whole. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/files/path_internal.h"
+#include "p2p/limits.h"
+
+#define PRIVATE_DIR ".p2p"
+
+bool
+p2p_path_private_name_is_valid(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 0 && len <= P2P_NAME_PART_MAX && name[0] != '.' && !strchr(name, '/');
+}
+
+/* In a folder that others can write to, somebody may have been there first. */
+static bool
+is_ours(int fd)
+{
+    struct stat st;
+
+    return fstat(fd, &st) == 0 && (st.st_uid == geteuid() || geteuid() == 0);
+}
+
+enum p2p_err
+p2p_path_private_dir(const struct p2p_root *root, int *dir)
+{
+    const int flags = O_RDONLY | O_DIRECTORY;
+    int fd;
+
+    *dir = -1;
+    fd = p2p_path_open_beneath(root->fd, PRIVATE_DIR, flags, 0);
+    if (fd < 0 && errno == ENOENT) {
+        if (mkdirat(root->fd, PRIVATE_DIR, 0700) != 0 && errno != EEXIST)
+            return p2p_err_from_errno(errno);
+        fd = p2p_path_open_beneath(root->fd, PRIVATE_DIR, flags, 0);
+    }
+    if (fd < 0)
+        return errno == ELOOP || errno == ENOTDIR ? P2P_ERR_PERMISSION
+                                                  : p2p_err_from_errno(errno);
+    if (!is_ours(fd)) {
+        close(fd);
+        return P2P_ERR_PERMISSION;
+    }
+    *dir = fd;
+    return P2P_OK;
+}
+
+/* The directory, and that `name` can be one of ours. */
+static enum p2p_err
+open_private_dir(const struct p2p_root *root, const char *name, int *dir)
+{
+    *dir = -1;
+    if (!p2p_path_private_name_is_valid(name))
+        return P2P_ERR_NAME;
+    return p2p_path_private_dir(root, dir);
+}
+
+enum p2p_err
+p2p_root_open_private(const struct p2p_root *root, const char *name, int flags, int *fd)
+{
+    int dir;
+    enum p2p_err err = open_private_dir(root, name, &dir);
+
+    *fd = -1;
+    if (err)
+        return err;
+    *fd = p2p_path_open_beneath(dir, name, flags, 0600);
+    if (*fd < 0)
+        err = p2p_err_from_errno(errno);
+    close(dir);
+    return err;
+}
+
+enum p2p_err
+p2p_root_unlink_private(const struct p2p_root *root, const char *name)
+{
+    int dir;
+    enum p2p_err err = open_private_dir(root, name, &dir);
+
+    if (err)
+        return err;
+    if (unlinkat(dir, name, 0) != 0)
+        err = p2p_err_from_errno(errno);
+    close(dir);
+    return err;
+}
+
+enum p2p_err
+p2p_root_private_path(const struct p2p_root *root, const char *name, char *out,
+                      size_t cap)
+{
+    char link[32], base[PATH_MAX];
+    int dir;
+    enum p2p_err err = open_private_dir(root, name, &dir);
+
+    out[0] = '\0';
+    if (err)
+        return err;
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+    ssize_t n = readlink(link, base, sizeof(base));
+    close(dir);
+    if (n <= 0 || (size_t)n >= sizeof(base))
+        return P2P_ERR_SYS;
+    if ((size_t)n + 1 + strlen(name) >= cap)
+        return P2P_ERR_TOO_LARGE;
+    snprintf(out, cap, "%.*s/%s", (int)n, base, name);
+    return P2P_OK;
+}
+
+static enum p2p_err
+write_all(int fd, const uint8_t *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = write(fd, data, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? p2p_err_from_errno(errno) : P2P_ERR_SYS;
+        data += n;
+        len -= (size_t)n;
+    }
+    return P2P_OK;
+}
+
+static enum p2p_err
+write_new(int dir, const char *name, const void *data, size_t len)
+{
+    int fd =
+        openat(dir, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    enum p2p_err err;
+
+    if (fd < 0)
+        return p2p_err_from_errno(errno);
+    err = write_all(fd, data, len);
+    if (!err && fsync(fd) != 0)
+        err = p2p_err_from_errno(errno);
+    if (close(fd) != 0 && !err)
+        err = p2p_err_from_errno(errno);
+    if (err)
+        unlinkat(dir, name, 0);
+    return err;
+}
+
+enum p2p_err
+p2p_path_replace(int dir, const char *name, const void *data, size_t len)
+{
+    /* A name of its own for each writer: threads by the counter, processes by the pid.
+     */
+    static atomic_uint counter;
+    char aside[NAME_MAX + 1];
+    int n = snprintf(aside, sizeof(aside), "%s.%ld-%u.new", name, (long)getpid(),
+                     atomic_fetch_add(&counter, 1));
+
+    if (n < 0 || (size_t)n >= sizeof(aside))
+        return P2P_ERR_NAME;
+    unlinkat(dir, aside, 0); /* left by a process of the same number, long ago */
+    enum p2p_err err = write_new(dir, aside, data, len);
+    if (err)
+        return err;
+    if (renameat(dir, aside, dir, name) != 0 || fsync(dir) != 0) {
+        err = p2p_err_from_errno(errno);
+        unlinkat(dir, aside, 0);
+    }
+    return err;
+}
+
+enum p2p_err
+p2p_root_replace_private(const struct p2p_root *root, const char *name,
+                         const void *data, size_t len)
+{
+    int dir;
+    enum p2p_err err = open_private_dir(root, name, &dir);
+
+    if (err)
+        return err;
+    err = p2p_path_replace(dir, name, data, len);
+    close(dir);
+    return err;
+}

@@ -1,0 +1,200 @@
+/*
+ * path_fixture - a root in a scratch directory with a canary beside it, a tree of good
+ * and bad things beneath it, and the names nobody may use.
+ */
+#ifndef P2P_PATH_FIXTURE_H
+#define P2P_PATH_FIXTURE_H
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "core/files/path_internal.h"
+#include "p2p/limits.h"
+#include "p2p/path.h"
+#include "scratch.h"
+
+/* Each with its length, since some hold a NUL. */
+#define NAME(s)          \
+    {                    \
+        s, sizeof(s) - 1 \
+    }
+struct name {
+    const char *text;
+    size_t len;
+};
+
+static UNUSED_OK const struct name bad_names[] = {
+    NAME(""),
+    NAME("."),
+    NAME(".."),
+    NAME("/"),
+    NAME("../x"),
+    NAME("a/../../x"),
+    NAME("a/.."),
+    NAME("/etc/passwd"),
+    NAME("a//b"),
+    NAME("./a"),
+    NAME("a/./b"),
+    NAME("a/"),
+    NAME(".hidden"),
+    NAME("a/.hidden"),
+    NAME(".p2p/index.db"),
+    NAME(".ssh/authorized_keys"),
+    NAME("..."),
+    NAME("..\\x"),
+    NAME("a\\b"),
+    NAME("C:x"),
+    NAME("a:b"),
+    NAME("nul"),
+    NAME("CON"),
+    NAME("con.txt"),
+    NAME("Aux .tar.gz"),
+    NAME("com1"),
+    NAME("LPT9.log"),
+    NAME("com\u00b9.x"),
+    NAME("conin$"),
+    NAME("dir/nul/x"),
+    NAME("trailing."),
+    NAME("trailing "),
+    NAME("dir /x"),
+    NAME("a\0b"),
+    NAME("\0"),
+    NAME("new\nline"),
+    NAME("re\rturn"),
+    NAME("tab\t"),
+    NAME("\x1b[31mred"),
+    NAME("bell\a"),
+    NAME("del\x7f"),
+    NAME("c1\xc2\x9b"),
+    NAME("bidi\u202egpj.exe"),
+    NAME("zero\u200bwidth"),
+    NAME("\ufeffbom"),
+    NAME("soft\u00adhyphen"),
+    NAME("line\u2028sep"),
+    NAME("\u3164"),
+    NAME("\uff0e\uff0e/x"),
+    NAME("one\u2024txt"),
+    NAME("\u2026"),
+    NAME("\u2025"),
+    NAME("a\u2044b"),
+    NAME("a\u2215b"),
+    NAME("a\uff0fb"),
+    NAME("a\uff3cb"),
+    NAME("%2e%2e%2fx"),
+    NAME("a%2Fb"),
+    NAME("a%5cb"),
+    NAME("a%00"),
+    NAME("\xff\xfe"),
+    NAME("cut\xc3"),
+    NAME("overlong\xc0\xaf"),
+    NAME("\xc0\xae\xc0\xae/x"),
+    NAME("surrogate\xed\xa0\x80"),
+    NAME("\xf4\x90\x80\x80"),
+    NAME("noncharacter\xef\xbf\xbf"),
+};
+
+/* A scratch directory with a shared root in it and a canary beside it. */
+struct fixture {
+    struct scratch scratch;
+    struct p2p_root *root;
+};
+
+static UNUSED_OK int
+setup(void **state)
+{
+    struct fixture *f = calloc(1, sizeof(*f));
+
+    assert_non_null(f);
+    scratch_make(&f->scratch);
+    scratch_put(&f->scratch, "canary", "alive");
+    assert_int_equal(
+        p2p_root_open(scratch_path(&f->scratch, "root"), true, 0755, &f->root), P2P_OK);
+    *state = f;
+    return 0;
+}
+
+static UNUSED_OK int
+teardown(void **state)
+{
+    struct fixture *f = *state;
+
+    assert_true(scratch_holds(&f->scratch, "canary", "alive"));
+    p2p_root_close(f->root);
+    scratch_remove(&f->scratch);
+    free(f);
+    return 0;
+}
+
+static UNUSED_OK void
+put_private(const struct fixture *f, const char *name, const char *text)
+{
+    int fd;
+
+    assert_int_equal(
+        p2p_root_open_private(f->root, name, O_WRONLY | O_CREAT | O_TRUNC, &fd),
+        P2P_OK);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static UNUSED_OK enum p2p_err
+try_open(const struct fixture *f, const char *name)
+{
+    struct stat st;
+    int fd;
+    enum p2p_err err = p2p_root_open_file(f->root, name, &fd, &st);
+
+    assert_int_equal(err == P2P_OK, fd >= 0);
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+static UNUSED_OK void
+link_to(const struct fixture *f, const char *target, const char *name)
+{
+    assert_int_equal(symlink(target, scratch_path(&f->scratch, name)), 0);
+}
+
+static UNUSED_OK void
+make_special_files(const struct fixture *f)
+{
+    struct sockaddr_un addr = {.sun_family = AF_UNIX};
+    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    assert_int_equal(mkfifo(scratch_path(&f->scratch, "root/fifo"), 0644), 0);
+    snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/root/socket", f->scratch.dir);
+    assert_int_equal(bind(sock, (struct sockaddr *)&addr, sizeof(addr)), 0);
+    close(sock);
+}
+
+static UNUSED_OK void
+make_tree(const struct fixture *f)
+{
+    scratch_put(&f->scratch, "root/file", "file");
+    scratch_folder(&f->scratch, "root/folder");
+    scratch_put(&f->scratch, "root/folder/inner", "inner");
+    scratch_folder(&f->scratch, "outside");
+    scratch_put(&f->scratch, "outside/secret", "secret");
+    link_to(f, "../canary", "root/link");
+    link_to(f, "/etc/passwd", "root/absolute");
+    link_to(f, "file", "root/harmless");
+    link_to(f, "nowhere", "root/dangling");
+    link_to(f, "loop", "root/loop");
+    link_to(f, "../outside", "root/linked");
+    link_to(f, "folder", "root/folderlink");
+    make_special_files(f);
+}
+
+static UNUSED_OK mode_t
+mode_of(const struct fixture *f, const char *name)
+{
+    struct stat st;
+
+    assert_int_equal(lstat(scratch_path(&f->scratch, name), &st), 0);
+    return st.st_mode & 07777;
+}
+
+#define WITH_ROOT(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+#endif

@@ -1,0 +1,149 @@
+/* Names from outside: what is refused, what is not, and how taken ones are numbered. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "path_fixture.h"
+
+static const struct name good_names[] = {
+    NAME("a"),
+    NAME("photo.jpg"),
+    NAME("two words.txt"),
+    NAME("a..b"),
+    NAME("pipe|quote\"'<>*?.txt"),
+    NAME("$(touch x);`id`"),
+    NAME("-rf"),
+    NAME("~"),
+    NAME("100%.txt"),
+    NAME("\U0001f468\u200d\U0001f469 family.png"),
+    NAME("na\u00efve e\u0301.txt"),
+    NAME("\u65e5\u672c\u8a9e"),
+    NAME("and so on\u2026.mp3"),
+    NAME("\u2026 and justice"),
+    NAME("console.txt"),
+    NAME("com10"),
+    NAME("nullable"),
+    NAME("connect/aux1/x"),
+    NAME("folder/sub folder/file.tar.gz"),
+};
+
+static void
+names_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad_names) / sizeof(bad_names[0]); i++) {
+        /* An exact copy, so that a sanitizer sees a step beyond the end. */
+        char *copy = malloc(bad_names[i].len + !bad_names[i].len);
+        memcpy(copy, bad_names[i].text, bad_names[i].len);
+        if (p2p_name_check(copy, bad_names[i].len, true) != P2P_ERR_NAME)
+            fail_msg("accepted: %s", bad_names[i].text);
+        assert_non_null(p2p_name_problem(copy, bad_names[i].len, true));
+        free(copy);
+    }
+}
+
+static void
+names_are_accepted(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(good_names) / sizeof(good_names[0]); i++) {
+        const struct name *n = &good_names[i];
+        const char *problem = p2p_name_problem(n->text, n->len, true);
+        if (problem)
+            fail_msg("refused: %s (%s)", n->text, problem);
+        assert_int_equal(p2p_name_check(n->text, n->len, false),
+                         strchr(n->text, '/') ? P2P_ERR_NAME : P2P_OK);
+    }
+}
+
+static void
+lengths_and_depths_have_limits(void **state)
+{
+    char name[P2P_NAME_MAX + 3];
+
+    (void)state;
+    memset(name, 'a', sizeof(name));
+    assert_int_equal(p2p_name_check(name, 255, true), P2P_OK);
+    assert_int_equal(p2p_name_check(name, 256, true), P2P_ERR_NAME);
+    for (size_t i = 200; i < sizeof(name); i += 201)
+        name[i] = '/';
+    assert_int_equal(p2p_name_check(name, P2P_NAME_MAX, true), P2P_OK);
+    assert_int_equal(p2p_name_check(name, P2P_NAME_MAX + 1, true), P2P_ERR_NAME);
+    for (size_t i = 0; i < 100; i++)
+        name[i] = i % 2 ? '/' : 'a';
+    assert_int_equal(p2p_name_check(name, 2 * P2P_NAME_DEPTH_MAX - 1, true), P2P_OK);
+    assert_int_equal(p2p_name_check(name, 2 * P2P_NAME_DEPTH_MAX + 1, true),
+                     P2P_ERR_NAME);
+}
+
+/* Any bytes: no crash, and what is accepted can never lead out by itself. */
+static void
+random_bytes_are_checked_safely(void **state)
+{
+    uint32_t seed = 12345;
+    uint8_t bytes[24];
+
+    (void)state;
+    for (int round = 0; round < 100000; round++) {
+        size_t len = (size_t)round % sizeof(bytes);
+        for (size_t i = 0; i < len; i++) {
+            seed = seed * 1664525 + 1013904223;
+            bytes[i] = (uint8_t) "./\\ a%2e\xc0\xe2\x80\xaf:\0"[(seed >> 24) % 14];
+        }
+        if (p2p_name_check((char *)bytes, len, true) == P2P_OK) {
+            assert_true(bytes[0] != '/' && bytes[0] != '.');
+            assert_null(memmem(bytes, len, "/.", 2));
+            assert_null(memchr(bytes, 0, len));
+        }
+    }
+}
+
+static void
+check_numbered(const char *name, const char *expected)
+{
+    char out[P2P_NAME_MAX + 1];
+
+    assert_int_equal(p2p_name_numbered(name, 1, out), P2P_OK);
+    assert_string_equal(out, expected);
+}
+
+static void
+numbers_go_before_the_extension(void **state)
+{
+    char name[300], out[P2P_NAME_MAX + 1];
+
+    (void)state;
+    check_numbered("a.txt", "a (1).txt");
+    check_numbered("a", "a (1)");
+    check_numbered("a.b.c.pdf", "a.b.c (1).pdf");
+    check_numbered("x.tar.gz", "x (1).tar.gz");
+    check_numbered("x.y/plain", "x.y/plain (1)");
+    check_numbered("f/x.TAR.xz", "f/x (1).TAR.xz");
+    check_numbered("Mr. Smith goes", "Mr. Smith goes (1)");
+    check_numbered("a.thisisnoextensionatall", "a.thisisnoextensionatall (1)");
+
+    /* 254 bytes of two-byte characters and nothing else: cut between two of them. */
+    for (size_t i = 0; i < 254; i += 2)
+        memcpy(name + i, "\u00e9", 2);
+    name[254] = '\0';
+    assert_int_equal(p2p_name_numbered(name, 1, out), P2P_OK);
+    assert_int_equal(strlen(out), 250 + strlen(" (1)"));
+    assert_int_equal(p2p_name_check(out, strlen(out), true), P2P_OK);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(names_are_refused),
+        cmocka_unit_test(names_are_accepted),
+        cmocka_unit_test(lengths_and_depths_have_limits),
+        cmocka_unit_test(random_bytes_are_checked_safely),
+        cmocka_unit_test(numbers_go_before_the_extension),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
