@@ -1,0 +1,123 @@
+// Lists that stay smooth: rows are made once, kept by key and only updated.
+import { h, setAttr } from './dom.js';
+
+const OVERSCAN = 6;
+
+/** Arrow keys move from a control of a row to the same one of the next row. */
+function arrows(event) {
+  if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
+  if (event.target.matches('input, select, textarea')) return;
+  const row = event.target.closest('[role=listitem]');
+  if (!row) return;
+  const near = (r) => (event.key === 'ArrowDown' ? r.nextElementSibling : r.previousElementSibling);
+  const controls = (r) => [...r.querySelectorAll('button, a[href], select')].filter((c) => c.offsetParent);
+  const index = controls(row).indexOf(event.target);
+  let next = near(row);
+  while (next && controls(next).length === 0) next = near(next);
+  if (!next) return;
+  event.preventDefault();
+  const there = controls(next);
+  there[Math.min(index, there.length - 1)].focus({ preventScroll: true });
+  next.scrollIntoView({ block: 'nearest' });
+}
+
+/** A whole list in the page, in the order of its items. `create(item)` returns {el, update(item)}. */
+export class KeyedList {
+  constructor(label, { key, create, className = '' }) {
+    Object.assign(this, { key, create, rows: new Map() });
+    this.el = h('div', { role: 'list', class: `list ${className}`, 'aria-label': label, onkeydown: arrows });
+  }
+
+  set(items) {
+    const keep = new Set();
+    let before = null;
+    for (const item of items) {
+      const id = this.key(item);
+      let row = this.rows.get(id);
+      if (!row) {
+        row = this.create(item);
+        row.el.setAttribute('role', 'listitem');
+        this.rows.set(id, row);
+      }
+      keep.add(id);
+      row.update(item);
+      const place = before ? before.nextSibling : this.el.firstChild;
+      if (place !== row.el) this.el.insertBefore(row.el, place);
+      before = row.el;
+    }
+    for (const [id, row] of this.rows) {
+      if (keep.has(id)) continue;
+      row.el.remove();
+      this.rows.delete(id);
+    }
+    this.el.hidden = items.length === 0;
+  }
+}
+
+/** Only the rows in sight are in the page. All rows have the height that CSS gives `.vrow`. */
+export class VirtualList {
+  constructor(label, { key, create }) {
+    Object.assign(this, { key, create, rows: new Map(), items: [], rowHeight: 0 });
+    this.el = h('div', { role: 'list', class: 'list virtual', 'aria-label': label, onkeydown: arrows });
+    this.paint = this.paint.bind(this);
+    addEventListener('scroll', this.paint, { passive: true });
+    this.observer = new ResizeObserver(() => { this.rowHeight = 0; this.paint(); });
+    this.observer.observe(this.el);
+  }
+
+  set(items) {
+    this.items = items;
+    this.el.hidden = items.length === 0;
+    this.paint();
+  }
+
+  measure() {
+    const probe = h('div', { class: 'vrow' });
+    this.el.append(probe);
+    this.rowHeight = probe.offsetHeight;
+    probe.remove();
+  }
+
+  paint() {
+    if (!this.el.offsetParent || this.items.length === 0) return;
+    if (!this.rowHeight) this.measure();
+    const height = this.rowHeight;
+    if (!height) return;
+    const top = this.el.getBoundingClientRect().top;
+    const first = Math.max(0, Math.floor(-top / height) - OVERSCAN);
+    const last = Math.min(this.items.length, Math.ceil((innerHeight - top) / height) + OVERSCAN);
+    this.el.style.height = `${this.items.length * height}px`;
+    this.place(first, last);
+  }
+
+  place(first, last) {
+    const keep = new Set();
+    let before = null;
+    for (let i = first; i < last; i += 1) {
+      const item = this.items[i];
+      const id = this.key(item);
+      const row = this.rows.get(id) ?? this.add(id, item);
+      keep.add(id);
+      row.update(item);
+      row.el.style.transform = `translateY(${i * this.rowHeight}px)`;
+      setAttr(row.el, 'aria-posinset', i + 1);
+      setAttr(row.el, 'aria-setsize', this.items.length);
+      const place = before ? before.nextSibling : this.el.firstChild;
+      if (place !== row.el) this.el.insertBefore(row.el, place);
+      before = row.el;
+    }
+    for (const [id, row] of this.rows) {
+      if (keep.has(id)) continue;
+      row.el.remove();
+      this.rows.delete(id);
+    }
+  }
+
+  add(id, item) {
+    const row = this.create(item);
+    row.el.classList.add('vrow');
+    row.el.setAttribute('role', 'listitem');
+    this.rows.set(id, row);
+    return row;
+  }
+}
