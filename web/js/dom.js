@@ -6,7 +6,7 @@ const SVG = 'http://www.w3.org/2000/svg';
 export function h(tag, props, ...kids) {
   const el = document.createElement(tag);
   for (const [name, value] of Object.entries(props ?? {})) attr(el, name, value);
-  el.append(...kids.flat().filter((k) => k !== null && k !== undefined && k !== false));
+  el.append(...kids.flat(Infinity).filter((k) => k !== null && k !== undefined && k !== false));
   return el;
 }
 
@@ -67,6 +67,7 @@ const PATHS = {
   copy: 'M9 9h10v11H9ZM5 15V4h10', device: 'M8 3h8a1 1 0 0 1 1 1v16a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1Zm3 15h2',
   shield: 'M12 3.5 5 6v5.5c0 4 2.8 7.3 7 9 4.2-1.7 7-5 7-9V6ZM9 12l2.2 2.2L15.2 10', alert: 'M12 4 3 20h18ZM12 10v4.5M12 17.3v.01',
   block: 'M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16ZM6.5 6.5l11 11', info: 'M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16Zm0-9v5M12 8v.01', chevron: 'M7 10l5 5 5-5',
+  keyboard: 'M4 6.5h16a1 1 0 0 1 1 1v9a1 1 0 0 1-1 1H4a1 1 0 0 1-1-1v-9a1 1 0 0 1 1-1ZM7 10h.01M10.3 10h.01M13.7 10h.01M17 10h.01M8.5 14h7',
   folder: 'M4 18V6.5A1.5 1.5 0 0 1 5.5 5H9l2 2.5h7.5A1.5 1.5 0 0 1 20 9v9a1 1 0 0 1-1 1H5a1 1 0 0 1-1-1Z', clock: 'M12 20a8 8 0 1 0 0-16 8 8 0 0 0 0 16Zm0-12.5V12l3 2',
   file: 'M7 3.5h6.5L18 8v11.5a1 1 0 0 1-1 1H7a1 1 0 0 1-1-1v-15a1 1 0 0 1 1-1ZM13 4v4.5h4.5',
   text: 'M7 3.5h10a1 1 0 0 1 1 1v15a1 1 0 0 1-1 1H7a1 1 0 0 1-1-1v-15a1 1 0 0 1 1-1ZM9 8.5h6M9 12h6M9 15.5h3.5',

@@ -13,14 +13,15 @@ function unit(value, name, digits, display = 'short') {
   return cache.get(key).format(value);
 }
 
+/** Speeds begin at kilobytes: single bytes a second are of no use to anybody. */
 function scaled(value, suffix) {
-  let i = 0;
-  let v = value;
+  let i = suffix ? 1 : 0;
+  let v = suffix ? value / 1024 : value;
   while (v >= 1000 && i < UNITS.length - 1) {
     v /= 1024;
     i += 1;
   }
-  return unit(v, UNITS[i] + suffix, i === 0 || v >= 100 ? 0 : 1);
+  return unit(v, UNITS[i] + suffix, i === 0 || v >= 100 ? 0 : 1, i === 0 ? 'long' : 'short');
 }
 
 export const bytes = (n) => (n === null || n === undefined ? '—' : scaled(n, ''));

@@ -116,7 +116,7 @@ function build() {
     h('header', { class: 'side' }, h('div', { class: 'side-top' }, brand(), connectionLine(),
       h('div', { class: 'side-acts' },
         button(t('pair.device'), { icon: 'device', bare: true, onclick: pairDevice, kind: 'pair-button' }),
-        button(t('keys'), { icon: 'info', bare: true, onclick: showKeys, kind: 'wide-only', 'aria-keyshortcuts': '?' }),
+        button(t('keys'), { icon: 'keyboard', bare: true, onclick: showKeys, kind: 'wide-only', 'aria-keyshortcuts': '?' }),
         h('a', { class: 'btn bare narrow-only', href: '#settings', 'aria-label': t('settings'), title: t('settings') }, icon('settings')))),
     navigation(), selfCard()), main, drop.el, toastShelf());
   views = Object.fromEntries(VIEWS.map(([id, , make]) => [id, make({ theme: setTheme, language: setLanguage })]));

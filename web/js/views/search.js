@@ -38,7 +38,7 @@ function resultRow(first) {
   const now = h('span', { class: 'meta strong' });
   const bar = progressBar(t('progress.of', { name: visible(result.name) }));
   const signed = badge('ok', t('signed'), 'shield');
-  const start = button(t('get'), { icon: 'download', kind: 'primary', onclick: () => fetchFile(result) });
+  const start = button(t('get'), { icon: 'download', kind: 'soft', onclick: () => fetchFile(result) });
   const listId = `s${Math.random().toString(36).slice(2)}`;
   const sources = h('ul', { class: 'sources', id: listId, hidden: true, 'aria-label': t('sources') });
   const toggle = button(t('sources.of', { name: visible(result.name) }), { icon: 'chevron', bare: true, kind: 'toggle', 'aria-expanded': 'false', 'aria-controls': listId, onclick: () => {
