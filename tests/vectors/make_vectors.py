@@ -296,14 +296,14 @@ def example_messages():
         msg.MetaRequest(2**32 - 1, msg.BY_ROOT, root),
         msg.Meta(1, root, 3 * 2**20 + 5, 2**20, 1_700_000_000, 7, msg.SHA256_KNOWN, other, b"movie.mkv"),
         msg.Meta(2, bytes(32), 0, 2**14, 0, 0, 0, bytes(32), b"e"),
-        msg.Meta(3, root, largest, 2**24, largest, 2**32 - 1, 0, bytes(32), "n".encode() * 255),
+        msg.Meta(3, root, 2**50, 2**24, 2**53, 2**32 - 1, 0, bytes(32), b"n" * 255),
         msg.LayerRequest(4, root, 0, 1024), msg.LayerRequest(5, root, largest, 2**32 - 1),
         msg.Layer(4, 0, hashes), msg.Layer(5, 1024, []),
         msg.Get(6, root, 2**40, 2**20), msg.Get(7, root, 0, 1, msg.ACCEPT_ZSTD),
         msg.Data(6, 0, 0, stream("d", 100)), msg.Data(6, msg.LAST, 65536, stream("d", 1)),
         msg.Data(7, msg.LAST | msg.ZSTD, 0, stream("z", 40)), msg.Data(8, msg.LAST, 0, b""),
         msg.Cancel(6), msg.ListRequest(9), msg.ListRequest(10, b"movie.mkv"),
-        msg.List(9, [msg.Entry(root, 5, 6, b"a"), msg.Entry(other, largest, 0, "ü".encode())], b"next"),
+        msg.List(9, [msg.Entry(root, 5, 6, b"a"), msg.Entry(other, 2**50, 0, "ü".encode())], b"next"),
         msg.List(10), msg.HashRequest(11, root), msg.Hash(11, other),
         msg.Ping(largest), msg.Pong(0),
         msg.Error(12, msg.BUSY, b"busy, retry in 3"), msg.Error(0, msg.MALFORMED, b""),
@@ -370,7 +370,7 @@ def file_tree(data):
 def registrations():
     entries = [
         {"name": "zebra.txt", "size": 3, "root": stream("r1", 32).hex(), "sha256": stream("s1", 32).hex(), "version": 2},
-        {"name": "Ärger.txt", "size": 2**53, "root": stream("r2", 32).hex(), "sha256": None, "version": 1},
+        {"name": "Ärger.txt", "size": 2**50, "root": stream("r2", 32).hex(), "sha256": None, "version": 1},
         {"name": "apple", "size": 0, "root": "00" * 32, "sha256": stream("s3", 32).hex(), "version": 0},
     ]  # fmt: skip
     cases = []
