@@ -1,13 +1,15 @@
 /*
  * handshake - M1 to M5 of protocol 2 as a state machine (PROTOCOL.md, "Handshake").
  *
- * Bytes in, bytes out; randomness comes in as an argument (RSA padding takes OpenSSL's).
- * One implementation for server, client, tests and fuzzers. Secrets are wiped as soon as the next step
- * no longer needs them, and on every path by clear. Every failure is one of a few errors
- * for the local log; nothing is ever said to the other side (the caller closes).
+ * Bytes in, bytes out; randomness comes in as an argument (RSA padding takes
+ * OpenSSL's). One implementation for server, client, tests and fuzzers. Secrets are
+ * wiped as soon as the next step no longer needs them, and on every path by clear.
+ * Every failure is one of a few errors for the local log; nothing is ever said to the
+ * other side (the caller closes).
  *
  *   client: start -> output M1 -> input M2 -> input M4 ... -> output M5 -> done
- *   server: input M1 -> output M2 -> input M3 -> [trust decision] -> [sign, slow] -> output M4
+ *   server: input M1 -> output M2 -> input M3 -> [trust decision] -> [sign, slow] ->
+ * output M4
  *           -> input M5 -> done
  *
  * The caller loops: look at p2p_handshake_next and do what it says.
@@ -34,12 +36,12 @@ enum p2p_handshake_step {
     P2P_HS_FAILED,
 };
 
-/* 96 random bytes for a client (random_c, X25519 key), 96 for a server (random_s,
- * X25519 key, k): fresh from p2p_random in programs, fixed in known-answer tests. */
+/* What a role draws besides nonces and RSA padding: all of it fresh from p2p_random in
+ * programs, fixed in known-answer tests. */
 struct p2p_handshake_random {
-    uint8_t hello[32];
-    struct p2p_secret x25519;
-    struct p2p_secret session_key; /* server only */
+    uint8_t hello[32];             /* random_c or random_s */
+    struct p2p_secret x25519;      /* ephemeral key */
+    struct p2p_secret session_key; /* k: server only */
 };
 
 struct p2p_handshake; /* *returned owned*, free with p2p_handshake_free */
@@ -53,31 +55,40 @@ void p2p_handshake_free(struct p2p_handshake *hs); /* wipes; NULL is fine */
 
 enum p2p_handshake_step p2p_handshake_next(const struct p2p_handshake *hs);
 
+/* FAILED: which check it was, in words for the local log; "" before. Never for the
+ * wire. */
+const char *p2p_handshake_reason(const struct p2p_handshake *hs);
+
 /* READ: exactly how many bytes the next message has. */
 size_t p2p_handshake_want(const struct p2p_handshake *hs);
 /*
- * READ: takes exactly that many bytes (they are changed). After an error the step is FAILED and the error
- * says why: MALFORMED (magic, length, version), AUTH (a point, key, signature or tag).
+ * READ: takes exactly that many bytes (they are changed). After an error the step is
+ * FAILED and all secrets are wiped: MALFORMED (magic, length, version, type), AUTH (a
+ * point, key, signature or tag). Any call that does not fit the step fails the
+ * handshake (PROTOCOL).
  */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_read(struct p2p_handshake *hs, uint8_t *data,
                                                size_t len);
-/* WRITE: gives the next message, at most P2P_M4_SIZE bytes. A client's M5 frame needs a
- * nonce like the others: `nonce` fresh and random each time (unused for M1, M2). */
+/* WRITE: gives the next message, at most P2P_M4_SIZE bytes. `nonce` fresh and random
+ * for each of M3, M4 and M5; not used, and may be NULL, for M1 and M2. */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_write(struct p2p_handshake *hs,
                                                 const struct p2p_nonce *nonce,
                                                 uint8_t out[P2P_M4_SIZE], size_t *len);
-/* WORK: the RSA private operations (server: sign M4; client: sign M3, then open OAEP). */
+/* WORK: the RSA operations (server: OAEP and SIG_S; client: SIG_C, later SIG_S checked
+ * and OAEP opened). May run on another thread than the other steps, not at once. */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_work(struct p2p_handshake *hs);
 
 /* From TRUST on: who the other side claims to be (client) or has proven to be (server;
- * SIG_C was verified). A client has the claim proven by SIG_S, which is checked after it said yes. */
+ * SIG_C was verified). A client has the claim proven by SIG_S, which is checked after
+ * it said yes. */
 const struct p2p_id *p2p_handshake_peer(const struct p2p_handshake *hs);
 const struct p2p_spki *p2p_handshake_peer_spki(const struct p2p_handshake *hs);
 /* The verdict: P2P_OK goes on; any other error fails with it. */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_trust(struct p2p_handshake *hs,
                                                 enum p2p_err verdict);
 
-/* DONE: the two directions, seen from this side. M5 has used seq 1 of c2s. */
+/* DONE: the two directions, seen from this side; their epochs begin now. M5 has used
+ * seq 1 of c2s. Once: the handshake keeps nothing. */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_take_session(struct p2p_handshake *hs,
                                                        uint64_t now_s,
                                                        struct p2p_direction *send,

@@ -1,10 +1,11 @@
 /*
- * msg - every message of protocol 1 and 2 (PROTOCOL.md, "Messages"): encode beside decode.
+ * msg - every message of protocol 1 and 2 (PROTOCOL.md, "Messages"): encode beside
+ * decode.
  *
  * Plaintexts only; sealing is session's. Decoders take exactly one message, check every
  * length before use and prove that nothing is left over (MALFORMED). Names are given
- * as bytes: whether a name may be used is path's business. Decoded names and data borrow
- * the decoded buffer. No allocation.
+ * as bytes: whether a name may be used is path's business. Decoded names and data
+ * borrow the decoded buffer. No allocation.
  */
 #ifndef P2P_MSG_H
 #define P2P_MSG_H
@@ -72,7 +73,7 @@ struct p2p_msg_layer_get {
 };
 struct p2p_msg_layer {
     uint64_t first;
-    uint32_t count; /* at most P2P_LAYER_HASHES_MAX */
+    uint32_t count;        /* at most P2P_LAYER_HASHES_MAX */
     const uint8_t *hashes; /* count * 32 bytes */
 };
 struct p2p_msg_get {
@@ -115,33 +116,42 @@ struct p2p_msg {
         struct p2p_msg_data data;
         struct p2p_text cursor; /* LIST_GET */
         struct p2p_msg_list list;
-        struct p2p_digest root; /* HASH_GET */
+        struct p2p_digest root;   /* HASH_GET */
         struct p2p_digest sha256; /* HASH */
-        uint64_t ping;          /* PING, PONG */
+        uint64_t ping;            /* PING, PONG */
         struct p2p_msg_error error;
     };
 };
 
 /*
- * Encodes the message into wr (which must have room: P2P_RECORD_PLAIN_MAX always has). LIST
- * is built with the three calls below instead.
+ * Encodes the message into wr (which must have room: P2P_RECORD_PLAIN_MAX always has).
+ * LIST is built with the three calls below instead.
  */
 void p2p_msg_put(struct p2p_wr *wr, const struct p2p_msg *msg);
 
-/* MALFORMED: wrong body, bytes left over. PROTOCOL: a type that PROTOCOL.md does not
- * name; msg->type and msg->req (0 when the body is too short) are set even then. */
+/*
+ * MALFORMED: wrong body, bytes left over, DATA of more than P2P_DATA_MAX or with
+ * unknown flags, LAYER of more than P2P_LAYER_HASHES_MAX. PROTOCOL: a type that
+ * PROTOCOL.md does not name; msg->type and msg->req (0 when the body is too short) are
+ * set even then. Numbers are not judged: sizes, offsets and counts are the caller's to
+ * check.
+ */
 P2P_MUST_CHECK enum p2p_err p2p_msg_parse(const void *plain, size_t len,
                                           struct p2p_msg *msg);
 
 /*
- * DATA without a copy: writes the header of a DATA message at `out` (P2P_DATA_HEADER bytes);
- * the bytes follow it.
+ * DATA without a copy: writes the header of a DATA message at `out` (P2P_DATA_HEADER
+ * bytes); the bytes follow it.
  */
 #define P2P_DATA_HEADER 10
 void p2p_msg_put_data_header(uint8_t out[P2P_DATA_HEADER], uint32_t req, uint8_t flags,
                              uint32_t offset);
 
-/* LIST: begin, add while it returns true (false: no room, nothing added), end. */
+/*
+ * LIST: begin with an empty writer, add while it returns true (false: no room or
+ * P2P_LIST_ENTRIES_MAX reached, nothing added), end. `next` is at most P2P_NAME_MAX
+ * bytes.
+ */
 void p2p_msg_list_begin(struct p2p_wr *wr, uint32_t req);
 bool p2p_msg_list_add(struct p2p_wr *wr, const struct p2p_list_entry *entry);
 void p2p_msg_list_end(struct p2p_wr *wr, struct p2p_text next);
@@ -166,7 +176,7 @@ struct p2p_msg1 {
     uint64_t chunk_size;
     uint64_t chunks;
     struct p2p_digest sha256;
-    uint64_t index; /* GET, CHUNK */
+    uint64_t index;       /* GET, CHUNK */
     const uint8_t *bytes; /* CHUNK */
     size_t len;
 };

@@ -156,6 +156,17 @@ p2p_wipe(void *secret, size_t len)
     OPENSSL_cleanse(secret, len);
 }
 
+/* More than the deepest call of OpenSSL's that handles a secret. */
+enum { STACK_WIPED = 32 * 1024 };
+
+__attribute__((noinline)) void
+p2p_wipe_stack(void)
+{
+    uint8_t below[STACK_WIPED];
+
+    OPENSSL_cleanse(below, sizeof(below));
+}
+
 bool
 p2p_equal_ct(const void *a, const void *b, size_t len)
 {
