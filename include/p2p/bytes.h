@@ -65,8 +65,8 @@ void p2p_hex_format(const void *data, size_t len, char *out);
 P2P_MUST_CHECK enum p2p_err p2p_hex_parse(const char *text, void *out, size_t len);
 
 /* Plain decimal digits only: no sign, space or leading zero; RANGE beyond `max`. */
-P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len, uint64_t max,
-                                              uint64_t *value);
+P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len,
+                                              uint64_t max, uint64_t *value);
 
 /*
  * One UTF-8 code point (RFC 3629: shortest form, no surrogates, up to U+10FFFF).

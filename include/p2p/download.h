@@ -1,14 +1,15 @@
 /*
  * download - fetches one file (or one folder) from any number of sources, verified.
  *
- * The plan over all sources: which chunk is asked from whom, with request windows from measured rate and
- * round trip, connections added while they help, slow, dead and lying sources named and dropped, endgame, each chunk checked
- * against the layer before it counts, the whole-file SHA-256 on its own thread behind the write frontier,
- * progress in the journal so that nothing is lost. Nothing appears under the wanted name before
+ * The plan over all sources: which chunk is asked from whom, with request windows from
+ * measured rate and round trip, connections added while they help, slow, dead and lying
+ * sources named and dropped, endgame, each chunk checked against the layer before it
+ * counts, the whole-file SHA-256 on its own thread behind the write frontier, progress
+ * in the journal so that nothing is lost. Nothing appears under the wanted name before
  * everything is verified and flushed.
  *
- * A download runs in threads of its own; the calls here are thread-safe. Callbacks come from those
- * threads, one at a time, and may call anything here but p2p_download_free.
+ * A download runs in threads of its own; the calls here are thread-safe. Callbacks come
+ * from those threads, one at a time, and may call anything here but p2p_download_free.
  */
 #ifndef P2P_DOWNLOAD_H
 #define P2P_DOWNLOAD_H
@@ -39,28 +40,31 @@ enum p2p_verify {
     P2P_VERIFY_TREE,
 };
 
-/* Where to fetch from. `id` NULL: whoever is remembered for this address, or first contact. */
+/* Where to fetch from. `id` NULL: whoever is remembered for this address, or first
+ * contact. */
 struct p2p_source_spec {
     struct p2p_addr addr;
     const struct p2p_id *id;
 };
 
 struct p2p_download_options {
-    struct p2p_identity *identity;   /* borrowed until free */
+    struct p2p_identity *identity;    /* borrowed until free */
     const struct p2p_root *downloads; /* borrowed until free */
-    const char *name;                /* copied; a name ending in '/' is a folder */
-    const struct p2p_digest *root;   /* NULL: what the first source says (copied) */
-    const char *save_as;             /* NULL: name */
-    enum p2p_on_conflict conflict;   /* default RENAME */
+    const char *name;                 /* copied; a name ending in '/' is a folder */
+    const struct p2p_digest *root;    /* NULL: what the first source says (copied) */
+    const char *save_as;              /* NULL: name */
+    enum p2p_on_conflict conflict;    /* default RENAME */
     const struct p2p_source_spec *sources; /* at least one, copied */
     size_t source_count;
-    struct p2p_discovery *discovery; /* may be NULL: asked again for more sources by root; borrowed */
-    unsigned connections;            /* per source to begin with; 0: default */
-    uint64_t timeout_ms;             /* 0: default */
-    struct p2p_rate *rate;           /* may be NULL; shared by downloads; borrowed */
+    struct p2p_discovery
+        *discovery; /* may be NULL: asked again for more sources by root; borrowed */
+    unsigned connections;  /* per source to begin with; 0: default */
+    uint64_t timeout_ms;   /* 0: default */
+    struct p2p_rate *rate; /* may be NULL; shared by downloads; borrowed */
     enum p2p_verify verify;
-    int protocol;                    /* 2 (default when 0) or 1 */
-    unsigned retries;                /* rounds over all sources without progress before it fails; 0: 5 */
+    int protocol; /* 2 (default when 0) or 1 */
+    unsigned
+        retries; /* rounds over all sources without progress before it fails; 0: 5 */
 };
 
 #define P2P_DOWNLOAD_SOURCES_MAX 32
@@ -87,19 +91,23 @@ struct p2p_source_status {
 
 struct p2p_download_status {
     enum p2p_download_state state;
-    enum p2p_err error;       /* why FAILED or PAUSED */
-    char message[256];        /* a sentence for people: what happened, which peer, what to do */
+    enum p2p_err error; /* why FAILED or PAUSED */
+    char
+        message[256]; /* a sentence for people: what happened, which peer, what to do */
     char name[P2P_NAME_MAX + 1];
-    char stored[P2P_NAME_MAX + 1]; /* COMPLETED: the name below the downloads directory */
-    uint64_t size;            /* known when size_known */
+    char stored[P2P_NAME_MAX +
+                1]; /* COMPLETED: the name below the downloads directory */
+    uint64_t size;  /* known when size_known */
     bool size_known;
     struct p2p_digest root, sha256;
-    bool root_known, sha256_known; /* sha256: computed and matching, or stated by the source */
-    uint64_t received;        /* bytes that came over the network in this run, wrong ones too */
-    uint64_t verified;        /* bytes of the file on disk and verified, resumed ones too */
-    uint64_t hashed;          /* how far the whole-file hash is (VERIFYING) */
-    uint64_t speed;           /* bytes per second, smoothed */
-    uint64_t eta_s;           /* UINT64_MAX: unknown */
+    bool root_known,
+        sha256_known; /* sha256: computed and matching, or stated by the source */
+    uint64_t
+        received; /* bytes that came over the network in this run, wrong ones too */
+    uint64_t verified; /* bytes of the file on disk and verified, resumed ones too */
+    uint64_t hashed;   /* how far the whole-file hash is (VERIFYING) */
+    uint64_t speed;    /* bytes per second, smoothed */
+    uint64_t eta_s;    /* UINT64_MAX: unknown */
     uint32_t files_done, files_total; /* folders; 0/1 of 1 for a file */
     size_t source_count;
     struct p2p_source_status sources[P2P_DOWNLOAD_SOURCES_MAX];
@@ -110,14 +118,15 @@ struct p2p_download; /* *returned owned*, free with p2p_download_free */
 /* Called on each change of state and at most four times a second while bytes come. */
 typedef void p2p_download_event(void *arg, const struct p2p_download_status *status);
 
-/* Checks the options (USAGE, NAME) and starts. The last event has state COMPLETED, FAILED or CANCELLED. */
+/* Checks the options (USAGE, NAME) and starts. The last event has state COMPLETED,
+ * FAILED or CANCELLED. */
 P2P_MUST_CHECK enum p2p_err p2p_download_start(const struct p2p_download_options *opt,
                                                p2p_download_event *on_event, void *arg,
                                                struct p2p_download **out);
 void p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out);
 /* Another source, found later; duplicates are ignored. */
-P2P_MUST_CHECK enum p2p_err p2p_download_add_source(struct p2p_download *dl,
-                                                    const struct p2p_source_spec *source);
+P2P_MUST_CHECK enum p2p_err
+p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *source);
 void p2p_download_pause(struct p2p_download *dl);
 void p2p_download_resume(struct p2p_download *dl);
 /* Ends it and removes what is on disk; keep_data: the data stay for a later resume. */

@@ -1,12 +1,12 @@
 /*
  * identity - who this machine is, and whom it knows.
  *
- * A keys directory (0700) holds `private_key.pem` (PKCS#8, 0600, optionally with a passphrase), `public_key.pem`
- * and `known_peers` (0600). The key pair is made at first start. Peer id = hex SHA-256 of
- * the public PEM. A private key that others can read is refused with a text that names the command.
- * known_peers: one line a peer, replaced as a whole (written aside, flushed, renamed), shared by all programs
- * of this directory (locked while it is changed, read again when it changed).
- * Thread-safe.
+ * A keys directory (0700) holds `private_key.pem` (PKCS#8, 0600, optionally with a
+ * passphrase), `public_key.pem` and `known_peers` (0600). The key pair is made at first
+ * start. Peer id = hex SHA-256 of the public PEM. A private key that others can read is
+ * refused with a text that names the command. known_peers: one line a peer, replaced as
+ * a whole (written aside, flushed, renamed), shared by all programs of this directory
+ * (locked while it is changed, read again when it changed). Thread-safe.
  */
 #ifndef P2P_IDENTITY_H
 #define P2P_IDENTITY_H
@@ -20,18 +20,19 @@
 
 struct p2p_identity; /* *returned owned*, free with p2p_identity_close */
 
-/* How to get a passphrase when the key has one: returns owned text (wiped and freed by the
- * caller) or NULL for none. See p2p_passphrase_default. */
+/* How to get a passphrase when the key has one: returns owned text (wiped and freed by
+ * the caller) or NULL for none. See p2p_passphrase_default. */
 typedef char *p2p_passphrase_fn(void *arg, const char *prompt);
 
-/* From P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, a systemd credential ("key-passphrase"
- * in $CREDENTIALS_DIRECTORY), or a prompt on the terminal without echo. */
+/* From P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, a systemd credential
+ * ("key-passphrase" in $CREDENTIALS_DIRECTORY), or a prompt on the terminal without
+ * echo. */
 char *p2p_passphrase_default(void *arg, const char *prompt);
 
 /*
- * Opens the directory, making it and the key pair when `create`. KEY_FILE: unreadable, not RSA-2048, or
- * readable by others; PASSPHRASE. `why` (may be NULL) gets a sentence that says what
- * to do, cap bytes at most.
+ * Opens the directory, making it and the key pair when `create`. KEY_FILE: unreadable,
+ * not RSA-2048, or readable by others; PASSPHRASE. `why` (may be NULL) gets a sentence
+ * that says what to do, cap bytes at most.
  */
 P2P_MUST_CHECK enum p2p_err p2p_identity_open(const char *keys_dir, bool create,
                                               p2p_passphrase_fn *passphrase, void *arg,
@@ -39,9 +40,11 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_open(const char *keys_dir, bool create,
                                               size_t cap);
 void p2p_identity_close(struct p2p_identity *identity); /* wipes */
 
-const struct p2p_rsa *p2p_identity_key(const struct p2p_identity *identity); /* borrowed */
+const struct p2p_rsa *
+p2p_identity_key(const struct p2p_identity *identity); /* borrowed */
 const struct p2p_id *p2p_identity_id(const struct p2p_identity *identity);
-const char *p2p_identity_id_hex(const struct p2p_identity *identity); /* 64 digits, NUL */
+const char *
+p2p_identity_id_hex(const struct p2p_identity *identity); /* 64 digits, NUL */
 const char *p2p_identity_public_pem(const struct p2p_identity *identity);
 
 /* `p2p key ...`: set or remove the passphrase; make a new pair (the old one is kept as
@@ -58,7 +61,8 @@ enum p2p_trust {
     P2P_TRUST_SEEN,    /* remembered at first contact */
     P2P_TRUST_TRUSTED, /* the user said so */
     P2P_TRUST_BLOCKED,
-    P2P_TRUST_PENDING, /* authenticated, but only listed peers may: waits for the user */
+    P2P_TRUST_PENDING, /* authenticated, but only listed peers may: waits for the user
+                        */
 };
 const char *p2p_trust_name(enum p2p_trust trust);
 
@@ -84,9 +88,10 @@ P2P_MUST_CHECK enum p2p_err p2p_known_list(struct p2p_identity *identity,
 
 /*
  * Client side, before data flows: may the peer that answers at `address` be `id`?
- * `expected` (may be NULL) is the id asked for: another one is WRONG_PEER. Without it, an address that is remembered with
- * another id is KEY_CHANGED. A blocked peer is NOT_ALLOWED. P2P_OK says nothing is against it;
- * call p2p_known_met once it has proven itself.
+ * `expected` (may be NULL) is the id asked for: another one is WRONG_PEER. Without it,
+ * an address that is remembered with another id is KEY_CHANGED. A blocked peer is
+ * NOT_ALLOWED. P2P_OK says nothing is against it; call p2p_known_met once it has proven
+ * itself.
  */
 P2P_MUST_CHECK enum p2p_err p2p_known_check(struct p2p_identity *identity,
                                             const char *address,
@@ -96,17 +101,19 @@ P2P_MUST_CHECK enum p2p_err p2p_known_check(struct p2p_identity *identity,
 P2P_MUST_CHECK enum p2p_err p2p_known_met(struct p2p_identity *identity,
                                           const char *address, const struct p2p_id *id,
                                           uint8_t protocol);
-/* `p2p peers trust|block|forget`. trust also moves the address from a former id to this one. */
+/* `p2p peers trust|block|forget`. trust also moves the address from a former id to this
+ * one. */
 P2P_MUST_CHECK enum p2p_err p2p_known_set(struct p2p_identity *identity,
                                           const struct p2p_id *id, enum p2p_trust trust,
                                           const char *name, const char *address);
 P2P_MUST_CHECK enum p2p_err p2p_known_forget(struct p2p_identity *identity,
                                              const struct p2p_id *id);
-/* An id from the user: 64 hex digits, or a unique prefix of at least 8 of a known peer's. */
+/* An id from the user: 64 hex digits, or a unique prefix of at least 8 of a known
+ * peer's. */
 P2P_MUST_CHECK enum p2p_err p2p_known_resolve(struct p2p_identity *identity,
                                               const char *text, struct p2p_id *out);
-/* The sentence for a person about KEY_CHANGED, WRONG_PEER or NOT_ALLOWED at this address: what happened
- * and which command accepts the new key. */
+/* The sentence for a person about KEY_CHANGED, WRONG_PEER or NOT_ALLOWED at this
+ * address: what happened and which command accepts the new key. */
 void p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id,
                        char *out, size_t cap);
 

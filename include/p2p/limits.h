@@ -9,7 +9,8 @@
 #define P2P_MIB (1024ull * 1024)
 #define P2P_GIB (1024ull * 1024 * 1024)
 
-/* Names. A part is what ext4 and most file systems take; a path is parts joined by '/'. */
+/* Names. A part is what ext4 and most file systems take; a path is parts joined by '/'.
+ */
 #define P2P_NAME_PART_MAX  255
 #define P2P_NAME_MAX       1024
 #define P2P_NAME_DEPTH_MAX 32
@@ -25,36 +26,36 @@
 #define P2P_CHUNK_SIZE_DEFAULT (1 * P2P_MIB)
 
 /* Handshake (PROTOCOL.md, "Handshake"). */
-#define P2P_HELLO1_MAX                  1024
-#define P2P_HANDSHAKE_FIRST_TIMEOUT_MS  3000
-#define P2P_HANDSHAKE_TIMEOUT_MS        10000
-#define P2P_HANDSHAKES_MAX              100
-#define P2P_HANDSHAKES_DROP_FROM        10
-#define P2P_HANDSHAKES_PER_SOURCE       8
-#define P2P_HANDSHAKE_RATE_PER_SOURCE   5
-#define P2P_HANDSHAKE_BURST_PER_SOURCE  20
-#define P2P_HANDSHAKE_SOURCES_MAX       65536
+#define P2P_HELLO1_MAX                 1024
+#define P2P_HANDSHAKE_FIRST_TIMEOUT_MS 3000
+#define P2P_HANDSHAKE_TIMEOUT_MS       10000
+#define P2P_HANDSHAKES_MAX             100
+#define P2P_HANDSHAKES_DROP_FROM       10
+#define P2P_HANDSHAKES_PER_SOURCE      8
+#define P2P_HANDSHAKE_RATE_PER_SOURCE  5
+#define P2P_HANDSHAKE_BURST_PER_SOURCE 20
+#define P2P_HANDSHAKE_SOURCES_MAX      65536
 
 /* Records and messages (PROTOCOL.md, "Records" and "Messages"). */
-#define P2P_DATA_MAX             (64 * P2P_KIB)
-#define P2P_RECORD_PLAIN_MAX     65600
-#define P2P_REKEY_FRAMES         (1ull << 20)
-#define P2P_REKEY_BYTES          (64 * P2P_GIB)
-#define P2P_REKEY_SECONDS        3600
-#define P2P_REQUESTS_IN_FLIGHT   64
-#define P2P_LAYER_HASHES_MAX     1024
-#define P2P_LIST_ENTRIES_MAX     256
+#define P2P_DATA_MAX           (64 * P2P_KIB)
+#define P2P_RECORD_PLAIN_MAX   65600
+#define P2P_REKEY_FRAMES       (1ull << 20)
+#define P2P_REKEY_BYTES        (64 * P2P_GIB)
+#define P2P_REKEY_SECONDS      3600
+#define P2P_REQUESTS_IN_FLIGHT 64
+#define P2P_LAYER_HASHES_MAX   1024
+#define P2P_LIST_ENTRIES_MAX   256
 /* Protocol 1: a CHUNK carries a whole chunk, a request is short. Nonces of a connection
  * are remembered; past this many the connection is closed. */
-#define P2P_FRAME1_CHUNK_MAX     (P2P_CHUNK_SIZE_MAX + 64)
-#define P2P_FRAME1_REQUEST_MAX   (4 * P2P_KIB)
-#define P2P_FRAME1_NONCES_MAX    (1u << 20)
+#define P2P_FRAME1_CHUNK_MAX   (P2P_CHUNK_SIZE_MAX + 64)
+#define P2P_FRAME1_REQUEST_MAX (4 * P2P_KIB)
+#define P2P_FRAME1_NONCES_MAX  (1u << 20)
 
 /* A peer that serves. */
-#define P2P_CONNECTIONS_MAX     4096
-#define P2P_IDLE_TIMEOUT_MS     120000
-#define P2P_STALL_TIMEOUT_MS    30000
-#define P2P_BUFFER_POOL_BYTES   (64 * P2P_MIB)
+#define P2P_CONNECTIONS_MAX   4096
+#define P2P_IDLE_TIMEOUT_MS   120000
+#define P2P_STALL_TIMEOUT_MS  30000
+#define P2P_BUFFER_POOL_BYTES (64 * P2P_MIB)
 
 /* A download. */
 #define P2P_DOWNLOAD_CONNECTIONS     4
@@ -63,11 +64,11 @@
 #define P2P_TIMEOUT_MS               30000
 
 /* Registry. */
-#define P2P_REGISTRY_TTL_S      60
-#define P2P_HEARTBEAT_S         30
-#define P2P_REGISTER_BODY_MAX   (16 * P2P_MIB)
-#define P2P_REGISTER_FILES_MAX  100000
-#define P2P_JSON_DEPTH_MAX      16
-#define P2P_HTTP_ANSWER_MAX     (64 * P2P_MIB)
+#define P2P_REGISTRY_TTL_S     60
+#define P2P_HEARTBEAT_S        30
+#define P2P_REGISTER_BODY_MAX  (16 * P2P_MIB)
+#define P2P_REGISTER_FILES_MAX 100000
+#define P2P_JSON_DEPTH_MAX     16
+#define P2P_HTTP_ANSWER_MAX    (64 * P2P_MIB)
 
 #endif

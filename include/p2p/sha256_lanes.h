@@ -1,10 +1,11 @@
 /*
  * sha256_lanes - SHA-256 of many blocks of equal length at once.
  *
- * Chooses by CPU and a short self-test at first use: SHA-NI two-way, AVX-512 (16 lanes),
- * AVX2 (8 lanes), or OpenSSL block by block; P2P_SHA256_LANES=openssl|sha-ni|avx2|avx512 in
- * the environment forces one (tests, measurements). Every way gives what OpenSSL gives.
- * Works synchronously on data in hand; no threads. Thread-safe.
+ * Chooses by CPU and a short self-test at first use: SHA-NI two-way, AVX-512 (16
+ * lanes), AVX2 (8 lanes), or OpenSSL block by block;
+ * P2P_SHA256_LANES=openssl|sha-ni|avx2|avx512 in the environment forces one (tests,
+ * measurements). Every way gives what OpenSSL gives. Works synchronously on data in
+ * hand; no threads. Thread-safe.
  */
 #ifndef P2P_SHA256_LANES_H
 #define P2P_SHA256_LANES_H

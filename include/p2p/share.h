@@ -1,12 +1,13 @@
 /*
  * share - the catalogue of the shared folder.
  *
- * Watches the folder (inotify, recursively), hashes files in the background on idle cores, and
- * keeps root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL), keyed by name, size,
- * mtime and inode: a known file is never read again to be described, nor after a restart. A
- * file counts as shared once it is hashed; one that changed gets a new root and version, and readers of the
- * old one get FILE_CHANGED instead of mixed bytes. Hashing yields to transfers (SCHED_IDLE).
- * Thread-safe. Several processes may open the same folder (p2p-peer and p2p-ui): one of them hashes
+ * Watches the folder (inotify, recursively), hashes files in the background on idle
+ * cores, and keeps root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL),
+ * keyed by name, size, mtime and inode: a known file is never read again to be
+ * described, nor after a restart. A file counts as shared once it is hashed; one that
+ * changed gets a new root and version, and readers of the old one get FILE_CHANGED
+ * instead of mixed bytes. Hashing yields to transfers (SCHED_IDLE). Thread-safe.
+ * Several processes may open the same folder (p2p-peer and p2p-ui): one of them hashes
  * (a lock in `.p2p/`), the others follow the database.
  */
 #ifndef P2P_SHARE_H
@@ -23,8 +24,8 @@
 
 struct p2p_share; /* *returned owned*, free with p2p_share_close */
 
-/* Called from the share's own thread whenever the set of shared files changed (debounced to
- * a quarter of a second). Must not call p2p_share_close. */
+/* Called from the share's own thread whenever the set of shared files changed
+ * (debounced to a quarter of a second). Must not call p2p_share_close. */
 typedef void p2p_share_changed(void *arg);
 
 struct p2p_share_options {
@@ -51,17 +52,20 @@ struct p2p_share_entry {
 };
 
 /* NOT_FOUND; BUSY while the file is there but not hashed yet. */
-P2P_MUST_CHECK enum p2p_err p2p_share_find_name(struct p2p_share *share, const char *name,
+P2P_MUST_CHECK enum p2p_err p2p_share_find_name(struct p2p_share *share,
+                                                const char *name,
                                                 struct p2p_share_entry *out);
 P2P_MUST_CHECK enum p2p_err p2p_share_find_root(struct p2p_share *share,
                                                 const struct p2p_digest *root,
                                                 struct p2p_share_entry *out);
 /* `count` hashes of the layer from `first` on; RANGE beyond the end. */
 P2P_MUST_CHECK enum p2p_err p2p_share_layer(struct p2p_share *share,
-                                            const struct p2p_digest *root, uint64_t first,
-                                            uint32_t count, struct p2p_digest *out);
+                                            const struct p2p_digest *root,
+                                            uint64_t first, uint32_t count,
+                                            struct p2p_digest *out);
 
-/* Pages through the files in order of name: those after `after` ("" at first), at most `max`.
+/* Pages through the files in order of name: those after `after` ("" at first), at most
+ * `max`.
  * `*count` 0 at the end. */
 P2P_MUST_CHECK enum p2p_err p2p_share_list(struct p2p_share *share, const char *after,
                                            struct p2p_share_entry *out, size_t max,
@@ -74,9 +78,10 @@ struct p2p_share_totals {
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
 
 /*
- * An open file that is served. Reads check that it is still the file that was hashed (size, mtime_ns, inode, ctime);
- * FILE_CHANGED otherwise, and the index is told. `fd` is for preadv2 by a server that checks itself with
- * p2p_share_file_verify after reading and before sending.
+ * An open file that is served. Reads check that it is still the file that was hashed
+ * (size, mtime_ns, inode, ctime); FILE_CHANGED otherwise, and the index is told. `fd`
+ * is for preadv2 by a server that checks itself with p2p_share_file_verify after
+ * reading and before sending.
  */
 struct p2p_share_file;
 P2P_MUST_CHECK enum p2p_err p2p_share_file_open(struct p2p_share *share,
@@ -89,8 +94,8 @@ P2P_MUST_CHECK enum p2p_err p2p_share_file_verify(struct p2p_share_file *file);
 P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
                                                 uint64_t offset, void *out, size_t len);
 
-/* Wakes the scanner now (after an upload was published), and waits at most timeout_ms until nothing is
- * left to hash; TIMEOUT then. */
+/* Wakes the scanner now (after an upload was published), and waits at most timeout_ms
+ * until nothing is left to hash; TIMEOUT then. */
 void p2p_share_rescan(struct p2p_share *share);
 P2P_MUST_CHECK enum p2p_err p2p_share_wait_idle(struct p2p_share *share,
                                                 uint64_t timeout_ms);

@@ -17,7 +17,8 @@ P2P_MUST_CHECK enum p2p_err p2p_tree_chunk(const struct p2p_chunks *g,
                                            const uint8_t *data, size_t len,
                                            struct p2p_digest *out);
 
-/* The root that a layer of g->count hashes folds to; 32 zero bytes for an empty file. */
+/* The root that a layer of g->count hashes folds to; 32 zero bytes for an empty file.
+ */
 P2P_MUST_CHECK enum p2p_err p2p_tree_root(const struct p2p_chunks *g,
                                           const struct p2p_digest *layer,
                                           struct p2p_digest *root);

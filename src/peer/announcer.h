@@ -1,0 +1,38 @@
+/*
+ * announcer - tells the registries about this peer, from a thread of its own: registers
+ * at start and at once when the shared files changed, a sign of life in between, again
+ * when a registry has forgotten this peer or was away (with back-off), and leaves on a
+ * clean stop.
+ */
+#ifndef PEER_ANNOUNCER_H
+#define PEER_ANNOUNCER_H
+
+#include "p2p/discovery.h"
+#include "p2p/identity.h"
+#include "p2p/share.h"
+
+struct announcer; /* *returned owned*, free with announcer_free */
+
+/* Called about every heartbeat, for what else goes by the clock. */
+typedef void announcer_tick(void *arg);
+
+struct announcer_options {
+    struct p2p_discovery *discovery; /* NULL: only ticks; all borrowed until stop */
+    struct p2p_identity *identity;
+    struct p2p_share *share;
+    const char *advertise; /* may be NULL */
+    uint16_t port;
+    uint64_t heartbeat_ms;
+    announcer_tick *tick;
+    void *arg;
+};
+P2P_MUST_CHECK enum p2p_err announcer_start(const struct announcer_options *opt,
+                                            struct announcer **out);
+/* The shared files changed: register again now. From any thread; NULL is fine. */
+void announcer_poke(struct announcer *a);
+/* Leaves the registries and ends the thread; poke does nothing from now on. Then free.
+ */
+void announcer_stop(struct announcer *a);
+void announcer_free(struct announcer *a);
+
+#endif

@@ -1,0 +1,101 @@
+#include "peer/clients.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+enum { BUCKETS = 1024 };
+
+struct client {
+    LIST_ENTRY(client) link;
+    struct p2p_id id;
+    unsigned references;
+    struct p2p_rate rate;
+};
+
+struct clients {
+    pthread_mutex_t lock;
+    uint64_t bytes_per_s;
+    LIST_HEAD(, client) bucket[BUCKETS];
+};
+
+enum p2p_err
+clients_new(uint64_t bytes_per_s, struct clients **out)
+{
+    struct clients *c = calloc(1, sizeof(*c));
+
+    *out = c;
+    if (c == NULL)
+        return P2P_ERR_NOMEM;
+    pthread_mutex_init(&c->lock, NULL);
+    c->bytes_per_s = bytes_per_s;
+    return P2P_OK;
+}
+
+void
+clients_free(struct clients *c)
+{
+    if (c == NULL)
+        return;
+    pthread_mutex_destroy(&c->lock);
+    free(c);
+}
+
+static struct client *
+find(struct clients *c, const struct p2p_id *id, unsigned bucket)
+{
+    struct client *client;
+
+    LIST_FOREACH(client, &c->bucket[bucket], link)
+    {
+        if (p2p_id_equal(&client->id, id))
+            return client;
+    }
+    return NULL;
+}
+
+enum p2p_err
+clients_get(struct clients *c, const struct p2p_id *id, struct client **out)
+{
+    unsigned bucket =
+        (id->b[0] | (unsigned)id->b[1] << 8) % BUCKETS; /* ids are hashes */
+    struct client *client;
+
+    pthread_mutex_lock(&c->lock);
+    if ((client = find(c, id, bucket)) == NULL &&
+        (client = calloc(1, sizeof(*client))) != NULL) {
+        client->id = *id;
+        p2p_rate_init(&client->rate, c->bytes_per_s, 0);
+        LIST_INSERT_HEAD(&c->bucket[bucket], client, link);
+    }
+    if (client != NULL)
+        client->references++;
+    pthread_mutex_unlock(&c->lock);
+    *out = client;
+    return client == NULL ? P2P_ERR_NOMEM : P2P_OK;
+}
+
+void
+clients_put(struct clients *c, struct client *client)
+{
+    bool last;
+
+    if (client == NULL)
+        return;
+    pthread_mutex_lock(&c->lock);
+    if ((last = --client->references == 0))
+        LIST_REMOVE(client, link);
+    pthread_mutex_unlock(&c->lock);
+    if (last) {
+        p2p_rate_clear(&client->rate);
+        free(client);
+    }
+}
+
+struct p2p_rate *
+client_rate(struct client *client)
+{
+    return &client->rate;
+}

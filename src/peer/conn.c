@@ -1,0 +1,490 @@
+#include "peer/conn.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "peer/loop.h"
+#include "peer/serve.h"
+
+enum {
+    /* So much of a socket's buffer may wait unsent: what is asked for later is not
+       behind megabytes. */
+    NOTSENT_LOWAT = 256 * 1024,
+    /* Requests and error answers that may be queued before nothing more is read. */
+    QUEUE_MAX = 2 * P2P_REQUESTS_IN_FLIGHT,
+    READS_PER_TURN = 8,
+    RX_FIRST = 256,
+};
+
+static void
+set_socket_options(int fd)
+{
+    int on = 1, lowat = NOTSENT_LOWAT;
+
+    /* None of them is needed to be correct. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
+}
+
+struct conn *
+conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
+    struct conn *c = calloc(1, sizeof(*c));
+    enum admission_verdict verdict;
+    uint32_t random = 0;
+
+    if (c == NULL)
+        return NULL;
+    c->loop = loop;
+    c->fd = fd;
+    c->writable = true;
+    requests_init(&c->requests);
+    admission_source_from((const struct sockaddr *)from, &c->source);
+    set_socket_options(fd);
+    event.data.ptr = c;
+    if (p2p_random(&random, sizeof(random)) != P2P_OK ||
+        epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        free(c);
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&loop->all, c, all_link);
+    verdict =
+        admission_begin(loop->server->admission, &c->source, p2p_now_ms(), random);
+    if (verdict == ADMISSION_NO) {
+        conn_close(c, P2P_ERR_RATE_LIMITED);
+    } else if (verdict == ADMISSION_WAIT) {
+        c->state = CONN_WAITING;
+        TAILQ_INSERT_TAIL(&loop->waiting, c, run_link);
+    } else {
+        conn_begin(c);
+    }
+    return c;
+}
+
+static void
+leave_lists(struct conn *c)
+{
+    struct loop *loop = c->loop;
+
+    TAILQ_REMOVE(&loop->all, c, all_link);
+    if (c->has_timer)
+        TAILQ_REMOVE(&loop->timers[c->timer], c, timer_link);
+    if (c->in_run)
+        TAILQ_REMOVE(&loop->run, c, run_link);
+    else if (c->is_throttled)
+        TAILQ_REMOVE(&loop->throttled, c, run_link);
+    else if (c->state == CONN_WAITING)
+        TAILQ_REMOVE(&loop->waiting, c, run_link);
+    c->has_timer = c->in_run = c->is_throttled = false;
+}
+
+void
+conn_close(struct conn *c, enum p2p_err why)
+{
+    struct server *s = c->loop->server;
+
+    if (c->state == CONN_CLOSED)
+        return;
+    p2p_log_debug("connection ends fd=%d state=%d why=%s", c->fd, (int)c->state,
+                  p2p_err_name(why));
+    if (c->counted)
+        admission_end(s->admission, &c->source, c->ended, p2p_now_ms());
+    c->counted = false;
+    leave_lists(c);
+    p2p_fd_close(&c->fd);
+    c->state = CONN_CLOSED;
+    s->held_bytes -= c->tx_len - c->tx_at;
+    c->tx_len = c->tx_at = 0;
+    s->connections--;
+    c->loop->load--;
+    TAILQ_INSERT_TAIL(&c->loop->graveyard, c, all_link);
+}
+
+void
+conn_free(struct conn *c)
+{
+    greeting_free(c->greeting);
+    p2p_direction_clear(&c->in);
+    p2p_direction_clear(&c->out);
+    p2p_session1_free(c->session1);
+    clients_put(c->loop->server->clients, c->client);
+    requests_clear(&c->requests);
+    cold_read_free(c->cold);
+    free(c->promise);
+    free(c->rx);
+    free(c->tx);
+    free(c);
+}
+
+void
+conn_begin(struct conn *c)
+{
+    c->counted = true;
+    c->ended = ADMISSION_NO_AUTH;
+    c->state = CONN_HANDSHAKE;
+    if ((c->greeting = calloc(1, sizeof(*c->greeting))) == NULL) {
+        conn_close(c, P2P_ERR_NOMEM);
+        return;
+    }
+    c->greeting->job.conn = c;
+    c->greeting->deadline_ms = p2p_now_ms() + c->loop->server->opt.handshake_timeout_ms;
+    loop_set_timer(c->loop, c, TIMER_FIRST);
+    c->readable = true; /* find out */
+    loop_run_soon(c->loop, c);
+}
+
+void
+conn_opened(struct conn *c, enum conn_state state, const struct p2p_id *id)
+{
+    struct server *s = c->loop->server;
+
+    if (clients_get(s->clients, id, &c->client) != P2P_OK) {
+        conn_close(c, P2P_ERR_NOMEM);
+        return;
+    }
+    admission_end(s->admission, &c->source, ADMISSION_FINISHED, p2p_now_ms());
+    c->counted = false;
+    greeting_free(c->greeting);
+    c->greeting = NULL;
+    c->state = state;
+    loop_set_timer(c->loop, c, TIMER_IDLE);
+    loop_run_soon(c->loop, c);
+}
+
+bool
+conn_is_idle(const struct conn *c)
+{
+    return TAILQ_EMPTY(&c->requests.list) && c->tx_len == c->tx_at;
+}
+
+/* ---- Sending ---- */
+
+enum p2p_err
+conn_send(struct conn *c, const uint8_t *data, size_t len)
+{
+    size_t sent = 0;
+    enum p2p_err err = p2p_net_try_write(c->fd, data, len, &sent);
+
+    if (err != P2P_OK && err != P2P_ERR_BUSY)
+        return err;
+    c->progress |= sent > 0;
+    if (sent < len) {
+        size_t rest = len - sent;
+        if ((c->tx = malloc(rest)) == NULL)
+            return P2P_ERR_NOMEM;
+        memcpy(c->tx, data + sent, rest);
+        c->tx_len = rest;
+        c->tx_at = 0;
+        c->loop->server->held_bytes += rest;
+        c->writable = false;
+    }
+    goodput_add(&c->goodput, sent, sent < len, p2p_now_ms());
+    return P2P_OK;
+}
+
+/* What the socket did not take before. BUSY while it still does not. */
+static enum p2p_err
+flush(struct conn *c)
+{
+    size_t left = c->tx_len - c->tx_at, sent = 0;
+    enum p2p_err err;
+
+    if (left == 0)
+        return P2P_OK;
+    if (!c->writable)
+        return P2P_ERR_BUSY;
+    err = p2p_net_try_write(c->fd, c->tx + c->tx_at, left, &sent);
+    if (err != P2P_OK && err != P2P_ERR_BUSY)
+        return err;
+    c->progress |= sent > 0;
+    c->loop->server->held_bytes -= sent;
+    c->tx_at += sent;
+    if (c->tx_at < c->tx_len) {
+        c->writable = false;
+        return P2P_ERR_BUSY;
+    }
+    free(c->tx);
+    c->tx = NULL;
+    c->tx_len = c->tx_at = 0;
+    return P2P_OK;
+}
+
+static enum p2p_err
+produce(struct conn *c, size_t *len)
+{
+    return c->state == CONN_OPEN1 ? serve1_produce(c, len) : serve2_produce(c, len);
+}
+
+/* Answers until the quantum is used up, nothing is left, or something has to be waited
+ * for. */
+static enum p2p_err
+send_answers(struct conn *c)
+{
+    size_t sent = 0, len = 0;
+    enum p2p_err err = flush(c);
+
+    while (err == P2P_OK && sent < LOOP_QUANTUM && c->writable && !c->working &&
+           !c->is_throttled && !TAILQ_EMPTY(&c->requests.list)) {
+        err = produce(c, &len);
+        if (err == P2P_OK && len > 0)
+            err = conn_send(c, c->loop->scratch, len);
+        sent += len;
+    }
+    return err == P2P_ERR_BUSY ? P2P_OK : err;
+}
+
+/* ---- Receiving ---- */
+
+enum p2p_err
+conn_unread(struct conn *c, const uint8_t *data, size_t len)
+{
+    if (len == 0)
+        return P2P_OK;
+    if ((c->rx = malloc(len)) == NULL)
+        return P2P_ERR_NOMEM;
+    memcpy(c->rx, data, len);
+    c->rx_len = c->rx_cap = len;
+    return P2P_OK;
+}
+
+static enum p2p_err
+peek_frame(const struct conn *c, const uint8_t *data, size_t len, size_t *size)
+{
+    if (c->state == CONN_OPEN1)
+        return p2p_frame_peek(data, len, 1, P2P_FRAME1_REQUEST_MAX, size);
+    return p2p_direction_peek(data, len, size);
+}
+
+static enum p2p_err
+take_frame(struct conn *c, uint8_t *frame, size_t size)
+{
+    uint8_t *plain;
+    size_t len;
+    enum p2p_err err;
+
+    if (c->state == CONN_OPEN1) {
+        err = p2p_session1_open(c->session1, frame, size, &plain, &len);
+        return err == P2P_OK ? serve1_handle(c, plain, len) : err;
+    }
+    err = p2p_direction_open(&c->in, frame, size, p2p_now_ms() / 1000, &plain, &len);
+    if (err != P2P_OK || len == 0)
+        return err;
+    return serve2_handle(c, plain, len);
+}
+
+/* Takes whole frames from the front; `*used` bytes were taken, the next frame needs
+ * `*need`. */
+static enum p2p_err
+take_frames(struct conn *c, uint8_t *data, size_t len, size_t *used, size_t *need)
+{
+    enum p2p_err err = P2P_OK;
+
+    *used = 0;
+    while (!c->finishing && c->requests.count < QUEUE_MAX) {
+        err = peek_frame(c, data + *used, len - *used, need);
+        if (err != P2P_OK)
+            break;
+        if ((err = take_frame(c, data + *used, *need)) != P2P_OK)
+            return err;
+        *used += *need;
+    }
+    return err == P2P_ERR_MORE ? P2P_OK : err;
+}
+
+/* Room for what is missing of a frame; memory grows with what came, not with what was
+ * announced. */
+static enum p2p_err
+grow_rx(struct conn *c, size_t need)
+{
+    size_t cap = c->rx_len * 2 > RX_FIRST ? c->rx_len * 2 : RX_FIRST;
+    uint8_t *rx;
+
+    if (cap > need)
+        cap = need;
+    if (cap <= c->rx_cap)
+        return P2P_OK;
+    if ((rx = realloc(c->rx, cap)) == NULL)
+        return P2P_ERR_NOMEM;
+    c->rx = rx;
+    c->rx_cap = cap;
+    return P2P_OK;
+}
+
+static void
+drop_rx(struct conn *c, size_t used)
+{
+    c->rx_len -= used;
+    if (c->rx_len > 0) {
+        memmove(c->rx, c->rx + used, c->rx_len);
+        return;
+    }
+    free(c->rx);
+    c->rx = NULL;
+    c->rx_cap = 0;
+}
+
+/* Goes on with a frame of which the beginning is there already. */
+static enum p2p_err
+read_rest(struct conn *c)
+{
+    size_t used = 0, need = 0, got = 0;
+    enum p2p_err err = take_frames(c, c->rx, c->rx_len, &used, &need);
+
+    if (err != P2P_OK)
+        return err;
+    drop_rx(c, used);
+    if (used > 0 || c->rx_len == 0)
+        return P2P_OK;
+    if ((err = grow_rx(c, need)) != P2P_OK)
+        return err;
+    err = p2p_net_try_read(c->fd, c->rx + c->rx_len, c->rx_cap - c->rx_len, &got);
+    c->rx_len += got;
+    return err;
+}
+
+static enum p2p_err
+read_fresh(struct conn *c)
+{
+    uint8_t *scratch = c->loop->scratch;
+    size_t used = 0, need = 0, got = 0;
+    enum p2p_err err = p2p_net_try_read(c->fd, scratch, c->loop->scratch_size, &got);
+
+    if (err != P2P_OK)
+        return err;
+    if ((err = take_frames(c, scratch, got, &used, &need)) != P2P_OK)
+        return err;
+    return conn_unread(c, scratch + used, got - used);
+}
+
+static enum p2p_err
+read_requests(struct conn *c)
+{
+    for (int i = 0; i < READS_PER_TURN && !c->finishing; i++) {
+        enum p2p_err err;
+
+        if (c->requests.count >= QUEUE_MAX || (c->rx_len == 0 && !c->readable))
+            return P2P_OK;
+        err = c->rx_len > 0 ? read_rest(c) : read_fresh(c);
+        if (err == P2P_ERR_BUSY) {
+            c->readable = false;
+            return P2P_OK;
+        }
+        /* A client of protocol 1 may close its side and still wait for answers; in
+         * protocol 2 only CLOSE is an end. */
+        if (err == P2P_ERR_CLOSED && c->state == CONN_OPEN1) {
+            c->finishing = true;
+            return P2P_OK;
+        }
+        if (err != P2P_OK)
+            return err;
+        c->progress = true;
+    }
+    return P2P_OK;
+}
+
+/* ---- A turn ---- */
+
+static void
+say_goodbye(struct conn *c)
+{
+    size_t len = 0;
+
+    if (c->state == CONN_OPEN2 && serve2_close(c, &len) == P2P_OK &&
+        conn_send(c, c->loop->scratch, len) != P2P_OK)
+        p2p_log_debug("the client was gone before CLOSE");
+    conn_close(c, P2P_OK);
+}
+
+static void
+set_turn_timer(struct conn *c)
+{
+    enum conn_timer timer = conn_is_idle(c) ? TIMER_IDLE : TIMER_STALL;
+
+    /* Waiting for our own disk or limits is not the client's fault. */
+    if (c->progress || timer != c->timer || c->working || c->is_throttled)
+        loop_set_timer(c->loop, c, timer);
+    c->progress = false;
+}
+
+/* True when another turn would move something without a new event. */
+static bool
+can_go_on(const struct conn *c)
+{
+    size_t size;
+
+    if (c->writable && !conn_is_idle(c))
+        return true;
+    if (c->finishing || c->requests.count >= QUEUE_MAX)
+        return false;
+    return c->readable ||
+           (c->rx_len > 0 && peek_frame(c, c->rx, c->rx_len, &size) != P2P_ERR_MORE);
+}
+
+void
+conn_run(struct conn *c)
+{
+    enum p2p_err err;
+
+    if (c->working)
+        return; /* its job brings it back */
+    if (c->state == CONN_HANDSHAKE) {
+        conn_greet(c);
+        return;
+    }
+    if ((err = read_requests(c)) != P2P_OK || (err = send_answers(c)) != P2P_OK) {
+        conn_close(c, err);
+        return;
+    }
+    if (c->finishing && conn_is_idle(c)) {
+        say_goodbye(c);
+        return;
+    }
+    set_turn_timer(c);
+    if (!c->working && !c->is_throttled && can_go_on(c))
+        loop_run_soon(c->loop, c);
+}
+
+void
+conn_on_events(struct conn *c, uint32_t epoll_events)
+{
+    if (c->state == CONN_CLOSED)
+        return;
+    if (epoll_events & (EPOLLERR | EPOLLHUP)) {
+        conn_close(c, P2P_ERR_CLOSED);
+        return;
+    }
+    if (epoll_events & (EPOLLIN | EPOLLRDHUP))
+        c->readable = true;
+    if (epoll_events & EPOLLOUT)
+        c->writable = true;
+    if (c->state != CONN_WAITING)
+        loop_run_soon(c->loop, c);
+}
+
+void
+conn_on_timer(struct conn *c)
+{
+    if (c->state == CONN_HANDSHAKE)
+        c->ended = ADMISSION_LATE;
+    conn_close(c, P2P_ERR_TIMEOUT);
+}
+
+void
+conn_shut_down(struct conn *c)
+{
+    if (c->state == CONN_HANDSHAKE || c->state == CONN_WAITING) {
+        conn_close(c, P2P_ERR_CANCELLED);
+        return;
+    }
+    c->finishing = true;
+    loop_run_soon(c->loop, c);
+}

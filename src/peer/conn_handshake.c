@@ -1,0 +1,267 @@
+/* From the first byte of a client to the proof of who it is. */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "peer/loop.h"
+#include "peer/serve.h"
+
+#define MAGIC_LEN 7
+
+void
+greeting_free(struct greeting *g)
+{
+    if (g == NULL)
+        return;
+    p2p_handshake_free(g->hs);
+    free(g);
+}
+
+/* At most so many lines a second: a flood must not become a flood of the log. */
+#define REFUSALS_LOGGED_PER_S 10
+
+static void
+log_refusal(struct conn *c, enum p2p_err why)
+{
+    struct server *s = c->loop->server;
+    uint64_t second = p2p_now_ms() / 1000;
+    char address[INET6_ADDRSTRLEN] = "";
+    uint8_t v6[16] = {0};
+
+    if (atomic_exchange(&s->refusal_second, second) != second)
+        s->refusals = 0;
+    if (s->refusals++ >= REFUSALS_LOGGED_PER_S)
+        return;
+    memcpy(v6, c->source.key, sizeof(c->source.key));
+    inet_ntop(c->source.is_v6 ? AF_INET6 : AF_INET, v6, address, sizeof(address));
+    p2p_log_warn("handshake refused from=%s%s reason=%s", address,
+                 c->source.is_v6 ? "/64" : "", p2p_err_name(why));
+}
+
+/* The one reaction to every failure: close without a byte. The reason is for the log
+ * only. */
+static void
+refuse(struct conn *c, enum p2p_err why)
+{
+    if (p2p_err_class(why) == P2P_CLASS_AUTH || why == P2P_ERR_MALFORMED ||
+        why == P2P_ERR_PROTOCOL)
+        c->ended = ADMISSION_WRONG;
+    if (why != P2P_ERR_CLOSED || c->greeting->len > 0)
+        log_refusal(c, why);
+    conn_close(c, why);
+}
+
+/* Reads until the greeting holds `want` bytes. MORE: not yet. */
+static enum p2p_err
+fill(struct conn *c, size_t want)
+{
+    struct greeting *g = c->greeting;
+
+    while (g->len < want) {
+        size_t got = 0;
+        enum p2p_err err =
+            p2p_net_try_read(c->fd, g->bytes + g->len, want - g->len, &got);
+        if (err == P2P_ERR_BUSY) {
+            c->readable = false;
+            return P2P_ERR_MORE;
+        }
+        if (err != P2P_OK)
+            return err;
+        g->len += got;
+    }
+    return P2P_OK;
+}
+
+/* ---- Protocol 2 ---- */
+
+static void
+decide_and_sign(struct job *job)
+{
+    struct conn *c = ((struct conn_job *)job)->conn;
+    struct greeting *g = c->greeting;
+
+    if (p2p_handshake_next(g->hs) == P2P_HS_TRUST) {
+        enum p2p_err verdict =
+            access_check(c->loop->server->opt.access, p2p_handshake_peer(g->hs));
+        g->verdict = p2p_handshake_trust(g->hs, verdict);
+    }
+    if (g->verdict == P2P_OK)
+        g->verdict = p2p_handshake_work(g->hs);
+}
+
+static void
+signed_or_refused(struct conn *c)
+{
+    if (c->greeting->verdict != P2P_OK)
+        refuse(c, c->greeting->verdict);
+    else
+        conn_greet(c);
+}
+
+static enum p2p_err
+send_message(struct conn *c)
+{
+    uint8_t out[P2P_M4_SIZE];
+    struct p2p_nonce nonce;
+    size_t len = 0;
+    enum p2p_err err;
+
+    if ((err = p2p_random(&nonce, sizeof(nonce))) != P2P_OK ||
+        (err = p2p_handshake_write(c->greeting->hs, &nonce, out, &len)) != P2P_OK)
+        return err;
+    return conn_send(c, out, len);
+}
+
+static enum p2p_err
+read_message(struct conn *c)
+{
+    struct greeting *g = c->greeting;
+    enum p2p_err err = fill(c, p2p_handshake_want(g->hs));
+
+    if (err != P2P_OK)
+        return err;
+    if (c->timer == TIMER_FIRST)
+        loop_set_timer_at(c->loop, c, TIMER_HANDSHAKE, g->deadline_ms);
+    err = p2p_handshake_read(g->hs, g->bytes, g->len);
+    g->len = 0;
+    return err;
+}
+
+static enum p2p_err
+finish2(struct conn *c)
+{
+    struct greeting *g = c->greeting;
+    struct p2p_id id = *p2p_handshake_peer(g->hs);
+    enum p2p_err err =
+        p2p_handshake_take_session(g->hs, p2p_now_ms() / 1000, &c->out, &c->in);
+
+    if (err == P2P_OK)
+        conn_opened(c, CONN_OPEN2, &id);
+    return err;
+}
+
+/* Does what the handshake asks for until it has to wait (MORE) or is done. */
+static enum p2p_err
+advance2(struct conn *c)
+{
+    struct greeting *g = c->greeting;
+    enum p2p_err err = P2P_OK;
+
+    while (err == P2P_OK) {
+        switch (p2p_handshake_next(g->hs)) {
+        case P2P_HS_READ:
+            err = read_message(c);
+            break;
+        case P2P_HS_WRITE:
+            err = send_message(c);
+            break;
+        case P2P_HS_TRUST:
+        case P2P_HS_WORK:
+            g->job.resume = signed_or_refused;
+            err = loop_submit(c->loop->server->crypto, &g->job, decide_and_sign);
+            return err == P2P_OK ? P2P_ERR_MORE : err;
+        case P2P_HS_DONE:
+            return finish2(c);
+        case P2P_HS_FAILED:
+            return P2P_ERR_AUTH;
+        }
+    }
+    return err;
+}
+
+static enum p2p_err
+begin2(struct conn *c)
+{
+    struct p2p_handshake_random rnd;
+    enum p2p_err err = p2p_random(&rnd, sizeof(rnd));
+
+    if (err == P2P_OK)
+        err = p2p_handshake_new(P2P_SERVER,
+                                p2p_identity_key(c->loop->server->opt.identity), &rnd,
+                                &c->greeting->hs);
+    p2p_wipe(&rnd, sizeof(rnd));
+    return err;
+}
+
+/* ---- Protocol 1 ---- */
+
+static enum p2p_err
+answer1(struct conn *c, const struct p2p_spki *spki)
+{
+    uint8_t out[P2P_SESSION1_SIZE];
+    struct p2p_secret key;
+    enum p2p_err err;
+
+    if ((err = p2p_random(&key, sizeof(key))) != P2P_OK ||
+        (err = p2p_session1_offer(spki, &key, out)) != P2P_OK ||
+        (err = p2p_session1_new(&key, &c->session1)) != P2P_OK)
+        goto out;
+    err = conn_send(c, out, sizeof(out));
+out:
+    p2p_wipe(&key, sizeof(key));
+    return err;
+}
+
+static enum p2p_err
+advance1(struct conn *c)
+{
+    struct greeting *g = c->greeting;
+    struct p2p_spki spki;
+    struct p2p_id id;
+    size_t used = 0;
+    enum p2p_err err;
+
+    /* Whatever is there, as far as a HELLO may go: it ends where its key ends. */
+    err = fill(c, sizeof(g->bytes));
+    if (err != P2P_OK && err != P2P_ERR_MORE)
+        return err;
+    err = p2p_hello1_parse(g->bytes, g->len, &spki, &id, &used);
+    if (err == P2P_ERR_MORE && g->len == sizeof(g->bytes))
+        return P2P_ERR_MALFORMED;
+    if (err != P2P_OK)
+        return err;
+    if ((err = answer1(c, &spki)) != P2P_OK ||
+        (err = conn_unread(c, g->bytes + used, g->len - used)) != P2P_OK)
+        return err;
+    conn_opened(c, CONN_OPEN1, &id);
+    return P2P_OK;
+}
+
+/* ---- Which one ---- */
+
+static bool
+may_speak_1(const struct conn *c)
+{
+    const struct server_options *opt = &c->loop->server->opt;
+
+    return opt->protocol_1 && !access_needs_proof(opt->access);
+}
+
+static enum p2p_err
+advance(struct conn *c)
+{
+    struct greeting *g = c->greeting;
+    enum p2p_err err;
+
+    if (g->hs != NULL)
+        return advance2(c);
+    if ((err = fill(c, MAGIC_LEN)) != P2P_OK)
+        return err;
+    if (memcmp(g->bytes, "HELLO|", 6) == 0)
+        return may_speak_1(c) ? advance1(c) : P2P_ERR_NOT_ALLOWED;
+    if (memcmp(g->bytes, "HELLO2|", MAGIC_LEN) != 0)
+        return P2P_ERR_MALFORMED;
+    err = begin2(c);
+    return err == P2P_OK ? advance2(c) : err;
+}
+
+void
+conn_greet(struct conn *c)
+{
+    enum p2p_err err = advance(c);
+
+    if (err != P2P_OK && err != P2P_ERR_MORE)
+        refuse(c, err);
+}

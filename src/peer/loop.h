@@ -1,0 +1,74 @@
+/*
+ * loop - one thread with an epoll instance and the connections it owns.
+ *
+ * Sockets are edge-triggered; a connection that can make progress stands in the run
+ * queue and gets a quantum in turn, so that all are served alike. Deadlines are four
+ * lists, one per kind of time-out: each kind has one length, so a list is in order by
+ * itself. Nothing here wakes up without a reason.
+ */
+#ifndef PEER_LOOP_H
+#define PEER_LOOP_H
+
+#include <pthread.h>
+#include <sys/queue.h>
+
+#include "peer/conn.h"
+#include "peer/server_internal.h"
+
+/* What one connection may send before the next one has its turn. */
+#define LOOP_QUANTUM (256 * P2P_KIB)
+
+TAILQ_HEAD(conn_list, conn);
+
+/* A descriptor or a finished job, from another thread. */
+struct loop_parcel {
+    STAILQ_ENTRY(loop_parcel) link;
+    int fd;
+    struct sockaddr_storage from;
+};
+
+struct loop {
+    struct server *server;
+    pthread_t thread;
+    bool started;
+    int epoll_fd, event_fd, listen_fd;
+    _Atomic unsigned load; /* connections */
+    bool accept_paused;
+    uint64_t accept_again_ms;
+    uint64_t stop_at_ms; /* P2P_NO_DEADLINE until it is stopping */
+    uint64_t grace_ms;
+
+    struct conn_list all, run, throttled, waiting, graveyard;
+    struct conn_list timers[CONN_TIMERS];
+    uint64_t throttled_until_us;
+
+    uint8_t *scratch; /* a record or a chunk is read, sealed and sent here */
+    size_t scratch_size;
+    struct compressor *compressor;
+    uint8_t packed[P2P_DATA_MAX]; /* a compressed record */
+
+    pthread_mutex_t inbox_lock;
+    STAILQ_HEAD(, loop_parcel) arrived;
+    STAILQ_HEAD(, job) finished;
+};
+
+P2P_MUST_CHECK enum p2p_err loop_new(struct server *s, int listen_fd,
+                                     struct loop **out);
+P2P_MUST_CHECK enum p2p_err loop_start(struct loop *loop);
+void loop_stop(struct loop *loop, uint64_t grace_ms); /* from any thread */
+void loop_join(struct loop *loop);
+void loop_free(struct loop *loop);
+unsigned loop_load(const struct loop *loop);
+
+/* For connections, on the loop's own thread. set_timer: full length from now; _at:
+ * sooner. */
+void loop_set_timer(struct loop *loop, struct conn *c, enum conn_timer timer);
+void loop_set_timer_at(struct loop *loop, struct conn *c, enum conn_timer timer,
+                       uint64_t at_ms);
+void loop_run_soon(struct loop *loop, struct conn *c);
+void loop_throttle(struct loop *loop, struct conn *c, uint64_t wait_us);
+/* Runs `run` on a worker and then job->resume here. BUSY: the queue is full. */
+P2P_MUST_CHECK enum p2p_err loop_submit(struct workers *w, struct conn_job *job,
+                                        void (*run)(struct job *job));
+
+#endif

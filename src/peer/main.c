@@ -1,0 +1,199 @@
+/* p2p-peer: serves a shared folder to other peers. */
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "p2p/service.h"
+#include "peer/announcer.h"
+#include "peer/options.h"
+#include "peer/server.h"
+
+enum { STOP_GRACE_MS = 5000, DISCOVERY_TIMEOUT_MS = 5000 };
+
+struct peer {
+    struct peer_options opt;
+    struct p2p_options_text *text;
+    struct p2p_timetable rates;
+    struct p2p_identity *identity;
+    struct p2p_share *share;
+    struct access *access;
+    struct server *server;
+    struct p2p_discovery *discovery;
+    struct announcer *_Atomic announcer;
+};
+
+static void
+on_share_changed(void *arg)
+{
+    struct peer *peer = arg;
+
+    announcer_poke(peer->announcer);
+}
+
+/* The rate of this minute, from the timetable. */
+static void
+on_tick(void *arg)
+{
+    struct peer *peer = arg;
+    time_t now = time(NULL);
+    struct tm local;
+
+    localtime_r(&now, &local);
+    server_set_rate(peer->server,
+                    p2p_timetable_rate(&peer->rates,
+                                       (unsigned)(local.tm_hour * 60 + local.tm_min)));
+}
+
+static enum p2p_err
+open_identity(struct peer *peer)
+{
+    char why[512] = "";
+    enum p2p_err err =
+        p2p_identity_open(peer->opt.keys_dir, true, p2p_passphrase_default, NULL,
+                          &peer->identity, why, sizeof(why));
+
+    if (err != P2P_OK)
+        p2p_log_error("keys: %s", why[0] != '\0' ? why : p2p_err_text(err));
+    return err;
+}
+
+static enum p2p_err
+open_share(struct peer *peer)
+{
+    struct p2p_share_options options = {
+        .directory = peer->opt.shared_dir,
+        .chunk_size = (uint32_t)peer->opt.chunk_size,
+        .on_change = on_share_changed,
+        .arg = peer,
+    };
+    enum p2p_err err = p2p_share_open(&options, &peer->share);
+
+    if (err != P2P_OK)
+        p2p_log_error("shared folder '%s': %s", peer->opt.shared_dir,
+                      p2p_err_text(err));
+    return err;
+}
+
+static enum p2p_err
+open_server(struct peer *peer)
+{
+    const struct peer_options *opt = &peer->opt;
+    struct server_options options = {
+        .host = opt->host,
+        .port = (uint16_t)opt->port,
+        .threads = (unsigned)opt->threads,
+        .max_connections = (unsigned)opt->max_connections,
+        .chunk_size = (uint32_t)opt->chunk_size,
+        .protocol_1 = opt->protocol_1,
+        .compress = opt->compress,
+        .identity = peer->identity,
+        .share = peer->share,
+        .access = peer->access,
+        .admission = {.max = (unsigned)opt->max_handshakes,
+                      .drop_from = P2P_HANDSHAKES_DROP_FROM,
+                      .per_source = (unsigned)opt->handshakes_per_source,
+                      .rate_per_s = (unsigned)opt->handshake_rate,
+                      .burst = P2P_HANDSHAKE_BURST_PER_SOURCE,
+                      .sources_max = P2P_HANDSHAKE_SOURCES_MAX},
+        .handshake_timeout_ms = opt->handshake_timeout_ms,
+        .idle_timeout_ms = opt->idle_timeout_ms,
+        .stall_timeout_ms = opt->stall_timeout_ms,
+        .rate_per_peer = opt->limit_rate_per_peer,
+    };
+    enum p2p_err err = server_open(&options, &peer->server);
+
+    if (err == P2P_ERR_IN_USE)
+        p2p_log_error("port %u is already in use; choose another one with --port",
+                      (unsigned)opt->port);
+    else if (err != P2P_OK)
+        p2p_log_error("cannot listen on %s port %u: %s", opt->host, (unsigned)opt->port,
+                      p2p_err_text(err));
+    return err;
+}
+
+static enum p2p_err
+start_announcer(struct peer *peer)
+{
+    const struct p2p_option_list *urls = &peer->opt.discovery;
+    struct announcer_options options = {
+        .identity = peer->identity,
+        .share = peer->share,
+        .advertise = peer->opt.advertise,
+        .port = server_port(peer->server),
+        .heartbeat_ms = peer->opt.heartbeat_ms,
+        .tick = on_tick,
+        .arg = peer,
+    };
+    struct announcer *announcer;
+    enum p2p_err err = P2P_OK;
+
+    if (urls->count != 1 || strcmp(urls->at[0], "none") != 0)
+        err = p2p_discovery_open(urls->at, urls->count, DISCOVERY_TIMEOUT_MS,
+                                 &peer->discovery);
+    if (err != P2P_OK) {
+        p2p_log_error("--discovery: %s", p2p_err_text(err));
+        return err;
+    }
+    options.discovery = peer->discovery;
+    if ((err = announcer_start(&options, &announcer)) == P2P_OK)
+        peer->announcer = announcer;
+    return err;
+}
+
+static enum p2p_err
+start(struct peer *peer)
+{
+    enum p2p_err err = p2p_timetable_parse(peer->opt.limit_rate, &peer->rates);
+
+    if (err != P2P_OK) {
+        p2p_log_error("--limit-rate: '%s' is neither a rate nor a timetable",
+                      peer->opt.limit_rate);
+        return P2P_ERR_USAGE;
+    }
+    if ((err = p2p_crypto_init()) != P2P_OK || (err = open_identity(peer)) != P2P_OK ||
+        (err = access_open(peer->identity, peer->opt.allow_peers, &peer->access)) !=
+            P2P_OK ||
+        (err = open_share(peer)) != P2P_OK || (err = open_server(peer)) != P2P_OK)
+        return err;
+    on_tick(peer);
+    return start_announcer(peer);
+}
+
+/* Nobody new first, then the running requests, then what they used. */
+static void
+stop(struct peer *peer)
+{
+    announcer_stop(peer->announcer);
+    server_close(peer->server, STOP_GRACE_MS);
+    p2p_share_close(peer->share); /* whose thread may still poke the announcer */
+    announcer_free(peer->announcer);
+    p2p_discovery_close(peer->discovery);
+    access_close(peer->access);
+    p2p_identity_close(peer->identity);
+    p2p_options_free(peer->text);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct peer peer = {0};
+    enum p2p_err err;
+
+    p2p_service_begin();
+    p2p_log_init("p2p-peer", P2P_LOG_INFO);
+    err = peer_options_parse(argc, argv, &peer.opt, &peer.text);
+    if (err == P2P_ERR_CANCELLED) { /* --help, --version */
+        p2p_options_free(peer.text);
+        return 0;
+    }
+    if (err == P2P_OK && (err = start(&peer)) == P2P_OK) {
+        p2p_service_ready("p2p-peer", "port=%u peer_id=%s", server_port(peer.server),
+                          p2p_identity_id_hex(peer.identity));
+        p2p_service_wait();
+    }
+    stop(&peer);
+    return p2p_err_class(err) == P2P_CLASS_OK ? 0 : err == P2P_ERR_USAGE ? 2 : 1;
+}

@@ -1,0 +1,98 @@
+#include "peer/options.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "p2p/chunk.h"
+#include "p2p/limits.h"
+#include "p2p/log.h"
+
+#define FIELD(name) offsetof(struct peer_options, name)
+
+/* clang-format off */
+static const struct p2p_option table[] = {
+    {"host", P2P_OPT_TEXT, FIELD(host), 0, 0, "ADDRESS", "address to listen on"},
+    {"port", P2P_OPT_NUMBER, FIELD(port), 0, 65535, "PORT", "port to listen on, 0 for a free one"},
+    {"shared-dir", P2P_OPT_TEXT, FIELD(shared_dir), 0, 0, "DIR", "folder that is shared"},
+    {"keys-dir", P2P_OPT_TEXT, FIELD(keys_dir), 0, 0, "DIR", "folder of the identity, made at first start"},
+    {"discovery", P2P_OPT_LIST, FIELD(discovery), 0, 0, "URL", "registry; may be given several times, 'none' for none"},
+    {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address others reach this peer at"},
+    {"heartbeat", P2P_OPT_DURATION, FIELD(heartbeat_ms), 1000, 3600000, "TIME", "between two signs of life to the registry"},
+    {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "size of chunks, a power of two"},
+    {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, 64, "N", "event loops, 0 for one per core"},
+    {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "connections at once"},
+    {"limit-rate", P2P_OPT_TEXT, FIELD(limit_rate), 0, 0, "RATE", "bytes a second for all, or a timetable: \"08:00,2M 23:00,off\""},
+    {"limit-rate-per-peer", P2P_OPT_SIZE, FIELD(limit_rate_per_peer), 0, 0, "RATE", "bytes a second for each peer, 0 for no limit"},
+    {"allow-peers", P2P_OPT_TEXT, FIELD(allow_peers), 0, 0, "FILE", "only the peer ids in this file may fetch"},
+    {"protocol-1", P2P_OPT_FLAG, FIELD(protocol_1), 0, 0, NULL, "serve clients of protocol 1 too"},
+    {"mdns", P2P_OPT_FLAG, FIELD(mdns), 0, 0, NULL, "announce this peer on the local network"},
+    {"compress", P2P_OPT_FLAG, FIELD(compress), 0, 0, NULL, "compress for slow connections when it pays"},
+    {"max-handshakes", P2P_OPT_NUMBER, FIELD(max_handshakes), 1, 100000, "N", "unfinished handshakes at once"},
+    {"handshakes-per-source", P2P_OPT_NUMBER, FIELD(handshakes_per_source), 1, 100000, "N", "the same from one address"},
+    {"handshake-rate", P2P_OPT_NUMBER, FIELD(handshake_rate), 1, 100000, "N", "unfinished or failed handshakes a second from one address"},
+    {"handshake-timeout", P2P_OPT_DURATION, FIELD(handshake_timeout_ms), 100, 600000, "TIME", "for a whole handshake"},
+    {"idle-timeout", P2P_OPT_DURATION, FIELD(idle_timeout_ms), 1000, 86400000, "TIME", "until a silent connection is closed"},
+    {"stall-timeout", P2P_OPT_DURATION, FIELD(stall_timeout_ms), 1000, 3600000, "TIME", "until one that does not read is closed"},
+    {"log-level", P2P_OPT_TEXT, FIELD(log_level), 0, 0, "LEVEL", "error, warn, info or debug"},
+};
+/* clang-format on */
+
+static const struct p2p_option_set set = {
+    .program = "p2p-peer",
+    .usage = "[options]",
+    .summary = "Serves a shared folder to other peers over an encrypted connection.",
+    .options = table,
+    .count = sizeof(table) / sizeof(table[0]),
+};
+
+static const struct peer_options defaults = {
+    .host = "0.0.0.0",
+    .port = 9000,
+    .shared_dir = "shared",
+    .keys_dir = "keys",
+    .heartbeat_ms = P2P_HEARTBEAT_S * 1000,
+    .chunk_size = P2P_CHUNK_SIZE_DEFAULT,
+    .max_connections = P2P_CONNECTIONS_MAX,
+    .limit_rate = "off",
+    .protocol_1 = true,
+    .mdns = true,
+    .compress = true,
+    .max_handshakes = P2P_HANDSHAKES_MAX,
+    .handshakes_per_source = P2P_HANDSHAKES_PER_SOURCE,
+    .handshake_rate = P2P_HANDSHAKE_RATE_PER_SOURCE,
+    .handshake_timeout_ms = P2P_HANDSHAKE_TIMEOUT_MS,
+    .idle_timeout_ms = P2P_IDLE_TIMEOUT_MS,
+    .stall_timeout_ms = P2P_STALL_TIMEOUT_MS,
+    .log_level = "info",
+};
+
+enum p2p_err
+peer_options_parse(int argc, char **argv, struct peer_options *opt,
+                   struct p2p_options_text **text)
+{
+    enum p2p_log_level level;
+    enum p2p_err err;
+    int arguments = 0;
+
+    *opt = defaults;
+    if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
+        return err;
+    if (arguments > 0) {
+        fprintf(stderr, "p2p-peer: unexpected argument '%s' (see --help)\n", argv[1]);
+        return P2P_ERR_USAGE;
+    }
+    if (!p2p_chunk_size_is_valid(opt->chunk_size)) {
+        fprintf(stderr, "p2p-peer: --chunk-size must be a power of two, 16K to 16M\n");
+        return P2P_ERR_USAGE;
+    }
+    if (p2p_log_parse_level(opt->log_level, &level) != P2P_OK) {
+        fprintf(stderr, "p2p-peer: --log-level is error, warn, info or debug\n");
+        return P2P_ERR_USAGE;
+    }
+    p2p_log_init("p2p-peer", level);
+    if (opt->threads == 0)
+        opt->threads = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (opt->discovery.count == 0)
+        opt->discovery.at[opt->discovery.count++] = "http://localhost:8000";
+    return P2P_OK;
+}

@@ -1,0 +1,38 @@
+/* options - the settings of p2p-peer, and where they come from. */
+#ifndef PEER_OPTIONS_H
+#define PEER_OPTIONS_H
+
+#include "p2p/options.h"
+
+struct peer_options {
+    const char *host;
+    uint64_t port;
+    const char *shared_dir;
+    const char *keys_dir;
+    struct p2p_option_list discovery;
+    const char *advertise;
+    uint64_t heartbeat_ms;
+    uint64_t chunk_size;
+    uint64_t threads;
+    uint64_t max_connections;
+    const char *limit_rate;
+    uint64_t limit_rate_per_peer;
+    const char *allow_peers;
+    bool protocol_1;
+    bool mdns;
+    bool compress;
+    uint64_t max_handshakes;
+    uint64_t handshakes_per_source;
+    uint64_t handshake_rate;
+    uint64_t handshake_timeout_ms;
+    uint64_t idle_timeout_ms;
+    uint64_t stall_timeout_ms;
+    const char *log_level;
+};
+
+/* As p2p_options_parse; checks what goes beyond single values as well. */
+P2P_MUST_CHECK enum p2p_err peer_options_parse(int argc, char **argv,
+                                               struct peer_options *opt,
+                                               struct p2p_options_text **text);
+
+#endif

@@ -1,0 +1,440 @@
+/* Protocol 2 answers (docs/PROTOCOL.md, "Messages"). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "peer/loop.h"
+#include "peer/serve.h"
+
+/* ---- Taking requests ---- */
+
+static enum p2p_err
+queue(struct conn *c, enum p2p_msg_type type, uint32_t req, struct p2p_text text,
+      struct request **out)
+{
+    struct request *request = request_new(type, req, text);
+
+    *out = request;
+    if (request == NULL)
+        return P2P_ERR_NOMEM;
+    requests_add(&c->requests, request);
+    return P2P_OK;
+}
+
+static enum p2p_err
+queue_error(struct conn *c, uint32_t req, unsigned code, const char *text)
+{
+    struct p2p_text t = {.at = text, .len = strlen(text)};
+    struct request *request;
+    enum p2p_err err = queue(c, P2P_MSG_ERROR, req, t, &request);
+
+    if (err == P2P_OK)
+        request->code = (uint16_t)code;
+    return err;
+}
+
+static enum p2p_err
+take_request(struct conn *c, const struct p2p_msg *msg)
+{
+    struct p2p_text text = {0};
+    struct request *request;
+    enum p2p_err err;
+
+    if (c->requests.count - c->requests.errors >= P2P_REQUESTS_IN_FLIGHT)
+        return queue_error(c, msg->req, 8, "more than 64 requests in flight");
+    if (msg->type == P2P_MSG_META_GET)
+        text = msg->meta_get.name;
+    else if (msg->type == P2P_MSG_LIST_GET)
+        text = msg->cursor;
+    if ((err = queue(c, msg->type, msg->req, text, &request)) != P2P_OK)
+        return err;
+    switch (msg->type) {
+    case P2P_MSG_META_GET:
+        request->first = msg->meta_get.by;
+        request->root = msg->meta_get.root;
+        break;
+    case P2P_MSG_LAYER_GET:
+        request->root = msg->layer_get.root;
+        request->first = msg->layer_get.first;
+        request->length = msg->layer_get.count;
+        break;
+    case P2P_MSG_GET:
+        request->root = msg->get.root;
+        request->first = msg->get.offset;
+        request->length = msg->get.length;
+        request->flags = msg->get.flags;
+        break;
+    case P2P_MSG_HASH_GET:
+        request->root = msg->root;
+        break;
+    default:
+        request->first = msg->ping;
+        break;
+    }
+    return P2P_OK;
+}
+
+enum p2p_err
+serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
+{
+    struct request *request;
+    struct p2p_msg msg;
+    enum p2p_err err = p2p_msg_parse(plain, len, &msg);
+
+    if (err == P2P_ERR_PROTOCOL)
+        return queue_error(c, msg.req, 2, "unknown message type");
+    if (err != P2P_OK) {
+        c->finishing =
+            true; /* after the answer: where the next message begins is in doubt */
+        return queue_error(c, msg.req, 2, "malformed message");
+    }
+    switch (msg.type) {
+    case P2P_MSG_META_GET:
+    case P2P_MSG_LAYER_GET:
+    case P2P_MSG_GET:
+    case P2P_MSG_LIST_GET:
+    case P2P_MSG_HASH_GET:
+    case P2P_MSG_PING:
+        return take_request(c, &msg);
+    case P2P_MSG_CANCEL:
+        if ((request = requests_find(&c->requests, msg.req)) != NULL)
+            requests_remove(&c->requests, request);
+        return P2P_OK;
+    case P2P_MSG_CLOSE:
+        c->finishing = true;
+        return P2P_OK;
+    case P2P_MSG_READY:
+        return P2P_ERR_PROTOCOL; /* M5 once, and only there */
+    default:
+        return queue_error(c, msg.req, 2, "not a request");
+    }
+}
+
+/* ---- Making answers ---- */
+
+/* Where the plaintext of the next record goes, and how much of it may be there. */
+static struct p2p_wr
+record_begin(struct conn *c, size_t used)
+{
+    struct p2p_wr wr;
+
+    p2p_wr_init(&wr, c->loop->scratch + used + P2P_FRAME_PREFIX, P2P_RECORD_PLAIN_MAX);
+    return wr;
+}
+
+/* Seals what record_begin's writer holds, a REKEY after it when it is time. */
+static enum p2p_err
+record_end(struct conn *c, size_t plain_len, size_t *used)
+{
+    uint8_t *at = c->loop->scratch + *used;
+    uint64_t now_s = p2p_now_ms() / 1000;
+    struct p2p_nonce nonce;
+    enum p2p_err err;
+
+    if ((err = p2p_random(&nonce, sizeof(nonce))) != P2P_OK ||
+        (err = p2p_direction_seal(&c->out, at, plain_len, &nonce)) != P2P_OK)
+        return err;
+    *used += P2P_FRAME_SIZE(plain_len);
+    if (!p2p_direction_wants_rekey(&c->out, now_s))
+        return P2P_OK;
+    at = c->loop->scratch + *used;
+    if ((err = p2p_random(&nonce, sizeof(nonce))) != P2P_OK ||
+        (err = p2p_direction_rekey(&c->out, at, &nonce, now_s)) != P2P_OK)
+        return err;
+    *used += P2P_FRAME_SIZE(1);
+    return P2P_OK;
+}
+
+static enum p2p_err
+put_message(struct conn *c, const struct p2p_msg *msg, size_t *used)
+{
+    struct p2p_wr wr = record_begin(c, *used);
+    enum p2p_err err;
+    size_t len;
+
+    p2p_msg_put(&wr, msg);
+    if ((err = p2p_wr_end(&wr, &len)) != P2P_OK)
+        return err;
+    return record_end(c, len, used);
+}
+
+/* A request that cannot be answered is answered with why. */
+static void
+fail(struct conn *c, struct request *request, enum p2p_err why)
+{
+    const char *text = p2p_err_text(why);
+
+    if (why == P2P_ERR_BUSY)
+        text = "the file is being hashed; retry in 1 s";
+    requests_fail(&c->requests, request, (uint16_t)p2p_err_wire_code(why), text);
+}
+
+static enum p2p_err
+answer_error(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_msg msg = {
+        .type = P2P_MSG_ERROR,
+        .req = request->req,
+        .error = {.code = request->code, .text = {request->text, request->text_len}},
+    };
+    enum p2p_err err = put_message(c, &msg, used);
+
+    requests_remove(&c->requests, request);
+    return err;
+}
+
+static enum p2p_err
+answer_pong(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_msg msg = {.type = P2P_MSG_PONG, .ping = request->first};
+    enum p2p_err err = put_message(c, &msg, used);
+
+    requests_remove(&c->requests, request);
+    return err;
+}
+
+static enum p2p_err
+find_meta(struct conn *c, struct request *request, struct p2p_share_entry *entry)
+{
+    enum p2p_err err;
+
+    if (request->first == P2P_META_BY_ROOT)
+        return p2p_share_find_root(c->loop->server->opt.share, &request->root, entry);
+    if ((err = p2p_name_check(request->text, request->text_len, true)) != P2P_OK)
+        return err;
+    return p2p_share_find_name(c->loop->server->opt.share, request->text, entry);
+}
+
+static enum p2p_err
+answer_meta(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_share_entry entry;
+    enum p2p_err err = find_meta(c, request, &entry);
+
+    if (err != P2P_OK) {
+        fail(c, request, err);
+        return P2P_OK;
+    }
+    struct p2p_msg msg = {
+        .type = P2P_MSG_META,
+        .req = request->req,
+        .meta = {.root = entry.root,
+                 .size = entry.geometry.size,
+                 .chunk_size = entry.geometry.chunk_size,
+                 .mtime_s = entry.mtime_s,
+                 .version = entry.version,
+                 .flags = entry.sha256_known ? P2P_META_SHA256_KNOWN : 0,
+                 .name = {entry.name, strlen(entry.name)}},
+    };
+    if (entry.sha256_known)
+        msg.meta.sha256 = entry.sha256;
+    err = put_message(c, &msg, used);
+    requests_remove(&c->requests, request);
+    return err;
+}
+
+static enum p2p_err
+answer_hash(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_share_entry entry;
+    enum p2p_err err =
+        p2p_share_find_root(c->loop->server->opt.share, &request->root, &entry);
+
+    if (err == P2P_OK && !entry.sha256_known)
+        err = P2P_ERR_BUSY;
+    if (err != P2P_OK) {
+        fail(c, request, err);
+        return P2P_OK;
+    }
+    struct p2p_msg msg = {
+        .type = P2P_MSG_HASH, .req = request->req, .sha256 = entry.sha256};
+    err = put_message(c, &msg, used);
+    requests_remove(&c->requests, request);
+    return err;
+}
+
+/* One record of at most P2P_LAYER_HASHES_MAX hashes; the request stays until the last.
+ */
+static enum p2p_err
+answer_layer(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_digest hashes[P2P_LAYER_HASHES_MAX];
+    uint32_t count =
+        request->length < P2P_LAYER_HASHES_MAX ? request->length : P2P_LAYER_HASHES_MAX;
+    enum p2p_err err = P2P_ERR_RANGE;
+
+    if (count > 0)
+        err = p2p_share_layer(c->loop->server->opt.share, &request->root,
+                              request->first, count, hashes);
+    if (err != P2P_OK) {
+        fail(c, request, err);
+        return P2P_OK;
+    }
+    struct p2p_msg msg = {
+        .type = P2P_MSG_LAYER,
+        .req = request->req,
+        .layer = {.first = request->first, .count = count, .hashes = hashes[0].b},
+    };
+    err = put_message(c, &msg, used);
+    request->first += count;
+    request->length -= count;
+    if (request->length == 0)
+        requests_remove(&c->requests, request);
+    return err;
+}
+
+static enum p2p_err
+put_list(struct conn *c, struct request *request, const struct p2p_share_entry *entries,
+         size_t count, size_t *used)
+{
+    struct p2p_wr wr = record_begin(c, *used);
+    struct p2p_text next = {0};
+    enum p2p_err err;
+    size_t len, i;
+
+    p2p_msg_list_begin(&wr, request->req);
+    for (i = 0; i < count; i++) {
+        struct p2p_list_entry entry = {
+            .root = entries[i].root,
+            .size = entries[i].geometry.size,
+            .mtime_s = entries[i].mtime_s,
+            .name = {entries[i].name, strlen(entries[i].name)},
+        };
+        if (!p2p_msg_list_add(&wr, &entry))
+            break;
+    }
+    if (i > 0 && (i < count || count == P2P_LIST_ENTRIES_MAX))
+        next = (struct p2p_text){entries[i - 1].name, strlen(entries[i - 1].name)};
+    p2p_msg_list_end(&wr, next);
+    if ((err = p2p_wr_end(&wr, &len)) != P2P_OK)
+        return err;
+    return record_end(c, len, used);
+}
+
+static enum p2p_err
+answer_list(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_share_entry *entries = calloc(P2P_LIST_ENTRIES_MAX, sizeof(*entries));
+    size_t count = 0;
+    enum p2p_err err = P2P_ERR_NOMEM;
+
+    if (entries != NULL)
+        err = p2p_share_list(c->loop->server->opt.share, request->text, entries,
+                             P2P_LIST_ENTRIES_MAX, &count);
+    if (err != P2P_OK) {
+        fail(c, request, err);
+        err = P2P_OK;
+    } else {
+        err = put_list(c, request, entries, count, used);
+        requests_remove(&c->requests, request);
+    }
+    free(entries);
+    return err;
+}
+
+/* Opens the file of a GET and checks the range: 1..chunk size bytes within it. */
+static enum p2p_err
+begin_get(struct conn *c, struct request *request)
+{
+    const struct p2p_chunks *g;
+    enum p2p_err err;
+
+    if (request->file != NULL)
+        return P2P_OK;
+    err =
+        p2p_share_file_open(c->loop->server->opt.share, &request->root, &request->file);
+    if (err != P2P_OK)
+        return err;
+    g = p2p_share_file_geometry(request->file);
+    if (request->length == 0 || request->length > g->chunk_size ||
+        !p2p_chunks_has_range(g, request->first, request->length))
+        return P2P_ERR_RANGE;
+    return P2P_OK;
+}
+
+/* One DATA record. BUSY: wait (the connection will be run again). */
+static enum p2p_err
+answer_get(struct conn *c, struct request *request, size_t *used)
+{
+    uint8_t *plain = c->loop->scratch + *used + P2P_FRAME_PREFIX;
+    uint8_t *data = plain + P2P_DATA_HEADER;
+    uint32_t left, n;
+    size_t packed = 0;
+    uint8_t flags = 0;
+    enum p2p_err err = begin_get(c, request);
+
+    left = request->length - request->done;
+    n = left < P2P_DATA_MAX ? left : (uint32_t)P2P_DATA_MAX;
+    if (err == P2P_OK && !request->paid && !serve_may_send(c, n))
+        return P2P_ERR_BUSY;
+    request->paid = true;
+    if (err == P2P_OK)
+        err = serve_read(c, request, request->first + request->done, data, n);
+    if (err == P2P_ERR_BUSY)
+        return err;
+    if (err != P2P_OK) {
+        fail(c, request, err);
+        return P2P_OK;
+    }
+    request->paid = false;
+    if (request->flags & P2P_GET_ZSTD)
+        packed =
+            compressor_try(c->loop->compressor, &c->goodput, data, n, c->loop->packed);
+    if (packed > 0) {
+        memcpy(data, c->loop->packed, packed);
+        flags |= P2P_DATA_ZSTD;
+    }
+    if (n == left)
+        flags |= P2P_DATA_LAST;
+    p2p_msg_put_data_header(plain, request->req, flags, request->done);
+    request->done += n;
+    if (n == left)
+        requests_remove(&c->requests, request);
+    else
+        requests_interleave(&c->requests, request);
+    return record_end(c, P2P_DATA_HEADER + (packed > 0 ? packed : n), used);
+}
+
+static enum p2p_err
+answer(struct conn *c, struct request *request, size_t *used)
+{
+    switch (request->type) {
+    case P2P_MSG_META_GET:
+        return answer_meta(c, request, used);
+    case P2P_MSG_LAYER_GET:
+        return answer_layer(c, request, used);
+    case P2P_MSG_GET:
+        return answer_get(c, request, used);
+    case P2P_MSG_LIST_GET:
+        return answer_list(c, request, used);
+    case P2P_MSG_HASH_GET:
+        return answer_hash(c, request, used);
+    case P2P_MSG_PING:
+        return answer_pong(c, request, used);
+    default:
+        return answer_error(c, request, used);
+    }
+}
+
+enum p2p_err
+serve2_produce(struct conn *c, size_t *len)
+{
+    struct request *request;
+    enum p2p_err err = P2P_OK;
+
+    *len = 0;
+    while (err == P2P_OK && *len < P2P_DATA_MAX &&
+           (request = TAILQ_FIRST(&c->requests.list)) != NULL)
+        err = answer(c, request, len);
+    return err == P2P_ERR_BUSY ? P2P_OK : err;
+}
+
+enum p2p_err
+serve2_close(struct conn *c, size_t *len)
+{
+    struct p2p_msg msg = {.type = P2P_MSG_CLOSE};
+
+    *len = 0;
+    return put_message(c, &msg, len);
+}

@@ -1,0 +1,121 @@
+#include "peer/server.h"
+
+#include <stdlib.h>
+
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "peer/loop.h"
+#include "peer/server_internal.h"
+
+enum {
+    LISTEN_BACKLOG = 1024,
+    DISK_THREADS = 2,
+    DISK_QUEUE = 4096,
+    /* A queue that takes no longer than a fraction of the handshake's deadline. */
+    CRYPTO_QUEUE_PER_THREAD = 512,
+};
+
+static enum p2p_err
+start_loops(struct server *s)
+{
+    enum p2p_err err = P2P_OK;
+
+    s->port = s->opt.port;
+    for (unsigned i = 0; i < s->opt.threads && err == P2P_OK; i++) {
+        int fd = -1;
+        /* The first listener may choose the port; the others join it. */
+        err = p2p_net_listen(s->opt.host, s->port, true, LISTEN_BACKLOG, &fd, &s->port);
+        if (err == P2P_OK)
+            err = loop_new(s, fd, &s->loops[i]);
+        if (err == P2P_OK)
+            s->loop_count++;
+    }
+    for (unsigned i = 0; i < s->loop_count && err == P2P_OK; i++)
+        err = loop_start(s->loops[i]);
+    return err;
+}
+
+/* SO_REUSEPORT would let a second peer of this user share the port without a word. */
+static enum p2p_err
+check_port_is_free(const struct server_options *opt)
+{
+    uint16_t port;
+    int fd = -1;
+    enum p2p_err err;
+
+    if (opt->port == 0)
+        return P2P_OK;
+    err = p2p_net_listen(opt->host, opt->port, false, 1, &fd, &port);
+    p2p_fd_close(&fd);
+    return err;
+}
+
+enum p2p_err
+server_open(const struct server_options *opt, struct server **out)
+{
+    struct server *s = calloc(1, sizeof(*s));
+    enum p2p_err err;
+
+    *out = NULL;
+    if (s == NULL)
+        return P2P_ERR_NOMEM;
+    s->opt = *opt;
+    p2p_rate_init(&s->rate, 0, 0);
+    if ((err = check_port_is_free(opt)) != P2P_OK ||
+        (err = admission_new(&opt->admission, &s->admission)) != P2P_OK ||
+        (err = clients_new(opt->rate_per_peer, &s->clients)) != P2P_OK ||
+        (err = workers_new(opt->threads, CRYPTO_QUEUE_PER_THREAD * opt->threads,
+                           &s->crypto)) != P2P_OK ||
+        (err = workers_new(DISK_THREADS, DISK_QUEUE, &s->disk)) != P2P_OK ||
+        (err = start_loops(s)) != P2P_OK) {
+        server_close(s, 0);
+        return err;
+    }
+    *out = s;
+    return P2P_OK;
+}
+
+uint16_t
+server_port(const struct server *s)
+{
+    return s->port;
+}
+
+void
+server_set_rate(struct server *s, uint64_t bytes_per_s)
+{
+    p2p_rate_set(&s->rate, bytes_per_s, p2p_now_ms() * 1000);
+}
+
+struct loop *
+server_pick_loop(struct server *s, struct loop *own)
+{
+    struct loop *best = own;
+
+    for (unsigned i = 0; i < s->loop_count; i++) {
+        if (loop_load(s->loops[i]) + 1 < loop_load(best))
+            best = s->loops[i];
+    }
+    return best;
+}
+
+void
+server_close(struct server *s, uint64_t grace_ms)
+{
+    if (s == NULL)
+        return;
+    s->stopping = true;
+    for (unsigned i = 0; i < s->loop_count; i++)
+        loop_stop(s->loops[i], grace_ms);
+    for (unsigned i = 0; i < s->loop_count; i++)
+        loop_join(s->loops[i]);
+    /* Workers finish first: their jobs belong to connections. */
+    workers_free(s->crypto);
+    workers_free(s->disk);
+    for (unsigned i = 0; i < s->loop_count; i++)
+        loop_free(s->loops[i]);
+    clients_free(s->clients);
+    admission_free(s->admission);
+    p2p_rate_clear(&s->rate);
+    free(s);
+}

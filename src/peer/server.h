@@ -1,0 +1,40 @@
+/*
+ * server - the listening side of p2p-peer: one event loop per thread, each with its own
+ * listener (SO_REUSEPORT); a new connection goes to the loop that has fewest.
+ */
+#ifndef PEER_SERVER_H
+#define PEER_SERVER_H
+
+#include "p2p/identity.h"
+#include "p2p/rate.h"
+#include "p2p/share.h"
+#include "peer/access.h"
+#include "peer/admission.h"
+
+struct server_options {
+    const char *host;
+    uint16_t port;
+    unsigned threads;
+    unsigned max_connections;
+    uint32_t chunk_size; /* of the share */
+    bool protocol_1, compress;
+    struct p2p_identity *identity; /* these are borrowed until close */
+    struct p2p_share *share;
+    struct access *access;
+    struct admission_options admission;
+    uint64_t handshake_timeout_ms, idle_timeout_ms, stall_timeout_ms;
+    uint64_t rate_per_peer; /* bytes a second, 0: no limit */
+};
+
+struct server; /* *returned owned*, free with server_close */
+
+/* Listens and starts the loops. IN_USE, PERMISSION, ... */
+P2P_MUST_CHECK enum p2p_err server_open(const struct server_options *opt,
+                                        struct server **out);
+uint16_t server_port(const struct server *s); /* the actual one */
+/* The limit for all connections together; any time. */
+void server_set_rate(struct server *s, uint64_t bytes_per_s);
+/* Stops listening, lets requests that run end (at most grace_ms), closes, frees. */
+void server_close(struct server *s, uint64_t grace_ms);
+
+#endif

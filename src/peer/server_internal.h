@@ -1,0 +1,37 @@
+/* What the loops and connections of one server share. */
+#ifndef PEER_SERVER_INTERNAL_H
+#define PEER_SERVER_INTERNAL_H
+
+#include <stdatomic.h>
+
+#include "peer/clients.h"
+#include "peer/server.h"
+#include "peer/workers.h"
+
+/* Ciphertext that a socket did not take yet, of all connections: the server's memory
+ * bound. */
+#define HELD_BYTES_MAX (40 * P2P_MIB)
+
+struct loop;
+
+struct server {
+    struct server_options opt;
+    struct admission *admission;
+    struct workers *crypto; /* RSA and trust decisions */
+    struct workers *disk;   /* cold reads */
+    struct clients *clients;
+    struct p2p_rate rate;
+    uint16_t port;
+    _Atomic unsigned connections;
+    _Atomic size_t held_bytes;
+    _Atomic bool stopping;
+    _Atomic uint64_t refusal_second; /* log lines about refused handshakes */
+    _Atomic unsigned refusals;
+    unsigned loop_count;
+    struct loop *loops[64];
+};
+
+/* The loop that should take the next connection when `own` accepted it. */
+struct loop *server_pick_loop(struct server *s, struct loop *own);
+
+#endif
