@@ -14,19 +14,18 @@
 
 enum {
     EVENTS_PER_TURN = 256,
-    ACCEPTS_PER_TURN = 64,
-    ACCEPT_PAUSE_MS = 200, /* after EMFILE */
-    WAITING_LOOK_MS = 10,  /* a place may become free in another loop */
+    WAITING_LOOK_MS = 10, /* a place may become free in another loop */
 };
 
-/* epoll's data pointer of the two descriptors that are no connections. */
-static char is_listener, is_eventfd;
+/* epoll's data pointers of the two descriptors that are no connections. */
+char loop_is_listener;
+static char is_eventfd;
 
 enum p2p_err
 loop_new(struct server *s, int listen_fd, struct loop **out)
 {
     struct loop *loop = calloc(1, sizeof(*loop));
-    struct epoll_event on_listen = {.events = EPOLLIN, .data.ptr = &is_listener};
+    struct epoll_event on_listen = {.events = EPOLLIN, .data.ptr = &loop_is_listener};
     struct epoll_event on_event = {.events = EPOLLIN, .data.ptr = &is_eventfd};
 
     *out = NULL;
@@ -100,8 +99,8 @@ loop_load(const struct loop *loop)
 
 /* ---- From other threads ---- */
 
-static void
-wake(struct loop *loop)
+void
+loop_wake(struct loop *loop)
 {
     uint64_t one = 1;
     ssize_t n = write(loop->event_fd, &one, sizeof(one));
@@ -117,7 +116,7 @@ post_job(struct job *job)
     pthread_mutex_lock(&loop->inbox_lock);
     STAILQ_INSERT_TAIL(&loop->finished, job, link);
     pthread_mutex_unlock(&loop->inbox_lock);
-    wake(loop);
+    loop_wake(loop);
 }
 
 enum p2p_err
@@ -133,29 +132,11 @@ loop_submit(struct workers *w, struct conn_job *job, void (*run)(struct job *job
     return err;
 }
 
-static void
-post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from)
-{
-    struct loop_parcel *parcel = malloc(sizeof(*parcel));
-
-    if (parcel == NULL) {
-        close(fd);
-        return;
-    }
-    parcel->fd = fd;
-    parcel->from = *from;
-    loop->load++;
-    pthread_mutex_lock(&loop->inbox_lock);
-    STAILQ_INSERT_TAIL(&loop->arrived, parcel, link);
-    pthread_mutex_unlock(&loop->inbox_lock);
-    wake(loop);
-}
-
 void
 loop_stop(struct loop *loop, uint64_t grace_ms)
 {
     loop->grace_ms = grace_ms;
-    wake(loop);
+    loop_wake(loop);
 }
 
 void
@@ -290,97 +271,6 @@ sleep_ms(const struct loop *loop)
     return next - now > 60000 ? 60000 : (int)(next - now);
 }
 
-/* ---- Accepting ---- */
-
-static void
-adopt(struct loop *loop, int fd, const struct sockaddr_storage *from)
-{
-    struct conn *c = conn_new(loop, fd, from);
-
-    if (c == NULL) {
-        loop->load--;
-        loop->server->connections--;
-        close(fd);
-    }
-}
-
-static void
-accept_one(struct loop *loop, int fd, const struct sockaddr_storage *from)
-{
-    struct server *s = loop->server;
-    struct loop *target = server_pick_loop(s, loop);
-
-    if (s->connections >= s->opt.max_connections) {
-        close(fd);
-        return;
-    }
-    s->connections++;
-    if (target != loop) {
-        post_socket(target, fd, from);
-        return;
-    }
-    loop->load++;
-    adopt(loop, fd, from);
-}
-
-/* Without descriptors left, accepting again and again would only burn the processor. */
-static void
-pause_accept(struct loop *loop)
-{
-    epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, loop->listen_fd, NULL);
-    loop->accept_paused = true;
-    loop->accept_again_ms = p2p_now_ms() + ACCEPT_PAUSE_MS;
-    p2p_log_warn("out of file descriptors, not accepting for a moment");
-}
-
-static void
-resume_accept(struct loop *loop)
-{
-    struct epoll_event on_listen = {.events = EPOLLIN, .data.ptr = &is_listener};
-
-    if (!loop->accept_paused || p2p_now_ms() < loop->accept_again_ms ||
-        loop->listen_fd < 0)
-        return;
-    loop->accept_paused = false;
-    epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->listen_fd, &on_listen);
-}
-
-static void
-accept_some(struct loop *loop)
-{
-    for (int i = 0; i < ACCEPTS_PER_TURN && loop->listen_fd >= 0; i++) {
-        struct sockaddr_storage from;
-        socklen_t len = sizeof(from);
-        int fd = accept4(loop->listen_fd, (struct sockaddr *)&from, &len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-        if (fd >= 0) {
-            accept_one(loop, fd, &from);
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS) {
-            pause_accept(loop);
-            return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
-            return;
-        }
-    }
-}
-
-/* Connections that found all handshake places taken get one when it is free. */
-static void
-admit_waiting(struct loop *loop)
-{
-    struct conn *c, *next;
-    struct server *s = loop->server;
-
-    for (c = TAILQ_FIRST(&loop->waiting); c != NULL; c = next) {
-        next = TAILQ_NEXT(c, run_link);
-        if (admission_begin(s->admission, &c->source, p2p_now_ms(), 0) != ADMISSION_YES)
-            return;
-        TAILQ_REMOVE(&loop->waiting, c, run_link);
-        conn_begin(c);
-    }
-}
-
 /* ---- The turn ---- */
 
 static void
@@ -400,7 +290,7 @@ take_inbox(struct loop *loop)
     pthread_mutex_unlock(&loop->inbox_lock);
     while ((parcel = STAILQ_FIRST(&arrived)) != NULL) {
         STAILQ_REMOVE_HEAD(&arrived, link);
-        adopt(loop, parcel->fd, &parcel->from);
+        loop_adopt(loop, parcel->fd, &parcel->from);
         free(parcel);
     }
     while ((job = STAILQ_FIRST(&finished)) != NULL) {
@@ -469,8 +359,8 @@ turn(struct loop *loop)
     int n = epoll_wait(loop->epoll_fd, events, EVENTS_PER_TURN, sleep_ms(loop));
 
     for (int i = 0; i < n; i++) {
-        if (events[i].data.ptr == &is_listener)
-            accept_some(loop);
+        if (events[i].data.ptr == &loop_is_listener)
+            loop_accept(loop);
         else if (events[i].data.ptr == &is_eventfd)
             take_inbox(loop);
         else
@@ -478,11 +368,11 @@ turn(struct loop *loop)
     }
     if (loop->server->stopping && loop->stop_at_ms == P2P_NO_DEADLINE)
         begin_stop(loop);
-    resume_accept(loop);
+    loop_resume_accept(loop);
     release_throttled(loop);
     run_once(loop);
     expire(loop);
-    admit_waiting(loop);
+    loop_admit_waiting(loop);
     bury(loop);
 }
 

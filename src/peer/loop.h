@@ -60,6 +60,15 @@ void loop_join(struct loop *loop);
 void loop_free(struct loop *loop);
 unsigned loop_load(const struct loop *loop);
 
+/* accept.c: the listener's side of a loop. */
+extern char loop_is_listener; /* its address marks the listener in epoll */
+void loop_wake(struct loop *loop);
+void loop_accept(struct loop *loop);
+void loop_resume_accept(struct loop *loop);
+void loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from);
+/* Connections that found all handshake places taken get one when it is free. */
+void loop_admit_waiting(struct loop *loop);
+
 /* For connections, on the loop's own thread. set_timer: full length from now; _at:
  * sooner. */
 void loop_set_timer(struct loop *loop, struct conn *c, enum conn_timer timer);

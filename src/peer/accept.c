@@ -1,0 +1,123 @@
+/* New connections of a loop: taken from the listener, given to the loop that has
+ * fewest. */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "peer/loop.h"
+
+enum {
+    ACCEPTS_PER_TURN = 64,
+    ACCEPT_PAUSE_MS = 200, /* after EMFILE */
+};
+
+void
+loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from)
+{
+    struct conn *c = conn_new(loop, fd, from);
+
+    if (c == NULL) {
+        loop->load--;
+        loop->server->connections--;
+        close(fd);
+    }
+}
+
+static void
+post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from)
+{
+    struct loop_parcel *parcel = malloc(sizeof(*parcel));
+
+    if (parcel == NULL) {
+        close(fd);
+        return;
+    }
+    parcel->fd = fd;
+    parcel->from = *from;
+    loop->load++;
+    pthread_mutex_lock(&loop->inbox_lock);
+    STAILQ_INSERT_TAIL(&loop->arrived, parcel, link);
+    pthread_mutex_unlock(&loop->inbox_lock);
+    loop_wake(loop);
+}
+
+static void
+accept_one(struct loop *loop, int fd, const struct sockaddr_storage *from)
+{
+    struct server *s = loop->server;
+    struct loop *target = server_pick_loop(s, loop);
+
+    if (s->connections >= s->opt.max_connections) {
+        close(fd);
+        return;
+    }
+    s->connections++;
+    if (target != loop) {
+        post_socket(target, fd, from);
+        return;
+    }
+    loop->load++;
+    loop_adopt(loop, fd, from);
+}
+
+/* Without descriptors left, accepting again and again would only burn the processor. */
+static void
+pause_accept(struct loop *loop)
+{
+    epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, loop->listen_fd, NULL);
+    loop->accept_paused = true;
+    loop->accept_again_ms = p2p_now_ms() + ACCEPT_PAUSE_MS;
+    p2p_log_warn("out of file descriptors, not accepting for a moment");
+}
+
+void
+loop_resume_accept(struct loop *loop)
+{
+    struct epoll_event on_listen = {.events = EPOLLIN, .data.ptr = &loop_is_listener};
+
+    if (!loop->accept_paused || p2p_now_ms() < loop->accept_again_ms ||
+        loop->listen_fd < 0)
+        return;
+    loop->accept_paused = false;
+    epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, loop->listen_fd, &on_listen);
+}
+
+void
+loop_accept(struct loop *loop)
+{
+    for (int i = 0; i < ACCEPTS_PER_TURN && loop->listen_fd >= 0; i++) {
+        struct sockaddr_storage from;
+        socklen_t len = sizeof(from);
+        int fd = accept4(loop->listen_fd, (struct sockaddr *)&from, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            accept_one(loop, fd, &from);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS) {
+            pause_accept(loop);
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+/* Connections that found all handshake places taken get one when it is free. */
+void
+loop_admit_waiting(struct loop *loop)
+{
+    struct conn *c, *next;
+    struct server *s = loop->server;
+
+    for (c = TAILQ_FIRST(&loop->waiting); c != NULL; c = next) {
+        next = TAILQ_NEXT(c, run_link);
+        if (admission_begin(s->admission, &c->source, p2p_now_ms(), 0) != ADMISSION_YES)
+            return;
+        TAILQ_REMOVE(&loop->waiting, c, run_link);
+        conn_begin(c);
+    }
+}
