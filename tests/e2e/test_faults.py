@@ -1,0 +1,248 @@
+"""kill -9 at any moment, full disks, files that change under way: the right file in the end, or none."""
+
+import contextlib
+import hashlib
+import os
+import random
+import resource
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import BIN, LONG, NO_REGISTRY, environment, wait_until
+from p2pwire.server import Server
+
+ROUNDS = 200 if LONG else 8
+
+
+def get_command(suite, name, out, *sources):
+    words = [BIN / "p2p", "get", name, "--output-dir", out, "--keys-dir", suite.folder / "cli" / "keys", "--discovery", NO_REGISTRY, "--timeout", "5"]
+    for source in sources:
+        words += ["--from", source]
+    return list(map(str, words))
+
+
+def launch(suite, command):
+    return subprocess.Popen(command, env=environment(suite.folder), cwd=suite.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def visible(folder):
+    return sorted(p.name for p in folder.iterdir() if not p.name.startswith(".")) if folder.exists() else []
+
+
+def test_kill_9_of_either_side_at_random_moments(suite):
+    """The downloader, the peer, or both die at a random moment; started again, the file is right in the end."""
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    data = os.urandom(48 << 20)
+    peer = suite.peer("--limit-rate", "40M", files={"f.bin": data})
+    port = peer.port
+    out = suite.folder / "out"
+    for number in range(ROUNDS):
+        getter = launch(suite, get_command(suite, "f.bin", out, f"127.0.0.1:{port}"))
+        time.sleep(rng.uniform(0, 1.0))
+        victim = rng.choice(["getter", "peer", "both"])
+        if victim != "peer":
+            getter.kill()
+        if victim != "getter":
+            peer.kill()
+            suite.programs.remove(peer)
+            peer = suite.peer("--limit-rate", "40M", port=port)
+        _, text = getter.communicate(timeout=60)
+        if visible(out):
+            assert visible(out) == ["f.bin"], f"seed {seed} round {number}: {visible(out)} {text}"
+            assert (out / "f.bin").read_bytes() == data, f"seed {seed} round {number}"
+            (out / "f.bin").unlink()
+    peer.wait_for("f.bin")
+    final = launch(suite, get_command(suite, "f.bin", out, f"127.0.0.1:{port}"))
+    _, text = final.communicate(timeout=60)
+    assert final.returncode == 0, f"seed {seed}: {text}"
+    assert (out / "f.bin").read_bytes() == data, f"seed {seed}"
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    folder.mkdir(parents=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_full_disk_and_then_room(suite):
+    data = os.urandom(24 << 20)
+    with Server({"f.bin": data}) as server, small_disk(suite.folder / "disk", "16m") as disk:
+        result = suite.get("f.bin", server, out="disk")
+        assert result.returncode not in (0, 2)
+        assert "disk" in result.stderr.lower() or "space" in result.stderr.lower(), result.stderr
+        assert visible(disk) == []
+        subprocess.run(["mount", "-o", "remount,size=64m", disk], check=True)
+        result = suite.get("f.bin", server, out="disk")
+        assert result.returncode == 0, result.stderr
+        assert (disk / "f.bin").read_bytes() == data
+
+
+def test_a_disk_that_fills_under_way(suite):
+    """Room at the start, taken by somebody else during the download: nothing is lost that was verified."""
+    data = os.urandom(24 << 20)
+
+    class Slow(Server):
+        def on_get(self, connection, request):
+            time.sleep(0.05)
+            super().on_get(connection, request)
+
+    with Slow({"f.bin": data}) as server, small_disk(suite.folder / "disk", "32m") as disk:
+        getter = launch(suite, get_command(suite, "f.bin", disk, server.where))
+        wait_until(lambda: server.requests, what="the download begun")
+        with contextlib.suppress(OSError), open(disk / ".ballast", "wb") as ballast:
+            for _ in range(32):
+                ballast.write(bytes(1 << 20))
+                ballast.flush()
+        _, text = getter.communicate(timeout=60)
+        if getter.returncode:
+            assert visible(disk) == []
+            (disk / ".ballast").unlink()
+            assert suite.get("f.bin", server, out="disk").returncode == 0
+        assert (disk / "f.bin").read_bytes() == data, text
+
+
+@pytest.mark.parametrize("change", ["grow", "shrink", "vanish", "replace", "touch"])
+def test_a_file_that_changes_while_it_is_fetched(suite, change):
+    data = os.urandom(32 << 20)
+    peer = suite.peer("--limit-rate", "12M", files={"f.bin": data})
+    path, out = peer.shared / "f.bin", suite.folder / "out"
+    getter = launch(suite, get_command(suite, "f.bin", out, peer.where))
+    time.sleep(0.8)
+    if change == "grow":
+        with open(path, "ab") as file:
+            file.write(b"more")
+    elif change == "shrink":
+        os.truncate(path, 1 << 20)
+    elif change == "vanish":
+        path.unlink()
+    elif change == "replace":
+        (peer.shared / ".new").write_bytes(os.urandom(32 << 20))
+        (peer.shared / ".new").rename(path)
+    else:
+        os.utime(path)
+    _, text = getter.communicate(timeout=90)
+    assert peer.running
+    if getter.returncode == 0:
+        now = path.read_bytes() if path.exists() else None
+        got = (out / "f.bin").read_bytes()
+        assert got in (data, now), f"{change}: a mixture was accepted\n{text}"
+    else:
+        assert visible(out) == [], text
+
+
+def test_few_descriptors(suite):
+    """accept() runs out of descriptors: no spin, no end, and it recovers."""
+    limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))  # noqa: E731
+    peer = suite.peer(files={"f": b"served"})
+    peer.stop()
+    original = subprocess.Popen
+    subprocess.Popen = lambda *a, **k: original(*a, **k, preexec_fn=limit)
+    try:
+        peer = suite.peer(name="peer", wait=False)
+    finally:
+        subprocess.Popen = original
+    peer.wait_for("f")
+    import socket
+
+    crowd = []
+    for _ in range(120):
+        with contextlib.suppress(OSError):
+            crowd.append(socket.create_connection(peer.address, 2))
+    before = cpu_seconds(peer.process.pid)
+    time.sleep(1.0)
+    assert cpu_seconds(peer.process.pid) - before < 0.5, "it spins"
+    for sock in crowd:
+        sock.close()
+    peer.wait_for("f")
+
+
+def cpu_seconds(pid):
+    fields = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_idle_daemons_rest(suite):
+    """Nothing to do: next to no processor time."""
+    discovery = suite.discovery()
+    peer = suite.peer(discovery=discovery, files={"f": b"x"})
+    ui = suite.ui(discovery=discovery, peer=peer)
+    time.sleep(1.5)
+    programs = (discovery, peer, ui)
+    before = {p.name: cpu_seconds(p.process.pid) for p in programs}
+    time.sleep(4)
+    for program in programs:
+        assert cpu_seconds(program.process.pid) - before[program.name] < 0.2, f"{program.name} is busy with nothing"
+
+
+def test_two_downloads_of_one_file_into_one_folder(suite):
+    """Started twice: both end, and whatever is there is right."""
+    data = os.urandom(16 << 20)
+    with Server({"f.bin": data}) as server:
+        getters = [launch(suite, get_command(suite, "f.bin", suite.folder / "out", server.where)) for _ in range(2)]
+        for getter in getters:
+            getter.communicate(timeout=60)
+        assert 0 in [g.returncode for g in getters]
+        names = visible(suite.folder / "out")
+        assert names and set(names) <= {"f.bin", "f (1).bin"}
+        for name in names:
+            assert (suite.folder / "out" / name).read_bytes() == data
+
+
+def test_folders_swapped_for_links_during_downloads(suite):
+    """Somebody swaps the state folder for a link again and again: nothing is written outside."""
+    outside = suite.folder / "outside"
+    outside.mkdir()
+    (outside / "canary").write_bytes(b"untouched")
+    out = suite.folder / "out"
+    out.mkdir()
+    stop = threading.Event()
+
+    def swap():
+        while not stop.is_set():
+            with contextlib.suppress(OSError):
+                (out / ".p2p").rename(out / ".away")
+                (out / ".p2p").symlink_to(outside)
+                time.sleep(0.001)
+                (out / ".p2p").unlink()
+                (out / ".away").rename(out / ".p2p")
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        with Server({"f.bin": os.urandom(1 << 20)}) as server:
+            for _ in range(10):
+                suite.get("f.bin", server, timeout=60)
+    finally:
+        stop.set()
+        thread.join()
+    assert [p.name for p in outside.iterdir()] == ["canary"]
+    assert hashlib.sha256((outside / "canary").read_bytes()).digest() == hashlib.sha256(b"untouched").digest()
+
+
+def test_signals_to_a_download(suite):
+    """SIGHUP and SIGTERM end it with what it has kept."""
+    data = os.urandom(8 << 20)
+
+    class Slow(Server):
+        def on_get(self, connection, request):
+            time.sleep(0.05)
+            super().on_get(connection, request)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
+            getter = launch(suite, get_command(suite, "f.bin", suite.folder / "out", server.where))
+            wait_until(lambda: len(server.requests) > 6, what="the download under way")
+            getter.send_signal(number)
+            assert getter.wait(15) != 0
+            assert visible(suite.folder / "out") == []

@@ -1,0 +1,227 @@
+"""What the registry keeps: its snapshot, and several registries that share a Redis."""
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import wait_until
+from p2pwire import keys, tree
+
+A, B, C = keys.Identity(), keys.Identity(), keys.Identity()
+
+
+def entry(name, data=b"content"):
+    return {"name": name, "size": len(data), "root": tree.root_of(data).hex(), "sha256": None, "mtime": 1, "version": 1}
+
+
+def ids(registry, **params):
+    return sorted(p["peer_id"] for p in registry.peers(**params))
+
+
+# --- snapshot --------------------------------------------------------------------------------
+
+
+def test_a_restart_keeps_the_list(suite):
+    snapshot = suite.folder / "snapshot"
+    first = suite.discovery("--snapshot", snapshot)
+    first.registry.register(A, 9000, ["f 😀", "g"], ip="192.0.2.1")
+    first.registry.register_signed(B, 9001, [entry("h")], 5)
+    first.stop()
+    assert snapshot.exists() and snapshot.stat().st_mode & 0o077 == 0
+    registry = suite.discovery("--snapshot", snapshot, folder="second").registry
+    assert ids(registry) == sorted([A.peer_id, B.peer_id])
+    assert ids(registry, file="f 😀") == [A.peer_id]
+    records = {p["peer_id"]: p for p in registry.peers()}
+    assert records[A.peer_id]["ip"] == "192.0.2.1" and records[B.peer_id]["verified"] is True
+    assert registry.register_signed(B, 9001, [entry("h")], 5).status_code == 409, "seq is remembered"
+
+
+@pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "bits"])
+def test_a_damaged_snapshot_is_reported_and_ignored(suite, damage):
+    snapshot = suite.folder / "snapshot"
+    first = suite.discovery("--snapshot", snapshot)
+    first.registry.register(A, 9000, ["f"] + [f"name {i}" for i in range(50)])
+    first.stop()
+    content = snapshot.read_bytes()
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+    snapshot.write_bytes({"cut": content[:middle], "garbage": b"\x00garbage" * 99, "empty": b"", "bits": flipped}[damage])
+    again = suite.discovery("--snapshot", snapshot, folder="second")
+    assert ids(again.registry) == []
+    assert "snapshot" in again.stderr()
+    assert again.registry.register(B, 9001, ["g"]).status_code == 200
+
+
+def test_without_a_snapshot_nothing_is_kept(suite):
+    first = suite.discovery()
+    first.registry.register(A, 9000, ["f"])
+    first.stop()
+    assert ids(suite.discovery(folder="second").registry) == []
+
+
+# --- Redis -----------------------------------------------------------------------------------
+
+
+class Redis:
+    def __init__(self, folder, port=None):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            self.port = port or free.getsockname()[1]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.start()
+
+    def start(self):
+        options = ["--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", self.folder]
+        self.process = subprocess.Popen(["redis-server", *map(str, options)], stdout=subprocess.DEVNULL)
+        wait_until(self.answers, 10, "redis answers")
+
+    def command(self, *words):
+        with socket.create_connection(("127.0.0.1", self.port), 2) as sock:
+            sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+            return sock.recv(65536)
+
+    def answers(self):
+        try:
+            return self.command(b"PING").startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def url(self):
+        return f"redis://127.0.0.1:{self.port}/0"
+
+
+@pytest.fixture
+def redis(tmp_path):
+    if not shutil.which("redis-server"):
+        pytest.skip("needs the package redis-server")
+    server = Redis(tmp_path / "redis")
+    yield server
+    server.kill()
+
+
+def registry_at(suite, redis, name, *more):
+    program = suite.discovery("--store", redis.url, *more, folder=name)
+    return program
+
+
+def test_two_registries_answer_the_same(suite, redis):
+    one, two = (registry_at(suite, redis, n).registry for n in ("one", "two"))
+    one.register(A, 9000, ["a 😀"], ip="192.0.2.1")
+    two.register_signed(B, 9001, [entry("b.txt", b"b")], 3)
+    for registry in (one, two):
+        wait_until(lambda: ids(registry) == sorted([A.peer_id, B.peer_id]), 2, "both peers at both")
+        assert ids(registry, file="a 😀") == [A.peer_id]
+        assert ids(registry, root=tree.root_of(b"b").hex()) == [B.peer_id]
+        assert registry.get("/search", q="b.txt", mode="exact").json()["results"]
+        assert registry.heartbeat(A.peer_id).status_code == 200
+    assert one.register_signed(B, 9001, [entry("old")], 2).status_code == 409, "seq counts everywhere"
+    assert one.register(B, 9001, ["unsigned"]).status_code == 409
+    assert one.leave(B, 4).status_code == 200
+    wait_until(lambda: ids(two) == [A.peer_id], 2, "the leave at the other")
+    assert one.register(A, 9000, ["new"]).status_code == 200
+    wait_until(lambda: ids(two, file="new") == [A.peer_id] and ids(two, file="a 😀") == [], 2, "the change at the other")
+
+
+def test_kill_9_of_one_loses_nothing(suite, redis):
+    one, two = registry_at(suite, redis, "one"), registry_at(suite, redis, "two")
+    for i, identity in enumerate((A, B, C)):
+        assert one.registry.register(identity, 9000 + i, [f"f{i}"]).status_code == 200
+    one.kill()
+    suite.programs.remove(one)
+    wait_until(lambda: len(ids(two.registry)) == 3, 3, "all three at the other")
+    again = registry_at(suite, redis, "three")
+    wait_until(lambda: len(ids(again.registry)) == 3, 3, "all three at a new one")
+
+
+def test_a_heartbeat_at_one_keeps_the_peer_at_the_other(suite, redis):
+    one, two = (registry_at(suite, redis, n, "--ttl", "3").registry for n in ("one", "two"))
+    one.register(A, 9000, ["f"])
+    end = time.monotonic() + 7
+    while time.monotonic() < end:
+        assert one.heartbeat(A.peer_id).status_code == 200
+        time.sleep(0.3)
+    assert ids(two) == [A.peer_id]
+    wait_until(lambda: ids(two) == [] and ids(one) == [], 10, "expired at both")
+
+
+def test_redis_away_and_back(suite, redis):
+    one, two = registry_at(suite, redis, "one"), registry_at(suite, redis, "two")
+    one.registry.register(A, 9000, ["before"])
+    wait_until(lambda: ids(two.registry) == [A.peer_id], 3, "at both")
+    redis.kill()
+    assert ids(one.registry, file="before") == [A.peer_id], "reads go on"
+    wait_until(lambda: "degraded" in one.registry.get("/health").text, 15, "health says so")
+    answer = one.registry.register(B, 9001, ["during"])
+    assert answer.status_code in (200, 202, 503), answer.text
+    redis.start()
+    wait_until(lambda: "degraded" not in one.registry.get("/health").text, 30, "healed")
+    if answer.status_code != 503:
+        wait_until(lambda: B.peer_id in ids(two.registry), 15, "the write kept was sent")
+    assert two.registry.register(C, 9002, ["after"]).status_code == 200
+    wait_until(lambda: C.peer_id in ids(one.registry), 10, "news flow again")
+    assert A.peer_id in ids(one.registry) and A.peer_id in ids(two.registry)
+
+
+def test_heartbeats_do_not_cost_redis_a_write_each(suite, redis):
+    one = registry_at(suite, redis, "one")
+    one.registry.register(A, 9000, ["f"])
+    before = written(redis)
+    for _ in range(300):
+        one.registry.heartbeat(A.peer_id)
+    assert written(redis) - before < 100
+
+
+def written(redis):
+    stats = redis.command(b"INFO", b"commandstats").decode()
+    reads = ("get", "hget", "hgetall", "ping", "info", "scan", "xread", "subscribe", "psubscribe", "smembers", "mget", "client", "hello", "select", "exists", "command")
+    return sum(int(line.split("calls=")[1].split(",")[0]) for line in stats.splitlines() if line.startswith("cmdstat_") and line[8:].split(":")[0].split("|")[0] not in reads)
+
+
+def test_a_redis_that_never_was(suite):
+    """Starts, serves what it can, says what is wrong."""
+    program = suite.discovery("--store", "redis://127.0.0.1:9/0")
+    assert "degraded" in program.registry.get("/health").text
+    assert ids(program.registry) == []
+
+
+@pytest.mark.parametrize("store", ["redis://", "redis://host:port/0", "mysql://x", "redis://127.0.0.1:6379/x", ""])
+def test_stores_that_are_none(suite, store):
+    from conftest import BIN
+
+    run = subprocess.run([BIN / "p2p-discovery", "--port", "0", "--store", store], capture_output=True, timeout=20)
+    assert run.returncode == 2
+
+
+def test_load_while_one_is_killed(suite, redis):
+    """Registrations go on at the other while one dies: every one that was answered with 200 is there."""
+    one, two = registry_at(suite, redis, "one"), registry_at(suite, redis, "two")
+    identities = [keys.Identity() for _ in range(12)]
+    answered = []
+
+    def register():
+        for i, identity in enumerate(identities):
+            target = (one, two)[i % 2]
+            try:
+                if target.registry.register(identity, 9000, [f"name {i}"]).status_code == 200:
+                    answered.append(identity.peer_id)
+            except Exception:
+                pass
+            time.sleep(0.05)
+
+    thread = threading.Thread(target=register)
+    thread.start()
+    time.sleep(0.3)
+    one.kill()
+    suite.programs.remove(one)
+    thread.join()
+    assert len(answered) >= 6
+    wait_until(lambda: set(answered) <= set(ids(two.registry)), 5, "every answered registration")
