@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Builds and runs everything on this machine: registry, peer, dashboard. Ctrl-C stops all three.
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+
+usage() {
+    cat <<END
+Usage: scripts/run.sh [options]
+  --discovery-port PORT   the registry's port (default 8000)
+  --peer-port PORT        the peer's port (default 9000)
+  --ui-port PORT          the dashboard's port (default 8080)
+  --shared-dir DIR        files you share (default shared/)
+  --downloads-dir DIR     files you fetched (default downloads/)
+  --keys-dir DIR          your identity (default keys/)
+  --discovery URL         join the registry of another machine instead of starting one
+  --help                  this text
+END
+}
+
+discovery_port=8000 peer_port=9000 ui_port=8080 registry=
+shared_dir=$root/shared downloads_dir=$root/downloads keys_dir=$root/keys
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
+
+while [ $# -gt 0 ]; do
+    case $1 in
+    --*=*) set -- "${1%%=*}" "${1#*=}" "${@:2}" ;;
+    esac
+    case $1 in
+    --help) usage; exit 0 ;;
+    --discovery-port | --peer-port | --ui-port | --shared-dir | --downloads-dir | --keys-dir | --discovery)
+        [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; } ;;
+    *) echo "run.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
+    esac
+    case $1 in
+    --discovery-port) discovery_port=$2 ;;
+    --peer-port) peer_port=$2 ;;
+    --ui-port) ui_port=$2 ;;
+    --shared-dir) shared_dir=$(absolute "$2") ;;
+    --downloads-dir) downloads_dir=$(absolute "$2") ;;
+    --keys-dir) keys_dir=$(absolute "$2") ;;
+    --discovery) registry=$2 ;;
+    esac
+    shift 2
+done
+for port in "$discovery_port" "$peer_port" "$ui_port"; do
+    [[ $port =~ ^[0-9]{1,5}$ ]] && [ "$port" -le 65535 ] ||
+        { echo "run.sh: '$port' is not a port (0 to 65535)" >&2; exit 2; }
+done
+
+"$root/scripts/deps.sh" build
+make -s -C "$root" -j"$(nproc)" all
+
+mkdir -p "$shared_dir" "$downloads_dir"
+if [ -z "$(find "$shared_dir" -mindepth 1 -not -name '.*' -print -quit)" ]; then
+    printf 'Hello!\n\nThis file is shared from your "shared" folder.\nDrop more files onto the dashboard to share them.\n' \
+        >"$shared_dir/hello.txt"
+    printf '# Notes\n\n- Files you share are in the shared folder.\n- Files you fetch arrive in the downloads folder.\n' \
+        >"$shared_dir/notes.md"
+fi
+
+# Each daemon is in a process group of its own, so that Ctrl-C reaches this script alone and
+# they stop in order.
+set -m
+state=$(mktemp -d)
+names=() pids=()
+
+stop_all() {
+    trap '' INT TERM
+    for ((i = ${#pids[@]} - 1; i >= 0; i--)); do
+        kill -TERM "${pids[i]}" 2>/dev/null || continue
+        wait "${pids[i]}" 2>/dev/null || true
+    done
+    rm -rf "$state"
+}
+trap stop_all EXIT
+trap 'echo; echo "Stopping ..."; exit 130' INT
+trap 'exit 143' TERM HUP
+
+# start PROGRAM PORT FLAG OPTIONS...: runs it, waits for its ready line, sets `port` to the actual one.
+start() {
+    local name=$1 wanted=$2 flag=$3
+    shift 3
+    if [ "$wanted" != 0 ] && (exec 3<>"/dev/tcp/127.0.0.1/$wanted") 2>/dev/null; then
+        echo "Port $wanted is already in use; choose another one for $name with $flag." >&2
+        exit 1
+    fi
+    "$root/bin/$name" --port "$wanted" "$@" >"$state/$name" &
+    names+=("$name") pids+=($!)
+    until grep -q '^ready ' "$state/$name"; do
+        if ! kill -0 "${pids[-1]}" 2>/dev/null; then
+            echo "$name did not start on port $wanted; $flag chooses another port." >&2
+            exit 1
+        fi
+        sleep 0.05
+    done
+    port=$(sed -n 's/^ready .*port=\([0-9]*\).*/\1/p' "$state/$name")
+}
+
+if [ -z "$registry" ]; then
+    start p2p-discovery "$discovery_port" --discovery-port
+    registry=http://localhost:$port
+fi
+start p2p-peer "$peer_port" --peer-port --shared-dir "$shared_dir" --keys-dir "$keys_dir" --discovery "$registry"
+peer_port=$port
+start p2p-ui "$ui_port" --ui-port --shared-dir "$shared_dir" --downloads-dir "$downloads_dir" \
+    --keys-dir "$keys_dir" --discovery "$registry" --peer-port "$peer_port" --web-dir "$root/web"
+
+cat <<END
+
+  Dashboard   http://localhost:$port
+  Registry    $registry
+  Peer        port $peer_port, sharing $shared_dir
+
+Press Ctrl-C to stop.
+END
+
+died=
+wait -n -p died "${pids[@]}" || true
+for i in "${!pids[@]}"; do
+    if [ "${pids[i]}" = "$died" ]; then
+        echo "${names[i]} has stopped unexpectedly; stopping the others." >&2
+        unset 'pids[i]'
+        pids=("${pids[@]}")
+    fi
+done
+exit 1
