@@ -50,13 +50,14 @@ def environment(home):
 class Program:
     """One running program."""
 
-    def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0):
+    def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0, prefix=()):
+        """prefix: words of a command that executes the program, as `ip netns exec NAME`."""
         self.name, self.folder = name, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / f"{name}.log"
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [BIN / name, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL,
+            [*prefix, BIN / name, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.log, env={**environment(folder), **(env or {})},
         )  # fmt: skip
         self.lines = []
@@ -178,7 +179,7 @@ class Suite:
         program.registry = Registry(program.url)
         return program
 
-    def peer(self, *more, name="peer", files=None, discovery=None, port=0, host="127.0.0.1", wait=True, env=None):
+    def peer(self, *more, name="peer", files=None, discovery=None, port=0, host="127.0.0.1", wait=True, **launch):
         folder = self.folder / name
         shared = folder / "shared"
         shared.mkdir(parents=True, exist_ok=True)
@@ -190,7 +191,7 @@ class Suite:
             "--host", host, "--port", port, "--shared-dir", shared, "--keys-dir", folder / "keys",
             "--discovery", registry, *more,
         ]  # fmt: skip
-        peer = self._keep(Peer(folder, arguments, env=env))
+        peer = self._keep(Peer(folder, arguments, **launch))
         if wait:
             for file_name in files or {}:
                 peer.wait_for(file_name)
@@ -211,12 +212,12 @@ class Suite:
         program.api = Dashboard(program.url)
         return program
 
-    def p2p(self, *arguments, timeout=90, env=None, check=False, cwd=None):
+    def p2p(self, *arguments, timeout=90, env=None, check=False, cwd=None, prefix=()):
         """Runs the command line to its end, with the keys in cli/keys."""
         folder = self.folder / "cli"
         folder.mkdir(exist_ok=True)
         run = subprocess.run(
-            [BIN / "p2p", *map(str, arguments)], cwd=cwd or folder, stdin=subprocess.DEVNULL,
+            [*prefix, BIN / "p2p", *map(str, arguments)], cwd=cwd or folder, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=timeout, env={**environment(folder), **(env or {})},
         )  # fmt: skip
         assert not REPORT.search(run.stderr), run.stderr[-6000:]

@@ -63,3 +63,26 @@ def other_machine(number=0):
     finally:
         _ip("link", "del", tag, check=False)
         _ip("netns", "del", tag, check=False)
+
+
+@contextlib.contextmanager
+def two_machines():
+    """Yields the names of two namespaces joined by a veth (10.214.0.1 and .2), or None."""
+    tag = f"p2p{os.getpid() % 100000}"
+    names = (tag + "a", tag + "b")
+    try:
+        for name in names:
+            _ip("netns", "add", name)
+        _ip("link", "add", "veth0", "netns", names[0], "type", "veth", "peer", "name", "veth0", "netns", names[1])
+        for number, name in enumerate(names, 1):
+            _ip("-n", name, "addr", "add", f"10.214.0.{number}/24", "dev", "veth0")
+            for device in ("lo", "veth0"):
+                _ip("-n", name, "link", "set", device, "up")
+            _ip("-n", name, "route", "add", "224.0.0.0/4", "dev", "veth0")
+    except (OSError, subprocess.CalledProcessError):
+        names = None
+    try:
+        yield names
+    finally:
+        for name in (tag + "a", tag + "b"):
+            _ip("netns", "del", name, check=False)

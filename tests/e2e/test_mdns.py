@@ -1,0 +1,94 @@
+"""Two machines on one cable and no registry: peers find each other by mDNS (Avahi)."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from conftest import wait_until
+from netns import two_machines
+
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={socket}</listen>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/>
+<allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
+"""
+AVAHI = """[server]
+host-name={host}
+use-ipv4=yes
+use-ipv6=no
+allow-interfaces=veth0
+[wide-area]
+enable-wide-area=no
+"""
+
+
+class Machine:
+    """A namespace with its own message bus and Avahi."""
+
+    def __init__(self, name, folder, host):
+        folder.mkdir(parents=True)
+        self.prefix = ("ip", "netns", "exec", name)
+        socket = folder / "bus"
+        self.env = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={socket}"}
+        (folder / "bus.conf").write_text(BUS.format(socket=socket))
+        (folder / "avahi.conf").write_text(AVAHI.format(host=host))
+        self.processes = [self._run(folder, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--nopidfile")]
+        wait_until(socket.exists, 10, "the message bus")
+        script = f"mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon && exec avahi-daemon --no-drop-root --no-chroot -f {folder}/avahi.conf"
+        self.processes.append(self._run(folder, "unshare", "-m", "sh", "-c", script))
+        log = folder / "unshare.log"
+        wait_until(lambda: "Server startup complete" in log.read_text(errors="replace"), 15, "Avahi")
+
+    def _run(self, folder, program, *arguments):
+        log = open(folder / f"{program}.log", "wb")
+        return subprocess.Popen([*self.prefix, program, *arguments], stdout=log, stderr=log, env={**os.environ, **self.env})
+
+    def stop(self):
+        for process in reversed(self.processes):
+            process.terminate()
+            process.wait(10)
+
+
+@pytest.fixture
+def machines(tmp_path):
+    if not shutil.which("avahi-daemon") or not shutil.which("dbus-daemon"):
+        pytest.skip("needs the packages avahi-daemon and dbus")
+    with two_machines() as names, contextlib.ExitStack() as stack:
+        if names is None:
+            pytest.skip("network namespaces cannot be made here")
+        both = []
+        for name, host in zip(names, ("alpha", "beta")):
+            both.append(Machine(name, tmp_path / host, host))
+            stack.callback(both[-1].stop)
+        yield both
+
+
+def test_found_and_fetched_without_a_registry(machines, suite):
+    alpha, beta = machines
+    peer = suite.peer(host="0.0.0.0", files={"by air.txt": b"found by mDNS"}, wait=False, prefix=alpha.prefix, env=alpha.env)
+    ask = dict(prefix=beta.prefix, env=beta.env)
+
+    def seen():
+        result = suite.p2p("peers", "--discovery", "http://127.0.0.1:9", **ask)
+        return result.stdout if f"10.214.0.1:{peer.port}" in result.stdout or str(peer.port) in result.stdout else None
+
+    assert "10.214.0.1" in wait_until(seen, 25, "the other machine's peer listed")
+
+    def fetched():
+        result = suite.p2p("get", "by air.txt", "--discovery", "http://127.0.0.1:9", "--output-dir", suite.folder / "out", **ask)
+        return result.returncode == 0
+
+    wait_until(fetched, 25, "the file fetched")
+    assert (suite.folder / "out" / "by air.txt").read_bytes() == b"found by mDNS"
+
+
+def test_without_avahi_all_else_works(suite, tmp_path):
+    """No bus at all: one line in the log, and the peer serves."""
+    peer = suite.peer(files={"f": b"x"}, env={"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/none"})
+    with peer.client() as client:
+        assert client.fetch("f") == b"x"
+    assert not [line for line in peer.stderr().splitlines() if "error" in line.split()[:3]]
