@@ -1,8 +1,8 @@
 /*
  * sha256_lanes - SHA-256 of many blocks of equal length at once.
  *
- * Chooses by CPU and a short self-test at first use: SHA-NI two-way, AVX-512 (16
- * lanes), AVX2 (8 lanes), or OpenSSL block by block;
+ * Chooses by CPU and a short self-test at first use, which also compares speed: AVX-512
+ * (16 lanes), AVX2 (8 lanes), SHA-NI (2 lanes), or OpenSSL block by block;
  * P2P_SHA256_LANES=openssl|sha-ni|avx2|avx512 in the environment forces one (tests,
  * measurements). Every way gives what OpenSSL gives. Works synchronously on data in
  * hand; no threads. Thread-safe.
@@ -12,8 +12,11 @@
 
 #include "p2p/crypto.h"
 
-/* out[i] = SHA-256(data + i * stride .. + len) for i < count. stride >= len. Any
- * alignment, any len including 0. */
+/*
+ * out[i] = SHA-256(data + i * stride .. + len) for i < count. stride >= len. Any
+ * alignment, any len including 0. `out` may begin where `data` does when stride >= 32:
+ * so a level of a tree is folded in place.
+ */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_lanes(const uint8_t *data, size_t stride,
                                              size_t len, size_t count,
                                              struct p2p_digest *out);
