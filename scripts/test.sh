@@ -34,7 +34,8 @@ if [ $# -eq 0 ]; then
     step "hostile input against the sanitized programs"
     P2P_BIN=$SANITIZED/bin $PYTHON -m pytest -q -p no:cacheprovider \
         tests/e2e/test_protocol1.py tests/e2e/test_protocol2.py tests/e2e/test_handshake_negative.py \
-        tests/e2e/test_discovery.py tests/e2e/test_get_from_liars.py
+        tests/e2e/test_records_negative.py tests/e2e/test_discovery.py \
+        tests/e2e/test_get_from_liars.py tests/e2e/test_get_identity.py
 fi
 
 step "end to end"

@@ -179,7 +179,9 @@ class Suite:
         program.registry = Registry(program.url)
         return program
 
-    def peer(self, *more, name="peer", files=None, discovery=None, port=0, host="127.0.0.1", wait=True, **launch):
+    def peer(
+        self, *more, name="peer", files=None, discovery=None, port=0, host="127.0.0.1", wait=True, **launch
+    ):
         folder = self.folder / name
         shared = folder / "shared"
         shared.mkdir(parents=True, exist_ok=True)
@@ -227,7 +229,14 @@ class Suite:
 
     def get(self, name, *sources, out="out", **kwargs):
         """`p2p get NAME` from servers that have .where, without a registry."""
-        arguments = ["get", name, "--output-dir", self.folder / out, "--keys-dir", self.folder / "cli" / "keys"]
+        arguments = [
+            "get",
+            name,
+            "--output-dir",
+            self.folder / out,
+            "--keys-dir",
+            self.folder / "cli" / "keys",
+        ]
         for source in sources:
             arguments += ["--from", source if isinstance(source, str) else source.where]
         more = kwargs.pop("more", [])
@@ -242,9 +251,6 @@ class Suite:
                 failures.append(failure)
         if failures:
             raise failures[0]
-
-
-
 
 
 def _suite(folder):

@@ -73,7 +73,20 @@ def two_machines():
     try:
         for name in names:
             _ip("netns", "add", name)
-        _ip("link", "add", "veth0", "netns", names[0], "type", "veth", "peer", "name", "veth0", "netns", names[1])
+        _ip(
+            "link",
+            "add",
+            "veth0",
+            "netns",
+            names[0],
+            "type",
+            "veth",
+            "peer",
+            "name",
+            "veth0",
+            "netns",
+            names[1],
+        )
         for number, name in enumerate(names, 1):
             _ip("-n", name, "addr", "add", f"10.214.0.{number}/24", "dev", "veth0")
             for device in ("lo", "veth0"):

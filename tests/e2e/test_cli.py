@@ -3,9 +3,7 @@
 import hashlib
 import json
 import os
-import signal
 import subprocess
-import time
 
 import pytest
 
@@ -17,6 +15,7 @@ from p2pwire.server import Server
 @pytest.fixture(scope="module")
 def world(module_suite):
     """A registry and two peers; `both.bin` is on both."""
+
     class World:
         pass
 
@@ -24,8 +23,16 @@ def world(module_suite):
     w.suite = module_suite
     w.both = os.urandom(3_000_000)
     w.discovery = module_suite.discovery()
-    w.a = module_suite.peer(name="a", discovery=w.discovery, files={"both.bin": w.both, "only a.txt": b"from a", "quote\"'|.txt": b"q"})
-    w.b = module_suite.peer(name="b", discovery=w.discovery, files={"both.bin": w.both, "emoji 😀.txt": b"smile", "folder/x.txt": b"in a folder"})
+    w.a = module_suite.peer(
+        name="a",
+        discovery=w.discovery,
+        files={"both.bin": w.both, "only a.txt": b"from a", "quote\"'|.txt": b"q"},
+    )
+    w.b = module_suite.peer(
+        name="b",
+        discovery=w.discovery,
+        files={"both.bin": w.both, "emoji 😀.txt": b"smile", "folder/x.txt": b"in a folder"},
+    )
     wait_until(lambda: len(w.discovery.registry.peers(file="both.bin")) == 2, what="both peers registered")
     wait_until(lambda: w.discovery.registry.peers(file="emoji 😀.txt"), what="names registered")
     return w
@@ -45,7 +52,9 @@ def visible(folder):
 # --- get -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name,data", [("only a.txt", b"from a"), ("emoji 😀.txt", b"smile"), ("quote\"'|.txt", b"q")])
+@pytest.mark.parametrize(
+    "name,data", [("only a.txt", b"from a"), ("emoji 😀.txt", b"smile"), ("quote\"'|.txt", b"q")]
+)
 def test_get(world, tmp_path, name, data):
     run(world, tmp_path, "get", name, check=True)
     assert (tmp_path / name).read_bytes() == data
@@ -64,14 +73,38 @@ def test_get_with_options(world, tmp_path, connections, verify):
     assert (tmp_path / "both.bin").read_bytes() == world.both
 
 
-@pytest.mark.parametrize("option", [("--connections", "0"), ("--connections", "17"), ("--connections", "x"), ("--verify", "some"), ("--protocol", "3"), ("--timeout", "-1"), ("--from", "nowhere"), ("--from", "host:99999"), ("--peer", "xyz")])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--connections", "0"),
+        ("--connections", "17"),
+        ("--connections", "x"),
+        ("--verify", "some"),
+        ("--protocol", "3"),
+        ("--timeout", "-1"),
+        ("--from", "nowhere"),
+        ("--from", "host:99999"),
+        ("--peer", "xyz"),
+    ],
+)
 def test_get_with_wrong_options(world, tmp_path, option):
     assert run(world, tmp_path, "get", "both.bin", *option).returncode == 2
     assert visible(tmp_path) == []
 
 
 def test_get_by_protocol_1_warns(world, tmp_path):
-    result = run(world, tmp_path, "get", "only a.txt", "--protocol", "1", "--from", world.a.where, "--keys-dir", tmp_path / "fresh")
+    result = run(
+        world,
+        tmp_path,
+        "get",
+        "only a.txt",
+        "--protocol",
+        "1",
+        "--from",
+        world.a.where,
+        "--keys-dir",
+        tmp_path / "fresh",
+    )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "only a.txt").read_bytes() == b"from a"
     assert result.stderr.strip(), "a warning is due"
@@ -96,7 +129,9 @@ def test_get_of_a_missing_file(world, tmp_path):
     assert visible(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", ["../x", "/etc/passwd", "", ".", "..", ".hidden", "a\nb", "a/../../b", "\x1b[31m", "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["../x", "/etc/passwd", "", ".", "..", ".hidden", "a\nb", "a/../../b", "\x1b[31m", "x" * 300]
+)
 def test_get_of_names_that_cannot_be(world, tmp_path, name):
     result = run(world, tmp_path / "out", "get", name)
     assert result.returncode != 0
@@ -125,7 +160,18 @@ def test_get_does_not_follow_a_link_in_the_way(world, tmp_path):
 
 def test_get_tries_the_next_peer(world, tmp_path):
     """The first address answers nothing."""
-    result = run(world, tmp_path, "get", "only a.txt", "--from", "127.0.0.1:9", "--from", world.a.where, "--timeout", "3")
+    result = run(
+        world,
+        tmp_path,
+        "get",
+        "only a.txt",
+        "--from",
+        "127.0.0.1:9",
+        "--from",
+        world.a.where,
+        "--timeout",
+        "3",
+    )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "only a.txt").read_bytes() == b"from a"
 
@@ -136,7 +182,9 @@ def test_get_with_a_registry_that_lies_about_a_key(suite, tmp_path):
     peer = suite.peer(files={"f": b"content"})
     victim = keys.Identity()
     discovery.registry.register(victim, peer.port, ["f"])
-    result = suite.p2p("get", "f", "--output-dir", tmp_path / "out", "--discovery", discovery.url, "--timeout", "3")
+    result = suite.p2p(
+        "get", "f", "--output-dir", tmp_path / "out", "--discovery", discovery.url, "--timeout", "3"
+    )
     assert result.returncode != 0
     assert visible(tmp_path / "out") == []
 
@@ -154,8 +202,20 @@ def test_get_keeps_the_time_of_a_large_file_out_of_memory(world, tmp_path):
         for _ in range(size >> 20):
             file.write(os.urandom(1 << 20))
     world.a.wait_for("large.bin", 60)
-    command = [BIN / "p2p", "get", "large.bin", "--from", world.a.where, "--discovery", NO_REGISTRY, "--output-dir", str(tmp_path)]
-    process = subprocess.Popen(command, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command = [
+        BIN / "p2p",
+        "get",
+        "large.bin",
+        "--from",
+        world.a.where,
+        "--discovery",
+        NO_REGISTRY,
+        "--output-dir",
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
@@ -171,102 +231,6 @@ def sanitized():
 def digest(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# --- kill -9 and again -----------------------------------------------------------------------
-
-
-class Slow(Server):
-    """Takes its time, so that a kill finds the download under way; counts what it sends."""
-
-    sent = 0
-
-    def on_get(self, connection, request):
-        time.sleep(0.02)
-        self.sent += request.length
-        super().on_get(connection, request)
-
-
-def test_kill_9_and_resume(suite):
-    data = os.urandom(24 << 20)
-    out = suite.folder / "out"
-    with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
-        command = [
-            BIN / "p2p", "get", "f.bin", "--from", server.where, "--discovery", NO_REGISTRY,
-            "--output-dir", out, "--keys-dir", suite.folder / "cli" / "keys",
-        ]  # fmt: skip
-        for goal in (4 << 20, 10 << 20, 16 << 20):
-            process = subprocess.Popen(list(map(str, command)), env=environment(suite.folder), cwd=suite.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-            wait_until(lambda: server.sent > goal or process.poll() is not None, 60, "some bytes sent")
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            assert visible(out) == [], "no final name before it is complete"
-        result = suite.get("f.bin", server)
-        assert result.returncode == 0, result.stderr
-        assert (out / "f.bin").read_bytes() == data
-        assert server.sent < len(data) + (18 << 20), f"{server.sent} bytes sent for {len(data)}: it began again"
-    leftovers = [p for p in (out / ".p2p").rglob("*") if p.is_file() and p.stat().st_size > 1 << 20]
-    assert not leftovers, "the data file was renamed, not copied"
-
-
-def test_resume_from_another_source(suite):
-    data = os.urandom(16 << 20)
-    with Slow({"f.bin": data}, chunk_size=1 << 18) as first:
-        command = [BIN / "p2p", "get", "f.bin", "--from", first.where, "--discovery", NO_REGISTRY, "--output-dir", suite.folder / "out"]
-        process = subprocess.Popen(list(map(str, command)), env=environment(suite.folder), cwd=suite.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_until(lambda: first.sent > 8 << 20, 60, "half of it sent")
-        process.kill()
-        process.wait()
-    with Slow({"f.bin": data}, chunk_size=1 << 18) as second:
-        assert suite.get("f.bin", second).returncode == 0
-        assert (suite.folder / "out" / "f.bin").read_bytes() == data
-        assert second.sent < 14 << 20
-
-
-def test_resume_after_the_file_changed_is_a_new_download(suite):
-    old, new = os.urandom(8 << 20), os.urandom(8 << 20)
-    with Slow({"f.bin": old}, chunk_size=1 << 18) as server:
-        command = [BIN / "p2p", "get", "f.bin", "--from", server.where, "--discovery", NO_REGISTRY, "--output-dir", suite.folder / "out"]
-        process = subprocess.Popen(list(map(str, command)), env=environment(suite.folder), cwd=suite.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_until(lambda: server.sent > 3 << 20, 60, "some of it sent")
-        process.kill()
-        process.wait()
-    with Server({"f.bin": new}, chunk_size=1 << 18) as server:
-        assert suite.get("f.bin", server).returncode == 0
-        assert (suite.folder / "out" / "f.bin").read_bytes() == new
-
-
-@pytest.mark.parametrize("damage", ["journal", "data"])
-def test_damaged_state_is_detected(suite, damage):
-    """What is on disk is not believed: the result is right whatever was done to the half-done download."""
-    data = os.urandom(8 << 20)
-    out = suite.folder / "out"
-    with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
-        command = [BIN / "p2p", "get", "f.bin", "--from", server.where, "--discovery", NO_REGISTRY, "--output-dir", out]
-        process = subprocess.Popen(list(map(str, command)), env=environment(suite.folder), cwd=suite.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_until(lambda: server.sent > 4 << 20, 60, "half of it sent")
-        process.kill()
-        process.wait()
-        files = sorted((p for p in (out / ".p2p").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-        victim = files[-1] if damage == "data" else files[0]
-        content = bytearray(victim.read_bytes())
-        content[: 1 << 20] = bytes(min(len(content), 1 << 20))
-        victim.write_bytes(content)
-        result = suite.get("f.bin", server)
-        assert result.returncode == 0, result.stderr
-        assert (out / "f.bin").read_bytes() == data
-
-
-def test_interrupt_leaves_a_download_that_goes_on(suite):
-    data = os.urandom(8 << 20)
-    with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
-        command = [BIN / "p2p", "get", "f.bin", "--from", server.where, "--discovery", NO_REGISTRY, "--output-dir", suite.folder / "out"]
-        process = subprocess.Popen(list(map(str, command)), env=environment(suite.folder), cwd=suite.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-        wait_until(lambda: server.sent > 2 << 20, 60, "some of it sent")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) != 0
-        assert visible(suite.folder / "out") == []
-        assert suite.get("f.bin", server).returncode == 0
 
 
 # --- the other commands ----------------------------------------------------------------------
@@ -316,7 +280,10 @@ def test_without_a_registry_the_text_says_so(suite, tmp_path, command):
     assert "127.0.0.1:9" in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["get"], ["get", "a", "b", "--from"], ["search"], ["ls"], ["get", "--bad", "x"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["nothing"], ["get"], ["get", "a", "b", "--from"], ["search"], ["ls"], ["get", "--bad", "x"]],
+)
 def test_usage(suite, arguments):
     assert suite.p2p(*arguments).returncode == 2
 
@@ -351,15 +318,22 @@ def test_key_with_a_passphrase(suite, tmp_path):
     private = [p for p in keys_dir.iterdir() if b"PRIVATE KEY" in p.read_bytes()]
     assert all(b"ENCRYPTED" in p.read_bytes() for p in private) and private
     assert private[0].stat().st_mode & 0o777 == 0o600
-    text = subprocess.run(["openssl", "asn1parse", "-in", private[0]], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(
+        ["openssl", "asn1parse", "-in", private[0]], capture_output=True, text=True, check=True
+    ).stdout
     assert "scrypt" in text.lower() or "1.3.6.1.4.1.11591.4.11" in text
-    assert json.loads(suite.p2p("id", "--keys-dir", keys_dir, "--json", env=right, check=True).stdout)["peer_id"] == peer_id
+    assert (
+        json.loads(suite.p2p("id", "--keys-dir", keys_dir, "--json", env=right, check=True).stdout)["peer_id"]
+        == peer_id
+    )
     with Server({"f": b"x"}) as server:
         wrong = suite.p2p("get", "f", "--from", server.where, "--keys-dir", keys_dir, "--output-dir", tmp_path / "o", "--discovery", NO_REGISTRY,
                           env={"P2P_PASSPHRASE_FILE": str(tmp_path / "wrong")})  # fmt: skip
         assert wrong.returncode != 0 and visible(tmp_path / "o") == []
     assert suite.p2p("key", "unprotect", "--keys-dir", keys_dir, env=right).returncode == 0
-    assert json.loads(suite.p2p("id", "--keys-dir", keys_dir, "--json", check=True).stdout)["peer_id"] == peer_id
+    assert (
+        json.loads(suite.p2p("id", "--keys-dir", keys_dir, "--json", check=True).stdout)["peer_id"] == peer_id
+    )
 
 
 def test_key_rotate_makes_another_id(suite, tmp_path):
@@ -367,7 +341,9 @@ def test_key_rotate_makes_another_id(suite, tmp_path):
     first = json.loads(suite.p2p("id", "--keys-dir", keys_dir, "--json", check=True).stdout)["peer_id"]
     result = suite.p2p("key", "rotate", "--keys-dir", keys_dir)
     assert result.returncode == 0, result.stderr
-    assert json.loads(suite.p2p("id", "--keys-dir", keys_dir, "--json", check=True).stdout)["peer_id"] != first
+    assert (
+        json.loads(suite.p2p("id", "--keys-dir", keys_dir, "--json", check=True).stdout)["peer_id"] != first
+    )
 
 
 def test_peers_block(suite, tmp_path):

@@ -193,20 +193,26 @@ BAD_BODIES = [
 
 @pytest.mark.parametrize("body", BAD_BODIES, ids=lambda b: repr(b[:20]))
 def test_bodies_that_are_no_registration(shared, body):
-    answer = shared.registry.request("POST", "/register", data=body, headers={"Content-Type": "application/json"})
+    answer = shared.registry.request(
+        "POST", "/register", data=body, headers={"Content-Type": "application/json"}
+    )
     assert_problem(answer, answer.status_code if answer.status_code in (400, 411, 413, 422) else 400)
 
 
 def test_trailing_bytes_after_a_good_body(shared):
     body = json.dumps(good()).encode() + b"{}"
-    answer = shared.registry.request("POST", "/register", data=body, headers={"Content-Type": "application/json"})
+    answer = shared.registry.request(
+        "POST", "/register", data=body, headers={"Content-Type": "application/json"}
+    )
     assert_problem(answer, 400)
 
 
 def test_duplicate_keys_do_not_smuggle(shared):
     """Whichever of the two counts, id and key are checked against each other."""
     text = json.dumps(good())[:-1] + f', "peer_id": "{B.peer_id}"}}'
-    answer = shared.registry.request("POST", "/register", data=text, headers={"Content-Type": "application/json"})
+    answer = shared.registry.request(
+        "POST", "/register", data=text, headers={"Content-Type": "application/json"}
+    )
     assert B.peer_id not in [p["peer_id"] for p in shared.registry.peers()]
     assert answer.status_code in (200, 400, 422)
     if answer.status_code == 200:
@@ -218,19 +224,41 @@ def test_heartbeat_without_or_with_a_strange_id(shared):
         assert shared.registry.get("/heartbeat", **params).status_code in (400, 404, 422)
 
 
-@pytest.mark.parametrize("params", [dict(limit="0"), dict(limit="-1"), dict(limit="x"), dict(limit="9" * 30), dict(cursor="\x00"), dict(cursor="x" * 3000)])
+@pytest.mark.parametrize(
+    "params",
+    [
+        dict(limit="0"),
+        dict(limit="-1"),
+        dict(limit="x"),
+        dict(limit="9" * 30),
+        dict(cursor="\x00"),
+        dict(cursor="x" * 3000),
+    ],
+)
 def test_strange_list_parameters(shared, params):
     assert shared.registry.get("/peers", **params).status_code in (200, 400, 414, 422)
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing", "/peersx", "/register/x", "/..", "/../etc/passwd", "/peers/../../x", "/%00", "/api"])
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/nothing", "/peersx", "/register/x", "/..", "/../etc/passwd", "/peers/../../x", "/%00", "/api"],
+)
 def test_unknown_paths(shared, path):
     status, headers, body = raw(shared.port, "GET", path, [("Host", "localhost")])
     assert status in (400, 404, 405)
     assert "html" not in headers.get("Content-Type", "")
 
 
-@pytest.mark.parametrize("method,path,allowed", [("GET", "/register", "POST"), ("POST", "/peers", "GET"), ("PUT", "/register", "POST"), ("DELETE", "/peers", "GET"), ("POST", "/heartbeat", "GET")])
+@pytest.mark.parametrize(
+    "method,path,allowed",
+    [
+        ("GET", "/register", "POST"),
+        ("POST", "/peers", "GET"),
+        ("PUT", "/register", "POST"),
+        ("DELETE", "/peers", "GET"),
+        ("POST", "/heartbeat", "GET"),
+    ],
+)
 def test_wrong_methods(shared, method, path, allowed):
     answer = shared.registry.request(method, path)
     assert_problem(answer, 405)
@@ -246,7 +274,9 @@ def test_health(shared):
 
 def test_a_body_over_the_cap_is_refused_before_it_is_read(shared):
     with socket.create_connection(shared.address, 10) as sock:
-        sock.sendall(b"POST /register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n{")
+        sock.sendall(
+            b"POST /register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n{"
+        )
         assert b" 413 " in sock.recv(4096).split(b"\r\n")[0]
 
 
@@ -261,7 +291,9 @@ def test_too_many_names(shared):
 
 def test_a_body_that_ends_early(shared):
     with socket.create_connection(shared.address, 10) as sock:
-        sock.sendall(b"POST /register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{")
+        sock.sendall(
+            b"POST /register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
+        )
         sock.shutdown(socket.SHUT_WR)
         sock.recv(4096)
     assert shared.registry.get("/health").status_code == 200
@@ -307,7 +339,9 @@ def test_port_in_use_is_named(suite, discovery):
 
     from conftest import BIN
 
-    run = subprocess.run([BIN / "p2p-discovery", "--port", str(discovery.port)], capture_output=True, text=True, timeout=20)
+    run = subprocess.run(
+        [BIN / "p2p-discovery", "--port", str(discovery.port)], capture_output=True, text=True, timeout=20
+    )
     assert run.returncode == 1
     assert str(discovery.port) in run.stderr and "--port" in run.stderr
 
@@ -319,7 +353,9 @@ def test_help_version_and_usage(suite, program):
     from conftest import BIN
 
     def run(*arguments):
-        return subprocess.run([BIN / program, *arguments], capture_output=True, text=True, timeout=20, cwd=suite.folder)
+        return subprocess.run(
+            [BIN / program, *arguments], capture_output=True, text=True, timeout=20, cwd=suite.folder
+        )
 
     assert run("--help").returncode == 0 and "--" in run("--help").stdout
     assert run("--version").returncode == 0 and any(c.isdigit() for c in run("--version").stdout)

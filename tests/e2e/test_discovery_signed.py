@@ -13,7 +13,15 @@ A, B = keys.Identity(), keys.Identity()
 
 
 def entry(name, data=b"content", **more):
-    return {"name": name, "size": len(data), "root": tree.root_of(data).hex(), "sha256": keys.sha256(data).hex(), "mtime": 1_700_000_000, "version": 1, **more}
+    return {
+        "name": name,
+        "size": len(data),
+        "root": tree.root_of(data).hex(),
+        "sha256": keys.sha256(data).hex(),
+        "mtime": 1_700_000_000,
+        "version": 1,
+        **more,
+    }
 
 
 ENTRIES = [entry("zebra.txt", b"z"), entry("apple 😀.txt", b"a"), entry("Movie.mkv", b"movie" * 9999)]
@@ -85,7 +93,21 @@ def test_forgeries(registry, case):
 
 @pytest.mark.parametrize(
     "change",
-    [dict(root="x"), dict(root="00"), dict(root=None), dict(size=-1), dict(size=1.5), dict(size="1"), dict(size=2**53 + 2), dict(name="../x"), dict(name=""), dict(name="a\nb"), dict(sha256="zz"), dict(version=-1), dict(version=2**32)],
+    [
+        dict(root="x"),
+        dict(root="00"),
+        dict(root=None),
+        dict(size=-1),
+        dict(size=1.5),
+        dict(size="1"),
+        dict(size=2**53 + 2),
+        dict(name="../x"),
+        dict(name=""),
+        dict(name="a\nb"),
+        dict(sha256="zz"),
+        dict(version=-1),
+        dict(version=2**32),
+    ],
     ids=str,
 )
 def test_entries_with_wrong_values(registry, change):
@@ -248,7 +270,14 @@ def search(registry, q, **more):
 
 
 def test_search_modes(registry):
-    register(registry, entries=[entry("Crème brûlée.txt", b"1"), entry("holiday 2024.jpg", b"2"), entry("holidays.zip", b"3")])
+    register(
+        registry,
+        entries=[
+            entry("Crème brûlée.txt", b"1"),
+            entry("holiday 2024.jpg", b"2"),
+            entry("holidays.zip", b"3"),
+        ],
+    )
     assert search(registry, "holiday 2024.jpg", mode="exact") == ["holiday 2024.jpg"]
     assert search(registry, "holiday", mode="exact") == []
     assert sorted(search(registry, "HOLI", mode="prefix")) == ["holiday 2024.jpg", "holidays.zip"]
@@ -279,7 +308,9 @@ def test_search_pages(registry):
     register(registry, entries=[entry(f"part {i:02}", b"%d" % i) for i in range(25)])
     seen, cursor = [], None
     for _ in range(10):
-        body = registry.get("/search", q="part", mode="prefix", limit=10, **({"cursor": cursor} if cursor else {})).json()
+        body = registry.get(
+            "/search", q="part", mode="prefix", limit=10, **({"cursor": cursor} if cursor else {})
+        ).json()
         assert len(body["results"]) <= 10
         seen, cursor = seen + [r["name"] for r in body["results"]], body.get("next")
         if not cursor:
@@ -287,12 +318,16 @@ def test_search_pages(registry):
     assert sorted(seen) == [f"part {i:02}" for i in range(25)]
 
 
-@pytest.mark.parametrize("params", [{}, dict(q="x", mode="regex"), dict(q="x", limit="-1"), dict(q="x", limit="x")])
+@pytest.mark.parametrize(
+    "params", [{}, dict(q="x", mode="regex"), dict(q="x", limit="-1"), dict(q="x", limit="x")]
+)
 def test_search_refuses(registry, params):
     assert registry.get("/search", **params).status_code in (400, 422)
 
 
-@pytest.mark.parametrize("q", ["%", "_", "*", "'", '"', "\\", "a' OR 1=1 --", "\u202e", "x" * 1000, "é", "😀", "["])
+@pytest.mark.parametrize(
+    "q", ["%", "_", "*", "'", '"', "\\", "a' OR 1=1 --", "\u202e", "x" * 1000, "é", "😀", "["]
+)
 def test_search_takes_any_text(registry, q):
     register(registry)
     for mode in ("exact", "prefix", "substring", "fuzzy"):

@@ -19,14 +19,33 @@ ROUNDS = 200 if LONG else 8
 
 
 def get_command(suite, name, out, *sources):
-    words = [BIN / "p2p", "get", name, "--output-dir", out, "--keys-dir", suite.folder / "cli" / "keys", "--discovery", NO_REGISTRY, "--timeout", "5"]
+    words = [
+        BIN / "p2p",
+        "get",
+        name,
+        "--output-dir",
+        out,
+        "--keys-dir",
+        suite.folder / "cli" / "keys",
+        "--discovery",
+        NO_REGISTRY,
+        "--timeout",
+        "5",
+    ]
     for source in sources:
         words += ["--from", source]
     return list(map(str, words))
 
 
 def launch(suite, command):
-    return subprocess.Popen(command, env=environment(suite.folder), cwd=suite.folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        env=environment(suite.folder),
+        cwd=suite.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def visible(folder):
@@ -66,7 +85,9 @@ def test_kill_9_of_either_side_at_random_moments(suite):
 @contextlib.contextmanager
 def small_disk(folder, size):
     folder.mkdir(parents=True)
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True
+    )
     if mounted.returncode:
         pytest.skip("a tmpfs cannot be mounted here")
     try:
@@ -182,14 +203,18 @@ def test_idle_daemons_rest(suite):
     before = {p.name: cpu_seconds(p.process.pid) for p in programs}
     time.sleep(4)
     for program in programs:
-        assert cpu_seconds(program.process.pid) - before[program.name] < 0.2, f"{program.name} is busy with nothing"
+        assert (
+            cpu_seconds(program.process.pid) - before[program.name] < 0.2
+        ), f"{program.name} is busy with nothing"
 
 
 def test_two_downloads_of_one_file_into_one_folder(suite):
     """Started twice: both end, and whatever is there is right."""
     data = os.urandom(16 << 20)
     with Server({"f.bin": data}) as server:
-        getters = [launch(suite, get_command(suite, "f.bin", suite.folder / "out", server.where)) for _ in range(2)]
+        getters = [
+            launch(suite, get_command(suite, "f.bin", suite.folder / "out", server.where)) for _ in range(2)
+        ]
         for getter in getters:
             getter.communicate(timeout=60)
         assert 0 in [g.returncode for g in getters]

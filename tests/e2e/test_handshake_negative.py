@@ -4,19 +4,18 @@ Before READY every failure looks the same: the connection is closed, no bytes, n
 """
 
 import os
-import random
 import struct
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives import hashes, serialization
 
-from conftest import LONG
-from p2pwire import handshake, keys, msg, protocol1, record, schedule
+from p2pwire import keys, msg, record, schedule
 from p2pwire.client import Client
+from p2pwire.attempt import Attempt
 from p2pwire.handshake import ClientHandshake, Randomness
 from p2pwire.record import aad, seal
-from p2pwire.stream import Closed, Stream
+from p2pwire.stream import Closed
 
 LOW_ORDER = [
     "00" * 32,
@@ -45,46 +44,6 @@ def still_serving(peer, identity):
     yield
     with Client(peer.address, identity) as client:
         assert client.fetch("f") == b"served"
-
-
-class Attempt:
-    """A handshake step by step, each message open to change before it goes out."""
-
-    def __init__(self, peer, identity, rand=None):
-        self.stream = Stream.connect(peer.address)
-        self.shake = ClientHandshake(identity, rand=rand)
-
-    def hello(self, **m1):
-        """M1 and M2."""
-        self.stream.send(self.shake.make_m1(**m1))
-        self.shake.read_m2(self.stream.read(75))
-        return self
-
-    def proof(self):
-        """M3 and M4."""
-        self.stream.send(self.shake.make_m3())
-        self.shake.read_m4(self.stream.read_frame(limit=835))
-        return self
-
-    def ready(self):
-        self.stream.send(self.shake.make_m5())
-        return self
-
-    def send(self, data):
-        self.stream.send(data)
-        return self
-
-    def refused(self):
-        """Closed, without a byte."""
-        self.stream.expect_close()
-        self.stream.close()
-
-    def m3_of(self, plaintext, sender=b"C", epoch=0, seq=0, key=None, nonce=None):
-        return seal(key or self.shake.hs.c2s, plaintext, aad(sender, epoch, seq), nonce)
-
-    def m3_plaintext(self):
-        self.shake.make_m3()
-        return b"\x03" + self.shake.spki_c + self.shake.sig_c
 
 
 @pytest.fixture
@@ -117,7 +76,9 @@ def test_m1_offers_with_nothing_in_common(attempt, change):
     one.send(one.shake.make_m1(**change)).refused()
 
 
-@pytest.mark.parametrize("change", [dict(ver_max=3), dict(ver_max=255, ver_min=0), dict(ver_min=1), dict(suites=0xFF)], ids=str)
+@pytest.mark.parametrize(
+    "change", [dict(ver_max=3), dict(ver_max=255, ver_min=0), dict(ver_min=1), dict(suites=0xFF)], ids=str
+)
 def test_m1_offers_that_include_ours(attempt, change):
     """A later client that also offers this version gets version 2 and suite 1, and it works."""
     one = attempt().hello(**change).proof().ready()
@@ -180,7 +141,9 @@ def test_m3_type(attempt, kind):
     one.send(one.m3_of(bytes([kind]) + one.m3_plaintext()[1:])).refused()
 
 
-@pytest.mark.parametrize("case", [dict(sender=b"S"), dict(sender=b"c"), dict(epoch=1), dict(seq=1), dict(key=bytes(32))], ids=str)
+@pytest.mark.parametrize(
+    "case", [dict(sender=b"S"), dict(sender=b"c"), dict(epoch=1), dict(seq=1), dict(key=bytes(32))], ids=str
+)
 def test_m3_sealed_for_another_place(attempt, case):
     one = attempt().hello()
     one.send(one.m3_of(one.m3_plaintext(), **case)).refused()
@@ -198,7 +161,9 @@ def test_m3_signature_wrong(attempt):
     one.send(one.m3_of(bytes(plaintext))).refused()
 
 
-@pytest.mark.parametrize("signature", [bytes(256), b"\xff" * 256, bytes(255) + b"\x01"], ids=["zero", "above n", "one"])
+@pytest.mark.parametrize(
+    "signature", [bytes(256), b"\xff" * 256, bytes(255) + b"\x01"], ids=["zero", "above n", "one"]
+)
 def test_m3_signature_degenerate(attempt, signature):
     one = attempt().hello()
     one.send(one.m3_of(one.m3_plaintext()[:295] + signature)).refused()
@@ -220,7 +185,9 @@ def signed_texts(shake):
         "server's role": text.replace(b"client", b"server"),
         "no prefix": text[64:],
         "the hash alone": bare,
-        "other key in the transcript": schedule.client_signature_text(shake.m1, shake.m2, keys.Identity().spki),
+        "other key in the transcript": schedule.client_signature_text(
+            shake.m1, shake.m2, keys.Identity().spki
+        ),
         "no key in the transcript": schedule.client_signature_text(shake.m1, shake.m2, b""),
         "other version offered": schedule.client_signature_text(other_m1, shake.m2, shake.spki_c),
         "other suites of the server": schedule.client_signature_text(shake.m1, other_m2, shake.spki_c),
@@ -291,7 +258,9 @@ class OddKey:
 
     def __init__(self, private, spki=None):
         self.private = private
-        der = private.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+        der = private.public_key().public_bytes(
+            serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
         self.spki = (spki or der)[:294].ljust(294, b"\0")
 
     def sign(self, message, salt=None):
@@ -387,7 +356,9 @@ def test_a_second_ready_with_its_own_number(attempt):
         pass
 
 
-@pytest.mark.parametrize("plaintext", [b"\x05\x00", b"\x06", b"\x07", b"\x1b" + bytes(8), b"\x03"], ids=bytes.hex)
+@pytest.mark.parametrize(
+    "plaintext", [b"\x05\x00", b"\x06", b"\x07", b"\x1b" + bytes(8), b"\x03"], ids=bytes.hex
+)
 def test_m5_of_another_content(attempt, plaintext):
     one = attempt().hello().proof()
     one.send(one.shake.c2s.seal(plaintext)).refused()
@@ -398,7 +369,9 @@ def test_m5_under_the_handshake_key(attempt):
     one.send(seal(one.shake.hs.c2s, b"\x05", aad(b"C", 1, 1))).refused()
 
 
-@pytest.mark.parametrize("place", [(b"S", 1, 1), (b"C", 0, 0), (b"C", 1, 0), (b"C", 1, 2), (b"C", 2, 1)], ids=str)
+@pytest.mark.parametrize(
+    "place", [(b"S", 1, 1), (b"C", 0, 0), (b"C", 1, 0), (b"C", 1, 2), (b"C", 2, 1)], ids=str
+)
 def test_m5_sealed_for_another_place(attempt, place):
     one = attempt().hello().proof()
     key = schedule.epoch_key(one.shake.c2s.secret)
@@ -412,170 +385,3 @@ def test_m5_from_one_who_does_not_know_k(attempt):
     shake.k = bytes(32)
     shake.derive_application_secrets()
     one.send(shake.make_m5()).refused()
-
-
-# --- records after READY ---------------------------------------------------------------------
-
-
-@pytest.fixture
-def session(attempt):
-    return attempt().hello().proof().ready()
-
-
-PING = msg.encode(msg.Ping(1))
-
-
-def sealed(session, text=PING):
-    return session.shake.c2s.seal(text)
-
-
-def read(session):
-    return msg.decode(session.shake.s2c.open(session.stream.read_frame()))
-
-
-def test_a_record_dropped(session):
-    sealed(session)
-    session.send(sealed(session)).refused()
-
-
-def test_a_record_repeated(session):
-    frame = sealed(session)
-    session.send(frame)
-    assert read(session).token == 1
-    session.send(frame).refused()
-
-
-def test_records_in_another_order(session):
-    first, second = sealed(session), sealed(session)
-    session.send(second + first).refused()
-
-
-def test_a_record_cut(session):
-    session.send(sealed(session)[:-1])
-    session.stream.half_close()
-    session.refused()
-
-
-def test_a_record_reflected(session):
-    session.send(sealed(session))
-    body = session.stream.read_frame()
-    session.send(struct.pack(">I", len(body)) + body).refused()
-
-
-def test_a_record_of_another_connection(attempt):
-    one, two = (attempt().hello().proof().ready() for _ in range(2))
-    two.send(sealed(one)).refused()
-
-
-@pytest.mark.parametrize("bit", [0, 7, 95, 96, 100, -1, -128])
-def test_a_record_with_a_bit_flipped(session, bit):
-    frame = bytearray(sealed(session))
-    at = 32 + bit if bit >= 0 else len(frame) * 8 + bit
-    frame[at // 8] ^= 0x80 >> at % 8
-    session.send(bytes(frame)).refused()
-
-
-@pytest.mark.parametrize("length", [0, 12, 27, 28, 65629, 0x00FFFFFF, 0x80000000, 0xFFFFFFFF])
-def test_record_lengths(peer, session, length):
-    before = peer.memory_kib()
-    session.send(struct.pack(">I", length) + bytes(64)).refused()
-    assert peer.memory_kib() - before < 4096
-
-
-def test_an_empty_record(session):
-    """28 bytes: nonce and tag, no type."""
-    session.send(sealed(session, b"\x1b")[:0] + empty_record(session)).refused()
-
-
-def empty_record(session):
-    direction = session.shake.c2s
-    direction.seq -= 1
-    return seal(schedule.epoch_key(direction.secret), b"", direction.next_aad())
-
-
-def test_the_longest_record_is_read(session):
-    """65,600 bytes of plaintext: too long for any message, so ERROR 2, and the framing holds."""
-    session.send(sealed(session, b"\x10" + bytes(65599)))
-    assert read(session).code == msg.MALFORMED
-
-
-def test_the_old_epoch_after_a_rekey(session):
-    direction = session.shake.c2s
-    old = schedule.epoch_key(direction.secret)
-    session.send(sealed(session, bytes([record.REKEY])))
-    session.send(seal(old, PING, aad(b"C", 1, direction.seq))).refused()
-
-
-def test_an_epoch_nobody_announced(session):
-    session.shake.c2s.rekey()
-    session.send(sealed(session)).refused()
-
-
-def test_rekey_with_a_body(session):
-    session.send(record.seal(schedule.epoch_key(session.shake.c2s.secret), b"\x06x", session.shake.c2s.next_aad()))
-    try:
-        assert isinstance(read(session), msg.Error)
-    except Closed:
-        pass
-
-
-def test_protocol_1_frames_in_a_protocol_2_session(session):
-    session.send(seal(schedule.epoch_key(session.shake.c2s.secret), b"META|f")).refused()
-
-
-def test_protocol_2_after_hello_of_protocol_1(peer, identity):
-    with Stream.connect(peer.address) as stream:
-        stream.send(protocol1.hello(identity))
-        assert stream.read(8) == b"SESSION|"
-        stream.read(256)
-        stream.send(ClientHandshake(identity).make_m1())
-        stream.expect_close()
-
-
-# --- every bit of M1 to M5 -------------------------------------------------------------------
-
-MESSAGE_BITS = {"m1": 75 * 8, "m2": 75 * 8, "m3": 583 * 8, "m4": 839 * 8, "m5": 33 * 8}
-ALL_BITS = [(m, bit) for m, bits in MESSAGE_BITS.items() for bit in range(bits)]
-NORMAL_SAMPLE = 120
-
-
-def flip(data, bit):
-    data = bytearray(data)
-    data[bit // 8] ^= 0x80 >> bit % 8
-    return bytes(data)
-
-
-def survives_flip(peer, identity, message, bit):
-    """True when, with that bit flipped on the way, anything came back that should not have."""
-    with Stream.connect(peer.address, timeout=3) as stream:
-        shake = ClientHandshake(identity)
-        changed = lambda name, data: flip(data, bit) if name == message else data  # noqa: E731
-        try:
-            stream.send(changed("m1", shake.make_m1()))
-            shake.read_m2(changed("m2", stream.read(75)))
-            stream.send(changed("m3", shake.make_m3()))
-            if message in ("m1", "m3"):
-                stream.half_close()  # a longer length must not leave the server waiting for more
-                return bool(stream.read(1))
-            m4 = changed("m4", stream.read(839))
-            handshake.check(m4[:4] == struct.pack(">I", 835), "length")
-            shake.read_m4(m4[4:])
-            stream.send(changed("m5", shake.make_m5()))
-            stream.send(shake.c2s.seal(PING))
-            stream.half_close()
-            return bool(stream.read(1))
-        except (Closed, TimeoutError, handshake.HandshakeError):
-            return False
-
-
-def test_bits_add_up():
-    assert len(ALL_BITS) == 12840
-
-
-def test_single_bit_flips(peer, identity):
-    """A sample each run, all 12,840 with P2P_LONG_TESTS=1: no connection ends up serving data."""
-    assert survives_flip(peer, identity, "none", 0), "unflipped, it works"
-    seed = random.randrange(1 << 32)
-    bits = ALL_BITS if LONG else random.Random(seed).sample(ALL_BITS, NORMAL_SAMPLE)
-    served = [(m, bit) for m, bit in bits if survives_flip(peer, identity, m, bit)]
-    assert not served, f"seed {seed}"

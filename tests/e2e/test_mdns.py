@@ -36,7 +36,9 @@ class Machine:
         self.env = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={socket}"}
         (folder / "bus.conf").write_text(BUS.format(socket=socket))
         (folder / "avahi.conf").write_text(AVAHI.format(host=host))
-        self.processes = [self._run(folder, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--nopidfile")]
+        self.processes = [
+            self._run(folder, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--nopidfile")
+        ]
         wait_until(socket.exists, 10, "the message bus")
         script = f"mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon && exec avahi-daemon --no-drop-root --no-chroot -f {folder}/avahi.conf"
         self.processes.append(self._run(folder, "unshare", "-m", "sh", "-c", script))
@@ -45,7 +47,9 @@ class Machine:
 
     def _run(self, folder, program, *arguments):
         log = open(folder / f"{program}.log", "wb")
-        return subprocess.Popen([*self.prefix, program, *arguments], stdout=log, stderr=log, env={**os.environ, **self.env})
+        return subprocess.Popen(
+            [*self.prefix, program, *arguments], stdout=log, stderr=log, env={**os.environ, **self.env}
+        )
 
     def stop(self):
         for process in reversed(self.processes):
@@ -69,17 +73,31 @@ def machines(tmp_path):
 
 def test_found_and_fetched_without_a_registry(machines, suite):
     alpha, beta = machines
-    peer = suite.peer(host="0.0.0.0", files={"by air.txt": b"found by mDNS"}, wait=False, prefix=alpha.prefix, env=alpha.env)
+    peer = suite.peer(
+        host="0.0.0.0", files={"by air.txt": b"found by mDNS"}, wait=False, prefix=alpha.prefix, env=alpha.env
+    )
     ask = dict(prefix=beta.prefix, env=beta.env)
 
     def seen():
         result = suite.p2p("peers", "--discovery", "http://127.0.0.1:9", **ask)
-        return result.stdout if f"10.214.0.1:{peer.port}" in result.stdout or str(peer.port) in result.stdout else None
+        return (
+            result.stdout
+            if f"10.214.0.1:{peer.port}" in result.stdout or str(peer.port) in result.stdout
+            else None
+        )
 
     assert "10.214.0.1" in wait_until(seen, 25, "the other machine's peer listed")
 
     def fetched():
-        result = suite.p2p("get", "by air.txt", "--discovery", "http://127.0.0.1:9", "--output-dir", suite.folder / "out", **ask)
+        result = suite.p2p(
+            "get",
+            "by air.txt",
+            "--discovery",
+            "http://127.0.0.1:9",
+            "--output-dir",
+            suite.folder / "out",
+            **ask,
+        )
         return result.returncode == 0
 
     wait_until(fetched, 25, "the file fetched")

@@ -20,7 +20,9 @@ def identity():
 
 
 def test_vectors_on_disk_are_current():
-    run = subprocess.run([sys.executable, VECTORS / "make_vectors.py", "--check"], capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, VECTORS / "make_vectors.py", "--check"], capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
 
 

@@ -154,7 +154,16 @@ def test_hidden_names_links_and_devices_are_not_shared(suite):
         peer.wait_for("last")
         assert names_served(peer) == ["good", "last"]
         with peer.client() as client:
-            for name in ("link", "dangling", "dir/secret", "loop/good", "fifo", "socket", ".hidden", ".folder/x"):
+            for name in (
+                "link",
+                "dangling",
+                "dir/secret",
+                "loop/good",
+                "fifo",
+                "socket",
+                ".hidden",
+                ".folder/x",
+            ):
                 with pytest.raises(Refused):
                     client.meta(name)
 
@@ -200,7 +209,9 @@ def test_folders(suite):
     peer.wait_for("a/new/later.txt")
     (peer.shared / "a").rename(peer.shared / "z")
     peer.wait_for("z/b/c/deep.txt")
-    wait_until(lambda: names_served(peer) == ["top", "z/b/c/deep.txt", "z/new/later.txt"], what="the folder renamed")
+    wait_until(
+        lambda: names_served(peer) == ["top", "z/b/c/deep.txt", "z/new/later.txt"], what="the folder renamed"
+    )
 
 
 def test_hashes_survive_a_restart(suite):

@@ -76,7 +76,11 @@ def test_pieces_of_one_byte(peer, identity):
 def test_everything_after_the_hello_in_one_segment(peer, identity):
     """HELLO and frames may share segments in any way; here many frames share one."""
     with Client(peer.address, identity) as client:
-        frames = [seal(client.key, b"META|hello.txt"), seal(client.key, b"GET|hello.txt|0"), seal(client.key, b"DONE")]
+        frames = [
+            seal(client.key, b"META|hello.txt"),
+            seal(client.key, b"GET|hello.txt|0"),
+            seal(client.key, b"DONE"),
+        ]
         client.stream.send(b"".join(frames))
         assert client.receive().startswith(b"META|hello.txt|13|")
         assert client.receive() == b"CHUNK|0|" + FILES["hello.txt"]
@@ -154,7 +158,10 @@ def test_requests_that_are_refused(client, request_text):
     assert client.fetch("hello.txt") == FILES["hello.txt"]
 
 
-@pytest.mark.parametrize("text", [b"", b"META", b"meta|hello.txt", b"HELLO|x", b"CHUNK|0|x", b"ERROR|x", b"\x00", b"DONEX", b"X" * 60000])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"META", b"meta|hello.txt", b"HELLO|x", b"CHUNK|0|x", b"ERROR|x", b"\x00", b"DONEX", b"X" * 60000],
+)
 def test_messages_nobody_knows(peer, client, text):
     """An ERROR or a close; never an answer, never a crash."""
     client.send(text)
@@ -254,7 +261,9 @@ def greet(peer, data, half_close=False):
 
 
 def public_pem(key):
-    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def hello_of(pem):
@@ -338,7 +347,9 @@ def test_no_protocol_1(suite, identity):
 def test_key_and_id_are_the_documented_form(peer):
     """peer id = SHA-256 of the PEM that openssl prints for the key in keys/."""
     private = next(p for p in peer.keys.iterdir() if b"PRIVATE KEY" in p.read_bytes())
-    pem = subprocess.run(["openssl", "pkey", "-in", private, "-pubout"], capture_output=True, check=True).stdout
+    pem = subprocess.run(
+        ["openssl", "pkey", "-in", private, "-pubout"], capture_output=True, check=True
+    ).stdout
     assert hashlib.sha256(pem).hexdigest() == peer.peer_id
     assert private.stat().st_mode & 0o777 == 0o600
     assert peer.keys.stat().st_mode & 0o777 == 0o700

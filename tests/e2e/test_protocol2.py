@@ -19,7 +19,7 @@ FILES = {
     "chunk": os.urandom(CHUNK),
     "chunk and a byte": os.urandom(CHUNK + 1),
     "big.bin": os.urandom(9 * CHUNK + 54321),
-    "emoji 😀 | \"q\".txt": b"names",
+    'emoji 😀 | "q".txt': b"names",
     "folder/inside.txt": b"inside a folder",
     "zeros.bin": bytes(3 * CHUNK),
 }
@@ -67,7 +67,22 @@ def test_meta_by_name_and_by_root(client, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["nothing", "A.TXT", "../peer", "/etc/passwd", ".p2p/index.db", ".", "..", "", "folder", "folder/", "folder/../a.txt", "a" * 4000, "a.txt\x00"]
+    "name",
+    [
+        "nothing",
+        "A.TXT",
+        "../peer",
+        "/etc/passwd",
+        ".p2p/index.db",
+        ".",
+        "..",
+        "",
+        "folder",
+        "folder/",
+        "folder/../a.txt",
+        "a" * 4000,
+        "a.txt\x00",
+    ],
 )
 def test_meta_of_names_that_are_not_shared(client, name):
     with pytest.raises(Refused) as refused:
@@ -100,7 +115,9 @@ def test_layer(client, name):
         assert client.layer(tree.root_of(data), at, 1) == [expected[at]]
 
 
-@pytest.mark.parametrize("first,count", [(10, 1), (0, 11), (9, 2), (2**64 - 1, 1), (2**64 - 1, 2**32 - 1), (0, 2**32 - 1)])
+@pytest.mark.parametrize(
+    "first,count", [(10, 1), (0, 11), (9, 2), (2**64 - 1, 1), (2**64 - 1, 2**32 - 1), (0, 2**32 - 1)]
+)
 def test_layer_out_of_range(client, first, count):
     client.send(msg.LayerRequest(3, tree.root_of(FILES["big.bin"]), first, count))
     assert client.expect(msg.Error, 3).code == msg.OUT_OF_RANGE
@@ -130,14 +147,27 @@ def test_pieces_of_one_byte(peer, identity):
         assert client.fetch("a.txt") == FILES["a.txt"]
 
 
-@pytest.mark.parametrize("offset,length", [(0, 1), (1, 1), (16383, 2), (65535, 65537), (12345, CHUNK), (9 * CHUNK, 54321), (9 * CHUNK + 54320, 1)])
+@pytest.mark.parametrize(
+    "offset,length",
+    [(0, 1), (1, 1), (16383, 2), (65535, 65537), (12345, CHUNK), (9 * CHUNK, 54321), (9 * CHUNK + 54320, 1)],
+)
 def test_ranges(client, offset, length):
     data = FILES["big.bin"]
     assert client.get(tree.root_of(data), offset, length) == data[offset : offset + length]
 
 
 @pytest.mark.parametrize(
-    "offset,length", [(9 * CHUNK + 54321, 1), (9 * CHUNK, CHUNK), (2**63, 1), (2**64 - 1, 1), (2**64 - 1, CHUNK), (0, CHUNK + 1), (0, 2**32 - 1), (0, 0)]
+    "offset,length",
+    [
+        (9 * CHUNK + 54321, 1),
+        (9 * CHUNK, CHUNK),
+        (2**63, 1),
+        (2**64 - 1, 1),
+        (2**64 - 1, CHUNK),
+        (0, CHUNK + 1),
+        (0, 2**32 - 1),
+        (0, 0),
+    ],
 )
 def test_ranges_out_of_the_file(client, offset, length):
     client.send(msg.Get(5, tree.root_of(FILES["big.bin"]), offset, length))
@@ -339,7 +369,15 @@ def test_unknown_types(client, kind):
 
 @pytest.mark.parametrize(
     "message",
-    [msg.MetaRequest(1, 0, b"a.txt"), msg.LayerRequest(1, NO_ROOT, 0, 1), msg.Get(1, NO_ROOT, 0, 1), msg.Cancel(1), msg.ListRequest(1), msg.HashRequest(1, NO_ROOT), msg.Ping(1)],
+    [
+        msg.MetaRequest(1, 0, b"a.txt"),
+        msg.LayerRequest(1, NO_ROOT, 0, 1),
+        msg.Get(1, NO_ROOT, 0, 1),
+        msg.Cancel(1),
+        msg.ListRequest(1),
+        msg.HashRequest(1, NO_ROOT),
+        msg.Ping(1),
+    ],
     ids=lambda m: type(m).__name__,
 )
 def test_bytes_left_over_are_an_error_and_the_end(client, message):
@@ -352,7 +390,15 @@ def test_bytes_left_over_are_an_error_and_the_end(client, message):
 
 @pytest.mark.parametrize(
     "message",
-    [msg.MetaRequest(1, 0, b"a.txt"), msg.LayerRequest(1, NO_ROOT, 0, 1), msg.Get(1, NO_ROOT, 0, 1), msg.Cancel(1), msg.ListRequest(1, b"x"), msg.HashRequest(1, NO_ROOT), msg.Ping(1)],
+    [
+        msg.MetaRequest(1, 0, b"a.txt"),
+        msg.LayerRequest(1, NO_ROOT, 0, 1),
+        msg.Get(1, NO_ROOT, 0, 1),
+        msg.Cancel(1),
+        msg.ListRequest(1, b"x"),
+        msg.HashRequest(1, NO_ROOT),
+        msg.Ping(1),
+    ],
     ids=lambda m: type(m).__name__,
 )
 def test_messages_cut_short(peer, identity, message):
@@ -368,7 +414,18 @@ def test_messages_cut_short(peer, identity, message):
     assert_serves(peer, identity)
 
 
-@pytest.mark.parametrize("message", [msg.Meta(1, NO_ROOT, 1, CHUNK, 0, 0, 0, NO_ROOT, b"x"), msg.Layer(1, 0, [NO_ROOT]), msg.Data(1, 1, 0, b"x"), msg.List(1), msg.Hash(1, NO_ROOT), msg.Pong(1)], ids=lambda m: type(m).__name__)
+@pytest.mark.parametrize(
+    "message",
+    [
+        msg.Meta(1, NO_ROOT, 1, CHUNK, 0, 0, 0, NO_ROOT, b"x"),
+        msg.Layer(1, 0, [NO_ROOT]),
+        msg.Data(1, 1, 0, b"x"),
+        msg.List(1),
+        msg.Hash(1, NO_ROOT),
+        msg.Pong(1),
+    ],
+    ids=lambda m: type(m).__name__,
+)
 def test_a_servers_messages_sent_by_a_client(peer, identity, client, message):
     """Never acted on: an ERROR, a close, or for PONG nothing."""
     client.send(message)
@@ -400,66 +457,3 @@ def test_a_client_may_rekey(client):
     client.send(msg.Rekey())
     assert client.fetch("a.txt") == FILES["a.txt"]
     assert client.shake.c2s.epoch == 4
-
-
-# --- a file that changes ---------------------------------------------------------------------
-
-
-def test_a_changed_file_gets_a_new_root_and_the_old_one_error_6(suite, identity):
-    peer = suite.peer("--chunk-size", "64K", files={"f": b"old" * 50000})
-    with Client(peer.address, identity) as client:
-        old = client.meta("f")
-        (peer.shared / "f").write_bytes(b"new" * 50000)
-        wait_until(lambda: client.meta("f").root != old.root, what="a new root")
-        assert client.fetch("f") == b"new" * 50000
-        client.send(msg.Get(500, old.root, 0, 100))
-        assert client.expect(msg.Error, 500).code in (msg.FILE_CHANGED, msg.NOT_FOUND)
-
-
-def test_a_file_changed_in_place_is_never_served_mixed(suite, identity):
-    """Each GET gives bytes of the root it names, or an error: checked chunk by chunk, while the file is rewritten."""
-    size, chunk = 4 << 20, 1 << 16
-    contents = [bytes([65 + i]) * size for i in range(4)]
-    peer = suite.peer("--chunk-size", "64K", files={"f": contents[0]})
-    seen = set()
-    with Client(peer.address, identity) as client:
-        for content in contents[1:]:
-            meta = client.meta("f")
-            layer = client.layer(meta.root, 0, size // chunk)
-            with open(peer.shared / "f", "r+b") as file:
-                file.write(content[: size // 2])
-                file.flush()
-                for index in range(0, size // chunk, 7):
-                    try:
-                        data = client.get(meta.root, index * chunk, chunk)
-                    except Refused as refused:
-                        assert refused.code in (msg.FILE_CHANGED, msg.NOT_FOUND)
-                        continue
-                    if tree.root_of(data) != layer[index]:
-                        seen.add("mixed")
-                file.write(content[size // 2 :])
-            wait_until(lambda: settled(client, content), what="the new content served")
-    assert not seen, "bytes that do not belong to the root were sent"
-
-
-def settled(client, content):
-    try:
-        return client.meta("f").root == tree.root_of(content)
-    except Refused:
-        return False
-
-
-def test_a_file_that_vanishes(suite, identity):
-    peer = suite.peer(files={"f": os.urandom(3 << 20)})
-    with Client(peer.address, identity) as client:
-        meta = client.meta("f")
-        (peer.shared / "f").unlink()
-        def gone():
-            try:
-                client.meta("f")
-            except Refused:
-                return True
-        wait_until(gone, what="the file forgotten")
-        client.send(msg.Get(9, meta.root, 0, 10))
-        assert client.expect(msg.Error, 9).code in (msg.FILE_CHANGED, msg.NOT_FOUND)
-        client.ping(1)

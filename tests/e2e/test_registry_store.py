@@ -15,7 +15,14 @@ A, B, C = keys.Identity(), keys.Identity(), keys.Identity()
 
 
 def entry(name, data=b"content"):
-    return {"name": name, "size": len(data), "root": tree.root_of(data).hex(), "sha256": None, "mtime": 1, "version": 1}
+    return {
+        "name": name,
+        "size": len(data),
+        "root": tree.root_of(data).hex(),
+        "sha256": None,
+        "mtime": 1,
+        "version": 1,
+    }
 
 
 def ids(registry, **params):
@@ -49,7 +56,9 @@ def test_a_damaged_snapshot_is_reported_and_ignored(suite, damage):
     content = snapshot.read_bytes()
     middle = len(content) // 2
     flipped = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
-    snapshot.write_bytes({"cut": content[:middle], "garbage": b"\x00garbage" * 99, "empty": b"", "bits": flipped}[damage])
+    snapshot.write_bytes(
+        {"cut": content[:middle], "garbage": b"\x00garbage" * 99, "empty": b"", "bits": flipped}[damage]
+    )
     again = suite.discovery("--snapshot", snapshot, folder="second")
     assert ids(again.registry) == []
     assert "snapshot" in again.stderr()
@@ -75,7 +84,20 @@ class Redis:
         self.start()
 
     def start(self):
-        options = ["--port", self.port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "yes", "--appendfsync", "always", "--dir", self.folder]
+        options = [
+            "--port",
+            self.port,
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "always",
+            "--dir",
+            self.folder,
+        ]
         self.process = subprocess.Popen(["redis-server", *map(str, options)], stdout=subprocess.DEVNULL)
         wait_until(self.answers, 10, "redis answers")
 
@@ -128,7 +150,11 @@ def test_two_registries_answer_the_same(suite, redis):
     assert one.leave(B, 4).status_code == 200
     wait_until(lambda: ids(two) == [A.peer_id], 2, "the leave at the other")
     assert one.register(A, 9000, ["new"]).status_code == 200
-    wait_until(lambda: ids(two, file="new") == [A.peer_id] and ids(two, file="a 😀") == [], 2, "the change at the other")
+    wait_until(
+        lambda: ids(two, file="new") == [A.peer_id] and ids(two, file="a 😀") == [],
+        2,
+        "the change at the other",
+    )
 
 
 def test_kill_9_of_one_loses_nothing(suite, redis):
@@ -182,8 +208,29 @@ def test_heartbeats_do_not_cost_redis_a_write_each(suite, redis):
 
 def written(redis):
     stats = redis.command(b"INFO", b"commandstats").decode()
-    reads = ("get", "hget", "hgetall", "ping", "info", "scan", "xread", "subscribe", "psubscribe", "smembers", "mget", "client", "hello", "select", "exists", "command")
-    return sum(int(line.split("calls=")[1].split(",")[0]) for line in stats.splitlines() if line.startswith("cmdstat_") and line[8:].split(":")[0].split("|")[0] not in reads)
+    reads = (
+        "get",
+        "hget",
+        "hgetall",
+        "ping",
+        "info",
+        "scan",
+        "xread",
+        "subscribe",
+        "psubscribe",
+        "smembers",
+        "mget",
+        "client",
+        "hello",
+        "select",
+        "exists",
+        "command",
+    )
+    return sum(
+        int(line.split("calls=")[1].split(",")[0])
+        for line in stats.splitlines()
+        if line.startswith("cmdstat_") and line[8:].split(":")[0].split("|")[0] not in reads
+    )
 
 
 def test_a_redis_that_never_was(suite):
@@ -193,11 +240,15 @@ def test_a_redis_that_never_was(suite):
     assert ids(program.registry) == []
 
 
-@pytest.mark.parametrize("store", ["redis://", "redis://host:port/0", "mysql://x", "redis://127.0.0.1:6379/x", ""])
+@pytest.mark.parametrize(
+    "store", ["redis://", "redis://host:port/0", "mysql://x", "redis://127.0.0.1:6379/x", ""]
+)
 def test_stores_that_are_none(suite, store):
     from conftest import BIN
 
-    run = subprocess.run([BIN / "p2p-discovery", "--port", "0", "--store", store], capture_output=True, timeout=20)
+    run = subprocess.run(
+        [BIN / "p2p-discovery", "--port", "0", "--store", store], capture_output=True, timeout=20
+    )
     assert run.returncode == 2
 
 

@@ -21,7 +21,14 @@ class Run:
 
     def __init__(self, folder, *options):
         self.folder = folder
-        arguments = ["--shared-dir", folder / "shared", "--downloads-dir", folder / "downloads", "--keys-dir", folder / "keys"]
+        arguments = [
+            "--shared-dir",
+            folder / "shared",
+            "--downloads-dir",
+            folder / "downloads",
+            "--keys-dir",
+            folder / "keys",
+        ]
         self.process = subprocess.Popen(
             [RUN, *map(str, arguments), *map(str, options)], cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True, env=environment(folder),
@@ -104,7 +111,11 @@ def test_starts_serves_and_stops(start, signals_group):
     run = start(*FREE)
     url = run.wait_ui()
     assert set(run.daemons()) == {"p2p-discovery", "p2p-peer", "p2p-ui"}
-    status = wait_until(lambda: (s := requests.get(url + "/api/status", timeout=5).json())["registered"] and s, 20, "registered")
+    status = wait_until(
+        lambda: (s := requests.get(url + "/api/status", timeout=5).json())["registered"] and s,
+        20,
+        "registered",
+    )
     assert status["shared_files_count"] == 2, "two sample files in an empty folder"
     for file in status["shared_files"]:
         assert (run.folder / "shared" / file["name"]).stat().st_size == file["size"] > 0
@@ -118,7 +129,10 @@ def test_a_folder_with_files_gets_no_samples(start, tmp_path):
     (tmp_path / "shared" / "mine.txt").write_bytes(b"mine")
     run = start(*FREE)
     url = run.wait_ui()
-    wait_until(lambda: requests.get(url + "/api/status", timeout=5).json()["shared_files_count"] == 1, what="one file")
+    wait_until(
+        lambda: requests.get(url + "/api/status", timeout=5).json()["shared_files_count"] == 1,
+        what="one file",
+    )
     assert [p.name for p in (tmp_path / "shared").iterdir() if not p.name.startswith(".")] == ["mine.txt"]
 
 
@@ -170,7 +184,14 @@ def test_a_second_peer_on_the_machine(start, suite):
     ports = {int(p) for p in re.findall(r"http://(?:localhost|127\.0\.0\.1):(\d+)", run.text)}
     registry = next(p for p in ports if answers_as_registry(p))
     suite.peer("--discovery", f"http://127.0.0.1:{registry}", name="second", files={"from second.txt": b"2"})
-    wait_until(lambda: requests.get(url + "/api/peers/search", params={"filename": "from second.txt"}, timeout=5).json()["found"] == 1, 20, "found")
+    wait_until(
+        lambda: requests.get(
+            url + "/api/peers/search", params={"filename": "from second.txt"}, timeout=5
+        ).json()["found"]
+        == 1,
+        20,
+        "found",
+    )
 
 
 def answers_as_registry(port):

@@ -9,27 +9,9 @@ import time
 import pytest
 
 from conftest import wait_until
-from netns import other_machine
 from p2pwire import keys
+from documented_ui import NAMES, World, snapshot
 from p2pwire.web import raw
-
-NAMES = ["plain.txt", "with space.txt", "100% &+=;.txt", "quote'\".txt", "bar|bar", "emoji 😀 häß 文件.txt", "#hash?query.txt", "<img src=x onerror=alert(1)>.txt"]
-
-
-class World:
-    """A registry, a far peer with files, and a near peer with its dashboard."""
-
-    def __init__(self, suite):
-        self.suite = suite
-        self.far_files = {"far.bin": os.urandom(3_000_000), "small.txt": b"small", **{f"far {n}": n.encode() for n in NAMES}}
-        self.discovery = suite.discovery()
-        self.far = suite.peer(name="far", discovery=self.discovery, files=self.far_files)
-        self.near = suite.peer(name="near", discovery=self.discovery, files={"mine.txt": b"hello\n"})
-        self.ui = suite.ui(name="near", discovery=self.discovery, peer=self.near)
-        self.api = self.ui.api
-        wait_until(lambda: len(self.discovery.registry.peers()) == 2, what="both peers registered")
-        wait_until(lambda: self.discovery.registry.peers(file="far.bin"), what="files registered")
-        wait_until(lambda: any(f["name"] == "mine.txt" for f in self.api.json("/api/status")["shared_files"]), what="own file listed")
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +71,15 @@ def test_peers(world, api):
 def test_peers_search(world, api):
     found = api.json("/api/peers/search", filename="far.bin")
     assert (found["filename"], found["found"]) == ("far.bin", 1)
-    assert found["peers"] == [{**found["peers"][0], "peer_id": world.far.peer_id[:16] + "...", "peer_id_full": world.far.peer_id, "ip": "127.0.0.1", "port": world.far.port}]
+    assert found["peers"] == [
+        {
+            **found["peers"][0],
+            "peer_id": world.far.peer_id[:16] + "...",
+            "peer_id_full": world.far.peer_id,
+            "ip": "127.0.0.1",
+            "port": world.far.port,
+        }
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -98,7 +88,11 @@ def test_peers_search_of_any_name(api, name):
 
 
 def test_peers_search_of_nothing(api):
-    assert api.json("/api/peers/search", filename="nobody has this") == {"filename": "nobody has this", "found": 0, "peers": []}
+    assert api.json("/api/peers/search", filename="nobody has this") == {
+        "filename": "nobody has this",
+        "found": 0,
+        "peers": [],
+    }
     assert_problem(api.get("/api/peers/search"), 400)
 
 
@@ -111,7 +105,12 @@ def test_upload_and_delete(world, api, name):
     answer = api.upload(name, data)
     assert answer.status_code == 200, answer.text
     body = answer.json()
-    assert (body["status"], body["filename"], body["size"], body["size_mb"]) == ("success", name, 12345, mb(12345))
+    assert (body["status"], body["filename"], body["size"], body["size_mb"]) == (
+        "success",
+        name,
+        12345,
+        mb(12345),
+    )
     assert (world.ui.shared / name).read_bytes() == data
     world.near.wait_for(name)
     deleted = api.delete("shared", name)
@@ -144,7 +143,24 @@ def test_upload_of_an_existing_name(world, api):
         api.delete("shared", name)
 
 
-HOSTILE_NAMES = ["../up.txt", "..", ".", "", "/abs.txt", "a/../../up.txt", ".hidden", ".p2p/index.db", "a\\..\\up.txt", "C:\\x.txt", "nul\x00.txt", "new\nline", "esc\x1b[31m", "x" * 300, "．．/up", "a\u202etxt.exe"]
+HOSTILE_NAMES = [
+    "../up.txt",
+    "..",
+    ".",
+    "",
+    "/abs.txt",
+    "a/../../up.txt",
+    ".hidden",
+    ".p2p/index.db",
+    "a\\..\\up.txt",
+    "C:\\x.txt",
+    "nul\x00.txt",
+    "new\nline",
+    "esc\x1b[31m",
+    "x" * 300,
+    "．．/up",
+    "a\u202etxt.exe",
+]
 
 
 @pytest.mark.parametrize("name", HOSTILE_NAMES)
@@ -154,22 +170,37 @@ def test_upload_of_hostile_names(world, api, name):
     body = b"--%s\r\nContent-Disposition: form-data; name=\"file\"; filename=\"%s\"\r\n\r\nevil\r\n--%s--\r\n" % (
         boundary.encode(), name.replace('"', '\\"').encode(), boundary.encode(),
     )  # fmt: skip
-    answer = api.request("POST", "/api/upload", data=body, headers={"Content-Type": f"multipart/form-data; boundary={boundary}"})
+    answer = api.request(
+        "POST",
+        "/api/upload",
+        data=body,
+        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
+    )
     assert answer.status_code in (400, 403, 422), (answer.status_code, answer.text)
     assert snapshot(world) == before
 
 
-def snapshot(world):
-    """Every file of the test's folder outside the state folders, with its content's hash."""
-    return {
-        str(p): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in world.suite.folder.rglob("*")
-        if p.is_file() and ".p2p" not in p.parts and "keys" not in p.parts and p.suffix != ".log"
-    }
-
-
 @pytest.mark.parametrize("kind", ["shared", "download"])
-@pytest.mark.parametrize("name", ["..%2f..%2fkeys", "%2e%2e%2fmine.txt", "..%5cx", "%00", "mine.txt%00.png", ".%2fmine.txt", "%2fetc%2fpasswd", ".p2p%2findex.db", "%ff%fe", "%c0%ae%c0%ae%2fx", "a%0ab", "%252e%252e%252fmine.txt", "..", "%2e%2e", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "..%2f..%2fkeys",
+        "%2e%2e%2fmine.txt",
+        "..%5cx",
+        "%00",
+        "mine.txt%00.png",
+        ".%2fmine.txt",
+        "%2fetc%2fpasswd",
+        ".p2p%2findex.db",
+        "%ff%fe",
+        "%c0%ae%c0%ae%2fx",
+        "a%0ab",
+        "%252e%252e%252fmine.txt",
+        "..",
+        "%2e%2e",
+        "",
+    ],
+)
 def test_delete_of_hostile_names(world, kind, name):
     before = snapshot(world)
     status, headers, _ = raw(world.ui.port, "DELETE", f"/api/{kind}/{name}", [("Host", "localhost")])
@@ -191,7 +222,13 @@ def test_upload_is_streamed(world, api):
             yield block
         yield b"\r\n--B--\r\n"
 
-    answer = api.request("POST", "/api/upload", data=body(), headers={"Content-Type": "multipart/form-data; boundary=B"}, timeout=120)
+    answer = api.request(
+        "POST",
+        "/api/upload",
+        data=body(),
+        headers={"Content-Type": "multipart/form-data; boundary=B"},
+        timeout=120,
+    )
     assert answer.status_code == 200, answer.text
     assert answer.json()["size"] == size
     with open(world.ui.shared / "huge.bin", "rb") as file:
@@ -204,11 +241,17 @@ def test_an_upload_that_breaks_off_leaves_nothing(world, api):
     with socket.create_connection(("127.0.0.1", world.ui.port)) as sock:
         sock.sendall(
             b"POST /api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=B\r\nContent-Length: 100000\r\n\r\n"
-            b"--B\r\nContent-Disposition: form-data; name=\"file\"; filename=\"half.bin\"\r\n\r\nhalf of it"
+            b'--B\r\nContent-Disposition: form-data; name="file"; filename="half.bin"\r\n\r\nhalf of it'
         )
         time.sleep(0.2)
     assert not (world.ui.shared / "half.bin").exists()
-    wait_until(lambda: not [p for p in world.ui.shared.rglob("*") if p.is_file() and p.read_bytes() == b"half of it"], 10, "the part file removed")
+    wait_until(
+        lambda: not [
+            p for p in world.ui.shared.rglob("*") if p.is_file() and p.read_bytes() == b"half of it"
+        ],
+        10,
+        "the part file removed",
+    )
 
 
 @pytest.mark.parametrize(
@@ -328,7 +371,9 @@ def test_register(world, api):
     assert world.near.peer_id.startswith(body["peer_id"].removesuffix("..."))
 
 
-@pytest.mark.parametrize("body", [{}, {"port": 0}, {"port": 65536}, {"port": "x"}, {"port": None}, [], "x"], ids=str)
+@pytest.mark.parametrize(
+    "body", [{}, {"port": 0}, {"port": 65536}, {"port": "x"}, {"port": None}, [], "x"], ids=str
+)
 def test_register_refuses(api, body):
     assert_problem(api.request("POST", "/api/register", json=body), 400, 422)
 
@@ -346,26 +391,60 @@ def test_peers_without_a_registry_answers(suite):
 # --- unknown paths and methods ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/api", "/api/", "/api/nothing", "/api/status/x", "/api/../etc/passwd", "/api/%2e%2e/x"])
+@pytest.mark.parametrize(
+    "path", ["/api", "/api/", "/api/nothing", "/api/status/x", "/api/../etc/passwd", "/api/%2e%2e/x"]
+)
 def test_unknown_api_paths_are_json(world, path):
     status, headers, body = raw(world.ui.port, "GET", path, [("Host", "localhost")])
     assert status in (400, 404) and "json" in headers["Content-Type"], (status, body)
 
 
-@pytest.mark.parametrize("path", ["/../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/..%2f..%2fetc%2fpasswd", "//etc/passwd", "/static/..;/x", "/%00", "/index.html%00.js", "/.git/config"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/..%2f..%2fetc%2fpasswd",
+        "//etc/passwd",
+        "/static/..;/x",
+        "/%00",
+        "/index.html%00.js",
+        "/.git/config",
+    ],
+)
 def test_static_paths_stay_inside(world, path):
     status, _, body = raw(world.ui.port, "GET", path, [("Host", "localhost")])
     assert status in (400, 403, 404) and b"root:" not in body
 
 
-@pytest.mark.parametrize("method,path", [("POST", "/api/status"), ("DELETE", "/api/peers"), ("GET", "/api/upload"), ("GET", "/api/download"), ("PUT", "/api/register"), ("POST", "/api/shared/x")])
+@pytest.mark.parametrize(
+    "method,path",
+    [
+        ("POST", "/api/status"),
+        ("DELETE", "/api/peers"),
+        ("GET", "/api/upload"),
+        ("GET", "/api/download"),
+        ("PUT", "/api/register"),
+        ("POST", "/api/shared/x"),
+    ],
+)
 def test_wrong_methods(api, method, path):
     answer = api.request(method, path)
     assert_problem(answer, 405)
     assert answer.headers["Allow"]
 
 
-BODIES = [b"", b"{", b"[]", b"null", b"[" * 100000, b'{"filename":"\xff"}', b"{}{}", b'{"port":1e999}', b"\x00"]
+BODIES = [
+    b"",
+    b"{",
+    b"[]",
+    b"null",
+    b"[" * 100000,
+    b'{"filename":"\xff"}',
+    b"{}{}",
+    b'{"port":1e999}',
+    b"\x00",
+]
 
 
 @pytest.mark.parametrize("path", ["/api/download", "/api/register"])
@@ -377,7 +456,15 @@ def test_bodies_that_are_no_json_object(api, path, body):
 
 # --- the page and its headers ----------------------------------------------------------------
 
-CSP = ("default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "form-action 'self'", "base-uri 'none'", "frame-ancestors 'none'")
+CSP = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+)
 
 
 @pytest.mark.parametrize("path", ["/", "/api/status", "/api/nothing", "/health"])
@@ -396,103 +483,9 @@ def test_headers_on_every_answer(api, path):
 def test_the_page(api):
     answer = api.get("/")
     assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html")
-    assert "http://" not in answer.text.replace("http://www.w3.org", "").replace("http://localhost", ""), "nothing from another host"
-
-
-# --- who may call ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("host", ["localhost", "localhost:8080", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8080", "LOCALHOST"])
-def test_hosts_that_are_ours(world, host):
-    assert raw(world.ui.port, "GET", "/api/status", [("Host", host)])[0] == 200
-
-
-BAD_HOSTS = ["evil.example", "localhost.evil.com", "127.0.0.1.nip.io", "localhost:8080.evil.com", "evil.example:8080", "127.0.0.1@evil.example", "0", "", "localhost evil", "[::1", "2130706433", "[::ffff:127.0.0.1].evil"]
-
-
-@pytest.mark.parametrize("host", BAD_HOSTS)
-@pytest.mark.parametrize("path", ["/", "/api/status", "/health"])
-def test_hosts_of_strangers(world, host, path):
-    """DNS rebinding: 421 on every route."""
-    status = raw(world.ui.port, "GET", path, [("Host", host)])[0]
-    assert status in ((421,) if host not in ("", "localhost evil") else (400, 421))
-
-
-def test_two_hosts_or_none(world):
-    assert raw(world.ui.port, "GET", "/api/status", [("Host", "localhost"), ("Host", "evil.example")])[0] in (400, 421)
-    assert raw(world.ui.port, "GET", "/api/status", [])[0] in (400, 421)
-
-
-CROSS_SITE = {
-    "foreign origin": [("Origin", "http://evil.example")], "null origin": [("Origin", "null")], "other port": [("Origin", "http://localhost:1")], "other scheme": [("Origin", "ftp://localhost")],
-    "empty origin": [("Origin", "")], "cross-site": [("Sec-Fetch-Site", "cross-site")], "same-site": [("Sec-Fetch-Site", "same-site")], "origin with our host inside": [("Origin", "http://localhost.evil.com")],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", CROSS_SITE)
-@pytest.mark.parametrize("method,path", [("POST", "/api/register"), ("POST", "/api/upload"), ("POST", "/api/download"), ("DELETE", "/api/shared/mine.txt"), ("DELETE", "/api/download/x")])
-def test_cross_site_requests_change_nothing(world, case, method, path):
-    before = snapshot(world)
-    headers = [("Host", f"localhost:{world.ui.port}"), ("Content-Length", "0"), *CROSS_SITE[case]]
-    assert raw(world.ui.port, method, path, headers)[0] == 403
-    assert snapshot(world) == before
-
-
-def test_own_origin_is_taken(world):
-    origin = [("Host", f"localhost:{world.ui.port}"), ("Origin", f"http://localhost:{world.ui.port}"), ("Sec-Fetch-Site", "same-origin")]
-    assert raw(world.ui.port, "DELETE", "/api/shared/nothing-there", origin)[0] == 404
-
-
-@pytest.fixture(scope="module")
-def elsewhere(module_suite):
-    """A dashboard on all addresses, and another machine that reaches it."""
-    with other_machine() as machine:
-        if machine is None:
-            pytest.skip("network namespaces cannot be made here")
-        peer = module_suite.peer(name="open", files={"f.txt": b"private"})
-        ui = module_suite.ui(name="open", peer=peer, host="0.0.0.0")
-
-        def ask(method, path, headers=(), body=b""):
-            host = [] if any(n == "Host" for n, _ in headers) else [("Host", f"{machine.our_ip}:{ui.port}")]
-            return machine.run(raw, ui.port, method, path, [*host, *headers], body, machine.our_ip)
-
-        ask.ui, ask.machine = ui, machine
-        yield ask
-
-
-@pytest.mark.parametrize("path", ["/", "/health"])
-def test_from_elsewhere_the_pages_are_open(elsewhere, path):
-    assert elsewhere("GET", path)[0] == 200
-
-
-@pytest.mark.parametrize(
-    "method,path",
-    [
-        ("GET", "/api/status"), ("GET", "/api/peers"), ("GET", "/api/peers/search?filename=x"), ("GET", "/api/downloads"), ("GET", "/api/download-progress/x"), ("POST", "/api/upload"), ("POST", "/api/download"),
-        ("POST", "/api/register"), ("DELETE", "/api/shared/f.txt"), ("DELETE", "/api/download/f.txt"), ("GET", "/api/transfers"), ("POST", "/api/transfers"), ("GET", "/api/events"), ("GET", "/api/shared"),
-        ("GET", "/api/shared/f.txt"), ("GET", "/api/config"), ("PATCH", "/api/config"), ("GET", "/api/devices"), ("GET", "/metrics"), ("GET", "/api/search?q=f"), ("GET", "/api/qr?target=dashboard"), ("GET", "/api/nothing"),
-    ],
-)  # fmt: skip
-def test_from_elsewhere_nothing_else(elsewhere, method, path):
-    status, headers, body = elsewhere(method, path, [("Content-Length", "0")])
-    assert status in (401, 403), (status, body)
-    assert b"private" not in body and b"f.txt" not in body
-    assert (elsewhere.ui.shared / "f.txt").read_bytes() == b"private"
-
-
-@pytest.mark.parametrize("headers", [[("Host", "localhost")], [("Host", "127.0.0.1")], [("X-Forwarded-For", "127.0.0.1")], [("Forwarded", "for=127.0.0.1")], [("X-Real-IP", "127.0.0.1")], [("Authorization", "Bearer x")], [("Cookie", "p2p=1; token=x; session=x")]], ids=str)
-def test_from_elsewhere_no_header_opens_it(elsewhere, headers):
-    assert elsewhere("GET", "/api/status", headers)[0] in (401, 403, 421)
-
-
-def test_from_elsewhere_with_no_pairing(suite):
-    with other_machine(1) as machine:
-        if machine is None:
-            pytest.skip("network namespaces cannot be made here")
-        ui = suite.ui("--no-pairing", peer=suite.peer(files={"f": b"x"}), host="0.0.0.0")
-        assert machine.run(raw, ui.port, "GET", "/api/status", [("Host", f"{machine.our_ip}:{ui.port}")], b"", machine.our_ip)[0] == 200
-        assert machine.run(raw, ui.port, "GET", "/api/status", [("Host", "evil.example")], b"", machine.our_ip)[0] == 421
-        assert "pairing" in ui.stderr().lower()
+    assert "http://" not in answer.text.replace("http://www.w3.org", "").replace(
+        "http://localhost", ""
+    ), "nothing from another host"
 
 
 # --- robustness ------------------------------------------------------------------------------
@@ -513,7 +506,9 @@ def test_slow_senders_are_dropped_and_stop_nobody(world, api):
 
 def test_a_body_over_the_cap(world):
     with socket.create_connection(("127.0.0.1", world.ui.port), 10) as sock:
-        sock.sendall(b"POST /api/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n{")
+        sock.sendall(
+            b"POST /api/register HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 10000000000\r\n\r\n{"
+        )
         assert b" 413 " in sock.recv(4096).split(b"\r\n")[0]
 
 

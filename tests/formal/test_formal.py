@@ -72,7 +72,9 @@ SPIN_RUNS = [("-DNC=2 -DNS=1", 0), ("-DNC=1 -DNS=2", 0)] + [
 def test_spin(tmp_path, switches, expected_errors):
     shutil.copy(HERE / "v2_bounded.pml", tmp_path)
     limits = ["-DSAFETY", "-DCOLLAPSE", "-DMEMLIM=4000"]
-    subprocess.run(["spin", "-a", *switches.split(), "v2_bounded.pml"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run(
+        ["spin", "-a", *switches.split(), "v2_bounded.pml"], cwd=tmp_path, check=True, capture_output=True
+    )
     subprocess.run(["gcc", "-O2", "-w", *limits, "-o", "pan", "pan.c"], cwd=tmp_path, check=True)
     run = subprocess.run(["./pan", "-m100000"], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert "max search depth too small" not in run.stdout and "out of memory" not in run.stdout

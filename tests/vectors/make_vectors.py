@@ -15,9 +15,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "e2e"))
 
 from p2pwire import handshake, msg, protocol1, record, registration, schedule, tree  # noqa: E402
+
 from p2pwire.keys import (  # noqa: E402
-    SPKI_PREFIX, SPKI_SUFFIX, Identity, oaep_encrypt, peer_id_of_spki, pem_of_spki, pss_encode,
-    pss_verify, spki_of_modulus,
+    SPKI_PREFIX, SPKI_SUFFIX, Identity, oaep_encrypt, pss_encode, pss_verify, spki_of_modulus,
 )  # fmt: skip
 
 KEYS = {name: Identity.load(HERE / "keys" / f"{name}.pem") for name in ("client", "server", "stranger")}
@@ -128,7 +128,11 @@ LOW_ORDER = [
 
 
 def hkdf(i):
-    salt, ikm, info = stream(f"salt {i}", 32), stream(f"ikm {i}", 32 + 32 * (i % 2)), stream(f"info {i}", 13 + i)
+    salt, ikm, info = (
+        stream(f"salt {i}", 32),
+        stream(f"ikm {i}", 32 + 32 * (i % 2)),
+        stream(f"info {i}", 13 + i),
+    )
     prk = schedule.hkdf_extract(salt, ikm)
     return {"salt": salt, "ikm": ikm, "prk": prk, "info": info, "okm": schedule.hkdf_expand(prk, info)}
 
@@ -136,7 +140,13 @@ def hkdf(i):
 def agreement(i):
     a, b = stream(f"x25519 a {i}", 32), stream(f"x25519 b {i}", 32)
     pub_a, pub_b = handshake.x25519_public(a), handshake.x25519_public(b)
-    return {"private_a": a, "public_a": pub_a, "private_b": b, "public_b": pub_b, "shared": handshake.x25519(a, pub_b)}
+    return {
+        "private_a": a,
+        "public_a": pub_a,
+        "private_b": b,
+        "public_b": pub_b,
+        "shared": handshake.x25519(a, pub_b),
+    }
 
 
 def gcm(length, aad_len):
@@ -144,14 +154,27 @@ def gcm(length, aad_len):
     key, nonce, aad = stream(label, 32), stream(label + "n", 12), stream(label + "a", aad_len)
     text = stream(label + "p", length)
     sealed = record.seal(key, text, aad, nonce)[16:]
-    return {"key": key, "nonce": nonce, "aad": aad, "plaintext": text, "ciphertext": sealed[:-16], "tag": sealed[-16:]}
+    return {
+        "key": key,
+        "nonce": nonce,
+        "aad": aad,
+        "plaintext": text,
+        "ciphertext": sealed[:-16],
+        "tag": sealed[-16:],
+    }
 
 
 def pss(name, length):
     key, text, salt = KEYS[name], stream(f"pss {length}", length), stream(f"pss salt {length}", 32)
     signature = key.sign(text, salt)
     assert pss_verify(key.spki, text, signature)
-    return {"key": name, "message": text, "salt": salt, "encoded": pss_encode(text, salt), "signature": signature}
+    return {
+        "key": name,
+        "message": text,
+        "salt": salt,
+        "encoded": pss_encode(text, salt),
+        "signature": signature,
+    }
 
 
 def oaep(name, label_len):
@@ -361,7 +384,12 @@ def file_tree(data):
         shown = {"layer": layer} if len(layer) <= 24 else {}
         digest = hashlib.sha256(b"".join(layer)).digest()
         layers.append({"chunk_size": chunk_size, "count": len(layer), "sha256_of_layer": digest, **shown})
-    return {"size": len(data), "sha256": hashlib.sha256(data).digest(), "root": tree.root_of(data), "layers": layers}
+    return {
+        "size": len(data),
+        "sha256": hashlib.sha256(data).digest(),
+        "root": tree.root_of(data),
+        "layers": layers,
+    }
 
 
 # --- registrations --------------------------------------------------------------------------
@@ -376,10 +404,37 @@ def registrations():
     cases = []
     for name in ("client", "server"):
         peer = KEYS[name].peer_id
-        full = {"peer_id": peer, "seq": 5, "expires_at": 1_900_000_000, "ip": "192.0.2.7", "port": 9000, "entries": entries}
-        bare = {"peer_id": peer, "seq": 1, "expires_at": 1_900_000_000, "ip": "", "port": 65535, "entries": []}
-        six = {"peer_id": peer, "seq": 2**53, "expires_at": 1, "ip": "2001:db8::1", "port": 1, "entries": entries[:1]}
-        delta = {"peer_id": peer, "seq": 6, "base": 5, "removed": ["zebra.txt", "apple"], "added": entries[1:2]}
+        full = {
+            "peer_id": peer,
+            "seq": 5,
+            "expires_at": 1_900_000_000,
+            "ip": "192.0.2.7",
+            "port": 9000,
+            "entries": entries,
+        }
+        bare = {
+            "peer_id": peer,
+            "seq": 1,
+            "expires_at": 1_900_000_000,
+            "ip": "",
+            "port": 65535,
+            "entries": [],
+        }
+        six = {
+            "peer_id": peer,
+            "seq": 2**53,
+            "expires_at": 1,
+            "ip": "2001:db8::1",
+            "port": 1,
+            "entries": entries[:1],
+        }
+        delta = {
+            "peer_id": peer,
+            "seq": 6,
+            "base": 5,
+            "removed": ["zebra.txt", "apple"],
+            "added": entries[1:2],
+        }
         leave = {"peer_id": peer, "seq": 7}
         cases += [signed(name, "registration", r, registration.registration_bytes) for r in (full, bare, six)]
         cases += [signed(name, "delta", delta, registration.delta_bytes)]
@@ -391,7 +446,14 @@ def signed(key, kind, fields, canonical):
     text, salt = canonical(**fields), stream(f"{kind} {fields}", 32)
     signature = KEYS[key].sign(text, salt)
     assert pss_verify(KEYS[key].spki, text, signature)
-    return {"kind": kind, "key": key, "fields": fields, "canonical": text, "pss_salt": salt, "signature": signature}
+    return {
+        "kind": kind,
+        "key": key,
+        "fields": fields,
+        "canonical": text,
+        "pss_salt": salt,
+        "signature": signature,
+    }
 
 
 # --- protocol 1 -----------------------------------------------------------------------------
@@ -409,7 +471,14 @@ def protocol_1():
         "session_key": key,
         "oaep_seed": seed,
         "session": protocol1.session(KEYS["client"].spki, key, seed),
-        "frames": [{"nonce": stream(f"p1 {i}", 12), "plaintext": t, "frame": record.seal(key, t, None, stream(f"p1 {i}", 12))} for i, t in enumerate(texts)],
+        "frames": [
+            {
+                "nonce": stream(f"p1 {i}", 12),
+                "plaintext": t,
+                "frame": record.seal(key, t, None, stream(f"p1 {i}", 12)),
+            }
+            for i, t in enumerate(texts)
+        ],
     }
 
 

@@ -16,7 +16,9 @@ class Refused(Exception):
 class Client:
     """Connects and shakes hands; `piece` sends everything in segments of that many bytes."""
 
-    def __init__(self, address, identity=None, expected_id=None, timeout=10.0, piece=None, rand=None, source=None):
+    def __init__(
+        self, address, identity=None, expected_id=None, timeout=10.0, piece=None, rand=None, source=None
+    ):
         self.identity = identity or Identity()
         self.stream = Stream.connect(address, timeout, source)
         self.piece = piece

@@ -52,7 +52,9 @@ class Api:
 
     def check_schema(self, schema, value, where):
         validator = Draft202012Validator(schema, resolver=self.resolver)
-        errors = [f"{'/'.join(map(str, e.absolute_path))}: {e.message[:300]}" for e in validator.iter_errors(value)]
+        errors = [
+            f"{'/'.join(map(str, e.absolute_path))}: {e.message[:300]}" for e in validator.iter_errors(value)
+        ]
         assert not errors, f"{where}: {errors}"
 
     def check_named(self, name, value):

@@ -31,10 +31,7 @@ def delta_bytes(peer_id, seq, base, removed, added):
     head = b"p2p/2 delta\x00" + bytes.fromhex(peer_id) + struct.pack(">QQ", seq, base)
     names = sorted(name.encode() for name in removed)
     return (
-        head
-        + struct.pack(">I", len(names))
-        + b"".join(_text(">H", name) for name in names)
-        + _entries(added)
+        head + struct.pack(">I", len(names)) + b"".join(_text(">H", name) for name in names) + _entries(added)
     )
 
 

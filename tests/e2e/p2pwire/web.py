@@ -25,7 +25,12 @@ class Registry:
         return self.request("GET", path, params=params)
 
     def register(self, identity, port, names, **more):
-        body = {"peer_id": identity.peer_id, "public_key": identity.pem.decode(), "port": port, "files": names}
+        body = {
+            "peer_id": identity.peer_id,
+            "public_key": identity.pem.decode(),
+            "port": port,
+            "files": names,
+        }
         return self.request("POST", "/register", json={**body, **more})
 
     def register_signed(self, identity, port, entries, seq, ip="", expires_in=600, **change):
@@ -49,7 +54,13 @@ class Registry:
     def delta(self, identity, seq, base, add=(), remove=(), **change):
         text = registration.delta_bytes(identity.peer_id, seq, base, remove, add)
         signature = base64.b64encode(identity.sign(text)).decode()
-        body = {"peer_id": identity.peer_id, "seq": seq, "base": base, "add": list(add), "remove": list(remove)}
+        body = {
+            "peer_id": identity.peer_id,
+            "seq": seq,
+            "base": base,
+            "add": list(add),
+            "remove": list(remove),
+        }
         return self.request("POST", "/register/delta", json={**body, "signature": signature, **change})
 
     def leave(self, identity, seq, **change):

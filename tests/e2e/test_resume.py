@@ -1,0 +1,177 @@
+"""`p2p get` killed, interrupted, and started again with a state that may be damaged."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import BIN, NO_REGISTRY, environment, wait_until
+from getting import visible
+from p2pwire.server import Server
+
+
+class Slow(Server):
+    """Takes its time, so that a kill finds the download under way; counts what it sends."""
+
+    sent = 0
+
+    def on_get(self, connection, request):
+        time.sleep(0.02)
+        self.sent += request.length
+        super().on_get(connection, request)
+
+
+def test_kill_9_and_resume(suite):
+    data = os.urandom(24 << 20)
+    out = suite.folder / "out"
+    with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
+        command = [
+            BIN / "p2p", "get", "f.bin", "--from", server.where, "--discovery", NO_REGISTRY,
+            "--output-dir", out, "--keys-dir", suite.folder / "cli" / "keys",
+        ]  # fmt: skip
+        for goal in (4 << 20, 10 << 20, 16 << 20):
+            process = subprocess.Popen(
+                list(map(str, command)),
+                env=environment(suite.folder),
+                cwd=suite.folder,
+                stderr=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+            wait_until(lambda: server.sent > goal or process.poll() is not None, 60, "some bytes sent")
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            assert visible(out) == [], "no final name before it is complete"
+        result = suite.get("f.bin", server)
+        assert result.returncode == 0, result.stderr
+        assert (out / "f.bin").read_bytes() == data
+        assert server.sent < len(data) + (
+            18 << 20
+        ), f"{server.sent} bytes sent for {len(data)}: it began again"
+    leftovers = [p for p in (out / ".p2p").rglob("*") if p.is_file() and p.stat().st_size > 1 << 20]
+    assert not leftovers, "the data file was renamed, not copied"
+
+
+def test_resume_from_another_source(suite):
+    data = os.urandom(16 << 20)
+    with Slow({"f.bin": data}, chunk_size=1 << 18) as first:
+        command = [
+            BIN / "p2p",
+            "get",
+            "f.bin",
+            "--from",
+            first.where,
+            "--discovery",
+            NO_REGISTRY,
+            "--output-dir",
+            suite.folder / "out",
+        ]
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=environment(suite.folder),
+            cwd=suite.folder,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(lambda: first.sent > 8 << 20, 60, "half of it sent")
+        process.kill()
+        process.wait()
+    with Slow({"f.bin": data}, chunk_size=1 << 18) as second:
+        assert suite.get("f.bin", second).returncode == 0
+        assert (suite.folder / "out" / "f.bin").read_bytes() == data
+        assert second.sent < 14 << 20
+
+
+def test_resume_after_the_file_changed_is_a_new_download(suite):
+    old, new = os.urandom(8 << 20), os.urandom(8 << 20)
+    with Slow({"f.bin": old}, chunk_size=1 << 18) as server:
+        command = [
+            BIN / "p2p",
+            "get",
+            "f.bin",
+            "--from",
+            server.where,
+            "--discovery",
+            NO_REGISTRY,
+            "--output-dir",
+            suite.folder / "out",
+        ]
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=environment(suite.folder),
+            cwd=suite.folder,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(lambda: server.sent > 3 << 20, 60, "some of it sent")
+        process.kill()
+        process.wait()
+    with Server({"f.bin": new}, chunk_size=1 << 18) as server:
+        assert suite.get("f.bin", server).returncode == 0
+        assert (suite.folder / "out" / "f.bin").read_bytes() == new
+
+
+@pytest.mark.parametrize("damage", ["journal", "data"])
+def test_damaged_state_is_detected(suite, damage):
+    """What is on disk is not believed: the result is right whatever was done to the half-done download."""
+    data = os.urandom(8 << 20)
+    out = suite.folder / "out"
+    with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
+        command = [
+            BIN / "p2p",
+            "get",
+            "f.bin",
+            "--from",
+            server.where,
+            "--discovery",
+            NO_REGISTRY,
+            "--output-dir",
+            out,
+        ]
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=environment(suite.folder),
+            cwd=suite.folder,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(lambda: server.sent > 4 << 20, 60, "half of it sent")
+        process.kill()
+        process.wait()
+        files = sorted((p for p in (out / ".p2p").rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+        victim = files[-1] if damage == "data" else files[0]
+        content = bytearray(victim.read_bytes())
+        content[: 1 << 20] = bytes(min(len(content), 1 << 20))
+        victim.write_bytes(content)
+        result = suite.get("f.bin", server)
+        assert result.returncode == 0, result.stderr
+        assert (out / "f.bin").read_bytes() == data
+
+
+def test_interrupt_leaves_a_download_that_goes_on(suite):
+    data = os.urandom(8 << 20)
+    with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
+        command = [
+            BIN / "p2p",
+            "get",
+            "f.bin",
+            "--from",
+            server.where,
+            "--discovery",
+            NO_REGISTRY,
+            "--output-dir",
+            suite.folder / "out",
+        ]
+        process = subprocess.Popen(
+            list(map(str, command)),
+            env=environment(suite.folder),
+            cwd=suite.folder,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        wait_until(lambda: server.sent > 2 << 20, 60, "some of it sent")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) != 0
+        assert visible(suite.folder / "out") == []
+        assert suite.get("f.bin", server).returncode == 0

@@ -1,0 +1,119 @@
+"""Pairing, devices and tokens: who may use a dashboard from another machine."""
+
+import json
+import re
+
+import pytest
+
+from conftest import wait_until
+from netns import other_machine
+from p2pwire.web import Dashboard
+
+
+@pytest.fixture
+def device(suite):
+    """A dashboard on all addresses and a browser on another machine."""
+    with other_machine(2) as machine:
+        if machine is None:
+            pytest.skip("network namespaces cannot be made here")
+        ui = suite.ui(peer=suite.peer(files={"f.txt": b"private"}), host="0.0.0.0")
+        far = Dashboard(f"http://{machine.our_ip}:{ui.port}")
+
+        def call(method, path, **kwargs):
+            return machine.run(far.request, method, path, **kwargs)
+
+        call.ui, call.far = ui, far
+        yield call
+
+
+def code_of(ui):
+    answer = ui.api.request("POST", "/api/pair/code")
+    assert answer.status_code == 201, answer.text
+    return answer.json()["code"]
+
+
+def test_pairing(device):
+    ui = device.ui
+    assert device("GET", "/api/status").status_code == 401
+    code = code_of(ui)
+    assert re.fullmatch(r"\d{6}", code)
+    paired = device("POST", "/api/pair", json={"code": code, "name": "Phone"})
+    assert paired.status_code == 200, paired.text
+    cookie = paired.headers["Set-Cookie"]
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and cookie.startswith("p2p_device=")
+    status = device("GET", "/api/status")
+    assert status.status_code == 200 and status.json()["caller"] == "device"
+    assert device("GET", "/api/pair/code").status_code == 403, "a device cannot read codes"
+    devices = ui.api.json("/api/devices")["devices"]
+    assert [d["name"] for d in devices] == ["Phone"]
+    assert cookie.split("=")[1].split(";")[0] not in json.dumps(devices)
+    assert ui.api.request("DELETE", f"/api/devices/{devices[0]['id']}").status_code == 200
+    assert device("GET", "/api/status").status_code == 401, "at once"
+
+
+def test_a_code_works_once(device):
+    code = code_of(device.ui)
+    assert device("POST", "/api/pair", json={"code": code}).status_code == 200
+    device.far.http.cookies.clear()
+    assert device("POST", "/api/pair", json={"code": code}).status_code == 403
+    assert device("GET", "/api/status").status_code == 401
+
+
+def test_a_new_code_replaces_the_old(device):
+    old = code_of(device.ui)
+    new = code_of(device.ui)
+    assert old == new or device("POST", "/api/pair", json={"code": old}).status_code == 403
+    assert device("POST", "/api/pair", json={"code": new}).status_code == 200
+
+
+def test_five_wrong_codes(device):
+    code = code_of(device.ui)
+    wrong = f"{(int(code) + 1) % 1_000_000:06}"
+    statuses = [device("POST", "/api/pair", json={"code": wrong}).status_code for _ in range(6)]
+    assert statuses[:4] == [403] * 4 and statuses[5] == 429
+    right = device("POST", "/api/pair", json={"code": code})
+    assert right.status_code == 429 and int(right.headers["Retry-After"]) > 60
+    assert device("GET", "/api/status").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"code": ""},
+        {"code": 123456},
+        {"code": "12345"},
+        {"code": "1234567"},
+        {"code": "abcdef"},
+        {"code": None},
+        [],
+    ],
+    ids=str,
+)
+def test_codes_that_are_none(device, body):
+    assert device("POST", "/api/pair", json=body).status_code in (400, 403, 422)
+
+
+def test_tokens(device, suite):
+    ui = device.ui
+    out = suite.p2p("token", "new", "--keys-dir", ui.folder / "keys", "--json")
+    assert out.returncode == 0, out.stderr
+    token = json.loads(out.stdout)["token"]
+    good = wait_until(
+        lambda: (a := device("GET", "/api/status", headers={"Authorization": f"Bearer {token}"})).status_code
+        == 200
+        and a,
+        5,
+        "the token taken",
+    )
+    assert good.json()["caller"] == "token"
+    for wrong in (token[:-1], token + "x", "", "x" * 5000):
+        assert device("GET", "/api/status", headers={"Authorization": f"Bearer {wrong}"}).status_code == 401
+    stored = b"".join(p.read_bytes() for p in ui.folder.rglob("*") if p.is_file())
+    assert token.encode() not in stored, "only a hash is kept"
+
+
+def test_require_pairing(suite):
+    ui = suite.ui("--require-pairing", peer=suite.peer(files={"f": b"x"}))
+    assert ui.api.get("/api/status").status_code == 401
+    assert ui.api.get("/health").status_code == 200

@@ -1,0 +1,146 @@
+"""The event stream of p2p-ui, judged by docs/openapi.yaml."""
+
+import json
+import os
+import threading
+import time
+
+import pytest
+
+from conftest import wait_until
+from p2pwire.web import Dashboard
+from ui_world import SlowFile, World, start_slow
+
+
+@pytest.fixture(scope="module")
+def world(module_suite):
+    return World(module_suite)
+
+
+@pytest.fixture
+def slow(world):
+    with SlowFile({"slow.bin": os.urandom(6 << 20)}, chunk_size=1 << 17) as server:
+        yield server
+
+
+class Events:
+    """Reads an event stream in the background."""
+
+    def __init__(self, ui, last_id=None):
+        headers = {"Last-Event-ID": str(last_id)} if last_id is not None else {}
+        self.answer = Dashboard(ui.url).request(
+            "GET", "/api/events", stream=True, headers=headers, timeout=(5, 60)
+        )
+        assert self.answer.status_code == 200, self.answer.text
+        assert self.answer.headers["Content-Type"].startswith("text/event-stream")
+        self.events, self.comments = [], 0
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        fields = {}
+        try:
+            for line in self.answer.iter_lines():
+                if line.startswith(b":"):
+                    self.comments += 1
+                elif line:
+                    name, _, value = line.decode().partition(":")
+                    fields[name] = fields.get(name, "") + value.removeprefix(" ")
+                elif fields:
+                    if "data" in fields:
+                        self.events.append(
+                            (
+                                int(fields.get("id", 0)),
+                                fields.get("event"),
+                                json.loads(fields["data"]),
+                                time.monotonic(),
+                            )
+                        )
+                    fields = {}
+        except Exception:
+            pass
+
+    def of(self, kind):
+        return [e for e in self.events if e[1] == kind]
+
+    def close(self):
+        self.answer.close()
+
+
+def test_events_of_a_transfer(world, slow):
+    events = Events(world.ui)
+    transfer = start_slow(world, slow)
+    done = world.wait_state(transfer["id"], "completed")
+    mine = wait_until(
+        lambda: (e := [x for x in events.of("transfer") if x[2].get("id") == transfer["id"]])
+        and e[-1][2].get("state") == "completed"
+        and e,
+        10,
+        "the last event",
+    )
+    for _, _, data, _ in mine:
+        world.api.check_named("Transfer", data)
+    ids = [e[0] for e in events.events]
+    assert ids == sorted(set(ids)), "ids rise"
+    progress = [e for e in mine if e[2]["state"] == "downloading"]
+    for i in range(len(progress) - 6):
+        assert progress[i + 6][3] - progress[i][3] > 0.8, "at most four progress events a second"
+    received = [e[2]["received"] for e in mine]
+    assert received == sorted(received)
+    world.forget(done)
+    wait_until(
+        lambda: [e for e in events.of("transfer") if e[2].get("removed") and e[2]["id"] == transfer["id"]],
+        10,
+        "the removal",
+    )
+    events.close()
+
+
+def test_events_of_files(world):
+    events = Events(world.ui)
+    world.http.upload("event.txt", b"x")
+    found = wait_until(
+        lambda: [f for e in events.of("shared") for f in e[2]["changed"] if f["name"] == "event.txt"],
+        15,
+        "the shared event",
+    )
+    world.api.check_named("SharedFile", found[0])
+    world.http.delete("shared", "event.txt")
+    wait_until(lambda: [e for e in events.of("shared") if "event.txt" in e[2]["removed"]], 15, "the removal")
+    events.close()
+
+
+def test_events_are_replayed(world):
+    first = Events(world.ui)
+    world.http.upload("r1.txt", b"x")
+    last = wait_until(lambda: first.of("shared"), 15, "an event")[-1][0]
+    first.close()
+    world.http.upload("r2.txt", b"x")
+    second = Events(world.ui, last_id=last)
+    wait_until(
+        lambda: [f for e in second.of("shared") for f in e[2]["changed"] if f["name"] == "r2.txt"],
+        15,
+        "the missed event",
+    )
+    assert all(e[0] > last for e in second.events)
+    second.close()
+    for name in ("r1.txt", "r2.txt"):
+        world.http.delete("shared", name)
+
+
+def test_events_with_an_id_of_another_run(world):
+    events = Events(world.ui, last_id=2**52)
+    wait_until(lambda: events.of("resync"), 10, "resync")
+    assert events.events[0][1] == "resync"
+    events.close()
+
+
+def test_many_streams_do_not_stop_the_service(world):
+    streams = []
+    for _ in range(30):
+        try:
+            streams.append(Events(world.ui))
+        except AssertionError:
+            break
+    assert world.call("GET", "/api/status").status_code == 200
+    for stream in streams:
+        stream.close()

@@ -1,0 +1,164 @@
+"""Who may call p2p-ui: hosts, origins, other machines (docs/HTTP.md, "Who may call")."""
+
+import pytest
+
+from documented_ui import World, snapshot
+from netns import other_machine
+from p2pwire.web import raw
+
+
+@pytest.fixture(scope="module")
+def world(module_suite):
+    return World(module_suite)
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8080", "127.0.0.1", "127.0.0.1:1", "[::1]", "[::1]:8080", "LOCALHOST"]
+)
+def test_hosts_that_are_ours(world, host):
+    assert raw(world.ui.port, "GET", "/api/status", [("Host", host)])[0] == 200
+
+
+BAD_HOSTS = [
+    "evil.example",
+    "localhost.evil.com",
+    "127.0.0.1.nip.io",
+    "localhost:8080.evil.com",
+    "evil.example:8080",
+    "127.0.0.1@evil.example",
+    "0",
+    "",
+    "localhost evil",
+    "[::1",
+    "2130706433",
+    "[::ffff:127.0.0.1].evil",
+]
+
+
+@pytest.mark.parametrize("host", BAD_HOSTS)
+@pytest.mark.parametrize("path", ["/", "/api/status", "/health"])
+def test_hosts_of_strangers(world, host, path):
+    """DNS rebinding: 421 on every route."""
+    status = raw(world.ui.port, "GET", path, [("Host", host)])[0]
+    assert status in ((421,) if host not in ("", "localhost evil") else (400, 421))
+
+
+def test_two_hosts_or_none(world):
+    assert raw(world.ui.port, "GET", "/api/status", [("Host", "localhost"), ("Host", "evil.example")])[0] in (
+        400,
+        421,
+    )
+    assert raw(world.ui.port, "GET", "/api/status", [])[0] in (400, 421)
+
+
+CROSS_SITE = {
+    "foreign origin": [("Origin", "http://evil.example")], "null origin": [("Origin", "null")], "other port": [("Origin", "http://localhost:1")], "other scheme": [("Origin", "ftp://localhost")],
+    "empty origin": [("Origin", "")], "cross-site": [("Sec-Fetch-Site", "cross-site")], "same-site": [("Sec-Fetch-Site", "same-site")], "origin with our host inside": [("Origin", "http://localhost.evil.com")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CROSS_SITE)
+@pytest.mark.parametrize(
+    "method,path",
+    [
+        ("POST", "/api/register"),
+        ("POST", "/api/upload"),
+        ("POST", "/api/download"),
+        ("DELETE", "/api/shared/mine.txt"),
+        ("DELETE", "/api/download/x"),
+    ],
+)
+def test_cross_site_requests_change_nothing(world, case, method, path):
+    before = snapshot(world)
+    headers = [("Host", f"localhost:{world.ui.port}"), ("Content-Length", "0"), *CROSS_SITE[case]]
+    assert raw(world.ui.port, method, path, headers)[0] == 403
+    assert snapshot(world) == before
+
+
+def test_own_origin_is_taken(world):
+    origin = [
+        ("Host", f"localhost:{world.ui.port}"),
+        ("Origin", f"http://localhost:{world.ui.port}"),
+        ("Sec-Fetch-Site", "same-origin"),
+    ]
+    assert raw(world.ui.port, "DELETE", "/api/shared/nothing-there", origin)[0] == 404
+
+
+@pytest.fixture(scope="module")
+def elsewhere(module_suite):
+    """A dashboard on all addresses, and another machine that reaches it."""
+    with other_machine() as machine:
+        if machine is None:
+            pytest.skip("network namespaces cannot be made here")
+        peer = module_suite.peer(name="open", files={"f.txt": b"private"})
+        ui = module_suite.ui(name="open", peer=peer, host="0.0.0.0")
+
+        def ask(method, path, headers=(), body=b""):
+            host = [] if any(n == "Host" for n, _ in headers) else [("Host", f"{machine.our_ip}:{ui.port}")]
+            return machine.run(raw, ui.port, method, path, [*host, *headers], body, machine.our_ip)
+
+        ask.ui, ask.machine = ui, machine
+        yield ask
+
+
+@pytest.mark.parametrize("path", ["/", "/health"])
+def test_from_elsewhere_the_pages_are_open(elsewhere, path):
+    assert elsewhere("GET", path)[0] == 200
+
+
+@pytest.mark.parametrize(
+    "method,path",
+    [
+        ("GET", "/api/status"), ("GET", "/api/peers"), ("GET", "/api/peers/search?filename=x"), ("GET", "/api/downloads"), ("GET", "/api/download-progress/x"), ("POST", "/api/upload"), ("POST", "/api/download"),
+        ("POST", "/api/register"), ("DELETE", "/api/shared/f.txt"), ("DELETE", "/api/download/f.txt"), ("GET", "/api/transfers"), ("POST", "/api/transfers"), ("GET", "/api/events"), ("GET", "/api/shared"),
+        ("GET", "/api/shared/f.txt"), ("GET", "/api/config"), ("PATCH", "/api/config"), ("GET", "/api/devices"), ("GET", "/metrics"), ("GET", "/api/search?q=f"), ("GET", "/api/qr?target=dashboard"), ("GET", "/api/nothing"),
+    ],
+)  # fmt: skip
+def test_from_elsewhere_nothing_else(elsewhere, method, path):
+    status, headers, body = elsewhere(method, path, [("Content-Length", "0")])
+    assert status in (401, 403), (status, body)
+    assert b"private" not in body and b"f.txt" not in body
+    assert (elsewhere.ui.shared / "f.txt").read_bytes() == b"private"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Host", "localhost")],
+        [("Host", "127.0.0.1")],
+        [("X-Forwarded-For", "127.0.0.1")],
+        [("Forwarded", "for=127.0.0.1")],
+        [("X-Real-IP", "127.0.0.1")],
+        [("Authorization", "Bearer x")],
+        [("Cookie", "p2p=1; token=x; session=x")],
+    ],
+    ids=str,
+)
+def test_from_elsewhere_no_header_opens_it(elsewhere, headers):
+    assert elsewhere("GET", "/api/status", headers)[0] in (401, 403, 421)
+
+
+def test_from_elsewhere_with_no_pairing(suite):
+    with other_machine(1) as machine:
+        if machine is None:
+            pytest.skip("network namespaces cannot be made here")
+        ui = suite.ui("--no-pairing", peer=suite.peer(files={"f": b"x"}), host="0.0.0.0")
+        assert (
+            machine.run(
+                raw,
+                ui.port,
+                "GET",
+                "/api/status",
+                [("Host", f"{machine.our_ip}:{ui.port}")],
+                b"",
+                machine.our_ip,
+            )[0]
+            == 200
+        )
+        assert (
+            machine.run(raw, ui.port, "GET", "/api/status", [("Host", "evil.example")], b"", machine.our_ip)[
+                0
+            ]
+            == 421
+        )
+        assert "pairing" in ui.stderr().lower()
