@@ -36,8 +36,9 @@ log_refusal(struct conn *c, enum p2p_err why)
         return;
     memcpy(v6, c->source.key, sizeof(c->source.key));
     inet_ntop(c->source.is_v6 ? AF_INET6 : AF_INET, v6, address, sizeof(address));
-    p2p_log_warn("handshake refused from=%s%s reason=%s", address,
-                 c->source.is_v6 ? "/64" : "", p2p_err_name(why));
+    p2p_log_warn("handshake refused from=%s%s err=%s reason=\"%s\"", address,
+                 c->source.is_v6 ? "/64" : "", p2p_err_name(why),
+                 c->greeting->hs != NULL ? p2p_handshake_reason(c->greeting->hs) : "");
 }
 
 /* The one reaction to every failure: close without a byte. The reason is for the log
