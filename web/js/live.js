@@ -43,12 +43,12 @@ function openStream() {
   source?.close();
   source = new EventSource('api/events');
   source.onopen = () => {
+    // What happened while nobody listened is read once; a short break of the same stream replays by itself.
+    if (!opened || failures > 1) receiveAndTell('resync', {});
     failures = 0;
     clearTimeout(pollTimer);
     pollTimer = 0;
     share('live');
-    // What happened while nobody listened is read once; a reconnect of the same stream replays by itself.
-    if (!opened) receiveAndTell('resync', {});
     opened = true;
   };
   source.onerror = () => {

@@ -54,14 +54,14 @@ async function setLanguage(code) {
 }
 
 function brand() {
-  return h('a', { class: 'brand', href: '#share' }, h('img', { src: 'icons/icon.svg', alt: '', width: 28, height: 28 }), h('span', {}, 'p2p'));
+  return h('a', { class: 'brand', href: '#/share' }, h('img', { src: 'icons/icon.svg', alt: '', width: 28, height: 28 }), h('span', {}, 'p2p'));
 }
 
 function navigation() {
   const counts = {};
   const links = VIEWS.map(([id, mark], i) => {
     counts[id] = h('span', { class: 'count', hidden: true });
-    return h('li', { class: `nav-${id}` }, h('a', { href: `#${id}`, 'data-view': id, 'aria-keyshortcuts': i + 1 }, icon(mark), h('span', { class: 'nav-label' }, t(`nav.${id}`)), counts[id]));
+    return h('li', { class: `nav-${id}` }, h('a', { href: `#/${id}`, 'data-view': id, 'aria-keyshortcuts': i + 1 }, icon(mark), h('span', { class: 'nav-label' }, t(`nav.${id}`)), counts[id]));
   });
   const set = (id, n) => {
     counts[id].hidden = !n;
@@ -109,7 +109,7 @@ function selfCard() {
 function build() {
   forgetListeners();
   stopDrop();
-  const drop = dropTarget(() => { location.hash = '#share'; });
+  const drop = dropTarget(() => { location.hash = '#/share'; });
   stopDrop = drop.stop;
   app.replaceChildren(
     h('a', { class: 'skip', href: '#main', onclick: (e) => { e.preventDefault(); main.focus(); } }, t('skip')),
@@ -117,7 +117,7 @@ function build() {
       h('div', { class: 'side-acts' },
         button(t('pair.device'), { icon: 'device', bare: true, onclick: pairDevice, kind: 'pair-button' }),
         button(t('keys'), { icon: 'keyboard', bare: true, onclick: showKeys, kind: 'wide-only', 'aria-keyshortcuts': '?' }),
-        h('a', { class: 'btn bare narrow-only', href: '#settings', 'aria-label': t('settings'), title: t('settings') }, icon('settings')))),
+        h('a', { class: 'btn bare narrow-only', href: '#/settings', 'aria-label': t('settings'), title: t('settings') }, icon('settings')))),
     navigation(), selfCard()), main, drop.el, toastShelf());
   views = Object.fromEntries(VIEWS.map(([id, , make]) => [id, make({ theme: setTheme, language: setLanguage })]));
   current = '';
@@ -127,10 +127,10 @@ function build() {
 
 function route(focus = true) {
   const file = /^#file=(.+)$/.exec(location.hash)?.[1];
-  const wanted = location.hash.slice(1);
+  const wanted = location.hash.replace(/^#\/?/, '');
   const id = wanted in views ? wanted : 'share';
   if (file) {
-    history.replaceState(null, '', '#share');
+    history.replaceState(null, '', '#/share');
     try { openSharedLink(decodeURIComponent(file)); } catch { /* not a link of ours */ }
   }
   if (id !== current) show(id, focus);
@@ -150,11 +150,15 @@ function show(id, focus) {
 }
 
 function shortcuts() {
-  const go = (id) => () => { location.hash = `#${id}`; };
+  const go = (id) => () => {
+    location.hash = `#/${id}`;
+    route();
+  };
+  const then = (id, action) => () => { go(id)(); action(); };
   return [
     ...VIEWS.map(([id], i) => ({ keys: [String(i + 1)], label: t(id === 'transfers' ? 'transfers' : id), run: go(id) })),
-    { keys: ['/'], label: t('key.search'), run: () => { location.hash = '#search'; setTimeout(() => views.search.focus(), 0); } },
-    { keys: ['u'], label: t('key.upload'), run: () => { location.hash = '#share'; setTimeout(() => main.querySelector('[data-input=files]')?.click(), 0); } },
+    { keys: ['/'], label: t('key.search'), run: then('search', () => views.search.focus()) },
+    { keys: ['u'], label: t('key.upload'), run: then('share', () => main.querySelector('[data-input=files]').click()) },
     { keys: ['p'], label: t('key.pause'), run: () => all(totals().pausable ? 'pause-all' : 'resume-all') },
     { keys: ['r'], label: t('refresh'), run: () => { (views[current].refresh ?? views[current].show)?.(); } },
     { keys: ['t'], label: t('key.theme'), run: nextTheme },
@@ -194,7 +198,7 @@ async function start() {
   whenPairingNeeded(pair);
   build();
   if (!(await begin())) return;
-  if (/^#pair=/.test(location.hash)) history.replaceState(null, '', '#share');
+  if (/^#pair=/.test(location.hash)) history.replaceState(null, '', '#/share');
   useKeys(shortcuts());
   listenForKeys();
   guardLeaving();

@@ -15,5 +15,5 @@ export async function want(on) {
 export function notify(title, name, id) {
   if (!wanted() || !document.hidden) return;
   const note = new Notification(title, { body: visible(name), tag: id, icon: 'icons/icon-192.png' });
-  note.onclick = () => { focus(); location.hash = '#transfers'; note.close(); };
+  note.onclick = () => { focus(); location.hash = '#/transfers'; note.close(); };
 }

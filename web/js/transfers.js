@@ -55,7 +55,7 @@ export async function fetchFile({ root, name, size, peers }) {
   return attempt(async () => {
     const one = await post('transfers', body);
     apply('transfer', one);
-    toast(t('tr.begun', { name: one.filename }), { action: { label: t('show'), run: () => { location.hash = '#transfers'; } } });
+    toast(t('tr.begun', { name: one.filename }), { action: { label: t('show'), run: () => { location.hash = '#/transfers'; } } });
     return one;
   });
 }

@@ -54,7 +54,7 @@ export function downloadsView() {
   const filter = h('input', { type: 'search', placeholder: t('filter'), 'aria-label': t('filter'), oninput: () => render() });
   const tools = h('div', { class: 'tools' }, filter);
   const none = h('p', { class: 'hint center', hidden: true }, t('filter.none'));
-  const nothing = empty('download', t('dl.empty'), t('dl.empty.text'), button(t('search'), { icon: 'search', kind: 'primary', onclick: () => { location.hash = '#search'; } }));
+  const nothing = empty('download', t('dl.empty'), t('dl.empty.text'), button(t('search'), { icon: 'search', kind: 'primary', onclick: () => { location.hash = '#/search'; } }));
   const el = h('div', { class: 'view' }, head.el, h('section', { class: 'card', 'aria-label': t('downloads') }, tools, list.el, none, nothing));
   const render = () => {
     const { files, loaded } = state.downloads;

@@ -11,6 +11,7 @@ import { attempt, badge, command, confirm, dialog, empty, progressBar, rowAction
 import { addUploads, cancelUpload, cancelUploads, clearUploads, dropUpload, retryUpload, uploading } from '../upload.js';
 
 const UPLOADS_SHOWN = 50;
+const RETRY_MS = 5000; // events keep the list fresh; this is for a page opened while p2p-ui was away
 
 const pageOf = (base, name) => `${base}#file=${encodeURIComponent(name)}`;
 
@@ -207,7 +208,8 @@ export function shareView() {
   return {
     el,
     show: () => { render(); return state.shared.loaded ? null : attempt(loadShared); },
-    every: null,
+    every: RETRY_MS,
+    tick: () => state.shared.loaded || loadShared().catch(() => {}),
   };
 }
 

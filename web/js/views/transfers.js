@@ -146,7 +146,7 @@ export function transfersView() {
   const chips = h('div', { class: 'chips', role: 'group', 'aria-label': t('filter') }, tabs);
   const more = button(t('show.more'), { kind: 'quiet wide', onclick: () => { limit += PAGE; render(); } });
   const none = h('p', { class: 'hint center' }, t('group.none'));
-  const nothing = empty('transfers', t('tr.empty'), t('tr.empty.text'), button(t('search'), { icon: 'search', kind: 'primary', onclick: () => { location.hash = '#search'; } }));
+  const nothing = empty('transfers', t('tr.empty'), t('tr.empty.text'), button(t('search'), { icon: 'search', kind: 'primary', onclick: () => { location.hash = '#/search'; } }));
   const card = h('section', { class: 'card', 'aria-label': t('transfers') }, chips, list.el, none, more);
   const el = h('div', { class: 'view' }, head.el, top.el, card, nothing);
 
