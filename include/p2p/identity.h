@@ -30,9 +30,11 @@ typedef char *p2p_passphrase_fn(void *arg, const char *prompt);
 char *p2p_passphrase_default(void *arg, const char *prompt);
 
 /*
- * Opens the directory, making it and the key pair when `create`. KEY_FILE: unreadable,
- * not RSA-2048, or readable by others; PASSPHRASE. `why` (may be NULL) gets a sentence
- * that says what to do, cap bytes at most.
+ * Opens the directory, making it and the key pair when `create` (NOT_FOUND otherwise);
+ * of programs that start at once one makes the pair and the others find it. KEY_FILE:
+ * unreadable, not RSA-2048, readable by others, or in a directory that others can write
+ * to; PASSPHRASE. `why` (may be NULL) gets a sentence that says what to do, cap bytes
+ * at most.
  */
 P2P_MUST_CHECK enum p2p_err p2p_identity_open(const char *keys_dir, bool create,
                                               p2p_passphrase_fn *passphrase, void *arg,
@@ -47,8 +49,9 @@ const char *
 p2p_identity_id_hex(const struct p2p_identity *identity); /* 64 digits, NUL */
 const char *p2p_identity_public_pem(const struct p2p_identity *identity);
 
-/* `p2p key ...`: set or remove the passphrase; make a new pair (the old one is kept as
- * private_key.<unix time>.pem). NULL passphrase: none. */
+/* `p2p key ...`: set or remove the passphrase (BUSY when the key was rotated since it
+ * was opened); make a new pair (the old one is kept as private_key.<unix time>.pem).
+ * NULL passphrase: none. */
 P2P_MUST_CHECK enum p2p_err p2p_identity_protect(struct p2p_identity *identity,
                                                  const char *passphrase);
 P2P_MUST_CHECK enum p2p_err p2p_identity_rotate(const char *keys_dir,
@@ -89,27 +92,34 @@ P2P_MUST_CHECK enum p2p_err p2p_known_list(struct p2p_identity *identity,
 /*
  * Client side, before data flows: may the peer that answers at `address` be `id`?
  * `expected` (may be NULL) is the id asked for: another one is WRONG_PEER. Without it,
- * an address that is remembered with another id is KEY_CHANGED. A blocked peer is
- * NOT_ALLOWED. P2P_OK says nothing is against it; call p2p_known_met once it has proven
- * itself.
+ * an address that is remembered with another id is KEY_CHANGED; the id is then noted as
+ * PENDING at this address, so that `p2p peers trust ID` can accept it. A blocked peer
+ * is NOT_ALLOWED. P2P_OK says nothing is against it; call p2p_known_met once it has
+ * proven itself.
  */
 P2P_MUST_CHECK enum p2p_err p2p_known_check(struct p2p_identity *identity,
                                             const char *address,
                                             const struct p2p_id *expected,
                                             const struct p2p_id *id);
-/* Remembers a proven peer: new ones as SEEN, and that `protocol` has worked. */
+/* Remembers a proven peer: new ones as SEEN, and that `protocol` has worked. `address`
+ * may be NULL (it connected to us); one that is remembered for another peer stays with
+ * that one. NOT_ALLOWED: blocked. Cheap when nothing is new: the file is written at
+ * most once an hour for a peer. */
 P2P_MUST_CHECK enum p2p_err p2p_known_met(struct p2p_identity *identity,
                                           const char *address, const struct p2p_id *id,
                                           uint8_t protocol);
-/* `p2p peers trust|block|forget`. trust also moves the address from a former id to this
- * one. */
+/* `p2p peers trust|block|forget`. NULL name or address: as it is. TRUSTED also moves
+ * the address from a former id to this one. USAGE: a name or an address that cannot
+ * stand in the file. TOO_LARGE: full of peers that the user decided about; of those
+ * merely seen the oldest make room. */
 P2P_MUST_CHECK enum p2p_err p2p_known_set(struct p2p_identity *identity,
                                           const struct p2p_id *id, enum p2p_trust trust,
                                           const char *name, const char *address);
 P2P_MUST_CHECK enum p2p_err p2p_known_forget(struct p2p_identity *identity,
                                              const struct p2p_id *id);
 /* An id from the user: 64 hex digits, or a unique prefix of at least 8 of a known
- * peer's. */
+ * peer's, with or without the "..." that lists show. NOT_FOUND: no such peer; USAGE: no
+ * id, or not unique. */
 P2P_MUST_CHECK enum p2p_err p2p_known_resolve(struct p2p_identity *identity,
                                               const char *text, struct p2p_id *out);
 /* The sentence for a person about KEY_CHANGED, WRONG_PEER or NOT_ALLOWED at this

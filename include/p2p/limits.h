@@ -36,6 +36,11 @@
 #define P2P_HANDSHAKE_BURST_PER_SOURCE 20
 #define P2P_HANDSHAKE_SOURCES_MAX      65536
 
+/* Peers that are remembered, in all and of those that wait for the user (others make
+ * these without being known: they must not push the remembered ones out). */
+#define P2P_KNOWN_PEERS_MAX         10000
+#define P2P_KNOWN_PEERS_PENDING_MAX 256
+
 /* Records and messages (PROTOCOL.md, "Records" and "Messages"). */
 #define P2P_DATA_MAX           (64 * P2P_KIB)
 #define P2P_RECORD_PLAIN_MAX   65600

@@ -9,8 +9,7 @@
 
 struct p2p_root {
     int fd;
-    mode_t
-        public_mode; /* of published files: 0666 without the umask, never executable */
+    mode_t public_mode; /* of published files: 0666 without the umask */
     char path[];
 };
 
@@ -41,5 +40,12 @@ P2P_MUST_CHECK enum p2p_err p2p_name_numbered(const char *name, unsigned number,
  * directory flushed. */
 P2P_MUST_CHECK enum p2p_err p2p_path_replace(int dir, const char *name,
                                              const void *data, size_t len);
+
+/* The same, but EXISTS when there is one. */
+P2P_MUST_CHECK enum p2p_err p2p_path_create(int dir, const char *name, const void *data,
+                                            size_t len);
+
+/* rename(2) that never replaces: -1 and EEXIST when `to` is taken. */
+int p2p_path_move_new(int from_dir, const char *from, int to_dir, const char *to);
 
 #endif

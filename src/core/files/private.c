@@ -149,8 +149,22 @@ write_new(int dir, const char *name, const void *data, size_t len)
     return err;
 }
 
-enum p2p_err
-p2p_path_replace(int dir, const char *name, const void *data, size_t len)
+int
+p2p_path_move_new(int from_dir, const char *from, int to_dir, const char *to)
+{
+    if (renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+        return -1;
+    /* File systems without RENAME_NOREPLACE (NFS, some FUSE): link(2) never replaces.
+     */
+    if (linkat(from_dir, from, to_dir, to, 0) != 0)
+        return -1;
+    return unlinkat(from_dir, from, 0);
+}
+
+static enum p2p_err
+write_whole(int dir, const char *name, const void *data, size_t len, bool replace)
 {
     /* A name of its own for each writer: threads by the counter, processes by the pid.
      */
@@ -165,11 +179,25 @@ p2p_path_replace(int dir, const char *name, const void *data, size_t len)
     enum p2p_err err = write_new(dir, aside, data, len);
     if (err)
         return err;
-    if (renameat(dir, aside, dir, name) != 0 || fsync(dir) != 0) {
+    int failed = replace ? renameat(dir, aside, dir, name)
+                         : p2p_path_move_new(dir, aside, dir, name);
+    if (failed || fsync(dir) != 0) {
         err = p2p_err_from_errno(errno);
         unlinkat(dir, aside, 0);
     }
     return err;
+}
+
+enum p2p_err
+p2p_path_replace(int dir, const char *name, const void *data, size_t len)
+{
+    return write_whole(dir, name, data, len, true);
+}
+
+enum p2p_err
+p2p_path_create(int dir, const char *name, const void *data, size_t len)
+{
+    return write_whole(dir, name, data, len, false);
 }
 
 enum p2p_err

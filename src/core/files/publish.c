@@ -105,21 +105,6 @@ remove_empty_folders(const struct p2p_root *root, const char *name)
     }
 }
 
-/* Moves a file without ever replacing one: errno EEXIST when `to` is taken. */
-static int
-move_new(int from_dir, const char *from, int to_dir, const char *to)
-{
-    if (renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0)
-        return 0;
-    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
-        return -1;
-    /* File systems without RENAME_NOREPLACE (NFS, some FUSE): link(2) never replaces.
-     */
-    if (linkat(from_dir, from, to_dir, to, 0) != 0)
-        return -1;
-    return unlinkat(from_dir, from, 0);
-}
-
 static enum p2p_err
 flush_directories(int a, int b)
 {
@@ -156,8 +141,9 @@ publish_once(const struct p2p_root *root, int private_dir, const char *private_n
 
     if (err)
         return err;
-    int failed = replace ? renameat(private_dir, private_name, place.dir, place.leaf)
-                         : move_new(private_dir, private_name, place.dir, place.leaf);
+    int failed =
+        replace ? renameat(private_dir, private_name, place.dir, place.leaf)
+                : p2p_path_move_new(private_dir, private_name, place.dir, place.leaf);
     if (!failed)
         err = flush_directories(place.dir, private_dir);
     else if (errno == EEXIST || errno == EISDIR || errno == ENOTEMPTY)
@@ -247,7 +233,7 @@ p2p_root_rename(const struct p2p_root *root, const char *from, const char *to)
     err = place_open(root, to, true, &target);
     if (err)
         goto out;
-    if (move_new(source.dir, source.leaf, target.dir, target.leaf) != 0)
+    if (p2p_path_move_new(source.dir, source.leaf, target.dir, target.leaf) != 0)
         err = p2p_err_from_errno(errno);
     else
         err = flush_directories(target.dir, source.dir);
@@ -276,7 +262,7 @@ p2p_root_withdraw(const struct p2p_root *root, const char *name,
         err = p2p_path_private_dir(root, &dir);
     if (err)
         goto out;
-    if (move_new(place.dir, place.leaf, dir, private_name) != 0)
+    if (p2p_path_move_new(place.dir, place.leaf, dir, private_name) != 0)
         err = p2p_err_from_errno(errno);
     else
         err = flush_directories(dir, place.dir);

@@ -1,0 +1,134 @@
+/* Where a passphrase comes from: never from the command line, which others can see. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "p2p/bytes.h"
+#include "p2p/identity.h"
+
+#define PASSPHRASE_MAX 1024
+
+/* The first line that `fd` gives, as owned text; NULL when it is empty or too long. A
+ * byte at a time: what follows the line belongs to somebody else. */
+static char *
+read_line(int fd)
+{
+    char *line = calloc(1, PASSPHRASE_MAX + 1);
+    size_t len = 0;
+    bool ended = false;
+
+    while (line && !ended && len <= PASSPHRASE_MAX) {
+        char c = '\0';
+        ssize_t n = read(fd, &c, 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        ended = n <= 0 || c == '\n' || c == '\0';
+        if (!ended && len < PASSPHRASE_MAX)
+            line[len] = c;
+        len += !ended;
+        p2p_wipe(&c, 1);
+    }
+    if (line && len > 0 && len <= PASSPHRASE_MAX && line[len - 1] == '\r')
+        line[--len] = '\0';
+    if (line && (len == 0 || len > PASSPHRASE_MAX)) {
+        p2p_wipe(line, PASSPHRASE_MAX);
+        free(line);
+        return NULL;
+    }
+    return line;
+}
+
+static char *
+read_file(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+
+    if (fd < 0)
+        return NULL;
+    char *line = read_line(fd);
+    close(fd);
+    return line;
+}
+
+/* The descriptor is used up: a child process must not find it. */
+static char *
+read_descriptor(const char *number)
+{
+    uint64_t fd;
+
+    if (p2p_decimal_parse(number, strlen(number), INT_MAX, &fd) != P2P_OK)
+        return NULL;
+    char *line = read_line((int)fd);
+    close((int)fd);
+    return line;
+}
+
+/* Signals that would end or stop the program wait until the terminal echoes again. */
+static char *
+ask_silently(int tty, const char *prompt)
+{
+    struct termios before, silent;
+    sigset_t signals, old;
+    char *line = NULL;
+
+    if (tcgetattr(tty, &before) != 0)
+        return NULL;
+    silent = before;
+    silent.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
+    sigemptyset(&signals);
+    for (size_t i = 0; i < 4; i++)
+        sigaddset(&signals, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGTSTP}[i]);
+    pthread_sigmask(SIG_BLOCK, &signals, &old);
+    if (tcsetattr(tty, TCSAFLUSH, &silent) == 0) {
+        dprintf(tty, "%s", prompt);
+        line = read_line(tty);
+        tcsetattr(tty, TCSAFLUSH, &before);
+        dprintf(tty, "\n");
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return line;
+}
+
+static char *
+ask_on_terminal(const char *prompt)
+{
+    int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+    char *line = NULL;
+
+    if (tty < 0)
+        return NULL;
+    /* In the background we would be stopped, not answered. */
+    if (tcgetpgrp(tty) == getpgrp())
+        line = ask_silently(tty, prompt);
+    close(tty);
+    return line;
+}
+
+char *
+p2p_passphrase_default(void *arg, const char *prompt)
+{
+    const char *file = getenv("P2P_PASSPHRASE_FILE");
+    const char *fd = getenv("P2P_PASSPHRASE_FD");
+    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+    char path[PATH_MAX];
+
+    (void)arg;
+    if (file && file[0])
+        return read_file(file);
+    if (fd && fd[0])
+        return read_descriptor(fd);
+    if (credentials && credentials[0]) {
+        snprintf(path, sizeof(path), "%s/key-passphrase", credentials);
+        char *line = read_file(path);
+        if (line)
+            return line;
+    }
+    return ask_on_terminal(prompt);
+}

@@ -1,0 +1,94 @@
+/*
+ * keys_fixture - a keys directory of its own for each test, all with the same key pair,
+ * which is made once: keys_group_setup for the program, keys_setup for a test.
+ */
+#ifndef P2P_KEYS_FIXTURE_H
+#define P2P_KEYS_FIXTURE_H
+
+#include "p2p/bytes.h"
+#include "p2p/identity.h"
+#include "scratch.h"
+
+struct keys {
+    struct scratch scratch;
+    char dir[PATH_MAX];
+    struct p2p_identity *identity;
+};
+
+static struct scratch keys_master;
+
+static UNUSED_OK int
+keys_group_setup(void **state)
+{
+    struct p2p_identity *identity;
+
+    (void)state;
+    scratch_make(&keys_master);
+    if (p2p_identity_open(keys_master.dir, true, NULL, NULL, &identity, NULL, 0))
+        return -1;
+    p2p_identity_close(identity);
+    return 0;
+}
+
+static UNUSED_OK int
+keys_group_teardown(void **state)
+{
+    (void)state;
+    scratch_remove(&keys_master);
+    return 0;
+}
+
+static UNUSED_OK struct p2p_identity *
+keys_open(const struct keys *k)
+{
+    struct p2p_identity *identity;
+    char why[300];
+
+    if (p2p_identity_open(k->dir, true, NULL, NULL, &identity, why, sizeof(why)))
+        fail_msg("%s", why);
+    return identity;
+}
+
+static UNUSED_OK int
+keys_setup(void **state)
+{
+    struct keys *k = calloc(1, sizeof(*k));
+    char pem[4096];
+
+    assert_non_null(k);
+    scratch_make(&k->scratch);
+    scratch_folder(&k->scratch, "keys");
+    snprintf(k->dir, sizeof(k->dir), "%s/keys", k->scratch.dir);
+    FILE *f = fopen(scratch_path(&keys_master, "private_key.pem"), "re");
+    assert_non_null(f);
+    size_t len = fread(pem, 1, sizeof(pem), f);
+    fclose(f);
+    scratch_put_bytes(&k->scratch, "keys/private_key.pem", pem, len);
+    assert_int_equal(chmod(scratch_path(&k->scratch, "keys/private_key.pem"), 0600), 0);
+    k->identity = keys_open(k);
+    *state = k;
+    return 0;
+}
+
+static UNUSED_OK int
+keys_teardown(void **state)
+{
+    struct keys *k = *state;
+
+    p2p_identity_close(k->identity);
+    scratch_remove(&k->scratch);
+    free(k);
+    return 0;
+}
+
+/* A peer id that is all one byte. */
+static UNUSED_OK struct p2p_id
+keys_peer(uint8_t byte)
+{
+    struct p2p_id id;
+
+    memset(id.b, byte, sizeof(id.b));
+    return id;
+}
+
+#endif

@@ -1,0 +1,409 @@
+/* Known peers: first contact, changed keys, what the user decides, a damaged file. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+
+#include "core/files/identity_internal.h"
+#include "keys_fixture.h"
+#include "p2p/log.h"
+
+#define HERE  "10.0.0.1:9000"
+#define THERE "10.0.0.2:9000"
+
+static enum p2p_err
+check(const struct keys *k, const char *address, const struct p2p_id *expected,
+      const struct p2p_id *id)
+{
+    return p2p_known_check(k->identity, address, expected, id);
+}
+
+static struct p2p_known_peer
+get(struct p2p_identity *identity, const struct p2p_id *id)
+{
+    struct p2p_known_peer peer;
+
+    assert_int_equal(p2p_known_find(identity, id, &peer), P2P_OK);
+    return peer;
+}
+
+static void
+first_contact_is_remembered(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(0xaa);
+    struct p2p_known_peer peer;
+    struct stat st;
+
+    assert_int_equal(p2p_known_find(k->identity, &a, &peer), P2P_ERR_NOT_FOUND);
+    assert_int_equal(check(k, HERE, NULL, &a), P2P_OK);
+    assert_int_equal(p2p_known_find(k->identity, &a, &peer), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 1), P2P_OK);
+    peer = get(k->identity, &a);
+    assert_int_equal(peer.trust, P2P_TRUST_SEEN);
+    assert_string_equal(peer.address, HERE);
+    assert_int_equal(peer.min_protocol, 0);
+    assert_true(peer.first_seen_s > 0 && peer.first_seen_s == peer.last_seen_s);
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
+    assert_int_equal(get(k->identity, &a).min_protocol, 2);
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 1), P2P_OK);
+    assert_int_equal(get(k->identity, &a).min_protocol, 2); /* never back */
+    assert_int_equal(stat(scratch_path(&k->scratch, "keys/known_peers"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_int_equal(p2p_known_met(k->identity, THERE, &a, 2), P2P_OK); /* it moved */
+    assert_string_equal(get(k->identity, &a).address, THERE);
+}
+
+static void
+a_changed_key_is_refused_until_accepted(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id old = keys_peer(0x11), new = keys_peer(0x22);
+    struct p2p_known_peer peer;
+    char text[400];
+
+    assert_int_equal(p2p_known_met(k->identity, HERE, &old, 2), P2P_OK);
+    assert_int_equal(check(k, HERE, NULL, &new), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(check(k, HERE, NULL, &new), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(check(k, HERE, NULL, &old), P2P_OK);
+    assert_int_equal(get(k->identity, &new).trust, P2P_TRUST_PENDING);
+    p2p_known_explain(P2P_ERR_KEY_CHANGED, HERE, &new, text, sizeof(text));
+    assert_non_null(strstr(text, "p2p peers trust 2222222222222222"));
+
+    assert_int_equal(p2p_known_set(k->identity, &new, P2P_TRUST_TRUSTED, NULL, NULL),
+                     P2P_OK);
+    assert_int_equal(check(k, HERE, NULL, &new), P2P_OK);
+    assert_int_equal(check(k, HERE, NULL, &old), P2P_ERR_KEY_CHANGED);
+    peer = get(k->identity, &old);
+    assert_string_equal(peer.address, "");
+    assert_int_equal(peer.trust, P2P_TRUST_SEEN);
+}
+
+static void
+forgetting_the_old_one_accepts_the_new_one(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id old = keys_peer(0x11), new = keys_peer(0x22);
+
+    assert_int_equal(p2p_known_met(k->identity, HERE, &old, 2), P2P_OK);
+    assert_int_equal(check(k, HERE, NULL, &new), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(p2p_known_forget(k->identity, &old), P2P_OK);
+    assert_int_equal(p2p_known_forget(k->identity, &old), P2P_ERR_NOT_FOUND);
+    assert_int_equal(check(k, HERE, NULL, &new), P2P_OK);
+    assert_int_equal(p2p_known_met(k->identity, HERE, &new, 2), P2P_OK);
+    assert_int_equal(get(k->identity, &new).trust, P2P_TRUST_SEEN);
+    assert_int_equal(check(k, HERE, NULL, &old), P2P_ERR_KEY_CHANGED);
+}
+
+/* Asked for by id, a peer may answer anywhere; but it does not inherit the address. */
+static void
+an_expected_id_must_be_proven_and_takes_no_address(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1), b = keys_peer(2);
+
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
+    assert_int_equal(check(k, HERE, &a, &b), P2P_ERR_WRONG_PEER);
+    assert_int_equal(check(k, THERE, &b, &a), P2P_ERR_WRONG_PEER);
+    assert_int_equal(check(k, HERE, &b, &b), P2P_OK);
+    assert_int_equal(p2p_known_met(k->identity, HERE, &b, 2), P2P_OK);
+    assert_string_equal(get(k->identity, &a).address, HERE);
+    assert_string_equal(get(k->identity, &b).address, "");
+    assert_int_equal(check(k, HERE, NULL, &b), P2P_ERR_KEY_CHANGED);
+}
+
+static void
+blocked_peers_stay_blocked(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1);
+    char text[400];
+
+    assert_int_equal(p2p_known_set(k->identity, &a, P2P_TRUST_BLOCKED, "Eve", NULL),
+                     P2P_OK);
+    assert_int_equal(check(k, HERE, NULL, &a), P2P_ERR_NOT_ALLOWED);
+    assert_int_equal(check(k, HERE, &a, &a), P2P_ERR_NOT_ALLOWED);
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_ERR_NOT_ALLOWED);
+    assert_int_equal(get(k->identity, &a).trust, P2P_TRUST_BLOCKED);
+    p2p_known_explain(P2P_ERR_NOT_ALLOWED, HERE, &a, text, sizeof(text));
+    assert_non_null(strstr(text, "blocked"));
+    assert_int_equal(p2p_known_set(k->identity, &a, P2P_TRUST_TRUSTED, NULL, NULL),
+                     P2P_OK);
+    assert_int_equal(check(k, HERE, NULL, &a), P2P_OK);
+    assert_string_equal(get(k->identity, &a).name, "Eve");
+}
+
+static void
+names_and_addresses_cannot_break_the_file(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1);
+    static const char *const names[] = {"two\nlines", "\x1b[0m",  "bidi \u202e",
+                                        "\xff",       " leading", "tab\t"};
+    static const char *const addresses[] = {"a b", "a\nb", "\x7f", "caf\u00e9:1"};
+    char long_text[200];
+
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    long_text[sizeof(long_text) - 1] = '\0';
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_int_equal(
+            p2p_known_set(k->identity, &a, P2P_TRUST_TRUSTED, names[i], HERE),
+            P2P_ERR_USAGE);
+    for (size_t i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++)
+        assert_int_equal(
+            p2p_known_set(k->identity, &a, P2P_TRUST_TRUSTED, "x", addresses[i]),
+            P2P_ERR_USAGE);
+    assert_int_equal(p2p_known_set(k->identity, &a, P2P_TRUST_TRUSTED, long_text, NULL),
+                     P2P_ERR_USAGE);
+    assert_int_equal(p2p_known_met(k->identity, long_text, &a, 2), P2P_ERR_USAGE);
+    assert_int_equal(p2p_known_set(k->identity, &a, P2P_TRUST_UNKNOWN, NULL, NULL),
+                     P2P_ERR_USAGE);
+
+    assert_int_equal(p2p_known_set(k->identity, &a, P2P_TRUST_TRUSTED,
+                                   "Ren\u00e9e's laptop # 2", "[fe80::1%eth0]:9000"),
+                     P2P_OK);
+    struct p2p_identity *other = keys_open(k);
+    assert_string_equal(get(other, &a).name, "Ren\u00e9e's laptop # 2");
+    assert_string_equal(get(other, &a).address, "[fe80::1%eth0]:9000");
+    p2p_identity_close(other);
+}
+
+static void
+ids_are_found_by_prefix(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(0xab), b = keys_peer(0xab), c = keys_peer(0xcd), out;
+    char hex[P2P_ID_HEX_LEN + 1];
+
+    b.b[31] = 0;
+    p2p_hex_format(c.b, sizeof(c.b), hex);
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
+    assert_int_equal(p2p_known_met(k->identity, THERE, &b, 2), P2P_OK);
+    assert_int_equal(p2p_known_resolve(k->identity, hex, &out), P2P_OK); /* unknown */
+    assert_true(p2p_id_equal(&out, &c));
+    assert_int_equal(p2p_known_resolve(k->identity, "cdcdcdcd", &out),
+                     P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_known_met(k->identity, "x:1", &c, 2), P2P_OK);
+    assert_int_equal(p2p_known_resolve(k->identity, "CDCDcdcd", &out), P2P_OK);
+    assert_true(p2p_id_equal(&out, &c));
+    assert_int_equal(p2p_known_resolve(k->identity, "cdcdcdcdcdcdcdcd...", &out),
+                     P2P_OK);
+    assert_int_equal(p2p_known_resolve(k->identity, "abababab", &out), P2P_ERR_USAGE);
+    assert_int_equal(p2p_known_resolve(k->identity, "cdcdcdc", &out), P2P_ERR_USAGE);
+    assert_int_equal(p2p_known_resolve(k->identity, "cdcdcdcg", &out), P2P_ERR_USAGE);
+    assert_int_equal(p2p_known_resolve(k->identity, "", &out), P2P_ERR_USAGE);
+}
+
+static void
+another_program_s_changes_are_seen(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1), b = keys_peer(2);
+    struct p2p_identity *other = keys_open(k);
+    struct p2p_known_peer *list;
+    size_t count;
+
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
+    assert_int_equal(p2p_known_met(other, THERE, &b, 2), P2P_OK);
+    assert_int_equal(get(k->identity, &b).trust, P2P_TRUST_SEEN);
+    assert_int_equal(p2p_known_set(other, &a, P2P_TRUST_BLOCKED, NULL, NULL), P2P_OK);
+    assert_int_equal(check(k, HERE, NULL, &a), P2P_ERR_NOT_ALLOWED);
+    assert_int_equal(p2p_known_list(k->identity, &list, &count), P2P_OK);
+    assert_int_equal(count, 2);
+    assert_memory_equal(list[0].id.b, a.b, sizeof(a.b));
+    free(list);
+    remove(scratch_path(&k->scratch, "keys/known_peers"));
+    assert_int_equal(p2p_known_list(k->identity, &list, &count), P2P_OK);
+    assert_int_equal(count, 0);
+    assert_null(list);
+    p2p_identity_close(other);
+}
+
+struct writer {
+    const struct keys *k;
+    uint8_t first;
+    enum p2p_err err;
+};
+
+static void *
+meet_twenty(void *arg)
+{
+    struct writer *w = arg;
+    struct p2p_identity *identity = keys_open(w->k);
+
+    for (uint8_t i = 0; i < 20 && !w->err; i++) {
+        struct p2p_id id = keys_peer((uint8_t)(w->first + i));
+        w->err = p2p_known_met(identity, "", &id, 2);
+    }
+    p2p_identity_close(identity);
+    return NULL;
+}
+
+static void
+writers_lose_nothing(void **state)
+{
+    struct keys *k = *state;
+    struct writer writers[3] = {{k, 0, P2P_OK}, {k, 50, P2P_OK}, {k, 100, P2P_OK}};
+    pthread_t threads[3];
+    struct p2p_known_peer *list;
+    size_t count;
+
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, meet_twenty, &writers[i]),
+                         0);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(writers[i].err, P2P_OK);
+    }
+    assert_int_equal(p2p_known_list(k->identity, &list, &count), P2P_OK);
+    assert_int_equal(count, 60);
+    free(list);
+}
+
+/* ---- the file ---- */
+
+#define ID_A "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ID_B "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+static void
+damaged_lines_are_passed_over_and_kept(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(0xaa), b = keys_peer(0xbb);
+    static const char *const damaged[] = {
+        "rubbish",
+        ID_B,
+        ID_B " seen 2 1 1",
+        ID_B " friend 2 1 1 -",
+        ID_B " unknown 2 1 1 -",
+        ID_B " seen 3 1 1 -",
+        ID_B " seen 2 -1 1 -",
+        ID_B " seen 2 1 99999999999999 -",
+        ID_B "b seen 2 1 1 -",
+        ID_B " seen 2 1 1 a\x7fz",
+        ID_B " seen 2 1 1 - na\x1bme",
+        ID_A " blocked 2 1 1 -", /* a second line for A */
+        "\xff\xfe\xfd",
+    };
+    struct p2p_known_peer peer;
+    char text[600];
+
+    for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
+        snprintf(text, sizeof(text),
+                 "# comment\n" ID_A " trusted 2 1 2 %s Alice\n\n%s\n", HERE,
+                 damaged[i]);
+        scratch_put(&k->scratch, "keys/known_peers", text);
+        assert_int_equal(get(k->identity, &a).trust, P2P_TRUST_TRUSTED);
+        assert_int_equal(p2p_known_find(k->identity, &b, &peer), P2P_ERR_NOT_FOUND);
+        assert_false(scratch_has(&k->scratch, "keys/known_peers.damaged"));
+        assert_int_equal(p2p_known_met(k->identity, THERE, &b, 2), P2P_OK);
+        assert_true(scratch_holds(&k->scratch, "keys/known_peers.damaged", text));
+        assert_string_equal(get(k->identity, &a).name, "Alice");
+        remove(scratch_path(&k->scratch, "keys/known_peers.damaged"));
+    }
+}
+
+/* Every single-bit flip and every prefix of a good file: read without harm. */
+static void
+no_content_does_harm(void **state)
+{
+    struct keys *k = *state;
+    static const char good[] = ID_A " trusted 2 100 200 10.0.0.1:9000 Alice\n";
+    struct p2p_known_peer *list;
+    char text[sizeof(good)];
+    size_t count;
+
+    for (size_t bit = 0; bit < 8 * (sizeof(good) - 1); bit++) {
+        memcpy(text, good, sizeof(good));
+        text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+        scratch_put_bytes(&k->scratch, "keys/known_peers", text, sizeof(good) - 1);
+        assert_int_equal(p2p_known_list(k->identity, &list, &count), P2P_OK);
+        assert_true(count <= 1);
+        free(list);
+    }
+    for (size_t len = 0; len < sizeof(good); len++) {
+        scratch_put_bytes(&k->scratch, "keys/known_peers", good, len);
+        assert_int_equal(p2p_known_list(k->identity, &list, &count), P2P_OK);
+        free(list);
+    }
+    remove(scratch_path(&k->scratch, "keys/known_peers"));
+    scratch_folder(&k->scratch, "keys/known_peers");
+    assert_int_not_equal(p2p_known_list(k->identity, &list, &count), P2P_OK);
+}
+
+static struct p2p_id
+numbered_peer(uint32_t number)
+{
+    struct p2p_id id = keys_peer(0);
+
+    p2p_store_u32(id.b, number);
+    return id;
+}
+
+/* The table alone: what is dropped when it is full, and that decisions of the user are
+ * not. */
+static void
+the_table_is_bounded(void **state)
+{
+    struct p2p_known known = {.count = 0};
+    struct p2p_known_peer *peer;
+    uint32_t n = 0;
+
+    (void)state;
+    for (; n < P2P_KNOWN_PEERS_PENDING_MAX + 50; n++) {
+        struct p2p_id id = numbered_peer(n);
+        assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_PENDING, &peer), P2P_OK);
+        peer->last_seen_s = n;
+    }
+    assert_int_equal(known.count, P2P_KNOWN_PEERS_PENDING_MAX);
+    for (; known.count < P2P_KNOWN_PEERS_MAX; n++) {
+        struct p2p_id id = numbered_peer(n);
+        enum p2p_trust trust = n % 2 ? P2P_TRUST_SEEN : P2P_TRUST_BLOCKED;
+        assert_int_equal(p2p_known_add(&known, &id, trust, &peer), P2P_OK);
+        peer->last_seen_s = n;
+    }
+    for (uint32_t i = 0; i < P2P_KNOWN_PEERS_PENDING_MAX; i++, n++) {
+        struct p2p_id id = numbered_peer(n);
+        assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_TRUSTED, &peer), P2P_OK);
+    }
+    for (size_t i = 0; i < known.count; i++)
+        assert_int_not_equal(known.peers[i].trust, P2P_TRUST_PENDING);
+    struct p2p_id id = numbered_peer(n++);
+    assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_PENDING, &peer),
+                     P2P_ERR_TOO_LARGE); /* strangers push nobody out */
+    assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_SEEN, &peer), P2P_OK);
+    for (size_t i = 0; i < known.count; i++)
+        known.peers[i].trust = P2P_TRUST_TRUSTED;
+    id = numbered_peer(n++);
+    assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_SEEN, &peer),
+                     P2P_ERR_TOO_LARGE);
+    assert_int_equal(known.count, P2P_KNOWN_PEERS_MAX);
+    p2p_known_clear(&known);
+}
+
+int
+main(void)
+{
+#define WITH_KEYS(test) cmocka_unit_test_setup_teardown(test, keys_setup, keys_teardown)
+    const struct CMUnitTest tests[] = {
+        WITH_KEYS(first_contact_is_remembered),
+        WITH_KEYS(a_changed_key_is_refused_until_accepted),
+        WITH_KEYS(forgetting_the_old_one_accepts_the_new_one),
+        WITH_KEYS(an_expected_id_must_be_proven_and_takes_no_address),
+        WITH_KEYS(blocked_peers_stay_blocked),
+        WITH_KEYS(names_and_addresses_cannot_break_the_file),
+        WITH_KEYS(ids_are_found_by_prefix),
+        WITH_KEYS(another_program_s_changes_are_seen),
+        WITH_KEYS(writers_lose_nothing),
+        WITH_KEYS(damaged_lines_are_passed_over_and_kept),
+        WITH_KEYS(no_content_does_harm),
+        cmocka_unit_test(the_table_is_bounded),
+    };
+    p2p_log_init("test_known", P2P_LOG_ERROR); /* damaged files are meant here */
+    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+}
