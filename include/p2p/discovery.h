@@ -94,6 +94,7 @@ struct p2p_reg {
     const struct p2p_rsa *key; /* signs; borrowed during the call */
     const char *advertise;     /* IP to be listed under, or NULL */
     uint16_t port;
+    bool no_protocol_1;               /* only protocol 2 is spoken */
     uint32_t ttl_s;                   /* signature expires this much later */
     const struct p2p_reg_file *files; /* sorted by name, bytewise */
     size_t count;
@@ -101,8 +102,10 @@ struct p2p_reg {
 /*
  * Registers at every registry that does not have this state yet: signed, as a delta
  * where the registry has the state before; falls back to a whole one, and to the
- * documented unsigned form where a registry does not know signatures. P2P_OK when at
- * least one took it. `force`: whole, everywhere.
+ * documented unsigned form where a registry does not know signatures. Does nothing
+ * where all is told and the signature has more than half of its time left: so call it
+ * at every heartbeat. Long lists go out in several requests. P2P_OK when at least one
+ * registry has it all. `force`: whole, everywhere.
  */
 P2P_MUST_CHECK enum p2p_err
 p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force);
@@ -116,7 +119,9 @@ void p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key);
 struct p2p_registry_state {
     char url[256];
     bool reachable, registered;
+    bool is_signed; /* the registration it holds */
     enum p2p_err last_error;
+    char detail[160]; /* what it said about the error, escaped; may be empty */
 };
 size_t p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
                             size_t max);

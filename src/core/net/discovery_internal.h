@@ -1,0 +1,147 @@
+/* What the files of the discovery module share. */
+#ifndef P2P_DISCOVERY_INTERNAL_H
+#define P2P_DISCOVERY_INTERNAL_H
+
+#include <pthread.h>
+
+#include "p2p/discovery.h"
+
+struct cJSON;
+
+/* ---- discovery_http.c: calls to several registries at once ---- */
+
+struct p2p_http_call {
+    const char *method; /* "GET", "POST", "DELETE" */
+    char *url;          /* owned */
+    char *body;         /* JSON or NULL; owned */
+    /* The answer. err is about the connection: any status that arrived is P2P_OK. */
+    enum p2p_err err;
+    long status;
+    char *answer; /* NUL-terminated, `len` bytes; owned; NULL when empty */
+    size_t len;
+};
+void p2p_http_global_init(void);
+/* All at once; returns when each has its answer or `timeout_ms` is over. Calls whose
+ * url is NULL are left out (err NOMEM). */
+void p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms);
+void p2p_http_call_clear(struct p2p_http_call *call);
+/* What a status means: 2xx P2P_OK, 404 NOT_FOUND, 409 EXISTS, 429 RATE_LIMITED, ... */
+enum p2p_err p2p_http_status_err(long status);
+/* base + path with each %s of `path` percent-encoded; owned, NULL when out of memory.
+ */
+char *p2p_http_url(const char *base, const char *path, const char *const *arguments,
+                   size_t count);
+
+/* ---- discovery_json.c: answers, not trusted ---- */
+
+/* NULL when it is no JSON, nested too deep, or of too many values; cJSON_Delete. */
+struct cJSON *p2p_json_parse(const char *text, size_t len);
+const char *p2p_json_text(const struct cJSON *object, const char *name); /* or NULL */
+bool p2p_json_u64(const struct cJSON *object, const char *name, uint64_t max,
+                  uint64_t *out);
+bool p2p_json_bool(const struct cJSON *object, const char *name); /* absent: false */
+/* 64 hex digits of that name; false and zeroes otherwise. */
+bool p2p_json_digest(const struct cJSON *object, const char *name,
+                     uint8_t out[P2P_DIGEST_LEN]);
+/* A problem's sentence, escaped; empty when there is none. */
+void p2p_json_detail(const char *text, size_t len, char *out, size_t cap);
+
+/* ---- discovery_state.c: what a registry has been told ---- */
+
+struct p2p_reg_have {
+    char *name;               /* owned */
+    struct p2p_reg_file file; /* its name is the one above */
+};
+struct p2p_reg_state {
+    struct p2p_reg_have *at; /* sorted by name */
+    size_t count;
+};
+/* From a state towards a list of files: what one request can carry. */
+struct p2p_reg_diff {
+    const char **removed; /* borrowed from the state */
+    size_t removed_count;
+    const struct p2p_reg_file **added; /* borrowed from the list */
+    size_t added_count;
+    bool complete; /* nothing is left after this one */
+};
+P2P_MUST_CHECK enum p2p_err p2p_reg_diff_make(const struct p2p_reg_state *state,
+                                              const struct p2p_reg_file *files,
+                                              size_t count, size_t budget_bytes,
+                                              struct p2p_reg_diff *out);
+P2P_MUST_CHECK enum p2p_err p2p_reg_state_apply(struct p2p_reg_state *state,
+                                                const struct p2p_reg_diff *diff);
+void p2p_reg_diff_clear(struct p2p_reg_diff *diff);
+void p2p_reg_state_clear(struct p2p_reg_state *state);
+
+/* ---- discovery_body.c: what is sent ---- */
+
+P2P_MUST_CHECK enum p2p_err p2p_reg_body_whole(const struct p2p_reg *reg,
+                                               const struct p2p_reg_diff *diff,
+                                               uint64_t seq, uint64_t expires_at_s,
+                                               char **body);
+P2P_MUST_CHECK enum p2p_err p2p_reg_body_delta(const struct p2p_reg *reg,
+                                               const struct p2p_reg_diff *diff,
+                                               uint64_t seq, uint64_t base,
+                                               char **body);
+P2P_MUST_CHECK enum p2p_err p2p_reg_body_unsigned(const struct p2p_reg *reg,
+                                                  const struct p2p_reg_diff *diff,
+                                                  char **body);
+P2P_MUST_CHECK enum p2p_err p2p_reg_body_leave(const struct p2p_rsa *key, uint64_t seq,
+                                               char **body);
+
+/* ---- discovery.c: the handle ---- */
+
+struct p2p_registry {
+    char url[256]; /* no slash at its end */
+    bool reachable, registered, is_signed;
+    enum p2p_err last_error;
+    char detail[160];
+    /* What it holds about us; under d->reg_lock. */
+    struct p2p_reg_state state;
+    uint64_t seq; /* of the record it has, as far as we know */
+    uint64_t expires_at_s;
+    char ip[64];
+    uint16_t port;
+};
+
+struct p2p_discovery {
+    pthread_mutex_t lock;     /* the status fields of registries */
+    pthread_mutex_t reg_lock; /* one registration at a time */
+    uint64_t timeout_ms;
+    uint64_t last_seq;
+    size_t count;
+    struct p2p_registry at[];
+};
+
+/* ---- discovery_peers.c: lists of peers ---- */
+
+struct p2p_peers {
+    struct p2p_peer_list list;
+    size_t cap;
+};
+/* Adds the usable ones of a JSON array; only NOMEM is an error. */
+P2P_MUST_CHECK enum p2p_err p2p_peers_take(const struct cJSON *array,
+                                           struct p2p_peers *out);
+/* Several registries may know one peer: the best record stays, of equal ones the
+ * longer. */
+void p2p_peers_merge(struct p2p_peer_list *list);
+void p2p_peer_clear(struct p2p_peer_info *peer);
+bool p2p_peer_has(const struct p2p_peer_info *peer, const char *name);
+
+/* ---- discovery_find.c: asking all registries, page by page ---- */
+
+typedef enum p2p_err p2p_page_visit(void *arg, const struct cJSON *json);
+/*
+ * Visits at most `pages` pages of every registry. P2P_OK when one answered; else the
+ * reason of one, NOT_FOUND (it does not know this path) before others. `path` has a
+ * query and a %s for the argument (NULL: none).
+ */
+P2P_MUST_CHECK enum p2p_err p2p_discovery_ask(struct p2p_discovery *d, const char *path,
+                                              const char *argument, size_t pages,
+                                              p2p_page_visit *visit, void *arg);
+
+/* Notes how a call to registry i ended, and returns what it means. */
+enum p2p_err p2p_registry_note(struct p2p_discovery *d, size_t i,
+                               const struct p2p_http_call *call);
+
+#endif

@@ -1,0 +1,491 @@
+// uses tests/unit/fake_registry.c
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+#include <cmocka.h>
+
+#include "fake_registry.h"
+#include "p2p/bytes.h"
+#include "p2p/discovery.h"
+#include "p2p/msg.h"
+
+static struct p2p_rsa *key;
+static struct p2p_id id;
+
+/* What the fake registry does, and what it holds. */
+struct behaviour {
+    bool knows_signatures, knows_deltas, forgets;
+    uint64_t seq; /* of the record it has */
+    int fail;     /* status of everything when not 0 */
+};
+
+/* ---- The registry's side of a signature, from the JSON alone ---- */
+
+static uint8_t
+base64_digit(char c)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    return (uint8_t)(strchr(digits, c) - digits);
+}
+
+static void
+take_signature(const cJSON *json, struct p2p_signature *out)
+{
+    const char *text = cJSON_GetStringValue(cJSON_GetObjectItem(json, "signature"));
+    uint8_t bytes[258];
+
+    assert_non_null(text);
+    assert_int_equal(strlen(text), 344);
+    assert_string_equal(text + 342, "==");
+    for (size_t i = 0, o = 0; i < 342; i += 4) {
+        uint32_t bits = (uint32_t)base64_digit(text[i]) << 18 |
+                        (uint32_t)base64_digit(text[i + 1]) << 12 |
+                        (i + 2 < 342 ? (uint32_t)base64_digit(text[i + 2]) << 6 : 0) |
+                        (i + 3 < 342 ? base64_digit(text[i + 3]) : 0);
+        bytes[o++] = (uint8_t)(bits >> 16);
+        bytes[o++] = (uint8_t)(bits >> 8);
+        bytes[o++] = (uint8_t)bits;
+    }
+    memcpy(out->b, bytes, sizeof(out->b));
+}
+
+static uint64_t
+number(const cJSON *json, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItem(json, name);
+
+    assert_true(cJSON_IsNumber(item));
+    return (uint64_t)item->valuedouble;
+}
+
+static struct p2p_text
+text_of(const cJSON *item)
+{
+    const char *text = cJSON_GetStringValue(item);
+
+    return text != NULL ? (struct p2p_text){text, strlen(text)}
+                        : (struct p2p_text){"", 0};
+}
+
+static uint32_t
+take_entries(const cJSON *array, struct p2p_reg_entry *out)
+{
+    uint32_t count = 0;
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, array)
+    {
+        const char *sha256 = cJSON_GetStringValue(cJSON_GetObjectItem(item, "sha256"));
+        struct p2p_reg_entry *e = &out[count++];
+        *e = (struct p2p_reg_entry){.name = text_of(cJSON_GetObjectItem(item, "name")),
+                                    .size = number(item, "size"),
+                                    .version = (uint32_t)number(item, "version")};
+        assert_int_equal(
+            p2p_hex_parse(cJSON_GetStringValue(cJSON_GetObjectItem(item, "root")),
+                          e->root.b, 32),
+            P2P_OK);
+        if (sha256 != NULL)
+            assert_int_equal(p2p_hex_parse(sha256, e->sha256.b, 32), P2P_OK);
+    }
+    return count;
+}
+
+static bool
+is_signed_well(const cJSON *json, bool delta)
+{
+    static struct p2p_reg_entry entries[64];
+    struct p2p_text removed[64];
+    struct p2p_registration r = {
+        .peer_id = id, .seq = number(json, "seq"), .entries = entries};
+    struct p2p_reg_delta d = {
+        .peer_id = id, .seq = r.seq, .removed = removed, .added = entries};
+    struct p2p_signature signature;
+    uint8_t bytes[65536];
+    struct p2p_wr wr;
+    const cJSON *item;
+    size_t len;
+
+    take_signature(json, &signature);
+    p2p_wr_init(&wr, bytes, sizeof(bytes));
+    if (delta) {
+        d.base = number(json, "base");
+        d.added_count = take_entries(cJSON_GetObjectItem(json, "add"), entries);
+        cJSON_ArrayForEach(item, cJSON_GetObjectItem(json, "remove"))
+            removed[d.removed_count++] = text_of(item);
+        p2p_reg_delta_put(&wr, &d);
+    } else {
+        r.expires_at_s = number(json, "expires_at");
+        r.ip = text_of(cJSON_GetObjectItem(json, "ip"));
+        r.port = (uint16_t)number(json, "port");
+        r.count = take_entries(cJSON_GetObjectItem(json, "entries"), entries);
+        p2p_registration_put(&wr, &r);
+    }
+    assert_int_equal(p2p_wr_end(&wr, &len), P2P_OK);
+    return p2p_pss_verify(p2p_rsa_spki(key), bytes, len, &signature) == P2P_OK;
+}
+
+static char *
+conflict(const struct behaviour *b, int *status)
+{
+    char *text;
+
+    *status = 409;
+    assert_true(asprintf(&text, "{\"base\":%llu}", (unsigned long long)b->seq) > 0);
+    return text;
+}
+
+static char *
+answer_registration(struct behaviour *b, const cJSON *json, bool delta, int *status)
+{
+    bool is_signed = cJSON_HasObjectItem(json, "signature");
+
+    if (delta && !b->knows_deltas) {
+        *status = 404;
+        return strdup("{}");
+    }
+    if (is_signed && !b->knows_signatures) {
+        *status = 422;
+        return strdup("{\"detail\":\"what is this\"}");
+    }
+    if (is_signed) {
+        assert_true(is_signed_well(json, delta));
+        if (number(json, "seq") <= b->seq || (delta && number(json, "base") != b->seq))
+            return conflict(b, status);
+        b->seq = number(json, "seq");
+    }
+    b->forgets = false;
+    return strdup("{\"message\":\"registered\",\"ip\":\"127.0.0.1\"}");
+}
+
+static char *
+answer(struct fake_registry *fake, const struct fake_request *request, int *status)
+{
+    struct behaviour *b = fake->arg;
+    cJSON *json = cJSON_Parse(request->body);
+    char *text = NULL;
+
+    if (b->fail != 0) {
+        *status = b->fail;
+        text = strdup("{\"detail\":\"refused\"}");
+    } else if (strcmp(request->method, "DELETE") == 0) {
+        text = strdup("{}");
+    } else if (strncmp(request->target, "/register", 9) == 0) {
+        text = answer_registration(b, json, request->target[9] == '/', status);
+    } else {
+        *status = b->forgets ? 404 : 200;
+        text = strdup(b->forgets ? "{\"error\":\"peer not found\"}" : "{}");
+    }
+    cJSON_Delete(json);
+    return text;
+}
+
+/* ---- The peer's side ---- */
+
+static struct p2p_reg_file files[] = {
+    {.name = "a",
+     .size = 1,
+     .root = {{1}},
+     .sha256 = {{9}},
+     .sha256_known = true,
+     .version = 1},
+    {.name = "b \"quoted\" \xc3\xa9", .size = 2, .root = {{2}}, .version = 1},
+    {.name = "c", .size = 3, .root = {{3}}, .version = 7},
+};
+
+static struct p2p_reg
+registration(size_t count)
+{
+    return (struct p2p_reg){
+        .key = key, .port = 9000, .ttl_s = 3600, .files = files, .count = count};
+}
+
+struct world {
+    struct fake_registry fake[2];
+    struct behaviour behaviour[2];
+    struct p2p_discovery *d;
+};
+
+static int
+world_open(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    const char *urls[2];
+
+    for (int i = 0; i < 2; i++) {
+        w->behaviour[i] =
+            (struct behaviour){.knows_signatures = true, .knows_deltas = true};
+        fake_start(&w->fake[i], answer, &w->behaviour[i]);
+        urls[i] = w->fake[i].url;
+    }
+    *state = w;
+    return p2p_discovery_open(urls, 2, 5000, &w->d) == P2P_OK ? 0 : -1;
+}
+
+static int
+world_close(void **state)
+{
+    struct world *w = *state;
+
+    p2p_discovery_close(w->d);
+    for (int i = 0; i < 2; i++) {
+        fake_stop(&w->fake[i]);
+        fake_clear(&w->fake[i]);
+    }
+    free(w);
+    return 0;
+}
+
+static void
+assert_asked(const struct fake_registry *fake, size_t i, const char *method,
+             const char *target)
+{
+    assert_true(i < fake->count);
+    assert_string_equal(fake->requests[i].method, method);
+    assert_string_equal(fake->requests[i].target, target);
+}
+
+static void
+whole_then_nothing_then_delta(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(2);
+    struct p2p_registry_state states[2];
+    cJSON *json;
+
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(w->fake[i].count, 1);
+        assert_asked(&w->fake[i], 0, "POST", "/register");
+    }
+    json = cJSON_Parse(w->fake[0].requests[0].body);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "files")), 2);
+    assert_int_equal(
+        strlen(cJSON_GetStringValue(cJSON_GetObjectItem(json, "public_key"))),
+        P2P_PEM_LEN);
+    cJSON_Delete(json);
+
+    reg.count = 3;
+    files[0].version = 2; /* changed: added again, not removed */
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_asked(&w->fake[1], 1, "POST", "/register/delta");
+    json = cJSON_Parse(w->fake[1].requests[1].body);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "add")), 2);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "remove")), 0);
+    cJSON_Delete(json);
+
+    reg.files = files + 1;
+    reg.count = 1;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    json = cJSON_Parse(w->fake[1].requests[2].body);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "add")), 0);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "remove")), 2);
+    cJSON_Delete(json);
+    assert_int_equal(p2p_discovery_states(w->d, states, 2), 2);
+    assert_true(states[0].registered && states[0].is_signed && states[0].reachable);
+}
+
+static void
+another_port_or_address_is_whole_again(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    reg.port = 9001;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    reg.advertise = "10.0.0.5";
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(p2p_discovery_register(w->d, &reg, true), P2P_OK);
+    assert_int_equal(w->fake[0].count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_asked(&w->fake[0], i, "POST", "/register");
+}
+
+static void
+a_base_that_does_not_fit_is_whole_again(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    w->behaviour[0].seq += 1000000; /* another program of this identity was there */
+    reg.count = 2;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_asked(&w->fake[0], 1, "POST", "/register/delta");
+    assert_asked(&w->fake[0], 2, "POST", "/register");
+    assert_int_equal(w->fake[0].count, 3);
+    assert_int_equal(w->fake[1].count, 2);
+}
+
+static void
+a_clock_that_went_back_goes_on_above(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+
+    w->behaviour[0].seq = 1ull << 50;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_true(w->behaviour[0].seq == (1ull << 50) + 1);
+    assert_true(w->behaviour[1].seq <
+                1ull << 50); /* one registry's word is not another's */
+}
+
+static void
+registries_that_share_a_store_get_one_record(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+    size_t requests;
+
+    w->fake[1].arg = &w->behaviour[0];
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    reg.count = 3;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    requests = w->fake[0].count + w->fake[1].count;
+    assert_int_equal(requests, 4); /* 409 with the seq just sent is an acceptance */
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(w->fake[0].count + w->fake[1].count, requests);
+}
+
+static void
+documented_registries_get_the_documented_form(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(2);
+    struct p2p_registry_state states[2];
+    cJSON *json;
+
+    w->behaviour[0].knows_signatures = w->behaviour[0].knows_deltas = false;
+    w->behaviour[1].knows_deltas = false;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(w->fake[0].count, 2);
+    json = cJSON_Parse(w->fake[0].requests[1].body);
+    assert_false(cJSON_HasObjectItem(json, "signature"));
+    assert_false(cJSON_HasObjectItem(json, "entries"));
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItem(json, "files")), 2);
+    cJSON_Delete(json);
+    p2p_discovery_states(w->d, states, 2);
+    assert_true(states[0].registered && !states[0].is_signed);
+
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(w->fake[0].count, 2); /* nothing changed, nothing sent */
+    reg.count = 3;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(w->fake[0].count, 4);
+    assert_asked(&w->fake[1], 1, "POST", "/register/delta");
+    assert_asked(&w->fake[1], 2, "POST", "/register");
+}
+
+static void
+a_forgetful_registry_is_told_again(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(2);
+
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(p2p_discovery_heartbeat(w->d, &id), P2P_OK);
+    w->behaviour[1].forgets = true;
+    assert_int_equal(p2p_discovery_heartbeat(w->d, &id), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(w->fake[0].count, 3); /* register, 2 heartbeats */
+    assert_int_equal(w->fake[1].count, 4);
+    assert_asked(&w->fake[1], 3, "POST", "/register");
+    assert_int_equal(p2p_discovery_heartbeat(w->d, &id), P2P_OK);
+    assert_int_equal(strncmp(w->fake[0].requests[1].target, "/heartbeat?peer_id=", 19),
+                     0);
+    assert_int_equal(strlen(w->fake[0].requests[1].target), 19 + 64);
+}
+
+static void
+refusals(void **state)
+{
+    static const struct {
+        int status;
+        enum p2p_err err;
+    } cases[] = {{401, P2P_ERR_NOT_ALLOWED},  {413, P2P_ERR_TOO_LARGE},
+                 {429, P2P_ERR_RATE_LIMITED}, {500, P2P_ERR_REMOTE},
+                 {409, P2P_ERR_EXISTS},       {422, P2P_ERR_REMOTE}};
+    struct world *w = *state;
+    struct p2p_reg reg = registration(2);
+    struct p2p_registry_state states[2];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        w->behaviour[0].fail = w->behaviour[1].fail = cases[i].status;
+        assert_int_equal(p2p_discovery_register(w->d, &reg, false), cases[i].err);
+        p2p_discovery_states(w->d, states, 2);
+        assert_string_equal(states[1].detail, "refused");
+        assert_false(states[1].registered);
+    }
+    assert_true(w->fake[0].count < 20);
+    w->behaviour[1].fail = 0; /* one that takes it is enough */
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+}
+
+static void
+leaving_is_signed(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(2);
+    uint8_t bytes[P2P_REG_LEAVE_LEN];
+    struct p2p_signature signature;
+    struct p2p_wr wr;
+    cJSON *json;
+
+    p2p_discovery_leave(w->d, key); /* nowhere registered: nothing to leave */
+    assert_int_equal(w->fake[0].count, 0);
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    p2p_discovery_leave(w->d, key);
+    assert_asked(&w->fake[0], 1, "DELETE", "/register");
+    json = cJSON_Parse(w->fake[0].requests[1].body);
+    take_signature(json, &signature);
+    p2p_wr_init(&wr, bytes, sizeof(bytes));
+    p2p_reg_leave_put(&wr, &id, number(json, "seq"));
+    assert_int_equal(
+        p2p_pss_verify(p2p_rsa_spki(key), bytes, sizeof(bytes), &signature), P2P_OK);
+    cJSON_Delete(json);
+}
+
+static int
+make_key(void **state)
+{
+    (void)state;
+    if (p2p_crypto_init() != P2P_OK || p2p_rsa_generate(&key) != P2P_OK)
+        return -1;
+    return p2p_spki_id(p2p_rsa_spki(key), &id) == P2P_OK ? 0 : -1;
+}
+
+static int
+free_key(void **state)
+{
+    (void)state;
+    p2p_rsa_free(key);
+    return 0;
+}
+
+#define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_open, world_close)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WORLD_TEST(whole_then_nothing_then_delta),
+        WORLD_TEST(another_port_or_address_is_whole_again),
+        WORLD_TEST(a_base_that_does_not_fit_is_whole_again),
+        WORLD_TEST(a_clock_that_went_back_goes_on_above),
+        WORLD_TEST(registries_that_share_a_store_get_one_record),
+        WORLD_TEST(documented_registries_get_the_documented_form),
+        WORLD_TEST(a_forgetful_registry_is_told_again),
+        WORLD_TEST(refusals),
+        WORLD_TEST(leaving_is_signed),
+    };
+
+    return cmocka_run_group_tests(tests, make_key, free_key);
+}
