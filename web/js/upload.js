@@ -7,6 +7,7 @@ import { toast } from './ui.js';
 
 const AT_ONCE = 2;
 const RATE_MS = 500;
+const DONE_MS = 8000;
 let serial = 0;
 
 const active = (u) => u.state === 'sending' || u.state === 'waiting';
@@ -58,7 +59,10 @@ async function send(one) {
 function finish(one, result) {
   one.state = result;
   one.speed = 0;
-  if (result === 'done') one.sent = one.size;
+  if (result === 'done') {
+    one.sent = one.size;
+    setTimeout(() => dropUpload(one), DONE_MS); // the file is in the list below by then
+  }
   if (result === 'cancelled') state.uploads = state.uploads.filter((u) => u !== one);
   pump();
   if (state.uploads.some(active)) return;

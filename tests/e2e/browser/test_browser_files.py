@@ -1,0 +1,162 @@
+"""Sharing and the folder of arrived files, by mouse and finger: each flow on a phone and at a desk."""
+
+import hashlib
+import os
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from conftest import wait_until
+from page import driver, width  # noqa: F401
+from world import DOWNLOADED, SHARED, world  # noqa: F401
+
+HOSTILE = ["<img src=x onerror=alert(1)>.html", '"><script>alert(2)<script>.txt', "{{7*7}} $(touch x) `id`.txt", "javascript:alert(3)", "l" * 200 + ".bin"]
+
+
+def write(folder, name, data=b"content"):
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture
+def page(world, driver, width):
+    page = world.page(driver, width).open("share")
+    yield page
+    for name in list(page.names(SHARED)):
+        if name != "mine.txt":
+            world.near.api.delete("shared", name)
+
+
+def test_upload_by_button_is_shared_and_reaches_the_other_machine(world, page, tmp_path, width):
+    name, data = f"chosen {width}.bin", os.urandom(300_000)
+    page.choose_files(write(tmp_path, name, data))
+    page.row(name, SHARED)
+    assert (world.near.shared / name).read_bytes() == data
+    # and on the other machine's dashboard it can be found
+    wait_until(lambda: world.discovery.registry.peers(file=name), what="registered")
+    there = world.far.api.json("/api/search", q=name)
+    assert [r["name"] for r in there["results"]] == [name]
+
+
+def test_several_files_and_a_folder_dropped(world, page, tmp_path):
+    folder = tmp_path / "trip"
+    write(folder, "day 1/a.jpg", b"a")
+    write(folder, "day 1/.DS_Store", b"never")
+    page.drop(write(tmp_path, "one.txt", b"1"), write(tmp_path, "two.txt", b"2"), folder)
+    for name in ("one.txt", "two.txt", "trip/day 1/a.jpg"):
+        page.row(name, SHARED)
+    page.see("1 hidden file was left out.")
+    assert (world.near.shared / "trip/day 1/a.jpg").read_bytes() == b"a"
+    assert not (world.near.shared / "trip/day 1/.DS_Store").exists()
+
+
+def test_drop_works_in_every_view(page, tmp_path, width):
+    page.go("peers")
+    page.drop(write(tmp_path, f"anywhere {width}.txt"))
+    page.row(f"anywhere {width}.txt", SHARED)
+    assert page.heading() == "Share Files"
+
+
+def test_a_pasted_file_is_shared(page, world, width):
+    page.paste_file(f"pasted {width}.txt", "from the clipboard")
+    page.row(f"pasted {width}.txt", SHARED)
+    assert (world.near.shared / f"pasted {width}.txt").read_text() == "from the clipboard"
+
+
+def test_an_existing_name_asks_and_keeps_both_or_replaces(page, world, tmp_path):
+    page.choose_files(write(tmp_path, "twice.txt", b"first"))
+    page.row("twice.txt", SHARED)
+    page.press("Clear list")
+    page.choose_files(write(tmp_path, "twice.txt", b"second"))
+    page.see("A file of this name is shared already.")
+    assert (world.near.shared / "twice.txt").read_bytes() == b"first"
+    if page.all('[aria-label="Uploads"] .btn.more') and page.one('[aria-label="Uploads"] .btn.more').is_displayed():
+        page.one('[aria-label="Uploads"] .btn.more').click()
+        page.press("Keep both", "dialog[open]")
+    else:
+        page.press("Keep both")
+    page.row("twice (1).txt", SHARED)
+    assert (world.near.shared / "twice.txt").read_bytes() == b"first"
+    assert (world.near.shared / "twice (1).txt").read_bytes() == b"second"
+
+
+def test_rename_and_undo(page, world, tmp_path):
+    page.choose_files(write(tmp_path, "old name.txt", b"same"))
+    page.act("old name.txt", "rename")
+    page.dialog()
+    field = page.one("#new-name")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("new name.txt", Keys.ENTER)
+    page.row("new name.txt", SHARED)
+    assert (world.near.shared / "new name.txt").read_bytes() == b"same"
+    page.press("Undo")
+    page.row("old name.txt", SHARED)
+    assert not (world.near.shared / "new name.txt").exists()
+
+
+def test_a_bad_new_name_is_refused_with_a_reason(page, world, tmp_path):
+    page.choose_files(write(tmp_path, "stays.txt", b"same"))
+    page.act("stays.txt", "rename")
+    field = page.one("#new-name")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("../escape.txt", Keys.ENTER)
+    page.see("This name cannot be used.")
+    page.row("stays.txt", SHARED)
+    assert not (world.near.shared.parent / "escape.txt").exists()
+
+
+def test_delete_asks_and_can_be_undone(page, world, tmp_path):
+    page.choose_files(write(tmp_path, "short lived.txt", b"here"))
+    page.act("short lived.txt", "delete")
+    page.press("Cancel", "dialog[open]")
+    page.no_dialog()
+    assert (world.near.shared / "short lived.txt").exists()
+    page.act("short lived.txt", "delete")
+    page.press("Delete", "dialog[open] .dialog-foot")
+    page.wait(lambda: not (world.near.shared / "short lived.txt").exists(), what="the file gone")
+    page.wait(lambda: "short lived.txt" not in page.names(SHARED), what="the row gone")
+    page.press("Undo")
+    page.row("short lived.txt", SHARED)
+    assert (world.near.shared / "short lived.txt").read_bytes() == b"here"
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names_are_text(page, world, name):
+    (world.near.shared / name).write_bytes(b"x")
+    row = page.row(name, SHARED, timeout=30)
+    assert not row.find_elements("css selector", "img, script")
+    page.act(name, "link")
+    assert name in page.dialog().text
+    assert not page.console()
+
+
+def test_save_to_this_device(page, world, driver, width):
+    name, data = f"to save {width}.bin", os.urandom(200_000)
+    (world.near.shared / name).write_bytes(data)
+    page.act(name, "save")
+    saved = driver.saved / name
+    wait_until(lambda: saved.exists() and saved.stat().st_size == len(data), what="saved")
+    assert hashlib.sha256(saved.read_bytes()).digest() == hashlib.sha256(data).digest()
+
+
+def test_downloads_are_listed_and_deleted_with_undo(page, world, width):
+    name = f"arrived {width}.txt"
+    (world.near.downloads / name).write_bytes(b"arrived")
+    page.go("downloads")
+    page.row(name, DOWNLOADED)
+    page.act(name, "delete")
+    page.press("Delete", "dialog[open] .dialog-foot")
+    page.wait(lambda: not (world.near.downloads / name).exists(), what="the file gone")
+    page.press("Undo")
+    page.row(name, DOWNLOADED)
+    assert (world.near.downloads / name).read_bytes() == b"arrived"
+    world.near.api.delete("download", name)
+
+
+def test_the_empty_lists_say_what_to_do(page):
+    page.go("downloads")
+    page.see("Nothing downloaded yet")
+    page.press("Search & Download")
+    page.wait(lambda: page.heading() == "Search & Download")

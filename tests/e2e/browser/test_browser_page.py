@@ -1,0 +1,202 @@
+"""The page itself: strict CSP, no complaint in the console, keyboard alone, two tabs, accessibility, languages."""
+
+import time
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from conftest import wait_until
+from page import driver, width  # noqa: F401
+from world import FAR, SHARED, world  # noqa: F401
+
+VIEWS = {"share": "Share Files", "search": "Search & Download", "transfers": "Transfers", "downloads": "Downloaded Files", "peers": "Online Peers", "settings": "Settings"}  # fmt: skip
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; connect-src 'self'; "
+    "manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def test_the_policy_is_strict_on_every_file_of_the_page(world):
+    for path in ("/", "/js/main.js", "/css/base.css", "/i18n/en.json", "/manifest.webmanifest", "/sw.js", "/icons/icon.svg"):
+        answer = world.near.api.get(path)
+        assert answer.status_code == 200, path
+        assert answer.headers["Content-Security-Policy"] == CSP, path
+
+
+def test_all_views_with_an_empty_console(world, driver, width):
+    page = world.page(driver, width).open("share")
+    for view, title in VIEWS.items():
+        page.go(view)
+        page.wait(lambda: page.heading() == title, what=title)
+        assert page.overflow() <= 0, view
+        time.sleep(0.3)  # what loads late may complain too
+    assert page.console() == []
+    assert "serviceWorker" in page.js("return Object.getOwnPropertyNames(Navigator.prototype).join()")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("view", VIEWS)
+def test_axe_finds_nothing(world, driver, width, theme, view):
+    page = world.page(driver, width, theme=theme).open(view)
+    page.wait(lambda: page.js("return document.querySelector('.connection').dataset.state") == "live", what="live")
+    time.sleep(0.5)  # lists are read after the heading is there
+    assert page.axe() == []
+
+
+@pytest.mark.parametrize("label", ["Link and QR code", "Rename", "Delete"])
+def test_axe_finds_nothing_in_dialogs(world, driver, label):
+    page = world.page(driver).open("share")
+    page.row("mine.txt", SHARED)
+    page.press(label)
+    page.dialog()
+    time.sleep(0.3)
+    assert page.axe() == []
+
+
+def test_peers_lists_the_other_machine_and_its_files(world, driver, width):
+    page = world.page(driver, width).open("peers")
+    page.see(f"127.0.0.1:{world.far_peer.port}")
+    card = 'section[aria-label="Online Peers"] .row'
+    assert "This machine" in page.text("main")
+    index = next(i for i, row in enumerate(page.all(card)) if f":{world.far_peer.port}" in row.text)
+    page.all(card)[index].find_element("css selector", "[data-act=browse]").click()
+    page.wait(lambda: all(name in page.names("dialog[open] .source") for name in FAR), what="its files")
+
+
+def test_block_and_unblock_a_peer(world, driver):
+    page = world.page(driver).open("peers")
+    card = 'section[aria-label="Online Peers"] .row'
+    far = lambda: next(row for row in page.all(card) if f":{world.far_peer.port}" in row.text)  # noqa: E731
+    page.wait(lambda: far(), what="the peer")
+    far().find_element("css selector", "[data-act=block]").click()
+    page.press("Block", "dialog[open] .dialog-foot")
+    page.wait(lambda: "Blocked" in far().text, what="blocked")
+    far().find_element("css selector", "[data-act=trust]").click()
+    page.wait(lambda: "Blocked" not in far().text, what="unblocked")
+
+
+def test_an_address_where_nobody_answers_says_what_to_check(world, driver, width):
+    page = world.page(driver, width).open("peers")
+    page.press("Add a peer")
+    page.one("#peer-address").send_keys("127.0.0.1:9", Keys.ENTER)
+    page.see("Nobody answers there.")
+
+
+def test_with_the_keyboard_alone(world, driver):
+    """Find a file of another machine, download it, delete it again: no mouse."""
+    page = world.page(driver).open("share")
+    name = "song two.flac"
+    page.keys("/")
+    page.wait(lambda: page.focused() == "Search files on all peers", what="the search field focused")
+    page.keys("two")
+    page.row(name)
+    page.tab_to(f"Download: {name}")
+    page.keys(Keys.ENTER)
+    wait_until(lambda: (world.near.downloads / name).exists(), what="downloaded")
+    page.keys("4")
+    page.wait(lambda: page.heading() == "Downloaded Files")
+    page.row(name)
+    page.tab_to("Delete")
+    page.keys(Keys.ENTER)
+    page.dialog()
+    page.keys(Keys.ENTER)  # the dialog's own button has the focus
+    wait_until(lambda: not (world.near.downloads / name).exists(), what="deleted")
+
+
+def test_escape_closes_a_dialog_and_gives_the_focus_back(world, driver):
+    page = world.page(driver).open("share")
+    page.row("mine.txt", SHARED)
+    page.tab_to("Link and QR code")
+    page.keys(Keys.ENTER)
+    page.dialog()
+    page.keys(Keys.ESCAPE)
+    page.no_dialog()
+    assert page.focused() == "Link and QR code"
+
+
+def test_the_table_of_keys_and_turning_them_off(world, driver):
+    page = world.page(driver).open("share")
+    page.keys("?")
+    assert "Keyboard shortcuts" in page.dialog().text
+    page.one("#keys-on").click()
+    page.keys(Keys.ESCAPE)
+    page.no_dialog()
+    page.one("h1").click()
+    page.keys("2")
+    time.sleep(0.3)
+    assert page.heading() == "Share Files"
+
+
+def test_two_tabs_share_one_stream_and_the_second_takes_over(world, driver, tmp_path):
+    page = world.page(driver).open("share")
+    first = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    second = driver.current_window_handle
+    try:
+        page.size("desk").open("share")
+        page.wait(lambda: page.js("return document.querySelector('.connection').dataset.state") == "live", what="live")
+        # The newcomer has no stream of its own, yet hears of what happens.
+        streams = "return performance.getEntriesByType('resource').filter((e) => e.name.includes('api/events')).length"
+        metric = [line for line in world.near.api.get("/metrics").text.splitlines() if "streams" in line and not line.startswith("#")]
+        assert page.js(streams) == 0 and all(float(line.split()[-1]) <= 1 for line in metric)
+        (world.near.shared / "seen by both.txt").write_bytes(b"x")
+        page.row("seen by both.txt", SHARED)
+        driver.switch_to.window(first)
+        page.row("seen by both.txt", SHARED)
+        driver.close()
+        driver.switch_to.window(second)
+        world.near.api.delete("shared", "seen by both.txt")
+        page.wait(lambda: "seen by both.txt" not in page.names(SHARED), 30, "news after the leader left")
+        page.wait(lambda: page.js("return document.querySelector('.connection').dataset.state") == "live", what="live")
+    finally:
+        if first not in driver.window_handles:
+            driver.switch_to.window(second)
+
+
+LANGUAGES = {"de": "Dateien teilen", "es": "Compartir archivos", "fr": "Partager des fichiers", "zh": "共享文件", "ar": "مشاركة الملفات"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_languages_right_to_left_too(world, driver, width, language):
+    page = world.page(driver, width, lang=language).open("share")
+    assert page.heading() == LANGUAGES[language]
+    assert page.js("return document.documentElement.dir") == ("rtl" if language == "ar" else "ltr")
+    for view in VIEWS:
+        page.go(view)
+        assert page.overflow() <= 0, view
+    assert page.console() == []
+
+
+def test_language_and_theme_change_at_once_and_stay(world, driver):
+    page = world.page(driver).open("settings")
+    background = "return getComputedStyle(document.body).backgroundColor"
+    light = page.js(background)
+    page.js("const s = document.querySelector('#set-theme'); s.value = 'dark'; s.dispatchEvent(new Event('change'))")
+    assert page.js(background) != light
+    page.js("const s = document.querySelector('#set-lang'); s.value = 'de'; s.dispatchEvent(new Event('change'))")
+    page.wait(lambda: page.heading() == "Einstellungen")
+    page.open("settings")
+    assert page.heading() == "Einstellungen" and page.js(background) != light
+
+
+def test_settings_are_kept(world, driver):
+    page = world.page(driver).open("settings")
+    field = page.wait(lambda: page.one("#set-connections").get_attribute("value") and page.one("#set-connections"))
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("7", Keys.TAB)
+    page.see("Saved")
+    assert world.near.api.json("/api/config")["connections"] == 7
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys("99", Keys.TAB)
+    page.wait(lambda: page.one("#set-connections").get_attribute("value") == "7", what="the wrong value taken back")
+
+
+def test_reduced_motion_is_respected(world, driver):
+    page = world.page(driver)
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-reduced-motion", "value": "reduce"}]})
+    page.open("share")
+    duration = page.js("return getComputedStyle(document.querySelector('.nav a')).transitionDuration")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert float(duration.split(",")[0].rstrip("s")) < 0.001
+
+

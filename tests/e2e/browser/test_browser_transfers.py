@@ -1,0 +1,144 @@
+"""Search, download and everything around transfers, on a phone and at a desk."""
+
+import hashlib
+import os
+import time
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from conftest import wait_until
+from page import driver, width  # noqa: F401
+from p2pwire.server import Server
+from world import DOWNLOADED, FAR, world  # noqa: F401
+
+BIG = os.urandom(8 << 20)
+TRANSFERS = 'section[aria-label="Transfers"] .row'
+RESULTS = 'section[aria-label="Results"] .row'
+
+
+class SlowFile(Server):
+    """A source that takes its time, so that a transfer can be watched."""
+
+    delay = 0.15
+
+    def on_get(self, connection, request):
+        time.sleep(self.delay)
+        super().on_get(connection, request)
+
+
+@pytest.fixture
+def page(world, driver, width):
+    page = world.page(driver, width)
+    yield page
+    for transfer in world.near.api.json("/api/transfers")["transfers"]:
+        world.near.api.request("DELETE", f"/api/transfers/{transfer['id']}")
+    for file in world.near.api.json("/api/downloads")["downloads"]:
+        world.near.api.delete("download", file["name"])
+
+
+def search(page, text):
+    page.open("search")
+    page.one("#search-box").send_keys(text)
+
+
+def begin(world, server, name="slow.bin"):
+    """A transfer from a server of the test, begun through the interface."""
+    host, port = server.address
+    body = {"filename": name, "peers": [{"peer_id": server.peer_id, "ip": host, "port": port}]}
+    answer = world.near.api.request("POST", "/api/transfers", json=body)
+    assert answer.status_code in (200, 201), answer.text
+    return answer.json()
+
+
+@pytest.fixture
+def slow():
+    with SlowFile({"slow.bin": BIG}, chunk_size=1 << 17) as server:
+        yield server
+
+
+def test_search_as_you_type_then_download_and_check_the_bytes(world, page):
+    search(page, "song")
+    page.row("song two.flac", RESULTS)
+    assert sorted(page.names(RESULTS)) == ["song one.flac", "song two.flac"]
+    page.press("Download: song one.flac")
+    wait_until(lambda: (world.near.downloads / "song one.flac").exists(), what="downloaded")
+    got = (world.near.downloads / "song one.flac").read_bytes()
+    assert hashlib.sha256(got).digest() == hashlib.sha256(FAR["song one.flac"]).digest()
+    page.go("downloads")
+    page.row("song one.flac", DOWNLOADED)
+    page.go("transfers")
+    assert "Completed" in page.row("song one.flac", TRANSFERS).text
+
+
+def test_enter_searches_too_and_nothing_found_says_so(page):
+    search(page, "no such thing at all")
+    page.keys(Keys.ENTER)
+    page.see("Nothing found for “no such thing at all”")
+
+
+def test_the_sources_of_a_result_and_download_from_one(world, page):
+    search(page, "report")
+    row = page.row("report 2026.pdf", RESULTS)
+    row.find_element("css selector", ".toggle").click()
+    page.see(f"127.0.0.1:{world.far_peer.port}")
+    page.row("report 2026.pdf", RESULTS).find_element("css selector", ".source button").click()
+    wait_until(lambda: (world.near.downloads / "report 2026.pdf").exists(), what="downloaded")
+
+
+def test_progress_pause_resume_and_the_finished_file(world, page, slow):
+    page.open("transfers")
+    page.see("No transfers")
+    begin(world, slow)
+    row = page.row("slow.bin", TRANSFERS)
+    page.wait(lambda: "Downloading" in page.row("slow.bin", TRANSFERS).text, what="downloading")
+    page.wait(lambda: "MB/s" in row.text or "kB/s" in row.text, what="a speed")
+    page.wait(lambda: int(row.find_element("css selector", "[role=progressbar]").get_attribute("aria-valuenow")) > 5, what="progress")
+    page.act("slow.bin", "pause")
+    page.wait(lambda: "Paused" in page.row("slow.bin", TRANSFERS).text, what="paused")
+    page.act("slow.bin", "details")
+    assert "127.0.0.1" in page.dialog().text
+    page.keys(Keys.ESCAPE)
+    slow.delay = 0
+    page.act("slow.bin", "resume")
+    page.wait(lambda: "Completed" in page.row("slow.bin", TRANSFERS).text, 60, "completed")
+    assert (world.near.downloads / "slow.bin").read_bytes() == BIG
+
+
+def test_cancel_asks_then_clears(world, page, slow):
+    page.open("transfers")
+    begin(world, slow)
+    page.act("slow.bin", "cancel")
+    page.press("Cancel download", "dialog[open]")
+    page.wait(lambda: "Cancelled" in page.row("slow.bin", TRANSFERS).text, what="cancelled")
+    page.press("Clear finished")
+    page.see("No transfers")
+    assert not (world.near.downloads / "slow.bin").exists()
+
+
+def test_a_failure_says_why_and_retry_works_when_the_peer_is_back(world, page, slow):
+    slow.close()
+    page.open("transfers")
+    begin(world, slow)
+    page.wait(lambda: "Failed" in page.row("slow.bin", TRANSFERS).text, 90, "failed")
+    assert "not reachable" in page.row("slow.bin", TRANSFERS).text
+    assert not (world.near.downloads / "slow.bin").exists()
+    page.one("[data-group=failed]").click()
+    page.row("slow.bin", TRANSFERS)
+    page.act("slow.bin", "drop")
+    page.see("No transfers")
+
+
+def test_p2p_ui_killed_during_a_transfer_the_page_comes_back_by_itself(world, page, slow, tmp_path):
+    page.open("transfers")
+    begin(world, slow)
+    page.wait(lambda: "Downloading" in page.row("slow.bin", TRANSFERS).text, what="downloading")
+    port = world.near.port
+    world.near.kill()
+    world.suite.programs.remove(world.near)
+    page.see("p2p-ui does not answer", 30)
+    slow.delay = 0
+    world.near = world.suite.ui(name="near", discovery=world.discovery, peer=world.near_peer, port=port)
+    page.wait(lambda: page.js("return document.querySelector('.connection').dataset.state") == "live", 40, "live again")
+    page.wait(lambda: "Completed" in page.row("slow.bin", TRANSFERS).text, 60, "completed without being asked")
+    assert (world.near.downloads / "slow.bin").read_bytes() == BIG

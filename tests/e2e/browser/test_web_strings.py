@@ -1,0 +1,111 @@
+"""The dashboard's files, judged without a browser: strings, size, nothing from other hosts."""
+
+import json
+import re
+
+import pytest
+
+from page import ROOT
+
+WEB = ROOT / "web"
+PLURAL = re.compile(r"_(zero|one|two|few|many|other)$")  # but err.too_many is a code
+LANGUAGES = sorted(p.stem for p in (WEB / "i18n").glob("*.json"))
+SCRIPTS = sorted((WEB / "js").rglob("*.js"))
+
+
+def no_repeats(pairs):
+    names = [name for name, _ in pairs]
+    assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)
+    return dict(pairs)
+
+
+def strings(language):
+    return json.loads((WEB / "i18n" / f"{language}.json").read_text(), object_pairs_hook=no_repeats)
+
+
+def base(key):
+    return key if key.startswith("err.") else PLURAL.sub("", key)
+
+
+def bases(language):
+    return {base(key) for key in strings(language)}
+
+
+def holes(text):
+    return set(re.findall(r"\{\w+\}", text))
+
+
+def test_the_six_languages():
+    assert LANGUAGES == ["ar", "de", "en", "es", "fr", "zh"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_key_is_missing_or_left_over(language):
+    assert bases(language) == bases("en")
+    assert all(value.strip() for value in strings(language).values())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_placeholders_are_those_of_english(language):
+    english = {base(key): holes(value) for key, value in strings("en").items()}
+    for key, value in strings(language).items():
+        # "one file" needs no number
+        assert holes(value) | {"{n}"} == english[base(key)] | {"{n}"}, (key, value)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_plural_has_a_form_for_the_rest(language):
+    keys = strings(language).keys()
+    for plural in {base(k) for k in keys if base(k) != k}:
+        assert f"{plural}_other" in keys
+
+
+def test_every_string_the_scripts_ask_for_exists():
+    known = bases("en")
+    asked = set()
+    for script in SCRIPTS:
+        asked |= set(re.findall(r"\bt\('([^']+)'", script.read_text()))
+    assert len(asked) > 100
+    assert asked - known == set()
+
+
+def test_every_code_of_the_interface_families_has_a_text():
+    """States and reasons of docs/openapi.yaml that the page shows by a key made of them."""
+    import yaml
+
+    schemas = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())["components"]["schemas"]
+    transfer = schemas["Transfer"]["properties"]
+    peer = schemas["Peer"]["properties"]
+    families = {
+        "st.": transfer["state"]["enum"],
+        "why.": [code for code in transfer["error_code"]["enum"] if code],
+        "src.": transfer["sources"]["items"]["properties"]["state"]["enum"],
+        "prio.": schemas["Priority"]["enum"],
+        "trust.": peer["trust"]["enum"],
+        "by.": peer["found_by"]["enum"],
+        "device.": schemas["Device"]["properties"]["kind"]["enum"],
+    }
+    wanted = {prefix + name for prefix, names in families.items() for name in names}
+    assert wanted - bases("en") == set()
+
+
+def test_no_markup_is_made_from_text():
+    forbidden = re.compile(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|setAttribute\('style'")
+    for script in SCRIPTS:
+        assert not forbidden.search(script.read_text()), script.name
+
+
+def test_nothing_comes_from_another_host_and_nothing_is_inline():
+    for path in WEB.rglob("*"):
+        if path.suffix in (".html", ".css", ".js", ".webmanifest"):
+            hosts = set(re.findall(r"""https?://[^\s'"`)<]+""", path.read_text())) - {"http://www.w3.org/2000/svg", "http://localhost:8000"}
+            assert not hosts, (path.name, hosts)
+    page = (WEB / "index.html").read_text()
+    assert not re.search(r"<style|\son\w+=|\sstyle=|<script(?![^>]*\bsrc=)", page)
+
+
+def test_one_visit_stays_small():
+    """Everything a browser loads for the English page, uncompressed; installing it adds the large icon."""
+    left_out = {f"{language}.json" for language in LANGUAGES if language != "en"} | {"icon-512.png"}
+    size = sum(p.stat().st_size for p in WEB.rglob("*") if p.is_file() and p.name not in left_out)
+    assert size < 150 * 1024, size
