@@ -45,7 +45,7 @@ def search(page, text):
 def begin(world, server, name="slow.bin"):
     """A transfer from a server of the test, begun through the interface."""
     host, port = server.address
-    body = {"filename": name, "peers": [{"peer_id": server.peer_id, "ip": host, "port": port}]}
+    body = {"filename": name, "peers": [{"peer_id": server.identity.peer_id, "ip": host, "port": port}]}
     answer = world.near.api.request("POST", "/api/transfers", json=body)
     assert answer.status_code in (200, 201), answer.text
     return answer.json()

@@ -1,0 +1,112 @@
+"""A phone-sized browser that comes over the network: asked for the code, paired, listed, removed."""
+
+import socket
+
+import pytest
+
+from conftest import wait_until
+from page import Page, driver, start_browser  # noqa: F401
+from world import World
+
+
+def own_address():
+    """This machine's address on the network, as another device would use it."""
+    probe = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return probe.getsockname()[0]
+    except OSError:
+        return None
+    finally:
+        probe.close()
+
+
+ADDRESS = own_address()
+pytestmark = pytest.mark.skipif(not ADDRESS, reason="this machine has no network address")
+
+
+class OpenWorld(World):
+    """near listens on all addresses, as it does by default."""
+
+    def __init__(self, suite):
+        super().__init__(suite, near={"mine.txt": b"mine"})
+        self.near.stop()
+        self.near = suite.ui(name="near", discovery=self.discovery, peer=self.near_peer, host="0.0.0.0")
+        self.url = f"http://localhost:{self.near.port}"
+        self.outside = f"http://{ADDRESS}:{self.near.port}"
+
+    def code(self):
+        return self.near.api.request("POST", "/api/pair/code").json()["code"]
+
+    def devices(self):
+        return self.near.api.json("/api/devices")["devices"]
+
+
+@pytest.fixture(scope="module")
+def world(module_suite):
+    return OpenWorld(module_suite)
+
+
+@pytest.fixture
+def phone(world, tmp_path):
+    browser = start_browser(tmp_path / "profile")
+    yield Page(browser, world.outside).size("phone")
+    browser.quit()
+
+
+def type_code(page, code):
+    page.one("#pair-code").send_keys(code)
+
+
+def test_an_unpaired_device_sees_the_gate_and_nothing_else(world, phone):
+    phone.driver.get(world.outside)
+    phone.see("Pair this device")
+    assert "mine.txt" not in phone.text()
+    assert phone.axe() == []
+    assert phone.overflow() <= 0
+
+
+def test_a_wrong_code_is_refused_and_the_right_one_lets_in(world, phone):
+    code = world.code()
+    phone.driver.get(world.outside)
+    phone.see("Pair this device")
+    type_code(phone, f"{(int(code) + 1) % 1000000:06}")
+    phone.see("This code is wrong, used or too old.")
+    phone.one("#pair-code").clear()
+    type_code(phone, code)
+    phone.row("mine.txt")
+    assert [d["kind"] for d in world.devices()] == ["browser"]
+    # Not a secure page: what needs one is absent, without complaint.
+    assert phone.js("return isSecureContext") is False
+    phone.console()
+    phone.go("settings")
+    phone.see("Browsers offer this only on https")
+    assert phone.console() == []
+    for device in world.devices():
+        world.near.api.request("DELETE", f"/api/devices/{device['id']}")
+
+
+def test_the_link_of_the_qr_code_pairs_at_once(world, phone):
+    phone.driver.get(f"{world.outside}/#pair={world.code()}")
+    phone.row("mine.txt")
+    assert "pair" not in phone.js("return location.href")
+
+
+def test_the_machine_itself_shows_the_code_and_removes_a_device(world, driver, phone):
+    page = Page(driver, world.url).size("desk").prefer().open("settings")
+    for device in world.devices():
+        world.near.api.request("DELETE", f"/api/devices/{device['id']}")
+    page.press("Pair a device", "main")
+    shown = page.wait(lambda: page.text("dialog[open] .code"), what="the code")
+    assert page.js("const i = document.querySelector('dialog[open] .qr'); return i.complete && i.naturalWidth > 0") or page.one("dialog[open] .qr")
+    phone.driver.get(world.outside)
+    phone.see("Pair this device")
+    type_code(phone, shown.replace(" ", ""))
+    phone.row("mine.txt")
+    page.press("Close", "dialog[open]")
+    name = page.wait(lambda: page.all("main .source .name") and page.text("main .source .name"), what="the device listed")
+    page.press(f"Remove {name}")
+    page.press("Remove", "dialog[open] .dialog-foot")
+    wait_until(lambda: not world.devices(), what="no device")
+    phone.driver.refresh()
+    phone.see("Pair this device")
