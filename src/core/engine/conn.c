@@ -49,29 +49,53 @@ conn_free(struct p2p_conn *conn)
     free(conn);
 }
 
+static enum p2p_err
+connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
+                  p2p_conn_on_socket *on_socket, void *arg)
+{
+    uint64_t timeout_ms = conn->timeout_ms < P2P_HANDSHAKE_TIMEOUT_MS
+                              ? conn->timeout_ms
+                              : P2P_HANDSHAKE_TIMEOUT_MS;
+    enum p2p_err err = p2p_net_connect(&opt->addr, p2p_now_ms() + timeout_ms, &conn->fd);
+
+    if (err != P2P_OK)
+        return err;
+    on_socket(arg, conn);
+    if (conn->protocol == 1)
+        return p2p_conn_shake1(conn, opt, p2p_now_ms() + timeout_ms);
+    return p2p_conn_shake(conn, opt, p2p_now_ms() + timeout_ms);
+}
+
 enum p2p_err
-p2p_conn_open(const struct p2p_conn_options *opt, struct p2p_conn **out)
+p2p_conn_open_shown(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket,
+                    void *arg, struct p2p_conn **out)
 {
     struct p2p_conn *conn = NULL;
     enum p2p_err err = conn_new(opt, &conn);
-    uint64_t timeout_ms = conn != NULL ? conn->timeout_ms : 0;
 
     *out = NULL;
-    if (timeout_ms > P2P_HANDSHAKE_TIMEOUT_MS)
-        timeout_ms = P2P_HANDSHAKE_TIMEOUT_MS;
     if (err == P2P_OK)
-        err = p2p_net_connect(&opt->addr, p2p_now_ms() + timeout_ms, &conn->fd);
-    if (err == P2P_OK)
-        err = conn->protocol == 1
-                  ? p2p_conn_shake1(conn, opt, p2p_now_ms() + timeout_ms)
-                  : p2p_conn_shake(conn, opt, p2p_now_ms() + timeout_ms);
-    if (err != P2P_OK) {
-        if (conn != NULL)
-            conn_free(conn);
-        return err;
+        err = connect_and_shake(conn, opt, on_socket, arg);
+    if (err == P2P_OK) {
+        *out = conn;
+        return P2P_OK;
     }
-    *out = conn;
-    return P2P_OK;
+    on_socket(arg, NULL);
+    if (conn != NULL)
+        conn_free(conn);
+    return err;
+}
+
+static void
+show_nobody(void *arg, struct p2p_conn *conn)
+{
+    (void)arg, (void)conn;
+}
+
+enum p2p_err
+p2p_conn_open(const struct p2p_conn_options *opt, struct p2p_conn **out)
+{
+    return p2p_conn_open_shown(opt, show_nobody, NULL, out);
 }
 
 /* The authenticated end of our direction, if the socket takes it without waiting. */

@@ -54,6 +54,13 @@ uint64_t p2p_conn_rtt_us(const struct p2p_conn *conn);
 /* Wakes a thread that waits in receive, which then gets CLOSED. From any thread. */
 void p2p_conn_interrupt(struct p2p_conn *conn);
 
+/* p2p_conn_open that shows the connection to `on_socket` as soon as there is something to interrupt; and
+ * shows NULL before it frees a connection that failed. */
+typedef void p2p_conn_on_socket(void *arg, struct p2p_conn *conn);
+P2P_MUST_CHECK enum p2p_err p2p_conn_open_shown(const struct p2p_conn_options *opt,
+                                                p2p_conn_on_socket *on_socket, void *arg,
+                                                struct p2p_conn **out);
+
 /* Shaking hands (conn_handshake.c). */
 P2P_MUST_CHECK enum p2p_err p2p_conn_shake(struct p2p_conn *conn,
                                            const struct p2p_conn_options *opt,

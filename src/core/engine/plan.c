@@ -105,11 +105,17 @@ hold(struct plan *p, struct plan_lane *l, uint64_t chunk, uint64_t now_us)
     p->state[chunk]++;
 }
 
+static bool
+is_silent(const struct plan_lane *l, uint64_t now_us)
+{
+    return l->count > 0 && now_us > l->last_us + PLAN_SILENT_US;
+}
+
 /* When the lane's i-th chunk will be there, as far as one can tell. */
 static double
 expected_us(const struct plan *p, const struct plan_lane *l, unsigned i, uint64_t now_us)
 {
-    if (now_us - l->last_us > PLAN_SILENT_US)
+    if (is_silent(l, now_us))
         return DBL_MAX;
     if (l->rate <= 0)
         return 0; /* unknown: not to be doubted before it is late */
@@ -131,12 +137,14 @@ find_late(const struct plan *p, unsigned lane, uint64_t now_us, bool silent_only
 
     for (unsigned n = 0; n < PLAN_LANES; n++) {
         const struct plan_lane *l = &p->lanes[n];
-        for (unsigned i = 0; n != lane && i < l->count; i++) {
+        if (n == lane || (silent_only && !is_silent(l, now_us)))
+            continue;
+        for (unsigned i = 0; i < l->count; i++) {
             double expected = expected_us(p, l, i, now_us);
             bool silent = expected == DBL_MAX;
             if (p->state[l->held[i]] != 1 || expected <= worst)
                 continue;
-            if (!silent && (silent_only || l->source == me->source || me->rate <= 0))
+            if (!silent && (l->source == me->source || me->rate <= 0))
                 continue;
             worst = expected;
             *chunk = l->held[i];
@@ -185,15 +193,14 @@ plan_complete(struct plan *p, unsigned lane, uint64_t chunk)
 {
     struct plan_lane *l = &p->lanes[lane];
     int index = held_index(l, chunk);
-    bool first = !plan_is_done(p, chunk);
-
-    if (index >= 0)
-        let_go(l, index);
-    if (first) {
-        p->state[chunk] = PLAN_DONE;
-        p->left--;
-    }
-    return first;
+    if (index < 0)
+        return false;
+    let_go(l, index);
+    if (plan_is_done(p, chunk))
+        return false;
+    p->state[chunk] = PLAN_DONE;
+    p->left--;
+    return true;
 }
 
 void

@@ -1,0 +1,410 @@
+/*
+ * Moves chunks over one connection of protocol 2: requests in flight, their answers put together,
+ * finished chunks stored. Everything the other side says is checked against what was asked.
+ */
+#include "fetch.h"
+
+#include <string.h>
+
+#include "p2p/log.h"
+
+#define SLICE_MS 200 /* how long a wait for bytes lasts before the plan is looked at again */
+/* Compression costs more time than it saves beyond this (bytes per microsecond). */
+#define ZSTD_WORTH_RATE 60.0
+
+void
+fetch_init(struct fetch *f, struct dl_worker *w, uint32_t max_get)
+{
+    *f = (struct fetch){.w = w, .max_get = max_get, .last_bytes_ms = p2p_now_ms()};
+    window_init(&f->window, w->dl->meta.geometry.chunk_size, PLAN_HELD_MAX);
+    window_on_rtt(&f->window, p2p_conn_rtt_us(w->conn));
+}
+
+/* Buffers go back; what was not finished goes back to the plan with the lane. */
+static void
+fetch_clear(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+
+    pthread_mutex_lock(&dl->lock);
+    for (unsigned i = 0; i < FETCH_SLOTS; i++)
+        if (f->slots[i].buf != NULL)
+            pool_put(&dl->pool, f->slots[i].buf);
+    pthread_cond_broadcast(&dl->changed);
+    pthread_mutex_unlock(&dl->lock);
+}
+
+/* ---- Asking ---- */
+
+static enum p2p_err
+ask_part(struct fetch *f, unsigned slot_index)
+{
+    struct fetch_slot *slot = &f->slots[slot_index];
+    const struct p2p_download *dl = f->w->dl;
+    struct fetch_request *r = &f->requests[f->request_count];
+    struct p2p_msg get = {.type = P2P_MSG_GET};
+    uint32_t left = slot->length - slot->asked;
+
+    *r = (struct fetch_request){.req = p2p_conn_next_req(f->w->conn),
+                                .slot = slot_index,
+                                .base = slot->asked,
+                                .length = left < f->max_get ? left : f->max_get};
+    get.req = r->req;
+    get.get.root = dl->meta.root;
+    get.get.offset = p2p_chunk_offset(&dl->meta.geometry, slot->chunk) + r->base;
+    get.get.length = r->length;
+#ifdef P2P_WITH_ZSTD
+    if (f->window.rate > 0 && f->window.rate < ZSTD_WORTH_RATE)
+        get.get.flags = P2P_GET_ZSTD;
+#endif
+    slot->asked += r->length;
+    f->request_count++;
+    return p2p_conn_put(f->w->conn, &get);
+}
+
+static unsigned
+free_slot(const struct fetch *f)
+{
+    unsigned i = 0;
+
+    while (f->slots[i].buf != NULL)
+        i++;
+    return i;
+}
+
+/* Buffers are shared fairly between connections, however fast one of them is. */
+static unsigned
+slot_limit(const struct fetch *f)
+{
+    const struct p2p_download *dl = f->w->dl;
+    unsigned lanes = 0;
+
+    for (unsigned i = 0; i < PLAN_LANES; i++)
+        lanes += dl->plan.lanes[i].open;
+    unsigned share = lanes > 0 ? dl->pool.max / lanes : dl->pool.max;
+    if (share == 0)
+        share = 1;
+    return share < f->window.limit ? share : f->window.limit;
+}
+
+/* Lock held. A chunk and a buffer for it, or false. */
+static bool
+take_chunk(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    struct fetch_slot *slot;
+    uint64_t chunk;
+    uint8_t *buf;
+
+    if (f->w->retire || f->slot_count >= slot_limit(f))
+        return false;
+    buf = pool_get(&dl->pool);
+    if (buf == NULL)
+        return false;
+    if (!plan_take(&dl->plan, f->w->lane, dl_now_us(), &chunk)) {
+        pool_put(&dl->pool, buf);
+        return false;
+    }
+    slot = &f->slots[free_slot(f)];
+    *slot = (struct fetch_slot){.chunk = chunk,
+                                .buf = buf,
+                                .length = p2p_chunk_length(&dl->meta.geometry, chunk)};
+    f->slot_count++;
+    return true;
+}
+
+static enum p2p_err
+ask_rest(struct fetch *f)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS; i++)
+        while (err == P2P_OK && f->slots[i].buf != NULL &&
+               f->slots[i].asked < f->slots[i].length &&
+               f->request_count < FETCH_REQUESTS)
+            err = ask_part(f, i);
+    return err;
+}
+
+/* ---- Giving up on chunks that another connection has delivered ---- */
+
+static enum p2p_err
+cancel_request(struct fetch *f, struct fetch_request *r)
+{
+    struct p2p_msg cancel = {.type = P2P_MSG_CANCEL, .req = r->req};
+    /* Bytes may be under way; when the PONG comes, they have passed, and whatever comes
+     * for this request afterwards is the other side's fault. */
+    struct p2p_msg ping = {.type = P2P_MSG_PING, .ping = r->req};
+    enum p2p_err err = p2p_conn_put(f->w->conn, &cancel);
+
+    r->cancelled = true;
+    return err == P2P_OK ? p2p_conn_put(f->w->conn, &ping) : err;
+}
+
+static enum p2p_err
+cancel_slot(struct fetch *f, unsigned slot)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < f->request_count && err == P2P_OK; i++)
+        if (f->requests[i].slot == slot && !f->requests[i].cancelled)
+            err = cancel_request(f, &f->requests[i]);
+    return err;
+}
+
+/* Lock held. */
+static void
+release_slot(struct fetch *f, unsigned slot)
+{
+    pool_put(&f->w->dl->pool, f->slots[slot].buf);
+    f->slots[slot] = (struct fetch_slot){0};
+    f->slot_count--;
+    pthread_cond_broadcast(&f->w->dl->changed);
+}
+
+static enum p2p_err
+cancel_lost(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
+        if (f->slots[i].buf == NULL)
+            continue;
+        pthread_mutex_lock(&dl->lock);
+        bool lost = plan_is_done(&dl->plan, f->slots[i].chunk);
+        if (lost)
+            plan_give_back(&dl->plan, f->w->lane, f->slots[i].chunk);
+        pthread_mutex_unlock(&dl->lock);
+        if (!lost)
+            continue;
+        err = cancel_slot(f, i);
+        pthread_mutex_lock(&dl->lock);
+        release_slot(f, i);
+        pthread_mutex_unlock(&dl->lock);
+    }
+    return err;
+}
+
+static enum p2p_err
+refill(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = P2P_OK;
+
+    pthread_mutex_lock(&dl->lock);
+    bool doubled = dl->plan.doubled > 0;
+    while (take_chunk(f)) {
+    }
+    pthread_mutex_unlock(&dl->lock);
+    if (doubled)
+        err = cancel_lost(f);
+    if (err == P2P_OK)
+        err = ask_rest(f);
+    return err == P2P_OK ? p2p_conn_flush(f->w->conn) : err;
+}
+
+/* ---- Answers ---- */
+
+static struct fetch_request *
+find_request(struct fetch *f, uint32_t req)
+{
+    for (unsigned i = 0; i < f->request_count; i++)
+        if (f->requests[i].req == req)
+            return &f->requests[i];
+    return NULL;
+}
+
+static void
+forget_request(struct fetch *f, struct fetch_request *r)
+{
+    *r = f->requests[--f->request_count];
+}
+
+static enum p2p_err
+finish_slot(struct fetch *f, unsigned slot_index)
+{
+    struct fetch_slot *slot = &f->slots[slot_index];
+    enum p2p_err err = dl_store_chunk(f->w, slot->chunk, slot->buf);
+
+    pthread_mutex_lock(&f->w->dl->lock);
+    release_slot(f, slot_index);
+    pthread_mutex_unlock(&f->w->dl->lock);
+    return err;
+}
+
+static void
+count_bytes(struct fetch *f, uint64_t bytes)
+{
+    struct p2p_download *dl = f->w->dl;
+    uint64_t now_us = dl_now_us();
+
+    f->last_bytes_ms = now_us / 1000;
+    f->taken += bytes;
+    f->uncounted += bytes;
+    if (!window_on_bytes(&f->window, bytes, now_us))
+        return;
+    window_on_rtt(&f->window, p2p_conn_rtt_us(f->w->conn));
+    pthread_mutex_lock(&dl->lock);
+    plan_on_bytes(&dl->plan, f->w->lane, now_us, f->window.rate);
+    dl->received += f->uncounted;
+    pthread_mutex_unlock(&dl->lock);
+    f->uncounted = 0;
+}
+
+/* The plain bytes of a DATA record behind what the request already has. */
+static enum p2p_err
+take_bytes(struct fetch *f, struct fetch_request *r, const struct p2p_msg_data *data)
+{
+    uint32_t room = r->length - r->received;
+    uint8_t *out = r->cancelled
+                       ? NULL
+                       : f->slots[r->slot].buf + r->base + r->received;
+    size_t got = data->len;
+
+    if (data->offset != r->received)
+        return P2P_ERR_PROTOCOL;
+    if (data->flags & P2P_DATA_ZSTD) {
+        enum p2p_err err = fetch_unpack(data->bytes, data->len, out, room, &got);
+        if (err != P2P_OK)
+            return err;
+    } else {
+        if (got == 0 || got > room)
+            return P2P_ERR_PROTOCOL;
+        if (out != NULL)
+            memcpy(out, data->bytes, got);
+    }
+    r->received += (uint32_t)got;
+    bool last = (data->flags & P2P_DATA_LAST) != 0;
+    return last == (r->received == r->length) ? P2P_OK : P2P_ERR_PROTOCOL;
+}
+
+static enum p2p_err
+on_data(struct fetch *f, const struct p2p_msg *msg)
+{
+    struct fetch_request *r = find_request(f, msg->req);
+    enum p2p_err err = r != NULL ? take_bytes(f, r, &msg->data) : P2P_ERR_PROTOCOL;
+
+    if (err != P2P_OK)
+        return err;
+    count_bytes(f, msg->data.len);
+    if (r->received < r->length)
+        return P2P_OK;
+    unsigned slot = r->slot;
+    bool cancelled = r->cancelled;
+    uint32_t length = r->length;
+    if (cancelled) /* stays known until its PONG, so that nothing more may come */
+        return P2P_OK;
+    forget_request(f, r);
+    f->slots[slot].received += length;
+    return f->slots[slot].received == f->slots[slot].length ? finish_slot(f, slot) : P2P_OK;
+}
+
+static enum p2p_err
+on_pong(struct fetch *f, uint64_t value)
+{
+    struct fetch_request *r = value <= UINT32_MAX ? find_request(f, (uint32_t)value) : NULL;
+
+    if (r == NULL || !r->cancelled)
+        return P2P_ERR_PROTOCOL;
+    forget_request(f, r);
+    return P2P_OK;
+}
+
+static enum p2p_err
+on_refusal(struct fetch *f, const struct p2p_msg *msg)
+{
+    struct fetch_request *r = find_request(f, msg->req);
+
+    if (r == NULL)
+        return P2P_ERR_PROTOCOL;
+    return r->cancelled ? P2P_OK : p2p_conn_refusal(f->w->conn, msg);
+}
+
+static enum p2p_err
+on_message(struct fetch *f, const struct p2p_msg *msg)
+{
+    switch (msg->type) {
+    case P2P_MSG_DATA:
+        return on_data(f, msg);
+    case P2P_MSG_PONG:
+        return on_pong(f, msg->ping);
+    case P2P_MSG_ERROR:
+        return on_refusal(f, msg);
+    default:
+        return P2P_ERR_PROTOCOL;
+    }
+}
+
+/* One wait for bytes, then everything that is whole. */
+static enum p2p_err
+receive(struct fetch *f)
+{
+    struct p2p_conn *conn = f->w->conn;
+    enum p2p_err err = P2P_OK;
+
+    do {
+        struct p2p_msg msg;
+        err = p2p_conn_receive(conn, p2p_now_ms() + SLICE_MS, &msg);
+        if (err == P2P_OK)
+            err = on_message(f, &msg);
+    } while (err == P2P_OK && p2p_conn_is_ready(conn) && f->slot_count > 0 &&
+             f->slot_count >= f->window.limit);
+    if (err != P2P_ERR_TIMEOUT)
+        return err;
+    return p2p_now_ms() - f->last_bytes_ms < conn->timeout_ms ? P2P_OK : P2P_ERR_TIMEOUT;
+}
+
+/* Nothing is in flight: until the plan has something for this lane. False: time to end. */
+static bool
+wait_for_work(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+
+    pthread_mutex_lock(&dl->lock);
+    bool more = !f->w->stop && !f->w->retire && dl->plan.left > 0;
+    if (more)
+        dl_wait(dl, SLICE_MS / 2);
+    pthread_mutex_unlock(&dl->lock);
+    window_on_idle(&f->window);
+    f->last_bytes_ms = p2p_now_ms();
+    return more;
+}
+
+static bool
+is_told_to_stop(struct dl_worker *w)
+{
+    pthread_mutex_lock(&w->dl->lock);
+    bool stop = w->stop;
+    pthread_mutex_unlock(&w->dl->lock);
+    return stop;
+}
+
+enum p2p_err
+dl_fetch(struct dl_worker *w)
+{
+    struct fetch f;
+    uint32_t max_get;
+    enum p2p_err err = P2P_OK;
+
+    pthread_mutex_lock(&w->dl->lock);
+    max_get = w->dl->sources[w->source].meta.geometry.chunk_size;
+    pthread_mutex_unlock(&w->dl->lock);
+    fetch_init(&f, w, max_get);
+    while (err == P2P_OK && !is_told_to_stop(w)) {
+        uint64_t before = f.taken;
+        err = refill(&f);
+        if (err != P2P_OK)
+            break;
+        if (f.slot_count == 0) {
+            if (!wait_for_work(&f))
+                break;
+            continue;
+        }
+        err = receive(&f);
+        if (err == P2P_OK && f.taken > before)
+            dl_throttle(w, f.taken - before);
+    }
+    fetch_clear(&f);
+    return err;
+}
