@@ -1,8 +1,9 @@
-/* A connection's life and its records; what is asked over it is in source.c and worker.c. */
+/* A connection's life and its records; what is asked over it is in source.c and
+ * worker.c. */
 #include "conn.h"
 
-#include <netinet/in.h>
 #include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,11 +12,12 @@
 #include "p2p/log.h"
 
 /* Room for some records, so that one read brings several and little is moved about. */
-#define IN_CAP2 (4 * P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX))
-#define IN_CAP1 (P2P_FRAME_SIZE(P2P_FRAME1_CHUNK_MAX))
-#define IN_CAP1_FIRST (2 * P2P_MIB)
-#define OUT_CAP (16 * P2P_KIB)
-#define REQUEST_PLAIN_MAX 2048 /* the longest thing a client says: a name or a cursor */
+#define IN_CAP2           (4 * P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX))
+#define IN_CAP1           (P2P_FRAME_SIZE(P2P_FRAME1_CHUNK_MAX))
+#define IN_CAP1_FIRST     (2 * P2P_MIB)
+#define OUT_CAP           (16 * P2P_KIB)
+#define REQUEST_PLAIN_MAX 2048 /* the longest thing a client says: a name or a cursor \
+                                */
 
 static enum p2p_err
 conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
@@ -56,7 +58,8 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
     uint64_t timeout_ms = conn->timeout_ms < P2P_HANDSHAKE_TIMEOUT_MS
                               ? conn->timeout_ms
                               : P2P_HANDSHAKE_TIMEOUT_MS;
-    enum p2p_err err = p2p_net_connect(&opt->addr, p2p_now_ms() + timeout_ms, &conn->fd);
+    enum p2p_err err =
+        p2p_net_connect(&opt->addr, p2p_now_ms() + timeout_ms, &conn->fd);
 
     if (err != P2P_OK)
         return err;
@@ -109,7 +112,8 @@ say_goodbye(struct p2p_conn *conn)
 
     if (conn->broken)
         return;
-    err = conn->protocol == 1 ? p2p_conn_put1(conn, &done) : p2p_conn_put(conn, &close_msg);
+    err = conn->protocol == 1 ? p2p_conn_put1(conn, &done)
+                              : p2p_conn_put(conn, &close_msg);
     if (err == P2P_OK)
         err = p2p_net_try_write(conn->fd, conn->out, conn->out_used, &sent);
     if (err != P2P_OK)
@@ -147,7 +151,7 @@ p2p_conn_rtt_us(const struct p2p_conn *conn)
     if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
         return 0;
     return info.tcpi_min_rtt != 0 && info.tcpi_min_rtt != UINT32_MAX ? info.tcpi_min_rtt
-                                                                    : info.tcpi_rtt;
+                                                                     : info.tcpi_rtt;
 }
 
 uint32_t
@@ -253,7 +257,8 @@ p2p_conn_put1(struct p2p_conn *conn, const struct p2p_msg1 *msg)
     p2p_msg1_put(&wr, msg);
     err = p2p_wr_end(&wr, &len);
     if (err == P2P_OK)
-        err = p2p_session1_seal(conn->session1, conn->out + conn->out_used, len, &nonce);
+        err =
+            p2p_session1_seal(conn->session1, conn->out + conn->out_used, len, &nonce);
     if (err == P2P_OK)
         conn->out_used += P2P_FRAME_SIZE(len);
     return err;
@@ -280,7 +285,8 @@ p2p_conn_is_ready(const struct p2p_conn *conn)
     return peek(conn, &size) == P2P_OK;
 }
 
-/* Makes sure a frame of `size` bytes fits behind in_start: moves what is there only when it must. */
+/* Makes sure a frame of `size` bytes fits behind in_start: moves what is there only
+ * when it must. */
 static enum p2p_err
 hold(struct p2p_conn *conn, size_t size)
 {
@@ -334,7 +340,8 @@ p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg)
     return p2p_err_from_wire_code(msg->error.code);
 }
 
-/* Messages that belong to the connection itself. P2P_ERR_MORE: done with, look at the next. */
+/* Messages that belong to the connection itself. P2P_ERR_MORE: done with, look at the
+ * next. */
 static enum p2p_err
 handle_own(struct p2p_conn *conn, const struct p2p_msg *msg)
 {

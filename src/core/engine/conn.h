@@ -1,6 +1,6 @@
 /*
- * conn - a client's connection as download uses it: many requests in flight. source.h is its
- * public face, for one request at a time.
+ * conn - a client's connection as download uses it: many requests in flight. source.h
+ * is its public face, for one request at a time.
  */
 #ifndef P2P_CONN_H
 #define P2P_CONN_H
@@ -20,28 +20,29 @@ struct p2p_conn {
     uint8_t *out; /* sealed, not yet sent */
     size_t out_cap, out_used;
     uint32_t last_req;
-    bool broken;          /* nothing more may be sent */
-    char said[128];       /* the other side's last ERROR text, escaped */
+    bool broken;    /* nothing more may be sent */
+    char said[128]; /* the other side's last ERROR text, escaped */
 };
 
 /* A fresh request number, never 0. */
 uint32_t p2p_conn_next_req(struct p2p_conn *conn);
 
 /* Seals a message behind those not yet sent; flush sends them all. */
-P2P_MUST_CHECK enum p2p_err p2p_conn_put(struct p2p_conn *conn, const struct p2p_msg *msg);
+P2P_MUST_CHECK enum p2p_err p2p_conn_put(struct p2p_conn *conn,
+                                         const struct p2p_msg *msg);
 P2P_MUST_CHECK enum p2p_err p2p_conn_put1(struct p2p_conn *conn,
                                           const struct p2p_msg1 *msg);
 P2P_MUST_CHECK enum p2p_err p2p_conn_flush(struct p2p_conn *conn);
 
 /*
  * The next message; it borrows the connection's buffer until the next call. Waits until
- * `deadline_ms` (TIMEOUT; the connection stays usable). PINGs are answered here, an ERROR that is about the connection is
- * returned as what it means, a CLOSE as CLOSED.
+ * `deadline_ms` (TIMEOUT; the connection stays usable). PINGs are answered here, an
+ * ERROR that is about the connection is returned as what it means, a CLOSE as CLOSED.
  */
-P2P_MUST_CHECK enum p2p_err p2p_conn_receive(struct p2p_conn *conn, uint64_t deadline_ms,
-                                             struct p2p_msg *msg);
-P2P_MUST_CHECK enum p2p_err p2p_conn_receive1(struct p2p_conn *conn, uint64_t deadline_ms,
-                                              struct p2p_msg1 *msg);
+P2P_MUST_CHECK enum p2p_err p2p_conn_receive(struct p2p_conn *conn,
+                                             uint64_t deadline_ms, struct p2p_msg *msg);
+P2P_MUST_CHECK enum p2p_err
+p2p_conn_receive1(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg1 *msg);
 /* True when the next receive has a whole message without reading. */
 bool p2p_conn_is_ready(const struct p2p_conn *conn);
 
@@ -54,12 +55,12 @@ uint64_t p2p_conn_rtt_us(const struct p2p_conn *conn);
 /* Wakes a thread that waits in receive, which then gets CLOSED. From any thread. */
 void p2p_conn_interrupt(struct p2p_conn *conn);
 
-/* p2p_conn_open that shows the connection to `on_socket` as soon as there is something to interrupt; and
- * shows NULL before it frees a connection that failed. */
+/* p2p_conn_open that shows the connection to `on_socket` as soon as there is something
+ * to interrupt; and shows NULL before it frees a connection that failed. */
 typedef void p2p_conn_on_socket(void *arg, struct p2p_conn *conn);
 P2P_MUST_CHECK enum p2p_err p2p_conn_open_shown(const struct p2p_conn_options *opt,
-                                                p2p_conn_on_socket *on_socket, void *arg,
-                                                struct p2p_conn **out);
+                                                p2p_conn_on_socket *on_socket,
+                                                void *arg, struct p2p_conn **out);
 
 /* Shaking hands (conn_handshake.c). */
 P2P_MUST_CHECK enum p2p_err p2p_conn_shake(struct p2p_conn *conn,

@@ -41,12 +41,13 @@ trust_step(struct p2p_handshake *hs, const struct p2p_conn_options *opt,
            const char *address)
 {
     return p2p_handshake_trust(
-        hs, p2p_known_check(opt->identity, address, opt->expected, p2p_handshake_peer(hs)));
+        hs,
+        p2p_known_check(opt->identity, address, opt->expected, p2p_handshake_peer(hs)));
 }
 
 static enum p2p_err
-drive(struct p2p_conn *conn, struct p2p_handshake *hs, const struct p2p_conn_options *opt,
-      const char *address, uint64_t deadline_ms)
+drive(struct p2p_conn *conn, struct p2p_handshake *hs,
+      const struct p2p_conn_options *opt, const char *address, uint64_t deadline_ms)
 {
     enum p2p_err err = P2P_OK;
 
@@ -98,7 +99,8 @@ p2p_conn_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
     return err;
 }
 
-/* Protocol 1 proves nothing about the server: never with one that has spoken protocol 2. */
+/* Protocol 1 proves nothing about the server: never with one that has spoken
+ * protocol 2. */
 static enum p2p_err
 refuse_downgrade(const struct p2p_conn_options *opt)
 {

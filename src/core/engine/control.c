@@ -1,4 +1,5 @@
-/* The thread that decides: when to connect to whom, when it is over, what is said about it. */
+/* The thread that decides: when to connect to whom, when it is over, what is said about
+ * it. */
 #include "control.h"
 
 #include <stdlib.h>
@@ -7,10 +8,10 @@
 
 #include "p2p/log.h"
 
-#define TICK_MS        100
-#define REPORT_MS      250
-#define DISK_POLL_MS   2000
-#define RESTARTS_MAX   3
+#define TICK_MS      100
+#define REPORT_MS    250
+#define DISK_POLL_MS 2000
+#define RESTARTS_MAX 3
 
 bool
 dl_is_stopping(const struct p2p_download *dl)
@@ -34,7 +35,8 @@ should_stop(void *arg)
 static enum p2p_err
 open_journal(struct p2p_download *dl)
 {
-    struct p2p_journal_info info = {.root = dl->meta.root, .geometry = dl->meta.geometry};
+    struct p2p_journal_info info = {.root = dl->meta.root,
+                                    .geometry = dl->meta.geometry};
     struct p2p_journal *journal = dl->journal;
     enum p2p_err err = P2P_OK;
 
@@ -238,9 +240,9 @@ drop_false_witnesses(struct p2p_download *dl)
 }
 
 /*
- * The whole file's hash is not what was stated. Every promise is taken back and every chunk looked at
- * again: those that are bad on disk are fetched again (BUSY: go on); if all are good, whoever stated the hash
- * was wrong.
+ * The whole file's hash is not what was stated. Every promise is taken back and every
+ * chunk looked at again: those that are bad on disk are fetched again (BUSY: go on); if
+ * all are good, whoever stated the hash was wrong.
  */
 static enum p2p_err
 on_wrong_hash(struct run *run)
@@ -395,7 +397,8 @@ goes_on(struct p2p_download *dl, enum p2p_err err)
         wait_for_room(dl);
         return !dl->want_cancel;
     }
-    if (err == P2P_ERR_BUSY && dl->journal != NULL) /* damaged chunks are to be fetched again */
+    if (err == P2P_ERR_BUSY &&
+        dl->journal != NULL) /* damaged chunks are to be fetched again */
         return ++dl->restarts <= RESTARTS_MAX;
     if (can_restart(dl)) {
         restart(dl);

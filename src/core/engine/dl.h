@@ -1,10 +1,12 @@
 /*
  * dl - a download from the inside, shared by the files that run it.
  *
- * Threads: one control thread decides (control.c: which source gets a connection, when it is over, what is reported);
- * one worker per connection moves bytes (worker.c, fetch.c); one hashes the whole file behind the write
- * frontier (verify.c); one makes chunks durable now and then (keeper.c); one asks the registry for more sources (finder.c).
- * Everything below is guarded by `lock`, unless it says otherwise; no I/O happens under it.
+ * Threads: one control thread decides (control.c: which source gets a connection, when
+ * it is over, what is reported); one worker per connection moves bytes (worker.c,
+ * fetch.c); one hashes the whole file behind the write frontier (verify.c); one makes
+ * chunks durable now and then (keeper.c); one asks the registry for more sources
+ * (finder.c). Everything below is guarded by `lock`, unless it says otherwise; no I/O
+ * happens under it.
  */
 #ifndef P2P_DL_H
 #define P2P_DL_H
@@ -29,7 +31,8 @@ struct dl_source {
     enum p2p_source_state state;
     enum p2p_err error;
     bool agreed;    /* its META is about our (root, size) */
-    bool disagreed; /* dropped because it is about another: right, should ours prove wrong */
+    bool disagreed; /* dropped because it is about another: right, should ours prove
+                       wrong */
     struct p2p_meta meta;
     uint64_t received, sampled; /* verified bytes; of them at the last sample */
     double speed;
@@ -114,7 +117,7 @@ uint64_t dl_now_us(void);
 void dl_wait(struct p2p_download *dl, uint64_t ms);
 
 /* ---- control.c ---- */
-void *dl_control_main(void *arg); /* of a file */
+void *dl_control_main(void *arg);                   /* of a file */
 bool dl_is_stopping(const struct p2p_download *dl); /* pause or cancel; lock held */
 
 /* ---- sources.c (lock held) ---- */
@@ -131,13 +134,15 @@ void dl_share_out_connections(struct p2p_download *dl);
 /* Why nobody can deliver, when that is so; P2P_OK when there is hope. */
 enum p2p_err dl_hopeless(struct p2p_download *dl);
 
-/* Forgets what is known about the file; sources that disagreed or had changed get another chance. */
+/* Forgets what is known about the file; sources that disagreed or had changed get
+ * another chance. */
 void dl_forget_file(struct p2p_download *dl);
 
 /* ---- worker.c ---- */
 enum p2p_err dl_worker_spawn(struct p2p_download *dl, unsigned source);
-void dl_workers_stop(struct p2p_download *dl);  /* lock held: asks and interrupts */
-bool dl_workers_reap(struct p2p_download *dl);  /* lock held: joins finished ones; true when none runs */
+void dl_workers_stop(struct p2p_download *dl); /* lock held: asks and interrupts */
+bool dl_workers_reap(
+    struct p2p_download *dl); /* lock held: joins finished ones; true when none runs */
 
 /* ---- learn.c: META and LAYER, until the worker may fetch ---- */
 enum p2p_err dl_learn(struct dl_worker *w);

@@ -50,7 +50,8 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
     dl->rate = opt->rate;
     dl->conflict = opt->conflict;
     dl->verify = opt->verify;
-    dl->connections = opt->connections > 0 ? opt->connections : P2P_DOWNLOAD_CONNECTIONS;
+    dl->connections =
+        opt->connections > 0 ? opt->connections : P2P_DOWNLOAD_CONNECTIONS;
     dl->retries = opt->retries > 0 ? opt->retries : RETRIES;
     dl->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
     dl->protocol = opt->protocol == 1 ? 1 : 2;

@@ -1,6 +1,7 @@
 /*
- * Moves chunks over one connection of protocol 2: requests in flight, their answers put together,
- * finished chunks stored. Everything the other side says is checked against what was asked.
+ * Moves chunks over one connection of protocol 2: requests in flight, their answers put
+ * together, finished chunks stored. Everything the other side says is checked against
+ * what was asked.
  */
 #include "fetch.h"
 
@@ -8,11 +9,12 @@
 
 #include "p2p/log.h"
 
-#define SLICE_MS 200 /* how long a wait for bytes lasts before the plan is looked at again */
+#define SLICE_MS \
+    200 /* how long a wait for bytes lasts before the plan is looked at again */
 /* Compression costs more time than it saves beyond this (bytes per microsecond). */
 #define ZSTD_WORTH_RATE 60.0
 
-void
+static void
 fetch_init(struct fetch *f, struct dl_worker *w, uint32_t max_get)
 {
     *f = (struct fetch){.w = w, .max_get = max_get, .last_bytes_ms = p2p_now_ms()};
@@ -257,9 +259,7 @@ static enum p2p_err
 take_bytes(struct fetch *f, struct fetch_request *r, const struct p2p_msg_data *data)
 {
     uint32_t room = r->length - r->received;
-    uint8_t *out = r->cancelled
-                       ? NULL
-                       : f->slots[r->slot].buf + r->base + r->received;
+    uint8_t *out = r->cancelled ? NULL : f->slots[r->slot].buf + r->base + r->received;
     size_t got = data->len;
 
     if (data->offset != r->received)
@@ -297,13 +297,15 @@ on_data(struct fetch *f, const struct p2p_msg *msg)
         return P2P_OK;
     forget_request(f, r);
     f->slots[slot].received += length;
-    return f->slots[slot].received == f->slots[slot].length ? finish_slot(f, slot) : P2P_OK;
+    return f->slots[slot].received == f->slots[slot].length ? finish_slot(f, slot)
+                                                            : P2P_OK;
 }
 
 static enum p2p_err
 on_pong(struct fetch *f, uint64_t value)
 {
-    struct fetch_request *r = value <= UINT32_MAX ? find_request(f, (uint32_t)value) : NULL;
+    struct fetch_request *r =
+        value <= UINT32_MAX ? find_request(f, (uint32_t)value) : NULL;
 
     if (r == NULL || !r->cancelled)
         return P2P_ERR_PROTOCOL;
@@ -352,10 +354,12 @@ receive(struct fetch *f)
              f->slot_count >= f->window.limit);
     if (err != P2P_ERR_TIMEOUT)
         return err;
-    return p2p_now_ms() - f->last_bytes_ms < conn->timeout_ms ? P2P_OK : P2P_ERR_TIMEOUT;
+    return p2p_now_ms() - f->last_bytes_ms < conn->timeout_ms ? P2P_OK
+                                                              : P2P_ERR_TIMEOUT;
 }
 
-/* Nothing is in flight: until the plan has something for this lane. False: time to end. */
+/* Nothing is in flight: until the plan has something for this lane. False: time to end.
+ */
 static bool
 wait_for_work(struct fetch *f)
 {

@@ -1,6 +1,7 @@
 /*
- * fetch - the requests of one connection. A slot is a chunk being put together in a buffer; it is asked for in one request,
- * or in several when the source's chunk size is smaller than the download's.
+ * fetch - the requests of one connection. A slot is a chunk being put together in a
+ * buffer; it is asked for in one request, or in several when the source's chunk size is
+ * smaller than the download's.
  */
 #ifndef P2P_FETCH_H
 #define P2P_FETCH_H
@@ -37,9 +38,10 @@ struct fetch {
 };
 
 /*
- * Unpacks a zstd frame of at most `room` bytes to `out` (NULL: only looks how many). The frame must
- * state its content size, between 1 and `room` and P2P_DATA_MAX: checked before a byte is unpacked. PROTOCOL otherwise;
- * UNSUPPORTED when built without zstd (nobody asked for it then).
+ * Unpacks a zstd frame of at most `room` bytes to `out` (NULL: only looks how many).
+ * The frame must state its content size, between 1 and `room` and P2P_DATA_MAX: checked
+ * before a byte is unpacked. PROTOCOL otherwise; UNSUPPORTED when built without zstd
+ * (nobody asked for it then).
  */
 P2P_MUST_CHECK enum p2p_err fetch_unpack(const uint8_t *data, size_t len, uint8_t *out,
                                          size_t room, size_t *got);

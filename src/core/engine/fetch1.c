@@ -1,6 +1,6 @@
 /*
- * Moves chunks over one connection of protocol 1: a chunk is one answer, matched by its index. Nothing can be
- * checked before the whole file's SHA-256.
+ * Moves chunks over one connection of protocol 1: a chunk is one answer, matched by its
+ * index. Nothing can be checked before the whole file's SHA-256.
  */
 #include <string.h>
 
@@ -36,7 +36,8 @@ refill(struct fetch1 *f)
     while (err == P2P_OK && f->count < WINDOW1) {
         uint64_t chunk;
         pthread_mutex_lock(&dl->lock);
-        bool taken = !f->w->retire && plan_take(&dl->plan, f->w->lane, dl_now_us(), &chunk);
+        bool taken =
+            !f->w->retire && plan_take(&dl->plan, f->w->lane, dl_now_us(), &chunk);
         pthread_mutex_unlock(&dl->lock);
         if (!taken)
             break;

@@ -20,7 +20,8 @@ add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
     const struct p2p_id *own = p2p_identity_id(dl->identity);
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct p2p_source_spec spec = {.addr = list->at[i].addr, .id = &list->at[i].id};
+        const struct p2p_source_spec spec = {.addr = list->at[i].addr,
+                                             .id = &list->at[i].id};
         if (p2p_id_equal(&list->at[i].id, own))
             continue;
         if (dl_add_source(dl, &spec) != P2P_OK)

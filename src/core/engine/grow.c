@@ -1,9 +1,9 @@
 #include "grow.h"
 
-#define INTERVAL_MS    1000
-#define GAIN           1.05
-#define PAUSES         10 /* after a trial that did not help */
-#define EXTRA_MAX      12
+#define INTERVAL_MS 1000
+#define GAIN        1.05
+#define PAUSES      10 /* after a trial that did not help */
+#define EXTRA_MAX   12
 
 bool
 grow_step(struct grow *g, uint64_t received, uint64_t now_ms, unsigned *extra)
@@ -12,7 +12,8 @@ grow_step(struct grow *g, uint64_t received, uint64_t now_ms, unsigned *extra)
 
     if (g->since_ms != 0 && elapsed < INTERVAL_MS)
         return false;
-    double speed = g->since_ms != 0 ? (double)(received - g->since_bytes) / (double)elapsed : 0;
+    double speed =
+        g->since_ms != 0 ? (double)(received - g->since_bytes) / (double)elapsed : 0;
     bool first = g->since_ms == 0;
     g->since_ms = now_ms;
     g->since_bytes = received;

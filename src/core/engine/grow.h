@@ -1,6 +1,7 @@
 /*
- * grow - are more connections worth it? Pure. Once a second one is added to each source; when the
- * speed of the next second is not 5 % higher, it is taken back and that was it for a while.
+ * grow - are more connections worth it? Pure. Once a second one is added to each
+ * source; when the speed of the next second is not 5 % higher, it is taken back and
+ * that was it for a while.
  */
 #ifndef P2P_GROW_H
 #define P2P_GROW_H
@@ -15,7 +16,8 @@ struct grow {
     bool trying;
 };
 
-/* `received` bytes in all at `now_ms`. Changes `*extra`; true when connections became too many. */
+/* `received` bytes in all at `now_ms`. Changes `*extra`; true when connections became
+ * too many. */
 bool grow_step(struct grow *g, uint64_t received, uint64_t now_ms, unsigned *extra);
 
 #endif

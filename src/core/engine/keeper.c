@@ -1,4 +1,5 @@
-/* Makes chunks durable once in a while, so that a power loss costs little and the last flush is short. */
+/* Makes chunks durable once in a while, so that a power loss costs little and the last
+ * flush is short. */
 #include "dl.h"
 
 #include <stdlib.h>

@@ -1,4 +1,5 @@
-/* What a connection asks before it may fetch: is this source's file ours, and what is its layer. */
+/* What a connection asks before it may fetch: is this source's file ours, and what is
+ * its layer. */
 #include "dl.h"
 
 #include <stdlib.h>
@@ -32,7 +33,8 @@ is_same_file(const struct p2p_download *dl, const struct p2p_meta *meta)
     return memcmp(&dl->meta.root, &meta->root, sizeof(meta->root)) == 0;
 }
 
-/* Lock held. The first source to answer says what the file is; the others must agree. */
+/* Lock held. The first source to answer says what the file is; the others must agree.
+ */
 static enum p2p_err
 agree(struct dl_worker *w, const struct p2p_meta *meta)
 {
@@ -92,7 +94,8 @@ learn_meta(struct dl_worker *w)
     return err;
 }
 
-/* Lock held on entry and exit. One worker asks for the layer, the others wait for it. */
+/* Lock held on entry and exit. One worker asks for the layer, the others wait for it.
+ */
 static enum p2p_err
 fetch_layer(struct dl_worker *w)
 {

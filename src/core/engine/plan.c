@@ -113,7 +113,8 @@ is_silent(const struct plan_lane *l, uint64_t now_us)
 
 /* When the lane's i-th chunk will be there, as far as one can tell. */
 static double
-expected_us(const struct plan *p, const struct plan_lane *l, unsigned i, uint64_t now_us)
+expected_us(const struct plan *p, const struct plan_lane *l, unsigned i,
+            uint64_t now_us)
 {
     if (is_silent(l, now_us))
         return DBL_MAX;
@@ -123,8 +124,8 @@ expected_us(const struct plan *p, const struct plan_lane *l, unsigned i, uint64_
 }
 
 /*
- * A chunk another lane holds alone and that this one would have much earlier. Of its own source only from a
- * lane that has gone silent: lanes of one source share its rate.
+ * A chunk another lane holds alone and that this one would have much earlier. Of its
+ * own source only from a lane that has gone silent: lanes of one source share its rate.
  */
 static bool
 find_late(const struct plan *p, unsigned lane, uint64_t now_us, bool silent_only,

@@ -1,11 +1,12 @@
 /*
- * plan - which chunk is asked over which connection. Pure: no sockets, no clock, no lock
- * (the download's lock guards it); tested without any of them.
+ * plan - which chunk is asked over which connection. Pure: no sockets, no clock, no
+ * lock (the download's lock guards it); tested without any of them.
  *
- * A connection is a lane. It takes the lowest chunk nobody holds, so that the front of the file fills
- * first. A chunk is held by one lane, or by two when the first seems unable to deliver: it
- * has been silent, or everything else is asked for and another lane would be done much earlier
- * (endgame). Whoever completes first wins, the other finds the chunk done and cancels.
+ * A connection is a lane. It takes the lowest chunk nobody holds, so that the front of
+ * the file fills first. A chunk is held by one lane, or by two when the first seems
+ * unable to deliver: it has been silent, or everything else is asked for and another
+ * lane would be done much earlier (endgame). Whoever completes first wins, the other
+ * finds the chunk done and cancels.
  */
 #ifndef P2P_PLAN_H
 #define P2P_PLAN_H
@@ -16,9 +17,10 @@
 #include "p2p/chunk.h"
 #include "p2p/limits.h"
 
-#define PLAN_LANES     P2P_DOWNLOAD_CONNECTIONS_MAX
-#define PLAN_HELD_MAX  P2P_REQUESTS_IN_FLIGHT
-#define PLAN_SILENT_US 700000 /* a lane that owes bytes and sent none for so long is "late" */
+#define PLAN_LANES    P2P_DOWNLOAD_CONNECTIONS_MAX
+#define PLAN_HELD_MAX P2P_REQUESTS_IN_FLIGHT
+#define PLAN_SILENT_US \
+    700000 /* a lane that owes bytes and sent none for so long is "late" */
 
 struct plan_lane {
     bool open;
@@ -31,10 +33,10 @@ struct plan_lane {
 
 struct plan {
     struct p2p_chunks geometry;
-    uint8_t *state; /* per chunk: holders 0..2, or PLAN_DONE */
-    uint64_t next;  /* no chunk below it is free */
-    uint64_t free;  /* chunks nobody holds and that are not done */
-    uint64_t left;  /* chunks that are not done */
+    uint8_t *state;   /* per chunk: holders 0..2, or PLAN_DONE */
+    uint64_t next;    /* no chunk below it is free */
+    uint64_t free;    /* chunks nobody holds and that are not done */
+    uint64_t left;    /* chunks that are not done */
     uint64_t doubled; /* chunks asked for twice so far */
     struct plan_lane lanes[PLAN_LANES];
 };

@@ -11,9 +11,10 @@ struct pool {
     uint8_t **stack; /* idle ones; room for max */
 };
 
-/* As many buffers of `buffer_size` as fit into `bytes`, at least one. 0, or -1 without memory. */
+/* As many buffers of `buffer_size` as fit into `bytes`, at least one. 0, or -1 without
+ * memory. */
 int pool_init(struct pool *p, size_t buffer_size, size_t bytes);
-void pool_clear(struct pool *p); /* all buffers must be back */
+void pool_clear(struct pool *p);   /* all buffers must be back */
 uint8_t *pool_get(struct pool *p); /* NULL: none is left */
 void pool_put(struct pool *p, uint8_t *buffer);
 

@@ -79,7 +79,8 @@ take_meta(const struct p2p_msg_meta *meta, struct p2p_meta *out)
 static enum p2p_err
 meta1(struct p2p_conn *conn, const char *name, struct p2p_meta *out)
 {
-    struct p2p_msg1 question = {.type = P2P_MSG1_META_GET, .name = {name, strlen(name)}};
+    struct p2p_msg1 question = {.type = P2P_MSG1_META_GET,
+                                .name = {name, strlen(name)}};
     struct p2p_msg1 answer;
     enum p2p_err err = p2p_conn_put1(conn, &question);
 
@@ -97,8 +98,10 @@ meta1(struct p2p_conn *conn, const char *name, struct p2p_meta *out)
         return P2P_ERR_PROTOCOL;
     if (answer.size > P2P_FILE_SIZE_MAX || answer.chunk_size == 0 ||
         answer.chunk_size > P2P_CHUNK_SIZE_MAX ||
-        answer.chunks != answer.size / answer.chunk_size + (answer.size % answer.chunk_size != 0) ||
-        answer.name.len != strlen(name) || memcmp(answer.name.at, name, answer.name.len) != 0)
+        answer.chunks !=
+            answer.size / answer.chunk_size + (answer.size % answer.chunk_size != 0) ||
+        answer.name.len != strlen(name) ||
+        memcmp(answer.name.at, name, answer.name.len) != 0)
         return P2P_ERR_MALFORMED;
     memcpy(out->name, name, answer.name.len + 1);
     out->geometry = (struct p2p_chunks){.size = answer.size,
@@ -174,7 +177,8 @@ layer_part(struct p2p_conn *conn, const struct p2p_digest *root, uint64_t first,
 }
 
 enum p2p_err
-p2p_conn_layer(struct p2p_conn *conn, const struct p2p_meta *meta, struct p2p_digest **out)
+p2p_conn_layer(struct p2p_conn *conn, const struct p2p_meta *meta,
+               struct p2p_digest **out)
 {
     const struct p2p_chunks *g = &meta->geometry;
     const uint32_t step = 16 * P2P_LAYER_HASHES_MAX;

@@ -1,4 +1,5 @@
-/* The peers of a download: who they are, how they do, how many connections each gets. */
+/* The peers of a download: who they are, how they do, how many connections each gets.
+ */
 #include "dl.h"
 
 #include <stdio.h>
@@ -75,16 +76,20 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     p2p_addr_format(&s->addr, address, sizeof(address));
     switch (why) {
     case P2P_ERR_HASH_MISMATCH:
-        dl_set_error(dl, why, "%s sent data that does not match the file's hash; it is not "
-                     "asked again", label);
+        dl_set_error(dl, why,
+                     "%s sent data that does not match the file's hash; it is not "
+                     "asked again",
+                     label);
         break;
     case P2P_ERR_PROTOCOL:
     case P2P_ERR_MALFORMED:
         dl_set_error(dl, why, "%s broke the protocol; it is not asked again", label);
         break;
     case P2P_ERR_NOT_FOUND:
-        dl_set_error(dl, why, s->disagreed ? "%s has another file, or none, under this name"
-                                           : "%s does not have the file", label);
+        dl_set_error(dl, why,
+                     s->disagreed ? "%s has another file, or none, under this name"
+                                  : "%s does not have the file",
+                     label);
         break;
     case P2P_ERR_FILE_CHANGED:
         dl_set_error(dl, why, "the file changed at %s", label);
@@ -93,8 +98,8 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     case P2P_ERR_WRONG_PEER:
     case P2P_ERR_NOT_ALLOWED:
         dl->error = why;
-        p2p_known_explain(why, address, s->is_expected ? &s->expected : NULL, dl->message,
-                          sizeof(dl->message));
+        p2p_known_explain(why, address, s->is_expected ? &s->expected : NULL,
+                          dl->message, sizeof(dl->message));
         break;
     default:
         dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));
@@ -122,7 +127,8 @@ dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why)
 static uint64_t
 backoff_ms(unsigned failures)
 {
-    uint64_t ms = failures < 6 ? (uint64_t)BACKOFF_MS << (failures - 1) : BACKOFF_MAX_MS;
+    uint64_t ms =
+        failures < 6 ? (uint64_t)BACKOFF_MS << (failures - 1) : BACKOFF_MAX_MS;
     uint16_t noise = 0;
 
     if (p2p_random(&noise, sizeof(noise)) != P2P_OK)
@@ -188,7 +194,8 @@ usable_sources(const struct p2p_download *dl)
     return usable;
 }
 
-/* One connection until the file is known and worth more; then the same number for everyone. */
+/* One connection until the file is known and worth more; then the same number for
+ * everyone. */
 static unsigned
 wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usable)
 {
@@ -201,7 +208,8 @@ wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usa
         return 1;
     if (dl->plan.left == 0)
         return 0;
-    unsigned wanted = dl->connections + dl->grown < share ? dl->connections + dl->grown : share;
+    unsigned wanted =
+        dl->connections + dl->grown < share ? dl->connections + dl->grown : share;
     if (wanted > worth)
         wanted = (unsigned)worth;
     return wanted > 0 ? wanted : 1;
@@ -216,7 +224,8 @@ dl_share_out_connections(struct p2p_download *dl)
     for (size_t i = 0; i < dl->source_count; i++) {
         struct dl_source *s = &dl->sources[i];
         s->wanted = wanted_of(dl, s, usable);
-        /* Without a tree bytes of several sources cannot be told apart: one at a time. */
+        /* Without a tree bytes of several sources cannot be told apart: one at a time.
+         */
         if (dl->protocol == 1 && protocol1_busy)
             s->wanted = 0;
         protocol1_busy |= s->wanted > 0;

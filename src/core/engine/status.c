@@ -18,19 +18,23 @@ p2p_download_state_name(enum p2p_download_state state)
         [P2P_DL_CANCELLED] = "cancelled",
     };
 
-    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
+    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state]
+                                                              : "unknown";
 }
 
 const char *
 p2p_source_state_name(enum p2p_source_state state)
 {
     static const char *const names[] = {
-        [P2P_SRC_CONNECTING] = "connecting", [P2P_SRC_ACTIVE] = "active",
-        [P2P_SRC_SLOW] = "slow",             [P2P_SRC_RETRYING] = "retrying",
+        [P2P_SRC_CONNECTING] = "connecting",
+        [P2P_SRC_ACTIVE] = "active",
+        [P2P_SRC_SLOW] = "slow",
+        [P2P_SRC_RETRYING] = "retrying",
         [P2P_SRC_DROPPED] = "dropped",
     };
 
-    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state] : "unknown";
+    return (unsigned)state < sizeof(names) / sizeof(names[0]) ? names[state]
+                                                              : "unknown";
 }
 
 void
@@ -52,10 +56,12 @@ dl_explain(struct p2p_download *dl, enum p2p_err err)
         dl_set_error(dl, err, "this file is being downloaded already");
         break;
     case P2P_ERR_NO_SOURCE:
-        dl_set_error(dl, err, "none of %zu peers could deliver the file", dl->source_count);
+        dl_set_error(dl, err, "none of %zu peers could deliver the file",
+                     dl->source_count);
         break;
     case P2P_ERR_EXISTS:
-        dl_set_error(dl, err, "%s exists already; what was downloaded is kept", dl->save_as);
+        dl_set_error(dl, err, "%s exists already; what was downloaded is kept",
+                     dl->save_as);
         break;
     default:
         dl_set_error(dl, err, "%s", p2p_err_text(err));
@@ -70,7 +76,8 @@ smooth(double old, double sample, double seconds)
     return old <= 0 ? sample : old + weight * (sample - old);
 }
 
-/* A source is called slow when it has a quarter or less of what the others have on average. */
+/* A source is called slow when it has a quarter or less of what the others have on
+ * average. */
 static void
 judge_sources(struct p2p_download *dl)
 {
@@ -101,10 +108,12 @@ dl_sample(struct p2p_download *dl)
         return;
     if (dl->sampled_ms != 0) {
         dl->speed =
-            smooth(dl->speed, (double)(dl->received - dl->sampled_received) / seconds, seconds);
+            smooth(dl->speed, (double)(dl->received - dl->sampled_received) / seconds,
+                   seconds);
         for (size_t i = 0; i < dl->source_count; i++) {
             struct dl_source *s = &dl->sources[i];
-            s->speed = smooth(s->speed, (double)(s->received - s->sampled) / seconds, seconds);
+            s->speed =
+                smooth(s->speed, (double)(s->received - s->sampled) / seconds, seconds);
         }
         judge_sources(dl);
     }

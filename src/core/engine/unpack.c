@@ -9,8 +9,8 @@ fetch_unpack(const uint8_t *data, size_t len, uint8_t *out, size_t room, size_t 
     unsigned long long size = ZSTD_getFrameContentSize(data, len);
 
     *got = 0;
-    if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR || size == 0 ||
-        size > room || size > P2P_DATA_MAX)
+    if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR ||
+        size == 0 || size > room || size > P2P_DATA_MAX)
         return P2P_ERR_PROTOCOL;
     /* One frame, nothing behind it. */
     if (ZSTD_findFrameCompressedSize(data, len) != len)

@@ -1,4 +1,5 @@
-/* The whole file's SHA-256, in order, on a thread of its own behind the write frontier. */
+/* The whole file's SHA-256, in order, on a thread of its own behind the write frontier.
+ */
 #include "dl.h"
 
 #include <stdlib.h>
@@ -62,7 +63,8 @@ hash_file(struct dl_verifier *v, struct p2p_digest *out)
             return P2P_ERR_CANCELLED;
         err = hash_chunk(v, i);
         pthread_mutex_lock(&v->dl->lock);
-        v->dl->hashed = p2p_chunk_offset(&v->geometry, i) + p2p_chunk_length(&v->geometry, i);
+        v->dl->hashed =
+            p2p_chunk_offset(&v->geometry, i) + p2p_chunk_length(&v->geometry, i);
         pthread_mutex_unlock(&v->dl->lock);
     }
     return err == P2P_OK ? p2p_sha256_peek(v->sha, out) : err;

@@ -1,10 +1,12 @@
 /*
- * window - how many requests one connection keeps in flight. Pure: bytes and times come in.
+ * window - how many requests one connection keeps in flight. Pure: bytes and times come
+ * in.
  *
- * The aim is twice the bandwidth-delay product of what was measured, and two chunks more, so that the server always has
- * the next request at hand. Twice, so that the window itself never is what limits: while the link has
- * room, a window of twice the rate doubles the rate each round trip (slow start); once it has none, rate and
- * window stand still.
+ * The aim is twice the bandwidth-delay product of what was measured, and two chunks
+ * more, so that the server always has the next request at hand. Twice, so that the
+ * window itself never is what limits: while the link has room, a window of twice the
+ * rate doubles the rate each round trip (slow start); once it has none, rate and window
+ * stand still.
  */
 #ifndef P2P_WINDOW_H
 #define P2P_WINDOW_H
@@ -26,7 +28,8 @@ struct window {
 
 void window_init(struct window *w, uint32_t chunk_size, unsigned max);
 void window_on_rtt(struct window *w, uint64_t rtt_us);
-/* Bytes came. A round lasts a round trip, at least 10 ms. Returns true at the end of one. */
+/* Bytes came. A round lasts a round trip, at least 10 ms. Returns true at the end of
+ * one. */
 int window_on_bytes(struct window *w, uint64_t bytes, uint64_t now_us);
 /* Nothing was asked for a while: the pause is not the link's. */
 void window_on_idle(struct window *w);

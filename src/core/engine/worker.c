@@ -1,4 +1,5 @@
-/* One connection's thread: connects, learns about the file, fetches until there is no more to do. */
+/* One connection's thread: connects, learns about the file, fetches until there is no
+ * more to do. */
 #include "dl.h"
 
 #include <errno.h>
@@ -6,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/files/journal_file.h"
 #include "p2p/log.h"
 #include "p2p/tree.h"
-#include "core/files/journal_file.h"
 
 #define THROTTLE_SLICE_US 100000
 
