@@ -10,6 +10,7 @@
 struct side {
     struct p2p_handshake *hs;
     enum p2p_err err; /* of the call that failed */
+    uint8_t written;  /* messages */
 };
 
 struct wire {

@@ -28,7 +28,7 @@ static struct side
 known_side(enum p2p_role role, const struct p2p_rsa *own, const cJSON *random)
 {
     struct p2p_handshake_random rnd = {{0}, {{0}}, {{0}}};
-    struct side side = {NULL, P2P_OK};
+    struct side side = {.err = P2P_OK};
 
     vectors_fill(random, role == P2P_CLIENT ? "random_c" : "random_s", rnd.hello, 32);
     vectors_fill(random, "x25519_private", rnd.x25519.b, 32);

@@ -46,6 +46,8 @@ find_end(const uint8_t *data, size_t len)
     size_t word = len < HELLO_WORD_LEN ? len : HELLO_WORD_LEN;
     const uint8_t *end;
 
+    if (len == 0)
+        return P2P_ERR_MORE;
     if (memcmp(data, hello_word, word) != 0)
         return P2P_ERR_MALFORMED;
     end = memmem(data, len, end_line, sizeof(end_line) - 1);
