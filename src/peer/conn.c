@@ -378,9 +378,8 @@ read_requests(struct conn *c)
             c->readable = false;
             return P2P_OK;
         }
-        /* A client of protocol 1 may close its side and still wait for answers; in
-         * protocol 2 only CLOSE is an end. */
-        if (err == P2P_ERR_CLOSED && c->state == CONN_OPEN1) {
+        /* No more requests will come, but what was asked for before is answered. */
+        if (err == P2P_ERR_CLOSED) {
             c->finishing = true;
             return P2P_OK;
         }

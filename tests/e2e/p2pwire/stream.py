@@ -1,5 +1,6 @@
 """A TCP connection with exact reads and one deadline for each operation."""
 
+import errno
 import socket
 import struct
 
@@ -56,7 +57,12 @@ class Stream:
         assert data == b"", f"expected a close, got {len(data)} bytes: {data[:40]!r}"
 
     def half_close(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        """The end of our direction; nothing when the other side has reset the connection already."""
+        try:
+            self.sock.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            if error.errno != errno.ENOTCONN:
+                raise
 
     def close(self):
         self.sock.close()
