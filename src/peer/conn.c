@@ -378,8 +378,8 @@ read_requests(struct conn *c)
             c->readable = false;
             return P2P_OK;
         }
-        /* No more requests will come, but what was asked for before is answered. */
-        if (err == P2P_ERR_CLOSED) {
+        /* No more requests will come, but those that came whole are answered. */
+        if (err == P2P_ERR_CLOSED && c->rx_len == 0) {
             c->finishing = true;
             return P2P_OK;
         }
