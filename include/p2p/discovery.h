@@ -109,7 +109,8 @@ struct p2p_reg {
  */
 P2P_MUST_CHECK enum p2p_err
 p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force);
-/* NOT_FOUND when a registry has forgotten this peer: register again. UNREACHABLE. */
+/* NOT_FOUND when a registry has forgotten this peer or half of the signature's time is
+ * over: register again. UNREACHABLE. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_heartbeat(struct p2p_discovery *d,
                                                     const struct p2p_id *id);
 /* Leaves at once (signed). Best effort. */
@@ -122,6 +123,8 @@ struct p2p_registry_state {
     bool is_signed; /* the registration it holds */
     enum p2p_err last_error;
     char detail[160]; /* what it said about the error, escaped; may be empty */
+    bool skew_known;
+    int64_t skew_s; /* this clock minus the registry's, at the last answer */
 };
 size_t p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
                             size_t max);

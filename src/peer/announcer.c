@@ -11,6 +11,7 @@
 enum {
     BACKOFF_MIN_MS = 1000,
     PAGE = 256,
+    SIGNATURE_TTL_S = 3600, /* renewed, as a whole list, when half of it is over */
 };
 
 struct announcer {
@@ -96,7 +97,7 @@ announce(struct announcer *a, bool force)
         .key = p2p_identity_key(a->opt.identity),
         .advertise = a->opt.advertise,
         .port = a->opt.port,
-        .ttl_s = (uint32_t)(a->opt.heartbeat_ms / 1000 * 4 + P2P_REGISTRY_TTL_S),
+        .ttl_s = (uint32_t)(a->opt.heartbeat_ms / 1000 * 4 + SIGNATURE_TTL_S),
     };
     enum p2p_err err = catalogue_fill(&catalogue, a->opt.share);
 

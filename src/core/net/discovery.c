@@ -105,6 +105,8 @@ p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call 
     r->reachable = call->err == P2P_OK;
     r->last_error = err;
     r->detail[0] = '\0';
+    r->skew_known = call->date_s != 0;
+    r->skew_s = r->skew_known ? (int64_t)p2p_time_s() - call->date_s : 0;
     if (call->err == P2P_OK && err != P2P_OK)
         p2p_json_detail(call->answer, call->len, r->detail, sizeof(r->detail));
     pthread_mutex_unlock(&d->lock);
@@ -123,7 +125,9 @@ p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
         out[i] = (struct p2p_registry_state){.reachable = r->reachable,
                                              .registered = r->registered,
                                              .is_signed = r->is_signed,
-                                             .last_error = r->last_error};
+                                             .last_error = r->last_error,
+                                             .skew_known = r->skew_known,
+                                             .skew_s = r->skew_s};
         memcpy(out[i].url, r->url, sizeof(out[i].url));
         memcpy(out[i].detail, r->detail, sizeof(out[i].detail));
     }

@@ -141,6 +141,19 @@ from_curl(const struct transfer *t, CURLcode code)
     }
 }
 
+/* The other side's clock: a wrong one here makes signatures expire before they start.
+ */
+static int64_t
+date_of(CURL *easy)
+{
+    struct curl_header *date;
+
+    if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
+        return 0;
+    time_t at = curl_getdate(date->value, NULL);
+    return at > 0 ? at : 0;
+}
+
 static void
 take_results(CURLM *multi)
 {
@@ -154,6 +167,7 @@ take_results(CURLM *multi)
         curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &t);
         curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &t->call->status);
         t->call->err = from_curl(t, msg->data.result);
+        t->call->date_s = date_of(msg->easy_handle);
     }
 }
 

@@ -19,6 +19,7 @@ struct p2p_http_call {
     long status;
     char *answer; /* NUL-terminated, `len` bytes; owned; NULL when empty */
     size_t len;
+    int64_t date_s; /* the registry's clock by its Date header; 0: not said */
 };
 void p2p_http_global_init(void);
 /* All at once; returns when each has its answer or `timeout_ms` is over. Calls whose
@@ -96,10 +97,12 @@ struct p2p_registry {
     bool reachable, registered, is_signed;
     enum p2p_err last_error;
     char detail[160];
+    int64_t skew_s;
+    bool skew_known;
     /* What it holds about us; under d->reg_lock. */
     struct p2p_reg_state state;
-    uint64_t seq; /* of the record it has, as far as we know */
-    uint64_t expires_at_s;
+    uint64_t seq;        /* of the record it has, as far as we know */
+    uint64_t renew_at_s; /* half the time its signature holds */
     char ip[64];
     uint16_t port;
 };

@@ -19,7 +19,7 @@ struct job {
     struct p2p_registry *registry;
     enum step step;
     struct p2p_reg_diff diff;
-    uint64_t seq, expires_at_s;
+    uint64_t seq, renew_at_s;
     unsigned seq_conflicts;
     bool done;
     enum p2p_err err;
@@ -35,8 +35,7 @@ static bool
 must_be_whole(const struct p2p_registry *r, const struct p2p_reg *reg)
 {
     return !r->registered || !r->is_signed || r->port != reg->port ||
-           strcmp(r->ip, advertised(reg)) != 0 ||
-           r->expires_at_s < p2p_time_s() + reg->ttl_s / 2;
+           strcmp(r->ip, advertised(reg)) != 0 || r->renew_at_s < p2p_time_s();
 }
 
 static void
@@ -112,8 +111,8 @@ make_call(struct job *job, const struct p2p_reg *reg, uint64_t seq,
     if (job->step == STEP_DELTA) {
         err = p2p_reg_body_delta(reg, &job->diff, job->seq, r->seq, &call->body);
     } else if (job->step == STEP_WHOLE) {
-        job->expires_at_s = p2p_time_s() + reg->ttl_s;
-        err = p2p_reg_body_whole(reg, &job->diff, job->seq, job->expires_at_s,
+        job->renew_at_s = p2p_time_s() + reg->ttl_s / 2;
+        err = p2p_reg_body_whole(reg, &job->diff, job->seq, p2p_time_s() + reg->ttl_s,
                                  &call->body);
     } else {
         err = p2p_reg_body_unsigned(reg, &job->diff, &call->body);
@@ -137,7 +136,7 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg)
     if (job->step != STEP_UNSIGNED)
         r->seq = job->seq;
     if (job->step == STEP_WHOLE)
-        r->expires_at_s = job->expires_at_s;
+        r->renew_at_s = job->renew_at_s;
     r->port = reg->port;
     snprintf(r->ip, sizeof(r->ip), "%s", advertised(reg));
     pthread_mutex_lock(&d->lock);
@@ -312,6 +311,9 @@ p2p_discovery_heartbeat(struct p2p_discovery *d, const struct p2p_id *id)
             forget(d, &d->at[i]);
             forgotten = true;
         }
+        if (d->at[i].registered && d->at[i].is_signed &&
+            d->at[i].renew_at_s < p2p_time_s())
+            forgotten = true;
         if (one == P2P_OK || err == P2P_ERR_UNREACHABLE)
             err = one;
     }
