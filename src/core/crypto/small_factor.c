@@ -14,7 +14,7 @@
 
 __extension__ typedef unsigned __int128 uint128;
 
-enum { LIMIT = 1 << 16, PRIMES = 6541, LIMBS = 256 / 8 };
+enum { LIMIT = 1 << 16, PRIMES = 6541, LIMBS = 256 / 8, ABREAST = 8 };
 
 /* x is a multiple of p just when x * inverse mod 2^64 <= most. */
 struct prime {
@@ -27,7 +27,7 @@ struct product {
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct prime primes[PRIMES];
-static struct product products[PRIMES];
+static struct product products[PRIMES + ABREAST];
 static unsigned product_count;
 
 /* Of an odd number modulo 2^64: each Newton step doubles the correct bits, from 3. */
@@ -72,35 +72,47 @@ make_tables(void)
     }
 }
 
-/* -n / 2^2048 modulo `by`; limbs least significant first. */
-static uint64_t
-exact_remainder(const uint64_t limbs[LIMBS], const struct product *by)
+/*
+ * rest[k] = -n / 2^2048 modulo by[k]; limbs least significant first. Each chain of
+ * multiplications waits for its own last result, so several run side by side.
+ */
+static void
+exact_remainders(const uint64_t limbs[LIMBS], const struct product by[ABREAST],
+                 uint64_t rest[ABREAST])
 {
-    uint64_t carry = 0;
-
+    memset(rest, 0, ABREAST * sizeof(rest[0]));
     for (int i = 0; i < LIMBS; i++) {
-        uint64_t borrow = limbs[i] < carry;
-        uint64_t quotient = (limbs[i] - carry) * by->inverse;
+        for (int k = 0; k < ABREAST; k++) {
+            uint64_t borrow = limbs[i] < rest[k];
+            uint64_t quotient = (limbs[i] - rest[k]) * by[k].inverse;
 
-        carry = (uint64_t)((uint128)quotient * by->value >> 64) + borrow;
+            rest[k] = (uint64_t)((uint128)quotient * by[k].value >> 64) + borrow;
+        }
     }
-    return carry;
+}
+
+static bool
+divides_one(const struct product *by, uint64_t rest)
+{
+    for (unsigned i = by->first; i < by->first + by->count; i++)
+        if (rest * primes[i].inverse <= primes[i].most)
+            return true;
+    return false;
 }
 
 bool
 p2p_has_small_factor(const uint8_t n[256])
 {
-    uint64_t limbs[LIMBS];
+    uint64_t limbs[LIMBS], rest[ABREAST];
 
     pthread_once(&once, make_tables);
     for (int i = 0; i < LIMBS; i++)
         limbs[i] = p2p_load_u64(n + 8 * (LIMBS - 1 - i));
-    for (unsigned k = 0; k < product_count; k++) {
-        const struct product *by = &products[k];
-        uint64_t rest = exact_remainder(limbs, by);
-
-        for (unsigned i = by->first; i < by->first + by->count; i++)
-            if (rest * primes[i].inverse <= primes[i].most)
+    /* The table ends in products of no primes, so that it comes out even. */
+    for (unsigned at = 0; at < product_count; at += ABREAST) {
+        exact_remainders(limbs, products + at, rest);
+        for (unsigned k = 0; k < ABREAST; k++)
+            if (divides_one(&products[at + k], rest[k]))
                 return true;
     }
     return false;
