@@ -1,4 +1,5 @@
 // Keeps the shell of the page so that it opens while p2p-ui is away (and says so). The API is never cached.
+// js/main.js fills the cache with what the first visit has loaded.
 const CACHE = 'p2p-shell-1';
 
 self.addEventListener('install', () => self.skipWaiting());

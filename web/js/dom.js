@@ -34,22 +34,18 @@ const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u206
 
 export const visible = (name) => String(name ?? '').replace(UNSAFE, '\ufffd');
 
-/** A file name that is cut in its middle: the end with the extension always shows. */
+/** A file name as one line; the whole of it in the tooltip when it is cut. */
 export function fileName(name) {
-  const el = h('bdi', { class: 'name', dir: 'auto' }, h('span', { class: 'stem' }), h('span', { class: 'ext' }));
+  const el = h('bdi', { class: 'name', dir: 'auto' });
   setFileName(el, name);
   return el;
 }
 
 export function setFileName(el, name) {
   if (el.dataset.raw === name) return;
-  const text = visible(name);
-  const dot = text.lastIndexOf('.');
-  const cut = dot > 0 && text.length - dot <= 8 ? Math.max(dot - 2, 1) : text.length;
   el.dataset.raw = name;
-  el.title = text;
-  el.firstChild.textContent = text.slice(0, cut);
-  el.lastChild.textContent = text.slice(cut);
+  el.title = visible(name);
+  el.textContent = el.title;
 }
 
 // 24 x 24, drawn as strokes.

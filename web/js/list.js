@@ -21,6 +21,23 @@ function arrows(event) {
   next.scrollIntoView({ block: 'nearest' });
 }
 
+/** Puts rows in this order. Rows that go are taken out first: moving one would take the focus from it. */
+function arrange(list, rows, wanted) {
+  const keep = new Set(wanted.map((row) => row.el));
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  for (const [id, row] of rows) {
+    if (keep.has(row.el)) continue;
+    row.el.remove();
+    rows.delete(id);
+  }
+  let place = list.firstChild;
+  for (const { el } of wanted) {
+    if (el === place) place = place.nextSibling;
+    else list.insertBefore(el, place);
+  }
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
+}
+
 /** A whole list in the page, in the order of its items. `create(item)` returns {el, update(item)}. */
 export class KeyedList {
   constructor(label, { key, create, className = '' }) {
@@ -29,27 +46,15 @@ export class KeyedList {
   }
 
   set(items) {
-    const keep = new Set();
-    let before = null;
-    for (const item of items) {
+    const wanted = items.map((item) => {
       const id = this.key(item);
-      let row = this.rows.get(id);
-      if (!row) {
-        row = this.create(item);
-        row.el.setAttribute('role', 'listitem');
-        this.rows.set(id, row);
-      }
-      keep.add(id);
+      const row = this.rows.get(id) ?? this.create(item);
+      row.el.setAttribute('role', 'listitem');
+      this.rows.set(id, row);
       row.update(item);
-      const place = before ? before.nextSibling : this.el.firstChild;
-      if (place !== row.el) this.el.insertBefore(row.el, place);
-      before = row.el;
-    }
-    for (const [id, row] of this.rows) {
-      if (keep.has(id)) continue;
-      row.el.remove();
-      this.rows.delete(id);
-    }
+      return row;
+    });
+    arrange(this.el, this.rows, wanted);
     this.el.hidden = items.length === 0;
   }
 }
@@ -58,8 +63,9 @@ export class KeyedList {
 export class VirtualList {
   constructor(label, { key, create }) {
     Object.assign(this, { key, create, rows: new Map(), items: [], rowHeight: 0 });
-    this.el = h('div', { role: 'list', class: 'list virtual', 'aria-label': label, onkeydown: arrows });
+    this.el = h('div', { role: 'list', class: 'list virtual', 'aria-label': label });
     this.paint = this.paint.bind(this);
+    this.el.addEventListener('keydown', (event) => { arrows(event); this.paint(); }); // the next row has to be there for the next key
     addEventListener('scroll', this.paint, { passive: true });
     this.observer = new ResizeObserver(() => { this.rowHeight = 0; this.paint(); });
     this.observer.observe(this.el);
@@ -91,26 +97,16 @@ export class VirtualList {
   }
 
   place(first, last) {
-    const keep = new Set();
-    let before = null;
-    for (let i = first; i < last; i += 1) {
-      const item = this.items[i];
+    const wanted = this.items.slice(first, last).map((item, i) => {
       const id = this.key(item);
       const row = this.rows.get(id) ?? this.add(id, item);
-      keep.add(id);
       row.update(item);
-      row.el.style.transform = `translateY(${i * this.rowHeight}px)`;
-      setAttr(row.el, 'aria-posinset', i + 1);
+      row.el.style.transform = `translateY(${(first + i) * this.rowHeight}px)`;
+      setAttr(row.el, 'aria-posinset', first + i + 1);
       setAttr(row.el, 'aria-setsize', this.items.length);
-      const place = before ? before.nextSibling : this.el.firstChild;
-      if (place !== row.el) this.el.insertBefore(row.el, place);
-      before = row.el;
-    }
-    for (const [id, row] of this.rows) {
-      if (keep.has(id)) continue;
-      row.el.remove();
-      this.rows.delete(id);
-    }
+      return row;
+    });
+    arrange(this.el, this.rows, wanted);
   }
 
   add(id, item) {

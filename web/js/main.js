@@ -193,6 +193,16 @@ async function pair() {
   location.reload(); // everything starts anew, now with the cookie
 }
 
+/** Installable where the browser allows it: what this visit has loaded is kept, so that the page opens while p2p-ui is away. */
+async function keepShell() {
+  if (!('serviceWorker' in navigator) || !isSecureContext) return;
+  await navigator.serviceWorker.register('sw.js');
+  await navigator.serviceWorker.ready;
+  const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
+  const shell = [...new Set(loaded)].filter((url) => url.startsWith(new URL('.', location).href) && !/\/api\//.test(url));
+  await (await caches.open('p2p-shell-1')).addAll(['./', ...shell]);
+}
+
 async function start() {
   await useLanguage(preferred());
   whenPairingNeeded(pair);
@@ -207,7 +217,7 @@ async function start() {
   setInterval(sampleSpeeds, 1000);
   startLive();
   document.documentElement.dataset.ready = '';
-  if ('serviceWorker' in navigator && isSecureContext) navigator.serviceWorker.register('sw.js').catch(() => {});
+  keepShell().catch(() => { /* only a convenience */ });
 }
 
 start();

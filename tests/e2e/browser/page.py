@@ -131,6 +131,7 @@ class Page:
 
         def press():
             row = self.row(name)
+            self.js("arguments[0].scrollIntoView({block: 'center'})", row)  # not below the bar of a phone
             own = row.find_elements(By.CSS_SELECTOR, f"[data-act={action}]")
             if own and own[0].is_displayed():
                 own[0].click()
@@ -150,7 +151,9 @@ class Page:
                     return button
             return None
 
-        self.wait(find, what=f"a button {label!r}").click()
+        button = self.wait(find, what=f"a button {label!r}")
+        self.js("arguments[0].scrollIntoView({block: 'nearest'})", button)
+        button.click()
 
     def dialog(self):
         return self.wait(lambda: self.one("dialog[open]"), what="a dialog")
