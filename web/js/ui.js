@@ -23,7 +23,7 @@ export function dialog({ title, body = [], actions = [], className = '' }) {
     box.addEventListener('click', (e) => { if (e.target === box) close(null); });
     document.body.append(box);
     box.showModal();
-    (box.querySelector('[autofocus]') ?? box.querySelector('.btn.primary') ?? box.querySelector('h2')).focus();
+    (box.querySelector('[autofocus]') ?? box.querySelector('[type=submit]') ?? box.querySelector('h2')).focus();
   });
 }
 
