@@ -114,6 +114,13 @@ function applyDownloads(data) {
   if (state.downloads.loaded) quietly(loadDownloads)();
 }
 
+/** Nothing is known to move any more: old speeds would be lies. */
+export function stall() {
+  const still = [...state.transfers.byId].map(([id, one]) => [id, { ...one, speed: 0, eta_s: null }]);
+  state.transfers.byId = new Map(still);
+  changed('transfers');
+}
+
 const HANDLERS = {
   transfer: applyTransfer,
   shared: applyShared,

@@ -1,7 +1,7 @@
 // One event stream for all tabs of this browser (a browser opens about six connections to one server in all).
 // The tab that leads holds the EventSource and passes events on over a BroadcastChannel; the newest claim leads.
 // A tab that hears nothing for a while claims. Where events fail but the server answers, lists are polled.
-import { EVENTS, apply, reload } from './data.js';
+import { EVENTS, apply, reload, stall } from './data.js';
 import { changed, state } from './store.js';
 
 const BEAT_MS = 2000;
@@ -26,6 +26,7 @@ const tell = (message) => channel?.postMessage({ from: me, ...message });
 function setConnection(value) {
   if (state.connection === value) return;
   state.connection = value;
+  if (value === 'offline') stall();
   changed('connection');
 }
 

@@ -38,7 +38,7 @@ function resultRow(first) {
   const now = h('span', { class: 'meta strong' });
   const bar = progressBar(t('progress.of', { name: visible(result.name) }));
   const signed = badge('ok', t('signed'), 'shield');
-  const start = button(t('get'), { icon: 'download', kind: 'soft', onclick: () => fetchFile(result) });
+  const start = button(t('get'), { icon: 'download', kind: 'soft', onclick: () => start.getAttribute('aria-disabled') || fetchFile(result) });
   const listId = `s${Math.random().toString(36).slice(2)}`;
   const sources = h('ul', { class: 'sources', id: listId, hidden: true, 'aria-label': t('sources') });
   const toggle = button(t('sources.of', { name: visible(result.name) }), { icon: 'chevron', bare: true, kind: 'toggle', 'aria-expanded': 'false', 'aria-controls': listId, onclick: () => {
@@ -62,7 +62,8 @@ function resultRow(first) {
       bar.set(p, percentText(p), transfer.state === 'verifying' ? 'busy' : '');
     }
     start.hidden = others === 0;
-    start.disabled = Boolean(running || transfer?.state === 'queued');
+    // Not "disabled": that would take the focus, and with it every key, from who just pressed it.
+    setAttr(start, 'aria-disabled', running || transfer?.state === 'queued' ? 'true' : null);
     setAttr(start, 'aria-label', `${t('get')}: ${visible(result.name)}`);
     if (drawn !== result.sources) sources.replaceChildren(...result.sources.map((s) => sourceRow(result, s)));
     drawn = result.sources;
