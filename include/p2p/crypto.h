@@ -61,8 +61,9 @@ struct p2p_id {
 P2P_MUST_CHECK enum p2p_err p2p_crypto_init(void);
 
 void p2p_wipe(void *secret, size_t len);
-/* Overwrites what the functions called before have left below the caller's stack. */
-void p2p_wipe_stack(void);
+/* Overwrites what functions of this module called before have left: below the caller's
+ * stack, and the last key in this thread's cipher context. About a microsecond. */
+void p2p_wipe_traces(void);
 bool p2p_equal_ct(const void *a, const void *b, size_t len); /* constant time */
 P2P_MUST_CHECK enum p2p_err p2p_random(void *out, size_t len);
 

@@ -159,12 +159,24 @@ p2p_wipe(void *secret, size_t len)
 /* More than the deepest call of OpenSSL's that handles a secret. */
 enum { STACK_WIPED = 32 * 1024 };
 
-__attribute__((noinline)) void
-p2p_wipe_stack(void)
+static __attribute__((noinline)) void
+wipe_stack(void)
 {
     uint8_t below[STACK_WIPED];
 
     OPENSSL_cleanse(below, sizeof(below));
+}
+
+void
+p2p_wipe_traces(void)
+{
+    static const uint8_t zero[P2P_KEY_LEN];
+
+    /* Another key is the one way to make a context forget one and stay of use. */
+    if (contexts != NULL &&
+        EVP_CipherInit_ex2(contexts->gcm, NULL, zero, zero, 1, NULL) != 1)
+        (void)EVP_CIPHER_CTX_reset(contexts->gcm);
+    wipe_stack();
 }
 
 bool

@@ -454,11 +454,11 @@ out_of_turn(struct p2p_handshake *hs)
     return fail(hs, P2P_ERR_PROTOCOL, "a step out of turn");
 }
 
-/* What the step's function left on the stack goes; then the next step's turn. */
+/* What the step's function left behind goes; then it is the next step's turn. */
 static enum p2p_err
 advance(struct p2p_handshake *hs, enum p2p_err err)
 {
-    p2p_wipe_stack();
+    p2p_wipe_traces();
     if (err == P2P_OK)
         hs->step++;
     return err;

@@ -26,6 +26,7 @@ void
 p2p_direction_clear(struct p2p_direction *d)
 {
     p2p_wipe(d, sizeof(*d));
+    p2p_wipe_traces();
     d->ended = true; /* a key of zeros must never be used */
 }
 
@@ -75,6 +76,7 @@ next_epoch(struct p2p_direction *d, uint64_t now_s)
         err = p2p_schedule_key(&next, &d->key);
     d->secret = next;
     p2p_wipe(&next, sizeof(next));
+    p2p_wipe_traces(); /* the old epoch's key */
     if (err != P2P_OK)
         return end(d, err);
     d->epoch++;

@@ -1,0 +1,279 @@
+// uses tests/unit/vectors.c
+/*
+ * After a handshake no secret of its making is left in the process: not on the heap,
+ * freed or not, not on the stack, not inside OpenSSL. A known handshake is run, in a
+ * process of its own, and all writable memory is searched for the values of
+ * tests/vectors. The test keeps them in hex or masked only, so that it does not find
+ * itself.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "p2p/bytes.h"
+#include "p2p/handshake.h"
+#include "vectors.h"
+
+enum { MASK = 0xa5, PIECE = 16, WINDOW = 1 << 20 };
+
+/* Half of a secret, masked; as bytes or as the words SHA-256 makes of them. */
+struct piece {
+    uint8_t masked[PIECE];
+};
+
+static uint8_t
+hex_byte(const char *hex, size_t i)
+{
+    unsigned value = 0;
+
+    sscanf(hex + 2 * i, "%2x", &value);
+    return (uint8_t)value;
+}
+
+static struct piece
+piece_of(const char *hex, size_t from, bool swapped)
+{
+    struct piece p;
+
+    for (size_t i = 0; i < PIECE; i++)
+        p.masked[i] = hex_byte(hex, from + (swapped ? i ^ 3 : i)) ^ MASK;
+    return p;
+}
+
+static bool
+is_at(const uint8_t *at, const struct piece *p)
+{
+    for (size_t i = 0; i < PIECE; i++)
+        if ((at[i] ^ MASK) != p->masked[i])
+            return false;
+    return true;
+}
+
+static bool
+is_in(const uint8_t *data, size_t len, const struct piece *p)
+{
+    const uint8_t first = p->masked[0] ^ MASK, *at = data;
+
+    while (len >= PIECE && (at = memchr(at, first, len - PIECE + 1)) != NULL) {
+        if (is_at(at, p))
+            return true;
+        at++;
+        len -= (size_t)(at - data);
+        data = at;
+        if (len < PIECE)
+            break;
+    }
+    return false;
+}
+
+/* Reads through /proc/self/mem: any mapping, and no sanitizer minds. */
+static bool
+region_holds(int mem, unsigned long from, unsigned long to, const struct piece *p)
+{
+    static uint8_t window[WINDOW];
+
+    while (from + PIECE <= to) {
+        size_t len = to - from < WINDOW ? to - from : WINDOW;
+        ssize_t got = pread(mem, window, len, (off_t)from);
+        bool found = got > 0 && is_in(window, (size_t)got, p);
+
+        p2p_wipe(window, sizeof(window)); /* not to be found here the next time */
+        if (found || got <= PIECE)
+            return found;
+        from += (size_t)got - PIECE + 1; /* a piece may lie across two windows */
+    }
+    return false;
+}
+
+/* Heap, stack, data and anonymous memory, but not the reserves of a sanitizer. */
+static bool
+memory_holds(const struct piece *p)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    int mem = open("/proc/self/mem", O_RDONLY);
+    char line[512];
+    bool found = false;
+
+    assert_non_null(maps);
+    assert_true(mem >= 0);
+    while (!found && fgets(line, sizeof(line), maps) != NULL) {
+        unsigned long from, to;
+        char mode[8];
+
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, mode) == 3 && mode[1] == 'w' &&
+            to - from < 1ul << 30)
+            found = region_holds(mem, from, to, p);
+    }
+    fclose(maps);
+    close(mem);
+    return found;
+}
+
+static bool
+secret_is_left(const char *hex)
+{
+    for (int i = 0; i < 4; i++) {
+        struct piece p = piece_of(hex, i % 2 == 0 ? 0 : 16, i >= 2);
+
+        if (memory_holds(&p))
+            return true;
+    }
+    return false;
+}
+
+/* ---- A known handshake, leaving no traces of its own ---- */
+
+static void
+fill(const cJSON *from, const char *field, uint8_t out[32])
+{
+    const char *hex = vectors_text(from, field);
+
+    for (size_t i = 0; i < 32; i++)
+        out[i] = hex_byte(hex, i);
+}
+
+static struct p2p_handshake *
+start(enum p2p_role role, const struct p2p_rsa *own, const cJSON *random)
+{
+    struct p2p_handshake_random rnd = {{0}, {{0}}, {{0}}};
+    struct p2p_handshake *hs;
+
+    fill(random, role == P2P_CLIENT ? "random_c" : "random_s", rnd.hello);
+    fill(random, "x25519_private", rnd.x25519.b);
+    if (role == P2P_SERVER)
+        fill(random, "k", rnd.session_key.b);
+    assert_int_equal(p2p_handshake_new(role, own, &rnd, &hs), P2P_OK);
+    return hs;
+}
+
+/* Steps of `from` until it has written a message, which `to` reads. */
+static void
+pass(struct p2p_handshake *from, struct p2p_handshake *to)
+{
+    static const struct p2p_nonce nonce = {{1}};
+    uint8_t m[P2P_M4_SIZE];
+    size_t len;
+
+    while (p2p_handshake_next(from) != P2P_HS_WRITE) {
+        enum p2p_err err = p2p_handshake_next(from) == P2P_HS_TRUST
+                               ? p2p_handshake_trust(from, P2P_OK)
+                               : p2p_handshake_work(from);
+
+        assert_int_equal(err, P2P_OK);
+    }
+    assert_int_equal(p2p_handshake_write(from, &nonce, m, &len), P2P_OK);
+    assert_int_equal(p2p_handshake_read(to, m, len), P2P_OK);
+}
+
+struct outcome {
+    struct p2p_direction c_send, c_receive, s_send, s_receive;
+};
+
+/* `messages` 5: a whole handshake. Fewer: left there. */
+static void
+run(const cJSON *want, int messages, struct outcome *out)
+{
+    const cJSON *random_c = cJSON_GetObjectItem(want, "client_randomness");
+    const cJSON *random_s = cJSON_GetObjectItem(want, "server_randomness");
+    struct p2p_rsa *client_key = vectors_key(vectors_text(want, "client_key"));
+    struct p2p_rsa *server_key = vectors_key(vectors_text(want, "server_key"));
+    struct p2p_handshake *c = start(P2P_CLIENT, client_key, random_c);
+    struct p2p_handshake *s = start(P2P_SERVER, server_key, random_s);
+    uint8_t padding[96];
+
+    fill(random_c, "sig_c_pss_salt", padding);
+    fill(random_s, "oaep_seed", padding + 32);
+    fill(random_s, "sig_s_pss_salt", padding + 64);
+    vectors_random_on(padding, messages < 3 ? 0 : messages == 3 ? 1 : 3);
+    for (int i = 0; i < messages; i++)
+        pass(i % 2 == 0 ? c : s, i % 2 == 0 ? s : c);
+    vectors_random_off();
+    if (messages == 5) {
+        assert_int_equal(
+            p2p_handshake_take_session(c, 0, &out->c_send, &out->c_receive), P2P_OK);
+        assert_int_equal(
+            p2p_handshake_take_session(s, 0, &out->s_send, &out->s_receive), P2P_OK);
+    }
+    p2p_handshake_free(c);
+    p2p_handshake_free(s);
+    p2p_rsa_free(client_key);
+    p2p_rsa_free(server_key);
+}
+
+static void
+assert_nothing_left(const cJSON *want)
+{
+    static const char *const of_schedule[] = {"dh", "hs", "ms", "key_hs_c2s",
+                                              "key_hs_s2c"};
+    const cJSON *schedule = cJSON_GetObjectItem(want, "schedule");
+    const cJSON *random_c = cJSON_GetObjectItem(want, "client_randomness");
+    const cJSON *random_s = cJSON_GetObjectItem(want, "server_randomness");
+
+    for (size_t i = 0; i < sizeof(of_schedule) / sizeof(of_schedule[0]); i++)
+        if (secret_is_left(vectors_text(schedule, of_schedule[i])))
+            fail_msg("%s is left in memory", of_schedule[i]);
+    if (secret_is_left(vectors_text(random_s, "k")))
+        fail_msg("k is left in memory");
+    if (secret_is_left(vectors_text(random_c, "x25519_private")))
+        fail_msg("the client's ephemeral key is left in memory");
+    if (secret_is_left(vectors_text(random_s, "x25519_private")))
+        fail_msg("the server's ephemeral key is left in memory");
+}
+
+static void
+nothing_is_left_after_a_handshake(void **state)
+{
+    cJSON *all = vectors_load("handshake.json");
+    const cJSON *want = cJSON_GetArrayItem(all, 0);
+    const cJSON *schedule = cJSON_GetObjectItem(want, "schedule");
+    struct outcome out;
+
+    (void)state;
+    run(want, 5, &out);
+    /* What is in use is there: the search can find. */
+    assert_true(secret_is_left(vectors_text(schedule, "s_c2s_1")));
+    assert_true(secret_is_left(vectors_text(schedule, "key_s2c_1")));
+    assert_nothing_left(want);
+
+    p2p_direction_clear(&out.c_send);
+    p2p_direction_clear(&out.c_receive);
+    p2p_direction_clear(&out.s_send);
+    p2p_direction_clear(&out.s_receive);
+    assert_false(secret_is_left(vectors_text(schedule, "s_c2s_1")));
+    assert_false(secret_is_left(vectors_text(schedule, "s_s2c_1")));
+    cJSON_Delete(all);
+}
+
+static void
+nothing_is_left_after_one_that_broke_off(void **state)
+{
+    cJSON *all = vectors_load("handshake.json");
+    const cJSON *want = cJSON_GetArrayItem(all, 1);
+
+    (void)state;
+    for (int messages = 0; messages < 5; messages++)
+        run(want, messages, NULL);
+    assert_nothing_left(want);
+    cJSON_Delete(all);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_left_after_a_handshake),
+        cmocka_unit_test(nothing_is_left_after_one_that_broke_off),
+    };
+
+    if (p2p_crypto_init() != P2P_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
