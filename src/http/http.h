@@ -93,6 +93,7 @@ struct http_options {
      */
     bool (*admit)(struct http_request *req, const struct http_route *route, void *app);
     void *app;
+    bool starts_later; /* listen, but answer nothing before http_server_start() */
 };
 
 #define HTTP_MAX_CONNECTIONS   4096u
@@ -109,6 +110,9 @@ struct http_options {
  */
 P2P_MUST_CHECK enum p2p_err http_server_open(const struct http_options *opt,
                                              struct http_server **result);
+
+/* For a server that starts later: what handlers need from it exists now. */
+P2P_MUST_CHECK enum p2p_err http_server_start(struct http_server *s);
 
 /* The port that is listened on, host order. */
 uint16_t http_server_port(const struct http_server *s);
@@ -206,6 +210,9 @@ void http_reply_prepared(struct http_request *req, unsigned status,
  */
 void http_fail(struct http_request *req, unsigned status, const char *code,
                const char *detail_format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Adds a number to the members of a coming http_fail. `name` is borrowed until then. */
+void http_problem_member(struct http_request *req, const char *name, uint64_t value);
 
 /*
  * The same for an error of the core: status by p2p_err_http_status(), code its name in

@@ -57,6 +57,8 @@ struct http_request {
         char *name, *value;
     } extra[HTTP_MAX_EXTRA];
     unsigned n_extra;
+    const char *problem_member; /* NULL: none */
+    uint64_t problem_value;
 
     bool is_begun;
     /* Waiting (wait.c): the links are guarded by the list's lock. */

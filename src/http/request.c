@@ -257,5 +257,6 @@ http_request_clear(struct http_request *req)
     req->response = NULL;
     req->is_shared = req->is_begun = false;
     req->status = 0;
+    req->problem_member = NULL;
     req->has_waited = req->has_parked = false;
 }

@@ -215,9 +215,18 @@ fail_text(struct http_request *req, unsigned status, const char *code,
     http_json_put_string(&o, "detail", detail);
     http_json_put_string(&o, "code", code);
     http_json_put_string(&o, "error", detail);
+    if (req->problem_member != NULL)
+        http_json_put_u64(&o, req->problem_member, req->problem_value);
     http_json_end(&o, '}');
     if ((text = http_json_take(&o, &len)) != NULL)
         reply_buffer(req, status, PROBLEM_TYPE, text, len, MHD_RESPMEM_MUST_FREE);
+}
+
+void
+http_problem_member(struct http_request *req, const char *name, uint64_t value)
+{
+    req->problem_member = name;
+    req->problem_value = value;
 }
 
 void

@@ -179,15 +179,20 @@ http_server_open(const struct http_options *opt, struct http_server **result)
     s->port = bound_port(s->listen_fd);
     if ((err = http_clock_start(s)) != P2P_OK)
         goto out;
-    if ((s->daemon = start_daemon(s)) == NULL) {
-        err = P2P_ERR_SYS;
+    if (!opt->starts_later && (err = http_server_start(s)) != P2P_OK)
         goto out;
-    }
     *result = s;
     s = NULL;
 out:
     http_server_close(s);
     return err;
+}
+
+enum p2p_err
+http_server_start(struct http_server *s)
+{
+    s->daemon = start_daemon(s);
+    return s->daemon != NULL ? P2P_OK : P2P_ERR_SYS;
 }
 
 uint16_t

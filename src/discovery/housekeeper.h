@@ -1,0 +1,19 @@
+/*
+ * The thread that does what is due by the clock: expiry, waking those who watch,
+ * snapshots. It sleeps when there is nothing to do.
+ */
+#ifndef P2P_DISCOVERY_HOUSEKEEPER_H
+#define P2P_DISCOVERY_HOUSEKEEPER_H
+
+#include "discovery/app.h"
+
+struct housekeeper;
+
+P2P_MUST_CHECK enum p2p_err housekeeper_start(struct app *app,
+                                              struct housekeeper **result);
+void housekeeper_stop(struct housekeeper *h); /* accepts NULL */
+
+/* Something has changed: cheap, from any thread. */
+void housekeeper_poke(struct housekeeper *h);
+
+#endif

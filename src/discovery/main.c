@@ -1,0 +1,138 @@
+/* p2p-discovery: the registry of peers. */
+#include <string.h>
+
+#include "discovery/app.h"
+#include "discovery/housekeeper.h"
+#include "http/ratelimit.h"
+#include "p2p/crypto.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "p2p/service.h"
+
+#define PROGRAM "p2p-discovery"
+
+struct discovery {
+    struct app app;
+    struct p2p_options_text *text;
+    struct housekeeper *housekeeper;
+};
+
+static void
+on_change(void *arg, const struct p2p_id *id, bool is_gone)
+{
+    struct discovery *d = arg;
+
+    changes_note(d->app.changes, id, is_gone);
+    housekeeper_poke(d->housekeeper);
+}
+
+static enum p2p_err
+open_registry(struct discovery *d)
+{
+    struct registry_options opt = {
+        .ttl_ms = d->app.opt.ttl_ms,
+        .max_peers = (uint32_t)d->app.opt.max_peers,
+        .max_peers_per_ip = (uint32_t)d->app.opt.max_peers_per_ip,
+        .on_change = on_change,
+        .arg = d,
+    };
+
+    if ((d->app.changes = changes_new()) == NULL)
+        return P2P_ERR_NOMEM;
+    if (d->app.opt.register_rate > 0 &&
+        (d->app.registrations =
+             http_ratelimit_new((double)d->app.opt.register_rate / 60,
+                                (double)d->app.opt.register_rate / 2, 65536)) == NULL)
+        return P2P_ERR_NOMEM;
+    return registry_open(&opt, &d->app.registry);
+}
+
+static enum p2p_err
+open_server(struct discovery *d)
+{
+    static const struct http_header headers[] = {
+        {"X-Content-Type-Options", "nosniff"},
+        {"Cache-Control", "no-cache"},
+        {NULL, NULL},
+    };
+    static const char beat[] = "{\"message\":\"heartbeat received\"}";
+    const struct discovery_options *o = &d->app.opt;
+    struct http_options opt = {
+        .host = o->host,
+        .port = (uint16_t)o->port,
+        .threads = (unsigned)o->threads,
+        .max_connections = (unsigned)o->max_connections,
+        .max_connections_per_ip = (unsigned)o->max_connections_per_ip,
+        .rate = (double)o->rate,
+        .trusted_proxies = o->trusted_proxies.count > 0 ? o->trusted_proxies.at : NULL,
+        /* Peers call by any name and address; pages of other sites may not change it.
+         */
+        .guard = {.check_origin = true},
+        .headers = headers,
+        .routes = discovery_routes,
+        .app = &d->app,
+        .starts_later = true,
+    };
+    enum p2p_err err = http_server_open(&opt, &d->app.server);
+
+    if (err == P2P_ERR_IN_USE)
+        p2p_log_error("port %u is in use: choose another one with --port", opt.port);
+    else if (err != P2P_OK)
+        p2p_log_error("cannot listen on %s port %u: %s", o->host, opt.port,
+                      p2p_err_text(err));
+    if (err != P2P_OK)
+        return err;
+    d->app.waiters = http_waitlist_new(d->app.server);
+    d->app.heartbeat_answer =
+        http_prepare(d->app.server, "application/json", beat, sizeof(beat) - 1);
+    if (d->app.waiters == NULL || d->app.heartbeat_answer == NULL)
+        return P2P_ERR_NOMEM;
+    changes_set_waitlist(d->app.changes, d->app.waiters);
+    return http_server_start(d->app.server);
+}
+
+static enum p2p_err
+run(struct discovery *d)
+{
+    enum p2p_err err;
+
+    if ((err = p2p_crypto_init()) != P2P_OK || (err = open_registry(d)) != P2P_OK ||
+        (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK ||
+        (err = open_server(d)) != P2P_OK)
+        return err;
+    p2p_service_ready(PROGRAM, "port=%u", http_server_port(d->app.server));
+    p2p_service_wait();
+    return P2P_OK;
+}
+
+static void
+release(struct discovery *d)
+{
+    http_server_close(d->app.server);
+    http_prepared_free(d->app.heartbeat_answer);
+    housekeeper_stop(d->housekeeper);
+    http_waitlist_free(d->app.waiters);
+    registry_close(d->app.registry);
+    changes_free(d->app.changes);
+    http_ratelimit_free(d->app.registrations);
+    p2p_options_free(d->text);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct discovery d = {0};
+    enum p2p_err err;
+
+    p2p_service_begin();
+    p2p_log_init(PROGRAM, P2P_LOG_INFO);
+    err = discovery_options_parse(&d.app.opt, argc, argv, &d.text);
+    if (err == P2P_OK) {
+        d.app.started_ms = p2p_now_ms();
+        err = run(&d);
+    } else if (err == P2P_ERR_CANCELLED)
+        err = P2P_OK;
+    release(&d);
+    return p2p_err_exit_status(err) == 2 || err == P2P_OK ? p2p_err_exit_status(err)
+                                                          : 1;
+}

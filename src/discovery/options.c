@@ -1,0 +1,70 @@
+#include "discovery/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "p2p/limits.h"
+
+#define FIELD(name) offsetof(struct discovery_options, name)
+
+/* clang-format off */
+static const struct p2p_option table[] = {
+    {"host", P2P_OPT_TEXT, FIELD(host), 0, 0, "ADDRESS", "address to listen on"},
+    {"port", P2P_OPT_NUMBER, FIELD(port), 0, 65535, "PORT", "port to listen on, 0 for a free one"},
+    {"ttl", P2P_OPT_DURATION, FIELD(ttl_ms), 1000, 86400000, "TIME", "a peer not heard for so long is gone"},
+    {"store", P2P_OPT_TEXT, FIELD(store), 0, 0, "STORE", "memory, or redis://HOST:PORT/DB shared by several registries"},
+    {"snapshot", P2P_OPT_TEXT, FIELD(snapshot), 0, 0, "FILE", "keep the list in FILE over a restart"},
+    {"require-signed", P2P_OPT_FLAG, FIELD(require_signed), 0, 0, NULL, "refuse registrations without a signature"},
+    {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, 64, "N", "threads that answer, 0 for one per core"},
+    {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "connections at once"},
+    {"max-connections-per-ip", P2P_OPT_NUMBER, FIELD(max_connections_per_ip), 0, 1000000, "N", "the same from one address, 0 for no limit"},
+    {"max-peers", P2P_OPT_NUMBER, FIELD(max_peers), 1, 16000000, "N", "peers in the registry"},
+    {"max-peers-per-ip", P2P_OPT_NUMBER, FIELD(max_peers_per_ip), 0, 1000000, "N", "peers listed under one address, 0 for no limit"},
+    {"rate", P2P_OPT_NUMBER, FIELD(rate), 0, 1000000, "N", "requests a second from one address, 0 for no limit"},
+    {"register-rate", P2P_OPT_NUMBER, FIELD(register_rate), 0, 1000000, "N", "registrations a minute of one peer, 0 for no limit"},
+    {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "IP", "believe this proxy's Forwarded headers; repeatable"},
+};
+/* clang-format on */
+
+static const struct p2p_option_set set = {
+    .program = "p2p-discovery",
+    .usage = "[options]",
+    .summary =
+        "Registry of peers: who is there, who has what, and search over all names.",
+    .options = table,
+    .count = sizeof(table) / sizeof(table[0]),
+};
+
+static const struct discovery_options defaults = {
+    .host = "0.0.0.0",
+    .port = 8000,
+    .ttl_ms = P2P_REGISTRY_TTL_S * 1000,
+    .store = "memory",
+    .max_connections = 4096,
+    .max_peers = 1000000,
+    .max_peers_per_ip = 1000,
+    .rate = 200,
+    .register_rate = 120,
+};
+
+enum p2p_err
+discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
+                        struct p2p_options_text **text)
+{
+    enum p2p_err err;
+    int arguments = 0;
+
+    *opt = defaults;
+    if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
+        return err;
+    if (arguments > 0) {
+        fprintf(stderr, "p2p-discovery: takes no arguments: '%s'\n", argv[1]);
+        return P2P_ERR_USAGE;
+    }
+    if (strcmp(opt->store, "memory") != 0 && strncmp(opt->store, "redis://", 8) != 0) {
+        fprintf(stderr,
+                "p2p-discovery: --store must be memory or redis://HOST:PORT/DB\n");
+        return P2P_ERR_USAGE;
+    }
+    return P2P_OK;
+}

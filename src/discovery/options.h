@@ -1,0 +1,29 @@
+/* The settings of p2p-discovery. */
+#ifndef P2P_DISCOVERY_OPTIONS_H
+#define P2P_DISCOVERY_OPTIONS_H
+
+#include "p2p/options.h"
+
+struct discovery_options {
+    const char *host;
+    uint64_t port;
+    uint64_t ttl_ms;
+    const char *store;
+    const char *snapshot;
+    bool require_signed;
+    uint64_t threads;
+    uint64_t max_connections;
+    uint64_t max_connections_per_ip;
+    uint64_t max_peers;
+    uint64_t max_peers_per_ip;
+    uint64_t rate;
+    uint64_t register_rate;
+    struct p2p_option_list trusted_proxies;
+};
+
+/* As p2p_options_parse(): P2P_OK, CANCELLED (help was shown) or USAGE (said why). */
+P2P_MUST_CHECK enum p2p_err discovery_options_parse(struct discovery_options *opt,
+                                                    int argc, char **argv,
+                                                    struct p2p_options_text **text);
+
+#endif

@@ -1,0 +1,53 @@
+/*
+ * What a peer says about itself, as the registry takes it: from a registration, a
+ * snapshot, or another registry. A record is checked once, where it comes in (intake.h
+ * or the decoder here); everything behind believes it.
+ */
+#ifndef P2P_DISCOVERY_RECORD_H
+#define P2P_DISCOVERY_RECORD_H
+
+#include "p2p/crypto.h"
+#include "p2p/msg.h"
+
+#define RECORD_IP_MAX 45
+
+struct record {
+    struct p2p_id id;
+    char ip[RECORD_IP_MAX + 1]; /* canonical text */
+    uint16_t port;
+    uint8_t protocols; /* bit 0: protocol 1, bit 1: protocol 2 */
+    bool is_signed;
+    /* Signed ones only: */
+    uint64_t seq;
+    uint64_t expires_at_s; /* time of day */
+    struct p2p_spki key;
+    /* Sorted by name, no name twice. A root of an unsigned one's entries is not known.
+     */
+    struct p2p_reg_entry *entries;
+    uint32_t count;
+    bool has_content; /* entries carry size and root */
+    void *memory;     /* what entries and names live in; the record's own */
+};
+
+void record_clear(struct record *r);
+
+/*
+ * Bytes for snapshots and for other registries: a version byte, the fields, the
+ * entries. *returns owned*, free().
+ */
+P2P_MUST_CHECK enum p2p_err record_encode(const struct record *r, uint8_t **bytes,
+                                          size_t *len);
+/* MALFORMED for anything that encode does not write, a bad name or key included. */
+P2P_MUST_CHECK enum p2p_err record_decode(const void *bytes, size_t len,
+                                          struct record *out);
+
+/* An address a peer can be reached at: text to canonical text. RANGE for any,
+ * multicast. */
+P2P_MUST_CHECK enum p2p_err record_parse_ip(const char *text,
+                                            char out[RECORD_IP_MAX + 1]);
+
+/* qsort order of entries and of texts: bytewise, as the canonical bytes want it. */
+int record_compare_entries(const void *a, const void *b);
+int record_compare_texts(const void *a, const void *b);
+
+#endif

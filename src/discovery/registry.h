@@ -1,0 +1,129 @@
+/*
+ * The registry: peers, what they have, since when they are silent.
+ *
+ * Knows neither HTTP nor JSON. Safe from any thread: readers work side by side; a
+ * writer shuts them out only for slices of some tens of microseconds, however long its
+ * list is. Of two writers one waits. Time is CLOCK_MONOTONIC in ms unless a name ends
+ * in _s (time of day).
+ */
+#ifndef P2P_DISCOVERY_REGISTRY_H
+#define P2P_DISCOVERY_REGISTRY_H
+
+#include "discovery/catalogue.h"
+#include "discovery/dict.h"
+#include "discovery/record.h"
+
+struct registry;
+
+struct registry_options {
+    uint64_t ttl_ms;           /* a peer that is not heard for so long is gone */
+    uint32_t max_peers;        /* live and remembered */
+    uint32_t max_peers_per_ip; /* addresses they are listed under; loopback is exempt */
+    /*
+     * Told of every change, after it, with no lock held and from any thread. May be
+     * NULL.
+     */
+    void (*on_change)(void *arg, const struct p2p_id *id, bool is_gone);
+    void *arg;
+};
+
+enum registry_result {
+    REGISTRY_OK,
+    REGISTRY_UNKNOWN, /* no such live peer (or, for a delta, no signed record) */
+    REGISTRY_STALE,   /* seq is not above, or base is not, the one that is known */
+    REGISTRY_SIGNED,  /* an unsigned record may not replace a signed one */
+    REGISTRY_FULL,    /* max_peers */
+    REGISTRY_CROWDED, /* max_peers_per_ip */
+    REGISTRY_NOMEM,
+};
+
+P2P_MUST_CHECK enum p2p_err registry_open(const struct registry_options *opt,
+                                          struct registry **result);
+void registry_close(struct registry *r); /* accepts NULL */
+
+/* ------------------------------------------------------------------ changes */
+
+/*
+ * Takes a record in the place of what is known of the peer. `known_seq` gets the seq
+ * the registry remembers, also from a record that is gone. `heard_ms` 0: now.
+ */
+enum registry_result registry_put(struct registry *r, const struct record *record,
+                                  uint64_t heard_ms, uint64_t *known_seq);
+
+struct registry_delta {
+    struct p2p_id id;
+    uint64_t seq, base;
+    const struct p2p_reg_entry *add; /* sorted by name */
+    uint32_t n_add;
+    const struct p2p_text *remove;
+    uint32_t n_remove;
+};
+enum registry_result registry_apply_delta(struct registry *r,
+                                          const struct registry_delta *delta,
+                                          uint64_t *known_seq);
+enum registry_result registry_leave(struct registry *r, const struct p2p_id *id,
+                                    uint64_t seq, uint64_t *known_seq);
+
+/* False: no such live peer. A later heard_ms than is known counts; 0: now. */
+bool registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_ms);
+
+/* Removes what is due; returns when the next can be, or UINT64_MAX without peers. */
+uint64_t registry_expire(struct registry *r, uint64_t now_ms);
+
+/* ------------------------------------------------------------------ asking */
+
+/* The key of a live peer's signed record. */
+bool registry_key(struct registry *r, const struct p2p_id *id, struct p2p_spki *key);
+
+/* A peer as it is shown; borrowed for the call it is given to. */
+struct registry_peer {
+    struct p2p_id id;
+    char ip[RECORD_IP_MAX + 1];
+    uint16_t port;
+    uint8_t protocols;
+    bool is_signed, has_content;
+    uint64_t heard_ms, seq, expires_at_s;
+    uint32_t file_count;
+    const uint32_t *files; /* of the catalogue */
+    const struct catalogue *catalogue;
+    const struct p2p_spki *key; /* NULL when unsigned */
+};
+
+/* Called with readers' lock: must be quick and must not call the registry. False: stop.
+ */
+typedef bool registry_visit(void *arg, const struct registry_peer *peer);
+
+/* One live peer; false when there is none. */
+bool registry_visit_one(struct registry *r, const struct p2p_id *id,
+                        registry_visit *visit, void *arg);
+
+/* Which peers; all fields NULL: all. */
+struct registry_filter {
+    const char *file; /* spelled exactly so */
+    const struct p2p_digest *root, *sha256;
+};
+
+/*
+ * Visits live peers that fit in the order of their ids, beginning after `after` (NULL:
+ * the first). The order is the same in every registry, so a page may follow one of
+ * another.
+ */
+void registry_visit_peers(struct registry *r, const struct registry_filter *filter,
+                          const struct p2p_id *after, registry_visit *visit, void *arg);
+
+struct registry_stats {
+    uint32_t peers, signed_peers, remembered; /* remembered: gone, but for their seq */
+    uint64_t postings;
+    uint32_t names, contents, files;
+};
+void registry_stats(struct registry *r, struct registry_stats *out);
+
+/* For search.c: the dictionary, and the catalogue under the readers' lock. */
+struct dict *registry_dict(struct registry *r);
+const struct catalogue *registry_lock_catalogue(struct registry *r);
+void registry_unlock_catalogue(struct registry *r);
+/* With that lock held: a peer by its number in a posting; false when it has gone since.
+ */
+bool registry_peer_at(struct registry *r, uint32_t peer, struct registry_peer *out);
+
+#endif

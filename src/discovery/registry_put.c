@@ -1,0 +1,455 @@
+/*
+ * Changes. Each is a series of short holds of the lock: readers may see a peer with a
+ * part of its new list, never a broken one. `writer` keeps two changes apart.
+ */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "discovery/fold.h"
+#include "discovery/registry_internal.h"
+#include "p2p/limits.h"
+#include "p2p/net.h"
+
+static void
+lock(struct registry *r)
+{
+    pthread_rwlock_wrlock(&r->lock);
+}
+
+static void
+unlock(struct registry *r)
+{
+    pthread_rwlock_unlock(&r->lock);
+}
+
+/* Lets readers in between two slices of a long change. */
+static void
+breathe(struct registry *r, uint32_t done)
+{
+    if (done % REGISTRY_SLICE != REGISTRY_SLICE - 1)
+        return;
+    unlock(r);
+    lock(r);
+}
+
+static void
+announce(struct registry *r, const struct p2p_id *id, bool is_gone)
+{
+    if (r->opt.on_change != NULL)
+        r->opt.on_change(r->opt.arg, id, is_gone);
+}
+
+/* ------------------------------------------------------------------ addresses */
+
+static void
+parse_ip(const char *text, uint8_t out[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    memcpy(out, mapped, sizeof(mapped));
+    if (inet_pton(AF_INET, text, out + 12) != 1)
+        inet_pton(AF_INET6, text, out);
+}
+
+static bool
+is_loopback(const uint8_t ip[16])
+{
+    const struct in6_addr *v6 = (const void *)ip;
+
+    return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && ip[12] == 127);
+}
+
+static bool
+address_has_room(const struct registry *r, const uint8_t ip[16])
+{
+    uint32_t at = table_chain(&r->by_ip, table_hash(ip, 16)), n = 0;
+
+    if (r->opt.max_peers_per_ip == 0 || is_loopback(ip))
+        return true;
+    for (; at != SLAB_NONE && n < r->opt.max_peers_per_ip;
+         at = peer_at(r, at)->next_of_ip)
+        n += memcmp(peer_at(r, at)->ip, ip, 16) == 0;
+    return n < r->opt.max_peers_per_ip;
+}
+
+static void
+set_address(struct registry *r, uint32_t at, const uint8_t ip[16])
+{
+    struct peer *p = peer_at(r, at);
+
+    if (p->is_counted)
+        table_remove(&r->by_ip, at);
+    p->is_counted = false;
+    if (ip == NULL)
+        return;
+    memcpy(p->ip, ip, 16);
+    /* Loopback peers are not counted: their chain would only be long. */
+    if (!is_loopback(ip)) {
+        table_insert(&r->by_ip, at);
+        p->is_counted = true;
+    }
+}
+
+/* ------------------------------------------------------------------ lists of files */
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+/* Posts every entry; `files` gets their numbers, ascending. Holds the lock on return.
+ */
+static enum registry_result
+post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
+         uint32_t count, bool has_content, uint32_t *files, uint32_t *posted)
+{
+    for (*posted = 0; *posted < count; (*posted)++) {
+        uint32_t file =
+            catalogue_file_of(&r->catalogue, &entries[*posted], has_content);
+
+        if (file == SLAB_NONE || catalogue_post(&r->catalogue, file, peer) != P2P_OK)
+            return REGISTRY_NOMEM;
+        files[*posted] = file;
+        breathe(r, *posted);
+    }
+    qsort(files, count, sizeof(*files), compare_numbers);
+    return REGISTRY_OK;
+}
+
+/* Takes away the postings of `old` that `now` does not have; both ascending. */
+static void
+unpost_missing(struct registry *r, uint32_t peer, const uint32_t *old, uint32_t n_old,
+               const uint32_t *now, uint32_t n_now)
+{
+    uint32_t k = 0;
+
+    for (uint32_t i = 0; i < n_old; i++) {
+        while (k < n_now && now[k] < old[i])
+            k++;
+        if (k < n_now && now[k] == old[i])
+            continue;
+        catalogue_unpost(&r->catalogue, old[i], peer);
+        breathe(r, i);
+    }
+}
+
+/* Gives the peer the list `files` (taken) in place of its old one. */
+static void
+swap_files(struct registry *r, uint32_t at, uint32_t *files, uint32_t count)
+{
+    struct peer *p = peer_at(r, at);
+    uint32_t *old = p->files, n_old = p->count;
+
+    p->files = files;
+    p->count = count;
+    unpost_missing(r, at, old, n_old, files, count);
+    free(old);
+}
+
+/* ------------------------------------------------------------------ put */
+
+static uint32_t
+new_peer(struct registry *r, const struct p2p_id *id)
+{
+    uint32_t at = slab_take(&r->peers);
+
+    if (at == SLAB_NONE)
+        return at;
+    peer_at(r, at)->id = *id;
+    peer_at(r, at)->is_used = true;
+    table_insert(&r->by_id, at);
+    return at;
+}
+
+static void
+forget(struct registry *r, uint32_t at)
+{
+    table_remove(&r->by_id, at);
+    peer_at(r, at)->is_used = false;
+    slab_give_back(&r->peers, at);
+}
+
+static enum registry_result
+check_put(const struct registry *r, uint32_t at, const struct record *rec,
+          const uint8_t ip[16], uint64_t *known_seq)
+{
+    const struct peer *p = at != SLAB_NONE ? peer_at(r, at) : NULL;
+
+    *known_seq = p != NULL ? p->seq : 0;
+    if (p != NULL && p->is_live && p->key != NULL && !rec->is_signed)
+        return REGISTRY_SIGNED;
+    if (p != NULL && rec->is_signed && p->seq >= rec->seq)
+        return REGISTRY_STALE;
+    if (p != NULL && p->is_live && memcmp(p->ip, ip, 16) == 0)
+        return REGISTRY_OK;
+    return address_has_room(r, ip) ? REGISTRY_OK : REGISTRY_CROWDED;
+}
+
+/* Everything but the files; the record was checked. `key` is taken. */
+static void
+take_facts(struct registry *r, uint32_t at, const struct record *rec,
+           const uint8_t ip[16], struct p2p_spki *key, uint64_t heard_ms)
+{
+    struct peer *p = peer_at(r, at);
+
+    r->live += !p->is_live;
+    r->live_signed += rec->is_signed;
+    r->live_signed -= p->is_live && p->key != NULL;
+    set_address(r, at, ip);
+    free(p->key);
+    p->key = key;
+    p->port = rec->port;
+    p->protocols = rec->protocols;
+    p->has_content = rec->has_content;
+    p->is_live = true;
+    p->expires_at_s = rec->is_signed ? rec->expires_at_s : 0;
+    if (rec->is_signed) {
+        p->seq = rec->seq;
+        if (rec->expires_at_s > p->seq_until_s)
+            p->seq_until_s = rec->expires_at_s;
+    }
+    atomic_store(&p->heard_ms, heard_ms != 0 ? heard_ms : p2p_now_ms());
+}
+
+enum registry_result
+registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
+             uint64_t *known_seq)
+{
+    uint32_t *files = malloc((rec->count + 1u) * sizeof(*files));
+    struct p2p_spki *key = rec->is_signed ? malloc(sizeof(*key)) : NULL;
+    enum registry_result result = REGISTRY_NOMEM;
+    uint32_t at, posted = 0;
+    uint8_t ip[16];
+
+    *known_seq = 0;
+    parse_ip(rec->ip, ip);
+    pthread_mutex_lock(&r->writer);
+    lock(r);
+    if (files == NULL || (rec->is_signed && key == NULL))
+        goto out;
+    at = registry_find(r, &rec->id);
+    if ((result = check_put(r, at, rec, ip, known_seq)) != REGISTRY_OK)
+        goto out;
+    if (at == SLAB_NONE && (at = new_peer(r, &rec->id)) == SLAB_NONE) {
+        result = REGISTRY_FULL;
+        goto out;
+    }
+    if (key != NULL)
+        *key = rec->key;
+    take_facts(r, at, rec, ip, key, heard_ms);
+    key = NULL;
+    result =
+        post_all(r, at, rec->entries, rec->count, rec->has_content, files, &posted);
+    /* Out of memory: what could be posted is kept as the list, nothing dangles. */
+    if (result != REGISTRY_OK)
+        qsort(files, posted, sizeof(*files), compare_numbers);
+    swap_files(r, at, files, posted);
+    files = NULL;
+out:
+    unlock(r);
+    pthread_mutex_unlock(&r->writer);
+    free(files);
+    free(key);
+    if (result == REGISTRY_OK)
+        announce(r, &rec->id, false);
+    return result;
+}
+
+/* ------------------------------------------------------------------ delta */
+
+static uint32_t
+signed_peer(const struct registry *r, const struct p2p_id *id)
+{
+    uint32_t at = registry_find(r, id);
+
+    if (at == SLAB_NONE || !peer_at(r, at)->is_live || peer_at(r, at)->key == NULL)
+        return SLAB_NONE;
+    return at;
+}
+
+/* Whether the name of a file is among `remove` or the names of `add`. */
+static bool
+is_replaced(const struct registry *r, uint32_t file, const struct registry_delta *d)
+{
+    uint32_t name = catalogue_file(&r->catalogue, file)->name;
+    const char *spelling = fold_spelling(catalogue_name(&r->catalogue, name)->text);
+    struct p2p_text text = {spelling, strlen(spelling)};
+    struct p2p_reg_entry entry = {.name = text};
+
+    return bsearch(&text, d->remove, d->n_remove, sizeof(text), record_compare_texts) ||
+           bsearch(&entry, d->add, d->n_add, sizeof(entry), record_compare_entries);
+}
+
+/* The old list without what goes, then what comes; `now` has room for both. */
+static enum registry_result
+build_list(struct registry *r, uint32_t at, const struct registry_delta *d,
+           uint32_t *now, uint32_t *count)
+{
+    struct peer *p = peer_at(r, at);
+    enum registry_result result;
+    uint32_t kept = 0, posted;
+
+    for (uint32_t i = 0; i < p->count; i++) {
+        if (!is_replaced(r, p->files[i], d))
+            now[kept++] = p->files[i];
+        breathe(r, i);
+    }
+    result = post_all(r, at, d->add, d->n_add, true, now + kept, &posted);
+    *count = kept + posted;
+    qsort(now, *count, sizeof(*now), compare_numbers);
+    return result;
+}
+
+enum registry_result
+registry_apply_delta(struct registry *r, const struct registry_delta *d,
+                     uint64_t *known_seq)
+{
+    enum registry_result result = REGISTRY_NOMEM;
+    uint32_t *now = NULL, count = 0, at;
+
+    *known_seq = 0;
+    pthread_mutex_lock(&r->writer);
+    lock(r);
+    if ((at = signed_peer(r, &d->id)) == SLAB_NONE) {
+        result = REGISTRY_UNKNOWN;
+        goto out;
+    }
+    *known_seq = peer_at(r, at)->seq;
+    if (*known_seq != d->base || d->seq <= *known_seq) {
+        result = REGISTRY_STALE;
+        goto out;
+    }
+    if (peer_at(r, at)->count + d->n_add > P2P_REGISTER_FILES_MAX) {
+        result = REGISTRY_FULL;
+        goto out;
+    }
+    now = malloc((peer_at(r, at)->count + d->n_add + 1u) * sizeof(*now));
+    if (now == NULL)
+        goto out;
+    result = build_list(r, at, d, now, &count);
+    if (result == REGISTRY_OK)
+        peer_at(r, at)->seq = d->seq;
+    atomic_store(&peer_at(r, at)->heard_ms, p2p_now_ms());
+    swap_files(r, at, now, count);
+    now = NULL;
+out:
+    unlock(r);
+    pthread_mutex_unlock(&r->writer);
+    free(now);
+    if (result == REGISTRY_OK)
+        announce(r, &d->id, false);
+    return result;
+}
+
+/* ------------------------------------------------------------------ leaving and expiry
+ */
+
+/* Takes a live peer away, in slices; keeps its seq while that matters. */
+static void
+bury(struct registry *r, uint32_t at)
+{
+    struct peer *p = peer_at(r, at);
+    bool is_remembered;
+
+    swap_files(r, at, NULL, 0);
+    r->live--;
+    r->live_signed -= p->key != NULL;
+    set_address(r, at, NULL);
+    free(p->key);
+    p->key = NULL;
+    p->is_live = false;
+    is_remembered = p->seq > 0 && p->seq_until_s > p2p_time_s();
+    if (!is_remembered)
+        forget(r, at);
+}
+
+enum registry_result
+registry_leave(struct registry *r, const struct p2p_id *id, uint64_t seq,
+               uint64_t *known_seq)
+{
+    enum registry_result result = REGISTRY_UNKNOWN;
+    uint32_t at;
+
+    *known_seq = 0;
+    pthread_mutex_lock(&r->writer);
+    lock(r);
+    if ((at = signed_peer(r, id)) != SLAB_NONE) {
+        *known_seq = peer_at(r, at)->seq;
+        result = seq > *known_seq ? REGISTRY_OK : REGISTRY_STALE;
+    }
+    if (result == REGISTRY_OK) {
+        peer_at(r, at)->seq = seq;
+        bury(r, at);
+    }
+    unlock(r);
+    pthread_mutex_unlock(&r->writer);
+    if (result == REGISTRY_OK)
+        announce(r, id, true);
+    return result;
+}
+
+/* When the peer has to go, or its seq may be forgotten. */
+static bool
+is_due(const struct registry *r, const struct peer *p, uint64_t now_ms, uint64_t now_s,
+       uint64_t *next_ms)
+{
+    uint64_t due = p->heard_ms + r->opt.ttl_ms;
+
+    if (!p->is_used)
+        return false;
+    if (!p->is_live)
+        return p->seq_until_s <= now_s;
+    if (due <= now_ms || (p->key != NULL && p->expires_at_s <= now_s))
+        return true;
+    if (due < *next_ms)
+        *next_ms = due;
+    return false;
+}
+
+static void
+expire_one(struct registry *r, uint32_t at, uint64_t now_ms, uint64_t now_s)
+{
+    uint64_t next_ms;
+    struct p2p_id id;
+    bool was_live = false;
+
+    pthread_mutex_lock(&r->writer);
+    lock(r);
+    if (is_due(r, peer_at(r, at), now_ms, now_s, &next_ms)) {
+        id = peer_at(r, at)->id;
+        was_live = peer_at(r, at)->is_live;
+        if (was_live)
+            bury(r, at);
+        else
+            forget(r, at);
+    }
+    unlock(r);
+    pthread_mutex_unlock(&r->writer);
+    if (was_live)
+        announce(r, &id, true);
+}
+
+uint64_t
+registry_expire(struct registry *r, uint64_t now_ms)
+{
+    uint64_t next_ms = UINT64_MAX, now_s = p2p_time_s();
+    uint32_t used;
+
+    pthread_rwlock_rdlock(&r->lock);
+    used = r->peers.used;
+    pthread_rwlock_unlock(&r->lock);
+    for (uint32_t i = 0; i < used; i++) {
+        bool due;
+
+        pthread_rwlock_rdlock(&r->lock);
+        due = is_due(r, peer_at(r, i), now_ms, now_s, &next_ms);
+        pthread_rwlock_unlock(&r->lock);
+        if (due)
+            expire_one(r, i, now_ms, now_s);
+    }
+    return next_ms;
+}

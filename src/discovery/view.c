@@ -1,0 +1,100 @@
+#include "discovery/view.h"
+
+#include <string.h>
+
+#include "discovery/fold.h"
+#include "p2p/net.h"
+
+bool
+view_digest_is_known(const struct p2p_digest *d)
+{
+    static const struct p2p_digest zero;
+
+    return memcmp(d->b, zero.b, sizeof(zero.b)) != 0;
+}
+
+static const char *
+name_of(const struct registry_peer *p, uint32_t file)
+{
+    uint32_t name = catalogue_file(p->catalogue, file)->name;
+
+    return fold_spelling(catalogue_name(p->catalogue, name)->text);
+}
+
+static void
+put_where(struct http_json_out *o, const struct registry_peer *p)
+{
+    http_json_put_hex(o, "peer_id", p->id.b, sizeof(p->id.b));
+    http_json_put_string(o, "ip", p->ip);
+    http_json_put_u64(o, "port", p->port);
+}
+
+static void
+put_members(struct http_json_out *o, const struct registry_peer *p)
+{
+    uint64_t silent_s = (p2p_now_ms() - p->heard_ms) / 1000;
+
+    put_where(o, p);
+    http_json_begin(o, "files", '[');
+    for (uint32_t i = 0; i < p->file_count; i++)
+        http_json_put_string(o, NULL, name_of(p, p->files[i]));
+    http_json_end(o, ']');
+    http_json_put_bool(o, "verified", p->is_signed);
+    http_json_put_u64(o, "last_seen", p2p_time_s() - silent_s);
+    http_json_begin(o, "protocols", '[');
+    for (unsigned i = 0; i < 2; i++)
+        if (p->protocols >> i & 1)
+            http_json_put_u64(o, NULL, i + 1);
+    http_json_end(o, ']');
+}
+
+static void
+put_entry(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
+{
+    uint32_t at = catalogue_file(p->catalogue, file)->content;
+    const struct content *c;
+
+    http_json_begin(o, NULL, '{');
+    http_json_put_string(o, "name", name_of(p, file));
+    if (at != SLAB_NONE) {
+        c = catalogue_content(p->catalogue, at);
+        http_json_put_u64(o, "size", c->size);
+        http_json_put_hex(o, "root", c->root.b, sizeof(c->root.b));
+        if (view_digest_is_known(&c->sha256))
+            http_json_put_hex(o, "sha256", c->sha256.b, sizeof(c->sha256.b));
+    }
+    http_json_end(o, '}');
+}
+
+void
+view_put_peer(struct http_json_out *o, const struct registry_peer *p)
+{
+    http_json_begin(o, NULL, '{');
+    put_members(o, p);
+    http_json_end(o, '}');
+}
+
+void
+view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *p)
+{
+    http_json_begin(o, NULL, '{');
+    put_members(o, p);
+    if (p->is_signed) {
+        http_json_put_u64(o, "seq", p->seq);
+        http_json_put_u64(o, "expires_at", p->expires_at_s);
+    }
+    http_json_begin(o, "entries", '[');
+    for (uint32_t i = 0; p->has_content && i < p->file_count; i++)
+        put_entry(o, p, p->files[i]);
+    http_json_end(o, ']');
+    http_json_end(o, '}');
+}
+
+void
+view_put_source(struct http_json_out *o, const struct registry_peer *p)
+{
+    http_json_begin(o, NULL, '{');
+    put_where(o, p);
+    http_json_put_bool(o, "verified", p->is_signed);
+    http_json_end(o, '}');
+}
