@@ -221,7 +221,7 @@ def test_duplicate_keys_do_not_smuggle(shared):
 
 def test_heartbeat_without_or_with_a_strange_id(shared):
     for params in ({}, {"peer_id": ""}, {"peer_id": "x"}, {"peer_id": "../" * 30}, {"peer_id": "a" * 5000}):
-        assert shared.registry.get("/heartbeat", **params).status_code in (400, 404, 422)
+        assert shared.registry.get("/heartbeat", **params).status_code in (400, 404, 414, 422)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +314,7 @@ def test_hostile_http(shared, head):
         try:
             sock.sendall(head)
             answer = sock.recv(4096)
-            assert answer == b"" or answer.split(b" ")[1][:1] == b"4", answer[:60]
+            assert answer == b"" or answer.split(b" ")[1][:1] == b"4" or answer.split(b" ")[1] == b"505", answer[:60]
         except (TimeoutError, ConnectionError):
             pass
     assert shared.registry.get("/health").status_code == 200

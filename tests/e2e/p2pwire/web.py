@@ -33,9 +33,10 @@ class Registry:
         }
         return self.request("POST", "/register", json={**body, **more})
 
-    def register_signed(self, identity, port, entries, seq, ip="", expires_in=600, **change):
+    def register_signed(self, identity, port, entries, seq, /, signed_ip="", expires_in=600, **change):
+        """`change` replaces fields of the body after it was signed."""
         expires_at = int(time.time()) + expires_in
-        text = registration.registration_bytes(identity.peer_id, seq, expires_at, ip, port, entries)
+        text = registration.registration_bytes(identity.peer_id, seq, expires_at, signed_ip, port, entries)
         body = {
             "peer_id": identity.peer_id,
             "public_key": identity.pem.decode(),
@@ -47,8 +48,8 @@ class Registry:
             "expires_at": expires_at,
             "signature": base64.b64encode(identity.sign(text)).decode(),
         }
-        if ip:
-            body["ip"] = ip
+        if signed_ip:
+            body["ip"] = signed_ip
         return self.request("POST", "/register", json={**body, **change})
 
     def delta(self, identity, seq, base, add=(), remove=(), **change):
