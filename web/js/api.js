@@ -3,35 +3,37 @@
 import { known, t } from './i18n.js';
 
 export class ApiError extends Error {
-  constructor(code, detail, status = 0, retryAfter = 0) {
-    super(detail);
-    Object.assign(this, { code, status, retryAfter });
-  }
+	constructor(code, detail, status = 0, retryAfter = 0) {
+		super(detail);
+		Object.assign(this, { code, status, retryAfter });
+	}
 
-  /** What people read: our own text for a code we know, else the server's. */
-  get text() {
-    return known(`err.${this.code}`) ? t(`err.${this.code}`) : this.message;
-  }
+	/** What people read: our own text for a code we know, else the server's. */
+	get text() {
+		return known(`err.${this.code}`) ? t(`err.${this.code}`) : this.message;
+	}
 }
 
 let onPairing = () => {};
-export const whenPairingNeeded = (f) => { onPairing = f; };
+export const whenPairingNeeded = (f) => {
+	onPairing = f;
+};
 
 export async function api(method, path, body) {
-  let response;
-  const options = { method, signal: AbortSignal.timeout(60000), headers: { Accept: 'application/json' } };
-  if (body !== undefined) {
-    options.body = JSON.stringify(body);
-    options.headers['Content-Type'] = 'application/json';
-  }
-  try {
-    response = await fetch(`api/${path}`, options);
-  } catch {
-    throw new ApiError('offline', t('err.offline'));
-  }
-  const data = await response.json().catch(() => null);
-  if (!response.ok) throw problem(response.status, data, response.headers.get('Retry-After'));
-  return data;
+	let response;
+	const options = { method, signal: AbortSignal.timeout(60000), headers: { Accept: 'application/json' } };
+	if (body !== undefined) {
+		options.body = JSON.stringify(body);
+		options.headers['Content-Type'] = 'application/json';
+	}
+	try {
+		response = await fetch(`api/${path}`, options);
+	} catch {
+		throw new ApiError('offline', t('err.offline'));
+	}
+	const data = await response.json().catch(() => null);
+	if (!response.ok) throw problem(response.status, data, response.headers.get('Retry-After'));
+	return data;
 }
 
 export const get = (path) => api('GET', path);
@@ -41,31 +43,40 @@ export const post = (path, body = {}) => api('POST', path, body);
 export const encodeName = (name) => name.split('/').map(encodeURIComponent).join('/');
 
 function problem(status, data, retryAfter) {
-  const error = new ApiError(data?.code ?? `http_${status}`, data?.detail ?? data?.error ?? t('err.http', { status }), status, Number(retryAfter) || 0);
-  if (error.code === 'pairing_required') onPairing();
-  return error;
+	const error = new ApiError(
+		data?.code ?? `http_${status}`,
+		data?.detail ?? data?.error ?? t('err.http', { status }),
+		status,
+		Number(retryAfter) || 0,
+	);
+	if (error.code === 'pairing_required') onPairing();
+	return error;
 }
 
 /** Sends one file; resolves with the server's answer. `abort` is set on the handle for cancelling. */
 export function upload(file, { path, onConflict, onProgress }) {
-  const request = new XMLHttpRequest();
-  const query = new URLSearchParams();
-  if (path) query.set('path', path);
-  if (onConflict) query.set('on_conflict', onConflict);
-  const form = new FormData();
-  form.append('file', file, file.name);
-  const done = new Promise((resolve, reject) => {
-    request.upload.onprogress = (event) => onProgress(Math.min(event.loaded, file.size));
-    request.onload = () => {
-      let data = null;
-      try { data = JSON.parse(request.responseText); } catch { /* not ours: the status says enough */ }
-      if (request.status === 200) resolve(data);
-      else reject(problem(request.status, data, request.getResponseHeader('Retry-After')));
-    };
-    request.onerror = () => reject(new ApiError('offline', t('err.offline')));
-    request.onabort = () => reject(new ApiError('cancelled', ''));
-  });
-  request.open('POST', `api/upload${query.size ? `?${query}` : ''}`);
-  request.send(form);
-  return { done, abort: () => request.abort() };
+	const request = new XMLHttpRequest();
+	const query = new URLSearchParams();
+	if (path) query.set('path', path);
+	if (onConflict) query.set('on_conflict', onConflict);
+	const form = new FormData();
+	form.append('file', file, file.name);
+	const done = new Promise((resolve, reject) => {
+		request.upload.onprogress = (event) => onProgress(Math.min(event.loaded, file.size));
+		request.onload = () => {
+			let data = null;
+			try {
+				data = JSON.parse(request.responseText);
+			} catch {
+				/* not ours: the status says enough */
+			}
+			if (request.status === 200) resolve(data);
+			else reject(problem(request.status, data, request.getResponseHeader('Retry-After')));
+		};
+		request.onerror = () => reject(new ApiError('offline', t('err.offline')));
+		request.onabort = () => reject(new ApiError('cancelled', ''));
+	});
+	request.open('POST', `api/upload${query.size ? `?${query}` : ''}`);
+	request.send(form);
+	return { done, abort: () => request.abort() };
 }

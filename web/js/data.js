@@ -4,132 +4,142 @@ import { changed, state } from './store.js';
 
 /** Runs f, never twice at once: a call during a run makes one more run follow. */
 function single(f) {
-  let running = null;
-  let again = false;
-  return function run() {
-    if (running) {
-      again = true;
-      return running;
-    }
-    running = f().finally(() => {
-      running = null;
-      if (again) {
-        again = false;
-        run().catch(() => {});
-      }
-    });
-    return running;
-  };
+	let running = null;
+	let again = false;
+	return function run() {
+		if (running) {
+			again = true;
+			return running;
+		}
+		running = f().finally(() => {
+			running = null;
+			if (again) {
+				again = false;
+				run().catch(() => {});
+			}
+		});
+		return running;
+	};
 }
 
 async function pages(path, field, limit, onPage) {
-  const all = [];
-  let cursor = '';
-  do {
-    const data = await get(`${path}?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
-    all.push(...data[field]);
-    cursor = data.next;
-    onPage?.(all, data);
-  } while (cursor);
-  return all;
+	const all = [];
+	let cursor = '';
+	do {
+		const data = await get(`${path}?limit=${limit}${cursor ? `&cursor=${encodeURIComponent(cursor)}` : ''}`);
+		all.push(...data[field]);
+		cursor = data.next;
+		onPage?.(all, data);
+	} while (cursor);
+	return all;
 }
 
 export const loadStatus = single(async () => {
-  state.status = await get('status?shared_files=0');
-  changed('status');
+	state.status = await get('status?shared_files=0');
+	changed('status');
 });
 
 export const loadShared = single(async () => {
-  const first = !state.shared.loaded;
-  await pages('shared', 'files', 1000, (files, data) => {
-    Object.assign(state.shared, { count: data.count, totalSize: data.total_size, loaded: true });
-    if (first || !data.next) state.shared.files = [...files];
-    changed('shared');
-  });
+	const first = !state.shared.loaded;
+	await pages('shared', 'files', 1000, (files, data) => {
+		Object.assign(state.shared, { count: data.count, totalSize: data.total_size, loaded: true });
+		if (first || !data.next) state.shared.files = [...files];
+		changed('shared');
+	});
 });
 
 export const loadDownloads = single(async () => {
-  state.downloads.files = await pages('downloads', 'downloads', 1000, (_, data) => {
-    Object.assign(state.downloads, { count: data.count, totalSize: data.total_size, loaded: true });
-  });
-  changed('downloads');
+	state.downloads.files = await pages('downloads', 'downloads', 1000, (_, data) => {
+		Object.assign(state.downloads, { count: data.count, totalSize: data.total_size, loaded: true });
+	});
+	changed('downloads');
 });
 
 export const loadPeers = single(async () => {
-  const data = await get('peers?file_list=0');
-  state.peers = { list: data.peers, reachable: data.discovery_reachable !== false, loaded: true };
-  changed('peers');
+	const data = await get('peers?file_list=0');
+	state.peers = { list: data.peers, reachable: data.discovery_reachable !== false, loaded: true };
+	changed('peers');
 });
 
 export const loadTransfers = single(async () => {
-  const list = await pages('transfers', 'transfers', 500);
-  state.transfers = { byId: new Map(list.map((one) => [one.id, one])), loaded: true };
-  changed('transfers');
+	const list = await pages('transfers', 'transfers', 500);
+	state.transfers = { byId: new Map(list.map((one) => [one.id, one])), loaded: true };
+	changed('transfers');
 });
 
 export const loadConfig = single(async () => {
-  state.config = await get('config');
-  changed('config');
+	state.config = await get('config');
+	changed('config');
 });
 
 /** Reads again everything a view has asked for; used at the start, after a gap in events, and when polling. */
 export async function reload() {
-  const jobs = [loadStatus(), loadTransfers()];
-  if (state.shared.loaded) jobs.push(loadShared());
-  if (state.downloads.loaded) jobs.push(loadDownloads());
-  if (state.peers.loaded) jobs.push(loadPeers());
-  if (state.config) jobs.push(loadConfig());
-  const results = await Promise.allSettled(jobs);
-  const failed = results.find((r) => r.status === 'rejected');
-  if (failed) throw failed.reason;
+	const jobs = [loadStatus(), loadTransfers()];
+	if (state.shared.loaded) jobs.push(loadShared());
+	if (state.downloads.loaded) jobs.push(loadDownloads());
+	if (state.peers.loaded) jobs.push(loadPeers());
+	if (state.config) jobs.push(loadConfig());
+	const results = await Promise.allSettled(jobs);
+	const failed = results.find((r) => r.status === 'rejected');
+	if (failed) throw failed.reason;
 }
 
-const quietly = (f) => () => f().catch(() => { /* the connection line shows it; the next event tries again */ });
+const quietly = (f) => () =>
+	f().catch(() => {
+		/* the connection line shows it; the next event tries again */
+	});
 
 function applyTransfer(data) {
-  const { byId } = state.transfers;
-  if (data.removed) byId.delete(data.id);
-  else byId.set(data.id, data);
-  changed('transfers');
+	const { byId } = state.transfers;
+	if (data.removed) byId.delete(data.id);
+	else byId.set(data.id, data);
+	changed('transfers');
 }
 
 function applyShared(data) {
-  if (state.status) Object.assign(state.status, { shared_files_count: data.count, total_shared_size: data.total_size });
-  changed('status');
-  if (!state.shared.loaded) return;
-  if (data.reload) {
-    quietly(loadShared)();
-    return;
-  }
-  const byName = new Map(state.shared.files.map((f) => [f.name, f]));
-  for (const name of data.removed ?? []) byName.delete(name);
-  for (const file of data.changed ?? []) byName.set(file.name, file);
-  Object.assign(state.shared, { files: [...byName.values()], count: data.count, totalSize: data.total_size });
-  changed('shared');
+	if (state.status)
+		Object.assign(state.status, { shared_files_count: data.count, total_shared_size: data.total_size });
+	changed('status');
+	if (!state.shared.loaded) return;
+	if (data.reload) {
+		quietly(loadShared)();
+		return;
+	}
+	const byName = new Map(state.shared.files.map((f) => [f.name, f]));
+	for (const name of data.removed ?? []) byName.delete(name);
+	for (const file of data.changed ?? []) byName.set(file.name, file);
+	Object.assign(state.shared, { files: [...byName.values()], count: data.count, totalSize: data.total_size });
+	changed('shared');
 }
 
 function applyDownloads(data) {
-  if (state.status) state.status.downloads_count = data.count;
-  changed('status');
-  if (state.downloads.loaded) quietly(loadDownloads)();
+	if (state.status) state.status.downloads_count = data.count;
+	changed('status');
+	if (state.downloads.loaded) quietly(loadDownloads)();
 }
 
 /** Nothing is known to move any more: old speeds would be lies. */
 export function stall() {
-  const still = [...state.transfers.byId].map(([id, one]) => [id, { ...one, speed: 0, eta_s: null }]);
-  state.transfers.byId = new Map(still);
-  changed('transfers');
+	const still = [...state.transfers.byId].map(([id, one]) => [id, { ...one, speed: 0, eta_s: null }]);
+	state.transfers.byId = new Map(still);
+	changed('transfers');
 }
 
 const HANDLERS = {
-  transfer: applyTransfer,
-  shared: applyShared,
-  downloads: applyDownloads,
-  peers: () => state.peers.loaded && quietly(loadPeers)(),
-  status: (data) => { state.status = data; changed('status'); },
-  config: (data) => { state.config = data; changed('config'); },
-  devices: () => changed('devices'),
-  resync: quietly(reload),
+	transfer: applyTransfer,
+	shared: applyShared,
+	downloads: applyDownloads,
+	peers: () => state.peers.loaded && quietly(loadPeers)(),
+	status: (data) => {
+		state.status = data;
+		changed('status');
+	},
+	config: (data) => {
+		state.config = data;
+		changed('config');
+	},
+	devices: () => changed('devices'),
+	resync: quietly(reload),
 };
 
 export const EVENTS = Object.keys(HANDLERS);

@@ -1,6 +1,13 @@
 // Strings by key, one JSON file per language; what is missing there is taken from English.
 
-export const LANGUAGES = { en: 'English', de: 'Deutsch', es: 'Español', fr: 'Français', zh: '中文', ar: 'العربية' };
+export const LANGUAGES = {
+	en: 'English',
+	de: 'Deutsch',
+	es: 'Español',
+	fr: 'Français',
+	zh: '中文',
+	ar: 'العربية',
+};
 
 let strings = {};
 let english = {};
@@ -8,31 +15,34 @@ let plural = new Intl.PluralRules('en');
 export let lang = 'en';
 
 export function preferred() {
-  const saved = load('p2p.lang');
-  if (saved in LANGUAGES) return saved;
-  const wanted = (navigator.languages ?? [navigator.language]).map((l) => l.slice(0, 2).toLowerCase());
-  return wanted.find((l) => l in LANGUAGES) ?? 'en';
+	const saved = load('p2p.lang');
+	if (saved in LANGUAGES) return saved;
+	const wanted = (navigator.languages ?? [navigator.language]).map((l) => l.slice(0, 2).toLowerCase());
+	return wanted.find((l) => l in LANGUAGES) ?? 'en';
 }
 
 export async function useLanguage(code) {
-  const read = async (l) => (await fetch(`i18n/${l}.json`)).json();
-  if (!('app' in english)) english = await read('en');
-  try {
-    strings = code === 'en' ? english : await read(code);
-    lang = code;
-  } catch {
-    strings = english;
-    lang = 'en';
-  }
-  plural = new Intl.PluralRules(lang);
-  document.documentElement.lang = lang;
-  document.documentElement.dir = lang === 'ar' ? 'rtl' : 'ltr';
+	const read = async (l) => (await fetch(`i18n/${l}.json`)).json();
+	if (!('app' in english)) english = await read('en');
+	try {
+		strings = code === 'en' ? english : await read(code);
+		lang = code;
+	} catch {
+		strings = english;
+		lang = 'en';
+	}
+	plural = new Intl.PluralRules(lang);
+	document.documentElement.lang = lang;
+	document.documentElement.dir = lang === 'ar' ? 'rtl' : 'ltr';
 }
 
 /** t('n.files', {n: 3}): with n the plural form `key_few` and so on is taken, `key_other` when there is no such form. */
 export function t(key, values) {
-  const text = find(values && 'n' in values ? `${key}_${plural.select(values.n)}` : key) ?? find(`${key}_other`) ?? key;
-  return values ? text.replace(/\{(\w+)\}/g, (all, name) => (name === 'n' ? number(values.n) : values[name] ?? all)) : text;
+	const text =
+		find(values && 'n' in values ? `${key}_${plural.select(values.n)}` : key) ?? find(`${key}_other`) ?? key;
+	return values
+		? text.replace(/\{(\w+)\}/g, (all, name) => (name === 'n' ? number(values.n) : (values[name] ?? all)))
+		: text;
 }
 
 const find = (key) => strings[key] ?? (key in english ? english[key] : undefined);
@@ -40,12 +50,18 @@ export const known = (key) => key in english;
 export const number = (n) => new Intl.NumberFormat(lang).format(n);
 
 export function load(key, fallback = null) {
-  try { return localStorage.getItem(key) ?? fallback; } catch { return fallback; }
+	try {
+		return localStorage.getItem(key) ?? fallback;
+	} catch {
+		return fallback;
+	}
 }
 
 export function save(key, value) {
-  try {
-    if (value === null) localStorage.removeItem(key);
-    else localStorage.setItem(key, value);
-  } catch { /* storage is off: the choice lasts as long as the page */ }
+	try {
+		if (value === null) localStorage.removeItem(key);
+		else localStorage.setItem(key, value);
+	} catch {
+		/* storage is off: the choice lasts as long as the page */
+	}
 }

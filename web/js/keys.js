@@ -9,30 +9,55 @@ export const keysOn = () => load('p2p.keys') !== 'off';
 
 /** rows: [{keys: ['/'], label, run}] */
 export function useKeys(rows) {
-  table = rows;
+	table = rows;
 }
 
 export function listenForKeys() {
-  document.addEventListener('keydown', (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !keysOn()) return;
-    if (event.target.closest?.('input, select, textarea, dialog')) return;
-    const row = table.find((r) => r.keys.includes(event.key));
-    if (!row) return;
-    event.preventDefault();
-    row.run();
-  });
+	document.addEventListener('keydown', (event) => {
+		if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !keysOn()) return;
+		if (event.target.closest?.('input, select, textarea, dialog')) return;
+		const row = table.find((r) => r.keys.includes(event.key));
+		if (!row) return;
+		event.preventDefault();
+		row.run();
+	});
 }
 
 export function showKeys() {
-  const box = h('input', { type: 'checkbox', id: 'keys-on', onchange: () => save('p2p.keys', box.checked ? null : 'off') });
-  box.checked = keysOn();
-  const extra = [{ keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Esc'], label: t('key.esc') }];
-  return dialog({
-    title: t('keys'),
-    body: [
-      h('table', { class: 'keys' }, h('tbody', {}, [...table, ...extra].map((r) => h('tr', {},
-        h('th', { scope: 'row' }, r.keys.map((k) => h('kbd', {}, k))), h('td', {}, r.label))))),
-      h('label', { class: 'check', for: 'keys-on' }, box, t('keys.on')),
-    ],
-  });
+	const box = h('input', {
+		type: 'checkbox',
+		id: 'keys-on',
+		onchange: () => save('p2p.keys', box.checked ? null : 'off'),
+	});
+	box.checked = keysOn();
+	const extra = [
+		{ keys: ['↑', '↓'], label: t('key.rows') },
+		{ keys: ['Esc'], label: t('key.esc') },
+	];
+	return dialog({
+		title: t('keys'),
+		body: [
+			h(
+				'table',
+				{ class: 'keys' },
+				h(
+					'tbody',
+					{},
+					[...table, ...extra].map((r) =>
+						h(
+							'tr',
+							{},
+							h(
+								'th',
+								{ scope: 'row' },
+								r.keys.map((k) => h('kbd', {}, k)),
+							),
+							h('td', {}, r.label),
+						),
+					),
+				),
+			),
+			h('label', { class: 'check', for: 'keys-on' }, box, t('keys.on')),
+		],
+	});
 }

@@ -20,130 +20,136 @@ let pollTimer = 0;
 let opened = false;
 let listener = () => {};
 
-export const onEvent = (f) => { listener = f; };
+export const onEvent = (f) => {
+	listener = f;
+};
 const tell = (message) => channel?.postMessage({ from: me, ...message });
 
 function setConnection(value) {
-  if (state.connection === value) return;
-  state.connection = value;
-  if (value === 'offline') stall();
-  changed('connection');
+	if (state.connection === value) return;
+	state.connection = value;
+	if (value === 'offline') stall();
+	changed('connection');
 }
 
 function receive(name, data) {
-  apply(name, data);
-  listener(name, data);
+	apply(name, data);
+	listener(name, data);
 }
 
 function share(value) {
-  setConnection(value);
-  tell({ kind: 'state', value });
+	setConnection(value);
+	tell({ kind: 'state', value });
 }
 
 function openStream() {
-  source?.close();
-  source = new EventSource('api/events');
-  source.onopen = () => {
-    // What happened while nobody listened is read once; a short break of the same stream replays by itself.
-    if (!opened || failures > 1) receiveAndTell('resync', {});
-    failures = 0;
-    clearTimeout(pollTimer);
-    pollTimer = 0;
-    share('live');
-    opened = true;
-  };
-  source.onerror = () => {
-    failures += 1;
-    if (source.readyState === EventSource.CLOSED) {
-      opened = false;
-      setTimeout(() => leading && openStream(), Math.min(15000, 1000 * 2 ** Math.min(failures, 4)));
-    }
-    if (!pollTimer) poll();
-  };
-  for (const name of EVENTS) {
-    source.addEventListener(name, (event) => receiveAndTell(name, parse(event.data)));
-  }
+	source?.close();
+	source = new EventSource('api/events');
+	source.onopen = () => {
+		// What happened while nobody listened is read once; a short break of the same stream replays by itself.
+		if (!opened || failures > 1) receiveAndTell('resync', {});
+		failures = 0;
+		clearTimeout(pollTimer);
+		pollTimer = 0;
+		share('live');
+		opened = true;
+	};
+	source.onerror = () => {
+		failures += 1;
+		if (source.readyState === EventSource.CLOSED) {
+			opened = false;
+			setTimeout(() => leading && openStream(), Math.min(15000, 1000 * 2 ** Math.min(failures, 4)));
+		}
+		if (!pollTimer) poll();
+	};
+	for (const name of EVENTS) {
+		source.addEventListener(name, (event) => receiveAndTell(name, parse(event.data)));
+	}
 }
 
 function receiveAndTell(name, data) {
-  if (data === null) return;
-  receive(name, data);
-  tell({ kind: 'event', name, data });
+	if (data === null) return;
+	receive(name, data);
+	tell({ kind: 'event', name, data });
 }
 
 function parse(text) {
-  try { return JSON.parse(text); } catch { return null; }
+	try {
+		return JSON.parse(text);
+	} catch {
+		return null;
+	}
 }
 
 /** Reads the lists every few seconds as long as the stream is down. */
 async function poll() {
-  try {
-    await reload();
-    if (failures) share(failures > 1 ? 'polling' : 'connecting');
-  } catch (error) {
-    if (failures) share(error.code === 'offline' ? 'offline' : 'connecting');
-  }
-  if (failures && leading) pollTimer = setTimeout(poll, POLL_MS);
+	try {
+		await reload();
+		if (failures) share(failures > 1 ? 'polling' : 'connecting');
+	} catch (error) {
+		if (failures) share(error.code === 'offline' ? 'offline' : 'connecting');
+	}
+	if (failures && leading) pollTimer = setTimeout(poll, POLL_MS);
 }
 
 function lead() {
-  leading = true;
-  opened = false;
-  claimed = Date.now();
-  tell({ kind: 'lead', claimed });
-  openStream();
+	leading = true;
+	opened = false;
+	claimed = Date.now();
+	tell({ kind: 'lead', claimed });
+	openStream();
 }
 
 function follow() {
-  if (!leading) return;
-  leading = false;
-  source?.close();
-  source = null;
-  clearTimeout(pollTimer);
-  pollTimer = 0;
+	if (!leading) return;
+	leading = false;
+	source?.close();
+	source = null;
+	clearTimeout(pollTimer);
+	pollTimer = 0;
 }
 
 const newer = (message) => message.claimed > claimed || (message.claimed === claimed && message.from > me);
 
 function hear({ data: message }) {
-  if (message.kind === 'hello') {
-    if (leading) tell({ kind: 'lead', claimed, value: state.connection });
-    return;
-  }
-  if (message.kind === 'bye') {
-    heard = 0; // the leader has gone: the watcher claims at its next turn
-    return;
-  }
-  if (message.kind === 'lead') {
-    if (leading && !newer(message)) {
-      tell({ kind: 'lead', claimed, value: state.connection });
-      return;
-    }
-    follow();
-    if (message.value) setConnection(message.value);
-  }
-  if (leading) return;
-  heard = Date.now();
-  if (message.kind === 'event') receive(message.name, message.data);
-  if (message.kind === 'state') setConnection(message.value);
+	if (message.kind === 'hello') {
+		if (leading) tell({ kind: 'lead', claimed, value: state.connection });
+		return;
+	}
+	if (message.kind === 'bye') {
+		heard = 0; // the leader has gone: the watcher claims at its next turn
+		return;
+	}
+	if (message.kind === 'lead') {
+		if (leading && !newer(message)) {
+			tell({ kind: 'lead', claimed, value: state.connection });
+			return;
+		}
+		follow();
+		if (message.value) setConnection(message.value);
+	}
+	if (leading) return;
+	heard = Date.now();
+	if (message.kind === 'event') receive(message.name, message.data);
+	if (message.kind === 'state') setConnection(message.value);
 }
 
 function watch() {
-  const patience = document.hidden ? HIDDEN_SILENCE_MS : SILENCE_MS;
-  if (leading) tell({ kind: 'beat', claimed });
-  else if (Date.now() - heard > patience) lead();
+	const patience = document.hidden ? HIDDEN_SILENCE_MS : SILENCE_MS;
+	if (leading) tell({ kind: 'beat', claimed });
+	else if (Date.now() - heard > patience) lead();
 }
 
 export function startLive() {
-  channel?.addEventListener('message', hear);
-  addEventListener('pagehide', () => {
-    if (leading) tell({ kind: 'bye' });
-    follow();
-  });
-  addEventListener('pageshow', (event) => event.persisted && reload().catch(() => {}));
-  setInterval(watch, BEAT_MS);
-  tell({ kind: 'hello' });
-  // A leader answers at once; without one this tab leads.
-  heard = 0;
-  setTimeout(() => heard === 0 && lead(), channel ? 150 + Math.random() * 100 : 0);
+	channel?.addEventListener('message', hear);
+	addEventListener('pagehide', () => {
+		if (leading) tell({ kind: 'bye' });
+		follow();
+	});
+	addEventListener('pageshow', (event) => event.persisted && reload().catch(() => {}));
+	setInterval(watch, BEAT_MS);
+	tell({ kind: 'hello' });
+	// A leader answers at once; without one this tab leads.
+	heard = 0;
+	setTimeout(() => heard === 0 && lead(), channel ? 150 + Math.random() * 100 : 0);
 }

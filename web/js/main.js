@@ -21,8 +21,12 @@ import { openSharedLink, shareView } from './views/share.js';
 import { transfersView } from './views/transfers.js';
 
 const VIEWS = [
-  ['share', 'share', shareView], ['search', 'search', searchView], ['transfers', 'transfers', transfersView],
-  ['downloads', 'download', downloadsView], ['peers', 'peers', peersView], ['settings', 'settings', settingsView],
+	['share', 'share', shareView],
+	['search', 'search', searchView],
+	['transfers', 'transfers', transfersView],
+	['downloads', 'download', downloadsView],
+	['peers', 'peers', peersView],
+	['settings', 'settings', settingsView],
 ];
 const app = document.getElementById('app');
 const main = h('main', { id: 'main', tabindex: '-1' });
@@ -35,189 +39,290 @@ let pairing = false;
 const THEMES = ['auto', 'light', 'dark'];
 
 function setTheme(theme) {
-  save('p2p.theme', theme === 'auto' ? null : theme);
-  if (theme === 'auto') delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-  changed('speeds'); // the chart is drawn in the theme's colours
+	save('p2p.theme', theme === 'auto' ? null : theme);
+	if (theme === 'auto') delete document.documentElement.dataset.theme;
+	else document.documentElement.dataset.theme = theme;
+	changed('speeds'); // the chart is drawn in the theme's colours
 }
 
 function nextTheme() {
-  const theme = THEMES[(THEMES.indexOf(load('p2p.theme', 'auto')) + 1) % THEMES.length];
-  setTheme(theme);
-  toast(`${t('theme')}: ${t(`theme.${theme}`)}`);
+	const theme = THEMES[(THEMES.indexOf(load('p2p.theme', 'auto')) + 1) % THEMES.length];
+	setTheme(theme);
+	toast(`${t('theme')}: ${t(`theme.${theme}`)}`);
 }
 
 async function setLanguage(code) {
-  save('p2p.lang', code);
-  await useLanguage(code);
-  build();
+	save('p2p.lang', code);
+	await useLanguage(code);
+	build();
 }
 
 function brand() {
-  return h('a', { class: 'brand', href: '#/share' }, h('img', { src: 'icons/icon.svg', alt: '', width: 28, height: 28 }), h('span', {}, 'p2p'));
+	return h(
+		'a',
+		{ class: 'brand', href: '#/share' },
+		h('img', { src: 'icons/icon.svg', alt: '', width: 28, height: 28 }),
+		h('span', {}, 'p2p'),
+	);
 }
 
 function navigation() {
-  const counts = {};
-  const links = VIEWS.map(([id, mark], i) => {
-    counts[id] = h('span', { class: 'count', hidden: true });
-    return h('li', { class: `nav-${id}` }, h('a', { href: `#/${id}`, 'data-view': id, 'aria-keyshortcuts': i + 1 }, icon(mark), h('span', { class: 'nav-label' }, t(`nav.${id}`)), counts[id]));
-  });
-  const set = (id, n) => {
-    counts[id].hidden = !n;
-    setText(counts[id], n ? number(n) : '');
-  };
-  on('status transfers peers', () => {
-    const sum = totals();
-    set('share', state.status?.shared_files_count);
-    set('transfers', sum.open);
-    set('downloads', state.status?.downloads_count);
-    if (state.peers.loaded) set('peers', state.peers.list.filter((p) => !p.self).length);
-    document.title = `${sum.speed > 0 ? `↓ ${speed(sum.speed)} · ` : ''}${t(`nav.${current}`)} · p2p`;
-  });
-  return h('nav', { class: 'nav', 'aria-label': t('nav') }, h('ul', {}, links));
+	const counts = {};
+	const links = VIEWS.map(([id, mark], i) => {
+		counts[id] = h('span', { class: 'count', hidden: true });
+		return h(
+			'li',
+			{ class: `nav-${id}` },
+			h(
+				'a',
+				{ href: `#/${id}`, 'data-view': id, 'aria-keyshortcuts': i + 1 },
+				icon(mark),
+				h('span', { class: 'nav-label' }, t(`nav.${id}`)),
+				counts[id],
+			),
+		);
+	});
+	const set = (id, n) => {
+		counts[id].hidden = !n;
+		setText(counts[id], n ? number(n) : '');
+	};
+	on('status transfers peers', () => {
+		const sum = totals();
+		set('share', state.status?.shared_files_count);
+		set('transfers', sum.open);
+		set('downloads', state.status?.downloads_count);
+		if (state.peers.loaded) set('peers', state.peers.list.filter((p) => !p.self).length);
+		document.title = `${sum.speed > 0 ? `↓ ${speed(sum.speed)} · ` : ''}${t(`nav.${current}`)} · p2p`;
+	});
+	return h('nav', { class: 'nav', 'aria-label': t('nav') }, h('ul', {}, links));
 }
 
 /** One quiet line: live, or what is wrong with the connection to p2p-ui. */
 function connectionLine() {
-  const text = h('span', {});
-  const el = h('p', { class: 'connection', role: 'status' }, h('span', { class: 'dot', 'aria-hidden': 'true' }), text);
-  const render = () => {
-    el.dataset.state = state.connection;
-    setText(text, t(`conn.${state.connection}`));
-  };
-  on('connection', render);
-  render();
-  return el;
+	const text = h('span', {});
+	const el = h(
+		'p',
+		{ class: 'connection', role: 'status' },
+		h('span', { class: 'dot', 'aria-hidden': 'true' }),
+		text,
+	);
+	const render = () => {
+		el.dataset.state = state.connection;
+		setText(text, t(`conn.${state.connection}`));
+	};
+	on('connection', render);
+	render();
+	return el;
 }
 
 function selfCard() {
-  const name = h('bdi', { class: 'self-name' });
-  const id = h('span', { class: 'meta mono', dir: 'ltr' });
-  const line = h('span', { class: 'meta' });
-  on('status', () => {
-    const s = state.status;
-    if (!s) return;
-    setText(name, visible(s.name || t('self')));
-    setText(id, short(s.peer_id_full));
-    setAttr(id, 'title', s.peer_id_full);
-    setText(line, [t(s.registered ? 'online' : 'not.registered'), s.free_space === undefined ? null : t('free', { size: bytes(s.free_space) })].filter(Boolean).join(' · '));
-  });
-  return h('div', { class: 'self' }, name, id, line);
+	const name = h('bdi', { class: 'self-name' });
+	const id = h('span', { class: 'meta mono', dir: 'ltr' });
+	const line = h('span', { class: 'meta' });
+	on('status', () => {
+		const s = state.status;
+		if (!s) return;
+		setText(name, visible(s.name || t('self')));
+		setText(id, short(s.peer_id_full));
+		setAttr(id, 'title', s.peer_id_full);
+		setText(
+			line,
+			[
+				t(s.registered ? 'online' : 'not.registered'),
+				s.free_space === undefined ? null : t('free', { size: bytes(s.free_space) }),
+			]
+				.filter(Boolean)
+				.join(' · '),
+		);
+	});
+	return h('div', { class: 'self' }, name, id, line);
 }
 
 function build() {
-  forgetListeners();
-  stopDrop();
-  const drop = dropTarget(() => { location.hash = '#/share'; });
-  stopDrop = drop.stop;
-  app.replaceChildren(
-    h('a', { class: 'skip', href: '#main', onclick: (e) => { e.preventDefault(); main.focus(); } }, t('skip')),
-    h('header', { class: 'side' }, h('div', { class: 'side-top' }, brand(), connectionLine(),
-      h('div', { class: 'side-acts' },
-        button(t('pair.device'), { icon: 'device', bare: true, onclick: pairDevice, kind: 'pair-button' }),
-        button(t('keys'), { icon: 'keyboard', bare: true, onclick: showKeys, kind: 'wide-only', 'aria-keyshortcuts': '?' }),
-        h('a', { class: 'btn bare narrow-only', href: '#/settings', 'aria-label': t('settings'), title: t('settings') }, icon('settings')))),
-    navigation(), selfCard()), main, drop.el, toastShelf());
-  views = Object.fromEntries(VIEWS.map(([id, , make]) => [id, make({ theme: setTheme, language: setLanguage })]));
-  current = '';
-  route(false);
-  changed('status', 'transfers', 'peers', 'connection', 'shared', 'downloads');
+	forgetListeners();
+	stopDrop();
+	const drop = dropTarget(() => {
+		location.hash = '#/share';
+	});
+	stopDrop = drop.stop;
+	app.replaceChildren(
+		h(
+			'a',
+			{
+				class: 'skip',
+				href: '#main',
+				onclick: (e) => {
+					e.preventDefault();
+					main.focus();
+				},
+			},
+			t('skip'),
+		),
+		h(
+			'header',
+			{ class: 'side' },
+			h(
+				'div',
+				{ class: 'side-top' },
+				brand(),
+				connectionLine(),
+				h(
+					'div',
+					{ class: 'side-acts' },
+					button(t('pair.device'), { icon: 'device', bare: true, onclick: pairDevice, kind: 'pair-button' }),
+					button(t('keys'), {
+						icon: 'keyboard',
+						bare: true,
+						onclick: showKeys,
+						kind: 'wide-only',
+						'aria-keyshortcuts': '?',
+					}),
+					h(
+						'a',
+						{
+							class: 'btn bare narrow-only',
+							href: '#/settings',
+							'aria-label': t('settings'),
+							title: t('settings'),
+						},
+						icon('settings'),
+					),
+				),
+			),
+			navigation(),
+			selfCard(),
+		),
+		main,
+		drop.el,
+		toastShelf(),
+	);
+	views = Object.fromEntries(
+		VIEWS.map(([id, , make]) => [id, make({ theme: setTheme, language: setLanguage })]),
+	);
+	current = '';
+	route(false);
+	changed('status', 'transfers', 'peers', 'connection', 'shared', 'downloads');
 }
 
 function route(focus = true) {
-  const file = /^#file=(.+)$/.exec(location.hash)?.[1];
-  const wanted = location.hash.replace(/^#\/?/, '');
-  const id = wanted in views ? wanted : 'share';
-  if (file) {
-    history.replaceState(null, '', '#/share');
-    try { openSharedLink(decodeURIComponent(file)); } catch { /* not a link of ours */ }
-  }
-  if (id !== current) show(id, focus);
+	const file = /^#file=(.+)$/.exec(location.hash)?.[1];
+	const wanted = location.hash.replace(/^#\/?/, '');
+	const id = wanted in views ? wanted : 'share';
+	if (file) {
+		history.replaceState(null, '', '#/share');
+		try {
+			openSharedLink(decodeURIComponent(file));
+		} catch {
+			/* not a link of ours */
+		}
+	}
+	if (id !== current) show(id, focus);
 }
 
 function show(id, focus) {
-  const view = views[id];
-  current = id;
-  main.replaceChildren(view.el);
-  scrollTo(0, 0);
-  for (const link of app.querySelectorAll('[data-view]')) setAttr(link, 'aria-current', link.dataset.view === id ? 'page' : null);
-  if (focus) view.el.querySelector('h1')?.focus({ preventScroll: true });
-  view.show?.();
-  clearInterval(ticker);
-  if (view.every) ticker = setInterval(() => document.hidden || view.tick(), view.every);
-  changed('status');
+	const view = views[id];
+	current = id;
+	main.replaceChildren(view.el);
+	scrollTo(0, 0);
+	for (const link of app.querySelectorAll('[data-view]'))
+		setAttr(link, 'aria-current', link.dataset.view === id ? 'page' : null);
+	if (focus) view.el.querySelector('h1')?.focus({ preventScroll: true });
+	view.show?.();
+	clearInterval(ticker);
+	if (view.every) ticker = setInterval(() => document.hidden || view.tick(), view.every);
+	changed('status');
 }
 
 function shortcuts() {
-  const go = (id) => () => {
-    location.hash = `#/${id}`;
-    route();
-  };
-  const then = (id, action) => () => { go(id)(); action(); };
-  return [
-    ...VIEWS.map(([id], i) => ({ keys: [String(i + 1)], label: t(id === 'transfers' ? 'transfers' : id), run: go(id) })),
-    { keys: ['/'], label: t('key.search'), run: then('search', () => views.search.focus()) },
-    { keys: ['u'], label: t('key.upload'), run: then('share', () => main.querySelector('[data-input=files]').click()) },
-    { keys: ['p'], label: t('key.pause'), run: () => all(totals().pausable ? 'pause-all' : 'resume-all') },
-    { keys: ['r'], label: t('refresh'), run: () => { (views[current].refresh ?? views[current].show)?.(); } },
-    { keys: ['t'], label: t('key.theme'), run: nextTheme },
-    { keys: ['?'], label: t('keys'), run: showKeys },
-  ];
+	const go = (id) => () => {
+		location.hash = `#/${id}`;
+		route();
+	};
+	const then = (id, action) => () => {
+		go(id)();
+		action();
+	};
+	return [
+		...VIEWS.map(([id], i) => ({
+			keys: [String(i + 1)],
+			label: t(id === 'transfers' ? 'transfers' : id),
+			run: go(id),
+		})),
+		{ keys: ['/'], label: t('key.search'), run: then('search', () => views.search.focus()) },
+		{
+			keys: ['u'],
+			label: t('key.upload'),
+			run: then('share', () => main.querySelector('[data-input=files]').click()),
+		},
+		{ keys: ['p'], label: t('key.pause'), run: () => all(totals().pausable ? 'pause-all' : 'resume-all') },
+		{
+			keys: ['r'],
+			label: t('refresh'),
+			run: () => {
+				(views[current].refresh ?? views[current].show)?.();
+			},
+		},
+		{ keys: ['t'], label: t('key.theme'), run: nextTheme },
+		{ keys: ['?'], label: t('keys'), run: showKeys },
+	];
 }
 
 function announce(one) {
-  const title = t(one.state === 'completed' ? 'tr.done' : 'tr.failed');
-  const name = visible(one.filename);
-  if (document.hidden) notify(title, one.filename, one.id);
-  else if (one.state === 'completed') toast(`${title}: ${name}`, { kind: 'ok' });
-  else toast(`${title}: ${name}. ${reason(one)}`, { kind: 'error' });
+	const title = t(one.state === 'completed' ? 'tr.done' : 'tr.failed');
+	const name = visible(one.filename);
+	if (document.hidden) notify(title, one.filename, one.id);
+	else if (one.state === 'completed') toast(`${title}: ${name}`, { kind: 'ok' });
+	else toast(`${title}: ${name}. ${reason(one)}`, { kind: 'error' });
 }
 
 async function begin() {
-  try {
-    await loadStatus();
-    await loadTransfers();
-    for (const one of state.transfers.byId.values()) watchEnds(one, () => {});
-  } catch (error) {
-    if (error.code === 'pairing_required') return false;
-    if (error.code !== 'offline') fail(error);
-  }
-  return true;
+	try {
+		await loadStatus();
+		await loadTransfers();
+		for (const one of state.transfers.byId.values()) watchEnds(one, () => {});
+	} catch (error) {
+		if (error.code === 'pairing_required') return false;
+		if (error.code !== 'offline') fail(error);
+	}
+	return true;
 }
 
 async function pair() {
-  if (pairing) return;
-  pairing = true;
-  await pairScreen(app);
-  location.reload(); // everything starts anew, now with the cookie
+	if (pairing) return;
+	pairing = true;
+	await pairScreen(app);
+	location.reload(); // everything starts anew, now with the cookie
 }
 
 /** Installable where the browser allows it: what this visit has loaded is kept, so that the page opens while p2p-ui is away. */
 async function keepShell() {
-  if (!('serviceWorker' in navigator) || !isSecureContext) return;
-  await navigator.serviceWorker.register('sw.js');
-  await navigator.serviceWorker.ready;
-  const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
-  const shell = [...new Set(loaded)].filter((url) => url.startsWith(new URL('.', location).href) && !/\/api\//.test(url));
-  await (await caches.open('p2p-shell-1')).addAll(['./', ...shell]);
+	if (!('serviceWorker' in navigator) || !isSecureContext) return;
+	await navigator.serviceWorker.register('sw.js');
+	await navigator.serviceWorker.ready;
+	const loaded = performance.getEntriesByType('resource').map((entry) => entry.name);
+	const shell = [...new Set(loaded)].filter(
+		(url) => url.startsWith(new URL('.', location).href) && !/\/api\//.test(url),
+	);
+	await (await caches.open('p2p-shell-1')).addAll(['./', ...shell]);
 }
 
 async function start() {
-  await useLanguage(preferred());
-  whenPairingNeeded(pair);
-  build();
-  if (!(await begin())) return;
-  if (/^#pair=/.test(location.hash)) history.replaceState(null, '', '#/share');
-  useKeys(shortcuts());
-  listenForKeys();
-  guardLeaving();
-  onEvent((name, data) => name === 'transfer' && watchEnds(data, announce));
-  addEventListener('hashchange', () => route());
-  setInterval(sampleSpeeds, 1000);
-  startLive();
-  document.documentElement.dataset.ready = '';
-  keepShell().catch(() => { /* only a convenience */ });
+	await useLanguage(preferred());
+	whenPairingNeeded(pair);
+	build();
+	if (!(await begin())) return;
+	if (/^#pair=/.test(location.hash)) history.replaceState(null, '', '#/share');
+	useKeys(shortcuts());
+	listenForKeys();
+	guardLeaving();
+	onEvent((name, data) => name === 'transfer' && watchEnds(data, announce));
+	addEventListener('hashchange', () => route());
+	setInterval(sampleSpeeds, 1000);
+	startLive();
+	document.documentElement.dataset.ready = '';
+	keepShell().catch(() => {
+		/* only a convenience */
+	});
 }
 
 start();

@@ -1,37 +1,37 @@
 // What the page knows. Views read `state` and are told (once a frame) which topics changed.
 
 export const state = {
-  status: null,
-  connection: 'connecting', // connecting, live, polling, offline
-  shared: { files: [], count: 0, totalSize: 0, loaded: false },
-  downloads: { files: [], count: 0, totalSize: 0, loaded: false },
-  peers: { list: [], reachable: true, loaded: false },
-  transfers: { byId: new Map(), loaded: false },
-  uploads: [],
-  config: null,
-  speeds: [], // total download speed, one sample a second, the last two minutes
+	status: null,
+	connection: 'connecting', // connecting, live, polling, offline
+	shared: { files: [], count: 0, totalSize: 0, loaded: false },
+	downloads: { files: [], count: 0, totalSize: 0, loaded: false },
+	peers: { list: [], reachable: true, loaded: false },
+	transfers: { byId: new Map(), loaded: false },
+	uploads: [],
+	config: null,
+	speeds: [], // total download speed, one sample a second, the last two minutes
 };
 
 const listeners = new Map();
 const dirty = new Set();
 
 export function on(topics, listener) {
-  for (const topic of topics.split(' ')) {
-    if (!listeners.has(topic)) listeners.set(topic, new Set());
-    listeners.get(topic).add(listener);
-  }
+	for (const topic of topics.split(' ')) {
+		if (!listeners.has(topic)) listeners.set(topic, new Set());
+		listeners.get(topic).add(listener);
+	}
 }
 
 export const forgetListeners = () => listeners.clear();
 
 export function changed(...topics) {
-  if (dirty.size === 0) requestAnimationFrame(flush);
-  for (const topic of topics) dirty.add(topic);
+	if (dirty.size === 0) requestAnimationFrame(flush);
+	for (const topic of topics) dirty.add(topic);
 }
 
 function flush() {
-  const topics = [...dirty];
-  dirty.clear();
-  const called = new Set(topics.flatMap((topic) => [...(listeners.get(topic) ?? [])]));
-  for (const listener of called) listener();
+	const topics = [...dirty];
+	dirty.clear();
+	const called = new Set(topics.flatMap((topic) => [...(listeners.get(topic) ?? [])]));
+	for (const listener of called) listener();
 }

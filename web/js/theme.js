@@ -1,6 +1,10 @@
 // Runs before the first paint (a plain script, not a module) so that a chosen theme never flashes.
 (function () {
-  let theme = null;
-  try { theme = localStorage.getItem('p2p.theme'); } catch { /* storage is off: follow the system */ }
-  if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
+	let theme = null;
+	try {
+		theme = localStorage.getItem('p2p.theme');
+	} catch {
+		/* storage is off: follow the system */
+	}
+	if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
 })();

@@ -8,82 +8,126 @@ import { attempt, toast } from './ui.js';
 
 export const RUNNING = new Set(['connecting', 'downloading', 'verifying']);
 const GROUPS = {
-  all: () => true,
-  active: (x) => RUNNING.has(x.state) || x.state === 'queued' || x.state === 'paused',
-  done: (x) => x.state === 'completed' || x.state === 'cancelled',
-  failed: (x) => x.state === 'failed',
+	all: () => true,
+	active: (x) => RUNNING.has(x.state) || x.state === 'queued' || x.state === 'paused',
+	done: (x) => x.state === 'completed' || x.state === 'cancelled',
+	failed: (x) => x.state === 'failed',
 };
-const RANK = { downloading: 0, verifying: 0, connecting: 0, queued: 1, paused: 2, failed: 3, completed: 4, cancelled: 4 };
+const RANK = {
+	downloading: 0,
+	verifying: 0,
+	connecting: 0,
+	queued: 1,
+	paused: 2,
+	failed: 3,
+	completed: 4,
+	cancelled: 4,
+};
 
 /** Running first, then the queue in its order, then the newest. */
 export function ordered(group) {
-  return [...state.transfers.byId.values()].filter(GROUPS[group]).sort((a, b) => RANK[a.state] - RANK[b.state]
-    || (a.position ?? 0) - (b.position ?? 0) || b.created - a.created || a.id.localeCompare(b.id));
+	return [...state.transfers.byId.values()]
+		.filter(GROUPS[group])
+		.sort(
+			(a, b) =>
+				RANK[a.state] - RANK[b.state] ||
+				(a.position ?? 0) - (b.position ?? 0) ||
+				b.created - a.created ||
+				a.id.localeCompare(b.id),
+		);
 }
 
 export const countOf = (group) => [...state.transfers.byId.values()].filter(GROUPS[group]).length;
 
 export function totals() {
-  const sum = { speed: 0, running: 0, received: 0, size: 0, open: 0, failed: 0, finished: 0, paused: 0, pausable: 0 };
-  for (const one of state.transfers.byId.values()) {
-    const open = GROUPS.active(one);
-    if (RUNNING.has(one.state)) { sum.running += 1; sum.speed += one.speed; }
-    if (open) { sum.open += 1; sum.received += one.received; sum.size += one.size ?? 0; }
-    if (one.state === 'paused') sum.paused += 1;
-    else if (open) sum.pausable += 1;
-    if (one.state === 'failed') sum.failed += 1;
-    if (GROUPS.done(one)) sum.finished += 1;
-  }
-  sum.eta = sum.speed > 0 ? (sum.size - sum.received) / sum.speed : null;
-  return sum;
+	const sum = {
+		speed: 0,
+		running: 0,
+		received: 0,
+		size: 0,
+		open: 0,
+		failed: 0,
+		finished: 0,
+		paused: 0,
+		pausable: 0,
+	};
+	for (const one of state.transfers.byId.values()) {
+		const open = GROUPS.active(one);
+		if (RUNNING.has(one.state)) {
+			sum.running += 1;
+			sum.speed += one.speed;
+		}
+		if (open) {
+			sum.open += 1;
+			sum.received += one.received;
+			sum.size += one.size ?? 0;
+		}
+		if (one.state === 'paused') sum.paused += 1;
+		else if (open) sum.pausable += 1;
+		if (one.state === 'failed') sum.failed += 1;
+		if (GROUPS.done(one)) sum.finished += 1;
+	}
+	sum.eta = sum.speed > 0 ? (sum.size - sum.received) / sum.speed : null;
+	return sum;
 }
 
 /** The newest transfer of a content (or of a name, where the content is not known). */
 export function transferOf({ root, name }) {
-  let best = null;
-  for (const one of state.transfers.byId.values()) {
-    const same = root ? one.root === root : one.filename === name;
-    if (same && (!best || one.created >= best.created)) best = one;
-  }
-  return best;
+	let best = null;
+	for (const one of state.transfers.byId.values()) {
+		const same = root ? one.root === root : one.filename === name;
+		if (same && (!best || one.created >= best.created)) best = one;
+	}
+	return best;
 }
 
 export async function fetchFile({ root, name, size, peers }) {
-  const body = { filename: name };
-  if (root) Object.assign(body, { root, size });
-  if (peers) body.peers = peers.map((p) => ({ peer_id: p.peer_id_full, ip: p.ip, port: p.port }));
-  return attempt(async () => {
-    const one = await post('transfers', body);
-    apply('transfer', one);
-    toast(t('tr.begun', { name: one.filename }), { action: { label: t('show'), run: () => { location.hash = '#/transfers'; } } });
-    return one;
-  });
+	const body = { filename: name };
+	if (root) Object.assign(body, { root, size });
+	if (peers) body.peers = peers.map((p) => ({ peer_id: p.peer_id_full, ip: p.ip, port: p.port }));
+	return attempt(async () => {
+		const one = await post('transfers', body);
+		apply('transfer', one);
+		toast(t('tr.begun', { name: one.filename }), {
+			action: {
+				label: t('show'),
+				run: () => {
+					location.hash = '#/transfers';
+				},
+			},
+		});
+		return one;
+	});
 }
 
-export const act = (one, verb) => attempt(async () => apply('transfer', await post(`transfers/${one.id}/${verb}`)));
-export const change = (one, patch) => attempt(async () => {
-  apply('transfer', await api('PATCH', `transfers/${one.id}`, patch));
-  await loadTransfers();
-});
+export const act = (one, verb) =>
+	attempt(async () => apply('transfer', await post(`transfers/${one.id}/${verb}`)));
+export const change = (one, patch) =>
+	attempt(async () => {
+		apply('transfer', await api('PATCH', `transfers/${one.id}`, patch));
+		await loadTransfers();
+	});
 
-export const forget = (one) => attempt(async () => {
-  await api('DELETE', `transfers/${one.id}`);
-  apply('transfer', { id: one.id, removed: true });
-});
+export const forget = (one) =>
+	attempt(async () => {
+		await api('DELETE', `transfers/${one.id}`);
+		apply('transfer', { id: one.id, removed: true });
+	});
 
-export const all = (verb) => attempt(async () => {
-  await post(`transfers/${verb}`);
-  await loadTransfers();
-});
+export const all = (verb) =>
+	attempt(async () => {
+		await post(`transfers/${verb}`);
+		await loadTransfers();
+	});
 
 export const statusText = (one) => t(`st.${one.state}`);
 
 /** Why it failed and what to do about it. */
 export function reason(one) {
-  if (!one.error && !one.error_code) return '';
-  const key = `why.${one.error_code}`;
-  const known = t(key);
-  return known === key ? one.error : known;
+	if (!one.error && !one.error_code) return '';
+	const key = `why.${one.error_code}`;
+	const known = t(key);
+	return known === key ? one.error : known;
 }
 
 const SAMPLES = 120;
@@ -91,22 +135,22 @@ const lastState = new Map();
 
 /** One sample of the total speed a second, for the chart. */
 export function sampleSpeeds() {
-  const now = totals().speed;
-  if (now === 0 && state.speeds.every((s) => s === 0) && state.speeds.length >= SAMPLES) return;
-  state.speeds.push(now);
-  if (state.speeds.length > SAMPLES) state.speeds.shift();
-  changed('speeds');
+	const now = totals().speed;
+	if (now === 0 && state.speeds.every((s) => s === 0) && state.speeds.length >= SAMPLES) return;
+	state.speeds.push(now);
+	if (state.speeds.length > SAMPLES) state.speeds.shift();
+	changed('speeds');
 }
 
 /** Calls back when a transfer that was seen running has ended. */
 export function watchEnds(one, ended) {
-  if (one.removed) {
-    lastState.delete(one.id);
-    return;
-  }
-  const before = lastState.get(one.id);
-  lastState.set(one.id, one.state);
-  if (!before || before === one.state) return;
-  if (one.state === 'completed' || one.state === 'failed') ended(one);
-  if (one.state === 'completed' && state.downloads.loaded) loadDownloads().catch(() => {});
+	if (one.removed) {
+		lastState.delete(one.id);
+		return;
+	}
+	const before = lastState.get(one.id);
+	lastState.set(one.id, one.state);
+	if (!before || before === one.state) return;
+	if (one.state === 'completed' || one.state === 'failed') ended(one);
+	if (one.state === 'completed' && state.downloads.loaded) loadDownloads().catch(() => {});
 }

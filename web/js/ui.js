@@ -4,35 +4,72 @@ import { t } from './i18n.js';
 
 /** Opens a modal; resolves with the value of the button pressed, null when it was closed. */
 export function dialog({ title, body = [], actions = [], className = '' }) {
-  return new Promise((resolve) => {
-    const close = (value) => { box.returnValue = value ?? ''; result = value ?? null; box.close(); };
-    let result = null;
-    const id = `d${Math.random().toString(36).slice(2)}`;
-    const box = h('dialog', { class: `dialog ${className}`, 'aria-labelledby': id },
-      h('form', { method: 'dialog', onsubmit: (e) => { e.preventDefault(); close(actions.find((a) => a.main)?.value); } },
-        h('div', { class: 'dialog-head' },
-          h('h2', { id, tabindex: '-1' }, title),
-          button(t('close'), { icon: 'close', bare: true, onclick: () => close(null) })),
-        h('div', { class: 'dialog-body' }, typeof body === 'function' ? body(close) : body),
-        actions.length > 0 && h('div', { class: 'dialog-foot' }, actions.map((a) => button(a.label, {
-          kind: a.danger ? 'danger solid' : a.main ? 'primary' : '',
-          onclick: a.main ? undefined : () => close(a.value),
-          type: a.main ? 'submit' : 'button',
-        })))));
-    box.addEventListener('close', () => { box.remove(); resolve(result); });
-    box.addEventListener('click', (e) => { if (e.target === box) close(null); });
-    document.body.append(box);
-    box.showModal();
-    (box.querySelector('[autofocus]') ?? box.querySelector('[type=submit]') ?? box.querySelector('h2')).focus();
-  });
+	return new Promise((resolve) => {
+		let result = null;
+		const close = (value) => {
+			result = value ?? null;
+			box.close();
+		};
+		const id = `d${Math.random().toString(36).slice(2)}`;
+		const box = h(
+			'dialog',
+			{ class: `dialog ${className}`, 'aria-labelledby': id },
+			h(
+				'form',
+				{
+					method: 'dialog',
+					onsubmit: (e) => {
+						e.preventDefault();
+						close(actions.find((a) => a.main)?.value);
+					},
+				},
+				h(
+					'div',
+					{ class: 'dialog-head' },
+					h('h2', { id, tabindex: '-1' }, title),
+					button(t('close'), { icon: 'close', bare: true, onclick: () => close(null) }),
+				),
+				h('div', { class: 'dialog-body' }, typeof body === 'function' ? body(close) : body),
+				actions.length > 0 &&
+					h(
+						'div',
+						{ class: 'dialog-foot' },
+						actions.map((a) =>
+							button(a.label, {
+								kind: a.danger ? 'danger solid' : a.main ? 'primary' : '',
+								onclick: a.main ? undefined : () => close(a.value),
+								type: a.main ? 'submit' : 'button',
+							}),
+						),
+					),
+			),
+		);
+		box.addEventListener('close', () => {
+			box.remove();
+			resolve(result);
+		});
+		box.addEventListener('click', (e) => {
+			if (e.target === box) close(null);
+		});
+		document.body.append(box);
+		box.showModal();
+		(
+			box.querySelector('[autofocus]') ??
+			box.querySelector('[type=submit]') ??
+			box.querySelector('h2')
+		).focus();
+	});
 }
 
 export function confirm(title, text, label) {
-  return dialog({
-    title,
-    body: [h('p', {}, text)],
-    actions: [{ label: t('cancel'), value: null }, { label, value: true, main: true, danger: true }],
-  });
+	return dialog({
+		title,
+		body: [h('p', {}, text)],
+		actions: [
+			{ label: t('cancel'), value: null },
+			{ label, value: true, main: true, danger: true },
+		],
+	});
 }
 
 const TOAST_MS = 6000;
@@ -41,118 +78,169 @@ let shelf = null;
 
 /** Messages that come and go; a screen reader hears each once. */
 export function toastShelf() {
-  shelf = h('div', { class: 'toasts', role: 'status', 'aria-live': 'polite' });
-  return shelf;
+	shelf = h('div', { class: 'toasts', role: 'status', 'aria-live': 'polite' });
+	return shelf;
 }
 
 export function toast(text, { kind = '', action = null } = {}) {
-  const remove = () => box.remove();
-  let timer = 0;
-  const start = () => { timer = setTimeout(remove, action ? UNDO_MS : TOAST_MS); };
-  const stop = () => clearTimeout(timer);
-  const marks = { error: 'alert', ok: 'check' };
-  const box = h('div', { class: `toast ${kind}`, onmouseenter: stop, onmouseleave: start, onfocusin: stop, onfocusout: start },
-    marks[kind] && icon(marks[kind]),
-    h('span', { class: 'toast-text' }, text),
-    action && button(action.label, { kind: 'link', onclick: () => { stop(); remove(); action.run(); } }),
-    button(t('close'), { icon: 'close', bare: true, onclick: remove }));
-  while (shelf.children.length > 3) shelf.firstChild.remove();
-  shelf.append(box);
-  start();
+	const remove = () => box.remove();
+	let timer = 0;
+	const start = () => {
+		timer = setTimeout(remove, action ? UNDO_MS : TOAST_MS);
+	};
+	const stop = () => clearTimeout(timer);
+	const marks = { error: 'alert', ok: 'check' };
+	const box = h(
+		'div',
+		{ class: `toast ${kind}`, onmouseenter: stop, onmouseleave: start, onfocusin: stop, onfocusout: start },
+		marks[kind] && icon(marks[kind]),
+		h('span', { class: 'toast-text' }, text),
+		action &&
+			button(action.label, {
+				kind: 'link',
+				onclick: () => {
+					stop();
+					remove();
+					action.run();
+				},
+			}),
+		button(t('close'), { icon: 'close', bare: true, onclick: remove }),
+	);
+	while (shelf.children.length > 3) shelf.firstChild.remove();
+	shelf.append(box);
+	start();
 }
 
 export const fail = (error) => toast(error.text ?? error.message ?? String(error), { kind: 'error' });
 
 /** Runs an action of the user; what goes wrong is shown. */
 export async function attempt(work) {
-  try {
-    return await work();
-  } catch (error) {
-    fail(error);
-    return undefined;
-  }
+	try {
+		return await work();
+	} catch (error) {
+		fail(error);
+		return undefined;
+	}
 }
 
 /** Icon buttons of a row. On a narrow page all but the first are behind one "more" button. `list()` is asked when used. */
 export function rowActions(name, list) {
-  const box = h('div', { class: 'acts' });
-  let shown = '';
-  const run = (id) => list().find((a) => a.id === id)?.run();
-  const more = async () => {
-    const entries = list().map((a) => ({ ...a }));
-    const chosen = await dialog({
-      title: name(),
-      className: 'sheet',
-      body: (close) => entries.map((a) => button(a.label, { icon: a.icon, kind: `menu ${a.danger ? 'danger' : ''}`, onclick: () => close(a.id) })),
-    });
-    if (chosen) run(chosen);
-  };
-  const update = () => {
-    const entries = list();
-    const signature = entries.map((a) => a.id + a.label).join('|');
-    if (signature === shown) return;
-    const focused = box.contains(document.activeElement) ? document.activeElement.dataset.act : null;
-    shown = signature;
-    box.replaceChildren(...entries.map((a, i) => button(a.label, {
-      icon: a.icon, bare: !a.text, kind: `${i === 0 ? 'first' : 'extra'} ${a.danger ? 'danger' : ''} ${a.kind ?? ''}`,
-      onclick: () => run(a.id), 'data-act': a.id,
-    })), ...(entries.length > 1 ? [button(t('more'), { icon: 'more', bare: true, kind: 'more', onclick: more })] : []));
-    if (focused) (box.querySelector(`[data-act=${focused}]`) ?? box.firstChild)?.focus();
-  };
-  update();
-  return { el: box, update };
+	const box = h('div', { class: 'acts' });
+	let shown = '';
+	const run = (id) =>
+		list()
+			.find((a) => a.id === id)
+			?.run();
+	const more = async () => {
+		const entries = list().map((a) => ({ ...a }));
+		const chosen = await dialog({
+			title: name(),
+			className: 'sheet',
+			body: (close) =>
+				entries.map((a) =>
+					button(a.label, {
+						icon: a.icon,
+						kind: `menu ${a.danger ? 'danger' : ''}`,
+						onclick: () => close(a.id),
+					}),
+				),
+		});
+		if (chosen) run(chosen);
+	};
+	const update = () => {
+		const entries = list();
+		const signature = entries.map((a) => a.id + a.label).join('|');
+		if (signature === shown) return;
+		const focused = box.contains(document.activeElement) ? document.activeElement.dataset.act : null;
+		shown = signature;
+		box.replaceChildren(
+			...entries.map((a, i) =>
+				button(a.label, {
+					icon: a.icon,
+					bare: !a.text,
+					kind: `${i === 0 ? 'first' : 'extra'} ${a.danger ? 'danger' : ''} ${a.kind ?? ''}`,
+					onclick: () => run(a.id),
+					'data-act': a.id,
+				}),
+			),
+			...(entries.length > 1
+				? [button(t('more'), { icon: 'more', bare: true, kind: 'more', onclick: more })]
+				: []),
+		);
+		if (focused) (box.querySelector(`[data-act=${focused}]`) ?? box.firstChild)?.focus();
+	};
+	update();
+	return { el: box, update };
 }
 
 /** What a list shows while it is empty: what that means and what to do next. */
 export function empty(name, title, text, ...rest) {
-  return h('div', { class: 'empty' }, h('span', { class: 'empty-icon' }, icon(name)), h('h2', {}, title), text && h('p', {}, text), rest);
+	return h(
+		'div',
+		{ class: 'empty' },
+		h('span', { class: 'empty-icon' }, icon(name)),
+		h('h2', {}, title),
+		text && h('p', {}, text),
+		rest,
+	);
 }
 
-export const command = (text) => h('div', { class: 'command' },
-  h('code', { dir: 'ltr', tabindex: '0' }, text),
-  button(t('copy'), { icon: 'copy', bare: true, onclick: () => copy(text) }));
+export const command = (text) =>
+	h(
+		'div',
+		{ class: 'command' },
+		h('code', { dir: 'ltr', tabindex: '0' }, text),
+		button(t('copy'), { icon: 'copy', bare: true, onclick: () => copy(text) }),
+	);
 
 export function badge(kind, text, mark) {
-  return h('span', { class: `badge ${kind}` }, mark && icon(mark), h('span', {}, text));
+	return h('span', { class: `badge ${kind}` }, mark && icon(mark), h('span', {}, text));
 }
 
 /** The clipboard needs a secure page; elsewhere the old way still works. */
 export async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const area = h('textarea', { class: 'offscreen', 'aria-hidden': 'true' });
-    area.value = text;
-    (document.querySelector('dialog[open]') ?? document.body).append(area);
-    area.select();
-    const ok = document.execCommand('copy');
-    area.remove();
-    if (!ok) return toast(t('copy.failed'), { kind: 'error' });
-  }
-  return toast(t('copied'), { kind: 'ok' });
+	try {
+		await navigator.clipboard.writeText(text);
+	} catch {
+		const area = h('textarea', { class: 'offscreen', 'aria-hidden': 'true' });
+		area.value = text;
+		(document.querySelector('dialog[open]') ?? document.body).append(area);
+		area.select();
+		const ok = document.execCommand('copy');
+		area.remove();
+		if (!ok) return toast(t('copy.failed'), { kind: 'error' });
+	}
+	return toast(t('copied'), { kind: 'ok' });
 }
 
 export function progressBar(label) {
-  const fill = h('span', { class: 'fill' });
-  const el = h('div', { class: 'bar', role: 'progressbar', 'aria-valuemin': '0', 'aria-valuemax': '100', 'aria-label': label }, fill);
-  return {
-    el,
-    set(value, text, kind = '') {
-      fill.style.width = `${value}%`;
-      el.setAttribute('aria-valuenow', value);
-      el.setAttribute('aria-valuetext', text);
-      el.dataset.kind = kind;
-    },
-  };
+	const fill = h('span', { class: 'fill' });
+	const el = h(
+		'div',
+		{ class: 'bar', role: 'progressbar', 'aria-valuemin': '0', 'aria-valuemax': '100', 'aria-label': label },
+		fill,
+	);
+	return {
+		el,
+		set(value, text, kind = '') {
+			fill.style.width = `${value}%`;
+			el.setAttribute('aria-valuenow', value);
+			el.setAttribute('aria-valuetext', text);
+			el.dataset.kind = kind;
+		},
+	};
 }
 
 /** The head of a view: title, a line below it, buttons. */
 export function viewHead(title, ...actions) {
-  const line = h('p', { class: 'sub' });
-  const el = h('header', { class: 'view-head' },
-    h('div', {}, h('h1', { tabindex: '-1' }, title), line),
-    actions.length > 0 && h('div', { class: 'view-acts' }, actions));
-  return { el, say: (text) => setText(line, text) };
+	const line = h('p', { class: 'sub' });
+	const el = h(
+		'header',
+		{ class: 'view-head' },
+		h('div', {}, h('h1', { tabindex: '-1' }, title), line),
+		actions.length > 0 && h('div', { class: 'view-acts' }, actions),
+	);
+	return { el, say: (text) => setText(line, text) };
 }
 
 export const short = (id) => `${String(id).slice(0, 16)}…`;

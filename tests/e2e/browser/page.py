@@ -116,6 +116,12 @@ class Page:
                   [...row.querySelectorAll('.name')].some((e) => (e.dataset.raw ?? e.textContent) === arguments[1]))"""
         return self.wait(lambda: self.js(code, css, name), timeout, f"a row {name!r}")
 
+    def live(self, timeout=30.0):
+        """Until events flow."""
+        state = "return document.querySelector('.connection').dataset.state"
+        self.wait(lambda: self.js(state) == "live", timeout, "live")
+        return self
+
     def see(self, text, timeout=20.0):
         """Until the text is on the page."""
         return self.wait(lambda: text in self.text(), timeout, f"the text {text!r}")

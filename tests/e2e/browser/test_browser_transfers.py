@@ -139,6 +139,6 @@ def test_p2p_ui_killed_during_a_transfer_the_page_comes_back_by_itself(world, pa
     page.see("p2p-ui does not answer", 30)
     slow.delay = 0
     world.near = world.suite.ui(name="near", discovery=world.discovery, peer=world.near_peer, port=port)
-    page.wait(lambda: page.js("return document.querySelector('.connection').dataset.state") == "live", 40, "live again")
+    page.live(40)
     page.wait(lambda: "Completed" in page.row("slow.bin", TRANSFERS).text, 60, "completed without being asked")
     assert (world.near.downloads / "slow.bin").read_bytes() == BIG

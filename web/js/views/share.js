@@ -7,8 +7,27 @@ import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList, VirtualList } from '../list.js';
 import { on, state } from '../store.js';
-import { attempt, badge, command, confirm, dialog, empty, progressBar, rowActions, toast, viewHead } from '../ui.js';
-import { addUploads, cancelUpload, cancelUploads, clearUploads, dropUpload, retryUpload, uploading } from '../upload.js';
+import {
+	attempt,
+	badge,
+	command,
+	confirm,
+	dialog,
+	empty,
+	progressBar,
+	rowActions,
+	toast,
+	viewHead,
+} from '../ui.js';
+import {
+	addUploads,
+	cancelUpload,
+	cancelUploads,
+	clearUploads,
+	dropUpload,
+	retryUpload,
+	uploading,
+} from '../upload.js';
 
 const UPLOADS_SHOWN = 50;
 const RETRY_MS = 5000; // events keep the list fresh; this is for a page opened while p2p-ui was away
@@ -17,216 +36,348 @@ const pageOf = (base, name) => `${base}#file=${encodeURIComponent(name)}`;
 
 /** A link to the file for other devices, with its QR code where the machine has a network address. */
 export async function shareLink(file) {
-  const base = state.status?.urls?.[0];
-  const link = pageOf(base ?? location.href.split('#')[0], file.name);
-  const lines = [h('p', {}, base ? t('link.text') : t('link.local')), command(link)];
-  if (base) {
-    lines.unshift(h('img', { class: 'qr', alt: t('link.qr'), width: 200, height: 200, src: `api/qr?target=share&name=${encodeURIComponent(file.name)}` }));
-  }
-  lines.push(h('p', { class: 'hint' }, t('link.get')), command(`bin/p2p get '${file.name.replaceAll("'", "'\\''")}'`));
-  if (file.sha256) lines.push(h('p', { class: 'hint' }, 'SHA-256'), command(file.sha256));
-  await dialog({ title: visible(file.name), body: lines });
+	const base = state.status?.urls?.[0];
+	const link = pageOf(base ?? location.href.split('#')[0], file.name);
+	const lines = [h('p', {}, base ? t('link.text') : t('link.local')), command(link)];
+	if (base) {
+		lines.unshift(
+			h('img', {
+				class: 'qr',
+				alt: t('link.qr'),
+				width: 200,
+				height: 200,
+				src: `api/qr?target=share&name=${encodeURIComponent(file.name)}`,
+			}),
+		);
+	}
+	lines.push(
+		h('p', { class: 'hint' }, t('link.get')),
+		command(`bin/p2p get '${file.name.replaceAll("'", "'\\''")}'`),
+	);
+	if (file.sha256) lines.push(h('p', { class: 'hint' }, 'SHA-256'), command(file.sha256));
+	await dialog({ title: visible(file.name), body: lines });
 }
 
 async function rename(file) {
-  const input = h('input', { type: 'text', id: 'new-name', value: file.name, autofocus: true, autocomplete: 'off', spellcheck: 'false', maxlength: 255, dir: 'auto' });
-  const dot = file.name.lastIndexOf('.');
-  const asked = dialog({
-    title: t('rename'),
-    body: [h('label', { for: 'new-name' }, t('rename.label')), input],
-    actions: [{ label: t('cancel'), value: null }, { label: t('rename'), value: 'yes', main: true }],
-  });
-  input.setSelectionRange(file.name.lastIndexOf('/') + 1, dot > 0 ? dot : file.name.length);
-  if (!(await asked) || !input.value || input.value === file.name) return;
-  await attempt(async () => {
-    const answer = await post(`shared/${encodeName(file.name)}/rename`, { to: input.value });
-    await loadShared();
-    toast(t('renamed', { name: visible(answer.filename) }), { kind: 'ok', action: {
-      label: t('undo'),
-      run: () => attempt(async () => { await post(`shared/${encodeName(answer.filename)}/rename`, { to: file.name }); await loadShared(); }),
-    } });
-  });
+	const input = h('input', {
+		type: 'text',
+		id: 'new-name',
+		value: file.name,
+		autofocus: true,
+		autocomplete: 'off',
+		spellcheck: 'false',
+		maxlength: 255,
+		dir: 'auto',
+	});
+	const dot = file.name.lastIndexOf('.');
+	const asked = dialog({
+		title: t('rename'),
+		body: [h('label', { for: 'new-name' }, t('rename.label')), input],
+		actions: [
+			{ label: t('cancel'), value: null },
+			{ label: t('rename'), value: 'yes', main: true },
+		],
+	});
+	input.setSelectionRange(file.name.lastIndexOf('/') + 1, dot > 0 ? dot : file.name.length);
+	if (!(await asked) || !input.value || input.value === file.name) return;
+	await attempt(async () => {
+		const answer = await post(`shared/${encodeName(file.name)}/rename`, { to: input.value });
+		await loadShared();
+		toast(t('renamed', { name: visible(answer.filename) }), {
+			kind: 'ok',
+			action: {
+				label: t('undo'),
+				run: () =>
+					attempt(async () => {
+						await post(`shared/${encodeName(answer.filename)}/rename`, { to: file.name });
+						await loadShared();
+					}),
+			},
+		});
+	});
 }
 
 async function remove(file) {
-  const sure = await confirm(t('delete.title', { name: visible(file.name) }), t('delete.shared'), t('delete'));
-  if (!sure) return;
-  await attempt(async () => {
-    const answer = await api('DELETE', `shared/${encodeName(file.name)}`);
-    await loadShared();
-    toast(t('deleted', { name: visible(file.name) }), answer.restore_until ? { action: {
-      label: t('undo'),
-      run: () => attempt(async () => { await post(`shared/${encodeName(file.name)}/restore`); await loadShared(); }),
-    } } : {});
-  });
+	const sure = await confirm(
+		t('delete.title', { name: visible(file.name) }),
+		t('delete.shared'),
+		t('delete'),
+	);
+	if (!sure) return;
+	await attempt(async () => {
+		const answer = await api('DELETE', `shared/${encodeName(file.name)}`);
+		await loadShared();
+		toast(
+			t('deleted', { name: visible(file.name) }),
+			answer.restore_until
+				? {
+						action: {
+							label: t('undo'),
+							run: () =>
+								attempt(async () => {
+									await post(`shared/${encodeName(file.name)}/restore`);
+									await loadShared();
+								}),
+						},
+					}
+				: {},
+		);
+	});
 }
 
 function sharedRow(first) {
-  let file = first;
-  const kind = fileIcon(file.name);
-  const name = fileName(file.name);
-  const meta = h('span', { class: 'meta' });
-  const actions = rowActions(() => visible(file.name), () => [
-    { id: 'link', icon: 'link', label: t('link'), run: () => shareLink(file) },
-    { id: 'save', icon: 'download', label: t('save'), run: () => { location.assign(`api/shared/${encodeName(file.name)}`); } },
-    { id: 'rename', icon: 'edit', label: t('rename'), run: () => rename(file) },
-    { id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(file) },
-  ]);
-  return {
-    el: h('div', { class: 'row' }, kind, h('div', { class: 'grow' }, name, meta), actions.el),
-    update(next) {
-      file = next;
-      setFileName(name, file.name);
-      setFileIcon(kind, file.name);
-      setText(meta, file.state === 'hashing' ? `${bytes(file.size)} · ${t('hashing')}` : `${bytes(file.size)} · ${ago(file.mtime)}`);
-    },
-  };
+	let file = first;
+	const kind = fileIcon(file.name);
+	const name = fileName(file.name);
+	const meta = h('span', { class: 'meta' });
+	const actions = rowActions(
+		() => visible(file.name),
+		() => [
+			{ id: 'link', icon: 'link', label: t('link'), run: () => shareLink(file) },
+			{
+				id: 'save',
+				icon: 'download',
+				label: t('save'),
+				run: () => {
+					location.assign(`api/shared/${encodeName(file.name)}`);
+				},
+			},
+			{ id: 'rename', icon: 'edit', label: t('rename'), run: () => rename(file) },
+			{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(file) },
+		],
+	);
+	return {
+		el: h('div', { class: 'row' }, kind, h('div', { class: 'grow' }, name, meta), actions.el),
+		update(next) {
+			file = next;
+			setFileName(name, file.name);
+			setFileIcon(kind, file.name);
+			setText(
+				meta,
+				file.state === 'hashing'
+					? `${bytes(file.size)} · ${t('hashing')}`
+					: `${bytes(file.size)} · ${ago(file.mtime)}`,
+			);
+		},
+	};
 }
 
 function uploadText(u) {
-  if (u.state === 'sending') {
-    const rest = u.speed > 0 ? ` · ${speed(u.speed)} · ${left((u.size - u.sent) / u.speed)}` : '';
-    return `${t('of', { part: bytes(u.sent), whole: bytes(u.size) })} · ${percentText(percent(u.sent, u.size))}${rest}`;
-  }
-  if (u.state === 'exists') return t('up.exists');
-  if (u.state === 'failed') return u.error.text;
-  return `${bytes(u.size)} · ${t(`up.${u.state}`)}`;
+	if (u.state === 'sending') {
+		const rest = u.speed > 0 ? ` · ${speed(u.speed)} · ${left((u.size - u.sent) / u.speed)}` : '';
+		return `${t('of', { part: bytes(u.sent), whole: bytes(u.size) })} · ${percentText(percent(u.sent, u.size))}${rest}`;
+	}
+	if (u.state === 'exists') return t('up.exists');
+	if (u.state === 'failed') return u.error.text;
+	return `${bytes(u.size)} · ${t(`up.${u.state}`)}`;
 }
 
 function uploadRow(first) {
-  let one = first;
-  const kind = fileIcon(one.name);
-  const name = fileName(one.name);
-  const meta = h('span', { class: 'meta' });
-  const bar = progressBar(t('up.progress', { name: visible(one.name) }));
-  const cancel = { id: 'cancel', icon: 'close', label: t('cancel'), run: () => cancelUpload(one) };
-  const drop = { id: 'drop', icon: 'close', label: t('up.drop'), run: () => dropUpload(one) };
-  const actions = rowActions(() => visible(one.name), () => ({
-    exists: [
-      { id: 'keep', label: t('up.keep'), text: true, run: () => retryUpload(one, 'rename') },
-      { id: 'replace', label: t('up.replace'), text: true, run: () => retryUpload(one, 'overwrite') },
-      drop,
-    ],
-    failed: [{ id: 'retry', icon: 'retry', label: t('retry'), run: () => retryUpload(one) }, drop],
-    done: [drop],
-  })[one.state] ?? [cancel]);
-  return {
-    el: h('div', { class: 'row' }, kind, h('div', { class: 'grow' }, name, bar.el, meta), actions.el),
-    update(next) {
-      one = next;
-      setFileName(name, one.name);
-      const p = percent(one.sent, one.size);
-      bar.set(p, percentText(p), { failed: 'bad', exists: 'warn', done: 'ok' }[one.state] ?? '');
-      setText(meta, uploadText(one));
-      actions.update();
-    },
-  };
+	let one = first;
+	const kind = fileIcon(one.name);
+	const name = fileName(one.name);
+	const meta = h('span', { class: 'meta' });
+	const bar = progressBar(t('up.progress', { name: visible(one.name) }));
+	const cancel = { id: 'cancel', icon: 'close', label: t('cancel'), run: () => cancelUpload(one) };
+	const drop = { id: 'drop', icon: 'close', label: t('up.drop'), run: () => dropUpload(one) };
+	const actions = rowActions(
+		() => visible(one.name),
+		() =>
+			({
+				exists: [
+					{ id: 'keep', label: t('up.keep'), text: true, run: () => retryUpload(one, 'rename') },
+					{ id: 'replace', label: t('up.replace'), text: true, run: () => retryUpload(one, 'overwrite') },
+					drop,
+				],
+				failed: [{ id: 'retry', icon: 'retry', label: t('retry'), run: () => retryUpload(one) }, drop],
+				done: [drop],
+			})[one.state] ?? [cancel],
+	);
+	return {
+		el: h('div', { class: 'row' }, kind, h('div', { class: 'grow' }, name, bar.el, meta), actions.el),
+		update(next) {
+			one = next;
+			setFileName(name, one.name);
+			const p = percent(one.sent, one.size);
+			bar.set(p, percentText(p), { failed: 'bad', exists: 'warn', done: 'ok' }[one.state] ?? '');
+			setText(meta, uploadText(one));
+			actions.update();
+		},
+	};
 }
 
 function uploadPanel() {
-  const list = new KeyedList(t('up.title'), { key: (u) => u.id, create: uploadRow });
-  const title = h('h2', {});
-  const cancel = button(t('up.cancelall'), { kind: 'quiet', onclick: cancelUploads });
-  const clear = button(t('up.clear'), { kind: 'quiet', onclick: clearUploads });
-  const el = h('section', { class: 'card', hidden: true, 'aria-label': t('up.title') }, h('div', { class: 'card-head' }, title, cancel, clear), list.el);
-  const render = () => {
-    const all = state.uploads;
-    el.hidden = all.length === 0;
-    const open = all.filter((u) => u.state === 'sending' || u.state === 'waiting');
-    const rate = open.reduce((sum, u) => sum + u.speed, 0);
-    setText(title, open.length ? `${t('up.n', { n: open.length })}${rate ? ` · ${speed(rate)}` : ''}` : t('up.title'));
-    cancel.hidden = !uploading();
-    clear.hidden = all.every((u) => u.state === 'sending' || u.state === 'waiting');
-    list.set(all.slice(-UPLOADS_SHOWN));
-  };
-  return { el, render };
+	const list = new KeyedList(t('up.title'), { key: (u) => u.id, create: uploadRow });
+	const title = h('h2', {});
+	const cancel = button(t('up.cancelall'), { kind: 'quiet', onclick: cancelUploads });
+	const clear = button(t('up.clear'), { kind: 'quiet', onclick: clearUploads });
+	const el = h(
+		'section',
+		{ class: 'card', hidden: true, 'aria-label': t('up.title') },
+		h('div', { class: 'card-head' }, title, cancel, clear),
+		list.el,
+	);
+	const render = () => {
+		const all = state.uploads;
+		el.hidden = all.length === 0;
+		const open = all.filter((u) => u.state === 'sending' || u.state === 'waiting');
+		const rate = open.reduce((sum, u) => sum + u.speed, 0);
+		setText(
+			title,
+			open.length ? `${t('up.n', { n: open.length })}${rate ? ` · ${speed(rate)}` : ''}` : t('up.title'),
+		);
+		cancel.hidden = !uploading();
+		clear.hidden = all.every((u) => u.state === 'sending' || u.state === 'waiting');
+		list.set(all.slice(-UPLOADS_SHOWN));
+	};
+	return { el, render };
 }
 
 /** A file chooser that is a real button for keyboard and screen reader. */
 export function chooser({ folder = false } = {}) {
-  const input = h('input', { type: 'file', multiple: true, webkitdirectory: folder, class: 'offscreen', tabindex: '-1', 'aria-hidden': 'true', 'data-input': folder ? 'folder' : 'files' });
-  input.addEventListener('change', () => { addUploads(fromInput(input)); input.value = ''; });
-  return input;
+	const input = h('input', {
+		type: 'file',
+		multiple: true,
+		webkitdirectory: folder,
+		class: 'offscreen',
+		tabindex: '-1',
+		'aria-hidden': 'true',
+		'data-input': folder ? 'folder' : 'files',
+	});
+	input.addEventListener('change', () => {
+		addUploads(fromInput(input));
+		input.value = '';
+	});
+	return input;
 }
 
 function dropZone() {
-  const files = chooser();
-  const folder = chooser({ folder: true });
-  const choose = button(t('choose'), { icon: 'plus', kind: 'primary', onclick: () => files.click(), 'aria-keyshortcuts': 'u', id: 'choose-files' });
-  const chooseFolder = button(t('choose.folder'), { icon: 'folder', onclick: () => folder.click() });
-  return h('div', { class: 'drop-zone' },
-    h('span', { class: 'drop-icon', 'aria-hidden': 'true' }, icon('share')),
-    h('div', { class: 'grow' }, h('p', { class: 'drop-title' }, t('drop.title')), h('p', { class: 'hint' }, t('drop.text'))),
-    h('div', { class: 'drop-acts' }, choose, chooseFolder, files, folder));
+	const files = chooser();
+	const folder = chooser({ folder: true });
+	const choose = button(t('choose'), {
+		icon: 'plus',
+		kind: 'primary',
+		onclick: () => files.click(),
+		'aria-keyshortcuts': 'u',
+		id: 'choose-files',
+	});
+	const chooseFolder = button(t('choose.folder'), { icon: 'folder', onclick: () => folder.click() });
+	return h(
+		'div',
+		{ class: 'drop-zone' },
+		h('span', { class: 'drop-icon', 'aria-hidden': 'true' }, icon('share')),
+		h(
+			'div',
+			{ class: 'grow' },
+			h('p', { class: 'drop-title' }, t('drop.title')),
+			h('p', { class: 'hint' }, t('drop.text')),
+		),
+		h('div', { class: 'drop-acts' }, choose, chooseFolder, files, folder),
+	);
 }
 
 const collator = new Intl.Collator(undefined, { numeric: true });
 const SORTS = {
-  name: (a, b) => collator.compare(a.name, b.name),
-  size: (a, b) => b.size - a.size,
-  date: (a, b) => b.mtime - a.mtime,
+	name: (a, b) => collator.compare(a.name, b.name),
+	size: (a, b) => b.size - a.size,
+	date: (a, b) => b.mtime - a.mtime,
 };
 
 export function shareView() {
-  const head = viewHead(t('share'));
-  const notice = h('div', {});
-  const uploads = uploadPanel();
-  const list = new VirtualList(t('share'), { key: (f) => f.name, create: sharedRow });
-  const filter = h('input', { type: 'search', placeholder: t('filter'), 'aria-label': t('filter'), oninput: () => render() });
-  const sort = h('select', { 'aria-label': t('sort'), onchange: () => render() }, Object.keys(SORTS).map((s) => h('option', { value: s }, t(`sort.${s}`))));
-  const tools = h('div', { class: 'tools' }, filter, sort);
-  const none = h('p', { class: 'hint center', hidden: true }, t('filter.none'));
-  const nothing = empty('share', t('share.empty'), t('share.empty.text'));
-  const el = h('div', { class: 'view' }, head.el, notice, dropZone(), uploads.el,
-    h('section', { class: 'card', 'aria-label': t('share') }, tools, list.el, none, nothing));
+	const head = viewHead(t('share'));
+	const notice = h('div', {});
+	const uploads = uploadPanel();
+	const list = new VirtualList(t('share'), { key: (f) => f.name, create: sharedRow });
+	const filter = h('input', {
+		type: 'search',
+		placeholder: t('filter'),
+		'aria-label': t('filter'),
+		oninput: () => render(),
+	});
+	const sort = h(
+		'select',
+		{ 'aria-label': t('sort'), onchange: () => render() },
+		Object.keys(SORTS).map((s) => h('option', { value: s }, t(`sort.${s}`))),
+	);
+	const tools = h('div', { class: 'tools' }, filter, sort);
+	const none = h('p', { class: 'hint center', hidden: true }, t('filter.none'));
+	const nothing = empty('share', t('share.empty'), t('share.empty.text'));
+	const el = h(
+		'div',
+		{ class: 'view' },
+		head.el,
+		notice,
+		dropZone(),
+		uploads.el,
+		h('section', { class: 'card', 'aria-label': t('share') }, tools, list.el, none, nothing),
+	);
 
-  const visibleFiles = () => {
-    const wanted = filter.value.trim().toLowerCase();
-    const files = wanted ? state.shared.files.filter((f) => f.name.toLowerCase().includes(wanted)) : [...state.shared.files];
-    return files.sort(SORTS[sort.value]);
-  };
-  const render = () => {
-    const { count, totalSize, loaded } = state.shared;
-    head.say(loaded ? `${t('n.files', { n: count })} · ${bytes(totalSize)}` : t('loading'));
-    const shown = visibleFiles();
-    tools.hidden = count < 6;
-    list.set(shown);
-    none.hidden = !(shown.length === 0 && count > 0);
-    nothing.hidden = !loaded || count > 0;
-  };
-  const renderNotice = () => {
-    const off = state.status && state.status.peer_running === false;
-    notice.replaceChildren(...(off ? [h('div', { class: 'notice warn' }, badge('warn', t('peer.off'), 'alert'),
-      h('p', {}, t('peer.off.text', { port: state.status.port })), command('bin/p2p-peer --shared-dir shared'))] : []));
-  };
-  on('shared', render);
-  on('uploads', uploads.render);
-  on('status', renderNotice);
-  uploads.render();
-  renderNotice();
-  render();
-  return {
-    el,
-    show: () => { render(); return state.shared.loaded ? null : attempt(loadShared); },
-    every: RETRY_MS,
-    tick: () => state.shared.loaded || loadShared().catch(() => {}),
-  };
+	const visibleFiles = () => {
+		const wanted = filter.value.trim().toLowerCase();
+		const files = wanted
+			? state.shared.files.filter((f) => f.name.toLowerCase().includes(wanted))
+			: [...state.shared.files];
+		return files.sort(SORTS[sort.value]);
+	};
+	const render = () => {
+		const { count, totalSize, loaded } = state.shared;
+		head.say(loaded ? `${t('n.files', { n: count })} · ${bytes(totalSize)}` : t('loading'));
+		const shown = visibleFiles();
+		tools.hidden = count < 6;
+		list.set(shown);
+		none.hidden = !(shown.length === 0 && count > 0);
+		nothing.hidden = !loaded || count > 0;
+	};
+	const renderNotice = () => {
+		const off = state.status && state.status.peer_running === false;
+		notice.replaceChildren(
+			...(off
+				? [
+						h(
+							'div',
+							{ class: 'notice warn' },
+							badge('warn', t('peer.off'), 'alert'),
+							h('p', {}, t('peer.off.text', { port: state.status.port })),
+							command('bin/p2p-peer --shared-dir shared'),
+						),
+					]
+				: []),
+		);
+	};
+	on('shared', render);
+	on('uploads', uploads.render);
+	on('status', renderNotice);
+	uploads.render();
+	renderNotice();
+	render();
+	return {
+		el,
+		show: () => {
+			render();
+			return state.shared.loaded ? null : attempt(loadShared);
+		},
+		every: RETRY_MS,
+		tick: () => state.shared.loaded || loadShared().catch(() => {}),
+	};
 }
 
 /** The page that a shared link opens: one file, for this device. */
 export async function openSharedLink(name) {
-  await attempt(async () => {
-    if (!state.shared.loaded) await loadShared();
-    const file = state.shared.files.find((f) => f.name === name);
-    if (!file) {
-      toast(t('link.gone', { name: visible(name) }), { kind: 'error' });
-      return;
-    }
-    const go = await dialog({
-      title: visible(file.name),
-      body: [h('p', {}, bytes(file.size))],
-      actions: [{ label: t('cancel'), value: null }, { label: t('save'), value: 'yes', main: true }],
-    });
-    if (go) location.assign(`api/shared/${encodeName(file.name)}`);
-  });
+	await attempt(async () => {
+		if (!state.shared.loaded) await loadShared();
+		const file = state.shared.files.find((f) => f.name === name);
+		if (!file) {
+			toast(t('link.gone', { name: visible(name) }), { kind: 'error' });
+			return;
+		}
+		const go = await dialog({
+			title: visible(file.name),
+			body: [h('p', {}, bytes(file.size))],
+			actions: [
+				{ label: t('cancel'), value: null },
+				{ label: t('save'), value: 'yes', main: true },
+			],
+		});
+		if (go) location.assign(`api/shared/${encodeName(file.name)}`);
+	});
 }

@@ -10,168 +10,282 @@ import { badge, command, confirm, dialog, empty, progressBar, rowActions, short,
 import { encodeName } from '../api.js';
 
 const PAGE = 50;
-const BAR = { paused: 'idle', queued: 'idle', failed: 'bad', cancelled: 'idle', completed: 'ok', verifying: 'busy', connecting: 'busy' };
-const MARKS = { completed: 'check', failed: 'alert', paused: 'pause', queued: 'clock', cancelled: 'close', verifying: 'shield' };
+const BAR = {
+	paused: 'idle',
+	queued: 'idle',
+	failed: 'bad',
+	cancelled: 'idle',
+	completed: 'ok',
+	verifying: 'busy',
+	connecting: 'busy',
+};
+const MARKS = {
+	completed: 'check',
+	failed: 'alert',
+	paused: 'pause',
+	queued: 'clock',
+	cancelled: 'close',
+	verifying: 'shield',
+};
 const TONE = { completed: 'ok', failed: 'bad', paused: 'warn' };
 
 function numbers(one) {
-  const parts = [];
-  if (one.state === 'completed') parts.push(bytes(one.size), one.finished ? ago(one.finished) : null);
-  else if (one.size === null) parts.push(bytes(one.received));
-  else parts.push(t('of', { part: bytes(one.received), whole: bytes(one.size) }), percentText(percent(one.received, one.size)));
-  if (one.state === 'downloading') parts.push(speed(one.speed), one.eta_s === null ? null : left(one.eta_s));
-  const sources = one.sources.filter((s) => s.state === 'active' || s.state === 'slow').length;
-  if (one.state === 'downloading' && sources) parts.push(t('n.sources', { n: sources }));
-  if (one.state === 'queued' && one.priority !== 'normal') parts.push(t(`prio.${one.priority}`));
-  return parts.filter(Boolean).join(' · ');
+	const parts = [];
+	if (one.state === 'completed') parts.push(bytes(one.size), one.finished ? ago(one.finished) : null);
+	else if (one.size === null) parts.push(bytes(one.received));
+	else
+		parts.push(
+			t('of', { part: bytes(one.received), whole: bytes(one.size) }),
+			percentText(percent(one.received, one.size)),
+		);
+	if (one.state === 'downloading') parts.push(speed(one.speed), one.eta_s === null ? null : left(one.eta_s));
+	const sources = one.sources.filter((s) => s.state === 'active' || s.state === 'slow').length;
+	if (one.state === 'downloading' && sources) parts.push(t('n.sources', { n: sources }));
+	if (one.state === 'queued' && one.priority !== 'normal') parts.push(t(`prio.${one.priority}`));
+	return parts.filter(Boolean).join(' · ');
 }
 
 async function cancel(one) {
-  if (await confirm(t('tr.cancel', { name: visible(one.filename) }), t('tr.cancel.text'), t('tr.cancel.yes'))) act(one, 'cancel');
+	if (await confirm(t('tr.cancel', { name: visible(one.filename) }), t('tr.cancel.text'), t('tr.cancel.yes')))
+		act(one, 'cancel');
 }
 
 function actionsOf(one, details) {
-  const go = (id, icon, label, run, danger) => ({ id, icon, label, run, danger });
-  const pause = go('pause', 'pause', t('pause'), () => act(one, 'pause'));
-  const resume = go('resume', 'play', t('resume'), () => act(one, 'resume'));
-  const retry = go('retry', 'retry', t('retry'), () => act(one, 'retry'));
-  const stop = go('cancel', 'close', t('cancel'), () => cancel(one), true);
-  const drop = go('drop', 'close', t('tr.forget'), () => forget(one));
-  const save = go('save', 'download', t('save'), () => { location.assign(`api/downloads/${encodeName(one.path)}`); });
-  const more = go('details', 'info', t('details'), details);
-  if (one.state === 'paused') return [resume, more, stop];
-  if (one.state === 'failed') return [retry, more, drop];
-  if (one.state === 'cancelled') return [retry, drop];
-  if (one.state === 'completed') return one.path ? [save, more, drop] : [more, drop];
-  return [pause, more, stop];
+	const go = (id, icon, label, run, danger) => ({ id, icon, label, run, danger });
+	const pause = go('pause', 'pause', t('pause'), () => act(one, 'pause'));
+	const resume = go('resume', 'play', t('resume'), () => act(one, 'resume'));
+	const retry = go('retry', 'retry', t('retry'), () => act(one, 'retry'));
+	const stop = go('cancel', 'close', t('cancel'), () => cancel(one), true);
+	const drop = go('drop', 'close', t('tr.forget'), () => forget(one));
+	const save = go('save', 'download', t('save'), () => {
+		location.assign(`api/downloads/${encodeName(one.path)}`);
+	});
+	const more = go('details', 'info', t('details'), details);
+	if (one.state === 'paused') return [resume, more, stop];
+	if (one.state === 'failed') return [retry, more, drop];
+	if (one.state === 'cancelled') return [retry, drop];
+	if (one.state === 'completed') return one.path ? [save, more, drop] : [more, drop];
+	return [pause, more, stop];
 }
 
 function sourceLine(source) {
-  const tone = { active: 'ok', slow: 'warn', failed: 'bad', banned: 'bad' }[source.state] ?? '';
-  return h('li', { class: 'source' },
-    h('span', { class: 'grow' },
-      h('span', { class: 'mono', title: source.peer_id_full }, short(source.peer_id_full ?? source.peer_id)),
-      h('span', { class: 'meta' }, h('bdi', {}, source.address), ` · ${bytes(source.received)}${source.speed ? ` · ${speed(source.speed)}` : ''}${source.error ? ` · ${source.error}` : ''}`)),
-    badge(tone, t(`src.${source.state}`)));
+	const tone = { active: 'ok', slow: 'warn', failed: 'bad', banned: 'bad' }[source.state] ?? '';
+	return h(
+		'li',
+		{ class: 'source' },
+		h(
+			'span',
+			{ class: 'grow' },
+			h('span', { class: 'mono', title: source.peer_id_full }, short(source.peer_id_full ?? source.peer_id)),
+			h(
+				'span',
+				{ class: 'meta' },
+				h('bdi', {}, source.address),
+				` · ${bytes(source.received)}${source.speed ? ` · ${speed(source.speed)}` : ''}${source.error ? ` · ${source.error}` : ''}`,
+			),
+		),
+		badge(tone, t(`src.${source.state}`)),
+	);
 }
 
 /** Everything about one transfer, kept up to date while it is open. */
 function showDetails(id) {
-  const find = () => state.transfers.byId.get(id);
-  const first = find();
-  const facts = h('dl', { class: 'facts' });
-  const sources = h('ul', { class: 'sources' });
-  const prio = h('select', { id: 'prio', onchange: () => change(find(), { priority: prio.value }) }, ['high', 'normal', 'low'].map((p) => h('option', { value: p }, t(`prio.${p}`))));
-  prio.value = first.priority;
-  const front = button(t('tr.first'), { onclick: () => change(find(), { position: 0 }) });
-  const render = () => {
-    const one = find();
-    if (!one) return;
-    const rows = [[t('state'), statusText(one)], [t('size'), numbers(one)], [t('verified'), bytes(one.verified)], [t('tr.created'), ago(one.created)]];
-    if (one.finished && one.state === 'completed') rows.push([t('tr.took'), duration(one.finished - one.created)]);
-    facts.replaceChildren(...rows.flatMap(([k, v]) => [h('dt', {}, k), h('dd', {}, v)]));
-    sources.replaceChildren(...one.sources.map(sourceLine));
-    front.hidden = one.state !== 'queued';
-  };
-  render();
-  const timer = setInterval(render, 1000);
-  const why = reason(first);
-  dialog({ title: visible(first.filename), body: [why && h('p', { class: 'why' }, why), facts,
-    first.sources.length > 0 && h('h3', {}, t('sources')), sources,
-    !first.finished && h('div', { class: 'field inline' }, h('label', { for: 'prio' }, t('prio')), prio, front),
-    first.sha256 && h('p', { class: 'hint' }, 'SHA-256'), first.sha256 && command(first.sha256)] }).then(() => clearInterval(timer));
+	const find = () => state.transfers.byId.get(id);
+	const first = find();
+	const facts = h('dl', { class: 'facts' });
+	const sources = h('ul', { class: 'sources' });
+	const prio = h(
+		'select',
+		{ id: 'prio', onchange: () => change(find(), { priority: prio.value }) },
+		['high', 'normal', 'low'].map((p) => h('option', { value: p }, t(`prio.${p}`))),
+	);
+	prio.value = first.priority;
+	const front = button(t('tr.first'), { onclick: () => change(find(), { position: 0 }) });
+	const render = () => {
+		const one = find();
+		if (!one) return;
+		const rows = [
+			[t('state'), statusText(one)],
+			[t('size'), numbers(one)],
+			[t('verified'), bytes(one.verified)],
+			[t('tr.created'), ago(one.created)],
+		];
+		if (one.finished && one.state === 'completed')
+			rows.push([t('tr.took'), duration(one.finished - one.created)]);
+		facts.replaceChildren(...rows.flatMap(([k, v]) => [h('dt', {}, k), h('dd', {}, v)]));
+		sources.replaceChildren(...one.sources.map(sourceLine));
+		front.hidden = one.state !== 'queued';
+	};
+	render();
+	const timer = setInterval(render, 1000);
+	const why = reason(first);
+	dialog({
+		title: visible(first.filename),
+		body: [
+			why && h('p', { class: 'why' }, why),
+			facts,
+			first.sources.length > 0 && h('h3', {}, t('sources')),
+			sources,
+			!first.finished &&
+				h('div', { class: 'field inline' }, h('label', { for: 'prio' }, t('prio')), prio, front),
+			first.sha256 && h('p', { class: 'hint' }, 'SHA-256'),
+			first.sha256 && command(first.sha256),
+		],
+	}).then(() => clearInterval(timer));
 }
 
 function transferRow(first) {
-  let one = first;
-  const kind = fileIcon(one.filename);
-  const name = fileName(one.filename);
-  const meta = h('span', { class: 'meta' });
-  const why = h('p', { class: 'why' });
-  const mark = h('span', {});
-  const bar = progressBar(t('progress.of', { name: visible(one.filename) }));
-  const actions = rowActions(() => visible(one.filename), () => actionsOf(one, () => showDetails(one.id)));
-  return {
-    el: h('div', { class: 'row tall', 'data-id': one.id }, h('div', { class: 'row-main' }, kind, h('div', { class: 'grow' }, h('div', { class: 'line' }, name, mark), bar.el, meta, why), actions.el)),
-    update(next) {
-      if (one === next && meta.textContent && next.state !== 'completed') return;
-      one = next;
-      setFileName(name, one.filename);
-      setText(meta, numbers(one));
-      const text = reason(one);
-      setText(why, text);
-      why.hidden = !text;
-      if (mark.dataset.state !== one.state) {
-        mark.dataset.state = one.state;
-        mark.replaceChildren(badge(TONE[one.state] ?? '', statusText(one), MARKS[one.state]));
-      }
-      const p = percent(one.received, one.size);
-      bar.set(p, one.eta_s === null ? percentText(p) : `${percentText(p)}, ${left(one.eta_s)}`, BAR[one.state] ?? '');
-      bar.el.hidden = one.state === 'completed' || one.state === 'cancelled';
-      actions.update();
-    },
-  };
+	let one = first;
+	const kind = fileIcon(one.filename);
+	const name = fileName(one.filename);
+	const meta = h('span', { class: 'meta' });
+	const why = h('p', { class: 'why' });
+	const mark = h('span', {});
+	const bar = progressBar(t('progress.of', { name: visible(one.filename) }));
+	const actions = rowActions(
+		() => visible(one.filename),
+		() => actionsOf(one, () => showDetails(one.id)),
+	);
+	return {
+		el: h(
+			'div',
+			{ class: 'row tall', 'data-id': one.id },
+			h(
+				'div',
+				{ class: 'row-main' },
+				kind,
+				h('div', { class: 'grow' }, h('div', { class: 'line' }, name, mark), bar.el, meta, why),
+				actions.el,
+			),
+		),
+		update(next) {
+			if (one === next && meta.textContent && next.state !== 'completed') return;
+			one = next;
+			setFileName(name, one.filename);
+			setText(meta, numbers(one));
+			const text = reason(one);
+			setText(why, text);
+			why.hidden = !text;
+			if (mark.dataset.state !== one.state) {
+				mark.dataset.state = one.state;
+				mark.replaceChildren(badge(TONE[one.state] ?? '', statusText(one), MARKS[one.state]));
+			}
+			const p = percent(one.received, one.size);
+			bar.set(
+				p,
+				one.eta_s === null ? percentText(p) : `${percentText(p)}, ${left(one.eta_s)}`,
+				BAR[one.state] ?? '',
+			);
+			bar.el.hidden = one.state === 'completed' || one.state === 'cancelled';
+			actions.update();
+		},
+	};
 }
 
 function totalsCard() {
-  const chart = speedChart();
-  const figure = h('p', { class: 'figure' });
-  const text = h('p', { class: 'hint' });
-  const el = h('section', { class: 'card totals', 'aria-label': t('tr.totals') }, h('div', { class: 'totals-text' }, h('h2', { class: 'label' }, t('tr.speed')), figure, text), chart.el);
-  const render = () => {
-    const sum = totals();
-    el.hidden = state.transfers.byId.size === 0;
-    setText(figure, speed(sum.speed));
-    const parts = [t('n.running', { n: sum.running })];
-    if (sum.open) parts.push(t('of', { part: bytes(sum.received), whole: bytes(sum.size) }));
-    if (sum.eta !== null) parts.push(left(sum.eta));
-    setText(text, parts.join(' · '));
-  };
-  return { el, render, draw: () => el.isConnected && chart.draw(state.speeds) };
+	const chart = speedChart();
+	const figure = h('p', { class: 'figure' });
+	const text = h('p', { class: 'hint' });
+	const el = h(
+		'section',
+		{ class: 'card totals', 'aria-label': t('tr.totals') },
+		h('div', { class: 'totals-text' }, h('h2', { class: 'label' }, t('tr.speed')), figure, text),
+		chart.el,
+	);
+	const render = () => {
+		const sum = totals();
+		el.hidden = state.transfers.byId.size === 0;
+		setText(figure, speed(sum.speed));
+		const parts = [t('n.running', { n: sum.running })];
+		if (sum.open) parts.push(t('of', { part: bytes(sum.received), whole: bytes(sum.size) }));
+		if (sum.eta !== null) parts.push(left(sum.eta));
+		setText(text, parts.join(' · '));
+	};
+	return { el, render, draw: () => el.isConnected && chart.draw(state.speeds) };
 }
 
 export function transfersView() {
-  const bulk = {
-    pause: button(t('pause.all'), { icon: 'pause', onclick: () => all('pause-all') }),
-    resume: button(t('resume.all'), { icon: 'play', onclick: () => all('resume-all') }),
-    retry: button(t('retry.all'), { icon: 'retry', onclick: () => all('retry-failed') }),
-    clear: button(t('clear.done'), { icon: 'check', onclick: () => all('clear-finished') }),
-  };
-  const head = viewHead(t('transfers'), Object.values(bulk));
-  const top = totalsCard();
-  const list = new KeyedList(t('transfers'), { key: (x) => x.id, create: transferRow });
-  let group = 'all';
-  let limit = PAGE;
-  const tabs = ['all', 'active', 'done', 'failed'].map((g) => h('button', { type: 'button', class: 'chip', 'aria-pressed': String(g === group), 'data-group': g, onclick: () => { group = g; limit = PAGE; render(); } }, h('span', {}, t(`group.${g}`)), h('span', { class: 'count' })));
-  const chips = h('div', { class: 'chips', role: 'group', 'aria-label': t('filter') }, tabs);
-  const more = button(t('show.more'), { kind: 'quiet wide', onclick: () => { limit += PAGE; render(); } });
-  const none = h('p', { class: 'hint center' }, t('group.none'));
-  const nothing = empty('transfers', t('tr.empty'), t('tr.empty.text'), button(t('search'), { icon: 'search', kind: 'primary', onclick: () => { location.hash = '#/search'; } }));
-  const card = h('section', { class: 'card', 'aria-label': t('transfers') }, chips, list.el, none, more);
-  const el = h('div', { class: 'view' }, head.el, top.el, card, nothing);
+	const bulk = {
+		pause: button(t('pause.all'), { icon: 'pause', onclick: () => all('pause-all') }),
+		resume: button(t('resume.all'), { icon: 'play', onclick: () => all('resume-all') }),
+		retry: button(t('retry.all'), { icon: 'retry', onclick: () => all('retry-failed') }),
+		clear: button(t('clear.done'), { icon: 'check', onclick: () => all('clear-finished') }),
+	};
+	const head = viewHead(t('transfers'), Object.values(bulk));
+	const top = totalsCard();
+	const list = new KeyedList(t('transfers'), { key: (x) => x.id, create: transferRow });
+	let group = 'all';
+	let limit = PAGE;
+	const tabs = ['all', 'active', 'done', 'failed'].map((g) =>
+		h(
+			'button',
+			{
+				type: 'button',
+				class: 'chip',
+				'aria-pressed': String(g === group),
+				'data-group': g,
+				onclick: () => {
+					group = g;
+					limit = PAGE;
+					render();
+				},
+			},
+			h('span', {}, t(`group.${g}`)),
+			h('span', { class: 'count' }),
+		),
+	);
+	const chips = h('div', { class: 'chips', role: 'group', 'aria-label': t('filter') }, tabs);
+	const more = button(t('show.more'), {
+		kind: 'quiet wide',
+		onclick: () => {
+			limit += PAGE;
+			render();
+		},
+	});
+	const none = h('p', { class: 'hint center' }, t('group.none'));
+	const nothing = empty(
+		'transfers',
+		t('tr.empty'),
+		t('tr.empty.text'),
+		button(t('search'), {
+			icon: 'search',
+			kind: 'primary',
+			onclick: () => {
+				location.hash = '#/search';
+			},
+		}),
+	);
+	const card = h('section', { class: 'card', 'aria-label': t('transfers') }, chips, list.el, none, more);
+	const el = h('div', { class: 'view' }, head.el, top.el, card, nothing);
 
-  const render = () => {
-    if (!el.isConnected) return;
-    const items = ordered(group);
-    const sum = totals();
-    for (const tab of tabs) {
-      setAttr(tab, 'aria-pressed', String(tab.dataset.group === group));
-      setText(tab.lastChild, String(countOf(tab.dataset.group)));
-    }
-    list.set(items.slice(0, limit));
-    more.hidden = items.length <= limit;
-    none.hidden = items.length > 0;
-    const any = state.transfers.byId.size > 0;
-    card.hidden = !any;
-    nothing.hidden = any || !state.transfers.loaded;
-    bulk.pause.hidden = sum.pausable === 0;
-    bulk.resume.hidden = sum.paused === 0;
-    bulk.retry.hidden = sum.failed === 0;
-    bulk.clear.hidden = sum.finished === 0;
-    head.say(any ? t('n.transfers', { n: state.transfers.byId.size }) : t('tr.sub'));
-    top.render();
-  };
-  on('transfers', render);
-  on('speeds', () => el.isConnected && top.draw());
-  return { el, show: () => { render(); top.draw(); } };
+	const render = () => {
+		if (!el.isConnected) return;
+		const items = ordered(group);
+		const sum = totals();
+		for (const tab of tabs) {
+			setAttr(tab, 'aria-pressed', String(tab.dataset.group === group));
+			setText(tab.lastChild, String(countOf(tab.dataset.group)));
+		}
+		list.set(items.slice(0, limit));
+		more.hidden = items.length <= limit;
+		none.hidden = items.length > 0;
+		const any = state.transfers.byId.size > 0;
+		card.hidden = !any;
+		nothing.hidden = any || !state.transfers.loaded;
+		bulk.pause.hidden = sum.pausable === 0;
+		bulk.resume.hidden = sum.paused === 0;
+		bulk.retry.hidden = sum.failed === 0;
+		bulk.clear.hidden = sum.finished === 0;
+		head.say(any ? t('n.transfers', { n: state.transfers.byId.size }) : t('tr.sub'));
+		top.render();
+	};
+	on('transfers', render);
+	on('speeds', () => el.isConnected && top.draw());
+	return {
+		el,
+		show: () => {
+			render();
+			top.draw();
+		},
+	};
 }
