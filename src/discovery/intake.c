@@ -104,7 +104,8 @@ get_digest(const cJSON *json, const char *name, bool is_optional,
     const char *text = http_json_string(json, name);
 
     memset(out, 0, sizeof(*out));
-    if (is_optional && !cJSON_HasObjectItem(json, name))
+    if (is_optional && (!cJSON_HasObjectItem(json, name) ||
+                        cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(json, name))))
         return true;
     if (text == NULL || strlen(text) != 2 * sizeof(out->b) ||
         p2p_hex_parse(text, out->b, sizeof(out->b)) != P2P_OK)

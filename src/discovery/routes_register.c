@@ -4,6 +4,7 @@
 #include "discovery/app.h"
 #include "discovery/intake.h"
 #include "http/json.h"
+#include "http/offload.h"
 #include "http/ratelimit.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
@@ -12,6 +13,18 @@ static void
 fail_intake(struct http_request *req, const struct intake_error *e)
 {
     http_fail(req, e->status, e->code, "%s", e->detail);
+}
+
+/* Bodies from here on take milliseconds to parse and check. */
+#define LONG_BODY (64u * 1024)
+
+static bool
+goes_elsewhere(struct http_request *req)
+{
+    size_t len;
+
+    http_body(req, &len);
+    return len > LONG_BODY && http_offload(req);
 }
 
 /* Answers what the registry refused; false when it took it. */
@@ -84,13 +97,13 @@ void
 post_register(struct http_request *req, void *arg)
 {
     struct app *app = arg;
-    const struct cJSON *json = http_json(req);
     enum registry_result result;
     struct intake_error error;
+    const struct cJSON *json;
     struct record record;
     uint64_t known_seq;
 
-    if (json == NULL)
+    if (goes_elsewhere(req) || (json = http_json(req)) == NULL)
         return;
     if (!intake_registration(json, http_client_ip(req), p2p_time_s(), &record,
                              &error)) {
@@ -155,11 +168,11 @@ apply_delta(struct http_request *req, struct app *app, const struct intake_delta
 void
 post_delta(struct http_request *req, void *arg)
 {
-    const struct cJSON *json = http_json(req);
+    const struct cJSON *json;
     struct intake_error error;
     struct intake_delta delta;
 
-    if (json == NULL)
+    if (goes_elsewhere(req) || (json = http_json(req)) == NULL)
         return;
     if (!intake_delta(json, &delta, &error)) {
         fail_intake(req, &error);

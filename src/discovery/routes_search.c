@@ -4,6 +4,7 @@
 #include "discovery/app.h"
 #include "discovery/search.h"
 #include "discovery/view.h"
+#include "http/offload.h"
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX     200
@@ -103,6 +104,10 @@ get_search(struct http_request *req, void *arg)
                   "mode must be exact, prefix, substring or fuzzy");
         return;
     }
+    /* Looking through lists of names may take milliseconds: not on a thread that others
+     * wait for. */
+    if (q.mode != MATCH_EXACT && q.mode != MATCH_PREFIX && http_offload(req))
+        return;
     err = q.text != NULL ? search_run(app->registry, &q, &results) : P2P_ERR_RANGE;
     if (err == P2P_ERR_RANGE)
         http_fail(req, 400, "bad_parameter", "q must be a text of 1 to %u bytes",

@@ -183,6 +183,7 @@ begin(struct http_request *req, const char *path, const char *method)
         http_conn_set_phase(req->conn, HTTP_BODY);
         return MHD_YES;
     }
+    http_conn_set_phase(req->conn, HTTP_ANSWER);
     return http_answer_queue(req);
 }
 
@@ -244,6 +245,7 @@ static enum MHD_Result
 finish(struct http_request *req)
 {
     req->has_parked = false;
+    http_conn_set_phase(req->conn, HTTP_ANSWER); /* also while it waits */
     if (req->response == NULL && req->upload != NULL)
         http_upload_finish(req);
     else if (req->response == NULL)

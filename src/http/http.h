@@ -75,6 +75,7 @@ struct http_options {
         *host; /* address to listen on; "0.0.0.0", "::" or "*": all, IPv4 and IPv6 */
     uint16_t port;                   /* 0: any free one, see http_server_port() */
     unsigned threads;                /* 0: one per core, at least 2 */
+    unsigned pool_threads;           /* 0: 2; for long work (offload.h) */
     unsigned max_connections;        /* 0: HTTP_MAX_CONNECTIONS */
     unsigned max_connections_per_ip; /* 0: no limit */
     size_t connection_memory;        /* 0: HTTP_CONNECTION_MEMORY; holds all headers */

@@ -19,6 +19,7 @@
 #define HTTP_DRAIN_BYTES (16u * 1024 * 1024)
 #define HTTP_NO_DEADLINE UINT64_MAX
 
+struct http_pool;
 struct http_upload;
 
 struct http_pair {
@@ -66,6 +67,7 @@ struct http_request {
     uint64_t wait_deadline_ms;
     bool has_waited; /* the deadline is set */
     bool has_parked; /* in this run of the handler; only its thread looks */
+    bool is_offloaded;
 };
 
 enum http_phase {
@@ -102,6 +104,7 @@ struct http_server {
     int listen_fd;
     uint16_t port;
     struct http_ratelimit *limiter;
+    struct http_pool *pool;
 
     pthread_mutex_t lock; /* conns, tickers */
     struct http_conn *conns;
@@ -163,6 +166,11 @@ void http_proxy_resolve(struct http_request *req);
 void http_answer(struct http_request *req, unsigned status, struct MHD_Response *r);
 void http_add_server_headers(const struct http_server *s, struct MHD_Response *r);
 enum MHD_Result http_answer_queue(struct http_request *req);
+
+/* offload.c */
+enum p2p_err http_pool_start(unsigned threads, struct http_pool **result);
+void http_pool_stop(struct http_pool *p);
+void http_pool_free(struct http_pool *p);
 
 /* upload.c */
 bool http_upload_feed(struct http_request *req, const char *data, size_t n);

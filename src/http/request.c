@@ -258,5 +258,5 @@ http_request_clear(struct http_request *req)
     req->is_shared = req->is_begun = false;
     req->status = 0;
     req->problem_member = NULL;
-    req->has_waited = req->has_parked = false;
+    req->has_waited = req->has_parked = req->is_offloaded = false;
 }

@@ -52,7 +52,6 @@ http_answer_queue(struct http_request *req)
 
     if (req->response == NULL)
         return MHD_NO;
-    http_conn_set_phase(req->conn, HTTP_ANSWER);
     atomic_fetch_add(&req->server->n_by_class[req->status / 100 % 6], 1);
     done = MHD_queue_response(req->mhd, req->status, req->response);
     if (!req->is_shared)

@@ -95,6 +95,8 @@ fill_defaults(struct http_options *opt)
 
     if (opt->threads == 0)
         opt->threads = cores > 2 ? (unsigned)cores : 2;
+    if (opt->pool_threads == 0)
+        opt->pool_threads = 2;
     if (opt->max_connections == 0)
         opt->max_connections = HTTP_MAX_CONNECTIONS;
     if (opt->connection_memory == 0)
@@ -177,7 +179,8 @@ http_server_open(const struct http_options *opt, struct http_server **result)
     if ((err = open_listener(&s->opt, &s->listen_fd)) != P2P_OK)
         goto out;
     s->port = bound_port(s->listen_fd);
-    if ((err = http_clock_start(s)) != P2P_OK)
+    if ((err = http_clock_start(s)) != P2P_OK ||
+        (err = http_pool_start(s->opt.pool_threads, &s->pool)) != P2P_OK)
         goto out;
     if (!opt->starts_later && (err = http_server_start(s)) != P2P_OK)
         goto out;
@@ -218,11 +221,13 @@ http_server_close(struct http_server *s)
             t->stop(t);
         pthread_mutex_unlock(&s->lock);
         http_clock_stop(s);
+        http_pool_stop(s->pool);
         MHD_stop_daemon(s->daemon);
     }
     http_clock_stop(s);
     if (s->listen_fd >= 0)
         close(s->listen_fd);
+    http_pool_free(s->pool);
     http_ratelimit_free(s->limiter);
     pthread_mutex_destroy(&s->lock);
     free(s);

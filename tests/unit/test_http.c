@@ -20,6 +20,7 @@
 
 #include "http/file.h"
 #include "http/http.h"
+#include "http/offload.h"
 #include "http/sse.h"
 #include "http/upload.h"
 #include "http/wait.h"
@@ -30,7 +31,7 @@ static struct http_sse *events;
 static struct http_prepared *prepared;
 static int pages_fd = -1;
 static char pages_dir[] = "/tmp/p2p-test-http-XXXXXX";
-static _Atomic int version, uploads_freed;
+static _Atomic int version, uploads_freed, gate_is_open;
 
 /* ------------------------------------------------------------------ the program under
  * test */
@@ -97,6 +98,17 @@ get_nothing(struct http_request *req, void *app)
     (void)req, (void)app;
 }
 
+static void
+get_long(struct http_request *req, void *app)
+{
+    (void)app;
+    if (http_offload(req))
+        return;
+    while (!gate_is_open)
+        usleep(1000);
+    http_reply(req, 200, "text/plain", "long", 4);
+}
+
 struct seen {
     char text[256];
 };
@@ -161,6 +173,7 @@ static const struct http_route routes[] = {
     {"GET", "/version", get_version, 0, 0},
     {"GET", "/events", get_events, 0, 0},
     {"GET", "/pages/{path*}", get_page, 0, 0},
+    {"GET", "/long", get_long, 0, 0},
     {"GET", "/nothing", get_nothing, 0, 0},
     {"POST", "/upload", post_upload, 0, HTTP_MULTIPART},
     {0},
@@ -572,6 +585,32 @@ cuts_off_slow_senders(void **state)
 }
 
 static void
+long_work_holds_nobody_up(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        fds[i] = dial();
+        send_text(fds[i], GET("/long"));
+    }
+    for (int i = 0; i < 10; i++)
+        assert_starts(ask(GET("/ready")), "200");
+    gate_is_open = 1;
+    for (int i = 0; i < 2; i++) {
+        assert_has(receive(fds[i], NULL), "\r\n\r\nlong");
+        close(fds[i]);
+    }
+}
+
+static void
+a_wait_may_be_longer_than_the_time_for_headers(void **state)
+{
+    (void)state;
+    assert_has(ask(GET("/version?since=1&wait_ms=5000")), "{\"version\":\"1\"}");
+}
+
+static void
 stops_while_clients_wait(void **state)
 {
     int wait_fd = dial(), events_fd = dial();
@@ -610,6 +649,8 @@ main(void)
         cmocka_unit_test(takes_uploads_in_parts),
         cmocka_unit_test(serves_files_with_ranges),
         cmocka_unit_test(cuts_off_slow_senders),
+        cmocka_unit_test(long_work_holds_nobody_up),
+        cmocka_unit_test(a_wait_may_be_longer_than_the_time_for_headers),
         cmocka_unit_test(stops_while_clients_wait),
     };
 
