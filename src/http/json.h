@@ -58,6 +58,8 @@ void http_json_put_hex(struct http_json_out *o, const char *name, const uint8_t 
 void http_json_put_u64(struct http_json_out *o, const char *name, uint64_t value);
 void http_json_put_bool(struct http_json_out *o, const char *name, bool value);
 void http_json_put_null(struct http_json_out *o, const char *name);
+/* A number with three decimals: 1500 is 1.500. */
+void http_json_put_thousandths(struct http_json_out *o, const char *name, uint64_t value);
 
 /* Hands the text over (malloc'ed, NUL-terminated) and leaves the writer empty. */
 char *http_json_take(struct http_json_out *o, size_t *len);

@@ -1,0 +1,63 @@
+/*
+ * devices - who besides this machine may use the dashboard: paired browsers and tokens.
+ *
+ * Each has a random token of 256 bits that is handed out once; only its SHA-256 is
+ * kept, in `<keys>/devices.db` (SQLite, 0600). p2p-ui and `p2p token` share the file,
+ * so what one takes away is refused by the other at once. Knows nothing of HTTP,
+ * cookies or codes. Thread-safe.
+ */
+#ifndef P2P_DEVICES_H
+#define P2P_DEVICES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/err.h"
+
+#define P2P_DEVICE_TOKEN_LEN 64 /* hex digits, without a NUL */
+#define P2P_DEVICE_ID_LEN    16
+#define P2P_DEVICE_NAME_MAX  64
+#define P2P_DEVICES_MAX      256
+
+enum p2p_device_kind { P2P_DEVICE_BROWSER, P2P_DEVICE_TOKEN };
+const char *p2p_device_kind_name(enum p2p_device_kind kind); /* "browser", "token" */
+
+struct p2p_device {
+    char id[P2P_DEVICE_ID_LEN + 1]; /* public: to list and to remove */
+    char name[P2P_DEVICE_NAME_MAX + 1];
+    enum p2p_device_kind kind;
+    uint64_t created_s;
+    uint64_t last_seen_s; /* 0: not yet; kept to the minute */
+    char address[64];     /* it was last seen from; may be empty */
+};
+
+struct p2p_devices; /* *returned owned*, free with p2p_devices_close */
+
+/* `keys_dir` exists. CORRUPT, PERMISSION, SYS. */
+P2P_MUST_CHECK enum p2p_err p2p_devices_open(const char *keys_dir,
+                                             struct p2p_devices **out);
+void p2p_devices_close(struct p2p_devices *devices);
+
+/*
+ * Lets a device in: `token` gets the secret, the only time it is ever known. `name` is
+ * clipped and loses control characters. TOO_LARGE beyond P2P_DEVICES_MAX.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_devices_add(struct p2p_devices *devices,
+                                            enum p2p_device_kind kind, const char *name,
+                                            const char *address, struct p2p_device *out,
+                                            char token[P2P_DEVICE_TOKEN_LEN + 1]);
+
+/* Whose token is this, and notes that it was seen. NOT_ALLOWED: nobody's. */
+P2P_MUST_CHECK enum p2p_err p2p_devices_check(struct p2p_devices *devices,
+                                              const char *token, const char *address,
+                                              struct p2p_device *out);
+
+/* All, oldest first; *returns owned* array of `*count`, free(). */
+P2P_MUST_CHECK enum p2p_err p2p_devices_list(struct p2p_devices *devices,
+                                             struct p2p_device **out, size_t *count);
+
+/* Takes access away. NOT_FOUND. */
+P2P_MUST_CHECK enum p2p_err p2p_devices_remove(struct p2p_devices *devices,
+                                               const char *id);
+
+#endif

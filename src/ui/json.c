@@ -1,0 +1,79 @@
+#include "ui/json.h"
+
+#include <string.h>
+
+#include "p2p/bytes.h"
+
+const char *
+ui_short_id(const struct p2p_id *id, char *out)
+{
+    p2p_hex_format(id->b, 8, out);
+    memcpy(out + 16, "...", 4);
+    return out;
+}
+
+void
+ui_json_id(struct http_json_out *o, const struct p2p_id *id)
+{
+    char text[UI_SHORT_ID_LEN + 1];
+
+    http_json_put_string(o, "peer_id", ui_short_id(id, text));
+    http_json_put_hex(o, "peer_id_full", id->b, sizeof(id->b));
+}
+
+void
+ui_json_size(struct http_json_out *o, uint64_t size)
+{
+    const uint64_t mib = 1048576;
+
+    http_json_put_u64(o, "size", size);
+    /* In two steps: size * 1000 would overflow for the largest files. */
+    http_json_put_thousandths(o, "size_mb",
+                              size / mib * 1000 + (size % mib * 1000 + mib / 2) / mib);
+}
+
+void
+ui_json_digest(struct http_json_out *o, const char *name, bool is_known,
+               const struct p2p_digest *digest)
+{
+    if (is_known)
+        http_json_put_hex(o, name, digest->b, sizeof(digest->b));
+    else
+        http_json_put_null(o, name);
+}
+
+void
+ui_json_text(struct http_json_out *o, const char *name, const char *value)
+{
+    if (value != NULL && *value != '\0')
+        http_json_put_string(o, name, value);
+    else
+        http_json_put_null(o, name);
+}
+
+void
+ui_json_number(struct http_json_out *o, const char *name, uint64_t value)
+{
+    if (value != 0)
+        http_json_put_u64(o, name, value);
+    else
+        http_json_put_null(o, name);
+}
+
+void
+ui_json_begin(struct http_json_out *o, size_t expected)
+{
+    http_json_init(o, expected);
+    http_json_begin(o, NULL, '{');
+}
+
+void
+ui_json_reply(struct http_json_out *o, struct http_request *req, unsigned status)
+{
+    size_t len;
+    char *text;
+
+    http_json_end(o, '}');
+    text = http_json_take(o, &len);
+    http_reply_owned(req, status, "application/json", text, len);
+}

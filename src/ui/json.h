@@ -1,0 +1,26 @@
+/* The shapes that several answers share (docs/openapi.yaml, "schemas"). */
+#ifndef P2P_UI_JSON_H
+#define P2P_UI_JSON_H
+
+#include "http/http.h"
+#include "http/json.h"
+#include "p2p/crypto.h"
+
+#define UI_SHORT_ID_LEN 19 /* 16 digits and "..." */
+
+/* The first 16 digits and "..."; `out` holds UI_SHORT_ID_LEN + 1. Returns out. */
+const char *ui_short_id(const struct p2p_id *id, char *out);
+
+void ui_json_id(struct http_json_out *o, const struct p2p_id *id); /* peer_id, peer_id_full */
+void ui_json_size(struct http_json_out *o, uint64_t size);         /* size, size_mb */
+void ui_json_digest(struct http_json_out *o, const char *name, bool is_known,
+                    const struct p2p_digest *digest);
+/* An empty text, and a zero, are null. */
+void ui_json_text(struct http_json_out *o, const char *name, const char *value);
+void ui_json_number(struct http_json_out *o, const char *name, uint64_t value);
+
+void ui_json_begin(struct http_json_out *o, size_t expected); /* init and '{' */
+/* Closes the object and answers with it. */
+void ui_json_reply(struct http_json_out *o, struct http_request *req, unsigned status);
+
+#endif

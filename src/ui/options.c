@@ -1,0 +1,160 @@
+#include "ui/options.h"
+
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "p2p/limits.h"
+#include "p2p/rate.h"
+
+#define AT(field) offsetof(struct ui_options, field)
+
+static const struct p2p_option table[] = {
+    {"host", P2P_OPT_TEXT, AT(host), 0, 0, "ADDRESS", "address to listen on"},
+    {"port", P2P_OPT_NUMBER, AT(port), 0, 65535, "PORT", "port to listen on, 0: any"},
+    {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR", "folder that is shared"},
+    {"downloads-dir", P2P_OPT_TEXT, AT(downloads_dir), 0, 0, "DIR", "where downloads go"},
+    {"keys-dir", P2P_OPT_TEXT, AT(keys_dir), 0, 0, "DIR", "keys, as of p2p-peer"},
+    {"discovery", P2P_OPT_LIST, AT(discovery), 0, 0, "URL", "registry; may be repeated"},
+    {"peer-port", P2P_OPT_NUMBER, AT(peer_port), 1, 65535, "PORT", "port of p2p-peer"},
+    {"web-dir", P2P_OPT_TEXT, AT(web_dir), 0, 0, "DIR", "pages of the dashboard"},
+    {"name", P2P_OPT_TEXT, AT(name), 0, 0, "NAME", "what people see instead of the id"},
+    {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX, "N",
+     "connections of a download"},
+    {"timeout", P2P_OPT_DURATION, AT(timeout_ms), 1000, 600000, "TIME",
+     "how long a peer may be silent"},
+    {"max-running", P2P_OPT_NUMBER, AT(max_running), 1, 64, "N", "downloads at once"},
+    {"limit-rate", P2P_OPT_TEXT, AT(limit_rate), 0, 0, "RATE",
+     "of all downloads: 2M, off, or \"08:00,2M 23:00,off\""},
+    {"verify", P2P_OPT_TEXT, AT(verify), 0, 0, "HOW", "full (with SHA-256) or tree"},
+    {"max-upload", P2P_OPT_SIZE, AT(max_upload), 0, P2P_FILE_SIZE_MAX, "SIZE",
+     "largest upload, 0: no limit"},
+    {"pairing", P2P_OPT_FLAG, AT(pairing), 0, 0, NULL,
+     "other devices have to pair; --no-pairing opens it to the network"},
+    {"require-pairing", P2P_OPT_FLAG, AT(require_pairing), 0, 0, NULL,
+     "ask browsers of this machine too"},
+    {"allow-host", P2P_OPT_LIST, AT(allow_host), 0, 0, "NAME",
+     "a further name of this machine; may be repeated"},
+    {"trusted-proxy", P2P_OPT_LIST, AT(trusted_proxy), 0, 0, "IP",
+     "a proxy whose Forwarded header is believed"},
+    {"max-connections", P2P_OPT_NUMBER, AT(max_connections), 8, 100000, "N",
+     "connections in all"},
+    {"max-connections-per-address", P2P_OPT_NUMBER, AT(max_connections_per_address), 1,
+     100000, "N", "connections of one address"},
+    {"requests-per-second", P2P_OPT_NUMBER, AT(requests_per_second), 0, 100000, "N",
+     "of one address (not this machine), 0: no limit"},
+};
+
+static const struct p2p_option_set set = {
+    .program = "p2p-ui",
+    .usage = "[options]",
+    .summary = "Web API and dashboard of peer-to-peer file sharing.",
+    .options = table,
+    .count = sizeof(table) / sizeof(table[0]),
+};
+
+static const struct ui_options defaults = {
+    .host = "0.0.0.0",
+    .port = 8080,
+    .shared_dir = "shared",
+    .downloads_dir = "downloads",
+    .keys_dir = "keys",
+    .peer_port = 9000,
+    .connections = P2P_DOWNLOAD_CONNECTIONS,
+    .timeout_ms = P2P_TIMEOUT_MS,
+    .max_running = 3,
+    .limit_rate = "off",
+    .verify = "full",
+    .pairing = true,
+    .max_connections = 512,
+    .max_connections_per_address = 64,
+    .requests_per_second = 50,
+};
+
+static enum p2p_err
+refuse(const char *option, const char *value, const char *right)
+{
+    fprintf(stderr, "p2p-ui: --%s: \"%s\" is wrong, it should be %s\n", option, value,
+            right);
+    return P2P_ERR_USAGE;
+}
+
+static enum p2p_err
+check(const struct ui_options *opt)
+{
+    struct p2p_timetable rates;
+
+    if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
+        return refuse("verify", opt->verify, "full or tree");
+    if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
+        return refuse("limit-rate", opt->limit_rate,
+                      "a rate (2M), off, or a timetable (\"08:00,2M 23:00,off\")");
+    if (!opt->pairing && opt->require_pairing)
+        return refuse("require-pairing", "with --no-pairing", "only one of the two");
+    return P2P_OK;
+}
+
+enum p2p_err
+ui_options_parse(struct ui_options *opt, int argc, char **argv)
+{
+    int arguments = 0;
+    enum p2p_err err;
+
+    *opt = defaults;
+    err = p2p_options_parse(&set, opt, argc, argv, &arguments, &opt->text);
+    if (err != P2P_OK)
+        return err;
+    if (arguments > 0) {
+        fprintf(stderr, "p2p-ui: what is \"%s\"? There are only options, see --help\n",
+                argv[1]);
+        return P2P_ERR_USAGE;
+    }
+    if (opt->discovery.count == 0)
+        opt->discovery.at[opt->discovery.count++] = "http://localhost:8000";
+    return check(opt);
+}
+
+void
+ui_options_clear(struct ui_options *opt)
+{
+    p2p_options_free(opt->text);
+    opt->text = NULL;
+}
+
+static enum p2p_err
+copy_if_folder(const char *path, char *out, size_t cap)
+{
+    char index[PATH_MAX];
+
+    if (snprintf(index, sizeof(index), "%s/index.html", path) >= (int)sizeof(index) ||
+        access(index, R_OK) != 0)
+        return P2P_ERR_NOT_FOUND;
+    return snprintf(out, cap, "%s", path) < (int)cap ? P2P_OK : P2P_ERR_NAME;
+}
+
+enum p2p_err
+ui_options_find_web(const struct ui_options *opt, char *out, size_t cap)
+{
+    static const char *const places[] = {"../web", "../share/p2p/web", "../../../web"};
+    char program[PATH_MAX], path[PATH_MAX + 32];
+    ssize_t n;
+    char *slash;
+
+    *out = '\0';
+    if (opt->web_dir != NULL)
+        return copy_if_folder(opt->web_dir, out, cap);
+    n = readlink("/proc/self/exe", program, sizeof(program) - 1);
+    if (n <= 0)
+        return P2P_ERR_NOT_FOUND;
+    program[n] = '\0';
+    if ((slash = strrchr(program, '/')) != NULL)
+        *slash = '\0';
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", program, places[i]);
+        if (copy_if_folder(path, out, cap) == P2P_OK)
+            return P2P_OK;
+    }
+    return P2P_ERR_NOT_FOUND;
+}

@@ -1,0 +1,45 @@
+/* The settings of p2p-ui as its command line gives them. */
+#ifndef P2P_UI_OPTIONS_H
+#define P2P_UI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "p2p/options.h"
+
+struct ui_options {
+    const char *host;
+    uint64_t port;
+    const char *shared_dir;
+    const char *downloads_dir;
+    const char *keys_dir;
+    struct p2p_option_list discovery;
+    uint64_t peer_port; /* where p2p-peer is expected until the registry says */
+    const char *web_dir; /* NULL: found beside the program, see ui_options_find_web */
+    const char *name;    /* NULL: the host's */
+    uint64_t connections;
+    uint64_t timeout_ms;
+    uint64_t max_running;
+    const char *limit_rate;
+    const char *verify;
+    uint64_t max_upload;
+    bool pairing;         /* --no-pairing */
+    bool require_pairing; /* from this machine too */
+    struct p2p_option_list allow_host;
+    struct p2p_option_list trusted_proxy;
+    uint64_t max_connections;
+    uint64_t max_connections_per_address;
+    uint64_t requests_per_second;
+    struct p2p_options_text *text; /* what the pointers above may borrow from */
+};
+
+/* As p2p_options_parse; also checks what belongs together. */
+P2P_MUST_CHECK enum p2p_err ui_options_parse(struct ui_options *opt, int argc,
+                                             char **argv);
+void ui_options_clear(struct ui_options *opt);
+
+/* The folder of the dashboard: --web-dir, or web/ beside bin/, or ../share/p2p/web. NOT_FOUND. */
+P2P_MUST_CHECK enum p2p_err ui_options_find_web(const struct ui_options *opt, char *out,
+                                                size_t cap);
+
+#endif

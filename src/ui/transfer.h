@@ -1,0 +1,109 @@
+/*
+ * transfer - one download as the dashboard sees it, from the wish to the file.
+ *
+ * The plain struct that the store keeps, the queue runs and the API shows. It is guarded by the
+ * lock of its ui_transfers (transfers.h).
+ */
+#ifndef P2P_UI_TRANSFER_H
+#define P2P_UI_TRANSFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "http/json.h"
+#include "p2p/download.h"
+#include "p2p/limits.h"
+
+#define UI_TRANSFER_ID_LEN      36
+#define UI_TRANSFER_SOURCES_MAX 64
+
+enum ui_state {
+    UI_QUEUED,
+    UI_CONNECTING,
+    UI_DOWNLOADING,
+    UI_VERIFYING,
+    UI_PAUSED,
+    UI_COMPLETED,
+    UI_FAILED,
+    UI_CANCELLED,
+    UI_STATES
+};
+const char *ui_state_name(enum ui_state state);
+bool ui_state_parse(const char *text, size_t len, enum ui_state *out);
+bool ui_state_is_running(enum ui_state state);
+bool ui_state_is_over(enum ui_state state); /* completed, failed, cancelled */
+
+enum ui_priority { UI_LOW, UI_NORMAL, UI_HIGH };
+const char *ui_priority_name(enum ui_priority priority);
+bool ui_priority_parse(const char *text, enum ui_priority *out);
+
+struct ui_source {
+    struct p2p_addr addr;
+    struct p2p_id id;
+    bool id_known;
+};
+
+/* Why a run is to end before its download is over. */
+enum ui_stop { UI_GO_ON, UI_STOP_KEEP, UI_STOP_DISCARD };
+
+struct ui_transfer {
+    struct ui_transfer *next; /* newest first */
+    char id[UI_TRANSFER_ID_LEN + 1];
+
+    /* What is wanted. */
+    char filename[P2P_NAME_MAX + 1];
+    struct p2p_digest root;
+    bool root_known;
+    struct ui_source *sources; /* given by the user or found last; owned */
+    size_t source_count;
+    bool is_auto; /* the registry is asked for (more) sources */
+    enum ui_priority priority;
+    uint64_t place; /* order among the queued of a priority, rising */
+    uint64_t limit_rate;
+
+    /* How it stands. */
+    enum ui_state state;
+    uint64_t size;
+    bool size_known;
+    struct p2p_digest sha256;
+    bool sha256_known;
+    uint64_t verified;
+    char path[P2P_NAME_MAX + 1]; /* completed: its name in the downloads folder */
+    enum p2p_err error;
+    char message[256];
+    uint64_t created_s, finished_s;
+    uint64_t retry_at_s; /* 0: not by itself */
+    unsigned attempts;   /* in a row without a new byte */
+
+    /* While it runs. */
+    bool has_thread;
+    enum ui_stop stop;
+    bool is_removed; /* its thread frees it */
+    struct p2p_download *dl;
+    unsigned dl_users; /* threads that use dl without the lock */
+    struct p2p_rate rate;
+    uint64_t speed, eta_s, verified_at_start;
+    struct p2p_source_status *live; /* P2P_DOWNLOAD_SOURCES_MAX; owned */
+    size_t live_count;
+};
+
+/* *Returns owned*, free with ui_transfer_free; a fresh id, queued, now. NULL: no memory. */
+struct ui_transfer *ui_transfer_new(void);
+void ui_transfer_free(struct ui_transfer *t);
+/* Copies the sources in place of the old ones. */
+P2P_MUST_CHECK enum p2p_err ui_transfer_set_sources(struct ui_transfer *t,
+                                                    const struct ui_source *sources,
+                                                    size_t count);
+
+/* `error_code` of the API for an error, and a sentence that says what to do. */
+const char *ui_error_code(enum p2p_err err);
+const char *ui_error_advice(enum p2p_err err);
+
+/* Whole percent; 100 only for a completed one. */
+unsigned ui_transfer_percent(const struct ui_transfer *t);
+
+/* The object `Transfer` of docs/openapi.yaml; `position` is -1 unless queued. */
+void ui_transfer_json(struct http_json_out *o, const char *name,
+                      const struct ui_transfer *t, long position);
+
+#endif
