@@ -18,6 +18,9 @@ struct p2p_rate {
     uint64_t bytes_per_s; /* 0: no limit */
     double tokens;
     uint64_t last_us;
+    /* A wider bucket that every take has to pass as well (one download within the
+     * limit of all); NULL after init; borrowed. */
+    struct p2p_rate *parent;
 };
 
 void p2p_rate_init(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);

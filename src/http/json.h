@@ -58,6 +58,9 @@ void http_json_put_hex(struct http_json_out *o, const char *name, const uint8_t 
 void http_json_put_u64(struct http_json_out *o, const char *name, uint64_t value);
 void http_json_put_bool(struct http_json_out *o, const char *name, bool value);
 void http_json_put_null(struct http_json_out *o, const char *name);
+/* A value that is JSON text already. */
+void http_json_put_json(struct http_json_out *o, const char *name, const char *json,
+                        size_t len);
 /* A number with three decimals: 1500 is 1.500. */
 void http_json_put_thousandths(struct http_json_out *o, const char *name, uint64_t value);
 

@@ -164,6 +164,14 @@ http_json_put_u64(struct http_json_out *o, const char *name, uint64_t value)
 }
 
 void
+http_json_put_json(struct http_json_out *o, const char *name, const char *json,
+                   size_t len)
+{
+    put_name(o, name);
+    put_raw(o, json, len);
+}
+
+void
 http_json_put_thousandths(struct http_json_out *o, const char *name, uint64_t value)
 {
     char text[32];

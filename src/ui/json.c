@@ -1,5 +1,6 @@
 #include "ui/json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "p2p/bytes.h"
@@ -58,6 +59,29 @@ ui_json_number(struct http_json_out *o, const char *name, uint64_t value)
         http_json_put_u64(o, name, value);
     else
         http_json_put_null(o, name);
+}
+
+void
+ui_json_cursor(struct http_json_out *o, size_t next)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%zu", next);
+    ui_json_text(o, "next", next > 0 ? text : NULL);
+}
+
+bool
+ui_query_page(struct http_request *req, size_t fallback, size_t *offset, size_t *limit)
+{
+    uint64_t from, count;
+
+    *offset = *limit = 0;
+    if (!http_query_u64(req, "cursor", 0, UINT32_MAX, 0, &from) ||
+        !http_query_u64(req, "limit", 1, 1000, fallback, &count))
+        return false;
+    *offset = (size_t)from;
+    *limit = (size_t)count;
+    return true;
 }
 
 void

@@ -2,6 +2,8 @@
 #ifndef P2P_UI_JSON_H
 #define P2P_UI_JSON_H
 
+#include <stdbool.h>
+
 #include "http/http.h"
 #include "http/json.h"
 #include "p2p/crypto.h"
@@ -18,6 +20,12 @@ void ui_json_digest(struct http_json_out *o, const char *name, bool is_known,
 /* An empty text, and a zero, are null. */
 void ui_json_text(struct http_json_out *o, const char *name, const char *value);
 void ui_json_number(struct http_json_out *o, const char *name, uint64_t value);
+
+/* Member `next`: the offset of the next page as a cursor; 0 is null. */
+void ui_json_cursor(struct http_json_out *o, size_t next);
+/* The query's `limit` (1..1000, `fallback` when absent) and `cursor`; answers 400 and returns false. */
+bool ui_query_page(struct http_request *req, size_t fallback, size_t *offset,
+                   size_t *limit);
 
 void ui_json_begin(struct http_json_out *o, size_t expected); /* init and '{' */
 /* Closes the object and answers with it. */

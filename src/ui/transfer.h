@@ -78,10 +78,12 @@ struct ui_transfer {
     /* While it runs. */
     bool has_thread;
     enum ui_stop stop;
-    bool is_removed; /* its thread frees it */
+    bool is_removed;    /* gone for everybody: the manager frees it */
+    bool is_discarding; /* unfinished data is to be deleted, by the manager */
     struct p2p_download *dl;
-    unsigned dl_users; /* threads that use dl without the lock */
-    struct p2p_rate rate;
+    bool is_told;   /* dl was told to stop */
+    bool is_in_use; /* the manager uses dl without the lock */
+    struct p2p_rate rate; /* its own limit, within that of all */
     uint64_t speed, eta_s, verified_at_start;
     struct p2p_source_status *live; /* P2P_DOWNLOAD_SOURCES_MAX; owned */
     size_t live_count;

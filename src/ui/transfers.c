@@ -99,6 +99,7 @@ ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
     t->message[0] = '\0';
     t->retry_at_s = 0;
     t->finished_s = 0;
+    t->is_discarding = false;
     t->speed = 0;
     t->eta_s = UINT64_MAX;
     pthread_cond_broadcast(&ts->changed);
@@ -353,51 +354,49 @@ ui_transfers_do_all(struct ui_transfers *ts, enum ui_verb verb)
 
 /* ---- changes ---- */
 
-/* Gives the queued one place `position` among those of its priority and the others new ones. */
-static void
-move_to(struct ui_transfers *ts, struct ui_transfer *moved, uint64_t position)
+static int
+by_place(const void *a, const void *b)
 {
-    uint64_t before = UINT64_MAX, rank = 0;
-    struct ui_transfer *t;
+    const struct ui_transfer *x = *(struct ui_transfer *const *)a;
+    const struct ui_transfer *y = *(struct ui_transfer *const *)b;
 
-    /* Places are only compared: leave a gap where it goes, by shifting those behind it. */
-    moved->place = ++ts->last_place;
-    for (bool found = true; found && rank <= position;) {
-        uint64_t next = UINT64_MAX;
-        found = false;
-        for (t = ts->first; t != NULL; t = t->next)
-            if (t != moved && t->state == UI_QUEUED && t->priority == moved->priority &&
-                t->place < next && (before == UINT64_MAX || t->place > before)) {
-                next = t->place;
-                found = true;
-            }
-        if (found)
-            before = next;
-        if (found && rank++ == position)
-            break;
-        if (!found)
-            return; /* past the end: it is last already */
-    }
-    for (t = ts->first; t != NULL; t = t->next)
-        if (t != moved && t->place >= before)
-            t->place++;
-    moved->place = before;
-    ts->last_place++;
+    return x->place < y->place ? -1 : x->place > y->place;
 }
 
-/* A limit of its own replaces the common one, and the engine is given one of the two at start. */
-static void
-set_limit(struct ui_transfers *ts, struct ui_transfer *t, uint64_t limit)
+/* The others that wait with this one's priority, in their order; `*ahead` wait with a higher one. */
+static struct ui_transfer **
+rivals_of(struct ui_transfers *ts, const struct ui_transfer *t, size_t *count,
+          size_t *ahead)
 {
-    bool must_restart = t->has_thread && (t->limit_rate == 0) != (limit == 0);
+    struct ui_transfer **list = calloc(ts->count, sizeof(*list));
 
-    t->limit_rate = limit;
-    p2p_rate_set(&t->rate, limit, p2p_now_ms() * 1000);
-    if (must_restart && t->stop == UI_GO_ON) {
-        t->stop = UI_STOP_KEEP;
-        t->state = UI_QUEUED;
-        pthread_cond_broadcast(&ts->changed);
+    *count = *ahead = 0;
+    for (struct ui_transfer *o = ts->first; o != NULL && list != NULL; o = o->next) {
+        if (o == t || o->state != UI_QUEUED)
+            continue;
+        *ahead += o->priority > t->priority;
+        if (o->priority == t->priority)
+            list[(*count)++] = o;
     }
+    if (list != NULL)
+        qsort(list, *count, sizeof(struct ui_transfer *), by_place);
+    return list;
+}
+
+/* Takes the place of the one that stands there; that one and those behind it get new places. */
+static void
+move_to(struct ui_transfers *ts, struct ui_transfer *t, uint64_t position)
+{
+    size_t count, ahead;
+    struct ui_transfer **rivals = rivals_of(ts, t, &count, &ahead);
+    uint64_t at = position > ahead ? position - ahead : 0;
+
+    t->place = ++ts->last_place;
+    for (uint64_t i = at; i < count; i++) {
+        rivals[i]->place = ++ts->last_place;
+        ui_transfers_save(ts, rivals[i]);
+    }
+    free(rivals);
 }
 
 enum p2p_err
@@ -413,7 +412,8 @@ ui_transfers_change(struct ui_transfers *ts, const char *id,
         if (change->position != NULL && t->state == UI_QUEUED)
             move_to(ts, t, *change->position);
         if (change->limit_rate != NULL)
-            set_limit(ts, t, *change->limit_rate);
+            t->limit_rate = *change->limit_rate;
+        p2p_rate_set(&t->rate, t->limit_rate, p2p_now_ms() * 1000);
         ui_transfers_save(ts, t);
     }
     pthread_mutex_unlock(&ts->lock);

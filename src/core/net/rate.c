@@ -57,8 +57,8 @@ p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us)
     pthread_mutex_unlock(&rate->lock);
 }
 
-uint64_t
-p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
+static uint64_t
+take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
 {
     uint64_t wait_us = 0;
 
@@ -72,5 +72,27 @@ p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
                 (uint64_t)(-rate->tokens / (double)rate->bytes_per_s * US_PER_S) + 1;
     }
     pthread_mutex_unlock(&rate->lock);
+    return wait_us;
+}
+
+static void
+give_back(struct p2p_rate *rate, uint64_t bytes)
+{
+    pthread_mutex_lock(&rate->lock);
+    if (rate->bytes_per_s != 0)
+        rate->tokens += (double)bytes;
+    pthread_mutex_unlock(&rate->lock);
+}
+
+uint64_t
+p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
+{
+    uint64_t wait_us = take(rate, bytes, now_us);
+
+    if (wait_us == 0 && rate->parent != NULL) {
+        wait_us = p2p_rate_take(rate->parent, bytes, now_us);
+        if (wait_us > 0)
+            give_back(rate, bytes);
+    }
     return wait_us;
 }

@@ -1,0 +1,64 @@
+/*
+ * app - everything p2p-ui consists of, in one struct that every handler gets.
+ *
+ * Members are set by ui_app_open and cleared by ui_app_close; between the two they do not change, so any
+ * thread may read them. What they point to looks after its own threads.
+ */
+#ifndef P2P_UI_APP_H
+#define P2P_UI_APP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "http/http.h"
+#include "p2p/devices.h"
+#include "p2p/discovery.h"
+#include "p2p/identity.h"
+#include "p2p/path.h"
+#include "p2p/share.h"
+#include "ui/config.h"
+#include "ui/options.h"
+#include "ui/pairing.h"
+#include "ui/transfers.h"
+
+struct http_sse;
+struct ui_jobs;
+struct ui_listings;
+struct ui_peers;
+struct ui_store;
+struct ui_trash;
+struct ui_watch;
+
+struct ui_app {
+    struct ui_options opt;
+    uint64_t started_s;
+    int web_fd; /* folder of the dashboard's pages; -1: none was found */
+
+    struct p2p_identity *identity;
+    struct p2p_share *share;
+    const struct p2p_root *shared; /* of `share` */
+    struct p2p_root *downloads;
+    struct p2p_discovery *discovery;
+    struct p2p_devices *devices;
+
+    struct ui_store *store;
+    struct ui_config *config;
+    struct ui_pairing pairing;
+    struct ui_listings *listings;
+    struct ui_trash *trash;
+    struct ui_peers *peers;
+    struct ui_transfers *transfers;
+    struct ui_watch *watch;
+
+    struct http_server *http;
+    struct http_sse *events;
+    struct ui_jobs *jobs;
+    _Atomic bool is_ready; /* until then requests are answered with 503 */
+};
+
+/* Acquires everything in order; on failure a sentence is on stderr. Then ui_app_close. */
+P2P_MUST_CHECK enum p2p_err ui_app_open(struct ui_app *app);
+void ui_app_close(struct ui_app *app);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * config - the settings that can be changed while it runs (GET and PATCH /api/config).
+ *
+ * A setting that was changed there is kept in the store and wins over the command line until
+ * it is changed again. Thread-safe.
+ */
+#ifndef P2P_UI_CONFIG_H
+#define P2P_UI_CONFIG_H
+
+#include <stdbool.h>
+
+#include "http/http.h"
+#include "http/json.h"
+#include "p2p/rate.h"
+
+#define UI_NAME_MAX 63
+#define UI_RATE_MAX 512
+
+struct ui_app;
+struct ui_config;
+
+struct ui_settings {
+    char name[UI_NAME_MAX + 1];
+    char limit_rate[UI_RATE_MAX]; /* as it was written */
+    struct p2p_timetable timetable;
+    unsigned connections;
+    unsigned max_running;
+    bool verify_tree;
+};
+
+/* From the options, then the store. NULL: out of memory. */
+struct ui_config *ui_config_new(struct ui_app *app);
+void ui_config_free(struct ui_config *config);
+void ui_config_get(struct ui_config *config, struct ui_settings *out); /* a copy */
+
+void ui_config_handle_get(struct http_request *req, void *app);
+void ui_config_handle_patch(struct http_request *req, void *app);
+
+#endif

@@ -1,0 +1,22 @@
+/* The events of docs/openapi.yaml, "/api/events", on top of http/sse.h. */
+#ifndef P2P_UI_EVENTS_H
+#define P2P_UI_EVENTS_H
+
+#include "http/json.h"
+
+#define UI_EVENTS_KEPT    4096
+#define UI_EVENTS_CLIENTS 64
+
+struct ui_app;
+
+/* Sends what was written to all who follow; takes it. Thread-safe, does not block. */
+void ui_event_publish(struct ui_app *app, const char *name, struct http_json_out *o);
+
+/* {"count": count}: the lists "peers" and "devices". */
+void ui_event_count(struct ui_app *app, const char *name, size_t count);
+
+/* Sends each log line as a `log` event from now on, until ui_events_close. */
+void ui_events_open_log(struct ui_app *app);
+void ui_events_close_log(void);
+
+#endif
