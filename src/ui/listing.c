@@ -108,6 +108,7 @@ note_hash(struct ui_listing *l, const struct p2p_share_entry *e)
         return;
     f->is_ready = true;
     f->root = e->root;
+    f->version = e->version;
     f->sha256 = e->sha256;
     f->sha256_known = e->sha256_known;
 }

@@ -23,6 +23,7 @@ struct ui_file {
     char *name;
     uint64_t size, mtime_s;
     struct p2p_digest root, sha256;
+    uint32_t version;
     bool is_ready; /* shared: hashed, root is known and others can fetch it */
     bool sha256_known;
 };

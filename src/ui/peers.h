@@ -45,6 +45,10 @@ void ui_peers_put_list(struct ui_app *app, struct http_json_out *o, bool with_fi
 bool ui_peers_put_one(struct ui_app *app, const struct p2p_id *id,
                       struct http_json_out *o);
 
+/* The same for one that is neither online nor remembered (any more). */
+void ui_peers_put_stranger(struct ui_app *app, const struct p2p_id *id,
+                           const struct p2p_addr *addr, struct http_json_out *o);
+
 /* Whether the registry lists this machine, and where. */
 bool ui_peers_own(struct ui_app *app, uint16_t *port);
 /* Where a peer is, by its id, or by "16 digits..." of it. NOT_FOUND. */

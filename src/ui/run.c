@@ -1,4 +1,5 @@
 /* The thread of one running transfer: finds sources, starts the download, waits, keeps the result. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,10 +1,12 @@
 #include "ui/transfers.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "ui/app.h"
 #include "ui/events.h"
+#include "ui/json.h"
 #include "ui/queue.h"
 #include "ui/store.h"
 

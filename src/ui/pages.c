@@ -1,0 +1,60 @@
+/* What is not JSON: the dashboard's files, the event stream, the interface's description. */
+#include <string.h>
+
+#include "http/file.h"
+#include "http/sse.h"
+#include "ui/access.h"
+#include "ui/answer.h"
+#include "ui/api.h"
+#include "ui/app.h"
+#include "ui/openapi.h"
+#include "ui/watch.h"
+
+void
+ui_api_events(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+
+    http_sse_follow(app->events, req);
+    ui_watch_follower(app);
+}
+
+void
+ui_api_openapi(struct http_request *req, void *app)
+{
+    (void)app;
+    http_reply(req, 200, "application/yaml", ui_openapi_text, ui_openapi_len());
+}
+
+static bool
+is_api(const char *path)
+{
+    return strcmp(path, "api") == 0 || strncmp(path, "api/", 4) == 0;
+}
+
+/* Under /api a stranger learns nothing, not even which paths there are; errors there are always JSON. */
+void
+ui_api_nothing(struct http_request *req, void *arg)
+{
+    const char *path = http_param(req, "path");
+
+    if (path != NULL && is_api(path) && !ui_access_require(req, arg))
+        return;
+    ui_fail(req, P2P_ERR_NOT_FOUND, "there is nothing at this path");
+}
+
+void
+ui_api_page(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    const char *path = http_param(req, "path");
+
+    if (path != NULL && is_api(path))
+        ui_api_nothing(req, arg);
+    else if (app->web_fd >= 0)
+        http_reply_static(req, app->web_fd, path != NULL ? path : "");
+    else
+        http_fail(req, 404, "no_pages",
+                  "the dashboard's pages were not found at the start (--web-dir); the "
+                  "interface under /api works without them");
+}

@@ -1,0 +1,313 @@
+/* /api/peers */
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "ui/answer.h"
+#include "ui/api.h"
+#include "ui/app.h"
+#include "ui/jobs.h"
+#include "ui/json.h"
+#include "ui/peers.h"
+#include "ui/watch.h"
+
+#define PEER_PORT 9000
+
+/* ---- GET /api/peers, GET /api/peers/{id} ---- */
+
+static void
+refresh(struct ui_app *app, void *arg)
+{
+    (void)arg;
+    ui_peers_refresh(app);
+}
+
+static void
+answer_list(struct http_request *req, struct ui_app *app, void *arg)
+{
+    const char *files = http_query(req, "file_list");
+    struct http_json_out o;
+
+    (void)arg;
+    ui_json_begin(&o, 4096);
+    ui_peers_put_list(app, &o, files == NULL || strcmp(files, "0") != 0);
+    ui_json_reply(&o, req, 200);
+}
+
+void
+ui_api_peers(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {refresh, answer_list, free};
+    struct ui_app *app = arg;
+
+    if (!ui_job_resume(app->jobs, req))
+        ui_job_begin(app->jobs, req, &kind, malloc(1));
+}
+
+static bool
+take_id(struct http_request *req, struct p2p_id *id)
+{
+    if (p2p_hex_parse(http_param(req, "id"), id->b, sizeof(id->b)) == P2P_OK)
+        return true;
+    http_fail(req, 400, "malformed", "a peer's id is 64 hexadecimal digits");
+    return false;
+}
+
+static void
+reply_peer(struct http_request *req, struct ui_app *app, unsigned status,
+           const struct p2p_id *id)
+{
+    struct http_json_out o;
+
+    ui_json_begin(&o, 512);
+    if (ui_peers_put_one(app, id, &o)) {
+        ui_json_reply(&o, req, status);
+        return;
+    }
+    http_json_clear(&o);
+    ui_fail(req, P2P_ERR_NOT_FOUND, "this peer is neither online nor remembered");
+}
+
+static void
+answer_one(struct http_request *req, struct ui_app *app, void *arg)
+{
+    reply_peer(req, app, 200, arg);
+}
+
+void
+ui_api_peer(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {refresh, answer_one, free};
+    struct ui_app *app = arg;
+    struct p2p_id id, *copy;
+
+    if (ui_job_resume(app->jobs, req) || !take_id(req, &id))
+        return;
+    if ((copy = malloc(sizeof(*copy))) != NULL)
+        *copy = id;
+    ui_job_begin(app->jobs, req, &kind, copy);
+}
+
+/* ---- POST /api/peers: by address ---- */
+
+struct meeting {
+    struct p2p_addr addr;
+    struct p2p_id id;
+    enum p2p_err err;
+};
+
+static void
+meet(struct ui_app *app, void *arg)
+{
+    struct meeting *m = arg;
+
+    m->err = ui_peers_add(app, &m->addr, &m->id);
+}
+
+static void
+answer_met(struct http_request *req, struct ui_app *app, void *arg)
+{
+    const struct meeting *m = arg;
+
+    if (m->err == P2P_OK)
+        reply_peer(req, app, 201, &m->id);
+    else if (m->err == P2P_ERR_EXISTS)
+        http_fail(req, 409, "own_peer", "that is this machine itself");
+    else if (m->err == P2P_ERR_KEY_CHANGED || m->err == P2P_ERR_NOT_ALLOWED)
+        ui_fail(req, m->err, ui_peers_explain(m->err));
+    else
+        http_fail(req, 503, "peer_offline", "%s", ui_peers_explain(m->err));
+}
+
+void
+ui_api_peers_add(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {meet, answer_met, free};
+    struct ui_app *app = arg;
+    struct meeting *m;
+    const char *text;
+    cJSON *body;
+
+    if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL)
+        return;
+    text = http_json_string(body, "address");
+    if ((m = calloc(1, sizeof(*m))) == NULL)
+        http_fail_err(req, P2P_ERR_NOMEM, NULL);
+    else if (text == NULL || p2p_addr_parse(text, PEER_PORT, &m->addr) != P2P_OK) {
+        ui_fail_value(req, "address", "host:port, [ipv6]:port, or a host alone");
+        free(m);
+    } else
+        ui_job_begin(app->jobs, req, &kind, m);
+}
+
+/* ---- GET /api/peers/search ---- */
+
+struct lookup {
+    char name[P2P_NAME_MAX + 1];
+    struct p2p_peer_list found;
+    enum p2p_err err;
+};
+
+static void
+look_up(struct ui_app *app, void *arg)
+{
+    struct lookup *l = arg;
+
+    l->err = p2p_discovery_find(app->discovery, l->name, &l->found);
+}
+
+static void
+free_lookup(void *arg)
+{
+    struct lookup *l = arg;
+
+    if (l != NULL)
+        p2p_peer_list_clear(&l->found);
+    free(l);
+}
+
+struct hits {
+    struct http_json_out *o;
+    uint64_t count;
+};
+
+static void
+put_hit(struct hits *h, const struct p2p_id *id, const struct p2p_addr *addr)
+{
+    http_json_begin(h->o, NULL, '{');
+    ui_json_id(h->o, id);
+    http_json_put_string(h->o, "ip", addr->host);
+    http_json_put_u64(h->o, "port", addr->port);
+    http_json_end(h->o, '}');
+    h->count++;
+}
+
+static void
+put_neighbour(void *arg, const struct ui_peer *peer)
+{
+    put_hit(arg, &peer->id, &peer->addr);
+}
+
+static void
+answer_lookup(struct http_request *req, struct ui_app *app, void *arg)
+{
+    struct lookup *l = arg;
+    struct http_json_out o;
+    struct hits hits = {.o = &o};
+
+    ui_json_begin(&o, 256);
+    http_json_put_string(&o, "filename", l->name);
+    http_json_begin(&o, "peers", '[');
+    for (size_t i = 0; i < l->found.count; i++)
+        put_hit(&hits, &l->found.at[i].id, &l->found.at[i].addr);
+    ui_peers_each_neighbour(app, l->name, put_neighbour, &hits);
+    http_json_end(&o, ']');
+    http_json_put_u64(&o, "found", hits.count);
+    if (l->err == P2P_OK || l->err == P2P_ERR_NOT_FOUND || hits.count > 0) {
+        ui_json_reply(&o, req, 200);
+        return;
+    }
+    http_json_clear(&o);
+    http_fail(req, 503, "discovery_unreachable",
+              "the registry does not answer; check that p2p-discovery runs");
+}
+
+void
+ui_api_peers_search(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {look_up, answer_lookup, free_lookup};
+    struct ui_app *app = arg;
+    const char *name;
+    struct lookup *l;
+
+    if (ui_job_resume(app->jobs, req))
+        return;
+    if ((name = http_query(req, "filename")) == NULL) {
+        http_fail(req, 400, "missing_parameter", "the parameter filename is missing");
+        return;
+    }
+    if (!ui_check_name(req, name))
+        return;
+    if ((l = calloc(1, sizeof(*l))) != NULL)
+        memcpy(l->name, name, strlen(name) + 1); /* a checked name fits */
+    ui_job_begin(app->jobs, req, &kind, l);
+}
+
+/* ---- trust, block, forget ---- */
+
+static bool
+is_known(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *addr)
+{
+    struct p2p_known_peer known;
+
+    return ui_peers_locate(app, id, addr) == P2P_OK ||
+           p2p_known_find(app->identity, id, &known) == P2P_OK;
+}
+
+static void
+set_trust(struct http_request *req, struct ui_app *app, enum p2p_trust trust)
+{
+    char where[P2P_ADDRESS_MAX] = "";
+    struct p2p_addr addr = {.port = 0};
+    struct p2p_id id;
+    enum p2p_err err;
+
+    if (!take_id(req, &id))
+        return;
+    if (!is_known(app, &id, &addr)) {
+        ui_fail(req, P2P_ERR_NOT_FOUND, "this peer is neither online nor remembered");
+        return;
+    }
+    if (addr.port != 0)
+        p2p_addr_format(&addr, where, sizeof(where));
+    err = p2p_known_set(app->identity, &id, trust, NULL, addr.port != 0 ? where : NULL);
+    if (err != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    if (trust == P2P_TRUST_BLOCKED)
+        ui_transfers_without(app->transfers, &id);
+    ui_watch_peers(app);
+    reply_peer(req, app, 200, &id);
+}
+
+void
+ui_api_peer_trust(struct http_request *req, void *app)
+{
+    set_trust(req, app, P2P_TRUST_TRUSTED);
+}
+
+void
+ui_api_peer_block(struct http_request *req, void *app)
+{
+    set_trust(req, app, P2P_TRUST_BLOCKED);
+}
+
+void
+ui_api_peer_forget(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    struct p2p_addr addr = {.port = 0};
+    struct http_json_out o;
+    struct p2p_id id;
+    enum p2p_err err;
+
+    if (!take_id(req, &id))
+        return;
+    if (!is_known(app, &id, &addr)) {
+        ui_fail(req, P2P_ERR_NOT_FOUND, "this peer is neither online nor remembered");
+        return;
+    }
+    ui_peers_drop(app, &id);
+    err = p2p_known_forget(app->identity, &id);
+    if (err != P2P_OK && err != P2P_ERR_NOT_FOUND) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    ui_watch_peers(app);
+    ui_json_begin(&o, 512);
+    if (!ui_peers_put_one(app, &id, &o))
+        ui_peers_put_stranger(app, &id, &addr, &o);
+    ui_json_reply(&o, req, 200);
+}

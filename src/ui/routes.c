@@ -1,0 +1,90 @@
+#include "ui/routes.h"
+
+#include "ui/access.h"
+#include "ui/api.h"
+#include "ui/config.h"
+#include "ui/files.h"
+#include "ui/status.h"
+#include "ui/upload.h"
+
+#define SMALL 4096u             /* bodies of a few members */
+#define WISH  (32u * 1024)      /* a list of peers */
+#define LAST  (HTTP_OPEN | HTTP_FALLBACK)
+
+const struct http_header ui_headers[] = {
+    {"Content-Security-Policy",
+     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+     "media-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
+     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"},
+    {"X-Content-Type-Options", "nosniff"},
+    {"Referrer-Policy", "no-referrer"},
+    {"Cache-Control", "no-store"},
+    {NULL, NULL},
+};
+
+/* docs/openapi.yaml describes each one. */
+/* clang-format off */
+const struct http_route ui_routes[] = {
+    {"GET",    "/",                                ui_api_page,                        0, HTTP_OPEN},
+    {"GET",    "/health",                          ui_status_handle_health,            0, HTTP_OPEN},
+    {"GET",    "/metrics",                         ui_status_handle_metrics,           0, 0},
+    {"GET",    "/api/openapi.yaml",                ui_api_openapi,                     0, 0},
+
+    {"GET",    "/api/status",                      ui_status_handle,                   0, 0},
+    {"POST",   "/api/register",                    ui_status_handle_register,      SMALL, 0},
+    {"POST",   "/api/upload",                      ui_upload_handle,                   0, HTTP_MULTIPART},
+
+    {"GET",    "/api/peers",                       ui_api_peers,                       0, 0},
+    {"POST",   "/api/peers",                       ui_api_peers_add,               SMALL, 0},
+    {"GET",    "/api/peers/search",                ui_api_peers_search,                0, 0},
+    {"GET",    "/api/peers/{id}",                  ui_api_peer,                        0, 0},
+    {"GET",    "/api/peers/{id}/files",            ui_api_peer_files,                  0, 0},
+    {"POST",   "/api/peers/{id}/trust",            ui_api_peer_trust,              SMALL, 0},
+    {"POST",   "/api/peers/{id}/block",            ui_api_peer_block,              SMALL, 0},
+    {"POST",   "/api/peers/{id}/forget",           ui_api_peer_forget,             SMALL, 0},
+    {"GET",    "/api/search",                      ui_api_search,                      0, 0},
+
+    {"POST",   "/api/shared/{filename}/rename",    ui_files_handle_shared_rename,  SMALL, 0},
+    {"POST",   "/api/shared/{filename}/restore",   ui_files_handle_shared_restore, SMALL, 0},
+    {"GET",    "/api/shared",                      ui_files_handle_shared,             0, 0},
+    {"GET",    "/api/shared/{filename*}",          ui_files_handle_shared_bytes,       0, 0},
+    {"DELETE", "/api/shared/{filename*}",          ui_files_handle_shared_delete,      0, 0},
+    {"POST",   "/api/downloads/{filename}/restore", ui_files_handle_downloads_restore, SMALL, 0},
+    {"GET",    "/api/downloads",                   ui_files_handle_downloads,          0, 0},
+    {"GET",    "/api/downloads/{filename*}",       ui_files_handle_downloads_bytes,    0, 0},
+    {"POST",   "/api/download",                    ui_api_download,                SMALL, 0},
+    {"DELETE", "/api/download/{filename*}",        ui_files_handle_downloads_delete,   0, 0},
+    {"GET",    "/api/download-progress/{filename*}", ui_api_download_progress,         0, 0},
+
+    {"GET",    "/api/transfers",                   ui_api_transfers,                   0, 0},
+    {"POST",   "/api/transfers",                   ui_api_transfers_add,            WISH, 0},
+    {"POST",   "/api/transfers/retry-failed",      ui_api_transfers_retry_failed,  SMALL, 0},
+    {"POST",   "/api/transfers/pause-all",         ui_api_transfers_pause_all,     SMALL, 0},
+    {"POST",   "/api/transfers/resume-all",        ui_api_transfers_resume_all,    SMALL, 0},
+    {"POST",   "/api/transfers/clear-finished",    ui_api_transfers_clear_finished, SMALL, 0},
+    {"GET",    "/api/transfers/{id}",              ui_api_transfer,                    0, 0},
+    {"PATCH",  "/api/transfers/{id}",              ui_api_transfer_patch,          SMALL, 0},
+    {"DELETE", "/api/transfers/{id}",              ui_api_transfer_delete,             0, 0},
+    {"POST",   "/api/transfers/{id}/pause",        ui_api_transfer_pause,          SMALL, 0},
+    {"POST",   "/api/transfers/{id}/resume",       ui_api_transfer_resume,         SMALL, 0},
+    {"POST",   "/api/transfers/{id}/cancel",       ui_api_transfer_cancel,         SMALL, 0},
+    {"POST",   "/api/transfers/{id}/retry",        ui_api_transfer_retry,          SMALL, 0},
+
+    {"GET",    "/api/events",                      ui_api_events,                      0, 0},
+    {"GET",    "/api/qr",                          ui_api_qr,                          0, 0},
+    {"POST",   "/api/pair",                        ui_access_handle_pair,          SMALL, HTTP_OPEN},
+    {"GET",    "/api/pair/code",                   ui_access_handle_code,              0, 0},
+    {"POST",   "/api/pair/code",                   ui_access_handle_new_code,      SMALL, 0},
+    {"GET",    "/api/devices",                     ui_access_handle_devices,           0, 0},
+    {"DELETE", "/api/devices/{id}",                ui_access_handle_device_delete,     0, 0},
+    {"GET",    "/api/config",                      ui_config_handle_get,               0, 0},
+    {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, 0},
+
+    {"GET",    "/{path*}",                         ui_api_page,                        0, LAST},
+    {"POST",   "/{path*}",                         ui_api_nothing,                     0, LAST},
+    {"PUT",    "/{path*}",                         ui_api_nothing,                     0, LAST},
+    {"PATCH",  "/{path*}",                         ui_api_nothing,                     0, LAST},
+    {"DELETE", "/{path*}",                         ui_api_nothing,                     0, LAST},
+    {NULL, NULL, NULL, 0, 0},
+};
+/* clang-format on */

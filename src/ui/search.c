@@ -1,0 +1,226 @@
+/* GET /api/search: the names of all peers, grouped by content. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "p2p/net.h"
+#include "ui/answer.h"
+#include "ui/api.h"
+#include "ui/app.h"
+#include "ui/jobs.h"
+#include "ui/json.h"
+#include "ui/peers.h"
+
+#define RESULTS_MAX 1000 /* a registry answers with at most so many: the last cursor */
+
+struct search {
+    char text[256];
+    enum p2p_search_mode mode;
+    size_t offset, limit;
+    struct p2p_search_results results;
+    enum p2p_err err;
+};
+
+/* ---- asking ---- */
+
+/* A root has no name of its own: whoever has the content tells it, with size and SHA-256. */
+static enum p2p_err
+describe(struct ui_app *app, struct p2p_search_result *r)
+{
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+
+    for (size_t i = 0; i < r->peers.count && err != P2P_OK; i++) {
+        const struct p2p_peer_info *peer = &r->peers.at[i];
+        struct p2p_conn *conn = NULL;
+        struct p2p_meta meta;
+
+        if (p2p_id_equal(&peer->id, p2p_identity_id(app->identity)) ||
+            ui_peers_connect(app, &peer->addr, &peer->id, &conn) != P2P_OK)
+            continue;
+        err = p2p_conn_meta_by_root(conn, &r->root, &meta);
+        p2p_conn_close(conn);
+        if (err != P2P_OK)
+            continue;
+        memcpy(r->name, meta.name, sizeof(r->name));
+        r->size = meta.geometry.size;
+        r->sha256 = meta.sha256;
+        r->sha256_known = meta.sha256_known;
+    }
+    return err;
+}
+
+static enum p2p_err
+search_root(struct ui_app *app, const struct p2p_digest *root,
+            struct p2p_search_results *out)
+{
+    struct p2p_peer_list peers = {0};
+    enum p2p_err err = p2p_discovery_find_root(app->discovery, root, &peers);
+    struct p2p_search_result *r;
+
+    if (err != P2P_OK || peers.count == 0) {
+        p2p_peer_list_clear(&peers);
+        return err == P2P_ERR_NOT_FOUND ? P2P_OK : err;
+    }
+    if ((r = calloc(1, sizeof(*r))) == NULL) {
+        p2p_peer_list_clear(&peers);
+        return P2P_ERR_NOMEM;
+    }
+    r->root = *root;
+    r->root_known = true;
+    r->peers = peers;
+    out->at = r;
+    out->count = 1;
+    if (describe(app, r) != P2P_OK) /* nobody who is listed answers: nothing to offer */
+        p2p_search_results_clear(out);
+    return P2P_OK;
+}
+
+static void
+work(struct ui_app *app, void *arg)
+{
+    struct search *s = arg;
+    size_t wanted = s->offset + s->limit + 1;
+    struct p2p_digest root;
+
+    if (strlen(s->text) == 2 * P2P_DIGEST_LEN &&
+        p2p_hex_parse(s->text, root.b, sizeof(root.b)) == P2P_OK)
+        s->err = search_root(app, &root, &s->results);
+    else
+        s->err = p2p_discovery_search(app->discovery, s->text, s->mode,
+                                      wanted < RESULTS_MAX ? wanted : RESULTS_MAX,
+                                      &s->results);
+}
+
+/* ---- answering ---- */
+
+static bool
+put_source(struct http_json_out *o, struct ui_app *app, const struct p2p_peer_info *peer)
+{
+    http_json_begin(o, NULL, '{');
+    ui_json_id(o, &peer->id);
+    http_json_put_string(o, "ip", peer->addr.host);
+    http_json_put_u64(o, "port", peer->addr.port);
+    http_json_put_bool(o, "verified", peer->verified);
+    http_json_put_bool(o, "self", p2p_id_equal(&peer->id, p2p_identity_id(app->identity)));
+    http_json_end(o, '}');
+    return peer->verified;
+}
+
+static void
+put_have(struct http_json_out *o, struct ui_app *app, const struct p2p_search_result *r)
+{
+    struct p2p_share_entry *e = malloc(sizeof(*e));
+    const char *have = NULL;
+
+    if (r->root_known && e != NULL &&
+        p2p_share_find_root(app->share, &r->root, e) == P2P_OK)
+        have = "shared";
+    else if (r->root_known && ui_transfers_have(app->transfers, &r->root))
+        have = "downloaded";
+    ui_json_text(o, "have", have);
+    free(e);
+}
+
+static void
+put_result(struct http_json_out *o, struct ui_app *app, const struct p2p_search_result *r)
+{
+    bool is_verified = false;
+
+    http_json_begin(o, NULL, '{');
+    http_json_put_string(o, "name", r->name);
+    if (r->root_known)
+        ui_json_size(o, r->size);
+    else {
+        http_json_put_null(o, "size");
+        http_json_put_null(o, "size_mb");
+    }
+    ui_json_digest(o, "root", r->root_known, &r->root);
+    ui_json_digest(o, "sha256", r->sha256_known, &r->sha256);
+    http_json_begin(o, "sources", '[');
+    for (size_t i = 0; i < r->peers.count; i++)
+        is_verified |= put_source(o, app, &r->peers.at[i]);
+    http_json_end(o, ']');
+    http_json_put_bool(o, "verified", is_verified && r->root_known);
+    put_have(o, app, r);
+    http_json_end(o, '}');
+}
+
+static void
+answer(struct http_request *req, struct ui_app *app, void *arg)
+{
+    const struct search *s = arg;
+    struct http_json_out o;
+    size_t end = s->offset + s->limit;
+
+    if (s->err != P2P_OK && s->err != P2P_ERR_NOT_FOUND) {
+        http_fail(req, 503, "discovery_unreachable",
+                  "the registry does not answer; check that p2p-discovery runs");
+        return;
+    }
+    if (end > s->results.count)
+        end = s->results.count;
+    ui_json_begin(&o, 4096);
+    http_json_put_string(&o, "query", s->text);
+    http_json_begin(&o, "results", '[');
+    for (size_t i = s->offset; i < end; i++)
+        put_result(&o, app, &s->results.at[i]);
+    http_json_end(&o, ']');
+    ui_json_cursor(&o, end < s->results.count ? end : 0);
+    ui_json_reply(&o, req, 200);
+}
+
+static void
+release(void *arg)
+{
+    struct search *s = arg;
+
+    if (s != NULL)
+        p2p_search_results_clear(&s->results);
+    free(s);
+}
+
+static bool
+parse_mode(const char *text, enum p2p_search_mode *out)
+{
+    static const char *const names[] = {"exact", "prefix", "substring", "fuzzy"};
+
+    *out = P2P_SEARCH_SUBSTRING;
+    for (int i = 0; i < 4 && text != NULL; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum p2p_search_mode)i;
+            return true;
+        }
+    return text == NULL;
+}
+
+void
+ui_api_search(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {work, answer, release};
+    struct ui_app *app = arg;
+    const char *text = http_query(req, "q");
+    enum p2p_search_mode mode;
+    size_t offset, limit;
+    struct search *s;
+
+    if (ui_job_resume(app->jobs, req))
+        return;
+    if (text == NULL || *text == '\0') {
+        http_fail(req, 400, "missing_parameter", "the parameter q is missing");
+        return;
+    }
+    if (strlen(text) >= sizeof(s->text) || !parse_mode(http_query(req, "mode"), &mode)) {
+        http_fail(req, 400, "malformed",
+                  "q has at most 255 bytes; mode is exact, prefix, substring or fuzzy");
+        return;
+    }
+    if (!ui_query_page(req, 100, &offset, &limit))
+        return;
+    if ((s = calloc(1, sizeof(*s))) != NULL) {
+        memcpy(s->text, text, strlen(text) + 1);
+        s->mode = mode;
+        s->offset = offset < RESULTS_MAX ? offset : RESULTS_MAX;
+        s->limit = limit;
+    }
+    ui_job_begin(app->jobs, req, &kind, s);
+}

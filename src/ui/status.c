@@ -1,0 +1,274 @@
+#include "ui/status.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "p2p/limits.h"
+#include "p2p/net.h"
+#include "ui/access.h"
+#include "ui/answer.h"
+#include "ui/app.h"
+#include "ui/events.h"
+#include "ui/files.h"
+#include "ui/jobs.h"
+#include "ui/json.h"
+#include "ui/peers.h"
+#include "ui/urls.h"
+
+#define REGISTRIES_MAX P2P_OPTION_LIST_MAX
+
+/* ---- what is asked of the network or of this machine's p2p-peer ---- */
+
+struct standing {
+    bool is_registered, peer_runs;
+    uint16_t port;
+};
+
+/* Something listens there; whether it is ours shows when a peer is talked to. */
+static bool
+answers(uint16_t port)
+{
+    struct p2p_addr addr = {.host = "127.0.0.1", .port = port};
+    int fd = -1;
+    bool ok = p2p_net_connect(&addr, p2p_now_ms() + 500, &fd) == P2P_OK;
+
+    p2p_fd_close(&fd);
+    return ok;
+}
+
+static void
+find_standing(struct ui_app *app, struct standing *s)
+{
+    s->port = (uint16_t)app->opt.peer_port;
+    s->is_registered = ui_peers_own(app, &s->port);
+    s->peer_runs = answers(s->port);
+}
+
+/* ---- the object ---- */
+
+static void
+put_registries(struct http_json_out *o, struct ui_app *app)
+{
+    struct p2p_registry_state states[REGISTRIES_MAX];
+    size_t count = p2p_discovery_states(app->discovery, states, REGISTRIES_MAX);
+
+    http_json_begin(o, "discovery", '[');
+    for (size_t i = 0; i < count && i < REGISTRIES_MAX; i++) {
+        http_json_begin(o, NULL, '{');
+        http_json_put_string(o, "url", states[i].url);
+        http_json_put_bool(o, "reachable", states[i].reachable);
+        http_json_end(o, '}');
+    }
+    http_json_end(o, ']');
+}
+
+static void
+put_urls(struct http_json_out *o, struct ui_app *app)
+{
+    struct ui_urls urls;
+
+    ui_urls_find(app, &urls);
+    http_json_begin(o, "urls", '[');
+    for (size_t i = 0; i < urls.count; i++)
+        http_json_put_string(o, NULL, urls.at[i]);
+    http_json_end(o, ']');
+}
+
+static uint64_t
+free_space(const struct p2p_root *root)
+{
+    struct statvfs fs;
+
+    return fstatvfs(p2p_root_fd(root), &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+}
+
+static void
+put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
+{
+    static const struct ui_listing nothing;
+    const struct ui_listing *shared = NULL, *downloads = NULL;
+
+    if (ui_listing_get(app, UI_SHARED, &shared) == P2P_OK) {
+        ui_files_put_status(o, shared, with_list);
+        ui_listing_release(shared);
+    } else
+        ui_files_put_status(o, &nothing, with_list);
+    if (ui_listing_get(app, UI_DOWNLOADS, &downloads) == P2P_OK) {
+        http_json_put_u64(o, "downloads_count", downloads->count);
+        ui_listing_release(downloads);
+    } else
+        http_json_put_u64(o, "downloads_count", 0);
+    http_json_put_u64(o, "free_space", free_space(app->downloads));
+}
+
+static void
+put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s,
+           bool with_list, enum ui_caller caller)
+{
+    struct ui_settings set;
+
+    ui_config_get(app->config, &set);
+    ui_json_begin(o, 2048);
+    ui_json_id(o, p2p_identity_id(app->identity));
+    http_json_put_u64(o, "port", s->port);
+    http_json_put_bool(o, "registered", s->is_registered);
+    put_folders(o, app, with_list);
+    http_json_put_string(o, "name", set.name);
+    http_json_put_string(o, "version", P2P_VERSION);
+    http_json_put_bool(o, "peer_running", s->peer_runs);
+    put_registries(o, app);
+    put_urls(o, app);
+    http_json_put_string(o, "caller", ui_caller_name(caller));
+    http_json_put_bool(o, "pairing_required", app->opt.pairing);
+    http_json_put_u64(o, "uptime_s", p2p_now_ms() / 1000 - app->started_s);
+}
+
+/* ---- GET /api/status ---- */
+
+static void
+work(struct ui_app *app, void *arg)
+{
+    ui_peers_refresh(app);
+    find_standing(app, arg);
+}
+
+static void
+answer(struct http_request *req, struct ui_app *app, void *arg)
+{
+    const char *list = http_query(req, "shared_files");
+    struct http_json_out o;
+
+    put_status(&o, app, arg, list == NULL || strcmp(list, "0") != 0,
+               ui_access_caller(app, req, NULL));
+    ui_json_reply(&o, req, 200);
+}
+
+void
+ui_status_handle(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {work, answer, free};
+    struct ui_app *app = arg;
+
+    if (!ui_job_resume(app->jobs, req))
+        ui_job_begin(app->jobs, req, &kind, calloc(1, sizeof(struct standing)));
+}
+
+/*
+ * One event for all who follow: `caller` is that of the machine itself, as pages know their own
+ * from their own request.
+ */
+void
+ui_status_publish(struct ui_app *app)
+{
+    struct standing s = {0};
+    struct http_json_out o;
+
+    find_standing(app, &s);
+    put_status(&o, app, &s, false, UI_LOCAL);
+    http_json_end(&o, '}');
+    ui_event_publish(app, "status", &o);
+}
+
+void
+ui_status_handle_health(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    struct p2p_registry_state states[REGISTRIES_MAX];
+    size_t count = p2p_discovery_states(app->discovery, states, REGISTRIES_MAX);
+    bool is_well = false;
+    struct http_json_out o;
+
+    for (size_t i = 0; i < count && i < REGISTRIES_MAX; i++)
+        is_well |= states[i].reachable;
+    ui_json_begin(&o, 64);
+    http_json_put_string(&o, "status", is_well ? "ok" : "degraded");
+    http_json_put_string(&o, "version", P2P_VERSION);
+    ui_json_reply(&o, req, 200);
+}
+
+/* ---- POST /api/register: what p2p-peer does by itself, now and at a port that is given ---- */
+
+struct registration {
+    uint16_t port;
+    enum p2p_err err;
+};
+
+static enum p2p_err
+register_files(struct ui_app *app, uint16_t port, const struct ui_listing *l)
+{
+    struct p2p_reg_file *files = calloc(l->count + 1, sizeof(*files));
+    struct p2p_reg reg = {.key = p2p_identity_key(app->identity),
+                          .port = port,
+                          .ttl_s = P2P_REGISTRY_TTL_S * 10,
+                          .files = files};
+    enum p2p_err err;
+
+    if (files == NULL)
+        return P2P_ERR_NOMEM;
+    for (size_t i = 0; i < l->count && reg.count < P2P_REGISTER_FILES_MAX; i++) {
+        const struct ui_file *f = &l->files[i];
+        if (f->is_ready)
+            files[reg.count++] = (struct p2p_reg_file){.name = f->name,
+                                                       .size = f->size,
+                                                       .root = f->root,
+                                                       .sha256 = f->sha256,
+                                                       .sha256_known = f->sha256_known,
+                                                       .mtime_s = f->mtime_s,
+                                                       .version = f->version};
+    }
+    err = p2p_discovery_register(app->discovery, &reg, true);
+    free(files);
+    return err;
+}
+
+static void
+register_now(struct ui_app *app, void *arg)
+{
+    struct registration *r = arg;
+    const struct ui_listing *l;
+
+    if ((r->err = ui_listing_get(app, UI_SHARED, &l)) != P2P_OK)
+        return;
+    r->err = register_files(app, r->port, l);
+    ui_listing_release(l);
+}
+
+static void
+answer_registered(struct http_request *req, struct ui_app *app, void *arg)
+{
+    const struct registration *r = arg;
+    char id[UI_SHORT_ID_LEN + 1];
+    struct http_json_out o;
+
+    if (r->err != P2P_OK) {
+        http_fail(req, 503, "discovery_unreachable",
+                  "the registry does not answer; check that p2p-discovery runs");
+        return;
+    }
+    ui_json_begin(&o, 96);
+    http_json_put_string(&o, "status", "registered");
+    http_json_put_string(&o, "peer_id", ui_short_id(p2p_identity_id(app->identity), id));
+    http_json_put_u64(&o, "port", r->port);
+    ui_json_reply(&o, req, 200);
+}
+
+void
+ui_status_handle_register(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {register_now, answer_registered, free};
+    struct ui_app *app = arg;
+    struct registration *r;
+    struct cJSON *body;
+    uint64_t port;
+
+    if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL)
+        return;
+    if (!http_json_u64(body, "port", 1, 65535, &port)) {
+        ui_fail_value(req, "port", "a whole number from 1 to 65535");
+        return;
+    }
+    if ((r = calloc(1, sizeof(*r))) != NULL)
+        r->port = (uint16_t)port;
+    ui_job_begin(app->jobs, req, &kind, r);
+}

@@ -1,0 +1,17 @@
+/* How this machine stands: /api/status, /health, /metrics, /api/register. */
+#ifndef P2P_UI_STATUS_H
+#define P2P_UI_STATUS_H
+
+#include "http/http.h"
+
+struct ui_app;
+
+void ui_status_handle(struct http_request *req, void *app);
+void ui_status_handle_health(struct http_request *req, void *app);
+void ui_status_handle_register(struct http_request *req, void *app);
+void ui_status_handle_metrics(struct http_request *req, void *app);
+
+/* The `status` event, when anything in it changed. */
+void ui_status_publish(struct ui_app *app);
+
+#endif

@@ -1,0 +1,20 @@
+/* Under which addresses other devices reach this dashboard. */
+#ifndef P2P_UI_URLS_H
+#define P2P_UI_URLS_H
+
+#include <stddef.h>
+
+struct ui_app;
+
+#define UI_URL_MAX  80
+#define UI_URLS_MAX 8
+
+struct ui_urls {
+    char at[UI_URLS_MAX][UI_URL_MAX]; /* "http://192.168.1.5:8080/" */
+    size_t count;
+};
+
+/* IPv4 first; none when it listens on loopback only. */
+void ui_urls_find(struct ui_app *app, struct ui_urls *out);
+
+#endif
