@@ -66,6 +66,9 @@ $(B)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
+# Built into p2p-ui by the assembler, which -MMD does not see.
+$(B)/src/ui/openapi.o: docs/openapi.yaml
+
 $(CORE): $(CORE_OBJ)
 $(HTTP): $(HTTP_OBJ)
 $(CORE) $(HTTP):

@@ -110,7 +110,7 @@ http_guard_passes(struct http_request *req)
     if (g->check_origin && !is_safe(req->method) &&
         !http_origin_is_own(http_header(req, "Origin"),
                             http_header(req, "Sec-Fetch-Site"), host)) {
-        http_fail(req, 403, "foreign_origin", "a page of another site may not do this");
+        http_fail(req, 403, "cross_site", "a page of another site may not do this");
         return false;
     }
     return true;

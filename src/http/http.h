@@ -36,6 +36,8 @@ typedef void http_handler(struct http_request *req, void *app);
 enum http_route_flags {
     HTTP_MULTIPART = 1u << 0, /* see upload.h: the handler runs before the body */
     HTTP_OPEN = 1u << 1,      /* the server's `admit` is not asked */
+    /* Taken, and named in Allow, only when the path fits no other row. */
+    HTTP_FALLBACK = 1u << 2,
     HTTP_APP = 1u << 8,       /* this bit and those above belong to the program */
 };
 

@@ -262,7 +262,7 @@ http_fail_busy(struct http_request *req, unsigned retry_after_s, const char *det
 
     snprintf(seconds, sizeof(seconds), "%u", retry_after_s);
     http_set_header(req, "Retry-After", seconds);
-    fail_text(req, 429, "rate_limited", detail);
+    fail_text(req, 429, "too_many", detail);
 }
 
 /* ------------------------------------------------------------------ entity tags */

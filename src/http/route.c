@@ -120,7 +120,7 @@ fail_method(struct http_request *req)
     struct match m;
 
     for (const struct http_route *r = req->server->opt.routes; r->method; r++) {
-        if (!pattern_fits(r->pattern, req->path, &m) ||
+        if ((r->flags & HTTP_FALLBACK) || !pattern_fits(r->pattern, req->path, &m) ||
             strstr(allow, r->method) != NULL)
             continue;
         used += (size_t)snprintf(allow + used, sizeof(allow) - used, "%s%s%s",
@@ -140,7 +140,8 @@ http_route_find(struct http_request *req)
     struct match m;
 
     for (const struct http_route *r = req->server->opt.routes; r->method; r++) {
-        if (!pattern_fits(r->pattern, req->path, &m))
+        if ((path_fits && (r->flags & HTTP_FALLBACK)) ||
+            !pattern_fits(r->pattern, req->path, &m))
             continue;
         path_fits = true;
         if (method_fits(r->method, req->method)) {

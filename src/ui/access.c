@@ -30,8 +30,9 @@ host_is_loopback(const struct http_request *req)
 }
 
 /*
- * A proxy on this machine that nobody named with --trusted-proxy would make the whole network look
- * local: what it adds to a request gives it away. (A trusted one's word is in the address already.)
+ * A proxy on this machine that nobody named with --trusted-proxy would make the whole
+ * network look local: what it adds to a request gives it away. (A trusted one's word is
+ * in the address already.)
  */
 static bool
 came_through_proxy(const struct http_request *req)
@@ -96,9 +97,10 @@ ui_access_require(struct http_request *req, struct ui_app *app)
     if (ui_access_caller(app, req, NULL) != UI_STRANGER)
         return true;
     http_set_header(req, "WWW-Authenticate", "Bearer");
-    http_fail(req, 401, "pairing_required",
-              "this device has to be paired first: open the page and type the code that "
-              "is shown on the machine itself");
+    http_fail(
+        req, 401, "pairing_required",
+        "this device has to be paired first: open the page and type the code that "
+        "is shown on the machine itself");
     return false;
 }
 

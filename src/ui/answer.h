@@ -1,4 +1,5 @@
-/* What handlers need again and again: names from requests, and refusals with the API's codes. */
+/* What handlers need again and again: names from requests, and refusals with the API's
+ * codes. */
 #ifndef P2P_UI_ANSWER_H
 #define P2P_UI_ANSWER_H
 
@@ -6,10 +7,12 @@
 
 struct cJSON;
 
-/* Answers an error of the core with the status and `code` of docs/openapi.yaml. `detail` NULL: its text. */
+/* Answers an error of the core with the status and `code` of docs/openapi.yaml.
+ * `detail` NULL: its text. */
 void ui_fail(struct http_request *req, enum p2p_err err, const char *detail);
 
-/* The parameter {filename} when it may be used as a name; else answers 400 and returns NULL. */
+/* The parameter {filename} when it may be used as a name; else answers 400 and returns
+ * NULL. */
 const char *ui_param_name(struct http_request *req);
 /* The same for a text from elsewhere (NULL is refused too). */
 bool ui_check_name(struct http_request *req, const char *name);

@@ -1,4 +1,5 @@
-/* The handlers that are in files of their own: transfers, peers, search, pages (routes.c lists them). */
+/* The handlers that are in files of their own: transfers, peers, search, pages
+ * (routes.c lists them). */
 #ifndef P2P_UI_API_H
 #define P2P_UI_API_H
 

@@ -1,8 +1,9 @@
 /*
  * app - everything p2p-ui consists of, in one struct that every handler gets.
  *
- * Members are set by ui_app_open and cleared by ui_app_close; between the two they do not change, so any
- * thread may read them. What they point to looks after its own threads.
+ * Members are set by ui_app_open and cleared by ui_app_close; between the two they do
+ * not change, so any thread may read them. What they point to looks after its own
+ * threads.
  */
 #ifndef P2P_UI_APP_H
 #define P2P_UI_APP_H
@@ -57,7 +58,8 @@ struct ui_app {
     _Atomic bool is_ready; /* until then requests are answered with 503 */
 };
 
-/* Acquires everything in order; on failure a sentence is on stderr. Then ui_app_close. */
+/* Acquires everything in order; on failure a sentence is on stderr. Then ui_app_close.
+ */
 P2P_MUST_CHECK enum p2p_err ui_app_open(struct ui_app *app);
 void ui_app_close(struct ui_app *app);
 

@@ -14,7 +14,8 @@
 struct browse {
     struct p2p_id id;
     size_t limit;
-    char cursor[P2P_NAME_MAX + 1]; /* the peer's own: the last name we showed, or what it said */
+    char cursor[P2P_NAME_MAX +
+                1]; /* the peer's own: the last name we showed, or what it said */
     struct http_json_out files;
     size_t count;
     enum p2p_err err;
@@ -35,7 +36,8 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
-/* Whole pages of the peer's until there are `limit`: its cursor is only good at their ends. */
+/* Whole pages of the peer's until there are `limit`: its cursor is only good at their
+ * ends. */
 static void
 work(struct ui_app *app, void *arg)
 {
@@ -127,7 +129,8 @@ ui_api_peer_files(struct http_request *req, void *arg)
     if ((b = calloc(1, sizeof(*b))) != NULL) {
         b->id = id;
         b->limit = (size_t)limit;
-        memcpy(b->cursor, cursor != NULL ? cursor : "", cursor ? strlen(cursor) + 1 : 1);
+        memcpy(b->cursor, cursor != NULL ? cursor : "",
+               cursor ? strlen(cursor) + 1 : 1);
         http_json_init(&b->files, 4096);
         http_json_begin(&b->files, NULL, '[');
     }

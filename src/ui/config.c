@@ -202,7 +202,8 @@ value_text(const struct setting *setting, const cJSON *value, char *out, size_t 
            snprintf(out, cap, "%s", value->valuestring) < (int)cap;
 }
 
-/* Checks every member before any takes effect; answers and returns false for a wrong one. */
+/* Checks every member before any takes effect; answers and returns false for a wrong
+ * one. */
 static bool
 apply(struct http_request *req, const cJSON *body, struct ui_settings *s)
 {

@@ -1,8 +1,8 @@
 /*
  * config - the settings that can be changed while it runs (GET and PATCH /api/config).
  *
- * A setting that was changed there is kept in the store and wins over the command line until
- * it is changed again. Thread-safe.
+ * A setting that was changed there is kept in the store and wins over the command line
+ * until it is changed again. Thread-safe.
  */
 #ifndef P2P_UI_CONFIG_H
 #define P2P_UI_CONFIG_H

@@ -58,9 +58,9 @@ name_from_agent(const char *agent, char *out, size_t cap)
                                               {"Firefox/", "Firefox"},
                                               {"Chrome/", "Chrome"},
                                               {"Safari/", "Safari"}};
-    static const char *const systems[][2] = {{"Android", "Android"}, {"iPhone", "iPhone"},
-                                             {"iPad", "iPad"},       {"Windows", "Windows"},
-                                             {"Mac OS", "macOS"},    {"Linux", "Linux"}};
+    static const char *const systems[][2] = {
+        {"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"},
+        {"Windows", "Windows"}, {"Mac OS", "macOS"},  {"Linux", "Linux"}};
     const char *browser = "A browser", *system = NULL;
 
     for (size_t i = 5; i-- > 0 && agent != NULL;)
@@ -74,13 +74,15 @@ name_from_agent(const char *agent, char *out, size_t cap)
 }
 
 static void
-reply_paired(struct http_request *req, const struct p2p_device *device, const char *token)
+reply_paired(struct http_request *req, const struct p2p_device *device,
+             const char *token)
 {
     char cookie[256];
     struct http_json_out o;
 
     snprintf(cookie, sizeof(cookie),
-             UI_COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000", token);
+             UI_COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000",
+             token);
     http_set_header(req, "Set-Cookie", cookie);
     p2p_wipe(cookie, sizeof(cookie));
     ui_json_begin(&o, 256);
@@ -108,7 +110,8 @@ let_in(struct http_request *req, struct ui_app *app, const char *name)
         reply_paired(req, &device, token);
         tell_devices(app);
     } else if (err == P2P_ERR_TOO_LARGE)
-        http_fail(req, 403, "too_many_devices", "remove a device you no longer use first");
+        http_fail(req, 403, "too_many_devices",
+                  "remove a device you no longer use first");
     else
         ui_fail(req, err, NULL);
     p2p_wipe(token, sizeof(token));
@@ -136,13 +139,15 @@ ui_access_handle_pair(struct http_request *req, void *arg)
         http_fail_busy(req, retry_s, "too many wrong codes from this address");
     else {
         p2p_log_warn("a wrong pairing code was tried address=%s", http_client_ip(req));
-        http_fail(req, 403, "wrong_code", "this code is wrong, was used, or is too old");
+        http_fail(req, 403, "wrong_code",
+                  "this code is wrong, was used, or is too old");
     }
 }
 
 /* ---- the code, for the machine itself ---- */
 
-/* A paired device must not let others in, nor stay in by pairing again after it was removed. */
+/* A paired device must not let others in, nor stay in by pairing again after it was
+ * removed. */
 static bool
 is_owner(struct http_request *req, struct ui_app *app)
 {
@@ -188,7 +193,8 @@ ui_access_handle_code(struct http_request *req, void *arg)
     if (ui_pairing_current(&app->pairing, now_s(), code, &left_s))
         reply_code(req, app, 200, code, left_s);
     else
-        http_fail(req, 404, "no_code", "the code was used or is too old; make a new one");
+        http_fail(req, 404, "no_code",
+                  "the code was used or is too old; make a new one");
     p2p_wipe(code, sizeof(code));
 }
 
@@ -209,7 +215,8 @@ ui_access_handle_new_code(struct http_request *req, void *arg)
     p2p_wipe(code, sizeof(code));
 }
 
-/* To the terminal and not to the log: log lines reach the pages of devices that are paired already. */
+/* To the terminal and not to the log: log lines reach the pages of devices that are
+ * paired already. */
 void
 ui_access_show_code(struct ui_app *app)
 {
@@ -217,8 +224,9 @@ ui_access_show_code(struct ui_app *app)
     uint64_t left_s;
 
     if (ui_pairing_renew(&app->pairing, now_s(), code, &left_s) == P2P_OK)
-        fprintf(stderr, "p2p-ui: to use another device, open the page there and type %s "
-                        "(for %llu minutes)\n",
+        fprintf(stderr,
+                "p2p-ui: to use another device, open the page there and type %s "
+                "(for %llu minutes)\n",
                 code, (unsigned long long)left_s / 60);
     p2p_wipe(code, sizeof(code));
 }

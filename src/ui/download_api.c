@@ -41,7 +41,8 @@ begin(struct http_request *req, struct ui_app *app, const cJSON *body)
     ui_json_begin(&o, 256);
     http_json_put_string(&o, "status", "downloading");
     http_json_put_string(&o, "filename", filename);
-    http_json_put_string(&o, "peer", p2p_addr_format(&source.addr, where, sizeof(where)));
+    http_json_put_string(&o, "peer",
+                         p2p_addr_format(&source.addr, where, sizeof(where)));
     http_json_put_string(&o, "id", id);
     ui_json_reply(&o, req, 200);
 }

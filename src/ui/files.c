@@ -122,7 +122,7 @@ reply_downloads(struct http_request *req, const struct ui_listing *l, size_t fro
     const struct ui_file **order = order_by_time(l);
     struct http_json_out o;
     size_t end = limit > 0 && from < l->count && limit < l->count - from ? from + limit
-                                                                          : l->count;
+                                                                         : l->count;
 
     if (order == NULL) {
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
@@ -192,8 +192,8 @@ reply_bytes(struct http_request *req, struct ui_app *app, enum ui_folder folder)
 
     if (name == NULL)
         return;
-    err = p2p_root_open_file(folder == UI_SHARED ? app->shared : app->downloads, name, &fd,
-                             &st);
+    err = p2p_root_open_file(folder == UI_SHARED ? app->shared : app->downloads, name,
+                             &fd, &st);
     if (err != P2P_OK) {
         ui_fail(req, err, "there is no such file");
         return;

@@ -268,8 +268,8 @@ ui_job_resume(struct ui_jobs *j, struct http_request *req)
 }
 
 void
-ui_job_begin(struct ui_jobs *j, struct http_request *req, const struct ui_job_kind *kind,
-             void *arg)
+ui_job_begin(struct ui_jobs *j, struct http_request *req,
+             const struct ui_job_kind *kind, void *arg)
 {
     if (arg == NULL) {
         http_fail_err(req, P2P_ERR_NOMEM, NULL);

@@ -2,9 +2,10 @@
  * jobs - answers that need the network.
  *
  * The server's threads each look after many connections, so a handler never waits for a
- * registry or a peer: it hands the waiting to a worker here and parks its request, and the
- * server runs the handler again when the work is done. At most UI_JOBS_RUNNING run at once (threads are made
- * at need and leave after ten idle seconds), at most UI_JOBS_MAX are kept; beyond that the answer is 503.
+ * registry or a peer: it hands the waiting to a worker here and parks its request, and
+ * the server runs the handler again when the work is done. At most UI_JOBS_RUNNING run
+ * at once (threads are made at need and leave after ten idle seconds), at most
+ * UI_JOBS_MAX are kept; beyond that the answer is 503.
  */
 #ifndef P2P_UI_JOBS_H
 #define P2P_UI_JOBS_H
@@ -27,13 +28,14 @@ struct ui_job_kind {
     void (*release)(void *arg);
 };
 
-/* After the server is open; closed after it, and waits for the work that still runs. NULL: no memory. */
+/* After the server is open; closed after it, and waits for the work that still runs.
+ * NULL: no memory. */
 struct ui_jobs *ui_jobs_new(struct ui_app *app, struct http_server *server);
 void ui_jobs_free(struct ui_jobs *jobs);
 
 /*
- * First line of every handler that uses jobs: true when this run of the handler belongs to a
- * job that was begun before; the handler then returns.
+ * First line of every handler that uses jobs: true when this run of the handler belongs
+ * to a job that was begun before; the handler then returns.
  */
 bool ui_job_resume(struct ui_jobs *jobs, struct http_request *req);
 
@@ -41,7 +43,8 @@ bool ui_job_resume(struct ui_jobs *jobs, struct http_request *req);
 void ui_job_begin(struct ui_jobs *jobs, struct http_request *req,
                   const struct ui_job_kind *kind, void *arg);
 
-/* Work without a request (kind->answer is not called). False, and arg released, when there is no room. */
+/* Work without a request (kind->answer is not called). False, and arg released, when
+ * there is no room. */
 bool ui_job_spawn(struct ui_jobs *jobs, const struct ui_job_kind *kind, void *arg);
 
 #endif

@@ -13,8 +13,9 @@
 /* The first 16 digits and "..."; `out` holds UI_SHORT_ID_LEN + 1. Returns out. */
 const char *ui_short_id(const struct p2p_id *id, char *out);
 
-void ui_json_id(struct http_json_out *o, const struct p2p_id *id); /* peer_id, peer_id_full */
-void ui_json_size(struct http_json_out *o, uint64_t size);         /* size, size_mb */
+void ui_json_id(struct http_json_out *o,
+                const struct p2p_id *id);                  /* peer_id, peer_id_full */
+void ui_json_size(struct http_json_out *o, uint64_t size); /* size, size_mb */
 void ui_json_digest(struct http_json_out *o, const char *name, bool is_known,
                     const struct p2p_digest *digest);
 /* An empty text, and a zero, are null. */
@@ -23,7 +24,8 @@ void ui_json_number(struct http_json_out *o, const char *name, uint64_t value);
 
 /* Member `next`: the offset of the next page as a cursor; 0 is null. */
 void ui_json_cursor(struct http_json_out *o, size_t next);
-/* The query's `limit` (1..1000, `fallback` when absent) and `cursor`; answers 400 and returns false. */
+/* The query's `limit` (1..1000, `fallback` when absent) and `cursor`; answers 400 and
+ * returns false. */
 bool ui_query_page(struct http_request *req, size_t fallback, size_t *offset,
                    size_t *limit);
 

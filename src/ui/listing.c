@@ -84,9 +84,8 @@ add_file(void *arg, const char *name, const struct stat *st)
     }
     if ((copy = strdup(name)) == NULL)
         return P2P_ERR_NOMEM;
-    l->files[l->count++] = (struct ui_file){.name = copy,
-                                            .size = (uint64_t)st->st_size,
-                                            .mtime_s = (uint64_t)st->st_mtime};
+    l->files[l->count++] = (struct ui_file){
+        .name = copy, .size = (uint64_t)st->st_size, .mtime_s = (uint64_t)st->st_mtime};
     l->total_size += (uint64_t)st->st_size;
     return P2P_OK;
 }
@@ -153,8 +152,8 @@ make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
     if (m.l == NULL)
         return P2P_ERR_NOMEM;
     m.l->refs = 1;
-    err = p2p_root_walk(folder == UI_SHARED ? app->shared : app->downloads, add_file, &m,
-                        &skipped);
+    err = p2p_root_walk(folder == UI_SHARED ? app->shared : app->downloads, add_file,
+                        &m, &skipped);
     if (err == P2P_OK && m.l->count > 0)
         qsort(m.l->files, m.l->count, sizeof(*m.l->files), by_name);
     if (err == P2P_OK && folder == UI_SHARED)

@@ -1,9 +1,9 @@
 /*
  * listing - what lies in the shared and in the downloads folder right now.
  *
- * A listing is a snapshot, sorted by name, that any number of threads read; it is made anew
- * when the folder changed, or when it is older than a second and somebody asks (files come and go behind our back).
- * Thread-safe.
+ * A listing is a snapshot, sorted by name, that any number of threads read; it is made
+ * anew when the folder changed, or when it is older than a second and somebody asks
+ * (files come and go behind our back). Thread-safe.
  */
 #ifndef P2P_UI_LISTING_H
 #define P2P_UI_LISTING_H

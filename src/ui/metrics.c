@@ -38,8 +38,8 @@ static void
 add_one(struct text *t, const char *name, const char *type, const char *help,
         uint64_t value)
 {
-    add(t, "# HELP p2p_ui_%s %s\n# TYPE p2p_ui_%s %s\np2p_ui_%s %llu\n", name, help, name,
-        type, name, (unsigned long long)value);
+    add(t, "# HELP p2p_ui_%s %s\n# TYPE p2p_ui_%s %s\np2p_ui_%s %llu\n", name, help,
+        name, type, name, (unsigned long long)value);
 }
 
 static void
@@ -50,8 +50,8 @@ add_http(struct text *t, struct ui_app *app)
     http_server_counters(app->http, &n);
     add_one(t, "http_connections", "gauge", "Open connections.", n.connections);
     add_one(t, "http_requests_total", "counter", "Requests.", n.requests);
-    add_one(t, "http_refused_total", "counter", "Requests refused before their handler.",
-            n.refused);
+    add_one(t, "http_refused_total", "counter",
+            "Requests refused before their handler.", n.refused);
     add_one(t, "http_limited_total", "counter", "Requests over the rate limit.",
             n.limited);
     add_one(t, "http_timed_out_total", "counter", "Slow senders that were cut off.",
@@ -71,7 +71,8 @@ add_transfers(struct text *t, struct ui_app *app)
     struct ui_counts n;
 
     ui_transfers_count(app->transfers, &n);
-    add(t, "# HELP p2p_ui_transfers Transfers by state.\n# TYPE p2p_ui_transfers gauge\n");
+    add(t,
+        "# HELP p2p_ui_transfers Transfers by state.\n# TYPE p2p_ui_transfers gauge\n");
     for (int i = 0; i < UI_STATES; i++)
         add(t, "p2p_ui_transfers{state=\"%s\"} %zu\n", ui_state_name((enum ui_state)i),
             n.by_state[i]);

@@ -15,14 +15,16 @@ static const struct p2p_option table[] = {
     {"host", P2P_OPT_TEXT, AT(host), 0, 0, "ADDRESS", "address to listen on"},
     {"port", P2P_OPT_NUMBER, AT(port), 0, 65535, "PORT", "port to listen on, 0: any"},
     {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR", "folder that is shared"},
-    {"downloads-dir", P2P_OPT_TEXT, AT(downloads_dir), 0, 0, "DIR", "where downloads go"},
+    {"downloads-dir", P2P_OPT_TEXT, AT(downloads_dir), 0, 0, "DIR",
+     "where downloads go"},
     {"keys-dir", P2P_OPT_TEXT, AT(keys_dir), 0, 0, "DIR", "keys, as of p2p-peer"},
-    {"discovery", P2P_OPT_LIST, AT(discovery), 0, 0, "URL", "registry; may be repeated"},
+    {"discovery", P2P_OPT_LIST, AT(discovery), 0, 0, "URL",
+     "registry; may be repeated"},
     {"peer-port", P2P_OPT_NUMBER, AT(peer_port), 1, 65535, "PORT", "port of p2p-peer"},
     {"web-dir", P2P_OPT_TEXT, AT(web_dir), 0, 0, "DIR", "pages of the dashboard"},
     {"name", P2P_OPT_TEXT, AT(name), 0, 0, "NAME", "what people see instead of the id"},
-    {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX, "N",
-     "connections of a download"},
+    {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX,
+     "N", "connections of a download"},
     {"timeout", P2P_OPT_DURATION, AT(timeout_ms), 1000, 600000, "TIME",
      "how long a peer may be silent"},
     {"max-running", P2P_OPT_NUMBER, AT(max_running), 1, 64, "N", "downloads at once"},
@@ -91,6 +93,11 @@ check(const struct ui_options *opt)
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
         return refuse("limit-rate", opt->limit_rate,
                       "a rate (2M), off, or a timetable (\"08:00,2M 23:00,off\")");
+    /* The server takes both as lists that end with a NULL. */
+    if (opt->allow_host.count == P2P_OPTION_LIST_MAX)
+        return refuse("allow-host", "given 32 times", "given less often");
+    if (opt->trusted_proxy.count == P2P_OPTION_LIST_MAX)
+        return refuse("trusted-proxy", "given 32 times", "given less often");
     if (!opt->pairing && opt->require_pairing)
         return refuse("require-pairing", "with --no-pairing", "only one of the two");
     return P2P_OK;

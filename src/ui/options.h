@@ -14,7 +14,7 @@ struct ui_options {
     const char *downloads_dir;
     const char *keys_dir;
     struct p2p_option_list discovery;
-    uint64_t peer_port; /* where p2p-peer is expected until the registry says */
+    uint64_t peer_port;  /* where p2p-peer is expected until the registry says */
     const char *web_dir; /* NULL: found beside the program, see ui_options_find_web */
     const char *name;    /* NULL: the host's */
     uint64_t connections;
@@ -38,7 +38,8 @@ P2P_MUST_CHECK enum p2p_err ui_options_parse(struct ui_options *opt, int argc,
                                              char **argv);
 void ui_options_clear(struct ui_options *opt);
 
-/* The folder of the dashboard: --web-dir, or web/ beside bin/, or ../share/p2p/web. NOT_FOUND. */
+/* The folder of the dashboard: --web-dir, or web/ beside bin/, or ../share/p2p/web.
+ * NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err ui_options_find_web(const struct ui_options *opt, char *out,
                                                 size_t cap);
 

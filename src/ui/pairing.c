@@ -87,8 +87,8 @@ network_of(const char *address, char out[UI_PAIR_ADDRESS_TEXT])
 }
 
 /*
- * The row of an address; a new one takes the place of one that is over, or of the one with the
- * fewest wrong tries (so that a lockout is the last thing to be pushed out).
+ * The row of an address; a new one takes the place of one that is over, or of the one
+ * with the fewest wrong tries (so that a lockout is the last thing to be pushed out).
  */
 static size_t
 row_of(struct ui_pairing *p, const char *network, uint64_t now_s)

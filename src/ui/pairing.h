@@ -1,9 +1,10 @@
 /*
  * pairing - the 6-digit code that lets another device in, and what stops guessing.
  *
- * A code lives 10 minutes, works once and is given up after 50 wrong tries from anywhere.
- * Five wrong ones from an address (IPv4, or the /64 of an IPv6) lock that address out for 15 minutes.
- * Time comes in as an argument (seconds, monotonic). Thread-safe.
+ * A code lives 10 minutes, works once and is given up after 50 wrong tries from
+ * anywhere. Five wrong ones from an address (IPv4, or the /64 of an IPv6) lock that
+ * address out for 15 minutes. Time comes in as an argument (seconds, monotonic).
+ * Thread-safe.
  */
 #ifndef P2P_UI_PAIRING_H
 #define P2P_UI_PAIRING_H
@@ -42,12 +43,12 @@ P2P_MUST_CHECK enum p2p_err ui_pairing_renew(struct ui_pairing *p, uint64_t now_
                                              char code[UI_CODE_LEN + 1],
                                              uint64_t *left_s);
 /* The code that is valid now and its seconds left; false when there is none. */
-bool ui_pairing_current(struct ui_pairing *p, uint64_t now_s, char code[UI_CODE_LEN + 1],
-                        uint64_t *left_s);
+bool ui_pairing_current(struct ui_pairing *p, uint64_t now_s,
+                        char code[UI_CODE_LEN + 1], uint64_t *left_s);
 
 /*
- * Tries a code. P2P_OK: right, and used up. NOT_ALLOWED: wrong. RATE_LIMITED: too many wrong ones from
- * there, `*retry_s` says for how long; nothing was compared.
+ * Tries a code. P2P_OK: right, and used up. NOT_ALLOWED: wrong. RATE_LIMITED: too many
+ * wrong ones from there, `*retry_s` says for how long; nothing was compared.
  */
 P2P_MUST_CHECK enum p2p_err ui_pairing_try(struct ui_pairing *p, uint64_t now_s,
                                            const char *address, const char *code,

@@ -115,12 +115,14 @@ add_registered(struct snapshot *s, struct p2p_peer_info *info)
     info->file_count = 0;
 }
 
-/* The registries' word comes first: it is the freshest about addresses. Under the lock. */
+/* The registries' word comes first: it is the freshest about addresses. Under the lock.
+ */
 static void
 add_by_hand(struct ui_peers *p, struct snapshot *s)
 {
     for (size_t i = 0; i < p->by_hand_count; i++)
-        if (!knows(s, &p->by_hand[i].id) && copy_peer(&s->list[s->count], &p->by_hand[i]))
+        if (!knows(s, &p->by_hand[i].id) &&
+            copy_peer(&s->list[s->count], &p->by_hand[i]))
             s->count++;
 }
 
@@ -132,7 +134,8 @@ is_same_peer(const struct ui_peer *a, const struct ui_peer *b)
            a->addr.port == b->addr.port && strcmp(a->addr.host, b->addr.host) == 0;
 }
 
-/* Under the lock: puts the snapshot in place; true when it differs from the one before. */
+/* Under the lock: puts the snapshot in place; true when it differs from the one before.
+ */
 static bool
 replace(struct ui_peers *p, struct snapshot *s)
 {
@@ -250,7 +253,8 @@ ui_peers_locate(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *ou
     return P2P_OK;
 }
 
-/* The documented lists show "0123456789abcdef...": two peers with the same 16 digits are no answer. */
+/* The documented lists show "0123456789abcdef...": two peers with the same 16 digits
+ * are no answer. */
 static size_t
 resolve_short(struct ui_peers *p, const char *text, struct p2p_id *out)
 {
@@ -340,8 +344,8 @@ collect_neighbour(void *arg, const struct ui_peer *peer)
 }
 
 size_t
-ui_peers_find_sources(struct ui_app *app, const char *name, const struct p2p_digest *root,
-                      struct ui_source *out, size_t max)
+ui_peers_find_sources(struct ui_app *app, const char *name,
+                      const struct p2p_digest *root, struct ui_source *out, size_t max)
 {
     struct collector c = {.app = app, .out = out, .max = max};
     struct p2p_peer_list found = {0};
@@ -367,7 +371,8 @@ ui_peers_explain(enum p2p_err err)
 {
     switch (err) {
     case P2P_ERR_KEY_CHANGED:
-        return "another key was met at this address before; trust the new one only when you "
+        return "another key was met at this address before; trust the new one only "
+               "when you "
                "know why it changed";
     case P2P_ERR_WRONG_PEER:
         return "another peer answers at this address than the one asked for";
@@ -375,7 +380,8 @@ ui_peers_explain(enum p2p_err err)
         return "this peer is blocked, or does not allow this device";
     case P2P_ERR_UNREACHABLE:
     case P2P_ERR_TIMEOUT:
-        return "nobody answers at this address; check that the machine is on and p2p-peer "
+        return "nobody answers at this address; check that the machine is on and "
+               "p2p-peer "
                "runs there";
     default:
         return "what answers at this address is not a peer that can be talked to";
@@ -392,7 +398,8 @@ ui_peers_connect(struct ui_app *app, const struct p2p_addr *addr,
         .addr = *addr,
         .expected = expected,
         .protocol = 2,
-        .timeout_ms = app->opt.timeout_ms < patience_ms ? app->opt.timeout_ms : patience_ms,
+        .timeout_ms =
+            app->opt.timeout_ms < patience_ms ? app->opt.timeout_ms : patience_ms,
     };
 
     return p2p_conn_open(&opt, out);

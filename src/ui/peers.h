@@ -1,9 +1,10 @@
 /*
- * peers - who is there: peers from the registries, from the local network and by hand, merged by id.
+ * peers - who is there: peers from the registries, from the local network and by hand,
+ * merged by id.
  *
- * The list is a snapshot that is looked at again when somebody asks and it is older than two seconds. Calls
- * marked *asks* wait for the network: only on workers (jobs.h), the watch and transfers' threads.
- * Thread-safe.
+ * The list is a snapshot that is looked at again when somebody asks and it is older
+ * than two seconds. Calls marked *asks* wait for the network: only on workers (jobs.h),
+ * the watch and transfers' threads. Thread-safe.
  */
 #ifndef P2P_UI_PEERS_H
 #define P2P_UI_PEERS_H
@@ -35,13 +36,15 @@ void ui_peers_free(struct ui_peers *peers);
 
 /* Asks. Looks again when the snapshot is old. */
 void ui_peers_refresh(struct ui_app *app);
-/* Asks. Looks again in any case, at those added by hand too; true when something changed. */
+/* Asks. Looks again in any case, at those added by hand too; true when something
+ * changed. */
 bool ui_peers_look(struct ui_app *app);
 size_t ui_peers_count(struct ui_app *app);
 
 /* The members `peers` and `discovery_reachable`. */
 void ui_peers_put_list(struct ui_app *app, struct http_json_out *o, bool with_files);
-/* The members of one `Peer`, into an object that is begun; false when it is not known at all. */
+/* The members of one `Peer`, into an object that is begun; false when it is not known
+ * at all. */
 bool ui_peers_put_one(struct ui_app *app, const struct p2p_id *id,
                       struct http_json_out *o);
 
@@ -58,11 +61,13 @@ P2P_MUST_CHECK enum p2p_err ui_peers_resolve(struct ui_app *app, const char *tex
                                              struct p2p_id *out);
 bool ui_peers_is_blocked(struct ui_app *app, const struct ui_source *source);
 
-/* Asks. Everybody but this machine and the blocked who shares the name, or has the root; up to `max`. */
+/* Asks. Everybody but this machine and the blocked who shares the name, or has the
+ * root; up to `max`. */
 size_t ui_peers_find_sources(struct ui_app *app, const char *name,
                              const struct p2p_digest *root, struct ui_source *out,
                              size_t max);
-/* From the snapshot: visits peers that were not found by a registry and share exactly this name. */
+/* From the snapshot: visits peers that were not found by a registry and share exactly
+ * this name. */
 void ui_peers_each_neighbour(struct ui_app *app, const char *name,
                              void (*visit)(void *arg, const struct ui_peer *peer),
                              void *arg);
@@ -72,9 +77,10 @@ P2P_MUST_CHECK enum p2p_err ui_peers_connect(struct ui_app *app,
                                              const struct p2p_addr *addr,
                                              const struct p2p_id *expected,
                                              struct p2p_conn **out);
-/* Asks. Meets the peer at an address and remembers it as added by hand. EXISTS: that is this machine. */
-P2P_MUST_CHECK enum p2p_err ui_peers_add(struct ui_app *app, const struct p2p_addr *addr,
-                                         struct p2p_id *id);
+/* Asks. Meets the peer at an address and remembers it as added by hand. EXISTS: that is
+ * this machine. */
+P2P_MUST_CHECK enum p2p_err
+ui_peers_add(struct ui_app *app, const struct p2p_addr *addr, struct p2p_id *id);
 /* Forgets that it was added by hand. */
 void ui_peers_drop(struct ui_app *app, const struct p2p_id *id);
 

@@ -1,6 +1,6 @@
 /*
- * Peers added by hand. No registry tells what they share, so each is asked itself (LIST): when it is added, and
- * once a minute while somebody looks.
+ * Peers added by hand. No registry tells what they share, so each is asked itself
+ * (LIST): when it is added, and once a minute while somebody looks.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -180,11 +180,11 @@ ui_peers_add(struct ui_app *app, const struct p2p_addr *addr, struct p2p_id *id)
     if (err != P2P_OK)
         return err;
     p2p_hex_format(id->b, sizeof(id->b), hex);
-    ui_store_put_note(app->store,
-                      &(struct ui_note){.kind = "peer",
-                                        .key = hex,
-                                        .value = p2p_addr_format(addr, text, sizeof(text)),
-                                        .time_s = p2p_time_s()});
+    ui_store_put_note(app->store, &(struct ui_note){.kind = "peer",
+                                                    .key = hex,
+                                                    .value = p2p_addr_format(
+                                                        addr, text, sizeof(text)),
+                                                    .time_s = p2p_time_s()});
     ui_peers_look(app);
     ui_watch_peers(app);
     return P2P_OK;

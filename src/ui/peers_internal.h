@@ -23,7 +23,8 @@ void ui_peer_clear(struct ui_peer *peer);
 /* Under the lock. */
 struct ui_peer *ui_peers_find(struct ui_peers *p, const struct p2p_id *id);
 
-/* peers_hand.c: those added by hand, from the store; and, once a minute, what they share. */
+/* peers_hand.c: those added by hand, from the store; and, once a minute, what they
+ * share. */
 void ui_hand_load(struct ui_peers *p);
 void ui_hand_look(struct ui_peers *p); /* asks */
 

@@ -24,13 +24,13 @@ draw_rows(const QRcode *qr, char *out)
     size_t len = 0;
 
     for (int y = 0; y < qr->width; y++)
-        for (int x = 0, n; x < qr->width; x += n > 0 ? n : 1) {
+        for (int x = 0, n; x<qr->width; x += n> 0 ? n : 1) {
             const unsigned char *row = qr->data + y * qr->width;
             for (n = 0; x + n < qr->width && (row[x + n] & 1); n++)
                 ;
             if (n > 0)
-                len += (size_t)snprintf(out + len, RUN_MAX, "M%d %dh%dv1h-%dz", x + QUIET,
-                                        y + QUIET, n, n);
+                len += (size_t)snprintf(out + len, RUN_MAX, "M%d %dh%dv1h-%dz",
+                                        x + QUIET, y + QUIET, n, n);
         }
     out[len] = '\0';
     return len;
@@ -124,7 +124,8 @@ reply_dashboard(struct http_request *req, struct ui_app *app, const char *base)
     uint64_t left_s;
     bool may_see = ui_access_caller(app, req, NULL) == UI_LOCAL;
 
-    if (may_see && ui_pairing_current(&app->pairing, p2p_now_ms() / 1000, code, &left_s))
+    if (may_see &&
+        ui_pairing_current(&app->pairing, p2p_now_ms() / 1000, code, &left_s))
         snprintf(text, sizeof(text), "%s#pair=%s", base, code);
     else
         snprintf(text, sizeof(text), "%s", base);

@@ -1,7 +1,7 @@
 /*
- * The manager thread: starts what waits, stops what should end, tries again what may work
- * later, frees what was removed. The only caller of p2p_download_cancel: a p2p_download is never
- * called with the lock held, since its callbacks take it.
+ * The manager thread: starts what waits, stops what should end, tries again what may
+ * work later, frees what was removed. The only caller of p2p_download_cancel: a
+ * p2p_download is never called with the lock held, since its callbacks take it.
  */
 #include "ui/queue.h"
 
@@ -13,7 +13,8 @@
 #include "ui/config.h"
 
 #define DISK_CHECK_S 30
-#define DISK_SPARE   (64 * P2P_MIB) /* more than is missing, before a full disk is tried again */
+#define DISK_SPARE \
+    (64 * P2P_MIB) /* more than is missing, before a full disk is tried again */
 
 /* ---- the common speed limit ---- */
 

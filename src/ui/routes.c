@@ -7,13 +7,14 @@
 #include "ui/status.h"
 #include "ui/upload.h"
 
-#define SMALL 4096u             /* bodies of a few members */
-#define WISH  (32u * 1024)      /* a list of peers */
+#define SMALL 4096u        /* bodies of a few members */
+#define WISH  (32u * 1024) /* a list of peers */
 #define LAST  (HTTP_OPEN | HTTP_FALLBACK)
 
 const struct http_header ui_headers[] = {
     {"Content-Security-Policy",
-     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: "
+     "blob:; "
      "media-src 'self'; connect-src 'self'; manifest-src 'self'; worker-src 'self'; "
      "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"},
     {"X-Content-Type-Options", "nosniff"},

@@ -1,4 +1,5 @@
-/* The thread of one running transfer: finds sources, starts the download, waits, keeps the result. */
+/* The thread of one running transfer: finds sources, starts the download, waits, keeps
+ * the result. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,14 +27,16 @@ static bool
 has_address(const struct ui_source *list, size_t count, const struct p2p_addr *addr)
 {
     for (size_t i = 0; i < count; i++)
-        if (list[i].addr.port == addr->port && strcmp(list[i].addr.host, addr->host) == 0)
+        if (list[i].addr.port == addr->port &&
+            strcmp(list[i].addr.host, addr->host) == 0)
             return true;
     return false;
 }
 
 /*
- * Where to fetch from now: what the registry and the neighbours say first, since addresses change,
- * then what was known before. Asks the network; without the lock (the wish itself never changes).
+ * Where to fetch from now: what the registry and the neighbours say first, since
+ * addresses change, then what was known before. Asks the network; without the lock (the
+ * wish itself never changes).
  */
 static size_t
 gather(struct ui_app *app, const struct ui_transfer *t, struct ui_source *out)
@@ -41,8 +44,8 @@ gather(struct ui_app *app, const struct ui_transfer *t, struct ui_source *out)
     size_t count = 0;
 
     if (t->is_auto)
-        count = ui_peers_find_sources(app, t->filename, t->root_known ? &t->root : NULL, out,
-                                      P2P_DOWNLOAD_SOURCES_MAX);
+        count = ui_peers_find_sources(app, t->filename, t->root_known ? &t->root : NULL,
+                                      out, P2P_DOWNLOAD_SOURCES_MAX);
     for (size_t i = 0; i < t->source_count && count < P2P_DOWNLOAD_SOURCES_MAX; i++)
         if (!has_address(out, count, &t->sources[i].addr) &&
             !ui_peers_is_blocked(app, &t->sources[i]))
@@ -88,8 +91,8 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
         t->live[i] = st->sources[i];
 }
 
-/* The engine waits for something it cannot do itself (a full disk, say): this run ends here, keeps
- * what it has, and the queue knows when to go on. */
+/* The engine waits for something it cannot do itself (a full disk, say): this run ends
+ * here, keeps what it has, and the queue knows when to go on. */
 static void
 give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err)
 {
@@ -148,8 +151,8 @@ backoff_s(unsigned attempts)
 }
 
 /*
- * "No peer could deliver the file" hides why: when every source gave the same reason, that is the one to
- * tell.
+ * "No peer could deliver the file" hides why: when every source gave the same reason,
+ * that is the one to tell.
  */
 static enum p2p_err
 real_reason(enum p2p_err err, const struct p2p_download_status *st)
@@ -213,7 +216,8 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
         fail(t, t->error, st->message); /* the engine gave way */
     if (t->state == UI_CANCELLED) {
         t->verified = 0;
-        t->is_discarding = true; /* of an earlier run, when this one had no download yet */
+        t->is_discarding =
+            true; /* of an earlier run, when this one had no download yet */
     }
     t->speed = 0;
     t->eta_s = UINT64_MAX;

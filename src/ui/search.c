@@ -11,7 +11,8 @@
 #include "ui/json.h"
 #include "ui/peers.h"
 
-#define RESULTS_MAX 1000 /* a registry answers with at most so many: the last cursor */
+#define RESULTS_MAX 1000 /* a registry answers with at most so many: the last cursor \
+                          */
 
 struct search {
     char text[256];
@@ -23,7 +24,8 @@ struct search {
 
 /* ---- asking ---- */
 
-/* A root has no name of its own: whoever has the content tells it, with size and SHA-256. */
+/* A root has no name of its own: whoever has the content tells it, with size and
+ * SHA-256. */
 static enum p2p_err
 describe(struct ui_app *app, struct p2p_search_result *r)
 {
@@ -94,14 +96,16 @@ work(struct ui_app *app, void *arg)
 /* ---- answering ---- */
 
 static bool
-put_source(struct http_json_out *o, struct ui_app *app, const struct p2p_peer_info *peer)
+put_source(struct http_json_out *o, struct ui_app *app,
+           const struct p2p_peer_info *peer)
 {
     http_json_begin(o, NULL, '{');
     ui_json_id(o, &peer->id);
     http_json_put_string(o, "ip", peer->addr.host);
     http_json_put_u64(o, "port", peer->addr.port);
     http_json_put_bool(o, "verified", peer->verified);
-    http_json_put_bool(o, "self", p2p_id_equal(&peer->id, p2p_identity_id(app->identity)));
+    http_json_put_bool(o, "self",
+                       p2p_id_equal(&peer->id, p2p_identity_id(app->identity)));
     http_json_end(o, '}');
     return peer->verified;
 }
@@ -122,7 +126,8 @@ put_have(struct http_json_out *o, struct ui_app *app, const struct p2p_search_re
 }
 
 static void
-put_result(struct http_json_out *o, struct ui_app *app, const struct p2p_search_result *r)
+put_result(struct http_json_out *o, struct ui_app *app,
+           const struct p2p_search_result *r)
 {
     bool is_verified = false;
 
@@ -209,7 +214,8 @@ ui_api_search(struct http_request *req, void *arg)
         http_fail(req, 400, "missing_parameter", "the parameter q is missing");
         return;
     }
-    if (strlen(text) >= sizeof(s->text) || !parse_mode(http_query(req, "mode"), &mode)) {
+    if (strlen(text) >= sizeof(s->text) ||
+        !parse_mode(http_query(req, "mode"), &mode)) {
         http_fail(req, 400, "malformed",
                   "q has at most 255 bytes; mode is exact, prefix, substring or fuzzy");
         return;

@@ -80,7 +80,8 @@ free_space(const struct p2p_root *root)
 {
     struct statvfs fs;
 
-    return fstatvfs(p2p_root_fd(root), &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize : 0;
+    return fstatvfs(p2p_root_fd(root), &fs) == 0 ? (uint64_t)fs.f_bavail * fs.f_frsize
+                                                 : 0;
 }
 
 static void
@@ -155,8 +156,8 @@ ui_status_handle(struct http_request *req, void *arg)
 }
 
 /*
- * One event for all who follow: `caller` is that of the machine itself, as pages know their own
- * from their own request.
+ * One event for all who follow: `caller` is that of the machine itself, as pages know
+ * their own from their own request.
  */
 void
 ui_status_publish(struct ui_app *app)
@@ -187,7 +188,8 @@ ui_status_handle_health(struct http_request *req, void *arg)
     ui_json_reply(&o, req, 200);
 }
 
-/* ---- POST /api/register: what p2p-peer does by itself, now and at a port that is given ---- */
+/* ---- POST /api/register: what p2p-peer does by itself, now and at a port that is
+ * given ---- */
 
 struct registration {
     uint16_t port;
@@ -248,7 +250,8 @@ answer_registered(struct http_request *req, struct ui_app *app, void *arg)
     }
     ui_json_begin(&o, 96);
     http_json_put_string(&o, "status", "registered");
-    http_json_put_string(&o, "peer_id", ui_short_id(p2p_identity_id(app->identity), id));
+    http_json_put_string(&o, "peer_id",
+                         ui_short_id(p2p_identity_id(app->identity), id));
     http_json_put_u64(&o, "port", r->port);
     ui_json_reply(&o, req, 200);
 }

@@ -22,7 +22,8 @@
 static const char schema[] =
     "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
     "CREATE TABLE IF NOT EXISTS transfers(id TEXT PRIMARY KEY, filename TEXT NOT NULL,"
-    " root BLOB, sources TEXT NOT NULL, auto INTEGER NOT NULL, priority INTEGER NOT NULL,"
+    " root BLOB, sources TEXT NOT NULL, auto INTEGER NOT NULL, priority INTEGER NOT "
+    "NULL,"
     " place INTEGER NOT NULL, limit_rate INTEGER NOT NULL, state INTEGER NOT NULL,"
     " size INTEGER, sha256 BLOB, verified INTEGER NOT NULL, path TEXT NOT NULL,"
     " error INTEGER NOT NULL, message TEXT NOT NULL, created INTEGER NOT NULL,"
@@ -43,16 +44,17 @@ enum {
     STATEMENTS
 };
 static const char *const sql[STATEMENTS] = {
-    [PUT_TRANSFER] =
-        "INSERT OR REPLACE INTO transfers VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
-        " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+    [PUT_TRANSFER] = "INSERT OR REPLACE INTO transfers VALUES(?1, ?2, ?3, ?4, ?5, ?6, "
+                     "?7, ?8, ?9, ?10,"
+                     " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
     [REMOVE_TRANSFER] = "DELETE FROM transfers WHERE id = ?1",
     [LOAD_TRANSFERS] = "SELECT * FROM transfers ORDER BY created, rowid",
     [GET_SETTING] = "SELECT value FROM settings WHERE key = ?1",
     [PUT_SETTING] = "INSERT OR REPLACE INTO settings VALUES(?1, ?2)",
     [PUT_NOTE] = "INSERT OR REPLACE INTO notes VALUES(?1, ?2, ?3, ?4)",
     [REMOVE_NOTE] = "DELETE FROM notes WHERE kind = ?1 AND key = ?2",
-    [LOAD_NOTES] = "SELECT key, value, time FROM notes WHERE kind = ?1 ORDER BY time, key",
+    [LOAD_NOTES] =
+        "SELECT key, value, time FROM notes WHERE kind = ?1 ORDER BY time, key",
 };
 
 struct ui_store {
@@ -89,8 +91,8 @@ close_database(struct ui_store *s)
 static int
 open_database(struct ui_store *s, const char *path)
 {
-    int code = sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
-                               NULL);
+    int code =
+        sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
     if (code == SQLITE_OK)
         code = sqlite3_exec(s->db, schema, NULL, NULL, NULL);
@@ -117,9 +119,10 @@ open_or_begin_anew(struct ui_store *s, const char *path)
 
     if (is_damage(code)) {
         snprintf(aside, sizeof(aside), "%s.damaged", path);
-        p2p_log_error("the list of transfers is damaged; it is kept as %s.damaged and a "
-                      "new one is begun",
-                      FILE_NAME);
+        p2p_log_error(
+            "the list of transfers is damaged; it is kept as %s.damaged and a "
+            "new one is begun",
+            FILE_NAME);
         if (rename(path, aside) != 0)
             return p2p_err_from_errno(errno);
         code = open_database(s, path);
@@ -142,7 +145,8 @@ ui_store_open(const struct p2p_root *downloads, struct ui_store **out)
     s->lock_fd = -1;
     pthread_mutex_init(&s->lock, NULL);
     if ((err = take_lock(s, downloads)) == P2P_OK &&
-        (err = p2p_root_private_path(downloads, FILE_NAME, path, sizeof(path))) == P2P_OK)
+        (err = p2p_root_private_path(downloads, FILE_NAME, path, sizeof(path))) ==
+            P2P_OK)
         err = open_or_begin_anew(s, path);
     if (err != P2P_OK) {
         ui_store_close(s);
@@ -325,7 +329,8 @@ read_transfer(sqlite3_stmt *stmt)
     t->root_known = digest_at(stmt, 2, &t->root);
     parse_sources(text_at(stmt, 3), t);
     t->is_auto = u64_at(stmt, 4) != 0;
-    t->priority = u64_at(stmt, 5) <= UI_HIGH ? (enum ui_priority)u64_at(stmt, 5) : UI_NORMAL;
+    t->priority =
+        u64_at(stmt, 5) <= UI_HIGH ? (enum ui_priority)u64_at(stmt, 5) : UI_NORMAL;
     t->place = u64_at(stmt, 6);
     t->limit_rate = u64_at(stmt, 7);
     t->state = u64_at(stmt, 8) < UI_STATES ? (enum ui_state)u64_at(stmt, 8) : UI_FAILED;

@@ -1,10 +1,11 @@
 /*
- * store - what p2p-ui remembers over a restart: transfers, settings, peers added by hand,
- * deleted files that can still be restored. One SQLite file, `<downloads>/.p2p/transfers.db` (WAL).
+ * store - what p2p-ui remembers over a restart: transfers, settings, peers added by
+ * hand, deleted files that can still be restored. One SQLite file,
+ * `<downloads>/.p2p/transfers.db` (WAL).
  *
- * Every call is one transaction that is on its way to disk when it returns. Losing a write (power loss) costs a
- * note, never data: what is on disk of a download is in its own journal. So failed writes are
- * logged here and not returned. Thread-safe.
+ * Every call is one transaction that is on its way to disk when it returns. Losing a
+ * write (power loss) costs a note, never data: what is on disk of a download is in its
+ * own journal. So failed writes are logged here and not returned. Thread-safe.
  */
 #ifndef P2P_UI_STORE_H
 #define P2P_UI_STORE_H
@@ -17,8 +18,8 @@
 struct ui_store; /* *returned owned*, free with ui_store_close */
 struct ui_transfer;
 
-/* BUSY: another p2p-ui uses this folder. CORRUPT: the file was damaged; it is set aside and a
- * new one is begun (P2P_OK then, with a line in the log). */
+/* BUSY: another p2p-ui uses this folder. CORRUPT: the file was damaged; it is set aside
+ * and a new one is begun (P2P_OK then, with a line in the log). */
 P2P_MUST_CHECK enum p2p_err ui_store_open(const struct p2p_root *downloads,
                                           struct ui_store **out);
 void ui_store_close(struct ui_store *s);
@@ -27,13 +28,15 @@ void ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t);
 void ui_store_remove_transfer(struct ui_store *s, const char *id);
 /* Oldest first; `visit` takes each one. */
 void ui_store_load_transfers(struct ui_store *s,
-                             void (*visit)(void *arg, struct ui_transfer *t), void *arg);
+                             void (*visit)(void *arg, struct ui_transfer *t),
+                             void *arg);
 
 /* A setting; "" when it was never set. */
 void ui_store_get_setting(struct ui_store *s, const char *key, char *out, size_t cap);
 void ui_store_put_setting(struct ui_store *s, const char *key, const char *value);
 
-/* Rows of two texts and a time: peers added by hand (id, address), the trash (see below). */
+/* Rows of two texts and a time: peers added by hand (id, address), the trash (see
+ * below). */
 struct ui_note {
     const char *kind; /* "peer", "trash-shared", "trash-downloads" */
     const char *key;
@@ -43,6 +46,7 @@ struct ui_note {
 void ui_store_put_note(struct ui_store *s, const struct ui_note *note);
 void ui_store_remove_note(struct ui_store *s, const char *kind, const char *key);
 void ui_store_load_notes(struct ui_store *s, const char *kind,
-                         void (*visit)(void *arg, const struct ui_note *note), void *arg);
+                         void (*visit)(void *arg, const struct ui_note *note),
+                         void *arg);
 
 #endif

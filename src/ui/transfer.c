@@ -130,34 +130,42 @@ static const struct {
      "The peer cannot be reached. It is tried again by itself; check that the other "
      "machine is on and its p2p-peer runs."},
     {P2P_ERR_CLOSED, "peer_offline",
-     "The peer closed the connection. It is tried again by itself; the peer may be busy, "
+     "The peer closed the connection. It is tried again by itself; the peer may be "
+     "busy, "
      "stopping, or not trust this device."},
     {P2P_ERR_BUSY, "peer_offline", "The peer is busy. It is tried again by itself."},
     {P2P_ERR_RATE_LIMITED, "peer_offline",
      "The peer takes no more requests at the moment. It is tried again by itself."},
     {P2P_ERR_TIMEOUT, "timeout",
-     "The peer did not answer in time. It is tried again by itself; check the network."},
+     "The peer did not answer in time. It is tried again by itself; check the "
+     "network."},
     {P2P_ERR_NO_SOURCE, "no_source",
      "No peer that has this file is online. It is tried again by itself."},
     {P2P_ERR_NOT_FOUND, "not_found",
      "The peer does not share this file any more. Search for it again."},
     {P2P_ERR_KEY_CHANGED, "key_changed",
-     "Another key answers at this peer's address than the one remembered. If the peer was "
-     "set up anew, trust it under Peers and retry; otherwise somebody may be in between."},
+     "Another key answers at this peer's address than the one remembered. If the peer "
+     "was "
+     "set up anew, trust it under Peers and retry; otherwise somebody may be in "
+     "between."},
     {P2P_ERR_WRONG_PEER, "key_changed",
-     "Another peer answered than the one asked for. Search again for its present address."},
+     "Another peer answered than the one asked for. Search again for its present "
+     "address."},
     {P2P_ERR_NOT_ALLOWED, "blocked",
      "You blocked this peer, or it does not allow this device. See Peers."},
     {P2P_ERR_HASH_MISMATCH, "hash_mismatch",
-     "The received data did not match its hash and was thrown away. Retry, from another "
+     "The received data did not match its hash and was thrown away. Retry, from "
+     "another "
      "peer if there is one."},
     {P2P_ERR_FILE_CHANGED, "file_changed",
      "The file changed at its source while it was fetched. Search for it again."},
     {P2P_ERR_DISK_FULL, "disk_full",
      "The disk is full. Make space; it goes on by itself when there is enough."},
     {P2P_ERR_PERMISSION, "permission",
-     "The downloads folder cannot be written. Check its owner and permissions, then retry."},
-    {P2P_ERR_MALFORMED, "protocol", "The peer sent something that is not the protocol."},
+     "The downloads folder cannot be written. Check its owner and permissions, then "
+     "retry."},
+    {P2P_ERR_MALFORMED, "protocol",
+     "The peer sent something that is not the protocol."},
     {P2P_ERR_PROTOCOL, "protocol", "The peer sent something that was not asked for."},
     {P2P_ERR_AUTH, "protocol", "The peer could not prove who it is."},
     {P2P_ERR_REMOTE, "protocol", "The peer reported an error."},
@@ -178,7 +186,8 @@ ui_error_code(enum p2p_err err)
 {
     size_t row = failure_row(err);
 
-    return row < sizeof(failures) / sizeof(failures[0]) ? failures[row].code : "internal";
+    return row < sizeof(failures) / sizeof(failures[0]) ? failures[row].code
+                                                        : "internal";
 }
 
 const char *
@@ -192,7 +201,8 @@ ui_error_advice(enum p2p_err err)
 
 /* ---- JSON ---- */
 
-/* What the API calls a source's state: one that is dropped lied or does not have the file. */
+/* What the API calls a source's state: one that is dropped lied or does not have the
+ * file. */
 static const char *
 source_state(const struct p2p_source_status *s)
 {
@@ -214,7 +224,8 @@ source_state(const struct p2p_source_status *s)
 }
 
 static void
-put_source(struct http_json_out *o, const struct p2p_id *id, const struct p2p_addr *addr)
+put_source(struct http_json_out *o, const struct p2p_id *id,
+           const struct p2p_addr *addr)
 {
     static const struct p2p_id nobody;
     char text[P2P_HOST_MAX + 16];

@@ -1,8 +1,8 @@
 /*
  * transfer - one download as the dashboard sees it, from the wish to the file.
  *
- * The plain struct that the store keeps, the queue runs and the API shows. It is guarded by the
- * lock of its ui_transfers (transfers.h).
+ * The plain struct that the store keeps, the queue runs and the API shows. It is
+ * guarded by the lock of its ui_transfers (transfers.h).
  */
 #ifndef P2P_UI_TRANSFER_H
 #define P2P_UI_TRANSFER_H
@@ -81,15 +81,16 @@ struct ui_transfer {
     bool is_removed;    /* gone for everybody: the manager frees it */
     bool is_discarding; /* unfinished data is to be deleted, by the manager */
     struct p2p_download *dl;
-    bool is_told;   /* dl was told to stop */
-    bool is_in_use; /* the manager uses dl without the lock */
+    bool is_told;         /* dl was told to stop */
+    bool is_in_use;       /* the manager uses dl without the lock */
     struct p2p_rate rate; /* its own limit, within that of all */
     uint64_t speed, eta_s, verified_at_start;
     struct p2p_source_status *live; /* P2P_DOWNLOAD_SOURCES_MAX; owned */
     size_t live_count;
 };
 
-/* *Returns owned*, free with ui_transfer_free; a fresh id, queued, now. NULL: no memory. */
+/* *Returns owned*, free with ui_transfer_free; a fresh id, queued, now. NULL: no
+ * memory. */
 struct ui_transfer *ui_transfer_new(void);
 void ui_transfer_free(struct ui_transfer *t);
 /* Copies the sources in place of the old ones. */

@@ -109,7 +109,8 @@ ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
 
 /* ---- life ---- */
 
-/* What ran when the program ended, however it ended, goes on; the store is oldest first. */
+/* What ran when the program ended, however it ended, goes on; the store is oldest
+ * first. */
 static void
 adopt(void *arg, struct ui_transfer *t)
 {
@@ -365,7 +366,8 @@ by_place(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-/* The others that wait with this one's priority, in their order; `*ahead` wait with a higher one. */
+/* The others that wait with this one's priority, in their order; `*ahead` wait with a
+ * higher one. */
 static struct ui_transfer **
 rivals_of(struct ui_transfers *ts, const struct ui_transfer *t, size_t *count,
           size_t *ahead)
@@ -385,7 +387,8 @@ rivals_of(struct ui_transfers *ts, const struct ui_transfer *t, size_t *count,
     return list;
 }
 
-/* Takes the place of the one that stands there; that one and those behind it get new places. */
+/* Takes the place of the one that stands there; that one and those behind it get new
+ * places. */
 static void
 move_to(struct ui_transfers *ts, struct ui_transfer *t, uint64_t position)
 {

@@ -1,11 +1,13 @@
 /*
  * transfers - every download of this dashboard: the list, the queue, the threads.
  *
- * The list is in memory and, at each change of state, in the store; after a restart what ran goes
- * on by itself. One manager thread starts queued transfers while fewer than `max_running` run (higher priority
- * first, then by place), tells running ones to stop, tries again what failed for want of a peer (15 s, doubled
- * up to 10 min) and lets those that met a full disk go on once there is space. It sleeps without a time
- * limit when none of that is due. Each running transfer has a thread that waits for its p2p_download.
+ * The list is in memory and, at each change of state, in the store; after a restart
+ * what ran goes on by itself. One manager thread starts queued transfers while fewer
+ * than `max_running` run (higher priority first, then by place), tells running ones to
+ * stop, tries again what failed for want of a peer (15 s, doubled up to 10 min) and
+ * lets those that met a full disk go on once there is space. It sleeps without a time
+ * limit when none of that is due. Each running transfer has a thread that waits for its
+ * p2p_download.
  *
  * Verbs only note what is wanted and answer at once: nothing here blocks. Thread-safe.
  */
@@ -23,7 +25,8 @@ struct ui_transfers;
 P2P_MUST_CHECK enum p2p_err ui_transfers_new(struct ui_app *app,
                                              struct ui_transfers **out);
 P2P_MUST_CHECK enum p2p_err ui_transfers_start(struct ui_transfers *ts);
-/* Lets everything that runs end where it is, as queued: it goes on at the next start. Accepts NULL. */
+/* Lets everything that runs end where it is, as queued: it goes on at the next start.
+ * Accepts NULL. */
 void ui_transfers_free(struct ui_transfers *ts);
 
 /* What somebody wants to have; borrowed. */
@@ -37,8 +40,9 @@ struct ui_wish {
     enum ui_priority priority;
 };
 /*
- * Queues it; `id` gets its id. `*is_new` false: the same content (or, without a root, the same name from the
- * same source) is on its way already, and this is its id. RATE_LIMITED: the list is full.
+ * Queues it; `id` gets its id. `*is_new` false: the same content (or, without a root,
+ * the same name from the same source) is on its way already, and this is its id.
+ * RATE_LIMITED: the list is full.
  */
 P2P_MUST_CHECK enum p2p_err ui_transfers_add(struct ui_transfers *ts,
                                              const struct ui_wish *wish,
@@ -49,7 +53,8 @@ enum ui_verb { UI_PAUSE, UI_RESUME, UI_CANCEL, UI_RETRY, UI_REMOVE };
 /* NOT_FOUND; USAGE when the state does not allow it. */
 P2P_MUST_CHECK enum p2p_err ui_transfers_do(struct ui_transfers *ts, const char *id,
                                             enum ui_verb verb);
-/* The same for all that allow it: RETRY failed ones only, REMOVE completed and cancelled ones only. */
+/* The same for all that allow it: RETRY failed ones only, REMOVE completed and
+ * cancelled ones only. */
 size_t ui_transfers_do_all(struct ui_transfers *ts, enum ui_verb verb);
 
 /* NULL or negative members stay as they are. */
@@ -72,7 +77,7 @@ void ui_transfers_without(struct ui_transfers *ts, const struct p2p_id *id);
 bool ui_transfers_put(struct ui_transfers *ts, const char *id, struct http_json_out *o,
                       const char *name);
 struct ui_page {
-    const bool *states; /* UI_STATES of them; NULL: all */
+    const bool *states;   /* UI_STATES of them; NULL: all */
     size_t offset, limit; /* limit 0: all */
 };
 /* Members `transfers`, `totals` and `next`. */

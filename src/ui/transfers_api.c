@@ -89,7 +89,8 @@ refuse(struct http_request *req, enum p2p_err err)
     if (err == P2P_ERR_NO_SOURCE)
         http_fail(req, 404, "no_source", "no peer shares this file now");
     else if (err == P2P_ERR_RATE_LIMITED)
-        http_fail_busy(req, 60, "the list of transfers is full; clear finished ones first");
+        http_fail_busy(req, 60,
+                       "the list of transfers is full; clear finished ones first");
     else if (err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT)
         http_fail(req, 503, "discovery_unreachable",
                   "the registry does not answer; check that p2p-discovery runs");
@@ -227,10 +228,11 @@ ui_api_transfer_delete(struct http_request *req, void *arg)
     ui_json_reply(&o, req, 200);
 }
 
-/* True when the member is absent or right; `*given` says which. Answers 422 otherwise. */
+/* True when the member is absent or right; `*given` says which. Answers 422 otherwise.
+ */
 static bool
-take_number(struct http_request *req, const cJSON *body, const char *name, uint64_t *out,
-            bool *given)
+take_number(struct http_request *req, const cJSON *body, const char *name,
+            uint64_t *out, bool *given)
 {
     *given = cJSON_GetObjectItemCaseSensitive(body, name) != NULL;
     if (!*given || http_json_u64(body, name, 0, 1ull << 53, out))

@@ -19,7 +19,8 @@ ui_transfers_put(struct ui_transfers *ts, const char *id, struct http_json_out *
     return t != NULL;
 }
 
-/* ---- the list: positions of all in one pass, since each alone would look at all others ---- */
+/* ---- the list: positions of all in one pass, since each alone would look at all
+ * others ---- */
 
 struct place {
     const struct ui_transfer *t;
@@ -132,7 +133,8 @@ is_on_page(const struct ui_transfer *t, const struct ui_page *page)
 
 /* Writes the page and returns the offset of the next one, 0 when there is none. */
 static size_t
-put_transfers(struct ui_transfers *ts, const struct ui_page *page, struct http_json_out *o)
+put_transfers(struct ui_transfers *ts, const struct ui_page *page,
+              struct http_json_out *o)
 {
     size_t seen = 0, shown = 0, queued = 0;
     struct place *places = positions_of(ts, &queued);

@@ -117,7 +117,8 @@ remove_if_abandoned(const struct p2p_root *root, const char *name)
 
     if (p2p_root_open_private(root, name, O_RDWR, &fd) != P2P_OK)
         return;
-    if (flock(fd, LOCK_EX | LOCK_NB) == 0 && p2p_root_unlink_private(root, name) == P2P_OK)
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        p2p_root_unlink_private(root, name) == P2P_OK)
         p2p_log_info("removed an unfinished upload file=%s", name);
     close(fd);
 }
@@ -184,7 +185,8 @@ make_private_name(char out[PRIVATE_LEN])
     return true;
 }
 
-/* The note comes first: after a crash in between there is a note without a file, not a file nobody knows. */
+/* The note comes first: after a crash in between there is a note without a file, not a
+ * file nobody knows. */
 static enum p2p_err
 withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
          uint64_t until_s)

@@ -1,9 +1,10 @@
 /*
  * trash - deleted files, kept for some minutes so that a deletion can be undone.
  *
- * A file is moved into `.p2p/` of its own folder (no copy, no second file system) and noted in the
- * store, so it can be restored after a restart too. It goes when its time is over, or earlier when the
- * space is needed. Of one name only the last deletion is kept. Thread-safe.
+ * A file is moved into `.p2p/` of its own folder (no copy, no second file system) and
+ * noted in the store, so it can be restored after a restart too. It goes when its time
+ * is over, or earlier when the space is needed. Of one name only the last deletion is
+ * kept. Thread-safe.
  */
 #ifndef P2P_UI_TRASH_H
 #define P2P_UI_TRASH_H
@@ -15,11 +16,13 @@
 
 struct ui_trash;
 
-/* Reads what is noted in the store, and removes what broken uploads left. NULL: out of memory. */
+/* Reads what is noted in the store, and removes what broken uploads left. NULL: out of
+ * memory. */
 struct ui_trash *ui_trash_new(struct ui_app *app);
 void ui_trash_free(struct ui_trash *trash);
 
-/* NOT_FOUND, PERMISSION. `*until_s`: how long it can be restored; 0: it could only be deleted. */
+/* NOT_FOUND, PERMISSION. `*until_s`: how long it can be restored; 0: it could only be
+ * deleted. */
 P2P_MUST_CHECK enum p2p_err ui_trash_put(struct ui_trash *trash, enum ui_folder folder,
                                          const char *name, uint64_t *until_s);
 /* NOT_FOUND: nothing of this name; EXISTS: the name is in use again. */

@@ -20,7 +20,8 @@
 #include "ui/trash.h"
 #include "ui/watch.h"
 
-#define WRITE_BACK   (8 * P2P_MIB) /* of dirty data at a time, so that the last flush is short */
+#define WRITE_BACK \
+    (8 * P2P_MIB) /* of dirty data at a time, so that the last flush is short */
 #define FORM_OVERHEAD (1 * P2P_MIB) /* boundaries and headers around the files */
 
 struct stored {
@@ -50,7 +51,8 @@ set_name(struct upload *u, const char *filename)
 {
     int n;
 
-    /* Browsers send a folder's files with their path elsewhere (`path`): a name is one part. */
+    /* Browsers send a folder's files with their path elsewhere (`path`): a name is one
+     * part. */
     if (p2p_name_check(filename, strlen(filename), false) != P2P_OK)
         return P2P_ERR_NAME;
     n = snprintf(u->name, sizeof(u->name), "%s%s%s", u->folder,
@@ -172,7 +174,8 @@ drop_part(struct upload *u)
     if (u->fd < 0)
         return;
     if (p2p_root_unlink_private(u->app->shared, u->private_name) != P2P_OK)
-        p2p_log_warn("an unfinished upload could not be removed file=%s", u->private_name);
+        p2p_log_warn("an unfinished upload could not be removed file=%s",
+                     u->private_name);
     p2p_fd_close(&u->fd);
 }
 
@@ -203,7 +206,8 @@ on_part_end(void *arg)
         return P2P_OK;
     if (fsync(u->fd) != 0)
         return p2p_err_from_errno(errno);
-    err = p2p_root_publish(u->app->shared, u->private_name, u->name, u->conflict, stored);
+    err =
+        p2p_root_publish(u->app->shared, u->private_name, u->name, u->conflict, stored);
     if (err != P2P_OK)
         return err;
     p2p_fd_close(&u->fd);
@@ -250,7 +254,8 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
     if (u->first != NULL)
         p2p_share_rescan(u->app->share);
     if (err == P2P_ERR_TOO_LARGE)
-        http_fail(req, 413, "too_large", "the upload is larger than this server accepts");
+        http_fail(req, 413, "too_large",
+                  "the upload is larger than this server accepts");
     else if (err != P2P_OK)
         ui_fail(req, err, err == P2P_ERR_MALFORMED ? "the form data is damaged" : NULL);
     else if (u->first == NULL)

@@ -1,10 +1,12 @@
-/* POST /api/upload: multipart bodies into the shared folder, through a file in `.p2p/`. */
+/* POST /api/upload: multipart bodies into the shared folder, through a file in `.p2p/`.
+ */
 #ifndef P2P_UI_UPLOAD_H
 #define P2P_UI_UPLOAD_H
 
 #include "http/http.h"
 
-#define UI_UPLOAD_PREFIX "upload-" /* of the private files; each is locked while it is written */
+#define UI_UPLOAD_PREFIX \
+    "upload-" /* of the private files; each is locked while it is written */
 
 void ui_upload_handle(struct http_request *req, void *app);
 

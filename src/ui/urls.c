@@ -28,7 +28,8 @@ is_useful(const struct ifaddrs *ifa, int family)
     if (family == AF_INET)
         return true;
     v6 = (const struct sockaddr_in6 *)(const void *)ifa->ifa_addr;
-    return !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr); /* needs a zone: no browser takes one */
+    return !IN6_IS_ADDR_LINKLOCAL(
+        &v6->sin6_addr); /* needs a zone: no browser takes one */
 }
 
 static void
@@ -45,7 +46,8 @@ add(struct ui_app *app, struct ui_urls *out, const char *ip)
 }
 
 static void
-add_family(struct ui_app *app, struct ui_urls *out, const struct ifaddrs *list, int family)
+add_family(struct ui_app *app, struct ui_urls *out, const struct ifaddrs *list,
+           int family)
 {
     for (const struct ifaddrs *ifa = list; ifa != NULL; ifa = ifa->ifa_next) {
         struct p2p_addr addr;

@@ -37,8 +37,8 @@ struct difference {
 static bool
 is_same_file(const struct ui_file *a, const struct ui_file *b)
 {
-    return a->size == b->size && a->mtime_s == b->mtime_s && a->is_ready == b->is_ready &&
-           a->sha256_known == b->sha256_known &&
+    return a->size == b->size && a->mtime_s == b->mtime_s &&
+           a->is_ready == b->is_ready && a->sha256_known == b->sha256_known &&
            memcmp(a->root.b, b->root.b, sizeof(a->root.b)) == 0;
 }
 
@@ -69,7 +69,8 @@ compare(const struct ui_listing *was, const struct ui_listing *is, struct differ
 }
 
 static void
-put_list(struct http_json_out *o, const char *name, struct http_json_out *list, bool leave)
+put_list(struct http_json_out *o, const char *name, struct http_json_out *list,
+         bool leave)
 {
     size_t len;
     char *text;

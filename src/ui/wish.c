@@ -42,8 +42,8 @@ is_address(const char *text)
 }
 
 static bool
-parse_id(struct http_request *req, struct ui_app *app, const cJSON *object, bool needs_id,
-         struct ui_source *out)
+parse_id(struct http_request *req, struct ui_app *app, const cJSON *object,
+         bool needs_id, struct ui_source *out)
 {
     const char *text = http_json_string(object, "peer_id");
 
@@ -108,8 +108,9 @@ parse_content(struct http_request *req, const cJSON *body, struct ui_wanted *w)
     const char *filename = http_json_string(body, "filename");
 
     if (root != NULL && !cJSON_IsNull(root)) {
-        w->root_known = cJSON_IsString(root) && p2p_hex_parse(root->valuestring, w->root.b,
-                                                              sizeof(w->root.b)) == P2P_OK;
+        w->root_known =
+            cJSON_IsString(root) &&
+            p2p_hex_parse(root->valuestring, w->root.b, sizeof(w->root.b)) == P2P_OK;
         if (!w->root_known) {
             ui_fail_value(req, "root", "64 hexadecimal digits");
             return false;
@@ -195,8 +196,8 @@ static enum p2p_err
 find_content(struct ui_app *app, struct ui_wanted *w)
 {
     struct p2p_search_results results = {0};
-    enum p2p_err err = p2p_discovery_search(app->discovery, w->filename, P2P_SEARCH_EXACT,
-                                            100, &results);
+    enum p2p_err err = p2p_discovery_search(app->discovery, w->filename,
+                                            P2P_SEARCH_EXACT, 100, &results);
 
     if (err == P2P_OK)
         choose_content(w, &results);
@@ -217,13 +218,14 @@ ui_wish_find(struct ui_app *app, struct ui_wanted *w)
         return;
     if (!w->root_known && !is_folder)
         err = find_content(app, w);
-    count = ui_peers_find_sources(app, w->filename, w->root_known ? &w->root : NULL, found,
-                                  P2P_DOWNLOAD_SOURCES_MAX);
+    count = ui_peers_find_sources(app, w->filename, w->root_known ? &w->root : NULL,
+                                  found, P2P_DOWNLOAD_SOURCES_MAX);
     for (size_t i = 0; i < count && w->source_count < UI_TRANSFER_SOURCES_MAX; i++)
         w->sources[w->source_count++] = found[i];
     if (w->source_count == 0)
-        w->err = err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT ? err
-                                                                      : P2P_ERR_NO_SOURCE;
+        w->err = err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT
+                     ? err
+                     : P2P_ERR_NO_SOURCE;
 }
 
 void

@@ -1,4 +1,5 @@
-/* What a client wants to have: from JSON to a struct ui_wish, with the sources the network knows. */
+/* What a client wants to have: from JSON to a struct ui_wish, with the sources the
+ * network knows. */
 #ifndef P2P_UI_WISH_H
 #define P2P_UI_WISH_H
 
@@ -23,7 +24,8 @@ struct ui_wanted {
 struct ui_wanted *ui_wish_parse(struct http_request *req, struct ui_app *app,
                                 const struct cJSON *body);
 
-/* A source from members `ip`, `port` and `peer_id` (may be absent unless `needs_id`); or answers and returns false. */
+/* A source from members `ip`, `port` and `peer_id` (may be absent unless `needs_id`);
+ * or answers and returns false. */
 bool ui_wish_parse_source(struct http_request *req, struct ui_app *app,
                           const struct cJSON *object, bool needs_id,
                           struct ui_source *out);
@@ -31,8 +33,8 @@ bool ui_wish_parse_source(struct http_request *req, struct ui_app *app,
 bool ui_wish_check_name(struct http_request *req, const char *name);
 
 /*
- * Asks the network (on a worker): what content a bare name means, and who has it. Sets err: NO_SOURCE, UNREACHABLE (no
- * registry answers and nobody else is known).
+ * Asks the network (on a worker): what content a bare name means, and who has it. Sets
+ * err: NO_SOURCE, UNREACHABLE (no registry answers and nobody else is known).
  */
 void ui_wish_find(struct ui_app *app, struct ui_wanted *w);
 

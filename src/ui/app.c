@@ -1,0 +1,215 @@
+#include "ui/app.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "http/sse.h"
+#include "p2p/crypto.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "ui/access.h"
+#include "ui/events.h"
+#include "ui/jobs.h"
+#include "ui/peers.h"
+#include "ui/routes.h"
+#include "ui/store.h"
+#include "ui/trash.h"
+#include "ui/watch.h"
+
+/* Registries are near or away: a person who waits for a list should not wait long. */
+#define REGISTRY_TIMEOUT_MS 4000
+/* Disk writes of uploads happen on the server's threads: more than cores, so that pages
+ * stay quick. */
+#define THREADS 6
+
+static enum p2p_err
+fail(enum p2p_err err, const char *what, const char *which)
+{
+    if (err != P2P_OK)
+        fprintf(stderr, "p2p-ui: %s %s: %s\n", what, which, p2p_err_text(err));
+    return err;
+}
+
+static void
+on_share_change(void *app)
+{
+    ui_watch_folder(app, UI_SHARED);
+}
+
+/* ---- what lies on disk ---- */
+
+static enum p2p_err
+open_identity(struct ui_app *app)
+{
+    char why[512] = "";
+    enum p2p_err err =
+        p2p_identity_open(app->opt.keys_dir, true, p2p_passphrase_default, NULL,
+                          &app->identity, why, sizeof(why));
+
+    if (err != P2P_OK)
+        return fail(
+            err, why[0] != '\0' ? why : "the keys cannot be used:", app->opt.keys_dir);
+    return fail(p2p_devices_open(app->opt.keys_dir, &app->devices),
+                "the list of devices cannot be opened in", app->opt.keys_dir);
+}
+
+static enum p2p_err
+open_folders(struct ui_app *app)
+{
+    struct p2p_share_options share = {
+        .directory = app->opt.shared_dir, .on_change = on_share_change, .arg = app};
+    enum p2p_err err =
+        p2p_root_open(app->opt.downloads_dir, true, 0755, &app->downloads);
+
+    if (err != P2P_OK)
+        return fail(err, "cannot open the downloads folder", app->opt.downloads_dir);
+    err = ui_store_open(app->downloads, &app->store);
+    if (err == P2P_ERR_BUSY) {
+        fprintf(
+            stderr,
+            "p2p-ui: another p2p-ui uses %s; give this one its own --downloads-dir\n",
+            app->opt.downloads_dir);
+        return err;
+    }
+    if (err != P2P_OK)
+        return fail(err, "cannot keep the list of transfers in",
+                    app->opt.downloads_dir);
+    if ((err = p2p_share_open(&share, &app->share)) != P2P_OK)
+        return fail(err, "cannot open the shared folder", app->opt.shared_dir);
+    app->shared = p2p_share_root(app->share);
+    return P2P_OK;
+}
+
+static void
+open_pages(struct ui_app *app)
+{
+    char path[PATH_MAX];
+
+    if (ui_options_find_web(&app->opt, path, sizeof(path)) == P2P_OK)
+        app->web_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (app->web_fd < 0)
+        p2p_log_warn(
+            "the dashboard's pages were not found, only the interface is served; "
+            "see --web-dir");
+}
+
+/* ---- what works with it ---- */
+
+static enum p2p_err
+make_parts(struct ui_app *app)
+{
+    enum p2p_err err =
+        p2p_discovery_open(app->opt.discovery.at, app->opt.discovery.count,
+                           REGISTRY_TIMEOUT_MS, &app->discovery);
+
+    if (err != P2P_OK)
+        return fail(err, "not the URL of a registry:", app->opt.discovery.at[0]);
+    if ((app->config = ui_config_new(app)) == NULL ||
+        (app->listings = ui_listings_new(app)) == NULL ||
+        (app->trash = ui_trash_new(app)) == NULL ||
+        (app->peers = ui_peers_new(app)) == NULL)
+        return fail(P2P_ERR_NOMEM, "cannot", "start");
+    return fail(ui_transfers_new(app, &app->transfers), "cannot", "start");
+}
+
+static enum p2p_err
+open_server(struct ui_app *app)
+{
+    const struct ui_options *opt = &app->opt;
+    const struct http_options http = {
+        .host = opt->host,
+        .port = (uint16_t)opt->port,
+        .threads = THREADS,
+        .max_connections = (unsigned)opt->max_connections,
+        .max_connections_per_ip = (unsigned)opt->max_connections_per_address,
+        .rate = (double)opt->requests_per_second,
+        .trusted_proxies = opt->trusted_proxy.at,
+        .guard = {.check_host = true,
+                  .check_origin = true,
+                  .allow_hosts = opt->allow_host.at},
+        .headers = ui_headers,
+        .routes = ui_routes,
+        .admit = ui_access_admit,
+        .app = app,
+    };
+    enum p2p_err err = http_server_open(&http, &app->http);
+
+    if (err == P2P_ERR_IN_USE) {
+        fprintf(stderr, "p2p-ui: port %llu is in use; choose another one with --port\n",
+                (unsigned long long)opt->port);
+        return err;
+    }
+    return fail(err, "cannot listen on", opt->host);
+}
+
+static enum p2p_err
+start_parts(struct ui_app *app)
+{
+    app->events = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
+    app->jobs = ui_jobs_new(app, app->http);
+    if (app->events == NULL || app->jobs == NULL ||
+        ui_transfers_start(app->transfers) != P2P_OK ||
+        ui_watch_start(app->watch) != P2P_OK)
+        return fail(P2P_ERR_NOMEM, "cannot", "start");
+    ui_events_open_log(app);
+    app->is_ready = true;
+    return P2P_OK;
+}
+
+enum p2p_err
+ui_app_open(struct ui_app *app)
+{
+    enum p2p_err err =
+        fail(p2p_crypto_init(), "cannot start the", "cryptographic library");
+
+    app->web_fd = -1;
+    app->started_s = p2p_now_ms() / 1000;
+    ui_pairing_init(&app->pairing);
+    if (err == P2P_OK && (app->watch = ui_watch_new(app)) == NULL)
+        err = P2P_ERR_NOMEM;
+    if (err == P2P_OK)
+        err = open_identity(app);
+    if (err == P2P_OK)
+        err = open_folders(app);
+    if (err == P2P_OK)
+        err = make_parts(app);
+    if (err != P2P_OK)
+        return err;
+    open_pages(app);
+    if ((err = open_server(app)) == P2P_OK)
+        err = start_parts(app);
+    return err;
+}
+
+/*
+ * From the outside in: no more requests, no more work, no more news; then what they
+ * used.
+ */
+void
+ui_app_close(struct ui_app *app)
+{
+    app->is_ready = false;
+    ui_events_close_log();
+    http_server_close(app->http);
+    ui_jobs_free(app->jobs);
+    ui_transfers_free(app->transfers);
+    ui_watch_stop(app->watch);
+    p2p_share_close(app->share);
+    ui_watch_free(app->watch);
+    http_sse_free(app->events);
+    ui_peers_free(app->peers);
+    ui_trash_free(app->trash);
+    ui_listings_free(app->listings);
+    ui_config_free(app->config);
+    p2p_discovery_close(app->discovery);
+    ui_store_close(app->store);
+    p2p_root_close(app->downloads);
+    p2p_devices_close(app->devices);
+    p2p_identity_close(app->identity);
+    ui_pairing_clear(&app->pairing);
+    if (app->web_fd >= 0)
+        close(app->web_fd);
+}
