@@ -12,7 +12,10 @@ DIR_p2p           := cli
 # The two HTTP daemons share src/http; the core does not know it.
 USES_HTTP := p2p-discovery p2p-ui
 
-CC      ?= gcc
+# make's own default for CC is cc, whatever that is.
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CFLAGS  ?= -O2 -g
@@ -20,8 +23,8 @@ SAN     ?=
 WERROR  ?= 1
 VERSION ?= $(shell cat VERSION)
 
-MODE  := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 comma := ,
+MODE  := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 B     := build/$(MODE)
 BIN   := $(if $(SAN),$(B)/bin,bin)
 
