@@ -253,16 +253,9 @@ class Suite:
             raise failures[0]
 
 
-def _suite(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    for program in ("p2p-peer", "p2p-discovery", "p2p-ui", "p2p"):
-        assert (BIN / program).exists(), f"{BIN / program} is missing: run make"
-    return Suite(folder)
-
-
 @pytest.fixture
 def suite(tmp_path):
-    result = _suite(tmp_path)
+    result = Suite(tmp_path)
     yield result
     result.stop()
 
@@ -270,6 +263,6 @@ def suite(tmp_path):
 @pytest.fixture(scope="module")
 def module_suite(tmp_path_factory):
     """For files in which many tests share programs that they do not change."""
-    result = _suite(tmp_path_factory.mktemp("suite"))
+    result = Suite(tmp_path_factory.mktemp("suite"))
     yield result
     result.stop()
