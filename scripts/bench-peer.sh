@@ -7,8 +7,8 @@ cd "$root"
 idle=10000 active=2000 stalled=5000 seconds=8 size_mib=1024
 [ "${1:-}" = --quick ] && idle=1000 active=200 stalled=500 seconds=3 size_mib=256
 
-make -s all bench
-load=$(ls -d build/*/bench/peer_load | head -n 1)
+make -s CC=gcc all bench
+load=build/gcc/bench/peer_load
 ulimit -n "$(ulimit -H -n)"
 work=$(mktemp -d)
 peer=
