@@ -139,6 +139,7 @@ const HANDLERS = {
 		changed('config');
 	},
 	devices: () => changed('devices'),
+	log: () => {}, // shown by main.js
 	resync: quietly(reload),
 };
 

@@ -315,7 +315,10 @@ async function start() {
 	useKeys(shortcuts());
 	listenForKeys();
 	guardLeaving();
-	onEvent((name, data) => name === 'transfer' && watchEnds(data, announce));
+	onEvent((name, data) => {
+		if (name === 'transfer') watchEnds(data, announce);
+		if (name === 'log' && data.level === 'error') toast(visible(data.message), { kind: 'error' });
+	});
 	addEventListener('hashchange', () => route());
 	setInterval(sampleSpeeds, 1000);
 	startLive();
