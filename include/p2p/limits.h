@@ -36,6 +36,9 @@
 #define P2P_HANDSHAKE_BURST_PER_SOURCE 20
 #define P2P_HANDSHAKE_SOURCES_MAX      65536
 
+/* Files of one shared folder. */
+#define P2P_SHARE_FILES_MAX 1000000
+
 /* Peers that are remembered, in all and of those that wait for the user (others make
  * these without being known: they must not push the remembered ones out). */
 #define P2P_KNOWN_PEERS_MAX         10000

@@ -48,6 +48,10 @@ P2P_MUST_CHECK enum p2p_err p2p_root_open_file(const struct p2p_root *root,
                                                const char *name, int *fd,
                                                struct stat *st);
 
+/* The same without opening it: also for files that cannot be read. */
+P2P_MUST_CHECK enum p2p_err p2p_root_stat(const struct p2p_root *root, const char *name,
+                                          struct stat *st);
+
 /*
  * Visits every shareable regular file beneath the root, names relative with '/', in no
  * order. Follows no link, bears files and folders that vanish meanwhile, stops at

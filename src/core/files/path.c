@@ -224,3 +224,21 @@ p2p_root_open_file(const struct p2p_root *root, const char *name, int *fd,
     *fd = file;
     return P2P_OK;
 }
+
+enum p2p_err
+p2p_root_stat(const struct p2p_root *root, const char *name, struct stat *st)
+{
+    memset(st, 0, sizeof(*st));
+    enum p2p_err err = p2p_name_check(name, strlen(name), true);
+    if (err)
+        return err;
+    int fd = p2p_path_open_beneath(root->fd, name, O_PATH | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return p2p_path_error(errno);
+    if (fstat(fd, st) != 0 || !S_ISREG(st->st_mode)) {
+        memset(st, 0, sizeof(*st));
+        err = P2P_ERR_NOT_FOUND;
+    }
+    close(fd);
+    return err;
+}
