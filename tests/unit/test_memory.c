@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
+#include <openssl/crypto.h>
 #include <unistd.h>
 
 #include "p2p/bytes.h"
@@ -177,6 +178,26 @@ struct outcome {
     struct p2p_direction c_send, c_receive, s_send, s_receive;
 };
 
+static void
+assert_nothing_left(const cJSON *want)
+{
+    static const char *const of_schedule[] = {"dh", "hs", "ms", "key_hs_c2s",
+                                              "key_hs_s2c"};
+    const cJSON *schedule = cJSON_GetObjectItem(want, "schedule");
+    const cJSON *random_c = cJSON_GetObjectItem(want, "client_randomness");
+    const cJSON *random_s = cJSON_GetObjectItem(want, "server_randomness");
+
+    for (size_t i = 0; i < sizeof(of_schedule) / sizeof(of_schedule[0]); i++)
+        if (secret_is_left(vectors_text(schedule, of_schedule[i])))
+            fail_msg("%s is left in memory", of_schedule[i]);
+    if (secret_is_left(vectors_text(random_s, "k")))
+        fail_msg("k is left in memory");
+    if (secret_is_left(vectors_text(random_c, "x25519_private")))
+        fail_msg("the client's ephemeral key is left in memory");
+    if (secret_is_left(vectors_text(random_s, "x25519_private")))
+        fail_msg("the server's ephemeral key is left in memory");
+}
+
 /* `messages` 5: a whole handshake. Fewer: left there. */
 static void
 run(const cJSON *want, int messages, struct outcome *out)
@@ -197,6 +218,7 @@ run(const cJSON *want, int messages, struct outcome *out)
         pass(i % 2 == 0 ? c : s, i % 2 == 0 ? s : c);
     vectors_random_off();
     if (messages == 5) {
+        assert_nothing_left(want); /* while both still stand */
         assert_int_equal(
             p2p_handshake_take_session(c, 0, &out->c_send, &out->c_receive), P2P_OK);
         assert_int_equal(
@@ -206,26 +228,6 @@ run(const cJSON *want, int messages, struct outcome *out)
     p2p_handshake_free(s);
     p2p_rsa_free(client_key);
     p2p_rsa_free(server_key);
-}
-
-static void
-assert_nothing_left(const cJSON *want)
-{
-    static const char *const of_schedule[] = {"dh", "hs", "ms", "key_hs_c2s",
-                                              "key_hs_s2c"};
-    const cJSON *schedule = cJSON_GetObjectItem(want, "schedule");
-    const cJSON *random_c = cJSON_GetObjectItem(want, "client_randomness");
-    const cJSON *random_s = cJSON_GetObjectItem(want, "server_randomness");
-
-    for (size_t i = 0; i < sizeof(of_schedule) / sizeof(of_schedule[0]); i++)
-        if (secret_is_left(vectors_text(schedule, of_schedule[i])))
-            fail_msg("%s is left in memory", of_schedule[i]);
-    if (secret_is_left(vectors_text(random_s, "k")))
-        fail_msg("k is left in memory");
-    if (secret_is_left(vectors_text(random_c, "x25519_private")))
-        fail_msg("the client's ephemeral key is left in memory");
-    if (secret_is_left(vectors_text(random_s, "x25519_private")))
-        fail_msg("the server's ephemeral key is left in memory");
 }
 
 static void
@@ -265,12 +267,35 @@ nothing_is_left_after_one_that_broke_off(void **state)
     cJSON_Delete(all);
 }
 
+/* OpenSSL frees the padded block of OAEP, which tells k, without clearing it. */
+static void
+what_openssl_frees_is_wiped(void **state)
+{
+    static const char hex[] =
+        "6f1d2c3b4a596877869504132231405f6f1d2c3b4a596877869504132231405f";
+    uint8_t *block = OPENSSL_malloc(4096), *moved;
+
+    (void)state;
+    for (size_t i = 0; i < 32; i++)
+        block[1024 + i] = hex_byte(hex, i);
+    assert_true(secret_is_left(hex));
+    moved = OPENSSL_realloc(block, 1 << 20);
+    assert_non_null(moved);
+    p2p_wipe(moved, 4096);
+    assert_false(secret_is_left(hex));
+    for (size_t i = 0; i < 32; i++)
+        moved[1024 + i] = hex_byte(hex, i);
+    OPENSSL_free(moved);
+    assert_false(secret_is_left(hex));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_left_after_a_handshake),
         cmocka_unit_test(nothing_is_left_after_one_that_broke_off),
+        cmocka_unit_test(what_openssl_frees_is_wiped),
     };
 
     if (p2p_crypto_init() != P2P_OK)

@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "core/crypto/sha256_kernel.h"
 #include "p2p/sha256_lanes.h"
 
 enum { COUNT_MAX = 40 };
@@ -91,6 +92,21 @@ a_level_folds_in_place(void **state)
     assert_memory_equal(h, want, sizeof(want));
 }
 
+/* A kernel that the CPU could run but that was not taken gives wrong hashes. */
+static bool
+is_for_this_cpu(const char *way)
+{
+#if defined(__x86_64__)
+    static const struct p2p_sha256_kernel *const kernels[] = {
+        &p2p_sha256_avx512, &p2p_sha256_avx2, &p2p_sha256_sha_ni};
+
+    for (size_t i = 0; i < sizeof(kernels) / sizeof(kernels[0]); i++)
+        if (strcmp(kernels[i]->name, way) == 0)
+            return kernels[i]->is_supported();
+#endif
+    return strcmp(way, "openssl") == 0;
+}
+
 static int
 run(const char *way)
 {
@@ -105,8 +121,8 @@ run(const char *way)
     if (setenv("P2P_SHA256_LANES", way, 1) != 0 || p2p_crypto_init() != P2P_OK)
         return 1;
     if (way[0] != '\0' && strcmp(p2p_sha256_lanes_name(), way) != 0) {
-        printf("this CPU has no %s: left out\n", way);
-        return 0;
+        printf("%s: %s\n", way, is_for_this_cpu(way) ? "broken" : "not on this CPU");
+        return is_for_this_cpu(way);
     }
     printf("%s\n", p2p_sha256_lanes_name());
     return cmocka_run_group_tests(tests, NULL, NULL);
