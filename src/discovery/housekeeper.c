@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "discovery/snapshot.h"
+#include "p2p/log.h"
 #include "p2p/net.h"
 
 /* Watchers are woken at most this often: many changes at once are one answer. */
@@ -11,12 +13,18 @@
 /* Looking at all peers for those that are due is not done more often than this. */
 #define EXPIRE_EVERY_MS 250u
 
+/* Between two snapshots; longer when one takes long: a twentieth of the time at most.
+ */
+#define SNAPSHOT_EVERY_MS 60000u
+
 struct housekeeper {
     struct app *app;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool is_stopping, is_poked;
+    /* Its own thread's: when each job is due. */
+    uint64_t wake_at, expire_at, snapshot_at, snapshot_pause_ms;
 };
 
 static void
@@ -31,34 +39,77 @@ wait_until(struct housekeeper *h, uint64_t when_ms)
         pthread_cond_timedwait(&h->wake, &h->lock, &t);
 }
 
+static uint64_t
+earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ------------------------------------------------------------------ the three jobs */
+
+static void
+wake_watchers(struct housekeeper *h, uint64_t now)
+{
+    changes_wake(h->app->changes);
+    h->wake_at = now + WAKE_EVERY_MS;
+    /* A new peer may be due before the one this thread sleeps for. */
+    h->expire_at = earlier(h->expire_at, now + EXPIRE_EVERY_MS);
+    if (h->app->opt.snapshot != NULL && h->snapshot_at == UINT64_MAX)
+        h->snapshot_at = now + SNAPSHOT_EVERY_MS + h->snapshot_pause_ms;
+}
+
+static void
+expire(struct housekeeper *h, uint64_t now)
+{
+    h->expire_at = registry_expire(h->app->registry, now);
+    if (h->expire_at < now + EXPIRE_EVERY_MS)
+        h->expire_at = now + EXPIRE_EVERY_MS;
+}
+
+static void
+write_snapshot(struct housekeeper *h)
+{
+    const char *path = h->app->opt.snapshot;
+    uint64_t start = p2p_now_ms();
+    enum p2p_err err = snapshot_write(h->app->registry, path);
+
+    if (err != P2P_OK)
+        p2p_log_error("snapshot file=%s: %s", path, p2p_err_text(err));
+    h->snapshot_at = UINT64_MAX; /* until something changes */
+    h->snapshot_pause_ms = (p2p_now_ms() - start) * 20;
+}
+
+/* What is due now, with the lock released; false when nothing is. */
+static bool
+do_one(struct housekeeper *h, uint64_t now)
+{
+    bool is_poked = h->is_poked && now >= h->wake_at;
+
+    if (!is_poked && now < h->expire_at && now < h->snapshot_at)
+        return false;
+    if (is_poked)
+        h->is_poked = false;
+    pthread_mutex_unlock(&h->lock);
+    if (is_poked)
+        wake_watchers(h, now);
+    else if (now >= h->expire_at)
+        expire(h, now);
+    else
+        write_snapshot(h);
+    pthread_mutex_lock(&h->lock);
+    return true;
+}
+
 static void *
 housekeeper_main(void *arg)
 {
     struct housekeeper *h = arg;
-    uint64_t expire_at = 0, wake_at = 0;
 
     pthread_mutex_lock(&h->lock);
-    while (!h->is_stopping) {
-        uint64_t now = p2p_now_ms();
-
-        if (h->is_poked && now >= wake_at) {
-            h->is_poked = false;
-            pthread_mutex_unlock(&h->lock);
-            changes_wake(h->app->changes);
-            wake_at = now + WAKE_EVERY_MS;
-            /* A new peer may be due before the one this thread sleeps for. */
-            if (expire_at > now + EXPIRE_EVERY_MS)
-                expire_at = now + EXPIRE_EVERY_MS;
-            pthread_mutex_lock(&h->lock);
-        } else if (now >= expire_at) {
-            pthread_mutex_unlock(&h->lock);
-            expire_at = registry_expire(h->app->registry, now);
-            if (expire_at < now + EXPIRE_EVERY_MS)
-                expire_at = now + EXPIRE_EVERY_MS;
-            pthread_mutex_lock(&h->lock);
-        } else
-            wait_until(h, h->is_poked && wake_at < expire_at ? wake_at : expire_at);
-    }
+    while (!h->is_stopping)
+        if (!do_one(h, p2p_now_ms()))
+            wait_until(h, earlier(h->is_poked ? h->wake_at : UINT64_MAX,
+                                  earlier(h->expire_at, h->snapshot_at)));
     pthread_mutex_unlock(&h->lock);
     return NULL;
 }
@@ -73,6 +124,7 @@ housekeeper_start(struct app *app, struct housekeeper **result)
     if (h == NULL)
         return P2P_ERR_NOMEM;
     h->app = app;
+    h->snapshot_at = UINT64_MAX;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&h->lock, NULL);
@@ -96,6 +148,8 @@ housekeeper_stop(struct housekeeper *h)
     pthread_cond_signal(&h->wake);
     pthread_mutex_unlock(&h->lock);
     pthread_join(h->thread, NULL);
+    if (h->app->opt.snapshot != NULL)
+        write_snapshot(h);
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->wake);
     free(h);

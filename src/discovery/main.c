@@ -3,6 +3,7 @@
 
 #include "discovery/app.h"
 #include "discovery/housekeeper.h"
+#include "discovery/snapshot.h"
 #include "http/ratelimit.h"
 #include "p2p/crypto.h"
 #include "p2p/log.h"
@@ -91,14 +92,33 @@ open_server(struct discovery *d)
     return http_server_start(d->app.server);
 }
 
+/* A damaged file is no reason not to start: peers register again within a heartbeat. */
+static void
+load_snapshot(struct discovery *d)
+{
+    const char *path = d->app.opt.snapshot;
+    enum p2p_err err;
+    uint32_t count;
+
+    if (path == NULL)
+        return;
+    err = snapshot_load(d->app.registry, path, d->app.opt.ttl_ms, &count);
+    if (err == P2P_OK)
+        p2p_log_info("snapshot file=%s peers=%u", path, count);
+    else if (err != P2P_ERR_NOT_FOUND)
+        p2p_log_warn("snapshot file=%s is not used: %s", path, p2p_err_text(err));
+}
+
 static enum p2p_err
 run(struct discovery *d)
 {
     enum p2p_err err;
 
     if ((err = p2p_crypto_init()) != P2P_OK || (err = open_registry(d)) != P2P_OK ||
-        (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK ||
-        (err = open_server(d)) != P2P_OK)
+        (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK)
+        return err;
+    load_snapshot(d);
+    if ((err = open_server(d)) != P2P_OK)
         return err;
     p2p_service_ready(PROGRAM, "port=%u", http_server_port(d->app.server));
     p2p_service_wait();

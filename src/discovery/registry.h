@@ -111,6 +111,31 @@ struct registry_filter {
 void registry_visit_peers(struct registry *r, const struct registry_filter *filter,
                           const struct p2p_id *after, registry_visit *visit, void *arg);
 
+/* ------------------------------------------------------------------ keeping elsewhere
+ */
+
+/* A peer for a snapshot or another registry. */
+struct registry_exported {
+    struct p2p_id id;
+    uint64_t heard_ms;
+    uint64_t seq, seq_until_s;
+    const uint8_t *bytes; /* of record_encode(); NULL: only its seq is remembered */
+    size_t len;
+};
+typedef bool registry_visit_export(void *arg, const struct registry_exported *peer);
+
+/* Visits all, with no lock held during a visit. False: stopped, or out of memory. */
+bool registry_export(struct registry *r, registry_visit_export *visit, void *arg);
+/* One peer, live or remembered; false when it is neither. */
+bool registry_export_one(struct registry *r, const struct p2p_id *id,
+                         registry_visit_export *visit, void *arg);
+
+/* Remembers the seq of a peer that is not there: nothing older may come back. */
+void registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
+                       uint64_t seq_until_s);
+/* Takes a peer away, whatever its seq: another registry has said so. */
+void registry_remove(struct registry *r, const struct p2p_id *id);
+
 struct registry_stats {
     uint32_t peers, signed_peers, remembered; /* remembered: gone, but for their seq */
     uint64_t postings;

@@ -392,6 +392,47 @@ registry_leave(struct registry *r, const struct p2p_id *id, uint64_t seq,
     return result;
 }
 
+void
+registry_remove(struct registry *r, const struct p2p_id *id)
+{
+    bool was_live = false;
+    uint32_t at;
+
+    pthread_mutex_lock(&r->writer);
+    lock(r);
+    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
+        bury(r, at);
+        was_live = true;
+    }
+    unlock(r);
+    pthread_mutex_unlock(&r->writer);
+    if (was_live)
+        announce(r, id, true);
+}
+
+void
+registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
+                  uint64_t seq_until_s)
+{
+    uint32_t at;
+
+    if (seq_until_s <= p2p_time_s())
+        return;
+    pthread_mutex_lock(&r->writer);
+    lock(r);
+    if ((at = registry_find(r, id)) != SLAB_NONE ||
+        (at = new_peer(r, id)) != SLAB_NONE) {
+        struct peer *p = peer_at(r, at);
+
+        if (p->seq < seq)
+            p->seq = seq;
+        if (p->seq_until_s < seq_until_s)
+            p->seq_until_s = seq_until_s;
+    }
+    unlock(r);
+    pthread_mutex_unlock(&r->writer);
+}
+
 /* When the peer has to go, or its seq may be forgotten. */
 static bool
 is_due(const struct registry *r, const struct peer *p, uint64_t now_ms, uint64_t now_s,

@@ -9,8 +9,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* An upload must move this much in each body time-out. */
+/* A body gets a second for so many bytes, beside the time-out. */
+#define BODY_MIN_RATE (32u * 1024)
+/* An upload must move this much in each span. */
 #define UPLOAD_MIN_BYTES (64u * 1024)
+#define UPLOAD_SPAN_S    30u
 
 static const char timed_out_answer[] =
     "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
@@ -125,19 +128,36 @@ http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
     }
 }
 
+/* Seconds a phase may last; 0: somebody else watches. */
+static uint64_t
+seconds_for(const struct http_conn *c, enum http_phase phase)
+{
+    const struct http_options *opt = &c->server->opt;
+    uint64_t declared = c->req.declared;
+
+    switch (phase) {
+    case HTTP_IDLE:
+        return opt->idle_timeout_s;
+    case HTTP_HEADERS:
+        return opt->header_timeout_s;
+    case HTTP_BODY:
+        if (declared == UINT64_MAX)
+            declared = c->req.route != NULL ? c->req.route->max_body : 0;
+        return opt->body_timeout_s + declared / BODY_MIN_RATE;
+    case HTTP_UPLOAD:
+        return UPLOAD_SPAN_S;
+    case HTTP_ANSWER:
+        break;
+    }
+    return 0;
+}
+
 void
 http_conn_set_phase(struct http_conn *c, enum http_phase phase)
 {
-    const struct http_options *opt = &c->server->opt;
-    unsigned seconds[] = {
-        [HTTP_IDLE] = opt->idle_timeout_s,
-        [HTTP_HEADERS] = opt->header_timeout_s,
-        [HTTP_BODY] = opt->body_timeout_s,
-        [HTTP_UPLOAD] = opt->body_timeout_s,
-        [HTTP_ANSWER] = 0,
-    };
+    uint64_t seconds = seconds_for(c, phase);
     uint64_t deadline =
-        seconds[phase] == 0 ? HTTP_NO_DEADLINE : http_now_ms() + seconds[phase] * 1000u;
+        seconds == 0 ? HTTP_NO_DEADLINE : http_now_ms() + seconds * 1000;
 
     c->upload_mark = 0;
     atomic_store(&c->phase, (int)phase);
@@ -154,7 +174,7 @@ upload_moves(struct http_conn *c, uint64_t now_ms)
     if (c->phase != HTTP_UPLOAD || received < c->upload_mark + UPLOAD_MIN_BYTES)
         return false;
     c->upload_mark = received;
-    atomic_store(&c->deadline_ms, now_ms + c->server->opt.body_timeout_s * 1000u);
+    atomic_store(&c->deadline_ms, now_ms + UPLOAD_SPAN_S * 1000u);
     return true;
 }
 

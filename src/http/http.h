@@ -83,9 +83,9 @@ struct http_options {
     size_t connection_memory;        /* 0: HTTP_CONNECTION_MEMORY; holds all headers */
     unsigned header_timeout_s;       /* 0: 10; from connect or last answer + idle */
     unsigned idle_timeout_s;         /* 0: 60; keep-alive without a request */
-    unsigned body_timeout_s;         /* 0: 30; a whole body that is not an upload */
-    double rate;                     /* requests a second per address; 0: no limit */
-    double burst;                    /* 0: twice the rate */
+    unsigned body_timeout_s; /* 0: 5; a body, beside a second for 32 KiB of it */
+    double rate;             /* requests a second per address; 0: no limit */
+    double burst;            /* 0: twice the rate */
     const char *const *trusted_proxies; /* addresses; NULL-terminated or NULL */
     struct http_guard_options guard;
     const struct http_header *headers;

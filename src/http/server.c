@@ -106,7 +106,7 @@ fill_defaults(struct http_options *opt)
     if (opt->idle_timeout_s == 0)
         opt->idle_timeout_s = 60;
     if (opt->body_timeout_s == 0)
-        opt->body_timeout_s = 30;
+        opt->body_timeout_s = 5;
     if (opt->burst <= 0)
         opt->burst = opt->rate * 2;
 }
