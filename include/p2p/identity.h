@@ -124,6 +124,7 @@ P2P_MUST_CHECK enum p2p_err p2p_known_resolve(struct p2p_identity *identity,
                                               const char *text, struct p2p_id *out);
 /* The sentence for a person about KEY_CHANGED, WRONG_PEER or NOT_ALLOWED at this
  * address: what happened and which command accepts the new key. */
+/* id NULL: it is not known who answered. */
 void p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id,
                        char *out, size_t cap);
 

@@ -98,8 +98,11 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     case P2P_ERR_WRONG_PEER:
     case P2P_ERR_NOT_ALLOWED:
         dl->error = why;
-        p2p_known_explain(why, address, s->is_expected ? &s->expected : NULL,
-                          dl->message, sizeof(dl->message));
+        /* Expected is not who answered when it is the wrong peer. */
+        p2p_known_explain(
+            why, address,
+            s->is_expected && why == P2P_ERR_NOT_ALLOWED ? &s->expected : NULL,
+            dl->message, sizeof(dl->message));
         break;
     default:
         dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));

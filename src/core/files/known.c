@@ -333,12 +333,42 @@ p2p_known_check(struct p2p_identity *identity, const char *address,
     return err;
 }
 
+/* Where the caller does not know which id answered. */
+static void
+explain_unnamed(enum p2p_err err, const char *address, char *out, size_t cap)
+{
+    if (err == P2P_ERR_KEY_CHANGED)
+        snprintf(
+            out, cap,
+            "The key of the peer at %s has changed. Either it was set up anew, or "
+            "somebody else answers in its place. Ask its owner for its id (p2p id) "
+            "and accept it with: p2p peers trust ID %s",
+            address, address);
+    else if (err == P2P_ERR_WRONG_PEER)
+        snprintf(
+            out, cap,
+            "Another peer answers at %s than the one asked for; nothing was fetched",
+            address);
+    else if (err == P2P_ERR_NOT_ALLOWED)
+        snprintf(
+            out, cap,
+            "The peer at %s is blocked. p2p peers --known shows it, p2p peers trust ID "
+            "allows it",
+            address);
+    else
+        snprintf(out, cap, "%s: %s", address, p2p_err_text(err));
+}
+
 void
 p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id,
                   char *out, size_t cap)
 {
     char hex[P2P_ID_HEX_LEN + 1];
 
+    if (id == NULL) {
+        explain_unnamed(err, address, out, cap);
+        return;
+    }
     p2p_hex_format(id->b, sizeof(id->b), hex);
     switch (err) {
     case P2P_ERR_KEY_CHANGED:

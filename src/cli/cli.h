@@ -1,0 +1,166 @@
+/*
+ * cli - what the commands of `p2p` share: options, keys, registries, talk.
+ *
+ * A command is a function that gets its own argv and returns the exit status. Data goes
+ * to stdout, talk to stderr; --json makes stdout one object (get: one a line). One
+ * thread but for the callbacks of a download.
+ */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/discovery.h"
+#include "p2p/identity.h"
+#include "p2p/options.h"
+
+struct cJSON;
+
+struct cli_command {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the command */
+    const char *arguments;
+    const char *summary;
+};
+int cmd_get(int argc, char **argv);
+int cmd_search(int argc, char **argv);
+int cmd_peers(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_id(int argc, char **argv);
+int cmd_key(int argc, char **argv);
+int cmd_token(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+
+/* ---- Options that several commands have ---- */
+
+struct cli_common {
+    const char *keys_dir;
+    struct p2p_option_list discovery;
+    uint64_t timeout_ms;
+    bool json, mdns;
+};
+#define CLI_DEFAULTS                                                     \
+    {                                                                    \
+        .keys_dir = "keys", .discovery = {{"http://localhost:8000"}, 1}, \
+        .timeout_ms = P2P_TIMEOUT_MS, .mdns = true                       \
+    }
+/* Rows of an option table; `type` holds a struct cli_common named common. */
+#define CLI_OPTION_KEYS(type)                                                   \
+    {                                                                           \
+        "keys-dir", P2P_OPT_TEXT, offsetof(type, common.keys_dir), 0, 0, "DIR", \
+            "where this device's key and the known peers are"                   \
+    }
+#define CLI_OPTION_JSON(type)                                          \
+    {                                                                  \
+        "json", P2P_OPT_FLAG, offsetof(type, common.json), 0, 0, NULL, \
+            "write JSON to stdout"                                     \
+    }
+#define CLI_OPTION_DISCOVERY(type)                                                \
+    {                                                                             \
+        "discovery", P2P_OPT_LIST, offsetof(type, common.discovery), 0, 0, "URL", \
+            "the registry to ask"                                                 \
+    }
+#define CLI_OPTION_TIMEOUT(type)                                                     \
+    {                                                                                \
+        "timeout", P2P_OPT_DURATION, offsetof(type, common.timeout_ms), 1, 86400000, \
+            "TIME", "how long the other side may take to answer"                     \
+    }
+#define CLI_OPTION_MDNS(type)                                          \
+    {                                                                  \
+        "mdns", P2P_OPT_FLAG, offsetof(type, common.mdns), 0, 0, NULL, \
+            "also look for peers on the local network"                 \
+    }
+
+/* Parses; false: the command is over with *status. Options' text lives until exit. */
+bool cli_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
+               int *arguments, int *status);
+
+/* ---- Things to open; what goes wrong has been said on stderr ---- */
+
+P2P_MUST_CHECK enum p2p_err cli_open_identity(const struct cli_common *common,
+                                              struct p2p_identity **out);
+/* "none" as the only URL: NULL and P2P_OK. */
+P2P_MUST_CHECK enum p2p_err cli_open_discovery(const struct cli_common *common,
+                                               struct p2p_discovery **out);
+
+/* ---- Talk ---- */
+
+/* "p2p: ..." on stderr. */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same, and the exit status of the error. */
+int cli_fail(enum p2p_err err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* No registry answered: which ones and why, and what to do. */
+int cli_fail_registries(struct p2p_discovery *d, enum p2p_err err);
+
+/* Names that could be a file's are shown as they are, other text escaped. Returns out.
+ */
+#define CLI_TEXT 1100
+const char *cli_text(const char *text, char out[CLI_TEXT]);
+/* "1.2 GiB", "96.0 MiB/s", "1:02:03", "2026-01-31 23:59". Return out. */
+#define CLI_SHORT 32
+const char *cli_size(uint64_t bytes, char out[CLI_SHORT]);
+const char *cli_duration(uint64_t seconds, char out[CLI_SHORT]);
+const char *cli_time(uint64_t seconds, char out[CLI_SHORT]);
+
+/* ---- JSON; out of memory ends the program ---- */
+
+struct cJSON *cli_object(void);
+void cli_put_text(struct cJSON *object, const char *name,
+                  const char *text); /* NULL: null */
+void cli_put_number(struct cJSON *object, const char *name, uint64_t value);
+void cli_put_bool(struct cJSON *object, const char *name, bool value);
+void cli_put_hex(struct cJSON *object, const char *name, const uint8_t digest[32],
+                 bool is_known);
+struct cJSON *cli_put_array(struct cJSON *object, const char *name);
+struct cJSON *cli_add_object(struct cJSON *array);
+/* One line on stdout, and frees it. */
+void cli_print_json(struct cJSON *object);
+
+/* ---- Peers ---- */
+
+#define CLI_ADDRESS (P2P_HOST_MAX + 9)
+
+/* One peer, wherever it was found. */
+struct cli_peer {
+    struct p2p_id id;
+    struct p2p_addr addr;
+    bool id_known, verified, in_registry, on_lan, is_self;
+    size_t file_count;
+    uint64_t last_seen_s;
+    enum p2p_trust trust;
+};
+struct cli_peers {
+    struct cli_peer *at;
+    size_t count;
+    enum p2p_err registry_err; /* how asking the registries went */
+};
+/* All online peers: the registries' and, with common->mdns, those of the local network,
+ * one entry a peer id. Only NOMEM is an error. d may be NULL. */
+P2P_MUST_CHECK enum p2p_err cli_find_peers(const struct cli_common *common,
+                                           struct p2p_discovery *d,
+                                           struct p2p_identity *identity,
+                                           struct cli_peers *out);
+/* Those of the local network alone (about a second). */
+P2P_MUST_CHECK enum p2p_err cli_find_lan(const struct cli_common *common,
+                                         struct p2p_identity *identity,
+                                         struct cli_peers *out);
+void cli_peers_clear(struct cli_peers *peers);
+
+/*
+ * What a person calls a peer: HOST:PORT, or an id or its beginning (8 digits), which is
+ * looked up among known and online peers. Fills addr and, when known, id. What goes
+ * wrong has been said.
+ */
+P2P_MUST_CHECK enum p2p_err cli_resolve_peer(const struct cli_common *common,
+                                             struct p2p_identity *identity,
+                                             const char *text, struct cli_peer *out);
+/* Only the id: also of peers that are not online. */
+P2P_MUST_CHECK enum p2p_err cli_resolve_id(const struct cli_common *common,
+                                           struct p2p_identity *identity,
+                                           const char *text, struct p2p_id *out);
+
+#endif

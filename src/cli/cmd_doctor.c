@@ -1,0 +1,287 @@
+/* p2p doctor: goes through what has to work, one line each, with what to do. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+
+#include "cli.h"
+#include "p2p/bytes.h"
+#include "p2p/mdns.h"
+#include "p2p/source.h"
+
+enum { SKEW_MAX_S = 60, OTHERS_MAX = 5, ADVICE_MAX = 512 };
+
+struct doctor_options {
+    struct cli_common common;
+    uint64_t peer_port;
+    const char *output_dir;
+};
+#define AT(field) offsetof(struct doctor_options, field)
+static const struct p2p_option options[] = {
+    CLI_OPTION_DISCOVERY(struct doctor_options),
+    {"peer-port", P2P_OPT_NUMBER, AT(peer_port), 1, 65535, "PORT",
+     "of this device's p2p-peer"},
+    {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "where downloads go"},
+    CLI_OPTION_TIMEOUT(struct doctor_options),
+    CLI_OPTION_KEYS(struct doctor_options),
+    CLI_OPTION_MDNS(struct doctor_options),
+    CLI_OPTION_JSON(struct doctor_options),
+};
+static const struct p2p_option_set set = {
+    "p2p doctor", "[options]",
+    "Checks what has to work for peers to connect, and explains.", options,
+    sizeof(options) / sizeof(options[0])};
+
+enum verdict { GOOD, NOTE, BAD };
+
+struct doctor {
+    struct doctor_options opt;
+    struct p2p_identity *identity;
+    struct p2p_discovery *discovery;
+    struct cli_peers peers;
+    struct cJSON *checks; /* with --json */
+    bool any_bad;
+};
+
+__attribute__((format(printf, 4, 5))) static void
+report(struct doctor *doc, enum verdict verdict, const char *what, const char *format,
+       ...)
+{
+    static const char *const words[] = {
+        [GOOD] = "ok", [NOTE] = "note", [BAD] = "PROBLEM"};
+    char text[ADVICE_MAX];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    doc->any_bad = doc->any_bad || verdict == BAD;
+    if (doc->checks != NULL) {
+        struct cJSON *item = cli_add_object(doc->checks);
+        cli_put_text(item, "check", what);
+        cli_put_text(item, "result", verdict == BAD ? "problem" : words[verdict]);
+        cli_put_text(item, "text", text);
+    } else {
+        printf("%-8s %-14s %s\n", words[verdict], what, text);
+        fflush(stdout);
+    }
+}
+
+static bool
+check_keys(struct doctor *doc)
+{
+    char why[512] = "";
+    enum p2p_err err =
+        p2p_identity_open(doc->opt.common.keys_dir, true, p2p_passphrase_default, NULL,
+                          &doc->identity, why, sizeof(why));
+
+    if (err != P2P_OK)
+        report(doc, BAD, "keys", "%s", why[0] != '\0' ? why : p2p_err_text(err));
+    else
+        report(doc, GOOD, "keys", "this device is %.16s...",
+               p2p_identity_id_hex(doc->identity));
+    return err == P2P_OK;
+}
+
+static void
+check_registry(struct doctor *doc, const struct p2p_registry_state *r)
+{
+    int64_t skew = r->skew_s < 0 ? -r->skew_s : r->skew_s;
+
+    if (!r->reachable)
+        report(
+            doc, BAD, "registry",
+            "%s: %s. Is p2p-discovery running there? Is the port open in its firewall?",
+            r->url, p2p_err_text(r->last_error));
+    else if (r->last_error != P2P_OK)
+        report(doc, BAD, "registry", "%s answers with an error: %s (%s)", r->url,
+               r->detail, p2p_err_text(r->last_error));
+    else
+        report(doc, GOOD, "registry", "%s answers", r->url);
+    if (r->skew_known && skew > SKEW_MAX_S)
+        report(
+            doc, BAD, "clock",
+            "this clock is %lld s %s of the registry's: signatures look expired or not "
+            "valid yet. Set the clock (timedatectl set-ntp true)",
+            (long long)skew, r->skew_s > 0 ? "ahead" : "behind");
+    else if (r->skew_known)
+        report(doc, GOOD, "clock", "within %d s of the registry's", SKEW_MAX_S);
+}
+
+static void
+check_registries(struct doctor *doc)
+{
+    struct p2p_registry_state states[P2P_OPTION_LIST_MAX];
+    size_t count = 0;
+
+    if (cli_open_discovery(&doc->opt.common, &doc->discovery) != P2P_OK ||
+        cli_find_peers(&doc->opt.common, doc->discovery, doc->identity, &doc->peers) !=
+            P2P_OK)
+        return;
+    if (doc->discovery != NULL)
+        count = p2p_discovery_states(doc->discovery, states, P2P_OPTION_LIST_MAX);
+    for (size_t i = 0; i < count; i++)
+        check_registry(doc, &states[i]);
+}
+
+static enum p2p_err
+can_connect(const struct doctor *doc, const struct p2p_addr *addr)
+{
+    int fd;
+    enum p2p_err err =
+        p2p_net_connect(addr, p2p_now_ms() + doc->opt.common.timeout_ms, &fd);
+
+    p2p_fd_close(&fd);
+    return err;
+}
+
+/* The own peer: is it there, is it listed, does the listed address lead to it? */
+static void
+check_own_peer(struct doctor *doc)
+{
+    struct p2p_addr here = {"localhost", (uint16_t)doc->opt.peer_port};
+    const struct cli_peer *self = NULL;
+    char address[CLI_ADDRESS];
+    enum p2p_err err;
+
+    for (size_t i = 0; i < doc->peers.count; i++)
+        if (doc->peers.at[i].is_self)
+            self = &doc->peers.at[i];
+    if (self != NULL)
+        here.port = self->addr.port;
+    err = can_connect(doc, &here);
+    report(doc, err == P2P_OK ? GOOD : NOTE, "own peer",
+           err == P2P_OK
+               ? "listens on port %u"
+               : "nothing listens on port %u: this device shares nothing. Start "
+                 "p2p-peer (or name its port with --peer-port)",
+           here.port);
+    if (self == NULL) {
+        report(doc, NOTE, "own peer",
+               "is not listed: others cannot find it (is it using these keys and "
+               "registries?)");
+        return;
+    }
+    p2p_addr_format(&self->addr, address, sizeof(address));
+    err = can_connect(doc, &self->addr);
+    if (p2p_addr_is_loopback(&self->addr))
+        report(doc, NOTE, "own peer",
+               "is listed as %s, which only this machine reaches. For others: p2p-peer "
+               "--advertise with this machine's address",
+               address);
+    else if (err == P2P_OK)
+        report(doc, GOOD, "own peer", "its listed address %s leads to it", address);
+    else
+        report(doc, BAD, "own peer",
+               "its listed address %s does not lead to it (%s): a firewall, or a "
+               "router that "
+               "does not forward. See p2p-peer --advertise",
+               address, p2p_err_text(err));
+}
+
+static void
+check_peer(struct doctor *doc, const struct cli_peer *peer)
+{
+    const struct p2p_conn_options conn_options = {
+        .identity = doc->identity,
+        .addr = peer->addr,
+        .expected = &peer->id,
+        .protocol = 2,
+        .timeout_ms = doc->opt.common.timeout_ms,
+    };
+    char address[CLI_ADDRESS], hex[P2P_ID_HEX_LEN + 1];
+    struct p2p_conn *conn = NULL;
+    uint64_t rtt_us = 0;
+    enum p2p_err err = p2p_conn_open(&conn_options, &conn);
+
+    if (err == P2P_OK)
+        err = p2p_conn_ping(conn, &rtt_us);
+    p2p_conn_close(conn);
+    p2p_addr_format(&peer->addr, address, sizeof(address));
+    p2p_hex_format(peer->id.b, sizeof(peer->id.b), hex);
+    if (err == P2P_OK)
+        report(doc, GOOD, "peer", "%.16s... at %s: proven, %.1f ms away", hex, address,
+               (double)rtt_us / 1000);
+    else
+        report(doc, NOTE, "peer", "%.16s... at %s: %s", hex, address,
+               p2p_err_text(err));
+}
+
+static void
+check_other_peers(struct doctor *doc)
+{
+    unsigned tried = 0;
+
+    for (size_t i = 0; i < doc->peers.count && tried < OTHERS_MAX; i++) {
+        const struct cli_peer *peer = &doc->peers.at[i];
+        if (peer->is_self || peer->trust == P2P_TRUST_BLOCKED)
+            continue;
+        check_peer(doc, peer);
+        tried++;
+    }
+    if (tried == 0)
+        report(doc, NOTE, "peers", "no other peer is online");
+}
+
+static void
+check_lan(struct doctor *doc)
+{
+    struct p2p_mdns_peer one;
+    size_t count;
+
+    if (!doc->opt.common.mdns)
+        return;
+    if (p2p_mdns_browse(100, &one, 1, &count) == P2P_OK)
+        report(doc, GOOD, "local network", "mDNS works (Avahi)");
+    else
+        report(doc, NOTE, "local network",
+               "no mDNS: avahi-daemon does not run. Registries and addresses work "
+               "without");
+}
+
+static void
+check_disk(struct doctor *doc)
+{
+    struct statvfs fs;
+    char size[CLI_SHORT];
+
+    if (statvfs(doc->opt.output_dir, &fs) != 0)
+        report(doc, NOTE, "downloads", "%s does not exist yet", doc->opt.output_dir);
+    else
+        report(doc, fs.f_bavail > 0 ? GOOD : BAD, "downloads", "%s free in %s",
+               cli_size((uint64_t)fs.f_bavail * fs.f_frsize, size),
+               doc->opt.output_dir);
+}
+
+int
+cmd_doctor(int argc, char **argv)
+{
+    struct doctor doc = {
+        .opt = {.common = CLI_DEFAULTS, .peer_port = 9000, .output_dir = "downloads"}};
+    struct cJSON *object = NULL;
+    int arguments, status;
+
+    doc.opt.common.timeout_ms = 5000;
+    if (!cli_parse(&set, &doc.opt, argc, argv, &arguments, &status))
+        return status;
+    if (arguments != 0)
+        return cli_fail(P2P_ERR_USAGE, "p2p doctor takes no arguments");
+    if (doc.opt.common.json) {
+        object = cli_object();
+        doc.checks = cli_put_array(object, "checks");
+    }
+    if (check_keys(&doc)) {
+        check_registries(&doc);
+        check_own_peer(&doc);
+        check_other_peers(&doc);
+    }
+    check_lan(&doc);
+    check_disk(&doc);
+    if (object != NULL)
+        cli_print_json(object);
+    cli_peers_clear(&doc.peers);
+    p2p_discovery_close(doc.discovery);
+    p2p_identity_close(doc.identity);
+    return doc.any_bad ? 1 : 0;
+}

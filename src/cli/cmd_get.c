@@ -1,0 +1,281 @@
+/* p2p get: one file or folder from all who have it. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "get.h"
+#include "p2p/bytes.h"
+#include "p2p/service.h"
+
+enum { WAKE_SIGNAL = SIGUSR1, TIMETABLE_S = 30 };
+
+#define AT(field) offsetof(struct get_options, field)
+static const struct p2p_option options[] = {
+    CLI_OPTION_DISCOVERY(struct get_options),
+    {"from", P2P_OPT_LIST, AT(from), 0, 0, "HOST:PORT",
+     "fetch from this peer; no registry is asked"},
+    {"peer", P2P_OPT_TEXT, AT(peer), 0, 0, "ID", "only from the peer with this id"},
+    {"root", P2P_OPT_TEXT, AT(root), 0, 0, "HEX", "only this content (tree root)"},
+    {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "where the file goes"},
+    {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME", "under another name"},
+    {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX,
+     "N", "connections to each peer to begin with"},
+    {"limit-rate", P2P_OPT_TEXT, AT(limit_rate), 0, 0, "RATE",
+     "bytes per second: 2M, off, or a timetable \"08:00,2M 23:00,off\""},
+    {"verify", P2P_OPT_TEXT, AT(verify), 0, 0, "HOW",
+     "full: every chunk and the whole file's SHA-256; tree: every chunk"},
+    {"protocol", P2P_OPT_NUMBER, AT(protocol), 1, 2, "2|1",
+     "1 only for peers that know nothing else: nobody is authenticated then"},
+    CLI_OPTION_TIMEOUT(struct get_options),
+    CLI_OPTION_KEYS(struct get_options),
+    CLI_OPTION_MDNS(struct get_options),
+    CLI_OPTION_JSON(struct get_options),
+};
+static const struct p2p_option_set set = {
+    "p2p get", "[options] NAME",
+    "Fetches a file, or a folder (NAME/), from all peers that have it.", options,
+    sizeof(options) / sizeof(options[0])};
+
+struct get {
+    struct get_options opt;
+    const char *name;
+    struct p2p_identity *identity;
+    struct p2p_discovery *discovery;
+    struct p2p_root *downloads;
+    struct p2p_timetable rates;
+    struct p2p_rate rate;
+    struct get_sources sources;
+    struct get_show show;
+    pthread_t main_thread;
+    atomic_bool over;
+    struct p2p_download_status last; /* written before `over` */
+};
+
+/* ---- Checking what was asked for ---- */
+
+static bool
+is_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    if (len > 1 && name[len - 1] == '/') /* a folder */
+        len--;
+    return p2p_name_check(name, len, true) == P2P_OK;
+}
+
+/* 0, or the exit status. */
+static int
+check(struct get *get, int arguments, char **argv)
+{
+    struct get_options *opt = &get->opt;
+    char shown[CLI_TEXT];
+
+    if (arguments != 1)
+        return cli_fail(P2P_ERR_USAGE, "one name is needed: p2p get [options] NAME");
+    get->name = argv[1];
+    if (!is_name(get->name))
+        return cli_fail(P2P_ERR_NAME, "\"%s\": this name cannot be a shared file's",
+                        cli_text(get->name, shown));
+    if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
+        return cli_fail(P2P_ERR_USAGE, "--verify: full or tree is needed");
+    if (p2p_timetable_parse(opt->limit_rate, &get->rates) != P2P_OK)
+        return cli_fail(P2P_ERR_USAGE,
+                        "--limit-rate: a rate such as 2M, off, or a "
+                        "timetable such as \"08:00,2M 23:00,off\" is needed");
+    if (opt->root != NULL && p2p_hex_parse(opt->root, opt->wanted_root.b, 32) != P2P_OK)
+        return cli_fail(P2P_ERR_USAGE, "--root: 64 hex digits are needed");
+    if (opt->protocol == 1)
+        cli_say("warning: protocol 1 does not prove who answers, and what is recorded "
+                "today "
+                "can be read by whoever gets this device's key later");
+    return 0;
+}
+
+static int
+acquire(struct get *get)
+{
+    struct get_options *opt = &get->opt;
+    char shown[CLI_TEXT];
+    enum p2p_err err = cli_open_identity(&opt->common, &get->identity);
+
+    if (err == P2P_OK && opt->peer != NULL)
+        err = cli_resolve_id(&opt->common, get->identity, opt->peer, &get->opt.peer_id);
+    if (err == P2P_OK && opt->from.count == 0)
+        err = cli_open_discovery(&opt->common, &get->discovery);
+    if (err != P2P_OK)
+        return p2p_err_exit_status(err);
+    err = p2p_root_open(opt->output_dir, true, 0755, &get->downloads);
+    if (err != P2P_OK)
+        return cli_fail(err, "--output-dir %s: %s", cli_text(opt->output_dir, shown),
+                        p2p_err_text(err));
+    return get_find_sources(opt, get->name, get->discovery, get->identity,
+                            &get->sources);
+}
+
+/* ---- Running ---- */
+
+static bool
+is_final(enum p2p_download_state state)
+{
+    return state == P2P_DL_COMPLETED || state == P2P_DL_FAILED ||
+           state == P2P_DL_CANCELLED;
+}
+
+static void
+on_event(void *arg, const struct p2p_download_status *status)
+{
+    struct get *get = arg;
+
+    if (!is_final(status->state)) {
+        get_show_event(&get->show, status);
+        return;
+    }
+    get->last = *status;
+    atomic_store(&get->over, true);
+    pthread_kill(get->main_thread, WAKE_SIGNAL);
+}
+
+static void
+follow_timetable(struct get *get)
+{
+    time_t now = time(NULL);
+    struct tm local;
+    uint64_t rate;
+
+    localtime_r(&now, &local);
+    rate =
+        p2p_timetable_rate(&get->rates, (unsigned)(local.tm_hour * 60 + local.tm_min));
+    if (rate != get->rate.bytes_per_s)
+        p2p_rate_set(&get->rate, rate, p2p_now_us());
+}
+
+/* Until it is over. A signal ends it with the data kept; a second one at once. */
+static void
+wait_for_end(struct get *get, struct p2p_download *dl)
+{
+    const struct timespec pause = {TIMETABLE_S, 0};
+    sigset_t set_of_three, ending;
+
+    sigemptyset(&ending);
+    sigaddset(&ending, SIGINT);
+    sigaddset(&ending, SIGTERM);
+    set_of_three = ending;
+    sigaddset(&set_of_three, WAKE_SIGNAL);
+    while (!atomic_load(&get->over)) {
+        int signum = sigtimedwait(&set_of_three, NULL, &pause);
+        if (signum == SIGINT || signum == SIGTERM) {
+            pthread_sigmask(SIG_UNBLOCK, &ending, NULL);
+            p2p_download_cancel(dl, true);
+        }
+        follow_timetable(get);
+    }
+}
+
+static enum p2p_err
+run_once(struct get *get)
+{
+    struct p2p_download_options dl_options = {
+        .identity = get->identity,
+        .downloads = get->downloads,
+        .name = get->name,
+        .root = get->sources.root_known ? &get->sources.root : NULL,
+        .save_as = get->opt.save_as,
+        .conflict = P2P_CONFLICT_RENAME,
+        .sources = get->sources.at,
+        .source_count = get->sources.count,
+        .discovery = get->opt.peer == NULL ? get->discovery : NULL,
+        .connections = (unsigned)get->opt.connections,
+        .timeout_ms = get->opt.common.timeout_ms,
+        .rate = &get->rate,
+        .verify = get->opt.verify[0] == 't' ? P2P_VERIFY_TREE : P2P_VERIFY_FULL,
+        .protocol = (int)get->opt.protocol,
+    };
+    struct p2p_download *dl = NULL;
+    enum p2p_err err;
+
+    atomic_store(&get->over, false);
+    err = p2p_download_start(&dl_options, on_event, get, &dl);
+    if (err != P2P_OK) {
+        cli_say("%s", p2p_err_text(err));
+        return err;
+    }
+    wait_for_end(get, dl);
+    err = p2p_download_wait(dl);
+    p2p_download_free(dl);
+    return err;
+}
+
+/* The registries' word about the content may be old: without it, once more. */
+static bool
+is_worth_another_try(const struct get *get, enum p2p_err err)
+{
+    return get->sources.root_known && !get->sources.root_from_user &&
+           get->last.received == 0 && get->last.verified == 0 &&
+           (err == P2P_ERR_NOT_FOUND || err == P2P_ERR_NO_SOURCE);
+}
+
+static int
+run(struct get *get)
+{
+    char shown[CLI_TEXT];
+    enum p2p_err err = run_once(get);
+
+    if (is_worth_another_try(get, err)) {
+        get->sources.root_known = false;
+        memset(get->show.told, 0, sizeof(get->show.told));
+        err = run_once(get);
+    }
+    if (is_final(get->last.state))
+        get_show_end(&get->show, &get->last);
+    if (err == P2P_ERR_CANCELLED)
+        cli_say(
+            "stopped; what came so far is kept: `p2p get \"%s\"` goes on from there",
+            cli_text(get->name, shown));
+    return p2p_err_exit_status(err);
+}
+
+int
+cmd_get(int argc, char **argv)
+{
+    static struct get get = {
+        .opt = {.common = CLI_DEFAULTS,
+                .output_dir = "downloads",
+                .limit_rate = "off",
+                .verify = "full",
+                .connections = P2P_DOWNLOAD_CONNECTIONS,
+                .protocol = 2},
+    };
+    sigset_t wake;
+    mode_t mask;
+    int arguments, status;
+
+    mask = umask(0);
+    p2p_service_begin();
+    umask(mask); /* who may read what is fetched is the user's choice */
+    sigemptyset(&wake);
+    sigaddset(&wake, WAKE_SIGNAL);
+    pthread_sigmask(SIG_BLOCK, &wake, NULL);
+    get.main_thread = pthread_self();
+    if (!cli_parse(&set, &get.opt, argc, argv, &arguments, &status))
+        return status;
+    status = check(&get, arguments, argv);
+    p2p_rate_init(&get.rate, 0, p2p_now_us());
+    if (status == 0) {
+        follow_timetable(&get);
+        status = acquire(&get);
+    }
+    if (status == 0) {
+        get_show_init(&get.show, &get.opt);
+        status = run(&get);
+    }
+    p2p_root_close(get.downloads);
+    p2p_discovery_close(get.discovery);
+    p2p_identity_close(get.identity);
+    p2p_rate_clear(&get.rate);
+    return status;
+}

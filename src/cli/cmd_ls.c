@@ -1,0 +1,103 @@
+/* p2p ls: what a peer shares, asked from the peer itself (protocol 2, LIST). */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "p2p/source.h"
+
+struct ls_options {
+    struct cli_common common;
+};
+static const struct p2p_option options[] = {
+    CLI_OPTION_DISCOVERY(struct ls_options), CLI_OPTION_TIMEOUT(struct ls_options),
+    CLI_OPTION_KEYS(struct ls_options),      CLI_OPTION_MDNS(struct ls_options),
+    CLI_OPTION_JSON(struct ls_options),
+};
+static const struct p2p_option_set set = {
+    "p2p ls", "[options] PEER",
+    "Lists what a peer shares. PEER is HOST:PORT or a peer id (its first 8 digits are "
+    "enough).",
+    options, sizeof(options) / sizeof(options[0])};
+
+static enum p2p_err
+print_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+{
+    cJSON *array = arg;
+    char size[CLI_SHORT], time[CLI_SHORT], shown[CLI_TEXT];
+
+    if (array != NULL) {
+        cJSON *file = cli_add_object(array);
+        cli_put_text(file, "name", name);
+        cli_put_number(file, "size", entry->size);
+        cli_put_number(file, "mtime", entry->mtime_s);
+        cli_put_hex(file, "root", entry->root.b, true);
+    } else {
+        printf("%10s  %-16s  %s\n", cli_size(entry->size, size),
+               cli_time(entry->mtime_s, time), cli_text(name, shown));
+    }
+    return P2P_OK;
+}
+
+static int
+list(const struct ls_options *opt, struct p2p_identity *identity,
+     const struct cli_peer *peer)
+{
+    const struct p2p_conn_options conn_options = {
+        .identity = identity,
+        .addr = peer->addr,
+        .expected = peer->id_known ? &peer->id : NULL,
+        .protocol = 2,
+        .timeout_ms = opt->common.timeout_ms,
+    };
+    cJSON *object = NULL, *array = NULL;
+    char cursor[P2P_NAME_MAX + 1] = "", address[CLI_ADDRESS];
+    struct p2p_conn *conn = NULL;
+    enum p2p_err err;
+
+    p2p_addr_format(&peer->addr, address, sizeof(address));
+    err = p2p_conn_open(&conn_options, &conn);
+    if (err == P2P_OK && opt->common.json) {
+        object = cli_object();
+        cli_put_hex(object, "peer_id", p2p_conn_peer(conn)->b, true);
+        cli_put_text(object, "address", address);
+        array = cli_put_array(object, "files");
+    }
+    if (err == P2P_OK) {
+        do
+            err = p2p_conn_list(conn, cursor, print_file, array);
+        while (err == P2P_OK && cursor[0] != '\0');
+    }
+    p2p_conn_close(conn);
+    if (err == P2P_OK && object != NULL)
+        cli_print_json(object);
+    else
+        cJSON_Delete(object);
+    if (err == P2P_ERR_KEY_CHANGED)
+        return cli_fail(err,
+                        "%s: %s; `p2p peers --known` shows it as pending, "
+                        "`p2p peers trust ID %s` accepts it",
+                        address, p2p_err_text(err), address);
+    return err == P2P_OK ? 0 : cli_fail(err, "%s: %s", address, p2p_err_text(err));
+}
+
+int
+cmd_ls(int argc, char **argv)
+{
+    struct ls_options opt = {.common = CLI_DEFAULTS};
+    struct p2p_identity *identity = NULL;
+    struct cli_peer peer;
+    int arguments, status;
+    enum p2p_err err;
+
+    if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
+        return status;
+    if (arguments != 1)
+        return cli_fail(P2P_ERR_USAGE, "one peer is needed: p2p ls [options] PEER");
+    err = cli_open_identity(&opt.common, &identity);
+    if (err == P2P_OK)
+        err = cli_resolve_peer(&opt.common, identity, argv[1], &peer);
+    status = err == P2P_OK ? list(&opt, identity, &peer) : p2p_err_exit_status(err);
+    p2p_identity_close(identity);
+    return status;
+}

@@ -1,0 +1,95 @@
+/* Opening what commands need, and telling what went wrong. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "p2p/log.h"
+
+bool
+cli_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
+          int *arguments, int *status)
+{
+    /* Kept until exit: options borrow from it. */
+    static struct p2p_options_text *text;
+    enum p2p_err err = p2p_options_parse(set, target, argc, argv, arguments, &text);
+
+    *status = err == P2P_ERR_CANCELLED ? 0 : p2p_err_exit_status(err);
+    return err == P2P_OK;
+}
+
+enum p2p_err
+cli_open_identity(const struct cli_common *common, struct p2p_identity **out)
+{
+    char why[512] = "";
+    enum p2p_err err = p2p_identity_open(common->keys_dir, true, p2p_passphrase_default,
+                                         NULL, out, why, sizeof(why));
+
+    if (err != P2P_OK)
+        cli_say("%s", why[0] != '\0' ? why : p2p_err_text(err));
+    return err;
+}
+
+enum p2p_err
+cli_open_discovery(const struct cli_common *common, struct p2p_discovery **out)
+{
+    const struct p2p_option_list *urls = &common->discovery;
+    enum p2p_err err;
+
+    *out = NULL;
+    if (urls->count == 1 && strcmp(urls->at[0], "none") == 0)
+        return P2P_OK;
+    err = p2p_discovery_open(urls->at, urls->count, common->timeout_ms, out);
+    if (err == P2P_ERR_USAGE)
+        cli_say("--discovery: a URL such as http://192.168.1.2:8000 is needed");
+    else if (err != P2P_OK)
+        cli_say("--discovery: %s", p2p_err_text(err));
+    return err;
+}
+
+__attribute__((format(printf, 1, 0))) static void
+say(const char *format, va_list args)
+{
+    fflush(stdout);
+    fputs("p2p: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+}
+
+void
+cli_say(const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+}
+
+int
+cli_fail(enum p2p_err err, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    say(format, args);
+    va_end(args);
+    return p2p_err_exit_status(err);
+}
+
+int
+cli_fail_registries(struct p2p_discovery *d, enum p2p_err err)
+{
+    struct p2p_registry_state states[P2P_OPTION_LIST_MAX];
+    size_t count = d == NULL ? 0 : p2p_discovery_states(d, states, P2P_OPTION_LIST_MAX);
+    char url[CLI_TEXT];
+
+    for (size_t i = 0; i < count; i++)
+        cli_say("registry %s: %s%s%s", cli_text(states[i].url, url),
+                p2p_err_text(states[i].last_error),
+                states[i].detail[0] != '\0' ? ": " : "", states[i].detail);
+    cli_say("no registry answers; start one with p2p-discovery, name another one with "
+            "--discovery, or go straight to a peer by HOST:PORT");
+    return p2p_err_exit_status(err);
+}

@@ -1,0 +1,51 @@
+/* get - the parts of `p2p get`: where to fetch from, what to show. */
+#ifndef CLI_GET_H
+#define CLI_GET_H
+
+#include <signal.h>
+
+#include "cli.h"
+#include "p2p/download.h"
+
+struct get_options {
+    struct cli_common common;
+    const char *peer, *root, *output_dir, *limit_rate, *verify, *save_as;
+    struct p2p_option_list from;
+    uint64_t connections, protocol;
+    /* Made of the texts above. */
+    struct p2p_id peer_id;
+    struct p2p_digest wanted_root;
+};
+
+/* ---- get_sources.c ---- */
+
+struct get_sources {
+    struct p2p_source_spec at[P2P_DOWNLOAD_SOURCES_MAX];
+    struct p2p_id ids[P2P_DOWNLOAD_SOURCES_MAX];
+    size_t count;
+    /* The content that most of them have, as registries say; a hint. */
+    struct p2p_digest root;
+    bool root_known, root_from_user;
+};
+/* Fills `out` (which must stay where it is). 0, or the exit status; all has been said.
+ */
+int get_find_sources(const struct get_options *opt, const char *name,
+                     struct p2p_discovery *d, struct p2p_identity *identity,
+                     struct get_sources *out);
+
+/* ---- get_show.c ---- */
+
+struct get_show {
+    bool json, terminal;
+    bool is_drawn; /* a progress line is on the terminal */
+    bool is_verifying;
+    uint64_t started_ms;
+    const char *output_dir;
+    enum p2p_source_state told[P2P_DOWNLOAD_SOURCES_MAX];
+};
+void get_show_init(struct get_show *show, const struct get_options *opt);
+/* Every event of the download but the last. */
+void get_show_event(struct get_show *show, const struct p2p_download_status *status);
+void get_show_end(struct get_show *show, const struct p2p_download_status *status);
+
+#endif

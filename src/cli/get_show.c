@@ -1,0 +1,221 @@
+/* Progress of a download: a line on a terminal, or one JSON object a line. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "get.h"
+
+enum { BAR_CELLS = 24, COLUMNS_DEFAULT = 80, LINE_MAX_BYTES = 512 };
+
+void
+get_show_init(struct get_show *show, const struct get_options *opt)
+{
+    *show = (struct get_show){
+        .json = opt->common.json,
+        .terminal = !opt->common.json && isatty(STDERR_FILENO),
+        .started_ms = p2p_now_ms(),
+        .output_dir = opt->output_dir,
+    };
+}
+
+/* ---- JSON ---- */
+
+static void
+put_sources(cJSON *object, const struct p2p_download_status *status)
+{
+    cJSON *array = cli_put_array(object, "sources");
+
+    for (size_t i = 0; i < status->source_count; i++) {
+        const struct p2p_source_status *s = &status->sources[i];
+        cJSON *source = cli_add_object(array);
+        char address[CLI_ADDRESS];
+        cli_put_hex(source, "peer_id", s->id.b, s->id_known);
+        cli_put_text(source, "address",
+                     p2p_addr_format(&s->addr, address, sizeof(address)));
+        cli_put_text(source, "state", p2p_source_state_name(s->state));
+        cli_put_number(source, "received", s->received);
+        cli_put_number(source, "speed", s->speed);
+        if (s->error != P2P_OK)
+            cli_put_text(source, "error", p2p_err_name(s->error));
+    }
+}
+
+static void
+print_json(const struct p2p_download_status *status, const char *event,
+           const char *path)
+{
+    cJSON *object = cli_object();
+
+    cli_put_text(object, "event", event);
+    cli_put_text(object, "state", p2p_download_state_name(status->state));
+    cli_put_text(object, "name", status->name);
+    if (status->size_known)
+        cli_put_number(object, "size", status->size);
+    cli_put_number(object, "received", status->received);
+    cli_put_number(object, "verified", status->verified);
+    cli_put_number(object, "speed", status->speed);
+    if (status->eta_s != UINT64_MAX)
+        cli_put_number(object, "eta_s", status->eta_s);
+    cli_put_number(object, "files_done", status->files_done);
+    cli_put_number(object, "files_total", status->files_total);
+    put_sources(object, status);
+    if (status->root_known)
+        cli_put_hex(object, "root", status->root.b, true);
+    if (status->sha256_known)
+        cli_put_hex(object, "sha256", status->sha256.b, true);
+    if (path != NULL)
+        cli_put_text(object, "path", path);
+    if (status->error != P2P_OK) {
+        cli_put_text(object, "error", p2p_err_name(status->error));
+        cli_put_text(object, "message", status->message);
+    }
+    cli_print_json(object);
+}
+
+/* ---- A terminal ---- */
+
+static int
+columns(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20)
+        return COLUMNS_DEFAULT;
+    return size.ws_col;
+}
+
+static void
+erase_line(struct get_show *show)
+{
+    if (show->is_drawn)
+        fputs("\r\033[K", stderr);
+    show->is_drawn = false;
+}
+
+static void
+format_bar(unsigned percent, char out[BAR_CELLS + 3])
+{
+    unsigned full = percent * BAR_CELLS / 100;
+
+    out[0] = '[';
+    memset(out + 1, '=', full);
+    memset(out + 1 + full, ' ', BAR_CELLS - full);
+    if (full < BAR_CELLS)
+        out[1 + full] = '>';
+    out[BAR_CELLS + 1] = ']';
+    out[BAR_CELLS + 2] = '\0';
+}
+
+static unsigned
+active_sources(const struct p2p_download_status *status)
+{
+    unsigned active = 0;
+
+    for (size_t i = 0; i < status->source_count; i++)
+        active += status->sources[i].state == P2P_SRC_ACTIVE ||
+                  status->sources[i].state == P2P_SRC_SLOW;
+    return active;
+}
+
+/* " 45% [=====>    ] 123.4 MiB / 1.2 GiB  96.0 MiB/s  ETA 0:12  3 sources" */
+static void
+draw(struct get_show *show, const struct p2p_download_status *status)
+{
+    char line[LINE_MAX_BYTES], bar[BAR_CELLS + 3];
+    char done[CLI_SHORT], size[CLI_SHORT], speed[CLI_SHORT], eta[CLI_SHORT];
+    /* 100 % is when it is verified, not before (a file of nothing is done at once). */
+    uint64_t at = status->state == P2P_DL_VERIFYING ? status->hashed : status->verified;
+    unsigned percent =
+        status->size > 0 ? (unsigned)((double)at * 100 / (double)status->size) : 0;
+    unsigned sources = active_sources(status);
+
+    if (percent > 100)
+        percent = 100;
+    format_bar(percent, bar);
+    if (status->state == P2P_DL_PAUSED)
+        snprintf(line, sizeof(line), "%3u%% %s waiting: %s", percent, bar,
+                 status->message);
+    else if (status->state == P2P_DL_CONNECTING || !status->size_known)
+        snprintf(line, sizeof(line), "connecting ...");
+    else if (status->state == P2P_DL_VERIFYING)
+        snprintf(line, sizeof(line), "%3u%% %s verifying %s", percent, bar,
+                 cli_size(status->size, size));
+    else
+        snprintf(line, sizeof(line), "%3u%% %s %s / %s  %s/s  ETA %s  %u source%s",
+                 percent, bar, cli_size(status->verified, done),
+                 cli_size(status->size, size), cli_size(status->speed, speed),
+                 status->eta_s == UINT64_MAX ? "-" : cli_duration(status->eta_s, eta),
+                 sources, sources == 1 ? "" : "s");
+    fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
+    show->is_drawn = true;
+}
+
+/* ---- Both ---- */
+
+/* A source that is given up is named once, with the reason. */
+static void
+tell_dropped(struct get_show *show, const struct p2p_download_status *status)
+{
+    for (size_t i = 0; i < status->source_count; i++) {
+        const struct p2p_source_status *s = &status->sources[i];
+        char address[CLI_ADDRESS];
+        if (s->state == P2P_SRC_DROPPED && show->told[i] != s->state) {
+            erase_line(show);
+            cli_say("%s is not used any more: %s",
+                    p2p_addr_format(&s->addr, address, sizeof(address)),
+                    p2p_err_text(s->error));
+        }
+        show->told[i] = s->state;
+    }
+}
+
+void
+get_show_event(struct get_show *show, const struct p2p_download_status *status)
+{
+    if (show->json) {
+        print_json(status, "progress", NULL);
+        return;
+    }
+    tell_dropped(show, status);
+    if (show->terminal)
+        draw(show, status);
+}
+
+static void
+tell_completed(const struct get_show *show, const struct p2p_download_status *status,
+               const char *path)
+{
+    char size[CLI_SHORT], took[CLI_SHORT], speed[CLI_SHORT];
+    uint64_t ms = p2p_now_ms() - show->started_ms;
+
+    snprintf(took, sizeof(took), "%.1f s", (double)ms / 1000);
+    cli_say("%s in %s (%s/s from the network)%s", cli_size(status->size, size), took,
+            cli_size(ms > 0 ? status->received * 1000 / ms : status->received, speed),
+            status->sha256_known ? ", verified" : ", tree verified");
+    printf("%s\n", path);
+}
+
+void
+get_show_end(struct get_show *show, const struct p2p_download_status *status)
+{
+    static const char *const events[] = {[P2P_DL_COMPLETED] = "completed",
+                                         [P2P_DL_FAILED] = "failed",
+                                         [P2P_DL_CANCELLED] = "cancelled"};
+    char path[P2P_NAME_MAX + 4096];
+    bool ok = status->state == P2P_DL_COMPLETED;
+
+    snprintf(path, sizeof(path), "%s/%s", show->output_dir, status->stored);
+    if (show->json) {
+        print_json(status, events[status->state], ok ? path : NULL);
+        return;
+    }
+    tell_dropped(show, status);
+    erase_line(show);
+    if (ok)
+        tell_completed(show, status, path);
+    else if (status->state == P2P_DL_FAILED)
+        cli_say("%s", status->message[0] != '\0' ? status->message
+                                                 : p2p_err_text(status->error));
+}

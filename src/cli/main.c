@@ -1,0 +1,84 @@
+/* p2p: the command line. A table of commands; each has its own file. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli.h"
+#include "p2p/crypto.h"
+
+static const struct cli_command commands[] = {
+    {"get", cmd_get, "NAME",
+     "fetch a file, or a folder (NAME/), from all peers that have it"},
+    {"search", cmd_search, "TEXT", "find files by name"},
+    {"peers", cmd_peers, "[trust|forget|block ID]", "who is online; whom to trust"},
+    {"ls", cmd_ls, "PEER", "what a peer shares"},
+    {"status", cmd_status, "", "this device, its registries, its peer"},
+    {"id", cmd_id, "", "this device's peer id"},
+    {"key", cmd_key, "show|protect|unprotect|rotate", "this device's key"},
+    {"doctor", cmd_doctor, "", "why does it not connect?"},
+};
+#define COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static void
+print_usage(FILE *out)
+{
+    fprintf(out, "p2p - peer-to-peer file sharing on your own machines\n\n"
+                 "Usage: p2p COMMAND [options]\n\nCommands:\n");
+    for (size_t i = 0; i < COUNT; i++) {
+        int n = fprintf(out, "  %s %s", commands[i].name, commands[i].arguments);
+        fprintf(out, "%*s%s\n", n < 40 ? 40 - n : 1, "", commands[i].summary);
+    }
+    fprintf(out, "\np2p COMMAND --help shows the options of a command.\n");
+}
+
+static const struct cli_command *
+find_command(const char *name)
+{
+    for (size_t i = 0; i < COUNT; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/* `p2p help get` is `p2p get --help`. */
+static int
+help(int argc, char **argv)
+{
+    const struct cli_command *command = argc > 2 ? find_command(argv[2]) : NULL;
+    char *asked[] = {argc > 2 ? argv[2] : NULL, (char[]){"--help"}, NULL};
+
+    if (command != NULL)
+        return command->run(2, asked);
+    print_usage(stdout);
+    return 0;
+}
+
+int
+main(int argc, char **argv)
+{
+    const struct cli_command *command;
+    const char *name = argc > 1 ? argv[1] : "";
+    char shown[CLI_TEXT];
+
+    if (name[0] == '\0') {
+        print_usage(stderr);
+        return 2;
+    }
+    if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 ||
+        strcmp(name, "-h") == 0)
+        return help(argc, argv);
+    if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
+        printf("p2p %s\n", P2P_VERSION);
+        return 0;
+    }
+    command = find_command(name);
+    if (command == NULL) {
+        cli_say("%s is not a command; `p2p help` lists them", cli_text(name, shown));
+        return 2;
+    }
+    /* Commands say themselves what went wrong; --log-level debug shows the rest. */
+    setenv("P2P_LOG_LEVEL", "error", 0);
+    if (p2p_crypto_init() != P2P_OK)
+        return cli_fail(P2P_ERR_CRYPTO, "the cryptographic library cannot be used");
+    return command->run(argc - 1, argv + 1);
+}
