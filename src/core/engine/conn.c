@@ -12,12 +12,13 @@
 #include "p2p/log.h"
 
 /* Room for some records, so that one read brings several and little is moved about. */
-#define IN_CAP2           (4 * P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX))
-#define IN_CAP1           (P2P_FRAME_SIZE(P2P_FRAME1_CHUNK_MAX))
-#define IN_CAP1_FIRST     (2 * P2P_MIB)
-#define OUT_CAP           (16 * P2P_KIB)
-#define REQUEST_PLAIN_MAX 2048 /* the longest thing a client says: a name or a cursor \
-                                */
+#define IN_CAP2       (4 * P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX))
+#define IN_CAP1       (P2P_FRAME_SIZE(P2P_FRAME1_CHUNK_MAX))
+#define IN_CAP1_FIRST (2 * P2P_MIB)
+#define OUT_CAP       (16 * P2P_KIB)
+#define REQUEST_PLAIN_MAX                                       \
+    2048 /* the longest thing a client says: a name or a cursor \
+          */
 
 static enum p2p_err
 conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)

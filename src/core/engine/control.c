@@ -161,6 +161,13 @@ tick(struct run *run)
     }
 }
 
+static bool
+is_complete(const struct p2p_download *dl)
+{
+    return dl->ready && dl->plan.left == 0 &&
+           (!dl->needs_witness || dl_has_witness(dl));
+}
+
 /* P2P_OK: every chunk is here. */
 static enum p2p_err
 fetch_all(struct run *run)
@@ -176,7 +183,7 @@ fetch_all(struct run *run)
             return dl->local_error;
         if (dl->layer_known && !dl->ready)
             err = prepare(run);
-        if (err != P2P_OK || (dl->ready && dl->plan.left == 0))
+        if (err != P2P_OK || is_complete(dl))
             return err;
         err = dl_hopeless(dl);
         if (err != P2P_OK)
@@ -237,12 +244,13 @@ drop_false_witnesses(struct p2p_download *dl)
             memcmp(&s->meta.sha256, &dl->sha256, sizeof(dl->sha256)) != 0)
             dl_drop_source(dl, i, P2P_ERR_HASH_MISMATCH);
     }
+    dl->meta.sha256_known = false;
 }
 
 /*
  * The whole file's hash is not what was stated. Every promise is taken back and every
- * chunk looked at again: those that are bad on disk are fetched again (BUSY: go on); if
- * all are good, whoever stated the hash was wrong.
+ * chunk looked at again: those that are bad on disk are fetched again; if all are good,
+ * whoever stated the hash was wrong, and others are asked. BUSY: go on.
  */
 static enum p2p_err
 on_wrong_hash(struct run *run)
@@ -257,9 +265,10 @@ on_wrong_hash(struct run *run)
     err = p2p_journal_recheck(journal, should_stop, dl);
     bool damaged = p2p_journal_done_count(journal) < dl->meta.geometry.count;
     pthread_mutex_lock(&dl->lock);
-    if (err == P2P_OK)
-        err = damaged ? P2P_ERR_BUSY : P2P_ERR_HASH_MISMATCH;
-    return err;
+    if (err != P2P_OK)
+        return err;
+    dl->needs_witness = !damaged;
+    return damaged || dl_usable_sources(dl) > 0 ? P2P_ERR_BUSY : P2P_ERR_HASH_MISMATCH;
 }
 
 static enum p2p_err

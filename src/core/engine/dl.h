@@ -93,6 +93,8 @@ struct p2p_download {
     struct pool pool;
     struct p2p_digest sha256;
     bool sha256_done;
+    bool needs_witness; /* who stated the SHA-256 was wrong: another source has to speak
+                           first */
     uint64_t hashed;
     unsigned restarts;
     unsigned grown;           /* connections added to each source because that helped */
@@ -131,6 +133,9 @@ void dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why
 void dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes);
 /* Sets how many connections each source should have now. */
 void dl_share_out_connections(struct p2p_download *dl);
+/* Sources that are not dropped; true when one of them has confirmed (root, size). */
+unsigned dl_usable_sources(const struct p2p_download *dl);
+bool dl_has_witness(const struct p2p_download *dl);
 /* Why nobody can deliver, when that is so; P2P_OK when there is hope. */
 enum p2p_err dl_hopeless(struct p2p_download *dl);
 

@@ -29,6 +29,7 @@ fetch_clear(struct fetch *f)
     struct p2p_download *dl = f->w->dl;
 
     pthread_mutex_lock(&dl->lock);
+    dl->received += f->uncounted;
     for (unsigned i = 0; i < FETCH_SLOTS; i++)
         if (f->slots[i].buf != NULL)
             pool_put(&dl->pool, f->slots[i].buf);

@@ -187,14 +187,23 @@ dl_forget_file(struct p2p_download *dl)
         dl->meta = (struct p2p_meta){0};
 }
 
-static unsigned
-usable_sources(const struct p2p_download *dl)
+unsigned
+dl_usable_sources(const struct p2p_download *dl)
 {
     unsigned usable = 0;
 
     for (size_t i = 0; i < dl->source_count; i++)
         usable += dl->sources[i].state != P2P_SRC_DROPPED;
     return usable;
+}
+
+bool
+dl_has_witness(const struct p2p_download *dl)
+{
+    for (size_t i = 0; i < dl->source_count; i++)
+        if (dl->sources[i].agreed)
+            return true;
+    return false;
 }
 
 /* One connection until the file is known and worth more; then the same number for
@@ -221,7 +230,7 @@ wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usa
 void
 dl_share_out_connections(struct p2p_download *dl)
 {
-    unsigned usable = usable_sources(dl);
+    unsigned usable = dl_usable_sources(dl);
     bool protocol1_busy = false;
 
     for (size_t i = 0; i < dl->source_count; i++) {

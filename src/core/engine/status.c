@@ -208,7 +208,7 @@ dl_set_state(struct p2p_download *dl, enum p2p_download_state state)
     if (dl->state == state)
         return;
     dl->state = state;
-    if (state != P2P_DL_PAUSED && state != P2P_DL_FAILED) {
+    if (state <= P2P_DL_VERIFYING || state == P2P_DL_COMPLETED) {
         dl->error = P2P_OK;
         dl->message[0] = '\0';
     }

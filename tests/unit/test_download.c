@@ -1,0 +1,534 @@
+// uses tests/unit/fake_peer.c
+/* download: the right file in the end, whatever sources do; and nothing but it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dl_fixture.h"
+
+static void
+one_source(void **state)
+{
+    struct fixture *f = *state;
+
+    start_peers(f, 1);
+    download(f, P2P_OK);
+    assert_complete(f);
+    assert_int_equal(f->last.received, f->size);
+    assert_true(f->last.sha256_known);
+    assert_memory_equal(&f->last.sha256, &f->peers[0].files[0].sha256, 32);
+}
+
+static void
+sizes_around_chunks(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t sizes[] = {
+        0,     1,     CHUNK - 1,     CHUNK, CHUNK + 1, 3 * CHUNK, 3 * CHUNK + 1,
+        65536, 65537, 17 * CHUNK - 1};
+
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+        f->size = sizes[i];
+        start_peers(f, 1);
+        download(f, P2P_OK);
+        assert_complete(f);
+        stop_peers(f);
+        forget_download(f);
+    }
+}
+
+static void
+four_sources_share_the_work(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 4; i++)
+        f->peers[i].manners.bytes_per_s = 4 << 20;
+    start_peers(f, 4);
+    download(f, P2P_OK);
+    assert_complete(f);
+    for (int i = 0; i < 4; i++)
+        assert_true(f->peers[i].sent > f->size / 16);
+}
+
+static void
+expect_dropped(const struct fixture *f, unsigned peer, enum p2p_err why)
+{
+    const struct p2p_source_status *s = &f->last.sources[peer];
+
+    assert_int_equal(s->state, P2P_SRC_DROPPED);
+    if (s->error != why)
+        fail_msg("dropped for %s", p2p_err_name(s->error));
+}
+
+/* Each lie: alone it cannot succeed and is named; beside a good source it is dropped
+ * and the file is right. */
+static void
+lie(struct fixture *f, struct fake_manners manners, enum p2p_err why)
+{
+    f->peers[0].manners = manners;
+    start_peers(f, 1);
+    download(f, why);
+    expect_dropped(f, 0, why);
+    assert_no_file(f);
+    if (strstr(f->last.message, "127.0.0.1") == NULL)
+        fail_msg("not named: %s", f->last.message);
+    stop_peers(f);
+    forget_download(f);
+
+    f->peers[0].manners = manners;
+    f->peers[1].manners.hello_delay_ms = 200; /* so that the liar has its turn */
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, why);
+}
+
+static void
+lies_wrong_bytes(void **state)
+{
+    lie(*state, (struct fake_manners){.wrong_bytes = true}, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+lies_wrong_layer(void **state)
+{
+    lie(*state, (struct fake_manners){.wrong_layer = true}, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+lies_data_nobody_asked_for(void **state)
+{
+    lie(*state, (struct fake_manners){.unasked = true}, P2P_ERR_PROTOCOL);
+}
+
+static void
+lies_answers_twice(void **state)
+{
+    lie(*state, (struct fake_manners){.twice = true}, P2P_ERR_PROTOCOL);
+}
+
+/* The size is one less (as many chunks, a layer that folds): the last chunk gives it
+ * away. */
+static void
+lies_right_layer_for_another_size(void **state)
+{
+    struct fixture *f = *state;
+
+    f->size = 20 * CHUNK + 100;
+    f->peers[0].manners.size_lie = -1;
+    f->peers[1].manners.hello_delay_ms = 200;
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+lies_about_the_sha256(void **state)
+{
+    lie(*state, (struct fake_manners){.wrong_sha256 = true}, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+no_sha256_is_computed(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.hide_sha256 = true;
+    start_peers(f, 1);
+    download(f, P2P_OK);
+    assert_complete(f);
+    assert_memory_equal(&f->last.sha256, &f->peers[0].files[0].sha256, 32);
+}
+
+static void
+a_dying_source_costs_little(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 2; i++)
+        f->peers[i].manners.bytes_per_s = 4 << 20;
+    f->peers[0].manners.die_after = f->size / 8;
+    start_peers(f, 2);
+    uint64_t began = p2p_now_ms();
+    download(f, P2P_OK);
+    assert_complete(f);
+    assert_true(p2p_now_ms() - began < 20000);
+}
+
+static void
+a_connection_that_breaks_is_made_again(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.drop_every = f->size / 7;
+    start_peers(f, 1);
+    download(f, P2P_OK);
+    assert_complete(f);
+    assert_true(f->peers[0].connections > 2);
+}
+
+static void
+a_stalling_source_loses_its_chunks(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 2; i++)
+        f->peers[i].manners.bytes_per_s = 4 << 20;
+    f->peers[0].manners.stall_after = f->size / 8;
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+}
+
+static void
+a_slow_source_is_helped_out_in_the_end(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.bytes_per_s = 10000; /* more than a second a chunk */
+    f->peers[1].manners.bytes_per_s = 16 << 20;
+    start_peers(f, 2);
+    uint64_t began = p2p_now_ms();
+    download(f, P2P_OK);
+    assert_complete(f);
+    /* It held at least four chunks in each of four connections: 20 s on its own. */
+    assert_true(p2p_now_ms() - began < 10000);
+}
+
+/* A silent source's chunks go to another one while there is more to do: it is told to
+ * stop. */
+static void
+what_another_delivered_is_cancelled(void **state)
+{
+    struct fixture *f = *state;
+
+    f->size = P2P_MIB;
+    f->peers[0].manners.bytes_per_s = 20000;
+    f->peers[1].manners.bytes_per_s = 70000;
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    assert_true(f->peers[0].cancels > 0);
+    assert_true(f->last.sources[0].state != P2P_SRC_DROPPED); /* slow, but honest */
+}
+
+static void
+data_after_cancel_is_a_lie(void **state)
+{
+    struct fixture *f = *state;
+
+    f->size = P2P_MIB;
+    f->peers[0].manners.bytes_per_s = 20000;
+    f->peers[0].manners.after_cancel = true;
+    f->peers[1].manners.bytes_per_s = 70000;
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, P2P_ERR_PROTOCOL);
+}
+
+static void
+one_lies_one_stops_one_is_slow_one_is_good(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.wrong_bytes = true;
+    f->peers[1].manners.die_after = f->size / 8;
+    f->peers[2].manners.bytes_per_s = 50000;
+    f->peers[3].manners.bytes_per_s = 8 << 20;
+    start_peers(f, 4);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+a_changed_file_fails_clearly_when_the_root_was_asked_for(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.change_after = f->size / 3;
+    start_peers(f, 1);
+    f->opt.root = &f->peers[0].files[0].root;
+    download(f, P2P_ERR_FILE_CHANGED);
+    assert_no_file(f);
+    expect_dropped(f, 0, P2P_ERR_FILE_CHANGED);
+}
+
+static void
+not_found_is_said(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.not_found = true;
+    start_peers(f, 1);
+    download(f, P2P_ERR_NOT_FOUND);
+}
+
+static void
+another_file_of_the_name_is_left_alone(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[1].manners.bytes_per_s = 4 << 20;
+    f->other_content = 1;
+    start_peers(f, 2);
+    f->opt.root = &f->peers[0].files[0].root;
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 1, P2P_ERR_NOT_FOUND);
+}
+
+static void
+a_wrong_identity_is_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_id other = {.b = {1, 2, 3}};
+
+    start_peers(f, 1);
+    f->specs[0].id = &other;
+    download(f, P2P_ERR_WRONG_PEER);
+    assert_no_file(f);
+}
+
+static void
+nobody_there_is_said(void **state)
+{
+    struct fixture *f = *state;
+
+    start_peers(f, 1);
+    stop_peers(f);
+    f->opt.retries = 2;
+    download(f, P2P_ERR_UNREACHABLE);
+}
+
+/* Abort at random points, as often as it takes; each time what was there is not fetched
+ * again. */
+static void
+resumes_after_aborts(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t received = 0;
+
+    f->peers[0].manners.bytes_per_s = 8 << 20;
+    start_peers(f, 1);
+    for (unsigned round = 0; round < 50; round++) {
+        begin(f);
+        usleep(20000 + 17000 * (round % 5));
+        p2p_download_free(f->dl);
+        f->dl = NULL;
+        received += f->last.received;
+        if (f->last.state == P2P_DL_COMPLETED)
+            break;
+    }
+    assert_int_equal(f->last.state, P2P_DL_COMPLETED);
+    f->checked = true;
+    assert_complete(f);
+    assert_true(f->peers[0].sent <
+                3 * f->size); /* in flight are at most 16 x 4 chunks a time */
+}
+
+static void
+pauses_and_goes_on(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.bytes_per_s = 4 << 20;
+    start_peers(f, 1);
+    begin(f);
+    usleep(150000);
+    p2p_download_pause(f->dl);
+    wait_for_state(f, P2P_DL_PAUSED);
+    unsigned long long sent = f->peers[0].sent;
+    usleep(300000);
+    assert_true(f->peers[0].sent - sent < 64 * 1024 * 16);
+    p2p_download_resume(f->dl);
+    end(f, P2P_OK);
+    assert_complete(f);
+}
+
+static void
+cancel_removes_what_is_there(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.bytes_per_s = 2 << 20;
+    start_peers(f, 1);
+    begin(f);
+    wait_for_state(f, P2P_DL_DOWNLOADING);
+    p2p_download_cancel(f->dl, false);
+    end(f, P2P_ERR_CANCELLED);
+    assert_no_file(f);
+    assert_int_equal(count_private(f), 0);
+}
+
+static void
+smaller_chunks_at_another_source(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.bytes_per_s = 4 << 20;
+    f->peers[1].manners.bytes_per_s = 4 << 20;
+    f->chunk_sizes[0] = 4 * CHUNK;
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    assert_true(f->peers[0].sent > 0 && f->peers[1].sent > 0);
+}
+
+#ifdef P2P_WITH_ZSTD
+static void
+compressed_data(void **state)
+{
+    struct fixture *f = *state;
+
+    memset(f->data, 'a', f->size / 2);
+    f->peers[0].manners.zstd = true;
+    start_peers(f, 1);
+    download(f, P2P_OK);
+    assert_complete(f);
+}
+
+static void
+a_bomb_does_not_go_off(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.zstd_bomb = true;
+    start_peers(f, 1);
+    download(f, P2P_ERR_PROTOCOL);
+    assert_no_file(f);
+}
+#endif
+
+static void
+the_rate_limit_holds(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_rate rate;
+
+    p2p_rate_init(&rate, 4 << 20, 0);
+    f->opt.rate = &rate;
+    start_peers(f, 1);
+    uint64_t began = p2p_now_ms();
+    download(f, P2P_OK);
+    uint64_t ms = p2p_now_ms() - began;
+    assert_complete(f);
+    /* Not a measurement: far from unlimited, and not stuck. */
+    assert_true(ms > f->size * 1000 / (4 << 20) / 2);
+    p2p_rate_clear(&rate);
+}
+
+static void
+an_existing_file_is_not_touched(void **state)
+{
+    struct fixture *f = *state;
+
+    scratch_put(&f->scratch, "root/film.mkv", "mine");
+    start_peers(f, 1);
+    download(f, P2P_OK);
+    assert_true(scratch_holds(&f->scratch, "root/film.mkv", "mine"));
+    assert_string_equal(f->last.stored, "film (1).mkv");
+    assert_complete(f);
+}
+
+static void
+a_full_disk_pauses_until_there_is_room(void **state)
+{
+    struct fixture *f = *state;
+    const char *root = scratch_path(&f->scratch, "root");
+
+    if (mount("none", root, "tmpfs", 0, "size=6m") != 0) {
+        print_message("skipped: mounting a tmpfs needs root\n");
+        return;
+    }
+    f->mounted = true;
+    reopen_root(f);
+    scratch_put_zeros(f, "root/ballast", 5 << 20);
+    start_peers(f, 1);
+    begin(f);
+    wait_for_state(f, P2P_DL_PAUSED);
+    struct p2p_download_status status;
+    p2p_download_status(f->dl, &status);
+    assert_int_equal(status.error, P2P_ERR_DISK_FULL);
+    assert_non_null(strstr(status.message, "disk is full"));
+    unlink(scratch_path(&f->scratch, "root/ballast"));
+    end(f, P2P_OK);
+    assert_complete(f);
+}
+
+static void
+wrong_options_are_refused(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_download *dl;
+
+    start_peers(f, 1);
+    f->opt.name = "../film.mkv";
+    assert_int_equal(p2p_download_start(&f->opt, NULL, NULL, &dl), P2P_ERR_NAME);
+    f->opt.name = "film.mkv";
+    f->opt.save_as = "/etc/passwd";
+    assert_int_equal(p2p_download_start(&f->opt, NULL, NULL, &dl), P2P_ERR_NAME);
+    f->opt.save_as = NULL;
+    f->opt.connections = 17;
+    assert_int_equal(p2p_download_start(&f->opt, NULL, NULL, &dl), P2P_ERR_USAGE);
+    f->opt.connections = 0;
+    f->opt.source_count = 0;
+    assert_int_equal(p2p_download_start(&f->opt, NULL, NULL, &dl), P2P_ERR_USAGE);
+    assert_null(dl);
+}
+
+int
+main(int argc, char **argv)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(one_source),
+        T(sizes_around_chunks),
+        T(four_sources_share_the_work),
+        T(lies_wrong_bytes),
+        T(lies_wrong_layer),
+        T(lies_data_nobody_asked_for),
+        T(lies_answers_twice),
+        T(lies_right_layer_for_another_size),
+        T(lies_about_the_sha256),
+        T(no_sha256_is_computed),
+        T(a_dying_source_costs_little),
+        T(a_connection_that_breaks_is_made_again),
+        T(a_stalling_source_loses_its_chunks),
+        T(a_slow_source_is_helped_out_in_the_end),
+        T(what_another_delivered_is_cancelled),
+        T(data_after_cancel_is_a_lie),
+        T(one_lies_one_stops_one_is_slow_one_is_good),
+        T(a_changed_file_fails_clearly_when_the_root_was_asked_for),
+        T(not_found_is_said),
+        T(another_file_of_the_name_is_left_alone),
+        T(a_wrong_identity_is_refused),
+        T(nobody_there_is_said),
+        T(resumes_after_aborts),
+        T(pauses_and_goes_on),
+        T(cancel_removes_what_is_there),
+        T(smaller_chunks_at_another_source),
+#ifdef P2P_WITH_ZSTD
+        T(compressed_data),
+        T(a_bomb_does_not_go_off),
+#endif
+        T(the_rate_limit_holds),
+        T(an_existing_file_is_not_touched),
+        T(a_full_disk_pauses_until_there_is_room),
+        T(wrong_options_are_refused),
+    };
+
+    p2p_log_init("test_download", P2P_LOG_ERROR);
+    if (p2p_crypto_init() != P2P_OK)
+        return 1;
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+}
