@@ -223,6 +223,8 @@ send_data(struct link *l, uint32_t req, const uint8_t *bytes, size_t len,
     uint64_t until_ms = p2p_now_ms();
     if (m->bytes_per_s > 0)
         until_ms += plain * 1000 / m->bytes_per_s;
+    if (l->sent == plain)
+        until_ms += m->nap_ms;
     while (p2p_now_ms() < until_ms && !l->peer->stop)
         usleep(1000);
     while (m->stall_after > 0 && all > m->stall_after && !l->peer->stop)

@@ -40,6 +40,7 @@ struct fake_manners {
     uint64_t stall_after;  /* bytes in all, then silence */
     uint64_t change_after; /* bytes in all, then ERROR 6 */
     uint64_t bytes_per_s;  /* of each connection; 0: as fast as it goes */
+    unsigned nap_ms; /* each connection is silent for so long after its first DATA */
     unsigned hello_delay_ms; /* before the handshake: others are first */
     bool not_found;
 };

@@ -209,8 +209,8 @@ what_another_delivered_is_cancelled(void **state)
     struct fixture *f = *state;
 
     f->size = P2P_MIB;
-    f->peers[0].manners.bytes_per_s = 20000;
-    f->peers[1].manners.bytes_per_s = 70000;
+    f->peers[0].manners.nap_ms = 1500;
+    f->peers[1].manners.bytes_per_s = 60000;
     start_peers(f, 2);
     download(f, P2P_OK);
     assert_complete(f);
@@ -224,9 +224,9 @@ data_after_cancel_is_a_lie(void **state)
     struct fixture *f = *state;
 
     f->size = P2P_MIB;
-    f->peers[0].manners.bytes_per_s = 20000;
+    f->peers[0].manners.nap_ms = 1500;
     f->peers[0].manners.after_cancel = true;
-    f->peers[1].manners.bytes_per_s = 70000;
+    f->peers[1].manners.bytes_per_s = 60000;
     start_peers(f, 2);
     download(f, P2P_OK);
     assert_complete(f);
