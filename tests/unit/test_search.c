@@ -1,0 +1,358 @@
+// uses src/discovery/[!m]*.c src/discovery/m[ae]t*.c
+/* Search against a naive oracle, over names in sealed segments and in open parts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "discovery/fold.h"
+#include "discovery/registry.h"
+#include "discovery/search.h"
+
+#define NAMES 9000u /* two sealed parts and an open one */
+
+static struct registry *registry;
+static char names[NAMES][64];
+static bool gone[NAMES];
+
+/* Few distinct letters and words, so that everything overlaps. */
+static void
+make_name(unsigned i, char out[64])
+{
+    static const char *const words[] = {"holiday", "Café",  "report", "Ünïcode", "img",
+                                        "a",       "final", "日本",   "ab",      "zz"};
+    static const char *const ends[] = {".jpg", ".txt", "", ".TAR.gz", " (copy)"};
+
+    snprintf(out, 64, "%s %s%u%s", words[i * 7 % 10], words[i * 3 % 7], i % 997,
+             ends[i % 5]);
+}
+
+static struct record
+record_of(unsigned peer, struct p2p_reg_entry *entries, uint32_t count)
+{
+    struct record r = {.port = 9000, .protocols = 1, .has_content = true};
+
+    memset(r.id.b, (int)(peer * 37 % 251), sizeof(r.id.b));
+    r.id.b[0] = (uint8_t)peer;
+    r.id.b[1] = (uint8_t)(peer >> 8);
+    strcpy(r.ip, "127.0.0.1");
+    r.entries = entries;
+    r.count = count;
+    return r;
+}
+
+static struct p2p_reg_entry
+entry_of(const char *name)
+{
+    struct p2p_reg_entry e = {.name = {name, strlen(name)}, .size = 1};
+
+    assert_int_equal(p2p_sha256(name, strlen(name), &e.root), P2P_OK);
+    return e;
+}
+
+static void
+put(unsigned peer, struct p2p_reg_entry *entries, uint32_t count)
+{
+    struct record r = record_of(peer, entries, count);
+    uint64_t seq;
+
+    qsort(entries, count, sizeof(*entries), record_compare_entries);
+    assert_int_equal(registry_put(registry, &r, 0, &seq), REGISTRY_OK);
+}
+
+/* 90 peers of 100 names; then every tenth leaves. */
+static int
+fill(void **state)
+{
+    struct registry_options opt = {.ttl_ms = 60000, .max_peers = 1000};
+    struct p2p_reg_entry entries[100];
+
+    (void)state;
+    if (p2p_crypto_init() != P2P_OK || registry_open(&opt, &registry) != P2P_OK)
+        return -1;
+    for (unsigned i = 0; i < NAMES; i++)
+        make_name(i, names[i]);
+    for (unsigned peer = 0; peer < NAMES / 100; peer++) {
+        for (unsigned k = 0; k < 100; k++)
+            entries[k] = entry_of(names[peer * 100 + k]);
+        put(peer, entries, 100);
+    }
+    for (unsigned peer = 0; peer < NAMES / 100; peer += 10) {
+        struct record r = record_of(peer, NULL, 0);
+
+        registry_remove(registry, &r.id);
+        memset(gone + peer * 100, 1, 100);
+    }
+    dict_settle(registry_dict(registry));
+    return 0;
+}
+
+static int
+empty(void **state)
+{
+    (void)state;
+    registry_close(registry);
+    return 0;
+}
+
+/* ------------------------------------------------------------------ the oracle */
+
+/* Damerau's optimal string alignment over every part of the text, by the definition. */
+static unsigned
+naive_distance(const char *q, const char *t)
+{
+    static unsigned d[300][300];
+    size_t n = strlen(q), m = strlen(t);
+    unsigned best = (unsigned)n;
+
+    for (size_t i = 0; i <= n; i++) {
+        for (size_t j = 0; j <= m; j++) {
+            unsigned v;
+
+            if (i == 0 || j == 0) {
+                d[i][j] = (unsigned)i;
+                continue;
+            }
+            v = d[i - 1][j - 1] + (q[i - 1] != t[j - 1]);
+            v = d[i - 1][j] + 1 < v ? d[i - 1][j] + 1 : v;
+            v = d[i][j - 1] + 1 < v ? d[i][j - 1] + 1 : v;
+            if (i > 1 && j > 1 && q[i - 1] == t[j - 2] && q[i - 2] == t[j - 1] &&
+                d[i - 2][j - 2] + 1 < v)
+                v = d[i - 2][j - 2] + 1;
+            d[i][j] = v;
+        }
+    }
+    for (size_t j = 0; j <= m; j++)
+        best = d[n][j] < best ? d[n][j] : best;
+    return best;
+}
+
+static bool
+oracle_fits(enum match_mode mode, const char *query, const char *name)
+{
+    char q[800], t[800];
+
+    fold_text(query, strlen(query), q);
+    fold_text(name, strlen(name), t);
+    switch (mode) {
+    case MATCH_EXACT:
+        return strcmp(q, t) == 0;
+    case MATCH_PREFIX:
+        return strncmp(q, t, strlen(q)) == 0;
+    case MATCH_SUBSTRING:
+        return strstr(t, q) != NULL;
+    case MATCH_FUZZY:
+        return naive_distance(q, t) <= match_errors_allowed(strlen(q));
+    }
+    return false;
+}
+
+static int
+compare_strings(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The distinct live names that fit, sorted. */
+static size_t
+oracle(enum match_mode mode, const char *query, const char **out)
+{
+    size_t n = 0, kept = 0;
+
+    for (unsigned i = 0; i < NAMES; i++)
+        if (!gone[i] && oracle_fits(mode, query, names[i]))
+            out[n++] = names[i];
+    qsort(out, n, sizeof(*out), compare_strings);
+    for (size_t i = 0; i < n; i++)
+        if (kept == 0 || strcmp(out[kept - 1], out[i]) != 0)
+            out[kept++] = out[i];
+    return kept;
+}
+
+/* All pages of a search. Names are copied into `store`. */
+static size_t
+search_all(enum match_mode mode, const char *query, char (*store)[64], const char **out)
+{
+    char cursor[SEARCH_CURSOR_MAX] = "";
+    size_t n = 0;
+
+    do {
+        struct search_query q = {query, mode, 37, cursor[0] != '\0' ? cursor : NULL};
+        struct search_results results;
+
+        assert_int_equal(search_run(registry, &q, &results), P2P_OK);
+        for (uint32_t i = 0; i < results.count; i++) {
+            assert_true(n < NAMES);
+            assert_true(results.at[i].n_peers > 0);
+            strcpy(store[n], results.at[i].name);
+            out[n] = store[n];
+            n++;
+        }
+        strcpy(cursor, results.next);
+        search_results_clear(&results);
+    } while (cursor[0] != '\0');
+    qsort(out, n, sizeof(*out), compare_strings);
+    return n;
+}
+
+static void
+compare_with_oracle(enum match_mode mode, const char *query)
+{
+    static char store[NAMES][64];
+    static const char *want[NAMES], *have[NAMES];
+    size_t n_want = oracle(mode, query, want);
+    size_t n_have = search_all(mode, query, store, have);
+
+    if (n_want != n_have)
+        print_error("mode %d query '%s'\n", mode, query);
+    assert_int_equal(n_have, n_want);
+    for (size_t i = 0; i < n_want; i++)
+        assert_string_equal(have[i], want[i]);
+}
+
+/* ------------------------------------------------------------------ tests */
+
+static void
+finds_what_the_oracle_finds(void **state)
+{
+    static const char *const queries[] = {"holiday",
+                                          "HOLIDAY",
+                                          "café",
+                                          "cafe",
+                                          "unicode",
+                                          "日",
+                                          "日本",
+                                          "a",
+                                          "b",
+                                          "zz",
+                                          "0.jpg",
+                                          ".tar.gz",
+                                          "img a1",
+                                          "(copy)",
+                                          "report ",
+                                          "ab final",
+                                          "no such",
+                                          "y r",
+                                          "holiday report0.jpg",
+                                          "Ü",
+                                          "17",
+                                          "77.txt",
+                                          "a holiday"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++) {
+        compare_with_oracle(MATCH_EXACT, queries[i]);
+        compare_with_oracle(MATCH_PREFIX, queries[i]);
+        compare_with_oracle(MATCH_SUBSTRING, queries[i]);
+    }
+    for (unsigned i = 0; i < NAMES; i += 501)
+        compare_with_oracle(MATCH_EXACT, names[i]);
+}
+
+/* Fuzzy is the oracle's for queries whose errors cannot spoil all of their trigrams. */
+static void
+finds_with_errors_what_the_oracle_finds(void **state)
+{
+    static const char *const queries[] = {"holiday rpeort", "unicode final99",
+                                          "reprot img12", "holidya cafe",
+                                          "final reprt.txt"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(queries) / sizeof(queries[0]); i++)
+        compare_with_oracle(MATCH_FUZZY, queries[i]);
+}
+
+static void
+never_invents_a_fuzzy_match(void **state)
+{
+    static char store[NAMES][64];
+    static const char *have[NAMES];
+
+    (void)state;
+    static const char *const queries[] = {"holidya", "caef", "reprot", "abc"};
+    for (size_t k = 0; k < 4; k++) {
+        size_t n = search_all(MATCH_FUZZY, queries[k], store, have);
+
+        assert_true(n > 0);
+        for (size_t i = 0; i < n; i++)
+            assert_true(oracle_fits(MATCH_FUZZY, queries[k], have[i]));
+    }
+}
+
+static void
+ranks_whole_names_and_beginnings_first(void **state)
+{
+    struct p2p_reg_entry e[] = {entry_of("xqtune"), entry_of("tunexq"),
+                                entry_of("xqtune b"), entry_of("a xqtune"),
+                                entry_of("tune xqtune")};
+    struct search_query q = {"XQTUNE", MATCH_SUBSTRING, 10, NULL};
+    struct search_results results;
+
+    (void)state;
+    put(500, e, 5);
+    put(501, &e[4], 1);
+    assert_int_equal(search_run(registry, &q, &results), P2P_OK);
+    assert_int_equal(results.count, 4);
+    assert_string_equal(results.at[0].name, "xqtune");
+    assert_string_equal(results.at[1].name, "xqtune b");
+    search_results_clear(&results);
+}
+
+static void
+folds_case_accents_and_forms(void **state)
+{
+    char out[100];
+
+    (void)state;
+    fold_text("ÀÉîõÜ", strlen("ÀÉîõÜ"), out);
+    assert_string_equal(out, "aeiou");
+    fold_text("e\xcc\x81", 3, out);
+    assert_string_equal(out, "e");
+    fold_text("Straße ŁÓDŹ Ærø", strlen("Straße ŁÓDŹ Ærø"), out);
+    assert_string_equal(out, "strasse lodz aero");
+    fold_text("ΑΒΓ Жук ＡＢ", strlen("ΑΒΓ Жук ＡＢ"), out);
+    assert_string_equal(out, "αβγ жук ab");
+}
+
+static void
+refuses_queries_and_cursors_that_are_none(void **state)
+{
+    char longest[400];
+    struct search_query q = {"", MATCH_SUBSTRING, 10, NULL};
+    struct search_results results;
+
+    (void)state;
+    assert_int_equal(search_run(registry, &q, &results), P2P_ERR_RANGE);
+    memset(longest, 'x', sizeof(longest));
+    longest[399] = '\0';
+    q.text = longest;
+    assert_int_equal(search_run(registry, &q, &results), P2P_ERR_RANGE);
+    q.text = "\xcc\x81"; /* nothing but an accent */
+    assert_int_equal(search_run(registry, &q, &results), P2P_ERR_RANGE);
+    q.text = "a";
+    q.cursor = "1-2-3x";
+    assert_int_equal(search_run(registry, &q, &results), P2P_ERR_MALFORMED);
+    q.cursor = "";
+    assert_int_equal(search_run(registry, &q, &results), P2P_ERR_MALFORMED);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_what_the_oracle_finds),
+        cmocka_unit_test(finds_with_errors_what_the_oracle_finds),
+        cmocka_unit_test(never_invents_a_fuzzy_match),
+        cmocka_unit_test(ranks_whole_names_and_beginnings_first),
+        cmocka_unit_test(folds_case_accents_and_forms),
+        cmocka_unit_test(refuses_queries_and_cursors_that_are_none),
+    };
+
+    return cmocka_run_group_tests_name("search", tests, fill, empty);
+}
