@@ -84,12 +84,17 @@ cli_fail_registries(struct p2p_discovery *d, enum p2p_err err)
     struct p2p_registry_state states[P2P_OPTION_LIST_MAX];
     size_t count = d == NULL ? 0 : p2p_discovery_states(d, states, P2P_OPTION_LIST_MAX);
     char url[CLI_TEXT];
+    bool any = false;
 
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
+        any = any || states[i].reachable;
         cli_say("registry %s: %s%s%s", cli_text(states[i].url, url),
                 p2p_err_text(states[i].last_error),
                 states[i].detail[0] != '\0' ? ": " : "", states[i].detail);
-    cli_say("no registry answers; start one with p2p-discovery, name another one with "
+    }
+    if (!any)
+        cli_say(
+            "no registry answers; start one with p2p-discovery, name another one with "
             "--discovery, or go straight to a peer by HOST:PORT");
     return p2p_err_exit_status(err);
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "p2p/log.h"
+#include "p2p/mdns.h"
 #include "p2p/net.h"
 #include "p2p/service.h"
 #include "peer/announcer.h"
@@ -23,6 +24,7 @@ struct peer {
     struct server *server;
     struct p2p_discovery *discovery;
     struct announcer *_Atomic announcer;
+    struct p2p_mdns *mdns;
 };
 
 static void
@@ -143,6 +145,20 @@ start_announcer(struct peer *peer)
     return err;
 }
 
+/* A help, not a need: without Avahi registries and addresses work as they do. */
+static void
+start_mdns(struct peer *peer)
+{
+    const struct p2p_mdns_announcement announcement = {
+        .id = *p2p_identity_id(peer->identity),
+        .port = server_port(peer->server),
+        .protocol_1 = peer->opt.protocol_1,
+    };
+
+    if (peer->opt.mdns && p2p_mdns_announce(&announcement, &peer->mdns) != P2P_OK)
+        p2p_log_info("mdns: no Avahi here, the local network is not told");
+}
+
 static enum p2p_err
 start(struct peer *peer)
 {
@@ -159,6 +175,7 @@ start(struct peer *peer)
         (err = open_share(peer)) != P2P_OK || (err = open_server(peer)) != P2P_OK)
         return err;
     on_tick(peer);
+    start_mdns(peer);
     return start_announcer(peer);
 }
 
@@ -166,6 +183,7 @@ start(struct peer *peer)
 static void
 stop(struct peer *peer)
 {
+    p2p_mdns_stop(peer->mdns);
     announcer_stop(peer->announcer);
     server_close(peer->server, STOP_GRACE_MS);
     p2p_share_close(peer->share); /* whose thread may still poke the announcer */

@@ -7,7 +7,7 @@
 #include "discovery_internal.h"
 #include "p2p/path.h"
 
-enum { LIMIT_MAX = 1000 };
+enum { LIMIT_MAX = 1000, PAGE_RESULTS = 200 };
 
 struct search {
     const char *text;
@@ -173,12 +173,15 @@ p2p_discovery_search(struct p2p_discovery *d, const char *text,
     };
     struct search search = {.text = text, .mode = mode, .limit = limit};
     char path[64];
+    size_t page;
     enum p2p_err err;
 
     if (search.limit == 0 || search.limit > LIMIT_MAX)
         search.limit = LIMIT_MAX;
-    snprintf(path, sizeof(path), "%s&limit=%zu", paths[mode], search.limit);
-    err = p2p_discovery_ask(d, path, text, 1, visit_results, &search);
+    page = search.limit < PAGE_RESULTS ? search.limit : PAGE_RESULTS;
+    snprintf(path, sizeof(path), "%s&limit=%zu", paths[mode], page);
+    err = p2p_discovery_ask(d, path, text, (search.limit + page - 1) / page,
+                            visit_results, &search);
     if (err == P2P_ERR_NOT_FOUND)
         err = search_lists(d, &search);
     *out = (struct p2p_search_results){0};

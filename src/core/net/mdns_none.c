@@ -1,5 +1,5 @@
 /* Built without Avahi. */
-#if 1
+#ifndef P2P_WITH_AVAHI
 
 #include "p2p/mdns.h"
 
