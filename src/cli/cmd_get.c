@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "get.h"
@@ -251,12 +250,9 @@ cmd_get(int argc, char **argv)
                 .protocol = 2},
     };
     sigset_t wake;
-    mode_t mask;
     int arguments, status;
 
-    mask = umask(0);
     p2p_service_begin();
-    umask(mask); /* who may read what is fetched is the user's choice */
     sigemptyset(&wake);
     sigaddset(&wake, WAKE_SIGNAL);
     pthread_sigmask(SIG_BLOCK, &wake, NULL);

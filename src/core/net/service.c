@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -91,7 +90,6 @@ p2p_service_begin(void)
     signal(SIGPIPE, SIG_IGN);
     stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    umask(077);
     hide_memory();
 }
 
