@@ -39,6 +39,7 @@ struct get_show {
     bool json, terminal;
     bool is_drawn; /* a progress line is on the terminal */
     bool is_verifying;
+    bool whole_file; /* --verify full */
     uint64_t started_ms;
     const char *output_dir;
     enum p2p_source_state told[P2P_DOWNLOAD_SOURCES_MAX];

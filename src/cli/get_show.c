@@ -17,6 +17,7 @@ get_show_init(struct get_show *show, const struct get_options *opt)
         .terminal = !opt->common.json && isatty(STDERR_FILENO),
         .started_ms = p2p_now_ms(),
         .output_dir = opt->output_dir,
+        .whole_file = strcmp(opt->verify, "full") == 0,
     };
 }
 
@@ -193,7 +194,7 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
     snprintf(took, sizeof(took), "%.1f s", (double)ms / 1000);
     cli_say("%s in %s (%s/s from the network)%s", cli_size(status->size, size), took,
             cli_size(ms > 0 ? status->received * 1000 / ms : status->received, speed),
-            status->sha256_known ? ", verified" : ", tree verified");
+            show->whole_file ? ", verified" : ", tree verified");
     printf("%s\n", path);
 }
 
