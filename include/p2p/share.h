@@ -3,12 +3,16 @@
  *
  * Watches the folder (inotify, recursively), hashes files in the background on idle
  * cores, and keeps root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL),
- * keyed by name, size, mtime and inode: a known file is never read again to be
- * described, nor after a restart. A file counts as shared once it is hashed; one that
- * changed gets a new root and version, and readers of the old one get FILE_CHANGED
- * instead of mixed bytes. Hashing yields to transfers (SCHED_IDLE). Thread-safe.
- * Several processes may open the same folder (p2p-peer and p2p-ui): one of them hashes
- * (a lock in `.p2p/`), the others follow the database.
+ * keyed by name, size, mtime, ctime and inode: a known file is never read again to be
+ * described, nor after a restart. A file counts as shared once its tree is known and it
+ * has not been written for a moment; the SHA-256 of a larger file follows
+ * (sha256_known). One that changed gets a new root and version, and readers of the old
+ * one get FILE_CHANGED instead of mixed bytes. Hashing yields to transfers
+ * (SCHED_IDLE). Where the index cannot be kept (a read-only folder) it lives in memory.
+ * Thread-safe; look-ups wait neither for hashing nor for the disk, but for
+ * p2p_share_layer, which may read the index. Several processes may open the same folder
+ * (p2p-peer and p2p-ui): one of them hashes (a lock in `.p2p/`), the others follow the
+ * index and take over when it ends.
  */
 #ifndef P2P_SHARE_H
 #define P2P_SHARE_H
@@ -30,11 +34,14 @@ typedef void p2p_share_changed(void *arg);
 
 struct p2p_share_options {
     const char *directory;
-    uint32_t chunk_size; /* of layers; 0: default */
-    unsigned threads;    /* that hash; 0: one per core */
+    uint32_t
+        chunk_size;   /* of files hashed from now on; 0: default. RANGE if not valid */
+    unsigned threads; /* that hash; 0: one per core */
     p2p_share_changed *on_change;
     void *arg;
 };
+/* Returns before the folder is looked through: see p2p_share_wait_idle. Makes the
+ * folder when it is missing. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open(const struct p2p_share_options *opt,
                                            struct p2p_share **out);
 void p2p_share_close(struct p2p_share *share);
@@ -51,14 +58,17 @@ struct p2p_share_entry {
     bool sha256_known;
 };
 
-/* NOT_FOUND; BUSY while the file is there but not hashed yet. */
+/* NOT_FOUND (also for names that may not be used); BUSY while the file is there but not
+ * hashed yet. */
 P2P_MUST_CHECK enum p2p_err p2p_share_find_name(struct p2p_share *share,
                                                 const char *name,
                                                 struct p2p_share_entry *out);
+/* Any one of the files with this content. */
 P2P_MUST_CHECK enum p2p_err p2p_share_find_root(struct p2p_share *share,
                                                 const struct p2p_digest *root,
                                                 struct p2p_share_entry *out);
-/* `count` hashes of the layer from `first` on; RANGE beyond the end. */
+/* `count` hashes of the layer from `first` on; RANGE beyond the end; BUSY when the
+ * index lost the layer (the file is hashed again). */
 P2P_MUST_CHECK enum p2p_err p2p_share_layer(struct p2p_share *share,
                                             const struct p2p_digest *root,
                                             uint64_t first, uint32_t count,
@@ -72,7 +82,8 @@ P2P_MUST_CHECK enum p2p_err p2p_share_list(struct p2p_share *share, const char *
                                            size_t *count);
 struct p2p_share_totals {
     uint64_t files, bytes;
-    uint64_t hashing_files, hashing_bytes; /* still to be hashed */
+    uint64_t hashing_files, hashing_bytes; /* tree or SHA-256 still to come */
+    uint64_t hashed_bytes;                 /* for trees by this process, since open */
     uint64_t generation;                   /* rises with every change */
 };
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
@@ -94,9 +105,10 @@ P2P_MUST_CHECK enum p2p_err p2p_share_file_verify(struct p2p_share_file *file);
 P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
                                                 uint64_t offset, void *out, size_t len);
 
-/* Wakes the scanner now (after an upload was published), and waits at most timeout_ms
- * until nothing is left to hash; TIMEOUT then. */
+/* Wakes the scanner now (after an upload was published). */
 void p2p_share_rescan(struct p2p_share *share);
+/* Waits until everything that happened in the folder before the call is described;
+ * TIMEOUT after timeout_ms. A follower knows of that only what its owner wrote down. */
 P2P_MUST_CHECK enum p2p_err p2p_share_wait_idle(struct p2p_share *share,
                                                 uint64_t timeout_ms);
 

@@ -107,6 +107,15 @@ shared_count(struct shared *f)
     return totals.files;
 }
 
+static UNUSED_OK uint64_t
+shared_hashed(struct shared *f)
+{
+    struct p2p_share_totals totals;
+
+    p2p_share_totals(f->share, &totals);
+    return totals.hashed_bytes;
+}
+
 /* The entry describes exactly these bytes: root, layer and SHA-256. */
 static UNUSED_OK void
 shared_check(struct shared *f, const char *name, const uint8_t *data, size_t len)

@@ -231,16 +231,6 @@ cache_layer(struct p2p_layer_cache *cache, const struct p2p_digest *root,
     pthread_mutex_unlock(&cache->lock);
 }
 
-/* The loop will hash the file anew. */
-static void
-doubt(struct p2p_share *s, const char *name)
-{
-    pthread_mutex_lock(&s->lock);
-    strcpy(s->doubtful, name);
-    pthread_mutex_unlock(&s->lock);
-    p2p_share_wake(s);
-}
-
 static enum p2p_err
 load_layer(struct p2p_share *s, const char *name, const struct p2p_chunks *g,
            const struct p2p_digest *root)
@@ -259,7 +249,7 @@ load_layer(struct p2p_share *s, const char *name, const struct p2p_chunks *g,
     free(hashes);
     if (err == P2P_ERR_NOMEM)
         return err;
-    doubt(s, name);
+    p2p_share_tell(s, s->doubtful, name);
     return P2P_ERR_BUSY;
 }
 

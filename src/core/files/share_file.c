@@ -15,6 +15,7 @@ struct p2p_share_file {
     struct p2p_chunks geometry;
     struct p2p_file_state state;
     int fd;
+    char *name; /* owned */
 };
 
 struct candidate {
@@ -52,14 +53,16 @@ open_candidate(struct p2p_share *share, const struct candidate *c,
         err = p2p_root_open_file(share->root, c->name, &file->fd, &st);
     if (err == P2P_ERR_NOT_FOUND)
         err = P2P_ERR_FILE_CHANGED;
+    if (err) {
+        p2p_share_tell(share, share->suspect, c->name);
+        return err;
+    }
     file->state = c->state;
-    if (!err)
-        err = p2p_share_file_verify(file);
-    else if (err == P2P_ERR_FILE_CHANGED)
-        p2p_share_suspect(share);
-    if (err && file->fd >= 0) {
+    file->name = strdup(c->name);
+    err = file->name ? p2p_share_file_verify(file) : P2P_ERR_NOMEM;
+    if (err) {
         close(file->fd);
-        file->fd = -1;
+        free(file->name);
     }
     return err;
 }
@@ -79,7 +82,6 @@ p2p_share_file_open(struct p2p_share *share, const struct p2p_digest *root,
     if (!file)
         return P2P_ERR_NOMEM;
     file->share = share;
-    file->fd = -1;
     for (size_t i = 0; i < count && err; i++)
         err = open_candidate(share, &candidates[i], file);
     if (err)
@@ -95,6 +97,7 @@ p2p_share_file_close(struct p2p_share_file *file)
     if (!file)
         return;
     close(file->fd);
+    free(file->name);
     free(file);
 }
 
@@ -120,7 +123,7 @@ p2p_share_file_verify(struct p2p_share_file *file)
     struct p2p_file_state now = p2p_file_state_of(&st);
     if (p2p_file_state_equal(&now, &file->state))
         return P2P_OK;
-    p2p_share_suspect(file->share);
+    p2p_share_tell(file->share, file->share->suspect, file->name);
     return P2P_ERR_FILE_CHANGED;
 }
 

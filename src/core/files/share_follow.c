@@ -103,7 +103,6 @@ p2p_follow_round(struct p2p_share *s, uint64_t *due_ms)
     bool hurry = atomic_exchange(&s->hurry, false);
     enum p2p_err err = P2P_OK;
 
-    atomic_store(&s->suspicious, false); /* the owner sees for itself */
     if (!s->watch.folders)
         watch_index(s);
     p2p_watch_read(&s->watch, on_event, s);
@@ -112,6 +111,9 @@ p2p_follow_round(struct p2p_share *s, uint64_t *due_ms)
         *due_ms = s->follow_due_ms;
         return false;
     }
+    if (s->is_stale) /* once more soon: an owner that ends lets the lock go after its
+                        files */
+        *due_ms = now + FOLLOW_MS;
     s->is_stale = false;
     if (is_replaced(s) || !s->index)
         err = p2p_share_open_index(s);

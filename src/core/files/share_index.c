@@ -13,6 +13,8 @@
 #include "p2p/tree.h"
 
 #define INDEX_FILE "index.db"
+/* Rows that make no sense and are deleted after a load; more of them the next time. */
+#define SENSELESS_MAX 64
 
 /* `change` rises with every change and is what followers go by; a row without a root
  * tells them that the file went. Layers stand apart: they are large and seldom asked
@@ -34,6 +36,7 @@ enum statement {
     PUT_LAYER,
     DROP_LAYER,
     REMOVE,
+    DELETE_ROW,
     GET_STATUS,
     SET_STATUS,
     GET_LAYER,
@@ -41,13 +44,14 @@ enum statement {
 };
 static const char *const sql[STATEMENTS] = {
     [LOAD] = "SELECT name, size, mtime_ns, ctime_ns, inode, chunk_size, version, root,"
-             " sha256, change FROM files WHERE change > ?1 ORDER BY change",
+             " sha256, change, rowid FROM files WHERE change > ?1 ORDER BY change",
     [PUT] =
         "INSERT OR REPLACE INTO files VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [PUT_LAYER] = "INSERT OR REPLACE INTO layers VALUES(?1, ?2)",
     [DROP_LAYER] = "DELETE FROM layers WHERE name = ?1",
     [REMOVE] =
         "UPDATE files SET root = NULL, sha256 = NULL, change = ?2 WHERE name = ?1",
+    [DELETE_ROW] = "DELETE FROM files WHERE rowid = ?1",
     [GET_STATUS] =
         "SELECT epoch, hashing_files, hashing_bytes FROM status WHERE id = 1",
     [SET_STATUS] = "UPDATE status SET epoch = ?1, hashing_files = ?2,"
@@ -63,7 +67,9 @@ struct p2p_index {
     sqlite3_stmt *stmt[STATEMENTS];
     pthread_mutex_t lock;
     int64_t change;
-    bool in_memory;
+    bool in_memory, is_owner;
+    int64_t senseless[SENSELESS_MAX]; /* row ids */
+    size_t senseless_count;
 };
 
 /* The lock guards the one connection of an index in memory against the readers. */
@@ -144,8 +150,10 @@ open_as_owner(const char *path, struct p2p_index **out)
 {
     enum p2p_err err = open_at(path, out);
 
-    if (!err)
+    if (!err) {
+        (*out)->is_owner = true;
         err = begin_anew(*out);
+    }
     if (err) {
         p2p_index_close(*out);
         *out = NULL;
@@ -241,8 +249,9 @@ read_row(sqlite3_stmt *stmt, const char **name, struct p2p_file_facts *facts)
 }
 
 static enum p2p_err
-visit_row(sqlite3_stmt *stmt, p2p_index_visit *visit, void *arg)
+visit_row(struct p2p_index *index, p2p_index_visit *visit, void *arg)
 {
+    sqlite3_stmt *stmt = index->stmt[LOAD];
     struct p2p_file_facts facts;
     const char *name;
 
@@ -250,10 +259,26 @@ visit_row(sqlite3_stmt *stmt, p2p_index_visit *visit, void *arg)
         name = (const char *)sqlite3_column_text(stmt, 0);
         return name ? visit(arg, name, NULL) : P2P_OK;
     }
-    if (read_row(stmt, &name, &facts) !=
-        P2P_OK) /* hashed again, if there is such a file */
-        return P2P_OK;
-    return visit(arg, name, &facts);
+    if (read_row(stmt, &name, &facts) == P2P_OK)
+        return visit(arg, name, &facts);
+    /* Its file, if there is one, is hashed again. */
+    if (index->senseless_count < SENSELESS_MAX)
+        index->senseless[index->senseless_count++] = integer_at(stmt, 10);
+    return P2P_OK;
+}
+
+static enum p2p_err
+delete_senseless(struct p2p_index *index)
+{
+    enum p2p_err err = P2P_OK;
+
+    while (index->is_owner && index->senseless_count > 0 && !err) {
+        int64_t id = index->senseless[--index->senseless_count];
+        sqlite3_bind_int64(index->stmt[DELETE_ROW], 1, id);
+        err = p2p_store_done(index->stmt[DELETE_ROW]);
+    }
+    index->senseless_count = 0;
+    return err;
 }
 
 enum p2p_err
@@ -270,11 +295,13 @@ p2p_index_load(struct p2p_index *index, int64_t after, p2p_index_visit *visit,
     err = p2p_store_next(stmt, &row);
     while (!err && row) {
         *last_change = integer_at(stmt, 9);
-        err = visit_row(stmt, visit, arg);
+        err = visit_row(index, visit, arg);
         if (!err)
             err = p2p_store_next(stmt, &row);
     }
     sqlite3_reset(stmt);
+    if (!err)
+        err = delete_senseless(index);
     unlock_memory(index);
     if (index->change < *last_change)
         index->change = *last_change;

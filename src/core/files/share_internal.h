@@ -97,6 +97,7 @@ void p2p_view_set_state(struct p2p_view *view, struct p2p_item *item,
                         enum p2p_item_state state);
 void p2p_view_set_sha256(struct p2p_view *view, struct p2p_item *item,
                          const struct p2p_digest *sha256);
+void p2p_view_count_hashed(struct p2p_view *view, uint64_t bytes);
 void p2p_view_remove(struct p2p_view *view, struct p2p_item *item);
 /* Calls for each item, in order of name; it must not add or remove any. */
 void p2p_view_each(struct p2p_view *view, void (*each)(struct p2p_item *, void *),
@@ -245,11 +246,12 @@ struct p2p_share {
     pthread_t thread;
     bool is_running;
     int wake_fd;
-    atomic_bool stop, hurry, suspicious;
+    atomic_bool stop, hurry;
     pthread_mutex_t lock;
     pthread_cond_t idle;
     uint64_t idle_wanted, idle_reached;
-    char doubtful[P2P_NAME_MAX + 1]; /* its layer is not in the index: hash it again */
+    char suspect[P2P_NAME_MAX + 1];  /* not on disk as it was hashed: look */
+    char doubtful[P2P_NAME_MAX + 1]; /* its layer is not in the index: hash again */
 
     /* The loop's own. */
     int lock_fd;
@@ -265,7 +267,7 @@ struct p2p_share {
     size_t with_hasher;
     bool is_lost, is_scanned, is_in_transaction, has_warned;
     size_t skipped;
-    uint64_t next_scan_ms, last_scan_ms, last_commit_ms;
+    uint64_t next_scan_ms, last_commit_ms;
 
     /* The loop's as follower. */
     int64_t epoch, last_change;
@@ -280,14 +282,36 @@ struct p2p_share {
 uint64_t p2p_share_now_ms(void); /* monotonic */
 void p2p_share_wake(struct p2p_share *share);
 void *p2p_share_loop(void *share);
-/* Somebody found a file other than the index says, or gone: look through the folder. */
-void p2p_share_suspect(struct p2p_share *share);
+/* Leaves a name in one of the two slots above and wakes the loop. A second name before
+ * the loop comes takes the place of the first: these are hints, inotify is the rule. */
+void p2p_share_tell(struct p2p_share *share, char slot[P2P_NAME_MAX + 1],
+                    const char *name);
 /* Closes the index and opens it as owner or follower. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open_index(struct p2p_share *share);
 /* Removes what the last scan or load did not see. `forget` is told before (may be
  * NULL). */
 void p2p_share_remove_unseen(struct p2p_share *share,
                              void (*forget)(struct p2p_share *, struct p2p_item *));
+
+/* Items on their way (share_results.c). */
+
+/* After the last write before a file counts as quiet; after it was closed or moved in.
+ */
+#define P2P_QUIET_MS  500
+#define P2P_SETTLE_MS 20
+
+/* To be looked at after a while; a later note puts it off. */
+void p2p_results_note(struct p2p_share *share, struct p2p_item *item,
+                      uint64_t delay_ms);
+void p2p_results_enqueue(struct p2p_queue *queue, struct p2p_item *item);
+void p2p_results_want_sha256(struct p2p_share *share, struct p2p_item *item);
+/* Gives the hasher as much as is good for it, and takes what it has finished. */
+void p2p_results_feed(struct p2p_share *share);
+void p2p_results_collect(struct p2p_share *share);
+/* Out of the index. */
+void p2p_results_forget(struct p2p_share *share, struct p2p_item *item);
+void p2p_results_commit(struct p2p_share *share);
+void p2p_results_warn(struct p2p_share *share, enum p2p_err err); /* once */
 
 /* The owner's work (share_scan.c). */
 P2P_MUST_CHECK enum p2p_err p2p_scan_start(struct p2p_share *share);

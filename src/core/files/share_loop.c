@@ -29,10 +29,12 @@ p2p_share_wake(struct p2p_share *s)
 }
 
 void
-p2p_share_suspect(struct p2p_share *s)
+p2p_share_tell(struct p2p_share *s, char slot[P2P_NAME_MAX + 1], const char *name)
 {
-    if (!atomic_exchange(&s->suspicious, true))
-        p2p_share_wake(s);
+    pthread_mutex_lock(&s->lock);
+    strcpy(slot, name); /* checked names only */
+    pthread_mutex_unlock(&s->lock);
+    p2p_share_wake(s);
 }
 
 enum p2p_err

@@ -12,143 +12,17 @@
 #include "core/files/share_internal.h"
 #include "p2p/log.h"
 
-/* After the last write before a file counts as quiet; after it was closed or moved in.
- */
-#define QUIET_MS  500
-#define SETTLE_MS 20
 /* A change within the grain of the file system's clock would leave the times as they
  * are: a file is hashed when its last change is older than this. */
 #define CLOCK_GRAIN_NS (20 * 1000000ll)
 #define COMMIT_MS      50
-#define JOBS_MAX       64
 /* Scans of everything: in vain as a rule, for what inotify does not tell (network
  * folders). */
 #define SCAN_EVERY_MS     (10 * 60 * 1000)
 #define SCAN_UNWATCHED_MS 30000
 #define SCAN_RETRY_MS     5000
-#define SUSPICION_MS      1000
-
-/* ---- Lines of items ---- */
-
-static void
-note_item(struct p2p_share *s, struct p2p_item *item, uint64_t delay_ms)
-{
-    item->due_ms = p2p_share_now_ms() + delay_ms;
-    if (item->is_dirty)
-        return;
-    item->is_dirty = true;
-    item->next_dirty = s->dirty;
-    s->dirty = item;
-}
-
-static void
-enqueue(struct p2p_queue *queue, struct p2p_item *item)
-{
-    if (item->is_queued || item->is_with_hasher)
-        return;
-    item->is_queued = true;
-    item->next_queued = NULL;
-    if (queue->first)
-        queue->last->next_queued = item;
-    else
-        queue->first = item;
-    queue->last = item;
-}
-
-static struct p2p_item *
-dequeue(struct p2p_queue *queue)
-{
-    struct p2p_item *item = queue->first;
-
-    if (item) {
-        queue->first = item->next_queued;
-        item->is_queued = false;
-    }
-    return item;
-}
-
-/* ---- The index ---- */
-
-static void
-warn_once(struct p2p_share *s, enum p2p_err err)
-{
-    if (!s->has_warned)
-        p2p_log_warn("the index of the shared folder cannot be written reason=\"%s\"",
-                     p2p_err_text(err));
-    s->has_warned = true;
-}
-
-/* Changes of many files go into one transaction. */
-static enum p2p_err
-begin(struct p2p_share *s)
-{
-    if (s->is_in_transaction)
-        return P2P_OK;
-    enum p2p_err err = p2p_index_begin(s->index);
-    s->is_in_transaction = !err;
-    return err;
-}
-
-static enum p2p_err
-put(struct p2p_share *s, const char *name, const struct p2p_file_facts *facts,
-    const struct p2p_digest *layer)
-{
-    enum p2p_err err = begin(s);
-
-    if (!err)
-        err = p2p_index_put(s->index, name, facts, layer);
-    if (err)
-        warn_once(s, err);
-    return err;
-}
-
-static void
-forget(struct p2p_share *s, struct p2p_item *item)
-{
-    if (item->facts.version == 0)
-        return; /* never was in the index */
-    enum p2p_err err = begin(s);
-    if (!err)
-        err = p2p_index_remove(s->index, item->name);
-    if (err)
-        warn_once(s, err);
-}
-
-/* The status goes with the last change, so that followers see both together. */
-static void
-commit_index(struct p2p_share *s)
-{
-    struct p2p_index_status status;
-    struct p2p_share_totals totals;
-
-    if (!s->is_in_transaction)
-        return;
-    p2p_share_totals(s, &totals);
-    enum p2p_err err = p2p_index_get_status(s->index, &status);
-    status.hashing_files = (int64_t)totals.hashing_files;
-    status.hashing_bytes = (int64_t)totals.hashing_bytes;
-    if (!err)
-        err = p2p_index_set_status(s->index, &status);
-    enum p2p_err failed = p2p_index_commit(s->index);
-    s->is_in_transaction = false;
-    if (err || failed)
-        warn_once(s, err ? err : failed);
-    else
-        s->has_warned = false;
-}
 
 /* ---- Looking at one file ---- */
-
-static void
-want_sha256(struct p2p_share *s, struct p2p_item *item)
-{
-    bool is_wanted = !item->facts.sha256_known;
-
-    if (item->is_owed != is_wanted)
-        p2p_view_owe(&s->view, item, is_wanted);
-    if (is_wanted)
-        enqueue(&s->flats, item);
-}
 
 static void
 share_now(struct p2p_share *s, struct p2p_item *item)
@@ -156,7 +30,7 @@ share_now(struct p2p_share *s, struct p2p_item *item)
     struct p2p_file_facts facts = item->facts;
 
     if (p2p_view_set_ready(&s->view, item, &facts, NULL) == P2P_OK)
-        want_sha256(s, item);
+        p2p_results_want_sha256(s, item);
 }
 
 static void
@@ -166,7 +40,7 @@ hash_again(struct p2p_share *s, struct p2p_item *item,
     p2p_view_set_state(&s->view, item, P2P_ITEM_PENDING);
     item->facts.state = *state;
     p2p_view_owe(&s->view, item, true);
-    enqueue(&s->trees, item);
+    p2p_results_enqueue(&s->trees, item);
 }
 
 static bool
@@ -189,7 +63,7 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st)
     if (is_known && item->state == P2P_ITEM_REFUSED)
         return;
     if (is_known && item->state == P2P_ITEM_READY) {
-        want_sha256(s, item);
+        p2p_results_want_sha256(s, item);
         return;
     }
     if (is_known && item->state == P2P_ITEM_NOTED && item->facts.version > 0)
@@ -199,7 +73,7 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st)
     else if (is_too_fresh(&now)) {
         if (item->state == P2P_ITEM_READY)
             p2p_view_set_state(&s->view, item, P2P_ITEM_PENDING);
-        note_item(s, item, SETTLE_MS);
+        p2p_results_note(s, item, P2P_SETTLE_MS);
     } else
         hash_again(s, item, &now);
 }
@@ -216,7 +90,7 @@ examine(struct p2p_share *s, struct p2p_item *item)
     if (!err) {
         compare(s, item, &st);
     } else if (err == P2P_ERR_NOT_FOUND) {
-        forget(s, item);
+        p2p_results_forget(s, item);
         p2p_view_remove(&s->view, item);
     } else {
         p2p_view_owe(&s->view, item, false);
@@ -278,7 +152,7 @@ walk(struct p2p_share *s, const char *folder)
     enum p2p_err err = p2p_root_walk_folder(s->root, folder, &how, &skipped);
 
     if (!err && is_all) {
-        p2p_share_remove_unseen(s, forget);
+        p2p_share_remove_unseen(s, p2p_results_forget);
         s->is_scanned = true;
         if (skipped != s->skipped)
             p2p_log_info("not shared for their names or kinds: files=%zu", skipped);
@@ -302,7 +176,6 @@ scan_all(struct p2p_share *s)
         p2p_watch_open(&s->watch);
     }
     s->is_lost = false;
-    s->last_scan_ms = now;
     s->next_scan_ms = now + SCAN_EVERY_MS;
     s->scan++;
     walk(s, "");
@@ -334,120 +207,8 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
         p2p_view_set_state(&s->view, item, P2P_ITEM_PENDING);
         p2p_view_owe(&s->view, item, true);
     }
-    note_item(s, item, event == P2P_WATCH_WRITING ? QUIET_MS : SETTLE_MS);
-}
-
-/* ---- Hashing ---- */
-
-static void
-give(struct p2p_share *s, struct p2p_item *item, bool flat)
-{
-    struct p2p_hash_job *job = p2p_hash_job_new(item->name);
-
-    if (!job) {
-        note_item(s, item, QUIET_MS);
-        return;
-    }
-    job->item = item;
-    job->state = item->facts.state;
-    job->chunk_size = flat ? item->facts.chunk_size : s->chunk_size;
-    job->flat = flat;
-    item->is_with_hasher = true;
-    s->with_hasher++;
-    p2p_hasher_add(s->hasher, job);
-}
-
-static void
-feed(struct p2p_share *s)
-{
-    while (s->with_hasher < JOBS_MAX && (s->trees.first || s->flats.first)) {
-        struct p2p_item *item = dequeue(s->trees.first ? &s->trees : &s->flats);
-        if (item->state == P2P_ITEM_PENDING)
-            give(s, item, false);
-        else if (item->state == P2P_ITEM_READY && !item->facts.sha256_known)
-            give(s, item, true);
-    }
-}
-
-static void
-accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job)
-{
-    struct p2p_file_facts facts = {
-        .state = job->state,
-        .chunk_size = job->chunk_size,
-        .version = item->facts.version,
-        .root = job->root,
-        .sha256 = job->sha256,
-        .sha256_known = job->sha256_known,
-    };
-    struct p2p_digest *layer = job->layer;
-
-    /* An empty file's root is all zero, as a fresh item's: the version tells them
-     * apart. */
-    if (facts.version == 0 ||
-        memcmp(facts.root.b, item->facts.root.b, sizeof(facts.root.b)) != 0)
-        facts.version++;
-    job->layer = NULL;
-    if (put(s, item->name, &facts, layer) == P2P_OK) {
-        free(layer);
-        layer = NULL;
-    }
-    if (p2p_view_set_ready(&s->view, item, &facts, layer) == P2P_OK)
-        want_sha256(s, item);
-}
-
-static void
-accept_flat(struct p2p_share *s, struct p2p_item *item, const struct p2p_hash_job *job)
-{
-    p2p_view_set_sha256(&s->view, item, &job->sha256);
-    p2p_view_owe(&s->view, item, false);
-    (void)!put(s, item->name, &item->facts, NULL);
-}
-
-static void
-refuse(struct p2p_share *s, struct p2p_item *item, enum p2p_err err)
-{
-    char name[128];
-
-    p2p_log_warn("a file cannot be read and is not shared name=\"%s\" reason=\"%s\"",
-                 p2p_log_escape(item->name, strlen(item->name), name, sizeof(name)),
-                 p2p_err_text(err));
-    p2p_view_owe(&s->view, item, false);
-    p2p_view_set_state(&s->view, item, P2P_ITEM_REFUSED);
-}
-
-static void
-accept(struct p2p_share *s, struct p2p_hash_job *job)
-{
-    struct p2p_item *item = job->item;
-
-    item->is_with_hasher = false;
-    s->with_hasher--;
-    if (item->state == P2P_ITEM_GONE || job->err == P2P_ERR_CANCELLED)
-        return;
-    if (!p2p_file_state_equal(&job->state, &item->facts.state) ||
-        item->state != (job->flat ? P2P_ITEM_READY : P2P_ITEM_PENDING))
-        note_item(s, item, SETTLE_MS);
-    else if (job->err == P2P_ERR_FILE_CHANGED)
-        note_item(s, item, QUIET_MS);
-    else if (job->err)
-        refuse(s, item, job->err);
-    else if (job->flat)
-        accept_flat(s, item, job);
-    else
-        accept_tree(s, item, job);
-}
-
-static void
-collect(struct p2p_share *s)
-{
-    struct p2p_hash_job *jobs = p2p_hasher_take(s->hasher), *job;
-
-    while ((job = jobs)) {
-        jobs = job->next;
-        accept(s, job);
-        p2p_hash_job_free(job);
-    }
+    p2p_results_note(s, item,
+                     event == P2P_WATCH_WRITING ? P2P_QUIET_MS : P2P_SETTLE_MS);
 }
 
 /* ---- Rounds ---- */
@@ -464,25 +225,35 @@ commit(struct p2p_share *s, uint64_t now)
 {
     if (is_busy(s) && now < s->last_commit_ms + COMMIT_MS)
         return;
-    commit_index(s);
+    p2p_results_commit(s);
     if (p2p_view_commit(&s->view) && s->callback_due_ms == 0)
         s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
     s->last_commit_ms = now;
 }
 
-/* A layer that is missing from the index or wrong there. */
-static void
-take_doubts(struct p2p_share *s)
+/* What readers left for us. */
+static struct p2p_item *
+take_told(struct p2p_share *s, char slot[P2P_NAME_MAX + 1])
 {
     char name[P2P_NAME_MAX + 1];
 
     pthread_mutex_lock(&s->lock);
-    memcpy(name, s->doubtful, sizeof(name));
-    s->doubtful[0] = '\0';
+    strcpy(name, slot);
+    slot[0] = '\0';
     pthread_mutex_unlock(&s->lock);
-    struct p2p_item *item = name[0] ? p2p_view_find(&s->view, name) : NULL;
-    if (item && item->state == P2P_ITEM_READY)
-        hash_again(s, item, &item->facts.state);
+    return name[0] ? p2p_view_find(&s->view, name) : NULL;
+}
+
+static void
+heed_readers(struct p2p_share *s)
+{
+    struct p2p_item *suspect = take_told(s, s->suspect);
+    struct p2p_item *doubtful = take_told(s, s->doubtful);
+
+    if (suspect && !suspect->is_dirty)
+        p2p_results_note(s, suspect, P2P_SETTLE_MS);
+    if (doubtful && doubtful->state == P2P_ITEM_READY)
+        hash_again(s, doubtful, &doubtful->facts.state);
 }
 
 static void
@@ -497,30 +268,22 @@ p2p_scan_round(struct p2p_share *s, uint64_t *due_ms)
 {
     uint64_t now = p2p_share_now_ms();
     bool hurry = atomic_exchange(&s->hurry, false);
-    bool is_suspicious = atomic_load(&s->suspicious);
 
     p2p_watch_read(&s->watch, on_event, s);
-    take_doubts(s);
-    if (is_suspicious && now >= s->last_scan_ms + SUSPICION_MS) {
-        atomic_store(&s->suspicious, false);
-        is_suspicious = false;
-        s->next_scan_ms = now;
-    }
+    heed_readers(s);
     if (s->is_lost || now >= s->next_scan_ms || (hurry && s->watch.is_incomplete))
         scan_all(s);
     examine_due(s, hurry);
-    collect(s);
-    feed(s);
+    p2p_results_collect(s);
+    p2p_results_feed(s);
     commit(s, now);
 
     *due_ms = s->next_scan_ms;
-    if (is_suspicious)
-        sooner(due_ms, s->last_scan_ms + SUSPICION_MS);
     for (const struct p2p_item *item = s->dirty; item; item = item->next_dirty)
         sooner(due_ms, item->due_ms);
     if (s->is_in_transaction || s->view.is_changed)
         sooner(due_ms, s->last_commit_ms + COMMIT_MS);
-    return s->is_scanned && !s->is_lost && !is_suspicious && !s->dirty && !is_busy(s) &&
+    return s->is_scanned && !s->is_lost && !s->dirty && !is_busy(s) &&
            !s->is_in_transaction && !s->view.is_changed;
 }
 
@@ -545,7 +308,7 @@ p2p_scan_start(struct p2p_share *s)
     enum p2p_err err = p2p_index_load(s->index, 0, load_row, s, &last_change);
 
     if (err) /* what could not be loaded is hashed again */
-        warn_once(s, err);
+        p2p_results_warn(s, err);
     p2p_watch_open(&s->watch);
     s->is_lost = false;
     s->is_scanned = false;
@@ -557,8 +320,8 @@ void
 p2p_scan_stop(struct p2p_share *s)
 {
     if (s->hasher) { /* what is finished is not lost */
-        collect(s);
-        commit_index(s);
+        p2p_results_collect(s);
+        p2p_results_commit(s);
     }
     p2p_hasher_free(s->hasher);
     s->hasher = NULL;

@@ -272,6 +272,14 @@ p2p_view_set_sha256(struct p2p_view *view, struct p2p_item *item,
 }
 
 void
+p2p_view_count_hashed(struct p2p_view *view, uint64_t bytes)
+{
+    pthread_rwlock_wrlock(&view->lock);
+    view->totals.hashed_bytes += bytes;
+    pthread_rwlock_unlock(&view->lock);
+}
+
+void
 p2p_view_remove(struct p2p_view *view, struct p2p_item *item)
 {
     p2p_view_owe(view, item, false);

@@ -1,0 +1,403 @@
+/* share: files that change while they are served, and several processes at one folder.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <pthread.h>
+#include <signal.h>
+#include <sqlite3.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "share_fixture.h"
+
+/* Looks again and again, for what another process or thread is about to do. */
+#define EVENTUALLY(claim)                                             \
+    do {                                                              \
+        int tries_ = 0;                                               \
+        while (!(claim) && tries_++ < 1000)                           \
+            nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL); \
+        assert_true(claim);                                           \
+    } while (0)
+
+static struct p2p_share_file *
+open_file(struct shared *f, const char *name)
+{
+    struct p2p_share_entry entry = shared_entry(f, name);
+    struct p2p_share_file *file;
+
+    assert_int_equal(p2p_share_file_open(f->share, &entry.root, &file), P2P_OK);
+    return file;
+}
+
+static void
+files_are_read_within_their_bounds(void **state)
+{
+    struct shared *f = *state;
+    uint8_t *data = shared_bytes(100000, 1), buf[1000];
+    struct p2p_digest unknown = {{1}};
+    struct p2p_share_file *file;
+
+    scratch_put_bytes(&f->scratch, "s/f", data, 100000);
+    shared_open(f, 16384);
+    shared_settle(f);
+    file = open_file(f, "f");
+    assert_int_equal(p2p_share_file_geometry(file)->size, 100000);
+    assert_int_equal(p2p_share_file_geometry(file)->chunk_size, 16384);
+    assert_true(p2p_share_file_fd(file) >= 0);
+    assert_int_equal(p2p_share_file_read(file, 99000, buf, 1000), P2P_OK);
+    assert_memory_equal(buf, data + 99000, 1000);
+    assert_int_equal(p2p_share_file_read(file, 100000, buf, 0), P2P_OK);
+    assert_int_equal(p2p_share_file_read(file, 99001, buf, 1000), P2P_ERR_RANGE);
+    assert_int_equal(p2p_share_file_read(file, UINT64_MAX, buf, 2), P2P_ERR_RANGE);
+    assert_int_equal(p2p_share_file_verify(file), P2P_OK);
+    p2p_share_file_close(file);
+    assert_int_equal(p2p_share_file_open(f->share, &unknown, &file), P2P_ERR_NOT_FOUND);
+    assert_null(file);
+    p2p_share_file_close(NULL);
+    free(data);
+}
+
+/* Each way to change a file under its reader. */
+enum change { OVERWRITE, APPEND, SHRINK, FORGE_TIMES, CHANGES };
+
+static void
+change_file(const struct shared *f, enum change change)
+{
+    const char *path = scratch_path(&f->scratch, "s/f");
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+    assert_true(fd >= 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    if (change == SHRINK)
+        assert_int_equal(ftruncate(fd, 50000), 0);
+    else
+        assert_int_equal(pwrite(fd, "XYZ", 3, change == APPEND ? st.st_size : 10), 3);
+    if (change == FORGE_TIMES) {
+        struct timespec times[2] = {st.st_atim, st.st_mtim};
+        assert_int_equal(futimens(fd, times), 0);
+    }
+    close(fd);
+}
+
+static void
+changed_files_are_noticed_by_their_readers(void **state)
+{
+    struct shared *f = *state;
+    uint8_t *data = shared_bytes(100000, 1), buf[1000];
+
+    shared_open(f, 16384);
+    for (int change = 0; change < CHANGES; change++) {
+        scratch_put_bytes(&f->scratch, "s/f", data, 100000);
+        shared_settle(f);
+        struct p2p_share_entry before = shared_entry(f, "f");
+        struct p2p_share_file *file = open_file(f, "f"), *other;
+        assert_int_equal(p2p_share_file_read(file, 0, buf, 1000), P2P_OK);
+        change_file(f, (enum change)change);
+        assert_int_equal(p2p_share_file_read(file, 0, buf, 1000), P2P_ERR_FILE_CHANGED);
+        assert_int_equal(p2p_share_file_verify(file), P2P_ERR_FILE_CHANGED);
+        assert_int_not_equal(p2p_share_file_open(f->share, &before.root, &other),
+                             P2P_OK);
+        p2p_share_file_close(file);
+        shared_settle(f);
+        struct p2p_share_entry after = shared_entry(f, "f");
+        assert_memory_not_equal(&after.root, &before.root, sizeof(after.root));
+        assert_int_equal(after.version, before.version + 1);
+    }
+    free(data);
+}
+
+/* A file that was replaced or deleted is still what its reader opened. */
+static void
+replaced_files_end_with_their_readers(void **state)
+{
+    struct shared *f = *state;
+    struct p2p_share_file *file, *other;
+    struct p2p_share_entry entry;
+    char buf[3];
+
+    scratch_put(&f->scratch, "s/f", "old");
+    shared_open(f, 0);
+    shared_settle(f);
+    entry = shared_entry(f, "f");
+    file = open_file(f, "f");
+    scratch_put(&f->scratch, "new", "new");
+    assert_int_equal(
+        rename(scratch_path(&f->scratch, "new"), scratch_path(&f->scratch, "s/f")), 0);
+    /* Its last link is gone, which shows as a change: sent or refused, but never "new".
+     */
+    if (p2p_share_file_read(file, 0, buf, 3) == P2P_OK)
+        assert_memory_equal(buf, "old", 3);
+    p2p_share_file_close(file);
+    enum p2p_err err = p2p_share_file_open(f->share, &entry.root, &other);
+    assert_true(err == P2P_ERR_FILE_CHANGED || err == P2P_ERR_NOT_FOUND);
+    shared_settle(f);
+    assert_int_equal(p2p_share_file_open(f->share, &entry.root, &other),
+                     P2P_ERR_NOT_FOUND);
+}
+
+static void
+of_equal_files_an_unchanged_one_is_served(void **state)
+{
+    struct shared *f = *state;
+    struct p2p_share_entry entry;
+    struct p2p_share_file *file;
+    char buf[4];
+
+    scratch_put(&f->scratch, "s/a", "same");
+    scratch_put(&f->scratch, "s/b", "same");
+    shared_open(f, 0);
+    shared_settle(f);
+    entry = shared_entry(f, "a");
+    for (int i = 0; i < 2; i++) {
+        remove(scratch_path(&f->scratch, i ? "s/a" : "s/b"));
+        enum p2p_err err = p2p_share_file_open(f->share, &entry.root, &file);
+        if (i == 0) {
+            assert_int_equal(err, P2P_OK);
+            assert_int_equal(p2p_share_file_read(file, 0, buf, 4), P2P_OK);
+            assert_memory_equal(buf, "same", 4);
+            p2p_share_file_close(file);
+        } else {
+            assert_true(err == P2P_ERR_FILE_CHANGED || err == P2P_ERR_NOT_FOUND);
+        }
+    }
+}
+
+/* Writes the file anew, all of one letter, over and over. */
+struct rewriter {
+    const struct shared *f;
+    atomic_bool stop;
+};
+
+static void *
+rewrite_forever(void *arg)
+{
+    struct rewriter *r = arg;
+    char *letters = malloc(200000);
+
+    for (unsigned i = 0; letters && !atomic_load(&r->stop); i++) {
+        int fd = open(scratch_path(&r->f->scratch, "s/f"), O_WRONLY | O_CLOEXEC);
+        memset(letters, 'a' + (int)(i % 26), 200000);
+        if (write(fd, letters, 200000) != 200000)
+            break;
+        close(fd);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000l * (i % 8) * 10}, NULL);
+    }
+    free(letters);
+    return NULL;
+}
+
+static void
+what_is_read_well_fits_the_root(void **state)
+{
+    struct shared *f = *state;
+    struct rewriter r = {.f = f};
+    uint8_t *buf = malloc(200000);
+    pthread_t thread;
+    int good = 0;
+
+    memset(buf, 'a', 200000);
+    scratch_put_bytes(&f->scratch, "s/f", buf, 200000);
+    shared_open(f, 65536);
+    shared_settle(f);
+    assert_int_equal(pthread_create(&thread, NULL, rewrite_forever, &r), 0);
+    for (int i = 0; i < 400; i++) {
+        struct p2p_share_entry entry;
+        struct p2p_share_file *file;
+        struct p2p_digest layer[4], root;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        if (p2p_share_find_name(f->share, "f", &entry) != P2P_OK ||
+            p2p_share_file_open(f->share, &entry.root, &file) != P2P_OK)
+            continue;
+        if (p2p_share_file_read(file, 0, buf, 200000) == P2P_OK) {
+            for (uint64_t k = 0; k < 4; k++)
+                assert_int_equal(p2p_tree_chunk(&entry.geometry, buf + k * 65536,
+                                                p2p_chunk_length(&entry.geometry, k),
+                                                &layer[k]),
+                                 P2P_OK);
+            assert_int_equal(p2p_tree_root(&entry.geometry, layer, &root), P2P_OK);
+            assert_memory_equal(&root, &entry.root, sizeof(root));
+            good++;
+        }
+        p2p_share_file_close(file);
+    }
+    atomic_store(&r.stop, true);
+    pthread_join(thread, NULL);
+    assert_true(good > 0);
+    free(buf);
+}
+
+/* ---- the index ---- */
+
+static void
+sql(const struct shared *f, const char *text)
+{
+    sqlite3 *db;
+
+    assert_int_equal(sqlite3_open(scratch_path(&f->scratch, "s/.p2p/index.db"), &db),
+                     0);
+    assert_int_equal(sqlite3_exec(db, text, NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+}
+
+/* Layers that were lost or falsified in the index are never handed out. */
+static void
+wrong_layers_are_mended(void **state)
+{
+    struct shared *f = *state;
+    static const char *const damage[] = {
+        "DELETE FROM layers",
+        "UPDATE layers SET hashes = zeroblob(64)",
+        "UPDATE layers SET hashes = zeroblob(length(hashes))",
+    };
+    uint8_t *data = shared_bytes(100000, 5);
+    struct p2p_digest hash;
+
+    scratch_put_bytes(&f->scratch, "s/f", data, 100000);
+    for (size_t i = 0; i < 3; i++) {
+        shared_open(f, 16384);
+        shared_settle(f);
+        shared_close(f);
+        sql(f, damage[i]);
+        shared_open(f, 16384);
+        shared_settle(f);
+        struct p2p_share_entry entry = shared_entry(f, "f");
+        assert_int_equal(p2p_share_layer(f->share, &entry.root, 0, 1, &hash),
+                         P2P_ERR_BUSY);
+        shared_settle(f);
+        shared_check(f, "f", data, 100000);
+        assert_int_equal(shared_entry(f, "f").version, 1);
+        shared_close(f);
+    }
+    free(data);
+}
+
+static void
+senseless_rows_are_hashed_again(void **state)
+{
+    struct shared *f = *state;
+    static const char *const damage[] = {
+        "UPDATE files SET chunk_size = 12345", "UPDATE files SET size = -1",
+        "UPDATE files SET root = x'00'",       "UPDATE files SET sha256 = 'text'",
+        "UPDATE files SET version = 0",        "UPDATE files SET name = '../canary'",
+        "UPDATE files SET name = x'ff00'",     "UPDATE files SET inode = inode + 1",
+    };
+
+    scratch_put(&f->scratch, "s/f", "content");
+    for (size_t i = 0; i < sizeof(damage) / sizeof(damage[0]); i++) {
+        shared_open(f, 0);
+        shared_settle(f);
+        shared_close(f);
+        sql(f, damage[i]);
+        shared_open(f, 0);
+        shared_settle(f);
+        assert_int_equal(shared_count(f), 1);
+        shared_check(f, "f", (const uint8_t *)"content", 7);
+        assert_int_equal(shared_hashed(f), 7);
+        shared_close(f);
+    }
+}
+
+/* ---- several processes ---- */
+
+/* Locks belong to open files, so two shares in one process behave as two processes. */
+static void
+one_hashes_and_the_others_follow(void **state)
+{
+    struct shared *f = *state, other = {.scratch = f->scratch};
+    uint8_t *data = shared_bytes(100000, 6);
+
+    scratch_put_bytes(&f->scratch, "s/f", data, 100000);
+    shared_open(f, 16384);
+    shared_settle(f);
+    shared_open(&other, 16384);
+    EVENTUALLY(shared_find(&other, "f") == P2P_OK);
+    shared_check(&other, "f", data, 100000);
+    scratch_put(&f->scratch, "s/g", "later");
+    EVENTUALLY(shared_find(&other, "g") == P2P_OK);
+    scratch_put(&f->scratch, "s/g", "changed");
+    EVENTUALLY(shared_entry(&other, "f").version == 1 &&
+               shared_find(&other, "g") == P2P_OK &&
+               shared_entry(&other, "g").version == 2);
+    remove(scratch_path(&f->scratch, "s/f"));
+    EVENTUALLY(shared_count(&other) == 1);
+    assert_int_equal(shared_find(&other, "f"), P2P_ERR_NOT_FOUND);
+    assert_int_equal(shared_hashed(&other), 0);
+
+    /* The owner goes: the follower goes on in its place. */
+    shared_close(f);
+    scratch_put(&f->scratch, "s/h", "mine");
+    EVENTUALLY(shared_find(&other, "h") == P2P_OK);
+    shared_settle(&other);
+    shared_check(&other, "h", (const uint8_t *)"mine", 4);
+    assert_int_equal(shared_hashed(&other), 4);
+    assert_int_equal(shared_count(&other), 2);
+    shared_close(&other);
+    free(data);
+}
+
+static void
+own_until_killed(struct shared *f, int ready)
+{
+    shared_open(f, 0);
+    if (p2p_share_wait_idle(f->share, IDLE_MS) == P2P_OK && write(ready, "r", 1) == 1)
+        pause();
+    _exit(1);
+}
+
+static void
+an_owner_that_is_killed_loses_nothing(void **state)
+{
+    struct shared *f = *state;
+    int ready[2], status;
+    char c;
+
+    scratch_put(&f->scratch, "s/f", "content");
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(pipe(ready), 0);
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0)
+            own_until_killed(f, ready[1]);
+        close(ready[1]);
+        assert_int_equal(read(ready[0], &c, 1), 1);
+        close(ready[0]);
+        shared_open(f, 0); /* follows at first */
+        EVENTUALLY(shared_find(f, "f") == P2P_OK);
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+        scratch_put(&f->scratch, "s/after", round % 2 ? "odd" : "even");
+        EVENTUALLY(shared_find(f, "after") == P2P_OK);
+        shared_settle(f);
+        shared_check(f, "f", (const uint8_t *)"content", 7);
+        assert_int_equal(shared_entry(f, "f").version, 1);
+        assert_true(shared_hashed(f) <= 4);
+        shared_close(f);
+    }
+}
+
+int
+main(void)
+{
+#define SHARED(test) \
+    cmocka_unit_test_setup_teardown(test, shared_setup, shared_teardown)
+    const struct CMUnitTest tests[] = {
+        SHARED(an_owner_that_is_killed_loses_nothing),
+        SHARED(files_are_read_within_their_bounds),
+        SHARED(changed_files_are_noticed_by_their_readers),
+        SHARED(replaced_files_end_with_their_readers),
+        SHARED(of_equal_files_an_unchanged_one_is_served),
+        SHARED(what_is_read_well_fits_the_root),
+        SHARED(wrong_layers_are_mended),
+        SHARED(senseless_rows_are_hashed_again),
+        SHARED(one_hashes_and_the_others_follow),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
