@@ -14,7 +14,7 @@
 
 /* ------------------------------------------------------------------ header values */
 
-/* Digits up to anything else; false when there are none or too many. */
+/* Digits up to anything else; false when there are none. More than fits is the largest. */
 static bool
 take_number(const char **p, uint64_t *out)
 {
@@ -22,9 +22,8 @@ take_number(const char **p, uint64_t *out)
 
     *out = 0;
     for (; **p >= '0' && **p <= '9'; (*p)++) {
-        if (*out > (UINT64_MAX - 9) / 10)
-            return false;
-        *out = *out * 10 + (uint64_t)(**p - '0');
+        *out = *out > (UINT64_MAX - 9) / 10 ? UINT64_MAX
+                                            : *out * 10 + (uint64_t)(**p - '0');
     }
     return *p > start;
 }

@@ -83,7 +83,8 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
         t->size = st->size;
         t->size_known = true;
     }
-    t->verified = st->verified;
+    if (st->state != P2P_DL_CONNECTING) /* until then it has not looked at the disk */
+        t->verified = st->verified;
     t->speed = st->speed;
     t->eta_s = st->eta_s;
     t->live_count = t->live != NULL ? st->source_count : 0;

@@ -42,6 +42,7 @@ def test_every_operation_of_the_document_was_called(world):
     success = {(m, t) for m, t, status in world.api.seen if status[0] == "2"}
     elsewhere = {
         ("GET", "/api/events"),
+        ("GET", "/api/qr"),
         ("POST", "/api/pair"),
         ("DELETE", "/api/devices/{id}"),
     }  # checked by the tests above without the judge
