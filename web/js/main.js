@@ -16,7 +16,7 @@ import { downloadsView } from './views/downloads.js';
 import { pairScreen } from './views/pair.js';
 import { peersView } from './views/peers.js';
 import { searchView } from './views/search.js';
-import { pairDevice, settingsView } from './views/settings.js';
+import { mayPair, pairDevice, settingsView } from './views/settings.js';
 import { openSharedLink, shareView } from './views/share.js';
 import { transfersView } from './views/transfers.js';
 
@@ -138,6 +138,27 @@ function selfCard() {
 	return h('div', { class: 'self' }, name, id, line);
 }
 
+function skipLink() {
+	const onclick = (event) => {
+		event.preventDefault();
+		main.focus();
+	};
+	return h('a', { class: 'skip', href: '#main', onclick }, t('skip'));
+}
+
+function sideActions() {
+	const bare = { bare: true };
+	const pairOne = button(t('pair.device'), { ...bare, icon: 'device', onclick: pairDevice });
+	const keys = button(t('keys'), { ...bare, icon: 'keyboard', onclick: showKeys, kind: 'wide-only' });
+	const gear = { class: 'btn bare narrow-only', href: '#/settings', 'aria-label': t('settings'), title: t('settings') };
+	setAttr(keys, 'aria-keyshortcuts', '?');
+	on('status', () => {
+		pairOne.hidden = !mayPair();
+	});
+	return h('div', { class: 'side-acts' }, pairOne, keys, h('a', gear, icon('settings')));
+}
+
+/** Makes the whole page; again when the language changes. */
 function build() {
 	forgetListeners();
 	stopDrop();
@@ -145,60 +166,11 @@ function build() {
 		location.hash = '#/share';
 	});
 	stopDrop = drop.stop;
-	app.replaceChildren(
-		h(
-			'a',
-			{
-				class: 'skip',
-				href: '#main',
-				onclick: (e) => {
-					e.preventDefault();
-					main.focus();
-				},
-			},
-			t('skip'),
-		),
-		h(
-			'header',
-			{ class: 'side' },
-			h(
-				'div',
-				{ class: 'side-top' },
-				brand(),
-				connectionLine(),
-				h(
-					'div',
-					{ class: 'side-acts' },
-					button(t('pair.device'), { icon: 'device', bare: true, onclick: pairDevice, kind: 'pair-button' }),
-					button(t('keys'), {
-						icon: 'keyboard',
-						bare: true,
-						onclick: showKeys,
-						kind: 'wide-only',
-						'aria-keyshortcuts': '?',
-					}),
-					h(
-						'a',
-						{
-							class: 'btn bare narrow-only',
-							href: '#/settings',
-							'aria-label': t('settings'),
-							title: t('settings'),
-						},
-						icon('settings'),
-					),
-				),
-			),
-			navigation(),
-			selfCard(),
-		),
-		main,
-		drop.el,
-		toastShelf(),
-	);
-	views = Object.fromEntries(
-		VIEWS.map(([id, , make]) => [id, make({ theme: setTheme, language: setLanguage })]),
-	);
+	const top = h('div', { class: 'side-top' }, brand(), connectionLine(), sideActions());
+	const side = h('header', { class: 'side' }, top, navigation(), selfCard());
+	app.replaceChildren(skipLink(), side, main, drop.el, toastShelf());
+	const actions = { theme: setTheme, language: setLanguage };
+	views = Object.fromEntries(VIEWS.map(([id, , make]) => [id, make(actions)]));
 	current = '';
 	route(false);
 	changed('status', 'transfers', 'peers', 'connection', 'shared', 'downloads');

@@ -10,7 +10,7 @@ from conftest import wait_until
 from page import driver, width  # noqa: F401
 from world import DOWNLOADED, SHARED, world  # noqa: F401
 
-HOSTILE = ["<img src=x onerror=alert(1)>.html", '"><script>alert(2)<script>.txt', "{{7*7}} $(touch x) `id`.txt", "javascript:alert(3)", "l" * 200 + ".bin"]
+HOSTILE = ["<img src=x onerror=alert(1)>.html", '"><script>alert(2)<script>.txt', "{{7*7}} $(touch x) `id`.txt", "<svg onload=alert(3)>", "l" * 200 + ".bin"]
 
 
 def write(folder, name, data=b"content"):

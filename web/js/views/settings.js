@@ -9,6 +9,9 @@ import * as notes from '../notify.js';
 import { on, state } from '../store.js';
 import { attempt, command, confirm, dialog, fail, toast, viewHead } from '../ui.js';
 
+/** Codes are given out on the machine itself only. */
+export const mayPair = () => ['local', 'open'].includes(state.status?.caller);
+
 /** The pairing code with its QR code; renewed when it has been used or has run out. */
 export async function pairDevice() {
 	const code = h('p', { class: 'code', dir: 'ltr' });
@@ -108,11 +111,13 @@ function devicesCard() {
 		none,
 		add,
 	);
+	on('status', () => {
+		add.hidden = !mayPair();
+	});
 	const refresh = async () => {
 		const { devices } = await get('devices');
 		list.replaceChildren(...devices.map((d) => deviceRow(d, refresh)));
 		none.hidden = devices.length > 0;
-		add.hidden = !['local', 'open'].includes(state.status?.caller);
 	};
 	return { el, refresh };
 }
