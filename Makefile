@@ -44,7 +44,7 @@ ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DP2P_VERSION='"$(VERSION)"' -Iinclude -Isr
         $(OPT_DEFS) $(shell pkg-config --cflags $(PKGS) libmicrohttpd $(OPT_PKGS)) \
         -pthread -MMD -MP $(CFLAGS) \
         $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,--as-needed -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 LIBS      := $(shell pkg-config --libs $(PKGS) $(OPT_PKGS))
 HTTP_LIBS := $(shell pkg-config --libs libmicrohttpd)
 
