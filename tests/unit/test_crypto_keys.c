@@ -1,0 +1,151 @@
+/* Sound keys of other kinds and sizes are no identities: not as key files, not as what
+ * a stranger sends. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+
+#include "p2p/crypto.h"
+#include "p2p/session.h"
+
+static EVP_PKEY *
+rsa_with_exponent(unsigned exponent)
+{
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
+    BIGNUM *e = BN_new();
+    EVP_PKEY *pkey = NULL;
+
+    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
+    assert_int_equal(BN_set_word(e, exponent), 1);
+    assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, 2048), 1);
+    assert_int_equal(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e), 1);
+    assert_int_equal(EVP_PKEY_generate(ctx, &pkey), 1);
+    BN_free(e);
+    EVP_PKEY_CTX_free(ctx);
+    return pkey;
+}
+
+/* HELLO with this PEM and an id nobody gets as far as comparing. */
+static enum p2p_err
+hello_with(const char *pem, size_t len)
+{
+    uint8_t hello[4096] =
+        "HELLO|"
+        "0000000000000000000000000000000000000000000000000000000000000000|";
+    size_t head = 6 + P2P_ID_HEX_LEN + 1, used;
+    struct p2p_spki spki;
+    struct p2p_id id;
+
+    assert_true(head + len <= sizeof(hello));
+    memcpy(hello + head, pem, len);
+    return p2p_hello1_parse(hello, head + len, &spki, &id, &used);
+}
+
+/* Takes pkey. */
+static void
+assert_refused(EVP_PKEY *pkey)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    struct p2p_rsa *rsa;
+    struct p2p_spki spki;
+    char *pem;
+    long len;
+
+    assert_non_null(pkey);
+    assert_int_equal(
+        PEM_write_bio_PKCS8PrivateKey(bio, pkey, NULL, NULL, 0, NULL, NULL), 1);
+    len = BIO_get_mem_data(bio, &pem);
+    assert_int_equal(p2p_rsa_parse_pem(pem, (size_t)len, NULL, &rsa), P2P_ERR_KEY_FILE);
+    assert_null(rsa);
+
+    assert_int_equal(BIO_reset(bio), 1);
+    assert_int_equal(PEM_write_bio_PUBKEY(bio, pkey), 1);
+    len = BIO_get_mem_data(bio, &pem);
+    assert_int_equal(p2p_spki_from_pem(pem, (size_t)len, &spki), P2P_ERR_AUTH);
+    assert_int_not_equal(hello_with(pem, (size_t)len), P2P_OK);
+    assert_int_not_equal(hello_with(pem, (size_t)len), P2P_ERR_MORE); /* and at once */
+    BIO_free(bio);
+    EVP_PKEY_free(pkey);
+}
+
+static void
+rsa_of_other_sizes(void **state)
+{
+    (void)state;
+    assert_refused(EVP_RSA_gen(1024));
+    assert_refused(EVP_RSA_gen(2040));
+    assert_refused(EVP_RSA_gen(3072));
+    assert_refused(EVP_RSA_gen(4096));
+}
+
+static void
+rsa_with_other_exponents(void **state)
+{
+    (void)state;
+    assert_refused(rsa_with_exponent(3));
+    assert_refused(rsa_with_exponent(65539));
+}
+
+static void
+not_rsa(void **state)
+{
+    (void)state;
+    assert_refused(EVP_EC_gen("P-256"));
+    assert_refused(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"));
+    assert_refused(EVP_PKEY_Q_keygen(NULL, NULL, "X25519"));
+}
+
+/* A file of anything; each beginning of a good one. */
+static void
+not_a_key_file(void **state)
+{
+    static const char *const texts[] = {"", "\n", "-----BEGIN PRIVATE KEY-----\n",
+                                        "-----BEGIN PRIVATE KEY-----\n"
+                                        "-----END PRIVATE KEY-----\n",
+                                        "-----BEGIN CERTIFICATE-----\nAAAA\n"
+                                        "-----END CERTIFICATE-----\n"};
+    struct p2p_rsa *key, *part;
+    char *pem;
+    size_t len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        assert_int_equal(p2p_rsa_parse_pem(texts[i], strlen(texts[i]), NULL, &part),
+                         P2P_ERR_KEY_FILE);
+    assert_int_equal(p2p_rsa_generate(&key), P2P_OK);
+    assert_int_equal(p2p_rsa_format_pem(key, NULL, &pem, &len), P2P_OK);
+    for (size_t n = 0; n + 2 < len;
+         n += 7) { /* without "-\n" at the end it is one still */
+        char *exact = malloc(n > 0 ? n : 1);
+
+        memcpy(exact, pem, n);
+        assert_int_equal(p2p_rsa_parse_pem(exact, n, NULL, &part), P2P_ERR_KEY_FILE);
+        free(exact);
+    }
+    p2p_wipe(pem, len);
+    free(pem);
+    p2p_rsa_free(key);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rsa_of_other_sizes),
+        cmocka_unit_test(rsa_with_other_exponents),
+        cmocka_unit_test(not_rsa),
+        cmocka_unit_test(not_a_key_file),
+    };
+
+    if (p2p_crypto_init() != P2P_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
