@@ -112,10 +112,15 @@ lint:
 	    --suppress=missingIncludeSystem -Iinclude -Isrc src
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/p2p/web $(DESTDIR)$(PREFIX)/share/man/man1
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/p2p/web $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	install -m 755 $(addprefix $(BIN)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
 	cp -R web/. $(DESTDIR)$(PREFIX)/share/p2p/web
-	-install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 completions/p2p.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/p2p
+	install -m 644 completions/_p2p $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+	install -m 644 completions/p2p.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 clean:
 	rm -rf build bin
 

@@ -5,7 +5,6 @@
 
 #include "p2p/chunk.h"
 #include "p2p/limits.h"
-#include "p2p/log.h"
 
 #define FIELD(name) offsetof(struct peer_options, name)
 
@@ -33,7 +32,6 @@ static const struct p2p_option table[] = {
     {"handshake-timeout", P2P_OPT_DURATION, FIELD(handshake_timeout_ms), 100, 600000, "TIME", "for a whole handshake"},
     {"idle-timeout", P2P_OPT_DURATION, FIELD(idle_timeout_ms), 1000, 86400000, "TIME", "until a silent connection is closed"},
     {"stall-timeout", P2P_OPT_DURATION, FIELD(stall_timeout_ms), 1000, 3600000, "TIME", "until one that does not read is closed"},
-    {"log-level", P2P_OPT_TEXT, FIELD(log_level), 0, 0, "LEVEL", "error, warn, info or debug"},
 };
 /* clang-format on */
 
@@ -63,14 +61,12 @@ static const struct peer_options defaults = {
     .handshake_timeout_ms = P2P_HANDSHAKE_TIMEOUT_MS,
     .idle_timeout_ms = P2P_IDLE_TIMEOUT_MS,
     .stall_timeout_ms = P2P_STALL_TIMEOUT_MS,
-    .log_level = "info",
 };
 
 enum p2p_err
 peer_options_parse(int argc, char **argv, struct peer_options *opt,
                    struct p2p_options_text **text)
 {
-    enum p2p_log_level level;
     enum p2p_err err;
     int arguments = 0;
 
@@ -85,11 +81,6 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
         fprintf(stderr, "p2p-peer: --chunk-size must be a power of two, 16K to 16M\n");
         return P2P_ERR_USAGE;
     }
-    if (p2p_log_parse_level(opt->log_level, &level) != P2P_OK) {
-        fprintf(stderr, "p2p-peer: --log-level is error, warn, info or debug\n");
-        return P2P_ERR_USAGE;
-    }
-    p2p_log_init("p2p-peer", level);
     if (opt->threads == 0)
         opt->threads = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
     if (opt->discovery.count == 0)

@@ -27,7 +27,6 @@ struct peer_options {
     uint64_t handshake_timeout_ms;
     uint64_t idle_timeout_ms;
     uint64_t stall_timeout_ms;
-    const char *log_level;
 };
 
 /* As p2p_options_parse; checks what goes beyond single values as well. */

@@ -63,6 +63,9 @@ static void
 print_option(const struct p2p_option *option, const void *field)
 {
     char value[DEFAULT_MAX], line[DEFAULT_MAX + 512];
+    bool repeats = option->kind == P2P_OPT_LIST &&
+                   strstr(option->help, "repeat") == NULL &&
+                   strstr(option->help, "several times") == NULL;
     int column = printf("  --%s%s%s", option->name, option->value != NULL ? " " : "",
                         option->value != NULL ? option->value : "");
 
@@ -73,8 +76,8 @@ print_option(const struct p2p_option *option, const void *field)
     column += printf("%*s", HELP_COLUMN - 1 - column, "");
     format_default(option, field, value);
     snprintf(line, sizeof(line), "%s%s%s%s%s", option->help,
-             option->kind == P2P_OPT_LIST ? "; may be repeated" : "",
-             value[0] != '\0' ? " (" : "", value, value[0] != '\0' ? ")" : "");
+             repeats ? "; may be repeated" : "", value[0] != '\0' ? " (" : "", value,
+             value[0] != '\0' ? ")" : "");
     print_wrapped(line, column);
     putchar('\n');
 }
