@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -317,8 +318,11 @@ work_once(struct p2p_hasher *h, uint8_t *buf)
     struct p2p_hash_job *job;
 
     pthread_mutex_lock(&h->lock);
-    while (!atomic_load(&h->stop) && !h->open && !h->trees.first && !h->flats.first)
+    while (!atomic_load(&h->stop) && !h->open && !h->trees.first && !h->flats.first) {
+        /* What is idle holds no memory; the pages come back empty when they are used. */
+        madvise(buf, P2P_CHUNK_SIZE_MAX, MADV_DONTNEED);
         pthread_cond_wait(&h->work, &h->lock);
+    }
     if (atomic_load(&h->stop)) {
         pthread_mutex_unlock(&h->lock);
         return false;
@@ -342,12 +346,15 @@ static void *
 hash_forever(void *arg)
 {
     struct p2p_hasher *h = arg;
-    uint8_t *buf = malloc(P2P_CHUNK_SIZE_MAX);
+    uint8_t *buf = mmap(NULL, P2P_CHUNK_SIZE_MAX, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
+    if (buf == MAP_FAILED)
+        return NULL;
     become_idle();
-    while (buf && work_once(h, buf))
+    while (work_once(h, buf))
         ;
-    free(buf);
+    munmap(buf, P2P_CHUNK_SIZE_MAX);
     return NULL;
 }
 
