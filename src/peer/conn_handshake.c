@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "peer/loop.h"
@@ -25,7 +26,9 @@ greeting_free(struct greeting *g)
 static void
 log_refusal(struct conn *c, enum p2p_err why)
 {
+    const struct p2p_handshake *hs = c->greeting->hs;
     struct server *s = c->loop->server;
+    char id[P2P_ID_HEX_LEN + 1] = "?";
     uint64_t second = p2p_now_ms() / 1000;
     char address[INET6_ADDRSTRLEN] = "";
     uint8_t v6[16] = {0};
@@ -36,9 +39,12 @@ log_refusal(struct conn *c, enum p2p_err why)
         return;
     memcpy(v6, c->source.key, sizeof(c->source.key));
     inet_ntop(c->source.is_v6 ? AF_INET6 : AF_INET, v6, address, sizeof(address));
-    p2p_log_warn("handshake refused from=%s%s err=%s reason=\"%s\"", address,
-                 c->source.is_v6 ? "/64" : "", p2p_err_name(why),
-                 c->greeting->hs != NULL ? p2p_handshake_reason(c->greeting->hs) : "");
+    /* Who was turned away has proven its id: the operator may want to let it in. */
+    if (hs != NULL && why == P2P_ERR_NOT_ALLOWED)
+        p2p_hex_format(p2p_handshake_peer(hs)->b, sizeof(struct p2p_id), id);
+    p2p_log_warn("handshake refused from=%s%s peer=%s err=%s reason=\"%s\"", address,
+                 c->source.is_v6 ? "/64" : "", id, p2p_err_name(why),
+                 hs != NULL ? p2p_handshake_reason(hs) : "");
 }
 
 /* The one reaction to every failure: close without a byte. The reason is for the log

@@ -19,7 +19,7 @@ def test_a_changed_file_gets_a_new_root_and_the_old_one_error_6(suite, identity)
     with Client(peer.address, identity) as client:
         old = client.meta("f")
         (peer.shared / "f").write_bytes(b"new" * 50000)
-        wait_until(lambda: client.meta("f").root != old.root, what="a new root")
+        wait_until(lambda: settled(client, b"new" * 50000), what="a new root")
         assert client.fetch("f") == b"new" * 50000
         client.send(msg.Get(500, old.root, 0, 100))
         assert client.expect(msg.Error, 500).code in (msg.FILE_CHANGED, msg.NOT_FOUND)
