@@ -375,9 +375,9 @@ p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id
         snprintf(
             out, cap,
             "The key of the peer at %s has changed. Either it was set up anew, or "
-            "somebody else answers in its place. Ask its owner for its id (p2p id); if "
-            "that is %s, accept it with: p2p peers trust %.16s",
-            address, hex, hex);
+            "somebody else answers in its place. Ask its owner for its id (p2p id); "
+            "if that is %s, accept it with: p2p peers trust %.16s %s",
+            address, hex, hex, address);
         return;
     case P2P_ERR_WRONG_PEER:
         snprintf(
