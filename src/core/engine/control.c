@@ -259,7 +259,6 @@ on_wrong_hash(struct run *run)
     struct p2p_journal *journal = dl->journal;
     enum p2p_err err;
 
-    drop_false_witnesses(dl);
     pthread_mutex_unlock(&dl->lock);
     p2p_journal_doubt_all(journal);
     err = p2p_journal_recheck(journal, should_stop, dl);
@@ -268,6 +267,8 @@ on_wrong_hash(struct run *run)
     if (err != P2P_OK)
         return err;
     dl->needs_witness = !damaged;
+    if (!damaged)
+        drop_false_witnesses(dl);
     return damaged || dl_usable_sources(dl) > 0 ? P2P_ERR_BUSY : P2P_ERR_HASH_MISMATCH;
 }
 
