@@ -6,12 +6,14 @@
 #include "discovery/changes.h"
 #include "discovery/options.h"
 #include "discovery/registry.h"
+#include "discovery/store.h"
 #include "http/http.h"
 
 struct app {
     struct discovery_options opt;
     struct registry *registry;
     struct changes *changes;
+    struct store *store; /* NULL: memory only */
     struct http_server *server;
     struct http_waitlist *waiters;
     struct http_ratelimit *registrations; /* by peer id; NULL: no limit */

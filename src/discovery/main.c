@@ -72,6 +72,8 @@ open_server(struct discovery *d)
         .headers = headers,
         .routes = discovery_routes,
         .app = &d->app,
+        /* With a store, a registration waits for Redis on such a thread. */
+        .pool_threads = d->app.store != NULL ? 8 : 2,
         .starts_later = true,
     };
     enum p2p_err err = http_server_open(&opt, &d->app.server);
@@ -109,6 +111,25 @@ load_snapshot(struct discovery *d)
         p2p_log_warn("snapshot file=%s is not used: %s", path, p2p_err_text(err));
 }
 
+#define STORE_FIRST_WAIT_MS 3000
+
+/* Starts without Redis as well: what is registered here is sent once it is there. */
+static enum p2p_err
+open_store(struct discovery *d)
+{
+    const struct discovery_options *o = &d->app.opt;
+    enum p2p_err err;
+
+    if (strcmp(o->store, "memory") == 0)
+        return P2P_OK;
+    err = store_open(o->store, d->app.registry, o->ttl_ms, &d->app.store);
+    if (err != P2P_OK)
+        p2p_log_error("store %s: %s", o->store, p2p_err_text(err));
+    else if (!store_wait(d->app.store, STORE_FIRST_WAIT_MS))
+        p2p_log_warn("store %s: no answer yet, going on without", o->store);
+    return err;
+}
+
 static enum p2p_err
 run(struct discovery *d)
 {
@@ -118,7 +139,7 @@ run(struct discovery *d)
         (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK)
         return err;
     load_snapshot(d);
-    if ((err = open_server(d)) != P2P_OK)
+    if ((err = open_store(d)) != P2P_OK || (err = open_server(d)) != P2P_OK)
         return err;
     p2p_service_ready(PROGRAM, "port=%u", http_server_port(d->app.server));
     p2p_service_wait();
@@ -130,6 +151,7 @@ release(struct discovery *d)
 {
     http_server_close(d->app.server);
     http_prepared_free(d->app.heartbeat_answer);
+    store_close(d->app.store);
     housekeeper_stop(d->housekeeper);
     http_waitlist_free(d->app.waiters);
     registry_close(d->app.registry);

@@ -84,6 +84,24 @@ add_server(struct text *t, struct app *app)
             (unsigned long long)c.by_class[i]);
 }
 
+static void
+add_store(struct text *t, struct app *app)
+{
+    struct store_stats s;
+
+    if (app->store == NULL)
+        return;
+    store_stats(app->store, &s);
+    add_one(t, "p2p_store_connected", "gauge", "1 while in step with Redis.",
+            s.is_connected);
+    add_one(t, "p2p_store_waiting_bytes", "gauge", "Changes that wait for Redis.",
+            s.waiting_bytes);
+    add_one(t, "p2p_store_sent_total", "counter", "Changes written.", s.sent);
+    add_one(t, "p2p_store_received_total", "counter", "Changes read.", s.received);
+    add_one(t, "p2p_store_resyncs_total", "counter", "Times all was read again.",
+            s.resyncs);
+}
+
 void
 get_metrics(struct http_request *req, void *arg)
 {
@@ -93,6 +111,7 @@ get_metrics(struct http_request *req, void *arg)
     if (t.at != NULL) {
         add_registry(&t, app);
         add_server(&t, app);
+        add_store(&t, app);
         add_one(&t, "p2p_uptime_seconds", "gauge", "Since the start.",
                 (p2p_now_ms() - app->started_ms) / 1000);
     }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "discovery/store.h"
 #include "p2p/limits.h"
 
 #define FIELD(name) offsetof(struct discovery_options, name)
@@ -61,7 +62,7 @@ discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
         fprintf(stderr, "p2p-discovery: takes no arguments: '%s'\n", argv[1]);
         return P2P_ERR_USAGE;
     }
-    if (strcmp(opt->store, "memory") != 0 && strncmp(opt->store, "redis://", 8) != 0) {
+    if (strcmp(opt->store, "memory") != 0 && store_check_url(opt->store) != P2P_OK) {
         fprintf(stderr,
                 "p2p-discovery: --store must be memory or redis://HOST:PORT/DB\n");
         return P2P_ERR_USAGE;

@@ -166,6 +166,56 @@ registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_m
     return is_live;
 }
 
+void
+registry_heard_elsewhere(struct registry *r, const struct p2p_id *id, uint64_t heard_ms)
+{
+    uint32_t at;
+
+    pthread_rwlock_rdlock(&r->lock);
+    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
+        struct peer *p = peer_at(r, at);
+
+        if (p->heard_ms < heard_ms) {
+            atomic_store(&p->told_ms, heard_ms);
+            atomic_store(&p->heard_ms, heard_ms);
+        }
+    }
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void
+registry_mark_told(struct registry *r, const struct p2p_id *id)
+{
+    uint32_t at;
+
+    pthread_rwlock_rdlock(&r->lock);
+    if ((at = registry_find(r, id)) != SLAB_NONE)
+        atomic_store(&peer_at(r, at)->told_ms, peer_at(r, at)->heard_ms);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+size_t
+registry_take_beats(struct registry *r, uint32_t *from, struct registry_beat *out,
+                    size_t max)
+{
+    uint32_t at = *from;
+    size_t n = 0;
+
+    pthread_rwlock_rdlock(&r->lock);
+    for (; at < r->peers.used && n < max; at++) {
+        struct peer *p = peer_at(r, at);
+        uint64_t heard_ms = p->heard_ms;
+
+        if (!p->is_used || !p->is_live || heard_ms <= p->told_ms)
+            continue;
+        atomic_store(&p->told_ms, heard_ms);
+        out[n++] = (struct registry_beat){p->id, heard_ms};
+    }
+    *from = at < r->peers.used ? at : UINT32_MAX;
+    pthread_rwlock_unlock(&r->lock);
+    return n;
+}
+
 bool
 registry_key(struct registry *r, const struct p2p_id *id, struct p2p_spki *key)
 {
@@ -241,11 +291,8 @@ registry_unlock_catalogue(struct registry *r)
     pthread_rwlock_unlock(&r->lock);
 }
 
-bool
-registry_peer_at(struct registry *r, uint32_t peer, struct registry_peer *out)
+const struct p2p_id *
+registry_id_at(const struct registry *r, uint32_t peer)
 {
-    if (!peer_at(r, peer)->is_used || !peer_at(r, peer)->is_live)
-        return false;
-    registry_fill_view(r, peer, out);
-    return true;
+    return &peer_at(r, peer)->id;
 }

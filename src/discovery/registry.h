@@ -35,6 +35,7 @@ enum registry_result {
     REGISTRY_FULL,    /* max_peers */
     REGISTRY_CROWDED, /* max_peers_per_ip */
     REGISTRY_NOMEM,
+    REGISTRY_REPEATED, /* not returned: the same signed record again is REGISTRY_OK */
 };
 
 P2P_MUST_CHECK enum p2p_err registry_open(const struct registry_options *opt,
@@ -66,6 +67,22 @@ enum registry_result registry_leave(struct registry *r, const struct p2p_id *id,
 
 /* False: no such live peer. A later heard_ms than is known counts; 0: now. */
 bool registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_ms);
+
+/* For registries that share a store. One that another registry has heard of: */
+void registry_heard_elsewhere(struct registry *r, const struct p2p_id *id,
+                              uint64_t heard_ms);
+/* What is known of the peer here is known to the others: no beat has to tell them. */
+void registry_mark_told(struct registry *r, const struct p2p_id *id);
+struct registry_beat {
+    struct p2p_id id;
+    uint64_t heard_ms;
+};
+/*
+ * Up to `max` peers that were heard here and not told of yet, from place `*from` on (0
+ * at first, UINT32_MAX after the last); they count as told from now on.
+ */
+size_t registry_take_beats(struct registry *r, uint32_t *from,
+                           struct registry_beat *out, size_t max);
 
 /* Removes what is due; returns when the next can be, or UINT64_MAX without peers. */
 uint64_t registry_expire(struct registry *r, uint64_t now_ms);
@@ -147,8 +164,7 @@ void registry_stats(struct registry *r, struct registry_stats *out);
 struct dict *registry_dict(struct registry *r);
 const struct catalogue *registry_lock_catalogue(struct registry *r);
 void registry_unlock_catalogue(struct registry *r);
-/* With that lock held: a peer by its number in a posting; false when it has gone since.
- */
-bool registry_peer_at(struct registry *r, uint32_t peer, struct registry_peer *out);
+/* With that lock held: whose number it is in a posting. */
+const struct p2p_id *registry_id_at(const struct registry *r, uint32_t peer);
 
 #endif

@@ -25,6 +25,8 @@ struct peer {
     bool is_counted;      /* in its address' chain */
     struct p2p_spki *key; /* of a signed record; NULL: unsigned */
     _Atomic uint64_t heard_ms;
+    _Atomic uint64_t told_ms; /* the heard_ms that other registries know of */
+    uint64_t tag;             /* of a signed record: to know it again; 0: unknown */
     uint64_t seq;
     uint64_t expires_at_s; /* signed: of this record */
     uint64_t seq_until_s;  /* until then an older signed record could be played again */

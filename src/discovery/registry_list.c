@@ -236,7 +236,8 @@ registry_visit_peers(struct registry *r, const struct registry_filter *filter,
     pthread_rwlock_rdlock(&r->lock);
     find_ids(r, filter, after, &list);
     pthread_rwlock_unlock(&r->lock);
-    qsort(list.ids, list.count, sizeof(*list.ids), compare_id_order);
+    if (list.count > 1)
+        qsort(list.ids, list.count, sizeof(*list.ids), compare_id_order);
     visit_ids(r, &list, visit, arg);
     free(list.ids);
 }

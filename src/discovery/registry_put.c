@@ -173,9 +173,33 @@ forget(struct registry *r, uint32_t at)
     slab_give_back(&r->peers, at);
 }
 
+/* A hash of all that a signed record says; 0 without memory. */
+static uint64_t
+tag_of(const struct record *rec)
+{
+    uint8_t *bytes;
+    uint64_t tag;
+    size_t len;
+
+    if (!rec->is_signed || record_encode(rec, &bytes, &len) != P2P_OK)
+        return 0;
+    tag = table_hash(bytes, len);
+    free(bytes);
+    return tag;
+}
+
+/* Several registries that share a store are told the same by a peer that registers with
+ * all. */
+static bool
+is_repeated(const struct peer *p, const struct record *rec, uint64_t tag)
+{
+    return p->is_live && p->key != NULL && p->seq == rec->seq && p->tag == tag &&
+           tag != 0;
+}
+
 static enum registry_result
 check_put(const struct registry *r, uint32_t at, const struct record *rec,
-          const uint8_t ip[16], uint64_t *known_seq)
+          const uint8_t ip[16], uint64_t tag, uint64_t *known_seq)
 {
     const struct peer *p = at != SLAB_NONE ? peer_at(r, at) : NULL;
 
@@ -183,7 +207,7 @@ check_put(const struct registry *r, uint32_t at, const struct record *rec,
     if (p != NULL && p->is_live && p->key != NULL && !rec->is_signed)
         return REGISTRY_SIGNED;
     if (p != NULL && rec->is_signed && p->seq >= rec->seq)
-        return REGISTRY_STALE;
+        return is_repeated(p, rec, tag) ? REGISTRY_REPEATED : REGISTRY_STALE;
     if (p != NULL && p->is_live && memcmp(p->ip, ip, 16) == 0)
         return REGISTRY_OK;
     return address_has_room(r, ip) ? REGISTRY_OK : REGISTRY_CROWDED;
@@ -223,6 +247,7 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     struct p2p_spki *key = rec->is_signed ? malloc(sizeof(*key)) : NULL;
     enum registry_result result = REGISTRY_NOMEM;
     uint32_t at, posted = 0;
+    uint64_t tag = tag_of(rec);
     uint8_t ip[16];
 
     *known_seq = 0;
@@ -232,7 +257,7 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     if (files == NULL || (rec->is_signed && key == NULL))
         goto out;
     at = registry_find(r, &rec->id);
-    if ((result = check_put(r, at, rec, ip, known_seq)) != REGISTRY_OK)
+    if ((result = check_put(r, at, rec, ip, tag, known_seq)) != REGISTRY_OK)
         goto out;
     if (at == SLAB_NONE && (at = new_peer(r, &rec->id)) == SLAB_NONE) {
         result = REGISTRY_FULL;
@@ -241,6 +266,7 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     if (key != NULL)
         *key = rec->key;
     take_facts(r, at, rec, ip, key, heard_ms);
+    peer_at(r, at)->tag = tag;
     key = NULL;
     result =
         post_all(r, at, rec->entries, rec->count, rec->has_content, files, &posted);
@@ -256,6 +282,8 @@ out:
     free(key);
     if (result == REGISTRY_OK)
         announce(r, &rec->id, false);
+    else if (result == REGISTRY_REPEATED && registry_heartbeat(r, &rec->id, heard_ms))
+        result = REGISTRY_OK;
     return result;
 }
 
@@ -333,6 +361,7 @@ registry_apply_delta(struct registry *r, const struct registry_delta *d,
     result = build_list(r, at, d, now, &count);
     if (result == REGISTRY_OK)
         peer_at(r, at)->seq = d->seq;
+    peer_at(r, at)->tag = 0;
     atomic_store(&peer_at(r, at)->heard_ms, p2p_now_ms());
     swap_files(r, at, now, count);
     now = NULL;

@@ -44,16 +44,22 @@ get_health(struct http_request *req, void *arg)
 {
     struct app *app = arg;
     struct registry_stats stats;
+    struct store_stats store;
     struct http_json_out o;
+    bool is_degraded = false;
     size_t len;
     char *text;
 
+    if (app->store != NULL) {
+        store_stats(app->store, &store);
+        is_degraded = !store.is_connected;
+    }
     registry_stats(app->registry, &stats);
     http_json_init(&o, 256);
     http_json_begin(&o, NULL, '{');
-    http_json_put_string(&o, "status", "ok");
+    http_json_put_string(&o, "status", is_degraded ? "degraded" : "ok");
     http_json_put_string(&o, "version", P2P_VERSION);
-    http_json_put_string(&o, "store", "memory");
+    http_json_put_string(&o, "store", app->store != NULL ? "redis" : "memory");
     http_json_put_u64(&o, "peers", stats.peers);
     http_json_put_u64(&o, "uptime", (p2p_now_ms() - app->started_ms) / 1000);
     http_json_end(&o, '}');

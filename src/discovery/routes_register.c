@@ -18,13 +18,26 @@ fail_intake(struct http_request *req, const struct intake_error *e)
 /* Bodies from here on take milliseconds to parse and check. */
 #define LONG_BODY (64u * 1024)
 
+/* A store has to have a change before it is answered, which may block. */
 static bool
-goes_elsewhere(struct http_request *req)
+goes_elsewhere(struct http_request *req, const struct app *app)
 {
     size_t len;
 
     http_body(req, &len);
-    return len > LONG_BODY && http_offload(req);
+    return (len > LONG_BODY || app->store != NULL) && http_offload(req);
+}
+
+/* Tells the other registries; false, and answered, when that cannot even wait. */
+static bool
+is_shared(struct http_request *req, struct app *app, const struct p2p_id *id)
+{
+    if (app->store == NULL || store_put(app->store, id) == P2P_OK)
+        return true;
+    http_set_header(req, "Retry-After", "5");
+    http_fail(req, 503, "store_full",
+              "the shared store is away and too much waits for it");
+    return false;
 }
 
 /* Answers what the registry refused; false when it took it. */
@@ -53,6 +66,7 @@ is_refused(struct http_request *req, enum registry_result result, uint64_t known
         http_fail(req, 503, "full", "the registry is full");
         break;
     case REGISTRY_NOMEM:
+    case REGISTRY_REPEATED:
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         break;
     }
@@ -103,7 +117,7 @@ post_register(struct http_request *req, void *arg)
     struct record record;
     uint64_t known_seq;
 
-    if (goes_elsewhere(req) || (json = http_json(req)) == NULL)
+    if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL)
         return;
     if (!intake_registration(json, http_client_ip(req), p2p_time_s(), &record,
                              &error)) {
@@ -115,7 +129,7 @@ post_register(struct http_request *req, void *arg)
                   "this registry takes signed registrations only");
     else if (is_within_rate(req, app, &record.id)) {
         result = registry_put(app->registry, &record, 0, &known_seq);
-        if (!is_refused(req, result, known_seq))
+        if (!is_refused(req, result, known_seq) && is_shared(req, app, &record.id))
             reply_registered(req, &record);
     }
     record_clear(&record);
@@ -160,7 +174,7 @@ apply_delta(struct http_request *req, struct app *app, const struct intake_delta
         fail_signature(req);
     else {
         result = registry_apply_delta(app->registry, &d->delta, &known_seq);
-        if (!is_refused(req, result, known_seq))
+        if (!is_refused(req, result, known_seq) && is_shared(req, app, &d->delta.id))
             reply_seq(req, "updated", d->delta.seq);
     }
 }
@@ -172,7 +186,7 @@ post_delta(struct http_request *req, void *arg)
     struct intake_error error;
     struct intake_delta delta;
 
-    if (goes_elsewhere(req) || (json = http_json(req)) == NULL)
+    if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL)
         return;
     if (!intake_delta(json, &delta, &error)) {
         fail_intake(req, &error);
@@ -185,7 +199,7 @@ post_delta(struct http_request *req, void *arg)
 void
 delete_register(struct http_request *req, void *arg)
 {
-    const struct cJSON *json = http_json(req);
+    const struct cJSON *json;
     struct app *app = arg;
     enum registry_result result;
     struct intake_leave leave;
@@ -193,7 +207,7 @@ delete_register(struct http_request *req, void *arg)
     struct p2p_spki key;
     uint64_t known_seq;
 
-    if (json == NULL)
+    if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL)
         return;
     if (!intake_leave(json, &leave, &error))
         fail_intake(req, &error);
@@ -203,7 +217,11 @@ delete_register(struct http_request *req, void *arg)
         fail_signature(req);
     else {
         result = registry_leave(app->registry, &leave.id, leave.seq, &known_seq);
-        if (!is_refused(req, result, known_seq))
-            reply_seq(req, "left", leave.seq);
+        if (is_refused(req, result, known_seq))
+            return;
+        if (app->store != NULL &&
+            store_left(app->store, &leave.id, leave.seq) != P2P_OK)
+            p2p_log_warn("store: a peer that left is not told of: it will run out");
+        reply_seq(req, "left", leave.seq);
     }
 }

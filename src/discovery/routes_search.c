@@ -31,6 +31,13 @@ parse_mode(const char *text, enum match_mode *mode)
     return false;
 }
 
+static bool
+put_source(void *arg, const struct registry_peer *p)
+{
+    view_put_source(arg, p);
+    return true;
+}
+
 static void
 put_result(struct http_json_out *o, struct registry *r, const struct search_result *res)
 {
@@ -49,14 +56,8 @@ put_result(struct http_json_out *o, struct registry *r, const struct search_resu
         http_json_put_null(o, "sha256");
     http_json_put_u64(o, "sources", res->sources);
     http_json_begin(o, "peers", '[');
-    registry_lock_catalogue(r);
-    for (uint32_t i = 0; i < res->n_peers; i++) {
-        struct registry_peer peer;
-
-        if (registry_peer_at(r, res->peers[i], &peer))
-            view_put_source(o, &peer);
-    }
-    registry_unlock_catalogue(r);
+    for (uint32_t i = 0; i < res->n_peers; i++)
+        registry_visit_one(r, &res->peers[i], put_source, o);
     http_json_end(o, ']');
     http_json_end(o, '}');
 }

@@ -235,7 +235,8 @@ choose_page(struct groups *g, const struct key *after, uint32_t limit, bool *has
         if (after == NULL || compare_keys(&g->at[i].key, after) > 0)
             g->at[kept++] = g->at[i];
     }
-    qsort(g->at, kept, sizeof(*g->at), compare_groups);
+    if (kept > 1)
+        qsort(g->at, kept, sizeof(*g->at), compare_groups);
     *has_more = kept > limit;
     return *has_more ? limit : kept;
 }
@@ -243,21 +244,23 @@ choose_page(struct groups *g, const struct key *after, uint32_t limit, bool *has
 /* ------------------------------------------------------------------ results */
 
 static void
-add_peers(const struct file *f, struct search_result *res)
+add_peers(struct registry *r, const struct file *f, struct search_result *res)
 {
     for (uint32_t i = 0; i < f->count && res->n_peers < SEARCH_SOURCES; i++) {
+        const struct p2p_id *id = registry_id_at(r, file_peers(f)[i]);
         uint32_t k = 0;
 
-        while (k < res->n_peers && res->peers[k] != file_peers(f)[i])
+        while (k < res->n_peers && !p2p_id_equal(&res->peers[k], id))
             k++;
         if (k == res->n_peers)
-            res->peers[res->n_peers++] = file_peers(f)[i];
+            res->peers[res->n_peers++] = *id;
     }
 }
 
 /* All contents of this root and size: they differ in the SHA-256 that was claimed. */
 static void
-fill_content(const struct catalogue *c, uint32_t first, struct search_result *res)
+fill_content(struct registry *r, const struct catalogue *c, uint32_t first,
+             struct search_result *res)
 {
     const struct content *shown = catalogue_content(c, first);
     uint32_t at = catalogue_find_root(c, &shown->root), file;
@@ -271,13 +274,14 @@ fill_content(const struct catalogue *c, uint32_t first, struct search_result *re
             continue;
         file = catalogue_content(c, at)->first_file;
         for (; file != SLAB_NONE; file = catalogue_file(c, file)->next_of_content)
-            add_peers(catalogue_file(c, file), res);
+            add_peers(r, catalogue_file(c, file), res);
     }
 }
 
 /* With the lock held. False: it is gone meanwhile. */
 static bool
-fill_result(const struct catalogue *c, const struct group *g, struct search_result *res)
+fill_result(struct registry *r, const struct catalogue *c, const struct group *g,
+            struct search_result *res)
 {
     struct match m = {.id = g->name, .text = g->text};
     uint32_t file;
@@ -295,9 +299,9 @@ fill_result(const struct catalogue *c, const struct group *g, struct search_resu
         return false;
     res->sources = g->key.sources;
     if (g->content != SLAB_NONE)
-        fill_content(c, g->content, res);
+        fill_content(r, c, g->content, res);
     else
-        add_peers(catalogue_file(c, file), res);
+        add_peers(r, catalogue_file(c, file), res);
     return true;
 }
 
@@ -311,7 +315,7 @@ fill_page(struct registry *r, const struct group *groups, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         struct search_result *res = &out->at[out->count];
 
-        if (fill_result(registry_lock_catalogue(r), &groups[i], res))
+        if (fill_result(r, registry_lock_catalogue(r), &groups[i], res))
             out->count++;
         else {
             free(res->name);

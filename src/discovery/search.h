@@ -26,7 +26,7 @@ struct search_result {
     struct p2p_digest root;
     struct p2p_digest sha256; /* zero: not known */
     uint32_t sources;         /* peers times names they have it under */
-    uint32_t *peers; /* numbers for registry_peer_at(), at most SEARCH_SOURCES */
+    struct p2p_id *peers;     /* at most SEARCH_SOURCES of them */
     uint32_t n_peers;
 };
 #define SEARCH_SOURCES 100u
