@@ -109,6 +109,12 @@ P2P_MUST_CHECK enum p2p_err p2p_root_publish(const struct p2p_root *root,
                                              const char *private_name, const char *name,
                                              enum p2p_on_conflict conflict,
                                              char *stored);
+/* For many files at once: flushes no directory, the caller does (syncfs). */
+P2P_MUST_CHECK enum p2p_err p2p_root_publish_unflushed(const struct p2p_root *root,
+                                                       const char *private_name,
+                                                       const char *name,
+                                                       enum p2p_on_conflict conflict,
+                                                       char *stored);
 
 /* Deletes a public file; renames one, never onto another (EXISTS). Folders left empty
  * are removed. NOT_FOUND for anything but a regular file. */

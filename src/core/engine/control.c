@@ -114,8 +114,8 @@ stop_all(struct run *run)
 
 /* ---- Fetching ---- */
 
-static void
-spawn_workers(struct p2p_download *dl)
+void
+control_spawn(struct p2p_download *dl)
 {
     uint64_t now = p2p_now_ms();
 
@@ -146,8 +146,8 @@ retire_workers(struct p2p_download *dl)
     }
 }
 
-static void
-tick(struct run *run)
+void
+control_tick(struct run *run)
 {
     struct p2p_download *dl = run->dl;
     uint64_t now = p2p_now_ms();
@@ -188,8 +188,8 @@ fetch_all(struct run *run)
         err = dl_hopeless(dl);
         if (err != P2P_OK)
             return err;
-        spawn_workers(dl);
-        tick(run);
+        control_spawn(dl);
+        control_tick(run);
         dl_wait(dl, TICK_MS);
     }
     return err;
@@ -212,7 +212,7 @@ wait_for_hash(struct run *run)
             return err;
         if (dl_is_stopping(dl))
             return P2P_ERR_CANCELLED;
-        tick(run);
+        control_tick(run);
         dl_wait(dl, TICK_MS);
     }
     return P2P_OK;
@@ -326,8 +326,8 @@ close_journal(struct p2p_download *dl, bool discard)
     pthread_mutex_lock(&dl->lock);
 }
 
-static void
-wait_paused(struct p2p_download *dl)
+void
+control_wait_paused(struct p2p_download *dl)
 {
     dl_set_error(dl, P2P_OK, "paused");
     dl_set_state(dl, P2P_DL_PAUSED);
@@ -400,7 +400,7 @@ goes_on(struct p2p_download *dl, enum p2p_err err)
     if (dl->want_cancel || err == P2P_OK)
         return false;
     if (dl->want_pause) {
-        wait_paused(dl);
+        control_wait_paused(dl);
         return !dl->want_cancel;
     }
     if (err == P2P_ERR_DISK_FULL) {

@@ -14,4 +14,11 @@ struct run {
     uint64_t reported_ms;
 };
 
+/* Lock held. Starts connections as far as sources want them and back-off allows. */
+void control_spawn(struct p2p_download *dl);
+/* Speeds, growth, the regular event. */
+void control_tick(struct run *run);
+/* PAUSED until the user resumes or cancels. */
+void control_wait_paused(struct p2p_download *dl);
+
 #endif

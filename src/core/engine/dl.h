@@ -108,7 +108,8 @@ struct p2p_download {
     uint64_t received, sampled_received, sampled_ms;
     double speed;
     uint32_t files_done, files_total;
-    uint64_t folder_size, folder_verified;
+    struct folder *folder; /* NULL: one file */
+    uint64_t folder_verified;
     bool over;         /* COMPLETED, FAILED or CANCELLED */
     bool reported_end; /* and the last event was delivered */
 };
@@ -145,7 +146,8 @@ void dl_forget_file(struct p2p_download *dl);
 
 /* ---- worker.c ---- */
 enum p2p_err dl_worker_spawn(struct p2p_download *dl, unsigned source);
-void dl_workers_stop(struct p2p_download *dl); /* lock held: asks and interrupts */
+bool dl_worker_is_stopped(struct dl_worker *w); /* lock not held */
+void dl_workers_stop(struct p2p_download *dl);  /* lock held: asks and interrupts */
 bool dl_workers_reap(
     struct p2p_download *dl); /* lock held: joins finished ones; true when none runs */
 
@@ -190,6 +192,6 @@ void dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out);
 void dl_report(struct p2p_download *dl);
 
 /* ---- folder.c ---- */
-void *dl_folder_main(void *arg);
+void *dl_folder_main(void *arg); /* the control thread of a folder */
 
 #endif

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dl.h"
+#include "folder.h"
 
 #define RETRIES 5
 
@@ -35,9 +35,10 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
     const char *save_as = opt->save_as != NULL ? opt->save_as : opt->name;
     enum p2p_err err;
 
-    if (opt->identity == NULL || opt->downloads == NULL || opt->source_count == 0 ||
-        opt->protocol > 2 || opt->connections > P2P_DOWNLOAD_CONNECTIONS_MAX ||
-        (opt->protocol == 1 && opt->root != NULL))
+    if (opt->identity == NULL || opt->name == NULL || opt->downloads == NULL ||
+        opt->source_count == 0 || opt->protocol > 2 ||
+        opt->connections > P2P_DOWNLOAD_CONNECTIONS_MAX ||
+        (opt->protocol == 1 && (opt->root != NULL || is_folder_name(opt->name))))
         return P2P_ERR_USAGE;
     err = take_name(opt->name, dl->name);
     if (err == P2P_OK)
@@ -85,6 +86,11 @@ dl_free(struct p2p_download *dl)
     pthread_cond_destroy(&dl->changed);
     pthread_mutex_destroy(&dl->lock);
     free(dl->layer);
+    for (size_t i = 0; dl->folder != NULL && i < dl->folder->count; i++)
+        free(dl->folder->files[i].name);
+    if (dl->folder != NULL)
+        free(dl->folder->files);
+    free(dl->folder);
     free(dl);
 }
 
@@ -102,10 +108,14 @@ p2p_download_start(const struct p2p_download_options *opt, p2p_download_event *o
     dl->on_event = on_event;
     dl->event_arg = arg;
     err = take_options(dl, opt);
+    if (err == P2P_OK && is_folder_name(dl->name)) {
+        dl->folder = calloc(1, sizeof(*dl->folder));
+        err = dl->folder != NULL ? P2P_OK : P2P_ERR_NOMEM;
+    }
     if (err == P2P_OK)
-        err = p2p_err_from_errno(pthread_create(
-            &dl->control, NULL,
-            is_folder_name(dl->name) ? dl_folder_main : dl_control_main, dl));
+        err = p2p_err_from_errno(
+            pthread_create(&dl->control, NULL,
+                           dl->folder != NULL ? dl_folder_main : dl_control_main, dl));
     if (err == P2P_OK)
         *out = dl;
     else

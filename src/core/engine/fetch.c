@@ -44,14 +44,12 @@ ask_part(struct fetch *f, unsigned slot_index)
 {
     struct fetch_slot *slot = &f->slots[slot_index];
     const struct p2p_download *dl = f->w->dl;
-    struct fetch_request *r = &f->requests[f->request_count];
+    struct request *r;
     struct p2p_msg get = {.type = P2P_MSG_GET};
     uint32_t left = slot->length - slot->asked;
 
-    *r = (struct fetch_request){.req = p2p_conn_next_req(f->w->conn),
-                                .slot = slot_index,
-                                .base = slot->asked,
-                                .length = left < f->max_get ? left : f->max_get};
+    r = requests_add(&f->requests, p2p_conn_next_req(f->w->conn), slot_index,
+                     slot->asked, left < f->max_get ? left : f->max_get);
     get.req = r->req;
     get.get.root = dl->meta.root;
     get.get.offset = p2p_chunk_offset(&dl->meta.geometry, slot->chunk) + r->base;
@@ -61,7 +59,6 @@ ask_part(struct fetch *f, unsigned slot_index)
         get.get.flags = P2P_GET_ZSTD;
 #endif
     slot->asked += r->length;
-    f->request_count++;
     return p2p_conn_put(f->w->conn, &get);
 }
 
@@ -124,7 +121,7 @@ ask_rest(struct fetch *f)
     for (unsigned i = 0; i < FETCH_SLOTS; i++)
         while (err == P2P_OK && f->slots[i].buf != NULL &&
                f->slots[i].asked < f->slots[i].length &&
-               f->request_count < FETCH_REQUESTS)
+               f->requests.count < REQUESTS_MAX)
             err = ask_part(f, i);
     return err;
 }
@@ -132,7 +129,7 @@ ask_rest(struct fetch *f)
 /* ---- Giving up on chunks that another connection has delivered ---- */
 
 static enum p2p_err
-cancel_request(struct fetch *f, struct fetch_request *r)
+cancel_request(struct fetch *f, struct request *r)
 {
     struct p2p_msg cancel = {.type = P2P_MSG_CANCEL, .req = r->req};
     /* Bytes may be under way; when the PONG comes, they have passed, and whatever comes
@@ -149,9 +146,9 @@ cancel_slot(struct fetch *f, unsigned slot)
 {
     enum p2p_err err = P2P_OK;
 
-    for (unsigned i = 0; i < f->request_count && err == P2P_OK; i++)
-        if (f->requests[i].slot == slot && !f->requests[i].cancelled)
-            err = cancel_request(f, &f->requests[i]);
+    for (unsigned i = 0; i < f->requests.count && err == P2P_OK; i++)
+        if (f->requests.at[i].slot == slot && !f->requests.at[i].cancelled)
+            err = cancel_request(f, &f->requests.at[i]);
     return err;
 }
 
@@ -209,21 +206,6 @@ refill(struct fetch *f)
 
 /* ---- Answers ---- */
 
-static struct fetch_request *
-find_request(struct fetch *f, uint32_t req)
-{
-    for (unsigned i = 0; i < f->request_count; i++)
-        if (f->requests[i].req == req)
-            return &f->requests[i];
-    return NULL;
-}
-
-static void
-forget_request(struct fetch *f, struct fetch_request *r)
-{
-    *r = f->requests[--f->request_count];
-}
-
 static enum p2p_err
 finish_slot(struct fetch *f, unsigned slot_index)
 {
@@ -255,37 +237,15 @@ count_bytes(struct fetch *f, uint64_t bytes)
     f->uncounted = 0;
 }
 
-/* The plain bytes of a DATA record behind what the request already has. */
-static enum p2p_err
-take_bytes(struct fetch *f, struct fetch_request *r, const struct p2p_msg_data *data)
-{
-    uint32_t room = r->length - r->received;
-    uint8_t *out = r->cancelled ? NULL : f->slots[r->slot].buf + r->base + r->received;
-    size_t got = data->len;
-
-    if (data->offset != r->received)
-        return P2P_ERR_PROTOCOL;
-    if (data->flags & P2P_DATA_ZSTD) {
-        enum p2p_err err = fetch_unpack(data->bytes, data->len, out, room, &got);
-        if (err != P2P_OK)
-            return err;
-    } else {
-        if (got == 0 || got > room)
-            return P2P_ERR_PROTOCOL;
-        if (out != NULL)
-            memcpy(out, data->bytes, got);
-    }
-    r->received += (uint32_t)got;
-    bool last = (data->flags & P2P_DATA_LAST) != 0;
-    return last == (r->received == r->length) ? P2P_OK : P2P_ERR_PROTOCOL;
-}
-
 static enum p2p_err
 on_data(struct fetch *f, const struct p2p_msg *msg)
 {
-    struct fetch_request *r = find_request(f, msg->req);
-    enum p2p_err err = r != NULL ? take_bytes(f, r, &msg->data) : P2P_ERR_PROTOCOL;
+    struct request *r = requests_find(&f->requests, msg->req);
+    enum p2p_err err;
 
+    if (r == NULL)
+        return P2P_ERR_PROTOCOL;
+    err = request_take(r, &msg->data, r->cancelled ? NULL : f->slots[r->slot].buf);
     if (err != P2P_OK)
         return err;
     count_bytes(f, msg->data.len);
@@ -296,7 +256,7 @@ on_data(struct fetch *f, const struct p2p_msg *msg)
     uint32_t length = r->length;
     if (cancelled) /* stays known until its PONG, so that nothing more may come */
         return P2P_OK;
-    forget_request(f, r);
+    requests_forget(&f->requests, r);
     f->slots[slot].received += length;
     return f->slots[slot].received == f->slots[slot].length ? finish_slot(f, slot)
                                                             : P2P_OK;
@@ -305,19 +265,19 @@ on_data(struct fetch *f, const struct p2p_msg *msg)
 static enum p2p_err
 on_pong(struct fetch *f, uint64_t value)
 {
-    struct fetch_request *r =
-        value <= UINT32_MAX ? find_request(f, (uint32_t)value) : NULL;
+    struct request *r =
+        value <= UINT32_MAX ? requests_find(&f->requests, (uint32_t)value) : NULL;
 
     if (r == NULL || !r->cancelled)
         return P2P_ERR_PROTOCOL;
-    forget_request(f, r);
+    requests_forget(&f->requests, r);
     return P2P_OK;
 }
 
 static enum p2p_err
 on_refusal(struct fetch *f, const struct p2p_msg *msg)
 {
-    struct fetch_request *r = find_request(f, msg->req);
+    struct request *r = requests_find(&f->requests, msg->req);
 
     if (r == NULL)
         return P2P_ERR_PROTOCOL;
@@ -376,15 +336,6 @@ wait_for_work(struct fetch *f)
     return more;
 }
 
-static bool
-is_told_to_stop(struct dl_worker *w)
-{
-    pthread_mutex_lock(&w->dl->lock);
-    bool stop = w->stop;
-    pthread_mutex_unlock(&w->dl->lock);
-    return stop;
-}
-
 enum p2p_err
 dl_fetch(struct dl_worker *w)
 {
@@ -396,7 +347,7 @@ dl_fetch(struct dl_worker *w)
     max_get = w->dl->sources[w->source].meta.geometry.chunk_size;
     pthread_mutex_unlock(&w->dl->lock);
     fetch_init(&f, w, max_get);
-    while (err == P2P_OK && !is_told_to_stop(w)) {
+    while (err == P2P_OK && !dl_worker_is_stopped(w)) {
         uint64_t before = f.taken;
         err = refill(&f);
         if (err != P2P_OK)

@@ -1,16 +1,403 @@
-#include "dl.h"
+#include "folder.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "core/files/journal_file.h"
+#include "folder_large.h"
+#include "p2p/log.h"
+
+#define TICK_MS  100
+#define FLUSH_MS 1000 /* small files wait at most so long to be published */
+
+/* ---- The list ---- */
+
+static enum p2p_err
+add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+{
+    struct p2p_download *dl = arg;
+    struct folder *f = dl->folder;
+
+    if (strncmp(name, dl->name, strlen(dl->name)) != 0)
+        return P2P_OK;
+    if (f->count == FOLDER_FILES_MAX)
+        return P2P_ERR_TOO_LARGE;
+    if (f->count == f->room) {
+        size_t room = f->room > 0 ? 2 * f->room : 256;
+        struct folder_file *files = realloc(f->files, room * sizeof(*files));
+        if (files == NULL)
+            return P2P_ERR_NOMEM;
+        f->files = files;
+        f->room = room;
+    }
+    struct folder_file *file = &f->files[f->count];
+    *file = (struct folder_file){
+        .name = strdup(name), .root = entry->root, .size = entry->size};
+    if (file->name == NULL)
+        return P2P_ERR_NOMEM;
+    f->count++;
+    f->size += entry->size;
+    return P2P_OK;
+}
+
+static void
+forget_list(struct folder *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        free(f->files[i].name);
+    f->count = 0;
+    f->size = 0;
+}
+
+/* Page after page; only one worker is here at a time, and nobody else looks before
+ * `listed`. */
+static enum p2p_err
+list_all(struct dl_worker *w)
+{
+    char cursor[P2P_NAME_MAX + 1] = "";
+    enum p2p_err err;
+
+    do
+        err = p2p_conn_list(w->conn, cursor, add_file, w->dl);
+    while (err == P2P_OK && cursor[0] != '\0' && !dl_worker_is_stopped(w));
+    if (err == P2P_OK && w->dl->folder->count == 0)
+        err = P2P_ERR_NOT_FOUND;
+    if (err != P2P_OK)
+        forget_list(w->dl->folder);
+    return err;
+}
+
+enum p2p_err
+folder_work(struct dl_worker *w)
+{
+    struct p2p_download *dl = w->dl;
+    struct folder *f = dl->folder;
+    enum p2p_err err = P2P_OK;
+
+    pthread_mutex_lock(&dl->lock);
+    dl->sources[w->source].id = *p2p_conn_peer(w->conn);
+    dl->sources[w->source].id_known = true;
+    dl->sources[w->source].state = P2P_SRC_ACTIVE;
+    while (!w->stop && f->listing)
+        dl_wait(dl, 1000);
+    if (!w->stop && !f->listed) {
+        f->listing = true;
+        pthread_mutex_unlock(&dl->lock);
+        err = list_all(w);
+        pthread_mutex_lock(&dl->lock);
+        f->listing = false;
+        f->listed = err == P2P_OK;
+        pthread_cond_broadcast(&dl->changed);
+    }
+    while (err == P2P_OK && !w->stop && !f->prepared)
+        dl_wait(dl, 1000);
+    dl->sources[w->source].agreed = err == P2P_OK;
+    pthread_mutex_unlock(&dl->lock);
+    return err == P2P_OK ? folder_fetch(w) : err;
+}
+
+unsigned
+folder_wanted(const struct p2p_download *dl, unsigned share)
+{
+    const struct folder *f = dl->folder;
+
+    if (!f->prepared)
+        return 1;
+    if (f->small_left <= f->written)
+        return 0;
+    unsigned wanted = dl->connections < share ? dl->connections : share;
+    return f->small_left < 64 || wanted == 0 ? 1 : wanted;
+}
+
+/* ---- What is there already ---- */
+
+enum p2p_err
+folder_target(const struct p2p_download *dl, const struct folder_file *file,
+              char out[P2P_NAME_MAX + 1])
+{
+    int n = snprintf(out, P2P_NAME_MAX + 1, "%s%s", dl->save_as,
+                     file->name + strlen(dl->name));
+
+    return n > 0 && n <= P2P_NAME_MAX && p2p_name_check(out, (size_t)n, true) == P2P_OK
+               ? P2P_OK
+               : P2P_ERR_NAME;
+}
+
+static bool
+is_there(const struct p2p_download *dl, const struct folder_file *file)
+{
+    char target[P2P_NAME_MAX + 1];
+    struct stat st;
+    int fd = -1;
+    bool same = false;
+
+    if (folder_target(dl, file, target) != P2P_OK ||
+        p2p_root_open_file(dl->downloads, target, &fd, &st) != P2P_OK)
+        return false;
+    if ((uint64_t)st.st_size == file->size)
+        same = folder_same_content(fd, file);
+    close(fd);
+    return same;
+}
+
+/* Lock not held: reads files. */
+static void
+look_for_files(struct p2p_download *dl)
+{
+    struct folder *f = dl->folder;
+
+    for (size_t i = 0; i < f->count; i++) {
+        struct folder_file *file = &f->files[i];
+        if (is_there(dl, file))
+            file->state = FOLDER_DONE;
+    }
+}
+
+static void
+prepare(struct p2p_download *dl)
+{
+    struct folder *f = dl->folder;
+
+    pthread_mutex_unlock(&dl->lock);
+    look_for_files(dl);
+    pthread_mutex_lock(&dl->lock);
+    dl->files_total = (uint32_t)f->count;
+    for (size_t i = 0; i < f->count; i++) {
+        if (f->files[i].state == FOLDER_DONE) {
+            dl->files_done++;
+            dl->folder_verified += f->files[i].size;
+        } else if (folder_is_small(&f->files[i])) {
+            f->small_left++;
+        }
+    }
+    f->prepared = true;
+    f->flushed_ms = p2p_now_ms();
+    dl_set_state(dl, P2P_DL_DOWNLOADING);
+}
+
+/* ---- Publishing in batches ---- */
+
+static enum p2p_err
+publish_file(const struct p2p_download *dl, const struct folder_file *file)
+{
+    char name[FOLDER_PRIVATE_MAX], target[P2P_NAME_MAX + 1], stored[P2P_NAME_MAX + 1];
+    enum p2p_err err = folder_target(dl, file, target);
+
+    folder_private_name(dl->folder, file, name);
+    return err == P2P_OK ? p2p_root_publish_unflushed(dl->downloads, name, target,
+                                                      dl->conflict, stored)
+                         : err;
+}
+
+static void
+file_failed(struct p2p_download *dl, struct folder_file *file, enum p2p_err err)
+{
+    char name[256];
+
+    file->state = FOLDER_FAILED;
+    if (dl->folder->failure == P2P_OK)
+        dl->folder->failure = err;
+    p2p_log_warn("file of a folder failed error=%s name=\"%s\"", p2p_err_name(err),
+                 p2p_log_escape(file->name, strlen(file->name), name, sizeof(name)));
+}
+
+/* NOT_FOUND: somebody else took it, who fetches the same folder at the same time. */
+static void
+settle(struct p2p_download *dl, size_t index, enum p2p_err err)
+{
+    struct folder *f = dl->folder;
+    struct folder_file *file = &f->files[index];
+
+    f->written--;
+    if (err == P2P_ERR_NOT_FOUND) {
+        file->state = FOLDER_TODO;
+        dl->folder_verified -= file->size;
+        if (index < f->next)
+            f->next = index;
+        return;
+    }
+    f->small_left--;
+    if (err == P2P_OK) {
+        file->state = FOLDER_DONE;
+        dl->files_done++;
+    } else {
+        file_failed(dl, file, err);
+    }
+}
+
+/* Data first, names after: one flush before and one after for all of them. */
+static enum p2p_err
+flush_batch(struct p2p_download *dl)
+{
+    struct folder *f = dl->folder;
+    size_t *batch = calloc(f->written + 1, sizeof(*batch)), count = 0;
+    int fd = p2p_root_fd(dl->downloads);
+    enum p2p_err err = P2P_OK;
+
+    if (batch == NULL)
+        return P2P_ERR_NOMEM;
+    for (size_t i = 0; i < f->count && count < f->written; i++)
+        if (f->files[i].state == FOLDER_WRITTEN)
+            batch[count++] = i;
+    pthread_mutex_unlock(&dl->lock);
+    if (count > 0 && syncfs(fd) < 0)
+        err = p2p_err_from_errno(errno);
+    for (size_t i = 0; i < count && err == P2P_OK; i++) {
+        enum p2p_err one = publish_file(dl, &f->files[batch[i]]);
+        pthread_mutex_lock(&dl->lock);
+        settle(dl, batch[i], one);
+        pthread_mutex_unlock(&dl->lock);
+    }
+    if (count > 0 && err == P2P_OK && syncfs(fd) < 0)
+        err = p2p_err_from_errno(errno);
+    free(batch);
+    pthread_mutex_lock(&dl->lock);
+    f->flushed_ms = p2p_now_ms();
+    pthread_cond_broadcast(&dl->changed);
+    return err;
+}
+
+static bool
+is_batch_due(const struct folder *f)
+{
+    return f->written >= FOLDER_BATCH ||
+           (f->written > 0 && f->written == f->small_left) ||
+           (f->written > 0 && p2p_now_ms() - f->flushed_ms > FLUSH_MS);
+}
+
+/* ---- Running ---- */
+
+/* Files that every remaining source refuses. */
+static void
+give_up_refused(struct p2p_download *dl)
+{
+    struct folder *f = dl->folder;
+    uint32_t usable = 0;
+
+    for (unsigned i = 0; i < dl->source_count; i++)
+        if (dl->sources[i].state != P2P_SRC_DROPPED)
+            usable |= 1u << i;
+    for (size_t i = f->next; usable != 0 && i < f->count; i++) {
+        struct folder_file *file = &f->files[i];
+        if (file->refused == 0 || file->state != FOLDER_TODO ||
+            (file->refused & usable) != usable)
+            continue;
+        f->small_left--;
+        file_failed(dl, file, P2P_ERR_NOT_FOUND);
+    }
+}
+
+static enum p2p_err
+fetch_small(struct run *run)
+{
+    struct p2p_download *dl = run->dl;
+    struct folder *f = dl->folder;
+    enum p2p_err err = P2P_OK;
+
+    while (err == P2P_OK) {
+        (void)dl_workers_reap(dl);
+        if (dl_is_stopping(dl))
+            return P2P_ERR_CANCELLED;
+        if (dl->local_error != P2P_OK)
+            return dl->local_error;
+        if (f->listed && !f->prepared)
+            prepare(dl);
+        if (f->prepared && is_batch_due(f))
+            err = flush_batch(dl);
+        if (f->prepared)
+            give_up_refused(dl);
+        if (err != P2P_OK || (f->prepared && f->small_left == 0))
+            return err;
+        err = dl_hopeless(dl);
+        if (err != P2P_OK)
+            return err;
+        control_spawn(dl);
+        control_tick(run);
+        dl_wait(dl, TICK_MS);
+    }
+    return err;
+}
+
+static void
+stop_workers(struct p2p_download *dl)
+{
+    dl_workers_stop(dl);
+    while (!dl_workers_reap(dl))
+        dl_wait(dl, TICK_MS);
+}
+
+static enum p2p_err
+run_once(struct run *run)
+{
+    struct p2p_download *dl = run->dl;
+    struct folder *f = dl->folder;
+    enum p2p_err err;
+
+    dl->local_error = P2P_OK;
+    dl_set_state(dl, P2P_DL_CONNECTING);
+    err = fetch_small(run);
+    stop_workers(dl);
+    if (f->written > 0) { /* what is verified is not thrown away */
+        enum p2p_err last = flush_batch(dl);
+        err = err == P2P_OK ? last : err;
+    }
+    for (size_t i = 0; i < f->count && err == P2P_OK; i++)
+        if (!folder_is_small(&f->files[i]) && f->files[i].state == FOLDER_TODO) {
+            err = folder_large(run, &f->files[i]);
+            if (err != P2P_OK && !dl_is_stopping(dl)) {
+                file_failed(dl, &f->files[i], err);
+                err = P2P_OK;
+            }
+        }
+    return err == P2P_OK ? f->failure : err;
+}
+
+static void
+finish(struct p2p_download *dl, enum p2p_err err)
+{
+    dl->over = true;
+    if (err == P2P_OK) {
+        memcpy(dl->stored, dl->save_as, sizeof(dl->stored));
+        dl_set_state(dl, P2P_DL_COMPLETED);
+    } else if (dl->want_cancel) {
+        dl_set_error(dl, P2P_ERR_CANCELLED, "cancelled");
+        dl_set_state(dl, P2P_DL_CANCELLED);
+    } else {
+        if (dl->folder->failure != P2P_OK)
+            dl_set_error(dl, err, "%u of %u files could not be fetched: %s",
+                         dl->files_total - dl->files_done, dl->files_total,
+                         p2p_err_text(err));
+        else if (dl->message[0] == '\0' || dl->error != err)
+            dl_explain(dl, err);
+        dl->error = err;
+        dl_set_state(dl, P2P_DL_FAILED);
+    }
+    dl->reported_end = true;
+    pthread_cond_broadcast(&dl->changed);
+}
 
 void *
 dl_folder_main(void *arg)
 {
     struct p2p_download *dl = arg;
+    struct run run = {.dl = dl};
+    enum p2p_err err;
 
     pthread_mutex_lock(&dl->lock);
-    dl->over = true;
-    dl_set_error(dl, P2P_ERR_UNSUPPORTED, "folders are not supported yet");
-    dl_set_state(dl, P2P_DL_FAILED);
-    dl->reported_end = true;
-    pthread_cond_broadcast(&dl->changed);
+    for (;;) {
+        err = run_once(&run);
+        if (!dl->want_pause || dl->want_cancel || err != P2P_ERR_CANCELLED)
+            break;
+        control_wait_paused(dl);
+        if (dl->want_cancel)
+            break;
+    }
+    finish(dl, err);
     pthread_mutex_unlock(&dl->lock);
     return NULL;
 }

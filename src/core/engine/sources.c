@@ -1,6 +1,7 @@
 /* The peers of a download: who they are, how they do, how many connections each gets.
  */
 #include "dl.h"
+#include "folder.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -99,10 +100,10 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     case P2P_ERR_NOT_ALLOWED:
         dl->error = why;
         /* Expected is not who answered when it is the wrong peer. */
-        p2p_known_explain(
-            why, address,
-            s->is_expected && why == P2P_ERR_NOT_ALLOWED ? &s->expected : NULL,
-            dl->message, sizeof(dl->message));
+        p2p_known_explain(why, address,
+                          s->is_expected && why == P2P_ERR_NOT_ALLOWED ? &s->expected
+                                                                       : NULL,
+                          dl->message, sizeof(dl->message));
         break;
     default:
         dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));
@@ -216,6 +217,8 @@ wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usa
 
     if (s->state == P2P_SRC_DROPPED)
         return 0;
+    if (dl->folder != NULL)
+        return folder_wanted(dl, share);
     if (!dl->ready || !s->agreed)
         return 1;
     if (dl->plan.left == 0)

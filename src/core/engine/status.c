@@ -1,5 +1,6 @@
 /* What others see of a download. */
 #include "dl.h"
+#include "folder.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -156,8 +157,8 @@ fill_file(struct p2p_download *dl, struct p2p_download_status *out)
 static void
 fill_folder(const struct p2p_download *dl, struct p2p_download_status *out)
 {
-    out->size_known = dl->meta_known;
-    out->size = dl->folder_size;
+    out->size_known = dl->folder != NULL && dl->folder->listed;
+    out->size = out->size_known ? dl->folder->size : 0;
     out->verified = dl->folder_verified;
     out->files_done = dl->files_done;
     out->files_total = dl->files_total;
@@ -174,7 +175,7 @@ dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out)
     memcpy(out->message, dl->message, sizeof(out->message));
     memcpy(out->name, dl->name, sizeof(out->name));
     memcpy(out->stored, dl->stored, sizeof(out->stored));
-    if (dl->name[strlen(dl->name) - 1] == '/')
+    if (dl->folder != NULL)
         fill_folder(dl, out);
     else
         fill_file(dl, out);

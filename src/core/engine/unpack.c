@@ -1,10 +1,10 @@
-#include "fetch.h"
+#include "request.h"
 
 #ifdef P2P_WITH_ZSTD
 #include <zstd.h>
 
 enum p2p_err
-fetch_unpack(const uint8_t *data, size_t len, uint8_t *out, size_t room, size_t *got)
+p2p_unpack(const uint8_t *data, size_t len, uint8_t *out, size_t room, size_t *got)
 {
     unsigned long long size = ZSTD_getFrameContentSize(data, len);
 
@@ -25,7 +25,7 @@ fetch_unpack(const uint8_t *data, size_t len, uint8_t *out, size_t room, size_t 
 #else
 
 enum p2p_err
-fetch_unpack(const uint8_t *data, size_t len, uint8_t *out, size_t room, size_t *got)
+p2p_unpack(const uint8_t *data, size_t len, uint8_t *out, size_t room, size_t *got)
 {
     (void)data, (void)len, (void)out, (void)room;
     *got = 0;

@@ -1,6 +1,7 @@
 /* One connection's thread: connects, learns about the file, fetches until there is no
  * more to do. */
 #include "dl.h"
+#include "folder.h"
 
 #include <errno.h>
 #include <string.h>
@@ -143,6 +144,14 @@ fetch_in_lane(struct dl_worker *w)
     return err;
 }
 
+static enum p2p_err
+file_work(struct dl_worker *w)
+{
+    enum p2p_err err = dl_learn(w);
+
+    return err == P2P_OK ? fetch_in_lane(w) : err;
+}
+
 static void *
 worker_main(void *arg)
 {
@@ -151,9 +160,7 @@ worker_main(void *arg)
     enum p2p_err err = connect_to_source(w, &conn);
 
     if (err == P2P_OK)
-        err = dl_learn(w);
-    if (err == P2P_OK)
-        err = fetch_in_lane(w);
+        err = w->dl->folder != NULL ? folder_work(w) : file_work(w);
     pthread_mutex_lock(&w->dl->lock);
     w->conn = NULL;
     pthread_mutex_unlock(&w->dl->lock);
@@ -184,6 +191,15 @@ dl_worker_spawn(struct p2p_download *dl, unsigned source)
     }
     dl->sources[source].workers++;
     return P2P_OK;
+}
+
+bool
+dl_worker_is_stopped(struct dl_worker *w)
+{
+    pthread_mutex_lock(&w->dl->lock);
+    bool stop = w->stop;
+    pthread_mutex_unlock(&w->dl->lock);
+    return stop;
 }
 
 void

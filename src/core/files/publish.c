@@ -134,7 +134,7 @@ make_public(const struct p2p_root *root, int dir, const char *name)
  * folder). */
 static enum p2p_err
 publish_once(const struct p2p_root *root, int private_dir, const char *private_name,
-             const char *name, bool replace)
+             const char *name, bool replace, bool flush)
 {
     struct place place;
     enum p2p_err err = place_open(root, name, true, &place);
@@ -145,7 +145,7 @@ publish_once(const struct p2p_root *root, int private_dir, const char *private_n
         replace ? renameat(private_dir, private_name, place.dir, place.leaf)
                 : p2p_path_move_new(private_dir, private_name, place.dir, place.leaf);
     if (!failed)
-        err = flush_directories(place.dir, private_dir);
+        err = flush ? flush_directories(place.dir, private_dir) : P2P_OK;
     else if (errno == EEXIST || errno == EISDIR || errno == ENOTEMPTY)
         err = P2P_ERR_EXISTS;
     else
@@ -157,18 +157,18 @@ publish_once(const struct p2p_root *root, int private_dir, const char *private_n
 /* NOT_FOUND: somebody else found our new folder empty and tidied it away. */
 static enum p2p_err
 publish_as(const struct p2p_root *root, int private_dir, const char *private_name,
-           const char *name, bool replace)
+           const char *name, bool replace, bool flush)
 {
     enum p2p_err err = P2P_ERR_NOT_FOUND;
 
     for (int tries = 0; tries < 8 && err == P2P_ERR_NOT_FOUND; tries++)
-        err = publish_once(root, private_dir, private_name, name, replace);
+        err = publish_once(root, private_dir, private_name, name, replace, flush);
     return err;
 }
 
-enum p2p_err
-p2p_root_publish(const struct p2p_root *root, const char *private_name,
-                 const char *name, enum p2p_on_conflict conflict, char *stored)
+static enum p2p_err
+publish(const struct p2p_root *root, const char *private_name, const char *name,
+        enum p2p_on_conflict conflict, bool flush, char *stored)
 {
     char candidate[P2P_NAME_MAX + 1];
     enum p2p_err err;
@@ -185,12 +185,12 @@ p2p_root_publish(const struct p2p_root *root, const char *private_name,
     err = make_public(root, dir, private_name);
     if (!err)
         err = publish_as(root, dir, private_name, candidate,
-                         conflict == P2P_CONFLICT_OVERWRITE);
+                         conflict == P2P_CONFLICT_OVERWRITE, flush);
     for (unsigned i = 1; err == P2P_ERR_EXISTS && conflict == P2P_CONFLICT_RENAME;
          i++) {
         if (i > NUMBERS_MAX || p2p_name_numbered(name, i, candidate) != P2P_OK)
             break;
-        err = publish_as(root, dir, private_name, candidate, false);
+        err = publish_as(root, dir, private_name, candidate, false, flush);
     }
     close(dir);
     if (err)
@@ -198,6 +198,21 @@ p2p_root_publish(const struct p2p_root *root, const char *private_name,
     else
         snprintf(stored, P2P_NAME_MAX + 1, "%s", candidate);
     return err;
+}
+
+enum p2p_err
+p2p_root_publish(const struct p2p_root *root, const char *private_name,
+                 const char *name, enum p2p_on_conflict conflict, char *stored)
+{
+    return publish(root, private_name, name, conflict, true, stored);
+}
+
+enum p2p_err
+p2p_root_publish_unflushed(const struct p2p_root *root, const char *private_name,
+                           const char *name, enum p2p_on_conflict conflict,
+                           char *stored)
+{
+    return publish(root, private_name, name, conflict, false, stored);
 }
 
 enum p2p_err
