@@ -108,11 +108,11 @@ open_at(const char *path, struct p2p_index **out)
 {
     const struct p2p_store_options opt = {.path = path, .schema = schema, .version = 1};
     struct p2p_index *index = calloc(1, sizeof(*index));
-    enum p2p_err err = index ? P2P_OK : P2P_ERR_NOMEM;
+    enum p2p_err err;
 
     *out = NULL;
-    if (err)
-        return err;
+    if (!index)
+        return P2P_ERR_NOMEM;
     pthread_mutex_init(&index->lock, NULL);
     index->in_memory = strcmp(path, ":memory:") == 0;
     err = p2p_store_open(&opt, &index->db);
