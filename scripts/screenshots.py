@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Makes docs/images/*.png from the running programs: three machines of a made-up household in a temporary folder.
 
-    scripts/screenshots.py        (after make; needs python3-selenium and chromium-driver)
+    scripts/screenshots.py        (after make; needs python3-selenium and chromium-driver; fonts-inter looks best)
 """
 
 import os
@@ -42,6 +42,12 @@ def make(suite):
     return machines[-1][1]
 
 
+def fetch(ui, *names):
+    for name in names:
+        transfer = ui.api.request("POST", "/api/transfers", json={"filename": name}).json()
+    return transfer["id"]
+
+
 def shoot(page, name):
     time.sleep(0.8)
     page.js("document.activeElement?.blur()")
@@ -61,14 +67,14 @@ def main():
         page.one("#search-box").send_keys("summer")
         page.row("Summer school – lecture 01.mkv")
         shoot(page, "search")
-        ui.api.request("PATCH", "/api/config", json={"limit_rate": "12M", "max_running": 2})
-        for name in ("Summer school – lecture 01.mkv", "Midsummer concert.flac", "summer-photos.zip"):
-            page.press(f"Download: {name}") if name != "Midsummer concert.flac" else ui.api.request("POST", "/api/transfers", json={"filename": name})
+        ui.api.request("PATCH", "/api/config", json={"limit_rate": "2500k", "max_running": 2})
         page.prefer(theme="dark").open("transfers")
-        time.sleep(6)
+        fetch(ui, "Summer school – lecture 01.mkv", "summer-photos.zip", "Summer school – lecture 02.mkv")
+        paused = fetch(ui, "Midsummer concert.flac")
+        ui.api.request("POST", f"/api/transfers/{paused}/pause")
+        time.sleep(25)
         shoot(page, "transfers")
-        page.size("phone").open("transfers")
-        time.sleep(2)
+        page.size("phone")
         shoot(page, "phone")
         page.size("desk").prefer(theme="light").open("peers").see("other peers online")
         shoot(page, "peers")

@@ -242,6 +242,7 @@ function shortcuts() {
 function announce(one) {
 	const title = t(one.state === 'completed' ? 'tr.done' : 'tr.failed');
 	const name = visible(one.filename);
+	if (current === 'transfers' && !document.hidden) return; // the list itself shows it
 	if (document.hidden) notify(title, one.filename, one.id);
 	else if (one.state === 'completed') toast(`${title}: ${name}`, { kind: 'ok' });
 	else toast(`${title}: ${name}. ${reason(one)}`, { kind: 'error' });
