@@ -160,3 +160,54 @@ def test_the_empty_lists_say_what_to_do(page):
     page.see("Nothing downloaded yet")
     page.press("Search & Download")
     page.wait(lambda: page.heading() == "Search & Download")
+
+
+@pytest.fixture
+def slow_line(driver):
+    driver.execute_cdp_cmd("Network.enable", {})
+    throttle = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 400_000}
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", throttle)
+    yield lambda: driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**throttle, "uploadThroughput": -1})
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**throttle, "uploadThroughput": -1})
+
+
+def test_upload_progress_speed_and_cancel_leave_nothing_behind(page, world, tmp_path, slow_line, width):
+    name = f"slow upload {width}.bin"
+    page.choose_files(write(tmp_path, name, os.urandom(6 << 20)))
+    row = page.row(name, '[aria-label="Uploads"] .row')
+    page.wait(lambda: "/s" in row.text, what="a speed")
+    bar = row.find_element("css selector", "[role=progressbar]")
+    page.wait(lambda: 0 < int(bar.get_attribute("aria-valuenow")) < 100, what="progress")
+    page.press("Cancel", '[aria-label="Uploads"]')
+    page.wait(lambda: not page.names('[aria-label="Uploads"] .row'), what="the row gone")
+    assert name not in os.listdir(world.near.shared)
+    left = [p for p in world.near.shared.rglob("*") if p.is_file() and p.stat().st_size > 1 << 20]
+    wait_until(lambda: not [p for p in left if p.exists()], what="nothing left on disk")
+
+
+def test_a_page_with_a_running_upload_asks_before_it_is_left(page, tmp_path, slow_line, driver):
+    page.choose_files(write(tmp_path, "leaving.bin", os.urandom(6 << 20)))
+    page.row("leaving.bin", '[aria-label="Uploads"] .row')
+    page.one("h1").click()  # browsers ask only after the person has done something on the page
+    leave = "return !dispatchEvent(new Event('beforeunload', {cancelable: true}))"
+    assert page.js(leave) is True
+    page.press("Cancel", '[aria-label="Uploads"]')
+    page.wait(lambda: not page.names('[aria-label="Uploads"] .row'), what="the row gone")
+    assert page.js(leave) is False
+
+
+def test_p2p_ui_killed_during_an_upload_which_is_tried_again(page, world, tmp_path, slow_line):
+    data = os.urandom(3 << 20)
+    page.choose_files(write(tmp_path, "survivor.bin", data))
+    row = page.row("survivor.bin", '[aria-label="Uploads"] .row')
+    page.wait(lambda: "/s" in row.text, what="a speed")
+    port = world.near.port
+    world.near.kill()
+    world.suite.programs.remove(world.near)
+    page.wait(lambda: "does not answer" in row.text, what="the failure told")
+    assert not (world.near.shared / "survivor.bin").exists()
+    world.near = world.suite.ui(name="near", discovery=world.discovery, peer=world.near_peer, port=port)
+    slow_line()
+    row.find_element("css selector", "[data-act=retry]").click()
+    page.row("survivor.bin", SHARED, timeout=40)
+    assert (world.near.shared / "survivor.bin").read_bytes() == data
