@@ -55,6 +55,7 @@ enum p2p_err_class {
     X(WRONG_PEER,    AUTH,   "another peer answered than the one asked for") \
     X(KEY_CHANGED,   AUTH,   "the key of a remembered peer has changed")  \
     X(NOT_ALLOWED,   AUTH,   "not allowed")                               \
+    X(DOWNGRADE,     AUTH,   "protocol 1 is refused: protocol 2 has worked with this peer") \
     X(PASSPHRASE,    AUTH,   "a wrong or missing passphrase")             \
     X(MORE,          AGAIN,  "more bytes are needed")                     \
     X(BUSY,          AGAIN,  "busy, try again later")                     \

@@ -29,8 +29,8 @@ struct p2p_conn_options {
 };
 /*
  * Connects, shakes hands, remembers the peer. UNREACHABLE, TIMEOUT, AUTH, WRONG_PEER,
- * KEY_CHANGED, NOT_ALLOWED, CLOSED (the peer closed during the handshake: it may not
- * trust this device, be busy, or speak only protocol 1).
+ * KEY_CHANGED, NOT_ALLOWED, DOWNGRADE, CLOSED (the peer closed during the handshake: it
+ * may not trust this device, be busy, or speak only protocol 1).
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_open(const struct p2p_conn_options *opt,
                                           struct p2p_conn **out);

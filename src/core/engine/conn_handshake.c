@@ -112,7 +112,7 @@ refuse_downgrade(const struct p2p_conn_options *opt)
     p2p_addr_format(&opt->addr, address, sizeof(address));
     for (size_t i = 0; err == P2P_OK && i < count; i++)
         if (peers[i].min_protocol >= 2 && strcmp(peers[i].address, address) == 0)
-            err = P2P_ERR_NOT_ALLOWED;
+            err = P2P_ERR_DOWNGRADE;
     free(peers);
     return err;
 }
