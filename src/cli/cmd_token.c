@@ -1,11 +1,12 @@
-/* p2p token: access of scripts and other devices to this machine's dashboard. */
-#include <cjson/cJSON.h>
+/* p2p token: access to this machine's dashboard for scripts, and who else has it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
+#include "p2p/crypto.h"
 #include "p2p/devices.h"
+#include "p2p/path.h"
 
 struct token_options {
     struct cli_common common;
@@ -15,124 +16,136 @@ static const struct p2p_option options[] = {
     CLI_OPTION_JSON(struct token_options),
 };
 static const struct p2p_option_set set = {
-    "p2p token", "[options] new NAME | list | revoke ID",
-    "Makes, lists and takes away tokens for the dashboard's API (Authorization: "
-    "Bearer). "
-    "Paired browsers are in the same list.",
+    "p2p token", "[options] new [NAME] | list | revoke ID",
+    "Tokens let scripts use the dashboard's interface (Authorization: Bearer TOKEN). "
+    "A new one is shown once; list also shows paired browsers, and revoke takes either "
+    "away at once.",
     options, sizeof(options) / sizeof(options[0])};
 
 static void
-put_device(cJSON *object, const struct p2p_device *device)
+put_device(struct cJSON *object, const struct p2p_device *d)
 {
-    cli_put_text(object, "id", device->id);
-    cli_put_text(object, "name", device->name);
-    cli_put_text(object, "kind", p2p_device_kind_name(device->kind));
-    cli_put_number(object, "created", device->created_s);
-    cli_put_number(object, "last_seen", device->last_seen_s);
-    cli_put_text(object, "address", device->address);
+    cli_put_text(object, "id", d->id);
+    cli_put_text(object, "name", d->name);
+    cli_put_text(object, "kind", p2p_device_kind_name(d->kind));
+    cli_put_number(object, "created", d->created_s);
+    cli_put_number(object, "last_seen", d->last_seen_s);
+    cli_put_text(object, "address", d->address[0] != '\0' ? d->address : NULL);
 }
 
 static int
-make(struct p2p_devices *devices, const char *name, bool json)
+make(const struct token_options *opt, struct p2p_devices *devices, const char *name)
 {
     char token[P2P_DEVICE_TOKEN_LEN + 1];
-    struct p2p_device device;
-    enum p2p_err err =
-        p2p_devices_add(devices, P2P_DEVICE_TOKEN, name, "", &device, token);
+    struct p2p_device d;
+    enum p2p_err err = p2p_devices_add(devices, P2P_DEVICE_TOKEN, name, "", &d, token);
 
+    if (err == P2P_ERR_TOO_LARGE)
+        return cli_fail(err,
+                        "there are %d devices and tokens already; revoke one first",
+                        P2P_DEVICES_MAX);
     if (err != P2P_OK)
-        return cli_fail(err, "no token was made: %s", p2p_err_text(err));
-    if (json) {
-        cJSON *object = cli_object();
-        put_device(object, &device);
+        return cli_fail(err, "no token could be made: %s", p2p_err_text(err));
+    if (opt->common.json) {
+        struct cJSON *object = cli_object();
+        put_device(object, &d);
         cli_put_text(object, "token", token);
         cli_print_json(object);
     } else {
+        cli_say("this is the only time the token is shown; its id is %s", d.id);
         printf("%s\n", token);
-        cli_say("this is shown once; `p2p token revoke %s` takes it away", device.id);
     }
     p2p_wipe(token, sizeof(token));
     return 0;
 }
 
-static int
-list(struct p2p_devices *devices, bool json)
+static void
+print_device(const struct p2p_device *d)
 {
-    cJSON *object = json ? cli_object() : NULL;
-    cJSON *array = json ? cli_put_array(object, "devices") : NULL;
+    char name[CLI_TEXT], seen[CLI_SHORT] = "never";
+
+    if (d->last_seen_s > 0)
+        cli_time(d->last_seen_s, seen);
+    printf("%s  %-7s  %-16s  %s\n", d->id, p2p_device_kind_name(d->kind), seen,
+           cli_text(d->name, name));
+}
+
+static int
+list(const struct token_options *opt, struct p2p_devices *devices)
+{
+    struct cJSON *object = opt->common.json ? cli_object() : NULL, *array = NULL;
     struct p2p_device *all = NULL;
     size_t count = 0;
     enum p2p_err err = p2p_devices_list(devices, &all, &count);
 
+    if (err != P2P_OK)
+        return cli_fail(err, "the list cannot be read: %s", p2p_err_text(err));
+    if (object != NULL)
+        array = cli_put_array(object, "devices");
     for (size_t i = 0; i < count; i++) {
-        char name[CLI_TEXT], address[CLI_TEXT], seen[CLI_SHORT];
-        if (json)
+        if (object != NULL)
             put_device(cli_add_object(array), &all[i]);
         else
-            printf("%s  %-7s  %-16s  %-20s  %s\n", all[i].id,
-                   p2p_device_kind_name(all[i].kind),
-                   cli_time(all[i].last_seen_s, seen),
-                   cli_text(all[i].address, address), cli_text(all[i].name, name));
+            print_device(&all[i]);
     }
-    free(all);
-    if (err == P2P_OK && json)
+    if (object != NULL)
         cli_print_json(object);
-    else
-        cJSON_Delete(object);
-    if (err != P2P_OK)
-        return cli_fail(err, "the list of devices: %s", p2p_err_text(err));
-    if (count == 0 && !json)
-        cli_say("no device has access");
+    else if (count == 0)
+        cli_say("no device is paired and there are no tokens");
+    free(all);
     return 0;
 }
 
 static int
 revoke(struct p2p_devices *devices, const char *id)
 {
-    char shown[CLI_TEXT];
+    char text[CLI_TEXT];
     enum p2p_err err = p2p_devices_remove(devices, id);
 
     if (err == P2P_ERR_NOT_FOUND)
-        return cli_fail(err, "no device has the id %s; `p2p token list` shows them",
-                        cli_text(id, shown));
+        return cli_fail(err, "there is no device or token %s; see p2p token list",
+                        cli_text(id, text));
     if (err != P2P_OK)
-        return cli_fail(err, "device %s: %s", cli_text(id, shown), p2p_err_text(err));
-    cli_say("%s has no access any more", id);
+        return cli_fail(err, "it could not be revoked: %s", p2p_err_text(err));
+    cli_say("%s has no access any more", cli_text(id, text));
     return 0;
+}
+
+static int
+act(const struct token_options *opt, struct p2p_devices *devices, int argc, char **argv)
+{
+    if ((argc == 1 || argc == 2) && strcmp(argv[1], "new") == 0)
+        return make(opt, devices, argc == 2 ? argv[2] : "token");
+    if (argc == 1 && strcmp(argv[1], "list") == 0)
+        return list(opt, devices);
+    if (argc == 2 && strcmp(argv[1], "revoke") == 0)
+        return revoke(devices, argv[2]);
+    return cli_fail(P2P_ERR_USAGE,
+                    "p2p token new [NAME], list, or revoke ID is needed");
 }
 
 int
 cmd_token(int argc, char **argv)
 {
     struct token_options opt = {.common = CLI_DEFAULTS};
-    struct p2p_identity *identity = NULL;
+    struct p2p_root *keys = NULL;
     struct p2p_devices *devices = NULL;
     int arguments, status;
     enum p2p_err err;
-    bool is_new, is_list, is_revoke;
 
     if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
         return status;
-    is_new = arguments == 2 && strcmp(argv[1], "new") == 0;
-    is_list = arguments == 1 && strcmp(argv[1], "list") == 0;
-    is_revoke = arguments == 2 && strcmp(argv[1], "revoke") == 0;
-    if (!is_new && !is_list && !is_revoke)
-        return cli_fail(P2P_ERR_USAGE,
-                        "p2p token new NAME, p2p token list or p2p token "
-                        "revoke ID is needed");
-    /* Whoever can read the key may let others in; the directory is made with it. */
-    err = cli_open_identity(&opt.common, &identity);
-    if (err != P2P_OK)
-        return p2p_err_exit_status(err);
-    err = p2p_devices_open(opt.common.keys_dir, &devices);
-    if (err != P2P_OK)
-        status =
-            cli_fail(err, "%s/devices.db: %s", opt.common.keys_dir, p2p_err_text(err));
+    /* The directory is made at first use; the key in it, and its passphrase, are not
+     * needed. */
+    err = p2p_root_open(opt.common.keys_dir, true, 0700, &keys);
+    if (err == P2P_OK)
+        err = p2p_devices_open(opt.common.keys_dir, &devices);
+    if (err == P2P_OK)
+        status = act(&opt, devices, arguments, argv);
     else
-        status = is_new    ? make(devices, argv[2], opt.common.json)
-                 : is_list ? list(devices, opt.common.json)
-                           : revoke(devices, argv[2]);
+        status = cli_fail(err, "the list of devices in %s cannot be opened: %s",
+                          opt.common.keys_dir, p2p_err_text(err));
     p2p_devices_close(devices);
-    p2p_identity_close(identity);
+    p2p_root_close(keys);
     return status;
 }
