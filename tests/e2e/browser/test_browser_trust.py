@@ -1,0 +1,51 @@
+"""A peer that comes back with another key: refused until a person decides."""
+
+import shutil
+
+import pytest
+
+from conftest import wait_until
+from page import driver  # noqa: F401
+from world import World
+
+FILES = {"plan.txt": b"plan"}
+
+
+@pytest.fixture(scope="module")
+def world(module_suite):
+    return World(module_suite, far=FILES)
+
+
+def test_a_changed_key_is_shown_explained_and_trusted_only_on_request(world, driver):
+    page = world.page(driver).open("peers")
+    port = world.far_peer.port
+    card = 'section[aria-label="Online Peers"] .row'
+
+    def far():
+        return next((row for row in page.all(card) if f":{port}" in row.text), None)
+
+    page.wait(far, what="the peer")
+    far().find_element("css selector", "[data-act=browse]").click()
+    page.wait(lambda: "plan.txt" in page.names("dialog[open] .source"), what="its files")
+    page.press("Close", "dialog[open]")
+    page.wait(lambda: "Verified" in far().text, what="verified")
+
+    world.far.stop()
+    world.far_peer.stop()
+    shutil.rmtree(world.far_peer.keys)
+    world.suite.peer(name="far", discovery=world.discovery, port=port)
+    wait_until(lambda: len([p for p in world.discovery.registry.peers() if p["port"] == port]) == 1, 80, "one peer there")
+
+    page.press("Refresh")
+    page.wait(lambda: far() and "Key changed" in far().text, 30, "the change shown")
+    assert "Nothing is fetched from it until you decide." in far().text
+    assert page.axe() == []
+    far().find_element("css selector", "[data-act=trust]").click()
+    assert "Trust the new key?" in page.dialog().text
+    page.press("Cancel", "dialog[open] .dialog-foot")
+    assert "Key changed" in far().text
+    far().find_element("css selector", "[data-act=trust]").click()
+    page.press("Trust", "dialog[open] .dialog-foot")
+    page.wait(lambda: "Key changed" not in far().text, what="trusted")
+    far().find_element("css selector", "[data-act=browse]").click()
+    page.wait(lambda: "plan.txt" in page.names("dialog[open] .source"), what="its files again")
