@@ -1,7 +1,9 @@
 """Two machines on one cable and no registry: peers find each other by mDNS (Avahi)."""
 
 import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -36,25 +38,31 @@ class Machine:
         self.env = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={socket}"}
         (folder / "bus.conf").write_text(BUS.format(socket=socket))
         (folder / "avahi.conf").write_text(AVAHI.format(host=host))
-        self.processes = [
-            self._run(folder, "dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--nopidfile")
-        ]
+        self.folder = folder
+        self.bus = self._run("dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--nopidfile")
         wait_until(socket.exists, 10, "the message bus")
-        script = f"mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon && exec avahi-daemon --no-drop-root --no-chroot -f {folder}/avahi.conf"
-        self.processes.append(self._run(folder, "unshare", "-m", "sh", "-c", script))
-        log = folder / "unshare.log"
+        self.start_avahi()
+
+    def start_avahi(self):
+        script = f"mkdir -p /run/avahi-daemon && mount -t tmpfs tmpfs /run/avahi-daemon && exec avahi-daemon --no-drop-root --no-chroot -f {self.folder}/avahi.conf"
+        self.avahi = self._run("unshare", "-m", "sh", "-c", script)
+        log = self.folder / "unshare.log"
         wait_until(lambda: "Server startup complete" in log.read_text(errors="replace"), 15, "Avahi")
 
-    def _run(self, folder, program, *arguments):
-        log = open(folder / f"{program}.log", "wb")
+    def stop_avahi(self):
+        self.avahi.terminate()
+        self.avahi.wait(10)
+
+    def _run(self, program, *arguments):
+        log = open(self.folder / f"{program}.log", "wb")
         return subprocess.Popen(
             [*self.prefix, program, *arguments], stdout=log, stderr=log, env={**os.environ, **self.env}
         )
 
     def stop(self):
-        for process in reversed(self.processes):
-            process.terminate()
-            process.wait(10)
+        self.stop_avahi()
+        self.bus.terminate()
+        self.bus.wait(10)
 
 
 @pytest.fixture
@@ -102,6 +110,41 @@ def test_found_and_fetched_without_a_registry(machines, suite):
 
     wait_until(fetched, 25, "the file fetched")
     assert (suite.folder / "out" / "by air.txt").read_bytes() == b"found by mDNS"
+
+
+def listed(suite, machine):
+    run = suite.p2p(
+        "peers", "--discovery", "none", "--json", prefix=machine.prefix, env=machine.env
+    )
+    return {(p["peer_id"], p["found_by"]) for p in json.loads(run.stdout)["peers"]} if run.returncode == 0 else set()
+
+
+def test_announced_again_when_avahi_restarts_and_gone_when_the_peer_stops(machines, suite):
+    alpha, beta = machines
+    peer = suite.peer(host="0.0.0.0", files={"f": b"x"}, wait=False, prefix=alpha.prefix, env=alpha.env)
+    entry = (re.search(r"peer_id=([0-9a-f]{64})", peer.lines[0]).group(1), "mdns")
+    wait_until(lambda: entry in listed(suite, beta), 25, "the peer listed")
+    alpha.stop_avahi()
+    wait_until(lambda: entry not in listed(suite, beta), 25, "the goodbye of its Avahi")
+    alpha.start_avahi()
+    wait_until(lambda: entry in listed(suite, beta), 25, "the peer listed again")
+    peer.stop()
+    wait_until(lambda: entry not in listed(suite, beta), 25, "the peer's goodbye")
+
+
+def test_two_peers_on_one_machine_and_search(machines, suite):
+    alpha, beta = machines
+    for name in ("one", "two"):
+        suite.peer(
+            host="0.0.0.0", name=name, files={f"holiday {name}.txt": b"x"}, wait=False,
+            prefix=alpha.prefix, env=alpha.env,
+        )  # fmt: skip
+
+    def found():
+        run = suite.p2p("search", "holiday", "--discovery", "none", prefix=beta.prefix, env=beta.env)
+        return "holiday one.txt" in run.stdout and "holiday two.txt" in run.stdout
+
+    wait_until(found, 40, "files of both peers found by their lists")
 
 
 def test_without_avahi_all_else_works(suite, tmp_path):
