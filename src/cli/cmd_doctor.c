@@ -201,7 +201,7 @@ check_peer(struct doctor *doc, const struct cli_peer *peer)
     p2p_addr_format(&peer->addr, address, sizeof(address));
     p2p_hex_format(peer->id.b, sizeof(peer->id.b), hex);
     if (err == P2P_OK)
-        report(doc, GOOD, "peer", "%.16s... at %s: proven, %.1f ms away", hex, address,
+        report(doc, GOOD, "peer", "%.16s... at %s: proven, %.2f ms away", hex, address,
                (double)rtt_us / 1000);
     else
         report(doc, NOTE, "peer", "%.16s... at %s: %s", hex, address,

@@ -7,7 +7,14 @@
 
 #include "get.h"
 
-enum { BAR_CELLS = 24, COLUMNS_DEFAULT = 80, LINE_MAX_BYTES = 512 };
+/* The text beside the bar takes about 60 columns. */
+enum {
+    BAR_MIN = 6,
+    BAR_MAX = 40,
+    TEXT_COLUMNS = 62,
+    COLUMNS_DEFAULT = 80,
+    LINE_MAX_BYTES = 512
+};
 
 void
 get_show_init(struct get_show *show, const struct get_options *opt)
@@ -96,17 +103,20 @@ erase_line(struct get_show *show)
 }
 
 static void
-format_bar(unsigned percent, char out[BAR_CELLS + 3])
+format_bar(unsigned percent, char out[BAR_MAX + 3])
 {
-    unsigned full = percent * BAR_CELLS / 100;
+    unsigned cells = (unsigned)columns(), full;
 
+    cells = cells > TEXT_COLUMNS + BAR_MIN ? cells - TEXT_COLUMNS : BAR_MIN;
+    cells = cells < BAR_MAX ? cells : BAR_MAX;
+    full = percent * cells / 100;
     out[0] = '[';
     memset(out + 1, '=', full);
-    memset(out + 1 + full, ' ', BAR_CELLS - full);
-    if (full < BAR_CELLS)
+    memset(out + 1 + full, ' ', cells - full);
+    if (full < cells)
         out[1 + full] = '>';
-    out[BAR_CELLS + 1] = ']';
-    out[BAR_CELLS + 2] = '\0';
+    out[cells + 1] = ']';
+    out[cells + 2] = '\0';
 }
 
 static unsigned
@@ -124,7 +134,7 @@ active_sources(const struct p2p_download_status *status)
 static void
 draw(struct get_show *show, const struct p2p_download_status *status)
 {
-    char line[LINE_MAX_BYTES], bar[BAR_CELLS + 3];
+    char line[LINE_MAX_BYTES], bar[BAR_MAX + 3];
     char done[CLI_SHORT], size[CLI_SHORT], speed[CLI_SHORT], eta[CLI_SHORT];
     /* 100 % is when it is verified, not before (a file of nothing is done at once). */
     uint64_t at = status->state == P2P_DL_VERIFYING ? status->hashed : status->verified;

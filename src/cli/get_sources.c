@@ -104,7 +104,8 @@ choose_file(const struct p2p_search_results *results, const char *name,
         p2p_hex_format(best->root.b, sizeof(best->root.b), hex);
         cli_say(
             "%u different files are called \"%s\"; fetching the one most peers have "
-            "(%s, root %.16s...); `p2p search` shows the others, --root picks one",
+            "(%s, root %.16s...); `p2p search --json` shows the others, --root picks "
+            "one",
             contents, cli_text(name, shown), cli_size(best->size, size), hex);
     }
 }
