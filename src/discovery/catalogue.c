@@ -6,8 +6,7 @@
 #include "discovery/dict.h"
 #include "discovery/fold.h"
 
-/* ------------------------------------------------------------------ the three tables
- */
+/* ---- the three tables ---- */
 
 static uint64_t
 hash_name(const void *owner, uint32_t id)
@@ -85,7 +84,7 @@ catalogue_clear(struct catalogue *c)
     table_clear(&c->by_sha256);
 }
 
-/* ------------------------------------------------------------------ finding */
+/* ---- finding ---- */
 
 uint32_t
 catalogue_find_name(const struct catalogue *c, const char *text, size_t len)
@@ -148,8 +147,7 @@ catalogue_next_sha256(const struct catalogue *c, uint32_t content)
                        &catalogue_content(c, content)->sha256);
 }
 
-/* ------------------------------------------------------------------ making and
- * dropping */
+/* ---- making and dropping ---- */
 
 static bool
 sha256_is_known(const struct content *c)
@@ -302,7 +300,7 @@ catalogue_file_of(struct catalogue *c, const struct p2p_reg_entry *e, bool has_c
     return id;
 }
 
-/* ------------------------------------------------------------------ postings */
+/* ---- postings ---- */
 
 static uint32_t
 lower_bound(const uint32_t *peers, uint32_t count, uint32_t peer)

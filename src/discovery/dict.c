@@ -27,7 +27,7 @@ struct dict {
     bool has_thread, has_work, is_busy, is_stopping;
 };
 
-/* ------------------------------------------------------------------ counted things */
+/* ---- counted things ---- */
 
 static void
 part_release(struct dict_part *p)
@@ -117,7 +117,7 @@ view_new(struct dict_segment **segments, uint32_t n_segments, struct dict_part *
     return v;
 }
 
-/* ------------------------------------------------------------------ adding */
+/* ---- adding ---- */
 
 static char *
 part_room(struct dict_part *p, size_t size)
@@ -192,7 +192,7 @@ dict_add(struct dict *d, uint32_t id, const char *text, size_t len)
     return room;
 }
 
-/* ------------------------------------------------------------------ sealing */
+/* ---- sealing ---- */
 
 /* What one round turns into one segment. */
 struct round {
@@ -353,7 +353,7 @@ dict_main(void *arg)
     return NULL;
 }
 
-/* ------------------------------------------------------------------ life */
+/* ---- life ---- */
 
 enum p2p_err
 dict_open(const struct dict_owner *owner, struct dict **result)

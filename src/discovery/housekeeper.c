@@ -45,7 +45,7 @@ earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* ------------------------------------------------------------------ the three jobs */
+/* ---- the three jobs ---- */
 
 static void
 wake_watchers(struct housekeeper *h, uint64_t now)

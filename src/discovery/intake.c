@@ -14,7 +14,7 @@
 
 #define MAX_EXACT ((uint64_t)1 << 53) /* whole numbers JSON carries exactly */
 
-/* ------------------------------------------------------------------ saying no */
+/* ---- saying no ---- */
 
 static bool __attribute__((format(printf, 4, 5)))
 refuse(struct intake_error *e, unsigned status, const char *code, const char *format,
@@ -36,7 +36,7 @@ refuse_field(struct intake_error *e, const char *field, const char *want)
     return refuse(e, 422, "bad_field", "%s must be %s", field, want);
 }
 
-/* ------------------------------------------------------------------ single fields */
+/* ---- single fields ---- */
 
 static int
 base64_value(char c)
@@ -135,7 +135,7 @@ get_name(const cJSON *value, struct p2p_text *out, struct intake_error *e)
     return true;
 }
 
-/* ------------------------------------------------------------------ lists */
+/* ---- lists ---- */
 
 static bool
 list_length(const cJSON *list, const char *field, uint32_t *count,
@@ -223,7 +223,7 @@ get_files(const cJSON *list, struct record *r, struct intake_error *e)
     return true;
 }
 
-/* ------------------------------------------------------------------ a registration */
+/* ---- a registration ---- */
 
 static bool
 get_key(const cJSON *json, struct record *r, struct intake_error *e)
@@ -380,7 +380,7 @@ intake_registration(const struct cJSON *json, const char *client_ip, uint64_t no
     return false;
 }
 
-/* ------------------------------------------------------------------ delta and leave */
+/* ---- delta and leave ---- */
 
 static bool
 get_removed(const cJSON *list, struct intake_delta *d, struct intake_error *e)

@@ -53,7 +53,7 @@ match_clear(struct match_list *list)
     *list = (struct match_list){0};
 }
 
-/* ------------------------------------------------------------------ one name */
+/* ---- one name ---- */
 
 static bool
 is_word_char(char c)
@@ -145,8 +145,7 @@ try_name(struct search *s, uint32_t id, const char *text)
     return true;
 }
 
-/* ------------------------------------------------------------------ sorted: exact,
- * prefix */
+/* ---- sorted: exact, prefix ---- */
 
 static bool
 match_sorted(struct search *s, const struct segment *seg)
@@ -165,8 +164,7 @@ match_sorted(struct search *s, const struct segment *seg)
     return true;
 }
 
-/* ------------------------------------------------------------------ lists: substring
- */
+/* ---- lists: substring ---- */
 
 #define RAREST 3
 
@@ -251,8 +249,7 @@ match_lists(struct search *s, const struct segment *seg)
     return true;
 }
 
-/* ------------------------------------------------------------------ one or two bytes
- */
+/* ---- one or two bytes ---- */
 
 static bool
 trigram_has(uint32_t key, const char *query, size_t len)
@@ -289,7 +286,7 @@ match_short(struct search *s, const struct segment *seg)
     return ok;
 }
 
-/* ------------------------------------------------------------------ counts: fuzzy */
+/* ---- counts: fuzzy ---- */
 
 /* How many of the query's trigrams each name has; returns the number of trigrams. */
 static unsigned
@@ -351,7 +348,7 @@ match_counts(struct search *s, const struct segment *seg)
     return ok;
 }
 
-/* ------------------------------------------------------------------ a view */
+/* ---- a view ---- */
 
 static bool
 match_segment(struct search *s, const struct segment *seg)

@@ -60,7 +60,7 @@ record_parse_ip(const char *text, char out[RECORD_IP_MAX + 1])
     return P2P_OK;
 }
 
-/* ------------------------------------------------------------------ bytes */
+/* ---- bytes ---- */
 
 static size_t
 encoded_size(const struct record *r)

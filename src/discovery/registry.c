@@ -7,8 +7,7 @@
 #include "p2p/bytes.h"
 #include "p2p/net.h"
 
-/* ------------------------------------------------------------------ the tables of
- * peers */
+/* ---- the tables of peers ---- */
 
 uint64_t
 registry_id_hash(const struct p2p_id *id)
@@ -66,8 +65,7 @@ registry_find(const struct registry *r, const struct p2p_id *id)
     return at;
 }
 
-/* ------------------------------------------------------------------ what the
- * dictionary asks */
+/* ---- what the dictionary asks ---- */
 
 static void
 lock_for_dict(void *arg)
@@ -98,7 +96,7 @@ move_name(void *arg, uint32_t id, const char *text)
     catalogue_name(&r->catalogue, id)->text = text;
 }
 
-/* ------------------------------------------------------------------ life */
+/* ---- life ---- */
 
 enum p2p_err
 registry_open(const struct registry_options *opt, struct registry **result)
@@ -144,7 +142,7 @@ registry_close(struct registry *r)
     free(r);
 }
 
-/* ------------------------------------------------------------------ small questions */
+/* ---- small questions ---- */
 
 bool
 registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_ms)

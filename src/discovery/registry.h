@@ -42,7 +42,7 @@ P2P_MUST_CHECK enum p2p_err registry_open(const struct registry_options *opt,
                                           struct registry **result);
 void registry_close(struct registry *r); /* accepts NULL */
 
-/* ------------------------------------------------------------------ changes */
+/* ---- changes ---- */
 
 /*
  * Takes a record in the place of what is known of the peer. `known_seq` gets the seq
@@ -87,7 +87,7 @@ size_t registry_take_beats(struct registry *r, uint32_t *from,
 /* Removes what is due; returns when the next can be, or UINT64_MAX without peers. */
 uint64_t registry_expire(struct registry *r, uint64_t now_ms);
 
-/* ------------------------------------------------------------------ asking */
+/* ---- asking ---- */
 
 /* The key of a live peer's signed record. */
 bool registry_key(struct registry *r, const struct p2p_id *id, struct p2p_spki *key);
@@ -128,8 +128,7 @@ struct registry_filter {
 void registry_visit_peers(struct registry *r, const struct registry_filter *filter,
                           const struct p2p_id *after, registry_visit *visit, void *arg);
 
-/* ------------------------------------------------------------------ keeping elsewhere
- */
+/* ---- keeping elsewhere ---- */
 
 /* A peer for a snapshot or another registry. */
 struct registry_exported {

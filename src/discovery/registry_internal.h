@@ -56,6 +56,52 @@ uint32_t registry_find(const struct registry *r, const struct p2p_id *id);
  */
 uint64_t registry_id_hash(const struct p2p_id *id);
 
+/* A live one with a signed record. */
+uint32_t registry_find_signed(const struct registry *r, const struct p2p_id *id);
+
+/* ---- with `writer` held ---- */
+
+static inline void
+registry_lock(struct registry *r)
+{
+    pthread_rwlock_wrlock(&r->lock);
+}
+
+static inline void
+registry_unlock(struct registry *r)
+{
+    pthread_rwlock_unlock(&r->lock);
+}
+
+/* Lets readers in between two slices of a long change. */
+static inline void
+registry_breathe(struct registry *r, uint32_t done)
+{
+    if (done % REGISTRY_SLICE != REGISTRY_SLICE - 1)
+        return;
+    registry_unlock(r);
+    registry_lock(r);
+}
+
+/* Without any lock. */
+static inline void
+registry_announce(struct registry *r, const struct p2p_id *id, bool is_gone)
+{
+    if (r->opt.on_change != NULL)
+        r->opt.on_change(r->opt.arg, id, is_gone);
+}
+
+uint32_t registry_new_peer(struct registry *r, const struct p2p_id *id);
+
+/* Where the peer is listed; NULL: nowhere any more. */
+void registry_set_address(struct registry *r, uint32_t at, const uint8_t ip[16]);
+
+/* Gives the peer the list `files` (taken) in place of its old one. */
+void registry_swap_files(struct registry *r, uint32_t at, uint32_t *files,
+                         uint32_t count);
+
+/* ---- with any lock ---- */
+
 void registry_fill_view(const struct registry *r, uint32_t peer,
                         struct registry_peer *out);
 

@@ -37,7 +37,7 @@ compare_id_order(const void *a, const void *b)
     return compare_ids(a, b);
 }
 
-/* ------------------------------------------------------------------ all peers */
+/* ---- all peers ---- */
 
 /*
  * by_id is a linear hash over the mirrored first bytes of ids: with L..2L buckets, a
@@ -130,8 +130,7 @@ visit_all(struct registry *r, const struct p2p_id *after, registry_visit *visit,
     } while (goes_on && !s.is_last);
 }
 
-/* ------------------------------------------------------------------ peers of some
- * files */
+/* ---- peers of some files ---- */
 
 struct id_list {
     struct p2p_id *ids;

@@ -11,36 +11,7 @@
 #include "p2p/limits.h"
 #include "p2p/net.h"
 
-static void
-lock(struct registry *r)
-{
-    pthread_rwlock_wrlock(&r->lock);
-}
-
-static void
-unlock(struct registry *r)
-{
-    pthread_rwlock_unlock(&r->lock);
-}
-
-/* Lets readers in between two slices of a long change. */
-static void
-breathe(struct registry *r, uint32_t done)
-{
-    if (done % REGISTRY_SLICE != REGISTRY_SLICE - 1)
-        return;
-    unlock(r);
-    lock(r);
-}
-
-static void
-announce(struct registry *r, const struct p2p_id *id, bool is_gone)
-{
-    if (r->opt.on_change != NULL)
-        r->opt.on_change(r->opt.arg, id, is_gone);
-}
-
-/* ------------------------------------------------------------------ addresses */
+/* ---- addresses ---- */
 
 static void
 parse_ip(const char *text, uint8_t out[16])
@@ -73,8 +44,8 @@ address_has_room(const struct registry *r, const uint8_t ip[16])
     return n < r->opt.max_peers_per_ip;
 }
 
-static void
-set_address(struct registry *r, uint32_t at, const uint8_t ip[16])
+void
+registry_set_address(struct registry *r, uint32_t at, const uint8_t ip[16])
 {
     struct peer *p = peer_at(r, at);
 
@@ -91,7 +62,7 @@ set_address(struct registry *r, uint32_t at, const uint8_t ip[16])
     }
 }
 
-/* ------------------------------------------------------------------ lists of files */
+/* ---- lists of files ---- */
 
 static int
 compare_numbers(const void *a, const void *b)
@@ -114,7 +85,7 @@ post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
         if (file == SLAB_NONE || catalogue_post(&r->catalogue, file, peer) != P2P_OK)
             return REGISTRY_NOMEM;
         files[*posted] = file;
-        breathe(r, *posted);
+        registry_breathe(r, *posted);
     }
     qsort(files, count, sizeof(*files), compare_numbers);
     return REGISTRY_OK;
@@ -133,13 +104,12 @@ unpost_missing(struct registry *r, uint32_t peer, const uint32_t *old, uint32_t 
         if (k < n_now && now[k] == old[i])
             continue;
         catalogue_unpost(&r->catalogue, old[i], peer);
-        breathe(r, i);
+        registry_breathe(r, i);
     }
 }
 
-/* Gives the peer the list `files` (taken) in place of its old one. */
-static void
-swap_files(struct registry *r, uint32_t at, uint32_t *files, uint32_t count)
+void
+registry_swap_files(struct registry *r, uint32_t at, uint32_t *files, uint32_t count)
 {
     struct peer *p = peer_at(r, at);
     uint32_t *old = p->files, n_old = p->count;
@@ -150,10 +120,10 @@ swap_files(struct registry *r, uint32_t at, uint32_t *files, uint32_t count)
     free(old);
 }
 
-/* ------------------------------------------------------------------ put */
+/* ---- put ---- */
 
-static uint32_t
-new_peer(struct registry *r, const struct p2p_id *id)
+uint32_t
+registry_new_peer(struct registry *r, const struct p2p_id *id)
 {
     uint32_t at = slab_take(&r->peers);
 
@@ -163,14 +133,6 @@ new_peer(struct registry *r, const struct p2p_id *id)
     peer_at(r, at)->is_used = true;
     table_insert(&r->by_id, at);
     return at;
-}
-
-static void
-forget(struct registry *r, uint32_t at)
-{
-    table_remove(&r->by_id, at);
-    peer_at(r, at)->is_used = false;
-    slab_give_back(&r->peers, at);
 }
 
 /* A hash of all that a signed record says; 0 without memory. */
@@ -223,7 +185,7 @@ take_facts(struct registry *r, uint32_t at, const struct record *rec,
     r->live += !p->is_live;
     r->live_signed += rec->is_signed;
     r->live_signed -= p->is_live && p->key != NULL;
-    set_address(r, at, ip);
+    registry_set_address(r, at, ip);
     free(p->key);
     p->key = key;
     p->port = rec->port;
@@ -253,13 +215,13 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     *known_seq = 0;
     parse_ip(rec->ip, ip);
     pthread_mutex_lock(&r->writer);
-    lock(r);
+    registry_lock(r);
     if (files == NULL || (rec->is_signed && key == NULL))
         goto out;
     at = registry_find(r, &rec->id);
     if ((result = check_put(r, at, rec, ip, tag, known_seq)) != REGISTRY_OK)
         goto out;
-    if (at == SLAB_NONE && (at = new_peer(r, &rec->id)) == SLAB_NONE) {
+    if (at == SLAB_NONE && (at = registry_new_peer(r, &rec->id)) == SLAB_NONE) {
         result = REGISTRY_FULL;
         goto out;
     }
@@ -273,24 +235,24 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     /* Out of memory: what could be posted is kept as the list, nothing dangles. */
     if (result != REGISTRY_OK)
         qsort(files, posted, sizeof(*files), compare_numbers);
-    swap_files(r, at, files, posted);
+    registry_swap_files(r, at, files, posted);
     files = NULL;
 out:
-    unlock(r);
+    registry_unlock(r);
     pthread_mutex_unlock(&r->writer);
     free(files);
     free(key);
     if (result == REGISTRY_OK)
-        announce(r, &rec->id, false);
+        registry_announce(r, &rec->id, false);
     else if (result == REGISTRY_REPEATED && registry_heartbeat(r, &rec->id, heard_ms))
         result = REGISTRY_OK;
     return result;
 }
 
-/* ------------------------------------------------------------------ delta */
+/* ---- delta ---- */
 
-static uint32_t
-signed_peer(const struct registry *r, const struct p2p_id *id)
+uint32_t
+registry_find_signed(const struct registry *r, const struct p2p_id *id)
 {
     uint32_t at = registry_find(r, id);
 
@@ -324,7 +286,7 @@ build_list(struct registry *r, uint32_t at, const struct registry_delta *d,
     for (uint32_t i = 0; i < p->count; i++) {
         if (!is_replaced(r, p->files[i], d))
             now[kept++] = p->files[i];
-        breathe(r, i);
+        registry_breathe(r, i);
     }
     result = post_all(r, at, d->add, d->n_add, true, now + kept, &posted);
     *count = kept + posted;
@@ -341,8 +303,8 @@ registry_apply_delta(struct registry *r, const struct registry_delta *d,
 
     *known_seq = 0;
     pthread_mutex_lock(&r->writer);
-    lock(r);
-    if ((at = signed_peer(r, &d->id)) == SLAB_NONE) {
+    registry_lock(r);
+    if ((at = registry_find_signed(r, &d->id)) == SLAB_NONE) {
         result = REGISTRY_UNKNOWN;
         goto out;
     }
@@ -363,163 +325,13 @@ registry_apply_delta(struct registry *r, const struct registry_delta *d,
         peer_at(r, at)->seq = d->seq;
     peer_at(r, at)->tag = 0;
     atomic_store(&peer_at(r, at)->heard_ms, p2p_now_ms());
-    swap_files(r, at, now, count);
+    registry_swap_files(r, at, now, count);
     now = NULL;
 out:
-    unlock(r);
+    registry_unlock(r);
     pthread_mutex_unlock(&r->writer);
     free(now);
     if (result == REGISTRY_OK)
-        announce(r, &d->id, false);
+        registry_announce(r, &d->id, false);
     return result;
-}
-
-/* ------------------------------------------------------------------ leaving and expiry
- */
-
-/* Takes a live peer away, in slices; keeps its seq while that matters. */
-static void
-bury(struct registry *r, uint32_t at)
-{
-    struct peer *p = peer_at(r, at);
-    bool is_remembered;
-
-    swap_files(r, at, NULL, 0);
-    r->live--;
-    r->live_signed -= p->key != NULL;
-    set_address(r, at, NULL);
-    free(p->key);
-    p->key = NULL;
-    p->is_live = false;
-    is_remembered = p->seq > 0 && p->seq_until_s > p2p_time_s();
-    if (!is_remembered)
-        forget(r, at);
-}
-
-enum registry_result
-registry_leave(struct registry *r, const struct p2p_id *id, uint64_t seq,
-               uint64_t *known_seq)
-{
-    enum registry_result result = REGISTRY_UNKNOWN;
-    uint32_t at;
-
-    *known_seq = 0;
-    pthread_mutex_lock(&r->writer);
-    lock(r);
-    if ((at = signed_peer(r, id)) != SLAB_NONE) {
-        *known_seq = peer_at(r, at)->seq;
-        result = seq > *known_seq ? REGISTRY_OK : REGISTRY_STALE;
-    }
-    if (result == REGISTRY_OK) {
-        peer_at(r, at)->seq = seq;
-        bury(r, at);
-    }
-    unlock(r);
-    pthread_mutex_unlock(&r->writer);
-    if (result == REGISTRY_OK)
-        announce(r, id, true);
-    return result;
-}
-
-void
-registry_remove(struct registry *r, const struct p2p_id *id)
-{
-    bool was_live = false;
-    uint32_t at;
-
-    pthread_mutex_lock(&r->writer);
-    lock(r);
-    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
-        bury(r, at);
-        was_live = true;
-    }
-    unlock(r);
-    pthread_mutex_unlock(&r->writer);
-    if (was_live)
-        announce(r, id, true);
-}
-
-void
-registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
-                  uint64_t seq_until_s)
-{
-    uint32_t at;
-
-    if (seq_until_s <= p2p_time_s())
-        return;
-    pthread_mutex_lock(&r->writer);
-    lock(r);
-    if ((at = registry_find(r, id)) != SLAB_NONE ||
-        (at = new_peer(r, id)) != SLAB_NONE) {
-        struct peer *p = peer_at(r, at);
-
-        if (p->seq < seq)
-            p->seq = seq;
-        if (p->seq_until_s < seq_until_s)
-            p->seq_until_s = seq_until_s;
-    }
-    unlock(r);
-    pthread_mutex_unlock(&r->writer);
-}
-
-/* When the peer has to go, or its seq may be forgotten. */
-static bool
-is_due(const struct registry *r, const struct peer *p, uint64_t now_ms, uint64_t now_s,
-       uint64_t *next_ms)
-{
-    uint64_t due = p->heard_ms + r->opt.ttl_ms;
-
-    if (!p->is_used)
-        return false;
-    if (!p->is_live)
-        return p->seq_until_s <= now_s;
-    if (due <= now_ms || (p->key != NULL && p->expires_at_s <= now_s))
-        return true;
-    if (due < *next_ms)
-        *next_ms = due;
-    return false;
-}
-
-static void
-expire_one(struct registry *r, uint32_t at, uint64_t now_ms, uint64_t now_s)
-{
-    uint64_t next_ms;
-    struct p2p_id id;
-    bool was_live = false;
-
-    pthread_mutex_lock(&r->writer);
-    lock(r);
-    if (is_due(r, peer_at(r, at), now_ms, now_s, &next_ms)) {
-        id = peer_at(r, at)->id;
-        was_live = peer_at(r, at)->is_live;
-        if (was_live)
-            bury(r, at);
-        else
-            forget(r, at);
-    }
-    unlock(r);
-    pthread_mutex_unlock(&r->writer);
-    if (was_live)
-        announce(r, &id, true);
-}
-
-uint64_t
-registry_expire(struct registry *r, uint64_t now_ms)
-{
-    uint64_t next_ms = UINT64_MAX, now_s = p2p_time_s();
-    uint32_t used;
-
-    pthread_rwlock_rdlock(&r->lock);
-    used = r->peers.used;
-    pthread_rwlock_unlock(&r->lock);
-    for (uint32_t i = 0; i < used; i++) {
-        bool due;
-
-        pthread_rwlock_rdlock(&r->lock);
-        due = is_due(r, peer_at(r, i), now_ms, now_s, &next_ms);
-        pthread_rwlock_unlock(&r->lock);
-        if (due)
-            expire_one(r, i, now_ms, now_s);
-    }
-    return next_ms;
 }

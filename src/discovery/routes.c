@@ -67,7 +67,7 @@ get_health(struct http_request *req, void *arg)
     http_reply_owned(req, 200, "application/json", text, len);
 }
 
-/* ------------------------------------------------------------------ changes */
+/* ---- changes ---- */
 
 static void
 put_change(struct http_json_out *o, const struct change *c)

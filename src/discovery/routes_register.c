@@ -135,7 +135,7 @@ post_register(struct http_request *req, void *arg)
     record_clear(&record);
 }
 
-/* ------------------------------------------------------------------ delta and leave */
+/* ---- delta and leave ---- */
 
 static void
 fail_signature(struct http_request *req)

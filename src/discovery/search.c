@@ -34,7 +34,7 @@ struct groups {
     uint32_t mask;
 };
 
-/* ------------------------------------------------------------------ grouping */
+/* ---- grouping ---- */
 
 /* Not table_hash(): cursors have to mean the same in every registry. */
 static uint64_t
@@ -166,8 +166,7 @@ group_matches(struct registry *r, const struct match_list *list, struct groups *
     return ok;
 }
 
-/* ------------------------------------------------------------------ order and cursors
- */
+/* ---- order and cursors ---- */
 
 static int
 compare_keys(const struct key *a, const struct key *b)
@@ -241,7 +240,7 @@ choose_page(struct groups *g, const struct key *after, uint32_t limit, bool *has
     return *has_more ? limit : kept;
 }
 
-/* ------------------------------------------------------------------ results */
+/* ---- results ---- */
 
 static void
 add_peers(struct registry *r, const struct file *f, struct search_result *res)

@@ -8,8 +8,7 @@
 
 #define MARKED_MAX (P2P_NAME_MAX * FOLD_GROWTH + 3)
 
-/* ------------------------------------------------------------------ counting trigrams
- */
+/* ---- counting trigrams ---- */
 
 /* What the two passes know of one trigram. */
 struct gather {
@@ -111,8 +110,7 @@ count_trigrams(const struct segment *s, struct gather_table *t)
     return true;
 }
 
-/* ------------------------------------------------------------------ writing the lists
- */
+/* ---- writing the lists ---- */
 
 static int
 compare_trigrams(const void *a, const void *b)
@@ -168,7 +166,7 @@ write_lists(struct segment *s, struct gather_table *t)
     }
 }
 
-/* ------------------------------------------------------------------ a segment */
+/* ---- a segment ---- */
 
 static int
 compare_names(const void *a, const void *b)

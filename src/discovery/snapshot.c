@@ -129,7 +129,7 @@ snapshot_write(struct registry *r, const char *path)
     return err;
 }
 
-/* ------------------------------------------------------------------ loading */
+/* ---- loading ---- */
 
 struct loader {
     struct registry *registry;

@@ -46,14 +46,24 @@ struct store {
     struct redis_link *reading; /* for store_close() to break */
 };
 
-/* The reader's thread. */
+/* The threads. */
+void *store_writer_main(void *store);
 void *store_reader_main(void *store);
+
+/* Copies; NULL: out of memory. enqueue takes the item; false when too much waits
+ * already. */
+struct store_item *store_item_new(enum store_type type, const struct p2p_id *id,
+                                  const void *bytes, size_t len);
+bool store_enqueue(struct store *s, struct store_item *item, uint64_t *number);
 
 /* Queues a peer as it is here, without waiting. False: it is gone, or too much waits.
  */
 bool store_queue_put(struct store *s, const struct p2p_id *id, uint64_t *number);
 
 uint64_t store_wall_ms(void);
+
+/* Waits on a condition until a time of CLOCK_MONOTONIC. */
+void store_wait_on(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ms);
 
 /* Sleeps; false when the store is stopping. */
 bool store_pause(struct store *s, uint64_t ms);

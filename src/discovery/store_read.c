@@ -60,7 +60,7 @@ parse_id(const struct redisReply *r, struct p2p_id *id)
            p2p_hex_parse(hex, id->b, sizeof(id->b)) == P2P_OK;
 }
 
-/* ------------------------------------------------------------------ catching up */
+/* ---- catching up ---- */
 
 static bool
 find_end(struct redis_link *l, struct place *end)
@@ -225,8 +225,7 @@ catch_up(struct store *s, struct redis_link *l, struct place *end)
     return ok;
 }
 
-/* ------------------------------------------------------------------ following the log
- */
+/* ---- following the log ---- */
 
 /* fields = name, value, name, value, ... */
 static void

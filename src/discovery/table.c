@@ -112,7 +112,7 @@ table_remove(struct table *t, uint32_t id)
     t->count--;
 }
 
-/* ------------------------------------------------------------------ SipHash-1-3 */
+/* ---- SipHash-1-3 ---- */
 
 static uint64_t seed[2];
 

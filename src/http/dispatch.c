@@ -44,7 +44,7 @@ http_on_completed(void *server, struct MHD_Connection *mhd, void **context,
     *context = NULL;
 }
 
-/* ------------------------------------------------------------------ first call */
+/* ---- first call ---- */
 
 struct header_census {
     unsigned headers, hosts, lengths, encodings;
@@ -187,7 +187,7 @@ begin(struct http_request *req, const char *path, const char *method)
     return http_answer_queue(req);
 }
 
-/* ------------------------------------------------------------------ body */
+/* ---- body ---- */
 
 static bool
 grow_body(struct http_request *req, size_t need)
@@ -239,7 +239,7 @@ take_body(struct http_request *req, const char *data, size_t n)
                : MHD_YES;
 }
 
-/* ------------------------------------------------------------------ last call */
+/* ---- last call ---- */
 
 static enum MHD_Result
 finish(struct http_request *req)

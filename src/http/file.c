@@ -12,9 +12,10 @@
 
 #include "http/internal.h"
 
-/* ------------------------------------------------------------------ header values */
+/* ---- header values ---- */
 
-/* Digits up to anything else; false when there are none. More than fits is the largest. */
+/* Digits up to anything else; false when there are none. More than fits is the largest.
+ */
 static bool
 take_number(const char **p, uint64_t *out)
 {
@@ -91,8 +92,7 @@ http_disposition(const char *name, char *out, size_t size)
     out[n < size ? n : size - 1] = '\0';
 }
 
-/* ------------------------------------------------------------------ a file as an
- * answer */
+/* ---- a file as an answer ---- */
 
 /* If-Range: a range of another version of the file must not be mixed in. */
 static bool
@@ -171,8 +171,7 @@ out:
     close(f->fd);
 }
 
-/* ------------------------------------------------------------------ pages of a folder
- */
+/* ---- pages of a folder ---- */
 
 static const char *
 type_of(const char *path)

@@ -30,15 +30,14 @@ struct http_server;
 
 typedef void http_handler(struct http_request *req, void *app);
 
-/* ------------------------------------------------------------------ routes and server
- */
+/* ---- routes and server ---- */
 
 enum http_route_flags {
     HTTP_MULTIPART = 1u << 0, /* see upload.h: the handler runs before the body */
     HTTP_OPEN = 1u << 1,      /* the server's `admit` is not asked */
     /* Taken, and named in Allow, only when the path fits no other row. */
     HTTP_FALLBACK = 1u << 2,
-    HTTP_APP = 1u << 8,       /* this bit and those above belong to the program */
+    HTTP_APP = 1u << 8, /* this bit and those above belong to the program */
 };
 
 /*
@@ -133,7 +132,7 @@ struct http_counters {
 };
 void http_server_counters(struct http_server *s, struct http_counters *out);
 
-/* ------------------------------------------------------------------ the request */
+/* ---- the request ---- */
 
 const char *http_method(const struct http_request *req);
 
@@ -180,7 +179,7 @@ const void *http_body(const struct http_request *req, size_t *len);
  */
 struct cJSON *http_json(struct http_request *req);
 
-/* ------------------------------------------------------------------ the answer */
+/* ---- the answer ---- */
 
 /* Adds a header to the coming answer; copies. CR and LF end the value. */
 void http_set_header(struct http_request *req, const char *name, const char *value);

@@ -34,7 +34,7 @@ const char *http_json_string(const struct cJSON *object, const char *name);
 bool http_json_u64(const struct cJSON *object, const char *name, uint64_t min,
                    uint64_t max, uint64_t *out);
 
-/* ------------------------------------------------------------------ writing */
+/* ---- writing ---- */
 
 /*
  * A growing text. Commas are the writer's business; a name is NULL in arrays. After a
@@ -62,7 +62,8 @@ void http_json_put_null(struct http_json_out *o, const char *name);
 void http_json_put_json(struct http_json_out *o, const char *name, const char *json,
                         size_t len);
 /* A number with three decimals: 1500 is 1.500. */
-void http_json_put_thousandths(struct http_json_out *o, const char *name, uint64_t value);
+void http_json_put_thousandths(struct http_json_out *o, const char *name,
+                               uint64_t value);
 
 /* Hands the text over (malloc'ed, NUL-terminated) and leaves the writer empty. */
 char *http_json_take(struct http_json_out *o, size_t *len);

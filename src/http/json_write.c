@@ -175,8 +175,8 @@ void
 http_json_put_thousandths(struct http_json_out *o, const char *name, uint64_t value)
 {
     char text[32];
-    int n = snprintf(text, sizeof(text), "%llu.%03u", (unsigned long long)(value / 1000),
-                     (unsigned)(value % 1000));
+    int n = snprintf(text, sizeof(text), "%llu.%03u",
+                     (unsigned long long)(value / 1000), (unsigned)(value % 1000));
 
     put_name(o, name);
     put_raw(o, text, (size_t)n);

@@ -27,7 +27,7 @@ struct http_multipart {
     char buffer[BUFFER_SIZE];
 };
 
-/* ------------------------------------------------------------------ header values */
+/* ---- header values ---- */
 
 /*
  * The value of parameter `name` in `disposition; a=b; name="va\"lue"`, unquoted into
@@ -167,7 +167,7 @@ parse_head(struct http_multipart *m, char *head, size_t len)
     return disposition != NULL ? begin_part(m, disposition) : P2P_ERR_MALFORMED;
 }
 
-/* ------------------------------------------------------------------ the stream */
+/* ---- the stream ---- */
 
 struct http_multipart *
 http_multipart_new(const char *boundary, const struct http_multipart_events *events,

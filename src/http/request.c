@@ -164,8 +164,7 @@ http_json(struct http_request *req)
     return req->json;
 }
 
-/* ------------------------------------------------------------------ behind the scenes
- */
+/* ---- behind the scenes ---- */
 
 /*
  * A piece of the request's text. The decoded form is never longer than what was sent,

@@ -146,8 +146,7 @@ http_reply_message(struct http_request *req, unsigned status, const char *name,
     http_reply_owned(req, status, JSON_TYPE, text, len);
 }
 
-/* ------------------------------------------------------------------ prepared answers
- */
+/* ---- prepared answers ---- */
 
 struct http_prepared *
 http_prepare(struct http_server *s, const char *type, const void *body, size_t len)
@@ -188,7 +187,7 @@ http_reply_prepared(struct http_request *req, unsigned status,
     req->status = status;
 }
 
-/* ------------------------------------------------------------------ errors */
+/* ---- errors ---- */
 
 static const char *
 title_of(unsigned status)
@@ -265,7 +264,7 @@ http_fail_busy(struct http_request *req, unsigned retry_after_s, const char *det
     fail_text(req, 429, "too_many", detail);
 }
 
-/* ------------------------------------------------------------------ entity tags */
+/* ---- entity tags ---- */
 
 /* RFC 9110, 13.1.2: a list of tags, weak comparison, or "*". */
 static bool

@@ -143,7 +143,7 @@ http_sse_publish(struct http_sse *sse, const char *name, const char *data,
     return id;
 }
 
-/* ------------------------------------------------------------------ one client */
+/* ---- one client ---- */
 
 /*
  * What the client gets next becomes its own copy: the ring may turn while it is being

@@ -33,8 +33,7 @@ static int pages_fd = -1;
 static char pages_dir[] = "/tmp/p2p-test-http-XXXXXX";
 static _Atomic int version, uploads_freed, gate_is_open;
 
-/* ------------------------------------------------------------------ the program under
- * test */
+/* ---- the program under test ---- */
 
 static void
 get_prepared(struct http_request *req, void *app)
@@ -238,8 +237,7 @@ stop(void **state)
     return 0;
 }
 
-/* ------------------------------------------------------------------ a client of raw
- * bytes */
+/* ---- a client of raw bytes ---- */
 
 static int
 dial(void)
@@ -313,7 +311,7 @@ post(const char *path, const char *extra, const char *body)
     return ask(request);
 }
 
-/* ------------------------------------------------------------------ tests */
+/* ---- tests ---- */
 
 static void
 answers_prepared_and_keeps_the_connection(void **state)

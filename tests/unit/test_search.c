@@ -101,7 +101,7 @@ empty(void **state)
     return 0;
 }
 
-/* ------------------------------------------------------------------ the oracle */
+/* ---- the oracle ---- */
 
 /* Damerau's optimal string alignment over every part of the text, by the definition. */
 static unsigned
@@ -216,7 +216,7 @@ compare_with_oracle(enum match_mode mode, const char *query)
         assert_string_equal(have[i], want[i]);
 }
 
-/* ------------------------------------------------------------------ tests */
+/* ---- tests ---- */
 
 static void
 finds_what_the_oracle_finds(void **state)
