@@ -150,7 +150,12 @@ function sideActions() {
 	const bare = { bare: true };
 	const pairOne = button(t('pair.device'), { ...bare, icon: 'device', onclick: pairDevice });
 	const keys = button(t('keys'), { ...bare, icon: 'keyboard', onclick: showKeys, kind: 'wide-only' });
-	const gear = { class: 'btn bare narrow-only', href: '#/settings', 'aria-label': t('settings'), title: t('settings') };
+	const gear = {
+		class: 'btn bare narrow-only',
+		href: '#/settings',
+		'aria-label': t('settings'),
+		title: t('settings'),
+	};
 	setAttr(keys, 'aria-keyshortcuts', '?');
 	on('status', () => {
 		pairOne.hidden = !mayPair();

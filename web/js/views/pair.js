@@ -3,83 +3,85 @@ import { post } from '../api.js';
 import { button, h, icon, setText } from '../dom.js';
 import { t } from '../i18n.js';
 
+const DIGITS = 6;
+
+const codeField = () =>
+	h('input', {
+		id: 'pair-code',
+		class: 'code-field',
+		inputmode: 'numeric',
+		autocomplete: 'one-time-code',
+		maxlength: DIGITS + 1, // a space in the middle
+		dir: 'ltr',
+		required: true,
+		'aria-describedby': 'pair-problem',
+	});
+
+const nameField = () =>
+	h('input', {
+		id: 'pair-name',
+		type: 'text',
+		maxlength: 64,
+		dir: 'auto',
+		autocomplete: 'off',
+		placeholder: t('pair.name.hint'),
+	});
+
+const digitsOf = (input) => input.value.replace(/\D/g, '');
+
+function refusal(error) {
+	if (error.code !== 'too_many') return error.text;
+	return t('pair.wait', { n: Math.ceil((error.retryAfter || 900) / 60) });
+}
+
+/** The form; `paired` is called when the code was right. */
+function pairForm(paired) {
+	const code = codeField();
+	const name = nameField();
+	const problem = h('p', { class: 'why', id: 'pair-problem', role: 'alert' });
+	let busy = false;
+	const send = async () => {
+		if (digitsOf(code).length !== DIGITS) return setText(problem, t('pair.six'));
+		if (busy) return;
+		busy = true;
+		try {
+			await post('pair', { code: digitsOf(code), name: name.value.trim() || undefined });
+			paired();
+		} catch (error) {
+			setText(problem, refusal(error));
+			code.select();
+		}
+		busy = false;
+	};
+	const onsubmit = (event) => {
+		event.preventDefault();
+		send();
+	};
+	code.addEventListener('input', () => digitsOf(code).length === DIGITS && !name.value && send());
+	const el = h('form', { class: 'card pad', onsubmit }, [
+		h('span', { class: 'brand-mark' }, icon('device')),
+		h('h1', {}, t('pair.title')),
+		h('p', {}, t('pair.how')),
+		h('label', { for: 'pair-code' }, t('pair.code')),
+		code,
+		problem,
+		h('label', { for: 'pair-name' }, t('pair.name')),
+		name,
+		button(t('pair'), { kind: 'primary wide', type: 'submit' }),
+	]);
+	return { el, code, send };
+}
+
 /** Resolves when the device is paired. A code that came with the link (#pair=123456) is tried at once. */
 export function pairScreen(app) {
 	return new Promise((resolve) => {
 		const given = /^#pair=(\d{6})$/.exec(location.hash)?.[1];
-		const code = h('input', {
-			id: 'pair-code',
-			class: 'code-field',
-			inputmode: 'numeric',
-			autocomplete: 'one-time-code',
-			maxlength: 7,
-			dir: 'ltr',
-			required: true,
-			'aria-describedby': 'pair-problem',
-		});
-		const name = h('input', {
-			id: 'pair-name',
-			type: 'text',
-			maxlength: 64,
-			dir: 'auto',
-			autocomplete: 'off',
-			placeholder: t('pair.name.hint'),
-		});
-		const problem = h('p', { class: 'why', id: 'pair-problem', role: 'alert' });
-		const submit = button(t('pair'), { kind: 'primary wide', type: 'submit' });
-		const send = async () => {
-			const digits = code.value.replace(/\D/g, '');
-			if (digits.length !== 6) {
-				setText(problem, t('pair.six'));
-				return;
-			}
-			submit.disabled = true;
-			try {
-				await post('pair', name.value.trim() ? { code: digits, name: name.value.trim() } : { code: digits });
-				resolve();
-			} catch (error) {
-				setText(
-					problem,
-					error.code === 'too_many'
-						? t('pair.wait', { n: Math.ceil((error.retryAfter || 900) / 60) })
-						: error.text,
-				);
-				code.select();
-			}
-			submit.disabled = false;
-		};
-		code.addEventListener('input', () => {
-			if (code.value.replace(/\D/g, '').length === 6 && !name.value) send();
-		});
-		app.replaceChildren(
-			h(
-				'main',
-				{ class: 'gate' },
-				h(
-					'form',
-					{
-						class: 'card pad',
-						onsubmit: (e) => {
-							e.preventDefault();
-							send();
-						},
-					},
-					h('span', { class: 'brand-mark' }, icon('device')),
-					h('h1', {}, t('pair.title')),
-					h('p', {}, t('pair.how')),
-					h('label', { for: 'pair-code' }, t('pair.code')),
-					code,
-					problem,
-					h('label', { for: 'pair-name' }, t('pair.name')),
-					name,
-					submit,
-				),
-			),
-		);
-		code.focus();
+		const form = pairForm(resolve);
+		app.replaceChildren(h('main', { class: 'gate' }, form.el));
+		form.code.focus();
 		if (!given) return;
 		history.replaceState(null, '', location.pathname);
-		code.value = given;
-		send();
+		form.code.value = given;
+		form.send();
 	});
 }

@@ -1,0 +1,129 @@
+// One result of a search: its content, its sources, the button, and the transfer that belongs to it.
+import {
+	button,
+	fileIcon,
+	fileName,
+	h,
+	setAttr,
+	setFileIcon,
+	setFileName,
+	setText,
+	visible,
+} from '../dom.js';
+import { bytes, left, percent, percentText, speed } from '../format.js';
+import { t } from '../i18n.js';
+import { RUNNING, fetchFile, statusText, transferOf } from '../transfers.js';
+import { badge, progressBar, short } from '../ui.js';
+
+/** What of this content is here or on its way, as text; '' when nothing is. */
+function here(result, transfer) {
+	if (transfer && RUNNING.has(transfer.state)) {
+		const p = percent(transfer.received, transfer.size);
+		const rest = transfer.eta_s === null ? '' : ` · ${left(transfer.eta_s)}`;
+		return transfer.state === 'downloading'
+			? `${percentText(p)} · ${speed(transfer.speed)}${rest}`
+			: statusText(transfer);
+	}
+	if (transfer && ['queued', 'paused', 'failed', 'completed'].includes(transfer.state))
+		return statusText(transfer);
+	return result.have ? t(`have.${result.have}`) : '';
+}
+
+function sourceRow(result, source) {
+	const id = `${short(source.peer_id_full)}`;
+	return h(
+		'li',
+		{ class: 'source' },
+		h(
+			'span',
+			{ class: 'grow' },
+			h('span', { class: 'mono', title: source.peer_id_full }, id),
+			h('span', { class: 'meta' }, h('bdi', {}, `${source.ip}:${source.port}`)),
+		),
+		source.verified && badge('ok', t('signed'), 'shield'),
+		source.self
+			? badge('', t('self'))
+			: button(t('get.from', { peer: id }), {
+					icon: 'download',
+					bare: true,
+					onclick: () => fetchFile({ ...result, peers: [source] }),
+				}),
+	);
+}
+
+function sourcesPart(first) {
+	const id = `s${Math.random().toString(36).slice(2)}`;
+	const list = h('ul', { class: 'sources', id, hidden: true, 'aria-label': t('sources') });
+	const toggle = button(t('sources.of', { name: visible(first.name) }), {
+		icon: 'chevron',
+		bare: true,
+		kind: 'toggle',
+		'aria-expanded': 'false',
+		'aria-controls': id,
+		onclick: () => {
+			list.hidden = !list.hidden;
+			setAttr(toggle, 'aria-expanded', String(!list.hidden));
+		},
+	});
+	let drawn = null;
+	const update = (result) => {
+		if (drawn !== result.sources) list.replaceChildren(...result.sources.map((s) => sourceRow(result, s)));
+		drawn = result.sources;
+	};
+	return { list, toggle, update };
+}
+
+/** The button, and how far a transfer of this content has come. */
+function progressPart(first, run) {
+	const text = h('span', { class: 'meta strong' });
+	const bar = progressBar(t('progress.of', { name: visible(first.name) }));
+	const onclick = () => start.getAttribute('aria-disabled') || run();
+	const start = button(t('get'), { icon: 'download', kind: 'soft', onclick });
+	const update = (result, others) => {
+		const transfer = transferOf(result);
+		const running = transfer && RUNNING.has(transfer.state);
+		setText(text, here(result, transfer));
+		bar.el.hidden = !running;
+		if (running) {
+			const p = percent(transfer.received, transfer.size);
+			bar.set(p, percentText(p), transfer.state === 'verifying' ? 'busy' : '');
+		}
+		start.hidden = others === 0;
+		// Not "disabled": that would take the focus, and with it every key, from who just pressed it.
+		setAttr(start, 'aria-disabled', running || transfer?.state === 'queued' ? 'true' : null);
+		setAttr(start, 'aria-label', `${t('get')}: ${visible(result.name)}`);
+	};
+	return { text, bar: bar.el, start, update };
+}
+
+function facts(result, others) {
+	const size = result.size === null ? null : bytes(result.size);
+	return [size, others ? t('n.sources', { n: others }) : t('only.here')].filter(Boolean).join(' · ');
+}
+
+export function resultRow(first) {
+	let result = first;
+	const kind = fileIcon(result.name);
+	const name = fileName(result.name);
+	const meta = h('span', { class: 'meta' });
+	const signed = badge('ok', t('signed'), 'shield');
+	const progress = progressPart(first, () => fetchFile(result));
+	const sources = sourcesPart(first);
+	const lines = [
+		[name, signed],
+		[meta, progress.text],
+	].map((line) => h('div', { class: 'line' }, line));
+	const text = h('div', { class: 'grow' }, lines, progress.bar);
+	const top = h('div', { class: 'row-main' }, kind, text, progress.start, sources.toggle);
+	const update = (next) => {
+		result = next;
+		const others = result.sources.filter((s) => !s.self).length;
+		setFileName(name, result.name);
+		setFileIcon(kind, result.name);
+		setText(meta, facts(result, others));
+		signed.hidden = !result.verified;
+		progress.update(result, others);
+		sources.update(result);
+	};
+	return { el: h('div', { class: 'row tall' }, top, sources.list), update };
+}
