@@ -1,0 +1,150 @@
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "p2p/service.h"
+
+/* A daemon in a child: its stdout in `out`; "stopping" there once the wait is over. */
+struct child {
+    pid_t pid;
+    FILE *out;
+};
+
+static void
+run_daemon(bool ignores_interrupt, bool stops_itself)
+{
+    if (ignores_interrupt)
+        signal(SIGINT, SIG_IGN);
+    p2p_service_begin();
+    p2p_service_ready("p2p-test", "port=%d name=%s", 7, "x");
+    if (stops_itself)
+        p2p_service_stop();
+    p2p_service_wait();
+    p2p_service_stop(); /* too late: does nothing */
+    puts("stopping");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
+static struct child
+start(bool ignores_interrupt, bool stops_itself)
+{
+    struct child child;
+    int ends[2];
+
+    assert_int_equal(pipe(ends), 0);
+    fflush(stdout);
+    child.pid = fork();
+    assert_true(child.pid >= 0);
+    if (child.pid == 0) {
+        alarm(20); /* whatever happens, it ends */
+        dup2(ends[1], STDOUT_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        run_daemon(ignores_interrupt, stops_itself);
+    }
+    close(ends[1]);
+    child.out = fdopen(ends[0], "r");
+    return child;
+}
+
+static void
+assert_line(struct child *child, const char *expected)
+{
+    char line[128] = "";
+
+    assert_non_null(fgets(line, sizeof(line), child->out));
+    assert_string_equal(line, expected);
+}
+
+/* The signal that ended it. */
+static int
+finish(struct child *child)
+{
+    int status;
+
+    assert_int_equal(waitpid(child->pid, &status, 0), child->pid);
+    fclose(child->out);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void
+the_first_signal_stops_the_second_ends(void **state)
+{
+    static const int pairs[][2] = {
+        {SIGTERM, SIGTERM}, {SIGINT, SIGINT}, {SIGINT, SIGTERM}};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++) {
+        struct child child = start(false, false);
+        assert_line(&child, "ready p2p-test port=7 name=x\n");
+        kill(child.pid, pairs[i][0]);
+        assert_line(&child, "stopping\n");
+        kill(child.pid, pairs[i][1]);
+        assert_int_equal(finish(&child), pairs[i][1]);
+    }
+}
+
+static void
+hangups_and_broken_pipes_are_nothing(void **state)
+{
+    struct child child = start(false, false);
+
+    (void)state;
+    assert_line(&child, "ready p2p-test port=7 name=x\n");
+    kill(child.pid, SIGHUP);
+    kill(child.pid, SIGPIPE);
+    kill(child.pid, SIGTERM);
+    assert_line(&child, "stopping\n");
+    kill(child.pid, SIGKILL);
+    assert_int_equal(finish(&child), SIGKILL);
+}
+
+static void
+an_interrupt_that_was_ignored_stays_ignored(void **state)
+{
+    struct child child = start(true, false);
+
+    (void)state;
+    assert_line(&child, "ready p2p-test port=7 name=x\n");
+    kill(child.pid, SIGINT);
+    kill(child.pid, SIGTERM);
+    assert_line(&child, "stopping\n"); /* once, by SIGTERM ... */
+    kill(child.pid, SIGINT);           /* ... and not ended by this */
+    kill(child.pid, SIGTERM);
+    assert_int_equal(finish(&child), SIGTERM);
+}
+
+static void
+a_program_can_stop_itself(void **state)
+{
+    struct child child = start(false, true);
+
+    (void)state;
+    assert_line(&child, "ready p2p-test port=7 name=x\n");
+    assert_line(&child, "stopping\n");
+    kill(child.pid, SIGTERM);
+    assert_int_equal(finish(&child), SIGTERM);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_signal_stops_the_second_ends),
+        cmocka_unit_test(hangups_and_broken_pipes_are_nothing),
+        cmocka_unit_test(an_interrupt_that_was_ignored_stays_ignored),
+        cmocka_unit_test(a_program_can_stop_itself),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
