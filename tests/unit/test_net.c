@@ -218,7 +218,7 @@ a_reader_that_stalls_is_a_timeout(void **state)
     free(data);
 }
 
-enum { BIG = 3 * 1000 * 1000 + 7 };
+enum { BIG = 24 * 1000 * 1000 + 7 }; /* more than socket buffers take at once */
 
 static void *
 write_big(void *arg)
@@ -254,6 +254,9 @@ partial_writes_add_up(void **state)
     for (size_t i = 0; i < BIG; i++)
         if (got[i] != (uint8_t)(i * 7 + i / 256))
             fail_msg("byte %zu", i);
+    p2p_fd_close(&pair.client); /* and nothing more than that was sent */
+    assert_int_equal(p2p_net_read(pair.server, got, 1, p2p_now_ms() + 5000),
+                     P2P_ERR_CLOSED);
     free(got);
     pair_close(&pair);
 }
