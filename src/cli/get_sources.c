@@ -167,6 +167,21 @@ add_lan(const struct get_options *opt, struct p2p_identity *identity,
     cli_peers_clear(&lan);
 }
 
+/* Did the user mean a folder? */
+static bool
+is_folder(struct p2p_discovery *d, const char *name)
+{
+    char prefix[P2P_NAME_MAX + 2];
+    struct p2p_search_results results;
+    bool found = false;
+
+    snprintf(prefix, sizeof(prefix), "%s/", name);
+    if (p2p_discovery_search(d, prefix, P2P_SEARCH_PREFIX, 1, &results) == P2P_OK)
+        found = results.count > 0 && is_called(&results.at[0], prefix);
+    p2p_search_results_clear(&results);
+    return found;
+}
+
 static int
 by_name(const struct get_options *opt, const char *name, struct p2p_discovery *d,
         struct p2p_identity *identity, struct get_sources *out)
@@ -187,9 +202,14 @@ by_name(const struct get_options *opt, const char *name, struct p2p_discovery *d
     if (only_self)
         return cli_fail(P2P_ERR_NOT_FOUND, "only this device shares \"%s\"",
                         cli_text(name, shown));
+    cli_text(name, shown);
+    if (d != NULL && is_folder(d, name))
+        return cli_fail(P2P_ERR_NOT_FOUND,
+                        "\"%s\" is a folder; `p2p get \"%s/\"` fetches all of it",
+                        shown, shown);
     return cli_fail(P2P_ERR_NOT_FOUND,
                     "no peer shares \"%s\"; `p2p search` looks for similar names",
-                    cli_text(name, shown));
+                    shown);
 }
 
 int
