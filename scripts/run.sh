@@ -74,7 +74,7 @@ stop_all() {
 }
 trap stop_all EXIT
 trap 'echo; echo "Stopping ..."; exit 130' INT
-trap 'exit 143' TERM HUP
+trap 'echo "Stopping ..."; exit 0' TERM HUP
 
 # start PROGRAM PORT FLAG OPTIONS...: runs it, waits for its ready line, sets `port` to the actual one.
 start() {

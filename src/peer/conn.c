@@ -84,7 +84,9 @@ leave_lists(struct conn *c)
         TAILQ_REMOVE(&loop->throttled, c, run_link);
     else if (c->state == CONN_WAITING)
         TAILQ_REMOVE(&loop->waiting, c, run_link);
-    c->has_timer = c->in_run = c->is_throttled = false;
+    if (c->is_parked)
+        TAILQ_REMOVE(&loop->parked, c, park_link);
+    c->has_timer = c->in_run = c->is_throttled = c->is_parked = false;
 }
 
 void

@@ -60,7 +60,8 @@ struct conn {
     bool finishing; /* no more requests: close when all is answered */
     bool working;   /* a job is out */
     bool in_run, is_throttled;
-    bool counted; /* admission waits for its end */
+    bool is_parked; /* has requests that wait for the shared files to change */
+    bool counted;   /* admission waits for its end */
     enum admission_end ended;
 
     struct admission_source source;
@@ -82,7 +83,7 @@ struct conn {
     enum conn_timer timer;
     bool has_timer;
     uint64_t timer_at_ms;
-    TAILQ_ENTRY(conn) all_link, run_link, timer_link;
+    TAILQ_ENTRY(conn) all_link, run_link, timer_link, park_link;
 };
 
 /* A connection stands in one of run, throttled and waiting at most: they share

@@ -43,6 +43,7 @@ loop_new(struct server *s, int listen_fd, struct loop **out)
     TAILQ_INIT(&loop->run);
     TAILQ_INIT(&loop->throttled);
     TAILQ_INIT(&loop->waiting);
+    TAILQ_INIT(&loop->parked);
     TAILQ_INIT(&loop->graveyard);
     for (int i = 0; i < CONN_TIMERS; i++)
         TAILQ_INIT(&loop->timers[i]);
@@ -140,6 +141,13 @@ loop_stop(struct loop *loop, uint64_t grace_ms)
 }
 
 void
+loop_files_changed(struct loop *loop)
+{
+    loop->files_changed = true;
+    loop_wake(loop);
+}
+
+void
 loop_join(struct loop *loop)
 {
     if (loop->started)
@@ -217,6 +225,29 @@ loop_throttle(struct loop *loop, struct conn *c, uint64_t wait_us)
     if (!c->is_throttled)
         TAILQ_INSERT_TAIL(&loop->throttled, c, run_link);
     c->is_throttled = true;
+}
+
+void
+loop_park(struct loop *loop, struct conn *c)
+{
+    if (!c->is_parked)
+        TAILQ_INSERT_TAIL(&loop->parked, c, park_link);
+    c->is_parked = true;
+}
+
+static void
+release_parked(struct loop *loop)
+{
+    struct conn *c;
+
+    if (!atomic_exchange(&loop->files_changed, false))
+        return;
+    while ((c = TAILQ_FIRST(&loop->parked)) != NULL) {
+        TAILQ_REMOVE(&loop->parked, c, park_link);
+        c->is_parked = false;
+        requests_resume(&c->requests);
+        loop_run_soon(loop, c);
+    }
 }
 
 static void
@@ -370,6 +401,7 @@ turn(struct loop *loop)
         begin_stop(loop);
     loop_resume_accept(loop);
     release_throttled(loop);
+    release_parked(loop);
     run_once(loop);
     expire(loop);
     loop_admit_waiting(loop);

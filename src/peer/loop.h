@@ -38,7 +38,8 @@ struct loop {
     uint64_t stop_at_ms; /* P2P_NO_DEADLINE until it is stopping */
     uint64_t grace_ms;
 
-    struct conn_list all, run, throttled, waiting, graveyard;
+    struct conn_list all, run, throttled, waiting, parked, graveyard;
+    _Atomic bool files_changed; /* parked requests may be answerable now */
     struct conn_list timers[CONN_TIMERS];
     uint64_t throttled_until_us;
 
@@ -56,6 +57,7 @@ P2P_MUST_CHECK enum p2p_err loop_new(struct server *s, int listen_fd,
                                      struct loop **out);
 P2P_MUST_CHECK enum p2p_err loop_start(struct loop *loop);
 void loop_stop(struct loop *loop, uint64_t grace_ms); /* from any thread */
+void loop_files_changed(struct loop *loop);           /* from any thread */
 void loop_join(struct loop *loop);
 void loop_free(struct loop *loop);
 unsigned loop_load(const struct loop *loop);
@@ -76,6 +78,8 @@ void loop_set_timer_at(struct loop *loop, struct conn *c, enum conn_timer timer,
                        uint64_t at_ms);
 void loop_run_soon(struct loop *loop, struct conn *c);
 void loop_throttle(struct loop *loop, struct conn *c, uint64_t wait_us);
+/* Runs it again when the shared files have changed. */
+void loop_park(struct loop *loop, struct conn *c);
 /* Runs `run` on a worker and then job->resume here. BUSY: the queue is full. */
 P2P_MUST_CHECK enum p2p_err loop_submit(struct workers *w, struct conn_job *job,
                                         void (*run)(struct job *job));

@@ -1,5 +1,5 @@
 /* p2p-peer: serves a shared folder to other peers. */
-#include <stdatomic.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -21,9 +21,11 @@ struct peer {
     struct p2p_identity *identity;
     struct p2p_share *share;
     struct access *access;
-    struct server *server;
     struct p2p_discovery *discovery;
-    struct announcer *_Atomic announcer;
+    /* The share's thread uses these two as soon as they are there. */
+    pthread_mutex_t lock;
+    struct server *server;
+    struct announcer *announcer;
     struct p2p_mdns *mdns;
 };
 
@@ -32,7 +34,11 @@ on_share_changed(void *arg)
 {
     struct peer *peer = arg;
 
+    pthread_mutex_lock(&peer->lock);
     announcer_poke(peer->announcer);
+    if (peer->server != NULL)
+        server_files_changed(peer->server);
+    pthread_mutex_unlock(&peer->lock);
 }
 
 /* The rate of this minute, from the timetable. */
@@ -105,8 +111,12 @@ open_server(struct peer *peer)
         .stall_timeout_ms = opt->stall_timeout_ms,
         .rate_per_peer = opt->limit_rate_per_peer,
     };
-    enum p2p_err err = server_open(&options, &peer->server);
+    struct server *server;
+    enum p2p_err err = server_open(&options, &server);
 
+    pthread_mutex_lock(&peer->lock);
+    peer->server = server;
+    pthread_mutex_unlock(&peer->lock);
     if (err == P2P_ERR_IN_USE)
         p2p_log_error("port %u is already in use; choose another one with --port",
                       (unsigned)opt->port);
@@ -140,8 +150,10 @@ start_announcer(struct peer *peer)
         return err;
     }
     options.discovery = peer->discovery;
-    if ((err = announcer_start(&options, &announcer)) == P2P_OK)
-        peer->announcer = announcer;
+    err = announcer_start(&options, &announcer);
+    pthread_mutex_lock(&peer->lock);
+    peer->announcer = announcer;
+    pthread_mutex_unlock(&peer->lock);
     return err;
 }
 
@@ -183,10 +195,15 @@ start(struct peer *peer)
 static void
 stop(struct peer *peer)
 {
+    struct server *server = peer->server;
+
     p2p_mdns_stop(peer->mdns);
     announcer_stop(peer->announcer);
-    server_close(peer->server, STOP_GRACE_MS);
-    p2p_share_close(peer->share); /* whose thread may still poke the announcer */
+    pthread_mutex_lock(&peer->lock);
+    peer->server = NULL;
+    pthread_mutex_unlock(&peer->lock);
+    server_close(server, STOP_GRACE_MS);
+    p2p_share_close(peer->share);
     announcer_free(peer->announcer);
     p2p_discovery_close(peer->discovery);
     access_close(peer->access);
@@ -197,7 +214,7 @@ stop(struct peer *peer)
 int
 main(int argc, char **argv)
 {
-    struct peer peer = {0};
+    struct peer peer = {.lock = PTHREAD_MUTEX_INITIALIZER};
     enum p2p_err err;
 
     p2p_service_begin();

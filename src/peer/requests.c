@@ -10,6 +10,7 @@ requests_init(struct requests *r)
 {
     *r = (struct requests){0};
     TAILQ_INIT(&r->list);
+    TAILQ_INIT(&r->parked);
 }
 
 void
@@ -17,6 +18,7 @@ requests_clear(struct requests *r)
 {
     struct request *request;
 
+    requests_resume(r);
     while ((request = TAILQ_FIRST(&r->list)) != NULL)
         requests_remove(r, request);
 }
@@ -76,6 +78,20 @@ requests_remove(struct requests *r, struct request *request)
     r->errors -= request->type == P2P_MSG_ERROR;
     p2p_share_file_close(request->file);
     free(request);
+}
+
+void
+requests_park(struct requests *r, struct request *request)
+{
+    TAILQ_REMOVE(&r->list, request, link);
+    TAILQ_INSERT_TAIL(&r->parked, request, link);
+}
+
+void
+requests_resume(struct requests *r)
+{
+    TAILQ_CONCAT(&r->parked, &r->list, link); /* questions stay ahead of data */
+    TAILQ_CONCAT(&r->list, &r->parked, link);
 }
 
 struct request *

@@ -35,8 +35,9 @@ TAILQ_HEAD(request_list, request);
 
 struct requests {
     struct request_list list;
-    unsigned count;  /* all */
-    unsigned errors; /* of these, answers that are errors already */
+    struct request_list parked; /* cannot be answered yet: see requests_park */
+    unsigned count;             /* all, parked ones too */
+    unsigned errors;            /* of these, answers that are errors already */
 };
 
 void requests_init(struct requests *r);
@@ -48,6 +49,10 @@ struct request *request_new(enum p2p_msg_type type, uint32_t req, struct p2p_tex
 void requests_add(struct requests *r, struct request *request);
 void requests_add_in_order(struct requests *r, struct request *request);
 void requests_remove(struct requests *r, struct request *request); /* frees it */
+/* Sets a request aside until the shared files change; resume brings all of them back.
+ */
+void requests_park(struct requests *r, struct request *request);
+void requests_resume(struct requests *r);
 struct request *requests_find(struct requests *r, uint32_t req);
 /* Turns a queued request into the error that answers it. */
 void requests_fail(struct requests *r, struct request *request, uint16_t code,

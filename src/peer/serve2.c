@@ -98,6 +98,7 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
     case P2P_MSG_PING:
         return take_request(c, &msg);
     case P2P_MSG_CANCEL:
+        requests_resume(&c->requests);
         if ((request = requests_find(&c->requests, msg.req)) != NULL)
             requests_remove(&c->requests, request);
         return P2P_OK;
@@ -241,8 +242,12 @@ answer_hash(struct conn *c, struct request *request, size_t *used)
     enum p2p_err err =
         p2p_share_find_root(c->loop->server->opt.share, &request->root, &entry);
 
-    if (err == P2P_OK && !entry.sha256_known)
-        err = P2P_ERR_BUSY;
+    if (err == P2P_OK && !entry.sha256_known) {
+        /* "answered when it is known" */
+        requests_park(&c->requests, request);
+        loop_park(c->loop, c);
+        return P2P_OK;
+    }
     if (err != P2P_OK) {
         fail(c, request, err);
         return P2P_OK;

@@ -87,6 +87,13 @@ server_set_rate(struct server *s, uint64_t bytes_per_s)
     p2p_rate_set(&s->rate, bytes_per_s, p2p_now_ms() * 1000);
 }
 
+void
+server_files_changed(struct server *s)
+{
+    for (unsigned i = 0; i < s->loop_count; i++)
+        loop_files_changed(s->loops[i]);
+}
+
 struct loop *
 server_pick_loop(struct server *s, struct loop *own)
 {

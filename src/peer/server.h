@@ -34,6 +34,9 @@ P2P_MUST_CHECK enum p2p_err server_open(const struct server_options *opt,
 uint16_t server_port(const struct server *s); /* the actual one */
 /* The limit for all connections together; any time. */
 void server_set_rate(struct server *s, uint64_t bytes_per_s);
+/* Answers that had to wait for a file's hash can perhaps be given now; from any thread.
+ */
+void server_files_changed(struct server *s);
 /* Stops listening, lets requests that run end (at most grace_ms), closes, frees. */
 void server_close(struct server *s, uint64_t grace_ms);
 

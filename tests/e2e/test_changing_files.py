@@ -1,5 +1,6 @@
 """Files that change while p2p-peer serves them: bytes of the root that was asked for, or an error."""
 
+import hashlib
 import os
 
 import pytest
@@ -74,3 +75,23 @@ def test_a_file_that_vanishes(suite, identity):
         client.send(msg.Get(9, meta.root, 0, 10))
         assert client.expect(msg.Error, 9).code in (msg.FILE_CHANGED, msg.NOT_FOUND)
         client.ping(1)
+
+
+def test_a_hash_is_answered_when_it_is_known(suite, identity):
+    """A large file is shared once its tree is known; HASH? waits for the slower whole-file hash, other answers do not."""
+    peer = suite.peer(files={"small": b"small"})
+    content = bytes(range(256)) * (1 << 20)  # 256 MiB
+    (peer.shared / "large").write_bytes(content)
+    with Client(peer.address, identity, timeout=60) as client:
+        meta = wait_until(lambda: shared(client, "large"), 60, "the tree of the large file")
+        client.send(msg.HashRequest(700, meta.root))
+        assert client.fetch("small") == b"small"
+        answer = client.expect(msg.Hash, 700)
+        assert answer.sha256 == hashlib.sha256(content).digest()
+
+
+def shared(client, name):
+    try:
+        return client.meta(name)
+    except Refused:
+        return None

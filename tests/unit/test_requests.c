@@ -112,6 +112,26 @@ a_failed_request_is_its_error(void **state)
 }
 
 static void
+a_parked_request_comes_back(void **state)
+{
+    struct requests r;
+
+    (void)state;
+    requests_init(&r);
+    requests_add(&r, make(P2P_MSG_HASH_GET, 1));
+    requests_add(&r, make(P2P_MSG_GET, 2));
+    requests_park(&r, TAILQ_FIRST(&r.list));
+    assert_int_equal(r.count, 2); /* it is still in flight */
+    assert_int_equal(TAILQ_FIRST(&r.list)->req, 2);
+    requests_resume(&r);
+    requests_resume(&r);
+    assert_order(&r, (uint32_t[]){1, 2}, 2);
+    requests_park(&r, TAILQ_FIRST(&r.list));
+    requests_clear(&r);
+    assert_order(&r, NULL, 0);
+}
+
+static void
 cancel_finds_the_right_one(void **state)
 {
     struct requests r;
@@ -133,6 +153,7 @@ main(void)
         cmocka_unit_test(protocol_1_keeps_the_order),
         cmocka_unit_test(two_gets_take_turns),
         cmocka_unit_test(a_failed_request_is_its_error),
+        cmocka_unit_test(a_parked_request_comes_back),
         cmocka_unit_test(cancel_finds_the_right_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
