@@ -1,6 +1,7 @@
 """The event stream of p2p-ui, judged by docs/openapi.yaml."""
 
 import json
+import socket
 import os
 import threading
 import time
@@ -63,6 +64,8 @@ class Events:
         return [e for e in self.events if e[1] == kind]
 
     def close(self):
+        # The reader waits inside the socket, with a lock that close() wants as well.
+        self.answer.raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
         self.answer.close()
 
 
