@@ -194,9 +194,10 @@ ui_app_close(struct ui_app *app)
     app->is_ready = false;
     ui_events_close_log();
     http_server_close(app->http);
+    ui_peers_stop(app->peers);
+    ui_watch_stop(app->watch);
     ui_jobs_free(app->jobs);
     ui_transfers_free(app->transfers);
-    ui_watch_stop(app->watch);
     p2p_share_close(app->share);
     ui_watch_free(app->watch);
     http_sse_free(app->events);

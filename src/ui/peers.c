@@ -68,8 +68,15 @@ ui_peers_new(struct ui_app *app)
     p->app = app;
     pthread_mutex_init(&p->lock, NULL);
     pthread_mutex_init(&p->looking, NULL);
-    ui_hand_load(p);
+    ui_near_load(p);
     return p;
+}
+
+void
+ui_peers_stop(struct ui_peers *p)
+{
+    if (p != NULL)
+        p->is_stopping = true;
 }
 
 void
@@ -78,7 +85,7 @@ ui_peers_free(struct ui_peers *p)
     if (p == NULL)
         return;
     clear_list(p->list, p->count);
-    clear_list(p->by_hand, p->by_hand_count);
+    clear_list(p->near, p->near_count);
     pthread_mutex_destroy(&p->looking);
     pthread_mutex_destroy(&p->lock);
     free(p);
@@ -118,11 +125,10 @@ add_registered(struct snapshot *s, struct p2p_peer_info *info)
 /* The registries' word comes first: it is the freshest about addresses. Under the lock.
  */
 static void
-add_by_hand(struct ui_peers *p, struct snapshot *s)
+add_neighbours(struct ui_peers *p, struct snapshot *s)
 {
-    for (size_t i = 0; i < p->by_hand_count; i++)
-        if (!knows(s, &p->by_hand[i].id) &&
-            copy_peer(&s->list[s->count], &p->by_hand[i]))
+    for (size_t i = 0; i < p->near_count; i++)
+        if (!knows(s, &p->near[i].id) && copy_peer(&s->list[s->count], &p->near[i]))
             s->count++;
 }
 
@@ -162,11 +168,11 @@ look(struct ui_peers *p)
     pthread_mutex_lock(&p->lock);
     differs = p->is_reachable != (err == P2P_OK);
     p->is_reachable = err == P2P_OK;
-    s.list = calloc(found.count + p->by_hand_count + 1, sizeof(*s.list));
+    s.list = calloc(found.count + p->near_count + 1, sizeof(*s.list));
     for (size_t i = 0; i < found.count && s.list != NULL; i++)
         add_registered(&s, &found.at[i]);
     if (s.list != NULL) {
-        add_by_hand(p, &s);
+        add_neighbours(p, &s);
         differs |= replace(p, &s);
     }
     pthread_mutex_unlock(&p->lock);
@@ -189,8 +195,10 @@ void
 ui_peers_refresh(struct ui_app *app)
 {
     pthread_mutex_lock(&app->peers->looking);
-    if (!is_fresh(app->peers))
+    if (!is_fresh(app->peers)) {
+        ui_near_look(app->peers);
         look(app->peers);
+    }
     pthread_mutex_unlock(&app->peers->looking);
 }
 
@@ -199,8 +207,8 @@ ui_peers_look(struct ui_app *app)
 {
     bool differs;
 
-    ui_hand_look(app->peers);
     pthread_mutex_lock(&app->peers->looking);
+    ui_near_look(app->peers);
     differs = look(app->peers);
     pthread_mutex_unlock(&app->peers->looking);
     return differs;

@@ -27,16 +27,19 @@ struct ui_peer {
     bool verified;
     uint64_t last_seen_s;
     enum ui_found_by found_by;
-    char **files; /* owned */
+    bool is_asked; /* a neighbour: what it shares, at least tried */
+    char **files;  /* owned */
     size_t file_count;
 };
 
 struct ui_peers *ui_peers_new(struct ui_app *app); /* NULL: out of memory */
+void ui_peers_stop(
+    struct ui_peers *peers); /* what runs on workers ends soon; NULL is fine */
 void ui_peers_free(struct ui_peers *peers);
 
 /* Asks. Looks again when the snapshot is old. */
 void ui_peers_refresh(struct ui_app *app);
-/* Asks. Looks again in any case, at those added by hand too; true when something
+/* Asks. Looks again in any case; true when something
  * changed. */
 bool ui_peers_look(struct ui_app *app);
 size_t ui_peers_count(struct ui_app *app);
