@@ -157,7 +157,8 @@ start_announcer(struct peer *peer)
     return err;
 }
 
-/* A help, not a need: without Avahi registries and addresses work as they do. */
+/* A help, not a need: without Avahi registries and addresses work as they do. Who
+ * listens for this machine only has nothing to tell the others. */
 static void
 start_mdns(struct peer *peer)
 {
@@ -166,8 +167,12 @@ start_mdns(struct peer *peer)
         .port = server_port(peer->server),
         .protocol_1 = peer->opt.protocol_1,
     };
+    struct p2p_addr here = {.port = announcement.port};
 
-    if (peer->opt.mdns && p2p_mdns_announce(&announcement, &peer->mdns) != P2P_OK)
+    snprintf(here.host, sizeof(here.host), "%s", peer->opt.host);
+    if (!peer->opt.mdns || p2p_addr_is_loopback(&here))
+        return;
+    if (p2p_mdns_announce(&announcement, &peer->mdns) != P2P_OK)
         p2p_log_info("mdns: no Avahi here, the local network is not told");
 }
 
