@@ -81,7 +81,7 @@ framing_is_clear(struct http_request *req)
     req->declared = 0;
     if (n.lengths + n.encodings > 1 || n.hosts > 1 ||
         (n.encodings == 1 && !n.is_chunked)) {
-        http_fail(req, 400, "bad_framing", "Host or the body's length is ambiguous");
+        http_fail(req, 400, "malformed", "Host or the body's length is ambiguous");
         return false;
     }
     if (n.headers > HTTP_MAX_HEADERS) {

@@ -66,7 +66,7 @@ http_query_u64(struct http_request *req, const char *name, uint64_t min, uint64_
     *out = value;
     return true;
 refuse:
-    http_fail(req, 400, "bad_parameter", "%s must be a number from %llu to %llu", name,
+    http_fail(req, 400, "malformed", "%s must be a number from %llu to %llu", name,
               (unsigned long long)min, (unsigned long long)max);
     return false;
 }
@@ -155,9 +155,9 @@ http_json(struct http_request *req)
     }
     req->json = http_json_parse(req->body, req->body_len, &why);
     if (req->json == NULL)
-        http_fail(req, 400, "bad_json", "the body is not acceptable JSON: %s", why);
+        http_fail(req, 400, "malformed", "the body is not acceptable JSON: %s", why);
     else if (!cJSON_IsObject(req->json)) {
-        http_fail(req, 400, "bad_json", "the body must be a JSON object");
+        http_fail(req, 400, "malformed", "the body must be a JSON object");
         cJSON_Delete(req->json);
         req->json = NULL;
     }
@@ -223,7 +223,7 @@ http_request_decode_query(struct http_request *req)
 
     MHD_get_connection_values(req->mhd, MHD_GET_ARGUMENT_KIND, decode_pair, &w);
     if (w.failed)
-        http_fail(req, 400, "bad_query",
+        http_fail(req, 400, "malformed",
                   "the query must be valid percent-encoded UTF-8 of at most %u values",
                   HTTP_MAX_QUERY);
     return !w.failed;

@@ -102,7 +102,7 @@ decode_params(struct http_request *req, const struct match *m)
 
         if (text == NULL ||
             !http_percent_decode(m->values[i].at, m->values[i].len, text, &len)) {
-            http_fail(req, 400, "bad_path",
+            http_fail(req, 400, "malformed",
                       "the path is not valid percent-encoded UTF-8");
             return false;
         }

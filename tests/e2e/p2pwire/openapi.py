@@ -47,8 +47,16 @@ class Api:
             assert kind in content, f"{method} {template} {status}: type {kind}"
             if kind.endswith("json"):
                 self.check_schema(content[kind]["schema"], answer.json(), f"{method} {template} {status}")
+            if kind == "application/problem+json":
+                self.check_code(self.resolve(responses[status]), answer.json(), f"{method} {template} {status}")
         self.seen.add((method, template, status))
         return answer
+
+    def check_code(self, response, problem, where):
+        """The codes of a refusal stand in backticks: with its status, or in the part that is for all routes."""
+        everywhere = self.document["info"]["description"]
+        named = set(re.findall(r"`([a-z_]+)`", response["description"] + everywhere))
+        assert problem["code"] in named, f"{where}: code {problem['code']!r} is not documented"
 
     def check_schema(self, schema, value, where):
         validator = Draft202012Validator(schema, resolver=self.resolver)
