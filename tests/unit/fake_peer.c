@@ -271,11 +271,13 @@ answer_list(struct link *l, const struct p2p_msg *q)
     struct p2p_wr wr;
     size_t len;
 
-    if (q->cursor.len > 0) /* the cursor is the last name of the page before */
-        while (i < l->peer->file_count)
-            if (strlen(l->peer->files[i].name) == q->cursor.len &&
-                memcmp(l->peer->files[i++].name, q->cursor.at, q->cursor.len) == 0)
-                break;
+    /* The cursor is the last name of the page before. */
+    while (q->cursor.len > 0 && i < l->peer->file_count) {
+        const char *name = l->peer->files[i++].name;
+        if (strlen(name) == q->cursor.len &&
+            memcmp(name, q->cursor.at, q->cursor.len) == 0)
+            break;
+    }
     p2p_wr_init(&wr, l->out + P2P_FRAME_PREFIX, P2P_RECORD_PLAIN_MAX);
     p2p_msg_list_begin(&wr, q->req);
     const char *last = "";

@@ -259,7 +259,7 @@ on_refusal(struct small_fetch *s, const struct p2p_msg *msg)
     err = p2p_conn_refusal(s->w->conn, msg);
     struct slot *slot = &s->slots[r->slot];
     bool whole = slot->asked == slot->length && r->length == slot->length;
-    bool too_much = err == P2P_ERR_RANGE && s->max_get > P2P_CHUNK_SIZE_MIN;
+    bool too_much = err == P2P_ERR_RANGE && r->length > P2P_CHUNK_SIZE_MIN;
     if (!whole ||
         !(too_much || err == P2P_ERR_NOT_FOUND || err == P2P_ERR_FILE_CHANGED))
         return err;

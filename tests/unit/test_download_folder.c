@@ -1,0 +1,246 @@
+// uses tests/unit/fake_peer.c
+/* download of a folder: every file of it, checked, whatever is in the way. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dl_fixture.h"
+
+#define FILES 300
+
+static uint64_t
+size_of(unsigned i)
+{
+    return i % 50 == 7 ? 0 : 100 + 37 * i + (i % 60 == 11 ? 200000 : 0);
+}
+
+static const uint8_t *
+data_of(const struct fixture *f, unsigned i)
+{
+    return f->data + (i % 13 == 5 ? 0 : 97 * i); /* some have the same beginning */
+}
+
+static void
+add_files(struct fixture *f, unsigned peer, unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "dir/%s%03u", i % 3 == 0 ? "sub/" : "", i);
+        fake_peer_add(&f->peers[peer], name, data_of(f, i), size_of(i), CHUNK);
+    }
+}
+
+/* Two names of one content, a file that is not of the folder, one that is large. */
+static void
+add_special(struct fixture *f, unsigned peer)
+{
+    fake_peer_add(&f->peers[peer], "dir/twin-a", f->data, 5000, CHUNK);
+    fake_peer_add(&f->peers[peer], "dir/twin-b", f->data, 5000, CHUNK);
+    fake_peer_add(&f->peers[peer], "dirt", f->data, 10, CHUNK);
+}
+
+static void
+assert_file(const struct fixture *f, const char *name, const uint8_t *data,
+            uint64_t size)
+{
+    char path[200];
+    uint8_t *got = malloc(size + 1);
+
+    snprintf(path, sizeof(path), "root/%s", name);
+    FILE *file = fopen(scratch_path(&f->scratch, path), "re");
+    if (file == NULL)
+        fail_msg("%s is missing", name);
+    assert_int_equal(fread(got, 1, size + 1, file), size);
+    assert_memory_equal(got, data, size);
+    fclose(file);
+    free(got);
+}
+
+static void
+assert_folder(const struct fixture *f)
+{
+    for (unsigned i = 0; i < FILES; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "dir/%s%03u", i % 3 == 0 ? "sub/" : "", i);
+        assert_file(f, name, data_of(f, i), size_of(i));
+    }
+    assert_file(f, "dir/twin-a", f->data, 5000);
+    assert_file(f, "dir/twin-b", f->data, 5000);
+    assert_false(scratch_has(&f->scratch, "root/dirt"));
+    assert_int_equal(count_private(f), 0);
+    assert_int_equal(f->last.files_done, FILES + 2);
+    assert_int_equal(f->last.files_total, FILES + 2);
+    assert_int_equal(f->last.verified, f->last.size);
+}
+
+static void
+begin_folder(struct fixture *f, unsigned peers)
+{
+    start_peers(f, peers);
+    f->opt.name = "dir/";
+}
+
+static void
+every_file_arrives(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_folder(f, 1);
+    add_files(f, 0, 0, FILES);
+    add_special(f, 0);
+    download(f, P2P_OK);
+    assert_folder(f);
+    assert_true(f->peers[0].connections <= 5); /* no handshake for each file */
+    unsigned long long gets = f->peers[0].gets;
+    download(f, P2P_OK); /* all is there */
+    assert_folder(f);
+    assert_int_equal(f->peers[0].gets, gets);
+}
+
+static void
+what_is_different_is_kept(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_folder(f, 1);
+    fake_peer_add(&f->peers[0], "dir/a.txt", (const uint8_t *)"theirs", 6, CHUNK);
+    scratch_folder(&f->scratch, "root/dir");
+    scratch_put(&f->scratch, "root/dir/a.txt", "mine!!");
+    download(f, P2P_OK);
+    assert_true(scratch_holds(&f->scratch, "root/dir/a.txt", "mine!!"));
+    assert_true(scratch_holds(&f->scratch, "root/dir/a (1).txt", "theirs"));
+}
+
+static void
+saved_under_another_name(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_folder(f, 1);
+    fake_peer_add(&f->peers[0], "dir/x/y", (const uint8_t *)"abc", 3, CHUNK);
+    f->opt.save_as = "other/place/";
+    download(f, P2P_OK);
+    assert_true(scratch_holds(&f->scratch, "root/other/place/x/y", "abc"));
+}
+
+static void
+a_liar_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.wrong_bytes = true;
+    f->peers[1].manners.hello_delay_ms = 200;
+    begin_folder(f, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        add_files(f, i, 0, FILES);
+        add_special(f, i);
+    }
+    download(f, P2P_OK);
+    assert_folder(f);
+    assert_int_equal(f->last.sources[0].state, P2P_SRC_DROPPED);
+    assert_int_equal(f->last.sources[0].error, P2P_ERR_HASH_MISMATCH);
+}
+
+/* The second has only half of the files. */
+static void
+sources_that_lack_files(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[1].manners.hello_delay_ms = 300;
+    f->peers[0].manners.bytes_per_s = 1 << 20;
+    begin_folder(f, 2);
+    add_files(f, 0, 0, FILES);
+    add_special(f, 0);
+    add_files(f, 1, 0, FILES / 2);
+    download(f, P2P_OK);
+    assert_folder(f);
+}
+
+static void
+breaking_connections_and_aborts(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.drop_every = 400000;
+    f->peers[0].manners.bytes_per_s = 2 << 20;
+    begin_folder(f, 1);
+    add_files(f, 0, 0, FILES);
+    add_special(f, 0);
+    begin(f);
+    usleep(250000);
+    p2p_download_free(f->dl);
+    f->dl = NULL;
+    download(f, P2P_OK);
+    assert_folder(f);
+}
+
+static void
+large_files_have_journals(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t large = 5 * P2P_MIB;
+    uint8_t *data = malloc(large);
+
+    for (uint64_t i = 0; i < large; i++)
+        data[i] = (uint8_t)(i * i >> 7);
+    begin_folder(f, 1);
+    fake_peer_add(&f->peers[0], "dir/large", data, large, CHUNK);
+    fake_peer_add(&f->peers[0], "dir/small", data, 100, CHUNK);
+    download(f, P2P_OK);
+    assert_file(f, "dir/large", data, large);
+    assert_file(f, "dir/small", data, 100);
+    assert_int_equal(f->last.files_done, 2);
+    free(data);
+}
+
+static void
+no_such_folder(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_folder(f, 1);
+    fake_peer_add(&f->peers[0], "elsewhere/a", f->data, 100, CHUNK);
+    download(f, P2P_ERR_NOT_FOUND);
+}
+
+static void
+names_from_outside_stay_inside(void **state)
+{
+    struct fixture *f = *state;
+
+    begin_folder(f, 1);
+    fake_peer_add(&f->peers[0], "dir/../../escaped", f->data, 100, CHUNK);
+    fake_peer_add(&f->peers[0], "dir/.hidden", f->data, 100, CHUNK);
+    fake_peer_add(&f->peers[0], "dir/fine", (const uint8_t *)"ok", 2, CHUNK);
+    download(f, P2P_OK);
+    assert_int_equal(f->last.files_total, 1);
+    assert_true(scratch_holds(&f->scratch, "root/dir/fine", "ok"));
+    assert_false(scratch_has(&f->scratch, "escaped"));
+}
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(every_file_arrives),
+        T(what_is_different_is_kept),
+        T(saved_under_another_name),
+        T(a_liar_is_dropped),
+        T(sources_that_lack_files),
+        T(breaking_connections_and_aborts),
+        T(large_files_have_journals),
+        T(no_such_folder),
+        T(names_from_outside_stay_inside),
+    };
+
+    p2p_log_init("test_download_folder", P2P_LOG_ERROR);
+    if (p2p_crypto_init() != P2P_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+}
