@@ -280,6 +280,7 @@ publish(struct p2p_download *dl)
     enum p2p_err err;
 
     dl_set_state(dl, P2P_DL_VERIFYING); /* the flush may take a while */
+    dl_report(dl);
     pthread_mutex_unlock(&dl->lock);
     err = p2p_journal_finish(journal, dl->conflict, stored);
     pthread_mutex_lock(&dl->lock);

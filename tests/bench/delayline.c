@@ -1,0 +1,178 @@
+/*
+ * A long link on one machine: delayline NETNS_A NETNS_B DELAY_MS RATE_MBIT
+ * Makes a TUN device "d0" in each of two network namespaces (10.77.0.1 and 10.77.0.2)
+ * and carries packets between them, each after DELAY_MS and at RATE_MBIT, through a
+ * queue that drops when it is full (as a router does). For machines without netem.
+ * Needs root. Prints "ready" and runs until it is ended.
+ */
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MTU   9000
+#define SLOTS 16384
+
+struct packet {
+    uint64_t due_us;
+    size_t len;
+    uint8_t *bytes;
+};
+
+struct direction {
+    int in, out;
+    uint64_t delay_us;
+    double bytes_per_us;
+    size_t queued, queue_max;
+    double free_us; /* when the wire has sent what is queued */
+    struct packet ring[SLOTS];
+    size_t head, tail;
+    unsigned long dropped;
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+};
+
+static uint64_t
+now_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void
+die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* A descriptor made in a namespace goes on working when the thread has left it. */
+static int
+open_tun(const char *netns, const char *address)
+{
+    char path[128], command[256];
+    struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+
+    snprintf(path, sizeof(path), "/run/netns/%s", netns);
+    int ns = open(path, O_RDONLY | O_CLOEXEC);
+    if (ns < 0 || setns(ns, CLONE_NEWNET) < 0)
+        die(path);
+    close(ns);
+    int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+    memcpy(ifr.ifr_name, "d0", 3);
+    if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0)
+        die("/dev/net/tun");
+    snprintf(command, sizeof(command),
+             "ip link set lo up && ip addr add %s/24 dev d0 && "
+             "ip link set d0 mtu %d txqueuelen 10000 up",
+             address, MTU);
+    if (system(command) != 0)
+        die("ip");
+    return fd;
+}
+
+static void
+enqueue(struct direction *d, const uint8_t *bytes, size_t len)
+{
+    double now = (double)now_us();
+
+    pthread_mutex_lock(&d->lock);
+    struct packet *p = &d->ring[d->head % SLOTS];
+    if (d->head - d->tail == SLOTS || d->queued + len > d->queue_max) {
+        d->dropped++;
+    } else if ((p->bytes = malloc(len)) != NULL) {
+        memcpy(p->bytes, bytes, len);
+        p->len = len;
+        d->free_us =
+            (d->free_us > now ? d->free_us : now) + (double)len / d->bytes_per_us;
+        p->due_us = (uint64_t)d->free_us + d->delay_us;
+        d->queued += len;
+        d->head++;
+        pthread_cond_signal(&d->more);
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+static void *
+read_main(void *arg)
+{
+    struct direction *d = arg;
+    uint8_t buf[MTU + 64];
+    ssize_t n;
+
+    while ((n = read(d->in, buf, sizeof(buf))) > 0)
+        enqueue(d, buf, (size_t)n);
+    return NULL;
+}
+
+static void *
+write_main(void *arg)
+{
+    struct direction *d = arg;
+
+    for (;;) {
+        pthread_mutex_lock(&d->lock);
+        while (d->head == d->tail)
+            pthread_cond_wait(&d->more, &d->lock);
+        struct packet p = d->ring[d->tail % SLOTS];
+        pthread_mutex_unlock(&d->lock);
+        uint64_t now = now_us();
+        if (p.due_us > now)
+            usleep((useconds_t)(p.due_us - now));
+        if (write(d->out, p.bytes, p.len) < 0)
+            d->dropped++;
+        free(p.bytes);
+        pthread_mutex_lock(&d->lock);
+        d->tail++;
+        d->queued -= p.len;
+        pthread_mutex_unlock(&d->lock);
+    }
+    return NULL;
+}
+
+static void
+start(struct direction *d, int in, int out, double delay_ms, double mbit)
+{
+    pthread_t thread;
+
+    d->in = in;
+    d->out = out;
+    d->delay_us = (uint64_t)(delay_ms * 1000);
+    d->bytes_per_us = mbit / 8;
+    /* What is on the way, and a router's buffer of as much again. */
+    d->queue_max = (size_t)(d->bytes_per_us * (double)d->delay_us * 4) + 256 * 1024;
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_cond_init(&d->more, NULL);
+    if (pthread_create(&thread, NULL, read_main, d) != 0 ||
+        pthread_create(&thread, NULL, write_main, d) != 0)
+        die("pthread_create");
+}
+
+int
+main(int argc, char **argv)
+{
+    static struct direction there, back;
+
+    if (argc != 5) {
+        fprintf(stderr, "usage: delayline NETNS_A NETNS_B DELAY_MS RATE_MBIT\n");
+        return 2;
+    }
+    int a = open_tun(argv[1], "10.77.0.1");
+    int b = open_tun(argv[2], "10.77.0.2");
+    start(&there, a, b, atof(argv[3]), atof(argv[4]));
+    start(&back, b, a, atof(argv[3]), atof(argv[4]));
+    puts("ready");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
