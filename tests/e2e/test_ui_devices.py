@@ -96,7 +96,7 @@ def test_codes_that_are_none(device, body):
 
 def test_tokens(device, suite):
     ui = device.ui
-    out = suite.p2p("token", "new", "--keys-dir", ui.folder / "keys", "--json")
+    out = suite.p2p("token", "new", "script", "--keys-dir", ui.folder / "keys", "--json")
     assert out.returncode == 0, out.stderr
     token = json.loads(out.stdout)["token"]
     good = wait_until(

@@ -1,15 +1,16 @@
 """The event stream of p2p-ui, judged by docs/openapi.yaml."""
 
+import contextlib
+import http.client
 import json
-import socket
 import os
+import socket
 import threading
 import time
 
 import pytest
 
 from conftest import wait_until
-from p2pwire.web import Dashboard
 from ui_world import SlowFile, World, start_slow
 
 
@@ -29,18 +30,20 @@ class Events:
 
     def __init__(self, ui, last_id=None):
         headers = {"Last-Event-ID": str(last_id)} if last_id is not None else {}
-        self.answer = Dashboard(ui.url).request(
-            "GET", "/api/events", stream=True, headers=headers, timeout=(5, 60)
-        )
-        assert self.answer.status_code == 200, self.answer.text
+        connection = http.client.HTTPConnection("127.0.0.1", ui.port, timeout=60)
+        connection.request("GET", "/api/events", headers=headers)
+        self.socket = connection.sock
+        self.answer = connection.getresponse()
+        assert self.answer.status == 200, self.answer.read()
         assert self.answer.headers["Content-Type"].startswith("text/event-stream")
         self.events, self.comments = [], 0
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self):
         fields = {}
         try:
-            for line in self.answer.iter_lines():
+            for line in map(bytes.rstrip, self.answer):
                 if line.startswith(b":"):
                     self.comments += 1
                 elif line:
@@ -64,9 +67,9 @@ class Events:
         return [e for e in self.events if e[1] == kind]
 
     def close(self):
-        # The reader waits inside the socket, with a lock that close() wants as well.
-        self.answer.raw._fp.fp.raw._sock.shutdown(socket.SHUT_RDWR)
-        self.answer.close()
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.reader.join(10)
 
 
 def test_events_of_a_transfer(world, slow):
