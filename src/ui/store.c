@@ -111,19 +111,33 @@ is_damage(int code)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR;
 }
 
+/* The old write-ahead log would be played into the new file. */
+static bool
+set_aside(const char *path)
+{
+    static const char *const parts[] = {"", "-wal", "-shm"};
+    char from[PATH_MAX + 8], to[PATH_MAX + 32];
+
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        snprintf(from, sizeof(from), "%s%s", path, parts[i]);
+        snprintf(to, sizeof(to), "%s.damaged%s", path, parts[i]);
+        if (rename(from, to) != 0 && errno != ENOENT)
+            return false;
+    }
+    return true;
+}
+
 static enum p2p_err
 open_or_begin_anew(struct ui_store *s, const char *path)
 {
-    char aside[PATH_MAX + 32];
     int code = open_database(s, path);
 
     if (is_damage(code)) {
-        snprintf(aside, sizeof(aside), "%s.damaged", path);
         p2p_log_error(
             "the list of transfers is damaged; it is kept as %s.damaged and a "
             "new one is begun",
             FILE_NAME);
-        if (rename(path, aside) != 0)
+        if (!set_aside(path))
             return p2p_err_from_errno(errno);
         code = open_database(s, path);
     }
