@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "discovery/distance.h"
+
 /* Ranks: what a person meant comes first. Errors add RANK_ERROR each. */
 enum { RANK_WHOLE = 0, RANK_BEGIN = 1, RANK_WORD = 2, RANK_PART = 3, RANK_ERROR = 4 };
 
@@ -16,6 +18,7 @@ struct search {
     enum match_mode mode;
     unsigned errors; /* allowed */
     struct match_list *out;
+    struct distance_pattern pattern; /* of a fuzzy search */
 };
 
 static bool
@@ -80,45 +83,6 @@ match_errors_allowed(size_t len)
     return len < 5 ? 1 : len < 12 ? 2 : 3;
 }
 
-/*
- * Columns of the table of Sellers' algorithm, with Damerau's swap: row i is the
- * distance of the query's first i bytes to some part of the text that ends here. Only
- * used on names that share trigrams with the query, so it is kept plain.
- */
-unsigned
-match_distance(const char *query, size_t len, const char *text, unsigned limit)
-{
-    unsigned a[MATCH_QUERY_MAX + 1], b[MATCH_QUERY_MAX + 1], c[MATCH_QUERY_MAX + 1];
-    unsigned *now = a, *last = b, *before = c, best;
-
-    for (size_t i = 0; i <= len; i++)
-        last[i] = (unsigned)i;
-    best = last[len];
-    for (const char *t = text; *t != '\0'; t++) {
-        unsigned *spare = before;
-
-        now[0] = 0;
-        for (size_t i = 1; i <= len; i++) {
-            unsigned v = last[i - 1] + (query[i - 1] != *t);
-
-            if (last[i] + 1 < v)
-                v = last[i] + 1;
-            if (now[i - 1] + 1 < v)
-                v = now[i - 1] + 1;
-            if (i > 1 && t > text && query[i - 1] == t[-1] && query[i - 2] == *t &&
-                before[i - 2] + 1 < v)
-                v = before[i - 2] + 1;
-            now[i] = v;
-        }
-        if (now[len] < best)
-            best = now[len];
-        before = last;
-        last = now;
-        now = spare;
-    }
-    return best <= limit ? best : limit + 1;
-}
-
 /* Adds the name if it fits. Every mode comes down to this. */
 static bool
 try_name(struct search *s, uint32_t id, const char *text)
@@ -138,7 +102,7 @@ try_name(struct search *s, uint32_t id, const char *text)
     case MATCH_FUZZY:
         if ((found = strstr(text, s->query)) != NULL)
             return add(s, id, text, rank_of(s, text, found));
-        distance = match_distance(s->query, s->len, text, s->errors);
+        distance = distance_to_part_of(&s->pattern, text);
         return distance > s->errors ||
                add(s, id, text, RANK_ERROR * distance + RANK_PART);
     }
@@ -384,6 +348,8 @@ match_names(const struct dict_view *view, enum match_mode mode, const char *quer
     bool ok = true;
 
     *out = (struct match_list){0};
+    if (mode == MATCH_FUZZY)
+        distance_prepare(&s.pattern, query, s.len);
     for (uint32_t i = 0; ok && i < view->n_segments; i++)
         ok = match_segment(&s, view->segments[i]->segment);
     for (uint32_t i = 0; ok && i < view->n_parts; i++)

@@ -10,7 +10,7 @@
 enum match_mode { MATCH_EXACT, MATCH_PREFIX, MATCH_SUBSTRING, MATCH_FUZZY };
 
 /* Names considered for one query; more than anybody pages through. */
-#define MATCH_NAMES_MAX 20000u
+#define MATCH_NAMES_MAX 5000u
 #define MATCH_QUERY_MAX 255u /* bytes, folded */
 
 struct match {
@@ -29,13 +29,6 @@ struct match_list {
 bool match_names(const struct dict_view *view, enum match_mode mode, const char *query,
                  struct match_list *out);
 void match_clear(struct match_list *list);
-
-/*
- * The smallest number of edits (bytes put in, left out, changed, neighbours swapped)
- * that turn `query` into some part of `text`; `limit` + 1 when it is more than limit.
- */
-unsigned match_distance(const char *query, size_t len, const char *text,
-                        unsigned limit);
 
 /* How many errors a query of this length is allowed. */
 unsigned match_errors_allowed(size_t len);

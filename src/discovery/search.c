@@ -245,13 +245,16 @@ choose_page(struct groups *g, const struct key *after, uint32_t limit, bool *has
 static void
 add_peers(struct registry *r, const struct file *f, struct search_result *res)
 {
+    uint32_t before =
+        res->n_peers; /* of other names; of one name no peer comes twice */
+
     for (uint32_t i = 0; i < f->count && res->n_peers < SEARCH_SOURCES; i++) {
         const struct p2p_id *id = registry_id_at(r, file_peers(f)[i]);
         uint32_t k = 0;
 
-        while (k < res->n_peers && !p2p_id_equal(&res->peers[k], id))
+        while (k < before && memcmp(res->peers[k].b, id->b, sizeof(id->b)) != 0)
             k++;
-        if (k == res->n_peers)
+        if (k == before)
             res->peers[res->n_peers++] = *id;
     }
 }

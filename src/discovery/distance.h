@@ -1,0 +1,25 @@
+/*
+ * How far a text is from containing a pattern: the smallest number of edits (a byte put
+ * in, left out or changed, two neighbours swapped) that turn the pattern into some part
+ * of it.
+ */
+#ifndef P2P_DISCOVERY_DISTANCE_H
+#define P2P_DISCOVERY_DISTANCE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define DISTANCE_PATTERN_MAX 255u
+
+struct distance_pattern {
+    const char *text;
+    size_t len;
+    uint64_t places[256]; /* of each byte in the first 64 */
+};
+
+/* `text` has 1..DISTANCE_PATTERN_MAX bytes and is borrowed. */
+void distance_prepare(struct distance_pattern *p, const char *text, size_t len);
+
+unsigned distance_to_part_of(const struct distance_pattern *p, const char *text);
+
+#endif
