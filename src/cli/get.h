@@ -38,6 +38,7 @@ int get_find_sources(const struct get_options *opt, const char *name,
 struct get_show {
     bool json, terminal;
     bool is_drawn; /* a progress line is on the terminal */
+    bool told_paused;
     bool is_verifying;
     bool whole_file; /* --verify full */
     uint64_t started_ms;

@@ -182,6 +182,17 @@ tell_dropped(struct get_show *show, const struct p2p_download_status *status)
     }
 }
 
+/* Where no line is redrawn, a download that waits says so once. */
+static void
+tell_paused(struct get_show *show, const struct p2p_download_status *status)
+{
+    bool is_paused = status->state == P2P_DL_PAUSED;
+
+    if (is_paused && !show->told_paused)
+        cli_say("waiting: %s", status->message);
+    show->told_paused = is_paused;
+}
+
 void
 get_show_event(struct get_show *show, const struct p2p_download_status *status)
 {
@@ -192,6 +203,8 @@ get_show_event(struct get_show *show, const struct p2p_download_status *status)
     tell_dropped(show, status);
     if (show->terminal)
         draw(show, status);
+    else
+        tell_paused(show, status);
 }
 
 static void
