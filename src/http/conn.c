@@ -165,7 +165,7 @@ http_conn_set_phase(struct http_conn *c, enum http_phase phase)
     http_clock_at(c->server, deadline);
 }
 
-/* An upload that still moves gets another span; the mark is only touched here. */
+/* An upload that still moves gets another span. */
 static bool
 upload_moves(struct http_conn *c, uint64_t now_ms)
 {

@@ -84,7 +84,8 @@ struct http_conn {
     int fd;
     _Atomic int phase;
     _Atomic uint64_t deadline_ms;
-    uint64_t upload_mark; /* bytes received when the deadline was last moved */
+    /* Bytes received when the deadline was last moved. */
+    _Atomic uint64_t upload_mark;
     bool is_loopback;
     char ip[HTTP_IP_TEXT];
     char local_ip[HTTP_IP_TEXT]; /* asked for on first use */

@@ -33,6 +33,7 @@ post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from)
     struct loop_parcel *parcel = malloc(sizeof(*parcel));
 
     if (parcel == NULL) {
+        loop->server->connections--;
         close(fd);
         return;
     }

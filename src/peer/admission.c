@@ -102,8 +102,12 @@ bucket_of(struct admission *a, const struct admission_source *source)
 static void
 refill(const struct admission *a, struct entry *e, uint64_t now_ms)
 {
-    double earned = (double)(now_ms - e->tokens_at_ms) * a->opt.rate_per_s / 1000.0;
+    double earned;
 
+    /* Another thread may have asked the clock before us and come after us. */
+    if (now_ms <= e->tokens_at_ms)
+        return;
+    earned = (double)(now_ms - e->tokens_at_ms) * a->opt.rate_per_s / 1000.0;
     e->tokens_at_ms = now_ms;
     e->tokens = e->tokens + earned > a->opt.burst ? a->opt.burst : e->tokens + earned;
 }

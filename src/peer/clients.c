@@ -18,11 +18,12 @@ struct client {
 struct clients {
     pthread_mutex_t lock;
     uint64_t bytes_per_s;
+    struct p2p_rate *all; /* borrowed */
     LIST_HEAD(, client) bucket[BUCKETS];
 };
 
 enum p2p_err
-clients_new(uint64_t bytes_per_s, struct clients **out)
+clients_new(uint64_t bytes_per_s, struct p2p_rate *all, struct clients **out)
 {
     struct clients *c = calloc(1, sizeof(*c));
 
@@ -31,6 +32,7 @@ clients_new(uint64_t bytes_per_s, struct clients **out)
         return P2P_ERR_NOMEM;
     pthread_mutex_init(&c->lock, NULL);
     c->bytes_per_s = bytes_per_s;
+    c->all = all;
     return P2P_OK;
 }
 
@@ -68,6 +70,7 @@ clients_get(struct clients *c, const struct p2p_id *id, struct client **out)
         (client = calloc(1, sizeof(*client))) != NULL) {
         client->id = *id;
         p2p_rate_init(&client->rate, c->bytes_per_s, 0);
+        client->rate.parent = c->all;
         LIST_INSERT_HEAD(&c->bucket[bucket], client, link);
     }
     if (client != NULL)

@@ -13,7 +13,9 @@
 struct clients; /* *returned owned*, free with clients_free */
 struct client;  /* one reference of an entry */
 
-P2P_MUST_CHECK enum p2p_err clients_new(uint64_t bytes_per_s, struct clients **out);
+/* `all` (borrowed) is the limit of all of them together: a take passes both or none. */
+P2P_MUST_CHECK enum p2p_err clients_new(uint64_t bytes_per_s, struct p2p_rate *all,
+                                        struct clients **out);
 void clients_free(struct clients *c);
 P2P_MUST_CHECK enum p2p_err clients_get(struct clients *c, const struct p2p_id *id,
                                         struct client **out);

@@ -134,13 +134,6 @@ loop_submit(struct workers *w, struct conn_job *job, void (*run)(struct job *job
 }
 
 void
-loop_stop(struct loop *loop, uint64_t grace_ms)
-{
-    loop->grace_ms = grace_ms;
-    loop_wake(loop);
-}
-
-void
 loop_files_changed(struct loop *loop)
 {
     loop->files_changed = true;
@@ -367,7 +360,7 @@ begin_stop(struct loop *loop)
 {
     struct conn *c, *next;
 
-    loop->stop_at_ms = p2p_now_ms() + loop->grace_ms;
+    loop->stop_at_ms = p2p_now_ms() + loop->server->grace_ms;
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, loop->listen_fd, NULL);
     p2p_fd_close(&loop->listen_fd);
     for (c = TAILQ_FIRST(&loop->all); c != NULL; c = next) {

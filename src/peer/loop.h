@@ -36,7 +36,6 @@ struct loop {
     bool accept_paused;
     uint64_t accept_again_ms;
     uint64_t stop_at_ms; /* P2P_NO_DEADLINE until it is stopping */
-    uint64_t grace_ms;
 
     struct conn_list all, run, throttled, waiting, parked, graveyard;
     _Atomic bool files_changed; /* parked requests may be answerable now */
@@ -56,15 +55,14 @@ struct loop {
 P2P_MUST_CHECK enum p2p_err loop_new(struct server *s, int listen_fd,
                                      struct loop **out);
 P2P_MUST_CHECK enum p2p_err loop_start(struct loop *loop);
-void loop_stop(struct loop *loop, uint64_t grace_ms); /* from any thread */
-void loop_files_changed(struct loop *loop);           /* from any thread */
+void loop_wake(struct loop *loop);          /* from any thread */
+void loop_files_changed(struct loop *loop); /* from any thread */
 void loop_join(struct loop *loop);
 void loop_free(struct loop *loop);
 unsigned loop_load(const struct loop *loop);
 
 /* accept.c: the listener's side of a loop. */
 extern char loop_is_listener; /* its address marks the listener in epoll */
-void loop_wake(struct loop *loop);
 void loop_accept(struct loop *loop);
 void loop_resume_accept(struct loop *loop);
 void loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from);

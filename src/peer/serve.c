@@ -38,13 +38,16 @@ serve_scratch_size(const struct server *s)
 
 /* ---- Limits ---- */
 
-/* Memory is short: the connection that has not read for longest makes room. */
+/* Memory is short: the connection that has not read for longest makes room. Never the
+ * one that asks nor one that waits for its turn: these have begun to read again. */
 static void
-drop_stalled(struct loop *loop)
+drop_stalled(struct loop *loop, const struct conn *asking)
 {
-    struct conn *c = TAILQ_FIRST(&loop->timers[TIMER_STALL]);
     uint64_t now = p2p_now_ms(), stall_ms = loop->server->opt.stall_timeout_ms;
+    struct conn *c = TAILQ_FIRST(&loop->timers[TIMER_STALL]);
 
+    while (c != NULL && (c == asking || c->in_run))
+        c = TAILQ_NEXT(c, timer_link);
     if (c != NULL && now + stall_ms >= c->timer_at_ms + STALLED_MS)
         conn_close(c, P2P_ERR_BUSY);
 }
@@ -53,16 +56,15 @@ bool
 serve_may_send(struct conn *c, uint64_t bytes)
 {
     struct server *s = c->loop->server;
-    uint64_t now_us = p2p_now_ms() * 1000, wait_us;
+    uint64_t wait_us;
 
     if (s->held_bytes >= HELD_BYTES_MAX) {
-        drop_stalled(c->loop);
+        drop_stalled(c->loop, c);
         loop_throttle(c->loop, c, MEMORY_WAIT_US);
         return false;
     }
-    wait_us = p2p_rate_take(client_rate(c->client), bytes, now_us);
-    if (wait_us == 0)
-        wait_us = p2p_rate_take(&s->rate, bytes, now_us);
+    /* The client's bucket asks the server's: a refusal by one costs the other nothing. */
+    wait_us = p2p_rate_take(client_rate(c->client), bytes, p2p_now_ms() * 1000);
     if (wait_us > 0)
         loop_throttle(c->loop, c, wait_us);
     return wait_us == 0;

@@ -63,7 +63,7 @@ server_open(const struct server_options *opt, struct server **out)
     p2p_rate_init(&s->rate, 0, 0);
     if ((err = check_port_is_free(opt)) != P2P_OK ||
         (err = admission_new(&opt->admission, &s->admission)) != P2P_OK ||
-        (err = clients_new(opt->rate_per_peer, &s->clients)) != P2P_OK ||
+        (err = clients_new(opt->rate_per_peer, &s->rate, &s->clients)) != P2P_OK ||
         (err = workers_new(opt->threads, CRYPTO_QUEUE_PER_THREAD * opt->threads,
                            &s->crypto)) != P2P_OK ||
         (err = workers_new(DISK_THREADS, DISK_QUEUE, &s->disk)) != P2P_OK ||
@@ -111,9 +111,10 @@ server_close(struct server *s, uint64_t grace_ms)
 {
     if (s == NULL)
         return;
-    s->stopping = true;
+    s->grace_ms = grace_ms;
+    s->stopping = true; /* from here on a loop may look at grace_ms */
     for (unsigned i = 0; i < s->loop_count; i++)
-        loop_stop(s->loops[i], grace_ms);
+        loop_wake(s->loops[i]);
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_join(s->loops[i]);
     /* Workers finish first: their jobs belong to connections. */

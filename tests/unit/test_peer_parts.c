@@ -84,7 +84,7 @@ connections_of_one_peer_share_a_limit(void **state)
     struct clients *c;
 
     (void)state;
-    assert_int_equal(clients_new(1000000, &c), P2P_OK);
+    assert_int_equal(clients_new(1000000, NULL, &c), P2P_OK);
     assert_int_equal(clients_get(c, &one, &first), P2P_OK);
     assert_int_equal(clients_get(c, &one, &second), P2P_OK);
     assert_int_equal(clients_get(c, &other, &stranger), P2P_OK);
@@ -99,6 +99,30 @@ connections_of_one_peer_share_a_limit(void **state)
     clients_put(c, stranger);
     clients_put(c, NULL);
     clients_free(c);
+}
+
+/* One that waits because all together are too fast has not used up its own limit. */
+static void
+a_take_passes_both_limits_or_costs_neither(void **state)
+{
+    struct p2p_id id = {{1}};
+    struct client *client;
+    struct clients *c;
+    struct p2p_rate all;
+
+    (void)state;
+    p2p_rate_init(&all, 1000, 1);
+    assert_int_equal(clients_new(1000000, &all, &c), P2P_OK);
+    assert_int_equal(clients_get(c, &id, &client), P2P_OK);
+    assert_int_equal(p2p_rate_take(client_rate(client), 70000, 1), 0); /* a burst */
+    double own = client_rate(client)->tokens;
+    for (int i = 0; i < 10; i++)
+        assert_true(p2p_rate_take(client_rate(client), 1, 2) > 0);
+    p2p_rate_set(&all, 0, 3);
+    assert_true(client_rate(client)->tokens >= own);
+    clients_put(c, client);
+    clients_free(c);
+    p2p_rate_clear(&all);
 }
 
 /* ---- compress ---- */
@@ -172,6 +196,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_queue_is_bounded_and_finished_at_the_end),
         cmocka_unit_test(connections_of_one_peer_share_a_limit),
+        cmocka_unit_test(a_take_passes_both_limits_or_costs_neither),
         cmocka_unit_test(a_connection_is_slow_only_when_the_socket_was_full),
 #ifdef P2P_WITH_ZSTD
         cmocka_unit_test(compresses_what_shrinks_and_leaves_the_rest),

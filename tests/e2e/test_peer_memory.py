@@ -1,0 +1,46 @@
+"""p2p-peer when clients ask for much and read nothing: memory is bounded, and who reads again is served."""
+
+import os
+import socket
+import time
+
+from p2pwire.protocol1 import Client, hello
+from p2pwire.stream import Stream
+
+CHUNK = 4 << 20
+SMALL = os.urandom(100 << 10)
+HELD_MAX = 40 << 20  # src/peer/server_internal.h
+STALLED_S = 2  # src/peer/serve.c
+
+
+def sluggish_client(peer, identity):
+    """Its kernel buffers next to nothing, so that what it does not read stays with the peer."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect(peer.address)
+    client = Client.__new__(Client)
+    client.identity, client.stream, client.piece = identity, Stream(sock), None
+    client.stream.send(hello(identity))
+    client.key = client._read_session()
+    return client
+
+
+def test_a_stalled_client_that_reads_again_when_memory_is_short(suite):
+    """It is the one that has not read for longest, and the one that asks for memory."""
+    peer = suite.peer(
+        "--threads", "1", "--chunk-size", "4M", files={"small": SMALL, "big": os.urandom(CHUNK)}
+    )
+    first = sluggish_client(peer, suite.identity)
+    for _ in range(12):
+        first.send(b"GET|small|0")
+    others = [sluggish_client(peer, suite.identity) for _ in range(11)]
+    for other in others:
+        other.send(b"GET|big|0")
+    time.sleep(STALLED_S + 0.5)  # what the peer calls stalled
+    for _ in range(12):
+        assert Client.read_chunk(first.receive(), 0) == SMALL
+    assert peer.memory_kib() < (HELD_MAX >> 10) + (64 << 10)
+    for client in [first, *others]:
+        client.close()
+    with peer.client1() as client:
+        assert client.chunk("big", 0)
