@@ -1,0 +1,376 @@
+/* The pure parts of src/http: JSON, hosts and origins, ranges, names, rate limits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "http/decode.h"
+#include "http/file.h"
+#include "http/guard.h"
+#include "http/json.h"
+#include "http/ratelimit.h"
+
+/* ---- JSON ---- */
+
+/* In an exact heap block without NUL, so that reading on is seen. */
+static cJSON *
+parse(const char *text, size_t len)
+{
+    char *copy = malloc(len > 0 ? len : 1);
+    const char *why;
+    cJSON *json;
+
+    memcpy(copy, text, len);
+    json = http_json_parse(copy, len, &why);
+    assert_true(json != NULL || why != NULL);
+    free(copy);
+    return json;
+}
+
+static bool
+is_taken(const char *text)
+{
+    cJSON *json = parse(text, strlen(text));
+
+    cJSON_Delete(json);
+    return json != NULL;
+}
+
+static void
+takes_json(void **state)
+{
+    static const char *const good[] = {"{}",
+                                       " [1, 2.5, -3e2, \"x\", null, true] \n",
+                                       "{\"a\":{\"b\":[{}]}}",
+                                       "5",
+                                       "\"\\u00e4\\ud83d\\ude00\"",
+                                       "\"\xc3\xa4\"",
+                                       "{\"a\":1,\"A\":2}"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(is_taken(good[i]));
+}
+
+static void
+refuses_what_is_not_json(void **state)
+{
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "{",
+                                      "}",
+                                      "[1,]x",
+                                      "{\"a\":1}{",
+                                      "{\"a\":1} 2",
+                                      "{'a':1}",
+                                      "nul",
+                                      "[1 2]",
+                                      "{\"a\":1,\"a\":1}",
+                                      "[{\"x\":{\"a\":1,\"b\":2,\"a\":3}}]",
+                                      "\"\\u0000\"",
+                                      "\"a\\u0000b\"",
+                                      "\"\xff\"",
+                                      "\"\xc0\xaf\"",
+                                      "\"\xed\xa0\x80\"",
+                                      "\"a\nb\"",
+                                      "\"\\ud800\"",
+                                      "\"\\",
+                                      "\"\\u12"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(is_taken(bad[i]));
+    assert_null(parse("{}\0", 3));
+    assert_null(parse("{\"a\":\"\0\"}", 9));
+}
+
+static void
+bounds_depth_values_and_keys(void **state)
+{
+    char *text = malloc(4 * HTTP_JSON_MAX_VALUES);
+    size_t n = 0;
+
+    (void)state;
+    for (unsigned depth = 1; depth <= HTTP_JSON_MAX_DEPTH + 1; depth++) {
+        memset(text, '[', depth);
+        memset(text + depth, ']', depth);
+        text[2 * depth] = '\0';
+        assert_int_equal(is_taken(text), depth <= HTTP_JSON_MAX_DEPTH);
+    }
+    memset(text, '[', 1000000);
+    assert_null(parse(text, 1000000));
+    text[n++] = '[';
+    for (unsigned i = 0; i < HTTP_JSON_MAX_VALUES; i++) {
+        text[n++] = '1';
+        text[n++] = ',';
+    }
+    text[n++] = '1';
+    text[n++] = ']';
+    assert_null(parse(text, n));
+    n = (size_t)sprintf(text, "{");
+    for (unsigned i = 0; i <= HTTP_JSON_MAX_KEYS; i++)
+        n += (size_t)sprintf(text + n, "%s\"k%u\":1", i > 0 ? "," : "", i);
+    sprintf(text + n, "}");
+    assert_false(is_taken(text));
+    free(text);
+}
+
+static void
+reads_whole_numbers_only(void **state)
+{
+    cJSON *json = parse(
+        "{\"a\":7,\"b\":1.5,\"c\":-1,\"d\":1e300,\"e\":\"7\",\"f\":9007199254740992}",
+        strlen("{\"a\":7,\"b\":1.5,\"c\":-1,\"d\":1e300,\"e\":\"7\",\"f\":"
+               "9007199254740992}"));
+    uint64_t v;
+
+    (void)state;
+    assert_true(http_json_u64(json, "a", 0, 7, &v) && v == 7);
+    assert_false(http_json_u64(json, "a", 8, 9, &v));
+    assert_false(http_json_u64(json, "a", 0, 6, &v));
+    assert_true(http_json_u64(json, "f", 0, UINT64_MAX, &v) && v == 9007199254740992u);
+    for (const char *name = "bcde"; *name != '\0'; name++)
+        assert_false(http_json_u64(json, (char[2]){*name}, 0, UINT64_MAX, &v));
+    assert_false(http_json_u64(json, "none", 0, UINT64_MAX, &v));
+    assert_null(http_json_string(json, "a"));
+    cJSON_Delete(json);
+}
+
+static void
+writes_what_it_can_read(void **state)
+{
+    struct http_json_out o;
+    size_t len;
+    char *text;
+
+    (void)state;
+    http_json_init(&o, 0);
+    http_json_begin(&o, NULL, '{');
+    http_json_put_string(&o, "s", "a\"\\\n\x01\x7f\xc3\xa4");
+    http_json_put_u64(&o, "n", UINT64_MAX);
+    http_json_put_u64(&o, "zero", 0);
+    http_json_begin(&o, "list", '[');
+    http_json_put_bool(&o, NULL, true);
+    http_json_put_null(&o, NULL);
+    http_json_put_hex(&o, NULL, (const uint8_t[]){0, 0xab}, 2);
+    http_json_end(&o, ']');
+    http_json_end(&o, '}');
+    text = http_json_take(&o, &len);
+    assert_string_equal(
+        text,
+        "{\"s\":\"a\\\"\\\\\\n\\u0001\\u007f\xc3\xa4\",\"n\":18446744073709551615,"
+        "\"zero\":0,\"list\":[true,null,\"00ab\"]}");
+    assert_true(is_taken(text));
+    free(text);
+}
+
+/* ---- guard ---- */
+
+static void
+knows_its_own_hosts(void **state)
+{
+    static const char *const allowed[] = {"files.lan", NULL};
+    static const char *const good[] = {
+        "localhost", "LOCALHOST:1",         "localhost.", "127.0.0.1:65535",
+        "[::1]",     "[0:0:0:0:0:0:0:1]:8", "192.0.2.7",  "192.0.2.7:80",
+        "Files.LAN", "localhost:"};
+    static const char *const bad[] = {"",
+                                      ":80",
+                                      "localhost.evil.example",
+                                      "evil.example",
+                                      "127.0.0.1.nip.io",
+                                      "127.0.0.2",
+                                      "192.0.2.8",
+                                      "[::1",
+                                      "::1]",
+                                      "[::1]x",
+                                      "[::2]",
+                                      "localhost:80x",
+                                      "localhost:123456",
+                                      "localhost/",
+                                      "a@localhost",
+                                      "localhost#",
+                                      " localhost",
+                                      "local host",
+                                      "files.lan.evil"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+        assert_true(http_host_is_own(good[i], "192.0.2.7", allowed));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(http_host_is_own(bad[i], "192.0.2.7", allowed));
+    assert_false(http_host_is_own(NULL, "192.0.2.7", allowed));
+}
+
+static void
+knows_pages_of_its_own(void **state)
+{
+    const char *host = "localhost:8080";
+
+    (void)state;
+    assert_true(http_origin_is_own(NULL, NULL, host));
+    assert_true(http_origin_is_own("http://localhost:8080", "same-origin", host));
+    assert_true(http_origin_is_own("https://LOCALHOST:8080", "none", host));
+    assert_false(http_origin_is_own("http://localhost:8081", NULL, host));
+    assert_false(http_origin_is_own("http://localhost:8080.evil.example", NULL, host));
+    assert_false(http_origin_is_own("null", NULL, host));
+    assert_false(http_origin_is_own("", NULL, host));
+    assert_false(http_origin_is_own("file://localhost:8080", NULL, host));
+    assert_false(http_origin_is_own(NULL, "cross-site", host));
+    assert_false(http_origin_is_own(NULL, "same-site", host));
+    assert_false(http_origin_is_own("http://localhost:8080", "cross-site", host));
+    assert_false(http_origin_is_own("http://localhost:8080", NULL, NULL));
+}
+
+/* ---- ranges, names, escapes ---- */
+
+static void
+parses_ranges(void **state)
+{
+    static const struct {
+        const char *value;
+        uint64_t size;
+        enum http_range want;
+        uint64_t first, len;
+    } cases[] = {
+        {"bytes=0-0", 10, HTTP_RANGE_PART, 0, 1},
+        {"bytes=3-", 10, HTTP_RANGE_PART, 3, 7},
+        {"bytes=-4", 10, HTTP_RANGE_PART, 6, 4},
+        {"bytes=-40", 10, HTTP_RANGE_PART, 0, 10},
+        {"bytes=5-99999", 10, HTTP_RANGE_PART, 5, 5},
+        {"Bytes=9-9", 10, HTTP_RANGE_PART, 9, 1},
+        {"bytes=10-", 10, HTTP_RANGE_BAD, 0, 10},
+        {"bytes=-0", 10, HTTP_RANGE_BAD, 0, 10},
+        {"bytes=0-", 0, HTTP_RANGE_BAD, 0, 0},
+        {"bytes=-1", 0, HTTP_RANGE_BAD, 0, 0},
+        {"bytes=4-3", 10, HTTP_RANGE_NONE, 0, 10},
+        {"bytes=a-b", 10, HTTP_RANGE_NONE, 0, 10},
+        {"bytes=1-2,4-5", 10, HTTP_RANGE_NONE, 0, 10},
+        {"bytes=1-2x", 10, HTTP_RANGE_NONE, 0, 10},
+        {"bytes=", 10, HTTP_RANGE_NONE, 0, 10},
+        {"bytes=-", 10, HTTP_RANGE_NONE, 0, 10},
+        {"items=0-1", 10, HTTP_RANGE_NONE, 0, 10},
+        {"bytes=99999999999999999999-", 10, HTTP_RANGE_BAD, 0, 10},
+        {"bytes=0-99999999999999999999", 10, HTTP_RANGE_PART, 0, 10},
+        {NULL, 10, HTTP_RANGE_NONE, 0, 10},
+    };
+    uint64_t first, len;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(http_range_parse(cases[i].value, cases[i].size, &first, &len),
+                         cases[i].want);
+        assert_int_equal(first, cases[i].first);
+        assert_int_equal(len, cases[i].len);
+    }
+}
+
+static void
+names_downloads_harmlessly(void **state)
+{
+    char out[300], small[60];
+
+    (void)state;
+    http_disposition("a\"b\r\n\\\xc3\xa4.txt", out, sizeof(out));
+    assert_string_equal(out, "attachment; filename=\"a_b____.txt\"; "
+                             "filename*=UTF-8''a%22b%0D%0A%5C%C3%A4.txt");
+    http_disposition("a rather long name that does not fit.txt", small, sizeof(small));
+    assert_true(strlen(small) < sizeof(small));
+}
+
+static void
+decodes_escapes_once_and_strictly(void **state)
+{
+    char out[32];
+    size_t len;
+
+    (void)state;
+    assert_true(http_percent_decode("a%2Fb%25%c3%A4", 14, out, &len));
+    assert_string_equal(out, "a/b%\xc3\xa4");
+    static const char *const bad[] = {"%",   "%4",     "%zz",       "%00",
+                                      "%ff", "%c0%80", "%ed%a0%80", "a%"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        assert_false(http_percent_decode(bad[i], strlen(bad[i]), out, &len));
+}
+
+/* ---- rate limits ---- */
+
+static void
+limits_each_key_by_itself(void **state)
+{
+    struct http_ratelimit *t = http_ratelimit_new(2, 4, 64);
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 1, 1000), 0);
+    assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 1, 1000), 1);
+    assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.2", 1, 1000), 0);
+    assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 1, 1499), 1);
+    assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 1, 1501), 0);
+    assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 4, 1501), 2);
+    /* A long silence saves up no more than the burst. */
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 1, 9000000), 0);
+    assert_true(http_ratelimit_take_ip(t, "192.0.2.1", 1, 9000000) > 0);
+    http_ratelimit_free(t);
+}
+
+static void
+counts_ipv6_by_network(void **state)
+{
+    struct http_ratelimit *t = http_ratelimit_new(1, 1, 64);
+
+    (void)state;
+    assert_int_equal(http_ratelimit_take_ip(t, "2001:db8::1", 1, 5), 0);
+    assert_true(http_ratelimit_take_ip(t, "2001:db8::ffff:2", 1, 5) > 0);
+    assert_int_equal(http_ratelimit_take_ip(t, "2001:db8:0:1::1", 1, 5), 0);
+    http_ratelimit_free(t);
+}
+
+/* Many others in a small table must not free one that is over its limit. */
+static void
+keeps_the_guilty_when_the_table_is_full(void **state)
+{
+    struct http_ratelimit *t = http_ratelimit_new(0.001, 4, 64);
+    unsigned forgiven = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(http_ratelimit_take(t, "guilty", 6, 1, 1), 0);
+    for (unsigned i = 0; i < 10000; i++) {
+        (void)http_ratelimit_take(t, &i, sizeof(i), 1, 1);
+        forgiven += http_ratelimit_take(t, "guilty", 6, 1, 1) == 0;
+    }
+    assert_int_equal(forgiven, 0);
+    http_ratelimit_free(t);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_json),
+        cmocka_unit_test(refuses_what_is_not_json),
+        cmocka_unit_test(bounds_depth_values_and_keys),
+        cmocka_unit_test(reads_whole_numbers_only),
+        cmocka_unit_test(writes_what_it_can_read),
+        cmocka_unit_test(knows_its_own_hosts),
+        cmocka_unit_test(knows_pages_of_its_own),
+        cmocka_unit_test(parses_ranges),
+        cmocka_unit_test(names_downloads_harmlessly),
+        cmocka_unit_test(decodes_escapes_once_and_strictly),
+        cmocka_unit_test(limits_each_key_by_itself),
+        cmocka_unit_test(counts_ipv6_by_network),
+        cmocka_unit_test(keeps_the_guilty_when_the_table_is_full),
+    };
+
+    return cmocka_run_group_tests_name("http_parts", tests, NULL, NULL);
+}
