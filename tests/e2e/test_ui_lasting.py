@@ -178,7 +178,7 @@ def body_of(size):
 def test_uploads_onto_a_full_disk(suite, small_disk):
     ui = suite.ui()
     kind = {"Content-Type": "multipart/form-data; boundary=B"}
-    for data in (b"".join(body_of(16 << 20)), body_of(16 << 20)):  # announced; in chunks
+    for data in (b"".join(body_of(12 << 20)), body_of(12 << 20)):  # announced; in chunks
         answer = ui.api.request("POST", "/api/upload", data=data, headers=kind)
         assert answer.status_code == 507 and answer.json()["code"] == "disk_full"
         assert not (small_disk / "big.bin").exists() and not private_files(small_disk, "upload-")
