@@ -21,9 +21,27 @@ export function preferred() {
 	return wanted.find((l) => l in LANGUAGES) ?? 'en';
 }
 
+const TIMEOUT_MS = 8000;
+const PAUSE_MS = 1000;
+
+async function read(code) {
+	const answer = await fetch(`i18n/${code}.json`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+	return answer.json();
+}
+
+/** Without English there is no page at all: asked for until it comes. */
+async function readEnglish() {
+	for (;;) {
+		try {
+			return await read('en');
+		} catch {
+			await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+		}
+	}
+}
+
 export async function useLanguage(code) {
-	const read = async (l) => (await fetch(`i18n/${l}.json`)).json();
-	if (!('app' in english)) english = await read('en');
+	if (!('app' in english)) english = await readEnglish();
 	try {
 		strings = code === 'en' ? english : await read(code);
 		lang = code;

@@ -65,7 +65,11 @@ class Page:
     def open(self, view="share", fragment=None):
         self.driver.get("about:blank")
         self.driver.get(self.url + "#" + (fragment or f"/{view}"))
-        self.wait(lambda: self.one("h1"), what="a heading")
+        try:
+            self.wait(lambda: self.one("h1"), 40, "a heading")
+        except AssertionError as failure:  # an empty page tells nothing: what was asked for, and what came back when
+            entries = "performance.getEntriesByType('resource').map((e) => [e.name, e.responseStatus, e.responseEnd])"
+            raise AssertionError(self.js(f"return JSON.stringify([document.readyState, {entries}])")) from failure
         if fragment is None:
             self.wait(lambda: self.js("return 'ready' in document.documentElement.dataset"), what="the page ready")
         return self
