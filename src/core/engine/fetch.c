@@ -72,6 +72,22 @@ free_slot(const struct fetch *f)
     return i;
 }
 
+/*
+ * Near the end nobody takes more than his share of what is left, or one connection
+ * would still work through its queue when the others are done. Only where a chunk takes
+ * long compared with a round trip, so that the pause before the next one costs little.
+ */
+static unsigned
+taper(const struct fetch *f, unsigned limit, unsigned lanes)
+{
+    const struct window *w = &f->window;
+    uint64_t share = f->w->dl->plan.free / (lanes > 0 ? lanes : 1) + 1;
+    double chunk_us = w->rate > 0 ? w->chunk_size / w->rate : 0;
+
+    return chunk_us > 2.0 * (double)w->rtt_us && share < limit ? (unsigned)share
+                                                               : limit;
+}
+
 /* Buffers are shared fairly between connections, however fast one of them is. */
 static unsigned
 slot_limit(const struct fetch *f)
@@ -84,7 +100,7 @@ slot_limit(const struct fetch *f)
     unsigned share = lanes > 0 ? dl->pool.max / lanes : dl->pool.max;
     if (share == 0)
         share = 1;
-    return share < f->window.limit ? share : f->window.limit;
+    return taper(f, share < f->window.limit ? share : f->window.limit, lanes);
 }
 
 /* Lock held. A chunk and a buffer for it, or false. */

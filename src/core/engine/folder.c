@@ -13,7 +13,7 @@
 #include "p2p/log.h"
 
 #define TICK_MS  100
-#define FLUSH_MS 1000 /* small files wait at most so long to be published */
+#define FLUSH_MS 3000 /* small files wait at most so long to be published */
 
 /* ---- The list ---- */
 
@@ -230,7 +230,9 @@ settle(struct p2p_download *dl, size_t index, enum p2p_err err)
     }
 }
 
-/* Data first, names after: one flush before and one after for all of them. */
+/* Data first, names after. The names become durable with the next batch's flush, those
+ * of the last one with the flush at the end: a crash between costs files that are
+ * fetched again. */
 static enum p2p_err
 flush_batch(struct p2p_download *dl)
 {
@@ -253,12 +255,20 @@ flush_batch(struct p2p_download *dl)
         settle(dl, batch[i], one);
         pthread_mutex_unlock(&dl->lock);
     }
-    if (count > 0 && err == P2P_OK && syncfs(fd) < 0)
-        err = p2p_err_from_errno(errno);
     free(batch);
     pthread_mutex_lock(&dl->lock);
     f->flushed_ms = p2p_now_ms();
     pthread_cond_broadcast(&dl->changed);
+    return err;
+}
+
+static enum p2p_err
+flush_names(struct p2p_download *dl)
+{
+    pthread_mutex_unlock(&dl->lock);
+    int failed = syncfs(p2p_root_fd(dl->downloads));
+    enum p2p_err err = failed ? p2p_err_from_errno(errno) : P2P_OK;
+    pthread_mutex_lock(&dl->lock);
     return err;
 }
 
@@ -346,6 +356,8 @@ run_once(struct run *run)
         enum p2p_err last = flush_batch(dl);
         err = err == P2P_OK ? last : err;
     }
+    if (err == P2P_OK)
+        err = flush_names(dl);
     for (size_t i = 0; i < f->count && err == P2P_OK; i++)
         if (!folder_is_small(&f->files[i]) && f->files[i].state == FOLDER_TODO) {
             err = folder_large(run, &f->files[i]);

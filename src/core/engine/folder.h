@@ -14,7 +14,7 @@
 #define FOLDER_FILES_MAX 1000000
 #define FOLDER_SMALL_MAX \
     (4 * P2P_MIB)         /* fetched as a whole: one buffer, checked by its root */
-#define FOLDER_BATCH 2000 /* files that are published together at the latest */
+#define FOLDER_BATCH 5000 /* files that are published together at the latest */
 
 enum folder_state {
     FOLDER_TODO,
