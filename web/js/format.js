@@ -42,8 +42,8 @@ export function duration(seconds) {
 export const left = (seconds) => t('left', { time: duration(seconds) });
 
 export function percent(part, whole) {
-	const p = whole > 0 ? Math.min(100, Math.floor((part / whole) * 100)) : whole === 0 ? 100 : 0;
-	return p;
+	if (!whole) return whole === 0 ? 100 : 0;
+	return Math.min(100, Math.floor((part / whole) * 100));
 }
 
 export const percentText = (p) => new Intl.NumberFormat(lang, { style: 'percent' }).format(p / 100);

@@ -40,9 +40,9 @@ function arrange(list, rows, wanted) {
 
 /** A whole list in the page, in the order of its items. `create(item)` returns {el, update(item)}. */
 export class KeyedList {
-	constructor(label, { key, create, className = '' }) {
+	constructor(label, { key, create }) {
 		Object.assign(this, { key, create, rows: new Map() });
-		this.el = h('div', { role: 'list', class: `list ${className}`, 'aria-label': label, onkeydown: arrows });
+		this.el = h('div', { role: 'list', class: 'list', 'aria-label': label, onkeydown: arrows });
 	}
 
 	set(items) {
