@@ -299,9 +299,9 @@ match_counts(struct search *s, const struct segment *seg)
 {
     uint8_t *shared = calloc(seg->count + 1u, 1);
     unsigned n, spoiled = 4 * s->errors, cut;
-    bool ok = shared != NULL;
+    bool ok = true;
 
-    if (!ok)
+    if (shared == NULL)
         return false;
     n = count_shared(s, seg, shared);
     cut = cut_off(shared, seg->count, n > spoiled ? n - spoiled : 1);

@@ -185,6 +185,12 @@ compare_groups(const void *a, const void *b)
                         &((const struct group *)b)->key);
 }
 
+static int
+compare_groups_down(const void *a, const void *b)
+{
+    return compare_groups(b, a);
+}
+
 /* Names in order among equals, whatever the content: their first bytes lead the tie. */
 static void
 set_tie(struct group *g)
@@ -220,24 +226,57 @@ parse_cursor(const char *text, struct key *k)
     return strcmp(text, again) == 0;
 }
 
-/* Brings the page's groups to the front of what comes after `after`; returns their
- * number. */
+/* Moves the heap's root (the worst of the page) down to its place. */
+static void
+sift_down(struct group *heap, uint32_t count)
+{
+    uint32_t at = 0, child;
+
+    while ((child = at * 2 + 1) < count) {
+        struct group swap = heap[at];
+
+        if (child + 1 < count && compare_groups(&heap[child], &heap[child + 1]) < 0)
+            child++;
+        if (compare_groups(&swap, &heap[child]) >= 0)
+            return;
+        heap[at] = heap[child];
+        heap[child] = swap;
+        at = child;
+    }
+}
+
+/*
+ * Brings the best groups after `after` to the front, sorted; returns their number. A
+ * page is short and the groups are many, so they pass a heap of the page's size.
+ */
 static uint32_t
 choose_page(struct groups *g, const struct key *after, uint32_t limit, bool *has_more)
 {
     uint32_t kept = 0;
 
+    *has_more = false;
     for (uint32_t i = 0; i < g->count; i++) {
-        if (g->at[i].name == SLAB_NONE)
+        struct group candidate = g->at[i];
+
+        set_tie(&candidate);
+        if (after != NULL && compare_keys(&candidate.key, after) <= 0)
             continue;
-        set_tie(&g->at[i]);
-        if (after == NULL || compare_keys(&g->at[i].key, after) > 0)
-            g->at[kept++] = g->at[i];
+        if (kept < limit) {
+            g->at[kept++] = candidate;
+            /* A list sorted downwards is a heap. */
+            if (kept == limit)
+                qsort(g->at, kept, sizeof(*g->at), compare_groups_down);
+            continue;
+        }
+        *has_more = true;
+        if (compare_groups(&candidate, &g->at[0]) < 0) {
+            g->at[0] = candidate;
+            sift_down(g->at, kept);
+        }
     }
     if (kept > 1)
         qsort(g->at, kept, sizeof(*g->at), compare_groups);
-    *has_more = kept > limit;
-    return *has_more ? limit : kept;
+    return kept;
 }
 
 /* ---- results ---- */
