@@ -4,7 +4,7 @@
 
 #include "http/json.h"
 
-#define UI_EVENTS_KEPT    4096
+#define UI_EVENTS_KEPT    1024
 #define UI_EVENTS_CLIENTS 64
 
 struct ui_app;

@@ -327,6 +327,24 @@ ui_peers_each_neighbour(struct ui_app *app, const char *name,
     pthread_mutex_unlock(&p->lock);
 }
 
+void
+ui_peers_search_neighbours(struct ui_app *app, const char *text,
+                           void (*visit)(void *, const struct ui_peer *, const char *),
+                           void *arg)
+{
+    struct ui_peers *p = app->peers;
+
+    pthread_mutex_lock(&p->lock);
+    for (size_t i = 0; i < p->count; i++) {
+        const struct ui_peer *peer = &p->list[i];
+        for (size_t k = 0; k < peer->file_count && peer->found_by != UI_BY_REGISTRY;
+             k++)
+            if (strcasestr(peer->files[k], text) != NULL)
+                visit(arg, peer, peer->files[k]);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 /* ---- sources of a file ---- */
 
 struct collector {

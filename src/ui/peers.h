@@ -75,6 +75,13 @@ void ui_peers_each_neighbour(struct ui_app *app, const char *name,
                              void (*visit)(void *arg, const struct ui_peer *peer),
                              void *arg);
 
+/* From the snapshot: visits each file of the same peers whose name contains `text`,
+ * case aside. */
+void ui_peers_search_neighbours(struct ui_app *app, const char *text,
+                                void (*visit)(void *arg, const struct ui_peer *peer,
+                                              const char *name),
+                                void *arg);
+
 /* Asks. Connects, and lets the peer prove its key. */
 P2P_MUST_CHECK enum p2p_err ui_peers_connect(struct ui_app *app,
                                              const struct p2p_addr *addr,

@@ -1,4 +1,5 @@
 /* GET /api/search: the names of all peers, grouped by content. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,9 @@
 #include "ui/json.h"
 #include "ui/peers.h"
 
-#define RESULTS_MAX 1000 /* a registry answers with at most so many: the last cursor \
-                          */
+#define RESULTS_MAX                                                  \
+    1000 /* a registry answers with at most so many: the last cursor \
+          */
 
 struct search {
     char text[256];
@@ -77,6 +79,62 @@ search_root(struct ui_app *app, const struct p2p_digest *root,
     return P2P_OK;
 }
 
+/*
+ * No registry speaks for neighbours (mDNS, by hand): their names are looked through
+ * here. What their content is shows when one is fetched, so they are grouped by name.
+ */
+static struct p2p_search_result *
+result_of_name(struct p2p_search_results *results, const char *name)
+{
+    struct p2p_search_result *grown;
+
+    for (size_t i = 0; i < results->count; i++)
+        if (!results->at[i].root_known && strcmp(results->at[i].name, name) == 0)
+            return &results->at[i];
+    if (results->count >= RESULTS_MAX)
+        return NULL;
+    grown = realloc(results->at, (results->count + 1) * sizeof(*grown));
+    if (grown == NULL)
+        return NULL;
+    results->at = grown;
+    grown += results->count++;
+    memset(grown, 0, sizeof(*grown));
+    snprintf(grown->name, sizeof(grown->name), "%s", name);
+    return grown;
+}
+
+static void
+add_neighbour(void *arg, const struct ui_peer *peer, const char *name)
+{
+    struct p2p_search_result *r = result_of_name(arg, name);
+    struct p2p_peer_info *grown;
+
+    if (r == NULL)
+        return;
+    grown = realloc(r->peers.at, (r->peers.count + 1) * sizeof(*grown));
+    if (grown == NULL)
+        return;
+    r->peers.at = grown;
+    grown[r->peers.count++] =
+        (struct p2p_peer_info){.id = peer->id, .addr = peer->addr};
+}
+
+/* A registry that does not answer is a failure only when nobody else has anything. */
+static void
+search_neighbours(struct ui_app *app, struct search *s)
+{
+    struct p2p_search_results near = {0};
+
+    ui_peers_refresh(app);
+    ui_peers_search_neighbours(app, s->text, add_neighbour,
+                               s->results.count > 0 ? &s->results : &near);
+    if (near.count > 0) {
+        p2p_search_results_clear(&s->results);
+        s->results = near;
+        s->err = P2P_OK;
+    }
+}
+
 static void
 work(struct ui_app *app, void *arg)
 {
@@ -91,6 +149,7 @@ work(struct ui_app *app, void *arg)
         s->err = p2p_discovery_search(app->discovery, s->text, s->mode,
                                       wanted < RESULTS_MAX ? wanted : RESULTS_MAX,
                                       &s->results);
+    search_neighbours(app, s);
 }
 
 /* ---- answering ---- */

@@ -202,7 +202,7 @@ class Suite:
                 peer.wait_for(file_name)
         return peer
 
-    def ui(self, *more, name="peer", discovery=None, peer=None, port=0, host="127.0.0.1"):
+    def ui(self, *more, name="peer", discovery=None, peer=None, port=0, host="127.0.0.1", **kwargs):
         folder = self.folder / name
         for part in ("shared", "downloads"):
             (folder / part).mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ class Suite:
             "--discovery", discovery.url if discovery else NO_REGISTRY, "--web-dir", ROOT / "web",
             *(["--peer-port", peer.port] if peer else []), *more,
         ]  # fmt: skip
-        program = self._keep(Program("p2p-ui", arguments, folder))
+        program = self._keep(Program("p2p-ui", arguments, folder, **kwargs))
         program.shared, program.downloads = folder / "shared", folder / "downloads"
         program.api = Dashboard(program.url)
         return program

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -145,6 +146,46 @@ def test_two_peers_on_one_machine_and_search(machines, suite):
         return "holiday one.txt" in run.stdout and "holiday two.txt" in run.stdout
 
     wait_until(found, 40, "files of both peers found by their lists")
+
+
+ASK = """
+import sys, urllib.request
+method, url, body = sys.argv[1:]
+request = urllib.request.Request(url, body.encode() or None, {"Content-Type": "application/json"}, method=method)
+print(urllib.request.urlopen(request, timeout=30).read().decode())
+"""
+
+
+def test_the_dashboard_lists_browses_and_fetches_without_a_registry(machines, suite):
+    alpha, beta = machines
+    suite.peer(
+        host="0.0.0.0", files={"by air.txt": b"found by mDNS"}, wait=False, prefix=alpha.prefix, env=alpha.env
+    )
+    ui = suite.ui(name="near", prefix=beta.prefix, env=beta.env)
+
+    def ask(method, path, body=""):
+        run = subprocess.run(
+            [*beta.prefix, sys.executable, "-c", ASK, method, ui.url + path, body],
+            capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    def listed_with_files():
+        answer = ask("GET", "/api/peers")
+        assert answer["discovery_reachable"] is False
+        return [p for p in answer["peers"] if p["found_by"] == "mdns" and p["file_list"] == ["by air.txt"]]
+
+    peer = wait_until(listed_with_files, 40, "the peer listed, with its file")[0]
+    assert (peer["ip"], peer["files"], peer["trust"]) == ("10.214.0.1", 1, "verified")
+    files = ask("GET", f"/api/peers/{peer['peer_id_full']}/files")["files"]
+    assert [(f["name"], f["size"]) for f in files] == [("by air.txt", 13)]
+    assert ask("GET", "/api/peers/search?filename=by%20air.txt")["found"] == 1
+    found = ask("GET", "/api/search?q=AIR")["results"]
+    assert [(r["name"], len(r["sources"])) for r in found] == [("by air.txt", 1)]
+    transfer = ask("POST", "/api/transfers", json.dumps({"filename": "by air.txt"}))
+    wait_until(lambda: ask("GET", f"/api/transfers/{transfer['id']}")["state"] == "completed", 30, "completed")
+    assert (ui.downloads / "by air.txt").read_bytes() == b"found by mDNS"
 
 
 def test_without_avahi_all_else_works(suite, tmp_path):
