@@ -34,6 +34,12 @@ next_root(const void *owner, uint32_t id)
     return &catalogue_content(owner, id)->next;
 }
 
+static uint32_t *
+prev_root(const void *owner, uint32_t id)
+{
+    return &catalogue_content(owner, id)->prev;
+}
+
 static uint64_t
 hash_sha256(const void *owner, uint32_t id)
 {
@@ -43,14 +49,18 @@ hash_sha256(const void *owner, uint32_t id)
 static uint32_t *
 next_sha256(const void *owner, uint32_t id)
 {
-    const struct catalogue *c = owner;
-
-    return slab_at(&c->sha_links, id);
+    return &catalogue_content(owner, id)->sha_next;
 }
 
-static const struct table_items name_items = {hash_name, next_name};
-static const struct table_items root_items = {hash_root, next_root};
-static const struct table_items sha_items = {hash_sha256, next_sha256};
+static uint32_t *
+prev_sha256(const void *owner, uint32_t id)
+{
+    return &catalogue_content(owner, id)->sha_prev;
+}
+
+static const struct table_items name_items = {hash_name, next_name, NULL};
+static const struct table_items root_items = {hash_root, next_root, prev_root};
+static const struct table_items sha_items = {hash_sha256, next_sha256, prev_sha256};
 
 enum p2p_err
 catalogue_init(struct catalogue *c, struct dict *dict)
@@ -60,7 +70,6 @@ catalogue_init(struct catalogue *c, struct dict *dict)
     *c = (struct catalogue){.dict = dict};
     if ((err = slab_init(&c->names, sizeof(struct name), CATALOGUE_NAMES_MAX)) ||
         (err = slab_init(&c->contents, sizeof(struct content), CATALOGUE_NAMES_MAX)) ||
-        (err = slab_init(&c->sha_links, sizeof(uint32_t), CATALOGUE_NAMES_MAX)) ||
         (err = slab_init(&c->files, sizeof(struct file), CATALOGUE_FILES_MAX)) ||
         (err = table_init(&c->by_name, &name_items, c, CATALOGUE_NAMES_MAX)) ||
         (err = table_init(&c->by_root, &root_items, c, CATALOGUE_NAMES_MAX)) ||
@@ -77,7 +86,6 @@ catalogue_clear(struct catalogue *c)
             free(catalogue_file(c, i)->peers.many);
     slab_clear(&c->names);
     slab_clear(&c->contents);
-    slab_clear(&c->sha_links);
     slab_clear(&c->files);
     table_clear(&c->by_name);
     table_clear(&c->by_root);
@@ -183,11 +191,6 @@ new_content(struct catalogue *c, const struct p2p_reg_entry *e)
 
     if (id == SLAB_NONE)
         return id;
-    /* Both slabs give out the same numbers: they are taken and given back together. */
-    if (slab_take(&c->sha_links) != id) {
-        slab_give_back(&c->contents, id);
-        return SLAB_NONE;
-    }
     n = catalogue_content(c, id);
     n->first_file = SLAB_NONE;
     n->size = e->size;
@@ -199,12 +202,17 @@ new_content(struct catalogue *c, const struct p2p_reg_entry *e)
     return id;
 }
 
+/* A root has one size and one SHA-256. When more is claimed about it than this,
+ * somebody lies, and what is claimed next need not be found to be the same. */
+#define CLAIMS_LOOKED_AT 64u
+
 static uint32_t
 content_of(struct catalogue *c, const struct p2p_reg_entry *e)
 {
-    uint32_t id = catalogue_find_root(c, &e->root);
+    uint32_t id = catalogue_find_root(c, &e->root), seen = 0;
 
-    for (; id != SLAB_NONE; id = catalogue_next_root(c, id)) {
+    for (; id != SLAB_NONE && seen++ < CLAIMS_LOOKED_AT;
+         id = catalogue_next_root(c, id)) {
         const struct content *n = catalogue_content(c, id);
 
         if (n->size == e->size &&
@@ -223,7 +231,6 @@ drop_content_if_unused(struct catalogue *c, uint32_t id)
     if (sha256_is_known(catalogue_content(c, id)))
         table_remove(&c->by_sha256, id);
     slab_give_back(&c->contents, id);
-    slab_give_back(&c->sha_links, id);
 }
 
 bool
@@ -239,6 +246,52 @@ catalogue_drop_name(struct catalogue *c, uint32_t id)
     return true;
 }
 
+static void
+link_to_name(struct catalogue *c, uint32_t id, struct name *n)
+{
+    struct file *f = catalogue_file(c, id);
+
+    f->prev_of_name = SLAB_NONE;
+    f->next_of_name = n->first_file;
+    if (f->next_of_name != SLAB_NONE)
+        catalogue_file(c, f->next_of_name)->prev_of_name = id;
+    n->first_file = id;
+}
+
+static void
+unlink_from_name(struct catalogue *c, const struct file *f)
+{
+    if (f->prev_of_name != SLAB_NONE)
+        catalogue_file(c, f->prev_of_name)->next_of_name = f->next_of_name;
+    else
+        catalogue_name(c, f->name)->first_file = f->next_of_name;
+    if (f->next_of_name != SLAB_NONE)
+        catalogue_file(c, f->next_of_name)->prev_of_name = f->prev_of_name;
+}
+
+static void
+link_to_content(struct catalogue *c, uint32_t id, struct content *n)
+{
+    struct file *f = catalogue_file(c, id);
+
+    f->prev_of_content = SLAB_NONE;
+    f->next_of_content = n->first_file;
+    if (f->next_of_content != SLAB_NONE)
+        catalogue_file(c, f->next_of_content)->prev_of_content = id;
+    n->first_file = id;
+}
+
+static void
+unlink_from_content(struct catalogue *c, const struct file *f)
+{
+    if (f->prev_of_content != SLAB_NONE)
+        catalogue_file(c, f->prev_of_content)->next_of_content = f->next_of_content;
+    else
+        catalogue_content(c, f->content)->first_file = f->next_of_content;
+    if (f->next_of_content != SLAB_NONE)
+        catalogue_file(c, f->next_of_content)->prev_of_content = f->prev_of_content;
+}
+
 static uint32_t
 new_file(struct catalogue *c, uint32_t name, uint32_t content)
 {
@@ -250,13 +303,10 @@ new_file(struct catalogue *c, uint32_t name, uint32_t content)
     f = catalogue_file(c, id);
     f->name = name;
     f->content = content;
-    f->next_of_name = catalogue_name(c, name)->first_file;
-    catalogue_name(c, name)->first_file = id;
-    f->next_of_content = SLAB_NONE;
-    if (content != SLAB_NONE) {
-        f->next_of_content = catalogue_content(c, content)->first_file;
-        catalogue_content(c, content)->first_file = id;
-    }
+    f->next_of_content = f->prev_of_content = SLAB_NONE;
+    link_to_name(c, id, catalogue_name(c, name));
+    if (content != SLAB_NONE)
+        link_to_content(c, id, catalogue_content(c, content));
     return id;
 }
 
@@ -264,16 +314,10 @@ static void
 drop_file(struct catalogue *c, uint32_t id)
 {
     struct file *f = catalogue_file(c, id);
-    uint32_t *at = &catalogue_name(c, f->name)->first_file;
 
-    while (*at != id)
-        at = &catalogue_file(c, *at)->next_of_name;
-    *at = f->next_of_name;
+    unlink_from_name(c, f);
     if (f->content != SLAB_NONE) {
-        at = &catalogue_content(c, f->content)->first_file;
-        while (*at != id)
-            at = &catalogue_file(c, *at)->next_of_content;
-        *at = f->next_of_content;
+        unlink_from_content(c, f);
         drop_content_if_unused(c, f->content);
     }
     if (f->cap > 0)

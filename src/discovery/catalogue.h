@@ -27,7 +27,8 @@ struct name {
 
 /* What bytes a file has, as far as its peers say. Files of one content share it. */
 struct content {
-    uint32_t next;
+    uint32_t next, prev;         /* of the hash chains: contents of one root, and of */
+    uint32_t sha_next, sha_prev; /* one SHA-256, may be as many as somebody lies */
     uint32_t first_file;
     uint64_t size;
     struct p2p_digest root;
@@ -35,8 +36,8 @@ struct content {
 };
 
 struct file {
-    uint32_t next_of_name;
-    uint32_t next_of_content;
+    uint32_t next_of_name, prev_of_name; /* both ways: a hundred thousand empty files */
+    uint32_t next_of_content, prev_of_content; /* are one content, and may go at once */
     uint32_t name;
     uint32_t content; /* SLAB_NONE: an unsigned registration gave only the name */
     uint32_t count;   /* peers, ascending */
@@ -50,8 +51,7 @@ struct file {
 struct catalogue {
     struct slab names, contents, files;
     struct table by_name, by_root, by_sha256;
-    struct slab sha_links; /* u32 per content: the chains of by_sha256 */
-    struct dict *dict;     /* borrowed: is told of new names */
+    struct dict *dict; /* borrowed: is told of new names */
     uint64_t postings;
 };
 

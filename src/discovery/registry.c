@@ -52,8 +52,8 @@ next_ip(const void *owner, uint32_t id)
     return &peer_at(r, id)->next_of_ip;
 }
 
-static const struct table_items id_items = {hash_id, next_id};
-static const struct table_items ip_items = {hash_ip, next_ip};
+static const struct table_items id_items = {hash_id, next_id, NULL};
+static const struct table_items ip_items = {hash_ip, next_ip, NULL};
 
 uint32_t
 registry_find(const struct registry *r, const struct p2p_id *id)

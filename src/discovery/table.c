@@ -63,8 +63,15 @@ table_chain(const struct table *t, uint64_t hash)
 static void
 push(struct table *t, uint32_t bucket, uint32_t id)
 {
-    *t->items->next(t->owner, id) = *head_at(t, bucket);
-    *head_at(t, bucket) = id;
+    uint32_t *head = head_at(t, bucket);
+
+    if (t->items->prev != NULL) {
+        *t->items->prev(t->owner, id) = SLAB_NONE;
+        if (*head != SLAB_NONE)
+            *t->items->prev(t->owner, *head) = id;
+    }
+    *t->items->next(t->owner, id) = *head;
+    *head = id;
 }
 
 /* Shares the items of one bucket with a new one. Without memory the chains get longer.
@@ -99,16 +106,39 @@ table_insert(struct table *t, uint32_t id)
         split_one(t);
 }
 
-void
-table_remove(struct table *t, uint32_t id)
+/* Of a table with links both ways: what points to the item. */
+static uint32_t *
+link_to(struct table *t, uint32_t id)
+{
+    uint32_t before = *t->items->prev(t->owner, id);
+
+    return before != SLAB_NONE ? t->items->next(t->owner, before)
+                               : head_at(t, bucket_of(t, t->items->hash(t->owner, id)));
+}
+
+/* The same by a walk. */
+static uint32_t *
+find_link_to(struct table *t, uint32_t id)
 {
     uint32_t *at = head_at(t, bucket_of(t, t->items->hash(t->owner, id)));
 
     while (*at != id && *at != SLAB_NONE)
         at = t->items->next(t->owner, *at);
+    return at;
+}
+
+void
+table_remove(struct table *t, uint32_t id)
+{
+    bool is_linked = t->items->prev != NULL;
+    uint32_t *at = is_linked ? link_to(t, id) : find_link_to(t, id);
+    uint32_t after = *t->items->next(t->owner, id);
+
     if (*at == SLAB_NONE)
         return;
-    *at = *t->items->next(t->owner, id);
+    *at = after;
+    if (is_linked && after != SLAB_NONE)
+        *t->items->prev(t->owner, after) = *t->items->prev(t->owner, id);
     t->count--;
 }
 

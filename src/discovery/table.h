@@ -10,6 +10,9 @@
 struct table_items {
     uint64_t (*hash)(const void *owner, uint32_t id);
     uint32_t *(*next)(const void *owner, uint32_t id);
+    /* Or NULL: then an item is looked for along its chain when it is removed. For
+     * tables of which others can make one chain as long as they like. */
+    uint32_t *(*prev)(const void *owner, uint32_t id);
 };
 
 struct table {
