@@ -73,7 +73,7 @@ def main():
         paused = fetch(ui, "Midsummer concert.flac")
         ui.api.request("POST", f"/api/transfers/{paused}/pause")
         time.sleep(25)
-        shoot(page, "transfers")
+        shoot(page, "dashboard")
         page.size("phone")
         shoot(page, "phone")
         page.size("desk").prefer(theme="light").open("peers").see("other peers online")
