@@ -236,19 +236,22 @@ part_sources() {
 
 part_delay() {
     [ "$(id -u)" = 0 ] || { echo "delay: needs root, left out" >&2; return; }
-    mkdir -p "$WORK/far"; head -c $((256 * 1048576)) /dev/urandom >"$WORK/far/far"
+    mkdir -p "$WORK/far"; head -c $((512 * 1048576)) /dev/urandom >"$WORK/far/far"
     ip netns add p2p-bench-a && ip netns add p2p-bench-b || return
     "$BENCH/delayline" p2p-bench-a p2p-bench-b 50 500 >"$WORK/line.out" &
     PIDS+=($!)
     for _ in $(seq 50); do grep -q ready "$WORK/line.out" && break; sleep 0.1; done
     PREFIX_CMD="ip netns exec p2p-bench-b" start_peer far "$WORK/far"
     sleep 3
+    local single
+    single=$(ip netns exec p2p-bench-a /usr/bin/python3 tests/bench/one_by_one.py 10.77.0.2 "$PEER_PORT" far 6) || return
+    record delay "the same, one chunk of 1 MiB each round trip (MB/s)" "$(awk "BEGIN{print $single/1e6}")"
     for ROUND in $(seq 0 2); do
         rm -rf "$WORK/dl"
         local line; line=$(ip netns exec p2p-bench-a "$BENCH/bench_get" "$WORK/keys-client" "$WORK/dl" far 10.77.0.2:"$PEER_PORT" full)
         cmp -s "$WORK/far/far" "$WORK/dl/far" || record wrong "delay" 1
-        record delay "100 ms round trip, 500 Mbit/s, 256 MiB: share of the link" "$(awk "BEGIN{print 256*8.388608/$(field "$line" verified_s)/500}")" "" "$(sysctl -n net.ipv4.tcp_congestion_control)"
-        record delay "the same against one chunk of 1 MiB each round trip (computed: 8.98 MB/s), times" "$(awk "BEGIN{print 268.435456/$(field "$line" verified_s)/8.98}")"
+        record delay "100 ms round trip, 500 Mbit/s, 512 MiB: share of the link" "$(awk "BEGIN{print 512*8.388608/$(field "$line" verified_s)/500}")" "" "$(sysctl -n net.ipv4.tcp_congestion_control)"
+        record delay "times one chunk each round trip" "$(awk "BEGIN{print $((512 * 1048576))/$(field "$line" verified_s)/$single}")"
     done
     stop_peer "$PEER_PID"
 }

@@ -183,6 +183,16 @@ assert_complete(const struct fixture *f)
 }
 
 static UNUSED_OK void
+expect_dropped(const struct fixture *f, unsigned peer, enum p2p_err why)
+{
+    const struct p2p_source_status *s = &f->last.sources[peer];
+
+    assert_int_equal(s->state, P2P_SRC_DROPPED);
+    if (s->error != why)
+        fail_msg("dropped for %s", p2p_err_name(s->error));
+}
+
+static UNUSED_OK void
 assert_no_file(const struct fixture *f)
 {
     assert_false(scratch_has(&f->scratch, "root/film.mkv"));

@@ -56,85 +56,6 @@ four_sources_share_the_work(void **state)
 }
 
 static void
-expect_dropped(const struct fixture *f, unsigned peer, enum p2p_err why)
-{
-    const struct p2p_source_status *s = &f->last.sources[peer];
-
-    assert_int_equal(s->state, P2P_SRC_DROPPED);
-    if (s->error != why)
-        fail_msg("dropped for %s", p2p_err_name(s->error));
-}
-
-/* Each lie: alone it cannot succeed and is named; beside a good source it is dropped
- * and the file is right. */
-static void
-lie(struct fixture *f, struct fake_manners manners, enum p2p_err why)
-{
-    f->peers[0].manners = manners;
-    start_peers(f, 1);
-    download(f, why);
-    expect_dropped(f, 0, why);
-    assert_no_file(f);
-    if (strstr(f->last.message, "127.0.0.1") == NULL)
-        fail_msg("not named: %s", f->last.message);
-    stop_peers(f);
-    forget_download(f);
-
-    f->peers[0].manners = manners;
-    f->peers[1].manners.hello_delay_ms = 200; /* so that the liar has its turn */
-    start_peers(f, 2);
-    download(f, P2P_OK);
-    assert_complete(f);
-    expect_dropped(f, 0, why);
-}
-
-static void
-lies_wrong_bytes(void **state)
-{
-    lie(*state, (struct fake_manners){.wrong_bytes = true}, P2P_ERR_HASH_MISMATCH);
-}
-
-static void
-lies_wrong_layer(void **state)
-{
-    lie(*state, (struct fake_manners){.wrong_layer = true}, P2P_ERR_HASH_MISMATCH);
-}
-
-static void
-lies_data_nobody_asked_for(void **state)
-{
-    lie(*state, (struct fake_manners){.unasked = true}, P2P_ERR_PROTOCOL);
-}
-
-static void
-lies_answers_twice(void **state)
-{
-    lie(*state, (struct fake_manners){.twice = true}, P2P_ERR_PROTOCOL);
-}
-
-/* The size is one less (as many chunks, a layer that folds): the last chunk gives it
- * away. */
-static void
-lies_right_layer_for_another_size(void **state)
-{
-    struct fixture *f = *state;
-
-    f->size = 20 * CHUNK + 100;
-    f->peers[0].manners.size_lie = -1;
-    f->peers[1].manners.hello_delay_ms = 200;
-    start_peers(f, 2);
-    download(f, P2P_OK);
-    assert_complete(f);
-    expect_dropped(f, 0, P2P_ERR_HASH_MISMATCH);
-}
-
-static void
-lies_about_the_sha256(void **state)
-{
-    lie(*state, (struct fake_manners){.wrong_sha256 = true}, P2P_ERR_HASH_MISMATCH);
-}
-
-static void
 no_sha256_is_computed(void **state)
 {
     struct fixture *f = *state;
@@ -216,36 +137,6 @@ what_another_delivered_is_cancelled(void **state)
     assert_complete(f);
     assert_true(f->peers[0].cancels > 0);
     assert_true(f->last.sources[0].state != P2P_SRC_DROPPED); /* slow, but honest */
-}
-
-static void
-data_after_cancel_is_a_lie(void **state)
-{
-    struct fixture *f = *state;
-
-    f->size = P2P_MIB;
-    f->peers[0].manners.nap_ms = 1500;
-    f->peers[0].manners.after_cancel = true;
-    f->peers[1].manners.bytes_per_s = 60000;
-    start_peers(f, 2);
-    download(f, P2P_OK);
-    assert_complete(f);
-    expect_dropped(f, 0, P2P_ERR_PROTOCOL);
-}
-
-static void
-one_lies_one_stops_one_is_slow_one_is_good(void **state)
-{
-    struct fixture *f = *state;
-
-    f->peers[0].manners.wrong_bytes = true;
-    f->peers[1].manners.die_after = f->size / 8;
-    f->peers[2].manners.bytes_per_s = 50000;
-    f->peers[3].manners.bytes_per_s = 8 << 20;
-    start_peers(f, 4);
-    download(f, P2P_OK);
-    assert_complete(f);
-    expect_dropped(f, 0, P2P_ERR_HASH_MISMATCH);
 }
 
 static void
@@ -394,17 +285,6 @@ compressed_data(void **state)
     download(f, P2P_OK);
     assert_complete(f);
 }
-
-static void
-a_bomb_does_not_go_off(void **state)
-{
-    struct fixture *f = *state;
-
-    f->peers[0].manners.zstd_bomb = true;
-    start_peers(f, 1);
-    download(f, P2P_ERR_PROTOCOL);
-    assert_no_file(f);
-}
 #endif
 
 static void
@@ -492,20 +372,12 @@ main(int argc, char **argv)
         T(one_source),
         T(sizes_around_chunks),
         T(four_sources_share_the_work),
-        T(lies_wrong_bytes),
-        T(lies_wrong_layer),
-        T(lies_data_nobody_asked_for),
-        T(lies_answers_twice),
-        T(lies_right_layer_for_another_size),
-        T(lies_about_the_sha256),
         T(no_sha256_is_computed),
         T(a_dying_source_costs_little),
         T(a_connection_that_breaks_is_made_again),
         T(a_stalling_source_loses_its_chunks),
         T(a_slow_source_is_helped_out_in_the_end),
         T(what_another_delivered_is_cancelled),
-        T(data_after_cancel_is_a_lie),
-        T(one_lies_one_stops_one_is_slow_one_is_good),
         T(a_changed_file_fails_clearly_when_the_root_was_asked_for),
         T(not_found_is_said),
         T(another_file_of_the_name_is_left_alone),
@@ -517,7 +389,6 @@ main(int argc, char **argv)
         T(smaller_chunks_at_another_source),
 #ifdef P2P_WITH_ZSTD
         T(compressed_data),
-        T(a_bomb_does_not_go_off),
 #endif
         T(the_rate_limit_holds),
         T(an_existing_file_is_not_touched),

@@ -98,6 +98,13 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     case P2P_ERR_KEY_CHANGED:
     case P2P_ERR_WRONG_PEER:
     case P2P_ERR_NOT_ALLOWED:
+        if (dl->protocol == 1) {
+            dl_set_error(dl, why,
+                         "%s has spoken protocol 2 before; protocol 1, which proves "
+                         "nothing, is not used with it any more",
+                         label);
+            break;
+        }
         dl->error = why;
         /* Expected is not who answered when it is the wrong peer. */
         p2p_known_explain(why, address,
@@ -213,16 +220,18 @@ static unsigned
 wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usable)
 {
     unsigned share = DL_WORKERS / (usable > 0 ? usable : 1);
-    uint64_t worth = dl->plan.left / CHUNKS_PER_CONNECTION / (usable > 0 ? usable : 1);
+    uint64_t left = dl->ready ? dl->plan.left : dl->meta.geometry.count;
+    uint64_t worth = left / CHUNKS_PER_CONNECTION / (usable > 0 ? usable : 1);
 
     if (s->state == P2P_SRC_DROPPED)
         return 0;
     if (dl->folder != NULL)
         return folder_wanted(dl, share);
-    if (!dl->ready || !s->agreed)
+    /* While the layer comes the others can shake hands: that saves round trips. */
+    if (!s->agreed || (!dl->ready && dl->protocol == 1))
         return 1;
-    if (dl->plan.left == 0)
-        return 0;
+    if (left == 0)
+        return dl->ready ? 0 : 1;
     unsigned wanted =
         dl->connections + dl->grown < share ? dl->connections + dl->grown : share;
     if (wanted > worth)

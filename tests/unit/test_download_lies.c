@@ -1,0 +1,148 @@
+// uses tests/unit/fake_peer.c
+/* download: peers that lie are named and dropped; the file is right, or is not there.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "dl_fixture.h"
+
+/* Each lie: alone it cannot succeed and is named; beside a good source it is dropped
+ * and the file is right. */
+static void
+lie(struct fixture *f, struct fake_manners manners, enum p2p_err why)
+{
+    f->peers[0].manners = manners;
+    start_peers(f, 1);
+    download(f, why);
+    expect_dropped(f, 0, why);
+    assert_no_file(f);
+    if (strstr(f->last.message, "127.0.0.1") == NULL)
+        fail_msg("not named: %s", f->last.message);
+    stop_peers(f);
+    forget_download(f);
+
+    f->peers[0].manners = manners;
+    f->peers[1].manners.hello_delay_ms = 200; /* so that the liar has its turn */
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, why);
+}
+
+static void
+lies_wrong_bytes(void **state)
+{
+    lie(*state, (struct fake_manners){.wrong_bytes = true}, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+lies_wrong_layer(void **state)
+{
+    lie(*state, (struct fake_manners){.wrong_layer = true}, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+lies_data_nobody_asked_for(void **state)
+{
+    lie(*state, (struct fake_manners){.unasked = true}, P2P_ERR_PROTOCOL);
+}
+
+static void
+lies_answers_twice(void **state)
+{
+    lie(*state, (struct fake_manners){.twice = true}, P2P_ERR_PROTOCOL);
+}
+
+/* The size is one less (as many chunks, a layer that folds): the last chunk gives it
+ * away. */
+static void
+lies_right_layer_for_another_size(void **state)
+{
+    struct fixture *f = *state;
+
+    f->size = 20 * CHUNK + 100;
+    f->peers[0].manners.size_lie = -1;
+    f->peers[1].manners.hello_delay_ms = 200;
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+lies_about_the_sha256(void **state)
+{
+    lie(*state, (struct fake_manners){.wrong_sha256 = true}, P2P_ERR_HASH_MISMATCH);
+}
+
+static void
+data_after_cancel_is_a_lie(void **state)
+{
+    struct fixture *f = *state;
+
+    f->size = P2P_MIB;
+    f->peers[0].manners.nap_ms = 1500;
+    f->peers[0].manners.after_cancel = true;
+    f->peers[1].manners.bytes_per_s = 60000;
+    start_peers(f, 2);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, P2P_ERR_PROTOCOL);
+}
+
+static void
+one_lies_one_stops_one_is_slow_one_is_good(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.wrong_bytes = true;
+    f->peers[1].manners.die_after = f->size / 8;
+    f->peers[2].manners.bytes_per_s = 50000;
+    f->peers[3].manners.bytes_per_s = 8 << 20;
+    start_peers(f, 4);
+    download(f, P2P_OK);
+    assert_complete(f);
+    expect_dropped(f, 0, P2P_ERR_HASH_MISMATCH);
+}
+
+#ifdef P2P_WITH_ZSTD
+static void
+a_bomb_does_not_go_off(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.zstd_bomb = true;
+    start_peers(f, 1);
+    download(f, P2P_ERR_PROTOCOL);
+    assert_no_file(f);
+}
+#endif
+
+int
+main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        T(lies_wrong_bytes),
+        T(lies_wrong_layer),
+        T(lies_data_nobody_asked_for),
+        T(lies_answers_twice),
+        T(lies_right_layer_for_another_size),
+        T(lies_about_the_sha256),
+        T(data_after_cancel_is_a_lie),
+        T(one_lies_one_stops_one_is_slow_one_is_good),
+#ifdef P2P_WITH_ZSTD
+        T(a_bomb_does_not_go_off),
+#endif
+    };
+
+    p2p_log_init("test_download_lies", P2P_LOG_ERROR);
+    if (p2p_crypto_init() != P2P_OK)
+        return 1;
+    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+}
