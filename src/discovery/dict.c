@@ -25,6 +25,7 @@ struct dict {
     struct dict_part *open; /* of the view; only dict_add's thread writes into it */
     pthread_t thread;
     bool has_thread, has_work, is_busy, is_stopping;
+    bool wants_all; /* the next round takes in every segment */
 };
 
 /* ---- counted things ---- */
@@ -205,7 +206,7 @@ struct round {
 
 /* Segments are kept largest first; one is taken in once what comes is half its size. */
 static void
-choose(struct round *r)
+choose(struct round *r, bool wants_all)
 {
     size_t names = 0;
 
@@ -216,7 +217,7 @@ choose(struct round *r)
     while (r->first_segment > 0) {
         uint32_t count = r->view->segments[r->first_segment - 1]->segment->count;
 
-        if (count > names * 2 && r->view->n_segments < DICT_SEGMENTS_MAX)
+        if (!wants_all && count > names * 2 && r->view->n_segments < DICT_SEGMENTS_MAX)
             break;
         names += count;
         r->first_segment--;
@@ -302,7 +303,7 @@ tell_moved(struct dict *d, const struct segment *s)
 }
 
 static void
-seal(struct dict *d)
+seal(struct dict *d, bool wants_all)
 {
     struct round r = {.view = dict_acquire(d)};
     struct dict_segment *made = calloc(1, sizeof(*made));
@@ -311,8 +312,8 @@ seal(struct dict *d)
     if (made == NULL)
         goto out;
     atomic_init(&made->refs, 1);
-    choose(&r);
-    if (r.n_parts == 0) {
+    choose(&r, wants_all);
+    if (r.n_parts == 0 && !wants_all) {
         done = true;
         goto out;
     }
@@ -334,6 +335,7 @@ static void *
 dict_main(void *arg)
 {
     struct dict *d = arg;
+    bool wants_all;
 
     pthread_mutex_lock(&d->lock);
     while (!d->is_stopping) {
@@ -343,10 +345,11 @@ dict_main(void *arg)
             pthread_cond_wait(&d->work, &d->lock);
             continue;
         }
-        d->has_work = false;
+        wants_all = d->wants_all;
+        d->has_work = d->wants_all = false;
         d->is_busy = true;
         pthread_mutex_unlock(&d->lock);
-        seal(d);
+        seal(d, wants_all);
         pthread_mutex_lock(&d->lock);
     }
     pthread_mutex_unlock(&d->lock);
@@ -398,6 +401,15 @@ dict_close(struct dict *d)
     pthread_cond_destroy(&d->work);
     pthread_cond_destroy(&d->idle);
     free(d);
+}
+
+void
+dict_compact(struct dict *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->has_work = d->wants_all = true;
+    pthread_cond_signal(&d->work);
+    pthread_mutex_unlock(&d->lock);
 }
 
 void

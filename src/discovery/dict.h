@@ -64,6 +64,9 @@ void dict_close(struct dict *d); /* ends the thread; accepts NULL */
  * memory. */
 const char *dict_add(struct dict *d, uint32_t id, const char *text, size_t len);
 
+/* Soon drops all names that nobody has; otherwise that happens as parts are sealed. */
+void dict_compact(struct dict *d);
+
 struct dict_view *dict_acquire(struct dict *d);
 void dict_release(struct dict_view *view);
 

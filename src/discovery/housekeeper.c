@@ -62,6 +62,7 @@ static void
 expire(struct housekeeper *h, uint64_t now)
 {
     h->expire_at = registry_expire(h->app->registry, now);
+    registry_tidy(h->app->registry);
     if (h->expire_at < now + EXPIRE_EVERY_MS)
         h->expire_at = now + EXPIRE_EVERY_MS;
 }

@@ -270,6 +270,20 @@ registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer
               sizeof(out->ip));
 }
 
+void
+registry_tidy(struct registry *r)
+{
+    uint32_t names, files;
+
+    pthread_rwlock_rdlock(&r->lock);
+    names = r->catalogue.names.live;
+    files = r->catalogue.files.live;
+    pthread_rwlock_unlock(&r->lock);
+    /* Names of the open part cannot be dropped; twice as many must not ask for ever. */
+    if (names > 2 * (files + DICT_OPEN_NAMES))
+        dict_compact(r->dict);
+}
+
 struct dict *
 registry_dict(struct registry *r)
 {

@@ -87,6 +87,9 @@ size_t registry_take_beats(struct registry *r, uint32_t *from,
 /* Removes what is due; returns when the next can be, or UINT64_MAX without peers. */
 uint64_t registry_expire(struct registry *r, uint64_t now_ms);
 
+/* Gives memory back when many names are left that nobody has any more. */
+void registry_tidy(struct registry *r);
+
 /* ---- asking ---- */
 
 /* The key of a live peer's signed record. */

@@ -368,6 +368,42 @@ a_snapshot_brings_everything_back_or_nothing(void **state)
     assert_int_equal(snapshot_load(registry, path, TTL_MS, &count), P2P_ERR_NOT_FOUND);
 }
 
+static void
+names_that_nobody_has_are_forgotten(void **state)
+{
+    static char names[200][24];
+    struct p2p_reg_entry e[200];
+    struct registry_stats stats;
+    struct p2p_id id;
+
+    (void)state;
+    for (unsigned n = 0; n < 100; n++) {
+        struct record r = unsigned_record(n);
+
+        for (unsigned i = 0; i < 200; i++) {
+            snprintf(names[i], sizeof(names[i]), "%04u %04u", n, i);
+            e[i] = entry(names[i], i);
+        }
+        r.entries = e;
+        r.count = 200;
+        assert_int_equal(put(&r), REGISTRY_OK);
+    }
+    registry_tidy(registry); /* all are in use: nothing to do */
+    dict_settle(registry_dict(registry));
+    registry_stats(registry, &stats);
+    assert_int_equal(stats.names, 20000);
+    for (unsigned n = 0; n < 99; n++) {
+        id = id_of(n);
+        registry_remove(registry, &id);
+    }
+    registry_tidy(registry);
+    dict_settle(registry_dict(registry));
+    registry_stats(registry, &stats);
+    assert_true(stats.names < 200 + DICT_OPEN_NAMES);
+    assert_int_equal(count_peers("0099 0007"), 1);
+    assert_int_equal(count_peers("0098 0007"), 0);
+}
+
 /* ---- threads ---- */
 
 static _Atomic bool is_over;
@@ -435,6 +471,7 @@ main(void)
         TEST(silent_peers_run_out_and_others_stay),
         TEST(records_survive_bytes_and_nothing_else_does),
         TEST(a_snapshot_brings_everything_back_or_nothing),
+        TEST(names_that_nobody_has_are_forgotten),
         TEST(readers_and_writers_go_together),
     };
 
