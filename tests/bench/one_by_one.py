@@ -12,7 +12,7 @@ from p2pwire.client import Client  # noqa: E402
 
 host, port, name, seconds = sys.argv[1], int(sys.argv[2]), sys.argv[3], float(sys.argv[4])
 with Client((host, port), timeout=30.0) as client:
-    meta = client.meta(name=name.encode())
+    meta = client.meta(name=name)
     began = time.monotonic()
     done = 0
     while time.monotonic() - began < seconds and done + meta.chunk_size <= meta.size:
