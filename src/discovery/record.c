@@ -173,7 +173,8 @@ get_head(struct p2p_rd *rd, struct record *r)
     r->port = p2p_rd_get_u16(rd);
     r->protocols = p2p_rd_get_u8(rd);
     if (rd->failed || flags > (FLAG_SIGNED | FLAG_CONTENT) || r->port == 0 ||
-        record_parse_ip(ip, r->ip) != P2P_OK)
+        record_parse_ip(ip, r->ip) != P2P_OK || strlen(r->ip) != ip_len ||
+        strcmp(ip, r->ip) != 0)
         return P2P_ERR_MALFORMED;
     if (!r->is_signed)
         return P2P_OK;

@@ -7,15 +7,20 @@ FUZZ      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ      := $(if $(T),$(filter $(T),$(FUZZ)),$(FUZZ))
 FUZZ_OBJ  := $(call objs,tests/fuzz/common.c)
 
-$(B)/fuzz/%: $(B)/tests/fuzz/fuzz_%.o $(B)/tests/fuzz/replay.o $(FUZZ_OBJ) $(CORE)
-	@mkdir -p $(@D)
-	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+# A target of more than the core names its files in its first line, like a unit test.
+fuzz_uses = $(call objs,$(shell sed -n '1s|^// uses ||p' tests/fuzz/fuzz_$(1).c))
+define fuzz_target
+$(B)/fuzz/$(1): $(B)/tests/fuzz/fuzz_$(1).o $(B)/tests/fuzz/replay.o $(FUZZ_OBJ) $(call fuzz_uses,$(1)) $(HTTP) $(CORE)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) -o $$@ $$^ $(ALL_LDFLAGS) $(HTTP_LIBS) $(LIBS)
 
-$(B)/libfuzzer/%: $(B)/tests/fuzz/fuzz_%.o $(FUZZ_OBJ) $(CORE)
-	@mkdir -p $(@D)
-	$(call say,LD,$@)
-	$(Q)$(CC) -fsanitize=fuzzer -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+$(B)/libfuzzer/$(1): $(B)/tests/fuzz/fuzz_$(1).o $(FUZZ_OBJ) $(call fuzz_uses,$(1)) $(HTTP) $(CORE)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) -fsanitize=fuzzer -o $$@ $$^ $(ALL_LDFLAGS) $(HTTP_LIBS) $(LIBS)
+endef
+$(foreach f,$(FUZZ),$(eval $(call fuzz_target,$(f))))
 
 # A corpus that crashes fails `make check` like any test.
 check-corpus: $(addprefix $(B)/fuzz/,$(FUZZ))
