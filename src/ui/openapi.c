@@ -3,9 +3,11 @@
 
 __asm__(".section .rodata\n"
         ".global ui_openapi_text\n"
-        ".global ui_openapi_end\n"
+        ".global ui_openapi_len\n"
         "ui_openapi_text:\n"
         ".incbin \"docs/openapi.yaml\"\n"
-        "ui_openapi_end:\n"
-        ".byte 0\n"
+        "1:\n"
+        ".balign 8\n"
+        "ui_openapi_len:\n"
+        ".quad 1b - ui_openapi_text\n"
         ".previous\n");
