@@ -1,0 +1,91 @@
+"""Limits by address behind a proxy, long polls, and lists by SHA-256."""
+
+import threading
+
+from conftest import wait_until
+from p2pwire import keys, tree
+
+A, B = keys.Identity(), keys.Identity()
+
+
+def statuses(registry, count, **headers):
+    return [registry.request("GET", "/peers", headers=headers).status_code for _ in range(count)]
+
+
+def test_rate_by_the_address_a_trusted_proxy_names(suite):
+    registry = suite.discovery("--trusted-proxy", "127.0.0.1", "--rate", "3").registry
+    seen = statuses(registry, 20, **{"X-Forwarded-For": "198.51.100.1, 192.0.2.9"})
+    assert seen[0] == 200 and seen[-1] == 429
+    answer = registry.request("GET", "/health", headers={"Forwarded": 'for="192.0.2.9:4711"'})
+    assert answer.status_code == 429 and int(answer.headers["Retry-After"]) >= 1
+    assert answer.json()["status"] == 429 and answer.json()["code"]
+    # The hop before the proxy's own is anybody's invention: another one there does not help.
+    assert 429 in statuses(registry, 3, **{"X-Forwarded-For": "198.51.100.77, 192.0.2.9"})
+    assert statuses(registry, 1, **{"X-Forwarded-For": "192.0.2.10"}) == [200]
+    assert set(statuses(registry, 20)) == {200}, "loopback itself is exempt"
+
+
+def test_forwarded_headers_of_strangers_are_ignored(suite):
+    registry = suite.discovery("--rate", "3").registry
+    assert set(statuses(registry, 20, **{"X-Forwarded-For": "192.0.2.9"})) == {200}
+    answer = registry.request(
+        "POST", "/register", headers={"X-Forwarded-For": "192.0.2.9"},
+        json={"peer_id": A.peer_id, "public_key": A.pem.decode(), "port": 1, "files": []},
+    )  # fmt: skip
+    assert answer.json()["ip"] == "127.0.0.1"
+
+
+def test_registrations_of_one_peer_and_peers_of_one_address_are_limited(suite):
+    registry = suite.discovery(
+        "--trusted-proxy", "127.0.0.1", "--register-rate", "4", "--max-peers-per-ip", "1"
+    ).registry
+
+    def register(who, ip):
+        body = {"peer_id": who.peer_id, "public_key": who.pem.decode(), "port": 1, "files": []}
+        return registry.request("POST", "/register", json=body, headers={"X-Forwarded-For": ip}).status_code
+
+    assert [register(A, "192.0.2.1") for _ in range(3)] == [200, 200, 429]
+    assert register(B, "192.0.2.1") == 429, "the address is taken"
+    assert register(B, "192.0.2.2") == 200
+
+
+def test_a_page_of_another_site_changes_nothing(suite):
+    registry = suite.discovery().registry
+    body = {"peer_id": A.peer_id, "public_key": A.pem.decode(), "port": 1, "files": []}
+    answer = registry.request("POST", "/register", json=body, headers={"Origin": "http://evil.example"})
+    assert answer.status_code == 403 and registry.peers() == []
+
+
+def test_long_poll(suite):
+    registry = suite.discovery().registry
+    start = registry.get("/changes").json()
+    answers = []
+    threads = [
+        threading.Thread(
+            target=lambda: answers.append(
+                type(registry)(registry.url, 40).get("/changes", since=start["version"], wait=30).json()
+            )
+        )
+        for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: "p2p_discovery_watchers 20" in registry.get("/metrics").text, 10, "all wait")
+    registry.register(A, 9000, ["f"])
+    for thread in threads:
+        thread.join(10)
+    assert len(answers) == 20
+    assert all(a["peers"] == [{"peer_id": A.peer_id, "gone": False}] and not a["full"] for a in answers)
+    assert registry.get("/changes", since=0, epoch="0" * 16).json()["full"] is True
+    assert registry.get("/changes", since=10**6).json()["full"] is True
+    assert registry.get("/changes", since=answers[0]["version"], wait=1).json()["peers"] == []
+
+
+def test_peers_by_sha256(suite):
+    registry = suite.discovery().registry
+    sha256 = keys.sha256(b"data").hex()
+    entry = {"name": "f", "size": 4, "root": tree.root_of(b"data").hex(), "sha256": sha256}
+    assert registry.register_signed(A, 9000, [entry], 1).status_code == 200
+    assert [p["peer_id"] for p in registry.peers(sha256=sha256)] == [A.peer_id]
+    assert registry.peers(sha256="0" * 64) == []
+    assert registry.get("/peers", sha256="x").status_code == 400
