@@ -156,6 +156,7 @@ start_parts(struct ui_app *app)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     ui_events_open_log(app);
     app->is_ready = true;
+    ui_watch_peers(app); /* so that the first answers know whether a registry is there */
     return P2P_OK;
 }
 

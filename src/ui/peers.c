@@ -228,6 +228,17 @@ ui_peers_count(struct ui_app *app)
 }
 
 bool
+ui_peers_is_old(struct ui_app *app)
+{
+    bool old;
+
+    pthread_mutex_lock(&app->peers->lock);
+    old = p2p_now_ms() - app->peers->made_ms > 10000;
+    pthread_mutex_unlock(&app->peers->lock);
+    return old;
+}
+
+bool
 ui_peers_own(struct ui_app *app, uint16_t *port)
 {
     struct ui_peers *p = app->peers;

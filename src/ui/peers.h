@@ -43,6 +43,8 @@ void ui_peers_refresh(struct ui_app *app);
  * changed. */
 bool ui_peers_look(struct ui_app *app);
 size_t ui_peers_count(struct ui_app *app);
+/* The registries were last asked more than ten seconds ago. */
+bool ui_peers_is_old(struct ui_app *app);
 
 /* The members `peers` and `discovery_reachable`. */
 void ui_peers_put_list(struct ui_app *app, struct http_json_out *o, bool with_files);

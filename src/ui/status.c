@@ -15,6 +15,7 @@
 #include "ui/json.h"
 #include "ui/peers.h"
 #include "ui/urls.h"
+#include "ui/watch.h"
 
 #define REGISTRIES_MAX P2P_OPTION_LIST_MAX
 
@@ -180,6 +181,9 @@ ui_status_handle_health(struct http_request *req, void *arg)
     bool is_well = false;
     struct http_json_out o;
 
+    /* A probe does not wait for the registry: what it finds is what the next one is told. */
+    if (app->is_ready && ui_peers_is_old(app))
+        ui_watch_peers(app);
     for (size_t i = 0; i < count && i < REGISTRIES_MAX; i++)
         is_well |= states[i].reachable;
     ui_json_begin(&o, 64);
