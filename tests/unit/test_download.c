@@ -205,7 +205,6 @@ static void
 resumes_after_aborts(void **state)
 {
     struct fixture *f = *state;
-    uint64_t received = 0;
 
     f->peers[0].manners.bytes_per_s = 8 << 20;
     start_peers(f, 1);
@@ -214,7 +213,6 @@ resumes_after_aborts(void **state)
         usleep(20000 + 17000 * (round % 5));
         p2p_download_free(f->dl);
         f->dl = NULL;
-        received += f->last.received;
         if (f->last.state == P2P_DL_COMPLETED)
             break;
     }
