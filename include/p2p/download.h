@@ -8,6 +8,14 @@
  * in the journal so that nothing is lost. Nothing appears under the wanted name before
  * everything is verified and flushed.
  *
+ * A folder (a name that ends in '/') is every file beneath it: small ones whole, many
+ * in flight, published in batches; large ones one after the other as downloads of their
+ * own. What is there already with the same content is left alone, so an interrupted
+ * folder goes on when it is asked for again.
+ *
+ * Protocol 1 has no tree: one source at a time, no folders, no resume; the whole file's
+ * SHA-256 decides.
+ *
  * A download runs in threads of its own; the calls here are thread-safe. Callbacks come
  * from those threads, one at a time, and may call anything here but p2p_download_free.
  */

@@ -66,7 +66,8 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_sha256(struct p2p_conn *conn,
                                             const struct p2p_digest *root,
                                             struct p2p_digest *out);
 /* One page of the peer's files: `cursor` ("" first) is replaced by the next one ("" at
- * the end; P2P_NAME_MAX + 1 bytes). Names are checked; wrong ones are left out. */
+ * the end; P2P_NAME_MAX + 1 bytes). Names are checked; wrong ones are left out. The
+ * entries borrow the connection's buffer: `visit` must not use the connection. */
 typedef enum p2p_err p2p_list_visit(void *arg, const char *name,
                                     const struct p2p_list_entry *entry);
 P2P_MUST_CHECK enum p2p_err p2p_conn_list(struct p2p_conn *conn, char *cursor,
