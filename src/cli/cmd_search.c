@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "cli.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
 #include "p2p/path.h"
 #include "p2p/source.h"
 
@@ -83,14 +85,13 @@ search_peer(const struct cli_common *common, struct p2p_identity *identity,
         .protocol = 2,
         .timeout_ms = common->timeout_ms,
     };
-    char cursor[P2P_NAME_MAX + 1] = "";
     struct p2p_conn *conn;
 
     if (p2p_conn_open(&conn_options, &conn) != P2P_OK)
         return;
-    while (p2p_conn_list(conn, cursor, visit_file, search) == P2P_OK &&
-           cursor[0] != '\0')
-        continue;
+    if (p2p_conn_list_all(conn, p2p_now_ms() + common->timeout_ms, visit_file,
+                          search) != P2P_OK)
+        p2p_log_debug("a peer nearby was not listed to the end");
     p2p_conn_close(conn);
 }
 

@@ -4,12 +4,15 @@
 
 #include "p2p/bytes.h"
 #include "p2p/msg.h"
+#include "p2p/net.h"
 #include "ui/answer.h"
 #include "ui/api.h"
 #include "ui/app.h"
 #include "ui/jobs.h"
 #include "ui/json.h"
 #include "ui/peers.h"
+
+#define PATIENCE_MS 10000
 
 struct browse {
     struct p2p_id id;
@@ -44,14 +47,18 @@ work(struct ui_app *app, void *arg)
     struct browse *b = arg;
     struct p2p_conn *conn = NULL;
     struct p2p_addr addr;
+    uint64_t enough_ms;
 
     ui_peers_refresh(app);
     if ((b->err = ui_peers_locate(app, &b->id, &addr)) != P2P_OK ||
         (b->err = ui_peers_connect(app, &addr, &b->id, &conn)) != P2P_OK)
         return;
+    /* Pages of names that are not shown would keep us here for as long as they come. */
+    enough_ms = p2p_now_ms() + PATIENCE_MS;
     do
         b->err = p2p_conn_list(conn, b->cursor, add_file, b);
-    while (b->err == P2P_OK && b->cursor[0] != '\0' && b->count < b->limit);
+    while (b->err == P2P_OK && b->cursor[0] != '\0' && b->count < b->limit &&
+           p2p_now_ms() < enough_ms);
     p2p_conn_close(conn);
 }
 

@@ -9,6 +9,7 @@
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "p2p/mdns.h"
+#include "p2p/net.h"
 #include "ui/app.h"
 #include "ui/jobs.h"
 #include "ui/peers_internal.h"
@@ -20,6 +21,8 @@
 #define LOOK_EVERY_MS 10000
 #define BROWSE_MS     500
 #define NAMES_MAX     10000
+/* Anybody on the network can announce himself: nobody gets more of our time. */
+#define LIST_PATIENCE_MS 5000
 
 /* ---- the list; under the lock ---- */
 
@@ -98,17 +101,15 @@ add_name(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
-/* All pages; a peer with more names than we keep is fine, the rest is left out. */
+/* All pages; a peer with more names than we keep, or than it can say in time, is fine:
+ * the rest is left out. */
 static enum p2p_err
 list_names(struct p2p_conn *conn, struct names *n)
 {
-    char cursor[P2P_NAME_MAX + 1] = "";
-    enum p2p_err err;
+    enum p2p_err err =
+        p2p_conn_list_all(conn, p2p_now_ms() + LIST_PATIENCE_MS, add_name, n);
 
-    do
-        err = p2p_conn_list(conn, cursor, add_name, n);
-    while (err == P2P_OK && cursor[0] != '\0');
-    return err == P2P_ERR_TOO_LARGE ? P2P_OK : err;
+    return err == P2P_ERR_TOO_LARGE || err == P2P_ERR_TIMEOUT ? P2P_OK : err;
 }
 
 static void

@@ -69,15 +69,19 @@ static bool
 stop_one(struct ui_transfers *ts)
 {
     struct ui_transfer *t = ts->first;
+    struct p2p_download *dl;
+    bool keeps_data;
 
     while (t != NULL && (t->stop == UI_GO_ON || t->dl == NULL || t->is_told))
         t = t->next;
     if (t == NULL)
         return false;
+    dl = t->dl;
+    keeps_data = t->stop == UI_STOP_KEEP;
     t->is_told = true;
     t->is_in_use = true;
     pthread_mutex_unlock(&ts->lock);
-    p2p_download_cancel(t->dl, t->stop == UI_STOP_KEEP);
+    p2p_download_cancel(dl, keeps_data);
     pthread_mutex_lock(&ts->lock);
     t->is_in_use = false;
     pthread_cond_broadcast(&ts->changed);

@@ -19,6 +19,7 @@ const struct http_header ui_headers[] = {
      "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"},
     {"X-Content-Type-Options", "nosniff"},
     {"Referrer-Policy", "no-referrer"},
+    {"Cross-Origin-Resource-Policy", "same-origin"}, /* no <img> of another page */
     {"Cache-Control", "no-store"},
     {NULL, NULL},
 };

@@ -16,6 +16,9 @@
     1000 /* a registry answers with at most so many: the last cursor \
           */
 
+/* Listed peers that are asked what a root is: a registry may list who is long gone. */
+#define ASKED_MAX 8
+
 struct search {
     char text[256];
     enum p2p_search_mode mode;
@@ -33,7 +36,7 @@ describe(struct ui_app *app, struct p2p_search_result *r)
 {
     enum p2p_err err = P2P_ERR_NOT_FOUND;
 
-    for (size_t i = 0; i < r->peers.count && err != P2P_OK; i++) {
+    for (size_t i = 0; i < r->peers.count && i < ASKED_MAX && err != P2P_OK; i++) {
         const struct p2p_peer_info *peer = &r->peers.at[i];
         struct p2p_conn *conn = NULL;
         struct p2p_meta meta;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "p2p/bytes.h"
@@ -194,8 +195,12 @@ withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
     struct ui_note note = {.kind = kinds[folder], .key = name, .time_s = until_s};
     char private_name[PRIVATE_LEN];
     struct item **old;
-    enum p2p_err err;
+    struct stat st;
+    enum p2p_err err = p2p_root_stat(root_of(trash, folder), name, &st);
 
+    /* Deleted a second time: what waits for an undo under this name goes on waiting. */
+    if (err != P2P_OK)
+        return err;
     if (!make_private_name(private_name))
         return P2P_ERR_CRYPTO;
     if (*(old = find(trash, folder, name)) != NULL)

@@ -215,6 +215,47 @@ class MaximalSize(Server):
         return meta
 
 
+class VastSize(Server):
+    """A size that may be, and for which the layer alone would be two tebibytes."""
+
+    def meta_of(self, req, file):
+        meta = super().meta_of(req, file)
+        meta.size, meta.chunk_size = 2**50, 1 << 14
+        return meta
+
+    def on_layer(self, connection, request):
+        connection.send(msg.Layer(request.req, 1, [bytes(32)]))
+
+
+class PingFlood(Server):
+    """Answers a question with PINGs, for as long as somebody listens."""
+
+    def on_meta(self, connection, request):
+        while True:
+            connection.send(msg.Ping(7))
+
+    on_list = on_meta
+
+
+class LayerTrickle(Server):
+    """A hash of the layer now and then: each one is in time, the layer is not."""
+
+    def on_layer(self, connection, request):
+        for at, digest in enumerate(self.layer_for(self.by_root[request.root])):
+            connection.send(msg.Layer(request.req, request.first + at, [digest]))
+            time.sleep(0.4)
+
+
+class EndlessList(Server):
+    """Pages without an entry, each with another cursor."""
+
+    pages = 0
+
+    def on_list(self, connection, request):
+        self.pages += 1
+        connection.send(msg.List(request.req, [], b"page %d" % self.pages))
+
+
 class ChunkSizeZero(Server):
     def meta_of(self, req, file):
         meta = super().meta_of(req, file)
@@ -284,7 +325,7 @@ class RecordTwice(Server):
 
 LIARS = [
     WrongBytes, WrongLayer, SwappedLayer, ShortLayer, LongLayer, SizeTooLarge, SizeTooSmall, WrongSha256, ShortData, LongData,
-    GapInData, OffsetFarAway, AnotherFilesBytes, ZstdBomb, HugeSize, MaximalSize, ChunkSizeZero, ChunkSizeOdd,
+    GapInData, OffsetFarAway, AnotherFilesBytes, ZstdBomb, HugeSize, MaximalSize, VastSize, ChunkSizeZero, ChunkSizeOdd,
     ChunkSizeHuge, MetaForAnotherRequest, ErrorForEverything, NonsenseAfterHandshake, CutRecord, RecordTooLong, RecordTwice,
 ]  # fmt: skip
 
@@ -298,11 +339,23 @@ def test_a_liar_alone_gives_nothing(suite, liar):
 
 
 @pytest.mark.parametrize(
-    "liar", [WrongBytes, WrongLayer, SizeTooLarge, AnotherFilesBytes, ErrorForEverything, CutRecord]
+    "liar",
+    [WrongBytes, WrongLayer, SizeTooLarge, VastSize, PingFlood, AnotherFilesBytes, ErrorForEverything, CutRecord],
 )
 def test_a_liar_beside_an_honest_server_costs_nothing_but_time(suite, liar):
     with liar({"f.bin": DATA}, chunk_size=CHUNK) as bad, Server({"f.bin": DATA}, chunk_size=CHUNK) as good:
         assert_fetched(suite, suite.get("f.bin", bad, good, more=["--timeout", "3"]))
+
+
+def test_a_layer_that_trickles_is_given_up(suite):
+    with LayerTrickle({"f.bin": DATA}, chunk_size=CHUNK) as server:
+        assert_failed(suite, suite.get("f.bin", server, more=["--timeout", "1"]))
+
+
+@pytest.mark.parametrize("liar", [PingFlood, EndlessList])
+def test_a_list_that_does_not_end(suite, liar):
+    with liar({"f.bin": DATA}, chunk_size=CHUNK) as server:
+        assert suite.p2p("ls", server.where, "--timeout", "2", timeout=20).returncode != 0
 
 
 def test_wrong_bytes_name_the_peer_and_the_hash(suite):

@@ -476,6 +476,7 @@ def test_headers_on_every_answer(api, path):
     assert "unsafe" not in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert not [h for h in headers if h.lower().startswith("access-control")]
     if path.startswith("/api"):
         assert "no-store" in headers["Cache-Control"]

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from conftest import BIN, ROOT, environment, wait_until
-from p2pwire import tree
+from p2pwire import msg, tree
 from p2pwire.server import Server
 from ui_world import BIG, World
 
@@ -95,6 +95,7 @@ def test_delete_and_restore(world):
     deleted = world.json("DELETE", "/api/shared/undo.txt")
     if deleted["restore_until"] is not None:
         assert deleted["restore_until"] > time.time()
+        world.call("DELETE", "/api/shared/undo.txt", 404)  # a second click takes the undo from nobody
         world.call("POST", "/api/shared/undo.txt/restore", 200)
         assert (world.ui.shared / "undo.txt").read_bytes() == b"precious"
         world.call("POST", "/api/shared/undo.txt/restore", 404)
@@ -229,3 +230,24 @@ def test_a_port_in_use_is_named(suite):
             capture_output=True, text=True, timeout=20, cwd=suite.folder, env=environment(suite.folder),
         )  # fmt: skip
     assert run.returncode == 1 and str(port) in run.stderr and "--port" in run.stderr
+
+
+class EndlessList(Server):
+    """Page after page of names that may not be, each page with another cursor."""
+
+    pages = 0
+
+    def on_list(self, connection, request):
+        self.pages += 1
+        entry = msg.Entry(bytes(32), 1, 0, b".hidden")
+        connection.send(msg.List(request.req, [entry], b"page %d" % self.pages))
+
+
+def test_a_peer_whose_list_does_not_end(suite):
+    """It gets a few seconds of us and no more; the program still stops (the suite sees to that)."""
+    with EndlessList({"f.bin": b"x"}) as server:
+        ui = suite.ui()
+        met = ui.api.request("POST", "/api/peers", json={"address": server.where}, timeout=60)
+        assert met.status_code == 201
+        files = ui.api.request("GET", f"/api/peers/{server.identity.peer_id}/files", timeout=60)
+        assert files.status_code == 200 and files.json()["files"] == []

@@ -16,7 +16,7 @@ from ui_world import SlowFile
 
 
 def private_files(folder, prefix):
-    return [p for p in (folder / ".p2p").iterdir() if p.name.startswith(prefix)]
+    return list((folder / ".p2p").glob(prefix + "*"))
 
 
 def restart(suite, ui, *more, **kwargs):

@@ -382,13 +382,12 @@ p2p_conn_receive(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg *ms
         if (err != P2P_OK)
             break;
         conn->in_start += size;
-        if (len == 0) { /* a REKEY */
-            err = P2P_ERR_MORE;
-            continue;
-        }
-        err = p2p_msg_parse(plain, len, msg);
+        err = len == 0 ? P2P_ERR_MORE /* a REKEY */ : p2p_msg_parse(plain, len, msg);
         if (err == P2P_OK)
             err = handle_own(conn, msg);
+        /* One who only says PING keeps nobody beyond the deadline. */
+        if (err == P2P_ERR_MORE && p2p_now_ms() >= deadline_ms)
+            return P2P_ERR_TIMEOUT;
     }
     conn->broken |= err != P2P_OK;
     return err;

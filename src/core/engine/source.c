@@ -149,12 +149,17 @@ p2p_conn_meta_by_root(struct p2p_conn *conn, const struct p2p_digest *root,
     return err;
 }
 
+/* Hashes asked for at once. */
+#define LAYER_STEP (16 * P2P_LAYER_HASHES_MAX)
+
 /* Records of one LAYER? in order, without gaps or overlaps. */
 static enum p2p_err
 layer_part(struct p2p_conn *conn, const struct p2p_digest *root, uint64_t first,
            uint32_t count, struct p2p_digest *out)
 {
     struct p2p_msg question = {.type = P2P_MSG_LAYER_GET}, answer;
+    /* For all of it: a hash now and then must not hold up a download. */
+    uint64_t deadline_ms = p2p_now_ms() + conn->timeout_ms;
     uint32_t got = 0;
     enum p2p_err err;
 
@@ -163,8 +168,7 @@ layer_part(struct p2p_conn *conn, const struct p2p_digest *root, uint64_t first,
     question.layer_get.count = count;
     err = ask(conn, &question);
     while (err == P2P_OK && got < count) {
-        err = hear(conn, question.req, P2P_MSG_LAYER, p2p_now_ms() + conn->timeout_ms,
-                   &answer);
+        err = hear(conn, question.req, P2P_MSG_LAYER, deadline_ms, &answer);
         if (err != P2P_OK)
             break;
         if (answer.layer.first != first + got || answer.layer.count == 0 ||
@@ -176,30 +180,40 @@ layer_part(struct p2p_conn *conn, const struct p2p_digest *root, uint64_t first,
     return err;
 }
 
+/* The next part behind the `at` hashes that have come. Memory grows with what came, not
+ * with the size somebody stated. */
+static enum p2p_err
+more_layer(struct p2p_conn *conn, const struct p2p_meta *meta, uint64_t at,
+           struct p2p_digest **layer)
+{
+    uint64_t left = meta->geometry.count - at;
+    uint32_t count = left < LAYER_STEP ? (uint32_t)left : LAYER_STEP;
+    struct p2p_digest *longer = realloc(*layer, (size_t)(at + count) * sizeof(*longer));
+
+    if (longer == NULL)
+        return P2P_ERR_NOMEM;
+    *layer = longer;
+    return layer_part(conn, &meta->root, at, count, &longer[at]);
+}
+
 enum p2p_err
 p2p_conn_layer(struct p2p_conn *conn, const struct p2p_meta *meta,
                struct p2p_digest **out)
 {
     const struct p2p_chunks *g = &meta->geometry;
-    const uint32_t step = 16 * P2P_LAYER_HASHES_MAX;
     struct p2p_digest *layer = NULL;
     enum p2p_err err = P2P_OK;
 
     *out = NULL;
     if (!meta->root_known)
         return P2P_ERR_UNSUPPORTED;
-    if (g->count > SIZE_MAX / sizeof(*layer))
-        return P2P_ERR_NOMEM;
-    layer = malloc((size_t)g->count * sizeof(*layer) + 1);
+    layer = malloc(sizeof(*layer));
     if (layer == NULL)
         return P2P_ERR_NOMEM;
-    if (g->count == 1)
-        layer[0] = meta->root; /* a layer of one hash is the root: nothing to ask */
-    for (uint64_t at = 0; g->count > 1 && at < g->count && err == P2P_OK; at += step) {
-        uint64_t left = g->count - at;
-        err = layer_part(conn, &meta->root, at, left < step ? (uint32_t)left : step,
-                         &layer[at]);
-    }
+    layer[0] = meta->root; /* a layer of one hash is the root: nothing to ask */
+    for (uint64_t at = 0; g->count > 1 && at < g->count && err == P2P_OK;
+         at += LAYER_STEP)
+        err = more_layer(conn, meta, at, &layer);
     if (err == P2P_OK)
         err = p2p_tree_check_layer(g, layer, &meta->root);
     if (err == P2P_OK)
@@ -255,13 +269,30 @@ p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *
         return err;
     if (answer.list.next.len > P2P_NAME_MAX)
         return P2P_ERR_MALFORMED;
-    /* A cursor that stands still would be asked for for ever. */
-    if (answer.list.next.len > 0 && answer.list.next.len == strlen(cursor) &&
-        memcmp(answer.list.next.at, cursor, answer.list.next.len) == 0)
+    /* A cursor that stands still, or pages without an entry, would be asked for for
+     * ever. */
+    if (answer.list.next.len > 0 &&
+        (answer.list.count == 0 ||
+         (answer.list.next.len == strlen(cursor) &&
+          memcmp(answer.list.next.at, cursor, answer.list.next.len) == 0)))
         return P2P_ERR_PROTOCOL;
     memcpy(cursor, answer.list.next.at, answer.list.next.len);
     cursor[answer.list.next.len] = '\0';
     return visit_entries(&answer.list, visit, arg);
+}
+
+enum p2p_err
+p2p_conn_list_all(struct p2p_conn *conn, uint64_t deadline_ms, p2p_list_visit *visit,
+                  void *arg)
+{
+    char cursor[P2P_NAME_MAX + 1] = "";
+    enum p2p_err err;
+
+    do
+        err = p2p_now_ms() < deadline_ms ? p2p_conn_list(conn, cursor, visit, arg)
+                                         : P2P_ERR_TIMEOUT;
+    while (err == P2P_OK && cursor[0] != '\0');
+    return err;
 }
 
 enum p2p_err
