@@ -349,6 +349,41 @@ answer_pages(struct fake_registry *fake, const struct fake_request *request,
     return text;
 }
 
+/* Each page all but as long as an answer may be, most of it blanks. */
+static char *
+answer_vast_pages(struct fake_registry *fake, const struct fake_request *request,
+                  int *status)
+{
+    const char page[] = "{\"peers\":[],\"next\":\"more\"}";
+    size_t len = (size_t)P2P_HTTP_ANSWER_MAX - 1;
+    char *text = malloc(len + 1);
+
+    (void)fake, (void)request, (void)status;
+    assert_non_null(text);
+    memset(text, ' ', len);
+    memcpy(text, page, sizeof(page) - 1);
+    text[len] = '\0';
+    return text;
+}
+
+static void
+vast_pages_are_not_all_taken(void **state)
+{
+    struct fake_registry fake;
+    struct p2p_discovery *d;
+    struct p2p_peer_list list;
+
+    (void)state;
+    fake_start(&fake, answer_vast_pages, NULL);
+    d = open_one(&fake);
+    assert_int_equal(p2p_discovery_peers(d, &list), P2P_OK);
+    p2p_peer_list_clear(&list);
+    assert_in_range(fake.count, 1, 5);
+    p2p_discovery_close(d);
+    fake_stop(&fake);
+    fake_clear(&fake);
+}
+
 static void
 pages_are_followed_and_bounded(void **state)
 {
@@ -483,6 +518,7 @@ main(void)
         cmocka_unit_test(silence_is_a_timeout),
         cmocka_unit_test(one_registry_is_enough_and_answers_merge),
         cmocka_unit_test(pages_are_followed_and_bounded),
+        cmocka_unit_test(vast_pages_are_not_all_taken),
         cmocka_unit_test(names_in_urls_are_encoded),
         cmocka_unit_test(search_groups_by_content),
         cmocka_unit_test(a_registry_without_search_is_searched_by_its_list),

@@ -8,11 +8,14 @@
 #include "p2p/bytes.h"
 
 enum { PAGES_MAX = 200, CURSOR_MAX = 2048 };
+/* All pages of one registry: a list that is longer is not believed to the end. */
+#define WALK_BYTES_MAX (4 * P2P_HTTP_ANSWER_MAX)
 
 /* ---- Asking all registries, page by page ---- */
 
 struct walk {
     char *cursor; /* of the next page; owned */
+    uint64_t bytes;
     bool done;
     enum p2p_err err;
 };
@@ -44,7 +47,8 @@ on_page(struct walk *walk, const struct p2p_http_call *call, p2p_page_visit *vis
     if (walk->err == P2P_OK && next != NULL && next[0] != '\0' &&
         strlen(next) <= CURSOR_MAX)
         walk->cursor = strdup(next);
-    walk->done = walk->cursor == NULL;
+    walk->bytes += call->len;
+    walk->done = walk->cursor == NULL || walk->bytes >= WALK_BYTES_MAX;
     cJSON_Delete(json);
 }
 
