@@ -37,6 +37,9 @@ const char *p2p_addr_format(const struct p2p_addr *addr, char *out, size_t cap);
 /* The address of a socket's other end (v4-mapped v6 as v4). */
 void p2p_addr_from_sockaddr(const struct sockaddr *sa, struct p2p_addr *out);
 bool p2p_addr_is_loopback(const struct p2p_addr *addr);
+/* This machine's address towards other machines, as text: of the interface the default
+ * route leaves by. False when there is no such route. Nothing is sent. */
+bool p2p_net_own_address(char *out, size_t cap);
 
 /*
  * Listens. "0.0.0.0" and "::" listen on both families where the system has both.

@@ -88,6 +88,10 @@ check(struct get *get, int arguments, char **argv)
                         "timetable such as \"08:00,2M 23:00,off\" is needed");
     if (opt->root != NULL && p2p_hex_parse(opt->root, opt->wanted_root.b, 32) != P2P_OK)
         return cli_fail(P2P_ERR_USAGE, "--root: 64 hex digits are needed");
+    if (opt->protocol == 1 && opt->root != NULL)
+        return cli_fail(P2P_ERR_USAGE, "--root needs protocol 2");
+    if (opt->protocol == 1 && get->name[strlen(get->name) - 1] == '/')
+        return cli_fail(P2P_ERR_USAGE, "a folder needs protocol 2");
     if (opt->protocol == 1)
         cli_say("warning: protocol 1 does not prove who answers, and what is recorded "
                 "today "
@@ -182,7 +186,9 @@ run_once(struct get *get)
         .identity = get->identity,
         .downloads = get->downloads,
         .name = get->name,
-        .root = get->sources.root_known ? &get->sources.root : NULL,
+        /* Protocol 1 knows names only. */
+        .root = get->sources.root_known && get->opt.protocol != 1 ? &get->sources.root
+                                                                  : NULL,
         .save_as = get->opt.save_as,
         .conflict = P2P_CONFLICT_RENAME,
         .sources = get->sources.at,

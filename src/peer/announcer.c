@@ -1,5 +1,6 @@
 #include "peer/announcer.h"
 
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,6 +94,7 @@ static enum p2p_err
 announce(struct announcer *a, bool force)
 {
     struct catalogue catalogue = {0};
+    char own[INET6_ADDRSTRLEN];
     struct p2p_reg reg = {
         .key = p2p_identity_key(a->opt.identity),
         .advertise = a->opt.advertise,
@@ -101,6 +103,10 @@ announce(struct announcer *a, bool force)
     };
     enum p2p_err err = catalogue_fill(&catalogue, a->opt.share);
 
+    /* Asked each time: a laptop moves. */
+    if (a->opt.advertise_own && reg.advertise == NULL &&
+        p2p_net_own_address(own, sizeof(own)))
+        reg.advertise = own;
     if (err == P2P_OK) {
         reg.files = catalogue.files;
         reg.count = catalogue.count < P2P_REGISTER_FILES_MAX ? catalogue.count

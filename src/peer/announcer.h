@@ -20,7 +20,8 @@ struct announcer_options {
     struct p2p_discovery *discovery; /* NULL: only ticks; all borrowed until stop */
     struct p2p_identity *identity;
     struct p2p_share *share;
-    const char *advertise; /* may be NULL */
+    const char *advertise; /* NULL: what the registry sees */
+    bool advertise_own;    /* without `advertise`: this machine's own address */
     uint16_t port;
     uint64_t heartbeat_ms;
     announcer_tick *tick;

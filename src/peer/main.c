@@ -122,8 +122,35 @@ open_server(struct peer *peer)
                       (unsigned)opt->port);
     else if (err != P2P_OK)
         p2p_log_error("cannot listen on %s port %u: %s", opt->host, (unsigned)opt->port,
-                      p2p_err_text(err));
+                      err == P2P_ERR_UNREACHABLE || err == P2P_ERR_SYS
+                          ? "this is no address of this machine (--host)"
+                          : p2p_err_text(err));
     return err;
+}
+
+/* A registry on this machine sees us as 127.0.0.1, which is no use to others: a peer
+ * that listens for them then says where it is. */
+static bool
+is_seen_as_loopback(const struct peer *peer)
+{
+    const struct p2p_option_list *urls = &peer->opt.discovery;
+    const char *host = peer->opt.host;
+    bool is_local = false;
+
+    if (strcmp(host, "0.0.0.0") != 0 && strcmp(host, "::") != 0)
+        return false;
+    for (size_t i = 0; i < urls->count; i++) {
+        const char *authority = strstr(urls->at[i], "://");
+        struct p2p_addr addr;
+        char text[P2P_HOST_MAX + 9];
+        if (authority == NULL)
+            continue;
+        snprintf(text, sizeof(text), "%.*s", (int)strcspn(authority + 3, "/"),
+                 authority + 3);
+        is_local = is_local || (p2p_addr_parse(text, 80, &addr) == P2P_OK &&
+                                p2p_addr_is_loopback(&addr));
+    }
+    return is_local;
 }
 
 static enum p2p_err
@@ -134,6 +161,7 @@ start_announcer(struct peer *peer)
         .identity = peer->identity,
         .share = peer->share,
         .advertise = peer->opt.advertise,
+        .advertise_own = is_seen_as_loopback(peer),
         .port = server_port(peer->server),
         .heartbeat_ms = peer->opt.heartbeat_ms,
         .tick = on_tick,
@@ -146,7 +174,10 @@ start_announcer(struct peer *peer)
         err = p2p_discovery_open(urls->at, urls->count, DISCOVERY_TIMEOUT_MS,
                                  &peer->discovery);
     if (err != P2P_OK) {
-        p2p_log_error("--discovery: %s", p2p_err_text(err));
+        p2p_log_error("--discovery: %s",
+                      err == P2P_ERR_USAGE
+                          ? "a URL such as http://192.168.1.2:8000 is needed"
+                          : p2p_err_text(err));
         return err;
     }
     options.discovery = peer->discovery;

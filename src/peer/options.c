@@ -1,6 +1,8 @@
 #include "peer/options.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "p2p/chunk.h"
@@ -63,6 +65,15 @@ static const struct peer_options defaults = {
     .stall_timeout_ms = P2P_STALL_TIMEOUT_MS,
 };
 
+static bool
+is_ip(const char *text)
+{
+    unsigned char address[sizeof(struct in6_addr)];
+
+    return inet_pton(AF_INET, text, address) == 1 ||
+           inet_pton(AF_INET6, text, address) == 1;
+}
+
 enum p2p_err
 peer_options_parse(int argc, char **argv, struct peer_options *opt,
                    struct p2p_options_text **text)
@@ -79,6 +90,11 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
     }
     if (!p2p_chunk_size_is_valid(opt->chunk_size)) {
         fprintf(stderr, "p2p-peer: --chunk-size must be a power of two, 16K to 16M\n");
+        return P2P_ERR_USAGE;
+    }
+    if (opt->advertise != NULL && !is_ip(opt->advertise)) {
+        fprintf(stderr, "p2p-peer: --advertise %s: an IP address is needed\n",
+                opt->advertise);
         return P2P_ERR_USAGE;
     }
     if (opt->threads == 0)

@@ -50,8 +50,9 @@ open_identity(struct ui_app *app)
                           &app->identity, why, sizeof(why));
 
     if (err != P2P_OK)
-        return fail(
-            err, why[0] != '\0' ? why : "the keys cannot be used:", app->opt.keys_dir);
+        fprintf(stderr, "p2p-ui: %s\n", why[0] != '\0' ? why : p2p_err_text(err));
+    if (err != P2P_OK)
+        return err;
     return fail(p2p_devices_open(app->opt.keys_dir, &app->devices),
                 "the list of devices cannot be opened in", app->opt.keys_dir);
 }
@@ -83,17 +84,21 @@ open_folders(struct ui_app *app)
     return P2P_OK;
 }
 
-static void
+/* Without pages the interface still serves; pages that were named have to be there. */
+static enum p2p_err
 open_pages(struct ui_app *app)
 {
     char path[PATH_MAX];
 
     if (ui_options_find_web(&app->opt, path, sizeof(path)) == P2P_OK)
         app->web_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (app->web_fd < 0 && app->opt.web_dir != NULL)
+        return fail(P2P_ERR_NOT_FOUND, "no index.html in --web-dir", app->opt.web_dir);
     if (app->web_fd < 0)
         p2p_log_warn(
             "the dashboard's pages were not found, only the interface is served; "
             "see --web-dir");
+    return P2P_OK;
 }
 
 /* ---- what works with it ---- */
@@ -156,7 +161,8 @@ start_parts(struct ui_app *app)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     ui_events_open_log(app);
     app->is_ready = true;
-    ui_watch_peers(app); /* so that the first answers know whether a registry is there */
+    ui_watch_peers(
+        app); /* so that the first answers know whether a registry is there */
     return P2P_OK;
 }
 
@@ -177,9 +183,10 @@ ui_app_open(struct ui_app *app)
         err = open_folders(app);
     if (err == P2P_OK)
         err = make_parts(app);
+    if (err == P2P_OK)
+        err = open_pages(app);
     if (err != P2P_OK)
         return err;
-    open_pages(app);
     if ((err = open_server(app)) == P2P_OK)
         err = start_parts(app);
     return err;

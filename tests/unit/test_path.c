@@ -31,7 +31,7 @@ roots_open_or_say_why(void **state)
     assert_null(root);
     assert_int_equal(
         p2p_root_open(scratch_path(&f->scratch, "canary"), true, 0700, &root),
-        P2P_ERR_NOT_FOUND);
+        P2P_ERR_NOT_FOLDER);
     assert_int_equal(
         p2p_root_open(scratch_path(&f->scratch, "a/b/keys"), true, 0700, &root),
         P2P_OK);

@@ -165,6 +165,7 @@ p2p_err_exit_status(enum p2p_err err)
         return 5;
     case P2P_ERR_DISK_FULL:
     case P2P_ERR_PERMISSION:
+    case P2P_ERR_NOT_FOLDER:
     case P2P_ERR_SYS:
         return 6;
     case P2P_ERR_CANCELLED:

@@ -100,18 +100,27 @@ p2p_conn_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
 }
 
 /* Protocol 1 proves nothing about the server: never with one that has spoken
- * protocol 2. */
+ * protocol 2, neither under the name it was asked by nor at the address that name
+ * stands for. */
 static enum p2p_err
-refuse_downgrade(const struct p2p_conn_options *opt)
+refuse_downgrade(const struct p2p_conn *conn, const struct p2p_conn_options *opt)
 {
     struct p2p_known_peer *peers = NULL;
-    char address[P2P_HOST_MAX + 9];
+    char asked[P2P_HOST_MAX + 9], reached[P2P_HOST_MAX + 9] = "";
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    struct p2p_addr addr;
     size_t count = 0;
     enum p2p_err err = p2p_known_list(opt->identity, &peers, &count);
 
-    p2p_addr_format(&opt->addr, address, sizeof(address));
+    p2p_addr_format(&opt->addr, asked, sizeof(asked));
+    if (getpeername(conn->fd, (struct sockaddr *)&sa, &len) == 0) {
+        p2p_addr_from_sockaddr((const struct sockaddr *)&sa, &addr);
+        p2p_addr_format(&addr, reached, sizeof(reached));
+    }
     for (size_t i = 0; err == P2P_OK && i < count; i++)
-        if (peers[i].min_protocol >= 2 && strcmp(peers[i].address, address) == 0)
+        if (peers[i].min_protocol >= 2 && (strcmp(peers[i].address, asked) == 0 ||
+                                           strcmp(peers[i].address, reached) == 0))
             err = P2P_ERR_DOWNGRADE;
     free(peers);
     return err;
@@ -124,7 +133,7 @@ p2p_conn_shake1(struct p2p_conn *conn, const struct p2p_conn_options *opt,
     const struct p2p_rsa *own = p2p_identity_key(opt->identity);
     uint8_t hello[P2P_HELLO1_SIZE], answer[P2P_SESSION1_SIZE];
     struct p2p_secret key = {0};
-    enum p2p_err err = refuse_downgrade(opt);
+    enum p2p_err err = refuse_downgrade(conn, opt);
 
     if (err == P2P_OK)
         err = p2p_hello1_put(p2p_rsa_spki(own), hello);

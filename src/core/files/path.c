@@ -167,8 +167,8 @@ p2p_root_open(const char *directory, bool create, mode_t mode, struct p2p_root *
             return err;
         fd = open(directory, flags);
     }
-    if (fd < 0)
-        return p2p_err_from_errno(errno);
+    if (fd < 0) /* a file stands there: not "not found" */
+        return errno == ENOTDIR ? P2P_ERR_NOT_FOLDER : p2p_err_from_errno(errno);
     root = malloc(sizeof(*root) + len);
     if (!root) {
         close(fd);

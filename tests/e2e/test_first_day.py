@@ -1,0 +1,77 @@
+"""What somebody meets on the first day: the machine next door, a slip in an option, a file where a folder should be."""
+
+import socket
+import subprocess
+
+import pytest
+from conftest import BIN, environment, wait_until
+
+
+def own_address():
+    """Of this machine towards others; nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        return probe.getsockname()[0]
+
+
+def listed_ip(discovery, peer):
+    found = wait_until(lambda: [p for p in discovery.registry.peers() if p["port"] == peer.port], what="the peer listed")
+    return found[0]["ip"]
+
+
+def test_peer_beside_its_registry_is_listed_where_others_reach_it(suite):
+    if own_address() is None:
+        pytest.skip("this machine has no route to others")
+    discovery = suite.discovery()
+    open_peer = suite.peer(discovery=discovery, host="0.0.0.0")
+    assert listed_ip(discovery, open_peer) == own_address()
+
+
+def test_peer_that_listens_for_this_machine_only_is_listed_there(suite):
+    discovery = suite.discovery()
+    assert listed_ip(discovery, suite.peer(discovery=discovery)) == "127.0.0.1"
+
+
+def test_protocol_1_by_the_registry(suite):
+    discovery = suite.discovery()
+    peer = suite.peer(discovery=discovery, files={"a.txt": b"hello"})
+    wait_until(lambda: discovery.registry.peers(file="a.txt"), what="a.txt listed")
+    run = suite.p2p("get", "a.txt", "--protocol", "1", "--discovery", discovery.url)
+    assert run.returncode == 0, run.stderr
+    assert (suite.folder / "cli" / "downloads" / "a.txt").read_bytes() == (peer.shared / "a.txt").read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [("--root", "ab" * 32, "a.txt"), ("photos/",)])
+def test_protocol_1_knows_neither_roots_nor_folders(suite, arguments):
+    run = suite.p2p("get", "--protocol", "1", *arguments)
+    assert run.returncode == 2 and "protocol 2" in run.stderr
+
+
+def test_protocol_1_is_refused_under_another_name_of_the_same_address(suite):
+    peer = suite.peer(files={"a.txt": b"hello"})
+    assert suite.get("a.txt", f"127.0.0.1:{peer.port}").returncode == 0
+    run = suite.get("a.txt", f"localhost:{peer.port}", more=["--protocol", "1"])
+    assert run.returncode != 0 and "protocol 1 is refused" in run.stderr
+
+
+@pytest.mark.parametrize(
+    "program, arguments, said",
+    [
+        ("p2p-peer", ("--advertise", "my-host"), "--advertise my-host: an IP address is needed"),
+        ("p2p-peer", ("--discovery", "ftp://x"), "a URL such as"),
+        ("p2p-peer", ("--host", "300.1.1.1"), "no address of this machine"),
+        ("p2p-peer", ("--shared-dir", "a-file"), "not a folder"),
+        ("p2p-ui", ("--keys-dir", "a-file"), "not a folder"),
+        ("p2p-ui", ("--web-dir", "nowhere"), "--web-dir nowhere"),
+    ],
+)
+def test_a_slip_is_named_and_nothing_runs(tmp_path, program, arguments, said):
+    (tmp_path / "a-file").write_text("x")
+    run = subprocess.run(
+        [BIN / program, "--port", "0", *arguments], capture_output=True, text=True, timeout=20, cwd=tmp_path,
+        env=environment(tmp_path),
+    )  # fmt: skip
+    assert run.returncode in (1, 2) and said in run.stderr and "ready" not in run.stdout
