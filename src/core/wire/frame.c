@@ -41,7 +41,7 @@ p2p_frame_open(uint8_t *frame, size_t size, const struct p2p_secret *key,
                const void *aad, size_t aad_len, uint8_t **plain, size_t *plain_len)
 {
     struct p2p_nonce nonce;
-    uint8_t *text = frame + P2P_FRAME_PREFIX;
+    uint8_t *text;
     size_t len;
     enum p2p_err err;
 
@@ -50,6 +50,7 @@ p2p_frame_open(uint8_t *frame, size_t size, const struct p2p_secret *key,
     if (size < P2P_FRAME_OVERHEAD || p2p_load_u32(frame) != size - P2P_FRAME_HEAD)
         return P2P_ERR_MALFORMED;
     memcpy(nonce.b, frame + P2P_FRAME_HEAD, P2P_NONCE_LEN);
+    text = frame + P2P_FRAME_PREFIX;
     len = size - P2P_FRAME_OVERHEAD;
     err = p2p_gcm_open(key, &nonce, aad, aad_len, text, len, text, text + len);
     if (err != P2P_OK)
