@@ -47,6 +47,10 @@ take_request(struct conn *c, const struct p2p_msg *msg)
         text = msg->meta_get.name;
     else if (msg->type == P2P_MSG_LIST_GET)
         text = msg->cursor;
+    /* Nothing has a name this long: it is not worth the memory while it waits. */
+    if (text.len > P2P_NAME_MAX)
+        return queue_error(c, msg->req, p2p_err_wire_code(P2P_ERR_NAME),
+                           p2p_err_text(P2P_ERR_NAME));
     if ((err = queue(c, msg->type, msg->req, text, &request)) != P2P_OK)
         return err;
     switch (msg->type) {

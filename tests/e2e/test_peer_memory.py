@@ -4,6 +4,7 @@ import os
 import socket
 import time
 
+from p2pwire import msg
 from p2pwire.protocol1 import Client, hello
 from p2pwire.stream import Stream
 
@@ -44,3 +45,23 @@ def test_a_stalled_client_that_reads_again_when_memory_is_short(suite):
         client.close()
     with peer.client1() as client:
         assert client.chunk("big", 0)
+
+
+def test_long_questions_that_wait_for_an_answer(suite):
+    """Answers are not read, so questions stay: their texts must not be what fills the memory."""
+    peer = suite.peer("--chunk-size", "4M", files={"big": os.urandom(CHUNK)})
+    clients = [peer.client(timeout=30) for _ in range(20)]
+    root = clients[0].meta("big").root
+    before = peer.memory_kib()
+    for client in clients:
+        for _ in range(10):  # more than the kernel takes off the peer's hands
+            client.send(msg.Get(client.new_req(), root, 0, CHUNK))
+        for _ in range(50):
+            client.send(msg.ListRequest(client.new_req(), b"x" * 60000))
+    # All are served in turn: when one has its answers, the questions of all have been taken.
+    answers = 0
+    while answers < 50:
+        answers += isinstance(clients[0].receive(), (msg.List, msg.Error))
+    assert peer.memory_kib("VmHWM") - before < 32 << 10
+    for client in clients:
+        client.close()
