@@ -10,7 +10,7 @@ struct changes {
     pthread_mutex_t lock;
     _Atomic uint64_t version;
     _Atomic bool is_noted;
-    struct http_waitlist *waiters;
+    struct http_waitlist *_Atomic waiters; /* comes when changes may be noted already */
     char epoch[CHANGES_EPOCH_LEN + 1];
     struct change kept[CHANGES_KEPT]; /* of version v: kept[v % CHANGES_KEPT] */
 };
@@ -58,8 +58,10 @@ changes_note(struct changes *c, const struct p2p_id *id, bool is_gone)
 void
 changes_wake(struct changes *c)
 {
-    if (atomic_exchange(&c->is_noted, false) && c->waiters != NULL)
-        http_waitlist_wake(c->waiters);
+    struct http_waitlist *waiters = c->waiters;
+
+    if (atomic_exchange(&c->is_noted, false) && waiters != NULL)
+        http_waitlist_wake(waiters);
 }
 
 uint64_t

@@ -155,6 +155,12 @@ p2p_conn_rtt_us(const struct p2p_conn *conn)
                                                                      : info.tcpi_rtt;
 }
 
+uint64_t
+p2p_conn_clock_s(void)
+{
+    return p2p_now_ms() / 1000;
+}
+
 uint32_t
 p2p_conn_next_req(struct p2p_conn *conn)
 {
@@ -205,14 +211,14 @@ rekey_when_due(struct p2p_conn *conn)
     struct p2p_nonce nonce;
     enum p2p_err err;
 
-    if (!p2p_direction_wants_rekey(&conn->send, p2p_time_s()))
+    if (!p2p_direction_wants_rekey(&conn->send, p2p_conn_clock_s()))
         return P2P_OK;
     err = make_room(conn, P2P_FRAME_SIZE(1));
     if (err == P2P_OK)
         err = p2p_random(nonce.b, sizeof(nonce.b));
     if (err == P2P_OK)
         err = p2p_direction_rekey(&conn->send, conn->out + conn->out_used, &nonce,
-                                  p2p_time_s());
+                                  p2p_conn_clock_s());
     if (err == P2P_OK)
         conn->out_used += P2P_FRAME_SIZE(1);
     return err;
@@ -378,7 +384,7 @@ p2p_conn_receive(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg *ms
             return err;
         if (err == P2P_OK)
             err = p2p_direction_open(&conn->receive, conn->in + conn->in_start, size,
-                                     p2p_time_s(), &plain, &len);
+                                     p2p_conn_clock_s(), &plain, &len);
         if (err != P2P_OK)
             break;
         conn->in_start += size;

@@ -24,6 +24,9 @@ struct p2p_conn {
     char said[128]; /* the other side's last ERROR text, escaped */
 };
 
+/* What keys age by: monotonic, since the time of day may be set by hours at once. */
+uint64_t p2p_conn_clock_s(void);
+
 /* A fresh request number, never 0. */
 uint32_t p2p_conn_next_req(struct p2p_conn *conn);
 

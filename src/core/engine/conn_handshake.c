@@ -90,7 +90,8 @@ p2p_conn_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
         err = drive(conn, hs, opt, address, deadline_ms);
     if (err == P2P_OK) {
         conn->peer = *p2p_handshake_peer(hs);
-        err = p2p_handshake_take_session(hs, p2p_time_s(), &conn->send, &conn->receive);
+        err = p2p_handshake_take_session(hs, p2p_conn_clock_s(), &conn->send,
+                                         &conn->receive);
     }
     if (err == P2P_OK)
         err = p2p_known_met(opt->identity, address, &conn->peer, 2);

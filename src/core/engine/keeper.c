@@ -25,7 +25,7 @@ keeper_main(void *arg)
     pthread_mutex_lock(&k->lock);
     while (!k->stop) {
         struct timespec ts;
-        clock_gettime(CLOCK_REALTIME, &ts);
+        clock_gettime(CLOCK_MONOTONIC, &ts);
         ts.tv_sec += INTERVAL_S;
         (void)pthread_cond_timedwait(&k->wake, &k->lock, &ts);
         if (k->stop)
@@ -44,12 +44,16 @@ enum p2p_err
 dl_keeper_start(struct p2p_journal *journal, struct dl_keeper **out)
 {
     struct dl_keeper *k = calloc(1, sizeof(*k));
+    pthread_condattr_t monotonic;
 
     if (k == NULL)
         return P2P_ERR_NOMEM;
     k->journal = journal;
     pthread_mutex_init(&k->lock, NULL);
-    pthread_cond_init(&k->wake, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&k->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     int rc = pthread_create(&k->thread, NULL, keeper_main, k);
     if (rc != 0) {
         free(k);
