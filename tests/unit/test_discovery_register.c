@@ -100,7 +100,7 @@ take_entries(const cJSON *array, struct p2p_reg_entry *out)
 static bool
 is_signed_well(const cJSON *json, bool delta)
 {
-    static struct p2p_reg_entry entries[64];
+    struct p2p_reg_entry entries[64];
     struct p2p_text removed[64];
     struct p2p_registration r = {
         .peer_id = id, .seq = number(json, "seq"), .entries = entries};
