@@ -20,12 +20,20 @@ static const struct p2p_option_set set = {
     "enough).",
     options, sizeof(options) / sizeof(options[0])};
 
+/* What is listed: into `array`, or printed when that is NULL. */
+struct listing {
+    cJSON *array;
+    size_t count;
+};
+
 static enum p2p_err
 print_file(void *arg, const char *name, const struct p2p_list_entry *entry)
 {
-    cJSON *array = arg;
+    struct listing *listing = arg;
+    cJSON *array = listing->array;
     char size[CLI_SHORT], time[CLI_SHORT], shown[CLI_TEXT];
 
+    listing->count++;
     if (array != NULL) {
         cJSON *file = cli_add_object(array);
         cli_put_text(file, "name", name);
@@ -50,7 +58,8 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         .protocol = 2,
         .timeout_ms = opt->common.timeout_ms,
     };
-    cJSON *object = NULL, *array = NULL;
+    struct listing listing = {0};
+    cJSON *object = NULL;
     char cursor[P2P_NAME_MAX + 1] = "", address[CLI_ADDRESS];
     struct p2p_conn *conn = NULL;
     enum p2p_err err;
@@ -61,14 +70,16 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         object = cli_object();
         cli_put_hex(object, "peer_id", p2p_conn_peer(conn)->b, true);
         cli_put_text(object, "address", address);
-        array = cli_put_array(object, "files");
+        listing.array = cli_put_array(object, "files");
     }
     if (err == P2P_OK) {
         do
-            err = p2p_conn_list(conn, cursor, print_file, array);
+            err = p2p_conn_list(conn, cursor, print_file, &listing);
         while (err == P2P_OK && cursor[0] != '\0');
     }
     p2p_conn_close(conn);
+    if (err == P2P_OK && object == NULL && listing.count == 0)
+        cli_say("%s shares nothing", address);
     if (err == P2P_OK && object != NULL)
         cli_print_json(object);
     else

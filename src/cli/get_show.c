@@ -214,11 +214,31 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
     char size[CLI_SHORT], took[CLI_SHORT], speed[CLI_SHORT];
     uint64_t ms = p2p_now_ms() - show->started_ms;
 
+    const char *verified = show->whole_file ? "verified" : "tree verified";
+
     snprintf(took, sizeof(took), "%.1f s", (double)ms / 1000);
-    cli_say("%s in %s (%s/s from the network)%s", cli_size(status->size, size), took,
-            cli_size(ms > 0 ? status->received * 1000 / ms : status->received, speed),
-            show->whole_file ? ", verified" : ", tree verified");
+    cli_size(status->size, size);
+    cli_size(ms > 0 ? status->received * 1000 / ms : status->received, speed);
+    if (status->received == 0) /* empty, or all of it was there from before */
+        cli_say("%s, %s", size, verified);
+    else
+        cli_say("%s in %s (%s/s from the network), %s", size, took, speed, verified);
     printf("%s\n", path);
+}
+
+/* What has no story is the folder's: it cannot be written, its file system refused. */
+static void
+tell_failed(const struct get_show *show, const struct p2p_download_status *status)
+{
+    const char *why = p2p_err_text(status->error);
+    char shown[CLI_TEXT];
+
+    if (status->message[0] != '\0' && strcmp(status->message, why) != 0)
+        cli_say("%s", status->message);
+    else if (p2p_err_class(status->error) == P2P_CLASS_LOCAL)
+        cli_say("%s: %s", cli_text(show->output_dir, shown), why);
+    else
+        cli_say("%s", why);
 }
 
 void
@@ -240,6 +260,5 @@ get_show_end(struct get_show *show, const struct p2p_download_status *status)
     if (ok)
         tell_completed(show, status, path);
     else if (status->state == P2P_DL_FAILED)
-        cli_say("%s", status->message[0] != '\0' ? status->message
-                                                 : p2p_err_text(status->error));
+        tell_failed(show, status);
 }

@@ -221,13 +221,16 @@ void
 ui_access_show_code(struct ui_app *app)
 {
     char code[UI_CODE_LEN + 1];
+    struct ui_urls urls;
     uint64_t left_s;
 
+    ui_urls_find(app, &urls);
     if (ui_pairing_renew(&app->pairing, now_s(), code, &left_s) == P2P_OK)
         fprintf(stderr,
-                "p2p-ui: to use another device, open the page there and type %s "
+                "p2p-ui: to use another device, open %s there and type %s "
                 "(for %llu minutes)\n",
-                code, (unsigned long long)left_s / 60);
+                urls.count > 0 ? urls.at[0] : "the page", code,
+                (unsigned long long)left_s / 60);
     p2p_wipe(code, sizeof(code));
 }
 

@@ -1,5 +1,6 @@
 """What somebody meets on the first day: the machine next door, a slip in an option, a file where a folder should be."""
 
+import os
 import socket
 import subprocess
 
@@ -75,3 +76,24 @@ def test_a_slip_is_named_and_nothing_runs(tmp_path, program, arguments, said):
         env=environment(tmp_path),
     )  # fmt: skip
     assert run.returncode in (1, 2) and said in run.stderr and "ready" not in run.stdout
+
+
+def test_an_empty_peer_is_said_to_be_empty(suite):
+    peer = suite.peer()
+    run = suite.p2p("ls", peer.where)
+    assert (run.returncode, run.stdout) == (0, "") and "shares nothing" in run.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user to be nobody")
+def test_a_folder_that_cannot_be_written_is_named(suite):
+    peer = suite.peer(files={"a.txt": b"hello"})
+    (suite.folder / "readonly").mkdir(mode=0o555)
+    keys = suite.folder / "nobody"
+    keys.mkdir(mode=0o700)
+    os.chown(keys, 65534, 65534)
+    for folder in [suite.folder, *suite.folder.parents]:
+        if not folder.stat().st_mode & 0o001:
+            folder.chmod(folder.stat().st_mode | 0o111)
+    run = suite.p2p("get", "a.txt", "--from", peer.where, "--keys-dir", keys, "--output-dir", suite.folder / "readonly",
+                    prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))  # fmt: skip
+    assert run.returncode == 6 and "readonly: permission denied" in run.stderr, run.stderr

@@ -76,8 +76,10 @@ class Run:
 
     def end(self):
         if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            self.process.terminate()
+        self.process.wait(60)
+        for pid in self.daemons().values():  # of a script that failed the test
+            os.kill(pid, signal.SIGKILL)
 
 
 @pytest.fixture
