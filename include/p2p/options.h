@@ -30,7 +30,7 @@ enum p2p_option_kind {
 };
 #define P2P_OPTION_LIST_MAX 32
 struct p2p_option_list {
-    const char *at[P2P_OPTION_LIST_MAX];
+    const char *at[P2P_OPTION_LIST_MAX + 1]; /* NULL behind the last */
     size_t count;
 };
 

@@ -89,3 +89,9 @@ def test_peers_by_sha256(suite):
     assert [p["peer_id"] for p in registry.peers(sha256=sha256)] == [A.peer_id]
     assert registry.peers(sha256="0" * 64) == []
     assert registry.get("/peers", sha256="x").status_code == 400
+
+
+def test_as_many_proxies_as_may_be_named(suite):
+    """A full list ends where it ends."""
+    names = [word for i in range(32) for word in ("--trusted-proxy", f"192.0.2.{i + 1}")]
+    assert suite.discovery(*names).registry.get("/health").status_code == 200
