@@ -84,6 +84,7 @@ start() {
         echo "Port $wanted is already in use; choose another one for $name with $flag." >&2
         exit 1
     fi
+    : >"$state/$name" # there before it is looked into
     "$root/bin/$name" --port "$wanted" "$@" >"$state/$name" &
     names+=("$name") pids+=($!)
     until grep -q '^ready ' "$state/$name"; do

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "p2p/net.h"
+
 enum {
     BUCKETS = 4096,
     /* Chance in 256 of an early drop where it begins; it rises to 256 at the limit. */
@@ -81,6 +83,22 @@ admission_source_from(const struct sockaddr *sa, struct admission_source *out)
             out->is_loopback = IN6_IS_ADDR_LOOPBACK(in6);
         }
     }
+}
+
+void
+admission_source_of(int fd, const struct sockaddr *from, struct admission_source *out)
+{
+    struct sockaddr_storage here;
+    socklen_t len = sizeof(here);
+    struct p2p_addr ours, theirs;
+
+    admission_source_from(from, out);
+    if (getsockname(fd, (struct sockaddr *)&here, &len) != 0)
+        return;
+    p2p_addr_from_sockaddr((const struct sockaddr *)&here, &ours);
+    p2p_addr_from_sockaddr(from, &theirs);
+    if (strcmp(ours.host, theirs.host) == 0)
+        out->is_loopback = true;
 }
 
 static bool

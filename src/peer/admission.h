@@ -46,6 +46,10 @@ P2P_MUST_CHECK enum p2p_err admission_new(const struct admission_options *opt,
                                           struct admission **out);
 void admission_free(struct admission *a);
 void admission_source_from(const struct sockaddr *sa, struct admission_source *out);
+/* The same for an accepted socket: from an address of this machine to the same is as
+ * near as loopback. */
+void admission_source_of(int fd, const struct sockaddr *from,
+                         struct admission_source *out);
 /* YES counts it: exactly one admission_end call must follow. `random` is uniform. */
 enum admission_verdict admission_begin(struct admission *a,
                                        const struct admission_source *source,

@@ -48,7 +48,7 @@ conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from)
     c->fd = fd;
     c->writable = true;
     requests_init(&c->requests);
-    admission_source_from((const struct sockaddr *)from, &c->source);
+    admission_source_of(fd, (const struct sockaddr *)from, &c->source);
     set_socket_options(fd);
     event.data.ptr = c;
     if (p2p_random(&random, sizeof(random)) != P2P_OK ||

@@ -97,3 +97,23 @@ def test_a_folder_that_cannot_be_written_is_named(suite):
     run = suite.p2p("get", "a.txt", "--from", peer.where, "--keys-dir", keys, "--output-dir", suite.folder / "readonly",
                     prefix=("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"))  # fmt: skip
     assert run.returncode == 6 and "readonly: permission denied" in run.stderr, run.stderr
+
+
+def test_the_machine_itself_is_no_stranger_under_its_own_address(suite):
+    """A probe of the own peer fails (nobody calls himself); it must not shut out the other programs of the machine."""
+    if own_address() is None:
+        pytest.skip("this machine has no route to others")
+    peer = suite.peer("--handshake-rate", "1", host="0.0.0.0", files={"a.txt": b"hello"})
+    for _ in range(30):
+        with socket.create_connection((own_address(), peer.port)) as stranger:
+            stranger.sendall(b"HELLO2|" + bytes(68))
+            stranger.recv(1)
+    assert suite.get("a.txt", f"{own_address()}:{peer.port}").returncode == 0
+
+
+def test_doctor_measures_how_far_a_peer_is(suite):
+    discovery = suite.discovery()
+    peer = suite.peer(discovery=discovery)
+    wait_until(lambda: discovery.registry.peers(), what="the peer listed")
+    said = suite.p2p("doctor", "--discovery", discovery.url, "--peer-port", peer.port).stdout
+    assert "proven" in said and " 0.00 ms" not in said

@@ -299,7 +299,7 @@ enum p2p_err
 p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us)
 {
     struct p2p_msg question = {.type = P2P_MSG_PING}, answer;
-    uint64_t began = p2p_now_ms();
+    uint64_t began = p2p_now_us();
     enum p2p_err err;
 
     *rtt_us = 0;
@@ -311,11 +311,11 @@ p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us)
     if (err == P2P_OK)
         err = p2p_conn_flush(conn);
     if (err == P2P_OK)
-        err = p2p_conn_receive(conn, began + conn->timeout_ms, &answer);
+        err = p2p_conn_receive(conn, began / 1000 + conn->timeout_ms, &answer);
     if (err != P2P_OK)
         return err;
     if (answer.type != P2P_MSG_PONG || answer.ping != question.ping)
         return P2P_ERR_PROTOCOL;
-    *rtt_us = (p2p_now_ms() - began) * 1000;
+    *rtt_us = p2p_now_us() - began;
     return P2P_OK;
 }
