@@ -17,7 +17,7 @@ static const struct p2p_option table[] = {
     {"shared-dir", P2P_OPT_TEXT, FIELD(shared_dir), 0, 0, "DIR", "folder that is shared"},
     {"keys-dir", P2P_OPT_TEXT, FIELD(keys_dir), 0, 0, "DIR", "folder of the identity, made at first start"},
     {"discovery", P2P_OPT_LIST, FIELD(discovery), 0, 0, "URL", "registry; may be given several times, 'none' for none"},
-    {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address others reach this peer at"},
+    {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address others reach this peer at (default: as the registry sees it)"},
     {"heartbeat", P2P_OPT_DURATION, FIELD(heartbeat_ms), 1000, 3600000, "TIME", "between two signs of life to the registry"},
     {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "size of chunks, a power of two"},
     {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, 64, "N", "event loops, 0 for one per core"},

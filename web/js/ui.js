@@ -185,13 +185,11 @@ export function empty(name, title, text, ...rest) {
 	);
 }
 
-export const command = (text) =>
-	h(
-		'div',
-		{ class: 'command' },
-		h('code', { dir: 'ltr', tabindex: '0' }, text),
-		button(t('copy'), { icon: 'copy', bare: true, onclick: () => copy(text) }),
-	);
+export function command(text) {
+	const code = h('code', { dir: 'ltr', tabindex: '0' }, text);
+	const copied = button(t('copy'), { icon: 'copy', bare: true, onclick: () => copy(code.textContent) });
+	return h('div', { class: 'command' }, code, copied);
+}
 
 export function badge(kind, text, mark) {
 	return h('span', { class: `badge ${kind}` }, mark && icon(mark), h('span', {}, text));

@@ -6,7 +6,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from conftest import wait_until
-from page import driver, width  # noqa: F401
+from page import Page, driver, width  # noqa: F401
 from world import FAR, SHARED, world  # noqa: F401
 
 VIEWS = {"share": "Share Files", "search": "Search & Download", "transfers": "Transfers", "downloads": "Downloaded Files", "peers": "Online Peers", "settings": "Settings"}  # fmt: skip
@@ -51,6 +51,13 @@ def test_axe_finds_nothing_in_dialogs(world, driver, label):
     page.dialog()
     time.sleep(0.3)
     assert page.axe() == []
+
+
+def test_the_second_peer_that_is_offered_joins_the_same_registry(suite, driver):
+    ui = suite.ui(discovery=suite.discovery())
+    page = Page(driver, f"http://127.0.0.1:{ui.port}").size("desk").open("peers")
+    page.see("No peers yet")
+    page.see("bin/p2p-peer --port 9001 --shared-dir shared_b --keys-dir keys_b --discovery http://127.0.0.1:")
 
 
 def test_peers_lists_the_other_machine_and_its_files(world, driver, width):

@@ -231,7 +231,8 @@ export function peersView() {
 		key: (p) => `${p.peer_id_full} ${addressOf(p)}`,
 		create: peerRow,
 	});
-	const nothing = empty('peers', t('peers.empty'), t('peers.empty.text'), command(startPeer));
+	const start = command(startPeer());
+	const nothing = empty('peers', t('peers.empty'), t('peers.empty.text'), start);
 	const card = h('section', { class: 'card', 'aria-label': t('peers') }, list.el, nothing);
 	const more = button(t('show.more'), {
 		kind: 'quiet wide',
@@ -276,6 +277,7 @@ export function peersView() {
 		head.say(state.peers.loaded ? t('n.peers', { n: others.length }) : t('loading'));
 		list.set(all.slice(0, limit));
 		more.hidden = all.length <= limit;
+		setText(start.firstElementChild, startPeer());
 		nothing.hidden = !state.peers.loaded || others.length > 0;
 		const warning = warn();
 		const shape = warning ? warning[0].textContent : '';

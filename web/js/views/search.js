@@ -11,7 +11,12 @@ import { resultRow } from './result.js';
 const PAUSE_MS = 250;
 const PAGE = 50;
 
-export const startPeer = 'bin/p2p-peer --port 9001 --shared-dir shared_b --keys-dir keys_b';
+// The documented second peer, at the registry this one uses.
+export function startPeer() {
+	const registry = state.status?.discovery?.[0]?.url.replace(/\/$/, '');
+	const elsewhere = registry && registry !== 'http://localhost:8000' ? ` --discovery ${registry}` : '';
+	return `bin/p2p-peer --port 9001 --shared-dir shared_b --keys-dir keys_b${elsewhere}`;
+}
 
 function nothingFound(query) {
 	const alone = state.peers.loaded && state.peers.list.every((p) => p.self);
@@ -19,7 +24,7 @@ function nothingFound(query) {
 		h('span', { class: 'empty-icon' }, icon('search')),
 		h('h2', {}, t('search.none', { q: visible(query) })),
 		h('p', {}, alone ? t('search.none.alone') : t('search.none.text')),
-		...(alone ? [command(startPeer)] : []),
+		...(alone ? [command(startPeer())] : []),
 	];
 }
 
