@@ -85,6 +85,11 @@ P2P_MUST_CHECK enum p2p_err p2p_root_open_private(const struct p2p_root *root,
                                                   const char *name, int flags, int *fd);
 P2P_MUST_CHECK enum p2p_err p2p_root_unlink_private(const struct p2p_root *root,
                                                     const char *name);
+/* Removes private files whose name ends in `suffix` and that nobody has written since
+ * `before` (seconds since 1970): what programs that were killed have left. */
+void p2p_root_sweep_private(const struct p2p_root *root, const char *suffix,
+                            time_t before);
+
 /* The path of a private file for libraries that want one (SQLite): where the held
  * directory is now, with no link in it, so that the library can be told to follow none.
  * `out` holds `cap` bytes, PATH_MAX is enough. */

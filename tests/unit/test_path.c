@@ -253,6 +253,36 @@ private_links_are_refused(void **state)
 }
 
 static void
+make_old(const struct fixture *f, const char *name)
+{
+    const struct timespec long_ago[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
+
+    assert_int_equal(utimensat(AT_FDCWD, scratch_path(&f->scratch, name), long_ago, 0),
+                     0);
+}
+
+static void
+sweeping_takes_old_files_of_a_kind(void **state)
+{
+    struct fixture *f = *state;
+
+    put_private(f, "old.small", "x");
+    put_private(f, "new.small", "x");
+    put_private(f, "old.part", "x");
+    scratch_folder(&f->scratch, "root/.p2p/folder.small");
+    link_to(f, "../../canary", "root/.p2p/link.small");
+    make_old(f, "root/.p2p/old.small");
+    make_old(f, "root/.p2p/old.part");
+    make_old(f, "root/.p2p/folder.small");
+    p2p_root_sweep_private(f->root, ".small", 2000);
+    assert_false(scratch_has(&f->scratch, "root/.p2p/old.small"));
+    assert_true(scratch_has(&f->scratch, "root/.p2p/new.small"));
+    assert_true(scratch_has(&f->scratch, "root/.p2p/old.part"));
+    assert_true(scratch_has(&f->scratch, "root/.p2p/folder.small"));
+    assert_true(scratch_has(&f->scratch, "canary"));
+}
+
+static void
 replace_writes_whole_files(void **state)
 {
     struct fixture *f = *state;
@@ -282,6 +312,7 @@ main(void)
         WITH_ROOT(walk_survives_files_that_vanish),
         WITH_ROOT(private_files_stay_private),
         WITH_ROOT(private_links_are_refused),
+        WITH_ROOT(sweeping_takes_old_files_of_a_kind),
         WITH_ROOT(replace_writes_whole_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,7 +110,8 @@ p2p_download_start(const struct p2p_download_options *opt, p2p_download_event *o
     err = take_options(dl, opt);
     if (err == P2P_OK && is_folder_name(dl->name)) {
         dl->folder = calloc(1, sizeof(*dl->folder));
-        err = dl->folder != NULL ? P2P_OK : P2P_ERR_NOMEM;
+        err = dl->folder != NULL ? p2p_random(&dl->folder->run, sizeof(dl->folder->run))
+                                 : P2P_ERR_NOMEM;
     }
     if (err == P2P_OK)
         err = p2p_err_from_errno(

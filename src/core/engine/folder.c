@@ -12,8 +12,9 @@
 #include "folder_large.h"
 #include "p2p/log.h"
 
-#define TICK_MS  100
-#define FLUSH_MS 3000 /* small files wait at most so long to be published */
+#define TICK_MS     100
+#define LEFT_OVER_S (24 * 3600) /* nobody fetches a folder's file for a day */
+#define FLUSH_MS    3000        /* small files wait at most so long to be published */
 
 /* ---- The list ---- */
 
@@ -164,6 +165,8 @@ prepare(struct p2p_download *dl)
     struct folder *f = dl->folder;
 
     pthread_mutex_unlock(&dl->lock);
+    p2p_root_sweep_private(dl->downloads, FOLDER_SUFFIX,
+                           (time_t)p2p_time_s() - LEFT_OVER_S);
     look_for_files(dl);
     pthread_mutex_lock(&dl->lock);
     dl->files_total = (uint32_t)f->count;
@@ -206,7 +209,7 @@ file_failed(struct p2p_download *dl, struct folder_file *file, enum p2p_err err)
                  p2p_log_escape(file->name, strlen(file->name), name, sizeof(name)));
 }
 
-/* NOT_FOUND: somebody else took it, who fetches the same folder at the same time. */
+/* NOT_FOUND: somebody has emptied `.p2p/` meanwhile; it is fetched again. */
 static void
 settle(struct p2p_download *dl, size_t index, enum p2p_err err)
 {

@@ -33,6 +33,7 @@ struct folder_file {
 };
 
 struct folder {
+    uint64_t run;         /* random: makes the private names of this download its own */
     bool listing, listed; /* a worker asks for the list; it is complete */
     bool prepared;        /* what is there already was looked for */
     struct folder_file *files;
@@ -56,7 +57,8 @@ bool folder_is_small(const struct folder_file *file);
 /* Takes a small file for source `source`; false: none now. Lock held. */
 bool folder_take(struct folder *f, unsigned source, size_t *index);
 /* The name below `.p2p/` under which a small file waits. */
-#define FOLDER_PRIVATE_MAX (2 * P2P_DIGEST_LEN + 32)
+#define FOLDER_SUFFIX      ".small"
+#define FOLDER_PRIVATE_MAX (2 * P2P_DIGEST_LEN + 64)
 void folder_private_name(const struct folder *f, const struct folder_file *file,
                          char out[FOLDER_PRIVATE_MAX]);
 /* Geometry for checking a whole file by its root. */

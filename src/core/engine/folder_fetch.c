@@ -43,11 +43,12 @@ folder_private_name(const struct folder *f, const struct folder_file *file,
 {
     char hex[2 * P2P_DIGEST_LEN + 1];
 
-    /* The same content may be there under several names, hence the place in the list.
-     * The name is the same in the next run, so that what a kill leaves behind is used
-     * up then. */
+    /* The same content may be there under several names, hence the place in the list;
+     * and another program may fetch the same folder now, hence the run: a file that is
+     * being published must not be opened for writing by anybody. */
     p2p_hex_format(file->root.b, sizeof(file->root.b), hex);
-    snprintf(out, FOLDER_PRIVATE_MAX, "%s-%zu.small", hex, (size_t)(file - f->files));
+    snprintf(out, FOLDER_PRIVATE_MAX, "%s-%zu-%016llx" FOLDER_SUFFIX, hex,
+             (size_t)(file - f->files), (unsigned long long)f->run);
 }
 
 enum p2p_err

@@ -1,4 +1,5 @@
 /* The program's own files in `.p2p/`, and writing a small file whole. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -91,6 +92,35 @@ p2p_root_unlink_private(const struct p2p_root *root, const char *name)
         err = p2p_err_from_errno(errno);
     close(dir);
     return err;
+}
+
+static bool
+is_left_over(int dir, const char *name, const char *suffix, time_t before)
+{
+    size_t len = strlen(name), tail = strlen(suffix);
+    struct stat st;
+
+    return len > tail && strcmp(name + len - tail, suffix) == 0 &&
+           fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           st.st_mtime < before;
+}
+
+void
+p2p_root_sweep_private(const struct p2p_root *root, const char *suffix, time_t before)
+{
+    int fd;
+    DIR *dir;
+
+    if (p2p_path_private_dir(root, &fd) != P2P_OK)
+        return;
+    if ((dir = fdopendir(fd)) == NULL) {
+        close(fd);
+        return;
+    }
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (is_left_over(fd, entry->d_name, suffix, before))
+            (void)unlinkat(fd, entry->d_name, 0);
+    closedir(dir);
 }
 
 enum p2p_err
