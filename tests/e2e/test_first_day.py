@@ -117,3 +117,12 @@ def test_doctor_measures_how_far_a_peer_is(suite):
     wait_until(lambda: discovery.registry.peers(), what="the peer listed")
     said = suite.p2p("doctor", "--discovery", discovery.url, "--peer-port", peer.port).stdout
     assert "proven" in said and " 0.00 ms" not in said
+
+
+def test_forgotten_peers_are_told(suite):
+    """Who was known is a stranger again: that must not happen in silence."""
+    keys = suite.folder / "cli" / "keys"
+    suite.p2p("id", "--keys-dir", keys, check=True)
+    (keys / "known_peers").write_bytes(b"\xff not a peer\n" * 3)
+    (keys / "known_peers").chmod(0o600)
+    assert "known_peers is damaged" in suite.p2p("peers", "--known", "--keys-dir", keys).stderr

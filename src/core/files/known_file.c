@@ -244,8 +244,9 @@ p2p_known_load(int dir, struct p2p_known *known)
         return err;
     }
     if (fresh.damaged > 0)
-        p2p_log_warn("known_peers has lines that cannot be read lines=%zu",
-                     fresh.damaged);
+        p2p_log_error("known_peers is damaged: the peers of lines that cannot be read "
+                      "are strangers again lines=%zu",
+                      fresh.damaged);
     p2p_known_clear(known);
     *known = fresh;
     return P2P_OK;
@@ -264,7 +265,7 @@ keep_damaged(int dir)
         err = p2p_path_replace(dir, DAMAGED_FILE, text, len);
     free(text);
     if (!err)
-        p2p_log_warn("the damaged known_peers is kept as " DAMAGED_FILE);
+        p2p_log_error("the damaged known_peers is kept as " DAMAGED_FILE);
     return err;
 }
 
