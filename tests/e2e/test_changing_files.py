@@ -34,7 +34,7 @@ def test_a_file_changed_in_place_is_never_served_mixed(suite, identity):
     seen = set()
     with Client(peer.address, identity) as client:
         for content in contents[1:]:
-            meta = client.meta("f")
+            meta = wait_until(lambda: shared(client, "f"), what="a file that is not being hashed")
             layer = client.layer(meta.root, 0, size // chunk)
             with open(peer.shared / "f", "r+b") as file:
                 file.write(content[: size // 2])

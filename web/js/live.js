@@ -46,8 +46,8 @@ function openStream() {
 	source?.close();
 	source = new EventSource('api/events');
 	source.onopen = () => {
-		// What happened while nobody listened is read once; a short break of the same stream replays by itself.
-		if (!opened || failures > 1) receiveAndTell('resync', {});
+		// What happened while nobody listened is read once, whoever answers now: it may be a new process.
+		receiveAndTell('resync', {});
 		failures = 0;
 		clearTimeout(pollTimer);
 		pollTimer = 0;
