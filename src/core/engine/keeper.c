@@ -1,5 +1,6 @@
 /* Makes chunks durable once in a while, so that a power loss costs little and the last
- * flush is short. */
+ * flush is short. Rarely: a flush holds up what is written meanwhile, and what was not
+ * flushed when the power went is checked again, not fetched again. */
 #include "dl.h"
 
 #include <stdlib.h>
@@ -7,7 +8,7 @@
 
 #include "p2p/log.h"
 
-#define INTERVAL_S 1
+#define INTERVAL_S 5
 
 struct dl_keeper {
     struct p2p_journal *journal;
