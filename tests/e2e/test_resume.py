@@ -83,27 +83,18 @@ def test_resume_from_another_source(suite):
         assert second.sent < 14 << 20
 
 
+def begin(suite, server):
+    """A `p2p get f.bin` from this server that runs while the test goes on."""
+    command = [BIN / "p2p", "get", "f.bin", "--from", server.where, "--discovery", NO_REGISTRY, "--output-dir", suite.folder / "out"]
+    return subprocess.Popen(
+        list(map(str, command)), env=environment(suite.folder), cwd=suite.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+
+
 def test_resume_after_the_file_changed_is_a_new_download(suite):
     old, new = os.urandom(8 << 20), os.urandom(8 << 20)
     with Slow({"f.bin": old}, chunk_size=1 << 18) as server:
-        command = [
-            BIN / "p2p",
-            "get",
-            "f.bin",
-            "--from",
-            server.where,
-            "--discovery",
-            NO_REGISTRY,
-            "--output-dir",
-            suite.folder / "out",
-        ]
-        process = subprocess.Popen(
-            list(map(str, command)),
-            env=environment(suite.folder),
-            cwd=suite.folder,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        process = begin(suite, server)
         wait_until(lambda: server.sent > 3 << 20, 60, "some of it sent")
         process.kill()
         process.wait()
@@ -152,24 +143,7 @@ def test_damaged_state_is_detected(suite, damage):
 def test_interrupt_leaves_a_download_that_goes_on(suite):
     data = os.urandom(8 << 20)
     with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
-        command = [
-            BIN / "p2p",
-            "get",
-            "f.bin",
-            "--from",
-            server.where,
-            "--discovery",
-            NO_REGISTRY,
-            "--output-dir",
-            suite.folder / "out",
-        ]
-        process = subprocess.Popen(
-            list(map(str, command)),
-            env=environment(suite.folder),
-            cwd=suite.folder,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        process = begin(suite, server)
         wait_until(lambda: server.sent > 2 << 20, 60, "some of it sent")
         process.send_signal(signal.SIGINT)
         assert process.wait(10) != 0
