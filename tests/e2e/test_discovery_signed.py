@@ -365,15 +365,3 @@ def test_changes_wakes_a_watcher(registry):
         start = time.monotonic()
         answer = watcher.result(timeout=15)
     assert answer.status_code == 200 and time.monotonic() - start < 5, "woken, not timed out"
-
-
-def test_metrics_are_prometheus_text(registry):
-    register(registry)
-    answer = registry.get("/metrics")
-    assert answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/plain")
-    samples = [line for line in answer.text.splitlines() if line and not line.startswith("#")]
-    assert samples
-    for line in samples:
-        name, value = line.rsplit(" ", 1)
-        float(value)
-        assert name[0].isalpha()
