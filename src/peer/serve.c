@@ -63,7 +63,8 @@ serve_may_send(struct conn *c, uint64_t bytes)
         loop_throttle(c->loop, c, MEMORY_WAIT_US);
         return false;
     }
-    /* The client's bucket asks the server's: a refusal by one costs the other nothing. */
+    /* The client's bucket asks the server's: a refusal by one costs the other nothing.
+     */
     wait_us = p2p_rate_take(client_rate(c->client), bytes, p2p_now_ms() * 1000);
     if (wait_us > 0)
         loop_throttle(c->loop, c, wait_us);

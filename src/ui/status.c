@@ -181,7 +181,8 @@ ui_status_handle_health(struct http_request *req, void *arg)
     bool is_well = false;
     struct http_json_out o;
 
-    /* A probe does not wait for the registry: what it finds is what the next one is told. */
+    /* A probe does not wait for the registry: what it finds is what the next one is
+     * told. */
     if (app->is_ready && ui_peers_is_old(app))
         ui_watch_peers(app);
     for (size_t i = 0; i < count && i < REGISTRIES_MAX; i++)

@@ -1,6 +1,7 @@
-/* Preloaded: the time of day is three hours later as soon as the file $CLOCK_JUMP is there. */
-#include <sys/syscall.h>
+/* Preloaded: the time of day is three hours later as soon as the file $CLOCK_JUMP is
+ * there. */
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -3,6 +3,8 @@
 import hashlib
 import os
 
+import pytest
+
 from conftest import wait_until
 
 NAMES = [
@@ -47,3 +49,25 @@ def snapshot(world):
         for p in world.suite.folder.rglob("*")
         if p.is_file() and ".p2p" not in p.parts and "keys" not in p.parts and p.suffix != ".log"
     }
+
+
+@pytest.fixture(scope="module")
+def world(module_suite):
+    return World(module_suite)
+
+
+@pytest.fixture
+def api(world):
+    return world.api
+
+
+def mb(size):
+    return round(size / 1048576, 3)
+
+
+def assert_problem(answer, *statuses):
+    assert answer.status_code in statuses, (answer.status_code, answer.text)
+    assert answer.headers["Content-Type"].split(";")[0] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == answer.status_code and body["error"] == body["detail"]
+    assert set(body) >= {"type", "title", "code"}

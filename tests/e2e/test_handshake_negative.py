@@ -11,11 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives import hashes, serialization
 
 from p2pwire import keys, msg, record, schedule
-from p2pwire.client import Client
-from p2pwire.attempt import Attempt
 from p2pwire.handshake import ClientHandshake, Randomness
 from p2pwire.record import aad, seal
 from p2pwire.stream import Closed
+from unshaken_peer import attempt, identity, peer, still_serving  # noqa: F401 (fixtures)
 
 LOW_ORDER = [
     "00" * 32,
@@ -26,37 +25,6 @@ LOW_ORDER = [
     "ed" + "ff" * 30 + "7f",
     "ee" + "ff" * 30 + "7f",
 ]
-
-
-@pytest.fixture(scope="module")
-def peer(module_suite):
-    return module_suite.peer(files={"f": b"served"})
-
-
-@pytest.fixture(scope="module")
-def identity():
-    return keys.Identity()
-
-
-@pytest.fixture(autouse=True)
-def still_serving(peer, identity):
-    """After each test the peer takes an honest client."""
-    yield
-    with Client(peer.address, identity) as client:
-        assert client.fetch("f") == b"served"
-
-
-@pytest.fixture
-def attempt(peer, identity):
-    attempts = []
-
-    def make(rand=None, who=identity):
-        attempts.append(Attempt(peer, who, rand))
-        return attempts[-1]
-
-    yield make
-    for one in attempts:
-        one.stream.close()
 
 
 def test_the_steps_do_work(attempt):

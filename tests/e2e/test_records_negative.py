@@ -6,43 +6,11 @@ import struct
 import pytest
 
 from conftest import LONG
-from p2pwire import handshake, keys, msg, protocol1, record, schedule
-from p2pwire.attempt import Attempt
-from p2pwire.client import Client
+from p2pwire import handshake, msg, protocol1, record, schedule
 from p2pwire.handshake import ClientHandshake
 from p2pwire.record import aad, seal
 from p2pwire.stream import Closed, Stream
-
-
-@pytest.fixture(scope="module")
-def peer(module_suite):
-    return module_suite.peer(files={"f": b"served"})
-
-
-@pytest.fixture(scope="module")
-def identity():
-    return keys.Identity()
-
-
-@pytest.fixture(autouse=True)
-def still_serving(peer, identity):
-    """After each test the peer takes an honest client."""
-    yield
-    with Client(peer.address, identity) as client:
-        assert client.fetch("f") == b"served"
-
-
-@pytest.fixture
-def attempt(peer, identity):
-    attempts = []
-
-    def make(rand=None, who=identity):
-        attempts.append(Attempt(peer, who, rand))
-        return attempts[-1]
-
-    yield make
-    for one in attempts:
-        one.stream.close()
+from unshaken_peer import attempt, identity, peer, still_serving  # noqa: F401 (fixtures)
 
 
 @pytest.fixture

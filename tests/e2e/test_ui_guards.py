@@ -2,14 +2,9 @@
 
 import pytest
 
-from documented_ui import World, snapshot
+from documented_ui import snapshot, world  # noqa: F401 (a fixture)
 from netns import other_machine
 from p2pwire.web import raw
-
-
-@pytest.fixture(scope="module")
-def world(module_suite):
-    return World(module_suite)
 
 
 @pytest.mark.parametrize(

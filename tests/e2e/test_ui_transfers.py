@@ -3,7 +3,6 @@
 import hashlib
 import os
 import time
-import uuid
 
 import pytest
 
@@ -166,7 +165,9 @@ def test_deleting_a_running_transfer_takes_its_data(world, slow):
 @pytest.mark.parametrize(
     "method,tail", [("GET", ""), ("DELETE", ""), ("POST", "/pause"), ("POST", "/retry"), ("PATCH", "")]
 )
-@pytest.mark.parametrize("transfer_id", [str(uuid.uuid4()), "x", "0", "a" * 300, "..%2f.."])
+@pytest.mark.parametrize(
+    "transfer_id", ["d24e236d-b834-4c0e-afb5-928660e25b00", "x", "0", "a" * 300, "..%2f.."]
+)
 def test_transfers_that_are_not(world, method, tail, transfer_id):
     answer = world.http.request(
         method, f"/api/transfers/{transfer_id}{tail}", json={"priority": "low"} if method == "PATCH" else None

@@ -9,40 +9,14 @@ nothing is written; the exit status says whether the files on disk are what woul
 import hashlib
 import json
 import sys
-from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "e2e"))
+from material import HERE, KEYS, pattern, plain, stream  # first: finds p2pwire
+from registrations import registrations
 
-from p2pwire import handshake, msg, protocol1, record, registration, schedule, tree  # noqa: E402
-
-from p2pwire.keys import (  # noqa: E402
-    SPKI_PREFIX, SPKI_SUFFIX, Identity, oaep_encrypt, pss_encode, pss_verify, spki_of_modulus,
+from p2pwire import handshake, msg, protocol1, record, schedule, tree
+from p2pwire.keys import (
+    SPKI_PREFIX, SPKI_SUFFIX, oaep_encrypt, pss_encode, pss_verify, spki_of_modulus,
 )  # fmt: skip
-
-KEYS = {name: Identity.load(HERE / "keys" / f"{name}.pem") for name in ("client", "server", "stranger")}
-
-
-def stream(label, length):
-    """Bytes that look random and are always the same."""
-    return hashlib.shake_256(f"p2p test vectors: {label}".encode()).digest(length)
-
-
-def pattern(length):
-    """File content for the trees: byte i is the top byte of i * 2654435761 modulo 2^32."""
-    return bytes(((i * 2654435761) & 0xFFFFFFFF) >> 24 for i in range(length))
-
-
-def plain(value):
-    """Bytes as hex, dataclasses as objects, for JSON."""
-    if isinstance(value, bytes):
-        return value.hex()
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    return value if isinstance(value, (int, str, bool, type(None))) else plain(vars(value))
-
 
 # --- identities -----------------------------------------------------------------------------
 
@@ -389,70 +363,6 @@ def file_tree(data):
         "sha256": hashlib.sha256(data).digest(),
         "root": tree.root_of(data),
         "layers": layers,
-    }
-
-
-# --- registrations --------------------------------------------------------------------------
-
-
-def registrations():
-    entries = [
-        {"name": "zebra.txt", "size": 3, "root": stream("r1", 32).hex(), "sha256": stream("s1", 32).hex(), "version": 2},
-        {"name": "Ärger.txt", "size": 2**50, "root": stream("r2", 32).hex(), "sha256": None, "version": 1},
-        {"name": "apple", "size": 0, "root": "00" * 32, "sha256": stream("s3", 32).hex(), "version": 0},
-    ]  # fmt: skip
-    cases = []
-    for name in ("client", "server"):
-        peer = KEYS[name].peer_id
-        full = {
-            "peer_id": peer,
-            "seq": 5,
-            "expires_at": 1_900_000_000,
-            "ip": "192.0.2.7",
-            "port": 9000,
-            "entries": entries,
-        }
-        bare = {
-            "peer_id": peer,
-            "seq": 1,
-            "expires_at": 1_900_000_000,
-            "ip": "",
-            "port": 65535,
-            "entries": [],
-        }
-        six = {
-            "peer_id": peer,
-            "seq": 2**53,
-            "expires_at": 1,
-            "ip": "2001:db8::1",
-            "port": 1,
-            "entries": entries[:1],
-        }
-        delta = {
-            "peer_id": peer,
-            "seq": 6,
-            "base": 5,
-            "removed": ["zebra.txt", "apple"],
-            "added": entries[1:2],
-        }
-        leave = {"peer_id": peer, "seq": 7}
-        cases += [signed(name, "registration", r, registration.registration_bytes) for r in (full, bare, six)]
-        cases += [signed(name, "delta", delta, registration.delta_bytes)]
-        cases += [signed(name, "leave", leave, registration.leave_bytes)]
-    return cases
-
-
-def signed(key, kind, fields, canonical):
-    text, salt = canonical(**fields), stream(f"{kind} {fields}", 32)
-    signature = KEYS[key].sign(text, salt)
-    assert pss_verify(KEYS[key].spki, text, signature)
-    return {
-        "kind": kind,
-        "key": key,
-        "fields": fields,
-        "canonical": text,
-        "pss_salt": salt,
-        "signature": signature,
     }
 
 

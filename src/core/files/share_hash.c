@@ -319,7 +319,8 @@ work_once(struct p2p_hasher *h, uint8_t *buf)
 
     pthread_mutex_lock(&h->lock);
     while (!atomic_load(&h->stop) && !h->open && !h->trees.first && !h->flats.first) {
-        /* What is idle holds no memory; the pages come back empty when they are used. */
+        /* What is idle holds no memory; the pages come back empty when they are used.
+         */
         madvise(buf, P2P_CHUNK_SIZE_MAX, MADV_DONTNEED);
         pthread_cond_wait(&h->work, &h->lock);
     }

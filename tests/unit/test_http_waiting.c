@@ -1,0 +1,140 @@
+// uses tests/unit/http_fixture.c
+/* The HTTP server and time: long polls, event streams, slow senders, long work, the
+ * stop.
+ */
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http_fixture.h"
+
+static void
+waits_until_it_is_woken_or_over(void **state)
+{
+    int fd = dial();
+
+    (void)state;
+    send_text(fd, "GET /version?since=0&wait_ms=9000 HTTP/1.1\r\n" LOCAL "\r\n");
+    while (http_waitlist_count(waiters) == 0)
+        usleep(1000);
+    version = 1;
+    http_waitlist_wake(waiters);
+    assert_has(receive(fd, NULL), "{\"version\":\"1\"}");
+    close(fd);
+    assert_has(ask(GET("/version?since=1&wait_ms=50")), "{\"version\":\"1\"}");
+    assert_starts(ask(GET("/version?since=x")), "400");
+    assert_starts(ask(GET("/version?since=99999999999999999999")), "400");
+}
+
+static void
+streams_events_and_replays_them(void **state)
+{
+    char last[64];
+    uint64_t id;
+    int fd = dial();
+
+    (void)state;
+    send_text(fd, "GET /events HTTP/1.1\r\n" LOCAL "\r\n");
+    assert_has(receive(fd, ":\n\n"), "text/event-stream");
+    id = http_sse_publish(events, "one", "{}", 2);
+    assert_has(receive(fd, "\n\n"), "event: one\ndata: {}\n\n");
+    close(fd);
+
+    http_sse_publish(events, "two", "[2]", 3);
+    fd = dial();
+    send_text(fd, "GET /events HTTP/1.1\r\n" LOCAL);
+    snprintf(last, sizeof(last), "Last-Event-ID: %llu\r\n\r\n", (unsigned long long)id);
+    send_text(fd, last);
+    assert_has(receive(fd, "[2]"), "event: two");
+    close(fd);
+}
+
+static void
+tells_a_client_that_fell_behind(void **state)
+{
+    int fd;
+
+    (void)state;
+    for (int i = 0; i < 6; i++)
+        http_sse_publish(events, "many", "{}", 2);
+    fd = dial();
+    send_text(fd, "GET /events HTTP/1.1\r\n" LOCAL "Last-Event-ID: 7\r\n\r\n");
+    assert_has(receive(fd, "{}"), "event: resync");
+    close(fd);
+}
+
+static void
+cuts_off_slow_senders(void **state)
+{
+    int fd = dial();
+
+    (void)state;
+    send_text(fd, "POST /json HTTP/1.1\r\n" LOCAL "Content-Length: 900\r\n\r\n{");
+    for (int i = 0; i < 100; i++) {
+        if (send(fd, " ", 1, MSG_NOSIGNAL) != 1)
+            break;
+        usleep(100 * 1000);
+        if (recv(fd, (char[1]){0}, 1, MSG_PEEK | MSG_DONTWAIT) >= 0)
+            break;
+    }
+    assert_starts(receive(fd, NULL), "408");
+    close(fd);
+}
+
+static void
+long_work_holds_nobody_up(void **state)
+{
+    int fds[2];
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        fds[i] = dial();
+        send_text(fds[i], GET("/long"));
+    }
+    for (int i = 0; i < 10; i++)
+        assert_starts(ask(GET("/ready")), "200");
+    gate_is_open = 1;
+    for (int i = 0; i < 2; i++) {
+        assert_has(receive(fds[i], NULL), "\r\n\r\nlong");
+        close(fds[i]);
+    }
+}
+
+static void
+a_wait_may_be_longer_than_the_time_for_headers(void **state)
+{
+    (void)state;
+    assert_has(ask(GET("/version?since=1&wait_ms=5000")), "{\"version\":\"1\"}");
+}
+
+static void
+stops_while_clients_wait(void **state)
+{
+    int wait_fd = dial(), events_fd = dial();
+
+    (void)state;
+    send_text(events_fd, "GET /events HTTP/1.1\r\n" LOCAL "\r\n");
+    receive(events_fd, ":\n\n");
+    send_text(wait_fd, "GET /version?since=1&wait_ms=9000 HTTP/1.1\r\n" LOCAL "\r\n");
+    while (http_waitlist_count(waiters) == 0)
+        usleep(1000);
+    stop_serving();
+    close(wait_fd);
+    close(events_fd);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(waits_until_it_is_woken_or_over),
+        cmocka_unit_test(streams_events_and_replays_them),
+        cmocka_unit_test(tells_a_client_that_fell_behind),
+        cmocka_unit_test(cuts_off_slow_senders),
+        cmocka_unit_test(long_work_holds_nobody_up),
+        cmocka_unit_test(a_wait_may_be_longer_than_the_time_for_headers),
+        cmocka_unit_test(stops_while_clients_wait),
+    };
+
+    return cmocka_run_group_tests_name("http_waiting", tests, start_http, stop_http);
+}
