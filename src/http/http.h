@@ -160,7 +160,8 @@ bool http_cookie(const struct http_request *req, const char *name, char *out,
 
 /*
  * The client's address as text without a zone; IPv4 in its dotted form also on a
- * dual-stack socket. Behind a trusted proxy it is the address the proxy names.
+ * dual-stack socket. Behind a trusted proxy it is the address the proxy names (0.0.0.0
+ * when it names none that can be believed), and never counts as loopback.
  */
 const char *http_client_ip(const struct http_request *req);
 bool http_client_is_loopback(const struct http_request *req);

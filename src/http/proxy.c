@@ -5,6 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
+/* Somebody, but nobody we know: in no case the proxy's own address. */
+static const char nobody_known[] = "0.0.0.0";
+
 static bool
 is_trusted(const struct http_server *s, const char *ip)
 {
@@ -76,8 +79,7 @@ resolve_list(struct http_request *req, const char *list,
         const char *at = comma != NULL ? comma + 1 : list;
 
         if (!parse(at, (size_t)(end - at), hop)) {
-            /* Somebody, but nobody we know: in no case the proxy's own address. */
-            strcpy(req->proxied_ip, "0.0.0.0");
+            strcpy(req->proxied_ip, nobody_known);
             return;
         }
         memcpy(req->proxied_ip, hop, sizeof(hop));
@@ -90,13 +92,19 @@ resolve_list(struct http_request *req, const char *list,
 void
 http_proxy_resolve(struct http_request *req)
 {
-    const char *list;
+    const char *forwarded, *x_forwarded_for;
 
     if (req->server->opt.trusted_proxies == NULL ||
         !is_trusted(req->server, req->conn->ip))
         return;
-    if ((list = http_header(req, "Forwarded")) != NULL)
-        resolve_list(req, list, parse_forwarded);
-    else if ((list = http_header(req, "X-Forwarded-For")) != NULL)
-        resolve_list(req, list, parse_hop);
+    forwarded = http_header(req, "Forwarded");
+    x_forwarded_for = http_header(req, "X-Forwarded-For");
+    /* A proxy writes one of them and may pass on what it does not know: with both
+     * there, the client may have made up either. */
+    if (forwarded != NULL && x_forwarded_for != NULL)
+        strcpy(req->proxied_ip, nobody_known);
+    else if (forwarded != NULL)
+        resolve_list(req, forwarded, parse_forwarded);
+    else if (x_forwarded_for != NULL)
+        resolve_list(req, x_forwarded_for, parse_hop);
 }

@@ -25,6 +25,16 @@ def test_rate_by_the_address_a_trusted_proxy_names(suite):
     assert set(statuses(registry, 20)) == {200}, "loopback itself is exempt"
 
 
+def test_a_client_cannot_slip_a_second_header_past_the_proxy(suite):
+    """A proxy that writes X-Forwarded-For passes a Forwarded of the client's on as it is."""
+    registry = suite.discovery("--trusted-proxy", "127.0.0.1", "--rate", "3").registry
+    made_up = [{"Forwarded": f"for=198.51.100.{i}", "X-Forwarded-For": "192.0.2.9"} for i in range(20)]
+    assert 429 in [statuses(registry, 1, **headers)[0] for headers in made_up]
+    local = [{"Forwarded": "for=127.0.0.1"}, {"X-Forwarded-For": "127.0.0.1"}]
+    for headers in local:
+        assert 429 in statuses(registry, 20, **headers), "nobody is on this machine because a header says so"
+
+
 def test_forwarded_headers_of_strangers_are_ignored(suite):
     registry = suite.discovery("--rate", "3").registry
     assert set(statuses(registry, 20, **{"X-Forwarded-For": "192.0.2.9"})) == {200}
