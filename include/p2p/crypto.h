@@ -91,6 +91,17 @@ P2P_MUST_CHECK enum p2p_err p2p_sha256_update(struct p2p_sha256 *sha, const void
 /* The digest of what came so far; the stream goes on (so it can be a transcript). */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_peek(const struct p2p_sha256 *sha,
                                             struct p2p_digest *out);
+/* A running hash as it can be stored: after `length` bytes, a multiple of 64. */
+struct p2p_sha256_state {
+    uint64_t length;
+    uint32_t words[8];
+};
+/* RANGE when the bytes so far are not a multiple of 64. */
+P2P_MUST_CHECK enum p2p_err p2p_sha256_save(const struct p2p_sha256 *sha,
+                                            struct p2p_sha256_state *out);
+/* `sha` goes on from there, whatever it was before. RANGE as above. */
+P2P_MUST_CHECK enum p2p_err p2p_sha256_restore(struct p2p_sha256 *sha,
+                                               const struct p2p_sha256_state *state);
 
 /* HKDF-SHA-256 (RFC 5869). Expand gives 32 bytes; info is label || context. */
 P2P_MUST_CHECK enum p2p_err p2p_hkdf_extract(const struct p2p_digest *salt,

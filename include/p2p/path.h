@@ -89,6 +89,9 @@ P2P_MUST_CHECK enum p2p_err p2p_root_unlink_private(const struct p2p_root *root,
  * `before` (seconds since 1970): what programs that were killed have left. */
 void p2p_root_sweep_private(const struct p2p_root *root, const char *suffix,
                             time_t before);
+/* Removes what writers of this private file left beside it when they were killed. For
+ * whoever holds the lock that keeps others from writing it now. */
+void p2p_root_sweep_aside(const struct p2p_root *root, const char *name);
 
 /* The path of a private file for libraries that want one (SQLite): where the held
  * directory is now, with no link in it, so that the library can be told to follow none.

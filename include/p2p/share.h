@@ -4,7 +4,8 @@
  * Watches the folder (inotify, recursively), hashes files in the background on idle
  * cores, and keeps root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL),
  * keyed by name, size, mtime, ctime and inode: a known file is never read again to be
- * described, nor after a restart. A file counts as shared once its tree is known and it
+ * described, nor after a restart; the hashing of a large one goes on where it was. A
+ * file counts as shared once its tree is known and it
  * has not been written for a moment; the SHA-256 of a larger file follows
  * (sha256_known). One that changed gets a new root and version, and readers of the old
  * one get FILE_CHANGED instead of mixed bytes. Hashing yields to transfers

@@ -52,6 +52,45 @@ sha256_known_answers(void **state)
     cJSON_Delete(whole);
 }
 
+/* Put away at every block and gone on with, the hash is that of the whole. */
+static void
+sha256_goes_on_from_a_stored_state(void **state)
+{
+    static uint8_t data[1000];
+    struct p2p_sha256_state stored;
+    struct p2p_digest whole, digest;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)(i * 7);
+    assert_int_equal(p2p_sha256(data, sizeof(data), &whole), P2P_OK);
+    for (size_t cut = 0; cut <= sizeof(data); cut++) {
+        struct p2p_sha256 *sha;
+        assert_int_equal(p2p_sha256_new(&sha), P2P_OK);
+        assert_int_equal(p2p_sha256_update(sha, data, cut), P2P_OK);
+        assert_int_equal(p2p_sha256_save(sha, &stored),
+                         cut % 64 == 0 ? P2P_OK : P2P_ERR_RANGE);
+        p2p_sha256_free(sha);
+        if (cut % 64 != 0)
+            continue;
+        assert_int_equal(p2p_sha256_new(&sha), P2P_OK);
+        assert_int_equal(p2p_sha256_update(sha, "other", 5), P2P_OK);
+        assert_int_equal(p2p_sha256_restore(sha, &stored), P2P_OK);
+        assert_int_equal(p2p_sha256_update(sha, data + cut, sizeof(data) - cut),
+                         P2P_OK);
+        assert_int_equal(p2p_sha256_peek(sha, &digest), P2P_OK);
+        assert_memory_equal(digest.b, whole.b, sizeof(whole.b));
+        stored.length = 5ull << 40; /* counted in bits, in two words */
+        assert_int_equal(p2p_sha256_restore(sha, &stored), P2P_OK);
+        stored.length = 0;
+        assert_int_equal(p2p_sha256_save(sha, &stored), P2P_OK);
+        assert_true(stored.length == 5ull << 40);
+        stored.length++;
+        assert_int_equal(p2p_sha256_restore(sha, &stored), P2P_ERR_RANGE);
+        p2p_sha256_free(sha);
+    }
+}
+
 static void
 hkdf_known_answers(void **state)
 {
@@ -381,6 +420,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sha256_known_answers),
+        cmocka_unit_test(sha256_goes_on_from_a_stored_state),
         cmocka_unit_test(hkdf_known_answers),
         cmocka_unit_test(x25519_known_answers),
         cmocka_unit_test(x25519_refuses_low_order_points),

@@ -283,6 +283,20 @@ sweeping_takes_old_files_of_a_kind(void **state)
 }
 
 static void
+sweeping_takes_what_writers_of_a_file_left(void **state)
+{
+    struct fixture *f = *state;
+
+    put_private(f, "s.journal", "x");
+    put_private(f, "s.journal.123-0.new", "x");
+    put_private(f, "other.journal.123-0.new", "x");
+    p2p_root_sweep_aside(f->root, "s.journal");
+    assert_true(scratch_has(&f->scratch, "root/.p2p/s.journal"));
+    assert_false(scratch_has(&f->scratch, "root/.p2p/s.journal.123-0.new"));
+    assert_true(scratch_has(&f->scratch, "root/.p2p/other.journal.123-0.new"));
+}
+
+static void
 replace_writes_whole_files(void **state)
 {
     struct fixture *f = *state;
@@ -313,6 +327,7 @@ main(void)
         WITH_ROOT(private_files_stay_private),
         WITH_ROOT(private_links_are_refused),
         WITH_ROOT(sweeping_takes_old_files_of_a_kind),
+        WITH_ROOT(sweeping_takes_what_writers_of_a_file_left),
         WITH_ROOT(replace_writes_whole_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,14 @@
 /* SHA-256 of buffers and streams, HKDF-SHA-256 (RFC 5869). */
+/* Streams: the low-level functions, since only their state can be stored and gone on
+ * with; EVP keeps its own to itself. Both run the same code for the CPU. */
+#define OPENSSL_SUPPRESS_DEPRECATED
 #include <stdlib.h>
+#include <string.h>
 
 #include <openssl/core_names.h>
 #include <openssl/kdf.h>
 #include <openssl/params.h>
+#include <openssl/sha.h>
 
 #include "core/crypto/ossl.h"
 
@@ -20,21 +25,18 @@ p2p_sha256(const void *data, size_t len, struct p2p_digest *out)
 }
 
 struct p2p_sha256 {
-    EVP_MD_CTX *ctx;
+    SHA256_CTX ctx;
 };
 
 enum p2p_err
 p2p_sha256_new(struct p2p_sha256 **out)
 {
-    const struct p2p_ossl *ossl = p2p_ossl();
     struct p2p_sha256 *sha = calloc(1, sizeof(*sha));
 
     *out = NULL;
     if (sha == NULL)
         return P2P_ERR_NOMEM;
-    sha->ctx = EVP_MD_CTX_new();
-    if (ossl == NULL || sha->ctx == NULL ||
-        EVP_DigestInit_ex2(sha->ctx, ossl->sha256, NULL) != 1) {
+    if (SHA256_Init(&sha->ctx) != 1) {
         p2p_sha256_free(sha);
         return p2p_ossl_fail(P2P_ERR_CRYPTO);
     }
@@ -45,16 +47,13 @@ p2p_sha256_new(struct p2p_sha256 **out)
 void
 p2p_sha256_free(struct p2p_sha256 *sha)
 {
-    if (sha == NULL)
-        return;
-    EVP_MD_CTX_free(sha->ctx);
     free(sha);
 }
 
 enum p2p_err
 p2p_sha256_update(struct p2p_sha256 *sha, const void *data, size_t len)
 {
-    if (EVP_DigestUpdate(sha->ctx, data, len) != 1)
+    if (SHA256_Update(&sha->ctx, data, len) != 1)
         return p2p_ossl_fail(P2P_ERR_CRYPTO);
     return P2P_OK;
 }
@@ -62,12 +61,37 @@ p2p_sha256_update(struct p2p_sha256 *sha, const void *data, size_t len)
 enum p2p_err
 p2p_sha256_peek(const struct p2p_sha256 *sha, struct p2p_digest *out)
 {
-    EVP_MD_CTX *copy = EVP_MD_CTX_new();
-    bool ok = copy != NULL && EVP_MD_CTX_copy_ex(copy, sha->ctx) == 1 &&
-              EVP_DigestFinal_ex(copy, out->b, NULL) == 1;
+    SHA256_CTX copy = sha->ctx;
 
-    EVP_MD_CTX_free(copy);
-    return ok ? P2P_OK : p2p_ossl_fail(P2P_ERR_CRYPTO);
+    return SHA256_Final(out->b, &copy) == 1 ? P2P_OK : p2p_ossl_fail(P2P_ERR_CRYPTO);
+}
+
+enum p2p_err
+p2p_sha256_save(const struct p2p_sha256 *sha, struct p2p_sha256_state *out)
+{
+    uint64_t bits = (uint64_t)sha->ctx.Nh << 32 | sha->ctx.Nl;
+
+    memset(out, 0, sizeof(*out));
+    if (sha->ctx.num != 0)
+        return P2P_ERR_RANGE;
+    out->length = bits / 8;
+    for (int i = 0; i < 8; i++)
+        out->words[i] = sha->ctx.h[i];
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_sha256_restore(struct p2p_sha256 *sha, const struct p2p_sha256_state *state)
+{
+    if (state->length % SHA256_CBLOCK != 0 || state->length > UINT64_MAX / 8)
+        return P2P_ERR_RANGE;
+    if (SHA256_Init(&sha->ctx) != 1)
+        return p2p_ossl_fail(P2P_ERR_CRYPTO);
+    sha->ctx.Nl = (SHA_LONG)(state->length * 8);
+    sha->ctx.Nh = (SHA_LONG)(state->length * 8 >> 32);
+    for (int i = 0; i < 8; i++)
+        sha->ctx.h[i] = state->words[i];
+    return P2P_OK;
 }
 
 /* One half of HKDF; `extra` is the salt of Extract or the info of Expand. */

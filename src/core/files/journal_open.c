@@ -164,6 +164,7 @@ open_files(struct p2p_journal *j)
         return err;
     if (fstat(j->fd, &st) < 0)
         return p2p_err_from_errno(errno);
+    p2p_root_sweep_aside(j->downloads, j->journal_name);
     err = j->layer == NULL && j->info.geometry.count > 0 ? P2P_ERR_NOT_FOUND
                                                          : load(j, &st);
     if (err == P2P_ERR_CORRUPT)

@@ -11,7 +11,8 @@
 #include "core/files/path_internal.h"
 #include "p2p/limits.h"
 
-#define PRIVATE_DIR ".p2p"
+#define PRIVATE_DIR  ".p2p"
+#define ASIDE_SUFFIX ".new" /* of a file that is written and not yet in place */
 
 bool
 p2p_path_private_name_is_valid(const char *name)
@@ -94,19 +95,26 @@ p2p_root_unlink_private(const struct p2p_root *root, const char *name)
     return err;
 }
 
+/* What is removed: regular files older than `before` with this beginning and end. */
+struct left_over {
+    const char *prefix, *suffix;
+    time_t before;
+};
+
 static bool
-is_left_over(int dir, const char *name, const char *suffix, time_t before)
+is_left_over(int dir, const char *name, const struct left_over *what)
 {
-    size_t len = strlen(name), tail = strlen(suffix);
+    size_t len = strlen(name), head = strlen(what->prefix), tail = strlen(what->suffix);
     struct stat st;
 
-    return len > tail && strcmp(name + len - tail, suffix) == 0 &&
+    return len > head + tail && strncmp(name, what->prefix, head) == 0 &&
+           strcmp(name + len - tail, what->suffix) == 0 &&
            fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-           st.st_mtime < before;
+           st.st_mtime < what->before;
 }
 
-void
-p2p_root_sweep_private(const struct p2p_root *root, const char *suffix, time_t before)
+static void
+sweep(const struct p2p_root *root, const struct left_over *what)
 {
     int fd;
     DIR *dir;
@@ -118,9 +126,27 @@ p2p_root_sweep_private(const struct p2p_root *root, const char *suffix, time_t b
         return;
     }
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        if (is_left_over(fd, entry->d_name, suffix, before))
+        if (is_left_over(fd, entry->d_name, what))
             (void)unlinkat(fd, entry->d_name, 0);
     closedir(dir);
+}
+
+void
+p2p_root_sweep_private(const struct p2p_root *root, const char *suffix, time_t before)
+{
+    sweep(root, &(struct left_over){.prefix = "", .suffix = suffix, .before = before});
+}
+
+void
+p2p_root_sweep_aside(const struct p2p_root *root, const char *name)
+{
+    char prefix[NAME_MAX + 1];
+    int n = snprintf(prefix, sizeof(prefix), "%s.", name);
+    const time_t any_age = (time_t)(INT64_MAX / 2);
+
+    if (n > 0 && (size_t)n < sizeof(prefix))
+        sweep(root, &(struct left_over){
+                        .prefix = prefix, .suffix = ASIDE_SUFFIX, .before = any_age});
 }
 
 enum p2p_err
@@ -200,8 +226,8 @@ write_whole(int dir, const char *name, const void *data, size_t len, bool replac
      */
     static atomic_uint counter;
     char aside[NAME_MAX + 1];
-    int n = snprintf(aside, sizeof(aside), "%s.%ld-%u.new", name, (long)getpid(),
-                     atomic_fetch_add(&counter, 1));
+    int n = snprintf(aside, sizeof(aside), "%s.%ld-%u" ASIDE_SUFFIX, name,
+                     (long)getpid(), atomic_fetch_add(&counter, 1));
 
     if (n < 0 || (size_t)n >= sizeof(aside))
         return P2P_ERR_NAME;

@@ -18,7 +18,6 @@
 #include "p2p/tree.h"
 
 #define BUFFER_MIN (1 * P2P_MIB)
-#define SPAN_BYTES (16 * P2P_MIB)
 
 struct list {
     struct p2p_hash_job *first, **last;
@@ -29,11 +28,12 @@ struct p2p_hasher {
     int wake_fd;
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct list trees, flats;  /* not begun */
-    struct p2p_hash_job *open; /* begun, with chunks that nobody has claimed */
+    struct list trees, flats;      /* not begun */
+    struct p2p_hash_job *open;     /* begun, with chunks that nobody has claimed */
+    struct p2p_hash_job **running; /* begun and not done: `slots` places, or NULL */
     struct list done;
     atomic_bool stop;
-    unsigned started;
+    unsigned slots, started;
     pthread_t threads[];
 };
 
@@ -66,81 +66,7 @@ list_take(struct list *list)
     return job;
 }
 
-struct p2p_hash_job *
-p2p_hash_job_new(const char *name)
-{
-    size_t len = strlen(name) + 1;
-    struct p2p_hash_job *job = calloc(1, sizeof(*job) + len);
-
-    if (!job)
-        return NULL;
-    job->fd = -1;
-    memcpy(job->name, name, len);
-    return job;
-}
-
-void
-p2p_hash_job_free(struct p2p_hash_job *job)
-{
-    if (!job)
-        return;
-    if (job->fd >= 0)
-        close(job->fd);
-    free(job->layer);
-    free(job);
-}
-
 /* ---- Reading ---- */
-
-/* Exactly `len` bytes; a file that ends before has changed. */
-static enum p2p_err
-read_at(int fd, uint8_t *buf, size_t len, uint64_t offset)
-{
-    while (len > 0) {
-        ssize_t n = pread(fd, buf, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return p2p_err_from_errno(errno);
-        if (n == 0)
-            return P2P_ERR_FILE_CHANGED;
-        buf += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return P2P_OK;
-}
-
-static enum p2p_err
-check_unchanged(const struct p2p_hash_job *job)
-{
-    struct stat st;
-
-    if (fstat(job->fd, &st) != 0)
-        return p2p_err_from_errno(errno);
-    struct p2p_file_state now = p2p_file_state_of(&st);
-    return p2p_file_state_equal(&now, &job->state) ? P2P_OK : P2P_ERR_FILE_CHANGED;
-}
-
-static enum p2p_err
-open_job(const struct p2p_hasher *h, struct p2p_hash_job *job)
-{
-    struct stat st;
-    enum p2p_err err = p2p_root_open_file(h->root, job->name, &job->fd, &st);
-
-    if (err)
-        return err == P2P_ERR_NOT_FOUND ? P2P_ERR_FILE_CHANGED : err;
-    err = check_unchanged(job);
-    if (!err)
-        err = p2p_chunks_init(&job->geometry, job->state.size, job->chunk_size);
-    if (!err && !job->flat && job->geometry.count > 0) {
-        posix_fadvise(job->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-        job->layer = calloc(job->geometry.count, sizeof(*job->layer));
-        if (!job->layer)
-            err = P2P_ERR_NOMEM;
-    }
-    return err;
-}
 
 /* Hashes the chunks of one span into the layer. `buf` holds `cap` bytes, a chunk at
  * least. */
@@ -155,28 +81,47 @@ hash_span(const struct p2p_hasher *h, struct p2p_hash_job *job, uint64_t first,
         uint32_t len = p2p_chunk_length(g, i);
         if (atomic_load_explicit(&h->stop, memory_order_relaxed))
             return P2P_ERR_CANCELLED;
-        err = read_at(job->fd, buf, len, p2p_chunk_offset(g, i));
+        err = p2p_hash_job_read(job, buf, len, p2p_chunk_offset(g, i));
         if (!err)
             err = p2p_tree_chunk(g, buf, len, &job->layer[i]);
     }
     return err;
 }
 
+/* So that the hash can be gone on with from here. */
 static enum p2p_err
-hash_flat(const struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+note_flat(struct p2p_hasher *h, struct p2p_hash_job *job, const struct p2p_sha256 *sha)
+{
+    struct p2p_sha256_state state;
+    enum p2p_err err = p2p_sha256_save(sha, &state);
+
+    pthread_mutex_lock(&h->lock);
+    if (!err)
+        job->flat_state = state;
+    pthread_mutex_unlock(&h->lock);
+    return err;
+}
+
+static enum p2p_err
+hash_flat(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 {
     struct p2p_sha256 *sha;
+    uint64_t at = job->flat_state.length;
     enum p2p_err err = p2p_sha256_new(&sha);
 
-    for (uint64_t at = 0; at < job->state.size && !err;) {
+    if (!err && at > 0)
+        err = p2p_sha256_restore(sha, &job->flat_state);
+    while (at < job->state.size && !err) {
         uint64_t left = job->state.size - at;
         size_t len = left < BUFFER_MIN ? (size_t)left : BUFFER_MIN;
         if (atomic_load_explicit(&h->stop, memory_order_relaxed))
             err = P2P_ERR_CANCELLED;
         else
-            err = read_at(job->fd, buf, len, at);
+            err = p2p_hash_job_read(job, buf, len, at);
         if (!err)
             err = p2p_sha256_update(sha, buf, len);
+        if (!err && len == BUFFER_MIN)
+            err = note_flat(h, job, sha);
         at += len;
     }
     if (!err)
@@ -190,14 +135,14 @@ hash_flat(const struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 
 /* All chunks are in: the root, and that the file was the same all the while. */
 static void
-finish(const struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+finish(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 {
     if (!job->err && !job->flat)
         job->err = p2p_tree_root(&job->geometry, job->layer, &job->root);
     if (!job->err && (job->flat || job->state.size <= P2P_HASH_TOGETHER_MAX))
         job->err = hash_flat(h, job, buf);
     if (!job->err)
-        job->err = check_unchanged(job);
+        job->err = p2p_hash_job_check(job);
     if (job->fd >= 0)
         close(job->fd);
     job->fd = -1;
@@ -207,12 +152,25 @@ finish(const struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
     }
 }
 
+/* With the lock: `was` is no longer among the running, `is` is. One of them is NULL. */
+static void
+change_running(struct p2p_hasher *h, const struct p2p_hash_job *was,
+               struct p2p_hash_job *is)
+{
+    for (unsigned i = 0; i < h->slots; i++)
+        if (h->running[i] == was) {
+            h->running[i] = is;
+            return;
+        }
+}
+
 static void
 report(struct p2p_hasher *h, struct p2p_hash_job *job)
 {
     const uint64_t one = 1;
 
     pthread_mutex_lock(&h->lock);
+    change_running(h, job, NULL);
     bool first = h->done.first == NULL;
     list_put(&h->done, job);
     pthread_mutex_unlock(&h->lock);
@@ -224,12 +182,10 @@ report(struct p2p_hasher *h, struct p2p_hash_job *job)
 static bool
 claim(struct p2p_hasher *h, struct p2p_hash_job *job, uint64_t *first, uint64_t *end)
 {
-    uint64_t span = SPAN_BYTES / job->chunk_size;
-
     if (job->err || job->claimed == job->geometry.count)
         return false;
     *first = job->claimed;
-    *end = job->claimed + (span ? span : 1);
+    *end = job->claimed + p2p_hash_job_span(job);
     if (*end > job->geometry.count)
         *end = job->geometry.count;
     job->claimed = *end;
@@ -253,6 +209,8 @@ work_on(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
         enum p2p_err err = hash_span(h, job, first, end, buf);
         pthread_mutex_lock(&h->lock);
         job->done += end - first;
+        if (!err)
+            p2p_hash_job_settle(job, first);
         if (err && !job->err) { /* what nobody has claimed is not worth reading */
             job->err = err;
             job->done += job->geometry.count - job->claimed;
@@ -276,13 +234,14 @@ end_job(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 static void
 run_tree(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 {
-    job->err = open_job(h, job);
+    job->err = p2p_hash_job_open(job, h->root);
     if (job->err || job->geometry.count == 0) {
         end_job(h, job, buf);
         return;
     }
     pthread_mutex_lock(&h->lock);
-    if (!h->open && job->state.size > SPAN_BYTES) {
+    change_running(h, NULL, job);
+    if (!h->open && job->state.size > P2P_HASH_SPAN_BYTES) {
         h->open = job;
         pthread_cond_broadcast(&h->work);
     }
@@ -293,7 +252,10 @@ run_tree(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 static void
 run_flat(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 {
-    job->err = open_job(h, job);
+    job->err = p2p_hash_job_open(job, h->root);
+    pthread_mutex_lock(&h->lock);
+    change_running(h, NULL, job);
+    pthread_mutex_unlock(&h->lock);
     end_job(h, job, buf);
 }
 
@@ -370,8 +332,14 @@ p2p_hasher_new(const struct p2p_root *root, unsigned threads, int wake_fd,
     h = calloc(1, sizeof(*h) + threads * sizeof(h->threads[0]));
     if (!h)
         return P2P_ERR_NOMEM;
+    h->running = calloc(threads, sizeof(struct p2p_hash_job *));
+    if (!h->running) {
+        free(h);
+        return P2P_ERR_NOMEM;
+    }
     h->root = root;
     h->wake_fd = wake_fd;
+    h->slots = threads; /* each running job has a thread at it */
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->work, NULL);
     list_init(&h->trees);
@@ -416,6 +384,7 @@ p2p_hasher_free(struct p2p_hasher *h)
     free_list(&h->done);
     pthread_cond_destroy(&h->work);
     pthread_mutex_destroy(&h->lock);
+    free(h->running);
     free(h);
 }
 
@@ -436,4 +405,21 @@ p2p_hasher_take(struct p2p_hasher *h)
     list_init(&h->done);
     pthread_mutex_unlock(&h->lock);
     return jobs;
+}
+
+size_t
+p2p_hasher_progress(struct p2p_hasher *h, struct p2p_hash_progress *out, size_t max)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&h->lock);
+    for (unsigned i = 0; i < h->slots && count < max; i++) {
+        struct p2p_hash_job *job = h->running[i];
+        if (!job || job->err || job->state.size < P2P_HASH_SAVED_MIN)
+            continue;
+        out[count++] = (struct p2p_hash_progress){
+            .job = job, .settled = job->settled, .flat_state = job->flat_state};
+    }
+    pthread_mutex_unlock(&h->lock);
+    return count;
 }

@@ -212,6 +212,12 @@ p2p_index_is_in_memory(const struct p2p_index *index)
     return index->in_memory;
 }
 
+sqlite3 *
+p2p_index_db(const struct p2p_index *index)
+{
+    return index->db;
+}
+
 /* ---- Reading ---- */
 
 static int64_t

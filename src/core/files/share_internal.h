@@ -1,12 +1,18 @@
 /*
  * share_internal - the parts of the share module.
  *
- *     share.c        open, close, what is asked from outside
- *     share_loop.c   the share's own thread: owner or follower of the index, what to do
- * when share_scan.c   the owner's work: what is on disk, what has to be hashed, what
- * came of it share_watch.c  inotify on every folder share_hash.c   the threads that
- * read and hash share_index.c  index.db share_view.c   the catalogue in memory, for
- * readers share_file.c   files that are served
+ *     share.c           open, close, what is asked from outside
+ *     share_loop.c      the share's own thread: owner or follower of the index
+ *     share_scan.c      the owner's work: what is on disk, what has to be hashed
+ *     share_results.c   what came of it
+ *     share_follow.c    the follower's work: what the owner wrote down
+ *     share_watch.c     inotify on every folder
+ *     share_hash.c      the threads that read and hash
+ *     share_job.c       one file that is hashed
+ *     share_progress.c  how far a large one has come, for the next start
+ *     share_index.c     index.db
+ *     share_view.c      the catalogue in memory, for readers
+ *     share_file.c      files that are served
  *
  * One thread (share_loop.c) changes the view and the index; any thread reads the view.
  */
@@ -123,6 +129,7 @@ P2P_MUST_CHECK enum p2p_err p2p_index_open(const struct p2p_root *root, bool own
                                            struct p2p_index **out);
 void p2p_index_close(struct p2p_index *index);
 bool p2p_index_is_in_memory(const struct p2p_index *index);
+sqlite3 *p2p_index_db(const struct p2p_index *index); /* the loop's connection */
 
 /* Rows changed after change number `after`, in order of change; NULL facts: the file
  * went. */
@@ -167,28 +174,77 @@ struct p2p_hash_job {
     struct p2p_digest root, sha256;
     bool sha256_known;
     struct p2p_digest *layer; /* owned; NULL for one chunk or none */
+    /* Where it begins: chunks that `layer` holds already, bytes in `flat_state`. */
+    uint64_t begin;
+    struct p2p_sha256_state flat_state;
+    uint64_t saved; /* the loop's: chunks or bytes that are in the index */
     /* The threads' own. */
     struct p2p_chunks geometry;
     int fd;
-    uint64_t claimed, done; /* chunks */
+    uint64_t claimed, done, settled; /* chunks; settled: all before it are hashed */
+    bool *settled_spans;             /* owned */
     char name[];
 };
+
+/* One job (share_job.c). CANCELLED, FILE_CHANGED: not what was to be hashed. */
+struct p2p_hash_job *p2p_hash_job_new(const char *name);
+void p2p_hash_job_free(struct p2p_hash_job *job);
+P2P_MUST_CHECK enum p2p_err p2p_hash_job_open(struct p2p_hash_job *job,
+                                              const struct p2p_root *root);
+P2P_MUST_CHECK enum p2p_err p2p_hash_job_check(const struct p2p_hash_job *job);
+/* Exactly `len` bytes; a file that ends before has changed. */
+P2P_MUST_CHECK enum p2p_err p2p_hash_job_read(const struct p2p_hash_job *job,
+                                              uint8_t *buf, size_t len,
+                                              uint64_t offset);
+/* Chunks in a span: what is claimed and settled at once. */
+#define P2P_HASH_SPAN_BYTES (16 * P2P_MIB)
+uint64_t p2p_hash_job_span(const struct p2p_hash_job *job);
+/* The span that begins at chunk `first` is in the layer. */
+void p2p_hash_job_settle(struct p2p_hash_job *job, uint64_t first);
 
 struct p2p_hasher; /* *returned owned*, free with p2p_hasher_free */
 P2P_MUST_CHECK enum p2p_err p2p_hasher_new(const struct p2p_root *root,
                                            unsigned threads, int wake_fd,
                                            struct p2p_hasher **out);
 void p2p_hasher_free(struct p2p_hasher *hasher);
-struct p2p_hash_job *p2p_hash_job_new(const char *name);
-void p2p_hash_job_free(struct p2p_hash_job *job);
 void p2p_hasher_add(struct p2p_hasher *hasher, struct p2p_hash_job *job); /* takes it */
 /* Finished jobs as a list (owned), NULL for none. wake_fd (an eventfd) is written when
  * there are. */
 struct p2p_hash_job *p2p_hasher_take(struct p2p_hasher *hasher);
 
+/* How far the jobs of large files have come. They stay the hasher's; of `layer` only
+ * what is settled may be read. */
+struct p2p_hash_progress {
+    struct p2p_hash_job *job;
+    uint64_t settled;                   /* tree: chunks */
+    struct p2p_sha256_state flat_state; /* flat */
+};
+#define P2P_HASH_SAVED_MIN (64 * P2P_MIB)
+size_t p2p_hasher_progress(struct p2p_hasher *hasher, struct p2p_hash_progress *out,
+                           size_t max);
+
 /* Up to this size the SHA-256 comes with the tree; beyond, the tree first: that is when
  * the file can be shared, and it takes a fifth of the time. */
 #define P2P_HASH_TOGETHER_MAX (256 * P2P_KIB)
+
+/* ---- What is left over when a program ends while it hashes (share_progress.c) ---- */
+
+/* In the owner's index; the loop's. Functions take NULL, too: nothing is kept. */
+struct p2p_progress; /* *returned owned*, free with p2p_progress_close */
+P2P_MUST_CHECK enum p2p_err p2p_progress_open(struct p2p_index *index,
+                                              struct p2p_progress **out);
+void p2p_progress_close(struct p2p_progress *progress);
+/* Where a new job may begin. */
+void p2p_progress_load(struct p2p_progress *progress, struct p2p_hash_job *job);
+/* True about once a second: time to save. */
+bool p2p_progress_is_due(struct p2p_progress *progress, uint64_t now_ms);
+uint64_t p2p_progress_due_ms(const struct p2p_progress *progress);
+/* In a transaction. */
+P2P_MUST_CHECK enum p2p_err p2p_progress_put(struct p2p_progress *progress,
+                                             const struct p2p_hash_progress *now);
+/* In a transaction: nothing is being hashed, so nothing is to be gone on with. */
+P2P_MUST_CHECK enum p2p_err p2p_progress_clear(struct p2p_progress *progress);
+bool p2p_progress_is_empty(const struct p2p_progress *progress);
 
 /* ---- Watching ---- */
 
@@ -262,6 +318,7 @@ struct p2p_share {
 
     /* The loop's as owner. */
     struct p2p_hasher *hasher;
+    struct p2p_progress *progress;
     struct p2p_item *dirty;
     struct p2p_queue trees, flats;
     size_t with_hasher;
@@ -308,6 +365,9 @@ void p2p_results_want_sha256(struct p2p_share *share, struct p2p_item *item);
 /* Gives the hasher as much as is good for it, and takes what it has finished. */
 void p2p_results_feed(struct p2p_share *share);
 void p2p_results_collect(struct p2p_share *share);
+/* Writes down how far the hasher has come with large files, or that it has done all. */
+void p2p_results_save(struct p2p_share *share);
+void p2p_results_clear_saved(struct p2p_share *share);
 /* Out of the index. */
 void p2p_results_forget(struct p2p_share *share, struct p2p_item *item);
 void p2p_results_commit(struct p2p_share *share);

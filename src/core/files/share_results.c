@@ -145,6 +145,7 @@ give(struct p2p_share *s, struct p2p_item *item, bool flat)
     job->state = item->facts.state;
     job->chunk_size = flat ? item->facts.chunk_size : s->chunk_size;
     job->flat = flat;
+    p2p_progress_load(s->progress, job);
     item->is_with_hasher = true;
     s->with_hasher++;
     p2p_hasher_add(s->hasher, job);
@@ -174,6 +175,7 @@ accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job
         .sha256_known = job->sha256_known,
     };
     struct p2p_digest *layer = job->layer;
+    uint64_t read_before = job->begin * job->chunk_size;
 
     /* An empty file's root is all zero, as a fresh item's: the version tells them
      * apart. */
@@ -181,7 +183,7 @@ accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job
         memcmp(facts.root.b, item->facts.root.b, sizeof(facts.root.b)) != 0)
         facts.version++;
     job->layer = NULL;
-    p2p_view_count_hashed(&s->view, facts.state.size);
+    p2p_view_count_hashed(&s->view, facts.state.size - read_before);
     if (put(s, item->name, &facts, layer) == P2P_OK) {
         free(layer);
         layer = NULL;
@@ -242,4 +244,29 @@ p2p_results_collect(struct p2p_share *s)
         accept(s, job);
         p2p_hash_job_free(job);
     }
+}
+
+void
+p2p_results_save(struct p2p_share *s)
+{
+    struct p2p_hash_progress now[JOBS_MAX];
+    size_t count = p2p_hasher_progress(s->hasher, now, JOBS_MAX);
+    enum p2p_err err = count > 0 ? begin(s) : P2P_OK;
+
+    for (size_t i = 0; i < count && !err; i++)
+        err = p2p_progress_put(s->progress, &now[i]);
+    if (err)
+        p2p_results_warn(s, err);
+}
+
+void
+p2p_results_clear_saved(struct p2p_share *s)
+{
+    if (p2p_progress_is_empty(s->progress))
+        return;
+    enum p2p_err err = begin(s);
+    if (!err)
+        err = p2p_progress_clear(s->progress);
+    if (err)
+        p2p_results_warn(s, err);
 }

@@ -276,11 +276,17 @@ p2p_scan_round(struct p2p_share *s, uint64_t *due_ms)
     examine_due(s, hurry);
     p2p_results_collect(s);
     p2p_results_feed(s);
+    if (is_busy(s) && p2p_progress_is_due(s->progress, now))
+        p2p_results_save(s);
+    else if (s->is_scanned && !s->dirty && !is_busy(s))
+        p2p_results_clear_saved(s);
     commit(s, now);
 
     *due_ms = s->next_scan_ms;
     for (const struct p2p_item *item = s->dirty; item; item = item->next_dirty)
         sooner(due_ms, item->due_ms);
+    if (is_busy(s))
+        sooner(due_ms, p2p_progress_due_ms(s->progress));
     if (s->is_in_transaction || s->view.is_changed)
         sooner(due_ms, s->last_commit_ms + COMMIT_MS);
     return s->is_scanned && !s->is_lost && !s->dirty && !is_busy(s) &&
@@ -309,6 +315,10 @@ p2p_scan_start(struct p2p_share *s)
 
     if (err) /* what could not be loaded is hashed again */
         p2p_results_warn(s, err);
+    if (!p2p_index_is_in_memory(s->index)) /* what ends with us needs no progress */
+        err = p2p_progress_open(s->index, &s->progress);
+    if (err)
+        p2p_results_warn(s, err);
     p2p_watch_open(&s->watch);
     s->is_lost = false;
     s->is_scanned = false;
@@ -319,10 +329,14 @@ p2p_scan_start(struct p2p_share *s)
 void
 p2p_scan_stop(struct p2p_share *s)
 {
-    if (s->hasher) { /* what is finished is not lost */
+    if (s->hasher) { /* what is finished is not lost, nor what is begun */
         p2p_results_collect(s);
+        if (s->progress)
+            p2p_results_save(s);
         p2p_results_commit(s);
     }
     p2p_hasher_free(s->hasher);
     s->hasher = NULL;
+    p2p_progress_close(s->progress);
+    s->progress = NULL;
 }

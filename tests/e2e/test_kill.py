@@ -1,0 +1,160 @@
+"""kill -9 of the downloader, of the peer and of both at random moments: each round ends with the right file."""
+
+import contextlib
+import hashlib
+import os
+import random
+import re
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import BIN, LONG, NO_REGISTRY, environment, long_test, wait_until
+
+ROUNDS = 200 if LONG else 4
+PEER_OPTIONS = ("--chunk-size", "16K", "--limit-rate", "32M")
+
+
+class World:
+    """One peer that is started again when it was killed, and downloads from it into `out`."""
+
+    def __init__(self, suite, data):
+        self.suite, self.out = suite, suite.folder / "out"
+        self.peer = suite.peer(*PEER_OPTIONS, files={"f.bin": data})
+        self.kills = {"getter": 0, "peer": 0}
+
+    def begin(self):
+        command = [
+            BIN / "p2p", "get", "f.bin", "--from", self.peer.where, "--discovery", NO_REGISTRY, "--timeout", "5",
+            "--output-dir", self.out, "--keys-dir", self.suite.folder / "cli" / "keys",
+        ]  # fmt: skip
+        self.getter = subprocess.Popen(
+            list(map(str, command)), env=environment(self.suite.folder),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def kill(self, victim):
+        self.kills[victim] += (self.getter if victim == "getter" else self.peer.process).poll() is None
+        if victim == "getter":
+            self.getter.kill()
+            self.getter.communicate()
+        else:
+            self.peer.kill()
+            self.suite.programs.remove(self.peer)
+
+    def restart_peer(self):
+        self.peer = self.suite.peer(*PEER_OPTIONS, port=self.peer.port)
+
+    def finish(self):
+        """The download that runs, and others after it, until one has succeeded."""
+        for _ in range(5):
+            _, text = self.getter.communicate(timeout=60)
+            if self.getter.returncode == 0:
+                return
+            self.begin()
+        pytest.fail(text)
+
+    def left_over(self):
+        return sorted(p.name for p in (self.out / ".p2p").rglob("*"))
+
+
+def descriptors(program):
+    return len(os.listdir(f"/proc/{program.process.pid}/fd"))
+
+
+@pytest.mark.parametrize("who", ["getter", "peer", "both"])
+def test_kill_9_at_random_moments(suite, who):
+    data = os.urandom((16 << 20) + 4321)
+    world = World(suite, data)
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    left_over, idle = set(), descriptors(world.peer)
+    for number in range(ROUNDS):
+        where = f"seed {seed} round {number}"
+        world.begin()
+        for _ in range(rng.randint(1, 3)):
+            time.sleep(rng.uniform(0, 0.6))
+            victims = [who] if who != "both" else rng.sample(["getter", "peer"], 2)
+            for victim in victims:
+                world.kill(victim)
+            if "peer" in victims:
+                world.restart_peer()
+            if "getter" in victims:
+                world.begin()
+        world.finish()
+        names = [p.name for p in world.out.iterdir() if p.name != ".p2p"]
+        left_over.update(world.left_over())
+        # Killed after the file got its name, and started again: a second copy, as right as the first.
+        assert set(names) <= {"f.bin"} | {f"f ({i}).bin" for i in range(1, 4)} and names, f"{where}: {names}"
+        for name in names:
+            assert (world.out / name).read_bytes() == data, f"{where}: {name}"
+            (world.out / name).unlink()
+    print(f"{who}: {ROUNDS} rounds, killed {world.kills}, left over {left_over}")
+    assert not left_over
+    assert descriptors(world.peer) <= idle + 2, "the peer holds what a killed downloader had"
+
+
+def rows(peer, sql):
+    """What the index of the peer says; nothing while it is being made."""
+    with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(
+        sqlite3.connect(peer.shared / ".p2p" / "index.db", timeout=5)
+    ) as db:
+        return db.execute(sql).fetchall()
+    return []
+
+
+def bytes_read(program):
+    text = Path(f"/proc/{program.process.pid}/io").read_text()
+    return int(re.search(r"rchar: (\d+)", text).group(1))
+
+
+@contextlib.contextmanager
+def busy_machine(processor):
+    """Idle priority gets little of a processor that something else uses."""
+    hog = subprocess.Popen(["nice", "-n", "19", "taskset", "-c", str(processor), "sh", "-c", "while :; do :; done"])
+    try:
+        yield
+    finally:
+        hog.kill()
+        hog.wait()
+
+
+@pytest.mark.parametrize("change", ["nothing", pytest.param("content", marks=long_test)])
+def test_kill_9_while_a_large_file_is_hashed(suite, change):
+    """Started again, the peer goes on where it was, with the tree and with the SHA-256; not if the file changed."""
+    size, piece = 1 << 30, os.urandom(1 << 20)
+    processor = min(os.sched_getaffinity(0))
+    pinned = ("taskset", "-c", str(processor))
+    path = suite.folder / "peer" / "shared" / "large"
+    path.parent.mkdir(parents=True)
+    with open(path, "wb") as file:
+        for place in range(0, size, 100 << 20):
+            file.seek(place)
+            file.write(piece)
+        file.truncate(size)
+    for kind, where in ("tree", "at >= 0"), ("SHA-256", "at < 0"):
+        peer = suite.peer(wait=False, prefix=pinned)
+        with busy_machine(processor):
+            wait_until(lambda: rows(peer, f"SELECT at FROM progress WHERE {where}"), 60, f"progress of the {kind}")
+        peer.kill()
+        suite.programs.remove(peer)
+        if change == "content":
+            break
+    if change == "content":
+        with open(path, "r+b") as file:
+            file.seek(5 << 20)
+            file.write(piece)
+    peer = suite.peer(wait=False)
+    digest = wait_until(lambda: (rows(peer, "SELECT sha256 FROM files") or [(None,)])[0][0], 60, "the SHA-256")
+    read = bytes_read(peer)
+    with open(path, "rb") as file:
+        assert digest == hashlib.file_digest(file, "sha256").digest()
+    if change == "nothing":
+        assert read < size, "the tree was hashed again"
+    else:
+        assert read >= 2 * size, "what was hashed of the old content was believed"
+    result = suite.get("large", peer)
+    assert result.returncode == 0, result.stderr
