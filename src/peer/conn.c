@@ -81,7 +81,7 @@ leave_lists(struct conn *c)
     if (c->in_run)
         TAILQ_REMOVE(&loop->run, c, run_link);
     else if (c->is_throttled)
-        TAILQ_REMOVE(&loop->throttled, c, run_link);
+        loop_unthrottle(loop, c);
     else if (c->state == CONN_WAITING)
         TAILQ_REMOVE(&loop->waiting, c, run_link);
     if (c->is_parked)
@@ -474,6 +474,13 @@ conn_on_events(struct conn *c, uint32_t epoll_events)
 void
 conn_on_timer(struct conn *c)
 {
+    bool is_open = c->state == CONN_OPEN1 || c->state == CONN_OPEN2;
+
+    /* It is our disk or our limits that the client waits for. */
+    if (is_open && (c->working || c->is_throttled)) {
+        loop_set_timer(c->loop, c, c->timer);
+        return;
+    }
     if (c->state == CONN_HANDSHAKE)
         c->ended = ADMISSION_LATE;
     conn_close(c, P2P_ERR_TIMEOUT);

@@ -60,6 +60,7 @@ struct conn {
     bool finishing; /* no more requests: close when all is answered */
     bool working;   /* a job is out */
     bool in_run, is_throttled;
+    bool had_turn;  /* the limits let it send since it was throttled last */
     bool is_parked; /* has requests that wait for the shared files to change */
     bool counted;   /* admission waits for its end */
     enum admission_end ended;

@@ -215,9 +215,25 @@ loop_throttle(struct loop *loop, struct conn *c, uint64_t wait_us)
     if (c->in_run)
         TAILQ_REMOVE(&loop->run, c, run_link);
     c->in_run = false;
-    if (!c->is_throttled)
+    if (c->is_throttled)
+        return;
+    if (loop->throttled_again != NULL && !c->had_turn)
+        TAILQ_INSERT_BEFORE(loop->throttled_again, c, run_link);
+    else
         TAILQ_INSERT_TAIL(&loop->throttled, c, run_link);
+    if (loop->throttled_again == NULL && c->had_turn)
+        loop->throttled_again = c;
     c->is_throttled = true;
+    c->had_turn = false;
+}
+
+void
+loop_unthrottle(struct loop *loop, struct conn *c)
+{
+    if (loop->throttled_again == c)
+        loop->throttled_again = TAILQ_NEXT(c, run_link);
+    TAILQ_REMOVE(&loop->throttled, c, run_link);
+    c->is_throttled = false;
 }
 
 void
@@ -251,8 +267,7 @@ release_throttled(struct loop *loop)
     if (p2p_now_ms() * 1000 < loop->throttled_until_us)
         return;
     while ((c = TAILQ_FIRST(&loop->throttled)) != NULL) {
-        TAILQ_REMOVE(&loop->throttled, c, run_link);
-        c->is_throttled = false;
+        loop_unthrottle(loop, c);
         loop_run_soon(loop, c);
     }
 }

@@ -41,6 +41,7 @@ struct loop {
     _Atomic bool files_changed; /* parked requests may be answerable now */
     struct conn_list timers[CONN_TIMERS];
     uint64_t throttled_until_us;
+    struct conn *throttled_again; /* the first of the throttled that had its turn */
 
     uint8_t *scratch; /* a record or a chunk is read, sealed and sent here */
     size_t scratch_size;
@@ -75,7 +76,10 @@ void loop_set_timer(struct loop *loop, struct conn *c, enum conn_timer timer);
 void loop_set_timer_at(struct loop *loop, struct conn *c, enum conn_timer timer,
                        uint64_t at_ms);
 void loop_run_soon(struct loop *loop, struct conn *c);
+/* Until the limits let somebody send again: then those that were refused come before
+ * those that had their turn, or the first would be first for ever. */
 void loop_throttle(struct loop *loop, struct conn *c, uint64_t wait_us);
+void loop_unthrottle(struct loop *loop, struct conn *c);
 /* Runs it again when the shared files have changed. */
 void loop_park(struct loop *loop, struct conn *c);
 /* Runs `run` on a worker and then job->resume here. BUSY: the queue is full. */

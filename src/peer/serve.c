@@ -68,6 +68,8 @@ serve_may_send(struct conn *c, uint64_t bytes)
     wait_us = p2p_rate_take(client_rate(c->client), bytes, p2p_now_ms() * 1000);
     if (wait_us > 0)
         loop_throttle(c->loop, c, wait_us);
+    else
+        c->had_turn = true;
     return wait_us == 0;
 }
 

@@ -399,6 +399,35 @@ def test_rate_limit(suite):
     assert time.monotonic() - start > 1.0
 
 
+def test_clients_share_the_rate_limit(suite):
+    """Not one after the other: when the first has its file, the others are well under way."""
+    peer = suite.peer("--limit-rate", "2M", "--threads", "1", files={"f": os.urandom(1 << 20)})
+    came, at_the_end = [0, 0, 0], []
+
+    def read(i):
+        with peer.client(timeout=30) as client:
+            meta = client.meta("f")
+            started.wait()
+            client.send(msg.Get(9, meta.root, 0, meta.size))
+            while came[i] < meta.size:
+                came[i] += len(client.expect(msg.Data, 9).data)
+        at_the_end.append(list(came))
+
+    started = threading.Barrier(len(came))
+    with concurrent.futures.ThreadPoolExecutor(len(came)) as pool:
+        list(pool.map(read, range(len(came))))
+    assert min(at_the_end[0]) > (1 << 20) / 2, at_the_end
+
+
+def test_a_client_held_back_by_the_limit_is_not_stalled(suite):
+    """The third record has to wait for longer than a client may stall."""
+    data = os.urandom(192 << 10)
+    peer = suite.peer("--limit-rate", "40K", "--stall-timeout", "1s", files={"f": data})
+    with peer.client(timeout=30) as client:
+        meta = client.meta("f")
+        assert client.get(meta.root, 0, meta.size) == data
+
+
 def test_sigterm_while_serving(suite):
     peer = suite.peer(files={"f": os.urandom(20 << 20)})
     with peer.client() as client:
