@@ -53,6 +53,7 @@ enum p2p_verify {
 struct p2p_source_spec {
     struct p2p_addr addr;
     const struct p2p_id *id;
+    bool by_user; /* the user gave the id, not a registry: see p2p_known_check */
 };
 
 struct p2p_download_options {

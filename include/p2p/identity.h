@@ -69,17 +69,20 @@ enum p2p_trust {
 };
 const char *p2p_trust_name(enum p2p_trust trust);
 
-#define P2P_ADDRESS_MAX   80 /* "host:port" as it is stored, with NUL */
-#define P2P_PEER_NAME_MAX 64
+#define P2P_ADDRESS_MAX        80 /* "host:port" as it is stored, with NUL */
+#define P2P_PEER_ADDRESSES_MAX 4
+#define P2P_PEER_NAME_MAX      64
 
 struct p2p_known_peer {
     struct p2p_id id;
     enum p2p_trust trust;
     uint8_t min_protocol;             /* 2 once protocol 2 has worked */
     char name[P2P_PEER_NAME_MAX + 1]; /* given by the user or met under; may be empty */
-    char address[P2P_ADDRESS_MAX];    /* last one it was met under; may be empty */
+    /* Where it was met, the last place first; the unused ones at the end are empty. */
+    char addresses[P2P_PEER_ADDRESSES_MAX][P2P_ADDRESS_MAX];
     uint64_t first_seen_s, last_seen_s;
 };
+bool p2p_known_is_at(const struct p2p_known_peer *peer, const char *address);
 
 /* NOT_FOUND when the id is not in the list. */
 P2P_MUST_CHECK enum p2p_err p2p_known_find(struct p2p_identity *identity,
@@ -91,25 +94,28 @@ P2P_MUST_CHECK enum p2p_err p2p_known_list(struct p2p_identity *identity,
 
 /*
  * Client side, before data flows: may the peer that answers at `address` be `id`?
- * `expected` (may be NULL) is the id asked for: another one is WRONG_PEER. Without it,
- * an address that is remembered with another id is KEY_CHANGED; the id is then noted as
- * PENDING at this address, so that `p2p peers trust ID` can accept it. A blocked peer
- * is NOT_ALLOWED. P2P_OK says nothing is against it; call p2p_known_met once it has
- * proven itself.
+ * `expected` (may be NULL) is the id asked for: another one is WRONG_PEER. Unless it is
+ * the user who gave it (`by_user`), an address that is remembered with another id is
+ * KEY_CHANGED; the id is then noted as PENDING at this address, so that `p2p peers
+ * trust ID` can accept it. Only a peer that was met before may turn up there when a
+ * registry says so: addresses are given to others, and its key is the one remembered. A
+ * blocked peer is NOT_ALLOWED. P2P_OK says nothing is against it; call p2p_known_met
+ * once it has proven itself.
  */
 P2P_MUST_CHECK enum p2p_err p2p_known_check(struct p2p_identity *identity,
                                             const char *address,
-                                            const struct p2p_id *expected,
+                                            const struct p2p_id *expected, bool by_user,
                                             const struct p2p_id *id);
 /* Remembers a proven peer: new ones as SEEN, and that `protocol` has worked. `address`
- * may be NULL (it connected to us); one that is remembered for another peer stays with
- * that one. NOT_ALLOWED: blocked. Cheap when nothing is new: the file is written at
- * most once an hour for a peer. */
+ * may be NULL (it connected to us); a new one is added and the one met longest ago
+ * makes room, but one that is remembered for another peer stays with that one.
+ * NOT_ALLOWED: blocked. Cheap when nothing is new: the file is written at most once an
+ * hour for a peer. */
 P2P_MUST_CHECK enum p2p_err p2p_known_met(struct p2p_identity *identity,
                                           const char *address, const struct p2p_id *id,
                                           uint8_t protocol);
 /* `p2p peers trust|block|forget`. NULL name or address: as it is. TRUSTED also moves
- * the address from a former id to this one. USAGE: a name or an address that cannot
+ * its addresses from a former id to this one. USAGE: a name or an address that cannot
  * stand in the file. TOO_LARGE: full of peers that the user decided about; of those
  * merely seen the oldest make room. */
 P2P_MUST_CHECK enum p2p_err p2p_known_set(struct p2p_identity *identity,

@@ -11,6 +11,7 @@
 #ifndef P2P_SOURCE_H
 #define P2P_SOURCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "p2p/chunk.h"
@@ -24,7 +25,8 @@ struct p2p_conn_options {
     struct p2p_identity *identity; /* borrowed until close */
     struct p2p_addr addr;
     const struct p2p_id *expected; /* may be NULL: see p2p_known_check */
-    int protocol;                  /* 2 or 1 */
+    bool expected_by_user;
+    int protocol; /* 2 or 1 */
     uint64_t timeout_ms;
 };
 /*

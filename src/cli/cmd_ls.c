@@ -55,6 +55,7 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         .identity = identity,
         .addr = peer->addr,
         .expected = peer->id_known ? &peer->id : NULL,
+        .expected_by_user = peer->id_known,
         .protocol = 2,
         .timeout_ms = opt->common.timeout_ms,
     };

@@ -118,7 +118,10 @@ print_known_json(const struct p2p_known_peer *known, size_t count)
         cli_put_hex(item, "peer_id", known[i].id.b, true);
         cli_put_text(item, "trust", p2p_trust_name(known[i].trust));
         cli_put_text(item, "name", known[i].name);
-        cli_put_text(item, "address", known[i].address);
+        cli_put_text(item, "address", known[i].addresses[0]);
+        cJSON *addresses = cli_put_array(item, "addresses");
+        for (size_t a = 0; a < P2P_PEER_ADDRESSES_MAX && known[i].addresses[a][0]; a++)
+            cJSON_AddItemToArray(addresses, cJSON_CreateString(known[i].addresses[a]));
         cli_put_number(item, "first_seen", known[i].first_seen_s);
         cli_put_number(item, "last_seen", known[i].last_seen_s);
     }
@@ -142,7 +145,7 @@ list_known(const struct peers_options *opt, struct p2p_identity *identity)
         p2p_hex_format(known[i].id.b, sizeof(known[i].id.b), hex);
         printf("%.16s...  %-8s  %-16s  %-24s  %s\n", hex,
                p2p_trust_name(known[i].trust), cli_time(known[i].last_seen_s, seen),
-               cli_text(known[i].address, address), cli_text(known[i].name, name));
+               cli_text(known[i].addresses[0], address), cli_text(known[i].name, name));
     }
     if (count == 0 && !opt->common.json)
         cli_say("no peer has been met yet");

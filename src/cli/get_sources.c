@@ -11,7 +11,7 @@ enum { SEARCH_LIMIT = 1000 };
 
 static void
 add_source(struct get_sources *out, const struct p2p_addr *addr,
-           const struct p2p_id *id)
+           const struct p2p_id *id, bool by_user)
 {
     struct p2p_source_spec *spec = &out->at[out->count];
 
@@ -24,6 +24,7 @@ add_source(struct get_sources *out, const struct p2p_addr *addr,
     if (id != NULL) {
         out->ids[out->count] = *id;
         spec->id = &out->ids[out->count];
+        spec->by_user = by_user;
     }
     out->count++;
 }
@@ -37,7 +38,7 @@ given_addresses(const struct get_options *opt, struct get_sources *out)
         if (p2p_addr_parse(opt->from.at[i], 0, &addr) != P2P_OK)
             return cli_fail(P2P_ERR_USAGE, "--from %s: HOST:PORT is needed",
                             cli_text(opt->from.at[i], shown));
-        add_source(out, &addr, opt->peer != NULL ? &opt->peer_id : NULL);
+        add_source(out, &addr, opt->peer != NULL ? &opt->peer_id : NULL, true);
     }
     return 0;
 }
@@ -50,7 +51,7 @@ add_peers(struct get_sources *out, const struct p2p_peer_list *peers,
 {
     for (size_t i = 0; i < peers->count; i++)
         if (!p2p_id_equal(&peers->at[i].id, self))
-            add_source(out, &peers->at[i].addr, &peers->at[i].id);
+            add_source(out, &peers->at[i].addr, &peers->at[i].id, false);
 }
 
 static bool
@@ -163,7 +164,7 @@ add_lan(const struct get_options *opt, struct p2p_identity *identity,
         return;
     for (size_t i = 0; i < lan.count; i++)
         if (!lan.at[i].is_self && lan.at[i].trust != P2P_TRUST_BLOCKED)
-            add_source(out, &lan.at[i].addr, &lan.at[i].id);
+            add_source(out, &lan.at[i].addr, &lan.at[i].id, false);
     cli_peers_clear(&lan);
 }
 
@@ -229,7 +230,7 @@ get_find_sources(const struct get_options *opt, const char *name,
         err = cli_resolve_peer(&opt->common, identity, opt->peer, &peer);
         if (err != P2P_OK)
             return p2p_err_exit_status(err);
-        add_source(out, &peer.addr, &opt->peer_id);
+        add_source(out, &peer.addr, &opt->peer_id, true);
         return 0;
     }
     if (opt->root != NULL)

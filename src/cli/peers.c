@@ -199,9 +199,9 @@ find_by_id(const struct cli_common *common, struct p2p_identity *identity,
         *out = *peer;
         err = P2P_OK;
     } else if (p2p_known_find(identity, id, &known) == P2P_OK &&
-               known.address[0] != '\0') {
+               known.addresses[0][0] != '\0') {
         *out = (struct cli_peer){.id = *id, .id_known = true, .trust = known.trust};
-        err = p2p_addr_parse(known.address, 0, &out->addr);
+        err = p2p_addr_parse(known.addresses[0], 0, &out->addr);
     } else if (err == P2P_OK) {
         err = P2P_ERR_NOT_FOUND;
         cli_say("that peer is not online and its address is not known");

@@ -267,7 +267,7 @@ ui_peers_locate(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *ou
     if (peer != NULL)
         return P2P_OK;
     if (p2p_known_find(app->identity, id, &known) != P2P_OK ||
-        p2p_addr_parse(known.address, 0, out) != P2P_OK)
+        p2p_addr_parse(known.addresses[0], 0, out) != P2P_OK)
         return P2P_ERR_NOT_FOUND;
     return P2P_OK;
 }

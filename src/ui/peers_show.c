@@ -28,7 +28,8 @@ find_former(struct p2p_identity *identity, const char *address, const struct p2p
     if (p2p_known_list(identity, &list, &count) != P2P_OK)
         return false;
     for (size_t i = 0; i < count && !found; i++)
-        if (strcmp(list[i].address, address) == 0 && !p2p_id_equal(&list[i].id, id)) {
+        if (p2p_known_is_at(&list[i], address) && !p2p_id_equal(&list[i].id, id) &&
+            list[i].trust != P2P_TRUST_PENDING) {
             *former = list[i].id;
             found = true;
         }
@@ -49,7 +50,7 @@ judge(struct ui_app *app, const struct ui_peer *peer, struct trust *out)
     p2p_addr_format(&peer->addr, address, sizeof(address));
     if (is_known && known.trust == P2P_TRUST_BLOCKED)
         out->text = "blocked";
-    else if (p2p_known_check(app->identity, address, NULL, &peer->id) ==
+    else if (p2p_known_check(app->identity, address, &peer->id, false, &peer->id) ==
                  P2P_ERR_KEY_CHANGED &&
              find_former(app->identity, address, &peer->id, &out->known_as)) {
         out->text = "changed";
@@ -123,7 +124,7 @@ recall(struct ui_app *app, const struct p2p_id *id, struct ui_peer *out)
         return false;
     *out = (struct ui_peer){
         .id = *id, .last_seen_s = known.last_seen_s, .found_by = UI_BY_HAND};
-    if (p2p_addr_parse(known.address, 0, &out->addr) != P2P_OK)
+    if (p2p_addr_parse(known.addresses[0], 0, &out->addr) != P2P_OK)
         memset(&out->addr, 0, sizeof(out->addr));
     return true;
 }

@@ -41,6 +41,25 @@ def test_a_changed_key_is_refused_until_accepted(suite):
         assert_fetched(suite, suite.get("f.bin", impostor))
 
 
+def test_a_registry_cannot_put_a_stranger_where_somebody_is_remembered(suite):
+    """Its word is enough for a first contact, and for a peer met before; not for a new key at a known address."""
+
+    def get_as_listed(server, folder):
+        discovery = suite.discovery(folder=folder)
+        discovery.registry.register(server.identity, server.address[1], ["f.bin"])
+        return suite.p2p("get", "f.bin", "--discovery", discovery.url, "--output-dir", suite.folder / "out", "--timeout", "3")
+
+    with Server({"f.bin": DATA}, chunk_size=CHUNK) as server:
+        assert_fetched(suite, get_as_listed(server, "honest"))
+        port = server.address[1]
+    (suite.folder / "out" / "f.bin").unlink()
+    with Server({"f.bin": DATA}, chunk_size=CHUNK, port=port) as stranger:
+        assert_failed(suite, get_as_listed(stranger, "liar"), "has changed", "p2p peers trust")
+        assert not stranger.requests
+        suite.p2p("peers", "trust", stranger.identity.peer_id[:16], check=True)
+        assert_fetched(suite, get_as_listed(stranger, "liar again"))
+
+
 def test_a_man_in_the_middle_with_his_own_key(suite):
     """Relays everything, with his own identity on both sides; the registry's or user's id is what stops him."""
     with Server({"f.bin": DATA}, chunk_size=CHUNK) as real, Server(

@@ -20,7 +20,7 @@ static enum p2p_err
 check(const struct keys *k, const char *address, const struct p2p_id *expected,
       const struct p2p_id *id)
 {
-    return p2p_known_check(k->identity, address, expected, id);
+    return p2p_known_check(k->identity, address, expected, true, id);
 }
 
 static struct p2p_known_peer
@@ -46,7 +46,7 @@ first_contact_is_remembered(void **state)
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 1), P2P_OK);
     peer = get(k->identity, &a);
     assert_int_equal(peer.trust, P2P_TRUST_SEEN);
-    assert_string_equal(peer.address, HERE);
+    assert_string_equal(peer.addresses[0], HERE);
     assert_int_equal(peer.min_protocol, 0);
     assert_true(peer.first_seen_s > 0 && peer.first_seen_s == peer.last_seen_s);
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
@@ -56,7 +56,7 @@ first_contact_is_remembered(void **state)
     assert_int_equal(stat(scratch_path(&k->scratch, "keys/known_peers"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(p2p_known_met(k->identity, THERE, &a, 2), P2P_OK); /* it moved */
-    assert_string_equal(get(k->identity, &a).address, THERE);
+    assert_string_equal(get(k->identity, &a).addresses[0], THERE);
 }
 
 static void
@@ -80,7 +80,7 @@ a_changed_key_is_refused_until_accepted(void **state)
     assert_int_equal(check(k, HERE, NULL, &new), P2P_OK);
     assert_int_equal(check(k, HERE, NULL, &old), P2P_ERR_KEY_CHANGED);
     peer = get(k->identity, &old);
-    assert_string_equal(peer.address, "");
+    assert_string_equal(peer.addresses[0], "");
     assert_int_equal(peer.trust, P2P_TRUST_SEEN);
 }
 
@@ -112,9 +112,74 @@ an_expected_id_must_be_proven_and_takes_no_address(void **state)
     assert_int_equal(check(k, THERE, &b, &a), P2P_ERR_WRONG_PEER);
     assert_int_equal(check(k, HERE, &b, &b), P2P_OK);
     assert_int_equal(p2p_known_met(k->identity, HERE, &b, 2), P2P_OK);
-    assert_string_equal(get(k->identity, &a).address, HERE);
-    assert_string_equal(get(k->identity, &b).address, "");
+    assert_string_equal(get(k->identity, &a).addresses[0], HERE);
+    assert_string_equal(get(k->identity, &b).addresses[0], "");
     assert_int_equal(check(k, HERE, NULL, &b), P2P_ERR_KEY_CHANGED);
+}
+
+static void
+every_address_it_was_met_at_stays_its_own(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1), other = keys_peer(2);
+    struct p2p_known_peer peer;
+    char address[P2P_ADDRESS_MAX];
+
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
+        assert_int_equal(p2p_known_met(k->identity, THERE, &a, 2), P2P_OK);
+    }
+    struct p2p_identity *again = keys_open(k);
+    peer = get(again, &a);
+    assert_string_equal(peer.addresses[0], THERE);
+    assert_string_equal(peer.addresses[1], HERE);
+    assert_string_equal(peer.addresses[2], "");
+    p2p_identity_close(again);
+    assert_int_equal(check(k, HERE, NULL, &other), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(check(k, THERE, NULL, &other), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(check(k, HERE, NULL, &a), P2P_OK);
+
+    for (int i = 1; i < P2P_PEER_ADDRESSES_MAX; i++) { /* the oldest one makes room */
+        snprintf(address, sizeof(address), "10.0.1.%d:9000", i);
+        assert_int_equal(p2p_known_met(k->identity, address, &a, 2), P2P_OK);
+    }
+    peer = get(k->identity, &a);
+    assert_true(p2p_known_is_at(&peer, THERE));
+    assert_int_equal(check(k, HERE, NULL, &other), P2P_OK);
+
+    /* The user's word takes just the address meant. */
+    assert_int_equal(p2p_known_set(k->identity, &other, P2P_TRUST_TRUSTED, NULL, THERE),
+                     P2P_OK);
+    peer = get(k->identity, &a);
+    assert_false(p2p_known_is_at(&peer, THERE));
+    assert_string_equal(peer.addresses[0], address);
+    assert_int_equal(check(k, THERE, NULL, &a), P2P_ERR_KEY_CHANGED);
+}
+
+/* A registry may say where a peer is that was met before, but not put a stranger where
+ * somebody is remembered. */
+static void
+a_registry_s_word_is_less_than_the_user_s(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1), met = keys_peer(2), stranger = keys_peer(3);
+
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
+    assert_int_equal(p2p_known_met(k->identity, THERE, &met, 2), P2P_OK);
+    for (int twice = 0; twice < 2; twice++) /* being refused makes no acquaintance */
+        assert_int_equal(
+            p2p_known_check(k->identity, HERE, &stranger, false, &stranger),
+            P2P_ERR_KEY_CHANGED);
+    assert_int_equal(get(k->identity, &stranger).trust, P2P_TRUST_PENDING);
+    assert_int_equal(p2p_known_check(k->identity, HERE, &stranger, true, &stranger),
+                     P2P_OK);
+    assert_int_equal(p2p_known_check(k->identity, HERE, &met, false, &met), P2P_OK);
+    assert_int_equal(p2p_known_check(k->identity, HERE, &a, false, &met),
+                     P2P_ERR_WRONG_PEER);
+    assert_int_equal(check(k, HERE, NULL, &met), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(
+        p2p_known_check(k->identity, "10.0.0.9:9000", &stranger, false, &stranger),
+        P2P_OK);
 }
 
 static void
@@ -145,7 +210,8 @@ names_and_addresses_cannot_break_the_file(void **state)
     struct p2p_id a = keys_peer(1);
     static const char *const names[] = {"two\nlines", "\x1b[0m",  "bidi \u202e",
                                         "\xff",       " leading", "tab\t"};
-    static const char *const addresses[] = {"a b", "a\nb", "\x7f", "caf\u00e9:1"};
+    static const char *const addresses[] = {"a b", "a\nb", "a:1,b:2", "\x7f",
+                                            "caf\u00e9:1"};
     char long_text[200];
 
     memset(long_text, 'x', sizeof(long_text) - 1);
@@ -169,7 +235,7 @@ names_and_addresses_cannot_break_the_file(void **state)
                      P2P_OK);
     struct p2p_identity *other = keys_open(k);
     assert_string_equal(get(other, &a).name, "Ren\u00e9e's laptop # 2");
-    assert_string_equal(get(other, &a).address, "[fe80::1%eth0]:9000");
+    assert_string_equal(get(other, &a).addresses[0], "[fe80::1%eth0]:9000");
     p2p_identity_close(other);
 }
 
@@ -308,6 +374,28 @@ damaged_lines_are_passed_over_and_kept(void **state)
     }
 }
 
+/* A line of an earlier version has one address; too many are no reason to forget a
+ * peer, and one that could not stand there alone is. */
+static void
+lists_of_addresses_are_read(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(0xaa);
+    struct p2p_known_peer peer;
+
+    scratch_put(&k->scratch, "keys/known_peers", ID_A " seen 2 1 2 " HERE " Alice\n");
+    peer = get(k->identity, &a);
+    assert_string_equal(peer.addresses[0], HERE);
+    assert_string_equal(peer.addresses[1], "");
+    scratch_put(&k->scratch, "keys/known_peers",
+                ID_A " seen 2 1 2 a:1,b:2,c:3,d:4,e:5,f:6 Alice\n");
+    peer = get(k->identity, &a);
+    assert_true(p2p_known_is_at(&peer, "a:1") && p2p_known_is_at(&peer, "d:4"));
+    assert_false(p2p_known_is_at(&peer, "e:5") || p2p_known_is_at(&peer, ""));
+    scratch_put(&k->scratch, "keys/known_peers", ID_A " seen 2 1 2 a:1,,b:2 Alice\n");
+    assert_int_equal(p2p_known_find(k->identity, &a, &peer), P2P_ERR_NOT_FOUND);
+}
+
 /* Every single-bit flip and every prefix of a good file: read without harm. */
 static void
 no_content_does_harm(void **state)
@@ -395,12 +483,15 @@ main(void)
         WITH_KEYS(a_changed_key_is_refused_until_accepted),
         WITH_KEYS(forgetting_the_old_one_accepts_the_new_one),
         WITH_KEYS(an_expected_id_must_be_proven_and_takes_no_address),
+        WITH_KEYS(every_address_it_was_met_at_stays_its_own),
+        WITH_KEYS(a_registry_s_word_is_less_than_the_user_s),
         WITH_KEYS(blocked_peers_stay_blocked),
         WITH_KEYS(names_and_addresses_cannot_break_the_file),
         WITH_KEYS(ids_are_found_by_prefix),
         WITH_KEYS(another_program_s_changes_are_seen),
         WITH_KEYS(writers_lose_nothing),
         WITH_KEYS(damaged_lines_are_passed_over_and_kept),
+        WITH_KEYS(lists_of_addresses_are_read),
         WITH_KEYS(no_content_does_harm),
         cmocka_unit_test(the_table_is_bounded),
     };

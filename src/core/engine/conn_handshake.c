@@ -40,9 +40,9 @@ static enum p2p_err
 trust_step(struct p2p_handshake *hs, const struct p2p_conn_options *opt,
            const char *address)
 {
-    return p2p_handshake_trust(
-        hs,
-        p2p_known_check(opt->identity, address, opt->expected, p2p_handshake_peer(hs)));
+    return p2p_handshake_trust(hs, p2p_known_check(opt->identity, address,
+                                                   opt->expected, opt->expected_by_user,
+                                                   p2p_handshake_peer(hs)));
 }
 
 static enum p2p_err
@@ -120,8 +120,8 @@ refuse_downgrade(const struct p2p_conn *conn, const struct p2p_conn_options *opt
         p2p_addr_format(&addr, reached, sizeof(reached));
     }
     for (size_t i = 0; err == P2P_OK && i < count; i++)
-        if (peers[i].min_protocol >= 2 && (strcmp(peers[i].address, asked) == 0 ||
-                                           strcmp(peers[i].address, reached) == 0))
+        if (peers[i].min_protocol >= 2 &&
+            (p2p_known_is_at(&peers[i], asked) || p2p_known_is_at(&peers[i], reached)))
             err = P2P_ERR_DOWNGRADE;
     free(peers);
     return err;

@@ -46,6 +46,7 @@ usable_specs(const struct p2p_download *dl, struct p2p_source_spec specs[DL_SOUR
         ids[count] = s->id_known ? s->id : s->expected;
         specs[count].addr = s->addr;
         specs[count].id = s->id_known || s->is_expected ? &ids[count] : NULL;
+        specs[count].by_user = s->by_user;
         count++;
     }
     return count;

@@ -48,6 +48,7 @@ dl_add_source(struct p2p_download *dl, const struct p2p_source_spec *spec)
     if (spec->id != NULL) {
         s->expected = *spec->id;
         s->is_expected = true;
+        s->by_user = spec->by_user;
     }
     dl->source_count++;
     pthread_cond_broadcast(&dl->changed);

@@ -121,6 +121,7 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
     expected = s->id_known ? s->id : s->expected;
     if (s->id_known || s->is_expected)
         opt.expected = &expected;
+    opt.expected_by_user = s->by_user;
     pthread_mutex_unlock(&dl->lock);
     return p2p_conn_open_shown(&opt, show_connection, w, conn);
 }

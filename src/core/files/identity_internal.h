@@ -68,6 +68,9 @@ P2P_MUST_CHECK enum p2p_err p2p_known_insert(struct p2p_known *known,
                                              struct p2p_known_peer **out);
 
 void p2p_known_remove(struct p2p_known *known, size_t i);
+/* Puts an address first; what is there already only moves. The last one makes room. */
+void p2p_known_put_address(struct p2p_known_peer *peer, const char *address);
+void p2p_known_drop_address(struct p2p_known_peer *peer, const char *address);
 /* NULL when it is not there; borrowed until the next change. */
 struct p2p_known_peer *p2p_known_peer_of(const struct p2p_known *known,
                                          const struct p2p_id *id);
@@ -81,8 +84,8 @@ P2P_MUST_CHECK enum p2p_err p2p_known_add(struct p2p_known *known,
                                           const struct p2p_id *id, enum p2p_trust trust,
                                           struct p2p_known_peer **out);
 
-/* What may stand in the file: an address is printable ASCII without spaces, a name is
- * UTF-8 without controls; both may be empty. */
+/* What may stand in the file: an address is printable ASCII without spaces and commas,
+ * a name is UTF-8 without controls; both may be empty. */
 bool p2p_known_address_is_valid(const char *address);
 bool p2p_known_name_is_valid(const char *name);
 

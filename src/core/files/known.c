@@ -195,9 +195,11 @@ change_met(struct p2p_known *known, const struct change *c, bool *changed)
     }
     /* An address that is remembered for somebody else stays theirs until the user says
      * otherwise: else whoever can answer there would inherit the trust in it. */
-    if (c->address && c->address[0] && strcmp(peer->address, c->address) != 0 &&
-        !p2p_known_holder_of(known, c->address)) {
-        copy_text(peer->address, sizeof(peer->address), c->address);
+    if (c->address && p2p_known_is_at(peer, c->address)) {
+        p2p_known_put_address(peer,
+                              c->address); /* the order alone is not worth a write */
+    } else if (c->address && c->address[0] && !p2p_known_holder_of(known, c->address)) {
+        p2p_known_put_address(peer, c->address);
         *changed = true;
     }
     if (c->protocol > peer->min_protocol) {
@@ -220,14 +222,13 @@ p2p_known_met(struct p2p_identity *identity, const char *address,
     return apply(identity, change_met, &c);
 }
 
-/* The user's word: this address belongs to this peer from now on. */
+/* The user's word: where this peer is, no other one is remembered from now on. */
 static void
-take_address(struct p2p_known *known, struct p2p_known_peer *peer)
+take_addresses(struct p2p_known *known, const struct p2p_known_peer *peer)
 {
-    for (size_t i = 0; peer->address[0] && i < known->count; i++)
-        if (&known->peers[i] != peer &&
-            strcmp(known->peers[i].address, peer->address) == 0)
-            known->peers[i].address[0] = '\0';
+    for (size_t i = 0; i < known->count; i++)
+        for (size_t a = 0; &known->peers[i] != peer && a < P2P_PEER_ADDRESSES_MAX; a++)
+            p2p_known_drop_address(&known->peers[i], peer->addresses[a]);
 }
 
 static enum p2p_err
@@ -245,9 +246,9 @@ change_set(struct p2p_known *known, const struct change *c, bool *changed)
     if (c->name)
         copy_text(peer->name, sizeof(peer->name), c->name);
     if (c->address)
-        copy_text(peer->address, sizeof(peer->address), c->address);
+        p2p_known_put_address(peer, c->address);
     if (c->trust == P2P_TRUST_TRUSTED)
-        take_address(known, peer);
+        take_addresses(known, peer);
     return P2P_OK;
 }
 
@@ -285,16 +286,19 @@ p2p_known_forget(struct p2p_identity *identity, const struct p2p_id *id)
 
 static enum p2p_err
 decide(const struct p2p_known *known, const char *address,
-       const struct p2p_id *expected, const struct p2p_id *id)
+       const struct p2p_id *expected, bool by_user, const struct p2p_id *id)
 {
-    const struct p2p_known_peer *peer = p2p_known_peer_of(known, id), *holder;
+    const struct p2p_known_peer *peer = p2p_known_peer_of(known, id);
+    const struct p2p_known_peer *holder = p2p_known_holder_of(known, address);
+    bool was_met = peer && peer->trust != P2P_TRUST_PENDING;
 
     if (expected && !p2p_id_equal(expected, id))
         return P2P_ERR_WRONG_PEER;
     if (peer && peer->trust == P2P_TRUST_BLOCKED)
         return P2P_ERR_NOT_ALLOWED;
-    holder = expected ? NULL : p2p_known_holder_of(known, address);
-    return holder && !p2p_id_equal(&holder->id, id) ? P2P_ERR_KEY_CHANGED : P2P_OK;
+    if (!holder || holder == peer || (expected && (by_user || was_met)))
+        return P2P_OK;
+    return P2P_ERR_KEY_CHANGED;
 }
 
 static enum p2p_err
@@ -308,21 +312,21 @@ change_newcomer(struct p2p_known *known, const struct change *c, bool *changed)
     enum p2p_err err = p2p_known_add(known, c->id, P2P_TRUST_PENDING, &peer);
     if (err)
         return err;
-    copy_text(peer->address, sizeof(peer->address), c->address);
+    p2p_known_put_address(peer, c->address);
     *changed = true;
     return P2P_OK;
 }
 
 enum p2p_err
 p2p_known_check(struct p2p_identity *identity, const char *address,
-                const struct p2p_id *expected, const struct p2p_id *id)
+                const struct p2p_id *expected, bool by_user, const struct p2p_id *id)
 {
     const char *at = address && p2p_known_address_is_valid(address) ? address : "";
     enum p2p_err err = begin_reading(identity);
 
     if (err)
         return err;
-    err = decide(&identity->known, at, expected, id);
+    err = decide(&identity->known, at, expected, by_user, id);
     pthread_mutex_unlock(&identity->lock);
     /* The one who answers waits in the list, so that "p2p peers trust ID" knows which
      * address is meant. That it cannot be written changes nothing about the refusal. */

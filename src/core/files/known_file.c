@@ -1,9 +1,10 @@
 /*
  * The file known_peers. A line a peer, fields between single spaces:
  *
- *     <id> <trust> <lowest protocol> <first seen> <last seen> <address or -> [<name>]
+ *     <id> <trust> <lowest protocol> <first seen> <last seen> <addresses or -> [<name>]
  *
- * Times are Unix seconds; the name is the rest of the line. '#' begins a comment line.
+ * Times are Unix seconds; addresses stand between commas, the last one met first; the
+ * name is the rest of the line. '#' begins a comment line.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +24,7 @@
 #define TIME_MAX      (1ull << 40)
 
 static const char heading[] = "# Peers that were met: id, trust, lowest protocol, "
-                              "first seen, last seen, address, "
+                              "first seen, last seen, addresses, "
                               "name.\n# Change it with \"p2p peers\".\n";
 
 bool
@@ -32,7 +33,7 @@ p2p_known_address_is_valid(const char *address)
     size_t len = strlen(address);
 
     for (size_t i = 0; i < len; i++)
-        if (address[i] <= ' ' || address[i] > '~')
+        if (address[i] <= ' ' || address[i] > '~' || address[i] == ',')
             return false;
     return len < P2P_ADDRESS_MAX;
 }
@@ -91,6 +92,24 @@ parse_number(const char *text, uint64_t max, uint64_t *value)
     return p2p_decimal_parse(text, strlen(text), max, value) == P2P_OK;
 }
 
+/* `text` is changed. What is there beyond the room for it is left out. */
+static bool
+parse_addresses(char *text, struct p2p_known_peer *peer)
+{
+    size_t count = 0;
+
+    if (!text[0])
+        return false;
+    for (char *rest = text; rest;) {
+        const char *address = strsep(&rest, ",");
+        if (!address[0] || !p2p_known_address_is_valid(address))
+            return false;
+        if (strcmp(address, "-") != 0 && count < P2P_PEER_ADDRESSES_MAX)
+            snprintf(peer->addresses[count++], P2P_ADDRESS_MAX, "%s", address);
+    }
+    return true;
+}
+
 /* `line` is changed. */
 static bool
 parse_line(char *line, struct p2p_known_peer *peer)
@@ -102,15 +121,10 @@ parse_line(char *line, struct p2p_known_peer *peer)
         !parse_trust(next_field(&line), &peer->trust) ||
         !parse_number(next_field(&line), 2, &protocol) ||
         !parse_number(next_field(&line), TIME_MAX, &peer->first_seen_s) ||
-        !parse_number(next_field(&line), TIME_MAX, &peer->last_seen_s))
-        return false;
-    const char *address = next_field(&line);
-    if (!address[0] || !p2p_known_address_is_valid(address) ||
-        !p2p_known_name_is_valid(line))
+        !parse_number(next_field(&line), TIME_MAX, &peer->last_seen_s) ||
+        !parse_addresses(next_field(&line), peer) || !p2p_known_name_is_valid(line))
         return false;
     peer->min_protocol = (uint8_t)protocol;
-    snprintf(peer->address, sizeof(peer->address), "%s",
-             strcmp(address, "-") == 0 ? "" : address);
     snprintf(peer->name, sizeof(peer->name), "%s", line);
     return true;
 }
@@ -118,14 +132,18 @@ parse_line(char *line, struct p2p_known_peer *peer)
 static size_t
 format_line(const struct p2p_known_peer *peer, char out[LINE_MAX_LEN])
 {
-    char id[P2P_ID_HEX_LEN + 1];
+    char id[P2P_ID_HEX_LEN + 1], addresses[sizeof(peer->addresses)] = "-";
+    size_t len = 0;
 
+    for (size_t i = 0; i < P2P_PEER_ADDRESSES_MAX && peer->addresses[i][0]; i++)
+        len += (size_t)snprintf(addresses + len, sizeof(addresses) - len, "%s%s",
+                                len > 0 ? "," : "", peer->addresses[i]);
     p2p_hex_format(peer->id.b, sizeof(peer->id.b), id);
-    return (size_t)snprintf(
-        out, LINE_MAX_LEN, "%s %s %u %llu %llu %s%s%s\n", id,
-        p2p_trust_name(peer->trust), peer->min_protocol,
-        (unsigned long long)peer->first_seen_s, (unsigned long long)peer->last_seen_s,
-        peer->address[0] ? peer->address : "-", peer->name[0] ? " " : "", peer->name);
+    return (size_t)snprintf(out, LINE_MAX_LEN, "%s %s %u %llu %llu %s%s%s\n", id,
+                            p2p_trust_name(peer->trust), peer->min_protocol,
+                            (unsigned long long)peer->first_seen_s,
+                            (unsigned long long)peer->last_seen_s, addresses,
+                            peer->name[0] ? " " : "", peer->name);
 }
 
 /* ---- The file ---- */

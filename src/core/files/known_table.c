@@ -1,4 +1,5 @@
 /* The table of known peers in memory: sorted by id, bounded. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -118,12 +119,59 @@ p2p_known_add(struct p2p_known *known, const struct p2p_id *id, enum p2p_trust t
     return P2P_OK;
 }
 
+/* ---- Addresses ---- */
+
+/* Where it is in the list, or P2P_PEER_ADDRESSES_MAX. */
+static size_t
+address_index(const struct p2p_known_peer *peer, const char *address)
+{
+    size_t i = 0;
+
+    while (i < P2P_PEER_ADDRESSES_MAX && strcmp(peer->addresses[i], address) != 0)
+        i++;
+    return i;
+}
+
+bool
+p2p_known_is_at(const struct p2p_known_peer *peer, const char *address)
+{
+    return address[0] != '\0' && address_index(peer, address) < P2P_PEER_ADDRESSES_MAX;
+}
+
+void
+p2p_known_put_address(struct p2p_known_peer *peer, const char *address)
+{
+    char first[P2P_ADDRESS_MAX];
+    size_t i = address_index(peer, address);
+
+    if (address[0] == '\0')
+        return;
+    if (i == P2P_PEER_ADDRESSES_MAX)
+        i--;
+    snprintf(first, sizeof(first), "%s", address); /* it may be one of the list */
+    memmove(peer->addresses[1], peer->addresses[0], i * sizeof(peer->addresses[0]));
+    memcpy(peer->addresses[0], first, sizeof(first));
+}
+
+void
+p2p_known_drop_address(struct p2p_known_peer *peer, const char *address)
+{
+    const size_t last = P2P_PEER_ADDRESSES_MAX - 1;
+    size_t i = address_index(peer, address);
+
+    if (address[0] == '\0' || i > last)
+        return;
+    memmove(peer->addresses[i], peer->addresses[i + 1],
+            (last - i) * sizeof(peer->addresses[0]));
+    peer->addresses[last][0] = '\0';
+}
+
 struct p2p_known_peer *
 p2p_known_holder_of(const struct p2p_known *known, const char *address)
 {
-    for (size_t i = 0; address[0] && i < known->count; i++)
+    for (size_t i = 0; i < known->count; i++)
         if (known->peers[i].trust != P2P_TRUST_PENDING &&
-            strcmp(known->peers[i].address, address) == 0)
+            p2p_known_is_at(&known->peers[i], address))
             return &known->peers[i];
     return NULL;
 }
