@@ -8,10 +8,16 @@
 
 #include <cmocka.h>
 
+#include <dirent.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -383,6 +389,70 @@ an_owner_that_is_killed_loses_nothing(void **state)
     }
 }
 
+/* From now on this thread and those it makes find that the system is out of watches. */
+static bool
+use_up_watches(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_inotify_add_watch, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSPC),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+static int
+open_descriptors(void)
+{
+    DIR *dir = opendir("/proc/self/fd");
+    int count = 0;
+
+    while (dir != NULL && readdir(dir) != NULL)
+        count++;
+    closedir(dir);
+    return count;
+}
+
+enum { NO_FILTERS = 77 };
+
+static void
+follow_without_watches(struct shared *f)
+{
+    struct shared other = {.scratch = f->scratch};
+    int before;
+
+    shared_open(f, 0);
+    shared_settle(f);
+    if (!use_up_watches())
+        _exit(NO_FILTERS);
+    shared_open(&other, 0);
+    shared_settle(&other);
+    before = open_descriptors();
+    for (int round = 0; round < 20; round++)
+        shared_settle(&other);
+    _exit(open_descriptors() > before + 2);
+}
+
+static void
+followers_without_watches_lose_no_descriptors(void **state)
+{
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0)
+        follow_without_watches(*state);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == NO_FILTERS)
+        skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int
 main(void)
 {
@@ -390,6 +460,7 @@ main(void)
     cmocka_unit_test_setup_teardown(test, shared_setup, shared_teardown)
     const struct CMUnitTest tests[] = {
         SHARED(an_owner_that_is_killed_loses_nothing),
+        SHARED(followers_without_watches_lose_no_descriptors),
         SHARED(files_are_read_within_their_bounds),
         SHARED(changed_files_are_noticed_by_their_readers),
         SHARED(replaced_files_end_with_their_readers),

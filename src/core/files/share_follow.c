@@ -23,7 +23,8 @@ watch_index(struct p2p_share *s)
 {
     int dir;
 
-    p2p_watch_open(&s->watch);
+    if (s->watch.fd < 0)
+        p2p_watch_open(&s->watch);
     if (p2p_path_private_dir(s->root, &dir))
         return;
     p2p_watch_add(&s->watch, "", dir);
