@@ -1,9 +1,11 @@
 /*
- * A long link on one machine: delayline NETNS_A NETNS_B DELAY_MS RATE_MBIT
+ * A long link on one machine:
+ *   delayline NETNS_A NETNS_B DELAY_MS RATE_MBIT [LOSS_PERCENT [MTU]]
  * Makes a TUN device "d0" in each of two network namespaces (10.77.0.1 and 10.77.0.2)
  * and carries packets between them, each after DELAY_MS and at RATE_MBIT, through a
- * queue that drops when it is full (as a router does). For machines without netem.
- * Needs root. Prints "ready" and runs until it is ended.
+ * queue that drops when it is full (as a router does); LOSS_PERCENT of them vanish.
+ * For machines without netem. Needs root. Prints "ready" and runs until it is ended.
+ * DELAYLINE_TRACE=1 in the environment: what went from B to A, every 100 ms, on stderr.
  */
 #include <fcntl.h>
 #include <linux/if.h>
@@ -18,8 +20,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MTU   9000
-#define SLOTS 16384
+#define MTU_DEFAULT 9000
+#define MTU_MAX     65535
+#define SLOTS       65536
+#define TRACE_US    100000
 
 struct packet {
     uint64_t due_us;
@@ -35,7 +39,8 @@ struct direction {
     double free_us; /* when the wire has sent what is queued */
     struct packet ring[SLOTS];
     size_t head, tail;
-    unsigned long dropped;
+    unsigned long dropped, lost, delivered;
+    unsigned loss_ppm, seed;
     pthread_mutex_t lock;
     pthread_cond_t more;
 };
@@ -58,7 +63,7 @@ die(const char *what)
 
 /* A descriptor made in a namespace goes on working when the thread has left it. */
 static int
-open_tun(const char *netns, const char *address)
+open_tun(const char *netns, const char *address, int mtu)
 {
     char path[128], command[256];
     struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI};
@@ -75,7 +80,7 @@ open_tun(const char *netns, const char *address)
     snprintf(command, sizeof(command),
              "ip link set lo up && ip addr add %s/24 dev d0 && "
              "ip link set d0 mtu %d txqueuelen 10000 up",
-             address, MTU);
+             address, mtu);
     if (system(command) != 0)
         die("ip");
     return fd;
@@ -88,7 +93,9 @@ enqueue(struct direction *d, const uint8_t *bytes, size_t len)
 
     pthread_mutex_lock(&d->lock);
     struct packet *p = &d->ring[d->head % SLOTS];
-    if (d->head - d->tail == SLOTS || d->queued + len > d->queue_max) {
+    if (d->loss_ppm > 0 && (unsigned)rand_r(&d->seed) % 1000000 < d->loss_ppm) {
+        d->lost++;
+    } else if (d->head - d->tail == SLOTS || d->queued + len > d->queue_max) {
         d->dropped++;
     } else if ((p->bytes = malloc(len)) != NULL) {
         memcpy(p->bytes, bytes, len);
@@ -107,7 +114,7 @@ static void *
 read_main(void *arg)
 {
     struct direction *d = arg;
-    uint8_t buf[MTU + 64];
+    uint8_t buf[MTU_MAX];
     ssize_t n;
 
     while ((n = read(d->in, buf, sizeof(buf))) > 0)
@@ -135,20 +142,28 @@ write_main(void *arg)
         pthread_mutex_lock(&d->lock);
         d->tail++;
         d->queued -= p.len;
+        d->delivered += p.len;
         pthread_mutex_unlock(&d->lock);
     }
     return NULL;
 }
 
+struct line {
+    double delay_ms, mbit, loss_percent;
+    int mtu;
+};
+
 static void
-start(struct direction *d, int in, int out, double delay_ms, double mbit)
+start(struct direction *d, int in, int out, const struct line *line)
 {
     pthread_t thread;
 
     d->in = in;
     d->out = out;
-    d->delay_us = (uint64_t)(delay_ms * 1000);
-    d->bytes_per_us = mbit / 8;
+    d->delay_us = (uint64_t)(line->delay_ms * 1000);
+    d->bytes_per_us = line->mbit / 8;
+    d->loss_ppm = (unsigned)(line->loss_percent * 10000);
+    d->seed = (unsigned)in; /* the same losses in every run */
     /* What is on the way, and a router's buffer of as much again. */
     d->queue_max = (size_t)(d->bytes_per_us * (double)d->delay_us * 4) + 256 * 1024;
     pthread_mutex_init(&d->lock, NULL);
@@ -158,21 +173,52 @@ start(struct direction *d, int in, int out, double delay_ms, double mbit)
         die("pthread_create");
 }
 
+/* Bytes that came out, how long the router's queue is, what it dropped, what was lost.
+ */
+static void
+trace(struct direction *d)
+{
+    unsigned long before = 0;
+    uint64_t began = now_us();
+
+    for (uint64_t at = began;; at += TRACE_US) {
+        uint64_t now = now_us();
+        if (at > now)
+            usleep((useconds_t)(at - now));
+        pthread_mutex_lock(&d->lock);
+        double waiting_us = d->free_us - (double)now_us();
+        if (d->delivered != before)
+            fprintf(stderr, "t=%.1f bytes=%lu queue_ms=%.0f dropped=%lu lost=%lu\n",
+                    (double)(at - began) / 1e6, d->delivered - before,
+                    waiting_us > 0 ? waiting_us / 1000 : 0, d->dropped, d->lost);
+        before = d->delivered;
+        pthread_mutex_unlock(&d->lock);
+    }
+}
+
 int
 main(int argc, char **argv)
 {
     static struct direction there, back;
+    struct line line = {.mtu = MTU_DEFAULT};
 
-    if (argc != 5) {
-        fprintf(stderr, "usage: delayline NETNS_A NETNS_B DELAY_MS RATE_MBIT\n");
+    if (argc < 5 || argc > 7) {
+        fprintf(stderr, "usage: delayline NETNS_A NETNS_B DELAY_MS RATE_MBIT "
+                        "[LOSS_PERCENT [MTU]]\n");
         return 2;
     }
-    int a = open_tun(argv[1], "10.77.0.1");
-    int b = open_tun(argv[2], "10.77.0.2");
-    start(&there, a, b, atof(argv[3]), atof(argv[4]));
-    start(&back, b, a, atof(argv[3]), atof(argv[4]));
+    line.delay_ms = atof(argv[3]);
+    line.mbit = atof(argv[4]);
+    line.loss_percent = argc > 5 ? atof(argv[5]) : 0;
+    line.mtu = argc > 6 ? atoi(argv[6]) : MTU_DEFAULT;
+    int a = open_tun(argv[1], "10.77.0.1", line.mtu);
+    int b = open_tun(argv[2], "10.77.0.2", line.mtu);
+    start(&there, a, b, &line);
+    start(&back, b, a, &line);
     puts("ready");
     fflush(stdout);
+    if (getenv("DELAYLINE_TRACE") != NULL)
+        trace(&back);
     for (;;)
         pause();
 }

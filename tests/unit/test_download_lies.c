@@ -88,7 +88,7 @@ data_after_cancel_is_a_lie(void **state)
     f->size = P2P_MIB;
     f->peers[0].manners.nap_ms = 1500;
     f->peers[0].manners.after_cancel = true;
-    f->peers[1].manners.bytes_per_s = 60000;
+    f->peers[1].manners.bytes_per_s = 120000;
     start_peers(f, 2);
     download(f, P2P_OK);
     assert_complete(f);

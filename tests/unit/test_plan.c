@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "core/engine/dl.h"
 #include "core/engine/grow.h"
 #include "core/engine/plan.h"
 #include "core/engine/request.h"
@@ -254,6 +255,55 @@ growth_stops_when_it_does_not_help(void **state)
     assert_int_equal(extra, 3);
 }
 
+/* Slow start doubles the speed by itself; nothing is tried before it stands still. */
+static void
+a_speed_that_rises_by_itself_is_no_gain(void **state)
+{
+    struct grow g = {0};
+    unsigned extra = 0;
+    uint64_t bytes = 0, now = 1000;
+
+    (void)state;
+    (void)grow_step(&g, bytes, now, &extra);
+    for (int i = 0; i < 8; i++) {
+        now += 1000;
+        bytes += 100ull << i;
+        assert_false(grow_step(&g, bytes, now, &extra));
+        assert_int_equal(extra, 0);
+    }
+    for (int i = 0; i < 2; i++) { /* the link is full: one trial, taken back */
+        assert_false(grow_step(&g, bytes += 100 << 7, now += 1000, &extra));
+        assert_int_equal(extra, 1);
+    }
+    assert_true(grow_step(&g, bytes + (100 << 7), now + 1000, &extra));
+    assert_int_equal(extra, 0);
+}
+
+static unsigned
+connections_to(struct dl_source source, int protocol)
+{
+    static struct p2p_download dl; /* too large for the stack */
+
+    dl.protocol = protocol;
+    dl.connections = 4;
+    dl.source_count = 1;
+    dl.sources[0] = source;
+    dl_share_out_connections(&dl);
+    return dl.sources[0].wanted;
+}
+
+static void
+a_far_source_gets_all_its_connections_at_once(void **state)
+{
+    (void)state;
+    assert_int_equal(connections_to((struct dl_source){0}, 2), 1);
+    assert_int_equal(connections_to((struct dl_source){.is_far = true}, 2), 4);
+    assert_int_equal(connections_to((struct dl_source){.is_far = true}, 1), 1);
+    assert_int_equal(
+        connections_to((struct dl_source){.is_far = true, .state = P2P_SRC_DROPPED}, 2),
+        0);
+}
+
 static enum p2p_err
 data(struct request *r, uint32_t offset, size_t len, uint8_t flags, uint8_t *buf)
 {
@@ -303,6 +353,8 @@ main(void)
         cmocka_unit_test(the_window_fills_a_long_link),
         cmocka_unit_test(the_window_stays_small_on_a_short_link),
         cmocka_unit_test(growth_stops_when_it_does_not_help),
+        cmocka_unit_test(a_speed_that_rises_by_itself_is_no_gain),
+        cmocka_unit_test(a_far_source_gets_all_its_connections_at_once),
         cmocka_unit_test(answers_are_exactly_what_was_asked),
     };
 

@@ -31,6 +31,7 @@ struct dl_source {
     bool id_known;
     enum p2p_source_state state;
     enum p2p_err error;
+    bool is_far;    /* a round trip takes so long that handshakes had better overlap */
     bool agreed;    /* its META is about our (root, size) */
     bool disagreed; /* dropped because it is about another: right, should ours prove
                        wrong */

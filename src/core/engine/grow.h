@@ -1,7 +1,8 @@
 /*
- * grow - are more connections worth it? Pure. Once a second one is added to each
- * source; when the speed of the next second is not 5 % higher, it is taken back and
- * that was it for a while.
+ * grow - are more connections worth it? Pure. While the speed is steady one is added to
+ * each source; when that does not make it 5 % faster, it is taken back and that was it
+ * for a while. Not while the speed changes by itself: what slow start brings is not
+ * what a connection brought.
  */
 #ifndef P2P_GROW_H
 #define P2P_GROW_H
@@ -11,9 +12,10 @@
 
 struct grow {
     uint64_t since_ms, since_bytes; /* the interval that is measured */
-    double before;                  /* speed before the last addition, bytes per ms */
+    double last;                    /* speed of the interval before, bytes per ms */
+    double before;                  /* speed before the last addition */
     unsigned pauses;                /* intervals without a trial */
-    bool trying;
+    bool trying, settling; /* settling: the added ones shake hands and speed up */
 };
 
 /* `received` bytes in all at `now_ms`. Changes `*extra`; true when connections became

@@ -81,6 +81,7 @@ learn_meta(struct dl_worker *w)
     s->disagreed = err == P2P_ERR_NOT_FOUND && dl->meta_known && !dl->root_asked;
     if (err == P2P_OK)
         err = agree(w, &meta);
+    pthread_cond_broadcast(&dl->changed); /* more connections may be worth it now */
     bool other_file = s->disagreed && err == P2P_ERR_NOT_FOUND;
     pthread_mutex_unlock(&dl->lock);
     if (!other_file || !meta.root_known)

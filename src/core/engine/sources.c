@@ -216,7 +216,8 @@ dl_has_witness(const struct p2p_download *dl)
 }
 
 /* One connection until the file is known and worth more; then the same number for
- * everyone. */
+ * everyone. Far away all of them shake hands at once: that saves three round trips, and
+ * costs the source a few signatures should the file turn out to be small. */
 static unsigned
 wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usable)
 {
@@ -228,13 +229,15 @@ wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usa
         return 0;
     if (dl->folder != NULL)
         return folder_wanted(dl, share);
-    /* While the layer comes the others can shake hands: that saves round trips. */
-    if (!s->agreed || (!dl->ready && dl->protocol == 1))
-        return 1;
-    if (left == 0)
-        return dl->ready ? 0 : 1;
     unsigned wanted =
         dl->connections + dl->grown < share ? dl->connections + dl->grown : share;
+    if (!dl->ready && dl->protocol == 1)
+        return 1;
+    if (!s->agreed)
+        return s->is_far && wanted > 0 ? wanted : 1;
+    /* While the layer comes the others can shake hands. */
+    if (left == 0)
+        return dl->ready ? 0 : 1;
     if (wanted > worth)
         wanted = (unsigned)worth;
     return wanted > 0 ? wanted : 1;

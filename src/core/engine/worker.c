@@ -13,6 +13,7 @@
 #include "p2p/tree.h"
 
 #define THROTTLE_SLICE_US 100000
+#define FAR_RTT_US        20000
 
 uint64_t
 dl_now_us(void)
@@ -99,10 +100,16 @@ show_connection(void *arg, struct p2p_conn *conn)
 {
     struct dl_worker *w = arg;
 
+    bool is_far = conn != NULL && p2p_conn_rtt_us(conn) >= FAR_RTT_US;
+
     pthread_mutex_lock(&w->dl->lock);
     w->conn = conn;
     if (conn != NULL && w->stop)
         p2p_conn_interrupt(conn);
+    if (is_far && !w->dl->sources[w->source].is_far) {
+        w->dl->sources[w->source].is_far = true;
+        pthread_cond_broadcast(&w->dl->changed);
+    }
     pthread_mutex_unlock(&w->dl->lock);
 }
 
