@@ -1,6 +1,6 @@
 /* GET /metrics: Prometheus text. */
-#include "discovery/app.h"
 #include "http/metrics.h"
+#include "discovery/app.h"
 #include "p2p/net.h"
 
 static void

@@ -13,7 +13,7 @@ static const struct p2p_option table[] = {
     {"host", P2P_OPT_TEXT, FIELD(host), 0, 0, "ADDRESS", "address to listen on"},
     {"port", P2P_OPT_NUMBER, FIELD(port), 0, 65535, "PORT", "port to listen on, 0 for a free one"},
     {"ttl", P2P_OPT_DURATION, FIELD(ttl_ms), 1000, 86400000, "TIME", "a peer not heard for so long is gone"},
-    {"store", P2P_OPT_TEXT, FIELD(store), 0, 0, "STORE", "memory, or redis://HOST:PORT/DB shared by several registries"},
+    {"store", P2P_OPT_TEXT, FIELD(store), 0, 0, "STORE", "memory, or shared by several registries: redis://HOST:PORT/DB, redis+sentinel://HOST:PORT,.../MASTER/DB"},
     {"snapshot", P2P_OPT_TEXT, FIELD(snapshot), 0, 0, "FILE", "keep the list in FILE over a restart"},
     {"require-signed", P2P_OPT_FLAG, FIELD(require_signed), 0, 0, NULL, "refuse registrations without a signature"},
     {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, 64, "N", "threads that answer, 0 for one per core"},
@@ -64,7 +64,8 @@ discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
     }
     if (strcmp(opt->store, "memory") != 0 && store_check_url(opt->store) != P2P_OK) {
         fprintf(stderr,
-                "p2p-discovery: --store must be memory or redis://HOST:PORT/DB\n");
+                "p2p-discovery: --store must be memory, redis://HOST:PORT/DB or "
+                "redis+sentinel://HOST:PORT,.../MASTER/DB\n");
         return P2P_ERR_USAGE;
     }
     return P2P_OK;

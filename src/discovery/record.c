@@ -8,8 +8,6 @@
 #include "p2p/limits.h"
 #include "p2p/path.h"
 
-#define RECORD_VERSION 1
-
 enum { FLAG_SIGNED = 1, FLAG_CONTENT = 2 };
 
 void
@@ -65,10 +63,10 @@ record_parse_ip(const char *text, char out[RECORD_IP_MAX + 1])
 static size_t
 encoded_size(const struct record *r)
 {
-    size_t size = 2 + sizeof(r->id.b) + 1 + strlen(r->ip) + 2 + 1 + 4;
+    size_t size = 2 + 8 + sizeof(r->id.b) + 1 + strlen(r->ip) + 2 + 1 + 4;
 
     if (r->is_signed)
-        size += 8 + 8 + sizeof(r->key.b);
+        size += 8 + sizeof(r->key.b);
     for (uint32_t i = 0; i < r->count; i++)
         size += 2 + r->entries[i].name.len + (r->has_content ? 8 + 32 + 32 + 4 : 0);
     return size;
@@ -101,13 +99,13 @@ record_encode(const struct record *r, uint8_t **bytes, size_t *len)
     p2p_wr_put_u8(&wr, RECORD_VERSION);
     p2p_wr_put_u8(&wr, (uint8_t)((r->is_signed ? FLAG_SIGNED : 0) |
                                  (r->has_content ? FLAG_CONTENT : 0)));
+    p2p_wr_put_u64(&wr, r->is_signed ? r->seq : r->stamp);
     p2p_wr_put_bytes(&wr, r->id.b, sizeof(r->id.b));
     p2p_wr_put_u8(&wr, (uint8_t)strlen(r->ip));
     p2p_wr_put_text(&wr, r->ip);
     p2p_wr_put_u16(&wr, r->port);
     p2p_wr_put_u8(&wr, r->protocols);
     if (r->is_signed) {
-        p2p_wr_put_u64(&wr, r->seq);
         p2p_wr_put_u64(&wr, r->expires_at_s);
         p2p_wr_put_bytes(&wr, r->key.b, sizeof(r->key.b));
     }
@@ -161,24 +159,26 @@ get_head(struct p2p_rd *rd, struct record *r)
 {
     char ip[256] = "";
     uint8_t flags, ip_len;
+    uint64_t order;
 
     if (p2p_rd_get_u8(rd) != RECORD_VERSION)
         return P2P_ERR_MALFORMED;
     flags = p2p_rd_get_u8(rd);
     r->is_signed = flags & FLAG_SIGNED;
     r->has_content = flags & FLAG_CONTENT;
+    order = p2p_rd_get_u64(rd);
     p2p_rd_get_bytes(rd, r->id.b, sizeof(r->id.b));
     ip_len = p2p_rd_get_u8(rd);
     p2p_rd_get_bytes(rd, ip, ip_len);
     r->port = p2p_rd_get_u16(rd);
     r->protocols = p2p_rd_get_u8(rd);
-    if (rd->failed || flags > (FLAG_SIGNED | FLAG_CONTENT) || r->port == 0 ||
-        record_parse_ip(ip, r->ip) != P2P_OK || strlen(r->ip) != ip_len ||
-        strcmp(ip, r->ip) != 0)
+    if (rd->failed || flags > (FLAG_SIGNED | FLAG_CONTENT) || order == 0 ||
+        r->port == 0 || record_parse_ip(ip, r->ip) != P2P_OK ||
+        strlen(r->ip) != ip_len || strcmp(ip, r->ip) != 0)
         return P2P_ERR_MALFORMED;
+    *(r->is_signed ? &r->seq : &r->stamp) = order;
     if (!r->is_signed)
         return P2P_OK;
-    r->seq = p2p_rd_get_u64(rd);
     r->expires_at_s = p2p_rd_get_u64(rd);
     p2p_rd_get_bytes(rd, r->key.b, sizeof(r->key.b));
     return rd->failed || p2p_spki_check(r->key.b) != P2P_OK ? P2P_ERR_MALFORMED

@@ -11,12 +11,16 @@
 
 #define RECORD_IP_MAX 45
 
+#define RECORD_VERSION 2
+
 struct record {
     struct p2p_id id;
     char ip[RECORD_IP_MAX + 1]; /* canonical text */
     uint16_t port;
     uint8_t protocols; /* bit 0: protocol 1, bit 1: protocol 2 */
     bool is_signed;
+    /* Unsigned ones: which of two is newer, see registry_put(). 0: taken just now. */
+    uint64_t stamp;
     /* Signed ones only: */
     uint64_t seq;
     uint64_t expires_at_s; /* time of day */
@@ -32,12 +36,13 @@ struct record {
 void record_clear(struct record *r);
 
 /*
- * Bytes for snapshots and for other registries: a version byte, the fields, the
- * entries. *returns owned*, free().
+ * Bytes for snapshots and for other registries: u8 RECORD_VERSION, u8 flags, u64 seq or
+ * stamp, the other fields, the entries. *returns owned*, free().
  */
 P2P_MUST_CHECK enum p2p_err record_encode(const struct record *r, uint8_t **bytes,
                                           size_t *len);
-/* MALFORMED for anything that encode does not write, a bad name or key included. */
+/* MALFORMED for anything that encode does not write, a bad name or key, and a seq or
+ * stamp of 0. */
 P2P_MUST_CHECK enum p2p_err record_decode(const void *bytes, size_t len,
                                           struct record *out);
 

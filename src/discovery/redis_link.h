@@ -9,11 +9,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "p2p/err.h"
+#include "p2p/net.h"
 
+#define REDIS_HOSTS_MAX  8
+#define REDIS_MASTER_MAX 63
+
+/*
+ * redis://HOST[:PORT][/DB]: that Redis. redis+sentinel://HOST[:PORT],.../MASTER[/DB]:
+ * the hosts are Sentinels, and whoever they call MASTER now is the Redis.
+ */
 struct redis_url {
-    char host[256];
-    uint16_t port;
+    struct p2p_addr hosts[REDIS_HOSTS_MAX];
+    unsigned count;
+    char master[REDIS_MASTER_MAX + 1]; /* empty: no Sentinels */
     unsigned db;
 };
 P2P_MUST_CHECK enum p2p_err redis_url_parse(const char *text, struct redis_url *out);
@@ -29,8 +37,8 @@ struct redis_link;
 struct redisReply;
 
 /*
- * Connects, authenticates (P2P_REDIS_PASSWORD), selects. `timeout_ms` holds for every
- * answer. UNREACHABLE.
+ * Asks the Sentinels, connects, authenticates (P2P_REDIS_PASSWORD; Sentinels:
+ * P2P_SENTINEL_PASSWORD), selects. `timeout_ms` holds for every answer. UNREACHABLE.
  */
 P2P_MUST_CHECK enum p2p_err redis_link_open(const struct redis_url *url,
                                             unsigned timeout_ms,
@@ -39,6 +47,14 @@ void redis_link_close(struct redis_link *l);
 
 /* From another thread: whoever waits on the link gets an error soon. */
 void redis_link_break(struct redis_link *l);
+
+/*
+ * The time of day in ms by Redis' own clock, so that registries whose clocks differ, or
+ * jump, mean the same. It is asked for when the link opens and by read_clock, and goes
+ * on by our monotonic clock from there: redis_link_at() translates one of its times.
+ */
+P2P_MUST_CHECK bool redis_link_read_clock(struct redis_link *l);
+uint64_t redis_link_at(const struct redis_link *l, uint64_t monotonic_ms);
 
 /*
  * Sends one command and returns its answer, to be freed with redis_reply_free(). NULL:

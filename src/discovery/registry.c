@@ -109,6 +109,10 @@ registry_open(const struct registry_options *opt, struct registry **result)
     if (r == NULL)
         return P2P_ERR_NOMEM;
     r->opt = *opt;
+    if (p2p_random(&r->mark, sizeof(r->mark)) != P2P_OK) {
+        free(r);
+        return P2P_ERR_CRYPTO;
+    }
     pthread_rwlock_init(&r->lock, NULL);
     pthread_mutex_init(&r->writer, NULL);
     if ((err = slab_init(&r->peers, sizeof(struct peer), opt->max_peers)) != P2P_OK ||

@@ -30,12 +30,13 @@ struct registry_options {
 enum registry_result {
     REGISTRY_OK,
     REGISTRY_UNKNOWN, /* no such live peer (or, for a delta, no signed record) */
-    REGISTRY_STALE,   /* seq is not above, or base is not, the one that is known */
+    REGISTRY_STALE,   /* seq is not above, or base is not, the one that is known; or,
+                         unsigned, the stamp */
     REGISTRY_SIGNED,  /* an unsigned record may not replace a signed one */
     REGISTRY_FULL,    /* max_peers */
     REGISTRY_CROWDED, /* max_peers_per_ip */
     REGISTRY_NOMEM,
-    REGISTRY_REPEATED, /* not returned: the same signed record again is REGISTRY_OK */
+    REGISTRY_REPEATED, /* not returned: the same record again is REGISTRY_OK */
 };
 
 P2P_MUST_CHECK enum p2p_err registry_open(const struct registry_options *opt,
@@ -47,6 +48,11 @@ void registry_close(struct registry *r); /* accepts NULL */
 /*
  * Takes a record in the place of what is known of the peer. `known_seq` gets the seq
  * the registry remembers, also from a record that is gone. `heard_ms` 0: now.
+ *
+ * An unsigned record with stamp 0 replaces any unsigned one and is given a stamp: the
+ * time of day, but above that of the record it replaces, whatever the clocks of other
+ * registries say. With a stamp (it comes from another registry, or from a file) it is
+ * STALE when what is known is newer.
  */
 enum registry_result registry_put(struct registry *r, const struct record *record,
                                   uint64_t heard_ms, uint64_t *known_seq);

@@ -44,6 +44,7 @@ encode_peer(const struct registry *r, uint32_t at, uint8_t **bytes, size_t *len)
     rec.port = p->port;
     rec.protocols = p->protocols;
     rec.is_signed = p->key != NULL;
+    rec.stamp = p->stamp;
     if (rec.is_signed) {
         rec.seq = p->seq;
         rec.expires_at_s = p->expires_at_s;

@@ -28,6 +28,7 @@ struct peer {
     _Atomic uint64_t told_ms; /* the heard_ms that other registries know of */
     uint64_t tag;             /* of a signed record: to know it again; 0: unknown */
     uint64_t seq;
+    uint64_t stamp;        /* of an unsigned record */
     uint64_t expires_at_s; /* signed: of this record */
     uint64_t seq_until_s;  /* until then an older signed record could be played again */
 };
@@ -41,6 +42,7 @@ struct registry {
     struct catalogue catalogue;
     struct dict *dict;
     uint32_t live, live_signed;
+    uint16_t mark; /* ends the stamps given here: no two registries give the same */
 };
 
 static inline struct peer *

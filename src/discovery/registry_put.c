@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "discovery/fold.h"
 #include "discovery/registry_internal.h"
@@ -159,15 +160,40 @@ is_repeated(const struct peer *p, const struct record *rec, uint64_t tag)
            tag != 0;
 }
 
+/* Above the one it replaces, so that a clock that is behind loses nothing. */
+static uint64_t
+next_stamp(const struct registry *r, const struct peer *p)
+{
+    struct timespec t;
+    uint64_t now_ms, after_ms = (p->stamp >> 16) + 1;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    now_ms = (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+    return (now_ms > after_ms ? now_ms : after_ms) << 16 | r->mark;
+}
+
+/* Both unsigned. */
+static enum registry_result
+check_stamp(const struct peer *p, const struct record *rec)
+{
+    if (rec->stamp == 0 || rec->stamp > p->stamp)
+        return REGISTRY_OK;
+    return rec->stamp == p->stamp ? REGISTRY_REPEATED : REGISTRY_STALE;
+}
+
 static enum registry_result
 check_put(const struct registry *r, uint32_t at, const struct record *rec,
           const uint8_t ip[16], uint64_t tag, uint64_t *known_seq)
 {
     const struct peer *p = at != SLAB_NONE ? peer_at(r, at) : NULL;
+    enum registry_result result;
 
     *known_seq = p != NULL ? p->seq : 0;
     if (p != NULL && p->is_live && p->key != NULL && !rec->is_signed)
         return REGISTRY_SIGNED;
+    if (p != NULL && p->is_live && !rec->is_signed &&
+        (result = check_stamp(p, rec)) != REGISTRY_OK)
+        return result;
     if (p != NULL && rec->is_signed && p->seq >= rec->seq)
         return is_repeated(p, rec, tag) ? REGISTRY_REPEATED : REGISTRY_STALE;
     if (p != NULL && p->is_live && memcmp(p->ip, ip, 16) == 0)
@@ -192,6 +218,7 @@ take_facts(struct registry *r, uint32_t at, const struct record *rec,
     p->protocols = rec->protocols;
     p->has_content = rec->has_content;
     p->is_live = true;
+    p->stamp = rec->is_signed || rec->stamp != 0 ? rec->stamp : next_stamp(r, p);
     p->expires_at_s = rec->is_signed ? rec->expires_at_s : 0;
     if (rec->is_signed) {
         p->seq = rec->seq;

@@ -141,15 +141,16 @@ static void
 take_record(struct loader *l, const struct record *rec, uint64_t heard_s)
 {
     uint64_t silent_s = l->now_s > heard_s ? l->now_s - heard_s : 0;
-    uint64_t silent_ms = silent_s * 1000, known_seq;
+    uint64_t silent_ms = silent_s * 1000, heard_ms, known_seq;
 
     if (silent_s > SNAPSHOT_AGE_MAX_S ||
         (rec->is_signed && rec->expires_at_s <= l->now_s))
         return;
     if (silent_ms > l->ttl_ms / 2)
         silent_ms = l->ttl_ms / 2;
-    if (registry_put(l->registry, rec, l->now_ms - silent_ms, &known_seq) ==
-        REGISTRY_OK)
+    /* The clock begins when the machine boots, which may have been just now. */
+    heard_ms = l->now_ms > silent_ms ? l->now_ms - silent_ms : 1;
+    if (registry_put(l->registry, rec, heard_ms, &known_seq) == REGISTRY_OK)
         l->count++;
 }
 

@@ -18,15 +18,6 @@ store_check_url(const char *url)
 
 #ifdef P2P_WITH_HIREDIS
 
-uint64_t
-store_wall_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 void
 store_wait_on(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ms)
 {
@@ -92,33 +83,52 @@ store_enqueue(struct store *s, struct store_item *item, uint64_t *number)
     return has_room;
 }
 
-struct put {
-    struct store *store;
+static struct store_item *
+new_put(const struct store *s, const struct registry_exported *p)
+{
+    struct store_item *item = store_item_new(STORE_PUT, &p->id, p->bytes, p->len);
+
+    if (item != NULL)
+        item->until = p->heard_ms + s->ttl_ms;
+    return item;
+}
+
+static struct store_item *
+new_left(const struct p2p_id *id, uint64_t seq, uint64_t until_s)
+{
+    uint8_t bytes[STORE_LEFT_LEN];
+    struct store_item *item;
+
+    store_log_put_left(bytes, id, seq, until_s);
+    if ((item = store_item_new(STORE_LEFT, id, bytes, sizeof(bytes))) == NULL)
+        return NULL;
+    item->seq = seq;
+    item->until = until_s;
+    return item;
+}
+
+struct known_here {
+    const struct store *store;
     struct store_item *item;
 };
 
 static bool
-make_put(void *arg, const struct registry_exported *p)
+make_item(void *arg, const struct registry_exported *p)
 {
-    struct put *put = arg;
-    uint64_t now_ms = p2p_now_ms();
-    uint64_t silent_ms = now_ms > p->heard_ms ? now_ms - p->heard_ms : 0;
+    struct known_here *known = arg;
 
-    if (p->bytes == NULL)
-        return true;
-    put->item = store_item_new(STORE_PUT, &p->id, p->bytes, p->len);
-    if (put->item != NULL)
-        put->item->until = store_wall_ms() + put->store->ttl_ms - silent_ms;
+    known->item = p->bytes != NULL ? new_put(known->store, p)
+                                   : new_left(&p->id, p->seq, p->seq_until_s);
     return true;
 }
 
 bool
-store_queue_put(struct store *s, const struct p2p_id *id, uint64_t *number)
+store_queue_known(struct store *s, const struct p2p_id *id, uint64_t *number)
 {
-    struct put put = {s, NULL};
+    struct known_here known = {s, NULL};
 
-    return registry_export_one(s->registry, id, make_put, &put) &&
-           store_enqueue(s, put.item, number);
+    return registry_export_one(s->registry, id, make_item, &known) &&
+           store_enqueue(s, known.item, number);
 }
 
 /* Until Redis has it; while Redis is known to be away nobody is kept waiting. */
@@ -139,7 +149,7 @@ store_put(struct store *s, const struct p2p_id *id)
 {
     uint64_t number;
 
-    if (!store_queue_put(s, id, &number))
+    if (!store_queue_known(s, id, &number))
         return P2P_ERR_BUSY;
     wait_for_ack(s, number);
     return P2P_OK;
@@ -149,15 +159,8 @@ enum p2p_err
 store_left(struct store *s, const struct p2p_id *id, uint64_t seq)
 {
     uint64_t until_s = p2p_time_s() + 7 * 24 * 3600, number;
-    uint8_t bytes[STORE_LEFT_LEN];
-    struct store_item *item;
 
-    store_log_put_left(bytes, id, seq, until_s);
-    if ((item = store_item_new(STORE_LEFT, id, bytes, sizeof(bytes))) == NULL)
-        return P2P_ERR_NOMEM;
-    item->seq = seq;
-    item->until = until_s;
-    if (!store_enqueue(s, item, &number))
+    if (!store_enqueue(s, new_left(id, seq, until_s), &number))
         return P2P_ERR_BUSY;
     wait_for_ack(s, number);
     return P2P_OK;

@@ -24,7 +24,7 @@
 
 struct store;
 
-/* P2P_ERR_USAGE: not redis://HOST[:PORT][/DB]; UNSUPPORTED: built without hiredis. */
+/* P2P_ERR_USAGE: not a URL of redis_link.h; UNSUPPORTED: built without hiredis. */
 P2P_MUST_CHECK enum p2p_err store_check_url(const char *url);
 P2P_MUST_CHECK enum p2p_err store_open(const char *url, struct registry *registry,
                                        uint64_t ttl_ms, struct store **result);

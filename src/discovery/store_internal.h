@@ -22,7 +22,7 @@ struct store_item {
     enum store_type type;
     struct p2p_id id;
     uint64_t number; /* of the queue: rises */
-    uint64_t until;  /* put: ms of the time of day it is alive to; left: s it is moot */
+    uint64_t until;  /* put: ms it is alive to, monotonic; left: s it is moot */
     uint64_t seq;    /* left */
     size_t len;
     uint8_t bytes[];
@@ -56,11 +56,9 @@ struct store_item *store_item_new(enum store_type type, const struct p2p_id *id,
                                   const void *bytes, size_t len);
 bool store_enqueue(struct store *s, struct store_item *item, uint64_t *number);
 
-/* Queues a peer as it is here, without waiting. False: it is gone, or too much waits.
- */
-bool store_queue_put(struct store *s, const struct p2p_id *id, uint64_t *number);
-
-uint64_t store_wall_ms(void);
+/* Queues what is known of a peer here, its record or that it left, without waiting.
+ * False: nothing is, or too much waits. */
+bool store_queue_known(struct store *s, const struct p2p_id *id, uint64_t *number);
 
 /* Waits on a condition until a time of CLOCK_MONOTONIC. */
 void store_wait_on(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t until_ms);

@@ -16,7 +16,7 @@ store_type_name(enum store_type type)
 }
 
 static bool
-apply_put(struct registry *r, const void *bytes, size_t len, bool is_own)
+apply_put(struct registry *r, const void *bytes, size_t len)
 {
     struct record rec;
     uint64_t known_seq;
@@ -25,10 +25,8 @@ apply_put(struct registry *r, const void *bytes, size_t len, bool is_own)
         return false;
     /* What is refused is refused everywhere by the same rules, or is older than what we
      * have: nothing to report. */
-    if (!is_own || !rec.is_signed) {
-        (void)registry_put(r, &rec, 0, &known_seq);
+    if (registry_put(r, &rec, 0, &known_seq) == REGISTRY_OK)
         registry_mark_told(r, &rec.id);
-    }
     record_clear(&rec);
     return true;
 }
@@ -71,15 +69,12 @@ apply_beats(struct registry *r, const void *bytes, size_t len)
 }
 
 void
-store_log_apply(struct registry *r, const char *type, const void *bytes, size_t len,
-                bool is_own)
+store_log_apply(struct registry *r, const char *type, const void *bytes, size_t len)
 {
     bool ok = true;
 
     if (strcmp(type, type_names[STORE_PUT]) == 0)
-        ok = apply_put(r, bytes, len, is_own);
-    else if (is_own)
-        return;
+        ok = apply_put(r, bytes, len);
     else if (strcmp(type, type_names[STORE_LEFT]) == 0)
         ok = apply_left(r, bytes, len);
     else if (strcmp(type, type_names[STORE_BEAT]) == 0)

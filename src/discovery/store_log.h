@@ -19,13 +19,9 @@ const char *store_type_name(enum store_type type);
 #define STORE_LEFT_LEN 48
 #define STORE_BEAT_LEN 36
 
-/*
- * Applies one entry of another registry. `is_own`: it is this registry's own, seen
- * again; then an unsigned record is applied once more, so that of two at once all
- * registries end with the one that the log has last.
- */
+/* Applies one entry of another registry. */
 void store_log_apply(struct registry *r, const char *type, const void *bytes,
-                     size_t len, bool is_own);
+                     size_t len);
 
 void store_log_put_left(uint8_t out[STORE_LEFT_LEN], const struct p2p_id *id,
                         uint64_t seq, uint64_t until_s);

@@ -30,7 +30,7 @@ struct place {
 /* One peer that Redis has. */
 struct known {
     struct p2p_id id;
-    uint64_t until_ms; /* time of day */
+    uint64_t left_ms; /* to live, as far as Redis knows */
 };
 
 struct known_list {
@@ -88,6 +88,16 @@ ask_range(struct redis_link *l, struct redis_word key, uint64_t from)
     return redis_ask(l, words, 5);
 }
 
+/* They may have left while we did not hear of it. */
+static void
+learn_leave(struct store *s, const struct p2p_id *id, uint64_t seq, uint64_t until_s)
+{
+    uint64_t known_seq;
+
+    (void)registry_leave(s->registry, id, seq, &known_seq);
+    registry_remember(s->registry, id, seq, until_s);
+}
+
 /* Members are "<id> <seq>". */
 static bool
 learn_left(struct store *s, struct redis_link *l)
@@ -104,8 +114,8 @@ learn_left(struct store *s, struct redis_link *l)
             continue;
         member[ID_HEX] = '\0';
         if (p2p_hex_parse(member, id.b, sizeof(id.b)) == P2P_OK)
-            registry_remember(s->registry, &id, strtoull(member + ID_HEX + 1, NULL, 10),
-                              strtoull(until, NULL, 10));
+            learn_leave(s, &id, strtoull(member + ID_HEX + 1, NULL, 10),
+                        strtoull(until, NULL, 10));
     }
     redis_reply_free(reply);
     return reply != NULL;
@@ -121,7 +131,8 @@ compare_known(const void *a, const void *b)
 static bool
 list_known(struct redis_link *l, struct known_list *list)
 {
-    struct redisReply *reply = ask_range(l, TEXT(STORE_KEY_UNTIL), store_wall_ms());
+    uint64_t now_ms = redis_link_at(l, p2p_now_ms());
+    struct redisReply *reply = ask_range(l, TEXT(STORE_KEY_UNTIL), now_ms);
     size_t n = redis_reply_count(reply) / 2;
     char until[32];
 
@@ -132,7 +143,7 @@ list_known(struct redis_link *l, struct known_list *list)
         if (!parse_id(redis_reply_at(reply, 2 * i), &k->id) ||
             !copy_text(redis_reply_at(reply, 2 * i + 1), until, sizeof(until)))
             continue;
-        k->until_ms = strtoull(until, NULL, 10);
+        k->left_ms = strtoull(until, NULL, 10) - now_ms;
         list->count++;
     }
     if (list->at != NULL)
@@ -141,26 +152,26 @@ list_known(struct redis_link *l, struct known_list *list)
     return reply != NULL && list->at != NULL;
 }
 
-/* Takes a record from Redis; tells Redis when the one that is here is newer. */
+/* Takes a record from Redis; tells Redis when what is known here is newer: another
+ * record, or that the peer has left. */
 static void
 learn_record(struct store *s, const struct known *k, const void *bytes, size_t len)
 {
-    uint64_t left_ms = k->until_ms - store_wall_ms(), now_ms = p2p_now_ms();
-    uint64_t heard_ms, known_seq, number;
+    /* Another registry may have another TTL; and the clock begins when we boot. */
+    uint64_t left_ms = k->left_ms < s->ttl_ms ? k->left_ms : s->ttl_ms;
+    uint64_t until_ms = p2p_now_ms() + left_ms, known_seq, number;
+    uint64_t heard_ms = until_ms > s->ttl_ms ? until_ms - s->ttl_ms : 1;
     enum registry_result result;
     struct record rec;
 
-    if (left_ms > s->ttl_ms)
-        left_ms = s->ttl_ms; /* another TTL there, or it has run out since */
-    heard_ms = now_ms + left_ms - s->ttl_ms;
     if (record_decode(bytes, len, &rec) != P2P_OK)
         return;
-    result = registry_put(s->registry, &rec, heard_ms > 0 ? heard_ms : 1, &known_seq);
+    result = registry_put(s->registry, &rec, heard_ms, &known_seq);
     if (result == REGISTRY_OK)
         registry_mark_told(s->registry, &rec.id);
     else if (result == REGISTRY_SIGNED ||
-             (result == REGISTRY_STALE && known_seq > rec.seq))
-        (void)store_queue_put(s, &rec.id, &number);
+             (result == REGISTRY_STALE && (!rec.is_signed || known_seq > rec.seq)))
+        (void)store_queue_known(s, &rec.id, &number);
     record_clear(&rec);
 }
 
@@ -205,7 +216,7 @@ tell_if_unknown(void *arg, const struct registry_exported *p)
 
     if (p->bytes != NULL && bsearch(&wanted, t->list->at, t->list->count,
                                     sizeof(wanted), compare_known) == NULL)
-        (void)store_queue_put(t->store, &p->id, &number);
+        (void)store_queue_known(t->store, &p->id, &number);
     return true;
 }
 
@@ -247,8 +258,8 @@ apply_entry(struct store *s, const struct redisReply *fields)
         else if (strcmp(name, "d") == 0)
             bytes = redis_reply_text(value, &len);
     }
-    if (bytes != NULL)
-        store_log_apply(s->registry, type, bytes, len, strcmp(origin, s->origin) == 0);
+    if (bytes != NULL && strcmp(origin, s->origin) != 0)
+        store_log_apply(s->registry, type, bytes, len);
 }
 
 /* answer = [[key, [[id, fields], ...]]], or nothing when BLOCK_MS are over. */

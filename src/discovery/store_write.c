@@ -17,13 +17,14 @@
 #define BACK_OFF_MIN  100u
 #define BACK_OFF_MAX  3000u
 #define BEATS_AT_ONCE 1000u
+#define ID_HEX        (2 * P2P_DIGEST_LEN)
 
 /* ---- commands ---- */
 
 #define TEXT(s) REDIS_TEXT(s)
 
 struct key {
-    char text[sizeof(STORE_KEY_PEER) + 2 * P2P_DIGEST_LEN];
+    char text[sizeof(STORE_KEY_PEER) + ID_HEX];
     size_t len;
 };
 
@@ -38,7 +39,89 @@ peer_key(const struct p2p_id *id)
     return k;
 }
 
-/* Each returns how many answers are to come, 0 when the link is broken. */
+struct number {
+    char text[24];
+    size_t len;
+};
+
+static struct number
+number(uint64_t value)
+{
+    struct number n;
+
+    n.len = (size_t)snprintf(n.text, sizeof(n.text), "%llu", (unsigned long long)value);
+    return n;
+}
+
+/* Where a record stands among those of its peer (record.h), as text that sorts. */
+#define LUA_ORDER                                                                     \
+    "local function order(v) return v and #v > 10 and v:byte(1) == 2 and "            \
+    "string.format('%d%08x%08x', v:byte(2) % 2, struct.unpack('>I4I4', v, 3)) or '' " \
+    "end "
+#define LUA_LOG                                                          \
+    "redis.call('XADD', KEYS[1], 'MAXLEN', '~', '" LOG_LENGTH "', '*', " \
+    "'o', ARGV[1], 't', ARGV[2], 'd', ARGV[3]) return 1 "
+
+_Static_assert(RECORD_VERSION == 2, "LUA_ORDER reads the head of a record");
+
+/*
+ * Scripts, because two registries may tell of one peer at once: the newer record stays
+ * and comes last in the log, whoever is first here. Keys: log, peer, a sorted set.
+ * Arguments: origin, type, bytes, id, then what the set gets. Each returns how many
+ * answers are to come, 0 when the link is broken.
+ */
+static unsigned
+send_script(struct store *s, struct redis_link *l, struct redis_word script,
+            const struct store_item *item, struct redis_word set,
+            const struct number args[2])
+{
+    const char *type = store_type_name(item->type);
+    struct key k = peer_key(&item->id);
+    struct redis_word words[] = {TEXT("EVAL"),
+                                 script,
+                                 TEXT("4"),
+                                 TEXT(STORE_KEY_LOG),
+                                 {k.text, k.len},
+                                 set,
+                                 TEXT(STORE_KEY_UNTIL),
+                                 {s->origin, STORE_ORIGIN_LEN},
+                                 {type, strlen(type)},
+                                 {item->bytes, item->len},
+                                 {k.text + sizeof(STORE_KEY_PEER) - 1, ID_HEX},
+                                 {args[0].text, args[0].len},
+                                 {args[1].text, args[1].len}};
+
+    return redis_send(l, words, sizeof(words) / sizeof(words[0]));
+}
+
+static unsigned
+send_put(struct store *s, struct redis_link *l, const struct store_item *item)
+{
+    /* A record whose peer has run out is as good as none. */
+    static const char script[] = LUA_ORDER
+        "if tonumber(redis.call('ZSCORE', KEYS[4], ARGV[4]) or 0) > tonumber(ARGV[6]) "
+        "and order(redis.call('GET', KEYS[2])) > order(ARGV[3]) then return 0 end "
+        "redis.call('SET', KEYS[2], ARGV[3]) "
+        "redis.call('ZADD', KEYS[4], ARGV[5], ARGV[4]) " LUA_LOG;
+    struct number args[] = {number(redis_link_at(l, item->until)),
+                            number(redis_link_at(l, p2p_now_ms()))};
+
+    return send_script(s, l, TEXT(script), item, TEXT(STORE_KEY_UNTIL), args);
+}
+
+static unsigned
+send_left(struct store *s, struct redis_link *l, const struct store_item *item)
+{
+    static const char script[] = LUA_ORDER
+        "redis.call('ZADD', KEYS[3], ARGV[5], ARGV[4] .. ' ' .. ARGV[6]) "
+        "if order(redis.call('GET', KEYS[2])) <= "
+        "order(string.char(2, 1) .. string.sub(ARGV[3], 33)) then "
+        "redis.call('DEL', KEYS[2]) redis.call('ZREM', KEYS[4], ARGV[4]) end " LUA_LOG;
+    struct number args[] = {number(item->until), number(item->seq)};
+
+    return send_script(s, l, TEXT(script), item, TEXT(STORE_KEY_LEFT), args);
+}
+
 static unsigned
 send_log(struct store *s, struct redis_link *l, const struct store_item *item)
 {
@@ -53,45 +136,6 @@ send_log(struct store *s, struct redis_link *l, const struct store_item *item)
     return redis_send(l, words, sizeof(words) / sizeof(words[0]));
 }
 
-static unsigned
-send_put(struct store *s, struct redis_link *l, const struct store_item *item)
-{
-    struct key k = peer_key(&item->id);
-    const char *hex = k.text + sizeof(STORE_KEY_PEER) - 1;
-    char until[24];
-    struct redis_word set[] = {TEXT("SET"), {k.text, k.len}, {item->bytes, item->len}};
-    struct redis_word add[] = {
-        TEXT("ZADD"), TEXT(STORE_KEY_UNTIL), {until, 0}, {hex, 2 * P2P_DIGEST_LEN}};
-
-    add[2].len =
-        (size_t)snprintf(until, sizeof(until), "%llu", (unsigned long long)item->until);
-    /* The log last: who starts now and misses it finds the record. */
-    return redis_send(l, set, 3) && redis_send(l, add, 4) && send_log(s, l, item) ? 3
-                                                                                  : 0;
-}
-
-static unsigned
-send_left(struct store *s, struct redis_link *l, const struct store_item *item)
-{
-    struct key k = peer_key(&item->id);
-    const char *hex = k.text + sizeof(STORE_KEY_PEER) - 1;
-    char member[2 * P2P_DIGEST_LEN + 24], until[24];
-    struct redis_word del[] = {TEXT("DEL"), {k.text, k.len}};
-    struct redis_word rem[] = {
-        TEXT("ZREM"), TEXT(STORE_KEY_UNTIL), {hex, 2 * P2P_DIGEST_LEN}};
-    struct redis_word add[] = {
-        TEXT("ZADD"), TEXT(STORE_KEY_LEFT), {until, 0}, {member, 0}};
-
-    add[2].len =
-        (size_t)snprintf(until, sizeof(until), "%llu", (unsigned long long)item->until);
-    add[3].len = (size_t)snprintf(member, sizeof(member), "%s %llu", hex,
-                                  (unsigned long long)item->seq);
-    return redis_send(l, add, 4) && redis_send(l, del, 2) && redis_send(l, rem, 3) &&
-                   send_log(s, l, item)
-               ? 4
-               : 0;
-}
-
 /* One ZADD for all of them, of those that are there only: a beat is no registration. */
 static unsigned
 send_beats(struct store *s, struct redis_link *l, const struct store_item *item)
@@ -99,8 +143,8 @@ send_beats(struct store *s, struct redis_link *l, const struct store_item *item)
     size_t n = item->len / STORE_BEAT_LEN;
     struct redis_word *words = calloc(3 + 2 * n, sizeof(*words));
     char(*scores)[24] = calloc(n, sizeof(*scores));
-    char(*hex)[2 * P2P_DIGEST_LEN + 1] = calloc(n, sizeof(*hex));
-    uint64_t until = store_wall_ms() + s->ttl_ms;
+    char(*hex)[ID_HEX + 1] = calloc(n, sizeof(*hex));
+    uint64_t until = redis_link_at(l, p2p_now_ms()) + s->ttl_ms;
     bool ok = words != NULL && scores != NULL && hex != NULL;
 
     for (size_t i = 0; ok && i < n; i++) {
@@ -110,7 +154,7 @@ send_beats(struct store *s, struct redis_link *l, const struct store_item *item)
 
         p2p_hex_format(beat, P2P_DIGEST_LEN, hex[i]);
         words[3 + 2 * i] = (struct redis_word){scores[i], (size_t)len};
-        words[4 + 2 * i] = (struct redis_word){hex[i], 2 * P2P_DIGEST_LEN};
+        words[4 + 2 * i] = (struct redis_word){hex[i], ID_HEX};
     }
     if (ok) {
         words[0] = TEXT("ZADD");
@@ -229,9 +273,13 @@ sweep(struct store *s, struct redis_link *l)
                                  {now, 0},
                                  TEXT(STORE_KEY_PEER)};
     struct redisReply *reply;
+    uint64_t dead_ms;
 
-    words[5].len = (size_t)snprintf(before, sizeof(before), "%llu",
-                                    (unsigned long long)(store_wall_ms() - s->ttl_ms));
+    if (!redis_link_read_clock(l))
+        return false;
+    dead_ms = redis_link_at(l, p2p_now_ms()) - s->ttl_ms;
+    words[5].len =
+        (size_t)snprintf(before, sizeof(before), "%llu", (unsigned long long)dead_ms);
     words[6].len =
         (size_t)snprintf(now, sizeof(now), "%llu", (unsigned long long)p2p_time_s());
     reply = redis_ask(l, words, sizeof(words) / sizeof(words[0]));
@@ -279,6 +327,8 @@ write_some(struct store *s, struct writer *w, const struct store_item *first,
     }
     w->back_off_ms = 0;
     w->retry_at = 0;
+    if (n == 0)
+        w->sweep_at = p2p_now_ms() + SWEEP_MS;
     pthread_mutex_lock(&s->lock);
     drop_batch(s, n);
     pthread_mutex_unlock(&s->lock);
@@ -319,8 +369,6 @@ store_writer_main(void *arg)
         }
         if (may_write)
             write_some(s, &w, first, n);
-        if (n == 0 && may_write)
-            w.sweep_at = now + SWEEP_MS;
         pthread_mutex_lock(&s->lock);
     }
     pthread_mutex_unlock(&s->lock);

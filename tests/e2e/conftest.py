@@ -176,9 +176,9 @@ class Suite:
         self.programs.append(program)
         return program
 
-    def discovery(self, *more, port=0, folder="discovery", host="127.0.0.1"):
+    def discovery(self, *more, port=0, folder="discovery", host="127.0.0.1", **launch):
         arguments = ["--host", host, "--port", port, *more]
-        program = self._keep(Program("p2p-discovery", arguments, self.folder / folder))
+        program = self._keep(Program("p2p-discovery", arguments, self.folder / folder, **launch))
         program.registry = Registry(program.url)
         return program
 

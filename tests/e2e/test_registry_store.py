@@ -1,15 +1,13 @@
 """What the registry keeps: its snapshot, and several registries that share a Redis."""
 
-import shutil
-import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
-from conftest import wait_until
+from conftest import BIN, wait_until
 from p2pwire import keys, tree
+from redis_world import calls, redis  # noqa: F401
 
 A, B, C = keys.Identity(), keys.Identity(), keys.Identity()
 
@@ -73,61 +71,6 @@ def test_without_a_snapshot_nothing_is_kept(suite):
 
 
 # --- Redis -----------------------------------------------------------------------------------
-
-
-class Redis:
-    def __init__(self, folder, port=None):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = port or free.getsockname()[1]
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder = folder
-        self.start()
-
-    def start(self):
-        options = [
-            "--port",
-            self.port,
-            "--bind",
-            "127.0.0.1",
-            "--save",
-            "",
-            "--appendonly",
-            "yes",
-            "--appendfsync",
-            "always",
-            "--dir",
-            self.folder,
-        ]
-        self.process = subprocess.Popen(["redis-server", *map(str, options)], stdout=subprocess.DEVNULL)
-        wait_until(self.answers, 10, "redis answers")
-
-    def command(self, *words):
-        with socket.create_connection(("127.0.0.1", self.port), 2) as sock:
-            sock.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
-            return sock.recv(65536)
-
-    def answers(self):
-        try:
-            return self.command(b"PING").startswith(b"+PONG")
-        except OSError:
-            return False
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def url(self):
-        return f"redis://127.0.0.1:{self.port}/0"
-
-
-@pytest.fixture
-def redis(tmp_path):
-    if not shutil.which("redis-server"):
-        pytest.skip("needs the package redis-server")
-    server = Redis(tmp_path / "redis")
-    yield server
-    server.kill()
 
 
 def registry_at(suite, redis, name, *more):
@@ -207,30 +150,7 @@ def test_heartbeats_do_not_cost_redis_a_write_each(suite, redis):
 
 
 def written(redis):
-    stats = redis.command(b"INFO", b"commandstats").decode()
-    reads = (
-        "get",
-        "hget",
-        "hgetall",
-        "ping",
-        "info",
-        "scan",
-        "xread",
-        "subscribe",
-        "psubscribe",
-        "smembers",
-        "mget",
-        "client",
-        "hello",
-        "select",
-        "exists",
-        "command",
-    )
-    return sum(
-        int(line.split("calls=")[1].split(",")[0])
-        for line in stats.splitlines()
-        if line.startswith("cmdstat_") and line[8:].split(":")[0].split("|")[0] not in reads
-    )
+    return sum(calls(redis, command) for command in ("eval", "xadd", "zadd", "set", "del"))
 
 
 def test_a_redis_that_never_was(suite):
@@ -241,38 +161,13 @@ def test_a_redis_that_never_was(suite):
 
 
 @pytest.mark.parametrize(
-    "store", ["redis://", "redis://host:port/0", "mysql://x", "redis://127.0.0.1:6379/x", ""]
+    "store",
+    ["redis://", "redis://host:port/0", "mysql://x", "redis://127.0.0.1:6379/x", "", "redis://a:1,b:2/0",
+     "redis+sentinel://", "redis+sentinel://a:1,b:2", "redis+sentinel://a:1,b:2/", "redis+sentinel://a:1,,b/m",
+     "redis+sentinel://a,b,c,d,e,f,g,h,i/m", "redis+sentinel://a/m/x", "redis+sentinel://a/" + 64 * "m"],
 )
 def test_stores_that_are_none(suite, store):
-    from conftest import BIN
-
     run = subprocess.run(
         [BIN / "p2p-discovery", "--port", "0", "--store", store], capture_output=True, timeout=20
     )
     assert run.returncode == 2
-
-
-def test_load_while_one_is_killed(suite, redis):
-    """Registrations go on at the other while one dies: every one that was answered with 200 is there."""
-    one, two = registry_at(suite, redis, "one"), registry_at(suite, redis, "two")
-    identities = [keys.Identity() for _ in range(12)]
-    answered = []
-
-    def register():
-        for i, identity in enumerate(identities):
-            target = (one, two)[i % 2]
-            try:
-                if target.registry.register(identity, 9000, [f"name {i}"]).status_code == 200:
-                    answered.append(identity.peer_id)
-            except Exception:
-                pass
-            time.sleep(0.05)
-
-    thread = threading.Thread(target=register)
-    thread.start()
-    time.sleep(0.3)
-    one.kill()
-    suite.programs.remove(one)
-    thread.join()
-    assert len(answered) >= 6
-    wait_until(lambda: set(answered) <= set(ids(two.registry)), 5, "every answered registration")
