@@ -242,6 +242,25 @@ pauses_and_goes_on(void **state)
     assert_complete(f);
 }
 
+/* Resumed before the pause has come about, at every stage of it. */
+static void
+pauses_of_no_length_stop_nothing(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.bytes_per_s = 4 << 20;
+    start_peers(f, 1);
+    begin(f);
+    for (unsigned i = 0; i < 40; i++) {
+        usleep(10000);
+        p2p_download_pause(f->dl);
+        usleep(i * 250);
+        p2p_download_resume(f->dl);
+    }
+    end(f, P2P_OK);
+    assert_complete(f);
+}
+
 static void
 cancel_removes_what_is_there(void **state)
 {
@@ -383,6 +402,7 @@ main(int argc, char **argv)
         T(nobody_there_is_said),
         T(resumes_after_aborts),
         T(pauses_and_goes_on),
+        T(pauses_of_no_length_stop_nothing),
         T(cancel_removes_what_is_there),
         T(smaller_chunks_at_another_source),
 #ifdef P2P_WITH_ZSTD

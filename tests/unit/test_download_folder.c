@@ -198,6 +198,30 @@ large_files_have_journals(void **state)
     free(data);
 }
 
+/* Resumed before the pause has come about, among small files and in a large one. */
+static void
+pauses_of_no_length_stop_nothing(void **state)
+{
+    struct fixture *f = *state;
+    const uint64_t large = 5 * P2P_MIB;
+    uint8_t *data = calloc(1, large);
+
+    f->peers[0].manners.bytes_per_s = 16 << 20;
+    begin_folder(f, 1);
+    add_files(f, 0, 0, FILES);
+    fake_peer_add(&f->peers[0], "dir/large", data, large, CHUNK);
+    begin(f);
+    for (unsigned i = 0; i < 40; i++) {
+        usleep(10000);
+        p2p_download_pause(f->dl);
+        usleep(i * 250);
+        p2p_download_resume(f->dl);
+    }
+    end(f, P2P_OK);
+    assert_file(f, "dir/large", data, large);
+    free(data);
+}
+
 static void
 no_such_folder(void **state)
 {
@@ -235,6 +259,7 @@ main(void)
         T(sources_that_lack_files),
         T(breaking_connections_and_aborts),
         T(large_files_have_journals),
+        T(pauses_of_no_length_stop_nothing),
         T(no_such_folder),
         T(names_from_outside_stay_inside),
     };

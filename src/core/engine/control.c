@@ -404,6 +404,8 @@ goes_on(struct p2p_download *dl, enum p2p_err err)
         control_wait_paused(dl);
         return !dl->want_cancel;
     }
+    if (err == P2P_ERR_CANCELLED) /* a pause that was over before it had come about */
+        return true;
     if (err == P2P_ERR_DISK_FULL) {
         wait_for_room(dl);
         return !dl->want_cancel;

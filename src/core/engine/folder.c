@@ -364,7 +364,7 @@ run_once(struct run *run)
     for (size_t i = 0; i < f->count && err == P2P_OK; i++)
         if (!folder_is_small(&f->files[i]) && f->files[i].state == FOLDER_TODO) {
             err = folder_large(run, &f->files[i]);
-            if (err != P2P_OK && !dl_is_stopping(dl)) {
+            if (err != P2P_OK && err != P2P_ERR_CANCELLED) {
                 file_failed(dl, &f->files[i], err);
                 err = P2P_OK;
             }
@@ -406,9 +406,10 @@ dl_folder_main(void *arg)
     pthread_mutex_lock(&dl->lock);
     for (;;) {
         err = run_once(&run);
-        if (!dl->want_pause || dl->want_cancel || err != P2P_ERR_CANCELLED)
+        if (dl->want_cancel || err != P2P_ERR_CANCELLED)
             break;
-        control_wait_paused(dl);
+        if (dl->want_pause) /* or it was over before it had come about */
+            control_wait_paused(dl);
         if (dl->want_cancel)
             break;
     }
