@@ -1,4 +1,5 @@
 /* p2p-discovery: the registry of peers. */
+#include <limits.h>
 #include <string.h>
 
 #include "discovery/app.h"
@@ -94,7 +95,21 @@ open_server(struct discovery *d)
     return http_server_start(d->app.server);
 }
 
-/* A damaged file is no reason not to start: peers register again within a heartbeat. */
+/* A damaged file is no reason not to start: peers register again within a heartbeat.
+ * What is in it is kept, for whoever wants to know what has happened to it. */
+static void
+report_snapshot(const char *path, enum p2p_err err)
+{
+    char aside[PATH_MAX];
+
+    if (snapshot_set_aside(path, aside, sizeof(aside)))
+        p2p_log_warn("snapshot file=%s is not used: %s; kept as %s", path,
+                     p2p_err_text(err), aside);
+    else
+        p2p_log_warn("snapshot file=%s is not used and will be replaced: %s", path,
+                     p2p_err_text(err));
+}
+
 static void
 load_snapshot(struct discovery *d)
 {
@@ -108,7 +123,7 @@ load_snapshot(struct discovery *d)
     if (err == P2P_OK)
         p2p_log_info("snapshot file=%s peers=%u", path, count);
     else if (err != P2P_ERR_NOT_FOUND)
-        p2p_log_warn("snapshot file=%s is not used: %s", path, p2p_err_text(err));
+        report_snapshot(path, err);
 }
 
 #define STORE_FIRST_WAIT_MS 3000

@@ -129,6 +129,13 @@ snapshot_write(struct registry *r, const char *path)
     return err;
 }
 
+bool
+snapshot_set_aside(const char *path, char *aside, size_t cap)
+{
+    return snprintf(aside, cap, "%s.damaged", path) < (int)cap &&
+           rename(path, aside) == 0;
+}
+
 /* ---- loading ---- */
 
 struct loader {

@@ -21,4 +21,10 @@ P2P_MUST_CHECK enum p2p_err snapshot_write(struct registry *r, const char *path)
 P2P_MUST_CHECK enum p2p_err snapshot_load(struct registry *r, const char *path,
                                           uint64_t ttl_ms, uint32_t *count);
 
+/*
+ * Moves a file that could not be loaded out of the next one's way: to PATH.damaged, in
+ * the place of an earlier one. `aside` gets its name; false: it is where it was.
+ */
+bool snapshot_set_aside(const char *path, char *aside, size_t cap);
+
 #endif

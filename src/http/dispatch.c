@@ -73,12 +73,16 @@ count_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *va
 
 /* What two servers could read differently is refused (RFC 9112, 6.3 and 3.2). */
 static bool
-framing_is_clear(struct http_request *req)
+framing_is_clear(struct http_request *req, const char *version)
 {
     struct header_census n = {0};
 
     MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, count_header, &n);
     req->declared = 0;
+    if (n.hosts == 0 && strcmp(version, "HTTP/1.1") == 0) {
+        http_fail(req, 400, "malformed", "HTTP/1.1 needs a Host");
+        return false;
+    }
     if (n.lengths + n.encodings > 1 || n.hosts > 1 ||
         (n.encodings == 1 && !n.is_chunked)) {
         http_fail(req, 400, "malformed", "Host or the body's length is ambiguous");
@@ -140,15 +144,16 @@ is_admitted(struct http_request *req)
 
 /* From the cheapest check to the dearest; the first that fails has answered. */
 static bool
-is_welcome(struct http_request *req, size_t uri_len)
+is_welcome(struct http_request *req, size_t uri_len, const char *version)
 {
     if (uri_len > HTTP_MAX_URI) {
         http_fail(req, 414, "uri_too_long", "at most %u bytes", HTTP_MAX_URI);
         return false;
     }
     http_proxy_resolve(req);
-    return framing_is_clear(req) && is_within_rate(req) && http_guard_passes(req) &&
-           http_route_find(req) && http_request_decode_query(req) && is_admitted(req) &&
+    return framing_is_clear(req, version) && is_within_rate(req) &&
+           http_guard_passes(req) && http_route_find(req) &&
+           http_request_decode_query(req) && is_admitted(req) &&
            body_is_acceptable(req);
 }
 
@@ -165,7 +170,8 @@ should_drain(const struct http_request *req)
 }
 
 static enum MHD_Result
-begin(struct http_request *req, const char *path, const char *method)
+begin(struct http_request *req, const char *path, const char *method,
+      const char *version)
 {
     size_t uri_len = req->text_need - 1 - HTTP_MAX_PARAMS - 2 * HTTP_MAX_QUERY;
 
@@ -173,7 +179,7 @@ begin(struct http_request *req, const char *path, const char *method)
     req->path = path;
     req->method = method;
     atomic_fetch_add_explicit(&req->server->n_requests, 1, memory_order_relaxed);
-    if (is_welcome(req, uri_len)) {
+    if (is_welcome(req, uri_len, version)) {
         if (req->declared > 0)
             http_conn_set_phase(req->conn, req->upload ? HTTP_UPLOAD : HTTP_BODY);
         return MHD_YES;
@@ -265,11 +271,11 @@ http_on_request(void *server, struct MHD_Connection *mhd, const char *url,
     struct http_request *req = *context;
     enum MHD_Result more;
 
-    (void)server, (void)mhd, (void)version;
+    (void)server, (void)mhd;
     if (req == NULL)
         return MHD_NO;
     if (!req->is_begun)
-        return begin(req, url, method);
+        return begin(req, url, method, version);
     if (*size == 0)
         return finish(req);
     more = take_body(req, data, *size);

@@ -45,6 +45,12 @@ def test_a_restart_keeps_the_list(suite):
     assert registry.register_signed(B, 9001, [entry("h")], 5).status_code == 409, "seq is remembered"
 
 
+def snapshot_content(content, damage):
+    middle = len(content) // 2
+    flipped = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
+    return {"cut": content[:middle], "garbage": b"\x00garbage" * 99, "empty": b"", "bits": flipped}[damage]
+
+
 @pytest.mark.parametrize("damage", ["cut", "garbage", "empty", "bits"])
 def test_a_damaged_snapshot_is_reported_and_ignored(suite, damage):
     snapshot = suite.folder / "snapshot"
@@ -52,15 +58,23 @@ def test_a_damaged_snapshot_is_reported_and_ignored(suite, damage):
     first.registry.register(A, 9000, ["f"] + [f"name {i}" for i in range(50)])
     first.stop()
     content = snapshot.read_bytes()
-    middle = len(content) // 2
-    flipped = content[:middle] + bytes([content[middle] ^ 0xFF]) + content[middle + 1 :]
-    snapshot.write_bytes(
-        {"cut": content[:middle], "garbage": b"\x00garbage" * 99, "empty": b"", "bits": flipped}[damage]
-    )
+    snapshot.write_bytes(snapshot_content(content, damage))
     again = suite.discovery("--snapshot", snapshot, folder="second")
     assert ids(again.registry) == []
-    assert "snapshot" in again.stderr()
+    aside = snapshot.with_name("snapshot.damaged")
+    assert f"kept as {aside}" in again.stderr()
     assert again.registry.register(B, 9001, ["g"]).status_code == 200
+    damaged = aside.read_bytes()
+    assert damaged == snapshot_content(content, damage)
+    again.stop()
+    assert aside.read_bytes() == damaged, "the new snapshot is another file"
+    third = suite.discovery("--snapshot", snapshot, folder="third")
+    assert ids(third.registry) == [B.peer_id] and "kept as" not in third.stderr()
+    third.stop()
+    snapshot.write_bytes(b"damaged again")
+    suite.discovery("--snapshot", snapshot, folder="fourth")
+    assert aside.read_bytes() == b"damaged again", "one of them is kept"
+    assert sorted(p.name for p in suite.folder.glob("snapshot*")) == ["snapshot.damaged"]
 
 
 def test_without_a_snapshot_nothing_is_kept(suite):

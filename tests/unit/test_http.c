@@ -114,6 +114,65 @@ refuses_unclear_framing(void **state)
                   "400");
 }
 
+/* By us, with our errors, as far as the library lets us: "For both" in docs/HTTP.md. */
+static void
+says_what_is_wrong_in_json(void **state)
+{
+    static const char *const broken[] = {
+        "GET /ready HTTP/1.1\r\nConnection: close\r\n\r\n", /* no Host */
+        "POST /json HTTP/1.1\r\n" LOCAL "Transfer-Encoding: gzip\r\n\r\n",
+        "POST /json HTTP/1.1\r\n" LOCAL "Content-Length: 2\r\nContent-Length: 2\r\n"
+        "\r\n{}",
+        "BREW /ready HTTP/1.1\r\n" LOCAL "\r\n",
+        "GET /item/%zz HTTP/1.1\r\n" LOCAL "\r\n",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
+        const char *answer = ask(broken[i]);
+
+        assert_starts(answer, "40"); /* 400, or 405 */
+        assert_has(answer, "Content-Type: application/problem+json\r\n");
+        assert_has(answer, "\"code\":\"");
+    }
+    assert_starts(ask("GET /ready HTTP/1.0\r\n\r\n"), "421"); /* may have none */
+}
+
+/* The library's own answers: the right status and the end, nothing of the request. */
+static void
+is_not_confused_by_what_is_no_request(void **state)
+{
+    static char big[40000];
+    static const struct {
+        const char *request, *status;
+    } cases[] = {
+        {"GET /ready HTTP/2.0\r\n" LOCAL "\r\n", "505"},
+        {"GET /<b>\r\n\r\n", "400"},
+        {"GET /ready HTTP/1.1\r\n" LOCAL "<b>nonsense\r\n\r\n", "400"},
+        {"POST /json HTTP/1.1\r\n" LOCAL "Content-Length: <b>\r\n\r\n", "400"},
+        {"POST /json HTTP/1.1\r\n" LOCAL
+         "Content-Length: 99999999999999999999999\r\n\r\n",
+         "413"},
+        {"POST /json HTTP/1.1\r\n" LOCAL "Transfer-Encoding: chunked\r\n\r\n<b>\r\n",
+         "400"},
+        {big, "431"},
+    };
+    size_t n = (size_t)sprintf(big, "GET /ready HTTP/1.1\r\n" LOCAL "X: ");
+
+    (void)state;
+    memset(big + n, '<', 30000);
+    strcpy(big + n + 30000, "\r\n\r\n");
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *answer = ask(cases[i].request);
+
+        assert_memory_equal(answer, "HTTP/1.1 ", 9);
+        assert_memory_equal(answer + 9, cases[i].status, 3);
+        assert_null(strstr(answer, "<b>nonsense"));
+        assert_null(strstr(answer, "<<"));
+    }
+    assert_starts(ask(GET("/ready")), "200");
+}
+
 static void
 refuses_long_addresses_and_many_headers(void **state)
 {
@@ -213,6 +272,8 @@ main(void)
         cmocka_unit_test(takes_json_and_refuses_what_is_not),
         cmocka_unit_test(refuses_bodies_over_the_cap),
         cmocka_unit_test(refuses_unclear_framing),
+        cmocka_unit_test(says_what_is_wrong_in_json),
+        cmocka_unit_test(is_not_confused_by_what_is_no_request),
         cmocka_unit_test(refuses_long_addresses_and_many_headers),
         cmocka_unit_test(takes_only_its_own_hosts),
         cmocka_unit_test(takes_changes_only_from_its_own_pages),
