@@ -69,6 +69,9 @@
 #define P2P_DOWNLOAD_CONNECTIONS     4
 #define P2P_DOWNLOAD_CONNECTIONS_MAX 16
 #define P2P_DOWNLOAD_BUFFER_BYTES    (48 * P2P_MIB)
+/* Chunks of one file: their hashes are held in memory before they can be checked, so
+ * that a source could fill it by the size it states. 16 TiB in chunks of 1 MiB. */
+#define P2P_DOWNLOAD_CHUNKS_MAX (1ull << 24)
 #define P2P_TIMEOUT_MS               30000
 
 /* Registry. */

@@ -60,7 +60,7 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_meta_by_root(struct p2p_conn *conn,
                                                   const struct p2p_digest *root,
                                                   struct p2p_meta *out);
 /* The whole layer, checked against the root; *returns owned* array of geometry.count,
- * free(). */
+ * free(). TOO_LARGE: more than P2P_DOWNLOAD_CHUNKS_MAX. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_layer(struct p2p_conn *conn,
                                            const struct p2p_meta *meta,
                                            struct p2p_digest **out);

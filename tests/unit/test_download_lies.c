@@ -58,6 +58,12 @@ lies_answers_twice(void **state)
     lie(*state, (struct fake_manners){.twice = true}, P2P_ERR_PROTOCOL);
 }
 
+static void
+lies_a_size_whose_layer_would_fill_the_memory(void **state)
+{
+    lie(*state, (struct fake_manners){.size_lie = 1ll << 49}, P2P_ERR_TOO_LARGE);
+}
+
 /* The size is one less (as many chunks, a layer that folds): the last chunk gives it
  * away. */
 static void
@@ -133,6 +139,7 @@ main(void)
         T(lies_data_nobody_asked_for),
         T(lies_answers_twice),
         T(lies_right_layer_for_another_size),
+        T(lies_a_size_whose_layer_would_fill_the_memory),
         T(lies_about_the_sha256),
         T(data_after_cancel_is_a_lie),
         T(one_lies_one_stops_one_is_slow_one_is_good),

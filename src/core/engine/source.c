@@ -103,6 +103,8 @@ meta1(struct p2p_conn *conn, const char *name, struct p2p_meta *out)
         answer.name.len != strlen(name) ||
         memcmp(answer.name.at, name, answer.name.len) != 0)
         return P2P_ERR_MALFORMED;
+    if (answer.chunks > P2P_DOWNLOAD_CHUNKS_MAX)
+        return P2P_ERR_TOO_LARGE;
     memcpy(out->name, name, answer.name.len + 1);
     out->geometry = (struct p2p_chunks){.size = answer.size,
                                         .chunk_size = (uint32_t)answer.chunk_size,
@@ -207,6 +209,8 @@ p2p_conn_layer(struct p2p_conn *conn, const struct p2p_meta *meta,
     *out = NULL;
     if (!meta->root_known)
         return P2P_ERR_UNSUPPORTED;
+    if (g->count > P2P_DOWNLOAD_CHUNKS_MAX)
+        return P2P_ERR_TOO_LARGE;
     layer = malloc(sizeof(*layer));
     if (layer == NULL)
         return P2P_ERR_NOMEM;
