@@ -85,6 +85,15 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_finish(struct p2p_journal *journal,
 /* Gives the download up: removes both files. Close it afterwards. */
 void p2p_journal_discard(struct p2p_journal *journal);
 
+/*
+ * The download of `root`, which nobody has open, gives way to that of `successor`: its
+ * data becomes the successor's, where chunks that fit are found by checking, or is
+ * removed when `successor` is NULL or has data of its own. NOT_FOUND, BUSY.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_journal_replace(const struct p2p_root *downloads,
+                                                const struct p2p_digest *root,
+                                                const struct p2p_digest *successor);
+
 /* What was stored with an interrupted download of this root, if any (NOT_FOUND; CORRUPT
  * when it cannot be read). `done_bytes` counts what is written, doubted or not. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_peek(const struct p2p_root *downloads,

@@ -85,6 +85,9 @@ P2P_MUST_CHECK enum p2p_err p2p_root_open_private(const struct p2p_root *root,
                                                   const char *name, int flags, int *fd);
 P2P_MUST_CHECK enum p2p_err p2p_root_unlink_private(const struct p2p_root *root,
                                                     const char *name);
+/* EXISTS when `to` is taken. */
+P2P_MUST_CHECK enum p2p_err p2p_root_move_private(const struct p2p_root *root,
+                                                  const char *from, const char *to);
 /* Removes private files whose name ends in `suffix` and that nobody has written since
  * `before` (seconds since 1970): what programs that were killed have left. */
 void p2p_root_sweep_private(const struct p2p_root *root, const char *suffix,

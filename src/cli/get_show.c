@@ -174,7 +174,8 @@ tell_dropped(struct get_show *show, const struct p2p_download_status *status)
         char address[CLI_ADDRESS];
         if (s->state == P2P_SRC_DROPPED && show->told[i] != s->state) {
             erase_line(show);
-            cli_say("%s is not used any more: %s",
+            cli_say(s->error == P2P_ERR_FILE_CHANGED ? "%s: %s"
+                                                     : "%s is not used any more: %s",
                     p2p_addr_format(&s->addr, address, sizeof(address)),
                     p2p_err_text(s->error));
         }

@@ -107,35 +107,6 @@ def test_space_is_reserved_at_the_start(suite):
         assert (disk / "f.bin").read_bytes() == data
 
 
-@pytest.mark.parametrize("change", ["grow", "shrink", "vanish", "replace", "touch"])
-def test_a_file_that_changes_while_it_is_fetched(suite, change):
-    data = os.urandom(32 << 20)
-    peer = suite.peer("--limit-rate", "12M", files={"f.bin": data})
-    path, out = peer.shared / "f.bin", suite.folder / "out"
-    getter = launch(suite, get_command(suite, "f.bin", out, peer.where))
-    time.sleep(0.8)
-    if change == "grow":
-        with open(path, "ab") as file:
-            file.write(b"more")
-    elif change == "shrink":
-        os.truncate(path, 1 << 20)
-    elif change == "vanish":
-        path.unlink()
-    elif change == "replace":
-        (peer.shared / ".new").write_bytes(os.urandom(32 << 20))
-        (peer.shared / ".new").rename(path)
-    else:
-        os.utime(path)
-    _, text = getter.communicate(timeout=90)
-    assert peer.running
-    if getter.returncode == 0:
-        now = path.read_bytes() if path.exists() else None
-        got = (out / "f.bin").read_bytes()
-        assert got in (data, now), f"{change}: a mixture was accepted\n{text}"
-    else:
-        assert visible(out) == [], text
-
-
 def test_few_descriptors(suite):
     """accept() runs out of descriptors: no spin, no end, and it recovers."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))  # noqa: E731

@@ -12,6 +12,7 @@
 #define REPORT_MS    250
 #define DISK_POLL_MS 2000
 #define RESTARTS_MAX 3
+#define RESTART_MS   250 /* the first time; a source needs a moment to see the change */
 
 bool
 dl_is_stopping(const struct p2p_download *dl)
@@ -44,6 +45,8 @@ open_journal(struct p2p_download *dl)
         info.root = dl->meta.sha256;
     memcpy(info.name, dl->save_as, sizeof(info.name));
     pthread_mutex_unlock(&dl->lock);
+    if (journal == NULL)
+        dl_settle_version(dl);
     if (journal == NULL)
         err = p2p_journal_open(dl->downloads, &info, dl->layer, &journal);
     if (err == P2P_OK)
@@ -379,19 +382,30 @@ can_restart(const struct p2p_download *dl)
     return dl->restarts < RESTARTS_MAX && ((changed && !dl->root_asked) || other);
 }
 
+/* True when nobody has the old version any more, as far as they say. */
+static bool
+all_have_changed(const struct p2p_download *dl)
+{
+    for (size_t i = 0; i < dl->source_count; i++)
+        if (dl->sources[i].error != P2P_ERR_FILE_CHANGED)
+            return false;
+    return true;
+}
+
 static void
 restart(struct p2p_download *dl)
 {
-    bool changed = false;
-
-    for (size_t i = 0; i < dl->source_count; i++)
-        changed |= dl->sources[i].error == P2P_ERR_FILE_CHANGED;
     dl->restarts++;
-    /* Nobody has the old version any more; bytes of a lie are worth a look at least. */
-    close_journal(dl, changed);
+    dl_report(dl); /* who was dropped and why, before it gets another chance */
+    close_journal(dl, false);
+    if (all_have_changed(dl))
+        dl_keep_version(dl);
     free(dl->layer);
     dl->layer = NULL;
     dl_forget_file(dl);
+    for (uint64_t until = p2p_now_ms() + ((uint64_t)RESTART_MS << (dl->restarts - 1));
+         !dl_is_stopping(dl) && p2p_now_ms() < until;)
+        dl_wait(dl, until - p2p_now_ms() + 1);
 }
 
 /* True: run again. */

@@ -40,6 +40,7 @@ struct dl_source {
     double speed;
     unsigned workers, wanted; /* connections: running, aimed at */
     unsigned failures;        /* in a row without a verified byte */
+    unsigned busy;            /* times it was too busy, likewise; no failures yet */
     uint64_t next_try_ms;
 };
 
@@ -90,7 +91,10 @@ struct p2p_download {
     bool layer_wanted;                   /* a worker is fetching it */
     struct p2p_meta meta;                /* name, geometry, root as agreed */
     struct p2p_digest *layer;            /* constant once layer_known */
-    struct p2p_journal *journal;         /* constant while ready */
+    struct p2p_digest *old_layer; /* NULL: no older version is kept (versions.c) */
+    struct p2p_digest old_root;
+    struct p2p_chunks old_geometry;
+    struct p2p_journal *journal; /* constant while ready */
     struct plan plan;
     struct pool pool;
     struct p2p_digest sha256;
@@ -145,6 +149,12 @@ enum p2p_err dl_hopeless(struct p2p_download *dl);
 /* Forgets what is known about the file; sources that disagreed or had changed get
  * another chance. */
 void dl_forget_file(struct p2p_download *dl);
+
+/* ---- versions.c ---- */
+/* Lock held, before what is known of the file is forgotten because it changed. */
+void dl_keep_version(struct p2p_download *dl);
+/* The new version is known, its journal not yet opened. Lock not held. */
+void dl_settle_version(struct p2p_download *dl);
 
 /* ---- worker.c ---- */
 enum p2p_err dl_worker_spawn(struct p2p_download *dl, unsigned source);

@@ -86,6 +86,7 @@ dl_free(struct p2p_download *dl)
     pthread_cond_destroy(&dl->changed);
     pthread_mutex_destroy(&dl->lock);
     free(dl->layer);
+    free(dl->old_layer);
     for (size_t i = 0; dl->folder != NULL && i < dl->folder->count; i++)
         free(dl->folder->files[i].name);
     if (dl->folder != NULL)

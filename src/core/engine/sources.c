@@ -11,6 +11,9 @@
 
 #define BACKOFF_MS     250
 #define BACKOFF_MAX_MS 8000
+/* A source that answers that it is busy (it hashes the file) is asked so often before
+ * that counts as a failure: some minutes. */
+#define BUSY_MAX 60
 /* A connection is worth its handshake when it has so many chunks to fetch. */
 #define CHUNKS_PER_CONNECTION 4
 
@@ -126,6 +129,8 @@ dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why)
 
     if (s->state == P2P_SRC_DROPPED)
         return;
+    if (why == P2P_ERR_NOT_FOUND && s->agreed) /* it had it a moment ago */
+        why = P2P_ERR_FILE_CHANGED;
     p2p_log_warn("source dropped error=%s source=\"%s\"", p2p_err_name(why),
                  dl_source_label(s, label));
     s->state = P2P_SRC_DROPPED;
@@ -160,8 +165,11 @@ dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why)
     s->error = why;
     if (s->next_try_ms > now) /* its connections fail together: that is one failure */
         return;
-    s->failures++;
-    s->next_try_ms = now + backoff_ms(s->failures);
+    if (why == P2P_ERR_BUSY && s->busy < BUSY_MAX)
+        s->busy++;
+    else
+        s->failures++;
+    s->next_try_ms = now + backoff_ms(s->failures + s->busy);
     if (s->workers == 0)
         s->state = P2P_SRC_RETRYING;
     p2p_log_info("source failed error=%s failures=%u source=\"%s\"", p2p_err_name(why),
@@ -175,7 +183,7 @@ dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes)
     struct dl_source *s = &dl->sources[source];
 
     s->received += bytes;
-    s->failures = 0;
+    s->failures = s->busy = 0;
 }
 
 void

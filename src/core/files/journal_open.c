@@ -34,6 +34,34 @@ open_and_lock(struct p2p_journal *j, bool *is_new)
     return P2P_OK;
 }
 
+enum p2p_err
+p2p_journal_replace(const struct p2p_root *downloads, const struct p2p_digest *root,
+                    const struct p2p_digest *successor)
+{
+    struct p2p_journal old = {.info.root = *root}, new = {.info.root = {{0}}};
+    enum p2p_err err;
+
+    journal_name_files(&old);
+    err = p2p_root_open_private(downloads, old.part_name, O_RDWR, &old.fd);
+    if (err != P2P_OK)
+        return err;
+    if (flock(old.fd, LOCK_EX | LOCK_NB) < 0)
+        err = errno == EWOULDBLOCK ? P2P_ERR_BUSY : p2p_err_from_errno(errno);
+    if (err != P2P_OK)
+        goto out;
+    (void)!p2p_root_unlink_private(downloads, old.journal_name); /* need not be there */
+    if (successor != NULL) {
+        new.info.root = *successor;
+        journal_name_files(&new);
+        err = p2p_root_move_private(downloads, old.part_name, new.part_name);
+    }
+    if (successor == NULL || err == P2P_ERR_EXISTS)
+        err = p2p_root_unlink_private(downloads, old.part_name);
+out:
+    close(old.fd);
+    return err;
+}
+
 /* Space first, so that a full disk shows before hours of work. */
 static enum p2p_err
 reserve(const struct p2p_journal *j)

@@ -95,6 +95,22 @@ p2p_root_unlink_private(const struct p2p_root *root, const char *name)
     return err;
 }
 
+enum p2p_err
+p2p_root_move_private(const struct p2p_root *root, const char *from, const char *to)
+{
+    int dir;
+    enum p2p_err err = open_private_dir(root, from, &dir);
+
+    if (err)
+        return err;
+    if (!p2p_path_private_name_is_valid(to))
+        err = P2P_ERR_NAME;
+    else if (p2p_path_move_new(dir, from, dir, to) != 0)
+        err = p2p_err_from_errno(errno);
+    close(dir);
+    return err;
+}
+
 /* What is removed: regular files older than `before` with this beginning and end. */
 struct left_over {
     const char *prefix, *suffix;

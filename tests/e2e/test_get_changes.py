@@ -1,0 +1,122 @@
+"""A file that changes at its source while it is fetched: the new version, or a clear end; never a mixture, and no
+byte twice that both versions have."""
+
+import json
+import os
+import subprocess
+import time
+
+import pytest
+
+from conftest import BIN, NO_REGISTRY, environment, long_test
+from getting import visible
+
+MIB = 1 << 20
+SIZE = 24 * MIB
+IN_FLIGHT = 4 * MIB  # what a change may cost beside the new bytes
+
+
+class Getter:
+    """`p2p get f.bin --json` that runs beside the test."""
+
+    def __init__(self, suite, peer, *more):
+        command = [
+            BIN / "p2p", "get", "f.bin", "--json", "--from", peer.where, "--discovery", NO_REGISTRY, "--timeout", "5",
+            "--output-dir", suite.folder / "out", "--keys-dir", suite.folder / "cli" / "keys", *more,
+        ]  # fmt: skip
+        self.process = subprocess.Popen(
+            list(map(str, command)), env=environment(suite.folder),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def wait_for(self, received):
+        for line in self.process.stdout:
+            if json.loads(line)["received"] >= received:
+                return
+        raise AssertionError(self.process.stderr.read())
+
+    def finish(self):
+        """The last thing it says, and its exit status."""
+        out, _ = self.process.communicate(timeout=60)
+        return json.loads(out.splitlines()[-1]), self.process.returncode
+
+
+def change_file(path, how):
+    if how == "grow":
+        with open(path, "ab") as file:
+            file.write(b"more")
+    elif how == "shrink":
+        os.truncate(path, 20 * MIB)
+    elif how == "replace":
+        (path.parent / ".new").write_bytes(os.urandom(SIZE))
+        (path.parent / ".new").rename(path)
+    elif how == "first byte":
+        with open(path, "r+b") as file:
+            first = file.read(1)[0]
+            file.seek(0)
+            file.write(bytes([first ^ 1]))
+    else:
+        os.utime(path)
+
+
+@pytest.mark.parametrize("how", ["grow", "shrink", "replace", "first byte", "touch"])
+def test_a_file_that_changes_is_fetched_as_it_is_now(suite, how):
+    peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
+    path = peer.shared / "f.bin"
+    getter = Getter(suite, peer)
+    getter.wait_for(10 * MIB)
+    change_file(path, how)
+    last, status = getter.finish()
+    assert status == 0, last
+    assert (suite.folder / "out" / "f.bin").read_bytes() == path.read_bytes()
+    assert os.listdir(suite.folder / "out" / ".p2p") == [], "something of the old version is left"
+    if how == "replace":
+        assert last["received"] >= SIZE + 10 * MIB, "bytes of the old version were taken for new ones"
+    else:
+        assert last["received"] <= SIZE + IN_FLIGHT, "what did not change was fetched again"
+
+
+def test_a_file_that_vanishes_and_comes_back(suite):
+    """The end is clear, what was fetched is kept, and counts when the file is there again."""
+    data = os.urandom(SIZE)
+    peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": data})
+    getter = Getter(suite, peer)
+    getter.wait_for(10 * MIB)
+    (peer.shared / "f.bin").rename(peer.shared / ".away")
+    last, status = getter.finish()
+    assert status != 0 and "does not have the file" in last["message"], last
+    assert visible(suite.folder / "out") == []
+    (peer.shared / ".away").rename(peer.shared / "f.bin")
+    peer.wait_for("f.bin")
+    last, status = Getter(suite, peer).finish()
+    assert status == 0, last
+    assert (suite.folder / "out" / "f.bin").read_bytes() == data
+    assert last["received"] <= SIZE - 6 * MIB, "it began again"
+
+
+@long_test
+def test_a_file_that_changes_again_and_again(suite):
+    """It gives up with a sentence; nothing of the many versions becomes a file."""
+    peer = suite.peer("--limit-rate", "8M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
+    getter = Getter(suite, peer)
+    getter.wait_for(MIB)
+    while getter.process.poll() is None:
+        change_file(peer.shared / "f.bin", "replace")
+        time.sleep(0.3)
+    last, status = getter.finish()
+    assert status != 0 and "changed" in last["message"], last
+    assert visible(suite.folder / "out") == []
+
+
+def test_the_version_that_was_asked_for_by_its_root(suite):
+    """Another version is not what was asked for; what was fetched stays, should somebody else have the rest."""
+    peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
+    with peer.client() as client:
+        root = client.meta("f.bin").root.hex()
+    getter = Getter(suite, peer, "--root", root)
+    getter.wait_for(10 * MIB)
+    change_file(peer.shared / "f.bin", "replace")
+    last, status = getter.finish()
+    assert status != 0 and "changed" in last["message"], last
+    assert visible(suite.folder / "out") == []
+    assert (suite.folder / "out" / ".p2p" / f"{root}.part").stat().st_size == SIZE
