@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import os
 import subprocess
 import threading
@@ -99,3 +100,49 @@ def two_machines():
     finally:
         for name in (tag + "a", tag + "b"):
             _ip("netns", "del", name, check=False)
+
+
+class BridgedMachine:
+    """A namespace at one port of a switch that the test itself is connected to."""
+
+    def __init__(self, name, ip, device):
+        self.name, self.ip, self.device = name, ip, device
+        self.prefix = ("ip", "netns", "exec", name)
+
+    def cut_off(self):
+        _ip("link", "set", self.device, "down")
+
+    def connect(self):
+        _ip("link", "set", self.device, "up")
+
+
+_switches = itertools.count()  # what the kernel has not taken down yet keeps its name
+
+
+@contextlib.contextmanager
+def switched_machines(count, first=5):
+    """Yields (our address, [BridgedMachine]) with addresses NET.5, NET.6, ...; (None, []) where that cannot be made."""
+    number = next(_switches)
+    tag = f"p2p{os.getpid() % 100000}s{number}"
+    net = f"10.215.{(os.getpid() + number) % 250}"
+    machines = [BridgedMachine(f"{tag}m{i}", f"{net}.{first + i}", f"{tag}p{i}") for i in range(count)]
+    ours = f"{net}.1"
+    try:
+        _ip("link", "add", tag, "type", "bridge")
+        _ip("addr", "add", f"{ours}/24", "dev", tag)
+        _ip("link", "set", tag, "up")
+        for m in machines:
+            _ip("netns", "add", m.name)
+            _ip("link", "add", m.device, "type", "veth", "peer", "name", "veth0", "netns", m.name)
+            _ip("link", "set", m.device, "master", tag, "up")
+            _ip("-n", m.name, "addr", "add", f"{m.ip}/24", "dev", "veth0")
+            for device in ("lo", "veth0"):
+                _ip("-n", m.name, "link", "set", device, "up")
+    except (OSError, subprocess.CalledProcessError):
+        ours = None
+    try:
+        yield ours, machines if ours else []
+    finally:
+        for m in machines:
+            _ip("netns", "del", m.name, check=False)
+        _ip("link", "del", tag, check=False)

@@ -15,22 +15,23 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class _Server:
+class Server:
     """What speaks Redis' protocol: a Redis, a Sentinel."""
 
-    def __init__(self, folder, port=None):
+    def __init__(self, folder, port=None, host="127.0.0.1", prefix=()):
+        """prefix: words of a command that executes redis-server, as `ip netns exec NAME`."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.port = folder, port or free_port()
+        self.folder, self.port, self.host, self.prefix = folder, port or free_port(), host, prefix
 
     def launch(self, *arguments):
-        log = open(self.folder / "log", "ab")
-        self.process = subprocess.Popen(["redis-server", *map(str, arguments)], stdout=log, stderr=log)
-        log.close()
+        words = [*self.prefix, "redis-server", *map(str, arguments)]
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(words, stdout=log, stderr=log)
         wait_until(self.answers, 10, "redis-server answers")
 
     def command(self, *words, password=None):
         """The raw answer, as far as it comes in one piece of 1 MiB."""
-        with socket.create_connection(("127.0.0.1", self.port), 2) as sock:
+        with socket.create_connection((self.host, self.port), 2) as sock:
             reader = sock.makefile("rb")
             if password:
                 sock.sendall(self._encode((b"AUTH", password.encode())))
@@ -62,7 +63,7 @@ class _Server:
         self.process.wait()
 
 
-class Redis(_Server):
+class Redis(Server):
     def __init__(self, folder, *options, port=None):
         super().__init__(folder, port)
         self.options = options
@@ -89,7 +90,7 @@ class Redis(_Server):
         return f"redis://127.0.0.1:{self.port}/0"
 
 
-class Sentinel(_Server):
+class Sentinel(Server):
     def __init__(self, folder, lines, port=None):
         """lines: of sentinel.conf, beside the port."""
         super().__init__(folder, port)
