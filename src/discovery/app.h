@@ -6,7 +6,9 @@
 #include "discovery/changes.h"
 #include "discovery/options.h"
 #include "discovery/registry.h"
+#include "discovery/search.h"
 #include "discovery/store.h"
+#include "discovery/timing.h"
 #include "http/http.h"
 
 struct app {
@@ -19,6 +21,7 @@ struct app {
     struct http_ratelimit *registrations; /* by peer id; NULL: no limit */
     struct http_prepared *heartbeat_answer;
     uint64_t started_ms;
+    struct timing searches[MATCH_MODES];
 };
 
 extern const struct http_route discovery_routes[];

@@ -155,6 +155,32 @@ catalogue_next_sha256(const struct catalogue *c, uint32_t content)
                        &catalogue_content(c, content)->sha256);
 }
 
+#define SOURCES_LOOKED_AT 16u
+
+uint32_t
+catalogue_sources(const struct catalogue *c, uint32_t name)
+{
+    uint32_t at = catalogue_name(c, name)->first_file, sum = 0;
+
+    for (unsigned i = 0; i < SOURCES_LOOKED_AT && at != SLAB_NONE; i++) {
+        sum += catalogue_file(c, at)->count;
+        at = catalogue_file(c, at)->next_of_name;
+    }
+    return sum;
+}
+
+/* Itself to 15, then its highest bit and the three after it. */
+uint8_t
+catalogue_weight(uint32_t sources)
+{
+    unsigned high;
+
+    if (sources < 16)
+        return (uint8_t)sources;
+    high = 31u - (unsigned)__builtin_clz(sources);
+    return (uint8_t)(16 + (high - 4) * 8 + (sources >> (high - 3) & 7));
+}
+
 /* ---- making and dropping ---- */
 
 static bool
@@ -400,6 +426,7 @@ catalogue_post(struct catalogue *c, uint32_t file, uint32_t peer)
     memmove(peers + at + 1, peers + at, (f->count - at) * sizeof(*peers));
     peers[at] = peer;
     f->count++;
+    c->changes++;
     c->postings++;
     return P2P_OK;
 }
@@ -414,6 +441,7 @@ catalogue_unpost(struct catalogue *c, uint32_t file, uint32_t peer)
     if (at == f->count || peers[at] != peer)
         return;
     memmove(peers + at, peers + at + 1, (f->count - at - 1) * sizeof(*peers));
+    c->changes++;
     c->postings--;
     if (--f->count == 0)
         drop_file(c, file);

@@ -9,6 +9,7 @@
 #ifndef P2P_DISCOVERY_CATALOGUE_H
 #define P2P_DISCOVERY_CATALOGUE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "discovery/table.h"
@@ -22,7 +23,8 @@ struct dict;
 struct name {
     uint32_t next;       /* of the hash chain */
     uint32_t first_file; /* files of this name, SLAB_NONE: nobody has it now */
-    const char *text;    /* see fold.h: folded text, then the spelling */
+    /* See fold.h: folded text, then the spelling. Moves while others read. */
+    const char *_Atomic text;
 };
 
 /* What bytes a file has, as far as its peers say. Files of one content share it. */
@@ -53,6 +55,7 @@ struct catalogue {
     struct table by_name, by_root, by_sha256;
     struct dict *dict; /* borrowed: is told of new names */
     uint64_t postings;
+    uint64_t changes; /* postings added and removed so far */
 };
 
 P2P_MUST_CHECK enum p2p_err catalogue_init(struct catalogue *c, struct dict *dict);
@@ -81,6 +84,11 @@ file_peers(const struct file *f)
 {
     return f->cap == 0 ? f->peers.few : f->peers.many;
 }
+
+/* How many times a name is posted; of one with a great many contents a part of it. */
+uint32_t catalogue_sources(const struct catalogue *c, uint32_t name);
+/* A number of sources in eight bits, an eighth apart. */
+uint8_t catalogue_weight(uint32_t sources);
 
 /* The name spelled exactly so, or SLAB_NONE. */
 uint32_t catalogue_find_name(const struct catalogue *c, const char *text, size_t len);

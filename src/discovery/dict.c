@@ -1,31 +1,18 @@
-#include "discovery/dict.h"
-
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include "discovery/dict_internal.h"
 #include "discovery/fold.h"
 #include "p2p/limits.h"
 #include "p2p/log.h"
 
 #define BLOCK_SIZE (64u * 1024)
-/* Names looked at under one hold of the owner's lock: some tens of microseconds. */
-#define SLICE 256u
 
 struct dict_block {
     struct dict_block *next;
     char bytes[BLOCK_SIZE];
-};
-
-struct dict {
-    struct dict_owner owner;
-    pthread_mutex_t lock; /* view, has_work, is_busy */
-    pthread_cond_t work, idle;
-    struct dict_view *view;
-    struct dict_part *open; /* of the view; only dict_add's thread writes into it */
-    pthread_t thread;
-    bool has_thread, has_work, is_busy, is_stopping;
-    bool wants_all; /* the next round takes in every segment */
 };
 
 /* ---- counted things ---- */
@@ -42,7 +29,7 @@ part_release(struct dict_part *p)
     free(p);
 }
 
-static void
+void
 dict_segment_release(struct dict_segment *s)
 {
     if (s == NULL || atomic_fetch_sub(&s->refs, 1) > 1)
@@ -91,10 +78,9 @@ part_new(void)
     return p;
 }
 
-/* A view of given things, each of which gets one more holder. */
-static struct dict_view *
-view_new(struct dict_segment **segments, uint32_t n_segments, struct dict_part **parts,
-         uint32_t n_parts)
+struct dict_view *
+dict_view_new(struct dict_segment **segments, uint32_t n_segments,
+              struct dict_part **parts, uint32_t n_parts)
 {
     struct dict_view *v = calloc(1, sizeof(*v));
 
@@ -149,13 +135,13 @@ open_next_part(struct dict *d)
     if (part != NULL && parts != NULL && old->n_parts < DICT_CLOSED_MAX) {
         memcpy(parts, old->parts, old->n_parts * sizeof(struct dict_part *));
         parts[old->n_parts] = part;
-        fresh = view_new(old->segments, old->n_segments, parts, old->n_parts + 1);
+        fresh = dict_view_new(old->segments, old->n_segments, parts, old->n_parts + 1);
     }
     if (fresh != NULL) {
         d->view = fresh;
         d->open = part;
-        d->has_work = true;
-        pthread_cond_signal(&d->work);
+        d->work |= DICT_SEAL;
+        pthread_cond_signal(&d->wake);
     }
     pthread_mutex_unlock(&d->lock);
     free(parts);
@@ -188,168 +174,43 @@ dict_add(struct dict *d, uint32_t id, const char *text, size_t len)
     if ((room = part_room(p, size)) == NULL)
         return NULL;
     memcpy(room, stored, size);
-    p->names[at] = (struct segment_name){id, room};
+    p->names[at] = (struct segment_name){.id = id, .text = room};
     atomic_store_explicit(&p->count, at + 1, memory_order_release);
     return room;
 }
 
-/* ---- sealing ---- */
+/* ---- the thread ---- */
 
-/* What one round turns into one segment. */
-struct round {
-    struct dict_view *view;
-    uint32_t first_segment; /* these and later ones, */
-    uint32_t n_parts;       /* and the first so many parts */
-    struct segment_name *names;
-    uint32_t count;
-};
-
-/* Segments are kept largest first; one is taken in once what comes is half its size. */
+/* Others come first where there are fewer cores than work. */
 static void
-choose(struct round *r, bool wants_all)
+yield_to_others(void)
 {
-    size_t names = 0;
-
-    r->n_parts = r->view->n_parts - 1;
-    for (uint32_t i = 0; i < r->n_parts; i++)
-        names += r->view->parts[i]->count;
-    r->first_segment = r->view->n_segments;
-    while (r->first_segment > 0) {
-        uint32_t count = r->view->segments[r->first_segment - 1]->segment->count;
-
-        if (!wants_all && count > names * 2 && r->view->n_segments < DICT_SEGMENTS_MAX)
-            break;
-        names += count;
-        r->first_segment--;
-    }
-    r->count = (uint32_t)names;
-}
-
-static void
-keep_one(struct dict *d, struct round *r, uint32_t id, const char *text)
-{
-    if (d->owner.keep(d->owner.arg, id, text))
-        r->names[r->count++] = (struct segment_name){id, text};
-}
-
-/* Lists the names that are still in use; the others are dropped here and now. */
-static bool
-collect(struct dict *d, struct round *r)
-{
-    uint32_t seen = 0;
-
-    r->names = malloc((r->count + 1u) * sizeof(*r->names));
-    if (r->names == NULL)
-        return false;
-    r->count = 0;
-    d->owner.lock(d->owner.arg);
-#define BREATHE()            \
-    if (++seen % SLICE == 0) \
-    d->owner.unlock(d->owner.arg), d->owner.lock(d->owner.arg)
-    for (uint32_t i = r->first_segment; i < r->view->n_segments; i++) {
-        const struct segment *s = r->view->segments[i]->segment;
-
-        for (uint32_t k = 0; k < s->count; k++) {
-            BREATHE();
-            keep_one(d, r, s->ids[k], segment_text(s, k));
-        }
-    }
-    for (uint32_t i = 0; i < r->n_parts; i++) {
-        const struct dict_part *p = r->view->parts[i];
-
-        for (uint32_t k = 0; k < p->count; k++) {
-            BREATHE();
-            keep_one(d, r, p->names[k].id, p->names[k].text);
-        }
-    }
-#undef BREATHE
-    d->owner.unlock(d->owner.arg);
-    return true;
-}
-
-/* Puts the new segment where its ingredients were. */
-static bool
-publish(struct dict *d, const struct round *r, struct dict_segment *made)
-{
-    struct dict_segment *segments[DICT_SEGMENTS_MAX + 2];
-    struct dict_view *old, *fresh;
-    uint32_t n = r->first_segment;
-
-    memcpy(segments, r->view->segments, n * sizeof(segments[0]));
-    if (made->segment->count > 0)
-        segments[n++] = made;
-    pthread_mutex_lock(&d->lock);
-    old = d->view; /* parts may have been closed since; segments are only ours to change
-                    */
-    fresh = view_new(segments, n, old->parts + r->n_parts, old->n_parts - r->n_parts);
-    if (fresh != NULL)
-        d->view = fresh;
-    pthread_mutex_unlock(&d->lock);
-    if (fresh == NULL)
-        return false;
-    dict_release(old);
-    return true;
-}
-
-static void
-tell_moved(struct dict *d, const struct segment *s)
-{
-    for (uint32_t i = 0; i < s->count; i += SLICE) {
-        d->owner.lock(d->owner.arg);
-        for (uint32_t k = i; k < s->count && k < i + SLICE; k++)
-            d->owner.moved(d->owner.arg, s->ids[k], segment_text(s, k));
-        d->owner.unlock(d->owner.arg);
-    }
-}
-
-static void
-seal(struct dict *d, bool wants_all)
-{
-    struct round r = {.view = dict_acquire(d)};
-    struct dict_segment *made = calloc(1, sizeof(*made));
-    bool done = false;
-
-    if (made == NULL)
-        goto out;
-    atomic_init(&made->refs, 1);
-    choose(&r, wants_all);
-    if (r.n_parts == 0 && !wants_all) {
-        done = true;
-        goto out;
-    }
-    if (!collect(d, &r) || segment_new(r.names, r.count, &made->segment) != P2P_OK ||
-        !publish(d, &r, made))
-        goto out;
-    /* The old texts live as long as r.view does: until every name knows its new one. */
-    tell_moved(d, made->segment);
-    done = true;
-out:
-    if (!done)
-        p2p_log_error("out of memory for the search index: names wait unsealed");
-    dict_segment_release(made);
-    dict_release(r.view);
-    free(r.names);
+    setpriority(PRIO_PROCESS, (id_t)gettid(), 5);
 }
 
 static void *
 dict_main(void *arg)
 {
     struct dict *d = arg;
-    bool wants_all;
+    unsigned work;
 
+    yield_to_others();
     pthread_mutex_lock(&d->lock);
     while (!d->is_stopping) {
-        if (!d->has_work) {
+        if (d->work == 0) {
             d->is_busy = false;
             pthread_cond_broadcast(&d->idle);
-            pthread_cond_wait(&d->work, &d->lock);
+            pthread_cond_wait(&d->wake, &d->lock);
             continue;
         }
-        wants_all = d->wants_all;
-        d->has_work = d->wants_all = false;
+        work = d->work;
+        d->work = 0;
         d->is_busy = true;
         pthread_mutex_unlock(&d->lock);
-        seal(d, wants_all);
+        if (work & (DICT_SEAL | DICT_COMPACT))
+            dict_seal(d, work & DICT_COMPACT);
+        if (work & DICT_REWEIGH)
+            dict_weigh_all(d);
         pthread_mutex_lock(&d->lock);
     }
     pthread_mutex_unlock(&d->lock);
@@ -368,10 +229,10 @@ dict_open(const struct dict_owner *owner, struct dict **result)
         return P2P_ERR_NOMEM;
     d->owner = *owner;
     pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->work, NULL);
+    pthread_cond_init(&d->wake, NULL);
     pthread_cond_init(&d->idle, NULL);
     if ((d->open = part_new()) == NULL ||
-        (d->view = view_new(NULL, 0, &d->open, 1)) == NULL) {
+        (d->view = dict_view_new(NULL, 0, &d->open, 1)) == NULL) {
         free(d->open);
         free(d);
         return P2P_ERR_NOMEM;
@@ -392,31 +253,43 @@ dict_close(struct dict *d)
         return;
     pthread_mutex_lock(&d->lock);
     d->is_stopping = true;
-    pthread_cond_signal(&d->work);
+    pthread_cond_signal(&d->wake);
     pthread_mutex_unlock(&d->lock);
     if (d->has_thread)
         pthread_join(d->thread, NULL);
     dict_release(d->view);
     pthread_mutex_destroy(&d->lock);
-    pthread_cond_destroy(&d->work);
+    pthread_cond_destroy(&d->wake);
     pthread_cond_destroy(&d->idle);
     free(d);
+}
+
+static void
+ask_for(struct dict *d, enum dict_work work)
+{
+    pthread_mutex_lock(&d->lock);
+    d->work |= work;
+    pthread_cond_signal(&d->wake);
+    pthread_mutex_unlock(&d->lock);
 }
 
 void
 dict_compact(struct dict *d)
 {
-    pthread_mutex_lock(&d->lock);
-    d->has_work = d->wants_all = true;
-    pthread_cond_signal(&d->work);
-    pthread_mutex_unlock(&d->lock);
+    ask_for(d, DICT_COMPACT);
+}
+
+void
+dict_reweigh(struct dict *d)
+{
+    ask_for(d, DICT_REWEIGH);
 }
 
 void
 dict_settle(struct dict *d)
 {
     pthread_mutex_lock(&d->lock);
-    while (d->has_work || d->is_busy)
+    while (d->work != 0 || d->is_busy)
         pthread_cond_wait(&d->idle, &d->lock);
     pthread_mutex_unlock(&d->lock);
 }
@@ -431,7 +304,7 @@ dict_stats(struct dict *d, struct dict_stats *out)
         const struct segment *s = v->segments[i]->segment;
 
         out->names += s->count;
-        out->bytes += s->blob_len + s->lists_len + s->count * 8u +
+        out->bytes += s->blob_len + s->lists_len + s->count * 9u +
                       s->n_trigrams * sizeof(*s->trigrams);
     }
     for (uint32_t i = 0; i < v->n_parts; i++)

@@ -40,20 +40,24 @@ struct dict_segment {
 };
 
 /* What the dictionary asks of the owner of the names. Called from the dictionary's
- * thread. */
+ * thread, for at most DICT_SLICE names at once; the owner locks as it needs to. */
 struct dict_owner {
     void *arg;
-    /* Shut readers and writers of the catalogue out, briefly. */
-    void (*lock)(void *arg);
-    void (*unlock)(void *arg);
+    /* Sets the weights; DICT_GONE: nobody has the name. */
+    void (*weigh)(void *arg, struct segment_name *names, uint32_t count);
     /*
-     * With the lock held: whether the name is still this one (the number may have been
-     * used again: the pointer tells) and somebody has it; drops it when nobody does.
+     * The same, and drops the names that nobody has. The number of one may have been
+     * used again: the pointer to the text tells.
      */
-    bool (*keep)(void *arg, uint32_t id, const char *text);
-    /* With the lock held: the text of a name has moved. */
-    void (*moved)(void *arg, uint32_t id, const char *text);
+    void (*sift)(void *arg, struct segment_name *names, uint32_t count);
+    /* The texts of these names have moved. */
+    void (*moved)(void *arg, const struct segment_name *names, uint32_t count);
+    /* Returns when nobody looks at texts any more from before the last call of moved.
+     */
+    void (*settle)(void *arg);
 };
+#define DICT_SLICE 256u
+#define DICT_GONE  UINT32_MAX
 
 struct dict;
 P2P_MUST_CHECK enum p2p_err dict_open(const struct dict_owner *owner,
@@ -66,6 +70,9 @@ const char *dict_add(struct dict *d, uint32_t id, const char *text, size_t len);
 
 /* Soon drops all names that nobody has; otherwise that happens as parts are sealed. */
 void dict_compact(struct dict *d);
+
+/* Soon asks for all weights again: names have become more or less common. */
+void dict_reweigh(struct dict *d);
 
 struct dict_view *dict_acquire(struct dict *d);
 void dict_release(struct dict_view *view);

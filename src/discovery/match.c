@@ -3,20 +3,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "discovery/candidates.h"
 #include "discovery/distance.h"
+
+const char *const match_mode_names[MATCH_MODES] = {
+    [MATCH_EXACT] = "exact",
+    [MATCH_PREFIX] = "prefix",
+    [MATCH_SUBSTRING] = "substring",
+    [MATCH_FUZZY] = "fuzzy",
+};
 
 /* Ranks: what a person meant comes first. Errors add RANK_ERROR each. */
 enum { RANK_WHOLE = 0, RANK_BEGIN = 1, RANK_WORD = 2, RANK_PART = 3, RANK_ERROR = 4 };
 
-/* Candidates whose distance is computed, of those that share trigrams with the query.
- */
-#define VERIFY_MAX 16384u
+/* Names of a fuzzy search whose distance is computed, and of a search for a part that
+ * are looked through. */
+#define SIMILAR_MAX 16384u
+#define PARTS_MAX   65536u
 
 struct search {
     const char *query;
     size_t len;
     enum match_mode mode;
     unsigned errors; /* allowed */
+    bool is_full;
     struct match_list *out;
     struct distance_pattern pattern; /* of a fuzzy search */
 };
@@ -27,7 +37,7 @@ add(struct search *s, uint32_t id, const char *text, unsigned rank)
     struct match_list *l = s->out;
 
     if (l->count == MATCH_NAMES_MAX) {
-        l->is_cut = true;
+        s->is_full = l->is_cut = true;
         return true;
     }
     if (l->count == l->cap) {
@@ -46,7 +56,7 @@ add(struct search *s, uint32_t id, const char *text, unsigned rank)
 static bool
 is_full(const struct search *s)
 {
-    return s->out->is_cut;
+    return s->is_full;
 }
 
 void
@@ -83,12 +93,19 @@ match_errors_allowed(size_t len)
     return len < 5 ? 1 : len < 12 ? 2 : 3;
 }
 
+static bool
+try_distance(struct search *s, uint32_t id, const char *text)
+{
+    unsigned distance = distance_to_part_of(&s->pattern, text);
+
+    return distance > s->errors || add(s, id, text, RANK_ERROR * distance + RANK_PART);
+}
+
 /* Adds the name if it fits. Every mode comes down to this. */
 static bool
 try_name(struct search *s, uint32_t id, const char *text)
 {
     const char *found;
-    unsigned distance;
 
     switch (s->mode) {
     case MATCH_EXACT:
@@ -102,227 +119,129 @@ try_name(struct search *s, uint32_t id, const char *text)
     case MATCH_FUZZY:
         if ((found = strstr(text, s->query)) != NULL)
             return add(s, id, text, rank_of(s, text, found));
-        distance = distance_to_part_of(&s->pattern, text);
-        return distance > s->errors ||
-               add(s, id, text, RANK_ERROR * distance + RANK_PART);
+        return try_distance(s, id, text);
     }
     return true;
 }
 
-/* ---- sorted: exact, prefix ---- */
+/* ---- segments ---- */
 
 static bool
-match_sorted(struct search *s, const struct segment *seg)
+match_exactly(struct search *s, const struct segment *seg)
 {
     uint32_t rank = segment_lower_bound(seg, s->query, s->len);
 
     for (; rank < seg->count && !is_full(s); rank++) {
         const char *text = segment_text(seg, rank);
 
-        if (strncmp(text, s->query, s->len) != 0 ||
-            (s->mode == MATCH_EXACT && text[s->len] != '\0'))
-            break; /* names that are the query itself come before longer ones */
-        if (!try_name(s, seg->ids[rank], text))
+        if (strcmp(text, s->query) != 0)
+            break;
+        if (!add(s, seg->ids[rank], text, RANK_WHOLE))
             return false;
     }
     return true;
 }
 
-/* ---- lists: substring ---- */
+/* Memory is asked for this many candidates before it is looked at: first where the text
+ * is, then the text. */
+#define AHEAD 12u
 
-#define RAREST 3
-
-/* The query's rarest trigrams; *missing when one is nowhere: then nothing matches. */
-static unsigned
-rarest_lists(const struct search *s, const struct segment *seg,
-             const struct segment_trigram *lists[RAREST], bool *missing)
+static void
+prefetch_place(const struct dict_view *view, const struct candidate *c)
 {
-    unsigned n = 0;
+    const struct segment *seg = view->segments[c->segment]->segment;
 
-    *missing = false;
-    for (size_t i = 0; i + 3 <= s->len; i++) {
-        const struct segment_trigram *t =
-            segment_find_trigram(seg, segment_trigram_key(s->query + i));
-        unsigned at;
-
-        if (t == NULL) {
-            *missing = true;
-            return 0;
-        }
-        for (at = 0; at < n && lists[at]->count <= t->count; at++)
-            if (lists[at] == t)
-                break;
-        if (at == RAREST || (at < n && lists[at] == t))
-            continue;
-        n += n < RAREST;
-        for (unsigned k = n - 1; k > at; k--)
-            lists[k] = lists[k - 1];
-        lists[at] = t;
-    }
-    return n;
+    __builtin_prefetch(&seg->offsets[c->rank]);
+    __builtin_prefetch(&seg->ids[c->rank]);
 }
 
-struct walk {
-    const uint8_t *at;
-    uint32_t left, rank;
-};
-
-/* Moves on to the first rank that is not below `want`; false at the end. */
-static bool
-walk_to(struct walk *w, uint32_t want)
+static void
+prefetch_text(const struct dict_view *view, const struct candidate *c)
 {
-    while (w->rank < want) {
-        if (w->left == 0)
-            return false;
-        w->left--;
-        w->rank = segment_next_rank(&w->at, w->rank);
-    }
-    return true;
+    __builtin_prefetch(segment_text(view->segments[c->segment]->segment, c->rank));
 }
 
 static bool
-match_lists(struct search *s, const struct segment *seg)
+try_candidate(struct search *s, const struct dict_view *view, const struct candidate *c)
 {
-    const struct segment_trigram *lists[RAREST];
-    struct walk others[RAREST] = {0};
-    bool missing;
-    unsigned n = rarest_lists(s, seg, lists, &missing);
-    const uint8_t *at;
-    uint32_t rank = 0;
+    const struct segment *seg = view->segments[c->segment]->segment;
+    const char *text = segment_text(seg, c->rank);
 
-    if (missing)
-        return true;
-    for (unsigned i = 1; i < n; i++) {
-        others[i] =
-            (struct walk){seg->lists + lists[i]->offset, lists[i]->count - 1, 0};
-        others[i].rank = segment_next_rank(&others[i].at, 0);
-    }
-    at = seg->lists + lists[0]->offset;
-    for (uint32_t i = 0; i < lists[0]->count && !is_full(s); i++) {
-        bool is_in_all = true;
-
-        rank = segment_next_rank(&at, rank);
-        for (unsigned k = 1; k < n && is_in_all; k++) {
-            if (!walk_to(&others[k], rank))
-                return true;
-            is_in_all = others[k].rank == rank;
-        }
-        if (is_in_all && !try_name(s, seg->ids[rank], segment_text(seg, rank)))
-            return false;
-    }
-    return true;
+    if (s->mode == MATCH_FUZZY && c->order > CANDIDATE_WHOLE)
+        return try_distance(s, seg->ids[c->rank], text);
+    if (s->mode != MATCH_FUZZY && c->order < CANDIDATE_OTHER)
+        return add(s, seg->ids[c->rank], text,
+                   c->order == CANDIDATE_WHOLE ? RANK_WHOLE : RANK_BEGIN);
+    return try_name(s, seg->ids[c->rank], text);
 }
 
-/* ---- one or two bytes ---- */
-
 static bool
-trigram_has(uint32_t key, const char *query, size_t len)
+try_candidates(struct search *s, const struct dict_view *view,
+               const struct candidates *c)
 {
-    char bytes[3] = {(char)(key >> 16), (char)(key >> 8), (char)key};
+    bool ok = true;
 
-    return memmem(bytes, 3, query, len) != NULL;
-}
-
-/* A text this short is a part of trigrams: every name of each of their lists matches.
- */
-static bool
-match_short(struct search *s, const struct segment *seg)
-{
-    uint8_t *seen = calloc(seg->count / 8 + 1, 1);
-    bool ok = seen != NULL;
-
-    for (uint32_t i = 0; ok && i < seg->n_trigrams && !is_full(s); i++) {
-        const struct segment_trigram *t = &seg->trigrams[i];
-        const uint8_t *at = seg->lists + t->offset;
-        uint32_t rank = 0;
-
-        if (!trigram_has(t->key, s->query, s->len))
-            continue;
-        for (uint32_t k = 0; ok && k < t->count && !is_full(s); k++) {
-            rank = segment_next_rank(&at, rank);
-            if (seen[rank / 8] >> (rank % 8) & 1)
-                continue;
-            seen[rank / 8] |= (uint8_t)(1 << (rank % 8));
-            ok = try_name(s, seg->ids[rank], segment_text(seg, rank));
-        }
+    for (uint32_t i = 0; ok && i < c->count && !is_full(s); i++) {
+        if (i + 2 * AHEAD < c->count)
+            prefetch_place(view, &c->at[i + 2 * AHEAD]);
+        if (i + AHEAD < c->count)
+            prefetch_text(view, &c->at[i + AHEAD]);
+        ok = try_candidate(s, view, &c->at[i]);
     }
-    free(seen);
     return ok;
 }
 
-/* ---- counts: fuzzy ---- */
-
-/* How many of the query's trigrams each name has; returns the number of trigrams. */
-static unsigned
-count_shared(const struct search *s, const struct segment *seg, uint8_t *shared)
+/* Parts come after beginnings, so enough beginnings make it needless to look for them.
+ */
+static void
+find_parts(const struct search *s, const struct dict_view *view, struct candidates *c)
 {
-    unsigned n = 0;
+    const struct candidates_text text = {s->query, s->len};
 
-    for (size_t i = 0; i + 3 <= s->len && n < 255; i++, n++) {
-        const struct segment_trigram *t =
-            segment_find_trigram(seg, segment_trigram_key(s->query + i));
-        const uint8_t *at;
-        uint32_t rank = 0;
-
-        if (t == NULL)
-            continue;
-        at = seg->lists + t->offset;
-        for (uint32_t k = 0; k < t->count; k++) {
-            rank = segment_next_rank(&at, rank);
-            shared[rank]++;
-        }
-    }
-    return n;
-}
-
-/* The lowest count worth a look, so that at most VERIFY_MAX names get one. */
-static unsigned
-cut_off(const uint8_t *shared, uint32_t count, unsigned least)
-{
-    uint32_t having[256] = {0}, sum = 0;
-    unsigned cut = 255;
-
-    for (uint32_t i = 0; i < count; i++)
-        having[shared[i]]++;
-    for (; cut > least; cut--) {
-        sum += having[cut];
-        if (sum + having[cut - 1] > VERIFY_MAX)
-            break;
-    }
-    return cut;
+    for (uint16_t i = 0; i < view->n_segments; i++)
+        candidates_add_beginnings(c, view->segments[i]->segment, i, &text);
+    if (s->mode == MATCH_PREFIX || c->count > MATCH_NAMES_MAX)
+        return;
+    for (uint16_t i = 0; i < view->n_segments; i++)
+        candidates_add_parts(c, view->segments[i]->segment, i, &text);
+    s->out->is_cut = c->count > PARTS_MAX;
 }
 
 /* An edit spoils three trigrams at most, a swap four: fewer shared ones cannot match.
  */
-static bool
-match_counts(struct search *s, const struct segment *seg)
+static void
+find_similar(const struct search *s, const struct dict_view *view, struct candidates *c)
 {
-    uint8_t *shared = calloc(seg->count + 1u, 1);
-    unsigned n, spoiled = 4 * s->errors, cut;
-    bool ok = true;
+    const struct candidates_text text = {s->query, s->len};
+    unsigned n = (unsigned)s->len - 2, spoiled = 4 * s->errors;
 
-    if (shared == NULL)
-        return false;
-    n = count_shared(s, seg, shared);
-    cut = cut_off(shared, seg->count, n > spoiled ? n - spoiled : 1);
-    for (uint32_t rank = 0; ok && rank < seg->count && !is_full(s); rank++)
-        if (shared[rank] >= cut)
-            ok = try_name(s, seg->ids[rank], segment_text(seg, rank));
-    free(shared);
+    for (uint16_t i = 0; i < view->n_segments; i++)
+        candidates_add_similar(c, view->segments[i]->segment, i, &text,
+                               n > spoiled ? n - spoiled : 1, SIMILAR_MAX);
+}
+
+static bool
+match_segments(struct search *s, const struct dict_view *view)
+{
+    bool is_similar = s->mode == MATCH_FUZZY && s->len >= 3, ok = true;
+    struct candidates c = {0};
+
+    if (s->mode == MATCH_EXACT) {
+        for (uint32_t i = 0; ok && i < view->n_segments; i++)
+            ok = match_exactly(s, view->segments[i]->segment);
+        return ok;
+    }
+    if (is_similar)
+        find_similar(s, view, &c);
+    else
+        find_parts(s, view, &c);
+    ok = candidates_choose(&c, is_similar ? SIMILAR_MAX : PARTS_MAX) &&
+         try_candidates(s, view, &c);
+    candidates_clear(&c);
     return ok;
 }
 
 /* ---- a view ---- */
-
-static bool
-match_segment(struct search *s, const struct segment *seg)
-{
-    if (s->mode == MATCH_EXACT || s->mode == MATCH_PREFIX)
-        return match_sorted(s, seg);
-    if (s->len < 3)
-        return match_short(s, seg);
-    return s->mode == MATCH_SUBSTRING ? match_lists(s, seg) : match_counts(s, seg);
-}
 
 /* Parts are small and young: every name is looked at. */
 static bool
@@ -350,10 +269,9 @@ match_names(const struct dict_view *view, enum match_mode mode, const char *quer
     *out = (struct match_list){0};
     if (mode == MATCH_FUZZY)
         distance_prepare(&s.pattern, query, s.len);
-    for (uint32_t i = 0; ok && i < view->n_segments; i++)
-        ok = match_segment(&s, view->segments[i]->segment);
     for (uint32_t i = 0; ok && i < view->n_parts; i++)
         ok = match_part(&s, view->parts[i]);
+    ok = ok && match_segments(&s, view);
     if (!ok)
         match_clear(out);
     return ok;

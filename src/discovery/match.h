@@ -8,6 +8,9 @@
 #include "discovery/dict.h"
 
 enum match_mode { MATCH_EXACT, MATCH_PREFIX, MATCH_SUBSTRING, MATCH_FUZZY };
+#define MATCH_MODES 4u
+/* "exact", ... */
+extern const char *const match_mode_names[MATCH_MODES];
 
 /* Names considered for one query; more than anybody pages through. */
 #define MATCH_NAMES_MAX 5000u

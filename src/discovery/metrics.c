@@ -1,5 +1,8 @@
 /* GET /metrics: Prometheus text. */
 #include "http/metrics.h"
+
+#include <stdio.h>
+
 #include "discovery/app.h"
 #include "p2p/net.h"
 
@@ -34,6 +37,19 @@ add_registry(struct http_metrics *m, struct app *app)
 }
 
 static void
+add_searches(struct http_metrics *m, const struct app *app)
+{
+    static const char name[] = "p2p_discovery_search_seconds";
+    char label[32];
+
+    http_metrics_family(m, name, "histogram", "Searches, from query to answer.");
+    for (unsigned i = 0; i < MATCH_MODES; i++) {
+        snprintf(label, sizeof(label), "mode=\"%s\"", match_mode_names[i]);
+        timing_put(m, name, label, &app->searches[i]);
+    }
+}
+
+static void
 add_store(struct http_metrics *m, struct store *store)
 {
     struct store_stats s;
@@ -59,6 +75,7 @@ get_metrics(struct http_request *req, void *arg)
 
     http_metrics_init(&m);
     add_registry(&m, app);
+    add_searches(&m, app);
     http_metrics_server(&m, app->server);
     add_store(&m, app->store);
     http_metrics_gauge(&m, "p2p_uptime_seconds", "Since the start.",

@@ -58,6 +58,34 @@ record_parse_ip(const char *text, char out[RECORD_IP_MAX + 1])
     return P2P_OK;
 }
 
+/* Lists are full of these: inet_ntop goes through snprintf for each. */
+static char *
+put_byte(char *out, uint8_t value)
+{
+    if (value >= 100)
+        *out++ = (char)('0' + value / 100);
+    if (value >= 10)
+        *out++ = (char)('0' + value / 10 % 10);
+    *out++ = (char)('0' + value % 10);
+    return out;
+}
+
+void
+record_format_ip(const uint8_t ip[16], char out[RECORD_IP_MAX + 1])
+{
+    struct in6_addr v6;
+
+    memcpy(&v6, ip, sizeof(v6));
+    if (!IN6_IS_ADDR_V4MAPPED(&v6)) {
+        inet_ntop(AF_INET6, &v6, out, RECORD_IP_MAX + 1);
+        return;
+    }
+    for (unsigned i = 12; i < 16; i++) {
+        out = put_byte(out, ip[i]);
+        *out++ = i < 15 ? '.' : '\0';
+    }
+}
+
 /* ---- bytes ---- */
 
 static size_t

@@ -51,6 +51,9 @@ P2P_MUST_CHECK enum p2p_err record_decode(const void *bytes, size_t len,
 P2P_MUST_CHECK enum p2p_err record_parse_ip(const char *text,
                                             char out[RECORD_IP_MAX + 1]);
 
+/* Sixteen bytes, IPv4 as ::ffff:a.b.c.d, to canonical text. */
+void record_format_ip(const uint8_t ip[16], char out[RECORD_IP_MAX + 1]);
+
 /* qsort order of entries and of texts: bytewise, as the canonical bytes want it. */
 int record_compare_entries(const void *a, const void *b);
 int record_compare_texts(const void *a, const void *b);

@@ -1,6 +1,5 @@
 #include "discovery/registry_internal.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,42 +66,101 @@ registry_find(const struct registry *r, const struct p2p_id *id)
 
 /* ---- what the dictionary asks ---- */
 
-static void
-lock_for_dict(void *arg)
-{
-    pthread_rwlock_wrlock(&((struct registry *)arg)->lock);
-}
-
-static void
-unlock_for_dict(void *arg)
-{
-    pthread_rwlock_unlock(&((struct registry *)arg)->lock);
-}
-
+/* Whether the number is still this name's. */
 static bool
-keep_name(void *arg, uint32_t id, const char *text)
+is_that_name(const struct registry *r, const struct segment_name *n)
 {
-    struct registry *r = arg;
+    return catalogue_name(&r->catalogue, n->id)->text == n->text;
+}
 
-    return catalogue_name(&r->catalogue, id)->text == text &&
-           !catalogue_drop_name(&r->catalogue, id);
+static uint32_t
+weigh_locked(const struct registry *r, struct segment_name *names, uint32_t count)
+{
+    uint32_t gone = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(catalogue_name(&r->catalogue, names[i].id));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t sources = is_that_name(r, &names[i])
+                               ? catalogue_sources(&r->catalogue, names[i].id)
+                               : 0;
+
+        names[i].weight = sources > 0 ? catalogue_weight(sources) : DICT_GONE;
+        gone += sources == 0;
+    }
+    return gone;
 }
 
 static void
-move_name(void *arg, uint32_t id, const char *text)
+weigh_names(void *arg, struct segment_name *names, uint32_t count)
 {
     struct registry *r = arg;
 
-    catalogue_name(&r->catalogue, id)->text = text;
+    pthread_rwlock_rdlock(&r->lock);
+    weigh_locked(r, names, count);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+/* Writers are few: readers are only shut out when there is something to drop. */
+static void
+sift_names(void *arg, struct segment_name *names, uint32_t count)
+{
+    struct registry *r = arg;
+    uint32_t gone;
+
+    pthread_rwlock_rdlock(&r->lock);
+    gone = weigh_locked(r, names, count);
+    pthread_rwlock_unlock(&r->lock);
+    if (gone == 0)
+        return;
+    registry_lock(r);
+    for (uint32_t i = 0; i < count; i++)
+        if (names[i].weight == DICT_GONE && is_that_name(r, &names[i]) &&
+            !catalogue_drop_name(&r->catalogue, names[i].id))
+            names[i].weight = 0; /* somebody has it again */
+    registry_unlock(r);
+}
+
+/* A reader beside it sees the old text or the new one, and either is there. */
+static void
+move_names(void *arg, const struct segment_name *names, uint32_t count)
+{
+    struct registry *r = arg;
+
+    pthread_rwlock_rdlock(&r->lock);
+    for (uint32_t i = 0; i < count; i++)
+        atomic_store_explicit(&catalogue_name(&r->catalogue, names[i].id)->text,
+                              names[i].text, memory_order_release);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+static void
+let_readers_end(void *arg)
+{
+    registry_lock(arg);
+    registry_unlock(arg);
 }
 
 /* ---- life ---- */
+
+/* Any number of readers that come one after another must not keep a writer waiting.
+ * Nobody takes it twice; writers pass it on to readers after each slice. */
+static void
+init_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attr;
+
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+}
 
 enum p2p_err
 registry_open(const struct registry_options *opt, struct registry **result)
 {
     struct registry *r = calloc(1, sizeof(*r));
-    struct dict_owner owner = {r, lock_for_dict, unlock_for_dict, keep_name, move_name};
+    struct dict_owner owner = {r, weigh_names, sift_names, move_names, let_readers_end};
     enum p2p_err err;
 
     *result = NULL;
@@ -113,7 +171,7 @@ registry_open(const struct registry_options *opt, struct registry **result)
         free(r);
         return P2P_ERR_CRYPTO;
     }
-    pthread_rwlock_init(&r->lock, NULL);
+    init_lock(&r->lock);
     pthread_mutex_init(&r->writer, NULL);
     if ((err = slab_init(&r->peers, sizeof(struct peer), opt->max_peers)) != P2P_OK ||
         (err = table_init(&r->by_id, &id_items, r, opt->max_peers)) != P2P_OK ||
@@ -254,7 +312,6 @@ void
 registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer *out)
 {
     const struct peer *p = peer_at(r, peer);
-    bool is_v4 = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)p->ip);
 
     *out = (struct registry_peer){
         .id = p->id,
@@ -270,22 +327,41 @@ registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer
         .catalogue = &r->catalogue,
         .key = p->key,
     };
-    inet_ntop(is_v4 ? AF_INET : AF_INET6, is_v4 ? p->ip + 12 : p->ip, out->ip,
-              sizeof(out->ip));
+    record_format_ip(p->ip, out->ip);
+}
+
+#define WEIGH_EVERY_MS 30000u
+
+/* Weights only choose among more names than are looked at: they may be a little old. */
+static bool
+weights_are_old(struct registry *r, uint64_t changes, uint64_t postings, uint64_t now)
+{
+    uint64_t since = changes - r->weighed_changes;
+
+    if (since == 0 || (since < postings / 8 && now - r->weighed_ms < WEIGH_EVERY_MS))
+        return false;
+    r->weighed_changes = changes;
+    r->weighed_ms = now;
+    return true;
 }
 
 void
 registry_tidy(struct registry *r)
 {
+    uint64_t changes, postings;
     uint32_t names, files;
 
     pthread_rwlock_rdlock(&r->lock);
     names = r->catalogue.names.live;
     files = r->catalogue.files.live;
+    changes = r->catalogue.changes;
+    postings = r->catalogue.postings;
     pthread_rwlock_unlock(&r->lock);
     /* Names of the open part cannot be dropped; twice as many must not ask for ever. */
     if (names > 2 * (files + DICT_OPEN_NAMES))
         dict_compact(r->dict);
+    if (weights_are_old(r, changes, postings, p2p_now_ms()))
+        dict_reweigh(r->dict);
 }
 
 struct dict *
@@ -307,8 +383,17 @@ registry_unlock_catalogue(struct registry *r)
     pthread_rwlock_unlock(&r->lock);
 }
 
-const struct p2p_id *
-registry_id_at(const struct registry *r, uint32_t peer)
+void
+registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count,
+                 struct registry_source *out)
 {
-    return &peer_at(r, peer)->id;
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(&peer_at(r, peers[i])->id);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct peer *p = peer_at(r, peers[i]);
+
+        out[i] = (struct registry_source){
+            .id = p->id, .port = p->port, .is_signed = p->key != NULL};
+        memcpy(out[i].ip, p->ip, sizeof(out[i].ip));
+    }
 }

@@ -93,7 +93,8 @@ size_t registry_take_beats(struct registry *r, uint32_t *from,
 /* Removes what is due; returns when the next can be, or UINT64_MAX without peers. */
 uint64_t registry_expire(struct registry *r, uint64_t now_ms);
 
-/* Gives memory back when many names are left that nobody has any more. */
+/* Now and then, from one thread: gives memory back when many names are left that nobody
+ * has any more, and has the search index learn which names have become common. */
 void registry_tidy(struct registry *r);
 
 /* ---- asking ---- */
@@ -172,7 +173,15 @@ void registry_stats(struct registry *r, struct registry_stats *out);
 struct dict *registry_dict(struct registry *r);
 const struct catalogue *registry_lock_catalogue(struct registry *r);
 void registry_unlock_catalogue(struct registry *r);
-/* With that lock held: whose number it is in a posting. */
-const struct p2p_id *registry_id_at(const struct registry *r, uint32_t peer);
+/* A peer as a source: who and where it is. */
+struct registry_source {
+    struct p2p_id id;
+    uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint16_t port;
+    bool is_signed;
+};
+/* With that lock held: those whose numbers are in postings. */
+void registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count,
+                      struct registry_source *out);
 
 #endif

@@ -43,6 +43,7 @@ struct registry {
     struct dict *dict;
     uint32_t live, live_signed;
     uint16_t mark; /* ends the stamps given here: no two registries give the same */
+    uint64_t weighed_changes, weighed_ms; /* registry_tidy()'s, without a lock */
 };
 
 static inline struct peer *

@@ -24,9 +24,9 @@ struct search_result {
     bool has_content;
     uint64_t size;
     struct p2p_digest root;
-    struct p2p_digest sha256; /* zero: not known */
-    uint32_t sources;         /* peers times names they have it under */
-    struct p2p_id *peers;     /* at most SEARCH_SOURCES of them */
+    struct p2p_digest sha256;      /* zero: not known */
+    uint32_t sources;              /* peers times names they have it under */
+    struct registry_source *peers; /* at most SEARCH_SOURCES of them */
     uint32_t n_peers;
 };
 #define SEARCH_SOURCES 100u

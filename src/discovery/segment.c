@@ -195,14 +195,16 @@ copy_names(struct segment *s, const struct segment_name *names)
     if (s->blob_len > UINT32_MAX)
         return P2P_ERR_TOO_LARGE;
     s->ids = malloc((s->count + 1u) * sizeof(*s->ids));
+    s->weights = malloc(s->count + 1u);
     s->offsets = malloc((s->count + 1u) * sizeof(*s->offsets));
     s->blob = malloc(s->blob_len + 1);
-    if (s->ids == NULL || s->offsets == NULL || s->blob == NULL)
+    if (s->ids == NULL || s->weights == NULL || s->offsets == NULL || s->blob == NULL)
         return P2P_ERR_NOMEM;
     for (uint32_t i = 0; i < s->count; i++) {
         size_t n = stored_size(names[i].text);
 
         s->ids[i] = names[i].id;
+        atomic_init(&s->weights[i], (uint8_t)names[i].weight);
         s->offsets[i] = (uint32_t)used;
         memcpy(s->blob + used, names[i].text, n);
         used += n;
@@ -243,6 +245,7 @@ segment_free(struct segment *s)
     if (s == NULL)
         return;
     free(s->ids);
+    free(s->weights);
     free(s->offsets);
     free(s->blob);
     free(s->trigrams);
@@ -250,20 +253,33 @@ segment_free(struct segment *s)
     free(s);
 }
 
-uint32_t
-segment_lower_bound(const struct segment *s, const char *text, size_t len)
+/* The first rank whose text, cut to len, compares above `order` with the given one. */
+static uint32_t
+first_above(const struct segment *s, const char *text, size_t len, int order)
 {
     uint32_t lo = 0, hi = s->count;
 
     while (lo < hi) {
         uint32_t mid = lo + (hi - lo) / 2;
 
-        if (strncmp(segment_text(s, mid), text, len) < 0)
+        if (strncmp(segment_text(s, mid), text, len) <= order)
             lo = mid + 1;
         else
             hi = mid;
     }
     return lo;
+}
+
+uint32_t
+segment_lower_bound(const struct segment *s, const char *text, size_t len)
+{
+    return first_above(s, text, len, -1);
+}
+
+uint32_t
+segment_upper_bound(const struct segment *s, const char *text, size_t len)
+{
+    return first_above(s, text, len, 0);
 }
 
 const struct segment_trigram *

@@ -9,6 +9,7 @@
 #ifndef P2P_DISCOVERY_SEGMENT_H
 #define P2P_DISCOVERY_SEGMENT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,12 +18,16 @@
 
 struct segment_name {
     uint32_t id;      /* in the catalogue */
+    uint32_t weight;  /* how common it is, 0..SEGMENT_WEIGHT_MAX */
     const char *text; /* stored form (fold.h) */
 };
+#define SEGMENT_WEIGHT_MAX 255u
 
 struct segment {
     uint32_t count;
-    uint32_t *ids;     /* by rank */
+    uint32_t *ids; /* by rank */
+    /* By rank. The one thing that changes: the dictionary's thread corrects it. */
+    _Atomic uint8_t *weights;
     uint32_t *offsets; /* by rank, of the stored form in blob */
     char *blob;
     size_t blob_len;
@@ -52,6 +57,8 @@ segment_text(const struct segment *s, uint32_t rank)
 
 /* The first rank whose folded text is not below `text` in its first len bytes. */
 uint32_t segment_lower_bound(const struct segment *s, const char *text, size_t len);
+/* The first rank whose folded text is above it in its first len bytes. */
+uint32_t segment_upper_bound(const struct segment *s, const char *text, size_t len);
 
 /* The trigram's row, or NULL when no name has it. */
 const struct segment_trigram *segment_find_trigram(const struct segment *s,

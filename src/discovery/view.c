@@ -22,11 +22,12 @@ name_of(const struct registry_peer *p, uint32_t file)
 }
 
 static void
-put_where(struct http_json_out *o, const struct registry_peer *p)
+put_where(struct http_json_out *o, const struct p2p_id *id, const char *ip,
+          uint16_t port)
 {
-    http_json_put_hex(o, "peer_id", p->id.b, sizeof(p->id.b));
-    http_json_put_string(o, "ip", p->ip);
-    http_json_put_u64(o, "port", p->port);
+    http_json_put_hex(o, "peer_id", id->b, sizeof(id->b));
+    http_json_put_string(o, "ip", ip);
+    http_json_put_u64(o, "port", port);
 }
 
 static void
@@ -34,7 +35,7 @@ put_members(struct http_json_out *o, const struct registry_peer *p)
 {
     uint64_t silent_s = (p2p_now_ms() - p->heard_ms) / 1000;
 
-    put_where(o, p);
+    put_where(o, &p->id, p->ip, p->port);
     http_json_begin(o, "files", '[');
     for (uint32_t i = 0; i < p->file_count; i++)
         http_json_put_string(o, NULL, name_of(p, p->files[i]));
@@ -91,10 +92,13 @@ view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *p)
 }
 
 void
-view_put_source(struct http_json_out *o, const struct registry_peer *p)
+view_put_source(struct http_json_out *o, const struct registry_source *s)
 {
+    char ip[RECORD_IP_MAX + 1];
+
+    record_format_ip(s->ip, ip);
     http_json_begin(o, NULL, '{');
-    put_where(o, p);
-    http_json_put_bool(o, "verified", p->is_signed);
+    put_where(o, &s->id, ip, s->port);
+    http_json_put_bool(o, "verified", s->is_signed);
     http_json_end(o, '}');
 }

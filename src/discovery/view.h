@@ -11,7 +11,7 @@ void view_put_peer(struct http_json_out *o, const struct registry_peer *p);
  */
 void view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *p);
 /* {"peer_id","ip","port","verified"} */
-void view_put_source(struct http_json_out *o, const struct registry_peer *p);
+void view_put_source(struct http_json_out *o, const struct registry_source *s);
 
 bool view_digest_is_known(const struct p2p_digest *d);
 

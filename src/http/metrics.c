@@ -59,6 +59,15 @@ http_metrics_sample(struct http_metrics *m, const char *name, const char *labels
     add(m, "%s{%s} %llu\n", name, labels, (unsigned long long)value);
 }
 
+void
+http_metrics_sample_us(struct http_metrics *m, const char *name, const char *labels,
+                       uint64_t microseconds)
+{
+    add(m, "%s{%s} %llu.%06llu\n", name, labels,
+        (unsigned long long)microseconds / 1000000,
+        (unsigned long long)microseconds % 1000000);
+}
+
 static void
 add_one(struct http_metrics *m, const char *name, const char *type, const char *help,
         uint64_t value)

@@ -23,6 +23,9 @@ void http_metrics_family(struct http_metrics *m, const char *name, const char *t
                          const char *help);
 void http_metrics_sample(struct http_metrics *m, const char *name, const char *labels,
                          uint64_t value);
+/* The same of a time, printed in seconds. */
+void http_metrics_sample_us(struct http_metrics *m, const char *name,
+                            const char *labels, uint64_t microseconds);
 
 /* A family of one sample without labels. */
 void http_metrics_gauge(struct http_metrics *m, const char *name, const char *help,
