@@ -1,9 +1,8 @@
 /* GET /metrics: Prometheus text. */
-#include "http/metrics.h"
-
 #include <stdio.h>
 
 #include "discovery/app.h"
+#include "http/metrics.h"
 #include "p2p/net.h"
 
 static void
