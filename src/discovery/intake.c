@@ -374,6 +374,7 @@ intake_registration(const struct cJSON *json, const char *client_ip, uint64_t no
                     struct record *out, struct intake_error *e)
 {
     *out = (struct record){0};
+    snprintf(out->from, sizeof(out->from), "%s", client_ip);
     if (fill_record(json, client_ip, now_s, out, e))
         return true;
     record_clear(out);

@@ -20,7 +20,7 @@ static const struct p2p_option table[] = {
     {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "connections at once"},
     {"max-connections-per-ip", P2P_OPT_NUMBER, FIELD(max_connections_per_ip), 0, 1000000, "N", "the same from one address, 0 for no limit"},
     {"max-peers", P2P_OPT_NUMBER, FIELD(max_peers), 1, 16000000, "N", "peers in the registry"},
-    {"max-peers-per-ip", P2P_OPT_NUMBER, FIELD(max_peers_per_ip), 0, 1000000, "N", "peers listed under one address, 0 for no limit"},
+    {"max-peers-per-ip", P2P_OPT_NUMBER, FIELD(max_peers_per_ip), 0, 1000000, "N", "peers registered from one address (IPv6: /64), 0 for no limit"},
     {"rate", P2P_OPT_NUMBER, FIELD(rate), 0, 1000000, "N", "requests a second from one address, 0 for no limit"},
     {"register-rate", P2P_OPT_NUMBER, FIELD(register_rate), 0, 1000000, "N", "registrations a minute of one peer, 0 for no limit"},
     {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "IP", "believe this proxy's Forwarded headers; repeatable"},

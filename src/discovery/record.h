@@ -16,6 +16,8 @@
 struct record {
     struct p2p_id id;
     char ip[RECORD_IP_MAX + 1]; /* canonical text */
+    /* Who has told us, as text; empty for a snapshot or another registry. Not kept. */
+    char from[RECORD_IP_MAX + 1];
     uint16_t port;
     uint8_t protocols; /* bit 0: protocol 1, bit 1: protocol 2 */
     bool is_signed;

@@ -40,7 +40,7 @@ hash_ip(const void *owner, uint32_t id)
 {
     const struct registry *r = owner;
 
-    return table_hash(peer_at(r, id)->ip, 16);
+    return table_hash(peer_at(r, id)->from, 16);
 }
 
 static uint32_t *

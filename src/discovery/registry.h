@@ -18,7 +18,7 @@ struct registry;
 struct registry_options {
     uint64_t ttl_ms;           /* a peer that is not heard for so long is gone */
     uint32_t max_peers;        /* live and remembered */
-    uint32_t max_peers_per_ip; /* addresses they are listed under; loopback is exempt */
+    uint32_t max_peers_per_ip; /* that one address registers; loopback is exempt */
     /*
      * Told of every change, after it, with no lock held and from any thread. May be
      * NULL.

@@ -16,13 +16,14 @@ struct peer {
     uint32_t count;
     uint32_t *files; /* ascending numbers of files; NULL when count is 0 */
     struct p2p_id id;
-    uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t ip[16];   /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t from[16]; /* who registered it: what is counted, IPv6 by its /64 */
     uint16_t port;
     uint8_t protocols;
     bool is_used; /* else the place is free */
     bool is_live; /* else only seq and seq_until_s are remembered */
     bool has_content;
-    bool is_counted;      /* in its address' chain */
+    bool is_counted;      /* in the chain of `from` */
     struct p2p_spki *key; /* of a signed record; NULL: unsigned */
     _Atomic uint64_t heard_ms;
     _Atomic uint64_t told_ms; /* the heard_ms that other registries know of */
@@ -96,8 +97,8 @@ registry_announce(struct registry *r, const struct p2p_id *id, bool is_gone)
 
 uint32_t registry_new_peer(struct registry *r, const struct p2p_id *id);
 
-/* Where the peer is listed; NULL: nowhere any more. */
-void registry_set_address(struct registry *r, uint32_t at, const uint8_t ip[16]);
+/* Whom the peer counts for; NULL: nobody. */
+void registry_set_from(struct registry *r, uint32_t at, const uint8_t from[16]);
 
 /* Gives the peer the list `files` (taken) in place of its old one. */
 void registry_swap_files(struct registry *r, uint32_t at, uint32_t *files,

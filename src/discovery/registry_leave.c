@@ -22,7 +22,7 @@ bury(struct registry *r, uint32_t at)
     registry_swap_files(r, at, NULL, 0);
     r->live--;
     r->live_signed -= p->key != NULL;
-    registry_set_address(r, at, NULL);
+    registry_set_from(r, at, NULL);
     free(p->key);
     p->key = NULL;
     p->is_live = false;

@@ -32,35 +32,49 @@ is_loopback(const uint8_t ip[16])
     return IN6_IS_ADDR_LOOPBACK(v6) || (IN6_IS_ADDR_V4MAPPED(v6) && ip[12] == 127);
 }
 
+/*
+ * Whose peers are counted together. Not where they are listed: anybody may give any
+ * address, and would use up the room of its owner. False: nobody's, as of a peer that
+ * another registry has counted, or of this machine.
+ */
 static bool
-address_has_room(const struct registry *r, const uint8_t ip[16])
+counts_for(const struct record *rec, uint8_t from[16])
 {
-    uint32_t at = table_chain(&r->by_ip, table_hash(ip, 16)), n = 0;
+    if (rec->from[0] == '\0')
+        return false;
+    parse_ip(rec->from, from);
+    if (is_loopback(from))
+        return false;
+    if (!IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)from))
+        memset(from + 8, 0, 8);
+    return true;
+}
 
-    if (r->opt.max_peers_per_ip == 0 || is_loopback(ip))
+static bool
+has_room(const struct registry *r, const uint8_t from[16])
+{
+    uint32_t at = table_chain(&r->by_ip, table_hash(from, 16)), n = 0;
+
+    if (r->opt.max_peers_per_ip == 0)
         return true;
     for (; at != SLAB_NONE && n < r->opt.max_peers_per_ip;
          at = peer_at(r, at)->next_of_ip)
-        n += memcmp(peer_at(r, at)->ip, ip, 16) == 0;
+        n += memcmp(peer_at(r, at)->from, from, 16) == 0;
     return n < r->opt.max_peers_per_ip;
 }
 
 void
-registry_set_address(struct registry *r, uint32_t at, const uint8_t ip[16])
+registry_set_from(struct registry *r, uint32_t at, const uint8_t from[16])
 {
     struct peer *p = peer_at(r, at);
 
     if (p->is_counted)
         table_remove(&r->by_ip, at);
-    p->is_counted = false;
-    if (ip == NULL)
+    p->is_counted = from != NULL;
+    if (from == NULL)
         return;
-    memcpy(p->ip, ip, 16);
-    /* Loopback peers are not counted: their chain would only be long. */
-    if (!is_loopback(ip)) {
-        table_insert(&r->by_ip, at);
-        p->is_counted = true;
-    }
+    memcpy(p->from, from, 16);
+    table_insert(&r->by_ip, at);
 }
 
 /* ---- lists of files ---- */
@@ -182,11 +196,12 @@ check_stamp(const struct peer *p, const struct record *rec)
 }
 
 static enum registry_result
-check_put(const struct registry *r, uint32_t at, const struct record *rec,
-          const uint8_t ip[16], uint64_t tag, uint64_t *known_seq)
+check_put(const struct registry *r, uint32_t at, const struct record *rec, uint64_t tag,
+          uint64_t *known_seq)
 {
     const struct peer *p = at != SLAB_NONE ? peer_at(r, at) : NULL;
     enum registry_result result;
+    uint8_t from[16];
 
     *known_seq = p != NULL ? p->seq : 0;
     if (p != NULL && p->is_live && p->key != NULL && !rec->is_signed)
@@ -196,22 +211,25 @@ check_put(const struct registry *r, uint32_t at, const struct record *rec,
         return result;
     if (p != NULL && rec->is_signed && p->seq >= rec->seq)
         return is_repeated(p, rec, tag) ? REGISTRY_REPEATED : REGISTRY_STALE;
-    if (p != NULL && p->is_live && memcmp(p->ip, ip, 16) == 0)
+    if (!counts_for(rec, from) ||
+        (p != NULL && p->is_counted && memcmp(p->from, from, 16) == 0))
         return REGISTRY_OK;
-    return address_has_room(r, ip) ? REGISTRY_OK : REGISTRY_CROWDED;
+    return has_room(r, from) ? REGISTRY_OK : REGISTRY_CROWDED;
 }
 
 /* Everything but the files; the record was checked. `key` is taken. */
 static void
 take_facts(struct registry *r, uint32_t at, const struct record *rec,
-           const uint8_t ip[16], struct p2p_spki *key, uint64_t heard_ms)
+           struct p2p_spki *key, uint64_t heard_ms)
 {
     struct peer *p = peer_at(r, at);
+    uint8_t from[16];
 
     r->live += !p->is_live;
     r->live_signed += rec->is_signed;
     r->live_signed -= p->is_live && p->key != NULL;
-    registry_set_address(r, at, ip);
+    registry_set_from(r, at, counts_for(rec, from) ? from : NULL);
+    parse_ip(rec->ip, p->ip);
     free(p->key);
     p->key = key;
     p->port = rec->port;
@@ -237,16 +255,14 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     enum registry_result result = REGISTRY_NOMEM;
     uint32_t at, posted = 0;
     uint64_t tag = tag_of(rec);
-    uint8_t ip[16];
 
     *known_seq = 0;
-    parse_ip(rec->ip, ip);
     pthread_mutex_lock(&r->writer);
     registry_lock(r);
     if (files == NULL || (rec->is_signed && key == NULL))
         goto out;
     at = registry_find(r, &rec->id);
-    if ((result = check_put(r, at, rec, ip, tag, known_seq)) != REGISTRY_OK)
+    if ((result = check_put(r, at, rec, tag, known_seq)) != REGISTRY_OK)
         goto out;
     if (at == SLAB_NONE && (at = registry_new_peer(r, &rec->id)) == SLAB_NONE) {
         result = REGISTRY_FULL;
@@ -254,7 +270,7 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     }
     if (key != NULL)
         *key = rec->key;
-    take_facts(r, at, rec, ip, key, heard_ms);
+    take_facts(r, at, rec, key, heard_ms);
     peer_at(r, at)->tag = tag;
     key = NULL;
     result =

@@ -60,7 +60,7 @@ is_refused(struct http_request *req, enum registry_result result, uint64_t known
                   "this peer's record is signed: only its key can change it");
         break;
     case REGISTRY_CROWDED:
-        http_fail_busy(req, 60, "too many peers are listed under this address");
+        http_fail_busy(req, 60, "too many peers are registered from this address");
         break;
     case REGISTRY_FULL:
         http_fail(req, 503, "full", "the registry is full");

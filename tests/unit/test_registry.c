@@ -211,26 +211,43 @@ of_two_unsigned_records_the_newer_stays(void **state)
 }
 
 static void
-an_address_holds_so_many_peers(void **state)
+an_address_registers_so_many_peers(void **state)
 {
+    struct record again, other;
+
     (void)state;
     for (unsigned i = 0; i < 5; i++) {
         struct record r = unsigned_record(i);
 
-        strcpy(r.ip, "192.0.2.1");
+        strcpy(r.from, "192.0.2.1");
+        strcpy(r.ip, i % 2 == 0 ? "192.0.2.2"
+                                : "127.0.0.1"); /* wherever they are said to be */
         assert_int_equal(put(&r), i < 3 ? REGISTRY_OK : REGISTRY_CROWDED);
     }
-    struct record again = unsigned_record(2), local = unsigned_record(9);
-    strcpy(again.ip, "192.0.2.1");
+    other = unsigned_record(5); /* whose address the others have given */
+    strcpy(other.ip, "192.0.2.2");
+    strcpy(other.from, "192.0.2.2");
+    assert_int_equal(put(&other), REGISTRY_OK);
+    again = unsigned_record(2);
+    strcpy(again.from, "192.0.2.1");
     assert_int_equal(put(&again), REGISTRY_OK);
-    strcpy(again.ip, "192.0.2.2"); /* moves, and makes room */
+    strcpy(again.from, "192.0.2.2"); /* moves, and makes room */
     assert_int_equal(put(&again), REGISTRY_OK);
     again = unsigned_record(4);
-    strcpy(again.ip, "192.0.2.1");
+    strcpy(again.from, "192.0.2.1");
     assert_int_equal(put(&again), REGISTRY_OK);
-    for (unsigned i = 10; i < 20; i++) { /* loopback is exempt */
-        local = unsigned_record(i);
+    for (unsigned i = 10; i < 20;
+         i++) { /* loopback, and other registries, are exempt */
+        struct record local = unsigned_record(i);
+
+        strcpy(local.from, i % 2 == 0 ? "127.0.0.1" : "");
         assert_int_equal(put(&local), REGISTRY_OK);
+    }
+    for (unsigned i = 20; i < 25; i++) { /* a household has one /64 */
+        struct record home = unsigned_record(i);
+
+        snprintf(home.from, sizeof(home.from), "2001:db8::%u", i);
+        assert_int_equal(put(&home), i < 23 ? REGISTRY_OK : REGISTRY_CROWDED);
     }
 }
 
@@ -533,7 +550,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_signed_record_yields_only_to_its_key_and_a_higher_seq),
         TEST(of_two_unsigned_records_the_newer_stays),
-        TEST(an_address_holds_so_many_peers),
+        TEST(an_address_registers_so_many_peers),
         TEST(lists_go_by_id_whatever_the_page),
         TEST(a_delta_changes_what_it_says),
         TEST(silent_peers_run_out_and_others_stay),
