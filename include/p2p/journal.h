@@ -60,8 +60,6 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_mark(struct p2p_journal *journal,
                                              uint64_t chunk);
 /* Makes what is written durable. Waits for the disk: not on a thread that receives. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_checkpoint(struct p2p_journal *journal);
-/* Takes a promise back (a bad block was found). */
-void p2p_journal_unmark(struct p2p_journal *journal, uint64_t chunk);
 
 /* How many chunks are doubted. They are not `has` until rechecked. */
 uint64_t p2p_journal_doubted(struct p2p_journal *journal);

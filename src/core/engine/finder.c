@@ -6,7 +6,7 @@
 #include "p2p/log.h"
 
 #define INTERVAL_MS 15000
-#define HURRY_MS    2000 /* while nobody delivers */
+#define HURRY_MS    2000 /* at first, doubled each time; and while nobody delivers */
 
 struct dl_finder {
     struct p2p_download *dl;
@@ -43,6 +43,7 @@ finder_main(void *arg)
 {
     struct dl_finder *f = arg;
     struct p2p_download *dl = f->dl;
+    uint64_t interval = HURRY_MS;
 
     pthread_mutex_lock(&dl->lock);
     while (!f->stop) {
@@ -54,7 +55,8 @@ finder_main(void *arg)
         if (err == P2P_OK)
             add_found(dl, &list);
         p2p_peer_list_clear(&list);
-        uint64_t next = p2p_now_ms() + (somebody_delivers(dl) ? INTERVAL_MS : HURRY_MS);
+        uint64_t next = p2p_now_ms() + (somebody_delivers(dl) ? interval : HURRY_MS);
+        interval = 2 * interval < INTERVAL_MS ? 2 * interval : INTERVAL_MS;
         while (!f->stop && p2p_now_ms() < next)
             dl_wait(dl, next - p2p_now_ms() + 1);
     }

@@ -65,19 +65,6 @@ p2p_journal_mark(struct p2p_journal *journal, uint64_t chunk)
     return err;
 }
 
-void
-p2p_journal_unmark(struct p2p_journal *journal, uint64_t chunk)
-{
-    pthread_mutex_lock(&journal->lock);
-    journal_set_doubt(journal, chunk, false);
-    journal_set_written(journal, chunk, false);
-    /* On failure the page keeps a promise that is checked against the layer in the end.
-     */
-    if (journal_write_page(journal, chunk / JOURNAL_PAGE_CHUNKS) != P2P_OK)
-        p2p_log_warn("journal could not be written file=%s", journal->journal_name);
-    pthread_mutex_unlock(&journal->lock);
-}
-
 /* Bits that were written before the flush began; those set meanwhile wait for the next.
  */
 static enum p2p_err

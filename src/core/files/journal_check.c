@@ -68,6 +68,20 @@ recheck_chunk(struct p2p_journal *j, uint64_t chunk, uint8_t *buf)
     return P2P_OK;
 }
 
+/* What did not fit is not there: on disk, too, before anything is written in its place.
+ */
+static enum p2p_err
+write_pages(struct p2p_journal *j)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (uint64_t p = 0; p < journal_page_count(&j->info.geometry) && !err; p++)
+        err = journal_write_page(j, p);
+    if (err == P2P_OK && fdatasync(j->journal_fd) < 0)
+        err = p2p_err_from_errno(errno);
+    return err;
+}
+
 enum p2p_err
 p2p_journal_recheck(struct p2p_journal *journal, p2p_journal_stop *stop, void *arg)
 {
@@ -92,7 +106,9 @@ p2p_journal_recheck(struct p2p_journal *journal, p2p_journal_stop *stop, void *a
     if (err != P2P_OK)
         return err;
     pthread_mutex_lock(&journal->lock);
-    err = journal_refresh_stamp(journal);
+    err = write_pages(journal);
+    if (err == P2P_OK)
+        err = journal_refresh_stamp(journal);
     pthread_mutex_unlock(&journal->lock);
     return err;
 }
