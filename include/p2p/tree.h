@@ -17,6 +17,16 @@ P2P_MUST_CHECK enum p2p_err p2p_tree_chunk(const struct p2p_chunks *g,
                                            const uint8_t *data, size_t len,
                                            struct p2p_digest *out);
 
+/*
+ * HASH_MISMATCH unless the chunk's hash, as above, is `want`; else the chunk is what
+ * `sha` takes next, in one pass with the check where the CPU gains by it. `sha` has
+ * taken a multiple of 64 bytes so far (RANGE); after an error it is as it was.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_tree_check_next(const struct p2p_chunks *g,
+                                                const uint8_t *data, size_t len,
+                                                const struct p2p_digest *want,
+                                                struct p2p_sha256 *sha);
+
 /* The root that a layer of g->count hashes folds to; 32 zero bytes for an empty file.
  */
 P2P_MUST_CHECK enum p2p_err p2p_tree_root(const struct p2p_chunks *g,

@@ -10,6 +10,7 @@
 
 #include "p2p/limits.h"
 #include "p2p/sha256_lanes.h"
+#include "p2p/sha256_stitched.h"
 #include "p2p/tree.h"
 
 enum { RUNS = 5 };
@@ -46,6 +47,18 @@ tree(const uint8_t *data, size_t len, struct p2p_digest *out)
         err = p2p_tree_chunk(&g, data + p2p_chunk_offset(&g, i),
                              p2p_chunk_length(&g, i), &out[i]);
     return err == P2P_OK ? p2p_tree_root(&g, out, &out[g.count]) : err;
+}
+
+static enum p2p_err
+tree_and_stream(const uint8_t *data, size_t len, struct p2p_digest *out)
+{
+    struct p2p_sha256 *sha;
+    enum p2p_err err = p2p_sha256_new(&sha);
+
+    if (err == P2P_OK)
+        err = p2p_sha256_stitched(sha, data, len / P2P_STITCHED_SIZE, out);
+    p2p_sha256_free(sha);
+    return err;
 }
 
 static int
@@ -90,6 +103,9 @@ main(int argc, char **argv)
     ours = measure(p2p_sha256_lanes_name(), data, len, out, lanes);
     printf("%-26s %6.2f x\n", "ratio", ours / single);
     measure("tree, 1 MiB chunks", data, len, out, tree);
+    measure(p2p_sha256_is_stitched() ? "leaves and stream, stitched"
+                                     : "leaves and stream, apart",
+            data, len, out, tree_and_stream);
     free(data);
     free(out);
     return 0;

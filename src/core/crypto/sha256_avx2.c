@@ -60,6 +60,15 @@ load_words(__m256i w[16], const uint8_t *const *lane, size_t at)
 
 #include "core/crypto/sha256_rounds.h"
 
+static TARGET void
+compress(uint32_t *state, const uint8_t *const *lane, size_t blocks)
+{
+    VEC w[16];
+
+    for (size_t at = 0; at < blocks * P2P_SHA256_BLOCK; at += P2P_SHA256_BLOCK)
+        COMPRESS_BLOCK(state, lane, at);
+}
+
 static bool
 is_supported(void)
 {

@@ -28,6 +28,6 @@ extern const struct p2p_sha256_kernel p2p_sha256_avx2;
 extern const struct p2p_sha256_kernel p2p_sha256_sha_ni;
 #endif
 
-extern const uint32_t p2p_sha256_k[64];
+extern const uint32_t p2p_sha256_k[64], p2p_sha256_initial[8];
 
 #endif

@@ -21,6 +21,9 @@ const uint32_t p2p_sha256_k[64] = {
     0xc67178f2,
 };
 
+const uint32_t p2p_sha256_initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
 static const struct p2p_sha256_kernel *const kernels[] = {
 #if defined(__x86_64__)
     &p2p_sha256_avx512,
@@ -39,11 +42,8 @@ struct input {
 static void
 set_initial(uint32_t *state, unsigned lanes)
 {
-    static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-
     for (unsigned i = 0; i < 8 * lanes; i++)
-        state[i] = initial[i / lanes];
+        state[i] = p2p_sha256_initial[i / lanes];
 }
 
 /* What follows the last whole block: the rest, 0x80, zeros, the length in bits. */

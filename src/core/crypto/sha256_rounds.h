@@ -8,7 +8,16 @@
  *   SIGMA(x, i, j, k)        x ror i ^ x ror j ^ x ror k
  *   SMALL_SIGMA(x, i, j, k)  x ror i ^ x ror j ^ x >> k
  *   load_words(w, lane, at)  words w[0..15] of the block at lane[..] + at
+ *   AFTER_ROUND(i)           optional: what is done beside round i of each sixteen
  */
+#ifndef AFTER_ROUND
+#define AFTER_ROUND(i) ((void)0)
+#endif
+
+/* GCC would add in another order, which makes the path from round to round longer. */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-tree-reassoc")
+#endif
 
 /* w[i] is used for the last time in its round; `then` may put the word 16 further
  * there. */
@@ -19,6 +28,7 @@
         d = ADD(d, t);                                                \
         h = ADD(t, ADD(SIGMA(a, 2, 13, 22), MAJ(a, b, c)));           \
         then(i);                                                      \
+        AFTER_ROUND(i);                                               \
     } while (0)
 
 /* After eight rounds every variable is back in its place. */
@@ -38,30 +48,26 @@
     (w[i] = ADD(ADD(w[i], w[((i) + 9) & 15]),                 \
                 ADD(SMALL_SIGMA(w[((i) + 1) & 15], 7, 18, 3), \
                     SMALL_SIGMA(w[((i) + 14) & 15], 17, 19, 10))))
-#define NOTHING(i) ((void)(i))
+#define NOTHING(i)    ((void)(i))
+#define ADD_TO(at, v) STORE(at, ADD(LOAD(at), v))
 
-static TARGET void
-compress(uint32_t *state, const uint8_t *const *lane, size_t blocks)
-{
-    VEC w[16];
-
-    for (size_t at = 0; at < blocks * P2P_SHA256_BLOCK; at += P2P_SHA256_BLOCK) {
-        const uint32_t *k = p2p_sha256_k;
-        VEC a = LOAD(state), b = LOAD(state + LANES), c = LOAD(state + 2 * LANES),
-            d = LOAD(state + 3 * LANES), e = LOAD(state + 4 * LANES),
-            f = LOAD(state + 5 * LANES), g = LOAD(state + 6 * LANES),
-            h = LOAD(state + 7 * LANES);
-        VEC *v[8] = {&a, &b, &c, &d, &e, &f, &g, &h};
-
-        load_words(w, lane, at);
-        for (; k < p2p_sha256_k + 48; k += 16) {
-            EIGHT_ROUNDS(0, EXTEND);
-            EIGHT_ROUNDS(8, EXTEND);
-        }
-        EIGHT_ROUNDS(0, NOTHING);
-        EIGHT_ROUNDS(8, NOTHING);
-#pragma GCC unroll 8
-        for (int i = 0; i < 8; i++)
-            STORE(state + i * LANES, ADD(LOAD(state + i * LANES), *v[i]));
-    }
-}
+/* One block of every lane. `w` are 16 vectors of the caller's to work with. */
+#define COMPRESS_BLOCK(state, lane, at)                                                \
+    do {                                                                               \
+        const uint32_t *k = p2p_sha256_k;                                              \
+        VEC a = LOAD(state), b = LOAD((state) + LANES), c = LOAD((state) + 2 * LANES), \
+            d = LOAD((state) + 3 * LANES), e = LOAD((state) + 4 * LANES),              \
+            f = LOAD((state) + 5 * LANES), g = LOAD((state) + 6 * LANES),              \
+            h = LOAD((state) + 7 * LANES);                                             \
+        load_words(w, lane, at);                                                       \
+        for (; k < p2p_sha256_k + 48; k += 16) {                                       \
+            EIGHT_ROUNDS(0, EXTEND);                                                   \
+            EIGHT_ROUNDS(8, EXTEND);                                                   \
+        }                                                                              \
+        EIGHT_ROUNDS(0, NOTHING);                                                      \
+        EIGHT_ROUNDS(8, NOTHING);                                                      \
+        ADD_TO(state, a), ADD_TO((state) + LANES, b);                                  \
+        ADD_TO((state) + 2 * LANES, c), ADD_TO((state) + 3 * LANES, d);                \
+        ADD_TO((state) + 4 * LANES, e), ADD_TO((state) + 5 * LANES, f);                \
+        ADD_TO((state) + 6 * LANES, g), ADD_TO((state) + 7 * LANES, h);                \
+    } while (0)

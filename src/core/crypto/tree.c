@@ -5,6 +5,7 @@
 
 #include "p2p/limits.h"
 #include "p2p/sha256_lanes.h"
+#include "p2p/sha256_stitched.h"
 
 enum { LEAVES_MAX = P2P_CHUNK_SIZE_MAX / P2P_BLOCK_SIZE };
 
@@ -56,24 +57,58 @@ chunk_levels(const struct p2p_chunks *g)
     return levels_above((covered + P2P_BLOCK_SIZE - 1) / P2P_BLOCK_SIZE);
 }
 
-enum p2p_err
-p2p_tree_chunk(const struct p2p_chunks *g, const uint8_t *data, size_t len,
-               struct p2p_digest *out)
+/* As p2p_tree_chunk; the bytes also go into `sha` unless it is NULL. */
+static enum p2p_err
+hash_chunk(const struct p2p_chunks *g, const uint8_t *data, size_t len,
+           struct p2p_sha256 *sha, struct p2p_digest *out)
 {
     struct p2p_digest leaves[LEAVES_MAX], none = {{0}};
     size_t whole = len / P2P_BLOCK_SIZE, rest = len % P2P_BLOCK_SIZE;
-    enum p2p_err err;
+    size_t groups = sha != NULL ? len / P2P_STITCHED_SIZE : 0;
+    size_t together = groups * P2P_STITCHED_LEAVES, at = groups * P2P_STITCHED_SIZE;
+    enum p2p_err err = P2P_OK;
 
     memset(out, 0, sizeof(*out));
     if (len == 0 || len > g->chunk_size)
         return P2P_ERR_RANGE;
-    err = p2p_sha256_lanes(data, P2P_BLOCK_SIZE, P2P_BLOCK_SIZE, whole, leaves);
+    if (groups > 0)
+        err = p2p_sha256_stitched(sha, data, groups, leaves);
+    if (err == P2P_OK)
+        err = p2p_sha256_lanes(data + at, P2P_BLOCK_SIZE, P2P_BLOCK_SIZE,
+                               whole - together, leaves + together);
     if (err == P2P_OK && rest > 0)
         err = p2p_sha256(data + len - rest, rest, &leaves[whole]);
+    if (err == P2P_OK && sha != NULL && len > at)
+        err = p2p_sha256_update(sha, data + at, len - at);
     if (err == P2P_OK)
         err = fold(leaves, whole + (rest > 0), chunk_levels(g), none);
     if (err == P2P_OK)
         *out = leaves[0];
+    return err;
+}
+
+enum p2p_err
+p2p_tree_chunk(const struct p2p_chunks *g, const uint8_t *data, size_t len,
+               struct p2p_digest *out)
+{
+    return hash_chunk(g, data, len, NULL, out);
+}
+
+enum p2p_err
+p2p_tree_check_next(const struct p2p_chunks *g, const uint8_t *data, size_t len,
+                    const struct p2p_digest *want, struct p2p_sha256 *sha)
+{
+    struct p2p_sha256_state before;
+    struct p2p_digest hash;
+    enum p2p_err err = p2p_sha256_save(sha, &before);
+
+    if (err != P2P_OK)
+        return err;
+    err = hash_chunk(g, data, len, sha, &hash);
+    if (err == P2P_OK && memcmp(&hash, want, sizeof(hash)) != 0)
+        err = P2P_ERR_HASH_MISMATCH;
+    if (err != P2P_OK && p2p_sha256_restore(sha, &before) != P2P_OK)
+        err = P2P_ERR_CRYPTO;
     return err;
 }
 
