@@ -33,6 +33,7 @@ struct p2p_peer_info {
     struct p2p_addr addr;
     bool verified;        /* its registration was signed */
     uint64_t last_seen_s; /* 0: not said */
+    size_t registry;      /* which of them said so */
     char **files;         /* names, checked; owned by the list */
     size_t file_count;
 };
@@ -42,8 +43,12 @@ struct p2p_peer_list {
 };
 void p2p_peer_list_clear(struct p2p_peer_list *list);
 
-/* All peers; those that share exactly `name`; those that have `root`. UNREACHABLE when
- * no registry answers. */
+/*
+ * All peers, by id; those that share exactly `name`; those that have `root`. Sources,
+ * and the peers of a search result, come from each registry in turn: who takes the
+ * first few has some of each, however many one registry makes up. UNREACHABLE when no
+ * registry answers.
+ */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_peers(struct p2p_discovery *d,
                                                 struct p2p_peer_list *out);
 P2P_MUST_CHECK enum p2p_err p2p_discovery_find(struct p2p_discovery *d,

@@ -128,7 +128,7 @@ exchange(struct announcer *a, bool changed)
         err =
             p2p_discovery_heartbeat(a->opt.discovery, p2p_identity_id(a->opt.identity));
     if (err == P2P_ERR_NOT_FOUND)
-        err = announce(a, !changed || was_away);
+        err = announce(a, was_away);
     a->is_away = err != P2P_OK;
     if (a->is_away && !was_away)
         p2p_log_warn("registry: not registered, trying again (%s)", p2p_err_text(err));

@@ -94,6 +94,22 @@ p2p_discovery_close(struct p2p_discovery *d)
     free(d);
 }
 
+enum { REST_MIN_MS = 30 * 1000, REST_MAX_MS = 5 * 60 * 1000 };
+
+/* Under the lock. */
+static void
+note_rest(struct p2p_registry *r, enum p2p_err err)
+{
+    if (err != P2P_ERR_TIMEOUT) {
+        r->rest_ms = r->rests_until_ms = 0;
+        return;
+    }
+    r->rest_ms = r->rest_ms == 0                ? REST_MIN_MS
+                 : r->rest_ms * 2 < REST_MAX_MS ? r->rest_ms * 2
+                                                : REST_MAX_MS;
+    r->rests_until_ms = p2p_now_ms() + r->rest_ms;
+}
+
 enum p2p_err
 p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call *call)
 {
@@ -104,6 +120,7 @@ p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call 
     pthread_mutex_lock(&d->lock);
     r->reachable = call->err == P2P_OK;
     r->last_error = err;
+    note_rest(r, call->err);
     r->detail[0] = '\0';
     r->skew_known = call->date_s != 0;
     r->skew_s = r->skew_known ? (int64_t)p2p_time_s() - call->date_s : 0;

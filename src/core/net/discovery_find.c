@@ -8,6 +8,10 @@
 #include "p2p/bytes.h"
 
 enum { PAGES_MAX = 200, CURSOR_MAX = 2048 };
+/* When one registry has said all, the others have so long to add something. */
+enum { PATIENCE_MS = 1000 };
+/* And all of it may take so many times what one page may: there are endless lists. */
+enum { WALK_TIMEOUTS = 3 };
 /* All pages of one registry: a list that is longer is not believed to the end. */
 #define WALK_BYTES_MAX (4 * P2P_HTTP_ANSWER_MAX)
 
@@ -35,15 +39,15 @@ page_url(const struct p2p_discovery *d, size_t i, const char *path,
 
 /* The page's content, and where the next one begins. */
 static void
-on_page(struct walk *walk, const struct p2p_http_call *call, p2p_page_visit *visit,
-        void *arg)
+on_page(struct walk *walk, size_t registry, const struct p2p_http_call *call,
+        p2p_page_visit *visit, void *arg)
 {
     cJSON *json = p2p_json_parse(call->answer, call->len);
     const char *next = p2p_json_text(json, "next");
 
     free(walk->cursor);
     walk->cursor = NULL;
-    walk->err = json == NULL ? P2P_ERR_MALFORMED : visit(arg, json);
+    walk->err = json == NULL ? P2P_ERR_MALFORMED : visit(arg, registry, json);
     if (walk->err == P2P_OK && next != NULL && next[0] != '\0' &&
         strlen(next) <= CURSOR_MAX)
         walk->cursor = strdup(next);
@@ -54,7 +58,8 @@ on_page(struct walk *walk, const struct p2p_http_call *call, p2p_page_visit *vis
 
 static void
 walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *calls,
-           const char *path, const char *argument, p2p_page_visit *visit, void *arg)
+           const char *path, const char *argument, p2p_page_visit *visit, void *arg,
+           uint64_t timeout_ms)
 {
     size_t count = 0;
 
@@ -64,14 +69,14 @@ walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *ca
         calls[count].method = "GET";
         calls[count++].url = page_url(d, i, path, argument, walks[i].cursor);
     }
-    p2p_http_run(calls, count, d->timeout_ms);
+    p2p_http_run(calls, count, timeout_ms, PATIENCE_MS);
     for (size_t i = 0, c = 0; i < d->count; i++) {
         enum p2p_err err;
         if (walks[i].done)
             continue;
         err = p2p_registry_note(d, i, &calls[c]);
         if (err == P2P_OK) {
-            on_page(&walks[i], &calls[c], visit, arg);
+            on_page(&walks[i], i, &calls[c], visit, arg);
         } else {
             /* Pages that came before count; a later one that fails only ends the list.
              */
@@ -82,6 +87,38 @@ walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *ca
     }
 }
 
+/* Those that rest are left out, unless all do. */
+static size_t
+begin_walks(struct p2p_discovery *d, struct walk *walks)
+{
+    uint64_t now = p2p_now_ms();
+    size_t open = 0;
+
+    pthread_mutex_lock(&d->lock);
+    for (size_t i = 0; i < d->count; i++) {
+        walks[i].done = d->at[i].rests_until_ms > now;
+        walks[i].err = walks[i].done ? P2P_ERR_TIMEOUT : P2P_OK;
+        open += !walks[i].done;
+    }
+    pthread_mutex_unlock(&d->lock);
+    for (size_t i = 0; open == 0 && i < d->count; i++)
+        walks[i].done = false;
+    return open > 0 ? open : d->count;
+}
+
+/* How many go on; `said_all`: one has come to its end. */
+static size_t
+count_open(const struct walk *walks, size_t count, bool *said_all)
+{
+    size_t open = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        open += !walks[i].done;
+        *said_all = *said_all || (walks[i].done && walks[i].err == P2P_OK);
+    }
+    return open;
+}
+
 enum p2p_err
 p2p_discovery_ask(struct p2p_discovery *d, const char *path, const char *argument,
                   size_t pages, p2p_page_visit *visit, void *arg)
@@ -89,15 +126,23 @@ p2p_discovery_ask(struct p2p_discovery *d, const char *path, const char *argumen
     struct p2p_http_call *calls = calloc(d->count + 1, sizeof(*calls));
     struct walk *walks = calloc(d->count + 1, sizeof(*walks));
     enum p2p_err err = P2P_ERR_UNREACHABLE;
-    size_t open = d->count;
+    uint64_t now = p2p_now_ms(), deadline = now + WALK_TIMEOUTS * d->timeout_ms;
+    bool said_all = false;
+    size_t open = 0;
 
     if (calls == NULL || walks == NULL)
         err = P2P_ERR_NOMEM;
-    for (size_t page = 0; err != P2P_ERR_NOMEM && open > 0 && page < pages; page++) {
-        walk_round(d, walks, calls, path, argument, visit, arg);
-        open = 0;
-        for (size_t i = 0; i < d->count; i++)
-            open += !walks[i].done;
+    else
+        open = begin_walks(d, walks);
+    for (size_t page = 0; open > 0 && page < pages && now < deadline; page++) {
+        uint64_t left = deadline - now;
+
+        walk_round(d, walks, calls, path, argument, visit, arg,
+                   left < d->timeout_ms ? left : d->timeout_ms);
+        open = count_open(walks, d->count, &said_all);
+        now = p2p_now_ms();
+        if (said_all && deadline > now + PATIENCE_MS)
+            deadline = now + PATIENCE_MS;
     }
     for (size_t i = 0; walks != NULL && i < d->count; i++) {
         if (walks[i].err == P2P_OK || (err != P2P_OK && err != P2P_ERR_NOT_FOUND))
@@ -110,11 +155,12 @@ p2p_discovery_ask(struct p2p_discovery *d, const char *path, const char *argumen
 }
 
 static enum p2p_err
-visit_peers(void *arg, const cJSON *json)
+visit_peers(void *arg, size_t registry, const cJSON *json)
 {
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, "peers");
 
-    return cJSON_IsArray(array) ? p2p_peers_take(array, arg) : P2P_ERR_MALFORMED;
+    return cJSON_IsArray(array) ? p2p_peers_take(array, registry, arg)
+                                : P2P_ERR_MALFORMED;
 }
 
 static enum p2p_err
@@ -148,6 +194,7 @@ p2p_discovery_find(struct p2p_discovery *d, const char *name, struct p2p_peer_li
     enum p2p_err err = find(d, "/peers?file=%s&limit=1000", name, out);
     size_t kept = 0;
 
+    p2p_peers_take_turns(out, d->count);
     for (size_t i = 0; i < out->count; i++) {
         if (out->at[i].file_count > 0 && !p2p_peer_has(&out->at[i], name))
             p2p_peer_clear(&out->at[i]);
@@ -163,7 +210,10 @@ p2p_discovery_find_root(struct p2p_discovery *d, const struct p2p_digest *root,
                         struct p2p_peer_list *out)
 {
     char hex[2 * P2P_DIGEST_LEN + 1];
+    enum p2p_err err;
 
     p2p_hex_format(root->b, sizeof(root->b), hex);
-    return find(d, "/peers?root=%s&limit=1000", hex, out);
+    err = find(d, "/peers?root=%s&limit=1000", hex, out);
+    p2p_peers_take_turns(out, d->count);
+    return err;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "discovery_internal.h"
+#include "p2p/net.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 1000 };
 
@@ -154,9 +155,11 @@ date_of(CURL *easy)
     return at > 0 ? at : 0;
 }
 
-static void
+/* True when one of them is an answer. */
+static bool
 take_results(CURLM *multi)
 {
+    bool is_answered = false;
     CURLMsg *msg;
     int left;
 
@@ -168,26 +171,36 @@ take_results(CURLM *multi)
         curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &t->call->status);
         t->call->err = from_curl(t, msg->data.result);
         t->call->date_s = date_of(msg->easy_handle);
+        is_answered = is_answered || t->call->err == P2P_OK;
     }
+    return is_answered;
 }
 
 /* Every transfer has its own time limit, so this ends. */
 static void
-drive(CURLM *multi)
+drive(CURLM *multi, uint64_t patience_ms)
 {
+    uint64_t until = UINT64_MAX, now;
     int running = 1;
 
     while (running > 0) {
         if (curl_multi_perform(multi, &running) != CURLM_OK)
             return;
-        take_results(multi);
-        if (running > 0 && curl_multi_poll(multi, NULL, 0, POLL_MS, NULL) != CURLM_OK)
+        now = p2p_now_ms();
+        if (take_results(multi) && until == UINT64_MAX)
+            until = now + patience_ms;
+        if (running == 0 || now >= until)
+            return;
+        if (curl_multi_poll(multi, NULL, 0,
+                            until - now < POLL_MS ? (int)(until - now) : POLL_MS,
+                            NULL) != CURLM_OK)
             return;
     }
 }
 
 void
-p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms)
+p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
+             uint64_t patience_ms)
 {
     struct transfer *transfers = calloc(count, sizeof(*transfers));
     CURLM *multi = curl_multi_init();
@@ -202,7 +215,7 @@ p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms)
             calls[i].err = P2P_ERR_TIMEOUT; /* until its result is taken */
     }
     if (transfers != NULL && multi != NULL)
-        drive(multi);
+        drive(multi, patience_ms);
     for (size_t i = 0; i < count && transfers != NULL; i++) {
         if (transfers[i].easy != NULL && multi != NULL)
             curl_multi_remove_handle(multi, transfers[i].easy);

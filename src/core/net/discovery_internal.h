@@ -22,9 +22,14 @@ struct p2p_http_call {
     int64_t date_s; /* the registry's clock by its Date header; 0: not said */
 };
 void p2p_http_global_init(void);
-/* All at once; returns when each has its answer or `timeout_ms` is over. Calls whose
- * url is NULL are left out (err NOMEM). */
-void p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms);
+/*
+ * All at once; returns when each has its answer or `timeout_ms` is over. When one has
+ * been answered, the others have `patience_ms` more: a registry that hangs must not
+ * keep those waiting who need only one. Calls whose url is NULL are left out (err
+ * NOMEM).
+ */
+void p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
+                  uint64_t patience_ms);
 void p2p_http_call_clear(struct p2p_http_call *call);
 /* What a status means: 2xx P2P_OK, 404 NOT_FOUND, 409 EXISTS, 429 RATE_LIMITED, ... */
 enum p2p_err p2p_http_status_err(long status);
@@ -99,6 +104,9 @@ struct p2p_registry {
     char detail[160];
     int64_t skew_s;
     bool skew_known;
+    /* One that did not answer in time is not asked (by p2p_discovery_ask) until then,
+     * as long as there are others. */
+    uint64_t rests_until_ms, rest_ms;
     /* What it holds about us; under d->reg_lock. */
     struct p2p_reg_state state;
     uint64_t seq;        /* of the record it has, as far as we know */
@@ -122,18 +130,21 @@ struct p2p_peers {
     struct p2p_peer_list list;
     size_t cap;
 };
-/* Adds the usable ones of a JSON array; only NOMEM is an error. */
-P2P_MUST_CHECK enum p2p_err p2p_peers_take(const struct cJSON *array,
+/* Adds the usable ones of a JSON array of that registry; only NOMEM is an error. */
+P2P_MUST_CHECK enum p2p_err p2p_peers_take(const struct cJSON *array, size_t registry,
                                            struct p2p_peers *out);
 /* Several registries may know one peer: the best record stays, of equal ones the
  * longer. */
 void p2p_peers_merge(struct p2p_peer_list *list);
+/* The first of each registry, then the second of each, ...; `count` registries. */
+void p2p_peers_take_turns(struct p2p_peer_list *list, size_t count);
 void p2p_peer_clear(struct p2p_peer_info *peer);
 bool p2p_peer_has(const struct p2p_peer_info *peer, const char *name);
 
 /* ---- discovery_find.c: asking all registries, page by page ---- */
 
-typedef enum p2p_err p2p_page_visit(void *arg, const struct cJSON *json);
+typedef enum p2p_err p2p_page_visit(void *arg, size_t registry,
+                                    const struct cJSON *json);
 /*
  * Visits at most `pages` pages of every registry. P2P_OK when one answered; else the
  * reason of one, NOT_FOUND (it does not know this path) before others. `path` has a
@@ -143,7 +154,8 @@ P2P_MUST_CHECK enum p2p_err p2p_discovery_ask(struct p2p_discovery *d, const cha
                                               const char *argument, size_t pages,
                                               p2p_page_visit *visit, void *arg);
 
-/* Notes how a call to registry i ended, and returns what it means. */
+/* Notes how a call to registry i ended, and returns what it means: also whether it
+ * rests now, and for how long. */
 enum p2p_err p2p_registry_note(struct p2p_discovery *d, size_t i,
                                const struct p2p_http_call *call);
 

@@ -93,6 +93,40 @@ p2p_peers_merge(struct p2p_peer_list *list)
     list->count = kept + 1;
 }
 
+struct turn {
+    size_t rank; /* among those of its registry */
+    struct p2p_peer_info peer;
+};
+
+static int
+compare_turns(const void *a, const void *b)
+{
+    const struct turn *x = a, *y = b;
+
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return (x->peer.registry > y->peer.registry) -
+           (x->peer.registry < y->peer.registry);
+}
+
+/* Without memory the order stays. */
+void
+p2p_peers_take_turns(struct p2p_peer_list *list, size_t count)
+{
+    struct turn *turns = calloc(list->count + 1, sizeof(*turns));
+    size_t *ranks = calloc(count + 1, sizeof(*ranks));
+
+    if (turns != NULL && ranks != NULL && count > 1) {
+        for (size_t i = 0; i < list->count; i++)
+            turns[i] = (struct turn){ranks[list->at[i].registry]++, list->at[i]};
+        qsort(turns, list->count, sizeof(*turns), compare_turns);
+        for (size_t i = 0; i < list->count; i++)
+            list->at[i] = turns[i].peer;
+    }
+    free(turns);
+    free(ranks);
+}
+
 /* ---- One peer of an answer ---- */
 
 /* A literal address that a peer can have. */
@@ -157,7 +191,7 @@ parse_peer(const cJSON *json, struct p2p_peer_info *peer)
 }
 
 enum p2p_err
-p2p_peers_take(const cJSON *array, struct p2p_peers *out)
+p2p_peers_take(const cJSON *array, size_t registry, struct p2p_peers *out)
 {
     enum p2p_err err = P2P_OK;
     const cJSON *item;
@@ -166,6 +200,7 @@ p2p_peers_take(const cJSON *array, struct p2p_peers *out)
     {
         struct p2p_peer_info peer;
         err = parse_peer(item, &peer);
+        peer.registry = registry;
         if (err == P2P_OK)
             err = peers_add(out, &peer);
         if (err == P2P_ERR_NOMEM)

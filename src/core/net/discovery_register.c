@@ -11,6 +11,8 @@
 
 /* A body stays well under what a registry takes (P2P_REGISTER_BODY_MAX). */
 enum { BODY_BUDGET = 8 * 1024 * 1024, ROUNDS_MAX = 64 };
+/* What slow registries get once another has answered: beside a length of 100 kB/s. */
+enum { PATIENCE_MS = 5000, PATIENCE_BYTES_PER_MS = 100 };
 
 enum step { STEP_NONE, STEP_DELTA, STEP_WHOLE, STEP_UNSIGNED };
 
@@ -199,6 +201,18 @@ on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     }
 }
 
+/* Heartbeats to the others have to go on, whoever hangs; long lists take their time. */
+static uint64_t
+patience_for(const struct p2p_http_call *calls, size_t count)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (calls[i].body != NULL && strlen(calls[i].body) > longest)
+            longest = strlen(calls[i].body);
+    return PATIENCE_MS + longest / PATIENCE_BYTES_PER_MS;
+}
+
 /* One request to each registry that is not done. */
 static void
 run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
@@ -223,7 +237,7 @@ run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
             p2p_http_call_clear(&calls[count]);
     }
     if (count > 0)
-        p2p_http_run(calls, count, d->timeout_ms);
+        p2p_http_run(calls, count, d->timeout_ms, patience_for(calls, count));
     for (size_t c = 0; c < count; c++) {
         struct job *job = &jobs[owner[c]];
         on_answer(d, job, reg, &calls[c], p2p_registry_note(d, owner[c], &calls[c]));
@@ -304,7 +318,7 @@ p2p_discovery_heartbeat(struct p2p_discovery *d, const struct p2p_id *id)
         calls[i].url =
             p2p_http_url(d->at[i].url, "/heartbeat?peer_id=%s", &argument, 1);
     }
-    p2p_http_run(calls, d->count, d->timeout_ms);
+    p2p_http_run(calls, d->count, d->timeout_ms, PATIENCE_MS);
     for (size_t i = 0; i < d->count; i++) {
         enum p2p_err one = p2p_registry_note(d, i, &calls[i]);
         if (one == P2P_ERR_NOT_FOUND) {
@@ -345,7 +359,7 @@ p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
         forget(d, r);
     }
     if (count > 0)
-        p2p_http_run(calls, count, d->timeout_ms);
+        p2p_http_run(calls, count, d->timeout_ms, PATIENCE_MS);
     pthread_mutex_unlock(&d->reg_lock);
     calls_clear(calls, count);
 }

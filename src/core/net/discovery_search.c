@@ -61,10 +61,10 @@ add_group(struct search *search, const struct p2p_search_result *like)
 
 /* Peers of `from` join those of the group. */
 static enum p2p_err
-join(struct p2p_search_result *group, const cJSON *from)
+join(struct p2p_search_result *group, size_t registry, const cJSON *from)
 {
     struct p2p_peers peers = {group->peers, group->peers.count};
-    enum p2p_err err = p2p_peers_take(from, &peers);
+    enum p2p_err err = p2p_peers_take(from, registry, &peers);
 
     group->peers = peers.list;
     p2p_peers_merge(&group->peers);
@@ -72,7 +72,7 @@ join(struct p2p_search_result *group, const cJSON *from)
 }
 
 static enum p2p_err
-take_result(struct search *search, const cJSON *json)
+take_result(struct search *search, size_t registry, const cJSON *json)
 {
     struct p2p_search_result result = {0}, *group;
     const char *name = p2p_json_text(json, "name");
@@ -88,11 +88,11 @@ take_result(struct search *search, const cJSON *json)
         group = add_group(search, &result);
     if (group == NULL)
         return P2P_OK;
-    return join(group, cJSON_GetObjectItemCaseSensitive(json, "peers"));
+    return join(group, registry, cJSON_GetObjectItemCaseSensitive(json, "peers"));
 }
 
 static enum p2p_err
-visit_results(void *arg, const cJSON *json)
+visit_results(void *arg, size_t registry, const cJSON *json)
 {
     const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, "results"), *item;
     enum p2p_err err = cJSON_IsArray(array) ? P2P_OK : P2P_ERR_MALFORMED;
@@ -100,7 +100,7 @@ visit_results(void *arg, const cJSON *json)
     cJSON_ArrayForEach(item, array)
     {
         if (err == P2P_OK)
-            err = take_result(arg, item);
+            err = take_result(arg, registry, item);
     }
     return err;
 }
@@ -184,6 +184,8 @@ p2p_discovery_search(struct p2p_discovery *d, const char *text,
                             visit_results, &search);
     if (err == P2P_ERR_NOT_FOUND)
         err = search_lists(d, &search);
+    for (size_t i = 0; i < search.found.count; i++)
+        p2p_peers_take_turns(&search.found.at[i].peers, d->count);
     *out = (struct p2p_search_results){0};
     if (err == P2P_OK)
         *out = search.found;
