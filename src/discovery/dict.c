@@ -1,7 +1,5 @@
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "discovery/dict_internal.h"
 #include "discovery/fold.h"
@@ -181,20 +179,14 @@ dict_add(struct dict *d, uint32_t id, const char *text, size_t len)
 
 /* ---- the thread ---- */
 
-/* Others come first where there are fewer cores than work. */
-static void
-yield_to_others(void)
-{
-    setpriority(PRIO_PROCESS, (id_t)gettid(), 5);
-}
-
+/* Of no lower priority than others: it holds the owner's lock for short times, and who
+ * waits for that would wait for everybody who is more important. */
 static void *
 dict_main(void *arg)
 {
     struct dict *d = arg;
     unsigned work;
 
-    yield_to_others();
     pthread_mutex_lock(&d->lock);
     while (!d->is_stopping) {
         if (d->work == 0) {

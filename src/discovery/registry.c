@@ -326,6 +326,8 @@ registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer
         .files = p->files,
         .catalogue = &r->catalogue,
         .key = p->key,
+        .registry = (struct registry *)(uintptr_t)r,
+        .number = peer,
     };
     record_format_ip(p->ip, out->ip);
 }

@@ -114,7 +114,16 @@ struct registry_peer {
     const uint32_t *files; /* of the catalogue */
     const struct catalogue *catalogue;
     const struct p2p_spki *key; /* NULL when unsigned */
+    struct registry *registry;
+    uint32_t number; /* in it */
 };
+
+/*
+ * To be called, on a copy of what was given, by a visit that goes through a long list:
+ * lets writers in. The list may be another one afterwards, or empty: the peer has gone.
+ */
+void registry_let_others_in(struct registry_peer *peer);
+#define REGISTRY_VISIT_SLICE 128u /* files between two calls */
 
 /* Called with readers' lock: must be quick and must not call the registry. False: stop.
  */

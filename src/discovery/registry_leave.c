@@ -1,5 +1,7 @@
 /* How peers go: they leave, run out, or are remembered for their seq alone. */
 #include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "discovery/registry_internal.h"
 #include "p2p/net.h"
@@ -97,6 +99,15 @@ registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
     pthread_mutex_unlock(&r->writer);
 }
 
+static uint64_t
+now_us(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
 /* When the peer has to go, or its seq may be forgotten. */
 static bool
 is_due(const struct registry *r, const struct peer *p, uint64_t now_ms, uint64_t now_s,
@@ -138,10 +149,30 @@ expire_one(struct registry *r, uint32_t at, uint64_t now_ms, uint64_t now_s)
         registry_announce(r, &id, true);
 }
 
+/*
+ * When a great many are due at once (a network that went away), their going is spread:
+ * after so much work this thread sleeps as long. So it is never one that has used up
+ * its time, which the scheduler would stop just while it keeps the others out.
+ */
+#define WORK_US 500u
+
+static void
+rest_after_work(uint64_t *started_us)
+{
+    uint64_t worked_us = now_us() - *started_us;
+
+    if (worked_us < WORK_US)
+        return;
+    if (worked_us > 10 * WORK_US)
+        worked_us = 10 * WORK_US; /* others had the processor meanwhile */
+    usleep((useconds_t)worked_us);
+    *started_us = now_us();
+}
+
 uint64_t
 registry_expire(struct registry *r, uint64_t now_ms)
 {
-    uint64_t next_ms = UINT64_MAX, now_s = p2p_time_s();
+    uint64_t next_ms = UINT64_MAX, now_s = p2p_time_s(), started_us = now_us();
     uint32_t used;
 
     pthread_rwlock_rdlock(&r->lock);
@@ -153,8 +184,10 @@ registry_expire(struct registry *r, uint64_t now_ms)
         pthread_rwlock_rdlock(&r->lock);
         due = is_due(r, peer_at(r, i), now_ms, now_s, &next_ms);
         pthread_rwlock_unlock(&r->lock);
-        if (due)
-            expire_one(r, i, now_ms, now_s);
+        if (!due)
+            continue;
+        expire_one(r, i, now_ms, now_s);
+        rest_after_work(&started_us);
     }
     return next_ms;
 }

@@ -4,7 +4,7 @@
 
 #include "discovery/registry_internal.h"
 
-/* Peers shown under one hold of the readers' lock. */
+/* Ids read under one hold of the readers' lock. */
 #define SLICE 32u
 
 bool
@@ -23,6 +23,19 @@ registry_visit_one(struct registry *r, const struct p2p_id *id, registry_visit *
     }
     pthread_rwlock_unlock(&r->lock);
     return found;
+}
+
+void
+registry_let_others_in(struct registry_peer *peer)
+{
+    struct registry *r = peer->registry;
+    const struct peer *p = peer_at(r, peer->number);
+
+    pthread_rwlock_unlock(&r->lock);
+    pthread_rwlock_rdlock(&r->lock);
+    peer->files = p->files;
+    peer->file_count =
+        p->is_used && p->is_live && p2p_id_equal(&p->id, &peer->id) ? p->count : 0;
 }
 
 static int
@@ -106,11 +119,27 @@ next_slice(const struct registry *r, const struct p2p_id *after, struct id_slice
     s->is_last = prefix == 2u << bits;
 }
 
+/* Visits one of a list, with the lock held for it alone; false: stop. */
+static bool
+visit_id(struct registry *r, const struct p2p_id *id, registry_visit *visit, void *arg)
+{
+    struct registry_peer view;
+    bool goes_on = true;
+    uint32_t at;
+
+    pthread_rwlock_rdlock(&r->lock);
+    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
+        registry_fill_view(r, at, &view);
+        goes_on = visit(arg, &view);
+    }
+    pthread_rwlock_unlock(&r->lock);
+    return goes_on;
+}
+
 static void
 visit_all(struct registry *r, const struct p2p_id *after, registry_visit *visit,
           void *arg)
 {
-    struct registry_peer view;
     struct p2p_id last;
     struct id_slice s;
     bool goes_on = true;
@@ -118,11 +147,9 @@ visit_all(struct registry *r, const struct p2p_id *after, registry_visit *visit,
     do {
         pthread_rwlock_rdlock(&r->lock);
         next_slice(r, after, &s);
-        for (uint32_t i = 0; goes_on && i < s.count; i++) {
-            registry_fill_view(r, registry_find(r, &s.ids[i]), &view);
-            goes_on = visit(arg, &view);
-        }
         pthread_rwlock_unlock(&r->lock);
+        for (uint32_t i = 0; goes_on && i < s.count; i++)
+            goes_on = visit_id(r, &s.ids[i], visit, arg);
         if (s.count > 0) {
             last = s.ids[s.count - 1];
             after = &last;
@@ -131,6 +158,8 @@ visit_all(struct registry *r, const struct p2p_id *after, registry_visit *visit,
 }
 
 /* ---- peers of some files ---- */
+
+#define AHEAD 16u /* peers whose memory is asked for before they are looked at */
 
 struct id_list {
     struct p2p_id *ids;
@@ -152,6 +181,9 @@ add_file(const struct registry *r, const struct file *f, const struct p2p_id *af
     }
     for (uint32_t i = 0; i < f->count; i++) {
         const struct p2p_id *id = &peer_at(r, file_peers(f)[i])->id;
+
+        if (i + AHEAD < f->count)
+            __builtin_prefetch(&peer_at(r, file_peers(f)[i + AHEAD])->id);
 
         if (after == NULL || compare_ids(id, after) > 0)
             list->ids[list->count++] = *id;
@@ -201,23 +233,10 @@ static void
 visit_ids(struct registry *r, const struct id_list *list, registry_visit *visit,
           void *arg)
 {
-    const struct p2p_id *before = NULL;
-
     for (size_t i = 0; i < list->count; i++) {
-        struct registry_peer view;
-        bool goes_on = true;
-        uint32_t at;
-
-        if (before != NULL && compare_ids(before, &list->ids[i]) == 0)
+        if (i > 0 && compare_ids(&list->ids[i - 1], &list->ids[i]) == 0)
             continue;
-        before = &list->ids[i];
-        pthread_rwlock_rdlock(&r->lock);
-        if ((at = registry_find(r, before)) != SLAB_NONE && peer_at(r, at)->is_live) {
-            registry_fill_view(r, at, &view);
-            goes_on = visit(arg, &view);
-        }
-        pthread_rwlock_unlock(&r->lock);
-        if (!goes_on)
+        if (!visit_id(r, &list->ids[i], visit, arg))
             return;
     }
 }

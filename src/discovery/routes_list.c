@@ -4,6 +4,7 @@
 
 #include "discovery/app.h"
 #include "discovery/view.h"
+#include "http/offload.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 
@@ -92,6 +93,9 @@ get_peers(struct http_request *req, void *arg)
         !parse_digest(req, "root", &root, &filter.root) ||
         !parse_digest(req, "sha256", &sha256, &filter.sha256) ||
         !parse_digest(req, "cursor", &cursor, &after))
+        return;
+    /* Pages are megabytes: not on a thread that others wait for. */
+    if (http_offload(req))
         return;
     /* The version is read first: an answer that is newer than its tag does no harm. */
     snprintf(tag, sizeof(tag), "%s-%llu", changes_epoch(app->changes),

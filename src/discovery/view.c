@@ -30,15 +30,34 @@ put_where(struct http_json_out *o, const struct p2p_id *id, const char *ip,
     http_json_put_u64(o, "port", port);
 }
 
+/* Calls `put` for each file; a long list is gone through in slices, and may be another
+ * one afterwards. */
 static void
-put_members(struct http_json_out *o, const struct registry_peer *p)
+for_files(struct http_json_out *o, struct registry_peer *p,
+          void (*put)(struct http_json_out *o, const struct registry_peer *p,
+                      uint32_t file))
+{
+    for (uint32_t i = 0; i < p->file_count; i++) {
+        put(o, p, p->files[i]);
+        if (i % REGISTRY_VISIT_SLICE == REGISTRY_VISIT_SLICE - 1)
+            registry_let_others_in(p);
+    }
+}
+
+static void
+put_name(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
+{
+    http_json_put_string(o, NULL, name_of(p, file));
+}
+
+static void
+put_members(struct http_json_out *o, struct registry_peer *p)
 {
     uint64_t silent_s = (p2p_now_ms() - p->heard_ms) / 1000;
 
     put_where(o, &p->id, p->ip, p->port);
     http_json_begin(o, "files", '[');
-    for (uint32_t i = 0; i < p->file_count; i++)
-        http_json_put_string(o, NULL, name_of(p, p->files[i]));
+    for_files(o, p, put_name);
     http_json_end(o, ']');
     http_json_put_bool(o, "verified", p->is_signed);
     http_json_put_u64(o, "last_seen", p2p_time_s() - silent_s);
@@ -68,25 +87,29 @@ put_entry(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
 }
 
 void
-view_put_peer(struct http_json_out *o, const struct registry_peer *p)
+view_put_peer(struct http_json_out *o, const struct registry_peer *shown)
 {
+    struct registry_peer p = *shown;
+
     http_json_begin(o, NULL, '{');
-    put_members(o, p);
+    put_members(o, &p);
     http_json_end(o, '}');
 }
 
 void
-view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *p)
+view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown)
 {
+    struct registry_peer p = *shown;
+
     http_json_begin(o, NULL, '{');
-    put_members(o, p);
-    if (p->is_signed) {
-        http_json_put_u64(o, "seq", p->seq);
-        http_json_put_u64(o, "expires_at", p->expires_at_s);
+    put_members(o, &p);
+    if (p.is_signed) {
+        http_json_put_u64(o, "seq", p.seq);
+        http_json_put_u64(o, "expires_at", p.expires_at_s);
     }
     http_json_begin(o, "entries", '[');
-    for (uint32_t i = 0; p->has_content && i < p->file_count; i++)
-        put_entry(o, p, p->files[i]);
+    if (p.has_content)
+        for_files(o, &p, put_entry);
     http_json_end(o, ']');
     http_json_end(o, '}');
 }
