@@ -151,7 +151,7 @@ def test_a_peer_stays_registered_where_it_can(suite, bad):
     while time.monotonic() < end:
         assert [p["peer_id"] for p in good.registry.peers()] == [me], "it ran out"
         time.sleep(0.5)
-    timed(peer.stop)
+    peer.stop()
     assert good.registry.peers() == [], "it said goodbye"
 
 

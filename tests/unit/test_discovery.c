@@ -282,8 +282,10 @@ one_registry_is_enough_and_answers_merge(void **state)
     d = open_at((const char *[]){a.url, NOBODY, b.url}, 3, 5000);
     assert_int_equal(p2p_discovery_find(d, "x", &list), P2P_OK);
     assert_int_equal(list.count, 2);
-    assert_string_equal(list.at[0].addr.host, "10.0.0.9"); /* the signed one */
-    assert_int_equal(list.at[1].id.b[0], 0xbb);
+    assert_int_equal(list.at[0].id.b[0], 0xbb); /* each registry in turn */
+    assert_int_equal(list.at[0].registry, 0);
+    assert_string_equal(list.at[1].addr.host, "10.0.0.9"); /* the signed one */
+    assert_int_equal(list.at[1].registry, 2);
     p2p_peer_list_clear(&list);
     assert_int_equal(p2p_discovery_find(d, "y", &list), P2P_OK);
     assert_int_equal(list.count, 1);

@@ -12,7 +12,7 @@
 /* A body stays well under what a registry takes (P2P_REGISTER_BODY_MAX). */
 enum { BODY_BUDGET = 8 * 1024 * 1024, ROUNDS_MAX = 64 };
 /* What slow registries get once another has answered: beside a length of 100 kB/s. */
-enum { PATIENCE_MS = 5000, PATIENCE_BYTES_PER_MS = 100 };
+enum { PATIENCE_MS = 5000, PATIENCE_BYTES_PER_MS = 100, LEAVE_PATIENCE_MS = 1000 };
 
 enum step { STEP_NONE, STEP_DELTA, STEP_WHOLE, STEP_UNSIGNED };
 
@@ -359,7 +359,7 @@ p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
         forget(d, r);
     }
     if (count > 0)
-        p2p_http_run(calls, count, d->timeout_ms, PATIENCE_MS);
+        p2p_http_run(calls, count, d->timeout_ms, LEAVE_PATIENCE_MS);
     pthread_mutex_unlock(&d->reg_lock);
     calls_clear(calls, count);
 }
