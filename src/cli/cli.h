@@ -93,6 +93,8 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* The same, and the exit status of the error. */
 int cli_fail(enum p2p_err err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* After a peer could not be talked to: what to look at, where that is known. */
+void cli_advise_peer(enum p2p_err err);
 /* No registry answered: which ones and why, and what to do. */
 int cli_fail_registries(struct p2p_discovery *d, enum p2p_err err);
 

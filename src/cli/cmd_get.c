@@ -80,6 +80,11 @@ check(struct get *get, int arguments, char **argv)
     if (!is_name(get->name))
         return cli_fail(P2P_ERR_NAME, "\"%s\": this name cannot be a shared file's",
                         cli_text(get->name, shown));
+    if (opt->save_as != NULL && !is_name(opt->save_as))
+        return cli_fail(P2P_ERR_NAME,
+                        "--save-as \"%s\": a file name is needed; --output-dir says "
+                        "where it goes",
+                        cli_text(opt->save_as, shown));
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
         return cli_fail(P2P_ERR_USAGE, "--verify: full or tree is needed");
     if (p2p_timetable_parse(opt->limit_rate, &get->rates) != P2P_OK)
@@ -114,8 +119,11 @@ acquire(struct get *get)
         return p2p_err_exit_status(err);
     err = p2p_root_open(opt->output_dir, true, 0755, &get->downloads);
     if (err != P2P_OK)
-        return cli_fail(err, "--output-dir %s: %s", cli_text(opt->output_dir, shown),
-                        p2p_err_text(err));
+        return cli_fail(
+            p2p_err_class(err) == P2P_CLASS_LOCAL ? err : P2P_ERR_SYS,
+            "--output-dir %s cannot be made or opened (%s); choose a folder "
+            "you may write to",
+            cli_text(opt->output_dir, shown), p2p_err_text(err));
     return get_find_sources(opt, get->name, get->discovery, get->identity,
                             &get->sources);
 }

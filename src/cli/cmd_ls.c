@@ -90,7 +90,11 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
                         "%s: %s; `p2p peers --known` shows it as pending, "
                         "`p2p peers trust ID %s` accepts it",
                         address, p2p_err_text(err), address);
-    return err == P2P_OK ? 0 : cli_fail(err, "%s: %s", address, p2p_err_text(err));
+    if (err == P2P_OK)
+        return 0;
+    cli_say("%s: %s", address, p2p_err_text(err));
+    cli_advise_peer(err);
+    return p2p_err_exit_status(err);
 }
 
 int

@@ -78,6 +78,14 @@ cli_fail(enum p2p_err err, const char *format, ...)
     return p2p_err_exit_status(err);
 }
 
+void
+cli_advise_peer(enum p2p_err err)
+{
+    if (err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT)
+        cli_say("is p2p-peer running there, and its port open in the firewall? "
+                "`p2p doctor` tries each peer");
+}
+
 int
 cli_fail_registries(struct p2p_discovery *d, enum p2p_err err)
 {

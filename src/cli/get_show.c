@@ -102,12 +102,16 @@ erase_line(struct get_show *show)
     show->is_drawn = false;
 }
 
+/* Empty where there is no room for it: the figures come first. */
 static void
-format_bar(unsigned percent, char out[BAR_MAX + 3])
+format_bar(unsigned percent, char out[BAR_MAX + 4])
 {
     unsigned cells = (unsigned)columns(), full;
 
-    cells = cells > TEXT_COLUMNS + BAR_MIN ? cells - TEXT_COLUMNS : BAR_MIN;
+    out[0] = '\0';
+    if (cells < TEXT_COLUMNS + BAR_MIN)
+        return;
+    cells -= TEXT_COLUMNS;
     cells = cells < BAR_MAX ? cells : BAR_MAX;
     full = percent * cells / 100;
     out[0] = '[';
@@ -115,8 +119,7 @@ format_bar(unsigned percent, char out[BAR_MAX + 3])
     memset(out + 1 + full, ' ', cells - full);
     if (full < cells)
         out[1 + full] = '>';
-    out[cells + 1] = ']';
-    out[cells + 2] = '\0';
+    memcpy(out + 1 + cells, "] ", 3);
 }
 
 static unsigned
@@ -134,7 +137,7 @@ active_sources(const struct p2p_download_status *status)
 static void
 draw(struct get_show *show, const struct p2p_download_status *status)
 {
-    char line[LINE_MAX_BYTES], bar[BAR_MAX + 3];
+    char line[LINE_MAX_BYTES], bar[BAR_MAX + 4];
     char done[CLI_SHORT], size[CLI_SHORT], speed[CLI_SHORT], eta[CLI_SHORT];
     /* 100 % is when it is verified, not before (a file of nothing is done at once). */
     uint64_t at = status->state == P2P_DL_VERIFYING ? status->hashed : status->verified;
@@ -146,15 +149,15 @@ draw(struct get_show *show, const struct p2p_download_status *status)
         percent = 100;
     format_bar(percent, bar);
     if (status->state == P2P_DL_PAUSED)
-        snprintf(line, sizeof(line), "%3u%% %s waiting: %s", percent, bar,
+        snprintf(line, sizeof(line), "%3u%% %swaiting: %s", percent, bar,
                  status->message);
     else if (status->state == P2P_DL_CONNECTING || !status->size_known)
         snprintf(line, sizeof(line), "connecting ...");
     else if (status->state == P2P_DL_VERIFYING)
-        snprintf(line, sizeof(line), "%3u%% %s verifying %s", percent, bar,
+        snprintf(line, sizeof(line), "%3u%% %sverifying %s", percent, bar,
                  cli_size(status->size, size));
     else
-        snprintf(line, sizeof(line), "%3u%% %s %s / %s  %s/s  ETA %s  %u source%s",
+        snprintf(line, sizeof(line), "%3u%% %s%s / %s  %s/s  ETA %s  %u source%s",
                  percent, bar, cli_size(status->verified, done),
                  cli_size(status->size, size), cli_size(status->speed, speed),
                  status->eta_s == UINT64_MAX ? "-" : cli_duration(status->eta_s, eta),
@@ -240,6 +243,7 @@ tell_failed(const struct get_show *show, const struct p2p_download_status *statu
         cli_say("%s: %s", cli_text(show->output_dir, shown), why);
     else
         cli_say("%s", why);
+    cli_advise_peer(status->error);
 }
 
 void

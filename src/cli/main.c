@@ -42,6 +42,15 @@ find_command(const char *name)
     return NULL;
 }
 
+static int
+not_a_command(const char *name)
+{
+    char shown[CLI_TEXT];
+
+    return cli_fail(P2P_ERR_USAGE, "%s is not a command; `p2p help` lists them",
+                    cli_text(name, shown));
+}
+
 /* `p2p help get` is `p2p get --help`. */
 static int
 help(int argc, char **argv)
@@ -51,6 +60,8 @@ help(int argc, char **argv)
 
     if (command != NULL)
         return command->run(2, asked);
+    if (argc > 2 && strcmp(argv[1], "help") == 0)
+        return not_a_command(argv[2]);
     print_usage(stdout);
     return 0;
 }
@@ -60,7 +71,6 @@ main(int argc, char **argv)
 {
     const struct cli_command *command;
     const char *name = argc > 1 ? argv[1] : "";
-    char shown[CLI_TEXT];
 
     if (name[0] == '\0') {
         print_usage(stderr);
@@ -74,10 +84,8 @@ main(int argc, char **argv)
         return 0;
     }
     command = find_command(name);
-    if (command == NULL) {
-        cli_say("%s is not a command; `p2p help` lists them", cli_text(name, shown));
-        return 2;
-    }
+    if (command == NULL)
+        return not_a_command(name);
     /* Commands say themselves what went wrong; --log-level debug shows the rest. */
     setenv("P2P_LOG_LEVEL", "error", 0);
     if (p2p_crypto_init() != P2P_OK)

@@ -82,6 +82,15 @@ on_stop(struct http_ticker *self)
     pthread_mutex_unlock(&sse->lock);
 }
 
+static uint64_t
+now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 struct http_sse *
 http_sse_new(struct http_server *s, size_t capacity, size_t max_clients)
 {
@@ -92,9 +101,9 @@ http_sse_new(struct http_server *s, size_t capacity, size_t max_clients)
     sse->server = s;
     sse->capacity = capacity;
     sse->max_clients = max_clients;
-    /* From the time of day, so that an id of an earlier run is always below the ring.
-     */
-    sse->first_id = sse->next_id = (uint64_t)time(NULL) * 1000;
+    /* From the time of day, so that an id of an earlier run is always below the ring:
+     * microseconds, since a run that ends at once may have sent a thousand events. */
+    sse->first_id = sse->next_id = now_us();
     sse->ticker.tick = on_tick;
     sse->ticker.stop = on_stop;
     pthread_mutex_init(&sse->lock, NULL);
@@ -153,14 +162,15 @@ static bool
 take_next(struct client *c, uint64_t now_ms)
 {
     struct http_sse *sse = c->sse;
-    char text[64] = "";
+    char text[96] = "";
 
     free(c->now.text);
     c->now = (struct event){0};
     c->sent = 0;
     if (c->next_id < sse->first_id || c->next_id > sse->next_id) {
         c->next_id = sse->next_id;
-        snprintf(text, sizeof(text), "id: %llu\nevent: resync\ndata: {}\n\n",
+        snprintf(text, sizeof(text),
+                 "retry: 2000\nid: %llu\nevent: resync\ndata: {}\n\n",
                  (unsigned long long)(sse->next_id - 1));
     } else if (c->next_id == sse->next_id) {
         if (now_ms < c->last_sent_ms + HTTP_SSE_HEARTBEAT_MS)
@@ -237,7 +247,10 @@ client_new(struct http_sse *sse, struct http_request *req)
     /* Due at once: the first bytes tell the browser that the stream is open. */
     c->last_sent_ms = 0;
     pthread_mutex_lock(&sse->lock);
-    c->next_id = last != NULL ? strtoull(last, NULL, 10) + 1 : sse->next_id;
+    /* 0 is never in the ring: the first event is a resync, whose id the client has to
+     * give when it comes back. One that was never given an id could not be told from a
+     * newcomer after a restart, and would miss what happened in between. */
+    c->next_id = last != NULL ? strtoull(last, NULL, 10) + 1 : 0;
     if (sse->n_clients == sse->max_clients) {
         pthread_mutex_unlock(&sse->lock);
         free(c);

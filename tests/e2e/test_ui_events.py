@@ -140,6 +140,21 @@ def test_events_with_an_id_of_another_run(world):
     events.close()
 
 
+def test_a_stream_on_which_nothing_happened_resyncs_after_a_restart(suite):
+    """The one who comes back has an id to come back with, though no event was ever sent."""
+    ui = suite.ui()
+    quiet = Events(ui)
+    first = wait_until(lambda: quiet.of("resync"), 10, "the place in the stream")[0][0]
+    quiet.close()
+    ui.kill()
+    (ui.shared / "while it was away.txt").write_bytes(b"x")
+    again = suite.ui(port=ui.port)
+    back = Events(again, last_id=first)
+    wait_until(lambda: back.of("resync"), 10, "resync")
+    assert back.events[0][1] == "resync" and back.events[0][0] > first
+    back.close()
+
+
 def test_many_streams_do_not_stop_the_service(world):
     streams = []
     for _ in range(30):

@@ -205,7 +205,7 @@ start_http(void **state)
     if (http_server_open(&opt, &server) != P2P_OK)
         return -1;
     waiters = http_waitlist_new(server);
-    events = http_sse_new(server, 4, 3);
+    events = http_sse_new(server, 4, 8);
     prepared = http_prepare(server, "text/plain", "ready", 5);
     return 0;
 }

@@ -35,7 +35,7 @@ streams_events_and_replays_them(void **state)
 
     (void)state;
     send_text(fd, "GET /events HTTP/1.1\r\n" LOCAL "\r\n");
-    assert_has(receive(fd, ":\n\n"), "text/event-stream");
+    assert_has(receive(fd, "\n\n"), "text/event-stream");
     id = http_sse_publish(events, "one", "{}", 2);
     assert_has(receive(fd, "\n\n"), "event: one\ndata: {}\n\n");
     close(fd);
@@ -46,6 +46,33 @@ streams_events_and_replays_them(void **state)
     snprintf(last, sizeof(last), "Last-Event-ID: %llu\r\n\r\n", (unsigned long long)id);
     send_text(fd, last);
     assert_has(receive(fd, "[2]"), "event: two");
+    close(fd);
+}
+
+/* Also one that saw no event at all has an id to come back with. */
+static void
+a_newcomer_is_told_to_read_everything(void **state)
+{
+    unsigned long long id = 0;
+    char last[64];
+    const char *text;
+    int fd = dial();
+
+    (void)state;
+    send_text(fd, "GET /events HTTP/1.1\r\n" LOCAL "\r\n");
+    text = receive(fd, "{}");
+    assert_has(text, "event: resync");
+    assert_int_equal(sscanf(strstr(text, "id: "), "id: %llu", &id), 1);
+    close(fd);
+
+    http_sse_publish(events, "missed", "[3]", 3);
+    fd = dial();
+    send_text(fd, "GET /events HTTP/1.1\r\n" LOCAL);
+    snprintf(last, sizeof(last), "Last-Event-ID: %llu\r\n\r\n", id);
+    send_text(fd, last);
+    text = receive(fd, "[3]");
+    assert_has(text, "event: missed");
+    assert_null(strstr(text, "resync"));
     close(fd);
 }
 
@@ -114,7 +141,7 @@ stops_while_clients_wait(void **state)
 
     (void)state;
     send_text(events_fd, "GET /events HTTP/1.1\r\n" LOCAL "\r\n");
-    receive(events_fd, ":\n\n");
+    receive(events_fd, "\n\n");
     send_text(wait_fd, "GET /version?since=1&wait_ms=9000 HTTP/1.1\r\n" LOCAL "\r\n");
     while (http_waitlist_count(waiters) == 0)
         usleep(1000);
@@ -129,6 +156,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_until_it_is_woken_or_over),
         cmocka_unit_test(streams_events_and_replays_them),
+        cmocka_unit_test(a_newcomer_is_told_to_read_everything),
         cmocka_unit_test(tells_a_client_that_fell_behind),
         cmocka_unit_test(cuts_off_slow_senders),
         cmocka_unit_test(long_work_holds_nobody_up),

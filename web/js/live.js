@@ -17,7 +17,6 @@ let claimed = 0;
 let heard = Date.now();
 let failures = 0;
 let pollTimer = 0;
-let opened = false;
 let listener = () => {};
 
 export const onEvent = (f) => {
@@ -46,18 +45,15 @@ function openStream() {
 	source?.close();
 	source = new EventSource('api/events');
 	source.onopen = () => {
-		// What happened while nobody listened is read once, whoever answers now: it may be a new process.
-		receiveAndTell('resync', {});
+		// What happened meanwhile is sent again, or the server says "resync": also to a new stream.
 		failures = 0;
 		clearTimeout(pollTimer);
 		pollTimer = 0;
 		share('live');
-		opened = true;
 	};
 	source.onerror = () => {
 		failures += 1;
 		if (source.readyState === EventSource.CLOSED) {
-			opened = false;
 			setTimeout(() => leading && openStream(), Math.min(15000, 1000 * 2 ** Math.min(failures, 4)));
 		}
 		if (!pollTimer) poll();
@@ -94,7 +90,6 @@ async function poll() {
 
 function lead() {
 	leading = true;
-	opened = false;
 	claimed = Date.now();
 	tell({ kind: 'lead', claimed });
 	openStream();
