@@ -1,6 +1,6 @@
 # Builds bin/p2p-discovery, bin/p2p-peer, bin/p2p-ui, bin/p2p and build/<mode>/libp2pcore.a.
 #   make [SAN=address,undefined|thread] [V=1] [WERROR=1] [CC=clang]
-#   make check [T=test_bytes]    unit tests, and the fuzz corpora replayed
+#   make check [T="test_bytes test_path"]    unit tests, and the fuzz corpora replayed
 #   make fuzz FUZZ_TIME=60       libFuzzer (clang), each target in turn
 #   make bench format lint install clean
 
@@ -99,9 +99,12 @@ $(B)/tests/$(1): $(B)/tests/unit/$(1).o $(call uses,$(1)) $(HTTP) $(CORE)
 endef
 $(foreach t,$(TESTS),$(eval $(call unit_test,$(t))))
 
-# Each test prints cmocka's own lines; the first failing program stops the run.
-check: $(if $(T),$(B)/tests/$(T),$(TEST_BIN))
-	$(Q)set -e; for t in $^; do echo "== $$t"; $$t; done
+# Each test prints cmocka's own lines; the first failing program stops the run. With -j several
+# run at once (add -O to keep their lines together).
+CHECKS := $(addprefix check/,$(TESTS))
+check: $(if $(T),$(addprefix check/,$(T)),$(CHECKS))
+$(CHECKS): check/%: $(B)/tests/%
+	$(Q)echo "== $<"; $<
 
 include tests/fuzz/fuzz.mk tests/bench/bench.mk
 
@@ -124,6 +127,6 @@ install: all
 clean:
 	rm -rf build bin
 
-.PHONY: all check format lint install clean
+.PHONY: all check format lint install clean $(CHECKS)
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

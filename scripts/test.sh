@@ -1,19 +1,32 @@
 #!/usr/bin/env bash
-# The whole test run: both compilers, unit tests plain and sanitized, fuzz corpora replayed, then the
-# end-to-end tests against real processes. Stops at the first step that fails; the last line printed
-# is pytest's own summary.
+# The whole test run: both compilers, unit tests plain and under three sanitizers, fuzz corpora
+# replayed, then the end-to-end tests against real processes. Stops at the first step that fails; the
+# last line printed is pytest's own summary.
 #
 #   scripts/test.sh [pytest options]      e.g.  scripts/test.sh -k protocol2
-#   P2P_LONG_TESTS=1 scripts/test.sh      also what takes minutes (every bit flip, the long proofs)
+#   P2P_LONG_TESTS=1 scripts/test.sh      also what takes minutes (every bit flip, the long proofs,
+#                                         the programs end to end under the thread sanitizer)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 PYTHON=/usr/bin/python3
-SANITIZERS=address,undefined
-SANITIZED=build/clang-address-undefined
-export MAKEFLAGS="-j$(nproc)"
+CORES=$(nproc)
+export MAKEFLAGS="-j$CORES -O"
+
+HOSTILE="tests/e2e/test_protocol1.py tests/e2e/test_protocol2.py tests/e2e/test_handshake_negative.py
+         tests/e2e/test_records_negative.py tests/e2e/test_discovery.py
+         tests/e2e/test_get_from_liars.py tests/e2e/test_get_identity.py"
+THREADED="$HOSTILE tests/e2e/test_faults.py tests/e2e/test_peer.py tests/e2e/test_resume.py
+         tests/e2e/test_registry_store.py tests/e2e/test_ui_transfers.py tests/e2e/test_ui_events.py"
 
 step() { printf '\n== %s\n' "$*"; }
+
+# Most tests wait for a process or a deadline, so there are more of them at work than cores.
+end_to_end() {
+    local several=()
+    if $PYTHON -c 'import xdist' 2>/dev/null; then several=(-n $((CORES + 1)) --dist loadgroup); fi
+    $PYTHON -m pytest -p no:cacheprovider "${several[@]}" "$@"
+}
 
 step "packages"
 scripts/deps.sh test --yes
@@ -23,20 +36,25 @@ if [ ! -e build/npm/node_modules/axe-core/axe.min.js ] && command -v npm >/dev/n
 fi
 
 step "gcc: build and unit tests"
-make -s WERROR=1 CC=gcc
-make -s WERROR=1 CC=gcc check
+make -s CC=gcc
+make -s CC=gcc check
 
-step "clang with $SANITIZERS: build, unit tests, fuzz corpora"
-make -s WERROR=1 CC=clang SAN=$SANITIZERS
-make -s WERROR=1 CC=clang SAN=$SANITIZERS check
+step "clang, address and undefined: build, unit tests, fuzz corpora"
+make -s CC=clang SAN=address,undefined
+make -s CC=clang SAN=address,undefined check
+
+step "clang, threads: unit tests"
+make -s CC=clang SAN=thread check
 
 if [ $# -eq 0 ]; then
     step "hostile input against the sanitized programs"
-    P2P_BIN=$SANITIZED/bin $PYTHON -m pytest -q -p no:cacheprovider \
-        tests/e2e/test_protocol1.py tests/e2e/test_protocol2.py tests/e2e/test_handshake_negative.py \
-        tests/e2e/test_records_negative.py tests/e2e/test_discovery.py \
-        tests/e2e/test_get_from_liars.py tests/e2e/test_get_identity.py
+    P2P_BIN=build/clang-address-undefined/bin end_to_end -q $HOSTILE
+    if [ "${P2P_LONG_TESTS:-}" = 1 ]; then
+        step "end to end under the thread sanitizer"
+        make -s CC=clang SAN=thread
+        P2P_BIN=build/clang-thread/bin end_to_end -q $THREADED
+    fi
 fi
 
 step "end to end"
-$PYTHON -m pytest -q -p no:cacheprovider tests "$@"
+end_to_end tests "$@"

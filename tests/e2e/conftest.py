@@ -29,6 +29,23 @@ REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|Sanitizer:DEA
 
 long_test = pytest.mark.skipif(not LONG, reason="takes minutes: P2P_LONG_TESTS=1 runs it")
 
+# A run in the background begins with SIGINT ignored, and would hand that on to every program.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "xdist_group(name): runs in one process with its group")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """For `pytest -n N --dist loadgroup`: a file stays in one process, which starts its programs
+    once; the models, which only compute, go first."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=lambda item: item.path.parent.name != "formal")
+
 
 def wait_until(condition, timeout=15.0, what="the condition"):
     """Polls until condition() is truthy and returns that value."""

@@ -80,9 +80,9 @@ def test_m1_cut(attempt, cut):
     one.refused()
 
 
-def test_m1_twice(attempt):
+def test_m1_again_in_the_place_of_m3(attempt):
     one = attempt().hello()
-    one.send(one.shake.m1).refused()
+    one.send(one.shake.m1 * 8).refused()  # more bytes than M3 has: nothing to wait for
 
 
 # --- M3 --------------------------------------------------------------------------------------

@@ -13,6 +13,8 @@ from p2pwire import msg, tree
 from p2pwire.server import Server
 from ui_world import BIG, World
 
+pytestmark = pytest.mark.xdist_group("openapi")  # what they called is counted in one process
+
 
 @pytest.fixture(scope="module")
 def world(module_suite):

@@ -10,6 +10,8 @@ from conftest import wait_until
 from p2pwire import keys, tree
 from ui_world import BIG, SlowFile, World, start_slow
 
+pytestmark = pytest.mark.xdist_group("openapi")  # what they called is counted in one process
+
 
 @pytest.fixture(scope="module")
 def world(module_suite):

@@ -8,6 +8,8 @@ import pytest
 from conftest import wait_until
 from ui_world import API, World
 
+pytestmark = pytest.mark.xdist_group("openapi")  # what they called is counted in one process
+
 
 @pytest.fixture(scope="module")
 def world(module_suite):
