@@ -110,9 +110,12 @@ include tests/fuzz/fuzz.mk tests/bench/bench.mk
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
+# cppcheck reads the macros of sys/queue.h only when told to; clang-tidy's checks are in .clang-tidy.
+QUEUE_H := /usr/include/$(shell $(CC) -print-multiarch)/sys/queue.h
 lint:
 	cppcheck -q --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	    --suppress=missingIncludeSystem -Iinclude -Isrc src
+	    --suppress=missingIncludeSystem --include=$(QUEUE_H) -Iinclude -Isrc src
+	clang-tidy --quiet $$(git ls-files 'src/*.c') -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) 2>/dev/null
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/p2p/web $(DESTDIR)$(PREFIX)/share/man/man1 \

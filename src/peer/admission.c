@@ -146,6 +146,7 @@ find_or_add(struct admission *a, const struct admission_source *source, uint64_t
 {
     struct entry **link = bucket_of(a, source), **head = link, *e;
 
+    /* cppcheck-suppress uninitvar ; a slot of a table from calloc */
     while ((e = *link) != NULL) {
         if (is_same(&e->source, source))
             return e;

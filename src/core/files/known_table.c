@@ -161,8 +161,8 @@ p2p_known_drop_address(struct p2p_known_peer *peer, const char *address)
 
     if (address[0] == '\0' || i > last)
         return;
-    memmove(peer->addresses[i], peer->addresses[i + 1],
-            (last - i) * sizeof(peer->addresses[0]));
+    for (; i < last; i++)
+        memcpy(peer->addresses[i], peer->addresses[i + 1], sizeof(peer->addresses[0]));
     peer->addresses[last][0] = '\0';
 }
 
