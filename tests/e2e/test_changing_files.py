@@ -34,8 +34,7 @@ def test_a_file_changed_in_place_is_never_served_mixed(suite, identity):
     seen = set()
     with Client(peer.address, identity) as client:
         for content in contents[1:]:
-            meta = wait_until(lambda: shared(client, "f"), what="a file that is not being hashed")
-            layer = client.layer(meta.root, 0, size // chunk)
+            meta, layer = wait_until(lambda: described(client, size // chunk), what="a file that rests")
             with open(peer.shared / "f", "r+b") as file:
                 file.write(content[: size // 2])
                 file.flush()
@@ -50,6 +49,15 @@ def test_a_file_changed_in_place_is_never_served_mixed(suite, identity):
                 file.write(content[size // 2 :])
             wait_until(lambda: settled(client, content), what="the new content served")
     assert not seen, "bytes that do not belong to the root were sent"
+
+
+def described(client, chunks):
+    """META and layer of one moment; None while the file is being hashed."""
+    try:
+        meta = client.meta("f")
+        return meta, client.layer(meta.root, 0, chunks)
+    except Refused:
+        return None
 
 
 def settled(client, content):

@@ -94,8 +94,8 @@ def test_clause_files_are_all_there():
 @pytest.mark.skipif(not shutil.which("SPASS"), reason="needs the package spass")
 @pytest.mark.parametrize("name", CLAUSES)
 def test_spass(tmp_path, name):
-    if name.startswith("auth") and not LONG:
-        pytest.skip("about two minutes: P2P_LONG_TESTS=1 runs it")
+    if name.startswith(("auth", "kci")) and not LONG:
+        pytest.skip("half a minute to two: P2P_LONG_TESTS=1 runs it")
     clauses = tmp_path / f"{name}.dfg"
     clauses.write_bytes(lzma.decompress((HERE / "dfg" / f"{name}.dfg.xz").read_bytes()))
     run = subprocess.run(["SPASS", "-TimeLimit=900", clauses], capture_output=True, text=True, timeout=1000)
