@@ -60,10 +60,10 @@
 #define P2P_FRAME1_NONCES_MAX  (1u << 20)
 
 /* A peer that serves. */
-#define P2P_CONNECTIONS_MAX   4096
-#define P2P_IDLE_TIMEOUT_MS   120000
-#define P2P_STALL_TIMEOUT_MS  30000
-#define P2P_BUFFER_POOL_BYTES (64 * P2P_MIB)
+#define P2P_CONNECTIONS_MAX        4096
+#define P2P_CONNECTIONS_PER_SOURCE 1024 /* so that one does not take all */
+#define P2P_IDLE_TIMEOUT_MS        120000
+#define P2P_STALL_TIMEOUT_MS       30000
 
 /* A download. */
 #define P2P_DOWNLOAD_CONNECTIONS     4
@@ -72,7 +72,7 @@
 /* Chunks of one file: their hashes are held in memory before they can be checked, so
  * that a source could fill it by the size it states. 16 TiB in chunks of 1 MiB. */
 #define P2P_DOWNLOAD_CHUNKS_MAX (1ull << 24)
-#define P2P_TIMEOUT_MS               30000
+#define P2P_TIMEOUT_MS          30000
 
 /* Registry. */
 #define P2P_REGISTRY_TTL_S     60

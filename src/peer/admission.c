@@ -17,7 +17,7 @@ enum {
 struct entry {
     struct entry *next;
     struct admission_source source;
-    unsigned unfinished;
+    unsigned unfinished, open;
     double tokens;
     uint64_t tokens_at_ms;
     uint64_t penalty_until_ms;
@@ -135,7 +135,7 @@ static bool
 is_stale(const struct admission *a, struct entry *e, uint64_t now_ms)
 {
     refill(a, e, now_ms);
-    return e->unfinished == 0 && e->penalty_until_ms <= now_ms &&
+    return e->unfinished == 0 && e->open == 0 && e->penalty_until_ms <= now_ms &&
            e->tokens >= a->opt.burst;
 }
 
@@ -197,7 +197,7 @@ begin_stranger(struct admission *a, const struct admission_source *source,
         return ADMISSION_NO;
     refill(a, e, now_ms);
     if (e->penalty_until_ms > now_ms || e->unfinished >= a->opt.per_source ||
-        e->tokens < 1)
+        e->unfinished + e->open >= a->opt.open_per_source || e->tokens < 1)
         return ADMISSION_NO;
     e->tokens -= 1;
     e->unfinished++;
@@ -221,28 +221,40 @@ admission_begin(struct admission *a, const struct admission_source *source,
     return verdict;
 }
 
-void
-admission_end(struct admission *a, const struct admission_source *source,
-              enum admission_end how, uint64_t now_ms)
+/* What a source has to answer for when its handshake has ended. */
+static void
+settle(struct entry *e, enum admission_end how, uint64_t now_ms)
 {
     static const uint64_t penalty_ms[] = {
-        [ADMISSION_FINISHED] = 0,
         [ADMISSION_NO_AUTH] = 1000,
         [ADMISSION_WRONG] = 5000,
         [ADMISSION_LATE] = 10000,
     };
+    unsigned *count = how == ADMISSION_GONE ? &e->open : &e->unfinished;
+
+    if (*count > 0)
+        (*count)--;
+    if (how == ADMISSION_GONE)
+        return;
+    if (how == ADMISSION_FINISHED) {
+        e->open++;
+        e->tokens += 1;
+    } else if (e->penalty_until_ms < now_ms + penalty_ms[how]) {
+        e->penalty_until_ms = now_ms + penalty_ms[how];
+    }
+}
+
+void
+admission_end(struct admission *a, const struct admission_source *source,
+              enum admission_end how, uint64_t now_ms)
+{
     struct entry *e;
 
     pthread_mutex_lock(&a->lock);
-    a->unfinished--;
-    if (!source->is_loopback && (e = find_or_add(a, source, now_ms)) != NULL) {
-        if (e->unfinished > 0)
-            e->unfinished--;
-        if (how == ADMISSION_FINISHED)
-            e->tokens += 1;
-        else if (e->penalty_until_ms < now_ms + penalty_ms[how])
-            e->penalty_until_ms = now_ms + penalty_ms[how];
-    }
+    if (how != ADMISSION_GONE)
+        a->unfinished--;
+    if (!source->is_loopback && (e = find_or_add(a, source, now_ms)) != NULL)
+        settle(e, how, now_ms);
     pthread_mutex_unlock(&a->lock);
 }
 

@@ -1,8 +1,9 @@
 /*
  * admission - who may begin a handshake (PROTOCOL.md, "Limits before M5").
  *
- * Counts unfinished handshakes in all and per source (/32, /64), takes a token per
- * source for each one that is unfinished or failed, and remembers penalties. Loopback
+ * Counts unfinished handshakes in all and per source (/32, /64), the connections that
+ * came of them per source, takes a token per source for each one that is unfinished or
+ * failed, and remembers penalties. Loopback
  * is exempt from what is per source, and instead of being dropped at the total limit it
  * waits (the caller keeps it unread). Randomness and time are arguments. Thread-safe;
  * the table is bounded.
@@ -22,6 +23,7 @@ struct admission_options {
     unsigned max;       /* unfinished handshakes in all */
     unsigned drop_from; /* random early drop begins here */
     unsigned per_source;
+    unsigned open_per_source;   /* finished ones whose connection lasts */
     unsigned rate_per_s, burst; /* per source */
     unsigned sources_max;       /* table size */
 };
@@ -34,9 +36,10 @@ struct admission_source {
 
 enum admission_verdict { ADMISSION_YES, ADMISSION_NO, ADMISSION_WAIT };
 
-/* How an admitted handshake ended. */
+/* How an admitted handshake ended; after FINISHED comes GONE. */
 enum admission_end {
-    ADMISSION_FINISHED, /* gives its token back */
+    ADMISSION_FINISHED, /* gives its token back, the connection is open */
+    ADMISSION_GONE,     /* the open connection is closed */
     ADMISSION_NO_AUTH,  /* gone before it proved anything */
     ADMISSION_WRONG,    /* tried and failed */
     ADMISSION_LATE,     /* ran into a deadline */
@@ -50,7 +53,8 @@ void admission_source_from(const struct sockaddr *sa, struct admission_source *o
  * near as loopback. */
 void admission_source_of(int fd, const struct sockaddr *from,
                          struct admission_source *out);
-/* YES counts it: exactly one admission_end call must follow. `random` is uniform. */
+/* YES counts it: exactly one admission_end call must follow, or FINISHED and then GONE.
+ * `random` is uniform. */
 enum admission_verdict admission_begin(struct admission *a,
                                        const struct admission_source *source,
                                        uint64_t now_ms, uint32_t random);

@@ -154,7 +154,7 @@ conn_opened(struct conn *c, enum conn_state state, const struct p2p_id *id)
         return;
     }
     admission_end(s->admission, &c->source, ADMISSION_FINISHED, p2p_now_ms());
-    c->counted = false;
+    c->ended = ADMISSION_GONE;
     greeting_free(c->greeting);
     c->greeting = NULL;
     c->state = state;

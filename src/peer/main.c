@@ -103,6 +103,7 @@ open_server(struct peer *peer)
         .admission = {.max = (unsigned)opt->max_handshakes,
                       .drop_from = P2P_HANDSHAKES_DROP_FROM,
                       .per_source = (unsigned)opt->handshakes_per_source,
+                      .open_per_source = (unsigned)opt->connections_per_source,
                       .rate_per_s = (unsigned)opt->handshake_rate,
                       .burst = P2P_HANDSHAKE_BURST_PER_SOURCE,
                       .sources_max = P2P_HANDSHAKE_SOURCES_MAX},

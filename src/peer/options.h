@@ -15,6 +15,7 @@ struct peer_options {
     uint64_t chunk_size;
     uint64_t threads;
     uint64_t max_connections;
+    uint64_t connections_per_source;
     const char *limit_rate;
     uint64_t limit_rate_per_peer;
     const char *allow_peers;

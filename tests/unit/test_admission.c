@@ -17,6 +17,7 @@ static const struct admission_options options = {
     .max = 20,
     .drop_from = 10,
     .per_source = 8,
+    .open_per_source = 100,
     .rate_per_s = 5,
     .burst = 20,
     .sources_max = 4,
@@ -73,6 +74,7 @@ finished_ones_cost_nothing(void **state)
     for (int i = 0; i < 500; i++) {
         assert_int_equal(admission_begin(a, &one, 1000, NEVER_DROP), ADMISSION_YES);
         admission_end(a, &one, ADMISSION_FINISHED, 1000);
+        admission_end(a, &one, ADMISSION_GONE, 1000);
     }
     assert_int_equal(admission_count(a), 0);
     admission_free(a);
@@ -209,6 +211,36 @@ a_time_that_goes_back_earns_nothing(void **state)
     admission_free(a);
 }
 
+/* Whoever finishes its handshakes and stays could else take every place there is. */
+static void
+limits_open_connections_per_source(void **state)
+{
+    struct admission *a = new_admission();
+    struct admission_source one = source("192.0.2.1"), other = source("192.0.2.2");
+    struct admission_source self = source("127.0.0.1");
+    uint64_t now = 1000;
+
+    (void)state;
+    for (unsigned i = 0; i < options.open_per_source; i++) {
+        assert_int_equal(admission_begin(a, &one, now, NEVER_DROP), ADMISSION_YES);
+        admission_end(a, &one, ADMISSION_FINISHED, now);
+        assert_int_equal(admission_begin(a, &self, now, NEVER_DROP), ADMISSION_YES);
+        admission_end(a, &self, ADMISSION_FINISHED, now);
+    }
+    now += 1000000; /* open ones are not forgotten */
+    assert_int_equal(admission_begin(a, &one, now, NEVER_DROP), ADMISSION_NO);
+    assert_int_equal(admission_begin(a, &other, now, NEVER_DROP), ADMISSION_YES);
+    assert_int_equal(admission_begin(a, &self, now, NEVER_DROP), ADMISSION_YES);
+    admission_end(a, &self, ADMISSION_FINISHED, now);
+    admission_end(a, &self, ADMISSION_GONE, now);
+    admission_end(a, &one, ADMISSION_GONE, now);
+    assert_int_equal(admission_begin(a, &one, now, NEVER_DROP), ADMISSION_YES);
+    admission_end(a, &one, ADMISSION_NO_AUTH, now);
+    assert_int_equal(admission_begin(a, &one, now + 5000, NEVER_DROP), ADMISSION_YES);
+    assert_int_equal(admission_count(a), 2);
+    admission_free(a);
+}
+
 int
 main(void)
 {
@@ -221,6 +253,7 @@ main(void)
         cmocka_unit_test(an_ipv6_network_is_one_source),
         cmocka_unit_test(a_mapped_address_is_the_ipv4_one),
         cmocka_unit_test(a_full_table_lets_nobody_new_in),
+        cmocka_unit_test(limits_open_connections_per_source),
         cmocka_unit_test(a_time_that_goes_back_earns_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
