@@ -6,11 +6,12 @@
 
 #include "p2p/err.h"
 
-/* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; no core dumps, not dumpable. The
- * umask stays the user's: it decides who may read fetched files, and what is secret is
- * made 0600 where it is made. Call first in main, before any thread starts. SIGINT
- * stays ignored when it was ignored by the parent: so a script that starts daemons with
- * `&` gets the Ctrl-C alone and stops them in its own order. */
+/* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; no core dumps, not dumpable, and
+ * as many descriptors as may be. The umask stays the user's: it decides who may read
+ * fetched files, and what is secret is made 0600 where it is made. Call first in main,
+ * before any thread starts. SIGINT stays ignored when it was ignored by the parent: so
+ * a script that starts daemons with `&` gets the Ctrl-C alone and stops them in its own
+ * order. */
 void p2p_service_begin(void);
 
 /* Prints `ready <program> <format...>` on stdout (flushed) and tells systemd (when

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -136,6 +137,31 @@ a_program_can_stop_itself(void **state)
     assert_int_equal(finish(&child), SIGTERM);
 }
 
+/* The soft limit is 1024 nearly everywhere, the limits of connections are higher. */
+static void
+takes_all_the_descriptors_it_may_have(void **state)
+{
+    struct rlimit limit;
+    int status;
+    pid_t pid = fork();
+
+    (void)state;
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+            _exit(1);
+        limit.rlim_cur = 64;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+            _exit(1);
+        p2p_service_begin();
+        if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+            _exit(1);
+        _exit(limit.rlim_cur == limit.rlim_max ? 0 : 2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 int
 main(void)
 {
@@ -144,6 +170,7 @@ main(void)
         cmocka_unit_test(hangups_and_broken_pipes_are_nothing),
         cmocka_unit_test(an_interrupt_that_was_ignored_stays_ignored),
         cmocka_unit_test(a_program_can_stop_itself),
+        cmocka_unit_test(takes_all_the_descriptors_it_may_have),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,19 @@ hide_memory(void)
 #endif
 }
 
+/* The soft limit is 1024 nearly everywhere, for programs that use select(): we do not.
+ */
+static void
+allow_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 void
 p2p_service_begin(void)
 {
@@ -91,6 +104,7 @@ p2p_service_begin(void)
     stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     hide_memory();
+    allow_descriptors();
 }
 
 void
