@@ -1,7 +1,11 @@
 """What the tests of `p2p get` share: a file, and what success and failure look like."""
 
+import json
 import os
+import subprocess
 from pathlib import Path
+
+from conftest import BIN, NO_REGISTRY, environment
 
 CHUNK = 1 << 16
 DATA = os.urandom(9 * CHUNK + 777)
@@ -27,3 +31,32 @@ def assert_failed(suite, run, *words):
     assert visible(suite.folder / "out") == []
     for word in words:
         assert word.lower() in (run.stderr + run.stdout).lower(), run.stderr
+
+
+class Getter:
+    """`p2p get f.bin --json` into out/ that runs beside the test; without a registry unless one is given."""
+
+    def __init__(self, suite, *more, registry=NO_REGISTRY, name="f.bin"):
+        command = [
+            BIN / "p2p", "get", name, "--json", "--discovery", registry, "--timeout", "5",
+            "--output-dir", suite.folder / "out", "--keys-dir", suite.folder / "cli" / "keys", *more,
+        ]  # fmt: skip
+        self.process = subprocess.Popen(
+            list(map(str, command)), env=environment(suite.folder),
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    def wait_until(self, condition):
+        """Until the condition is true for something it says, which is returned."""
+        for line in self.process.stdout:
+            if condition(said := json.loads(line)):
+                return said
+        raise AssertionError(self.process.stderr.read())
+
+    def wait_for(self, received):
+        return self.wait_until(lambda said: said["received"] >= received)
+
+    def finish(self, timeout=60):
+        """The last thing it says, and its exit status."""
+        out, _ = self.process.communicate(timeout=timeout)
+        return json.loads(out.splitlines()[-1]), self.process.returncode

@@ -1,44 +1,17 @@
 """A file that changes at its source while it is fetched: the new version, or a clear end; never a mixture, and no
 byte twice that both versions have."""
 
-import json
 import os
-import subprocess
 import time
 
 import pytest
 
-from conftest import BIN, NO_REGISTRY, environment, long_test
-from getting import visible
+from conftest import long_test
+from getting import Getter, visible
 
 MIB = 1 << 20
 SIZE = 24 * MIB
 IN_FLIGHT = 4 * MIB  # what a change may cost beside the new bytes
-
-
-class Getter:
-    """`p2p get f.bin --json` that runs beside the test."""
-
-    def __init__(self, suite, peer, *more):
-        command = [
-            BIN / "p2p", "get", "f.bin", "--json", "--from", peer.where, "--discovery", NO_REGISTRY, "--timeout", "5",
-            "--output-dir", suite.folder / "out", "--keys-dir", suite.folder / "cli" / "keys", *more,
-        ]  # fmt: skip
-        self.process = subprocess.Popen(
-            list(map(str, command)), env=environment(suite.folder),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-
-    def wait_for(self, received):
-        for line in self.process.stdout:
-            if json.loads(line)["received"] >= received:
-                return
-        raise AssertionError(self.process.stderr.read())
-
-    def finish(self):
-        """The last thing it says, and its exit status."""
-        out, _ = self.process.communicate(timeout=60)
-        return json.loads(out.splitlines()[-1]), self.process.returncode
 
 
 def change_file(path, how):
@@ -63,7 +36,7 @@ def change_file(path, how):
 def test_a_file_that_changes_is_fetched_as_it_is_now(suite, how):
     peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
     path = peer.shared / "f.bin"
-    getter = Getter(suite, peer)
+    getter = Getter(suite, "--from", peer.where)
     getter.wait_for(10 * MIB)
     change_file(path, how)
     last, status = getter.finish()
@@ -80,7 +53,7 @@ def test_a_file_that_vanishes_and_comes_back(suite):
     """The end is clear, what was fetched is kept, and counts when the file is there again."""
     data = os.urandom(SIZE)
     peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": data})
-    getter = Getter(suite, peer)
+    getter = Getter(suite, "--from", peer.where)
     getter.wait_for(10 * MIB)
     (peer.shared / "f.bin").rename(peer.shared / ".away")
     last, status = getter.finish()
@@ -88,7 +61,7 @@ def test_a_file_that_vanishes_and_comes_back(suite):
     assert visible(suite.folder / "out") == []
     (peer.shared / ".away").rename(peer.shared / "f.bin")
     peer.wait_for("f.bin")
-    last, status = Getter(suite, peer).finish()
+    last, status = Getter(suite, "--from", peer.where).finish()
     assert status == 0, last
     assert (suite.folder / "out" / "f.bin").read_bytes() == data
     assert last["received"] <= SIZE - 6 * MIB, "it began again"
@@ -98,7 +71,7 @@ def test_a_file_that_vanishes_and_comes_back(suite):
 def test_a_file_that_changes_again_and_again(suite):
     """It gives up with a sentence; nothing of the many versions becomes a file."""
     peer = suite.peer("--limit-rate", "8M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
-    getter = Getter(suite, peer)
+    getter = Getter(suite, "--from", peer.where)
     getter.wait_for(MIB)
     while getter.process.poll() is None:
         change_file(peer.shared / "f.bin", "replace")
@@ -113,7 +86,7 @@ def test_the_version_that_was_asked_for_by_its_root(suite):
     peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
     with peer.client() as client:
         root = client.meta("f.bin").root.hex()
-    getter = Getter(suite, peer, "--root", root)
+    getter = Getter(suite, "--from", peer.where, "--root", root)
     getter.wait_for(10 * MIB)
     change_file(peer.shared / "f.bin", "replace")
     last, status = getter.finish()
