@@ -99,8 +99,8 @@ check(struct get *get, int arguments, char **argv)
         return cli_fail(P2P_ERR_USAGE, "a folder needs protocol 2");
     if (opt->protocol == 1)
         cli_say("warning: protocol 1 does not prove who answers, and what is recorded "
-                "today "
-                "can be read by whoever gets this device's key later");
+                "today can be read by whoever gets this device's key later; a download "
+                "that is interrupted begins again");
     return 0;
 }
 

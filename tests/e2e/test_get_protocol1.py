@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from getting import CHUNK, DATA, assert_failed, assert_fetched
+from getting import CHUNK, DATA, Getter, assert_failed, assert_fetched
 from p2pwire import protocol1
 from p2pwire.server import Server
 from p2pwire.stream import Closed
@@ -92,3 +92,22 @@ def test_protocol_1_good(suite, name, size):
 def test_protocol_1_liars(suite, liar):
     with liar({"f.bin": DATA}, chunk_size=CHUNK) as server:
         assert_failed(suite, suite.get("f.bin", server, more=["--protocol", "1", "--timeout", "2"]))
+
+
+class Slow1(Server1):
+    def answer(self, connection, request):
+        time.sleep(0.1)
+        super().answer(connection, request)
+
+
+def test_protocol_1_interrupted_begins_again(suite):
+    """Without a tree nothing of it can be checked: it says so, and the file is right and alone in the end."""
+    with Slow1({"f.bin": DATA}, chunk_size=CHUNK) as server:
+        getter = Getter(suite, "--protocol", "1", "--from", server.where)
+        getter.wait_for(3 * CHUNK)
+        getter.process.kill()
+        assert "begins again" in getter.process.communicate()[1]
+        part = next((suite.folder / "out" / ".p2p").glob("*.part"))
+        part.write_bytes(bytes(len(DATA)))  # as if what was received were wrong
+        assert_fetched(suite, suite.get("f.bin", server, more=["--protocol", "1"]))
+    assert list((suite.folder / "out" / ".p2p").iterdir()) == []

@@ -145,6 +145,39 @@ a_liar_is_dropped(void **state)
     assert_int_equal(f->last.sources[0].error, P2P_ERR_HASH_MISMATCH);
 }
 
+/* The tree is right, what is stated of the whole file is not: as for a single file. */
+static void
+a_false_sha256_is_noticed(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.wrong_sha256 = true;
+    f->peers[1].manners.hello_delay_ms = 200;
+    begin_folder(f, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        add_files(f, i, 0, FILES);
+        add_special(f, i);
+    }
+    download(f, P2P_OK);
+    assert_folder(f);
+    assert_int_equal(f->last.sources[0].error, P2P_ERR_HASH_MISMATCH);
+}
+
+/* Nobody has asked for it. */
+static void
+a_false_sha256_is_no_matter_with_the_tree(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.wrong_sha256 = true;
+    f->opt.verify = P2P_VERIFY_TREE;
+    begin_folder(f, 1);
+    add_files(f, 0, 0, FILES);
+    add_special(f, 0);
+    download(f, P2P_OK);
+    assert_folder(f);
+}
+
 /* The second has only half of the files. */
 static void
 sources_that_lack_files(void **state)
@@ -256,6 +289,8 @@ main(void)
         T(what_is_different_is_kept),
         T(saved_under_another_name),
         T(a_liar_is_dropped),
+        T(a_false_sha256_is_noticed),
+        T(a_false_sha256_is_no_matter_with_the_tree),
         T(sources_that_lack_files),
         T(breaking_connections_and_aborts),
         T(large_files_have_journals),

@@ -1,6 +1,7 @@
 /* The thread that decides: when to connect to whom, when it is over, what is said about
  * it. */
 #include "control.h"
+#include "folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -339,24 +340,32 @@ control_wait_paused(struct p2p_download *dl)
         dl_wait(dl, 1000);
 }
 
+/* What is reserved counts as far as the file system can reserve. */
+static uint64_t
+bytes_to_come(const struct p2p_download *dl)
+{
+    if (dl->folder != NULL)
+        return dl->folder->size - dl->folder_verified;
+    return dl->meta.geometry.size -
+           (dl->journal != NULL ? p2p_journal_done_bytes(dl->journal) : 0);
+}
+
 static bool
 has_room(const struct p2p_download *dl)
 {
+    uint64_t needed = bytes_to_come(dl);
     struct statvfs fs;
-    uint64_t needed = dl->meta.geometry.size;
 
-    if (dl->journal != NULL) /* reserved, as far as the file system can */
-        needed -= p2p_journal_done_bytes(dl->journal);
     return fstatvfs(p2p_root_fd(dl->downloads), &fs) == 0 &&
            (uint64_t)fs.f_bavail * fs.f_frsize >= needed;
 }
 
-static void
-wait_for_room(struct p2p_download *dl)
+void
+control_wait_for_room(struct p2p_download *dl)
 {
     dl_set_error(dl, P2P_ERR_DISK_FULL,
                  "the disk is full: free %llu MiB; the download goes on by itself",
-                 (unsigned long long)(dl->meta.geometry.size >> 20) + 1);
+                 (unsigned long long)(bytes_to_come(dl) >> 20) + 1);
     dl_set_state(dl, P2P_DL_PAUSED);
     dl->want_resume = false;
     while (!dl->want_cancel && !dl->want_resume) {
@@ -421,7 +430,7 @@ goes_on(struct p2p_download *dl, enum p2p_err err)
     if (err == P2P_ERR_CANCELLED) /* a pause that was over before it had come about */
         return true;
     if (err == P2P_ERR_DISK_FULL) {
-        wait_for_room(dl);
+        control_wait_for_room(dl);
         return !dl->want_cancel;
     }
     if (err == P2P_ERR_BUSY &&

@@ -21,4 +21,7 @@ void control_tick(struct run *run);
 /* PAUSED until the user resumes or cancels. */
 void control_wait_paused(struct p2p_download *dl);
 
+/* PAUSED until there is room on the disk for what is to come, or the user wants. */
+void control_wait_for_room(struct p2p_download *dl);
+
 #endif

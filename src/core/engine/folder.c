@@ -209,7 +209,8 @@ file_failed(struct p2p_download *dl, struct folder_file *file, enum p2p_err err)
                  p2p_log_escape(file->name, strlen(file->name), name, sizeof(name)));
 }
 
-/* NOT_FOUND: somebody has emptied `.p2p/` meanwhile; it is fetched again. */
+/* NOT_FOUND: somebody has emptied `.p2p/` meanwhile; it is fetched again. DISK_FULL:
+ * there was no room for its folder or its name. */
 static void
 settle(struct p2p_download *dl, size_t index, enum p2p_err err)
 {
@@ -217,7 +218,7 @@ settle(struct p2p_download *dl, size_t index, enum p2p_err err)
     struct folder_file *file = &f->files[index];
 
     f->written--;
-    if (err == P2P_ERR_NOT_FOUND) {
+    if (err == P2P_ERR_NOT_FOUND || err == P2P_ERR_DISK_FULL) {
         file->state = FOLDER_TODO;
         dl->folder_verified -= file->size;
         if (index < f->next)
@@ -257,6 +258,8 @@ flush_batch(struct p2p_download *dl)
         pthread_mutex_lock(&dl->lock);
         settle(dl, batch[i], one);
         pthread_mutex_unlock(&dl->lock);
+        if (one == P2P_ERR_DISK_FULL)
+            err = one;
     }
     free(batch);
     pthread_mutex_lock(&dl->lock);
@@ -406,9 +409,11 @@ dl_folder_main(void *arg)
     pthread_mutex_lock(&dl->lock);
     for (;;) {
         err = run_once(&run);
-        if (dl->want_cancel || err != P2P_ERR_CANCELLED)
+        if (dl->want_cancel || (err != P2P_ERR_CANCELLED && err != P2P_ERR_DISK_FULL))
             break;
-        if (dl->want_pause) /* or it was over before it had come about */
+        if (err == P2P_ERR_DISK_FULL)
+            control_wait_for_room(dl);
+        else if (dl->want_pause) /* or it was over before it had come about */
             control_wait_paused(dl);
         if (dl->want_cancel)
             break;

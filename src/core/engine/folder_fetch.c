@@ -19,6 +19,9 @@ struct slot {
     size_t file;
     uint8_t *buf; /* NULL: free */
     uint32_t length, asked, received;
+    bool wants_meta, has_meta; /* what the source says of its SHA-256; not asked yet */
+    struct p2p_digest sha256;
+    bool sha256_known;
 };
 
 struct small_fetch {
@@ -105,6 +108,21 @@ write_private(const struct p2p_download *dl, const struct folder_file *file,
     return err;
 }
 
+/* The whole file's hash, too, where one is stated. */
+static enum p2p_err
+check_sha256(const struct slot *slot)
+{
+    struct p2p_digest sha256;
+    enum p2p_err err = P2P_OK;
+
+    if (slot->sha256_known)
+        err = p2p_sha256(slot->buf, slot->length, &sha256);
+    if (slot->sha256_known && err == P2P_OK &&
+        memcmp(&sha256, &slot->sha256, sizeof(sha256)) != 0)
+        err = P2P_ERR_HASH_MISMATCH;
+    return err;
+}
+
 static enum p2p_err
 finish(struct small_fetch *s, struct slot *slot)
 {
@@ -112,6 +130,8 @@ finish(struct small_fetch *s, struct slot *slot)
     struct folder_file *file = &dl->folder->files[slot->file];
     enum p2p_err err = folder_check_root(file, slot->buf);
 
+    if (err == P2P_OK)
+        err = check_sha256(slot);
     if (err == P2P_OK)
         err = write_private(dl, file, slot->buf);
     if (err != P2P_OK)
@@ -129,7 +149,27 @@ finish(struct small_fetch *s, struct slot *slot)
     return P2P_OK;
 }
 
+static enum p2p_err
+finish_if_complete(struct small_fetch *s, struct slot *slot)
+{
+    return slot->received == slot->length && slot->has_meta ? finish(s, slot) : P2P_OK;
+}
+
 /* ---- Asking ---- */
+
+/* In the table of requests a META? is one of length 0. */
+static enum p2p_err
+ask_meta(struct small_fetch *s, unsigned i)
+{
+    struct request *r =
+        requests_add(&s->requests, p2p_conn_next_req(s->w->conn), i, 0, 0);
+    struct p2p_msg get = {.type = P2P_MSG_META_GET, .req = r->req};
+
+    s->slots[i].wants_meta = false;
+    get.meta_get.by = P2P_META_BY_ROOT;
+    get.meta_get.root = s->w->dl->folder->files[s->slots[i].file].root;
+    return p2p_conn_put(s->w->conn, &get);
+}
 
 static enum p2p_err
 ask_rest(struct small_fetch *s)
@@ -138,6 +178,8 @@ ask_rest(struct small_fetch *s)
 
     for (unsigned i = 0; i < REQUESTS_MAX && err == P2P_OK; i++) {
         struct slot *slot = &s->slots[i];
+        if (slot->wants_meta && s->requests.count < REQUESTS_MAX)
+            err = ask_meta(s, i);
         while (slot->buf != NULL && slot->asked < slot->length && err == P2P_OK &&
                s->requests.count < REQUESTS_MAX) {
             uint32_t left = slot->length - slot->asked;
@@ -177,6 +219,10 @@ take_file(struct small_fetch *s, size_t index)
         return P2P_ERR_NOMEM;
     slot->file = index;
     slot->length = (uint32_t)file->size;
+    /* The root of one block is its SHA-256. */
+    slot->wants_meta =
+        s->w->dl->verify == P2P_VERIFY_FULL && file->size > P2P_BLOCK_SIZE;
+    slot->has_meta = !slot->wants_meta;
     s->used++;
     s->ahead += file->size;
     return file->size == 0 ? finish(s, slot) : P2P_OK;
@@ -233,7 +279,7 @@ on_data(struct small_fetch *s, const struct p2p_msg *msg)
     struct request *r = requests_find(&s->requests, msg->req);
     enum p2p_err err;
 
-    if (r == NULL)
+    if (r == NULL || r->length == 0)
         return P2P_ERR_PROTOCOL;
     struct slot *slot = &s->slots[r->slot];
     err = request_take(r, &msg->data, slot->buf);
@@ -242,7 +288,38 @@ on_data(struct small_fetch *s, const struct p2p_msg *msg)
     s->ahead -= r->length;
     slot->received += r->length;
     requests_forget(&s->requests, r);
-    return slot->received == slot->length ? finish(s, slot) : P2P_OK;
+    return finish_if_complete(s, slot);
+}
+
+/* Its slot may have gone to another file meanwhile, when this one was refused. */
+static enum p2p_err
+on_meta(struct small_fetch *s, const struct p2p_msg *msg)
+{
+    struct request *r = requests_find(&s->requests, msg->req);
+
+    if (r == NULL || r->length != 0)
+        return P2P_ERR_PROTOCOL;
+    struct slot *slot = &s->slots[r->slot];
+    requests_forget(&s->requests, r);
+    if (slot->buf == NULL || slot->has_meta ||
+        memcmp(&msg->meta.root, &s->w->dl->folder->files[slot->file].root,
+               sizeof(msg->meta.root)) != 0)
+        return P2P_OK;
+    slot->has_meta = true;
+    slot->sha256_known = (msg->meta.flags & P2P_META_SHA256_KNOWN) != 0;
+    slot->sha256 = msg->meta.sha256;
+    return finish_if_complete(s, slot);
+}
+
+/* The answer to the GET of the same file says whether it can be had. */
+static enum p2p_err
+on_meta_refused(struct small_fetch *s, struct request *r)
+{
+    struct slot *slot = &s->slots[r->slot];
+
+    requests_forget(&s->requests, r);
+    slot->has_meta = true;
+    return slot->buf != NULL ? finish_if_complete(s, slot) : P2P_OK;
 }
 
 /*
@@ -257,6 +334,8 @@ on_refusal(struct small_fetch *s, const struct p2p_msg *msg)
 
     if (r == NULL)
         return P2P_ERR_PROTOCOL;
+    if (r->length == 0)
+        return on_meta_refused(s, r);
     err = p2p_conn_refusal(s->w->conn, msg);
     struct slot *slot = &s->slots[r->slot];
     bool whole = slot->asked == slot->length && r->length == slot->length;
@@ -285,6 +364,8 @@ receive(struct small_fetch *s)
     s->last_bytes_ms = p2p_now_ms();
     if (msg.type == P2P_MSG_ERROR)
         return on_refusal(s, &msg);
+    if (msg.type == P2P_MSG_META)
+        return on_meta(s, &msg);
     if (msg.type != P2P_MSG_DATA)
         return P2P_ERR_PROTOCOL;
     dl_throttle(s->w, msg.data.len);
