@@ -16,7 +16,8 @@ stop() {
     [ -z "$peer" ] || { kill "$peer" 2>/dev/null && wait "$peer" 2>/dev/null || true; }
     peer=
 }
-trap 'stop; rm -rf "$work"' EXIT
+background=
+trap '[ -z "$background" ] || kill "$background"; stop; rm -rf "$work"' EXIT
 
 # start OPTIONS...: a peer on a free port that shares one random file, hashed.
 start() {
@@ -33,6 +34,21 @@ start() {
 rss_kib() { awk '/^VmRSS/ {print $2}' "/proc/$peer/status"; }
 ticks() { awk '{print $14 + $15}' "/proc/$peer/stat"; }
 field() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" <<<"$result"; }
+# Two threads of load: one is busy before the peer is, with 2,000 sessions.
+active() { run active "127.0.0.1:$port" "$1" "$seconds" file 2 "$peer"; }
+# beside MODE N SECONDS [NAME]: clients that stay while others are measured.
+beside() {
+    local mode=$1 n=$2
+    shift 2
+    "$load" "$mode" "127.0.0.1:$port" "$n" "$@" >"$work/$mode" &
+    background=$!
+    until grep -q '^opened=' "$work/$mode"; do kill -0 "$background" && sleep 0.2; done
+}
+beside_ends() {
+    kill "$background" 2>/dev/null || true
+    wait "$background" 2>/dev/null || true
+    background=
+}
 run() { result=$("$load" "$@" | tail -n 1) || { echo "failed: $*: $result" >&2; exit 1; }; }
 row() { printf '| %s | %s | %s |\n' "$1" "$2" "$3"; }
 calc() { awk "BEGIN {printf \"$1\", $2}"; }
@@ -50,27 +66,32 @@ row "new handshakes a second and core of the server" \
     "$(calc '%.0f' "$(field handshakes_per_s) * $seconds / $cpu_s")" ">= 900"
 
 before=$(rss_kib)
-"$load" idle "127.0.0.1:$port" "$idle" 3 >"$work/idle" &
-client=$!
-until grep -q '^opened=' "$work/idle"; do sleep 0.2; done
+beside idle "$idle" 600
 row "$(sed -n 's/opened=//p' "$work/idle" | head -n 1) idle connections, resident each" \
     "$(calc '%.2f KiB' "($(rss_kib) - $before) / $idle")" "<= 4 KiB"
-wait "$client"
+active "$active"
+both=$(field bytes_per_s)
+beside_ends
 
-run active "127.0.0.1:$port" 16 "$seconds" file
+active 16
 few=$(field bytes_per_s)
-run active "127.0.0.1:$port" "$active" "$seconds" file
+row "16 clients downloading" "$(calc '%.2f GB/s' "$few / 1e9")" ""
+row "the same, core-seconds per GB: peer; load" "$(field peer_core_s_per_gb); $(field load_core_s_per_gb)" ""
+active "$active"
 row "$active clients downloading at once / 16 clients" "$(calc '%.2f' "$(field bytes_per_s) / $few")" ">= 0.85"
+row "the same, core-seconds per GB: peer; load" "$(field peer_core_s_per_gb); $(field load_core_s_per_gb)" ""
 row "Jain fairness among $active clients" "$(field jain)" ">= 0.9"
+row "$active clients and $idle idle connections / 16 clients" "$(calc '%.2f' "$both / $few")" ""
 
 start
 before=$(rss_kib)
-"$load" stalled "127.0.0.1:$port" "$stalled" 5 file >"$work/stalled" &
-client=$!
-until grep -q '^opened=' "$work/stalled"; do sleep 0.2; done
+beside stalled "$stalled" 600 file
 sleep 2
 row "$stalled readers that stall, more memory" "$(calc '%.1f MiB' "($(rss_kib) - $before) / 1024")" "<= 64 MiB"
-wait "$client"
+active 16
+row "16 clients beside $stalled stalled readers / 16 clients" "$(calc '%.2f' "$(field bytes_per_s) / $few")" ""
+row "more memory then" "$(calc '%.1f MiB' "($(rss_kib) - $before) / 1024")" ""
+beside_ends
 
 for rate in 10 100; do
     start --limit-rate "${rate}M"

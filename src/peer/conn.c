@@ -16,7 +16,7 @@
 enum {
     /* So much of a socket's buffer may wait unsent: what is asked for later is not
        behind megabytes. */
-    NOTSENT_LOWAT = 256 * 1024,
+    NOTSENT_LOWAT = 128 * 1024,
     /* Requests and error answers that may be queued before nothing more is read. */
     QUEUE_MAX = 2 * P2P_REQUESTS_IN_FLIGHT,
     READS_PER_TURN = 8,

@@ -1,21 +1,26 @@
 /*
- * Load for a p2p-peer, from one thread with epoll; one line of `key=value` on stdout.
+ * Load for a p2p-peer, with epoll; one line of `key=value` on stdout.
  *
  *   peer_load handshakes HOST:PORT N SECONDS         N at a time, again and again
- *   peer_load idle       HOST:PORT N SECONDS         N authenticated connections that
- * say nothing peer_load active     HOST:PORT N SECONDS NAME    N clients that fetch
- * NAME's chunks peer_load stalled    HOST:PORT N SECONDS NAME    N clients that ask and
- * do not read
+ *   peer_load idle       HOST:PORT N SECONDS         N connections that say nothing
+ *   peer_load active     HOST:PORT N SECONDS NAME [THREADS [PEER_PID]]
+ *                                                    N clients that fetch NAME's chunks
+ *   peer_load stalled    HOST:PORT N SECONDS NAME    N clients that ask and do not read
+ *
+ * With PEER_PID the processor time of that process is reported too. "core_s" is of the
+ * measured seconds only, without the opening of the connections.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "p2p/chunk.h"
@@ -31,9 +36,15 @@ enum {
     OPENING_MAX = 64, /* handshakes of ours under way */
     WINDOW = 2,       /* GETs in flight of an active client */
     STALLED_WINDOW = 16,
+    THREADS_MAX = 8,
 };
 
+/* One thread's clients. */
 struct load {
+    pthread_t thread;
+    pthread_barrier_t *opened; /* all threads have opened theirs */
+    struct client *clients;
+    double seconds; /* to measure, and how long it took in the end */
     enum mode mode;
     struct sockaddr_in to;
     unsigned wanted, opening, open;
@@ -302,6 +313,32 @@ turn(struct load *load)
 /* ---- Results ---- */
 
 static double
+own_cpu_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static double
+cpu_s_of(const char *pid)
+{
+    char path[64];
+    unsigned long user = 0, system = 0;
+
+    snprintf(path, sizeof(path), "/proc/%.20s/stat", pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %lu %lu", &user,
+               &system) != 2)
+        user = system = 0;
+    fclose(f);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+static double
 jain(const struct client *clients, unsigned n)
 {
     double sum = 0, squares = 0;
@@ -313,23 +350,38 @@ jain(const struct client *clients, unsigned n)
     return squares > 0 ? sum * sum / (n * squares) : 0;
 }
 
-static void
-report(const struct load *load, const struct client *clients, double seconds,
-       double opening_s)
-{
-    double bytes = 0;
+/* Seconds of processors, and of the clock. */
+struct spent {
+    double own, peer, opening;
+};
 
-    for (unsigned i = 0; i < load->wanted; i++)
+static void
+report(const struct load *loads, unsigned threads, const struct spent *spent)
+{
+    const struct client *clients = loads[0].clients;
+    uint64_t handshakes = 0, failures = 0;
+    unsigned wanted = 0, open = 0;
+    double bytes = 0, seconds = loads[0].seconds;
+
+    for (unsigned i = 0; i < threads; i++) {
+        handshakes += loads[i].handshakes;
+        failures += loads[i].failures;
+        wanted += loads[i].wanted;
+        open += loads[i].open;
+    }
+    for (unsigned i = 0; i < wanted; i++)
         bytes += (double)clients[i].bytes;
-    printf("mode=%s clients=%u open=%u failures=%llu", mode_names[load->mode],
-           load->wanted, load->open, (unsigned long long)load->failures);
-    if (load->mode == HANDSHAKES)
-        printf(" handshakes_per_s=%.0f", (double)load->handshakes / seconds);
+    printf("mode=%s clients=%u open=%u failures=%llu", mode_names[loads->mode], wanted,
+           open, (unsigned long long)failures);
+    if (loads->mode == HANDSHAKES)
+        printf(" handshakes_per_s=%.0f", (double)handshakes / seconds);
     else
-        printf(" opened_in_s=%.2f", opening_s);
-    if (load->mode == ACTIVE)
-        printf(" bytes_per_s=%.0f jain=%.4f", bytes / seconds,
-               jain(clients, load->wanted));
+        printf(" opened_in_s=%.2f", spent->opening);
+    if (loads->mode == ACTIVE)
+        printf(" bytes_per_s=%.0f jain=%.4f load_core_s=%.2f load_core_s_per_gb=%.3f "
+               "peer_core_s=%.2f peer_core_s_per_gb=%.3f",
+               bytes / seconds, jain(clients, wanted), spent->own,
+               1e9 * spent->own / bytes, spent->peer, 1e9 * spent->peer / bytes);
     printf("\n");
 }
 
@@ -356,50 +408,103 @@ parse_mode(const char *text, enum mode *mode)
     return false;
 }
 
+static void
+open_all(struct load *load)
+{
+    for (unsigned i = 0; i < load->wanted; i++) {
+        struct client *c = &load->clients[i];
+        c->load = load;
+        if ((c->rx = malloc(RX_SIZE)) == NULL)
+            must(P2P_ERR_NOMEM, "memory");
+        open_client(c);
+        while (load->opening >= OPENING_MAX && load->mode != HANDSHAKES)
+            turn(load);
+    }
+    while (load->opening > 0 && load->mode != HANDSHAKES)
+        turn(load);
+}
+
+static void *
+load_main(void *arg)
+{
+    struct load *load = arg;
+    uint64_t began_ms;
+
+    load->measure_from_ms = P2P_NO_DEADLINE;
+    open_all(load);
+    pthread_barrier_wait(load->opened);
+    pthread_barrier_wait(load->opened); /* main has looked at the clocks */
+    began_ms = p2p_now_ms();
+    load->handshakes = 0;
+    load->measure_from_ms = began_ms;
+    while (p2p_now_ms() < began_ms + (uint64_t)(load->seconds * 1000))
+        turn(load);
+    load->seconds = (double)(p2p_now_ms() - began_ms) / 1000;
+    return NULL;
+}
+
+/* The clients in equal parts, one for each thread. */
+static void
+share_out(struct load *loads, unsigned threads, const struct load *all,
+          pthread_barrier_t *opened)
+{
+    struct client *clients = calloc(all->wanted, sizeof(*clients));
+    unsigned given = 0;
+
+    if (clients == NULL)
+        must(P2P_ERR_NOMEM, "memory");
+    for (unsigned i = 0; i < threads; i++) {
+        loads[i] = *all;
+        loads[i].wanted = (all->wanted - given) / (threads - i);
+        loads[i].clients = clients + given;
+        loads[i].opened = opened;
+        loads[i].epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        given += loads[i].wanted;
+    }
+}
+
 int
 main(int argc, char **argv)
 {
-    struct load load = {.epoll_fd = epoll_create1(EPOLL_CLOEXEC)};
-    struct client *clients;
-    uint64_t begun_ms, opened_ms, end_ms;
-    double seconds;
+    struct load all = {0}, loads[THREADS_MAX];
+    struct spent spent = {0};
+    pthread_barrier_t opened;
+    const char *peer = argc > 7 ? argv[7] : "none";
+    unsigned threads = argc > 6 ? (unsigned)atoi(argv[6]) : 1;
 
-    if (argc < 5 || !parse_mode(argv[1], &load.mode) ||
-        (load.mode >= ACTIVE && argc != 6)) {
+    if (argc < 5 || !parse_mode(argv[1], &all.mode) ||
+        (all.mode >= ACTIVE) != (argc > 5) || threads < 1 || threads > THREADS_MAX) {
         fprintf(stderr, "usage: peer_load handshakes|idle|active|stalled HOST:PORT N "
-                        "SECONDS [NAME]\n");
+                        "SECONDS [NAME [THREADS [PEER_PID]]]\n");
         return 2;
     }
-    parse_address(argv[2], &load.to);
-    load.wanted = (unsigned)atoi(argv[3]);
-    seconds = atof(argv[4]);
-    load.name = argv[5];
+    parse_address(argv[2], &all.to);
+    all.wanted = (unsigned)atoi(argv[3]);
+    all.seconds = atof(argv[4]);
+    all.name = argv[5];
     must(p2p_crypto_init(), "crypto");
-    must(p2p_rsa_generate(&load.key), "key");
-    if ((clients = calloc(load.wanted, sizeof(*clients))) == NULL)
-        return 1;
+    must(p2p_rsa_generate(&all.key), "key");
+    pthread_barrier_init(&opened, NULL, threads + 1);
+    share_out(loads, threads, &all, &opened);
 
-    begun_ms = p2p_now_ms();
-    load.measure_from_ms = P2P_NO_DEADLINE;
-    for (unsigned i = 0; i < load.wanted; i++) {
-        clients[i].load = &load;
-        if ((clients[i].rx = malloc(RX_SIZE)) == NULL)
+    uint64_t begun_ms = p2p_now_ms();
+    for (unsigned i = 0; i < threads; i++)
+        if (pthread_create(&loads[i].thread, NULL, load_main, &loads[i]) != 0)
             return 1;
-        open_client(&clients[i]);
-        while (load.opening >= OPENING_MAX && load.mode != HANDSHAKES)
-            turn(&load);
-    }
-    while (load.opening > 0 && load.mode != HANDSHAKES)
-        turn(&load);
-    opened_ms = p2p_now_ms();
-    printf("opened=%u\n", load.open);
+    pthread_barrier_wait(&opened);
+    spent.opening = (double)(p2p_now_ms() - begun_ms) / 1000;
+    printf("opened=%u\n", all.mode == HANDSHAKES ? 0 : all.wanted);
     fflush(stdout);
-    load.handshakes = 0;
-    load.measure_from_ms = opened_ms;
-    end_ms = opened_ms + (uint64_t)(seconds * 1000);
-    while (p2p_now_ms() < end_ms)
-        turn(&load);
-    report(&load, clients, (double)(p2p_now_ms() - opened_ms) / 1000,
-           (double)(opened_ms - begun_ms) / 1000);
-    return load.failures > 0;
+    spent.own = -own_cpu_s();
+    spent.peer = -cpu_s_of(peer);
+    pthread_barrier_wait(&opened);
+    for (unsigned i = 0; i < threads; i++)
+        pthread_join(loads[i].thread, NULL);
+    spent.own += own_cpu_s();
+    spent.peer += cpu_s_of(peer);
+    report(loads, threads, &spent);
+    for (unsigned i = 0; i < threads; i++)
+        if (loads[i].failures > 0)
+            return 1;
+    return 0;
 }
