@@ -57,13 +57,14 @@
  * are remembered; past this many the connection is closed. */
 #define P2P_FRAME1_CHUNK_MAX   (P2P_CHUNK_SIZE_MAX + 64)
 #define P2P_FRAME1_REQUEST_MAX (4 * P2P_KIB)
-#define P2P_FRAME1_NONCES_MAX  (1u << 20)
+#define P2P_FRAME1_NONCES_MAX  (1u << 18) /* 128 GiB in chunks of 1 MiB; 6 MiB */
 
 /* A peer that serves. */
 #define P2P_CONNECTIONS_MAX        4096
 #define P2P_CONNECTIONS_PER_SOURCE 1024 /* so that one does not take all */
 #define P2P_IDLE_TIMEOUT_MS        120000
 #define P2P_STALL_TIMEOUT_MS       30000
+#define P2P_CLIENT_MEMORY          (32 * P2P_MIB)
 
 /* A download. */
 #define P2P_DOWNLOAD_CONNECTIONS     4

@@ -7,7 +7,7 @@
  * key they belong to and are never reset, so a record can be opened once and in order
  * only. Rekeying: a sender must send REKEY when p2p_direction_wants_rekey says so.
  * Protocol 1: one key both ways, no AAD; nonces of both directions are remembered and a
- * repeat is refused.
+ * repeat is refused. After P2P_FRAME1_NONCES_MAX frames there are no more.
  * Any AUTH, MALFORMED or PROTOCOL from here ends the connection. Sending and receiving
  * may be done by two threads of a protocol 2 session at the same time, one for each
  * direction.
@@ -69,6 +69,10 @@ struct p2p_session1;
 P2P_MUST_CHECK enum p2p_err p2p_session1_new(const struct p2p_secret *key,
                                              struct p2p_session1 **out);
 void p2p_session1_free(struct p2p_session1 *s); /* wipes */
+/* Fewer than `margin` frames are left before P2P_FRAME1_NONCES_MAX: time to connect
+ * again. False, and 0, for NULL. */
+bool p2p_session1_is_worn(const struct p2p_session1 *s, size_t margin);
+size_t p2p_session1_memory(const struct p2p_session1 *s); /* grows with the nonces */
 P2P_MUST_CHECK enum p2p_err p2p_session1_seal(struct p2p_session1 *s, uint8_t *frame,
                                               size_t plain_len,
                                               const struct p2p_nonce *nonce);

@@ -17,10 +17,6 @@ enum {
     /* So much of a socket's buffer may wait unsent: what is asked for later is not
        behind megabytes. */
     NOTSENT_LOWAT = 128 * 1024,
-    /* Requests and error answers that may be queued before nothing more is read. */
-    QUEUE_MAX = 2 * P2P_REQUESTS_IN_FLIGHT,
-    READS_PER_TURN = 8,
-    RX_FIRST = 256,
 };
 
 static void
@@ -106,6 +102,8 @@ conn_close(struct conn *c, enum p2p_err why)
     c->state = CONN_CLOSED;
     s->held_bytes -= c->tx_len - c->tx_at;
     c->tx_len = c->tx_at = 0;
+    s->kept_bytes -= c->kept;
+    c->kept = 0;
     s->connections--;
     c->loop->load--;
     TAILQ_INSERT_TAIL(&c->loop->graveyard, c, all_link);
@@ -244,154 +242,6 @@ send_answers(struct conn *c)
     return err == P2P_ERR_BUSY ? P2P_OK : err;
 }
 
-/* ---- Receiving ---- */
-
-enum p2p_err
-conn_unread(struct conn *c, const uint8_t *data, size_t len)
-{
-    if (len == 0)
-        return P2P_OK;
-    if ((c->rx = malloc(len)) == NULL)
-        return P2P_ERR_NOMEM;
-    memcpy(c->rx, data, len);
-    c->rx_len = c->rx_cap = len;
-    return P2P_OK;
-}
-
-static enum p2p_err
-peek_frame(const struct conn *c, const uint8_t *data, size_t len, size_t *size)
-{
-    if (c->state == CONN_OPEN1)
-        return p2p_frame_peek(data, len, 1, P2P_FRAME1_REQUEST_MAX, size);
-    return p2p_direction_peek(data, len, size);
-}
-
-static enum p2p_err
-take_frame(struct conn *c, uint8_t *frame, size_t size)
-{
-    uint8_t *plain;
-    size_t len;
-    enum p2p_err err;
-
-    if (c->state == CONN_OPEN1) {
-        err = p2p_session1_open(c->session1, frame, size, &plain, &len);
-        return err == P2P_OK ? serve1_handle(c, plain, len) : err;
-    }
-    err = p2p_direction_open(&c->in, frame, size, p2p_now_ms() / 1000, &plain, &len);
-    if (err != P2P_OK || len == 0)
-        return err;
-    return serve2_handle(c, plain, len);
-}
-
-/* Takes whole frames from the front; `*used` bytes were taken, the next frame needs
- * `*need`. */
-static enum p2p_err
-take_frames(struct conn *c, uint8_t *data, size_t len, size_t *used, size_t *need)
-{
-    enum p2p_err err = P2P_OK;
-
-    *used = 0;
-    while (!c->finishing && c->requests.count < QUEUE_MAX) {
-        err = peek_frame(c, data + *used, len - *used, need);
-        if (err != P2P_OK)
-            break;
-        if ((err = take_frame(c, data + *used, *need)) != P2P_OK)
-            return err;
-        *used += *need;
-    }
-    return err == P2P_ERR_MORE ? P2P_OK : err;
-}
-
-/* Room for what is missing of a frame; memory grows with what came, not with what was
- * announced. */
-static enum p2p_err
-grow_rx(struct conn *c, size_t need)
-{
-    size_t cap = c->rx_len * 2 > RX_FIRST ? c->rx_len * 2 : RX_FIRST;
-    uint8_t *rx;
-
-    if (cap > need)
-        cap = need;
-    if (cap <= c->rx_cap)
-        return P2P_OK;
-    if ((rx = realloc(c->rx, cap)) == NULL)
-        return P2P_ERR_NOMEM;
-    c->rx = rx;
-    c->rx_cap = cap;
-    return P2P_OK;
-}
-
-static void
-drop_rx(struct conn *c, size_t used)
-{
-    c->rx_len -= used;
-    if (c->rx_len > 0) {
-        memmove(c->rx, c->rx + used, c->rx_len);
-        return;
-    }
-    free(c->rx);
-    c->rx = NULL;
-    c->rx_cap = 0;
-}
-
-/* Goes on with a frame of which the beginning is there already. */
-static enum p2p_err
-read_rest(struct conn *c)
-{
-    size_t used = 0, need = 0, got = 0;
-    enum p2p_err err = take_frames(c, c->rx, c->rx_len, &used, &need);
-
-    if (err != P2P_OK)
-        return err;
-    drop_rx(c, used);
-    if (used > 0 || c->rx_len == 0)
-        return P2P_OK;
-    if ((err = grow_rx(c, need)) != P2P_OK)
-        return err;
-    err = p2p_net_try_read(c->fd, c->rx + c->rx_len, c->rx_cap - c->rx_len, &got);
-    c->rx_len += got;
-    return err;
-}
-
-static enum p2p_err
-read_fresh(struct conn *c)
-{
-    uint8_t *scratch = c->loop->scratch;
-    size_t used = 0, need = 0, got = 0;
-    enum p2p_err err = p2p_net_try_read(c->fd, scratch, c->loop->scratch_size, &got);
-
-    if (err != P2P_OK)
-        return err;
-    if ((err = take_frames(c, scratch, got, &used, &need)) != P2P_OK)
-        return err;
-    return conn_unread(c, scratch + used, got - used);
-}
-
-static enum p2p_err
-read_requests(struct conn *c)
-{
-    for (int i = 0; i < READS_PER_TURN && !c->finishing; i++) {
-        enum p2p_err err;
-
-        if (c->requests.count >= QUEUE_MAX || (c->rx_len == 0 && !c->readable))
-            return P2P_OK;
-        err = c->rx_len > 0 ? read_rest(c) : read_fresh(c);
-        if (err == P2P_ERR_BUSY) {
-            c->readable = false;
-            return P2P_OK;
-        }
-        /* No more requests will come, but those that came whole are answered. */
-        if (err == P2P_ERR_CLOSED && c->rx_len == 0) {
-            c->finishing = true;
-            return P2P_OK;
-        }
-        if (err != P2P_OK)
-            return err;
-        c->progress = true;
-    }
-    return P2P_OK;
-}
-
 /* ---- A turn ---- */
 
 static void
@@ -420,14 +270,7 @@ set_turn_timer(struct conn *c)
 static bool
 can_go_on(const struct conn *c)
 {
-    size_t size;
-
-    if (c->writable && !conn_is_idle(c))
-        return true;
-    if (c->finishing || c->requests.count >= QUEUE_MAX)
-        return false;
-    return c->readable ||
-           (c->rx_len > 0 && peek_frame(c, c->rx, c->rx_len, &size) != P2P_ERR_MORE);
+    return (c->writable && !conn_is_idle(c)) || conn_can_read(c);
 }
 
 void
@@ -441,7 +284,7 @@ conn_run(struct conn *c)
         conn_greet(c);
         return;
     }
-    if ((err = read_requests(c)) != P2P_OK || (err = send_answers(c)) != P2P_OK) {
+    if ((err = conn_read(c)) != P2P_OK || (err = send_answers(c)) != P2P_OK) {
         conn_close(c, err);
         return;
     }
@@ -449,6 +292,7 @@ conn_run(struct conn *c)
         say_goodbye(c);
         return;
     }
+    conn_account(c);
     set_turn_timer(c);
     if (!c->working && !c->is_throttled && can_go_on(c))
         loop_run_soon(c->loop, c);

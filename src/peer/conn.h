@@ -1,10 +1,10 @@
 /*
  * conn - one client of the peer: from accept through the handshake to the last byte.
  *
- * conn.c: life and bytes. conn_handshake.c: until the client is proven. requests.h:
- * what it asked for. serve1.c and serve2.c: answers. A connection belongs to one loop
- * and is touched by its thread only; while a job of it is at a worker, `working` is set
- * and it is not freed.
+ * conn.c: life and bytes. conn_read.c: requests come in. conn_handshake.c: until the
+ * client is proven. requests.h: what it asked for. serve1.c and serve2.c: answers. A
+ * connection belongs to one loop and is touched by its thread only; while a job of it
+ * is at a worker, `working` is set and it is not freed.
  */
 #ifndef PEER_CONN_H
 #define PEER_CONN_H
@@ -74,6 +74,7 @@ struct conn {
 
     uint8_t *rx; /* a frame that is not complete yet */
     size_t rx_len, rx_cap;
+    size_t kept; /* memory it makes us keep, as far as the server has counted it */
     uint8_t *tx; /* what the socket did not take yet */
     size_t tx_len, tx_at;
 
@@ -103,6 +104,11 @@ void conn_run(struct conn *c);       /* its turn: read, answer, send */
 void conn_begin(struct conn *c);     /* admitted: the handshake may start */
 void conn_shut_down(struct conn *c); /* the server stops: finish what runs */
 bool conn_is_idle(const struct conn *c);
+
+/* conn_read.c: takes requests as far as they are there and may be kept. */
+P2P_MUST_CHECK enum p2p_err conn_read(struct conn *c);
+bool conn_can_read(const struct conn *c); /* without a new event */
+void conn_account(struct conn *c);        /* after a turn: what it costs now */
 
 /* For conn_handshake.c. */
 void conn_greet(struct conn *c);

@@ -94,6 +94,7 @@ open_server(struct peer *peer)
         .port = (uint16_t)opt->port,
         .threads = (unsigned)opt->threads,
         .max_connections = (unsigned)opt->max_connections,
+        .client_memory = opt->client_memory,
         .chunk_size = (uint32_t)opt->chunk_size,
         .protocol_1 = opt->protocol_1,
         .compress = opt->compress,

@@ -16,6 +16,7 @@ struct peer_options {
     uint64_t threads;
     uint64_t max_connections;
     uint64_t connections_per_source;
+    uint64_t client_memory;
     const char *limit_rate;
     uint64_t limit_rate_per_peer;
     const char *allow_peers;

@@ -32,6 +32,7 @@ request_new(enum p2p_msg_type type, uint32_t req, struct p2p_text text)
 
     if (request == NULL)
         return NULL;
+    request->size = sizeof(*request) + room + 1;
     request->type = type;
     request->req = req;
     request->text_len = text.len;
@@ -44,6 +45,7 @@ static void
 count_in(struct requests *r, const struct request *request)
 {
     r->count++;
+    r->bytes += request->size;
     r->errors += request->type == P2P_MSG_ERROR;
 }
 
@@ -75,6 +77,7 @@ requests_remove(struct requests *r, struct request *request)
 {
     TAILQ_REMOVE(&r->list, request, link);
     r->count--;
+    r->bytes -= request->size;
     r->errors -= request->type == P2P_MSG_ERROR;
     p2p_share_file_close(request->file);
     free(request);

@@ -27,6 +27,7 @@ struct request {
     struct p2p_share_file *file; /* GET, once it began */
     bool cold_tried;             /* a worker read it once already */
     bool paid;                   /* the rate limits let the next piece pass */
+    size_t size;                 /* of this struct with its text */
     size_t text_len;
     char text[]; /* name, cursor, or the text of an error */
 };
@@ -38,6 +39,7 @@ struct requests {
     struct request_list parked; /* cannot be answered yet: see requests_park */
     unsigned count;             /* all, parked ones too */
     unsigned errors;            /* of these, answers that are errors already */
+    size_t bytes;               /* of all */
 };
 
 void requests_init(struct requests *r);

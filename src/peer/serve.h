@@ -14,6 +14,8 @@ size_t serve_scratch_size(const struct server *s);
 /* Takes one decrypted request. An error ends the connection. */
 P2P_MUST_CHECK enum p2p_err serve1_handle(struct conn *c, const uint8_t *plain,
                                           size_t len);
+/* Instead: says that this connection has had its share of messages, and ends it. */
+P2P_MUST_CHECK enum p2p_err serve1_end(struct conn *c);
 P2P_MUST_CHECK enum p2p_err serve2_handle(struct conn *c, const uint8_t *plain,
                                           size_t len);
 

@@ -25,6 +25,13 @@ queue_error(struct conn *c, const char *text)
 }
 
 enum p2p_err
+serve1_end(struct conn *c)
+{
+    c->finishing = true;
+    return queue_error(c, "too many messages on one connection, connect again");
+}
+
+enum p2p_err
 serve1_handle(struct conn *c, const uint8_t *plain, size_t len)
 {
     struct p2p_msg1 msg;

@@ -16,7 +16,9 @@ struct server_options {
     uint16_t port;
     unsigned threads;
     unsigned max_connections;
-    uint32_t chunk_size; /* of the share */
+    uint64_t client_memory; /* that clients' unfinished frames, queued requests and
+                               nonces may take, all together */
+    uint32_t chunk_size;    /* of the share */
     bool protocol_1, compress;
     struct p2p_identity *identity; /* these are borrowed until close */
     struct p2p_share *share;

@@ -1,12 +1,13 @@
 """p2p-peer when clients ask for much and read nothing: memory is bounded, and who reads again is served."""
 
 import os
+import select
 import socket
 import time
 
 from p2pwire import msg
-from p2pwire.protocol1 import Client, hello
-from p2pwire.stream import Stream
+from p2pwire.protocol1 import Client, Refused, hello
+from p2pwire.stream import Closed, Stream
 
 CHUNK = 4 << 20
 SMALL = os.urandom(100 << 10)
@@ -63,3 +64,58 @@ def test_long_questions_that_wait_for_an_answer(suite):
     assert peer.memory_kib("VmHWM") - before < 32 << 10
     for client in clients:
         client.close()
+
+
+def long_question(client):
+    """A frame nearly as long as one may be."""
+    return client.shake.c2s.seal(msg.encode(msg.ListRequest(client.new_req(), b"x" * 60000)))
+
+
+def closed_ones(clients):
+    poll = select.poll()
+    for client in clients:
+        poll.register(client.stream.sock, select.POLLIN)
+    closed = {fd for fd, _ in poll.poll(0)}
+    return [client for client in clients if client.stream.sock.fileno() in closed]
+
+
+def test_frames_that_are_begun_and_never_ended(suite):
+    """They have half of --client-memory, all together; small requests are served beside them."""
+    peer = suite.peer("--client-memory", "1M", files={"small": SMALL})
+    clients = [peer.client(timeout=30) for _ in range(50)]
+    frames = [long_question(client) for client in clients]
+    for client, frame in zip(clients, frames):
+        try:
+            client.stream.send(frame[:-1])
+        except Closed:
+            pass
+    deadline = time.monotonic() + 20
+    while len(gone := closed_ones(clients)) < 50 - (512 << 10) // 60000 - 1:
+        assert time.monotonic() < deadline, f"{len(gone)} of 50 were refused"
+        time.sleep(0.02)
+    with peer.client() as good:
+        assert good.fetch("small") == SMALL
+    first = clients.index(next(client for client in clients if client not in gone))
+    clients[first].stream.send(frames[first][-1:])
+    assert isinstance(clients[first].receive(), msg.Error)  # no name is that long
+    for client in clients:
+        client.close()
+
+
+def test_nonces_of_protocol_1_when_memory_is_short(suite):
+    """Who has sent many messages is told to connect again; the others, and it, are served."""
+    peer = suite.peer("--client-memory", "64K", files={"small": SMALL})
+    clients = [peer.client1() for _ in range(4)]
+    for rounds in range(4000):
+        worn = clients[rounds % 4]
+        try:
+            worn.meta("small")
+        except Refused as refused:
+            assert str(refused).startswith("too many messages")
+            break
+    assert 400 < rounds < 3999
+    worn.stream.expect_close()
+    for client in clients:
+        client.close()
+    with peer.client1() as client:
+        assert client.chunk("small", 0) == SMALL

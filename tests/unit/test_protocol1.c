@@ -385,6 +385,33 @@ mutated_messages_do_no_harm(void **state)
     cJSON_Delete(v);
 }
 
+/* 2^18 frames and not one more; who asks is told a little earlier. */
+static void
+nonces_are_bounded(void **state)
+{
+    const struct p2p_secret key = {{1}};
+    struct p2p_session1 *s = NULL;
+    struct p2p_nonce nonce = {{0}};
+    uint8_t frame[P2P_FRAME_SIZE(1)];
+
+    (void)state;
+    assert_false(p2p_session1_is_worn(NULL, 1));
+    assert_int_equal(p2p_session1_memory(NULL), 0);
+    assert_int_equal(p2p_session1_new(&key, &s), P2P_OK);
+    assert_in_range(p2p_session1_memory(s), 1, 4096);
+    for (uint32_t i = 0; i < P2P_FRAME1_NONCES_MAX; i++) {
+        assert_int_equal(p2p_session1_is_worn(s, 100),
+                         i + 100 >= P2P_FRAME1_NONCES_MAX);
+        p2p_store_u32(nonce.b, i);
+        frame[P2P_FRAME_PREFIX] = 'x';
+        assert_int_equal(p2p_session1_seal(s, frame, 1, &nonce), P2P_OK);
+    }
+    p2p_store_u32(nonce.b, P2P_FRAME1_NONCES_MAX);
+    assert_int_equal(p2p_session1_seal(s, frame, 1, &nonce), P2P_ERR_PROTOCOL);
+    assert_in_range(p2p_session1_memory(s), 1 << 20, 8 << 20);
+    p2p_session1_free(s);
+}
+
 int
 main(void)
 {
@@ -401,6 +428,7 @@ main(void)
         cmocka_unit_test(malformed_requests),
         cmocka_unit_test(malformed_answers),
         cmocka_unit_test(mutated_messages_do_no_harm),
+        cmocka_unit_test(nonces_are_bounded),
     };
 
     if (p2p_crypto_init() != P2P_OK)

@@ -8,6 +8,9 @@
 
 #define SLICE_MS 200
 #define WINDOW1  4
+/* Frames left of a session when another connection takes over: the other side may end
+ * it a little before the last. */
+#define WORN_MARGIN 1024
 
 struct fetch1 {
     struct dl_worker *w;
@@ -27,6 +30,12 @@ ask_chunk(struct fetch1 *f, uint64_t chunk)
     return p2p_conn_put1(f->w->conn, &get);
 }
 
+static bool
+is_leaving(const struct fetch1 *f)
+{
+    return f->w->retire || p2p_session1_is_worn(f->w->conn->session1, WORN_MARGIN);
+}
+
 static enum p2p_err
 refill(struct fetch1 *f)
 {
@@ -37,7 +46,7 @@ refill(struct fetch1 *f)
         uint64_t chunk;
         pthread_mutex_lock(&dl->lock);
         bool taken =
-            !f->w->retire && plan_take(&dl->plan, f->w->lane, dl_now_us(), &chunk);
+            !is_leaving(f) && plan_take(&dl->plan, f->w->lane, dl_now_us(), &chunk);
         pthread_mutex_unlock(&dl->lock);
         if (!taken)
             break;
@@ -98,7 +107,8 @@ dl_fetch1(struct dl_worker *w)
         if (err == P2P_OK && f.count > 0)
             err = receive(&f);
         pthread_mutex_lock(&w->dl->lock);
-        bool done = w->stop || (f.count == 0 && (w->retire || w->dl->plan.left == 0));
+        bool done =
+            w->stop || (f.count == 0 && (is_leaving(&f) || w->dl->plan.left == 0));
         if (!done && f.count == 0)
             dl_wait(w->dl, SLICE_MS);
         pthread_mutex_unlock(&w->dl->lock);

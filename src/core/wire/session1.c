@@ -130,6 +130,18 @@ p2p_session1_free(struct p2p_session1 *s)
     free(s);
 }
 
+bool
+p2p_session1_is_worn(const struct p2p_session1 *s, size_t margin)
+{
+    return s != NULL && s->seen.count + margin >= P2P_FRAME1_NONCES_MAX;
+}
+
+size_t
+p2p_session1_memory(const struct p2p_session1 *s)
+{
+    return s != NULL ? sizeof(*s) + s->seen.capacity * sizeof(*s->seen.slots) : 0;
+}
+
 enum p2p_err
 p2p_session1_seal(struct p2p_session1 *s, uint8_t *frame, size_t plain_len,
                   const struct p2p_nonce *nonce)

@@ -1,0 +1,232 @@
+/* Reading requests, and what reading them may cost: a client's unfinished frame, the
+ * requests it has queued and the nonces of protocol 1 are counted for all clients
+ * together. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/net.h"
+#include "peer/conn.h"
+#include "peer/loop.h"
+#include "peer/serve.h"
+
+enum {
+    /* Requests and error answers that may be queued before nothing more is read. */
+    QUEUE_MAX = 2 * P2P_REQUESTS_IN_FLIGHT,
+    QUEUE_ALWAYS = 4, /* may wait even when memory is short: nobody starves */
+    READS_PER_TURN = 8,
+    RX_FIRST = 256,
+    RX_SMALL = 4096, /* many requests, and every one that can be answered fits */
+    NONCES_SMALL = 16 * 1024,
+};
+
+enum p2p_err
+conn_unread(struct conn *c, const uint8_t *data, size_t len)
+{
+    if (len == 0)
+        return P2P_OK;
+    if ((c->rx = malloc(len)) == NULL)
+        return P2P_ERR_NOMEM;
+    memcpy(c->rx, data, len);
+    c->rx_len = c->rx_cap = len;
+    return P2P_OK;
+}
+
+/* ---- What clients make this peer keep ---- */
+
+void
+conn_account(struct conn *c)
+{
+    size_t kept = c->rx_cap + c->requests.bytes + p2p_session1_memory(c->session1);
+
+    if (kept == c->kept)
+        return;
+    c->loop->server->kept_bytes += kept - c->kept; /* may wrap: it is a difference */
+    c->kept = kept;
+}
+
+static bool
+is_short_of_memory(const struct conn *c)
+{
+    const struct server *s = c->loop->server;
+
+    return s->kept_bytes >= s->opt.client_memory;
+}
+
+/* A frame larger than any request needs to be has the first half of the memory only:
+ * those who begin many of them and end none do not hold up the others. */
+static bool
+may_be_large(const struct conn *c)
+{
+    const struct server *s = c->loop->server;
+
+    return s->kept_bytes < s->opt.client_memory / 2;
+}
+
+static bool
+may_ask(const struct conn *c)
+{
+    return c->requests.count < QUEUE_MAX &&
+           (c->requests.count < QUEUE_ALWAYS || !is_short_of_memory(c));
+}
+
+/* A client of protocol 1 whose nonces are many, counted or in short memory: it has to
+ * connect again. */
+static bool
+is_worn(const struct conn *c)
+{
+    return p2p_session1_is_worn(c->session1, QUEUE_MAX) ||
+           (p2p_session1_memory(c->session1) > NONCES_SMALL && is_short_of_memory(c));
+}
+
+/* ---- Frames ---- */
+
+static enum p2p_err
+peek_frame(const struct conn *c, const uint8_t *data, size_t len, size_t *size)
+{
+    if (c->state == CONN_OPEN1)
+        return p2p_frame_peek(data, len, 1, P2P_FRAME1_REQUEST_MAX, size);
+    return p2p_direction_peek(data, len, size);
+}
+
+static enum p2p_err
+take_frame(struct conn *c, uint8_t *frame, size_t size)
+{
+    uint8_t *plain;
+    size_t len;
+    enum p2p_err err;
+
+    if (c->state == CONN_OPEN1) {
+        err = p2p_session1_open(c->session1, frame, size, &plain, &len);
+        if (err != P2P_OK)
+            return err;
+        return is_worn(c) ? serve1_end(c) : serve1_handle(c, plain, len);
+    }
+    err = p2p_direction_open(&c->in, frame, size, p2p_now_ms() / 1000, &plain, &len);
+    if (err != P2P_OK || len == 0)
+        return err;
+    return serve2_handle(c, plain, len);
+}
+
+/* Takes whole frames from the front; `*used` bytes were taken, the next frame needs
+ * `*need`. */
+static enum p2p_err
+take_frames(struct conn *c, uint8_t *data, size_t len, size_t *used, size_t *need)
+{
+    enum p2p_err err = P2P_OK;
+
+    *used = 0;
+    while (!c->finishing && may_ask(c)) {
+        err = peek_frame(c, data + *used, len - *used, need);
+        if (err != P2P_OK)
+            break;
+        if ((err = take_frame(c, data + *used, *need)) != P2P_OK)
+            return err;
+        *used += *need;
+    }
+    return err == P2P_ERR_MORE ? P2P_OK : err;
+}
+
+/* Room for what is missing of a frame; memory grows with what came, not with what was
+ * announced. */
+static enum p2p_err
+grow_rx(struct conn *c, size_t need)
+{
+    size_t cap = c->rx_len * 2 > RX_FIRST ? c->rx_len * 2 : RX_FIRST;
+    uint8_t *rx;
+
+    if (cap > need)
+        cap = need;
+    if (cap <= c->rx_cap)
+        return P2P_OK;
+    if (cap > RX_SMALL && !may_be_large(c))
+        return P2P_ERR_TOO_LARGE;
+    if ((rx = realloc(c->rx, cap)) == NULL)
+        return P2P_ERR_NOMEM;
+    c->rx = rx;
+    c->rx_cap = cap;
+    return P2P_OK;
+}
+
+static void
+drop_rx(struct conn *c, size_t used)
+{
+    c->rx_len -= used;
+    if (c->rx_len > 0) {
+        memmove(c->rx, c->rx + used, c->rx_len);
+        return;
+    }
+    free(c->rx);
+    c->rx = NULL;
+    c->rx_cap = 0;
+}
+
+/* ---- Reading ---- */
+
+/* Goes on with a frame of which the beginning is there already. */
+static enum p2p_err
+read_rest(struct conn *c)
+{
+    size_t used = 0, need = 0, got = 0;
+    enum p2p_err err = take_frames(c, c->rx, c->rx_len, &used, &need);
+
+    if (err != P2P_OK)
+        return err;
+    drop_rx(c, used);
+    if (used > 0 || c->rx_len == 0)
+        return P2P_OK;
+    if ((err = grow_rx(c, need)) != P2P_OK)
+        return err;
+    err = p2p_net_try_read(c->fd, c->rx + c->rx_len, c->rx_cap - c->rx_len, &got);
+    c->rx_len += got;
+    return err;
+}
+
+static enum p2p_err
+read_fresh(struct conn *c)
+{
+    uint8_t *scratch = c->loop->scratch;
+    size_t used = 0, need = 0, got = 0;
+    enum p2p_err err = p2p_net_try_read(c->fd, scratch, RX_SMALL, &got);
+
+    if (err != P2P_OK)
+        return err;
+    if ((err = take_frames(c, scratch, got, &used, &need)) != P2P_OK)
+        return err;
+    return conn_unread(c, scratch + used, got - used);
+}
+
+enum p2p_err
+conn_read(struct conn *c)
+{
+    for (int i = 0; i < READS_PER_TURN && !c->finishing; i++) {
+        enum p2p_err err;
+
+        if (!may_ask(c) || (c->rx_len == 0 && !c->readable))
+            return P2P_OK;
+        err = c->rx_len > 0 ? read_rest(c) : read_fresh(c);
+        if (err == P2P_ERR_BUSY) {
+            c->readable = false;
+            return P2P_OK;
+        }
+        /* No more requests will come, but those that came whole are answered. */
+        if (err == P2P_ERR_CLOSED && c->rx_len == 0) {
+            c->finishing = true;
+            return P2P_OK;
+        }
+        if (err != P2P_OK)
+            return err;
+        c->progress = true;
+    }
+    return P2P_OK;
+}
+
+bool
+conn_can_read(const struct conn *c)
+{
+    size_t size;
+
+    if (c->finishing || !may_ask(c))
+        return false;
+    return c->readable ||
+           (c->rx_len > 0 && peek_frame(c, c->rx, c->rx_len, &size) != P2P_ERR_MORE);
+}
