@@ -195,16 +195,18 @@ static uint32_t
 name_of(struct catalogue *c, const struct p2p_text *text)
 {
     uint32_t id = catalogue_find_name(c, text->at, text->len);
+    const char *kept;
     struct name *n;
 
     if (id != SLAB_NONE || (id = slab_take(&c->names)) == SLAB_NONE)
         return id;
     n = catalogue_name(c, id);
     n->first_file = SLAB_NONE;
-    if ((n->text = dict_add(c->dict, id, text->at, text->len)) == NULL) {
+    if ((kept = dict_add(c->dict, id, text->at, text->len)) == NULL) {
         slab_give_back(&c->names, id);
         return SLAB_NONE;
     }
+    n->text = kept;
     table_insert(&c->by_name, id);
     return id;
 }
