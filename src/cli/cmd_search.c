@@ -1,18 +1,18 @@
-/* p2p search: names, at the registries; without an answer, on the local network. */
+/* p2p search: names or a root, at the registries; without an answer (or with --lan),
+ * on the local network. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
-#include "p2p/log.h"
-#include "p2p/net.h"
-#include "p2p/path.h"
-#include "p2p/source.h"
+#include "p2p/bytes.h"
+#include "search_lan.h"
 
 struct search_options {
     struct cli_common common;
-    const char *mode;
+    const char *mode, *root;
+    bool lan;
     uint64_t limit;
 };
 #define AT(field) offsetof(struct search_options, field)
@@ -21,6 +21,10 @@ static const struct p2p_option options[] = {
     {"mode", P2P_OPT_TEXT, AT(mode), 0, 0, "MODE",
      "exact, prefix, substring, fuzzy (allows typing errors), or auto: substring, then "
      "fuzzy"},
+    {"root", P2P_OPT_TEXT, AT(root), 0, 0, "HEX",
+     "in place of a text: who has the content of this root"},
+    {"lan", P2P_OPT_FLAG, AT(lan), 0, 0, NULL,
+     "ask neighbours (mDNS) even when a registry has found something"},
     {"limit", P2P_OPT_NUMBER, AT(limit), 1, 1000, "N", "how many results"},
     CLI_OPTION_TIMEOUT(struct search_options),
     CLI_OPTION_KEYS(struct search_options),
@@ -28,8 +32,9 @@ static const struct p2p_option options[] = {
     CLI_OPTION_JSON(struct search_options),
 };
 static const struct p2p_option_set set = {
-    "p2p search", "[options] TEXT", "Finds files by name among all online peers.",
-    options, sizeof(options) / sizeof(options[0])};
+    "p2p search", "[options] [TEXT]",
+    "Finds files by name, or by root, among all online peers.", options,
+    sizeof(options) / sizeof(options[0])};
 
 static const char *const modes[] = {
     [P2P_SEARCH_EXACT] = "exact",
@@ -38,93 +43,38 @@ static const char *const modes[] = {
     [P2P_SEARCH_FUZZY] = "fuzzy",
 };
 
-/* ---- The local network: the lists of those that are there ---- */
-
-struct lan_search {
-    const char *text;
-    const struct cli_peer *peer;
-    struct p2p_search_results *results;
-    size_t limit;
-};
-
-static enum p2p_err
-visit_file(void *arg, const char *name, const struct p2p_list_entry *entry)
-{
-    struct lan_search *search = arg;
-    struct p2p_search_results *results = search->results;
-    struct p2p_search_result *bigger, *r;
-
-    if (strcasestr(name, search->text) == NULL || results->count == search->limit)
-        return P2P_OK;
-    bigger = realloc(results->at, (results->count + 1) * sizeof(*bigger));
-    if (bigger == NULL)
-        return P2P_ERR_NOMEM;
-    results->at = bigger;
-    r = &bigger[results->count];
-    *r = (struct p2p_search_result){
-        .size = entry->size, .root = entry->root, .root_known = true};
-    snprintf(r->name, sizeof(r->name), "%s", name);
-    r->peers.at = calloc(1, sizeof(*r->peers.at));
-    if (r->peers.at == NULL)
-        return P2P_ERR_NOMEM;
-    r->peers.at[0] =
-        (struct p2p_peer_info){.id = search->peer->id, .addr = search->peer->addr};
-    r->peers.count = 1;
-    results->count++;
-    return P2P_OK;
-}
-
-static void
-search_peer(const struct cli_common *common, struct p2p_identity *identity,
-            struct lan_search *search)
-{
-    const struct p2p_conn_options conn_options = {
-        .identity = identity,
-        .addr = search->peer->addr,
-        .expected = &search->peer->id,
-        .protocol = 2,
-        .timeout_ms = common->timeout_ms,
-    };
-    struct p2p_conn *conn;
-
-    if (p2p_conn_open(&conn_options, &conn) != P2P_OK)
-        return;
-    if (p2p_conn_list_all(conn, p2p_now_ms() + common->timeout_ms, visit_file,
-                          search) != P2P_OK)
-        p2p_log_debug("a peer nearby was not listed to the end");
-    p2p_conn_close(conn);
-}
-
-static void
-search_lan(const struct search_options *opt, const char *text,
-           struct p2p_search_results *results)
-{
-    struct p2p_identity *identity = NULL;
-    struct cli_peers lan = {0};
-
-    if (!opt->common.mdns || cli_open_identity(&opt->common, &identity) != P2P_OK)
-        return;
-    if (cli_find_lan(&opt->common, identity, &lan) == P2P_OK) {
-        for (size_t i = 0; i < lan.count; i++) {
-            struct lan_search search = {text, &lan.at[i], results, opt->limit};
-            if (!lan.at[i].is_self && lan.at[i].trust != P2P_TRUST_BLOCKED)
-                search_peer(&opt->common, identity, &search);
-        }
-        cli_peers_clear(&lan);
-    }
-    p2p_identity_close(identity);
-}
-
 /* ---- The registries ---- */
+
+/* Registries say who has it; its name and size are told by a peer (search_lan.c). */
+static enum p2p_err
+search_root(struct p2p_discovery *d, const struct p2p_digest *root,
+            struct p2p_search_results *results)
+{
+    struct p2p_peer_list peers = {0};
+    enum p2p_err err = p2p_discovery_find_root(d, root, &peers);
+
+    if (err == P2P_OK && peers.count > 0 &&
+        (results->at = calloc(1, sizeof(*results->at))) == NULL)
+        err = P2P_ERR_NOMEM;
+    if (err == P2P_OK && peers.count > 0)
+        results->at[results->count++] = (struct p2p_search_result){
+            .root = *root, .root_known = true, .peers = peers};
+    else
+        p2p_peer_list_clear(&peers);
+    return err;
+}
 
 static enum p2p_err
 search_registries(const struct search_options *opt, struct p2p_discovery *d,
-                  const char *text, struct p2p_search_results *results)
+                  const struct lan_wanted *wanted, struct p2p_search_results *results)
 {
+    const char *text = wanted->text;
     enum p2p_err err;
 
     if (d == NULL)
         return P2P_ERR_UNREACHABLE;
+    if (text == NULL)
+        return search_root(d, &wanted->root, results);
     for (size_t mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++)
         if (strcmp(opt->mode, modes[mode]) == 0)
             return p2p_discovery_search(d, text, (enum p2p_search_mode)mode, opt->limit,
@@ -183,7 +133,7 @@ print_table(const struct p2p_search_results *results)
         printf("%10s  %3zu peer%s  %-8s  %s\n",
                r->root_known || r->size > 0 ? cli_size(r->size, size) : "-",
                r->peers.count, r->peers.count == 1 ? " " : "s",
-               verified > 0 ? "signed" : "", r->name);
+               verified > 0 ? "signed" : "", r->name[0] != '\0' ? r->name : "-");
     }
 }
 
@@ -199,8 +149,35 @@ show(const struct search_options *opt, const char *text,
         print_table(results);
     if (results->count > 0)
         return 0;
+    if (text == NULL)
+        return cli_fail(P2P_ERR_NOT_FOUND, "no peer shares a file of this root");
     return cli_fail(P2P_ERR_NOT_FOUND, "nothing is called anything like \"%s\"",
                     cli_text(text, shown));
+}
+
+/* A text, or --root; false: *status says why not. */
+static bool
+take_wanted(const struct search_options *opt, int arguments, char **argv,
+            struct lan_wanted *wanted, int *status)
+{
+    *wanted = (struct lan_wanted){.limit = opt->limit};
+    if (opt->root == NULL && arguments == 1 && argv[1][0] != '\0')
+        wanted->text = argv[1];
+    else if (opt->root == NULL || arguments != 0) {
+        *status = cli_fail(P2P_ERR_USAGE,
+                           "one text is needed: p2p search [options] TEXT, or --root");
+        return false;
+    } else if (strlen(opt->root) != 2 * P2P_DIGEST_LEN ||
+               p2p_hex_parse(opt->root, wanted->root.b, sizeof(wanted->root.b)) !=
+                   P2P_OK) {
+        *status = cli_fail(P2P_ERR_USAGE, "--root: 64 hex digits are needed");
+        return false;
+    }
+    if (is_mode(opt->mode))
+        return true;
+    *status = cli_fail(P2P_ERR_USAGE,
+                       "--mode: exact, prefix, substring, fuzzy or auto is needed");
+    return false;
 }
 
 int
@@ -209,26 +186,22 @@ cmd_search(int argc, char **argv)
     struct search_options opt = {.common = CLI_DEFAULTS, .mode = "auto", .limit = 50};
     struct p2p_search_results results = {0};
     struct p2p_discovery *d = NULL;
+    struct lan_wanted wanted;
     int arguments, status;
     enum p2p_err err;
 
-    if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
+    if (!cli_parse(&set, &opt, argc, argv, &arguments, &status) ||
+        !take_wanted(&opt, arguments, argv, &wanted, &status))
         return status;
-    if (arguments != 1 || argv[1][0] == '\0')
-        return cli_fail(P2P_ERR_USAGE, "one text is needed: p2p search [options] TEXT");
-    if (!is_mode(opt.mode))
-        return cli_fail(P2P_ERR_USAGE,
-                        "--mode: exact, prefix, substring, fuzzy or auto is needed");
     err = cli_open_discovery(&opt.common, &d);
     if (err != P2P_OK)
         return p2p_err_exit_status(err);
-    err = search_registries(&opt, d, argv[1], &results);
-    if (results.count == 0)
-        search_lan(&opt, argv[1], &results);
+    err = search_registries(&opt, d, &wanted, &results);
+    cli_search_lan(&opt.common, &wanted, opt.lan || results.count == 0, &results);
     if (err != P2P_OK && results.count == 0)
         status = cli_fail_registries(d, err);
     else
-        status = show(&opt, argv[1], &results);
+        status = show(&opt, wanted.text, &results);
     p2p_search_results_clear(&results);
     p2p_discovery_close(d);
     return status;

@@ -137,22 +137,6 @@ ask_registries(struct p2p_discovery *d, const char *name, const struct p2p_id *s
     return P2P_OK;
 }
 
-static int
-by_root(struct p2p_discovery *d, const struct p2p_id *self, struct get_sources *out)
-{
-    struct p2p_peer_list peers = {0};
-    enum p2p_err err = d != NULL ? p2p_discovery_find_root(d, &out->root, &peers)
-                                 : P2P_ERR_UNREACHABLE;
-
-    if (err != P2P_OK)
-        return cli_fail_registries(d, err);
-    add_peers(out, &peers, self);
-    p2p_peer_list_clear(&peers);
-    return out->count > 0
-               ? 0
-               : cli_fail(P2P_ERR_NOT_FOUND, "no peer shares a file of this root");
-}
-
 /* Everyone of the local network: each is asked whether it has the file. */
 static void
 add_lan(const struct get_options *opt, struct p2p_identity *identity,
@@ -166,6 +150,26 @@ add_lan(const struct get_options *opt, struct p2p_identity *identity,
         if (!lan.at[i].is_self && lan.at[i].trust != P2P_TRUST_BLOCKED)
             add_source(out, &lan.at[i].addr, &lan.at[i].id, false);
     cli_peers_clear(&lan);
+}
+
+static int
+by_root(const struct get_options *opt, struct p2p_discovery *d,
+        struct p2p_identity *identity, struct get_sources *out)
+{
+    struct p2p_peer_list peers = {0};
+    enum p2p_err err = P2P_ERR_UNREACHABLE;
+
+    if (d != NULL)
+        err = p2p_discovery_find_root(d, &out->root, &peers);
+    add_peers(out, &peers, p2p_identity_id(identity));
+    p2p_peer_list_clear(&peers);
+    if (out->count == 0)
+        add_lan(opt, identity, out);
+    if (out->count > 0)
+        return 0;
+    if (err != P2P_OK)
+        return cli_fail_registries(d, err);
+    return cli_fail(P2P_ERR_NOT_FOUND, "no peer shares a file of this root");
 }
 
 /* Did the user mean a folder? */
@@ -234,6 +238,6 @@ get_find_sources(const struct get_options *opt, const char *name,
         return 0;
     }
     if (opt->root != NULL)
-        return by_root(d, p2p_identity_id(identity), out);
+        return by_root(opt, d, identity, out);
     return by_name(opt, name, d, identity, out);
 }

@@ -21,6 +21,7 @@ ui_peer_clear(struct ui_peer *peer)
     for (size_t i = 0; i < peer->file_count; i++)
         free(peer->files[i]);
     free(peer->files);
+    free(peer->contents);
     memset(peer, 0, sizeof(*peer));
 }
 
@@ -29,7 +30,11 @@ copy_peer(struct ui_peer *to, const struct ui_peer *from)
 {
     *to = *from;
     to->file_count = 0;
+    to->contents = NULL;
     to->files = calloc(from->file_count + 1, sizeof(*to->files));
+    if (to->files != NULL && from->contents != NULL &&
+        (to->contents = calloc(from->file_count + 1, sizeof(*to->contents))) != NULL)
+        memcpy(to->contents, from->contents, from->file_count * sizeof(*to->contents));
     while (to->files != NULL && to->file_count < from->file_count) {
         char *name = strdup(from->files[to->file_count]);
         if (name == NULL)
@@ -318,9 +323,18 @@ ui_peers_is_blocked(struct ui_app *app, const struct ui_source *source)
            known.trust == P2P_TRUST_BLOCKED;
 }
 
+static bool
+fits(const struct ui_file_filter *f, const char *name, const struct ui_content *content)
+{
+    return (f->name == NULL || strcmp(name, f->name) == 0) &&
+           (f->part == NULL || strcasestr(name, f->part) != NULL) &&
+           (f->root == NULL || (content != NULL && memcmp(&content->root, f->root,
+                                                          sizeof(content->root)) == 0));
+}
+
 void
-ui_peers_each_neighbour(struct ui_app *app, const char *name,
-                        void (*visit)(void *, const struct ui_peer *), void *arg)
+ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
+                        ui_file_visit *visit, void *arg)
 {
     struct ui_peers *p = app->peers;
 
@@ -329,29 +343,12 @@ ui_peers_each_neighbour(struct ui_app *app, const char *name,
         const struct ui_peer *peer = &p->list[i];
         if (peer->found_by == UI_BY_REGISTRY)
             continue;
-        for (size_t k = 0; k < peer->file_count; k++)
-            if (strcmp(peer->files[k], name) == 0) {
-                visit(arg, peer);
-                break;
-            }
-    }
-    pthread_mutex_unlock(&p->lock);
-}
-
-void
-ui_peers_search_neighbours(struct ui_app *app, const char *text,
-                           void (*visit)(void *, const struct ui_peer *, const char *),
-                           void *arg)
-{
-    struct ui_peers *p = app->peers;
-
-    pthread_mutex_lock(&p->lock);
-    for (size_t i = 0; i < p->count; i++) {
-        const struct ui_peer *peer = &p->list[i];
-        for (size_t k = 0; k < peer->file_count && peer->found_by != UI_BY_REGISTRY;
-             k++)
-            if (strcasestr(peer->files[k], text) != NULL)
-                visit(arg, peer, peer->files[k]);
+        for (size_t k = 0; k < peer->file_count; k++) {
+            const struct ui_content *content =
+                peer->contents != NULL ? &peer->contents[k] : NULL;
+            if (fits(filter, peer->files[k], content))
+                visit(arg, peer, peer->files[k], content);
+        }
     }
     pthread_mutex_unlock(&p->lock);
 }
@@ -374,10 +371,18 @@ collect(struct collector *c, const struct p2p_id *id, const struct p2p_addr *add
         c->out[c->count++] = source;
 }
 
+/* A peer may have one content under several names. */
 static void
-collect_neighbour(void *arg, const struct ui_peer *peer)
+collect_neighbour(void *arg, const struct ui_peer *peer, const char *name,
+                  const struct ui_content *content)
 {
-    collect(arg, &peer->id, &peer->addr);
+    struct collector *c = arg;
+
+    (void)name, (void)content;
+    for (size_t i = 0; i < c->count; i++)
+        if (p2p_id_equal(&c->out[i].id, &peer->id))
+            return;
+    collect(c, &peer->id, &peer->addr);
 }
 
 size_t
@@ -397,7 +402,9 @@ ui_peers_find_sources(struct ui_app *app, const char *name,
     for (size_t i = 0; i < found.count && err == P2P_OK; i++)
         collect(&c, &found.at[i].id, &found.at[i].addr);
     p2p_peer_list_clear(&found);
-    ui_peers_each_neighbour(app, name, collect_neighbour, &c);
+    ui_peers_each_near_file(
+        app, &(struct ui_file_filter){.name = root == NULL ? name : NULL, .root = root},
+        collect_neighbour, &c);
     return c.count;
 }
 

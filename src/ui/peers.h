@@ -21,14 +21,21 @@ struct ui_peers;
 
 enum ui_found_by { UI_BY_REGISTRY, UI_BY_MDNS, UI_BY_HAND };
 
+/* What a neighbour says a file is. */
+struct ui_content {
+    uint64_t size;
+    struct p2p_digest root;
+};
+
 struct ui_peer {
     struct p2p_id id;
     struct p2p_addr addr;
     bool verified;
     uint64_t last_seen_s;
     enum ui_found_by found_by;
-    bool is_asked; /* a neighbour: what it shares, at least tried */
-    char **files;  /* owned */
+    bool is_asked;               /* a neighbour: what it shares, at least tried */
+    char **files;                /* owned */
+    struct ui_content *contents; /* of each file; owned; NULL: a registry's list */
     size_t file_count;
 };
 
@@ -71,18 +78,19 @@ bool ui_peers_is_blocked(struct ui_app *app, const struct ui_source *source);
 size_t ui_peers_find_sources(struct ui_app *app, const char *name,
                              const struct p2p_digest *root, struct ui_source *out,
                              size_t max);
-/* From the snapshot: visits peers that were not found by a registry and share exactly
- * this name. */
-void ui_peers_each_neighbour(struct ui_app *app, const char *name,
-                             void (*visit)(void *arg, const struct ui_peer *peer),
-                             void *arg);
-
-/* From the snapshot: visits each file of the same peers whose name contains `text`,
- * case aside. */
-void ui_peers_search_neighbours(struct ui_app *app, const char *text,
-                                void (*visit)(void *arg, const struct ui_peer *peer,
-                                              const char *name),
-                                void *arg);
+/*
+ * From the snapshot: visits files of neighbours, which no registry speaks for: those
+ * whose name is `name`, contains `part` (case aside), and whose content has `root`,
+ * where these are not NULL. `content` may be NULL.
+ */
+struct ui_file_filter {
+    const char *name, *part;
+    const struct p2p_digest *root;
+};
+typedef void ui_file_visit(void *arg, const struct ui_peer *peer, const char *name,
+                           const struct ui_content *content);
+void ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
+                             ui_file_visit *visit, void *arg);
 
 /* Asks. Connects, and lets the peer prove its key. */
 P2P_MUST_CHECK enum p2p_err ui_peers_connect(struct ui_app *app,

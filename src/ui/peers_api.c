@@ -184,8 +184,10 @@ put_hit(struct hits *h, const struct p2p_id *id, const struct p2p_addr *addr)
 }
 
 static void
-put_neighbour(void *arg, const struct ui_peer *peer)
+put_neighbour(void *arg, const struct ui_peer *peer, const char *name,
+              const struct ui_content *content)
 {
+    (void)name, (void)content;
     put_hit(arg, &peer->id, &peer->addr);
 }
 
@@ -201,7 +203,8 @@ answer_lookup(struct http_request *req, struct ui_app *app, void *arg)
     http_json_begin(&o, "peers", '[');
     for (size_t i = 0; i < l->found.count; i++)
         put_hit(&hits, &l->found.at[i].id, &l->found.at[i].addr);
-    ui_peers_each_neighbour(app, l->name, put_neighbour, &hits);
+    ui_peers_each_near_file(app, &(struct ui_file_filter){.name = l->name},
+                            put_neighbour, &hits);
     http_json_end(&o, ']');
     http_json_put_u64(&o, "found", hits.count);
     if (l->err == P2P_OK || l->err == P2P_ERR_NOT_FOUND || hits.count > 0) {

@@ -75,29 +75,40 @@ ui_near_load(struct ui_peers *p)
 
 struct names {
     char **at;
+    struct ui_content *contents;
     size_t count, cap;
 };
+
+static bool
+make_room(struct names *n)
+{
+    size_t cap = n->cap > 0 ? n->cap * 2 : 64;
+    char **at = realloc(n->at, cap * sizeof(*at));
+    struct ui_content *contents;
+
+    if (at == NULL)
+        return false;
+    n->at = at;
+    if ((contents = realloc(n->contents, cap * sizeof(*contents))) == NULL)
+        return false;
+    n->contents = contents;
+    n->cap = cap;
+    return true;
+}
 
 static enum p2p_err
 add_name(void *arg, const char *name, const struct p2p_list_entry *entry)
 {
     struct names *n = arg;
-    char *copy;
 
-    (void)entry;
     if (n->count == NAMES_MAX)
         return P2P_ERR_TOO_LARGE;
-    if (n->count == n->cap) {
-        size_t cap = n->cap > 0 ? n->cap * 2 : 64;
-        char **at = realloc(n->at, cap * sizeof(*at));
-        if (at == NULL)
-            return P2P_ERR_NOMEM;
-        n->at = at;
-        n->cap = cap;
-    }
-    if ((copy = strdup(name)) == NULL)
+    if (n->count == n->cap && !make_room(n))
         return P2P_ERR_NOMEM;
-    n->at[n->count++] = copy;
+    if ((n->at[n->count] = strdup(name)) == NULL)
+        return P2P_ERR_NOMEM;
+    n->contents[n->count++] =
+        (struct ui_content){.size = entry->size, .root = entry->root};
     return P2P_OK;
 }
 
@@ -122,6 +133,7 @@ keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
     if ((peer = add(p, &who->id, &who->addr, found_by)) != NULL) {
         struct ui_peer old = *peer;
         peer->files = n->at;
+        peer->contents = n->contents;
         peer->file_count = n->count;
         peer->last_seen_s = p2p_time_s();
         ui_peer_clear(&old);
@@ -131,6 +143,7 @@ keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
     for (size_t i = 0; i < n->count; i++)
         free(n->at[i]);
     free(n->at);
+    free(n->contents);
 }
 
 /* Meets whoever is there (or exactly `who->id`, when it is known), and keeps what it

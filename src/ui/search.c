@@ -56,44 +56,45 @@ describe(struct ui_app *app, struct p2p_search_result *r)
     return err;
 }
 
+/* Who has the content, by the registries; they know no name for it. */
 static enum p2p_err
 search_root(struct ui_app *app, const struct p2p_digest *root,
             struct p2p_search_results *out)
 {
     struct p2p_peer_list peers = {0};
     enum p2p_err err = p2p_discovery_find_root(app->discovery, root, &peers);
-    struct p2p_search_result *r;
 
+    if (err == P2P_OK && peers.count > 0 &&
+        (out->at = calloc(1, sizeof(*out->at))) == NULL)
+        err = P2P_ERR_NOMEM;
     if (err != P2P_OK || peers.count == 0) {
         p2p_peer_list_clear(&peers);
-        return err == P2P_ERR_NOT_FOUND ? P2P_OK : err;
+        return err;
     }
-    if ((r = calloc(1, sizeof(*r))) == NULL) {
-        p2p_peer_list_clear(&peers);
-        return P2P_ERR_NOMEM;
-    }
-    r->root = *root;
-    r->root_known = true;
-    r->peers = peers;
-    out->at = r;
-    out->count = 1;
-    if (describe(app, r) != P2P_OK) /* nobody who is listed answers: nothing to offer */
+    out->at[out->count++] =
+        (struct p2p_search_result){.root = *root, .root_known = true, .peers = peers};
+    /* Nobody who is listed answers: nothing to offer. */
+    if (describe(app, &out->at[0]) != P2P_OK)
         p2p_search_results_clear(out);
     return P2P_OK;
 }
 
-/*
- * No registry speaks for neighbours (mDNS, by hand): their names are looked through
- * here. What their content is shows when one is fetched, so they are grouped by name.
- */
+/* ---- neighbours (mDNS, by hand), for whom no registry speaks ---- */
+
+/* The group of a content, under the same name as elsewhere; new ones come last. */
 static struct p2p_search_result *
-result_of_name(struct p2p_search_results *results, const char *name)
+result_of(struct p2p_search_results *results, const char *name,
+          const struct ui_content *content)
 {
     struct p2p_search_result *grown;
 
-    for (size_t i = 0; i < results->count; i++)
-        if (!results->at[i].root_known && strcmp(results->at[i].name, name) == 0)
-            return &results->at[i];
+    for (size_t i = 0; i < results->count; i++) {
+        struct p2p_search_result *r = &results->at[i];
+        if (r->root_known && r->size == content->size &&
+            memcmp(&r->root, &content->root, sizeof(r->root)) == 0 &&
+            strcmp(r->name, name) == 0)
+            return r;
+    }
     if (results->count >= RESULTS_MAX)
         return NULL;
     grown = realloc(results->at, (results->count + 1) * sizeof(*grown));
@@ -101,19 +102,25 @@ result_of_name(struct p2p_search_results *results, const char *name)
         return NULL;
     results->at = grown;
     grown += results->count++;
-    memset(grown, 0, sizeof(*grown));
+    *grown = (struct p2p_search_result){
+        .size = content->size, .root = content->root, .root_known = true};
     snprintf(grown->name, sizeof(grown->name), "%s", name);
     return grown;
 }
 
 static void
-add_neighbour(void *arg, const struct ui_peer *peer, const char *name)
+add_neighbour(void *arg, const struct ui_peer *peer, const char *name,
+              const struct ui_content *content)
 {
-    struct p2p_search_result *r = result_of_name(arg, name);
+    struct p2p_search_result *r =
+        content != NULL ? result_of(arg, name, content) : NULL;
     struct p2p_peer_info *grown;
 
     if (r == NULL)
         return;
+    for (size_t i = 0; i < r->peers.count; i++)
+        if (p2p_id_equal(&r->peers.at[i].id, &peer->id))
+            return;
     grown = realloc(r->peers.at, (r->peers.count + 1) * sizeof(*grown));
     if (grown == NULL)
         return;
@@ -124,18 +131,13 @@ add_neighbour(void *arg, const struct ui_peer *peer, const char *name)
 
 /* A registry that does not answer is a failure only when nobody else has anything. */
 static void
-search_neighbours(struct ui_app *app, struct search *s)
+search_neighbours(struct ui_app *app, struct search *s,
+                  const struct ui_file_filter *filter)
 {
-    struct p2p_search_results near = {0};
-
     ui_peers_refresh(app);
-    ui_peers_search_neighbours(app, s->text, add_neighbour,
-                               s->results.count > 0 ? &s->results : &near);
-    if (near.count > 0) {
-        p2p_search_results_clear(&s->results);
-        s->results = near;
+    ui_peers_each_near_file(app, filter, add_neighbour, &s->results);
+    if (s->results.count > 0)
         s->err = P2P_OK;
-    }
 }
 
 static void
@@ -143,16 +145,18 @@ work(struct ui_app *app, void *arg)
 {
     struct search *s = arg;
     size_t wanted = s->offset + s->limit + 1;
+    struct ui_file_filter near = {.part = s->text};
     struct p2p_digest root;
 
     if (strlen(s->text) == 2 * P2P_DIGEST_LEN &&
-        p2p_hex_parse(s->text, root.b, sizeof(root.b)) == P2P_OK)
+        p2p_hex_parse(s->text, root.b, sizeof(root.b)) == P2P_OK) {
+        near = (struct ui_file_filter){.root = &root};
         s->err = search_root(app, &root, &s->results);
-    else
+    } else
         s->err = p2p_discovery_search(app->discovery, s->text, s->mode,
                                       wanted < RESULTS_MAX ? wanted : RESULTS_MAX,
                                       &s->results);
-    search_neighbours(app, s);
+    search_neighbours(app, s, &near);
 }
 
 /* ---- answering ---- */

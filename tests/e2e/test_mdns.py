@@ -12,6 +12,7 @@ import pytest
 
 from conftest import wait_until
 from netns import two_machines
+from p2pwire import tree
 
 BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
@@ -21,8 +22,8 @@ BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration
 """
 AVAHI = """[server]
 host-name={host}
-use-ipv4=yes
-use-ipv6=no
+use-ipv4={ipv4}
+use-ipv6={ipv6}
 allow-interfaces=veth0
 [wide-area]
 enable-wide-area=no
@@ -32,13 +33,14 @@ enable-wide-area=no
 class Machine:
     """A namespace with its own message bus and Avahi."""
 
-    def __init__(self, name, folder, host):
+    def __init__(self, name, folder, host, ipv6=False):
+        """ipv6: that alone, with the link-local addresses every interface has."""
         folder.mkdir(parents=True)
         self.prefix = ("ip", "netns", "exec", name)
         socket = folder / "bus"
         self.env = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={socket}"}
         (folder / "bus.conf").write_text(BUS.format(socket=socket))
-        (folder / "avahi.conf").write_text(AVAHI.format(host=host))
+        (folder / "avahi.conf").write_text(AVAHI.format(host=host, ipv4="no" if ipv6 else "yes", ipv6="yes" if ipv6 else "no"))
         self.folder = folder
         self.bus = self._run("dbus-daemon", f"--config-file={folder}/bus.conf", "--nofork", "--nopidfile")
         wait_until(socket.exists, 10, "the message bus")
@@ -67,7 +69,7 @@ class Machine:
 
 
 @pytest.fixture
-def machines(tmp_path):
+def machines(tmp_path, request):
     if not shutil.which("avahi-daemon") or not shutil.which("dbus-daemon"):
         pytest.skip("needs the packages avahi-daemon and dbus")
     with two_machines() as names, contextlib.ExitStack() as stack:
@@ -75,7 +77,7 @@ def machines(tmp_path):
             pytest.skip("network namespaces cannot be made here")
         both = []
         for name, host in zip(names, ("alpha", "beta")):
-            both.append(Machine(name, tmp_path / host, host))
+            both.append(Machine(name, tmp_path / host, host, ipv6=getattr(request, "param", False)))
             stack.callback(both[-1].stop)
         yield both
 
@@ -148,12 +150,122 @@ def test_two_peers_on_one_machine_and_search(machines, suite):
     wait_until(found, 40, "files of both peers found by their lists")
 
 
+def asking(suite, machine):
+    """`p2p` at a machine, without a registry: (exit status, its JSON)."""
+
+    def ask(*words):
+        run = suite.p2p(*words, "--discovery", "none", "--json", prefix=machine.prefix, env=machine.env)
+        lines = run.stdout.splitlines()
+        return run.returncode, json.loads(lines[-1]) if lines else None
+
+    return ask
+
+
+def test_by_root_with_sizes_and_grouped_by_content(machines, suite):
+    alpha, beta = machines
+    data, root = b"the same content" * 99, tree.root_of(b"the same content" * 99).hex()
+    for name, files in (("one", {"a.txt": data}), ("two", {"a.txt": data, "b.txt": b"other"})):
+        suite.peer(host="0.0.0.0", name=name, files=files, wait=False, prefix=alpha.prefix, env=alpha.env)
+    ask = asking(suite, beta)
+
+    def found(*words):
+        status, answer = ask("search", *words)
+        return [(r["name"], r["size"], r["root"], len(r["peers"])) for r in answer["results"]] if status == 0 else []
+
+    wait_until(lambda: found(".txt") and found(".txt")[0][3] == 2 and len(found(".txt")) == 2, 40, "both listed")
+    assert sorted(found(".txt")) == [
+        ("a.txt", len(data), root, 2), ("b.txt", 5, tree.root_of(b"other").hex(), 1)
+    ]  # fmt: skip
+    assert found("--root", root) == [("a.txt", len(data), root, 2)]
+    assert found("--root", "0" * 64) == []
+    assert ask("get", "mine.txt", "--root", root, "--output-dir", suite.folder / "out")[0] == 0
+    assert (suite.folder / "out" / "mine.txt").read_bytes() == data
+
+
+def test_neighbours_beside_a_registry(machines, suite):
+    """--lan: what a registry and a neighbour it does not know have is one list, grouped by content."""
+    alpha, beta = machines
+    data = b"in both places"
+    registry = suite.discovery(host="0.0.0.0", prefix=beta.prefix)
+    url = f"http://10.214.0.2:{registry.port}"
+    places = ((beta, "known", registry, "10.214.0.2"), (alpha, "near", None, "10.214.0.1"))
+    for machine, name, where, ip in places:
+        suite.peer(
+            "--advertise", ip, host="0.0.0.0", name=name, discovery=where, files={"f.txt": data}, wait=False,
+            prefix=machine.prefix, env=machine.env,
+        )  # fmt: skip
+
+    def found(*more):
+        run = suite.p2p("search", "f.txt", "--discovery", url, "--json", *more, prefix=beta.prefix, env=beta.env)
+        results = json.loads(run.stdout)["results"] if run.returncode == 0 else []
+        return [sorted(p["ip"] for p in r["peers"]) for r in results if r["size"] == len(data)]
+
+    wait_until(lambda: found() == [["10.214.0.2"]], 40, "the registry's alone")
+    wait_until(lambda: found("--lan") == [["10.214.0.1", "10.214.0.2"]], 40, "one content, two sources")
+
+
+@pytest.mark.parametrize("machines", [True], indirect=True, ids=["ipv6"])
+def test_over_link_local_ipv6(machines, suite):
+    """No IPv4 and no router: addresses with their interface, fe80::...%veth0."""
+    alpha, beta = machines
+    peer = suite.peer(host="::", files={"f.txt": b"over IPv6"}, wait=False, prefix=alpha.prefix, env=alpha.env)
+    ask = asking(suite, beta)
+
+    def addresses():
+        status, answer = ask("peers")
+        return [(p["ip"], p["port"]) for p in answer["peers"]] if status == 0 else []
+
+    ((ip, port),) = wait_until(addresses, 40, "the peer listed")
+    assert ip.startswith("fe80:") and ip.endswith("%veth0") and port == peer.port
+    assert ask("get", "f.txt", "--output-dir", suite.folder / "out")[0] == 0
+    assert (suite.folder / "out" / "f.txt").read_bytes() == b"over IPv6"
+    assert ask("get", "f.txt", "--from", f"[{ip}]:{port}", "--output-dir", suite.folder / "out2")[0] == 0
+    ui = suite.ui(name="near", prefix=beta.prefix, env=beta.env)
+    ask_ui = asking_ui(beta, ui)
+    near = wait_until(lambda: [p for p in ask_ui("GET", "/api/peers")["peers"] if p["files"] == 1], 40, "in the dashboard")
+    assert near[0]["ip"] == ip
+    transfer = ask_ui("POST", "/api/transfers", json.dumps({"filename": "f.txt"}))
+    wait_until(lambda: ask_ui("GET", f"/api/transfers/{transfer['id']}")["state"] == "completed", 30, "completed")
+    assert (ui.downloads / "f.txt").read_bytes() == b"over IPv6"
+
+
+def test_a_name_that_is_taken(machines, suite):
+    """One identity on two machines is one instance name twice: both are announced, and one can go."""
+    alpha, beta = machines
+    first = suite.peer(host="0.0.0.0", name="first", wait=False, prefix=alpha.prefix, env=alpha.env)
+    peer_id = re.search(r"peer_id=([0-9a-f]{64})", first.lines[0]).group(1)
+    shutil.copytree(first.keys, suite.folder / "second" / "keys")
+
+    def ports(machine):
+        status, answer = asking(suite, machine)("peers")
+        return {p["port"] for p in answer["peers"] if p["peer_id"] == peer_id} if status == 0 else set()
+
+    wait_until(lambda: ports(beta) == {first.port}, 25, "the first listed")
+    second = suite.peer(host="0.0.0.0", name="second", wait=False, prefix=beta.prefix, env=beta.env)
+    first.stop()
+    wait_until(lambda: ports(alpha) == {second.port}, 40, "the second is still announced")
+
+
 ASK = """
 import sys, urllib.request
 method, url, body = sys.argv[1:]
 request = urllib.request.Request(url, body.encode() or None, {"Content-Type": "application/json"}, method=method)
 print(urllib.request.urlopen(request, timeout=30).read().decode())
 """
+
+
+def asking_ui(machine, ui):
+    """Requests to a dashboard, made at its machine."""
+
+    def ask(method, path, body=""):
+        run = subprocess.run(
+            [*machine.prefix, sys.executable, "-c", ASK, method, ui.url + path, body],
+            capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        return json.loads(run.stdout)
+
+    return ask
 
 
 def test_the_dashboard_lists_browses_and_fetches_without_a_registry(machines, suite):
@@ -163,13 +275,7 @@ def test_the_dashboard_lists_browses_and_fetches_without_a_registry(machines, su
     )
     ui = suite.ui(name="near", prefix=beta.prefix, env=beta.env)
 
-    def ask(method, path, body=""):
-        run = subprocess.run(
-            [*beta.prefix, sys.executable, "-c", ASK, method, ui.url + path, body],
-            capture_output=True, text=True, timeout=60, env={"PATH": os.environ["PATH"]},
-        )  # fmt: skip
-        assert run.returncode == 0, run.stderr
-        return json.loads(run.stdout)
+    ask = asking_ui(beta, ui)
 
     def listed_with_files():
         answer = ask("GET", "/api/peers")
@@ -182,10 +288,16 @@ def test_the_dashboard_lists_browses_and_fetches_without_a_registry(machines, su
     assert [(f["name"], f["size"]) for f in files] == [("by air.txt", 13)]
     assert ask("GET", "/api/peers/search?filename=by%20air.txt")["found"] == 1
     found = ask("GET", "/api/search?q=AIR")["results"]
-    assert [(r["name"], len(r["sources"])) for r in found] == [("by air.txt", 1)]
+    root = tree.root_of(b"found by mDNS").hex()
+    assert [(r["name"], r["size"], r["root"], len(r["sources"])) for r in found] == [("by air.txt", 13, root, 1)]
+    by_root = ask("GET", f"/api/search?q={root}")["results"]
+    assert [(r["name"], len(r["sources"])) for r in by_root] == [("by air.txt", 1)]
     transfer = ask("POST", "/api/transfers", json.dumps({"filename": "by air.txt"}))
     wait_until(lambda: ask("GET", f"/api/transfers/{transfer['id']}")["state"] == "completed", 30, "completed")
     assert (ui.downloads / "by air.txt").read_bytes() == b"found by mDNS"
+    transfer = ask("POST", "/api/transfers", json.dumps({"filename": "by root.txt", "root": root}))
+    wait_until(lambda: ask("GET", f"/api/transfers/{transfer['id']}")["state"] == "completed", 30, "completed")
+    assert (ui.downloads / "by root.txt").read_bytes() == b"found by mDNS"
 
 
 def test_without_avahi_all_else_works(suite, tmp_path):
