@@ -99,4 +99,18 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_peek(const struct p2p_root *downloads,
                                              struct p2p_journal_info *info,
                                              uint64_t *done_bytes);
 
+/* Each interrupted download in the directory, in no order; running ones, too. They stay
+ * until they are finished or removed (p2p_journal_replace without a successor): nothing
+ * that was fetched is thrown away because of its age. */
+struct p2p_unfinished {
+    struct p2p_journal_info info; /* but for the root only when is_known */
+    bool is_known;                /* the journal is there and can be read */
+    bool is_running;              /* some program has it open */
+    uint64_t done_bytes, disk_bytes;
+    uint64_t used_s; /* when something was last written, seconds since 1970 */
+};
+typedef void p2p_journal_visit(void *arg, const struct p2p_unfinished *unfinished);
+P2P_MUST_CHECK enum p2p_err p2p_journal_each(const struct p2p_root *downloads,
+                                             p2p_journal_visit *visit, void *arg);
+
 #endif

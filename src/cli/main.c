@@ -17,6 +17,8 @@ static const struct cli_command commands[] = {
     {"key", cmd_key, "show|protect|unprotect|rotate", "this device's key"},
     {"token", cmd_token, "new [NAME]|list|revoke ID",
      "access of other devices to the dashboard"},
+    {"unfinished", cmd_unfinished, "[remove NAME|ROOT|all]",
+     "interrupted downloads, and giving them up"},
     {"doctor", cmd_doctor, "", "why does it not connect?"},
 };
 #define COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -1,14 +1,17 @@
 """`p2p get` killed, interrupted, and started again with a state that may be damaged."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
-from conftest import BIN, NO_REGISTRY, environment, wait_until
-from getting import visible
+from conftest import BIN, NO_REGISTRY, environment, long_test, wait_until
+from getting import Getter, visible
 from p2pwire.server import Server
 
 
@@ -149,3 +152,58 @@ def test_interrupt_leaves_a_download_that_goes_on(suite):
         assert process.wait(10) != 0
         assert visible(suite.folder / "out") == []
         assert suite.get("f.bin", server).returncode == 0
+
+
+def test_unfinished_downloads_are_listed_and_removed(suite):
+    data = os.urandom(8 << 20)
+    folder = ["--output-dir", suite.folder / "out"]
+    with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
+        process = begin(suite, server)
+        wait_until(lambda: server.sent > 2 << 20, 60, "some of it sent")
+        [running] = json.loads(suite.p2p("unfinished", "--json", *folder).stdout)["unfinished"]
+        assert running["running"]
+        assert suite.p2p("unfinished", "remove", "f.bin", *folder).returncode != 0, "it is in use"
+        process.kill()
+        process.wait()
+    [one] = json.loads(suite.p2p("unfinished", "--json", *folder).stdout)["unfinished"]
+    assert one["name"] == "f.bin" and one["size"] == len(data) and not one["running"]
+    assert 1 << 20 <= one["done"] < len(data)
+    assert "f.bin" in suite.p2p("unfinished", *folder).stdout
+    assert suite.p2p("unfinished", "remove", "g.bin", *folder).returncode != 0
+    suite.p2p("unfinished", "remove", one["root"][:16], *folder, check=True)
+    assert os.listdir(suite.folder / "out" / ".p2p") == []
+    assert suite.p2p("unfinished", *folder).stdout == ""
+
+
+def sparse_file(path, size):
+    """Mostly a hole, with bytes that tell places apart, some of them around 2^32."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        for place in (0, 1 << 31, (1 << 32) - 4096, (1 << 32) + 12345, size - 4096):
+            if place + 4096 <= size:
+                file.seek(place)
+                file.write(os.urandom(4096))
+        file.truncate(size)
+
+
+@long_test
+@pytest.mark.parametrize("size", [1 << 32, (5 << 30) + 4321])
+def test_offsets_beyond_4_gib(suite, size):
+    """Whole, killed in the middle, and resumed; the downloader's memory does not grow with the file."""
+    sparse_file(suite.folder / "peer" / "shared" / "f.bin", size)
+    peer = suite.peer(wait=False)
+    peer.wait_for("f.bin", 120)
+    out = suite.folder / "out" / "f.bin"
+    getter = Getter(suite, "--from", peer.where)
+    getter.wait_for(size * 9 // 10 if size > 1 << 32 else size // 3)
+    status = Path(f"/proc/{getter.process.pid}/status").read_text()
+    memory_kib = int(re.search(r"VmHWM:\s+(\d+)", status).group(1))
+    getter.process.kill()
+    getter.process.communicate()
+    assert not out.exists()
+    getter = Getter(suite, "--from", peer.where)
+    last, status = getter.finish(300)
+    assert status == 0, last
+    assert last["received"] < size * 3 // 4, "it began again"
+    assert subprocess.run(["cmp", peer.shared / "f.bin", out]).returncode == 0
+    assert memory_kib < 128 << 10, f"{memory_kib} KiB"
