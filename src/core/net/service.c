@@ -82,8 +82,7 @@ hide_memory(void)
 #endif
 }
 
-/* The soft limit is 1024 nearly everywhere, for programs that use select(): we do not.
- */
+/* The soft limit is often 1024, for programs that use select(): we do not. */
 static void
 allow_descriptors(void)
 {
