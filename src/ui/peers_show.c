@@ -78,8 +78,10 @@ put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o
 {
     static const char *const found_by[] = {"registry", "mdns", "manual"};
     bool is_self = p2p_id_equal(&peer->id, p2p_identity_id(app->identity));
+    struct ui_settings own;
     struct trust trust;
 
+    ui_config_get(app->config, &own);
     judge(app, peer, &trust);
     ui_json_id(o, &peer->id);
     http_json_put_string(o, "ip", peer->addr.host);
@@ -88,7 +90,7 @@ put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o
     http_json_put_bool(o, "verified", peer->verified);
     http_json_put_u64(o, "last_seen", peer->last_seen_s);
     http_json_put_bool(o, "self", is_self);
-    ui_json_text(o, "name", trust.name);
+    ui_json_text(o, "name", is_self ? own.name : trust.name);
     http_json_put_string(o, "found_by", found_by[peer->found_by]);
     http_json_put_string(o, "trust", is_self ? "verified" : trust.text);
     if (trust.is_changed)

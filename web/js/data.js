@@ -2,11 +2,15 @@
 import { get } from './api.js';
 import { changed, state } from './store.js';
 
+/** What was asked for so far, whether it came or not. */
+const asked = new Set();
+
 /** Runs f, never twice at once: a call during a run makes one more run follow. */
 function single(f) {
 	let running = null;
 	let again = false;
 	return function run() {
+		asked.add(run);
 		if (running) {
 			again = true;
 			return running;
@@ -74,12 +78,7 @@ export const loadConfig = single(async () => {
 
 /** Reads again everything a view has asked for; used at the start, after a gap in events, and when polling. */
 export async function reload() {
-	const jobs = [loadStatus(), loadTransfers()];
-	if (state.shared.loaded) jobs.push(loadShared());
-	if (state.downloads.loaded) jobs.push(loadDownloads());
-	if (state.peers.loaded) jobs.push(loadPeers());
-	if (state.config) jobs.push(loadConfig());
-	const results = await Promise.allSettled(jobs);
+	const results = await Promise.allSettled([...asked].map((f) => f()));
 	const failed = results.find((r) => r.status === 'rejected');
 	if (failed) throw failed.reason;
 }

@@ -255,8 +255,7 @@ function announce(one) {
 
 async function begin() {
 	try {
-		await loadStatus();
-		await loadTransfers();
+		await Promise.all([loadStatus(), loadTransfers()]);
 		for (const one of state.transfers.byId.values()) watchEnds(one, () => {});
 	} catch (error) {
 		if (error.code === 'pairing_required') return false;

@@ -219,8 +219,10 @@ class Page:
         return [f"{v['id']}: {v['help']}: {n['html'][:200]}" for v in found for n in v["nodes"]]
 
     def overflow(self):
-        """Pixels by which the page is wider than the window."""
-        return self.js("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        """Pixels by which the page, or something that a card cuts off, is wider than the window."""
+        return self.js("""const root = document.documentElement, shown = [...document.querySelectorAll('main *')];
+                          const right = shown.filter((e) => e.checkVisibility()).map((e) => e.getBoundingClientRect().right);
+                          return Math.max(root.scrollWidth - root.clientWidth, ...right.map((x) => Math.round(x - root.clientWidth)))""")
 
 
 @pytest.fixture(params=list(WIDTHS))

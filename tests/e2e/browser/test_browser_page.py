@@ -53,11 +53,12 @@ def test_axe_finds_nothing_in_dialogs(world, driver, label):
     assert page.axe() == []
 
 
-def test_the_second_peer_that_is_offered_joins_the_same_registry(suite, driver):
+def test_the_second_peer_that_is_offered_joins_the_same_registry(suite, driver, width):
     ui = suite.ui(discovery=suite.discovery())
-    page = Page(driver, f"http://127.0.0.1:{ui.port}").size("desk").open("peers")
+    page = Page(driver, f"http://127.0.0.1:{ui.port}").size(width).open("peers")
     page.see("No peers yet")
     page.see("bin/p2p-peer --port 9001 --shared-dir shared_b --keys-dir keys_b --discovery http://127.0.0.1:")
+    assert page.overflow() <= 0
 
 
 def test_peers_lists_the_other_machine_and_its_files(world, driver, width):
