@@ -1,10 +1,15 @@
 /*
- * People who ask p2p-discovery, at a steady rate well below what it can do:
+ * People who ask p2p-discovery, at a steady rate well below what it can do.
  *
- *   registry_ask search PORT MODE NAMES SECONDS RATE   what a person would type to find
- * a name of registry_load; MODE peer: a peer by its id, NAMES of them registry_ask walk
- * PORT                        GET /peers, page after page registry_ask watch PORT
- * WATCHERS              until a change has come to all of them
+ * registry_ask search PORT MODE NAMES SECONDS RATE
+ *     What a person would type to find a name of registry_load. MODE stranger: the
+ *     heartbeat of a peer that is not there, which keeps nobody alive.
+ *
+ * registry_ask walk PORT
+ *     GET /peers, page after page.
+ *
+ * registry_ask watch PORT WATCHERS
+ *     GET /changes, until a change has come to all of them.
  *
  * A request that is held up because the one before it has not been answered counts from
  * when it was due (no coordinated omission). That this program is woken late is not the
@@ -74,12 +79,12 @@ make_search(const struct job *j, uint64_t *state, char path[512])
 static void
 make_path(const struct job *j, uint64_t *state, char path[512])
 {
-    if (strcmp(j->mode, "peer") != 0) {
+    if (strcmp(j->mode, "stranger") != 0) {
         make_search(j, state, path);
         return;
     }
-    strcpy(path, "/heartbeat?peer_id=");
-    make_id(next_random(state) % j->names, path + strlen(path));
+    sprintf(path, "/heartbeat?peer_id=%016llx%048x",
+            (unsigned long long)next_random(state), 0u);
 }
 
 static void *

@@ -1,11 +1,17 @@
 /*
- * Peers that come and change, for p2p-discovery:
+ * Peers that come and change, for p2p-discovery.
  *
- *   registry_load fill  PORT PEERS FILES NAMES               registers them; how fast
- *   registry_load churn PORT PEERS FILES NAMES SECONDS RATE  RATE registrations a
- * second, each with a tenth of its files changed registry_load beat PORT PEERS a
- * heartbeat of each registry_load id PEER                                    the id of
- * a peer of `fill`
+ * registry_load fill PORT PEERS FILES NAMES
+ *     Registers them, and says how fast that went.
+ *
+ * registry_load churn PORT PEERS FILES NAMES SECONDS RATE
+ *     RATE registrations a second, each with a tenth of its files changed.
+ *
+ * registry_load beat PORT PEERS
+ *     A heartbeat of each.
+ *
+ * registry_load id PEER
+ *     The id of a peer of `fill`.
  */
 #include <pthread.h>
 #include <stdio.h>
