@@ -203,7 +203,7 @@ send_data(struct link *l, uint32_t req, const uint8_t *bytes, size_t len,
     size_t plain = len;
 
     memcpy(out, bytes, len);
-    if (m->wrong_bytes && offset == 0)
+    if (m->wrong_bytes && offset == 0 && l->sent >= m->honest)
         out[0] ^= 1;
 #ifdef P2P_WITH_ZSTD
     if (m->zstd || m->zstd_bomb) {

@@ -25,6 +25,7 @@ struct fake_file {
 /* How it misbehaves; all zero: it does not. */
 struct fake_manners {
     bool wrong_bytes;  /* the first byte of each request is flipped */
+    uint64_t honest;   /* not in the first so many bytes of a connection */
     bool wrong_layer;  /* a hash of the layer is */
     bool wrong_sha256; /* META states another one */
     bool hide_sha256;  /* META states none */

@@ -3,10 +3,10 @@
  *
  * Threads: one control thread decides (control.c: which source gets a connection, when
  * it is over, what is reported); one worker per connection moves bytes (worker.c,
- * fetch.c); one hashes the whole file behind the write frontier (verify.c); one makes
- * chunks durable now and then (keeper.c); one asks the registry for more sources
- * (finder.c). Everything below is guarded by `lock`, unless it says otherwise; no I/O
- * happens under it.
+ * fetch.c); one hashes the whole file behind the write frontier (verify.c, frontier.c);
+ * one makes chunks durable now and then (keeper.c); one asks the registry for more
+ * sources (finder.c). Everything below is guarded by `lock`, unless it says otherwise;
+ * no I/O happens under it.
  */
 #ifndef P2P_DL_H
 #define P2P_DL_H
@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 #include "conn.h"
+#include "frontier.h"
 #include "p2p/download.h"
 #include "p2p/journal.h"
 #include "plan.h"
@@ -97,6 +98,8 @@ struct p2p_download {
     struct p2p_journal *journal; /* constant while ready */
     struct plan plan;
     struct pool pool;
+    struct frontier frontier;
+    unsigned collectors; /* connections that wait for nothing but the frontier */
     struct p2p_digest sha256;
     bool sha256_done;
     bool needs_witness; /* who stated the SHA-256 was wrong: another source has to speak
@@ -173,6 +176,8 @@ enum p2p_err dl_fetch1(struct dl_worker *w);
 void dl_throttle(struct dl_worker *w, uint64_t bytes);
 /* A whole chunk came: checks it, writes it, marks it. HASH_MISMATCH, DISK_FULL, ... */
 enum p2p_err dl_store_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data);
+/* The same of a chunk that has been checked. */
+enum p2p_err dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data);
 
 /* ---- verify.c ---- */
 struct dl_verifier;

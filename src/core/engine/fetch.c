@@ -22,11 +22,13 @@ fetch_init(struct fetch *f, struct dl_worker *w, uint32_t max_get)
     window_on_rtt(&f->window, p2p_conn_rtt_us(w->conn));
 }
 
-/* Buffers go back; what was not finished goes back to the plan with the lane. */
-static void
+/* What is parked is finished, even a liar's: it says who lied. Buffers go back, and
+ * what was not whole goes back to the plan with the lane. */
+static enum p2p_err
 fetch_clear(struct fetch *f)
 {
     struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = fetch_take_back(f);
 
     pthread_mutex_lock(&dl->lock);
     dl->received += f->uncounted;
@@ -35,6 +37,7 @@ fetch_clear(struct fetch *f)
             pool_put(&dl->pool, f->slots[i].buf);
     pthread_cond_broadcast(&dl->changed);
     pthread_mutex_unlock(&dl->lock);
+    return err;
 }
 
 /* ---- Asking ---- */
@@ -88,19 +91,39 @@ taper(const struct fetch *f, unsigned limit, unsigned lanes)
                                                                : limit;
 }
 
-/* Buffers are shared fairly between connections, however fast one of them is. */
 static unsigned
-slot_limit(const struct fetch *f)
+open_lanes(const struct p2p_download *dl)
 {
-    const struct p2p_download *dl = f->w->dl;
     unsigned lanes = 0;
 
     for (unsigned i = 0; i < PLAN_LANES; i++)
         lanes += dl->plan.lanes[i].open;
+    return lanes;
+}
+
+unsigned
+fetch_buffer_share(const struct fetch *f)
+{
+    const struct p2p_download *dl = f->w->dl;
+    unsigned lanes = open_lanes(dl);
     unsigned share = lanes > 0 ? dl->pool.max / lanes : dl->pool.max;
-    if (share == 0)
-        share = 1;
-    return taper(f, share < f->window.limit ? share : f->window.limit, lanes);
+
+    return share > 0 ? share : 1;
+}
+
+/* Chunks that come, not those that are parked. */
+static unsigned
+in_flight(const struct fetch *f)
+{
+    return f->slot_count - f->parked;
+}
+
+static bool
+is_full(const struct fetch *f)
+{
+    unsigned limit = taper(f, f->window.limit, open_lanes(f->w->dl));
+
+    return f->slot_count >= fetch_buffer_share(f) || in_flight(f) >= limit;
 }
 
 /* Lock held. A chunk and a buffer for it, or false. */
@@ -112,7 +135,7 @@ take_chunk(struct fetch *f)
     uint64_t chunk;
     uint8_t *buf;
 
-    if (f->w->retire || f->slot_count >= slot_limit(f))
+    if (f->w->retire || f->slot_count == FETCH_SLOTS || is_full(f))
         return false;
     buf = pool_get(&dl->pool);
     if (buf == NULL)
@@ -124,6 +147,7 @@ take_chunk(struct fetch *f)
     slot = &f->slots[free_slot(f)];
     *slot = (struct fetch_slot){.chunk = chunk,
                                 .buf = buf,
+                                .offer = FRONTIER_REFUSED,
                                 .length = p2p_chunk_length(&dl->meta.geometry, chunk)};
     f->slot_count++;
     return true;
@@ -168,9 +192,8 @@ cancel_slot(struct fetch *f, unsigned slot)
     return err;
 }
 
-/* Lock held. */
-static void
-release_slot(struct fetch *f, unsigned slot)
+void
+fetch_release_slot(struct fetch *f, unsigned slot)
 {
     pool_put(&f->w->dl->pool, f->slots[slot].buf);
     f->slots[slot] = (struct fetch_slot){0};
@@ -185,8 +208,8 @@ cancel_lost(struct fetch *f)
     enum p2p_err err = P2P_OK;
 
     for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
-        if (f->slots[i].buf == NULL)
-            continue;
+        if (f->slots[i].buf == NULL || f->slots[i].offer != FRONTIER_REFUSED)
+            continue; /* parked ones see it when they are collected */
         pthread_mutex_lock(&dl->lock);
         bool lost = plan_is_done(&dl->plan, f->slots[i].chunk);
         if (lost)
@@ -196,7 +219,7 @@ cancel_lost(struct fetch *f)
             continue;
         err = cancel_slot(f, i);
         pthread_mutex_lock(&dl->lock);
-        release_slot(f, i);
+        fetch_release_slot(f, i);
         pthread_mutex_unlock(&dl->lock);
     }
     return err;
@@ -226,10 +249,14 @@ static enum p2p_err
 finish_slot(struct fetch *f, unsigned slot_index)
 {
     struct fetch_slot *slot = &f->slots[slot_index];
-    enum p2p_err err = dl_store_chunk(f->w, slot->chunk, slot->buf);
+    enum p2p_err err;
 
+    if (fetch_offer(f, slot_index))
+        return P2P_OK;
+    err = dl_store_chunk(f->w, slot->chunk, slot->buf);
+    f->proven |= err == P2P_OK;
     pthread_mutex_lock(&f->w->dl->lock);
-    release_slot(f, slot_index);
+    fetch_release_slot(f, slot_index);
     pthread_mutex_unlock(&f->w->dl->lock);
     return err;
 }
@@ -327,8 +354,8 @@ receive(struct fetch *f)
         err = p2p_conn_receive(conn, p2p_now_ms() + SLICE_MS, &msg);
         if (err == P2P_OK)
             err = on_message(f, &msg);
-    } while (err == P2P_OK && p2p_conn_is_ready(conn) && f->slot_count > 0 &&
-             f->slot_count >= f->window.limit);
+    } while (err == P2P_OK && p2p_conn_is_ready(conn) && in_flight(f) > 0 &&
+             in_flight(f) >= f->window.limit);
     if (err != P2P_ERR_TIMEOUT)
         return err;
     return p2p_now_ms() - f->last_bytes_ms < conn->timeout_ms ? P2P_OK
@@ -365,7 +392,9 @@ dl_fetch(struct dl_worker *w)
     fetch_init(&f, w, max_get);
     while (err == P2P_OK && !dl_worker_is_stopped(w)) {
         uint64_t before = f.taken;
-        err = refill(&f);
+        err = fetch_collect(&f);
+        if (err == P2P_OK)
+            err = refill(&f);
         if (err != P2P_OK)
             break;
         if (f.slot_count == 0) {
@@ -373,10 +402,15 @@ dl_fetch(struct dl_worker *w)
                 break;
             continue;
         }
+        if (in_flight(&f) == 0) {
+            fetch_wait_parked(&f);
+            f.last_bytes_ms = p2p_now_ms();
+            continue;
+        }
         err = receive(&f);
         if (err == P2P_OK && f.taken > before)
             dl_throttle(w, f.taken - before);
     }
-    fetch_clear(&f);
-    return err;
+    enum p2p_err parked = fetch_clear(&f);
+    return parked != P2P_OK ? parked : err;
 }

@@ -1,4 +1,7 @@
-/* The whole file's SHA-256, in order, on a thread of its own behind the write frontier.
+/*
+ * The whole file's SHA-256, in order, on a thread of its own behind the write frontier.
+ * Where hashing and checking a chunk in one pass is cheaper (sha256_stitched), it also
+ * checks the chunks that connections offer in time (frontier).
  */
 #include "dl.h"
 
@@ -6,6 +9,8 @@
 
 #include "core/files/journal_file.h"
 #include "p2p/log.h"
+#include "p2p/sha256_stitched.h"
+#include "p2p/tree.h"
 
 #define READ_SIZE (256 * P2P_KIB)
 
@@ -20,23 +25,26 @@ struct dl_verifier {
     enum p2p_err error;
 };
 
-/* Waits until the chunk is on disk. False: told to stop. */
+/* Lock held. Waits until the next chunk is offered (true, and `offer`) or on disk
+ * (true, FRONTIER_REFUSED). False: told to stop. */
 static bool
-wait_for_chunk(struct dl_verifier *v, uint64_t chunk)
+wait_for_next(struct dl_verifier *v, int *offer)
 {
     struct p2p_download *dl = v->dl;
 
-    pthread_mutex_lock(&dl->lock);
-    while (!v->stop && !plan_is_done(&dl->plan, chunk))
+    while (!v->stop) {
+        *offer = frontier_take(&dl->frontier);
+        if (*offer != FRONTIER_REFUSED || plan_is_done(&dl->plan, dl->frontier.next))
+            return true;
+        frontier_idle(&dl->frontier, dl_now_us());
         dl_wait(dl, 1000);
-    bool go = !v->stop;
-    pthread_mutex_unlock(&dl->lock);
-    return go;
+    }
+    return false;
 }
 
 /* From the page cache, as it was written a moment ago. */
 static enum p2p_err
-hash_chunk(struct dl_verifier *v, uint64_t chunk)
+hash_written(struct dl_verifier *v, uint64_t chunk)
 {
     uint64_t offset = p2p_chunk_offset(&v->geometry, chunk);
     uint32_t left = p2p_chunk_length(&v->geometry, chunk);
@@ -53,20 +61,60 @@ hash_chunk(struct dl_verifier *v, uint64_t chunk)
     return err;
 }
 
+/* Its verdict is the connection's business, an error of ours is not. */
+static void
+hash_offered(struct dl_verifier *v, uint64_t chunk, int offer)
+{
+    struct p2p_download *dl = v->dl;
+    const uint8_t *data = dl->frontier.offers[offer].data;
+
+    pthread_mutex_unlock(&dl->lock);
+    enum p2p_err err =
+        p2p_tree_check_next(&v->geometry, data, p2p_chunk_length(&v->geometry, chunk),
+                            &dl->layer[chunk], v->sha);
+    pthread_mutex_lock(&dl->lock);
+    frontier_settle(&dl->frontier, offer, err);
+    if (dl->collectors > 0)
+        pthread_cond_broadcast(&dl->changed);
+}
+
+/* Lock held, but given up while it works. */
+static enum p2p_err
+hash_next(struct dl_verifier *v)
+{
+    struct p2p_download *dl = v->dl;
+    uint64_t chunk = dl->frontier.next;
+    enum p2p_err err = P2P_OK;
+    int offer;
+
+    if (!wait_for_next(v, &offer))
+        return P2P_ERR_CANCELLED;
+    if (offer != FRONTIER_REFUSED) {
+        hash_offered(v, chunk, offer);
+    } else {
+        pthread_mutex_unlock(&dl->lock);
+        err = hash_written(v, chunk);
+        pthread_mutex_lock(&dl->lock);
+        if (err == P2P_OK)
+            frontier_pass(&dl->frontier);
+    }
+    if (dl->frontier.next > chunk)
+        dl->hashed = p2p_chunk_offset(&v->geometry, chunk) +
+                     p2p_chunk_length(&v->geometry, chunk);
+    return err;
+}
+
 static enum p2p_err
 hash_file(struct dl_verifier *v, struct p2p_digest *out)
 {
+    struct p2p_download *dl = v->dl;
     enum p2p_err err = P2P_OK;
 
-    for (uint64_t i = 0; i < v->geometry.count && err == P2P_OK; i++) {
-        if (!wait_for_chunk(v, i))
-            return P2P_ERR_CANCELLED;
-        err = hash_chunk(v, i);
-        pthread_mutex_lock(&v->dl->lock);
-        v->dl->hashed =
-            p2p_chunk_offset(&v->geometry, i) + p2p_chunk_length(&v->geometry, i);
-        pthread_mutex_unlock(&v->dl->lock);
-    }
+    pthread_mutex_lock(&dl->lock);
+    while (err == P2P_OK && dl->frontier.next < v->geometry.count)
+        err = hash_next(v);
+    dl->frontier.open = false;
+    pthread_mutex_unlock(&dl->lock);
     return err == P2P_OK ? p2p_sha256_peek(v->sha, out) : err;
 }
 
@@ -116,12 +164,16 @@ dl_verifier_start(struct p2p_download *dl, struct dl_verifier **out)
     v->buf = malloc(READ_SIZE);
     if (v->buf != NULL)
         err = p2p_sha256_new(&v->sha);
+    dl->frontier = (struct frontier){
+        .open = dl->layer != NULL && v->geometry.count > 1 && p2p_sha256_is_stitched()};
     if (err == P2P_OK)
         err = p2p_err_from_errno(pthread_create(&v->thread, NULL, verifier_main, v));
-    if (err == P2P_OK)
+    if (err == P2P_OK) {
         *out = v;
-    else
-        verifier_free(v);
+        return P2P_OK;
+    }
+    dl->frontier.open = false;
+    verifier_free(v);
     return err;
 }
 

@@ -72,15 +72,13 @@ check_chunk(const struct p2p_download *dl, uint64_t chunk, const uint8_t *data)
 }
 
 enum p2p_err
-dl_store_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
+dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
 {
     struct p2p_download *dl = w->dl;
     const struct p2p_chunks *g = &dl->meta.geometry;
     uint32_t length = p2p_chunk_length(g, chunk);
-    enum p2p_err err = check_chunk(dl, chunk, data);
+    enum p2p_err err;
 
-    if (err != P2P_OK)
-        return err;
     err = p2p_pwrite_full(p2p_journal_fd(dl->journal), data, length,
                           p2p_chunk_offset(g, chunk));
     if (err == P2P_OK)
@@ -93,6 +91,14 @@ dl_store_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
     pthread_cond_broadcast(&dl->changed);
     pthread_mutex_unlock(&dl->lock);
     return P2P_OK;
+}
+
+enum p2p_err
+dl_store_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
+{
+    enum p2p_err err = check_chunk(w->dl, chunk, data);
+
+    return err == P2P_OK ? dl_keep_chunk(w, chunk, data) : err;
 }
 
 static void

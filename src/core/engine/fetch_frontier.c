@@ -1,0 +1,128 @@
+/* Whole chunks of a connection that wait for the whole file's hash to reach them. */
+#include "fetch.h"
+
+/* Fewer buffers than that are needed for receiving. */
+#define SHARE_MIN 4
+
+/* How long a connection with nothing else to do sleeps between two looks. */
+#define LOOK_MS 10
+
+bool
+fetch_offer(struct fetch *f, unsigned slot)
+{
+    struct p2p_download *dl = f->w->dl;
+    struct fetch_slot *s = &f->slots[slot];
+
+    /* A connection that has not delivered anything right yet is not trusted with more
+     * than one chunk. */
+    if (!f->proven)
+        return false;
+    pthread_mutex_lock(&dl->lock);
+    if (fetch_buffer_share(f) >= SHARE_MIN)
+        s->offer = frontier_offer(&dl->frontier, s->chunk, s->buf, dl_now_us());
+    bool waited_for = s->offer != FRONTIER_REFUSED && dl->frontier.idle_us > 0 &&
+                      s->chunk == dl->frontier.next;
+    if (waited_for)
+        pthread_cond_broadcast(&dl->changed);
+    pthread_mutex_unlock(&dl->lock);
+    f->parked += s->offer != FRONTIER_REFUSED;
+    return s->offer != FRONTIER_REFUSED;
+}
+
+/* The offer is over: what is to be done with the chunk is done. */
+static enum p2p_err
+finish_offer(struct fetch *f, unsigned slot, enum frontier_answer answer,
+             enum p2p_err verdict)
+{
+    struct p2p_download *dl = f->w->dl;
+    const struct fetch_slot *s = &f->slots[slot];
+    enum p2p_err err = verdict;
+
+    pthread_mutex_lock(&dl->lock);
+    bool done = plan_is_done(&dl->plan, s->chunk); /* by another connection */
+    if (done)
+        plan_give_back(&dl->plan, f->w->lane, s->chunk);
+    pthread_mutex_unlock(&dl->lock);
+    if (answer == FRONTIER_UNCHECKED)
+        err = done ? P2P_OK : dl_store_chunk(f->w, s->chunk, s->buf);
+    else if (err == P2P_OK && !done)
+        err = dl_keep_chunk(f->w, s->chunk, s->buf);
+    f->parked--;
+    pthread_mutex_lock(&dl->lock);
+    fetch_release_slot(f, slot);
+    pthread_mutex_unlock(&dl->lock);
+    return err;
+}
+
+static bool
+is_parked(const struct fetch_slot *s)
+{
+    return s->buf != NULL && s->offer != FRONTIER_REFUSED;
+}
+
+enum p2p_err
+fetch_collect(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK && f->parked > 0; i++) {
+        enum p2p_err verdict = P2P_OK;
+        if (!is_parked(&f->slots[i]))
+            continue;
+        pthread_mutex_lock(&dl->lock);
+        enum frontier_answer answer =
+            frontier_collect(&dl->frontier, f->slots[i].offer, dl_now_us(), &verdict);
+        pthread_mutex_unlock(&dl->lock);
+        if (answer != FRONTIER_WAIT)
+            err = finish_offer(f, i, answer, verdict);
+    }
+    return err;
+}
+
+/* Lock held. */
+static void
+wait_for_verdict(struct p2p_download *dl)
+{
+    dl->collectors++;
+    dl_wait(dl, LOOK_MS);
+    dl->collectors--;
+}
+
+void
+fetch_wait_parked(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    bool settled = false;
+
+    pthread_mutex_lock(&dl->lock);
+    for (unsigned i = 0; i < FETCH_SLOTS; i++)
+        settled |= is_parked(&f->slots[i]) &&
+                   dl->frontier.offers[f->slots[i].offer].state == FRONTIER_SETTLED;
+    if (!settled && !f->w->stop)
+        wait_for_verdict(dl);
+    pthread_mutex_unlock(&dl->lock);
+}
+
+enum p2p_err
+fetch_take_back(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err worst = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS; i++) {
+        enum p2p_err verdict = P2P_OK, err;
+        enum frontier_answer answer;
+        if (!is_parked(&f->slots[i]))
+            continue;
+        pthread_mutex_lock(&dl->lock);
+        while ((answer = frontier_withdraw(&dl->frontier, f->slots[i].offer,
+                                           &verdict)) == FRONTIER_WAIT)
+            wait_for_verdict(dl);
+        pthread_mutex_unlock(&dl->lock);
+        err = finish_offer(f, i, answer, verdict);
+        if (worst == P2P_OK)
+            worst = err;
+    }
+    return worst;
+}
