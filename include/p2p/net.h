@@ -54,6 +54,10 @@ P2P_MUST_CHECK enum p2p_err p2p_net_listen(const char *host, uint16_t port,
  * TCP_NODELAY. */
 P2P_MUST_CHECK enum p2p_err p2p_net_connect(const struct p2p_addr *addr,
                                             uint64_t deadline_ms, int *fd);
+/* The same, but CANCELLED as soon as `stop_fd` is readable (an eventfd; -1: never). */
+P2P_MUST_CHECK enum p2p_err p2p_net_connect_or_stop(const struct p2p_addr *addr,
+                                                    uint64_t deadline_ms, int stop_fd,
+                                                    int *fd);
 
 /* Exactly `len` bytes, or CLOSED, TIMEOUT, SYS. writev consumes `iov`: its entries are
  * changed as bytes go out. */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "deaf.h"
 #include "dl_fixture.h"
 
 static void
@@ -261,6 +262,25 @@ pauses_of_no_length_stop_nothing(void **state)
     assert_complete(f);
 }
 
+/* One that does not even answer the connect: ten seconds would be wasted on it. */
+static void
+cancel_does_not_wait_for_a_connect(void **state)
+{
+    struct fixture *f = *state;
+    struct deaf deaf;
+
+    deaf_open(&deaf);
+    f->specs[0] = (struct p2p_source_spec){.addr = deaf.addr};
+    f->opt.source_count = 1;
+    begin(f);
+    usleep(50000); /* into the connect; earlier is as well */
+    uint64_t began_ms = p2p_now_ms();
+    p2p_download_cancel(f->dl, false);
+    end(f, P2P_ERR_CANCELLED);
+    assert_true(p2p_now_ms() < began_ms + P2P_HANDSHAKE_TIMEOUT_MS / 2);
+    deaf_close(&deaf);
+}
+
 static void
 cancel_removes_what_is_there(void **state)
 {
@@ -403,6 +423,7 @@ main(int argc, char **argv)
         T(resumes_after_aborts),
         T(pauses_and_goes_on),
         T(pauses_of_no_length_stop_nothing),
+        T(cancel_does_not_wait_for_a_connect),
         T(cancel_removes_what_is_there),
         T(smaller_chunks_at_another_source),
 #ifdef P2P_WITH_ZSTD

@@ -4,11 +4,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
+#include "deaf.h"
 #include "p2p/net.h"
 
 static void
@@ -178,6 +180,42 @@ nobody_listening_is_unreachable(void **state)
     assert_int_equal(fd, -1);
 }
 
+static void *
+stop_soon(void *arg)
+{
+    usleep(50000);
+    assert_int_equal(eventfd_write(*(int *)arg, 1), 0);
+    return NULL;
+}
+
+static void
+connecting_can_be_stopped(void **state)
+{
+    int stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), fd;
+    struct deaf deaf;
+    pthread_t thread;
+
+    (void)state;
+    deaf_open(&deaf);
+    assert_int_equal(p2p_net_connect(&deaf.addr, p2p_now_ms() + 100, &fd),
+                     P2P_ERR_TIMEOUT);
+    uint64_t began_ms = p2p_now_ms();
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, &stop_fd), 0);
+    assert_int_equal(
+        p2p_net_connect_or_stop(&deaf.addr, began_ms + 60000, stop_fd, &fd),
+        P2P_ERR_CANCELLED);
+    assert_true(p2p_now_ms() < began_ms + 30000); /* long before it would give up */
+    assert_int_equal(fd, -1);
+    pthread_join(thread, NULL);
+    /* And before a name is looked up. */
+    strcpy(deaf.addr.host, "no-such-host.invalid");
+    assert_int_equal(
+        p2p_net_connect_or_stop(&deaf.addr, began_ms + 60000, stop_fd, &fd),
+        P2P_ERR_CANCELLED);
+    deaf_close(&deaf);
+    p2p_fd_close(&stop_fd);
+}
+
 static void
 reads_have_deadlines(void **state)
 {
@@ -282,6 +320,7 @@ main(void)
         cmocka_unit_test(any_address_takes_both_families),
         cmocka_unit_test(a_port_in_use_is_named),
         cmocka_unit_test(nobody_listening_is_unreachable),
+        cmocka_unit_test(connecting_can_be_stopped),
         cmocka_unit_test(reads_have_deadlines),
         cmocka_unit_test(a_reader_that_stalls_is_a_timeout),
         cmocka_unit_test(partial_writes_add_up),

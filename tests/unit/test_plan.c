@@ -238,20 +238,31 @@ the_window_stays_small_on_a_short_link(void **state)
     assert_int_equal(w.limit, 2);
 }
 
+/* A second later, in which `bytes` came over `connections` with a round trip of rtt_ms.
+ */
+static bool
+grow_second(struct grow *g, uint64_t bytes, unsigned connections, unsigned rtt_ms,
+            unsigned *extra)
+{
+    struct grow_now now = {.ms = g->since_ms + 1000,
+                           .received = g->since_bytes + bytes,
+                           .rtt_us = rtt_ms * 1000,
+                           .connections = connections};
+
+    return grow_step(g, &now, extra);
+}
+
 static void
 growth_stops_when_it_does_not_help(void **state)
 {
     struct grow g = {0};
     unsigned extra = 0;
-    uint64_t bytes = 0, now = 1000;
 
     (void)state;
-    assert_false(grow_step(&g, bytes, now, &extra));
-    for (int i = 0; i < 10; i++) { /* each connection brings 100, up to seven of them */
-        now += 1000;
-        bytes += 100 * (4 + (extra < 3 ? extra : 3));
-        (void)grow_step(&g, bytes, now, &extra);
-    }
+    assert_false(grow_second(&g, 0, 4, 1, &extra));
+    for (int i = 0; i < 14; i++) /* each brings 100, up to seven of them */
+        (void)grow_second(&g, 100 * (4 + (extra < 3 ? extra : 3)), 4 + extra, 1,
+                          &extra);
     assert_int_equal(extra, 3);
 }
 
@@ -261,22 +272,51 @@ a_speed_that_rises_by_itself_is_no_gain(void **state)
 {
     struct grow g = {0};
     unsigned extra = 0;
-    uint64_t bytes = 0, now = 1000;
 
     (void)state;
-    (void)grow_step(&g, bytes, now, &extra);
+    (void)grow_second(&g, 0, 4, 1, &extra);
     for (int i = 0; i < 8; i++) {
-        now += 1000;
-        bytes += 100ull << i;
-        assert_false(grow_step(&g, bytes, now, &extra));
+        assert_false(grow_second(&g, 100ull << i, 4, 1, &extra));
         assert_int_equal(extra, 0);
     }
     for (int i = 0; i < 2; i++) { /* the link is full: one trial, taken back */
-        assert_false(grow_step(&g, bytes += 100 << 7, now += 1000, &extra));
+        assert_false(grow_second(&g, 100 << 7, 5, 1, &extra));
         assert_int_equal(extra, 1);
     }
-    assert_true(grow_step(&g, bytes + (100 << 7), now + 1000, &extra));
+    assert_true(grow_second(&g, 100 << 7, 5, 1, &extra));
     assert_int_equal(extra, 0);
+}
+
+/* 300 ms away a connection needs more than a second before it says anything. */
+static void
+a_far_connection_is_judged_later(void **state)
+{
+    struct grow g = {0};
+    unsigned extra = 0;
+
+    (void)state;
+    (void)grow_second(&g, 0, 4, 300, &extra);
+    for (int i = 0; i < 6; i++)
+        assert_false(grow_second(&g, 1000, 4, 300, &extra));
+    assert_int_equal(extra, 1);
+    assert_true(grow_second(&g, 1000, 5, 300, &extra));
+}
+
+/* Three MiB under way in each of four: their sockets are full, not the link. */
+static void
+full_sockets_need_no_trial(void **state)
+{
+    struct grow g = {0};
+    unsigned extra = 0;
+
+    (void)state;
+    (void)grow_second(&g, 0, 4, 300, &extra);
+    assert_false(grow_second(&g, 40 * P2P_MIB, 4, 300, &extra));
+    assert_int_equal(extra, 2);
+    assert_false(grow_second(&g, 60 * P2P_MIB, 6, 300, &extra));
+    assert_int_equal(extra, 5);
+    assert_false(grow_second(&g, 62 * P2P_MIB, 10, 300, &extra)); /* the link is full */
+    assert_int_equal(extra, 6); /* a trial like others */
 }
 
 static unsigned
@@ -297,10 +337,11 @@ a_far_source_gets_all_its_connections_at_once(void **state)
 {
     (void)state;
     assert_int_equal(connections_to((struct dl_source){0}, 2), 1);
-    assert_int_equal(connections_to((struct dl_source){.is_far = true}, 2), 4);
-    assert_int_equal(connections_to((struct dl_source){.is_far = true}, 1), 1);
+    assert_int_equal(connections_to((struct dl_source){.rtt_us = 50000}, 2), 4);
+    assert_int_equal(connections_to((struct dl_source){.rtt_us = 50000}, 1), 1);
     assert_int_equal(
-        connections_to((struct dl_source){.is_far = true, .state = P2P_SRC_DROPPED}, 2),
+        connections_to((struct dl_source){.rtt_us = 50000, .state = P2P_SRC_DROPPED},
+                       2),
         0);
 }
 
@@ -354,6 +395,8 @@ main(void)
         cmocka_unit_test(the_window_stays_small_on_a_short_link),
         cmocka_unit_test(growth_stops_when_it_does_not_help),
         cmocka_unit_test(a_speed_that_rises_by_itself_is_no_gain),
+        cmocka_unit_test(a_far_connection_is_judged_later),
+        cmocka_unit_test(full_sockets_need_no_trial),
         cmocka_unit_test(a_far_source_gets_all_its_connections_at_once),
         cmocka_unit_test(answers_are_exactly_what_was_asked),
     };

@@ -2,10 +2,12 @@
  * worker.c. */
 #include "conn.h"
 
+#include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,12 +31,16 @@ conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
     if (conn == NULL)
         return P2P_ERR_NOMEM;
     conn->fd = -1;
+    conn->cut = -1;
+    conn->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     conn->protocol = opt->protocol == 1 ? 1 : 2;
     conn->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
     conn->in_cap = conn->protocol == 1 ? IN_CAP1_FIRST : IN_CAP2;
     conn->out_cap = OUT_CAP;
     conn->in = malloc(conn->in_cap);
     conn->out = malloc(conn->out_cap);
+    if (conn->stop_fd < 0)
+        return p2p_err_from_errno(errno);
     return conn->in != NULL && conn->out != NULL ? P2P_OK : P2P_ERR_NOMEM;
 }
 
@@ -42,6 +48,7 @@ static void
 conn_free(struct p2p_conn *conn)
 {
     p2p_fd_close(&conn->fd);
+    p2p_fd_close(&conn->stop_fd);
     p2p_direction_clear(&conn->send);
     p2p_direction_clear(&conn->receive);
     p2p_session1_free(conn->session1);
@@ -59,12 +66,15 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
     uint64_t timeout_ms = conn->timeout_ms < P2P_HANDSHAKE_TIMEOUT_MS
                               ? conn->timeout_ms
                               : P2P_HANDSHAKE_TIMEOUT_MS;
-    enum p2p_err err =
-        p2p_net_connect(&opt->addr, p2p_now_ms() + timeout_ms, &conn->fd);
+    enum p2p_err err;
 
+    on_socket(arg, conn);
+    err = p2p_net_connect_or_stop(&opt->addr, p2p_now_ms() + timeout_ms, conn->stop_fd,
+                                  &conn->fd);
     if (err != P2P_OK)
         return err;
-    on_socket(arg, conn);
+    conn->cut = conn->fd;
+    on_socket(arg, conn); /* who was told to stop meanwhile interrupts it now */
     if (conn->protocol == 1)
         return p2p_conn_shake1(conn, opt, p2p_now_ms() + timeout_ms);
     return p2p_conn_shake(conn, opt, p2p_now_ms() + timeout_ms);
@@ -139,7 +149,11 @@ p2p_conn_peer(const struct p2p_conn *conn)
 void
 p2p_conn_interrupt(struct p2p_conn *conn)
 {
-    (void)shutdown(conn->fd, SHUT_RDWR);
+    int fd = conn->cut;
+
+    (void)eventfd_write(conn->stop_fd, 1); /* can only fail when it is readable */
+    if (fd >= 0)
+        (void)shutdown(fd, SHUT_RDWR);
 }
 
 uint64_t

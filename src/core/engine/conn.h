@@ -5,11 +5,15 @@
 #ifndef P2P_CONN_H
 #define P2P_CONN_H
 
+#include <stdatomic.h>
+
 #include "p2p/session.h"
 #include "p2p/source.h"
 
 struct p2p_conn {
     int fd;
+    int stop_fd;     /* an eventfd: ends connecting */
+    _Atomic int cut; /* what interrupt shuts down: fd once it is connected */
     int protocol;
     uint64_t timeout_ms;
     struct p2p_id peer; /* protocol 2 */
@@ -55,11 +59,13 @@ enum p2p_err p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg);
 /* Smallest round trip the kernel has seen, in microseconds; 0 when unknown. */
 uint64_t p2p_conn_rtt_us(const struct p2p_conn *conn);
 
-/* Wakes a thread that waits in receive, which then gets CLOSED. From any thread. */
+/* Wakes a thread that waits in receive, which then gets CLOSED, or that still connects
+ * (CANCELLED). From any thread. */
 void p2p_conn_interrupt(struct p2p_conn *conn);
 
-/* p2p_conn_open that shows the connection to `on_socket` as soon as there is something
- * to interrupt; and shows NULL before it frees a connection that failed. */
+/* p2p_conn_open that shows the connection to `on_socket` before there is a socket, so
+ * that connecting can be interrupted, and again when there is one; and shows NULL
+ * before it frees a connection that failed. */
 typedef void p2p_conn_on_socket(void *arg, struct p2p_conn *conn);
 P2P_MUST_CHECK enum p2p_err p2p_conn_open_shown(const struct p2p_conn_options *opt,
                                                 p2p_conn_on_socket *on_socket,

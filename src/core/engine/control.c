@@ -150,6 +150,20 @@ retire_workers(struct p2p_download *dl)
     }
 }
 
+static struct grow_now
+how_things_are(const struct p2p_download *dl, uint64_t now_ms)
+{
+    struct grow_now now = {.ms = now_ms, .received = dl->received};
+
+    for (size_t i = 0; i < dl->source_count; i++) {
+        const struct dl_source *s = &dl->sources[i];
+        now.connections += s->workers;
+        if (s->workers > 0 && s->rtt_us > now.rtt_us)
+            now.rtt_us = s->rtt_us;
+    }
+    return now;
+}
+
 void
 control_tick(struct run *run)
 {
@@ -157,7 +171,8 @@ control_tick(struct run *run)
     uint64_t now = p2p_now_ms();
 
     dl_sample(dl);
-    if (dl->ready && grow_step(&run->grow, dl->received, now, &dl->grown))
+    struct grow_now grow_now = how_things_are(dl, now);
+    if (dl->ready && grow_step(&run->grow, &grow_now, &dl->grown))
         retire_workers(dl);
     if (now - run->reported_ms >= REPORT_MS) {
         run->reported_ms = now;

@@ -32,10 +32,10 @@ struct dl_source {
     bool id_known;
     enum p2p_source_state state;
     enum p2p_err error;
-    bool is_far;    /* a round trip takes so long that handshakes had better overlap */
-    bool agreed;    /* its META is about our (root, size) */
-    bool disagreed; /* dropped because it is about another: right, should ours prove
-                       wrong */
+    uint64_t rtt_us; /* as first seen; 0: not connected yet */
+    bool agreed;     /* its META is about our (root, size) */
+    bool disagreed;  /* dropped because it is about another: right, should ours prove
+                        wrong */
     struct p2p_meta meta;
     uint64_t received, sampled; /* verified bytes; of them at the last sample */
     double speed;

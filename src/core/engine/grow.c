@@ -4,55 +4,76 @@
 #define GAIN        1.05
 #define PAUSES      10 /* after a trial that did not help */
 #define EXTRA_MAX   12
+/* Round trips of a new connection: three to shake hands, the others to get to speed. */
+#define SETTLING_ROUNDS 10
 
 /* Speed since the last call in bytes per ms; below 0: the interval is not over, or it
  * is the first. */
 static double
-take_speed(struct grow *g, uint64_t received, uint64_t now_ms)
+take_speed(struct grow *g, const struct grow_now *now)
 {
-    uint64_t elapsed = now_ms - g->since_ms, bytes = received - g->since_bytes;
+    uint64_t elapsed = now->ms - g->since_ms, bytes = now->received - g->since_bytes;
     bool first = g->since_ms == 0;
 
     if (!first && elapsed < INTERVAL_MS)
         return -1;
-    g->since_ms = now_ms;
-    g->since_bytes = received;
+    g->since_ms = now->ms;
+    g->since_bytes = now->received;
     return first ? -1 : (double)bytes / (double)elapsed;
 }
 
+/* Each connection has all under way that its sockets hold. */
 static bool
-begin_trial(struct grow *g, double speed, bool steady, unsigned *extra)
+is_held_by_buffers(const struct grow_now *now, double speed)
+{
+    return speed * (double)now->rtt_us / 1000 > GROW_IN_FLIGHT * now->connections;
+}
+
+static void
+add(unsigned more, unsigned *extra)
+{
+    *extra = *extra + more < EXTRA_MAX ? *extra + more : EXTRA_MAX;
+}
+
+static void
+begin_trial(struct grow *g, const struct grow_now *now, double speed, unsigned *extra)
 {
     if (g->pauses > 0) {
         g->pauses--;
-        return false;
+        return;
     }
-    if (!steady || *extra >= EXTRA_MAX)
-        return false;
-    g->trying = g->settling = true;
+    if (*extra >= EXTRA_MAX)
+        return;
+    g->trying = true;
+    g->judge_ms = now->ms + INTERVAL_MS + SETTLING_ROUNDS * now->rtt_us / 1000;
     g->before = speed;
-    (*extra)++;
-    return false;
+    add(1, extra);
 }
 
 bool
-grow_step(struct grow *g, uint64_t received, uint64_t now_ms, unsigned *extra)
+grow_step(struct grow *g, const struct grow_now *now, unsigned *extra)
 {
-    double speed = take_speed(g, received, now_ms);
+    double speed = take_speed(g, now);
 
     if (speed < 0)
         return false;
     bool steady = speed <= g->last * GAIN && g->last <= speed * GAIN;
     g->last = speed;
-    if (g->settling) {
-        g->settling = false;
+    if (is_held_by_buffers(now, speed)) {
+        g->trying = false;
+        add(now->connections / 2, extra);
         return false;
     }
+    if (g->trying && now->ms <= g->judge_ms)
+        return false;
     if (g->trying && speed < g->before * GAIN) {
         g->trying = false;
         g->pauses = PAUSES;
         (*extra)--;
         return true;
     }
-    return begin_trial(g, speed, steady, extra);
+    g->trying = false;
+    if (steady)
+        begin_trial(g, now, speed, extra);
+    return false;
 }

@@ -16,6 +16,8 @@
 #define BUSY_MAX 60
 /* A connection is worth its handshake when it has so many chunks to fetch. */
 #define CHUNKS_PER_CONNECTION 4
+/* A round trip takes so long that handshakes had better overlap. */
+#define FAR_RTT_US 20000
 
 const char *
 dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX])
@@ -242,7 +244,7 @@ wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usa
     if (!dl->ready && dl->protocol == 1)
         return 1;
     if (!s->agreed)
-        return s->is_far && wanted > 0 ? wanted : 1;
+        return s->rtt_us >= FAR_RTT_US && wanted > 0 ? wanted : 1;
     /* While the layer comes the others can shake hands. */
     if (left == 0)
         return dl->ready ? 0 : 1;

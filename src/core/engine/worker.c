@@ -13,7 +13,6 @@
 #include "p2p/tree.h"
 
 #define THROTTLE_SLICE_US 100000
-#define FAR_RTT_US        20000
 
 uint64_t
 dl_now_us(void)
@@ -106,15 +105,15 @@ show_connection(void *arg, struct p2p_conn *conn)
 {
     struct dl_worker *w = arg;
 
-    bool is_far = conn != NULL && p2p_conn_rtt_us(conn) >= FAR_RTT_US;
+    uint64_t rtt_us = conn != NULL ? p2p_conn_rtt_us(conn) : 0;
 
     pthread_mutex_lock(&w->dl->lock);
     w->conn = conn;
     if (conn != NULL && w->stop)
         p2p_conn_interrupt(conn);
-    if (is_far && !w->dl->sources[w->source].is_far) {
-        w->dl->sources[w->source].is_far = true;
-        pthread_cond_broadcast(&w->dl->changed);
+    if (w->dl->sources[w->source].rtt_us == 0 && rtt_us > 0) {
+        w->dl->sources[w->source].rtt_us = rtt_us;
+        pthread_cond_broadcast(&w->dl->changed); /* far ones get more connections */
     }
     pthread_mutex_unlock(&w->dl->lock);
 }

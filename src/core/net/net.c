@@ -112,7 +112,7 @@ p2p_net_listen(const char *host, uint16_t port, bool reuse_port, int backlog, in
     }
     if (*fd < 0) { /* one address, or a system without IPv6 */
         strcpy(addr.host, is_any(host) ? "0.0.0.0" : host);
-        err = p2p_net_resolve(&addr, P2P_NO_DEADLINE, &list);
+        err = p2p_net_resolve(&addr, P2P_NO_DEADLINE, -1, &list);
         for (struct addrinfo *a = list; a != NULL && *fd < 0; a = a->ai_next)
             err = open_listener(a->ai_addr, a->ai_addrlen, reuse_port, backlog, fd);
         if (list != NULL)
@@ -137,21 +137,27 @@ poll_ms(uint64_t deadline_ms)
     return left > INT_MAX ? INT_MAX : (int)left;
 }
 
-/* Until the descriptor is ready, or TIMEOUT. */
-static enum p2p_err
-wait_for(int fd, short events, uint64_t deadline_ms)
+enum p2p_err
+p2p_net_wait(int fd, short events, uint64_t deadline_ms, int stop_fd)
 {
     for (;;) {
-        struct pollfd p = {.fd = fd, .events = events};
-        int n = poll(&p, 1, poll_ms(deadline_ms));
+        struct pollfd p[2] = {{.fd = fd, .events = events},
+                              {.fd = stop_fd, .events = POLLIN}};
+        int n = poll(p, stop_fd >= 0 ? 2 : 1, poll_ms(deadline_ms));
 
         if (n > 0)
-            return P2P_OK;
+            return p[1].revents != 0 ? P2P_ERR_CANCELLED : P2P_OK;
         if (n < 0 && errno != EINTR)
             return p2p_err_from_errno(errno);
         if (poll_ms(deadline_ms) == 0)
             return P2P_ERR_TIMEOUT;
     }
+}
+
+static enum p2p_err
+wait_for(int fd, short events, uint64_t deadline_ms)
+{
+    return p2p_net_wait(fd, events, deadline_ms, -1);
 }
 
 /* What an error of send, recv or connect means to one who only knows the other side. */
@@ -184,11 +190,11 @@ from_socket_errno(int errnum)
 /* ---- Connecting ---- */
 
 static enum p2p_err
-finish_connect(int fd, uint64_t deadline_ms)
+finish_connect(int fd, uint64_t deadline_ms, int stop_fd)
 {
     int error = 0;
     socklen_t len = sizeof(error);
-    enum p2p_err err = wait_for(fd, POLLOUT, deadline_ms);
+    enum p2p_err err = p2p_net_wait(fd, POLLOUT, deadline_ms, stop_fd);
 
     if (err != P2P_OK)
         return err;
@@ -198,7 +204,7 @@ finish_connect(int fd, uint64_t deadline_ms)
 }
 
 static enum p2p_err
-connect_one(const struct addrinfo *to, uint64_t deadline_ms, int *out)
+connect_one(const struct addrinfo *to, uint64_t deadline_ms, int stop_fd, int *out)
 {
     const int on = 1;
     enum p2p_err err = P2P_OK;
@@ -209,8 +215,9 @@ connect_one(const struct addrinfo *to, uint64_t deadline_ms, int *out)
         return from_socket_errno(errno);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     if (connect(fd, to->ai_addr, to->ai_addrlen) != 0)
-        err = errno == EINPROGRESS || errno == EINTR ? finish_connect(fd, deadline_ms)
-                                                     : from_socket_errno(errno);
+        err = errno == EINPROGRESS || errno == EINTR
+                  ? finish_connect(fd, deadline_ms, stop_fd)
+                  : from_socket_errno(errno);
     if (err != P2P_OK)
         p2p_fd_close(&fd);
     *out = fd;
@@ -231,17 +238,25 @@ share_of_time(const struct addrinfo *left, uint64_t deadline_ms)
 }
 
 enum p2p_err
-p2p_net_connect(const struct p2p_addr *addr, uint64_t deadline_ms, int *fd)
+p2p_net_connect_or_stop(const struct p2p_addr *addr, uint64_t deadline_ms, int stop_fd,
+                        int *fd)
 {
     struct addrinfo *list = NULL;
-    enum p2p_err err = p2p_net_resolve(addr, deadline_ms, &list);
+    enum p2p_err err = p2p_net_resolve(addr, deadline_ms, stop_fd, &list);
 
     *fd = -1;
-    for (struct addrinfo *to = list; to != NULL && *fd < 0; to = to->ai_next)
-        err = connect_one(to, share_of_time(to, deadline_ms), fd);
+    for (struct addrinfo *to = list; to != NULL && *fd < 0 && err != P2P_ERR_CANCELLED;
+         to = to->ai_next)
+        err = connect_one(to, share_of_time(to, deadline_ms), stop_fd, fd);
     if (list != NULL)
         freeaddrinfo(list);
     return err == P2P_ERR_CLOSED ? P2P_ERR_UNREACHABLE : err;
+}
+
+enum p2p_err
+p2p_net_connect(const struct p2p_addr *addr, uint64_t deadline_ms, int *fd)
+{
+    return p2p_net_connect_or_stop(addr, deadline_ms, -1, fd);
 }
 
 /* ---- Moving bytes ---- */

@@ -1,11 +1,12 @@
 /* Names to addresses, with a deadline. */
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
 
 #include "net_internal.h"
 
@@ -13,8 +14,8 @@
  * frees it, so that giving up never waits for a slow name server. */
 struct lookup {
     pthread_mutex_t lock;
-    pthread_cond_t done_cond;
     int holders;
+    int done_fd; /* an eventfd: readable when the answer is there */
     bool done;
     int status;
     struct addrinfo *result;
@@ -33,7 +34,7 @@ release(struct lookup *lookup)
         return;
     if (lookup->result != NULL)
         freeaddrinfo(lookup->result);
-    pthread_cond_destroy(&lookup->done_cond);
+    p2p_fd_close(&lookup->done_fd);
     pthread_mutex_destroy(&lookup->lock);
     free(lookup);
 }
@@ -59,7 +60,7 @@ lookup_thread(void *arg)
     lookup->status = status;
     lookup->result = result;
     lookup->done = true;
-    pthread_cond_signal(&lookup->done_cond);
+    (void)eventfd_write(lookup->done_fd, 1); /* can only fail when it is readable */
     pthread_mutex_unlock(&lookup->lock);
     release(lookup);
     return NULL;
@@ -69,7 +70,6 @@ static struct lookup *
 start_lookup(const char *host, const char *port)
 {
     struct lookup *lookup = calloc(1, sizeof(*lookup));
-    pthread_condattr_t monotonic;
     pthread_t thread;
 
     if (lookup == NULL)
@@ -78,11 +78,9 @@ start_lookup(const char *host, const char *port)
     snprintf(lookup->port, sizeof(lookup->port), "%s", port);
     lookup->holders = 2;
     pthread_mutex_init(&lookup->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&lookup->done_cond, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    if (pthread_create(&thread, NULL, lookup_thread, lookup) != 0) {
+    lookup->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (lookup->done_fd < 0 ||
+        pthread_create(&thread, NULL, lookup_thread, lookup) != 0) {
         lookup->holders = 1;
         release(lookup);
         return NULL;
@@ -92,20 +90,13 @@ start_lookup(const char *host, const char *port)
 }
 
 static enum p2p_err
-wait_lookup(struct lookup *lookup, uint64_t deadline_ms, struct addrinfo **out)
+wait_lookup(struct lookup *lookup, uint64_t deadline_ms, int stop_fd,
+            struct addrinfo **out)
 {
-    const struct timespec until = {(time_t)(deadline_ms / 1000),
-                                   (long)(deadline_ms % 1000) * 1000000};
-    enum p2p_err err = P2P_OK;
+    enum p2p_err err = p2p_net_wait(lookup->done_fd, POLLIN, deadline_ms, stop_fd);
 
     pthread_mutex_lock(&lookup->lock);
-    while (!lookup->done && err == P2P_OK) {
-        if (deadline_ms == P2P_NO_DEADLINE)
-            pthread_cond_wait(&lookup->done_cond, &lookup->lock);
-        else if (pthread_cond_timedwait(&lookup->done_cond, &lookup->lock, &until) != 0)
-            err = P2P_ERR_TIMEOUT;
-    }
-    if (lookup->done) {
+    if (lookup->done && err != P2P_ERR_CANCELLED) {
         err = lookup->status == 0 ? P2P_OK : P2P_ERR_UNREACHABLE;
         *out = lookup->result;
         lookup->result = NULL;
@@ -115,7 +106,7 @@ wait_lookup(struct lookup *lookup, uint64_t deadline_ms, struct addrinfo **out)
 }
 
 enum p2p_err
-p2p_net_resolve(const struct p2p_addr *addr, uint64_t deadline_ms,
+p2p_net_resolve(const struct p2p_addr *addr, uint64_t deadline_ms, int stop_fd,
                 struct addrinfo **out)
 {
     struct lookup *lookup;
@@ -129,7 +120,7 @@ p2p_net_resolve(const struct p2p_addr *addr, uint64_t deadline_ms,
     lookup = start_lookup(addr->host, port);
     if (lookup == NULL)
         return P2P_ERR_NOMEM;
-    err = wait_lookup(lookup, deadline_ms, out);
+    err = wait_lookup(lookup, deadline_ms, stop_fd, out);
     release(lookup);
     return err;
 }
