@@ -4,9 +4,14 @@
  */
 #include "http/wait.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "http/internal.h"
+
+/* The library does not look at suspended connections: how often we do. */
+#define LOOK_EVERY_MS 5000u
 
 struct http_waitlist {
     struct http_ticker ticker; /* first: a ticker is the list */
@@ -14,6 +19,7 @@ struct http_waitlist {
     pthread_mutex_t lock;
     struct http_request *first;
     size_t count;
+    uint64_t look_at_ms; /* the clock's own */
     _Atomic uint64_t generation;
 };
 
@@ -30,20 +36,37 @@ resume(struct http_waitlist *list, struct http_request *req)
     MHD_resume_connection(req->mhd);
 }
 
+/* Who has said all he will ever say is not kept: his place is somebody else's. */
+static bool
+has_hung_up(const struct http_request *req)
+{
+    char byte;
+    ssize_t n = recv(req->conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
 static uint64_t
 on_tick(struct http_ticker *self, uint64_t now_ms)
 {
     struct http_waitlist *list = (struct http_waitlist *)self;
     uint64_t next = HTTP_NO_DEADLINE;
+    bool looks = now_ms >= list->look_at_ms;
 
     pthread_mutex_lock(&list->lock);
     for (struct http_request *req = list->first, *after; req != NULL; req = after) {
         after = req->wait_next;
+        if (looks && has_hung_up(req))
+            req->wait_deadline_ms = now_ms;
         if (req->wait_deadline_ms <= now_ms)
             resume(list, req);
         else if (req->wait_deadline_ms < next)
             next = req->wait_deadline_ms;
     }
+    if (looks)
+        list->look_at_ms = now_ms + LOOK_EVERY_MS;
+    if (list->first != NULL && list->look_at_ms < next)
+        next = list->look_at_ms;
     pthread_mutex_unlock(&list->lock);
     return next;
 }
@@ -125,7 +148,8 @@ http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
     pthread_mutex_unlock(&list->lock);
     /* From here on the request may already run again in another thread. */
     if (can_wait)
-        http_clock_at(list->server, deadline);
+        http_clock_at(list->server,
+                      deadline < now + LOOK_EVERY_MS ? deadline : now + LOOK_EVERY_MS);
     return can_wait;
 }
 
