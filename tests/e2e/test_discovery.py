@@ -289,6 +289,13 @@ def test_too_many_names(shared):
     assert shared.memory_kib() - before < 64 << 10
 
 
+def test_one_name_over_the_limit(shared):
+    names = [f"{i:07}" for i in range(100_001)]
+    answer = shared.registry.request("POST", "/register", json={**good(), "files": names})
+    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_files")
+    assert shared.registry.peers() == []
+
+
 def test_a_body_that_ends_early(shared):
     with socket.create_connection(shared.address, 10) as sock:
         sock.sendall(

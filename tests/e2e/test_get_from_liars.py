@@ -359,6 +359,19 @@ def test_a_list_that_does_not_end(suite, liar):
         assert suite.p2p("ls", server.where, "--timeout", "2", timeout=20).returncode != 0
 
 
+class MetaOfAnotherRoot(Server):
+    """Has the name, and offers what it likes under the root asked for."""
+
+    def find(self, request):
+        return self.files["f.bin"]
+
+
+def test_the_root_asked_for_is_the_root_fetched(suite):
+    with MetaOfAnotherRoot({"f.bin": DATA}, chunk_size=CHUNK) as server:
+        run = suite.get("f.bin", server, more=["--root", "ab" * 32, "--timeout", "3"])
+        assert_failed(suite, run)
+
+
 def test_wrong_bytes_name_the_peer_and_the_hash(suite):
     with WrongBytes({"f.bin": DATA}, chunk_size=CHUNK) as server:
         run = suite.get("f.bin", server, more=["--timeout", "3"])

@@ -111,3 +111,16 @@ def test_protocol_1_interrupted_begins_again(suite):
         part.write_bytes(bytes(len(DATA)))  # as if what was received were wrong
         assert_fetched(suite, suite.get("f.bin", server, more=["--protocol", "1"]))
     assert list((suite.folder / "out" / ".p2p").iterdir()) == []
+
+
+def test_no_protocol_1_with_a_peer_that_has_spoken_protocol_2(suite):
+    """Whoever answers in its place could be anybody: not even HELLO is said."""
+    with Server({"f.bin": DATA}, chunk_size=CHUNK) as real:
+        assert_fetched(suite, suite.get("f.bin", real))
+        port = real.address[1]
+    (suite.folder / "out" / "f.bin").unlink()
+    with Server1({"f.bin": b"another"}, chunk_size=CHUNK, port=port) as impostor:
+        for where in (impostor.where, f"localhost:{port}"):  # under another name, too
+            run = suite.get("f.bin", where, more=["--protocol", "1", "--timeout", "2"])
+            assert_failed(suite, run, "protocol 1 is refused")
+        assert not impostor.requests

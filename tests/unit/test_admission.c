@@ -64,6 +64,29 @@ limits_unfinished_ones_per_source(void **state)
     admission_free(a);
 }
 
+/* Without early drop the total alone decides, whatever is drawn. */
+static void
+limits_unfinished_ones_in_total(void **state)
+{
+    struct admission_options opt = options;
+    struct admission_source sources[4];
+    struct admission *a;
+    char text[16];
+
+    (void)state;
+    opt.max = opt.drop_from = 3;
+    assert_int_equal(admission_new(&opt, &a), P2P_OK);
+    for (int i = 0; i < 4; i++) {
+        snprintf(text, sizeof(text), "192.0.2.%d", i + 1);
+        sources[i] = source(text);
+        assert_int_equal(admission_begin(a, &sources[i], 1000, NEVER_DROP),
+                         i < 3 ? ADMISSION_YES : ADMISSION_NO);
+    }
+    admission_end(a, &sources[0], ADMISSION_FINISHED, 1000);
+    assert_int_equal(admission_begin(a, &sources[3], 1000, NEVER_DROP), ADMISSION_YES);
+    admission_free(a);
+}
+
 static void
 finished_ones_cost_nothing(void **state)
 {
@@ -246,6 +269,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limits_unfinished_ones_per_source),
+        cmocka_unit_test(limits_unfinished_ones_in_total),
         cmocka_unit_test(finished_ones_cost_nothing),
         cmocka_unit_test(failed_ones_use_up_tokens_and_wait),
         cmocka_unit_test(drops_early_by_chance_and_surely_at_the_limit),
