@@ -79,6 +79,15 @@ def test_own_origin_is_taken(world):
     assert raw(world.ui.port, "DELETE", "/api/shared/nothing-there", origin)[0] == 404
 
 
+@pytest.mark.parametrize(
+    "header",
+    [("Forwarded", "for=192.0.2.9"), ("X-Forwarded-For", "192.0.2.9"), ("X-Real-IP", "192.0.2.9"), ("Via", "1.1 proxy")],
+)
+def test_what_a_proxy_on_this_machine_passes_on_is_not_local(world, header):
+    """Nobody named it with --trusted-proxy: it would make the whole network the owner."""
+    assert raw(world.ui.port, "GET", "/api/status", [("Host", "localhost"), header])[0] == 401
+
+
 @pytest.fixture(scope="module")
 def elsewhere(module_suite):
     """A dashboard on all addresses, and another machine that reaches it."""
