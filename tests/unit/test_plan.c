@@ -338,6 +338,7 @@ a_far_source_gets_all_its_connections_at_once(void **state)
     (void)state;
     assert_int_equal(connections_to((struct dl_source){0}, 2), 1);
     assert_int_equal(connections_to((struct dl_source){.rtt_us = 50000}, 2), 4);
+    assert_int_equal(connections_to((struct dl_source){.rtt_us = 250000}, 2), 8);
     assert_int_equal(connections_to((struct dl_source){.rtt_us = 50000}, 1), 1);
     assert_int_equal(
         connections_to((struct dl_source){.rtt_us = 50000, .state = P2P_SRC_DROPPED},

@@ -18,6 +18,8 @@
 #define CHUNKS_PER_CONNECTION 4
 /* A round trip takes so long that handshakes had better overlap. */
 #define FAR_RTT_US 20000
+/* And here socket buffers hold four connections back for long, slow start anyway. */
+#define VERY_FAR_RTT_US 200000
 
 const char *
 dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX])
@@ -239,8 +241,11 @@ wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usa
         return 0;
     if (dl->folder != NULL)
         return folder_wanted(dl, share);
-    unsigned wanted =
-        dl->connections + dl->grown < share ? dl->connections + dl->grown : share;
+    unsigned wanted = dl->connections + dl->grown;
+    if (s->rtt_us >= VERY_FAR_RTT_US && dl->protocol != 1)
+        wanted += dl->connections;
+    if (wanted > share)
+        wanted = share;
     if (!dl->ready && dl->protocol == 1)
         return 1;
     if (!s->agreed)
