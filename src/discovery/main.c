@@ -64,7 +64,9 @@ open_server(struct discovery *d)
         .port = (uint16_t)o->port,
         .threads = (unsigned)o->threads,
         .max_connections = (unsigned)o->max_connections,
-        .max_connections_per_ip = (unsigned)o->max_connections_per_ip,
+        /* A proxy's connections are those of everybody. */
+        .max_connections_per_ip =
+            o->trusted_proxies.count > 0 ? 0 : (unsigned)o->max_connections_per_ip,
         .rate = (double)o->rate,
         .trusted_proxies = o->trusted_proxies.count > 0 ? o->trusted_proxies.at : NULL,
         /* Peers call by any name and address; pages of other sites may not change it.

@@ -42,6 +42,7 @@ static const struct discovery_options defaults = {
     .ttl_ms = P2P_REGISTRY_TTL_S * 1000,
     .store = "memory",
     .max_connections = 4096,
+    .max_connections_per_ip = 1024,
     .max_peers = 1000000,
     .max_peers_per_ip = 1000,
     .rate = 200,

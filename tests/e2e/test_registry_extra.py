@@ -1,5 +1,8 @@
 """Limits by address behind a proxy, long polls, and lists by SHA-256."""
 
+import http.client
+import resource
+import socket
 import threading
 
 from conftest import wait_until
@@ -105,3 +108,21 @@ def test_as_many_proxies_as_may_be_named(suite):
     """A full list ends where it ends."""
     names = [word for i in range(32) for word in ("--trusted-proxy", f"192.0.2.{i + 1}")]
     assert suite.discovery(*names).registry.get("/health").status_code == 200
+
+
+def test_one_address_cannot_hold_every_connection(suite):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    port = suite.discovery("--max-connections", "1200").port
+    held = []
+    try:
+        for _ in range(1300):
+            held.append(socket.create_connection(("127.0.0.1", port), timeout=5))
+        other = http.client.HTTPConnection("127.0.0.1", port, timeout=5, source_address=("127.0.0.2", 0))
+        other.request("GET", "/health")
+        assert other.getresponse().status == 200
+        other.close()
+    finally:
+        for one in held:
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
