@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # p2p-discovery under load, against a bare libmicrohttpd answer, nginx and opentracker in the same run.
-#   scripts/bench-registry.sh [--quick]      prints tables; called by scripts/bench.sh too. About eight minutes, --quick three.
+#   scripts/bench-registry.sh [--quick]      prints tables; called by scripts/bench.sh too. About eight minutes, --quick two.
 # A rate is the median of the rounds, with the lowest and the highest. Latencies are those of requests that come at a steady
 # rate far below what the registry can do. Programs and load share the machine; "inside" is what the registry itself measured.
 set -euo pipefail
@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 peers=100000 files=100 names=1000000 seconds=3 rounds=5 searching=6 ttl=300
 [ "${1:-}" = --quick ] && peers=20000 names=200000 seconds=1 rounds=3 searching=3 ttl=75
 
-make -s CC=gcc all bench
+make -s CC=gcc all bench >/dev/null
 load=build/gcc/bench/registry_load
 ask=build/gcc/bench/registry_ask
 work=$(mktemp -d)
@@ -25,7 +25,8 @@ answers() { until curl -s -o /dev/null --max-time 1 "$1"; do sleep 0.1; done; }
 ready() {
     local name=$1
     shift
-    "$@" >"$work/$name" 2>"$work/$name.err" < <(sleep infinity) &
+    : >"$work/$name"
+    "$@" >"$work/$name" 2>"$work/$name.err" </dev/null &
     pid=$! && pids+=("$pid")
     until port=$(sed -n 's/^ready .*port=\([0-9]*\).*/\1/p' "$work/$name") && [ -n "$port" ]; do
         kill -0 "$pid" || { cat "$work/$name.err" >&2; exit 1; }

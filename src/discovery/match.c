@@ -28,7 +28,7 @@ struct search {
     unsigned errors; /* allowed */
     bool is_full;
     struct match_list *out;
-    struct distance_pattern pattern; /* of a fuzzy search */
+    const struct distance_pattern *pattern; /* of a fuzzy search */
 };
 
 static bool
@@ -96,7 +96,7 @@ match_errors_allowed(size_t len)
 static bool
 try_distance(struct search *s, uint32_t id, const char *text)
 {
-    unsigned distance = distance_to_part_of(&s->pattern, text);
+    unsigned distance = distance_to_part_of(s->pattern, text);
 
     return distance > s->errors || add(s, id, text, RANK_ERROR * distance + RANK_PART);
 }
@@ -223,14 +223,9 @@ find_similar(const struct search *s, const struct dict_view *view, struct candid
 static bool
 match_segments(struct search *s, const struct dict_view *view)
 {
-    bool is_similar = s->mode == MATCH_FUZZY && s->len >= 3, ok = true;
+    bool is_similar = s->mode == MATCH_FUZZY && s->len >= 3, ok;
     struct candidates c = {0};
 
-    if (s->mode == MATCH_EXACT) {
-        for (uint32_t i = 0; ok && i < view->n_segments; i++)
-            ok = match_exactly(s, view->segments[i]->segment);
-        return ok;
-    }
     if (is_similar)
         find_similar(s, view, &c);
     else
@@ -259,19 +254,25 @@ bool
 match_names(const struct dict_view *view, enum match_mode mode, const char *query,
             struct match_list *out)
 {
+    struct distance_pattern
+        pattern; /* two kilobytes, of which most searches need none */
     struct search s = {.query = query,
                        .len = strlen(query),
                        .mode = mode,
                        .errors = match_errors_allowed(strlen(query)),
-                       .out = out};
+                       .out = out,
+                       .pattern = &pattern};
     bool ok = true;
 
     *out = (struct match_list){0};
     if (mode == MATCH_FUZZY)
-        distance_prepare(&s.pattern, query, s.len);
+        distance_prepare(&pattern, query, s.len);
     for (uint32_t i = 0; ok && i < view->n_parts; i++)
         ok = match_part(&s, view->parts[i]);
-    ok = ok && match_segments(&s, view);
+    if (mode != MATCH_EXACT)
+        ok = ok && match_segments(&s, view);
+    for (uint32_t i = 0; ok && mode == MATCH_EXACT && i < view->n_segments; i++)
+        ok = match_exactly(&s, view->segments[i]->segment);
     if (!ok)
         match_clear(out);
     return ok;

@@ -78,9 +78,10 @@ static bool
 fill_result(struct registry *r, const struct catalogue *c, const struct group *g,
             struct search_result *res)
 {
-    struct sources sources = {.count = 0};
+    struct sources sources;
     uint32_t file;
 
+    sources.count = 0;
     if (!group_is_current(c, g->name, g->text))
         return false;
     file = catalogue_name(c, g->name)->first_file;

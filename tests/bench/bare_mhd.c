@@ -2,7 +2,7 @@
  * The least a libmicrohttpd server can do: one answer, made once, for every request.
  * What p2p-discovery is measured against, with the same threads and flags.
  *
- *   bare_mhd            prints "ready bare_mhd port=N", ends with its standard input
+ *   bare_mhd            prints "ready bare_mhd port=N", ends when it is killed
  */
 #include <arpa/inet.h>
 #include <microhttpd.h>
@@ -34,7 +34,6 @@ main(void)
     struct MHD_Response *response =
         MHD_create_response_from_buffer(strlen(body), body, MHD_RESPMEM_PERSISTENT);
     struct MHD_Daemon *daemon;
-    char byte;
 
     MHD_add_response_header(response, "Content-Type", "application/json");
     daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_TURBO, 0, NULL,
@@ -46,9 +45,5 @@ main(void)
     printf("ready bare_mhd port=%u\n",
            MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
     fflush(stdout);
-    while (read(STDIN_FILENO, &byte, 1) > 0)
-        ;
-    MHD_stop_daemon(daemon);
-    MHD_destroy_response(response);
-    return 0;
+    return pause();
 }
