@@ -143,73 +143,6 @@ a_signed_record_yields_only_to_its_key_and_a_higher_seq(void **state)
     assert_int_equal(put(&r), REGISTRY_OK);
 }
 
-/* What another registry says of a peer that it has taken `ms` after 1970. */
-static enum registry_result
-put_stamped(unsigned n, uint64_t ms, unsigned mark, uint16_t port)
-{
-    struct record r = unsigned_record(n);
-
-    r.stamp = ms << 16 | mark;
-    r.port = port;
-    return put(&r);
-}
-
-static bool
-take_port(void *arg, const struct registry_peer *p)
-{
-    *(uint16_t *)arg = p->port;
-    return true;
-}
-
-static uint16_t
-port_of(unsigned n)
-{
-    struct p2p_id id = id_of(n);
-    uint16_t port = 0;
-
-    registry_visit_one(registry, &id, take_port, &port);
-    return port;
-}
-
-static bool
-take_stamp(void *arg, const struct registry_exported *p)
-{
-    struct record r;
-
-    assert_int_equal(record_decode(p->bytes, p->len, &r), P2P_OK);
-    *(uint64_t *)arg = r.stamp;
-    record_clear(&r);
-    return true;
-}
-
-static void
-of_two_unsigned_records_the_newer_stays(void **state)
-{
-    uint64_t ahead_ms = (p2p_time_s() + 3600) * 1000, stamp;
-    struct record here = unsigned_record(1);
-
-    (void)state;
-    assert_int_equal(put_stamped(1, 1000, 2, 9001), REGISTRY_OK);
-    assert_int_equal(put_stamped(1, 999, 3, 9002), REGISTRY_STALE);
-    assert_int_equal(put_stamped(1, 1000, 1, 9003), REGISTRY_STALE);
-    assert_int_equal(put_stamped(1, 1000, 2, 9004), REGISTRY_OK); /* the same again */
-    assert_int_equal(port_of(1), 9001);
-    assert_int_equal(put_stamped(1, 1000, 3, 9005), REGISTRY_OK); /* of one moment */
-    assert_int_equal(put_stamped(1, 1001, 1, 9006), REGISTRY_OK);
-    assert_int_equal(port_of(1), 9006);
-    /* A registry whose clock is ahead; who registers here after that is newer still. */
-    assert_int_equal(put_stamped(1, ahead_ms, 1, 9007), REGISTRY_OK);
-    here.port = 9008;
-    assert_int_equal(put(&here), REGISTRY_OK);
-    assert_int_equal(put_stamped(1, ahead_ms, 65535, 9009), REGISTRY_STALE);
-    assert_int_equal(port_of(1), 9008);
-    assert_true(registry_export_one(registry, &here.id, take_stamp, &stamp));
-    assert_int_equal(stamp >> 16, ahead_ms + 1);
-    /* One that is not there any more is no measure. */
-    registry_remove(registry, &here.id);
-    assert_int_equal(put_stamped(1, 5, 1, 9010), REGISTRY_OK);
-}
-
 static void
 an_address_registers_so_many_peers(void **state)
 {
@@ -549,7 +482,6 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_signed_record_yields_only_to_its_key_and_a_higher_seq),
-        TEST(of_two_unsigned_records_the_newer_stays),
         TEST(an_address_registers_so_many_peers),
         TEST(lists_go_by_id_whatever_the_page),
         TEST(a_delta_changes_what_it_says),
