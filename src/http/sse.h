@@ -3,9 +3,9 @@
  *
  * Events are kept in one ring of fixed size; a client is a place in it. A client that
  * is new, falls behind the ring, or whose Last-Event-ID is no longer there, gets the
- * event `resync` and goes on from the newest: it has to fetch the state (again). Every 15 s
- * without an event a comment is sent, which also finds out who has gone. Safe from any
- * thread.
+ * event `resync` and goes on from the newest: it has to fetch the state (again). Every
+ * 15 s without an event a comment is sent, which also finds out who has gone. Safe from
+ * any thread.
  */
 #ifndef P2P_HTTP_SSE_H
 #define P2P_HTTP_SSE_H

@@ -25,7 +25,7 @@ struct server {
     _Atomic unsigned connections;
     _Atomic size_t held_bytes;
     _Atomic size_t kept_bytes; /* of clients' input: conn_read.c */
-    uint64_t grace_ms; /* for what runs; constant once it is stopping */
+    uint64_t grace_ms;         /* for what runs; constant once it is stopping */
     _Atomic bool stopping;
     _Atomic uint64_t refusal_second; /* log lines about refused handshakes */
     _Atomic unsigned refusals;

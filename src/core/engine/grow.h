@@ -14,8 +14,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define GROW_IN_FLIGHT (2.0 * 1024 * 1024) /* of Linux's 4 MiB, 3 are payload at most \
-                                            */
+#define GROW_IN_FLIGHT                                             \
+    (2.0 * 1024 * 1024) /* of Linux's 4 MiB, 3 are payload at most \
+                         */
 
 struct grow {
     uint64_t since_ms, since_bytes; /* the interval that is measured */
