@@ -48,7 +48,8 @@ for port in "$discovery_port" "$peer_port" "$ui_port"; do
 done
 
 "$root/scripts/deps.sh" build
-make -s -C "$root" -j"$(nproc)" all
+echo "Building (the first time takes a minute) ..."
+make -s -C "$root" -j"$(nproc)" all >/dev/null # what fails is on stderr
 
 mkdir -p "$shared_dir" "$downloads_dir"
 if [ -z "$(find "$shared_dir" -mindepth 1 -not -name '.*' -print -quit)" ]; then
