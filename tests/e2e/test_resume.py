@@ -12,6 +12,7 @@ import pytest
 
 from conftest import BIN, NO_REGISTRY, environment, long_test, wait_until
 from getting import Getter, visible
+from p2pwire.client import Refused
 from p2pwire.server import Server
 
 
@@ -154,10 +155,19 @@ def test_interrupt_leaves_a_download_that_goes_on(suite):
         assert suite.get("f.bin", server).returncode == 0
 
 
+class Stalling(Slow):
+    """Falls silent in the middle."""
+
+    def on_get(self, connection, request):
+        if self.sent > 3 << 20:
+            time.sleep(60)
+        super().on_get(connection, request)
+
+
 def test_unfinished_downloads_are_listed_and_removed(suite):
     data = os.urandom(8 << 20)
     folder = ["--output-dir", suite.folder / "out"]
-    with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
+    with Stalling({"f.bin": data}, chunk_size=1 << 18) as server:
         process = begin(suite, server)
         wait_until(lambda: server.sent > 2 << 20, 60, "some of it sent")
         [running] = json.loads(suite.p2p("unfinished", "--json", *folder).stdout)["unfinished"]
@@ -186,13 +196,21 @@ def sparse_file(path, size):
         file.truncate(size)
 
 
+def shared(client, name):
+    try:
+        return client.meta(name)
+    except Refused:
+        return None
+
+
 @long_test
 @pytest.mark.parametrize("size", [1 << 32, (5 << 30) + 4321])
 def test_offsets_beyond_4_gib(suite, size):
     """Whole, killed in the middle, and resumed; the downloader's memory does not grow with the file."""
     sparse_file(suite.folder / "peer" / "shared" / "f.bin", size)
     peer = suite.peer(wait=False)
-    peer.wait_for("f.bin", 120)
+    with peer.client() as client:
+        wait_until(lambda: shared(client, "f.bin"), 400, "the tree of the large file")
     out = suite.folder / "out" / "f.bin"
     getter = Getter(suite, "--from", peer.where)
     getter.wait_for(size * 9 // 10 if size > 1 << 32 else size // 3)

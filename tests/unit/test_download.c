@@ -211,7 +211,8 @@ resumes_after_aborts(void **state)
     start_peers(f, 1);
     for (unsigned round = 0; round < 50; round++) {
         begin(f);
-        usleep(20000 + 17000 * (round % 5));
+        usleep(20000 + 17000 * (round % 5) +
+               10000 * round); /* in the end it has time */
         p2p_download_free(f->dl);
         f->dl = NULL;
         if (f->last.state == P2P_DL_COMPLETED)

@@ -255,6 +255,31 @@ pauses_of_no_length_stop_nothing(void **state)
     free(data);
 }
 
+/* A list that a pause cuts short is not the list. */
+static void
+pauses_while_it_is_listed_lose_no_file(void **state)
+{
+    enum { COUNT = 4000 };
+    struct fixture *f = *state;
+
+    begin_folder(f, 1);
+    for (unsigned i = 0; i < COUNT; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "dir/%04u", i);
+        fake_peer_add(&f->peers[0], name, f->data, 0, CHUNK);
+    }
+    begin(f);
+    for (unsigned i = 0; i < 60; i++) {
+        usleep(4000 + 300 * (i % 20));
+        p2p_download_pause(f->dl);
+        usleep(3000);
+        p2p_download_resume(f->dl);
+    }
+    end(f, P2P_OK);
+    assert_int_equal(f->last.files_total, COUNT);
+    assert_int_equal(f->last.files_done, COUNT);
+}
+
 static void
 no_such_folder(void **state)
 {
@@ -295,6 +320,7 @@ main(void)
         T(breaking_connections_and_aborts),
         T(large_files_have_journals),
         T(pauses_of_no_length_stop_nothing),
+        T(pauses_while_it_is_listed_lose_no_file),
         T(no_such_folder),
         T(names_from_outside_stay_inside),
     };

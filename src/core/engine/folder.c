@@ -66,6 +66,8 @@ list_all(struct dl_worker *w)
     do
         err = p2p_conn_list(w->conn, cursor, add_file, w->dl);
     while (err == P2P_OK && cursor[0] != '\0' && !dl_worker_is_stopped(w));
+    if (err == P2P_OK && cursor[0] != 0) /* stopped before the end */
+        err = P2P_ERR_CANCELLED;
     if (err == P2P_OK && w->dl->folder->count == 0)
         err = P2P_ERR_NOT_FOUND;
     if (err != P2P_OK)
