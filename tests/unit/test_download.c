@@ -48,7 +48,7 @@ four_sources_share_the_work(void **state)
     struct fixture *f = *state;
 
     for (int i = 0; i < 4; i++)
-        f->peers[i].manners.bytes_per_s = 4 << 20;
+        f->peers[i].manners.bytes_per_s = 512 << 10; /* time for all to join */
     start_peers(f, 4);
     download(f, P2P_OK);
     assert_complete(f);
