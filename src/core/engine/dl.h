@@ -99,7 +99,8 @@ struct p2p_download {
     struct plan plan;
     struct pool pool;
     struct frontier frontier;
-    unsigned collectors; /* connections that wait for nothing but the frontier */
+    pthread_cond_t next_ready; /* signal: the verifier, which waits for chunks only */
+    unsigned hungry; /* connections that wait for a chunk, a buffer or a verdict */
     struct p2p_digest sha256;
     bool sha256_done;
     bool needs_witness; /* who stated the SHA-256 was wrong: another source has to speak
@@ -124,6 +125,12 @@ struct p2p_download {
 };
 
 uint64_t dl_now_us(void);
+
+/* A chunk, a buffer or a verdict is there: wakes who waits for one. Lock held. Nobody
+ * else is woken a thousand times a GB. */
+void dl_feed(struct p2p_download *dl);
+/* Waits as one of the hungry; lock held before and after. */
+void dl_wait_hungry(struct p2p_download *dl, uint64_t ms);
 
 /* Waits on `changed` for at most `ms`; the lock is held before and after. */
 void dl_wait(struct p2p_download *dl, uint64_t ms);

@@ -77,12 +77,14 @@ init_locks(struct p2p_download *dl)
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&dl->changed, &attr);
+    pthread_cond_init(&dl->next_ready, NULL);
     pthread_condattr_destroy(&attr);
 }
 
 static void
 dl_free(struct p2p_download *dl)
 {
+    pthread_cond_destroy(&dl->next_ready);
     pthread_cond_destroy(&dl->changed);
     pthread_mutex_destroy(&dl->lock);
     free(dl->layer);

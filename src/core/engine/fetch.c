@@ -198,7 +198,7 @@ fetch_release_slot(struct fetch *f, unsigned slot)
     pool_put(&f->w->dl->pool, f->slots[slot].buf);
     f->slots[slot] = (struct fetch_slot){0};
     f->slot_count--;
-    pthread_cond_broadcast(&f->w->dl->changed);
+    dl_feed(f->w->dl);
 }
 
 static enum p2p_err
@@ -372,7 +372,7 @@ wait_for_work(struct fetch *f)
     pthread_mutex_lock(&dl->lock);
     bool more = !f->w->stop && !f->w->retire && dl->plan.left > 0;
     if (more)
-        dl_wait(dl, SLICE_MS / 2);
+        dl_wait_hungry(dl, SLICE_MS / 2);
     pthread_mutex_unlock(&dl->lock);
     window_on_idle(&f->window);
     f->last_bytes_ms = p2p_now_ms();

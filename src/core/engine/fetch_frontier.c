@@ -23,7 +23,7 @@ fetch_offer(struct fetch *f, unsigned slot)
     bool waited_for = s->offer != FRONTIER_REFUSED && dl->frontier.idle_us > 0 &&
                       s->chunk == dl->frontier.next;
     if (waited_for)
-        pthread_cond_broadcast(&dl->changed);
+        pthread_cond_signal(&dl->next_ready);
     pthread_mutex_unlock(&dl->lock);
     f->parked += s->offer != FRONTIER_REFUSED;
     return s->offer != FRONTIER_REFUSED;
@@ -80,15 +80,6 @@ fetch_collect(struct fetch *f)
     return err;
 }
 
-/* Lock held. */
-static void
-wait_for_verdict(struct p2p_download *dl)
-{
-    dl->collectors++;
-    dl_wait(dl, LOOK_MS);
-    dl->collectors--;
-}
-
 void
 fetch_wait_parked(struct fetch *f)
 {
@@ -100,7 +91,7 @@ fetch_wait_parked(struct fetch *f)
         settled |= is_parked(&f->slots[i]) &&
                    dl->frontier.offers[f->slots[i].offer].state == FRONTIER_SETTLED;
     if (!settled && !f->w->stop)
-        wait_for_verdict(dl);
+        dl_wait_hungry(dl, LOOK_MS);
     pthread_mutex_unlock(&dl->lock);
 }
 
@@ -118,7 +109,7 @@ fetch_take_back(struct fetch *f)
         pthread_mutex_lock(&dl->lock);
         while ((answer = frontier_withdraw(&dl->frontier, f->slots[i].offer,
                                            &verdict)) == FRONTIER_WAIT)
-            wait_for_verdict(dl);
+            dl_wait_hungry(dl, LOOK_MS);
         pthread_mutex_unlock(&dl->lock);
         err = finish_offer(f, i, answer, verdict);
         if (worst == P2P_OK)

@@ -37,7 +37,7 @@ wait_for_next(struct dl_verifier *v, int *offer)
         if (*offer != FRONTIER_REFUSED || plan_is_done(&dl->plan, dl->frontier.next))
             return true;
         frontier_idle(&dl->frontier, dl_now_us());
-        dl_wait(dl, 1000);
+        pthread_cond_wait(&dl->next_ready, &dl->lock);
     }
     return false;
 }
@@ -74,8 +74,7 @@ hash_offered(struct dl_verifier *v, uint64_t chunk, int offer)
                             &dl->layer[chunk], v->sha);
     pthread_mutex_lock(&dl->lock);
     frontier_settle(&dl->frontier, offer, err);
-    if (dl->collectors > 0)
-        pthread_cond_broadcast(&dl->changed);
+    dl_feed(dl);
 }
 
 /* Lock held, but given up while it works. */
@@ -184,7 +183,7 @@ dl_verifier_stop(struct dl_verifier *v)
         return;
     pthread_mutex_lock(&v->dl->lock);
     v->stop = true;
-    pthread_cond_broadcast(&v->dl->changed);
+    pthread_cond_signal(&v->dl->next_ready);
     pthread_mutex_unlock(&v->dl->lock);
     pthread_join(v->thread, NULL);
     verifier_free(v);

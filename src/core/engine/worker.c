@@ -36,6 +36,21 @@ dl_wait(struct p2p_download *dl, uint64_t ms)
 }
 
 void
+dl_feed(struct p2p_download *dl)
+{
+    if (dl->hungry > 0)
+        pthread_cond_broadcast(&dl->changed);
+}
+
+void
+dl_wait_hungry(struct p2p_download *dl, uint64_t ms)
+{
+    dl->hungry++;
+    dl_wait(dl, ms);
+    dl->hungry--;
+}
+
+void
 dl_throttle(struct dl_worker *w, uint64_t bytes)
 {
     struct p2p_download *dl = w->dl;
@@ -87,7 +102,11 @@ dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
     pthread_mutex_lock(&dl->lock);
     if (plan_complete(&dl->plan, w->lane, chunk))
         dl_source_delivered(dl, w->source, length);
-    pthread_cond_broadcast(&dl->changed);
+    if (dl->frontier.idle_us > 0)
+        pthread_cond_signal(&dl->next_ready);
+    if (dl->plan.left == 0)
+        pthread_cond_broadcast(&dl->changed);
+    dl_feed(dl);
     pthread_mutex_unlock(&dl->lock);
     return P2P_OK;
 }
