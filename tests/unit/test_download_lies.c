@@ -48,22 +48,6 @@ lies_after_it_was_trusted(void **state)
         P2P_ERR_HASH_MISMATCH);
 }
 
-/* A source that says nothing for a while leaves a gap: what others have brought behind
- * it does not wait for it. */
-static void
-a_gap_is_not_waited_for(void **state)
-{
-    struct fixture *f = *state;
-
-    f->peers[0].manners.nap_ms = 1500;
-    f->peers[1].manners =
-        (struct fake_manners){.wrong_bytes = true, .honest = 5 * CHUNK};
-    start_peers(f, 3);
-    download(f, P2P_OK);
-    assert_complete(f);
-    expect_dropped(f, 1, P2P_ERR_HASH_MISMATCH);
-}
-
 static void
 lies_wrong_layer(void **state)
 {
@@ -160,7 +144,6 @@ main(void)
     const struct CMUnitTest tests[] = {
         T(lies_wrong_bytes),
         T(lies_after_it_was_trusted),
-        T(a_gap_is_not_waited_for),
         T(lies_wrong_layer),
         T(lies_data_nobody_asked_for),
         T(lies_answers_twice),
