@@ -40,6 +40,7 @@ active() { run active "127.0.0.1:$port" "$1" "$seconds" file 2 "$peer"; }
 beside() {
     local mode=$1 n=$2
     shift 2
+    : >"$work/$mode"
     "$load" "$mode" "127.0.0.1:$port" "$n" "$@" >"$work/$mode" &
     background=$!
     until grep -q '^opened=' "$work/$mode"; do kill -0 "$background" && sleep 0.2; done

@@ -3,8 +3,7 @@
  *
  *   peer_load handshakes HOST:PORT N SECONDS         N at a time, again and again
  *   peer_load idle       HOST:PORT N SECONDS         N connections that say nothing
- *   peer_load active     HOST:PORT N SECONDS NAME [THREADS [PEER_PID]]
- *                                                    N clients that fetch NAME's chunks
+ *   peer_load active     HOST:PORT N SECONDS NAME [THREADS [PEER_PID]]   N that fetch
  *   peer_load stalled    HOST:PORT N SECONDS NAME    N clients that ask and do not read
  *
  * With PEER_PID the processor time of that process is reported too. "core_s" is of the
@@ -313,15 +312,6 @@ turn(struct load *load)
 /* ---- Results ---- */
 
 static double
-own_cpu_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static double
 cpu_s_of(const char *pid)
 {
     char path[64];
@@ -495,12 +485,12 @@ main(int argc, char **argv)
     spent.opening = (double)(p2p_now_ms() - begun_ms) / 1000;
     printf("opened=%u\n", all.mode == HANDSHAKES ? 0 : all.wanted);
     fflush(stdout);
-    spent.own = -own_cpu_s();
+    spent.own = -(double)clock() / CLOCKS_PER_SEC;
     spent.peer = -cpu_s_of(peer);
     pthread_barrier_wait(&opened);
     for (unsigned i = 0; i < threads; i++)
         pthread_join(loads[i].thread, NULL);
-    spent.own += own_cpu_s();
+    spent.own += (double)clock() / CLOCKS_PER_SEC;
     spent.peer += cpu_s_of(peer);
     report(loads, threads, &spent);
     for (unsigned i = 0; i < threads; i++)
