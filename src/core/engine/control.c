@@ -316,7 +316,7 @@ run_once(struct run *run)
 
     dl->local_error = P2P_OK;
     dl->sha256_done = false;
-    dl->hashed = 0;
+    dl->hashed = dl->fetched = 0;
     dl_set_state(dl, P2P_DL_CONNECTING);
     err = fetch_all(run);
     if (err == P2P_OK)

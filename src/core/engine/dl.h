@@ -105,7 +105,8 @@ struct p2p_download {
     bool sha256_done;
     bool needs_witness; /* who stated the SHA-256 was wrong: another source has to speak
                            first */
-    uint64_t hashed;
+    bool hashing;       /* the verifier is at work */
+    uint64_t hashed, fetched; /* bytes: since it began, what came only */
     unsigned restarts;
     unsigned grown;           /* connections added to each source because that helped */
     enum p2p_err local_error; /* why workers cannot go on here: disk, memory */

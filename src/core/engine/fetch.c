@@ -6,6 +6,7 @@
 #include "fetch.h"
 
 #include <string.h>
+#include <sys/resource.h>
 
 #include "p2p/log.h"
 
@@ -13,6 +14,9 @@
     200 /* how long a wait for bytes lasts before the plan is looked at again */
 /* Compression costs more time than it saves beyond this (bytes per microsecond). */
 #define ZSTD_WORTH_RATE 60.0
+/* Bytes that may be stored before the hash of the whole file has reached them. */
+#define HASH_BACKLOG (32 * P2P_MIB)
+#define HASH_NICE    10
 
 static void
 fetch_init(struct fetch *f, struct dl_worker *w, uint32_t max_get)
@@ -126,6 +130,26 @@ is_full(const struct fetch *f)
     return f->slot_count >= fetch_buffer_share(f) || in_flight(f) >= limit;
 }
 
+/*
+ * Lock held. The hash of the whole file is what everybody will wait for in the end, so
+ * where receiving is faster, it gets the processor now: nothing is asked for until it
+ * has come nearer, and this thread is nicer than it for the rest of its life (Linux
+ * takes the priority for the thread's own). Not while the hash waits for a chunk that
+ * has yet to come.
+ */
+static bool
+hash_is_behind(struct fetch *f)
+{
+    const struct p2p_download *dl = f->w->dl;
+    bool behind = dl->hashing && dl->frontier.idle_us == 0 &&
+                  dl->fetched > dl->hashed + HASH_BACKLOG;
+
+    if (behind && !f->stepped_back)
+        (void)setpriority(PRIO_PROCESS, 0, HASH_NICE);
+    f->stepped_back |= behind;
+    return behind;
+}
+
 /* Lock held. A chunk and a buffer for it, or false. */
 static bool
 take_chunk(struct fetch *f)
@@ -135,7 +159,7 @@ take_chunk(struct fetch *f)
     uint64_t chunk;
     uint8_t *buf;
 
-    if (f->w->retire || f->slot_count == FETCH_SLOTS || is_full(f))
+    if (f->w->retire || f->slot_count == FETCH_SLOTS || is_full(f) || hash_is_behind(f))
         return false;
     buf = pool_get(&dl->pool);
     if (buf == NULL)

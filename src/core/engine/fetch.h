@@ -28,7 +28,8 @@ struct fetch {
     struct requests requests;
     unsigned slot_count; /* in use, parked ones included */
     unsigned parked;
-    bool proven; /* a chunk of this connection was right */
+    bool proven;       /* a chunk of this connection was right */
+    bool stepped_back; /* the hash of the whole file goes first */
     uint64_t last_bytes_ms;
     uint64_t taken;     /* bytes of DATA so far */
     uint64_t uncounted; /* bytes that the download's counters do not have yet */

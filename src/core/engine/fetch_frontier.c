@@ -1,6 +1,9 @@
 /* Whole chunks of a connection that wait for the whole file's hash to reach them. */
 #include "fetch.h"
 
+/* Of each connection: what a liar who was honest first can cost. More gain nothing. */
+#define PARKED_MAX 1
+
 /* Fewer buffers than that are needed for receiving. */
 #define SHARE_MIN 4
 
@@ -13,9 +16,8 @@ fetch_offer(struct fetch *f, unsigned slot)
     struct p2p_download *dl = f->w->dl;
     struct fetch_slot *s = &f->slots[slot];
 
-    /* A connection that has not delivered anything right yet is not trusted with more
-     * than one chunk. */
-    if (!f->proven)
+    /* A connection that has not delivered anything right yet is not trusted at all. */
+    if (!f->proven || f->parked >= PARKED_MAX)
         return false;
     pthread_mutex_lock(&dl->lock);
     if (fetch_buffer_share(f) >= SHARE_MIN)

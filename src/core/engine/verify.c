@@ -74,7 +74,6 @@ hash_offered(struct dl_verifier *v, uint64_t chunk, int offer)
                             &dl->layer[chunk], v->sha);
     pthread_mutex_lock(&dl->lock);
     frontier_settle(&dl->frontier, offer, err);
-    dl_feed(dl);
 }
 
 /* Lock held, but given up while it works. */
@@ -100,6 +99,7 @@ hash_next(struct dl_verifier *v)
     if (dl->frontier.next > chunk)
         dl->hashed = p2p_chunk_offset(&v->geometry, chunk) +
                      p2p_chunk_length(&v->geometry, chunk);
+    dl_feed(dl); /* a verdict, or the hash has caught up */
     return err;
 }
 
@@ -130,6 +130,8 @@ verifier_main(void *arg)
         v->dl->sha256_done = true;
     }
     v->error = err;
+    v->dl->hashing = false;
+    dl_feed(v->dl);
     pthread_cond_broadcast(&v->dl->changed);
     pthread_mutex_unlock(&v->dl->lock);
     return NULL;
@@ -168,6 +170,7 @@ dl_verifier_start(struct p2p_download *dl, struct dl_verifier **out)
     if (err == P2P_OK)
         err = p2p_err_from_errno(pthread_create(&v->thread, NULL, verifier_main, v));
     if (err == P2P_OK) {
+        dl->hashing = true;
         *out = v;
         return P2P_OK;
     }

@@ -102,6 +102,7 @@ dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
     pthread_mutex_lock(&dl->lock);
     if (plan_complete(&dl->plan, w->lane, chunk))
         dl_source_delivered(dl, w->source, length);
+    dl->fetched += length;
     if (dl->frontier.idle_us > 0)
         pthread_cond_signal(&dl->next_ready);
     if (dl->plan.left == 0)
