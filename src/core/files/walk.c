@@ -94,9 +94,14 @@ walk_folder(struct walk *w, int fd)
     if (w->how->folder)
         err = w->how->folder(w->how->arg, w->name, fd);
     while (!err) {
+        errno = 0;
         struct dirent *entry = readdir(dir);
-        if (!entry)
-            break; /* the end, or a folder that went away */
+        if (!entry) {
+            /* The end, or a folder that went away; a disk that fails is neither. */
+            if (errno != 0 && errno != ENOENT)
+                err = p2p_err_from_errno(errno);
+            break;
+        }
         err = walk_entry(w, fd, entry->d_name);
     }
     closedir(dir);

@@ -168,7 +168,7 @@ on_conflict(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
         on_accepted(d, job, reg);
         return;
     }
-    /* A clock that went back: go on above what it has. Once: no haggling. */
+    /* A clock that went back: go on above what it has. Twice at most: no haggling. */
     if (has > r->seq)
         r->seq = has;
     if (job->step == STEP_UNSIGNED || job->seq_conflicts++ > 1) {
