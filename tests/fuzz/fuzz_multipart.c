@@ -69,7 +69,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(type, data, n);
     type[n] = '\0';
     err = http_multipart_boundary(type, out);
-    MUST(err == P2P_OK || out[0] == '\0' || strlen(out) <= HTTP_MULTIPART_BOUNDARY_MAX);
+    MUST(err != P2P_OK || strlen(out) <= HTTP_MULTIPART_BOUNDARY_MAX);
     if (size < 1)
         return 0;
     err = parse(data + 1, size - 1, size, &whole);
