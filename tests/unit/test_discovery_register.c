@@ -8,6 +8,7 @@
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
+#include <pthread.h>
 
 #include "fake_registry.h"
 #include "p2p/bytes.h"
@@ -164,6 +165,9 @@ answer_registration(struct behaviour *b, const cJSON *json, bool delta, int *sta
     return strdup("{\"message\":\"registered\",\"ip\":\"127.0.0.1\"}");
 }
 
+/* Two registries may share one behaviour: each has its thread. */
+static pthread_mutex_t answering = PTHREAD_MUTEX_INITIALIZER;
+
 static char *
 answer(struct fake_registry *fake, const struct fake_request *request, int *status)
 {
@@ -171,6 +175,7 @@ answer(struct fake_registry *fake, const struct fake_request *request, int *stat
     cJSON *json = cJSON_Parse(request->body);
     char *text = NULL;
 
+    pthread_mutex_lock(&answering);
     if (b->fail != 0) {
         *status = b->fail;
         text = strdup("{\"detail\":\"refused\"}");
@@ -182,6 +187,7 @@ answer(struct fake_registry *fake, const struct fake_request *request, int *stat
         *status = b->forgets ? 404 : 200;
         text = strdup(b->forgets ? "{\"error\":\"peer not found\"}" : "{}");
     }
+    pthread_mutex_unlock(&answering);
     cJSON_Delete(json);
     return text;
 }
