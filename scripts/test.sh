@@ -21,11 +21,16 @@ THREADED="$HOSTILE tests/e2e/test_faults.py tests/e2e/test_peer.py tests/e2e/tes
 
 step() { printf '\n== %s\n' "$*"; }
 
-# Most tests wait for a process or a deadline, so there are more of them at work than cores.
+# Most tests wait for a process or a deadline, so there are more of them at work than cores. What fails
+# beside others is run once more alone: deadlines of a crowded machine are no failures, all else is.
 end_to_end() {
-    local several=()
+    local several=() status=0 cache=build/pytest-cache
     if $PYTHON -c 'import xdist' 2>/dev/null; then several=(-n $((CORES + 1)) --dist loadgroup); fi
-    $PYTHON -m pytest -p no:cacheprovider "${several[@]}" "$@"
+    rm -rf "$cache"
+    $PYTHON -m pytest -o cache_dir="$cache" "${several[@]}" "$@" || status=$?
+    [ $status -eq 1 ] || return $status
+    step "once more, alone: what failed"
+    $PYTHON -m pytest -o cache_dir="$cache" --last-failed "$@"
 }
 
 step "packages"
