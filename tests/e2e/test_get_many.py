@@ -2,6 +2,7 @@
 
 import os
 
+from conftest import wait_until
 from getting import Getter
 from p2pwire.server import Server
 
@@ -20,6 +21,7 @@ def test_a_peer_that_comes_later_joins(suite):
     slow = suite.peer(
         "--limit-rate", "512K", "--chunk-size", "64K", files={"f.bin": data}, discovery=registry, name="slow"
     )
+    wait_until(lambda: [p for p in registry.registry.peers() if p["files"] == ["f.bin"]], what="the slow peer listed")
     getter = Getter(suite, registry=registry.url)
     said = getter.wait_for(512 << 10)
     assert len(said["sources"]) == 1
