@@ -21,8 +21,7 @@ static const struct p2p_option options[] = {
 static const struct p2p_option_set set = {
     "p2p unfinished", "[options] [remove NAME|ROOT|all]",
     "Lists interrupted downloads, which keep their space until they are gone on with "
-    "(p2p "
-    "get NAME, or the dashboard) or removed.",
+    "(p2p get NAME, or the dashboard) or removed.",
     options, sizeof(options) / sizeof(options[0])};
 
 struct list {

@@ -1,6 +1,5 @@
 /* How peers go: they leave, run out, or are remembered for their seq alone. */
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "discovery/registry_internal.h"
@@ -99,15 +98,6 @@ registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
     pthread_mutex_unlock(&r->writer);
 }
 
-static uint64_t
-now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 /* When the peer has to go, or its seq may be forgotten. */
 static bool
 is_due(const struct registry *r, const struct peer *p, uint64_t now_ms, uint64_t now_s,
@@ -159,20 +149,20 @@ expire_one(struct registry *r, uint32_t at, uint64_t now_ms, uint64_t now_s)
 static void
 rest_after_work(uint64_t *started_us)
 {
-    uint64_t worked_us = now_us() - *started_us;
+    uint64_t worked_us = p2p_now_us() - *started_us;
 
     if (worked_us < WORK_US)
         return;
     if (worked_us > 10 * WORK_US)
         worked_us = 10 * WORK_US; /* others had the processor meanwhile */
     usleep((useconds_t)worked_us);
-    *started_us = now_us();
+    *started_us = p2p_now_us();
 }
 
 uint64_t
 registry_expire(struct registry *r, uint64_t now_ms)
 {
-    uint64_t next_ms = UINT64_MAX, now_s = p2p_time_s(), started_us = now_us();
+    uint64_t next_ms = UINT64_MAX, now_s = p2p_time_s(), started_us = p2p_now_us();
     uint32_t used;
 
     pthread_rwlock_rdlock(&r->lock);

@@ -5,6 +5,7 @@
 #include "discovery/search.h"
 #include "discovery/view.h"
 #include "http/offload.h"
+#include "p2p/net.h"
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX     200
@@ -74,7 +75,7 @@ reply_results(struct http_request *req, const struct search_results *results)
 static void
 search(struct http_request *req, struct app *app, const struct search_query *q)
 {
-    uint64_t start = timing_now_us();
+    uint64_t start = p2p_now_us();
     struct search_results results;
     enum p2p_err err =
         q->text != NULL ? search_run(app->registry, q, &results) : P2P_ERR_RANGE;
@@ -90,7 +91,7 @@ search(struct http_request *req, struct app *app, const struct search_query *q)
         return;
     reply_results(req, &results);
     search_results_clear(&results);
-    timing_add(&app->searches[q->mode], timing_now_us() - start);
+    timing_add(&app->searches[q->mode], p2p_now_us() - start);
 }
 
 void

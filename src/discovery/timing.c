@@ -1,7 +1,6 @@
 #include "discovery/timing.h"
 
 #include <stdio.h>
-#include <time.h>
 
 static const struct {
     uint64_t us;
@@ -11,15 +10,6 @@ static const struct {
     {10000, "0.01"}, {15000, "0.015"}, {30000, "0.03"}, {60000, "0.06"},
     {100000, "0.1"}, {500000, "0.5"},
 };
-
-uint64_t
-timing_now_us(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
 
 void
 timing_add(struct timing *t, uint64_t took_us)

@@ -17,7 +17,6 @@ struct timing {
     _Atomic uint64_t sum_us;
 };
 
-uint64_t timing_now_us(void);
 void timing_add(struct timing *t, uint64_t took_us);
 
 /* The samples of one label (as `mode="exact"`) of the family `name`. */

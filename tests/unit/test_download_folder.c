@@ -127,12 +127,10 @@ saved_under_another_name(void **state)
     assert_true(scratch_holds(&f->scratch, "root/other/place/x/y", "abc"));
 }
 
+/* The first peer is asked first. */
 static void
-a_liar_is_dropped(void **state)
+download_beside_a_good_peer(struct fixture *f)
 {
-    struct fixture *f = *state;
-
-    f->peers[0].manners.wrong_bytes = true;
     f->peers[1].manners.hello_delay_ms = 200;
     begin_folder(f, 2);
     for (unsigned i = 0; i < 2; i++) {
@@ -141,6 +139,15 @@ a_liar_is_dropped(void **state)
     }
     download(f, P2P_OK);
     assert_folder(f);
+}
+
+static void
+a_liar_is_dropped(void **state)
+{
+    struct fixture *f = *state;
+
+    f->peers[0].manners.wrong_bytes = true;
+    download_beside_a_good_peer(f);
     assert_int_equal(f->last.sources[0].state, P2P_SRC_DROPPED);
     assert_int_equal(f->last.sources[0].error, P2P_ERR_HASH_MISMATCH);
 }
@@ -152,14 +159,7 @@ a_false_sha256_is_noticed(void **state)
     struct fixture *f = *state;
 
     f->peers[0].manners.wrong_sha256 = true;
-    f->peers[1].manners.hello_delay_ms = 200;
-    begin_folder(f, 2);
-    for (unsigned i = 0; i < 2; i++) {
-        add_files(f, i, 0, FILES);
-        add_special(f, i);
-    }
-    download(f, P2P_OK);
-    assert_folder(f);
+    download_beside_a_good_peer(f);
     assert_int_equal(f->last.sources[0].error, P2P_ERR_HASH_MISMATCH);
 }
 

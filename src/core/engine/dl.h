@@ -125,8 +125,6 @@ struct p2p_download {
     bool reported_end; /* and the last event was delivered */
 };
 
-uint64_t dl_now_us(void);
-
 /* A chunk, a buffer or a verdict is there: wakes who waits for one. Lock held. Nobody
  * else is woken a thousand times a GB. */
 void dl_feed(struct p2p_download *dl);

@@ -164,7 +164,7 @@ take_chunk(struct fetch *f)
     buf = pool_get(&dl->pool);
     if (buf == NULL)
         return false;
-    if (!plan_take(&dl->plan, f->w->lane, dl_now_us(), &chunk)) {
+    if (!plan_take(&dl->plan, f->w->lane, p2p_now_us(), &chunk)) {
         pool_put(&dl->pool, buf);
         return false;
     }
@@ -289,7 +289,7 @@ static void
 count_bytes(struct fetch *f, uint64_t bytes)
 {
     struct p2p_download *dl = f->w->dl;
-    uint64_t now_us = dl_now_us();
+    uint64_t now_us = p2p_now_us();
 
     f->last_bytes_ms = now_us / 1000;
     f->taken += bytes;

@@ -46,7 +46,7 @@ refill(struct fetch1 *f)
         uint64_t chunk;
         pthread_mutex_lock(&dl->lock);
         bool taken =
-            !is_leaving(f) && plan_take(&dl->plan, f->w->lane, dl_now_us(), &chunk);
+            !is_leaving(f) && plan_take(&dl->plan, f->w->lane, p2p_now_us(), &chunk);
         pthread_mutex_unlock(&dl->lock);
         if (!taken)
             break;
@@ -69,7 +69,7 @@ take_chunk(struct fetch1 *f, const struct p2p_msg1 *msg)
     f->last_bytes_ms = p2p_now_ms();
     pthread_mutex_lock(&dl->lock);
     dl->received += msg->len;
-    plan_on_bytes(&dl->plan, f->w->lane, dl_now_us(), 0);
+    plan_on_bytes(&dl->plan, f->w->lane, p2p_now_us(), 0);
     pthread_mutex_unlock(&dl->lock);
     enum p2p_err err = dl_store_chunk(f->w, msg->index, msg->bytes);
     dl_throttle(f->w, msg->len);

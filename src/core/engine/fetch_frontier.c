@@ -21,7 +21,7 @@ fetch_offer(struct fetch *f, unsigned slot)
         return false;
     pthread_mutex_lock(&dl->lock);
     if (fetch_buffer_share(f) >= SHARE_MIN)
-        s->offer = frontier_offer(&dl->frontier, s->chunk, s->buf, dl_now_us());
+        s->offer = frontier_offer(&dl->frontier, s->chunk, s->buf, p2p_now_us());
     bool waited_for = s->offer != FRONTIER_REFUSED && dl->frontier.idle_us > 0 &&
                       s->chunk == dl->frontier.next;
     if (waited_for)
@@ -74,7 +74,7 @@ fetch_collect(struct fetch *f)
             continue;
         pthread_mutex_lock(&dl->lock);
         enum frontier_answer answer =
-            frontier_collect(&dl->frontier, f->slots[i].offer, dl_now_us(), &verdict);
+            frontier_collect(&dl->frontier, f->slots[i].offer, p2p_now_us(), &verdict);
         pthread_mutex_unlock(&dl->lock);
         if (answer != FRONTIER_WAIT)
             err = finish_offer(f, i, answer, verdict);

@@ -36,7 +36,7 @@ wait_for_next(struct dl_verifier *v, int *offer)
         *offer = frontier_take(&dl->frontier);
         if (*offer != FRONTIER_REFUSED || plan_is_done(&dl->plan, dl->frontier.next))
             return true;
-        frontier_idle(&dl->frontier, dl_now_us());
+        frontier_idle(&dl->frontier, p2p_now_us());
         pthread_cond_wait(&dl->next_ready, &dl->lock);
     }
     return false;

@@ -14,15 +14,6 @@
 
 #define THROTTLE_SLICE_US 100000
 
-uint64_t
-dl_now_us(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 void
 dl_wait(struct p2p_download *dl, uint64_t ms)
 {
@@ -58,12 +49,12 @@ dl_throttle(struct dl_worker *w, uint64_t bytes)
 
     if (dl->rate == NULL)
         return;
-    while ((wait_us = p2p_rate_take(dl->rate, bytes, dl_now_us())) > 0) {
+    while ((wait_us = p2p_rate_take(dl->rate, bytes, p2p_now_us())) > 0) {
         usleep((useconds_t)(wait_us < THROTTLE_SLICE_US ? wait_us : THROTTLE_SLICE_US));
         pthread_mutex_lock(&dl->lock);
         bool stop = w->stop;
         /* It is we who are slow, not the lane. */
-        dl->plan.lanes[w->lane].last_us = dl_now_us();
+        dl->plan.lanes[w->lane].last_us = p2p_now_us();
         pthread_mutex_unlock(&dl->lock);
         if (stop)
             return;
@@ -166,7 +157,7 @@ fetch_in_lane(struct dl_worker *w)
     enum p2p_err err;
 
     pthread_mutex_lock(&dl->lock);
-    plan_open_lane(&dl->plan, w->lane, w->source, dl_now_us());
+    plan_open_lane(&dl->plan, w->lane, w->source, p2p_now_us());
     dl->sources[w->source].state = P2P_SRC_ACTIVE;
     pthread_mutex_unlock(&dl->lock);
     err = dl->protocol == 1 ? dl_fetch1(w) : dl_fetch(w);
