@@ -78,19 +78,26 @@ $(CORE) $(HTTP):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# A program is its folder, the core, and src/http where it speaks HTTP.
-prog_objs = $(call objs,src/$(DIR_$(1))/*.c)
+# A program is its main.c, a library of the rest of its folder (which unit tests link, too), the
+# core, and src/http where it speaks HTTP.
+prog_main = $(B)/src/$(DIR_$(1))/main.o
+prog_lib  = $(B)/lib$(1).a
+prog_objs = $(filter-out $(call prog_main,$(1)),$(call objs,src/$(DIR_$(1))/*.c src/$(DIR_$(1))/*/*.c))
 define program
-$(BIN)/$(1): $(call prog_objs,$(1)) $(if $(filter $(1),$(USES_HTTP)),$(HTTP)) $(CORE)
+$(call prog_lib,$(1)): $(call prog_objs,$(1))
+	$$(call say,AR,$$@)
+	$$(Q)rm -f $$@ && ar rcs $$@ $$^
+$(BIN)/$(1): $(call prog_main,$(1)) $(call prog_lib,$(1)) $(if $(filter $(1),$(USES_HTTP)),$(HTTP)) $(CORE)
 	@mkdir -p $$(@D)
 	$$(call say,LD,$$@)
 	$$(Q)$$(CC) -o $$@ $$^ $(ALL_LDFLAGS) $(if $(filter $(1),$(USES_HTTP)),$(HTTP_LIBS)) $(LIBS)
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
-# Unit tests link the core and src/http. A test of a program's own file names it in its
-# first line: "// uses src/discovery/registry.c src/discovery/index.c".
-uses = $(call objs,$(shell sed -n '1s|^// uses ||p' tests/unit/$(1).c))
+# Unit tests link the core and src/http. What else a test needs stands in its first line: files,
+# and programs for their libraries: "// uses tests/unit/vectors.c p2p-discovery".
+used = $(call objs,$(filter-out $(PROGRAMS),$(1))) $(foreach p,$(filter $(PROGRAMS),$(1)),$(call prog_lib,$(p)))
+uses = $(call used,$(shell sed -n '1s|^// uses ||p' tests/unit/$(1).c))
 define unit_test
 $(B)/tests/$(1): $(B)/tests/unit/$(1).o $(call uses,$(1)) $(HTTP) $(CORE)
 	@mkdir -p $$(@D)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes src/discovery/fold_table.h: what fold.c makes of letters beyond ASCII (Unicode NFKD, case folding)."""
+"""Writes src/discovery/index/fold_table.h: what fold.c makes of letters beyond ASCII (Unicode NFKD, case folding)."""
 
 import unicodedata
 

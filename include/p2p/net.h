@@ -14,13 +14,9 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "p2p/clock.h"
 #include "p2p/err.h"
-
-#define P2P_NO_DEADLINE UINT64_MAX
-
-uint64_t p2p_now_ms(void); /* CLOCK_MONOTONIC */
-uint64_t p2p_now_us(void); /* the same clock, for rates and round trips */
-uint64_t p2p_time_s(void); /* CLOCK_REALTIME, seconds since 1970 */
+#include "p2p/io.h"
 
 /* Where something listens: what a person writes as host:port, [v6]:port. */
 #define P2P_HOST_MAX 254
@@ -76,7 +72,5 @@ P2P_MUST_CHECK enum p2p_err p2p_net_try_read(int fd, void *out, size_t cap,
                                              size_t *got);
 P2P_MUST_CHECK enum p2p_err p2p_net_try_write(int fd, const void *data, size_t len,
                                               size_t *sent);
-
-void p2p_fd_close(int *fd); /* closes when >= 0 and sets -1 */
 
 #endif

@@ -7,8 +7,8 @@
 
 #include "cli.h"
 #include "p2p/bytes.h"
+#include "p2p/conn.h"
 #include "p2p/mdns.h"
-#include "p2p/source.h"
 
 enum { SKEW_MAX_S = 60, OTHERS_MAX = 5, ADVICE_MAX = 512 };
 

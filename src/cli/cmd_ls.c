@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli.h"
-#include "p2p/source.h"
+#include "p2p/conn.h"
 
 struct ls_options {
     struct cli_common common;

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/conn.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "p2p/source.h"
 
 /* Peers that are asked for a root's name: a registry may list who is long gone. */
 enum { ASKED_MAX = 8 };

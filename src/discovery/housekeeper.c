@@ -4,7 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-#include "discovery/snapshot.h"
+#include "discovery/registry/snapshot.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 
@@ -26,18 +26,6 @@ struct housekeeper {
     /* Its own thread's: when each job is due. */
     uint64_t wake_at, expire_at, snapshot_at, snapshot_pause_ms;
 };
-
-static void
-wait_until(struct housekeeper *h, uint64_t when_ms)
-{
-    struct timespec t = {.tv_sec = (time_t)(when_ms / 1000),
-                         .tv_nsec = (long)(when_ms % 1000) * 1000000};
-
-    if (when_ms == UINT64_MAX)
-        pthread_cond_wait(&h->wake, &h->lock);
-    else
-        pthread_cond_timedwait(&h->wake, &h->lock, &t);
-}
 
 static uint64_t
 earlier(uint64_t a, uint64_t b)
@@ -109,8 +97,9 @@ housekeeper_main(void *arg)
     pthread_mutex_lock(&h->lock);
     while (!h->is_stopping)
         if (!do_one(h, p2p_now_ms()))
-            wait_until(h, earlier(h->is_poked ? h->wake_at : UINT64_MAX,
-                                  earlier(h->expire_at, h->snapshot_at)));
+            (void)p2p_cond_wait_until(&h->wake, &h->lock,
+                                      earlier(h->is_poked ? h->wake_at : UINT64_MAX,
+                                              earlier(h->expire_at, h->snapshot_at)));
     pthread_mutex_unlock(&h->lock);
     return NULL;
 }
@@ -119,18 +108,14 @@ enum p2p_err
 housekeeper_start(struct app *app, struct housekeeper **result)
 {
     struct housekeeper *h = calloc(1, sizeof(*h));
-    pthread_condattr_t attr;
 
     *result = NULL;
     if (h == NULL)
         return P2P_ERR_NOMEM;
     h->app = app;
     h->snapshot_at = UINT64_MAX;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&h->lock, NULL);
-    pthread_cond_init(&h->wake, &attr);
-    pthread_condattr_destroy(&attr);
+    p2p_cond_init(&h->wake);
     if (pthread_create(&h->thread, NULL, housekeeper_main, h) != 0) {
         free(h);
         return P2P_ERR_SYS;

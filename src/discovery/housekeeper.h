@@ -5,7 +5,7 @@
 #ifndef P2P_DISCOVERY_HOUSEKEEPER_H
 #define P2P_DISCOVERY_HOUSEKEEPER_H
 
-#include "discovery/app.h"
+#include "discovery/http/app.h"
 
 struct housekeeper;
 

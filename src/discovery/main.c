@@ -2,9 +2,9 @@
 #include <limits.h>
 #include <string.h>
 
-#include "discovery/app.h"
 #include "discovery/housekeeper.h"
-#include "discovery/snapshot.h"
+#include "discovery/http/app.h"
+#include "discovery/registry/snapshot.h"
 #include "http/ratelimit.h"
 #include "p2p/crypto.h"
 #include "p2p/log.h"

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "discovery/store.h"
+#include "discovery/store/store.h"
 #include "p2p/limits.h"
 
 #define FIELD(name) offsetof(struct discovery_options, name)

@@ -1,18 +1,10 @@
 /* One thread per server that sleeps until the nearest deadline of any kind. */
 #include "http/internal.h"
 
+#include "p2p/clock.h"
 #include <signal.h>
 
 #define REAP_EVERY_MS 2000u
-
-uint64_t
-http_now_ms(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 static uint64_t
 earlier(uint64_t a, uint64_t b)
@@ -23,7 +15,7 @@ earlier(uint64_t a, uint64_t b)
 static uint64_t
 tick_all(struct http_server *s)
 {
-    uint64_t now = http_now_ms();
+    uint64_t now = p2p_now_ms();
     uint64_t next;
 
     pthread_mutex_lock(&s->lock);
@@ -42,16 +34,11 @@ sleep_until(struct http_server *s, uint64_t when_ms)
 {
     pthread_mutex_lock(&s->clock_lock);
     /* Somebody may have asked for an earlier time since the tick looked. */
-    while (!s->is_stopping && http_now_ms() < earlier(when_ms, s->wake_at_ms)) {
+    while (!s->is_stopping && p2p_now_ms() < earlier(when_ms, s->wake_at_ms)) {
         uint64_t until = earlier(when_ms, s->wake_at_ms);
-        struct timespec t = {.tv_sec = (time_t)(until / 1000),
-                             .tv_nsec = (long)(until % 1000) * 1000000};
 
         atomic_store(&s->wake_at_ms, until);
-        if (until == HTTP_NO_DEADLINE)
-            pthread_cond_wait(&s->clock_wake, &s->clock_lock);
-        else
-            pthread_cond_timedwait(&s->clock_wake, &s->clock_lock, &t);
+        (void)p2p_cond_wait_until(&s->clock_wake, &s->clock_lock, until);
     }
     atomic_store(&s->wake_at_ms, HTTP_NO_DEADLINE);
     pthread_mutex_unlock(&s->clock_lock);
@@ -105,13 +92,8 @@ http_clock_remove(struct http_server *s, struct http_ticker *t)
 enum p2p_err
 http_clock_start(struct http_server *s)
 {
-    pthread_condattr_t attr;
-
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_mutex_init(&s->clock_lock, NULL);
-    pthread_cond_init(&s->clock_wake, &attr);
-    pthread_condattr_destroy(&attr);
+    p2p_cond_init(&s->clock_wake);
     atomic_store(&s->wake_at_ms, HTTP_NO_DEADLINE);
     if (pthread_create(&s->clock, NULL, clock_main, s) != 0)
         return P2P_ERR_SYS;

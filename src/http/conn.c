@@ -156,8 +156,7 @@ void
 http_conn_set_phase(struct http_conn *c, enum http_phase phase)
 {
     uint64_t seconds = seconds_for(c, phase);
-    uint64_t deadline =
-        seconds == 0 ? HTTP_NO_DEADLINE : http_now_ms() + seconds * 1000;
+    uint64_t deadline = seconds == 0 ? HTTP_NO_DEADLINE : p2p_now_ms() + seconds * 1000;
 
     c->upload_mark = 0;
     atomic_store(&c->phase, (int)phase);

@@ -109,7 +109,7 @@ is_within_rate(struct http_request *req)
 
     if (s->limiter == NULL || http_client_is_loopback(req))
         return true;
-    wait_s = http_ratelimit_take_ip(s->limiter, http_client_ip(req), 1, http_now_ms());
+    wait_s = http_ratelimit_take_ip(s->limiter, http_client_ip(req), 1, p2p_now_ms());
     if (wait_s == 0)
         return true;
     atomic_fetch_add(&s->n_limited, 1);

@@ -12,6 +12,7 @@
 
 #include "http/http.h"
 #include "http/ratelimit.h"
+#include "p2p/clock.h"
 
 #define HTTP_IP_TEXT     46 /* INET6_ADDRSTRLEN */
 #define HTTP_SMALL_TEXT  256
@@ -122,8 +123,6 @@ struct http_server {
     _Atomic uint64_t n_by_class[6];
     _Atomic uint64_t body_bytes; /* of HTTP_BODY_BUDGET */
 };
-
-uint64_t http_now_ms(void);
 
 /* clock.c: one thread per server that sleeps until the nearest deadline. */
 enum p2p_err http_clock_start(struct http_server *s);

@@ -200,13 +200,13 @@ on_read(void *arg, uint64_t pos, char *out, size_t max)
     pthread_mutex_lock(&c->sse->lock);
     if (c->sse->server->is_stopping)
         n = MHD_CONTENT_READER_END_OF_STREAM;
-    else if (c->sent < c->now.len || take_next(c, http_now_ms())) {
+    else if (c->sent < c->now.len || take_next(c, p2p_now_ms())) {
         size_t left = c->now.len - c->sent;
 
         n = (ssize_t)(left < max ? left : max);
         memcpy(out, c->now.text + c->sent, (size_t)n);
         c->sent += (size_t)n;
-        c->last_sent_ms = http_now_ms();
+        c->last_sent_ms = p2p_now_ms();
     } else {
         c->is_suspended = true;
         MHD_suspend_connection(c->mhd);
@@ -286,7 +286,7 @@ http_sse_follow(struct http_sse *sse, struct http_request *req)
     MHD_add_response_header(r, "Cache-Control", "no-store");
     MHD_add_response_header(r, "X-Accel-Buffering", "no");
     http_answer(req, 200, r);
-    http_clock_at(sse->server, http_now_ms() + HTTP_SSE_HEARTBEAT_MS);
+    http_clock_at(sse->server, p2p_now_ms() + HTTP_SSE_HEARTBEAT_MS);
 }
 
 size_t

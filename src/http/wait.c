@@ -134,7 +134,7 @@ bool
 http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
           unsigned wait_ms)
 {
-    uint64_t now = http_now_ms(), deadline;
+    uint64_t now = p2p_now_ms(), deadline;
     bool can_wait;
 
     if (!req->has_waited)

@@ -145,19 +145,13 @@ static void
 sleep_until_next(struct announcer *a)
 {
     uint64_t wait_ms = a->opt.heartbeat_ms;
-    struct timespec until;
+    uint64_t until_ms;
 
     if (a->is_away && a->backoff_ms < wait_ms)
         wait_ms = a->backoff_ms;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(wait_ms / 1000);
-    until.tv_nsec += (long)(wait_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
+    until_ms = p2p_now_ms() + wait_ms;
     while (!a->changed && !a->ending &&
-           pthread_cond_timedwait(&a->wake, &a->lock, &until) == 0)
+           p2p_cond_wait_until(&a->wake, &a->lock, until_ms))
         continue;
 }
 
@@ -186,7 +180,6 @@ enum p2p_err
 announcer_start(const struct announcer_options *opt, struct announcer **out)
 {
     struct announcer *a = calloc(1, sizeof(*a));
-    pthread_condattr_t monotonic;
 
     *out = NULL;
     if (a == NULL)
@@ -194,10 +187,7 @@ announcer_start(const struct announcer_options *opt, struct announcer **out)
     a->opt = *opt;
     a->changed = true;
     pthread_mutex_init(&a->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&a->wake, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    p2p_cond_init(&a->wake);
     if (pthread_create(&a->thread, NULL, run, a) != 0) {
         pthread_cond_destroy(&a->wake);
         pthread_mutex_destroy(&a->lock);

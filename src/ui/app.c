@@ -10,14 +10,14 @@
 #include "p2p/crypto.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "ui/access.h"
-#include "ui/events.h"
-#include "ui/jobs.h"
-#include "ui/peers.h"
+#include "ui/access/access.h"
+#include "ui/folders/trash.h"
+#include "ui/peers/peers.h"
+#include "ui/reply/jobs.h"
 #include "ui/routes.h"
-#include "ui/store.h"
-#include "ui/trash.h"
-#include "ui/watch.h"
+#include "ui/state/events.h"
+#include "ui/state/store.h"
+#include "ui/state/watch.h"
 
 /* Registries are near or away: a person who waits for a list should not wait long. */
 #define REGISTRY_TIMEOUT_MS 4000

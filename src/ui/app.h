@@ -18,10 +18,10 @@
 #include "p2p/identity.h"
 #include "p2p/path.h"
 #include "p2p/share.h"
-#include "ui/config.h"
+#include "ui/access/pairing.h"
 #include "ui/options.h"
-#include "ui/pairing.h"
-#include "ui/transfers.h"
+#include "ui/state/config.h"
+#include "ui/transfers/transfers.h"
 
 struct http_sse;
 struct ui_jobs;

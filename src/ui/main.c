@@ -5,7 +5,7 @@
 
 #include "p2p/log.h"
 #include "p2p/service.h"
-#include "ui/access.h"
+#include "ui/access/access.h"
 #include "ui/app.h"
 
 /* Who can reach it, and what that takes; on the terminal, for the one who started it.

@@ -5,8 +5,8 @@
 #include "http/sse.h"
 #include "p2p/net.h"
 #include "ui/app.h"
-#include "ui/listing.h"
-#include "ui/peers.h"
+#include "ui/folders/listing.h"
+#include "ui/peers/peers.h"
 #include "ui/status.h"
 
 static void

@@ -4,12 +4,12 @@
 
 #include "http/file.h"
 #include "http/sse.h"
-#include "ui/access.h"
-#include "ui/answer.h"
+#include "ui/access/access.h"
 #include "ui/api.h"
 #include "ui/app.h"
 #include "ui/openapi.h"
-#include "ui/watch.h"
+#include "ui/reply/refuse.h"
+#include "ui/state/watch.h"
 
 void
 ui_api_events(struct http_request *req, void *arg)

@@ -4,13 +4,13 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
-#include "ui/answer.h"
 #include "ui/api.h"
 #include "ui/app.h"
-#include "ui/jobs.h"
-#include "ui/json.h"
-#include "ui/peers.h"
-#include "ui/watch.h"
+#include "ui/peers/peers.h"
+#include "ui/reply/jobs.h"
+#include "ui/reply/json.h"
+#include "ui/reply/refuse.h"
+#include "ui/state/watch.h"
 
 #define PEER_PORT 9000
 

@@ -1,11 +1,11 @@
 #include "ui/routes.h"
 
-#include "ui/access.h"
+#include "ui/access/access.h"
 #include "ui/api.h"
-#include "ui/config.h"
-#include "ui/files.h"
+#include "ui/folders/files.h"
+#include "ui/folders/upload.h"
+#include "ui/state/config.h"
 #include "ui/status.h"
-#include "ui/upload.h"
 
 #define SMALL 4096u        /* bodies of a few members */
 #define WISH  (32u * 1024) /* a list of peers */

@@ -5,12 +5,12 @@
 
 #include "p2p/bytes.h"
 #include "p2p/net.h"
-#include "ui/answer.h"
 #include "ui/api.h"
 #include "ui/app.h"
-#include "ui/jobs.h"
-#include "ui/json.h"
-#include "ui/peers.h"
+#include "ui/peers/peers.h"
+#include "ui/reply/jobs.h"
+#include "ui/reply/json.h"
+#include "ui/reply/refuse.h"
 
 #define RESULTS_MAX                                                  \
     1000 /* a registry answers with at most so many: the last cursor \

@@ -6,16 +6,16 @@
 
 #include "p2p/limits.h"
 #include "p2p/net.h"
-#include "ui/access.h"
-#include "ui/answer.h"
+#include "ui/access/access.h"
+#include "ui/access/addresses.h"
 #include "ui/app.h"
-#include "ui/events.h"
-#include "ui/files.h"
-#include "ui/jobs.h"
-#include "ui/json.h"
-#include "ui/peers.h"
-#include "ui/urls.h"
-#include "ui/watch.h"
+#include "ui/folders/files.h"
+#include "ui/peers/peers.h"
+#include "ui/reply/jobs.h"
+#include "ui/reply/json.h"
+#include "ui/reply/refuse.h"
+#include "ui/state/events.h"
+#include "ui/state/watch.h"
 
 #define REGISTRIES_MAX P2P_OPTION_LIST_MAX
 

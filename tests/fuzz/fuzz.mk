@@ -8,7 +8,7 @@ FUZZ      := $(if $(T),$(filter $(T),$(FUZZ)),$(FUZZ))
 FUZZ_OBJ  := $(call objs,tests/fuzz/common.c)
 
 # A target of more than the core names its files in its first line, like a unit test.
-fuzz_uses = $(call objs,$(shell sed -n '1s|^// uses ||p' tests/fuzz/fuzz_$(1).c))
+fuzz_uses = $(call used,$(shell sed -n '1s|^// uses ||p' tests/fuzz/fuzz_$(1).c))
 define fuzz_target
 $(B)/fuzz/$(1): $(B)/tests/fuzz/fuzz_$(1).o $(B)/tests/fuzz/replay.o $(FUZZ_OBJ) $(call fuzz_uses,$(1)) $(HTTP) $(CORE)
 	@mkdir -p $$(@D)

@@ -1,8 +1,8 @@
-// uses src/discovery/record.c
+// uses p2p-discovery
 /* Records of snapshots and shared stores: what decodes encodes to the same bytes. */
 #include <string.h>
 
-#include "discovery/record.h"
+#include "discovery/registry/record.h"
 #include "fuzz.h"
 
 int

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "core/files/path_internal.h"
+#include "core/disk/path_internal.h"
 #include "p2p/limits.h"
 #include "p2p/path.h"
 #include "scratch.h"

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-#include "discovery/registry.h"
+#include "discovery/registry/registry.h"
 #include "p2p/net.h"
 
 #define TTL_MS 60000u

@@ -1,4 +1,4 @@
-// uses src/peer/admission.c
+// uses p2p-peer
 /* Who may begin a handshake: limits, penalties, and who is exempt. */
 #include <arpa/inet.h>
 #include <setjmp.h>

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "core/engine/frontier.h"
+#include "core/download/frontier.h"
 
 #define T0 1000000u
 
@@ -21,7 +21,7 @@ opened(uint64_t next)
 static int
 offer(struct frontier *f, uint64_t chunk)
 {
-    return frontier_offer(f, chunk, bytes, T0);
+    return p2p_frontier_offer(f, chunk, bytes, T0);
 }
 
 static void
@@ -32,14 +32,14 @@ chunks_are_taken_in_order(void **state)
     enum p2p_err verdict = P2P_ERR_SYS;
 
     (void)state;
-    assert_int_equal(frontier_take(&f), first);
-    assert_int_equal(frontier_take(&f), FRONTIER_REFUSED); /* 6 is not next yet */
-    assert_int_equal(frontier_collect(&f, first, T0, &verdict), FRONTIER_WAIT);
-    frontier_settle(&f, first, P2P_OK);
+    assert_int_equal(p2p_frontier_take(&f), first);
+    assert_int_equal(p2p_frontier_take(&f), FRONTIER_REFUSED); /* 6 is not next yet */
+    assert_int_equal(p2p_frontier_collect(&f, first, T0, &verdict), FRONTIER_WAIT);
+    p2p_frontier_settle(&f, first, P2P_OK);
     assert_int_equal(f.next, 6);
-    assert_int_equal(frontier_take(&f), later);
-    frontier_settle(&f, later, P2P_OK);
-    assert_int_equal(frontier_collect(&f, later, T0, &verdict), FRONTIER_CHECKED);
+    assert_int_equal(p2p_frontier_take(&f), later);
+    p2p_frontier_settle(&f, later, P2P_OK);
+    assert_int_equal(p2p_frontier_collect(&f, later, T0, &verdict), FRONTIER_CHECKED);
     assert_int_equal(verdict, P2P_OK);
     assert_int_equal(f.next, 7);
 }
@@ -52,16 +52,16 @@ a_wrong_chunk_is_asked_for_again(void **state)
     enum p2p_err verdict = P2P_OK;
 
     (void)state;
-    assert_int_equal(frontier_take(&f), bad);
-    frontier_settle(&f, bad, P2P_ERR_HASH_MISMATCH);
+    assert_int_equal(p2p_frontier_take(&f), bad);
+    p2p_frontier_settle(&f, bad, P2P_ERR_HASH_MISMATCH);
     assert_int_equal(f.next, 0);
     good = offer(&f, 0);
     assert_int_not_equal(good, bad); /* its owner has not seen the verdict yet */
-    assert_int_equal(frontier_take(&f), good);
-    frontier_settle(&f, good, P2P_OK);
-    assert_int_equal(frontier_collect(&f, bad, T0, &verdict), FRONTIER_CHECKED);
+    assert_int_equal(p2p_frontier_take(&f), good);
+    p2p_frontier_settle(&f, good, P2P_OK);
+    assert_int_equal(p2p_frontier_collect(&f, bad, T0, &verdict), FRONTIER_CHECKED);
     assert_int_equal(verdict, P2P_ERR_HASH_MISMATCH);
-    assert_int_equal(frontier_collect(&f, good, T0, &verdict), FRONTIER_CHECKED);
+    assert_int_equal(p2p_frontier_collect(&f, good, T0, &verdict), FRONTIER_CHECKED);
     assert_int_equal(verdict, P2P_OK);
 }
 
@@ -97,15 +97,17 @@ nobody_waits_long_for_a_gap(void **state)
     enum p2p_err verdict;
 
     (void)state;
-    assert_int_equal(frontier_take(&f), FRONTIER_REFUSED);
-    frontier_idle(&f, T0);
-    frontier_idle(&f, T0 + 5); /* still the same wait */
-    assert_int_equal(frontier_collect(&f, waiting, T0 + FRONTIER_PATIENCE_US, &verdict),
-                     FRONTIER_WAIT);
+    assert_int_equal(p2p_frontier_take(&f), FRONTIER_REFUSED);
+    p2p_frontier_idle(&f, T0);
+    p2p_frontier_idle(&f, T0 + 5); /* still the same wait */
+    assert_int_equal(
+        p2p_frontier_collect(&f, waiting, T0 + FRONTIER_PATIENCE_US, &verdict),
+        FRONTIER_WAIT);
     uint64_t late = T0 + FRONTIER_PATIENCE_US + 1;
-    assert_int_equal(frontier_collect(&f, waiting, late, &verdict), FRONTIER_UNCHECKED);
-    assert_int_equal(frontier_offer(&f, 2, bytes, late), FRONTIER_REFUSED);
-    assert_int_not_equal(frontier_offer(&f, 0, bytes, late), FRONTIER_REFUSED);
+    assert_int_equal(p2p_frontier_collect(&f, waiting, late, &verdict),
+                     FRONTIER_UNCHECKED);
+    assert_int_equal(p2p_frontier_offer(&f, 2, bytes, late), FRONTIER_REFUSED);
+    assert_int_not_equal(p2p_frontier_offer(&f, 0, bytes, late), FRONTIER_REFUSED);
 }
 
 static void
@@ -116,10 +118,10 @@ a_busy_verifier_is_waited_for(void **state)
     enum p2p_err verdict;
 
     (void)state;
-    frontier_idle(&f, T0);
-    frontier_pass(&f); /* 0 was on disk: there was something to do again */
+    p2p_frontier_idle(&f, T0);
+    p2p_frontier_pass(&f); /* 0 was on disk: there was something to do again */
     assert_int_equal(
-        frontier_collect(&f, waiting, T0 + 10 * FRONTIER_PATIENCE_US, &verdict),
+        p2p_frontier_collect(&f, waiting, T0 + 10 * FRONTIER_PATIENCE_US, &verdict),
         FRONTIER_WAIT);
 }
 
@@ -131,8 +133,9 @@ a_chunk_the_hash_has_passed_is_given_back(void **state)
     enum p2p_err verdict;
 
     (void)state;
-    frontier_pass(&f); /* another connection's copy was on disk first */
-    assert_int_equal(frontier_collect(&f, doubled, T0, &verdict), FRONTIER_UNCHECKED);
+    p2p_frontier_pass(&f); /* another connection's copy was on disk first */
+    assert_int_equal(p2p_frontier_collect(&f, doubled, T0, &verdict),
+                     FRONTIER_UNCHECKED);
 }
 
 static void
@@ -144,7 +147,7 @@ a_closed_frontier_gives_everything_back(void **state)
 
     (void)state;
     f.open = false;
-    assert_int_equal(frontier_collect(&f, o, T0, &verdict), FRONTIER_UNCHECKED);
+    assert_int_equal(p2p_frontier_collect(&f, o, T0, &verdict), FRONTIER_UNCHECKED);
 }
 
 static void
@@ -155,11 +158,11 @@ an_owner_may_leave_unless_it_is_being_hashed(void **state)
     enum p2p_err verdict;
 
     (void)state;
-    assert_int_equal(frontier_take(&f), taken);
-    assert_int_equal(frontier_withdraw(&f, waiting, &verdict), FRONTIER_UNCHECKED);
-    assert_int_equal(frontier_withdraw(&f, taken, &verdict), FRONTIER_WAIT);
-    frontier_settle(&f, taken, P2P_OK);
-    assert_int_equal(frontier_withdraw(&f, taken, &verdict), FRONTIER_CHECKED);
+    assert_int_equal(p2p_frontier_take(&f), taken);
+    assert_int_equal(p2p_frontier_withdraw(&f, waiting, &verdict), FRONTIER_UNCHECKED);
+    assert_int_equal(p2p_frontier_withdraw(&f, taken, &verdict), FRONTIER_WAIT);
+    p2p_frontier_settle(&f, taken, P2P_OK);
+    assert_int_equal(p2p_frontier_withdraw(&f, taken, &verdict), FRONTIER_CHECKED);
     assert_int_equal(f.offers[taken].state, FRONTIER_FREE);
 }
 

@@ -11,7 +11,7 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-#include "core/files/journal_file.h"
+#include "core/journal/journal_file.h"
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "p2p/tree.h"
@@ -215,13 +215,13 @@ another_boot_doubts_what_was_not_durable(void **state)
     p2p_journal_close(j);
     int fd = open(scratch_path(&f->scratch, f->journal), O_RDWR);
     struct journal_page page;
-    assert_int_equal(journal_stamp_read(fd, &stamp), P2P_OK);
-    assert_int_equal(journal_page_read(fd, &stamp, 0, &page), P2P_OK);
+    assert_int_equal(p2p_journal_stamp_read(fd, &stamp), P2P_OK);
+    assert_int_equal(p2p_journal_page_read(fd, &stamp, 0, &page), P2P_OK);
     assert_int_equal(page.durable[0], 3);
     page.written[0] = 0x1f; /* 2, 3, 4 were written, too, ... */
-    assert_int_equal(journal_page_write(fd, &stamp, 0, &page), P2P_OK);
+    assert_int_equal(p2p_journal_page_write(fd, &stamp, 0, &page), P2P_OK);
     memset(&stamp.boot, 7, sizeof(stamp.boot));
-    assert_int_equal(journal_stamp_write(fd, &stamp), P2P_OK);
+    assert_int_equal(p2p_journal_stamp_write(fd, &stamp), P2P_OK);
     close(fd);
     damage(f, f->part, 2 * CHUNK, f->data + 2 * CHUNK, CHUNK); /* ... 2 arrived, */
     damage(f, f->part, 3 * CHUNK, lost, CHUNK); /* 3 did not, 4 is a hole */

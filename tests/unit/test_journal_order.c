@@ -14,7 +14,7 @@
 
 #include <sys/syscall.h>
 
-#include "core/files/journal_file.h"
+#include "core/journal/journal_file.h"
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "p2p/tree.h"
@@ -66,8 +66,8 @@ check_promises(int fd)
     struct journal_stamp stamp;
     struct journal_page page;
 
-    assert_int_equal(journal_stamp_read(fd, &stamp), P2P_OK);
-    assert_int_equal(journal_page_read(fd, &stamp, 0, &page), P2P_OK);
+    assert_int_equal(p2p_journal_stamp_read(fd, &stamp), P2P_OK);
+    assert_int_equal(p2p_journal_page_read(fd, &stamp, 0, &page), P2P_OK);
     for (size_t i = 0; i < CHUNKS; i++)
         if (page.durable[i / 8] >> (i % 8) & 1)
             assert_memory_equal(now->disk + i * CHUNK, now->data + i * CHUNK, CHUNK);
@@ -223,9 +223,9 @@ change_boot(const struct fixture *f)
     struct journal_stamp stamp;
     int fd = open(scratch_path(&f->scratch, f->journal), O_RDWR);
 
-    assert_int_equal(journal_stamp_read(fd, &stamp), P2P_OK);
+    assert_int_equal(p2p_journal_stamp_read(fd, &stamp), P2P_OK);
     memset(&stamp.boot, 7, sizeof(stamp.boot));
-    assert_int_equal(journal_stamp_write(fd, &stamp), P2P_OK);
+    assert_int_equal(p2p_journal_stamp_write(fd, &stamp), P2P_OK);
     close(fd);
 }
 
@@ -336,8 +336,8 @@ a_promise_is_taken_back_on_disk(void **state)
     int fd = open(scratch_path(&f->scratch, f->journal), O_RDONLY);
     struct journal_stamp stamp;
     struct journal_page page;
-    assert_int_equal(journal_stamp_read(fd, &stamp), P2P_OK);
-    assert_int_equal(journal_page_read(fd, &stamp, 0, &page), P2P_OK);
+    assert_int_equal(p2p_journal_stamp_read(fd, &stamp), P2P_OK);
+    assert_int_equal(p2p_journal_page_read(fd, &stamp, 0, &page), P2P_OK);
     close(fd);
     assert_int_equal(page.durable[39 / 8] >> 39 % 8 & 1, 0);
     assert_int_equal(page.written[39 / 8], 0x7f);

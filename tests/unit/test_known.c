@@ -9,7 +9,7 @@
 
 #include <pthread.h>
 
-#include "core/files/identity_internal.h"
+#include "core/trust/identity_internal.h"
 #include "keys_fixture.h"
 #include "p2p/log.h"
 

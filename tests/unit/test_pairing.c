@@ -1,4 +1,4 @@
-// uses src/ui/pairing.c
+// uses p2p-ui
 /* Pairing codes: what lets a device in, and what stops guessing. Time is an argument.
  */
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "ui/pairing.h"
+#include "ui/access/pairing.h"
 
 static struct ui_pairing pairing;
 

@@ -1,4 +1,4 @@
-// uses src/peer/workers.c src/peer/compress.c src/peer/clients.c
+// uses p2p-peer
 /* The small parts of the peer's server: worker pool, per-peer limits, compression. */
 #include <pthread.h>
 #include <setjmp.h>

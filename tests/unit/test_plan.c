@@ -9,11 +9,11 @@
 
 #include <string.h>
 
-#include "core/engine/dl.h"
-#include "core/engine/grow.h"
-#include "core/engine/plan.h"
-#include "core/engine/request.h"
-#include "core/engine/window.h"
+#include "core/download/download_internal.h"
+#include "core/download/grow.h"
+#include "core/download/plan.h"
+#include "core/download/window.h"
+#include "core/remote/request.h"
 
 #define CHUNK P2P_CHUNK_SIZE_MIN
 #define S     1000000ull /* microseconds */
@@ -25,7 +25,7 @@ make(uint64_t chunks)
     struct plan p;
 
     assert_int_equal(p2p_chunks_init(&g, chunks * CHUNK, CHUNK), P2P_OK);
-    assert_int_equal(plan_init(&p, &g), P2P_OK);
+    assert_int_equal(p2p_plan_init(&p, &g), P2P_OK);
     return p;
 }
 
@@ -34,7 +34,7 @@ take(struct plan *p, unsigned lane, uint64_t now)
 {
     uint64_t chunk;
 
-    return plan_take(p, lane, now, &chunk) ? chunk : UINT64_MAX;
+    return p2p_plan_take(p, lane, now, &chunk) ? chunk : UINT64_MAX;
 }
 
 static void
@@ -43,19 +43,19 @@ lowest_first_each_once(void **state)
     struct plan p = make(5);
 
     (void)state;
-    plan_open_lane(&p, 0, 0, 0);
-    plan_open_lane(&p, 1, 1, 0);
-    plan_set_done(&p, 1);
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_open_lane(&p, 1, 1, 0);
+    p2p_plan_set_done(&p, 1);
     assert_int_equal(take(&p, 0, 0), 0);
     assert_int_equal(take(&p, 1, 0), 2);
     assert_int_equal(take(&p, 0, 0), 3);
     assert_int_equal(take(&p, 1, 0), 4);
     assert_int_equal(take(&p, 0, 0), UINT64_MAX);
-    assert_true(plan_complete(&p, 0, 3));
-    assert_false(plan_complete(&p, 0, 3));
-    assert_false(plan_complete(&p, 0, 2)); /* the other one holds it */
+    assert_true(p2p_plan_complete(&p, 0, 3));
+    assert_false(p2p_plan_complete(&p, 0, 3));
+    assert_false(p2p_plan_complete(&p, 0, 2)); /* the other one holds it */
     assert_int_equal(p.left, 3);
-    plan_clear(&p);
+    p2p_plan_clear(&p);
 }
 
 static void
@@ -64,20 +64,20 @@ what_a_lane_held_comes_back(void **state)
     struct plan p = make(4);
 
     (void)state;
-    plan_open_lane(&p, 0, 0, 0);
-    plan_open_lane(&p, 1, 1, 0);
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_open_lane(&p, 1, 1, 0);
     assert_int_equal(take(&p, 0, 0), 0);
     assert_int_equal(take(&p, 0, 0), 1);
     assert_int_equal(take(&p, 1, 0), 2);
-    assert_true(plan_complete(&p, 0, 0));
-    plan_close_lane(&p, 0);
+    assert_true(p2p_plan_complete(&p, 0, 0));
+    p2p_plan_close_lane(&p, 0);
     assert_int_equal(p.free, 2);
     assert_int_equal(take(&p, 1, 0), 1);
     assert_int_equal(take(&p, 1, 0), 3);
-    plan_give_back(&p, 1, 2);
+    p2p_plan_give_back(&p, 1, 2);
     assert_int_equal(take(&p, 1, 0), 2);
     assert_int_equal(take(&p, 0, 0), UINT64_MAX); /* closed lanes get nothing */
-    plan_clear(&p);
+    p2p_plan_clear(&p);
 }
 
 static void
@@ -86,14 +86,14 @@ a_chunk_can_be_taken_back(void **state)
     struct plan p = make(2);
 
     (void)state;
-    plan_open_lane(&p, 0, 0, 0);
-    plan_set_done(&p, 0);
-    plan_set_done(&p, 1);
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_set_done(&p, 0);
+    p2p_plan_set_done(&p, 1);
     assert_int_equal(p.left, 0);
-    plan_set_free(&p, 0);
+    p2p_plan_set_free(&p, 0);
     assert_int_equal(p.left, 1);
     assert_int_equal(take(&p, 0, 0), 0);
-    plan_clear(&p);
+    p2p_plan_clear(&p);
 }
 
 static void
@@ -102,19 +102,20 @@ a_silent_lane_is_helped_at_once(void **state)
     struct plan p = make(10);
 
     (void)state;
-    plan_open_lane(&p, 0, 0, 0);
-    plan_open_lane(&p, 1, 0, 0); /* of the same source: connections die alone, too */
+    p2p_plan_open_lane(&p, 0, 0, 0);
+    p2p_plan_open_lane(&p, 1, 0,
+                       0); /* of the same source: connections die alone, too */
     assert_int_equal(take(&p, 0, 0), 0);
     assert_int_equal(take(&p, 1, PLAN_SILENT_US), 1);
     assert_int_equal(take(&p, 1, PLAN_SILENT_US + 1), 0);
     assert_int_equal(p.doubled, 1);
     assert_int_equal(take(&p, 1, PLAN_SILENT_US + 1), 2); /* not by a third */
-    assert_true(plan_complete(&p, 1, 0));
-    assert_true(plan_is_done(&p, 0));
-    plan_give_back(&p, 0, 0); /* the late one lets go of what is done */
-    assert_true(plan_is_done(&p, 0));
+    assert_true(p2p_plan_complete(&p, 1, 0));
+    assert_true(p2p_plan_is_done(&p, 0));
+    p2p_plan_give_back(&p, 0, 0); /* the late one lets go of what is done */
+    assert_true(p2p_plan_is_done(&p, 0));
     assert_int_equal(p.left, 9);
-    plan_clear(&p);
+    p2p_plan_clear(&p);
 }
 
 static void
@@ -123,20 +124,20 @@ endgame_helps_slow_sources_only(void **state)
     struct plan p = make(3);
 
     (void)state;
-    plan_open_lane(&p, 0, 0, 0); /* slow: two seconds a chunk */
-    plan_open_lane(&p, 1, 1, 0);
-    plan_open_lane(&p, 2, 0, 0); /* fast, but of the slow source */
+    p2p_plan_open_lane(&p, 0, 0, 0); /* slow: two seconds a chunk */
+    p2p_plan_open_lane(&p, 1, 1, 0);
+    p2p_plan_open_lane(&p, 2, 0, 0); /* fast, but of the slow source */
     assert_int_equal(take(&p, 0, S), 0);
     assert_int_equal(take(&p, 0, S), 1);
     assert_int_equal(take(&p, 1, S), 2);
-    plan_on_bytes(&p, 0, S, (double)CHUNK / (2 * S));
-    plan_on_bytes(&p, 1, S, (double)CHUNK / 1000);
-    plan_on_bytes(&p, 2, S, (double)CHUNK / 1000);
+    p2p_plan_on_bytes(&p, 0, S, (double)CHUNK / (2 * S));
+    p2p_plan_on_bytes(&p, 1, S, (double)CHUNK / 1000);
+    p2p_plan_on_bytes(&p, 2, S, (double)CHUNK / 1000);
     assert_int_equal(take(&p, 2, S), UINT64_MAX);
     assert_int_equal(take(&p, 1, S), 1); /* the one that would come last */
     assert_int_equal(take(&p, 1, S), 0);
     assert_int_equal(take(&p, 1, S), UINT64_MAX);
-    plan_clear(&p);
+    p2p_plan_clear(&p);
 }
 
 static void
@@ -146,14 +147,14 @@ equals_do_not_ask_twice(void **state)
 
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        plan_open_lane(&p, i, i, 0);
+        p2p_plan_open_lane(&p, i, i, 0);
         assert_int_equal(take(&p, i, S), i);
-        plan_on_bytes(&p, i, S, (double)CHUNK / 10000);
+        p2p_plan_on_bytes(&p, i, S, (double)CHUNK / 10000);
     }
-    assert_true(plan_complete(&p, 0, 0));
+    assert_true(p2p_plan_complete(&p, 0, 0));
     assert_int_equal(take(&p, 0, S), UINT64_MAX);
     assert_int_equal(p.doubled, 0);
-    plan_clear(&p);
+    p2p_plan_clear(&p);
 }
 
 /* Any number of lanes that take, complete, fail and help: every chunk is done exactly
@@ -168,7 +169,7 @@ every_chunk_once(void **state)
 
     (void)state;
     for (unsigned i = 0; i < PLAN_LANES; i++)
-        plan_open_lane(&p, i, i / 4, 0);
+        p2p_plan_open_lane(&p, i, i / 4, 0);
     while (p.left > 0) {
         seed = seed * 1664525 + 1013904223;
         unsigned lane = seed >> 28, what = seed >> 16 & 7;
@@ -178,18 +179,18 @@ every_chunk_once(void **state)
         if (what < 3 && l->open)
             (void)take(&p, lane, now);
         else if (what < 5 && l->count > 0)
-            completed += plan_complete(&p, lane, l->held[seed % l->count]);
+            completed += p2p_plan_complete(&p, lane, l->held[seed % l->count]);
         else if (what == 5 && l->count > 0)
-            plan_give_back(&p, lane, l->held[0]);
+            p2p_plan_give_back(&p, lane, l->held[0]);
         else if (what == 6)
-            plan_on_bytes(&p, lane, now, (seed & 0xff) / 64.0);
+            p2p_plan_on_bytes(&p, lane, now, (seed & 0xff) / 64.0);
         else if (what == 7 && (seed & 0xf00) == 0) {
-            plan_close_lane(&p, lane);
-            plan_open_lane(&p, lane, lane / 4, now);
+            p2p_plan_close_lane(&p, lane);
+            p2p_plan_open_lane(&p, lane, lane / 4, now);
         }
     }
     assert_int_equal(completed, 500);
-    plan_clear(&p);
+    p2p_plan_clear(&p);
 }
 
 /* A link of `rate` bytes per microsecond and `rtt`: what a window lets through each
@@ -203,7 +204,7 @@ run_link(struct window *w, double rate, uint64_t rtt, unsigned rounds)
         double in_flight = (double)w->limit * w->chunk_size, most = rate * (double)rtt;
         uint64_t bytes = (uint64_t)(in_flight < most ? in_flight : most);
         for (int part = 1; part <= 10; part++)
-            window_on_bytes(w, bytes / 10, now + rtt * (uint64_t)part / 10);
+            p2p_window_on_bytes(w, bytes / 10, now + rtt * (uint64_t)part / 10);
         now += rtt;
     }
 }
@@ -214,8 +215,8 @@ the_window_fills_a_long_link(void **state)
     struct window w;
 
     (void)state;
-    window_init(&w, 1 << 20, 64);
-    window_on_rtt(&w, 100000);
+    p2p_window_init(&w, 1 << 20, 64);
+    p2p_window_on_rtt(&w, 100000);
     run_link(&w, 62.5, 100000, 10); /* 500 Mbit/s: 6 chunks on the way */
     assert_in_range(w.limit, 12, 18);
     run_link(&w, 6.25, 100000, 20); /* it became slower */
@@ -228,12 +229,12 @@ the_window_stays_small_on_a_short_link(void **state)
     struct window w;
 
     (void)state;
-    window_init(&w, 1 << 20, 64);
-    window_on_rtt(&w, 50);
+    p2p_window_init(&w, 1 << 20, 64);
+    p2p_window_on_rtt(&w, 50);
     assert_int_equal(w.limit, WINDOW_START);
     run_link(&w, 250, 10000, 30);
     assert_in_range(w.limit, WINDOW_MIN, 6);
-    window_init(&w, 1 << 20, 2);
+    p2p_window_init(&w, 1 << 20, 2);
     run_link(&w, 250, 10000, 30);
     assert_int_equal(w.limit, 2);
 }
@@ -249,7 +250,7 @@ grow_second(struct grow *g, uint64_t bytes, unsigned connections, unsigned rtt_m
                            .rtt_us = rtt_ms * 1000,
                            .connections = connections};
 
-    return grow_step(g, &now, extra);
+    return p2p_grow_step(g, &now, extra);
 }
 
 static void
@@ -328,7 +329,7 @@ connections_to(struct dl_source source, int protocol)
     dl.connections = 4;
     dl.source_count = 1;
     dl.sources[0] = source;
-    dl_share_out_connections(&dl);
+    p2p_dl_share_out_connections(&dl);
     return dl.sources[0].wanted;
 }
 
@@ -353,7 +354,7 @@ data(struct request *r, uint32_t offset, size_t len, uint8_t flags, uint8_t *buf
     struct p2p_msg_data d = {
         .flags = flags, .offset = offset, .bytes = bytes, .len = len};
 
-    return request_take(r, &d, buf);
+    return p2p_request_take(r, &d, buf);
 }
 
 static void
@@ -363,9 +364,9 @@ answers_are_exactly_what_was_asked(void **state)
     uint8_t buf[100];
 
     (void)state;
-    struct request *r = requests_add(&t, 7, 0, 0, 100);
-    assert_ptr_equal(requests_find(&t, 7), r);
-    assert_null(requests_find(&t, 8));
+    struct request *r = p2p_requests_add(&t, 7, 0, 0, 100);
+    assert_ptr_equal(p2p_requests_find(&t, 7), r);
+    assert_null(p2p_requests_find(&t, 8));
     assert_int_equal(data(r, 1, 10, 0, buf), P2P_ERR_PROTOCOL);  /* a gap */
     assert_int_equal(data(r, 0, 0, 0, buf), P2P_ERR_PROTOCOL);   /* nothing */
     assert_int_equal(data(r, 0, 101, 0, buf), P2P_ERR_PROTOCOL); /* too much */
@@ -377,8 +378,8 @@ answers_are_exactly_what_was_asked(void **state)
     assert_int_equal(data(r, 0, 50, 1, buf), P2P_ERR_PROTOCOL); /* "last" too early */
     r->received = 0;
     assert_int_equal(data(r, 0, 100, 0, buf), P2P_ERR_PROTOCOL); /* and not at all */
-    requests_forget(&t, r);
-    assert_null(requests_find(&t, 7));
+    p2p_requests_forget(&t, r);
+    assert_null(p2p_requests_find(&t, 7));
 }
 
 int

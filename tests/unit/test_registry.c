@@ -1,4 +1,4 @@
-// uses src/discovery/[!m]*.c src/discovery/m[ae]t*.c
+// uses p2p-discovery
 /* The registry's store of peers: who may change what, order of lists, expiry. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// uses src/discovery/[!m]*.c src/discovery/m[ae]t*.c
+// uses p2p-discovery
 /* Many entries that are one content, or that all claim something else about one root:
  * what is left of them is right in whatever order they go. */
 #include <setjmp.h>
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "discovery/registry.h"
+#include "discovery/registry/registry.h"
 
 #define ENTRIES 3000u
 

@@ -1,4 +1,4 @@
-// uses src/discovery/[!m]*.c src/discovery/m[ae]t*.c
+// uses p2p-discovery
 /* What a registry keeps: records as bytes, the snapshot, names, and under many threads.
  */
 #include <setjmp.h>
@@ -15,7 +15,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "discovery/snapshot.h"
+#include "discovery/registry/snapshot.h"
 #include "registry_fixture.h"
 
 /* ---- bytes ---- */

@@ -1,4 +1,4 @@
-// uses src/discovery/[!m]*.c src/discovery/m[ae]t*.c
+// uses p2p-discovery
 /* Which of two unsigned records of a peer is the newer one (registry_put). */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "discovery/registry.h"
+#include "discovery/registry/registry.h"
 #include "p2p/net.h"
 
 static struct registry *registry;

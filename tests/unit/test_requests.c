@@ -1,4 +1,4 @@
-// uses src/peer/requests.c
+// uses p2p-peer
 /* The queue of what a client asked for: order, turns, errors. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-// uses src/discovery/[!m]*.c src/discovery/m[ae]t*.c
+// uses p2p-discovery
 /* Search against a naive oracle, over names in sealed segments and in open parts. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "discovery/distance.h"
-#include "discovery/fold.h"
-#include "discovery/registry.h"
-#include "discovery/search.h"
+#include "discovery/index/distance.h"
+#include "discovery/index/fold.h"
+#include "discovery/registry/registry.h"
+#include "discovery/registry/search.h"
 
 #define NAMES 9000u /* two sealed parts and an open one */
 

@@ -1,4 +1,4 @@
-// uses src/discovery/[!m]*.c src/discovery/m[ae]t*.c
+// uses p2p-discovery
 /*
  * Search over random names that come and go, against a model that keeps a list and
  * looks at all of it: what is found, how many sources it has, and in which order.
@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "discovery/fold.h"
-#include "discovery/registry.h"
-#include "discovery/search.h"
+#include "discovery/index/fold.h"
+#include "discovery/registry/registry.h"
+#include "discovery/registry/search.h"
 
 #define POOL   6000u /* names there are; more than an open part holds */
 #define PEERS  120u

@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/files/share_internal.h"
+#include "core/share/share_internal.h"
 #include "share_fixture.h"
 
 #define CHUNK        P2P_MIB

@@ -1,4 +1,4 @@
-// uses src/ui/store.c src/ui/transfer.c src/ui/json.c
+// uses p2p-ui
 /* What p2p-ui remembers over a restart. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 #include "scratch.h"
-#include "ui/store.h"
-#include "ui/transfer.h"
+#include "ui/state/store.h"
+#include "ui/transfers/transfer.h"
 
 static struct scratch scratch;
 static struct p2p_root *downloads;

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "core/engine/request.h"
+#include "core/remote/request.h"
 
 #ifdef P2P_WITH_ZSTD
 #include <zstd.h>

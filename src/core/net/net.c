@@ -11,39 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "net_internal.h"
-
-uint64_t
-p2p_now_us(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
-uint64_t
-p2p_now_ms(void)
-{
-    return p2p_now_us() / 1000;
-}
-
-uint64_t
-p2p_time_s(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (uint64_t)now.tv_sec;
-}
-
-void
-p2p_fd_close(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
+#include "core/net/net_internal.h"
 
 /* ---- Listening ---- */
 

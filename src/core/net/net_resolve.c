@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-#include "net_internal.h"
+#include "core/net/net_internal.h"
 
 /* One look-up, held by the one who waits and by the thread that asks: whoever is last
  * frees it, so that giving up never waits for a slow name server. */

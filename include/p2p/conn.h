@@ -1,0 +1,83 @@
+/*
+ * conn - one remote peer, seen from a client: connections with their handshake,
+ * requests in flight, what the peer has. Used by download (many requests, many
+ * connections) and directly by `p2p ls`, the dashboard's browsing and metadata look-ups
+ * (one at a time).
+ *
+ * A connection is blocking with deadlines; it is used by one thread at a time.
+ * Everything that arrives is checked: answers that were not asked for, twice, or after
+ * CANCEL are PROTOCOL errors of the peer, not data.
+ */
+#ifndef P2P_CONN_H
+#define P2P_CONN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "p2p/chunk.h"
+#include "p2p/identity.h"
+#include "p2p/msg.h"
+#include "p2p/net.h"
+
+struct p2p_conn; /* *returned owned*, free with p2p_conn_close */
+
+struct p2p_conn_options {
+    struct p2p_identity *identity; /* borrowed until close */
+    struct p2p_addr addr;
+    const struct p2p_id *expected; /* may be NULL: see p2p_known_check */
+    bool expected_by_user;
+    int protocol; /* 2 or 1 */
+    uint64_t timeout_ms;
+};
+/*
+ * Connects, shakes hands, remembers the peer. UNREACHABLE, TIMEOUT, AUTH, WRONG_PEER,
+ * KEY_CHANGED, NOT_ALLOWED, DOWNGRADE, CLOSED (the peer closed during the handshake: it
+ * may not trust this device, be busy, or speak only protocol 1).
+ */
+P2P_MUST_CHECK enum p2p_err p2p_conn_open(const struct p2p_conn_options *opt,
+                                          struct p2p_conn **out);
+void p2p_conn_close(
+    struct p2p_conn *conn); /* says CLOSE or DONE when it still can; NULL is fine */
+const struct p2p_id *
+p2p_conn_peer(const struct p2p_conn *conn); /* NULL with protocol 1 */
+
+/* What a peer says about a file. */
+struct p2p_meta {
+    char name[P2P_NAME_MAX + 1];
+    struct p2p_chunks geometry;
+    uint64_t mtime_s;
+    uint32_t version;
+    struct p2p_digest root; /* protocol 2 */
+    struct p2p_digest sha256;
+    bool root_known, sha256_known;
+};
+
+/* One request at a time, waiting for its answer. Error answers come back as what they
+ * mean (NOT_FOUND, BUSY, FILE_CHANGED, ...). */
+P2P_MUST_CHECK enum p2p_err
+p2p_conn_meta_by_name(struct p2p_conn *conn, const char *name, struct p2p_meta *out);
+P2P_MUST_CHECK enum p2p_err p2p_conn_meta_by_root(struct p2p_conn *conn,
+                                                  const struct p2p_digest *root,
+                                                  struct p2p_meta *out);
+/* The whole layer, checked against the root; *returns owned* array of geometry.count,
+ * free(). TOO_LARGE: more than P2P_DOWNLOAD_CHUNKS_MAX. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_layer(struct p2p_conn *conn,
+                                           const struct p2p_meta *meta,
+                                           struct p2p_digest **out);
+P2P_MUST_CHECK enum p2p_err p2p_conn_sha256(struct p2p_conn *conn,
+                                            const struct p2p_digest *root,
+                                            struct p2p_digest *out);
+/* One page of the peer's files: `cursor` ("" first) is replaced by the next one ("" at
+ * the end; P2P_NAME_MAX + 1 bytes). Names are checked; wrong ones are left out. The
+ * entries borrow the connection's buffer: `visit` must not use the connection. */
+typedef enum p2p_err p2p_list_visit(void *arg, const char *name,
+                                    const struct p2p_list_entry *entry);
+P2P_MUST_CHECK enum p2p_err p2p_conn_list(struct p2p_conn *conn, char *cursor,
+                                          p2p_list_visit *visit, void *arg);
+/* All pages. TIMEOUT when there are more at the deadline: a peer can go on for ever. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_list_all(struct p2p_conn *conn,
+                                              uint64_t deadline_ms,
+                                              p2p_list_visit *visit, void *arg);
+P2P_MUST_CHECK enum p2p_err p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * name - the rules for names that come from outside. Pure: text in, verdict out.
+ */
+#ifndef P2P_NAME_H
+#define P2P_NAME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "p2p/err.h"
+
+/*
+ * P2P_OK when `name` may be used at all, else NAME. Refused: invalid UTF-8, NUL and
+ * other controls, bidi and invisible marks, look-alikes of '/' and of dots, escapes of
+ * them (%2f, %2e), backslash, ':' (drive letters, streams), empty parts (leading,
+ * trailing or double '/'), parts that begin with a dot or end in a dot or a space,
+ * over-long names, names reserved on other systems (con, nul, ...). `allow_folders`
+ * false: one part only.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_name_check(const char *name, size_t len,
+                                           bool allow_folders);
+/* The same as a sentence for a person ("it contains ':'"), NULL when nothing is wrong.
+ */
+const char *p2p_name_problem(const char *name, size_t len, bool allow_folders);
+
+/* `name (number).ext` into `out` (P2P_NAME_MAX + 1 bytes), cut where it would get too
+ * long. NAME when that is not possible. */
+P2P_MUST_CHECK enum p2p_err p2p_name_numbered(const char *name, unsigned number,
+                                              char *out);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * sqlite - opening SQLite databases the same way everywhere, and the few steps that
+ * every statement takes. SQL is prepared once and bound, never put together from text.
+ *
+ * A connection is used by one thread at a time (the caller locks). WAL mode: readers in
+ * other connections and processes are not blocked by a writer, and a commit survives
+ * kill -9 (the last ones before a power loss may be missing, never half there).
+ */
+#ifndef P2P_SQLITE_H
+#define P2P_SQLITE_H
+
+#include <sqlite3.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "p2p/err.h"
+
+struct p2p_sqlite_options {
+    const char *path;   /* from p2p_root_private_path, or ":memory:" */
+    const char *schema; /* SQL that makes an empty database; ends as `version` */
+    int version;        /* PRAGMA user_version, 1 or more */
+};
+/* *Returns owned*, close with p2p_sqlite_close. CORRUPT: no database, or a damaged one;
+ * UNSUPPORTED: made by another version of the program. Follows no link. */
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_open(const struct p2p_sqlite_options *opt,
+                                            sqlite3 **db);
+void p2p_sqlite_close(sqlite3 *db); /* after all its statements; NULL is fine */
+
+/* *Returns owned*, free with sqlite3_finalize (NULL is fine). */
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_prepare(sqlite3 *db, const char *sql,
+                                               sqlite3_stmt **stmt);
+/* Runs SQL without parameters and results ("BEGIN IMMEDIATE"). */
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_run(sqlite3 *db, const char *sql);
+/* Runs a bound statement that gives no rows, and makes it ready for the next time. */
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_done(sqlite3_stmt *stmt);
+/* The next row of a bound statement: `*row` false at the end, when it is made ready for
+ * the next time. To stop before: sqlite3_reset. */
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_next(sqlite3_stmt *stmt, bool *row);
+/* Copies a blob of exactly `len` bytes out of a row; CORRUPT otherwise. */
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_get_blob(sqlite3_stmt *stmt, int column,
+                                                void *out, size_t len);
+/* The nearest error for a result code: SQLITE_FULL is DISK_FULL, NOTADB CORRUPT, ... */
+enum p2p_err p2p_sqlite_error(int rc);
+
+#endif

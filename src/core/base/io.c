@@ -1,0 +1,51 @@
+/* Whole reads and writes, and closing. */
+#include "p2p/io.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+enum p2p_err
+p2p_pread_full(int fd, void *out, size_t len, uint64_t offset)
+{
+    uint8_t *at = out;
+
+    while (len > 0) {
+        ssize_t n = pread(fd, at, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return p2p_err_from_errno(errno);
+        if (n == 0)
+            return P2P_ERR_CORRUPT;
+        at += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_pwrite_full(int fd, const void *data, size_t len, uint64_t offset)
+{
+    const uint8_t *at = data;
+
+    while (len > 0) {
+        ssize_t n = pwrite(fd, at, len, (off_t)offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return p2p_err_from_errno(errno);
+        at += n;
+        len -= (size_t)n;
+        offset += (uint64_t)n;
+    }
+    return P2P_OK;
+}
+
+void
+p2p_fd_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}

@@ -1,0 +1,238 @@
+/* Which names may come from outside, and how a taken name is numbered. */
+#include "p2p/path.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "p2p/bytes.h"
+#include "p2p/limits.h"
+#include "p2p/name.h"
+
+/* An extension longer than this is part of the title ("Dr.Strangelove or how I ...").
+ */
+#define EXTENSION_MAX 16
+
+static bool
+is_slash_lookalike(uint32_t cp)
+{
+    static const uint16_t slashes[] = {
+        0x1735, 0x2044, 0x2215, 0x2571, 0x27cb, 0x29f8, 0x2f03, 0xff0f, /* '/' */
+        0x2216, 0x2572, 0x29f5, 0x29f9, 0xfe68, 0xff3c,                 /* '\' */
+    };
+
+    for (size_t i = 0; i < sizeof(slashes) / sizeof(slashes[0]); i++)
+        if (cp == slashes[i])
+            return true;
+    return cp == '\\';
+}
+
+/* Software that normalises (NFKC) turns these into a full stop. */
+static bool
+is_dot_lookalike(uint32_t cp)
+{
+    return cp == 0x2024 || cp == 0xfe52 || cp == 0xff0e;
+}
+
+/* Two and three dots in one character: common in titles, harmless beside other text. */
+static bool
+is_dots(uint32_t cp)
+{
+    return cp == '.' || cp == 0x2025 || cp == 0x2026;
+}
+
+static bool
+is_control(uint32_t cp)
+{
+    return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f);
+}
+
+/* Hangul fillers and the grapheme joiner draw nothing; non-characters mean nothing. */
+static bool
+is_blank_or_nothing(uint32_t cp)
+{
+    return cp == 0x34f || cp == 0x115f || cp == 0x1160 || cp == 0x3164 ||
+           cp == 0xffa0 || (cp >= 0xfdd0 && cp <= 0xfdef) || (cp & 0xfffe) == 0xfffe;
+}
+
+static const char *
+character_problem(uint32_t cp)
+{
+    if (is_control(cp))
+        return "it contains a control character";
+    if (p2p_utf8_is_invisible(cp) || is_blank_or_nothing(cp))
+        return "it contains an invisible character";
+    if (is_slash_lookalike(cp))
+        return "it contains a backslash or a look-alike of '/'";
+    if (is_dot_lookalike(cp))
+        return "it contains a look-alike of a dot";
+    if (cp == ':')
+        return "it contains ':'";
+    return NULL;
+}
+
+/* Escapes that somebody may decode once too often. */
+static bool
+has_escape(const char *part, size_t len)
+{
+    static const char *const escapes[] = {"%2f", "%5c", "%2e", "%00"};
+
+    for (size_t i = 0; i + 3 <= len; i++)
+        for (size_t k = 0; k < sizeof(escapes) / sizeof(escapes[0]); k++)
+            if (strncasecmp(part + i, escapes[k], 3) == 0)
+                return true;
+    return false;
+}
+
+/* "com1" .. "lpt9", also with the superscript digits that Windows takes for them. */
+static bool
+is_numbered_device(const char *stem, size_t len)
+{
+    static const char *const superscripts[] = {"\u00b9", "\u00b2", "\u00b3"};
+
+    if (len < 4 ||
+        (strncasecmp(stem, "com", 3) != 0 && strncasecmp(stem, "lpt", 3) != 0))
+        return false;
+    if (len == 4)
+        return stem[3] >= '0' && stem[3] <= '9';
+    for (size_t i = 0; i < 3; i++)
+        if (len == 5 && memcmp(stem + 3, superscripts[i], 2) == 0)
+            return true;
+    return false;
+}
+
+/* Device names of other systems, with any extension: a file of that name could be
+ * shared from here but not stored there. */
+static bool
+is_reserved(const char *part, size_t len)
+{
+    static const char *const devices[] = {"con",    "prn",     "aux",   "nul",
+                                          "conin$", "conout$", "clock$"};
+    const char *dot = memchr(part, '.', len);
+    size_t stem = dot ? (size_t)(dot - part) : len;
+
+    while (stem > 0 && part[stem - 1] == ' ')
+        stem--;
+    for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
+        if (strlen(devices[i]) == stem && strncasecmp(part, devices[i], stem) == 0)
+            return true;
+    return is_numbered_device(part, stem);
+}
+
+static const char *
+characters_problem(const char *part, size_t len)
+{
+    const uint8_t *at = (const uint8_t *)part;
+    bool only_dots = true;
+
+    for (size_t left = len; left > 0;) {
+        uint32_t cp;
+        size_t n = p2p_utf8_next(at, left, &cp);
+        if (n == 0)
+            return "it is not valid UTF-8";
+        const char *problem = character_problem(cp);
+        if (problem)
+            return problem;
+        only_dots = only_dots && is_dots(cp);
+        at += n;
+        left -= n;
+    }
+    return only_dots ? "it consists of dots" : NULL;
+}
+
+static const char *
+part_problem(const char *part, size_t len)
+{
+    if (len == 0)
+        return "it has an empty part";
+    if (len > P2P_NAME_PART_MAX)
+        return "it is too long";
+    if (part[0] == '.')
+        return "it begins with a dot";
+    if (part[len - 1] == '.' || part[len - 1] == ' ')
+        return "it ends in a dot or a space";
+    if (is_reserved(part, len))
+        return "it is reserved on other systems";
+    if (has_escape(part, len))
+        return "it contains an escaped '/' or dot";
+    return characters_problem(part, len);
+}
+
+const char *
+p2p_name_problem(const char *name, size_t len, bool allow_folders)
+{
+    size_t parts = 0;
+
+    if (len > P2P_NAME_MAX)
+        return "it is too long";
+    for (;;) {
+        const char *slash = memchr(name, '/', len);
+        size_t part = slash ? (size_t)(slash - name) : len;
+        const char *problem = part_problem(name, part);
+        if (problem)
+            return problem;
+        if (++parts > P2P_NAME_DEPTH_MAX)
+            return "it has too many folders";
+        if (!slash)
+            return NULL;
+        if (!allow_folders)
+            return "it contains '/'";
+        name += part + 1;
+        len -= part + 1;
+    }
+}
+
+enum p2p_err
+p2p_name_check(const char *name, size_t len, bool allow_folders)
+{
+    return p2p_name_problem(name, len, allow_folders) ? P2P_ERR_NAME : P2P_OK;
+}
+
+/* Where the extension begins (its dot), or the end: ".gz" of "a.b.gz", ".tar.gz" of
+ * "a.tar.gz", nothing in "Mr. Smith goes". */
+static size_t
+extension_start(const char *leaf, size_t len)
+{
+    size_t dot = len;
+
+    for (size_t i = len; i-- > 1;) {
+        if (leaf[i] == ' ')
+            break;
+        if (leaf[i] == '.') {
+            dot = i;
+            break;
+        }
+    }
+    if (dot == len || len - dot > EXTENSION_MAX)
+        return len;
+    if (dot > 4 && strncasecmp(leaf + dot - 4, ".tar", 4) == 0)
+        return dot - 4;
+    return dot;
+}
+
+enum p2p_err
+p2p_name_numbered(const char *name, unsigned number, char *out)
+{
+    const char *slash = strrchr(name, '/');
+    size_t folder = slash ? (size_t)(slash - name) + 1 : 0;
+    const char *leaf = name + folder;
+    size_t len = strlen(leaf), stem = extension_start(leaf, len);
+    char mark[16];
+    size_t added = (size_t)snprintf(mark, sizeof(mark), " (%u)", number);
+    size_t room = P2P_NAME_MAX - folder;
+
+    out[0] = '\0';
+    if (room > P2P_NAME_PART_MAX)
+        room = P2P_NAME_PART_MAX;
+    if (added + (len - stem) >= room)
+        return P2P_ERR_NAME;
+    size_t keep = stem;
+    if (keep > room - added - (len - stem)) {
+        keep = room - added - (len - stem);
+        while (keep > 0 && ((uint8_t)leaf[keep] & 0xc0) == 0x80)
+            keep--; /* never inside a character */
+    }
+    snprintf(out, P2P_NAME_MAX + 1, "%.*s%s%s", (int)(folder + keep), name, mark,
+             leaf + stem);
+    return p2p_name_check(out, strlen(out), true);
+}

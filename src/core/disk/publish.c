@@ -1,0 +1,291 @@
+/* Moving files between public names and `.p2p/`: publish, withdraw, rename, unlink. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/disk/path_internal.h"
+#include "p2p/limits.h"
+
+#define NUMBERS_MAX 9999
+
+/* A public name as the directory it stands in (held open) and its last part. */
+struct place {
+    int dir;
+    const char *leaf;
+};
+
+/* One folder deeper; a new one is flushed into its parent, or a crash could lose it
+ * with the file that was promised to be in it. */
+static enum p2p_err
+enter_folder(int at, const char *part, bool make, int *next)
+{
+    const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+    *next = openat(at, part, flags);
+    if (*next < 0 && errno == ENOENT && make) {
+        if (mkdirat(at, part, 0777) == 0 ? fsync(at) != 0 : errno != EEXIST)
+            return p2p_err_from_errno(errno);
+        *next = openat(at, part, flags);
+    }
+    if (*next >= 0)
+        return P2P_OK;
+    /* A file or a link where a folder is wanted. */
+    if (make && (errno == ENOTDIR || errno == ELOOP))
+        return P2P_ERR_EXISTS;
+    return p2p_path_error(errno);
+}
+
+/*
+ * The place of a public name; `make` makes the folders above it. Every part is opened
+ * in the one held before, none of them a link, so the place is beneath the root
+ * whatever others rename meanwhile.
+ */
+static enum p2p_err
+place_open(const struct p2p_root *root, const char *name, bool make,
+           struct place *place)
+{
+    enum p2p_err err = p2p_name_check(name, strlen(name), true);
+    char part[P2P_NAME_PART_MAX + 1];
+
+    place->dir = -1;
+    place->leaf = name;
+    if (err)
+        return err;
+    int at = openat(root->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (at < 0)
+        return p2p_err_from_errno(errno);
+    for (const char *slash; (slash = strchr(place->leaf, '/'));) {
+        int next;
+        snprintf(part, sizeof(part), "%.*s", (int)(slash - place->leaf), place->leaf);
+        err = enter_folder(at, part, make, &next);
+        close(at);
+        if (err)
+            return err;
+        at = next;
+        place->leaf = slash + 1;
+    }
+    place->dir = at;
+    return P2P_OK;
+}
+
+static void
+place_close(struct place *place)
+{
+    if (place->dir >= 0)
+        close(place->dir);
+}
+
+static bool
+is_regular(int dir, const char *leaf)
+{
+    struct stat st;
+
+    return fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Removes the folders above `name` that are empty now, from the inside out. */
+static void
+remove_empty_folders(const struct p2p_root *root, const char *name)
+{
+    char folder[P2P_NAME_MAX + 1];
+    char *slash;
+
+    snprintf(folder, sizeof(folder), "%s", name);
+    while ((slash = strrchr(folder, '/'))) {
+        struct place place;
+        *slash = '\0';
+        if (place_open(root, folder, false, &place) != P2P_OK)
+            return;
+        int failed = unlinkat(place.dir, place.leaf, AT_REMOVEDIR);
+        place_close(&place);
+        if (failed)
+            return;
+    }
+}
+
+static enum p2p_err
+flush_directories(int a, int b)
+{
+    if (fsync(a) != 0 || fsync(b) != 0)
+        return p2p_err_from_errno(errno);
+    return P2P_OK;
+}
+
+/* Private files are 0600; public ones are what the umask says. */
+static enum p2p_err
+make_public(const struct p2p_root *root, int dir, const char *name)
+{
+    int fd = p2p_path_open_beneath(dir, name, O_RDONLY | O_NONBLOCK, 0);
+
+    if (fd < 0)
+        return p2p_err_from_errno(errno);
+    int failed = fchmod(fd, root->public_mode);
+    /* FAT and the like have no modes, which is no reason to lose a download. */
+    enum p2p_err err = failed && errno != EPERM && errno != ENOSYS
+                           ? p2p_err_from_errno(errno)
+                           : P2P_OK;
+    close(fd);
+    return err;
+}
+
+/* One attempt under one name. EXISTS when it is taken (or, with `replace`, taken by a
+ * folder). */
+static enum p2p_err
+publish_once(const struct p2p_root *root, int private_dir, const char *private_name,
+             const char *name, bool replace, bool flush)
+{
+    struct place place;
+    enum p2p_err err = place_open(root, name, true, &place);
+
+    if (err)
+        return err;
+    int failed =
+        replace ? renameat(private_dir, private_name, place.dir, place.leaf)
+                : p2p_path_move_new(private_dir, private_name, place.dir, place.leaf);
+    if (!failed)
+        err = flush ? flush_directories(place.dir, private_dir) : P2P_OK;
+    else if (errno == EEXIST || errno == EISDIR || errno == ENOTEMPTY)
+        err = P2P_ERR_EXISTS;
+    else
+        err = p2p_err_from_errno(errno);
+    place_close(&place);
+    return err;
+}
+
+/* NOT_FOUND: somebody else found our new folder empty and tidied it away. */
+static enum p2p_err
+publish_as(const struct p2p_root *root, int private_dir, const char *private_name,
+           const char *name, bool replace, bool flush)
+{
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+
+    for (int tries = 0; tries < 8 && err == P2P_ERR_NOT_FOUND; tries++)
+        err = publish_once(root, private_dir, private_name, name, replace, flush);
+    return err;
+}
+
+static enum p2p_err
+publish(const struct p2p_root *root, const char *private_name, const char *name,
+        enum p2p_on_conflict conflict, bool flush, char *stored)
+{
+    char candidate[P2P_NAME_MAX + 1];
+    enum p2p_err err;
+    int dir;
+
+    stored[0] = '\0';
+    if (p2p_name_check(name, strlen(name), true) != P2P_OK ||
+        !p2p_path_private_name_is_valid(private_name))
+        return P2P_ERR_NAME;
+    err = p2p_path_private_dir(root, &dir);
+    if (err)
+        return err;
+    snprintf(candidate, sizeof(candidate), "%s", name);
+    err = make_public(root, dir, private_name);
+    if (!err)
+        err = publish_as(root, dir, private_name, candidate,
+                         conflict == P2P_CONFLICT_OVERWRITE, flush);
+    for (unsigned i = 1; err == P2P_ERR_EXISTS && conflict == P2P_CONFLICT_RENAME;
+         i++) {
+        if (i > NUMBERS_MAX || p2p_name_numbered(name, i, candidate) != P2P_OK)
+            break;
+        err = publish_as(root, dir, private_name, candidate, false, flush);
+    }
+    close(dir);
+    if (err)
+        remove_empty_folders(root, name);
+    else
+        snprintf(stored, P2P_NAME_MAX + 1, "%s", candidate);
+    return err;
+}
+
+enum p2p_err
+p2p_root_publish(const struct p2p_root *root, const char *private_name,
+                 const char *name, enum p2p_on_conflict conflict, char *stored)
+{
+    return publish(root, private_name, name, conflict, true, stored);
+}
+
+enum p2p_err
+p2p_root_publish_unflushed(const struct p2p_root *root, const char *private_name,
+                           const char *name, enum p2p_on_conflict conflict,
+                           char *stored)
+{
+    return publish(root, private_name, name, conflict, false, stored);
+}
+
+enum p2p_err
+p2p_root_unlink(const struct p2p_root *root, const char *name)
+{
+    struct place place;
+    enum p2p_err err = place_open(root, name, false, &place);
+
+    if (err)
+        return err;
+    if (!is_regular(place.dir, place.leaf))
+        err = P2P_ERR_NOT_FOUND;
+    else if (unlinkat(place.dir, place.leaf, 0) != 0 || fsync(place.dir) != 0)
+        err = p2p_path_error(errno);
+    place_close(&place);
+    if (!err)
+        remove_empty_folders(root, name);
+    return err;
+}
+
+enum p2p_err
+p2p_root_rename(const struct p2p_root *root, const char *from, const char *to)
+{
+    struct place source, target = {.dir = -1};
+    enum p2p_err err = place_open(root, from, false, &source);
+
+    if (err)
+        return err;
+    if (!is_regular(source.dir, source.leaf)) {
+        err = P2P_ERR_NOT_FOUND;
+        goto out;
+    }
+    err = place_open(root, to, true, &target);
+    if (err)
+        goto out;
+    if (p2p_path_move_new(source.dir, source.leaf, target.dir, target.leaf) != 0)
+        err = p2p_err_from_errno(errno);
+    else
+        err = flush_directories(target.dir, source.dir);
+    remove_empty_folders(root, err ? to : from);
+out:
+    place_close(&target);
+    place_close(&source);
+    return err;
+}
+
+enum p2p_err
+p2p_root_withdraw(const struct p2p_root *root, const char *name,
+                  const char *private_name)
+{
+    struct place place;
+    int dir = -1;
+    enum p2p_err err = place_open(root, name, false, &place);
+
+    if (err)
+        return err;
+    if (!p2p_path_private_name_is_valid(private_name))
+        err = P2P_ERR_NAME;
+    else if (!is_regular(place.dir, place.leaf))
+        err = P2P_ERR_NOT_FOUND;
+    else
+        err = p2p_path_private_dir(root, &dir);
+    if (err)
+        goto out;
+    if (p2p_path_move_new(place.dir, place.leaf, dir, private_name) != 0)
+        err = p2p_err_from_errno(errno);
+    else
+        err = flush_directories(dir, place.dir);
+out:
+    if (dir >= 0)
+        close(dir);
+    place_close(&place);
+    if (!err)
+        remove_empty_folders(root, name);
+    return err;
+}

@@ -1,0 +1,171 @@
+#include "p2p/sqlite.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define BUSY_TIMEOUT_MS 5000
+
+enum p2p_err
+p2p_sqlite_error(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_OK:
+    case SQLITE_ROW:
+    case SQLITE_DONE:
+        return P2P_OK;
+    case SQLITE_NOMEM:
+        return P2P_ERR_NOMEM;
+    case SQLITE_FULL:
+        return P2P_ERR_DISK_FULL;
+    case SQLITE_PERM:
+    case SQLITE_READONLY:
+    case SQLITE_AUTH:
+        return P2P_ERR_PERMISSION;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return P2P_ERR_BUSY;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+    case SQLITE_ERROR: /* a table or column that is not there */
+        return P2P_ERR_CORRUPT;
+    case SQLITE_TOOBIG:
+        return P2P_ERR_TOO_LARGE;
+    default:
+        return P2P_ERR_SYS;
+    }
+}
+
+enum p2p_err
+p2p_sqlite_run(sqlite3 *db, const char *sql)
+{
+    return p2p_sqlite_error(sqlite3_exec(db, sql, NULL, NULL, NULL));
+}
+
+enum p2p_err
+p2p_sqlite_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **stmt)
+{
+    return p2p_sqlite_error(
+        sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, stmt, NULL));
+}
+
+enum p2p_err
+p2p_sqlite_done(sqlite3_stmt *stmt)
+{
+    int rc = sqlite3_step(stmt);
+
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+    return rc == SQLITE_ROW ? P2P_ERR_CORRUPT : p2p_sqlite_error(rc);
+}
+
+enum p2p_err
+p2p_sqlite_next(sqlite3_stmt *stmt, bool *row)
+{
+    int rc = sqlite3_step(stmt);
+
+    *row = rc == SQLITE_ROW;
+    if (*row)
+        return P2P_OK;
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt);
+    return p2p_sqlite_error(rc);
+}
+
+enum p2p_err
+p2p_sqlite_get_blob(sqlite3_stmt *stmt, int column, void *out, size_t len)
+{
+    const void *blob = sqlite3_column_blob(stmt, column);
+
+    memset(out, 0, len);
+    if (!blob || (size_t)sqlite3_column_bytes(stmt, column) != len)
+        return P2P_ERR_CORRUPT;
+    memcpy(out, blob, len);
+    return P2P_OK;
+}
+
+static enum p2p_err
+get_version(sqlite3 *db, int *version)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    enum p2p_err err = p2p_sqlite_prepare(db, "PRAGMA user_version", &stmt);
+
+    *version = 0;
+    if (!err)
+        err = p2p_sqlite_next(stmt, &row);
+    if (!err && row)
+        *version = sqlite3_column_int(stmt, 0);
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+/* Under the write lock, so that of two programs that find it empty one makes the
+ * tables. */
+static enum p2p_err
+make_tables(sqlite3 *db, const struct p2p_sqlite_options *opt)
+{
+    char pragma[64];
+    int version;
+    enum p2p_err err = p2p_sqlite_run(db, "BEGIN IMMEDIATE");
+
+    if (err)
+        return err;
+    snprintf(pragma, sizeof(pragma), "PRAGMA user_version = %d", opt->version);
+    err = get_version(db, &version);
+    if (!err && version == 0) {
+        err = p2p_sqlite_run(db, opt->schema);
+        if (!err)
+            err = p2p_sqlite_run(db, pragma);
+    }
+    if (!err)
+        return p2p_sqlite_run(db, "COMMIT");
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return err;
+}
+
+static enum p2p_err
+set_up(sqlite3 *db, const struct p2p_sqlite_options *opt)
+{
+    int version;
+    enum p2p_err err;
+
+    sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+    sqlite3_extended_result_codes(db, 1);
+    err = p2p_sqlite_run(db, "PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL;"
+                             "PRAGMA synchronous = NORMAL");
+    if (!err)
+        err = get_version(db, &version);
+    if (!err && version == 0)
+        err = make_tables(db, opt);
+    if (!err)
+        err = get_version(db, &version);
+    if (!err && version != opt->version)
+        err = P2P_ERR_UNSUPPORTED;
+    return err;
+}
+
+enum p2p_err
+p2p_sqlite_open(const struct p2p_sqlite_options *opt, sqlite3 **db)
+{
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
+                      SQLITE_OPEN_NOFOLLOW | SQLITE_OPEN_PRIVATECACHE;
+    sqlite3 *opened = NULL;
+    enum p2p_err err =
+        p2p_sqlite_error(sqlite3_open_v2(opt->path, &opened, flags, NULL));
+
+    *db = NULL;
+    if (!err)
+        err = set_up(opened, opt);
+    if (err) {
+        p2p_sqlite_close(opened);
+        return err;
+    }
+    *db = opened;
+    return P2P_OK;
+}
+
+void
+p2p_sqlite_close(sqlite3 *db)
+{
+    sqlite3_close_v2(db);
+}

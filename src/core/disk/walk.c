@@ -1,0 +1,155 @@
+/* Visiting everything beneath a root, following nothing. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/disk/path_internal.h"
+#include "p2p/limits.h"
+
+/* `name` is one buffer for the whole walk; `len` bytes of it are the folder we are in.
+ */
+struct walk {
+    const struct p2p_walk *how;
+    size_t skipped;
+    char name[P2P_NAME_MAX + 1];
+    size_t len;
+    unsigned depth;
+};
+
+static enum p2p_err walk_folder(struct walk *w, int fd);
+
+/* What cannot be read or has gone since it was listed is no reason to stop. */
+static enum p2p_err
+walk_subfolder(struct walk *w, int dir, const char *leaf)
+{
+    int fd;
+
+    if (w->depth + 1 >= P2P_NAME_DEPTH_MAX) {
+        w->skipped++;
+        return P2P_OK;
+    }
+    fd = openat(dir, leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        w->skipped += errno != ENOENT;
+        return errno == EMFILE || errno == ENFILE ? P2P_ERR_BUSY : P2P_OK;
+    }
+    w->depth++;
+    enum p2p_err err = walk_folder(w, fd);
+    w->depth--;
+    return err;
+}
+
+static enum p2p_err
+visit_entry(struct walk *w, int dir, const char *leaf)
+{
+    struct stat st;
+
+    if (fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) != 0)
+        return P2P_OK;
+    if (S_ISDIR(st.st_mode))
+        return walk_subfolder(w, dir, leaf);
+    if (S_ISREG(st.st_mode))
+        return w->how->file ? w->how->file(w->how->arg, w->name, &st) : P2P_OK;
+    w->skipped++;
+    return P2P_OK;
+}
+
+/* Adds a part to the name for the time of one visit. */
+static enum p2p_err
+walk_entry(struct walk *w, int dir, const char *leaf)
+{
+    size_t len = strlen(leaf), before = w->len, slash = before > 0;
+    enum p2p_err err;
+
+    if (leaf[0] == '.')
+        return P2P_OK; /* hidden by custom: not worth a count */
+    if (before + slash + len > P2P_NAME_MAX ||
+        p2p_name_check(leaf, len, false) != P2P_OK) {
+        w->skipped++;
+        return P2P_OK;
+    }
+    if (slash)
+        w->name[w->len++] = '/';
+    memcpy(w->name + w->len, leaf, len + 1);
+    w->len += len;
+    err = visit_entry(w, dir, leaf);
+    w->len = before;
+    w->name[before] = '\0';
+    return err;
+}
+
+/* Takes `fd`. */
+static enum p2p_err
+walk_folder(struct walk *w, int fd)
+{
+    enum p2p_err err = P2P_OK;
+    DIR *dir = fdopendir(fd);
+
+    if (!dir) {
+        close(fd);
+        return P2P_ERR_NOMEM;
+    }
+    if (w->how->folder)
+        err = w->how->folder(w->how->arg, w->name, fd);
+    while (!err) {
+        errno = 0;
+        struct dirent *entry = readdir(dir);
+        if (!entry) {
+            /* The end, or a folder that went away; a disk that fails is neither. */
+            if (errno != 0 && errno != ENOENT)
+                err = p2p_err_from_errno(errno);
+            break;
+        }
+        err = walk_entry(w, fd, entry->d_name);
+    }
+    closedir(dir);
+    return err;
+}
+
+static unsigned
+depth_of(const char *folder)
+{
+    unsigned depth = folder[0] != '\0';
+
+    for (; *folder; folder++)
+        depth += *folder == '/';
+    return depth;
+}
+
+enum p2p_err
+p2p_root_walk_folder(const struct p2p_root *root, const char *folder,
+                     const struct p2p_walk *how, size_t *skipped)
+{
+    struct walk w = {.how = how, .len = strlen(folder), .depth = depth_of(folder)};
+    enum p2p_err err;
+    int fd;
+
+    if (skipped)
+        *skipped = 0;
+    if (w.len > 0) {
+        err = p2p_name_check(folder, w.len, true);
+        if (err)
+            return err;
+    }
+    memcpy(w.name, folder, w.len + 1);
+    /* Not dup(): two walks at once must not share a reading position. */
+    fd = w.len > 0 ? p2p_path_open_beneath(root->fd, folder, O_RDONLY | O_DIRECTORY, 0)
+                   : openat(root->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return p2p_path_error(errno);
+    err = walk_folder(&w, fd);
+    if (skipped)
+        *skipped = w.skipped;
+    return err;
+}
+
+enum p2p_err
+p2p_root_walk(const struct p2p_root *root, p2p_visit_file *visit, void *arg,
+              size_t *skipped)
+{
+    struct p2p_walk how = {.file = visit, .arg = arg};
+
+    return p2p_root_walk_folder(root, "", &how, skipped);
+}

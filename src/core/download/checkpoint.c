@@ -1,0 +1,74 @@
+/* Makes chunks durable once in a while, so that a power loss costs little and the last
+ * flush is short. Rarely: a flush holds up what is written meanwhile, and what was not
+ * flushed when the power went is checked again, not fetched again. */
+#include "core/download/download_internal.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "p2p/clock.h"
+#include "p2p/log.h"
+
+#define INTERVAL_S 5
+
+struct dl_keeper {
+    struct p2p_journal *journal;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool stop;
+};
+
+static void *
+keeper_main(void *arg)
+{
+    struct dl_keeper *k = arg;
+
+    pthread_mutex_lock(&k->lock);
+    while (!k->stop) {
+        (void)p2p_cond_wait_until(&k->wake, &k->lock, p2p_now_ms() + INTERVAL_S * 1000);
+        if (k->stop)
+            break;
+        pthread_mutex_unlock(&k->lock);
+        /* A failure shows again, and stops the download, when the file is finished. */
+        if (p2p_journal_checkpoint(k->journal) != P2P_OK)
+            p2p_log_warn("download could not be flushed to disk");
+        pthread_mutex_lock(&k->lock);
+    }
+    pthread_mutex_unlock(&k->lock);
+    return NULL;
+}
+
+enum p2p_err
+p2p_dl_keeper_start(struct p2p_journal *journal, struct dl_keeper **out)
+{
+    struct dl_keeper *k = calloc(1, sizeof(*k));
+
+    if (k == NULL)
+        return P2P_ERR_NOMEM;
+    k->journal = journal;
+    pthread_mutex_init(&k->lock, NULL);
+    p2p_cond_init(&k->wake);
+    int rc = pthread_create(&k->thread, NULL, keeper_main, k);
+    if (rc != 0) {
+        free(k);
+        return p2p_err_from_errno(rc);
+    }
+    *out = k;
+    return P2P_OK;
+}
+
+void
+p2p_dl_keeper_stop(struct dl_keeper *k)
+{
+    if (k == NULL)
+        return;
+    pthread_mutex_lock(&k->lock);
+    k->stop = true;
+    pthread_cond_signal(&k->wake);
+    pthread_mutex_unlock(&k->lock);
+    pthread_join(k->thread, NULL);
+    pthread_cond_destroy(&k->wake);
+    pthread_mutex_destroy(&k->lock);
+    free(k);
+}

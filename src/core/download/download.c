@@ -1,0 +1,202 @@
+/* The public face: starting, asking, telling, ending. */
+#include "p2p/download.h"
+#include "p2p/clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/download/folder.h"
+
+#define RETRIES 5
+
+static bool
+is_folder_name(const char *name)
+{
+    size_t len = strlen(name);
+
+    return len > 1 && name[len - 1] == '/';
+}
+
+static enum p2p_err
+take_name(const char *name, char out[P2P_NAME_MAX + 1])
+{
+    size_t len = name != NULL ? strlen(name) : 0;
+
+    if (len == 0 || len > P2P_NAME_MAX)
+        return P2P_ERR_NAME;
+    if (p2p_name_check(name, is_folder_name(name) ? len - 1 : len, true) != P2P_OK)
+        return P2P_ERR_NAME;
+    memcpy(out, name, len + 1);
+    return P2P_OK;
+}
+
+static enum p2p_err
+take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
+{
+    const char *save_as = opt->save_as != NULL ? opt->save_as : opt->name;
+    enum p2p_err err;
+
+    if (opt->identity == NULL || opt->name == NULL || opt->downloads == NULL ||
+        opt->source_count == 0 || opt->protocol > 2 ||
+        opt->connections > P2P_DOWNLOAD_CONNECTIONS_MAX ||
+        (opt->protocol == 1 && (opt->root != NULL || is_folder_name(opt->name))))
+        return P2P_ERR_USAGE;
+    err = take_name(opt->name, dl->name);
+    if (err == P2P_OK)
+        err = take_name(save_as, dl->save_as);
+    if (err == P2P_OK && is_folder_name(dl->name) != is_folder_name(dl->save_as))
+        err = P2P_ERR_NAME;
+    dl->identity = opt->identity;
+    dl->downloads = opt->downloads;
+    dl->discovery = opt->discovery;
+    dl->rate = opt->rate;
+    dl->conflict = opt->conflict;
+    dl->verify = opt->verify;
+    dl->connections =
+        opt->connections > 0 ? opt->connections : P2P_DOWNLOAD_CONNECTIONS;
+    dl->retries = opt->retries > 0 ? opt->retries : RETRIES;
+    dl->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
+    dl->protocol = opt->protocol == 1 ? 1 : 2;
+    dl->root_asked = opt->root != NULL;
+    if (opt->root != NULL)
+        dl->meta.root = *opt->root;
+    for (size_t i = 0; i < opt->source_count && err == P2P_OK; i++) {
+        err = p2p_dl_add_source(dl, &opt->sources[i]);
+        if (err == P2P_ERR_TOO_LARGE) /* the first ones have to do */
+            return P2P_OK;
+    }
+    return err;
+}
+
+/* CLOCK_MONOTONIC, so that a clock that is set does not wake or stop anybody. */
+static void
+init_locks(struct p2p_download *dl)
+{
+    pthread_mutex_init(&dl->lock, NULL);
+    p2p_cond_init(&dl->changed);
+    pthread_cond_init(&dl->next_ready, NULL);
+}
+
+static void
+dl_free(struct p2p_download *dl)
+{
+    pthread_cond_destroy(&dl->next_ready);
+    pthread_cond_destroy(&dl->changed);
+    pthread_mutex_destroy(&dl->lock);
+    free(dl->layer);
+    free(dl->old_layer);
+    for (size_t i = 0; dl->folder != NULL && i < dl->folder->count; i++)
+        free(dl->folder->files[i].name);
+    if (dl->folder != NULL)
+        free(dl->folder->files);
+    free(dl->folder);
+    free(dl);
+}
+
+enum p2p_err
+p2p_download_start(const struct p2p_download_options *opt, p2p_download_event *on_event,
+                   void *arg, struct p2p_download **out)
+{
+    struct p2p_download *dl = calloc(1, sizeof(*dl));
+    enum p2p_err err;
+
+    *out = NULL;
+    if (dl == NULL)
+        return P2P_ERR_NOMEM;
+    init_locks(dl);
+    dl->on_event = on_event;
+    dl->event_arg = arg;
+    err = take_options(dl, opt);
+    if (err == P2P_OK && is_folder_name(dl->name)) {
+        dl->folder = calloc(1, sizeof(*dl->folder));
+        err = dl->folder != NULL ? p2p_random(&dl->folder->run, sizeof(dl->folder->run))
+                                 : P2P_ERR_NOMEM;
+    }
+    if (err == P2P_OK)
+        err = p2p_err_from_errno(pthread_create(
+            &dl->control, NULL,
+            dl->folder != NULL ? p2p_dl_folder_main : p2p_dl_control_main, dl));
+    if (err == P2P_OK)
+        *out = dl;
+    else
+        dl_free(dl);
+    return err;
+}
+
+void
+p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out)
+{
+    pthread_mutex_lock(&dl->lock);
+    p2p_dl_fill_status(dl, out);
+    pthread_mutex_unlock(&dl->lock);
+}
+
+enum p2p_err
+p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *source)
+{
+    pthread_mutex_lock(&dl->lock);
+    enum p2p_err err = p2p_dl_add_source(dl, source);
+    pthread_mutex_unlock(&dl->lock);
+    return err;
+}
+
+void
+p2p_download_pause(struct p2p_download *dl)
+{
+    pthread_mutex_lock(&dl->lock);
+    dl->want_pause = true;
+    pthread_cond_broadcast(&dl->changed);
+    pthread_mutex_unlock(&dl->lock);
+}
+
+void
+p2p_download_resume(struct p2p_download *dl)
+{
+    pthread_mutex_lock(&dl->lock);
+    dl->want_pause = false;
+    dl->want_resume = true;
+    pthread_cond_broadcast(&dl->changed);
+    pthread_mutex_unlock(&dl->lock);
+}
+
+void
+p2p_download_cancel(struct p2p_download *dl, bool keep_data)
+{
+    pthread_mutex_lock(&dl->lock);
+    dl->keep_data = keep_data;
+    dl->want_cancel = true;
+    pthread_cond_broadcast(&dl->changed);
+    pthread_mutex_unlock(&dl->lock);
+}
+
+enum p2p_err
+p2p_download_wait(struct p2p_download *dl)
+{
+    enum p2p_err err;
+
+    pthread_mutex_lock(&dl->lock);
+    /* After the last event: the state is set before the callback is called. */
+    while (!dl->reported_end)
+        p2p_dl_wait(dl, 1000);
+    err = dl->state == P2P_DL_COMPLETED ? P2P_OK : dl->error;
+    if (dl->state == P2P_DL_FAILED && err == P2P_OK)
+        err = P2P_ERR_NO_SOURCE;
+    pthread_mutex_unlock(&dl->lock);
+    return err;
+}
+
+void
+p2p_download_free(struct p2p_download *dl)
+{
+    if (dl == NULL)
+        return;
+    pthread_mutex_lock(&dl->lock);
+    if (!dl->over) {
+        dl->keep_data = true;
+        dl->want_cancel = true;
+        pthread_cond_broadcast(&dl->changed);
+    }
+    pthread_mutex_unlock(&dl->lock);
+    pthread_join(dl->control, NULL);
+    dl_free(dl);
+}

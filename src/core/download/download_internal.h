@@ -1,0 +1,223 @@
+/*
+ * dl - a download from the inside, shared by the files that run it.
+ *
+ * Threads: one control thread decides (control.c: which source gets a connection, when
+ * it is over, what is reported); one worker per connection moves bytes (worker.c,
+ * fetch.c); one hashes the whole file behind the write frontier (verify.c, frontier.c);
+ * one makes chunks durable now and then (keeper.c); one asks the registry for more
+ * sources (finder.c). Everything below is guarded by `lock`, unless it says otherwise;
+ * no I/O happens under it.
+ */
+#ifndef P2P_DOWNLOAD_INTERNAL_H
+#define P2P_DOWNLOAD_INTERNAL_H
+
+#include <pthread.h>
+
+#include "core/download/frontier.h"
+#include "core/download/plan.h"
+#include "core/download/pool.h"
+#include "core/remote/conn_internal.h"
+#include "p2p/download.h"
+#include "p2p/journal.h"
+
+#define DL_SOURCES P2P_DOWNLOAD_SOURCES_MAX
+#define DL_WORKERS P2P_DOWNLOAD_CONNECTIONS_MAX
+
+struct dl_source {
+    struct p2p_addr addr;
+    struct p2p_id expected;
+    bool is_expected; /* the id was given: another one is refused */
+    bool by_user;     /* and not by a registry */
+    struct p2p_id id; /* proven */
+    bool id_known;
+    enum p2p_source_state state;
+    enum p2p_err error;
+    uint64_t rtt_us; /* as first seen; 0: not connected yet */
+    bool agreed;     /* its META is about our (root, size) */
+    bool disagreed;  /* dropped because it is about another: right, should ours prove
+                        wrong */
+    struct p2p_meta meta;
+    uint64_t received, sampled; /* verified bytes; of them at the last sample */
+    double speed;
+    unsigned workers, wanted; /* connections: running, aimed at */
+    unsigned failures;        /* in a row without a verified byte */
+    unsigned busy;            /* times it was too busy, likewise; no failures yet */
+    uint64_t next_try_ms;
+};
+
+struct dl_worker {
+    struct p2p_download *dl;
+    unsigned lane;
+    unsigned source;
+    pthread_t thread;
+    bool running;  /* between spawn and join */
+    bool finished; /* `end` is final: join it */
+    bool retire;   /* ends when its requests are done */
+    bool stop;     /* ends now */
+    enum p2p_err end;
+    struct p2p_conn *conn; /* set while it can be interrupted */
+};
+
+struct p2p_download {
+    pthread_mutex_t lock;
+    pthread_cond_t changed; /* broadcast: anything another thread may wait for */
+
+    /* Options, constant after start. */
+    struct p2p_identity *identity;
+    const struct p2p_root *downloads;
+    struct p2p_discovery *discovery;
+    struct p2p_rate *rate;
+    char name[P2P_NAME_MAX + 1], save_as[P2P_NAME_MAX + 1];
+    enum p2p_on_conflict conflict;
+    enum p2p_verify verify;
+    unsigned connections, retries;
+    uint64_t timeout_ms;
+    int protocol;
+    bool root_asked;
+    p2p_download_event *on_event;
+    void *event_arg;
+
+    /* Threads. */
+    pthread_t control;
+    struct dl_worker workers[DL_WORKERS];
+    struct dl_source sources[DL_SOURCES];
+    size_t source_count;
+
+    /* What the user wants. */
+    bool want_pause, want_cancel, keep_data;
+    bool want_resume; /* do not wait any longer for room on the disk */
+
+    /* The file. */
+    bool meta_known, layer_known, ready; /* ready: journal and plan are there */
+    bool layer_wanted;                   /* a worker is fetching it */
+    struct p2p_meta meta;                /* name, geometry, root as agreed */
+    struct p2p_digest *layer;            /* constant once layer_known */
+    struct p2p_digest *old_layer; /* NULL: no older version is kept (versions.c) */
+    struct p2p_digest old_root;
+    struct p2p_chunks old_geometry;
+    struct p2p_journal *journal; /* constant while ready */
+    struct plan plan;
+    struct pool pool;
+    struct frontier frontier;
+    pthread_cond_t next_ready; /* signal: the verifier, which waits for chunks only */
+    unsigned hungry; /* connections that wait for a chunk, a buffer or a verdict */
+    struct p2p_digest sha256;
+    bool sha256_done;
+    bool needs_witness; /* who stated the SHA-256 was wrong: another source has to speak
+                           first */
+    bool hashing;       /* the verifier is at work */
+    uint64_t hashed, fetched; /* bytes: since it began, what came only */
+    unsigned restarts;
+    unsigned grown;           /* connections added to each source because that helped */
+    enum p2p_err local_error; /* why workers cannot go on here: disk, memory */
+
+    /* Reporting. */
+    enum p2p_download_state state;
+    enum p2p_err error;
+    char message[256];
+    char stored[P2P_NAME_MAX + 1];
+    uint64_t received, sampled_received, sampled_ms;
+    double speed;
+    uint32_t files_done, files_total;
+    struct folder *folder; /* NULL: one file */
+    uint64_t folder_verified;
+    bool over;         /* COMPLETED, FAILED or CANCELLED */
+    bool reported_end; /* and the last event was delivered */
+};
+
+/* A chunk, a buffer or a verdict is there: wakes who waits for one. Lock held. Nobody
+ * else is woken a thousand times a GB. */
+void p2p_dl_feed(struct p2p_download *dl);
+/* Waits as one of the hungry; lock held before and after. */
+void p2p_dl_wait_hungry(struct p2p_download *dl, uint64_t ms);
+
+/* Waits on `changed` for at most `ms`; the lock is held before and after. */
+void p2p_dl_wait(struct p2p_download *dl, uint64_t ms);
+
+/* ---- control.c ---- */
+void *p2p_dl_control_main(void *arg);                   /* of a file */
+bool p2p_dl_is_stopping(const struct p2p_download *dl); /* pause or cancel; lock held */
+
+/* ---- sources.c (lock held) ---- */
+enum p2p_err p2p_dl_add_source(struct p2p_download *dl,
+                               const struct p2p_source_spec *spec);
+/* "peer 0123456789abcdef at host:port" */
+#define DL_LABEL_MAX (P2P_HOST_MAX + 64)
+const char *p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX]);
+/* Not asked again in this session. */
+void p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why);
+void p2p_dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why);
+void p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes);
+/* Sets how many connections each source should have now. */
+void p2p_dl_share_out_connections(struct p2p_download *dl);
+/* Sources that are not dropped; true when one of them has confirmed (root, size). */
+unsigned p2p_dl_usable_sources(const struct p2p_download *dl);
+bool p2p_dl_has_witness(const struct p2p_download *dl);
+/* Why nobody can deliver, when that is so; P2P_OK when there is hope. */
+enum p2p_err p2p_dl_hopeless(struct p2p_download *dl);
+
+/* Forgets what is known about the file; sources that disagreed or had changed get
+ * another chance. */
+void p2p_dl_forget_file(struct p2p_download *dl);
+
+/* ---- versions.c ---- */
+/* Lock held, before what is known of the file is forgotten because it changed. */
+void p2p_dl_keep_version(struct p2p_download *dl);
+/* The new version is known, its journal not yet opened. Lock not held. */
+void p2p_dl_settle_version(struct p2p_download *dl);
+
+/* ---- worker.c ---- */
+enum p2p_err p2p_dl_worker_spawn(struct p2p_download *dl, unsigned source);
+bool p2p_dl_worker_is_stopped(struct dl_worker *w); /* lock not held */
+void p2p_dl_workers_stop(struct p2p_download *dl);  /* lock held: asks and interrupts */
+bool p2p_dl_workers_reap(
+    struct p2p_download *dl); /* lock held: joins finished ones; true when none runs */
+
+/* ---- learn.c: META and LAYER, until the worker may fetch ---- */
+enum p2p_err p2p_dl_learn(struct dl_worker *w);
+
+/* ---- fetch.c, fetch1.c: move chunks until told to stop or something breaks ---- */
+enum p2p_err p2p_dl_fetch(struct dl_worker *w);
+enum p2p_err p2p_dl_fetch1(struct dl_worker *w);
+/* Waits as the rate limit demands after `bytes` were taken, or until told to stop. */
+void p2p_dl_throttle(struct dl_worker *w, uint64_t bytes);
+/* A whole chunk came: checks it, writes it, marks it. HASH_MISMATCH, DISK_FULL, ... */
+enum p2p_err p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk,
+                                const uint8_t *data);
+/* The same of a chunk that has been checked. */
+enum p2p_err p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk,
+                               const uint8_t *data);
+
+/* ---- verify.c ---- */
+struct dl_verifier;
+enum p2p_err p2p_dl_verifier_start(struct p2p_download *dl, struct dl_verifier **out);
+void p2p_dl_verifier_stop(struct dl_verifier *v); /* lock not held; NULL is fine */
+/* P2P_OK while it works or is done (dl->sha256_done), else why it cannot. Lock held. */
+enum p2p_err p2p_dl_verifier_error(const struct dl_verifier *v);
+
+/* ---- keeper.c ---- */
+struct dl_keeper;
+enum p2p_err p2p_dl_keeper_start(struct p2p_journal *journal, struct dl_keeper **out);
+void p2p_dl_keeper_stop(struct dl_keeper *k);
+
+/* ---- finder.c ---- */
+struct dl_finder;
+enum p2p_err p2p_dl_finder_start(struct p2p_download *dl, struct dl_finder **out);
+void p2p_dl_finder_stop(struct dl_finder *f);
+
+/* ---- status.c ---- */
+void p2p_dl_set_state(struct p2p_download *dl, enum p2p_download_state state);
+void p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format,
+                      ...) __attribute__((format(printf, 3, 4)));
+/* A sentence for an error nobody has explained yet. */
+void p2p_dl_explain(struct p2p_download *dl, enum p2p_err err);
+/* Speeds; about four times a second. */
+void p2p_dl_sample(struct p2p_download *dl);
+void p2p_dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out);
+/* Calls the callback; the lock is given up meanwhile. */
+void p2p_dl_report(struct p2p_download *dl);
+
+/* ---- folder.c ---- */
+void *p2p_dl_folder_main(void *arg); /* the control thread of a folder */
+
+#endif

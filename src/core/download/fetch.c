@@ -1,0 +1,440 @@
+/*
+ * Moves chunks over one connection of protocol 2: requests in flight, their answers put
+ * together, finished chunks stored. Everything the other side says is checked against
+ * what was asked.
+ */
+#include "core/download/fetch.h"
+
+#include <string.h>
+#include <sys/resource.h>
+
+#include "p2p/log.h"
+
+#define SLICE_MS \
+    200 /* how long a wait for bytes lasts before the plan is looked at again */
+/* Compression costs more time than it saves beyond this (bytes per microsecond). */
+#define ZSTD_WORTH_RATE 60.0
+/* Bytes that may be stored before the hash of the whole file has reached them. */
+#define HASH_BACKLOG (32 * P2P_MIB)
+#define HASH_NICE    10
+
+static void
+fetch_init(struct fetch *f, struct dl_worker *w, uint32_t max_get)
+{
+    *f = (struct fetch){.w = w, .max_get = max_get, .last_bytes_ms = p2p_now_ms()};
+    p2p_window_init(&f->window, w->dl->meta.geometry.chunk_size, PLAN_HELD_MAX);
+    p2p_window_on_rtt(&f->window, p2p_conn_rtt_us(w->conn));
+}
+
+/* What is parked is finished, even a liar's: it says who lied. Buffers go back, and
+ * what was not whole goes back to the plan with the lane. */
+static enum p2p_err
+fetch_clear(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = p2p_fetch_take_back(f);
+
+    pthread_mutex_lock(&dl->lock);
+    dl->received += f->uncounted;
+    for (unsigned i = 0; i < FETCH_SLOTS; i++)
+        if (f->slots[i].buf != NULL)
+            p2p_pool_put(&dl->pool, f->slots[i].buf);
+    pthread_cond_broadcast(&dl->changed);
+    pthread_mutex_unlock(&dl->lock);
+    return err;
+}
+
+/* ---- Asking ---- */
+
+static enum p2p_err
+ask_part(struct fetch *f, unsigned slot_index)
+{
+    struct fetch_slot *slot = &f->slots[slot_index];
+    const struct p2p_download *dl = f->w->dl;
+    struct request *r;
+    struct p2p_msg get = {.type = P2P_MSG_GET};
+    uint32_t left = slot->length - slot->asked;
+
+    r = p2p_requests_add(&f->requests, p2p_conn_next_req(f->w->conn), slot_index,
+                         slot->asked, left < f->max_get ? left : f->max_get);
+    get.req = r->req;
+    get.get.root = dl->meta.root;
+    get.get.offset = p2p_chunk_offset(&dl->meta.geometry, slot->chunk) + r->base;
+    get.get.length = r->length;
+#ifdef P2P_WITH_ZSTD
+    if (f->window.rate > 0 && f->window.rate < ZSTD_WORTH_RATE)
+        get.get.flags = P2P_GET_ZSTD;
+#endif
+    slot->asked += r->length;
+    return p2p_conn_put(f->w->conn, &get);
+}
+
+static unsigned
+free_slot(const struct fetch *f)
+{
+    unsigned i = 0;
+
+    while (f->slots[i].buf != NULL)
+        i++;
+    return i;
+}
+
+/*
+ * Near the end nobody takes more than his share of what is left, or one connection
+ * would still work through its queue when the others are done. Only where a chunk takes
+ * long compared with a round trip, so that the pause before the next one costs little.
+ */
+static unsigned
+taper(const struct fetch *f, unsigned limit, unsigned lanes)
+{
+    const struct window *w = &f->window;
+    uint64_t share = f->w->dl->plan.free / (lanes > 0 ? lanes : 1) + 1;
+    double chunk_us = w->rate > 0 ? w->chunk_size / w->rate : 0;
+
+    return chunk_us > 2.0 * (double)w->rtt_us && share < limit ? (unsigned)share
+                                                               : limit;
+}
+
+static unsigned
+open_lanes(const struct p2p_download *dl)
+{
+    unsigned lanes = 0;
+
+    for (unsigned i = 0; i < PLAN_LANES; i++)
+        lanes += dl->plan.lanes[i].open;
+    return lanes;
+}
+
+unsigned
+p2p_fetch_buffer_share(const struct fetch *f)
+{
+    const struct p2p_download *dl = f->w->dl;
+    unsigned lanes = open_lanes(dl);
+    unsigned share = lanes > 0 ? dl->pool.max / lanes : dl->pool.max;
+
+    return share > 0 ? share : 1;
+}
+
+/* Chunks that come, not those that are parked. */
+static unsigned
+in_flight(const struct fetch *f)
+{
+    return f->slot_count - f->parked;
+}
+
+static bool
+is_full(const struct fetch *f)
+{
+    unsigned limit = taper(f, f->window.limit, open_lanes(f->w->dl));
+
+    return f->slot_count >= p2p_fetch_buffer_share(f) || in_flight(f) >= limit;
+}
+
+/*
+ * Lock held. The hash of the whole file is what everybody will wait for in the end, so
+ * where receiving is faster, it gets the processor now: nothing is asked for until it
+ * has come nearer, and this thread is nicer than it for the rest of its life (Linux
+ * takes the priority for the thread's own). Not while the hash waits for a chunk that
+ * has yet to come.
+ */
+static bool
+hash_is_behind(struct fetch *f)
+{
+    const struct p2p_download *dl = f->w->dl;
+    bool behind = dl->hashing && dl->frontier.idle_us == 0 &&
+                  dl->fetched > dl->hashed + HASH_BACKLOG;
+
+    if (behind && !f->stepped_back)
+        (void)setpriority(PRIO_PROCESS, 0, HASH_NICE);
+    f->stepped_back |= behind;
+    return behind;
+}
+
+/* Lock held. A chunk and a buffer for it, or false. */
+static bool
+take_chunk(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    struct fetch_slot *slot;
+    uint64_t chunk;
+    uint8_t *buf;
+
+    if (f->w->retire || f->slot_count == FETCH_SLOTS || is_full(f) || hash_is_behind(f))
+        return false;
+    buf = p2p_pool_get(&dl->pool);
+    if (buf == NULL)
+        return false;
+    if (!p2p_plan_take(&dl->plan, f->w->lane, p2p_now_us(), &chunk)) {
+        p2p_pool_put(&dl->pool, buf);
+        return false;
+    }
+    slot = &f->slots[free_slot(f)];
+    *slot = (struct fetch_slot){.chunk = chunk,
+                                .buf = buf,
+                                .offer = FRONTIER_REFUSED,
+                                .length = p2p_chunk_length(&dl->meta.geometry, chunk)};
+    f->slot_count++;
+    return true;
+}
+
+static enum p2p_err
+ask_rest(struct fetch *f)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS; i++)
+        while (err == P2P_OK && f->slots[i].buf != NULL &&
+               f->slots[i].asked < f->slots[i].length &&
+               f->requests.count < REQUESTS_MAX)
+            err = ask_part(f, i);
+    return err;
+}
+
+/* ---- Giving up on chunks that another connection has delivered ---- */
+
+static enum p2p_err
+cancel_request(struct fetch *f, struct request *r)
+{
+    struct p2p_msg cancel = {.type = P2P_MSG_CANCEL, .req = r->req};
+    /* Bytes may be under way; when the PONG comes, they have passed, and whatever comes
+     * for this request afterwards is the other side's fault. */
+    struct p2p_msg ping = {.type = P2P_MSG_PING, .ping = r->req};
+    enum p2p_err err = p2p_conn_put(f->w->conn, &cancel);
+
+    r->cancelled = true;
+    return err == P2P_OK ? p2p_conn_put(f->w->conn, &ping) : err;
+}
+
+static enum p2p_err
+cancel_slot(struct fetch *f, unsigned slot)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < f->requests.count && err == P2P_OK; i++)
+        if (f->requests.at[i].slot == slot && !f->requests.at[i].cancelled)
+            err = cancel_request(f, &f->requests.at[i]);
+    return err;
+}
+
+void
+p2p_fetch_release_slot(struct fetch *f, unsigned slot)
+{
+    p2p_pool_put(&f->w->dl->pool, f->slots[slot].buf);
+    f->slots[slot] = (struct fetch_slot){0};
+    f->slot_count--;
+    p2p_dl_feed(f->w->dl);
+}
+
+static enum p2p_err
+cancel_lost(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
+        if (f->slots[i].buf == NULL || f->slots[i].offer != FRONTIER_REFUSED)
+            continue; /* parked ones see it when they are collected */
+        pthread_mutex_lock(&dl->lock);
+        bool lost = p2p_plan_is_done(&dl->plan, f->slots[i].chunk);
+        if (lost)
+            p2p_plan_give_back(&dl->plan, f->w->lane, f->slots[i].chunk);
+        pthread_mutex_unlock(&dl->lock);
+        if (!lost)
+            continue;
+        err = cancel_slot(f, i);
+        pthread_mutex_lock(&dl->lock);
+        p2p_fetch_release_slot(f, i);
+        pthread_mutex_unlock(&dl->lock);
+    }
+    return err;
+}
+
+static enum p2p_err
+refill(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = P2P_OK;
+
+    pthread_mutex_lock(&dl->lock);
+    bool doubled = dl->plan.doubled > 0;
+    while (take_chunk(f)) {
+    }
+    pthread_mutex_unlock(&dl->lock);
+    if (doubled)
+        err = cancel_lost(f);
+    if (err == P2P_OK)
+        err = ask_rest(f);
+    return err == P2P_OK ? p2p_conn_flush(f->w->conn) : err;
+}
+
+/* ---- Answers ---- */
+
+static enum p2p_err
+finish_slot(struct fetch *f, unsigned slot_index)
+{
+    struct fetch_slot *slot = &f->slots[slot_index];
+    enum p2p_err err;
+
+    if (p2p_fetch_offer(f, slot_index))
+        return P2P_OK;
+    err = p2p_dl_store_chunk(f->w, slot->chunk, slot->buf);
+    f->proven |= err == P2P_OK;
+    pthread_mutex_lock(&f->w->dl->lock);
+    p2p_fetch_release_slot(f, slot_index);
+    pthread_mutex_unlock(&f->w->dl->lock);
+    return err;
+}
+
+static void
+count_bytes(struct fetch *f, uint64_t bytes)
+{
+    struct p2p_download *dl = f->w->dl;
+    uint64_t now_us = p2p_now_us();
+
+    f->last_bytes_ms = now_us / 1000;
+    f->taken += bytes;
+    f->uncounted += bytes;
+    if (!p2p_window_on_bytes(&f->window, bytes, now_us))
+        return;
+    p2p_window_on_rtt(&f->window, p2p_conn_rtt_us(f->w->conn));
+    pthread_mutex_lock(&dl->lock);
+    p2p_plan_on_bytes(&dl->plan, f->w->lane, now_us, f->window.rate);
+    dl->received += f->uncounted;
+    pthread_mutex_unlock(&dl->lock);
+    f->uncounted = 0;
+}
+
+static enum p2p_err
+on_data(struct fetch *f, const struct p2p_msg *msg)
+{
+    struct request *r = p2p_requests_find(&f->requests, msg->req);
+    enum p2p_err err;
+
+    if (r == NULL)
+        return P2P_ERR_PROTOCOL;
+    err = p2p_request_take(r, &msg->data, r->cancelled ? NULL : f->slots[r->slot].buf);
+    if (err != P2P_OK)
+        return err;
+    count_bytes(f, msg->data.len);
+    if (r->received < r->length)
+        return P2P_OK;
+    unsigned slot = r->slot;
+    bool cancelled = r->cancelled;
+    uint32_t length = r->length;
+    if (cancelled) /* stays known until its PONG, so that nothing more may come */
+        return P2P_OK;
+    p2p_requests_forget(&f->requests, r);
+    f->slots[slot].received += length;
+    return f->slots[slot].received == f->slots[slot].length ? finish_slot(f, slot)
+                                                            : P2P_OK;
+}
+
+static enum p2p_err
+on_pong(struct fetch *f, uint64_t value)
+{
+    struct request *r =
+        value <= UINT32_MAX ? p2p_requests_find(&f->requests, (uint32_t)value) : NULL;
+
+    if (r == NULL || !r->cancelled)
+        return P2P_ERR_PROTOCOL;
+    p2p_requests_forget(&f->requests, r);
+    return P2P_OK;
+}
+
+static enum p2p_err
+on_refusal(struct fetch *f, const struct p2p_msg *msg)
+{
+    struct request *r = p2p_requests_find(&f->requests, msg->req);
+
+    if (r == NULL)
+        return P2P_ERR_PROTOCOL;
+    return r->cancelled ? P2P_OK : p2p_conn_refusal(f->w->conn, msg);
+}
+
+static enum p2p_err
+on_message(struct fetch *f, const struct p2p_msg *msg)
+{
+    switch (msg->type) {
+    case P2P_MSG_DATA:
+        return on_data(f, msg);
+    case P2P_MSG_PONG:
+        return on_pong(f, msg->ping);
+    case P2P_MSG_ERROR:
+        return on_refusal(f, msg);
+    default:
+        return P2P_ERR_PROTOCOL;
+    }
+}
+
+/* One wait for bytes, then everything that is whole. */
+static enum p2p_err
+receive(struct fetch *f)
+{
+    struct p2p_conn *conn = f->w->conn;
+    enum p2p_err err = P2P_OK;
+
+    do {
+        struct p2p_msg msg;
+        err = p2p_conn_receive(conn, p2p_now_ms() + SLICE_MS, &msg);
+        if (err == P2P_OK)
+            err = on_message(f, &msg);
+    } while (err == P2P_OK && p2p_conn_is_ready(conn) && in_flight(f) > 0 &&
+             in_flight(f) >= f->window.limit);
+    if (err != P2P_ERR_TIMEOUT)
+        return err;
+    return p2p_now_ms() - f->last_bytes_ms < conn->timeout_ms ? P2P_OK
+                                                              : P2P_ERR_TIMEOUT;
+}
+
+/* Nothing is in flight: until the plan has something for this lane. False: time to end.
+ */
+static bool
+wait_for_work(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+
+    pthread_mutex_lock(&dl->lock);
+    bool more = !f->w->stop && !f->w->retire && dl->plan.left > 0;
+    if (more)
+        p2p_dl_wait_hungry(dl, SLICE_MS / 2);
+    pthread_mutex_unlock(&dl->lock);
+    p2p_window_on_idle(&f->window);
+    f->last_bytes_ms = p2p_now_ms();
+    return more;
+}
+
+enum p2p_err
+p2p_dl_fetch(struct dl_worker *w)
+{
+    struct fetch f;
+    uint32_t max_get;
+    enum p2p_err err = P2P_OK;
+
+    pthread_mutex_lock(&w->dl->lock);
+    max_get = w->dl->sources[w->source].meta.geometry.chunk_size;
+    pthread_mutex_unlock(&w->dl->lock);
+    fetch_init(&f, w, max_get);
+    while (err == P2P_OK && !p2p_dl_worker_is_stopped(w)) {
+        uint64_t before = f.taken;
+        err = p2p_fetch_collect(&f);
+        if (err == P2P_OK)
+            err = refill(&f);
+        if (err != P2P_OK)
+            break;
+        if (f.slot_count == 0) {
+            if (!wait_for_work(&f))
+                break;
+            continue;
+        }
+        if (in_flight(&f) == 0) {
+            p2p_fetch_wait_parked(&f);
+            f.last_bytes_ms = p2p_now_ms();
+            continue;
+        }
+        err = receive(&f);
+        if (err == P2P_OK && f.taken > before)
+            p2p_dl_throttle(w, f.taken - before);
+    }
+    enum p2p_err parked = fetch_clear(&f);
+    return parked != P2P_OK ? parked : err;
+}

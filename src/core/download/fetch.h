@@ -1,0 +1,55 @@
+/*
+ * fetch - the requests of one connection. A slot is a chunk being put together in a
+ * buffer; it is asked for in one request, or in several when the source's chunk size is
+ * smaller than the download's. A whole chunk is checked and written at once, or parked:
+ * offered to the verifier, its buffer kept until there is a verdict.
+ */
+#ifndef P2P_FETCH_H
+#define P2P_FETCH_H
+
+#include "core/download/download_internal.h"
+#include "core/download/window.h"
+#include "core/remote/request.h"
+
+#define FETCH_SLOTS PLAN_HELD_MAX
+
+struct fetch_slot {
+    uint64_t chunk;
+    uint8_t *buf; /* NULL: free */
+    uint32_t length, asked, received;
+    int offer; /* to the frontier, or FRONTIER_REFUSED */
+};
+
+struct fetch {
+    struct dl_worker *w;
+    struct window window;
+    uint32_t max_get;
+    struct fetch_slot slots[FETCH_SLOTS];
+    struct requests requests;
+    unsigned slot_count; /* in use, parked ones included */
+    unsigned parked;
+    bool proven;       /* a chunk of this connection was right */
+    bool stepped_back; /* the hash of the whole file goes first */
+    uint64_t last_bytes_ms;
+    uint64_t taken;     /* bytes of DATA so far */
+    uint64_t uncounted; /* bytes that the download's counters do not have yet */
+};
+
+/* Lock held. Buffers that are fair for this connection, however fast it is. */
+unsigned p2p_fetch_buffer_share(const struct fetch *f);
+/* Lock held. */
+void p2p_fetch_release_slot(struct fetch *f, unsigned slot);
+
+/* ---- fetch_frontier.c (lock not held) ---- */
+
+/* Parks a whole chunk; false: it is to be checked here. */
+bool p2p_fetch_offer(struct fetch *f, unsigned slot);
+/* Writes what has been found right, checks what nobody else will. HASH_MISMATCH, ... */
+P2P_MUST_CHECK enum p2p_err p2p_fetch_collect(struct fetch *f);
+/* For a connection that has only parked chunks: until there may be something to
+ * collect. */
+void p2p_fetch_wait_parked(struct fetch *f);
+/* The end: every parked chunk is finished. The first error, the others go on. */
+P2P_MUST_CHECK enum p2p_err p2p_fetch_take_back(struct fetch *f);
+
+#endif

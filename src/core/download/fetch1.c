@@ -1,0 +1,119 @@
+/*
+ * Moves chunks over one connection of protocol 1: a chunk is one answer, matched by its
+ * index. Nothing can be checked before the whole file's SHA-256.
+ */
+#include <string.h>
+
+#include "core/download/download_internal.h"
+
+#define SLICE_MS 200
+#define WINDOW1  4
+/* Frames left of a session when another connection takes over: the other side may end
+ * it a little before the last. */
+#define WORN_MARGIN 1024
+
+struct fetch1 {
+    struct dl_worker *w;
+    uint64_t asked[WINDOW1];
+    unsigned count;
+    uint64_t last_bytes_ms;
+};
+
+static enum p2p_err
+ask_chunk(struct fetch1 *f, uint64_t chunk)
+{
+    const char *name = f->w->dl->name;
+    struct p2p_msg1 get = {
+        .type = P2P_MSG1_GET, .name = {name, strlen(name)}, .index = chunk};
+
+    f->asked[f->count++] = chunk;
+    return p2p_conn_put1(f->w->conn, &get);
+}
+
+static bool
+is_leaving(const struct fetch1 *f)
+{
+    return f->w->retire || p2p_session1_is_worn(f->w->conn->session1, WORN_MARGIN);
+}
+
+static enum p2p_err
+refill(struct fetch1 *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = P2P_OK;
+
+    while (err == P2P_OK && f->count < WINDOW1) {
+        uint64_t chunk;
+        pthread_mutex_lock(&dl->lock);
+        bool taken = !is_leaving(f) &&
+                     p2p_plan_take(&dl->plan, f->w->lane, p2p_now_us(), &chunk);
+        pthread_mutex_unlock(&dl->lock);
+        if (!taken)
+            break;
+        err = ask_chunk(f, chunk);
+    }
+    return err == P2P_OK ? p2p_conn_flush(f->w->conn) : err;
+}
+
+static enum p2p_err
+take_chunk(struct fetch1 *f, const struct p2p_msg1 *msg)
+{
+    struct p2p_download *dl = f->w->dl;
+    unsigned i = 0;
+
+    while (i < f->count && f->asked[i] != msg->index)
+        i++;
+    if (i == f->count || msg->len != p2p_chunk_length(&dl->meta.geometry, msg->index))
+        return P2P_ERR_PROTOCOL;
+    f->asked[i] = f->asked[--f->count];
+    f->last_bytes_ms = p2p_now_ms();
+    pthread_mutex_lock(&dl->lock);
+    dl->received += msg->len;
+    p2p_plan_on_bytes(&dl->plan, f->w->lane, p2p_now_us(), 0);
+    pthread_mutex_unlock(&dl->lock);
+    enum p2p_err err = p2p_dl_store_chunk(f->w, msg->index, msg->bytes);
+    p2p_dl_throttle(f->w, msg->len);
+    return err;
+}
+
+static enum p2p_err
+receive(struct fetch1 *f)
+{
+    struct p2p_msg1 msg;
+    enum p2p_err err = p2p_conn_receive1(f->w->conn, p2p_now_ms() + SLICE_MS, &msg);
+
+    if (err == P2P_ERR_TIMEOUT)
+        return p2p_now_ms() - f->last_bytes_ms < f->w->dl->timeout_ms ? P2P_OK : err;
+    if (err != P2P_OK)
+        return err;
+    switch (msg.type) {
+    case P2P_MSG1_CHUNK:
+        return take_chunk(f, &msg);
+    case P2P_MSG1_ERROR:
+        return P2P_ERR_FILE_CHANGED; /* it had the file a moment ago */
+    default:
+        return P2P_ERR_PROTOCOL;
+    }
+}
+
+enum p2p_err
+p2p_dl_fetch1(struct dl_worker *w)
+{
+    struct fetch1 f = {.w = w, .last_bytes_ms = p2p_now_ms()};
+    enum p2p_err err = P2P_OK;
+
+    while (err == P2P_OK) {
+        err = refill(&f);
+        if (err == P2P_OK && f.count > 0)
+            err = receive(&f);
+        pthread_mutex_lock(&w->dl->lock);
+        bool done =
+            w->stop || (f.count == 0 && (is_leaving(&f) || w->dl->plan.left == 0));
+        if (!done && f.count == 0)
+            p2p_dl_wait(w->dl, SLICE_MS);
+        pthread_mutex_unlock(&w->dl->lock);
+        if (done)
+            break;
+    }
+    return err;
+}

@@ -1,0 +1,121 @@
+/* Whole chunks of a connection that wait for the whole file's hash to reach them. */
+#include "core/download/fetch.h"
+
+/* Of each connection: what a liar who was honest first can cost. More gain nothing. */
+#define PARKED_MAX 1
+
+/* Fewer buffers than that are needed for receiving. */
+#define SHARE_MIN 4
+
+/* How long a connection with nothing else to do sleeps between two looks. */
+#define LOOK_MS 10
+
+bool
+p2p_fetch_offer(struct fetch *f, unsigned slot)
+{
+    struct p2p_download *dl = f->w->dl;
+    struct fetch_slot *s = &f->slots[slot];
+
+    /* A connection that has not delivered anything right yet is not trusted at all. */
+    if (!f->proven || f->parked >= PARKED_MAX)
+        return false;
+    pthread_mutex_lock(&dl->lock);
+    if (p2p_fetch_buffer_share(f) >= SHARE_MIN)
+        s->offer = p2p_frontier_offer(&dl->frontier, s->chunk, s->buf, p2p_now_us());
+    bool waited_for = s->offer != FRONTIER_REFUSED && dl->frontier.idle_us > 0 &&
+                      s->chunk == dl->frontier.next;
+    if (waited_for)
+        pthread_cond_signal(&dl->next_ready);
+    pthread_mutex_unlock(&dl->lock);
+    f->parked += s->offer != FRONTIER_REFUSED;
+    return s->offer != FRONTIER_REFUSED;
+}
+
+/* The offer is over: what is to be done with the chunk is done. */
+static enum p2p_err
+finish_offer(struct fetch *f, unsigned slot, enum frontier_answer answer,
+             enum p2p_err verdict)
+{
+    struct p2p_download *dl = f->w->dl;
+    const struct fetch_slot *s = &f->slots[slot];
+    enum p2p_err err = verdict;
+
+    pthread_mutex_lock(&dl->lock);
+    bool done = p2p_plan_is_done(&dl->plan, s->chunk); /* by another connection */
+    if (done)
+        p2p_plan_give_back(&dl->plan, f->w->lane, s->chunk);
+    pthread_mutex_unlock(&dl->lock);
+    if (answer == FRONTIER_UNCHECKED)
+        err = done ? P2P_OK : p2p_dl_store_chunk(f->w, s->chunk, s->buf);
+    else if (err == P2P_OK && !done)
+        err = p2p_dl_keep_chunk(f->w, s->chunk, s->buf);
+    f->parked--;
+    pthread_mutex_lock(&dl->lock);
+    p2p_fetch_release_slot(f, slot);
+    pthread_mutex_unlock(&dl->lock);
+    return err;
+}
+
+static bool
+is_parked(const struct fetch_slot *s)
+{
+    return s->buf != NULL && s->offer != FRONTIER_REFUSED;
+}
+
+enum p2p_err
+p2p_fetch_collect(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK && f->parked > 0; i++) {
+        enum p2p_err verdict = P2P_OK;
+        if (!is_parked(&f->slots[i]))
+            continue;
+        pthread_mutex_lock(&dl->lock);
+        enum frontier_answer answer = p2p_frontier_collect(
+            &dl->frontier, f->slots[i].offer, p2p_now_us(), &verdict);
+        pthread_mutex_unlock(&dl->lock);
+        if (answer != FRONTIER_WAIT)
+            err = finish_offer(f, i, answer, verdict);
+    }
+    return err;
+}
+
+void
+p2p_fetch_wait_parked(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    bool settled = false;
+
+    pthread_mutex_lock(&dl->lock);
+    for (unsigned i = 0; i < FETCH_SLOTS; i++)
+        settled |= is_parked(&f->slots[i]) &&
+                   dl->frontier.offers[f->slots[i].offer].state == FRONTIER_SETTLED;
+    if (!settled && !f->w->stop)
+        p2p_dl_wait_hungry(dl, LOOK_MS);
+    pthread_mutex_unlock(&dl->lock);
+}
+
+enum p2p_err
+p2p_fetch_take_back(struct fetch *f)
+{
+    struct p2p_download *dl = f->w->dl;
+    enum p2p_err worst = P2P_OK;
+
+    for (unsigned i = 0; i < FETCH_SLOTS; i++) {
+        enum p2p_err verdict = P2P_OK, err;
+        enum frontier_answer answer;
+        if (!is_parked(&f->slots[i]))
+            continue;
+        pthread_mutex_lock(&dl->lock);
+        while ((answer = p2p_frontier_withdraw(&dl->frontier, f->slots[i].offer,
+                                               &verdict)) == FRONTIER_WAIT)
+            p2p_dl_wait_hungry(dl, LOOK_MS);
+        pthread_mutex_unlock(&dl->lock);
+        err = finish_offer(f, i, answer, verdict);
+        if (worst == P2P_OK)
+            worst = err;
+    }
+    return worst;
+}

@@ -1,0 +1,20 @@
+/* p2p_folder_large - the files of a folder that are downloads of their own. */
+#ifndef P2P_FOLDER_LARGE_H
+#define P2P_FOLDER_LARGE_H
+
+#include "core/download/control.h"
+#include "core/download/folder.h"
+
+/* Fetches one large file; the download's lock is held before and after. CANCELLED when
+ * the folder is to stop. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_large(struct run *run, struct folder_file *file);
+
+/* Where a file of the folder belongs below the downloads directory. NAME when that
+ * cannot be. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_target(const struct p2p_download *dl,
+                                              const struct folder_file *file,
+                                              char out[P2P_NAME_MAX + 1]);
+/* The open file of file->size bytes has the root. Reads it. */
+bool p2p_folder_same_content(int fd, const struct folder_file *file);
+
+#endif

@@ -1,0 +1,74 @@
+/*
+ * frontier - chunks that wait in memory for their turn in the hash of the whole file,
+ * so that one pass checks them and hashes them. Pure: no clock, no lock (the download's
+ * lock guards it), and it never looks at a byte.
+ *
+ * A chunk is offered by the connection that received it, taken by the verifier when it
+ * is the next one in the file, and collected with a verdict by the connection, whose
+ * buffer it stays all the while. Nobody waits for a chunk that does not come: when the
+ * verifier has had nothing to do for FRONTIER_PATIENCE_US, offers are given back
+ * unchecked.
+ */
+#ifndef P2P_FRONTIER_H
+#define P2P_FRONTIER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "p2p/err.h"
+
+#define FRONTIER_WINDOW      64 /* chunks from the next one on; so many offers as well */
+#define FRONTIER_PATIENCE_US 30000
+#define FRONTIER_REFUSED     (-1)
+
+enum frontier_state {
+    FRONTIER_FREE,
+    FRONTIER_WAITING,
+    FRONTIER_TAKEN,
+    FRONTIER_SETTLED
+};
+
+struct p2p_frontier_offer {
+    enum frontier_state state;
+    uint64_t chunk;
+    const uint8_t *data;
+    enum p2p_err verdict;
+};
+
+struct frontier {
+    bool open;        /* somebody takes offers */
+    uint64_t next;    /* the chunk that is hashed next */
+    uint64_t idle_us; /* since when the verifier has had nothing to do; 0: it has */
+    struct p2p_frontier_offer offers[FRONTIER_WINDOW];
+};
+
+enum frontier_answer {
+    FRONTIER_WAIT,
+    FRONTIER_CHECKED,   /* the verdict is there */
+    FRONTIER_UNCHECKED, /* nobody will: the owner checks it himself */
+};
+
+/* ---- For the connection that has the chunk ---- */
+
+/* Borrows `data` until the offer is collected. FRONTIER_REFUSED: check it yourself. */
+int p2p_frontier_offer(struct frontier *f, uint64_t chunk, const uint8_t *data,
+                       uint64_t now_us);
+/* Unless the answer is WAIT the offer is gone. */
+enum frontier_answer p2p_frontier_collect(struct frontier *f, int offer,
+                                          uint64_t now_us, enum p2p_err *verdict);
+/* The same for an owner who cannot wait: WAIT only while it is being hashed. */
+enum frontier_answer p2p_frontier_withdraw(struct frontier *f, int offer,
+                                           enum p2p_err *verdict);
+
+/* ---- For the verifier ---- */
+
+/* The next chunk, to be settled; or FRONTIER_REFUSED: it was not offered. */
+int p2p_frontier_take(struct frontier *f);
+/* After P2P_OK the chunk behind it is next. */
+void p2p_frontier_settle(struct frontier *f, int offer, enum p2p_err verdict);
+/* The next chunk came from elsewhere. */
+void p2p_frontier_pass(struct frontier *f);
+/* There is nothing to do. */
+void p2p_frontier_idle(struct frontier *f, uint64_t now_us);
+
+#endif

@@ -1,0 +1,152 @@
+/* What a connection asks before it may fetch: is this source's file ours, and what is
+ * its layer. */
+#include "core/download/download_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/log.h"
+
+static enum p2p_err
+ask_meta(struct dl_worker *w, bool by_root, struct p2p_meta *meta)
+{
+    struct p2p_download *dl = w->dl;
+    struct p2p_digest root;
+
+    pthread_mutex_lock(&dl->lock);
+    by_root |= dl->root_asked || dl->meta_known;
+    root = dl->meta.root;
+    pthread_mutex_unlock(&dl->lock);
+    if (by_root && dl->protocol != 1)
+        return p2p_conn_meta_by_root(w->conn, &root, meta);
+    return p2p_conn_meta_by_name(w->conn, dl->name, meta);
+}
+
+static bool
+is_same_file(const struct p2p_download *dl, const struct p2p_meta *meta)
+{
+    if (dl->meta.geometry.size != meta->geometry.size)
+        return false;
+    if (dl->protocol == 1)
+        return dl->meta.geometry.chunk_size == meta->geometry.chunk_size &&
+               memcmp(&dl->meta.sha256, &meta->sha256, sizeof(meta->sha256)) == 0;
+    return memcmp(&dl->meta.root, &meta->root, sizeof(meta->root)) == 0;
+}
+
+/* Lock held. The first source to answer says what the file is; the others must agree.
+ */
+static enum p2p_err
+agree(struct dl_worker *w, const struct p2p_meta *meta)
+{
+    struct p2p_download *dl = w->dl;
+    struct dl_source *s = &dl->sources[w->source];
+
+    s->meta = *meta;
+    if (!dl->meta_known) {
+        dl->meta = *meta;
+        dl->meta_known = true;
+    }
+    if (!is_same_file(dl, meta)) {
+        s->disagreed = true;
+        return P2P_ERR_NOT_FOUND;
+    }
+    if (meta->sha256_known && !dl->meta.sha256_known) {
+        dl->meta.sha256 = meta->sha256;
+        dl->meta.sha256_known = true;
+    }
+    s->agreed = true;
+    s->disagreed = false;
+    return P2P_OK;
+}
+
+static enum p2p_err
+learn_meta(struct dl_worker *w)
+{
+    struct p2p_download *dl = w->dl;
+    struct p2p_meta meta;
+    enum p2p_err err;
+
+    pthread_mutex_lock(&dl->lock);
+    struct dl_source *s = &dl->sources[w->source];
+    bool agreed = s->agreed;
+    if (dl->protocol != 1) {
+        s->id = *p2p_conn_peer(w->conn);
+        s->id_known = true;
+    }
+    pthread_mutex_unlock(&dl->lock);
+    if (agreed) /* another connection to it has asked already */
+        return P2P_OK;
+    err = ask_meta(w, false, &meta);
+    pthread_mutex_lock(&dl->lock);
+    s->disagreed = err == P2P_ERR_NOT_FOUND && dl->meta_known && !dl->root_asked;
+    if (err == P2P_OK)
+        err = agree(w, &meta);
+    pthread_cond_broadcast(&dl->changed); /* more connections may be worth it now */
+    bool other_file = s->disagreed && err == P2P_ERR_NOT_FOUND;
+    pthread_mutex_unlock(&dl->lock);
+    if (!other_file || !meta.root_known)
+        return err;
+    /* Another file under this name; it may have ours under another one. */
+    err = ask_meta(w, true, &meta);
+    pthread_mutex_lock(&dl->lock);
+    if (err == P2P_OK)
+        err = agree(w, &meta);
+    pthread_mutex_unlock(&dl->lock);
+    return err;
+}
+
+/* Lock held on entry and exit. One worker asks for the layer, the others wait for it.
+ */
+static enum p2p_err
+fetch_layer(struct dl_worker *w)
+{
+    struct p2p_download *dl = w->dl;
+    struct p2p_digest *layer = NULL;
+    struct p2p_meta meta = dl->meta;
+    enum p2p_err err;
+
+    /* The layer is of this source's chunk size, so that becomes the download's. */
+    meta.geometry = dl->sources[w->source].meta.geometry;
+    dl->layer_wanted = true;
+    pthread_mutex_unlock(&dl->lock);
+    err = p2p_conn_layer(w->conn, &meta, &layer);
+    pthread_mutex_lock(&dl->lock);
+    dl->layer_wanted = false;
+    if (err == P2P_OK) {
+        dl->meta.geometry = meta.geometry;
+        dl->layer = layer;
+        dl->layer_known = true;
+    }
+    pthread_cond_broadcast(&dl->changed);
+    return err;
+}
+
+static enum p2p_err
+learn_layer(struct dl_worker *w)
+{
+    struct p2p_download *dl = w->dl;
+    enum p2p_err err = P2P_OK;
+
+    pthread_mutex_lock(&dl->lock);
+    if (dl->protocol == 1)
+        dl->layer_known = true;
+    while (!w->stop && !dl->layer_known && dl->layer_wanted)
+        p2p_dl_wait(dl, 1000);
+    if (!w->stop && !dl->layer_known)
+        err = fetch_layer(w);
+    pthread_cond_broadcast(&dl->changed);
+    while (err == P2P_OK && !w->stop && !dl->ready)
+        p2p_dl_wait(dl, 1000);
+    if (w->stop)
+        err = P2P_ERR_CANCELLED;
+    pthread_mutex_unlock(&dl->lock);
+    return err;
+}
+
+enum p2p_err
+p2p_dl_learn(struct dl_worker *w)
+{
+    enum p2p_err err = learn_meta(w);
+
+    return err == P2P_OK ? learn_layer(w) : err;
+}

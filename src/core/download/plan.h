@@ -1,0 +1,67 @@
+/*
+ * plan - which chunk is asked over which connection. Pure: no sockets, no clock, no
+ * lock (the download's lock guards it); tested without any of them.
+ *
+ * A connection is a lane. It takes the lowest chunk nobody holds, so that the front of
+ * the file fills first. A chunk is held by one lane, or by two when the first seems
+ * unable to deliver: it has been silent, or everything else is asked for and another
+ * lane would be done much earlier (endgame). Whoever completes first wins, the other
+ * finds the chunk done and cancels.
+ */
+#ifndef P2P_PLAN_H
+#define P2P_PLAN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "p2p/chunk.h"
+#include "p2p/limits.h"
+
+#define PLAN_LANES    P2P_DOWNLOAD_CONNECTIONS_MAX
+#define PLAN_HELD_MAX P2P_REQUESTS_IN_FLIGHT
+#define PLAN_SILENT_US \
+    700000 /* a lane that owes bytes and sent none for so long is "late" */
+
+struct plan_lane {
+    bool open;
+    unsigned source; /* lanes of one source share its fate */
+    unsigned count;
+    uint64_t held[PLAN_HELD_MAX]; /* chunks, in the order they were asked for */
+    uint64_t last_us;             /* when bytes came last, or the first was asked for */
+    double rate;                  /* bytes per microsecond; 0: not yet known */
+};
+
+struct plan {
+    struct p2p_chunks geometry;
+    uint8_t *state;   /* per chunk: holders 0..2, or PLAN_DONE */
+    uint64_t next;    /* no chunk below it is free */
+    uint64_t free;    /* chunks nobody holds and that are not done */
+    uint64_t left;    /* chunks that are not done */
+    uint64_t doubled; /* chunks asked for twice so far */
+    struct plan_lane lanes[PLAN_LANES];
+};
+
+P2P_MUST_CHECK enum p2p_err p2p_plan_init(struct plan *p, const struct p2p_chunks *g);
+void p2p_plan_clear(struct plan *p);
+
+/* Already on disk, or no longer (it is to be fetched again). */
+void p2p_plan_set_done(struct plan *p, uint64_t chunk);
+void p2p_plan_set_free(struct plan *p, uint64_t chunk);
+bool p2p_plan_is_done(const struct plan *p, uint64_t chunk);
+
+void p2p_plan_open_lane(struct plan *p, unsigned lane, unsigned source,
+                        uint64_t now_us);
+/* Everything the lane holds goes back. */
+void p2p_plan_close_lane(struct plan *p, unsigned lane);
+
+/* The next chunk for this lane; false: nothing to do for it now. */
+bool p2p_plan_take(struct plan *p, unsigned lane, uint64_t now_us, uint64_t *chunk);
+/* Not got after all. */
+void p2p_plan_give_back(struct plan *p, unsigned lane, uint64_t chunk);
+/* Verified and on disk. False when another lane was first. */
+bool p2p_plan_complete(struct plan *p, unsigned lane, uint64_t chunk);
+
+/* The lane's bytes came; `rate` as its window measures it. */
+void p2p_plan_on_bytes(struct plan *p, unsigned lane, uint64_t now_us, double rate);
+
+#endif

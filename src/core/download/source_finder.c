@@ -1,0 +1,95 @@
+/* Asks the registry now and then who else has the content. */
+#include "core/download/download_internal.h"
+
+#include <stdlib.h>
+
+#include "p2p/log.h"
+
+#define INTERVAL_MS 15000
+#define HURRY_MS    2000 /* at first, doubled each time; and while nobody delivers */
+
+struct dl_finder {
+    struct p2p_download *dl;
+    pthread_t thread;
+    bool stop; /* guarded by the download's lock */
+};
+
+static void
+add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
+{
+    const struct p2p_id *own = p2p_identity_id(dl->identity);
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct p2p_source_spec spec = {.addr = list->at[i].addr,
+                                             .id = &list->at[i].id};
+        if (p2p_id_equal(&list->at[i].id, own))
+            continue;
+        if (p2p_dl_add_source(dl, &spec) != P2P_OK)
+            return; /* enough of them */
+    }
+}
+
+static bool
+somebody_delivers(const struct p2p_download *dl)
+{
+    for (size_t i = 0; i < dl->source_count; i++)
+        if (dl->sources[i].workers > 0 && dl->sources[i].agreed)
+            return true;
+    return false;
+}
+
+static void *
+finder_main(void *arg)
+{
+    struct dl_finder *f = arg;
+    struct p2p_download *dl = f->dl;
+    uint64_t interval = HURRY_MS;
+
+    pthread_mutex_lock(&dl->lock);
+    while (!f->stop) {
+        struct p2p_peer_list list = {0};
+        struct p2p_digest root = dl->meta.root;
+        pthread_mutex_unlock(&dl->lock);
+        enum p2p_err err = p2p_discovery_find_root(dl->discovery, &root, &list);
+        pthread_mutex_lock(&dl->lock);
+        if (err == P2P_OK)
+            add_found(dl, &list);
+        p2p_peer_list_clear(&list);
+        uint64_t next = p2p_now_ms() + (somebody_delivers(dl) ? interval : HURRY_MS);
+        interval = 2 * interval < INTERVAL_MS ? 2 * interval : INTERVAL_MS;
+        while (!f->stop && p2p_now_ms() < next)
+            p2p_dl_wait(dl, next - p2p_now_ms() + 1);
+    }
+    pthread_mutex_unlock(&dl->lock);
+    return NULL;
+}
+
+enum p2p_err
+p2p_dl_finder_start(struct p2p_download *dl, struct dl_finder **out)
+{
+    struct dl_finder *f = calloc(1, sizeof(*f));
+
+    if (f == NULL)
+        return P2P_ERR_NOMEM;
+    f->dl = dl;
+    int rc = pthread_create(&f->thread, NULL, finder_main, f);
+    if (rc != 0) {
+        free(f);
+        return p2p_err_from_errno(rc);
+    }
+    *out = f;
+    return P2P_OK;
+}
+
+void
+p2p_dl_finder_stop(struct dl_finder *f)
+{
+    if (f == NULL)
+        return;
+    pthread_mutex_lock(&f->dl->lock);
+    f->stop = true;
+    pthread_cond_broadcast(&f->dl->changed);
+    pthread_mutex_unlock(&f->dl->lock);
+    pthread_join(f->thread, NULL);
+    free(f);
+}

@@ -1,0 +1,302 @@
+/* The peers of a download: who they are, how they do, how many connections each gets.
+ */
+#include "core/download/download_internal.h"
+#include "core/download/folder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "p2p/log.h"
+
+#define BACKOFF_MS     250
+#define BACKOFF_MAX_MS 8000
+/* A source that answers that it is busy (it hashes the file) is asked so often before
+ * that counts as a failure: some minutes. */
+#define BUSY_MAX 60
+/* A connection is worth its handshake when it has so many chunks to fetch. */
+#define CHUNKS_PER_CONNECTION 4
+/* A round trip takes so long that handshakes had better overlap. */
+#define FAR_RTT_US 20000
+/* And here socket buffers hold four connections back for long, slow start anyway. */
+#define VERY_FAR_RTT_US 200000
+
+const char *
+p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX])
+{
+    char id[2 * P2P_DIGEST_LEN + 1] = "", address[P2P_HOST_MAX + 9];
+
+    p2p_addr_format(&s->addr, address, sizeof(address));
+    if (s->id_known || s->is_expected)
+        p2p_hex_format(s->id_known ? s->id.b : s->expected.b, P2P_DIGEST_LEN, id);
+    if (id[0] != '\0')
+        snprintf(out, DL_LABEL_MAX, "peer %.16s at %s", id, address);
+    else
+        snprintf(out, DL_LABEL_MAX, "peer at %s", address);
+    return out;
+}
+
+enum p2p_err
+p2p_dl_add_source(struct p2p_download *dl, const struct p2p_source_spec *spec)
+{
+    for (size_t i = 0; i < dl->source_count; i++) {
+        const struct dl_source *s = &dl->sources[i];
+        bool same_id = spec->id != NULL &&
+                       ((s->is_expected && p2p_id_equal(&s->expected, spec->id)) ||
+                        (s->id_known && p2p_id_equal(&s->id, spec->id)));
+        if (same_id || (s->addr.port == spec->addr.port &&
+                        strcmp(s->addr.host, spec->addr.host) == 0))
+            return P2P_OK;
+    }
+    if (dl->source_count == DL_SOURCES)
+        return P2P_ERR_TOO_LARGE;
+    struct dl_source *s = &dl->sources[dl->source_count];
+    *s = (struct dl_source){.addr = spec->addr, .state = P2P_SRC_CONNECTING};
+    if (spec->id != NULL) {
+        s->expected = *spec->id;
+        s->is_expected = true;
+        s->by_user = spec->by_user;
+    }
+    dl->source_count++;
+    pthread_cond_broadcast(&dl->changed);
+    return P2P_OK;
+}
+
+static void
+stop_workers_of(struct p2p_download *dl, unsigned source)
+{
+    for (unsigned i = 0; i < DL_WORKERS; i++) {
+        struct dl_worker *w = &dl->workers[i];
+        if (!w->running || w->source != source)
+            continue;
+        w->stop = true;
+        if (w->conn != NULL)
+            p2p_conn_interrupt(w->conn);
+    }
+}
+
+/* The sentence for people; the log line has the same facts. */
+static void
+explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err why)
+{
+    char label[DL_LABEL_MAX], address[P2P_HOST_MAX + 9];
+
+    p2p_dl_source_label(s, label);
+    p2p_addr_format(&s->addr, address, sizeof(address));
+    switch (why) {
+    case P2P_ERR_HASH_MISMATCH:
+        p2p_dl_set_error(dl, why,
+                         "%s sent data that does not match the file's hash; it is not "
+                         "asked again",
+                         label);
+        break;
+    case P2P_ERR_PROTOCOL:
+    case P2P_ERR_MALFORMED:
+        p2p_dl_set_error(dl, why, "%s broke the protocol; it is not asked again",
+                         label);
+        break;
+    case P2P_ERR_NOT_FOUND:
+        p2p_dl_set_error(dl, why,
+                         s->disagreed ? "%s has another file, or none, under this name"
+                                      : "%s does not have the file",
+                         label);
+        break;
+    case P2P_ERR_FILE_CHANGED:
+        p2p_dl_set_error(dl, why, "the file changed at %s", label);
+        break;
+    case P2P_ERR_KEY_CHANGED:
+    case P2P_ERR_WRONG_PEER:
+    case P2P_ERR_NOT_ALLOWED:
+        if (dl->protocol == 1) {
+            p2p_dl_set_error(
+                dl, why,
+                "%s has spoken protocol 2 before; protocol 1, which proves "
+                "nothing, is not used with it any more",
+                label);
+            break;
+        }
+        dl->error = why;
+        /* Expected is not who answered when it is the wrong peer. */
+        p2p_known_explain(why, address,
+                          s->is_expected && why == P2P_ERR_NOT_ALLOWED ? &s->expected
+                                                                       : NULL,
+                          dl->message, sizeof(dl->message));
+        break;
+    default:
+        p2p_dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));
+    }
+}
+
+void
+p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why)
+{
+    struct dl_source *s = &dl->sources[source];
+    char label[DL_LABEL_MAX];
+
+    if (s->state == P2P_SRC_DROPPED)
+        return;
+    if (why == P2P_ERR_NOT_FOUND && s->agreed) /* it had it a moment ago */
+        why = P2P_ERR_FILE_CHANGED;
+    p2p_log_warn("source dropped error=%s source=\"%s\"", p2p_err_name(why),
+                 p2p_dl_source_label(s, label));
+    s->state = P2P_SRC_DROPPED;
+    s->error = why;
+    s->agreed = false;
+    explain_drop(dl, s, why);
+    stop_workers_of(dl, source);
+    pthread_cond_broadcast(&dl->changed);
+}
+
+static uint64_t
+backoff_ms(unsigned failures)
+{
+    uint64_t ms =
+        failures < 6 ? (uint64_t)BACKOFF_MS << (failures - 1) : BACKOFF_MAX_MS;
+    uint16_t noise = 0;
+
+    if (p2p_random(&noise, sizeof(noise)) != P2P_OK)
+        noise = 0;
+    return ms * 3 / 4 + ms * noise / 65536 / 2; /* +- a quarter */
+}
+
+void
+p2p_dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why)
+{
+    struct dl_source *s = &dl->sources[source];
+    char label[DL_LABEL_MAX];
+    uint64_t now = p2p_now_ms();
+
+    if (s->state == P2P_SRC_DROPPED)
+        return;
+    s->error = why;
+    if (s->next_try_ms > now) /* its connections fail together: that is one failure */
+        return;
+    if (why == P2P_ERR_BUSY && s->busy < BUSY_MAX)
+        s->busy++;
+    else
+        s->failures++;
+    s->next_try_ms = now + backoff_ms(s->failures + s->busy);
+    if (s->workers == 0)
+        s->state = P2P_SRC_RETRYING;
+    p2p_log_info("source failed error=%s failures=%u source=\"%s\"", p2p_err_name(why),
+                 s->failures, p2p_dl_source_label(s, label));
+    p2p_dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));
+}
+
+void
+p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes)
+{
+    struct dl_source *s = &dl->sources[source];
+
+    s->received += bytes;
+    s->failures = s->busy = 0;
+}
+
+void
+p2p_dl_forget_file(struct p2p_download *dl)
+{
+    for (size_t i = 0; i < dl->source_count; i++) {
+        struct dl_source *s = &dl->sources[i];
+        s->agreed = false;
+        if (s->state != P2P_SRC_DROPPED ||
+            !(s->disagreed || s->error == P2P_ERR_FILE_CHANGED))
+            continue;
+        s->state = P2P_SRC_CONNECTING;
+        s->disagreed = false;
+        s->error = P2P_OK;
+    }
+    dl->meta_known = dl->layer_known = false;
+    if (!dl->root_asked)
+        dl->meta = (struct p2p_meta){0};
+}
+
+unsigned
+p2p_dl_usable_sources(const struct p2p_download *dl)
+{
+    unsigned usable = 0;
+
+    for (size_t i = 0; i < dl->source_count; i++)
+        usable += dl->sources[i].state != P2P_SRC_DROPPED;
+    return usable;
+}
+
+bool
+p2p_dl_has_witness(const struct p2p_download *dl)
+{
+    for (size_t i = 0; i < dl->source_count; i++)
+        if (dl->sources[i].agreed)
+            return true;
+    return false;
+}
+
+/* One connection until the file is known and worth more; then the same number for
+ * everyone. Far away all of them shake hands at once: that saves three round trips, and
+ * costs the source a few signatures should the file turn out to be small. */
+static unsigned
+wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usable)
+{
+    unsigned share = DL_WORKERS / (usable > 0 ? usable : 1);
+    uint64_t left = dl->ready ? dl->plan.left : dl->meta.geometry.count;
+    uint64_t worth = left / CHUNKS_PER_CONNECTION / (usable > 0 ? usable : 1);
+
+    if (s->state == P2P_SRC_DROPPED)
+        return 0;
+    if (dl->folder != NULL)
+        return p2p_folder_wanted(dl, share);
+    unsigned wanted = dl->connections + dl->grown;
+    if (s->rtt_us >= VERY_FAR_RTT_US && dl->protocol != 1)
+        wanted += dl->connections;
+    if (wanted > share)
+        wanted = share;
+    if (!dl->ready && dl->protocol == 1)
+        return 1;
+    if (!s->agreed)
+        return s->rtt_us >= FAR_RTT_US && wanted > 0 ? wanted : 1;
+    /* While the layer comes the others can shake hands. */
+    if (left == 0)
+        return dl->ready ? 0 : 1;
+    if (wanted > worth)
+        wanted = (unsigned)worth;
+    return wanted > 0 ? wanted : 1;
+}
+
+void
+p2p_dl_share_out_connections(struct p2p_download *dl)
+{
+    unsigned usable = p2p_dl_usable_sources(dl);
+    bool protocol1_busy = false;
+
+    for (size_t i = 0; i < dl->source_count; i++) {
+        struct dl_source *s = &dl->sources[i];
+        s->wanted = wanted_of(dl, s, usable);
+        /* Without a tree bytes of several sources cannot be told apart: one at a time.
+         */
+        if (dl->protocol == 1 && protocol1_busy)
+            s->wanted = 0;
+        protocol1_busy |= s->wanted > 0;
+    }
+}
+
+/* The error that says most: a single source's own, else that nobody could deliver. */
+static enum p2p_err
+summary(const struct p2p_download *dl)
+{
+    enum p2p_err err = dl->sources[0].error;
+
+    for (size_t i = 1; i < dl->source_count; i++)
+        if (dl->sources[i].error != err)
+            return P2P_ERR_NO_SOURCE;
+    return err != P2P_OK ? err : P2P_ERR_NO_SOURCE;
+}
+
+enum p2p_err
+p2p_dl_hopeless(struct p2p_download *dl)
+{
+    for (size_t i = 0; i < dl->source_count; i++) {
+        const struct dl_source *s = &dl->sources[i];
+        if (s->workers > 0 ||
+            (s->state != P2P_SRC_DROPPED && s->failures < dl->retries))
+            return P2P_OK;
+    }
+    return summary(dl);
+}

@@ -1,0 +1,253 @@
+/* Opening a journal: finding what is there, deciding what of it to believe. */
+#include "p2p/journal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "core/journal/journal_state.h"
+#include "p2p/log.h"
+
+static enum p2p_err
+open_and_lock(struct p2p_journal *j, bool *is_new)
+{
+    struct stat st;
+    enum p2p_err err =
+        p2p_root_open_private(j->downloads, j->part_name, O_RDWR | O_CREAT, &j->fd);
+
+    if (err != P2P_OK)
+        return err;
+    if (flock(j->fd, LOCK_EX | LOCK_NB) < 0)
+        return errno == EWOULDBLOCK ? P2P_ERR_BUSY : p2p_err_from_errno(errno);
+    if (fstat(j->fd, &st) < 0)
+        return p2p_err_from_errno(errno);
+    /* Unlinked by a discard between our open and our lock: to the caller that is
+     * "busy". */
+    if (st.st_nlink == 0)
+        return P2P_ERR_BUSY;
+    *is_new = st.st_size == 0;
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_journal_replace(const struct p2p_root *downloads, const struct p2p_digest *root,
+                    const struct p2p_digest *successor)
+{
+    struct p2p_journal old = {.info.root = *root}, new = {.info.root = {{0}}};
+    enum p2p_err err;
+
+    p2p_journal_name_files(&old);
+    err = p2p_root_open_private(downloads, old.part_name, O_RDWR, &old.fd);
+    if (err != P2P_OK)
+        return err;
+    if (flock(old.fd, LOCK_EX | LOCK_NB) < 0)
+        err = errno == EWOULDBLOCK ? P2P_ERR_BUSY : p2p_err_from_errno(errno);
+    if (err != P2P_OK)
+        goto out;
+    (void)!p2p_root_unlink_private(downloads, old.journal_name); /* need not be there */
+    if (successor != NULL) {
+        new.info.root = *successor;
+        p2p_journal_name_files(&new);
+        err = p2p_root_move_private(downloads, old.part_name, new.part_name);
+    }
+    if (successor == NULL || err == P2P_ERR_EXISTS)
+        err = p2p_root_unlink_private(downloads, old.part_name);
+out:
+    close(old.fd);
+    return err;
+}
+
+/* Space first, so that a full disk shows before hours of work. */
+static enum p2p_err
+reserve(const struct p2p_journal *j)
+{
+    uint64_t size = j->info.geometry.size;
+    struct statvfs fs;
+    struct stat st;
+
+    if (size == 0)
+        return P2P_OK;
+    if (fstat(j->fd, &st) < 0 || fstatvfs(j->fd, &fs) < 0)
+        return p2p_err_from_errno(errno);
+    uint64_t held = (uint64_t)st.st_blocks * 512;
+    uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if (held < size && available < size - held)
+        return P2P_ERR_DISK_FULL;
+    if ((uint64_t)st.st_size > size && ftruncate(j->fd, (off_t)size) < 0)
+        return p2p_err_from_errno(errno);
+    if (fallocate(j->fd, 0, 0, (off_t)size) == 0)
+        return P2P_OK;
+    if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR)
+        return p2p_err_from_errno(errno);
+    return ftruncate(j->fd, (off_t)size) == 0 ? P2P_OK : p2p_err_from_errno(errno);
+}
+
+static bool
+same_layer(const struct p2p_journal *j, const struct p2p_journal_info *info,
+           const struct p2p_digest *layer)
+{
+    const struct p2p_chunks *a = &info->geometry, *b = &j->info.geometry;
+
+    if (memcmp(&info->root, &j->info.root, sizeof(info->root)) != 0 ||
+        a->size != b->size || a->chunk_size != b->chunk_size)
+        return false;
+    return a->count == 0 ||
+           (layer != NULL &&
+            memcmp(layer, j->layer, (size_t)a->count * sizeof(*layer)) == 0);
+}
+
+static void
+load_pages(struct p2p_journal *j, bool same_boot)
+{
+    uint64_t count = j->info.geometry.count;
+
+    for (uint64_t p = 0; p < p2p_journal_page_count(&j->info.geometry); p++) {
+        struct journal_page page;
+        uint64_t first = p * JOURNAL_PAGE_CHUNKS;
+        if (p2p_journal_page_read(j->journal_fd, &j->stamp, p, &page) != P2P_OK) {
+            p2p_journal_doubt(j, first, first + JOURNAL_PAGE_CHUNKS);
+            continue;
+        }
+        for (uint64_t i = 0; i < JOURNAL_PAGE_CHUNKS && first + i < count; i++) {
+            bool durable = p2p_journal_bit(page.durable, i),
+                 written = p2p_journal_bit(page.written, i);
+            if (durable || (written && same_boot))
+                p2p_journal_set_written(j, first + i, true);
+            else if (written)
+                p2p_journal_set_doubt(j, first + i, true);
+            p2p_journal_bit_put(j->pages[p].durable, i, durable);
+            j->unflushed |= written && !durable;
+        }
+    }
+}
+
+/* P2P_OK when the journal that is there belongs to this data file and this layer. */
+static enum p2p_err
+load(struct p2p_journal *j, const struct stat *part)
+{
+    struct p2p_journal_info info;
+    struct p2p_digest *layer = NULL;
+    enum p2p_err err =
+        p2p_root_open_private(j->downloads, j->journal_name, O_RDWR, &j->journal_fd);
+
+    if (err == P2P_OK)
+        err = p2p_journal_stamp_read(j->journal_fd, &j->stamp);
+    if (err == P2P_OK)
+        err = p2p_journal_head_read(j->journal_fd, &j->stamp, &info, &layer);
+    if (err == P2P_OK &&
+        (!same_layer(j, &info, layer) || j->stamp.inode != part->st_ino ||
+         (uint64_t)part->st_size != j->info.geometry.size))
+        err = P2P_ERR_CORRUPT;
+    free(layer);
+    if (err != P2P_OK)
+        return err;
+    load_pages(j, p2p_boot_id_is_current(&j->stamp.boot));
+    return P2P_OK;
+}
+
+/* A new journal beside the data. `doubtful`: bytes are there of which nothing is known.
+ */
+static enum p2p_err
+create(struct p2p_journal *j, const struct stat *part, bool doubtful)
+{
+    uint8_t *bytes = NULL;
+    size_t len = 0;
+    enum p2p_err err;
+
+    if (j->journal_fd >= 0)
+        close(j->journal_fd);
+    j->journal_fd = -1;
+    j->stamp = (struct journal_stamp){.inode = part->st_ino};
+    if (!doubtful)
+        p2p_boot_id_get(&j->stamp.boot);
+    err = p2p_journal_format_new(&j->info, j->layer, &j->stamp, &bytes, &len);
+    if (err == P2P_OK)
+        err = p2p_root_replace_private(j->downloads, j->journal_name, bytes, len);
+    if (err == P2P_OK)
+        err = p2p_root_open_private(j->downloads, j->journal_name, O_RDWR,
+                                    &j->journal_fd);
+    if (err == P2P_OK && doubtful) {
+        p2p_journal_doubt(j, 0, j->info.geometry.count);
+        for (uint64_t p = 0; p < p2p_journal_page_count(&j->info.geometry); p++)
+            if (err == P2P_OK)
+                err = p2p_journal_write_page(j, p);
+    }
+    free(bytes);
+    return err;
+}
+
+static enum p2p_err
+open_files(struct p2p_journal *j)
+{
+    bool is_new = false;
+    struct stat st;
+    enum p2p_err err = open_and_lock(j, &is_new);
+
+    if (err != P2P_OK)
+        return err;
+    if (fstat(j->fd, &st) < 0)
+        return p2p_err_from_errno(errno);
+    p2p_root_sweep_aside(j->downloads, j->journal_name);
+    err = j->layer == NULL && j->info.geometry.count > 0 ? P2P_ERR_NOT_FOUND
+                                                         : load(j, &st);
+    if (err == P2P_ERR_CORRUPT)
+        p2p_log_warn("journal does not fit its data, checking chunks file=%s",
+                     j->part_name);
+    bool loaded = err == P2P_OK;
+    err = reserve(j);
+    if (err != P2P_OK && is_new && /* nothing is left behind that was not there */
+        p2p_root_unlink_private(j->downloads, j->part_name) != P2P_OK)
+        p2p_log_warn("empty file could not be removed file=%s", j->part_name);
+    if (err == P2P_OK && !loaded)
+        err = create(j, &st, !is_new && j->layer != NULL);
+    return err == P2P_OK ? p2p_journal_refresh_stamp(j) : err;
+}
+
+static enum p2p_err
+allocate(struct p2p_journal *j, const struct p2p_digest *layer)
+{
+    uint64_t count = j->info.geometry.count;
+
+    j->pages = calloc((size_t)p2p_journal_page_count(&j->info.geometry) + 1,
+                      sizeof(*j->pages));
+    j->doubt = calloc((size_t)count / 8 + 1, 1);
+    if (j->pages == NULL || j->doubt == NULL)
+        return P2P_ERR_NOMEM;
+    if (layer == NULL || count == 0)
+        return P2P_OK;
+    j->layer = malloc((size_t)count * sizeof(*layer));
+    if (j->layer == NULL)
+        return P2P_ERR_NOMEM;
+    memcpy(j->layer, layer, (size_t)count * sizeof(*layer));
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_journal_open(const struct p2p_root *downloads, const struct p2p_journal_info *info,
+                 const struct p2p_digest *layer, struct p2p_journal **out)
+{
+    struct p2p_journal *j = calloc(1, sizeof(*j));
+    enum p2p_err err;
+
+    *out = NULL;
+    if (j == NULL)
+        return P2P_ERR_NOMEM;
+    pthread_mutex_init(&j->lock, NULL);
+    j->fd = j->journal_fd = -1;
+    j->downloads = downloads;
+    j->info = *info;
+    p2p_journal_name_files(j);
+    err = allocate(j, layer);
+    if (err == P2P_OK)
+        err = open_files(j);
+    if (err == P2P_OK)
+        *out = j;
+    else
+        p2p_journal_release(j);
+    return err;
+}

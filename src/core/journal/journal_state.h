@@ -1,0 +1,47 @@
+/*
+ * journal_state - a journal in memory, shared by the files that open it, mark it and
+ * check it. Callers hold the lock, except while it is being opened.
+ */
+#ifndef P2P_JOURNAL_STATE_H
+#define P2P_JOURNAL_STATE_H
+
+#include <pthread.h>
+
+#include "core/journal/journal_file.h"
+
+#define JOURNAL_NAME_MAX (2 * P2P_DIGEST_LEN + 16)
+
+struct p2p_journal {
+    pthread_mutex_t lock;
+    const struct p2p_root *downloads;
+    struct p2p_journal_info info;
+    struct p2p_digest *layer; /* NULL: protocol 1 */
+    char part_name[JOURNAL_NAME_MAX], journal_name[JOURNAL_NAME_MAX];
+    int fd, journal_fd;
+    struct journal_stamp stamp;
+    struct journal_page *pages;
+    uint8_t *doubt; /* a bit per chunk: neither there nor given up */
+    uint64_t doubted, done_count, done_bytes;
+    bool unflushed; /* chunks are written that are not durable */
+    bool closed;    /* finished or discarded: the files are gone */
+};
+
+bool p2p_journal_bit(const uint8_t *bits, uint64_t i);
+void p2p_journal_bit_put(uint8_t *bits, uint64_t i, bool on);
+
+bool p2p_journal_is_written(const struct p2p_journal *j, uint64_t chunk);
+void p2p_journal_set_written(struct p2p_journal *j, uint64_t chunk, bool on);
+void p2p_journal_set_doubt(struct p2p_journal *j, uint64_t chunk, bool on);
+/* Doubts the chunks first .. end - 1 (as far as there are so many). */
+void p2p_journal_doubt(struct p2p_journal *j, uint64_t first, uint64_t end);
+
+/* Page `index` as it has to stand on disk. */
+P2P_MUST_CHECK enum p2p_err p2p_journal_write_page(const struct p2p_journal *j,
+                                                   uint64_t index);
+/* Once nothing is doubted, "written" refers to the running system: says so on disk. */
+P2P_MUST_CHECK enum p2p_err p2p_journal_refresh_stamp(struct p2p_journal *j);
+
+void p2p_journal_name_files(struct p2p_journal *j); /* from info.root */
+void p2p_journal_release(struct p2p_journal *j);
+
+#endif

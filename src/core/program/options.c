@@ -1,0 +1,313 @@
+/* Command line and environment; the file is in options_file.c, values in
+ * options_value.c, --help in options_help.c. */
+#include "p2p/options.h"
+
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/program/options_internal.h"
+#include "p2p/log.h"
+
+enum { NAME_MAX_BYTES = 64 };
+
+#define COMMON(field) offsetof(struct p2p_option_parse, common.field)
+const struct p2p_option p2p_common_options[P2P_COMMON_OPTIONS] = {
+    {"config", P2P_OPT_TEXT, COMMON(config), 0, 0, "FILE", "read settings from FILE"},
+    {"log-level", P2P_OPT_TEXT, COMMON(log_level), 0, 0, "LEVEL",
+     "error, warn, info or debug"},
+    {"help", P2P_OPT_FLAG, COMMON(help), 0, 0, NULL, "show this help"},
+    {"version", P2P_OPT_FLAG, COMMON(version), 0, 0, NULL, "show the version"},
+};
+
+struct p2p_options_text {
+    struct p2p_options_text *next;
+    char at[];
+};
+
+char *
+p2p_options_keep(struct p2p_options_text *text, const char *from, size_t len)
+{
+    struct p2p_options_text *kept = malloc(sizeof(*kept) + len + 1);
+
+    if (kept == NULL)
+        return NULL;
+    memcpy(kept->at, from, len);
+    kept->at[len] = '\0';
+    kept->next = text->next;
+    text->next = kept;
+    return kept->at;
+}
+
+void
+p2p_options_free(struct p2p_options_text *text)
+{
+    while (text != NULL) {
+        struct p2p_options_text *next = text->next;
+        free(text);
+        text = next;
+    }
+}
+
+enum p2p_err
+p2p_option_complain(const struct p2p_option_parse *parse, const char *format, ...)
+{
+    va_list args;
+
+    fprintf(stderr, "%s: ", parse->set->program);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+    return P2P_ERR_USAGE;
+}
+
+const struct p2p_option *
+p2p_option_at(const struct p2p_option_parse *parse, size_t i, void **field)
+{
+    bool own = i < parse->set->count;
+    const struct p2p_option *option =
+        own ? &parse->set->options[i] : &p2p_common_options[i - parse->set->count];
+    char *base = own ? parse->target : (char *)(uintptr_t)parse;
+
+    *field = base + option->offset;
+    return option;
+}
+
+size_t
+p2p_option_index(const struct p2p_option_parse *parse, const char *name, size_t len)
+{
+    for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS; i++) {
+        void *field;
+        const char *known = p2p_option_at(parse, i, &field)->name;
+        if (strlen(known) == len && memcmp(known, name, len) == 0)
+            return i;
+    }
+    return SIZE_MAX;
+}
+
+enum p2p_err
+p2p_option_set_value(struct p2p_option_parse *parse, size_t i,
+                     enum p2p_option_source source, const char *shown,
+                     const char *value)
+{
+    void *field;
+    const struct p2p_option *option = p2p_option_at(parse, i, &field);
+
+    if (parse->sources[i] != P2P_FROM_DEFAULT && parse->sources[i] < source)
+        return P2P_OK;
+    if (option->kind == P2P_OPT_LIST && parse->sources[i] != source)
+        ((struct p2p_option_list *)field)->count = 0;
+    parse->sources[i] = source;
+    return p2p_option_assign(parse, option, field, shown, value);
+}
+
+/* ---- Command line ---- */
+
+/* `--no-flag`: index of the flag, or SIZE_MAX. */
+static size_t
+negated_flag(const struct p2p_option_parse *parse, const char *name, size_t len)
+{
+    void *field;
+    size_t i = SIZE_MAX;
+
+    if (len > 3 && memcmp(name, "no-", 3) == 0)
+        i = p2p_option_index(parse, name + 3, len - 3);
+    if (i != SIZE_MAX && p2p_option_at(parse, i, &field)->kind != P2P_OPT_FLAG)
+        i = SIZE_MAX;
+    return i;
+}
+
+/* Takes the option at argv[*at] and moves *at past what it used. */
+static enum p2p_err
+take_option(struct p2p_option_parse *parse, int argc, char **argv, int *at)
+{
+    const char *word = argv[(*at)++], *name = word + 2;
+    size_t len = strcspn(name, "=");
+    const char *value = name[len] == '=' ? name + len + 1 : NULL;
+    size_t i = p2p_option_index(parse, name, len);
+    char shown[NAME_MAX_BYTES + 3];
+    void *field;
+
+    if (i == SIZE_MAX && value == NULL &&
+        (i = negated_flag(parse, name, len)) != SIZE_MAX)
+        value = "no";
+    if (i == SIZE_MAX)
+        return p2p_option_complain(parse, "%.*s is not an option; --help lists them",
+                                   (int)len + 2, word);
+    if (value == NULL && p2p_option_at(parse, i, &field)->kind == P2P_OPT_FLAG)
+        value = "yes";
+    else if (value == NULL && *at < argc && strncmp(argv[*at], "--", 2) != 0)
+        value = argv[(*at)++];
+    if (value == NULL)
+        return p2p_option_complain(parse, "%s needs a value: %s=%s", word, word,
+                                   p2p_option_at(parse, i, &field)->value);
+    snprintf(shown, sizeof(shown), "--%s", p2p_option_at(parse, i, &field)->name);
+    return p2p_option_set_value(parse, i, P2P_FROM_FLAG, shown, value);
+}
+
+static enum p2p_err
+parse_argv(struct p2p_option_parse *parse, int argc, char **argv, int *arguments)
+{
+    bool options_ended = false;
+
+    *arguments = 0;
+    for (int at = 1; at < argc;) {
+        char *word = argv[at];
+        bool dashed = !options_ended && word[0] == '-' && word[1] != '\0';
+        enum p2p_err err = P2P_OK;
+
+        if (!dashed) {
+            argv[1 + (*arguments)++] = word;
+            at++;
+        } else if (strcmp(word, "--") == 0) {
+            options_ended = true;
+            at++;
+        } else if (word[1] != '-') {
+            err = p2p_option_complain(parse,
+                                      "%s: options begin with two dashes; --help "
+                                      "lists them",
+                                      word);
+        } else {
+            err = take_option(parse, argc, argv, &at);
+        }
+        if (err != P2P_OK)
+            return err;
+    }
+    return P2P_OK;
+}
+
+/* Help is for those who are lost: it works whatever else stands on the line. */
+static bool
+wants_common(int argc, char **argv, const char *name, const char *letter)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], name) == 0 || strcmp(argv[i], letter) == 0)
+            return true;
+    return false;
+}
+
+static bool
+answer_common(const struct p2p_option_parse *parse, int argc, char **argv)
+{
+    if (wants_common(argc, argv, "--help", "-h")) {
+        p2p_options_print_help(parse);
+        return true;
+    }
+    if (wants_common(argc, argv, "--version", "-V")) {
+        int word = (int)strcspn(parse->set->program, " ");
+        printf("%.*s %s\n", word, parse->set->program, P2P_VERSION);
+        return true;
+    }
+    return false;
+}
+
+/* ---- Environment ---- */
+
+static void
+environment_name(const char *option, char out[NAME_MAX_BYTES])
+{
+    size_t n = (size_t)snprintf(out, NAME_MAX_BYTES, "P2P_%s", option);
+
+    for (size_t i = 4; i < n && i < NAME_MAX_BYTES; i++)
+        out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
+}
+
+/* A list in one variable: its words, kept. */
+static enum p2p_err
+set_words(struct p2p_option_parse *parse, size_t i, const char *shown,
+          const char *value)
+{
+    char *save = NULL;
+    char *words = p2p_options_keep(parse->text, value, strlen(value));
+    enum p2p_err err = words != NULL ? P2P_OK : P2P_ERR_NOMEM;
+
+    for (char *word = words ? strtok_r(words, " \t\n", &save) : NULL;
+         word != NULL && err == P2P_OK; word = strtok_r(NULL, " \t\n", &save))
+        err = p2p_option_set_value(parse, i, P2P_FROM_ENVIRONMENT, shown, word);
+    return err;
+}
+
+static enum p2p_err
+parse_environment(struct p2p_option_parse *parse)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS && err == P2P_OK;
+         i++) {
+        char name[NAME_MAX_BYTES];
+        void *field;
+        const struct p2p_option *option = p2p_option_at(parse, i, &field);
+        const char *value;
+
+        if (field == (void *)&parse->common.help ||
+            field == (void *)&parse->common.version)
+            continue;
+        environment_name(option->name, name);
+        value = getenv(name);
+        if (value == NULL || value[0] == '\0')
+            continue;
+        err = option->kind == P2P_OPT_LIST
+                  ? set_words(parse, i, name, value)
+                  : p2p_option_set_value(parse, i, P2P_FROM_ENVIRONMENT, name, value);
+    }
+    return err;
+}
+
+/* ---- All together ---- */
+
+static enum p2p_err
+apply_log_level(const struct p2p_option_parse *parse)
+{
+    enum p2p_log_level level = P2P_LOG_INFO;
+
+    if (parse->common.log_level != NULL &&
+        p2p_log_parse_level(parse->common.log_level, &level) != P2P_OK)
+        return p2p_option_complain(parse, "--log-level %s: error, warn, info or debug",
+                                   parse->common.log_level);
+    p2p_log_init(parse->set->program, level);
+    return P2P_OK;
+}
+
+/* From the strongest source to the weakest: the file's name may come from the others.
+ */
+static enum p2p_err
+parse_all(struct p2p_option_parse *parse, int argc, char **argv, int *arguments)
+{
+    enum p2p_err err = parse_argv(parse, argc, argv, arguments);
+
+    if (err == P2P_OK)
+        err = parse_environment(parse);
+    if (err == P2P_OK && parse->common.config != NULL)
+        err = p2p_options_read_file(parse, parse->common.config);
+    if (err == P2P_OK)
+        err = apply_log_level(parse);
+    return err;
+}
+
+enum p2p_err
+p2p_options_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
+                  int *arguments, struct p2p_options_text **text)
+{
+    struct p2p_option_parse parse = {.set = set, .target = target};
+    enum p2p_err err;
+
+    *text = NULL;
+    *arguments = 0;
+    if (answer_common(&parse, argc, argv))
+        return P2P_ERR_CANCELLED;
+    parse.sources = calloc(set->count + P2P_COMMON_OPTIONS, sizeof(*parse.sources));
+    parse.text = calloc(1, sizeof(*parse.text));
+    if (parse.sources == NULL || parse.text == NULL)
+        err = P2P_ERR_NOMEM;
+    else
+        err = parse_all(&parse, argc, argv, arguments);
+    free(parse.sources);
+    if (err == P2P_OK)
+        *text = parse.text;
+    else
+        p2p_options_free(parse.text);
+    return err;
+}

@@ -1,0 +1,100 @@
+/* --help, from the same table that parses. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/program/options_internal.h"
+
+enum { HELP_COLUMN = 28, LINE_COLUMNS = 88, DEFAULT_MAX = 256 };
+
+/* The default as a person would write it; empty when there is none to show. */
+static void
+format_default(const struct p2p_option *option, const void *field,
+               char out[DEFAULT_MAX])
+{
+    const struct p2p_option_list *list = field;
+    size_t used = 0;
+
+    out[0] = '\0';
+    switch (option->kind) {
+    case P2P_OPT_FLAG:
+        if (*(const bool *)field)
+            snprintf(out, DEFAULT_MAX, "on, --no-%s turns it off", option->name);
+        return;
+    case P2P_OPT_TEXT:
+        if (*(const char *const *)field != NULL)
+            snprintf(out, DEFAULT_MAX, "default %s", *(const char *const *)field);
+        return;
+    case P2P_OPT_LIST:
+        for (size_t i = 0; i < list->count && used < DEFAULT_MAX; i++)
+            used += (size_t)snprintf(out + used, DEFAULT_MAX - used, "%s %s",
+                                     i == 0 ? "default" : "", list->at[i]);
+        return;
+    case P2P_OPT_SIZE:
+    case P2P_OPT_DURATION:
+    case P2P_OPT_NUMBER:
+        break;
+    }
+    if (*(const uint64_t *)field == 0 && option->min == 0 &&
+        option->kind == P2P_OPT_SIZE) {
+        snprintf(out, DEFAULT_MAX, "default off");
+        return;
+    }
+    memcpy(out, "default ", 9);
+    p2p_option_format_value(option, *(const uint64_t *)field, out + 8, DEFAULT_MAX - 8);
+}
+
+/* Words of `text`, from `column` on, in lines that begin at HELP_COLUMN. */
+static void
+print_wrapped(const char *text, int column)
+{
+    while (*text != '\0') {
+        int len = (int)strcspn(text, " ");
+        if (column + 1 + len > LINE_COLUMNS) {
+            printf("\n%*s", HELP_COLUMN - 1, "");
+            column = HELP_COLUMN - 1;
+        }
+        column += printf(" %.*s", len, text);
+        text += len;
+        text += strspn(text, " ");
+    }
+}
+
+static void
+print_option(const struct p2p_option *option, const void *field)
+{
+    char value[DEFAULT_MAX], line[DEFAULT_MAX + 512];
+    bool repeats = option->kind == P2P_OPT_LIST &&
+                   strstr(option->help, "repeat") == NULL &&
+                   strstr(option->help, "several times") == NULL;
+    int column = printf("  --%s%s%s", option->name, option->value != NULL ? " " : "",
+                        option->value != NULL ? option->value : "");
+
+    if (column >= HELP_COLUMN - 1) {
+        putchar('\n');
+        column = 0;
+    }
+    column += printf("%*s", HELP_COLUMN - 1 - column, "");
+    format_default(option, field, value);
+    snprintf(line, sizeof(line), "%s%s%s%s%s", option->help,
+             repeats ? "; may be repeated" : "", value[0] != '\0' ? " (" : "", value,
+             value[0] != '\0' ? ")" : "");
+    print_wrapped(line, column);
+    putchar('\n');
+}
+
+void
+p2p_options_print_help(const struct p2p_option_parse *parse)
+{
+    printf("%s\n\nUsage: %s %s\n\nOptions:\n", parse->set->summary, parse->set->program,
+           parse->set->usage);
+    for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS; i++) {
+        void *field;
+        const struct p2p_option *option = p2p_option_at(parse, i, &field);
+        print_option(option, field);
+    }
+    printf(
+        "\nEach option can also be set as P2P_NAME in the environment ('-' as '_'), or "
+        "as\n`name = value` in the file of --config. Sizes: 64K, 10M, 2G. Times: "
+        "250ms, "
+        "30s, 5m.\n");
+}

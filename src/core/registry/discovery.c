@@ -1,0 +1,153 @@
+/* The handle: which registries there are, and how each is doing. */
+#include "p2p/discovery.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/registry/discovery_internal.h"
+#include "p2p/bytes.h"
+
+/* A part that must not be there: a login, a query. */
+static bool
+has_part(CURLU *url, CURLUPart part)
+{
+    char *text = NULL;
+    bool has = curl_url_get(url, part, &text, 0) == CURLUE_OK;
+
+    curl_free(text);
+    return has;
+}
+
+/* http or https, a host, nothing but a path behind it; without slashes at its end. */
+static enum p2p_err
+check_url(const char *text, char *out, size_t cap)
+{
+    CURLU *url = curl_url();
+    char *scheme = NULL, *whole = NULL;
+    enum p2p_err err = P2P_ERR_USAGE;
+    size_t len;
+
+    if (url == NULL)
+        return P2P_ERR_NOMEM;
+    if (curl_url_set(url, CURLUPART_URL, text, 0) != CURLUE_OK ||
+        curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK ||
+        (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0) ||
+        has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_QUERY) ||
+        has_part(url, CURLUPART_FRAGMENT) ||
+        curl_url_get(url, CURLUPART_URL, &whole, 0) != CURLUE_OK)
+        goto out;
+    for (len = strlen(whole); len > 0 && whole[len - 1] == '/';)
+        whole[--len] = '\0';
+    if (len < cap) {
+        memcpy(out, whole, len + 1);
+        err = P2P_OK;
+    }
+out:
+    curl_free(scheme);
+    curl_free(whole);
+    curl_url_cleanup(url);
+    return err;
+}
+
+enum p2p_err
+p2p_discovery_open(const char *const *urls, size_t count, uint64_t timeout_ms,
+                   struct p2p_discovery **out)
+{
+    struct p2p_discovery *d;
+
+    *out = NULL;
+    p2p_http_global_init();
+    d = calloc(1, sizeof(*d) + count * sizeof(d->at[0]));
+    if (d == NULL)
+        return P2P_ERR_NOMEM;
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_mutex_init(&d->reg_lock, NULL);
+    d->timeout_ms = timeout_ms > 0 ? timeout_ms : P2P_TIMEOUT_MS;
+    for (size_t i = 0; i < count; i++) {
+        struct p2p_registry *r = &d->at[d->count];
+        enum p2p_err err = check_url(urls[i], r->url, sizeof(r->url));
+        bool is_known = false;
+
+        for (size_t k = 0; k < d->count; k++)
+            is_known = is_known || strcmp(d->at[k].url, r->url) == 0;
+        if (err != P2P_OK) {
+            p2p_discovery_close(d);
+            return err;
+        }
+        d->count += !is_known; /* a registry given twice is one */
+    }
+    *out = d;
+    return P2P_OK;
+}
+
+void
+p2p_discovery_close(struct p2p_discovery *d)
+{
+    if (d == NULL)
+        return;
+    for (size_t i = 0; i < d->count; i++)
+        p2p_reg_state_clear(&d->at[i].state);
+    pthread_mutex_destroy(&d->lock);
+    pthread_mutex_destroy(&d->reg_lock);
+    free(d);
+}
+
+enum { REST_MIN_MS = 30 * 1000, REST_MAX_MS = 5 * 60 * 1000 };
+
+/* Under the lock. */
+static void
+note_rest(struct p2p_registry *r, enum p2p_err err)
+{
+    if (err != P2P_ERR_TIMEOUT) {
+        r->rest_ms = r->rests_until_ms = 0;
+        return;
+    }
+    r->rest_ms = r->rest_ms == 0                ? REST_MIN_MS
+                 : r->rest_ms * 2 < REST_MAX_MS ? r->rest_ms * 2
+                                                : REST_MAX_MS;
+    r->rests_until_ms = p2p_now_ms() + r->rest_ms;
+}
+
+enum p2p_err
+p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call *call)
+{
+    struct p2p_registry *r = &d->at[i];
+    enum p2p_err err =
+        call->err != P2P_OK ? call->err : p2p_http_status_err(call->status);
+
+    pthread_mutex_lock(&d->lock);
+    r->reachable = call->err == P2P_OK;
+    r->last_error = err;
+    note_rest(r, call->err);
+    r->detail[0] = '\0';
+    r->skew_known = call->date_s != 0;
+    r->skew_s = r->skew_known ? (int64_t)p2p_time_s() - call->date_s : 0;
+    if (call->err == P2P_OK && err != P2P_OK)
+        p2p_json_detail(call->answer, call->len, r->detail, sizeof(r->detail));
+    pthread_mutex_unlock(&d->lock);
+    return err;
+}
+
+size_t
+p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
+                     size_t max)
+{
+    size_t count = d->count < max ? d->count : max;
+
+    pthread_mutex_lock(&d->lock);
+    for (size_t i = 0; i < count; i++) {
+        const struct p2p_registry *r = &d->at[i];
+        out[i] = (struct p2p_registry_state){.reachable = r->reachable,
+                                             .registered = r->registered,
+                                             .is_signed = r->is_signed,
+                                             .last_error = r->last_error,
+                                             .skew_known = r->skew_known,
+                                             .skew_s = r->skew_s};
+        memcpy(out[i].url, r->url, sizeof(out[i].url));
+        memcpy(out[i].detail, r->detail, sizeof(out[i].detail));
+    }
+    pthread_mutex_unlock(&d->lock);
+    return count;
+}

@@ -1,0 +1,316 @@
+/* Bodies of registrations (docs/HTTP.md), signed over the canonical bytes of msg. */
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/registry/discovery_internal.h"
+#include "p2p/bytes.h"
+#include "p2p/msg.h"
+
+enum { BASE64_SIGNATURE_LEN = (P2P_RSA_LEN + 2) / 3 * 4 };
+
+static void
+base64_format(const uint8_t *in, size_t len, char *out)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+    for (size_t i = 0; i < len; i += 3) {
+        size_t n = len - i < 3 ? len - i : 3;
+        uint32_t bits = (uint32_t)in[i] << 16;
+        if (n > 1)
+            bits |= (uint32_t)in[i + 1] << 8;
+        if (n > 2)
+            bits |= in[i + 2];
+        for (size_t k = 0; k < 4; k++)
+            *out++ = k <= n ? digits[bits >> (18 - 6 * k) & 63] : '=';
+    }
+    *out = '\0';
+}
+
+static struct p2p_text
+text_of(const char *text)
+{
+    return (struct p2p_text){text, strlen(text)};
+}
+
+/* The entries as they are signed; NULL when out of memory. */
+static struct p2p_reg_entry *
+entries_of(const struct p2p_reg_diff *diff)
+{
+    struct p2p_reg_entry *entries = calloc(diff->added_count + 1, sizeof(*entries));
+
+    for (size_t i = 0; entries != NULL && i < diff->added_count; i++) {
+        const struct p2p_reg_file *file = diff->added[i];
+        entries[i] = (struct p2p_reg_entry){.name = text_of(file->name),
+                                            .size = file->size,
+                                            .root = file->root,
+                                            .version = file->version};
+        if (file->sha256_known)
+            entries[i].sha256 = file->sha256;
+    }
+    return entries;
+}
+
+static struct p2p_text *
+removed_of(const struct p2p_reg_diff *diff)
+{
+    struct p2p_text *names = calloc(diff->removed_count + 1, sizeof(*names));
+
+    for (size_t i = 0; names != NULL && i < diff->removed_count; i++)
+        names[i] = text_of(diff->removed[i]);
+    return names;
+}
+
+/* ---- JSON; false when out of memory ---- */
+
+static bool
+add_hex(cJSON *object, const char *name, const uint8_t bytes[P2P_DIGEST_LEN])
+{
+    char hex[2 * P2P_DIGEST_LEN + 1];
+
+    p2p_hex_format(bytes, P2P_DIGEST_LEN, hex);
+    return cJSON_AddStringToObject(object, name, hex) != NULL;
+}
+
+static bool
+add_number(cJSON *object, const char *name, uint64_t value)
+{
+    return cJSON_AddNumberToObject(object, name, (double)value) != NULL;
+}
+
+static bool
+add_entry(cJSON *array, const struct p2p_reg_file *file)
+{
+    cJSON *object = cJSON_CreateObject();
+
+    if (object == NULL || !cJSON_AddItemToArray(array, object))
+        return false;
+    return cJSON_AddStringToObject(object, "name", file->name) != NULL &&
+           add_number(object, "size", file->size) &&
+           add_hex(object, "root", file->root.b) &&
+           (!file->sha256_known || add_hex(object, "sha256", file->sha256.b)) &&
+           add_number(object, "mtime", file->mtime_s) &&
+           add_number(object, "version", file->version);
+}
+
+static bool
+add_entries(cJSON *object, const char *name, const struct p2p_reg_diff *diff)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, name);
+    bool ok = array != NULL;
+
+    for (size_t i = 0; ok && i < diff->added_count; i++)
+        ok = add_entry(array, diff->added[i]);
+    return ok;
+}
+
+static bool
+add_names(cJSON *object, const char *name, const char *const *names, size_t count)
+{
+    cJSON *array = cJSON_AddArrayToObject(object, name);
+    bool ok = array != NULL;
+
+    for (size_t i = 0; ok && i < count; i++) {
+        cJSON *text = cJSON_CreateString(names[i]);
+        ok = text != NULL && cJSON_AddItemToArray(array, text);
+    }
+    return ok;
+}
+
+static bool
+add_signature(cJSON *object, const struct p2p_signature *signature)
+{
+    char text[BASE64_SIGNATURE_LEN + 1];
+
+    base64_format(signature->b, sizeof(signature->b), text);
+    return cJSON_AddStringToObject(object, "signature", text) != NULL;
+}
+
+/* What the documented registration has. */
+static bool
+add_documented(cJSON *object, const struct p2p_reg *reg,
+               const struct p2p_reg_diff *diff)
+{
+    char pem[P2P_PEM_LEN + 1];
+    const char **names = calloc(diff->added_count + 1, sizeof(*names));
+    struct p2p_id id;
+    bool ok = names != NULL && p2p_spki_id(p2p_rsa_spki(reg->key), &id) == P2P_OK;
+
+    for (size_t i = 0; ok && i < diff->added_count; i++)
+        names[i] = diff->added[i]->name;
+    p2p_spki_to_pem(p2p_rsa_spki(reg->key), pem);
+    ok = ok && add_hex(object, "peer_id", id.b) &&
+         cJSON_AddStringToObject(object, "public_key", pem) != NULL &&
+         add_number(object, "port", reg->port) &&
+         (reg->advertise == NULL ||
+          cJSON_AddStringToObject(object, "ip", reg->advertise) != NULL) &&
+         add_names(object, "files", names, diff->added_count);
+    free(names);
+    return ok;
+}
+
+/* Prints and frees the object. */
+static enum p2p_err
+finish(cJSON *object, bool ok, char **body)
+{
+    *body = ok ? cJSON_PrintUnformatted(object) : NULL;
+    cJSON_Delete(object);
+    return *body != NULL ? P2P_OK : P2P_ERR_NOMEM;
+}
+
+/* ---- Signatures ---- */
+
+static enum p2p_err
+sign_whole(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t seq,
+           uint64_t expires_at_s, struct p2p_signature *out)
+{
+    struct p2p_reg_entry *entries = entries_of(diff);
+    struct p2p_registration r = {
+        .seq = seq,
+        .expires_at_s = expires_at_s,
+        .ip = text_of(reg->advertise != NULL ? reg->advertise : ""),
+        .port = reg->port,
+        .entries = entries,
+        .count = (uint32_t)diff->added_count,
+    };
+    enum p2p_err err = p2p_spki_id(p2p_rsa_spki(reg->key), &r.peer_id);
+    struct p2p_wr wr;
+    uint8_t *bytes = NULL;
+    size_t len;
+
+    if (err == P2P_OK &&
+        (entries == NULL || (bytes = malloc(p2p_registration_size(&r))) == NULL))
+        err = P2P_ERR_NOMEM;
+    if (err == P2P_OK) {
+        p2p_wr_init(&wr, bytes, p2p_registration_size(&r));
+        p2p_registration_put(&wr, &r);
+        err = p2p_wr_end(&wr, &len);
+    }
+    if (err == P2P_OK)
+        err = p2p_pss_sign(reg->key, bytes, len, out);
+    free(bytes);
+    free(entries);
+    return err;
+}
+
+static enum p2p_err
+sign_delta(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t seq,
+           uint64_t base, struct p2p_signature *out)
+{
+    struct p2p_reg_entry *added = entries_of(diff);
+    struct p2p_text *removed = removed_of(diff);
+    struct p2p_reg_delta delta = {
+        .seq = seq,
+        .base = base,
+        .removed = removed,
+        .removed_count = (uint32_t)diff->removed_count,
+        .added = added,
+        .added_count = (uint32_t)diff->added_count,
+    };
+    enum p2p_err err = p2p_spki_id(p2p_rsa_spki(reg->key), &delta.peer_id);
+    struct p2p_wr wr;
+    uint8_t *bytes = NULL;
+    size_t len;
+
+    if (err == P2P_OK && (added == NULL || removed == NULL ||
+                          (bytes = malloc(p2p_reg_delta_size(&delta))) == NULL))
+        err = P2P_ERR_NOMEM;
+    if (err == P2P_OK) {
+        p2p_wr_init(&wr, bytes, p2p_reg_delta_size(&delta));
+        p2p_reg_delta_put(&wr, &delta);
+        err = p2p_wr_end(&wr, &len);
+    }
+    if (err == P2P_OK)
+        err = p2p_pss_sign(reg->key, bytes, len, out);
+    free(bytes);
+    free(added);
+    free(removed);
+    return err;
+}
+
+/* ---- Bodies ---- */
+
+enum p2p_err
+p2p_reg_body_whole(const struct p2p_reg *reg, const struct p2p_reg_diff *diff,
+                   uint64_t seq, uint64_t expires_at_s, char **body)
+{
+    static const int protocols[] = {2, 1};
+    struct p2p_signature signature;
+    cJSON *object, *spoken;
+    enum p2p_err err = sign_whole(reg, diff, seq, expires_at_s, &signature);
+
+    *body = NULL;
+    if (err != P2P_OK)
+        return err;
+    object = cJSON_CreateObject();
+    spoken = cJSON_CreateIntArray(protocols, reg->no_protocol_1 ? 1 : 2);
+    return finish(object,
+                  cJSON_AddItemToObject(object, "protocols", spoken) &&
+                      add_documented(object, reg, diff) &&
+                      add_entries(object, "entries", diff) &&
+                      add_number(object, "seq", seq) &&
+                      add_number(object, "expires_at", expires_at_s) &&
+                      add_signature(object, &signature),
+                  body);
+}
+
+enum p2p_err
+p2p_reg_body_delta(const struct p2p_reg *reg, const struct p2p_reg_diff *diff,
+                   uint64_t seq, uint64_t base, char **body)
+{
+    struct p2p_signature signature;
+    struct p2p_id id;
+    cJSON *object;
+    enum p2p_err err = sign_delta(reg, diff, seq, base, &signature);
+
+    *body = NULL;
+    if (err == P2P_OK)
+        err = p2p_spki_id(p2p_rsa_spki(reg->key), &id);
+    if (err != P2P_OK)
+        return err;
+    object = cJSON_CreateObject();
+    return finish(object,
+                  add_hex(object, "peer_id", id.b) && add_number(object, "seq", seq) &&
+                      add_number(object, "base", base) &&
+                      add_entries(object, "add", diff) &&
+                      add_names(object, "remove", diff->removed, diff->removed_count) &&
+                      add_signature(object, &signature),
+                  body);
+}
+
+enum p2p_err
+p2p_reg_body_unsigned(const struct p2p_reg *reg, const struct p2p_reg_diff *diff,
+                      char **body)
+{
+    cJSON *object = cJSON_CreateObject();
+
+    return finish(object, add_documented(object, reg, diff), body);
+}
+
+enum p2p_err
+p2p_reg_body_leave(const struct p2p_rsa *key, uint64_t seq, char **body)
+{
+    uint8_t bytes[P2P_REG_LEAVE_LEN];
+    struct p2p_signature signature;
+    struct p2p_id id;
+    struct p2p_wr wr;
+    cJSON *object;
+    size_t len;
+    enum p2p_err err = p2p_spki_id(p2p_rsa_spki(key), &id);
+
+    *body = NULL;
+    p2p_wr_init(&wr, bytes, sizeof(bytes));
+    p2p_reg_leave_put(&wr, &id, seq);
+    if (err == P2P_OK)
+        err = p2p_wr_end(&wr, &len);
+    if (err == P2P_OK)
+        err = p2p_pss_sign(key, bytes, len, &signature);
+    if (err != P2P_OK)
+        return err;
+    object = cJSON_CreateObject();
+    return finish(object,
+                  add_hex(object, "peer_id", id.b) && add_number(object, "seq", seq) &&
+                      add_signature(object, &signature),
+                  body);
+}

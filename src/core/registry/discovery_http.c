@@ -1,0 +1,306 @@
+/* HTTP by libcurl: several calls at once, bounded in time and size. */
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/registry/discovery_internal.h"
+#include "p2p/net.h"
+
+enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 1000 };
+
+/* One call under way. */
+struct transfer {
+    struct p2p_http_call *call;
+    CURL *easy;
+    struct curl_slist *headers;
+    size_t cap;
+    bool too_large;
+};
+
+static void
+global_init(void)
+{
+    /* Fails only without memory; then every handle is NULL and calls say so. */
+    (void)curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+void
+p2p_http_global_init(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, global_init);
+}
+
+static bool
+grow(struct transfer *t, size_t need)
+{
+    size_t cap = t->cap < 4096 ? 4096 : t->cap;
+    char *bigger;
+
+    while (cap < need)
+        cap *= 2;
+    if (cap == t->cap)
+        return true;
+    bigger = realloc(t->call->answer, cap);
+    if (bigger == NULL)
+        return false;
+    t->call->answer = bigger;
+    t->cap = cap;
+    return true;
+}
+
+static size_t
+on_bytes(char *data, size_t size, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    size_t len = size * count; /* size is 1: libcurl's documentation */
+
+    if (len > P2P_HTTP_ANSWER_MAX - t->call->len) {
+        t->too_large = true;
+        return 0;
+    }
+    if (!grow(t, t->call->len + len + 1))
+        return 0;
+    memcpy(t->call->answer + t->call->len, data, len);
+    t->call->len += len;
+    t->call->answer[t->call->len] = '\0';
+    return len;
+}
+
+static bool
+set_body(struct transfer *t)
+{
+    t->headers = curl_slist_append(NULL, "Content-Type: application/json");
+    if (t->headers == NULL)
+        return false;
+    /* Without this libcurl asks for leave and waits a second. */
+    struct curl_slist *more = curl_slist_append(t->headers, "Expect:");
+    if (more == NULL)
+        return false;
+    return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, more) == CURLE_OK &&
+           curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE,
+                            (curl_off_t)strlen(t->call->body)) == CURLE_OK &&
+           curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, t->call->body) == CURLE_OK;
+}
+
+/* Straight to the registry: no proxy, no redirect, no other protocol, no signals. */
+static bool
+set_up(struct transfer *t, uint64_t timeout_ms)
+{
+    CURL *e = t->easy = curl_easy_init();
+    long ms = (long)timeout_ms;
+
+    if (e == NULL || t->call->url == NULL)
+        return false;
+    return curl_easy_setopt(e, CURLOPT_URL, t->call->url) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_PROXY, "") == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, ms) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                            ms < CONNECT_TIMEOUT_MS ? ms : (long)CONNECT_TIMEOUT_MS) ==
+               CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_USERAGENT, "p2p/" P2P_VERSION) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_WRITEDATA, t) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_PRIVATE, t) == CURLE_OK &&
+           (t->call->body == NULL || set_body(t)) &&
+           curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, t->call->method) == CURLE_OK;
+}
+
+static enum p2p_err
+from_curl(const struct transfer *t, CURLcode code)
+{
+    if (t->too_large)
+        return P2P_ERR_TOO_LARGE;
+    switch (code) {
+    case CURLE_OK:
+        return P2P_OK;
+    case CURLE_OPERATION_TIMEDOUT:
+        return P2P_ERR_TIMEOUT;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_INTERFACE_FAILED:
+        return P2P_ERR_UNREACHABLE;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_CACERT_BADFILE:
+        return P2P_ERR_AUTH;
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_PARTIAL_FILE:
+        return P2P_ERR_CLOSED;
+    case CURLE_OUT_OF_MEMORY:
+    case CURLE_WRITE_ERROR:
+        return P2P_ERR_NOMEM;
+    default:
+        return P2P_ERR_MALFORMED;
+    }
+}
+
+/* The other side's clock: a wrong one here makes signatures expire before they start.
+ */
+static int64_t
+date_of(CURL *easy)
+{
+    struct curl_header *date;
+
+    if (curl_easy_header(easy, "Date", 0, CURLH_HEADER, -1, &date) != CURLHE_OK)
+        return 0;
+    time_t at = curl_getdate(date->value, NULL);
+    return at > 0 ? at : 0;
+}
+
+/* True when one of them is an answer. */
+static bool
+take_results(CURLM *multi)
+{
+    bool is_answered = false;
+    CURLMsg *msg;
+    int left;
+
+    while ((msg = curl_multi_info_read(multi, &left)) != NULL) {
+        struct transfer *t = NULL;
+        if (msg->msg != CURLMSG_DONE)
+            continue;
+        curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, &t);
+        curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &t->call->status);
+        t->call->err = from_curl(t, msg->data.result);
+        t->call->date_s = date_of(msg->easy_handle);
+        is_answered = is_answered || t->call->err == P2P_OK;
+    }
+    return is_answered;
+}
+
+/* Every transfer has its own time limit, so this ends. */
+static void
+drive(CURLM *multi, uint64_t patience_ms)
+{
+    uint64_t until = UINT64_MAX, now;
+    int running = 1;
+
+    while (running > 0) {
+        if (curl_multi_perform(multi, &running) != CURLM_OK)
+            return;
+        now = p2p_now_ms();
+        if (take_results(multi) && until == UINT64_MAX)
+            until = now + patience_ms;
+        if (running == 0 || now >= until)
+            return;
+        if (curl_multi_poll(multi, NULL, 0,
+                            until - now < POLL_MS ? (int)(until - now) : POLL_MS,
+                            NULL) != CURLM_OK)
+            return;
+    }
+}
+
+void
+p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
+             uint64_t patience_ms)
+{
+    struct transfer *transfers = calloc(count, sizeof(*transfers));
+    CURLM *multi = curl_multi_init();
+
+    for (size_t i = 0; i < count; i++) {
+        calls[i].err = P2P_ERR_NOMEM;
+        if (transfers == NULL || multi == NULL)
+            continue;
+        transfers[i].call = &calls[i];
+        if (set_up(&transfers[i], timeout_ms) &&
+            curl_multi_add_handle(multi, transfers[i].easy) == CURLM_OK)
+            calls[i].err = P2P_ERR_TIMEOUT; /* until its result is taken */
+    }
+    if (transfers != NULL && multi != NULL)
+        drive(multi, patience_ms);
+    for (size_t i = 0; i < count && transfers != NULL; i++) {
+        if (transfers[i].easy != NULL && multi != NULL)
+            curl_multi_remove_handle(multi, transfers[i].easy);
+        curl_easy_cleanup(transfers[i].easy);
+        curl_slist_free_all(transfers[i].headers);
+    }
+    curl_multi_cleanup(multi);
+    free(transfers);
+}
+
+void
+p2p_http_call_clear(struct p2p_http_call *call)
+{
+    free(call->url);
+    free(call->body);
+    free(call->answer);
+    *call = (struct p2p_http_call){0};
+}
+
+enum p2p_err
+p2p_http_status_err(long status)
+{
+    if (status >= 200 && status < 300)
+        return P2P_OK;
+    switch (status) {
+    case 401:
+    case 403:
+        return P2P_ERR_NOT_ALLOWED;
+    case 404:
+        return P2P_ERR_NOT_FOUND;
+    case 409:
+        return P2P_ERR_EXISTS;
+    case 413:
+        return P2P_ERR_TOO_LARGE;
+    case 429:
+        return P2P_ERR_RATE_LIMITED;
+    case 503:
+        return P2P_ERR_BUSY;
+    default:
+        return P2P_ERR_REMOTE;
+    }
+}
+
+/* Percent-encodes all but the unreserved characters of RFC 3986; returns the end. */
+static char *
+encode(char *out, const char *text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                "0123456789-._~";
+
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (strchr(plain, c) != NULL) {
+            *out++ = (char)c;
+        } else {
+            *out++ = '%';
+            *out++ = digits[c >> 4];
+            *out++ = digits[c & 15];
+        }
+    }
+    return out;
+}
+
+char *
+p2p_http_url(const char *base, const char *path, const char *const *arguments,
+             size_t count)
+{
+    size_t cap = strlen(base) + strlen(path) + 1, next = 0;
+    char *url, *out;
+
+    for (size_t i = 0; i < count; i++)
+        cap += 3 * strlen(arguments[i]);
+    url = malloc(cap);
+    if (url == NULL)
+        return NULL;
+    out = stpcpy(url, base);
+    while (*path != '\0') {
+        if (path[0] == '%' && path[1] == 's' && next < count) {
+            out = encode(out, arguments[next++]);
+            path += 2;
+        } else {
+            *out++ = *path++;
+        }
+    }
+    *out = '\0';
+    return url;
+}

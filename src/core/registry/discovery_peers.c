@@ -1,0 +1,210 @@
+/* Lists of peers: from answers, field by field, and merged by peer id. */
+#include <arpa/inet.h>
+#include <cjson/cJSON.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/registry/discovery_internal.h"
+#include "p2p/path.h"
+
+void
+p2p_peer_clear(struct p2p_peer_info *peer)
+{
+    for (size_t i = 0; i < peer->file_count; i++)
+        free(peer->files[i]);
+    free(peer->files);
+    *peer = (struct p2p_peer_info){0};
+}
+
+void
+p2p_peer_list_clear(struct p2p_peer_list *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        p2p_peer_clear(&list->at[i]);
+    free(list->at);
+    *list = (struct p2p_peer_list){0};
+}
+
+/* Takes the peer over, also when it fails. */
+static enum p2p_err
+peers_add(struct p2p_peers *peers, struct p2p_peer_info *peer)
+{
+    if (peers->list.count == peers->cap) {
+        size_t cap = peers->cap == 0 ? 16 : peers->cap * 2;
+        void *bigger = realloc(peers->list.at, cap * sizeof(*peers->list.at));
+        if (bigger == NULL) {
+            p2p_peer_clear(peer);
+            return P2P_ERR_NOMEM;
+        }
+        peers->list.at = bigger;
+        peers->cap = cap;
+    }
+    peers->list.at[peers->list.count++] = *peer;
+    *peer = (struct p2p_peer_info){0};
+    return P2P_OK;
+}
+
+static int
+compare_peers(const void *a, const void *b)
+{
+    const struct p2p_peer_info *x = a, *y = b;
+    int order = memcmp(x->id.b, y->id.b, sizeof(x->id.b));
+
+    if (order != 0)
+        return order;
+    /* Of one peer the best record first: signed before unsigned, recent before old. */
+    if (x->verified != y->verified)
+        return x->verified ? -1 : 1;
+    return (x->last_seen_s < y->last_seen_s) - (x->last_seen_s > y->last_seen_s);
+}
+
+bool
+p2p_peer_has(const struct p2p_peer_info *peer, const char *name)
+{
+    for (size_t i = 0; i < peer->file_count; i++)
+        if (strcmp(peer->files[i], name) == 0)
+            return true;
+    return false;
+}
+
+void
+p2p_peers_merge(struct p2p_peer_list *list)
+{
+    size_t kept = 0;
+
+    if (list->count < 2)
+        return;
+    qsort(list->at, list->count, sizeof(*list->at), compare_peers);
+    for (size_t i = 1; i < list->count; i++) {
+        struct p2p_peer_info *last = &list->at[kept], *next = &list->at[i];
+        if (!p2p_id_equal(&last->id, &next->id)) {
+            list->at[++kept] = *next;
+            continue;
+        }
+        if (next->file_count > last->file_count && next->verified == last->verified) {
+            struct p2p_peer_info swap = *last;
+            *last = *next;
+            *next = swap;
+        }
+        p2p_peer_clear(next);
+    }
+    list->count = kept + 1;
+}
+
+struct turn {
+    size_t rank; /* among those of its registry */
+    struct p2p_peer_info peer;
+};
+
+static int
+compare_turns(const void *a, const void *b)
+{
+    const struct turn *x = a, *y = b;
+
+    if (x->rank != y->rank)
+        return x->rank < y->rank ? -1 : 1;
+    return (x->peer.registry > y->peer.registry) -
+           (x->peer.registry < y->peer.registry);
+}
+
+/* Without memory the order stays. */
+void
+p2p_peers_take_turns(struct p2p_peer_list *list, size_t count)
+{
+    struct turn *turns = calloc(list->count + 1, sizeof(*turns));
+    size_t *ranks = calloc(count + 1, sizeof(*ranks));
+
+    if (turns != NULL && ranks != NULL && count > 1) {
+        for (size_t i = 0; i < list->count; i++)
+            turns[i] = (struct turn){ranks[list->at[i].registry]++, list->at[i]};
+        qsort(turns, list->count, sizeof(*turns), compare_turns);
+        for (size_t i = 0; i < list->count; i++)
+            list->at[i] = turns[i].peer;
+    }
+    free(turns);
+    free(ranks);
+}
+
+/* ---- One peer of an answer ---- */
+
+/* A literal address that a peer can have. */
+static bool
+is_usable_ip(const char *text)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    if (inet_pton(AF_INET, text, &v4) == 1)
+        return v4.s_addr != INADDR_ANY && (ntohl(v4.s_addr) >> 28) < 14;
+    return inet_pton(AF_INET6, text, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
+           !IN6_IS_ADDR_MULTICAST(&v6);
+}
+
+/* Names that may not be used are left out, as are repeated ones of short lists. */
+static enum p2p_err
+take_files(const cJSON *names, struct p2p_peer_info *peer)
+{
+    int count = cJSON_GetArraySize(names);
+    const cJSON *item;
+
+    if (count <= 0)
+        return P2P_OK;
+    peer->files = calloc((size_t)count, sizeof(*peer->files));
+    if (peer->files == NULL)
+        return P2P_ERR_NOMEM;
+    cJSON_ArrayForEach(item, names)
+    {
+        const char *name = cJSON_GetStringValue(item);
+        if (name == NULL || p2p_name_check(name, strlen(name), true) != P2P_OK ||
+            peer->file_count == P2P_REGISTER_FILES_MAX)
+            continue;
+        peer->files[peer->file_count] = strdup(name);
+        if (peer->files[peer->file_count] == NULL)
+            return P2P_ERR_NOMEM;
+        peer->file_count++;
+    }
+    return P2P_OK;
+}
+
+/* MALFORMED: not one to list. */
+static enum p2p_err
+parse_peer(const cJSON *json, struct p2p_peer_info *peer)
+{
+    const char *ip = p2p_json_text(json, "ip");
+    uint64_t port;
+    enum p2p_err err;
+
+    *peer = (struct p2p_peer_info){0};
+    if (!p2p_json_digest(json, "peer_id", peer->id.b) || ip == NULL ||
+        !is_usable_ip(ip) || !p2p_json_u64(json, "port", 65535, &port) || port == 0)
+        return P2P_ERR_MALFORMED;
+    snprintf(peer->addr.host, sizeof(peer->addr.host), "%s", ip);
+    peer->addr.port = (uint16_t)port;
+    peer->verified = p2p_json_bool(json, "verified");
+    (void)p2p_json_u64(json, "last_seen", UINT64_MAX, &peer->last_seen_s);
+    err = take_files(cJSON_GetObjectItemCaseSensitive(json, "files"), peer);
+    if (err != P2P_OK)
+        p2p_peer_clear(peer);
+    return err;
+}
+
+enum p2p_err
+p2p_peers_take(const cJSON *array, size_t registry, struct p2p_peers *out)
+{
+    enum p2p_err err = P2P_OK;
+    const cJSON *item;
+
+    cJSON_ArrayForEach(item, array)
+    {
+        struct p2p_peer_info peer;
+        err = parse_peer(item, &peer);
+        peer.registry = registry;
+        if (err == P2P_OK)
+            err = peers_add(out, &peer);
+        if (err == P2P_ERR_NOMEM)
+            return err;
+    }
+    return P2P_OK;
+}

@@ -1,0 +1,362 @@
+/* Registering at several registries at once: each goes from what it has been told to
+ * what is shared now, by the cheapest step that it understands. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/registry/discovery_internal.h"
+#include "p2p/bytes.h"
+
+/* A body stays well under what a registry takes (P2P_REGISTER_BODY_MAX). */
+enum { BODY_BUDGET = 8 * 1024 * 1024, ROUNDS_MAX = 64 };
+/* What slow registries get once another has answered: beside a length of 100 kB/s. */
+enum { PATIENCE_MS = 5000, PATIENCE_BYTES_PER_MS = 100, LEAVE_PATIENCE_MS = 1000 };
+
+enum step { STEP_NONE, STEP_DELTA, STEP_WHOLE, STEP_UNSIGNED };
+
+/* The way of one registry. */
+struct job {
+    struct p2p_registry *registry;
+    enum step step;
+    struct p2p_reg_diff diff;
+    uint64_t seq, renew_at_s;
+    unsigned seq_conflicts;
+    bool done;
+    enum p2p_err err;
+};
+
+static const char *
+advertised(const struct p2p_reg *reg)
+{
+    return reg->advertise != NULL ? reg->advertise : "";
+}
+
+static bool
+must_be_whole(const struct p2p_registry *r, const struct p2p_reg *reg)
+{
+    return !r->registered || !r->is_signed || r->port != reg->port ||
+           strcmp(r->ip, advertised(reg)) != 0 || r->renew_at_s < p2p_time_s();
+}
+
+static void
+forget(struct p2p_discovery *d, struct p2p_registry *r)
+{
+    p2p_reg_state_clear(&r->state);
+    pthread_mutex_lock(&d->lock);
+    r->registered = false;
+    pthread_mutex_unlock(&d->lock);
+}
+
+/*
+ * Rising across restarts and among programs of one identity: the clock in
+ * milliseconds. The same number goes to all registries of a round, so that those that
+ * share one store take the second one for what it is, the same record.
+ */
+static uint64_t
+next_seq(struct p2p_discovery *d)
+{
+    uint64_t ms = p2p_time_ms();
+
+    d->last_seq = ms > d->last_seq ? ms : d->last_seq + 1;
+    return d->last_seq;
+}
+
+/* Which step comes first. */
+static void
+plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
+           bool force)
+{
+    struct p2p_registry *r = job->registry;
+    bool is_unsigned_and_same = false;
+
+    if (!force && r->registered && !r->is_signed && r->port == reg->port &&
+        strcmp(r->ip, advertised(reg)) == 0) {
+        /* A documented registry: whole and only when something changed. */
+        job->err = p2p_reg_diff_make(&r->state, reg->files, reg->count, BODY_BUDGET,
+                                     &job->diff);
+        is_unsigned_and_same = job->err == P2P_OK && job->diff.complete &&
+                               job->diff.added_count + job->diff.removed_count == 0;
+        p2p_reg_diff_clear(&job->diff);
+    }
+    if (is_unsigned_and_same) {
+        job->done = true;
+        return;
+    }
+    job->step = force || must_be_whole(r, reg) ? STEP_WHOLE : STEP_DELTA;
+    if (job->step == STEP_WHOLE)
+        forget(d, r);
+}
+
+/* The body of the step that is due; done without one when nothing is left to tell. */
+static enum p2p_err
+make_call(struct job *job, const struct p2p_reg *reg, uint64_t seq,
+          struct p2p_http_call *call)
+{
+    struct p2p_registry *r = job->registry;
+    const char *path = job->step == STEP_DELTA ? "/register/delta" : "/register";
+    enum p2p_err err;
+
+    job->seq = seq > r->seq ? seq : r->seq + 1;
+    err = p2p_reg_diff_make(&r->state, reg->files, reg->count, BODY_BUDGET, &job->diff);
+    if (err != P2P_OK)
+        return err;
+    if (job->step == STEP_DELTA &&
+        job->diff.added_count + job->diff.removed_count == 0) {
+        job->done = true;
+        return P2P_OK;
+    }
+    if (job->step == STEP_DELTA) {
+        err = p2p_reg_body_delta(reg, &job->diff, job->seq, r->seq, &call->body);
+    } else if (job->step == STEP_WHOLE) {
+        job->renew_at_s = p2p_time_s() + reg->ttl_s / 2;
+        err = p2p_reg_body_whole(reg, &job->diff, job->seq, p2p_time_s() + reg->ttl_s,
+                                 &call->body);
+    } else {
+        err = p2p_reg_body_unsigned(reg, &job->diff, &call->body);
+    }
+    call->method = "POST";
+    if (err == P2P_OK)
+        call->url = p2p_http_url(r->url, path, NULL, 0);
+    return err;
+}
+
+/* The registry has it: remember what, and go on with the rest. */
+static void
+on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg)
+{
+    struct p2p_registry *r = job->registry;
+    bool complete = job->diff.complete;
+
+    job->err = p2p_reg_state_apply(&r->state, &job->diff);
+    if (job->err != P2P_OK)
+        forget(d, r);
+    if (job->step != STEP_UNSIGNED)
+        r->seq = job->seq;
+    if (job->step == STEP_WHOLE)
+        r->renew_at_s = job->renew_at_s;
+    r->port = reg->port;
+    snprintf(r->ip, sizeof(r->ip), "%s", advertised(reg));
+    pthread_mutex_lock(&d->lock);
+    r->registered = job->err == P2P_OK;
+    r->is_signed = job->step != STEP_UNSIGNED;
+    r->last_error = P2P_OK;
+    r->detail[0] = '\0';
+    pthread_mutex_unlock(&d->lock);
+    /* An unsigned list cannot be continued: what did not fit is not listed. */
+    job->done = complete || job->err != P2P_OK || job->step == STEP_UNSIGNED;
+    job->step = STEP_DELTA;
+}
+
+/* 409. The registry says which record it has, and that may be this very one. */
+static void
+on_conflict(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
+            const struct p2p_http_call *call)
+{
+    struct p2p_registry *r = job->registry;
+    cJSON *json = p2p_json_parse(call->answer, call->len);
+    uint64_t has = 0;
+
+    if (!p2p_json_u64(json, "base", UINT64_MAX, &has))
+        (void)p2p_json_u64(json, "seq", UINT64_MAX, &has);
+    cJSON_Delete(json);
+    if (has == job->seq && job->step != STEP_UNSIGNED) {
+        on_accepted(d, job, reg);
+        return;
+    }
+    /* A clock that went back: go on above what it has. Twice at most: no haggling. */
+    if (has > r->seq)
+        r->seq = has;
+    if (job->step == STEP_UNSIGNED || job->seq_conflicts++ > 1) {
+        job->done = true;
+        job->err = P2P_ERR_EXISTS;
+        return;
+    }
+    job->step = STEP_WHOLE;
+    forget(d, r);
+}
+
+static void
+on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
+          const struct p2p_http_call *call, enum p2p_err err)
+{
+    bool refused = call->status == 400 || call->status == 415 || call->status == 422;
+
+    if (err == P2P_OK) {
+        on_accepted(d, job, reg);
+    } else if (err == P2P_ERR_EXISTS) {
+        on_conflict(d, job, reg, call);
+    } else if (call->err == P2P_OK && job->step == STEP_DELTA) {
+        job->step = STEP_WHOLE; /* it forgot us, or knows no deltas */
+        forget(d, job->registry);
+    } else if (call->err == P2P_OK && job->step == STEP_WHOLE && refused) {
+        job->step = STEP_UNSIGNED;
+    } else {
+        job->done = true;
+        job->err = err;
+    }
+}
+
+/* Heartbeats to the others have to go on, whoever hangs; long lists take their time. */
+static uint64_t
+patience_for(const struct p2p_http_call *calls, size_t count)
+{
+    size_t longest = 0;
+
+    for (size_t i = 0; i < count; i++)
+        if (calls[i].body != NULL && strlen(calls[i].body) > longest)
+            longest = strlen(calls[i].body);
+    return PATIENCE_MS + longest / PATIENCE_BYTES_PER_MS;
+}
+
+/* One request to each registry that is not done. */
+static void
+run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
+{
+    struct p2p_http_call *calls = calloc(d->count, sizeof(*calls));
+    size_t *owner = calloc(d->count, sizeof(*owner)), count = 0;
+    uint64_t seq = next_seq(d);
+
+    for (size_t i = 0; i < d->count; i++) {
+        enum p2p_err err = P2P_ERR_NOMEM;
+        if (jobs[i].done)
+            continue;
+        if (calls != NULL && owner != NULL)
+            err = make_call(&jobs[i], reg, seq, &calls[count]);
+        if (err != P2P_OK) {
+            jobs[i].done = true;
+            jobs[i].err = err;
+        }
+        if (!jobs[i].done)
+            owner[count++] = i;
+        else if (calls != NULL)
+            p2p_http_call_clear(&calls[count]);
+    }
+    if (count > 0)
+        p2p_http_run(calls, count, d->timeout_ms, patience_for(calls, count));
+    for (size_t c = 0; c < count; c++) {
+        struct job *job = &jobs[owner[c]];
+        on_answer(d, job, reg, &calls[c], p2p_registry_note(d, owner[c], &calls[c]));
+        p2p_http_call_clear(&calls[c]);
+    }
+    for (size_t i = 0; i < d->count; i++)
+        p2p_reg_diff_clear(&jobs[i].diff);
+    free(calls);
+    free(owner);
+}
+
+/* Best first: one success is success; else the last reason. */
+static enum p2p_err
+sum_up(const struct job *jobs, size_t count)
+{
+    enum p2p_err err = P2P_ERR_UNREACHABLE;
+
+    for (size_t i = 0; i < count; i++) {
+        if (jobs[i].done && jobs[i].err == P2P_OK)
+            return P2P_OK;
+        if (jobs[i].err != P2P_OK)
+            err = jobs[i].err;
+    }
+    return err;
+}
+
+enum p2p_err
+p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force)
+{
+    struct job *jobs = calloc(d->count + 1, sizeof(*jobs));
+    enum p2p_err err;
+    size_t open = d->count;
+
+    if (jobs == NULL)
+        return P2P_ERR_NOMEM;
+    pthread_mutex_lock(&d->reg_lock);
+    for (size_t i = 0; i < d->count; i++) {
+        jobs[i].registry = &d->at[i];
+        plan_first(d, &jobs[i], reg, force);
+    }
+    for (unsigned round = 0; open > 0 && round < ROUNDS_MAX; round++) {
+        run_round(d, jobs, reg);
+        open = 0;
+        for (size_t i = 0; i < d->count; i++)
+            open += !jobs[i].done;
+    }
+    pthread_mutex_unlock(&d->reg_lock);
+    err = sum_up(jobs, d->count);
+    free(jobs);
+    return err;
+}
+
+/* ---- Heartbeat, leave ---- */
+
+static void
+calls_clear(struct p2p_http_call *calls, size_t count)
+{
+    for (size_t i = 0; calls != NULL && i < count; i++)
+        p2p_http_call_clear(&calls[i]);
+    free(calls);
+}
+
+enum p2p_err
+p2p_discovery_heartbeat(struct p2p_discovery *d, const struct p2p_id *id)
+{
+    struct p2p_http_call *calls = calloc(d->count + 1, sizeof(*calls));
+    enum p2p_err err = P2P_ERR_UNREACHABLE;
+    char hex[P2P_ID_HEX_LEN + 1];
+    const char *argument = hex;
+    bool forgotten = false;
+
+    if (calls == NULL)
+        return P2P_ERR_NOMEM;
+    p2p_hex_format(id->b, sizeof(id->b), hex);
+    pthread_mutex_lock(&d->reg_lock);
+    for (size_t i = 0; i < d->count; i++) {
+        calls[i].method = "GET";
+        calls[i].url =
+            p2p_http_url(d->at[i].url, "/heartbeat?peer_id=%s", &argument, 1);
+    }
+    p2p_http_run(calls, d->count, d->timeout_ms, PATIENCE_MS);
+    for (size_t i = 0; i < d->count; i++) {
+        enum p2p_err one = p2p_registry_note(d, i, &calls[i]);
+        if (one == P2P_ERR_NOT_FOUND) {
+            forget(d, &d->at[i]);
+            forgotten = true;
+        }
+        if (d->at[i].registered && d->at[i].is_signed &&
+            d->at[i].renew_at_s < p2p_time_s())
+            forgotten = true;
+        if (one == P2P_OK || err == P2P_ERR_UNREACHABLE)
+            err = one;
+    }
+    pthread_mutex_unlock(&d->reg_lock);
+    calls_clear(calls, d->count);
+    return forgotten ? P2P_ERR_NOT_FOUND : err;
+}
+
+void
+p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
+{
+    struct p2p_http_call *calls = calloc(d->count + 1, sizeof(*calls));
+    size_t count = 0;
+    uint64_t seq;
+
+    if (calls == NULL)
+        return;
+    pthread_mutex_lock(&d->reg_lock);
+    seq = next_seq(d);
+    for (size_t i = 0; i < d->count; i++) {
+        struct p2p_registry *r = &d->at[i];
+        if (!r->registered || !r->is_signed)
+            continue;
+        r->seq = seq > r->seq ? seq : r->seq + 1;
+        if (p2p_reg_body_leave(key, r->seq, &calls[count].body) != P2P_OK)
+            continue;
+        calls[count].method = "DELETE";
+        calls[count++].url = p2p_http_url(r->url, "/register", NULL, 0);
+        forget(d, r);
+    }
+    if (count > 0)
+        p2p_http_run(calls, count, d->timeout_ms, LEAVE_PATIENCE_MS);
+    pthread_mutex_unlock(&d->reg_lock);
+    calls_clear(calls, count);
+}

@@ -1,0 +1,433 @@
+/* A connection's life and its records; what is asked over it is in source.c and
+ * worker.c. */
+#include "core/remote/conn_internal.h"
+
+#include <errno.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "p2p/log.h"
+
+/* Room for some records, so that one read brings several and little is moved about. */
+#define IN_CAP2       (4 * P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX))
+#define IN_CAP1       (P2P_FRAME_SIZE(P2P_FRAME1_CHUNK_MAX))
+#define IN_CAP1_FIRST (2 * P2P_MIB)
+#define OUT_CAP       (16 * P2P_KIB)
+#define REQUEST_PLAIN_MAX                                       \
+    2048 /* the longest thing a client says: a name or a cursor \
+          */
+
+static enum p2p_err
+conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
+{
+    struct p2p_conn *conn = calloc(1, sizeof(*conn));
+
+    *out = conn;
+    if (conn == NULL)
+        return P2P_ERR_NOMEM;
+    conn->fd = -1;
+    conn->cut = -1;
+    conn->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    conn->protocol = opt->protocol == 1 ? 1 : 2;
+    conn->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
+    conn->in_cap = conn->protocol == 1 ? IN_CAP1_FIRST : IN_CAP2;
+    conn->out_cap = OUT_CAP;
+    conn->in = malloc(conn->in_cap);
+    conn->out = malloc(conn->out_cap);
+    if (conn->stop_fd < 0)
+        return p2p_err_from_errno(errno);
+    return conn->in != NULL && conn->out != NULL ? P2P_OK : P2P_ERR_NOMEM;
+}
+
+static void
+conn_free(struct p2p_conn *conn)
+{
+    p2p_fd_close(&conn->fd);
+    p2p_fd_close(&conn->stop_fd);
+    p2p_direction_clear(&conn->send);
+    p2p_direction_clear(&conn->receive);
+    p2p_session1_free(conn->session1);
+    if (conn->in != NULL)
+        p2p_wipe(conn->in, conn->in_cap < IN_CAP2 ? conn->in_cap : IN_CAP2);
+    free(conn->in);
+    free(conn->out);
+    free(conn);
+}
+
+static enum p2p_err
+connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
+                  p2p_conn_on_socket *on_socket, void *arg)
+{
+    uint64_t timeout_ms = conn->timeout_ms < P2P_HANDSHAKE_TIMEOUT_MS
+                              ? conn->timeout_ms
+                              : P2P_HANDSHAKE_TIMEOUT_MS;
+    enum p2p_err err;
+
+    on_socket(arg, conn);
+    err = p2p_net_connect_or_stop(&opt->addr, p2p_now_ms() + timeout_ms, conn->stop_fd,
+                                  &conn->fd);
+    if (err != P2P_OK)
+        return err;
+    conn->cut = conn->fd;
+    on_socket(arg, conn); /* who was told to stop meanwhile interrupts it now */
+    if (conn->protocol == 1)
+        return p2p_conn_shake1(conn, opt, p2p_now_ms() + timeout_ms);
+    return p2p_conn_shake(conn, opt, p2p_now_ms() + timeout_ms);
+}
+
+enum p2p_err
+p2p_conn_open_shown(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket,
+                    void *arg, struct p2p_conn **out)
+{
+    struct p2p_conn *conn = NULL;
+    enum p2p_err err = conn_new(opt, &conn);
+
+    *out = NULL;
+    if (err == P2P_OK)
+        err = connect_and_shake(conn, opt, on_socket, arg);
+    if (err == P2P_OK) {
+        *out = conn;
+        return P2P_OK;
+    }
+    on_socket(arg, NULL);
+    if (conn != NULL)
+        conn_free(conn);
+    return err;
+}
+
+static void
+show_nobody(void *arg, struct p2p_conn *conn)
+{
+    (void)arg, (void)conn;
+}
+
+enum p2p_err
+p2p_conn_open(const struct p2p_conn_options *opt, struct p2p_conn **out)
+{
+    return p2p_conn_open_shown(opt, show_nobody, NULL, out);
+}
+
+/* The authenticated end of our direction, if the socket takes it without waiting. */
+static void
+say_goodbye(struct p2p_conn *conn)
+{
+    const struct p2p_msg close_msg = {.type = P2P_MSG_CLOSE};
+    const struct p2p_msg1 done = {.type = P2P_MSG1_DONE};
+    size_t sent;
+    enum p2p_err err;
+
+    if (conn->broken)
+        return;
+    err = conn->protocol == 1 ? p2p_conn_put1(conn, &done)
+                              : p2p_conn_put(conn, &close_msg);
+    if (err == P2P_OK)
+        err = p2p_net_try_write(conn->fd, conn->out, conn->out_used, &sent);
+    if (err != P2P_OK)
+        p2p_log_debug("no goodbye error=%s", p2p_err_name(err));
+}
+
+void
+p2p_conn_close(struct p2p_conn *conn)
+{
+    if (conn == NULL)
+        return;
+    say_goodbye(conn);
+    conn_free(conn);
+}
+
+const struct p2p_id *
+p2p_conn_peer(const struct p2p_conn *conn)
+{
+    return conn->protocol == 1 ? NULL : &conn->peer;
+}
+
+void
+p2p_conn_interrupt(struct p2p_conn *conn)
+{
+    int fd = conn->cut;
+
+    (void)eventfd_write(conn->stop_fd, 1); /* can only fail when it is readable */
+    if (fd >= 0)
+        (void)shutdown(fd, SHUT_RDWR);
+}
+
+uint64_t
+p2p_conn_rtt_us(const struct p2p_conn *conn)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    memset(&info, 0, sizeof(info));
+    if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
+        return 0;
+    return info.tcpi_min_rtt != 0 && info.tcpi_min_rtt != UINT32_MAX ? info.tcpi_min_rtt
+                                                                     : info.tcpi_rtt;
+}
+
+uint64_t
+p2p_conn_clock_s(void)
+{
+    return p2p_now_ms() / 1000;
+}
+
+uint32_t
+p2p_conn_next_req(struct p2p_conn *conn)
+{
+    if (++conn->last_req == 0)
+        conn->last_req = 1;
+    return conn->last_req;
+}
+
+/* ---- Sending ---- */
+
+enum p2p_err
+p2p_conn_flush(struct p2p_conn *conn)
+{
+    enum p2p_err err;
+
+    if (conn->out_used == 0)
+        return P2P_OK;
+    err = p2p_net_write(conn->fd, conn->out, conn->out_used,
+                        p2p_now_ms() + conn->timeout_ms);
+    conn->out_used = 0;
+    conn->broken |= err != P2P_OK;
+    return err;
+}
+
+static enum p2p_err
+make_room(struct p2p_conn *conn, size_t len)
+{
+    if (conn->out_cap - conn->out_used >= len)
+        return P2P_OK;
+    return len <= conn->out_cap ? p2p_conn_flush(conn) : P2P_ERR_TOO_LARGE;
+}
+
+enum p2p_err
+p2p_conn_append(struct p2p_conn *conn, const void *data, size_t len)
+{
+    enum p2p_err err = make_room(conn, len);
+
+    if (err != P2P_OK)
+        return err;
+    memcpy(conn->out + conn->out_used, data, len);
+    conn->out_used += len;
+    return P2P_OK;
+}
+
+static enum p2p_err
+rekey_when_due(struct p2p_conn *conn)
+{
+    struct p2p_nonce nonce;
+    enum p2p_err err;
+
+    if (!p2p_direction_wants_rekey(&conn->send, p2p_conn_clock_s()))
+        return P2P_OK;
+    err = make_room(conn, P2P_FRAME_SIZE(1));
+    if (err == P2P_OK)
+        err = p2p_random(nonce.b, sizeof(nonce.b));
+    if (err == P2P_OK)
+        err = p2p_direction_rekey(&conn->send, conn->out + conn->out_used, &nonce,
+                                  p2p_conn_clock_s());
+    if (err == P2P_OK)
+        conn->out_used += P2P_FRAME_SIZE(1);
+    return err;
+}
+
+enum p2p_err
+p2p_conn_put(struct p2p_conn *conn, const struct p2p_msg *msg)
+{
+    struct p2p_nonce nonce;
+    struct p2p_wr wr;
+    size_t len = 0;
+    enum p2p_err err = rekey_when_due(conn);
+
+    if (err == P2P_OK)
+        err = make_room(conn, P2P_FRAME_SIZE(REQUEST_PLAIN_MAX));
+    if (err == P2P_OK)
+        err = p2p_random(nonce.b, sizeof(nonce.b));
+    if (err != P2P_OK)
+        return err;
+    p2p_wr_init(&wr, conn->out + conn->out_used + P2P_FRAME_PREFIX, REQUEST_PLAIN_MAX);
+    p2p_msg_put(&wr, msg);
+    err = p2p_wr_end(&wr, &len);
+    if (err == P2P_OK)
+        err = p2p_direction_seal(&conn->send, conn->out + conn->out_used, len, &nonce);
+    if (err == P2P_OK)
+        conn->out_used += P2P_FRAME_SIZE(len);
+    return err;
+}
+
+enum p2p_err
+p2p_conn_put1(struct p2p_conn *conn, const struct p2p_msg1 *msg)
+{
+    struct p2p_nonce nonce;
+    struct p2p_wr wr;
+    size_t len = 0;
+    enum p2p_err err = make_room(conn, P2P_FRAME_SIZE(REQUEST_PLAIN_MAX));
+
+    if (err == P2P_OK)
+        err = p2p_random(nonce.b, sizeof(nonce.b));
+    if (err != P2P_OK)
+        return err;
+    p2p_wr_init(&wr, conn->out + conn->out_used + P2P_FRAME_PREFIX, REQUEST_PLAIN_MAX);
+    p2p_msg1_put(&wr, msg);
+    err = p2p_wr_end(&wr, &len);
+    if (err == P2P_OK)
+        err =
+            p2p_session1_seal(conn->session1, conn->out + conn->out_used, len, &nonce);
+    if (err == P2P_OK)
+        conn->out_used += P2P_FRAME_SIZE(len);
+    return err;
+}
+
+/* ---- Receiving ---- */
+
+static enum p2p_err
+peek(const struct p2p_conn *conn, size_t *size)
+{
+    const uint8_t *at = conn->in + conn->in_start;
+    size_t len = conn->in_end - conn->in_start;
+
+    if (conn->protocol == 1)
+        return p2p_frame_peek(at, len, 1, P2P_FRAME1_CHUNK_MAX, size);
+    return p2p_direction_peek(at, len, size);
+}
+
+bool
+p2p_conn_is_ready(const struct p2p_conn *conn)
+{
+    size_t size;
+
+    return peek(conn, &size) == P2P_OK;
+}
+
+/* Makes sure a frame of `size` bytes fits behind in_start: moves what is there only
+ * when it must. */
+static enum p2p_err
+hold(struct p2p_conn *conn, size_t size)
+{
+    size_t len = conn->in_end - conn->in_start;
+
+    if (conn->in_cap - conn->in_start >= size && conn->in_end < conn->in_cap)
+        return P2P_OK;
+    memmove(conn->in, conn->in + conn->in_start, len);
+    conn->in_start = 0;
+    conn->in_end = len;
+    if (size <= conn->in_cap)
+        return P2P_OK;
+    if (size > IN_CAP1)
+        return P2P_ERR_MALFORMED;
+    uint8_t *larger = realloc(conn->in, size); /* protocol 1 with chunks beyond 1 MiB */
+    if (larger == NULL)
+        return P2P_ERR_NOMEM;
+    conn->in = larger;
+    conn->in_cap = size;
+    return P2P_OK;
+}
+
+/* Reads until a whole frame is there. */
+static enum p2p_err
+fill(struct p2p_conn *conn, uint64_t deadline_ms, size_t *size)
+{
+    enum p2p_err err;
+
+    if (conn->in_start == conn->in_end)
+        conn->in_start = conn->in_end = 0;
+    while ((err = peek(conn, size)) == P2P_ERR_MORE) {
+        size_t got = 0;
+        err = hold(conn, *size);
+        if (err == P2P_OK)
+            err = p2p_net_read_some(conn->fd, conn->in + conn->in_end,
+                                    conn->in_cap - conn->in_end, deadline_ms, &got);
+        if (err != P2P_OK)
+            break;
+        conn->in_end += got;
+    }
+    if (err != P2P_OK && err != P2P_ERR_TIMEOUT)
+        conn->broken = true;
+    return err;
+}
+
+enum p2p_err
+p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg)
+{
+    p2p_log_escape(msg->error.text.at, msg->error.text.len, conn->said,
+                   sizeof(conn->said));
+    return p2p_err_from_wire_code(msg->error.code);
+}
+
+/* Messages that belong to the connection itself. P2P_ERR_MORE: done with, look at the
+ * next. */
+static enum p2p_err
+handle_own(struct p2p_conn *conn, const struct p2p_msg *msg)
+{
+    enum p2p_err err;
+
+    switch (msg->type) {
+    case P2P_MSG_CLOSE:
+        return P2P_ERR_CLOSED;
+    case P2P_MSG_PING: {
+        const struct p2p_msg pong = {.type = P2P_MSG_PONG, .ping = msg->ping};
+        err = p2p_conn_put(conn, &pong);
+        if (err == P2P_OK)
+            err = p2p_conn_flush(conn);
+        return err == P2P_OK ? P2P_ERR_MORE : err;
+    }
+    case P2P_MSG_ERROR:
+        return msg->req == 0 ? p2p_conn_refusal(conn, msg) : P2P_OK;
+    default:
+        return P2P_OK;
+    }
+}
+
+enum p2p_err
+p2p_conn_receive(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg *msg)
+{
+    enum p2p_err err = P2P_ERR_MORE;
+
+    while (err == P2P_ERR_MORE) {
+        uint8_t *plain = NULL;
+        size_t size = 0, len = 0;
+        err = fill(conn, deadline_ms, &size);
+        if (err == P2P_ERR_TIMEOUT)
+            return err;
+        if (err == P2P_OK)
+            err = p2p_direction_open(&conn->receive, conn->in + conn->in_start, size,
+                                     p2p_conn_clock_s(), &plain, &len);
+        if (err != P2P_OK)
+            break;
+        conn->in_start += size;
+        err = len == 0 ? P2P_ERR_MORE /* a REKEY */ : p2p_msg_parse(plain, len, msg);
+        if (err == P2P_OK)
+            err = handle_own(conn, msg);
+        /* One who only says PING keeps nobody beyond the deadline. */
+        if (err == P2P_ERR_MORE && p2p_now_ms() >= deadline_ms)
+            return P2P_ERR_TIMEOUT;
+    }
+    conn->broken |= err != P2P_OK;
+    return err;
+}
+
+enum p2p_err
+p2p_conn_receive1(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg1 *msg)
+{
+    uint8_t *plain = NULL;
+    size_t size = 0, len = 0;
+    enum p2p_err err = fill(conn, deadline_ms, &size);
+
+    if (err == P2P_ERR_TIMEOUT)
+        return err;
+    if (err == P2P_OK)
+        err = p2p_session1_open(conn->session1, conn->in + conn->in_start, size, &plain,
+                                &len);
+    if (err == P2P_OK)
+        err = p2p_msg1_parse_answer(plain, len, msg);
+    conn->in_start += size;
+    conn->broken |= err != P2P_OK;
+    return err;
+}

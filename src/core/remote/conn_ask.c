@@ -1,0 +1,325 @@
+/* One request at a time, waiting for its answer. */
+#include "p2p/conn.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/remote/conn_internal.h"
+#include "p2p/log.h"
+#include "p2p/path.h"
+#include "p2p/tree.h"
+
+static enum p2p_err
+ask(struct p2p_conn *conn, struct p2p_msg *question)
+{
+    enum p2p_err err;
+
+    question->req = p2p_conn_next_req(conn);
+    err = p2p_conn_put(conn, question);
+    return err == P2P_OK ? p2p_conn_flush(conn) : err;
+}
+
+/* The next answer to `req`: of the wanted type, or what an ERROR means. */
+static enum p2p_err
+hear(struct p2p_conn *conn, uint32_t req, enum p2p_msg_type type, uint64_t deadline_ms,
+     struct p2p_msg *answer)
+{
+    enum p2p_err err = p2p_conn_receive(conn, deadline_ms, answer);
+
+    if (err != P2P_OK)
+        return err;
+    if (answer->req == req && answer->type == P2P_MSG_ERROR)
+        return p2p_conn_refusal(conn, answer);
+    if (answer->req == req && answer->type == type)
+        return P2P_OK;
+    conn->broken = true; /* an answer nobody asked for */
+    return P2P_ERR_PROTOCOL;
+}
+
+static enum p2p_err
+ask_and_hear(struct p2p_conn *conn, struct p2p_msg *question, enum p2p_msg_type type,
+             struct p2p_msg *answer)
+{
+    enum p2p_err err = ask(conn, question);
+
+    if (err != P2P_OK)
+        return err;
+    return hear(conn, question->req, type, p2p_now_ms() + conn->timeout_ms, answer);
+}
+
+static enum p2p_err
+take_name(const struct p2p_text *text, char name[P2P_NAME_MAX + 1])
+{
+    if (text->len > P2P_NAME_MAX || p2p_name_check(text->at, text->len, true) != P2P_OK)
+        return P2P_ERR_MALFORMED;
+    memcpy(name, text->at, text->len);
+    name[text->len] = '\0';
+    return P2P_OK;
+}
+
+static enum p2p_err
+take_meta(const struct p2p_msg_meta *meta, struct p2p_meta *out)
+{
+    enum p2p_err err = take_name(&meta->name, out->name);
+
+    if (err == P2P_OK)
+        err = p2p_chunks_init(&out->geometry, meta->size, meta->chunk_size);
+    if (err != P2P_OK)
+        return P2P_ERR_MALFORMED;
+    out->mtime_s = meta->mtime_s;
+    out->version = meta->version;
+    out->root = meta->root;
+    out->root_known = true;
+    out->sha256_known = (meta->flags & P2P_META_SHA256_KNOWN) != 0;
+    out->sha256 = meta->sha256;
+    return P2P_OK;
+}
+
+/* Protocol 1 knows no roots, and its chunk size need not be a power of two. */
+static enum p2p_err
+meta1(struct p2p_conn *conn, const char *name, struct p2p_meta *out)
+{
+    struct p2p_msg1 question = {.type = P2P_MSG1_META_GET,
+                                .name = {name, strlen(name)}};
+    struct p2p_msg1 answer;
+    enum p2p_err err = p2p_conn_put1(conn, &question);
+
+    if (err == P2P_OK)
+        err = p2p_conn_flush(conn);
+    if (err == P2P_OK)
+        err = p2p_conn_receive1(conn, p2p_now_ms() + conn->timeout_ms, &answer);
+    if (err != P2P_OK)
+        return err;
+    if (answer.type == P2P_MSG1_ERROR) {
+        p2p_log_escape(answer.name.at, answer.name.len, conn->said, sizeof(conn->said));
+        return P2P_ERR_NOT_FOUND;
+    }
+    if (answer.type != P2P_MSG1_META)
+        return P2P_ERR_PROTOCOL;
+    if (answer.size > P2P_FILE_SIZE_MAX || answer.chunk_size == 0 ||
+        answer.chunk_size > P2P_CHUNK_SIZE_MAX ||
+        answer.chunks !=
+            answer.size / answer.chunk_size + (answer.size % answer.chunk_size != 0) ||
+        answer.name.len != strlen(name) ||
+        memcmp(answer.name.at, name, answer.name.len) != 0)
+        return P2P_ERR_MALFORMED;
+    if (answer.chunks > P2P_DOWNLOAD_CHUNKS_MAX)
+        return P2P_ERR_TOO_LARGE;
+    memcpy(out->name, name, answer.name.len + 1);
+    out->geometry = (struct p2p_chunks){.size = answer.size,
+                                        .chunk_size = (uint32_t)answer.chunk_size,
+                                        .count = answer.chunks};
+    out->sha256 = answer.sha256;
+    out->sha256_known = true;
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_conn_meta_by_name(struct p2p_conn *conn, const char *name, struct p2p_meta *out)
+{
+    struct p2p_msg question = {.type = P2P_MSG_META_GET}, answer;
+    enum p2p_err err;
+
+    *out = (struct p2p_meta){0};
+    if (strlen(name) > P2P_NAME_MAX)
+        return P2P_ERR_NAME;
+    if (conn->protocol == 1)
+        return meta1(conn, name, out);
+    question.meta_get.by = P2P_META_BY_NAME;
+    question.meta_get.name = (struct p2p_text){name, strlen(name)};
+    err = ask_and_hear(conn, &question, P2P_MSG_META, &answer);
+    return err == P2P_OK ? take_meta(&answer.meta, out) : err;
+}
+
+enum p2p_err
+p2p_conn_meta_by_root(struct p2p_conn *conn, const struct p2p_digest *root,
+                      struct p2p_meta *out)
+{
+    struct p2p_msg question = {.type = P2P_MSG_META_GET}, answer;
+    enum p2p_err err;
+
+    *out = (struct p2p_meta){0};
+    if (conn->protocol == 1)
+        return P2P_ERR_UNSUPPORTED;
+    question.meta_get.by = P2P_META_BY_ROOT;
+    question.meta_get.root = *root;
+    err = ask_and_hear(conn, &question, P2P_MSG_META, &answer);
+    if (err == P2P_OK)
+        err = take_meta(&answer.meta, out);
+    if (err == P2P_OK && memcmp(&out->root, root, sizeof(*root)) != 0)
+        err = P2P_ERR_PROTOCOL;
+    return err;
+}
+
+/* Hashes asked for at once. */
+#define LAYER_STEP (16 * P2P_LAYER_HASHES_MAX)
+
+/* Records of one LAYER? in order, without gaps or overlaps. */
+static enum p2p_err
+layer_part(struct p2p_conn *conn, const struct p2p_digest *root, uint64_t first,
+           uint32_t count, struct p2p_digest *out)
+{
+    struct p2p_msg question = {.type = P2P_MSG_LAYER_GET}, answer;
+    /* For all of it: a hash now and then must not hold up a download. */
+    uint64_t deadline_ms = p2p_now_ms() + conn->timeout_ms;
+    uint32_t got = 0;
+    enum p2p_err err;
+
+    question.layer_get.root = *root;
+    question.layer_get.first = first;
+    question.layer_get.count = count;
+    err = ask(conn, &question);
+    while (err == P2P_OK && got < count) {
+        err = hear(conn, question.req, P2P_MSG_LAYER, deadline_ms, &answer);
+        if (err != P2P_OK)
+            break;
+        if (answer.layer.first != first + got || answer.layer.count == 0 ||
+            answer.layer.count > count - got)
+            return P2P_ERR_PROTOCOL;
+        memcpy(&out[got], answer.layer.hashes, answer.layer.count * sizeof(*out));
+        got += answer.layer.count;
+    }
+    return err;
+}
+
+/* The next part behind the `at` hashes that have come. Memory grows with what came, not
+ * with the size somebody stated. */
+static enum p2p_err
+more_layer(struct p2p_conn *conn, const struct p2p_meta *meta, uint64_t at,
+           struct p2p_digest **layer)
+{
+    uint64_t left = meta->geometry.count - at;
+    uint32_t count = left < LAYER_STEP ? (uint32_t)left : LAYER_STEP;
+    struct p2p_digest *longer = realloc(*layer, (size_t)(at + count) * sizeof(*longer));
+
+    if (longer == NULL)
+        return P2P_ERR_NOMEM;
+    *layer = longer;
+    return layer_part(conn, &meta->root, at, count, &longer[at]);
+}
+
+enum p2p_err
+p2p_conn_layer(struct p2p_conn *conn, const struct p2p_meta *meta,
+               struct p2p_digest **out)
+{
+    const struct p2p_chunks *g = &meta->geometry;
+    struct p2p_digest *layer = NULL;
+    enum p2p_err err = P2P_OK;
+
+    *out = NULL;
+    if (!meta->root_known)
+        return P2P_ERR_UNSUPPORTED;
+    if (g->count > P2P_DOWNLOAD_CHUNKS_MAX)
+        return P2P_ERR_TOO_LARGE;
+    layer = malloc(sizeof(*layer));
+    if (layer == NULL)
+        return P2P_ERR_NOMEM;
+    layer[0] = meta->root; /* a layer of one hash is the root: nothing to ask */
+    for (uint64_t at = 0; g->count > 1 && at < g->count && err == P2P_OK;
+         at += LAYER_STEP)
+        err = more_layer(conn, meta, at, &layer);
+    if (err == P2P_OK)
+        err = p2p_tree_check_layer(g, layer, &meta->root);
+    if (err == P2P_OK)
+        *out = layer;
+    else
+        free(layer);
+    return err;
+}
+
+enum p2p_err
+p2p_conn_sha256(struct p2p_conn *conn, const struct p2p_digest *root,
+                struct p2p_digest *out)
+{
+    struct p2p_msg question = {.type = P2P_MSG_HASH_GET, .root = *root}, answer;
+    enum p2p_err err;
+
+    *out = (struct p2p_digest){0};
+    if (conn->protocol == 1)
+        return P2P_ERR_UNSUPPORTED;
+    err = ask_and_hear(conn, &question, P2P_MSG_HASH, &answer);
+    if (err == P2P_OK)
+        *out = answer.sha256;
+    return err;
+}
+
+static enum p2p_err
+visit_entries(struct p2p_msg_list *list, p2p_list_visit *visit, void *arg)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (unsigned i = 0; i < list->count && err == P2P_OK; i++) {
+        struct p2p_list_entry entry;
+        char name[P2P_NAME_MAX + 1];
+        p2p_msg_get_list_entry(&list->entries, &entry);
+        if (entry.size > P2P_FILE_SIZE_MAX || take_name(&entry.name, name) != P2P_OK)
+            continue;
+        err = visit(arg, name, &entry);
+    }
+    return err;
+}
+
+enum p2p_err
+p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *arg)
+{
+    struct p2p_msg question = {.type = P2P_MSG_LIST_GET}, answer;
+    enum p2p_err err;
+
+    if (conn->protocol == 1)
+        return P2P_ERR_UNSUPPORTED;
+    question.cursor = (struct p2p_text){cursor, strlen(cursor)};
+    err = ask_and_hear(conn, &question, P2P_MSG_LIST, &answer);
+    if (err != P2P_OK)
+        return err;
+    if (answer.list.next.len > P2P_NAME_MAX)
+        return P2P_ERR_MALFORMED;
+    /* A cursor that stands still, or pages without an entry, would be asked for for
+     * ever. */
+    if (answer.list.next.len > 0 &&
+        (answer.list.count == 0 ||
+         (answer.list.next.len == strlen(cursor) &&
+          memcmp(answer.list.next.at, cursor, answer.list.next.len) == 0)))
+        return P2P_ERR_PROTOCOL;
+    memcpy(cursor, answer.list.next.at, answer.list.next.len);
+    cursor[answer.list.next.len] = '\0';
+    return visit_entries(&answer.list, visit, arg);
+}
+
+enum p2p_err
+p2p_conn_list_all(struct p2p_conn *conn, uint64_t deadline_ms, p2p_list_visit *visit,
+                  void *arg)
+{
+    char cursor[P2P_NAME_MAX + 1] = "";
+    enum p2p_err err;
+
+    do
+        err = p2p_now_ms() < deadline_ms ? p2p_conn_list(conn, cursor, visit, arg)
+                                         : P2P_ERR_TIMEOUT;
+    while (err == P2P_OK && cursor[0] != '\0');
+    return err;
+}
+
+enum p2p_err
+p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us)
+{
+    struct p2p_msg question = {.type = P2P_MSG_PING}, answer;
+    uint64_t began = p2p_now_us();
+    enum p2p_err err;
+
+    *rtt_us = 0;
+    if (conn->protocol == 1)
+        return P2P_ERR_UNSUPPORTED;
+    err = p2p_random(&question.ping, sizeof(question.ping));
+    if (err == P2P_OK)
+        err = p2p_conn_put(conn, &question);
+    if (err == P2P_OK)
+        err = p2p_conn_flush(conn);
+    if (err == P2P_OK)
+        err = p2p_conn_receive(conn, began / 1000 + conn->timeout_ms, &answer);
+    if (err != P2P_OK)
+        return err;
+    if (answer.type != P2P_MSG_PONG || answer.ping != question.ping)
+        return P2P_ERR_PROTOCOL;
+    *rtt_us = p2p_now_us() - began;
+    return P2P_OK;
+}

@@ -1,0 +1,308 @@
+/* Opening and closing a share, and what is asked of it. */
+#include "p2p/share.h"
+#include "p2p/clock.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/share/share_internal.h"
+
+/* ---- Open and close ---- */
+
+static void
+init_locks(struct p2p_share *s)
+{
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->layers.lock, NULL);
+    pthread_rwlock_init(&s->index_lock, NULL);
+    p2p_cond_init(&s->idle);
+}
+
+static enum p2p_err
+start_loop(struct p2p_share *s)
+{
+    sigset_t all, old;
+
+    s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (s->wake_fd < 0)
+        return p2p_err_from_errno(errno);
+    sigfillset(&all); /* signals are for the program's own threads */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int failed = pthread_create(&s->thread, NULL, p2p_share_loop, s);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    s->is_running = !failed;
+    return p2p_err_from_errno(failed);
+}
+
+enum p2p_err
+p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
+{
+    struct p2p_share *s;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    enum p2p_err err;
+
+    *out = NULL;
+    if (opt->chunk_size != 0 && !p2p_chunk_size_is_valid(opt->chunk_size))
+        return P2P_ERR_RANGE;
+    s = calloc(1, sizeof(*s));
+    if (!s)
+        return P2P_ERR_NOMEM;
+    init_locks(s);
+    s->chunk_size = opt->chunk_size ? opt->chunk_size : P2P_CHUNK_SIZE_DEFAULT;
+    s->threads = opt->threads ? opt->threads : cores > 0 ? (unsigned)cores : 1;
+    s->on_change = opt->on_change;
+    s->arg = opt->arg;
+    s->wake_fd = s->lock_fd = s->watch.fd = -1;
+    err = p2p_view_init(&s->view);
+    if (!err)
+        err = p2p_root_open(opt->directory, true, 0755, &s->root);
+    if (!err)
+        err = start_loop(s);
+    if (err) {
+        p2p_share_close(s);
+        return err;
+    }
+    *out = s;
+    return P2P_OK;
+}
+
+void
+p2p_share_close(struct p2p_share *s)
+{
+    if (!s)
+        return;
+    if (s->is_running) {
+        atomic_store(&s->stop, true);
+        p2p_share_wake(s);
+        pthread_join(s->thread, NULL);
+    }
+    p2p_index_close(s->index);
+    if (s->lock_fd >= 0)
+        close(s->lock_fd);
+    if (s->wake_fd >= 0)
+        close(s->wake_fd);
+    p2p_view_clear(&s->view);
+    for (size_t i = 0; i < P2P_LAYERS_CACHED; i++)
+        free(s->layers.slots[i].hashes);
+    p2p_root_close(s->root);
+    pthread_cond_destroy(&s->idle);
+    pthread_rwlock_destroy(&s->index_lock);
+    pthread_mutex_destroy(&s->layers.lock);
+    pthread_mutex_destroy(&s->lock);
+    free(s);
+}
+
+const struct p2p_root *
+p2p_share_root(const struct p2p_share *share)
+{
+    return share->root;
+}
+
+/* ---- Looking up ---- */
+
+static void
+fill_entry(const struct p2p_item *item, struct p2p_share_entry *out)
+{
+    const struct p2p_file_facts *f = &item->facts;
+
+    strcpy(out->name, item->name); /* checked names only: P2P_NAME_MAX at most */
+    if (p2p_chunks_init(&out->geometry, f->state.size, f->chunk_size) != P2P_OK)
+        memset(&out->geometry, 0, sizeof(out->geometry)); /* was checked before */
+    out->mtime_s =
+        f->state.mtime_ns > 0 ? (uint64_t)(f->state.mtime_ns / 1000000000) : 0;
+    out->version = f->version;
+    out->root = f->root;
+    out->sha256 = f->sha256;
+    out->sha256_known = f->sha256_known;
+}
+
+enum p2p_err
+p2p_share_find_name(struct p2p_share *s, const char *name, struct p2p_share_entry *out)
+{
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+    struct stat st;
+
+    memset(out, 0, sizeof(*out));
+    pthread_rwlock_rdlock(&s->view.lock);
+    const struct p2p_item *item = p2p_view_find(&s->view, name);
+    bool is_refused = item && item->state == P2P_ITEM_REFUSED;
+    if (item && item->state == P2P_ITEM_READY) {
+        fill_entry(item, out);
+        err = P2P_OK;
+    }
+    pthread_rwlock_unlock(&s->view.lock);
+    /* There, but not hashed or not even noticed yet? */
+    if (err && !is_refused && p2p_root_stat(s->root, name, &st) == P2P_OK)
+        err = P2P_ERR_BUSY;
+    return err;
+}
+
+enum p2p_err
+p2p_share_find_root(struct p2p_share *s, const struct p2p_digest *root,
+                    struct p2p_share_entry *out)
+{
+    memset(out, 0, sizeof(*out));
+    pthread_rwlock_rdlock(&s->view.lock);
+    const struct p2p_item *item = p2p_view_by_root(&s->view, root, NULL);
+    if (item)
+        fill_entry(item, out);
+    pthread_rwlock_unlock(&s->view.lock);
+    return item ? P2P_OK : P2P_ERR_NOT_FOUND;
+}
+
+/* The first place in `sorted` with a name after `after`. */
+static size_t
+place_after(const struct p2p_view *view, const char *after)
+{
+    size_t low = 0, high = view->sorted_count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(view->sorted[middle]->name, after) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+enum p2p_err
+p2p_share_list(struct p2p_share *s, const char *after, struct p2p_share_entry *out,
+               size_t max, size_t *count)
+{
+    *count = 0;
+    pthread_rwlock_rdlock(&s->view.lock);
+    for (size_t i = place_after(&s->view, after);
+         i < s->view.sorted_count && *count < max; i++)
+        if (s->view.sorted[i]->state == P2P_ITEM_READY)
+            fill_entry(s->view.sorted[i], &out[(*count)++]);
+    pthread_rwlock_unlock(&s->view.lock);
+    return P2P_OK;
+}
+
+void
+p2p_share_totals(struct p2p_share *s, struct p2p_share_totals *out)
+{
+    pthread_rwlock_rdlock(&s->view.lock);
+    *out = s->view.totals;
+    pthread_rwlock_unlock(&s->view.lock);
+}
+
+/* ---- Layers ---- */
+
+static bool
+copy_cached(struct p2p_layer_cache *cache, const struct p2p_digest *root,
+            const struct p2p_chunks *g, uint64_t first, uint32_t count,
+            struct p2p_digest *out)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&cache->lock);
+    for (size_t i = 0; i < P2P_LAYERS_CACHED && !found; i++)
+        if (cache->slots[i].hashes && cache->slots[i].count == g->count &&
+            memcmp(cache->slots[i].root.b, root->b, sizeof(root->b)) == 0) {
+            memcpy(out, cache->slots[i].hashes + first, count * sizeof(*out));
+            found = true;
+        }
+    pthread_mutex_unlock(&cache->lock);
+    return found;
+}
+
+/* Takes `hashes`. */
+static void
+cache_layer(struct p2p_layer_cache *cache, const struct p2p_digest *root,
+            uint64_t count, struct p2p_digest *hashes)
+{
+    pthread_mutex_lock(&cache->lock);
+    unsigned i = cache->next++ % P2P_LAYERS_CACHED;
+    free(cache->slots[i].hashes);
+    cache->slots[i].hashes = hashes;
+    cache->slots[i].root = *root;
+    cache->slots[i].count = count;
+    pthread_mutex_unlock(&cache->lock);
+}
+
+static enum p2p_err
+load_layer(struct p2p_share *s, const char *name, const struct p2p_chunks *g,
+           const struct p2p_digest *root)
+{
+    struct p2p_digest *hashes = calloc(g->count, sizeof(*hashes));
+    enum p2p_err err = hashes ? P2P_ERR_NOT_FOUND : P2P_ERR_NOMEM;
+
+    pthread_rwlock_rdlock(&s->index_lock);
+    if (hashes && s->index)
+        err = p2p_index_layer(s->index, name, g, root, hashes);
+    pthread_rwlock_unlock(&s->index_lock);
+    if (!err) {
+        cache_layer(&s->layers, root, g->count, hashes);
+        return P2P_OK;
+    }
+    free(hashes);
+    if (err == P2P_ERR_NOMEM)
+        return err;
+    p2p_share_tell(s, s->doubtful, name);
+    return P2P_ERR_BUSY;
+}
+
+enum p2p_err
+p2p_share_layer(struct p2p_share *s, const struct p2p_digest *root, uint64_t first,
+                uint32_t count, struct p2p_digest *out)
+{
+    struct p2p_share_entry entry;
+    struct p2p_chunks *g = &entry.geometry;
+    bool is_done = false;
+    enum p2p_err err = P2P_OK;
+
+    memset(&entry, 0, sizeof(entry));
+    pthread_rwlock_rdlock(&s->view.lock);
+    const struct p2p_item *item = p2p_view_by_root(&s->view, root, NULL);
+    if (item)
+        fill_entry(item, &entry);
+    else
+        err = P2P_ERR_NOT_FOUND;
+    if (!err && (first > g->count || count > g->count - first))
+        err = P2P_ERR_RANGE;
+    if (!err && item->layer) { /* only while the index cannot be written */
+        memcpy(out, item->layer + first, count * sizeof(*out));
+        is_done = true;
+    }
+    pthread_rwlock_unlock(&s->view.lock);
+    if (err || is_done || count == 0)
+        return err;
+    if (g->count == 1) {
+        *out = *root;
+        return P2P_OK;
+    }
+    while (!err && !copy_cached(&s->layers, root, g, first, count, out))
+        err = load_layer(s, entry.name, g, root);
+    return err;
+}
+
+/* ---- The loop ---- */
+
+void
+p2p_share_rescan(struct p2p_share *s)
+{
+    atomic_store(&s->hurry, true);
+    p2p_share_wake(s);
+}
+
+enum p2p_err
+p2p_share_wait_idle(struct p2p_share *s, uint64_t timeout_ms)
+{
+    uint64_t until_ms = p2p_now_ms() + timeout_ms;
+    bool in_time = true;
+
+    pthread_mutex_lock(&s->lock);
+    uint64_t wanted = ++s->idle_wanted;
+    p2p_share_wake(s);
+    while (s->idle_reached < wanted && in_time)
+        in_time = p2p_cond_wait_until(&s->idle, &s->lock, until_ms);
+    pthread_mutex_unlock(&s->lock);
+    return in_time ? P2P_OK : P2P_ERR_TIMEOUT;
+}

@@ -1,0 +1,133 @@
+/* Following another process that owns the folder: its index is read as it changes. */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/disk/path_internal.h"
+#include "core/share/share_internal.h"
+
+#define FOLLOW_MS       100
+#define FOLLOW_RETRY_MS 1000
+/* How often to see whether the owner has gone without a word. */
+#define FOLLOW_LOOK_MS 5000
+
+static void
+on_event(void *arg, enum p2p_watch_event event, const char *name)
+{
+    (void)event, (void)name;
+    ((struct p2p_share *)arg)->is_stale = true;
+}
+
+static void
+watch_index(struct p2p_share *s)
+{
+    int dir;
+
+    if (s->watch.fd < 0)
+        p2p_watch_open(&s->watch);
+    if (p2p_path_private_dir(s->root, &dir))
+        return;
+    p2p_watch_add(&s->watch, "", dir);
+    close(dir);
+}
+
+/* An owner that found the index damaged has made another one under the same name. */
+static bool
+is_replaced(struct p2p_share *s)
+{
+    struct stat st = {.st_ino = 0};
+    int fd;
+
+    if (p2p_root_open_private(s->root, "index.db", O_PATH, &fd) == P2P_OK) {
+        if (fstat(fd, &st) != 0)
+            st.st_ino = 0;
+        close(fd);
+    }
+    bool changed = st.st_ino != s->index_inode;
+    s->index_inode = st.st_ino;
+    return changed;
+}
+
+static enum p2p_err
+apply_row(void *arg, const char *name, const struct p2p_file_facts *facts)
+{
+    struct p2p_share *s = arg;
+    struct p2p_item *item =
+        facts ? p2p_view_get(&s->view, name) : p2p_view_find(&s->view, name);
+
+    if (!item)
+        return facts ? P2P_ERR_NOMEM : P2P_OK;
+    if (!facts) {
+        p2p_view_remove(&s->view, item);
+        return P2P_OK;
+    }
+    item->seen = s->scan;
+    return p2p_view_set_ready(&s->view, item, facts, NULL);
+}
+
+static void
+show_hashing(struct p2p_share *s, const struct p2p_index_status *status)
+{
+    pthread_rwlock_wrlock(&s->view.lock);
+    s->view.totals.hashing_files = (uint64_t)status->hashing_files;
+    s->view.totals.hashing_bytes = (uint64_t)status->hashing_bytes;
+    pthread_rwlock_unlock(&s->view.lock);
+}
+
+static enum p2p_err
+read_changes(struct p2p_share *s, struct p2p_index_status *status)
+{
+    enum p2p_err err = p2p_index_get_status(s->index, status);
+    bool is_anew = status->epoch != s->epoch;
+
+    if (err)
+        return err;
+    if (is_anew) {
+        s->last_change = 0;
+        s->scan++;
+    }
+    err = p2p_index_load(s->index, s->last_change, apply_row, s, &s->last_change);
+    if (err)
+        return err;
+    if (is_anew)
+        p2p_share_remove_unseen(s, NULL);
+    s->epoch = status->epoch;
+    show_hashing(s, status);
+    return P2P_OK;
+}
+
+bool
+p2p_follow_round(struct p2p_share *s, uint64_t *due_ms)
+{
+    struct p2p_index_status status = {.hashing_files = 1};
+    uint64_t now = p2p_now_ms();
+    bool hurry = atomic_exchange(&s->hurry, false);
+    enum p2p_err err = P2P_OK;
+
+    if (!s->watch.folders)
+        watch_index(s);
+    p2p_watch_read(&s->watch, on_event, s);
+    *due_ms = now + FOLLOW_LOOK_MS;
+    if (s->is_stale && !hurry && now < s->follow_due_ms) {
+        *due_ms = s->follow_due_ms;
+        return false;
+    }
+    if (s->is_stale) /* once more soon: an owner that ends lets the lock go after its
+                        files */
+        *due_ms = now + FOLLOW_MS;
+    s->is_stale = false;
+    if (is_replaced(s) || !s->index)
+        err = p2p_share_open_index(s);
+    if (!err && s->index)
+        err = read_changes(s, &status);
+    s->follow_due_ms = now + FOLLOW_MS;
+    if (err) { /* the owner is about to make it, or to mend it */
+        s->is_stale = true;
+        s->index_inode = 0;
+        *due_ms = s->follow_due_ms = now + FOLLOW_RETRY_MS;
+        return false;
+    }
+    if (p2p_view_commit(&s->view) && s->callback_due_ms == 0)
+        s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
+    return status.hashing_files == 0;
+}

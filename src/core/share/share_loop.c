@@ -1,0 +1,184 @@
+/* The share's own thread. */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/share/share_internal.h"
+#include "p2p/log.h"
+
+void
+p2p_share_wake(struct p2p_share *s)
+{
+    const uint64_t one = 1;
+
+    if (write(s->wake_fd, &one, sizeof(one)) < 0)
+        p2p_log_debug("an event was not written"); /* full: it wakes anyway */
+}
+
+void
+p2p_share_tell(struct p2p_share *s, char slot[P2P_NAME_MAX + 1], const char *name)
+{
+    pthread_mutex_lock(&s->lock);
+    strcpy(slot, name); /* checked names only */
+    pthread_mutex_unlock(&s->lock);
+    p2p_share_wake(s);
+}
+
+enum p2p_err
+p2p_share_open_index(struct p2p_share *s)
+{
+    struct p2p_index *index, *old;
+    enum p2p_err err = p2p_index_open(s->root, s->is_owner, &index);
+
+    pthread_rwlock_wrlock(&s->index_lock);
+    old = s->index;
+    s->index = index;
+    pthread_rwlock_unlock(&s->index_lock);
+    p2p_index_close(old);
+    return err;
+}
+
+/* ---- What is not there any more ---- */
+
+struct unseen {
+    struct p2p_item **items;
+    size_t count;
+    uint32_t scan;
+};
+
+static void
+collect_unseen(struct p2p_item *item, void *arg)
+{
+    struct unseen *u = arg;
+
+    if (item->seen != u->scan && !item->is_dirty)
+        u->items[u->count++] = item;
+}
+
+void
+p2p_share_remove_unseen(struct p2p_share *s,
+                        void (*forget)(struct p2p_share *, struct p2p_item *))
+{
+    struct unseen u = {.scan = s->scan};
+
+    u.items = malloc((s->view.item_count + 1) * sizeof(struct p2p_item *));
+    if (!u.items)
+        return; /* the next scan does it; who opens such a file gets FILE_CHANGED */
+    p2p_view_each(&s->view, collect_unseen, &u);
+    for (size_t i = 0; i < u.count; i++) {
+        if (forget)
+            forget(s, u.items[i]);
+        p2p_view_remove(&s->view, u.items[i]);
+    }
+    free(u.items);
+}
+
+/* ---- Owner or follower ---- */
+
+/* The owner is who holds the lock. Where there is none to hold (a read-only folder)
+ * everyone works alone, with an index in memory. */
+static bool
+try_to_own(struct p2p_share *s)
+{
+    if (s->lock_fd < 0 &&
+        p2p_root_open_private(s->root, "index.lock", O_RDWR | O_CREAT, &s->lock_fd))
+        return true;
+    return flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+}
+
+static void
+become_owner(struct p2p_share *s)
+{
+    enum p2p_err err;
+
+    p2p_watch_close(&s->watch);
+    s->is_owner = true;
+    pthread_rwlock_wrlock(
+        &s->view.lock); /* what was left was the former owner's work */
+    s->view.totals.hashing_files = s->view.totals.hashing_bytes = 0;
+    pthread_rwlock_unlock(&s->view.lock);
+    err = p2p_share_open_index(s);
+    if (!err)
+        err = p2p_scan_start(s);
+    if (err)
+        p2p_log_error("the shared folder cannot be served reason=\"%s\"",
+                      p2p_err_text(err));
+    s->is_broken = err != P2P_OK;
+}
+
+/* ---- Rounds ---- */
+
+static void
+call_back(struct p2p_share *s, uint64_t now, uint64_t *due_ms)
+{
+    if (s->callback_due_ms == 0)
+        return;
+    if (now >= s->callback_due_ms) {
+        s->callback_due_ms = 0;
+        if (s->on_change)
+            s->on_change(s->arg);
+    } else if (s->callback_due_ms < *due_ms) {
+        *due_ms = s->callback_due_ms;
+    }
+}
+
+static void
+wait_for_events(struct p2p_share *s, uint64_t due_ms)
+{
+    struct pollfd fds[2] = {
+        {.fd = s->wake_fd, .events = POLLIN},
+        {.fd = s->watch.fd, .events = POLLIN}, /* poll passes over -1 */
+    };
+    uint64_t now = p2p_now_ms(), count;
+    uint64_t wait = due_ms > now ? due_ms - now : 0;
+
+    if (poll(fds, 2, wait < 60000 ? (int)wait : 60000) > 0 && fds[0].revents &&
+        read(s->wake_fd, &count, sizeof(count)) < 0)
+        p2p_log_debug("an event was not read");
+}
+
+static uint64_t
+idle_wanted(struct p2p_share *s)
+{
+    pthread_mutex_lock(&s->lock);
+    uint64_t wanted = s->idle_wanted;
+    pthread_mutex_unlock(&s->lock);
+    return wanted;
+}
+
+static void
+say_idle(struct p2p_share *s, uint64_t wanted)
+{
+    pthread_mutex_lock(&s->lock);
+    s->idle_reached = wanted;
+    pthread_cond_broadcast(&s->idle);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void *
+p2p_share_loop(void *arg)
+{
+    struct p2p_share *s = arg;
+
+    while (!atomic_load(&s->stop)) {
+        uint64_t due_ms = UINT64_MAX;
+        /* Before looking: who asks while we look wants another look. */
+        uint64_t wanted = idle_wanted(s);
+        if (!s->is_owner && try_to_own(s))
+            become_owner(s);
+        bool is_idle = s->is_broken || (s->is_owner ? p2p_scan_round(s, &due_ms)
+                                                    : p2p_follow_round(s, &due_ms));
+        call_back(s, p2p_now_ms(), &due_ms);
+        if (is_idle)
+            say_idle(s, wanted);
+        wait_for_events(s, due_ms);
+    }
+    if (s->is_owner)
+        p2p_scan_stop(s);
+    p2p_watch_close(&s->watch);
+    return NULL;
+}

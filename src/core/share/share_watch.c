@@ -1,0 +1,136 @@
+/* inotify: one watch for each folder. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "core/share/share_internal.h"
+#include "p2p/log.h"
+
+#define WATCH_MASK                                                        \
+    (IN_CREATE | IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM | \
+     IN_MOVED_TO | IN_DELETE | IN_ONLYDIR | IN_EXCL_UNLINK)
+/* Descriptors are never used twice; past this many it is time to begin anew. */
+#define DESCRIPTORS_MAX (1u << 20)
+
+void
+p2p_watch_open(struct p2p_watch *watch)
+{
+    memset(watch, 0, sizeof(*watch));
+    watch->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    watch->is_incomplete = watch->fd < 0;
+}
+
+void
+p2p_watch_close(struct p2p_watch *watch)
+{
+    if (watch->fd >= 0)
+        close(watch->fd);
+    for (size_t i = 0; i < watch->cap; i++)
+        free(watch->folders[i]);
+    free(watch->folders);
+    *watch = (struct p2p_watch){.fd = -1};
+}
+
+static bool
+remember(struct p2p_watch *watch, size_t wd, const char *folder)
+{
+    if (wd >= watch->cap) {
+        size_t cap = wd < 64 ? 128 : 2 * wd;
+        char **more = realloc(watch->folders, cap * sizeof(*more));
+        if (!more)
+            return false;
+        memset(more + watch->cap, 0, (cap - watch->cap) * sizeof(*more));
+        watch->folders = more;
+        watch->cap = cap;
+    }
+    free(watch->folders[wd]);
+    watch->folders[wd] = strdup(folder);
+    return watch->folders[wd] != NULL;
+}
+
+void
+p2p_watch_add(struct p2p_watch *watch, const char *folder, int fd)
+{
+    char path[32];
+
+    if (watch->fd < 0)
+        return;
+    /* By descriptor, so that it is this folder that is watched and not what has its
+     * name. */
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int wd = inotify_add_watch(watch->fd, path, WATCH_MASK);
+    if (wd >= 0 && remember(watch, (size_t)wd, folder))
+        return;
+    if (!watch->is_incomplete)
+        p2p_log_warn("cannot watch all folders, looking now and then instead "
+                     "(fs.inotify.max_user_watches) error=\"%s\"",
+                     strerror(errno));
+    watch->is_incomplete = true;
+}
+
+static void
+deliver_folder(const struct inotify_event *event, const char *name,
+               p2p_watch_visit *visit, void *arg)
+{
+    if (event->mask & (IN_CREATE | IN_MOVED_TO))
+        visit(arg, P2P_WATCH_FOLDER, name);
+    else if (event->mask & IN_MOVED_FROM) /* its watches tell old names from now on */
+        visit(arg, P2P_WATCH_LOST, "");
+}
+
+static void
+deliver(struct p2p_watch *watch, const struct inotify_event *event,
+        p2p_watch_visit *visit, void *arg)
+{
+    char name[P2P_NAME_MAX + 1];
+    size_t wd = (size_t)event->wd;
+
+    if (event->mask & IN_Q_OVERFLOW || event->wd < 0 || wd > DESCRIPTORS_MAX) {
+        visit(arg, P2P_WATCH_LOST, "");
+        return;
+    }
+    if (wd >= watch->cap || !watch->folders[wd])
+        return;
+    if (event->mask & IN_IGNORED) {
+        free(watch->folders[wd]);
+        watch->folders[wd] = NULL;
+        return;
+    }
+    if (event->len == 0 || event->name[0] == '.')
+        return;
+    const char *folder = watch->folders[wd];
+    int n = snprintf(name, sizeof(name), "%s%s%s", folder, folder[0] ? "/" : "",
+                     event->name);
+    if (n < 0 || (size_t)n >= sizeof(name) ||
+        p2p_name_check(name, (size_t)n, true) != P2P_OK)
+        return;
+    if (event->mask & IN_ISDIR)
+        deliver_folder(event, name, visit, arg);
+    else
+        visit(arg,
+              event->mask & (IN_CREATE | IN_MODIFY) ? P2P_WATCH_WRITING
+                                                    : P2P_WATCH_TOUCHED,
+              name);
+}
+
+void
+p2p_watch_read(struct p2p_watch *watch, p2p_watch_visit *visit, void *arg)
+{
+    _Alignas(struct inotify_event) char buf[64 * 1024];
+
+    while (watch->fd >= 0) {
+        ssize_t n = read(watch->fd, buf, sizeof(buf));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return;
+        for (char *at = buf; at < buf + n;) {
+            const struct inotify_event *event = (const void *)at;
+            deliver(watch, event, visit, arg);
+            at += sizeof(*event) + event->len;
+        }
+    }
+}

@@ -1,0 +1,92 @@
+/*
+ * identity_internal - what the files of the identity module share: identity.c (open,
+ * close, getters), identity_key.c (the key files), known.c (the table), known_file.c
+ * (its file).
+ */
+#ifndef P2P_IDENTITY_INTERNAL_H
+#define P2P_IDENTITY_INTERNAL_H
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "core/disk/path_internal.h"
+#include "p2p/identity.h"
+
+#define P2P_PRIVATE_KEY_FILE "private_key.pem"
+#define P2P_PUBLIC_KEY_FILE  "public_key.pem"
+
+/* The known peers in memory, sorted by id, and which state of the file they are. */
+struct p2p_known {
+    struct p2p_known_peer *peers;
+    size_t count, cap;
+    size_t damaged;   /* lines of the file that could not be read */
+    struct stat file; /* as it was loaded; st_ino 0: there was none */
+};
+
+struct p2p_identity {
+    struct p2p_root *dir;
+    struct p2p_rsa *rsa;
+    struct p2p_id id;
+    char id_hex[P2P_ID_HEX_LEN + 1];
+    char public_pem[P2P_PEM_LEN + 1];
+    struct stat key_file;
+    pthread_mutex_t lock; /* of `known` */
+    struct p2p_known known;
+};
+
+/* Takes the directory's lock against other programs (and threads): a descriptor to
+ * close. */
+P2P_MUST_CHECK enum p2p_err p2p_keys_lock(int dir, int *lock);
+
+/* Loads the key pair, or makes one when there is none and `create`. `why` as in
+ * p2p_identity_open. */
+struct p2p_key_request {
+    const char *keys_dir;
+    bool create;
+    p2p_passphrase_fn *passphrase;
+    void *arg;
+    char *why;
+    size_t cap;
+};
+P2P_MUST_CHECK enum p2p_err p2p_keys_obtain(struct p2p_identity *identity,
+                                            const struct p2p_key_request *request);
+
+/* Brings `known` up to date with the file when that changed. An unreadable file is an
+ * error and leaves the table as it was. */
+P2P_MUST_CHECK enum p2p_err p2p_known_load(int dir, struct p2p_known *known);
+/* Writes the table; what was damaged in the file before is kept as known_peers.damaged.
+ * The caller holds the directory's lock. */
+P2P_MUST_CHECK enum p2p_err p2p_known_save(int dir, struct p2p_known *known);
+void p2p_known_clear(struct p2p_known *known);
+
+/* Where `id` is in the table, or would be; `*found` says which. */
+size_t p2p_known_index(const struct p2p_known *known, const struct p2p_id *id,
+                       bool *found);
+/* Inserts an empty entry for `id` at its place. */
+P2P_MUST_CHECK enum p2p_err p2p_known_insert(struct p2p_known *known,
+                                             const struct p2p_id *id,
+                                             struct p2p_known_peer **out);
+
+void p2p_known_remove(struct p2p_known *known, size_t i);
+/* Puts an address first; what is there already only moves. The last one makes room. */
+void p2p_known_put_address(struct p2p_known_peer *peer, const char *address);
+void p2p_known_drop_address(struct p2p_known_peer *peer, const char *address);
+/* NULL when it is not there; borrowed until the next change. */
+struct p2p_known_peer *p2p_known_peer_of(const struct p2p_known *known,
+                                         const struct p2p_id *id);
+/* The peer that an address is remembered for. Those that only wait for the user have no
+ * claim to an address. */
+struct p2p_known_peer *p2p_known_holder_of(const struct p2p_known *known,
+                                           const char *address);
+/* Inserts a peer met now, making room where the table is full: the ones seen longest
+ * ago go, never those the user decided about. TOO_LARGE when there is no room. */
+P2P_MUST_CHECK enum p2p_err p2p_known_add(struct p2p_known *known,
+                                          const struct p2p_id *id, enum p2p_trust trust,
+                                          struct p2p_known_peer **out);
+
+/* What may stand in the file: an address is printable ASCII without spaces and commas,
+ * a name is UTF-8 without controls; both may be empty. */
+bool p2p_known_address_is_valid(const char *address);
+bool p2p_known_name_is_valid(const char *name);
+
+#endif

@@ -1,0 +1,401 @@
+/* The known peers: look-ups, what may be, and changes under the directory's lock. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/trust/identity_internal.h"
+#include "p2p/bytes.h"
+
+/* How old `last_seen_s` may get before a mere meeting writes the file again. */
+#define LAST_SEEN_GRAIN_S 3600
+
+const char *
+p2p_trust_name(enum p2p_trust trust)
+{
+    static const char *const names[] = {
+        [P2P_TRUST_UNKNOWN] = "unknown", [P2P_TRUST_SEEN] = "seen",
+        [P2P_TRUST_TRUSTED] = "trusted", [P2P_TRUST_BLOCKED] = "blocked",
+        [P2P_TRUST_PENDING] = "pending",
+    };
+
+    return (unsigned)trust < sizeof(names) / sizeof(names[0]) ? names[trust]
+                                                              : "unknown";
+}
+
+static void
+copy_text(char *out, size_t cap, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len >= cap)
+        len = cap - 1;
+    memmove(out, text, len); /* an entry's own field may come back as argument */
+    out[len] = '\0';
+}
+
+/* ---- Reading it ---- */
+
+/* With the thread lock held on success. */
+static enum p2p_err
+begin_reading(struct p2p_identity *identity)
+{
+    pthread_mutex_lock(&identity->lock);
+    enum p2p_err err = p2p_known_load(p2p_root_fd(identity->dir), &identity->known);
+    if (err)
+        pthread_mutex_unlock(&identity->lock);
+    return err;
+}
+
+enum p2p_err
+p2p_known_find(struct p2p_identity *identity, const struct p2p_id *id,
+               struct p2p_known_peer *out)
+{
+    memset(out, 0, sizeof(*out));
+    enum p2p_err err = begin_reading(identity);
+    if (err)
+        return err;
+    const struct p2p_known_peer *peer = p2p_known_peer_of(&identity->known, id);
+    if (peer)
+        *out = *peer;
+    pthread_mutex_unlock(&identity->lock);
+    return peer ? P2P_OK : P2P_ERR_NOT_FOUND;
+}
+
+enum p2p_err
+p2p_known_list(struct p2p_identity *identity, struct p2p_known_peer **out,
+               size_t *count)
+{
+    *out = NULL;
+    *count = 0;
+    enum p2p_err err = begin_reading(identity);
+    if (err)
+        return err;
+    const struct p2p_known *known = &identity->known;
+    if (known->count > 0) {
+        *out = calloc(known->count, sizeof(**out));
+        if (*out)
+            memcpy(*out, known->peers, known->count * sizeof(**out));
+        else
+            err = P2P_ERR_NOMEM;
+    }
+    if (!err)
+        *count = known->count;
+    pthread_mutex_unlock(&identity->lock);
+    return err;
+}
+
+/* Lower-case digits of a prefix, without the "..." that lists show after it. */
+static size_t
+parse_prefix(const char *text, char digits[P2P_ID_HEX_LEN + 1])
+{
+    size_t len = strlen(text);
+
+    if (len > 3 && strcmp(text + len - 3, "...") == 0)
+        len -= 3;
+    if (len < 8 || len > P2P_ID_HEX_LEN)
+        return 0;
+    for (size_t i = 0; i < len; i++) {
+        if (!isxdigit((unsigned char)text[i]))
+            return 0;
+        digits[i] = (char)tolower((unsigned char)text[i]);
+    }
+    digits[len] = '\0';
+    return len;
+}
+
+enum p2p_err
+p2p_known_resolve(struct p2p_identity *identity, const char *text, struct p2p_id *out)
+{
+    char digits[P2P_ID_HEX_LEN + 1], id[P2P_ID_HEX_LEN + 1];
+    size_t len = parse_prefix(text, digits), matches = 0;
+
+    memset(out, 0, sizeof(*out));
+    if (len == 0)
+        return P2P_ERR_USAGE;
+    if (len == P2P_ID_HEX_LEN)
+        return p2p_hex_parse(digits, out->b, sizeof(out->b));
+    enum p2p_err err = begin_reading(identity);
+    if (err)
+        return err;
+    for (size_t i = 0; i < identity->known.count; i++) {
+        const struct p2p_id *candidate = &identity->known.peers[i].id;
+        p2p_hex_format(candidate->b, sizeof(candidate->b), id);
+        if (strncmp(id, digits, len) == 0) {
+            *out = *candidate;
+            matches++;
+        }
+    }
+    pthread_mutex_unlock(&identity->lock);
+    if (matches == 1)
+        return P2P_OK;
+    memset(out, 0, sizeof(*out));
+    return matches == 0 ? P2P_ERR_NOT_FOUND : P2P_ERR_USAGE;
+}
+
+/* ---- Changing it ---- */
+
+/* A change works on the newest state of the table, with both locks held. `*changed`
+ * false: nothing to write. */
+struct change {
+    const struct p2p_id *id;
+    enum p2p_trust trust;
+    const char *name, *address; /* NULL: as it is */
+    uint8_t protocol;
+};
+typedef enum p2p_err change_fn(struct p2p_known *known, const struct change *c,
+                               bool *changed);
+
+static enum p2p_err
+apply(struct p2p_identity *identity, change_fn *fn, const struct change *c)
+{
+    int dir = p2p_root_fd(identity->dir), lock = -1;
+    bool changed = false;
+    enum p2p_err err;
+
+    if ((c->address && !p2p_known_address_is_valid(c->address)) ||
+        (c->name && !p2p_known_name_is_valid(c->name)))
+        return P2P_ERR_USAGE;
+    pthread_mutex_lock(&identity->lock);
+    err = p2p_keys_lock(dir, &lock);
+    if (!err)
+        err = p2p_known_load(dir, &identity->known);
+    if (!err)
+        err = fn(&identity->known, c, &changed);
+    if (!err && changed) {
+        err = p2p_known_save(dir, &identity->known);
+        if (err) /* what is in memory is not what is on disk: read again */
+            memset(&identity->known.file, 0xff, sizeof(identity->known.file));
+    }
+    if (lock >= 0)
+        close(lock);
+    pthread_mutex_unlock(&identity->lock);
+    return err;
+}
+
+static enum p2p_err
+change_met(struct p2p_known *known, const struct change *c, bool *changed)
+{
+    struct p2p_known_peer *peer = p2p_known_peer_of(known, c->id);
+    uint64_t now = (uint64_t)time(NULL);
+
+    if (peer && peer->trust == P2P_TRUST_BLOCKED)
+        return P2P_ERR_NOT_ALLOWED;
+    *changed = !peer;
+    if (!peer) {
+        enum p2p_err err = p2p_known_add(known, c->id, P2P_TRUST_SEEN, &peer);
+        if (err)
+            return err;
+    }
+    if (peer->trust == P2P_TRUST_PENDING) {
+        peer->trust = P2P_TRUST_SEEN;
+        *changed = true;
+    }
+    /* An address that is remembered for somebody else stays theirs until the user says
+     * otherwise: else whoever can answer there would inherit the trust in it. */
+    if (c->address && p2p_known_is_at(peer, c->address)) {
+        p2p_known_put_address(peer,
+                              c->address); /* the order alone is not worth a write */
+    } else if (c->address && c->address[0] && !p2p_known_holder_of(known, c->address)) {
+        p2p_known_put_address(peer, c->address);
+        *changed = true;
+    }
+    if (c->protocol > peer->min_protocol) {
+        peer->min_protocol = c->protocol;
+        *changed = true;
+    }
+    if (now >= peer->last_seen_s + LAST_SEEN_GRAIN_S || now < peer->last_seen_s)
+        *changed = true;
+    if (*changed)
+        peer->last_seen_s = now;
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_known_met(struct p2p_identity *identity, const char *address,
+              const struct p2p_id *id, uint8_t protocol)
+{
+    struct change c = {.id = id, .address = address, .protocol = protocol >= 2 ? 2 : 0};
+
+    return apply(identity, change_met, &c);
+}
+
+/* The user's word: where this peer is, no other one is remembered from now on. */
+static void
+take_addresses(struct p2p_known *known, const struct p2p_known_peer *peer)
+{
+    for (size_t i = 0; i < known->count; i++)
+        for (size_t a = 0; &known->peers[i] != peer && a < P2P_PEER_ADDRESSES_MAX; a++)
+            p2p_known_drop_address(&known->peers[i], peer->addresses[a]);
+}
+
+static enum p2p_err
+change_set(struct p2p_known *known, const struct change *c, bool *changed)
+{
+    struct p2p_known_peer *peer = p2p_known_peer_of(known, c->id);
+
+    if (!peer) {
+        enum p2p_err err = p2p_known_add(known, c->id, c->trust, &peer);
+        if (err)
+            return err;
+    }
+    *changed = true;
+    peer->trust = c->trust;
+    if (c->name)
+        copy_text(peer->name, sizeof(peer->name), c->name);
+    if (c->address)
+        p2p_known_put_address(peer, c->address);
+    if (c->trust == P2P_TRUST_TRUSTED)
+        take_addresses(known, peer);
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_known_set(struct p2p_identity *identity, const struct p2p_id *id,
+              enum p2p_trust trust, const char *name, const char *address)
+{
+    struct change c = {.id = id, .trust = trust, .name = name, .address = address};
+
+    if (trust < P2P_TRUST_SEEN || trust > P2P_TRUST_PENDING)
+        return P2P_ERR_USAGE;
+    return apply(identity, change_set, &c);
+}
+
+static enum p2p_err
+change_forget(struct p2p_known *known, const struct change *c, bool *changed)
+{
+    size_t i = p2p_known_index(known, c->id, changed);
+
+    if (!*changed)
+        return P2P_ERR_NOT_FOUND;
+    p2p_known_remove(known, i);
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_known_forget(struct p2p_identity *identity, const struct p2p_id *id)
+{
+    struct change c = {.id = id};
+
+    return apply(identity, change_forget, &c);
+}
+
+/* ---- Deciding ---- */
+
+static enum p2p_err
+decide(const struct p2p_known *known, const char *address,
+       const struct p2p_id *expected, bool by_user, const struct p2p_id *id)
+{
+    const struct p2p_known_peer *peer = p2p_known_peer_of(known, id);
+    const struct p2p_known_peer *holder = p2p_known_holder_of(known, address);
+    bool was_met = peer && peer->trust != P2P_TRUST_PENDING;
+
+    if (expected && !p2p_id_equal(expected, id))
+        return P2P_ERR_WRONG_PEER;
+    if (peer && peer->trust == P2P_TRUST_BLOCKED)
+        return P2P_ERR_NOT_ALLOWED;
+    if (!holder || holder == peer || (expected && (by_user || was_met)))
+        return P2P_OK;
+    return P2P_ERR_KEY_CHANGED;
+}
+
+static enum p2p_err
+change_newcomer(struct p2p_known *known, const struct change *c, bool *changed)
+{
+    struct p2p_known_peer *peer;
+
+    /* Who is remembered already is left as is: "trust ID ADDRESS" moves the address. */
+    if (p2p_known_peer_of(known, c->id))
+        return P2P_OK;
+    enum p2p_err err = p2p_known_add(known, c->id, P2P_TRUST_PENDING, &peer);
+    if (err)
+        return err;
+    p2p_known_put_address(peer, c->address);
+    *changed = true;
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_known_check(struct p2p_identity *identity, const char *address,
+                const struct p2p_id *expected, bool by_user, const struct p2p_id *id)
+{
+    const char *at = address && p2p_known_address_is_valid(address) ? address : "";
+    enum p2p_err err = begin_reading(identity);
+
+    if (err)
+        return err;
+    err = decide(&identity->known, at, expected, by_user, id);
+    pthread_mutex_unlock(&identity->lock);
+    /* The one who answers waits in the list, so that "p2p peers trust ID" knows which
+     * address is meant. That it cannot be written changes nothing about the refusal. */
+    if (err == P2P_ERR_KEY_CHANGED) {
+        struct change c = {.id = id, .address = at};
+        (void)!apply(identity, change_newcomer, &c);
+    }
+    return err;
+}
+
+/* Where the caller does not know which id answered. */
+static void
+explain_unnamed(enum p2p_err err, const char *address, char *out, size_t cap)
+{
+    if (err == P2P_ERR_KEY_CHANGED)
+        snprintf(
+            out, cap,
+            "The key of the peer at %s has changed. Either it was set up anew, or "
+            "somebody else answers in its place. Ask its owner for its id (p2p id) "
+            "and accept it with: p2p peers trust ID %s",
+            address, address);
+    else if (err == P2P_ERR_WRONG_PEER)
+        snprintf(
+            out, cap,
+            "Another peer answers at %s than the one asked for; nothing was fetched",
+            address);
+    else if (err == P2P_ERR_NOT_ALLOWED)
+        snprintf(
+            out, cap,
+            "The peer at %s is blocked. p2p peers --known shows it, p2p peers trust ID "
+            "allows it",
+            address);
+    else
+        snprintf(out, cap, "%s: %s", address, p2p_err_text(err));
+}
+
+void
+p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id,
+                  char *out, size_t cap)
+{
+    char hex[P2P_ID_HEX_LEN + 1];
+
+    if (id == NULL) {
+        explain_unnamed(err, address, out, cap);
+        return;
+    }
+    p2p_hex_format(id->b, sizeof(id->b), hex);
+    switch (err) {
+    case P2P_ERR_KEY_CHANGED:
+        snprintf(
+            out, cap,
+            "The key of the peer at %s has changed. Either it was set up anew, or "
+            "somebody else answers in its place. Ask its owner for its id (p2p id); "
+            "if that is %s, accept it with: p2p peers trust %.16s %s",
+            address, hex, hex, address);
+        return;
+    case P2P_ERR_WRONG_PEER:
+        snprintf(
+            out, cap,
+            "Another peer answers at %s than the one asked for: its id is %s. If you "
+            "meant that one, ask for it with: --peer %.16s",
+            address, hex, hex);
+        return;
+    case P2P_ERR_NOT_ALLOWED:
+        snprintf(out, cap,
+                 "The peer %.16s at %s is blocked. To allow it: p2p peers trust %.16s",
+                 hex, address, hex);
+        return;
+    default:
+        snprintf(out, cap, "%s: %s", address, p2p_err_text(err));
+    }
+}

@@ -1,0 +1,313 @@
+/*
+ * The file known_peers. A line a peer, fields between single spaces:
+ *
+ *     <id> <trust> <lowest protocol> <first seen> <last seen> <addresses or -> [<name>]
+ *
+ * Times are Unix seconds; addresses stand between commas, the last one met first; the
+ * name is the rest of the line. '#' begins a comment line.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/trust/identity_internal.h"
+#include "p2p/bytes.h"
+#include "p2p/log.h"
+
+#define KNOWN_FILE    "known_peers"
+#define DAMAGED_FILE  "known_peers.damaged"
+#define LINE_MAX_LEN  512
+#define FILE_SIZE_MAX ((off_t)P2P_KNOWN_PEERS_MAX * LINE_MAX_LEN)
+#define TIME_MAX      (1ull << 40)
+
+static const char heading[] = "# Peers that were met: id, trust, lowest protocol, "
+                              "first seen, last seen, addresses, "
+                              "name.\n# Change it with \"p2p peers\".\n";
+
+bool
+p2p_known_address_is_valid(const char *address)
+{
+    size_t len = strlen(address);
+
+    for (size_t i = 0; i < len; i++)
+        if (address[i] <= ' ' || address[i] > '~' || address[i] == ',')
+            return false;
+    return len < P2P_ADDRESS_MAX;
+}
+
+bool
+p2p_known_name_is_valid(const char *name)
+{
+    const uint8_t *at = (const uint8_t *)name;
+    size_t left = strlen(name);
+
+    if (left > P2P_PEER_NAME_MAX || name[0] == ' ')
+        return false;
+    while (left > 0) {
+        uint32_t cp;
+        size_t n = p2p_utf8_next(at, left, &cp);
+        if (n == 0 || cp < 0x20 || (cp >= 0x7f && cp <= 0x9f) ||
+            p2p_utf8_is_invisible(cp))
+            return false;
+        at += n;
+        left -= n;
+    }
+    return true;
+}
+
+/* ---- One line ---- */
+
+/* Cuts the next field off `*rest` and ends it with a NUL; "" when nothing is left. */
+static char *
+next_field(char **rest)
+{
+    char *field = *rest, *space = strchr(field, ' ');
+
+    if (space) {
+        *space = '\0';
+        *rest = space + 1;
+    } else {
+        *rest = field + strlen(field);
+    }
+    return field;
+}
+
+static bool
+parse_trust(const char *text, enum p2p_trust *trust)
+{
+    for (int t = P2P_TRUST_SEEN; t <= P2P_TRUST_PENDING; t++)
+        if (strcmp(text, p2p_trust_name((enum p2p_trust)t)) == 0) {
+            *trust = (enum p2p_trust)t;
+            return true;
+        }
+    return false;
+}
+
+static bool
+parse_number(const char *text, uint64_t max, uint64_t *value)
+{
+    return p2p_decimal_parse(text, strlen(text), max, value) == P2P_OK;
+}
+
+/* `text` is changed. What is there beyond the room for it is left out. */
+static bool
+parse_addresses(char *text, struct p2p_known_peer *peer)
+{
+    size_t count = 0;
+
+    if (!text[0])
+        return false;
+    for (char *rest = text; rest;) {
+        const char *address = strsep(&rest, ",");
+        if (!address[0] || !p2p_known_address_is_valid(address))
+            return false;
+        if (strcmp(address, "-") != 0 && count < P2P_PEER_ADDRESSES_MAX)
+            snprintf(peer->addresses[count++], P2P_ADDRESS_MAX, "%s", address);
+    }
+    return true;
+}
+
+/* `line` is changed. */
+static bool
+parse_line(char *line, struct p2p_known_peer *peer)
+{
+    uint64_t protocol;
+
+    memset(peer, 0, sizeof(*peer));
+    if (p2p_hex_parse(next_field(&line), peer->id.b, sizeof(peer->id.b)) != P2P_OK ||
+        !parse_trust(next_field(&line), &peer->trust) ||
+        !parse_number(next_field(&line), 2, &protocol) ||
+        !parse_number(next_field(&line), TIME_MAX, &peer->first_seen_s) ||
+        !parse_number(next_field(&line), TIME_MAX, &peer->last_seen_s) ||
+        !parse_addresses(next_field(&line), peer) || !p2p_known_name_is_valid(line))
+        return false;
+    peer->min_protocol = (uint8_t)protocol;
+    snprintf(peer->name, sizeof(peer->name), "%s", line);
+    return true;
+}
+
+static size_t
+format_line(const struct p2p_known_peer *peer, char out[LINE_MAX_LEN])
+{
+    char id[P2P_ID_HEX_LEN + 1], addresses[sizeof(peer->addresses)] = "-";
+    size_t len = 0;
+
+    for (size_t i = 0; i < P2P_PEER_ADDRESSES_MAX && peer->addresses[i][0]; i++)
+        len += (size_t)snprintf(addresses + len, sizeof(addresses) - len, "%s%s",
+                                len > 0 ? "," : "", peer->addresses[i]);
+    p2p_hex_format(peer->id.b, sizeof(peer->id.b), id);
+    return (size_t)snprintf(out, LINE_MAX_LEN, "%s %s %u %llu %llu %s%s%s\n", id,
+                            p2p_trust_name(peer->trust), peer->min_protocol,
+                            (unsigned long long)peer->first_seen_s,
+                            (unsigned long long)peer->last_seen_s, addresses,
+                            peer->name[0] ? " " : "", peer->name);
+}
+
+/* ---- The file ---- */
+
+/* The whole file as text (owned), its length and state; empty when there is none. */
+static enum p2p_err
+read_file(int dir, char **text, size_t *len, struct stat *st)
+{
+    int fd = p2p_path_open_beneath(dir, KNOWN_FILE, O_RDONLY | O_NONBLOCK, 0);
+    enum p2p_err err = P2P_OK;
+
+    *text = NULL;
+    *len = 0;
+    memset(st, 0, sizeof(*st));
+    if (fd < 0)
+        return errno == ENOENT ? P2P_OK : p2p_err_from_errno(errno);
+    if (fstat(fd, st) != 0)
+        err = p2p_err_from_errno(errno);
+    else if (!S_ISREG(st->st_mode) || st->st_size > FILE_SIZE_MAX)
+        err = P2P_ERR_CORRUPT;
+    else if (!(*text = malloc((size_t)st->st_size + 1)))
+        err = P2P_ERR_NOMEM;
+    while (!err && *len < (size_t)st->st_size) {
+        ssize_t n = read(fd, *text + *len, (size_t)st->st_size - *len);
+        if (n < 0 && errno != EINTR)
+            err = p2p_err_from_errno(errno);
+        else if (n == 0)
+            break;
+        else if (n > 0)
+            *len += (size_t)n;
+    }
+    if (*text)
+        (*text)[*len] = '\0';
+    close(fd);
+    return err;
+}
+
+/* A line that cannot be read is counted and passed over; a second line for a peer too.
+ */
+static enum p2p_err
+add_line(struct p2p_known *known, char *line, size_t len)
+{
+    struct p2p_known_peer peer, *slot;
+    bool found = false;
+
+    if (len == 0 || line[0] == '#')
+        return P2P_OK;
+    if (len >= LINE_MAX_LEN || strlen(line) != len || !parse_line(line, &peer) ||
+        known->count >= P2P_KNOWN_PEERS_MAX) {
+        known->damaged++;
+        return P2P_OK;
+    }
+    p2p_known_index(known, &peer.id, &found);
+    if (found) {
+        known->damaged++;
+        return P2P_OK;
+    }
+    enum p2p_err err = p2p_known_insert(known, &peer.id, &slot);
+    if (!err)
+        *slot = peer;
+    return err;
+}
+
+static enum p2p_err
+add_lines(struct p2p_known *known, char *text, size_t len)
+{
+    enum p2p_err err = P2P_OK;
+
+    while (len > 0 && !err) {
+        char *end = memchr(text, '\n', len);
+        size_t line = end ? (size_t)(end - text) : len;
+        text[line] = '\0'; /* in the text, or the NUL after it */
+        err = add_line(known, text, line);
+        text += line + (end != NULL);
+        len -= line + (end != NULL);
+    }
+    return err;
+}
+
+static bool
+is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino &&
+           a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+void
+p2p_known_clear(struct p2p_known *known)
+{
+    free(known->peers);
+    memset(known, 0, sizeof(*known));
+}
+
+enum p2p_err
+p2p_known_load(int dir, struct p2p_known *known)
+{
+    struct p2p_known fresh = {.count = 0};
+    struct stat st = {.st_ino = 0};
+    char *text;
+    size_t len;
+    enum p2p_err err;
+
+    if (fstatat(dir, KNOWN_FILE, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+        return p2p_err_from_errno(errno);
+    if (is_same_file(&st, &known->file))
+        return P2P_OK;
+    err = read_file(dir, &text, &len, &fresh.file);
+    if (!err)
+        err = add_lines(&fresh, text, len);
+    free(text);
+    if (err) {
+        p2p_known_clear(&fresh);
+        return err;
+    }
+    if (fresh.damaged > 0)
+        p2p_log_error("known_peers is damaged: the peers of lines that cannot be read "
+                      "are strangers again lines=%zu",
+                      fresh.damaged);
+    p2p_known_clear(known);
+    *known = fresh;
+    return P2P_OK;
+}
+
+/* The file as it is now, before it is written without its damaged lines. */
+static enum p2p_err
+keep_damaged(int dir)
+{
+    struct stat st;
+    char *text;
+    size_t len;
+    enum p2p_err err = read_file(dir, &text, &len, &st);
+
+    if (!err)
+        err = p2p_path_replace(dir, DAMAGED_FILE, text, len);
+    free(text);
+    if (!err)
+        p2p_log_error("the damaged known_peers is kept as " DAMAGED_FILE);
+    return err;
+}
+
+enum p2p_err
+p2p_known_save(int dir, struct p2p_known *known)
+{
+    char *text = malloc(sizeof(heading) + known->count * LINE_MAX_LEN);
+    size_t len = sizeof(heading) - 1;
+    enum p2p_err err = text ? P2P_OK : P2P_ERR_NOMEM;
+
+    if (!err && known->damaged > 0)
+        err = keep_damaged(dir);
+    if (err)
+        goto out;
+    memcpy(text, heading, len);
+    for (size_t i = 0; i < known->count; i++)
+        len += format_line(&known->peers[i], text + len);
+    err = p2p_path_replace(dir, KNOWN_FILE, text, len);
+    if (err)
+        goto out;
+    known->damaged = 0;
+    if (fstatat(dir, KNOWN_FILE, &known->file, AT_SYMLINK_NOFOLLOW) != 0)
+        memset(&known->file, 0, sizeof(known->file)); /* read it again next time */
+out:
+    free(text);
+    return err;
+}

@@ -1,0 +1,45 @@
+/* What the routes of p2p-discovery work with. Made in main.c; read-only while it
+ * serves. */
+#ifndef P2P_DISCOVERY_APP_H
+#define P2P_DISCOVERY_APP_H
+
+#include "discovery/http/timing.h"
+#include "discovery/options.h"
+#include "discovery/registry/changes.h"
+#include "discovery/registry/registry.h"
+#include "discovery/registry/search.h"
+#include "discovery/store/store.h"
+#include "http/http.h"
+
+struct app {
+    struct discovery_options opt;
+    struct registry *registry;
+    struct changes *changes;
+    struct store *store; /* NULL: memory only */
+    struct http_server *server;
+    struct http_waitlist *waiters;
+    struct http_ratelimit *registrations; /* by peer id; NULL: no limit */
+    struct http_prepared *heartbeat_answer;
+    uint64_t started_ms;
+    struct timing searches[MATCH_MODES];
+};
+
+extern const struct http_route discovery_routes[];
+
+/* Handlers, by file. routes.c: */
+void get_heartbeat(struct http_request *req, void *app);
+void get_health(struct http_request *req, void *app);
+void get_changes(struct http_request *req, void *app);
+/* routes_register.c: */
+void post_register(struct http_request *req, void *app);
+void post_delta(struct http_request *req, void *app);
+void delete_register(struct http_request *req, void *app);
+/* routes_list.c: */
+void get_peers(struct http_request *req, void *app);
+void get_peer(struct http_request *req, void *app);
+/* routes_search.c: */
+void get_search(struct http_request *req, void *app);
+/* metrics.c: */
+void get_metrics(struct http_request *req, void *app);
+
+#endif

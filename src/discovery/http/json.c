@@ -1,0 +1,127 @@
+#include "discovery/http/json.h"
+
+#include <string.h>
+
+#include "discovery/index/fold.h"
+#include "p2p/net.h"
+
+bool
+view_digest_is_known(const struct p2p_digest *d)
+{
+    static const struct p2p_digest zero;
+
+    return memcmp(d->b, zero.b, sizeof(zero.b)) != 0;
+}
+
+static const char *
+name_of(const struct registry_peer *p, uint32_t file)
+{
+    uint32_t name = catalogue_file(p->catalogue, file)->name;
+
+    return fold_spelling(catalogue_name(p->catalogue, name)->text);
+}
+
+static void
+put_where(struct http_json_out *o, const struct p2p_id *id, const char *ip,
+          uint16_t port)
+{
+    http_json_put_hex(o, "peer_id", id->b, sizeof(id->b));
+    http_json_put_string(o, "ip", ip);
+    http_json_put_u64(o, "port", port);
+}
+
+/* Calls `put` for each file; a long list is gone through in slices, and may be another
+ * one afterwards. */
+static void
+for_files(struct http_json_out *o, struct registry_peer *p,
+          void (*put)(struct http_json_out *o, const struct registry_peer *p,
+                      uint32_t file))
+{
+    for (uint32_t i = 0; i < p->file_count; i++) {
+        put(o, p, p->files[i]);
+        if (i % REGISTRY_VISIT_SLICE == REGISTRY_VISIT_SLICE - 1)
+            registry_let_others_in(p);
+    }
+}
+
+static void
+put_name(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
+{
+    http_json_put_string(o, NULL, name_of(p, file));
+}
+
+static void
+put_members(struct http_json_out *o, struct registry_peer *p)
+{
+    uint64_t silent_s = (p2p_now_ms() - p->heard_ms) / 1000;
+
+    put_where(o, &p->id, p->ip, p->port);
+    http_json_begin(o, "files", '[');
+    for_files(o, p, put_name);
+    http_json_end(o, ']');
+    http_json_put_bool(o, "verified", p->is_signed);
+    http_json_put_u64(o, "last_seen", p2p_time_s() - silent_s);
+    http_json_begin(o, "protocols", '[');
+    for (unsigned i = 0; i < 2; i++)
+        if (p->protocols >> i & 1)
+            http_json_put_u64(o, NULL, i + 1);
+    http_json_end(o, ']');
+}
+
+static void
+put_entry(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
+{
+    uint32_t at = catalogue_file(p->catalogue, file)->content;
+    const struct content *c;
+
+    http_json_begin(o, NULL, '{');
+    http_json_put_string(o, "name", name_of(p, file));
+    if (at != SLAB_NONE) {
+        c = catalogue_content(p->catalogue, at);
+        http_json_put_u64(o, "size", c->size);
+        http_json_put_hex(o, "root", c->root.b, sizeof(c->root.b));
+        if (view_digest_is_known(&c->sha256))
+            http_json_put_hex(o, "sha256", c->sha256.b, sizeof(c->sha256.b));
+    }
+    http_json_end(o, '}');
+}
+
+void
+view_put_peer(struct http_json_out *o, const struct registry_peer *shown)
+{
+    struct registry_peer p = *shown;
+
+    http_json_begin(o, NULL, '{');
+    put_members(o, &p);
+    http_json_end(o, '}');
+}
+
+void
+view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown)
+{
+    struct registry_peer p = *shown;
+
+    http_json_begin(o, NULL, '{');
+    put_members(o, &p);
+    if (p.is_signed) {
+        http_json_put_u64(o, "seq", p.seq);
+        http_json_put_u64(o, "expires_at", p.expires_at_s);
+    }
+    http_json_begin(o, "entries", '[');
+    if (p.has_content)
+        for_files(o, &p, put_entry);
+    http_json_end(o, ']');
+    http_json_end(o, '}');
+}
+
+void
+view_put_source(struct http_json_out *o, const struct registry_source *s)
+{
+    char ip[RECORD_IP_MAX + 1];
+
+    record_format_ip(s->ip, ip);
+    http_json_begin(o, NULL, '{');
+    put_where(o, &s->id, ip, s->port);
+    http_json_put_bool(o, "verified", s->is_signed);
+    http_json_end(o, '}');
+}

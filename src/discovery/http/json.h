@@ -1,0 +1,18 @@
+/* How peers look in JSON. */
+#ifndef P2P_DISCOVERY_VIEW_H
+#define P2P_DISCOVERY_VIEW_H
+
+#include "discovery/registry/registry.h"
+#include "http/json.h"
+
+/* {"peer_id","ip","port","files":[names],"verified","last_seen","protocols"} */
+void view_put_peer(struct http_json_out *o, const struct registry_peer *shown);
+/* The same with "seq", "expires_at" and "entries" (size, root, sha256) of a signed one.
+ */
+void view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown);
+/* {"peer_id","ip","port","verified"} */
+void view_put_source(struct http_json_out *o, const struct registry_source *s);
+
+bool view_digest_is_known(const struct p2p_digest *d);
+
+#endif

@@ -1,0 +1,83 @@
+/* GET /metrics: Prometheus text. */
+#include <stdio.h>
+
+#include "discovery/http/app.h"
+#include "http/metrics.h"
+#include "p2p/net.h"
+
+static void
+add_registry(struct http_metrics *m, struct app *app)
+{
+    struct registry_stats s;
+    struct dict_stats d;
+
+    registry_stats(app->registry, &s);
+    dict_stats(registry_dict(app->registry), &d);
+    http_metrics_gauge(m, "p2p_discovery_peers", "Live peers.", s.peers);
+    http_metrics_gauge(m, "p2p_discovery_peers_verified",
+                       "Live peers with a signed record.", s.signed_peers);
+    http_metrics_gauge(m, "p2p_discovery_peers_remembered",
+                       "Peers that are gone but whose seq is remembered.",
+                       s.remembered);
+    http_metrics_gauge(m, "p2p_discovery_postings", "Files of all peers.", s.postings);
+    http_metrics_gauge(m, "p2p_discovery_names", "Distinct file names.", s.names);
+    http_metrics_gauge(m, "p2p_discovery_contents", "Distinct contents.", s.contents);
+    http_metrics_gauge(m, "p2p_discovery_index_bytes", "Memory of the search index.",
+                       d.bytes);
+    http_metrics_gauge(m, "p2p_discovery_index_segments", "Sealed parts of the index.",
+                       d.segments);
+    http_metrics_gauge(m, "p2p_discovery_index_waiting", "Names not sealed yet.",
+                       d.waiting);
+    http_metrics_counter(m, "p2p_discovery_changes_total",
+                         "Changes of the list of peers.",
+                         changes_version(app->changes));
+    http_metrics_gauge(m, "p2p_discovery_watchers", "Long polls that wait.",
+                       http_waitlist_count(app->waiters));
+}
+
+static void
+add_searches(struct http_metrics *m, const struct app *app)
+{
+    static const char name[] = "p2p_discovery_search_seconds";
+    char label[32];
+
+    http_metrics_family(m, name, "histogram", "Searches, from query to answer.");
+    for (unsigned i = 0; i < MATCH_MODES; i++) {
+        snprintf(label, sizeof(label), "mode=\"%s\"", match_mode_names[i]);
+        timing_put(m, name, label, &app->searches[i]);
+    }
+}
+
+static void
+add_store(struct http_metrics *m, struct store *store)
+{
+    struct store_stats s;
+
+    if (store == NULL)
+        return;
+    store_stats(store, &s);
+    http_metrics_gauge(m, "p2p_sqlite_connected", "1 while in step with Redis.",
+                       s.is_connected);
+    http_metrics_gauge(m, "p2p_sqlite_waiting_bytes", "Changes that wait for Redis.",
+                       s.waiting_bytes);
+    http_metrics_counter(m, "p2p_sqlite_sent_total", "Changes written.", s.sent);
+    http_metrics_counter(m, "p2p_sqlite_received_total", "Changes read.", s.received);
+    http_metrics_counter(m, "p2p_sqlite_resyncs_total", "Times all was read again.",
+                         s.resyncs);
+}
+
+void
+get_metrics(struct http_request *req, void *arg)
+{
+    struct app *app = arg;
+    struct http_metrics m;
+
+    http_metrics_init(&m);
+    add_registry(&m, app);
+    add_searches(&m, app);
+    http_metrics_server(&m, app->server);
+    add_store(&m, app->store);
+    http_metrics_gauge(&m, "p2p_uptime_seconds", "Since the start.",
+                       (p2p_now_ms() - app->started_ms) / 1000);
+    http_metrics_reply(req, &m);
+}

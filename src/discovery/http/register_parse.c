@@ -1,0 +1,477 @@
+#include "discovery/http/register_parse.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cjson/cJSON.h>
+
+#include "http/json.h"
+#include "p2p/bytes.h"
+#include "p2p/limits.h"
+#include "p2p/path.h"
+
+#define MAX_EXACT ((uint64_t)1 << 53) /* whole numbers JSON carries exactly */
+
+/* ---- saying no ---- */
+
+static bool __attribute__((format(printf, 4, 5)))
+refuse(struct intake_error *e, unsigned status, const char *code, const char *format,
+       ...)
+{
+    va_list args;
+
+    e->status = status;
+    e->code = code;
+    va_start(args, format);
+    vsnprintf(e->detail, sizeof(e->detail), format, args);
+    va_end(args);
+    return false;
+}
+
+static bool
+refuse_field(struct intake_error *e, const char *field, const char *want)
+{
+    return refuse(e, 422, "bad_field", "%s must be %s", field, want);
+}
+
+/* ---- single fields ---- */
+
+static int
+base64_value(char c)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c != '\0' ? strchr(digits, c) : NULL;
+
+    return at != NULL ? (int)(at - digits) : -1;
+}
+
+bool
+intake_base64(const char *text, uint8_t *out, size_t len)
+{
+    size_t chars = (len * 8 + 5) / 6, padded = (len + 2) / 3 * 4;
+    uint32_t bits = 0;
+    size_t done = 0;
+    unsigned held = 0;
+
+    if (text == NULL || strlen(text) != padded)
+        return false;
+    for (size_t i = 0; i < chars; i++) {
+        int v = base64_value(text[i]);
+
+        if (v < 0)
+            return false;
+        bits = bits << 6 | (uint32_t)v;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            out[done++] = (uint8_t)(bits >> held);
+        }
+    }
+    for (size_t i = chars; i < padded; i++)
+        if (text[i] != '=')
+            return false;
+    return (bits & ((1u << held) - 1)) == 0;
+}
+
+static bool
+get_id(const cJSON *json, struct p2p_id *id, struct intake_error *e)
+{
+    const char *text = http_json_string(json, "peer_id");
+
+    if (text == NULL || strlen(text) != P2P_ID_HEX_LEN ||
+        p2p_hex_parse(text, id->b, sizeof(id->b)) != P2P_OK)
+        return refuse_field(e, "peer_id", "64 hex digits");
+    return true;
+}
+
+static bool
+get_number(const cJSON *json, const char *name, uint64_t min, uint64_t max,
+           uint64_t *out, struct intake_error *e)
+{
+    if (http_json_u64(json, name, min, max, out))
+        return true;
+    return refuse(e, 422, "bad_field", "%s must be a whole number from %llu to %llu",
+                  name, (unsigned long long)min, (unsigned long long)max);
+}
+
+static bool
+get_digest(const cJSON *json, const char *name, bool is_optional,
+           struct p2p_digest *out, struct intake_error *e)
+{
+    const char *text = http_json_string(json, name);
+
+    memset(out, 0, sizeof(*out));
+    if (is_optional && (!cJSON_HasObjectItem(json, name) ||
+                        cJSON_IsNull(cJSON_GetObjectItemCaseSensitive(json, name))))
+        return true;
+    if (text == NULL || strlen(text) != 2 * sizeof(out->b) ||
+        p2p_hex_parse(text, out->b, sizeof(out->b)) != P2P_OK)
+        return refuse_field(e, name, "64 hex digits");
+    return true;
+}
+
+static bool
+get_signature(const cJSON *json, struct p2p_signature *out, struct intake_error *e)
+{
+    if (intake_base64(http_json_string(json, "signature"), out->b, sizeof(out->b)))
+        return true;
+    return refuse(e, 401, "bad_signature", "signature must be the base64 of %d bytes",
+                  P2P_RSA_LEN);
+}
+
+static bool
+get_name(const cJSON *value, struct p2p_text *out, struct intake_error *e)
+{
+    const char *text = cJSON_GetStringValue(value);
+
+    if (text == NULL)
+        return refuse_field(e, "a file name", "a text");
+    *out = (struct p2p_text){text, strlen(text)};
+    if (p2p_name_check(out->at, out->len, true) != P2P_OK)
+        return refuse(e, 422, "bad_name", "%s", p2p_err_text(P2P_ERR_NAME));
+    return true;
+}
+
+/* ---- lists ---- */
+
+static bool
+list_length(const cJSON *list, const char *field, uint32_t *count,
+            struct intake_error *e)
+{
+    int n = 0;
+
+    *count = 0;
+    if (!cJSON_IsArray(list))
+        return refuse_field(e, field, "a list");
+    n = cJSON_GetArraySize(list);
+    if (n > P2P_REGISTER_FILES_MAX)
+        return refuse(e, 422, "too_many_files", "%s may hold at most %d", field,
+                      P2P_REGISTER_FILES_MAX);
+    *count = (uint32_t)n;
+    return true;
+}
+
+static bool
+get_entry(const cJSON *json, struct p2p_reg_entry *entry, struct intake_error *e)
+{
+    uint64_t version = 0;
+
+    if (!cJSON_IsObject(json))
+        return refuse_field(e, "an entry", "an object");
+    if (!get_name(cJSON_GetObjectItemCaseSensitive(json, "name"), &entry->name, e) ||
+        !get_number(json, "size", 0, P2P_FILE_SIZE_MAX, &entry->size, e) ||
+        !get_digest(json, "root", false, &entry->root, e) ||
+        !get_digest(json, "sha256", true, &entry->sha256, e))
+        return false;
+    if (cJSON_HasObjectItem(json, "version") &&
+        !get_number(json, "version", 0, UINT32_MAX, &version, e))
+        return false;
+    entry->version = (uint32_t)version;
+    return true;
+}
+
+/* Sorted, and no name twice: the canonical bytes know one order only. */
+static bool
+sort_entries(struct p2p_reg_entry *entries, uint32_t count, struct intake_error *e)
+{
+    qsort(entries, count, sizeof(*entries), record_compare_entries);
+    for (uint32_t i = 1; i < count; i++)
+        if (record_compare_entries(&entries[i - 1], &entries[i]) == 0)
+            return refuse(e, 422, "doubled_name", "a file name occurs twice");
+    return true;
+}
+
+static bool
+get_entries(const cJSON *list, const char *field, struct p2p_reg_entry **entries,
+            uint32_t *count, struct intake_error *e)
+{
+    const cJSON *item;
+    uint32_t i = 0;
+
+    if (!list_length(list, field, count, e))
+        return false;
+    if ((*entries = calloc(*count + 1u, sizeof(**entries))) == NULL)
+        return refuse(e, 500, "nomem", "out of memory");
+    cJSON_ArrayForEach(item,
+                       list) if (!get_entry(item, &(*entries)[i++], e)) return false;
+    return sort_entries(*entries, *count, e);
+}
+
+/* The documented form: names alone. The same name twice is one file. */
+static bool
+get_files(const cJSON *list, struct record *r, struct intake_error *e)
+{
+    const cJSON *item;
+    uint32_t n = 0, kept = 0;
+
+    if (!list_length(list, "files", &n, e))
+        return false;
+    if ((r->entries = calloc(n + 1u, sizeof(*r->entries))) == NULL)
+        return refuse(e, 500, "nomem", "out of memory");
+    n = 0;
+    cJSON_ArrayForEach(
+        item, list) if (!get_name(item, &r->entries[n++].name, e)) return false;
+    qsort(r->entries, n, sizeof(*r->entries), record_compare_entries);
+    for (uint32_t i = 0; i < n; i++)
+        if (i == 0 ||
+            record_compare_entries(&r->entries[kept - 1], &r->entries[i]) != 0)
+            r->entries[kept++] = r->entries[i];
+    r->count = kept;
+    return true;
+}
+
+/* ---- a registration ---- */
+
+static bool
+get_key(const cJSON *json, struct record *r, struct intake_error *e)
+{
+    const char *pem = http_json_string(json, "public_key");
+    struct p2p_id id;
+
+    if (pem == NULL || p2p_spki_from_pem(pem, strlen(pem), &r->key) != P2P_OK)
+        return refuse_field(e, "public_key", "an RSA-2048 public key in canonical PEM");
+    if (p2p_spki_id(&r->key, &id) != P2P_OK || !p2p_id_equal(&id, &r->id))
+        return refuse_field(e, "peer_id", "the SHA-256 of public_key");
+    return true;
+}
+
+static bool
+get_ip(const cJSON *json, const char *client_ip, struct record *r,
+       struct intake_error *e)
+{
+    const char *text = http_json_string(json, "ip");
+
+    if (!cJSON_HasObjectItem(json, "ip"))
+        text = client_ip;
+    if (text == NULL || record_parse_ip(text, r->ip) != P2P_OK)
+        return refuse_field(e, "ip", "an IP address that peers can connect to");
+    return true;
+}
+
+static bool
+get_protocols(const cJSON *json, struct record *r, struct intake_error *e)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "protocols"), *item;
+
+    r->protocols = 1;
+    if (list == NULL)
+        return true;
+    if (!cJSON_IsArray(list))
+        return refuse_field(e, "protocols", "a list of numbers");
+    r->protocols = 0;
+    cJSON_ArrayForEach(item, list)
+    {
+        if (!cJSON_IsNumber(item))
+            return refuse_field(e, "protocols", "a list of numbers");
+        if (item->valuedouble == 1 || item->valuedouble == 2)
+            r->protocols |= (uint8_t)(1 << (item->valueint - 1));
+    }
+    return true;
+}
+
+/* Says whose clock reads what: a wrong one is the usual reason. */
+static bool
+check_expiry(uint64_t expires_at_s, uint64_t now_s, struct intake_error *e)
+{
+    if (expires_at_s <= now_s)
+        return refuse(e, 422, "expired",
+                      "this registration expired %llu s ago by the registry's clock, "
+                      "which reads %llu: check both clocks",
+                      (unsigned long long)(now_s - expires_at_s),
+                      (unsigned long long)now_s);
+    if (expires_at_s > now_s + INTAKE_EXPIRY_MAX_S)
+        return refuse(e, 422, "expires_too_late",
+                      "expires_at is more than %u s ahead of the registry's clock, "
+                      "which reads %llu: check both clocks",
+                      INTAKE_EXPIRY_MAX_S, (unsigned long long)now_s);
+    return true;
+}
+
+static bool
+verify(const struct p2p_spki *key, const struct p2p_signature *signature,
+       uint8_t *bytes, struct p2p_wr *wr)
+{
+    bool is_genuine = false;
+    size_t len;
+
+    if (bytes != NULL && p2p_wr_end(wr, &len) == P2P_OK)
+        is_genuine = p2p_pss_verify(key, bytes, len, signature) == P2P_OK;
+    free(bytes);
+    return is_genuine;
+}
+
+/* `ip_signed` is what the peer wrote, not what it is listed under. */
+static bool
+is_genuine(const struct record *r, const char *ip_signed,
+           const struct p2p_signature *signature)
+{
+    struct p2p_registration reg = {
+        .peer_id = r->id,
+        .seq = r->seq,
+        .expires_at_s = r->expires_at_s,
+        .ip = {ip_signed, strlen(ip_signed)},
+        .port = r->port,
+        .entries = r->entries,
+        .count = r->count,
+    };
+    size_t size = p2p_registration_size(&reg);
+    uint8_t *bytes = malloc(size);
+    struct p2p_wr wr;
+
+    p2p_wr_init(&wr, bytes, bytes != NULL ? size : 0);
+    if (bytes != NULL)
+        p2p_registration_put(&wr, &reg);
+    return verify(&r->key, signature, bytes, &wr);
+}
+
+static bool
+get_signed_part(const cJSON *json, uint64_t now_s, struct record *r,
+                struct intake_error *e)
+{
+    const char *ip = http_json_string(json, "ip");
+    struct p2p_signature signature;
+
+    r->is_signed = true;
+    if (!get_number(json, "seq", 1, MAX_EXACT, &r->seq, e) ||
+        !get_number(json, "expires_at", 1, MAX_EXACT, &r->expires_at_s, e) ||
+        !get_signature(json, &signature, e) || !check_expiry(r->expires_at_s, now_s, e))
+        return false;
+    if (!r->has_content)
+        return refuse_field(e, "entries", "given in a signed registration");
+    if (!is_genuine(r, ip != NULL ? ip : "", &signature))
+        return refuse(e, 401, "bad_signature", "the signature does not fit");
+    return true;
+}
+
+static bool
+fill_record(const cJSON *json, const char *client_ip, uint64_t now_s, struct record *r,
+            struct intake_error *e)
+{
+    const cJSON *entries = cJSON_GetObjectItemCaseSensitive(json, "entries");
+    uint64_t port;
+
+    if (!get_id(json, &r->id, e) || !get_key(json, r, e) ||
+        !get_number(json, "port", 1, 65535, &port, e) ||
+        !get_ip(json, client_ip, r, e) || !get_protocols(json, r, e))
+        return false;
+    r->port = (uint16_t)port;
+    r->has_content = entries != NULL;
+    if (entries != NULL) {
+        if (!get_entries(entries, "entries", &r->entries, &r->count, e))
+            return false;
+    } else if (!get_files(cJSON_GetObjectItemCaseSensitive(json, "files"), r, e))
+        return false;
+    if (cJSON_HasObjectItem(json, "signature"))
+        return get_signed_part(json, now_s, r, e);
+    return true;
+}
+
+bool
+intake_registration(const struct cJSON *json, const char *client_ip, uint64_t now_s,
+                    struct record *out, struct intake_error *e)
+{
+    *out = (struct record){0};
+    snprintf(out->from, sizeof(out->from), "%s", client_ip);
+    if (fill_record(json, client_ip, now_s, out, e))
+        return true;
+    record_clear(out);
+    return false;
+}
+
+/* ---- delta and leave ---- */
+
+static bool
+get_removed(const cJSON *list, struct intake_delta *d, struct intake_error *e)
+{
+    const cJSON *item;
+    uint32_t n = 0;
+
+    if (!list_length(list, "remove", &d->delta.n_remove, e))
+        return false;
+    if ((d->remove = calloc(d->delta.n_remove + 1u, sizeof(*d->remove))) == NULL)
+        return refuse(e, 500, "nomem", "out of memory");
+    cJSON_ArrayForEach(item,
+                       list) if (!get_name(item, &d->remove[n++], e)) return false;
+    qsort(d->remove, n, sizeof(*d->remove), record_compare_texts);
+    d->delta.remove = d->remove;
+    return true;
+}
+
+static bool
+fill_delta(const cJSON *json, struct intake_delta *d, struct intake_error *e)
+{
+    if (!get_id(json, &d->delta.id, e) ||
+        !get_number(json, "seq", 1, MAX_EXACT, &d->delta.seq, e) ||
+        !get_number(json, "base", 0, MAX_EXACT, &d->delta.base, e) ||
+        !get_signature(json, &d->signature, e) ||
+        !get_entries(cJSON_GetObjectItemCaseSensitive(json, "add"), "add", &d->add,
+                     &d->delta.n_add, e) ||
+        !get_removed(cJSON_GetObjectItemCaseSensitive(json, "remove"), d, e))
+        return false;
+    d->delta.add = d->add;
+    return true;
+}
+
+bool
+intake_delta(const struct cJSON *json, struct intake_delta *out, struct intake_error *e)
+{
+    *out = (struct intake_delta){0};
+    if (fill_delta(json, out, e))
+        return true;
+    intake_delta_clear(out);
+    return false;
+}
+
+void
+intake_delta_clear(struct intake_delta *d)
+{
+    free(d->add);
+    free(d->remove);
+    *d = (struct intake_delta){0};
+}
+
+bool
+intake_delta_is_genuine(const struct intake_delta *d, const struct p2p_spki *key)
+{
+    struct p2p_reg_delta delta = {
+        .peer_id = d->delta.id,
+        .seq = d->delta.seq,
+        .base = d->delta.base,
+        .removed = d->remove,
+        .removed_count = d->delta.n_remove,
+        .added = d->add,
+        .added_count = d->delta.n_add,
+    };
+    size_t size = p2p_reg_delta_size(&delta);
+    uint8_t *bytes = malloc(size);
+    struct p2p_wr wr;
+
+    p2p_wr_init(&wr, bytes, bytes != NULL ? size : 0);
+    if (bytes != NULL)
+        p2p_reg_delta_put(&wr, &delta);
+    return verify(key, &d->signature, bytes, &wr);
+}
+
+bool
+intake_leave(const struct cJSON *json, struct intake_leave *out, struct intake_error *e)
+{
+    return get_id(json, &out->id, e) &&
+           get_number(json, "seq", 1, MAX_EXACT, &out->seq, e) &&
+           get_signature(json, &out->signature, e);
+}
+
+bool
+intake_leave_is_genuine(const struct intake_leave *l, const struct p2p_spki *key)
+{
+    uint8_t bytes[P2P_REG_LEAVE_LEN];
+    struct p2p_wr wr;
+    size_t len;
+
+    p2p_wr_init(&wr, bytes, sizeof(bytes));
+    p2p_reg_leave_put(&wr, &l->id, l->seq);
+    return p2p_wr_end(&wr, &len) == P2P_OK &&
+           p2p_pss_verify(key, bytes, len, &l->signature) == P2P_OK;
+}

@@ -1,0 +1,56 @@
+/*
+ * Registrations as they come from outside: JSON checked field by field into what the
+ * registry takes, and their signatures. The trust boundary of this program.
+ */
+#ifndef P2P_DISCOVERY_INTAKE_H
+#define P2P_DISCOVERY_INTAKE_H
+
+#include "discovery/registry/record.h"
+#include "discovery/registry/registry.h"
+
+struct cJSON;
+
+/* Signed records may not be made for longer than this: their seq is remembered so long.
+ */
+#define INTAKE_EXPIRY_MAX_S (7u * 24 * 3600)
+
+/* Why something was refused, ready to be sent. */
+struct intake_error {
+    unsigned status;
+    const char *code;
+    char detail[240];
+};
+
+/*
+ * A registration. The record borrows its texts from `json`: clear it first. `client_ip`
+ * is what it is listed under when it does not say.
+ */
+bool intake_registration(const struct cJSON *json, const char *client_ip,
+                         uint64_t now_s, struct record *out,
+                         struct intake_error *error);
+
+/* A delta or leave: parsed, and only then verified with the key the registry has. */
+struct intake_delta {
+    struct registry_delta delta;
+    struct p2p_reg_entry *add;
+    struct p2p_text *remove;
+    struct p2p_signature signature;
+};
+bool intake_delta(const struct cJSON *json, struct intake_delta *out,
+                  struct intake_error *error);
+void intake_delta_clear(struct intake_delta *d);
+bool intake_delta_is_genuine(const struct intake_delta *d, const struct p2p_spki *key);
+
+struct intake_leave {
+    struct p2p_id id;
+    uint64_t seq;
+    struct p2p_signature signature;
+};
+bool intake_leave(const struct cJSON *json, struct intake_leave *out,
+                  struct intake_error *error);
+bool intake_leave_is_genuine(const struct intake_leave *l, const struct p2p_spki *key);
+
+/* RFC 4648 base64 of exactly `len` bytes, padded, nothing else in it. */
+bool intake_base64(const char *text, uint8_t *out, size_t len);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * The dictionary of names: what search looks through without ever waiting for writers.
+ *
+ * New names go into an open part that is read from end to end; when it is full it is
+ * closed and a thread of the dictionary's own turns it, with smaller sealed parts, into
+ * a segment. A reader holds a view: the parts as they were. A name in a view may have
+ * been dropped since and its number used again, so a match counts only if the catalogue
+ * still has that text.
+ */
+#ifndef P2P_DISCOVERY_DICT_H
+#define P2P_DISCOVERY_DICT_H
+
+#include <stdatomic.h>
+
+#include "discovery/index/segment.h"
+
+#define DICT_OPEN_NAMES   4096u
+#define DICT_SEGMENTS_MAX 64u
+#define DICT_CLOSED_MAX   4096u
+
+/* Names in the order they came; written by one thread at a time, read by any. */
+struct dict_part {
+    _Atomic uint32_t count;
+    struct segment_name names[DICT_OPEN_NAMES];
+    struct dict_block *blocks; /* what the texts live in */
+    size_t block_left;
+    _Atomic uint32_t refs;
+};
+
+struct dict_view {
+    _Atomic uint32_t refs;
+    uint32_t n_segments, n_parts; /* the last part is the open one */
+    struct dict_segment **segments;
+    struct dict_part **parts;
+};
+
+struct dict_segment {
+    _Atomic uint32_t refs;
+    struct segment *segment;
+};
+
+/* What the dictionary asks of the owner of the names. Called from the dictionary's
+ * thread, for at most DICT_SLICE names at once; the owner locks as it needs to. */
+struct dict_owner {
+    void *arg;
+    /* Sets the weights; DICT_GONE: nobody has the name. */
+    void (*weigh)(void *arg, struct segment_name *names, uint32_t count);
+    /*
+     * The same, and drops the names that nobody has. The number of one may have been
+     * used again: the pointer to the text tells.
+     */
+    void (*sift)(void *arg, struct segment_name *names, uint32_t count);
+    /* The texts of these names have moved. */
+    void (*moved)(void *arg, const struct segment_name *names, uint32_t count);
+    /* Returns when nobody looks at texts any more from before the last call of moved.
+     */
+    void (*settle)(void *arg);
+};
+#define DICT_SLICE 256u
+#define DICT_GONE  UINT32_MAX
+
+struct dict;
+P2P_MUST_CHECK enum p2p_err dict_open(const struct dict_owner *owner,
+                                      struct dict **result);
+void dict_close(struct dict *d); /* ends the thread; accepts NULL */
+
+/* Adds a name (valid UTF-8); returns its stored text, valid until `moved`. NULL: no
+ * memory. */
+const char *dict_add(struct dict *d, uint32_t id, const char *text, size_t len);
+
+/* Soon drops all names that nobody has; otherwise that happens as parts are sealed. */
+void dict_compact(struct dict *d);
+
+/* Soon asks for all weights again: names have become more or less common. */
+void dict_reweigh(struct dict *d);
+
+struct dict_view *dict_acquire(struct dict *d);
+void dict_release(struct dict_view *view);
+
+/* Waits until everything that is closed has been sealed. For tests and benchmarks. */
+void dict_settle(struct dict *d);
+
+struct dict_stats {
+    uint32_t segments, names, waiting; /* waiting: names not in a segment */
+    size_t bytes;
+};
+void dict_stats(struct dict *d, struct dict_stats *out);
+
+#endif

@@ -1,0 +1,36 @@
+/* What dict.c and dict_seal.c share. */
+#ifndef P2P_DISCOVERY_DICT_INTERNAL_H
+#define P2P_DISCOVERY_DICT_INTERNAL_H
+
+#include <pthread.h>
+
+#include "discovery/index/dict.h"
+
+enum dict_work {
+    DICT_SEAL = 1,    /* closed parts wait */
+    DICT_COMPACT = 2, /* every segment is to be made anew */
+    DICT_REWEIGH = 4,
+};
+
+struct dict {
+    struct dict_owner owner;
+    pthread_mutex_t lock; /* view, work, is_busy, is_stopping */
+    pthread_cond_t wake, idle;
+    struct dict_view *view;
+    struct dict_part *open; /* of the view; only dict_add's thread writes into it */
+    pthread_t thread;
+    unsigned work; /* of enum dict_work */
+    bool has_thread, is_busy, is_stopping;
+};
+
+void dict_segment_release(struct dict_segment *s);
+
+/* A view of given things, each of which gets one more holder. */
+struct dict_view *dict_view_new(struct dict_segment **segments, uint32_t n_segments,
+                                struct dict_part **parts, uint32_t n_parts);
+
+/* dict_seal.c: one round of the thread's work. */
+void dict_seal(struct dict *d, bool wants_all);
+void dict_weigh_all(struct dict *d);
+
+#endif

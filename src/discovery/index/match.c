@@ -1,0 +1,279 @@
+#include "discovery/index/match.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "discovery/index/candidates.h"
+#include "discovery/index/distance.h"
+
+const char *const match_mode_names[MATCH_MODES] = {
+    [MATCH_EXACT] = "exact",
+    [MATCH_PREFIX] = "prefix",
+    [MATCH_SUBSTRING] = "substring",
+    [MATCH_FUZZY] = "fuzzy",
+};
+
+/* Ranks: what a person meant comes first. Errors add RANK_ERROR each. */
+enum { RANK_WHOLE = 0, RANK_BEGIN = 1, RANK_WORD = 2, RANK_PART = 3, RANK_ERROR = 4 };
+
+/* Names of a fuzzy search whose distance is computed, and of a search for a part that
+ * are looked through. */
+#define SIMILAR_MAX 16384u
+#define PARTS_MAX   65536u
+
+struct search {
+    const char *query;
+    size_t len;
+    enum match_mode mode;
+    unsigned errors; /* allowed */
+    bool is_full;
+    struct match_list *out;
+    const struct distance_pattern *pattern; /* of a fuzzy search */
+};
+
+static bool
+add(struct search *s, uint32_t id, const char *text, unsigned rank)
+{
+    struct match_list *l = s->out;
+
+    if (l->count == MATCH_NAMES_MAX) {
+        s->is_full = l->is_cut = true;
+        return true;
+    }
+    if (l->count == l->cap) {
+        uint32_t cap = l->cap * 2 + 64;
+        struct match *at = realloc(l->at, cap * sizeof(*at));
+
+        if (at == NULL)
+            return false;
+        l->at = at;
+        l->cap = cap;
+    }
+    l->at[l->count++] = (struct match){id, (uint16_t)rank, text};
+    return true;
+}
+
+static bool
+is_full(const struct search *s)
+{
+    return s->is_full;
+}
+
+void
+match_clear(struct match_list *list)
+{
+    free(list->at);
+    *list = (struct match_list){0};
+}
+
+/* ---- one name ---- */
+
+static bool
+is_word_char(char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
+}
+
+static unsigned
+rank_of(const struct search *s, const char *text, const char *found)
+{
+    if (found == text)
+        return text[s->len] == '\0' ? RANK_WHOLE : RANK_BEGIN;
+    for (; found != NULL; found = strstr(found + 1, s->query))
+        if (!is_word_char(found[-1]))
+            return RANK_WORD;
+    return RANK_PART;
+}
+
+unsigned
+match_errors_allowed(size_t len)
+{
+    if (len < 3)
+        return 0;
+    return len < 5 ? 1 : len < 12 ? 2 : 3;
+}
+
+static bool
+try_distance(struct search *s, uint32_t id, const char *text)
+{
+    unsigned distance = distance_to_part_of(s->pattern, text);
+
+    return distance > s->errors || add(s, id, text, RANK_ERROR * distance + RANK_PART);
+}
+
+/* Adds the name if it fits. Every mode comes down to this. */
+static bool
+try_name(struct search *s, uint32_t id, const char *text)
+{
+    const char *found;
+
+    switch (s->mode) {
+    case MATCH_EXACT:
+        return strcmp(text, s->query) != 0 || add(s, id, text, RANK_WHOLE);
+    case MATCH_PREFIX:
+        return strncmp(text, s->query, s->len) != 0 ||
+               add(s, id, text, rank_of(s, text, text));
+    case MATCH_SUBSTRING:
+        found = strstr(text, s->query);
+        return found == NULL || add(s, id, text, rank_of(s, text, found));
+    case MATCH_FUZZY:
+        if ((found = strstr(text, s->query)) != NULL)
+            return add(s, id, text, rank_of(s, text, found));
+        return try_distance(s, id, text);
+    }
+    return true;
+}
+
+/* ---- segments ---- */
+
+static bool
+match_exactly(struct search *s, const struct segment *seg)
+{
+    uint32_t rank = segment_lower_bound(seg, s->query, s->len);
+
+    for (; rank < seg->count && !is_full(s); rank++) {
+        const char *text = segment_text(seg, rank);
+
+        if (strcmp(text, s->query) != 0)
+            break;
+        if (!add(s, seg->ids[rank], text, RANK_WHOLE))
+            return false;
+    }
+    return true;
+}
+
+/* Memory is asked for this many candidates before it is looked at: first where the text
+ * is, then the text. */
+#define AHEAD 12u
+
+static void
+prefetch_place(const struct dict_view *view, const struct candidate *c)
+{
+    const struct segment *seg = view->segments[c->segment]->segment;
+
+    __builtin_prefetch(&seg->offsets[c->rank]);
+    __builtin_prefetch(&seg->ids[c->rank]);
+}
+
+static void
+prefetch_text(const struct dict_view *view, const struct candidate *c)
+{
+    __builtin_prefetch(segment_text(view->segments[c->segment]->segment, c->rank));
+}
+
+static bool
+try_candidate(struct search *s, const struct dict_view *view, const struct candidate *c)
+{
+    const struct segment *seg = view->segments[c->segment]->segment;
+    const char *text = segment_text(seg, c->rank);
+
+    if (s->mode == MATCH_FUZZY && c->order > CANDIDATE_WHOLE)
+        return try_distance(s, seg->ids[c->rank], text);
+    if (s->mode != MATCH_FUZZY && c->order < CANDIDATE_OTHER)
+        return add(s, seg->ids[c->rank], text,
+                   c->order == CANDIDATE_WHOLE ? RANK_WHOLE : RANK_BEGIN);
+    return try_name(s, seg->ids[c->rank], text);
+}
+
+static bool
+try_candidates(struct search *s, const struct dict_view *view,
+               const struct candidates *c)
+{
+    bool ok = true;
+
+    for (uint32_t i = 0; ok && i < c->count && !is_full(s); i++) {
+        if (i + 2 * AHEAD < c->count)
+            prefetch_place(view, &c->at[i + 2 * AHEAD]);
+        if (i + AHEAD < c->count)
+            prefetch_text(view, &c->at[i + AHEAD]);
+        ok = try_candidate(s, view, &c->at[i]);
+    }
+    return ok;
+}
+
+/* Parts come after beginnings, so enough beginnings make it needless to look for them.
+ */
+static void
+find_parts(const struct search *s, const struct dict_view *view, struct candidates *c)
+{
+    const struct candidates_text text = {s->query, s->len};
+
+    for (uint16_t i = 0; i < view->n_segments; i++)
+        candidates_add_beginnings(c, view->segments[i]->segment, i, &text);
+    if (s->mode == MATCH_PREFIX || c->count > MATCH_NAMES_MAX)
+        return;
+    for (uint16_t i = 0; i < view->n_segments; i++)
+        candidates_add_parts(c, view->segments[i]->segment, i, &text);
+    s->out->is_cut = c->count > PARTS_MAX;
+}
+
+/* An edit spoils three trigrams at most, a swap four: fewer shared ones cannot match.
+ */
+static void
+find_similar(const struct search *s, const struct dict_view *view, struct candidates *c)
+{
+    const struct candidates_text text = {s->query, s->len};
+    unsigned n = (unsigned)s->len - 2, spoiled = 4 * s->errors;
+
+    for (uint16_t i = 0; i < view->n_segments; i++)
+        candidates_add_similar(c, view->segments[i]->segment, i, &text,
+                               n > spoiled ? n - spoiled : 1, SIMILAR_MAX);
+}
+
+static bool
+match_segments(struct search *s, const struct dict_view *view)
+{
+    bool is_similar = s->mode == MATCH_FUZZY && s->len >= 3, ok;
+    struct candidates c = {0};
+
+    if (is_similar)
+        find_similar(s, view, &c);
+    else
+        find_parts(s, view, &c);
+    ok = candidates_choose(&c, is_similar ? SIMILAR_MAX : PARTS_MAX) &&
+         try_candidates(s, view, &c);
+    candidates_clear(&c);
+    return ok;
+}
+
+/* ---- a view ---- */
+
+/* Parts are small and young: every name is looked at. */
+static bool
+match_part(struct search *s, const struct dict_part *p)
+{
+    uint32_t count = atomic_load_explicit(&p->count, memory_order_acquire);
+
+    for (uint32_t i = 0; i < count && !is_full(s); i++)
+        if (!try_name(s, p->names[i].id, p->names[i].text))
+            return false;
+    return true;
+}
+
+bool
+match_names(const struct dict_view *view, enum match_mode mode, const char *query,
+            struct match_list *out)
+{
+    struct distance_pattern
+        pattern; /* two kilobytes, of which most searches need none */
+    struct search s = {.query = query,
+                       .len = strlen(query),
+                       .mode = mode,
+                       .errors = match_errors_allowed(strlen(query)),
+                       .out = out,
+                       .pattern = &pattern};
+    bool ok = true;
+
+    *out = (struct match_list){0};
+    if (mode == MATCH_FUZZY)
+        distance_prepare(&pattern, query, s.len);
+    for (uint32_t i = 0; ok && i < view->n_parts; i++)
+        ok = match_part(&s, view->parts[i]);
+    if (mode != MATCH_EXACT)
+        ok = ok && match_segments(&s, view);
+    for (uint32_t i = 0; ok && mode == MATCH_EXACT && i < view->n_segments; i++)
+        ok = match_exactly(&s, view->segments[i]->segment);
+    if (!ok)
+        match_clear(out);
+    return ok;
+}

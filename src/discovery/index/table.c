@@ -1,0 +1,200 @@
+#include "discovery/index/table.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "p2p/crypto.h"
+
+#define FIRST_LEVEL 64u
+
+static uint32_t *
+head_at(const struct table *t, uint32_t bucket)
+{
+    return slab_at(&t->heads, bucket);
+}
+
+static bool
+add_bucket(struct table *t)
+{
+    uint32_t bucket = slab_take(&t->heads);
+
+    if (bucket == SLAB_NONE)
+        return false;
+    *head_at(t, bucket) = SLAB_NONE;
+    return true;
+}
+
+enum p2p_err
+table_init(struct table *t, const struct table_items *items, const void *owner,
+           uint32_t max)
+{
+    enum p2p_err err;
+
+    *t = (struct table){.items = items, .owner = owner, .level = FIRST_LEVEL};
+    if ((err = slab_init(&t->heads, sizeof(uint32_t), max + FIRST_LEVEL)) != P2P_OK)
+        return err;
+    for (uint32_t i = 0; i < FIRST_LEVEL; i++)
+        if (!add_bucket(t))
+            return P2P_ERR_NOMEM;
+    return P2P_OK;
+}
+
+void
+table_clear(struct table *t)
+{
+    slab_clear(&t->heads);
+    *t = (struct table){0};
+}
+
+static uint32_t
+bucket_of(const struct table *t, uint64_t hash)
+{
+    uint32_t bucket = (uint32_t)hash & (t->level - 1);
+
+    return bucket < t->split ? (uint32_t)hash & (t->level * 2 - 1) : bucket;
+}
+
+uint32_t
+table_chain(const struct table *t, uint64_t hash)
+{
+    return *head_at(t, bucket_of(t, hash));
+}
+
+static void
+push(struct table *t, uint32_t bucket, uint32_t id)
+{
+    uint32_t *head = head_at(t, bucket);
+
+    if (t->items->prev != NULL) {
+        *t->items->prev(t->owner, id) = SLAB_NONE;
+        if (*head != SLAB_NONE)
+            *t->items->prev(t->owner, *head) = id;
+    }
+    *t->items->next(t->owner, id) = *head;
+    *head = id;
+}
+
+/* Shares the items of one bucket with a new one. Without memory the chains get longer.
+ */
+static void
+split_one(struct table *t)
+{
+    uint32_t from = t->split, to = t->level + t->split, id;
+
+    if (!add_bucket(t))
+        return;
+    id = *head_at(t, from);
+    *head_at(t, from) = SLAB_NONE;
+    while (id != SLAB_NONE) {
+        uint32_t next = *t->items->next(t->owner, id);
+        bool moves = t->items->hash(t->owner, id) & t->level;
+
+        push(t, moves ? to : from, id);
+        id = next;
+    }
+    if (++t->split == t->level) {
+        t->level *= 2;
+        t->split = 0;
+    }
+}
+
+void
+table_insert(struct table *t, uint32_t id)
+{
+    push(t, bucket_of(t, t->items->hash(t->owner, id)), id);
+    if (++t->count > t->level + t->split)
+        split_one(t);
+}
+
+/* Of a table with links both ways: what points to the item. */
+static uint32_t *
+link_to(struct table *t, uint32_t id)
+{
+    uint32_t before = *t->items->prev(t->owner, id);
+
+    return before != SLAB_NONE ? t->items->next(t->owner, before)
+                               : head_at(t, bucket_of(t, t->items->hash(t->owner, id)));
+}
+
+/* The same by a walk. */
+static uint32_t *
+find_link_to(struct table *t, uint32_t id)
+{
+    uint32_t *at = head_at(t, bucket_of(t, t->items->hash(t->owner, id)));
+
+    while (*at != id && *at != SLAB_NONE)
+        at = t->items->next(t->owner, *at);
+    return at;
+}
+
+void
+table_remove(struct table *t, uint32_t id)
+{
+    bool is_linked = t->items->prev != NULL;
+    uint32_t *at = is_linked ? link_to(t, id) : find_link_to(t, id);
+    uint32_t after = *t->items->next(t->owner, id);
+
+    if (*at == SLAB_NONE)
+        return;
+    *at = after;
+    if (is_linked && after != SLAB_NONE)
+        *t->items->prev(t->owner, after) = *t->items->prev(t->owner, id);
+    t->count--;
+}
+
+/* ---- SipHash-1-3 ---- */
+
+static uint64_t seed[2];
+
+static void
+make_seed(void)
+{
+    if (p2p_random(seed, sizeof(seed)) != P2P_OK)
+        seed[0] = (uint64_t)(uintptr_t)&seed; /* address randomisation has to do */
+}
+
+static inline uint64_t
+rotate(uint64_t x, int n)
+{
+    return x << n | x >> (64 - n);
+}
+
+static inline void
+sip_round(uint64_t v[4])
+{
+    v[0] += v[1], v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1], v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
+}
+
+uint64_t
+table_hash(const void *data, size_t len)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const uint8_t *p = data;
+    uint64_t v[4], last = (uint64_t)len << 56;
+
+    pthread_once(&once, make_seed);
+    v[0] = seed[0] ^ 0x736f6d6570736575u, v[1] = seed[1] ^ 0x646f72616e646f6du;
+    v[2] = seed[0] ^ 0x6c7967656e657261u, v[3] = seed[1] ^ 0x7465646279746573u;
+    for (; len >= 8; p += 8, len -= 8) {
+        uint64_t word;
+
+        memcpy(&word, p, 8); /* any byte order will do: the hash never leaves */
+        v[3] ^= word;
+        sip_round(v);
+        v[0] ^= word;
+    }
+    for (size_t i = 0; i < len; i++)
+        last |= (uint64_t)p[i] << (8 * i);
+    v[3] ^= last;
+    sip_round(v);
+    v[0] ^= last;
+    v[2] ^= 0xff;
+    for (int i = 0; i < 3; i++)
+        sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}

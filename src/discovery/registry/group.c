@@ -1,0 +1,299 @@
+#include "discovery/registry/group.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "discovery/index/fold.h"
+#include "p2p/bytes.h"
+
+/* Matches looked up under one hold of the readers' lock. */
+#define SLICE 64u
+
+/* ---- grouping ---- */
+
+/* Not table_hash(): cursors have to mean the same in every registry. */
+static uint64_t
+mix(uint64_t h, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+
+    for (; len >= 8; p += 8, len -= 8) {
+        h = (h ^ p2p_load_u64(p)) * 0x9e3779b97f4a7c15u;
+        h ^= h >> 32;
+    }
+    for (size_t i = 0; i < len; i++)
+        h = (h ^ p[i]) * 0x100000001b3u;
+    return h ^ h >> 31;
+}
+
+static bool
+is_same_group(const struct catalogue *c, const struct group *g, const struct file *f)
+{
+    const struct content *a, *b;
+
+    if (g->content == SLAB_NONE || f->content == SLAB_NONE)
+        return g->content == f->content && g->name == f->name;
+    if (g->content == f->content)
+        return true;
+    a = catalogue_content(c, g->content);
+    b = catalogue_content(c, f->content);
+    return a->size == b->size && memcmp(a->root.b, b->root.b, sizeof(a->root.b)) == 0;
+}
+
+static uint64_t
+group_hash(const struct catalogue *c, const struct file *f)
+{
+    if (f->content == SLAB_NONE)
+        return mix(1, &f->name, sizeof(f->name));
+    return mix(2, catalogue_content(c, f->content)->root.b, P2P_DIGEST_LEN);
+}
+
+static bool
+groups_grow(struct groups *g)
+{
+    uint32_t cap = g->cap > 0 ? g->cap * 2 : 256;
+    struct group *at = realloc(g->at, cap * sizeof(*at));
+    uint32_t *heads = at != NULL ? malloc(cap * 2 * sizeof(*heads)) : NULL;
+
+    if (at != NULL)
+        g->at = at;
+    if (heads == NULL)
+        return false;
+    free(g->heads);
+    g->cap = cap;
+    g->heads = heads;
+    g->mask = cap * 2 - 1;
+    memset(heads, 0xff, cap * 2 * sizeof(*heads));
+    for (uint32_t i = 0; i < g->count; i++) {
+        g->at[i].next = heads[g->at[i].hash & g->mask];
+        heads[g->at[i].hash & g->mask] = i;
+    }
+    return true;
+}
+
+static struct group *
+group_of(const struct catalogue *c, struct groups *g, const struct file *f)
+{
+    uint64_t hash = group_hash(c, f);
+    uint32_t at;
+
+    if (g->count == g->cap && !groups_grow(g))
+        return NULL;
+    for (at = g->heads[hash & g->mask]; at != SLAB_NONE; at = g->at[at].next)
+        if (g->at[at].hash == hash && is_same_group(c, &g->at[at], f))
+            return &g->at[at];
+    at = g->count++;
+    g->at[at] = (struct group){.hash = hash,
+                               .content = f->content,
+                               .name = SLAB_NONE,
+                               .next = g->heads[hash & g->mask]};
+    g->heads[hash & g->mask] = at;
+    return &g->at[at];
+}
+
+/* Adds a file under a name that matched. The best name is the one the group is shown
+ * by. */
+static bool
+add_file(const struct catalogue *c, struct groups *groups, const struct match *m,
+         const struct file *f)
+{
+    struct group *g = group_of(c, groups, f);
+
+    if (g == NULL)
+        return false;
+    g->key.sources += f->count;
+    if (g->name == SLAB_NONE || m->rank < g->key.rank) {
+        g->key.rank = m->rank;
+        g->name = f->name;
+        g->text = m->text;
+        g->content = f->content;
+    }
+    return true;
+}
+
+bool
+group_is_current(const struct catalogue *c, uint32_t name, const char *matched)
+{
+    const char *text = catalogue_name(c, name)->text;
+
+    return text != NULL && (text == matched ||
+                            (strcmp(text, matched) == 0 &&
+                             strcmp(fold_spelling(text), fold_spelling(matched)) == 0));
+}
+
+/* The first file of each match. Numbers lie anywhere: each step asks for the memory of
+ * the next one, for all of the slice at once. */
+static void
+find_files(const struct catalogue *c, const struct match *m, uint32_t count,
+           uint32_t files[SLICE])
+{
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(catalogue_name(c, m[i].id));
+    for (uint32_t i = 0; i < count; i++) {
+        files[i] = SLAB_NONE;
+        if (group_is_current(c, m[i].id, m[i].text))
+            files[i] = catalogue_name(c, m[i].id)->first_file;
+        if (files[i] != SLAB_NONE)
+            __builtin_prefetch(catalogue_file(c, files[i]));
+    }
+    for (uint32_t i = 0; i < count; i++)
+        if (files[i] != SLAB_NONE && catalogue_file(c, files[i])->content != SLAB_NONE)
+            __builtin_prefetch(
+                &catalogue_content(c, catalogue_file(c, files[i])->content)->root);
+}
+
+static bool
+group_slice(const struct catalogue *c, const struct match *m, uint32_t count,
+            struct groups *groups)
+{
+    uint32_t files[SLICE];
+    bool ok = true;
+
+    find_files(c, m, count, files);
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t at = files[i]; ok && at != SLAB_NONE;
+             at = catalogue_file(c, at)->next_of_name)
+            ok = add_file(c, groups, &m[i], catalogue_file(c, at));
+    return ok;
+}
+
+bool
+groups_of_matches(struct registry *r, const struct match_list *list, struct groups *out)
+{
+    bool ok = true;
+
+    *out = (struct groups){0};
+    for (uint32_t i = 0; ok && i < list->count; i += SLICE) {
+        uint32_t n = list->count - i < SLICE ? list->count - i : SLICE;
+
+        ok = group_slice(registry_lock_catalogue(r), &list->at[i], n, out);
+        registry_unlock_catalogue(r);
+    }
+    return ok;
+}
+
+void
+groups_clear(struct groups *g)
+{
+    free(g->at);
+    free(g->heads);
+    *g = (struct groups){0};
+}
+
+/* ---- a page ---- */
+
+/* What needs no tie. */
+static int
+compare_worth(const struct group_key *a, const struct group_key *b)
+{
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    return (a->sources < b->sources) - (a->sources > b->sources);
+}
+
+static int
+compare_keys(const struct group_key *a, const struct group_key *b)
+{
+    int order = compare_worth(a, b);
+
+    return order != 0 ? order : (a->tie > b->tie) - (a->tie < b->tie);
+}
+
+static int
+compare_groups(const void *a, const void *b)
+{
+    return compare_keys(&((const struct group *)a)->key,
+                        &((const struct group *)b)->key);
+}
+
+static int
+compare_groups_down(const void *a, const void *b)
+{
+    return compare_groups(b, a);
+}
+
+/* Names in order among equals, whatever the content: their first bytes lead the tie. */
+static void
+set_tie(struct group *g)
+{
+    uint64_t lead = 0;
+
+    for (unsigned i = 0, ended = 0; i < 4; i++) {
+        ended |= g->text[ended ? 0 : i] == '\0';
+        lead = lead << 8 | (ended ? 0 : (uint8_t)g->text[i]);
+    }
+    g->key.tie = lead << 32 |
+                 (mix(g->content == SLAB_NONE ? 0 : g->hash, g->text, strlen(g->text)) &
+                  0xffffffffu);
+}
+
+/* Moves the heap's root (the worst of the page) down to its place. */
+static void
+sift_down(struct group *heap, uint32_t count)
+{
+    uint32_t at = 0, child;
+
+    while ((child = at * 2 + 1) < count) {
+        struct group swap = heap[at];
+
+        if (child + 1 < count && compare_groups(&heap[child], &heap[child + 1]) < 0)
+            child++;
+        if (compare_groups(&swap, &heap[child]) >= 0)
+            return;
+        heap[at] = heap[child];
+        heap[child] = swap;
+        at = child;
+    }
+}
+
+/* Whether it was on an earlier page. The tie is dear and seldom decides. */
+static bool
+is_passed(struct group *g, const struct group_key *after)
+{
+    if (after == NULL || compare_worth(&g->key, after) > 0)
+        return false;
+    set_tie(g);
+    return compare_keys(&g->key, after) <= 0;
+}
+
+/* Takes the place of the worst of a full page, if it is better. */
+static void
+replace_worst(struct group *page, uint32_t limit, struct group *g)
+{
+    if (compare_worth(&g->key, &page[0].key) > 0)
+        return;
+    set_tie(g);
+    if (compare_groups(g, &page[0]) >= 0)
+        return;
+    page[0] = *g;
+    sift_down(page, limit);
+}
+
+/* A page is short and the groups are many, so they pass a heap of the page's size. */
+uint32_t
+groups_choose_page(struct groups *g, const struct group_key *after, uint32_t limit,
+                   bool *has_more)
+{
+    uint32_t kept = 0;
+
+    *has_more = false;
+    for (uint32_t i = 0; i < g->count; i++) {
+        struct group candidate = g->at[i];
+
+        if (is_passed(&candidate, after))
+            continue;
+        if (kept == limit) {
+            *has_more = true;
+            replace_worst(g->at, limit, &candidate);
+            continue;
+        }
+        set_tie(&candidate);
+        g->at[kept++] = candidate;
+        /* A list sorted downwards is a heap. */
+        if (kept == limit)
+            qsort(g->at, kept, sizeof(*g->at), compare_groups_down);
+    }
+    if (kept > 1)
+        qsort(g->at, kept, sizeof(*g->at), compare_groups);
+    return kept;
+}

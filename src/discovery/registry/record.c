@@ -1,0 +1,236 @@
+#include "discovery/registry/record.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "p2p/limits.h"
+#include "p2p/path.h"
+
+enum { FLAG_SIGNED = 1, FLAG_CONTENT = 2 };
+
+void
+record_clear(struct record *r)
+{
+    free(r->entries);
+    free(r->memory);
+    *r = (struct record){0};
+}
+
+int
+record_compare_texts(const void *a, const void *b)
+{
+    const struct p2p_text *x = a, *y = b;
+    size_t n = x->len < y->len ? x->len : y->len;
+    int order = n > 0 ? memcmp(x->at, y->at, n) : 0;
+
+    return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+int
+record_compare_entries(const void *a, const void *b)
+{
+    const struct p2p_reg_entry *x = a, *y = b;
+
+    return record_compare_texts(&x->name, &y->name);
+}
+
+enum p2p_err
+record_parse_ip(const char *text, char out[RECORD_IP_MAX + 1])
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    out[0] = '\0';
+    if (inet_pton(AF_INET, text, &v4) == 1) {
+        uint32_t host = ntohl(v4.s_addr);
+
+        if (host >> 24 == 0 || host >> 28 >= 14)
+            return P2P_ERR_RANGE;
+        inet_ntop(AF_INET, &v4, out, RECORD_IP_MAX + 1);
+        return P2P_OK;
+    }
+    if (inet_pton(AF_INET6, text, &v6) != 1 || IN6_IS_ADDR_UNSPECIFIED(&v6) ||
+        IN6_IS_ADDR_MULTICAST(&v6) || IN6_IS_ADDR_V4MAPPED(&v6))
+        return P2P_ERR_RANGE;
+    inet_ntop(AF_INET6, &v6, out, RECORD_IP_MAX + 1);
+    return P2P_OK;
+}
+
+/* Lists are full of these: inet_ntop goes through snprintf for each. */
+static char *
+put_byte(char *out, uint8_t value)
+{
+    if (value >= 100)
+        *out++ = (char)('0' + value / 100);
+    if (value >= 10)
+        *out++ = (char)('0' + value / 10 % 10);
+    *out++ = (char)('0' + value % 10);
+    return out;
+}
+
+void
+record_format_ip(const uint8_t ip[16], char out[RECORD_IP_MAX + 1])
+{
+    struct in6_addr v6;
+
+    memcpy(&v6, ip, sizeof(v6));
+    if (!IN6_IS_ADDR_V4MAPPED(&v6)) {
+        inet_ntop(AF_INET6, &v6, out, RECORD_IP_MAX + 1);
+        return;
+    }
+    for (unsigned i = 12; i < 16; i++) {
+        out = put_byte(out, ip[i]);
+        *out++ = i < 15 ? '.' : '\0';
+    }
+}
+
+/* ---- bytes ---- */
+
+static size_t
+encoded_size(const struct record *r)
+{
+    size_t size = 2 + 8 + sizeof(r->id.b) + 1 + strlen(r->ip) + 2 + 1 + 4;
+
+    if (r->is_signed)
+        size += 8 + sizeof(r->key.b);
+    for (uint32_t i = 0; i < r->count; i++)
+        size += 2 + r->entries[i].name.len + (r->has_content ? 8 + 32 + 32 + 4 : 0);
+    return size;
+}
+
+static void
+put_entry(struct p2p_wr *wr, const struct p2p_reg_entry *e, bool has_content)
+{
+    p2p_wr_put_u16(wr, (uint16_t)e->name.len);
+    p2p_wr_put_bytes(wr, e->name.at, e->name.len);
+    if (!has_content)
+        return;
+    p2p_wr_put_u64(wr, e->size);
+    p2p_wr_put_bytes(wr, e->root.b, sizeof(e->root.b));
+    p2p_wr_put_bytes(wr, e->sha256.b, sizeof(e->sha256.b));
+    p2p_wr_put_u32(wr, e->version);
+}
+
+enum p2p_err
+record_encode(const struct record *r, uint8_t **bytes, size_t *len)
+{
+    size_t size = encoded_size(r);
+    enum p2p_err err;
+    struct p2p_wr wr;
+
+    *len = 0;
+    if ((*bytes = malloc(size)) == NULL)
+        return P2P_ERR_NOMEM;
+    p2p_wr_init(&wr, *bytes, size);
+    p2p_wr_put_u8(&wr, RECORD_VERSION);
+    p2p_wr_put_u8(&wr, (uint8_t)((r->is_signed ? FLAG_SIGNED : 0) |
+                                 (r->has_content ? FLAG_CONTENT : 0)));
+    p2p_wr_put_u64(&wr, r->is_signed ? r->seq : r->stamp);
+    p2p_wr_put_bytes(&wr, r->id.b, sizeof(r->id.b));
+    p2p_wr_put_u8(&wr, (uint8_t)strlen(r->ip));
+    p2p_wr_put_text(&wr, r->ip);
+    p2p_wr_put_u16(&wr, r->port);
+    p2p_wr_put_u8(&wr, r->protocols);
+    if (r->is_signed) {
+        p2p_wr_put_u64(&wr, r->expires_at_s);
+        p2p_wr_put_bytes(&wr, r->key.b, sizeof(r->key.b));
+    }
+    p2p_wr_put_u32(&wr, r->count);
+    for (uint32_t i = 0; i < r->count; i++)
+        put_entry(&wr, &r->entries[i], r->has_content);
+    if ((err = p2p_wr_end(&wr, len)) != P2P_OK) {
+        free(*bytes);
+        *bytes = NULL;
+    }
+    return err;
+}
+
+/* Names point into the record's own copy of the bytes. */
+static bool
+get_entry(struct p2p_rd *rd, const struct record *r, struct p2p_reg_entry *e)
+{
+    e->name.len = p2p_rd_get_u16(rd);
+    e->name.at = (const void *)p2p_rd_get_ref(rd, e->name.len);
+    if (r->has_content) {
+        e->size = p2p_rd_get_u64(rd);
+        p2p_rd_get_bytes(rd, e->root.b, sizeof(e->root.b));
+        p2p_rd_get_bytes(rd, e->sha256.b, sizeof(e->sha256.b));
+        e->version = p2p_rd_get_u32(rd);
+    }
+    return !rd->failed && e->size <= P2P_FILE_SIZE_MAX &&
+           p2p_name_check(e->name.at, e->name.len, true) == P2P_OK;
+}
+
+static enum p2p_err
+get_entries(struct p2p_rd *rd, struct record *r)
+{
+    uint32_t count = p2p_rd_get_u32(rd);
+
+    if (rd->failed || count > P2P_REGISTER_FILES_MAX || count > rd->left)
+        return P2P_ERR_MALFORMED;
+    if ((r->entries = calloc(count + 1u, sizeof(*r->entries))) == NULL)
+        return P2P_ERR_NOMEM;
+    for (; r->count < count; r->count++) {
+        struct p2p_reg_entry *e = &r->entries[r->count];
+
+        if (!get_entry(rd, r, e) ||
+            (r->count > 0 && record_compare_entries(e - 1, e) >= 0))
+            return P2P_ERR_MALFORMED;
+    }
+    return p2p_rd_end(rd);
+}
+
+static enum p2p_err
+get_head(struct p2p_rd *rd, struct record *r)
+{
+    char ip[256] = "";
+    uint8_t flags, ip_len;
+    uint64_t order;
+
+    if (p2p_rd_get_u8(rd) != RECORD_VERSION)
+        return P2P_ERR_MALFORMED;
+    flags = p2p_rd_get_u8(rd);
+    r->is_signed = flags & FLAG_SIGNED;
+    r->has_content = flags & FLAG_CONTENT;
+    order = p2p_rd_get_u64(rd);
+    p2p_rd_get_bytes(rd, r->id.b, sizeof(r->id.b));
+    ip_len = p2p_rd_get_u8(rd);
+    p2p_rd_get_bytes(rd, ip, ip_len);
+    r->port = p2p_rd_get_u16(rd);
+    r->protocols = p2p_rd_get_u8(rd);
+    if (rd->failed || flags > (FLAG_SIGNED | FLAG_CONTENT) || order == 0 ||
+        r->port == 0 || record_parse_ip(ip, r->ip) != P2P_OK ||
+        strlen(r->ip) != ip_len || strcmp(ip, r->ip) != 0)
+        return P2P_ERR_MALFORMED;
+    *(r->is_signed ? &r->seq : &r->stamp) = order;
+    if (!r->is_signed)
+        return P2P_OK;
+    r->expires_at_s = p2p_rd_get_u64(rd);
+    p2p_rd_get_bytes(rd, r->key.b, sizeof(r->key.b));
+    return rd->failed || p2p_spki_check(r->key.b) != P2P_OK ? P2P_ERR_MALFORMED
+                                                            : P2P_OK;
+}
+
+enum p2p_err
+record_decode(const void *bytes, size_t len, struct record *out)
+{
+    struct record r = {0};
+    struct p2p_rd rd;
+    enum p2p_err err;
+
+    *out = (struct record){0};
+    if ((r.memory = malloc(len + 1)) == NULL)
+        return P2P_ERR_NOMEM;
+    memcpy(r.memory, bytes, len);
+    p2p_rd_init(&rd, r.memory, len);
+    if ((err = get_head(&rd, &r)) == P2P_OK)
+        err = get_entries(&rd, &r);
+    if (err == P2P_OK) {
+        *out = r;
+        return P2P_OK;
+    }
+    record_clear(&r);
+    return err;
+}

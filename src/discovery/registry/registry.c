@@ -1,0 +1,401 @@
+#include "discovery/registry/registry_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "p2p/net.h"
+
+/* ---- the tables of peers ---- */
+
+uint64_t
+registry_id_hash(const struct p2p_id *id)
+{
+    uint64_t h = p2p_load_u64(id->b);
+
+    h = (h & 0x5555555555555555u) << 1 | (h >> 1 & 0x5555555555555555u);
+    h = (h & 0x3333333333333333u) << 2 | (h >> 2 & 0x3333333333333333u);
+    h = (h & 0x0f0f0f0f0f0f0f0fu) << 4 | (h >> 4 & 0x0f0f0f0f0f0f0f0fu);
+    return __builtin_bswap64(h);
+}
+
+static uint64_t
+hash_id(const void *owner, uint32_t id)
+{
+    const struct registry *r = owner;
+
+    return registry_id_hash(&peer_at(r, id)->id);
+}
+
+static uint32_t *
+next_id(const void *owner, uint32_t id)
+{
+    const struct registry *r = owner;
+
+    return &peer_at(r, id)->next;
+}
+
+static uint64_t
+hash_ip(const void *owner, uint32_t id)
+{
+    const struct registry *r = owner;
+
+    return table_hash(peer_at(r, id)->from, 16);
+}
+
+static uint32_t *
+next_ip(const void *owner, uint32_t id)
+{
+    const struct registry *r = owner;
+
+    return &peer_at(r, id)->next_of_ip;
+}
+
+static const struct table_items id_items = {hash_id, next_id, NULL};
+static const struct table_items ip_items = {hash_ip, next_ip, NULL};
+
+uint32_t
+registry_find(const struct registry *r, const struct p2p_id *id)
+{
+    uint32_t at = table_chain(&r->by_id, registry_id_hash(id));
+
+    while (at != SLAB_NONE && !p2p_id_equal(&peer_at(r, at)->id, id))
+        at = peer_at(r, at)->next;
+    return at;
+}
+
+/* ---- what the dictionary asks ---- */
+
+/* Whether the number is still this name's. */
+static bool
+is_that_name(const struct registry *r, const struct segment_name *n)
+{
+    return catalogue_name(&r->catalogue, n->id)->text == n->text;
+}
+
+static uint32_t
+weigh_locked(const struct registry *r, struct segment_name *names, uint32_t count)
+{
+    uint32_t gone = 0;
+
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(catalogue_name(&r->catalogue, names[i].id));
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t sources = is_that_name(r, &names[i])
+                               ? catalogue_sources(&r->catalogue, names[i].id)
+                               : 0;
+
+        names[i].weight = sources > 0 ? catalogue_weight(sources) : DICT_GONE;
+        gone += sources == 0;
+    }
+    return gone;
+}
+
+static void
+weigh_names(void *arg, struct segment_name *names, uint32_t count)
+{
+    struct registry *r = arg;
+
+    pthread_rwlock_rdlock(&r->lock);
+    weigh_locked(r, names, count);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+/* Writers are few: readers are only shut out when there is something to drop. */
+static void
+sift_names(void *arg, struct segment_name *names, uint32_t count)
+{
+    struct registry *r = arg;
+    uint32_t gone;
+
+    pthread_rwlock_rdlock(&r->lock);
+    gone = weigh_locked(r, names, count);
+    pthread_rwlock_unlock(&r->lock);
+    if (gone == 0)
+        return;
+    registry_lock(r);
+    for (uint32_t i = 0; i < count; i++)
+        if (names[i].weight == DICT_GONE && is_that_name(r, &names[i]) &&
+            !catalogue_drop_name(&r->catalogue, names[i].id))
+            names[i].weight = 0; /* somebody has it again */
+    registry_unlock(r);
+}
+
+/* A reader beside it sees the old text or the new one, and either is there. */
+static void
+move_names(void *arg, const struct segment_name *names, uint32_t count)
+{
+    struct registry *r = arg;
+
+    pthread_rwlock_rdlock(&r->lock);
+    for (uint32_t i = 0; i < count; i++)
+        atomic_store_explicit(&catalogue_name(&r->catalogue, names[i].id)->text,
+                              names[i].text, memory_order_release);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+static void
+let_readers_end(void *arg)
+{
+    registry_lock(arg);
+    registry_unlock(arg);
+}
+
+/* ---- life ---- */
+
+/* Any number of readers that come one after another must not keep a writer waiting.
+ * Nobody takes it twice; writers pass it on to readers after each slice. */
+static void
+init_lock(pthread_rwlock_t *lock)
+{
+    pthread_rwlockattr_t attr;
+
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+}
+
+enum p2p_err
+registry_open(const struct registry_options *opt, struct registry **result)
+{
+    struct registry *r = calloc(1, sizeof(*r));
+    struct dict_owner owner = {r, weigh_names, sift_names, move_names, let_readers_end};
+    enum p2p_err err;
+
+    *result = NULL;
+    if (r == NULL)
+        return P2P_ERR_NOMEM;
+    r->opt = *opt;
+    if (p2p_random(&r->mark, sizeof(r->mark)) != P2P_OK) {
+        free(r);
+        return P2P_ERR_CRYPTO;
+    }
+    init_lock(&r->lock);
+    pthread_mutex_init(&r->writer, NULL);
+    if ((err = slab_init(&r->peers, sizeof(struct peer), opt->max_peers)) != P2P_OK ||
+        (err = table_init(&r->by_id, &id_items, r, opt->max_peers)) != P2P_OK ||
+        (err = table_init(&r->by_ip, &ip_items, r, opt->max_peers)) != P2P_OK ||
+        (err = dict_open(&owner, &r->dict)) != P2P_OK ||
+        (err = catalogue_init(&r->catalogue, r->dict)) != P2P_OK) {
+        registry_close(r);
+        return err;
+    }
+    *result = r;
+    return P2P_OK;
+}
+
+void
+registry_close(struct registry *r)
+{
+    if (r == NULL)
+        return;
+    dict_close(r->dict);
+    catalogue_clear(&r->catalogue);
+    for (uint32_t i = 0; i < r->peers.used; i++) {
+        free(peer_at(r, i)->files);
+        free(peer_at(r, i)->key);
+    }
+    table_clear(&r->by_id);
+    table_clear(&r->by_ip);
+    slab_clear(&r->peers);
+    pthread_rwlock_destroy(&r->lock);
+    pthread_mutex_destroy(&r->writer);
+    free(r);
+}
+
+/* ---- small questions ---- */
+
+bool
+registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_ms)
+{
+    uint64_t heard = heard_ms != 0 ? heard_ms : p2p_now_ms();
+    bool is_live = false;
+    uint32_t at;
+
+    pthread_rwlock_rdlock(&r->lock);
+    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
+        struct peer *p = peer_at(r, at);
+
+        /* Two at once: either is right to within a millisecond. */
+        if (atomic_load_explicit(&p->heard_ms, memory_order_relaxed) < heard)
+            atomic_store_explicit(&p->heard_ms, heard, memory_order_relaxed);
+        is_live = true;
+    }
+    pthread_rwlock_unlock(&r->lock);
+    return is_live;
+}
+
+void
+registry_heard_elsewhere(struct registry *r, const struct p2p_id *id, uint64_t heard_ms)
+{
+    uint32_t at;
+
+    pthread_rwlock_rdlock(&r->lock);
+    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
+        struct peer *p = peer_at(r, at);
+
+        if (p->heard_ms < heard_ms) {
+            atomic_store(&p->told_ms, heard_ms);
+            atomic_store(&p->heard_ms, heard_ms);
+        }
+    }
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void
+registry_mark_told(struct registry *r, const struct p2p_id *id)
+{
+    uint32_t at;
+
+    pthread_rwlock_rdlock(&r->lock);
+    if ((at = registry_find(r, id)) != SLAB_NONE)
+        atomic_store(&peer_at(r, at)->told_ms, peer_at(r, at)->heard_ms);
+    pthread_rwlock_unlock(&r->lock);
+}
+
+size_t
+registry_take_beats(struct registry *r, uint32_t *from, struct registry_beat *out,
+                    size_t max)
+{
+    uint32_t at = *from;
+    size_t n = 0;
+
+    pthread_rwlock_rdlock(&r->lock);
+    for (; at < r->peers.used && n < max; at++) {
+        struct peer *p = peer_at(r, at);
+        uint64_t heard_ms = p->heard_ms;
+
+        if (!p->is_used || !p->is_live || heard_ms <= p->told_ms)
+            continue;
+        atomic_store(&p->told_ms, heard_ms);
+        out[n++] = (struct registry_beat){p->id, heard_ms};
+    }
+    *from = at < r->peers.used ? at : UINT32_MAX;
+    pthread_rwlock_unlock(&r->lock);
+    return n;
+}
+
+bool
+registry_key(struct registry *r, const struct p2p_id *id, struct p2p_spki *key)
+{
+    bool found = false;
+    uint32_t at;
+
+    pthread_rwlock_rdlock(&r->lock);
+    at = registry_find(r, id);
+    if (at != SLAB_NONE && peer_at(r, at)->is_live && peer_at(r, at)->key != NULL) {
+        *key = *peer_at(r, at)->key;
+        found = true;
+    }
+    pthread_rwlock_unlock(&r->lock);
+    return found;
+}
+
+void
+registry_stats(struct registry *r, struct registry_stats *out)
+{
+    pthread_rwlock_rdlock(&r->lock);
+    *out = (struct registry_stats){
+        .peers = r->live,
+        .signed_peers = r->live_signed,
+        .remembered = r->peers.live - r->live,
+        .postings = r->catalogue.postings,
+        .names = r->catalogue.names.live,
+        .contents = r->catalogue.contents.live,
+        .files = r->catalogue.files.live,
+    };
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void
+registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer *out)
+{
+    const struct peer *p = peer_at(r, peer);
+
+    *out = (struct registry_peer){
+        .id = p->id,
+        .port = p->port,
+        .protocols = p->protocols,
+        .is_signed = p->key != NULL,
+        .has_content = p->has_content,
+        .heard_ms = atomic_load_explicit(&p->heard_ms, memory_order_relaxed),
+        .seq = p->seq,
+        .expires_at_s = p->expires_at_s,
+        .file_count = p->count,
+        .files = p->files,
+        .catalogue = &r->catalogue,
+        .key = p->key,
+        .registry = (struct registry *)(uintptr_t)r,
+        .number = peer,
+    };
+    record_format_ip(p->ip, out->ip);
+}
+
+#define WEIGH_EVERY_MS 30000u
+
+/* Weights only choose among more names than are looked at: they may be a little old. */
+static bool
+weights_are_old(struct registry *r, uint64_t changes, uint64_t postings, uint64_t now)
+{
+    uint64_t since = changes - r->weighed_changes;
+
+    if (since == 0 || (since < postings / 8 && now - r->weighed_ms < WEIGH_EVERY_MS))
+        return false;
+    r->weighed_changes = changes;
+    r->weighed_ms = now;
+    return true;
+}
+
+void
+registry_tidy(struct registry *r)
+{
+    uint64_t changes, postings;
+    uint32_t names, files;
+
+    pthread_rwlock_rdlock(&r->lock);
+    names = r->catalogue.names.live;
+    files = r->catalogue.files.live;
+    changes = r->catalogue.changes;
+    postings = r->catalogue.postings;
+    pthread_rwlock_unlock(&r->lock);
+    /* Names of the open part cannot be dropped; twice as many must not ask for ever. */
+    if (names > 2 * (files + DICT_OPEN_NAMES))
+        dict_compact(r->dict);
+    if (weights_are_old(r, changes, postings, p2p_now_ms()))
+        dict_reweigh(r->dict);
+}
+
+struct dict *
+registry_dict(struct registry *r)
+{
+    return r->dict;
+}
+
+const struct catalogue *
+registry_lock_catalogue(struct registry *r)
+{
+    pthread_rwlock_rdlock(&r->lock);
+    return &r->catalogue;
+}
+
+void
+registry_unlock_catalogue(struct registry *r)
+{
+    pthread_rwlock_unlock(&r->lock);
+}
+
+void
+registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count,
+                 struct registry_source *out)
+{
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(&peer_at(r, peers[i])->id);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct peer *p = peer_at(r, peers[i]);
+
+        out[i] = (struct registry_source){
+            .id = p->id, .port = p->port, .is_signed = p->key != NULL};
+        memcpy(out[i].ip, p->ip, sizeof(out[i].ip));
+    }
+}

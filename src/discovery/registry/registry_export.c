@@ -1,0 +1,112 @@
+/* Peers as bytes, for snapshots and for other registries. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "discovery/index/fold.h"
+#include "discovery/registry/registry_internal.h"
+
+/* Borrows names from the catalogue: only while the lock is held. */
+static bool
+fill_entries(const struct registry *r, const struct peer *p, struct record *rec)
+{
+    const struct catalogue *c = &r->catalogue;
+
+    rec->entries = calloc(p->count + 1u, sizeof(*rec->entries));
+    if (rec->entries == NULL)
+        return false;
+    for (; rec->count < p->count; rec->count++) {
+        const struct file *f = catalogue_file(c, p->files[rec->count]);
+        struct p2p_reg_entry *e = &rec->entries[rec->count];
+
+        e->name.at = fold_spelling(catalogue_name(c, f->name)->text);
+        e->name.len = strlen(e->name.at);
+        if (f->content == SLAB_NONE)
+            continue;
+        e->size = catalogue_content(c, f->content)->size;
+        e->root = catalogue_content(c, f->content)->root;
+        e->sha256 = catalogue_content(c, f->content)->sha256;
+    }
+    qsort(rec->entries, rec->count, sizeof(*rec->entries), record_compare_entries);
+    return true;
+}
+
+static enum p2p_err
+encode_peer(const struct registry *r, uint32_t at, uint8_t **bytes, size_t *len)
+{
+    const struct peer *p = peer_at(r, at);
+    struct record rec = {.has_content = p->has_content};
+    struct registry_peer view;
+    enum p2p_err err = P2P_ERR_NOMEM;
+
+    registry_fill_view(r, at, &view);
+    rec.id = p->id;
+    memcpy(rec.ip, view.ip, sizeof(rec.ip));
+    rec.port = p->port;
+    rec.protocols = p->protocols;
+    rec.is_signed = p->key != NULL;
+    rec.stamp = p->stamp;
+    if (rec.is_signed) {
+        rec.seq = p->seq;
+        rec.expires_at_s = p->expires_at_s;
+        rec.key = *p->key;
+    }
+    if (fill_entries(r, p, &rec))
+        err = record_encode(&rec, bytes, len);
+    record_clear(&rec);
+    return err;
+}
+
+/* True when there was nothing to visit, too. */
+static bool
+export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *arg)
+{
+    struct registry_exported out = {0};
+    enum p2p_err err = P2P_OK;
+    uint8_t *bytes = NULL;
+    bool goes_on = true;
+    struct peer *p;
+    bool is_used;
+
+    pthread_rwlock_rdlock(&r->lock);
+    p = peer_at(r, at);
+    if ((is_used = p->is_used)) {
+        out.id = p->id;
+        out.heard_ms = p->heard_ms;
+        out.seq = p->seq;
+        out.seq_until_s = p->seq_until_s;
+        if (p->is_live)
+            err = encode_peer(r, at, &bytes, &out.len);
+    }
+    pthread_rwlock_unlock(&r->lock);
+    out.bytes = bytes;
+    if (is_used && err == P2P_OK)
+        goes_on = visit(arg, &out);
+    free(bytes);
+    return goes_on && err == P2P_OK;
+}
+
+bool
+registry_export(struct registry *r, registry_visit_export *visit, void *arg)
+{
+    uint32_t used;
+
+    pthread_rwlock_rdlock(&r->lock);
+    used = r->peers.used;
+    pthread_rwlock_unlock(&r->lock);
+    for (uint32_t i = 0; i < used; i++)
+        if (!export_at(r, i, visit, arg))
+            return false;
+    return true;
+}
+
+bool
+registry_export_one(struct registry *r, const struct p2p_id *id,
+                    registry_visit_export *visit, void *arg)
+{
+    uint32_t at;
+
+    pthread_rwlock_rdlock(&r->lock);
+    at = registry_find(r, id);
+    pthread_rwlock_unlock(&r->lock);
+    return at != SLAB_NONE && export_at(r, at, visit, arg);
+}

@@ -1,0 +1,66 @@
+/* What store.c (queue and writing) and store_read.c (reading and catching up) share. */
+#ifndef P2P_DISCOVERY_STORE_INTERNAL_H
+#define P2P_DISCOVERY_STORE_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "discovery/store/redis_link.h"
+#include "discovery/store/store.h"
+#include "discovery/store/store_log.h"
+
+#define STORE_KEY_LOG   "p2p:log"
+#define STORE_KEY_PEER  "p2p:peer:"
+#define STORE_KEY_UNTIL "p2p:until"
+#define STORE_KEY_LEFT  "p2p:left"
+
+#define STORE_ORIGIN_LEN 16
+
+/* One change on its way to Redis. */
+struct store_item {
+    struct store_item *next;
+    enum store_type type;
+    struct p2p_id id;
+    uint64_t number; /* of the queue: rises */
+    uint64_t until;  /* put: ms it is alive to, monotonic; left: s it is moot */
+    uint64_t seq;    /* left */
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct store {
+    struct redis_url url;
+    struct registry *registry;
+    uint64_t ttl_ms;
+    char origin[STORE_ORIGIN_LEN + 1];
+    pthread_t writer, reader;
+    bool has_writer, has_reader;
+
+    pthread_mutex_t lock;
+    pthread_cond_t work; /* for the writer: items, stopping */
+    pthread_cond_t told; /* acked, is_reading, is_stopping have changed */
+    struct store_item *first, *last;
+    uint64_t next_number, acked; /* items up to acked are in Redis */
+    uint64_t waiting_bytes, sent, received, resyncs;
+    bool is_stopping, is_reading, write_failed;
+    struct redis_link *reading; /* for store_close() to break */
+};
+
+/* The threads. */
+void *store_writer_main(void *store);
+void *store_reader_main(void *store);
+
+/* Copies; NULL: out of memory. enqueue takes the item; false when too much waits
+ * already. */
+struct store_item *store_item_new(enum store_type type, const struct p2p_id *id,
+                                  const void *bytes, size_t len);
+bool store_enqueue(struct store *s, struct store_item *item, uint64_t *number);
+
+/* Queues what is known of a peer here, its record or that it left, without waiting.
+ * False: nothing is, or too much waits. */
+bool store_queue_known(struct store *s, const struct p2p_id *id, uint64_t *number);
+
+/* Sleeps; false when the store is stopping. */
+bool store_pause(struct store *s, uint64_t ms);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * The entries of the shared log and what they are applied to. Used by store.c alone; a
+ * file of its own because this is what may not change between versions of the program.
+ *
+ * entry = field "o": origin (16 hex digits of the writer), "t": type, "d": bytes
+ *   put    record
+ *   left   id[32] u64 seq u64 until_s
+ *   beat   n x (id[32] u32 age in ms)
+ */
+#ifndef P2P_DISCOVERY_STORE_LOG_H
+#define P2P_DISCOVERY_STORE_LOG_H
+
+#include "discovery/registry/registry.h"
+
+enum store_type { STORE_PUT, STORE_LEFT, STORE_BEAT };
+
+const char *store_type_name(enum store_type type);
+
+#define STORE_LEFT_LEN 48
+#define STORE_BEAT_LEN 36
+
+/* Applies one entry of another registry. */
+void store_log_apply(struct registry *r, const char *type, const void *bytes,
+                     size_t len);
+
+void store_log_put_left(uint8_t out[STORE_LEFT_LEN], const struct p2p_id *id,
+                        uint64_t seq, uint64_t until_s);
+void store_log_put_beat(uint8_t out[STORE_BEAT_LEN], const struct registry_beat *beat,
+                        uint64_t now_ms);
+
+#endif

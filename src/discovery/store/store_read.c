@@ -1,0 +1,339 @@
+/*
+ * Reading: first everything that is there, then the log as it grows. After every break
+ * it begins again, so a gap cannot stay.
+ */
+#include "discovery/store/store_internal.h"
+
+#ifdef P2P_WITH_HIREDIS
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
+
+#define BLOCK_MS     "5000"
+#define ANSWER_MS    8000u /* more than BLOCK_MS */
+#define BACK_OFF_MIN 100u
+#define BACK_OFF_MAX 3000u
+#define BATCH        64u
+#define ID_HEX       (2 * P2P_DIGEST_LEN)
+#define TEXT(s)      REDIS_TEXT(s)
+
+/* A place in the log, as Redis writes it. */
+struct place {
+    char text[48];
+};
+
+/* One peer that Redis has. */
+struct known {
+    struct p2p_id id;
+    uint64_t left_ms; /* to live, as far as Redis knows */
+};
+
+struct known_list {
+    struct known *at;
+    size_t count;
+};
+
+static bool
+copy_text(const struct redisReply *r, char *out, size_t size)
+{
+    size_t len;
+    const char *text = redis_reply_text(r, &len);
+
+    if (text == NULL || len >= size)
+        return false;
+    memcpy(out, text, len);
+    out[len] = '\0';
+    return true;
+}
+
+static bool
+parse_id(const struct redisReply *r, struct p2p_id *id)
+{
+    char hex[ID_HEX + 1];
+
+    return copy_text(r, hex, sizeof(hex)) && strlen(hex) == ID_HEX &&
+           p2p_hex_parse(hex, id->b, sizeof(id->b)) == P2P_OK;
+}
+
+/* ---- catching up ---- */
+
+static bool
+find_end(struct redis_link *l, struct place *end)
+{
+    struct redis_word words[] = {TEXT("XREVRANGE"), TEXT(STORE_KEY_LOG), TEXT("+"),
+                                 TEXT("-"),         TEXT("COUNT"),       TEXT("1")};
+    struct redisReply *reply = redis_ask(l, words, 6);
+    const struct redisReply *entry = redis_reply_at(reply, 0);
+
+    if (!copy_text(redis_reply_at(entry, 0), end->text, sizeof(end->text)))
+        strcpy(end->text, "0-0");
+    redis_reply_free(reply);
+    return reply != NULL;
+}
+
+static struct redisReply *
+ask_range(struct redis_link *l, struct redis_word key, uint64_t from)
+{
+    char text[24];
+    struct redis_word words[] = {
+        TEXT("ZRANGEBYSCORE"), key, {text, 0}, TEXT("+inf"), TEXT("WITHSCORES")};
+
+    words[2].len =
+        (size_t)snprintf(text, sizeof(text), "%llu", (unsigned long long)from);
+    return redis_ask(l, words, 5);
+}
+
+/* They may have left while we did not hear of it. */
+static void
+learn_leave(struct store *s, const struct p2p_id *id, uint64_t seq, uint64_t until_s)
+{
+    uint64_t known_seq;
+
+    (void)registry_leave(s->registry, id, seq, &known_seq);
+    registry_remember(s->registry, id, seq, until_s);
+}
+
+/* Members are "<id> <seq>". */
+static bool
+learn_left(struct store *s, struct redis_link *l)
+{
+    struct redisReply *reply = ask_range(l, TEXT(STORE_KEY_LEFT), p2p_time_s());
+
+    for (size_t i = 0; i + 1 < redis_reply_count(reply); i += 2) {
+        char member[ID_HEX + 24], until[32];
+        struct p2p_id id;
+
+        if (!copy_text(redis_reply_at(reply, i), member, sizeof(member)) ||
+            !copy_text(redis_reply_at(reply, i + 1), until, sizeof(until)) ||
+            strlen(member) < ID_HEX + 2 || member[ID_HEX] != ' ')
+            continue;
+        member[ID_HEX] = '\0';
+        if (p2p_hex_parse(member, id.b, sizeof(id.b)) == P2P_OK)
+            learn_leave(s, &id, strtoull(member + ID_HEX + 1, NULL, 10),
+                        strtoull(until, NULL, 10));
+    }
+    redis_reply_free(reply);
+    return reply != NULL;
+}
+
+static int
+compare_known(const void *a, const void *b)
+{
+    return memcmp(((const struct known *)a)->id.b, ((const struct known *)b)->id.b,
+                  P2P_DIGEST_LEN);
+}
+
+static bool
+list_known(struct redis_link *l, struct known_list *list)
+{
+    uint64_t now_ms = redis_link_at(l, p2p_now_ms());
+    struct redisReply *reply = ask_range(l, TEXT(STORE_KEY_UNTIL), now_ms);
+    size_t n = redis_reply_count(reply) / 2;
+    char until[32];
+
+    list->at = calloc(n + 1, sizeof(*list->at));
+    for (size_t i = 0; list->at != NULL && i < n; i++) {
+        struct known *k = &list->at[list->count];
+
+        if (!parse_id(redis_reply_at(reply, 2 * i), &k->id) ||
+            !copy_text(redis_reply_at(reply, 2 * i + 1), until, sizeof(until)))
+            continue;
+        k->left_ms = strtoull(until, NULL, 10) - now_ms;
+        list->count++;
+    }
+    if (list->at != NULL)
+        qsort(list->at, list->count, sizeof(*list->at), compare_known);
+    redis_reply_free(reply);
+    return reply != NULL && list->at != NULL;
+}
+
+/* Takes a record from Redis; tells Redis when what is known here is newer: another
+ * record, or that the peer has left. */
+static void
+learn_record(struct store *s, const struct known *k, const void *bytes, size_t len)
+{
+    /* Another registry may have another TTL; and the clock begins when we boot. */
+    uint64_t left_ms = k->left_ms < s->ttl_ms ? k->left_ms : s->ttl_ms;
+    uint64_t until_ms = p2p_now_ms() + left_ms, known_seq, number;
+    uint64_t heard_ms = until_ms > s->ttl_ms ? until_ms - s->ttl_ms : 1;
+    enum registry_result result;
+    struct record rec;
+
+    if (record_decode(bytes, len, &rec) != P2P_OK)
+        return;
+    result = registry_put(s->registry, &rec, heard_ms, &known_seq);
+    if (result == REGISTRY_OK)
+        registry_mark_told(s->registry, &rec.id);
+    else if (result == REGISTRY_SIGNED ||
+             (result == REGISTRY_STALE && (!rec.is_signed || known_seq > rec.seq)))
+        (void)store_queue_known(s, &rec.id, &number);
+    record_clear(&rec);
+}
+
+static bool
+learn_batch(struct store *s, struct redis_link *l, const struct known *at, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char key[sizeof(STORE_KEY_PEER) + ID_HEX] = STORE_KEY_PEER;
+        struct redis_word words[] = {TEXT("GET"), {key, 0}};
+
+        p2p_hex_format(at[i].id.b, P2P_DIGEST_LEN, key + sizeof(STORE_KEY_PEER) - 1);
+        words[1].len = strlen(key);
+        if (!redis_send(l, words, 2))
+            return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct redisReply *reply = redis_receive(l);
+        const char *bytes;
+        size_t len;
+
+        if (reply == NULL)
+            return false;
+        if ((bytes = redis_reply_text(reply, &len)) != NULL)
+            learn_record(s, &at[i], bytes, len);
+        redis_reply_free(reply);
+    }
+    return true;
+}
+
+struct telling {
+    struct store *store;
+    const struct known_list *list;
+};
+
+/* A Redis that has lost its memory, or a replica that was behind, is told again. */
+static bool
+tell_if_unknown(void *arg, const struct registry_exported *p)
+{
+    struct telling *t = arg;
+    struct known wanted = {.id = p->id};
+    uint64_t number;
+
+    if (p->bytes != NULL && bsearch(&wanted, t->list->at, t->list->count,
+                                    sizeof(wanted), compare_known) == NULL)
+        (void)store_queue_known(t->store, &p->id, &number);
+    return true;
+}
+
+static bool
+catch_up(struct store *s, struct redis_link *l, struct place *end)
+{
+    struct known_list list = {0};
+    bool ok = find_end(l, end) && learn_left(s, l) && list_known(l, &list);
+
+    for (size_t i = 0; ok && i < list.count; i += BATCH)
+        ok = learn_batch(s, l, list.at + i,
+                         list.count - i < BATCH ? list.count - i : BATCH);
+    if (ok)
+        (void)registry_export(s->registry, tell_if_unknown,
+                              &(struct telling){s, &list});
+    free(list.at);
+    return ok;
+}
+
+/* ---- following the log ---- */
+
+/* fields = name, value, name, value, ... */
+static void
+apply_entry(struct store *s, const struct redisReply *fields)
+{
+    char name[8], type[16] = "", origin[STORE_ORIGIN_LEN + 1] = "";
+    const char *bytes = NULL;
+    size_t len = 0;
+
+    for (size_t i = 0; i + 1 < redis_reply_count(fields); i += 2) {
+        const struct redisReply *value = redis_reply_at(fields, i + 1);
+
+        if (!copy_text(redis_reply_at(fields, i), name, sizeof(name)))
+            continue;
+        if (strcmp(name, "o") == 0)
+            (void)copy_text(value, origin, sizeof(origin));
+        else if (strcmp(name, "t") == 0)
+            (void)copy_text(value, type, sizeof(type));
+        else if (strcmp(name, "d") == 0)
+            bytes = redis_reply_text(value, &len);
+    }
+    if (bytes != NULL && strcmp(origin, s->origin) != 0)
+        store_log_apply(s->registry, type, bytes, len);
+}
+
+/* answer = [[key, [[id, fields], ...]]], or nothing when BLOCK_MS are over. */
+static bool
+follow(struct store *s, struct redis_link *l, struct place *at)
+{
+    struct redis_word words[] = {TEXT("XREAD"),       TEXT("COUNT"),
+                                 TEXT("256"),         TEXT("BLOCK"),
+                                 TEXT(BLOCK_MS),      TEXT("STREAMS"),
+                                 TEXT(STORE_KEY_LOG), {at->text, strlen(at->text)}};
+    struct redisReply *reply = redis_ask(l, words, sizeof(words) / sizeof(words[0]));
+    const struct redisReply *entries = redis_reply_at(redis_reply_at(reply, 0), 1);
+
+    for (size_t i = 0; i < redis_reply_count(entries); i++) {
+        const struct redisReply *entry = redis_reply_at(entries, i);
+
+        apply_entry(s, redis_reply_at(entry, 1));
+        (void)copy_text(redis_reply_at(entry, 0), at->text, sizeof(at->text));
+    }
+    pthread_mutex_lock(&s->lock);
+    s->received += redis_reply_count(entries);
+    pthread_mutex_unlock(&s->lock);
+    redis_reply_free(reply);
+    return reply != NULL;
+}
+
+static void
+set_reading(struct store *s, bool is_reading)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->is_reading != is_reading)
+        p2p_log_info("store: %s", is_reading ? "in step with redis" : "redis is away");
+    s->is_reading = is_reading;
+    s->resyncs += is_reading;
+    pthread_cond_broadcast(&s->told);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* False when the store is stopping: then nobody would break the link. */
+static bool
+set_link(struct store *s, struct redis_link *l)
+{
+    bool goes_on;
+
+    pthread_mutex_lock(&s->lock);
+    s->reading = l;
+    goes_on = !s->is_stopping;
+    pthread_mutex_unlock(&s->lock);
+    return goes_on;
+}
+
+void *
+store_reader_main(void *arg)
+{
+    struct store *s = arg;
+    unsigned back_off = BACK_OFF_MIN;
+
+    do {
+        struct redis_link *l = NULL;
+        struct place at;
+
+        if (redis_link_open(&s->url, ANSWER_MS, &l) == P2P_OK && set_link(s, l) &&
+            catch_up(s, l, &at)) {
+            set_reading(s, true);
+            back_off = BACK_OFF_MIN;
+            while (follow(s, l, &at))
+                ;
+            set_reading(s, false);
+        }
+        (void)set_link(s, NULL);
+        redis_link_close(l);
+        back_off = back_off * 2 < BACK_OFF_MAX ? back_off * 2 : BACK_OFF_MAX;
+    } while (store_pause(s, back_off));
+    return NULL;
+}
+
+#endif

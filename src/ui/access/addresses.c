@@ -1,0 +1,80 @@
+#include "ui/access/addresses.h"
+
+#include <arpa/inet.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "p2p/net.h"
+#include "ui/app.h"
+
+static bool
+listens_everywhere(const struct ui_app *app)
+{
+    return strcmp(app->opt.host, "0.0.0.0") == 0 || strcmp(app->opt.host, "::") == 0 ||
+           strcmp(app->opt.host, "*") == 0;
+}
+
+static bool
+is_useful(const struct ifaddrs *ifa, int family)
+{
+    const struct sockaddr_in6 *v6;
+
+    if (ifa->ifa_addr == NULL || ifa->ifa_addr->sa_family != family ||
+        (ifa->ifa_flags & IFF_LOOPBACK) || !(ifa->ifa_flags & IFF_UP))
+        return false;
+    if (family == AF_INET)
+        return true;
+    v6 = (const struct sockaddr_in6 *)(const void *)ifa->ifa_addr;
+    return !IN6_IS_ADDR_LINKLOCAL(
+        &v6->sin6_addr); /* needs a zone: no browser takes one */
+}
+
+static void
+add(struct ui_app *app, struct ui_urls *out, const char *ip)
+{
+    struct p2p_addr addr = {.port = http_server_port(app->http)};
+    char where[P2P_HOST_MAX + 16];
+
+    if (out->count == UI_URLS_MAX)
+        return;
+    snprintf(addr.host, sizeof(addr.host), "%s", ip);
+    snprintf(out->at[out->count++], UI_URL_MAX, "http://%.70s/",
+             p2p_addr_format(&addr, where, sizeof(where)));
+}
+
+static void
+add_family(struct ui_app *app, struct ui_urls *out, const struct ifaddrs *list,
+           int family)
+{
+    for (const struct ifaddrs *ifa = list; ifa != NULL; ifa = ifa->ifa_next) {
+        struct p2p_addr addr;
+
+        if (!is_useful(ifa, family))
+            continue;
+        p2p_addr_from_sockaddr(ifa->ifa_addr, &addr);
+        add(app, out, addr.host);
+    }
+}
+
+void
+ui_urls_find(struct ui_app *app, struct ui_urls *out)
+{
+    struct p2p_addr only = {.port = 0};
+    struct ifaddrs *list = NULL;
+
+    memset(out, 0, sizeof(*out));
+    if (!listens_everywhere(app)) {
+        snprintf(only.host, sizeof(only.host), "%s", app->opt.host);
+        if (!p2p_addr_is_loopback(&only))
+            add(app, out, app->opt.host);
+        return;
+    }
+    if (getifaddrs(&list) != 0)
+        return;
+    add_family(app, out, list, AF_INET);
+    add_family(app, out, list, AF_INET6);
+    freeifaddrs(list);
+}

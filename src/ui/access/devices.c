@@ -1,0 +1,280 @@
+/* Pairing codes and paired devices over HTTP. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/json.h"
+#include "p2p/crypto.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "ui/access/access.h"
+#include "ui/access/addresses.h"
+#include "ui/app.h"
+#include "ui/reply/json.h"
+#include "ui/reply/refuse.h"
+#include "ui/state/events.h"
+
+static uint64_t
+now_s(void)
+{
+    return p2p_now_ms() / 1000;
+}
+
+static void
+put_device(struct http_json_out *o, const char *name, const struct p2p_device *d,
+           bool is_current)
+{
+    http_json_begin(o, name, '{');
+    http_json_put_string(o, "id", d->id);
+    http_json_put_string(o, "name", d->name);
+    http_json_put_string(o, "kind", p2p_device_kind_name(d->kind));
+    http_json_put_u64(o, "created", d->created_s);
+    ui_json_number(o, "last_seen", d->last_seen_s);
+    ui_json_text(o, "address", d->address);
+    http_json_put_bool(o, "current", is_current);
+    http_json_end(o, '}');
+}
+
+static void
+tell_devices(struct ui_app *app)
+{
+    struct p2p_device *list = NULL;
+    size_t count = 0;
+
+    if (p2p_devices_list(app->devices, &list, &count) == P2P_OK)
+        ui_event_count(app, "devices", count);
+    free(list);
+}
+
+/* ---- POST /api/pair ---- */
+
+/* "Firefox on Android" out of a User-Agent: enough to tell one's devices apart. */
+static void
+name_from_agent(const char *agent, char *out, size_t cap)
+{
+    static const char *const browsers[][2] = {{"Edg/", "Edge"},
+                                              {"OPR/", "Opera"},
+                                              {"Firefox/", "Firefox"},
+                                              {"Chrome/", "Chrome"},
+                                              {"Safari/", "Safari"}};
+    static const char *const systems[][2] = {
+        {"Android", "Android"}, {"iPhone", "iPhone"}, {"iPad", "iPad"},
+        {"Windows", "Windows"}, {"Mac OS", "macOS"},  {"Linux", "Linux"}};
+    const char *browser = "A browser", *system = NULL;
+
+    for (size_t i = 5; i-- > 0 && agent != NULL;)
+        if (strstr(agent, browsers[i][0]) != NULL)
+            browser = browsers[i][1];
+    for (size_t i = 6; i-- > 0 && agent != NULL;)
+        if (strstr(agent, systems[i][0]) != NULL)
+            system = systems[i][1];
+    snprintf(out, cap, "%s%s%s", browser, system != NULL ? " on " : "",
+             system != NULL ? system : "");
+}
+
+static void
+reply_paired(struct http_request *req, const struct p2p_device *device,
+             const char *token)
+{
+    char cookie[256];
+    struct http_json_out o;
+
+    snprintf(cookie, sizeof(cookie),
+             UI_COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000",
+             token);
+    http_set_header(req, "Set-Cookie", cookie);
+    p2p_wipe(cookie, sizeof(cookie));
+    ui_json_begin(&o, 256);
+    http_json_put_string(&o, "status", "paired");
+    put_device(&o, "device", device, true);
+    ui_json_reply(&o, req, 200);
+}
+
+static void
+let_in(struct http_request *req, struct ui_app *app, const char *name)
+{
+    char token[P2P_DEVICE_TOKEN_LEN + 1], made[P2P_DEVICE_NAME_MAX + 1];
+    struct p2p_device device;
+    enum p2p_err err;
+
+    if (name == NULL || *name == '\0') {
+        name_from_agent(http_header(req, "User-Agent"), made, sizeof(made));
+        name = made;
+    }
+    err = p2p_devices_add(app->devices, P2P_DEVICE_BROWSER, name, http_client_ip(req),
+                          &device, token);
+    if (err == P2P_OK) {
+        p2p_log_info("a device was paired id=%s address=%s", device.id,
+                     http_client_ip(req));
+        reply_paired(req, &device, token);
+        tell_devices(app);
+    } else if (err == P2P_ERR_TOO_LARGE)
+        http_fail(req, 403, "too_many_devices",
+                  "remove a device you no longer use first");
+    else
+        ui_fail(req, err, NULL);
+    p2p_wipe(token, sizeof(token));
+}
+
+void
+ui_access_handle_pair(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    cJSON *body = http_json(req);
+    const char *code;
+    unsigned retry_s;
+    enum p2p_err err;
+
+    if (body == NULL)
+        return;
+    if ((code = http_json_string(body, "code")) == NULL) {
+        http_fail(req, 400, "malformed", "code must be the six digits as text");
+        return;
+    }
+    err = ui_pairing_try(&app->pairing, now_s(), http_client_ip(req), code, &retry_s);
+    if (err == P2P_OK)
+        let_in(req, app, http_json_string(body, "name"));
+    else if (err == P2P_ERR_RATE_LIMITED)
+        http_fail_busy(req, retry_s, "too many wrong codes from this address");
+    else {
+        p2p_log_warn("a wrong pairing code was tried address=%s", http_client_ip(req));
+        http_fail(req, 403, "wrong_code",
+                  "this code is wrong, was used, or is too old");
+    }
+}
+
+/* ---- the code, for the machine itself ---- */
+
+/* A paired device must not let others in, nor stay in by pairing again after it was
+ * removed. */
+static bool
+is_owner(struct http_request *req, struct ui_app *app)
+{
+    enum ui_caller caller = ui_access_caller(app, req, NULL);
+
+    if (caller == UI_LOCAL ||
+        (app->opt.require_pairing && http_client_is_loopback(req)))
+        return true;
+    http_fail(req, 403, "not_local", "only the machine itself shows the code");
+    return false;
+}
+
+static void
+reply_code(struct http_request *req, struct ui_app *app, unsigned status,
+           const char *code, uint64_t left_s)
+{
+    struct http_json_out o;
+    struct ui_urls urls;
+
+    ui_urls_find(app, &urls);
+    ui_json_begin(&o, 256);
+    http_json_put_string(&o, "code", code);
+    http_json_put_u64(&o, "expires_at", p2p_time_s() + left_s);
+    http_json_begin(&o, "urls", '[');
+    for (size_t i = 0; i < urls.count; i++) {
+        char url[UI_URL_MAX + 16];
+        snprintf(url, sizeof(url), "%s#pair=%s", urls.at[i], code);
+        http_json_put_string(&o, NULL, url);
+    }
+    http_json_end(&o, ']');
+    ui_json_reply(&o, req, status);
+}
+
+void
+ui_access_handle_code(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    char code[UI_CODE_LEN + 1];
+    uint64_t left_s;
+
+    if (!is_owner(req, app))
+        return;
+    if (ui_pairing_current(&app->pairing, now_s(), code, &left_s))
+        reply_code(req, app, 200, code, left_s);
+    else
+        http_fail(req, 404, "no_code",
+                  "the code was used or is too old; make a new one");
+    p2p_wipe(code, sizeof(code));
+}
+
+void
+ui_access_handle_new_code(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    char code[UI_CODE_LEN + 1];
+    uint64_t left_s;
+    enum p2p_err err;
+
+    if (!is_owner(req, app))
+        return;
+    if ((err = ui_pairing_renew(&app->pairing, now_s(), code, &left_s)) != P2P_OK)
+        ui_fail(req, err, NULL);
+    else
+        reply_code(req, app, 201, code, left_s);
+    p2p_wipe(code, sizeof(code));
+}
+
+/* To the terminal and not to the log: log lines reach the pages of devices that are
+ * paired already. */
+void
+ui_access_show_code(struct ui_app *app)
+{
+    char code[UI_CODE_LEN + 1];
+    struct ui_urls urls;
+    uint64_t left_s;
+
+    ui_urls_find(app, &urls);
+    if (ui_pairing_renew(&app->pairing, now_s(), code, &left_s) == P2P_OK)
+        fprintf(stderr,
+                "p2p-ui: to use another device, open %s there and type %s "
+                "(for %llu minutes)\n",
+                urls.count > 0 ? urls.at[0] : "the page", code,
+                (unsigned long long)left_s / 60);
+    p2p_wipe(code, sizeof(code));
+}
+
+/* ---- the list ---- */
+
+void
+ui_access_handle_devices(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    struct p2p_device *list = NULL, self = {.id = ""};
+    struct http_json_out o;
+    size_t count = 0;
+    enum p2p_err err;
+
+    ui_access_caller(app, req, &self);
+    if ((err = p2p_devices_list(app->devices, &list, &count)) != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    ui_json_begin(&o, 1024);
+    http_json_begin(&o, "devices", '[');
+    for (size_t i = 0; i < count; i++)
+        put_device(&o, NULL, &list[i], strcmp(list[i].id, self.id) == 0);
+    http_json_end(&o, ']');
+    ui_json_reply(&o, req, 200);
+    free(list);
+}
+
+void
+ui_access_handle_device_delete(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    const char *id = http_param(req, "id");
+    struct http_json_out o;
+    enum p2p_err err = p2p_devices_remove(app->devices, id);
+
+    if (err != P2P_OK) {
+        ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such device" : NULL);
+        return;
+    }
+    p2p_log_info("a device was removed by=%s", http_client_ip(req));
+    ui_json_begin(&o, 64);
+    http_json_put_string(&o, "status", "deleted");
+    http_json_put_string(&o, "id", id);
+    ui_json_reply(&o, req, 200);
+    tell_devices(app);
+}

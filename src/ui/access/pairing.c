@@ -1,0 +1,152 @@
+#include "ui/access/pairing.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "p2p/crypto.h"
+
+void
+ui_pairing_init(struct ui_pairing *p)
+{
+    memset(p, 0, sizeof(*p));
+    pthread_mutex_init(&p->lock, NULL);
+}
+
+void
+ui_pairing_clear(struct ui_pairing *p)
+{
+    p2p_wipe(p->code, sizeof(p->code));
+    pthread_mutex_destroy(&p->lock);
+}
+
+/* Six digits without bias: numbers beyond the last whole million are drawn again. */
+static enum p2p_err
+draw(char code[UI_CODE_LEN + 1])
+{
+    uint32_t value;
+
+    do {
+        enum p2p_err err = p2p_random(&value, sizeof(value));
+        if (err != P2P_OK)
+            return err;
+    } while (value >= 4294000000u);
+    snprintf(code, UI_CODE_LEN + 1, "%06u", (unsigned)(value % 1000000));
+    return P2P_OK;
+}
+
+enum p2p_err
+ui_pairing_renew(struct ui_pairing *p, uint64_t now_s, char code[UI_CODE_LEN + 1],
+                 uint64_t *left_s)
+{
+    enum p2p_err err = draw(code);
+
+    *left_s = 0;
+    if (err != P2P_OK)
+        return err;
+    pthread_mutex_lock(&p->lock);
+    memcpy(p->code, code, sizeof(p->code));
+    p->expires_s = now_s + UI_CODE_LIFE_S;
+    p->tries = 0;
+    pthread_mutex_unlock(&p->lock);
+    *left_s = UI_CODE_LIFE_S;
+    return P2P_OK;
+}
+
+static bool
+has_code(const struct ui_pairing *p, uint64_t now_s)
+{
+    return p->code[0] != '\0' && now_s < p->expires_s;
+}
+
+bool
+ui_pairing_current(struct ui_pairing *p, uint64_t now_s, char code[UI_CODE_LEN + 1],
+                   uint64_t *left_s)
+{
+    bool valid;
+
+    pthread_mutex_lock(&p->lock);
+    valid = has_code(p, now_s);
+    memcpy(code, p->code, sizeof(p->code));
+    *left_s = valid ? p->expires_s - now_s : 0;
+    pthread_mutex_unlock(&p->lock);
+    return valid;
+}
+
+/* A household has one /64 and as many addresses in it as it likes. */
+static void
+network_of(const char *address, char out[UI_PAIR_ADDRESS_TEXT])
+{
+    struct in6_addr raw;
+
+    snprintf(out, UI_PAIR_ADDRESS_TEXT, "%s", address);
+    if (inet_pton(AF_INET6, address, &raw) != 1)
+        return;
+    memset(raw.s6_addr + 8, 0, 8);
+    inet_ntop(AF_INET6, &raw, out, UI_PAIR_ADDRESS_TEXT);
+}
+
+/*
+ * The row of an address; a new one takes the place of one that is over, or of the one
+ * with the fewest wrong tries (so that a lockout is the last thing to be pushed out).
+ */
+static size_t
+row_of(struct ui_pairing *p, const char *network, uint64_t now_s)
+{
+    size_t best = 0;
+
+    for (size_t i = 0; i < UI_PAIR_ADDRESSES; i++) {
+        if (p->seen[i].until_s <= now_s)
+            p->seen[i].wrong = 0;
+        else if (strcmp(p->seen[i].address, network) == 0)
+            return i;
+        if (p->seen[i].wrong < p->seen[best].wrong)
+            best = i;
+    }
+    snprintf(p->seen[best].address, sizeof(p->seen[best].address), "%s", network);
+    p->seen[best].wrong = 0;
+    p->seen[best].until_s = now_s + UI_PAIR_LOCKOUT_S;
+    return best;
+}
+
+static bool
+is_right(const struct ui_pairing *p, uint64_t now_s, const char *code)
+{
+    return has_code(p, now_s) && strlen(code) == UI_CODE_LEN &&
+           p2p_equal_ct(p->code, code, UI_CODE_LEN);
+}
+
+static void
+count_wrong(struct ui_pairing *p, size_t row, uint64_t now_s)
+{
+    p->seen[row].wrong++;
+    p->seen[row].until_s = now_s + UI_PAIR_LOCKOUT_S;
+    if (++p->tries >= UI_CODE_TRIES)
+        p2p_wipe(p->code, sizeof(p->code));
+}
+
+enum p2p_err
+ui_pairing_try(struct ui_pairing *p, uint64_t now_s, const char *address,
+               const char *code, unsigned *retry_s)
+{
+    char network[UI_PAIR_ADDRESS_TEXT];
+    enum p2p_err err = P2P_OK;
+    size_t row;
+
+    *retry_s = 0;
+    network_of(address, network);
+    pthread_mutex_lock(&p->lock);
+    row = row_of(p, network, now_s);
+    if (p->seen[row].wrong >= UI_PAIR_TRIES) {
+        *retry_s = (unsigned)(p->seen[row].until_s - now_s);
+        err = P2P_ERR_RATE_LIMITED;
+    } else if (is_right(p, now_s, code)) {
+        p2p_wipe(p->code, sizeof(p->code));
+        p->seen[row].until_s = 0;
+    } else {
+        count_wrong(p, row, now_s);
+        err = P2P_ERR_NOT_ALLOWED;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return err;
+}

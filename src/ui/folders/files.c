@@ -1,0 +1,332 @@
+#include "ui/folders/files.h"
+
+#include <cjson/cJSON.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/file.h"
+#include "p2p/bytes.h"
+#include "ui/app.h"
+#include "ui/folders/trash.h"
+#include "ui/reply/json.h"
+#include "ui/reply/refuse.h"
+#include "ui/state/watch.h"
+
+/* ---- shapes ---- */
+
+static void
+put_plain(struct http_json_out *o, const struct ui_file *f)
+{
+    http_json_put_string(o, "name", f->name);
+    ui_json_size(o, f->size);
+}
+
+void
+ui_files_put_shared(struct http_json_out *o, const struct ui_file *f)
+{
+    http_json_begin(o, NULL, '{');
+    put_plain(o, f);
+    http_json_put_u64(o, "mtime", f->mtime_s);
+    http_json_put_string(o, "state", f->is_ready ? "ready" : "hashing");
+    ui_json_digest(o, "root", f->is_ready, &f->root);
+    ui_json_digest(o, "sha256", f->sha256_known, &f->sha256);
+    http_json_end(o, '}');
+}
+
+static void
+put_download(struct http_json_out *o, const struct ui_file *f)
+{
+    http_json_begin(o, NULL, '{');
+    put_plain(o, f);
+    http_json_put_u64(o, "mtime", f->mtime_s);
+    ui_json_digest(o, "sha256", f->sha256_known, &f->sha256);
+    http_json_end(o, '}');
+}
+
+void
+ui_files_put_status(struct http_json_out *o, const struct ui_listing *l, bool with_list)
+{
+    http_json_begin(o, "shared_files", '[');
+    for (size_t i = 0; i < l->count && with_list; i++) {
+        http_json_begin(o, NULL, '{');
+        put_plain(o, &l->files[i]);
+        http_json_end(o, '}');
+    }
+    http_json_end(o, ']');
+    http_json_put_u64(o, "shared_files_count", l->count);
+    http_json_put_u64(o, "total_shared_size", l->total_size);
+}
+
+static void
+put_totals(struct http_json_out *o, const struct ui_listing *l, size_t next)
+{
+    http_json_put_u64(o, "count", l->count);
+    http_json_put_u64(o, "total_size", l->total_size);
+    ui_json_cursor(o, next);
+}
+
+/* ---- lists ---- */
+
+void
+ui_files_handle_shared(struct http_request *req, void *arg)
+{
+    const struct ui_listing *l;
+    struct http_json_out o;
+    size_t from, limit, end;
+    enum p2p_err err;
+
+    if (!ui_query_page(req, 100, &from, &limit))
+        return;
+    if ((err = ui_listing_get(arg, UI_SHARED, &l)) != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    end = from < l->count && limit < l->count - from ? from + limit : l->count;
+    ui_json_begin(&o, 256 * 64);
+    http_json_begin(&o, "files", '[');
+    for (size_t i = from; i < end; i++)
+        ui_files_put_shared(&o, &l->files[i]);
+    http_json_end(&o, ']');
+    put_totals(&o, l, end < l->count ? end : 0);
+    ui_json_reply(&o, req, 200);
+    ui_listing_release(l);
+}
+
+static int
+newest_first(const void *a, const void *b)
+{
+    const struct ui_file *x = *(const struct ui_file *const *)a;
+    const struct ui_file *y = *(const struct ui_file *const *)b;
+
+    if (x->mtime_s != y->mtime_s)
+        return x->mtime_s > y->mtime_s ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static const struct ui_file **
+order_by_time(const struct ui_listing *l)
+{
+    const struct ui_file **order = calloc(l->count + 1, sizeof(*order));
+
+    for (size_t i = 0; i < l->count && order != NULL; i++)
+        order[i] = &l->files[i];
+    if (order != NULL)
+        qsort(order, l->count, sizeof(*order), newest_first);
+    return order;
+}
+
+static void
+reply_downloads(struct http_request *req, const struct ui_listing *l, size_t from,
+                size_t limit)
+{
+    const struct ui_file **order = order_by_time(l);
+    struct http_json_out o;
+    size_t end = limit > 0 && from < l->count && limit < l->count - from ? from + limit
+                                                                         : l->count;
+
+    if (order == NULL) {
+        http_fail_err(req, P2P_ERR_NOMEM, NULL);
+        return;
+    }
+    ui_json_begin(&o, 4096);
+    http_json_begin(&o, "downloads", '[');
+    for (size_t i = from; i < end; i++)
+        put_download(&o, order[i]);
+    http_json_end(&o, ']');
+    put_totals(&o, l, end < l->count ? end : 0);
+    ui_json_reply(&o, req, 200);
+    free(order);
+}
+
+void
+ui_files_handle_downloads(struct http_request *req, void *arg)
+{
+    const struct ui_listing *l;
+    size_t from, limit;
+    enum p2p_err err;
+
+    if (!ui_query_page(req, 0, &from, &limit))
+        return;
+    if ((err = ui_listing_get(arg, UI_DOWNLOADS, &l)) != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    reply_downloads(req, l, from, limit);
+    ui_listing_release(l);
+}
+
+/* ---- bytes ---- */
+
+static const char *
+last_part(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return slash != NULL ? slash + 1 : name;
+}
+
+/* The SHA-256 is a good tag as long as the file is the one that was hashed. */
+static bool
+find_tag(struct ui_app *app, const char *name, const struct stat *st, char *out)
+{
+    struct p2p_share_entry *e = malloc(sizeof(*e));
+    bool known = e != NULL && p2p_share_find_name(app->share, name, e) == P2P_OK &&
+                 e->sha256_known && e->geometry.size == (uint64_t)st->st_size &&
+                 e->mtime_s == (uint64_t)st->st_mtime;
+
+    if (known)
+        p2p_hex_format(e->sha256.b, sizeof(e->sha256.b), out);
+    free(e);
+    return known;
+}
+
+static void
+reply_bytes(struct http_request *req, struct ui_app *app, enum ui_folder folder)
+{
+    char tag[2 * P2P_DIGEST_LEN + 1];
+    const char *name = ui_param_name(req);
+    struct stat st;
+    enum p2p_err err;
+    bool has_tag;
+    int fd = -1;
+
+    if (name == NULL)
+        return;
+    err = p2p_root_open_file(folder == UI_SHARED ? app->shared : app->downloads, name,
+                             &fd, &st);
+    if (err != P2P_OK) {
+        ui_fail(req, err, "there is no such file");
+        return;
+    }
+    has_tag = folder == UI_SHARED && find_tag(app, name, &st, tag);
+    http_reply_file(req, &(struct http_file){.fd = fd,
+                                             .size = (uint64_t)st.st_size,
+                                             .etag = has_tag ? tag : NULL,
+                                             .download_name = last_part(name)});
+}
+
+void
+ui_files_handle_shared_bytes(struct http_request *req, void *app)
+{
+    reply_bytes(req, app, UI_SHARED);
+}
+
+void
+ui_files_handle_downloads_bytes(struct http_request *req, void *app)
+{
+    reply_bytes(req, app, UI_DOWNLOADS);
+}
+
+/* ---- changes ---- */
+
+static void
+note_change(struct ui_app *app, enum ui_folder folder)
+{
+    ui_watch_folder(app, folder);
+    if (folder == UI_SHARED)
+        p2p_share_rescan(app->share);
+}
+
+static void
+reply_done(struct http_request *req, const char *status, const char *name)
+{
+    struct http_json_out o;
+
+    ui_json_begin(&o, 128);
+    http_json_put_string(&o, "status", status);
+    http_json_put_string(&o, "filename", name);
+    ui_json_reply(&o, req, 200);
+}
+
+static void
+delete_file(struct http_request *req, struct ui_app *app, enum ui_folder folder)
+{
+    const char *name = ui_param_name(req);
+    struct http_json_out o;
+    uint64_t until_s;
+    enum p2p_err err;
+
+    if (name == NULL)
+        return;
+    if ((err = ui_trash_put(app->trash, folder, name, &until_s)) != P2P_OK) {
+        ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such file" : NULL);
+        return;
+    }
+    note_change(app, folder);
+    ui_json_begin(&o, 128);
+    http_json_put_string(&o, "status", "deleted");
+    http_json_put_string(&o, "filename", name);
+    ui_json_number(&o, "restore_until", until_s);
+    ui_json_reply(&o, req, 200);
+}
+
+void
+ui_files_handle_shared_delete(struct http_request *req, void *app)
+{
+    delete_file(req, app, UI_SHARED);
+}
+
+void
+ui_files_handle_downloads_delete(struct http_request *req, void *app)
+{
+    delete_file(req, app, UI_DOWNLOADS);
+}
+
+static void
+restore_file(struct http_request *req, struct ui_app *app, enum ui_folder folder)
+{
+    const char *name = ui_param_name(req);
+    enum p2p_err err;
+
+    if (name == NULL)
+        return;
+    if ((err = ui_trash_restore(app->trash, folder, name)) != P2P_OK) {
+        ui_fail(req, err,
+                err == P2P_ERR_NOT_FOUND ? "nothing of this name was deleted lately"
+                                         : NULL);
+        return;
+    }
+    note_change(app, folder);
+    reply_done(req, "restored", name);
+}
+
+void
+ui_files_handle_shared_restore(struct http_request *req, void *app)
+{
+    restore_file(req, app, UI_SHARED);
+}
+
+void
+ui_files_handle_downloads_restore(struct http_request *req, void *app)
+{
+    restore_file(req, app, UI_DOWNLOADS);
+}
+
+void
+ui_files_handle_shared_rename(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    const char *from = ui_param_name(req), *to;
+    struct http_json_out o;
+    cJSON *body;
+    enum p2p_err err;
+
+    if (from == NULL || (body = http_json(req)) == NULL)
+        return;
+    if ((to = http_json_string(body, "to")) == NULL) {
+        ui_fail_value(req, "to", "the new name");
+        return;
+    }
+    if (!ui_check_name(req, to))
+        return;
+    if ((err = p2p_root_rename(app->shared, from, to)) != P2P_OK) {
+        ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such file" : NULL);
+        return;
+    }
+    note_change(app, UI_SHARED);
+    ui_json_begin(&o, 128);
+    http_json_put_string(&o, "status", "renamed");
+    http_json_put_string(&o, "filename", to);
+    http_json_put_string(&o, "from", from);
+    ui_json_reply(&o, req, 200);
+}

@@ -1,0 +1,25 @@
+/* The files of both folders: lists, bytes, deleting, restoring, renaming. */
+#ifndef P2P_UI_FILES_H
+#define P2P_UI_FILES_H
+
+#include "http/http.h"
+#include "http/json.h"
+#include "ui/folders/listing.h"
+
+/* An object `SharedFile` in an array. */
+void ui_files_put_shared(struct http_json_out *o, const struct ui_file *f);
+/* The member `shared_files` of `Status`, and its totals. */
+void ui_files_put_status(struct http_json_out *o, const struct ui_listing *l,
+                         bool with_list);
+
+void ui_files_handle_shared(struct http_request *req, void *app);
+void ui_files_handle_shared_bytes(struct http_request *req, void *app);
+void ui_files_handle_shared_delete(struct http_request *req, void *app);
+void ui_files_handle_shared_restore(struct http_request *req, void *app);
+void ui_files_handle_shared_rename(struct http_request *req, void *app);
+void ui_files_handle_downloads(struct http_request *req, void *app);
+void ui_files_handle_downloads_bytes(struct http_request *req, void *app);
+void ui_files_handle_downloads_delete(struct http_request *req, void *app);
+void ui_files_handle_downloads_restore(struct http_request *req, void *app);
+
+#endif

@@ -1,0 +1,282 @@
+#include "ui/folders/trash.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "p2p/bytes.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "ui/app.h"
+#include "ui/folders/upload.h"
+#include "ui/state/store.h"
+#include "ui/state/watch.h"
+
+#define PRIVATE_LEN 32
+
+struct item {
+    struct item *next;
+    enum ui_folder folder;
+    char *name;
+    char private_name[PRIVATE_LEN];
+    uint64_t until_s;
+};
+
+struct ui_trash {
+    struct ui_app *app;
+    pthread_mutex_t lock;
+    struct item *first;
+};
+
+static const char *const kinds[UI_FOLDERS] = {"trash-shared", "trash-downloads"};
+
+static const struct p2p_root *
+root_of(const struct ui_trash *trash, enum ui_folder folder)
+{
+    return folder == UI_SHARED ? trash->app->shared : trash->app->downloads;
+}
+
+/* ---- items; under the lock ---- */
+
+static bool
+add(struct ui_trash *trash, enum ui_folder folder, const char *name,
+    const char *private_name, uint64_t until_s)
+{
+    struct item *item = calloc(1, sizeof(*item));
+
+    if (item == NULL || (item->name = strdup(name)) == NULL) {
+        free(item);
+        return false;
+    }
+    item->folder = folder;
+    item->until_s = until_s;
+    snprintf(item->private_name, sizeof(item->private_name), "%s", private_name);
+    item->next = trash->first;
+    trash->first = item;
+    return true;
+}
+
+static struct item **
+find(struct ui_trash *trash, enum ui_folder folder, const char *name)
+{
+    struct item **at = &trash->first;
+
+    while (*at != NULL && ((*at)->folder != folder || strcmp((*at)->name, name) != 0))
+        at = &(*at)->next;
+    return at;
+}
+
+static void
+forget(struct ui_trash *trash, struct item **at)
+{
+    struct item *item = *at;
+
+    ui_store_remove_note(trash->app->store, kinds[item->folder], item->name);
+    *at = item->next;
+    free(item->name);
+    free(item);
+}
+
+static void
+delete_for_good(struct ui_trash *trash, struct item **at)
+{
+    const struct item *item = *at;
+    enum p2p_err err =
+        p2p_root_unlink_private(root_of(trash, item->folder), item->private_name);
+
+    if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
+        p2p_log_warn("a deleted file could not be removed file=%s error=%s",
+                     item->private_name, p2p_err_name(err));
+    forget(trash, at);
+}
+
+/* ---- life ---- */
+
+static void
+load_shared(void *arg, const struct ui_note *note)
+{
+    add(arg, UI_SHARED, note->key, note->value, note->time_s);
+}
+
+static void
+load_downloads(void *arg, const struct ui_note *note)
+{
+    add(arg, UI_DOWNLOADS, note->key, note->value, note->time_s);
+}
+
+/* An upload holds a lock on its file: one without is what a killed program left. */
+static void
+remove_if_abandoned(const struct p2p_root *root, const char *name)
+{
+    int fd = -1;
+
+    if (p2p_root_open_private(root, name, O_RDWR, &fd) != P2P_OK)
+        return;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0 &&
+        p2p_root_unlink_private(root, name) == P2P_OK)
+        p2p_log_info("removed an unfinished upload file=%s", name);
+    close(fd);
+}
+
+static void
+sweep_uploads(const struct p2p_root *root)
+{
+    int fd = openat(p2p_root_fd(root), ".p2p",
+                    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    struct dirent *entry;
+
+    if (dir == NULL) {
+        p2p_fd_close(&fd);
+        return;
+    }
+    while ((entry = readdir(dir)) != NULL)
+        if (strncmp(entry->d_name, UI_UPLOAD_PREFIX, strlen(UI_UPLOAD_PREFIX)) == 0)
+            remove_if_abandoned(root, entry->d_name);
+    closedir(dir);
+}
+
+struct ui_trash *
+ui_trash_new(struct ui_app *app)
+{
+    struct ui_trash *trash = calloc(1, sizeof(*trash));
+
+    if (trash == NULL)
+        return NULL;
+    trash->app = app;
+    pthread_mutex_init(&trash->lock, NULL);
+    ui_store_load_notes(app->store, kinds[UI_SHARED], load_shared, trash);
+    ui_store_load_notes(app->store, kinds[UI_DOWNLOADS], load_downloads, trash);
+    sweep_uploads(app->shared);
+    return trash;
+}
+
+void
+ui_trash_free(struct ui_trash *trash)
+{
+    if (trash == NULL)
+        return;
+    for (struct item *item = trash->first, *next; item != NULL; item = next) {
+        next = item->next;
+        free(item->name);
+        free(item);
+    }
+    pthread_mutex_destroy(&trash->lock);
+    free(trash);
+}
+
+/* ---- putting, restoring, emptying ---- */
+
+static bool
+make_private_name(char out[PRIVATE_LEN])
+{
+    uint8_t random[8];
+    char hex[2 * sizeof(random) + 1];
+
+    if (p2p_random(random, sizeof(random)) != P2P_OK)
+        return false;
+    p2p_hex_format(random, sizeof(random), hex);
+    snprintf(out, PRIVATE_LEN, "trash-%s", hex);
+    return true;
+}
+
+/* The note comes first: after a crash in between there is a note without a file, not a
+ * file nobody knows. */
+static enum p2p_err
+withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
+         uint64_t until_s)
+{
+    struct ui_note note = {.kind = kinds[folder], .key = name, .time_s = until_s};
+    char private_name[PRIVATE_LEN];
+    struct item **old;
+    struct stat st;
+    enum p2p_err err = p2p_root_stat(root_of(trash, folder), name, &st);
+
+    /* Deleted a second time: what waits for an undo under this name goes on waiting. */
+    if (err != P2P_OK)
+        return err;
+    if (!make_private_name(private_name))
+        return P2P_ERR_CRYPTO;
+    if (*(old = find(trash, folder, name)) != NULL)
+        delete_for_good(trash, old);
+    note.value = private_name;
+    ui_store_put_note(trash->app->store, &note);
+    err = p2p_root_withdraw(root_of(trash, folder), name, private_name);
+    if (err != P2P_OK || !add(trash, folder, name, private_name, until_s))
+        ui_store_remove_note(trash->app->store, kinds[folder], name);
+    return err;
+}
+
+enum p2p_err
+ui_trash_put(struct ui_trash *trash, enum ui_folder folder, const char *name,
+             uint64_t *until_s)
+{
+    enum p2p_err err;
+
+    *until_s = p2p_time_s() + UI_TRASH_KEEP_S;
+    pthread_mutex_lock(&trash->lock);
+    err = withdraw(trash, folder, name, *until_s);
+    pthread_mutex_unlock(&trash->lock);
+    if (err != P2P_OK && err != P2P_ERR_NOT_FOUND && err != P2P_ERR_NAME) {
+        *until_s = 0; /* `.p2p` may be on a full disk: deleting still works */
+        err = p2p_root_unlink(root_of(trash, folder), name);
+    }
+    if (err == P2P_OK)
+        ui_watch_follower(trash->app);
+    return err;
+}
+
+enum p2p_err
+ui_trash_restore(struct ui_trash *trash, enum ui_folder folder, const char *name)
+{
+    char stored[P2P_NAME_MAX + 1];
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+    struct item **at;
+
+    pthread_mutex_lock(&trash->lock);
+    at = find(trash, folder, name);
+    if (*at != NULL && (*at)->until_s > p2p_time_s()) {
+        err = p2p_root_publish(root_of(trash, folder), (*at)->private_name, name,
+                               P2P_CONFLICT_FAIL, stored);
+        if (err == P2P_OK)
+            forget(trash, at);
+    }
+    pthread_mutex_unlock(&trash->lock);
+    return err;
+}
+
+void
+ui_trash_empty(struct ui_trash *trash, enum ui_trash_part part)
+{
+    uint64_t now_s = p2p_time_s();
+
+    pthread_mutex_lock(&trash->lock);
+    for (struct item **at = &trash->first; *at != NULL;) {
+        if (part == UI_TRASH_ALL || (*at)->until_s <= now_s)
+            delete_for_good(trash, at);
+        else
+            at = &(*at)->next;
+    }
+    pthread_mutex_unlock(&trash->lock);
+}
+
+uint64_t
+ui_trash_due_ms(struct ui_trash *trash)
+{
+    uint64_t now_s = p2p_time_s(), due_s = UINT64_MAX;
+
+    pthread_mutex_lock(&trash->lock);
+    for (const struct item *item = trash->first; item != NULL; item = item->next)
+        if (item->until_s < due_s)
+            due_s = item->until_s;
+    pthread_mutex_unlock(&trash->lock);
+    if (due_s == UINT64_MAX)
+        return UINT64_MAX;
+    return p2p_now_ms() + (due_s > now_s ? (due_s - now_s) * 1000 : 0);
+}

@@ -1,0 +1,37 @@
+/*
+ * trash - deleted files, kept for some minutes so that a deletion can be undone.
+ *
+ * A file is moved into `.p2p/` of its own folder (no copy, no second file system) and
+ * noted in the store, so it can be restored after a restart too. It goes when its time
+ * is over, or earlier when the space is needed. Of one name only the last deletion is
+ * kept. Thread-safe.
+ */
+#ifndef P2P_UI_TRASH_H
+#define P2P_UI_TRASH_H
+
+#include "p2p/err.h"
+#include "ui/folders/listing.h"
+
+#define UI_TRASH_KEEP_S 600
+
+struct ui_trash;
+
+/* Reads what is noted in the store, and removes what broken uploads left. NULL: out of
+ * memory. */
+struct ui_trash *ui_trash_new(struct ui_app *app);
+void ui_trash_free(struct ui_trash *trash);
+
+/* NOT_FOUND, PERMISSION. `*until_s`: how long it can be restored; 0: it could only be
+ * deleted. */
+P2P_MUST_CHECK enum p2p_err ui_trash_put(struct ui_trash *trash, enum ui_folder folder,
+                                         const char *name, uint64_t *until_s);
+/* NOT_FOUND: nothing of this name; EXISTS: the name is in use again. */
+P2P_MUST_CHECK enum p2p_err ui_trash_restore(struct ui_trash *trash,
+                                             enum ui_folder folder, const char *name);
+
+enum ui_trash_part { UI_TRASH_EXPIRED, UI_TRASH_ALL };
+void ui_trash_empty(struct ui_trash *trash, enum ui_trash_part part);
+/* When something expires next, in milliseconds of p2p_now_ms; UINT64_MAX: never. */
+uint64_t ui_trash_due_ms(struct ui_trash *trash);
+
+#endif

@@ -1,0 +1,349 @@
+#include "ui/folders/upload.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "http/upload.h"
+#include "p2p/bytes.h"
+#include "p2p/limits.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "ui/app.h"
+#include "ui/folders/trash.h"
+#include "ui/reply/json.h"
+#include "ui/reply/refuse.h"
+#include "ui/state/watch.h"
+
+#define WRITE_BACK \
+    (8 * P2P_MIB) /* of dirty data at a time, so that the last flush is short */
+#define FORM_OVERHEAD (1 * P2P_MIB) /* boundaries and headers around the files */
+
+struct stored {
+    struct stored *next;
+    uint64_t size;
+    char name[];
+};
+
+struct upload {
+    struct ui_app *app;
+    char folder[P2P_NAME_MAX + 1]; /* below the shared one; empty: itself */
+    enum p2p_on_conflict conflict;
+
+    int fd; /* of the part that is coming; -1: none, or a field that is no file */
+    char private_name[sizeof(UI_UPLOAD_PREFIX) + 16];
+    char name[P2P_NAME_MAX + 1];
+    uint64_t size, flushed;
+
+    uint64_t total;
+    struct stored *first, **last;
+};
+
+/* ---- one part ---- */
+
+static enum p2p_err
+set_name(struct upload *u, const char *filename)
+{
+    int n;
+
+    /* Browsers send a folder's files with their path elsewhere (`path`): a name is one
+     * part. */
+    if (p2p_name_check(filename, strlen(filename), false) != P2P_OK)
+        return P2P_ERR_NAME;
+    n = snprintf(u->name, sizeof(u->name), "%s%s%s", u->folder,
+                 u->folder[0] != '\0' ? "/" : "", filename);
+    if (n >= (int)sizeof(u->name))
+        return P2P_ERR_NAME;
+    return p2p_name_check(u->name, (size_t)n, true);
+}
+
+/* Known before the bytes are sent; publishing checks again. */
+static enum p2p_err
+check_free(struct upload *u)
+{
+    enum p2p_err err;
+    struct stat st;
+    int fd = -1;
+
+    if (u->conflict != P2P_CONFLICT_FAIL)
+        return P2P_OK;
+    err = p2p_root_open_file(u->app->shared, u->name, &fd, &st);
+    p2p_fd_close(&fd);
+    return err == P2P_OK ? P2P_ERR_EXISTS : P2P_OK;
+}
+
+static enum p2p_err
+open_private(struct upload *u)
+{
+    uint8_t random[8];
+    char hex[2 * sizeof(random) + 1];
+    enum p2p_err err = p2p_random(random, sizeof(random));
+
+    if (err != P2P_OK)
+        return err;
+    p2p_hex_format(random, sizeof(random), hex);
+    snprintf(u->private_name, sizeof(u->private_name), UI_UPLOAD_PREFIX "%s", hex);
+    err = p2p_root_open_private(u->app->shared, u->private_name,
+                                O_RDWR | O_CREAT | O_EXCL, &u->fd);
+    if (err == P2P_OK)
+        flock(u->fd, LOCK_EX | LOCK_NB);
+    return err;
+}
+
+static enum p2p_err
+on_part(void *arg, const char *field, const char *filename)
+{
+    struct upload *u = arg;
+    enum p2p_err err;
+
+    if (strcmp(field, "file") != 0 || filename == NULL)
+        return P2P_OK; /* another field of the form: its content is skipped */
+    if ((err = set_name(u, filename)) != P2P_OK || (err = check_free(u)) != P2P_OK)
+        return err;
+    u->size = u->flushed = 0;
+    return open_private(u);
+}
+
+/* Deleted files wait for an undo only as long as nobody needs their space. */
+static bool
+made_space(struct upload *u)
+{
+    if (errno != ENOSPC || ui_trash_due_ms(u->app->trash) == UINT64_MAX)
+        return false;
+    ui_trash_empty(u->app->trash, UI_TRASH_ALL);
+    return true;
+}
+
+static enum p2p_err
+write_all(struct upload *u, const char *data, size_t len)
+{
+    while (len > 0) {
+        ssize_t n = pwrite(u->fd, data, len, (off_t)u->size);
+
+        if (n < 0 && (errno == EINTR || made_space(u)))
+            continue;
+        if (n < 0)
+            return p2p_err_from_errno(errno);
+        data += n;
+        len -= (size_t)n;
+        u->size += (uint64_t)n;
+    }
+    return P2P_OK;
+}
+
+/* Starts writing the newest window and waits for the one before it. */
+static void
+write_back(struct upload *u)
+{
+    if (u->size - u->flushed < WRITE_BACK)
+        return;
+    sync_file_range(u->fd, (off_t)u->flushed, (off_t)(u->size - u->flushed),
+                    SYNC_FILE_RANGE_WRITE);
+    if (u->flushed >= WRITE_BACK)
+        sync_file_range(u->fd, (off_t)(u->flushed - WRITE_BACK), (off_t)WRITE_BACK,
+                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                            SYNC_FILE_RANGE_WAIT_AFTER);
+    u->flushed = u->size;
+}
+
+static enum p2p_err
+on_data(void *arg, const void *data, size_t len)
+{
+    struct upload *u = arg;
+    uint64_t max = u->app->opt.max_upload;
+    enum p2p_err err;
+
+    if (u->fd < 0)
+        return P2P_OK;
+    if (u->size + len > P2P_FILE_SIZE_MAX || (max > 0 && u->total + len > max))
+        return P2P_ERR_TOO_LARGE;
+    u->total += len;
+    if ((err = write_all(u, data, len)) == P2P_OK)
+        write_back(u);
+    return err;
+}
+
+static void
+drop_part(struct upload *u)
+{
+    if (u->fd < 0)
+        return;
+    if (p2p_root_unlink_private(u->app->shared, u->private_name) != P2P_OK)
+        p2p_log_warn("an unfinished upload could not be removed file=%s",
+                     u->private_name);
+    p2p_fd_close(&u->fd);
+}
+
+static enum p2p_err
+note_stored(struct upload *u, const char *name)
+{
+    size_t len = strlen(name) + 1;
+    struct stored *s = malloc(sizeof(*s) + len);
+
+    if (s == NULL)
+        return P2P_ERR_NOMEM;
+    s->next = NULL;
+    s->size = u->size;
+    memcpy(s->name, name, len);
+    *u->last = s;
+    u->last = &s->next;
+    return P2P_OK;
+}
+
+static enum p2p_err
+on_part_end(void *arg)
+{
+    struct upload *u = arg;
+    char stored[P2P_NAME_MAX + 1];
+    enum p2p_err err;
+
+    if (u->fd < 0)
+        return P2P_OK;
+    if (fsync(u->fd) != 0)
+        return p2p_err_from_errno(errno);
+    err =
+        p2p_root_publish(u->app->shared, u->private_name, u->name, u->conflict, stored);
+    if (err != P2P_OK)
+        return err;
+    p2p_fd_close(&u->fd);
+    ui_watch_folder(u->app, UI_SHARED);
+    return note_stored(u, stored);
+}
+
+/* ---- the whole ---- */
+
+static void
+put_stored(struct http_json_out *o, const struct stored *s)
+{
+    http_json_put_string(o, "filename", s->name);
+    ui_json_size(o, s->size);
+}
+
+static void
+answer(struct upload *u, struct http_request *req)
+{
+    struct http_json_out o;
+
+    ui_json_begin(&o, 256);
+    http_json_put_string(&o, "status", "success");
+    put_stored(&o, u->first);
+    if (u->first->next != NULL) {
+        http_json_begin(&o, "files", '[');
+        for (const struct stored *s = u->first; s != NULL; s = s->next) {
+            http_json_begin(&o, NULL, '{');
+            http_json_put_string(&o, "name", s->name);
+            put_stored(&o, s);
+            http_json_end(&o, '}');
+        }
+        http_json_end(&o, ']');
+    }
+    ui_json_reply(&o, req, 200);
+}
+
+static void
+on_done(void *arg, struct http_request *req, enum p2p_err err)
+{
+    struct upload *u = arg;
+
+    drop_part(u);
+    if (u->first != NULL)
+        p2p_share_rescan(u->app->share);
+    if (err == P2P_ERR_TOO_LARGE)
+        http_fail(req, 413, "too_large",
+                  "the upload is larger than this server accepts");
+    else if (err != P2P_OK)
+        ui_fail(req, err, err == P2P_ERR_MALFORMED ? "the form data is damaged" : NULL);
+    else if (u->first == NULL)
+        http_fail(req, 400, "no_file", "there was no file in a field named \"file\"");
+    else
+        answer(u, req);
+}
+
+static void
+on_free(void *arg)
+{
+    struct upload *u = arg;
+
+    drop_part(u);
+    for (struct stored *s = u->first, *next; s != NULL; s = next) {
+        next = s->next;
+        free(s);
+    }
+    free(u);
+}
+
+static const struct http_upload_sink sink = {
+    .events = {.on_part = on_part, .on_data = on_data, .on_part_end = on_part_end},
+    .on_done = on_done,
+    .on_free = on_free,
+};
+
+static bool
+parse_conflict(struct http_request *req, enum p2p_on_conflict *out)
+{
+    static const char *const names[] = {"fail", "rename", "overwrite"};
+    const char *text = http_query(req, "on_conflict");
+
+    *out = P2P_CONFLICT_FAIL;
+    for (int i = 0; i < 3 && text != NULL; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = (enum p2p_on_conflict)i;
+            return true;
+        }
+    if (text != NULL)
+        http_fail(req, 400, "malformed",
+                  "on_conflict must be fail, rename or overwrite");
+    return text == NULL;
+}
+
+/* What is announced and cannot succeed is refused before it is sent. */
+static bool
+size_is_acceptable(struct ui_app *app, struct http_request *req)
+{
+    const char *text = http_header(req, "Content-Length");
+    uint64_t length = text != NULL ? strtoull(text, NULL, 10) : 0;
+    struct statvfs fs;
+
+    if (app->opt.max_upload > 0 && length > app->opt.max_upload + FORM_OVERHEAD) {
+        http_fail(req, 413, "too_large", "at most %llu bytes (--max-upload)",
+                  (unsigned long long)app->opt.max_upload);
+        return false;
+    }
+    if (length <= FORM_OVERHEAD || fstatvfs(p2p_root_fd(app->shared), &fs) != 0 ||
+        (uint64_t)fs.f_bavail * fs.f_frsize >= length - FORM_OVERHEAD)
+        return true;
+    ui_trash_empty(app->trash, UI_TRASH_ALL);
+    if (fstatvfs(p2p_root_fd(app->shared), &fs) == 0 &&
+        (uint64_t)fs.f_bavail * fs.f_frsize >= length - FORM_OVERHEAD)
+        return true;
+    ui_fail(req, P2P_ERR_DISK_FULL, "there is not enough space for these files");
+    return false;
+}
+
+void
+ui_upload_handle(struct http_request *req, void *arg)
+{
+    const char *path = http_query(req, "path");
+    enum p2p_on_conflict conflict;
+    struct upload *u;
+
+    if (path != NULL && *path != '\0' && !ui_check_name(req, path))
+        return;
+    if (!parse_conflict(req, &conflict) || !size_is_acceptable(arg, req))
+        return;
+    if ((u = calloc(1, sizeof(*u))) == NULL) {
+        http_fail_err(req, P2P_ERR_NOMEM, NULL);
+        return;
+    }
+    u->app = arg;
+    u->conflict = conflict;
+    u->fd = -1;
+    u->last = &u->first;
+    snprintf(u->folder, sizeof(u->folder), "%s", path != NULL ? path : "");
+    http_upload_into(req, &sink, u);
+}

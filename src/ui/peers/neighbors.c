@@ -1,0 +1,340 @@
+/*
+ * Neighbours: peers added by hand, and those that announce themselves on the local
+ * network (mDNS). No registry tells what they share, so each is asked itself (LIST):
+ * when it is met first, and once a minute while somebody looks.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "p2p/log.h"
+#include "p2p/mdns.h"
+#include "p2p/net.h"
+#include "ui/app.h"
+#include "ui/peers/peers_internal.h"
+#include "ui/reply/jobs.h"
+#include "ui/state/store.h"
+#include "ui/state/watch.h"
+
+#define NEAR_MAX      64
+#define LIST_EVERY_MS 60000
+#define LOOK_EVERY_MS 10000
+#define BROWSE_MS     500
+#define NAMES_MAX     10000
+/* Anybody on the network can announce himself: nobody gets more of our time. */
+#define LIST_PATIENCE_MS 5000
+
+/* ---- the list; under the lock ---- */
+
+static struct ui_peer *
+find(struct ui_peers *p, const struct p2p_id *id)
+{
+    for (size_t i = 0; i < p->near_count; i++)
+        if (p2p_id_equal(&p->near[i].id, id))
+            return &p->near[i];
+    return NULL;
+}
+
+static struct ui_peer *
+add(struct ui_peers *p, const struct p2p_id *id, const struct p2p_addr *addr,
+    enum ui_found_by found_by)
+{
+    struct ui_peer *peer = find(p, id);
+
+    if (peer == NULL && p->near_count < NEAR_MAX) {
+        struct ui_peer *list = realloc(p->near, (p->near_count + 1) * sizeof(*list));
+        if (list == NULL)
+            return NULL;
+        p->near = list;
+        peer = &list[p->near_count++];
+        *peer = (struct ui_peer){.id = *id, .found_by = found_by};
+    }
+    if (peer != NULL)
+        peer->addr = *addr;
+    return peer;
+}
+
+static void
+load_one(void *arg, const struct ui_note *note)
+{
+    struct p2p_addr addr;
+    struct p2p_id id;
+
+    if (p2p_hex_parse(note->key, id.b, sizeof(id.b)) == P2P_OK &&
+        p2p_addr_parse(note->value, 0, &addr) == P2P_OK)
+        add(arg, &id, &addr, UI_BY_HAND);
+}
+
+void
+ui_near_load(struct ui_peers *p)
+{
+    ui_store_load_notes(p->app->store, "peer", load_one, p);
+}
+
+/* ---- asking them ---- */
+
+struct names {
+    char **at;
+    struct ui_content *contents;
+    size_t count, cap;
+};
+
+static bool
+make_room(struct names *n)
+{
+    size_t cap = n->cap > 0 ? n->cap * 2 : 64;
+    char **at = realloc(n->at, cap * sizeof(*at));
+    struct ui_content *contents;
+
+    if (at == NULL)
+        return false;
+    n->at = at;
+    if ((contents = realloc(n->contents, cap * sizeof(*contents))) == NULL)
+        return false;
+    n->contents = contents;
+    n->cap = cap;
+    return true;
+}
+
+static enum p2p_err
+add_name(void *arg, const char *name, const struct p2p_list_entry *entry)
+{
+    struct names *n = arg;
+
+    if (n->count == NAMES_MAX)
+        return P2P_ERR_TOO_LARGE;
+    if (n->count == n->cap && !make_room(n))
+        return P2P_ERR_NOMEM;
+    if ((n->at[n->count] = strdup(name)) == NULL)
+        return P2P_ERR_NOMEM;
+    n->contents[n->count++] =
+        (struct ui_content){.size = entry->size, .root = entry->root};
+    return P2P_OK;
+}
+
+/* All pages; a peer with more names than we keep, or than it can say in time, is fine:
+ * the rest is left out. */
+static enum p2p_err
+list_names(struct p2p_conn *conn, struct names *n)
+{
+    enum p2p_err err =
+        p2p_conn_list_all(conn, p2p_now_ms() + LIST_PATIENCE_MS, add_name, n);
+
+    return err == P2P_ERR_TOO_LARGE || err == P2P_ERR_TIMEOUT ? P2P_OK : err;
+}
+
+static void
+keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
+     struct names *n)
+{
+    struct ui_peer *peer;
+
+    pthread_mutex_lock(&p->lock);
+    if ((peer = add(p, &who->id, &who->addr, found_by)) != NULL) {
+        struct ui_peer old = *peer;
+        peer->files = n->at;
+        peer->contents = n->contents;
+        peer->file_count = n->count;
+        peer->last_seen_s = p2p_time_s();
+        ui_peer_clear(&old);
+        memset(n, 0, sizeof(*n));
+    }
+    pthread_mutex_unlock(&p->lock);
+    for (size_t i = 0; i < n->count; i++)
+        free(n->at[i]);
+    free(n->at);
+    free(n->contents);
+}
+
+/* Meets whoever is there (or exactly `who->id`, when it is known), and keeps what it
+ * shares. */
+static enum p2p_err
+meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
+{
+    struct p2p_conn *conn = NULL;
+    struct names n = {0};
+    enum p2p_err err =
+        ui_peers_connect(p->app, &who->addr, who->id_known ? &who->id : NULL, &conn);
+
+    if (err != P2P_OK)
+        return err;
+    who->id = *p2p_conn_peer(conn);
+    if (p2p_id_equal(&who->id, p2p_identity_id(p->app->identity)))
+        err = P2P_ERR_EXISTS;
+    else if (list_names(conn, &n) != P2P_OK)
+        p2p_log_info("a neighbour did not list its files");
+    if (err == P2P_OK)
+        keep(p, who, found_by, &n);
+    p2p_conn_close(conn);
+    return err;
+}
+
+/* ---- mDNS ---- */
+
+static bool
+is_announced(const struct p2p_mdns_peer *found, size_t count, const struct p2p_id *id)
+{
+    for (size_t i = 0; i < count; i++)
+        if (p2p_id_equal(&found[i].id, id))
+            return true;
+    return false;
+}
+
+/* Under the lock. Those that say goodbye leave; those added by hand stay. */
+static void
+take_announced(struct ui_peers *p, const struct p2p_mdns_peer *found, size_t count)
+{
+    for (size_t i = p->near_count; i-- > 0;)
+        if (p->near[i].found_by == UI_BY_MDNS &&
+            !is_announced(found, count, &p->near[i].id)) {
+            ui_peer_clear(&p->near[i]);
+            p->near[i] = p->near[--p->near_count];
+        }
+    for (size_t i = 0; i < count; i++)
+        if (!p2p_id_equal(&found[i].id, p2p_identity_id(p->app->identity)))
+            add(p, &found[i].id, &found[i].addr, UI_BY_MDNS);
+}
+
+static void
+browse(struct ui_peers *p)
+{
+    struct p2p_mdns_peer found[NEAR_MAX];
+    size_t count = 0;
+
+    if (p2p_mdns_browse(BROWSE_MS, found, NEAR_MAX, &count) != P2P_OK)
+        return;
+    pthread_mutex_lock(&p->lock);
+    take_announced(p, found, count);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* ---- looking at all of them ---- */
+
+struct target {
+    struct ui_source who;
+    enum ui_found_by found_by;
+};
+
+/* Those who were never asked, and all of them once a minute. Under the lock. */
+static size_t
+choose(struct ui_peers *p, struct target *out)
+{
+    bool all =
+        p->near_asked_ms == 0 || p2p_now_ms() - p->near_asked_ms >= LIST_EVERY_MS;
+    size_t count = 0;
+
+    if (all)
+        p->near_asked_ms = p2p_now_ms();
+    for (size_t i = 0; i < p->near_count; i++) {
+        struct ui_peer *peer = &p->near[i];
+        if (!all && (peer->is_asked || peer->last_seen_s > 0))
+            continue;
+        peer->is_asked = true;
+        out[count++] = (struct target){
+            .who = {.addr = peer->addr, .id = peer->id, .id_known = true},
+            .found_by = peer->found_by};
+    }
+    return count;
+}
+
+/*
+ * On a worker, so that one who is away (ten seconds until that is sure) keeps nobody
+ * waiting.
+ */
+static void
+look(struct ui_app *app, void *arg)
+{
+    struct ui_peers *p = app->peers;
+    struct target targets[NEAR_MAX];
+    size_t count;
+
+    (void)arg;
+    browse(p);
+    pthread_mutex_lock(&p->lock);
+    count = choose(p, targets);
+    pthread_mutex_unlock(&p->lock);
+    for (size_t i = 0; i < count && !p->is_stopping; i++) {
+        enum p2p_err err = meet(p, &targets[i].who, targets[i].found_by);
+        if (err != P2P_OK)
+            p2p_log_debug("a neighbour is away error=%s", p2p_err_name(err));
+    }
+    pthread_mutex_lock(&p->lock);
+    p->is_looking_near = false;
+    p->made_ms = 0; /* the snapshot does not have what was found here */
+    pthread_mutex_unlock(&p->lock);
+    if (count > 0)
+        ui_watch_peers(app);
+}
+
+void
+ui_near_look(struct ui_peers *p)
+{
+    static const struct ui_job_kind kind = {look, NULL, free};
+    bool is_due;
+
+    pthread_mutex_lock(&p->lock);
+    is_due = !p->is_looking_near && p->app->jobs != NULL &&
+             (p->browsed_ms == 0 || p2p_now_ms() - p->browsed_ms >= LOOK_EVERY_MS);
+    if (is_due) {
+        p->browsed_ms = p2p_now_ms();
+        p->is_looking_near = true;
+    }
+    pthread_mutex_unlock(&p->lock);
+    if (is_due && !ui_job_spawn(p->app->jobs, &kind, malloc(1))) {
+        pthread_mutex_lock(&p->lock);
+        p->is_looking_near = false;
+        pthread_mutex_unlock(&p->lock);
+    }
+}
+
+/* One that mDNS had found stays from now on. */
+static void
+make_lasting(struct ui_peers *p, const struct p2p_id *id)
+{
+    struct ui_peer *peer;
+
+    pthread_mutex_lock(&p->lock);
+    if ((peer = find(p, id)) != NULL)
+        peer->found_by = UI_BY_HAND;
+    pthread_mutex_unlock(&p->lock);
+}
+
+enum p2p_err
+ui_peers_add(struct ui_app *app, const struct p2p_addr *addr, struct p2p_id *id)
+{
+    char hex[P2P_ID_HEX_LEN + 1], text[P2P_HOST_MAX + 16];
+    struct ui_source who = {.addr = *addr};
+    enum p2p_err err = meet(app->peers, &who, UI_BY_HAND);
+
+    if (err != P2P_OK)
+        return err;
+    *id = who.id;
+    make_lasting(app->peers, id);
+    p2p_hex_format(id->b, sizeof(id->b), hex);
+    ui_store_put_note(app->store, &(struct ui_note){.kind = "peer",
+                                                    .key = hex,
+                                                    .value = p2p_addr_format(
+                                                        addr, text, sizeof(text)),
+                                                    .time_s = p2p_time_s()});
+    ui_peers_look(app);
+    ui_watch_peers(app);
+    return P2P_OK;
+}
+
+void
+ui_peers_drop(struct ui_app *app, const struct p2p_id *id)
+{
+    char hex[P2P_ID_HEX_LEN + 1];
+    struct ui_peers *p = app->peers;
+    struct ui_peer *peer;
+
+    p2p_hex_format(id->b, sizeof(id->b), hex);
+    ui_store_remove_note(app->store, "peer", hex);
+    pthread_mutex_lock(&p->lock);
+    if ((peer = find(p, id)) != NULL) {
+        ui_peer_clear(peer);
+        *peer = p->near[--p->near_count];
+    }
+    p->made_ms = 0; /* the snapshot still has it */
+    pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,450 @@
+#include "ui/peers/peers.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "ui/app.h"
+#include "ui/peers/peers_internal.h"
+
+#define FRESH_MS 2000
+
+/* ---- one peer ---- */
+
+void
+ui_peer_clear(struct ui_peer *peer)
+{
+    for (size_t i = 0; i < peer->file_count; i++)
+        free(peer->files[i]);
+    free(peer->files);
+    free(peer->contents);
+    memset(peer, 0, sizeof(*peer));
+}
+
+static bool
+copy_peer(struct ui_peer *to, const struct ui_peer *from)
+{
+    *to = *from;
+    to->file_count = 0;
+    to->contents = NULL;
+    to->files = calloc(from->file_count + 1, sizeof(*to->files));
+    if (to->files != NULL && from->contents != NULL &&
+        (to->contents = calloc(from->file_count + 1, sizeof(*to->contents))) != NULL)
+        memcpy(to->contents, from->contents, from->file_count * sizeof(*to->contents));
+    while (to->files != NULL && to->file_count < from->file_count) {
+        char *name = strdup(from->files[to->file_count]);
+        if (name == NULL)
+            break;
+        to->files[to->file_count++] = name;
+    }
+    return to->files != NULL;
+}
+
+static void
+clear_list(struct ui_peer *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        ui_peer_clear(&list[i]);
+    free(list);
+}
+
+struct ui_peer *
+ui_peers_find(struct ui_peers *p, const struct p2p_id *id)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p2p_id_equal(&p->list[i].id, id))
+            return &p->list[i];
+    return NULL;
+}
+
+/* ---- life ---- */
+
+struct ui_peers *
+ui_peers_new(struct ui_app *app)
+{
+    struct ui_peers *p = calloc(1, sizeof(*p));
+
+    if (p == NULL)
+        return NULL;
+    p->app = app;
+    pthread_mutex_init(&p->lock, NULL);
+    pthread_mutex_init(&p->looking, NULL);
+    ui_near_load(p);
+    return p;
+}
+
+void
+ui_peers_stop(struct ui_peers *p)
+{
+    if (p != NULL)
+        p->is_stopping = true;
+}
+
+void
+ui_peers_free(struct ui_peers *p)
+{
+    if (p == NULL)
+        return;
+    clear_list(p->list, p->count);
+    clear_list(p->near, p->near_count);
+    pthread_mutex_destroy(&p->looking);
+    pthread_mutex_destroy(&p->lock);
+    free(p);
+}
+
+/* ---- a new snapshot ---- */
+
+struct snapshot {
+    struct ui_peer *list;
+    size_t count, cap;
+};
+
+static bool
+knows(const struct snapshot *s, const struct p2p_id *id)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (p2p_id_equal(&s->list[i].id, id))
+            return true;
+    return false;
+}
+
+/* Takes the names over. */
+static void
+add_registered(struct snapshot *s, struct p2p_peer_info *info)
+{
+    s->list[s->count++] = (struct ui_peer){.id = info->id,
+                                           .addr = info->addr,
+                                           .verified = info->verified,
+                                           .last_seen_s = info->last_seen_s,
+                                           .found_by = UI_BY_REGISTRY,
+                                           .files = info->files,
+                                           .file_count = info->file_count};
+    info->files = NULL;
+    info->file_count = 0;
+}
+
+/* The registries' word comes first: it is the freshest about addresses. Under the lock.
+ */
+static void
+add_neighbours(struct ui_peers *p, struct snapshot *s)
+{
+    for (size_t i = 0; i < p->near_count; i++)
+        if (!knows(s, &p->near[i].id) && copy_peer(&s->list[s->count], &p->near[i]))
+            s->count++;
+}
+
+static bool
+is_same_peer(const struct ui_peer *a, const struct ui_peer *b)
+{
+    return p2p_id_equal(&a->id, &b->id) && a->file_count == b->file_count &&
+           a->verified == b->verified && a->found_by == b->found_by &&
+           a->addr.port == b->addr.port && strcmp(a->addr.host, b->addr.host) == 0;
+}
+
+/* Under the lock: puts the snapshot in place; true when it differs from the one before.
+ */
+static bool
+replace(struct ui_peers *p, struct snapshot *s)
+{
+    bool differs = s->count != p->count;
+
+    for (size_t i = 0; i < s->count && !differs; i++)
+        differs = !is_same_peer(&s->list[i], &p->list[i]);
+    clear_list(p->list, p->count);
+    p->list = s->list;
+    p->count = s->count;
+    p->made_ms = p2p_now_ms();
+    return differs;
+}
+
+/* Asks the registries and builds the list again; one thread at a time (p->looking). */
+static bool
+look(struct ui_peers *p)
+{
+    struct p2p_peer_list found = {0};
+    struct snapshot s = {0};
+    bool differs = false;
+    enum p2p_err err = p2p_discovery_peers(p->app->discovery, &found);
+
+    pthread_mutex_lock(&p->lock);
+    differs = p->is_reachable != (err == P2P_OK);
+    p->is_reachable = err == P2P_OK;
+    s.list = calloc(found.count + p->near_count + 1, sizeof(*s.list));
+    for (size_t i = 0; i < found.count && s.list != NULL; i++)
+        add_registered(&s, &found.at[i]);
+    if (s.list != NULL) {
+        add_neighbours(p, &s);
+        differs |= replace(p, &s);
+    }
+    pthread_mutex_unlock(&p->lock);
+    p2p_peer_list_clear(&found);
+    return differs;
+}
+
+static bool
+is_fresh(struct ui_peers *p)
+{
+    bool fresh;
+
+    pthread_mutex_lock(&p->lock);
+    fresh = p->made_ms != 0 && p2p_now_ms() - p->made_ms < FRESH_MS;
+    pthread_mutex_unlock(&p->lock);
+    return fresh;
+}
+
+void
+ui_peers_refresh(struct ui_app *app)
+{
+    pthread_mutex_lock(&app->peers->looking);
+    if (!is_fresh(app->peers)) {
+        ui_near_look(app->peers);
+        look(app->peers);
+    }
+    pthread_mutex_unlock(&app->peers->looking);
+}
+
+bool
+ui_peers_look(struct ui_app *app)
+{
+    bool differs;
+
+    pthread_mutex_lock(&app->peers->looking);
+    ui_near_look(app->peers);
+    differs = look(app->peers);
+    pthread_mutex_unlock(&app->peers->looking);
+    return differs;
+}
+
+/* ---- questions ---- */
+
+size_t
+ui_peers_count(struct ui_app *app)
+{
+    size_t count;
+
+    pthread_mutex_lock(&app->peers->lock);
+    count = app->peers->count;
+    pthread_mutex_unlock(&app->peers->lock);
+    return count;
+}
+
+bool
+ui_peers_is_old(struct ui_app *app)
+{
+    bool old;
+
+    pthread_mutex_lock(&app->peers->lock);
+    old = p2p_now_ms() - app->peers->made_ms > 10000;
+    pthread_mutex_unlock(&app->peers->lock);
+    return old;
+}
+
+bool
+ui_peers_own(struct ui_app *app, uint16_t *port)
+{
+    struct ui_peers *p = app->peers;
+    const struct ui_peer *own;
+
+    pthread_mutex_lock(&p->lock);
+    own = ui_peers_find(p, p2p_identity_id(app->identity));
+    if (own != NULL && own->found_by != UI_BY_REGISTRY)
+        own = NULL;
+    if (own != NULL)
+        *port = own->addr.port;
+    pthread_mutex_unlock(&p->lock);
+    return own != NULL;
+}
+
+enum p2p_err
+ui_peers_locate(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *out)
+{
+    struct p2p_known_peer known;
+    const struct ui_peer *peer;
+
+    pthread_mutex_lock(&app->peers->lock);
+    if ((peer = ui_peers_find(app->peers, id)) != NULL)
+        *out = peer->addr;
+    pthread_mutex_unlock(&app->peers->lock);
+    if (peer != NULL)
+        return P2P_OK;
+    if (p2p_known_find(app->identity, id, &known) != P2P_OK ||
+        p2p_addr_parse(known.addresses[0], 0, out) != P2P_OK)
+        return P2P_ERR_NOT_FOUND;
+    return P2P_OK;
+}
+
+/* The documented lists show "0123456789abcdef...": two peers with the same 16 digits
+ * are no answer. */
+static size_t
+resolve_short(struct ui_peers *p, const char *text, struct p2p_id *out)
+{
+    uint8_t prefix[8];
+    char digits[17];
+    size_t matches = 0;
+
+    snprintf(digits, sizeof(digits), "%.16s", text);
+    if (strcmp(text + 16, "...") != 0 ||
+        p2p_hex_parse(digits, prefix, sizeof(prefix)) != P2P_OK)
+        return 0;
+    for (size_t i = 0; i < p->count; i++)
+        if (memcmp(p->list[i].id.b, prefix, sizeof(prefix)) == 0) {
+            *out = p->list[i].id;
+            matches++;
+        }
+    return matches;
+}
+
+enum p2p_err
+ui_peers_resolve(struct ui_app *app, const char *text, struct p2p_id *out)
+{
+    size_t matches;
+
+    if (strlen(text) == P2P_ID_HEX_LEN)
+        return p2p_hex_parse(text, out->b, sizeof(out->b));
+    if (strlen(text) != 19)
+        return P2P_ERR_MALFORMED;
+    pthread_mutex_lock(&app->peers->lock);
+    matches = resolve_short(app->peers, text, out);
+    pthread_mutex_unlock(&app->peers->lock);
+    return matches == 1 ? P2P_OK : P2P_ERR_NOT_FOUND;
+}
+
+bool
+ui_peers_is_blocked(struct ui_app *app, const struct ui_source *source)
+{
+    struct p2p_known_peer known;
+
+    return source->id_known &&
+           p2p_known_find(app->identity, &source->id, &known) == P2P_OK &&
+           known.trust == P2P_TRUST_BLOCKED;
+}
+
+static bool
+fits(const struct ui_file_filter *f, const char *name, const struct ui_content *content)
+{
+    return (f->name == NULL || strcmp(name, f->name) == 0) &&
+           (f->part == NULL || strcasestr(name, f->part) != NULL) &&
+           (f->root == NULL || (content != NULL && memcmp(&content->root, f->root,
+                                                          sizeof(content->root)) == 0));
+}
+
+void
+ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
+                        ui_file_visit *visit, void *arg)
+{
+    struct ui_peers *p = app->peers;
+
+    pthread_mutex_lock(&p->lock);
+    for (size_t i = 0; i < p->count; i++) {
+        const struct ui_peer *peer = &p->list[i];
+        if (peer->found_by == UI_BY_REGISTRY)
+            continue;
+        for (size_t k = 0; k < peer->file_count; k++) {
+            const struct ui_content *content =
+                peer->contents != NULL ? &peer->contents[k] : NULL;
+            if (fits(filter, peer->files[k], content))
+                visit(arg, peer, peer->files[k], content);
+        }
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* ---- sources of a file ---- */
+
+struct collector {
+    struct ui_app *app;
+    struct ui_source *out;
+    size_t count, max;
+};
+
+static void
+collect(struct collector *c, const struct p2p_id *id, const struct p2p_addr *addr)
+{
+    struct ui_source source = {.addr = *addr, .id = *id, .id_known = true};
+
+    if (c->count < c->max && !p2p_id_equal(id, p2p_identity_id(c->app->identity)) &&
+        !ui_peers_is_blocked(c->app, &source))
+        c->out[c->count++] = source;
+}
+
+/* A peer may have one content under several names. */
+static void
+collect_neighbour(void *arg, const struct ui_peer *peer, const char *name,
+                  const struct ui_content *content)
+{
+    struct collector *c = arg;
+
+    (void)name, (void)content;
+    for (size_t i = 0; i < c->count; i++)
+        if (p2p_id_equal(&c->out[i].id, &peer->id))
+            return;
+    collect(c, &peer->id, &peer->addr);
+}
+
+size_t
+ui_peers_find_sources(struct ui_app *app, const char *name,
+                      const struct p2p_digest *root, struct ui_source *out, size_t max)
+{
+    struct collector c = {.app = app, .out = out, .max = max};
+    struct p2p_peer_list found = {0};
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+
+    if (root != NULL)
+        err = p2p_discovery_find_root(app->discovery, root, &found);
+    if (err != P2P_OK || found.count == 0) { /* nobody signs roots: by name then */
+        p2p_peer_list_clear(&found);
+        err = p2p_discovery_find(app->discovery, name, &found);
+    }
+    for (size_t i = 0; i < found.count && err == P2P_OK; i++)
+        collect(&c, &found.at[i].id, &found.at[i].addr);
+    p2p_peer_list_clear(&found);
+    ui_peers_each_near_file(
+        app, &(struct ui_file_filter){.name = root == NULL ? name : NULL, .root = root},
+        collect_neighbour, &c);
+    return c.count;
+}
+
+/* ---- meeting one ---- */
+
+const char *
+ui_peers_explain(enum p2p_err err)
+{
+    switch (err) {
+    case P2P_ERR_KEY_CHANGED:
+        return "another key was met at this address before; trust the new one only "
+               "when you "
+               "know why it changed";
+    case P2P_ERR_WRONG_PEER:
+        return "another peer answers at this address than the one asked for";
+    case P2P_ERR_NOT_ALLOWED:
+        return "this peer is blocked, or does not allow this device";
+    case P2P_ERR_UNREACHABLE:
+    case P2P_ERR_TIMEOUT:
+        return "nobody answers at this address; check that the machine is on and "
+               "p2p-peer "
+               "runs there";
+    default:
+        return "what answers at this address is not a peer that can be talked to";
+    }
+}
+
+enum p2p_err
+ui_peers_connect(struct ui_app *app, const struct p2p_addr *addr,
+                 const struct p2p_id *expected, struct p2p_conn **out)
+{
+    const uint64_t patience_ms = 10000; /* somebody waits for the answer */
+    struct p2p_conn_options opt = {
+        .identity = app->identity,
+        .addr = *addr,
+        .expected = expected,
+        .protocol = 2,
+        .timeout_ms =
+            app->opt.timeout_ms < patience_ms ? app->opt.timeout_ms : patience_ms,
+    };
+
+    return p2p_conn_open(&opt, out);
+}

@@ -1,0 +1,110 @@
+/*
+ * peers - who is there: peers from the registries, from the local network and by hand,
+ * merged by id.
+ *
+ * The list is a snapshot that is looked at again when somebody asks and it is older
+ * than two seconds. Calls marked *asks* wait for the network: only on workers (jobs.h),
+ * the watch and transfers' threads. Thread-safe.
+ */
+#ifndef P2P_UI_PEERS_H
+#define P2P_UI_PEERS_H
+
+#include <stdbool.h>
+
+#include "http/json.h"
+#include "p2p/conn.h"
+#include "p2p/discovery.h"
+#include "ui/transfers/transfer.h"
+
+struct ui_app;
+struct ui_peers;
+
+enum ui_found_by { UI_BY_REGISTRY, UI_BY_MDNS, UI_BY_HAND };
+
+/* What a neighbour says a file is. */
+struct ui_content {
+    uint64_t size;
+    struct p2p_digest root;
+};
+
+struct ui_peer {
+    struct p2p_id id;
+    struct p2p_addr addr;
+    bool verified;
+    uint64_t last_seen_s;
+    enum ui_found_by found_by;
+    bool is_asked;               /* a neighbour: what it shares, at least tried */
+    char **files;                /* owned */
+    struct ui_content *contents; /* of each file; owned; NULL: a registry's list */
+    size_t file_count;
+};
+
+struct ui_peers *ui_peers_new(struct ui_app *app); /* NULL: out of memory */
+void ui_peers_stop(
+    struct ui_peers *peers); /* what runs on workers ends soon; NULL is fine */
+void ui_peers_free(struct ui_peers *peers);
+
+/* Asks. Looks again when the snapshot is old. */
+void ui_peers_refresh(struct ui_app *app);
+/* Asks. Looks again in any case; true when something
+ * changed. */
+bool ui_peers_look(struct ui_app *app);
+size_t ui_peers_count(struct ui_app *app);
+/* The registries were last asked more than ten seconds ago. */
+bool ui_peers_is_old(struct ui_app *app);
+
+/* The members `peers` and `discovery_reachable`. */
+void ui_peers_put_list(struct ui_app *app, struct http_json_out *o, bool with_files);
+/* The members of one `Peer`, into an object that is begun; false when it is not known
+ * at all. */
+bool ui_peers_put_one(struct ui_app *app, const struct p2p_id *id,
+                      struct http_json_out *o);
+
+/* The same for one that is neither online nor remembered (any more). */
+void ui_peers_put_stranger(struct ui_app *app, const struct p2p_id *id,
+                           const struct p2p_addr *addr, struct http_json_out *o);
+
+/* Whether the registry lists this machine, and where. */
+bool ui_peers_own(struct ui_app *app, uint16_t *port);
+/* Where a peer is, by its id, or by "16 digits..." of it. NOT_FOUND. */
+P2P_MUST_CHECK enum p2p_err ui_peers_locate(struct ui_app *app, const struct p2p_id *id,
+                                            struct p2p_addr *out);
+P2P_MUST_CHECK enum p2p_err ui_peers_resolve(struct ui_app *app, const char *text,
+                                             struct p2p_id *out);
+bool ui_peers_is_blocked(struct ui_app *app, const struct ui_source *source);
+
+/* Asks. Everybody but this machine and the blocked who shares the name, or has the
+ * root; up to `max`. */
+size_t ui_peers_find_sources(struct ui_app *app, const char *name,
+                             const struct p2p_digest *root, struct ui_source *out,
+                             size_t max);
+/*
+ * From the snapshot: visits files of neighbours, which no registry speaks for: those
+ * whose name is `name`, contains `part` (case aside), and whose content has `root`,
+ * where these are not NULL. `content` may be NULL.
+ */
+struct ui_file_filter {
+    const char *name, *part;
+    const struct p2p_digest *root;
+};
+typedef void ui_file_visit(void *arg, const struct ui_peer *peer, const char *name,
+                           const struct ui_content *content);
+void ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
+                             ui_file_visit *visit, void *arg);
+
+/* Asks. Connects, and lets the peer prove its key. */
+P2P_MUST_CHECK enum p2p_err ui_peers_connect(struct ui_app *app,
+                                             const struct p2p_addr *addr,
+                                             const struct p2p_id *expected,
+                                             struct p2p_conn **out);
+/* Asks. Meets the peer at an address and remembers it as added by hand. EXISTS: that is
+ * this machine. */
+P2P_MUST_CHECK enum p2p_err
+ui_peers_add(struct ui_app *app, const struct p2p_addr *addr, struct p2p_id *id);
+/* Forgets that it was added by hand. */
+void ui_peers_drop(struct ui_app *app, const struct p2p_id *id);
+
+/* Texts for a failure to reach a peer. */
+const char *ui_peers_explain(enum p2p_err err);
+
+#endif

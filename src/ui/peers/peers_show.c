@@ -1,0 +1,157 @@
+/* The object `Peer` of docs/openapi.yaml. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/net.h"
+#include "ui/app.h"
+#include "ui/peers/peers_internal.h"
+#include "ui/reply/json.h"
+
+#define NAMES_SHOWN 1000
+
+struct trust {
+    const char *text;
+    char name[P2P_PEER_NAME_MAX + 1];
+    struct p2p_id known_as;
+    bool is_changed;
+};
+
+/* Somebody else is remembered for this address. */
+static bool
+find_former(struct p2p_identity *identity, const char *address, const struct p2p_id *id,
+            struct p2p_id *former)
+{
+    struct p2p_known_peer *list = NULL;
+    size_t count = 0;
+    bool found = false;
+
+    if (p2p_known_list(identity, &list, &count) != P2P_OK)
+        return false;
+    for (size_t i = 0; i < count && !found; i++)
+        if (p2p_known_is_at(&list[i], address) && !p2p_id_equal(&list[i].id, id) &&
+            list[i].trust != P2P_TRUST_PENDING) {
+            *former = list[i].id;
+            found = true;
+        }
+    free(list);
+    return found;
+}
+
+static void
+judge(struct ui_app *app, const struct ui_peer *peer, struct trust *out)
+{
+    struct p2p_known_peer known;
+    char address[P2P_HOST_MAX + 16];
+    bool is_known = p2p_known_find(app->identity, &peer->id, &known) == P2P_OK;
+
+    memset(out, 0, sizeof(*out));
+    if (is_known)
+        memcpy(out->name, known.name, sizeof(out->name));
+    p2p_addr_format(&peer->addr, address, sizeof(address));
+    if (is_known && known.trust == P2P_TRUST_BLOCKED)
+        out->text = "blocked";
+    else if (p2p_known_check(app->identity, address, &peer->id, false, &peer->id) ==
+                 P2P_ERR_KEY_CHANGED &&
+             find_former(app->identity, address, &peer->id, &out->known_as)) {
+        out->text = "changed";
+        out->is_changed = true;
+    } else if (is_known &&
+               (known.trust == P2P_TRUST_SEEN || known.trust == P2P_TRUST_TRUSTED))
+        out->text = "verified";
+    else
+        out->text = "new";
+}
+
+static void
+put_files(struct http_json_out *o, const struct ui_peer *peer, bool with_files)
+{
+    http_json_put_u64(o, "files", peer->file_count);
+    http_json_begin(o, "file_list", '[');
+    for (size_t i = 0; i < peer->file_count && i < NAMES_SHOWN && with_files; i++)
+        http_json_put_string(o, NULL, peer->files[i]);
+    http_json_end(o, ']');
+}
+
+static void
+put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o,
+         bool with_files)
+{
+    static const char *const found_by[] = {"registry", "mdns", "manual"};
+    bool is_self = p2p_id_equal(&peer->id, p2p_identity_id(app->identity));
+    struct ui_settings own;
+    struct trust trust;
+
+    ui_config_get(app->config, &own);
+    judge(app, peer, &trust);
+    ui_json_id(o, &peer->id);
+    http_json_put_string(o, "ip", peer->addr.host);
+    http_json_put_u64(o, "port", peer->addr.port);
+    put_files(o, peer, with_files);
+    http_json_put_bool(o, "verified", peer->verified);
+    http_json_put_u64(o, "last_seen", peer->last_seen_s);
+    http_json_put_bool(o, "self", is_self);
+    ui_json_text(o, "name", is_self ? own.name : trust.name);
+    http_json_put_string(o, "found_by", found_by[peer->found_by]);
+    http_json_put_string(o, "trust", is_self ? "verified" : trust.text);
+    if (trust.is_changed)
+        http_json_put_hex(o, "known_as", trust.known_as.b, sizeof(trust.known_as.b));
+    else
+        http_json_put_null(o, "known_as");
+}
+
+void
+ui_peers_put_list(struct ui_app *app, struct http_json_out *o, bool with_files)
+{
+    struct ui_peers *p = app->peers;
+
+    pthread_mutex_lock(&p->lock);
+    http_json_begin(o, "peers", '[');
+    for (size_t i = 0; i < p->count; i++) {
+        http_json_begin(o, NULL, '{');
+        put_peer(app, &p->list[i], o, with_files);
+        http_json_end(o, '}');
+    }
+    http_json_end(o, ']');
+    http_json_put_bool(o, "discovery_reachable", p->is_reachable);
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* One that is not online now, as it is remembered. */
+static bool
+recall(struct ui_app *app, const struct p2p_id *id, struct ui_peer *out)
+{
+    struct p2p_known_peer known;
+
+    if (p2p_known_find(app->identity, id, &known) != P2P_OK)
+        return false;
+    *out = (struct ui_peer){
+        .id = *id, .last_seen_s = known.last_seen_s, .found_by = UI_BY_HAND};
+    if (p2p_addr_parse(known.addresses[0], 0, &out->addr) != P2P_OK)
+        memset(&out->addr, 0, sizeof(out->addr));
+    return true;
+}
+
+bool
+ui_peers_put_one(struct ui_app *app, const struct p2p_id *id, struct http_json_out *o)
+{
+    struct ui_peers *p = app->peers;
+    const struct ui_peer *peer;
+    struct ui_peer recalled;
+
+    pthread_mutex_lock(&p->lock);
+    if ((peer = ui_peers_find(p, id)) == NULL && recall(app, id, &recalled))
+        peer = &recalled;
+    if (peer != NULL)
+        put_peer(app, peer, o, true);
+    pthread_mutex_unlock(&p->lock);
+    return peer != NULL;
+}
+
+void
+ui_peers_put_stranger(struct ui_app *app, const struct p2p_id *id,
+                      const struct p2p_addr *addr, struct http_json_out *o)
+{
+    struct ui_peer peer = {.id = *id, .addr = *addr, .found_by = UI_BY_HAND};
+
+    put_peer(app, &peer, o, false);
+}

@@ -1,0 +1,279 @@
+#include "ui/reply/jobs.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "http/wait.h"
+#include "p2p/clock.h"
+
+#define IDLE_S 10
+
+struct job {
+    struct job *next;         /* in the list of all */
+    struct http_request *req; /* NULL: nobody waits (any more) */
+    const struct ui_job_kind *kind;
+    void *arg;
+    enum { WAITING, RUNNING, DONE } state;
+};
+
+struct ui_jobs {
+    struct ui_app *app;
+    struct http_waitlist *list;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct job *first;
+    size_t count;
+    unsigned threads, idle;
+    bool stopping;
+};
+
+struct ui_jobs *
+ui_jobs_new(struct ui_app *app, struct http_server *server)
+{
+    struct ui_jobs *j = calloc(1, sizeof(*j));
+
+    if (j == NULL || (j->list = http_waitlist_new(server)) == NULL) {
+        free(j);
+        return NULL;
+    }
+    j->app = app;
+    pthread_mutex_init(&j->lock, NULL);
+    p2p_cond_init(&j->changed);
+    return j;
+}
+
+/* Under the lock. */
+static void
+unlink_job(struct ui_jobs *j, struct job *job)
+{
+    struct job **at = &j->first;
+
+    while (*at != job)
+        at = &(*at)->next;
+    *at = job->next;
+    j->count--;
+}
+
+static void
+free_job(struct job *job)
+{
+    job->kind->release(job->arg);
+    free(job);
+}
+
+void
+ui_jobs_free(struct ui_jobs *j)
+{
+    if (j == NULL)
+        return;
+    pthread_mutex_lock(&j->lock);
+    j->stopping = true;
+    pthread_cond_broadcast(&j->changed);
+    while (j->threads > 0)
+        pthread_cond_wait(&j->changed, &j->lock);
+    pthread_mutex_unlock(&j->lock);
+    for (struct job *job = j->first, *next; job != NULL; job = next) {
+        next = job->next;
+        free_job(job);
+    }
+    http_waitlist_free(j->list);
+    pthread_cond_destroy(&j->changed);
+    pthread_mutex_destroy(&j->lock);
+    free(j);
+}
+
+/* ---- workers ---- */
+
+static struct job *
+oldest_waiting(struct ui_jobs *j)
+{
+    struct job *found = NULL;
+
+    for (struct job *job = j->first; job != NULL; job = job->next)
+        if (job->state == WAITING)
+            found = job; /* new ones are put in front */
+    return found;
+}
+
+/* Under the lock: waits for work; NULL when this thread should leave. */
+static struct job *
+next_job(struct ui_jobs *j)
+{
+    uint64_t until_ms = p2p_now_ms() + IDLE_S * 1000;
+    struct job *job;
+    bool in_time = true;
+
+    j->idle++;
+    while ((job = oldest_waiting(j)) == NULL && !j->stopping && in_time)
+        in_time = p2p_cond_wait_until(&j->changed, &j->lock, until_ms);
+    j->idle--;
+    return j->stopping ? NULL : job;
+}
+
+static void *
+work(void *arg)
+{
+    struct ui_jobs *j = arg;
+    struct job *job;
+
+    pthread_mutex_lock(&j->lock);
+    while ((job = next_job(j)) != NULL) {
+        bool is_wanted;
+
+        job->state = RUNNING;
+        pthread_mutex_unlock(&j->lock);
+        job->kind->work(j->app, job->arg);
+        pthread_mutex_lock(&j->lock);
+        job->state = DONE;
+        is_wanted = job->req != NULL;
+        if (!is_wanted)
+            unlink_job(j, job);
+        pthread_mutex_unlock(&j->lock);
+        if (is_wanted)
+            http_waitlist_wake(j->list);
+        else
+            free_job(job);
+        pthread_mutex_lock(&j->lock);
+    }
+    j->threads--;
+    pthread_cond_broadcast(&j->changed);
+    pthread_mutex_unlock(&j->lock);
+    return NULL;
+}
+
+/* Under the lock. Without a new thread the running ones get to it. */
+static void
+add_thread(struct ui_jobs *j)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    if (j->idle > 0 || j->threads >= UI_JOBS_RUNNING)
+        return;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (pthread_create(&thread, &attr, work, j) == 0)
+        j->threads++;
+    pthread_attr_destroy(&attr);
+}
+
+static bool
+enqueue(struct ui_jobs *j, struct http_request *req, const struct ui_job_kind *kind,
+        void *arg)
+{
+    struct job *job = NULL;
+    bool taken = false;
+
+    pthread_mutex_lock(&j->lock);
+    if (!j->stopping && j->count < UI_JOBS_MAX && (job = calloc(1, sizeof(*job)))) {
+        *job = (struct job){.next = j->first, .req = req, .kind = kind, .arg = arg};
+        j->first = job;
+        j->count++;
+        add_thread(j);
+        taken = j->threads > 0;
+        if (!taken)
+            unlink_job(j, job);
+        pthread_cond_signal(&j->changed);
+    }
+    pthread_mutex_unlock(&j->lock);
+    if (!taken) {
+        free(job);
+        kind->release(arg);
+    }
+    return taken;
+}
+
+bool
+ui_job_spawn(struct ui_jobs *j, const struct ui_job_kind *kind, void *arg)
+{
+    return arg != NULL && enqueue(j, NULL, kind, arg);
+}
+
+/* ---- requests ---- */
+
+static struct job *
+job_of(struct ui_jobs *j, const struct http_request *req)
+{
+    struct job *job;
+
+    pthread_mutex_lock(&j->lock);
+    for (job = j->first; job != NULL && job->req != req; job = job->next)
+        ;
+    pthread_mutex_unlock(&j->lock);
+    return job;
+}
+
+static bool
+is_done(struct ui_jobs *j, const struct job *job)
+{
+    bool done;
+
+    pthread_mutex_lock(&j->lock);
+    done = job->state == DONE;
+    pthread_mutex_unlock(&j->lock);
+    return done;
+}
+
+/* Nobody waits for it any more: whoever is last frees it. */
+static void
+abandon(struct ui_jobs *j, struct job *job)
+{
+    bool is_mine;
+
+    pthread_mutex_lock(&j->lock);
+    job->req = NULL;
+    is_mine = job->state != RUNNING;
+    if (is_mine)
+        unlink_job(j, job);
+    pthread_mutex_unlock(&j->lock);
+    if (is_mine)
+        free_job(job);
+}
+
+/* Parks the request, or answers when there is nothing (more) to wait for. */
+static void
+park_or_answer(struct ui_jobs *j, struct http_request *req, struct job *job)
+{
+    uint64_t seen;
+
+    do {
+        seen = http_waitlist_generation(j->list);
+        if (is_done(j, job)) {
+            job->kind->answer(req, j->app, job->arg);
+            abandon(j, job);
+            return;
+        }
+        if (http_wait(req, j->list, seen, UI_JOB_WAIT_MS))
+            return;
+    } while (http_waitlist_generation(j->list) != seen);
+    abandon(j, job);
+    http_fail(req, 503, "timeout", "this took too long; try again");
+}
+
+bool
+ui_job_resume(struct ui_jobs *j, struct http_request *req)
+{
+    struct job *job = job_of(j, req);
+
+    if (job == NULL)
+        return false;
+    park_or_answer(j, req, job);
+    return true;
+}
+
+void
+ui_job_begin(struct ui_jobs *j, struct http_request *req,
+             const struct ui_job_kind *kind, void *arg)
+{
+    if (arg == NULL) {
+        http_fail_err(req, P2P_ERR_NOMEM, NULL);
+        return;
+    }
+    if (enqueue(j, req, kind, arg)) {
+        park_or_answer(j, req, job_of(j, req));
+        return;
+    }
+    http_set_header(req, "Retry-After", "1");
+    http_fail(req, 503, "busy", "too much is going on at the moment; try again");
+}

@@ -1,0 +1,62 @@
+#include "ui/reply/refuse.h"
+
+#include <string.h>
+
+#include "p2p/path.h"
+
+static const struct {
+    enum p2p_err err;
+    unsigned status;
+    const char *code;
+} codes[] = {
+    {P2P_ERR_NAME, 400, "bad_name"},
+    {P2P_ERR_MALFORMED, 400, "malformed"},
+    {P2P_ERR_PERMISSION, 403, "permission"},
+    {P2P_ERR_NOT_ALLOWED, 403, "blocked"},
+    {P2P_ERR_NOT_FOUND, 404, "not_found"},
+    {P2P_ERR_EXISTS, 409, "exists"},
+    {P2P_ERR_KEY_CHANGED, 409, "key_changed"},
+    {P2P_ERR_WRONG_PEER, 409, "key_changed"},
+    {P2P_ERR_TOO_LARGE, 413, "too_large"},
+    {P2P_ERR_RATE_LIMITED, 429, "too_many"},
+    {P2P_ERR_UNREACHABLE, 503, "peer_offline"},
+    {P2P_ERR_TIMEOUT, 503, "peer_offline"},
+    {P2P_ERR_CLOSED, 503, "peer_offline"},
+    {P2P_ERR_AUTH, 503, "peer_offline"},
+    {P2P_ERR_DISK_FULL, 507, "disk_full"},
+};
+
+void
+ui_fail(struct http_request *req, enum p2p_err err, const char *detail)
+{
+    for (size_t i = 0; i < sizeof(codes) / sizeof(codes[0]); i++)
+        if (codes[i].err == err) {
+            http_fail(req, codes[i].status, codes[i].code, "%s",
+                      detail != NULL ? detail : p2p_err_text(err));
+            return;
+        }
+    http_fail_err(req, err, detail);
+}
+
+bool
+ui_check_name(struct http_request *req, const char *name)
+{
+    if (name != NULL && p2p_name_check(name, strlen(name), true) == P2P_OK)
+        return true;
+    http_fail(req, 400, "bad_name", "%s", p2p_err_text(P2P_ERR_NAME));
+    return false;
+}
+
+const char *
+ui_param_name(struct http_request *req)
+{
+    const char *name = http_param(req, "filename");
+
+    return ui_check_name(req, name) ? name : NULL;
+}
+
+void
+ui_fail_value(struct http_request *req, const char *member, const char *right)
+{
+    http_fail(req, 422, "invalid_value", "%s must be %s", member, right);
+}

@@ -1,0 +1,271 @@
+#include "ui/state/config.h"
+
+#include <cjson/cJSON.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "p2p/bytes.h"
+#include "p2p/limits.h"
+#include "ui/app.h"
+#include "ui/reply/json.h"
+#include "ui/state/events.h"
+#include "ui/state/store.h"
+
+#define MAX_RUNNING 64
+
+struct ui_config {
+    pthread_mutex_t lock;
+    struct ui_settings now;
+};
+
+/* ---- each setting from its text; false when the text is wrong ---- */
+
+static bool
+set_name(struct ui_settings *s, const char *text)
+{
+    size_t len = strlen(text);
+
+    if (len == 0 || len > UI_NAME_MAX || !p2p_utf8_is_valid(text, len))
+        return false;
+    for (size_t i = 0; i < len;) {
+        uint32_t cp;
+        i += p2p_utf8_next((const uint8_t *)text + i, len - i, &cp);
+        if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || p2p_utf8_is_invisible(cp))
+            return false;
+    }
+    memcpy(s->name, text, len + 1);
+    return true;
+}
+
+static bool
+set_limit_rate(struct ui_settings *s, const char *text)
+{
+    struct p2p_timetable table;
+
+    if (strlen(text) >= sizeof(s->limit_rate) ||
+        p2p_timetable_parse(text, &table) != P2P_OK)
+        return false;
+    snprintf(s->limit_rate, sizeof(s->limit_rate), "%s", text);
+    s->timetable = table;
+    return true;
+}
+
+static bool
+set_number(unsigned *out, const char *text, uint64_t max)
+{
+    uint64_t value;
+
+    if (p2p_decimal_parse(text, strlen(text), max, &value) != P2P_OK || value == 0)
+        return false;
+    *out = (unsigned)value;
+    return true;
+}
+
+static bool
+set_connections(struct ui_settings *s, const char *text)
+{
+    return set_number(&s->connections, text, P2P_DOWNLOAD_CONNECTIONS_MAX);
+}
+
+static bool
+set_max_running(struct ui_settings *s, const char *text)
+{
+    return set_number(&s->max_running, text, MAX_RUNNING);
+}
+
+static bool
+set_verify(struct ui_settings *s, const char *text)
+{
+    s->verify_tree = strcmp(text, "tree") == 0;
+    return s->verify_tree || strcmp(text, "full") == 0;
+}
+
+static const struct setting {
+    const char *key;
+    bool is_number;
+    bool (*set)(struct ui_settings *s, const char *text);
+    const char *right;
+} settings[] = {
+    {"name", false, set_name, "1 to 63 bytes of text that shows"},
+    {"limit_rate", false, set_limit_rate,
+     "\"off\", a rate (\"2M\") or a timetable (\"08:00,2M 23:00,off\")"},
+    {"connections", true, set_connections, "a whole number from 1 to 16"},
+    {"max_running", true, set_max_running, "a whole number from 1 to 64"},
+    {"verify", false, set_verify, "\"full\" or \"tree\""},
+};
+#define SETTINGS (sizeof(settings) / sizeof(settings[0]))
+
+/* ---- life ---- */
+
+static void
+set_defaults(struct ui_settings *s, const struct ui_options *opt)
+{
+    char host[UI_NAME_MAX + 1] = "";
+
+    if (gethostname(host, sizeof(host) - 1) != 0 || !set_name(s, host))
+        set_name(s, "this machine");
+    if (opt->name != NULL)
+        set_name(s, opt->name);
+    set_limit_rate(s, opt->limit_rate);
+    set_verify(s, opt->verify);
+    s->connections = (unsigned)opt->connections;
+    s->max_running = (unsigned)opt->max_running;
+}
+
+struct ui_config *
+ui_config_new(struct ui_app *app)
+{
+    struct ui_config *config = calloc(1, sizeof(*config));
+    char text[UI_RATE_MAX];
+
+    if (config == NULL)
+        return NULL;
+    pthread_mutex_init(&config->lock, NULL);
+    set_defaults(&config->now, &app->opt);
+    for (size_t i = 0; i < SETTINGS; i++) {
+        ui_store_get_setting(app->store, settings[i].key, text, sizeof(text));
+        if (text[0] != '\0')
+            settings[i].set(&config->now, text);
+    }
+    return config;
+}
+
+void
+ui_config_free(struct ui_config *config)
+{
+    if (config == NULL)
+        return;
+    pthread_mutex_destroy(&config->lock);
+    free(config);
+}
+
+void
+ui_config_get(struct ui_config *config, struct ui_settings *out)
+{
+    pthread_mutex_lock(&config->lock);
+    *out = config->now;
+    pthread_mutex_unlock(&config->lock);
+}
+
+/* ---- the API ---- */
+
+static void
+put_config(struct http_json_out *o, struct ui_app *app)
+{
+    struct ui_settings s;
+
+    ui_config_get(app->config, &s);
+    ui_json_begin(o, 512);
+    http_json_put_string(o, "name", s.name);
+    http_json_put_string(o, "limit_rate", s.limit_rate);
+    http_json_put_u64(o, "connections", s.connections);
+    http_json_put_u64(o, "max_running", s.max_running);
+    http_json_put_string(o, "verify", s.verify_tree ? "tree" : "full");
+    http_json_put_string(o, "shared_dir", app->opt.shared_dir);
+    http_json_put_string(o, "downloads_dir", app->opt.downloads_dir);
+    http_json_put_u64(o, "max_upload", app->opt.max_upload);
+}
+
+void
+ui_config_handle_get(struct http_request *req, void *arg)
+{
+    struct http_json_out o;
+
+    put_config(&o, arg);
+    ui_json_reply(&o, req, 200);
+}
+
+static const struct setting *
+find_setting(const char *key)
+{
+    for (size_t i = 0; i < SETTINGS; i++)
+        if (strcmp(settings[i].key, key) == 0)
+            return &settings[i];
+    return NULL;
+}
+
+/* The text form of a JSON value of the right kind; false for another kind. */
+static bool
+value_text(const struct setting *setting, const cJSON *value, char *out, size_t cap)
+{
+    if (setting->is_number) {
+        double n = cJSON_IsNumber(value) ? value->valuedouble : -1;
+        if (n < 0 || n > 1e9 || n != (double)(uint64_t)n)
+            return false;
+        snprintf(out, cap, "%llu", (unsigned long long)n);
+        return true;
+    }
+    return cJSON_IsString(value) &&
+           snprintf(out, cap, "%s", value->valuestring) < (int)cap;
+}
+
+/* Checks every member before any takes effect; answers and returns false for a wrong
+ * one. */
+static bool
+apply(struct http_request *req, const cJSON *body, struct ui_settings *s)
+{
+    const cJSON *value;
+
+    cJSON_ArrayForEach(value, body)
+    {
+        const struct setting *setting = find_setting(value->string);
+        char text[UI_RATE_MAX];
+
+        if (setting == NULL) {
+            http_fail(req, 422, "invalid_value", "there is no setting \"%.60s\"",
+                      value->string);
+            return false;
+        }
+        if (!value_text(setting, value, text, sizeof(text)) || !setting->set(s, text)) {
+            http_fail(req, 422, "invalid_value", "%s must be %s", setting->key,
+                      setting->right);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void
+keep(struct ui_app *app, const cJSON *body)
+{
+    const cJSON *value;
+
+    cJSON_ArrayForEach(value, body)
+    {
+        char text[UI_RATE_MAX];
+        if (value_text(find_setting(value->string), value, text, sizeof(text)))
+            ui_store_put_setting(app->store, value->string, text);
+    }
+}
+
+void
+ui_config_handle_patch(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    cJSON *body = http_json(req);
+    struct http_json_out o;
+    struct ui_settings s;
+
+    if (body == NULL)
+        return;
+    if (body->child == NULL) {
+        http_fail(req, 422, "invalid_value", "nothing to change was given");
+        return;
+    }
+    ui_config_get(app->config, &s);
+    if (!apply(req, body, &s))
+        return;
+    pthread_mutex_lock(&app->config->lock);
+    app->config->now = s;
+    pthread_mutex_unlock(&app->config->lock);
+    keep(app, body);
+    ui_transfers_reconfigure(app->transfers);
+    put_config(&o, app);
+    http_json_end(&o, '}');
+    ui_event_publish(app, "config", &o);
+    put_config(&o, app);
+    ui_json_reply(&o, req, 200);
+}

@@ -1,0 +1,283 @@
+#include "ui/state/watch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "http/sse.h"
+#include "p2p/net.h"
+#include "ui/app.h"
+#include "ui/folders/files.h"
+#include "ui/folders/trash.h"
+#include "ui/peers/peers.h"
+#include "ui/reply/json.h"
+#include "ui/state/events.h"
+#include "ui/status.h"
+
+#define LOOK_EVERY_MS 10000
+#define CHANGES_MAX   100 /* more in one event: the page reads the list again */
+
+struct ui_watch {
+    struct ui_app *app;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t woken;
+    bool has_thread, is_stopping, has_folder[UI_FOLDERS], has_peers, has_news;
+    const struct ui_listing *shared; /* as it was last told */
+};
+
+/* ---- shared files: what is new since the last time ---- */
+
+struct difference {
+    struct http_json_out changed, removed;
+    size_t count;
+};
+
+static bool
+is_same_file(const struct ui_file *a, const struct ui_file *b)
+{
+    return a->size == b->size && a->mtime_s == b->mtime_s &&
+           a->is_ready == b->is_ready && a->sha256_known == b->sha256_known &&
+           memcmp(a->root.b, b->root.b, sizeof(a->root.b)) == 0;
+}
+
+/* Both are sorted by name: one walk along the two. */
+static void
+compare(const struct ui_listing *was, const struct ui_listing *is, struct difference *d)
+{
+    size_t i = 0, j = 0;
+
+    while (i < was->count || j < is->count) {
+        int order = i == was->count  ? 1
+                    : j == is->count ? -1
+                                     : strcmp(was->files[i].name, is->files[j].name);
+
+        if (order < 0) {
+            http_json_put_string(&d->removed, NULL, was->files[i++].name);
+            d->count++;
+        } else if (order > 0 || !is_same_file(&was->files[i], &is->files[j])) {
+            ui_files_put_shared(&d->changed, &is->files[j]);
+            d->count++;
+            j++;
+            i += order == 0;
+        } else {
+            i++;
+            j++;
+        }
+    }
+}
+
+static void
+put_list(struct http_json_out *o, const char *name, struct http_json_out *list,
+         bool leave)
+{
+    size_t len;
+    char *text;
+
+    http_json_end(list, ']');
+    text = http_json_take(list, &len);
+    if (leave || text == NULL) {
+        http_json_begin(o, name, '[');
+        http_json_end(o, ']');
+    } else
+        http_json_put_json(o, name, text, len);
+    free(text);
+}
+
+static void
+tell_shared(struct ui_watch *w, const struct ui_listing *is)
+{
+    static const struct ui_listing nothing;
+    struct difference d = {.count = 0};
+    struct http_json_out o;
+    bool reload;
+
+    http_json_init(&d.changed, 256);
+    http_json_begin(&d.changed, NULL, '[');
+    http_json_init(&d.removed, 64);
+    http_json_begin(&d.removed, NULL, '[');
+    compare(w->shared != NULL ? w->shared : &nothing, is, &d);
+    reload = d.count > CHANGES_MAX || w->shared == NULL;
+    ui_json_begin(&o, 512);
+    http_json_put_u64(&o, "count", is->count);
+    http_json_put_u64(&o, "total_size", is->total_size);
+    put_list(&o, "changed", &d.changed, reload);
+    put_list(&o, "removed", &d.removed, reload);
+    http_json_put_bool(&o, "reload", reload);
+    http_json_end(&o, '}');
+    if (d.count > 0 || reload)
+        ui_event_publish(w->app, "shared", &o);
+    else
+        http_json_clear(&o);
+}
+
+static void
+look_at_shared(struct ui_watch *w)
+{
+    const struct ui_listing *is;
+
+    if (ui_listing_get(w->app, UI_SHARED, &is) != P2P_OK)
+        return;
+    if (w->shared == is) { /* nobody made a new one: nothing to tell */
+        ui_listing_release(is);
+        return;
+    }
+    tell_shared(w, is);
+    if (w->shared != NULL)
+        ui_listing_release(w->shared);
+    w->shared = is;
+}
+
+static void
+look_at_downloads(struct ui_watch *w)
+{
+    const struct ui_listing *is;
+    struct http_json_out o;
+
+    if (ui_listing_get(w->app, UI_DOWNLOADS, &is) != P2P_OK)
+        return;
+    ui_json_begin(&o, 64);
+    http_json_put_u64(&o, "count", is->count);
+    http_json_put_u64(&o, "total_size", is->total_size);
+    http_json_end(&o, '}');
+    ui_event_publish(w->app, "downloads", &o);
+    ui_listing_release(is);
+}
+
+/* ---- the thread ---- */
+
+static bool
+is_followed(const struct ui_watch *w)
+{
+    return http_sse_count(w->app->events) > 0;
+}
+
+static void
+look_at_peers(struct ui_watch *w)
+{
+    if (ui_peers_look(w->app))
+        ui_event_count(w->app, "peers", ui_peers_count(w->app));
+    ui_status_publish(w->app);
+}
+
+/* Under the lock: until somebody reports something, or until something is due. */
+static void
+sleep_some(struct ui_watch *w, uint64_t look_at_ms)
+{
+    uint64_t due_ms = ui_trash_due_ms(w->app->trash), now_ms = p2p_now_ms();
+
+    if (is_followed(w) && look_at_ms < due_ms)
+        due_ms = look_at_ms;
+    if (w->has_news || due_ms <= now_ms)
+        return;
+    (void)p2p_cond_wait_until(&w->woken, &w->lock, due_ms);
+}
+
+static void *
+watch_main(void *arg)
+{
+    struct ui_watch *w = arg;
+    uint64_t look_at_ms = 0;
+
+    pthread_mutex_lock(&w->lock);
+    while (!w->is_stopping) {
+        bool shared = w->has_folder[UI_SHARED], downloads = w->has_folder[UI_DOWNLOADS];
+        bool peers = w->has_peers;
+
+        w->has_folder[UI_SHARED] = w->has_folder[UI_DOWNLOADS] = w->has_peers = false;
+        w->has_news = false;
+        pthread_mutex_unlock(&w->lock);
+        ui_trash_empty(w->app->trash, UI_TRASH_EXPIRED);
+        if (shared)
+            look_at_shared(w);
+        if (downloads)
+            look_at_downloads(w);
+        if (peers || (is_followed(w) && p2p_now_ms() >= look_at_ms)) {
+            look_at_peers(w);
+            look_at_ms = p2p_now_ms() + LOOK_EVERY_MS;
+        } else if (shared || downloads)
+            ui_status_publish(w->app);
+        pthread_mutex_lock(&w->lock);
+        sleep_some(w, look_at_ms);
+    }
+    pthread_mutex_unlock(&w->lock);
+    return NULL;
+}
+
+struct ui_watch *
+ui_watch_new(struct ui_app *app)
+{
+    struct ui_watch *w = calloc(1, sizeof(*w));
+
+    if (w == NULL)
+        return NULL;
+    w->app = app;
+    pthread_mutex_init(&w->lock, NULL);
+    p2p_cond_init(&w->woken);
+    return w;
+}
+
+enum p2p_err
+ui_watch_start(struct ui_watch *w)
+{
+    w->has_thread = pthread_create(&w->thread, NULL, watch_main, w) == 0;
+    return w->has_thread ? P2P_OK : P2P_ERR_NOMEM;
+}
+
+void
+ui_watch_stop(struct ui_watch *w)
+{
+    if (w == NULL || !w->has_thread)
+        return;
+    pthread_mutex_lock(&w->lock);
+    w->is_stopping = true;
+    pthread_cond_signal(&w->woken);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    w->has_thread = false;
+}
+
+void
+ui_watch_free(struct ui_watch *w)
+{
+    if (w == NULL)
+        return;
+    if (w->shared != NULL)
+        ui_listing_release(w->shared);
+    pthread_cond_destroy(&w->woken);
+    pthread_mutex_destroy(&w->lock);
+    free(w);
+}
+
+/* ---- reports ---- */
+
+static void
+report(struct ui_watch *w, bool *flag)
+{
+    pthread_mutex_lock(&w->lock);
+    if (flag != NULL)
+        *flag = true;
+    w->has_news = true;
+    pthread_cond_signal(&w->woken);
+    pthread_mutex_unlock(&w->lock);
+}
+
+void
+ui_watch_folder(struct ui_app *app, enum ui_folder folder)
+{
+    ui_listing_expire(app, folder);
+    report(app->watch, &app->watch->has_folder[folder]);
+}
+
+void
+ui_watch_follower(struct ui_app *app)
+{
+    report(app->watch, NULL);
+}
+
+void
+ui_watch_peers(struct ui_app *app)
+{
+    report(app->watch, &app->watch->has_peers);
+}

@@ -1,0 +1,27 @@
+/*
+ * watch - one thread that tells the dashboards what changed and does what is due.
+ *
+ * It sleeps until something is reported to it. Only while somebody follows the events
+ * it also looks by itself, every ten seconds: who is online, how this machine stands.
+ */
+#ifndef P2P_UI_WATCH_H
+#define P2P_UI_WATCH_H
+
+#include "p2p/err.h"
+#include "ui/folders/listing.h"
+
+struct ui_app;
+struct ui_watch;
+
+struct ui_watch *ui_watch_new(struct ui_app *app); /* NULL: out of memory */
+P2P_MUST_CHECK enum p2p_err ui_watch_start(struct ui_watch *w);
+void ui_watch_stop(struct ui_watch *w); /* the thread; reports are still taken */
+void ui_watch_free(struct ui_watch *w); /* these accept NULL */
+
+/* Never block, may be called under any lock. */
+void ui_watch_folder(struct ui_app *app, enum ui_folder folder); /* it changed */
+void
+ui_watch_follower(struct ui_app *app); /* somebody follows now, or other work is due */
+void ui_watch_peers(struct ui_app *app); /* look at them now */
+
+#endif

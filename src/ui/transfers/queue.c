@@ -1,0 +1,211 @@
+/*
+ * The manager thread: starts what waits, stops what should end, tries again what may
+ * work later, frees what was removed. The only caller of p2p_download_cancel: a
+ * p2p_download is never called with the lock held, since its callbacks take it.
+ */
+#include "ui/transfers/queue.h"
+
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "p2p/journal.h"
+#include "ui/app.h"
+#include "ui/state/config.h"
+
+#define DISK_CHECK_S 30
+#define DISK_SPARE \
+    (64 * P2P_MIB) /* more than is missing, before a full disk is tried again */
+
+/* ---- the common speed limit ---- */
+
+static unsigned
+minute_of_day(void)
+{
+    time_t now = time(NULL);
+    struct tm local;
+
+    localtime_r(&now, &local);
+    return (unsigned)(local.tm_hour * 60 + local.tm_min);
+}
+
+void
+ui_queue_apply_rate(struct ui_transfers *ts)
+{
+    struct ui_settings set;
+
+    ui_config_get(ts->app->config, &set);
+    p2p_rate_set(&ts->rate, p2p_timetable_rate(&set.timetable, minute_of_day()),
+                 p2p_now_ms() * 1000);
+}
+
+/* ---- one step each; all under the lock ---- */
+
+static struct ui_transfer *
+next_to_start(struct ui_transfers *ts)
+{
+    struct ui_transfer *best = NULL;
+
+    for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
+        if (t->state == UI_QUEUED && !t->has_thread && !t->is_removed &&
+            (best == NULL || ui_transfer_is_before(t, best)))
+            best = t;
+    return best;
+}
+
+static void
+start_some(struct ui_transfers *ts)
+{
+    struct ui_settings set;
+    struct ui_transfer *t;
+
+    ui_config_get(ts->app->config, &set);
+    while (!ts->is_stopping && ts->threads < set.max_running &&
+           (t = next_to_start(ts)) != NULL)
+        ui_run_begin(ts, t);
+}
+
+/* True when the lock was given up meanwhile: look at the list again from its start. */
+static bool
+stop_one(struct ui_transfers *ts)
+{
+    struct ui_transfer *t = ts->first;
+    struct p2p_download *dl;
+    bool keeps_data;
+
+    while (t != NULL && (t->stop == UI_GO_ON || t->dl == NULL || t->is_told))
+        t = t->next;
+    if (t == NULL)
+        return false;
+    dl = t->dl;
+    keeps_data = t->stop == UI_STOP_KEEP;
+    t->is_told = true;
+    t->is_in_use = true;
+    pthread_mutex_unlock(&ts->lock);
+    p2p_download_cancel(dl, keeps_data);
+    pthread_mutex_lock(&ts->lock);
+    t->is_in_use = false;
+    pthread_cond_broadcast(&ts->changed);
+    return true;
+}
+
+/* What an interrupted download left behind: a journal is opened only to be given up. */
+static void
+delete_data(struct ui_app *app, const struct p2p_digest *root)
+{
+    struct p2p_journal *journal = NULL;
+    struct p2p_journal_info info;
+    uint64_t done;
+
+    if (p2p_journal_peek(app->downloads, root, &info, &done) != P2P_OK ||
+        p2p_journal_open(app->downloads, &info, NULL, &journal) != P2P_OK)
+        return;
+    p2p_journal_discard(journal);
+    p2p_journal_close(journal);
+}
+
+static bool
+clean_one(struct ui_transfers *ts)
+{
+    struct ui_transfer *t = ts->first;
+    struct p2p_digest root;
+    bool must_delete;
+
+    while (t != NULL && (t->has_thread || (!t->is_removed && !t->is_discarding)))
+        t = t->next;
+    if (t == NULL)
+        return false;
+    must_delete = t->is_discarding && t->root_known;
+    root = t->root;
+    t->is_discarding = false;
+    if (t->is_removed) {
+        ui_transfers_unlink(ts, t);
+        ui_transfer_free(t);
+    }
+    if (must_delete) {
+        pthread_mutex_unlock(&ts->lock);
+        delete_data(ts->app, &root);
+        pthread_mutex_lock(&ts->lock);
+    }
+    return true;
+}
+
+static bool
+has_space_for(struct ui_transfers *ts, const struct ui_transfer *t)
+{
+    struct statvfs fs;
+    uint64_t missing = t->size > t->verified ? t->size - t->verified : 0;
+
+    return fstatvfs(p2p_root_fd(ts->app->downloads), &fs) == 0 &&
+           (uint64_t)fs.f_bavail * fs.f_frsize > missing + DISK_SPARE;
+}
+
+static void
+retry_due(struct ui_transfers *ts, uint64_t now_s)
+{
+    for (struct ui_transfer *t = ts->first; t != NULL; t = t->next) {
+        if (t->retry_at_s == 0 || t->retry_at_s > now_s || t->is_removed)
+            continue;
+        if (t->error == P2P_ERR_DISK_FULL && !has_space_for(ts, t)) {
+            t->retry_at_s = now_s + DISK_CHECK_S;
+            continue;
+        }
+        ui_transfer_enqueue(ts, t);
+        ui_transfers_save(ts, t);
+    }
+}
+
+/* Seconds until something is due without anybody asking; 0: nothing is. */
+static uint64_t
+next_due(struct ui_transfers *ts, uint64_t now_s)
+{
+    struct ui_settings set;
+    uint64_t due = UINT64_MAX;
+
+    for (const struct ui_transfer *t = ts->first; t != NULL; t = t->next)
+        if (t->retry_at_s != 0 && !t->is_removed && t->retry_at_s < due)
+            due = t->retry_at_s;
+    ui_config_get(ts->app->config, &set);
+    if (ts->threads > 0 && set.timetable.count > 1 && due > now_s + 60)
+        due = now_s + 60;
+    if (due == UINT64_MAX)
+        return 0;
+    return due > now_s ? due - now_s : 1;
+}
+
+static void
+sleep_until_due(struct ui_transfers *ts)
+{
+    uint64_t seconds = next_due(ts, p2p_time_s());
+
+    (void)p2p_cond_wait_until(&ts->changed, &ts->lock,
+                              seconds == 0 ? P2P_NO_DEADLINE
+                                           : p2p_now_ms() + seconds * 1000);
+}
+
+static bool
+has_work(struct ui_transfers *ts)
+{
+    bool some = false;
+
+    while (stop_one(ts) || clean_one(ts))
+        some = true;
+    return some;
+}
+
+void *
+ui_queue_main(void *transfers)
+{
+    struct ui_transfers *ts = transfers;
+
+    pthread_mutex_lock(&ts->lock);
+    while (!ts->is_stopping || ts->threads > 0) {
+        ui_queue_apply_rate(ts);
+        retry_due(ts, p2p_time_s());
+        start_some(ts);
+        /* The lock was open meanwhile: what changed then signalled nobody. */
+        if (!has_work(ts) && (!ts->is_stopping || ts->threads > 0))
+            sleep_until_due(ts);
+    }
+    pthread_mutex_unlock(&ts->lock);
+    return NULL;
+}

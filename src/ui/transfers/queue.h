@@ -1,0 +1,44 @@
+/* What transfers.c, queue.c, run.c and transfers_read.c share; nobody else includes it.
+ */
+#ifndef P2P_UI_QUEUE_H
+#define P2P_UI_QUEUE_H
+
+#include <pthread.h>
+
+#include "ui/transfers/transfers.h"
+
+struct ui_transfers {
+    struct ui_app *app;
+    pthread_mutex_t lock; /* the list and every transfer in it */
+    pthread_cond_t changed;
+    struct ui_transfer *first; /* newest first */
+    size_t count;
+    uint64_t last_place;
+    unsigned threads;     /* running transfers, also those that are winding up */
+    struct p2p_rate rate; /* of all downloads together */
+    pthread_t manager;
+    bool has_manager, is_stopping;
+};
+
+/* All under the lock. */
+struct ui_transfer *ui_transfers_find(struct ui_transfers *ts, const char *id);
+void ui_transfers_unlink(struct ui_transfers *ts, struct ui_transfer *t);
+/* Tells the dashboards, and the store as well. */
+void ui_transfers_tell(struct ui_transfers *ts, const struct ui_transfer *t);
+void ui_transfers_save(struct ui_transfers *ts, const struct ui_transfer *t);
+/* Place among the queued, from 0; -1 when it is not queued. */
+long ui_transfers_position(struct ui_transfers *ts, const struct ui_transfer *t);
+/* True when `a` is to start before `b`. */
+bool ui_transfer_is_before(const struct ui_transfer *a, const struct ui_transfer *b);
+/* Puts it (again) at the end of the queue, without its error. */
+void ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t);
+
+/* queue.c: the manager thread. */
+void *ui_queue_main(void *transfers);
+/* Sets the rate of all downloads from the settings and the time of day. */
+void ui_queue_apply_rate(struct ui_transfers *ts);
+
+/* run.c: starts the thread of one transfer; under the lock. */
+void ui_run_begin(struct ui_transfers *ts, struct ui_transfer *t);
+
+#endif

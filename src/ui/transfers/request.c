@@ -1,0 +1,243 @@
+#include "ui/transfers/request.h"
+
+#include <arpa/inet.h>
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http/json.h"
+#include "p2p/bytes.h"
+#include "ui/app.h"
+#include "ui/peers/peers.h"
+#include "ui/reply/refuse.h"
+
+/* ---- from JSON ---- */
+
+bool
+ui_wish_check_name(struct http_request *req, const char *name)
+{
+    size_t len = name != NULL ? strlen(name) : 0;
+
+    if (name == NULL) {
+        ui_fail_value(req, "filename", "the name of a file");
+        return false;
+    }
+    if (len > 1 && name[len - 1] == '/')
+        len--;
+    if (p2p_name_check(name, len, true) == P2P_OK)
+        return true;
+    http_fail(req, 400, "bad_name", "%s", p2p_err_text(P2P_ERR_NAME));
+    return false;
+}
+
+/* Registries and people give addresses, not names: nothing here resolves. */
+static bool
+is_address(const char *text)
+{
+    struct in6_addr raw;
+
+    return text != NULL && (inet_pton(AF_INET, text, &raw) == 1 ||
+                            inet_pton(AF_INET6, text, &raw) == 1);
+}
+
+static bool
+parse_id(struct http_request *req, struct ui_app *app, const cJSON *object,
+         bool needs_id, struct ui_source *out)
+{
+    const char *text = http_json_string(object, "peer_id");
+
+    if (!needs_id && cJSON_GetObjectItemCaseSensitive(object, "peer_id") == NULL)
+        return true;
+    if (text != NULL && ui_peers_resolve(app, text, &out->id) == P2P_OK) {
+        out->id_known = true;
+        return true;
+    }
+    ui_fail_value(req, "peer_id",
+                  "64 hexadecimal digits, or the short form of a peer that is online");
+    return false;
+}
+
+bool
+ui_wish_parse_source(struct http_request *req, struct ui_app *app, const cJSON *object,
+                     bool needs_id, struct ui_source *out)
+{
+    const char *ip = http_json_string(object, "ip");
+    uint64_t port;
+
+    memset(out, 0, sizeof(*out));
+    if (!is_address(ip)) {
+        ui_fail_value(req, "ip", "an IP address");
+        return false;
+    }
+    if (!http_json_u64(object, "port", 1, 65535, &port)) {
+        ui_fail_value(req, "port", "a whole number from 1 to 65535");
+        return false;
+    }
+    snprintf(out->addr.host, sizeof(out->addr.host), "%s", ip);
+    out->addr.port = (uint16_t)port;
+    return parse_id(req, app, object, needs_id, out);
+}
+
+static bool
+parse_peers(struct http_request *req, struct ui_app *app, const cJSON *body,
+            struct ui_wanted *w)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "peers");
+    const cJSON *peer;
+
+    if (list == NULL)
+        return true;
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > UI_TRANSFER_SOURCES_MAX) {
+        ui_fail_value(req, "peers", "a list of at most 64 peers");
+        return false;
+    }
+    cJSON_ArrayForEach(peer, list)
+    {
+        if (!ui_wish_parse_source(req, app, peer, false, &w->sources[w->source_count]))
+            return false;
+        w->source_count++;
+    }
+    return true;
+}
+
+static bool
+parse_content(struct http_request *req, const cJSON *body, struct ui_wanted *w)
+{
+    const cJSON *root = cJSON_GetObjectItemCaseSensitive(body, "root");
+    const char *filename = http_json_string(body, "filename");
+
+    if (root != NULL && !cJSON_IsNull(root)) {
+        w->root_known =
+            cJSON_IsString(root) &&
+            p2p_hex_parse(root->valuestring, w->root.b, sizeof(w->root.b)) == P2P_OK;
+        if (!w->root_known) {
+            ui_fail_value(req, "root", "64 hexadecimal digits");
+            return false;
+        }
+    }
+    if (filename == NULL && w->root_known &&
+        cJSON_GetObjectItemCaseSensitive(body, "filename") == NULL)
+        p2p_hex_format(w->root.b, sizeof(w->root.b), w->filename);
+    else if (!ui_wish_check_name(req, filename))
+        return false;
+    else
+        snprintf(w->filename, sizeof(w->filename), "%s", filename);
+    return true;
+}
+
+static bool
+parse_rest(struct http_request *req, const cJSON *body, struct ui_wanted *w)
+{
+    const cJSON *is_auto = cJSON_GetObjectItemCaseSensitive(body, "auto");
+    const cJSON *size = cJSON_GetObjectItemCaseSensitive(body, "size");
+
+    w->priority = UI_NORMAL;
+    if (cJSON_GetObjectItemCaseSensitive(body, "priority") != NULL &&
+        !ui_priority_parse(http_json_string(body, "priority"), &w->priority)) {
+        ui_fail_value(req, "priority", "low, normal or high");
+        return false;
+    }
+    if (size != NULL && !cJSON_IsNull(size) &&
+        !http_json_u64(body, "size", 0, P2P_FILE_SIZE_MAX, &w->size)) {
+        ui_fail_value(req, "size", "a whole number of bytes");
+        return false;
+    }
+    if (is_auto != NULL && !cJSON_IsBool(is_auto)) {
+        ui_fail_value(req, "auto", "true or false");
+        return false;
+    }
+    w->is_auto = is_auto != NULL ? cJSON_IsTrue(is_auto) : w->source_count == 0;
+    if (!w->is_auto && w->source_count == 0) {
+        ui_fail_value(req, "peers", "given when auto is false");
+        return false;
+    }
+    return true;
+}
+
+struct ui_wanted *
+ui_wish_parse(struct http_request *req, struct ui_app *app, const cJSON *body)
+{
+    struct ui_wanted *w = calloc(1, sizeof(*w));
+
+    if (w == NULL) {
+        http_fail_err(req, P2P_ERR_NOMEM, NULL);
+        return NULL;
+    }
+    if (parse_content(req, body, w) && parse_peers(req, app, body, w) &&
+        parse_rest(req, body, w))
+        return w;
+    free(w);
+    return NULL;
+}
+
+/* ---- from the network ---- */
+
+/* The content that most peers mean by this name. */
+static void
+choose_content(struct ui_wanted *w, const struct p2p_search_results *results)
+{
+    const struct p2p_search_result *best = NULL;
+
+    for (size_t i = 0; i < results->count; i++) {
+        const struct p2p_search_result *r = &results->at[i];
+        if (r->root_known && strcmp(r->name, w->filename) == 0 &&
+            (best == NULL || r->peers.count > best->peers.count))
+            best = r;
+    }
+    if (best == NULL)
+        return;
+    w->root = best->root;
+    w->root_known = true;
+    w->size = best->size;
+}
+
+static enum p2p_err
+find_content(struct ui_app *app, struct ui_wanted *w)
+{
+    struct p2p_search_results results = {0};
+    enum p2p_err err = p2p_discovery_search(app->discovery, w->filename,
+                                            P2P_SEARCH_EXACT, 100, &results);
+
+    if (err == P2P_OK)
+        choose_content(w, &results);
+    p2p_search_results_clear(&results);
+    return err;
+}
+
+void
+ui_wish_find(struct ui_app *app, struct ui_wanted *w)
+{
+    struct ui_source found[P2P_DOWNLOAD_SOURCES_MAX];
+    bool is_folder = w->filename[strlen(w->filename) - 1] == '/';
+    enum p2p_err err = P2P_OK;
+    size_t count;
+
+    w->err = P2P_OK;
+    if (!w->is_auto)
+        return;
+    if (!w->root_known && !is_folder)
+        err = find_content(app, w);
+    count = ui_peers_find_sources(app, w->filename, w->root_known ? &w->root : NULL,
+                                  found, P2P_DOWNLOAD_SOURCES_MAX);
+    for (size_t i = 0; i < count && w->source_count < UI_TRANSFER_SOURCES_MAX; i++)
+        w->sources[w->source_count++] = found[i];
+    if (w->source_count == 0)
+        w->err = err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT
+                     ? err
+                     : P2P_ERR_NO_SOURCE;
+}
+
+void
+ui_wish_view(const struct ui_wanted *w, struct ui_wish *out)
+{
+    *out = (struct ui_wish){
+        .filename = w->filename,
+        .root = w->root_known ? &w->root : NULL,
+        .size = w->size,
+        .sources = w->sources,
+        .source_count = w->source_count,
+        .is_auto = w->is_auto,
+        .priority = w->priority,
+    };
+}

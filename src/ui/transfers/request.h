@@ -1,0 +1,44 @@
+/* What a client wants to have: from JSON to a struct ui_wish, with the sources the
+ * network knows. */
+#ifndef P2P_UI_WISH_H
+#define P2P_UI_WISH_H
+
+#include "http/http.h"
+#include "ui/transfers/transfers.h"
+
+struct cJSON;
+struct ui_app;
+
+struct ui_wanted {
+    char filename[P2P_NAME_MAX + 2];
+    struct p2p_digest root;
+    bool root_known, is_auto;
+    uint64_t size;
+    enum ui_priority priority;
+    struct ui_source sources[UI_TRANSFER_SOURCES_MAX];
+    size_t source_count;
+    enum p2p_err err; /* of ui_wish_find */
+};
+
+/* The body of POST /api/transfers; *returns owned*, free(). NULL: it has answered. */
+struct ui_wanted *ui_wish_parse(struct http_request *req, struct ui_app *app,
+                                const struct cJSON *body);
+
+/* A source from members `ip`, `port` and `peer_id` (may be absent unless `needs_id`);
+ * or answers and returns false. */
+bool ui_wish_parse_source(struct http_request *req, struct ui_app *app,
+                          const struct cJSON *object, bool needs_id,
+                          struct ui_source *out);
+/* A name, or with "/" at its end a folder; answers 400 or 422 and returns false. */
+bool ui_wish_check_name(struct http_request *req, const char *name);
+
+/*
+ * Asks the network (on a worker): what content a bare name means, and who has it. Sets
+ * err: NO_SOURCE, UNREACHABLE (no registry answers and nobody else is known).
+ */
+void ui_wish_find(struct ui_app *app, struct ui_wanted *w);
+
+/* Borrows from `w`. */
+void ui_wish_view(const struct ui_wanted *w, struct ui_wish *out);
+
+#endif

@@ -1,0 +1,356 @@
+/* The thread of one running transfer: finds sources, starts the download, waits, keeps
+ * the result. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/log.h"
+#include "ui/app.h"
+#include "ui/peers/peers.h"
+#include "ui/state/config.h"
+#include "ui/state/watch.h"
+#include "ui/transfers/queue.h"
+
+#define RETRY_FIRST_S  15
+#define RETRY_MAX_S    600
+#define RETRY_ATTEMPTS 200 /* a day and a half of silence */
+#define DISK_RETRY_S   30
+
+struct run {
+    struct ui_transfers *ts;
+    struct ui_transfer *t;
+};
+
+/* ---- sources ---- */
+
+static bool
+has_address(const struct ui_source *list, size_t count, const struct p2p_addr *addr)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].addr.port == addr->port &&
+            strcmp(list[i].addr.host, addr->host) == 0)
+            return true;
+    return false;
+}
+
+/*
+ * Where to fetch from now: what the registry and the neighbours say first, since
+ * addresses change, then what was known before. Asks the network; without the lock (the
+ * wish itself never changes).
+ */
+static size_t
+gather(struct ui_app *app, const struct ui_transfer *t, struct ui_source *out)
+{
+    size_t count = 0;
+
+    if (t->is_auto)
+        count = ui_peers_find_sources(app, t->filename, t->root_known ? &t->root : NULL,
+                                      out, P2P_DOWNLOAD_SOURCES_MAX);
+    for (size_t i = 0; i < t->source_count && count < P2P_DOWNLOAD_SOURCES_MAX; i++)
+        if (!has_address(out, count, &t->sources[i].addr) &&
+            !ui_peers_is_blocked(app, &t->sources[i]))
+            out[count++] = t->sources[i];
+    return count;
+}
+
+/* ---- while it runs ---- */
+
+static enum ui_state
+state_of(enum p2p_download_state state)
+{
+    switch (state) {
+    case P2P_DL_DOWNLOADING:
+        return UI_DOWNLOADING;
+    case P2P_DL_VERIFYING:
+        return UI_VERIFYING;
+    default:
+        return UI_CONNECTING;
+    }
+}
+
+static void
+copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
+{
+    if (st->root_known) {
+        t->root = st->root;
+        t->root_known = true;
+    }
+    if (st->sha256_known) {
+        t->sha256 = st->sha256;
+        t->sha256_known = true;
+    }
+    if (st->size_known) {
+        t->size = st->size;
+        t->size_known = true;
+    }
+    if (st->state != P2P_DL_CONNECTING) /* until then it has not looked at the disk */
+        t->verified = st->verified;
+    t->speed = st->speed;
+    t->eta_s = st->eta_s;
+    t->live_count = t->live != NULL ? st->source_count : 0;
+    for (size_t i = 0; i < t->live_count; i++)
+        t->live[i] = st->sources[i];
+}
+
+/* The engine waits for something it cannot do itself (a full disk, say): this run ends
+ * here, keeps what it has, and the queue knows when to go on. */
+static void
+give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err)
+{
+    t->error = err != P2P_OK ? err : P2P_ERR_NO_SOURCE;
+    t->stop = UI_STOP_KEEP;
+    pthread_cond_broadcast(&ts->changed);
+}
+
+static void
+on_event(void *arg, const struct p2p_download_status *st)
+{
+    const struct run *run = arg;
+    struct ui_transfer *t = run->t;
+    enum ui_state state = state_of(st->state);
+
+    pthread_mutex_lock(&run->ts->lock);
+    if (t->stop == UI_GO_ON && st->state < P2P_DL_COMPLETED) {
+        bool is_news = t->state != state || t->root_known != st->root_known;
+
+        copy_status(t, st);
+        if (st->state == P2P_DL_PAUSED)
+            give_way(run->ts, t, st->error);
+        else if (is_news) {
+            t->state = state;
+            ui_transfers_save(run->ts, t);
+        } else
+            ui_transfers_tell(run->ts, t);
+    }
+    pthread_mutex_unlock(&run->ts->lock);
+}
+
+/* ---- the end of a run; under the lock ---- */
+
+static bool
+may_work_later(enum p2p_err err)
+{
+    switch (err) {
+    case P2P_ERR_UNREACHABLE:
+    case P2P_ERR_CLOSED:
+    case P2P_ERR_TIMEOUT:
+    case P2P_ERR_BUSY:
+    case P2P_ERR_RATE_LIMITED:
+    case P2P_ERR_NO_SOURCE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static uint64_t
+backoff_s(unsigned attempts)
+{
+    uint64_t wait = attempts < 8 ? (uint64_t)RETRY_FIRST_S << attempts : RETRY_MAX_S;
+
+    return wait < RETRY_MAX_S ? wait : RETRY_MAX_S;
+}
+
+/*
+ * "No peer could deliver the file" hides why: when every source gave the same reason,
+ * that is the one to tell.
+ */
+static enum p2p_err
+real_reason(enum p2p_err err, const struct p2p_download_status *st)
+{
+    enum p2p_err first = st->source_count > 0 ? st->sources[0].error : P2P_OK;
+
+    if (err != P2P_ERR_NO_SOURCE || first == P2P_OK)
+        return err;
+    for (size_t i = 1; i < st->source_count; i++)
+        if (st->sources[i].error != first)
+            return err;
+    return first;
+}
+
+static void
+fail(struct ui_transfer *t, enum p2p_err err, const char *message)
+{
+    bool progressed = t->verified > t->verified_at_start;
+
+    t->error = err;
+    snprintf(t->message, sizeof(t->message), "%s",
+             message[0] != '\0' ? message : ui_error_advice(err));
+    if (err == P2P_ERR_DISK_FULL) {
+        t->state = UI_PAUSED;
+        t->retry_at_s = p2p_time_s() + DISK_RETRY_S;
+        return;
+    }
+    t->state = UI_FAILED;
+    t->finished_s = p2p_time_s();
+    t->attempts = progressed ? 0 : t->attempts;
+    if (may_work_later(err) && t->attempts < RETRY_ATTEMPTS)
+        t->retry_at_s = t->finished_s + backoff_s(t->attempts++);
+}
+
+static void
+complete(struct ui_transfers *ts, struct ui_transfer *t,
+         const struct p2p_download_status *st)
+{
+    copy_status(t, st);
+    t->state = UI_COMPLETED;
+    t->verified = t->size;
+    t->error = P2P_OK;
+    t->retry_at_s = 0;
+    t->finished_s = p2p_time_s();
+    snprintf(t->path, sizeof(t->path), "%s", st->stored);
+    ui_watch_folder(ts->app, UI_DOWNLOADS);
+}
+
+/* The states PAUSED, CANCELLED and QUEUED were set by whoever asked for the stop. */
+static void
+conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
+         const struct p2p_download_status *st)
+{
+    bool was_running = ui_state_is_running(t->state);
+
+    if (st->state == P2P_DL_COMPLETED)
+        complete(ts, t, st);
+    else if (t->stop == UI_GO_ON)
+        fail(t, real_reason(err, st), st->message);
+    else if (was_running)
+        fail(t, t->error, st->message); /* the engine gave way */
+    if (t->state == UI_CANCELLED) {
+        t->verified = 0;
+        t->is_discarding =
+            true; /* of an earlier run, when this one had no download yet */
+    }
+    t->speed = 0;
+    t->eta_s = UINT64_MAX;
+    t->stop = UI_GO_ON;
+    t->is_told = false;
+    t->has_thread = false;
+    ts->threads--;
+    ui_transfers_save(ts, t);
+    pthread_cond_broadcast(&ts->changed);
+}
+
+/* ---- the thread ---- */
+
+static enum p2p_err
+start(struct run *run, const struct ui_source *sources, size_t count,
+      struct p2p_download **out)
+{
+    struct ui_app *app = run->ts->app;
+    struct ui_transfer *t = run->t;
+    struct p2p_source_spec specs[P2P_DOWNLOAD_SOURCES_MAX];
+    struct ui_settings set;
+
+    *out = NULL;
+    if (count == 0)
+        return P2P_ERR_NO_SOURCE;
+    for (size_t i = 0; i < count; i++)
+        specs[i] = (struct p2p_source_spec){
+            .addr = sources[i].addr, .id = sources[i].id_known ? &sources[i].id : NULL};
+    ui_config_get(app->config, &set);
+    return p2p_download_start(
+        &(struct p2p_download_options){
+            .identity = app->identity,
+            .downloads = app->downloads,
+            .name = t->filename,
+            .root = t->root_known ? &t->root : NULL,
+            .conflict = P2P_CONFLICT_RENAME,
+            .sources = specs,
+            .source_count = count,
+            .discovery = t->is_auto ? app->discovery : NULL,
+            .connections = set.connections,
+            .timeout_ms = app->opt.timeout_ms,
+            .rate = &t->rate,
+            .verify = set.verify_tree ? P2P_VERIFY_TREE : P2P_VERIFY_FULL,
+        },
+        on_event, run, out);
+}
+
+static void
+keep_sources(struct run *run, const struct ui_source *sources, size_t count)
+{
+    pthread_mutex_lock(&run->ts->lock);
+    if (ui_transfer_set_sources(run->t, sources, count) != P2P_OK)
+        p2p_log_warn("out of memory: the sources of a transfer are not kept");
+    pthread_mutex_unlock(&run->ts->lock);
+}
+
+/* Publishes dl to the manager, waits for its end, and takes it back. */
+static enum p2p_err
+wait_for(struct run *run, struct p2p_download *dl)
+{
+    enum p2p_err err;
+
+    pthread_mutex_lock(&run->ts->lock);
+    run->t->dl = dl;
+    pthread_cond_broadcast(&run->ts->changed);
+    pthread_mutex_unlock(&run->ts->lock);
+    err = p2p_download_wait(dl);
+    pthread_mutex_lock(&run->ts->lock);
+    while (run->t->is_in_use)
+        pthread_cond_wait(&run->ts->changed, &run->ts->lock);
+    run->t->dl = NULL;
+    pthread_mutex_unlock(&run->ts->lock);
+    return err;
+}
+
+static void *
+run_main(void *arg)
+{
+    struct run *run = arg;
+    struct ui_source sources[P2P_DOWNLOAD_SOURCES_MAX];
+    struct p2p_download_status *st = calloc(1, sizeof(*st));
+    struct p2p_download *dl = NULL;
+    enum p2p_err err = P2P_ERR_NOMEM;
+    size_t count;
+
+    if (st != NULL) {
+        st->state = P2P_DL_FAILED;
+        count = gather(run->ts->app, run->t, sources);
+        if (count > 0)
+            keep_sources(run, sources, count);
+        err = start(run, sources, count, &dl);
+    }
+    if (dl != NULL) {
+        err = wait_for(run, dl);
+        p2p_download_status(dl, st);
+        p2p_download_free(dl);
+    }
+    pthread_mutex_lock(&run->ts->lock);
+    conclude(run->ts, run->t, err, st != NULL ? st : &(struct p2p_download_status){0});
+    pthread_mutex_unlock(&run->ts->lock);
+    free(st);
+    free(run);
+    return NULL;
+}
+
+void
+ui_run_begin(struct ui_transfers *ts, struct ui_transfer *t)
+{
+    struct run *run = calloc(1, sizeof(*run));
+    pthread_attr_t attr;
+    pthread_t thread;
+    bool started;
+
+    if (t->live == NULL)
+        t->live = calloc(P2P_DOWNLOAD_SOURCES_MAX, sizeof(*t->live));
+    t->live_count = 0;
+    t->verified_at_start = t->verified;
+    p2p_rate_set(&t->rate, t->limit_rate, p2p_now_ms() * 1000);
+    t->rate.parent = &ts->rate;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    if (run != NULL)
+        *run = (struct run){.ts = ts, .t = t};
+    started = run != NULL && pthread_create(&thread, &attr, run_main, run) == 0;
+    pthread_attr_destroy(&attr);
+    if (started) {
+        t->state = UI_CONNECTING;
+        t->has_thread = true;
+        ts->threads++;
+    } else {
+        free(run);
+        fail(t, P2P_ERR_NOMEM, "");
+    }
+    ui_transfers_save(ts, t);
+}

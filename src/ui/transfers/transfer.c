@@ -1,0 +1,313 @@
+#include "ui/transfers/transfer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uuid/uuid.h>
+
+#include "ui/reply/json.h"
+
+static const char *const state_names[UI_STATES] = {
+    "queued", "connecting", "downloading", "verifying",
+    "paused", "completed",  "failed",      "cancelled",
+};
+
+const char *
+ui_state_name(enum ui_state state)
+{
+    return state_names[state];
+}
+
+bool
+ui_state_parse(const char *text, size_t len, enum ui_state *out)
+{
+    for (int i = 0; i < UI_STATES; i++)
+        if (strlen(state_names[i]) == len && memcmp(state_names[i], text, len) == 0) {
+            *out = (enum ui_state)i;
+            return true;
+        }
+    return false;
+}
+
+bool
+ui_state_is_running(enum ui_state state)
+{
+    return state == UI_CONNECTING || state == UI_DOWNLOADING || state == UI_VERIFYING;
+}
+
+bool
+ui_state_is_over(enum ui_state state)
+{
+    return state == UI_COMPLETED || state == UI_FAILED || state == UI_CANCELLED;
+}
+
+static const char *const priority_names[] = {"low", "normal", "high"};
+
+const char *
+ui_priority_name(enum ui_priority priority)
+{
+    return priority_names[priority];
+}
+
+bool
+ui_priority_parse(const char *text, enum ui_priority *out)
+{
+    for (int i = UI_LOW; i <= UI_HIGH; i++)
+        if (text != NULL && strcmp(text, priority_names[i]) == 0) {
+            *out = (enum ui_priority)i;
+            return true;
+        }
+    return false;
+}
+
+struct ui_transfer *
+ui_transfer_new(void)
+{
+    struct ui_transfer *t = calloc(1, sizeof(*t));
+    uuid_t id;
+
+    if (t == NULL)
+        return NULL;
+    uuid_generate_random(id);
+    uuid_unparse_lower(id, t->id);
+    t->priority = UI_NORMAL;
+    t->eta_s = UINT64_MAX;
+    t->created_s = p2p_time_s();
+    p2p_rate_init(&t->rate, 0, p2p_now_ms() * 1000);
+    return t;
+}
+
+void
+ui_transfer_free(struct ui_transfer *t)
+{
+    if (t == NULL)
+        return;
+    p2p_rate_clear(&t->rate);
+    free(t->sources);
+    free(t->live);
+    free(t);
+}
+
+enum p2p_err
+ui_transfer_set_sources(struct ui_transfer *t, const struct ui_source *sources,
+                        size_t count)
+{
+    struct ui_source *copy = NULL;
+
+    if (count > UI_TRANSFER_SOURCES_MAX)
+        count = UI_TRANSFER_SOURCES_MAX;
+    if (count > 0) {
+        if ((copy = calloc(count, sizeof(*copy))) == NULL)
+            return P2P_ERR_NOMEM;
+        memcpy(copy, sources, count * sizeof(*copy));
+    }
+    free(t->sources);
+    t->sources = copy;
+    t->source_count = count;
+    return P2P_OK;
+}
+
+unsigned
+ui_transfer_percent(const struct ui_transfer *t)
+{
+    uint64_t percent;
+
+    if (t->state == UI_COMPLETED)
+        return 100;
+    if (!t->size_known || t->size == 0)
+        return 0;
+    percent = t->verified * 100 / t->size; /* sizes are below 2^50 */
+    return percent > 99 ? 99 : (unsigned)percent;
+}
+
+/* ---- failures ---- */
+
+static const struct {
+    enum p2p_err err;
+    const char *code;
+    const char *advice;
+} failures[] = {
+    {P2P_ERR_UNREACHABLE, "peer_offline",
+     "The peer cannot be reached. It is tried again by itself; check that the other "
+     "machine is on and its p2p-peer runs."},
+    {P2P_ERR_CLOSED, "peer_offline",
+     "The peer closed the connection. It is tried again by itself; the peer may be "
+     "busy, "
+     "stopping, or not trust this device."},
+    {P2P_ERR_BUSY, "peer_offline", "The peer is busy. It is tried again by itself."},
+    {P2P_ERR_RATE_LIMITED, "peer_offline",
+     "The peer takes no more requests at the moment. It is tried again by itself."},
+    {P2P_ERR_TIMEOUT, "timeout",
+     "The peer did not answer in time. It is tried again by itself; check the "
+     "network."},
+    {P2P_ERR_NO_SOURCE, "no_source",
+     "No peer that has this file is online. It is tried again by itself."},
+    {P2P_ERR_NOT_FOUND, "not_found",
+     "The peer does not share this file any more. Search for it again."},
+    {P2P_ERR_KEY_CHANGED, "key_changed",
+     "Another key answers at this peer's address than the one remembered. If the peer "
+     "was "
+     "set up anew, trust it under Peers and retry; otherwise somebody may be in "
+     "between."},
+    {P2P_ERR_WRONG_PEER, "key_changed",
+     "Another peer answered than the one asked for. Search again for its present "
+     "address."},
+    {P2P_ERR_NOT_ALLOWED, "blocked",
+     "You blocked this peer, or it does not allow this device. See Peers."},
+    {P2P_ERR_HASH_MISMATCH, "hash_mismatch",
+     "The received data did not match its hash and was thrown away. Retry, from "
+     "another "
+     "peer if there is one."},
+    {P2P_ERR_FILE_CHANGED, "file_changed",
+     "The file changed at its source while it was fetched. Search for it again."},
+    {P2P_ERR_DISK_FULL, "disk_full",
+     "The disk is full. Make space; it goes on by itself when there is enough."},
+    {P2P_ERR_PERMISSION, "permission",
+     "The downloads folder cannot be written. Check its owner and permissions, then "
+     "retry."},
+    {P2P_ERR_MALFORMED, "protocol",
+     "The peer sent something that is not the protocol."},
+    {P2P_ERR_PROTOCOL, "protocol", "The peer sent something that was not asked for."},
+    {P2P_ERR_AUTH, "protocol", "The peer could not prove who it is."},
+    {P2P_ERR_REMOTE, "protocol", "The peer reported an error."},
+};
+
+static size_t
+failure_row(enum p2p_err err)
+{
+    size_t i = 0;
+
+    while (i < sizeof(failures) / sizeof(failures[0]) && failures[i].err != err)
+        i++;
+    return i;
+}
+
+const char *
+ui_error_code(enum p2p_err err)
+{
+    size_t row = failure_row(err);
+
+    return row < sizeof(failures) / sizeof(failures[0]) ? failures[row].code
+                                                        : "internal";
+}
+
+const char *
+ui_error_advice(enum p2p_err err)
+{
+    size_t row = failure_row(err);
+
+    return row < sizeof(failures) / sizeof(failures[0]) ? failures[row].advice
+                                                        : p2p_err_text(err);
+}
+
+/* ---- JSON ---- */
+
+/* What the API calls a source's state: one that is dropped lied or does not have the
+ * file. */
+static const char *
+source_state(const struct p2p_source_status *s)
+{
+    switch (s->state) {
+    case P2P_SRC_CONNECTING:
+        return "connecting";
+    case P2P_SRC_ACTIVE:
+        return s->connections > 0 ? "active" : "idle";
+    case P2P_SRC_SLOW:
+        return "slow";
+    case P2P_SRC_RETRYING:
+        return "failed";
+    case P2P_SRC_DROPPED:
+        return s->error == P2P_ERR_HASH_MISMATCH || s->error == P2P_ERR_PROTOCOL
+                   ? "banned"
+                   : "failed";
+    }
+    return "failed";
+}
+
+static void
+put_source(struct http_json_out *o, const struct p2p_id *id,
+           const struct p2p_addr *addr)
+{
+    static const struct p2p_id nobody;
+    char text[P2P_HOST_MAX + 16];
+
+    ui_json_id(o, id != NULL ? id : &nobody);
+    http_json_put_string(o, "address", p2p_addr_format(addr, text, sizeof(text)));
+}
+
+static void
+put_live(struct http_json_out *o, const struct p2p_source_status *s)
+{
+    http_json_begin(o, NULL, '{');
+    put_source(o, s->id_known ? &s->id : NULL, &s->addr);
+    http_json_put_u64(o, "received", s->received);
+    http_json_put_u64(o, "speed", s->speed);
+    http_json_put_string(o, "state", source_state(s));
+    ui_json_text(o, "error", s->error != P2P_OK ? p2p_err_text(s->error) : NULL);
+    http_json_end(o, '}');
+}
+
+static void
+put_planned(struct http_json_out *o, const struct ui_source *s)
+{
+    http_json_begin(o, NULL, '{');
+    put_source(o, s->id_known ? &s->id : NULL, &s->addr);
+    http_json_put_u64(o, "received", 0);
+    http_json_put_u64(o, "speed", 0);
+    http_json_put_string(o, "state", "idle");
+    http_json_put_null(o, "error");
+    http_json_end(o, '}');
+}
+
+static void
+put_sources(struct http_json_out *o, const struct ui_transfer *t)
+{
+    http_json_begin(o, "sources", '[');
+    for (size_t i = 0; i < t->live_count; i++)
+        put_live(o, &t->live[i]);
+    for (size_t i = 0; i < t->source_count && t->live_count == 0; i++)
+        put_planned(o, &t->sources[i]);
+    http_json_end(o, ']');
+}
+
+static void
+put_failure(struct http_json_out *o, const struct ui_transfer *t)
+{
+    ui_json_text(o, "error", t->error != P2P_OK ? t->message : NULL);
+    ui_json_text(o, "error_code", t->error != P2P_OK ? ui_error_code(t->error) : NULL);
+    ui_json_number(o, "retry_at", t->retry_at_s);
+}
+
+void
+ui_transfer_json(struct http_json_out *o, const char *name, const struct ui_transfer *t,
+                 long position)
+{
+    http_json_begin(o, name, '{');
+    http_json_put_string(o, "id", t->id);
+    http_json_put_string(o, "filename", t->filename);
+    if (t->size_known)
+        http_json_put_u64(o, "size", t->size);
+    else
+        http_json_put_null(o, "size");
+    ui_json_digest(o, "root", t->root_known, &t->root);
+    ui_json_digest(o, "sha256", t->sha256_known, &t->sha256);
+    http_json_put_string(o, "state", ui_state_name(t->state));
+    http_json_put_u64(o, "received", t->verified);
+    http_json_put_u64(o, "verified", t->verified);
+    http_json_put_u64(o, "speed", t->state == UI_DOWNLOADING ? t->speed : 0);
+    if (t->state == UI_DOWNLOADING && t->eta_s != UINT64_MAX)
+        http_json_put_u64(o, "eta_s", t->eta_s);
+    else
+        http_json_put_null(o, "eta_s");
+    put_sources(o, t);
+    ui_json_text(o, "path", t->path);
+    put_failure(o, t);
+    http_json_put_string(o, "priority", ui_priority_name(t->priority));
+    if (position >= 0)
+        http_json_put_u64(o, "position", (uint64_t)position);
+    else
+        http_json_put_null(o, "position");
+    http_json_put_u64(o, "limit_rate", t->limit_rate);
+    http_json_put_u64(o, "created", t->created_s);
+    ui_json_number(o, "finished", t->finished_s);
+    http_json_end(o, '}');
+}

@@ -1,0 +1,276 @@
+/* /api/transfers */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "ui/api.h"
+#include "ui/app.h"
+#include "ui/peers/peers.h"
+#include "ui/reply/jobs.h"
+#include "ui/reply/json.h"
+#include "ui/reply/refuse.h"
+#include "ui/transfers/request.h"
+
+/* ---- reading ---- */
+
+static void
+reply_transfer(struct http_request *req, struct ui_app *app, unsigned status,
+               const char *id)
+{
+    struct http_json_out o;
+    size_t len;
+    char *text;
+
+    http_json_init(&o, 1024);
+    if (!ui_transfers_put(app->transfers, id, &o, NULL)) {
+        http_json_clear(&o);
+        ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such transfer");
+        return;
+    }
+    text = http_json_take(&o, &len);
+    http_reply_owned(req, status, "application/json", text, len);
+}
+
+/* "queued,paused" into a set; false for a word that is no state. */
+static bool
+parse_states(const char *text, bool states[UI_STATES])
+{
+    while (*text != '\0') {
+        size_t len = strcspn(text, ",");
+        enum ui_state state;
+
+        if (!ui_state_parse(text, len, &state))
+            return false;
+        states[state] = true;
+        text += len + (text[len] == ',');
+    }
+    return true;
+}
+
+void
+ui_api_transfers(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    const char *text = http_query(req, "state");
+    bool states[UI_STATES] = {false};
+    struct ui_page page = {.states = text != NULL ? states : NULL};
+    struct http_json_out o;
+
+    if (!ui_query_page(req, 0, &page.offset, &page.limit))
+        return;
+    if (text != NULL && !parse_states(text, states)) {
+        http_fail(req, 400, "malformed", "state must be states divided by commas");
+        return;
+    }
+    ui_json_begin(&o, 4096);
+    ui_transfers_put_page(app->transfers, &page, &o);
+    ui_json_reply(&o, req, 200);
+}
+
+void
+ui_api_transfer(struct http_request *req, void *app)
+{
+    reply_transfer(req, app, 200, http_param(req, "id"));
+}
+
+/* ---- adding ---- */
+
+static void
+find(struct ui_app *app, void *arg)
+{
+    ui_wish_find(app, arg);
+}
+
+static void
+refuse(struct http_request *req, enum p2p_err err)
+{
+    if (err == P2P_ERR_NO_SOURCE)
+        http_fail(req, 404, "no_source", "no peer shares this file now");
+    else if (err == P2P_ERR_RATE_LIMITED)
+        http_fail_busy(req, 60,
+                       "the list of transfers is full; clear finished ones first");
+    else if (err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT)
+        http_fail(req, 503, "discovery_unreachable",
+                  "the registry does not answer; check that p2p-discovery runs");
+    else
+        ui_fail(req, err, NULL);
+}
+
+static void
+add_wish(struct http_request *req, struct ui_app *app, void *arg)
+{
+    struct ui_wanted *w = arg;
+    char id[UI_TRANSFER_ID_LEN + 1], location[64];
+    struct ui_wish wish;
+    bool is_new;
+    enum p2p_err err = w->err;
+
+    if (err == P2P_OK) {
+        ui_wish_view(w, &wish);
+        err = ui_transfers_add(app->transfers, &wish, id, &is_new);
+    }
+    if (err != P2P_OK) {
+        refuse(req, err);
+        return;
+    }
+    if (is_new) {
+        snprintf(location, sizeof(location), "/api/transfers/%s", id);
+        http_set_header(req, "Location", location);
+    }
+    reply_transfer(req, app, is_new ? 201 : 200, id);
+}
+
+void
+ui_api_transfers_add(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {find, add_wish, free};
+    struct ui_app *app = arg;
+    struct ui_wanted *w;
+    cJSON *body;
+
+    if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL)
+        return;
+    if ((w = ui_wish_parse(req, app, body)) != NULL)
+        ui_job_begin(app->jobs, req, &kind, w);
+}
+
+/* ---- changing ---- */
+
+static void
+do_all(struct http_request *req, struct ui_app *app, enum ui_verb verb)
+{
+    struct http_json_out o;
+
+    ui_json_begin(&o, 48);
+    http_json_put_string(&o, "status", "ok");
+    http_json_put_u64(&o, "count", ui_transfers_do_all(app->transfers, verb));
+    ui_json_reply(&o, req, 200);
+}
+
+void
+ui_api_transfers_retry_failed(struct http_request *req, void *app)
+{
+    do_all(req, app, UI_RETRY);
+}
+
+void
+ui_api_transfers_pause_all(struct http_request *req, void *app)
+{
+    do_all(req, app, UI_PAUSE);
+}
+
+void
+ui_api_transfers_resume_all(struct http_request *req, void *app)
+{
+    do_all(req, app, UI_RESUME);
+}
+
+void
+ui_api_transfers_clear_finished(struct http_request *req, void *app)
+{
+    do_all(req, app, UI_REMOVE);
+}
+
+static void
+do_one(struct http_request *req, struct ui_app *app, enum ui_verb verb)
+{
+    const char *id = http_param(req, "id");
+    enum p2p_err err = ui_transfers_do(app->transfers, id, verb);
+
+    if (err == P2P_OK)
+        reply_transfer(req, app, 200, id);
+    else if (err == P2P_ERR_USAGE)
+        http_fail(req, 409, "wrong_state", "that is not possible in its present state");
+    else
+        ui_fail(req, err, "there is no such transfer");
+}
+
+void
+ui_api_transfer_pause(struct http_request *req, void *app)
+{
+    do_one(req, app, UI_PAUSE);
+}
+
+void
+ui_api_transfer_resume(struct http_request *req, void *app)
+{
+    do_one(req, app, UI_RESUME);
+}
+
+void
+ui_api_transfer_cancel(struct http_request *req, void *app)
+{
+    do_one(req, app, UI_CANCEL);
+}
+
+void
+ui_api_transfer_retry(struct http_request *req, void *app)
+{
+    do_one(req, app, UI_RETRY);
+}
+
+void
+ui_api_transfer_delete(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    const char *id = http_param(req, "id");
+    struct http_json_out o;
+
+    if (ui_transfers_do(app->transfers, id, UI_REMOVE) != P2P_OK) {
+        ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such transfer");
+        return;
+    }
+    ui_json_begin(&o, 80);
+    http_json_put_string(&o, "status", "deleted");
+    http_json_put_string(&o, "id", id);
+    ui_json_reply(&o, req, 200);
+}
+
+/* True when the member is absent or right; `*given` says which. Answers 422 otherwise.
+ */
+static bool
+take_number(struct http_request *req, const cJSON *body, const char *name,
+            uint64_t *out, bool *given)
+{
+    *given = cJSON_GetObjectItemCaseSensitive(body, name) != NULL;
+    if (!*given || http_json_u64(body, name, 0, 1ull << 53, out))
+        return true;
+    ui_fail_value(req, name, "a whole number, not negative");
+    return false;
+}
+
+void
+ui_api_transfer_patch(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    const char *id = http_param(req, "id");
+    cJSON *body = http_json(req);
+    struct ui_change change = {NULL, NULL, NULL};
+    enum ui_priority priority;
+    uint64_t position, limit;
+    bool has_position, has_limit;
+
+    if (body == NULL)
+        return;
+    if (cJSON_GetObjectItemCaseSensitive(body, "priority") != NULL) {
+        if (!ui_priority_parse(http_json_string(body, "priority"), &priority)) {
+            ui_fail_value(req, "priority", "low, normal or high");
+            return;
+        }
+        change.priority = &priority;
+    }
+    if (!take_number(req, body, "position", &position, &has_position) ||
+        !take_number(req, body, "limit_rate", &limit, &has_limit))
+        return;
+    change.position = has_position ? &position : NULL;
+    change.limit_rate = has_limit ? &limit : NULL;
+    if (change.priority == NULL && !has_position && !has_limit)
+        http_fail(req, 422, "invalid_value",
+                  "give priority, position or limit_rate to change");
+    else if (ui_transfers_change(app->transfers, id, &change) != P2P_OK)
+        ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such transfer");
+    else
+        reply_transfer(req, app, 200, id);
+}
