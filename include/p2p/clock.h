@@ -1,8 +1,8 @@
 /*
  * clock - the clocks of the program, and waiting until a point in time.
  *
- * Deadlines are points of CLOCK_MONOTONIC in milliseconds (p2p_now_ms): they do not move
- * when somebody sets the wall clock. Thread-safe.
+ * Deadlines are points of CLOCK_MONOTONIC in milliseconds (p2p_now_ms): they do not
+ * move when somebody sets the wall clock. Thread-safe.
  */
 #ifndef P2P_CLOCK_H
 #define P2P_CLOCK_H
@@ -25,9 +25,9 @@ uint64_t p2p_time_ms(void);
 void p2p_cond_init(pthread_cond_t *cond);
 
 /*
- * Waits on `cond` with `lock` held, until a signal or until `deadline_ms`. False when the
- * deadline has passed. P2P_NO_DEADLINE waits without an end. Can return true without a
- * signal, as every condition variable can: check the condition again.
+ * Waits on `cond` with `lock` held, until a signal or until `deadline_ms`. False when
+ * the deadline has passed. P2P_NO_DEADLINE waits without an end. Can return true
+ * without a signal, as every condition variable can: check the condition again.
  */
 bool p2p_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock,
                          uint64_t deadline_ms);

@@ -1,5 +1,6 @@
 /*
- * io - reading and writing a whole range of a file, and closing descriptors. Thread-safe.
+ * io - reading and writing a whole range of a file, and closing descriptors.
+ * Thread-safe.
  */
 #ifndef P2P_IO_H
 #define P2P_IO_H
@@ -9,8 +10,8 @@
 
 #include "p2p/err.h"
 
-/* Exactly `len` bytes at `offset` of a file, past EINTR and short reads. CORRUPT when the
- * file ends before them; otherwise the error for errno. */
+/* Exactly `len` bytes at `offset` of a file, past EINTR and short reads. CORRUPT when
+ * the file ends before them; otherwise the error for errno. */
 P2P_MUST_CHECK enum p2p_err p2p_pread_full(int fd, void *out, size_t len,
                                            uint64_t offset);
 P2P_MUST_CHECK enum p2p_err p2p_pwrite_full(int fd, const void *data, size_t len,

@@ -17,10 +17,10 @@
 static void
 init_locks(struct p2p_share *s)
 {
-    pthread_mutex_init(&s->lock, NULL);
+    pthread_mutex_init(&s->mail.lock, NULL);
     pthread_mutex_init(&s->layers.lock, NULL);
     pthread_rwlock_init(&s->index_lock, NULL);
-    p2p_cond_init(&s->idle);
+    p2p_cond_init(&s->mail.idle);
 }
 
 static enum p2p_err
@@ -28,8 +28,8 @@ start_loop(struct p2p_share *s)
 {
     sigset_t all, old;
 
-    s->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (s->wake_fd < 0)
+    s->mail.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (s->mail.wake_fd < 0)
         return p2p_err_from_errno(errno);
     sigfillset(&all); /* signals are for the program's own threads */
     pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -57,8 +57,8 @@ p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
     s->threads = opt->threads ? opt->threads : cores > 0 ? (unsigned)cores : 1;
     s->on_change = opt->on_change;
     s->arg = opt->arg;
-    s->wake_fd = s->lock_fd = s->watch.fd = -1;
-    err = p2p_view_init(&s->view);
+    s->mail.wake_fd = s->lock_fd = s->watch.fd = -1;
+    err = p2p_catalogue_init(&s->catalogue);
     if (!err)
         err = p2p_root_open(opt->directory, true, 0755, &s->root);
     if (!err)
@@ -77,23 +77,23 @@ p2p_share_close(struct p2p_share *s)
     if (!s)
         return;
     if (s->is_running) {
-        atomic_store(&s->stop, true);
+        atomic_store(&s->mail.stop, true);
         p2p_share_wake(s);
         pthread_join(s->thread, NULL);
     }
     p2p_index_close(s->index);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
-    if (s->wake_fd >= 0)
-        close(s->wake_fd);
-    p2p_view_clear(&s->view);
+    if (s->mail.wake_fd >= 0)
+        close(s->mail.wake_fd);
+    p2p_catalogue_clear(&s->catalogue);
     for (size_t i = 0; i < P2P_LAYERS_CACHED; i++)
         free(s->layers.slots[i].hashes);
     p2p_root_close(s->root);
-    pthread_cond_destroy(&s->idle);
+    pthread_cond_destroy(&s->mail.idle);
     pthread_rwlock_destroy(&s->index_lock);
     pthread_mutex_destroy(&s->layers.lock);
-    pthread_mutex_destroy(&s->lock);
+    pthread_mutex_destroy(&s->mail.lock);
     free(s);
 }
 
@@ -128,14 +128,14 @@ p2p_share_find_name(struct p2p_share *s, const char *name, struct p2p_share_entr
     struct stat st;
 
     memset(out, 0, sizeof(*out));
-    pthread_rwlock_rdlock(&s->view.lock);
-    const struct p2p_item *item = p2p_view_find(&s->view, name);
+    pthread_rwlock_rdlock(&s->catalogue.lock);
+    const struct p2p_item *item = p2p_catalogue_find(&s->catalogue, name);
     bool is_refused = item && item->state == P2P_ITEM_REFUSED;
     if (item && item->state == P2P_ITEM_READY) {
         fill_entry(item, out);
         err = P2P_OK;
     }
-    pthread_rwlock_unlock(&s->view.lock);
+    pthread_rwlock_unlock(&s->catalogue.lock);
     /* There, but not hashed or not even noticed yet? */
     if (err && !is_refused && p2p_root_stat(s->root, name, &st) == P2P_OK)
         err = P2P_ERR_BUSY;
@@ -147,23 +147,23 @@ p2p_share_find_root(struct p2p_share *s, const struct p2p_digest *root,
                     struct p2p_share_entry *out)
 {
     memset(out, 0, sizeof(*out));
-    pthread_rwlock_rdlock(&s->view.lock);
-    const struct p2p_item *item = p2p_view_by_root(&s->view, root, NULL);
+    pthread_rwlock_rdlock(&s->catalogue.lock);
+    const struct p2p_item *item = p2p_catalogue_by_root(&s->catalogue, root, NULL);
     if (item)
         fill_entry(item, out);
-    pthread_rwlock_unlock(&s->view.lock);
+    pthread_rwlock_unlock(&s->catalogue.lock);
     return item ? P2P_OK : P2P_ERR_NOT_FOUND;
 }
 
 /* The first place in `sorted` with a name after `after`. */
 static size_t
-place_after(const struct p2p_view *view, const char *after)
+place_after(const struct p2p_catalogue *catalogue, const char *after)
 {
-    size_t low = 0, high = view->sorted_count;
+    size_t low = 0, high = catalogue->sorted_count;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (strcmp(view->sorted[middle]->name, after) <= 0)
+        if (strcmp(catalogue->sorted[middle]->name, after) <= 0)
             low = middle + 1;
         else
             high = middle;
@@ -176,21 +176,21 @@ p2p_share_list(struct p2p_share *s, const char *after, struct p2p_share_entry *o
                size_t max, size_t *count)
 {
     *count = 0;
-    pthread_rwlock_rdlock(&s->view.lock);
-    for (size_t i = place_after(&s->view, after);
-         i < s->view.sorted_count && *count < max; i++)
-        if (s->view.sorted[i]->state == P2P_ITEM_READY)
-            fill_entry(s->view.sorted[i], &out[(*count)++]);
-    pthread_rwlock_unlock(&s->view.lock);
+    pthread_rwlock_rdlock(&s->catalogue.lock);
+    for (size_t i = place_after(&s->catalogue, after);
+         i < s->catalogue.sorted_count && *count < max; i++)
+        if (s->catalogue.sorted[i]->state == P2P_ITEM_READY)
+            fill_entry(s->catalogue.sorted[i], &out[(*count)++]);
+    pthread_rwlock_unlock(&s->catalogue.lock);
     return P2P_OK;
 }
 
 void
 p2p_share_totals(struct p2p_share *s, struct p2p_share_totals *out)
 {
-    pthread_rwlock_rdlock(&s->view.lock);
-    *out = s->view.totals;
-    pthread_rwlock_unlock(&s->view.lock);
+    pthread_rwlock_rdlock(&s->catalogue.lock);
+    *out = s->catalogue.totals;
+    pthread_rwlock_unlock(&s->catalogue.lock);
 }
 
 /* ---- Layers ---- */
@@ -245,7 +245,7 @@ load_layer(struct p2p_share *s, const char *name, const struct p2p_chunks *g,
     free(hashes);
     if (err == P2P_ERR_NOMEM)
         return err;
-    p2p_share_tell(s, s->doubtful, name);
+    p2p_share_tell(s, s->mail.doubtful, name);
     return P2P_ERR_BUSY;
 }
 
@@ -259,8 +259,8 @@ p2p_share_layer(struct p2p_share *s, const struct p2p_digest *root, uint64_t fir
     enum p2p_err err = P2P_OK;
 
     memset(&entry, 0, sizeof(entry));
-    pthread_rwlock_rdlock(&s->view.lock);
-    const struct p2p_item *item = p2p_view_by_root(&s->view, root, NULL);
+    pthread_rwlock_rdlock(&s->catalogue.lock);
+    const struct p2p_item *item = p2p_catalogue_by_root(&s->catalogue, root, NULL);
     if (item)
         fill_entry(item, &entry);
     else
@@ -271,7 +271,7 @@ p2p_share_layer(struct p2p_share *s, const struct p2p_digest *root, uint64_t fir
         memcpy(out, item->layer + first, count * sizeof(*out));
         is_done = true;
     }
-    pthread_rwlock_unlock(&s->view.lock);
+    pthread_rwlock_unlock(&s->catalogue.lock);
     if (err || is_done || count == 0)
         return err;
     if (g->count == 1) {
@@ -288,7 +288,7 @@ p2p_share_layer(struct p2p_share *s, const struct p2p_digest *root, uint64_t fir
 void
 p2p_share_rescan(struct p2p_share *s)
 {
-    atomic_store(&s->hurry, true);
+    atomic_store(&s->mail.hurry, true);
     p2p_share_wake(s);
 }
 
@@ -298,11 +298,11 @@ p2p_share_wait_idle(struct p2p_share *s, uint64_t timeout_ms)
     uint64_t until_ms = p2p_now_ms() + timeout_ms;
     bool in_time = true;
 
-    pthread_mutex_lock(&s->lock);
-    uint64_t wanted = ++s->idle_wanted;
+    pthread_mutex_lock(&s->mail.lock);
+    uint64_t wanted = ++s->mail.idle_wanted;
     p2p_share_wake(s);
-    while (s->idle_reached < wanted && in_time)
-        in_time = p2p_cond_wait_until(&s->idle, &s->lock, until_ms);
-    pthread_mutex_unlock(&s->lock);
+    while (s->mail.idle_reached < wanted && in_time)
+        in_time = p2p_cond_wait_until(&s->mail.idle, &s->mail.lock, until_ms);
+    pthread_mutex_unlock(&s->mail.lock);
     return in_time ? P2P_OK : P2P_ERR_TIMEOUT;
 }

@@ -27,19 +27,19 @@ p2p_file_state_equal(const struct p2p_file_state *a, const struct p2p_file_state
 }
 
 enum p2p_err
-p2p_view_init(struct p2p_view *view)
+p2p_catalogue_init(struct p2p_catalogue *catalogue)
 {
     pthread_rwlockattr_t attr;
 
-    memset(view, 0, sizeof(*view));
+    memset(catalogue, 0, sizeof(*catalogue));
     /* Many readers at once must not keep the one writer out for long. */
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&view->lock, &attr);
+    pthread_rwlock_init(&catalogue->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
-    view->root_buckets = ROOT_BUCKETS_MIN;
-    view->by_root = calloc(view->root_buckets, sizeof(*view->by_root));
-    return view->by_root ? P2P_OK : P2P_ERR_NOMEM;
+    catalogue->root_buckets = ROOT_BUCKETS_MIN;
+    catalogue->by_root = calloc(catalogue->root_buckets, sizeof(*catalogue->by_root));
+    return catalogue->by_root ? P2P_OK : P2P_ERR_NOMEM;
 }
 
 static void
@@ -52,16 +52,16 @@ free_item(void *arg)
 }
 
 void
-p2p_view_clear(struct p2p_view *view)
+p2p_catalogue_clear(struct p2p_catalogue *catalogue)
 {
-    tdestroy(view->by_name, free_item);
-    for (size_t i = 0; i < view->graves_count; i++)
-        free_item(view->graves[i]);
-    free(view->graves);
-    free(view->fresh);
-    free(view->sorted);
-    free(view->by_root);
-    pthread_rwlock_destroy(&view->lock);
+    tdestroy(catalogue->by_name, free_item);
+    for (size_t i = 0; i < catalogue->graves_count; i++)
+        free_item(catalogue->graves[i]);
+    free(catalogue->graves);
+    free(catalogue->fresh);
+    free(catalogue->sorted);
+    free(catalogue->by_root);
+    pthread_rwlock_destroy(&catalogue->lock);
 }
 
 /* ---- By name ---- */
@@ -81,17 +81,17 @@ compare_name(const void *name, const void *item)
 }
 
 struct p2p_item *
-p2p_view_find(const struct p2p_view *view, const char *name)
+p2p_catalogue_find(const struct p2p_catalogue *catalogue, const char *name)
 {
-    void *node = tfind(name, &view->by_name, compare_name);
+    void *node = tfind(name, &catalogue->by_name, compare_name);
 
     return node ? *(struct p2p_item **)node : NULL;
 }
 
 struct p2p_item *
-p2p_view_get(struct p2p_view *view, const char *name)
+p2p_catalogue_get(struct p2p_catalogue *catalogue, const char *name)
 {
-    struct p2p_item *item = p2p_view_find(view, name);
+    struct p2p_item *item = p2p_catalogue_find(catalogue, name);
     size_t len = strlen(name) + 1;
 
     if (item)
@@ -100,10 +100,10 @@ p2p_view_get(struct p2p_view *view, const char *name)
     if (!item)
         return NULL;
     memcpy(item->name, name, len);
-    pthread_rwlock_wrlock(&view->lock);
-    void *node = tsearch(item, &view->by_name, compare_items);
-    view->item_count += node != NULL;
-    pthread_rwlock_unlock(&view->lock);
+    pthread_rwlock_wrlock(&catalogue->lock);
+    void *node = tsearch(item, &catalogue->by_name, compare_items);
+    catalogue->item_count += node != NULL;
+    pthread_rwlock_unlock(&catalogue->lock);
     if (node)
         return item;
     free(item);
@@ -125,34 +125,35 @@ visit_node(const void *node, VISIT which, void *arg)
 }
 
 void
-p2p_view_each(struct p2p_view *view, void (*each)(struct p2p_item *, void *), void *arg)
+p2p_catalogue_each(struct p2p_catalogue *catalogue,
+                   void (*each)(struct p2p_item *, void *), void *arg)
 {
     struct each e = {each, arg};
 
-    twalk_r(view->by_name, visit_node, &e);
+    twalk_r(catalogue->by_name, visit_node, &e);
 }
 
 /* ---- By root ---- */
 
 static struct p2p_item **
-bucket_of(const struct p2p_view *view, const struct p2p_digest *root)
+bucket_of(const struct p2p_catalogue *catalogue, const struct p2p_digest *root)
 {
-    return &view->by_root[p2p_load_u64(root->b) & (view->root_buckets - 1)];
+    return &catalogue->by_root[p2p_load_u64(root->b) & (catalogue->root_buckets - 1)];
 }
 
 static void
-link_root(struct p2p_view *view, struct p2p_item *item)
+link_root(struct p2p_catalogue *catalogue, struct p2p_item *item)
 {
-    struct p2p_item **bucket = bucket_of(view, &item->facts.root);
+    struct p2p_item **bucket = bucket_of(catalogue, &item->facts.root);
 
     item->next_by_root = *bucket;
     *bucket = item;
 }
 
 static void
-unlink_root(struct p2p_view *view, struct p2p_item *item)
+unlink_root(struct p2p_catalogue *catalogue, struct p2p_item *item)
 {
-    struct p2p_item **at = bucket_of(view, &item->facts.root);
+    struct p2p_item **at = bucket_of(catalogue, &item->facts.root);
 
     while (*at && *at != item)
         at = &(*at)->next_by_root;
@@ -162,33 +163,33 @@ unlink_root(struct p2p_view *view, struct p2p_item *item)
 
 /* Twice the buckets when they fill up; without memory the chains grow instead. */
 static void
-grow_roots(struct p2p_view *view)
+grow_roots(struct p2p_catalogue *catalogue)
 {
-    struct p2p_item **old = view->by_root;
-    size_t count = view->root_buckets;
+    struct p2p_item **old = catalogue->by_root;
+    size_t count = catalogue->root_buckets;
 
-    if (view->totals.files < count)
+    if (catalogue->totals.files < count)
         return;
-    view->by_root = calloc(2 * count, sizeof(*old));
-    if (!view->by_root) {
-        view->by_root = old;
+    catalogue->by_root = calloc(2 * count, sizeof(*old));
+    if (!catalogue->by_root) {
+        catalogue->by_root = old;
         return;
     }
-    view->root_buckets = 2 * count;
+    catalogue->root_buckets = 2 * count;
     for (size_t i = 0; i < count; i++)
         for (struct p2p_item *item = old[i], *next; item; item = next) {
             next = item->next_by_root;
-            link_root(view, item);
+            link_root(catalogue, item);
         }
     free(old);
 }
 
 const struct p2p_item *
-p2p_view_by_root(const struct p2p_view *view, const struct p2p_digest *root,
-                 const struct p2p_item *previous)
+p2p_catalogue_by_root(const struct p2p_catalogue *catalogue,
+                      const struct p2p_digest *root, const struct p2p_item *previous)
 {
     const struct p2p_item *item =
-        previous ? previous->next_by_root : *bucket_of(view, root);
+        previous ? previous->next_by_root : *bucket_of(catalogue, root);
 
     while (item && memcmp(item->facts.root.b, root->b, sizeof(root->b)) != 0)
         item = item->next_by_root;
@@ -214,99 +215,101 @@ push(struct p2p_item ***array, size_t *count, size_t *cap, struct p2p_item *item
 
 /* With the lock: out of what is shared. */
 static void
-withdraw(struct p2p_view *view, struct p2p_item *item)
+withdraw(struct p2p_catalogue *catalogue, struct p2p_item *item)
 {
     if (item->state != P2P_ITEM_READY)
         return;
-    unlink_root(view, item);
-    view->totals.files--;
-    view->totals.bytes -= item->facts.state.size;
-    view->is_changed = true;
+    unlink_root(catalogue, item);
+    catalogue->totals.files--;
+    catalogue->totals.bytes -= item->facts.state.size;
+    catalogue->is_changed = true;
 }
 
 enum p2p_err
-p2p_view_set_ready(struct p2p_view *view, struct p2p_item *item,
-                   const struct p2p_file_facts *facts, struct p2p_digest *layer)
+p2p_catalogue_set_ready(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                        const struct p2p_file_facts *facts, struct p2p_digest *layer)
 {
     if (!item->is_sorted) {
-        if (!push(&view->fresh, &view->fresh_count, &view->fresh_cap, item)) {
+        if (!push(&catalogue->fresh, &catalogue->fresh_count, &catalogue->fresh_cap,
+                  item)) {
             free(layer);
             return P2P_ERR_NOMEM;
         }
         item->is_sorted = true;
     }
-    pthread_rwlock_wrlock(&view->lock);
-    withdraw(view, item);
+    pthread_rwlock_wrlock(&catalogue->lock);
+    withdraw(catalogue, item);
     free(item->layer);
     item->layer = layer;
     item->facts = *facts;
     item->state = P2P_ITEM_READY;
-    grow_roots(view);
-    link_root(view, item);
-    view->totals.files++;
-    view->totals.bytes += facts->state.size;
-    view->is_changed = true;
-    pthread_rwlock_unlock(&view->lock);
+    grow_roots(catalogue);
+    link_root(catalogue, item);
+    catalogue->totals.files++;
+    catalogue->totals.bytes += facts->state.size;
+    catalogue->is_changed = true;
+    pthread_rwlock_unlock(&catalogue->lock);
     return P2P_OK;
 }
 
 void
-p2p_view_set_state(struct p2p_view *view, struct p2p_item *item,
-                   enum p2p_item_state state)
+p2p_catalogue_set_state(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                        enum p2p_item_state state)
 {
-    pthread_rwlock_wrlock(&view->lock);
-    withdraw(view, item);
+    pthread_rwlock_wrlock(&catalogue->lock);
+    withdraw(catalogue, item);
     item->state = state;
-    pthread_rwlock_unlock(&view->lock);
+    pthread_rwlock_unlock(&catalogue->lock);
 }
 
 void
-p2p_view_set_sha256(struct p2p_view *view, struct p2p_item *item,
-                    const struct p2p_digest *sha256)
+p2p_catalogue_set_sha256(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                         const struct p2p_digest *sha256)
 {
-    pthread_rwlock_wrlock(&view->lock);
+    pthread_rwlock_wrlock(&catalogue->lock);
     item->facts.sha256 = *sha256;
     item->facts.sha256_known = true;
-    view->is_changed = true;
-    pthread_rwlock_unlock(&view->lock);
+    catalogue->is_changed = true;
+    pthread_rwlock_unlock(&catalogue->lock);
 }
 
 void
-p2p_view_count_hashed(struct p2p_view *view, uint64_t bytes)
+p2p_catalogue_count_hashed(struct p2p_catalogue *catalogue, uint64_t bytes)
 {
-    pthread_rwlock_wrlock(&view->lock);
-    view->totals.hashed_bytes += bytes;
-    pthread_rwlock_unlock(&view->lock);
+    pthread_rwlock_wrlock(&catalogue->lock);
+    catalogue->totals.hashed_bytes += bytes;
+    pthread_rwlock_unlock(&catalogue->lock);
 }
 
 void
-p2p_view_remove(struct p2p_view *view, struct p2p_item *item)
+p2p_catalogue_remove(struct p2p_catalogue *catalogue, struct p2p_item *item)
 {
-    p2p_view_owe(view, item, false);
-    pthread_rwlock_wrlock(&view->lock);
-    withdraw(view, item);
+    p2p_catalogue_owe(catalogue, item, false);
+    pthread_rwlock_wrlock(&catalogue->lock);
+    withdraw(catalogue, item);
     item->state = P2P_ITEM_GONE;
-    tdelete(item, &view->by_name, compare_items);
-    view->item_count--;
-    pthread_rwlock_unlock(&view->lock);
+    tdelete(item, &catalogue->by_name, compare_items);
+    catalogue->item_count--;
+    pthread_rwlock_unlock(&catalogue->lock);
     /* Lists and queues may still point to it. Without memory for the grave it is
      * leaked. */
-    (void)push(&view->graves, &view->graves_count, &view->graves_cap, item);
+    (void)push(&catalogue->graves, &catalogue->graves_count, &catalogue->graves_cap,
+               item);
 }
 
 void
-p2p_view_owe(struct p2p_view *view, struct p2p_item *item, bool owed)
+p2p_catalogue_owe(struct p2p_catalogue *catalogue, struct p2p_item *item, bool owed)
 {
-    pthread_rwlock_wrlock(&view->lock);
+    pthread_rwlock_wrlock(&catalogue->lock);
     if (item->is_owed) {
-        view->totals.hashing_files--;
-        view->totals.hashing_bytes -= item->owed_bytes;
+        catalogue->totals.hashing_files--;
+        catalogue->totals.hashing_bytes -= item->owed_bytes;
     }
     item->is_owed = owed;
     item->owed_bytes = owed ? item->facts.state.size : 0;
-    view->totals.hashing_files += owed;
-    view->totals.hashing_bytes += item->owed_bytes;
-    pthread_rwlock_unlock(&view->lock);
+    catalogue->totals.hashing_files += owed;
+    catalogue->totals.hashing_bytes += item->owed_bytes;
+    pthread_rwlock_unlock(&catalogue->lock);
 }
 
 /* ---- Commit ---- */
@@ -328,62 +331,63 @@ append(struct p2p_item **out, size_t *count, struct p2p_item *item)
 }
 
 static size_t
-merge(const struct p2p_view *view, struct p2p_item **out)
+merge(const struct p2p_catalogue *catalogue, struct p2p_item **out)
 {
     size_t i = 0, k = 0, count = 0;
 
-    while (i < view->sorted_count && k < view->fresh_count)
-        if (compare_items(view->sorted[i], view->fresh[k]) < 0)
-            append(out, &count, view->sorted[i++]);
+    while (i < catalogue->sorted_count && k < catalogue->fresh_count)
+        if (compare_items(catalogue->sorted[i], catalogue->fresh[k]) < 0)
+            append(out, &count, catalogue->sorted[i++]);
         else
-            append(out, &count, view->fresh[k++]);
-    while (i < view->sorted_count)
-        append(out, &count, view->sorted[i++]);
-    while (k < view->fresh_count)
-        append(out, &count, view->fresh[k++]);
+            append(out, &count, catalogue->fresh[k++]);
+    while (i < catalogue->sorted_count)
+        append(out, &count, catalogue->sorted[i++]);
+    while (k < catalogue->fresh_count)
+        append(out, &count, catalogue->fresh[k++]);
     return count;
 }
 
 static void
-bury(struct p2p_view *view)
+bury(struct p2p_catalogue *catalogue)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < view->graves_count; i++) {
-        struct p2p_item *item = view->graves[i];
+    for (size_t i = 0; i < catalogue->graves_count; i++) {
+        struct p2p_item *item = catalogue->graves[i];
         if (item->is_sorted || item->is_dirty || item->is_queued ||
             item->is_with_hasher)
-            view->graves[kept++] = item;
+            catalogue->graves[kept++] = item;
         else
             free_item(item);
     }
-    view->graves_count = kept;
+    catalogue->graves_count = kept;
 }
 
 bool
-p2p_view_commit(struct p2p_view *view)
+p2p_catalogue_commit(struct p2p_catalogue *catalogue)
 {
-    size_t room = view->sorted_count + view->fresh_count;
+    size_t room = catalogue->sorted_count + catalogue->fresh_count;
     struct p2p_item **merged, **old;
 
-    if (view->is_changed) {
+    if (catalogue->is_changed) {
         merged = malloc((room + 1) * sizeof(*merged));
         if (!merged)
             return false; /* the next commit does it */
-        qsort(view->fresh, view->fresh_count, sizeof(*view->fresh), compare_pointers);
-        size_t count = merge(view, merged);
-        pthread_rwlock_wrlock(&view->lock);
-        old = view->sorted;
-        view->sorted = merged;
-        view->sorted_count = count;
-        view->totals.generation++;
-        pthread_rwlock_unlock(&view->lock);
+        qsort(catalogue->fresh, catalogue->fresh_count, sizeof(*catalogue->fresh),
+              compare_pointers);
+        size_t count = merge(catalogue, merged);
+        pthread_rwlock_wrlock(&catalogue->lock);
+        old = catalogue->sorted;
+        catalogue->sorted = merged;
+        catalogue->sorted_count = count;
+        catalogue->totals.generation++;
+        pthread_rwlock_unlock(&catalogue->lock);
         free(old);
-        view->fresh_count = 0;
-        view->is_changed = false;
-        bury(view);
+        catalogue->fresh_count = 0;
+        catalogue->is_changed = false;
+        bury(catalogue);
         return true;
     }
-    bury(view);
+    bury(catalogue);
     return false;
 }

@@ -15,7 +15,7 @@ static void
 on_event(void *arg, enum p2p_watch_event event, const char *name)
 {
     (void)event, (void)name;
-    ((struct p2p_share *)arg)->is_stale = true;
+    ((struct p2p_share *)arg)->follower.is_stale = true;
 }
 
 static void
@@ -43,8 +43,8 @@ is_replaced(struct p2p_share *s)
             st.st_ino = 0;
         close(fd);
     }
-    bool changed = st.st_ino != s->index_inode;
-    s->index_inode = st.st_ino;
+    bool changed = st.st_ino != s->follower.index_inode;
+    s->follower.index_inode = st.st_ino;
     return changed;
 }
 
@@ -52,46 +52,47 @@ static enum p2p_err
 apply_row(void *arg, const char *name, const struct p2p_file_facts *facts)
 {
     struct p2p_share *s = arg;
-    struct p2p_item *item =
-        facts ? p2p_view_get(&s->view, name) : p2p_view_find(&s->view, name);
+    struct p2p_item *item = facts ? p2p_catalogue_get(&s->catalogue, name)
+                                  : p2p_catalogue_find(&s->catalogue, name);
 
     if (!item)
         return facts ? P2P_ERR_NOMEM : P2P_OK;
     if (!facts) {
-        p2p_view_remove(&s->view, item);
+        p2p_catalogue_remove(&s->catalogue, item);
         return P2P_OK;
     }
     item->seen = s->scan;
-    return p2p_view_set_ready(&s->view, item, facts, NULL);
+    return p2p_catalogue_set_ready(&s->catalogue, item, facts, NULL);
 }
 
 static void
 show_hashing(struct p2p_share *s, const struct p2p_index_status *status)
 {
-    pthread_rwlock_wrlock(&s->view.lock);
-    s->view.totals.hashing_files = (uint64_t)status->hashing_files;
-    s->view.totals.hashing_bytes = (uint64_t)status->hashing_bytes;
-    pthread_rwlock_unlock(&s->view.lock);
+    pthread_rwlock_wrlock(&s->catalogue.lock);
+    s->catalogue.totals.hashing_files = (uint64_t)status->hashing_files;
+    s->catalogue.totals.hashing_bytes = (uint64_t)status->hashing_bytes;
+    pthread_rwlock_unlock(&s->catalogue.lock);
 }
 
 static enum p2p_err
 read_changes(struct p2p_share *s, struct p2p_index_status *status)
 {
     enum p2p_err err = p2p_index_get_status(s->index, status);
-    bool is_anew = status->epoch != s->epoch;
+    bool is_anew = status->epoch != s->follower.epoch;
 
     if (err)
         return err;
     if (is_anew) {
-        s->last_change = 0;
+        s->follower.last_change = 0;
         s->scan++;
     }
-    err = p2p_index_load(s->index, s->last_change, apply_row, s, &s->last_change);
+    err = p2p_index_load(s->index, s->follower.last_change, apply_row, s,
+                         &s->follower.last_change);
     if (err)
         return err;
     if (is_anew)
         p2p_share_remove_unseen(s, NULL);
-    s->epoch = status->epoch;
+    s->follower.epoch = status->epoch;
     show_hashing(s, status);
     return P2P_OK;
 }
@@ -101,33 +102,33 @@ p2p_follow_round(struct p2p_share *s, uint64_t *due_ms)
 {
     struct p2p_index_status status = {.hashing_files = 1};
     uint64_t now = p2p_now_ms();
-    bool hurry = atomic_exchange(&s->hurry, false);
+    bool hurry = atomic_exchange(&s->mail.hurry, false);
     enum p2p_err err = P2P_OK;
 
     if (!s->watch.folders)
         watch_index(s);
     p2p_watch_read(&s->watch, on_event, s);
     *due_ms = now + FOLLOW_LOOK_MS;
-    if (s->is_stale && !hurry && now < s->follow_due_ms) {
-        *due_ms = s->follow_due_ms;
+    if (s->follower.is_stale && !hurry && now < s->follower.due_ms) {
+        *due_ms = s->follower.due_ms;
         return false;
     }
-    if (s->is_stale) /* once more soon: an owner that ends lets the lock go after its
-                        files */
+    if (s->follower.is_stale) /* once more soon: an owner that ends lets the lock go
+                        after its files */
         *due_ms = now + FOLLOW_MS;
-    s->is_stale = false;
+    s->follower.is_stale = false;
     if (is_replaced(s) || !s->index)
         err = p2p_share_open_index(s);
     if (!err && s->index)
         err = read_changes(s, &status);
-    s->follow_due_ms = now + FOLLOW_MS;
+    s->follower.due_ms = now + FOLLOW_MS;
     if (err) { /* the owner is about to make it, or to mend it */
-        s->is_stale = true;
-        s->index_inode = 0;
-        *due_ms = s->follow_due_ms = now + FOLLOW_RETRY_MS;
+        s->follower.is_stale = true;
+        s->follower.index_inode = 0;
+        *due_ms = s->follower.due_ms = now + FOLLOW_RETRY_MS;
         return false;
     }
-    if (p2p_view_commit(&s->view) && s->callback_due_ms == 0)
+    if (p2p_catalogue_commit(&s->catalogue) && s->callback_due_ms == 0)
         s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
     return status.hashing_files == 0;
 }

@@ -15,16 +15,16 @@ p2p_share_wake(struct p2p_share *s)
 {
     const uint64_t one = 1;
 
-    if (write(s->wake_fd, &one, sizeof(one)) < 0)
+    if (write(s->mail.wake_fd, &one, sizeof(one)) < 0)
         p2p_log_debug("an event was not written"); /* full: it wakes anyway */
 }
 
 void
 p2p_share_tell(struct p2p_share *s, char slot[P2P_NAME_MAX + 1], const char *name)
 {
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->mail.lock);
     strcpy(slot, name); /* checked names only */
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(&s->mail.lock);
     p2p_share_wake(s);
 }
 
@@ -65,14 +65,14 @@ p2p_share_remove_unseen(struct p2p_share *s,
 {
     struct unseen u = {.scan = s->scan};
 
-    u.items = malloc((s->view.item_count + 1) * sizeof(struct p2p_item *));
+    u.items = malloc((s->catalogue.item_count + 1) * sizeof(struct p2p_item *));
     if (!u.items)
         return; /* the next scan does it; who opens such a file gets FILE_CHANGED */
-    p2p_view_each(&s->view, collect_unseen, &u);
+    p2p_catalogue_each(&s->catalogue, collect_unseen, &u);
     for (size_t i = 0; i < u.count; i++) {
         if (forget)
             forget(s, u.items[i]);
-        p2p_view_remove(&s->view, u.items[i]);
+        p2p_catalogue_remove(&s->catalogue, u.items[i]);
     }
     free(u.items);
 }
@@ -98,9 +98,9 @@ become_owner(struct p2p_share *s)
     p2p_watch_close(&s->watch);
     s->is_owner = true;
     pthread_rwlock_wrlock(
-        &s->view.lock); /* what was left was the former owner's work */
-    s->view.totals.hashing_files = s->view.totals.hashing_bytes = 0;
-    pthread_rwlock_unlock(&s->view.lock);
+        &s->catalogue.lock); /* what was left was the former owner's work */
+    s->catalogue.totals.hashing_files = s->catalogue.totals.hashing_bytes = 0;
+    pthread_rwlock_unlock(&s->catalogue.lock);
     err = p2p_share_open_index(s);
     if (!err)
         err = p2p_scan_start(s);
@@ -130,33 +130,33 @@ static void
 wait_for_events(struct p2p_share *s, uint64_t due_ms)
 {
     struct pollfd fds[2] = {
-        {.fd = s->wake_fd, .events = POLLIN},
+        {.fd = s->mail.wake_fd, .events = POLLIN},
         {.fd = s->watch.fd, .events = POLLIN}, /* poll passes over -1 */
     };
     uint64_t now = p2p_now_ms(), count;
     uint64_t wait = due_ms > now ? due_ms - now : 0;
 
     if (poll(fds, 2, wait < 60000 ? (int)wait : 60000) > 0 && fds[0].revents &&
-        read(s->wake_fd, &count, sizeof(count)) < 0)
+        read(s->mail.wake_fd, &count, sizeof(count)) < 0)
         p2p_log_debug("an event was not read");
 }
 
 static uint64_t
 idle_wanted(struct p2p_share *s)
 {
-    pthread_mutex_lock(&s->lock);
-    uint64_t wanted = s->idle_wanted;
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_lock(&s->mail.lock);
+    uint64_t wanted = s->mail.idle_wanted;
+    pthread_mutex_unlock(&s->mail.lock);
     return wanted;
 }
 
 static void
 say_idle(struct p2p_share *s, uint64_t wanted)
 {
-    pthread_mutex_lock(&s->lock);
-    s->idle_reached = wanted;
-    pthread_cond_broadcast(&s->idle);
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_lock(&s->mail.lock);
+    s->mail.idle_reached = wanted;
+    pthread_cond_broadcast(&s->mail.idle);
+    pthread_mutex_unlock(&s->mail.lock);
 }
 
 void *
@@ -164,7 +164,7 @@ p2p_share_loop(void *arg)
 {
     struct p2p_share *s = arg;
 
-    while (!atomic_load(&s->stop)) {
+    while (!atomic_load(&s->mail.stop)) {
         uint64_t due_ms = UINT64_MAX;
         /* Before looking: who asks while we look wants another look. */
         uint64_t wanted = idle_wanted(s);

@@ -1,6 +1,9 @@
 /*
- * The way of an item through the hasher, and of what comes of it into the index and the
- * view: many files in one transaction.
+ * The pipeline: an item that has to be hashed waits in a queue, goes to the hasher, and
+ * comes back as a finished job. The result is written to the index and to the
+ * catalogue. Many files share one transaction, because each commit costs a flush: the
+ * transaction stays open while results keep arriving and is committed after at most a
+ * second, and before anybody is told of a change.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,18 +16,18 @@
 /* ---- Lines of items ---- */
 
 void
-p2p_results_note(struct p2p_share *s, struct p2p_item *item, uint64_t delay_ms)
+p2p_pipeline_note(struct p2p_share *s, struct p2p_item *item, uint64_t delay_ms)
 {
     item->due_ms = p2p_now_ms() + delay_ms;
     if (item->is_dirty)
         return;
     item->is_dirty = true;
-    item->next_dirty = s->dirty;
-    s->dirty = item;
+    item->next_dirty = s->owner.dirty;
+    s->owner.dirty = item;
 }
 
 void
-p2p_results_enqueue(struct p2p_queue *queue, struct p2p_item *item)
+p2p_pipeline_enqueue(struct p2p_queue *queue, struct p2p_item *item)
 {
     if (item->is_queued || item->is_with_hasher)
         return;
@@ -52,22 +55,22 @@ dequeue(struct p2p_queue *queue)
 /* ---- The index ---- */
 
 void
-p2p_results_warn(struct p2p_share *s, enum p2p_err err)
+p2p_pipeline_warn(struct p2p_share *s, enum p2p_err err)
 {
-    if (!s->has_warned)
+    if (!s->owner.has_warned)
         p2p_log_warn("the index of the shared folder cannot be written reason=\"%s\"",
                      p2p_err_text(err));
-    s->has_warned = true;
+    s->owner.has_warned = true;
 }
 
 /* Changes of many files go into one transaction. */
 static enum p2p_err
 begin(struct p2p_share *s)
 {
-    if (s->is_in_transaction)
+    if (s->owner.is_in_transaction)
         return P2P_OK;
     enum p2p_err err = p2p_index_begin(s->index);
-    s->is_in_transaction = !err;
+    s->owner.is_in_transaction = !err;
     return err;
 }
 
@@ -80,12 +83,12 @@ put(struct p2p_share *s, const char *name, const struct p2p_file_facts *facts,
     if (!err)
         err = p2p_index_put(s->index, name, facts, layer);
     if (err)
-        p2p_results_warn(s, err);
+        p2p_pipeline_warn(s, err);
     return err;
 }
 
 void
-p2p_results_forget(struct p2p_share *s, struct p2p_item *item)
+p2p_pipeline_forget(struct p2p_share *s, struct p2p_item *item)
 {
     if (item->facts.version == 0)
         return; /* never was in the index */
@@ -93,17 +96,17 @@ p2p_results_forget(struct p2p_share *s, struct p2p_item *item)
     if (!err)
         err = p2p_index_remove(s->index, item->name);
     if (err)
-        p2p_results_warn(s, err);
+        p2p_pipeline_warn(s, err);
 }
 
 /* The status goes with the last change, so that followers see both together. */
 void
-p2p_results_commit(struct p2p_share *s)
+p2p_pipeline_commit(struct p2p_share *s)
 {
     struct p2p_index_status status;
     struct p2p_share_totals totals;
 
-    if (!s->is_in_transaction)
+    if (!s->owner.is_in_transaction)
         return;
     p2p_share_totals(s, &totals);
     enum p2p_err err = p2p_index_get_status(s->index, &status);
@@ -112,24 +115,24 @@ p2p_results_commit(struct p2p_share *s)
     if (!err)
         err = p2p_index_set_status(s->index, &status);
     enum p2p_err failed = p2p_index_commit(s->index);
-    s->is_in_transaction = false;
+    s->owner.is_in_transaction = false;
     if (err || failed)
-        p2p_results_warn(s, err ? err : failed);
+        p2p_pipeline_warn(s, err ? err : failed);
     else
-        s->has_warned = false;
+        s->owner.has_warned = false;
 }
 
 /* ---- Hashing ---- */
 
 void
-p2p_results_want_sha256(struct p2p_share *s, struct p2p_item *item)
+p2p_pipeline_want_sha256(struct p2p_share *s, struct p2p_item *item)
 {
     bool is_wanted = !item->facts.sha256_known;
 
     if (item->is_owed != is_wanted)
-        p2p_view_owe(&s->view, item, is_wanted);
+        p2p_catalogue_owe(&s->catalogue, item, is_wanted);
     if (is_wanted)
-        p2p_results_enqueue(&s->flats, item);
+        p2p_pipeline_enqueue(&s->owner.flats, item);
 }
 
 static void
@@ -138,24 +141,26 @@ give(struct p2p_share *s, struct p2p_item *item, bool flat)
     struct p2p_hash_job *job = p2p_hash_job_new(item->name);
 
     if (!job) {
-        p2p_results_note(s, item, P2P_QUIET_MS);
+        p2p_pipeline_note(s, item, P2P_QUIET_MS);
         return;
     }
     job->item = item;
     job->state = item->facts.state;
     job->chunk_size = flat ? item->facts.chunk_size : s->chunk_size;
     job->flat = flat;
-    p2p_progress_load(s->progress, job);
+    p2p_progress_load(s->owner.progress, job);
     item->is_with_hasher = true;
-    s->with_hasher++;
-    p2p_hasher_add(s->hasher, job);
+    s->owner.with_hasher++;
+    p2p_hasher_add(s->owner.hasher, job);
 }
 
 void
-p2p_results_feed(struct p2p_share *s)
+p2p_pipeline_feed(struct p2p_share *s)
 {
-    while (s->with_hasher < JOBS_MAX && (s->trees.first || s->flats.first)) {
-        struct p2p_item *item = dequeue(s->trees.first ? &s->trees : &s->flats);
+    while (s->owner.with_hasher < JOBS_MAX &&
+           (s->owner.trees.first || s->owner.flats.first)) {
+        struct p2p_item *item =
+            dequeue(s->owner.trees.first ? &s->owner.trees : &s->owner.flats);
         if (item->state == P2P_ITEM_PENDING)
             give(s, item, false);
         else if (item->state == P2P_ITEM_READY && !item->facts.sha256_known)
@@ -183,20 +188,20 @@ accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job
         memcmp(facts.root.b, item->facts.root.b, sizeof(facts.root.b)) != 0)
         facts.version++;
     job->layer = NULL;
-    p2p_view_count_hashed(&s->view, facts.state.size - read_before);
+    p2p_catalogue_count_hashed(&s->catalogue, facts.state.size - read_before);
     if (put(s, item->name, &facts, layer) == P2P_OK) {
         free(layer);
         layer = NULL;
     }
-    if (p2p_view_set_ready(&s->view, item, &facts, layer) == P2P_OK)
-        p2p_results_want_sha256(s, item);
+    if (p2p_catalogue_set_ready(&s->catalogue, item, &facts, layer) == P2P_OK)
+        p2p_pipeline_want_sha256(s, item);
 }
 
 static void
 accept_flat(struct p2p_share *s, struct p2p_item *item, const struct p2p_hash_job *job)
 {
-    p2p_view_set_sha256(&s->view, item, &job->sha256);
-    p2p_view_owe(&s->view, item, false);
+    p2p_catalogue_set_sha256(&s->catalogue, item, &job->sha256);
+    p2p_catalogue_owe(&s->catalogue, item, false);
     (void)!put(s, item->name, &item->facts, NULL);
 }
 
@@ -208,8 +213,8 @@ refuse(struct p2p_share *s, struct p2p_item *item, enum p2p_err err)
     p2p_log_warn("a file cannot be read and is not shared name=\"%s\" reason=\"%s\"",
                  p2p_log_escape(item->name, strlen(item->name), name, sizeof(name)),
                  p2p_err_text(err));
-    p2p_view_owe(&s->view, item, false);
-    p2p_view_set_state(&s->view, item, P2P_ITEM_REFUSED);
+    p2p_catalogue_owe(&s->catalogue, item, false);
+    p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_REFUSED);
 }
 
 static void
@@ -218,14 +223,14 @@ accept(struct p2p_share *s, struct p2p_hash_job *job)
     struct p2p_item *item = job->item;
 
     item->is_with_hasher = false;
-    s->with_hasher--;
+    s->owner.with_hasher--;
     if (item->state == P2P_ITEM_GONE || job->err == P2P_ERR_CANCELLED)
         return;
     if (!p2p_file_state_equal(&job->state, &item->facts.state) ||
         item->state != (job->flat ? P2P_ITEM_READY : P2P_ITEM_PENDING))
-        p2p_results_note(s, item, P2P_SETTLE_MS);
+        p2p_pipeline_note(s, item, P2P_SETTLE_MS);
     else if (job->err == P2P_ERR_FILE_CHANGED)
-        p2p_results_note(s, item, P2P_QUIET_MS);
+        p2p_pipeline_note(s, item, P2P_QUIET_MS);
     else if (job->err)
         refuse(s, item, job->err);
     else if (job->flat)
@@ -235,9 +240,9 @@ accept(struct p2p_share *s, struct p2p_hash_job *job)
 }
 
 void
-p2p_results_collect(struct p2p_share *s)
+p2p_pipeline_collect(struct p2p_share *s)
 {
-    struct p2p_hash_job *jobs = p2p_hasher_take(s->hasher), *job;
+    struct p2p_hash_job *jobs = p2p_hasher_take(s->owner.hasher), *job;
 
     while ((job = jobs)) {
         jobs = job->next;
@@ -247,26 +252,26 @@ p2p_results_collect(struct p2p_share *s)
 }
 
 void
-p2p_results_save(struct p2p_share *s)
+p2p_pipeline_save(struct p2p_share *s)
 {
     struct p2p_hash_progress now[JOBS_MAX];
-    size_t count = p2p_hasher_progress(s->hasher, now, JOBS_MAX);
+    size_t count = p2p_hasher_progress(s->owner.hasher, now, JOBS_MAX);
     enum p2p_err err = count > 0 ? begin(s) : P2P_OK;
 
     for (size_t i = 0; i < count && !err; i++)
-        err = p2p_progress_put(s->progress, &now[i]);
+        err = p2p_progress_put(s->owner.progress, &now[i]);
     if (err)
-        p2p_results_warn(s, err);
+        p2p_pipeline_warn(s, err);
 }
 
 void
-p2p_results_clear_saved(struct p2p_share *s)
+p2p_pipeline_clear_saved(struct p2p_share *s)
 {
-    if (p2p_progress_is_empty(s->progress))
+    if (p2p_progress_is_empty(s->owner.progress))
         return;
     enum p2p_err err = begin(s);
     if (!err)
-        err = p2p_progress_clear(s->progress);
+        err = p2p_progress_clear(s->owner.progress);
     if (err)
-        p2p_results_warn(s, err);
+        p2p_pipeline_warn(s, err);
 }

@@ -1,8 +1,8 @@
 /*
  * The owner's work. An item that somebody spoke of is *dirty* until it is looked at,
  * when it has been quiet for a moment; if it is not as it was hashed it is *queued*,
- * then with the hasher; what comes of it goes into the index and the view, many at a
- * time.
+ * then with the hasher; what comes of it goes into the index and the catalogue, many at
+ * a time.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -29,18 +29,18 @@ share_now(struct p2p_share *s, struct p2p_item *item)
 {
     struct p2p_file_facts facts = item->facts;
 
-    if (p2p_view_set_ready(&s->view, item, &facts, NULL) == P2P_OK)
-        p2p_results_want_sha256(s, item);
+    if (p2p_catalogue_set_ready(&s->catalogue, item, &facts, NULL) == P2P_OK)
+        p2p_pipeline_want_sha256(s, item);
 }
 
 static void
 hash_again(struct p2p_share *s, struct p2p_item *item,
            const struct p2p_file_state *state)
 {
-    p2p_view_set_state(&s->view, item, P2P_ITEM_PENDING);
+    p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
     item->facts.state = *state;
-    p2p_view_owe(&s->view, item, true);
-    p2p_results_enqueue(&s->trees, item);
+    p2p_catalogue_owe(&s->catalogue, item, true);
+    p2p_pipeline_enqueue(&s->owner.trees, item);
 }
 
 static bool
@@ -63,17 +63,17 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st)
     if (is_known && item->state == P2P_ITEM_REFUSED)
         return;
     if (is_known && item->state == P2P_ITEM_READY) {
-        p2p_results_want_sha256(s, item);
+        p2p_pipeline_want_sha256(s, item);
         return;
     }
     if (is_known && item->state == P2P_ITEM_NOTED && item->facts.version > 0)
         share_now(s, item); /* from the index: nothing to read */
     else if (now.size > P2P_FILE_SIZE_MAX)
-        p2p_view_set_state(&s->view, item, P2P_ITEM_REFUSED);
+        p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_REFUSED);
     else if (is_too_fresh(&now)) {
         if (item->state == P2P_ITEM_READY)
-            p2p_view_set_state(&s->view, item, P2P_ITEM_PENDING);
-        p2p_results_note(s, item, P2P_SETTLE_MS);
+            p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
+        p2p_pipeline_note(s, item, P2P_SETTLE_MS);
     } else
         hash_again(s, item, &now);
 }
@@ -90,11 +90,11 @@ examine(struct p2p_share *s, struct p2p_item *item)
     if (!err) {
         compare(s, item, &st);
     } else if (err == P2P_ERR_NOT_FOUND) {
-        p2p_results_forget(s, item);
-        p2p_view_remove(&s->view, item);
+        p2p_pipeline_forget(s, item);
+        p2p_catalogue_remove(&s->catalogue, item);
     } else {
-        p2p_view_owe(&s->view, item, false);
-        p2p_view_set_state(&s->view, item, P2P_ITEM_REFUSED);
+        p2p_catalogue_owe(&s->catalogue, item, false);
+        p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_REFUSED);
     }
 }
 
@@ -102,17 +102,17 @@ static void
 examine_due(struct p2p_share *s, bool hurry)
 {
     uint64_t now = p2p_now_ms();
-    struct p2p_item *all = s->dirty, *item;
+    struct p2p_item *all = s->owner.dirty, *item;
 
-    s->dirty = NULL;
+    s->owner.dirty = NULL;
     while ((item = all)) {
         all = item->next_dirty;
         if (item->due_ms <= now || hurry || item->state == P2P_ITEM_GONE) {
             item->is_dirty = false;
             examine(s, item);
         } else {
-            item->next_dirty = s->dirty;
-            s->dirty = item;
+            item->next_dirty = s->owner.dirty;
+            s->owner.dirty = item;
         }
     }
 }
@@ -123,14 +123,14 @@ static enum p2p_err
 see_file(void *arg, const char *name, const struct stat *st)
 {
     struct p2p_share *s = arg;
-    struct p2p_item *item = p2p_view_get(&s->view, name);
+    struct p2p_item *item = p2p_catalogue_get(&s->catalogue, name);
 
     if (!item)
         return P2P_ERR_NOMEM;
     item->seen = s->scan;
     if (!item->is_dirty)
         compare(s, item, st);
-    return s->view.item_count > P2P_SHARE_FILES_MAX ? P2P_ERR_TOO_LARGE : P2P_OK;
+    return s->catalogue.item_count > P2P_SHARE_FILES_MAX ? P2P_ERR_TOO_LARGE : P2P_OK;
 }
 
 static enum p2p_err
@@ -152,17 +152,17 @@ walk(struct p2p_share *s, const char *folder)
     enum p2p_err err = p2p_root_walk_folder(s->root, folder, &how, &skipped);
 
     if (!err && is_all) {
-        p2p_share_remove_unseen(s, p2p_results_forget);
-        s->is_scanned = true;
-        if (skipped != s->skipped)
+        p2p_share_remove_unseen(s, p2p_pipeline_forget);
+        s->owner.is_scanned = true;
+        if (skipped != s->owner.skipped)
             p2p_log_info("not shared for their names or kinds: files=%zu", skipped);
-        s->skipped = skipped;
+        s->owner.skipped = skipped;
     } else if (err && err != P2P_ERR_NOT_FOUND) {
         p2p_log_warn(
             "the shared folder was not looked through to the end reason=\"%s\"",
             p2p_err_text(err));
-        s->is_scanned = true;
-        s->next_scan_ms = now + SCAN_RETRY_MS;
+        s->owner.is_scanned = true;
+        s->owner.next_scan_ms = now + SCAN_RETRY_MS;
     }
 }
 
@@ -171,16 +171,16 @@ scan_all(struct p2p_share *s)
 {
     uint64_t now = p2p_now_ms();
 
-    if (s->is_lost || s->watch.is_incomplete) {
+    if (s->owner.is_lost || s->watch.is_incomplete) {
         p2p_watch_close(&s->watch);
         p2p_watch_open(&s->watch);
     }
-    s->is_lost = false;
-    s->next_scan_ms = now + SCAN_EVERY_MS;
+    s->owner.is_lost = false;
+    s->owner.next_scan_ms = now + SCAN_EVERY_MS;
     s->scan++;
     walk(s, "");
-    if (s->watch.is_incomplete && s->next_scan_ms > now + SCAN_UNWATCHED_MS)
-        s->next_scan_ms = now + SCAN_UNWATCHED_MS;
+    if (s->watch.is_incomplete && s->owner.next_scan_ms > now + SCAN_UNWATCHED_MS)
+        s->owner.next_scan_ms = now + SCAN_UNWATCHED_MS;
 }
 
 /* ---- Events ---- */
@@ -192,23 +192,23 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
     struct p2p_item *item;
 
     if (event == P2P_WATCH_LOST) {
-        s->is_lost = true;
+        s->owner.is_lost = true;
         return;
     }
     if (event == P2P_WATCH_FOLDER) {
         walk(s, name);
         return;
     }
-    item = p2p_view_get(&s->view, name);
+    item = p2p_catalogue_get(&s->catalogue, name);
     if (!item)
         return;
     /* While it is written nobody can be served from it. */
     if (event == P2P_WATCH_WRITING && item->state == P2P_ITEM_READY) {
-        p2p_view_set_state(&s->view, item, P2P_ITEM_PENDING);
-        p2p_view_owe(&s->view, item, true);
+        p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
+        p2p_catalogue_owe(&s->catalogue, item, true);
     }
-    p2p_results_note(s, item,
-                     event == P2P_WATCH_WRITING ? P2P_QUIET_MS : P2P_SETTLE_MS);
+    p2p_pipeline_note(s, item,
+                      event == P2P_WATCH_WRITING ? P2P_QUIET_MS : P2P_SETTLE_MS);
 }
 
 /* ---- Rounds ---- */
@@ -216,19 +216,19 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
 static bool
 is_busy(const struct p2p_share *s)
 {
-    return s->with_hasher > 0 || s->trees.first || s->flats.first;
+    return s->owner.with_hasher > 0 || s->owner.trees.first || s->owner.flats.first;
 }
 
 /* Lists and the index follow a busy hasher at a distance, and an idle one at once. */
 static void
 commit(struct p2p_share *s, uint64_t now)
 {
-    if (is_busy(s) && now < s->last_commit_ms + COMMIT_MS)
+    if (is_busy(s) && now < s->owner.last_commit_ms + COMMIT_MS)
         return;
-    p2p_results_commit(s);
-    if (p2p_view_commit(&s->view) && s->callback_due_ms == 0)
+    p2p_pipeline_commit(s);
+    if (p2p_catalogue_commit(&s->catalogue) && s->callback_due_ms == 0)
         s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
-    s->last_commit_ms = now;
+    s->owner.last_commit_ms = now;
 }
 
 /* What readers left for us. */
@@ -237,21 +237,21 @@ take_told(struct p2p_share *s, char slot[P2P_NAME_MAX + 1])
 {
     char name[P2P_NAME_MAX + 1];
 
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(&s->mail.lock);
     strcpy(name, slot);
     slot[0] = '\0';
-    pthread_mutex_unlock(&s->lock);
-    return name[0] ? p2p_view_find(&s->view, name) : NULL;
+    pthread_mutex_unlock(&s->mail.lock);
+    return name[0] ? p2p_catalogue_find(&s->catalogue, name) : NULL;
 }
 
 static void
 heed_readers(struct p2p_share *s)
 {
-    struct p2p_item *suspect = take_told(s, s->suspect);
-    struct p2p_item *doubtful = take_told(s, s->doubtful);
+    struct p2p_item *suspect = take_told(s, s->mail.suspect);
+    struct p2p_item *doubtful = take_told(s, s->mail.doubtful);
 
     if (suspect && !suspect->is_dirty)
-        p2p_results_note(s, suspect, P2P_SETTLE_MS);
+        p2p_pipeline_note(s, suspect, P2P_SETTLE_MS);
     if (doubtful && doubtful->state == P2P_ITEM_READY)
         hash_again(s, doubtful, &doubtful->facts.state);
 }
@@ -267,30 +267,31 @@ bool
 p2p_scan_round(struct p2p_share *s, uint64_t *due_ms)
 {
     uint64_t now = p2p_now_ms();
-    bool hurry = atomic_exchange(&s->hurry, false);
+    bool hurry = atomic_exchange(&s->mail.hurry, false);
 
     p2p_watch_read(&s->watch, on_event, s);
     heed_readers(s);
-    if (s->is_lost || now >= s->next_scan_ms || (hurry && s->watch.is_incomplete))
+    if (s->owner.is_lost || now >= s->owner.next_scan_ms ||
+        (hurry && s->watch.is_incomplete))
         scan_all(s);
     examine_due(s, hurry);
-    p2p_results_collect(s);
-    p2p_results_feed(s);
-    if (is_busy(s) && p2p_progress_is_due(s->progress, now))
-        p2p_results_save(s);
-    else if (s->is_scanned && !s->dirty && !is_busy(s))
-        p2p_results_clear_saved(s);
+    p2p_pipeline_collect(s);
+    p2p_pipeline_feed(s);
+    if (is_busy(s) && p2p_progress_is_due(s->owner.progress, now))
+        p2p_pipeline_save(s);
+    else if (s->owner.is_scanned && !s->owner.dirty && !is_busy(s))
+        p2p_pipeline_clear_saved(s);
     commit(s, now);
 
-    *due_ms = s->next_scan_ms;
-    for (const struct p2p_item *item = s->dirty; item; item = item->next_dirty)
+    *due_ms = s->owner.next_scan_ms;
+    for (const struct p2p_item *item = s->owner.dirty; item; item = item->next_dirty)
         sooner(due_ms, item->due_ms);
     if (is_busy(s))
-        sooner(due_ms, p2p_progress_due_ms(s->progress));
-    if (s->is_in_transaction || s->view.is_changed)
-        sooner(due_ms, s->last_commit_ms + COMMIT_MS);
-    return s->is_scanned && !s->is_lost && !s->dirty && !is_busy(s) &&
-           !s->is_in_transaction && !s->view.is_changed;
+        sooner(due_ms, p2p_progress_due_ms(s->owner.progress));
+    if (s->owner.is_in_transaction || s->catalogue.is_changed)
+        sooner(due_ms, s->owner.last_commit_ms + COMMIT_MS);
+    return s->owner.is_scanned && !s->owner.is_lost && !s->owner.dirty && !is_busy(s) &&
+           !s->owner.is_in_transaction && !s->catalogue.is_changed;
 }
 
 /* ---- Beginning and end ---- */
@@ -300,7 +301,7 @@ static enum p2p_err
 load_row(void *arg, const char *name, const struct p2p_file_facts *facts)
 {
     struct p2p_share *s = arg;
-    struct p2p_item *item = facts ? p2p_view_get(&s->view, name) : NULL;
+    struct p2p_item *item = facts ? p2p_catalogue_get(&s->catalogue, name) : NULL;
 
     if (item && item->state == P2P_ITEM_NOTED)
         item->facts = *facts;
@@ -314,29 +315,29 @@ p2p_scan_start(struct p2p_share *s)
     enum p2p_err err = p2p_index_load(s->index, 0, load_row, s, &last_change);
 
     if (err) /* what could not be loaded is hashed again */
-        p2p_results_warn(s, err);
+        p2p_pipeline_warn(s, err);
     if (!p2p_index_is_in_memory(s->index)) /* what ends with us needs no progress */
-        err = p2p_progress_open(s->index, &s->progress);
+        err = p2p_progress_open(s->index, &s->owner.progress);
     if (err)
-        p2p_results_warn(s, err);
+        p2p_pipeline_warn(s, err);
     p2p_watch_open(&s->watch);
-    s->is_lost = false;
-    s->is_scanned = false;
-    s->next_scan_ms = 0;
-    return p2p_hasher_new(s->root, s->threads, s->wake_fd, &s->hasher);
+    s->owner.is_lost = false;
+    s->owner.is_scanned = false;
+    s->owner.next_scan_ms = 0;
+    return p2p_hasher_new(s->root, s->threads, s->mail.wake_fd, &s->owner.hasher);
 }
 
 void
 p2p_scan_stop(struct p2p_share *s)
 {
-    if (s->hasher) { /* what is finished is not lost, nor what is begun */
-        p2p_results_collect(s);
-        if (s->progress)
-            p2p_results_save(s);
-        p2p_results_commit(s);
+    if (s->owner.hasher) { /* what is finished is not lost, nor what is begun */
+        p2p_pipeline_collect(s);
+        if (s->owner.progress)
+            p2p_pipeline_save(s);
+        p2p_pipeline_commit(s);
     }
-    p2p_hasher_free(s->hasher);
-    s->hasher = NULL;
-    p2p_progress_close(s->progress);
-    s->progress = NULL;
+    p2p_hasher_free(s->owner.hasher);
+    s->owner.hasher = NULL;
+    p2p_progress_close(s->owner.progress);
+    s->owner.progress = NULL;
 }

@@ -31,14 +31,14 @@ find_candidates(struct p2p_share *share, const struct p2p_digest *root,
     const struct p2p_item *item = NULL;
     size_t count = 0;
 
-    pthread_rwlock_rdlock(&share->view.lock);
+    pthread_rwlock_rdlock(&share->catalogue.lock);
     while (count < CANDIDATES_MAX &&
-           (item = p2p_view_by_root(&share->view, root, item))) {
+           (item = p2p_catalogue_by_root(&share->catalogue, root, item))) {
         strcpy(out[count].name, item->name);
         out[count].state = item->facts.state;
         out[count++].chunk_size = item->facts.chunk_size;
     }
-    pthread_rwlock_unlock(&share->view.lock);
+    pthread_rwlock_unlock(&share->catalogue.lock);
     return count;
 }
 
@@ -54,7 +54,7 @@ open_candidate(struct p2p_share *share, const struct candidate *c,
     if (err == P2P_ERR_NOT_FOUND)
         err = P2P_ERR_FILE_CHANGED;
     if (err) {
-        p2p_share_tell(share, share->suspect, c->name);
+        p2p_share_tell(share, share->mail.suspect, c->name);
         return err;
     }
     file->state = c->state;
@@ -123,7 +123,7 @@ p2p_share_file_verify(struct p2p_share_file *file)
     struct p2p_file_state now = p2p_file_state_of(&st);
     if (p2p_file_state_equal(&now, &file->state))
         return P2P_OK;
-    p2p_share_tell(file->share, file->share->suspect, file->name);
+    p2p_share_tell(file->share, file->share->mail.suspect, file->name);
     return P2P_ERR_FILE_CHANGED;
 }
 

@@ -1,0 +1,59 @@
+/*
+ * catalogue - the shared files in memory, for readers.
+ *
+ * One thread (share_loop.c) changes it; any thread reads it under its lock.
+ */
+#ifndef P2P_SHARE_CATALOGUE_H
+#define P2P_SHARE_CATALOGUE_H
+
+#include <pthread.h>
+
+#include "core/share/item.h"
+
+struct p2p_catalogue {
+    pthread_rwlock_t lock;
+    void *by_name; /* tsearch(3): look-ups stay fast whatever names others think up */
+    struct p2p_item **by_root;
+    size_t root_buckets;
+    struct p2p_item **sorted; /* READY at the last commit; check the state */
+    size_t sorted_count;
+    struct p2p_share_totals totals;
+    struct p2p_item **fresh; /* to be sorted in at the next commit */
+    size_t fresh_count, fresh_cap;
+    struct p2p_item **graves;
+    size_t graves_count, graves_cap;
+    size_t item_count;
+    bool is_changed; /* since the last commit */
+};
+
+P2P_MUST_CHECK enum p2p_err p2p_catalogue_init(struct p2p_catalogue *catalogue);
+void p2p_catalogue_clear(struct p2p_catalogue *catalogue);
+struct p2p_item *p2p_catalogue_find(const struct p2p_catalogue *catalogue, const char *name);
+/* The item of this name, made (NOTED) when there is none; NULL: out of memory. */
+struct p2p_item *p2p_catalogue_get(struct p2p_catalogue *catalogue, const char *name);
+/* Shared from now on (in lists after the next commit). Takes `layer` (may be NULL). */
+P2P_MUST_CHECK enum p2p_err p2p_catalogue_set_ready(struct p2p_catalogue *catalogue,
+                                               struct p2p_item *item,
+                                               const struct p2p_file_facts *facts,
+                                               struct p2p_digest *layer);
+/* Not shared for now: PENDING, REFUSED or NOTED. */
+void p2p_catalogue_set_state(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                        enum p2p_item_state state);
+void p2p_catalogue_set_sha256(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                         const struct p2p_digest *sha256);
+void p2p_catalogue_count_hashed(struct p2p_catalogue *catalogue, uint64_t bytes);
+void p2p_catalogue_remove(struct p2p_catalogue *catalogue, struct p2p_item *item);
+/* Calls for each item, in order of name; it must not add or remove any. */
+void p2p_catalogue_each(struct p2p_catalogue *catalogue, void (*each)(struct p2p_item *, void *),
+                   void *arg);
+/* The work that is left because of this item, for the totals. */
+void p2p_catalogue_owe(struct p2p_catalogue *catalogue, struct p2p_item *item, bool owed);
+/* Makes the changes visible in lists. True when there were any. */
+bool p2p_catalogue_commit(struct p2p_catalogue *catalogue);
+/* The next READY item with this root after `previous` (NULL: the first). With the lock.
+ */
+const struct p2p_item *p2p_catalogue_by_root(const struct p2p_catalogue *catalogue,
+                                        const struct p2p_digest *root,
+                                        const struct p2p_item *previous);
+
+#endif

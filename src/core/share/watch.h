@@ -1,0 +1,30 @@
+/*
+ * watch - inotify on every folder beneath the shared one.
+ */
+#ifndef P2P_SHARE_WATCH_H
+#define P2P_SHARE_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct p2p_watch {
+    int fd;         /* inotify, or -1 */
+    char **folders; /* by watch descriptor */
+    size_t cap;
+    bool is_incomplete; /* the system ran out of watches: scan now and then instead */
+};
+enum p2p_watch_event {
+    P2P_WATCH_WRITING, /* a file is being written */
+    P2P_WATCH_TOUCHED, /* a file was closed after writing, came, went, changed */
+    P2P_WATCH_FOLDER,  /* a folder came */
+    P2P_WATCH_LOST, /* events were lost, or a folder went elsewhere: scan all (name "")
+                     */
+};
+typedef void p2p_watch_visit(void *arg, enum p2p_watch_event event, const char *name);
+void p2p_watch_open(struct p2p_watch *watch);
+void p2p_watch_close(struct p2p_watch *watch);
+void p2p_watch_add(struct p2p_watch *watch, const char *folder, int fd);
+/* Everything that waits to be read. */
+void p2p_watch_read(struct p2p_watch *watch, p2p_watch_visit *visit, void *arg);
+
+#endif
