@@ -26,14 +26,25 @@ typedef char *p2p_passphrase_fn(void *arg, const char *prompt);
 
 /* From P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, a systemd credential
  * ("key-passphrase" in $CREDENTIALS_DIRECTORY), or a prompt on the terminal without
- * echo. */
+ * echo. The descriptor gives its passphrase once. */
 char *p2p_passphrase_default(void *arg, const char *prompt);
+
+/* Which of them p2p_passphrase_default uses: the first that is set. A source that is
+ * set and cannot be read gives no passphrase; the next one is not tried. */
+enum p2p_passphrase_source {
+    P2P_PASSPHRASE_FROM_FILE,
+    P2P_PASSPHRASE_FROM_DESCRIPTOR,
+    P2P_PASSPHRASE_FROM_CREDENTIAL,
+    P2P_PASSPHRASE_FROM_TERMINAL,
+};
+enum p2p_passphrase_source p2p_passphrase_source(void);
 
 /*
  * Opens the directory, making it and the key pair when `create` (NOT_FOUND otherwise);
  * of programs that start at once one makes the pair and the others find it. KEY_FILE:
  * unreadable, not RSA-2048, readable by others, or in a directory that others can write
- * to; PASSPHRASE. `why` (may be NULL) gets a sentence that says what to do, cap bytes
+ * to; PASSPHRASE. A new key gets the passphrase when one of the sources above but the
+ * terminal is set. `why` (may be NULL) gets a sentence that says what to do, cap bytes
  * at most.
  */
 P2P_MUST_CHECK enum p2p_err p2p_identity_open(const char *keys_dir, bool create,
@@ -49,13 +60,16 @@ const char *
 p2p_identity_id_hex(const struct p2p_identity *identity); /* 64 digits, NUL */
 const char *p2p_identity_public_pem(const struct p2p_identity *identity);
 
-/* `p2p key ...`: set or remove the passphrase (BUSY when the key was rotated since it
- * was opened); make a new pair (the old one is kept as private_key.<unix time>.pem).
- * NULL passphrase: none. */
+/* `p2p key ...`: set or remove (NULL) the passphrase; BUSY when the key was rotated
+ * since it was opened. */
 P2P_MUST_CHECK enum p2p_err p2p_identity_protect(struct p2p_identity *identity,
                                                  const char *passphrase);
+/* Makes a new pair; the old one is kept as private_key.<unix time>.pem. NULL
+ * passphrase: none. PASSPHRASE, and nothing changes, when that would replace a key that
+ * has one and `may_clear` is false. `*id` is the new peer id. */
 P2P_MUST_CHECK enum p2p_err p2p_identity_rotate(const char *keys_dir,
-                                                const char *passphrase);
+                                                const char *passphrase, bool may_clear,
+                                                struct p2p_id *id);
 
 /* ---- Known peers ---- */
 

@@ -1,26 +1,35 @@
-/* p2p key: this device's key pair. Passphrases come from a file, a descriptor or the
- * terminal, never from the command line. */
+/* p2p key: this device's key pair. Passphrases come from a file, a descriptor, a
+ * systemd credential or the terminal, never from the command line. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli.h"
+#include "p2p/bytes.h"
 
 struct key_options {
     struct cli_common common;
+    bool no_passphrase;
 };
 static const struct p2p_option options[] = {
     CLI_OPTION_KEYS(struct key_options),
+    {"no-passphrase", P2P_OPT_FLAG, offsetof(struct key_options, no_passphrase), 0, 0,
+     NULL, "rotate: store the new key without a passphrase"},
     CLI_OPTION_JSON(struct key_options),
 };
 static const struct p2p_option_set set = {
     "p2p key", "[options] show|protect|unprotect|rotate",
     "Shows this device's key, gives it a passphrase or takes it away, or makes a new "
-    "one. The "
-    "passphrase comes from the file named by P2P_PASSPHRASE_FILE, the descriptor "
-    "P2P_PASSPHRASE_FD, or the terminal.",
+    "one. A new key keeps the passphrase of the old one. The passphrase comes from the "
+    "file named by P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, the systemd "
+    "credential key-passphrase, or the terminal.",
     options, sizeof(options) / sizeof(options[0])};
+
+/* One run of the command, and the passphrase that opened the key. */
+struct key_run {
+    struct key_options opt;
+    char *used; /* owned; NULL: the key has none */
+};
 
 static void
 forget_text(char *text)
@@ -30,22 +39,33 @@ forget_text(char *text)
     free(text);
 }
 
+/* A descriptor gives its passphrase once, so the run keeps what opened the key. */
+static char *
+remember(void *arg, const char *prompt)
+{
+    struct key_run *run = arg;
+    char *passphrase = p2p_passphrase_default(NULL, prompt);
+
+    forget_text(run->used);
+    run->used = passphrase != NULL ? strdup(passphrase) : NULL;
+    return passphrase;
+}
+
 /* Typed twice on a terminal; from anywhere else once. NULL: none, said why. */
 static char *
 new_passphrase(void)
 {
-    bool typed = getenv("P2P_PASSPHRASE_FILE") == NULL &&
-                 getenv("P2P_PASSPHRASE_FD") == NULL &&
-                 getenv("CREDENTIALS_DIRECTORY") == NULL;
+    bool is_typed = p2p_passphrase_source() == P2P_PASSPHRASE_FROM_TERMINAL;
     char *first = p2p_passphrase_default(NULL, "New passphrase: "), *second = NULL;
 
     if (first == NULL || first[0] == '\0') {
-        cli_say("a passphrase is needed: on a terminal, or in the file that "
-                "P2P_PASSPHRASE_FILE names");
+        cli_say(
+            "cannot read a passphrase: type it on a terminal, or name the file that "
+            "holds it with P2P_PASSPHRASE_FILE");
         forget_text(first);
         return NULL;
     }
-    if (typed && isatty(STDIN_FILENO)) {
+    if (is_typed) {
         second = p2p_passphrase_default(NULL, "The same again: ");
         if (second == NULL || strcmp(first, second) != 0) {
             cli_say("the two are not the same; nothing was changed");
@@ -58,8 +78,10 @@ new_passphrase(void)
 }
 
 static int
-show(const struct key_options *opt, struct p2p_identity *identity)
+show(const struct key_run *run, struct p2p_identity *identity)
 {
+    const struct key_options *opt = &run->opt;
+
     if (opt->common.json) {
         struct cJSON *object = cli_object();
         cli_put_text(object, "peer_id", p2p_identity_id_hex(identity));
@@ -73,61 +95,84 @@ show(const struct key_options *opt, struct p2p_identity *identity)
     return 0;
 }
 
+/* What is not typed is the same passphrase twice: the one the key has, and the one it
+ * gets. */
 static int
-protect(const struct key_options *opt, struct p2p_identity *identity)
+protect(const struct key_run *run, struct p2p_identity *identity)
 {
-    char *passphrase = new_passphrase();
+    bool is_same =
+        run->used != NULL && p2p_passphrase_source() != P2P_PASSPHRASE_FROM_TERMINAL;
+    char *passphrase = is_same ? strdup(run->used) : new_passphrase();
     enum p2p_err err;
 
-    (void)opt;
     if (passphrase == NULL)
         return p2p_err_exit_status(P2P_ERR_PASSPHRASE);
     err = p2p_identity_protect(identity, passphrase);
     forget_text(passphrase);
     if (err != P2P_OK)
-        return cli_fail(err, "the key could not be protected: %s", p2p_err_text(err));
-    cli_say("the key has a passphrase now; the programs ask for it when they start");
+        return cli_fail(err, "cannot protect the key: %s", p2p_err_text(err));
+    cli_say(is_same ? "the key keeps the passphrase it has; to change it, run `p2p key "
+                      "protect` on a terminal without P2P_PASSPHRASE_FILE and "
+                      "P2P_PASSPHRASE_FD"
+                    : "the key has a passphrase now; the programs ask for it when they "
+                      "start");
     return 0;
 }
 
 static int
-unprotect(const struct key_options *opt, struct p2p_identity *identity)
+unprotect(const struct key_run *run, struct p2p_identity *identity)
 {
     enum p2p_err err = p2p_identity_protect(identity, NULL);
 
-    (void)opt;
+    (void)run;
     if (err != P2P_OK)
-        return cli_fail(err, "the passphrase could not be taken away: %s",
-                        p2p_err_text(err));
-    cli_say("the key has no passphrase any more");
+        return cli_fail(err, "cannot remove the passphrase: %s", p2p_err_text(err));
+    cli_say("the key has no passphrase any longer");
     return 0;
 }
 
-/* A key that had a passphrase gets a new one with a passphrase. */
+/* The new key gets the passphrase that opened the old one, whichever way it came. One
+ * that is set where the old key had none protects the new one. */
 static int
-rotate(const struct key_options *opt, struct p2p_identity *identity)
+rotate(const struct key_run *run, struct p2p_identity *identity)
 {
-    bool wants =
-        getenv("P2P_PASSPHRASE_FILE") != NULL || getenv("P2P_PASSPHRASE_FD") != NULL;
-    char *passphrase = wants ? new_passphrase() : NULL;
-    struct p2p_identity *fresh = NULL;
-    enum p2p_err err = wants && passphrase == NULL
-                           ? P2P_ERR_PASSPHRASE
-                           : p2p_identity_rotate(opt->common.keys_dir, passphrase);
+    bool is_set = p2p_passphrase_source() != P2P_PASSPHRASE_FROM_TERMINAL;
+    bool wants = !run->opt.no_passphrase && (run->used != NULL || is_set);
+    char *passphrase = NULL, hex[P2P_ID_HEX_LEN + 1];
+    struct p2p_id id;
+    enum p2p_err err;
 
     (void)identity;
+    if (wants)
+        passphrase = run->used != NULL ? strdup(run->used) : new_passphrase();
+    if (wants && passphrase == NULL)
+        return cli_fail(P2P_ERR_PASSPHRASE, "nothing was changed");
+    err = p2p_identity_rotate(run->opt.common.keys_dir, passphrase,
+                              run->opt.no_passphrase, &id);
     forget_text(passphrase);
-    if (err == P2P_OK)
-        err = cli_open_identity(&opt->common, &fresh);
     if (err != P2P_OK)
-        return cli_fail(err, "the key could not be replaced: %s", p2p_err_text(err));
-    cli_say("there is a new key; the old one is kept beside it. Others will be told "
-            "that this "
-            "device's key has changed: give them the new id. Restart the programs that "
-            "run.");
-    printf("%s\n", p2p_identity_id_hex(fresh));
-    p2p_identity_close(fresh);
+        return cli_fail(err, "cannot replace the key: %s", p2p_err_text(err));
+    cli_say("there is a new key%s; the old one is kept beside it. Others will be told "
+            "that this device's key has changed: give them the new id. Restart the "
+            "programs that run.",
+            !wants              ? ""
+            : run->used != NULL ? " with the same passphrase"
+                                : " with this passphrase");
+    p2p_hex_format(id.b, sizeof(id.b), hex);
+    printf("%s\n", hex);
     return 0;
+}
+
+static enum p2p_err
+open_identity(struct key_run *run, struct p2p_identity **out)
+{
+    char why[512] = "";
+    enum p2p_err err = p2p_identity_open(run->opt.common.keys_dir, true, remember, run,
+                                         out, why, sizeof(why));
+
+    if (err != P2P_OK)
+        cli_say("%s", why[0] != '\0' ? why : p2p_err_text(err));
+    return err;
 }
 
 int
@@ -135,27 +180,30 @@ cmd_key(int argc, char **argv)
 {
     static const struct {
         const char *name;
-        int (*run)(const struct key_options *opt, struct p2p_identity *identity);
+        int (*run)(const struct key_run *run, struct p2p_identity *identity);
     } actions[] = {{"show", show},
                    {"protect", protect},
                    {"unprotect", unprotect},
                    {"rotate", rotate}};
-    struct key_options opt = {.common = CLI_DEFAULTS};
+    struct key_run run = {.opt = {.common = CLI_DEFAULTS}};
     struct p2p_identity *identity = NULL;
     int arguments, status;
     enum p2p_err err;
 
-    if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
+    if (!cli_parse(&set, &run.opt, argc, argv, &arguments, &status))
         return status;
+    if (run.opt.no_passphrase && (arguments != 1 || strcmp(argv[1], "rotate") != 0))
+        return cli_fail(P2P_ERR_USAGE,
+                        "--no-passphrase is an option of p2p key rotate");
     for (size_t i = 0; arguments == 1 && i < sizeof(actions) / sizeof(actions[0]);
          i++) {
         if (strcmp(argv[1], actions[i].name) != 0)
             continue;
-        err = cli_open_identity(&opt.common, &identity);
-        if (err != P2P_OK)
-            return p2p_err_exit_status(err);
-        status = actions[i].run(&opt, identity);
+        err = open_identity(&run, &identity);
+        status =
+            err == P2P_OK ? actions[i].run(&run, identity) : p2p_err_exit_status(err);
         p2p_identity_close(identity);
+        forget_text(run.used);
         return status;
     }
     return cli_fail(P2P_ERR_USAGE,

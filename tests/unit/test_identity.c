@@ -256,20 +256,68 @@ rotation_keeps_the_old_key(void **state)
 {
     struct keys *k = *state;
     struct p2p_identity *now;
+    struct p2p_id id;
 
-    assert_int_equal(p2p_identity_rotate(k->dir, NULL), P2P_OK);
-    assert_int_equal(p2p_identity_rotate(k->dir, NULL),
+    assert_int_equal(p2p_identity_rotate(k->dir, NULL, false, &id), P2P_OK);
+    assert_int_equal(p2p_identity_rotate(k->dir, NULL, false, &id),
                      P2P_OK); /* in the same second */
     assert_int_equal(count_files(k, "private_key."), 3);
     now = keys_open(k);
     assert_string_not_equal(p2p_identity_id_hex(now), p2p_identity_id_hex(k->identity));
+    assert_true(p2p_id_equal(p2p_identity_id(now), &id));
     assert_int_equal(mode_of(k, "keys/private_key.pem"), 0600);
     p2p_identity_close(now);
     /* An identity opened before must not bring its key back. */
     assert_int_equal(p2p_identity_protect(k->identity, "phrase"), P2P_ERR_BUSY);
 
     remove(scratch_path(&k->scratch, "keys/private_key.pem"));
-    assert_int_equal(p2p_identity_rotate(k->dir, NULL), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_identity_rotate(k->dir, NULL, false, &id), P2P_ERR_NOT_FOUND);
+}
+
+static void
+rotation_does_not_lose_the_passphrase(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id id;
+    char why[300];
+
+    /* Protected by another program after a caller looked. */
+    assert_int_equal(p2p_identity_protect(k->identity, "correct horse"), P2P_OK);
+    assert_int_equal(p2p_identity_rotate(k->dir, NULL, false, &id), P2P_ERR_PASSPHRASE);
+    assert_int_equal(count_files(k, "private_key."), 1);
+    assert_int_equal(try_open(k->dir, false, silent, why), P2P_ERR_PASSPHRASE);
+
+    assert_int_equal(p2p_identity_rotate(k->dir, "correct horse", false, &id), P2P_OK);
+    assert_int_equal(try_open(k->dir, false, silent, why), P2P_ERR_PASSPHRASE);
+    assert_int_equal(try_open(k->dir, false, right, why), P2P_OK);
+
+    assert_int_equal(p2p_identity_rotate(k->dir, NULL, true, &id), P2P_OK);
+    assert_int_equal(try_open(k->dir, false, NULL, why), P2P_OK);
+}
+
+static void
+a_first_key_gets_the_passphrase_that_is_set(void **state)
+{
+    struct keys *k = *state;
+    char why[300], number[16], dir[PATH_MAX];
+    int pipe_fds[2];
+
+    snprintf(dir, sizeof(dir), "%s/first", k->scratch.dir);
+    setenv("P2P_PASSPHRASE_FILE", scratch_path(&k->scratch, "missing"), 1);
+    assert_int_equal(try_open(dir, true, p2p_passphrase_default, why),
+                     P2P_ERR_PASSPHRASE);
+    assert_int_equal(try_open(dir, false, silent, why), P2P_ERR_NOT_FOUND);
+    unsetenv("P2P_PASSPHRASE_FILE");
+
+    assert_int_equal(pipe(pipe_fds), 0); /* gives it once */
+    assert_int_equal(write(pipe_fds[1], "correct horse\n", 14), 14);
+    close(pipe_fds[1]);
+    snprintf(number, sizeof(number), "%d", pipe_fds[0]);
+    setenv("P2P_PASSPHRASE_FD", number, 1);
+    assert_int_equal(try_open(dir, true, p2p_passphrase_default, why), P2P_OK);
+    unsetenv("P2P_PASSPHRASE_FD");
+    assert_int_equal(try_open(dir, false, silent, why), P2P_ERR_PASSPHRASE);
+    assert_int_equal(try_open(dir, false, right, why), P2P_OK);
 }
 
 /* ---- several programs ---- */
@@ -324,6 +372,8 @@ main(void)
         WITH_KEYS(passphrase_protects_the_key),
         WITH_KEYS(passphrases_come_from_files_and_descriptors),
         WITH_KEYS(rotation_keeps_the_old_key),
+        WITH_KEYS(rotation_does_not_lose_the_passphrase),
+        WITH_KEYS(a_first_key_gets_the_passphrase_that_is_set),
         WITH_KEYS(programs_that_start_at_once_share_one_key),
     };
     return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);

@@ -166,9 +166,9 @@ read_key_file(int dir, const struct p2p_key_request *request, struct stat *st,
     return err;
 }
 
-static enum p2p_err
-parse_protected(const struct p2p_key_request *request, const struct secret_text *pem,
-                struct p2p_rsa **rsa)
+/* The passphrase that this request has for a key of its directory, or none. */
+static struct secret_text
+obtain_phrase(const struct p2p_key_request *request)
 {
     char prompt[300];
     struct secret_text phrase = {NULL, 0};
@@ -177,12 +177,22 @@ parse_protected(const struct p2p_key_request *request, const struct secret_text 
              request->keys_dir);
     if (request->passphrase)
         phrase.text = request->passphrase(request->arg, prompt);
+    if (phrase.text)
+        phrase.len = strlen(phrase.text);
+    return phrase;
+}
+
+static enum p2p_err
+parse_protected(const struct p2p_key_request *request, const struct secret_text *pem,
+                struct p2p_rsa **rsa)
+{
+    struct secret_text phrase = obtain_phrase(request);
+
     if (!phrase.text)
         return refuse(request, P2P_ERR_PASSPHRASE,
                       "%s/" P2P_PRIVATE_KEY_FILE " has a passphrase: give it with "
                       "P2P_PASSPHRASE_FILE, P2P_PASSPHRASE_FD or on a terminal",
                       request->keys_dir);
-    phrase.len = strlen(phrase.text);
     enum p2p_err err = p2p_rsa_parse_pem(pem->text, pem->len, phrase.text, rsa);
     secret_free(&phrase);
     if (err == P2P_ERR_PASSPHRASE)
@@ -229,13 +239,52 @@ store_key(int dir, const struct p2p_rsa *rsa, const char *passphrase, write_file
     return err;
 }
 
+/* For the key that was just stored: the source may have given its passphrase once. */
+static char *
+repeat_phrase(void *arg, const char *prompt)
+{
+    const struct secret_text *phrase = arg;
+
+    (void)prompt;
+    return phrase->text ? strdup(phrase->text) : NULL;
+}
+
+/* Generates the pair, stores it and loads it again as every later start does. Whoever
+ * has set a passphrase expects it on the key from the first day; nobody is asked. */
+static enum p2p_err
+make_first_key(struct p2p_identity *identity, const struct p2p_key_request *request)
+{
+    struct p2p_key_request again = *request;
+    struct secret_text phrase = {NULL, 0};
+    struct p2p_rsa *rsa = NULL;
+    enum p2p_err err;
+
+    if (request->passphrase &&
+        p2p_passphrase_source() != P2P_PASSPHRASE_FROM_TERMINAL) {
+        phrase = obtain_phrase(request);
+        if (!phrase.text)
+            return refuse(request, P2P_ERR_PASSPHRASE,
+                          "the new key should have a passphrase, and none could be "
+                          "read from where the environment says");
+    }
+    err = p2p_rsa_generate(&rsa);
+    if (!err)
+        err = store_key(p2p_root_fd(identity->dir), rsa, phrase.text, p2p_path_create);
+    p2p_rsa_free(rsa);
+    again.passphrase = repeat_phrase;
+    again.arg = &phrase;
+    if (!err)
+        err = load_key(identity, &again);
+    secret_free(&phrase);
+    return err;
+}
+
 /* Under the lock, so that of two programs that start at once one makes the pair and the
  * other one finds it. */
 static enum p2p_err
 make_key(struct p2p_identity *identity, const struct p2p_key_request *request)
 {
     int dir = p2p_root_fd(identity->dir), lock;
-    struct p2p_rsa *rsa = NULL;
     enum p2p_err err;
 
     close_fresh_directory(dir);
@@ -248,12 +297,9 @@ make_key(struct p2p_identity *identity, const struct p2p_key_request *request)
                       request->keys_dir, p2p_err_text(err));
     err = load_key(identity, request);
     if (err == P2P_ERR_NOT_FOUND) {
-        err = p2p_rsa_generate(&rsa);
-        if (!err)
-            err = store_key(dir, rsa, NULL, p2p_path_create);
-        p2p_rsa_free(rsa);
-        if (!err)
-            err = load_key(identity, request);
+        if (request->why && request->cap > 0)
+            request->why[0] = '\0';
+        err = make_first_key(identity, request);
     }
     close(lock);
     return err;
@@ -310,8 +356,24 @@ keep_old_key(int dir)
     return P2P_ERR_EXISTS;
 }
 
+/* PASSPHRASE when the key in use has a passphrase, NOT_FOUND when there is no key. */
+static enum p2p_err
+check_is_clear(const char *keys_dir, int dir)
+{
+    const struct p2p_key_request request = {.keys_dir = keys_dir};
+    struct secret_text pem = {NULL, 0};
+    struct stat st;
+    enum p2p_err err = read_key_file(dir, &request, &st, &pem);
+
+    if (!err && p2p_rsa_pem_is_encrypted(pem.text, pem.len))
+        err = P2P_ERR_PASSPHRASE;
+    secret_free(&pem);
+    return err;
+}
+
 enum p2p_err
-p2p_identity_rotate(const char *keys_dir, const char *passphrase)
+p2p_identity_rotate(const char *keys_dir, const char *passphrase, bool may_clear,
+                    struct p2p_id *id)
 {
     struct p2p_root *root = NULL;
     struct p2p_rsa *rsa = NULL;
@@ -322,8 +384,12 @@ p2p_identity_rotate(const char *keys_dir, const char *passphrase)
     if (err)
         return err;
     err = p2p_keys_lock(p2p_root_fd(root), &lock);
+    if (!err && !passphrase && !may_clear)
+        err = check_is_clear(keys_dir, p2p_root_fd(root));
     if (!err)
         err = p2p_rsa_generate(&rsa);
+    if (!err)
+        err = p2p_spki_id(p2p_rsa_spki(rsa), id);
     if (!err)
         err = keep_old_key(p2p_root_fd(root));
     if (!err)

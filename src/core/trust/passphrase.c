@@ -12,6 +12,7 @@
 
 #include "p2p/bytes.h"
 #include "p2p/identity.h"
+#include "p2p/log.h"
 
 #define PASSPHRASE_MAX 1024
 
@@ -50,10 +51,16 @@ read_file(const char *path)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 
-    if (fd < 0)
+    if (fd < 0) {
+        p2p_log_error("cannot read the passphrase file %s: %s", path,
+                      p2p_err_text(p2p_err_from_errno(errno)));
         return NULL;
+    }
     char *line = read_line(fd);
     close(fd);
+    if (!line)
+        p2p_log_error("the first line of the passphrase file %s is empty or too long",
+                      path);
     return line;
 }
 
@@ -111,24 +118,55 @@ ask_on_terminal(const char *prompt)
     return line;
 }
 
+/* Of the environment; NULL when it is unset or empty. */
+static const char *
+setting(const char *name)
+{
+    const char *value = getenv(name);
+
+    return value && value[0] ? value : NULL;
+}
+
+/* The path of the systemd credential; false when the unit has none for us. */
+static bool
+find_credential(char path[PATH_MAX])
+{
+    const char *directory = setting("CREDENTIALS_DIRECTORY");
+
+    if (!directory)
+        return false;
+    snprintf(path, PATH_MAX, "%s/key-passphrase", directory);
+    return access(path, F_OK) == 0;
+}
+
+enum p2p_passphrase_source
+p2p_passphrase_source(void)
+{
+    char path[PATH_MAX];
+
+    if (setting("P2P_PASSPHRASE_FILE"))
+        return P2P_PASSPHRASE_FROM_FILE;
+    if (setting("P2P_PASSPHRASE_FD"))
+        return P2P_PASSPHRASE_FROM_DESCRIPTOR;
+    return find_credential(path) ? P2P_PASSPHRASE_FROM_CREDENTIAL
+                                 : P2P_PASSPHRASE_FROM_TERMINAL;
+}
+
 char *
 p2p_passphrase_default(void *arg, const char *prompt)
 {
-    const char *file = getenv("P2P_PASSPHRASE_FILE");
-    const char *fd = getenv("P2P_PASSPHRASE_FD");
-    const char *credentials = getenv("CREDENTIALS_DIRECTORY");
     char path[PATH_MAX];
 
     (void)arg;
-    if (file && file[0])
-        return read_file(file);
-    if (fd && fd[0])
-        return read_descriptor(fd);
-    if (credentials && credentials[0]) {
-        snprintf(path, sizeof(path), "%s/key-passphrase", credentials);
-        char *line = read_file(path);
-        if (line)
-            return line;
+    switch (p2p_passphrase_source()) {
+    case P2P_PASSPHRASE_FROM_FILE:
+        return read_file(getenv("P2P_PASSPHRASE_FILE"));
+    case P2P_PASSPHRASE_FROM_DESCRIPTOR:
+        return read_descriptor(getenv("P2P_PASSPHRASE_FD"));
+    case P2P_PASSPHRASE_FROM_CREDENTIAL:
+        return find_credential(path) ? read_file(path) : NULL;
+    case P2P_PASSPHRASE_FROM_TERMINAL:
+        break;
     }
     return ask_on_terminal(prompt);
 }
