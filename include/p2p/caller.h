@@ -1,0 +1,45 @@
+/*
+ * caller - does the other end of a loopback connection belong to the user of this
+ * process?
+ *
+ * The address 127.0.0.1 says nothing about a person: a proxy, an ssh tunnel or another
+ * user of the machine connects from there, too. So this module asks the kernel who
+ * holds the other end, and looks at that process and its ancestors (docs/SECURITY.md,
+ * "The owner"). It knows nothing of HTTP. It reads /proc and a netlink socket that it
+ * opens and closes for each question. It keeps no state. Thread-safe.
+ */
+#ifndef P2P_CALLER_H
+#define P2P_CALLER_H
+
+#include <stddef.h>
+#include <sys/socket.h>
+
+enum p2p_caller {
+    P2P_CALLER_UNPROVEN, /* anything else, and whatever could not be read */
+    P2P_CALLER_SAME_USER,
+};
+
+#define P2P_CALLER_REASON_MAX 192
+
+/*
+ * `ours` and `theirs` are the two addresses of an established TCP connection, as
+ * getsockname and getpeername give them at our end. SAME_USER when all of this holds:
+ *
+ * - Both addresses are loopback addresses, and the other end belongs to our effective
+ * uid.
+ * - This process and the one that holds the other end run under no system unit.
+ * - Neither a process that holds the other end nor any of its ancestors, up to the
+ * leader of its session, listens for TCP or is a carrier of other people's connections
+ * (ssh, socat, cloudflared, ...). In a service of the user's systemd this goes on to
+ * the first process of the service. Above the leader only carriers that start programs
+ * count.
+ *
+ * A process that cannot be read counts against the caller, and so does a hidden /proc.
+ * `reason` (may be NULL) gets a sentence for the log, `cap` bytes at most. The question
+ * takes a few milliseconds: ask once for each connection.
+ */
+enum p2p_caller p2p_caller_check(const struct sockaddr *ours,
+                                 const struct sockaddr *theirs, char *reason,
+                                 size_t cap);
+
+#endif

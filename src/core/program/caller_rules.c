@@ -1,0 +1,264 @@
+/* Names of programs and of systemd units. */
+#include "core/program/caller_internal.h"
+
+#include <ctype.h>
+#include <string.h>
+
+/* The kernel cuts the name that /proc/PID/stat shows. */
+#define COMM_LEN 15
+
+/*
+ * Programs whose purpose is to pass on connections that begin elsewhere. Most of them
+ * listen for TCP, which is enough to be refused; those that connect outwards instead
+ * (tunnels) and those that are started for one connection do not.
+ */
+static const char *const carriers[] = {
+    /* tunnels and remote logins */
+    "ssh",
+    "autossh",
+    "sshuttle",
+    "plink",
+    "dbclient",
+    "sshfs",
+    "mosh-client",
+    "telnetd",
+    "in.telnetd",
+    "teleport",
+    "tsh",
+    "boundary",
+    "cloudflared",
+    "ngrok",
+    "frpc",
+    "frps",
+    "rathole",
+    "chisel",
+    "bore",
+    "gost",
+    "inlets",
+    "inlets-pro",
+    "pagekite",
+    "lt",
+    "localtunnel",
+    "tunnelto",
+    "playit",
+    "zrok",
+    "ziti",
+    "ziti-edge-tunnel",
+    "devtunnel",
+    "code-tunnel",
+    "wstunnel",
+    "gs-netcat",
+    "piko",
+    "pinggy",
+    "portr",
+    "loophole",
+    "localxpose",
+    "loclx",
+    "expose",
+    "remoteit",
+    "connectd",
+    "sish",
+    "nps",
+    "npc",
+    "tor",
+    "i2pd",
+    "nebula",
+    "netbird",
+    "zerotier-one",
+    "wireproxy",
+    "wireguard-go",
+    "boringtun",
+    "twingate",
+    "headscale",
+    "iodine",
+    "dnscat",
+    "ptunnel",
+    "udp2raw",
+    "corkscrew",
+    "proxytunnel",
+    "httptunnel",
+    "hts",
+    "htc",
+    /* relays of single connections */
+    "socat",
+    "ncat",
+    "nc",
+    "netcat",
+    "nmap-ncat",
+    "websocat",
+    "websockify",
+    "pwncat",
+    "redir",
+    "rinetd",
+    "simpleproxy",
+    "6tunnel",
+    "tcpproxy",
+    "balance",
+    "pen",
+    "inetd",
+    "xinetd",
+    "tcpserver",
+    "tcpsvd",
+    "s6-tcpserver",
+    "ipsvd",
+    "faucet",
+    "gotty",
+    "ttyd",
+    "systemd-socket-proxyd",
+    "systemd-socket-activate",
+    "docker-proxy",
+    "rootlesskit",
+    "rootlesskit-docker-proxy",
+    "rootlessport",
+    "slirp4netns",
+    "pasta",
+    "passt",
+    "gvproxy",
+    "vpnkit",
+    "kubectl",
+    "oc",
+    "kubelet",
+    "conmon",
+    "stunnel",
+    "stunnel4",
+    "ghostunnel",
+    "hitch",
+    "openssl",
+    "gnutls-cli",
+    "gnutls-serv",
+    "s_server",
+    /* proxies and web servers */
+    "haproxy",
+    "nginx",
+    "openresty",
+    "angie",
+    "caddy",
+    "apache2",
+    "httpd",
+    "lighttpd",
+    "traefik",
+    "envoy",
+    "h2o",
+    "nghttpx",
+    "pound",
+    "varnishd",
+    "squid",
+    "privoxy",
+    "tinyproxy",
+    "polipo",
+    "microsocks",
+    "dante",
+    "danted",
+    "sockd",
+    "3proxy",
+    "mitmproxy",
+    "mitmdump",
+    "mitmweb",
+    "goproxy",
+    "gobetween",
+    "sozu",
+    "pingora",
+    "trafficserver",
+    "traffic_server",
+    "uwsgi",
+    "litespeed",
+    "v2ray",
+    "xray",
+    "sing-box",
+    "trojan",
+    "trojan-go",
+    "hysteria",
+    "ss-local",
+    "ss-server",
+    "sslocal",
+    "ssserver",
+    "clash",
+    "mihomo",
+    "brook",
+    "naive",
+    "obfs4proxy",
+    "lyrebird",
+    /* machines inside this one, whose network leaves through these programs */
+    "qemu-system",
+    "qemu-kvm",
+    "VBoxHeadless",
+    "VirtualBoxVM",
+    "vmware-vmx",
+    "cloud-hypervisor",
+    "crosvm",
+    "firecracker",
+};
+/* clang-format off */
+static const char *const logins[] = {
+    "sshd", "sshd-session", "sshd-auth", "dropbear", "tailscaled", "mosh-server",
+};
+/* clang-format on */
+
+/* "nc.openbsd", "haproxy-2.6", "qemu-system-x86_64", and what the kernel has cut. */
+static bool
+fits(const char *name, const char *entry)
+{
+    size_t len = strlen(entry);
+
+    if (strncmp(name, entry, len) == 0)
+        return !isalpha((unsigned char)name[len]);
+    return len > COMM_LEN && strlen(name) == COMM_LEN &&
+           strncmp(name, entry, COMM_LEN) == 0;
+}
+
+static bool
+fits_one(const char *name, const char *const *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (fits(name, list[i]))
+            return true;
+    return false;
+}
+
+bool
+p2p_caller_is_login(const char *name)
+{
+    return fits_one(name, logins, sizeof(logins) / sizeof(logins[0]));
+}
+
+bool
+p2p_caller_is_carrier(const char *name)
+{
+    /* They only keep keys, and are the parent of whole desktops. */
+    if (strcmp(name, "ssh-agent") == 0 || strcmp(name, "ssh-add") == 0)
+        return false;
+    return p2p_caller_is_login(name) ||
+           fits_one(name, carriers, sizeof(carriers) / sizeof(carriers[0]));
+}
+
+static bool
+ends_with(const char *at, size_t len, const char *end)
+{
+    size_t n = strlen(end);
+
+    return len > n && memcmp(at + len - n, end, n) == 0;
+}
+
+/* Units of a user's systemd stand below its own one, user@UID.service. */
+enum p2p_caller_unit
+p2p_caller_unit_kind(const char *cgroup)
+{
+    enum p2p_caller_unit kind = P2P_CALLER_NO_UNIT;
+    bool is_users = false;
+
+    while (*cgroup != '\0') {
+        size_t len = strcspn(cgroup, "/");
+
+        if (ends_with(cgroup, len, ".service")) {
+            if (strncmp(cgroup, "user@", 5) == 0)
+                is_users = true;
+            else if (!is_users)
+                return P2P_CALLER_SYSTEM_SERVICE;
+            else
+                kind = P2P_CALLER_USER_SERVICE;
+        } else if (ends_with(cgroup, len, ".scope"))
+            kind = P2P_CALLER_NO_UNIT;
+        cgroup += len + (cgroup[len] == '/');
+    }
+    return kind;
+}
