@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "discovery/store/store.h"
+#include "http/http.h"
 #include "p2p/limits.h"
 
 #define FIELD(name) offsetof(struct discovery_options, name)
@@ -23,7 +24,7 @@ static const struct p2p_option table[] = {
     {"max-peers-per-ip", P2P_OPT_NUMBER, FIELD(max_peers_per_ip), 0, 1000000, "N", "peers registered from one address (IPv6: /64), 0 for no limit"},
     {"rate", P2P_OPT_NUMBER, FIELD(rate), 0, 1000000, "N", "requests a second from one address, 0 for no limit"},
     {"register-rate", P2P_OPT_NUMBER, FIELD(register_rate), 0, 1000000, "N", "registrations a minute of one peer, 0 for no limit"},
-    {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "IP", "believe this proxy's Forwarded headers; repeatable"},
+    {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "ADDRESS", "believe what this proxy says of its clients in Forwarded or X-Forwarded-For: an address or a network (172.18.0.0/16); repeatable, commas separate several"},
 };
 /* clang-format on */
 
@@ -55,6 +56,7 @@ discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
 {
     enum p2p_err err;
     int arguments = 0;
+    char why[256];
 
     *opt = defaults;
     if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
@@ -67,6 +69,10 @@ discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
         fprintf(stderr,
                 "p2p-discovery: --store must be memory, redis://HOST:PORT/DB or "
                 "redis+sentinel://HOST:PORT,.../MASTER/DB\n");
+        return P2P_ERR_USAGE;
+    }
+    if (http_proxies_check(opt->trusted_proxies.at, why, sizeof(why)) != P2P_OK) {
+        fprintf(stderr, "p2p-discovery: --trusted-proxy %s\n", why);
         return P2P_ERR_USAGE;
     }
     return P2P_OK;

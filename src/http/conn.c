@@ -4,7 +4,6 @@
  */
 #include "http/internal.h"
 
-#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -22,40 +21,19 @@ static const char timed_out_answer[] =
     "\"detail\":\"request too slow\",\"code\":\"timeout\",\"error\":\"request too "
     "slow\"}\n";
 
-static void
-format_ip(const struct sockaddr *sa, char out[HTTP_IP_TEXT], bool *is_loopback)
-{
-    const struct sockaddr_in6 *in6 = (const void *)sa;
-    const struct sockaddr_in *in4 = (const void *)sa;
-    const uint8_t *v4 = NULL;
-
-    out[0] = '\0';
-    *is_loopback = false;
-    if (sa == NULL)
-        return;
-    if (sa->sa_family == AF_INET)
-        v4 = (const uint8_t *)&in4->sin_addr;
-    else if (sa->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
-        v4 = in6->sin6_addr.s6_addr + 12;
-    if (v4 != NULL) {
-        inet_ntop(AF_INET, v4, out, HTTP_IP_TEXT);
-        *is_loopback = v4[0] == 127;
-    } else if (sa->sa_family == AF_INET6) {
-        inet_ntop(AF_INET6, &in6->sin6_addr, out, HTTP_IP_TEXT);
-        *is_loopback = IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-    }
-}
-
 const char *
 http_local_ip(const struct http_request *req)
 {
     struct http_conn *c = req->conn;
     struct sockaddr_storage sa;
     socklen_t len = sizeof(sa);
-    bool is_loopback;
+    struct http_address address;
 
-    if (c->local_ip[0] == '\0' && getsockname(c->fd, (struct sockaddr *)&sa, &len) == 0)
-        format_ip((struct sockaddr *)&sa, c->local_ip, &is_loopback);
+    if (c->local_ip[0] == '\0' &&
+        getsockname(c->fd, (struct sockaddr *)&sa, &len) == 0) {
+        http_address_from((struct sockaddr *)&sa, &address);
+        http_address_format(&address, c->local_ip);
+    }
     return c->local_ip;
 }
 
@@ -72,7 +50,9 @@ conn_new(struct http_server *s, struct MHD_Connection *mhd)
     if ((info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)))
         c->fd = info->connect_fd;
     if ((info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)))
-        format_ip(info->client_addr, c->ip, &c->is_loopback);
+        http_address_from(info->client_addr, &c->address);
+    http_address_format(&c->address, c->ip);
+    c->is_loopback = http_address_is_loopback(&c->address);
     return c;
 }
 

@@ -150,7 +150,7 @@ is_welcome(struct http_request *req, size_t uri_len, const char *version)
         http_fail(req, 414, "uri_too_long", "at most %u bytes", HTTP_MAX_URI);
         return false;
     }
-    http_proxy_resolve(req);
+    http_proxy_resolve(req, version);
     return framing_is_clear(req, version) && is_within_rate(req) &&
            http_guard_passes(req) && http_route_find(req) &&
            http_request_decode_query(req) && is_admitted(req) &&

@@ -85,7 +85,8 @@ struct http_options {
     unsigned body_timeout_s; /* 0: 5; a body, beside a second for 32 KiB of it */
     double rate;             /* requests a second per address; 0: no limit */
     double burst;            /* 0: twice the rate */
-    const char *const *trusted_proxies; /* addresses; NULL-terminated or NULL */
+    /* Addresses and networks, see http_proxies_check(); NULL-terminated or NULL. */
+    const char *const *trusted_proxies;
     struct http_guard_options guard;
     const struct http_header *headers;
     const struct http_route *routes; /* borrowed for the server's life */
@@ -105,6 +106,14 @@ struct http_options {
 #define HTTP_MAX_PARAMS        4u
 #define HTTP_MAX_QUERY         16u
 #define HTTP_BODY_BUDGET       (256u * 1024 * 1024) /* bodies in memory, all together */
+
+/*
+ * Whether a server takes these as trusted proxies: addresses or networks (CIDR), also
+ * several in one text with commas between. P2P_ERR_USAGE, and `why` names the value
+ * that can never match and says what is right.
+ */
+P2P_MUST_CHECK enum p2p_err http_proxies_check(const char *const *list, char *why,
+                                               size_t size);
 
 /*
  * Starts listening and answering. Errors: P2P_ERR_IN_USE, P2P_ERR_USAGE (the host is
@@ -161,10 +170,47 @@ bool http_cookie(const struct http_request *req, const char *name, char *out,
 /*
  * The client's address as text without a zone; IPv4 in its dotted form also on a
  * dual-stack socket. Behind a trusted proxy it is the address the proxy names (0.0.0.0
- * when it names none that can be believed), and never counts as loopback.
+ * when what it names cannot be believed; the proxy's own when it names none).
  */
 const char *http_client_ip(const struct http_request *req);
+
+/*
+ * Whether the connection comes from this machine and nothing says that somebody else
+ * speaks through it: it is not a trusted proxy's, and the request shows no proxy. This
+ * is about limits, and no proof of who the caller is.
+ */
 bool http_client_is_loopback(const struct http_request *req);
+
+/* Whether the connection is one of a trusted proxy, with or without forwarding headers.
+ */
+bool http_came_by_trusted_proxy(const struct http_request *req);
+
+/*
+ * Whether the request shows any sign of a proxy, trusted or not: Forwarded,
+ * X-Forwarded-*, X-Real-IP and others that name a client, Via, or HTTP/1.0 (which nginx
+ * speaks to the servers behind it).
+ */
+bool http_shows_proxy(const struct http_request *req);
+
+/*
+ * Whether http_client_ip() is not the client's: a proxy that nobody named with
+ * `trusted_proxies` is in between, or a trusted one says what cannot be believed.
+ */
+bool http_client_is_hidden(const struct http_request *req);
+
+/*
+ * What the client typed, as far as it is known: Host, or what a trusted proxy says in
+ * X-Forwarded-Host; NULL when absent. The scheme is "http" or "https" when a trusted
+ * proxy says so in X-Forwarded-Proto, else NULL.
+ */
+const char *http_host(const struct http_request *req);
+const char *http_scheme(const struct http_request *req);
+
+/*
+ * Says that the caller has proven who it is (a cookie, a token): its connection keeps
+ * one of the reserved places and is not closed to make room. Until the connection ends.
+ */
+void http_request_mark_known(struct http_request *req);
 
 /* The address (text) of this machine that the client connected to. */
 const char *http_local_ip(const struct http_request *req);

@@ -10,11 +10,12 @@
 
 #include <microhttpd.h>
 
+#include "http/address.h"
 #include "http/http.h"
 #include "http/ratelimit.h"
 #include "p2p/clock.h"
 
-#define HTTP_IP_TEXT     46 /* INET6_ADDRSTRLEN */
+#define HTTP_IP_TEXT     HTTP_ADDRESS_TEXT
 #define HTTP_SMALL_TEXT  256
 #define HTTP_MAX_EXTRA   8
 #define HTTP_DRAIN_BYTES (16u * 1024 * 1024)
@@ -43,7 +44,10 @@ struct http_request {
     struct http_pair params[HTTP_MAX_PARAMS];
     struct http_pair query[HTTP_MAX_QUERY];
     unsigned n_params, n_query;
-    char proxied_ip[HTTP_IP_TEXT];
+    char proxied_ip[HTTP_IP_TEXT]; /* "": the connection's address is the client's */
+    const char *forwarded_host, *forwarded_proto; /* of a trusted proxy; or NULL */
+    bool is_by_proxy; /* the connection is a trusted one's */
+    bool shows_proxy, shows_address;
 
     uint64_t declared; /* Content-Length; UINT64_MAX when chunked */
     _Atomic uint64_t received;
@@ -87,7 +91,9 @@ struct http_conn {
     _Atomic uint64_t deadline_ms;
     /* Bytes received when the deadline was last moved. */
     _Atomic uint64_t upload_mark;
+    struct http_address address;
     bool is_loopback;
+    _Atomic bool is_known; /* see http_request_mark_known() */
     char ip[HTTP_IP_TEXT];
     char local_ip[HTTP_IP_TEXT]; /* asked for on first use */
     struct http_request req;
@@ -107,6 +113,8 @@ struct http_server {
     uint16_t port;
     struct http_ratelimit *limiter;
     struct http_pool *pool;
+    struct http_networks proxies; /* the trusted ones */
+    _Atomic bool has_warned_of_proxy;
 
     pthread_mutex_t lock; /* conns, tickers */
     struct http_conn *conns;
@@ -159,8 +167,8 @@ char *http_request_text(struct http_request *req, size_t size); /* room in req->
 /* guard.c: answers 421 or 403 and returns false. */
 bool http_guard_passes(struct http_request *req);
 
-/* proxy.c: fills req->proxied_ip when the connection is a trusted proxy's. */
-void http_proxy_resolve(struct http_request *req);
+/* proxy.c: finds out what the request shows of proxies, and who is behind them. */
+void http_proxy_resolve(struct http_request *req, const char *version);
 
 /* response.c */
 void http_answer(struct http_request *req, unsigned status, struct MHD_Response *r);

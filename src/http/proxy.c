@@ -1,110 +1,163 @@
-/* The client's address behind a proxy that the operator has named. */
-#include "http/internal.h"
-
-#include <arpa/inet.h>
+/* Proxies between the client and this server: those the operator named, and others. */
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
+
+#include "http/forwarded.h"
+#include "http/internal.h"
+#include "p2p/log.h"
 
 /* Somebody, but nobody we know: in no case the proxy's own address. */
 static const char nobody_known[] = "0.0.0.0";
 
-static bool
-is_trusted(const struct http_server *s, const char *ip)
+/* More lines of one header than this: what they say is not believed. */
+#define LINES_MAX 16u
+
+struct lines {
+    const char *at[LINES_MAX];
+    size_t count; /* also of those that have no place */
+};
+
+struct proxy_headers {
+    struct lines forwarded, x_forwarded_for;
+    const char *host, *proto;
+    bool shows_address, shows_any;
+};
+
+static void
+add_line(struct lines *l, const char *value)
 {
-    for (const char *const *p = s->opt.trusted_proxies; *p != NULL; p++)
-        if (strcmp(*p, ip) == 0)
+    if (l->count < LINES_MAX)
+        l->at[l->count] = value != NULL ? value : "";
+    l->count++;
+}
+
+/* What proxies and carriers add to name the client, and clients do not. */
+static bool
+names_client(const char *key)
+{
+    static const char *const names[] = {"Forwarded",      "X-Forwarded-For",
+                                        "X-Real-IP",      "X-Client-IP",
+                                        "True-Client-IP", "CF-Connecting-IP"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcasecmp(key, names[i]) == 0)
             return true;
     return false;
 }
 
-/* One hop: `192.0.2.1`, `192.0.2.1:80`, `[2001:db8::1]:80`, quoted or not. */
-static bool
-parse_hop(const char *at, size_t len, char out[HTTP_IP_TEXT])
+static enum MHD_Result
+look_at_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *value)
 {
-    uint8_t raw[16];
-    size_t n;
+    struct proxy_headers *h = arg;
 
-    while (len > 0 && strchr(" \t\"", at[0]) != NULL)
-        at++, len--;
-    while (len > 0 && strchr(" \t\"", at[len - 1]) != NULL)
-        len--;
-    if (len == 0 || len >= 64)
-        return false;
-    if (at[0] == '[') {
-        at++;
-        n = strcspn(at, "]");
-    } else
-        n = memchr(at, ':', len) != memrchr(at, ':', len) ? len : strcspn(at, ":\"");
-    if (n > len)
-        n = len;
-    if (n >= HTTP_IP_TEXT)
-        return false;
-    memcpy(out, at, n);
-    out[n] = '\0';
-    if (inet_pton(AF_INET, out, raw) == 1)
-        return true;
-    return inet_pton(AF_INET6, out, raw) == 1 &&
-           inet_ntop(AF_INET6, raw, out, HTTP_IP_TEXT) != NULL;
+    (void)kind;
+    if (names_client(key))
+        h->shows_address = true;
+    else if (strncasecmp(key, "X-Forwarded-", 12) == 0 || strcasecmp(key, "Via") == 0)
+        h->shows_any = true;
+    else
+        return MHD_YES;
+    if (strcasecmp(key, "Forwarded") == 0)
+        add_line(&h->forwarded, value);
+    else if (strcasecmp(key, "X-Forwarded-For") == 0)
+        add_line(&h->x_forwarded_for, value);
+    else if (strcasecmp(key, "X-Forwarded-Host") == 0)
+        h->host = value;
+    else if (strcasecmp(key, "X-Forwarded-Proto") == 0)
+        h->proto = value;
+    return MHD_YES;
 }
 
-/* `for=` of one element of Forwarded (RFC 7239). */
-static bool
-parse_forwarded(const char *at, size_t len, char out[HTTP_IP_TEXT])
-{
-    for (size_t i = 0; i + 4 <= len; i++) {
-        size_t n;
-
-        if (strncasecmp(at + i, "for=", 4) != 0)
-            continue;
-        for (n = i + 4; n < len && at[n] != ';'; n++)
-            ;
-        return parse_hop(at + i + 4, n - i - 4, out);
-    }
-    return false;
-}
-
-/*
- * Walks the list from its end, the part the nearest proxy wrote, and stops at the first
- * hop that is not trusted itself: what stands before it anybody may have made up.
- */
 static void
-resolve_list(struct http_request *req, const char *list,
-             bool (*parse)(const char *, size_t, char *))
+resolve(struct http_request *req, const struct proxy_headers *h)
 {
-    const char *end = list + strlen(list);
-    char hop[HTTP_IP_TEXT];
+    bool is_forwarded = h->forwarded.count > 0;
+    const struct lines *l = is_forwarded ? &h->forwarded : &h->x_forwarded_for;
+    struct http_address client;
 
-    while (end > list) {
-        const char *comma = memrchr(list, ',', (size_t)(end - list));
-        const char *at = comma != NULL ? comma + 1 : list;
+    /* A proxy writes one of them and may pass on what it does not know: with both
+     * there, the client may have made up either. */
+    if ((is_forwarded && h->x_forwarded_for.count > 0) || l->count > LINES_MAX ||
+        !http_forwarded_client(is_forwarded ? HTTP_FORWARDED : HTTP_X_FORWARDED_FOR,
+                               l->at, l->count, &req->server->proxies, &client))
+        strcpy(req->proxied_ip, nobody_known);
+    else
+        http_address_format(&client, req->proxied_ip);
+}
 
-        if (!parse(at, (size_t)(end - at), hop)) {
-            strcpy(req->proxied_ip, nobody_known);
-            return;
-        }
-        memcpy(req->proxied_ip, hop, sizeof(hop));
-        if (!is_trusted(req->server, hop))
-            return;
-        end = comma != NULL ? comma : list;
-    }
+static void
+warn_once(struct http_request *req)
+{
+    if (!req->conn->is_loopback ||
+        atomic_exchange(&req->server->has_warned_of_proxy, true))
+        return;
+    p2p_log_warn("a proxy at %s forwards requests and is not trusted: all of its "
+                 "clients share one address; start with --trusted-proxy %s to believe "
+                 "what it says of them",
+                 req->conn->ip, req->conn->ip);
 }
 
 void
-http_proxy_resolve(struct http_request *req)
+http_proxy_resolve(struct http_request *req, const char *version)
 {
-    const char *forwarded, *x_forwarded_for;
+    struct proxy_headers h = {.host = NULL};
 
-    if (req->server->opt.trusted_proxies == NULL ||
-        !is_trusted(req->server, req->conn->ip))
+    MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, look_at_header, &h);
+    req->shows_address = h.shows_address;
+    req->shows_proxy =
+        h.shows_address || h.shows_any || strcmp(version, "HTTP/1.1") != 0;
+    req->is_by_proxy =
+        http_networks_contain(&req->server->proxies, &req->conn->address);
+    if (!req->is_by_proxy) {
+        if (h.shows_address)
+            warn_once(req);
         return;
-    forwarded = http_header(req, "Forwarded");
-    x_forwarded_for = http_header(req, "X-Forwarded-For");
-    /* A proxy writes one of them and may pass on what it does not know: with both
-     * there, the client may have made up either. */
-    if (forwarded != NULL && x_forwarded_for != NULL)
-        strcpy(req->proxied_ip, nobody_known);
-    else if (forwarded != NULL)
-        resolve_list(req, forwarded, parse_forwarded);
-    else if (x_forwarded_for != NULL)
-        resolve_list(req, x_forwarded_for, parse_hop);
+    }
+    if (h.forwarded.count + h.x_forwarded_for.count > 0)
+        resolve(req, &h);
+    req->forwarded_host = h.host != NULL ? http_forwarded_last(h.host) : NULL;
+    req->forwarded_proto = h.proto != NULL ? http_forwarded_last(h.proto) : NULL;
+}
+
+bool
+http_shows_proxy(const struct http_request *req)
+{
+    return req->shows_proxy;
+}
+
+bool
+http_came_by_trusted_proxy(const struct http_request *req)
+{
+    return req->is_by_proxy;
+}
+
+bool
+http_client_is_hidden(const struct http_request *req)
+{
+    if (req->is_by_proxy)
+        return strcmp(http_client_ip(req), nobody_known) == 0;
+    return req->shows_address || (req->shows_proxy && req->conn->is_loopback);
+}
+
+const char *
+http_host(const struct http_request *req)
+{
+    return req->forwarded_host != NULL ? req->forwarded_host : http_header(req, "Host");
+}
+
+const char *
+http_scheme(const struct http_request *req)
+{
+    if (req->forwarded_proto != NULL)
+        return strcasecmp(req->forwarded_proto, "https") == 0 ? "https" : "http";
+    return NULL;
+}
+
+enum p2p_err
+http_proxies_check(const char *const *list, char *why, size_t size)
+{
+    struct http_networks unused;
+
+    return http_networks_parse(list, &unused, why, size);
 }

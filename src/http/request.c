@@ -110,8 +110,13 @@ http_client_ip(const struct http_request *req)
 bool
 http_client_is_loopback(const struct http_request *req)
 {
-    /* Whatever a header says: who comes through a proxy is not on this machine. */
-    return req->proxied_ip[0] == '\0' && req->conn->is_loopback;
+    return req->conn->is_loopback && !req->is_by_proxy && !req->shows_proxy;
+}
+
+void
+http_request_mark_known(struct http_request *req)
+{
+    atomic_store(&req->conn->is_known, true);
 }
 
 uint64_t
@@ -244,6 +249,8 @@ http_request_clear(struct http_request *req)
     req->text_need = req->text_used = 0;
     req->n_params = req->n_query = req->n_extra = 0;
     req->proxied_ip[0] = '\0';
+    req->forwarded_host = req->forwarded_proto = NULL;
+    req->is_by_proxy = req->shows_proxy = req->shows_address = false;
     req->route = NULL;
     req->body = NULL;
     req->body_len = req->body_cap = 0;

@@ -162,6 +162,7 @@ http_server_open(const struct http_options *opt, struct http_server **result)
 {
     struct http_server *s = NULL;
     enum p2p_err err = P2P_ERR_NOMEM;
+    char why[256];
 
     *result = NULL;
     if (!http_route_table_is_valid(opt->routes))
@@ -172,6 +173,10 @@ http_server_open(const struct http_options *opt, struct http_server **result)
     s->listen_fd = -1;
     fill_defaults(&s->opt);
     pthread_mutex_init(&s->lock, NULL);
+    err = http_networks_parse(opt->trusted_proxies, &s->proxies, why, sizeof(why));
+    if (err != P2P_OK)
+        goto out;
+    err = P2P_ERR_NOMEM;
     if (s->opt.rate > 0 && (s->limiter = http_ratelimit_new(s->opt.rate, s->opt.burst,
                                                             LIMITER_SLOTS)) == NULL)
         goto out;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "http/http.h"
 #include "p2p/limits.h"
 #include "p2p/rate.h"
 
@@ -39,8 +40,10 @@ static const struct p2p_option table[] = {
      "ask browsers of this machine too"},
     {"allow-host", P2P_OPT_LIST, AT(allow_host), 0, 0, "NAME",
      "a further name of this machine; may be repeated"},
-    {"trusted-proxy", P2P_OPT_LIST, AT(trusted_proxy), 0, 0, "IP",
-     "a proxy whose Forwarded header is believed"},
+    {"trusted-proxy", P2P_OPT_LIST, AT(trusted_proxy), 0, 0, "ADDRESS",
+     "believe what this proxy says of its clients in Forwarded or X-Forwarded-For, "
+     "-Host and -Proto: an address or a network (172.18.0.0/16); repeatable, commas "
+     "separate several"},
     {"max-connections", P2P_OPT_NUMBER, AT(max_connections), 8, 100000, "N",
      "connections in all"},
     {"max-connections-per-address", P2P_OPT_NUMBER, AT(max_connections_per_address), 1,
@@ -87,17 +90,19 @@ static enum p2p_err
 check(const struct ui_options *opt)
 {
     struct p2p_timetable rates;
+    char why[256];
 
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
         return refuse("verify", opt->verify, "full or tree");
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
         return refuse("limit-rate", opt->limit_rate,
                       "a rate (2M), off, or a timetable (\"08:00,2M 23:00,off\")");
-    /* The server takes both as lists that end with a NULL. */
     if (opt->allow_host.count == P2P_OPTION_LIST_MAX)
         return refuse("allow-host", "given 32 times", "given less often");
-    if (opt->trusted_proxy.count == P2P_OPTION_LIST_MAX)
-        return refuse("trusted-proxy", "given 32 times", "given less often");
+    if (http_proxies_check(opt->trusted_proxy.at, why, sizeof(why)) != P2P_OK) {
+        fprintf(stderr, "p2p-ui: --trusted-proxy %s\n", why);
+        return P2P_ERR_USAGE;
+    }
     if (!opt->pairing && opt->require_pairing)
         return refuse("require-pairing", "with --no-pairing", "only one of the two");
     return P2P_OK;

@@ -1,12 +1,17 @@
 """Limits by address behind a proxy, long polls, and lists by SHA-256."""
 
 import http.client
+import json
 import resource
 import socket
+import subprocess
 import threading
 
-from conftest import wait_until
+import pytest
+
+from conftest import BIN, wait_until
 from p2pwire import keys, tree
+from p2pwire.web import raw
 
 A, B = keys.Identity(), keys.Identity()
 
@@ -25,7 +30,8 @@ def test_rate_by_the_address_a_trusted_proxy_names(suite):
     # The hop before the proxy's own is anybody's invention: another one there does not help.
     assert 429 in statuses(registry, 3, **{"X-Forwarded-For": "198.51.100.77, 192.0.2.9"})
     assert statuses(registry, 1, **{"X-Forwarded-For": "192.0.2.10"}) == [200]
-    assert set(statuses(registry, 20)) == {200}, "loopback itself is exempt"
+    assert 429 in statuses(registry, 20), "who comes through the proxy without a header is not this machine"
+    assert statuses(registry, 1, **{"X-Forwarded-For": "192.0.2.11"}) == [200]
 
 
 def test_a_client_cannot_slip_a_second_header_past_the_proxy(suite):
@@ -38,14 +44,58 @@ def test_a_client_cannot_slip_a_second_header_past_the_proxy(suite):
         assert 429 in statuses(registry, 20, **headers), "nobody is on this machine because a header says so"
 
 
-def test_forwarded_headers_of_strangers_are_ignored(suite):
-    registry = suite.discovery("--rate", "3").registry
-    assert set(statuses(registry, 20, **{"X-Forwarded-For": "192.0.2.9"})) == {200}
-    answer = registry.request(
-        "POST", "/register", headers={"X-Forwarded-For": "192.0.2.9"},
-        json={"peer_id": A.peer_id, "public_key": A.pem.decode(), "port": 1, "files": []},
-    )  # fmt: skip
-    assert answer.json()["ip"] == "127.0.0.1"
+def body_of(who, **more):
+    return {"peer_id": who.peer_id, "public_key": who.pem.decode(), "port": 1, "files": [], **more}
+
+
+def post(program, headers, body):
+    text = json.dumps(body).encode()
+    return raw(program.port, "POST", "/register", [("Host", "x"), ("Content-Length", len(text)), *headers], text)
+
+
+def test_lines_of_a_header_are_joined(suite):
+    """HAProxy appends a line of its own: the client's line comes first and counts for nothing."""
+    program = suite.discovery("--trusted-proxy", "10.0.0.9, 127.0.0.0/8")
+    for lines, expected in [
+        (["198.51.100.7", "192.0.2.9"], "192.0.2.9"),
+        (["198.51.100.7, 198.51.100.8", "192.0.2.9, 10.0.0.9"], "192.0.2.9"),
+        (["198.51.100.7", "192.0.2.9", "127.0.0.5"], "192.0.2.9"),
+    ]:
+        headers = [("X-Forwarded-For", line) for line in lines]
+        status, _, answer = post(program, headers, body_of(A))
+        assert status == 200 and json.loads(answer)["ip"] == expected, answer
+    for lines in (["192.0.2.9", "unknown"], ["192.0.2.9", ""]):
+        headers = [("X-Forwarded-For", line) for line in lines]
+        status, _, answer = post(program, headers, body_of(B))
+        assert status == 400 and json.loads(answer)["code"] == "behind_proxy"
+        assert b"--trusted-proxy" in answer
+
+
+SIGNS = [
+    {"X-Forwarded-For": "192.0.2.9"}, {"Forwarded": "for=192.0.2.9"}, {"X-Real-IP": "192.0.2.9"},
+    {"Via": "1.1 proxy"}, {"X-Forwarded-Proto": "https"}, {"CF-Connecting-IP": "192.0.2.9"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sign", SIGNS, ids=lambda s: next(iter(s)))
+def test_a_proxy_nobody_named_is_not_this_machine(suite, sign):
+    """Its clients share a rate, and are not listed under its address."""
+    program = suite.discovery("--rate", "3")
+    registry = program.registry
+    answer = registry.request("POST", "/register", headers=sign, json=body_of(A))
+    assert answer.status_code == 400 and "--trusted-proxy" in answer.json()["detail"]
+    answer = registry.request("POST", "/register", headers=sign, json=body_of(A, ip="192.0.2.77"))
+    assert answer.status_code == 200 and answer.json()["ip"] == "192.0.2.77"
+    assert 429 in statuses(registry, 20, **sign)
+    assert set(statuses(registry, 20)) == {200}, "loopback itself is exempt"
+    assert program.stderr().count("--trusted-proxy 127.0.0.1") == (0 if set(sign) & {"Via", "X-Forwarded-Proto"} else 1)
+
+
+@pytest.mark.parametrize("value", ["localhost", "foo", "[::1]", "a, b", "10.0.0.1:80", "0.0.0.0/0", "10.0.0.1/33", "0.0.0.0"])
+@pytest.mark.parametrize("program", ["p2p-discovery", "p2p-ui"])
+def test_a_proxy_that_can_never_match_is_refused(program, value):
+    run = subprocess.run([BIN / program, "--trusted-proxy", "10.0.0.9", "--trusted-proxy", value, "--port", "0"], capture_output=True, text=True, timeout=20)
+    assert run.returncode == 2 and "--trusted-proxy" in run.stderr and value.split(",")[0] in run.stderr
 
 
 def test_registrations_of_one_peer_and_peers_of_one_address_are_limited(suite):

@@ -107,6 +107,19 @@ reply_registered(struct http_request *req, const struct record *r)
     http_reply_owned(req, 200, "application/json", text, len);
 }
 
+/* Listed under the address of a proxy, the peer could be reached by nobody. */
+static bool
+has_address(struct http_request *req, const struct cJSON *json)
+{
+    if (http_json_string(json, "ip") != NULL || !http_client_is_hidden(req))
+        return true;
+    http_fail(req, 400, "behind_proxy",
+              "the registry does not see this peer's address: a proxy forwarded the "
+              "request; start the registry with --trusted-proxy and the proxy's "
+              "address, or register with ip");
+    return false;
+}
+
 void
 post_register(struct http_request *req, void *arg)
 {
@@ -117,7 +130,8 @@ post_register(struct http_request *req, void *arg)
     struct record record;
     uint64_t known_seq;
 
-    if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL)
+    if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL ||
+        !has_address(req, json))
         return;
     if (!intake_registration(json, http_client_ip(req), p2p_time_s(), &record,
                              &error)) {
