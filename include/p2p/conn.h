@@ -30,7 +30,7 @@ struct p2p_conn_options {
     uint64_t timeout_ms;
 };
 /*
- * Connects, shakes hands, remembers the peer. UNREACHABLE, TIMEOUT, AUTH, WRONG_PEER,
+ * Connects and shakes hands; remembers nothing. UNREACHABLE, TIMEOUT, AUTH, WRONG_PEER,
  * KEY_CHANGED, NOT_ALLOWED, DOWNGRADE, CLOSED (the peer closed during the handshake: it
  * may not trust this device, be busy, or speak only protocol 1).
  */
@@ -40,6 +40,12 @@ void p2p_conn_close(
     struct p2p_conn *conn); /* says CLOSE or DONE when it still can; NULL is fine */
 const struct p2p_id *
 p2p_conn_peer(const struct p2p_conn *conn); /* NULL with protocol 1 */
+
+/* Remembers the peer as met, where it was asked for and where it was reached: for what
+ * the user did on purpose (named this peer, downloaded from it), never for what the
+ * program looks up on its own account. A list that is full or cannot be written is
+ * logged. Does nothing with protocol 1, which proves nobody. */
+void p2p_conn_remember(struct p2p_conn *conn);
 
 /* What a peer says about a file. */
 struct p2p_meta {

@@ -75,7 +75,7 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_rotate(const char *keys_dir,
 
 enum p2p_trust {
     P2P_TRUST_UNKNOWN,
-    P2P_TRUST_SEEN,    /* remembered at first contact */
+    P2P_TRUST_SEEN,    /* met by the user's act: asked for, or downloaded from */
     P2P_TRUST_TRUSTED, /* the user said so */
     P2P_TRUST_BLOCKED,
     P2P_TRUST_PENDING, /* authenticated, but only listed peers may: waits for the user
@@ -96,6 +96,7 @@ struct p2p_known_peer {
     char addresses[P2P_PEER_ADDRESSES_MAX][P2P_ADDRESS_MAX];
     uint64_t first_seen_s, last_seen_s;
 };
+/* In any spelling of the address. */
 bool p2p_known_is_at(const struct p2p_known_peer *peer, const char *address);
 
 /* NOT_FOUND when the id is not in the list. */
@@ -120,18 +121,29 @@ P2P_MUST_CHECK enum p2p_err p2p_known_check(struct p2p_identity *identity,
                                             const char *address,
                                             const struct p2p_id *expected, bool by_user,
                                             const struct p2p_id *id);
-/* Remembers a proven peer: new ones as SEEN, and that `protocol` has worked. `address`
- * may be NULL (it connected to us); a new one is added and the one met longest ago
- * makes room, but one that is remembered for another peer stays with that one.
- * NOT_ALLOWED: blocked. Cheap when nothing is new: the file is written at most once an
- * hour for a peer. */
+/* The same for a place that is known by two addresses: as it was asked for (a name,
+ * say) and as it was reached (getpeername). Each may be NULL. Who is remembered for the
+ * first decides; where nobody is, who is remembered for the second. */
+struct p2p_place {
+    const char *asked, *reached;
+};
+P2P_MUST_CHECK enum p2p_err p2p_known_check_place(struct p2p_identity *identity,
+                                                  const struct p2p_place *where,
+                                                  const struct p2p_id *expected,
+                                                  bool by_user,
+                                                  const struct p2p_id *id);
+/* Remembers a proven peer that the user meant to deal with: new ones as SEEN, and that
+ * `protocol` has worked. `address` may be NULL; a new one is added and the one met
+ * longest ago makes room, but one that is remembered for another peer stays with that
+ * one. NOT_ALLOWED: blocked. TOO_LARGE: the list is full; nobody who was met or decided
+ * about makes room. Cheap when nothing is new: the file is written at most once an hour
+ * for a peer. */
 P2P_MUST_CHECK enum p2p_err p2p_known_met(struct p2p_identity *identity,
                                           const char *address, const struct p2p_id *id,
                                           uint8_t protocol);
 /* `p2p peers trust|block|forget`. NULL name or address: as it is. TRUSTED also moves
  * its addresses from a former id to this one. USAGE: a name or an address that cannot
- * stand in the file. TOO_LARGE: full of peers that the user decided about; of those
- * merely seen the oldest make room. */
+ * stand in the file. TOO_LARGE: the list is full; forget some. */
 P2P_MUST_CHECK enum p2p_err p2p_known_set(struct p2p_identity *identity,
                                           const struct p2p_id *id, enum p2p_trust trust,
                                           const char *name, const char *address);

@@ -14,23 +14,13 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "p2p/addr.h"
 #include "p2p/clock.h"
 #include "p2p/err.h"
 #include "p2p/io.h"
 
-/* Where something listens: what a person writes as host:port, [v6]:port. */
-#define P2P_HOST_MAX 254
-struct p2p_addr {
-    char host[P2P_HOST_MAX + 1]; /* name or literal, no brackets */
-    uint16_t port;
-};
-/* "host", "host:port", "[v6]:port", "v6"; default_port 0: a port is required. Port 0,
- * spaces and control characters are refused. USAGE. */
-P2P_MUST_CHECK enum p2p_err p2p_addr_parse(const char *text, uint16_t default_port,
-                                           struct p2p_addr *out);
-/* "host:port" or "[v6]:port"; cap >= P2P_HOST_MAX + 9 always fits. Returns out. */
-const char *p2p_addr_format(const struct p2p_addr *addr, char *out, size_t cap);
-/* The address of a socket's other end (v4-mapped v6 as v4). */
+/* The address of a socket's other end, in the form of addr.h (v4-mapped v6 as v4, a
+ * link-local one with its zone). */
 void p2p_addr_from_sockaddr(const struct sockaddr *sa, struct p2p_addr *out);
 bool p2p_addr_is_loopback(const struct p2p_addr *addr);
 /* This machine's address towards other machines, as text: of the interface the default

@@ -67,6 +67,8 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
 
     p2p_addr_format(&peer->addr, address, sizeof(address));
     err = p2p_conn_open(&conn_options, &conn);
+    if (err == P2P_OK)
+        p2p_conn_remember(conn);
     if (err == P2P_OK && opt->common.json) {
         object = cli_object();
         cli_put_hex(object, "peer_id", p2p_conn_peer(conn)->b, true);

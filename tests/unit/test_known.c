@@ -433,11 +433,11 @@ numbered_peer(uint32_t number)
     return id;
 }
 
-/* The table alone: what is dropped when it is full, and that decisions of the user are
- * not. */
+/* The table alone: only those that wait for the user make room, whatever comes. */
 static void
 the_table_is_bounded(void **state)
 {
+    const size_t met_max = P2P_KNOWN_PEERS_MAX - P2P_KNOWN_PEERS_KEPT_FREE;
     struct p2p_known known = {.count = 0};
     struct p2p_known_peer *peer;
     uint32_t n = 0;
@@ -449,29 +449,95 @@ the_table_is_bounded(void **state)
         peer->last_seen_s = n;
     }
     assert_int_equal(known.count, P2P_KNOWN_PEERS_PENDING_MAX);
-    for (; known.count < P2P_KNOWN_PEERS_MAX; n++) {
+    for (size_t met = 0; met < met_max; met++, n++) {
         struct p2p_id id = numbered_peer(n);
-        enum p2p_trust trust = n % 2 ? P2P_TRUST_SEEN : P2P_TRUST_BLOCKED;
-        assert_int_equal(p2p_known_add(&known, &id, trust, &peer), P2P_OK);
+        assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_SEEN, &peer), P2P_OK);
         peer->last_seen_s = n;
-    }
-    for (uint32_t i = 0; i < P2P_KNOWN_PEERS_PENDING_MAX; i++, n++) {
-        struct p2p_id id = numbered_peer(n);
-        assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_TRUSTED, &peer), P2P_OK);
     }
     for (size_t i = 0; i < known.count; i++)
         assert_int_not_equal(known.peers[i].trust, P2P_TRUST_PENDING);
-    struct p2p_id id = numbered_peer(n++);
-    assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_PENDING, &peer),
-                     P2P_ERR_TOO_LARGE); /* strangers push nobody out */
-    assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_SEEN, &peer), P2P_OK);
-    for (size_t i = 0; i < known.count; i++)
-        known.peers[i].trust = P2P_TRUST_TRUSTED;
-    id = numbered_peer(n++);
-    assert_int_equal(p2p_known_add(&known, &id, P2P_TRUST_SEEN, &peer),
-                     P2P_ERR_TOO_LARGE);
+    struct p2p_id one_more = numbered_peer(n++);
+    assert_int_equal(p2p_known_add(&known, &one_more, P2P_TRUST_SEEN, &peer),
+                     P2P_ERR_TOO_LARGE); /* who was met first stays */
+    assert_int_equal(known.count, met_max);
+    while (known.count < P2P_KNOWN_PEERS_MAX) { /* the user's word always has room */
+        struct p2p_id id = numbered_peer(n);
+        enum p2p_trust trust = n++ % 2 ? P2P_TRUST_TRUSTED : P2P_TRUST_BLOCKED;
+        assert_int_equal(p2p_known_add(&known, &id, trust, &peer), P2P_OK);
+    }
+    for (int trust = P2P_TRUST_SEEN; trust <= P2P_TRUST_PENDING; trust++)
+        assert_int_equal(p2p_known_add(&known, &one_more, (enum p2p_trust)trust, &peer),
+                         P2P_ERR_TOO_LARGE);
     assert_int_equal(known.count, P2P_KNOWN_PEERS_MAX);
     p2p_known_clear(&known);
+}
+
+/* One address, many texts: the key that is remembered for it holds in all of them. */
+static void
+another_spelling_is_the_same_address(void **state)
+{
+    static const struct {
+        const char *met, *asked;
+    } same[] = {
+        {"127.0.0.1:9000", "[::ffff:127.0.0.1]:9000"},
+        {"127.0.0.1:9000", "[::FFFF:7f00:1]:9000"},
+        {"[::ffff:10.0.0.1]:9000", "10.0.0.1:9000"},
+        {"[2001:db8::1]:9000", "[2001:0DB8:0:0::0001]:9000"},
+        {"nas:9000", "NAS.:9000"},
+    };
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1), other = keys_peer(2);
+
+    for (size_t i = 0; i < sizeof(same) / sizeof(same[0]); i++) {
+        assert_int_equal(p2p_known_met(k->identity, same[i].met, &a, 2), P2P_OK);
+        assert_int_equal(check(k, same[i].asked, NULL, &other), P2P_ERR_KEY_CHANGED);
+        assert_int_equal(check(k, same[i].asked, NULL, &a), P2P_OK);
+        struct p2p_known_peer peer = get(k->identity, &a);
+        assert_true(p2p_known_is_at(&peer, same[i].asked));
+        assert_int_equal(p2p_known_forget(k->identity, &a), P2P_OK);
+        assert_int_equal(p2p_known_forget(k->identity, &other), P2P_OK);
+    }
+    assert_int_equal(p2p_known_met(k->identity, "127.1:9000", &a, 2), P2P_ERR_USAGE);
+    scratch_put(
+        &k->scratch, "keys/known_peers",
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa seen 2 1 2 "
+        "[::ffff:10.0.0.1]:9000,10.0.0.1:9000,NAS:1 Alice\n");
+    a = keys_peer(0xaa);
+    struct p2p_known_peer peer = get(k->identity, &a);
+    assert_string_equal(peer.addresses[0], HERE);
+    assert_string_equal(peer.addresses[1], "nas:1");
+    assert_string_equal(peer.addresses[2], "");
+    assert_int_equal(check(k, HERE, NULL, &other), P2P_ERR_KEY_CHANGED);
+}
+
+static enum p2p_err
+check_place(const struct keys *k, const char *asked, const char *reached,
+            const struct p2p_id *id)
+{
+    const struct p2p_place where = {.asked = asked, .reached = reached};
+
+    return p2p_known_check_place(k->identity, &where, NULL, false, id);
+}
+
+/* A name that leads to an address somebody is remembered for is no way around it; the
+ * user's word about the name is enough. */
+static void
+a_name_does_not_hide_the_address_behind_it(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1), b = keys_peer(2);
+
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
+    assert_int_equal(check_place(k, "localhost:9000", HERE, &b), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(check_place(k, "localhost:9000", HERE, &a), P2P_OK);
+    assert_int_equal(check_place(k, NULL, HERE, &b), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(check_place(k, "localhost:9000", THERE, &b), P2P_OK);
+    assert_string_equal(get(k->identity, &b).addresses[0], HERE); /* waits for it */
+    assert_int_equal(
+        p2p_known_set(k->identity, &b, P2P_TRUST_TRUSTED, NULL, "LOCALHOST:9000"),
+        P2P_OK);
+    assert_int_equal(check_place(k, "localhost:9000", HERE, &b), P2P_OK);
+    assert_int_equal(check_place(k, "localhost:9000", HERE, &a), P2P_ERR_KEY_CHANGED);
 }
 
 int
@@ -493,6 +559,8 @@ main(void)
         WITH_KEYS(damaged_lines_are_passed_over_and_kept),
         WITH_KEYS(lists_of_addresses_are_read),
         WITH_KEYS(no_content_does_harm),
+        WITH_KEYS(another_spelling_is_the_same_address),
+        WITH_KEYS(a_name_does_not_hide_the_address_behind_it),
         cmocka_unit_test(the_table_is_bounded),
     };
     p2p_log_init("test_known", P2P_LOG_ERROR); /* damaged files are meant here */

@@ -28,6 +28,7 @@ struct dl_source {
     struct p2p_id expected;
     bool is_expected; /* the id was given: another one is refused */
     bool by_user;     /* and not by a registry */
+    bool remembered;  /* as one that was met */
     struct p2p_id id; /* proven */
     bool id_known;
     enum p2p_source_state state;

@@ -44,8 +44,7 @@ p2p_dl_add_source(struct p2p_download *dl, const struct p2p_source_spec *spec)
         bool same_id = spec->id != NULL &&
                        ((s->is_expected && p2p_id_equal(&s->expected, spec->id)) ||
                         (s->id_known && p2p_id_equal(&s->id, spec->id)));
-        if (same_id || (s->addr.port == spec->addr.port &&
-                        strcmp(s->addr.host, spec->addr.host) == 0))
+        if (same_id || p2p_addr_equal(&s->addr, &spec->addr))
             return P2P_OK;
     }
     if (dl->source_count == DL_SOURCES)

@@ -170,6 +170,22 @@ file_work(struct dl_worker *w)
     return err == P2P_OK ? fetch_in_lane(w) : err;
 }
 
+/* A peer that the user named was met when it has proven its key; one that a registry or
+ * the network named, when it has delivered. */
+static void
+remember_source(struct dl_worker *w, struct p2p_conn *conn)
+{
+    struct p2p_download *dl = w->dl;
+
+    pthread_mutex_lock(&dl->lock);
+    struct dl_source *s = &dl->sources[w->source];
+    bool is_due = !s->remembered && (s->by_user || !s->is_expected || s->received > 0);
+    s->remembered |= is_due;
+    pthread_mutex_unlock(&dl->lock);
+    if (is_due)
+        p2p_conn_remember(conn);
+}
+
 static void *
 worker_main(void *arg)
 {
@@ -177,8 +193,11 @@ worker_main(void *arg)
     struct p2p_conn *conn = NULL;
     enum p2p_err err = connect_to_source(w, &conn);
 
-    if (err == P2P_OK)
+    if (err == P2P_OK) {
+        remember_source(w, conn);
         err = w->dl->folder != NULL ? p2p_folder_work(w) : file_work(w);
+        remember_source(w, conn);
+    }
     pthread_mutex_lock(&w->dl->lock);
     w->conn = NULL;
     pthread_mutex_unlock(&w->dl->lock);

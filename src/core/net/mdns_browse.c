@@ -60,9 +60,11 @@ is_showable(const char *text)
     return true;
 }
 
-static void
-take_address(const AvahiAddress *address, AvahiIfIndex interface, struct p2p_addr *out)
+static bool
+take_address(const AvahiAddress *address, AvahiIfIndex interface, uint16_t port,
+             struct p2p_addr *out)
 {
+    char host[P2P_HOST_MAX + 1];
     char scope[IF_NAMESIZE] = "", text[AVAHI_ADDRESS_STR_MAX];
     bool is_link_local = address->proto == AVAHI_PROTO_INET6 &&
                          address->data.ipv6.address[0] == 0xfe &&
@@ -71,8 +73,8 @@ take_address(const AvahiAddress *address, AvahiIfIndex interface, struct p2p_add
     avahi_address_snprint(text, sizeof(text), address);
     if (is_link_local && interface >= 0)
         (void)if_indextoname((unsigned)interface, scope);
-    snprintf(out->host, sizeof(out->host), "%s%s%s", text, scope[0] != '\0' ? "%" : "",
-             scope);
+    snprintf(host, sizeof(host), "%s%s%s", text, scope[0] != '\0' ? "%" : "", scope);
+    return p2p_addr_make(host, port, out) == P2P_OK;
 }
 
 /* One entry a peer; an IPv4 address replaces an IPv6 one, which may be link-local. */
@@ -115,9 +117,8 @@ on_resolved(AvahiServiceResolver *resolver, AvahiIfIndex interface,
     }
     if (!take_txt(txt, "name", peer.name, sizeof(peer.name)) || !is_showable(peer.name))
         peer.name[0] = '\0';
-    peer.addr.port = port;
-    take_address(address, interface, &peer.addr);
-    add_peer(browse, &peer);
+    if (take_address(address, interface, port, &peer.addr))
+        add_peer(browse, &peer);
 }
 
 static void

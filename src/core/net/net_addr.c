@@ -1,82 +1,19 @@
-/* Addresses as people write them. */
+/* Addresses and sockets: whose end this is, this machine's own. */
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "p2p/bytes.h"
 #include "p2p/net.h"
-
-/* Letters of names and literals; '%' for the scope of a link-local address. */
-static bool
-is_host_text(const char *text, size_t len)
-{
-    if (len == 0 || len > P2P_HOST_MAX)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        bool ok = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
-                  (c >= 'A' && c <= 'Z') || strchr(".-_:%", c) != NULL || c >= 0x80;
-        if (!ok || c == '\0')
-            return false;
-    }
-    return p2p_utf8_is_valid(text, len);
-}
-
-static enum p2p_err
-parse_port(const char *text, uint16_t *port)
-{
-    uint64_t value;
-
-    if (p2p_decimal_parse(text, strlen(text), 65535, &value) != P2P_OK || value == 0)
-        return P2P_ERR_USAGE;
-    *port = (uint16_t)value;
-    return P2P_OK;
-}
-
-enum p2p_err
-p2p_addr_parse(const char *text, uint16_t default_port, struct p2p_addr *out)
-{
-    const char *host = text, *colon = strrchr(text, ':'), *port = NULL;
-    size_t len = strlen(text);
-
-    memset(out, 0, sizeof(*out));
-    if (text[0] == '[') {
-        const char *end = strchr(text, ']');
-        if (end == NULL || (end[1] != '\0' && end[1] != ':'))
-            return P2P_ERR_USAGE;
-        host = text + 1;
-        len = (size_t)(end - host);
-        port = end[1] == ':' ? end + 2 : NULL;
-    } else if (colon != NULL && strchr(text, ':') == colon) {
-        len = (size_t)(colon - text);
-        port = colon + 1;
-    } /* several colons without brackets: an IPv6 literal without a port */
-    if (!is_host_text(host, len) || (port == NULL && default_port == 0))
-        return P2P_ERR_USAGE;
-    out->port = default_port;
-    if (port != NULL && parse_port(port, &out->port) != P2P_OK)
-        return P2P_ERR_USAGE;
-    memcpy(out->host, host, len);
-    return P2P_OK;
-}
-
-const char *
-p2p_addr_format(const struct p2p_addr *addr, char *out, size_t cap)
-{
-    if (strchr(addr->host, ':') != NULL)
-        snprintf(out, cap, "[%s]:%u", addr->host, addr->port);
-    else
-        snprintf(out, cap, "%s:%u", addr->host, addr->port);
-    return out;
-}
 
 void
 p2p_addr_from_sockaddr(const struct sockaddr *sa, struct p2p_addr *out)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)sa;
     const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)sa;
+    char zone[IF_NAMESIZE];
 
     memset(out, 0, sizeof(*out));
     if (sa->sa_family == AF_INET) {
@@ -88,6 +25,11 @@ p2p_addr_from_sockaddr(const struct sockaddr *sa, struct p2p_addr *out)
                       sizeof(out->host));
         else
             inet_ntop(AF_INET6, &v6->sin6_addr, out->host, sizeof(out->host));
+        if (IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr) &&
+            if_indextoname(v6->sin6_scope_id, zone) != NULL) {
+            size_t len = strlen(out->host);
+            snprintf(out->host + len, sizeof(out->host) - len, "%%%s", zone);
+        }
         out->port = ntohs(v6->sin6_port);
     }
 }

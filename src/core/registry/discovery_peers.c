@@ -129,7 +129,8 @@ p2p_peers_take_turns(struct p2p_peer_list *list, size_t count)
 
 /* ---- One peer of an answer ---- */
 
-/* A literal address that a peer can have. */
+/* A literal address that a peer can have. Not IPv4 dressed up as IPv6: which of two
+ * spellings is used is not for a registry to choose. */
 static bool
 is_usable_ip(const char *text)
 {
@@ -139,7 +140,8 @@ is_usable_ip(const char *text)
     if (inet_pton(AF_INET, text, &v4) == 1)
         return v4.s_addr != INADDR_ANY && (ntohl(v4.s_addr) >> 28) < 14;
     return inet_pton(AF_INET6, text, &v6) == 1 && !IN6_IS_ADDR_UNSPECIFIED(&v6) &&
-           !IN6_IS_ADDR_MULTICAST(&v6);
+           !IN6_IS_ADDR_MULTICAST(&v6) && !IN6_IS_ADDR_V4MAPPED(&v6) &&
+           !IN6_IS_ADDR_V4COMPAT(&v6);
 }
 
 /* Names that may not be used are left out, as are repeated ones of short lists. */
@@ -178,10 +180,9 @@ parse_peer(const cJSON *json, struct p2p_peer_info *peer)
 
     *peer = (struct p2p_peer_info){0};
     if (!p2p_json_digest(json, "peer_id", peer->id.b) || ip == NULL ||
-        !is_usable_ip(ip) || !p2p_json_u64(json, "port", 65535, &port) || port == 0)
+        !is_usable_ip(ip) || !p2p_json_u64(json, "port", 65535, &port) ||
+        p2p_addr_make(ip, (uint16_t)port, &peer->addr) != P2P_OK)
         return P2P_ERR_MALFORMED;
-    snprintf(peer->addr.host, sizeof(peer->addr.host), "%s", ip);
-    peer->addr.port = (uint16_t)port;
     peer->verified = p2p_json_bool(json, "verified");
     (void)p2p_json_u64(json, "last_seen", UINT64_MAX, &peer->last_seen_s);
     err = take_files(cJSON_GetObjectItemCaseSensitive(json, "files"), peer);

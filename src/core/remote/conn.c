@@ -37,6 +37,8 @@ conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
     conn->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
     conn->in_cap = conn->protocol == 1 ? IN_CAP1_FIRST : IN_CAP2;
     conn->out_cap = OUT_CAP;
+    conn->identity = opt->identity;
+    p2p_addr_format(&opt->addr, conn->asked, sizeof(conn->asked));
     conn->in = malloc(conn->in_cap);
     conn->out = malloc(conn->out_cap);
     if (conn->stop_fd < 0)
@@ -59,6 +61,20 @@ conn_free(struct p2p_conn *conn)
     free(conn);
 }
 
+/* A name stands for an address, and an address has many spellings. */
+static void
+note_reached(struct p2p_conn *conn)
+{
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof(sa);
+    struct p2p_addr addr;
+
+    if (getpeername(conn->fd, (struct sockaddr *)&sa, &len) != 0)
+        return;
+    p2p_addr_from_sockaddr((const struct sockaddr *)&sa, &addr);
+    p2p_addr_format(&addr, conn->reached, sizeof(conn->reached));
+}
+
 static enum p2p_err
 connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
                   p2p_conn_on_socket *on_socket, void *arg)
@@ -73,6 +89,7 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
                                   &conn->fd);
     if (err != P2P_OK)
         return err;
+    note_reached(conn);
     conn->cut = conn->fd;
     on_socket(arg, conn); /* who was told to stop meanwhile interrupts it now */
     if (conn->protocol == 1)
@@ -144,6 +161,29 @@ const struct p2p_id *
 p2p_conn_peer(const struct p2p_conn *conn)
 {
     return conn->protocol == 1 ? NULL : &conn->peer;
+}
+
+/* One address of the peer; one that cannot be kept is left out. */
+static void
+remember_at(struct p2p_conn *conn, const char *address)
+{
+    enum p2p_err err = P2P_OK;
+
+    if (address[0] != '\0' && strlen(address) < P2P_ADDRESS_MAX)
+        err = p2p_known_met(conn->identity, address, &conn->peer, 2);
+    if (err != P2P_OK)
+        p2p_log_warn("a peer is not remembered error=%s address=%s", p2p_err_name(err),
+                     address);
+}
+
+void
+p2p_conn_remember(struct p2p_conn *conn)
+{
+    if (conn->protocol == 1)
+        return;
+    if (strcmp(conn->reached, conn->asked) != 0)
+        remember_at(conn, conn->reached);
+    remember_at(conn, conn->asked); /* the last one comes first in the list */
 }
 
 void

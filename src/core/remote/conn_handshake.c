@@ -36,18 +36,21 @@ read_step(struct p2p_conn *conn, struct p2p_handshake *hs, uint64_t deadline_ms)
     return err == P2P_OK ? p2p_handshake_read(hs, conn->in, want) : err;
 }
 
+/* The name that was asked for is one thing, where it led another: both count. */
 static enum p2p_err
 trust_step(struct p2p_handshake *hs, const struct p2p_conn_options *opt,
-           const char *address)
+           const struct p2p_conn *conn)
 {
-    return p2p_handshake_trust(hs, p2p_known_check(opt->identity, address,
-                                                   opt->expected, opt->expected_by_user,
-                                                   p2p_handshake_peer(hs)));
+    const struct p2p_place where = {.asked = conn->asked, .reached = conn->reached};
+
+    return p2p_handshake_trust(
+        hs, p2p_known_check_place(opt->identity, &where, opt->expected,
+                                  opt->expected_by_user, p2p_handshake_peer(hs)));
 }
 
 static enum p2p_err
 drive(struct p2p_conn *conn, struct p2p_handshake *hs,
-      const struct p2p_conn_options *opt, const char *address, uint64_t deadline_ms)
+      const struct p2p_conn_options *opt, uint64_t deadline_ms)
 {
     enum p2p_err err = P2P_OK;
 
@@ -60,7 +63,7 @@ drive(struct p2p_conn *conn, struct p2p_handshake *hs,
             err = send_step(conn, hs);
             break;
         case P2P_HS_TRUST:
-            err = trust_step(hs, opt, address);
+            err = trust_step(hs, opt, conn);
             break;
         case P2P_HS_WORK:
             err = p2p_handshake_work(hs);
@@ -80,21 +83,17 @@ p2p_conn_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
 {
     struct p2p_handshake *hs = NULL;
     struct p2p_handshake_random rnd;
-    char address[P2P_HOST_MAX + 9];
     enum p2p_err err = p2p_random(&rnd, sizeof(rnd));
 
-    p2p_addr_format(&opt->addr, address, sizeof(address));
     if (err == P2P_OK)
         err = p2p_handshake_new(P2P_CLIENT, p2p_identity_key(opt->identity), &rnd, &hs);
     if (err == P2P_OK)
-        err = drive(conn, hs, opt, address, deadline_ms);
+        err = drive(conn, hs, opt, deadline_ms);
     if (err == P2P_OK) {
         conn->peer = *p2p_handshake_peer(hs);
         err = p2p_handshake_take_session(hs, p2p_conn_clock_s(), &conn->send,
                                          &conn->receive);
     }
-    if (err == P2P_OK)
-        err = p2p_known_met(opt->identity, address, &conn->peer, 2);
     p2p_handshake_free(hs);
     p2p_wipe(&rnd, sizeof(rnd));
     return err;
@@ -107,21 +106,12 @@ static enum p2p_err
 refuse_downgrade(const struct p2p_conn *conn, const struct p2p_conn_options *opt)
 {
     struct p2p_known_peer *peers = NULL;
-    char asked[P2P_HOST_MAX + 9], reached[P2P_HOST_MAX + 9] = "";
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof(sa);
-    struct p2p_addr addr;
     size_t count = 0;
     enum p2p_err err = p2p_known_list(opt->identity, &peers, &count);
 
-    p2p_addr_format(&opt->addr, asked, sizeof(asked));
-    if (getpeername(conn->fd, (struct sockaddr *)&sa, &len) == 0) {
-        p2p_addr_from_sockaddr((const struct sockaddr *)&sa, &addr);
-        p2p_addr_format(&addr, reached, sizeof(reached));
-    }
     for (size_t i = 0; err == P2P_OK && i < count; i++)
-        if (peers[i].min_protocol >= 2 &&
-            (p2p_known_is_at(&peers[i], asked) || p2p_known_is_at(&peers[i], reached)))
+        if (peers[i].min_protocol >= 2 && (p2p_known_is_at(&peers[i], conn->asked) ||
+                                           p2p_known_is_at(&peers[i], conn->reached)))
             err = P2P_ERR_DOWNGRADE;
     free(peers);
     return err;

@@ -16,7 +16,10 @@ struct p2p_conn {
     _Atomic int cut; /* what interrupt shuts down: fd once it is connected */
     int protocol;
     uint64_t timeout_ms;
-    struct p2p_id peer; /* protocol 2 */
+    struct p2p_id peer;            /* protocol 2 */
+    struct p2p_identity *identity; /* borrowed */
+    /* Where it is: as it was asked for, and as the socket says ("" when unknown). */
+    char asked[P2P_ADDR_TEXT], reached[P2P_ADDR_TEXT];
     struct p2p_direction send, receive;
     struct p2p_session1 *session1; /* protocol 1 */
     uint8_t *in;                   /* received; in_start..in_end is not yet parsed */

@@ -70,6 +70,11 @@ P2P_MUST_CHECK enum p2p_err p2p_known_insert(struct p2p_known *known,
 void p2p_known_remove(struct p2p_known *known, size_t i);
 /* Puts an address first; what is there already only moves. The last one makes room. */
 void p2p_known_put_address(struct p2p_known_peer *peer, const char *address);
+/* Whether a canonical address is one of them; never for "". */
+bool p2p_known_has_address(const struct p2p_known_peer *peer, const char *address);
+/* The one form in which addresses are compared (addr.h). A text that is not an address
+ * stays as it is; one that is too long becomes empty. */
+void p2p_known_canonical(const char *address, char out[P2P_ADDRESS_MAX]);
 void p2p_known_drop_address(struct p2p_known_peer *peer, const char *address);
 /* NULL when it is not there; borrowed until the next change. */
 struct p2p_known_peer *p2p_known_peer_of(const struct p2p_known *known,
@@ -78,8 +83,8 @@ struct p2p_known_peer *p2p_known_peer_of(const struct p2p_known *known,
  * claim to an address. */
 struct p2p_known_peer *p2p_known_holder_of(const struct p2p_known *known,
                                            const char *address);
-/* Inserts a peer met now, making room where the table is full: the ones seen longest
- * ago go, never those the user decided about. TOO_LARGE when there is no room. */
+/* Inserts a peer met now, making room where the table is full: only those that wait for
+ * the user go, the ones seen longest ago first. TOO_LARGE when there is no room. */
 P2P_MUST_CHECK enum p2p_err p2p_known_add(struct p2p_known *known,
                                           const struct p2p_id *id, enum p2p_trust trust,
                                           struct p2p_known_peer **out);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/trust/identity_internal.h"
+#include "p2p/addr.h"
 #include "p2p/bytes.h"
 
 /* How old `last_seen_s` may get before a mere meeting writes the file again. */
@@ -34,6 +35,42 @@ copy_text(char *out, size_t cap, const char *text)
         len = cap - 1;
     memmove(out, text, len); /* an entry's own field may come back as argument */
     out[len] = '\0';
+}
+
+/* ---- Addresses ---- */
+
+void
+p2p_known_canonical(const char *address, char out[P2P_ADDRESS_MAX])
+{
+    char text[P2P_ADDR_TEXT];
+    struct p2p_addr addr;
+
+    if (p2p_addr_parse(address, 0, &addr) == P2P_OK &&
+        strlen(p2p_addr_format(&addr, text, sizeof(text))) < P2P_ADDRESS_MAX)
+        copy_text(out, P2P_ADDRESS_MAX, text);
+    else
+        copy_text(out, P2P_ADDRESS_MAX,
+                  strlen(address) < P2P_ADDRESS_MAX ? address : "");
+}
+
+bool
+p2p_known_is_at(const struct p2p_known_peer *peer, const char *address)
+{
+    char canonical[P2P_ADDRESS_MAX];
+
+    p2p_known_canonical(address, canonical);
+    return p2p_known_has_address(peer, canonical);
+}
+
+/* Empty, or in the one form in which addresses are compared. */
+static bool
+take_address(const char *address, char out[P2P_ADDRESS_MAX])
+{
+    struct p2p_addr addr;
+
+    p2p_known_canonical(address, out);
+    return address[0] == '\0' || (out[0] != '\0' && p2p_known_address_is_valid(out) &&
+                                  p2p_addr_parse(address, 0, &addr) == P2P_OK);
 }
 
 /* ---- Reading it ---- */
@@ -149,15 +186,19 @@ typedef enum p2p_err change_fn(struct p2p_known *known, const struct change *c,
                                bool *changed);
 
 static enum p2p_err
-apply(struct p2p_identity *identity, change_fn *fn, const struct change *c)
+apply(struct p2p_identity *identity, change_fn *fn, const struct change *wanted)
 {
     int dir = p2p_root_fd(identity->dir), lock = -1;
+    char address[P2P_ADDRESS_MAX];
+    struct change change = *wanted, *c = &change;
     bool changed = false;
     enum p2p_err err;
 
-    if ((c->address && !p2p_known_address_is_valid(c->address)) ||
+    if ((c->address && !take_address(c->address, address)) ||
         (c->name && !p2p_known_name_is_valid(c->name)))
         return P2P_ERR_USAGE;
+    if (c->address)
+        c->address = address;
     pthread_mutex_lock(&identity->lock);
     err = p2p_keys_lock(dir, &lock);
     if (!err)
@@ -195,7 +236,7 @@ change_met(struct p2p_known *known, const struct change *c, bool *changed)
     }
     /* An address that is remembered for somebody else stays theirs until the user says
      * otherwise: else whoever can answer there would inherit the trust in it. */
-    if (c->address && p2p_known_is_at(peer, c->address)) {
+    if (c->address && p2p_known_has_address(peer, c->address)) {
         p2p_known_put_address(peer,
                               c->address); /* the order alone is not worth a write */
     } else if (c->address && c->address[0] && !p2p_known_holder_of(known, c->address)) {
@@ -284,12 +325,26 @@ p2p_known_forget(struct p2p_identity *identity, const struct p2p_id *id)
 
 /* ---- Deciding ---- */
 
+/* Whose place it is: by the address that was asked for, else by the one that was
+ * reached. The user's word about a name ("trust ID nas:9000") is thus enough for it. */
+struct place {
+    char asked[P2P_ADDRESS_MAX], reached[P2P_ADDRESS_MAX]; /* canonical; may be empty */
+};
+
+static const struct p2p_known_peer *
+holder_of_place(const struct p2p_known *known, const struct place *place,
+                const char **held)
+{
+    const struct p2p_known_peer *holder = p2p_known_holder_of(known, place->asked);
+
+    *held = holder ? place->asked : place->reached;
+    return holder ? holder : p2p_known_holder_of(known, place->reached);
+}
+
 static enum p2p_err
-decide(const struct p2p_known *known, const char *address,
+decide(const struct p2p_known_peer *peer, const struct p2p_known_peer *holder,
        const struct p2p_id *expected, bool by_user, const struct p2p_id *id)
 {
-    const struct p2p_known_peer *peer = p2p_known_peer_of(known, id);
-    const struct p2p_known_peer *holder = p2p_known_holder_of(known, address);
     bool was_met = peer && peer->trust != P2P_TRUST_PENDING;
 
     if (expected && !p2p_id_equal(expected, id))
@@ -318,23 +373,39 @@ change_newcomer(struct p2p_known *known, const struct change *c, bool *changed)
 }
 
 enum p2p_err
-p2p_known_check(struct p2p_identity *identity, const char *address,
-                const struct p2p_id *expected, bool by_user, const struct p2p_id *id)
+p2p_known_check_place(struct p2p_identity *identity, const struct p2p_place *where,
+                      const struct p2p_id *expected, bool by_user,
+                      const struct p2p_id *id)
 {
-    const char *at = address && p2p_known_address_is_valid(address) ? address : "";
+    struct place place = {.asked = ""};
+    const char *held = place.asked;
     enum p2p_err err = begin_reading(identity);
 
     if (err)
         return err;
-    err = decide(&identity->known, at, expected, by_user, id);
+    if (!where->asked || !take_address(where->asked, place.asked))
+        place.asked[0] = '\0';
+    if (!where->reached || !take_address(where->reached, place.reached))
+        place.reached[0] = '\0';
+    err =
+        decide(p2p_known_peer_of(&identity->known, id),
+               holder_of_place(&identity->known, &place, &held), expected, by_user, id);
     pthread_mutex_unlock(&identity->lock);
     /* The one who answers waits in the list, so that "p2p peers trust ID" knows which
      * address is meant. That it cannot be written changes nothing about the refusal. */
     if (err == P2P_ERR_KEY_CHANGED) {
-        struct change c = {.id = id, .address = at};
+        struct change c = {.id = id, .address = held};
         (void)!apply(identity, change_newcomer, &c);
     }
     return err;
+}
+
+enum p2p_err
+p2p_known_check(struct p2p_identity *identity, const char *address,
+                const struct p2p_id *expected, bool by_user, const struct p2p_id *id)
+{
+    return p2p_known_check_place(identity, &(struct p2p_place){.asked = address},
+                                 expected, by_user, id);
 }
 
 /* Where the caller does not know which id answered. */

@@ -104,8 +104,11 @@ parse_addresses(char *text, struct p2p_known_peer *peer)
         const char *address = strsep(&rest, ",");
         if (!address[0] || !p2p_known_address_is_valid(address))
             return false;
-        if (strcmp(address, "-") != 0 && count < P2P_PEER_ADDRESSES_MAX)
-            snprintf(peer->addresses[count++], P2P_ADDRESS_MAX, "%s", address);
+        char canonical[P2P_ADDRESS_MAX];
+        p2p_known_canonical(address, canonical);
+        if (strcmp(address, "-") != 0 && count < P2P_PEER_ADDRESSES_MAX &&
+            !p2p_known_has_address(peer, canonical))
+            memcpy(peer->addresses[count++], canonical, sizeof(canonical));
     }
     return true;
 }

@@ -91,15 +91,20 @@ count_of(const struct p2p_known *known, enum p2p_trust trust)
     return n;
 }
 
-/* Room for one more. What the user decided is never dropped for it. */
+/* Room for one more. Only those that wait for the user ever make it: who was met by
+ * the user's act, and whom the user decided about, stays, however many come. Some
+ * places are left to decisions. */
 static enum p2p_err
 make_room(struct p2p_known *known, enum p2p_trust trust)
 {
+    size_t max = trust == P2P_TRUST_SEEN
+                     ? P2P_KNOWN_PEERS_MAX - P2P_KNOWN_PEERS_KEPT_FREE
+                     : P2P_KNOWN_PEERS_MAX;
+
     if (trust == P2P_TRUST_PENDING &&
         count_of(known, P2P_TRUST_PENDING) >= P2P_KNOWN_PEERS_PENDING_MAX)
         drop_oldest(known, P2P_TRUST_PENDING);
-    if (known->count < P2P_KNOWN_PEERS_MAX || drop_oldest(known, P2P_TRUST_PENDING) ||
-        (trust != P2P_TRUST_PENDING && drop_oldest(known, P2P_TRUST_SEEN)))
+    if (known->count < max || drop_oldest(known, P2P_TRUST_PENDING))
         return P2P_OK;
     return P2P_ERR_TOO_LARGE;
 }
@@ -133,7 +138,7 @@ address_index(const struct p2p_known_peer *peer, const char *address)
 }
 
 bool
-p2p_known_is_at(const struct p2p_known_peer *peer, const char *address)
+p2p_known_has_address(const struct p2p_known_peer *peer, const char *address)
 {
     return address[0] != '\0' && address_index(peer, address) < P2P_PEER_ADDRESSES_MAX;
 }
@@ -171,7 +176,7 @@ p2p_known_holder_of(const struct p2p_known *known, const char *address)
 {
     for (size_t i = 0; i < known->count; i++)
         if (known->peers[i].trust != P2P_TRUST_PENDING &&
-            p2p_known_is_at(&known->peers[i], address))
+            p2p_known_has_address(&known->peers[i], address))
             return &known->peers[i];
     return NULL;
 }

@@ -53,6 +53,7 @@ work(struct ui_app *app, void *arg)
     if ((b->err = ui_peers_locate(app, &b->id, &addr)) != P2P_OK ||
         (b->err = ui_peers_connect(app, &addr, &b->id, &conn)) != P2P_OK)
         return;
+    p2p_conn_remember(conn);
     /* Pages of names that are not shown would keep us here for as long as they come. */
     enough_ms = p2p_now_ms() + PATIENCE_MS;
     do

@@ -163,6 +163,8 @@ meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
         err = P2P_ERR_EXISTS;
     else if (list_names(conn, &n) != P2P_OK)
         p2p_log_info("a neighbour did not list its files");
+    if (err == P2P_OK && found_by == UI_BY_HAND)
+        p2p_conn_remember(conn);
     if (err == P2P_OK)
         keep(p, who, found_by, &n);
     p2p_conn_close(conn);

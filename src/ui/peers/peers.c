@@ -142,7 +142,7 @@ is_same_peer(const struct ui_peer *a, const struct ui_peer *b)
 {
     return p2p_id_equal(&a->id, &b->id) && a->file_count == b->file_count &&
            a->verified == b->verified && a->found_by == b->found_by &&
-           a->addr.port == b->addr.port && strcmp(a->addr.host, b->addr.host) == 0;
+           p2p_addr_equal(&a->addr, &b->addr);
 }
 
 /* Under the lock: puts the snapshot in place; true when it differs from the one before.

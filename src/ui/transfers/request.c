@@ -74,8 +74,10 @@ ui_wish_parse_source(struct http_request *req, struct ui_app *app, const cJSON *
         ui_fail_value(req, "port", "a whole number from 1 to 65535");
         return false;
     }
-    snprintf(out->addr.host, sizeof(out->addr.host), "%s", ip);
-    out->addr.port = (uint16_t)port;
+    if (p2p_addr_make(ip, (uint16_t)port, &out->addr) != P2P_OK) {
+        ui_fail_value(req, "ip", "an IP address");
+        return false;
+    }
     return parse_id(req, app, object, needs_id, out);
 }
 

@@ -27,8 +27,7 @@ static bool
 has_address(const struct ui_source *list, size_t count, const struct p2p_addr *addr)
 {
     for (size_t i = 0; i < count; i++)
-        if (list[i].addr.port == addr->port &&
-            strcmp(list[i].addr.host, addr->host) == 0)
+        if (p2p_addr_equal(&list[i].addr, addr))
             return true;
     return false;
 }
