@@ -26,11 +26,11 @@ struct p2p_addr {
 #define P2P_ADDR_TEXT (P2P_HOST_MAX + 9)
 
 /*
- * The one form of a host. IPv4 as four decimal numbers; IPv6 as in RFC 5952, and as IPv4
- * where it only carries one (::ffff:a.b.c.d); a link-local address keeps its zone, by
- * the interface's name; other names in lower case and without the final dot. USAGE: not
- * a host, a shorthand of IPv4 that only some programs read as one (127.1, 0x7f000001,
- * 0177.0.0.1), a zone on an address that has none.
+ * The one form of a host. IPv4 as four decimal numbers; IPv6 as in RFC 5952, and as
+ * IPv4 where it only carries one (::ffff:a.b.c.d); a link-local address keeps its zone,
+ * by the interface's name; other names in lower case and without the final dot. USAGE:
+ * not a host, a shorthand of IPv4 that only some programs read as one (127.1,
+ * 0x7f000001, 0177.0.0.1), a zone on an address that has none.
  */
 P2P_MUST_CHECK enum p2p_err p2p_host_canonical(const char *text, size_t len,
                                                char out[P2P_HOST_MAX + 1]);

@@ -45,9 +45,10 @@ void p2p_peer_list_clear(struct p2p_peer_list *list);
 
 /*
  * All peers, by id; those that share exactly `name`; those that have `root`. Sources,
- * and the peers of a search result, come from each registry in turn: who takes the
- * first few has some of each, however many one registry makes up. UNREACHABLE when no
- * registry answers.
+ * and the peers of a search result, come from each registry in turn, and of one
+ * registry in an order of chance: the first few are some of each, however many one
+ * registry makes up, and no id comes first by its digits. rank.h says who of them is
+ * asked. UNREACHABLE when no registry answers.
  */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_peers(struct p2p_discovery *d,
                                                 struct p2p_peer_list *out);

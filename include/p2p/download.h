@@ -1,11 +1,14 @@
 /*
  * download - fetches one file (or one folder) from any number of sources, verified.
  *
- * The plan over all sources: which chunk is asked from whom, with request windows from
- * measured rate and round trip, connections added while they help, slow, dead and lying
- * sources named and dropped, endgame, each chunk checked against the layer before it
- * counts, the whole-file SHA-256 on its own thread behind the write frontier, progress
- * in the journal so that nothing is lost. Nothing appears under the wanted name before
+ * Who is asked is decided by trust (rank.h): peers that are trusted first, then those
+ * that were met, then others in an order of chance, few of one network. Where no root
+ * is given, what the best of them says the name means is fetched. The plan over all
+ * sources: which chunk is asked from whom, with request windows from measured rate and
+ * round trip, connections added while they help, slow, dead and lying sources named and
+ * dropped, endgame, each chunk checked against the layer before it counts, the
+ * whole-file SHA-256 on its own thread behind the write frontier, progress in the
+ * journal so that nothing is lost. Nothing appears under the wanted name before
  * everything is verified and flushed.
  *
  * A folder (a name that ends in '/') is every file beneath it: small ones whole, many
@@ -63,8 +66,9 @@ struct p2p_download_options {
     const struct p2p_digest *root;    /* NULL: what the first source says (copied) */
     const char *save_as;              /* NULL: name */
     enum p2p_on_conflict conflict;    /* default RENAME */
-    const struct p2p_source_spec *sources; /* at least one, copied */
-    size_t source_count;
+    const struct p2p_source_spec
+        *sources;        /* at least one, copied; rank.h says who of */
+    size_t source_count; /* them is asked, the rest wait */
     struct p2p_discovery
         *discovery; /* may be NULL: asked again for more sources by root; borrowed */
     unsigned connections;  /* per source to begin with; 0: default */
@@ -76,7 +80,11 @@ struct p2p_download_options {
         retries; /* rounds over all sources without progress before it fails; 0: 5 */
 };
 
-#define P2P_DOWNLOAD_SOURCES_MAX 32
+/* Sources at a time; of these so many are kept for peers that are trusted or were met.
+ * Others wait for a place, and take it when a source fails. */
+#define P2P_DOWNLOAD_SOURCES_MAX  32
+#define P2P_DOWNLOAD_SOURCES_KEPT 8
+#define P2P_DOWNLOAD_WAITING_MAX  1024
 
 enum p2p_source_state {
     P2P_SRC_CONNECTING,
@@ -133,7 +141,8 @@ P2P_MUST_CHECK enum p2p_err p2p_download_start(const struct p2p_download_options
                                                p2p_download_event *on_event, void *arg,
                                                struct p2p_download **out);
 void p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out);
-/* Another source, found later; duplicates are ignored. */
+/* Another source, found later; duplicates are ignored. TOO_LARGE: so many better ones
+ * wait that this one is left out. */
 P2P_MUST_CHECK enum p2p_err
 p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *source);
 void p2p_download_pause(struct p2p_download *dl);

@@ -33,6 +33,7 @@ enum p2p_err_class {
     X(RANGE,         CALLER, "out of range")                              \
     X(TOO_LARGE,     CALLER, "larger than the limit")                     \
     X(CANCELLED,     CALLER, "cancelled")                                 \
+    X(AMBIGUOUS,     CALLER, "several different files have this name")    \
     X(NOMEM,         LOCAL,  "out of memory")                             \
     X(SYS,           LOCAL,  "the operating system refused")              \
     X(DISK_FULL,     LOCAL,  "the disk is full")                          \
@@ -91,7 +92,7 @@ enum p2p_err p2p_err_from_wire_code(unsigned code);
  * Exit status of a program: 0 done, 1 failed, 2 usage, and finer ones a script can
  * act on (docs/man/p2p.1): 3 not found, 4 unreachable or timed out, 5 verification
  * failed, 6 disk full or local I/O, 7 identity (key changed, wrong peer, refused),
- * 8 cancelled.
+ * 8 cancelled, 9 a choice is needed: several different files have the name.
  */
 int p2p_err_exit_status(enum p2p_err err);
 

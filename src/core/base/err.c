@@ -94,6 +94,7 @@ p2p_err_http_status(enum p2p_err err)
     case P2P_ERR_NOT_FOUND:
         return 404;
     case P2P_ERR_EXISTS:
+    case P2P_ERR_AMBIGUOUS:
         return 409;
     case P2P_ERR_TOO_LARGE:
         return 413;
@@ -170,6 +171,8 @@ p2p_err_exit_status(enum p2p_err err)
         return 6;
     case P2P_ERR_CANCELLED:
         return 8;
+    case P2P_ERR_AMBIGUOUS:
+        return 9;
     default:
         return p2p_err_class(err) == P2P_CLASS_AUTH ? 7 : 1;
     }

@@ -61,9 +61,9 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
     if (opt->root != NULL)
         dl->meta.root = *opt->root;
     for (size_t i = 0; i < opt->source_count && err == P2P_OK; i++) {
-        err = p2p_dl_add_source(dl, &opt->sources[i]);
-        if (err == P2P_ERR_TOO_LARGE) /* the first ones have to do */
-            return P2P_OK;
+        err = p2p_download_add_source(dl, &opt->sources[i]);
+        if (err == P2P_ERR_TOO_LARGE) /* better ones have to do */
+            err = P2P_OK;
     }
     return err;
 }
@@ -83,6 +83,7 @@ dl_free(struct p2p_download *dl)
     pthread_cond_destroy(&dl->next_ready);
     pthread_cond_destroy(&dl->changed);
     pthread_mutex_destroy(&dl->lock);
+    free(dl->waiting);
     free(dl->layer);
     free(dl->old_layer);
     for (size_t i = 0; dl->folder != NULL && i < dl->folder->count; i++)
@@ -134,8 +135,11 @@ p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out)
 enum p2p_err
 p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *source)
 {
+    struct dl_offer offer;
+
+    p2p_dl_make_offer(dl, source, &offer);
     pthread_mutex_lock(&dl->lock);
-    enum p2p_err err = p2p_dl_add_source(dl, source);
+    enum p2p_err err = p2p_dl_take_offer(dl, &offer);
     pthread_mutex_unlock(&dl->lock);
     return err;
 }

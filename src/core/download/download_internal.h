@@ -19,15 +19,33 @@
 #include "core/remote/conn_internal.h"
 #include "p2p/download.h"
 #include "p2p/journal.h"
+#include "p2p/rank.h"
 
 #define DL_SOURCES P2P_DOWNLOAD_SOURCES_MAX
 #define DL_WORKERS P2P_DOWNLOAD_CONNECTIONS_MAX
+
+/* A source that could be asked. */
+struct dl_candidate {
+    struct p2p_addr addr;
+    struct p2p_id expected;
+    bool is_expected; /* the id was given: another one is refused */
+    bool by_user;     /* and not by a registry */
+    struct p2p_ranked rank;
+    unsigned failures; /* of the time it had a place */
+    uint64_t next_try_ms;
+};
+/* What one spec stands for: where it is said to be, and where the peer was met. */
+struct dl_offer {
+    struct dl_candidate at[1 + P2P_PEER_ADDRESSES_MAX];
+    size_t count;
+};
 
 struct dl_source {
     struct p2p_addr addr;
     struct p2p_id expected;
     bool is_expected; /* the id was given: another one is refused */
     bool by_user;     /* and not by a registry */
+    struct p2p_ranked rank;
     bool remembered;  /* as one that was met */
     struct p2p_id id; /* proven */
     bool id_known;
@@ -83,6 +101,8 @@ struct p2p_download {
     struct dl_worker workers[DL_WORKERS];
     struct dl_source sources[DL_SOURCES];
     size_t source_count;
+    struct dl_candidate *waiting; /* best first; owned */
+    size_t waiting_count;
 
     /* What the user wants. */
     bool want_pause, want_cancel, keep_data;
@@ -139,9 +159,18 @@ void p2p_dl_wait(struct p2p_download *dl, uint64_t ms);
 void *p2p_dl_control_main(void *arg);                   /* of a file */
 bool p2p_dl_is_stopping(const struct p2p_download *dl); /* pause or cancel; lock held */
 
+/* ---- candidates.c: who gets a place among the sources ---- */
+/* Lock not held: reads the known peers. */
+void p2p_dl_make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec,
+                       struct dl_offer *out);
+/* The rest with the lock held. Duplicates are ignored. TOO_LARGE: better ones wait. */
+P2P_MUST_CHECK enum p2p_err p2p_dl_take_offer(struct p2p_download *dl,
+                                              const struct dl_offer *offer);
+/* Free places, and those of sources that fail, go to candidates. */
+void p2p_dl_fill_places(struct p2p_download *dl);
+bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s);
+
 /* ---- sources.c (lock held) ---- */
-enum p2p_err p2p_dl_add_source(struct p2p_download *dl,
-                               const struct p2p_source_spec *spec);
 /* "peer 0123456789abcdef at host:port" */
 #define DL_LABEL_MAX (P2P_HOST_MAX + 64)
 const char *p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX]);

@@ -104,6 +104,13 @@ p2p_folder_work(struct dl_worker *w)
     return err == P2P_OK ? p2p_folder_fetch(w) : err;
 }
 
+void
+p2p_folder_forget_refusals(struct folder *f, unsigned source)
+{
+    for (size_t i = 0; i < f->count; i++)
+        f->files[i].refused &= ~(1u << source);
+}
+
 unsigned
 p2p_folder_wanted(const struct p2p_download *dl, unsigned share)
 {

@@ -49,6 +49,8 @@ struct folder {
 /* What a worker does after it has connected. */
 enum p2p_err p2p_folder_work(struct dl_worker *w);
 /* Connections for each source, at most `share`. */
+/* Another source has this place now: it has refused nothing yet. */
+void p2p_folder_forget_refusals(struct folder *f, unsigned source);
 unsigned p2p_folder_wanted(const struct p2p_download *dl, unsigned share);
 
 /* ---- p2p_folder_fetch.c ---- */

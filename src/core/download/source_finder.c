@@ -14,18 +14,18 @@ struct dl_finder {
     bool stop; /* guarded by the download's lock */
 };
 
+/* Lock not held: who they are is read from the known peers. */
 static void
 add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
 {
     const struct p2p_id *own = p2p_identity_id(dl->identity);
+    enum p2p_err err = P2P_OK;
 
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; i < list->count && err != P2P_ERR_NOMEM; i++) {
         const struct p2p_source_spec spec = {.addr = list->at[i].addr,
                                              .id = &list->at[i].id};
-        if (p2p_id_equal(&list->at[i].id, own))
-            continue;
-        if (p2p_dl_add_source(dl, &spec) != P2P_OK)
-            return; /* enough of them */
+        if (!p2p_id_equal(&list->at[i].id, own))
+            err = p2p_download_add_source(dl, &spec); /* TOO_LARGE: better ones wait */
     }
 }
 
@@ -51,10 +51,10 @@ finder_main(void *arg)
         struct p2p_digest root = dl->meta.root;
         pthread_mutex_unlock(&dl->lock);
         enum p2p_err err = p2p_discovery_find_root(dl->discovery, &root, &list);
-        pthread_mutex_lock(&dl->lock);
         if (err == P2P_OK)
             add_found(dl, &list);
         p2p_peer_list_clear(&list);
+        pthread_mutex_lock(&dl->lock);
         uint64_t next = p2p_now_ms() + (somebody_delivers(dl) ? interval : HURRY_MS);
         interval = 2 * interval < INTERVAL_MS ? 2 * interval : INTERVAL_MS;
         while (!f->stop && p2p_now_ms() < next)

@@ -36,31 +36,6 @@ p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX])
     return out;
 }
 
-enum p2p_err
-p2p_dl_add_source(struct p2p_download *dl, const struct p2p_source_spec *spec)
-{
-    for (size_t i = 0; i < dl->source_count; i++) {
-        const struct dl_source *s = &dl->sources[i];
-        bool same_id = spec->id != NULL &&
-                       ((s->is_expected && p2p_id_equal(&s->expected, spec->id)) ||
-                        (s->id_known && p2p_id_equal(&s->id, spec->id)));
-        if (same_id || p2p_addr_equal(&s->addr, &spec->addr))
-            return P2P_OK;
-    }
-    if (dl->source_count == DL_SOURCES)
-        return P2P_ERR_TOO_LARGE;
-    struct dl_source *s = &dl->sources[dl->source_count];
-    *s = (struct dl_source){.addr = spec->addr, .state = P2P_SRC_CONNECTING};
-    if (spec->id != NULL) {
-        s->expected = *spec->id;
-        s->is_expected = true;
-        s->by_user = spec->by_user;
-    }
-    dl->source_count++;
-    pthread_cond_broadcast(&dl->changed);
-    return P2P_OK;
-}
-
 static void
 stop_workers_of(struct p2p_download *dl, unsigned source)
 {
@@ -231,6 +206,22 @@ p2p_dl_has_witness(const struct p2p_download *dl)
 /* One connection until the file is known and worth more; then the same number for
  * everyone. Far away all of them shake hands at once: that saves three round trips, and
  * costs the source a few signatures should the file turn out to be small. */
+/* Until it is known what a name means, only the best say so: a stranger that is quicker
+ * must not decide what is fetched while a trusted peer is still asked. */
+static enum p2p_rank
+speakers_rank(const struct p2p_download *dl)
+{
+    bool is_open =
+        dl->folder != NULL ? !dl->folder->listed : !dl->root_asked && !dl->meta_known;
+    enum p2p_rank best = P2P_RANK_BLOCKED;
+
+    for (size_t i = 0; i < dl->source_count && is_open; i++)
+        if (p2p_dl_source_is_live(dl, &dl->sources[i]) &&
+            dl->sources[i].rank.rank < best)
+            best = dl->sources[i].rank.rank;
+    return best;
+}
+
 static unsigned
 wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usable)
 {
@@ -263,11 +254,12 @@ void
 p2p_dl_share_out_connections(struct p2p_download *dl)
 {
     unsigned usable = p2p_dl_usable_sources(dl);
+    enum p2p_rank speakers = speakers_rank(dl);
     bool protocol1_busy = false;
 
     for (size_t i = 0; i < dl->source_count; i++) {
         struct dl_source *s = &dl->sources[i];
-        s->wanted = wanted_of(dl, s, usable);
+        s->wanted = s->rank.rank <= speakers ? wanted_of(dl, s, usable) : 0;
         /* Without a tree bytes of several sources cannot be told apart: one at a time.
          */
         if (dl->protocol == 1 && protocol1_busy)
@@ -280,7 +272,7 @@ p2p_dl_share_out_connections(struct p2p_download *dl)
 static enum p2p_err
 summary(const struct p2p_download *dl)
 {
-    enum p2p_err err = dl->sources[0].error;
+    enum p2p_err err = dl->source_count > 0 ? dl->sources[0].error : P2P_OK;
 
     for (size_t i = 1; i < dl->source_count; i++)
         if (dl->sources[i].error != err)
@@ -291,11 +283,11 @@ summary(const struct p2p_download *dl)
 enum p2p_err
 p2p_dl_hopeless(struct p2p_download *dl)
 {
-    for (size_t i = 0; i < dl->source_count; i++) {
-        const struct dl_source *s = &dl->sources[i];
-        if (s->workers > 0 ||
-            (s->state != P2P_SRC_DROPPED && s->failures < dl->retries))
+    p2p_dl_fill_places(dl);
+    if (dl->waiting_count > 0)
+        return P2P_OK;
+    for (size_t i = 0; i < dl->source_count; i++)
+        if (p2p_dl_source_is_live(dl, &dl->sources[i]))
             return P2P_OK;
-    }
     return summary(dl);
 }

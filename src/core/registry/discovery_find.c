@@ -194,7 +194,8 @@ p2p_discovery_find(struct p2p_discovery *d, const char *name, struct p2p_peer_li
     enum p2p_err err = find(d, "/peers?file=%s&limit=1000", name, out);
     size_t kept = 0;
 
-    p2p_peers_take_turns(out, d->count);
+    if (err == P2P_OK)
+        err = p2p_peers_take_turns(out, d->count);
     for (size_t i = 0; i < out->count; i++) {
         if (out->at[i].file_count > 0 && !p2p_peer_has(&out->at[i], name))
             p2p_peer_clear(&out->at[i]);
@@ -202,6 +203,8 @@ p2p_discovery_find(struct p2p_discovery *d, const char *name, struct p2p_peer_li
             out->at[kept++] = out->at[i];
     }
     out->count = kept;
+    if (err != P2P_OK)
+        p2p_peer_list_clear(out);
     return err;
 }
 
@@ -214,6 +217,9 @@ p2p_discovery_find_root(struct p2p_discovery *d, const struct p2p_digest *root,
 
     p2p_hex_format(root->b, sizeof(root->b), hex);
     err = find(d, "/peers?root=%s&limit=1000", hex, out);
-    p2p_peers_take_turns(out, d->count);
+    if (err == P2P_OK)
+        err = p2p_peers_take_turns(out, d->count);
+    if (err != P2P_OK)
+        p2p_peer_list_clear(out);
     return err;
 }

@@ -136,8 +136,10 @@ P2P_MUST_CHECK enum p2p_err p2p_peers_take(const struct cJSON *array, size_t reg
 /* Several registries may know one peer: the best record stays, of equal ones the
  * longer. */
 void p2p_peers_merge(struct p2p_peer_list *list);
-/* The first of each registry, then the second of each, ...; `count` registries. */
-void p2p_peers_take_turns(struct p2p_peer_list *list, size_t count);
+/* The first of each registry, then the second of each, ...; `count` registries. Of one
+ * registry they come in an order of chance (rank.h). NOMEM: the order stays. */
+P2P_MUST_CHECK enum p2p_err p2p_peers_take_turns(struct p2p_peer_list *list,
+                                                 size_t count);
 void p2p_peer_clear(struct p2p_peer_info *peer);
 bool p2p_peer_has(const struct p2p_peer_info *peer, const char *name);
 

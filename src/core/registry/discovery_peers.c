@@ -8,6 +8,7 @@
 
 #include "core/registry/discovery_internal.h"
 #include "p2p/path.h"
+#include "p2p/rank.h"
 
 void
 p2p_peer_clear(struct p2p_peer_info *peer)
@@ -94,9 +95,18 @@ p2p_peers_merge(struct p2p_peer_list *list)
 }
 
 struct turn {
-    size_t rank; /* among those of its registry */
+    size_t rank;    /* among those of its registry */
+    uint64_t order; /* of chance: ids are made to order, see rank.h */
     struct p2p_peer_info peer;
 };
+
+static int
+compare_orders(const void *a, const void *b)
+{
+    const struct turn *x = a, *y = b;
+
+    return (x->order > y->order) - (x->order < y->order);
+}
 
 static int
 compare_turns(const void *a, const void *b)
@@ -109,22 +119,28 @@ compare_turns(const void *a, const void *b)
            (x->peer.registry < y->peer.registry);
 }
 
-/* Without memory the order stays. */
-void
+enum p2p_err
 p2p_peers_take_turns(struct p2p_peer_list *list, size_t count)
 {
     struct turn *turns = calloc(list->count + 1, sizeof(*turns));
     size_t *ranks = calloc(count + 1, sizeof(*ranks));
+    enum p2p_err err = turns != NULL && ranks != NULL ? P2P_OK : P2P_ERR_NOMEM;
 
-    if (turns != NULL && ranks != NULL && count > 1) {
+    for (size_t i = 0; i < list->count && err == P2P_OK; i++)
+        turns[i] = (struct turn){
+            .order = p2p_rank_order(list->at[i].id.b, sizeof(list->at[i].id.b)),
+            .peer = list->at[i]};
+    if (err == P2P_OK) {
+        qsort(turns, list->count, sizeof(*turns), compare_orders);
         for (size_t i = 0; i < list->count; i++)
-            turns[i] = (struct turn){ranks[list->at[i].registry]++, list->at[i]};
+            turns[i].rank = ranks[turns[i].peer.registry]++;
         qsort(turns, list->count, sizeof(*turns), compare_turns);
-        for (size_t i = 0; i < list->count; i++)
-            list->at[i] = turns[i].peer;
     }
+    for (size_t i = 0; i < list->count && err == P2P_OK; i++)
+        list->at[i] = turns[i].peer;
     free(turns);
     free(ranks);
+    return err;
 }
 
 /* ---- One peer of an answer ---- */

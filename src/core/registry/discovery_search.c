@@ -184,8 +184,8 @@ p2p_discovery_search(struct p2p_discovery *d, const char *text,
                             visit_results, &search);
     if (err == P2P_ERR_NOT_FOUND)
         err = search_lists(d, &search);
-    for (size_t i = 0; i < search.found.count; i++)
-        p2p_peers_take_turns(&search.found.at[i].peers, d->count);
+    for (size_t i = 0; i < search.found.count && err == P2P_OK; i++)
+        err = p2p_peers_take_turns(&search.found.at[i].peers, d->count);
     *out = (struct p2p_search_results){0};
     if (err == P2P_OK)
         *out = search.found;

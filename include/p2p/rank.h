@@ -1,0 +1,66 @@
+/*
+ * rank - who is asked first. Trust decides, count never does.
+ *
+ * One order for everything that chooses among peers: those the user trusts, those the
+ * user has met (p2p_known_met), then the rest. Among equals the order is random, with a
+ * key of this process: ids cost nothing, and nobody can make one that comes first. The
+ * blocked come last and are never chosen. Knows nothing of downloads, registries or
+ * files. Thread-safe.
+ */
+#ifndef P2P_RANK_H
+#define P2P_RANK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/addr.h"
+#include "p2p/identity.h"
+
+enum p2p_rank {
+    P2P_RANK_TRUSTED,
+    P2P_RANK_MET, /* remembered as SEEN, or named by the user just now */
+    P2P_RANK_NEW,
+    P2P_RANK_BLOCKED,
+    P2P_RANKS
+};
+const char *p2p_rank_name(enum p2p_rank rank); /* "trusted", "known", "new", "blocked" */
+
+/* What the known peers say about this one; NEW for NULL. */
+enum p2p_rank p2p_rank_of(struct p2p_identity *identity, const struct p2p_id *id);
+
+/* The random order among equals: SipHash-2-4 with the key of this process. */
+uint64_t p2p_rank_order(const void *data, size_t len);
+
+/* One of those to choose among. */
+struct p2p_ranked {
+    enum p2p_rank rank;
+    size_t turn;    /* compared first among equals; 0 for all: only chance decides */
+    uint64_t order; /* of p2p_rank_order */
+    size_t index;   /* the caller's */
+};
+/* Best first. */
+void p2p_rank_sort(struct p2p_ranked *list, size_t count);
+int p2p_rank_compare(const struct p2p_ranked *a, const struct p2p_ranked *b);
+
+/*
+ * The network that an address on the open Internet belongs to: its /24 or /64, as
+ * something to compare. False for loopback, private, shared (RFC 6598), link-local and
+ * unique local addresses, and for names: these count one by one.
+ */
+struct p2p_net_of {
+    uint8_t family; /* 4 or 6 */
+    uint8_t prefix[8];
+};
+bool p2p_rank_net(const struct p2p_addr *addr, struct p2p_net_of *out);
+bool p2p_rank_same_net(const struct p2p_addr *a, const struct p2p_addr *b);
+
+/* Strangers of one such network that are asked at a time. */
+#define P2P_RANK_PER_NET_MAX 4
+
+/* The addresses at which a trusted or met peer is remembered: a registry may say where
+ * it is now, but not make it unreachable. Up to P2P_PEER_ADDRESSES_MAX; 0 for others. */
+size_t p2p_rank_remembered(struct p2p_identity *identity, const struct p2p_id *id,
+                           struct p2p_addr out[P2P_PEER_ADDRESSES_MAX]);
+
+#endif

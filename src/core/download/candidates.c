@@ -1,0 +1,274 @@
+/*
+ * Who gets a place among the sources. Candidates wait in the order of rank.h. Strangers
+ * never take the places that are kept for trusted and met peers, and only a few of one
+ * network of the open Internet are asked at a time. A source that fails gives its place
+ * up to a candidate that has failed less often, and waits in its stead: so a thousand
+ * dead addresses delay an honest peer and do not shut it out.
+ */
+#include "core/download/download_internal.h"
+#include "core/download/folder.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define STRANGERS_MAX (DL_SOURCES - P2P_DOWNLOAD_SOURCES_KEPT)
+#define NO_PLACE      DL_SOURCES
+
+/* ---- Offers ---- */
+
+static void
+add_to_offer(struct dl_offer *offer, const struct dl_candidate *like,
+             const struct p2p_addr *addr)
+{
+    for (size_t i = 0; i < offer->count; i++)
+        if (p2p_addr_equal(&offer->at[i].addr, addr))
+            return;
+    offer->at[offer->count] = *like;
+    offer->at[offer->count++].addr = *addr;
+}
+
+void
+p2p_dl_make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec,
+                  struct dl_offer *out)
+{
+    struct p2p_addr remembered[P2P_PEER_ADDRESSES_MAX];
+    struct dl_candidate c = {.addr = spec->addr};
+    size_t count = p2p_rank_remembered(dl->identity, spec->id, remembered);
+    char text[P2P_ADDR_TEXT];
+
+    *out = (struct dl_offer){.count = 0};
+    c.rank.rank = p2p_rank_of(dl->identity, spec->id);
+    if (spec->id != NULL) {
+        c.expected = *spec->id;
+        c.is_expected = true;
+        c.by_user = spec->by_user;
+        c.rank.order = p2p_rank_order(spec->id->b, sizeof(spec->id->b));
+    } else {
+        p2p_addr_format(&spec->addr, text, sizeof(text));
+        c.rank.order = p2p_rank_order(text, strlen(text));
+    }
+    /* Whom the user names is no stranger; of one that is blocked, the handshake says so. */
+    if (c.rank.rank >= P2P_RANK_NEW && (spec->id == NULL || spec->by_user))
+        c.rank.rank = P2P_RANK_MET;
+    add_to_offer(out, &c, &spec->addr);
+    for (size_t i = 0; i < count; i++)
+        add_to_offer(out, &c, &remembered[i]);
+}
+
+/* ---- Waiting ---- */
+
+static bool
+is_same_id(const struct dl_source *s, const struct dl_candidate *c)
+{
+    return c->is_expected &&
+           ((s->is_expected && p2p_id_equal(&s->expected, &c->expected)) ||
+            (s->id_known && p2p_id_equal(&s->id, &c->expected)));
+}
+
+/* The same peer at the same address is one; the address alone too, unless both say who
+ * is there. */
+static bool
+is_known_already(const struct p2p_download *dl, const struct dl_candidate *c)
+{
+    for (size_t i = 0; i < dl->source_count; i++) {
+        const struct dl_source *s = &dl->sources[i];
+        if (p2p_addr_equal(&s->addr, &c->addr) &&
+            (!s->is_expected || !c->is_expected || is_same_id(s, c)))
+            return true;
+    }
+    for (size_t i = 0; i < dl->waiting_count; i++) {
+        const struct dl_candidate *w = &dl->waiting[i];
+        if (p2p_addr_equal(&w->addr, &c->addr) && w->is_expected == c->is_expected &&
+            (!w->is_expected || p2p_id_equal(&w->expected, &c->expected)))
+            return true;
+    }
+    return false;
+}
+
+/* Keeps the list sorted; who has failed comes after the others of its rank. */
+static int
+compare(const struct dl_candidate *a, const struct dl_candidate *b)
+{
+    if (a->rank.rank == b->rank.rank && a->failures != b->failures)
+        return a->failures < b->failures ? -1 : 1;
+    return p2p_rank_compare(&a->rank, &b->rank);
+}
+
+static enum p2p_err
+wait_in_line(struct p2p_download *dl, const struct dl_candidate *c)
+{
+    size_t at = dl->waiting_count;
+
+    if (c->rank.rank >= P2P_RANK_BLOCKED)
+        return P2P_OK;
+    if (dl->waiting == NULL)
+        dl->waiting = calloc(P2P_DOWNLOAD_WAITING_MAX, sizeof(*dl->waiting));
+    if (dl->waiting == NULL)
+        return P2P_ERR_NOMEM;
+    while (at > 0 && compare(c, &dl->waiting[at - 1]) < 0)
+        at--;
+    if (at == P2P_DOWNLOAD_WAITING_MAX)
+        return P2P_ERR_TOO_LARGE;
+    if (dl->waiting_count == P2P_DOWNLOAD_WAITING_MAX)
+        dl->waiting_count--; /* the last one is left out */
+    memmove(&dl->waiting[at + 1], &dl->waiting[at],
+            (dl->waiting_count - at) * sizeof(*dl->waiting));
+    dl->waiting[at] = *c;
+    dl->waiting_count++;
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_dl_take_offer(struct p2p_download *dl, const struct dl_offer *offer)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < offer->count && err == P2P_OK; i++)
+        if (!is_known_already(dl, &offer->at[i]))
+            err = wait_in_line(dl, &offer->at[i]);
+    p2p_dl_fill_places(dl);
+    return err;
+}
+
+/* ---- Places ---- */
+
+bool
+p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
+{
+    return s->workers > 0 ||
+           (s->state != P2P_SRC_DROPPED && s->failures < dl->retries);
+}
+
+/* It fails, has brought nothing, and the candidate has failed less often. */
+static bool
+gives_way(const struct p2p_download *dl, const struct dl_source *s,
+          const struct dl_candidate *c)
+{
+    return p2p_dl_source_is_live(dl, s) && s->workers == 0 && s->received == 0 &&
+           s->failures > c->failures && s->rank.rank >= c->rank.rank;
+}
+
+/* The live source that is this peer, or at this address. */
+static unsigned
+find_twin(const struct p2p_download *dl, const struct dl_candidate *c)
+{
+    for (unsigned i = 0; i < dl->source_count; i++) {
+        const struct dl_source *s = &dl->sources[i];
+        if (p2p_dl_source_is_live(dl, s) &&
+            (is_same_id(s, c) || p2p_addr_equal(&s->addr, &c->addr)))
+            return i;
+    }
+    return NO_PLACE;
+}
+
+/* Live strangers, all or those of the candidate's network; and one that gives way. */
+static unsigned
+count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
+                bool same_net, unsigned *tired)
+{
+    unsigned count = 0;
+
+    *tired = NO_PLACE;
+    for (unsigned i = 0; i < dl->source_count; i++) {
+        const struct dl_source *s = &dl->sources[i];
+        if (s->rank.rank != P2P_RANK_NEW || !p2p_dl_source_is_live(dl, s) ||
+            (same_net && !p2p_rank_same_net(&s->addr, &c->addr)))
+            continue;
+        count++;
+        if (gives_way(dl, s, c))
+            *tired = i;
+    }
+    return count;
+}
+
+/* A place that nobody needs; those who have delivered stay in the list while others do. */
+static unsigned
+free_place(const struct p2p_download *dl, const struct dl_candidate *c)
+{
+    unsigned dead = NO_PLACE, tired = NO_PLACE;
+
+    if (dl->source_count < DL_SOURCES)
+        return (unsigned)dl->source_count;
+    for (unsigned i = 0; i < dl->source_count; i++) {
+        const struct dl_source *s = &dl->sources[i];
+        if (gives_way(dl, s, c))
+            tired = i;
+        if (!p2p_dl_source_is_live(dl, s) &&
+            (dead == NO_PLACE || dl->sources[dead].received > s->received))
+            dead = i;
+    }
+    return dead != NO_PLACE ? dead : tired;
+}
+
+static unsigned
+place_for(const struct p2p_download *dl, const struct dl_candidate *c)
+{
+    unsigned tired, twin = find_twin(dl, c);
+
+    if (twin != NO_PLACE)
+        return gives_way(dl, &dl->sources[twin], c) ? twin : NO_PLACE;
+    if (c->rank.rank == P2P_RANK_NEW) {
+        if (count_strangers(dl, c, true, &tired) >= P2P_RANK_PER_NET_MAX)
+            return tired;
+        if (count_strangers(dl, c, false, &tired) >= STRANGERS_MAX)
+            return tired;
+    }
+    return free_place(dl, c);
+}
+
+/* The one that had the place waits again. */
+static void
+step_back(struct p2p_download *dl, const struct dl_source *s)
+{
+    const struct dl_candidate c = {.addr = s->addr,
+                                   .expected = s->expected,
+                                   .is_expected = s->is_expected,
+                                   .by_user = s->by_user,
+                                   .rank = s->rank,
+                                   .failures = s->failures,
+                                   .next_try_ms = s->next_try_ms};
+
+    (void)!wait_in_line(dl, &c); /* no room: better ones wait */
+}
+
+static void
+seat(struct p2p_download *dl, unsigned place, const struct dl_candidate *c)
+{
+    struct dl_source *s = &dl->sources[place], former = *s;
+    bool was_live = place < dl->source_count && p2p_dl_source_is_live(dl, s);
+
+    *s = (struct dl_source){.addr = c->addr,
+                            .expected = c->expected,
+                            .is_expected = c->is_expected,
+                            .by_user = c->by_user,
+                            .rank = c->rank,
+                            .failures = c->failures,
+                            .next_try_ms = c->next_try_ms,
+                            .state = P2P_SRC_CONNECTING};
+    if (place == dl->source_count)
+        dl->source_count++;
+    if (dl->folder != NULL)
+        p2p_folder_forget_refusals(dl->folder, place);
+    if (was_live)
+        step_back(dl, &former);
+    pthread_cond_broadcast(&dl->changed);
+}
+
+void
+p2p_dl_fill_places(struct p2p_download *dl)
+{
+    uint64_t now = p2p_now_ms();
+
+    for (size_t i = 0; i < dl->waiting_count;) {
+        struct dl_candidate c = dl->waiting[i];
+        unsigned place = c.next_try_ms <= now ? place_for(dl, &c) : NO_PLACE;
+        if (place == NO_PLACE) {
+            i++;
+            continue;
+        }
+        dl->waiting_count--;
+        memmove(&dl->waiting[i], &dl->waiting[i + 1],
+                (dl->waiting_count - i) * sizeof(*dl->waiting));
+        seat(dl, place, &c);
+    }
+}

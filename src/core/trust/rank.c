@@ -1,0 +1,209 @@
+/* The order in which peers are asked. */
+#include "p2p/rank.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "p2p/crypto.h"
+
+const char *
+p2p_rank_name(enum p2p_rank rank)
+{
+    static const char *const names[] = {
+        [P2P_RANK_TRUSTED] = "trusted",
+        [P2P_RANK_MET] = "known",
+        [P2P_RANK_NEW] = "new",
+        [P2P_RANK_BLOCKED] = "blocked",
+    };
+
+    return (unsigned)rank < P2P_RANKS ? names[rank] : "new";
+}
+
+static enum p2p_rank
+rank_of_trust(enum p2p_trust trust)
+{
+    switch (trust) {
+    case P2P_TRUST_TRUSTED:
+        return P2P_RANK_TRUSTED;
+    case P2P_TRUST_SEEN:
+        return P2P_RANK_MET;
+    case P2P_TRUST_BLOCKED:
+        return P2P_RANK_BLOCKED;
+    case P2P_TRUST_UNKNOWN:
+    case P2P_TRUST_PENDING:
+        break;
+    }
+    return P2P_RANK_NEW;
+}
+
+enum p2p_rank
+p2p_rank_of(struct p2p_identity *identity, const struct p2p_id *id)
+{
+    struct p2p_known_peer known;
+
+    if (id == NULL || p2p_known_find(identity, id, &known) != P2P_OK)
+        return P2P_RANK_NEW;
+    return rank_of_trust(known.trust);
+}
+
+/* ---- Chance ---- */
+
+static uint64_t key[2];
+
+static void
+make_key(void)
+{
+    if (p2p_random(key, sizeof(key)) != P2P_OK)
+        key[0] = (uint64_t)(uintptr_t)&key; /* address randomization has to do */
+}
+
+static uint64_t
+rotate(uint64_t x, int n)
+{
+    return x << n | x >> (64 - n);
+}
+
+static void
+sip_rounds(uint64_t v[4], int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        v[0] += v[1], v[2] += v[3];
+        v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
+        v[0] = rotate(v[0], 32);
+        v[2] += v[1], v[0] += v[3];
+        v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
+        v[2] = rotate(v[2], 32);
+    }
+}
+
+/* SipHash-2-4 (Aumasson and Bernstein, 2012). */
+uint64_t
+p2p_rank_order(const void *data, size_t len)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    const uint8_t *in = data;
+    uint64_t word;
+    size_t i = 0;
+
+    pthread_once(&once, make_key);
+    uint64_t v[4] = {
+        key[0] ^ 0x736f6d6570736575ull, key[1] ^ 0x646f72616e646f6dull,
+        key[0] ^ 0x6c7967656e657261ull, key[1] ^ 0x7465646279746573ull};
+    for (; i + 8 <= len; i += 8) {
+        memcpy(&word, in + i, 8);
+        v[3] ^= word;
+        sip_rounds(v, 2);
+        v[0] ^= word;
+    }
+    word = (uint64_t)len << 56;
+    for (size_t k = 0; i + k < len; k++)
+        word |= (uint64_t)in[i + k] << (8 * k);
+    v[3] ^= word;
+    sip_rounds(v, 2);
+    v[0] ^= word;
+    v[2] ^= 0xff;
+    sip_rounds(v, 4);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* ---- Sorting ---- */
+
+int
+p2p_rank_compare(const struct p2p_ranked *a, const struct p2p_ranked *b)
+{
+    if (a->rank != b->rank)
+        return a->rank < b->rank ? -1 : 1;
+    if (a->turn != b->turn)
+        return a->turn < b->turn ? -1 : 1;
+    if (a->order != b->order)
+        return a->order < b->order ? -1 : 1;
+    return (a->index > b->index) - (a->index < b->index);
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    return p2p_rank_compare(a, b);
+}
+
+void
+p2p_rank_sort(struct p2p_ranked *list, size_t count)
+{
+    if (count > 1)
+        qsort(list, count, sizeof(*list), compare);
+}
+
+/* ---- Networks ---- */
+
+static bool
+is_open_v4(uint32_t ip)
+{
+    static const struct {
+        uint32_t net, mask;
+    } own[] = {
+        {0x00000000, 0xff000000}, /* 0.0.0.0/8: this host */
+        {0x0a000000, 0xff000000}, /* 10.0.0.0/8 */
+        {0x64400000, 0xffc00000}, /* 100.64.0.0/10 */
+        {0x7f000000, 0xff000000}, /* 127.0.0.0/8 */
+        {0xa9fe0000, 0xffff0000}, /* 169.254.0.0/16 */
+        {0xac100000, 0xfff00000}, /* 172.16.0.0/12 */
+        {0xc0a80000, 0xffff0000}, /* 192.168.0.0/16 */
+    };
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        if ((ip & own[i].mask) == own[i].net)
+            return false;
+    return true;
+}
+
+bool
+p2p_rank_net(const struct p2p_addr *addr, struct p2p_net_of *out)
+{
+    struct in6_addr v6;
+    struct in_addr v4;
+
+    memset(out, 0, sizeof(*out));
+    if (inet_pton(AF_INET, addr->host, &v4) == 1) {
+        if (!is_open_v4(ntohl(v4.s_addr)))
+            return false;
+        out->family = 4;
+        memcpy(out->prefix, &v4, 3);
+        return true;
+    }
+    if (inet_pton(AF_INET6, addr->host, &v6) != 1 || IN6_IS_ADDR_LOOPBACK(&v6) ||
+        IN6_IS_ADDR_LINKLOCAL(&v6) || (v6.s6_addr[0] & 0xfe) == 0xfc)
+        return false;
+    out->family = 6;
+    memcpy(out->prefix, &v6, 8);
+    return true;
+}
+
+bool
+p2p_rank_same_net(const struct p2p_addr *a, const struct p2p_addr *b)
+{
+    struct p2p_net_of x, y;
+
+    return p2p_rank_net(a, &x) && p2p_rank_net(b, &y) && x.family == y.family &&
+           memcmp(x.prefix, y.prefix, sizeof(x.prefix)) == 0;
+}
+
+/* ---- What is remembered ---- */
+
+size_t
+p2p_rank_remembered(struct p2p_identity *identity, const struct p2p_id *id,
+                    struct p2p_addr out[P2P_PEER_ADDRESSES_MAX])
+{
+    struct p2p_known_peer known;
+    size_t count = 0;
+
+    if (id == NULL || p2p_known_find(identity, id, &known) != P2P_OK ||
+        rank_of_trust(known.trust) > P2P_RANK_MET)
+        return 0;
+    for (size_t i = 0; i < P2P_PEER_ADDRESSES_MAX && known.addresses[i][0] != '\0'; i++)
+        if (p2p_addr_parse(known.addresses[i], 0, &out[count]) == P2P_OK)
+            count++;
+    return count;
+}
