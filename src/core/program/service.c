@@ -1,3 +1,5 @@
+/* A daemon's life. Where it is a guardian's child, the parent does what systemd and
+ * whoever started it see (guardian.h). */
 #include "p2p/service.h"
 
 #include <errno.h>
@@ -16,32 +18,35 @@
 #include <systemd/sd-daemon.h>
 #endif
 
+#include "core/program/guardian_internal.h"
+
+enum { READY_LINE_MAX = 1024 };
+
 static atomic_bool stopping;
 
 #ifdef P2P_WITH_SYSTEMD
-static void
-notify(const char *state)
+void
+p2p_service_notify(const char *state)
 {
     (void)sd_notify(0, state);
 }
 
-/* Half the interval after which systemd gives up on us; 0 when it does not watch. */
-static uint64_t
-watchdog_us(void)
+uint64_t
+p2p_service_watchdog_ms(void)
 {
     uint64_t us = 0;
 
-    return sd_watchdog_enabled(0, &us) > 0 ? us / 2 : 0;
+    return sd_watchdog_enabled(0, &us) > 0 ? us / 2000 : 0;
 }
 #else
-static void
-notify(const char *state)
+void
+p2p_service_notify(const char *state)
 {
     (void)state;
 }
 
-static uint64_t
-watchdog_us(void)
+uint64_t
+p2p_service_watchdog_ms(void)
 {
     return 0;
 }
@@ -55,9 +60,11 @@ is_ignored(int signum)
     return sigaction(signum, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
-static void
-stop_signals(sigset_t *set)
+void
+p2p_service_stop_signals(void *sigset)
 {
+    sigset_t *set = sigset;
+
     sigemptyset(set);
     sigaddset(set, SIGTERM);
     sigaddset(set, SIGHUP);
@@ -100,58 +107,80 @@ p2p_service_begin(void)
     sigset_t set;
 
     signal(SIGPIPE, SIG_IGN);
-    stop_signals(&set);
+    p2p_service_stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     hide_memory();
     allow_descriptors();
 }
 
 void
-p2p_service_ready(const char *program, const char *format, ...)
+p2p_service_say_ready(const char *line)
 {
-    va_list args;
-
-    printf("ready %s ", program);
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-    putchar('\n');
+    printf("ready %s\n", line);
     fflush(stdout);
-    notify("READY=1");
+    p2p_service_notify("READY=1");
 }
 
-/* One signal of the set, or 0 after `us` microseconds (0: waits for ever). */
-static int
-next_signal(const sigset_t *set, uint64_t us)
+void
+p2p_service_ready(const char *program, const char *format, ...)
 {
-    struct timespec wait = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
+    char line[READY_LINE_MAX];
+    int n = snprintf(line, sizeof(line), "%s ", program);
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
+    va_end(args);
+    if (p2p_guardian_child.orders >= 0)
+        (void)p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_READY, line,
+                                -1);
+    else
+        p2p_service_say_ready(line);
+}
+
+/* One signal of the set, or 0 after `ms` (0: waits for ever). */
+static int
+next_signal(const sigset_t *set, uint64_t ms)
+{
+    struct timespec wait = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
     int signum;
 
     do
-        signum = sigtimedwait(set, NULL, us > 0 ? &wait : NULL);
+        signum = sigtimedwait(set, NULL, ms > 0 ? &wait : NULL);
     while (signum < 0 && errno == EINTR);
     return signum < 0 ? 0 : signum;
+}
+
+static void
+wait_alone(void)
+{
+    uint64_t watch_ms = p2p_service_watchdog_ms();
+    sigset_t set;
+    int signum;
+
+    p2p_service_stop_signals(&set);
+    do {
+        if (watch_ms > 0)
+            p2p_service_notify("WATCHDOG=1");
+        signum = next_signal(&set, watch_ms);
+    } while (signum != SIGTERM && signum != SIGINT);
+    atomic_store(&stopping, true);
+    p2p_service_notify("STOPPING=1");
+
+    /* From here on the default action: the second signal ends the process. */
+    sigdelset(&set, SIGHUP);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 void
 p2p_service_wait(void)
 {
-    uint64_t watch_us = watchdog_us();
-    sigset_t set;
-    int signum;
-
-    stop_signals(&set);
-    do {
-        if (watch_us > 0)
-            notify("WATCHDOG=1");
-        signum = next_signal(&set, watch_us);
-    } while (signum != SIGTERM && signum != SIGINT);
+    if (p2p_guardian_child.orders < 0) {
+        wait_alone();
+        return;
+    }
+    p2p_guardian_wait_child(); /* a second signal is the parent's matter */
     atomic_store(&stopping, true);
-    notify("STOPPING=1");
-
-    /* From here on the default action: the second signal ends the process. */
-    sigdelset(&set, SIGHUP);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 void

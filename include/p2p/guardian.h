@@ -1,0 +1,84 @@
+/*
+ * guardian - a daemon as two processes: a small parent that has neither a connection
+ * nor a key, and a sandboxed child (sandbox.h) that serves.
+ *
+ * The parent holds the listening sockets, takes the signals, talks to systemd, and does
+ * for the child what the sandbox forbids, after checking each request against what it
+ * was told at start. It starts a new child when a folder of the rules is another one
+ * now, which Landlock could not let in. When one of the two dies, the other one ends.
+ *
+ * Trust boundary: every message of a child. The child's half of this header can also be
+ * called where there is no parent (tests, the command line): it then acts directly.
+ */
+#ifndef P2P_GUARDIAN_H
+#define P2P_GUARDIAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/err.h"
+#include "p2p/options.h"
+#include "p2p/sandbox.h"
+
+/* ---- Settings: the same three options in each daemon ---- */
+
+struct p2p_guardian_settings {
+    bool sandbox;     /* default: true */
+    const char *user; /* NULL: the owner of the folders */
+    bool run_as_root;
+};
+
+/* Rows of an option table; `base` is the offset of the settings. */
+#define P2P_GUARDIAN_AT(base, field) \
+    ((base) + offsetof(struct p2p_guardian_settings, field))
+/* clang-format off */
+#define P2P_GUARDIAN_OPTIONS(base) \
+    {"sandbox", P2P_OPT_FLAG, P2P_GUARDIAN_AT(base, sandbox), 0, 0, NULL, "confine the process that serves to what it needs"}, \
+    {"user", P2P_OPT_TEXT, P2P_GUARDIAN_AT(base, user), 0, 0, "NAME", "started as root: serve as this user (default: the owner of the folders)"}, \
+    {"run-as-root", P2P_OPT_FLAG, P2P_GUARDIAN_AT(base, run_as_root), 0, 0, NULL, "started as root: serve folders of root, as root without its rights"}
+/* clang-format on */
+
+/* ---- The parent ---- */
+
+#define P2P_GUARDIAN_PATHS_MAX 16
+
+struct p2p_guardian_options {
+    const char *program; /* for messages */
+    struct p2p_guardian_settings settings;
+    /* NULL-terminated. As root: the owner of those that exist is the user who serves.
+     */
+    const char *folders[P2P_GUARDIAN_PATHS_MAX + 1];
+    /* NULL-terminated: what p2p_guardian_open may open, word for word. */
+    const char *files[P2P_GUARDIAN_PATHS_MAX + 1];
+    /* What the child keeps open beside stdin, stdout and stderr: listening sockets. */
+    const int *descriptors;
+    size_t descriptor_count;
+    /* Answers p2p_guardian_passphrase, once a child; returns owned text or NULL. */
+    char *(*passphrase)(void *arg, const char *prompt);
+    /* Fills in the rules, as the user who serves and before the sandbox. */
+    enum p2p_err (*allow)(void *arg, struct p2p_sandbox_rules *rules);
+    /* Serves until p2p_service_wait returns; gives the exit status. */
+    int (*serve)(void *arg);
+    void *arg;
+};
+
+/*
+ * Runs until the daemon ends. Returns twice: in the parent with the exit status of the
+ * program, and in each child with what `serve` returned; both end with it. Call before
+ * threads start, after p2p_service_begin.
+ */
+int p2p_guardian_run(const struct p2p_guardian_options *opt);
+
+/* ---- The child; any thread ---- */
+
+/* Opens a file of `files` for reading. NOT_ALLOWED: it is not in the list. */
+P2P_MUST_CHECK enum p2p_err p2p_guardian_open(const char *path, int *fd);
+/* For p2p_identity_open: the parent asks for it once and remembers it. `arg` is not
+ * used. NULL: there is none. */
+char *p2p_guardian_passphrase(void *arg, const char *prompt);
+/* Asks for a new child with new rules: this one is told to stop soon. Does nothing
+ * where there is no parent. */
+void p2p_guardian_replace(void);
+
+#endif

@@ -1,0 +1,91 @@
+/*
+ * sandbox - takes from this process what it does not need, for the rest of its life.
+ *
+ * Rules name folders and files; p2p_sandbox_enter then drops all capabilities, sets
+ * no_new_privs, confines the file system with Landlock and the system calls with a
+ * seccomp allow list. What the C library, OpenSSL, libcurl and name resolution read is
+ * added by p2p_sandbox_allow_system. A rule holds the folder that has the name when the
+ * rule is made: another one that takes its place later is not covered (guardian.h
+ * starts a new process then).
+ *
+ * Trust boundary: code that was taken over after p2p_sandbox_enter. It knows nothing of
+ * peers, keys or HTTP. One thread, before others start.
+ */
+#ifndef P2P_SANDBOX_H
+#define P2P_SANDBOX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/err.h"
+
+enum p2p_sandbox_access {
+    P2P_SANDBOX_READ,
+    P2P_SANDBOX_WRITE, /* read, write, create and remove files and folders in it */
+};
+
+#define P2P_SANDBOX_RULES_MAX   96
+#define P2P_SANDBOX_WATCHED_MAX 8
+
+struct p2p_sandbox_rules {
+    struct {
+        int fd; /* O_PATH */
+        enum p2p_sandbox_access access;
+    } at[P2P_SANDBOX_RULES_MAX];
+    size_t count;
+    /* Folders that the parent looks at: when another one has the name, the rules are
+     * out of date. */
+    struct {
+        char *path;
+        int fd; /* one of the above */
+    } watched[P2P_SANDBOX_WATCHED_MAX];
+    size_t watched_count;
+    /* Unix sockets can reach other programs of this user; only Avahi needs them. */
+    bool unix_sockets;
+};
+
+void p2p_sandbox_rules_init(struct p2p_sandbox_rules *rules);
+void p2p_sandbox_rules_clear(struct p2p_sandbox_rules *rules);
+
+/* Allows what `path` names now, with all beneath it. A path that does not exist is left
+ * out: P2P_OK. */
+P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow(struct p2p_sandbox_rules *rules,
+                                              const char *path,
+                                              enum p2p_sandbox_access access);
+/* The same for a folder of the user's, made with `mode` when it is missing. */
+P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_folder(struct p2p_sandbox_rules *rules,
+                                                     const char *path, unsigned mode,
+                                                     enum p2p_sandbox_access access);
+/* A folder to read, and to write its `.p2p`, which is made when it is missing and can
+ * be made. */
+P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_shared(struct p2p_sandbox_rules *rules,
+                                                     const char *path);
+/* Has the parent watch the folder that was allowed last. Copies `path`. */
+P2P_MUST_CHECK enum p2p_err p2p_sandbox_watch(struct p2p_sandbox_rules *rules,
+                                              const char *path);
+/* Libraries, certificates, name resolution, time zones, devices without secrets:
+ * docs/SECURITY.md has the list. */
+P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_system(struct p2p_sandbox_rules *rules);
+
+/* What is in force. */
+struct p2p_sandbox_state {
+    int landlock_abi; /* 0: the kernel has none, or too old a one */
+    bool seccomp;     /* false: built without libseccomp, or the kernel has none */
+};
+
+/* The Landlock version of this kernel that the sandbox can use; 0: none. */
+int p2p_sandbox_landlock_abi(void);
+bool p2p_sandbox_has_seccomp(void);
+/* False in builds with sanitizers, whose own calls the sandbox would refuse. */
+bool p2p_sandbox_is_possible(void);
+
+/*
+ * Confines the process. What the kernel does not have is left out and shows in `state`;
+ * anything else that fails is an error, and the process must not serve then. SYS,
+ * PERMISSION.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_sandbox_enter(const struct p2p_sandbox_rules *rules,
+                                              struct p2p_sandbox_state *state);
+
+#endif

@@ -1,0 +1,247 @@
+/* The parent: starts the child, passes signals on, and replaces it. */
+#include "p2p/guardian.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/program/guardian_internal.h"
+#include "core/program/guardian_parent.h"
+#include "p2p/clock.h"
+#include "p2p/io.h"
+#include "p2p/log.h"
+
+enum {
+    LOOK_MS = 1000,          /* between two looks at the watched folders */
+    REPLACE_GRACE_MS = 5000, /* until a child that was replaced is ended */
+    KILLED_STATUS = 128,     /* and the signal, as in a shell */
+};
+
+/* ---- The child's beginning and end ---- */
+
+static bool
+make_sockets(int orders[2], int requests[2])
+{
+    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, orders) == 0 &&
+           socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, requests) == 0;
+}
+
+/* 0 in the child, its pid or -1 in the parent. */
+static pid_t
+start_child(struct guardian *g)
+{
+    int orders[2] = {-1, -1}, requests[2] = {-1, -1};
+    pid_t parent = getpid(), pid = -1;
+
+    if (make_sockets(orders, requests))
+        pid = fork();
+    if (pid == 0) {
+        struct p2p_guardian_child child = {
+            .orders = orders[1], .requests = requests[1], .alive_ms = g->alive_ms};
+        pthread_sigmask(SIG_SETMASK, &g->child_mask, NULL);
+        g->status = p2p_guardian_serve(g->opt, &g->user, &child, parent);
+        return 0;
+    }
+    p2p_fd_close(&orders[1]);
+    p2p_fd_close(&requests[1]);
+    if (pid < 0) {
+        p2p_fd_close(&orders[0]);
+        p2p_fd_close(&requests[0]);
+    }
+    g->pid = pid;
+    g->orders = orders[0];
+    g->requests = requests[0];
+    g->is_sealed = g->has_passphrase = g->is_ending = g->is_replacing = false;
+    return pid;
+}
+
+static void
+forget_child(struct guardian *g)
+{
+    guardian_forget_watched(g);
+    p2p_fd_close(&g->orders);
+    p2p_fd_close(&g->requests);
+    g->pid = -1;
+}
+
+static void
+stop_child(struct guardian *g)
+{
+    g->is_ending = true;
+    if (!p2p_guardian_send(g->orders, P2P_GUARDIAN_STOP, "", -1))
+        kill(g->pid, SIGTERM);
+}
+
+static void
+begin_replacing(struct guardian *g)
+{
+    if (g->is_ending)
+        return;
+    g->is_replacing = true;
+    g->kill_at_ms = p2p_now_ms() + REPLACE_GRACE_MS;
+    stop_child(g);
+}
+
+/* ---- What happens ---- */
+
+/* The second signal ends the program at once, and by that signal. */
+static void
+end_at_once(struct guardian *g, int signum)
+{
+    sigset_t set;
+
+    kill(g->pid, SIGKILL);
+    signal(signum, SIG_DFL);
+    sigemptyset(&set);
+    sigaddset(&set, signum);
+    raise(signum);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void
+on_signal(struct guardian *g)
+{
+    struct signalfd_siginfo info;
+
+    if (read(g->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (info.ssi_signo == SIGHUP) {
+        (void)p2p_guardian_send(g->orders, P2P_GUARDIAN_RELOAD, "", -1);
+        return;
+    }
+    if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
+        return; /* SIGCHLD: seen by its end */
+    if (g->is_stopping)
+        end_at_once(g, (int)info.ssi_signo);
+    g->is_stopping = true;
+    g->is_replacing = false;
+    p2p_service_notify("STOPPING=1");
+    if (!g->is_ending)
+        stop_child(g);
+}
+
+/* Whether the daemon goes on; else g->status is its exit status. */
+static bool
+on_end(struct guardian *g, int status)
+{
+    bool was_asked = g->is_ending;
+
+    if (WIFSIGNALED(status)) {
+        g->status = KILLED_STATUS + WTERMSIG(status);
+        if (!g->is_replacing)
+            p2p_log_error("the process that serves (pid %d) was ended by signal %d "
+                          "(%s); stopping",
+                          (int)g->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+    } else {
+        g->status = WEXITSTATUS(status);
+        if (!was_asked && g->is_ready)
+            p2p_log_error("the process that serves (pid %d) has ended with status %d; "
+                          "stopping",
+                          (int)g->pid, g->status);
+    }
+    return g->is_replacing;
+}
+
+/* Whether it has ended, with its status. */
+static bool
+has_ended(struct guardian *g, int *status)
+{
+    pid_t pid;
+
+    do
+        pid = waitpid(g->pid, status, WNOHANG);
+    while (pid < 0 && errno == EINTR);
+    return pid == g->pid;
+}
+
+static void
+on_time(struct guardian *g)
+{
+    uint64_t now = p2p_now_ms();
+
+    if (g->is_replacing && now >= g->kill_at_ms)
+        kill(g->pid, SIGKILL);
+    if (now >= g->look_at_ms) {
+        g->look_at_ms = now + LOOK_MS;
+        if (!g->is_ending && guardian_look(g)) {
+            p2p_log_info("a shared folder is another one now: starting a new process "
+                         "for it");
+            begin_replacing(g);
+        }
+    }
+}
+
+/* Until the child has ended. */
+static int
+mind_child(struct guardian *g)
+{
+    int status = 0;
+
+    while (!has_ended(g, &status)) {
+        struct pollfd on[] = {{.fd = g->signals, .events = POLLIN},
+                              {.fd = g->orders, .events = POLLIN},
+                              {.fd = g->requests, .events = POLLIN}};
+        int n = poll(on, 3, g->watched_count > 0 || g->is_replacing ? LOOK_MS / 4 : -1);
+
+        if (n > 0 && on[0].revents != 0)
+            on_signal(g);
+        if (n > 0 && on[1].revents != 0 && guardian_on_order(g))
+            begin_replacing(g);
+        if (n > 0 && on[2].revents != 0)
+            guardian_on_request(g);
+        on_time(g);
+    }
+    return status;
+}
+
+static bool
+open_signals(struct guardian *g)
+{
+    sigset_t set;
+
+    p2p_service_stop_signals(&set);
+    sigaddset(&set, SIGCHLD);
+    pthread_sigmask(SIG_BLOCK, &set, &g->child_mask);
+    g->signals = signalfd(-1, &set, SFD_CLOEXEC);
+    return g->signals >= 0;
+}
+
+int
+p2p_guardian_run(const struct p2p_guardian_options *opt)
+{
+    struct guardian g = {.opt = opt,
+                         .orders = -1,
+                         .requests = -1,
+                         .pid = -1,
+                         .signals = -1,
+                         .status = 1};
+    bool goes_on = true;
+
+    if (p2p_guardian_choose_user(opt, &g.user) != P2P_OK)
+        return 2;
+    g.alive_ms = p2p_service_watchdog_ms();
+    if (!open_signals(&g)) {
+        p2p_log_error("cannot start: %s", strerror(errno));
+        return 1;
+    }
+    while (goes_on) {
+        pid_t pid = start_child(&g);
+        if (pid < 0)
+            p2p_log_error("cannot start the process that serves: %s", strerror(errno));
+        if (pid <= 0)
+            break;
+        goes_on = on_end(&g, mind_child(&g));
+        forget_child(&g);
+    }
+    guardian_forget_secrets(&g);
+    if (g.signals >= 0)
+        close(g.signals);
+    return g.status;
+}

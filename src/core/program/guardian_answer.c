@@ -1,0 +1,185 @@
+/*
+ * What the parent does for its child, which is not trusted: a file is opened when its
+ * path is one of those given at start, the passphrase is told once, and folders are
+ * taken only before the sandbox is closed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/program/guardian_parent.h"
+#include "p2p/crypto.h"
+#include "p2p/clock.h"
+#include "p2p/io.h"
+#include "p2p/log.h"
+
+/* ---- Orders ---- */
+
+/* Takes `fd`. */
+static void
+watch(struct guardian *g, const char *path, int fd)
+{
+    char *copy = NULL;
+
+    if (!g->is_sealed && fd >= 0 && g->watched_count < P2P_SANDBOX_WATCHED_MAX)
+        copy = strdup(path);
+    if (copy == NULL) {
+        p2p_fd_close(&fd);
+        return;
+    }
+    g->watched[g->watched_count].path = copy;
+    g->watched[g->watched_count].seen = 0;
+    g->watched[g->watched_count++].fd = fd;
+}
+
+/* The first child's only: who starts us waits for one line. */
+static void
+on_ready(struct guardian *g, const char *line)
+{
+    char safe[512];
+
+    if (g->is_ready) {
+        p2p_log_info("serving again");
+        return;
+    }
+    g->is_ready = true;
+    p2p_service_say_ready(p2p_log_escape(line, strlen(line), safe, sizeof(safe)));
+}
+
+bool
+guardian_on_order(struct guardian *g)
+{
+    struct p2p_guardian_message order;
+    int fd;
+
+    if (!p2p_guardian_take(g->orders, &order, &fd)) {
+        p2p_fd_close(&g->orders); /* its end is near, or it sends nonsense */
+        return false;
+    }
+    if (order.verb == P2P_GUARDIAN_WATCH) {
+        watch(g, order.text, fd);
+        return false;
+    }
+    p2p_fd_close(&fd);
+    switch (order.verb) {
+    case P2P_GUARDIAN_SEALED:
+        g->is_sealed = true;
+        break;
+    case P2P_GUARDIAN_READY:
+        on_ready(g, order.text);
+        break;
+    case P2P_GUARDIAN_ALIVE:
+        p2p_service_notify("WATCHDOG=1");
+        break;
+    case P2P_GUARDIAN_REPLACE:
+        return true;
+    default:
+        break;
+    }
+    return false;
+}
+
+/* ---- Requests ---- */
+
+static enum p2p_err
+open_file(const struct guardian *g, const char *path, int *fd)
+{
+    for (const char *const *file = g->opt->files; *file != NULL; file++) {
+        if (strcmp(*file, path) != 0)
+            continue;
+        *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+        return *fd >= 0 ? P2P_OK : p2p_err_from_errno(errno);
+    }
+    return P2P_ERR_NOT_ALLOWED;
+}
+
+static const char *
+passphrase(struct guardian *g, const char *prompt)
+{
+    char safe[512];
+
+    if (g->has_passphrase || g->opt->passphrase == NULL)
+        return NULL;
+    g->has_passphrase = true;
+    if (g->passphrase == NULL) {
+        p2p_log_escape(prompt, strlen(prompt), safe, sizeof(safe));
+        g->passphrase = g->opt->passphrase(NULL, safe);
+        if (g->passphrase != NULL)
+            (void)mlock(g->passphrase, strlen(g->passphrase));
+    }
+    return g->passphrase;
+}
+
+void
+guardian_on_request(struct guardian *g)
+{
+    struct p2p_guardian_message request;
+    enum p2p_err err = P2P_ERR_NOT_ALLOWED;
+    const char *text = NULL;
+    int fd = -1;
+
+    if (!p2p_guardian_take(g->requests, &request, &fd)) {
+        p2p_fd_close(&g->requests);
+        return;
+    }
+    p2p_fd_close(&fd);
+    if (request.verb == P2P_GUARDIAN_OPEN) {
+        err = open_file(g, request.text, &fd);
+    } else if (request.verb == P2P_GUARDIAN_PASSPHRASE) {
+        text = passphrase(g, request.text);
+        err = text != NULL ? P2P_OK : P2P_ERR_PASSPHRASE;
+    }
+    (void)p2p_guardian_send(g->requests, err, text != NULL ? text : "", fd);
+    p2p_fd_close(&fd);
+}
+
+/* ---- Watched folders ---- */
+
+/* Something else has the name. Nothing there is no reason: it may come back. */
+static bool
+is_another(const char *path, int fd)
+{
+    struct stat now, then;
+
+    return stat(path, &now) == 0 && S_ISDIR(now.st_mode) && fstat(fd, &then) == 0 &&
+           (now.st_dev != then.st_dev || now.st_ino != then.st_ino);
+}
+
+bool
+guardian_look(struct guardian *g)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < g->watched_count; i++) {
+        if (is_another(g->watched[i].path, g->watched[i].fd))
+            g->watched[i].seen++;
+        else
+            g->watched[i].seen = 0;
+        any = any || g->watched[i].seen >= 2;
+    }
+    return any;
+}
+
+void
+guardian_forget_watched(struct guardian *g)
+{
+    for (size_t i = 0; i < g->watched_count; i++) {
+        free(g->watched[i].path);
+        p2p_fd_close(&g->watched[i].fd);
+    }
+    g->watched_count = 0;
+}
+
+void
+guardian_forget_secrets(struct guardian *g)
+{
+    if (g->passphrase != NULL) {
+        p2p_wipe(g->passphrase, strlen(g->passphrase));
+        free(g->passphrase);
+        g->passphrase = NULL;
+    }
+}

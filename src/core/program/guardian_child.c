@@ -1,0 +1,237 @@
+/* The child: its way into the sandbox, and what it asks its parent for. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "core/program/guardian_internal.h"
+#include "p2p/crypto.h"
+#include "p2p/io.h"
+#include "p2p/log.h"
+
+struct p2p_guardian_child p2p_guardian_child = {.orders = -1, .requests = -1};
+
+/* One question at a time: the answer has no number. */
+static pthread_mutex_t asking = PTHREAD_MUTEX_INITIALIZER;
+
+/* ---- Into the sandbox ---- */
+
+static bool
+is_kept(const struct p2p_guardian_options *opt, int fd)
+{
+    if (fd == p2p_guardian_child.orders || fd == p2p_guardian_child.requests)
+        return true;
+    for (size_t i = 0; i < opt->descriptor_count; i++)
+        if (opt->descriptors[i] == fd)
+            return true;
+    return false;
+}
+
+/* Whatever the parent has open, or had been given when it was started. */
+static void
+close_others(const struct p2p_guardian_options *opt)
+{
+    int last = STDERR_FILENO;
+
+    for (int fd = last + 1; fd < 1024; fd++)
+        if (is_kept(opt, fd))
+            last = fd;
+        else
+            close(fd);
+    closefrom(last + 1 > 1024 ? last + 1 : 1024);
+}
+
+/* The parent may have died before the kernel was told to end us with it. A change of
+ * user would clear this: call it afterwards. */
+static void
+die_with(pid_t parent)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    if (getppid() != parent)
+        _exit(1);
+}
+
+static void
+log_sandbox(const struct p2p_sandbox_state *state)
+{
+    if (state->landlock_abi > 0 && state->seccomp)
+        p2p_log_info("sandbox=on landlock=%d seccomp=on uid=%u", state->landlock_abi,
+                     (unsigned)geteuid());
+    else
+        p2p_log_warn("sandbox=partial landlock=%d seccomp=%s uid=%u: this kernel or "
+                     "build has no more",
+                     state->landlock_abi, state->seccomp ? "on" : "off",
+                     (unsigned)geteuid());
+}
+
+static bool
+wants_sandbox(const struct p2p_guardian_options *opt)
+{
+    if (!opt->settings.sandbox)
+        p2p_log_warn("sandbox=off (--no-sandbox)");
+    else if (!p2p_sandbox_is_possible())
+        p2p_log_warn("sandbox=off: this build has sanitizers");
+    return opt->settings.sandbox && p2p_sandbox_is_possible();
+}
+
+/* The parent sees the very folders that the rules hold. */
+static bool
+report_watched(const struct p2p_sandbox_rules *rules)
+{
+    for (size_t i = 0; i < rules->watched_count; i++)
+        if (!p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_WATCH,
+                               rules->watched[i].path, rules->watched[i].fd))
+            return false;
+    return true;
+}
+
+static enum p2p_err
+enter(const struct p2p_guardian_options *opt)
+{
+    struct p2p_sandbox_rules rules;
+    struct p2p_sandbox_state state;
+    enum p2p_err err;
+
+    p2p_sandbox_rules_init(&rules);
+    err = opt->allow(opt->arg, &rules); /* it has said why not */
+    if (err == P2P_OK && !report_watched(&rules))
+        err = P2P_ERR_CLOSED;
+    if (err == P2P_OK && wants_sandbox(opt)) {
+        if ((err = p2p_sandbox_allow_system(&rules)) == P2P_OK)
+            err = p2p_sandbox_enter(&rules, &state);
+        if (err == P2P_OK)
+            log_sandbox(&state);
+        else
+            p2p_log_error("cannot enter the sandbox: %s; --no-sandbox starts without",
+                          p2p_err_text(err));
+    }
+    if (err == P2P_OK &&
+        !p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_SEALED, "", -1))
+        err = P2P_ERR_CLOSED;
+    p2p_sandbox_rules_clear(&rules);
+    return err;
+}
+
+int
+p2p_guardian_serve(const struct p2p_guardian_options *opt,
+                   const struct p2p_guardian_user *user,
+                   const struct p2p_guardian_child *child, pid_t parent)
+{
+    enum p2p_err err;
+
+    p2p_guardian_child = *child;
+    close_others(opt);
+    if ((err = p2p_guardian_become(user)) != P2P_OK) {
+        p2p_log_error("cannot become user %s (uid %u): %s", user->name,
+                      (unsigned)user->uid, p2p_err_text(err));
+        return 1;
+    }
+    die_with(parent);
+    if ((err = enter(opt)) != P2P_OK)
+        return err == P2P_ERR_USAGE ? 2 : 1;
+    return opt->serve(opt->arg);
+}
+
+/* ---- Orders ---- */
+
+/* Whether to go on. */
+static bool
+take_order(void)
+{
+    struct p2p_guardian_message order;
+    int fd;
+
+    if (!p2p_guardian_take(p2p_guardian_child.orders, &order, &fd))
+        _exit(1); /* without a parent nobody would end us */
+    if (fd >= 0)
+        close(fd);
+    return order.verb != P2P_GUARDIAN_STOP;
+}
+
+void
+p2p_guardian_wait_child(void)
+{
+    uint64_t alive_ms = p2p_guardian_child.alive_ms;
+    struct pollfd on[2] = {{.fd = p2p_guardian_child.orders, .events = POLLIN},
+                           {.fd = -1, .events = POLLIN}};
+    sigset_t term;
+    bool goes_on = true;
+
+    sigemptyset(&term);
+    sigaddset(&term, SIGTERM); /* to this process alone, or p2p_service_stop */
+    on[1].fd = signalfd(-1, &term, SFD_CLOEXEC);
+    while (goes_on) {
+        if (alive_ms > 0)
+            (void)p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_ALIVE, "",
+                                    -1);
+        int n = poll(on, 2, alive_ms > 0 ? (int)alive_ms : -1);
+        if (n > 0 && on[0].revents != 0)
+            goes_on = take_order();
+        if (n > 0 && on[1].revents != 0)
+            goes_on = false;
+    }
+    p2p_fd_close(&on[1].fd);
+}
+
+void
+p2p_guardian_replace(void)
+{
+    if (p2p_guardian_child.orders >= 0)
+        (void)p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_REPLACE, "",
+                                -1);
+}
+
+/* ---- Requests ---- */
+
+static enum p2p_err
+ask(uint32_t verb, const char *text, struct p2p_guardian_message *answer, int *fd)
+{
+    bool answered;
+
+    *fd = -1;
+    answer->len = 0;
+    pthread_mutex_lock(&asking);
+    answered = p2p_guardian_send(p2p_guardian_child.requests, verb, text, -1) &&
+               p2p_guardian_take(p2p_guardian_child.requests, answer, fd);
+    pthread_mutex_unlock(&asking);
+    if (!answered)
+        return P2P_ERR_CLOSED;
+    return answer->verb < P2P_ERR_COUNT ? (enum p2p_err)answer->verb : P2P_ERR_SYS;
+}
+
+enum p2p_err
+p2p_guardian_open(const char *path, int *fd)
+{
+    struct p2p_guardian_message answer;
+    enum p2p_err err;
+
+    if (p2p_guardian_child.requests < 0) {
+        *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        return *fd >= 0 ? P2P_OK : p2p_err_from_errno(errno);
+    }
+    err = ask(P2P_GUARDIAN_OPEN, path, &answer, fd);
+    return err == P2P_OK && *fd < 0 ? P2P_ERR_SYS : err;
+}
+
+char *
+p2p_guardian_passphrase(void *arg, const char *prompt)
+{
+    struct p2p_guardian_message answer;
+    char *text = NULL;
+    int fd = -1;
+
+    (void)arg;
+    if (p2p_guardian_child.requests < 0)
+        return NULL;
+    if (ask(P2P_GUARDIAN_PASSPHRASE, prompt, &answer, &fd) == P2P_OK && answer.len > 0)
+        text = strdup(answer.text);
+    p2p_fd_close(&fd);
+    p2p_wipe(&answer, sizeof(answer));
+    return text;
+}

@@ -1,0 +1,86 @@
+/*
+ * guardian_internal - the words between parent and child, and what the files of the
+ * guardian and service.c share. Nobody else.
+ *
+ * Two pairs of sockets (SOCK_SEQPACKET: a message is whole or not there). On `orders`
+ * each side speaks when it wants to and expects no answer; on `requests` the child asks
+ * and the parent answers.
+ */
+#ifndef P2P_GUARDIAN_INTERNAL_H
+#define P2P_GUARDIAN_INTERNAL_H
+
+#include <stdatomic.h>
+#include <sys/types.h>
+
+#include "p2p/guardian.h"
+
+enum { P2P_GUARDIAN_TEXT_MAX = 4096 };
+
+enum p2p_guardian_verb {
+    /* orders, to the child */
+    P2P_GUARDIAN_STOP = 1,
+    P2P_GUARDIAN_RELOAD,
+    /* orders, to the parent */
+    P2P_GUARDIAN_WATCH,  /* a path and its descriptor; only before SEALED */
+    P2P_GUARDIAN_SEALED, /* the sandbox is closed: from here on do not believe me */
+    P2P_GUARDIAN_READY,  /* the ready line */
+    P2P_GUARDIAN_ALIVE,  /* for the watchdog */
+    P2P_GUARDIAN_REPLACE,
+    /* requests */
+    P2P_GUARDIAN_OPEN,       /* a path; answered with a descriptor */
+    P2P_GUARDIAN_PASSPHRASE, /* the prompt; answered with the passphrase */
+};
+
+struct p2p_guardian_message {
+    uint32_t verb; /* in an answer: enum p2p_err */
+    uint32_t len;  /* of the text */
+    char text[P2P_GUARDIAN_TEXT_MAX + 1];
+};
+
+/* Sends or takes one message, with a descriptor when `fd` is not -1. False: the other
+ * side is gone, or it sent something that is no message. The text taken ends with a NUL
+ * and has no other. */
+bool p2p_guardian_send(int sock, uint32_t verb, const char *text, int fd);
+bool p2p_guardian_take(int sock, struct p2p_guardian_message *message, int *fd);
+
+/* ---- Who serves (guardian_user.c) ---- */
+
+struct p2p_guardian_user {
+    bool changes; /* root gives up being root */
+    uid_t uid;
+    gid_t gid;
+    char name[64]; /* empty: the uid has none */
+};
+
+/* Logs why not. USAGE. */
+P2P_MUST_CHECK enum p2p_err
+p2p_guardian_choose_user(const struct p2p_guardian_options *opt,
+                         struct p2p_guardian_user *user);
+P2P_MUST_CHECK enum p2p_err p2p_guardian_become(const struct p2p_guardian_user *user);
+
+/* ---- The child (guardian_child.c) ---- */
+
+/* What it got from its parent; -1 where there is none. */
+struct p2p_guardian_child {
+    int orders, requests;
+    uint64_t alive_ms; /* between two signs of life; 0: nobody waits for them */
+};
+extern struct p2p_guardian_child p2p_guardian_child;
+
+/* The life of a child after fork: user, sandbox, serve. Gives its exit status. */
+int p2p_guardian_serve(const struct p2p_guardian_options *opt,
+                       const struct p2p_guardian_user *user,
+                       const struct p2p_guardian_child *child, pid_t parent);
+/* Until SIGTERM or an order to stop. */
+void p2p_guardian_wait_child(void);
+
+/* ---- For service.c and the parent ---- */
+
+void p2p_service_notify(const char *state);
+/* Half the interval after which systemd gives up on us; 0 when it does not watch. */
+uint64_t p2p_service_watchdog_ms(void);
+void p2p_service_stop_signals(void *sigset);
+/* Prints the ready line and tells systemd. */
+void p2p_service_say_ready(const char *line);
+
+#endif
