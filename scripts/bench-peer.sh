@@ -4,6 +4,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
+[ "$(id -u)" != 0 ] || export P2P_RUN_AS_ROOT=1 # in folders of root
 idle=10000 active=2000 stalled=5000 seconds=8 size_mib=1024
 [ "${1:-}" = --quick ] && idle=1000 active=200 stalled=500 seconds=3 size_mib=256
 
@@ -31,8 +32,9 @@ start() {
     done
     until bin/p2p ls "127.0.0.1:$port" --keys-dir "$work/client" 2>/dev/null | grep -q file; do sleep 0.2; done
 }
-rss_kib() { awk '/^VmRSS/ {print $2}' "/proc/$peer/status"; }
-ticks() { awk '{print $14 + $15}' "/proc/$peer/stat"; }
+# Of the process that serves, the child.
+rss_kib() { awk '/^VmRSS/ {print $2}' "/proc/$(pgrep -P "$peer")/status"; }
+ticks() { awk '{print $14 + $15}' "/proc/$(pgrep -P "$peer")/stat"; }
 field() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" <<<"$result"; }
 # Two threads of load: one is busy before the peer is, with 2,000 sessions.
 active() { run active "127.0.0.1:$port" "$1" "$seconds" file 2 "$peer"; }

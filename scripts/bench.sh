@@ -5,6 +5,7 @@
 # TMPDIR says where the files go (about four times --size). Delay needs root (network namespaces).
 set -uo pipefail
 cd "$(dirname "$0")/.."
+[ "$(id -u)" != 0 ] || export P2P_RUN_AS_ROOT=1 # in folders of root
 
 SIZE_MIB=1024 ROUNDS=5 INSTALL=yes DOC=yes PARTS=()
 while [ $# -gt 0 ]; do
@@ -95,9 +96,9 @@ timed() {
 
 get() { # ROW MODE CONNECTIONS: one download of ours; two rows, until verified and until flushed
     local before line; sync
-    before=$(cpu_of "$PEER_PID")
+    before=$(cpu_of "$(pgrep -P "$PEER_PID")") # of the process that serves, the child
     line=$("$BENCH/bench_get" "$WORK/keys-client" "$WORK/dl" file 127.0.0.1:"$PEER_PORT" "$2" "$3" 2>&1)
-    local server; server=$(awk "BEGIN{print $(cpu_of "$PEER_PID")-$before}")
+    local server; server=$(awk "BEGIN{print $(cpu_of "$(pgrep -P "$PEER_PID")")-$before}")
     if [ "$ROUND" != 0 ]; then
         record download "$1" "$(field "$line" verified_s)" "$(awk "BEGIN{print $(field "$line" core_s)+$server}")" "server core-s $server"
         record download "$1, flushed to disk and in place" "$(field "$line" seconds)" "" ""

@@ -59,6 +59,11 @@ if [ -z "$(find "$shared_dir" -mindepth 1 -not -name '.*' -print -quit)" ]; then
         >"$shared_dir/notes.md"
 fi
 
+# As root in folders of root there is nobody else to serve them as.
+if [ "$(id -u)" = 0 ] && [ "$(stat -c %u "$shared_dir")" = 0 ]; then
+    export P2P_RUN_AS_ROOT=1
+fi
+
 # Each daemon is in a process group of its own, so that Ctrl-C reaches this script alone and
 # they stop in order.
 set -m

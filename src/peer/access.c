@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "p2p/bytes.h"
+#include "p2p/guardian.h"
 #include "p2p/log.h"
 
 enum { IDS_MAX = 100000 };
@@ -57,6 +59,18 @@ read_ids(FILE *in, struct p2p_id **ids, size_t *count)
     return ferror(in) ? P2P_ERR_SYS : P2P_OK;
 }
 
+/* The sandbox does not reach it: the parent opens it. */
+static FILE *
+open_list(const char *path)
+{
+    FILE *in = NULL;
+    int fd;
+
+    if (p2p_guardian_open(path, &fd) == P2P_OK && (in = fdopen(fd, "r")) == NULL)
+        close(fd);
+    return in;
+}
+
 /* Brings the list up to date; on any failure it is empty: nobody may. */
 static enum p2p_err
 refresh(struct access *a)
@@ -65,7 +79,7 @@ refresh(struct access *a)
     struct p2p_id *ids = NULL;
     size_t count = 0;
     struct stat st;
-    FILE *in = fopen(a->file, "re");
+    FILE *in = open_list(a->file);
 
     if (in == NULL || fstat(fileno(in), &st) != 0)
         goto out;

@@ -1,9 +1,11 @@
-/* p2p-peer: serves a shared folder to other peers. */
+/* p2p-peer: serves a shared folder to other peers. The parent listens, the child does
+ * all the rest (p2p/guardian.h). */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
+#include "p2p/guardian.h"
 #include "p2p/log.h"
 #include "p2p/mdns.h"
 #include "p2p/net.h"
@@ -17,6 +19,8 @@ enum { STOP_GRACE_MS = 5000, DISCOVERY_TIMEOUT_MS = 5000 };
 struct peer {
     struct peer_options opt;
     struct p2p_options_text *text;
+    uint16_t port; /* the actual one */
+    int listeners[PEER_THREADS_MAX];
     struct p2p_timetable rates;
     struct p2p_identity *identity;
     struct p2p_share *share;
@@ -60,7 +64,7 @@ open_identity(struct peer *peer)
 {
     char why[512] = "";
     enum p2p_err err =
-        p2p_identity_open(peer->opt.keys_dir, true, p2p_passphrase_default, NULL,
+        p2p_identity_open(peer->opt.keys_dir, true, p2p_guardian_passphrase, NULL,
                           &peer->identity, why, sizeof(why));
 
     if (err != P2P_OK)
@@ -90,8 +94,7 @@ open_server(struct peer *peer)
 {
     const struct peer_options *opt = &peer->opt;
     struct server_options options = {
-        .host = opt->host,
-        .port = (uint16_t)opt->port,
+        .listeners = peer->listeners,
         .threads = (unsigned)opt->threads,
         .max_connections = (unsigned)opt->max_connections,
         .client_memory = opt->client_memory,
@@ -119,14 +122,8 @@ open_server(struct peer *peer)
     pthread_mutex_lock(&peer->lock);
     peer->server = server;
     pthread_mutex_unlock(&peer->lock);
-    if (err == P2P_ERR_IN_USE)
-        p2p_log_error("port %u is already in use; choose another one with --port",
-                      (unsigned)opt->port);
-    else if (err != P2P_OK)
-        p2p_log_error("cannot listen on %s port %u: %s", opt->host, (unsigned)opt->port,
-                      err == P2P_ERR_UNREACHABLE || err == P2P_ERR_SYS
-                          ? "this is no address of this machine (--host)"
-                          : p2p_err_text(err));
+    if (err != P2P_OK)
+        p2p_log_error("cannot serve: %s", p2p_err_text(err));
     return err;
 }
 
@@ -164,7 +161,7 @@ start_announcer(struct peer *peer)
         .share = peer->share,
         .advertise = peer->opt.advertise,
         .advertise_own = is_seen_as_loopback(peer),
-        .port = server_port(peer->server),
+        .port = peer->port,
         .heartbeat_ms = peer->opt.heartbeat_ms,
         .tick = on_tick,
         .arg = peer,
@@ -197,7 +194,7 @@ start_mdns(struct peer *peer)
 {
     const struct p2p_mdns_announcement announcement = {
         .id = *p2p_identity_id(peer->identity),
-        .port = server_port(peer->server),
+        .port = peer->port,
         .protocol_1 = peer->opt.protocol_1,
     };
     struct p2p_addr here = {.port = announcement.port};
@@ -229,6 +226,48 @@ start(struct peer *peer)
     return start_announcer(peer);
 }
 
+/* ---- Parent and child ---- */
+
+static enum p2p_err
+open_listeners(struct peer *peer)
+{
+    const struct peer_options *opt = &peer->opt;
+    enum p2p_err err;
+
+    peer->port = (uint16_t)opt->port;
+    err = server_listen(opt->host, &peer->port, peer->listeners, opt->threads);
+    if (err == P2P_ERR_IN_USE)
+        p2p_log_error("port %u is already in use; choose another one with --port",
+                      (unsigned)opt->port);
+    else if (err != P2P_OK)
+        p2p_log_error("cannot listen on %s port %u: %s", opt->host, (unsigned)opt->port,
+                      err == P2P_ERR_UNREACHABLE || err == P2P_ERR_SYS
+                          ? "this is no address of this machine (--host)"
+                          : p2p_err_text(err));
+    return err;
+}
+
+/* What the child may reach beside the system's files. */
+static enum p2p_err
+allow(void *arg, struct p2p_sandbox_rules *rules)
+{
+    const struct peer *peer = arg;
+    const char *shared = peer->opt.shared_dir, *keys = peer->opt.keys_dir;
+    enum p2p_err err = p2p_sandbox_allow_folder(rules, keys, 0700, P2P_SANDBOX_WRITE);
+
+    rules->unix_sockets = peer->opt.mdns;
+    if (err != P2P_OK) {
+        p2p_log_error("keys: %s: %s", keys, p2p_err_text(err));
+        return err;
+    }
+    err = p2p_sandbox_allow_shared(rules, shared);
+    if (err == P2P_OK)
+        err = p2p_sandbox_watch(rules, shared);
+    if (err != P2P_OK)
+        p2p_log_error("shared folder '%s': %s", shared, p2p_err_text(err));
+    return err;
+}
+
 /* Nobody new first, then the running requests, then what they used. */
 static void
 stop(struct peer *peer)
@@ -246,27 +285,62 @@ stop(struct peer *peer)
     p2p_discovery_close(peer->discovery);
     access_close(peer->access);
     p2p_identity_close(peer->identity);
-    p2p_options_free(peer->text);
+}
+
+static int
+exit_status(enum p2p_err err)
+{
+    return p2p_err_class(err) == P2P_CLASS_OK ? 0 : err == P2P_ERR_USAGE ? 2 : 1;
+}
+
+static int
+serve(void *arg)
+{
+    struct peer *peer = arg;
+    enum p2p_err err = start(peer);
+
+    if (err == P2P_OK) {
+        p2p_service_ready("p2p-peer", "port=%u peer_id=%s", peer->port,
+                          p2p_identity_id_hex(peer->identity));
+        p2p_service_wait();
+    }
+    stop(peer);
+    return exit_status(err);
+}
+
+static int
+run(struct peer *peer)
+{
+    const struct peer_options *opt = &peer->opt;
+    const struct p2p_guardian_options guardian = {
+        .program = "p2p-peer",
+        .settings = opt->guardian,
+        .folders = {opt->shared_dir, opt->keys_dir},
+        .files = {opt->allow_peers},
+        .descriptors = peer->listeners,
+        .descriptor_count = opt->threads,
+        .passphrase = p2p_passphrase_default,
+        .allow = allow,
+        .serve = serve,
+        .arg = peer,
+    };
+    enum p2p_err err = open_listeners(peer);
+
+    return err == P2P_OK ? p2p_guardian_run(&guardian) : exit_status(err);
 }
 
 int
 main(int argc, char **argv)
 {
-    struct peer peer = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    static struct peer peer = {.lock = PTHREAD_MUTEX_INITIALIZER};
     enum p2p_err err;
+    int status = 0; /* --help, --version */
 
     p2p_service_begin();
     p2p_log_init("p2p-peer", P2P_LOG_INFO);
     err = peer_options_parse(argc, argv, &peer.opt, &peer.text);
-    if (err == P2P_ERR_CANCELLED) { /* --help, --version */
-        p2p_options_free(peer.text);
-        return 0;
-    }
-    if (err == P2P_OK && (err = start(&peer)) == P2P_OK) {
-        p2p_service_ready("p2p-peer", "port=%u peer_id=%s", server_port(peer.server),
-                          p2p_identity_id_hex(peer.identity));
-        p2p_service_wait();
-    }
-    stop(&peer);
-    return p2p_err_class(err) == P2P_CLASS_OK ? 0 : err == P2P_ERR_USAGE ? 2 : 1;
+    if (err != P2P_ERR_CANCELLED)
+        status = err == P2P_OK ? run(&peer) : exit_status(err);
+    p2p_options_free(peer.text);
+    return status;
 }

@@ -7,6 +7,7 @@
 
 #include "p2p/chunk.h"
 #include "p2p/limits.h"
+#include "peer/server.h"
 
 #define FIELD(name) offsetof(struct peer_options, name)
 
@@ -20,7 +21,7 @@ static const struct p2p_option table[] = {
     {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address others reach this peer at (default: as the registry sees it)"},
     {"heartbeat", P2P_OPT_DURATION, FIELD(heartbeat_ms), 1000, 3600000, "TIME", "between two signs of life to the registry"},
     {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "size of chunks, a power of two"},
-    {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, 64, "N", "event loops, 0 for one per core"},
+    {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, PEER_THREADS_MAX, "N", "event loops, 0 for one per core"},
     {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "connections at once"},
     {"connections-per-source", P2P_OPT_NUMBER, FIELD(connections_per_source), 1, 1000000, "N", "the same from one address"},
     {"client-memory", P2P_OPT_SIZE, FIELD(client_memory), 64 * P2P_KIB, P2P_GIB, "SIZE", "what requests of all clients may take before they have to wait"},
@@ -36,6 +37,7 @@ static const struct p2p_option table[] = {
     {"handshake-timeout", P2P_OPT_DURATION, FIELD(handshake_timeout_ms), 100, 600000, "TIME", "for a whole handshake"},
     {"idle-timeout", P2P_OPT_DURATION, FIELD(idle_timeout_ms), 1000, 86400000, "TIME", "until a silent connection is closed"},
     {"stall-timeout", P2P_OPT_DURATION, FIELD(stall_timeout_ms), 1000, 3600000, "TIME", "until one that does not read is closed"},
+    P2P_GUARDIAN_OPTIONS(FIELD(guardian)),
 };
 /* clang-format on */
 
@@ -67,6 +69,7 @@ static const struct peer_options defaults = {
     .handshake_timeout_ms = P2P_HANDSHAKE_TIMEOUT_MS,
     .idle_timeout_ms = P2P_IDLE_TIMEOUT_MS,
     .stall_timeout_ms = P2P_STALL_TIMEOUT_MS,
+    .guardian = {.sandbox = true},
 };
 
 static bool
@@ -103,6 +106,8 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
     }
     if (opt->threads == 0)
         opt->threads = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    if (opt->threads > PEER_THREADS_MAX)
+        opt->threads = PEER_THREADS_MAX;
     if (opt->discovery.count == 0)
         opt->discovery.at[opt->discovery.count++] = "http://localhost:8000";
     return P2P_OK;

@@ -2,6 +2,7 @@
 #ifndef PEER_OPTIONS_H
 #define PEER_OPTIONS_H
 
+#include "p2p/guardian.h"
 #include "p2p/options.h"
 
 struct peer_options {
@@ -29,6 +30,7 @@ struct peer_options {
     uint64_t handshake_timeout_ms;
     uint64_t idle_timeout_ms;
     uint64_t stall_timeout_ms;
+    struct p2p_guardian_settings guardian;
 };
 
 /* As p2p_options_parse; checks what goes beyond single values as well. */

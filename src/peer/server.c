@@ -15,38 +15,49 @@ enum {
     CRYPTO_QUEUE_PER_THREAD = 512,
 };
 
+/* SO_REUSEPORT would let a second peer of this user share the port without a word. */
+static enum p2p_err
+check_port_is_free(const char *host, uint16_t port)
+{
+    uint16_t actual;
+    int fd = -1;
+    enum p2p_err err;
+
+    if (port == 0)
+        return P2P_OK;
+    err = p2p_net_listen(host, port, false, 1, &fd, &actual);
+    p2p_fd_close(&fd);
+    return err;
+}
+
+enum p2p_err
+server_listen(const char *host, uint16_t *port, int *listeners, size_t count)
+{
+    enum p2p_err err = check_port_is_free(host, *port);
+    size_t i;
+
+    for (i = 0; i < count; i++)
+        listeners[i] = -1;
+    /* The first listener may choose the port; the others join it. */
+    for (i = 0; i < count && err == P2P_OK; i++)
+        err = p2p_net_listen(host, *port, true, LISTEN_BACKLOG, &listeners[i], port);
+    for (i = 0; i < count && err != P2P_OK; i++)
+        p2p_fd_close(&listeners[i]);
+    return err;
+}
+
 static enum p2p_err
 start_loops(struct server *s)
 {
     enum p2p_err err = P2P_OK;
 
-    s->port = s->opt.port;
     for (unsigned i = 0; i < s->opt.threads && err == P2P_OK; i++) {
-        int fd = -1;
-        /* The first listener may choose the port; the others join it. */
-        err = p2p_net_listen(s->opt.host, s->port, true, LISTEN_BACKLOG, &fd, &s->port);
-        if (err == P2P_OK)
-            err = loop_new(s, fd, &s->loops[i]);
+        err = loop_new(s, s->opt.listeners[i], &s->loops[i]);
         if (err == P2P_OK)
             s->loop_count++;
     }
     for (unsigned i = 0; i < s->loop_count && err == P2P_OK; i++)
         err = loop_start(s->loops[i]);
-    return err;
-}
-
-/* SO_REUSEPORT would let a second peer of this user share the port without a word. */
-static enum p2p_err
-check_port_is_free(const struct server_options *opt)
-{
-    uint16_t port;
-    int fd = -1;
-    enum p2p_err err;
-
-    if (opt->port == 0)
-        return P2P_OK;
-    err = p2p_net_listen(opt->host, opt->port, false, 1, &fd, &port);
-    p2p_fd_close(&fd);
     return err;
 }
 
@@ -61,8 +72,7 @@ server_open(const struct server_options *opt, struct server **out)
         return P2P_ERR_NOMEM;
     s->opt = *opt;
     p2p_rate_init(&s->rate, 0, 0);
-    if ((err = check_port_is_free(opt)) != P2P_OK ||
-        (err = admission_new(&opt->admission, &s->admission)) != P2P_OK ||
+    if ((err = admission_new(&opt->admission, &s->admission)) != P2P_OK ||
         (err = clients_new(opt->rate_per_peer, &s->rate, &s->clients)) != P2P_OK ||
         (err = workers_new(opt->threads, CRYPTO_QUEUE_PER_THREAD * opt->threads,
                            &s->crypto)) != P2P_OK ||
@@ -73,12 +83,6 @@ server_open(const struct server_options *opt, struct server **out)
     }
     *out = s;
     return P2P_OK;
-}
-
-uint16_t
-server_port(const struct server *s)
-{
-    return s->port;
 }
 
 void

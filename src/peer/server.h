@@ -11,9 +11,10 @@
 #include "peer/access.h"
 #include "peer/admission.h"
 
+#define PEER_THREADS_MAX 64
+
 struct server_options {
-    const char *host;
-    uint16_t port;
+    const int *listeners; /* one for each thread, of server_listen; taken */
     unsigned threads;
     unsigned max_connections;
     uint64_t client_memory; /* that clients' unfinished frames, queued requests and
@@ -30,10 +31,16 @@ struct server_options {
 
 struct server; /* *returned owned*, free with server_close */
 
-/* Listens and starts the loops. IN_USE, PERMISSION, ... */
+/*
+ * Opens `count` listening sockets for one port, 0 for a free one; `*port` gets the
+ * actual one. IN_USE, PERMISSION, ...
+ */
+P2P_MUST_CHECK enum p2p_err server_listen(const char *host, uint16_t *port,
+                                          int *listeners, size_t count);
+
+/* Starts the loops. */
 P2P_MUST_CHECK enum p2p_err server_open(const struct server_options *opt,
                                         struct server **out);
-uint16_t server_port(const struct server *s); /* the actual one */
 /* The limit for all connections together; any time. */
 void server_set_rate(struct server *s, uint64_t bytes_per_s);
 /* Answers that had to wait for a file's hash can perhaps be given now; from any thread.

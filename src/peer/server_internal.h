@@ -21,7 +21,6 @@ struct server {
     struct workers *disk;   /* cold reads */
     struct clients *clients;
     struct p2p_rate rate;
-    uint16_t port;
     _Atomic unsigned connections;
     _Atomic size_t held_bytes;
     _Atomic size_t kept_bytes; /* of clients' input: conn_read.c */
@@ -30,7 +29,7 @@ struct server {
     _Atomic uint64_t refusal_second; /* log lines about refused handshakes */
     _Atomic unsigned refusals;
     unsigned loop_count;
-    struct loop *loops[64];
+    struct loop *loops[PEER_THREADS_MAX];
 };
 
 /* The loop that should take the next connection when `own` accepted it. */

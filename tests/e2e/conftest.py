@@ -4,6 +4,7 @@
     P2P_LONG_TESTS=1  also runs the tests that take minutes
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -59,9 +60,31 @@ def wait_until(condition, timeout=15.0, what="the condition"):
 
 
 def environment(home):
-    """Ours without P2P_*, so that a developer's settings do not reach the programs."""
+    """Ours without P2P_*, so that a developer's settings do not reach the programs. Tests may run as root,
+    in folders of root."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("P2P_") and "proxy" not in k.lower()}
-    return {**env, "HOME": str(home), "UBSAN_OPTIONS": "print_stacktrace=1"}
+    return {**env, "HOME": str(home), "UBSAN_OPTIONS": "print_stacktrace=1", "P2P_RUN_AS_ROOT": "1"}
+
+
+def children(pid):
+    """The processes that `pid` has started."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            words = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(words[1]) == pid and words[0] not in "ZX":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def is_alive(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state not in "ZX" or len(os.listdir(f"/proc/{pid}/task")) > 1
+    except OSError:
+        return False
 
 
 class Program:
@@ -116,6 +139,11 @@ class Program:
     def running(self):
         return self.process.poll() is None
 
+    @property
+    def pid(self):
+        """The process that serves: the child of the one that was started."""
+        return (children(self.process.pid) or [self.process.pid])[0]
+
     def stderr(self):
         return self.log_path.read_text(errors="replace")
 
@@ -123,13 +151,14 @@ class Program:
         """0 for a sanitized program: its memory says nothing about ours."""
         if b"__asan_init" in (BIN / self.name).read_bytes():
             return 0
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(rf"{field}:\s+(\d+)", status).group(1))
 
     def kill(self):
-        """kill -9: no clean end expected."""
-        self.process.kill()
-        self.process.wait()
+        """kill -9 of the process that serves: no clean end expected. Its parent reaps it and ends, too."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        self.process.wait(20)
         self.log.close()
 
     def stop(self, timeout=20.0):

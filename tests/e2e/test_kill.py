@@ -62,7 +62,7 @@ class World:
 
 
 def descriptors(program):
-    return len(os.listdir(f"/proc/{program.process.pid}/fd"))
+    return len(os.listdir(f"/proc/{program.pid}/fd"))
 
 
 @pytest.mark.parametrize("who", ["getter", "peer", "both"])
@@ -107,7 +107,7 @@ def rows(peer, sql):
 
 
 def bytes_read(program):
-    text = Path(f"/proc/{program.process.pid}/io").read_text()
+    text = Path(f"/proc/{program.pid}/io").read_text()
     return int(re.search(r"rchar: (\d+)", text).group(1))
 
 

@@ -470,7 +470,7 @@ def test_no_session_secret_in_memory(suite):
         client.ping(1)
         shake = client.shake
         secrets = {"dh": shake.dh, "k": shake.k, "hs": shake.hs.hs, "ms": shake.app.ms, "S_c(1)": None}
-        memory = process_memory(peer.process.pid)
+        memory = process_memory(peer.pid)
         assert peer.peer_id.encode() in memory, "guards the search: something known is found"
         for name, secret in secrets.items():
             assert secret is None or secret not in memory, f"{name} is still in memory"
