@@ -1,16 +1,20 @@
 /*
  * share - the catalogue of the shared folder.
  *
- * Watches the folder (inotify, recursively), hashes files in the background on idle
- * cores, and keeps root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL),
- * keyed by name, size, mtime, ctime and inode: a known file is never read again to be
- * described, nor after a restart; the hashing of a large one goes on where it was. A
- * file counts as shared once its tree is known and it
- * has not been written for a moment; the SHA-256 of a larger file follows
- * (sha256_known). One that changed gets a new root and version, and readers of the old
- * one get FILE_CHANGED instead of mixed bytes. Hashing yields to transfers
- * (SCHED_IDLE). Where the index cannot be kept (a read-only folder) it lives in memory.
- * Thread-safe; look-ups wait neither for hashing nor for the disk, but for
+ * It watches the folder (inotify, recursively), hashes files in the background on idle
+ * cores, and keeps root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL). A
+ * known file is never read again to be described: not after a restart, and not when it
+ * was renamed, linked or got other permissions. Size, modification time and inode tell
+ * whether its bytes are still the same. Large files resume their hashing after a
+ * restart, and small ones never wait for them.
+ *
+ * A file is shared once its tree is known and it has not been written for a moment; the
+ * SHA-256 of a larger file follows (sha256_known). A file whose bytes changed gets a
+ * new root and version, and readers of the old one get FILE_CHANGED instead of mixed
+ * bytes. Hashing yields to transfers (SCHED_IDLE). Where the index cannot be kept (a
+ * read-only folder) it lives in memory.
+ *
+ * Thread-safe. Look-ups wait neither for hashing nor for the disk, except
  * p2p_share_layer, which may read the index. Several processes may open the same folder
  * (p2p-peer and p2p-ui): one of them hashes (a lock in `.p2p/`), the others follow the
  * index and take over when it ends.
@@ -90,9 +94,11 @@ struct p2p_share_totals {
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
 
 /*
- * An open file that is served. Reads check that it is still the file that was hashed
- * (size, mtime_ns, inode, ctime); FILE_CHANGED otherwise, and the index is told. `fd`
- * is for preadv2 by a server that checks itself with p2p_share_file_verify after
+ * An open file that is served. Reads check that its bytes are still those that were
+ * hashed (size, mtime_ns and inode); FILE_CHANGED otherwise, and the index is told. A
+ * change of the inode alone (chmod, link, rename within the folder) ends no reader; a
+ * file that was deleted or moved out of the folder is refused within a second or two.
+ * `fd` is for preadv2 by a server that checks itself with p2p_share_file_verify after
  * reading and before sending.
  */
 struct p2p_share_file;

@@ -107,6 +107,10 @@ changed_files_are_noticed_by_their_readers(void **state)
         struct p2p_share_file *file = open_file(f, "f"), *other;
         assert_int_equal(p2p_share_file_read(file, 0, buf, 1000), P2P_OK);
         change_file(f, (enum change)change);
+        /* Where the times were put back, only the new ctime shows, as after a chmod:
+         * readers are served, and check what they get, until the event is seen. */
+        if (change == FORGE_TIMES)
+            shared_settle(f);
         assert_int_equal(p2p_share_file_read(file, 0, buf, 1000), P2P_ERR_FILE_CHANGED);
         assert_int_equal(p2p_share_file_verify(file), P2P_ERR_FILE_CHANGED);
         assert_int_not_equal(p2p_share_file_open(f->share, &before.root, &other),
@@ -117,6 +121,131 @@ changed_files_are_noticed_by_their_readers(void **state)
         assert_memory_not_equal(&after.root, &before.root, sizeof(after.root));
         assert_int_equal(after.version, before.version + 1);
     }
+    free(data);
+}
+
+/* Changes of the inode alone: not one byte differs. */
+static void
+touch_file(const struct shared *f, int how)
+{
+    char from[PATH_MAX], to[PATH_MAX];
+
+    snprintf(from, sizeof(from), "%s", scratch_path(&f->scratch, "s/f"));
+    snprintf(to, sizeof(to), "%s", scratch_path(&f->scratch, "s/g"));
+    switch (how) {
+    case 0:
+        assert_int_equal(chmod(from, 0640), 0);
+        return;
+    case 1: /* a second name in the folder */
+        assert_int_equal(link(from, to), 0);
+        return;
+    case 2:
+        assert_int_equal(unlink(to), 0);
+        return;
+    case 3: /* a second name elsewhere, which no event tells of */
+        assert_int_equal(link(from, scratch_path(&f->scratch, "elsewhere")), 0);
+        return;
+    case 4:
+        assert_int_equal(rename(from, to), 0);
+        return;
+    default:
+        assert_int_equal(rename(to, from), 0);
+    }
+}
+
+static void
+a_change_of_the_inode_alone_interrupts_nobody(void **state)
+{
+    struct shared *f = *state;
+    uint8_t *data = shared_bytes(100000, 1), buf[1000];
+
+    scratch_put_bytes(&f->scratch, "s/f", data, 100000);
+    shared_open(f, 16384);
+    shared_settle(f);
+    struct p2p_share_entry before = shared_entry(f, "f");
+    struct p2p_share_file *file = open_file(f, "f");
+    uint64_t read_before = shared_hashed(f);
+    for (int how = 0; how < 6; how++) {
+        touch_file(f, how);
+        assert_int_equal(p2p_share_file_read(file, 0, buf, 1000), P2P_OK);
+        assert_memory_equal(buf, data, 1000);
+        shared_settle(f);
+        assert_int_equal(p2p_share_file_read(file, 0, buf, 1000), P2P_OK);
+        assert_int_equal(shared_hashed(f), read_before); /* nothing was read again */
+        struct p2p_share_entry now;
+        assert_int_equal(p2p_share_find_root(f->share, &before.root, &now), P2P_OK);
+        assert_true(now.sha256_known);
+        assert_string_equal(now.name, how == 4 ? "g" : now.name);
+    }
+    p2p_share_file_close(file);
+    shared_check(f, "f", data, 100000);
+    /* After a restart as well, and a reader has the bytes checked: they are the same.
+     */
+    shared_close(f);
+    assert_int_equal(unlink(scratch_path(&f->scratch, "elsewhere")), 0);
+    shared_open(f, 16384);
+    shared_settle(f);
+    assert_int_equal(shared_hashed(f), 0);
+    p2p_share_file_close(open_file(f, "f"));
+    shared_settle(f);
+    assert_int_equal(shared_hashed(f), 100000);
+    assert_int_equal(shared_entry(f, "f").version, before.version);
+    shared_check(f, "f", data, 100000);
+    free(data);
+}
+
+static void
+a_file_that_left_the_folder_is_not_served(void **state)
+{
+    struct shared *f = *state;
+    uint8_t buf[3];
+
+    scratch_put(&f->scratch, "s/f", "old");
+    shared_open(f, 0);
+    shared_settle(f);
+    struct p2p_share_file *file = open_file(f, "f");
+    char to[PATH_MAX];
+    snprintf(to, sizeof(to), "%s", scratch_path(&f->scratch, "private"));
+    assert_int_equal(rename(scratch_path(&f->scratch, "s/f"), to), 0);
+    shared_settle(f);
+    enum p2p_err err = P2P_OK;
+    for (int i = 0; i < 100 && err == P2P_OK; i++) {
+        err = p2p_share_file_read(file, 0, buf, 3);
+        usleep(50000);
+    }
+    assert_int_equal(err, P2P_ERR_FILE_CHANGED);
+    p2p_share_file_close(file);
+}
+
+/* A folder that is renamed keeps what is known of its files. */
+static void
+renamed_folders_are_not_read_again(void **state)
+{
+    struct shared *f = *state;
+    uint8_t *data = shared_bytes(100000, 1);
+    char from[PATH_MAX], to[PATH_MAX];
+
+    scratch_folder(&f->scratch, "s/old");
+    scratch_put_bytes(&f->scratch, "s/old/a", data, 100000);
+    scratch_put_bytes(&f->scratch, "s/old/b", data, 50000);
+    shared_open(f, 16384);
+    shared_settle(f);
+    uint64_t read_before = shared_hashed(f);
+    snprintf(from, sizeof(from), "%s", scratch_path(&f->scratch, "s/old"));
+    snprintf(to, sizeof(to), "%s", scratch_path(&f->scratch, "s/new"));
+    assert_int_equal(rename(from, to), 0);
+    shared_settle(f);
+    assert_int_equal(shared_hashed(f), read_before);
+    assert_int_equal(shared_find(f, "old/a"), P2P_ERR_NOT_FOUND);
+    shared_check(f, "new/a", data, 100000);
+    shared_check(f, "new/b", data, 50000);
+    /* While nobody looks, too. */
+    shared_close(f);
+    assert_int_equal(rename(to, from), 0);
+    shared_open(f, 16384);
+    shared_settle(f);
+    assert_int_equal(shared_hashed(f), 0);
+    shared_check(f, "old/a", data, 100000);
     free(data);
 }
 
@@ -463,6 +592,9 @@ main(void)
         SHARED(followers_without_watches_lose_no_descriptors),
         SHARED(files_are_read_within_their_bounds),
         SHARED(changed_files_are_noticed_by_their_readers),
+        SHARED(a_change_of_the_inode_alone_interrupts_nobody),
+        SHARED(a_file_that_left_the_folder_is_not_served),
+        SHARED(renamed_folders_are_not_read_again),
         SHARED(replaced_files_end_with_their_readers),
         SHARED(of_equal_files_an_unchanged_one_is_served),
         SHARED(what_is_read_well_fits_the_root),

@@ -1,5 +1,9 @@
 /*
  * hasher - the threads that read and hash files.
+ *
+ * Shortest rest first: a thread looks for the job with the least left to read after
+ * every span, trees before whole-file hashes (a tree is what makes a file shareable).
+ * So a small file never waits for a large one. Holes are hashed without being read.
  */
 #ifndef P2P_SHARE_HASHER_H
 #define P2P_SHARE_HASHER_H
@@ -12,6 +16,9 @@ P2P_MUST_CHECK enum p2p_err p2p_hasher_new(const struct p2p_root *root,
                                            struct p2p_hasher **out);
 void p2p_hasher_free(struct p2p_hasher *hasher);
 void p2p_hasher_add(struct p2p_hasher *hasher, struct p2p_hash_job *job); /* takes it */
+/* Ends a job that nobody wants any longer, soon: it comes back with CANCELLED, or
+ * finished. The caller still owns its view of it until p2p_hasher_take. */
+void p2p_hasher_cancel(struct p2p_hasher *hasher, struct p2p_hash_job *job);
 /* Finished jobs as a list (owned), NULL for none. wake_fd (an eventfd) is written when
  * there are. */
 struct p2p_hash_job *p2p_hasher_take(struct p2p_hasher *hasher);

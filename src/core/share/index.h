@@ -1,6 +1,6 @@
 /*
- * index - index.db: what is known of hashed files, kept across restarts. The connection belongs to
- * the share's own thread, except where a function says otherwise.
+ * index - index.db: what is known of hashed files, kept across restarts. The connection
+ * belongs to the share's own thread, except where a function says otherwise.
  */
 #ifndef P2P_SHARE_INDEX_H
 #define P2P_SHARE_INDEX_H
@@ -34,6 +34,12 @@ P2P_MUST_CHECK enum p2p_err p2p_index_commit(struct p2p_index *index);
 P2P_MUST_CHECK enum p2p_err p2p_index_put(struct p2p_index *index, const char *name,
                                           const struct p2p_file_facts *facts,
                                           const struct p2p_digest *layer);
+/* The same with the layer of another row (a file that was renamed or linked). NOT_FOUND
+ * when that row has none. */
+P2P_MUST_CHECK enum p2p_err p2p_index_put_copy(struct p2p_index *index,
+                                               const char *name,
+                                               const struct p2p_file_facts *facts,
+                                               const char *layer_of);
 P2P_MUST_CHECK enum p2p_err p2p_index_remove(struct p2p_index *index, const char *name);
 /* The layer of a file, checked against the root. Any thread. */
 P2P_MUST_CHECK enum p2p_err p2p_index_layer(struct p2p_index *index, const char *name,

@@ -1,13 +1,17 @@
 /*
- * item - one file of the catalogue, and what tells whether it is still the file that was hashed.
+ * item - one file of the catalogue, and what tells whether it is still the file that
+ * was hashed.
  */
 #ifndef P2P_SHARE_ITEM_H
 #define P2P_SHARE_ITEM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 
 #include "p2p/share.h"
+
+struct p2p_hash_job;
 
 /* What tells whether a file is still the one that was hashed. */
 struct p2p_file_state {
@@ -15,15 +19,27 @@ struct p2p_file_state {
     int64_t mtime_ns, ctime_ns;
 };
 struct p2p_file_state p2p_file_state_of(const struct stat *st);
-bool p2p_file_state_equal(const struct p2p_file_state *a,
-                          const struct p2p_file_state *b);
+
+/*
+ * What two states of a file say about its bytes. Size, modification time and inode tell
+ * whether they changed. The time of the inode (ctime) alone tells nothing: chmod, link,
+ * rename and extended attributes change it, too.
+ */
+enum p2p_file_change {
+    P2P_FILE_SAME,
+    P2P_FILE_TOUCHED, /* only the ctime differs: the bytes are the same, as far as one
+                         can tell */
+    P2P_FILE_CHANGED,
+};
+enum p2p_file_change p2p_file_state_compare(const struct p2p_file_state *a,
+                                            const struct p2p_file_state *b);
 
 enum p2p_item_state {
-    P2P_ITEM_NOTED,   /* somebody spoke of it: not looked at yet */
+    P2P_ITEM_NOTED,   /* named by an event or by the index: not looked at yet */
     P2P_ITEM_PENDING, /* there, to be hashed */
     P2P_ITEM_READY,   /* hashed: shared */
-    P2P_ITEM_REFUSED, /* there, but it cannot be read */
-    P2P_ITEM_GONE,    /* to be freed when nothing holds it any more */
+    P2P_ITEM_REFUSED, /* there, but it cannot be read: see `problem` */
+    P2P_ITEM_GONE,    /* to be freed when nothing holds it any longer */
 };
 
 /* What is known of a hashed file. */
@@ -34,20 +50,26 @@ struct p2p_file_facts {
     bool sha256_known;
 };
 
-/* A file of the catalogue. Readers see `facts`, `state`, `layer` and the links by root,
- * under the catalogue's lock; the rest is the loop's alone. */
+/* A file of the catalogue. Readers see `facts`, `state`, `problem`, `layer` and the
+ * links by root, under the catalogue's lock; the rest is the loop's alone. */
 struct p2p_item {
     enum p2p_item_state state;
-    struct p2p_file_facts
-        facts; /* while PENDING: state as last seen, the rest as before */
-    struct p2p_digest *layer; /* owned; only while the index could not take it */
+    enum p2p_err problem; /* REFUSED: why */
+    /* While PENDING: the state as last seen, the rest as before. */
+    struct p2p_file_facts facts;
+    struct p2p_digest *layer; /* owned; only while the index has not stored it */
     struct p2p_item *next_by_root;
-    bool is_sorted; /* a pointer to it is in `sorted` */
-    bool is_dirty, is_queued, is_with_hasher, is_owed;
-    struct p2p_item *next_dirty, *next_queued;
+    struct p2p_item *next_by_inode; /* with facts, that is a version above 0 */
+    bool is_sorted;                 /* a pointer to it is in `sorted` */
+    bool is_dirty, is_queued, is_owed, is_missing, is_unsaved, is_by_inode;
+    struct p2p_hash_job *job; /* with the hasher */
+    struct p2p_item *next_dirty, *next_queued, *next_unsaved;
     uint64_t due_ms; /* dirty: when to look */
     uint64_t owed_bytes;
-    uint32_t seen; /* the scan that saw it last */
+    uint64_t hashed_ms,
+        hash_cost_ms;  /* when it was last hashed, and how long that took */
+    unsigned failures; /* in a row, of reading it */
+    uint32_t seen;     /* the scan that saw it last */
     char name[];
 };
 

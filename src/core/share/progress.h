@@ -1,8 +1,9 @@
 /*
- * progress - how far the hashing of large files has come, so that the next start resumes it.
+ * progress - how far the hashing of large files has come, so that the next start
+ * resumes it.
  *
- * It is kept in the owner's index and belongs to the share's own thread. Functions accept NULL: then
- * nothing is kept.
+ * It is kept in the owner's index and belongs to the share's own thread. Functions
+ * accept NULL: then nothing is kept.
  */
 #ifndef P2P_SHARE_PROGRESS_H
 #define P2P_SHARE_PROGRESS_H

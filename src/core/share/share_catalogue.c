@@ -1,12 +1,26 @@
 /* The catalogue in memory. The loop changes it, under the lock for what readers see. */
 #include <search.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/share/share_internal.h"
 #include "p2p/bytes.h"
 
-#define ROOT_BUCKETS_MIN 256
+#define BUCKETS_MIN 256
+
+/* Times beyond what 64 bits hold (before 1677, after 2262) become the nearest that they
+ * do. */
+static int64_t
+nanoseconds(const struct timespec *t)
+{
+    int64_t ns;
+
+    if (__builtin_mul_overflow(t->tv_sec, 1000000000, &ns) ||
+        __builtin_add_overflow(ns, t->tv_nsec, &ns))
+        return t->tv_sec < 0 ? INT64_MIN : INT64_MAX;
+    return ns;
+}
 
 struct p2p_file_state
 p2p_file_state_of(const struct stat *st)
@@ -14,16 +28,17 @@ p2p_file_state_of(const struct stat *st)
     return (struct p2p_file_state){
         .size = (uint64_t)st->st_size,
         .inode = st->st_ino,
-        .mtime_ns = st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
-        .ctime_ns = st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec,
+        .mtime_ns = nanoseconds(&st->st_mtim),
+        .ctime_ns = nanoseconds(&st->st_ctim),
     };
 }
 
-bool
-p2p_file_state_equal(const struct p2p_file_state *a, const struct p2p_file_state *b)
+enum p2p_file_change
+p2p_file_state_compare(const struct p2p_file_state *a, const struct p2p_file_state *b)
 {
-    return a->size == b->size && a->inode == b->inode && a->mtime_ns == b->mtime_ns &&
-           a->ctime_ns == b->ctime_ns;
+    if (a->size != b->size || a->inode != b->inode || a->mtime_ns != b->mtime_ns)
+        return P2P_FILE_CHANGED;
+    return a->ctime_ns == b->ctime_ns ? P2P_FILE_SAME : P2P_FILE_TOUCHED;
 }
 
 enum p2p_err
@@ -37,9 +52,10 @@ p2p_catalogue_init(struct p2p_catalogue *catalogue)
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
     pthread_rwlock_init(&catalogue->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
-    catalogue->root_buckets = ROOT_BUCKETS_MIN;
-    catalogue->by_root = calloc(catalogue->root_buckets, sizeof(*catalogue->by_root));
-    return catalogue->by_root ? P2P_OK : P2P_ERR_NOMEM;
+    catalogue->buckets = BUCKETS_MIN;
+    catalogue->by_root = calloc(catalogue->buckets, sizeof(*catalogue->by_root));
+    catalogue->by_inode = calloc(catalogue->buckets, sizeof(*catalogue->by_inode));
+    return catalogue->by_root && catalogue->by_inode ? P2P_OK : P2P_ERR_NOMEM;
 }
 
 static void
@@ -61,6 +77,7 @@ p2p_catalogue_clear(struct p2p_catalogue *catalogue)
     free(catalogue->fresh);
     free(catalogue->sorted);
     free(catalogue->by_root);
+    free(catalogue->by_inode);
     pthread_rwlock_destroy(&catalogue->lock);
 }
 
@@ -138,7 +155,7 @@ p2p_catalogue_each(struct p2p_catalogue *catalogue,
 static struct p2p_item **
 bucket_of(const struct p2p_catalogue *catalogue, const struct p2p_digest *root)
 {
-    return &catalogue->by_root[p2p_load_u64(root->b) & (catalogue->root_buckets - 1)];
+    return &catalogue->by_root[p2p_load_u64(root->b) & (catalogue->buckets - 1)];
 }
 
 static void
@@ -161,27 +178,70 @@ unlink_root(struct p2p_catalogue *catalogue, struct p2p_item *item)
         *at = item->next_by_root;
 }
 
+static struct p2p_item **
+inode_bucket(const struct p2p_catalogue *catalogue, uint64_t inode)
+{
+    uint64_t mixed =
+        inode * 0x9e3779b97f4a7c15u; /* Fibonacci hashing: inodes come in rows */
+
+    return &catalogue->by_inode[(mixed >> 32) & (catalogue->buckets - 1)];
+}
+
+static void
+link_inode(struct p2p_catalogue *catalogue, struct p2p_item *item)
+{
+    struct p2p_item **bucket = inode_bucket(catalogue, item->facts.state.inode);
+
+    item->next_by_inode = *bucket;
+    *bucket = item;
+    item->is_by_inode = true;
+}
+
+static void
+unlink_inode(struct p2p_catalogue *catalogue, struct p2p_item *item)
+{
+    struct p2p_item **at = inode_bucket(catalogue, item->facts.state.inode);
+
+    if (!item->is_by_inode)
+        return;
+    while (*at && *at != item)
+        at = &(*at)->next_by_inode;
+    if (*at)
+        *at = item->next_by_inode;
+    item->is_by_inode = false;
+}
+
 /* Twice the buckets when they fill up; without memory the chains grow instead. */
 static void
-grow_roots(struct p2p_catalogue *catalogue)
+grow_tables(struct p2p_catalogue *catalogue)
 {
-    struct p2p_item **old = catalogue->by_root;
-    size_t count = catalogue->root_buckets;
+    size_t count = catalogue->buckets;
+    struct p2p_item **roots = catalogue->by_root, **inodes = catalogue->by_inode;
 
-    if (catalogue->totals.files < count)
+    if (catalogue->item_count < count)
         return;
-    catalogue->by_root = calloc(2 * count, sizeof(*old));
-    if (!catalogue->by_root) {
-        catalogue->by_root = old;
+    catalogue->by_root = calloc(2 * count, sizeof(*roots));
+    catalogue->by_inode = calloc(2 * count, sizeof(*inodes));
+    if (!catalogue->by_root || !catalogue->by_inode) {
+        free(catalogue->by_root);
+        free(catalogue->by_inode);
+        catalogue->by_root = roots;
+        catalogue->by_inode = inodes;
         return;
     }
-    catalogue->root_buckets = 2 * count;
-    for (size_t i = 0; i < count; i++)
-        for (struct p2p_item *item = old[i], *next; item; item = next) {
+    catalogue->buckets = 2 * count;
+    for (size_t i = 0; i < count; i++) {
+        for (struct p2p_item *item = roots[i], *next; item; item = next) {
             next = item->next_by_root;
             link_root(catalogue, item);
         }
-    free(old);
+        for (struct p2p_item *item = inodes[i], *next; item; item = next) {
+            next = item->next_by_inode;
+            link_inode(catalogue, item);
+        }
+    }
+    free(roots);
+    free(inodes);
 }
 
 const struct p2p_item *
@@ -194,6 +254,32 @@ p2p_catalogue_by_root(const struct p2p_catalogue *catalogue,
     while (item && memcmp(item->facts.root.b, root->b, sizeof(root->b)) != 0)
         item = item->next_by_root;
     return item;
+}
+
+const struct p2p_item *
+p2p_catalogue_twin(const struct p2p_catalogue *catalogue,
+                   const struct p2p_file_state *state, const struct p2p_item *but)
+{
+    const struct p2p_item *item = *inode_bucket(catalogue, state->inode);
+
+    while (item && (item == but || p2p_file_state_compare(&item->facts.state, state) ==
+                                       P2P_FILE_CHANGED))
+        item = item->next_by_inode;
+    return item;
+}
+
+bool
+p2p_catalogue_has_file(struct p2p_catalogue *catalogue, const struct p2p_digest *root,
+                       const struct p2p_file_state *state)
+{
+    const struct p2p_item *item = NULL;
+
+    pthread_rwlock_rdlock(&catalogue->lock);
+    while ((item = p2p_catalogue_by_root(catalogue, root, item)) &&
+           p2p_file_state_compare(&item->facts.state, state) == P2P_FILE_CHANGED)
+        ;
+    pthread_rwlock_unlock(&catalogue->lock);
+    return item != NULL;
 }
 
 /* ---- Changes ---- */
@@ -239,12 +325,14 @@ p2p_catalogue_set_ready(struct p2p_catalogue *catalogue, struct p2p_item *item,
     }
     pthread_rwlock_wrlock(&catalogue->lock);
     withdraw(catalogue, item);
+    unlink_inode(catalogue, item);
     free(item->layer);
     item->layer = layer;
     item->facts = *facts;
     item->state = P2P_ITEM_READY;
-    grow_roots(catalogue);
+    grow_tables(catalogue);
     link_root(catalogue, item);
+    link_inode(catalogue, item);
     catalogue->totals.files++;
     catalogue->totals.bytes += facts->state.size;
     catalogue->is_changed = true;
@@ -258,7 +346,48 @@ p2p_catalogue_set_state(struct p2p_catalogue *catalogue, struct p2p_item *item,
 {
     pthread_rwlock_wrlock(&catalogue->lock);
     withdraw(catalogue, item);
+    if (state != P2P_ITEM_NOTED)
+        unlink_inode(catalogue, item);
     item->state = state;
+    pthread_rwlock_unlock(&catalogue->lock);
+}
+
+void
+p2p_catalogue_refuse(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                     enum p2p_err problem)
+{
+    p2p_catalogue_owe(catalogue, item, false);
+    p2p_catalogue_set_state(catalogue, item, P2P_ITEM_REFUSED);
+    item->problem = problem;
+}
+
+void
+p2p_catalogue_load(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                   const struct p2p_file_facts *facts)
+{
+    pthread_rwlock_wrlock(&catalogue->lock);
+    unlink_inode(catalogue, item);
+    item->facts = *facts;
+    grow_tables(catalogue);
+    link_inode(catalogue, item);
+    pthread_rwlock_unlock(&catalogue->lock);
+}
+
+void
+p2p_catalogue_touch(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                    int64_t ctime_ns)
+{
+    pthread_rwlock_wrlock(&catalogue->lock);
+    item->facts.state.ctime_ns = ctime_ns;
+    pthread_rwlock_unlock(&catalogue->lock);
+}
+
+void
+p2p_catalogue_drop_layer(struct p2p_catalogue *catalogue, struct p2p_item *item)
+{
+    pthread_rwlock_wrlock(&catalogue->lock);
+    free(item->layer);
+    item->layer = NULL;
     pthread_rwlock_unlock(&catalogue->lock);
 }
 
@@ -287,6 +416,7 @@ p2p_catalogue_remove(struct p2p_catalogue *catalogue, struct p2p_item *item)
     p2p_catalogue_owe(catalogue, item, false);
     pthread_rwlock_wrlock(&catalogue->lock);
     withdraw(catalogue, item);
+    unlink_inode(catalogue, item);
     item->state = P2P_ITEM_GONE;
     tdelete(item, &catalogue->by_name, compare_items);
     catalogue->item_count--;
@@ -354,8 +484,8 @@ bury(struct p2p_catalogue *catalogue)
 
     for (size_t i = 0; i < catalogue->graves_count; i++) {
         struct p2p_item *item = catalogue->graves[i];
-        if (item->is_sorted || item->is_dirty || item->is_queued ||
-            item->is_with_hasher)
+        if (item->is_sorted || item->is_dirty || item->is_queued || item->job ||
+            item->is_unsaved)
             catalogue->graves[kept++] = item;
         else
             free_item(item);

@@ -59,7 +59,32 @@ p2p_hash_job_check(const struct p2p_hash_job *job)
     if (fstat(job->fd, &st) != 0)
         return p2p_err_from_errno(errno);
     struct p2p_file_state now = p2p_file_state_of(&st);
-    return p2p_file_state_equal(&now, &job->state) ? P2P_OK : P2P_ERR_FILE_CHANGED;
+    return p2p_file_state_compare(&now, &job->state) == P2P_FILE_CHANGED
+               ? P2P_ERR_FILE_CHANGED
+               : P2P_OK;
+}
+
+uint64_t
+p2p_hash_job_rest(const struct p2p_hash_job *job)
+{
+    uint64_t done = job->flat       ? job->flat_state.length
+                    : job->is_begun ? job->claimed * job->chunk_size
+                                    : 0;
+
+    return done < job->state.size ? job->state.size - done : 0;
+}
+
+uint64_t
+p2p_hash_job_data(const struct p2p_hash_job *job, uint64_t offset)
+{
+    off_t at;
+
+    if (!job->is_sparse)
+        return offset;
+    at = lseek(job->fd, (off_t)offset, SEEK_DATA);
+    if (at < 0)
+        return errno == ENXIO ? job->state.size : offset;
+    return (uint64_t)at;
 }
 
 uint64_t
@@ -96,6 +121,7 @@ p2p_hash_job_open(struct p2p_hash_job *job, const struct p2p_root *root)
 
     if (err)
         return err == P2P_ERR_NOT_FOUND ? P2P_ERR_FILE_CHANGED : err;
+    job->is_sparse = (uint64_t)st.st_blocks * 512 < job->state.size;
     err = p2p_hash_job_check(job);
     if (!err)
         err = p2p_chunks_init(&job->geometry, job->state.size, job->chunk_size);

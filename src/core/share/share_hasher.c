@@ -1,8 +1,5 @@
-/*
- * The threads that read and hash. A large file is cut into spans that any thread may
- * claim; trees go before whole-file hashes, since a tree is what makes a file
- * shareable.
- */
+/* The threads that read and hash. A large file is cut into spans that any thread may
+ * claim. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -14,81 +11,63 @@
 #include <unistd.h>
 
 #include "core/share/share_internal.h"
+#include "p2p/io.h"
 #include "p2p/log.h"
 #include "p2p/tree.h"
 
 #define BUFFER_MIN (1 * P2P_MIB)
-
-struct list {
-    struct p2p_hash_job *first, **last;
-};
+/* A whole-file hash gives way to other work after this many bytes. */
+#define FLAT_SLICE_BYTES (64 * P2P_MIB)
 
 struct p2p_hasher {
     const struct p2p_root *root;
     int wake_fd;
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct list trees, flats;      /* not begun */
-    struct p2p_hash_job *open;     /* begun, with chunks that nobody has claimed */
-    struct p2p_hash_job **running; /* begun and not done: `slots` places, or NULL */
-    struct list done;
+    struct p2p_hash_job *jobs; /* not finished, in no order */
+    struct p2p_hash_job *done, **done_last;
     atomic_bool stop;
-    unsigned slots, started;
+    unsigned started;
     pthread_t threads[];
 };
 
-static void
-list_init(struct list *list)
-{
-    list->first = NULL;
-    list->last = &list->first;
-}
-
-static void
-list_put(struct list *list, struct p2p_hash_job *job)
-{
-    job->next = NULL;
-    *list->last = job;
-    list->last = &job->next;
-}
-
-static struct p2p_hash_job *
-list_take(struct list *list)
-{
-    struct p2p_hash_job *job = list->first;
-
-    if (job) {
-        list->first = job->next;
-        if (!list->first)
-            list->last = &list->first;
-        job->next = NULL;
-    }
-    return job;
-}
-
 /* ---- Reading ---- */
 
-/* Hashes the chunks of one span into the layer. `buf` holds `cap` bytes, a chunk at
- * least. */
+static bool
+is_cancelled(const struct p2p_hasher *h, const struct p2p_hash_job *job)
+{
+    return atomic_load_explicit(&h->stop, memory_order_relaxed) ||
+           atomic_load_explicit(&job->is_cancelled, memory_order_relaxed);
+}
+
+/* Hashes the chunks of one span into the layer. `buf` holds a chunk at least. */
 static enum p2p_err
 hash_span(const struct p2p_hasher *h, struct p2p_hash_job *job, uint64_t first,
           uint64_t end, uint8_t *buf)
 {
     const struct p2p_chunks *g = &job->geometry;
+    uint64_t data = 0; /* no byte before it that lies in this span is data */
     enum p2p_err err = P2P_OK;
 
     for (uint64_t i = first; i < end && !err; i++) {
+        uint64_t offset = p2p_chunk_offset(g, i);
         uint32_t len = p2p_chunk_length(g, i);
-        if (atomic_load_explicit(&h->stop, memory_order_relaxed))
+        if (is_cancelled(h, job))
             return P2P_ERR_CANCELLED;
-        err = p2p_hash_job_read(job, buf, len, p2p_chunk_offset(g, i));
+        if (data <= offset)
+            data = p2p_hash_job_data(job, offset);
+        if (len == job->chunk_size && data >= offset + len) {
+            job->layer[i] = job->zeros;
+            continue;
+        }
+        err = p2p_hash_job_read(job, buf, len, offset);
         if (!err)
             err = p2p_tree_chunk(g, buf, len, &job->layer[i]);
     }
     return err;
 }
 
-/* So that the hash can be gone on with from here. */
+/* So that the hash can resume from here. */
 static enum p2p_err
 note_flat(struct p2p_hasher *h, struct p2p_hash_job *job, const struct p2p_sha256 *sha)
 {
@@ -103,66 +82,44 @@ note_flat(struct p2p_hasher *h, struct p2p_hash_job *job, const struct p2p_sha25
 }
 
 static enum p2p_err
-hash_flat(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+read_flat(const struct p2p_hash_job *job, uint8_t *buf, size_t len, uint64_t at)
+{
+    if (p2p_hash_job_data(job, at) < at + len)
+        return p2p_hash_job_read(job, buf, len, at);
+    memset(buf, 0, len);
+    return P2P_OK;
+}
+
+/* Adds at most `max` bytes to the SHA-256 of the whole file. */
+static enum p2p_err
+hash_flat(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf, uint64_t max)
 {
     struct p2p_sha256 *sha;
     uint64_t at = job->flat_state.length;
+    uint64_t end = job->state.size - at < max ? job->state.size : at + max;
     enum p2p_err err = p2p_sha256_new(&sha);
 
     if (!err && at > 0)
         err = p2p_sha256_restore(sha, &job->flat_state);
-    while (at < job->state.size && !err) {
-        uint64_t left = job->state.size - at;
+    while (at < end && !err) {
+        uint64_t left = end - at;
         size_t len = left < BUFFER_MIN ? (size_t)left : BUFFER_MIN;
-        if (atomic_load_explicit(&h->stop, memory_order_relaxed))
-            err = P2P_ERR_CANCELLED;
-        else
-            err = p2p_hash_job_read(job, buf, len, at);
+        err = is_cancelled(h, job) ? P2P_ERR_CANCELLED : read_flat(job, buf, len, at);
         if (!err)
             err = p2p_sha256_update(sha, buf, len);
         if (!err && len == BUFFER_MIN)
             err = note_flat(h, job, sha);
         at += len;
     }
-    if (!err)
+    if (!err && at == job->state.size) {
         err = p2p_sha256_peek(sha, &job->sha256);
-    job->sha256_known = !err;
+        job->sha256_known = !err;
+    }
     p2p_sha256_free(sha);
     return err;
 }
 
 /* ---- Jobs ---- */
-
-/* All chunks are in: the root, and that the file was the same all the while. */
-static void
-finish(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
-{
-    if (!job->err && !job->flat)
-        job->err = p2p_tree_root(&job->geometry, job->layer, &job->root);
-    if (!job->err && (job->flat || job->state.size <= P2P_HASH_TOGETHER_MAX))
-        job->err = hash_flat(h, job, buf);
-    if (!job->err)
-        job->err = p2p_hash_job_check(job);
-    if (job->fd >= 0)
-        close(job->fd);
-    job->fd = -1;
-    if (job->geometry.count <= 1) { /* its root says it all */
-        free(job->layer);
-        job->layer = NULL;
-    }
-}
-
-/* With the lock: `was` is no longer among the running, `is` is. One of them is NULL. */
-static void
-change_running(struct p2p_hasher *h, const struct p2p_hash_job *was,
-               struct p2p_hash_job *is)
-{
-    for (unsigned i = 0; i < h->slots; i++)
-        if (h->running[i] == was) {
-            h->running[i] = is;
-            return;
-        }
-}
 
 static void
 report(struct p2p_hasher *h, struct p2p_hash_job *job)
@@ -170,93 +127,160 @@ report(struct p2p_hasher *h, struct p2p_hash_job *job)
     const uint64_t one = 1;
 
     pthread_mutex_lock(&h->lock);
-    change_running(h, job, NULL);
-    bool first = h->done.first == NULL;
-    list_put(&h->done, job);
+    for (struct p2p_hash_job **at = &h->jobs; *at; at = &(*at)->next)
+        if (*at == job) {
+            *at = job->next;
+            break;
+        }
+    bool is_first = h->done == NULL;
+    job->next = NULL;
+    *h->done_last = job;
+    h->done_last = &job->next;
     pthread_mutex_unlock(&h->lock);
-    if (first && write(h->wake_fd, &one, sizeof(one)) < 0)
+    if (is_first && write(h->wake_fd, &one, sizeof(one)) < 0)
         p2p_log_debug("an event was not written"); /* full: it wakes anyway */
 }
 
-/* With the lock: chunks of an open job for this thread. False: none are left. */
-static bool
-claim(struct p2p_hasher *h, struct p2p_hash_job *job, uint64_t *first, uint64_t *end)
-{
-    if (job->err || job->claimed == job->geometry.count)
-        return false;
-    *first = job->claimed;
-    *end = job->claimed + p2p_hash_job_span(job);
-    if (*end > job->geometry.count)
-        *end = job->geometry.count;
-    job->claimed = *end;
-    if (job->claimed == job->geometry.count && h->open == job)
-        h->open = NULL;
-    return true;
-}
-
-/*
- * With the lock, which it gives back: works on a job until nothing is left to claim.
- * True when this was the last thread at it; otherwise the job may be gone already.
- */
-static bool
-work_on(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
-{
-    uint64_t first, end;
-    bool is_last = false;
-
-    while (claim(h, job, &first, &end)) {
-        pthread_mutex_unlock(&h->lock);
-        enum p2p_err err = hash_span(h, job, first, end, buf);
-        pthread_mutex_lock(&h->lock);
-        job->done += end - first;
-        if (!err)
-            p2p_hash_job_settle(job, first);
-        if (err && !job->err) { /* what nobody has claimed is not worth reading */
-            job->err = err;
-            job->done += job->geometry.count - job->claimed;
-            job->claimed = job->geometry.count;
-            if (h->open == job)
-                h->open = NULL;
-        }
-        is_last = job->done == job->geometry.count;
-    }
-    pthread_mutex_unlock(&h->lock);
-    return is_last;
-}
-
+/* The last step of a job: the root, and whether the file was the same all the while. No
+ * other thread works on it any longer. */
 static void
-end_job(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+finish(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 {
-    finish(h, job, buf);
+    if (!job->err && !job->flat)
+        job->err = p2p_tree_root(&job->geometry, job->layer, &job->root);
+    if (!job->err && !job->flat && job->state.size <= P2P_HASH_TOGETHER_MAX)
+        job->err = hash_flat(h, job, buf, P2P_HASH_TOGETHER_MAX);
+    if (!job->err)
+        job->err = p2p_hash_job_check(job);
+    p2p_fd_close(&job->fd);
+    if (job->geometry.count <= 1) { /* its root says it all */
+        free(job->layer);
+        job->layer = NULL;
+    }
     report(h, job);
 }
 
-static void
-run_tree(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+/* The hash of a chunk of zeros, for the holes of a sparse file. */
+static enum p2p_err
+hash_zeros(struct p2p_hash_job *job, uint8_t *buf)
 {
-    job->err = p2p_hash_job_open(job, h->root);
-    if (job->err || job->geometry.count == 0) {
-        end_job(h, job, buf);
+    if (!job->is_sparse || job->flat || job->geometry.count < 2)
+        return P2P_OK;
+    memset(buf, 0, job->chunk_size);
+    return p2p_tree_chunk(&job->geometry, buf, job->chunk_size, &job->zeros);
+}
+
+/* With the lock, which it releases. */
+static void
+open_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+{
+    job->is_busy = true;
+    pthread_mutex_unlock(&h->lock);
+    enum p2p_err err =
+        is_cancelled(h, job) ? P2P_ERR_CANCELLED : p2p_hash_job_open(job, h->root);
+    if (!err)
+        err = hash_zeros(job, buf);
+    if (err || (!job->flat && job->geometry.count == 0)) {
+        job->err = err;
+        finish(h, job, buf);
         return;
     }
     pthread_mutex_lock(&h->lock);
-    change_running(h, NULL, job);
-    if (!h->open && job->state.size > P2P_HASH_SPAN_BYTES) {
-        h->open = job;
+    job->is_begun = true;
+    job->is_busy = false;
+    if (job->state.size > P2P_HASH_SPAN_BYTES)
         pthread_cond_broadcast(&h->work);
-    }
-    if (work_on(h, job, buf))
-        end_job(h, job, buf);
+    pthread_mutex_unlock(&h->lock);
 }
 
+/* With the lock: no thread works on the job any longer, and none starts to. */
 static void
-run_flat(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+leave(struct p2p_hash_job *job)
 {
-    job->err = p2p_hash_job_open(job, h->root);
-    pthread_mutex_lock(&h->lock);
-    change_running(h, NULL, job);
+    job->is_begun = false;
+    job->is_busy = true;
+}
+
+/* With the lock, which it releases: claims the next span of a tree and hashes it. */
+static void
+hash_span_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+{
+    uint64_t count = job->geometry.count, first = job->claimed;
+    uint64_t end = first + p2p_hash_job_span(job);
+
+    if (end > count)
+        end = count;
+    job->claimed = end;
     pthread_mutex_unlock(&h->lock);
-    end_job(h, job, buf);
+    enum p2p_err err = hash_span(h, job, first, end, buf);
+    pthread_mutex_lock(&h->lock);
+    job->done += end - first;
+    if (!err)
+        p2p_hash_job_settle(job, first);
+    if (err && !job->err) { /* the rest is not worth reading */
+        job->err = err;
+        job->done += count - job->claimed;
+        job->claimed = count;
+    }
+    bool is_last = job->done == count;
+    if (is_last)
+        leave(job);
+    pthread_mutex_unlock(&h->lock);
+    if (is_last)
+        finish(h, job, buf);
+}
+
+/* With the lock, which it releases. */
+static void
+hash_slice_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+{
+    job->is_busy = true;
+    pthread_mutex_unlock(&h->lock);
+    enum p2p_err err = hash_flat(h, job, buf, FLAT_SLICE_BYTES);
+    pthread_mutex_lock(&h->lock);
+    job->err = err;
+    job->is_busy = false;
+    bool is_last = err || job->sha256_known;
+    if (is_last)
+        leave(job);
+    pthread_mutex_unlock(&h->lock);
+    if (is_last)
+        finish(h, job, buf);
+}
+
+/* With the lock: whether a thread can do something for this job now. */
+static bool
+has_work(const struct p2p_hash_job *job)
+{
+    if (job->is_busy)
+        return false;
+    return job->flat || !job->is_begun || job->claimed < job->geometry.count;
+}
+
+/* The order of work: cancelled jobs (they only have to be given back), trees, the
+ * shorter rest. */
+static bool
+goes_before(const struct p2p_hash_job *a, const struct p2p_hash_job *b)
+{
+    bool a_ends = atomic_load(&a->is_cancelled), b_ends = atomic_load(&b->is_cancelled);
+
+    if (a_ends != b_ends)
+        return a_ends;
+    if (a->flat != b->flat)
+        return !a->flat;
+    return p2p_hash_job_rest(a) < p2p_hash_job_rest(b);
+}
+
+/* With the lock: the job to work on next; NULL when there is none. */
+static struct p2p_hash_job *
+choose(const struct p2p_hasher *h)
+{
+    struct p2p_hash_job *best = NULL;
+
+    for (struct p2p_hash_job *job = h->jobs; job; job = job->next)
+        if (has_work(job) && (!best || goes_before(job, best)))
+            best = job;
+    return best;
 }
 
 /* ---- Threads ---- */
@@ -277,11 +301,11 @@ become_idle(void)
 static bool
 work_once(struct p2p_hasher *h, uint8_t *buf)
 {
-    struct p2p_hash_job *job;
+    struct p2p_hash_job *job = NULL;
 
     pthread_mutex_lock(&h->lock);
-    while (!atomic_load(&h->stop) && !h->open && !h->trees.first && !h->flats.first) {
-        /* What is idle holds no memory; the pages come back empty when they are used.
+    while (!atomic_load(&h->stop) && !(job = choose(h))) {
+        /* An idle thread holds no memory; the pages come back empty when they are used.
          */
         madvise(buf, P2P_CHUNK_SIZE_MAX, MADV_DONTNEED);
         pthread_cond_wait(&h->work, &h->lock);
@@ -290,18 +314,12 @@ work_once(struct p2p_hasher *h, uint8_t *buf)
         pthread_mutex_unlock(&h->lock);
         return false;
     }
-    if (h->open) {
-        job = h->open;
-        if (work_on(h, job, buf))
-            end_job(h, job, buf);
-        return true;
-    }
-    job = list_take(h->trees.first ? &h->trees : &h->flats);
-    pthread_mutex_unlock(&h->lock);
-    if (job->flat)
-        run_flat(h, job, buf);
+    if (!job->is_begun)
+        open_and_unlock(h, job, buf);
+    else if (job->flat)
+        hash_slice_and_unlock(h, job, buf);
     else
-        run_tree(h, job, buf);
+        hash_span_and_unlock(h, job, buf);
     return true;
 }
 
@@ -332,19 +350,11 @@ p2p_hasher_new(const struct p2p_root *root, unsigned threads, int wake_fd,
     h = calloc(1, sizeof(*h) + threads * sizeof(h->threads[0]));
     if (!h)
         return P2P_ERR_NOMEM;
-    h->running = calloc(threads, sizeof(struct p2p_hash_job *));
-    if (!h->running) {
-        free(h);
-        return P2P_ERR_NOMEM;
-    }
     h->root = root;
     h->wake_fd = wake_fd;
-    h->slots = threads; /* each running job has a thread at it */
     pthread_mutex_init(&h->lock, NULL);
     pthread_cond_init(&h->work, NULL);
-    list_init(&h->trees);
-    list_init(&h->flats);
-    list_init(&h->done);
+    h->done_last = &h->done;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     while (h->started < threads &&
@@ -360,12 +370,12 @@ p2p_hasher_new(const struct p2p_root *root, unsigned threads, int wake_fd,
 }
 
 static void
-free_list(struct list *list)
+free_jobs(struct p2p_hash_job *jobs)
 {
-    struct p2p_hash_job *job;
-
-    while ((job = list_take(list)))
-        p2p_hash_job_free(job);
+    for (struct p2p_hash_job *next; jobs; jobs = next) {
+        next = jobs->next;
+        p2p_hash_job_free(jobs);
+    }
 }
 
 void
@@ -379,12 +389,10 @@ p2p_hasher_free(struct p2p_hasher *h)
     pthread_mutex_unlock(&h->lock);
     for (unsigned i = 0; i < h->started; i++)
         pthread_join(h->threads[i], NULL);
-    free_list(&h->trees);
-    free_list(&h->flats);
-    free_list(&h->done);
+    free_jobs(h->jobs);
+    free_jobs(h->done);
     pthread_cond_destroy(&h->work);
     pthread_mutex_destroy(&h->lock);
-    free(h->running);
     free(h);
 }
 
@@ -392,7 +400,17 @@ void
 p2p_hasher_add(struct p2p_hasher *h, struct p2p_hash_job *job)
 {
     pthread_mutex_lock(&h->lock);
-    list_put(job->flat ? &h->flats : &h->trees, job);
+    job->next = h->jobs;
+    h->jobs = job;
+    pthread_cond_signal(&h->work);
+    pthread_mutex_unlock(&h->lock);
+}
+
+void
+p2p_hasher_cancel(struct p2p_hasher *h, struct p2p_hash_job *job)
+{
+    pthread_mutex_lock(&h->lock);
+    atomic_store(&job->is_cancelled, true);
     pthread_cond_signal(&h->work);
     pthread_mutex_unlock(&h->lock);
 }
@@ -401,8 +419,9 @@ struct p2p_hash_job *
 p2p_hasher_take(struct p2p_hasher *h)
 {
     pthread_mutex_lock(&h->lock);
-    struct p2p_hash_job *jobs = h->done.first;
-    list_init(&h->done);
+    struct p2p_hash_job *jobs = h->done;
+    h->done = NULL;
+    h->done_last = &h->done;
     pthread_mutex_unlock(&h->lock);
     return jobs;
 }
@@ -413,13 +432,10 @@ p2p_hasher_progress(struct p2p_hasher *h, struct p2p_hash_progress *out, size_t 
     size_t count = 0;
 
     pthread_mutex_lock(&h->lock);
-    for (unsigned i = 0; i < h->slots && count < max; i++) {
-        struct p2p_hash_job *job = h->running[i];
-        if (!job || job->err || job->state.size < P2P_HASH_SAVED_MIN)
-            continue;
-        out[count++] = (struct p2p_hash_progress){
-            .job = job, .settled = job->settled, .flat_state = job->flat_state};
-    }
+    for (struct p2p_hash_job *job = h->jobs; job && count < max; job = job->next)
+        if (job->is_begun && !job->err && job->state.size >= P2P_HASH_SAVED_MIN)
+            out[count++] = (struct p2p_hash_progress){
+                .job = job, .settled = job->settled, .flat_state = job->flat_state};
     pthread_mutex_unlock(&h->lock);
     return count;
 }

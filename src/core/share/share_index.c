@@ -34,6 +34,7 @@ enum statement {
     LOAD,
     PUT,
     PUT_LAYER,
+    COPY_LAYER,
     DROP_LAYER,
     REMOVE,
     DELETE_ROW,
@@ -48,6 +49,8 @@ static const char *const sql[STATEMENTS] = {
     [PUT] =
         "INSERT OR REPLACE INTO files VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [PUT_LAYER] = "INSERT OR REPLACE INTO layers VALUES(?1, ?2)",
+    [COPY_LAYER] = "INSERT OR REPLACE INTO layers SELECT ?1, hashes FROM layers"
+                   " WHERE name = ?2",
     [DROP_LAYER] = "DELETE FROM layers WHERE name = ?1",
     [REMOVE] =
         "UPDATE files SET root = NULL, sha256 = NULL, change = ?2 WHERE name = ?1",
@@ -434,6 +437,34 @@ p2p_index_put(struct p2p_index *index, const char *name,
     enum p2p_err err = put_row(index, name, facts);
     if (!err && layer)
         err = put_layer(index, name, facts, layer);
+    unlock_memory(index);
+    return err;
+}
+
+static enum p2p_err
+copy_layer(struct p2p_index *index, const char *name, const char *layer_of)
+{
+    sqlite3_stmt *stmt = index->stmt[COPY_LAYER];
+    enum p2p_err err;
+
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_text(stmt, 2, layer_of, -1, SQLITE_STATIC);
+    err = p2p_sqlite_done(stmt);
+    return err || sqlite3_changes(index->db) > 0 ? err : P2P_ERR_NOT_FOUND;
+}
+
+enum p2p_err
+p2p_index_put_copy(struct p2p_index *index, const char *name,
+                   const struct p2p_file_facts *facts, const char *layer_of)
+{
+    struct p2p_chunks g;
+    enum p2p_err err = p2p_chunks_init(&g, facts->state.size, facts->chunk_size);
+
+    lock_memory(index);
+    if (!err && g.count > 1)
+        err = copy_layer(index, name, layer_of);
+    if (!err)
+        err = put_row(index, name, facts);
     unlock_memory(index);
     return err;
 }

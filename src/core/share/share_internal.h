@@ -48,6 +48,14 @@ struct p2p_queue {
     struct p2p_item *first, *last;
 };
 
+/* Items that wait for one kind of hash, and jobs that are with the hasher, by size: the
+ * hasher has jobs of every class, so that it can prefer the small ones. */
+#define P2P_SIZE_CLASSES 6
+struct p2p_pipeline {
+    struct p2p_queue waiting[P2P_SIZE_CLASSES];
+    size_t with_hasher[P2P_SIZE_CLASSES];
+};
+
 /* What other threads tell the share's thread. `lock` guards what is not atomic. */
 struct p2p_share_mailbox {
     int wake_fd; /* an eventfd */
@@ -58,6 +66,8 @@ struct p2p_share_mailbox {
     char suspect[P2P_NAME_MAX +
                  1]; /* differs on disk from what was hashed: look again */
     char doubtful[P2P_NAME_MAX + 1]; /* its layer is not in the index: hash again */
+    char unchecked[P2P_NAME_MAX +
+                   1]; /* served, but its inode changed since it was hashed */
 };
 
 /* The owner writes the index: it scans the folder and hashes its files. */
@@ -65,9 +75,11 @@ struct p2p_share_owner {
     struct p2p_hasher *hasher;
     struct p2p_progress *progress;
     struct p2p_item *dirty;
-    struct p2p_queue trees, flats;
-    size_t with_hasher;
+    struct p2p_pipeline trees, flats;
+    struct p2p_item *unsaved; /* whose row is not in a committed transaction yet */
+    uint64_t resave_ms, resave_pause_ms; /* after a failed commit: when to try again */
     bool is_lost, is_scanned, is_in_transaction, has_warned;
+    bool has_failed; /* a row of the open transaction could not be written */
     size_t skipped;
     uint64_t next_scan_ms, last_commit_ms;
 };
@@ -114,7 +126,7 @@ struct p2p_share {
 
 void p2p_share_wake(struct p2p_share *share);
 void *p2p_share_loop(void *share);
-/* Leaves a name in one of the mailbox's two slots and wakes the loop. A second name
+/* Leaves a name in one of the mailbox's slots and wakes the loop. A second name
  * replaces the first when the loop has not read it yet: these are hints, inotify is the
  * rule. */
 void p2p_share_tell(struct p2p_share *share, char slot[P2P_NAME_MAX + 1],
@@ -133,20 +145,44 @@ void p2p_share_remove_unseen(struct p2p_share *share,
 #define P2P_QUIET_MS  500
 #define P2P_SETTLE_MS 20
 
+/* How long the file has to be quiet before it is hashed: longer for a file that keeps
+ * changing, in proportion to the time that hashing takes, so that most of the time goes
+ * to its rest. */
+uint64_t p2p_pipeline_quiet_ms(const struct p2p_item *item);
 /* To be looked at after a while; a later note puts it off. */
 void p2p_pipeline_note(struct p2p_share *share, struct p2p_item *item,
                        uint64_t delay_ms);
-void p2p_pipeline_enqueue(struct p2p_queue *queue, struct p2p_item *item);
+/* To be hashed, with the item's state and facts as they are. */
+void p2p_pipeline_want_tree(struct p2p_share *share, struct p2p_item *item);
 void p2p_pipeline_want_sha256(struct p2p_share *share, struct p2p_item *item);
-/* Gives the hasher as much as is good for it, and takes what it has finished. */
+/* Hashes a file again that stays shared: its inode changed, its bytes probably did not.
+ */
+void p2p_pipeline_recheck(struct p2p_share *share, struct p2p_item *item,
+                          const struct p2p_file_state *now);
+/* Nobody needs what the hasher is doing for this item any longer. */
+void p2p_pipeline_cancel(struct p2p_share *share, struct p2p_item *item);
+/* Not shared because it cannot be read; it is tried again where time can help. */
+void p2p_pipeline_refuse(struct p2p_share *share, struct p2p_item *item,
+                         enum p2p_err problem);
+/* Makes the item READY with the facts of its twin, which is the same file on disk.
+ * False: it has to be hashed. */
+bool p2p_pipeline_adopt(struct p2p_share *share, struct p2p_item *item,
+                        const struct p2p_item *twin, const struct p2p_file_state *now);
+/* Stores the ctime of a READY item that was touched. */
+void p2p_pipeline_touch(struct p2p_share *share, struct p2p_item *item,
+                        int64_t ctime_ns);
+bool p2p_pipeline_is_busy(const struct p2p_share *share);
+/* Gives the hasher jobs, and takes those that it has finished. */
 void p2p_pipeline_feed(struct p2p_share *share);
 void p2p_pipeline_collect(struct p2p_share *share);
 /* Writes down how far the hasher has come with large files, or that it has done all. */
 void p2p_pipeline_save(struct p2p_share *share);
 void p2p_pipeline_clear_saved(struct p2p_share *share);
-/* Out of the index. */
+/* Removes the item from the index and ends its job. */
 void p2p_pipeline_forget(struct p2p_share *share, struct p2p_item *item);
 void p2p_pipeline_commit(struct p2p_share *share);
+/* Writes again what a full or failing disk has refused, when that is due. */
+void p2p_pipeline_resave(struct p2p_share *share, uint64_t now_ms);
 void p2p_pipeline_warn(struct p2p_share *share, enum p2p_err err); /* once */
 
 /* The owner's work (share_scan.c). */

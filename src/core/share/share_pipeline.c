@@ -1,9 +1,10 @@
 /*
  * The pipeline: an item that has to be hashed waits in a queue, goes to the hasher, and
  * comes back as a finished job. The result is written to the index and to the
- * catalogue. Many files share one transaction, because each commit costs a flush: the
- * transaction stays open while results keep arriving and is committed after at most a
- * second, and before anybody is told of a change.
+ * catalogue. Many files share one transaction, because each commit costs a flush: while
+ * files keep arriving, the loop commits at most every 50 ms. Until the commit succeeds
+ * the catalogue keeps the hashes of the chunks, so that a file can be served even when
+ * the disk is too full for the index.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,32 @@
 #include "core/share/share_internal.h"
 #include "p2p/log.h"
 
-#define JOBS_MAX 64
+/* With the hasher at once: of the smallest class, and of each other one. */
+#define SMALL_JOBS_MAX 64
+#define JOBS_MAX       16
+#define PROGRESS_MAX   (2 * (SMALL_JOBS_MAX + (P2P_SIZE_CLASSES - 1) * JOBS_MAX))
+/* A file that changes again within ten times its hashing time waits four times that
+ * time. */
+#define CHANGES_OFTEN 10
+#define QUIET_FACTOR  4
+#define QUIET_MAX_MS  (10 * 60 * 1000)
+#define RETRY_MIN_MS  2000
+#define RETRY_MAX_MS  (10 * 60 * 1000)
+#define RESAVE_MIN_MS 1000
+#define RESAVE_MAX_MS 30000
 
 /* ---- Lines of items ---- */
+
+uint64_t
+p2p_pipeline_quiet_ms(const struct p2p_item *item)
+{
+    uint64_t quiet = QUIET_FACTOR * item->hash_cost_ms;
+
+    if (item->hashed_ms == 0 || quiet < P2P_QUIET_MS ||
+        p2p_now_ms() - item->hashed_ms > CHANGES_OFTEN * item->hash_cost_ms)
+        return P2P_QUIET_MS;
+    return quiet < QUIET_MAX_MS ? quiet : QUIET_MAX_MS;
+}
 
 void
 p2p_pipeline_note(struct p2p_share *s, struct p2p_item *item, uint64_t delay_ms)
@@ -26,10 +50,23 @@ p2p_pipeline_note(struct p2p_share *s, struct p2p_item *item, uint64_t delay_ms)
     s->owner.dirty = item;
 }
 
-void
-p2p_pipeline_enqueue(struct p2p_queue *queue, struct p2p_item *item)
+/* Up to 1 MiB, 16 MiB, 256 MiB, 4 GiB, 64 GiB, and larger. */
+static unsigned
+size_class(uint64_t size)
 {
-    if (item->is_queued || item->is_with_hasher)
+    unsigned class = 0;
+
+    for (uint64_t max = P2P_MIB; class < P2P_SIZE_CLASSES - 1 && size > max; max *= 16)
+        class ++;
+    return class;
+}
+
+static void
+enqueue(struct p2p_pipeline *line, struct p2p_item *item)
+{
+    struct p2p_queue *queue = &line->waiting[size_class(item->facts.state.size)];
+
+    if (item->is_queued || item->job)
         return;
     item->is_queued = true;
     item->next_queued = NULL;
@@ -50,6 +87,21 @@ dequeue(struct p2p_queue *queue)
         item->is_queued = false;
     }
     return item;
+}
+
+static bool
+is_line_busy(const struct p2p_pipeline *line)
+{
+    for (unsigned class = 0; class < P2P_SIZE_CLASSES; class ++)
+        if (line->waiting[class].first || line->with_hasher[class] > 0)
+            return true;
+    return false;
+}
+
+bool
+p2p_pipeline_is_busy(const struct p2p_share *s)
+{
+    return is_line_busy(&s->owner.trees) || is_line_busy(&s->owner.flats);
 }
 
 /* ---- The index ---- */
@@ -74,22 +126,64 @@ begin(struct p2p_share *s)
     return err;
 }
 
-static enum p2p_err
-put(struct p2p_share *s, const char *name, const struct p2p_file_facts *facts,
-    const struct p2p_digest *layer)
+static void
+mark_unsaved(struct p2p_share *s, struct p2p_item *item)
+{
+    if (item->is_unsaved)
+        return;
+    item->is_unsaved = true;
+    item->next_unsaved = s->owner.unsaved;
+    s->owner.unsaved = item;
+}
+
+static void
+put_off_resave(struct p2p_share *s)
+{
+    uint64_t pause = 2 * s->owner.resave_pause_ms;
+
+    if (pause < RESAVE_MIN_MS)
+        pause = RESAVE_MIN_MS;
+    if (pause > RESAVE_MAX_MS)
+        pause = RESAVE_MAX_MS;
+    s->owner.resave_pause_ms = pause;
+    s->owner.resave_ms = p2p_now_ms() + pause;
+}
+
+/* Writes the row of a READY item, and its layer when the catalogue still has it. */
+static void
+put(struct p2p_share *s, struct p2p_item *item)
 {
     enum p2p_err err = begin(s);
 
     if (!err)
-        err = p2p_index_put(s->index, name, facts, layer);
-    if (err)
-        p2p_pipeline_warn(s, err);
-    return err;
+        err = p2p_index_put(s->index, item->name, &item->facts, item->layer);
+    mark_unsaved(s, item);
+    if (!err)
+        return;
+    p2p_pipeline_warn(s, err);
+    s->owner.has_failed = true;
+    if (s->owner.resave_ms == 0)
+        put_off_resave(s);
+}
+
+void
+p2p_pipeline_touch(struct p2p_share *s, struct p2p_item *item, int64_t ctime_ns)
+{
+    p2p_catalogue_touch(&s->catalogue, item, ctime_ns);
+    put(s, item);
+}
+
+void
+p2p_pipeline_cancel(struct p2p_share *s, struct p2p_item *item)
+{
+    if (item->job)
+        p2p_hasher_cancel(s->owner.hasher, item->job);
 }
 
 void
 p2p_pipeline_forget(struct p2p_share *s, struct p2p_item *item)
 {
+    p2p_pipeline_cancel(s, item);
     if (item->facts.version == 0)
         return; /* never was in the index */
     enum p2p_err err = begin(s);
@@ -97,6 +191,22 @@ p2p_pipeline_forget(struct p2p_share *s, struct p2p_item *item)
         err = p2p_index_remove(s->index, item->name);
     if (err)
         p2p_pipeline_warn(s, err);
+}
+
+/* Everything up to here is stored. */
+static void
+clear_unsaved(struct p2p_share *s)
+{
+    struct p2p_item *item;
+
+    while ((item = s->owner.unsaved)) {
+        s->owner.unsaved = item->next_unsaved;
+        item->is_unsaved = false;
+        if (item->layer)
+            p2p_catalogue_drop_layer(&s->catalogue, item);
+    }
+    s->owner.resave_ms = 0;
+    s->owner.resave_pause_ms = 0;
 }
 
 /* The status goes with the last change, so that followers see both together. */
@@ -116,13 +226,37 @@ p2p_pipeline_commit(struct p2p_share *s)
         err = p2p_index_set_status(s->index, &status);
     enum p2p_err failed = p2p_index_commit(s->index);
     s->owner.is_in_transaction = false;
-    if (err || failed)
-        p2p_pipeline_warn(s, err ? err : failed);
-    else
+    if (failed) {
+        p2p_pipeline_warn(s, failed);
+        put_off_resave(s);
+    } else if (!s->owner.has_failed) {
+        clear_unsaved(s);
         s->owner.has_warned = false;
+    }
+    s->owner.has_failed = false;
+}
+
+void
+p2p_pipeline_resave(struct p2p_share *s, uint64_t now_ms)
+{
+    if (s->owner.resave_ms == 0 || now_ms < s->owner.resave_ms)
+        return;
+    s->owner.resave_ms = 0;
+    for (struct p2p_item *item = s->owner.unsaved; item; item = item->next_unsaved)
+        if (item->state == P2P_ITEM_READY)
+            put(s, item);
+    if (!s->owner.is_in_transaction) /* not even that worked */
+        put_off_resave(s);
 }
 
 /* ---- Hashing ---- */
+
+void
+p2p_pipeline_want_tree(struct p2p_share *s, struct p2p_item *item)
+{
+    p2p_catalogue_owe(&s->catalogue, item, true);
+    enqueue(&s->owner.trees, item);
+}
 
 void
 p2p_pipeline_want_sha256(struct p2p_share *s, struct p2p_item *item)
@@ -132,11 +266,28 @@ p2p_pipeline_want_sha256(struct p2p_share *s, struct p2p_item *item)
     if (item->is_owed != is_wanted)
         p2p_catalogue_owe(&s->catalogue, item, is_wanted);
     if (is_wanted)
-        p2p_pipeline_enqueue(&s->owner.flats, item);
+        enqueue(&s->owner.flats, item);
+}
+
+static struct p2p_pipeline *
+line_of(struct p2p_share *s, bool flat)
+{
+    return flat ? &s->owner.flats : &s->owner.trees;
 }
 
 static void
-give(struct p2p_share *s, struct p2p_item *item, bool flat)
+give(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job)
+{
+    job->item = item;
+    job->given_ms = p2p_now_ms();
+    p2p_progress_load(s->owner.progress, job);
+    item->job = job;
+    line_of(s, job->flat)->with_hasher[size_class(job->state.size)]++;
+    p2p_hasher_add(s->owner.hasher, job);
+}
+
+static void
+give_next(struct p2p_share *s, struct p2p_item *item, bool flat)
 {
     struct p2p_hash_job *job = p2p_hash_job_new(item->name);
 
@@ -144,27 +295,69 @@ give(struct p2p_share *s, struct p2p_item *item, bool flat)
         p2p_pipeline_note(s, item, P2P_QUIET_MS);
         return;
     }
-    job->item = item;
     job->state = item->facts.state;
     job->chunk_size = flat ? item->facts.chunk_size : s->chunk_size;
     job->flat = flat;
-    p2p_progress_load(s->owner.progress, job);
-    item->is_with_hasher = true;
-    s->owner.with_hasher++;
-    p2p_hasher_add(s->owner.hasher, job);
+    give(s, item, job);
+}
+
+void
+p2p_pipeline_recheck(struct p2p_share *s, struct p2p_item *item,
+                     const struct p2p_file_state *now)
+{
+    struct p2p_hash_job *job = item->job ? NULL : p2p_hash_job_new(item->name);
+
+    if (!job)
+        return; /* the next reader asks again */
+    job->state = *now;
+    job->chunk_size = item->facts.chunk_size;
+    job->is_recheck = true;
+    give(s, item, job);
+}
+
+/* What an item in the line needs now: it may have changed since it was put there. */
+static bool
+still_wants(const struct p2p_item *item, bool flat)
+{
+    if (flat)
+        return item->state == P2P_ITEM_READY && !item->facts.sha256_known;
+    return item->state == P2P_ITEM_PENDING;
+}
+
+static void
+feed_line(struct p2p_share *s, bool flat)
+{
+    struct p2p_pipeline *line = line_of(s, flat);
+    struct p2p_item *item;
+
+    for (unsigned class = 0; class < P2P_SIZE_CLASSES; class ++) {
+        size_t max = class == 0 ? SMALL_JOBS_MAX : JOBS_MAX;
+        while (line->with_hasher[class] < max &&
+               (item = dequeue(&line->waiting[class])))
+            if (still_wants(item, flat))
+                give_next(s, item, flat);
+    }
 }
 
 void
 p2p_pipeline_feed(struct p2p_share *s)
 {
-    while (s->owner.with_hasher < JOBS_MAX &&
-           (s->owner.trees.first || s->owner.flats.first)) {
-        struct p2p_item *item =
-            dequeue(s->owner.trees.first ? &s->owner.trees : &s->owner.flats);
-        if (item->state == P2P_ITEM_PENDING)
-            give(s, item, false);
-        else if (item->state == P2P_ITEM_READY && !item->facts.sha256_known)
-            give(s, item, true);
+    feed_line(s, false);
+    feed_line(s, true);
+}
+
+/* Content that was here before keeps its version and its SHA-256. An empty file's root
+ * is all zero, as a fresh item's: the version tells them apart. */
+static void
+number_version(struct p2p_file_facts *facts, const struct p2p_file_facts *before)
+{
+    bool is_same = before->version > 0 &&
+                   memcmp(facts->root.b, before->root.b, sizeof(facts->root.b)) == 0;
+
+    facts->version = before->version + !is_same;
+    if (is_same && before->sha256_known && !facts->sha256_known) {
+        facts->sha256 = before->sha256;
+        facts->sha256_known = true;
     }
 }
 
@@ -172,9 +365,8 @@ static void
 accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job)
 {
     struct p2p_file_facts facts = {
-        .state = job->state,
+        .state = job->is_recheck ? job->state : item->facts.state,
         .chunk_size = job->chunk_size,
-        .version = item->facts.version,
         .root = job->root,
         .sha256 = job->sha256,
         .sha256_known = job->sha256_known,
@@ -182,19 +374,13 @@ accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job
     struct p2p_digest *layer = job->layer;
     uint64_t read_before = job->begin * job->chunk_size;
 
-    /* An empty file's root is all zero, as a fresh item's: the version tells them
-     * apart. */
-    if (facts.version == 0 ||
-        memcmp(facts.root.b, item->facts.root.b, sizeof(facts.root.b)) != 0)
-        facts.version++;
+    number_version(&facts, &item->facts);
     job->layer = NULL;
     p2p_catalogue_count_hashed(&s->catalogue, facts.state.size - read_before);
-    if (put(s, item->name, &facts, layer) == P2P_OK) {
-        free(layer);
-        layer = NULL;
-    }
-    if (p2p_catalogue_set_ready(&s->catalogue, item, &facts, layer) == P2P_OK)
-        p2p_pipeline_want_sha256(s, item);
+    if (p2p_catalogue_set_ready(&s->catalogue, item, &facts, layer) != P2P_OK)
+        return;
+    put(s, item);
+    p2p_pipeline_want_sha256(s, item);
 }
 
 static void
@@ -202,38 +388,88 @@ accept_flat(struct p2p_share *s, struct p2p_item *item, const struct p2p_hash_jo
 {
     p2p_catalogue_set_sha256(&s->catalogue, item, &job->sha256);
     p2p_catalogue_owe(&s->catalogue, item, false);
-    (void)!put(s, item->name, &item->facts, NULL);
+    put(s, item);
 }
 
-static void
-refuse(struct p2p_share *s, struct p2p_item *item, enum p2p_err err)
+bool
+p2p_pipeline_adopt(struct p2p_share *s, struct p2p_item *item,
+                   const struct p2p_item *twin, const struct p2p_file_state *now)
 {
+    struct p2p_file_facts facts = twin->facts;
+    struct p2p_digest *layer = NULL;
+    struct p2p_chunks g;
+    enum p2p_err err;
+
+    if (p2p_chunks_init(&g, facts.state.size, facts.chunk_size) != P2P_OK)
+        return false;
+    facts.state = *now;
+    number_version(&facts, &item->facts);
+    if (twin->layer) {
+        layer = malloc(g.count * sizeof(*layer));
+        if (!layer)
+            return false;
+        memcpy(layer, twin->layer, g.count * sizeof(*layer));
+    } else {
+        err = begin(s);
+        if (!err)
+            err = p2p_index_put_copy(s->index, item->name, &facts, twin->name);
+        if (err)
+            return false;
+    }
+    p2p_pipeline_cancel(s, item);
+    if (p2p_catalogue_set_ready(&s->catalogue, item, &facts, layer) != P2P_OK)
+        return false;
+    if (layer)
+        put(s, item);
+    p2p_pipeline_want_sha256(s, item);
+    return true;
+}
+
+void
+p2p_pipeline_refuse(struct p2p_share *s, struct p2p_item *item, enum p2p_err problem)
+{
+    uint64_t pause = RETRY_MIN_MS;
     char name[128];
 
-    p2p_log_warn("a file cannot be read and is not shared name=\"%s\" reason=\"%s\"",
-                 p2p_log_escape(item->name, strlen(item->name), name, sizeof(name)),
-                 p2p_err_text(err));
-    p2p_catalogue_owe(&s->catalogue, item, false);
-    p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_REFUSED);
+    if (item->failures == 0)
+        p2p_log_warn(
+            "cannot read a file, so it is not shared name=\"%s\" reason=\"%s\"",
+            p2p_log_escape(item->name, strlen(item->name), name, sizeof(name)),
+            p2p_err_text(problem));
+    p2p_catalogue_refuse(&s->catalogue, item, problem);
+    if (problem == P2P_ERR_PERMISSION || problem == P2P_ERR_TOO_LARGE)
+        return; /* time does not help: a change of the file does */
+    for (unsigned i = 0; i < item->failures && pause < RETRY_MAX_MS; i++)
+        pause *= 2;
+    item->failures++;
+    p2p_pipeline_note(s, item, pause < RETRY_MAX_MS ? pause : RETRY_MAX_MS);
 }
 
 static void
 accept(struct p2p_share *s, struct p2p_hash_job *job)
 {
     struct p2p_item *item = job->item;
+    bool stays_shared = job->flat || job->is_recheck;
 
-    item->is_with_hasher = false;
-    s->owner.with_hasher--;
-    if (item->state == P2P_ITEM_GONE || job->err == P2P_ERR_CANCELLED)
+    item->job = NULL;
+    line_of(s, job->flat)->with_hasher[size_class(job->state.size)]--;
+    if (item->state == P2P_ITEM_GONE)
         return;
-    if (!p2p_file_state_equal(&job->state, &item->facts.state) ||
-        item->state != (job->flat ? P2P_ITEM_READY : P2P_ITEM_PENDING))
-        p2p_pipeline_note(s, item, P2P_SETTLE_MS);
-    else if (job->err == P2P_ERR_FILE_CHANGED)
-        p2p_pipeline_note(s, item, P2P_QUIET_MS);
-    else if (job->err)
-        refuse(s, item, job->err);
-    else if (job->flat)
+    item->hashed_ms = p2p_now_ms();
+    item->hash_cost_ms = item->hashed_ms - job->given_ms;
+    if (job->err == P2P_ERR_CANCELLED || job->err == P2P_ERR_FILE_CHANGED ||
+        p2p_file_state_compare(&job->state, &item->facts.state) == P2P_FILE_CHANGED ||
+        item->state != (stays_shared ? P2P_ITEM_READY : P2P_ITEM_PENDING)) {
+        if (!item->is_dirty) /* otherwise whoever ended the job has said when to look */
+            p2p_pipeline_note(s, item, p2p_pipeline_quiet_ms(item));
+        return;
+    }
+    if (job->err) {
+        p2p_pipeline_refuse(s, item, job->err);
+        return;
+    }
+    item->failures = 0;
+    if (job->flat)
         accept_flat(s, item, job);
     else
         accept_tree(s, item, job);
@@ -254,8 +490,8 @@ p2p_pipeline_collect(struct p2p_share *s)
 void
 p2p_pipeline_save(struct p2p_share *s)
 {
-    struct p2p_hash_progress now[JOBS_MAX];
-    size_t count = p2p_hasher_progress(s->owner.hasher, now, JOBS_MAX);
+    struct p2p_hash_progress now[PROGRESS_MAX];
+    size_t count = p2p_hasher_progress(s->owner.hasher, now, PROGRESS_MAX);
     enum p2p_err err = count > 0 ? begin(s) : P2P_OK;
 
     for (size_t i = 0; i < count && !err; i++)

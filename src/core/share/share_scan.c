@@ -16,6 +16,8 @@
  * are: a file is hashed when its last change is older than this. */
 #define CLOCK_GRAIN_NS (20 * 1000000ll)
 #define COMMIT_MS      50
+/* A file that is gone waits this long for its new name to be looked at. */
+#define MISSING_MS 100
 /* Scans of everything: in vain as a rule, for what inotify does not tell (network
  * folders). */
 #define SCAN_EVERY_MS     (10 * 60 * 1000)
@@ -39,8 +41,7 @@ hash_again(struct p2p_share *s, struct p2p_item *item,
 {
     p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
     item->facts.state = *state;
-    p2p_catalogue_owe(&s->catalogue, item, true);
-    p2p_pipeline_enqueue(&s->owner.trees, item);
+    p2p_pipeline_want_tree(s, item);
 }
 
 static bool
@@ -53,29 +54,97 @@ is_too_fresh(const struct p2p_file_state *state)
     return age >= 0 && age < CLOCK_GRAIN_NS;
 }
 
-/* What the file is now against what is known of it. */
+/*
+ * The file has other bytes than those that were hashed under this name. It is the same
+ * file as another name's when it was renamed or linked: then nothing is read. The ctime
+ * of such a twin is kept when no event told of the change, so that the first reader has
+ * the file checked.
+ */
 static void
-compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st)
+on_other_bytes(struct p2p_share *s, struct p2p_item *item,
+               const struct p2p_file_state *now, bool is_told)
 {
-    struct p2p_file_state now = p2p_file_state_of(st);
-    bool is_known = p2p_file_state_equal(&now, &item->facts.state);
+    const struct p2p_item *twin = p2p_catalogue_twin(&s->catalogue, now, item);
+    struct p2p_file_state state = *now;
 
-    if (is_known && item->state == P2P_ITEM_REFUSED)
+    if (twin && !is_told)
+        state.ctime_ns = twin->facts.state.ctime_ns;
+    if (twin && p2p_pipeline_adopt(s, item, twin, &state))
         return;
-    if (is_known && item->state == P2P_ITEM_READY) {
-        p2p_pipeline_want_sha256(s, item);
+    p2p_pipeline_cancel(s, item);
+    if (!is_too_fresh(now)) {
+        hash_again(s, item, now);
         return;
     }
-    if (is_known && item->state == P2P_ITEM_NOTED && item->facts.version > 0)
-        share_now(s, item); /* from the index: nothing to read */
-    else if (now.size > P2P_FILE_SIZE_MAX)
-        p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_REFUSED);
-    else if (is_too_fresh(&now)) {
-        if (item->state == P2P_ITEM_READY)
-            p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
-        p2p_pipeline_note(s, item, P2P_SETTLE_MS);
-    } else
-        hash_again(s, item, &now);
+    if (item->state == P2P_ITEM_READY)
+        p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
+    p2p_pipeline_note(s, item, P2P_SETTLE_MS);
+}
+
+static void
+compare_ready(struct p2p_share *s, struct p2p_item *item,
+              const struct p2p_file_state *now, bool is_told)
+{
+    enum p2p_file_change change = p2p_file_state_compare(now, &item->facts.state);
+
+    if (change == P2P_FILE_CHANGED) {
+        on_other_bytes(s, item, now, is_told);
+        return;
+    }
+    if (change == P2P_FILE_TOUCHED && is_told)
+        p2p_pipeline_touch(s, item, now->ctime_ns);
+    p2p_pipeline_want_sha256(s, item);
+}
+
+/*
+ * Compares the file with what is known of it. `is_told`: an event named the file, so a
+ * write to it would have been noticed, and a new ctime alone does not mean new bytes.
+ * Without an event the old ctime stays in the facts: the first reader then has the file
+ * checked (p2p_pipeline_recheck).
+ */
+static void
+compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool is_told)
+{
+    struct p2p_file_state now = p2p_file_state_of(st);
+    enum p2p_file_change change = p2p_file_state_compare(&now, &item->facts.state);
+    bool is_known = change != P2P_FILE_CHANGED;
+
+    item->is_missing = false;
+    if (now.size > P2P_FILE_SIZE_MAX) {
+        p2p_pipeline_refuse(s, item, P2P_ERR_TOO_LARGE);
+    } else if (item->state == P2P_ITEM_READY) {
+        compare_ready(s, item, &now, is_told);
+    } else if (item->state == P2P_ITEM_NOTED && item->facts.version > 0 && is_known) {
+        share_now(s, item); /* as the index knows it: nothing to read */
+    } else if (item->state == P2P_ITEM_PENDING && is_known &&
+               (item->job || item->is_queued)) {
+        item->facts.state.ctime_ns = now.ctime_ns;
+    } else if (item->state == P2P_ITEM_REFUSED && change == P2P_FILE_SAME &&
+               (item->problem == P2P_ERR_PERMISSION ||
+                item->problem == P2P_ERR_TOO_LARGE)) {
+        return;
+    } else {
+        on_other_bytes(s, item, &now, is_told);
+    }
+}
+
+/* A file that is not there has been removed, or renamed: then the events for its new
+ * name are about to be looked at, and find their twin while this item still has its
+ * facts. */
+static void
+on_missing(struct p2p_share *s, struct p2p_item *item)
+{
+    if (!item->is_missing && item->facts.version > 0 &&
+        (item->state == P2P_ITEM_READY || item->state == P2P_ITEM_NOTED)) {
+        item->is_missing = true;
+        p2p_pipeline_cancel(s, item);
+        p2p_catalogue_owe(&s->catalogue, item, false);
+        p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_NOTED);
+        p2p_pipeline_note(s, item, MISSING_MS);
+        return;
+    }
+    p2p_pipeline_forget(s, item);
+    p2p_catalogue_remove(&s->catalogue, item);
 }
 
 static void
@@ -87,15 +156,12 @@ examine(struct p2p_share *s, struct p2p_item *item)
     if (item->state == P2P_ITEM_GONE)
         return;
     err = p2p_root_stat(s->root, item->name, &st);
-    if (!err) {
-        compare(s, item, &st);
-    } else if (err == P2P_ERR_NOT_FOUND) {
-        p2p_pipeline_forget(s, item);
-        p2p_catalogue_remove(&s->catalogue, item);
-    } else {
-        p2p_catalogue_owe(&s->catalogue, item, false);
-        p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_REFUSED);
-    }
+    if (!err)
+        compare(s, item, &st, true);
+    else if (err == P2P_ERR_NOT_FOUND)
+        on_missing(s, item);
+    else
+        p2p_pipeline_refuse(s, item, err);
 }
 
 static void
@@ -129,7 +195,7 @@ see_file(void *arg, const char *name, const struct stat *st)
         return P2P_ERR_NOMEM;
     item->seen = s->scan;
     if (!item->is_dirty)
-        compare(s, item, st);
+        compare(s, item, st, false);
     return s->catalogue.item_count > P2P_SHARE_FILES_MAX ? P2P_ERR_TOO_LARGE : P2P_OK;
 }
 
@@ -202,28 +268,28 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
     item = p2p_catalogue_get(&s->catalogue, name);
     if (!item)
         return;
-    /* While it is written nobody can be served from it. */
-    if (event == P2P_WATCH_WRITING && item->state == P2P_ITEM_READY) {
-        p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
-        p2p_catalogue_owe(&s->catalogue, item, true);
+    if (event == P2P_WATCH_WRITING) {
+        /* While it is written nobody can be served from it, and hashing it is in vain.
+         */
+        p2p_pipeline_cancel(s, item);
+        if (item->state == P2P_ITEM_READY) {
+            p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
+            p2p_catalogue_owe(&s->catalogue, item, true);
+        }
     }
-    p2p_pipeline_note(s, item,
-                      event == P2P_WATCH_WRITING ? P2P_QUIET_MS : P2P_SETTLE_MS);
+    uint64_t quiet_ms = p2p_pipeline_quiet_ms(item);
+    if (event != P2P_WATCH_WRITING && quiet_ms == P2P_QUIET_MS)
+        quiet_ms = P2P_SETTLE_MS;
+    p2p_pipeline_note(s, item, quiet_ms);
 }
 
 /* ---- Rounds ---- */
-
-static bool
-is_busy(const struct p2p_share *s)
-{
-    return s->owner.with_hasher > 0 || s->owner.trees.first || s->owner.flats.first;
-}
 
 /* Lists and the index follow a busy hasher at a distance, and an idle one at once. */
 static void
 commit(struct p2p_share *s, uint64_t now)
 {
-    if (is_busy(s) && now < s->owner.last_commit_ms + COMMIT_MS)
+    if (p2p_pipeline_is_busy(s) && now < s->owner.last_commit_ms + COMMIT_MS)
         return;
     p2p_pipeline_commit(s);
     if (p2p_catalogue_commit(&s->catalogue) && s->callback_due_ms == 0)
@@ -245,15 +311,30 @@ take_told(struct p2p_share *s, char slot[P2P_NAME_MAX + 1])
 }
 
 static void
+check_touched(struct p2p_share *s, struct p2p_item *item)
+{
+    struct stat st;
+
+    if (p2p_root_stat(s->root, item->name, &st) != P2P_OK)
+        return; /* the event for that is on its way */
+    struct p2p_file_state now = p2p_file_state_of(&st);
+    if (p2p_file_state_compare(&now, &item->facts.state) == P2P_FILE_TOUCHED)
+        p2p_pipeline_recheck(s, item, &now);
+}
+
+static void
 heed_readers(struct p2p_share *s)
 {
     struct p2p_item *suspect = take_told(s, s->mail.suspect);
     struct p2p_item *doubtful = take_told(s, s->mail.doubtful);
+    struct p2p_item *unchecked = take_told(s, s->mail.unchecked);
 
     if (suspect && !suspect->is_dirty)
         p2p_pipeline_note(s, suspect, P2P_SETTLE_MS);
     if (doubtful && doubtful->state == P2P_ITEM_READY)
         hash_again(s, doubtful, &doubtful->facts.state);
+    if (unchecked && unchecked->state == P2P_ITEM_READY)
+        check_touched(s, unchecked);
 }
 
 static void
@@ -277,21 +358,25 @@ p2p_scan_round(struct p2p_share *s, uint64_t *due_ms)
     examine_due(s, hurry);
     p2p_pipeline_collect(s);
     p2p_pipeline_feed(s);
-    if (is_busy(s) && p2p_progress_is_due(s->owner.progress, now))
+    p2p_pipeline_resave(s, now);
+    if (p2p_pipeline_is_busy(s) && p2p_progress_is_due(s->owner.progress, now))
         p2p_pipeline_save(s);
-    else if (s->owner.is_scanned && !s->owner.dirty && !is_busy(s))
+    else if (s->owner.is_scanned && !s->owner.dirty && !p2p_pipeline_is_busy(s))
         p2p_pipeline_clear_saved(s);
     commit(s, now);
 
     *due_ms = s->owner.next_scan_ms;
     for (const struct p2p_item *item = s->owner.dirty; item; item = item->next_dirty)
         sooner(due_ms, item->due_ms);
-    if (is_busy(s))
+    if (p2p_pipeline_is_busy(s))
         sooner(due_ms, p2p_progress_due_ms(s->owner.progress));
+    if (s->owner.resave_ms > 0)
+        sooner(due_ms, s->owner.resave_ms);
     if (s->owner.is_in_transaction || s->catalogue.is_changed)
         sooner(due_ms, s->owner.last_commit_ms + COMMIT_MS);
-    return s->owner.is_scanned && !s->owner.is_lost && !s->owner.dirty && !is_busy(s) &&
-           !s->owner.is_in_transaction && !s->catalogue.is_changed;
+    return s->owner.is_scanned && !s->owner.is_lost && !s->owner.dirty &&
+           !p2p_pipeline_is_busy(s) && !s->owner.is_in_transaction &&
+           !s->catalogue.is_changed;
 }
 
 /* ---- Beginning and end ---- */
@@ -304,7 +389,7 @@ load_row(void *arg, const char *name, const struct p2p_file_facts *facts)
     struct p2p_item *item = facts ? p2p_catalogue_get(&s->catalogue, name) : NULL;
 
     if (item && item->state == P2P_ITEM_NOTED)
-        item->facts = *facts;
+        p2p_catalogue_load(&s->catalogue, item, facts);
     return !facts || item ? P2P_OK : P2P_ERR_NOMEM;
 }
 

@@ -9,11 +9,15 @@
 
 /* How many files of equal content are tried when some of them have changed. */
 #define CANDIDATES_MAX 4
+/* How long a touched file that the catalogue does not list yet is still served. */
+#define DOUBT_MS 1000
 
 struct p2p_share_file {
     struct p2p_share *share;
     struct p2p_chunks geometry;
     struct p2p_file_state state;
+    struct p2p_digest root;
+    uint64_t doubt_ends_ms; /* touched, and not in the catalogue: see is_still_shared */
     int fd;
     char *name; /* owned */
 };
@@ -57,6 +61,9 @@ open_candidate(struct p2p_share *share, const struct candidate *c,
         p2p_share_tell(share, share->mail.suspect, c->name);
         return err;
     }
+    struct p2p_file_state now = p2p_file_state_of(&st);
+    if (p2p_file_state_compare(&now, &c->state) == P2P_FILE_TOUCHED)
+        p2p_share_tell(share, share->mail.unchecked, c->name);
     file->state = c->state;
     file->name = strdup(c->name);
     err = file->name ? p2p_share_file_verify(file) : P2P_ERR_NOMEM;
@@ -82,6 +89,7 @@ p2p_share_file_open(struct p2p_share *share, const struct p2p_digest *root,
     if (!file)
         return P2P_ERR_NOMEM;
     file->share = share;
+    file->root = *root;
     for (size_t i = 0; i < count && err; i++)
         err = open_candidate(share, &candidates[i], file);
     if (err)
@@ -113,15 +121,53 @@ p2p_share_file_fd(const struct p2p_share_file *file)
     return file->fd;
 }
 
+/* Whether the name stands for other bytes by now, or is being written. */
+static bool
+has_other_bytes(struct p2p_share *share, const char *name,
+                const struct p2p_digest *root)
+{
+    pthread_rwlock_rdlock(&share->catalogue.lock);
+    const struct p2p_item *item = p2p_catalogue_find(&share->catalogue, name);
+    bool is_other =
+        item && (item->state == P2P_ITEM_PENDING ||
+                 (item->state == P2P_ITEM_READY &&
+                  memcmp(item->facts.root.b, root->b, sizeof(root->b)) != 0));
+    pthread_rwlock_unlock(&share->catalogue.lock);
+    return is_other;
+}
+
+/* The inode changed: it was renamed, linked or got other permissions, or it left the
+ * folder. It is still shared when the catalogue has it under some name; a moment passes
+ * before it has the new one. */
+static bool
+is_still_shared(struct p2p_share_file *file, const struct stat *st,
+                const struct p2p_file_state *now)
+{
+    if (st->st_nlink == 0 || has_other_bytes(file->share, file->name, &file->root))
+        return false;
+    if (p2p_catalogue_has_file(&file->share->catalogue, &file->root, now)) {
+        file->state.ctime_ns = now->ctime_ns;
+        file->doubt_ends_ms = 0;
+        return true;
+    }
+    if (file->doubt_ends_ms == 0)
+        file->doubt_ends_ms = p2p_now_ms() + DOUBT_MS;
+    return p2p_now_ms() < file->doubt_ends_ms;
+}
+
 enum p2p_err
 p2p_share_file_verify(struct p2p_share_file *file)
 {
     struct stat st;
+    enum p2p_file_change change;
 
     if (fstat(file->fd, &st) != 0)
         return p2p_err_from_errno(errno);
     struct p2p_file_state now = p2p_file_state_of(&st);
-    if (p2p_file_state_equal(&now, &file->state))
+    change = p2p_file_state_compare(&now, &file->state);
+    if (change == P2P_FILE_SAME)
+        return P2P_OK;
+    if (change == P2P_FILE_TOUCHED && is_still_shared(file, &st, &now))
         return P2P_OK;
     p2p_share_tell(file->share, file->share->mail.suspect, file->name);
     return P2P_ERR_FILE_CHANGED;
