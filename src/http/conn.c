@@ -102,7 +102,7 @@ http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
         /* Still open here: once unlinked, the reaper cannot meet a reused descriptor.
          */
         conn_unlink(c);
-        http_request_clear(&c->req);
+        http_request_end(&c->req);
         free(c);
         *context = NULL;
     }

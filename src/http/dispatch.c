@@ -20,7 +20,8 @@ http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd)
     (void)server;
     if (c == NULL)
         return NULL; /* out of memory when it connected */
-    http_request_clear(&c->req);
+    http_request_end(&c->req);
+    c->req.serial = atomic_fetch_add(&c->server->last_serial, 1) + 1;
     c->req.conn = c;
     c->req.server = c->server;
     c->req.mhd = mhd;
@@ -29,17 +30,35 @@ http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd)
     return &c->req;
 }
 
+/*
+ * The memory of a request is used again by the next one at this place. Whoever
+ * remembers a request has to hear first that it is over.
+ */
+void
+http_request_end(struct http_request *req)
+{
+    struct http_server *s = req->server;
+    uint64_t serial = req->serial;
+
+    if (serial != 0) {
+        req->serial = 0;
+        atomic_fetch_sub(&s->body_bytes, req->body_cap);
+        if (req->is_begun && s->opt.on_end != NULL)
+            s->opt.on_end(serial, s->opt.app);
+    }
+    http_request_clear(req);
+}
+
 void
 http_on_completed(void *server, struct MHD_Connection *mhd, void **context,
                   enum MHD_RequestTerminationCode why)
 {
     struct http_request *req = *context;
 
-    (void)mhd, (void)why;
+    (void)server, (void)mhd, (void)why;
     if (req == NULL)
         return;
-    atomic_fetch_sub(&((struct http_server *)server)->body_bytes, req->body_cap);
-    http_request_clear(req);
+    http_request_end(req);
     http_conn_set_phase(req->conn, HTTP_IDLE);
     *context = NULL;
 }

@@ -95,6 +95,13 @@ struct http_options {
      * rows: returns true, or answers (401, 403) and returns false. NULL: everybody may.
      */
     bool (*admit)(struct http_request *req, const struct http_route *route, void *app);
+    /*
+     * Called when a request is over, whether it was answered, cut off, or left by its
+     * client: whatever the program keeps for `serial` can go. Once a request, on the
+     * thread that ran its handler or another one of the server, and for the last time
+     * within http_server_close(). May be NULL.
+     */
+    void (*on_end)(uint64_t serial, void *app);
     void *app;
     bool starts_later; /* listen, but answer nothing before http_server_start() */
 };
@@ -142,6 +149,13 @@ struct http_counters {
 void http_server_counters(struct http_server *s, struct http_counters *out);
 
 /* ---- the request ---- */
+
+/*
+ * The request's number: never 0, never given twice by a server. What outlives a run of
+ * the handler remembers this number and not the address, which the next request on
+ * another connection may have.
+ */
+uint64_t http_serial(const struct http_request *req);
 
 const char *http_method(const struct http_request *req);
 

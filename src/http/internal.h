@@ -31,6 +31,7 @@ struct http_pair {
 };
 
 struct http_request {
+    uint64_t serial; /* 0: no request is open here */
     struct http_server *server;
     struct http_conn *conn;
     struct MHD_Connection *mhd;
@@ -127,6 +128,7 @@ struct http_server {
     _Atomic uint64_t wake_at_ms;
     _Atomic bool is_stopping;
 
+    _Atomic uint64_t last_serial;
     _Atomic uint64_t n_connections, n_requests, n_refused, n_limited, n_timed_out;
     _Atomic uint64_t n_by_class[6];
     _Atomic uint64_t body_bytes; /* of HTTP_BODY_BUDGET */
@@ -154,6 +156,8 @@ enum MHD_Result http_on_request(void *server, struct MHD_Connection *mhd,
                                 void **context);
 void http_on_completed(void *server, struct MHD_Connection *mhd, void **context,
                        enum MHD_RequestTerminationCode why);
+/* Tells the program and gives back what the request held. Once or often. */
+void http_request_end(struct http_request *req);
 
 /* route.c: sets req->route and params, or answers 404, 405, 400. */
 bool http_route_find(struct http_request *req);

@@ -11,6 +11,12 @@
 
 #include <cjson/cJSON.h>
 
+uint64_t
+http_serial(const struct http_request *req)
+{
+    return req->serial;
+}
+
 const char *
 http_method(const struct http_request *req)
 {

@@ -10,8 +10,9 @@
 
 #include "http/internal.h"
 
-/* The library does not look at suspended connections: how often we do. */
-#define LOOK_EVERY_MS 5000u
+/* The library does not look at suspended connections. We do, the less often the more
+ * there are: at most a thousand looks a second. */
+#define LOOK_EVERY_MS 200u
 
 struct http_waitlist {
     struct http_ticker ticker; /* first: a ticker is the list */
@@ -64,7 +65,7 @@ on_tick(struct http_ticker *self, uint64_t now_ms)
             next = req->wait_deadline_ms;
     }
     if (looks)
-        list->look_at_ms = now_ms + LOOK_EVERY_MS;
+        list->look_at_ms = now_ms + LOOK_EVERY_MS + list->count;
     if (list->first != NULL && list->look_at_ms < next)
         next = list->look_at_ms;
     pthread_mutex_unlock(&list->lock);

@@ -20,6 +20,8 @@ struct http_server *server;
 struct http_waitlist *waiters;
 struct http_sse *events;
 _Atomic int version, uploads_freed, gate_is_open;
+_Atomic uint64_t last_serial, last_ended;
+_Atomic int n_ended;
 
 static struct http_prepared *prepared;
 static int pages_fd = -1;
@@ -61,6 +63,7 @@ get_version(struct http_request *req, void *app)
     uint64_t seen = http_waitlist_generation(waiters), since, wait_ms;
 
     (void)app;
+    last_serial = http_serial(req);
     if (!http_query_u64(req, "since", 0, 1000, 0, &since) ||
         !http_query_u64(req, "wait_ms", 0, 10000, 0, &wait_ms))
         return;
@@ -155,6 +158,14 @@ post_upload(struct http_request *req, void *app)
     http_upload_into(req, &sink, calloc(1, sizeof(struct seen)));
 }
 
+static void
+on_request_end(uint64_t serial, void *app)
+{
+    (void)app;
+    last_ended = serial;
+    n_ended++;
+}
+
 static const struct http_route routes[] = {
     {"GET", "/ready", get_prepared, 0, 0},
     {"GET", "/item/{name}", get_item, 0, 0},
@@ -182,6 +193,7 @@ start_http(void **state)
         .host = "127.0.0.1",
         .guard = {.check_host = true, .check_origin = true},
         .headers = headers,
+        .on_end = on_request_end,
         .routes = routes,
         .header_timeout_s = 1,
         .body_timeout_s = 1,

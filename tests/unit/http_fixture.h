@@ -26,9 +26,12 @@
 extern struct http_server *server; /* NULL once stop_serving has been called */
 extern struct http_waitlist *waiters;
 extern struct http_sse *events;
-extern _Atomic int version;       /* what /version answers */
-extern _Atomic int uploads_freed; /* how often an upload's state was released */
-extern _Atomic int gate_is_open;  /* 1: /long answers */
+extern _Atomic int version;          /* what /version answers */
+extern _Atomic int uploads_freed;    /* how often an upload's state was released */
+extern _Atomic uint64_t last_serial; /* of the last request for /version */
+extern _Atomic uint64_t last_ended;  /* the last one that was told to be over */
+extern _Atomic int n_ended;          /* how many were */
+extern _Atomic int gate_is_open;     /* 1: /long answers */
 
 int start_http(void **state);
 int stop_http(void **state);

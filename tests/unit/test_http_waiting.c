@@ -135,6 +135,50 @@ a_wait_may_be_longer_than_the_time_for_headers(void **state)
 }
 
 static void
+await_end_of(uint64_t serial)
+{
+    for (int i = 0; last_ended != serial && i < 10000; i++)
+        usleep(1000);
+    assert_int_equal(last_ended, serial);
+}
+
+/* A request that waits ends when its client goes, and is told once, by its number. */
+static void
+tells_when_a_request_is_over(void **state)
+{
+    uint64_t before;
+    int ended, fd;
+
+    (void)state;
+    assert_starts(ask(GET("/version?since=9")), "200");
+    await_end_of(last_serial);
+    before = last_serial;
+    for (int how = 0; how < 2; how++) {
+        const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+
+        ended = n_ended;
+        fd = dial();
+        send_text(fd, "GET /version?since=1&wait_ms=9000 HTTP/1.1\r\n" LOCAL "\r\n");
+        while (http_waitlist_count(waiters) == 0)
+            usleep(1000);
+        assert_true(last_serial > before);
+        assert_int_not_equal(last_ended, last_serial);
+        if (how == 0)
+            setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+        close(fd);
+        await_end_of(last_serial);
+        assert_int_equal(n_ended, ended + 1);
+        before = last_serial;
+    }
+    /* Refused by a route table row or by no row at all: over as well. */
+    ended = n_ended;
+    assert_starts(ask(GET("/nowhere")), "404");
+    for (int i = 0; n_ended == ended && i < 10000; i++)
+        usleep(1000);
+    assert_int_equal(n_ended, ended + 1);
+}
+
+static void
 stops_while_clients_wait(void **state)
 {
     int wait_fd = dial(), events_fd = dial();
@@ -161,6 +205,7 @@ main(void)
         cmocka_unit_test(cuts_off_slow_senders),
         cmocka_unit_test(long_work_holds_nobody_up),
         cmocka_unit_test(a_wait_may_be_longer_than_the_time_for_headers),
+        cmocka_unit_test(tells_when_a_request_is_over),
         cmocka_unit_test(stops_while_clients_wait),
     };
 
