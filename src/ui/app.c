@@ -120,6 +120,12 @@ make_parts(struct ui_app *app)
     return fail(ui_transfers_new(app, &app->transfers), "cannot", "start");
 }
 
+static void
+on_request_end(uint64_t serial, void *app)
+{
+    ui_job_on_end(((struct ui_app *)app)->jobs, serial);
+}
+
 static enum p2p_err
 open_server(struct ui_app *app)
 {
@@ -138,6 +144,7 @@ open_server(struct ui_app *app)
         .headers = ui_headers,
         .routes = ui_routes,
         .admit = ui_access_admit,
+        .on_end = on_request_end,
         .app = app,
     };
     enum p2p_err err = http_server_open(&http, &app->http);

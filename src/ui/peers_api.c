@@ -38,7 +38,7 @@ answer_list(struct http_request *req, struct ui_app *app, void *arg)
 void
 ui_api_peers(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {refresh, answer_list, free};
+    static const struct ui_job_kind kind = {refresh, answer_list, free, false};
     struct ui_app *app = arg;
 
     if (!ui_job_resume(app->jobs, req))
@@ -78,7 +78,7 @@ answer_one(struct http_request *req, struct ui_app *app, void *arg)
 void
 ui_api_peer(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {refresh, answer_one, free};
+    static const struct ui_job_kind kind = {refresh, answer_one, free, false};
     struct ui_app *app = arg;
     struct p2p_id id, *copy;
 
@@ -123,7 +123,7 @@ answer_met(struct http_request *req, struct ui_app *app, void *arg)
 void
 ui_api_peers_add(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {meet, answer_met, free};
+    static const struct ui_job_kind kind = {meet, answer_met, free, true};
     struct ui_app *app = arg;
     struct meeting *m;
     const char *text;
@@ -219,7 +219,7 @@ answer_lookup(struct http_request *req, struct ui_app *app, void *arg)
 void
 ui_api_peers_search(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {look_up, answer_lookup, free_lookup};
+    static const struct ui_job_kind kind = {look_up, answer_lookup, free_lookup, false};
     struct ui_app *app = arg;
     const char *name;
     struct lookup *l;

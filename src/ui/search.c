@@ -267,7 +267,7 @@ parse_mode(const char *text, enum p2p_search_mode *out)
 void
 ui_api_search(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {work, answer, release};
+    static const struct ui_job_kind kind = {work, answer, release, false};
     struct ui_app *app = arg;
     const char *text = http_query(req, "q");
     enum p2p_search_mode mode;

@@ -149,7 +149,7 @@ answer(struct http_request *req, struct ui_app *app, void *arg)
 void
 ui_status_handle(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {work, answer, free};
+    static const struct ui_job_kind kind = {work, answer, free, false};
     struct ui_app *app = arg;
 
     if (!ui_job_resume(app->jobs, req))
@@ -264,7 +264,8 @@ answer_registered(struct http_request *req, struct ui_app *app, void *arg)
 void
 ui_status_handle_register(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {register_now, answer_registered, free};
+    static const struct ui_job_kind kind = {register_now, answer_registered, free,
+                                            true};
     struct ui_app *app = arg;
     struct registration *r;
     struct cJSON *body;

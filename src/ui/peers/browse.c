@@ -115,7 +115,7 @@ release(void *arg)
 void
 ui_api_peer_files(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {work, answer, release};
+    static const struct ui_job_kind kind = {work, answer, release, false};
     struct ui_app *app = arg;
     const char *cursor = http_query(req, "cursor");
     struct browse *b;

@@ -271,7 +271,7 @@ look(struct ui_app *app, void *arg)
 void
 ui_near_look(struct ui_peers *p)
 {
-    static const struct ui_job_kind kind = {look, NULL, free};
+    static const struct ui_job_kind kind = {look, NULL, free, false};
     bool is_due;
 
     pthread_mutex_lock(&p->lock);

@@ -168,9 +168,11 @@ look(struct ui_peers *p)
     struct p2p_peer_list found = {0};
     struct snapshot s = {0};
     bool differs = false;
+    uint64_t asked_ms = p2p_now_ms();
     enum p2p_err err = p2p_discovery_peers(p->app->discovery, &found);
 
     pthread_mutex_lock(&p->lock);
+    p->took_ms = p2p_now_ms() - asked_ms;
     differs = p->is_reachable != (err == P2P_OK);
     p->is_reachable = err == P2P_OK;
     s.list = calloc(found.count + p->near_count + 1, sizeof(*s.list));
@@ -185,26 +187,48 @@ look(struct ui_peers *p)
     return differs;
 }
 
+/* A registry that hangs is asked less often, for all who ask wait as long as it hangs.
+ */
 static bool
 is_fresh(struct ui_peers *p)
 {
     bool fresh;
 
     pthread_mutex_lock(&p->lock);
-    fresh = p->made_ms != 0 && p2p_now_ms() - p->made_ms < FRESH_MS;
+    fresh =
+        p->made_ms != 0 && p2p_now_ms() - p->made_ms <
+                               (p->is_reachable ? FRESH_MS : FRESH_MS + 2 * p->took_ms);
     pthread_mutex_unlock(&p->lock);
     return fresh;
+}
+
+/* Whoever asks now would wait in vain while another thread finds out again. */
+static bool
+was_silent(struct ui_peers *p)
+{
+    bool silent;
+
+    pthread_mutex_lock(&p->lock);
+    silent = p->made_ms != 0 && !p->is_reachable;
+    pthread_mutex_unlock(&p->lock);
+    return silent;
 }
 
 void
 ui_peers_refresh(struct ui_app *app)
 {
-    pthread_mutex_lock(&app->peers->looking);
-    if (!is_fresh(app->peers)) {
-        ui_near_look(app->peers);
-        look(app->peers);
+    struct ui_peers *p = app->peers;
+
+    if (pthread_mutex_trylock(&p->looking) != 0) {
+        if (was_silent(p))
+            return;
+        pthread_mutex_lock(&p->looking);
     }
-    pthread_mutex_unlock(&app->peers->looking);
+    if (!is_fresh(p)) {
+        ui_near_look(p);
+        look(p);
+    }
+    pthread_mutex_unlock(&p->looking);
 }
 
 bool

@@ -12,6 +12,7 @@ struct ui_peers {
     struct ui_peer *list; /* the snapshot */
     size_t count;
     uint64_t made_ms;
+    uint64_t took_ms;     /* the registries' last answer, or their silence */
     bool is_reachable;    /* a registry answered last time */
     struct ui_peer *near; /* added by hand, or announced by mDNS */
     size_t near_count;

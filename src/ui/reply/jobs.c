@@ -10,8 +10,9 @@
 #define IDLE_S 10
 
 struct job {
-    struct job *next;         /* in the list of all */
-    struct http_request *req; /* NULL: nobody waits (any more) */
+    struct job *next; /* in the list of all */
+    uint64_t serial;  /* of the request that waits; 0: none does (any more) */
+    bool is_left;     /* its request is over: it takes no place any longer */
     const struct ui_job_kind *kind;
     void *arg;
     enum { WAITING, RUNNING, DONE } state;
@@ -23,7 +24,8 @@ struct ui_jobs {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct job *first;
-    size_t count;
+    size_t count;  /* of those that take a place */
+    size_t n_left; /* of the others */
     unsigned threads, idle;
     bool stopping;
 };
@@ -52,7 +54,10 @@ unlink_job(struct ui_jobs *j, struct job *job)
     while (*at != job)
         at = &(*at)->next;
     *at = job->next;
-    j->count--;
+    if (job->is_left)
+        j->n_left--;
+    else
+        j->count--;
 }
 
 static void
@@ -85,14 +90,15 @@ ui_jobs_free(struct ui_jobs *j)
 
 /* ---- workers ---- */
 
+/* New jobs are put in front. A job that nobody waits for lets the others go first. */
 static struct job *
 oldest_waiting(struct ui_jobs *j)
 {
     struct job *found = NULL;
 
     for (struct job *job = j->first; job != NULL; job = job->next)
-        if (job->state == WAITING)
-            found = job; /* new ones are put in front */
+        if (job->state == WAITING && (found == NULL || !job->is_left || found->is_left))
+            found = job;
     return found;
 }
 
@@ -126,7 +132,7 @@ work(void *arg)
         job->kind->work(j->app, job->arg);
         pthread_mutex_lock(&j->lock);
         job->state = DONE;
-        is_wanted = job->req != NULL;
+        is_wanted = job->serial != 0;
         if (!is_wanted)
             unlink_job(j, job);
         pthread_mutex_unlock(&j->lock);
@@ -159,15 +165,15 @@ add_thread(struct ui_jobs *j)
 }
 
 static bool
-enqueue(struct ui_jobs *j, struct http_request *req, const struct ui_job_kind *kind,
-        void *arg)
+enqueue(struct ui_jobs *j, uint64_t serial, const struct ui_job_kind *kind, void *arg)
 {
     struct job *job = NULL;
     bool taken = false;
 
     pthread_mutex_lock(&j->lock);
     if (!j->stopping && j->count < UI_JOBS_MAX && (job = calloc(1, sizeof(*job)))) {
-        *job = (struct job){.next = j->first, .req = req, .kind = kind, .arg = arg};
+        *job =
+            (struct job){.next = j->first, .serial = serial, .kind = kind, .arg = arg};
         j->first = job;
         j->count++;
         add_thread(j);
@@ -187,18 +193,18 @@ enqueue(struct ui_jobs *j, struct http_request *req, const struct ui_job_kind *k
 bool
 ui_job_spawn(struct ui_jobs *j, const struct ui_job_kind *kind, void *arg)
 {
-    return arg != NULL && enqueue(j, NULL, kind, arg);
+    return arg != NULL && enqueue(j, 0, kind, arg);
 }
 
 /* ---- requests ---- */
 
 static struct job *
-job_of(struct ui_jobs *j, const struct http_request *req)
+job_of(struct ui_jobs *j, uint64_t serial)
 {
     struct job *job;
 
     pthread_mutex_lock(&j->lock);
-    for (job = j->first; job != NULL && job->req != req; job = job->next)
+    for (job = j->first; job != NULL && job->serial != serial; job = job->next)
         ;
     pthread_mutex_unlock(&j->lock);
     return job;
@@ -215,20 +221,47 @@ is_done(struct ui_jobs *j, const struct job *job)
     return done;
 }
 
-/* Nobody waits for it any more: whoever is last frees it. */
+/*
+ * Under the lock: nobody waits for it any more, and its place is free. True: the caller
+ * frees it; else a worker does once it has run.
+ */
+static bool
+leave(struct ui_jobs *j, struct job *job)
+{
+    bool runs_on =
+        job->state == RUNNING || (job->state == WAITING && job->kind->runs_anyway &&
+                                  j->n_left < UI_JOBS_MAX && !j->stopping);
+
+    if (!runs_on) {
+        unlink_job(j, job);
+        return true;
+    }
+    job->serial = 0;
+    job->is_left = true;
+    j->count--;
+    j->n_left++;
+    return false;
+}
+
 static void
 abandon(struct ui_jobs *j, struct job *job)
 {
     bool is_mine;
 
     pthread_mutex_lock(&j->lock);
-    job->req = NULL;
-    is_mine = job->state != RUNNING;
-    if (is_mine)
-        unlink_job(j, job);
+    is_mine = leave(j, job);
     pthread_mutex_unlock(&j->lock);
     if (is_mine)
         free_job(job);
+}
+
+void
+ui_job_on_end(struct ui_jobs *j, uint64_t serial)
+{
+    struct job *job;
+
+    if (j != NULL && (job = job_of(j, serial)) != NULL)
+        abandon(j, job);
 }
 
 /* Parks the request, or answers when there is nothing (more) to wait for. */
@@ -254,7 +287,7 @@ park_or_answer(struct ui_jobs *j, struct http_request *req, struct job *job)
 bool
 ui_job_resume(struct ui_jobs *j, struct http_request *req)
 {
-    struct job *job = job_of(j, req);
+    struct job *job = job_of(j, http_serial(req));
 
     if (job == NULL)
         return false;
@@ -270,8 +303,8 @@ ui_job_begin(struct ui_jobs *j, struct http_request *req,
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return;
     }
-    if (enqueue(j, req, kind, arg)) {
-        park_or_answer(j, req, job_of(j, req));
+    if (enqueue(j, http_serial(req), kind, arg)) {
+        park_or_answer(j, req, job_of(j, http_serial(req)));
         return;
     }
     http_set_header(req, "Retry-After", "1");

@@ -1,5 +1,6 @@
 /* The documented POST /api/download and GET /api/download-progress/{filename}. */
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,75 +12,110 @@
 #include "ui/reply/refuse.h"
 #include "ui/transfers/request.h"
 
-static void
-begin(struct http_request *req, struct ui_app *app, const cJSON *body)
-{
-    const char *filename = http_json_string(body, "filename");
-    char id[UI_TRANSFER_ID_LEN + 1], where[P2P_HOST_MAX + 16];
-    struct ui_source source;
-    struct http_json_out o;
-    bool is_new;
-    enum p2p_err err;
+/* ---- POST /api/download ---- */
 
-    if (!ui_wish_check_name(req, filename) ||
-        !ui_wish_parse_source(req, app, body, true, &source))
-        return;
-    if (ui_peers_is_blocked(app, &source)) {
-        ui_fail(req, P2P_ERR_NOT_ALLOWED, "you have blocked this peer");
-        return;
-    }
-    err = ui_transfers_add(app->transfers,
-                           &(struct ui_wish){.filename = filename,
-                                             .sources = &source,
-                                             .source_count = 1,
-                                             .priority = UI_NORMAL},
-                           id, &is_new);
-    if (err != P2P_OK) {
-        ui_fail(req, err, NULL);
-        return;
-    }
-    ui_json_begin(&o, 256);
-    http_json_put_string(&o, "status", "downloading");
-    http_json_put_string(&o, "filename", filename);
-    http_json_put_string(&o, "peer",
-                         p2p_addr_format(&source.addr, where, sizeof(where)));
-    http_json_put_string(&o, "id", id);
-    ui_json_reply(&o, req, 200);
+struct asked {
+    char filename[P2P_NAME_MAX + 2];
+    char short_id[UI_SHORT_ID_LEN + 1]; /* empty: source.id is known */
+    struct ui_source source;
+    char id[UI_TRANSFER_ID_LEN + 1]; /* of the transfer that was begun */
+    bool is_unknown, is_blocked;
+    enum p2p_err err;
+};
+
+static void
+start(struct ui_app *app, struct asked *a)
+{
+    bool is_new;
+
+    a->is_blocked = ui_peers_is_blocked(app, &a->source);
+    if (!a->is_blocked)
+        a->err = ui_transfers_add(app->transfers,
+                                  &(struct ui_wish){.filename = a->filename,
+                                                    .sources = &a->source,
+                                                    .source_count = 1,
+                                                    .priority = UI_NORMAL},
+                                  a->id, &is_new);
 }
 
 /* A short id is looked up among those online: the list has to be there first. */
 static void
-refresh(struct ui_app *app, void *arg)
+look_up_and_start(struct ui_app *app, void *arg)
 {
-    (void)arg;
+    struct asked *a = arg;
+
     ui_peers_refresh(app);
+    a->is_unknown = ui_peers_resolve(app, a->short_id, &a->source.id) != P2P_OK;
+    a->source.id_known = !a->is_unknown;
+    if (!a->is_unknown)
+        start(app, a);
 }
 
 static void
-begin_refreshed(struct http_request *req, struct ui_app *app, void *arg)
+answer_started(struct http_request *req, struct ui_app *app, void *arg)
 {
-    cJSON *body = http_json(req);
+    const struct asked *a = arg;
+    char where[P2P_HOST_MAX + 16];
+    struct http_json_out o;
 
-    (void)arg;
-    if (body != NULL)
-        begin(req, app, body);
+    (void)app;
+    if (a->is_unknown)
+        ui_wish_fail_id(req);
+    else if (a->is_blocked)
+        ui_fail(req, P2P_ERR_NOT_ALLOWED, "you have blocked this peer");
+    else if (a->err != P2P_OK)
+        ui_fail(req, a->err, NULL);
+    else {
+        ui_json_begin(&o, 256);
+        http_json_put_string(&o, "status", "downloading");
+        http_json_put_string(&o, "filename", a->filename);
+        http_json_put_string(&o, "peer",
+                             p2p_addr_format(&a->source.addr, where, sizeof(where)));
+        http_json_put_string(&o, "id", a->id);
+        ui_json_reply(&o, req, 200);
+    }
+}
+
+static bool
+parse_asked(struct http_request *req, struct ui_app *app, const cJSON *body,
+            struct asked *a)
+{
+    const char *filename = http_json_string(body, "filename");
+    const char *id = http_json_string(body, "peer_id");
+
+    if (!ui_wish_check_name(req, filename))
+        return false;
+    snprintf(a->filename, sizeof(a->filename), "%s", filename);
+    if (id == NULL || strlen(id) != UI_SHORT_ID_LEN)
+        return ui_wish_parse_source(req, app, body, true, &a->source);
+    snprintf(a->short_id, sizeof(a->short_id), "%s", id);
+    return ui_wish_parse_address(req, body, &a->source);
 }
 
 void
 ui_api_download(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {refresh, begin_refreshed, free};
+    static const struct ui_job_kind kind = {look_up_and_start, answer_started, free,
+                                            true};
     struct ui_app *app = arg;
-    const char *id;
+    struct asked *a;
     cJSON *body;
 
     if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL)
         return;
-    id = http_json_string(body, "peer_id");
-    if (id != NULL && strlen(id) == UI_SHORT_ID_LEN)
-        ui_job_begin(app->jobs, req, &kind, malloc(1));
-    else
-        begin(req, app, body);
+    if ((a = calloc(1, sizeof(*a))) == NULL) {
+        ui_fail(req, P2P_ERR_NOMEM, NULL);
+        return;
+    }
+    if (parse_asked(req, app, body, a)) {
+        if (a->short_id[0] != '\0') {
+            ui_job_begin(app->jobs, req, &kind, a); /* takes it */
+            return;
+        }
+        start(app, a);
+        answer_started(req, app, a);
+    }
+    free(a);
 }
 
 static const char *

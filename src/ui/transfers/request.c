@@ -41,6 +41,13 @@ is_address(const char *text)
                             inet_pton(AF_INET6, text, &raw) == 1);
 }
 
+void
+ui_wish_fail_id(struct http_request *req)
+{
+    ui_fail_value(req, "peer_id",
+                  "64 hexadecimal digits, or the short form of a peer that is online");
+}
+
 static bool
 parse_id(struct http_request *req, struct ui_app *app, const cJSON *object,
          bool needs_id, struct ui_source *out)
@@ -53,14 +60,13 @@ parse_id(struct http_request *req, struct ui_app *app, const cJSON *object,
         out->id_known = true;
         return true;
     }
-    ui_fail_value(req, "peer_id",
-                  "64 hexadecimal digits, or the short form of a peer that is online");
+    ui_wish_fail_id(req);
     return false;
 }
 
 bool
-ui_wish_parse_source(struct http_request *req, struct ui_app *app, const cJSON *object,
-                     bool needs_id, struct ui_source *out)
+ui_wish_parse_address(struct http_request *req, const cJSON *object,
+                      struct ui_source *out)
 {
     const char *ip = http_json_string(object, "ip");
     uint64_t port;
@@ -78,7 +84,15 @@ ui_wish_parse_source(struct http_request *req, struct ui_app *app, const cJSON *
         ui_fail_value(req, "ip", "an IP address");
         return false;
     }
-    return parse_id(req, app, object, needs_id, out);
+    return true;
+}
+
+bool
+ui_wish_parse_source(struct http_request *req, struct ui_app *app, const cJSON *object,
+                     bool needs_id, struct ui_source *out)
+{
+    return ui_wish_parse_address(req, object, out) &&
+           parse_id(req, app, object, needs_id, out);
 }
 
 static bool

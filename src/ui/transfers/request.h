@@ -29,6 +29,11 @@ struct ui_wanted *ui_wish_parse(struct http_request *req, struct ui_app *app,
 bool ui_wish_parse_source(struct http_request *req, struct ui_app *app,
                           const struct cJSON *object, bool needs_id,
                           struct ui_source *out);
+/* The same without the id, which stays unknown. */
+bool ui_wish_parse_address(struct http_request *req, const struct cJSON *object,
+                           struct ui_source *out);
+/* 422: the id names nobody. */
+void ui_wish_fail_id(struct http_request *req);
 /* A name, or with "/" at its end a folder; answers 400 or 422 and returns false. */
 bool ui_wish_check_name(struct http_request *req, const char *name);
 

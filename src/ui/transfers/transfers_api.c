@@ -77,10 +77,35 @@ ui_api_transfer(struct http_request *req, void *app)
 
 /* ---- adding ---- */
 
+struct addition {
+    struct ui_wanted *wanted;
+    char id[UI_TRANSFER_ID_LEN + 1];
+    bool is_new;
+    enum p2p_err err;
+};
+
 static void
-find(struct ui_app *app, void *arg)
+free_addition(void *arg)
 {
-    ui_wish_find(app, arg);
+    struct addition *a = arg;
+
+    free(a->wanted);
+    free(a);
+}
+
+/* Begins it here and not with the answer: a client that has gone gets what it wanted.
+ */
+static void
+find_and_add(struct ui_app *app, void *arg)
+{
+    struct addition *a = arg;
+    struct ui_wish wish;
+
+    ui_wish_find(app, a->wanted);
+    if ((a->err = a->wanted->err) != P2P_OK)
+        return;
+    ui_wish_view(a->wanted, &wish);
+    a->err = ui_transfers_add(app->transfers, &wish, a->id, &a->is_new);
 }
 
 static void
@@ -99,41 +124,40 @@ refuse(struct http_request *req, enum p2p_err err)
 }
 
 static void
-add_wish(struct http_request *req, struct ui_app *app, void *arg)
+answer_added(struct http_request *req, struct ui_app *app, void *arg)
 {
-    struct ui_wanted *w = arg;
-    char id[UI_TRANSFER_ID_LEN + 1], location[64];
-    struct ui_wish wish;
-    bool is_new;
-    enum p2p_err err = w->err;
+    const struct addition *a = arg;
+    char location[64];
 
-    if (err == P2P_OK) {
-        ui_wish_view(w, &wish);
-        err = ui_transfers_add(app->transfers, &wish, id, &is_new);
-    }
-    if (err != P2P_OK) {
-        refuse(req, err);
+    if (a->err != P2P_OK) {
+        refuse(req, a->err);
         return;
     }
-    if (is_new) {
-        snprintf(location, sizeof(location), "/api/transfers/%s", id);
+    if (a->is_new) {
+        snprintf(location, sizeof(location), "/api/transfers/%s", a->id);
         http_set_header(req, "Location", location);
     }
-    reply_transfer(req, app, is_new ? 201 : 200, id);
+    reply_transfer(req, app, a->is_new ? 201 : 200, a->id);
 }
 
 void
 ui_api_transfers_add(struct http_request *req, void *arg)
 {
-    static const struct ui_job_kind kind = {find, add_wish, free};
+    static const struct ui_job_kind kind = {find_and_add, answer_added, free_addition,
+                                            true};
     struct ui_app *app = arg;
     struct ui_wanted *w;
+    struct addition *a;
     cJSON *body;
 
-    if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL)
+    if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL ||
+        (w = ui_wish_parse(req, app, body)) == NULL)
         return;
-    if ((w = ui_wish_parse(req, app, body)) != NULL)
-        ui_job_begin(app->jobs, req, &kind, w);
+    if ((a = calloc(1, sizeof(*a))) != NULL)
+        a->wanted = w;
+    else
+        free(w);
+    ui_job_begin(app->jobs, req, &kind, a);
 }
 
 /* ---- changing ---- */
