@@ -136,6 +136,41 @@ lists_go_by_id_whatever_the_page(void **state)
     }
 }
 
+/* One chain of the table of ids: all begin with the same ten bits. */
+static void
+nobody_hides_behind_ids_that_begin_alike(void **state)
+{
+    enum { CROWD = 700 };
+    static struct page all, paged;
+    struct p2p_id victim = {{0x5a, 0x40, 0x80}};
+    struct registry_filter filter = {0};
+    unsigned done = 0;
+
+    (void)state;
+    for (unsigned n = 0; n <= CROWD; n++) {
+        struct record r = unsigned_record(n);
+
+        r.id.b[0] = victim.b[0];
+        r.id.b[1] = (uint8_t)(victim.b[1] | (r.id.b[1] & 0x3f));
+        if (n == CROWD / 2)
+            r.id = victim;
+        assert_int_equal(put(&r), REGISTRY_OK);
+    }
+    all = (struct page){.limit = 3000};
+    registry_visit_peers(registry, &filter, NULL, take_id, &all);
+    assert_int_equal(all.count, CROWD + 1);
+    for (unsigned i = 1; i < all.count; i++)
+        assert_true(memcmp(all.ids[i - 1].b, all.ids[i].b, 32) < 0);
+    while (done < all.count) {
+        paged = (struct page){.limit = 50};
+        registry_visit_peers(registry, &filter, done > 0 ? &all.ids[done - 1] : NULL,
+                             take_id, &paged);
+        assert_true(paged.count > 0);
+        assert_memory_equal(paged.ids, all.ids + done, paged.count * 32);
+        done += paged.count;
+    }
+}
+
 /* ---- deltas ---- */
 
 static void
@@ -197,6 +232,7 @@ main(void)
         TEST(a_signed_record_yields_only_to_its_key_and_a_higher_seq),
         TEST(an_address_registers_so_many_peers),
         TEST(lists_go_by_id_whatever_the_page),
+        TEST(nobody_hides_behind_ids_that_begin_alike),
         TEST(a_delta_changes_what_it_says),
         TEST(silent_peers_run_out_and_others_stay),
     };

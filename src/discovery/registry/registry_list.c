@@ -50,6 +50,12 @@ compare_id_order(const void *a, const void *b)
     return compare_ids(a, b);
 }
 
+static int
+compare_id_order_down(const void *a, const void *b)
+{
+    return compare_ids(b, a);
+}
+
 /* ---- all peers ---- */
 
 /*
@@ -79,19 +85,54 @@ bucket_of_prefix(const struct table *t, uint32_t prefix, unsigned bits)
 struct id_slice {
     struct p2p_id ids[SLICE * 4];
     uint32_t count;
+    bool is_cut; /* the last bucket has more ids than fit, all above these */
     bool is_last;
 };
 
+/* Puts `id` at `at` of a heap with the largest id on top, in place of what is there. */
+static void
+sift_down(struct p2p_id *heap, uint32_t count, uint32_t at, const struct p2p_id *id)
+{
+    for (uint32_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && compare_ids(&heap[child + 1], &heap[child]) > 0)
+            child++;
+        if (compare_ids(&heap[child], id) <= 0)
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = *id;
+}
+
+/*
+ * The smallest ids of a chain that fit. Anybody can make one chain as long as they
+ * like, so what does not fit has to be what comes later in the order, and never what
+ * happens to come later in the chain.
+ */
 static void
 add_chain(const struct registry *r, uint32_t at, const struct p2p_id *after,
           struct id_slice *s)
 {
-    for (; at != SLAB_NONE && s->count < SLICE * 4; at = peer_at(r, at)->next) {
+    struct p2p_id *heap = s->ids + s->count;
+    uint32_t room = SLICE * 4 - s->count, n = 0;
+
+    for (; at != SLAB_NONE; at = peer_at(r, at)->next) {
         const struct peer *p = peer_at(r, at);
 
-        if (p->is_live && (after == NULL || compare_ids(&p->id, after) > 0))
-            s->ids[s->count++] = p->id;
+        if (!p->is_live || (after != NULL && compare_ids(&p->id, after) <= 0))
+            continue;
+        if (n < room) {
+            heap[n++] = p->id;
+            /* A list sorted downwards is a heap. */
+            if (n == room)
+                qsort(heap, n, sizeof(*heap), compare_id_order_down);
+            continue;
+        }
+        s->is_cut = true;
+        if (compare_ids(&p->id, &heap[0]) < 0)
+            sift_down(heap, n, 0, &p->id);
     }
+    qsort(heap, n, sizeof(*heap), compare_id_order);
+    s->count += n;
 }
 
 /* The next ids after `after`: at least one unless they are at an end. */
@@ -103,20 +144,20 @@ next_slice(const struct registry *r, const struct p2p_id *after, struct id_slice
     uint32_t prefix = 0, last_bucket = SLAB_NONE;
 
     s->count = 0;
+    s->is_cut = false;
     if (after != NULL)
         prefix = (uint32_t)after->b[0] << 24 | (uint32_t)after->b[1] << 16 |
                  (uint32_t)after->b[2] << 8 | after->b[3];
     prefix = after != NULL ? prefix >> (31 - bits) : 0;
     for (; prefix < 2u << bits && s->count < SLICE; prefix++) {
-        uint32_t bucket = bucket_of_prefix(t, prefix, bits), from = s->count;
+        uint32_t bucket = bucket_of_prefix(t, prefix, bits);
 
         if (bucket == last_bucket)
             continue; /* not split: both prefixes are the same bucket */
         last_bucket = bucket;
         add_chain(r, *(uint32_t *)slab_at(&t->heads, bucket), after, s);
-        qsort(s->ids + from, s->count - from, sizeof(s->ids[0]), compare_id_order);
     }
-    s->is_last = prefix == 2u << bits;
+    s->is_last = prefix == 2u << bits && !s->is_cut;
 }
 
 /* Visits one of a list, with the lock held for it alone; false: stop. */
