@@ -64,6 +64,13 @@ void p2p_hex_format(const void *data, size_t len, char *out);
 /* Exactly 2 * len digits, either case, and a NUL after them; else MALFORMED. */
 P2P_MUST_CHECK enum p2p_err p2p_hex_parse(const char *text, void *out, size_t len);
 
+/*
+ * Decimal digits and a NUL; returns their number. For every integer that goes into a
+ * text: what goes through a double (cJSON's numbers do) is exact up to 15 digits only.
+ */
+#define P2P_U64_TEXT_MAX 21
+size_t p2p_u64_format(uint64_t value, char out[P2P_U64_TEXT_MAX]);
+
 /* Plain decimal digits only: no sign, space or leading zero; RANGE beyond `max`. */
 P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len,
                                               uint64_t max, uint64_t *value);

@@ -20,12 +20,16 @@
 #include "p2p/net.h"
 
 struct p2p_discovery; /* *returned owned*, free with p2p_discovery_close */
+struct p2p_identity;
 
 /* urls: "http://host:port", `count` of them, copied. USAGE for one that is none. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_open(const char *const *urls, size_t count,
                                                uint64_t timeout_ms,
                                                struct p2p_discovery **out);
 void p2p_discovery_close(struct p2p_discovery *d);
+/* The last seq of registrations is kept with this identity (borrowed until close), and
+ * the next one is above it whatever the clock says. Call it before the first one. */
+void p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identity);
 
 /* One peer as the registries know it. */
 struct p2p_peer_info {
@@ -96,12 +100,14 @@ struct p2p_reg_file {
     uint64_t mtime_s;
     uint32_t version;
 };
+/* Registries take signatures for two hours; the rest is for clocks that differ. */
+#define P2P_REG_TTL_MAX_S (2 * 3600 - 120)
 struct p2p_reg {
     const struct p2p_rsa *key; /* signs; borrowed during the call */
     const char *advertise;     /* IP to be listed under, or NULL */
     uint16_t port;
-    bool no_protocol_1;               /* only protocol 2 is spoken */
-    uint32_t ttl_s;                   /* signature expires this much later */
+    bool no_protocol_1; /* only protocol 2 is spoken */
+    uint32_t ttl_s; /* signature expires this much later; P2P_REG_TTL_MAX_S at most */
     const struct p2p_reg_file *files; /* sorted by name, bytewise */
     size_t count;
 };
@@ -109,17 +115,26 @@ struct p2p_reg {
  * Registers at every registry that does not have this state yet: signed, as a delta
  * where the registry has the state before; falls back to a whole one, and to the
  * documented unsigned form where a registry does not know signatures. Does nothing
- * where all is told and the signature has more than half of its time left: so call it
- * at every heartbeat. Long lists go out in several requests. P2P_OK when at least one
- * registry has it all. `force`: whole, everywhere.
+ * where all is told and the signature has more than half of its time left. Long lists
+ * go out in several requests. P2P_OK when at least one registry has it all. `force`:
+ * whole, everywhere.
+ *
+ * seq is the clock in ms or the last one + 1, whichever is more. Whatever a registry
+ * says it has, it is raised no further than 60 s ahead of this clock: else one registry
+ * could make this peer sign what freezes its record at the others. A registry whose
+ * clock is behind gets a seq by that clock. expires_at is by the registry's clock.
  */
 P2P_MUST_CHECK enum p2p_err
 p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force);
-/* NOT_FOUND when a registry has forgotten this peer or half of the signature's time is
- * over: register again. UNREACHABLE. */
+/* NOT_FOUND when a registry has forgotten this peer, has not been told all, or half of
+ * the signature's time is over: register again. UNREACHABLE. Waits for no registration
+ * that is under way in another thread. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_heartbeat(struct p2p_discovery *d,
                                                     const struct p2p_id *id);
-/* Leaves at once (signed). Best effort. */
+/* Has registrations and heartbeats that are under way in other threads return soon, and
+ * all later ones at once. */
+void p2p_discovery_stop(struct p2p_discovery *d);
+/* Leaves at once (signed), also after a stop. Best effort. */
 void p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key);
 
 /* How each registry is doing, for status pages. */

@@ -71,6 +71,18 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_rotate(const char *keys_dir,
                                                 const char *passphrase, bool may_clear,
                                                 struct p2p_id *id);
 
+/* ---- The seq of registrations ---- */
+
+/*
+ * Kept beside the key, so that a restart with a wrong clock goes on above it.
+ * NOT_FOUND: never stored. CORRUPT. Storing never lowers what is there, unless
+ * `may_lower`.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_identity_load_seq(struct p2p_identity *identity,
+                                                  uint64_t *seq);
+P2P_MUST_CHECK enum p2p_err p2p_identity_store_seq(struct p2p_identity *identity,
+                                                   uint64_t seq, bool may_lower);
+
 /* ---- Known peers ---- */
 
 enum p2p_trust {

@@ -26,6 +26,12 @@ bool p2p_addr_is_loopback(const struct p2p_addr *addr);
 /* This machine's address towards other machines, as text: of the interface the default
  * route leaves by. False when there is no such route. Nothing is sent. */
 bool p2p_net_own_address(char *out, size_t cap);
+/*
+ * A descriptor that is readable when an address or a route of this machine has changed;
+ * -1 where the kernel does not tell. Drain it, then look what is there now.
+ */
+int p2p_net_watch_open(void);
+void p2p_net_watch_drain(int fd);
 
 /*
  * Listens. "0.0.0.0" and "::" listen on both families where the system has both.

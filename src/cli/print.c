@@ -93,7 +93,10 @@ cli_put_text(struct cJSON *object, const char *name, const char *text)
 void
 cli_put_number(struct cJSON *object, const char *name, uint64_t value)
 {
-    must(cJSON_AddNumberToObject(object, name, (double)value));
+    char digits[P2P_U64_TEXT_MAX];
+
+    p2p_u64_format(value, digits);
+    must(cJSON_AddRawToObject(object, name, digits));
 }
 
 void

@@ -124,8 +124,8 @@ http_json_u64(const struct cJSON *object, const char *name, uint64_t min, uint64
     if (!cJSON_IsNumber(item))
         return false;
     d = item->valuedouble;
-    /* cJSON keeps doubles: beyond 2^53 a number is not what was sent. */
-    if (!(d >= 0 && d <= 9007199254740992.0) || d != (double)(uint64_t)d)
+    /* cJSON keeps doubles: from 2^53 on a number may not be what was sent. */
+    if (!(d >= 0 && d < 9007199254740992.0) || d != (double)(uint64_t)d)
         return false;
     *out = (uint64_t)d;
     return *out >= min && *out <= max;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/bytes.h"
+
 void
 http_json_init(struct http_json_out *o, size_t expected)
 {
@@ -153,14 +155,11 @@ http_json_put_hex(struct http_json_out *o, const char *name, const uint8_t *byte
 void
 http_json_put_u64(struct http_json_out *o, const char *name, uint64_t value)
 {
-    char digits[21];
-    size_t at = sizeof(digits);
+    char digits[P2P_U64_TEXT_MAX];
+    size_t len = p2p_u64_format(value, digits);
 
-    do
-        digits[--at] = (char)('0' + value % 10);
-    while ((value /= 10) != 0);
     put_name(o, name);
-    put_raw(o, digits + at, sizeof(digits) - at);
+    put_raw(o, digits, len);
 }
 
 void

@@ -1,10 +1,13 @@
 #include "peer/announcer.h"
 
+#include <limits.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "p2p/log.h"
 #include "p2p/net.h"
@@ -15,13 +18,28 @@ enum {
     SIGNATURE_TTL_S = 3600, /* renewed, as a whole list, when half of it is over */
 };
 
+/*
+ * Two threads. One tells the registries what is shared, which may take long: many
+ * files, a registry that hangs. The other one beats by the clock and does nothing that
+ * could keep it from that: a peer that lives stays listed, whatever happens in its
+ * folder or at one of the registries.
+ */
 struct announcer {
     struct announcer_options opt;
-    pthread_t thread;
-    pthread_mutex_t lock;
+    pthread_t teller, beater;
+    int end_fd;                 /* readable at the end: for the thread that beats */
+    int watch_fd;               /* -1: looks for a new address at every beat only */
+    char own[INET6_ADDRSTRLEN]; /* the one that beats: where this machine is now */
+
+    pthread_mutex_t lock; /* everything below */
     pthread_cond_t wake;
-    bool changed, ending;
-    bool is_away; /* no registry answered last time */
+    bool changed;   /* the files */
+    bool forgotten; /* a registry wants to be told again */
+    bool moved;     /* this machine has another address */
+    bool ending;
+    bool is_away;    /* no registry answered last time */
+    bool is_told;    /* since the start, at least once */
+    bool has_failed; /* the last try to tell: again after the back-off */
     uint64_t backoff_ms;
 };
 
@@ -117,63 +135,174 @@ announce(struct announcer *a, bool force)
     return err;
 }
 
-/* One exchange with the registries; says so when they went away or came back. */
+/* Says so when the registries went away or came back. With the lock. */
 static void
-exchange(struct announcer *a, bool changed)
+note_state(struct announcer *a, enum p2p_err err)
 {
-    enum p2p_err err = P2P_ERR_NOT_FOUND;
     bool was_away = a->is_away;
 
-    if (!changed && !was_away)
-        err =
-            p2p_discovery_heartbeat(a->opt.discovery, p2p_identity_id(a->opt.identity));
-    if (err == P2P_ERR_NOT_FOUND)
-        err = announce(a, was_away);
     a->is_away = err != P2P_OK;
     if (a->is_away && !was_away)
         p2p_log_warn("registry: not registered, trying again (%s)", p2p_err_text(err));
-    else if (!a->is_away && (was_away || a->backoff_ms == 0))
+    else if (!a->is_away && (was_away || !a->is_told))
         p2p_log_info("registry: registered");
-    if (!a->is_away)
-        a->backoff_ms = BACKOFF_MIN_MS;
-    else if (a->backoff_ms < a->opt.heartbeat_ms)
-        a->backoff_ms = a->backoff_ms == 0 ? BACKOFF_MIN_MS : 2 * a->backoff_ms;
+    a->is_told = a->is_told || !a->is_away;
 }
 
-/* Sleeps until it is time, the files changed, or the end. */
-static void
-sleep_until_next(struct announcer *a)
-{
-    uint64_t wait_ms = a->opt.heartbeat_ms;
-    uint64_t until_ms;
+/* ---- telling ---- */
 
-    if (a->is_away && a->backoff_ms < wait_ms)
-        wait_ms = a->backoff_ms;
-    until_ms = p2p_now_ms() + wait_ms;
-    while (!a->changed && !a->ending &&
+/* Until there is something to tell, or a try that failed is due again. With the lock.
+ */
+static void
+wait_for_news(struct announcer *a)
+{
+    uint64_t until_ms = a->has_failed ? p2p_now_ms() + a->backoff_ms : P2P_NO_DEADLINE;
+
+    while (!a->changed && !a->forgotten && !a->moved && !a->ending &&
            p2p_cond_wait_until(&a->wake, &a->lock, until_ms))
         continue;
 }
 
+static void
+note_told(struct announcer *a, enum p2p_err err)
+{
+    a->has_failed = err != P2P_OK;
+    if (!a->has_failed)
+        a->backoff_ms = 0;
+    else if (a->backoff_ms < a->opt.heartbeat_ms)
+        a->backoff_ms = a->backoff_ms == 0 ? BACKOFF_MIN_MS : 2 * a->backoff_ms;
+    if (a->backoff_ms > a->opt.heartbeat_ms)
+        a->backoff_ms = a->opt.heartbeat_ms;
+    note_state(a, err);
+}
+
 static void *
-run(void *arg)
+tell(void *arg)
 {
     struct announcer *a = arg;
+    bool force = false;
 
     pthread_mutex_lock(&a->lock);
     while (!a->ending) {
-        bool changed = a->changed;
-        a->changed = false;
+        enum p2p_err err;
+
+        force = force || a->moved;
+        a->changed = a->forgotten = a->moved = false;
         pthread_mutex_unlock(&a->lock);
-        if (a->opt.discovery != NULL)
-            exchange(a, changed);
-        a->opt.tick(a->opt.arg);
+        err = announce(a, force);
+        force = force && err != P2P_OK;
         pthread_mutex_lock(&a->lock);
-        if (!a->changed && !a->ending)
-            sleep_until_next(a);
+        note_told(a, err);
+        wait_for_news(a);
     }
     pthread_mutex_unlock(&a->lock);
     return NULL;
+}
+
+/* ---- beating ---- */
+
+/* Whether this machine is somewhere else than at the last look. */
+static bool
+has_moved(struct announcer *a)
+{
+    char now[sizeof(a->own)] = "";
+
+    (void)p2p_net_own_address(now, sizeof(now));
+    if (strcmp(now, a->own) == 0)
+        return false;
+    memcpy(a->own, now, sizeof(now));
+    return true;
+}
+
+static void
+ask_to_tell(struct announcer *a, bool *what)
+{
+    pthread_mutex_lock(&a->lock);
+    *what = true;
+    pthread_cond_signal(&a->wake);
+    pthread_mutex_unlock(&a->lock);
+}
+
+/* One sign of life; returns when the next one is due. Registries that are away are
+ * looked for more often. */
+static uint64_t
+beat(struct announcer *a, uint64_t *pause_ms)
+{
+    enum p2p_err err =
+        p2p_discovery_heartbeat(a->opt.discovery, p2p_identity_id(a->opt.identity));
+
+    if (err == P2P_OK || err == P2P_ERR_NOT_FOUND)
+        *pause_ms = a->opt.heartbeat_ms;
+    else
+        *pause_ms = *pause_ms == a->opt.heartbeat_ms ? BACKOFF_MIN_MS : 2 * *pause_ms;
+    if (*pause_ms > a->opt.heartbeat_ms)
+        *pause_ms = a->opt.heartbeat_ms;
+    if (err == P2P_ERR_NOT_FOUND)
+        ask_to_tell(a, &a->forgotten);
+    pthread_mutex_lock(&a->lock);
+    if (err != P2P_ERR_NOT_FOUND && a->is_told)
+        note_state(a, err);
+    pthread_mutex_unlock(&a->lock);
+    return *pause_ms;
+}
+
+/* False at the end. */
+static bool
+wait_for_beat(struct announcer *a, uint64_t until_ms)
+{
+    struct pollfd fds[] = {{.fd = a->end_fd, .events = POLLIN},
+                           {.fd = a->watch_fd, .events = POLLIN}};
+    uint64_t now = p2p_now_ms();
+
+    while (now < until_ms) {
+        uint64_t left_ms = until_ms - now;
+        int n = poll(fds, 2, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
+
+        if (n > 0 && fds[0].revents != 0)
+            return false;
+        if (n > 0 && fds[1].revents != 0) {
+            p2p_net_watch_drain(a->watch_fd);
+            if (has_moved(a))
+                ask_to_tell(a, &a->moved);
+        }
+        now = p2p_now_ms();
+    }
+    return true;
+}
+
+static void *
+keep_beating(void *arg)
+{
+    struct announcer *a = arg;
+    uint64_t pause_ms = a->opt.heartbeat_ms, next_ms = p2p_now_ms() + pause_ms;
+
+    while (wait_for_beat(a, next_ms)) {
+        uint64_t now = p2p_now_ms();
+
+        a->opt.tick(a->opt.arg);
+        next_ms = now + pause_ms;
+        if (a->opt.discovery == NULL)
+            continue;
+        if (has_moved(a))
+            ask_to_tell(a, &a->moved);
+        next_ms = now + beat(a, &pause_ms);
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+static void
+end_threads(struct announcer *a)
+{
+    uint64_t one = 1;
+
+    pthread_mutex_lock(&a->lock);
+    a->ending = true;
+    pthread_cond_signal(&a->wake);
+    pthread_mutex_unlock(&a->lock);
+    if (a->end_fd >= 0 && write(a->end_fd, &one, sizeof(one)) < 0)
+        p2p_log_error("cannot end a thread");
 }
 
 enum p2p_err
@@ -185,13 +314,19 @@ announcer_start(const struct announcer_options *opt, struct announcer **out)
     if (a == NULL)
         return P2P_ERR_NOMEM;
     a->opt = *opt;
-    a->changed = true;
     pthread_mutex_init(&a->lock, NULL);
     p2p_cond_init(&a->wake);
-    if (pthread_create(&a->thread, NULL, run, a) != 0) {
-        pthread_cond_destroy(&a->wake);
-        pthread_mutex_destroy(&a->lock);
-        free(a);
+    a->end_fd = eventfd(0, EFD_CLOEXEC);
+    a->watch_fd = opt->discovery != NULL ? p2p_net_watch_open() : -1;
+    (void)has_moved(a);
+    if (a->end_fd < 0 || pthread_create(&a->beater, NULL, keep_beating, a) != 0) {
+        announcer_free(a);
+        return P2P_ERR_SYS;
+    }
+    if (opt->discovery != NULL && pthread_create(&a->teller, NULL, tell, a) != 0) {
+        end_threads(a);
+        pthread_join(a->beater, NULL);
+        announcer_free(a);
         return P2P_ERR_SYS;
     }
     *out = a;
@@ -214,12 +349,14 @@ announcer_stop(struct announcer *a)
 {
     if (a == NULL)
         return;
-    pthread_mutex_lock(&a->lock);
-    a->ending = true;
-    pthread_cond_signal(&a->wake);
-    pthread_mutex_unlock(&a->lock);
-    pthread_join(a->thread, NULL);
-    if (a->opt.discovery != NULL && !a->is_away)
+    if (a->opt.discovery != NULL)
+        p2p_discovery_stop(a->opt.discovery);
+    end_threads(a);
+    pthread_join(a->beater, NULL);
+    if (a->opt.discovery == NULL)
+        return;
+    pthread_join(a->teller, NULL);
+    if (!a->is_away)
         p2p_discovery_leave(a->opt.discovery, p2p_identity_key(a->opt.identity));
 }
 
@@ -228,6 +365,10 @@ announcer_free(struct announcer *a)
 {
     if (a == NULL)
         return;
+    if (a->end_fd >= 0)
+        close(a->end_fd);
+    if (a->watch_fd >= 0)
+        close(a->watch_fd);
     pthread_cond_destroy(&a->wake);
     pthread_mutex_destroy(&a->lock);
     free(a);

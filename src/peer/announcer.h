@@ -1,8 +1,8 @@
 /*
- * announcer - tells the registries about this peer, from a thread of its own: registers
- * at start and at once when the shared files changed, a sign of life in between, again
- * when a registry has forgotten this peer or was away (with back-off), and leaves on a
- * clean stop.
+ * announcer - tells the registries about this peer: registers at start, and at once
+ * when the shared files or this machine's address changed or a registry has forgotten
+ * this peer; again with back-off when that failed; leaves on a clean stop. Signs of
+ * life go by the clock, from a thread of their own.
  */
 #ifndef PEER_ANNOUNCER_H
 #define PEER_ANNOUNCER_H
@@ -13,7 +13,7 @@
 
 struct announcer; /* *returned owned*, free with announcer_free */
 
-/* Called about every heartbeat, for what else goes by the clock. */
+/* Called about every heartbeat, from that thread, for what else goes by the clock. */
 typedef void announcer_tick(void *arg);
 
 struct announcer_options {

@@ -180,6 +180,8 @@ start_announcer(struct peer *peer)
         return err;
     }
     options.discovery = peer->discovery;
+    if (peer->discovery != NULL)
+        p2p_discovery_keep_seq(peer->discovery, peer->identity);
     err = announcer_start(&options, &announcer);
     pthread_mutex_lock(&peer->lock);
     peer->announcer = announcer;

@@ -112,6 +112,7 @@ make_parts(struct ui_app *app)
 
     if (err != P2P_OK)
         return fail(err, "not the URL of a registry:", app->opt.discovery.at[0]);
+    p2p_discovery_keep_seq(app->discovery, app->identity);
     if ((app->config = ui_config_new(app)) == NULL ||
         (app->listings = ui_listings_new(app)) == NULL ||
         (app->trash = ui_trash_new(app)) == NULL ||

@@ -9,10 +9,13 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 #include <pthread.h>
+#include <unistd.h>
 
+#include "core/registry/discovery_internal.h"
 #include "fake_registry.h"
 #include "p2p/bytes.h"
 #include "p2p/discovery.h"
+#include "p2p/identity.h"
 #include "p2p/msg.h"
 
 static struct p2p_rsa *key;
@@ -21,8 +24,9 @@ static struct p2p_id id;
 /* What the fake registry does, and what it holds. */
 struct behaviour {
     bool knows_signatures, knows_deltas, forgets;
-    uint64_t seq; /* of the record it has */
-    int fail;     /* status of everything when not 0 */
+    uint64_t seq;     /* of the record it has */
+    uint64_t clock_s; /* 0: takes any time */
+    int fail;         /* status of everything when not 0 */
 };
 
 /* ---- The registry's side of a signature, from the JSON alone ---- */
@@ -154,6 +158,17 @@ answer_registration(struct behaviour *b, const cJSON *json, bool delta, int *sta
     if (is_signed && !b->knows_signatures) {
         *status = 422;
         return strdup("{\"detail\":\"what is this\"}");
+    }
+    if (is_signed && b->clock_s != 0 &&
+        number(json, "seq") > (b->clock_s + 86400) * 1000) {
+        *status = 422;
+        return strdup("{\"code\":\"seq_ahead\"}");
+    }
+    if (is_signed && b->clock_s != 0 && !delta &&
+        (number(json, "expires_at") <= b->clock_s ||
+         number(json, "expires_at") > b->clock_s + 7200)) {
+        *status = 422;
+        return strdup("{\"code\":\"expired\"}");
     }
     if (is_signed) {
         assert_true(is_signed_well(json, delta));
@@ -322,7 +337,7 @@ a_base_that_does_not_fit_is_whole_again(void **state)
     struct p2p_reg reg = registration(1);
 
     assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
-    w->behaviour[0].seq += 1000000; /* another program of this identity was there */
+    w->behaviour[0].seq += 30000; /* another program of this identity was there */
     reg.count = 2;
     assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
     assert_asked(&w->fake[0], 1, "POST", "/register/delta");
@@ -332,16 +347,118 @@ a_base_that_does_not_fit_is_whole_again(void **state)
 }
 
 static void
-a_clock_that_went_back_goes_on_above(void **state)
+a_clock_that_went_back_a_little_goes_on_above(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+    uint64_t there = p2p_time_ms() + 50000;
+
+    w->behaviour[0].seq = there;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_true(w->behaviour[0].seq == there + 1);
+    assert_true(w->behaviour[1].seq < there); /* one's word is not another's */
+}
+
+/* What it signed for the one could be played at the other, and stand there for ever. */
+static void
+no_registry_raises_the_seq_beyond_a_minute(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+    uint64_t limit = p2p_time_ms() + 62000;
+
+    w->behaviour[0].seq = limit;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    for (size_t i = 0; i < w->fake[0].count; i++) {
+        cJSON *json = cJSON_Parse(w->fake[0].requests[i].body);
+
+        assert_true(number(json, "seq") < limit);
+        cJSON_Delete(json);
+    }
+    assert_true(w->behaviour[0].seq == limit);
+    assert_true(w->behaviour[1].seq > 0);
+    assert_int_equal(p2p_discovery_heartbeat(w->d, &id), P2P_ERR_NOT_FOUND);
+}
+
+/* Ten years behind: it takes no signature that ends later than two hours from then. */
+static void
+a_registry_gets_what_its_own_clock_can_take(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+    time_t then = (time_t)p2p_time_s() - 10 * 365 * 86400;
+    char header[64];
+
+    strftime(header, sizeof(header), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n",
+             gmtime(&then));
+    w->behaviour[0].clock_s = (uint64_t)then;
+    w->fake[0].extra_header = header;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_true(w->behaviour[0].seq / 1000 - (uint64_t)then < 10);
+    assert_true(w->behaviour[1].seq / 1000 + 10 > p2p_time_s());
+    reg.count = 2;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_true(w->behaviour[0].seq / 1000 - (uint64_t)then < 10);
+}
+
+/* The clock was ten years ahead when the last one was stored. */
+static void
+a_stored_seq_from_a_wrong_clock_is_dropped(void **state)
 {
     struct world *w = *state;
     struct p2p_reg reg = registration(1);
 
-    w->behaviour[0].seq = 1ull << 50;
+    w->behaviour[0].clock_s = w->behaviour[1].clock_s = p2p_time_s();
+    w->d->last_seq = w->d->stored_seq = p2p_time_ms() + 10ull * 365 * 86400 * 1000;
     assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
-    assert_true(w->behaviour[0].seq == (1ull << 50) + 1);
-    assert_true(w->behaviour[1].seq <
-                1ull << 50); /* one registry's word is not another's */
+    for (int i = 0; i < 2; i++) {
+        assert_true(w->behaviour[i].seq > 0);
+        assert_true(w->behaviour[i].seq < p2p_time_ms() + 10000);
+    }
+    assert_true(w->d->last_seq < p2p_time_ms() + 10000);
+}
+
+/* Above the stored one whatever the clock says, and not again what none has taken. */
+static void
+the_last_seq_outlives_the_program(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+    uint64_t last = p2p_time_ms() + 30000, stored;
+    char folder[] = "/tmp/p2p-test-seq-XXXXXX", file[64];
+    struct p2p_identity *identity;
+
+    assert_non_null(mkdtemp(folder));
+    assert_int_equal(p2p_identity_open(folder, true, NULL, NULL, &identity, NULL, 0),
+                     P2P_OK);
+    assert_int_equal(p2p_identity_load_seq(identity, &stored), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_identity_store_seq(identity, last, false), P2P_OK);
+    assert_int_equal(p2p_identity_store_seq(identity, 5, false), P2P_OK);
+    p2p_discovery_keep_seq(w->d, identity);
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_true(w->behaviour[0].seq == last + 1);
+    assert_int_equal(p2p_identity_load_seq(identity, &stored), P2P_OK);
+    assert_true(stored > last && stored <= last + 61000);
+    snprintf(file, sizeof(file), "%s/registration_seq", folder);
+    for (const char *const *bad =
+             (const char *const[]){"", "\n", "-1\n", "12", "99999999999999999999999\n",
+                                   NULL};
+         *bad != NULL; bad++) {
+        FILE *f = fopen(file, "w");
+
+        fputs(*bad, f);
+        fclose(f);
+        assert_int_equal(p2p_identity_load_seq(identity, &stored), P2P_ERR_CORRUPT);
+    }
+    p2p_identity_close(identity);
+    for (const char *const *name =
+             (const char *const[]){"private_key.pem", "public_key.pem",
+                                   "registration_seq", ".lock", NULL};
+         *name != NULL; name++) {
+        snprintf(file, sizeof(file), "%s/%s", folder, *name);
+        (void)unlink(file);
+    }
+    assert_int_equal(rmdir(folder), 0);
 }
 
 static void
@@ -485,7 +602,11 @@ main(void)
         WORLD_TEST(whole_then_nothing_then_delta),
         WORLD_TEST(another_port_or_address_is_whole_again),
         WORLD_TEST(a_base_that_does_not_fit_is_whole_again),
-        WORLD_TEST(a_clock_that_went_back_goes_on_above),
+        WORLD_TEST(a_clock_that_went_back_a_little_goes_on_above),
+        WORLD_TEST(no_registry_raises_the_seq_beyond_a_minute),
+        WORLD_TEST(a_registry_gets_what_its_own_clock_can_take),
+        WORLD_TEST(a_stored_seq_from_a_wrong_clock_is_dropped),
+        WORLD_TEST(the_last_seq_outlives_the_program),
         WORLD_TEST(registries_that_share_a_store_get_one_record),
         WORLD_TEST(documented_registries_get_the_documented_form),
         WORLD_TEST(a_forgetful_registry_is_told_again),

@@ -127,17 +127,16 @@ static void
 reads_whole_numbers_only(void **state)
 {
     cJSON *json = parse(
-        "{\"a\":7,\"b\":1.5,\"c\":-1,\"d\":1e300,\"e\":\"7\",\"f\":9007199254740992}",
+        "{\"a\":7,\"b\":1.5,\"c\":-1,\"d\":1e300,\"e\":\"7\",\"f\":9007199254740993}",
         strlen("{\"a\":7,\"b\":1.5,\"c\":-1,\"d\":1e300,\"e\":\"7\",\"f\":"
-               "9007199254740992}"));
+               "9007199254740993}"));
     uint64_t v;
 
     (void)state;
     assert_true(http_json_u64(json, "a", 0, 7, &v) && v == 7);
     assert_false(http_json_u64(json, "a", 8, 9, &v));
     assert_false(http_json_u64(json, "a", 0, 6, &v));
-    assert_true(http_json_u64(json, "f", 0, UINT64_MAX, &v) && v == 9007199254740992u);
-    for (const char *name = "bcde"; *name != '\0'; name++)
+    for (const char *name = "bcdef"; *name != '\0'; name++)
         assert_false(http_json_u64(json, (char[2]){*name}, 0, UINT64_MAX, &v));
     assert_false(http_json_u64(json, "none", 0, UINT64_MAX, &v));
     assert_null(http_json_string(json, "a"));

@@ -164,3 +164,18 @@ p2p_store_u64(uint8_t out[8], uint64_t value)
     p2p_store_u32(out, (uint32_t)(value >> 32));
     p2p_store_u32(out + 4, (uint32_t)value);
 }
+
+size_t
+p2p_u64_format(uint64_t value, char out[P2P_U64_TEXT_MAX])
+{
+    char digits[P2P_U64_TEXT_MAX];
+    size_t at = sizeof(digits), len;
+
+    digits[--at] = '\0';
+    do
+        digits[--at] = (char)('0' + value % 10);
+    while ((value /= 10) != 0);
+    len = sizeof(digits) - at;
+    memcpy(out, digits + at, len);
+    return len - 1;
+}

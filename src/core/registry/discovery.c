@@ -8,6 +8,8 @@
 
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/identity.h"
+#include "p2p/log.h"
 
 /* A part that must not be there: a login, a query. */
 static bool
@@ -94,6 +96,46 @@ p2p_discovery_close(struct p2p_discovery *d)
     free(d);
 }
 
+/* Under the lock. */
+static uint64_t
+time_of(const struct p2p_registry *r)
+{
+    if (r->date_s == 0)
+        return p2p_time_ms();
+    return (uint64_t)r->date_s * 1000 + (p2p_now_ms() - r->date_at_ms);
+}
+
+uint64_t
+p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r)
+{
+    uint64_t ms;
+
+    pthread_mutex_lock(&d->lock);
+    ms = time_of(r);
+    pthread_mutex_unlock(&d->lock);
+    return ms;
+}
+
+/* Whole seconds are all that a Date header tells: what is less is none. */
+static int64_t
+skew_of(const struct p2p_registry *r)
+{
+    return ((int64_t)p2p_time_ms() - (int64_t)time_of(r)) / 1000;
+}
+
+void
+p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identity)
+{
+    enum p2p_err err = p2p_identity_load_seq(identity, &d->stored_seq);
+
+    if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
+        p2p_log_warn("the last registration's number cannot be read (%s): the clock "
+                     "has to be right until this device is registered again",
+                     p2p_err_text(err));
+    d->last_seq = d->stored_seq;
+    d->seq_keeper = identity;
+}
+
 enum { REST_MIN_MS = 30 * 1000, REST_MAX_MS = 5 * 60 * 1000 };
 
 /* Under the lock. */
@@ -122,8 +164,10 @@ p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call 
     r->last_error = err;
     note_rest(r, call->err);
     r->detail[0] = '\0';
-    r->skew_known = call->date_s != 0;
-    r->skew_s = r->skew_known ? (int64_t)p2p_time_s() - call->date_s : 0;
+    if (call->err == P2P_OK) { /* of one that is away it is what it was */
+        r->date_s = call->date_s;
+        r->date_at_ms = p2p_now_ms();
+    }
     if (call->err == P2P_OK && err != P2P_OK)
         p2p_json_detail(call->answer, call->len, r->detail, sizeof(r->detail));
     pthread_mutex_unlock(&d->lock);
@@ -143,8 +187,8 @@ p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
                                              .registered = r->registered,
                                              .is_signed = r->is_signed,
                                              .last_error = r->last_error,
-                                             .skew_known = r->skew_known,
-                                             .skew_s = r->skew_s};
+                                             .skew_known = r->date_s != 0,
+                                             .skew_s = skew_of(r)};
         memcpy(out[i].url, r->url, sizeof(out[i].url));
         memcpy(out[i].detail, r->detail, sizeof(out[i].detail));
     }

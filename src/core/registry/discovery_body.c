@@ -76,7 +76,10 @@ add_hex(cJSON *object, const char *name, const uint8_t bytes[P2P_DIGEST_LEN])
 static bool
 add_number(cJSON *object, const char *name, uint64_t value)
 {
-    return cJSON_AddNumberToObject(object, name, (double)value) != NULL;
+    char digits[P2P_U64_TEXT_MAX];
+
+    p2p_u64_format(value, digits);
+    return cJSON_AddRawToObject(object, name, digits) != NULL;
 }
 
 static bool

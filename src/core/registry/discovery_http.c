@@ -7,7 +7,7 @@
 #include "core/registry/discovery_internal.h"
 #include "p2p/net.h"
 
-enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 1000 };
+enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 250 };
 
 /* One call under way. */
 struct transfer {
@@ -178,7 +178,7 @@ take_results(CURLM *multi)
 
 /* Every transfer has its own time limit, so this ends. */
 static void
-drive(CURLM *multi, uint64_t patience_ms)
+drive(CURLM *multi, uint64_t patience_ms, const _Atomic bool *stop)
 {
     uint64_t until = UINT64_MAX, now;
     int running = 1;
@@ -189,7 +189,7 @@ drive(CURLM *multi, uint64_t patience_ms)
         now = p2p_now_ms();
         if (take_results(multi) && until == UINT64_MAX)
             until = now + patience_ms;
-        if (running == 0 || now >= until)
+        if (running == 0 || now >= until || (stop != NULL && *stop))
             return;
         if (curl_multi_poll(multi, NULL, 0,
                             until - now < POLL_MS ? (int)(until - now) : POLL_MS,
@@ -200,7 +200,7 @@ drive(CURLM *multi, uint64_t patience_ms)
 
 void
 p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
-             uint64_t patience_ms)
+             uint64_t patience_ms, const _Atomic bool *stop)
 {
     struct transfer *transfers = calloc(count, sizeof(*transfers));
     CURLM *multi = curl_multi_init();
@@ -215,7 +215,7 @@ p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
             calls[i].err = P2P_ERR_TIMEOUT; /* until its result is taken */
     }
     if (transfers != NULL && multi != NULL)
-        drive(multi, patience_ms);
+        drive(multi, patience_ms, stop);
     for (size_t i = 0; i < count && transfers != NULL; i++) {
         if (transfers[i].easy != NULL && multi != NULL)
             curl_multi_remove_handle(multi, transfers[i].easy);

@@ -3,6 +3,7 @@
 #define P2P_DISCOVERY_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "p2p/discovery.h"
 
@@ -26,10 +27,10 @@ void p2p_http_global_init(void);
  * All at once; returns when each has its answer or `timeout_ms` is over. When one has
  * been answered, the others have `patience_ms` more: a registry that hangs must not
  * keep those waiting who need only one. Calls whose url is NULL are left out (err
- * NOMEM).
+ * NOMEM). `stop` (may be NULL): it returns soon after another thread has set it.
  */
 void p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms,
-                  uint64_t patience_ms);
+                  uint64_t patience_ms, const _Atomic bool *stop);
 void p2p_http_call_clear(struct p2p_http_call *call);
 /* What a status means: 2xx P2P_OK, 404 NOT_FOUND, 409 EXISTS, 429 RATE_LIMITED, ... */
 enum p2p_err p2p_http_status_err(long status);
@@ -102,24 +103,35 @@ struct p2p_registry {
     bool reachable, registered, is_signed;
     enum p2p_err last_error;
     char detail[160];
-    int64_t skew_s;
-    bool skew_known;
+    /* Its Date header, 0 when it gave none, and when (monotonic) it came: whatever
+     * this clock does, the registry's goes on from there. */
+    int64_t date_s;
+    uint64_t date_at_ms;
     /* One that did not answer in time is not asked (by p2p_discovery_ask) until then,
      * as long as there are others. */
     uint64_t rests_until_ms, rest_ms;
+    /* It has not been told all: the last try failed. The next one is due then. */
+    bool is_behind;
+    uint64_t retry_at_ms, retry_pause_ms;
+    /* Monotonic: half the time its signature holds. Of an unsigned record: when it is
+     * asked again whether it takes a signed one. */
+    uint64_t renew_at_ms;
     /* What it holds about us; under d->reg_lock. */
     struct p2p_reg_state state;
-    uint64_t seq;        /* of the record it has, as far as we know */
-    uint64_t renew_at_s; /* half the time its signature holds */
+    uint64_t seq; /* of the record it has, as far as we know */
     char ip[64];
     uint16_t port;
 };
 
 struct p2p_discovery {
-    pthread_mutex_t lock;     /* the status fields of registries */
-    pthread_mutex_t reg_lock; /* one registration at a time */
+    pthread_mutex_t lock;     /* what registries say before `state` */
+    pthread_mutex_t reg_lock; /* one registration at a time; taken before `lock` */
     uint64_t timeout_ms;
+    _Atomic bool is_stopping;
+    /* Under reg_lock: */
     uint64_t last_seq;
+    uint64_t stored_seq; /* what the file beside the key says */
+    struct p2p_identity *seq_keeper;
     size_t count;
     struct p2p_registry at[];
 };
@@ -158,6 +170,8 @@ P2P_MUST_CHECK enum p2p_err p2p_discovery_ask(struct p2p_discovery *d, const cha
 
 /* Notes how a call to registry i ended, and returns what it means: also whether it
  * rests now, and for how long. */
+/* The registry's time of day in ms; while that is not known, ours. */
+uint64_t p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r);
 enum p2p_err p2p_registry_note(struct p2p_discovery *d, size_t i,
                                const struct p2p_http_call *call);
 

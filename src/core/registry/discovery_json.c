@@ -7,7 +7,7 @@
 #include "p2p/log.h"
 
 enum { VALUES_MAX = 2000000 };
-#define DOUBLE_EXACT_MAX (1ull << 53)
+#define DOUBLE_EXACT_MAX ((1ull << 53) - 1)
 
 /* Depth and number of values, before cJSON spends memory on them. */
 static bool
@@ -69,7 +69,7 @@ p2p_json_u64(const struct cJSON *object, const char *name, uint64_t max, uint64_
     double value = cJSON_IsNumber(item) ? item->valuedouble : -1;
 
     *out = 0;
-    /* Also false for NaN. Beyond 2^53 a double does not tell which number it was. */
+    /* Also false for NaN. From 2^53 on a double does not tell which number it was. */
     if (!(value >= 0 && value <= (double)DOUBLE_EXACT_MAX))
         return false;
     if ((double)(uint64_t)value < value || (uint64_t)value > max)

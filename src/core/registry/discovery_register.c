@@ -8,21 +8,34 @@
 
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/identity.h"
+#include "p2p/log.h"
 
 /* A body stays well under what a registry takes (P2P_REGISTER_BODY_MAX). */
 enum { BODY_BUDGET = 8 * 1024 * 1024, ROUNDS_MAX = 64 };
 /* What slow registries get once another has answered: beside a length of 100 kB/s. */
 enum { PATIENCE_MS = 5000, PATIENCE_BYTES_PER_MS = 100, LEAVE_PATIENCE_MS = 1000 };
+/* A beat is sent at once and answered from memory: the next one must not be late. */
+enum { BEAT_PATIENCE_MS = 2000 };
+/* One that failed to take it all is tried again, whatever the others do. */
+enum { RETRY_PAUSE_MIN_MS = 1000, RETRY_PAUSE_MAX_MS = 120 * 1000 };
 
 enum step { STEP_NONE, STEP_DELTA, STEP_WHOLE, STEP_UNSIGNED };
+
+/* A peer raises its seq no further above its clock on a registry's word. */
+#define SEQ_AHEAD_MS 60000u
+/* The stored seq is that of this much later: it is written once a minute at most. */
+#define SEQ_STORED_AHEAD_MS 60000u
 
 /* The way of one registry. */
 struct job {
     struct p2p_registry *registry;
     enum step step;
     struct p2p_reg_diff diff;
-    uint64_t seq, renew_at_s;
-    unsigned seq_conflicts;
+    uint64_t seq, renew_at_ms;
+    uint64_t expires_at_s;
+    unsigned seq_conflicts, clock_tries;
+    bool has_new_clock; /* its seq was above what the registry takes: go by its clock */
     bool done;
     enum p2p_err err;
 };
@@ -33,11 +46,19 @@ advertised(const struct p2p_reg *reg)
     return reg->advertise != NULL ? reg->advertise : "";
 }
 
-static bool
-must_be_whole(const struct p2p_registry *r, const struct p2p_reg *reg)
+static uint32_t
+ttl_of(const struct p2p_reg *reg)
 {
-    return !r->registered || !r->is_signed || r->port != reg->port ||
-           strcmp(r->ip, advertised(reg)) != 0 || r->renew_at_s < p2p_time_s();
+    return reg->ttl_s < P2P_REG_TTL_MAX_S ? reg->ttl_s : P2P_REG_TTL_MAX_S;
+}
+
+/* Where it is said to be, or how, has changed, or it is time again. */
+static bool
+must_be_told_again(const struct p2p_registry *r, const struct p2p_reg *reg,
+                   uint64_t renew_at_ms)
+{
+    return r->port != reg->port || strcmp(r->ip, advertised(reg)) != 0 ||
+           renew_at_ms <= p2p_now_ms();
 }
 
 static void
@@ -63,16 +84,73 @@ next_seq(struct p2p_discovery *d)
     return d->last_seq;
 }
 
+/* A registry has taken it. What none has taken need not be remembered: that may have
+ * been made by a clock that was wrong. */
+static void
+store_seq(struct p2p_discovery *d, uint64_t seq)
+{
+    if (d->seq_keeper == NULL || seq <= d->stored_seq)
+        return;
+    d->stored_seq = seq + SEQ_STORED_AHEAD_MS;
+    if (p2p_identity_store_seq(d->seq_keeper, d->stored_seq, false) != P2P_OK)
+        p2p_log_warn(
+            "the last registration's number cannot be stored: after a restart "
+            "with a wrong clock registries may refuse this device for a while");
+}
+
+/* What a registry that is so far behind can take; never above the limit for others. */
+static uint64_t
+clock_of(struct p2p_discovery *d, const struct p2p_registry *r)
+{
+    uint64_t own_ms = p2p_time_ms(), its_ms = p2p_registry_time_ms(d, r);
+
+    return its_ms < own_ms + SEQ_AHEAD_MS ? its_ms : own_ms + SEQ_AHEAD_MS;
+}
+
+/* The round's number, unless the registry's clock is far behind ours: it would take
+ * that for a lie. */
+static uint64_t
+seq_for(struct p2p_discovery *d, const struct job *job, uint64_t seq)
+{
+    const struct p2p_registry *r = job->registry;
+    uint64_t its_ms = clock_of(d, r);
+
+    if (job->has_new_clock || its_ms + SEQ_AHEAD_MS < p2p_time_ms())
+        seq = its_ms;
+    return seq > r->seq ? seq : r->seq + 1;
+}
+
+/* The stored number was made by a clock that has been put right since, and no registry
+ * takes it: begin again at the clock. */
+static void
+drop_wrong_seq(struct p2p_discovery *d, struct p2p_registry *r)
+{
+    uint64_t most = p2p_time_ms() + SEQ_AHEAD_MS;
+
+    r->seq = 0;
+    if (d->last_seq <= most && d->stored_seq <= most)
+        return;
+    d->last_seq = p2p_time_ms();
+    d->stored_seq = d->last_seq;
+    if (d->seq_keeper != NULL &&
+        p2p_identity_store_seq(d->seq_keeper, d->last_seq, true) != P2P_OK)
+        p2p_log_warn("the last registration's number cannot be stored");
+}
+
 /* Which step comes first. */
 static void
 plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
            bool force)
 {
     struct p2p_registry *r = job->registry;
-    bool is_unsigned_and_same = false;
+    bool is_unsigned_and_same = false, registered, is_signed, again;
 
-    if (!force && r->registered && !r->is_signed && r->port == reg->port &&
-        strcmp(r->ip, advertised(reg)) == 0) {
+    pthread_mutex_lock(&d->lock);
+    registered = r->registered;
+    is_signed = r->is_signed;
+    again = must_be_told_again(r, reg, r->renew_at_ms);
+    pthread_mutex_unlock(&d->lock);
+    if (!force && registered && !is_signed && !again) {
         /* A documented registry: whole and only when something changed. */
         job->err = p2p_reg_diff_make(&r->state, reg->files, reg->count, BODY_BUDGET,
                                      &job->diff);
@@ -84,21 +162,23 @@ plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
         job->done = true;
         return;
     }
-    job->step = force || must_be_whole(r, reg) ? STEP_WHOLE : STEP_DELTA;
+    job->step = force || !registered || !is_signed || again ? STEP_WHOLE : STEP_DELTA;
     if (job->step == STEP_WHOLE)
         forget(d, r);
 }
 
 /* The body of the step that is due; done without one when nothing is left to tell. */
 static enum p2p_err
-make_call(struct job *job, const struct p2p_reg *reg, uint64_t seq,
-          struct p2p_http_call *call)
+make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
+          uint64_t seq, struct p2p_http_call *call)
 {
     struct p2p_registry *r = job->registry;
     const char *path = job->step == STEP_DELTA ? "/register/delta" : "/register";
+    uint32_t ttl_s = ttl_of(reg);
     enum p2p_err err;
 
-    job->seq = seq > r->seq ? seq : r->seq + 1;
+    job->seq = seq_for(d, job, seq);
+    job->renew_at_ms = p2p_now_ms() + (uint64_t)ttl_s * 500;
     err = p2p_reg_diff_make(&r->state, reg->files, reg->count, BODY_BUDGET, &job->diff);
     if (err != P2P_OK)
         return err;
@@ -110,8 +190,8 @@ make_call(struct job *job, const struct p2p_reg *reg, uint64_t seq,
     if (job->step == STEP_DELTA) {
         err = p2p_reg_body_delta(reg, &job->diff, job->seq, r->seq, &call->body);
     } else if (job->step == STEP_WHOLE) {
-        job->renew_at_s = p2p_time_s() + reg->ttl_s / 2;
-        err = p2p_reg_body_whole(reg, &job->diff, job->seq, p2p_time_s() + reg->ttl_s,
+        job->expires_at_s = p2p_registry_time_ms(d, r) / 1000 + ttl_s;
+        err = p2p_reg_body_whole(reg, &job->diff, job->seq, job->expires_at_s,
                                  &call->body);
     } else {
         err = p2p_reg_body_unsigned(reg, &job->diff, &call->body);
@@ -132,13 +212,15 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg)
     job->err = p2p_reg_state_apply(&r->state, &job->diff);
     if (job->err != P2P_OK)
         forget(d, r);
-    if (job->step != STEP_UNSIGNED)
+    if (job->step != STEP_UNSIGNED) {
         r->seq = job->seq;
-    if (job->step == STEP_WHOLE)
-        r->renew_at_s = job->renew_at_s;
+        store_seq(d, job->seq);
+    }
     r->port = reg->port;
     snprintf(r->ip, sizeof(r->ip), "%s", advertised(reg));
     pthread_mutex_lock(&d->lock);
+    if (job->step != STEP_DELTA)
+        r->renew_at_ms = job->renew_at_ms;
     r->registered = job->err == P2P_OK;
     r->is_signed = job->step != STEP_UNSIGNED;
     r->last_error = P2P_OK;
@@ -165,16 +247,49 @@ on_conflict(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
         on_accepted(d, job, reg);
         return;
     }
-    /* A clock that went back: go on above what it has. Twice at most: no haggling. */
-    if (has > r->seq)
-        r->seq = has;
-    if (job->step == STEP_UNSIGNED || job->seq_conflicts++ > 1) {
+    /* A clock that went back: go on above what it has. Twice at most: no haggling. Nor
+     * far above our clock: a registry that says so may only want it signed. */
+    if (job->step == STEP_UNSIGNED || job->seq_conflicts++ > 1 ||
+        has > p2p_time_ms() + SEQ_AHEAD_MS) {
         job->done = true;
         job->err = P2P_ERR_EXISTS;
         return;
     }
+    if (has > r->seq)
+        r->seq = has;
     job->step = STEP_WHOLE;
     forget(d, r);
+}
+
+static bool
+has_code(const struct p2p_http_call *call, const char *code)
+{
+    cJSON *json = p2p_json_parse(call->answer, call->len);
+    const char *text = p2p_json_text(json, "code");
+    bool has = text != NULL && strcmp(text, code) == 0;
+
+    cJSON_Delete(json);
+    return has;
+}
+
+/* A signed registration was refused: whether it was for a clock, ours or the
+ * registry's, and is worth another try by the one that its answer told us. */
+static bool
+is_about_clocks(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
+                const struct p2p_http_call *call)
+{
+    uint64_t until_s = p2p_registry_time_ms(d, job->registry) / 1000 + ttl_of(reg);
+    uint64_t off_s = until_s > job->expires_at_s ? until_s - job->expires_at_s
+                                                 : job->expires_at_s - until_s;
+    bool is_ahead = has_code(call, "seq_ahead");
+
+    if (job->clock_tries++ > 1 || (!is_ahead && off_s < 60))
+        return false;
+    if (is_ahead) {
+        drop_wrong_seq(d, job->registry);
+        job->has_new_clock = true;
+    }
+    return true;
 }
 
 static void
@@ -191,7 +306,8 @@ on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
         job->step = STEP_WHOLE; /* it forgot us, or knows no deltas */
         forget(d, job->registry);
     } else if (call->err == P2P_OK && job->step == STEP_WHOLE && refused) {
-        job->step = STEP_UNSIGNED;
+        if (!is_about_clocks(d, job, reg, call))
+            job->step = STEP_UNSIGNED;
     } else {
         job->done = true;
         job->err = err;
@@ -223,7 +339,7 @@ run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
         if (jobs[i].done)
             continue;
         if (calls != NULL && owner != NULL)
-            err = make_call(&jobs[i], reg, seq, &calls[count]);
+            err = make_call(d, &jobs[i], reg, seq, &calls[count]);
         if (err != P2P_OK) {
             jobs[i].done = true;
             jobs[i].err = err;
@@ -234,7 +350,8 @@ run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
             p2p_http_call_clear(&calls[count]);
     }
     if (count > 0)
-        p2p_http_run(calls, count, d->timeout_ms, patience_for(calls, count));
+        p2p_http_run(calls, count, d->timeout_ms, patience_for(calls, count),
+                     &d->is_stopping);
     for (size_t c = 0; c < count; c++) {
         struct job *job = &jobs[owner[c]];
         on_answer(d, job, reg, &calls[c], p2p_registry_note(d, owner[c], &calls[c]));
@@ -261,6 +378,23 @@ sum_up(const struct job *jobs, size_t count)
     return err;
 }
 
+static void
+note_behind(struct p2p_discovery *d, const struct job *jobs)
+{
+    pthread_mutex_lock(&d->lock);
+    for (size_t i = 0; i < d->count; i++) {
+        struct p2p_registry *r = &d->at[i];
+
+        r->is_behind = !jobs[i].done || jobs[i].err != P2P_OK;
+        r->retry_at_ms = p2p_now_ms() + r->retry_pause_ms;
+        if (!r->is_behind)
+            r->retry_pause_ms = 0;
+        else if (r->retry_pause_ms < RETRY_PAUSE_MAX_MS)
+            r->retry_pause_ms = 2 * r->retry_pause_ms + RETRY_PAUSE_MIN_MS;
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
 enum p2p_err
 p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force)
 {
@@ -275,12 +409,14 @@ p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool 
         jobs[i].registry = &d->at[i];
         plan_first(d, &jobs[i], reg, force);
     }
-    for (unsigned round = 0; open > 0 && round < ROUNDS_MAX; round++) {
+    for (unsigned round = 0; open > 0 && round < ROUNDS_MAX && !d->is_stopping;
+         round++) {
         run_round(d, jobs, reg);
         open = 0;
         for (size_t i = 0; i < d->count; i++)
             open += !jobs[i].done;
     }
+    note_behind(d, jobs);
     pthread_mutex_unlock(&d->reg_lock);
     err = sum_up(jobs, d->count);
     free(jobs);
@@ -297,6 +433,23 @@ calls_clear(struct p2p_http_call *calls, size_t count)
     free(calls);
 }
 
+/* What its answer to a heartbeat means; true: it has to be told again. */
+static bool
+wants_to_be_told(struct p2p_discovery *d, size_t i, enum p2p_err answer)
+{
+    struct p2p_registry *r = &d->at[i];
+    bool wants;
+
+    pthread_mutex_lock(&d->lock);
+    if (answer == P2P_ERR_NOT_FOUND)
+        r->registered = false; /* what it was told is forgotten when it is told again */
+    wants = answer == P2P_ERR_NOT_FOUND ||
+            (answer == P2P_OK && r->is_behind && r->retry_at_ms <= p2p_now_ms()) ||
+            (r->registered && r->renew_at_ms <= p2p_now_ms());
+    pthread_mutex_unlock(&d->lock);
+    return wants;
+}
+
 enum p2p_err
 p2p_discovery_heartbeat(struct p2p_discovery *d, const struct p2p_id *id)
 {
@@ -309,28 +462,27 @@ p2p_discovery_heartbeat(struct p2p_discovery *d, const struct p2p_id *id)
     if (calls == NULL)
         return P2P_ERR_NOMEM;
     p2p_hex_format(id->b, sizeof(id->b), hex);
-    pthread_mutex_lock(&d->reg_lock);
     for (size_t i = 0; i < d->count; i++) {
         calls[i].method = "GET";
         calls[i].url =
             p2p_http_url(d->at[i].url, "/heartbeat?peer_id=%s", &argument, 1);
     }
-    p2p_http_run(calls, d->count, d->timeout_ms, PATIENCE_MS);
+    p2p_http_run(calls, d->count, d->timeout_ms, BEAT_PATIENCE_MS, &d->is_stopping);
     for (size_t i = 0; i < d->count; i++) {
         enum p2p_err one = p2p_registry_note(d, i, &calls[i]);
-        if (one == P2P_ERR_NOT_FOUND) {
-            forget(d, &d->at[i]);
-            forgotten = true;
-        }
-        if (d->at[i].registered && d->at[i].is_signed &&
-            d->at[i].renew_at_s < p2p_time_s())
-            forgotten = true;
+
+        forgotten |= wants_to_be_told(d, i, one);
         if (one == P2P_OK || err == P2P_ERR_UNREACHABLE)
             err = one;
     }
-    pthread_mutex_unlock(&d->reg_lock);
     calls_clear(calls, d->count);
     return forgotten ? P2P_ERR_NOT_FOUND : err;
+}
+
+void
+p2p_discovery_stop(struct p2p_discovery *d)
+{
+    d->is_stopping = true;
 }
 
 void
@@ -348,7 +500,8 @@ p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
         struct p2p_registry *r = &d->at[i];
         if (!r->registered || !r->is_signed)
             continue;
-        r->seq = seq > r->seq ? seq : r->seq + 1;
+        r->seq = seq_for(d, &(struct job){.registry = r}, seq);
+        store_seq(d, r->seq);
         if (p2p_reg_body_leave(key, r->seq, &calls[count].body) != P2P_OK)
             continue;
         calls[count].method = "DELETE";
@@ -356,7 +509,7 @@ p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
         forget(d, r);
     }
     if (count > 0)
-        p2p_http_run(calls, count, d->timeout_ms, LEAVE_PATIENCE_MS);
+        p2p_http_run(calls, count, d->timeout_ms, LEAVE_PATIENCE_MS, NULL);
     pthread_mutex_unlock(&d->reg_lock);
     calls_clear(calls, count);
 }

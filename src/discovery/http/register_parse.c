@@ -12,7 +12,7 @@
 #include "p2p/limits.h"
 #include "p2p/path.h"
 
-#define MAX_EXACT ((uint64_t)1 << 53) /* whole numbers JSON carries exactly */
+#define MAX_EXACT (((uint64_t)1 << 53) - 1) /* whole numbers JSON carries exactly */
 
 /* ---- saying no ---- */
 

@@ -1,0 +1,196 @@
+"""Signs of life: a living peer stays listed, whatever happens in its folder, at a registry, or to its address."""
+
+import os
+import socket
+import threading
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from conftest import wait_until
+from crowd import listed
+from netns import OtherMachine, _ip, switched_machines
+from p2pwire.web import Registry
+
+TTL_S = 4  # the peer's heartbeat is 1 s; a busy machine has three beats to spare
+
+
+def stays_listed(registry, peer, seconds, meanwhile=lambda: None):
+    """Two TTLs and more: looks often, and says when it was missing."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        meanwhile()
+        assert peer.peer_id in listed(registry), f"gone {end - time.monotonic():.1f} s before the end"
+
+
+@pytest.fixture
+def registered(suite):
+    program = suite.discovery("--ttl", f"{TTL_S}s")
+    peer = suite.peer("--heartbeat", "1s", discovery=program, files={"f": b"x"})
+    wait_until(lambda: program.registry.peers(file="f"), what="registered")
+    return program, peer
+
+
+def save(folder):
+    """An editor: a lock file that lives a moment, the text over and over again."""
+    lock = folder / ".lock file"
+    name = folder / "~$lock"
+    for path in (lock, name):
+        path.write_bytes(b"")
+    (folder / "text").write_bytes(os.urandom(8))
+    time.sleep(0.05)
+    for path in (lock, name):
+        path.unlink()
+    time.sleep(0.2)
+
+
+def test_a_busy_folder_keeps_nobody_from_being_listed(registered):
+    program, peer = registered
+    stays_listed(program.registry, peer, 3 * TTL_S, lambda: save(peer.shared))
+
+
+@pytest.mark.parametrize("what", ["mode", "link"])
+def test_changes_that_are_none_do_not_either(registered, what):
+    """Nothing of them is told to a registry, and the pause must not begin again for them."""
+    program, peer = registered
+
+    def change():
+        if what == "mode":
+            (peer.shared / "f").chmod(0o600)
+            (peer.shared / "f").chmod(0o644)
+        else:
+            os.link(peer.shared / "f", peer.folder / "another")
+            (peer.folder / "another").unlink()
+        time.sleep(0.2)
+
+    stays_listed(program.registry, peer, 3 * TTL_S, change)
+
+
+def test_a_registry_that_hangs_keeps_nobody_from_the_other(suite):
+    """It takes connections and never answers, while there is something to tell all the time."""
+    program = suite.discovery("--ttl", f"{TTL_S}s")
+    with socket.create_server(("127.0.0.1", 0)) as hangs:
+        url = f"http://127.0.0.1:{hangs.getsockname()[1]}"
+        peer = suite.peer("--discovery", url, "--heartbeat", "1s", discovery=program, files={"f": b"x"})
+        wait_until(lambda: program.registry.peers(file="f"), 30, "registered")
+        stays_listed(program.registry, peer, 3 * TTL_S, lambda: save(peer.shared))
+
+
+def test_a_refused_change_keeps_nobody_from_being_listed(suite):
+    """A registry that takes no more registrations for now (429) still hears that the peer lives."""
+    program = suite.discovery("--ttl", f"{TTL_S}s")
+    refuser = Refuser(program)
+    try:
+        peer = suite.peer("--heartbeat", "1s", discovery=refuser, files={"f": b"x"})
+        wait_until(lambda: program.registry.peers(file="f"), what="registered")
+        refuser.refuses = True
+        stays_listed(program.registry, peer, 2 * TTL_S, lambda: save(peer.shared))
+        refuser.refuses = False
+        (peer.shared / "late").write_bytes(b"y")
+        wait_until(lambda: program.registry.peers(file="late"), 20, "told in the end")
+    finally:
+        refuser.close()
+
+
+class Refuser:
+    """Between a peer and its registry: answers registrations with 429 while it `refuses`."""
+
+    def __init__(self, program):
+        self.refuses, self._target = False, program.address
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(client,), daemon=True).start()
+
+    def _answer(self, client):
+        with client:
+            client.settimeout(10)
+            request = b""
+            while b"\r\n\r\n" not in request:
+                request += client.recv(65536) or b"\r\n\r\n"
+            if self.refuses and b" /register" in request.split(b"\r\n")[0]:
+                client.sendall(b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+                return
+            with socket.create_connection(self._target, 10) as server:
+                server.sendall(request.replace(b"\r\n", b"\r\nConnection: close\r\n", 1))
+                threading.Thread(target=pump, args=(client, server), daemon=True).start()
+                pump(server, client)
+
+    def close(self):
+        self._server.close()
+
+
+def pump(source, target):
+    try:
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass
+
+
+def test_a_restarted_registry_is_noticed_within_a_heartbeat(suite):
+    first = suite.discovery("--ttl", "60s")
+    peer = suite.peer("--heartbeat", "2s", discovery=first, files={"f": b"x"})
+    wait_until(lambda: first.registry.peers(file="f"), what="registered")
+    first.kill()
+    again = suite.discovery("--ttl", "60s", port=first.address[1], folder="again")
+    wait_until(lambda: peer.peer_id in listed(again.registry), 10, "registered again")
+
+
+# --- addresses -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def machine():
+    """A machine with a way out, and our own address on its network."""
+    with switched_machines(1) as (our_ip, machines):
+        if our_ip is None:
+            pytest.skip("no network namespaces here")
+        _ip("-n", machines[0].name, "route", "add", "default", "via", our_ip)
+        yield our_ip, machines[0]
+
+
+def move(machine, our_ip, new_ip):
+    _ip("-n", machine.name, "addr", "flush", "dev", "veth0")
+    _ip("-n", machine.name, "addr", "add", f"{new_ip}/24", "dev", "veth0")
+    _ip("-n", machine.name, "route", "add", "default", "via", our_ip)
+
+
+def listed_ip(registry):
+    return next((p["ip"] for p in registry.peers()), None)
+
+
+def test_a_peer_that_moves_is_listed_where_it_is_at_once(suite, machine):
+    """Long before its next heartbeat."""
+    our_ip, other = machine
+    program = suite.discovery("--ttl", "10m", host="0.0.0.0")
+    seen_from_there = SimpleNamespace(url=f"http://{our_ip}:{program.port}")
+    suite.peer("--heartbeat", "5m", discovery=seen_from_there, host="0.0.0.0", prefix=other.prefix)
+    wait_until(lambda: listed_ip(program.registry) == other.ip, 20, "listed")
+    new_ip = other.ip.rsplit(".", 1)[0] + ".77"
+    move(other, our_ip, new_ip)
+    wait_until(lambda: listed_ip(program.registry) == new_ip, 20, "listed at its new address")
+
+
+def test_a_peer_beside_its_registry_moves_too(suite, machine):
+    """The registry sees 127.0.0.1: the peer says where it is, also when it had no network at its start."""
+    our_ip, other = machine
+    _ip("-n", other.name, "addr", "flush", "dev", "veth0")
+    program = suite.discovery("--ttl", "10m", host="0.0.0.0", prefix=other.prefix)
+    suite.peer("--heartbeat", "5m", discovery=program, host="0.0.0.0", prefix=other.prefix)
+    inside = OtherMachine(other.name, our_ip, other.ip)
+    ip = lambda: inside.run(listed_ip, Registry(program.url))  # noqa: E731
+    wait_until(lambda: ip() == "127.0.0.1", 20, "listed")
+    for last in (5, 77):
+        new_ip = other.ip.rsplit(".", 1)[0] + f".{last}"
+        move(other, our_ip, new_ip)
+        wait_until(lambda: ip() == new_ip, 20, "listed at its new address")
