@@ -1,5 +1,5 @@
 /*
- * devices - who besides this machine may use the dashboard: paired browsers and tokens.
+ * devices - who may use the dashboard: browsers of the owner, paired browsers, tokens.
  *
  * Each has a random token of 256 bits that is handed out once; only its SHA-256 is
  * kept, in `<keys>/devices.db` (SQLite, 0600). p2p-ui and `p2p token` share the file,
@@ -19,8 +19,15 @@
 #define P2P_DEVICE_NAME_MAX  64
 #define P2P_DEVICES_MAX      256
 
-enum p2p_device_kind { P2P_DEVICE_BROWSER, P2P_DEVICE_TOKEN };
-const char *p2p_device_kind_name(enum p2p_device_kind kind); /* "browser", "token" */
+/* The numbers are stored. */
+enum p2p_device_kind {
+    P2P_DEVICE_BROWSER, /* paired: may use the dashboard */
+    P2P_DEVICE_TOKEN,   /* the same for a script */
+    P2P_DEVICE_OWNER,   /* a browser that opened the owner's link: may do everything */
+    P2P_DEVICE_KINDS
+};
+/* "browser", "token", "owner" */
+const char *p2p_device_kind_name(enum p2p_device_kind kind);
 
 struct p2p_device {
     char id[P2P_DEVICE_ID_LEN + 1]; /* public: to list and to remove */

@@ -37,6 +37,24 @@ http_local_ip(const struct http_request *req)
     return c->local_ip;
 }
 
+bool
+http_connection_ends(const struct http_request *req, struct sockaddr_storage *ours,
+                     struct sockaddr_storage *theirs)
+{
+    socklen_t our_len = sizeof(*ours), their_len = sizeof(*theirs);
+
+    memset(ours, 0, sizeof(*ours));
+    memset(theirs, 0, sizeof(*theirs));
+    return getsockname(req->conn->fd, (struct sockaddr *)ours, &our_len) == 0 &&
+           getpeername(req->conn->fd, (struct sockaddr *)theirs, &their_len) == 0;
+}
+
+_Atomic uint64_t *
+http_connection_note(const struct http_request *req)
+{
+    return &req->conn->note;
+}
+
 static struct http_conn *
 conn_new(struct http_server *s, struct MHD_Connection *mhd)
 {

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "p2p/err.h"
@@ -225,6 +226,16 @@ const char *http_scheme(const struct http_request *req);
  * one of the reserved places and is not closed to make room. Until the connection ends.
  */
 void http_request_mark_known(struct http_request *req);
+
+/* Whether the client speaks TLS, to this server or to a trusted proxy before it. */
+bool http_is_secure(const struct http_request *req);
+
+/* The two ends of the connection itself, whoever speaks through it. False: unknown. */
+bool http_connection_ends(const struct http_request *req, struct sockaddr_storage *ours,
+                          struct sockaddr_storage *theirs);
+
+/* A number that the program keeps with the connection; 0 at first. */
+_Atomic uint64_t *http_connection_note(const struct http_request *req);
 
 /* The address (text) of this machine that the client connected to. */
 const char *http_local_ip(const struct http_request *req);

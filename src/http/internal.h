@@ -95,6 +95,7 @@ struct http_conn {
     struct http_address address;
     bool is_loopback;
     _Atomic bool is_known; /* see http_request_mark_known() */
+    _Atomic uint64_t note; /* see http_connection_note() */
     char ip[HTTP_IP_TEXT];
     char local_ip[HTTP_IP_TEXT]; /* asked for on first use */
     struct http_request req;

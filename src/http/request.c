@@ -119,6 +119,14 @@ http_client_is_loopback(const struct http_request *req)
     return req->conn->is_loopback && !req->is_by_proxy && !req->shows_proxy;
 }
 
+bool
+http_is_secure(const struct http_request *req)
+{
+    const char *scheme = http_scheme(req);
+
+    return scheme != NULL && strcmp(scheme, "https") == 0;
+}
+
 void
 http_request_mark_known(struct http_request *req)
 {

@@ -53,6 +53,10 @@ open_identity(struct ui_app *app)
         fprintf(stderr, "p2p-ui: %s\n", why[0] != '\0' ? why : p2p_err_text(err));
     if (err != P2P_OK)
         return err;
+    err = fail(p2p_owner_token_obtain(app->opt.keys_dir, app->owner_token),
+               "cannot keep owner.token in", app->opt.keys_dir);
+    if (err != P2P_OK)
+        return err;
     return fail(p2p_devices_open(app->opt.keys_dir, &app->devices),
                 "the list of devices cannot be opened in", app->opt.keys_dir);
 }
@@ -183,6 +187,7 @@ ui_app_open(struct ui_app *app)
     app->web_fd = -1;
     app->started_s = p2p_now_ms() / 1000;
     ui_pairing_init(&app->pairing);
+    ui_links_init(&app->links);
     if (err == P2P_OK && (app->watch = ui_watch_new(app)) == NULL)
         err = P2P_ERR_NOMEM;
     if (err == P2P_OK)
@@ -227,6 +232,8 @@ ui_app_close(struct ui_app *app)
     p2p_devices_close(app->devices);
     p2p_identity_close(app->identity);
     ui_pairing_clear(&app->pairing);
+    ui_links_clear(&app->links);
+    p2p_wipe(app->owner_token, sizeof(app->owner_token));
     if (app->web_fd >= 0)
         close(app->web_fd);
 }

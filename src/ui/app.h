@@ -16,8 +16,10 @@
 #include "p2p/devices.h"
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
+#include "p2p/owner.h"
 #include "p2p/path.h"
 #include "p2p/share.h"
+#include "ui/access/links.h"
 #include "ui/access/pairing.h"
 #include "ui/options.h"
 #include "ui/state/config.h"
@@ -42,10 +44,12 @@ struct ui_app {
     struct p2p_root *downloads;
     struct p2p_discovery *discovery;
     struct p2p_devices *devices;
+    char owner_token[P2P_OWNER_TOKEN_LEN + 1];
 
     struct ui_store *store;
     struct ui_config *config;
     struct ui_pairing pairing;
+    struct ui_links links;
     struct ui_listings *listings;
     struct ui_trash *trash;
     struct ui_peers *peers;

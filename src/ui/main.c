@@ -21,8 +21,7 @@ say_who_may_call(struct ui_app *app)
                 "share, "
                 "download and delete files without pairing%s\n",
                 is_terminal ? "\033[1;31m" : "", is_terminal ? "\033[0m" : "");
-    else
-        ui_access_show_code(app);
+    ui_access_show_start(app);
 }
 
 int

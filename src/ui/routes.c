@@ -10,6 +10,7 @@
 #define SMALL 4096u        /* bodies of a few members */
 #define WISH  (32u * 1024) /* a list of peers */
 #define LAST  (HTTP_OPEN | HTTP_FALLBACK)
+#define OWNER UI_ONLY_OWNER
 
 const struct http_header ui_headers[] = {
     {"Content-Security-Policy",
@@ -74,13 +75,15 @@ const struct http_route ui_routes[] = {
 
     {"GET",    "/api/events",                      ui_api_events,                      0, 0},
     {"GET",    "/api/qr",                          ui_api_qr,                          0, 0},
+    {"GET",    "/open/{secret}",                   ui_owner_handle_open,               0, HTTP_OPEN},
+    {"POST",   "/api/owner/link",                  ui_owner_handle_link,           SMALL, OWNER},
     {"POST",   "/api/pair",                        ui_access_handle_pair,          SMALL, HTTP_OPEN},
-    {"GET",    "/api/pair/code",                   ui_access_handle_code,              0, 0},
-    {"POST",   "/api/pair/code",                   ui_access_handle_new_code,      SMALL, 0},
-    {"GET",    "/api/devices",                     ui_access_handle_devices,           0, 0},
-    {"DELETE", "/api/devices/{id}",                ui_access_handle_device_delete,     0, 0},
+    {"GET",    "/api/pair/code",                   ui_access_handle_code,              0, OWNER},
+    {"POST",   "/api/pair/code",                   ui_access_handle_new_code,      SMALL, OWNER},
+    {"GET",    "/api/devices",                     ui_access_handle_devices,           0, OWNER},
+    {"DELETE", "/api/devices/{id}",                ui_access_handle_device_delete,     0, OWNER},
     {"GET",    "/api/config",                      ui_config_handle_get,               0, 0},
-    {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, 0},
+    {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, OWNER},
 
     {"GET",    "/{path*}",                         ui_api_page,                        0, LAST},
     {"POST",   "/{path*}",                         ui_api_nothing,                     0, LAST},

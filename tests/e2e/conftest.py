@@ -260,7 +260,10 @@ class Suite:
         ]  # fmt: skip
         program = self._keep(Program("p2p-ui", arguments, folder, **kwargs))
         program.shared, program.downloads = folder / "shared", folder / "downloads"
-        program.api = Dashboard(program.url)
+        program.owner_token = (folder / "keys" / "owner.token").read_text().strip()
+        program.owner = [("Authorization", f"Bearer {program.owner_token}")]
+        program.api = Dashboard(program.url, token=program.owner_token)
+        program.anyone = Dashboard(program.url)  # shows nothing
         return program
 
     def p2p(self, *arguments, timeout=90, env=None, check=False, cwd=None, prefix=()):

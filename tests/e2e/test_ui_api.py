@@ -198,7 +198,7 @@ def test_peers_without_a_registry_answers(suite):
     "path", ["/api", "/api/", "/api/nothing", "/api/status/x", "/api/../etc/passwd", "/api/%2e%2e/x"]
 )
 def test_unknown_api_paths_are_json(world, path):
-    status, headers, body = raw(world.ui.port, "GET", path, [("Host", "localhost")])
+    status, headers, body = raw(world.ui.port, "GET", path, [("Host", "localhost"), *world.ui.owner])
     assert status in (400, 404) and "json" in headers["Content-Type"], (status, body)
 
 
@@ -216,7 +216,7 @@ def test_unknown_api_paths_are_json(world, path):
     ],
 )
 def test_static_paths_stay_inside(world, path):
-    status, _, body = raw(world.ui.port, "GET", path, [("Host", "localhost")])
+    status, _, body = raw(world.ui.port, "GET", path, [("Host", "localhost"), *world.ui.owner])
     assert status in (400, 403, 404) and b"root:" not in body
 
 

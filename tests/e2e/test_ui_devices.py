@@ -22,8 +22,15 @@ def device(suite):
         def call(method, path, **kwargs):
             return machine.run(far.request, method, path, **kwargs)
 
+        ui.peer_id = ui.api.json("/api/status")["peer_id_full"]
         call.ui, call.far = ui, far
         yield call
+
+
+OWNER_ONLY = [
+    ("GET", "/api/pair/code"), ("POST", "/api/pair/code"), ("GET", "/api/devices"),
+    ("DELETE", "/api/devices/0123456789abcdef"), ("PATCH", "/api/config"), ("POST", "/api/owner/link"),
+]  # fmt: skip
 
 
 def code_of(ui):
@@ -40,10 +47,13 @@ def test_pairing(device):
     paired = device("POST", "/api/pair", json={"code": code, "name": "Phone"})
     assert paired.status_code == 200, paired.text
     cookie = paired.headers["Set-Cookie"]
-    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and cookie.startswith("p2p_device=")
+    assert "HttpOnly" in cookie and "SameSite=Strict" in cookie and cookie.startswith(f"p2p_{ui.peer_id[:16]}=")
     status = device("GET", "/api/status")
     assert status.status_code == 200 and status.json()["caller"] == "device"
-    assert device("GET", "/api/pair/code").status_code == 403, "a device cannot read codes"
+    for method, path in OWNER_ONLY:
+        refused = device(method, path, **({"json": {"name": "mine"}} if method == "PATCH" else {}))
+        assert (refused.status_code, refused.json()["code"]) == (403, "owner_only"), (method, path)
+    assert device("GET", "/api/config").status_code == 200
     devices = ui.api.json("/api/devices")["devices"]
     assert [d["name"] for d in devices] == ["Phone"]
     assert cookie.split("=")[1].split(";")[0] not in json.dumps(devices)
@@ -115,5 +125,6 @@ def test_tokens(device, suite):
 
 def test_require_pairing(suite):
     ui = suite.ui("--require-pairing", peer=suite.peer(files={"f": b"x"}))
-    assert ui.api.get("/api/status").status_code == 401
-    assert ui.api.get("/health").status_code == 200
+    assert ui.anyone.get("/api/status").status_code == 401
+    assert ui.anyone.get("/health").status_code == 200
+    assert ui.api.json("/api/status")["caller"] == "owner"

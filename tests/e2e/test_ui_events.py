@@ -32,6 +32,7 @@ class Events:
 
     def __init__(self, ui, last_id=None):
         headers = {"Last-Event-ID": str(last_id)} if last_id is not None else {}
+        headers.update(ui.owner)
         connection = http.client.HTTPConnection("127.0.0.1", ui.port, timeout=60)
         connection.request("GET", "/api/events", headers=headers)
         self.socket = connection.sock

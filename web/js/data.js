@@ -130,7 +130,8 @@ const HANDLERS = {
 	downloads: applyDownloads,
 	peers: () => state.peers.loaded && quietly(loadPeers)(),
 	status: (data) => {
-		state.status = data;
+		// The event goes to all pages: each knows from its own request who it is.
+		state.status = { ...data, caller: state.status?.caller };
 		changed('status');
 	},
 	config: (data) => {

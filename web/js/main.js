@@ -16,7 +16,7 @@ import { downloadsView } from './views/downloads.js';
 import { pairScreen } from './views/pair.js';
 import { peersView } from './views/peers.js';
 import { searchView } from './views/search.js';
-import { mayPair, pairDevice, settingsView } from './views/settings.js';
+import { isOwner, pairDevice, settingsView } from './views/settings.js';
 import { openSharedLink, shareView } from './views/share.js';
 import { transfersView } from './views/transfers.js';
 
@@ -158,7 +158,7 @@ function sideActions() {
 	};
 	setAttr(keys, 'aria-keyshortcuts', '?');
 	on('status', () => {
-		pairOne.hidden = !mayPair();
+		pairOne.hidden = !isOwner();
 	});
 	return h('div', { class: 'side-acts' }, pairOne, keys, h('a', gear, icon('settings')));
 }

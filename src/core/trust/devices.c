@@ -43,7 +43,12 @@ struct p2p_devices {
 const char *
 p2p_device_kind_name(enum p2p_device_kind kind)
 {
-    return kind == P2P_DEVICE_TOKEN ? "token" : "browser";
+    static const char *const names[P2P_DEVICE_KINDS] = {[P2P_DEVICE_BROWSER] =
+                                                            "browser",
+                                                        [P2P_DEVICE_TOKEN] = "token",
+                                                        [P2P_DEVICE_OWNER] = "owner"};
+
+    return names[kind];
 }
 
 static enum p2p_err
@@ -166,10 +171,14 @@ column_text(sqlite3_stmt *stmt, int at, char *out, size_t cap)
 static void
 read_row(sqlite3_stmt *stmt, struct p2p_device *out)
 {
+    int kind = sqlite3_column_int(stmt, 1);
+
     memset(out, 0, sizeof(*out));
     column_text(stmt, 0, out->id, sizeof(out->id));
-    out->kind = sqlite3_column_int(stmt, 1) == P2P_DEVICE_TOKEN ? P2P_DEVICE_TOKEN
-                                                                : P2P_DEVICE_BROWSER;
+    /* A kind of a later version gets the least rights. */
+    out->kind = kind == P2P_DEVICE_TOKEN || kind == P2P_DEVICE_OWNER
+                    ? (enum p2p_device_kind)kind
+                    : P2P_DEVICE_BROWSER;
     column_text(stmt, 2, out->name, sizeof(out->name));
     out->created_s = (uint64_t)sqlite3_column_int64(stmt, 3);
     out->last_seen_s = (uint64_t)sqlite3_column_int64(stmt, 4);

@@ -4,72 +4,62 @@
 #include <string.h>
 #include <strings.h>
 
-#include "http/guard.h"
 #include "p2p/crypto.h"
+#include "ui/access/cookie.h"
+#include "ui/access/local.h"
 #include "ui/app.h"
 
 const char *
 ui_caller_name(enum ui_caller caller)
 {
-    static const char *const names[] = {"stranger", "local", "device", "token", "open"};
+    static const char *const names[] = {"stranger", "local", "owner",
+                                        "device",   "token", "open"};
 
     return names[caller];
 }
 
-/* ---- this machine ---- */
-
-static bool
-host_is_loopback(const struct http_request *req)
+bool
+ui_caller_is_owner(enum ui_caller caller)
 {
-    const char *host = http_header(req, "Host");
-    char name[256];
-
-    return host != NULL && http_host_parse(host, name, sizeof(name)) &&
-           (strcmp(name, "localhost") == 0 || strcmp(name, "127.0.0.1") == 0 ||
-            strcmp(name, "::1") == 0);
+    return caller == UI_LOCAL || caller == UI_OWNER;
 }
 
-/*
- * A proxy on this machine that nobody named with --trusted-proxy would make the whole
- * network look local: what it adds to a request gives it away. (A trusted one's word is
- * in the address already.)
- */
-static bool
-came_through_proxy(const struct http_request *req)
-{
-    return http_header(req, "Forwarded") != NULL ||
-           http_header(req, "X-Forwarded-For") != NULL ||
-           http_header(req, "X-Real-IP") != NULL || http_header(req, "Via") != NULL;
-}
+/* ---- what the caller shows ---- */
 
 static bool
-is_local(const struct http_request *req)
-{
-    return http_client_is_loopback(req) && host_is_loopback(req) &&
-           !came_through_proxy(req);
-}
-
-/* ---- others ---- */
-
-static bool
-find_token(const struct http_request *req, char *out, size_t cap)
+find_token(struct ui_app *app, const struct http_request *req, char *out, size_t cap)
 {
     const char *header = http_header(req, "Authorization");
 
     if (header != NULL && strncasecmp(header, "Bearer ", 7) == 0)
         return snprintf(out, cap, "%s", header + 7) < (int)cap;
-    return http_cookie(req, UI_COOKIE, out, cap);
+    return ui_cookie_find(req, app, out, cap);
+}
+
+static bool
+is_owner_token(const struct ui_app *app, const char *token)
+{
+    return strlen(token) == P2P_OWNER_TOKEN_LEN &&
+           p2p_equal_ct(app->owner_token, token, P2P_OWNER_TOKEN_LEN);
 }
 
 static enum ui_caller
 by_token(struct ui_app *app, const struct http_request *req, struct p2p_device *device)
 {
+    static const enum ui_caller callers[P2P_DEVICE_KINDS] = {
+        [P2P_DEVICE_BROWSER] = UI_DEVICE,
+        [P2P_DEVICE_TOKEN] = UI_TOKEN,
+        [P2P_DEVICE_OWNER] = UI_OWNER};
     char token[P2P_DEVICE_TOKEN_LEN + 1] = "";
     enum ui_caller caller = UI_STRANGER;
 
-    if (find_token(req, token, sizeof(token)) &&
-        p2p_devices_check(app->devices, token, http_client_ip(req), device) == P2P_OK)
-        caller = device->kind == P2P_DEVICE_TOKEN ? UI_TOKEN : UI_DEVICE;
+    if (!find_token(app, req, token, sizeof(token)))
+        caller = UI_STRANGER;
+    else if (is_owner_token(app, token))
+        caller = UI_OWNER;
+    else if (p2p_devices_check(app->devices, token, http_client_ip(req), device) ==
+             P2P_OK)
+        caller = callers[device->kind];
     p2p_wipe(token, sizeof(token));
     return caller;
 }
@@ -79,11 +69,12 @@ ui_access_caller(struct ui_app *app, const struct http_request *req,
                  struct p2p_device *device)
 {
     struct p2p_device unused;
-    enum ui_caller caller;
+    enum ui_caller caller = by_token(app, req, device != NULL ? device : &unused);
 
-    if (is_local(req) && !app->opt.require_pairing)
+    if (caller == UI_OWNER)
+        return caller;
+    if (!app->opt.require_pairing && ui_local_is_owner(req))
         return UI_LOCAL;
-    caller = by_token(app, req, device != NULL ? device : &unused);
     if (caller == UI_STRANGER && !app->opt.pairing)
         return UI_OPEN;
     return caller;
@@ -91,17 +82,39 @@ ui_access_caller(struct ui_app *app, const struct http_request *req,
 
 /* ---- the gate ---- */
 
-bool
-ui_access_require(struct http_request *req, struct ui_app *app)
+static bool
+refuse_stranger(struct http_request *req)
 {
-    if (ui_access_caller(app, req, NULL) != UI_STRANGER)
-        return true;
     http_set_header(req, "WWW-Authenticate", "Bearer");
     http_fail(
         req, 401, "pairing_required",
-        "this device has to be paired first: open the page and type the code that "
-        "is shown on the machine itself");
+        "this browser or script is not known here yet: open the page and type the "
+        "code from the terminal, run `p2p ui` on the machine itself, or send a "
+        "token (Authorization: Bearer)");
     return false;
+}
+
+static bool
+admit(struct http_request *req, struct ui_app *app, bool only_owner)
+{
+    enum ui_caller caller = ui_access_caller(app, req, NULL);
+
+    if (caller == UI_STRANGER)
+        return refuse_stranger(req);
+    if (caller != UI_OPEN)
+        http_request_mark_known(req);
+    if (!only_owner || ui_caller_is_owner(caller))
+        return true;
+    http_fail(req, 403, "owner_only",
+              "only the owner may do this: run `p2p ui` on the machine that runs "
+              "p2p-ui, or send its owner.token");
+    return false;
+}
+
+bool
+ui_access_require(struct http_request *req, struct ui_app *app)
+{
+    return admit(req, app, false);
 }
 
 bool
@@ -109,11 +122,10 @@ ui_access_admit(struct http_request *req, const struct http_route *route, void *
 {
     struct ui_app *app = arg;
 
-    (void)route;
     if (!app->is_ready) {
         http_set_header(req, "Retry-After", "1");
         http_fail(req, 503, "starting", "the program has just been started; try again");
         return false;
     }
-    return ui_access_require(req, app);
+    return admit(req, app, (route->flags & UI_ONLY_OWNER) != 0);
 }

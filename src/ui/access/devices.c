@@ -10,6 +10,7 @@
 #include "p2p/net.h"
 #include "ui/access/access.h"
 #include "ui/access/addresses.h"
+#include "ui/access/cookie.h"
 #include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
@@ -36,8 +37,8 @@ put_device(struct http_json_out *o, const char *name, const struct p2p_device *d
     http_json_end(o, '}');
 }
 
-static void
-tell_devices(struct ui_app *app)
+void
+ui_access_tell_devices(struct ui_app *app)
 {
     struct p2p_device *list = NULL;
     size_t count = 0;
@@ -49,10 +50,11 @@ tell_devices(struct ui_app *app)
 
 /* ---- POST /api/pair ---- */
 
-/* "Firefox on Android" out of a User-Agent: enough to tell one's devices apart. */
-static void
-name_from_agent(const char *agent, char *out, size_t cap)
+/* Enough to tell one's devices apart. */
+void
+ui_access_name_browser(const struct http_request *req, char *out, size_t cap)
 {
+    const char *agent = http_header(req, "User-Agent");
     static const char *const browsers[][2] = {{"Edg/", "Edge"},
                                               {"OPR/", "Opera"},
                                               {"Firefox/", "Firefox"},
@@ -74,17 +76,12 @@ name_from_agent(const char *agent, char *out, size_t cap)
 }
 
 static void
-reply_paired(struct http_request *req, const struct p2p_device *device,
-             const char *token)
+reply_paired(struct http_request *req, struct ui_app *app,
+             const struct p2p_device *device, const char *token)
 {
-    char cookie[256];
     struct http_json_out o;
 
-    snprintf(cookie, sizeof(cookie),
-             UI_COOKIE "=%s; HttpOnly; SameSite=Strict; Path=/; Max-Age=31536000",
-             token);
-    http_set_header(req, "Set-Cookie", cookie);
-    p2p_wipe(cookie, sizeof(cookie));
+    ui_cookie_set(req, app, token);
     ui_json_begin(&o, 256);
     http_json_put_string(&o, "status", "paired");
     put_device(&o, "device", device, true);
@@ -99,7 +96,7 @@ let_in(struct http_request *req, struct ui_app *app, const char *name)
     enum p2p_err err;
 
     if (name == NULL || *name == '\0') {
-        name_from_agent(http_header(req, "User-Agent"), made, sizeof(made));
+        ui_access_name_browser(req, made, sizeof(made));
         name = made;
     }
     err = p2p_devices_add(app->devices, P2P_DEVICE_BROWSER, name, http_client_ip(req),
@@ -107,8 +104,8 @@ let_in(struct http_request *req, struct ui_app *app, const char *name)
     if (err == P2P_OK) {
         p2p_log_info("a device was paired id=%s address=%s", device.id,
                      http_client_ip(req));
-        reply_paired(req, &device, token);
-        tell_devices(app);
+        reply_paired(req, app, &device, token);
+        ui_access_tell_devices(app);
     } else if (err == P2P_ERR_TOO_LARGE)
         http_fail(req, 403, "too_many_devices",
                   "remove a device you no longer use first");
@@ -144,21 +141,8 @@ ui_access_handle_pair(struct http_request *req, void *arg)
     }
 }
 
-/* ---- the code, for the machine itself ---- */
-
-/* A paired device must not let others in, nor stay in by pairing again after it was
- * removed. */
-static bool
-is_owner(struct http_request *req, struct ui_app *app)
-{
-    enum ui_caller caller = ui_access_caller(app, req, NULL);
-
-    if (caller == UI_LOCAL ||
-        (app->opt.require_pairing && http_client_is_loopback(req)))
-        return true;
-    http_fail(req, 403, "not_local", "only the machine itself shows the code");
-    return false;
-}
+/* ---- the code, for the owner: a paired device must not let others in, nor stay in by
+ * pairing again after it was removed ---- */
 
 static void
 reply_code(struct http_request *req, struct ui_app *app, unsigned status,
@@ -188,8 +172,6 @@ ui_access_handle_code(struct http_request *req, void *arg)
     char code[UI_CODE_LEN + 1];
     uint64_t left_s;
 
-    if (!is_owner(req, app))
-        return;
     if (ui_pairing_current(&app->pairing, now_s(), code, &left_s))
         reply_code(req, app, 200, code, left_s);
     else
@@ -206,31 +188,10 @@ ui_access_handle_new_code(struct http_request *req, void *arg)
     uint64_t left_s;
     enum p2p_err err;
 
-    if (!is_owner(req, app))
-        return;
     if ((err = ui_pairing_renew(&app->pairing, now_s(), code, &left_s)) != P2P_OK)
         ui_fail(req, err, NULL);
     else
         reply_code(req, app, 201, code, left_s);
-    p2p_wipe(code, sizeof(code));
-}
-
-/* To the terminal and not to the log: log lines reach the pages of devices that are
- * paired already. */
-void
-ui_access_show_code(struct ui_app *app)
-{
-    char code[UI_CODE_LEN + 1];
-    struct ui_urls urls;
-    uint64_t left_s;
-
-    ui_urls_find(app, &urls);
-    if (ui_pairing_renew(&app->pairing, now_s(), code, &left_s) == P2P_OK)
-        fprintf(stderr,
-                "p2p-ui: to use another device, open %s there and type %s "
-                "(for %llu minutes)\n",
-                urls.count > 0 ? urls.at[0] : "the page", code,
-                (unsigned long long)left_s / 60);
     p2p_wipe(code, sizeof(code));
 }
 
@@ -276,5 +237,5 @@ ui_access_handle_device_delete(struct http_request *req, void *arg)
     http_json_put_string(&o, "status", "deleted");
     http_json_put_string(&o, "id", id);
     ui_json_reply(&o, req, 200);
-    tell_devices(app);
+    ui_access_tell_devices(app);
 }

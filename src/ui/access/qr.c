@@ -122,7 +122,7 @@ reply_dashboard(struct http_request *req, struct ui_app *app, const char *base)
 {
     char code[UI_CODE_LEN + 1], text[UI_URL_MAX + 32];
     uint64_t left_s;
-    bool may_see = ui_access_caller(app, req, NULL) == UI_LOCAL;
+    bool may_see = ui_caller_is_owner(ui_access_caller(app, req, NULL));
 
     if (may_see &&
         ui_pairing_current(&app->pairing, p2p_now_ms() / 1000, code, &left_s))

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import wait_until
 from page import Page, driver, start_browser  # noqa: F401
-from world import World
+from world import World, sign_in
 
 
 def own_address():
@@ -93,9 +93,10 @@ def test_the_link_of_the_qr_code_pairs_at_once(world, phone):
 
 
 def test_the_machine_itself_shows_the_code_and_removes_a_device(world, driver, phone):
-    page = Page(driver, world.url).size("desk").prefer().open("settings")
     for device in world.devices():
         world.near.api.request("DELETE", f"/api/devices/{device['id']}")
+    sign_in(driver, world.near)
+    page = Page(driver, world.url).size("desk").prefer().open("settings")
     page.press("Pair a device", "main")
     shown = page.wait(lambda: page.text("dialog[open] .code"), what="the code")
     assert page.js("const i = document.querySelector('dialog[open] .qr'); return i.complete && i.naturalWidth > 0") or page.one("dialog[open] .qr")
@@ -104,9 +105,10 @@ def test_the_machine_itself_shows_the_code_and_removes_a_device(world, driver, p
     type_code(phone, shown.replace(" ", ""))
     phone.row("mine.txt")
     page.press("Close", "dialog[open]")
-    name = page.wait(lambda: page.all("main .source .name") and page.text("main .source .name"), what="the device listed")
+    names = page.wait(lambda: (n := page.names("main .source")) and len(n) == 2 and n, what="the device listed")
+    name = next(n for n, d in zip(names, world.devices()) if d["kind"] == "browser")
     page.press(f"Remove {name}")
     page.press("Remove", "dialog[open] .dialog-foot")
-    wait_until(lambda: not world.devices(), what="no device")
+    wait_until(lambda: [d["kind"] for d in world.devices()] == ["owner"], what="only the browser of the owner")
     phone.driver.refresh()
     phone.see("Pair this device")

@@ -7,7 +7,7 @@ from selenium.webdriver.common.keys import Keys
 
 from conftest import wait_until
 from page import Page, driver, width  # noqa: F401
-from world import FAR, SHARED, world  # noqa: F401
+from world import FAR, SHARED, sign_in, world  # noqa: F401
 
 VIEWS = {"share": "Share Files", "search": "Search & Download", "transfers": "Transfers", "downloads": "Downloaded Files", "peers": "Online Peers", "settings": "Settings"}  # fmt: skip
 CSP = (
@@ -55,7 +55,8 @@ def test_axe_finds_nothing_in_dialogs(world, driver, label):
 
 def test_the_second_peer_that_is_offered_joins_the_same_registry(suite, driver, width):
     ui = suite.ui(discovery=suite.discovery())
-    page = Page(driver, f"http://127.0.0.1:{ui.port}").size(width).open("peers")
+    sign_in(driver, ui)
+    page = Page(driver, f"http://localhost:{ui.port}").size(width).open("peers")
     page.see("No peers yet")
     page.see("bin/p2p-peer --port 9001 --shared-dir shared_b --keys-dir keys_b --discovery http://127.0.0.1:")
     assert page.overflow() <= 0

@@ -7,7 +7,7 @@ from selenium.webdriver.common.keys import Keys
 
 from conftest import wait_until
 from page import Page, driver, width  # noqa: F401
-from world import SHARED, World
+from world import SHARED, World, sign_in
 
 CARD = 'section[aria-label="Online Peers"] .row'
 
@@ -114,6 +114,7 @@ def test_the_page_opens_while_p2p_ui_is_away_and_fills_when_it_is_back(suite, dr
     discovery = suite.discovery()
     peer = suite.peer(name="home", discovery=discovery)
     ui = suite.ui(name="home", discovery=discovery, peer=peer)
+    sign_in(driver, ui)
     page = Page(driver, f"http://localhost:{ui.port}").size("desk").open("share").live()
     page.wait(lambda: driver.execute_async_script(KEPT), what="the shell kept")
     ui.kill()

@@ -9,6 +9,16 @@ SHARED = 'section[aria-label="Share Files"] .row'
 DOWNLOADED = 'section[aria-label="Downloaded Files"] .row'
 
 
+def sign_in(driver, ui):
+    """With the owner's link: a browser that a test drives listens for TCP, so that it is not local. Once for each
+    browser and dashboard."""
+    signed_in = driver.__dict__.setdefault("signed_in", set())
+    if ui.owner_token not in signed_in:
+        url = ui.api.request("POST", "/api/owner/link").json()["url"].replace("127.0.0.1", "localhost")
+        driver.get(url)
+        signed_in.add(ui.owner_token)
+
+
 class World:
     def __init__(self, suite, *, near=None, far=None, more=()):
         self.suite = suite
@@ -23,6 +33,7 @@ class World:
             wait_until(lambda: self.discovery.registry.peers(file=name), what=f"{name} registered")
 
     def page(self, driver, width="desk", **settings):
+        sign_in(driver, self.near)
         page = Page(driver, self.url).size(width).prefer(**settings)
         page.console()
         return page

@@ -81,10 +81,13 @@ class Registry:
 class Dashboard:
     """A client of p2p-ui."""
 
-    def __init__(self, url, timeout=30):
+    def __init__(self, url, timeout=30, token=None):
+        """With the owner's token: a test that listens for TCP itself is no local caller."""
         self.url, self.timeout = url.rstrip("/"), timeout
         self.http = requests.Session()
         self.http.trust_env = False
+        if token:
+            self.http.headers["Authorization"] = f"Bearer {token}"
 
     def request(self, method, path, **kwargs):
         kwargs.setdefault("timeout", self.timeout)

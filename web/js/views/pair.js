@@ -1,7 +1,9 @@
-// What a device that is not paired yet sees instead of the dashboard: the field for the six digits.
+// What a browser that is not known yet sees instead of the dashboard: the field for the six digits, and the command
+// that opens the page on the machine itself.
 import { post } from '../api.js';
 import { button, h, icon, setText } from '../dom.js';
 import { t } from '../i18n.js';
+import { command } from '../ui.js';
 
 const DIGITS = 6;
 
@@ -17,16 +19,6 @@ const codeField = () =>
 		'aria-describedby': 'pair-problem',
 	});
 
-const nameField = () =>
-	h('input', {
-		id: 'pair-name',
-		type: 'text',
-		maxlength: 64,
-		dir: 'auto',
-		autocomplete: 'off',
-		placeholder: t('pair.name.hint'),
-	});
-
 const digitsOf = (input) => input.value.replace(/\D/g, '');
 
 function refusal(error) {
@@ -37,7 +29,6 @@ function refusal(error) {
 /** The form; `paired` is called when the code was right. */
 function pairForm(paired) {
 	const code = codeField();
-	const name = nameField();
 	const problem = h('p', { class: 'why', id: 'pair-problem', role: 'alert' });
 	let busy = false;
 	const send = async () => {
@@ -45,7 +36,7 @@ function pairForm(paired) {
 		if (busy) return;
 		busy = true;
 		try {
-			await post('pair', { code: digitsOf(code), name: name.value.trim() || undefined });
+			await post('pair', { code: digitsOf(code) });
 			paired();
 		} catch (error) {
 			setText(problem, refusal(error));
@@ -57,7 +48,7 @@ function pairForm(paired) {
 		event.preventDefault();
 		send();
 	};
-	code.addEventListener('input', () => digitsOf(code).length === DIGITS && !name.value && send());
+	code.addEventListener('input', () => digitsOf(code).length === DIGITS && send());
 	const el = h('form', { class: 'card pad', onsubmit }, [
 		h('span', { class: 'brand-mark' }, icon('device')),
 		h('h1', {}, t('pair.title')),
@@ -65,9 +56,9 @@ function pairForm(paired) {
 		h('label', { for: 'pair-code' }, t('pair.code')),
 		code,
 		problem,
-		h('label', { for: 'pair-name' }, t('pair.name')),
-		name,
 		button(t('pair'), { kind: 'primary wide', type: 'submit' }),
+		h('p', { class: 'hint' }, t('pair.owner')),
+		command('p2p ui'),
 	]);
 	return { el, code, send };
 }

@@ -9,8 +9,8 @@ import * as notes from '../notify.js';
 import { on, state } from '../store.js';
 import { attempt, command, confirm, dialog, fail, toast, viewHead } from '../ui.js';
 
-/** Codes are given out on the machine itself only. */
-export const mayPair = () => ['local', 'open'].includes(state.status?.caller);
+/** What only the owner may do is not offered to paired devices. */
+export const isOwner = () => ['local', 'owner'].includes(state.status?.caller);
 
 /** The pairing code with its QR code; renewed when it has been used or has run out. */
 export async function pairDevice() {
@@ -111,14 +111,14 @@ function devicesCard() {
 		none,
 		add,
 	);
-	on('status', () => {
-		add.hidden = !mayPair();
-	});
 	const refresh = async () => {
+		el.hidden = !isOwner();
+		if (el.hidden) return;
 		const { devices } = await get('devices');
 		list.replaceChildren(...devices.map((d) => deviceRow(d, refresh)));
 		none.hidden = devices.length > 0;
 	};
+	on('status', () => el.isConnected && el.hidden === isOwner() && refresh().catch(() => {}));
 	return { el, refresh };
 }
 
@@ -178,20 +178,24 @@ function configCard() {
 			['full', 'tree'].map((v) => h('option', { value: v }, t(`verify.${v}`))),
 		),
 	};
+	const note = h('p', { class: 'hint' }, t('set.owner'));
 	const fill = () => {
+		note.hidden = isOwner();
 		for (const [name, el] of Object.entries(controls)) {
+			el.disabled = !isOwner();
 			if (state.config && document.activeElement !== el) el.value = state.config[name] ?? '';
 		}
 	};
 	const rows = Object.entries(controls).map(([name, el]) =>
 		field(`set-${name}`, t(`set.${name}`), el, t(`set.${name}.hint`)),
 	);
-	on('config', fill);
+	on('config status', fill);
 	return {
 		el: h(
 			'section',
 			{ class: 'card pad', 'aria-labelledby': 'set-this' },
 			h('h2', { id: 'set-this' }, t('set.transfers')),
+			note,
 			h('div', { class: 'fields' }, rows),
 		),
 		fill,

@@ -1,0 +1,32 @@
+/*
+ * owner - the secret by which programs of the owner prove themselves to the dashboard.
+ *
+ * `<keys>/owner.token` (0600) holds it, as text. p2p-ui makes the file at its first
+ * start and accepts the token as `Authorization: Bearer`; `p2p ui` and scripts read the
+ * file. A new token takes the place of one that others could have read. To replace the
+ * token, delete the file and start p2p-ui again.
+ */
+#ifndef P2P_OWNER_H
+#define P2P_OWNER_H
+
+#include <sys/types.h>
+
+#include "p2p/err.h"
+
+#define P2P_OWNER_TOKEN_LEN  64 /* hex digits, without a NUL */
+#define P2P_OWNER_TOKEN_FILE "owner.token"
+
+/* Reads the token, and makes one when there is none that is fit. `keys_dir` exists.
+ * PERMISSION and others of the system. */
+P2P_MUST_CHECK enum p2p_err p2p_owner_token_obtain(const char *keys_dir,
+                                                   char token[P2P_OWNER_TOKEN_LEN + 1]);
+
+/* Reads the token that p2p-ui has made. `uid` (may be NULL) gets the user the file
+ * belongs to. NOT_FOUND: there is none. CORRUPT: the file is not a token, or not only
+ * its owner's.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_owner_token_read(const char *keys_dir,
+                                                 char token[P2P_OWNER_TOKEN_LEN + 1],
+                                                 uid_t *uid);
+
+#endif

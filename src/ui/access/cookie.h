@@ -1,0 +1,19 @@
+/* The cookie that a browser shows: its name, and setting and reading it. */
+#ifndef P2P_UI_COOKIE_H
+#define P2P_UI_COOKIE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "http/http.h"
+
+struct ui_app;
+
+/* Sets the cookie in the coming answer. Under TLS it is for TLS only. */
+void ui_cookie_set(struct http_request *req, const struct ui_app *app,
+                   const char *token);
+/* The token of the cookie; false when there is none, or it does not fit. */
+bool ui_cookie_find(const struct http_request *req, const struct ui_app *app, char *out,
+                    size_t cap);
+
+#endif

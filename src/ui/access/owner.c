@@ -1,0 +1,159 @@
+/* The link that makes a browser the owner's, and what the terminal shows at start. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "p2p/clock.h"
+#include "p2p/crypto.h"
+#include "p2p/log.h"
+#include "p2p/net.h"
+#include "ui/access/access.h"
+#include "ui/access/addresses.h"
+#include "ui/access/cookie.h"
+#include "ui/app.h"
+#include "ui/reply/json.h"
+#include "ui/reply/refuse.h"
+
+static uint64_t
+now_s(void)
+{
+    return p2p_now_ms() / 1000;
+}
+
+/* ---- POST /api/owner/link ---- */
+
+void
+ui_owner_handle_link(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    char secret[UI_LINK_LEN + 1], url[UI_LINK_LEN + 320];
+    struct http_json_out o;
+    enum p2p_err err = ui_links_make(&app->links, now_s(), secret);
+
+    if (err != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    /* The guard has checked that this Host is one of ours. */
+    snprintf(url, sizeof(url), "%s://%.255s/open/%s",
+             http_is_secure(req) ? "https" : "http", http_host(req), secret);
+    ui_json_begin(&o, 256);
+    http_json_put_string(&o, "url", url);
+    http_json_put_u64(&o, "expires_at", p2p_time_s() + UI_LINK_LIFE_S);
+    ui_json_reply(&o, req, 200);
+    p2p_wipe(url, sizeof(url));
+    p2p_wipe(secret, sizeof(secret));
+}
+
+/* ---- GET /open/{secret} ---- */
+
+static void
+let_owner_in(struct http_request *req, struct ui_app *app)
+{
+    char token[P2P_DEVICE_TOKEN_LEN + 1], name[P2P_DEVICE_NAME_MAX + 1];
+    struct p2p_device device;
+    enum p2p_err err;
+
+    ui_access_name_browser(req, name, sizeof(name));
+    err = p2p_devices_add(app->devices, P2P_DEVICE_OWNER, name, http_client_ip(req),
+                          &device, token);
+    if (err == P2P_OK) {
+        p2p_log_info("a browser was opened for the owner id=%s address=%s", device.id,
+                     http_client_ip(req));
+        ui_cookie_set(req, app, token);
+        http_set_header(req, "Location", "/");
+        http_reply_empty(req, 303);
+        ui_access_tell_devices(app);
+    } else if (err == P2P_ERR_TOO_LARGE)
+        http_fail(req, 403, "too_many_devices",
+                  "remove a device you no longer use first (`p2p token revoke`)");
+    else
+        ui_fail(req, err, NULL);
+    p2p_wipe(token, sizeof(token));
+}
+
+void
+ui_owner_handle_open(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+
+    /* HEAD looks without opening: it must not use up the link. */
+    if (strcmp(http_method(req), "GET") != 0)
+        http_reply_empty(req, 204);
+    else if (ui_links_take(&app->links, now_s(), http_param(req, "secret")))
+        let_owner_in(req, app);
+    else
+        http_fail(
+            req, 403, "link_expired",
+            "this link was used already or is too old; run `p2p ui` on the machine "
+            "that runs p2p-ui for a new one");
+}
+
+/* ---- at start ---- */
+
+static bool
+listens_on_all(const char *host)
+{
+    static const char *const all[] = {"0.0.0.0", "::", "*", "127.0.0.1", "::1"};
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+        if (strcmp(host, all[i]) == 0)
+            return true;
+    return false;
+}
+
+static void
+show_link(struct ui_app *app)
+{
+    struct p2p_addr addr = {.port = http_server_port(app->http)};
+    char secret[UI_LINK_LEN + 1], where[P2P_HOST_MAX + 16];
+
+    snprintf(addr.host, sizeof(addr.host), "%s",
+             listens_on_all(app->opt.host) ? "localhost" : app->opt.host);
+    if (ui_links_make(&app->links, now_s(), secret) == P2P_OK)
+        fprintf(stderr,
+                "p2p-ui: to open the dashboard as its owner: http://%s/open/%s "
+                "(once, for %d minutes; `p2p ui` makes a new link)\n",
+                p2p_addr_format(&addr, where, sizeof(where)), secret,
+                UI_LINK_LIFE_S / 60);
+    p2p_wipe(secret, sizeof(secret));
+}
+
+static void
+show_code(struct ui_app *app)
+{
+    char code[UI_CODE_LEN + 1];
+    struct ui_urls urls;
+    uint64_t left_s;
+
+    ui_urls_find(app, &urls);
+    if (ui_pairing_renew(&app->pairing, now_s(), code, &left_s) == P2P_OK)
+        fprintf(stderr,
+                "p2p-ui: to use another device, open %s there and type %s "
+                "(for %llu minutes)\n",
+                urls.count > 0 ? urls.at[0] : "the page", code,
+                (unsigned long long)left_s / 60);
+    p2p_wipe(code, sizeof(code));
+}
+
+/* systemd sets the variable for what writes to the journal; a terminal that was started
+ * from there has inherited it. */
+static bool
+writes_to_journal(void)
+{
+    return getenv("JOURNAL_STREAM") != NULL && !isatty(STDERR_FILENO);
+}
+
+void
+ui_access_show_start(struct ui_app *app)
+{
+    if (writes_to_journal())
+        fprintf(stderr, "p2p-ui: run `p2p ui` to open the dashboard as its owner; it "
+                        "shows the code for other devices\n");
+    else {
+        show_link(app);
+        if (app->opt.pairing)
+            show_code(app);
+    }
+}
