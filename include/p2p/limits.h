@@ -30,11 +30,17 @@
 #define P2P_HANDSHAKE_FIRST_TIMEOUT_MS 3000
 #define P2P_HANDSHAKE_TIMEOUT_MS       10000
 #define P2P_HANDSHAKES_MAX             100
-#define P2P_HANDSHAKES_DROP_FROM       10
+#define P2P_HANDSHAKES_RESERVED        25 /* for loopback and known sources */
 #define P2P_HANDSHAKES_PER_SOURCE      8
 #define P2P_HANDSHAKE_RATE_PER_SOURCE  5
 #define P2P_HANDSHAKE_BURST_PER_SOURCE 20
-#define P2P_HANDSHAKE_SOURCES_MAX      65536
+/* What costs the private key, finished or not. One such handshake is 0.7 ms of a core:
+ * strangers together get about a seventh of one. */
+#define P2P_HANDSHAKE_WORK_RATE   20
+#define P2P_HANDSHAKE_WORK_BURST  100
+#define P2P_HANDSHAKE_TOTAL_RATE  200
+#define P2P_HANDSHAKE_TOTAL_BURST 400
+#define P2P_HANDSHAKE_SOURCES_MAX 65536
 
 /* Files of one shared folder. */
 #define P2P_SHARE_FILES_MAX 1000000
@@ -65,6 +71,7 @@
 /* A peer that serves. */
 #define P2P_CONNECTIONS_MAX        4096
 #define P2P_CONNECTIONS_PER_SOURCE 1024 /* so that one does not take all */
+#define P2P_CONNECTIONS_RESERVED   512  /* for loopback and known peers */
 #define P2P_IDLE_TIMEOUT_MS        120000
 #define P2P_STALL_TIMEOUT_MS       30000
 #define P2P_CLIENT_MEMORY          (32 * P2P_MIB)

@@ -19,8 +19,12 @@ void p2p_service_begin(void);
 void p2p_service_ready(const char *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Waits for SIGTERM or SIGINT (returns); SIGHUP is ignored. A second signal afterwards
- * ends the process at once. Feeds the systemd watchdog while it waits. */
+/* What SIGHUP does while p2p_service_wait waits, on its thread; NULL: nothing. */
+typedef void p2p_service_hangup_fn(void *arg);
+void p2p_service_on_hangup(p2p_service_hangup_fn *fn, void *arg);
+
+/* Waits for SIGTERM or SIGINT (returns). A second signal afterwards ends the process at
+ * once. Feeds the systemd watchdog while it waits. */
 void p2p_service_wait(void);
 
 /* Ends the wait from inside the program (a fatal error of a thread). Any thread; once

@@ -13,6 +13,7 @@
 enum {
     ACCEPTS_PER_TURN = 64,
     ACCEPT_PAUSE_MS = 200, /* after EMFILE */
+    BETWEEN_MAX = 256,     /* loopback that waits, and what a loop has yet to take */
 };
 
 void
@@ -46,13 +47,24 @@ post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from)
     loop_wake(loop);
 }
 
+/* A place is given to clients that are proven; before, admission has the say, and what
+ * is between the two is bounded here. But where no stranger could make room, it would
+ * be in vain. */
+static bool
+is_full(const struct server *s)
+{
+    return (s->open >= s->opt.max_connections && s->strangers == 0) ||
+           s->connections >=
+               s->opt.max_connections + s->opt.admission.max + BETWEEN_MAX;
+}
+
 static void
 accept_one(struct loop *loop, int fd, const struct sockaddr_storage *from)
 {
     struct server *s = loop->server;
     struct loop *target = server_pick_loop(s, loop);
 
-    if (s->connections >= s->opt.max_connections) {
+    if (is_full(s)) {
         close(fd);
         return;
     }
@@ -116,7 +128,8 @@ loop_admit_waiting(struct loop *loop)
 
     for (c = TAILQ_FIRST(&loop->waiting); c != NULL; c = next) {
         next = TAILQ_NEXT(c, run_link);
-        if (admission_begin(s->admission, &c->source, p2p_now_ms(), 0) != ADMISSION_YES)
+        if (admission_begin(s->admission, &c->ticket, &c->source, loop, p2p_now_ms()) !=
+            ADMISSION_YES)
             return;
         TAILQ_REMOVE(&loop->waiting, c, run_link);
         conn_begin(c);

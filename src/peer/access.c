@@ -14,10 +14,9 @@
 enum { IDS_MAX = 100000 };
 
 struct access {
-    struct p2p_identity *identity;
-    const char *file;
+    struct access_options opt;
     pthread_mutex_t lock;
-    struct timespec read_at; /* the file's mtime then */
+    struct stat read; /* the file as it was read; st_ino 0: not at all */
     struct p2p_id *ids;
     size_t count;
 };
@@ -71,42 +70,55 @@ open_list(const char *path)
     return in;
 }
 
+static bool
+is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev &&
+           a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static void
+set_list(struct access *a, struct p2p_id *ids, size_t count, const struct stat *st)
+{
+    free(a->ids);
+    a->ids = ids;
+    a->count = count;
+    a->read = *st;
+}
+
 /* Brings the list up to date; on any failure it is empty: nobody may. */
 static enum p2p_err
 refresh(struct access *a)
 {
+    struct stat st, none = {.st_ino = 0};
     enum p2p_err err = P2P_ERR_NOT_FOUND;
     struct p2p_id *ids = NULL;
     size_t count = 0;
-    struct stat st;
-    FILE *in = open_list(a->file);
+    FILE *in = open_list(a->opt.allow_file);
 
     if (in == NULL || fstat(fileno(in), &st) != 0)
         goto out;
-    if (st.st_mtim.tv_sec == a->read_at.tv_sec &&
-        st.st_mtim.tv_nsec == a->read_at.tv_nsec) {
-        fclose(in);
-        return P2P_OK;
+    err = P2P_OK;
+    if (is_same_file(&st, &a->read))
+        goto out;
+    if ((err = read_ids(in, &ids, &count)) == P2P_OK) {
+        set_list(a, ids, count, &st);
+        ids = NULL;
     }
-    if ((err = read_ids(in, &ids, &count)) == P2P_OK)
-        a->read_at = st.st_mtim;
 out:
     if (in != NULL)
         fclose(in);
-    if (err != P2P_OK) {
-        a->read_at = (struct timespec){0};
-        free(ids);
-        ids = NULL;
-        count = 0;
-    }
-    free(a->ids);
-    a->ids = ids;
-    a->count = count;
+    free(ids);
+    if (err != P2P_OK)
+        set_list(a, NULL, 0, &none);
     return err;
 }
 
 enum p2p_err
-access_open(struct p2p_identity *identity, const char *allow_file, struct access **out)
+access_open(const struct access_options *opt, struct access **out)
 {
     struct access *a = calloc(1, sizeof(*a));
     enum p2p_err err;
@@ -114,10 +126,9 @@ access_open(struct p2p_identity *identity, const char *allow_file, struct access
     *out = NULL;
     if (a == NULL)
         return P2P_ERR_NOMEM;
-    a->identity = identity;
-    a->file = allow_file;
+    a->opt = *opt;
     pthread_mutex_init(&a->lock, NULL);
-    if (allow_file != NULL && (err = refresh(a)) != P2P_OK) {
+    if (opt->allow_file != NULL && (err = refresh(a)) != P2P_OK) {
         p2p_log_error("allow-peers: cannot use the file: %s", p2p_err_text(err));
         access_close(a);
         return err;
@@ -139,7 +150,7 @@ access_close(struct access *a)
 bool
 access_needs_proof(const struct access *a)
 {
-    return a->file != NULL;
+    return a->opt.allow_file != NULL || a->opt.trusted_only;
 }
 
 static bool
@@ -147,6 +158,8 @@ is_listed(struct access *a, const struct p2p_id *id)
 {
     bool found = false;
 
+    if (a->opt.allow_file == NULL)
+        return false;
     pthread_mutex_lock(&a->lock);
     if (refresh(a) != P2P_OK)
         p2p_log_error("allow-peers: the file cannot be read, nobody may fetch");
@@ -156,20 +169,43 @@ is_listed(struct access *a, const struct p2p_id *id)
     return found;
 }
 
-enum p2p_err
-access_check(struct access *a, const struct p2p_id *id)
+static enum p2p_err
+look(struct access *a, const struct p2p_id *id, enum p2p_trust *trust)
 {
     struct p2p_known_peer known = {.trust = P2P_TRUST_UNKNOWN};
-    enum p2p_err err = p2p_known_find(a->identity, id, &known);
+    enum p2p_err err = p2p_known_find(a->opt.identity, id, &known);
 
-    if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
-        return P2P_ERR_NOT_ALLOWED; /* who is blocked cannot be told: nobody in */
+    *trust = known.trust;
+    if (err != P2P_OK && err != P2P_ERR_NOT_FOUND) {
+        *trust = P2P_TRUST_BLOCKED; /* who is blocked cannot be told: nobody in */
+        return P2P_ERR_NOT_ALLOWED;
+    }
     if (known.trust == P2P_TRUST_BLOCKED)
         return P2P_ERR_NOT_ALLOWED;
-    if (a->file == NULL || is_listed(a, id))
+    if (!access_needs_proof(a) || is_listed(a, id))
         return P2P_OK;
-    if (known.trust == P2P_TRUST_UNKNOWN &&
-        p2p_known_set(a->identity, id, P2P_TRUST_PENDING, NULL, NULL) != P2P_OK)
+    return a->opt.trusted_only && known.trust == P2P_TRUST_TRUSTED
+               ? P2P_OK
+               : P2P_ERR_NOT_ALLOWED;
+}
+
+enum p2p_err
+access_look(struct access *a, const struct p2p_id *id)
+{
+    enum p2p_trust trust;
+
+    return look(a, id, &trust);
+}
+
+enum p2p_err
+access_check(struct access *a, const struct p2p_id *id, bool *is_known)
+{
+    enum p2p_trust trust;
+    enum p2p_err err = look(a, id, &trust);
+
+    *is_known = trust == P2P_TRUST_TRUSTED || trust == P2P_TRUST_SEEN;
+    if (err != P2P_OK && trust == P2P_TRUST_UNKNOWN &&
+        p2p_known_set(a->opt.identity, id, P2P_TRUST_PENDING, NULL, NULL) != P2P_OK)
         p2p_log_warn("known peers: a pending peer could not be noted");
-    return P2P_ERR_NOT_ALLOWED;
+    return err;
 }

@@ -10,16 +10,25 @@
 
 enum {
     BUCKETS = 4096,
-    /* Chance in 256 of an early drop where it begins; it rises to 256 at the limit. */
-    EARLY_DROP_MIN = 77,
+    EXPIRE_PER_ADD = 2, /* sources with nothing to remember that a new one takes away */
+};
+
+TAILQ_HEAD(ticket_list, admission_ticket);
+TAILQ_HEAD(entry_list, entry);
+
+struct tokens {
+    double left;
+    uint64_t at_ms;
 };
 
 struct entry {
     struct entry *next;
+    struct entry **bucket; /* NULL: the one that is shared */
+    TAILQ_ENTRY(entry) quiet_link;
+    bool is_quiet;
     struct admission_source source;
     unsigned unfinished, open;
-    double tokens;
-    uint64_t tokens_at_ms;
+    struct tokens attempts, work;
     uint64_t penalty_until_ms;
 };
 
@@ -27,8 +36,14 @@ struct admission {
     pthread_mutex_t lock;
     struct admission_options opt;
     uint64_t hash_key;
-    unsigned unfinished;
+    unsigned unfinished, strangers; /* the strangers are in `tickets`, oldest first */
+    struct ticket_list tickets;
+    struct tokens total;
+    struct admission_source *known; /* sorted */
+    size_t known_count;
     unsigned entries;
+    struct entry_list quiet; /* without a handshake or connection, the longest first */
+    struct entry shared;     /* for sources that the table has no room for */
     struct entry *bucket[BUCKETS];
 };
 
@@ -41,7 +56,12 @@ admission_new(const struct admission_options *opt, struct admission **out)
     if (a == NULL)
         return P2P_ERR_NOMEM;
     pthread_mutex_init(&a->lock, NULL);
+    TAILQ_INIT(&a->tickets);
+    TAILQ_INIT(&a->quiet);
     a->opt = *opt;
+    a->total.left = opt->total_burst;
+    a->shared.attempts.left = opt->burst;
+    a->shared.work.left = opt->work_burst;
     /* Only spreads the table: a weak value when the kernel has none would be fine. */
     if (getrandom(&a->hash_key, sizeof(a->hash_key), 0) < 0)
         a->hash_key = (uint64_t)(uintptr_t)a;
@@ -60,8 +80,11 @@ admission_free(struct admission *a)
         }
     }
     pthread_mutex_destroy(&a->lock);
+    free(a->known);
     free(a);
 }
+
+/* ---- Sources ---- */
 
 void
 admission_source_from(const struct sockaddr *sa, struct admission_source *out)
@@ -101,11 +124,60 @@ admission_source_of(int fd, const struct sockaddr *from, struct admission_source
         out->is_loopback = true;
 }
 
-static bool
-is_same(const struct admission_source *a, const struct admission_source *b)
+static int
+compare(const void *a, const void *b)
 {
-    return a->is_v6 == b->is_v6 && memcmp(a->key, b->key, sizeof(a->key)) == 0;
+    const struct admission_source *x = a, *y = b;
+
+    if (x->is_v6 != y->is_v6)
+        return x->is_v6 ? 1 : -1;
+    return memcmp(x->key, y->key, sizeof(x->key));
 }
+
+void
+admission_know(struct admission *a, struct admission_source *sources, size_t count)
+{
+    struct admission_source *former;
+
+    if (count > 0)
+        qsort(sources, count, sizeof(*sources), compare);
+    pthread_mutex_lock(&a->lock);
+    former = a->known;
+    a->known = sources;
+    a->known_count = count;
+    pthread_mutex_unlock(&a->lock);
+    free(former);
+}
+
+static bool
+is_known(const struct admission *a, const struct admission_source *source)
+{
+    return a->known_count > 0 && bsearch(source, a->known, a->known_count,
+                                         sizeof(*a->known), compare) != NULL;
+}
+
+/* ---- Tokens ---- */
+
+static void
+refill(struct tokens *t, unsigned rate_per_s, unsigned burst, uint64_t now_ms)
+{
+    /* Another thread may have asked the clock before us and come after us. */
+    if (now_ms <= t->at_ms)
+        return;
+    t->left += (double)(now_ms - t->at_ms) * rate_per_s / 1000.0;
+    t->at_ms = now_ms;
+    if (t->left > burst)
+        t->left = burst;
+}
+
+static void
+refill_entry(const struct admission *a, struct entry *e, uint64_t now_ms)
+{
+    refill(&e->attempts, a->opt.rate_per_s, a->opt.burst, now_ms);
+    refill(&e->work, a->opt.work_rate_per_s, a->opt.work_burst, now_ms);
+}
+
+/* ---- The table ---- */
 
 static struct entry **
 bucket_of(struct admission *a, const struct admission_source *source)
@@ -118,144 +190,272 @@ bucket_of(struct admission *a, const struct admission_source *source)
 }
 
 static void
-refill(const struct admission *a, struct entry *e, uint64_t now_ms)
+forget(struct admission *a, struct entry *e)
 {
-    double earned;
+    struct entry **link = e->bucket;
 
-    /* Another thread may have asked the clock before us and come after us. */
-    if (now_ms <= e->tokens_at_ms)
-        return;
-    earned = (double)(now_ms - e->tokens_at_ms) * a->opt.rate_per_s / 1000.0;
-    e->tokens_at_ms = now_ms;
-    e->tokens = e->tokens + earned > a->opt.burst ? a->opt.burst : e->tokens + earned;
+    while (*link != e)
+        link = &(*link)->next;
+    *link = e->next;
+    TAILQ_REMOVE(&a->quiet, e, quiet_link);
+    a->entries--;
+    free(e);
 }
 
 /* Nothing left to remember: as a source that was never seen. */
 static bool
 is_stale(const struct admission *a, struct entry *e, uint64_t now_ms)
 {
-    refill(a, e, now_ms);
-    return e->unfinished == 0 && e->open == 0 && e->penalty_until_ms <= now_ms &&
-           e->tokens >= a->opt.burst;
+    refill_entry(a, e, now_ms);
+    return e->penalty_until_ms <= now_ms && e->attempts.left >= a->opt.burst &&
+           e->work.left >= a->opt.work_burst;
 }
 
-/* Finds a source, dropping stale ones of its bucket on the way; makes it when there is
- * room. */
-static struct entry *
-find_or_add(struct admission *a, const struct admission_source *source, uint64_t now_ms)
-{
-    struct entry **link = bucket_of(a, source), **head = link, *e;
-
-    /* cppcheck-suppress uninitvar ; a slot of a table from calloc */
-    while ((e = *link) != NULL) {
-        if (is_same(&e->source, source))
-            return e;
-        if (is_stale(a, e, now_ms)) {
-            *link = e->next;
-            free(e);
-            a->entries--;
-        } else {
-            link = &e->next;
-        }
-    }
-    if (a->entries >= a->opt.sources_max || (e = calloc(1, sizeof(*e))) == NULL)
-        return NULL;
-    e->source = *source;
-    e->tokens = a->opt.burst;
-    e->tokens_at_ms = now_ms;
-    e->next = *head;
-    *head = e;
-    a->entries++;
-    return e;
-}
-
+/* Room for one more: by what has nothing left to remember, else by what was quiet for
+ * longest. */
 static bool
-is_dropped_early(const struct admission *a, uint32_t random)
-{
-    unsigned from = a->opt.drop_from, span;
-    uint32_t chance;
-
-    if (a->unfinished >= a->opt.max)
-        return true;
-    if (a->unfinished < from || from >= a->opt.max)
-        return false;
-    span = a->opt.max - from;
-    chance = EARLY_DROP_MIN + (256 - EARLY_DROP_MIN) * (a->unfinished - from) / span;
-    return random % 256 < chance;
-}
-
-static enum admission_verdict
-begin_stranger(struct admission *a, const struct admission_source *source,
-               uint64_t now_ms, uint32_t random)
+make_room(struct admission *a, uint64_t now_ms)
 {
     struct entry *e;
 
-    if (is_dropped_early(a, random))
-        return ADMISSION_NO;
-    /* No room to remember this source: fail closed. */
-    if ((e = find_or_add(a, source, now_ms)) == NULL)
-        return ADMISSION_NO;
-    refill(a, e, now_ms);
+    for (int i = 0; i < EXPIRE_PER_ADD; i++) {
+        if ((e = TAILQ_FIRST(&a->quiet)) == NULL || !is_stale(a, e, now_ms))
+            break;
+        forget(a, e);
+    }
+    if (a->entries >= a->opt.sources_max && (e = TAILQ_FIRST(&a->quiet)) != NULL)
+        forget(a, e);
+    return a->entries < a->opt.sources_max;
+}
+
+static void
+set_quiet(struct admission *a, struct entry *e)
+{
+    bool is_quiet = e->unfinished == 0 && e->open == 0 && e->bucket != NULL;
+
+    if (is_quiet && !e->is_quiet)
+        TAILQ_INSERT_TAIL(&a->quiet, e, quiet_link);
+    else if (!is_quiet && e->is_quiet)
+        TAILQ_REMOVE(&a->quiet, e, quiet_link);
+    e->is_quiet = is_quiet;
+}
+
+/* Sources that find the table full of others that are here share one entry. */
+static struct entry *
+find_or_add(struct admission *a, const struct admission_source *source, uint64_t now_ms)
+{
+    struct entry **head = bucket_of(a, source), *e;
+
+    for (e = *head; e != NULL; e = e->next) {
+        if (compare(&e->source, source) == 0)
+            return e;
+    }
+    if (!make_room(a, now_ms) || (e = calloc(1, sizeof(*e))) == NULL)
+        return &a->shared;
+    e->source = *source;
+    e->attempts = (struct tokens){.left = a->opt.burst, .at_ms = now_ms};
+    e->work = (struct tokens){.left = a->opt.work_burst, .at_ms = now_ms};
+    e->bucket = head;
+    e->next = *head;
+    *head = e;
+    a->entries++;
+    set_quiet(a, e);
+    return e;
+}
+
+/* ---- Places ---- */
+
+static void
+leave_unfinished(struct admission *a, struct admission_ticket *t)
+{
+    t->is_unfinished = false;
+    a->unfinished--;
+    if (t->entry != NULL)
+        t->entry->unfinished--;
+    if (!t->is_stranger)
+        return;
+    TAILQ_REMOVE(&a->tickets, t, link);
+    a->strangers--;
+}
+
+/* The source with most of them gives, its oldest first. One that would have most itself
+ * gives its own. */
+static struct admission_ticket *
+pick_victim(const struct admission *a, const struct entry *newcomer)
+{
+    struct admission_ticket *t, *victim = NULL;
+    unsigned most = newcomer == NULL ? 0 : newcomer->unfinished;
+
+    TAILQ_FOREACH(t, &a->tickets, link)
+    {
+        if (t->entry->unfinished > most || (victim == NULL && t->entry == newcomer)) {
+            most = t->entry->unfinished;
+            victim = t;
+        }
+    }
+    return victim;
+}
+
+static bool
+take_place_of_another(struct admission *a, const struct entry *newcomer)
+{
+    struct admission_ticket *victim = pick_victim(a, newcomer);
+
+    if (victim == NULL)
+        return false;
+    leave_unfinished(a, victim);
+    set_quiet(a, victim->entry);
+    victim->entry = NULL;
+    victim->revoked = true;
+    a->opt.on_revoked(victim->owner);
+    return true;
+}
+
+static enum admission_verdict
+begin_remote(struct admission *a, struct admission_ticket *t,
+             const struct admission_source *source, uint64_t now_ms)
+{
+    struct entry *e = find_or_add(a, source, now_ms);
+    bool is_full;
+
+    t->is_stranger = !is_known(a, source);
+    refill_entry(a, e, now_ms);
     if (e->penalty_until_ms > now_ms || e->unfinished >= a->opt.per_source ||
-        e->unfinished + e->open >= a->opt.open_per_source || e->tokens < 1)
+        e->unfinished + e->open >= a->opt.open_per_source || e->attempts.left < 1)
         return ADMISSION_NO;
-    e->tokens -= 1;
+    is_full = a->unfinished >= a->opt.max ||
+              (t->is_stranger && a->strangers >= a->opt.max - a->opt.reserved);
+    if (is_full && !take_place_of_another(a, t->is_stranger ? e : NULL))
+        return ADMISSION_NO;
+    e->attempts.left -= 1;
     e->unfinished++;
+    set_quiet(a, e);
+    t->entry = e;
+    if (t->is_stranger) {
+        TAILQ_INSERT_TAIL(&a->tickets, t, link);
+        a->strangers++;
+    }
     return ADMISSION_YES;
 }
 
 enum admission_verdict
-admission_begin(struct admission *a, const struct admission_source *source,
-                uint64_t now_ms, uint32_t random)
+admission_begin(struct admission *a, struct admission_ticket *ticket,
+                const struct admission_source *source, void *owner, uint64_t now_ms)
 {
     enum admission_verdict verdict = ADMISSION_YES;
 
     pthread_mutex_lock(&a->lock);
+    ticket->owner = owner;
     if (!source->is_loopback)
-        verdict = begin_stranger(a, source, now_ms, random);
-    else if (a->unfinished >= a->opt.max)
+        verdict = begin_remote(a, ticket, source, now_ms);
+    else if (a->unfinished >= a->opt.max && !take_place_of_another(a, NULL))
         verdict = ADMISSION_WAIT;
-    if (verdict == ADMISSION_YES)
+    if (verdict == ADMISSION_YES) {
         a->unfinished++;
+        ticket->is_unfinished = true;
+    }
     pthread_mutex_unlock(&a->lock);
     return verdict;
 }
 
-/* What a source has to answer for when its handshake has ended. */
+/* A source that has used none of its own tokens lately may borrow where the others have
+ * used up what all have together. */
+static bool
+take_total(struct admission *a, const struct entry *e, uint64_t now_ms)
+{
+    double floor =
+        e->work.left > a->opt.work_burst - 1 ? -(double)a->opt.total_burst : 0;
+
+    refill(&a->total, a->opt.total_rate_per_s, a->opt.total_burst, now_ms);
+    if (a->total.left - 1 < floor)
+        return false;
+    a->total.left -= 1;
+    return true;
+}
+
+static bool
+take_work(struct admission *a, const struct admission_ticket *ticket, uint64_t now_ms)
+{
+    struct entry *e = ticket->entry;
+
+    refill_entry(a, e, now_ms);
+    if (e->work.left < 1 || (ticket->is_stranger && !take_total(a, e, now_ms)))
+        return false;
+    e->work.left -= 1;
+    return true;
+}
+
+bool
+admission_work(struct admission *a, struct admission_ticket *ticket, uint64_t now_ms)
+{
+    bool may;
+
+    pthread_mutex_lock(&a->lock);
+    may = ticket->is_unfinished;
+    if (may && ticket->entry != NULL)
+        may = take_work(a, ticket, now_ms);
+    pthread_mutex_unlock(&a->lock);
+    return may;
+}
+
+bool
+admission_finish(struct admission *a, struct admission_ticket *ticket, uint64_t now_ms)
+{
+    bool is_here;
+
+    pthread_mutex_lock(&a->lock);
+    if ((is_here = ticket->is_unfinished)) {
+        leave_unfinished(a, ticket);
+        ticket->is_open = true;
+        if (ticket->entry != NULL) {
+            refill_entry(a, ticket->entry, now_ms);
+            ticket->entry->attempts.left += 1;
+            ticket->entry->open++;
+        }
+    }
+    pthread_mutex_unlock(&a->lock);
+    return is_here;
+}
+
 static void
-settle(struct entry *e, enum admission_end how, uint64_t now_ms)
+punish(struct entry *e, enum admission_end how, uint64_t now_ms)
 {
     static const uint64_t penalty_ms[] = {
         [ADMISSION_NO_AUTH] = 1000,
         [ADMISSION_WRONG] = 5000,
         [ADMISSION_LATE] = 10000,
     };
-    unsigned *count = how == ADMISSION_GONE ? &e->open : &e->unfinished;
 
-    if (*count > 0)
-        (*count)--;
-    if (how == ADMISSION_GONE)
-        return;
-    if (how == ADMISSION_FINISHED) {
-        e->open++;
-        e->tokens += 1;
-    } else if (e->penalty_until_ms < now_ms + penalty_ms[how]) {
+    if (e->penalty_until_ms < now_ms + penalty_ms[how])
         e->penalty_until_ms = now_ms + penalty_ms[how];
-    }
 }
 
 void
-admission_end(struct admission *a, const struct admission_source *source,
+admission_end(struct admission *a, struct admission_ticket *ticket,
               enum admission_end how, uint64_t now_ms)
 {
     struct entry *e;
 
     pthread_mutex_lock(&a->lock);
-    if (how != ADMISSION_GONE)
-        a->unfinished--;
-    if (!source->is_loopback && (e = find_or_add(a, source, now_ms)) != NULL)
-        settle(e, how, now_ms);
+    e = ticket->entry;
+    if (ticket->is_unfinished) {
+        leave_unfinished(a, ticket);
+        if (e != NULL)
+            punish(e, how, now_ms);
+    } else if (ticket->is_open && e != NULL) {
+        e->open--;
+    }
+    ticket->is_open = false;
+    if (e != NULL)
+        set_quiet(a, e);
+    ticket->entry = NULL;
     pthread_mutex_unlock(&a->lock);
+}
+
+bool
+admission_is_revoked(const struct admission_ticket *ticket)
+{
+    return ticket->revoked;
 }
 
 unsigned

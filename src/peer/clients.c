@@ -1,6 +1,7 @@
 #include "peer/clients.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@ struct client {
     LIST_ENTRY(client) link;
     struct p2p_id id;
     unsigned references;
+    _Atomic bool refused;
     struct p2p_rate rate;
 };
 
@@ -19,6 +21,7 @@ struct clients {
     pthread_mutex_t lock;
     uint64_t bytes_per_s;
     struct p2p_rate *all; /* borrowed */
+    size_t count;
     LIST_HEAD(, client) bucket[BUCKETS];
 };
 
@@ -45,6 +48,12 @@ clients_free(struct clients *c)
     free(c);
 }
 
+static unsigned
+bucket_of(const struct p2p_id *id)
+{
+    return (id->b[0] | (unsigned)id->b[1] << 8) % BUCKETS; /* ids are hashes */
+}
+
 static struct client *
 find(struct clients *c, const struct p2p_id *id, unsigned bucket)
 {
@@ -61,8 +70,7 @@ find(struct clients *c, const struct p2p_id *id, unsigned bucket)
 enum p2p_err
 clients_get(struct clients *c, const struct p2p_id *id, struct client **out)
 {
-    unsigned bucket =
-        (id->b[0] | (unsigned)id->b[1] << 8) % BUCKETS; /* ids are hashes */
+    unsigned bucket = bucket_of(id);
     struct client *client;
 
     pthread_mutex_lock(&c->lock);
@@ -72,6 +80,7 @@ clients_get(struct clients *c, const struct p2p_id *id, struct client **out)
         p2p_rate_init(&client->rate, c->bytes_per_s, 0);
         client->rate.parent = c->all;
         LIST_INSERT_HEAD(&c->bucket[bucket], client, link);
+        c->count++;
     }
     if (client != NULL)
         client->references++;
@@ -88,8 +97,10 @@ clients_put(struct clients *c, struct client *client)
     if (client == NULL)
         return;
     pthread_mutex_lock(&c->lock);
-    if ((last = --client->references == 0))
+    if ((last = --client->references == 0)) {
         LIST_REMOVE(client, link);
+        c->count--;
+    }
     pthread_mutex_unlock(&c->lock);
     if (last) {
         p2p_rate_clear(&client->rate);
@@ -101,4 +112,42 @@ struct p2p_rate *
 client_rate(struct client *client)
 {
     return &client->rate;
+}
+
+enum p2p_err
+clients_ids(struct clients *c, struct p2p_id **ids, size_t *count)
+{
+    const struct client *client;
+    size_t n = 0;
+
+    pthread_mutex_lock(&c->lock);
+    *ids = calloc(c->count + 1, sizeof(**ids));
+    for (unsigned i = 0; i < BUCKETS && *ids != NULL; i++) {
+        LIST_FOREACH(client, &c->bucket[i], link)
+        {
+            (*ids)[n++] = client->id;
+        }
+    }
+    pthread_mutex_unlock(&c->lock);
+    *count = n;
+    return *ids == NULL ? P2P_ERR_NOMEM : P2P_OK;
+}
+
+bool
+clients_refuse(struct clients *c, const struct p2p_id *id, bool refused)
+{
+    struct client *client;
+    bool is_news = false;
+
+    pthread_mutex_lock(&c->lock);
+    if ((client = find(c, id, bucket_of(id))) != NULL)
+        is_news = atomic_exchange(&client->refused, refused) != refused;
+    pthread_mutex_unlock(&c->lock);
+    return is_news;
+}
+
+bool
+client_is_refused(const struct client *client)
+{
+    return client->refused;
 }

@@ -7,6 +7,9 @@
 #ifndef PEER_CLIENTS_H
 #define PEER_CLIENTS_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "p2p/crypto.h"
 #include "p2p/rate.h"
 
@@ -21,5 +24,11 @@ P2P_MUST_CHECK enum p2p_err clients_get(struct clients *c, const struct p2p_id *
                                         struct client **out);
 void clients_put(struct clients *c, struct client *client); /* NULL is fine */
 struct p2p_rate *client_rate(struct client *client);
+/* All ids that are here now; *returns owned* array of `*count`, free(). */
+P2P_MUST_CHECK enum p2p_err clients_ids(struct clients *c, struct p2p_id **ids,
+                                        size_t *count);
+/* May it not be here any longer? False when that is no news, or it has gone. */
+bool clients_refuse(struct clients *c, const struct p2p_id *id, bool refused);
+bool client_is_refused(const struct client *client);
 
 #endif

@@ -36,7 +36,6 @@ conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from)
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
     struct conn *c = calloc(1, sizeof(*c));
     enum admission_verdict verdict;
-    uint32_t random = 0;
 
     if (c == NULL)
         return NULL;
@@ -47,14 +46,13 @@ conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from)
     admission_source_of(fd, (const struct sockaddr *)from, &c->source);
     set_socket_options(fd);
     event.data.ptr = c;
-    if (p2p_random(&random, sizeof(random)) != P2P_OK ||
-        epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         free(c);
         return NULL;
     }
     TAILQ_INSERT_TAIL(&loop->all, c, all_link);
-    verdict =
-        admission_begin(loop->server->admission, &c->source, p2p_now_ms(), random);
+    verdict = admission_begin(loop->server->admission, &c->ticket, &c->source, loop,
+                              p2p_now_ms());
     if (verdict == ADMISSION_NO) {
         conn_close(c, P2P_ERR_RATE_LIMITED);
     } else if (verdict == ADMISSION_WAIT) {
@@ -85,6 +83,38 @@ leave_lists(struct conn *c)
     c->has_timer = c->in_run = c->is_throttled = c->is_parked = false;
 }
 
+/* ---- Places ---- */
+
+static void
+leave_place(struct conn *c)
+{
+    struct server *s = c->loop->server;
+
+    s->open -= c->has_place;
+    s->strangers -= c->has_place && c->is_stranger;
+    c->has_place = false;
+}
+
+/* Strangers never get the reserved places. A client that finds none left gets that of
+ * the stranger that is idle for longest. */
+static bool
+take_place(struct conn *c)
+{
+    struct server *s = c->loop->server;
+    unsigned strangers_max = s->opt.max_connections - s->opt.reserved_connections;
+
+    c->is_stranger = !c->is_known && !c->source.is_loopback;
+    while (s->open >= s->opt.max_connections ||
+           (c->is_stranger && s->strangers >= strangers_max)) {
+        if (!loop_close_idle_stranger(c->loop, c))
+            return false;
+    }
+    c->has_place = true;
+    s->open++;
+    s->strangers += c->is_stranger;
+    return true;
+}
+
 void
 conn_close(struct conn *c, enum p2p_err why)
 {
@@ -94,9 +124,8 @@ conn_close(struct conn *c, enum p2p_err why)
         return;
     p2p_log_debug("connection ends fd=%d state=%d why=%s", c->fd, (int)c->state,
                   p2p_err_name(why));
-    if (c->counted)
-        admission_end(s->admission, &c->source, c->ended, p2p_now_ms());
-    c->counted = false;
+    admission_end(s->admission, &c->ticket, c->ended, p2p_now_ms());
+    leave_place(c);
     leave_lists(c);
     p2p_fd_close(&c->fd);
     c->state = CONN_CLOSED;
@@ -128,7 +157,6 @@ conn_free(struct conn *c)
 void
 conn_begin(struct conn *c)
 {
-    c->counted = true;
     c->ended = ADMISSION_NO_AUTH;
     c->state = CONN_HANDSHAKE;
     if ((c->greeting = calloc(1, sizeof(*c->greeting))) == NULL) {
@@ -146,18 +174,48 @@ void
 conn_opened(struct conn *c, enum conn_state state, const struct p2p_id *id)
 {
     struct server *s = c->loop->server;
+    uint64_t deadline_ms = c->greeting->deadline_ms;
+    enum p2p_err err;
 
     if (clients_get(s->clients, id, &c->client) != P2P_OK) {
         conn_close(c, P2P_ERR_NOMEM);
         return;
     }
-    admission_end(s->admission, &c->source, ADMISSION_FINISHED, p2p_now_ms());
-    c->ended = ADMISSION_GONE;
     greeting_free(c->greeting);
     c->greeting = NULL;
     c->state = state;
-    loop_set_timer(c->loop, c, TIMER_IDLE);
+    c->is_unproven = true;
+    /* From here on a recheck finds it. One that began meanwhile did not. */
+    if (c->access_generation != s->access_generation)
+        recheck_poke(s->recheck);
+    if (state == CONN_OPEN1)
+        loop_set_timer_at(c->loop, c, TIMER_HANDSHAKE, deadline_ms);
+    else if ((err = conn_proven(c)) != P2P_OK) {
+        conn_close(c, err);
+        return;
+    }
     loop_run_soon(c->loop, c);
+}
+
+enum p2p_err
+conn_proven(struct conn *c)
+{
+    struct server *s = c->loop->server;
+
+    if (!c->is_unproven)
+        return P2P_OK;
+    if (!admission_finish(s->admission, &c->ticket, p2p_now_ms()) || !take_place(c))
+        return P2P_ERR_BUSY;
+    c->is_unproven = false;
+    loop_set_timer(c->loop, c, TIMER_IDLE);
+    return P2P_OK;
+}
+
+void
+conn_recheck(struct conn *c)
+{
+    if (c->client != NULL && client_is_refused(c->client))
+        conn_close(c, P2P_ERR_NOT_ALLOWED);
 }
 
 bool
@@ -260,6 +318,8 @@ set_turn_timer(struct conn *c)
 {
     enum conn_timer timer = conn_is_idle(c) ? TIMER_IDLE : TIMER_STALL;
 
+    if (c->is_unproven)
+        return; /* the deadline of the handshake stands */
     /* Waiting for our own disk or limits is not the client's fault. */
     if (c->progress || timer != c->timer || c->working || c->is_throttled)
         loop_set_timer(c->loop, c, timer);
@@ -285,6 +345,8 @@ conn_run(struct conn *c)
         return;
     }
     if ((err = conn_read(c)) != P2P_OK || (err = send_answers(c)) != P2P_OK) {
+        if (c->is_unproven && p2p_err_class(err) == P2P_CLASS_AUTH)
+            c->ended = ADMISSION_WRONG;
         conn_close(c, err);
         return;
     }
@@ -325,7 +387,7 @@ conn_on_timer(struct conn *c)
         loop_set_timer(c->loop, c, c->timer);
         return;
     }
-    if (c->state == CONN_HANDSHAKE)
+    if (c->state == CONN_HANDSHAKE || c->is_unproven)
         c->ended = ADMISSION_LATE;
     conn_close(c, P2P_ERR_TIMEOUT);
 }

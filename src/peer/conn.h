@@ -27,7 +27,7 @@ enum conn_state {
     CONN_WAITING,   /* accepted, but as many handshakes as may run do run */
     CONN_HANDSHAKE, /* hello to M5 */
     CONN_OPEN2,
-    CONN_OPEN1,
+    CONN_OPEN1,  /* unproven until a frame of the client opens */
     CONN_CLOSED, /* in the graveyard until the loop's turn ends and no job is out */
 };
 
@@ -40,11 +40,22 @@ struct conn_job {
     void (*resume)(struct conn *c); /* on the loop, unless the connection has closed */
 };
 
+/* What a HELLO of protocol 1 said, and the answer to it. */
+struct greeting1 {
+    struct p2p_spki spki;
+    struct p2p_id id; /* claimed */
+    size_t used;      /* bytes of the HELLO */
+    struct p2p_session1 *session;
+    uint8_t answer[P2P_SESSION1_SIZE];
+};
+
 /* Only needed until a client is proven. */
 struct greeting {
     struct p2p_handshake *hs;
+    struct greeting1 *one;
     struct conn_job job;
     enum p2p_err verdict; /* of the job */
+    bool has_worked;      /* it has paid for the use of the private key */
     uint64_t deadline_ms; /* for all of it */
     size_t len;
     uint8_t bytes[P2P_HELLO1_MAX];
@@ -60,12 +71,16 @@ struct conn {
     bool finishing; /* no more requests: close when all is answered */
     bool working;   /* a job is out */
     bool in_run, is_throttled;
-    bool had_turn;  /* the limits let it send since it was throttled last */
-    bool is_parked; /* has requests that wait for the shared files to change */
-    bool counted;   /* admission waits for its end */
+    bool had_turn;    /* the limits let it send since it was throttled last */
+    bool is_parked;   /* has requests that wait for the shared files to change */
+    bool is_known;    /* the user trusts it or has downloaded from it */
+    bool is_unproven; /* protocol 1: no frame of it has opened yet */
+    bool has_place, is_stranger; /* counted by the server as open, and as which */
+    unsigned access_generation;  /* of the lists that let it in */
     enum admission_end ended;
 
     struct admission_source source;
+    struct admission_ticket ticket;
     struct greeting *greeting;
     struct p2p_direction in, out;
     struct p2p_session1 *session1;
@@ -104,6 +119,8 @@ void conn_run(struct conn *c);       /* its turn: read, answer, send */
 void conn_begin(struct conn *c);     /* admitted: the handshake may start */
 void conn_shut_down(struct conn *c); /* the server stops: finish what runs */
 bool conn_is_idle(const struct conn *c);
+/* The lists of who may download have changed: closes it when it may not any longer. */
+void conn_recheck(struct conn *c);
 
 /* conn_read.c: takes requests as far as they are there and may be kept. */
 P2P_MUST_CHECK enum p2p_err conn_read(struct conn *c);
@@ -114,6 +131,8 @@ void conn_account(struct conn *c);        /* after a turn: what it costs now */
 void conn_greet(struct conn *c);
 void greeting_free(struct greeting *g);
 void conn_opened(struct conn *c, enum conn_state state, const struct p2p_id *id);
+/* A first frame of it opened: it has the key it claims. An error ends it. */
+P2P_MUST_CHECK enum p2p_err conn_proven(struct conn *c);
 /* Puts bytes in front of what will be read. */
 P2P_MUST_CHECK enum p2p_err conn_unread(struct conn *c, const uint8_t *data,
                                         size_t len);

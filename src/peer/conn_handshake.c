@@ -17,6 +17,9 @@ greeting_free(struct greeting *g)
     if (g == NULL)
         return;
     p2p_handshake_free(g->hs);
+    if (g->one != NULL)
+        p2p_session1_free(g->one->session);
+    free(g->one);
     free(g);
 }
 
@@ -81,7 +84,33 @@ fill(struct conn *c, size_t want)
     return P2P_OK;
 }
 
+/* What needs the private key or the lists goes to a worker, and is paid for once. */
+static enum p2p_err
+submit(struct conn *c, void (*run)(struct job *job), void (*resume)(struct conn *c))
+{
+    struct server *s = c->loop->server;
+    struct greeting *g = c->greeting;
+    enum p2p_err err;
+
+    if (!g->has_worked && !admission_work(s->admission, &c->ticket, p2p_now_ms()))
+        return P2P_ERR_RATE_LIMITED;
+    g->has_worked = true;
+    g->job.resume = resume;
+    err = loop_submit(s->crypto, &g->job, run);
+    return err == P2P_OK ? P2P_ERR_MORE : err;
+}
+
 /* ---- Protocol 2 ---- */
+
+/* On a worker. */
+static enum p2p_err
+decide(struct conn *c, const struct p2p_id *id)
+{
+    struct server *s = c->loop->server;
+
+    c->access_generation = s->access_generation; /* before the lists are read */
+    return access_check(s->opt.access, id, &c->is_known);
+}
 
 static void
 decide_and_sign(struct job *job)
@@ -90,8 +119,7 @@ decide_and_sign(struct job *job)
     struct greeting *g = c->greeting;
 
     if (p2p_handshake_next(g->hs) == P2P_HS_TRUST) {
-        enum p2p_err verdict =
-            access_check(c->loop->server->opt.access, p2p_handshake_peer(g->hs));
+        enum p2p_err verdict = decide(c, p2p_handshake_peer(g->hs));
         g->verdict = p2p_handshake_trust(g->hs, verdict);
     }
     if (g->verdict == P2P_OK)
@@ -166,9 +194,7 @@ advance2(struct conn *c)
             break;
         case P2P_HS_TRUST:
         case P2P_HS_WORK:
-            g->job.resume = signed_or_refused;
-            err = loop_submit(c->loop->server->crypto, &g->job, decide_and_sign);
-            return err == P2P_OK ? P2P_ERR_MORE : err;
+            return submit(c, decide_and_sign, signed_or_refused);
         case P2P_HS_DONE:
             return finish2(c);
         case P2P_HS_FAILED:
@@ -195,45 +221,75 @@ begin2(struct conn *c)
 /* ---- Protocol 1 ---- */
 
 static enum p2p_err
-answer1(struct conn *c, const struct p2p_spki *spki)
+make_answer1(struct greeting1 *one)
 {
-    uint8_t out[P2P_SESSION1_SIZE];
     struct p2p_secret key;
     enum p2p_err err;
 
-    if ((err = p2p_random(&key, sizeof(key))) != P2P_OK ||
-        (err = p2p_session1_offer(spki, &key, out)) != P2P_OK ||
-        (err = p2p_session1_new(&key, &c->session1)) != P2P_OK)
-        goto out;
-    err = conn_send(c, out, sizeof(out));
-out:
+    if ((err = p2p_random(&key, sizeof(key))) == P2P_OK &&
+        (err = p2p_session1_offer(&one->spki, &key, one->answer)) == P2P_OK)
+        err = p2p_session1_new(&key, &one->session);
     p2p_wipe(&key, sizeof(key));
     return err;
+}
+
+/* The id is a claim until a frame opens. A blocked peer that claims its own is refused
+ * here; one that claims another's cannot open the answer. */
+static void
+decide_and_answer1(struct job *job)
+{
+    struct conn *c = ((struct conn_job *)job)->conn;
+    struct greeting *g = c->greeting;
+
+    g->verdict = decide(c, &g->one->id);
+    if (g->verdict == P2P_OK)
+        g->verdict = make_answer1(g->one);
+}
+
+static enum p2p_err
+send_answer1(struct conn *c)
+{
+    struct greeting *g = c->greeting;
+    struct p2p_id id = g->one->id;
+    enum p2p_err err = g->verdict;
+
+    if (err != P2P_OK ||
+        (err = conn_send(c, g->one->answer, sizeof(g->one->answer))) != P2P_OK ||
+        (err = conn_unread(c, g->bytes + g->one->used, g->len - g->one->used)) !=
+            P2P_OK)
+        return err;
+    c->session1 = g->one->session;
+    g->one->session = NULL;
+    conn_opened(c, CONN_OPEN1, &id);
+    return P2P_OK;
+}
+
+static void
+answered_or_refused1(struct conn *c)
+{
+    enum p2p_err err = send_answer1(c);
+
+    if (err != P2P_OK)
+        refuse(c, err);
 }
 
 static enum p2p_err
 advance1(struct conn *c)
 {
     struct greeting *g = c->greeting;
-    struct p2p_spki spki;
-    struct p2p_id id;
-    size_t used = 0;
+    struct greeting1 *one = g->one;
     enum p2p_err err;
 
+    if (one == NULL && (one = g->one = calloc(1, sizeof(*one))) == NULL)
+        return P2P_ERR_NOMEM;
     /* Whatever is there, as far as a HELLO may go: it ends where its key ends. */
     err = fill(c, sizeof(g->bytes));
     if (err != P2P_OK && err != P2P_ERR_MORE)
         return err;
-    err = p2p_hello1_parse(g->bytes, g->len, &spki, &id, &used);
+    err = p2p_hello1_parse(g->bytes, g->len, &one->spki, &one->id, &one->used);
     if (err == P2P_ERR_MORE && g->len == sizeof(g->bytes))
         return P2P_ERR_MALFORMED;
-    if (err != P2P_OK)
-        return err;
-    if ((err = answer1(c, &spki)) != P2P_OK ||
-        (err = conn_unread(c, g->bytes + used, g->len - used)) != P2P_OK)
-        return err;
-    conn_opened(c, CONN_OPEN1, &id);
-    return P2P_OK;
+    return err == P2P_OK ? submit(c, decide_and_answer1, answered_or_refused1) : err;
 }
 
 /* ---- Which one ---- */

@@ -97,7 +97,7 @@ take_frame(struct conn *c, uint8_t *frame, size_t size)
 
     if (c->state == CONN_OPEN1) {
         err = p2p_session1_open(c->session1, frame, size, &plain, &len);
-        if (err != P2P_OK)
+        if (err != P2P_OK || (err = conn_proven(c)) != P2P_OK)
             return err;
         return is_worn(c) ? serve1_end(c) : serve1_handle(c, plain, len);
     }

@@ -141,6 +141,20 @@ loop_files_changed(struct loop *loop)
 }
 
 void
+loop_access_changed(struct loop *loop)
+{
+    loop->access_changed = true;
+    loop_wake(loop);
+}
+
+void
+loop_on_revoked(void *loop)
+{
+    ((struct loop *)loop)->has_revoked = true;
+    loop_wake(loop);
+}
+
+void
 loop_join(struct loop *loop)
 {
     if (loop->started)
@@ -270,6 +284,63 @@ release_throttled(struct loop *loop)
         loop_unthrottle(loop, c);
         loop_run_soon(loop, c);
     }
+}
+
+/* ---- Closing what has to go ---- */
+
+/* Unfinished handshakes are few: admission bounds them. */
+static void
+close_revoked(struct loop *loop)
+{
+    static const enum conn_timer timers[] = {TIMER_FIRST, TIMER_HANDSHAKE};
+
+    if (!atomic_exchange(&loop->has_revoked, false))
+        return;
+    for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++) {
+        struct conn *c, *next;
+        for (c = TAILQ_FIRST(&loop->timers[timers[i]]); c != NULL; c = next) {
+            next = TAILQ_NEXT(c, timer_link);
+            if (admission_is_revoked(&c->ticket))
+                conn_close(c, P2P_ERR_BUSY);
+        }
+    }
+}
+
+static void
+recheck_all(struct loop *loop)
+{
+    struct conn *c, *next;
+
+    if (!atomic_exchange(&loop->access_changed, false))
+        return;
+    for (c = TAILQ_FIRST(&loop->all); c != NULL; c = next) {
+        next = TAILQ_NEXT(c, all_link);
+        conn_recheck(c);
+    }
+}
+
+static bool
+close_first_stranger(struct conn_list *list, const struct conn *asking,
+                     uint64_t due_before_ms)
+{
+    struct conn *c = TAILQ_FIRST(list);
+
+    while (c != NULL && (c == asking || c->in_run || !c->is_stranger))
+        c = TAILQ_NEXT(c, timer_link);
+    if (c == NULL || c->timer_at_ms > due_before_ms)
+        return false;
+    conn_close(c, P2P_ERR_BUSY);
+    return true;
+}
+
+bool
+loop_close_idle_stranger(struct loop *loop, const struct conn *asking)
+{
+    uint64_t stalled_ms =
+        p2p_now_ms() + timer_length(loop, TIMER_STALL) - LOOP_STALLED_MS;
+
+    return close_first_stranger(&loop->timers[TIMER_IDLE], asking, P2P_NO_DEADLINE) ||
+           close_first_stranger(&loop->timers[TIMER_STALL], asking, stalled_ms);
 }
 
 static void
@@ -410,6 +481,8 @@ turn(struct loop *loop)
     loop_resume_accept(loop);
     release_throttled(loop);
     release_parked(loop);
+    close_revoked(loop);
+    recheck_all(loop);
     run_once(loop);
     expire(loop);
     loop_admit_waiting(loop);

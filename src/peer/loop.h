@@ -18,6 +18,9 @@
 /* What one connection may send before the next one has its turn. */
 #define LOOP_QUANTUM (256 * P2P_KIB)
 
+/* A client that has not read for this long may be closed for others. */
+#define LOOP_STALLED_MS 2000
+
 TAILQ_HEAD(conn_list, conn);
 
 /* A descriptor or a finished job, from another thread. */
@@ -38,7 +41,9 @@ struct loop {
     uint64_t stop_at_ms; /* P2P_NO_DEADLINE until it is stopping */
 
     struct conn_list all, run, throttled, waiting, parked, graveyard;
-    _Atomic bool files_changed; /* parked requests may be answerable now */
+    _Atomic bool files_changed;  /* parked requests may be answerable now */
+    _Atomic bool access_changed; /* clients that are here may be refused now */
+    _Atomic bool has_revoked;    /* handshakes whose place another one got */
     struct conn_list timers[CONN_TIMERS];
     uint64_t throttled_until_us;
     struct conn *throttled_again; /* the first of the throttled that had its turn */
@@ -56,8 +61,10 @@ struct loop {
 P2P_MUST_CHECK enum p2p_err loop_new(struct server *s, int listen_fd,
                                      struct loop **out);
 P2P_MUST_CHECK enum p2p_err loop_start(struct loop *loop);
-void loop_wake(struct loop *loop);          /* from any thread */
-void loop_files_changed(struct loop *loop); /* from any thread */
+void loop_wake(struct loop *loop);           /* from any thread */
+void loop_files_changed(struct loop *loop);  /* from any thread */
+void loop_access_changed(struct loop *loop); /* from any thread */
+void loop_on_revoked(void *loop);            /* from any thread */
 void loop_join(struct loop *loop);
 void loop_free(struct loop *loop);
 unsigned loop_load(const struct loop *loop);
@@ -82,6 +89,9 @@ void loop_throttle(struct loop *loop, struct conn *c, uint64_t wait_us);
 void loop_unthrottle(struct loop *loop, struct conn *c);
 /* Runs it again when the shared files have changed. */
 void loop_park(struct loop *loop, struct conn *c);
+/* Makes room: closes the stranger's connection that has waited for its client for
+ * longest, but not `asking`. False: there is none. */
+bool loop_close_idle_stranger(struct loop *loop, const struct conn *asking);
 /* Runs `run` on a worker and then job->resume here. BUSY: the queue is full. */
 P2P_MUST_CHECK enum p2p_err loop_submit(struct workers *w, struct conn_job *job,
                                         void (*run)(struct job *job));

@@ -59,6 +59,13 @@ on_tick(void *arg)
                                        (unsigned)(local.tm_hour * 60 + local.tm_min)));
 }
 
+/* The lists are read again when they change; this is for who does not rely on that. */
+static void
+on_hangup(void *server)
+{
+    server_recheck(server);
+}
+
 static enum p2p_err
 open_identity(struct peer *peer)
 {
@@ -90,6 +97,46 @@ open_share(struct peer *peer)
 }
 
 static enum p2p_err
+open_access(struct peer *peer)
+{
+    const struct access_options options = {
+        .identity = peer->identity,
+        .allow_file = peer->opt.allow_peers,
+        .trusted_only = peer->opt.trusted_only,
+    };
+    enum p2p_err err = access_open(&options, &peer->access);
+
+    if (err != P2P_OK || !access_needs_proof(peer->access) || !peer->opt.protocol_1)
+        return err;
+    p2p_log_info(
+        "protocol 1 is off: its clients do not prove who they are, and only %s "
+        "may download",
+        peer->opt.allow_peers == NULL ? "trusted peers" : "listed peers");
+    peer->opt.protocol_1 = false;
+    return P2P_OK;
+}
+
+static struct admission_options
+admission_options(const struct peer_options *opt)
+{
+    return (struct admission_options){
+        .max = (unsigned)opt->max_handshakes,
+        .reserved = opt->max_handshakes > 4 * P2P_HANDSHAKES_RESERVED
+                        ? P2P_HANDSHAKES_RESERVED
+                        : (unsigned)opt->max_handshakes / 4,
+        .per_source = (unsigned)opt->handshakes_per_source,
+        .open_per_source = (unsigned)opt->connections_per_source,
+        .rate_per_s = (unsigned)opt->handshake_rate,
+        .burst = P2P_HANDSHAKE_BURST_PER_SOURCE,
+        .work_rate_per_s = (unsigned)opt->handshake_work_rate,
+        .work_burst = P2P_HANDSHAKE_WORK_BURST,
+        .total_rate_per_s = (unsigned)opt->handshake_total_rate,
+        .total_burst = P2P_HANDSHAKE_TOTAL_BURST,
+        .sources_max = P2P_HANDSHAKE_SOURCES_MAX,
+    };
+}
+
+static enum p2p_err
 open_server(struct peer *peer)
 {
     const struct peer_options *opt = &peer->opt;
@@ -97,6 +144,7 @@ open_server(struct peer *peer)
         .listeners = peer->listeners,
         .threads = (unsigned)opt->threads,
         .max_connections = (unsigned)opt->max_connections,
+        .reserved_connections = (unsigned)opt->reserved_connections,
         .client_memory = opt->client_memory,
         .chunk_size = (uint32_t)opt->chunk_size,
         .protocol_1 = opt->protocol_1,
@@ -104,13 +152,9 @@ open_server(struct peer *peer)
         .identity = peer->identity,
         .share = peer->share,
         .access = peer->access,
-        .admission = {.max = (unsigned)opt->max_handshakes,
-                      .drop_from = P2P_HANDSHAKES_DROP_FROM,
-                      .per_source = (unsigned)opt->handshakes_per_source,
-                      .open_per_source = (unsigned)opt->connections_per_source,
-                      .rate_per_s = (unsigned)opt->handshake_rate,
-                      .burst = P2P_HANDSHAKE_BURST_PER_SOURCE,
-                      .sources_max = P2P_HANDSHAKE_SOURCES_MAX},
+        .keys_dir = opt->keys_dir,
+        .allow_file = opt->allow_peers,
+        .admission = admission_options(opt),
         .handshake_timeout_ms = opt->handshake_timeout_ms,
         .idle_timeout_ms = opt->idle_timeout_ms,
         .stall_timeout_ms = opt->stall_timeout_ms,
@@ -219,10 +263,10 @@ start(struct peer *peer)
         return P2P_ERR_USAGE;
     }
     if ((err = p2p_crypto_init()) != P2P_OK || (err = open_identity(peer)) != P2P_OK ||
-        (err = access_open(peer->identity, peer->opt.allow_peers, &peer->access)) !=
-            P2P_OK ||
-        (err = open_share(peer)) != P2P_OK || (err = open_server(peer)) != P2P_OK)
+        (err = open_access(peer)) != P2P_OK || (err = open_share(peer)) != P2P_OK ||
+        (err = open_server(peer)) != P2P_OK)
         return err;
+    p2p_service_on_hangup(on_hangup, peer->server);
     on_tick(peer);
     start_mdns(peer);
     return start_announcer(peer);
@@ -276,6 +320,7 @@ stop(struct peer *peer)
 {
     struct server *server = peer->server;
 
+    p2p_service_on_hangup(NULL, NULL);
     p2p_mdns_stop(peer->mdns);
     announcer_stop(peer->announcer);
     pthread_mutex_lock(&peer->lock);

@@ -23,17 +23,21 @@ static const struct p2p_option table[] = {
     {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "size of chunks, a power of two"},
     {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, PEER_THREADS_MAX, "N", "event loops, 0 for one per core"},
     {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "connections at once"},
+    {"reserved-connections", P2P_OPT_NUMBER, FIELD(reserved_connections), 0, 1000000, "N", "of these, places for this machine and for known peers"},
     {"connections-per-source", P2P_OPT_NUMBER, FIELD(connections_per_source), 1, 1000000, "N", "the same from one address"},
     {"client-memory", P2P_OPT_SIZE, FIELD(client_memory), 64 * P2P_KIB, P2P_GIB, "SIZE", "what requests of all clients may take before they have to wait"},
     {"limit-rate", P2P_OPT_TEXT, FIELD(limit_rate), 0, 0, "RATE", "bytes a second for all, or a timetable: \"08:00,2M 23:00,off\""},
     {"limit-rate-per-peer", P2P_OPT_SIZE, FIELD(limit_rate_per_peer), 0, 0, "RATE", "bytes a second for each peer, 0 for no limit"},
-    {"allow-peers", P2P_OPT_TEXT, FIELD(allow_peers), 0, 0, "FILE", "only the peer ids in this file may fetch"},
+    {"allow-peers", P2P_OPT_TEXT, FIELD(allow_peers), 0, 0, "FILE", "let only the peer ids in this file download"},
+    {"trusted-only", P2P_OPT_FLAG, FIELD(trusted_only), 0, 0, NULL, "let only peers download that you trust (p2p peers trust ID)"},
     {"protocol-1", P2P_OPT_FLAG, FIELD(protocol_1), 0, 0, NULL, "serve clients of protocol 1 too"},
     {"mdns", P2P_OPT_FLAG, FIELD(mdns), 0, 0, NULL, "announce this peer on the local network"},
     {"compress", P2P_OPT_FLAG, FIELD(compress), 0, 0, NULL, "compress for slow connections when it pays"},
     {"max-handshakes", P2P_OPT_NUMBER, FIELD(max_handshakes), 1, 100000, "N", "unfinished handshakes at once"},
     {"handshakes-per-source", P2P_OPT_NUMBER, FIELD(handshakes_per_source), 1, 100000, "N", "the same from one address"},
     {"handshake-rate", P2P_OPT_NUMBER, FIELD(handshake_rate), 1, 100000, "N", "unfinished or failed handshakes a second from one address"},
+    {"handshake-work-rate", P2P_OPT_NUMBER, FIELD(handshake_work_rate), 1, 100000, "N", "handshakes a second that one address may finish"},
+    {"handshake-total-rate", P2P_OPT_NUMBER, FIELD(handshake_total_rate), 1, 1000000, "N", "the same of all strangers together"},
     {"handshake-timeout", P2P_OPT_DURATION, FIELD(handshake_timeout_ms), 100, 600000, "TIME", "for a whole handshake"},
     {"idle-timeout", P2P_OPT_DURATION, FIELD(idle_timeout_ms), 1000, 86400000, "TIME", "until a silent connection is closed"},
     {"stall-timeout", P2P_OPT_DURATION, FIELD(stall_timeout_ms), 1000, 3600000, "TIME", "until one that does not read is closed"},
@@ -57,6 +61,7 @@ static const struct peer_options defaults = {
     .heartbeat_ms = P2P_HEARTBEAT_S * 1000,
     .chunk_size = P2P_CHUNK_SIZE_DEFAULT,
     .max_connections = P2P_CONNECTIONS_MAX,
+    .reserved_connections = P2P_CONNECTIONS_RESERVED,
     .connections_per_source = P2P_CONNECTIONS_PER_SOURCE,
     .client_memory = P2P_CLIENT_MEMORY,
     .limit_rate = "off",
@@ -66,6 +71,8 @@ static const struct peer_options defaults = {
     .max_handshakes = P2P_HANDSHAKES_MAX,
     .handshakes_per_source = P2P_HANDSHAKES_PER_SOURCE,
     .handshake_rate = P2P_HANDSHAKE_RATE_PER_SOURCE,
+    .handshake_work_rate = P2P_HANDSHAKE_WORK_RATE,
+    .handshake_total_rate = P2P_HANDSHAKE_TOTAL_RATE,
     .handshake_timeout_ms = P2P_HANDSHAKE_TIMEOUT_MS,
     .idle_timeout_ms = P2P_IDLE_TIMEOUT_MS,
     .stall_timeout_ms = P2P_STALL_TIMEOUT_MS,
@@ -108,6 +115,8 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
         opt->threads = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
     if (opt->threads > PEER_THREADS_MAX)
         opt->threads = PEER_THREADS_MAX;
+    if (opt->reserved_connections >= opt->max_connections)
+        opt->reserved_connections = opt->max_connections / 2;
     if (opt->discovery.count == 0)
         opt->discovery.at[opt->discovery.count++] = "http://localhost:8000";
     return P2P_OK;

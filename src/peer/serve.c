@@ -13,7 +13,6 @@
 enum {
     READ_AHEAD = 4 * 1024 * 1024,
     MEMORY_WAIT_US = 20000,
-    STALLED_MS = 2000, /* not reading for this long: may be dropped for others */
 };
 
 /* A range that is brought into the page cache by a worker. */
@@ -48,7 +47,7 @@ drop_stalled(struct loop *loop, const struct conn *asking)
 
     while (c != NULL && (c == asking || c->in_run))
         c = TAILQ_NEXT(c, timer_link);
-    if (c != NULL && now + stall_ms >= c->timer_at_ms + STALLED_MS)
+    if (c != NULL && now + stall_ms >= c->timer_at_ms + LOOP_STALLED_MS)
         conn_close(c, P2P_ERR_BUSY);
 }
 

@@ -71,13 +71,16 @@ server_open(const struct server_options *opt, struct server **out)
     if (s == NULL)
         return P2P_ERR_NOMEM;
     s->opt = *opt;
+    s->opt.admission.on_revoked = loop_on_revoked;
     p2p_rate_init(&s->rate, 0, 0);
-    if ((err = admission_new(&opt->admission, &s->admission)) != P2P_OK ||
+    if ((err = admission_new(&s->opt.admission, &s->admission)) != P2P_OK ||
         (err = clients_new(opt->rate_per_peer, &s->rate, &s->clients)) != P2P_OK ||
         (err = workers_new(opt->threads, CRYPTO_QUEUE_PER_THREAD * opt->threads,
                            &s->crypto)) != P2P_OK ||
         (err = workers_new(DISK_THREADS, DISK_QUEUE, &s->disk)) != P2P_OK ||
-        (err = start_loops(s)) != P2P_OK) {
+        (err = recheck_new(s, &s->recheck)) != P2P_OK ||
+        (err = start_loops(s)) != P2P_OK ||
+        (err = recheck_start(s->recheck)) != P2P_OK) {
         server_close(s, 0);
         return err;
     }
@@ -96,6 +99,12 @@ server_files_changed(struct server *s)
 {
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_files_changed(s->loops[i]);
+}
+
+void
+server_recheck(struct server *s)
+{
+    recheck_poke(s->recheck);
 }
 
 struct loop *
@@ -124,6 +133,7 @@ server_close(struct server *s, uint64_t grace_ms)
     /* Workers finish first: their jobs belong to connections. */
     workers_free(s->crypto);
     workers_free(s->disk);
+    recheck_free(s->recheck);
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_free(s->loops[i]);
     clients_free(s->clients);

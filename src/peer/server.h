@@ -17,6 +17,7 @@ struct server_options {
     const int *listeners; /* one for each thread, of server_listen; taken */
     unsigned threads;
     unsigned max_connections;
+    unsigned reserved_connections; /* of these, for loopback and known peers: fewer */
     uint64_t client_memory; /* that clients' unfinished frames, queued requests and
                                nonces may take, all together */
     uint32_t chunk_size;    /* of the share */
@@ -24,6 +25,7 @@ struct server_options {
     struct p2p_identity *identity; /* these are borrowed until close */
     struct p2p_share *share;
     struct access *access;
+    const char *keys_dir, *allow_file; /* where changes of the lists are looked for */
     struct admission_options admission;
     uint64_t handshake_timeout_ms, idle_timeout_ms, stall_timeout_ms;
     uint64_t rate_per_peer; /* bytes a second, 0: no limit */
@@ -46,6 +48,10 @@ void server_set_rate(struct server *s, uint64_t bytes_per_s);
 /* Answers that had to wait for a file's hash can perhaps be given now; from any thread.
  */
 void server_files_changed(struct server *s);
+/* Somebody says that the lists of who may download have changed: connections of peers
+ * that may not any longer end. Changes of the files are seen without. From any thread.
+ */
+void server_recheck(struct server *s);
 /* Stops listening, lets requests that run end (at most grace_ms), closes, frees. */
 void server_close(struct server *s, uint64_t grace_ms);
 

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "peer/clients.h"
+#include "peer/recheck.h"
 #include "peer/server.h"
 #include "peer/workers.h"
 
@@ -21,7 +22,10 @@ struct server {
     struct workers *disk;   /* cold reads */
     struct clients *clients;
     struct p2p_rate rate;
-    _Atomic unsigned connections;
+    struct recheck *recheck;
+    _Atomic unsigned access_generation; /* of the lists of who may download */
+    _Atomic unsigned connections;       /* sockets */
+    _Atomic unsigned open, strangers;   /* proven clients, and those without a name */
     _Atomic size_t held_bytes;
     _Atomic size_t kept_bytes; /* of clients' input: conn_read.c */
     uint64_t grace_ms;         /* for what runs; constant once it is stopping */

@@ -66,6 +66,17 @@ def other_machine(number=0):
         _ip("netns", "del", tag, check=False)
 
 
+def give_addresses(machine, count):
+    """More addresses for an OtherMachine, each reachable from here: a crowd, as far as we can tell."""
+    net = f"10.216.{os.getpid() % 250}"
+    _ip("route", "add", f"{net}.0/24", "dev", machine.name)
+    _ip("-n", machine.name, "route", "add", "default", "via", machine.our_ip)
+    addresses = [f"{net}.{i + 1}" for i in range(count)]
+    for address in addresses:
+        _ip("-n", machine.name, "addr", "add", f"{address}/32", "dev", "veth0")
+    return addresses
+
+
 @contextlib.contextmanager
 def two_machines():
     """Yields the names of two namespaces joined by a veth (10.214.0.1 and .2), or None."""

@@ -151,6 +151,8 @@ take_order(void)
         _exit(1); /* without a parent nobody would end us */
     if (fd >= 0)
         close(fd);
+    if (order.verb == P2P_GUARDIAN_RELOAD)
+        p2p_service_hang_up();
     return order.verb != P2P_GUARDIAN_STOP;
 }
 

@@ -77,6 +77,8 @@ void p2p_guardian_wait_child(void);
 /* ---- For service.c and the parent ---- */
 
 void p2p_service_notify(const char *state);
+/* What p2p_service_on_hangup asked for. */
+void p2p_service_hang_up(void);
 /* Half the interval after which systemd gives up on us; 0 when it does not watch. */
 uint64_t p2p_service_watchdog_ms(void);
 void p2p_service_stop_signals(void *sigset);

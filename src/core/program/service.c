@@ -151,6 +151,23 @@ next_signal(const sigset_t *set, uint64_t ms)
     return signum < 0 ? 0 : signum;
 }
 
+static p2p_service_hangup_fn *on_hangup;
+static void *on_hangup_arg;
+
+void
+p2p_service_on_hangup(p2p_service_hangup_fn *fn, void *arg)
+{
+    on_hangup = fn;
+    on_hangup_arg = arg;
+}
+
+void
+p2p_service_hang_up(void)
+{
+    if (on_hangup != NULL)
+        on_hangup(on_hangup_arg);
+}
+
 static void
 wait_alone(void)
 {
@@ -163,6 +180,8 @@ wait_alone(void)
         if (watch_ms > 0)
             p2p_service_notify("WATCHDOG=1");
         signum = next_signal(&set, watch_ms);
+        if (signum == SIGHUP)
+            p2p_service_hang_up();
     } while (signum != SIGTERM && signum != SIGINT);
     atomic_store(&stopping, true);
     p2p_service_notify("STOPPING=1");

@@ -1,0 +1,22 @@
+/*
+ * recheck - decisions about peers take effect now: a thread that waits for changes of
+ * known_peers and of the --allow-peers file, by whichever process, and then closes the
+ * connections of peers that may not download any longer. It also tells admission where
+ * the known peers were met.
+ */
+#ifndef PEER_RECHECK_H
+#define PEER_RECHECK_H
+
+#include "p2p/err.h"
+
+struct server;
+struct recheck;
+
+/* *Returns owned*, free with recheck_free after the loops have ended. */
+P2P_MUST_CHECK enum p2p_err recheck_new(struct server *s, struct recheck **out);
+P2P_MUST_CHECK enum p2p_err recheck_start(struct recheck *r); /* the loops run */
+void recheck_free(struct recheck *r);
+/* Look again, from any thread; NULL is fine. */
+void recheck_poke(struct recheck *r);
+
+#endif
