@@ -36,11 +36,11 @@
 #define P2P_HANDSHAKE_BURST_PER_SOURCE 20
 /* What costs the private key, finished or not. One such handshake is 0.7 ms of a core:
  * strangers together get about a seventh of one. */
-#define P2P_HANDSHAKE_WORK_RATE   20
-#define P2P_HANDSHAKE_WORK_BURST  100
-#define P2P_HANDSHAKE_TOTAL_RATE  200
-#define P2P_HANDSHAKE_TOTAL_BURST 400
-#define P2P_HANDSHAKE_SOURCES_MAX 65536
+#define P2P_HANDSHAKE_WORK_RATE     20
+#define P2P_HANDSHAKE_WORK_BURST_S  5 /* seconds' worth */
+#define P2P_HANDSHAKE_TOTAL_RATE    200
+#define P2P_HANDSHAKE_TOTAL_BURST_S 2
+#define P2P_HANDSHAKE_SOURCES_MAX   65536
 
 /* Files of one shared folder. */
 #define P2P_SHARE_FILES_MAX 1000000

@@ -129,9 +129,10 @@ admission_options(const struct peer_options *opt)
         .rate_per_s = (unsigned)opt->handshake_rate,
         .burst = P2P_HANDSHAKE_BURST_PER_SOURCE,
         .work_rate_per_s = (unsigned)opt->handshake_work_rate,
-        .work_burst = P2P_HANDSHAKE_WORK_BURST,
+        .work_burst = (unsigned)opt->handshake_work_rate * P2P_HANDSHAKE_WORK_BURST_S,
         .total_rate_per_s = (unsigned)opt->handshake_total_rate,
-        .total_burst = P2P_HANDSHAKE_TOTAL_BURST,
+        .total_burst =
+            (unsigned)opt->handshake_total_rate * P2P_HANDSHAKE_TOTAL_BURST_S,
         .sources_max = P2P_HANDSHAKE_SOURCES_MAX,
     };
 }
