@@ -10,7 +10,7 @@ function __p2p_command_options
     __p2p_options $words[1..2]
 end
 
-set -l commands get search peers ls status id key token unfinished doctor help
+set -l commands get search peers ls status id key ui token unfinished doctor help
 
 complete -c p2p -f
 complete -c p2p -n "not __fish_seen_subcommand_from $commands" -a "$commands"

@@ -13,6 +13,9 @@
 
 #include <stddef.h>
 #include <sys/socket.h>
+#include <sys/types.h>
+
+#include "p2p/err.h"
 
 enum p2p_caller {
     P2P_CALLER_UNPROVEN, /* anything else, and whatever could not be read */
@@ -41,5 +44,13 @@ enum p2p_caller {
 enum p2p_caller p2p_caller_check(const struct sockaddr *ours,
                                  const struct sockaddr *theirs, char *reason,
                                  size_t cap);
+
+/*
+ * For the side that connects: the user whose program has accepted our connection on
+ * this machine. NOT_FOUND: nobody has accepted it yet. `ours` and `theirs` as above.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_caller_find_server(const struct sockaddr *ours,
+                                                   const struct sockaddr *theirs,
+                                                   uid_t *uid);
 
 #endif

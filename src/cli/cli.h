@@ -34,6 +34,7 @@ int cmd_key(int argc, char **argv);
 int cmd_token(int argc, char **argv);
 int cmd_unfinished(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_ui(int argc, char **argv);
 
 /* ---- Options that several commands have ---- */
 

@@ -15,6 +15,7 @@ static const struct cli_command commands[] = {
     {"status", cmd_status, "", "this device, its registries, its peer"},
     {"id", cmd_id, "", "this device's peer id"},
     {"key", cmd_key, "show|protect|unprotect|rotate", "this device's key"},
+    {"ui", cmd_ui, "", "open the dashboard in the browser, as its owner"},
     {"token", cmd_token, "new [NAME]|list|revoke ID",
      "access of other devices to the dashboard"},
     {"unfinished", cmd_unfinished, "[remove NAME|ROOT|all]",

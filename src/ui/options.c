@@ -37,7 +37,8 @@ static const struct p2p_option table[] = {
     {"pairing", P2P_OPT_FLAG, AT(pairing), 0, 0, NULL,
      "other devices have to pair; --no-pairing opens it to the network"},
     {"require-pairing", P2P_OPT_FLAG, AT(require_pairing), 0, 0, NULL,
-     "ask browsers of this machine too"},
+     "ask browsers and programs of this machine, too; only a code, a link or a "
+     "token opens the dashboard"},
     {"allow-host", P2P_OPT_LIST, AT(allow_host), 0, 0, "NAME",
      "a further name of this machine; may be repeated"},
     {"trusted-proxy", P2P_OPT_LIST, AT(trusted_proxy), 0, 0, "ADDRESS",

@@ -229,3 +229,75 @@ def test_the_journal_gets_no_secret(suite):
     wait_until(lambda: "p2p ui" in ui.stderr(), what="the advice")
     assert not SECRET.search(ui.stderr()) and not re.search(r"\b\d{6}\b", ui.stderr())
     assert ui.owner_token not in ui.stderr()
+
+
+# --- p2p ui ----------------------------------------------------------------------------------
+
+
+def p2p_ui(ui, *more, url=None, **kwargs):
+    keys = ui.folder / "keys"
+    url = url or f"http://localhost:{ui.port}"
+    return own(BIN / "p2p", "ui", "--url", url, "--keys-dir", keys, *more, env=environment(ui.folder), **kwargs)
+
+
+def test_p2p_ui_prints_a_link_when_stdout_is_no_terminal(ui):
+    run = p2p_ui(ui)
+    assert run.returncode == 0, run.stderr
+    assert re.fullmatch(rf"http://localhost:{ui.port}/open/[0-9a-f]{{64}}\n", run.stdout)
+    assert open_link(run.stdout.strip()).status_code == 303
+    as_json = json.loads(p2p_ui(ui, "--json").stdout)
+    assert open_link(as_json["url"]).status_code == 303
+
+
+@pytest.mark.parametrize("has_browser", [True, False])
+def test_p2p_ui_on_a_terminal_opens_the_browser(ui, tmp_path, has_browser):
+    opened = tmp_path / "opened"
+    if has_browser:
+        opener = tmp_path / "xdg-open"
+        opener.write_text(f'#!/bin/sh\necho "$1" >{opened}\n')
+        opener.chmod(0o755)
+    command = f"PATH={tmp_path} {BIN}/p2p ui --url http://localhost:{ui.port} --keys-dir {ui.folder}/keys"
+    run = own("script", "-qec", command, os.devnull, stdin=subprocess.DEVNULL)
+    assert run.returncode == 0, run
+    if has_browser:
+        assert open_link(opened.read_text().strip()).status_code == 303
+        assert not SECRET.search(run.stdout)
+    else:
+        assert open_link("http:" + run.stdout.split("http:")[1].strip()).status_code == 303
+
+
+def test_p2p_ui_says_what_is_wrong(ui, tmp_path):
+    run = own(BIN / "p2p", "ui", "--keys-dir", tmp_path)
+    assert run.returncode != 0 and "owner.token" in run.stderr
+    run = p2p_ui(ui, url="http://127.0.0.1:9")
+    assert run.returncode != 0 and "cannot reach p2p-ui" in run.stderr
+    run = p2p_ui(ui, url="http://192.0.2.1:8080")
+    assert run.returncode == 2 and "--url" in run.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
+def test_p2p_ui_sends_the_token_to_no_other_user(ui, tmp_path):
+    """Somebody else listens where p2p-ui should, and writes down what comes."""
+    heard = tmp_path / "heard"
+    heard.touch()
+    heard.chmod(0o666)
+    tmp_path.chmod(0o755)
+    code = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+while True:
+    with server.accept()[0] as client, open(sys.argv[1], "ab") as file:
+        file.write(client.recv(65536))
+"""
+    fd = os.open(heard, os.O_RDWR)
+    thief = subprocess.Popen([sys.executable, "-c", code, f"/proc/self/fd/{fd}"], stdout=subprocess.PIPE, text=True,
+                             user=65534, pass_fds=[fd], cwd="/")  # fmt: skip
+    try:
+        run = p2p_ui(ui, url=f"http://127.0.0.1:{thief.stdout.readline().strip()}")
+        assert run.returncode != 0 and "another user" in run.stderr
+    finally:
+        thief.kill()
+        thief.wait()
+        os.close(fd)
+    assert ui.owner_token.encode() not in heard.read_bytes()

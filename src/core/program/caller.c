@@ -273,3 +273,14 @@ p2p_caller_check(const struct sockaddr *ours, const struct sockaddr *theirs,
     p2p_caller_free_inodes(&q.listeners);
     return is_ours ? P2P_CALLER_SAME_USER : P2P_CALLER_UNPROVEN;
 }
+
+enum p2p_err
+p2p_caller_find_server(const struct sockaddr *ours, const struct sockaddr *theirs,
+                       uid_t *uid)
+{
+    struct p2p_caller_socket s;
+    enum p2p_err err = p2p_caller_find_socket(theirs, ours, &s);
+
+    *uid = s.uid;
+    return err;
+}

@@ -105,9 +105,10 @@ def test_the_machine_itself_shows_the_code_and_removes_a_device(world, driver, p
     type_code(phone, shown.replace(" ", ""))
     phone.row("mine.txt")
     page.press("Close", "dialog[open]")
-    names = page.wait(lambda: (n := page.names("main .source")) and len(n) == 2 and n, what="the device listed")
-    name = next(n for n, d in zip(names, world.devices()) if d["kind"] == "browser")
-    page.press(f"Remove {name}")
+    row = """return [...document.querySelectorAll('main .source')].find((e) =>
+             e.querySelector('.meta').textContent.split(' · ')[0] === 'Browser')"""
+    device = page.wait(lambda: page.js(row), what="the device listed")  # beside the browser of the owner
+    page.js("arguments[0].querySelector('button').click()", device)
     page.press("Remove", "dialog[open] .dialog-foot")
     wait_until(lambda: [d["kind"] for d in world.devices()] == ["owner"], what="only the browser of the owner")
     phone.driver.refresh()
