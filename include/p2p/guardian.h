@@ -17,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "p2p/caller.h"
 #include "p2p/err.h"
 #include "p2p/options.h"
 #include "p2p/sandbox.h"
@@ -56,6 +57,10 @@ struct p2p_guardian_options {
     size_t descriptor_count;
     /* Answers p2p_guardian_passphrase, once a child; returns owned text or NULL. */
     char *(*passphrase)(void *arg, const char *prompt);
+    /* Answers p2p_guardian_caller, with the effective uid of the user who serves:
+     * p2p_caller_check. NULL: nobody is proven. */
+    enum p2p_caller (*caller)(const struct sockaddr *ours,
+                              const struct sockaddr *theirs, char *reason, size_t cap);
     /* Fills in the rules, as the user who serves and before the sandbox. */
     enum p2p_err (*allow)(void *arg, struct p2p_sandbox_rules *rules);
     /* Serves until p2p_service_wait returns; gives the exit status. */
@@ -77,6 +82,11 @@ P2P_MUST_CHECK enum p2p_err p2p_guardian_open(const char *path, int *fd);
 /* For p2p_identity_open: the parent asks for it once and remembers it. `arg` is not
  * used. NULL: there is none. */
 char *p2p_guardian_passphrase(void *arg, const char *prompt);
+/* p2p_caller_check, asked by the parent, which sees other processes. Where there is no
+ * parent it is UNPROVEN. */
+enum p2p_caller p2p_guardian_caller(const struct sockaddr *ours,
+                                    const struct sockaddr *theirs, char *reason,
+                                    size_t cap);
 /* Asks for a new child with new rules: this one is told to stop soon. Does nothing
  * where there is no parent. */
 void p2p_guardian_replace(void);

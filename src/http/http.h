@@ -104,6 +104,9 @@ struct http_options {
      */
     void (*on_end)(uint64_t serial, void *app);
     void *app;
+    /* Instead of host and port: a socket of http_listen. Taken. */
+    bool has_listener;
+    int listener;
     bool starts_later; /* listen, but answer nothing before http_server_start() */
 };
 
@@ -122,6 +125,10 @@ struct http_options {
  */
 P2P_MUST_CHECK enum p2p_err http_proxies_check(const char *const *list, char *why,
                                                size_t size);
+
+/* Opens a listening socket alone, with the errors of http_server_open: for a parent
+ * that hands it to the process that serves. */
+P2P_MUST_CHECK enum p2p_err http_listen(const char *host, uint16_t port, int *fd);
 
 /*
  * Starts listening and answering. Errors: P2P_ERR_IN_USE, P2P_ERR_USAGE (the host is

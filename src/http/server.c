@@ -63,17 +63,17 @@ listen_at(const char *host, uint16_t port, int *result)
 }
 
 /* One dual-stack socket; plain IPv4 where the machine has no IPv6. */
-static enum p2p_err
-open_listener(const struct http_options *opt, int *fd)
+enum p2p_err
+http_listen(const char *host, uint16_t port, int *fd)
 {
     enum p2p_err err;
 
-    if (!means_every_address(opt->host))
-        return listen_at(opt->host, opt->port, fd);
-    err = listen_at("::", opt->port, fd);
+    if (!means_every_address(host))
+        return listen_at(host, port, fd);
+    err = listen_at("::", port, fd);
     if (err == P2P_OK || err == P2P_ERR_IN_USE || err == P2P_ERR_PERMISSION)
         return err;
-    return listen_at("0.0.0.0", opt->port, fd);
+    return listen_at("0.0.0.0", port, fd);
 }
 
 static uint16_t
@@ -180,7 +180,9 @@ http_server_open(const struct http_options *opt, struct http_server **result)
     if (s->opt.rate > 0 && (s->limiter = http_ratelimit_new(s->opt.rate, s->opt.burst,
                                                             LIMITER_SLOTS)) == NULL)
         goto out;
-    if ((err = open_listener(&s->opt, &s->listen_fd)) != P2P_OK)
+    if (opt->has_listener)
+        s->listen_fd = opt->listener;
+    else if ((err = http_listen(opt->host, opt->port, &s->listen_fd)) != P2P_OK)
         goto out;
     s->port = bound_port(s->listen_fd);
     if ((err = http_clock_start(s)) != P2P_OK ||

@@ -46,7 +46,7 @@ open_identity(struct ui_app *app)
 {
     char why[512] = "";
     enum p2p_err err =
-        p2p_identity_open(app->opt.keys_dir, true, p2p_passphrase_default, NULL,
+        p2p_identity_open(app->opt.keys_dir, true, p2p_guardian_passphrase, NULL,
                           &app->identity, why, sizeof(why));
 
     if (err != P2P_OK)
@@ -136,8 +136,8 @@ open_server(struct ui_app *app)
 {
     const struct ui_options *opt = &app->opt;
     const struct http_options http = {
-        .host = opt->host,
-        .port = (uint16_t)opt->port,
+        .has_listener = true,
+        .listener = app->listener,
         .threads = THREADS,
         .max_connections = (unsigned)opt->max_connections,
         .max_connections_per_ip = (unsigned)opt->max_connections_per_address,
@@ -152,14 +152,8 @@ open_server(struct ui_app *app)
         .on_end = on_request_end,
         .app = app,
     };
-    enum p2p_err err = http_server_open(&http, &app->http);
 
-    if (err == P2P_ERR_IN_USE) {
-        fprintf(stderr, "p2p-ui: port %llu is in use; choose another one with --port\n",
-                (unsigned long long)opt->port);
-        return err;
-    }
-    return fail(err, "cannot listen on", opt->host);
+    return fail(http_server_open(&http, &app->http), "cannot serve", "pages");
 }
 
 static enum p2p_err

@@ -35,6 +35,7 @@ struct ui_watch;
 
 struct ui_app {
     struct ui_options opt;
+    int listener; /* the parent's, before ui_app_open */
     uint64_t started_s;
     int web_fd; /* folder of the dashboard's pages; -1: none was found */
 

@@ -1,8 +1,11 @@
 /* p2p-ui: web API and dashboard. app.c says what it consists of, routes.c what it
- * answers. */
+ * answers. The parent listens, the child does all the rest (p2p/guardian.h). */
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "p2p/guardian.h"
+#include "p2p/identity.h"
 #include "p2p/log.h"
 #include "p2p/service.h"
 #include "ui/access/access.h"
@@ -24,26 +27,100 @@ say_who_may_call(struct ui_app *app)
     ui_access_show_start(app);
 }
 
+static enum p2p_err
+open_listener(struct ui_app *app)
+{
+    const struct ui_options *opt = &app->opt;
+    enum p2p_err err = http_listen(opt->host, (uint16_t)opt->port, &app->listener);
+
+    if (err == P2P_ERR_IN_USE)
+        fprintf(stderr, "p2p-ui: port %llu is in use; choose another one with --port\n",
+                (unsigned long long)opt->port);
+    else if (err != P2P_OK)
+        fprintf(stderr, "p2p-ui: cannot listen on %s: %s\n", opt->host,
+                p2p_err_text(err));
+    return err;
+}
+
+static enum p2p_err
+allow_folder(struct p2p_sandbox_rules *rules, const char *path, unsigned mode,
+             bool watched)
+{
+    enum p2p_err err = p2p_sandbox_allow_folder(rules, path, mode, P2P_SANDBOX_WRITE);
+
+    if (err == P2P_OK && watched)
+        err = p2p_sandbox_watch(rules, path);
+    if (err != P2P_OK)
+        fprintf(stderr, "p2p-ui: cannot open %s: %s\n", path, p2p_err_text(err));
+    return err;
+}
+
+/* What the child may reach beside the system's files. */
+static enum p2p_err
+allow(void *arg, struct p2p_sandbox_rules *rules)
+{
+    const struct ui_options *opt = &((struct ui_app *)arg)->opt;
+    char web[PATH_MAX];
+    enum p2p_err err = allow_folder(rules, opt->keys_dir, 0700, false);
+
+    rules->unix_sockets = true; /* peers of the local network, from Avahi */
+    if (err == P2P_OK)
+        err = allow_folder(rules, opt->shared_dir, 0755, true);
+    if (err == P2P_OK)
+        err = allow_folder(rules, opt->downloads_dir, 0755, true);
+    if (err == P2P_OK && ui_options_find_web(opt, web, sizeof(web)) == P2P_OK)
+        err = p2p_sandbox_allow(rules, web, P2P_SANDBOX_READ);
+    return err;
+}
+
+static int
+serve(void *arg)
+{
+    struct ui_app *app = arg;
+    enum p2p_err err = ui_app_open(app);
+
+    if (err == P2P_OK) {
+        say_who_may_call(app);
+        p2p_service_ready("p2p-ui", "port=%u", http_server_port(app->http));
+        p2p_service_wait();
+        p2p_log_info("stopping");
+    }
+    ui_app_close(app);
+    return err == P2P_OK ? 0 : 1;
+}
+
+static int
+run(struct ui_app *app)
+{
+    const struct ui_options *opt = &app->opt;
+    const struct p2p_guardian_options guardian = {
+        .program = "p2p-ui",
+        .settings = opt->guardian,
+        .folders = {opt->downloads_dir, opt->shared_dir, opt->keys_dir},
+        .descriptors = &app->listener,
+        .descriptor_count = 1,
+        .passphrase = p2p_passphrase_default,
+        .caller = p2p_caller_check,
+        .allow = allow,
+        .serve = serve,
+        .arg = app,
+    };
+
+    return open_listener(app) == P2P_OK ? p2p_guardian_run(&guardian) : 1;
+}
+
 int
 main(int argc, char **argv)
 {
     static struct ui_app app;
     enum p2p_err err;
+    int status = 0; /* --help, --version */
 
     p2p_service_begin();
     p2p_log_init("p2p-ui", P2P_LOG_INFO);
     err = ui_options_parse(&app.opt, argc, argv);
-    if (err != P2P_OK) {
-        ui_options_clear(&app.opt);
-        return err == P2P_ERR_CANCELLED ? 0 : 2;
-    }
-    if ((err = ui_app_open(&app)) == P2P_OK) {
-        say_who_may_call(&app);
-        p2p_service_ready("p2p-ui", "port=%u", http_server_port(app.http));
-        p2p_service_wait();
-        p2p_log_info("stopping");
-    }
-    ui_app_close(&app);
+    if (err != P2P_ERR_CANCELLED)
+        status = err == P2P_OK ? run(&app) : 2;
     ui_options_clear(&app.opt);
-    return err == P2P_OK ? 0 : 1;
+    return status;
 }

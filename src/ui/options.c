@@ -51,6 +51,7 @@ static const struct p2p_option table[] = {
      100000, "N", "connections of one address"},
     {"requests-per-second", P2P_OPT_NUMBER, AT(requests_per_second), 0, 100000, "N",
      "of one address (not this machine), 0: no limit"},
+    P2P_GUARDIAN_OPTIONS(AT(guardian)),
 };
 
 static const struct p2p_option_set set = {
@@ -77,6 +78,7 @@ static const struct ui_options defaults = {
     .max_connections = 512,
     .max_connections_per_address = 64,
     .requests_per_second = 50,
+    .guardian = {.sandbox = true},
 };
 
 static enum p2p_err

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "p2p/guardian.h"
 #include "p2p/options.h"
 
 struct ui_options {
@@ -30,6 +31,7 @@ struct ui_options {
     uint64_t max_connections;
     uint64_t max_connections_per_address;
     uint64_t requests_per_second;
+    struct p2p_guardian_settings guardian;
     struct p2p_options_text *text; /* what the pointers above may borrow from */
 };
 

@@ -12,8 +12,9 @@
 #include <unistd.h>
 
 #include "core/program/guardian_parent.h"
-#include "p2p/crypto.h"
+#include "p2p/bytes.h"
 #include "p2p/clock.h"
+#include "p2p/crypto.h"
 #include "p2p/io.h"
 #include "p2p/log.h"
 
@@ -114,11 +115,42 @@ passphrase(struct guardian *g, const char *prompt)
     return g->passphrase;
 }
 
+static bool
+take_address(const uint8_t bytes[P2P_GUARDIAN_ADDR_SIZE], struct sockaddr_storage *out)
+{
+    memset(out, 0, sizeof(*out));
+    memcpy(out, bytes, P2P_GUARDIAN_ADDR_SIZE);
+    return out->ss_family == AF_INET || out->ss_family == AF_INET6;
+}
+
+/* The rule is about the user who serves, and root would see more than that user may. */
+static enum p2p_err
+check_caller(const struct guardian *g, const char *text,
+             char reason[P2P_CALLER_REASON_MAX])
+{
+    uint8_t both[2][P2P_GUARDIAN_ADDR_SIZE];
+    struct sockaddr_storage ours, theirs;
+    enum p2p_caller caller = P2P_CALLER_UNPROVEN;
+
+    if (g->opt->caller == NULL ||
+        p2p_hex_parse(text, both[0], sizeof(both)) != P2P_OK ||
+        !take_address(both[0], &ours) || !take_address(both[1], &theirs))
+        return P2P_ERR_NOT_ALLOWED;
+    if (!g->user.changes || seteuid(g->user.uid) == 0)
+        caller = g->opt->caller((const struct sockaddr *)&ours,
+                                (const struct sockaddr *)&theirs, reason,
+                                P2P_CALLER_REASON_MAX);
+    if (g->user.changes && seteuid(0) != 0)
+        abort();
+    return caller == P2P_CALLER_SAME_USER ? P2P_OK : P2P_ERR_NOT_ALLOWED;
+}
+
 void
 guardian_on_request(struct guardian *g)
 {
     struct p2p_guardian_message request;
     enum p2p_err err = P2P_ERR_NOT_ALLOWED;
+    char reason[P2P_CALLER_REASON_MAX] = "";
     const char *text = NULL;
     int fd = -1;
 
@@ -132,6 +164,9 @@ guardian_on_request(struct guardian *g)
     } else if (request.verb == P2P_GUARDIAN_PASSPHRASE) {
         text = passphrase(g, request.text);
         err = text != NULL ? P2P_OK : P2P_ERR_PASSPHRASE;
+    } else if (request.verb == P2P_GUARDIAN_CALLER) {
+        err = check_caller(g, request.text, reason);
+        text = reason;
     }
     (void)p2p_guardian_send(g->requests, err, text != NULL ? text : "", fd);
     p2p_fd_close(&fd);

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/program/guardian_internal.h"
+#include "p2p/bytes.h"
 #include "p2p/crypto.h"
 #include "p2p/io.h"
 #include "p2p/log.h"
@@ -219,6 +221,39 @@ p2p_guardian_open(const char *path, int *fd)
     }
     err = ask(P2P_GUARDIAN_OPEN, path, &answer, fd);
     return err == P2P_OK && *fd < 0 ? P2P_ERR_SYS : err;
+}
+
+static void
+put_address(const struct sockaddr *address, uint8_t out[P2P_GUARDIAN_ADDR_SIZE])
+{
+    size_t size = address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                                 : sizeof(struct sockaddr_in);
+
+    memset(out, 0, P2P_GUARDIAN_ADDR_SIZE);
+    memcpy(out, address, size);
+}
+
+enum p2p_caller
+p2p_guardian_caller(const struct sockaddr *ours, const struct sockaddr *theirs,
+                    char *reason, size_t cap)
+{
+    struct p2p_guardian_message answer;
+    uint8_t both[2][P2P_GUARDIAN_ADDR_SIZE];
+    char text[2 * sizeof(both) + 1];
+    enum p2p_err err = P2P_ERR_UNSUPPORTED;
+    int fd = -1;
+
+    answer.len = 0;
+    if (p2p_guardian_child.requests >= 0) {
+        put_address(ours, both[0]);
+        put_address(theirs, both[1]);
+        p2p_hex_format(both[0], sizeof(both), text);
+        err = ask(P2P_GUARDIAN_CALLER, text, &answer, &fd);
+        p2p_fd_close(&fd);
+    }
+    if (reason != NULL)
+        snprintf(reason, cap, "%s", answer.len > 0 ? answer.text : p2p_err_text(err));
+    return err == P2P_OK ? P2P_CALLER_SAME_USER : P2P_CALLER_UNPROVEN;
 }
 
 char *

@@ -9,7 +9,7 @@
 #ifndef P2P_GUARDIAN_INTERNAL_H
 #define P2P_GUARDIAN_INTERNAL_H
 
-#include <stdatomic.h>
+#include <netinet/in.h>
 #include <sys/types.h>
 
 #include "p2p/guardian.h"
@@ -29,7 +29,11 @@ enum p2p_guardian_verb {
     /* requests */
     P2P_GUARDIAN_OPEN,       /* a path; answered with a descriptor */
     P2P_GUARDIAN_PASSPHRASE, /* the prompt; answered with the passphrase */
+    P2P_GUARDIAN_CALLER,     /* two addresses in hex; answered with the reason */
 };
+
+/* Two socket addresses, each as large as one of IPv6 and filled with zeros. */
+enum { P2P_GUARDIAN_ADDR_SIZE = sizeof(struct sockaddr_in6) };
 
 struct p2p_guardian_message {
     uint32_t verb; /* in an answer: enum p2p_err */

@@ -78,7 +78,8 @@ refuse_root(const struct p2p_guardian_options *opt)
                       "--run-as-root",
                       opt->settings.user);
     else
-        p2p_log_error("started as root with folders of root: start %s as another user, "
+        p2p_log_error("started as root with folders that belong to root: start %s as "
+                      "another user, "
                       "choose one with --user NAME, or serve as root with "
                       "--run-as-root",
                       opt->program);

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "http/guard.h"
-#include "p2p/caller.h"
 #include "p2p/clock.h"
+#include "p2p/guardian.h"
 #include "p2p/log.h"
 
 /* What a connection's note says: 0 not asked yet, PROVEN, or the time (ms) from which
@@ -48,9 +48,9 @@ ask(const struct http_request *req, uint64_t now_ms)
     char reason[P2P_CALLER_REASON_MAX] = "its addresses are unknown";
 
     if (http_connection_ends(req, &ours, &theirs) &&
-        p2p_caller_check((const struct sockaddr *)&ours,
-                         (const struct sockaddr *)&theirs, reason,
-                         sizeof(reason)) == P2P_CALLER_SAME_USER)
+        p2p_guardian_caller((const struct sockaddr *)&ours,
+                            (const struct sockaddr *)&theirs, reason,
+                            sizeof(reason)) == P2P_CALLER_SAME_USER)
         return true;
     log_refusal(reason, now_ms);
     return false;
