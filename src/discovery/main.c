@@ -1,5 +1,8 @@
-/* p2p-discovery: the registry of peers. */
+/* p2p-discovery: the registry of peers. The parent listens, the child does all the rest
+ * (p2p/guardian.h). */
+#include <libgen.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "discovery/housekeeper.h"
@@ -7,6 +10,7 @@
 #include "discovery/registry/snapshot.h"
 #include "http/ratelimit.h"
 #include "p2p/crypto.h"
+#include "p2p/guardian.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "p2p/service.h"
@@ -16,6 +20,7 @@
 struct discovery {
     struct app app;
     struct p2p_options_text *text;
+    int listener;
     struct housekeeper *housekeeper;
 };
 
@@ -60,8 +65,8 @@ open_server(struct discovery *d)
     static const char beat[] = "{\"message\":\"heartbeat received\"}";
     const struct discovery_options *o = &d->app.opt;
     struct http_options opt = {
-        .host = o->host,
-        .port = (uint16_t)o->port,
+        .has_listener = true,
+        .listener = d->listener,
         .threads = (unsigned)o->threads,
         .max_connections = (unsigned)o->max_connections,
         /* A proxy's connections are those of everybody. */
@@ -81,13 +86,10 @@ open_server(struct discovery *d)
     };
     enum p2p_err err = http_server_open(&opt, &d->app.server);
 
-    if (err == P2P_ERR_IN_USE)
-        p2p_log_error("port %u is in use: choose another one with --port", opt.port);
-    else if (err != P2P_OK)
-        p2p_log_error("cannot listen on %s port %u: %s", o->host, opt.port,
-                      p2p_err_text(err));
-    if (err != P2P_OK)
+    if (err != P2P_OK) {
+        p2p_log_error("cannot serve: %s", p2p_err_text(err));
         return err;
+    }
     d->app.waiters = http_waitlist_new(d->app.server);
     d->app.heartbeat_answer =
         http_prepare(d->app.server, "application/json", beat, sizeof(beat) - 1);
@@ -148,7 +150,7 @@ open_store(struct discovery *d)
 }
 
 static enum p2p_err
-run(struct discovery *d)
+start_and_wait(struct discovery *d)
 {
     enum p2p_err err;
 
@@ -174,24 +176,96 @@ release(struct discovery *d)
     registry_close(d->app.registry);
     changes_free(d->app.changes);
     http_ratelimit_free(d->app.registrations);
-    p2p_options_free(d->text);
+}
+
+/* ---- Parent and child ---- */
+
+static int
+exit_status(enum p2p_err err)
+{
+    return p2p_err_exit_status(err) == 2 || err == P2P_OK ? p2p_err_exit_status(err)
+                                                          : 1;
+}
+
+static enum p2p_err
+open_listener(struct discovery *d)
+{
+    const struct discovery_options *o = &d->app.opt;
+    enum p2p_err err = http_listen(o->host, (uint16_t)o->port, &d->listener);
+
+    if (err == P2P_ERR_IN_USE)
+        p2p_log_error("port %u is in use: choose another one with --port",
+                      (unsigned)o->port);
+    else if (err != P2P_OK)
+        p2p_log_error("cannot listen on %s port %u: %s", o->host, (unsigned)o->port,
+                      p2p_err_text(err));
+    return err;
+}
+
+/* Where the snapshot is: it is written aside and renamed. */
+static const char *
+snapshot_folder(const struct discovery *d, char path[PATH_MAX])
+{
+    if (d->app.opt.snapshot == NULL)
+        return NULL;
+    snprintf(path, PATH_MAX, "%s", d->app.opt.snapshot);
+    return dirname(path);
+}
+
+/* What the child may reach beside the system's files. */
+static enum p2p_err
+allow(void *arg, struct p2p_sandbox_rules *rules)
+{
+    char path[PATH_MAX];
+    const char *folder = snapshot_folder(arg, path);
+
+    return folder != NULL ? p2p_sandbox_allow(rules, folder, P2P_SANDBOX_WRITE)
+                          : P2P_OK;
+}
+
+static int
+serve(void *arg)
+{
+    struct discovery *d = arg;
+    enum p2p_err err;
+
+    d->app.started_ms = p2p_now_ms();
+    err = start_and_wait(d);
+    release(d);
+    return exit_status(err);
+}
+
+static int
+run(struct discovery *d)
+{
+    char path[PATH_MAX];
+    const struct p2p_guardian_options guardian = {
+        .program = PROGRAM,
+        .settings = d->app.opt.guardian,
+        .folders = {snapshot_folder(d, path)},
+        .descriptors = &d->listener,
+        .descriptor_count = 1,
+        .allow = allow,
+        .serve = serve,
+        .arg = d,
+    };
+    enum p2p_err err = open_listener(d);
+
+    return err == P2P_OK ? p2p_guardian_run(&guardian) : exit_status(err);
 }
 
 int
 main(int argc, char **argv)
 {
-    struct discovery d = {0};
+    static struct discovery d;
     enum p2p_err err;
+    int status = 0; /* --help, --version */
 
     p2p_service_begin();
     p2p_log_init(PROGRAM, P2P_LOG_INFO);
     err = discovery_options_parse(&d.app.opt, argc, argv, &d.text);
-    if (err == P2P_OK) {
-        d.app.started_ms = p2p_now_ms();
-        err = run(&d);
-    } else if (err == P2P_ERR_CANCELLED)
-        err = P2P_OK;
-    release(&d);
-    return p2p_err_exit_status(err) == 2 || err == P2P_OK ? p2p_err_exit_status(err)
-                                                          : 1;
+    if (err != P2P_ERR_CANCELLED)
+        status = err == P2P_OK ? run(&d) : exit_status(err);
+    p2p_options_free(d.text);
+    return status;
 }

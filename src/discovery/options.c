@@ -25,6 +25,7 @@ static const struct p2p_option table[] = {
     {"rate", P2P_OPT_NUMBER, FIELD(rate), 0, 1000000, "N", "requests a second from one address, 0 for no limit"},
     {"register-rate", P2P_OPT_NUMBER, FIELD(register_rate), 0, 1000000, "N", "registrations a minute of one peer, 0 for no limit"},
     {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "ADDRESS", "believe what this proxy says of its clients in Forwarded or X-Forwarded-For: an address or a network (172.18.0.0/16); repeatable, commas separate several"},
+    P2P_GUARDIAN_OPTIONS(FIELD(guardian)),
 };
 /* clang-format on */
 
@@ -48,6 +49,7 @@ static const struct discovery_options defaults = {
     .max_peers_per_ip = 1000,
     .rate = 200,
     .register_rate = 120,
+    .guardian = {.sandbox = true},
 };
 
 enum p2p_err

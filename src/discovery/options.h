@@ -2,6 +2,7 @@
 #ifndef P2P_DISCOVERY_OPTIONS_H
 #define P2P_DISCOVERY_OPTIONS_H
 
+#include "p2p/guardian.h"
 #include "p2p/options.h"
 
 struct discovery_options {
@@ -19,6 +20,7 @@ struct discovery_options {
     uint64_t rate;
     uint64_t register_rate;
     struct p2p_option_list trusted_proxies;
+    struct p2p_guardian_settings guardian;
 };
 
 /* As p2p_options_parse(): P2P_OK, CANCELLED (help was shown) or USAGE (said why). */
