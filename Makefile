@@ -94,6 +94,18 @@ $(BIN)/$(1): $(call prog_main,$(1)) $(call prog_lib,$(1)) $(if $(filter $(1),$(U
 endef
 $(foreach p,$(PROGRAMS),$(eval $(call program,$(p))))
 
+# Copies of the daemons that attack their own sandbox (tests/hooks/attack.c). Prints where they are.
+HOOKED := $(addprefix $(B)/hooked/,$(filter-out p2p,$(PROGRAMS)))
+define hooked_program
+$(B)/hooked/$(1): $(B)/tests/hooks/attack.o $(call prog_main,$(1)) $(call prog_lib,$(1)) $(if $(filter $(1),$(USES_HTTP)),$(HTTP)) $(CORE)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) -o $$@ $$^ -Wl,--wrap=p2p_service_ready $(ALL_LDFLAGS) $(if $(filter $(1),$(USES_HTTP)),$(HTTP_LIBS)) $(LIBS)
+endef
+$(foreach p,$(filter-out p2p,$(PROGRAMS)),$(eval $(call hooked_program,$(p))))
+hooked: $(HOOKED)
+	@echo $(CURDIR)/$(B)/hooked
+
 # Unit tests link the core and src/http. What else a test needs stands in its first line: files,
 # and programs for their libraries: "// uses tests/unit/vectors.c p2p-discovery".
 used = $(call objs,$(filter-out $(PROGRAMS),$(1))) $(foreach p,$(filter $(PROGRAMS),$(1)),$(call prog_lib,$(p)))
@@ -137,6 +149,6 @@ install: all
 clean:
 	rm -rf build bin
 
-.PHONY: all check format lint install clean $(CHECKS)
+.PHONY: all check hooked format lint install clean $(CHECKS)
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

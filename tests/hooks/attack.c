@@ -1,0 +1,278 @@
+/*
+ * attack - what code that was taken over might try, from inside a daemon.
+ *
+ * Linked into copies of the daemons (make hooked) with --wrap=p2p_service_ready: when
+ * the daemon is about to say that it is ready, it does what P2P_ATTACK lists, separated
+ * by spaces, `WHAT` or `WHAT=ARGUMENT`, and prints one line each on stderr:
+ * `attack WHAT=ARGUMENT: done`, or the error. tests/e2e/test_sandbox.py reads them. The
+ * programs that are installed have nothing of this.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "p2p/guardian.h"
+#include "p2p/service.h"
+
+void __real_p2p_service_ready(const char *program, const char *format, ...);
+void __wrap_p2p_service_ready(const char *program, const char *format, ...);
+
+/* Each gives -1 and errno when it was refused. */
+
+static int
+try_open(const char *path, int flags)
+{
+    int fd = open(path, flags | O_CLOEXEC, 0600);
+
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int
+try_read(const char *path)
+{
+    return try_open(path, O_RDONLY);
+}
+
+static int
+try_write(const char *path)
+{
+    return try_open(path, O_WRONLY | O_CREAT);
+}
+
+static int
+try_list(const char *path)
+{
+    return try_open(path, O_RDONLY | O_DIRECTORY);
+}
+
+static int
+try_chmod(const char *path)
+{
+    return chmod(path, 0600);
+}
+
+static int
+try_symlink(const char *path)
+{
+    return symlink("/etc/passwd", path);
+}
+
+/* A new process, or this one when there can be none. */
+static int
+try_exec(const char *path)
+{
+    char *const argv[] = {(char *)(uintptr_t)path, NULL}, *const envp[] = {NULL};
+    pid_t pid = fork();
+    int status;
+
+    if (pid <= 0) {
+        execve(path, argv, envp);
+        if (pid == 0)
+            _exit(127);
+        return -1;
+    }
+    if (waitpid(pid, &status, 0) == pid && WIFEXITED(status) &&
+        WEXITSTATUS(status) == 0)
+        return 0;
+    errno = EACCES;
+    return -1;
+}
+
+static int
+try_fork(const char *unused)
+{
+    pid_t pid = fork();
+
+    (void)unused;
+    if (pid == 0)
+        _exit(0);
+    return pid < 0 || waitpid(pid, NULL, 0) != pid ? -1 : 0;
+}
+
+static int
+try_ptrace(const char *pid)
+{
+    return ptrace(PTRACE_SEIZE, atoi(pid), NULL, NULL) == 0 ? 0 : -1;
+}
+
+static int
+try_peek(const char *pid)
+{
+    char byte;
+    struct iovec here = {&byte, 1}, there = {(void *)(uintptr_t)try_peek, 1};
+
+    /* An address that is not there would be EFAULT: allowed, but nothing found. */
+    return process_vm_readv(atoi(pid), &here, 1, &there, 1, 0) >= 0 || errno == EFAULT
+               ? 0
+               : -1;
+}
+
+static int
+try_kill(const char *pid)
+{
+    return kill(atoi(pid), 0);
+}
+
+static int
+try_socket(int family, int type, int protocol)
+{
+    int fd = socket(family, type, protocol);
+
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int
+try_raw(const char *unused)
+{
+    (void)unused;
+    return try_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP);
+}
+
+static int
+try_packet(const char *unused)
+{
+    (void)unused;
+    return try_socket(AF_PACKET, SOCK_DGRAM, 0);
+}
+
+static int
+try_unix(const char *path)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), rc, saved;
+
+    if (fd < 0)
+        return -1;
+    snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+    rc = connect(fd, (struct sockaddr *)&to, sizeof(to));
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return rc;
+}
+
+static int
+try_listen(const char *unused)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    int fd = socket(AF_INET, SOCK_STREAM, 0), rc, saved;
+
+    (void)unused;
+    if (fd < 0)
+        return -1;
+    rc = bind(fd, (struct sockaddr *)&any, sizeof(any));
+    rc = rc == 0 ? listen(fd, 1) : rc;
+    saved = errno;
+    close(fd);
+    errno = saved;
+    return rc;
+}
+
+static int
+try_code(const char *unused)
+{
+    void *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
+                    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    (void)unused;
+    if (at != MAP_FAILED)
+        return munmap(at, 4096);
+    at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at != MAP_FAILED ? mprotect(at, 4096, PROT_READ | PROT_EXEC) : -1;
+}
+
+static int
+try_namespace(const char *unused)
+{
+    (void)unused;
+    return unshare(CLONE_NEWNS);
+}
+
+static int
+try_mount(const char *path)
+{
+    return mount("none", path, "tmpfs", 0, NULL) == 0 ? umount2(path, MNT_DETACH) : -1;
+}
+
+static int
+try_root(const char *unused)
+{
+    (void)unused;
+    return (int)syscall(SYS_setuid, 0);
+}
+
+/* What the parent is asked for, it checks. */
+static int
+try_parent(const char *path)
+{
+    int fd;
+    enum p2p_err err = p2p_guardian_open(path, &fd);
+
+    errno = EACCES;
+    return err == P2P_OK ? close(fd) : -1;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(const char *argument);
+} attacks[] = {
+    {"read", try_read},           {"write", try_write},     {"list", try_list},
+    {"chmod", try_chmod},         {"symlink", try_symlink}, {"exec", try_exec},
+    {"fork", try_fork},           {"ptrace", try_ptrace},   {"peek", try_peek},
+    {"kill", try_kill},           {"raw", try_raw},         {"packet", try_packet},
+    {"unix", try_unix},           {"listen", try_listen},   {"code", try_code},
+    {"namespace", try_namespace}, {"mount", try_mount},     {"root", try_root},
+    {"parent", try_parent},
+};
+
+static void
+attack(char *word)
+{
+    char *argument = strchr(word, '=');
+    size_t len = argument != NULL ? (size_t)(argument - word) : strlen(word);
+
+    for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++)
+        if (strlen(attacks[i].name) == len &&
+            strncmp(attacks[i].name, word, len) == 0) {
+            int rc = attacks[i].run(argument != NULL ? argument + 1 : "");
+            fprintf(stderr, "attack %s: %s\n", word,
+                    rc >= 0 ? "done" : strerror(errno));
+            return;
+        }
+    fprintf(stderr, "attack %s: unknown\n", word);
+}
+
+void
+__wrap_p2p_service_ready(const char *program, const char *format, ...)
+{
+    const char *list = getenv("P2P_ATTACK");
+    char line[512], *words, *save = NULL;
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    words = list != NULL ? strdup(list) : NULL;
+    for (char *word = words != NULL ? strtok_r(words, " ", &save) : NULL; word != NULL;
+         word = strtok_r(NULL, " ", &save))
+        attack(word);
+    free(words);
+    __real_p2p_service_ready(program, "%s", line);
+}
