@@ -29,6 +29,9 @@ void p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
 /* Takes `bytes` when the bucket is not in debt and returns 0; else takes nothing and
  * returns the microseconds until it is worth asking again. */
 uint64_t p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us);
+/* Bytes that were sent anyway, here and in the wider buckets: a debt that later takes
+ * wait for. Negative: not sent after all. */
+void p2p_rate_charge(struct p2p_rate *rate, int64_t bytes);
 
 /* "2M", "off", or "08:00,2M 23:00,off" (local time; the last entry holds over
  * midnight). */

@@ -226,12 +226,24 @@ conn_is_idle(const struct conn *c)
 
 /* ---- Sending ---- */
 
+/* Every byte counts for the limits, those of handshakes and errors as well. */
+static void
+charge(struct conn *c, size_t len)
+{
+    struct p2p_rate *rate =
+        c->client != NULL ? client_rate(c->client) : &c->loop->server->rate;
+
+    p2p_rate_charge(rate, (int64_t)len - (int64_t)c->prepaid);
+    c->prepaid = 0;
+}
+
 enum p2p_err
 conn_send(struct conn *c, const uint8_t *data, size_t len)
 {
     size_t sent = 0;
     enum p2p_err err = p2p_net_try_write(c->fd, data, len, &sent);
 
+    charge(c, len);
     if (err != P2P_OK && err != P2P_ERR_BUSY)
         return err;
     c->progress |= sent > 0;
@@ -387,7 +399,7 @@ conn_on_timer(struct conn *c)
         loop_set_timer(c->loop, c, c->timer);
         return;
     }
-    if (c->state == CONN_HANDSHAKE || c->is_unproven)
+    if ((c->state == CONN_HANDSHAKE && !c->is_throttled) || c->is_unproven)
         c->ended = ADMISSION_LATE;
     conn_close(c, P2P_ERR_TIMEOUT);
 }

@@ -85,6 +85,8 @@ struct conn {
     struct p2p_direction in, out;
     struct p2p_session1 *session1;
     struct client *client;
+    uint64_t
+        prepaid; /* bytes that the rate limits have let pass and that are not sent */
     struct requests requests;
 
     uint8_t *rx; /* a frame that is not complete yet */

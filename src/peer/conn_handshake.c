@@ -135,6 +135,19 @@ signed_or_refused(struct conn *c)
         conn_greet(c);
 }
 
+/* Handshakes have a part of the limit for themselves: they do not wait behind the data
+ * of others, and a flood of them leaves most of it to these. */
+static bool
+may_greet(struct conn *c)
+{
+    uint64_t wait_us = p2p_rate_take(&c->loop->server->greeting_rate, P2P_M4_SIZE,
+                                     p2p_now_ms() * 1000);
+
+    if (wait_us > 0)
+        loop_throttle(c->loop, c, wait_us);
+    return wait_us == 0;
+}
+
 static enum p2p_err
 send_message(struct conn *c)
 {
@@ -190,7 +203,7 @@ advance2(struct conn *c)
             err = read_message(c);
             break;
         case P2P_HS_WRITE:
-            err = send_message(c);
+            err = may_greet(c) ? send_message(c) : P2P_ERR_MORE;
             break;
         case P2P_HS_TRUST:
         case P2P_HS_WORK:
@@ -289,7 +302,10 @@ advance1(struct conn *c)
     err = p2p_hello1_parse(g->bytes, g->len, &one->spki, &one->id, &one->used);
     if (err == P2P_ERR_MORE && g->len == sizeof(g->bytes))
         return P2P_ERR_MALFORMED;
-    return err == P2P_OK ? submit(c, decide_and_answer1, answered_or_refused1) : err;
+    if (err != P2P_OK)
+        return err;
+    return may_greet(c) ? submit(c, decide_and_answer1, answered_or_refused1)
+                        : P2P_ERR_MORE;
 }
 
 /* ---- Which one ---- */

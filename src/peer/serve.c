@@ -69,6 +69,8 @@ serve_may_send(struct conn *c, uint64_t bytes)
         loop_throttle(c->loop, c, wait_us);
     else
         c->had_turn = true;
+    if (wait_us == 0)
+        c->prepaid += bytes;
     return wait_us == 0;
 }
 

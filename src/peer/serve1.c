@@ -190,7 +190,7 @@ serve1_produce(struct conn *c, size_t *len)
     struct request *request = TAILQ_FIRST(&c->requests.list);
 
     *len = 0;
-    if (request == NULL)
+    if (request == NULL || (request->type != P2P_MSG_GET && !serve_may_send(c, 0)))
         return P2P_OK;
     switch (request->type) {
     case P2P_MSG_META_GET:

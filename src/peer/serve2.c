@@ -408,6 +408,10 @@ answer_get(struct conn *c, struct request *request, size_t *used)
 static enum p2p_err
 answer(struct conn *c, struct request *request, size_t *used)
 {
+    /* DATA pays before it is read; the others when they are sent, once no debt is left.
+     */
+    if (request->type != P2P_MSG_GET && *used == 0 && !serve_may_send(c, 0))
+        return P2P_ERR_BUSY;
     switch (request->type) {
     case P2P_MSG_META_GET:
         return answer_meta(c, request, used);

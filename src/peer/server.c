@@ -73,6 +73,7 @@ server_open(const struct server_options *opt, struct server **out)
     s->opt = *opt;
     s->opt.admission.on_revoked = loop_on_revoked;
     p2p_rate_init(&s->rate, 0, 0);
+    p2p_rate_init(&s->greeting_rate, 0, 0);
     if ((err = admission_new(&s->opt.admission, &s->admission)) != P2P_OK ||
         (err = clients_new(opt->rate_per_peer, &s->rate, &s->clients)) != P2P_OK ||
         (err = workers_new(opt->threads, CRYPTO_QUEUE_PER_THREAD * opt->threads,
@@ -91,7 +92,11 @@ server_open(const struct server_options *opt, struct server **out)
 void
 server_set_rate(struct server *s, uint64_t bytes_per_s)
 {
-    p2p_rate_set(&s->rate, bytes_per_s, p2p_now_ms() * 1000);
+    uint64_t now_us = p2p_now_ms() * 1000;
+
+    p2p_rate_set(&s->rate, bytes_per_s, now_us);
+    p2p_rate_set(&s->greeting_rate, (bytes_per_s + GREETING_PART - 1) / GREETING_PART,
+                 now_us);
 }
 
 void
@@ -139,5 +144,6 @@ server_close(struct server *s, uint64_t grace_ms)
     clients_free(s->clients);
     admission_free(s->admission);
     p2p_rate_clear(&s->rate);
+    p2p_rate_clear(&s->greeting_rate);
     free(s);
 }

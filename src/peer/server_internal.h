@@ -13,6 +13,8 @@
  * bound. */
 #define HELD_BYTES_MAX (40 * P2P_MIB)
 
+#define GREETING_PART 4 /* of the limit: one in so many bytes may be of handshakes */
+
 struct loop;
 
 struct server {
@@ -22,6 +24,7 @@ struct server {
     struct workers *disk;   /* cold reads */
     struct clients *clients;
     struct p2p_rate rate;
+    struct p2p_rate greeting_rate; /* of it, what handshakes may use */
     struct recheck *recheck;
     _Atomic unsigned access_generation; /* of the lists of who may download */
     _Atomic unsigned connections;       /* sockets */

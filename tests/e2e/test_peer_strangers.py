@@ -9,7 +9,7 @@ import time
 import pytest
 from conftest import Suite, wait_until
 from netns import give_addresses, other_machine
-from p2pwire.attempt import Attempt
+from p2pwire import msg
 from p2pwire.client import Client, Refused
 from p2pwire.keys import Identity
 from p2pwire.protocol1 import Client as Client1
@@ -236,8 +236,6 @@ def test_a_blocked_peer_in_the_middle_of_a_download(suite):
     bad = Identity()
     with Client(peer.address, bad) as client:
         root = client.meta("f").root
-        from p2pwire import msg
-
         client.send(msg.Get(client.new_req(), root, 0, 1 << 20))
         client.receive()
         suite.p2p("peers", "block", bad.peer_id, "--keys-dir", peer.keys, check=True)
@@ -299,3 +297,67 @@ def test_only_trusted_peers(suite):
             Client(peer.address, stranger).meta("f")
         suite.p2p("peers", "forget", friend.peer_id, "--keys-dir", peer.keys, check=True)
         assert closed_within(client)
+
+
+# ---- --limit-rate ----
+
+
+def flood_and_count(client, make, seconds):
+    """Bytes that come while questions never stop."""
+    sock, got, end = client.stream.sock, 0, time.monotonic() + seconds
+    waiting = b""
+    sock.setblocking(False)
+    while time.monotonic() < end:
+        if not waiting:
+            waiting = client.shake.c2s.seal(msg.encode(make()))
+        readable, writable, _ = select.select([sock], [sock], [], 0.1)
+        if writable:
+            waiting = waiting[sock.send(waiting) :]
+        if readable:
+            piece = sock.recv(1 << 20)
+            assert piece
+            got += len(piece)
+    return got
+
+
+def test_the_limit_covers_every_answer(suite):
+    """Lists, layers, METAs and errors, not only data: three seconds, the burst and one answer in flight."""
+    limit, seconds = 50 << 10, 3
+    names = {"%03d-%s" % (i, "n" * 180): b"x" for i in range(200)}
+    peer = suite.peer(
+        "--limit-rate", "50K", "--chunk-size", "16K", files={"big": os.urandom(4 << 20), **names}, wait=False
+    )
+    with peer.client(timeout=30) as client:
+        wait_until(lambda: is_there_named(client, "big"), 20, "big")
+        root = client.meta("big").root
+    makers = {
+        "LIST": lambda c: msg.ListRequest(c.new_req(), b""),
+        "LAYER": lambda c: msg.LayerRequest(c.new_req(), root, 0, 256),
+        "META": lambda c: msg.MetaRequest(c.new_req(), 0, b"big"),
+        "error": lambda c: msg.MetaRequest(c.new_req(), 0, b"nothing"),
+    }
+    for what, make in makers.items():
+        with peer.client(timeout=30) as client:
+            got = flood_and_count(client, lambda: make(client), seconds)
+        assert got < 2 * (limit * seconds + (64 << 10) + (64 << 10)), what
+        assert got > 1000, what
+
+
+def is_there_named(client, name):
+    try:
+        return client.meta(name)
+    except Refused:
+        return None
+
+
+def test_the_limit_covers_handshakes(suite):
+    peer = suite.peer("--limit-rate", "8K", files={"f": b"served"}, wait=False)
+    identity, count, begun = Identity(), 0, time.monotonic()
+    while time.monotonic() < begun + 8:
+        try:
+            Client(peer.address, identity, timeout=20).close()
+            count += 1
+        except GONE:
+            pass
+    took = time.monotonic() - begun
+    assert 0 < count * 1000 < 2 * (64 << 10) + 2 * took * (8 << 10)

@@ -76,12 +76,19 @@ take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
 }
 
 static void
-give_back(struct p2p_rate *rate, uint64_t bytes)
+charge_one(struct p2p_rate *rate, int64_t bytes)
 {
     pthread_mutex_lock(&rate->lock);
     if (rate->bytes_per_s != 0)
-        rate->tokens += (double)bytes;
+        rate->tokens -= (double)bytes;
     pthread_mutex_unlock(&rate->lock);
+}
+
+void
+p2p_rate_charge(struct p2p_rate *rate, int64_t bytes)
+{
+    for (; rate != NULL; rate = rate->parent)
+        charge_one(rate, bytes);
 }
 
 uint64_t
@@ -92,7 +99,7 @@ p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
     if (wait_us == 0 && rate->parent != NULL) {
         wait_us = p2p_rate_take(rate->parent, bytes, now_us);
         if (wait_us > 0)
-            give_back(rate, bytes);
+            charge_one(rate, -(int64_t)bytes);
     }
     return wait_us;
 }
