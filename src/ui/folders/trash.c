@@ -252,13 +252,13 @@ ui_trash_restore(struct ui_trash *trash, enum ui_folder folder, const char *name
 }
 
 void
-ui_trash_empty(struct ui_trash *trash, enum ui_trash_part part)
+ui_trash_expire(struct ui_trash *trash)
 {
     uint64_t now_s = p2p_time_s();
 
     pthread_mutex_lock(&trash->lock);
     for (struct item **at = &trash->first; *at != NULL;) {
-        if (part == UI_TRASH_ALL || (*at)->until_s <= now_s)
+        if ((*at)->until_s <= now_s)
             delete_for_good(trash, at);
         else
             at = &(*at)->next;
@@ -279,4 +279,38 @@ ui_trash_due_ms(struct ui_trash *trash)
     if (due_s == UINT64_MAX)
         return UINT64_MAX;
     return p2p_now_ms() + (due_s > now_s ? (due_s - now_s) * 1000 : 0);
+}
+
+bool
+ui_trash_drop_first(struct ui_trash *trash)
+{
+    struct item **first = NULL;
+
+    pthread_mutex_lock(&trash->lock);
+    for (struct item **at = &trash->first; *at != NULL; at = &(*at)->next)
+        if (first == NULL || (*at)->until_s < (*first)->until_s)
+            first = at;
+    if (first != NULL)
+        delete_for_good(trash, first);
+    pthread_mutex_unlock(&trash->lock);
+    return first != NULL;
+}
+
+uint64_t
+ui_trash_bytes(struct ui_trash *trash)
+{
+    uint64_t bytes = 0;
+
+    pthread_mutex_lock(&trash->lock);
+    for (const struct item *item = trash->first; item != NULL; item = item->next) {
+        struct stat st;
+        int fd = -1;
+        if (p2p_root_open_private(root_of(trash, item->folder), item->private_name,
+                                  O_RDONLY, &fd) == P2P_OK &&
+            fstat(fd, &st) == 0)
+            bytes += (uint64_t)st.st_blocks * 512;
+        p2p_fd_close(&fd);
+    }
+    pthread_mutex_unlock(&trash->lock);
+    return bytes;
 }

@@ -29,8 +29,12 @@ P2P_MUST_CHECK enum p2p_err ui_trash_put(struct ui_trash *trash, enum ui_folder 
 P2P_MUST_CHECK enum p2p_err ui_trash_restore(struct ui_trash *trash,
                                              enum ui_folder folder, const char *name);
 
-enum ui_trash_part { UI_TRASH_EXPIRED, UI_TRASH_ALL };
-void ui_trash_empty(struct ui_trash *trash, enum ui_trash_part part);
+/* Deletes what cannot be restored any longer. */
+void ui_trash_expire(struct ui_trash *trash);
+/* Deletes the one that would expire first; false: there is none. */
+bool ui_trash_drop_first(struct ui_trash *trash);
+/* Bytes on disk that emptying it would free. Opens each file. */
+uint64_t ui_trash_bytes(struct ui_trash *trash);
 /* When something expires next, in milliseconds of p2p_now_ms; UINT64_MAX: never. */
 uint64_t ui_trash_due_ms(struct ui_trash *trash);
 

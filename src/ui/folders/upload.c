@@ -109,14 +109,12 @@ on_part(void *arg, const char *field, const char *filename)
     return open_private(u);
 }
 
-/* Deleted files wait for an undo only as long as nobody needs their space. */
+/* Deleted files wait for an undo only as long as nobody needs their space: bytes that
+ * have come do, an announcement does not. */
 static bool
 made_space(struct upload *u)
 {
-    if (errno != ENOSPC || ui_trash_due_ms(u->app->trash) == UINT64_MAX)
-        return false;
-    ui_trash_empty(u->app->trash, UI_TRASH_ALL);
-    return true;
+    return errno == ENOSPC && ui_trash_drop_first(u->app->trash);
 }
 
 static enum p2p_err
@@ -317,9 +315,9 @@ size_is_acceptable(struct ui_app *app, struct http_request *req)
     if (length <= FORM_OVERHEAD || fstatvfs(p2p_root_fd(app->shared), &fs) != 0 ||
         (uint64_t)fs.f_bavail * fs.f_frsize >= length - FORM_OVERHEAD)
         return true;
-    ui_trash_empty(app->trash, UI_TRASH_ALL);
-    if (fstatvfs(p2p_root_fd(app->shared), &fs) == 0 &&
-        (uint64_t)fs.f_bavail * fs.f_frsize >= length - FORM_OVERHEAD)
+    /* The trash is emptied when the bytes are here and find no space. */
+    if ((uint64_t)fs.f_bavail * fs.f_frsize + ui_trash_bytes(app->trash) >=
+        length - FORM_OVERHEAD)
         return true;
     ui_fail(req, P2P_ERR_DISK_FULL, "there is not enough space for these files");
     return false;

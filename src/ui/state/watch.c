@@ -188,7 +188,7 @@ watch_main(void *arg)
         w->has_folder[UI_SHARED] = w->has_folder[UI_DOWNLOADS] = w->has_peers = false;
         w->has_news = false;
         pthread_mutex_unlock(&w->lock);
-        ui_trash_empty(w->app->trash, UI_TRASH_EXPIRED);
+        ui_trash_expire(w->app->trash);
         if (shared)
             look_at_shared(w);
         if (downloads)
