@@ -52,6 +52,9 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_open(const char *keys_dir, bool create,
                                               struct p2p_identity **out, char *why,
                                               size_t cap);
 void p2p_identity_close(struct p2p_identity *identity); /* wipes */
+/* Says that one program serves under this identity, until close. BUSY: another one
+ * does, on this machine. */
+P2P_MUST_CHECK enum p2p_err p2p_identity_claim(struct p2p_identity *identity);
 
 const struct p2p_rsa *
 p2p_identity_key(const struct p2p_identity *identity); /* borrowed */

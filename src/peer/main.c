@@ -76,6 +76,16 @@ open_identity(struct peer *peer)
 
     if (err != P2P_OK)
         p2p_log_error("keys: %s", why[0] != '\0' ? why : p2p_err_text(err));
+    if (err != P2P_OK)
+        return err;
+    /* Registries list one peer for an identity: two would take each other's place. */
+    err = p2p_identity_claim(peer->identity);
+    if (err == P2P_ERR_BUSY)
+        p2p_log_error("another p2p-peer uses %s; give this one its own --keys-dir",
+                      peer->opt.keys_dir);
+    else if (err != P2P_OK)
+        p2p_log_error("keys: cannot lock %s: %s", peer->opt.keys_dir,
+                      p2p_err_text(err));
     return err;
 }
 

@@ -1,15 +1,19 @@
 /* Opening and closing an identity. */
 #include "p2p/identity.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "core/trust/identity_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/log.h"
+
+#define CLAIM_FILE "peer.lock" /* held by the p2p-peer that runs */
 
 static enum p2p_err
 derive_public_half(struct p2p_identity *identity)
@@ -57,6 +61,7 @@ p2p_identity_open(const char *keys_dir, bool create, p2p_passphrase_fn *passphra
     if (!identity)
         return err;
     pthread_mutex_init(&identity->lock, NULL);
+    identity->claim = -1;
     err = p2p_root_open(keys_dir, create, 0700, &identity->dir);
     if (err && why)
         snprintf(why, cap, "cannot open the keys directory %s: %s", keys_dir,
@@ -79,11 +84,31 @@ p2p_identity_close(struct p2p_identity *identity)
 {
     if (!identity)
         return;
+    if (identity->claim >= 0)
+        close(identity->claim);
     p2p_rsa_free(identity->rsa);
     p2p_root_close(identity->dir);
     p2p_known_clear(&identity->known);
     pthread_mutex_destroy(&identity->lock);
     free(identity);
+}
+
+enum p2p_err
+p2p_identity_claim(struct p2p_identity *identity)
+{
+    int fd = openat(p2p_root_fd(identity->dir), CLAIM_FILE,
+                    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return p2p_err_from_errno(errno);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        enum p2p_err err =
+            errno == EWOULDBLOCK ? P2P_ERR_BUSY : p2p_err_from_errno(errno);
+        close(fd);
+        return err;
+    }
+    identity->claim = fd;
+    return P2P_OK;
 }
 
 const struct p2p_rsa *

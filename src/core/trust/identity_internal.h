@@ -25,6 +25,7 @@ struct p2p_known {
 
 struct p2p_identity {
     struct p2p_root *dir;
+    int claim; /* the lock of the program that serves; -1: not this one */
     struct p2p_rsa *rsa;
     struct p2p_id id;
     char id_hex[P2P_ID_HEX_LEN + 1];
