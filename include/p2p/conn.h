@@ -65,10 +65,13 @@ p2p_conn_meta_by_name(struct p2p_conn *conn, const char *name, struct p2p_meta *
 P2P_MUST_CHECK enum p2p_err p2p_conn_meta_by_root(struct p2p_conn *conn,
                                                   const struct p2p_digest *root,
                                                   struct p2p_meta *out);
-/* The whole layer, checked against the root; *returns owned* array of geometry.count,
- * free(). TOO_LARGE: more than P2P_DOWNLOAD_CHUNKS_MAX. */
+/* The layer, checked against the root; *returns owned* array of geometry->count,
+ * free(). The geometry is the source's, or of larger chunks where these would be more
+ * than P2P_DOWNLOAD_LAYER_MAX. TOO_LARGE: more than P2P_DOWNLOAD_CHUNKS_MAX all the
+ * same. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_layer(struct p2p_conn *conn,
                                            const struct p2p_meta *meta,
+                                           struct p2p_chunks *geometry,
                                            struct p2p_digest **out);
 P2P_MUST_CHECK enum p2p_err p2p_conn_sha256(struct p2p_conn *conn,
                                             const struct p2p_digest *root,

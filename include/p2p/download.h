@@ -78,6 +78,12 @@ struct p2p_download_options {
     int protocol; /* 2 (default when 0) or 1 */
     unsigned
         retries; /* rounds over all sources without progress before it fails; 0: 5 */
+    /* What was announced (by a registry, a search, the user) and agreed to: a source
+     * that states another size is refused. Without a root the file may have changed
+     * since, so that only a much larger one is. */
+    bool size_announced;
+    uint64_t announced_size;
+    uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
 };
 
 /* Sources at a time; of these so many are kept for peers that are trusted or were met.

@@ -53,6 +53,7 @@ enum p2p_err_class {
     X(HASH_MISMATCH, PEER,   "the received data does not match its hash") \
     X(FILE_CHANGED,  PEER,   "the file changed at its source")            \
     X(NO_SOURCE,     PEER,   "no peer could deliver the file")            \
+    X(WRONG_SIZE,    PEER,   "the size is not the one that was announced") \
     X(AUTH,          AUTH,   "authentication failed")                     \
     X(WRONG_PEER,    AUTH,   "another peer answered than the one asked for") \
     X(KEY_CHANGED,   AUTH,   "the key of a remembered peer has changed")  \

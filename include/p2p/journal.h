@@ -1,9 +1,10 @@
 /*
  * journal - what of a download is on disk and verified.
  *
- * A download is two private files in `<downloads>/.p2p/`: `<root>.part` (the data,
- * reserved at full size) and `<root>.journal` (root, size, chunk size, wanted name,
- * layer, then two bits per chunk). The bits are two promises of different strength:
+ * A download is two private files in `<downloads>/.p2p/`: `<root>.part` (the data; its
+ * space is reserved in steps, not much further than what was verified) and
+ * `<root>.journal` (root, size, chunk size, wanted name, layer, then two bits per
+ * chunk). The bits are two promises of different strength:
  *
  *   written  the verified bytes were given to the kernel: true as long as the system
  * has not been restarted, so kill -9 costs only the chunks in flight; durable fdatasync
@@ -32,14 +33,22 @@ struct p2p_journal_info {
     struct p2p_digest root;
     struct p2p_chunks geometry;
     char name[P2P_NAME_MAX + 1]; /* wanted in the end */
+    uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
 };
+
+/* DISK_FULL when the rest of this download does not fit beside what stays free, TOO_LARGE
+ * when no such disk is that large. What an
+ * interrupted one has on disk counts. Nothing is made. */
+P2P_MUST_CHECK enum p2p_err p2p_journal_check_room(const struct p2p_root *downloads,
+                                                   const struct p2p_journal_info *info);
 
 /*
  * Opens the journal of (root, size), resuming one that is there, or makes one. Locked:
- * a second opening of the same gets BUSY. Reserves the space (DISK_FULL: nothing is
- * left behind that was not there). `layer` (geometry.count hashes, already checked
- * against the root) is copied. NULL layer (protocol 1: chunks cannot be checked):
- * nothing is resumed, every opening begins with no chunk.
+ * a second opening of the same gets BUSY. Reserves the first space (DISK_FULL when the
+ * whole does not fit: nothing is left behind that was not there). `layer`
+ * (geometry.count hashes, already checked against the root) is copied. NULL layer
+ * (protocol 1: chunks cannot be checked): nothing is resumed, every opening begins with
+ * no chunk.
  */
 P2P_MUST_CHECK enum p2p_err p2p_journal_open(const struct p2p_root *downloads,
                                              const struct p2p_journal_info *info,
@@ -55,7 +64,7 @@ uint64_t p2p_journal_done_count(struct p2p_journal *journal);
 uint64_t p2p_journal_done_bytes(struct p2p_journal *journal);
 
 /* The chunk's verified bytes were given to pwrite: it counts from now on, kill -9 or
- * not. */
+ * not. DISK_FULL: it counts, but there is no space for much more. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_mark(struct p2p_journal *journal,
                                              uint64_t chunk);
 /* Makes what is written durable. Waits for the disk: not on a thread that receives. */

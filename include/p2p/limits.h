@@ -83,7 +83,15 @@
 /* Chunks of one file: their hashes are held in memory before they can be checked, so
  * that a source could fill it by the size it states. 16 TiB in chunks of 1 MiB. */
 #define P2P_DOWNLOAD_CHUNKS_MAX (1ull << 24)
-#define P2P_TIMEOUT_MS          30000
+/* So many hashes are held before chunks are taken together to larger ones (at most
+ * P2P_CHUNK_SIZE_MAX): 16 MiB, several times while a layer is checked and stored. */
+#define P2P_DOWNLOAD_LAYER_MAX (1ull << 19)
+/* Of a size that is announced without a root: another one may be so much larger, as the
+ * file may have changed since. */
+#define P2P_DOWNLOAD_GROWTH_MAX (64 * P2P_MIB)
+/* Space that downloads leave free, 5 % of the disk at most. */
+#define P2P_KEEP_FREE  P2P_GIB
+#define P2P_TIMEOUT_MS 30000
 
 /* Registry. */
 #define P2P_REGISTRY_TTL_S     60

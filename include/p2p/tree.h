@@ -33,6 +33,13 @@ P2P_MUST_CHECK enum p2p_err p2p_tree_root(const struct p2p_chunks *g,
                                           const struct p2p_digest *layer,
                                           struct p2p_digest *root);
 
+/* Folds `n` hashes of the layer, in place, to those of chunks 2^levels as large; the
+ * last ones of a layer may be fewer. `hashes` has room for one more, and `n` becomes
+ * how many there are then. */
+P2P_MUST_CHECK enum p2p_err p2p_tree_raise(const struct p2p_chunks *g,
+                                           struct p2p_digest *hashes, size_t *n,
+                                           unsigned levels);
+
 /* HASH_MISMATCH unless the layer folds to the root. */
 P2P_MUST_CHECK enum p2p_err p2p_tree_check_layer(const struct p2p_chunks *g,
                                                  const struct p2p_digest *layer,

@@ -26,6 +26,8 @@ static const struct p2p_option options[] = {
      "N", "connections to each peer to begin with"},
     {"limit-rate", P2P_OPT_TEXT, AT(limit_rate), 0, 0, "RATE",
      "bytes per second: 2M, off, or a timetable \"08:00,2M 23:00,off\""},
+    {"keep-free", P2P_OPT_SIZE, AT(keep_free), 0, P2P_FILE_SIZE_MAX, "SIZE",
+     "space on the disk that downloads leave free, at most 5 % of it"},
     {"verify", P2P_OPT_TEXT, AT(verify), 0, 0, "HOW",
      "full: every chunk and the whole file's SHA-256; tree: every chunk"},
     {"protocol", P2P_OPT_NUMBER, AT(protocol), 1, 2, "2|1",
@@ -207,6 +209,9 @@ run_once(struct get *get)
         .rate = &get->rate,
         .verify = get->opt.verify[0] == 't' ? P2P_VERIFY_TREE : P2P_VERIFY_FULL,
         .protocol = (int)get->opt.protocol,
+        .size_announced = get->sources.size_known,
+        .announced_size = get->sources.size,
+        .keep_free = get->opt.keep_free,
     };
     struct p2p_download *dl = NULL;
     enum p2p_err err;
@@ -259,6 +264,7 @@ cmd_get(int argc, char **argv)
         .opt = {.common = CLI_DEFAULTS,
                 .output_dir = "downloads",
                 .limit_rate = "off",
+                .keep_free = P2P_KEEP_FREE,
                 .verify = "full",
                 .connections = P2P_DOWNLOAD_CONNECTIONS,
                 .protocol = 2},

@@ -11,7 +11,7 @@ struct get_options {
     struct cli_common common;
     const char *peer, *root, *output_dir, *limit_rate, *verify, *save_as;
     struct p2p_option_list from;
-    uint64_t connections, protocol;
+    uint64_t connections, protocol, keep_free;
     /* Made of the texts above. */
     struct p2p_id peer_id;
     struct p2p_digest wanted_root;
@@ -26,6 +26,8 @@ struct get_sources {
     /* The content that most of them have, as registries say; a hint. */
     struct p2p_digest root;
     bool root_known, root_from_user;
+    uint64_t size; /* with the root, as announced */
+    bool size_known;
 };
 /* Fills `out` (which must stay where it is). 0, or the exit status; all has been said.
  */

@@ -96,6 +96,8 @@ choose_file(const struct p2p_search_results *results, const char *name,
     if (best != NULL) {
         out->root = best->root;
         out->root_known = true;
+        out->size = best->size;
+        out->size_known = true;
         add_peers(out, &best->peers, self);
     }
     for (size_t i = 0; i < results->count; i++)

@@ -22,6 +22,7 @@ struct ui_options {
     uint64_t timeout_ms;
     uint64_t max_running;
     const char *limit_rate;
+    uint64_t keep_free;
     const char *verify;
     uint64_t max_upload;
     bool pairing;         /* --no-pairing */

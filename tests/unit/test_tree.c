@@ -108,6 +108,38 @@ a_layer_of_another_size_does_not_fit(void **state)
     free(layer);
 }
 
+/* The layer of a chunk size folds to those of every larger one, in parts as well. */
+static void
+a_layer_is_raised_to_larger_chunks(void **state)
+{
+    static const uint64_t sizes[] = {16385, 100000, 5 * 16384, 16 * 16384, 500000};
+
+    (void)state;
+    for (size_t s = 0; s < sizeof(sizes) / sizeof(sizes[0]); s++) {
+        struct p2p_chunks fine, coarse;
+        assert_int_equal(p2p_chunks_init(&fine, sizes[s], 16384), P2P_OK);
+        for (unsigned levels = 0; levels < 6; levels++) {
+            assert_int_equal(p2p_chunks_init(&coarse, sizes[s], 16384u << levels),
+                             P2P_OK);
+            if (coarse.count < 2)
+                break;
+            struct p2p_digest *layer = layer_of(&fine), *want = layer_of(&coarse);
+            struct p2p_digest part[65];
+            size_t kept = 0, step = (size_t)2 << levels;
+            for (size_t at = 0; at < fine.count; at += step) {
+                size_t n = fine.count - at < step ? (size_t)fine.count - at : step;
+                memcpy(part, &layer[at], n * sizeof(*part));
+                assert_int_equal(p2p_tree_raise(&fine, part, &n, levels), P2P_OK);
+                assert_memory_equal(part, &want[kept], n * sizeof(*part));
+                kept += n;
+            }
+            assert_int_equal(kept, coarse.count);
+            free(layer);
+            free(want);
+        }
+    }
+}
+
 static void
 chunks_outside_their_bounds_are_refused(void **state)
 {
@@ -126,6 +158,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(known_answers),
         cmocka_unit_test(a_layer_of_another_size_does_not_fit),
+        cmocka_unit_test(a_layer_is_raised_to_larger_chunks),
         cmocka_unit_test(chunks_outside_their_bounds_are_refused),
     };
 

@@ -149,6 +149,19 @@ p2p_tree_root(const struct p2p_chunks *g, const struct p2p_digest *layer,
 }
 
 enum p2p_err
+p2p_tree_raise(const struct p2p_chunks *g, struct p2p_digest *hashes, size_t *n,
+               unsigned levels)
+{
+    struct p2p_digest pad;
+    enum p2p_err err = empty_chunk(g, &pad);
+
+    if (err == P2P_OK)
+        err = fold(hashes, *n, levels, pad);
+    *n = (*n + ((size_t)1 << levels) - 1) >> levels;
+    return err;
+}
+
+enum p2p_err
 p2p_tree_check_layer(const struct p2p_chunks *g, const struct p2p_digest *layer,
                      const struct p2p_digest *root)
 {

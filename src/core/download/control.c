@@ -34,17 +34,25 @@ should_stop(void *arg)
 
 /* ---- Beginning to fetch: journal, plan, buffers, helpers ---- */
 
+void
+p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info)
+{
+    *info = (struct p2p_journal_info){
+        .root = dl->protocol == 1 ? dl->meta.sha256 : dl->meta.root,
+        .geometry = dl->meta.geometry,
+        .keep_free = dl->keep_free,
+    };
+    memcpy(info->name, dl->save_as, sizeof(info->name));
+}
+
 static enum p2p_err
 open_journal(struct p2p_download *dl)
 {
-    struct p2p_journal_info info = {.root = dl->meta.root,
-                                    .geometry = dl->meta.geometry};
+    struct p2p_journal_info info;
     struct p2p_journal *journal = dl->journal;
     enum p2p_err err = P2P_OK;
 
-    if (dl->protocol == 1)
-        info.root = dl->meta.sha256;
-    memcpy(info.name, dl->save_as, sizeof(info.name));
+    p2p_dl_journal_info(dl, &info);
     pthread_mutex_unlock(&dl->lock);
     if (journal == NULL)
         p2p_dl_settle_version(dl);
@@ -370,8 +378,12 @@ static bool
 has_room(const struct p2p_download *dl)
 {
     uint64_t needed = bytes_to_come(dl);
+    struct p2p_journal_info info;
     struct statvfs fs;
 
+    p2p_dl_journal_info(dl, &info);
+    if (dl->folder == NULL)
+        return p2p_journal_check_room(dl->downloads, &info) == P2P_OK;
     return fstatvfs(p2p_root_fd(dl->downloads), &fs) == 0 &&
            (uint64_t)fs.f_bavail * fs.f_frsize >= needed;
 }

@@ -58,6 +58,9 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
     dl->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
     dl->protocol = opt->protocol == 1 ? 1 : 2;
     dl->root_asked = opt->root != NULL;
+    dl->size_announced = opt->size_announced && !is_folder_name(opt->name);
+    dl->announced_size = opt->announced_size;
+    dl->keep_free = opt->keep_free;
     if (opt->root != NULL)
         dl->meta.root = *opt->root;
     for (size_t i = 0; i < opt->source_count && err == P2P_OK; i++) {

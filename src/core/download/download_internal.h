@@ -92,7 +92,8 @@ struct p2p_download {
     unsigned connections, retries;
     uint64_t timeout_ms;
     int protocol;
-    bool root_asked;
+    bool root_asked, size_announced;
+    uint64_t announced_size, keep_free;
     p2p_download_event *on_event;
     void *event_arg;
 
@@ -156,6 +157,8 @@ void p2p_dl_wait_hungry(struct p2p_download *dl, uint64_t ms);
 void p2p_dl_wait(struct p2p_download *dl, uint64_t ms);
 
 /* ---- control.c ---- */
+/* Of what is known of the file. Lock held. */
+void p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info);
 void *p2p_dl_control_main(void *arg);                   /* of a file */
 bool p2p_dl_is_stopping(const struct p2p_download *dl); /* pause or cancel; lock held */
 

@@ -55,19 +55,27 @@ forget_list(struct folder *f)
     f->size = 0;
 }
 
+/* A list that does not end is the source's fault: this is more than the largest folder
+ * needs with the smallest pages of an honest peer, and ample time for it. */
+#define LIST_PAGES_MAX 20000
+#define LIST_MS        (20 * 60 * 1000)
+
 /* Page after page; only one worker is here at a time, and nobody else looks before
  * `listed`. */
 static enum p2p_err
 list_all(struct dl_worker *w)
 {
     char cursor[P2P_NAME_MAX + 1] = "";
+    uint64_t deadline_ms = p2p_now_ms() + LIST_MS;
+    unsigned pages = 0;
     enum p2p_err err;
 
     do
         err = p2p_conn_list(w->conn, cursor, add_file, w->dl);
-    while (err == P2P_OK && cursor[0] != '\0' && !p2p_dl_worker_is_stopped(w));
-    if (err == P2P_OK && cursor[0] != 0) /* stopped before the end */
-        err = P2P_ERR_CANCELLED;
+    while (err == P2P_OK && cursor[0] != '\0' && !p2p_dl_worker_is_stopped(w) &&
+           ++pages < LIST_PAGES_MAX && p2p_now_ms() < deadline_ms);
+    if (err == P2P_OK && cursor[0] != '\0')
+        err = p2p_dl_worker_is_stopped(w) ? P2P_ERR_CANCELLED : P2P_ERR_PROTOCOL;
     if (err == P2P_OK && w->dl->folder->count == 0)
         err = P2P_ERR_NOT_FOUND;
     if (err != P2P_OK)

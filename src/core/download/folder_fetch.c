@@ -20,6 +20,7 @@ struct slot {
     uint8_t *buf; /* NULL: free */
     uint32_t length, asked, received;
     bool wants_meta, has_meta; /* what the source says of its SHA-256; not asked yet */
+    uint32_t meta_req;         /* the request for it, once it is asked */
     struct p2p_digest sha256;
     bool sha256_known;
 };
@@ -99,6 +100,11 @@ write_private(const struct p2p_download *dl, const struct folder_file *file,
     int fd = -1;
     enum p2p_err err;
 
+    const struct p2p_journal_info info = {
+        .root = file->root, .geometry.size = file->size, .keep_free = dl->keep_free};
+
+    if ((err = p2p_journal_check_room(dl->downloads, &info)) != P2P_OK)
+        return err;
     p2p_folder_private_name(dl->folder, file, name);
     err = p2p_root_open_private(dl->downloads, name, O_WRONLY | O_CREAT | O_TRUNC, &fd);
     if (err == P2P_OK && file->size > 0)
@@ -166,6 +172,7 @@ ask_meta(struct small_fetch *s, unsigned i)
     struct p2p_msg get = {.type = P2P_MSG_META_GET, .req = r->req};
 
     s->slots[i].wants_meta = false;
+    s->slots[i].meta_req = r->req;
     get.meta_get.by = P2P_META_BY_ROOT;
     get.meta_get.root = s->w->dl->folder->files[s->slots[i].file].root;
     return p2p_conn_put(s->w->conn, &get);
@@ -300,8 +307,9 @@ on_meta(struct small_fetch *s, const struct p2p_msg *msg)
     if (r == NULL || r->length != 0)
         return P2P_ERR_PROTOCOL;
     struct slot *slot = &s->slots[r->slot];
+    bool is_ours = slot->meta_req == r->req;
     p2p_requests_forget(&s->requests, r);
-    if (slot->buf == NULL || slot->has_meta ||
+    if (slot->buf == NULL || slot->has_meta || !is_ours ||
         memcmp(&msg->meta.root, &s->w->dl->folder->files[slot->file].root,
                sizeof(msg->meta.root)) != 0)
         return P2P_OK;
@@ -311,15 +319,19 @@ on_meta(struct small_fetch *s, const struct p2p_msg *msg)
     return finish_if_complete(s, slot);
 }
 
-/* The answer to the GET of the same file says whether it can be had. */
+/* The answer to the GET of the same file says whether it can be had. An answer to the
+ * META? of a file that had this slot before says nothing about this one. */
 static enum p2p_err
 on_meta_refused(struct small_fetch *s, struct request *r)
 {
     struct slot *slot = &s->slots[r->slot];
+    bool is_ours = slot->buf != NULL && slot->meta_req == r->req;
 
     p2p_requests_forget(&s->requests, r);
+    if (!is_ours)
+        return P2P_OK;
     slot->has_meta = true;
-    return slot->buf != NULL ? finish_if_complete(s, slot) : P2P_OK;
+    return finish_if_complete(s, slot);
 }
 
 /*

@@ -73,6 +73,9 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
         .rate = dl->rate,
         .verify = dl->verify,
         .retries = dl->retries,
+        .size_announced = true,
+        .announced_size = file->size,
+        .keep_free = dl->keep_free,
     };
 
     if (opt.source_count == 0)

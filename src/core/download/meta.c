@@ -35,11 +35,28 @@ is_same_file(const struct p2p_download *dl, const struct p2p_meta *meta)
 
 /* Lock held. The first source to answer says what the file is; the others must agree.
  */
+/* A root says what the bytes are, but the size is the source's word until all are here.
+ */
+static bool
+is_size_announced(const struct p2p_download *dl, uint64_t size)
+{
+    uint64_t announced = dl->announced_size;
+
+    if (!dl->size_announced || size == announced)
+        return true;
+    return !dl->root_asked && size <= 2 * announced + P2P_DOWNLOAD_GROWTH_MAX;
+}
+
 static enum p2p_err
 agree(struct dl_worker *w, const struct p2p_meta *meta)
 {
     struct p2p_download *dl = w->dl;
     struct dl_source *s = &dl->sources[w->source];
+
+    if (!is_size_announced(dl, meta->geometry.size)) {
+        s->meta = *meta;
+        return P2P_ERR_WRONG_SIZE;
+    }
 
     s->meta = *meta;
     if (!dl->meta_known) {
@@ -103,17 +120,24 @@ fetch_layer(struct dl_worker *w)
     struct p2p_download *dl = w->dl;
     struct p2p_digest *layer = NULL;
     struct p2p_meta meta = dl->meta;
+    struct p2p_journal_info info;
+    struct p2p_chunks geometry;
     enum p2p_err err;
 
     /* The layer is of this source's chunk size, so that becomes the download's. */
     meta.geometry = dl->sources[w->source].meta.geometry;
     dl->layer_wanted = true;
+    p2p_dl_journal_info(dl, &info);
     pthread_mutex_unlock(&dl->lock);
-    err = p2p_conn_layer(w->conn, &meta, &layer);
+    /* Room for the file before memory for its layer: what the disk cannot hold costs
+     * nothing. */
+    err = p2p_journal_check_room(dl->downloads, &info);
+    if (err == P2P_OK)
+        err = p2p_conn_layer(w->conn, &meta, &geometry, &layer);
     pthread_mutex_lock(&dl->lock);
     dl->layer_wanted = false;
     if (err == P2P_OK) {
-        dl->meta.geometry = meta.geometry;
+        dl->meta.geometry = geometry;
         dl->layer = layer;
         dl->layer_known = true;
     }

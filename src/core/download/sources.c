@@ -78,6 +78,13 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     case P2P_ERR_FILE_CHANGED:
         p2p_dl_set_error(dl, why, "the file changed at %s", label);
         break;
+    case P2P_ERR_WRONG_SIZE:
+        p2p_dl_set_error(dl, why,
+                         "%s says that the file has %llu bytes, but %llu were "
+                         "announced; it is not downloaded from there",
+                         label, (unsigned long long)s->meta.geometry.size,
+                         (unsigned long long)dl->announced_size);
+        break;
     case P2P_ERR_KEY_CHANGED:
     case P2P_ERR_WRONG_PEER:
     case P2P_ERR_NOT_ALLOWED:

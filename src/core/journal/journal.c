@@ -61,6 +61,8 @@ p2p_journal_mark(struct p2p_journal *journal, uint64_t chunk)
     p2p_journal_set_written(journal, chunk, true);
     journal->unflushed = true;
     err = p2p_journal_write_page(journal, chunk / JOURNAL_PAGE_CHUNKS);
+    if (err == P2P_OK)
+        err = p2p_journal_reserve_ahead(journal);
     pthread_mutex_unlock(&journal->lock);
     return err;
 }

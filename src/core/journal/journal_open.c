@@ -62,30 +62,108 @@ out:
     return err;
 }
 
-/* Space first, so that a full disk shows before hours of work. */
+/* ---- Room ---- */
+
+/* How far space is reserved before what was verified: as far again, within these. A
+ * stranger's word alone never takes more than the first step. */
+#define STEP_MIN (64 * P2P_MIB)
+#define STEP_MAX (256 * P2P_MIB)
+/* In hundredths of the disk, what stays free at most. */
+#define KEEP_FREE_PERCENT 5
+
+/* A disk may be made larger while a download waits, but not so many times. */
+#define DISK_GROWTH_MAX 64
+
+/* P2P_OK when `bytes` more fit on the disk of `fd`; TOO_LARGE when they never will. */
 static enum p2p_err
-reserve(const struct p2p_journal *j)
+check_room(int fd, uint64_t bytes, uint64_t keep_free)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(fd, &fs) < 0)
+        return p2p_err_from_errno(errno);
+    uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
+    uint64_t most = (uint64_t)fs.f_blocks / 100 * fs.f_frsize * KEEP_FREE_PERCENT;
+    uint64_t keep = keep_free < most ? keep_free : most;
+    if (bytes / DISK_GROWTH_MAX > (uint64_t)fs.f_blocks * fs.f_frsize)
+        return P2P_ERR_TOO_LARGE;
+    return available >= keep && available - keep >= bytes ? P2P_OK : P2P_ERR_DISK_FULL;
+}
+
+/* Bytes that the data still needs from the disk. */
+static uint64_t
+missing(const struct stat *part, uint64_t size)
+{
+    uint64_t held = (uint64_t)part->st_blocks * 512;
+
+    return held < size ? size - held : 0;
+}
+
+enum p2p_err
+p2p_journal_check_room(const struct p2p_root *downloads,
+                       const struct p2p_journal_info *info)
+{
+    struct p2p_journal j = {.info.root = info->root};
+    struct stat st = {.st_blocks = 0};
+    int fd = -1;
+
+    p2p_journal_name_files(&j);
+    if (p2p_root_open_private(downloads, j.part_name, O_RDONLY, &fd) == P2P_OK &&
+        fstat(fd, &st) < 0)
+        st.st_blocks = 0;
+    if (fd >= 0)
+        close(fd);
+    uint64_t bytes = missing(&st, info->geometry.size);
+    return bytes == 0 ? P2P_OK
+                      : check_room(p2p_root_fd(downloads), bytes, info->keep_free);
+}
+
+enum p2p_err
+p2p_journal_reserve_ahead(struct p2p_journal *j)
+{
+    uint64_t size = j->info.geometry.size, done = j->done_bytes, step = done;
+    enum p2p_err err;
+
+    if (step < STEP_MIN)
+        step = STEP_MIN;
+    if (step > STEP_MAX)
+        step = STEP_MAX;
+    if (j->reserved >= size || (j->reserved > 0 && done + step / 2 < j->reserved))
+        return P2P_OK;
+    uint64_t to = size - done < step ? size : done + step;
+    if (to <= j->reserved)
+        return P2P_OK;
+    if ((err = check_room(j->fd, to - j->reserved, j->info.keep_free)) != P2P_OK)
+        return err;
+    if (fallocate(j->fd, 0, 0, (off_t)to) < 0 && errno != EOPNOTSUPP &&
+        errno != ENOSYS && errno != EINTR)
+        return p2p_err_from_errno(errno);
+    j->reserved = to;
+    return P2P_OK;
+}
+
+/* Room for all of it first, so that a full disk shows before hours of work. */
+static enum p2p_err
+reserve(struct p2p_journal *j)
 {
     uint64_t size = j->info.geometry.size;
-    struct statvfs fs;
     struct stat st;
+    enum p2p_err err;
 
     if (size == 0)
         return P2P_OK;
-    if (fstat(j->fd, &st) < 0 || fstatvfs(j->fd, &fs) < 0)
+    if (fstat(j->fd, &st) < 0)
         return p2p_err_from_errno(errno);
-    uint64_t held = (uint64_t)st.st_blocks * 512;
-    uint64_t available = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (held < size && available < size - held)
-        return P2P_ERR_DISK_FULL;
-    if ((uint64_t)st.st_size > size && ftruncate(j->fd, (off_t)size) < 0)
+    if (missing(&st, size) == 0)
+        j->reserved = size;
+    else if ((err = check_room(j->fd, missing(&st, size), j->info.keep_free)) != P2P_OK)
+        return err;
+    if ((uint64_t)st.st_size != size && ftruncate(j->fd, (off_t)size) < 0)
         return p2p_err_from_errno(errno);
-    if (fallocate(j->fd, 0, 0, (off_t)size) == 0)
-        return P2P_OK;
-    if (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINTR)
-        return p2p_err_from_errno(errno);
-    return ftruncate(j->fd, (off_t)size) == 0 ? P2P_OK : p2p_err_from_errno(errno);
+    return p2p_journal_reserve_ahead(j);
 }
+
+/* ---- What is there ---- */
 
 static bool
 same_layer(const struct p2p_journal *j, const struct p2p_journal_info *info,

@@ -18,6 +18,7 @@ struct p2p_journal {
     struct p2p_digest *layer; /* NULL: protocol 1 */
     char part_name[JOURNAL_NAME_MAX], journal_name[JOURNAL_NAME_MAX];
     int fd, journal_fd;
+    uint64_t reserved; /* bytes from the beginning that have space */
     struct journal_stamp stamp;
     struct journal_page *pages;
     uint8_t *doubt; /* a bit per chunk: neither there nor given up */
@@ -34,6 +35,9 @@ void p2p_journal_set_written(struct p2p_journal *j, uint64_t chunk, bool on);
 void p2p_journal_set_doubt(struct p2p_journal *j, uint64_t chunk, bool on);
 /* Doubts the chunks first .. end - 1 (as far as there are so many). */
 void p2p_journal_doubt(struct p2p_journal *j, uint64_t first, uint64_t end);
+
+/* Space for what comes next, while there is room beside what stays free. */
+P2P_MUST_CHECK enum p2p_err p2p_journal_reserve_ahead(struct p2p_journal *j);
 
 /* Page `index` as it has to stand on disk. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_write_page(const struct p2p_journal *j,

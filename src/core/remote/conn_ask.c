@@ -182,34 +182,57 @@ layer_part(struct p2p_conn *conn, const struct p2p_digest *root, uint64_t first,
     return err;
 }
 
-/* The next part behind the `at` hashes that have come. Memory grows with what came, not
- * with the size somebody stated. */
+/* The next part, `at` hashes of the source's have come; folded `levels` up. Memory
+ * grows with what came, not with the size somebody stated. */
 static enum p2p_err
 more_layer(struct p2p_conn *conn, const struct p2p_meta *meta, uint64_t at,
-           struct p2p_digest **layer)
+           unsigned levels, struct p2p_digest **layer)
 {
-    uint64_t left = meta->geometry.count - at;
+    uint64_t left = meta->geometry.count - at, kept = at >> levels;
     uint32_t count = left < LAYER_STEP ? (uint32_t)left : LAYER_STEP;
-    struct p2p_digest *longer = realloc(*layer, (size_t)(at + count) * sizeof(*longer));
+    size_t n = count;
+    struct p2p_digest *longer =
+        realloc(*layer, (size_t)(kept + count + 1) * sizeof(*longer));
+    enum p2p_err err;
 
     if (longer == NULL)
         return P2P_ERR_NOMEM;
     *layer = longer;
-    return layer_part(conn, &meta->root, at, count, &longer[at]);
+    err = layer_part(conn, &meta->root, at, count, &longer[kept]);
+    if (err == P2P_OK && levels > 0)
+        err = p2p_tree_raise(&meta->geometry, &longer[kept], &n, levels);
+    return err;
+}
+
+/* How many levels above the source's chunks the layer is kept, so that it stays small.
+ */
+static unsigned
+levels_to_raise(const struct p2p_chunks *g)
+{
+    unsigned levels = 0;
+
+    while ((g->count >> levels) > P2P_DOWNLOAD_LAYER_MAX &&
+           ((uint64_t)g->chunk_size << levels) < P2P_CHUNK_SIZE_MAX)
+        levels++;
+    return levels;
 }
 
 enum p2p_err
 p2p_conn_layer(struct p2p_conn *conn, const struct p2p_meta *meta,
-               struct p2p_digest **out)
+               struct p2p_chunks *geometry, struct p2p_digest **out)
 {
     const struct p2p_chunks *g = &meta->geometry;
+    unsigned levels = levels_to_raise(g);
     struct p2p_digest *layer = NULL;
-    enum p2p_err err = P2P_OK;
+    enum p2p_err err;
 
     *out = NULL;
     if (!meta->root_known)
         return P2P_ERR_UNSUPPORTED;
-    if (g->count > P2P_DOWNLOAD_CHUNKS_MAX)
+    err = p2p_chunks_init(geometry, g->size, g->chunk_size << levels);
+    if (err != P2P_OK)
+        return err;
+    if (geometry->count > P2P_DOWNLOAD_CHUNKS_MAX)
         return P2P_ERR_TOO_LARGE;
     layer = malloc(sizeof(*layer));
     if (layer == NULL)
@@ -217,9 +240,9 @@ p2p_conn_layer(struct p2p_conn *conn, const struct p2p_meta *meta,
     layer[0] = meta->root; /* a layer of one hash is the root: nothing to ask */
     for (uint64_t at = 0; g->count > 1 && at < g->count && err == P2P_OK;
          at += LAYER_STEP)
-        err = more_layer(conn, meta, at, &layer);
+        err = more_layer(conn, meta, at, levels, &layer);
     if (err == P2P_OK)
-        err = p2p_tree_check_layer(g, layer, &meta->root);
+        err = p2p_tree_check_layer(geometry, layer, &meta->root);
     if (err == P2P_OK)
         *out = layer;
     else
@@ -259,6 +282,16 @@ visit_entries(struct p2p_msg_list *list, p2p_list_visit *visit, void *arg)
     return err;
 }
 
+/* Pages are in the order of names, bytewise. */
+static bool
+is_behind(const struct p2p_text *next, const char *cursor)
+{
+    size_t len = strlen(cursor), common = next->len < len ? next->len : len;
+    int order = memcmp(next->at, cursor, common);
+
+    return order > 0 || (order == 0 && next->len > len);
+}
+
 enum p2p_err
 p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *arg)
 {
@@ -273,12 +306,10 @@ p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *
         return err;
     if (answer.list.next.len > P2P_NAME_MAX)
         return P2P_ERR_MALFORMED;
-    /* A cursor that stands still, or pages without an entry, would be asked for for
-     * ever. */
+    /* A cursor that does not go forward, or pages without an entry, would be asked for
+     * for ever. */
     if (answer.list.next.len > 0 &&
-        (answer.list.count == 0 ||
-         (answer.list.next.len == strlen(cursor) &&
-          memcmp(answer.list.next.at, cursor, answer.list.next.len) == 0)))
+        (answer.list.count == 0 || !is_behind(&answer.list.next, cursor)))
         return P2P_ERR_PROTOCOL;
     memcpy(cursor, answer.list.next.at, answer.list.next.len);
     cursor[answer.list.next.len] = '\0';

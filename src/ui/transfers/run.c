@@ -261,6 +261,9 @@ start(struct run *run, const struct ui_source *sources, size_t count,
             .timeout_ms = app->opt.timeout_ms,
             .rate = &t->rate,
             .verify = set.verify_tree ? P2P_VERIFY_TREE : P2P_VERIFY_FULL,
+            .size_announced = t->size_known,
+            .announced_size = t->size,
+            .keep_free = app->opt.keep_free,
         },
         on_event, run, out);
 }
