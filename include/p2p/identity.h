@@ -126,11 +126,10 @@ P2P_MUST_CHECK enum p2p_err p2p_known_list(struct p2p_identity *identity,
  * Client side, before data flows: may the peer that answers at `address` be `id`?
  * `expected` (may be NULL) is the id asked for: another one is WRONG_PEER. Unless it is
  * the user who gave it (`by_user`), an address that is remembered with another id is
- * KEY_CHANGED; the id is then noted as PENDING at this address, so that `p2p peers
- * trust ID` can accept it. Only a peer that was met before may turn up there when a
- * registry says so: addresses are given to others, and its key is the one remembered. A
- * blocked peer is NOT_ALLOWED. P2P_OK says nothing is against it; call p2p_known_met
- * once it has proven itself.
+ * KEY_CHANGED. Writes nothing, so that what is listed may be judged as well. Only a
+ * peer that was met before may turn up there when a registry says so: addresses are
+ * given to others, and its key is the one remembered. A blocked peer is NOT_ALLOWED.
+ * P2P_OK says nothing is against it; call p2p_known_met once it has proven itself.
  */
 P2P_MUST_CHECK enum p2p_err p2p_known_check(struct p2p_identity *identity,
                                             const char *address,
@@ -147,6 +146,12 @@ P2P_MUST_CHECK enum p2p_err p2p_known_check_place(struct p2p_identity *identity,
                                                   const struct p2p_id *expected,
                                                   bool by_user,
                                                   const struct p2p_id *id);
+/* After KEY_CHANGED, and once the peer has proven its key: notes it as PENDING at the
+ * address that is held by another one, so that `p2p peers trust ID` can accept it. Who
+ * is remembered already stays as it is. NOT_FOUND: the place is nobody's. */
+P2P_MUST_CHECK enum p2p_err p2p_known_note_newcomer(struct p2p_identity *identity,
+                                                    const struct p2p_place *where,
+                                                    const struct p2p_id *id);
 /* Remembers a proven peer that the user meant to deal with: new ones as SEEN, and that
  * `protocol` has worked. `address` may be NULL; a new one is added and the one met
  * longest ago makes room, but one that is remembered for another peer stays with that

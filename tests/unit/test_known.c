@@ -23,6 +23,13 @@ check(const struct keys *k, const char *address, const struct p2p_id *expected,
     return p2p_known_check(k->identity, address, expected, true, id);
 }
 
+static enum p2p_err
+note(const struct keys *k, const char *address, const struct p2p_id *id)
+{
+    return p2p_known_note_newcomer(k->identity, &(struct p2p_place){.asked = address},
+                                   id);
+}
+
 static struct p2p_known_peer
 get(struct p2p_identity *identity, const struct p2p_id *id)
 {
@@ -71,6 +78,9 @@ a_changed_key_is_refused_until_accepted(void **state)
     assert_int_equal(check(k, HERE, NULL, &new), P2P_ERR_KEY_CHANGED);
     assert_int_equal(check(k, HERE, NULL, &new), P2P_ERR_KEY_CHANGED);
     assert_int_equal(check(k, HERE, NULL, &old), P2P_OK);
+    assert_int_equal(p2p_known_find(k->identity, &new, &peer), P2P_ERR_NOT_FOUND);
+    assert_int_equal(note(k, THERE, &new), P2P_ERR_NOT_FOUND); /* nobody's place */
+    assert_int_equal(note(k, HERE, &new), P2P_OK);
     assert_int_equal(get(k->identity, &new).trust, P2P_TRUST_PENDING);
     p2p_known_explain(P2P_ERR_KEY_CHANGED, HERE, &new, text, sizeof(text));
     assert_non_null(strstr(text, "p2p peers trust 2222222222222222"));
@@ -170,6 +180,7 @@ a_registry_s_word_is_less_than_the_user_s(void **state)
         assert_int_equal(
             p2p_known_check(k->identity, HERE, &stranger, false, &stranger),
             P2P_ERR_KEY_CHANGED);
+    assert_int_equal(note(k, HERE, &stranger), P2P_OK);
     assert_int_equal(get(k->identity, &stranger).trust, P2P_TRUST_PENDING);
     assert_int_equal(p2p_known_check(k->identity, HERE, &stranger, true, &stranger),
                      P2P_OK);
@@ -180,6 +191,28 @@ a_registry_s_word_is_less_than_the_user_s(void **state)
     assert_int_equal(
         p2p_known_check(k->identity, "10.0.0.9:9000", &stranger, false, &stranger),
         P2P_OK);
+}
+
+/* To list strangers is no reason to write: the file stays as it is, byte for byte. */
+static void
+judging_writes_nothing(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id a = keys_peer(1), stranger = keys_peer(2);
+    const char *path = scratch_path(&k->scratch, "keys/known_peers");
+    struct stat before, after;
+
+    assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
+    assert_int_equal(stat(path, &before), 0);
+    for (uint8_t i = 0; i < 100; i++) {
+        stranger.b[5] = i;
+        assert_int_equal(check(k, HERE, NULL, &stranger), P2P_ERR_KEY_CHANGED);
+    }
+    path = scratch_path(&k->scratch, "keys/known_peers");
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(after.st_ino, before.st_ino);
+    assert_int_equal(after.st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+    assert_int_equal(after.st_size, before.st_size);
 }
 
 static void
@@ -529,6 +562,11 @@ a_name_does_not_hide_the_address_behind_it(void **state)
 
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
     assert_int_equal(check_place(k, "localhost:9000", HERE, &b), P2P_ERR_KEY_CHANGED);
+    assert_int_equal(
+        p2p_known_note_newcomer(
+            k->identity,
+            &(struct p2p_place){.asked = "localhost:9000", .reached = HERE}, &b),
+        P2P_OK);
     assert_int_equal(check_place(k, "localhost:9000", HERE, &a), P2P_OK);
     assert_int_equal(check_place(k, NULL, HERE, &b), P2P_ERR_KEY_CHANGED);
     assert_int_equal(check_place(k, "localhost:9000", THERE, &b), P2P_OK);
@@ -551,6 +589,7 @@ main(void)
         WITH_KEYS(an_expected_id_must_be_proven_and_takes_no_address),
         WITH_KEYS(every_address_it_was_met_at_stays_its_own),
         WITH_KEYS(a_registry_s_word_is_less_than_the_user_s),
+        WITH_KEYS(judging_writes_nothing),
         WITH_KEYS(blocked_peers_stay_blocked),
         WITH_KEYS(names_and_addresses_cannot_break_the_file),
         WITH_KEYS(ids_are_found_by_prefix),

@@ -36,16 +36,33 @@ read_step(struct p2p_conn *conn, struct p2p_handshake *hs, uint64_t deadline_ms)
     return err == P2P_OK ? p2p_handshake_read(hs, conn->in, want) : err;
 }
 
-/* The name that was asked for is one thing, where it led another: both count. */
+/*
+ * The name that was asked for is one thing, where it led another: both count. Another
+ * key than before is refused only after it was proven: what anybody can claim must not
+ * be written down.
+ */
 static enum p2p_err
 trust_step(struct p2p_handshake *hs, const struct p2p_conn_options *opt,
-           const struct p2p_conn *conn)
+           const struct p2p_conn *conn, bool *is_changed)
+{
+    const struct p2p_place where = {.asked = conn->asked, .reached = conn->reached};
+    enum p2p_err verdict =
+        p2p_known_check_place(opt->identity, &where, opt->expected,
+                              opt->expected_by_user, p2p_handshake_peer(hs));
+
+    *is_changed = verdict == P2P_ERR_KEY_CHANGED;
+    return p2p_handshake_trust(hs, *is_changed ? P2P_OK : verdict);
+}
+
+/* That it cannot be written changes nothing about the refusal. */
+static enum p2p_err
+refuse_newcomer(const struct p2p_handshake *hs, const struct p2p_conn_options *opt,
+                const struct p2p_conn *conn)
 {
     const struct p2p_place where = {.asked = conn->asked, .reached = conn->reached};
 
-    return p2p_handshake_trust(
-        hs, p2p_known_check_place(opt->identity, &where, opt->expected,
-                                  opt->expected_by_user, p2p_handshake_peer(hs)));
+    (void)!p2p_known_note_newcomer(opt->identity, &where, p2p_handshake_peer(hs));
+    return P2P_ERR_KEY_CHANGED;
 }
 
 static enum p2p_err
@@ -53,6 +70,7 @@ drive(struct p2p_conn *conn, struct p2p_handshake *hs,
       const struct p2p_conn_options *opt, uint64_t deadline_ms)
 {
     enum p2p_err err = P2P_OK;
+    bool is_changed = false;
 
     while (err == P2P_OK) {
         switch (p2p_handshake_next(hs)) {
@@ -63,10 +81,12 @@ drive(struct p2p_conn *conn, struct p2p_handshake *hs,
             err = send_step(conn, hs);
             break;
         case P2P_HS_TRUST:
-            err = trust_step(hs, opt, conn);
+            err = trust_step(hs, opt, conn, &is_changed);
             break;
         case P2P_HS_WORK:
             err = p2p_handshake_work(hs);
+            if (err == P2P_OK && is_changed) /* proven now */
+                err = refuse_newcomer(hs, opt, conn);
             break;
         case P2P_HS_DONE:
             return P2P_OK;

@@ -331,6 +331,15 @@ struct place {
     char asked[P2P_ADDRESS_MAX], reached[P2P_ADDRESS_MAX]; /* canonical; may be empty */
 };
 
+static void
+take_place(const struct p2p_place *where, struct place *out)
+{
+    if (!where->asked || !take_address(where->asked, out->asked))
+        out->asked[0] = '\0';
+    if (!where->reached || !take_address(where->reached, out->reached))
+        out->reached[0] = '\0';
+}
+
 static const struct p2p_known_peer *
 holder_of_place(const struct p2p_known *known, const struct place *place,
                 const char **held)
@@ -377,27 +386,37 @@ p2p_known_check_place(struct p2p_identity *identity, const struct p2p_place *whe
                       const struct p2p_id *expected, bool by_user,
                       const struct p2p_id *id)
 {
-    struct place place = {.asked = ""};
-    const char *held = place.asked;
+    struct place place;
+    const char *held;
     enum p2p_err err = begin_reading(identity);
 
     if (err)
         return err;
-    if (!where->asked || !take_address(where->asked, place.asked))
-        place.asked[0] = '\0';
-    if (!where->reached || !take_address(where->reached, place.reached))
-        place.reached[0] = '\0';
+    take_place(where, &place);
     err =
         decide(p2p_known_peer_of(&identity->known, id),
                holder_of_place(&identity->known, &place, &held), expected, by_user, id);
     pthread_mutex_unlock(&identity->lock);
-    /* The one who answers waits in the list, so that "p2p peers trust ID" knows which
-     * address is meant. That it cannot be written changes nothing about the refusal. */
-    if (err == P2P_ERR_KEY_CHANGED) {
-        struct change c = {.id = id, .address = held};
-        (void)!apply(identity, change_newcomer, &c);
-    }
     return err;
+}
+
+enum p2p_err
+p2p_known_note_newcomer(struct p2p_identity *identity, const struct p2p_place *where,
+                        const struct p2p_id *id)
+{
+    struct change c = {.id = id};
+    struct place place;
+    const char *held;
+    enum p2p_err err = begin_reading(identity);
+
+    if (err)
+        return err;
+    take_place(where, &place);
+    if (!holder_of_place(&identity->known, &place, &held))
+        err = P2P_ERR_NOT_FOUND;
+    pthread_mutex_unlock(&identity->lock);
+    c.address = held;
+    return err ? err : apply(identity, change_newcomer, &c);
 }
 
 enum p2p_err
