@@ -33,5 +33,11 @@ function flush() {
 	const topics = [...dirty];
 	dirty.clear();
 	const called = new Set(topics.flatMap((topic) => [...(listeners.get(topic) ?? [])]));
-	for (const listener of called) listener();
+	for (const listener of called) {
+		try {
+			listener();
+		} catch (error) {
+			console.error(error); // one view that fails stops no other
+		}
+	}
 }

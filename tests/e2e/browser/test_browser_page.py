@@ -34,6 +34,29 @@ def test_all_views_with_an_empty_console(world, driver, width):
     assert "serviceWorker" in page.js("return Object.getOwnPropertyNames(Navigator.prototype).join()")
 
 
+def test_one_listener_that_throws_stops_no_other(world, driver):
+    page = world.page(driver).open("share")
+    page.live()
+    heard = driver.execute_async_script(
+        """
+        const done = arguments[arguments.length - 1];
+        import('/js/store.js').then(({ on, changed }) => {
+            const heard = [];
+            on('testing', () => heard.push('before'));
+            on('testing', () => { throw new Error('one view fails'); });
+            on('testing', () => heard.push('after'));
+            changed('testing');
+            requestAnimationFrame(() => {
+                changed('testing');
+                requestAnimationFrame(() => done(heard));
+            });
+        });
+        """
+    )
+    assert heard == ["before", "after"] * 2, "the first frame, and the next one, too"
+    assert any("one view fails" in str(line) for line in page.console()), "it is told"
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_axe_finds_nothing(world, driver, width, theme, view):
