@@ -188,6 +188,26 @@ cut_off(struct http_conn *c)
     atomic_store(&c->deadline_ms, HTTP_NO_DEADLINE);
 }
 
+size_t
+http_close_groups(struct http_server *s, bool (*may_stay)(uint64_t group, void *arg),
+                  void *arg)
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&s->lock);
+    for (struct http_conn *c = s->conns; c != NULL; c = c->next) {
+        uint64_t group = c->req.group;
+
+        if (group == 0 || (may_stay != NULL && may_stay(group, arg)))
+            continue;
+        if (may_stay != NULL)
+            shutdown(c->fd, SHUT_RDWR);
+        count++;
+    }
+    pthread_mutex_unlock(&s->lock);
+    return count;
+}
+
 /* Called with the server's lock held; returns the earliest deadline left. */
 uint64_t
 http_conn_reap(struct http_server *s, uint64_t now_ms)

@@ -172,8 +172,8 @@ is_welcome(struct http_request *req, size_t uri_len, const char *version)
     http_proxy_resolve(req, version);
     return framing_is_clear(req, version) && is_within_rate(req) &&
            http_guard_passes(req) && http_route_find(req) &&
-           http_request_decode_query(req) && is_admitted(req) &&
-           body_is_acceptable(req);
+           http_guard_allows_site(req) && http_request_decode_query(req) &&
+           is_admitted(req) && body_is_acceptable(req);
 }
 
 /*

@@ -93,6 +93,30 @@ is_safe(const char *method)
     return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
+/* The user follows a link: the whole window becomes our page. */
+static bool
+is_navigation(const struct http_request *req)
+{
+    const char *mode = http_header(req, "Sec-Fetch-Mode");
+    const char *dest = http_header(req, "Sec-Fetch-Dest");
+
+    return strcmp(req->method, "GET") == 0 && mode != NULL && dest != NULL &&
+           strcmp(mode, "navigate") == 0 && strcmp(dest, "document") == 0;
+}
+
+bool
+http_guard_allows_site(struct http_request *req)
+{
+    if (!req->server->opt.guard.check_site ||
+        http_origin_is_own(http_header(req, "Origin"),
+                           http_header(req, "Sec-Fetch-Site"),
+                           http_header(req, "Host")) ||
+        ((req->route->flags & HTTP_PAGE) && is_navigation(req)))
+        return true;
+    http_fail(req, 403, "cross_site", "a page of another site may not ask for this");
+    return false;
+}
+
 bool
 http_guard_passes(struct http_request *req)
 {

@@ -38,7 +38,8 @@ enum http_route_flags {
     HTTP_OPEN = 1u << 1,      /* the server's `admit` is not asked */
     /* Taken, and named in Allow, only when the path fits no other row. */
     HTTP_FALLBACK = 1u << 2,
-    HTTP_APP = 1u << 8, /* this bit and those above belong to the program */
+    HTTP_PAGE = 1u << 3, /* a page: other sites may link to it (check_site) */
+    HTTP_APP = 1u << 8,  /* this bit and those above belong to the program */
 };
 
 /*
@@ -68,6 +69,9 @@ struct http_header {
 struct http_guard_options {
     bool check_host;   /* other Hosts are 421; else any Host is taken */
     bool check_origin; /* unsafe methods from another origin are 403 */
+    /* What a page of another site asks for is 403 with any method, but for following a
+     * link to a HTTP_PAGE row; and JSON has to be called JSON. */
+    bool check_site;
     const char *const
         *allow_hosts; /* further names without port; NULL-terminated or NULL */
 };
@@ -164,6 +168,21 @@ void http_server_counters(struct http_server *s, struct http_counters *out);
  * another connection may have.
  */
 uint64_t http_serial(const struct http_request *req);
+
+/*
+ * Whose request it is, as a number of the program's choice; 0: nobody's. Lasts until
+ * the request is over.
+ */
+void http_set_group(struct http_request *req, uint64_t group);
+
+/*
+ * Cuts off every open request of a group that may not stay: streams, answers that are
+ * being sent, uploads, waits. Nothing more reaches its client. Returns how many were.
+ * `may_stay` must not call back into the server. With may_stay NULL it only counts the
+ * requests that have a group.
+ */
+size_t http_close_groups(struct http_server *s,
+                         bool (*may_stay)(uint64_t group, void *arg), void *arg);
 
 const char *http_method(const struct http_request *req);
 

@@ -32,6 +32,7 @@ struct http_pair {
 
 struct http_request {
     uint64_t serial; /* 0: no request is open here */
+    _Atomic uint64_t group;
     struct http_server *server;
     struct http_conn *conn;
     struct MHD_Connection *mhd;
@@ -171,6 +172,7 @@ char *http_request_text(struct http_request *req, size_t size); /* room in req->
 
 /* guard.c: answers 421 or 403 and returns false. */
 bool http_guard_passes(struct http_request *req);
+bool http_guard_allows_site(struct http_request *req); /* once the route is known */
 
 /* proxy.c: finds out what the request shows of proxies, and who is behind them. */
 void http_proxy_resolve(struct http_request *req, const char *version);

@@ -11,10 +11,18 @@
 
 #include <cjson/cJSON.h>
 
+#define FORM_TYPE "application/x-www-form-urlencoded"
+
 uint64_t
 http_serial(const struct http_request *req)
 {
     return req->serial;
+}
+
+void
+http_set_group(struct http_request *req, uint64_t group)
+{
+    atomic_store(&req->group, group);
 }
 
 const char *
@@ -147,13 +155,14 @@ http_body(const struct http_request *req, size_t *len)
 }
 
 static bool
-is_json_type(const char *type)
+is_json_type(const char *type, bool is_strict)
 {
     static const char json[] = "application/json";
     size_t n = sizeof(json) - 1;
 
-    /* Clients of the documentation send it; curl -d and forgetful scripts do not. */
-    if (type == NULL || strcasecmp(type, "application/x-www-form-urlencoded") == 0)
+    /* Clients of the documentation send it; curl -d and forgetful scripts do not. A
+     * form of another site can send what curl -d sends, but no JSON. */
+    if (type == NULL || (!is_strict && strcasecmp(type, FORM_TYPE) == 0))
         return true;
     return strncasecmp(type, json, n) == 0 && strchr(" ;\t", type[n]) != NULL;
 }
@@ -161,11 +170,12 @@ is_json_type(const char *type)
 struct cJSON *
 http_json(struct http_request *req)
 {
+    bool strict = req->server->opt.guard.check_site;
     const char *why;
 
     if (req->json != NULL)
         return req->json;
-    if (!is_json_type(http_header(req, "Content-Type"))) {
+    if (!is_json_type(http_header(req, "Content-Type"), strict)) {
         http_fail(req, 415, "unsupported_type", "the body must be application/json");
         return NULL;
     }
@@ -259,6 +269,7 @@ http_request_clear(struct http_request *req)
     }
     if (req->response != NULL && !req->is_shared)
         MHD_destroy_response(req->response);
+    req->group = 0;
     req->text = NULL;
     req->text_need = req->text_used = 0;
     req->n_params = req->n_query = req->n_extra = 0;

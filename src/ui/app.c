@@ -11,6 +11,7 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/access/access.h"
+#include "ui/access/revoke.h"
 #include "ui/folders/trash.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
@@ -145,6 +146,7 @@ open_server(struct ui_app *app)
         .trusted_proxies = opt->trusted_proxy.at,
         .guard = {.check_host = true,
                   .check_origin = true,
+                  .check_site = true,
                   .allow_hosts = opt->allow_host.at},
         .headers = ui_headers,
         .routes = ui_routes,
@@ -161,7 +163,8 @@ start_parts(struct ui_app *app)
 {
     app->events = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
     app->jobs = ui_jobs_new(app, app->http);
-    if (app->events == NULL || app->jobs == NULL ||
+    app->revoker = ui_revoker_new(app);
+    if (app->events == NULL || app->jobs == NULL || app->revoker == NULL ||
         ui_transfers_start(app->transfers) != P2P_OK ||
         ui_watch_start(app->watch) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
@@ -208,6 +211,7 @@ ui_app_close(struct ui_app *app)
 {
     app->is_ready = false;
     ui_events_close_log();
+    ui_revoker_free(app->revoker);
     http_server_close(app->http);
     ui_peers_stop(app->peers);
     ui_watch_stop(app->watch);

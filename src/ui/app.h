@@ -29,6 +29,7 @@ struct http_sse;
 struct ui_jobs;
 struct ui_listings;
 struct ui_peers;
+struct ui_revoker;
 struct ui_store;
 struct ui_trash;
 struct ui_watch;
@@ -60,6 +61,7 @@ struct ui_app {
     struct http_server *http;
     struct http_sse *events;
     struct ui_jobs *jobs;
+    struct ui_revoker *revoker;
     _Atomic bool is_ready; /* until then requests are answered with 503 */
 };
 

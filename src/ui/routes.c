@@ -11,6 +11,7 @@
 #define WISH  (32u * 1024) /* a list of peers */
 #define LAST  (HTTP_OPEN | HTTP_FALLBACK)
 #define OWNER UI_ONLY_OWNER
+#define PAGE  (HTTP_OPEN | HTTP_PAGE)
 
 const struct http_header ui_headers[] = {
     {"Content-Security-Policy",
@@ -21,6 +22,7 @@ const struct http_header ui_headers[] = {
     {"X-Content-Type-Options", "nosniff"},
     {"Referrer-Policy", "no-referrer"},
     {"Cross-Origin-Resource-Policy", "same-origin"}, /* no <img> of another page */
+    {"Cross-Origin-Opener-Policy", "same-origin"},
     {"Cache-Control", "no-store"},
     {NULL, NULL},
 };
@@ -28,7 +30,7 @@ const struct http_header ui_headers[] = {
 /* docs/openapi.yaml describes each one. */
 /* clang-format off */
 const struct http_route ui_routes[] = {
-    {"GET",    "/",                                ui_api_page,                        0, HTTP_OPEN},
+    {"GET",    "/",                                ui_api_page,                        0, PAGE},
     {"GET",    "/health",                          ui_status_handle_health,            0, HTTP_OPEN},
     {"GET",    "/metrics",                         ui_status_handle_metrics,           0, 0},
     {"GET",    "/api/openapi.yaml",                ui_api_openapi,                     0, 0},
@@ -75,7 +77,7 @@ const struct http_route ui_routes[] = {
 
     {"GET",    "/api/events",                      ui_api_events,                      0, 0},
     {"GET",    "/api/qr",                          ui_api_qr,                          0, 0},
-    {"GET",    "/open/{secret}",                   ui_owner_handle_open,               0, HTTP_OPEN},
+    {"GET",    "/open/{secret}",                   ui_owner_handle_open,               0, PAGE},
     {"POST",   "/api/owner/link",                  ui_owner_handle_link,           SMALL, OWNER},
     {"POST",   "/api/pair",                        ui_access_handle_pair,          SMALL, HTTP_OPEN},
     {"GET",    "/api/pair/code",                   ui_access_handle_code,              0, OWNER},
@@ -85,7 +87,7 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/config",                      ui_config_handle_get,               0, 0},
     {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, OWNER},
 
-    {"GET",    "/{path*}",                         ui_api_page,                        0, LAST},
+    {"GET",    "/{path*}",                         ui_api_page,                        0, LAST | HTTP_PAGE},
     {"POST",   "/{path*}",                         ui_api_nothing,                     0, LAST},
     {"PUT",    "/{path*}",                         ui_api_nothing,                     0, LAST},
     {"PATCH",  "/{path*}",                         ui_api_nothing,                     0, LAST},

@@ -106,7 +106,7 @@ put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
 
 static void
 put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s,
-           bool with_list, enum ui_caller caller)
+           bool with_list)
 {
     struct ui_settings set;
 
@@ -121,7 +121,6 @@ put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s
     http_json_put_bool(o, "peer_running", s->peer_runs);
     put_registries(o, app);
     put_urls(o, app);
-    http_json_put_string(o, "caller", ui_caller_name(caller));
     http_json_put_bool(o, "pairing_required", app->opt.pairing);
     http_json_put_u64(o, "uptime_s", p2p_now_ms() / 1000 - app->started_s);
 }
@@ -141,8 +140,9 @@ answer(struct http_request *req, struct ui_app *app, void *arg)
     const char *list = http_query(req, "shared_files");
     struct http_json_out o;
 
-    put_status(&o, app, arg, list == NULL || strcmp(list, "0") != 0,
-               ui_access_caller(app, req, NULL));
+    put_status(&o, app, arg, list == NULL || strcmp(list, "0") != 0);
+    http_json_put_string(&o, "caller",
+                         ui_caller_name(ui_access_caller(app, req, NULL)));
     ui_json_reply(&o, req, 200);
 }
 
@@ -156,10 +156,7 @@ ui_status_handle(struct http_request *req, void *arg)
         ui_job_begin(app->jobs, req, &kind, calloc(1, sizeof(struct standing)));
 }
 
-/*
- * One event for all who follow: `caller` is that of the machine itself, as pages know
- * their own from their own request.
- */
+/* One event for all who follow: without `caller`, which is another one for each. */
 void
 ui_status_publish(struct ui_app *app)
 {
@@ -167,7 +164,7 @@ ui_status_publish(struct ui_app *app)
     struct http_json_out o;
 
     find_standing(app, &s);
-    put_status(&o, app, &s, false, UI_LOCAL);
+    put_status(&o, app, &s, false);
     http_json_end(&o, '}');
     ui_event_publish(app, "status", &o);
 }

@@ -70,6 +70,64 @@ def test_cross_site_requests_change_nothing(world, case, method, path):
     assert snapshot(world) == before
 
 
+SITES = ("cross-site", "same-site", "what-is-this")
+LINK = [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")]
+EVERYWHERE = ["/", "/js/main.js", "/health", "/metrics", "/api/status", "/api/events", "/api/shared/mine.txt", "/api/openapi.yaml",
+              "/api/peers/search?filename=x", "/api/qr?target=dashboard", "/api/nothing", "/nothing"]  # fmt: skip
+
+
+def fetch(world, path, *headers, method="GET"):
+    return raw(world.ui.port, method, path, [("Host", "localhost"), *headers])
+
+
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("path", EVERYWHERE)
+def test_other_sites_get_nothing(world, site, path):
+    """Scripts, pictures, frames, forms in a frame: whatever another site asks for is refused."""
+    for mode, dest in (("no-cors", "image"), ("cors", "empty"), ("no-cors", "script"), ("navigate", "iframe"), ("navigate", "embed"), ("websocket", "document")):
+        status, _, body = fetch(world, path, ("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", mode), ("Sec-Fetch-Dest", dest))
+        assert status == 403 and b"cross_site" in body, (mode, dest, status)
+    assert fetch(world, path, ("Sec-Fetch-Site", site))[0] == 403
+    assert fetch(world, path, ("Origin", "http://evil.example"))[0] == 403
+    assert fetch(world, path, ("Sec-Fetch-Site", site), *LINK, method="HEAD")[0] in (403, 404)
+
+
+@pytest.mark.parametrize("site", SITES)
+def test_a_link_of_another_site_leads_to_pages_only(world, site):
+    for path in ("/", "/js/main.js"):
+        assert fetch(world, path, ("Sec-Fetch-Site", site), *LINK)[0] == 200, path
+    assert fetch(world, "/nothing", ("Sec-Fetch-Site", site), *LINK)[0] == 404
+    for path in ("/health", "/metrics", "/api/status", "/api/events", "/api/shared/mine.txt", "/api/openapi.yaml"):
+        assert fetch(world, path, ("Sec-Fetch-Site", site), *LINK)[0] == 403, path
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_our_own_pages_and_typed_addresses_get_everything(world, site):
+    for path in ("/", "/health", "/api/status", "/api/shared", "/api/openapi.yaml"):
+        assert fetch(world, path, ("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "cors"), ("Sec-Fetch-Dest", "empty"))[0] == 200
+    assert fetch(world, "/api/status", ("Origin", "http://localhost"))[0] == 200
+    assert fetch(world, "/api/status")[0] == 200, "a script sends none of these headers"
+
+
+def test_no_other_page_keeps_hold_of_our_window(world):
+    for path in ("/", "/api/status", "/nothing"):
+        assert fetch(world, path)[1]["Cross-Origin-Opener-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("path", ["/api/register", "/api/peers", "/api/download", "/api/transfers", "/api/pair"])
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "text/plain; charset=utf-8", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded; charset=utf-8"])
+def test_json_is_not_taken_from_forms(world, path, kind):
+    body = b'{"port": 1, "x": "="}'
+    status = raw(world.ui.port, "POST", path, [("Host", "localhost"), ("Content-Type", kind), ("Content-Length", str(len(body)))], body)[0]
+    assert status == 415
+
+
+def test_json_is_taken(world):
+    for kind in ("application/json", "application/json; charset=utf-8", "APPLICATION/JSON"):
+        headers = [("Host", "localhost"), ("Content-Type", kind), ("Content-Length", "2")]
+        assert raw(world.ui.port, "POST", "/api/register", headers, b"{}")[0] == 422
+
+
 def test_own_origin_is_taken(world):
     origin = [
         ("Host", f"localhost:{world.ui.port}"),

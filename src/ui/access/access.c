@@ -7,6 +7,7 @@
 #include "p2p/crypto.h"
 #include "ui/access/cookie.h"
 #include "ui/access/local.h"
+#include "ui/access/revoke.h"
 #include "ui/app.h"
 
 const char *
@@ -97,10 +98,13 @@ refuse_stranger(struct http_request *req)
 static bool
 admit(struct http_request *req, struct ui_app *app, bool only_owner)
 {
-    enum ui_caller caller = ui_access_caller(app, req, NULL);
+    struct p2p_device device = {.id = ""};
+    enum ui_caller caller = ui_access_caller(app, req, &device);
 
     if (caller == UI_STRANGER)
         return refuse_stranger(req);
+    if (caller != UI_LOCAL && caller != UI_OPEN && device.id[0] != '\0')
+        ui_revoke_tie(req, &device);
     if (caller != UI_OPEN)
         http_request_mark_known(req);
     if (!only_owner || ui_caller_is_owner(caller))

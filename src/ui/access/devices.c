@@ -11,6 +11,7 @@
 #include "ui/access/access.h"
 #include "ui/access/addresses.h"
 #include "ui/access/cookie.h"
+#include "ui/access/revoke.h"
 #include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
@@ -232,6 +233,10 @@ ui_access_handle_device_delete(struct http_request *req, void *arg)
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such device" : NULL);
         return;
     }
+    /* First, so that it does not read this in its stream. One that removes itself still
+     * gets the answer. */
+    http_set_group(req, 0);
+    ui_revoke_look(app);
     p2p_log_info("a device was removed by=%s", http_client_ip(req));
     ui_json_begin(&o, 64);
     http_json_put_string(&o, "status", "deleted");

@@ -1,0 +1,112 @@
+#include "ui/access/revoke.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "p2p/clock.h"
+#include "p2p/log.h"
+#include "ui/app.h"
+
+struct ui_revoker {
+    struct ui_app *app;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t stop;
+    bool is_stopping;
+};
+
+/* Ids are 16 hexadecimal digits: the number is the id itself. */
+static uint64_t
+group_of(const struct p2p_device *device)
+{
+    return strtoull(device->id, NULL, 16);
+}
+
+void
+ui_revoke_tie(struct http_request *req, const struct p2p_device *device)
+{
+    http_set_group(req, group_of(device));
+}
+
+struct devices {
+    struct p2p_device *at;
+    size_t count;
+};
+
+static bool
+may_stay(uint64_t group, void *arg)
+{
+    const struct devices *list = arg;
+
+    for (size_t i = 0; i < list->count; i++)
+        if (group_of(&list->at[i]) == group)
+            return true;
+    return false;
+}
+
+void
+ui_revoke_look(struct ui_app *app)
+{
+    struct devices list = {0};
+    size_t closed;
+
+    /* What cannot be read takes nobody's access away: each request is checked again. */
+    if (p2p_devices_list(app->devices, &list.at, &list.count) != P2P_OK)
+        return;
+    closed = http_close_groups(app->http, may_stay, &list);
+    if (closed > 0)
+        p2p_log_info("requests of removed devices were closed count=%zu", closed);
+    free(list.at);
+}
+
+static void *
+revoker_main(void *arg)
+{
+    struct ui_revoker *r = arg;
+
+    pthread_mutex_lock(&r->lock);
+    while (!r->is_stopping) {
+        (void)p2p_cond_wait_until(&r->stop, &r->lock, p2p_now_ms() + UI_REVOKE_LOOK_MS);
+        if (r->is_stopping)
+            break;
+        pthread_mutex_unlock(&r->lock);
+        if (http_close_groups(r->app->http, NULL, NULL) > 0)
+            ui_revoke_look(r->app);
+        pthread_mutex_lock(&r->lock);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return NULL;
+}
+
+struct ui_revoker *
+ui_revoker_new(struct ui_app *app)
+{
+    struct ui_revoker *r = calloc(1, sizeof(*r));
+
+    if (r == NULL)
+        return NULL;
+    r->app = app;
+    pthread_mutex_init(&r->lock, NULL);
+    p2p_cond_init(&r->stop);
+    if (pthread_create(&r->thread, NULL, revoker_main, r) == 0)
+        return r;
+    pthread_cond_destroy(&r->stop);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+    return NULL;
+}
+
+void
+ui_revoker_free(struct ui_revoker *r)
+{
+    if (r == NULL)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->is_stopping = true;
+    pthread_cond_signal(&r->stop);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+    pthread_cond_destroy(&r->stop);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+}
