@@ -38,8 +38,9 @@ struct p2p_peer_info {
     bool verified;        /* its registration was signed */
     uint64_t last_seen_s; /* 0: not said */
     size_t registry;      /* which of them said so */
-    char **files;         /* names, checked; owned by the list */
+    char **files; /* names, checked; owned by the list; not always all of them */
     size_t file_count;
+    size_t files_total; /* how many it shares, as the registry says */
 };
 struct p2p_peer_list {
     struct p2p_peer_info *at;
@@ -53,7 +54,12 @@ void p2p_peer_list_clear(struct p2p_peer_list *list);
  * registry in an order of chance: the first few are some of each, however many one
  * registry makes up, and no id comes first by its digits. rank.h says who of them is
  * asked. UNREACHABLE when no registry answers.
+ *
+ * Of all peers only the first P2P_PEER_NAMES_KEPT names of each are kept, together at
+ * most P2P_NAMES_BYTES_MAX bytes; of sources the name that was asked for.
  */
+#define P2P_PEER_NAMES_KEPT 100
+#define P2P_NAMES_BYTES_MAX (4u * 1024 * 1024)
 P2P_MUST_CHECK enum p2p_err p2p_discovery_peers(struct p2p_discovery *d,
                                                 struct p2p_peer_list *out);
 P2P_MUST_CHECK enum p2p_err p2p_discovery_find(struct p2p_discovery *d,

@@ -95,7 +95,7 @@ cli_find_peers(const struct cli_common *common, struct p2p_discovery *d,
                                           .id_known = true,
                                           .verified = list.at[i].verified,
                                           .in_registry = true,
-                                          .file_count = list.at[i].file_count,
+                                          .file_count = list.at[i].files_total,
                                           .last_seen_s = list.at[i].last_seen_s});
     p2p_peer_list_clear(&list);
     if (err == P2P_OK)

@@ -27,11 +27,14 @@ static void
 answer_list(struct http_request *req, struct ui_app *app, void *arg)
 {
     const char *files = http_query(req, "file_list");
+    size_t offset, limit;
     struct http_json_out o;
 
     (void)arg;
+    if (!ui_query_page(req, 1000, &offset, &limit))
+        return;
     ui_json_begin(&o, 4096);
-    ui_peers_put_list(app, &o, files == NULL || strcmp(files, "0") != 0);
+    ui_peers_put_list(app, &o, offset, limit, files == NULL || strcmp(files, "0") != 0);
     ui_json_reply(&o, req, 200);
 }
 

@@ -246,6 +246,29 @@ def test_a_name_that_is_taken(machines, suite):
     wait_until(lambda: ports(alpha) == {second.port}, 40, "the second is still announced")
 
 
+def test_an_announcement_moves_no_peer_that_was_added_by_hand(machines, suite):
+    """Anybody can announce any id at any place; what the user said stays."""
+    alpha, beta = machines
+    real = suite.peer("--no-mdns", host="0.0.0.0", name="real", files={"f.txt": b"x"}, wait=False, prefix=alpha.prefix, env=alpha.env)
+    peer_id = re.search(r"peer_id=([0-9a-f]{64})", real.lines[0]).group(1)
+    ui = suite.ui(name="near", prefix=beta.prefix, env=beta.env)
+    ask = asking_ui(beta, ui)
+    assert ask("POST", "/api/peers", json.dumps({"address": f"10.214.0.1:{real.port}"}))["peer_id_full"] == peer_id
+
+    shutil.copytree(real.keys, suite.folder / "spoof" / "keys")
+    spoof = suite.peer(host="0.0.0.0", name="spoof", wait=False, prefix=alpha.prefix, env=alpha.env)
+    wait_until(lambda: peer_id in json.dumps(asking(suite, alpha)("peers")[1]), 25, "the false announcement")
+    other = suite.peer(host="0.0.0.0", name="other", wait=False, prefix=alpha.prefix, env=alpha.env)
+
+    def listed():
+        return {p["peer_id_full"]: p for p in ask("GET", "/api/peers")["peers"]}
+
+    other_id = re.search(r"peer_id=([0-9a-f]{64})", other.lines[0]).group(1)
+    wait_until(lambda: other_id in listed(), 40, "an announcement after the false one")
+    peer = listed()[peer_id]
+    assert (peer["port"], peer["found_by"]) == (real.port, "manual") and spoof.port != real.port
+
+
 ASK = """
 import sys, urllib.request
 method, url, body = sys.argv[1:]

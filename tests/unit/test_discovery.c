@@ -296,7 +296,7 @@ one_registry_is_enough_and_answers_merge(void **state)
     p2p_discovery_close(d);
     fake_stop(&a);
     fake_stop(&b);
-    assert_string_equal(a.requests[0].target, "/peers?file=x&limit=1000");
+    assert_string_equal(a.requests[0].target, "/peers?file=x&limit=1000&names=0");
     fake_clear(&a);
     fake_clear(&b);
 }

@@ -165,9 +165,9 @@ visit_peers(void *arg, size_t registry, const cJSON *json)
 
 static enum p2p_err
 find(struct p2p_discovery *d, const char *path, const char *argument,
-     struct p2p_peer_list *out)
+     const struct p2p_peers *wanted, struct p2p_peer_list *out)
 {
-    struct p2p_peers peers = {0};
+    struct p2p_peers peers = *wanted;
     enum p2p_err err =
         p2p_discovery_ask(d, path, argument, PAGES_MAX, visit_peers, &peers);
 
@@ -182,22 +182,42 @@ find(struct p2p_discovery *d, const char *path, const char *argument,
 }
 
 enum p2p_err
-p2p_discovery_peers(struct p2p_discovery *d, struct p2p_peer_list *out)
+p2p_discovery_peers_with_names(struct p2p_discovery *d, struct p2p_peer_list *out)
 {
-    return find(d, "/peers?limit=1000", NULL, out);
+    return find(d, "/peers?limit=1000", NULL,
+                &(struct p2p_peers){.names_max = P2P_REGISTER_FILES_MAX,
+                                    .bytes_left = 4 * P2P_NAMES_BYTES_MAX},
+                out);
 }
 
-/* A registry that ignores ?file= would make everyone a source. */
+enum p2p_err
+p2p_discovery_peers(struct p2p_discovery *d, struct p2p_peer_list *out)
+{
+    char path[48];
+
+    snprintf(path, sizeof(path), "/peers?limit=1000&names=%d", P2P_PEER_NAMES_KEPT);
+    return find(d, path, NULL,
+                &(struct p2p_peers){.names_max = P2P_PEER_NAMES_KEPT,
+                                    .bytes_left = P2P_NAMES_BYTES_MAX},
+                out);
+}
+
+/* A registry that ignores ?file= would make everyone a source: it shows by names that
+ * were not asked for. */
 enum p2p_err
 p2p_discovery_find(struct p2p_discovery *d, const char *name, struct p2p_peer_list *out)
 {
-    enum p2p_err err = find(d, "/peers?file=%s&limit=1000", name, out);
+    enum p2p_err err =
+        find(d, "/peers?file=%s&limit=1000&names=0", name,
+             &(struct p2p_peers){
+                 .only = name, .names_max = 1, .bytes_left = P2P_NAMES_BYTES_MAX},
+             out);
     size_t kept = 0;
 
     if (err == P2P_OK)
         err = p2p_peers_take_turns(out, d->count);
     for (size_t i = 0; i < out->count; i++) {
-        if (out->at[i].file_count > 0 && !p2p_peer_has(&out->at[i], name))
+        if (out->at[i].files_total > 0 && !p2p_peer_has(&out->at[i], name))
             p2p_peer_clear(&out->at[i]);
         else
             out->at[kept++] = out->at[i];
@@ -216,7 +236,8 @@ p2p_discovery_find_root(struct p2p_discovery *d, const struct p2p_digest *root,
     enum p2p_err err;
 
     p2p_hex_format(root->b, sizeof(root->b), hex);
-    err = find(d, "/peers?root=%s&limit=1000", hex, out);
+    err =
+        find(d, "/peers?root=%s&limit=1000&names=0", hex, &(struct p2p_peers){0}, out);
     if (err == P2P_OK)
         err = p2p_peers_take_turns(out, d->count);
     if (err != P2P_OK)

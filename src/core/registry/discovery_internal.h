@@ -141,6 +141,10 @@ struct p2p_discovery {
 struct p2p_peers {
     struct p2p_peer_list list;
     size_t cap;
+    /* Which names are kept; the others are only counted. */
+    const char *only;  /* NULL: any */
+    size_t names_max;  /* of each peer */
+    size_t bytes_left; /* of all */
 };
 /* Adds the usable ones of a JSON array of that registry; only NOMEM is an error. */
 P2P_MUST_CHECK enum p2p_err p2p_peers_take(const struct cJSON *array, size_t registry,
@@ -153,6 +157,10 @@ void p2p_peers_merge(struct p2p_peer_list *list);
 P2P_MUST_CHECK enum p2p_err p2p_peers_take_turns(struct p2p_peer_list *list,
                                                  size_t count);
 void p2p_peer_clear(struct p2p_peer_info *peer);
+/* With as many names as a search through them may cost, for registries that cannot
+ * search. */
+P2P_MUST_CHECK enum p2p_err p2p_discovery_peers_with_names(struct p2p_discovery *d,
+                                                           struct p2p_peer_list *out);
 bool p2p_peer_has(const struct p2p_peer_info *peer, const char *name);
 
 /* ---- discovery_find.c: asking all registries, page by page ---- */

@@ -10,6 +10,8 @@
 #include "p2p/path.h"
 #include "p2p/rank.h"
 
+#define NAME_COST 32 /* of a name, beside its bytes */
+
 void
 p2p_peer_clear(struct p2p_peer_info *peer)
 {
@@ -84,7 +86,7 @@ p2p_peers_merge(struct p2p_peer_list *list)
             list->at[++kept] = *next;
             continue;
         }
-        if (next->file_count > last->file_count && next->verified == last->verified) {
+        if (next->files_total > last->files_total && next->verified == last->verified) {
             struct p2p_peer_info swap = *last;
             *last = *next;
             *next = swap;
@@ -160,26 +162,40 @@ is_usable_ip(const char *text)
            !IN6_IS_ADDR_V4COMPAT(&v6);
 }
 
-/* Names that may not be used are left out, as are repeated ones of short lists. */
+static bool
+is_wanted(struct p2p_peers *peers, const char *name)
+{
+    size_t cost = strlen(name) + NAME_COST;
+
+    if ((peers->only != NULL && strcmp(name, peers->only) != 0) ||
+        cost > peers->bytes_left)
+        return false;
+    peers->bytes_left -= cost;
+    return true;
+}
+
+/* Names that may not be used are left out. */
 static enum p2p_err
-take_files(const cJSON *names, struct p2p_peer_info *peer)
+take_files(const cJSON *names, struct p2p_peers *peers, struct p2p_peer_info *peer)
 {
     int count = cJSON_GetArraySize(names);
+    size_t most = count > 0 ? (size_t)count : 0;
     const cJSON *item;
 
-    if (count <= 0)
-        return P2P_OK;
-    peer->files = calloc((size_t)count, sizeof(*peer->files));
-    if (peer->files == NULL)
+    if (most > peers->names_max)
+        most = peers->names_max;
+    if (most > 0 && (peer->files = calloc(most, sizeof(*peer->files))) == NULL)
         return P2P_ERR_NOMEM;
     cJSON_ArrayForEach(item, names)
     {
         const char *name = cJSON_GetStringValue(item);
         if (name == NULL || p2p_name_check(name, strlen(name), true) != P2P_OK ||
-            peer->file_count == P2P_REGISTER_FILES_MAX)
+            peer->files_total == P2P_REGISTER_FILES_MAX)
             continue;
-        peer->files[peer->file_count] = strdup(name);
-        if (peer->files[peer->file_count] == NULL)
+        peer->files_total++;
+        if (peer->file_count == most || !is_wanted(peers, name))
+            continue;
+        if ((peer->files[peer->file_count] = strdup(name)) == NULL)
             return P2P_ERR_NOMEM;
         peer->file_count++;
     }
@@ -188,10 +204,10 @@ take_files(const cJSON *names, struct p2p_peer_info *peer)
 
 /* MALFORMED: not one to list. */
 static enum p2p_err
-parse_peer(const cJSON *json, struct p2p_peer_info *peer)
+parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *peer)
 {
     const char *ip = p2p_json_text(json, "ip");
-    uint64_t port;
+    uint64_t port, total;
     enum p2p_err err;
 
     *peer = (struct p2p_peer_info){0};
@@ -201,9 +217,13 @@ parse_peer(const cJSON *json, struct p2p_peer_info *peer)
         return P2P_ERR_MALFORMED;
     peer->verified = p2p_json_bool(json, "verified");
     (void)p2p_json_u64(json, "last_seen", UINT64_MAX, &peer->last_seen_s);
-    err = take_files(cJSON_GetObjectItemCaseSensitive(json, "files"), peer);
+    err = take_files(cJSON_GetObjectItemCaseSensitive(json, "files"), peers, peer);
     if (err != P2P_OK)
         p2p_peer_clear(peer);
+    else if (peers->only == NULL &&
+             p2p_json_u64(json, "files_count", P2P_REGISTER_FILES_MAX, &total) &&
+             total > peer->files_total)
+        peer->files_total = (size_t)total;
     return err;
 }
 
@@ -216,7 +236,7 @@ p2p_peers_take(const cJSON *array, size_t registry, struct p2p_peers *out)
     cJSON_ArrayForEach(item, array)
     {
         struct p2p_peer_info peer;
-        err = parse_peer(item, &peer);
+        err = parse_peer(item, out, &peer);
         peer.registry = registry;
         if (err == P2P_OK)
             err = peers_add(out, &peer);

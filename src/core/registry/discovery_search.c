@@ -63,7 +63,7 @@ add_group(struct search *search, const struct p2p_search_result *like)
 static enum p2p_err
 join(struct p2p_search_result *group, size_t registry, const cJSON *from)
 {
-    struct p2p_peers peers = {group->peers, group->peers.count};
+    struct p2p_peers peers = {.list = group->peers, .cap = group->peers.count};
     enum p2p_err err = p2p_peers_take(from, registry, &peers);
 
     group->peers = peers.list;
@@ -142,6 +142,7 @@ add_source(struct search *search, const char *name, const struct p2p_peer_info *
     group->peers.at = bigger;
     bigger[group->peers.count] = *peer;
     bigger[group->peers.count].files = NULL;
+    bigger[group->peers.count].files_total = 0;
     bigger[group->peers.count++].file_count = 0;
     return P2P_OK;
 }
@@ -150,7 +151,7 @@ static enum p2p_err
 search_lists(struct p2p_discovery *d, struct search *search)
 {
     struct p2p_peer_list peers;
-    enum p2p_err err = p2p_discovery_peers(d, &peers);
+    enum p2p_err err = p2p_discovery_peers_with_names(d, &peers);
 
     for (size_t i = 0; i < peers.count; i++)
         for (size_t k = 0; k < peers.at[i].file_count && err == P2P_OK; k++)

@@ -30,14 +30,14 @@ put_where(struct http_json_out *o, const struct p2p_id *id, const char *ip,
     http_json_put_u64(o, "port", port);
 }
 
-/* Calls `put` for each file; a long list is gone through in slices, and may be another
- * one afterwards. */
+/* Calls `put` for the first `max` files; a long list is gone through in slices, and may
+ * be another one afterwards. */
 static void
-for_files(struct http_json_out *o, struct registry_peer *p,
+for_files(struct http_json_out *o, struct registry_peer *p, uint32_t max,
           void (*put)(struct http_json_out *o, const struct registry_peer *p,
                       uint32_t file))
 {
-    for (uint32_t i = 0; i < p->file_count; i++) {
+    for (uint32_t i = 0; i < p->file_count && i < max; i++) {
         put(o, p, p->files[i]);
         if (i % REGISTRY_VISIT_SLICE == REGISTRY_VISIT_SLICE - 1)
             registry_let_others_in(p);
@@ -51,14 +51,16 @@ put_name(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
 }
 
 static void
-put_members(struct http_json_out *o, struct registry_peer *p)
+put_members(struct http_json_out *o, struct registry_peer *p, uint32_t names_max)
 {
     uint64_t silent_s = (p2p_now_ms() - p->heard_ms) / 1000;
+    uint32_t file_count = p->file_count;
 
     put_where(o, &p->id, p->ip, p->port);
     http_json_begin(o, "files", '[');
-    for_files(o, p, put_name);
+    for_files(o, p, names_max, put_name);
     http_json_end(o, ']');
+    http_json_put_u64(o, "files_count", file_count);
     http_json_put_bool(o, "verified", p->is_signed);
     http_json_put_u64(o, "last_seen", p2p_time_s() - silent_s);
     http_json_begin(o, "protocols", '[');
@@ -87,12 +89,13 @@ put_entry(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
 }
 
 void
-view_put_peer(struct http_json_out *o, const struct registry_peer *shown)
+view_put_peer(struct http_json_out *o, const struct registry_peer *shown,
+              uint32_t names_max)
 {
     struct registry_peer p = *shown;
 
     http_json_begin(o, NULL, '{');
-    put_members(o, &p);
+    put_members(o, &p, names_max);
     http_json_end(o, '}');
 }
 
@@ -102,14 +105,14 @@ view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown
     struct registry_peer p = *shown;
 
     http_json_begin(o, NULL, '{');
-    put_members(o, &p);
+    put_members(o, &p, UINT32_MAX);
     if (p.is_signed) {
         http_json_put_u64(o, "seq", p.seq);
         http_json_put_u64(o, "expires_at", p.expires_at_s);
     }
     http_json_begin(o, "entries", '[');
     if (p.has_content)
-        for_files(o, &p, put_entry);
+        for_files(o, &p, UINT32_MAX, put_entry);
     http_json_end(o, ']');
     http_json_end(o, '}');
 }

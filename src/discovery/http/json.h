@@ -5,8 +5,10 @@
 #include "discovery/registry/registry.h"
 #include "http/json.h"
 
-/* {"peer_id","ip","port","files":[names],"verified","last_seen","protocols"} */
-void view_put_peer(struct http_json_out *o, const struct registry_peer *shown);
+/* {"peer_id","ip","port","files":[names],"files_count","verified","last_seen",
+ * "protocols"} with at most names_max names. */
+void view_put_peer(struct http_json_out *o, const struct registry_peer *shown,
+                   uint32_t names_max);
 /* The same with "seq", "expires_at" and "entries" (size, root, sha256) of a signed one.
  */
 void view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown);

@@ -16,7 +16,7 @@
 
 struct page {
     struct http_json_out out;
-    uint64_t limit, count;
+    uint64_t limit, names, count;
     struct p2p_id last;
     bool has_more;
 };
@@ -30,7 +30,7 @@ add_peer(void *arg, const struct registry_peer *p)
         page->has_more = true;
         return false;
     }
-    view_put_peer(&page->out, p);
+    view_put_peer(&page->out, p, (uint32_t)page->names);
     page->last = p->id;
     page->count++;
     return true;
@@ -57,9 +57,9 @@ parse_digest(struct http_request *req, const char *name, struct p2p_digest *out,
 static void
 reply_page(struct http_request *req, struct app *app,
            const struct registry_filter *filter, const struct p2p_id *after,
-           uint64_t limit)
+           uint64_t limit, uint64_t names)
 {
-    struct page page = {.limit = limit};
+    struct page page = {.limit = limit, .names = names};
     char next[2 * P2P_DIGEST_LEN + 1];
     size_t len;
     char *text;
@@ -86,10 +86,11 @@ get_peers(struct http_request *req, void *arg)
     struct p2p_digest root, sha256, cursor;
     const struct p2p_digest *after;
     struct p2p_id after_id;
-    uint64_t limit;
+    uint64_t limit, names;
     char tag[64];
 
     if (!http_query_u64(req, "limit", 1, LIMIT_MAX, LIMIT_DEFAULT, &limit) ||
+        !http_query_u64(req, "names", 0, UINT32_MAX, UINT32_MAX, &names) ||
         !parse_digest(req, "root", &root, &filter.root) ||
         !parse_digest(req, "sha256", &sha256, &filter.sha256) ||
         !parse_digest(req, "cursor", &cursor, &after))
@@ -104,7 +105,7 @@ get_peers(struct http_request *req, void *arg)
         return;
     if (after != NULL)
         memcpy(after_id.b, after->b, sizeof(after_id.b));
-    reply_page(req, app, &filter, after != NULL ? &after_id : NULL, limit);
+    reply_page(req, app, &filter, after != NULL ? &after_id : NULL, limit, names);
 }
 
 static bool

@@ -1,10 +1,10 @@
 /*
  * revoke - access that was taken away ends now, on what is open, too.
  *
- * Each request of a device in the list (paired, a token, an owner's browser) carries the device as its group (http.h).
- * A removal on this program's own interface closes the device's requests at once; one
- * by another process (`p2p token rm`) is noticed within UI_REVOKE_LOOK_MS, as a thread
- * compares while such requests are open.
+ * Each request of a device in the list (paired, a token, an owner's browser) carries
+ * the device as its group (http.h). A removal on this program's own interface closes
+ * the device's requests at once; one by another process (`p2p token rm`) is noticed
+ * within UI_REVOKE_LOOK_MS, as a thread compares while such requests are open.
  */
 #ifndef P2P_UI_REVOKE_H
 #define P2P_UI_REVOKE_H

@@ -21,6 +21,12 @@
 #define LOOK_EVERY_MS 10000
 #define BROWSE_MS     500
 #define NAMES_MAX     10000
+/* What is kept of the names of one peer that was added by hand; of one that announced
+ * itself; of all of the latter. A name costs NAME_COST beside its bytes. */
+#define HAND_BYTES_MAX (4u * 1024 * 1024)
+#define NEAR_BYTES_MAX (1024u * 1024)
+#define ALL_BYTES_MAX  (16u * 1024 * 1024)
+#define NAME_COST      64
 /* Anybody on the network can announce himself: nobody gets more of our time. */
 #define LIST_PATIENCE_MS 5000
 
@@ -35,12 +41,55 @@ find(struct ui_peers *p, const struct p2p_id *id)
     return NULL;
 }
 
+/* Makes room for one that the user knows. */
+static void
+drop_announced(struct ui_peers *p)
+{
+    for (size_t i = p->near_count; i-- > 0;)
+        if (p->near[i].found_by == UI_BY_MDNS) {
+            ui_peer_clear(&p->near[i]);
+            p->near[i] = p->near[--p->near_count];
+            return;
+        }
+}
+
+static size_t
+bytes_of(const struct ui_peer *peer)
+{
+    size_t bytes = peer->file_count * NAME_COST;
+
+    for (size_t i = 0; i < peer->file_count; i++)
+        bytes += strlen(peer->files[i]);
+    return bytes;
+}
+
+/* How much of its names one may keep, beside what the others have. */
+static size_t
+allowance(struct ui_peers *p, const struct p2p_id *id, enum ui_found_by found_by)
+{
+    size_t used = 0, left;
+
+    if (found_by == UI_BY_HAND)
+        return HAND_BYTES_MAX;
+    pthread_mutex_lock(&p->lock);
+    for (size_t i = 0; i < p->near_count; i++)
+        if (p->near[i].found_by == UI_BY_MDNS && !p2p_id_equal(&p->near[i].id, id))
+            used += bytes_of(&p->near[i]);
+    pthread_mutex_unlock(&p->lock);
+    left = used < ALL_BYTES_MAX ? ALL_BYTES_MAX - used : 0;
+    return left < NEAR_BYTES_MAX ? left : NEAR_BYTES_MAX;
+}
+
 static struct ui_peer *
 add(struct ui_peers *p, const struct p2p_id *id, const struct p2p_addr *addr,
     enum ui_found_by found_by)
 {
     struct ui_peer *peer = find(p, id);
 
+    if (peer != NULL && peer->found_by == UI_BY_HAND && found_by == UI_BY_MDNS)
+        return peer; /* anybody can announce anything: the user's word stays */
+    if (peer == NULL && p->near_count == NEAR_MAX && found_by == UI_BY_HAND)
+        drop_announced(p);
     if (peer == NULL && p->near_count < NEAR_MAX) {
         struct ui_peer *list = realloc(p->near, (p->near_count + 1) * sizeof(*list));
         if (list == NULL)
@@ -77,6 +126,7 @@ struct names {
     char **at;
     struct ui_content *contents;
     size_t count, cap;
+    size_t bytes_left;
 };
 
 static bool
@@ -100,9 +150,11 @@ static enum p2p_err
 add_name(void *arg, const char *name, const struct p2p_list_entry *entry)
 {
     struct names *n = arg;
+    size_t cost = strlen(name) + NAME_COST;
 
-    if (n->count == NAMES_MAX)
+    if (n->count == NAMES_MAX || cost > n->bytes_left)
         return P2P_ERR_TOO_LARGE;
+    n->bytes_left -= cost;
     if (n->count == n->cap && !make_room(n))
         return P2P_ERR_NOMEM;
     if ((n->at[n->count] = strdup(name)) == NULL)
@@ -134,7 +186,7 @@ keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
         struct ui_peer old = *peer;
         peer->files = n->at;
         peer->contents = n->contents;
-        peer->file_count = n->count;
+        peer->file_count = peer->files_total = n->count;
         peer->last_seen_s = p2p_time_s();
         ui_peer_clear(&old);
         memset(n, 0, sizeof(*n));
@@ -159,6 +211,7 @@ meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
     if (err != P2P_OK)
         return err;
     who->id = *p2p_conn_peer(conn);
+    n.bytes_left = allowance(p, &who->id, found_by);
     if (p2p_id_equal(&who->id, p2p_identity_id(p->app->identity)))
         err = P2P_ERR_EXISTS;
     else if (list_names(conn, &n) != P2P_OK)

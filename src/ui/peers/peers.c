@@ -122,7 +122,8 @@ add_registered(struct snapshot *s, struct p2p_peer_info *info)
                                            .last_seen_s = info->last_seen_s,
                                            .found_by = UI_BY_REGISTRY,
                                            .files = info->files,
-                                           .file_count = info->file_count};
+                                           .file_count = info->file_count,
+                                           .files_total = info->files_total};
     info->files = NULL;
     info->file_count = 0;
 }
@@ -138,9 +139,42 @@ add_neighbours(struct ui_peers *p, struct snapshot *s)
 }
 
 static bool
+is_met(struct ui_peers *p, const struct ui_peer *peer)
+{
+    struct p2p_known_peer known;
+
+    return peer->found_by == UI_BY_HAND ||
+           p2p_id_equal(&peer->id, p2p_identity_id(p->app->identity)) ||
+           (p2p_known_find(p->app->identity, &peer->id, &known) == P2P_OK &&
+            known.trust != P2P_TRUST_PENDING);
+}
+
+/* So that no crowd of strangers pushes them off the first page, or out of the list. */
+static void
+put_met_first(struct ui_peers *p, struct snapshot *s)
+{
+    struct ui_peer *ordered = calloc(s->count + 1, sizeof(*ordered));
+    size_t count = 0;
+
+    if (ordered == NULL)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        s->list[i].is_met = is_met(p, &s->list[i]);
+    for (int strangers = 0; strangers < 2; strangers++)
+        for (size_t i = 0; i < s->count; i++)
+            if (s->list[i].is_met == !strangers)
+                ordered[count++] = s->list[i];
+    while (count > UI_PEERS_MAX)
+        ui_peer_clear(&ordered[--count]);
+    free(s->list);
+    s->list = ordered;
+    s->count = count;
+}
+
+static bool
 is_same_peer(const struct ui_peer *a, const struct ui_peer *b)
 {
-    return p2p_id_equal(&a->id, &b->id) && a->file_count == b->file_count &&
+    return p2p_id_equal(&a->id, &b->id) && a->files_total == b->files_total &&
            a->verified == b->verified && a->found_by == b->found_by &&
            p2p_addr_equal(&a->addr, &b->addr);
 }
@@ -180,6 +214,7 @@ look(struct ui_peers *p)
         add_registered(&s, &found.at[i]);
     if (s.list != NULL) {
         add_neighbours(p, &s);
+        put_met_first(p, &s);
         differs |= replace(p, &s);
     }
     pthread_mutex_unlock(&p->lock);

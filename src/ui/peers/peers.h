@@ -36,8 +36,13 @@ struct ui_peer {
     bool is_asked;               /* a neighbour: what it shares, at least tried */
     char **files;                /* owned */
     struct ui_content *contents; /* of each file; owned; NULL: a registry's list */
-    size_t file_count;
+    size_t file_count;           /* of those */
+    size_t files_total;          /* what it shares, as far as that is known */
+    bool is_met;                 /* this machine, remembered, or added by hand */
 };
+
+/* Peers in the snapshot: those that are met, then the others by id. */
+#define UI_PEERS_MAX 10000
 
 struct ui_peers *ui_peers_new(struct ui_app *app); /* NULL: out of memory */
 void ui_peers_stop(
@@ -53,8 +58,13 @@ size_t ui_peers_count(struct ui_app *app);
 /* The registries were last asked more than ten seconds ago. */
 bool ui_peers_is_old(struct ui_app *app);
 
-/* The members `peers` and `discovery_reachable`. */
-void ui_peers_put_list(struct ui_app *app, struct http_json_out *o, bool with_files);
+/*
+ * The members `peers`, `discovery_reachable` and `next`: a page from the snapshot,
+ * whose file lists have together at most UI_FILE_LISTS_BYTES.
+ */
+#define UI_FILE_LISTS_BYTES (1024u * 1024)
+void ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
+                       size_t limit, bool with_files);
 /* The members of one `Peer`, into an object that is begun; false when it is not known
  * at all. */
 bool ui_peers_put_one(struct ui_app *app, const struct p2p_id *id,

@@ -7,7 +7,7 @@
 #include "ui/peers/peers_internal.h"
 #include "ui/reply/json.h"
 
-#define NAMES_SHOWN 1000
+#define NAMES_SHOWN P2P_PEER_NAMES_KEPT
 
 struct trust {
     const char *text;
@@ -62,19 +62,25 @@ judge(struct ui_app *app, const struct ui_peer *peer, struct trust *out)
         out->text = "new";
 }
 
+/* `bytes_left`: what the names of this answer may still take. */
 static void
-put_files(struct http_json_out *o, const struct ui_peer *peer, bool with_files)
+put_files(struct http_json_out *o, const struct ui_peer *peer, size_t *bytes_left)
 {
-    http_json_put_u64(o, "files", peer->file_count);
+    http_json_put_u64(o, "files", peer->files_total);
     http_json_begin(o, "file_list", '[');
-    for (size_t i = 0; i < peer->file_count && i < NAMES_SHOWN && with_files; i++)
+    for (size_t i = 0; i < peer->file_count && i < NAMES_SHOWN; i++) {
+        size_t len = strlen(peer->files[i]);
+        if (len > *bytes_left)
+            break;
+        *bytes_left -= len;
         http_json_put_string(o, NULL, peer->files[i]);
+    }
     http_json_end(o, ']');
 }
 
 static void
 put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o,
-         bool with_files)
+         size_t *bytes_left)
 {
     static const char *const found_by[] = {"registry", "mdns", "manual"};
     bool is_self = p2p_id_equal(&peer->id, p2p_identity_id(app->identity));
@@ -86,7 +92,7 @@ put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o
     ui_json_id(o, &peer->id);
     http_json_put_string(o, "ip", peer->addr.host);
     http_json_put_u64(o, "port", peer->addr.port);
-    put_files(o, peer, with_files);
+    put_files(o, peer, bytes_left);
     http_json_put_bool(o, "verified", peer->verified);
     http_json_put_u64(o, "last_seen", peer->last_seen_s);
     http_json_put_bool(o, "self", is_self);
@@ -100,18 +106,22 @@ put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o
 }
 
 void
-ui_peers_put_list(struct ui_app *app, struct http_json_out *o, bool with_files)
+ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
+                  size_t limit, bool with_files)
 {
     struct ui_peers *p = app->peers;
+    size_t bytes_left = with_files ? UI_FILE_LISTS_BYTES : 0;
 
     pthread_mutex_lock(&p->lock);
     http_json_begin(o, "peers", '[');
-    for (size_t i = 0; i < p->count; i++) {
+    for (size_t i = offset; i < p->count && i - offset < limit; i++) {
         http_json_begin(o, NULL, '{');
-        put_peer(app, &p->list[i], o, with_files);
+        put_peer(app, &p->list[i], o, &bytes_left);
         http_json_end(o, '}');
     }
     http_json_end(o, ']');
+    ui_json_cursor(o,
+                   offset < p->count && limit < p->count - offset ? offset + limit : 0);
     http_json_put_bool(o, "discovery_reachable", p->is_reachable);
     pthread_mutex_unlock(&p->lock);
 }
@@ -137,12 +147,13 @@ ui_peers_put_one(struct ui_app *app, const struct p2p_id *id, struct http_json_o
     struct ui_peers *p = app->peers;
     const struct ui_peer *peer;
     struct ui_peer recalled;
+    size_t bytes_left = UI_FILE_LISTS_BYTES;
 
     pthread_mutex_lock(&p->lock);
     if ((peer = ui_peers_find(p, id)) == NULL && recall(app, id, &recalled))
         peer = &recalled;
     if (peer != NULL)
-        put_peer(app, peer, o, true);
+        put_peer(app, peer, o, &bytes_left);
     pthread_mutex_unlock(&p->lock);
     return peer != NULL;
 }
@@ -152,6 +163,7 @@ ui_peers_put_stranger(struct ui_app *app, const struct p2p_id *id,
                       const struct p2p_addr *addr, struct http_json_out *o)
 {
     struct ui_peer peer = {.id = *id, .addr = *addr, .found_by = UI_BY_HAND};
+    size_t none = 0;
 
-    put_peer(app, &peer, o, false);
+    put_peer(app, &peer, o, &none);
 }
