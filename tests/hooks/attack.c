@@ -109,7 +109,15 @@ try_fork(const char *unused)
 static int
 try_ptrace(const char *pid)
 {
-    return ptrace(PTRACE_SEIZE, atoi(pid), NULL, NULL) == 0 ? 0 : -1;
+    pid_t victim = (pid_t)atoi(pid);
+
+    if (ptrace(PTRACE_SEIZE, victim, NULL, NULL) != 0)
+        return -1;
+    /* Let go, or its parent would wait for us when it ends. */
+    ptrace(PTRACE_INTERRUPT, victim, NULL, NULL);
+    waitpid(victim, NULL, __WALL);
+    ptrace(PTRACE_DETACH, victim, NULL, NULL);
+    return 0;
 }
 
 static int
