@@ -6,11 +6,13 @@
 #include <sys/statvfs.h>
 
 #include "cli.h"
+#include "cli/daemons.h"
 #include "p2p/bytes.h"
 #include "p2p/conn.h"
 #include "p2p/mdns.h"
+#include "p2p/sandbox.h"
 
-enum { SKEW_MAX_S = 60, OTHERS_MAX = 5, ADVICE_MAX = 512 };
+enum { SKEW_MAX_S = 60, OTHERS_MAX = 5, DAEMONS_MAX = 16, ADVICE_MAX = 512 };
 
 struct doctor_options {
     struct cli_common common;
@@ -254,6 +256,31 @@ check_disk(struct doctor *doc)
                doc->opt.output_dir);
 }
 
+static void
+check_sandbox(struct doctor *doc)
+{
+    struct cli_daemon daemons[DAEMONS_MAX];
+    size_t count = cli_find_daemons(daemons, DAEMONS_MAX);
+    int landlock = p2p_sandbox_landlock_abi();
+
+    if (landlock > 0 && p2p_sandbox_has_seccomp())
+        report(doc, GOOD, "sandbox", "available: Landlock version %d and seccomp",
+               landlock);
+    else
+        report(doc, NOTE, "sandbox", "not whole: %s%s",
+               landlock > 0 ? "" : "this kernel has no Landlock; ",
+               p2p_sandbox_has_seccomp() ? "" : "no seccomp in this kernel or build");
+    for (size_t i = 0; i < count; i++) {
+        const struct cli_daemon *d = &daemons[i];
+        if (d->is_filtered && !d->has_rights)
+            report(doc, GOOD, "sandbox", "%s (pid %d) serves inside it", d->name,
+                   d->pid);
+        else
+            report(doc, NOTE, "sandbox",
+                   "%s (pid %d) serves without it: its log says why", d->name, d->pid);
+    }
+}
+
 int
 cmd_doctor(int argc, char **argv)
 {
@@ -278,6 +305,7 @@ cmd_doctor(int argc, char **argv)
     }
     check_lan(&doc);
     check_disk(&doc);
+    check_sandbox(&doc);
     if (object != NULL)
         cli_print_json(object);
     cli_peers_clear(&doc.peers);
