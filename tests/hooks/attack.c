@@ -31,8 +31,10 @@
 #include "p2p/guardian.h"
 #include "p2p/service.h"
 
-void __real_p2p_service_ready(const char *program, const char *format, ...);
-void __wrap_p2p_service_ready(const char *program, const char *format, ...);
+void __real_p2p_service_ready(const char *program, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+void __wrap_p2p_service_ready(const char *program, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* Each gives -1 and errno when it was refused. */
 

@@ -30,6 +30,14 @@
 
 #define SOCK_TYPE_MASK 0xfU
 
+/* Argument `n` is `value`, or has these bits under a mask. The library's own macros
+ * leave a field out, which clang warns about. */
+#define EQUAL(n, value) \
+    ((struct scmp_arg_cmp){.arg = (n), .op = SCMP_CMP_EQ, .datum_a = (value)})
+#define MASKED(n, mask, value) \
+    ((struct scmp_arg_cmp){    \
+        .arg = (n), .op = SCMP_CMP_MASKED_EQ, .datum_a = (mask), .datum_b = (value)})
+
 static const char *const allowed[] = {
     /* files: Landlock says which */
     "access",
@@ -310,9 +318,8 @@ static int
 add_socket(scmp_filter_ctx ctx, int family, unsigned type, int protocol)
 {
     return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 3,
-                            SCMP_A0(SCMP_CMP_EQ, (unsigned)family),
-                            SCMP_A1(SCMP_CMP_MASKED_EQ, SOCK_TYPE_MASK, type),
-                            SCMP_A2(SCMP_CMP_EQ, (unsigned)protocol));
+                            EQUAL(0, (unsigned)family), MASKED(1, SOCK_TYPE_MASK, type),
+                            EQUAL(2, (unsigned)protocol));
 }
 
 static int
@@ -341,10 +348,10 @@ add_sockets(scmp_filter_ctx ctx, bool unix_sockets)
         rc = add_socket(ctx, AF_NETLINK, SOCK_DGRAM, 0);
     if (rc == 0 && unix_sockets)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+                              EQUAL(0, AF_UNIX));
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-                              SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+                              EQUAL(0, AF_UNIX));
     return rc;
 }
 
@@ -354,15 +361,14 @@ add_memory(scmp_filter_ctx ctx)
 {
     static const char *const maps[] = {"mmap", "mmap2"};
     int rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+                              MASKED(2, PROT_EXEC, 0));
 
     for (size_t i = 0; i < sizeof(maps) / sizeof(maps[0]) && rc == 0; i++) {
         int call = seccomp_syscall_resolve_name(maps[i]);
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                              SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, MASKED(2, PROT_EXEC, 0));
         if (rc == 0)
             rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1,
-                                  SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_WRITE, 0));
+                                  MASKED(2, PROT_WRITE, 0));
     }
     return rc;
 }
@@ -372,24 +378,19 @@ static int
 add_process(scmp_filter_ctx ctx)
 {
     const scmp_datum_t self = (scmp_datum_t)getpid();
-    int rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                              SCMP_A0(SCMP_CMP_MASKED_EQ,
-                                      CLONE_THREAD | CLONE_VM | CLONE_NEWUSER,
-                                      CLONE_THREAD | CLONE_VM));
+    int rc = seccomp_rule_add(
+        ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+        MASKED(0, CLONE_THREAD | CLONE_VM | CLONE_NEWUSER, CLONE_THREAD | CLONE_VM));
 
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1,
-                              SCMP_A0(SCMP_CMP_EQ, self));
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, EQUAL(0, self));
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
-                              SCMP_A0(SCMP_CMP_EQ, self));
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, EQUAL(0, self));
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1,
-                              SCMP_A0(SCMP_CMP_EQ, 0));
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, EQUAL(0, 0));
     /* futimens: the times of what is open, not of a path */
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(utimensat), 1,
-                              SCMP_A1(SCMP_CMP_EQ, 0));
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(utimensat), 1, EQUAL(1, 0));
     return rc;
 }
 
@@ -400,10 +401,10 @@ add_controls(scmp_filter_ctx ctx)
 
     for (size_t i = 0; i < sizeof(ioctls) / sizeof(ioctls[0]) && rc == 0; i++)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffffU, ioctls[i]));
+                              MASKED(1, 0xffffffffU, ioctls[i]));
     for (size_t i = 0; i < sizeof(prctls) / sizeof(prctls[0]) && rc == 0; i++)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                              SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)prctls[i]));
+                              EQUAL(0, (scmp_datum_t)prctls[i]));
     return rc;
 }
 
