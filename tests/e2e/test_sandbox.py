@@ -6,6 +6,8 @@ import os
 import re
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 from pathlib import Path
 
@@ -42,8 +44,6 @@ def victim():
 @pytest.fixture
 def other_service(tmp_path):
     """A Unix socket of the same user, as those of the session bus and the key agent."""
-    import socket
-
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "agent"))
         sock.listen(8)
@@ -174,6 +174,32 @@ def test_a_signal_for_all_stops_it_in_order(suite):
     assert peer.process.wait(20) == 0, peer.stderr()
     suite.programs.remove(peer)
     peer.log.close()
+
+
+def test_systemd_hears_from_the_parent(suite):
+    """Type=notify believes the main process alone: READY, signs of life from the child, STOPPING."""
+    where = suite.folder / "notify"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        sock.settimeout(20)
+        sock.bind(str(where))
+        peer = suite.peer(wait=False, env={"NOTIFY_SOCKET": str(where), "WATCHDOG_USEC": "1000000"})
+        heard = []
+
+        def hear(word):
+            while word not in heard:
+                text, control, *_ = sock.recvmsg(4096, 1024)
+                sender = struct.unpack("3i", control[0][2])[0]
+                assert sender == peer.process.pid, f"{text} from {sender}"
+                heard.extend(text.decode().split("\n"))
+            heard.clear()
+
+        hear("READY=1")
+        hear("WATCHDOG=1")
+        hear("WATCHDOG=1")
+        peer.process.send_signal(signal.SIGTERM)
+        hear("STOPPING=1")
+        assert peer.process.wait(20) == 0
 
 
 # ---- Folders that are others now
@@ -385,7 +411,6 @@ def test_a_registry_over_https_by_name(suite):
 def tls_front(suite):
     """A registry, TLS in front of it, and the certificate, which takes the place of the system's store."""
     import datetime
-    import socket
     import ssl
     import threading
 

@@ -1,0 +1,301 @@
+/* The parent of a daemon, and what it makes of the questions of a child that it does
+ * not trust. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/program/guardian_internal.h"
+#include "p2p/guardian.h"
+#include "p2p/service.h"
+
+#define LISTED "/etc/passwd"
+
+static char folder[] = "/tmp/p2p-guardian-XXXXXX";
+
+static enum p2p_err
+allow(void *arg, struct p2p_sandbox_rules *rules)
+{
+    (void)arg;
+    return p2p_sandbox_allow(rules, folder, P2P_SANDBOX_WRITE);
+}
+
+static char *
+passphrase(void *arg, const char *prompt)
+{
+    (void)arg, (void)prompt;
+    return strdup("correct horse");
+}
+
+static enum p2p_caller
+same_user(const struct sockaddr *ours, const struct sockaddr *theirs, char *reason,
+          size_t cap)
+{
+    snprintf(reason, cap, "families %d and %d", ours->sa_family, theirs->sa_family);
+    return ours->sa_family == theirs->sa_family ? P2P_CALLER_SAME_USER
+                                                : P2P_CALLER_UNPROVEN;
+}
+
+/* The exit status of a daemon whose child does `serve`. A process of its own: parent
+ * and child both come back from p2p_guardian_run. */
+static int
+status_of(int (*serve)(void *), bool sandbox)
+{
+    const struct p2p_guardian_options opt = {
+        .program = "p2p-test",
+        .settings = {.sandbox = sandbox, .run_as_root = true},
+        .folders = {folder},
+        .files = {LISTED},
+        .passphrase = passphrase,
+        .caller = same_user,
+        .allow = allow,
+        .serve = serve,
+    };
+    int status;
+    pid_t pid = fork();
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        alarm(30);
+        p2p_service_begin();
+        _exit(p2p_guardian_run(&opt));
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* ---- What a child does: 0 when all was as it should be, else the line ---- */
+
+#define EXPECT(condition)              \
+    do {                               \
+        if (!(condition))              \
+            return __LINE__ % 100 + 1; \
+    } while (0)
+
+static int
+asks_for_files(void *arg)
+{
+    static const char *const others[] = {
+        "/etc/group",
+        "",
+        "/etc",
+        "passwd",
+        "/etc/./passwd",
+        "/etc//passwd",
+        "/etc/../etc/passwd",
+        LISTED "/",
+        LISTED "x",
+    };
+    int fd = -1;
+
+    (void)arg;
+    EXPECT(p2p_guardian_open(LISTED, &fd) == P2P_OK && fd >= 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        EXPECT(p2p_guardian_open(others[i], &fd) == P2P_ERR_NOT_ALLOWED && fd < 0);
+    return 0;
+}
+
+static int
+asks_for_the_passphrase(void *arg)
+{
+    char *first = p2p_guardian_passphrase(NULL, "Passphrase: ");
+    char *second = p2p_guardian_passphrase(NULL, "Passphrase: ");
+
+    (void)arg;
+    EXPECT(first != NULL && strcmp(first, "correct horse") == 0);
+    EXPECT(second == NULL); /* once is enough for one child */
+    free(first);
+    return 0;
+}
+
+static int
+asks_who_calls(void *arg)
+{
+    const struct sockaddr_in v4 = {.sin_family = AF_INET};
+    const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct p2p_guardian_message answer;
+    char reason[P2P_CALLER_REASON_MAX];
+    int fd;
+
+    (void)arg;
+    EXPECT(p2p_guardian_caller((const void *)&v4, (const void *)&v4, reason,
+                               sizeof(reason)) == P2P_CALLER_SAME_USER);
+    EXPECT(p2p_guardian_caller((const void *)&v4, (const void *)&v6, reason,
+                               sizeof(reason)) == P2P_CALLER_UNPROVEN);
+    EXPECT(strstr(reason, "families") != NULL);
+    /* Not two addresses. */
+    EXPECT(
+        p2p_guardian_send(p2p_guardian_child.requests, P2P_GUARDIAN_CALLER, "00", -1) &&
+        p2p_guardian_take(p2p_guardian_child.requests, &answer, &fd));
+    EXPECT(answer.verb == P2P_ERR_NOT_ALLOWED);
+    return 0;
+}
+
+static int
+asks_for_what_there_is_not(void *arg)
+{
+    struct p2p_guardian_message answer;
+    int fd;
+
+    (void)arg;
+    EXPECT(p2p_guardian_send(p2p_guardian_child.requests, 4711, "x", STDERR_FILENO) &&
+           p2p_guardian_take(p2p_guardian_child.requests, &answer, &fd));
+    EXPECT(answer.verb == P2P_ERR_NOT_ALLOWED && fd < 0);
+    return 0;
+}
+
+static int
+sends_nonsense(void *arg)
+{
+    static const char *const nonsense[] = {"", "x", "0123456789"};
+    int fd;
+
+    (void)arg;
+    for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++)
+        (void)send(p2p_guardian_child.requests, nonsense[i], strlen(nonsense[i]),
+                   MSG_NOSIGNAL);
+    /* The parent speaks no more with it, and lives. */
+    EXPECT(p2p_guardian_open(LISTED, &fd) != P2P_OK);
+    EXPECT(p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_ALIVE, "", -1));
+    return 0;
+}
+
+/* Folders are named before the sandbox is closed, not afterwards: the parent would
+ * start a new child again and again. */
+static int
+names_a_folder_too_late(void *arg)
+{
+    (void)arg;
+    EXPECT(p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_WATCH, "/",
+                             STDERR_FILENO));
+    sleep(3); /* two looks: nothing may happen */
+    return 7;
+}
+
+static int
+ends_with_7(void *arg)
+{
+    (void)arg;
+    return 7;
+}
+
+static int
+is_killed(void *arg)
+{
+    (void)arg;
+    raise(SIGKILL);
+    return 0;
+}
+
+/* The first one asks for a successor, and leaves a mark for it. */
+static int
+is_replaced(void *arg)
+{
+    char mark[64];
+    FILE *out;
+
+    (void)arg;
+    snprintf(mark, sizeof(mark), "%s/mark", folder);
+    if (access(mark, F_OK) == 0)
+        return unlink(mark) == 0 ? 9 : 1;
+    EXPECT((out = fopen(mark, "w")) != NULL);
+    fclose(out);
+    p2p_service_ready("p2p-test", "port=1");
+    p2p_guardian_replace();
+    p2p_service_wait();
+    return 8;
+}
+
+/* ---- Tests ---- */
+
+static void
+the_parent_opens_only_what_is_listed(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(asks_for_files, true), 0);
+    assert_int_equal(status_of(asks_for_files, false), 0);
+}
+
+static void
+the_passphrase_is_told_once(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(asks_for_the_passphrase, true), 0);
+}
+
+static void
+callers_are_checked_by_the_parent(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(asks_who_calls, true), 0);
+}
+
+static void
+other_questions_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(asks_for_what_there_is_not, true), 0);
+    assert_int_equal(status_of(sends_nonsense, true), 0);
+    assert_int_equal(status_of(names_a_folder_too_late, true), 7);
+}
+
+static void
+the_status_is_the_childs(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(ends_with_7, true), 7);
+    assert_int_equal(status_of(ends_with_7, false), 7);
+    assert_int_equal(status_of(is_killed, true), 128 + SIGKILL);
+}
+
+static void
+a_child_can_be_replaced(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(is_replaced, true), 9);
+}
+
+static void
+without_a_parent_files_are_opened_directly(void **state)
+{
+    int fd;
+
+    (void)state;
+    assert_int_equal(p2p_guardian_open("/dev/null", &fd), P2P_OK);
+    close(fd);
+    assert_int_equal(p2p_guardian_open("/does not exist", &fd), P2P_ERR_NOT_FOUND);
+    assert_null(p2p_guardian_passphrase(NULL, ""));
+    p2p_guardian_replace();
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_parent_opens_only_what_is_listed),
+        cmocka_unit_test(the_passphrase_is_told_once),
+        cmocka_unit_test(callers_are_checked_by_the_parent),
+        cmocka_unit_test(other_questions_are_refused),
+        cmocka_unit_test(the_status_is_the_childs),
+        cmocka_unit_test(a_child_can_be_replaced),
+        cmocka_unit_test(without_a_parent_files_are_opened_directly),
+    };
+    int failed;
+
+    if (mkdtemp(folder) == NULL)
+        return 1;
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    rmdir(folder);
+    return failed;
+}
