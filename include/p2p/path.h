@@ -54,9 +54,13 @@ P2P_MUST_CHECK enum p2p_err p2p_root_walk(const struct p2p_root *root,
  * entries are read (to watch it): `fd` is borrowed for the call, the root's own name is
  * "". */
 typedef enum p2p_err p2p_visit_folder(void *arg, const char *name, int fd);
+/* An entry of `folder` that is passed over; `leaf` may hold any bytes. */
+typedef void p2p_visit_left_out(void *arg, const char *folder, const char *leaf,
+                                const char *reason);
 struct p2p_walk {
-    p2p_visit_file *file; /* either may be NULL */
+    p2p_visit_file *file; /* each may be NULL */
     p2p_visit_folder *folder;
+    p2p_visit_left_out *left_out;
     void *arg;
 };
 P2P_MUST_CHECK enum p2p_err p2p_root_walk_folder(const struct p2p_root *root,

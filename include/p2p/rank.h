@@ -24,7 +24,8 @@ enum p2p_rank {
     P2P_RANK_BLOCKED,
     P2P_RANKS
 };
-const char *p2p_rank_name(enum p2p_rank rank); /* "trusted", "known", "new", "blocked" */
+const char *
+p2p_rank_name(enum p2p_rank rank); /* "trusted", "known", "new", "blocked" */
 
 /* What the known peers say about this one; NEW for NULL. */
 enum p2p_rank p2p_rank_of(struct p2p_identity *identity, const struct p2p_id *id);
@@ -59,7 +60,8 @@ bool p2p_rank_same_net(const struct p2p_addr *a, const struct p2p_addr *b);
 #define P2P_RANK_PER_NET_MAX 4
 
 /* The addresses at which a trusted or met peer is remembered: a registry may say where
- * it is now, but not make it unreachable. Up to P2P_PEER_ADDRESSES_MAX; 0 for others. */
+ * it is now, but not make it unreachable. Up to P2P_PEER_ADDRESSES_MAX; 0 for others.
+ */
 size_t p2p_rank_remembered(struct p2p_identity *identity, const struct p2p_id *id,
                            struct p2p_addr out[P2P_PEER_ADDRESSES_MAX]);
 

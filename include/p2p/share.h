@@ -112,6 +112,22 @@ P2P_MUST_CHECK enum p2p_err p2p_share_file_verify(struct p2p_share_file *file);
 P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
                                                 uint64_t offset, void *out, size_t len);
 
+/*
+ * What lies in the folder and is not shared, with the reason as a sentence ("it
+ * contains ':'"), in order of name: names that may not be used, links, special files,
+ * files that cannot be read. A folder counts once, with all it holds. `name` is fit to
+ * be shown (odd bytes are escaped). A last visit with an empty name tells how many more
+ * there are.
+ */
+typedef void p2p_share_visit_problem(void *arg, const char *name, const char *reason);
+P2P_MUST_CHECK enum p2p_err
+p2p_share_problems(struct p2p_share *share, p2p_share_visit_problem *visit, void *arg);
+/* The same from another process, for the folder `root` that some program shares.
+ * NOT_FOUND when none has shared it yet. */
+P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
+                                                  p2p_share_visit_problem *visit,
+                                                  void *arg);
+
 /* Wakes the scanner now (after an upload was published). */
 void p2p_share_rescan(struct p2p_share *share);
 /* Waits until everything that happened in the folder before the call is described;

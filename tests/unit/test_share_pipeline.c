@@ -1,4 +1,5 @@
-/* share: the order in which files are hashed, what ends a job, and a disk that is full. */
+/* share: the order in which files are hashed, what ends a job, and a disk that is full.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -15,7 +16,7 @@
 #include "p2p/clock.h"
 #include "share_fixture.h"
 
-#define WAIT_MS  20000
+#define WAIT_MS 20000
 #define LARGE   (1ull << 37) /* its SHA-256 takes minutes */
 
 static void

@@ -20,20 +20,37 @@ struct walk {
 
 static enum p2p_err walk_folder(struct walk *w, int fd);
 
+/* `folder_len` bytes of the name are the folder that `leaf` is in. */
+static void
+leave_out(struct walk *w, size_t folder_len, const char *leaf, const char *reason)
+{
+    char folder[P2P_NAME_MAX + 1];
+
+    w->skipped++;
+    if (!w->how->left_out)
+        return;
+    memcpy(folder, w->name, folder_len);
+    folder[folder_len] = '\0';
+    w->how->left_out(w->how->arg, folder, leaf, reason);
+}
+
 /* What cannot be read or has gone since it was listed is no reason to stop. */
 static enum p2p_err
-walk_subfolder(struct walk *w, int dir, const char *leaf)
+walk_subfolder(struct walk *w, int dir, const char *leaf, size_t above)
 {
     int fd;
 
     if (w->depth + 1 >= P2P_NAME_DEPTH_MAX) {
-        w->skipped++;
+        leave_out(w, above, leaf, "it lies too many folders deep");
         return P2P_OK;
     }
     fd = openat(dir, leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0) {
-        w->skipped += errno != ENOENT;
-        return errno == EMFILE || errno == ENFILE ? P2P_ERR_BUSY : P2P_OK;
+        if (errno == EMFILE || errno == ENFILE)
+            return P2P_ERR_BUSY;
+        if (errno != ENOENT)
+            leave_out(w, above, leaf, strerrordesc_np(errno));
+        return P2P_OK;
     }
     w->depth++;
     enum p2p_err err = walk_folder(w, fd);
@@ -42,17 +59,19 @@ walk_subfolder(struct walk *w, int dir, const char *leaf)
 }
 
 static enum p2p_err
-visit_entry(struct walk *w, int dir, const char *leaf)
+visit_entry(struct walk *w, int dir, const char *leaf, size_t above)
 {
     struct stat st;
 
     if (fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return P2P_OK;
     if (S_ISDIR(st.st_mode))
-        return walk_subfolder(w, dir, leaf);
+        return walk_subfolder(w, dir, leaf, above);
     if (S_ISREG(st.st_mode))
         return w->how->file ? w->how->file(w->how->arg, w->name, &st) : P2P_OK;
-    w->skipped++;
+    leave_out(w, above, leaf,
+              S_ISLNK(st.st_mode) ? "it is a symbolic link"
+                                  : "it is not a regular file");
     return P2P_OK;
 }
 
@@ -61,20 +80,22 @@ static enum p2p_err
 walk_entry(struct walk *w, int dir, const char *leaf)
 {
     size_t len = strlen(leaf), before = w->len, slash = before > 0;
+    const char *problem;
     enum p2p_err err;
 
     if (leaf[0] == '.')
         return P2P_OK; /* hidden by custom: not worth a count */
-    if (before + slash + len > P2P_NAME_MAX ||
-        p2p_name_check(leaf, len, false) != P2P_OK) {
-        w->skipped++;
+    problem = before + slash + len > P2P_NAME_MAX ? "its path is too long"
+                                                  : p2p_name_problem(leaf, len, false);
+    if (problem) {
+        leave_out(w, before, leaf, problem);
         return P2P_OK;
     }
     if (slash)
         w->name[w->len++] = '/';
     memcpy(w->name + w->len, leaf, len + 1);
     w->len += len;
-    err = visit_entry(w, dir, leaf);
+    err = visit_entry(w, dir, leaf, before);
     w->len = before;
     w->name[before] = '\0';
     return err;

@@ -47,7 +47,8 @@ p2p_dl_make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec,
         p2p_addr_format(&spec->addr, text, sizeof(text));
         c.rank.order = p2p_rank_order(text, strlen(text));
     }
-    /* Whom the user names is no stranger; of one that is blocked, the handshake says so. */
+    /* Whom the user names is no stranger; of one that is blocked, the handshake says
+     * so. */
     if (c.rank.rank >= P2P_RANK_NEW && (spec->id == NULL || spec->by_user))
         c.rank.rank = P2P_RANK_MET;
     add_to_offer(out, &c, &spec->addr);
@@ -135,8 +136,7 @@ p2p_dl_take_offer(struct p2p_download *dl, const struct dl_offer *offer)
 bool
 p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
 {
-    return s->workers > 0 ||
-           (s->state != P2P_SRC_DROPPED && s->failures < dl->retries);
+    return s->workers > 0 || (s->state != P2P_SRC_DROPPED && s->failures < dl->retries);
 }
 
 /* It fails, has brought nothing, and the candidate has failed less often. */
@@ -181,7 +181,8 @@ count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
     return count;
 }
 
-/* A place that nobody needs; those who have delivered stay in the list while others do. */
+/* A place that nobody needs; those who have delivered stay in the list while others do.
+ */
 static unsigned
 free_place(const struct p2p_download *dl, const struct dl_candidate *c)
 {

@@ -47,6 +47,10 @@ P2P_MUST_CHECK enum p2p_err p2p_index_layer(struct p2p_index *index, const char 
                                             const struct p2p_digest *root,
                                             struct p2p_digest *out);
 
+/* What is not shared, and why; see p2p_share_problems. Any thread. */
+P2P_MUST_CHECK enum p2p_err
+p2p_index_problems(struct p2p_index *index, p2p_share_visit_problem *visit, void *arg);
+
 /* What the owner tells its followers beside the files. */
 struct p2p_index_status {
     int64_t epoch; /* another one: an owner began anew, read everything */

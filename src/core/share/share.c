@@ -1,8 +1,10 @@
 /* Opening and closing a share, and what is asked of it. */
 #include "p2p/share.h"
 #include "p2p/clock.h"
+#include "p2p/io.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -280,6 +282,41 @@ p2p_share_layer(struct p2p_share *s, const struct p2p_digest *root, uint64_t fir
     }
     while (!err && !copy_cached(&s->layers, root, g, first, count, out))
         err = load_layer(s, entry.name, g, root);
+    return err;
+}
+
+/* ---- Problems ---- */
+
+enum p2p_err
+p2p_share_problems(struct p2p_share *s, p2p_share_visit_problem *visit, void *arg)
+{
+    enum p2p_err err = P2P_ERR_BUSY;
+
+    pthread_rwlock_rdlock(&s->index_lock);
+    if (s->index)
+        err = p2p_index_problems(s->index, visit, arg);
+    pthread_rwlock_unlock(&s->index_lock);
+    return err;
+}
+
+enum p2p_err
+p2p_share_problems_at(const struct p2p_root *root, p2p_share_visit_problem *visit,
+                      void *arg)
+{
+    struct p2p_index *index;
+    enum p2p_err err = P2P_OK;
+    int fd;
+
+    /* Opening makes a missing index, which is the owner's business. */
+    err = p2p_root_open_private(root, "index.db", O_PATH, &fd);
+    if (err)
+        return err;
+    p2p_fd_close(&fd);
+    err = p2p_index_open(root, false, &index);
+    if (err)
+        return err;
+    err = p2p_index_problems(index, visit, arg);
+    p2p_index_close(index);
     return err;
 }
 

@@ -360,6 +360,15 @@ p2p_index_layer(struct p2p_index *index, const char *name, const struct p2p_chun
     return err ? err : p2p_tree_check_layer(g, out, root);
 }
 
+enum p2p_err
+p2p_index_problems(struct p2p_index *index, p2p_share_visit_problem *visit, void *arg)
+{
+    pthread_mutex_lock(&index->lock);
+    enum p2p_err err = p2p_problems_read(index->reader, visit, arg);
+    pthread_mutex_unlock(&index->lock);
+    return err;
+}
+
 /* ---- Writing ---- */
 
 static enum p2p_err

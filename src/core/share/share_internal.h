@@ -27,6 +27,7 @@
 #include "core/share/catalogue.h"
 #include "core/share/hasher.h"
 #include "core/share/index.h"
+#include "core/share/problems.h"
 #include "core/share/progress.h"
 #include "core/share/watch.h"
 #include "p2p/clock.h"
@@ -74,6 +75,8 @@ struct p2p_share_mailbox {
 struct p2p_share_owner {
     struct p2p_hasher *hasher;
     struct p2p_progress *progress;
+    struct p2p_problems *problems;
+    bool has_new_problems; /* since they were stored */
     struct p2p_item *dirty;
     struct p2p_pipeline trees, flats;
     struct p2p_item *unsaved; /* whose row is not in a committed transaction yet */
@@ -81,7 +84,7 @@ struct p2p_share_owner {
     bool is_lost, is_scanned, is_in_transaction, has_warned;
     bool has_failed; /* a row of the open transaction could not be written */
     size_t skipped;
-    uint64_t next_scan_ms, last_commit_ms;
+    uint64_t next_scan_ms, scan_cost_ms, last_scan_ms, last_commit_ms;
 };
 
 /* A follower reads what the owner wrote to the index. */
@@ -180,6 +183,8 @@ void p2p_pipeline_save(struct p2p_share *share);
 void p2p_pipeline_clear_saved(struct p2p_share *share);
 /* Removes the item from the index and ends its job. */
 void p2p_pipeline_forget(struct p2p_share *share, struct p2p_item *item);
+/* Writes the list of what is not shared to the index. */
+void p2p_pipeline_store_problems(struct p2p_share *share);
 void p2p_pipeline_commit(struct p2p_share *share);
 /* Writes again what a full or failing disk has refused, when that is due. */
 void p2p_pipeline_resave(struct p2p_share *share, uint64_t now_ms);

@@ -249,6 +249,18 @@ p2p_pipeline_resave(struct p2p_share *s, uint64_t now_ms)
         put_off_resave(s);
 }
 
+void
+p2p_pipeline_store_problems(struct p2p_share *s)
+{
+    enum p2p_err err = begin(s);
+
+    s->owner.has_new_problems = false;
+    if (!err)
+        err = p2p_problems_store(s->owner.problems, &s->catalogue, s->index);
+    if (err)
+        p2p_pipeline_warn(s, err);
+}
+
 /* ---- Hashing ---- */
 
 void
@@ -437,6 +449,7 @@ p2p_pipeline_refuse(struct p2p_share *s, struct p2p_item *item, enum p2p_err pro
             p2p_log_escape(item->name, strlen(item->name), name, sizeof(name)),
             p2p_err_text(problem));
     p2p_catalogue_refuse(&s->catalogue, item, problem);
+    s->owner.has_new_problems = true;
     if (problem == P2P_ERR_PERMISSION || problem == P2P_ERR_TOO_LARGE)
         return; /* time does not help: a change of the file does */
     for (unsigned i = 0; i < item->failures && pause < RETRY_MAX_MS; i++)

@@ -5,6 +5,7 @@
  * a time.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -23,6 +24,10 @@
 #define SCAN_EVERY_MS     (10 * 60 * 1000)
 #define SCAN_UNWATCHED_MS 30000
 #define SCAN_RETRY_MS     5000
+/* After a change among the files that are left out; at most so much of the time is for
+ * scans. */
+#define RESCAN_MS     1000
+#define RESCAN_FACTOR 20
 
 /* ---- Looking at one file ---- */
 
@@ -199,6 +204,20 @@ see_file(void *arg, const char *name, const struct stat *st)
     return s->catalogue.item_count > P2P_SHARE_FILES_MAX ? P2P_ERR_TOO_LARGE : P2P_OK;
 }
 
+/* Often enough for a person who waits, and seldom enough for a large folder. */
+static void
+rescan_soon(struct p2p_share *s)
+{
+    uint64_t due_ms = p2p_now_ms() + RESCAN_MS;
+    uint64_t earliest_ms =
+        s->owner.last_scan_ms + RESCAN_FACTOR * s->owner.scan_cost_ms;
+
+    if (due_ms < earliest_ms)
+        due_ms = earliest_ms;
+    if (due_ms < s->owner.next_scan_ms)
+        s->owner.next_scan_ms = due_ms;
+}
+
 static enum p2p_err
 see_folder(void *arg, const char *name, int fd)
 {
@@ -209,24 +228,44 @@ see_folder(void *arg, const char *name, int fd)
 }
 
 static void
+see_left_out(void *arg, const char *folder, const char *leaf, const char *reason)
+{
+    struct p2p_share *s = arg;
+    char name[2 * P2P_NAME_MAX + 2];
+
+    snprintf(name, sizeof(name), "%s%s%s", folder, folder[0] ? "/" : "", leaf);
+    p2p_problems_add(s->owner.problems, name, reason);
+}
+
+static void
 walk(struct p2p_share *s, const char *folder)
 {
-    const struct p2p_walk how = {.file = see_file, .folder = see_folder, .arg = s};
     bool is_all = folder[0] == '\0';
+    const struct p2p_walk how = {.file = see_file,
+                                 .folder = see_folder,
+                                 .left_out = is_all ? see_left_out : NULL,
+                                 .arg = s};
     uint64_t now = p2p_now_ms();
     size_t skipped;
-    enum p2p_err err = p2p_root_walk_folder(s->root, folder, &how, &skipped);
+    enum p2p_err err;
 
+    if (is_all)
+        p2p_problems_restart(s->owner.problems);
+    err = p2p_root_walk_folder(s->root, folder, &how, &skipped);
+    s->owner.has_new_problems = true;
+    if (!is_all && skipped > 0)
+        rescan_soon(s); /* the list of what is left out is made by whole scans */
     if (!err && is_all) {
         p2p_share_remove_unseen(s, p2p_pipeline_forget);
         s->owner.is_scanned = true;
         if (skipped != s->owner.skipped)
-            p2p_log_info("not shared for their names or kinds: files=%zu", skipped);
+            p2p_log_info("some files are not shared; `p2p share ls --problems` "
+                         "tells why files=%zu",
+                         skipped);
         s->owner.skipped = skipped;
     } else if (err && err != P2P_ERR_NOT_FOUND) {
-        p2p_log_warn(
-            "the shared folder was not looked through to the end reason=\"%s\"",
-            p2p_err_text(err));
+        p2p_log_warn("the scan of the shared folder did not complete reason=\"%s\"",
+                     p2p_err_text(err));
         s->owner.is_scanned = true;
         s->owner.next_scan_ms = now + SCAN_RETRY_MS;
     }
@@ -245,6 +284,8 @@ scan_all(struct p2p_share *s)
     s->owner.next_scan_ms = now + SCAN_EVERY_MS;
     s->scan++;
     walk(s, "");
+    s->owner.last_scan_ms = p2p_now_ms();
+    s->owner.scan_cost_ms = s->owner.last_scan_ms - now;
     if (s->watch.is_incomplete && s->owner.next_scan_ms > now + SCAN_UNWATCHED_MS)
         s->owner.next_scan_ms = now + SCAN_UNWATCHED_MS;
 }
@@ -259,6 +300,10 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
 
     if (event == P2P_WATCH_LOST) {
         s->owner.is_lost = true;
+        return;
+    }
+    if (event == P2P_WATCH_LEFT_OUT) {
+        rescan_soon(s);
         return;
     }
     if (event == P2P_WATCH_FOLDER) {
@@ -291,6 +336,8 @@ commit(struct p2p_share *s, uint64_t now)
 {
     if (p2p_pipeline_is_busy(s) && now < s->owner.last_commit_ms + COMMIT_MS)
         return;
+    if (s->owner.has_new_problems && s->owner.is_scanned)
+        p2p_pipeline_store_problems(s);
     p2p_pipeline_commit(s);
     if (p2p_catalogue_commit(&s->catalogue) && s->callback_due_ms == 0)
         s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
@@ -405,6 +452,9 @@ p2p_scan_start(struct p2p_share *s)
         err = p2p_progress_open(s->index, &s->owner.progress);
     if (err)
         p2p_pipeline_warn(s, err);
+    err = p2p_problems_new(&s->owner.problems);
+    if (err)
+        return err;
     p2p_watch_open(&s->watch);
     s->owner.is_lost = false;
     s->owner.is_scanned = false;
@@ -425,4 +475,6 @@ p2p_scan_stop(struct p2p_share *s)
     s->owner.hasher = NULL;
     p2p_progress_close(s->owner.progress);
     s->owner.progress = NULL;
+    p2p_problems_free(s->owner.problems);
+    s->owner.problems = NULL;
 }

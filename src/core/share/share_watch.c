@@ -75,7 +75,7 @@ static void
 deliver_folder(const struct inotify_event *event, const char *name,
                p2p_watch_visit *visit, void *arg)
 {
-    if (event->mask & (IN_CREATE | IN_MOVED_TO))
+    if (event->mask & (IN_CREATE | IN_MOVED_TO | IN_ATTRIB))
         visit(arg, P2P_WATCH_FOLDER, name);
     else if (event->mask & IN_MOVED_FROM) /* its watches tell old names from now on */
         visit(arg, P2P_WATCH_LOST, "");
@@ -105,8 +105,11 @@ deliver(struct p2p_watch *watch, const struct inotify_event *event,
     int n = snprintf(name, sizeof(name), "%s%s%s", folder, folder[0] ? "/" : "",
                      event->name);
     if (n < 0 || (size_t)n >= sizeof(name) ||
-        p2p_name_check(name, (size_t)n, true) != P2P_OK)
+        p2p_name_check(name, (size_t)n, true) != P2P_OK) {
+        if (event->mask & (IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE))
+            visit(arg, P2P_WATCH_LEFT_OUT, "");
         return;
+    }
     if (event->mask & IN_ISDIR)
         deliver_folder(event, name, visit, arg);
     else

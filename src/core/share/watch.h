@@ -14,9 +14,11 @@ struct p2p_watch {
     bool is_incomplete; /* the system ran out of watches: scan now and then instead */
 };
 enum p2p_watch_event {
-    P2P_WATCH_WRITING, /* a file is being written */
-    P2P_WATCH_TOUCHED, /* a file was closed after writing, came, went, changed */
-    P2P_WATCH_FOLDER,  /* a folder came */
+    P2P_WATCH_WRITING,  /* a file is being written */
+    P2P_WATCH_TOUCHED,  /* a file was closed after writing, came, went, changed */
+    P2P_WATCH_FOLDER,   /* a folder came, or its permissions changed */
+    P2P_WATCH_LEFT_OUT, /* something came or went whose name may not be shared (name "")
+                         */
     P2P_WATCH_LOST, /* events were lost, or a folder went elsewhere: scan all (name "")
                      */
 };

@@ -89,9 +89,8 @@ p2p_rank_order(const void *data, size_t len)
     size_t i = 0;
 
     pthread_once(&once, make_key);
-    uint64_t v[4] = {
-        key[0] ^ 0x736f6d6570736575ull, key[1] ^ 0x646f72616e646f6dull,
-        key[0] ^ 0x6c7967656e657261ull, key[1] ^ 0x7465646279746573ull};
+    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575ull, key[1] ^ 0x646f72616e646f6dull,
+                     key[0] ^ 0x6c7967656e657261ull, key[1] ^ 0x7465646279746573ull};
     for (; i + 8 <= len; i += 8) {
         memcpy(&word, in + i, 8);
         v[3] ^= word;
