@@ -27,7 +27,7 @@ _p2p() {
         mapfile -t COMPREPLY < <(compgen -W "$(_p2p_options "$program")" -- "$cur")
     elif [[ $COMP_CWORD -eq 1 ]]; then
         mapfile -t COMPREPLY < <(
-            compgen -W "get search peers ls status id key ui token unfinished doctor help --help --version" -- "$cur"
+            compgen -W "get search peers ls status id key ui token share unfinished doctor help --help --version" -- "$cur"
         )
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_p2p_options "$program" "$command")" -- "$cur")
@@ -35,10 +35,11 @@ _p2p() {
         case $command in
         peers) mapfile -t COMPREPLY < <(compgen -W "trust forget block" -- "$cur") ;;
         key) mapfile -t COMPREPLY < <(compgen -W "show protect unprotect rotate" -- "$cur") ;;
+        share) mapfile -t COMPREPLY < <(compgen -W "ls rescan" -- "$cur") ;;
         unfinished) mapfile -t COMPREPLY < <(compgen -W "remove" -- "$cur") ;;
         token) mapfile -t COMPREPLY < <(compgen -W "new list revoke" -- "$cur") ;;
         help) mapfile -t COMPREPLY < <(
-            compgen -W "get search peers ls status id key ui token unfinished doctor" -- "$cur"
+            compgen -W "get search peers ls status id key ui token share unfinished doctor" -- "$cur"
         ) ;;
         esac
     fi

@@ -10,7 +10,7 @@ function __p2p_command_options
     __p2p_options $words[1..2]
 end
 
-set -l commands get search peers ls status id key ui token unfinished doctor help
+set -l commands get search peers ls status id key ui token share unfinished doctor help
 
 complete -c p2p -f
 complete -c p2p -n "not __fish_seen_subcommand_from $commands" -a "$commands"
@@ -18,6 +18,7 @@ complete -c p2p -n "__fish_seen_subcommand_from $commands; and string match -q -
     -a "(__p2p_command_options)"
 complete -c p2p -n "__fish_seen_subcommand_from peers" -a "trust forget block"
 complete -c p2p -n "__fish_seen_subcommand_from key" -a "show protect unprotect rotate"
+complete -c p2p -n "__fish_seen_subcommand_from share" -a "ls rescan"
 complete -c p2p -n "__fish_seen_subcommand_from unfinished" -a "remove"
 complete -c p2p -n "__fish_seen_subcommand_from token" -a "new list revoke"
 

@@ -128,6 +128,10 @@ P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
                                                   p2p_share_visit_problem *visit,
                                                   void *arg);
 
+/* Asks the process that scans this folder to look through all of it now: for changes
+ * that the system does not tell of (network folders). */
+P2P_MUST_CHECK enum p2p_err p2p_share_request_scan(const struct p2p_root *root);
+
 /* Wakes the scanner now (after an upload was published). */
 void p2p_share_rescan(struct p2p_share *share);
 /* Waits until everything that happened in the folder before the call is described;

@@ -18,6 +18,8 @@ static const struct cli_command commands[] = {
     {"ui", cmd_ui, "", "open the dashboard in the browser, as its owner"},
     {"token", cmd_token, "new [NAME]|list|revoke ID",
      "access of other devices to the dashboard"},
+    {"share", cmd_share, "ls --problems|rescan",
+     "what of the shared folder is not shared, and why"},
     {"unfinished", cmd_unfinished, "[remove NAME|ROOT|all]",
      "interrupted downloads, and giving them up"},
     {"doctor", cmd_doctor, "", "why does it not connect?"},

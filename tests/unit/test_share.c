@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <sys/mount.h>
 #include <time.h>
 
 #include "share_fixture.h"
@@ -409,6 +410,29 @@ without_an_index_files_are_shared_all_the_same(void **state)
 /* ---- many ---- */
 
 static void
+a_scan_can_be_asked_for(void **state)
+{
+    struct shared *f = *state;
+    uint64_t until = p2p_now_ms() + IDLE_MS;
+    char mounted[PATH_MAX];
+
+    /* No event tells of what is mounted over a watched folder. */
+    scratch_folder(&f->scratch, "s/net");
+    shared_open(f, 0);
+    shared_settle(f);
+    snprintf(mounted, sizeof(mounted), "%s", scratch_path(&f->scratch, "s/net"));
+    if (mount("tmpfs", mounted, "tmpfs", 0, "size=1m") != 0)
+        skip(); /* not root */
+    scratch_put(&f->scratch, "s/net/a", "x");
+    assert_int_equal(p2p_share_request_scan(p2p_share_root(f->share)), P2P_OK);
+    while (shared_find(f, "net/a") != P2P_OK) {
+        assert_true(p2p_now_ms() < until);
+        usleep(20000);
+    }
+    umount2(mounted, MNT_DETACH);
+}
+
+static void
 thousands_of_files_page_in_order(void **state)
 {
     struct shared *f = *state;
@@ -457,6 +481,7 @@ main(void)
         SHARED(changes_while_away_are_found),
         SHARED(a_damaged_index_is_made_anew),
         SHARED(without_an_index_files_are_shared_all_the_same),
+        SHARED(a_scan_can_be_asked_for),
         SHARED(thousands_of_files_page_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

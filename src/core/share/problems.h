@@ -1,8 +1,9 @@
 /*
  * problems - the files and folders beneath the shared one that are not shared, and why.
  *
- * The owner collects them while it scans and writes them to a table of the index, where followers
- * and the command line read them. The loop's own, except for p2p_problems_read.
+ * The owner collects them while it scans and writes them to a table of the index, where
+ * followers and the command line read them. The loop's own, except for
+ * p2p_problems_read.
  */
 #ifndef P2P_SHARE_PROBLEMS_H
 #define P2P_SHARE_PROBLEMS_H
@@ -23,14 +24,14 @@ void p2p_problems_add(struct p2p_problems *problems, const char *name,
                       const char *reason);
 /* Entries left out by the last scan. */
 size_t p2p_problems_count(const struct p2p_problems *problems);
-/* Writes them to the index, together with the catalogue's files that cannot be read, in the open
- * transaction. */
+/* Writes them to the index, together with the catalogue's files that cannot be read, in
+ * the open transaction. */
 P2P_MUST_CHECK enum p2p_err p2p_problems_store(const struct p2p_problems *problems,
                                                struct p2p_catalogue *catalogue,
                                                struct p2p_index *index);
-/* Visits what the owner wrote, in order of name. `db` is any connection to the index. */
-P2P_MUST_CHECK enum p2p_err p2p_problems_read(sqlite3 *db,
-                                              p2p_share_visit_problem *visit,
-                                              void *arg);
+/* Visits what the owner wrote, in order of name. `db` is any connection to the index.
+ */
+P2P_MUST_CHECK enum p2p_err
+p2p_problems_read(sqlite3 *db, p2p_share_visit_problem *visit, void *arg);
 
 #endif

@@ -320,6 +320,12 @@ p2p_share_problems_at(const struct p2p_root *root, p2p_share_visit_problem *visi
     return err;
 }
 
+enum p2p_err
+p2p_share_request_scan(const struct p2p_root *root)
+{
+    return p2p_root_replace_private(root, P2P_SCAN_REQUEST, "", 0);
+}
+
 /* ---- The loop ---- */
 
 void

@@ -153,7 +153,8 @@ p2p_problems_read(sqlite3 *db, p2p_share_visit_problem *visit, void *arg)
     enum p2p_err err;
 
     /* An owner that has found none has made no table. */
-    if (p2p_sqlite_prepare(db, "SELECT name, reason FROM problems ORDER BY name = '', name",
+    if (p2p_sqlite_prepare(db,
+                           "SELECT name, reason FROM problems ORDER BY name = '', name",
                            &stmt) != P2P_OK)
         return P2P_OK;
     err = p2p_sqlite_next(stmt, &row);

@@ -10,7 +10,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "core/disk/path_internal.h"
 #include "core/share/share_internal.h"
+#include "p2p/io.h"
 #include "p2p/log.h"
 
 /* A change within the grain of the file system's clock would leave the times as they
@@ -275,11 +277,15 @@ static void
 scan_all(struct p2p_share *s)
 {
     uint64_t now = p2p_now_ms();
+    int private_dir = -1;
 
     if (s->owner.is_lost || s->watch.is_incomplete) {
         p2p_watch_close(&s->watch);
         p2p_watch_open(&s->watch);
     }
+    if (p2p_path_private_dir(s->root, &private_dir) == P2P_OK)
+        p2p_watch_add_private(&s->watch, private_dir);
+    p2p_fd_close(&private_dir);
     s->owner.is_lost = false;
     s->owner.next_scan_ms = now + SCAN_EVERY_MS;
     s->scan++;
@@ -380,7 +386,8 @@ heed_readers(struct p2p_share *s)
         p2p_pipeline_note(s, suspect, P2P_SETTLE_MS);
     if (doubtful && doubtful->state == P2P_ITEM_READY)
         hash_again(s, doubtful, &doubtful->facts.state);
-    if (unchecked && unchecked->state == P2P_ITEM_READY)
+    /* A dirty one has its event: that tells more than its reader. */
+    if (unchecked && unchecked->state == P2P_ITEM_READY && !unchecked->is_dirty)
         check_touched(s, unchecked);
 }
 

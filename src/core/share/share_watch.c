@@ -13,6 +13,7 @@
     (IN_CREATE | IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM | \
      IN_MOVED_TO | IN_DELETE | IN_ONLYDIR | IN_EXCL_UNLINK)
 /* Descriptors are never used twice; past this many it is time to begin anew. */
+#define PRIVATE_FOLDER  ".p2p"
 #define DESCRIPTORS_MAX (1u << 20)
 
 void
@@ -51,8 +52,8 @@ remember(struct p2p_watch *watch, size_t wd, const char *folder)
     return watch->folders[wd] != NULL;
 }
 
-void
-p2p_watch_add(struct p2p_watch *watch, const char *folder, int fd)
+static void
+add(struct p2p_watch *watch, const char *folder, int fd, uint32_t mask)
 {
     char path[32];
 
@@ -61,7 +62,7 @@ p2p_watch_add(struct p2p_watch *watch, const char *folder, int fd)
     /* By descriptor, so that it is this folder that is watched and not what has its
      * name. */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-    int wd = inotify_add_watch(watch->fd, path, WATCH_MASK);
+    int wd = inotify_add_watch(watch->fd, path, mask);
     if (wd >= 0 && remember(watch, (size_t)wd, folder))
         return;
     if (!watch->is_incomplete)
@@ -69,6 +70,18 @@ p2p_watch_add(struct p2p_watch *watch, const char *folder, int fd)
                      "(fs.inotify.max_user_watches) error=\"%s\"",
                      strerror(errno));
     watch->is_incomplete = true;
+}
+
+void
+p2p_watch_add(struct p2p_watch *watch, const char *folder, int fd)
+{
+    add(watch, folder, fd, WATCH_MASK);
+}
+
+void
+p2p_watch_add_private(struct p2p_watch *watch, int fd)
+{
+    add(watch, PRIVATE_FOLDER, fd, IN_MOVED_TO | IN_ONLYDIR);
 }
 
 static void
@@ -102,6 +115,11 @@ deliver(struct p2p_watch *watch, const struct inotify_event *event,
     if (event->len == 0 || event->name[0] == '.')
         return;
     const char *folder = watch->folders[wd];
+    if (strcmp(folder, PRIVATE_FOLDER) == 0) {
+        if (strcmp(event->name, P2P_SCAN_REQUEST) == 0)
+            visit(arg, P2P_WATCH_LOST, "");
+        return;
+    }
     int n = snprintf(name, sizeof(name), "%s%s%s", folder, folder[0] ? "/" : "",
                      event->name);
     if (n < 0 || (size_t)n >= sizeof(name) ||

@@ -13,6 +13,9 @@ struct p2p_watch {
     size_t cap;
     bool is_incomplete; /* the system ran out of watches: scan now and then instead */
 };
+/* A file of this name that is put into `.p2p` asks for a scan. */
+#define P2P_SCAN_REQUEST "rescan"
+
 enum p2p_watch_event {
     P2P_WATCH_WRITING,  /* a file is being written */
     P2P_WATCH_TOUCHED,  /* a file was closed after writing, came, went, changed */
@@ -26,6 +29,9 @@ typedef void p2p_watch_visit(void *arg, enum p2p_watch_event event, const char *
 void p2p_watch_open(struct p2p_watch *watch);
 void p2p_watch_close(struct p2p_watch *watch);
 void p2p_watch_add(struct p2p_watch *watch, const char *folder, int fd);
+/* The folder `.p2p` (`fd`): a request for a scan there is delivered as P2P_WATCH_LOST.
+ */
+void p2p_watch_add_private(struct p2p_watch *watch, int fd);
 /* Everything that waits to be read. */
 void p2p_watch_read(struct p2p_watch *watch, p2p_watch_visit *visit, void *arg);
 

@@ -1,0 +1,133 @@
+/* p2p share: the shared folder, what of it is not shared, and a new scan. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "p2p/path.h"
+#include "p2p/share.h"
+
+struct share_options {
+    struct cli_common common;
+    const char *shared_dir;
+    bool problems;
+};
+static const struct p2p_option options[] = {
+    {"shared-dir", P2P_OPT_TEXT, offsetof(struct share_options, shared_dir), 0, 0, "DIR",
+     "the shared folder"},
+    {"problems", P2P_OPT_FLAG, offsetof(struct share_options, problems), 0, 0, NULL,
+     "with ls: list what is not shared, and why"},
+    CLI_OPTION_JSON(struct share_options),
+};
+static const struct p2p_option_set set = {
+    "p2p share", "[options] ls|rescan",
+    "Shows what of the shared folder is not shared (ls --problems), or asks for a new scan "
+    "of the folder (rescan). p2p-peer or p2p-ui has to share the folder.",
+    options, sizeof(options) / sizeof(options[0])};
+
+/* ---- What is not shared ---- */
+
+static void
+print_problem(void *arg, const char *name, const char *reason)
+{
+    size_t *count = arg;
+
+    (*count)++;
+    if (name[0] == '\0')
+        printf("... and %s\n", reason);
+    else
+        printf("%s: %s\n", name, reason);
+}
+
+static void
+add_problem(void *array, const char *name, const char *reason)
+{
+    cJSON *item = cli_add_object(array);
+
+    cli_put_text(item, "name", name[0] == '\0' ? NULL : name);
+    cli_put_text(item, "reason", reason);
+}
+
+static enum p2p_err
+show_problems(const struct share_options *opt, const struct p2p_root *root)
+{
+    size_t count = 0;
+    cJSON *object;
+    enum p2p_err err;
+
+    if (!opt->common.json) {
+        err = p2p_share_problems_at(root, print_problem, &count);
+        if (err == P2P_OK && count == 0)
+            cli_say("everything in %s is shared", opt->shared_dir);
+        return err;
+    }
+    object = cli_object();
+    err = p2p_share_problems_at(root, add_problem, cli_put_array(object, "problems"));
+    if (err == P2P_OK)
+        cli_print_json(object);
+    else
+        cJSON_Delete(object);
+    return err;
+}
+
+/* ---- Commands ---- */
+
+static int
+ls(const struct share_options *opt, const struct p2p_root *root)
+{
+    enum p2p_err err;
+
+    if (!opt->problems)
+        return cli_fail(P2P_ERR_USAGE, "missing option: p2p share ls --problems (`p2p ls` "
+                                       "lists what a peer shares)");
+    err = show_problems(opt, root);
+    if (err == P2P_ERR_NOT_FOUND)
+        return cli_fail(err, "no program has shared %s yet (run p2p-peer)",
+                        opt->shared_dir);
+    return err == P2P_OK
+               ? 0
+               : cli_fail(err, "cannot read the index of %s: %s", opt->shared_dir,
+                          p2p_err_text(err));
+}
+
+static int
+rescan(const struct share_options *opt, const struct p2p_root *root)
+{
+    enum p2p_err err = p2p_share_request_scan(root);
+
+    if (err != P2P_OK)
+        return cli_fail(err, "cannot ask for a scan of %s: %s", opt->shared_dir,
+                        p2p_err_text(err));
+    cli_say("asked for a scan of %s", opt->shared_dir);
+    return 0;
+}
+
+static int
+act(const struct share_options *opt, const struct p2p_root *root, int argc, char **argv)
+{
+    if (argc == 1 && strcmp(argv[1], "ls") == 0)
+        return ls(opt, root);
+    if (argc == 1 && strcmp(argv[1], "rescan") == 0)
+        return rescan(opt, root);
+    return cli_fail(P2P_ERR_USAGE, "usage: p2p share ls --problems | p2p share rescan");
+}
+
+int
+cmd_share(int argc, char **argv)
+{
+    struct share_options opt = {.common = CLI_DEFAULTS, .shared_dir = "shared"};
+    struct p2p_root *root = NULL;
+    int arguments, status;
+    enum p2p_err err;
+
+    if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
+        return status;
+    err = p2p_root_open(opt.shared_dir, false, 0755, &root);
+    if (err == P2P_OK)
+        status = act(&opt, root, arguments, argv);
+    else
+        status = cli_fail(err, "cannot open the shared folder %s: %s", opt.shared_dir,
+                          p2p_err_text(err));
+    p2p_root_close(root);
+    return status;
+}

@@ -1,0 +1,158 @@
+"""Files of the shared folder as people have them: metadata that changes during a download, names that
+cannot be shared, files that are written all the time, disks that fail to read."""
+
+import concurrent.futures
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import wait_until
+
+# Each changes the file's inode, and not one byte.
+TOUCHES = {
+    "chmod": lambda shared: os.chmod(shared / "f.bin", 0o640),
+    "a hard link": lambda shared: os.link(shared / "f.bin", shared / ".backup"),
+    "an attribute": lambda shared: os.setxattr(shared / "f.bin", "user.note", b"x"),
+    "a new name": lambda shared: os.rename(shared / "f.bin", shared / "g.bin"),
+    "another folder": lambda shared: os.renames(shared / "f.bin", shared / "sub" / "f.bin"),
+}
+
+
+def read_bytes(pid):
+    """What the process has read in its life, from files, sockets and pipes."""
+    return int(Path(f"/proc/{pid}/io").read_text().split()[1])
+
+
+@pytest.mark.parametrize("what", TOUCHES)
+def test_a_change_of_metadata_does_not_interrupt_a_download(suite, what):
+    data = os.urandom(24_000_000)
+    peer = suite.peer("--limit-rate", "8M", "--chunk-size", "256K", files={"f.bin": data})
+    out = suite.folder / "out"
+    before = read_bytes(peer.pid)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        download = pool.submit(suite.p2p, "get", "f.bin", "--from", peer.where, "--output-dir", out)
+        wait_until(lambda: any((out / ".p2p").glob("*")) if out.exists() else False, what="a download that runs")
+        TOUCHES[what](peer.shared)
+        done = download.result()
+    assert done.returncode == 0, done.stderr
+    assert (out / "f.bin").read_bytes() == data
+    # The file is read to be served, and not a second time to be hashed. The system reports no new hard link
+    # for the file itself, so its bytes are checked once.
+    reads = 2 if what == "a hard link" else 1
+    assert read_bytes(peer.pid) - before < (reads + 0.6) * len(data)
+
+
+def test_a_folder_that_gets_other_permissions_or_another_name_is_not_read_again(suite):
+    files = {f"photos/{i}.jpg": os.urandom(1_000_000) for i in range(20)}
+    peer = suite.peer(files=files)
+    before = read_bytes(peer.pid)
+    subprocess.run(["chmod", "-R", "o-r", peer.shared / "photos"], check=True)
+    os.rename(peer.shared / "photos", peer.shared / "pictures")
+    peer.wait_for("pictures/19.jpg")
+    with peer.client() as client:
+        wait_until(lambda: len(client.list_all()) == 20, what="every file under its new name")
+        assert client.fetch("pictures/7.jpg") == files["photos/7.jpg"]
+    assert read_bytes(peer.pid) - before < 5_000_000
+
+
+def test_a_file_that_leaves_the_folder_is_not_served(suite):
+    data = os.urandom(24_000_000)
+    peer = suite.peer("--limit-rate", "4M", "--chunk-size", "256K", files={"f.bin": data})
+    out = suite.folder / "out"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        download = pool.submit(
+            suite.p2p, "get", "f.bin", "--from", peer.where, "--output-dir", out, "--timeout", "5s"
+        )
+        wait_until(lambda: any((out / ".p2p").glob("*")) if out.exists() else False, what="a download that runs")
+        os.rename(peer.shared / "f.bin", suite.folder / "private.bin")
+        done = download.result()
+    assert done.returncode != 0
+    assert not (out / "f.bin").exists()
+
+
+def test_what_is_not_shared_is_listed_with_its_reason(suite):
+    peer = suite.peer(files={"good.txt": b"x"})
+    (peer.shared / "Re: mail.eml").write_bytes(b"x")
+    (peer.shared / "Vol. 1.").mkdir()
+    os.symlink("good.txt", peer.shared / "link")
+
+    def listed():
+        done = suite.p2p("share", "ls", "--problems", "--json", "--shared-dir", peer.shared)
+        assert done.returncode == 0, done.stderr
+        return {p["name"]: p["reason"] for p in json.loads(done.stdout)["problems"]}
+
+    expected = {
+        "Re: mail.eml": "it contains ':'",
+        "Vol. 1.": "it ends in a dot or a space",
+        "link": "it is a symbolic link",
+    }
+    wait_until(lambda: listed() == expected, what="the three problems")
+    text = suite.p2p("share", "ls", "--problems", "--shared-dir", peer.shared).stdout
+    assert "Re: mail.eml: it contains ':'" in text
+    os.rename(peer.shared / "Re: mail.eml", peer.shared / "Re mail.eml")
+    peer.wait_for("Re mail.eml")
+    del expected["Re: mail.eml"]
+    wait_until(lambda: listed() == expected, what="a problem less")
+
+
+def test_share_refuses_what_it_cannot_do(suite):
+    peer = suite.peer(files={"f": b"x"})
+    assert suite.p2p("share", "ls", "--problems", "--shared-dir", "/nowhere").returncode == 3
+    assert suite.p2p("share", "ls", "--shared-dir", peer.shared).returncode == 2
+    assert suite.p2p("share", "--shared-dir", peer.shared).returncode == 2
+    never = suite.folder / "never"
+    never.mkdir()
+    done = suite.p2p("share", "ls", "--problems", "--shared-dir", never)
+    assert done.returncode == 3 and "p2p-peer" in done.stderr
+
+
+def test_a_scan_can_be_asked_for(suite):
+    peer = suite.peer(files={"f": b"x", "net/seed": b"x"})
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "tmpfs", peer.shared / "net"], capture_output=True)
+    if mounted.returncode != 0:
+        pytest.skip("cannot mount here")
+    try:
+        (peer.shared / "net" / "new").write_bytes(b"new")
+        assert suite.p2p("share", "rescan", "--shared-dir", peer.shared).returncode == 0
+        peer.wait_for("net/new")
+    finally:
+        subprocess.run(["umount", "-l", peer.shared / "net"], check=True)
+
+
+def test_a_file_that_keeps_changing_is_read_in_proportion_to_its_rest(suite):
+    size = 200_000_000
+    peer = suite.peer(files={"vm.img": os.urandom(size), "note": b"x"})
+    before = read_bytes(peer.pid)
+    for _ in range(8):
+        with open(peer.shared / "vm.img", "r+b") as file:
+            file.write(os.urandom(1))
+        time.sleep(0.8)  # the pause of the one who writes
+    assert read_bytes(peer.pid) - before < 4 * size
+    with peer.client() as client:
+        wait_until(lambda: client.fetch("note") == b"x", what="the other file served")
+    peer.wait_for("vm.img", timeout=60)
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_a_read_error_is_tried_again(suite):
+    peer = suite.peer(files={"note": b"x"})
+    strace = subprocess.Popen(
+        ["strace", "-f", "-p", str(peer.pid), "-o", "/dev/null", "-e", "trace=pread64", "-e",
+         "inject=pread64:error=EIO"],
+        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )
+    try:
+        if "attached" not in strace.stderr.readline():
+            pytest.skip("strace cannot attach here")
+        (peer.shared / "f").write_bytes(b"data")
+        wait_until(lambda: "cannot read a file" in peer.stderr(), what="the read error")
+    finally:
+        strace.send_signal(signal.SIGINT)
+        strace.wait(10)
+    peer.wait_for("f", timeout=30)
