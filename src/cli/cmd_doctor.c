@@ -102,13 +102,13 @@ check_registry(struct doctor *doc, const struct p2p_registry_state *r)
     else
         report(doc, GOOD, "registry", "%s answers", r->url);
     if (r->skew_known && skew > SKEW_MAX_S)
-        report(
-            doc, BAD, "clock",
-            "this clock is %lld s %s of the registry's: signatures look expired or not "
-            "valid yet. Set the clock (timedatectl set-ntp true)",
-            (long long)skew, r->skew_s > 0 ? "ahead" : "behind");
+        report(doc, BAD, "clock",
+               "this clock is %lld s %s that of the registry %s. Set the one that is "
+               "wrong "
+               "(timedatectl set-ntp true)",
+               (long long)skew, r->skew_s > 0 ? "ahead of" : "behind", r->url);
     else if (r->skew_known)
-        report(doc, GOOD, "clock", "within %d s of the registry's", SKEW_MAX_S);
+        report(doc, GOOD, "clock", "within %d s of that of %s", SKEW_MAX_S, r->url);
 }
 
 static void

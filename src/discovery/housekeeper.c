@@ -1,5 +1,6 @@
 #include "discovery/housekeeper.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@ struct housekeeper {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool is_stopping, is_poked;
+    uint64_t trim_at; /* of any thread */
     /* Its own thread's: when each job is due. */
     uint64_t wake_at, expire_at, snapshot_at, snapshot_pause_ms;
 };
@@ -72,14 +74,18 @@ write_snapshot(struct housekeeper *h)
 static bool
 do_one(struct housekeeper *h, uint64_t now)
 {
-    bool is_poked = h->is_poked && now >= h->wake_at;
+    bool is_poked = h->is_poked && now >= h->wake_at, trims = now >= h->trim_at;
 
-    if (!is_poked && now < h->expire_at && now < h->snapshot_at)
+    if (!is_poked && !trims && now < h->expire_at && now < h->snapshot_at)
         return false;
-    if (is_poked)
+    if (trims)
+        h->trim_at = UINT64_MAX;
+    else if (is_poked)
         h->is_poked = false;
     pthread_mutex_unlock(&h->lock);
-    if (is_poked)
+    if (trims)
+        malloc_trim(0);
+    else if (is_poked)
         wake_watchers(h, now);
     else if (now >= h->expire_at)
         expire(h, now);
@@ -87,6 +93,12 @@ do_one(struct housekeeper *h, uint64_t now)
         write_snapshot(h);
     pthread_mutex_lock(&h->lock);
     return true;
+}
+
+static uint64_t
+next_wake(const struct housekeeper *h)
+{
+    return h->is_poked ? h->wake_at : UINT64_MAX;
 }
 
 static void *
@@ -98,7 +110,7 @@ housekeeper_main(void *arg)
     while (!h->is_stopping)
         if (!do_one(h, p2p_now_ms()))
             (void)p2p_cond_wait_until(&h->wake, &h->lock,
-                                      earlier(h->is_poked ? h->wake_at : UINT64_MAX,
+                                      earlier(earlier(h->trim_at, next_wake(h)),
                                               earlier(h->expire_at, h->snapshot_at)));
     pthread_mutex_unlock(&h->lock);
     return NULL;
@@ -113,7 +125,7 @@ housekeeper_start(struct app *app, struct housekeeper **result)
     if (h == NULL)
         return P2P_ERR_NOMEM;
     h->app = app;
-    h->snapshot_at = UINT64_MAX;
+    h->snapshot_at = h->trim_at = UINT64_MAX;
     pthread_mutex_init(&h->lock, NULL);
     p2p_cond_init(&h->wake);
     if (pthread_create(&h->thread, NULL, housekeeper_main, h) != 0) {
@@ -139,6 +151,20 @@ housekeeper_stop(struct housekeeper *h)
     pthread_mutex_destroy(&h->lock);
     pthread_cond_destroy(&h->wake);
     free(h);
+}
+
+/* Not at once: its body and what was made of it are still there. */
+#define TRIM_AFTER_MS 100u
+
+void
+housekeeper_trim_soon(struct housekeeper *h)
+{
+    pthread_mutex_lock(&h->lock);
+    if (h->trim_at == UINT64_MAX) {
+        h->trim_at = p2p_now_ms() + TRIM_AFTER_MS;
+        pthread_cond_signal(&h->wake);
+    }
+    pthread_mutex_unlock(&h->lock);
 }
 
 void

@@ -13,6 +13,10 @@ P2P_MUST_CHECK enum p2p_err housekeeper_start(struct app *app,
                                               struct housekeeper **result);
 void housekeeper_stop(struct housekeeper *h); /* accepts NULL */
 
+/* A long request has been dealt with: soon gives back what the allocator keeps of it.
+ */
+void housekeeper_trim_soon(struct housekeeper *h);
+
 /* Something has changed: cheap, from any thread. */
 void housekeeper_poke(struct housekeeper *h);
 

@@ -40,6 +40,8 @@ open_registry(struct discovery *d)
         .ttl_ms = d->app.opt.ttl_ms,
         .max_peers = (uint32_t)d->app.opt.max_peers,
         .max_peers_per_ip = (uint32_t)d->app.opt.max_peers_per_ip,
+        .max_bytes = d->app.opt.max_memory,
+        .max_bytes_per_ip = d->app.opt.max_memory_per_ip,
         .on_change = on_change,
         .arg = d,
     };
@@ -157,6 +159,7 @@ start_and_wait(struct discovery *d)
     if ((err = p2p_crypto_init()) != P2P_OK || (err = open_registry(d)) != P2P_OK ||
         (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK)
         return err;
+    d->app.housekeeper = d->housekeeper;
     load_snapshot(d);
     if ((err = open_store(d)) != P2P_OK || (err = open_server(d)) != P2P_OK)
         return err;

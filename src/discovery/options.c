@@ -22,6 +22,8 @@ static const struct p2p_option table[] = {
     {"max-connections-per-ip", P2P_OPT_NUMBER, FIELD(max_connections_per_ip), 0, 1000000, "N", "the same from one address, 0 for no limit"},
     {"max-peers", P2P_OPT_NUMBER, FIELD(max_peers), 1, 16000000, "N", "peers in the registry"},
     {"max-peers-per-ip", P2P_OPT_NUMBER, FIELD(max_peers_per_ip), 0, 1000000, "N", "peers registered from one address (IPv6: /64), 0 for no limit"},
+    {"max-memory", P2P_OPT_SIZE, FIELD(max_memory), 0, 1ull << 44, "SIZE", "memory for all that peers register, 0 for no limit"},
+    {"max-memory-per-ip", P2P_OPT_SIZE, FIELD(max_memory_per_ip), 0, 1ull << 44, "SIZE", "the same from one address (IPv6: /64), 0 for no limit"},
     {"rate", P2P_OPT_NUMBER, FIELD(rate), 0, 1000000, "N", "requests a second from one address, 0 for no limit"},
     {"register-rate", P2P_OPT_NUMBER, FIELD(register_rate), 0, 1000000, "N", "registrations a minute of one peer, 0 for no limit"},
     {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "ADDRESS", "believe what this proxy says of its clients in Forwarded or X-Forwarded-For: an address or a network (172.18.0.0/16); repeatable, commas separate several"},
@@ -47,6 +49,10 @@ static const struct discovery_options defaults = {
     .max_connections_per_ip = 1024,
     .max_peers = 1000000,
     .max_peers_per_ip = 1000,
+    /* By the registry's own account, which is on the safe side, 100,000 peers with 100
+     * files each need 500 MiB, a household not one. */
+    .max_memory = 640 * P2P_MIB,
+    .max_memory_per_ip = 64 * P2P_MIB,
     .rate = 200,
     .register_rate = 120,
     .guardian = {.sandbox = true},

@@ -17,6 +17,8 @@ struct discovery_options {
     uint64_t max_connections_per_ip;
     uint64_t max_peers;
     uint64_t max_peers_per_ip;
+    uint64_t max_memory;
+    uint64_t max_memory_per_ip;
     uint64_t rate;
     uint64_t register_rate;
     struct p2p_option_list trusted_proxies;

@@ -11,6 +11,8 @@
 #include "discovery/store/store.h"
 #include "http/http.h"
 
+struct housekeeper;
+
 struct app {
     struct discovery_options opt;
     struct registry *registry;
@@ -18,6 +20,7 @@ struct app {
     struct store *store; /* NULL: memory only */
     struct http_server *server;
     struct http_waitlist *waiters;
+    struct housekeeper *housekeeper;
     struct http_ratelimit *registrations; /* by peer id; NULL: no limit */
     struct http_prepared *heartbeat_answer;
     uint64_t started_ms;

@@ -61,7 +61,7 @@ put_members(struct http_json_out *o, struct registry_peer *p, uint32_t names_max
     for_files(o, p, names_max, put_name);
     http_json_end(o, ']');
     http_json_put_u64(o, "files_count", file_count);
-    http_json_put_bool(o, "verified", p->is_signed);
+    http_json_put_bool(o, "verified", p->is_signed && !p->is_ip_claimed);
     http_json_put_u64(o, "last_seen", p2p_time_s() - silent_s);
     http_json_begin(o, "protocols", '[');
     for (unsigned i = 0; i < 2; i++)
@@ -125,6 +125,6 @@ view_put_source(struct http_json_out *o, const struct registry_source *s)
     record_format_ip(s->ip, ip);
     http_json_begin(o, NULL, '{');
     put_where(o, &s->id, ip, s->port);
-    http_json_put_bool(o, "verified", s->is_signed);
+    http_json_put_bool(o, "verified", s->is_signed && !s->is_ip_claimed);
     http_json_end(o, '}');
 }

@@ -19,6 +19,14 @@ add_registry(struct http_metrics *m, struct app *app)
     http_metrics_gauge(m, "p2p_discovery_peers_remembered",
                        "Peers that are gone but whose seq is remembered.",
                        s.remembered);
+    http_metrics_gauge(m, "p2p_discovery_memory_bytes",
+                       "Memory of what peers have registered, by the registry's own "
+                       "account.",
+                       s.bytes);
+    http_metrics_gauge(m, "p2p_discovery_memory_limit_bytes",
+                       "What --max-memory allows, 0 for no limit.", s.max_bytes);
+    http_metrics_counter(m, "p2p_discovery_evicted_total",
+                         "Peers that made room for others.", s.evicted);
     http_metrics_gauge(m, "p2p_discovery_postings", "Files of all peers.", s.postings);
     http_metrics_gauge(m, "p2p_discovery_names", "Distinct file names.", s.names);
     http_metrics_gauge(m, "p2p_discovery_contents", "Distinct contents.", s.contents);

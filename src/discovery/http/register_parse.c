@@ -244,10 +244,12 @@ get_ip(const cJSON *json, const char *client_ip, struct record *r,
 {
     const char *text = http_json_string(json, "ip");
 
-    if (!cJSON_HasObjectItem(json, "ip"))
+    r->is_ip_stated = cJSON_HasObjectItem(json, "ip");
+    if (!r->is_ip_stated)
         text = client_ip;
     if (text == NULL || record_parse_ip(text, r->ip) != P2P_OK)
         return refuse_field(e, "ip", "an IP address that peers can connect to");
+    r->is_ip_claimed = r->is_ip_stated && record_ip_is_claimed(r->ip, client_ip);
     return true;
 }
 
@@ -272,6 +274,21 @@ get_protocols(const cJSON *json, struct record *r, struct intake_error *e)
     return true;
 }
 
+/* A seq is a clock in ms. One far ahead would stay above those of the right time. */
+static bool
+get_seq(const cJSON *json, uint64_t now_s, uint64_t *seq, struct intake_error *e)
+{
+    if (!get_number(json, "seq", 1, MAX_EXACT, seq, e))
+        return false;
+    if (registry_seq_is_ahead(*seq, now_s))
+        return refuse(
+            e, 422, "seq_ahead",
+            "seq is the time in milliseconds, and more than %u s ahead of the "
+            "registry's clock, which reads %llu: check both clocks",
+            REGISTRY_SEQ_AHEAD_MS / 1000, (unsigned long long)now_s);
+    return true;
+}
+
 /* Says whose clock reads what: a wrong one is the usual reason. */
 static bool
 check_expiry(uint64_t expires_at_s, uint64_t now_s, struct intake_error *e)
@@ -282,11 +299,11 @@ check_expiry(uint64_t expires_at_s, uint64_t now_s, struct intake_error *e)
                       "which reads %llu: check both clocks",
                       (unsigned long long)(now_s - expires_at_s),
                       (unsigned long long)now_s);
-    if (expires_at_s > now_s + INTAKE_EXPIRY_MAX_S)
+    if (expires_at_s > now_s + REGISTRY_SIGNATURE_MAX_S)
         return refuse(e, 422, "expires_too_late",
                       "expires_at is more than %u s ahead of the registry's clock, "
                       "which reads %llu: check both clocks",
-                      INTAKE_EXPIRY_MAX_S, (unsigned long long)now_s);
+                      REGISTRY_SIGNATURE_MAX_S, (unsigned long long)now_s);
     return true;
 }
 
@@ -335,7 +352,7 @@ get_signed_part(const cJSON *json, uint64_t now_s, struct record *r,
     struct p2p_signature signature;
 
     r->is_signed = true;
-    if (!get_number(json, "seq", 1, MAX_EXACT, &r->seq, e) ||
+    if (!get_seq(json, now_s, &r->seq, e) ||
         !get_number(json, "expires_at", 1, MAX_EXACT, &r->expires_at_s, e) ||
         !get_signature(json, &signature, e) || !check_expiry(r->expires_at_s, now_s, e))
         return false;
@@ -401,10 +418,10 @@ get_removed(const cJSON *list, struct intake_delta *d, struct intake_error *e)
 }
 
 static bool
-fill_delta(const cJSON *json, struct intake_delta *d, struct intake_error *e)
+fill_delta(const cJSON *json, uint64_t now_s, struct intake_delta *d,
+           struct intake_error *e)
 {
-    if (!get_id(json, &d->delta.id, e) ||
-        !get_number(json, "seq", 1, MAX_EXACT, &d->delta.seq, e) ||
+    if (!get_id(json, &d->delta.id, e) || !get_seq(json, now_s, &d->delta.seq, e) ||
         !get_number(json, "base", 0, MAX_EXACT, &d->delta.base, e) ||
         !get_signature(json, &d->signature, e) ||
         !get_entries(cJSON_GetObjectItemCaseSensitive(json, "add"), "add", &d->add,
@@ -416,10 +433,11 @@ fill_delta(const cJSON *json, struct intake_delta *d, struct intake_error *e)
 }
 
 bool
-intake_delta(const struct cJSON *json, struct intake_delta *out, struct intake_error *e)
+intake_delta(const struct cJSON *json, uint64_t now_s, struct intake_delta *out,
+             struct intake_error *e)
 {
     *out = (struct intake_delta){0};
-    if (fill_delta(json, out, e))
+    if (fill_delta(json, now_s, out, e))
         return true;
     intake_delta_clear(out);
     return false;
@@ -456,10 +474,10 @@ intake_delta_is_genuine(const struct intake_delta *d, const struct p2p_spki *key
 }
 
 bool
-intake_leave(const struct cJSON *json, struct intake_leave *out, struct intake_error *e)
+intake_leave(const struct cJSON *json, uint64_t now_s, struct intake_leave *out,
+             struct intake_error *e)
 {
-    return get_id(json, &out->id, e) &&
-           get_number(json, "seq", 1, MAX_EXACT, &out->seq, e) &&
+    return get_id(json, &out->id, e) && get_seq(json, now_s, &out->seq, e) &&
            get_signature(json, &out->signature, e);
 }
 

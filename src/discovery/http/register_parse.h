@@ -10,10 +10,6 @@
 
 struct cJSON;
 
-/* Signed records may not be made for longer than this: their seq is remembered so long.
- */
-#define INTAKE_EXPIRY_MAX_S (7u * 24 * 3600)
-
 /* Why something was refused, ready to be sent. */
 struct intake_error {
     unsigned status;
@@ -36,7 +32,7 @@ struct intake_delta {
     struct p2p_text *remove;
     struct p2p_signature signature;
 };
-bool intake_delta(const struct cJSON *json, struct intake_delta *out,
+bool intake_delta(const struct cJSON *json, uint64_t now_s, struct intake_delta *out,
                   struct intake_error *error);
 void intake_delta_clear(struct intake_delta *d);
 bool intake_delta_is_genuine(const struct intake_delta *d, const struct p2p_spki *key);
@@ -46,7 +42,7 @@ struct intake_leave {
     uint64_t seq;
     struct p2p_signature signature;
 };
-bool intake_leave(const struct cJSON *json, struct intake_leave *out,
+bool intake_leave(const struct cJSON *json, uint64_t now_s, struct intake_leave *out,
                   struct intake_error *error);
 bool intake_leave_is_genuine(const struct intake_leave *l, const struct p2p_spki *key);
 

@@ -23,6 +23,19 @@ const struct http_route discovery_routes[] = {
     {0},
 };
 
+/* A peer that has moved registers again, as one that is not known does. */
+static void
+reply_heartbeat(struct http_request *req, struct app *app,
+                enum registry_beat_result result)
+{
+    if (result == REGISTRY_BEAT_OK)
+        http_reply_prepared(req, 200, app->heartbeat_answer);
+    else
+        http_fail(req, 404,
+                  result == REGISTRY_BEAT_MOVED ? "peer_moved" : "peer_not_found",
+                  "peer not found");
+}
+
 void
 get_heartbeat(struct http_request *req, void *arg)
 {
@@ -32,11 +45,11 @@ get_heartbeat(struct http_request *req, void *arg)
 
     if (text == NULL)
         http_fail(req, 400, "bad_parameter", "peer_id is missing");
-    else if (p2p_hex_parse(text, id.b, sizeof(id.b)) == P2P_OK &&
-             registry_heartbeat(app->registry, &id, 0))
-        http_reply_prepared(req, 200, app->heartbeat_answer);
-    else /* what is no id is the id of nobody */
+    else if (p2p_hex_parse(text, id.b, sizeof(id.b)) != P2P_OK)
         http_fail(req, 404, "peer_not_found", "peer not found");
+    else
+        reply_heartbeat(
+            req, app, registry_heartbeat_from(app->registry, &id, http_client_ip(req)));
 }
 
 void

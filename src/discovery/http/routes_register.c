@@ -1,6 +1,7 @@
 /* POST /register, POST /register/delta, DELETE /register. */
 #include <string.h>
 
+#include "discovery/housekeeper.h"
 #include "discovery/http/app.h"
 #include "discovery/http/register_parse.h"
 #include "http/json.h"
@@ -26,6 +27,20 @@ goes_elsewhere(struct http_request *req, const struct app *app)
 
     http_body(req, &len);
     return (len > LONG_BODY || app->store != NULL) && http_offload(req);
+}
+
+/* What a long body took to be understood goes back to the system: else the allocator
+ * keeps it beside --max-memory. */
+#define TRIM_BODY (1024u * 1024)
+
+static void
+give_memory_back(struct http_request *req, const struct app *app)
+{
+    size_t len;
+
+    http_body(req, &len);
+    if (len >= TRIM_BODY)
+        housekeeper_trim_soon(app->housekeeper);
 }
 
 /* Tells the other registries; false, and answered, when that cannot even wait. */
@@ -62,8 +77,25 @@ is_refused(struct http_request *req, enum registry_result result, uint64_t known
     case REGISTRY_CROWDED:
         http_fail_busy(req, 60, "too many peers are registered from this address");
         break;
+    case REGISTRY_HEAVY:
+        http_fail_busy(
+            req, 60,
+            "the peers of this address list more files than one address may "
+            "(--max-memory-per-ip of the registry): share fewer files, or ask "
+            "its operator to raise the limit");
+        break;
     case REGISTRY_FULL:
-        http_fail(req, 503, "full", "the registry is full");
+        http_set_header(req, "Retry-After", "60");
+        http_fail(req, 503, "full",
+                  "the registry is full (--max-peers): try again later, or ask its "
+                  "operator to raise the limit");
+        break;
+    case REGISTRY_NO_ROOM:
+        http_set_header(req, "Retry-After", "60");
+        http_fail(req, 503, "no_memory",
+                  "the registry has no memory left for this list (--max-memory): try "
+                  "again later, share fewer files, or ask its operator to raise the "
+                  "limit");
         break;
     case REGISTRY_NOMEM:
     case REGISTRY_REPEATED:
@@ -99,7 +131,7 @@ reply_registered(struct http_request *req, const struct record *r)
     http_json_put_string(&o, "message", "registered");
     http_json_put_string(&o, "ip", r->ip);
     if (r->is_signed) {
-        http_json_put_bool(&o, "verified", true);
+        http_json_put_bool(&o, "verified", !r->is_ip_claimed);
         http_json_put_u64(&o, "seq", r->seq);
     }
     http_json_end(&o, '}');
@@ -147,6 +179,7 @@ post_register(struct http_request *req, void *arg)
             reply_registered(req, &record);
     }
     record_clear(&record);
+    give_memory_back(req, app);
 }
 
 /* ---- delta and leave ---- */
@@ -202,12 +235,13 @@ post_delta(struct http_request *req, void *arg)
 
     if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL)
         return;
-    if (!intake_delta(json, &delta, &error)) {
+    if (!intake_delta(json, p2p_time_s(), &delta, &error)) {
         fail_intake(req, &error);
         return;
     }
     apply_delta(req, arg, &delta);
     intake_delta_clear(&delta);
+    give_memory_back(req, arg);
 }
 
 void
@@ -223,7 +257,7 @@ delete_register(struct http_request *req, void *arg)
 
     if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL)
         return;
-    if (!intake_leave(json, &leave, &error))
+    if (!intake_leave(json, p2p_time_s(), &leave, &error))
         fail_intake(req, &error);
     else if (!registry_key(app->registry, &leave.id, &key))
         is_refused(req, REGISTRY_UNKNOWN, 0);

@@ -181,6 +181,40 @@ catalogue_weight(uint32_t sources)
     return (uint8_t)(16 + (high - 4) * 8 + (sources >> (high - 3) & 7));
 }
 
+/* ---- bytes ---- */
+
+/* With its place in a table. */
+#define CONTENT_BYTES (sizeof(struct content) + 2 * sizeof(uint32_t))
+#define FILE_BYTES    sizeof(struct file)
+/* Of the search index a name: number, weight, place of its text. Of a trigram it has
+ * about 1.6 bytes; and while segments are made into one there are two of everything. */
+#define NAME_BYTES \
+    (sizeof(struct name) + sizeof(uint32_t) + 2 * 9 + sizeof(struct segment_name))
+
+static uint64_t
+name_cost(size_t folded_len, size_t spelling_len)
+{
+    uint64_t stored = folded_len + spelling_len + 2, trigrams = folded_len * 8 / 5;
+
+    return NAME_BYTES + 2 * (stored + trigrams);
+}
+
+static uint64_t
+cost_of_name(const struct name *n)
+{
+    const char *text = n->text;
+    size_t folded_len = strlen(text);
+
+    return name_cost(folded_len, strlen(text + folded_len + 1));
+}
+
+uint64_t
+catalogue_cost(size_t name_len, bool has_content)
+{
+    return name_cost(name_len, name_len) + FILE_BYTES +
+           (has_content ? CONTENT_BYTES : 0) + 2 * sizeof(uint32_t);
+}
+
 /* ---- making and dropping ---- */
 
 static bool
@@ -207,6 +241,7 @@ name_of(struct catalogue *c, const struct p2p_text *text)
         return SLAB_NONE;
     }
     n->text = kept;
+    c->dead_bytes += cost_of_name(n);
     table_insert(&c->by_name, id);
     return id;
 }
@@ -224,6 +259,7 @@ new_content(struct catalogue *c, const struct p2p_reg_entry *e)
     n->size = e->size;
     n->root = e->root;
     n->sha256 = e->sha256;
+    c->bytes += CONTENT_BYTES;
     table_insert(&c->by_root, id);
     if (sha256_is_known(n))
         table_insert(&c->by_sha256, id);
@@ -258,6 +294,7 @@ drop_content_if_unused(struct catalogue *c, uint32_t id)
     table_remove(&c->by_root, id);
     if (sha256_is_known(catalogue_content(c, id)))
         table_remove(&c->by_sha256, id);
+    c->bytes -= CONTENT_BYTES;
     slab_give_back(&c->contents, id);
 }
 
@@ -269,6 +306,7 @@ catalogue_drop_name(struct catalogue *c, uint32_t id)
     if (n->first_file != SLAB_NONE)
         return false;
     table_remove(&c->by_name, id);
+    c->dead_bytes -= cost_of_name(n);
     n->text = NULL; /* a search that still meets the number sees that it is gone */
     slab_give_back(&c->names, id);
     return true;
@@ -279,6 +317,10 @@ link_to_name(struct catalogue *c, uint32_t id, struct name *n)
 {
     struct file *f = catalogue_file(c, id);
 
+    if (n->first_file == SLAB_NONE) { /* somebody has it now */
+        c->dead_bytes -= cost_of_name(n);
+        c->bytes += cost_of_name(n);
+    }
     f->prev_of_name = SLAB_NONE;
     f->next_of_name = n->first_file;
     if (f->next_of_name != SLAB_NONE)
@@ -289,12 +331,18 @@ link_to_name(struct catalogue *c, uint32_t id, struct name *n)
 static void
 unlink_from_name(struct catalogue *c, const struct file *f)
 {
+    const struct name *n = catalogue_name(c, f->name);
+
     if (f->prev_of_name != SLAB_NONE)
         catalogue_file(c, f->prev_of_name)->next_of_name = f->next_of_name;
     else
         catalogue_name(c, f->name)->first_file = f->next_of_name;
     if (f->next_of_name != SLAB_NONE)
         catalogue_file(c, f->next_of_name)->prev_of_name = f->prev_of_name;
+    if (n->first_file == SLAB_NONE) {
+        c->bytes -= cost_of_name(n);
+        c->dead_bytes += cost_of_name(n);
+    }
 }
 
 static void
@@ -329,6 +377,7 @@ new_file(struct catalogue *c, uint32_t name, uint32_t content)
     if (id == SLAB_NONE)
         return id;
     f = catalogue_file(c, id);
+    c->bytes += FILE_BYTES;
     f->name = name;
     f->content = content;
     f->next_of_content = f->prev_of_content = SLAB_NONE;
@@ -350,6 +399,7 @@ drop_file(struct catalogue *c, uint32_t id)
     }
     if (f->cap > 0)
         free(f->peers.many);
+    c->bytes -= FILE_BYTES + f->cap * sizeof(uint32_t);
     f->cap = 0;
     f->count = 0;
     slab_give_back(&c->files, id);
@@ -392,7 +442,7 @@ lower_bound(const uint32_t *peers, uint32_t count, uint32_t peer)
 
 /* Room for one more, in steps of a quarter: slack is memory too. */
 static uint32_t *
-grow(struct file *f)
+grow(struct catalogue *c, struct file *f)
 {
     uint32_t cap = f->count < 16 ? f->count + 4 : f->count + f->count / 4;
     uint32_t *many;
@@ -407,6 +457,7 @@ grow(struct file *f)
     if (f->cap == 0)
         memcpy(many, f->peers.few, sizeof(f->peers.few));
     f->peers.many = many;
+    c->bytes += (cap - f->cap) * sizeof(*many);
     f->cap = cap;
     return many;
 }
@@ -420,7 +471,7 @@ catalogue_post(struct catalogue *c, uint32_t file, uint32_t peer)
 
     if (at < f->count && file_peers(f)[at] == peer)
         return P2P_OK;
-    if ((peers = grow(f)) == NULL) {
+    if ((peers = grow(c, f)) == NULL) {
         if (f->count == 0)
             drop_file(c, file);
         return P2P_ERR_NOMEM;

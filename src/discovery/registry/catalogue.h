@@ -56,7 +56,13 @@ struct catalogue {
     struct dict *dict; /* borrowed: is told of new names */
     uint64_t postings;
     uint64_t changes; /* postings added and removed so far */
+    /* Of everything here and in the dictionary; and of names that nobody has any more,
+     * until the dictionary drops them. */
+    uint64_t bytes, dead_bytes;
 };
+
+/* What one entry costs when nobody else has its name or its content. */
+uint64_t catalogue_cost(size_t name_len, bool has_content);
 
 P2P_MUST_CHECK enum p2p_err catalogue_init(struct catalogue *c, struct dict *dict);
 void catalogue_clear(struct catalogue *c);

@@ -9,6 +9,8 @@
 #include "p2p/path.h"
 
 enum { FLAG_SIGNED = 1, FLAG_CONTENT = 2 };
+/* Beside the protocols, where programs that do not know it leave it alone. */
+enum { CLAIMED = 0x80 };
 
 void
 record_clear(struct record *r)
@@ -86,6 +88,45 @@ record_format_ip(const uint8_t ip[16], char out[RECORD_IP_MAX + 1])
     }
 }
 
+void
+record_read_ip(const char *text, uint8_t out[16])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+    memcpy(out, mapped, sizeof(mapped));
+    if (inet_pton(AF_INET, text, out + 12) != 1 && inet_pton(AF_INET6, text, out) != 1)
+        memset(out, 0, 16);
+}
+
+/* Loopback, private, link-local, shared (carriers' NAT), unique local. */
+static bool
+is_of_a_local_network(const uint8_t ip[16])
+{
+    const struct in6_addr *v6 = (const void *)ip;
+
+    if (!IN6_IS_ADDR_V4MAPPED(v6))
+        return IN6_IS_ADDR_LOOPBACK(v6) || IN6_IS_ADDR_LINKLOCAL(v6) ||
+               (ip[0] & 0xfe) == 0xfc;
+    return ip[12] == 127 || ip[12] == 10 || (ip[12] == 172 && ip[13] >> 4 == 1) ||
+           (ip[12] == 192 && ip[13] == 168) || (ip[12] == 169 && ip[13] == 254) ||
+           (ip[12] == 100 && ip[13] >> 6 == 1);
+}
+
+bool
+record_ip_is_claimed(const char *stated, const char *from)
+{
+    uint8_t a[16], b[16];
+    bool is_v4;
+
+    record_read_ip(stated, a);
+    record_read_ip(from, b);
+    is_v4 = IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)b);
+    if (is_of_a_local_network(a) || (is_v4 && b[12] == 127) ||
+        IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)(const void *)b))
+        return false;
+    return memcmp(a, b, is_v4 ? 15 : 8) != 0;
+}
+
 /* ---- bytes ---- */
 
 static size_t
@@ -132,7 +173,7 @@ record_encode(const struct record *r, uint8_t **bytes, size_t *len)
     p2p_wr_put_u8(&wr, (uint8_t)strlen(r->ip));
     p2p_wr_put_text(&wr, r->ip);
     p2p_wr_put_u16(&wr, r->port);
-    p2p_wr_put_u8(&wr, r->protocols);
+    p2p_wr_put_u8(&wr, (uint8_t)(r->protocols | (r->is_ip_claimed ? CLAIMED : 0)));
     if (r->is_signed) {
         p2p_wr_put_u64(&wr, r->expires_at_s);
         p2p_wr_put_bytes(&wr, r->key.b, sizeof(r->key.b));
@@ -200,6 +241,8 @@ get_head(struct p2p_rd *rd, struct record *r)
     p2p_rd_get_bytes(rd, ip, ip_len);
     r->port = p2p_rd_get_u16(rd);
     r->protocols = p2p_rd_get_u8(rd);
+    r->is_ip_claimed = r->protocols & CLAIMED;
+    r->protocols &= (uint8_t)~CLAIMED;
     if (rd->failed || flags > (FLAG_SIGNED | FLAG_CONTENT) || order == 0 ||
         r->port == 0 || record_parse_ip(ip, r->ip) != P2P_OK ||
         strlen(r->ip) != ip_len || strcmp(ip, r->ip) != 0)

@@ -19,7 +19,10 @@ struct record {
     /* Who has told us, as text; empty for a snapshot or another registry. Not kept. */
     char from[RECORD_IP_MAX + 1];
     uint16_t port;
-    uint8_t protocols; /* bit 0: protocol 1, bit 1: protocol 2 */
+    /* Bit 0: protocol 1, bit 1: protocol 2; as bytes, bit 7: is_ip_claimed. */
+    uint8_t protocols;
+    bool is_ip_stated; /* by the peer; else it is where it registered from. Not kept. */
+    bool is_ip_claimed; /* stated, and nothing speaks for it: may be anybody's */
     bool is_signed;
     /* Unsigned ones: which of two is newer, see registry_put(). 0: taken just now. */
     uint64_t stamp;
@@ -52,6 +55,15 @@ P2P_MUST_CHECK enum p2p_err record_decode(const void *bytes, size_t len,
  * multicast. */
 P2P_MUST_CHECK enum p2p_err record_parse_ip(const char *text,
                                             char out[RECORD_IP_MAX + 1]);
+
+/* Canonical text to sixteen bytes, IPv4 as ::ffff:a.b.c.d. */
+void record_read_ip(const char *text, uint8_t out[16]);
+/*
+ * Whether an address that a peer has stated says nothing about it: another one, on the
+ * Internet and not even near (the same /24 or /64), than where it registered from.
+ * This machine (loopback) is believed.
+ */
+bool record_ip_is_claimed(const char *stated, const char *from);
 
 /* Sixteen bytes, IPv4 as ::ffff:a.b.c.d, to canonical text. */
 void record_format_ip(const uint8_t ip[16], char out[RECORD_IP_MAX + 1]);

@@ -35,24 +35,7 @@ next_id(const void *owner, uint32_t id)
     return &peer_at(r, id)->next;
 }
 
-static uint64_t
-hash_ip(const void *owner, uint32_t id)
-{
-    const struct registry *r = owner;
-
-    return table_hash(peer_at(r, id)->from, 16);
-}
-
-static uint32_t *
-next_ip(const void *owner, uint32_t id)
-{
-    const struct registry *r = owner;
-
-    return &peer_at(r, id)->next_of_ip;
-}
-
 static const struct table_items id_items = {hash_id, next_id, NULL};
-static const struct table_items ip_items = {hash_ip, next_ip, NULL};
 
 uint32_t
 registry_find(const struct registry *r, const struct p2p_id *id)
@@ -156,11 +139,32 @@ init_lock(pthread_rwlock_t *lock)
     pthread_rwlockattr_destroy(&attr);
 }
 
+/* Their own share of the memory; as many as peers, without a limit of that. */
+static uint32_t
+max_tombstones(const struct registry_options *opt)
+{
+    uint64_t max = opt->max_bytes / REGISTRY_STONES_PART / TOMBSTONE_BYTES;
+
+    if (opt->max_bytes == 0 || max > 4ull * opt->max_peers)
+        max = opt->max_peers;
+    return (uint32_t)max;
+}
+
+/* A crowd behind one address may leave and come back several times an hour. */
+static uint32_t
+stones_per_ip(const struct registry_options *opt, uint32_t max)
+{
+    if (opt->max_peers_per_ip == 0)
+        return max;
+    return opt->max_peers_per_ip < max / 4 ? opt->max_peers_per_ip * 4 : max;
+}
+
 enum p2p_err
 registry_open(const struct registry_options *opt, struct registry **result)
 {
     struct registry *r = calloc(1, sizeof(*r));
     struct dict_owner owner = {r, weigh_names, sift_names, move_names, let_readers_end};
+    uint32_t stones = max_tombstones(opt);
     enum p2p_err err;
 
     *result = NULL;
@@ -175,7 +179,9 @@ registry_open(const struct registry_options *opt, struct registry **result)
     pthread_mutex_init(&r->writer, NULL);
     if ((err = slab_init(&r->peers, sizeof(struct peer), opt->max_peers)) != P2P_OK ||
         (err = table_init(&r->by_id, &id_items, r, opt->max_peers)) != P2P_OK ||
-        (err = table_init(&r->by_ip, &ip_items, r, opt->max_peers)) != P2P_OK ||
+        (err = sources_init(&r->sources, opt->max_peers + stones)) != P2P_OK ||
+        (err = tombstones_init(&r->tombstones, &r->sources, stones,
+                               stones_per_ip(opt, stones))) != P2P_OK ||
         (err = dict_open(&owner, &r->dict)) != P2P_OK ||
         (err = catalogue_init(&r->catalogue, r->dict)) != P2P_OK) {
         registry_close(r);
@@ -197,7 +203,8 @@ registry_close(struct registry *r)
         free(peer_at(r, i)->key);
     }
     table_clear(&r->by_id);
-    table_clear(&r->by_ip);
+    tombstones_clear(&r->tombstones);
+    sources_clear(&r->sources);
     slab_clear(&r->peers);
     pthread_rwlock_destroy(&r->lock);
     pthread_mutex_destroy(&r->writer);
@@ -206,24 +213,74 @@ registry_close(struct registry *r)
 
 /* ---- small questions ---- */
 
+/* Two at once: either is right to within a millisecond. */
+static void
+hear(struct peer *p, uint64_t heard_ms)
+{
+    if (atomic_load_explicit(&p->heard_ms, memory_order_relaxed) < heard_ms)
+        atomic_store_explicit(&p->heard_ms, heard_ms, memory_order_relaxed);
+}
+
 bool
 registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_ms)
 {
-    uint64_t heard = heard_ms != 0 ? heard_ms : p2p_now_ms();
     bool is_live = false;
     uint32_t at;
 
     pthread_rwlock_rdlock(&r->lock);
-    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
-        struct peer *p = peer_at(r, at);
-
-        /* Two at once: either is right to within a millisecond. */
-        if (atomic_load_explicit(&p->heard_ms, memory_order_relaxed) < heard)
-            atomic_store_explicit(&p->heard_ms, heard, memory_order_relaxed);
+    if ((at = registry_find(r, id)) != SLAB_NONE) {
+        hear(peer_at(r, at), heard_ms != 0 ? heard_ms : p2p_now_ms());
         is_live = true;
     }
     pthread_rwlock_unlock(&r->lock);
     return is_live;
+}
+
+#define TELL_MOVE_EVERY_MS 60000u
+
+/*
+ * Whether it is time to tell. Once a minute; but another source than the last one that
+ * was told is told when the record is a minute old, or a stranger's heartbeats would
+ * keep the news from the peer.
+ */
+static bool
+may_be_told(struct peer *p, const uint8_t source[16], uint64_t now_ms)
+{
+    uint32_t mark = (uint32_t)table_hash(source, 16) | 1;
+    uint64_t told_ms = atomic_load(&p->told_move_ms);
+
+    if (told_ms != 0 && now_ms - told_ms < TELL_MOVE_EVERY_MS &&
+        (atomic_load(&p->told_source) == mark ||
+         now_ms - p->put_ms < TELL_MOVE_EVERY_MS))
+        return false;
+    atomic_store(&p->told_move_ms, now_ms);
+    atomic_store(&p->told_source, mark);
+    return true;
+}
+
+enum registry_beat_result
+registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char *ip)
+{
+    enum registry_beat_result result = REGISTRY_BEAT_UNKNOWN;
+    uint64_t now_ms = p2p_now_ms();
+    uint8_t source[16];
+    uint32_t at;
+
+    record_read_ip(ip, source);
+    pthread_rwlock_rdlock(&r->lock);
+    if ((at = registry_find(r, id)) != SLAB_NONE) {
+        struct peer *p = peer_at(r, at);
+
+        result = REGISTRY_BEAT_OK;
+        if (p->is_home_known && !p->is_ip_stated &&
+            memcmp(p->ip, source, sizeof(source)) != 0 &&
+            may_be_told(p, source, now_ms))
+            result = REGISTRY_BEAT_MOVED;
+        else
+            hear(p, now_ms);
+    }
+    pthread_rwlock_unlock(&r->lock);
+    return result;
 }
 
 void
@@ -232,7 +289,7 @@ registry_heard_elsewhere(struct registry *r, const struct p2p_id *id, uint64_t h
     uint32_t at;
 
     pthread_rwlock_rdlock(&r->lock);
-    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
+    if ((at = registry_find(r, id)) != SLAB_NONE) {
         struct peer *p = peer_at(r, at);
 
         if (p->heard_ms < heard_ms) {
@@ -266,7 +323,7 @@ registry_take_beats(struct registry *r, uint32_t *from, struct registry_beat *ou
         struct peer *p = peer_at(r, at);
         uint64_t heard_ms = p->heard_ms;
 
-        if (!p->is_used || !p->is_live || heard_ms <= p->told_ms)
+        if (!p->is_used || heard_ms <= p->told_ms)
             continue;
         atomic_store(&p->told_ms, heard_ms);
         out[n++] = (struct registry_beat){p->id, heard_ms};
@@ -284,7 +341,7 @@ registry_key(struct registry *r, const struct p2p_id *id, struct p2p_spki *key)
 
     pthread_rwlock_rdlock(&r->lock);
     at = registry_find(r, id);
-    if (at != SLAB_NONE && peer_at(r, at)->is_live && peer_at(r, at)->key != NULL) {
+    if (at != SLAB_NONE && peer_at(r, at)->key != NULL) {
         *key = *peer_at(r, at)->key;
         found = true;
     }
@@ -297,9 +354,13 @@ registry_stats(struct registry *r, struct registry_stats *out)
 {
     pthread_rwlock_rdlock(&r->lock);
     *out = (struct registry_stats){
-        .peers = r->live,
+        .peers = r->peers.live,
         .signed_peers = r->live_signed,
-        .remembered = r->peers.live - r->live,
+        .remembered = r->tombstones.slab.live,
+        .bytes =
+            registry_bytes(r) + (uint64_t)r->tombstones.slab.live * TOMBSTONE_BYTES,
+        .max_bytes = r->opt.max_bytes,
+        .evicted = r->evicted,
         .postings = r->catalogue.postings,
         .names = r->catalogue.names.live,
         .contents = r->catalogue.contents.live,
@@ -318,6 +379,7 @@ registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer
         .port = p->port,
         .protocols = p->protocols,
         .is_signed = p->key != NULL,
+        .is_ip_claimed = p->is_ip_claimed,
         .has_content = p->has_content,
         .heard_ms = atomic_load_explicit(&p->heard_ms, memory_order_relaxed),
         .seq = p->seq,
@@ -351,16 +413,20 @@ void
 registry_tidy(struct registry *r)
 {
     uint64_t changes, postings;
+    uint64_t dead_bytes;
     uint32_t names, files;
 
     pthread_rwlock_rdlock(&r->lock);
+    dead_bytes = r->catalogue.dead_bytes;
     names = r->catalogue.names.live;
     files = r->catalogue.files.live;
     changes = r->catalogue.changes;
     postings = r->catalogue.postings;
     pthread_rwlock_unlock(&r->lock);
     /* Names of the open part cannot be dropped; twice as many must not ask for ever. */
-    if (names > 2 * (files + DICT_OPEN_NAMES))
+    if (names > 2 * (files + DICT_OPEN_NAMES) ||
+        (r->opt.max_bytes > 0 && dead_bytes > r->opt.max_bytes / 8 &&
+         names > files + DICT_OPEN_NAMES))
         dict_compact(r->dict);
     if (weights_are_old(r, changes, postings, p2p_now_ms()))
         dict_reweigh(r->dict);
@@ -394,8 +460,10 @@ registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count
     for (uint32_t i = 0; i < count; i++) {
         const struct peer *p = peer_at(r, peers[i]);
 
-        out[i] = (struct registry_source){
-            .id = p->id, .port = p->port, .is_signed = p->key != NULL};
+        out[i] = (struct registry_source){.id = p->id,
+                                          .port = p->port,
+                                          .is_signed = p->key != NULL,
+                                          .is_ip_claimed = p->is_ip_claimed};
         memcpy(out[i].ip, p->ip, sizeof(out[i].ip));
     }
 }

@@ -15,10 +15,25 @@
 
 struct registry;
 
+/* Signatures are valid for so long at most, and what a peer leaves behind is kept for
+ * so long. */
+#define REGISTRY_SIGNATURE_MAX_S (2u * 3600)
+/* A seq is a clock in ms. One so far ahead of ours is not taken, once ours is set. */
+#define REGISTRY_SEQ_AHEAD_MS (24u * 3600 * 1000)
+#define REGISTRY_CLOCK_SET_S  1704067200u /* 2024: before it a clock is not set */
+/* Whether it is too far ahead. */
+bool registry_seq_is_ahead(uint64_t seq, uint64_t now_s);
+
 struct registry_options {
-    uint64_t ttl_ms;           /* a peer that is not heard for so long is gone */
-    uint32_t max_peers;        /* live and remembered */
+    uint64_t ttl_ms; /* a peer that is not heard for so long is gone */
+    uint32_t max_peers;
     uint32_t max_peers_per_ip; /* that one address registers; loopback is exempt */
+    /*
+     * Bytes of all that is kept: peers, names, contents, the search index; a sixteenth
+     * of it is for tombstones. And of what one address registers, counted as if nobody
+     * else had the same files. 0: no limit.
+     */
+    uint64_t max_bytes, max_bytes_per_ip;
     /*
      * Told of every change, after it, with no lock held and from any thread. May be
      * NULL.
@@ -34,7 +49,9 @@ enum registry_result {
                          unsigned, the stamp */
     REGISTRY_SIGNED,  /* an unsigned record may not replace a signed one */
     REGISTRY_FULL,    /* max_peers */
+    REGISTRY_NO_ROOM, /* max_bytes, and nobody is worth less to keep */
     REGISTRY_CROWDED, /* max_peers_per_ip */
+    REGISTRY_HEAVY,   /* max_bytes_per_ip */
     REGISTRY_NOMEM,
     REGISTRY_REPEATED, /* not returned: the same record again is REGISTRY_OK */
 };
@@ -74,6 +91,20 @@ enum registry_result registry_leave(struct registry *r, const struct p2p_id *id,
 /* False: no such live peer. A later heard_ms than is known counts; 0: now. */
 bool registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_ms);
 
+/*
+ * A heartbeat from this address (text). MOVED: the peer is not where it registered
+ * from, did not say where it is, and should register again; told once a minute at most,
+ * and no sign of life. Other heartbeats are one, whoever sends them; none changes a
+ * record.
+ */
+enum registry_beat_result {
+    REGISTRY_BEAT_OK,
+    REGISTRY_BEAT_UNKNOWN,
+    REGISTRY_BEAT_MOVED
+};
+enum registry_beat_result
+registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char *ip);
+
 /* For registries that share a store. One that another registry has heard of: */
 void registry_heard_elsewhere(struct registry *r, const struct p2p_id *id,
                               uint64_t heard_ms);
@@ -109,6 +140,7 @@ struct registry_peer {
     uint16_t port;
     uint8_t protocols;
     bool is_signed, has_content;
+    bool is_ip_claimed;
     uint64_t heard_ms, seq, expires_at_s;
     uint32_t file_count;
     const uint32_t *files; /* of the catalogue */
@@ -173,6 +205,7 @@ void registry_remove(struct registry *r, const struct p2p_id *id);
 
 struct registry_stats {
     uint32_t peers, signed_peers, remembered; /* remembered: gone, but for their seq */
+    uint64_t bytes, max_bytes, evicted;
     uint64_t postings;
     uint32_t names, contents, files;
 };
@@ -187,7 +220,7 @@ struct registry_source {
     struct p2p_id id;
     uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint16_t port;
-    bool is_signed;
+    bool is_signed, is_ip_claimed;
 };
 /* With that lock held: those whose numbers are in postings. */
 void registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count,

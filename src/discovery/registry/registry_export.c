@@ -43,6 +43,7 @@ encode_peer(const struct registry *r, uint32_t at, uint8_t **bytes, size_t *len)
     memcpy(rec.ip, view.ip, sizeof(rec.ip));
     rec.port = p->port;
     rec.protocols = p->protocols;
+    rec.is_ip_claimed = p->is_ip_claimed;
     rec.is_signed = p->key != NULL;
     rec.stamp = p->stamp;
     if (rec.is_signed) {
@@ -54,6 +55,33 @@ encode_peer(const struct registry *r, uint32_t at, uint8_t **bytes, size_t *len)
         err = record_encode(&rec, bytes, len);
     record_clear(&rec);
     return err;
+}
+
+/* The time of day at a point of CLOCK_MONOTONIC. */
+static uint64_t
+until_s(uint64_t ms)
+{
+    uint64_t now_ms = p2p_now_ms();
+
+    return ms > now_ms ? p2p_time_s() + (ms - now_ms + 999) / 1000 : 0;
+}
+
+static bool
+export_tombstone(struct registry *r, uint32_t at, registry_visit_export *visit,
+                 void *arg)
+{
+    struct registry_exported out = {0};
+    const struct tombstone *stone;
+    bool is_used;
+
+    pthread_rwlock_rdlock(&r->lock);
+    stone = tombstone_at(&r->tombstones, at);
+    is_used = stone->until_ms > p2p_now_ms();
+    out.id = stone->id;
+    out.seq = stone->seq;
+    out.seq_until_s = until_s(stone->until_ms);
+    pthread_rwlock_unlock(&r->lock);
+    return !is_used || visit(arg, &out);
 }
 
 /* True when there was nothing to visit, too. */
@@ -73,9 +101,8 @@ export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *a
         out.id = p->id;
         out.heard_ms = p->heard_ms;
         out.seq = p->seq;
-        out.seq_until_s = p->seq_until_s;
-        if (p->is_live)
-            err = encode_peer(r, at, &bytes, &out.len);
+        out.seq_until_s = until_s(p->guard_ms);
+        err = encode_peer(r, at, &bytes, &out.len);
     }
     pthread_rwlock_unlock(&r->lock);
     out.bytes = bytes;
@@ -88,13 +115,17 @@ export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *a
 bool
 registry_export(struct registry *r, registry_visit_export *visit, void *arg)
 {
-    uint32_t used;
+    uint32_t used, stones;
 
     pthread_rwlock_rdlock(&r->lock);
     used = r->peers.used;
+    stones = r->tombstones.slab.used;
     pthread_rwlock_unlock(&r->lock);
     for (uint32_t i = 0; i < used; i++)
         if (!export_at(r, i, visit, arg))
+            return false;
+    for (uint32_t i = 0; i < stones; i++)
+        if (!export_tombstone(r, i, visit, arg))
             return false;
     return true;
 }
@@ -103,10 +134,13 @@ bool
 registry_export_one(struct registry *r, const struct p2p_id *id,
                     registry_visit_export *visit, void *arg)
 {
-    uint32_t at;
+    uint32_t at, stone;
 
     pthread_rwlock_rdlock(&r->lock);
     at = registry_find(r, id);
+    stone = tombstones_find(&r->tombstones, id);
     pthread_rwlock_unlock(&r->lock);
-    return at != SLAB_NONE && export_at(r, at, visit, arg);
+    if (at != SLAB_NONE)
+        return export_at(r, at, visit, arg);
+    return stone != SLAB_NONE && export_tombstone(r, stone, visit, arg);
 }

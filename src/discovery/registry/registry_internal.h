@@ -5,33 +5,46 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "discovery/registry/pressure.h"
 #include "discovery/registry/registry.h"
+#include "discovery/registry/source.h"
+#include "discovery/registry/tombstone.h"
+#include "p2p/clock.h"
+
+/* A sixteenth of the memory is for tombstones. */
+#define REGISTRY_STONES_PART 16u
 
 /* Work done under one hold of the writers' lock. */
 #define REGISTRY_SLICE 64u
 
 struct peer {
-    uint32_t next; /* of the hash chain */
-    uint32_t next_of_ip;
+    uint32_t next;   /* of the hash chain */
+    uint32_t source; /* whom it counts for; SLAB_NONE: nobody */
     uint32_t count;
     uint32_t *files; /* ascending numbers of files; NULL when count is 0 */
     struct p2p_id id;
-    uint8_t ip[16];   /* IPv4 as ::ffff:a.b.c.d */
-    uint8_t from[16]; /* who registered it: what is counted, IPv6 by its /64 */
+    uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint16_t port;
     uint8_t protocols;
     bool is_used; /* else the place is free */
-    bool is_live; /* else only seq and seq_until_s are remembered */
     bool has_content;
-    bool is_counted;      /* in the chain of `from` */
+    bool is_ip_stated;            /* else `ip` is where it registered from */
+    bool is_ip_claimed;           /* see record.h */
+    bool is_home_known;           /* it registered here: is_ip_stated says so */
+    _Atomic uint32_t told_source; /* the last one that was told that it has moved */
+    _Atomic uint64_t told_move_ms;
     struct p2p_spki *key; /* of a signed record; NULL: unsigned */
     _Atomic uint64_t heard_ms;
     _Atomic uint64_t told_ms; /* the heard_ms that other registries know of */
     uint64_t tag;             /* of a signed record: to know it again; 0: unknown */
     uint64_t seq;
     uint64_t stamp;        /* of an unsigned record */
-    uint64_t expires_at_s; /* signed: of this record */
-    uint64_t seq_until_s;  /* until then an older signed record could be played again */
+    uint64_t expires_at_s; /* signed: of this record, time of day */
+    uint64_t expires_ms;   /* the same by CLOCK_MONOTONIC */
+    uint64_t guard_ms;     /* until then an older signed record could be played again */
+    uint64_t since_ms;     /* when it came */
+    uint64_t put_ms;       /* when it registered last */
+    uint64_t charge;       /* bytes it costs if nobody else has the same files */
 };
 
 struct registry {
@@ -39,10 +52,16 @@ struct registry {
     pthread_rwlock_t lock;  /* everything below */
     pthread_mutex_t writer; /* held by whoever changes something, over all its slices */
     struct slab peers;
-    struct table by_id, by_ip;
+    struct table by_id;
+    struct sources sources;
+    struct tombstones tombstones;
+    struct pressure pressure;
     struct catalogue catalogue;
     struct dict *dict;
-    uint32_t live, live_signed;
+    uint32_t live_signed;
+    uint64_t list_bytes;       /* of all peers' lists of files */
+    uint64_t evicted;          /* peers that made room for others */
+    uint64_t stones_looked_ms; /* registry_expire()'s, without a lock */
     uint16_t mark; /* ends the stamps given here: no two registries give the same */
     uint64_t weighed_changes, weighed_ms; /* registry_tidy()'s, without a lock */
 };
@@ -53,14 +72,17 @@ peer_at(const struct registry *r, uint32_t id)
     return slab_at(&r->peers, id);
 }
 
-/* With a lock held: the peer's number, live or remembered, or SLAB_NONE. */
+/* What a peer costs beside its files, with its places in tables and a key. */
+#define PEER_BYTES (sizeof(struct peer) + 16 + sizeof(struct p2p_spki) + 16)
+
+/* With a lock held: the peer's number, or SLAB_NONE. */
 uint32_t registry_find(const struct registry *r, const struct p2p_id *id);
 
 /* The hash of by_id: the id's first bytes mirrored, so that buckets are ranges of ids.
  */
 uint64_t registry_id_hash(const struct p2p_id *id);
 
-/* A live one with a signed record. */
+/* One with a signed record. */
 uint32_t registry_find_signed(const struct registry *r, const struct p2p_id *id);
 
 /* ---- with `writer` held ---- */
@@ -97,14 +119,29 @@ registry_announce(struct registry *r, const struct p2p_id *id, bool is_gone)
 
 uint32_t registry_new_peer(struct registry *r, const struct p2p_id *id);
 
-/* Whom the peer counts for; NULL: nobody. */
-void registry_set_from(struct registry *r, uint32_t at, const uint8_t from[16]);
+/* Whom the peer counts for (NULL: nobody), and with how many bytes. */
+void registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
+                         uint64_t charge);
+
+/* Takes a peer away, in slices; keeps its seq while that matters. */
+void registry_bury(struct registry *r, uint32_t at);
 
 /* Gives the peer the list `files` (taken) in place of its old one. */
 void registry_swap_files(struct registry *r, uint32_t at, uint32_t *files,
                          uint32_t count);
 
 /* ---- with any lock ---- */
+
+/*
+ * The seq that a new one has to be above. One that is further ahead of the clock than
+ * is taken was taken by a clock that was wrong, and counts as the clock: else its peer
+ * would have to wait until that comes true.
+ */
+uint64_t registry_seq_that_counts(uint64_t seq);
+/* The end of a signature by CLOCK_MONOTONIC, two hours from now at most; 0: past. */
+uint64_t registry_guard_ms(uint64_t until_s, uint64_t now_s);
+/* What is kept of peers that are here, in bytes. */
+uint64_t registry_bytes(const struct registry *r);
 
 void registry_fill_view(const struct registry *r, uint32_t peer,
                         struct registry_peer *out);

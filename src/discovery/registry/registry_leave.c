@@ -1,35 +1,33 @@
-/* How peers go: they leave, run out, or are remembered for their seq alone. */
+/* How peers go: they leave, run out, make room, or are remembered for their seq alone.
+ */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "discovery/registry/registry_internal.h"
-#include "p2p/net.h"
 
-static void
-forget(struct registry *r, uint32_t at)
-{
-    table_remove(&r->by_id, at);
-    peer_at(r, at)->is_used = false;
-    slab_give_back(&r->peers, at);
-}
-
-/* Takes a live peer away, in slices; keeps its seq while that matters. */
-static void
-bury(struct registry *r, uint32_t at)
+void
+registry_bury(struct registry *r, uint32_t at)
 {
     struct peer *p = peer_at(r, at);
-    bool is_remembered;
+    uint64_t seq = p->seq, until_ms = p->guard_ms;
+    uint8_t from[16];
+    bool has_source = p->source != SLAB_NONE;
+    struct p2p_id id = p->id;
 
+    if (has_source)
+        memcpy(from, source_at(&r->sources, p->source)->from, sizeof(from));
     registry_swap_files(r, at, NULL, 0);
-    r->live--;
     r->live_signed -= p->key != NULL;
-    registry_set_from(r, at, NULL);
+    /* Before its source forgets whom the peer counted for. */
+    if (seq > 0 && until_ms > p2p_now_ms())
+        tombstones_put(&r->tombstones, has_source ? from : NULL, &id, seq, until_ms);
+    registry_set_source(r, at, NULL, 0);
     free(p->key);
     p->key = NULL;
-    p->is_live = false;
-    is_remembered = p->seq > 0 && p->seq_until_s > p2p_time_s();
-    if (!is_remembered)
-        forget(r, at);
+    table_remove(&r->by_id, at);
+    p->is_used = false;
+    slab_give_back(&r->peers, at);
 }
 
 enum registry_result
@@ -43,12 +41,12 @@ registry_leave(struct registry *r, const struct p2p_id *id, uint64_t seq,
     pthread_mutex_lock(&r->writer);
     registry_lock(r);
     if ((at = registry_find_signed(r, id)) != SLAB_NONE) {
-        *known_seq = peer_at(r, at)->seq;
+        *known_seq = registry_seq_that_counts(peer_at(r, at)->seq);
         result = seq > *known_seq ? REGISTRY_OK : REGISTRY_STALE;
     }
     if (result == REGISTRY_OK) {
         peer_at(r, at)->seq = seq;
-        bury(r, at);
+        registry_bury(r, at);
     }
     registry_unlock(r);
     pthread_mutex_unlock(&r->writer);
@@ -65,8 +63,8 @@ registry_remove(struct registry *r, const struct p2p_id *id)
 
     pthread_mutex_lock(&r->writer);
     registry_lock(r);
-    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
-        bury(r, at);
+    if ((at = registry_find(r, id)) != SLAB_NONE) {
+        registry_bury(r, at);
         was_live = true;
     }
     registry_unlock(r);
@@ -79,26 +77,31 @@ void
 registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
                   uint64_t seq_until_s)
 {
+    uint64_t until_ms = registry_guard_ms(seq_until_s, p2p_time_s());
     uint32_t at;
 
-    if (seq_until_s <= p2p_time_s())
+    if (until_ms == 0)
         return;
     pthread_mutex_lock(&r->writer);
     registry_lock(r);
-    if ((at = registry_find(r, id)) != SLAB_NONE ||
-        (at = registry_new_peer(r, id)) != SLAB_NONE) {
+    if ((at = registry_find(r, id)) == SLAB_NONE) {
+        tombstones_put(&r->tombstones, NULL, id, seq, until_ms);
+    } else {
         struct peer *p = peer_at(r, at);
 
         if (p->seq < seq)
             p->seq = seq;
-        if (p->seq_until_s < seq_until_s)
-            p->seq_until_s = seq_until_s;
+        if (p->guard_ms < until_ms)
+            p->guard_ms = until_ms;
     }
     registry_unlock(r);
     pthread_mutex_unlock(&r->writer);
 }
 
-/* When the peer has to go, or its seq may be forgotten. */
+/* ---- by the clock ---- */
+
+/* When the peer has to go. Its signature ends by the time of day, and at the latest
+ * when it would have ended had that been right when it came. */
 static bool
 is_due(const struct registry *r, const struct peer *p, uint64_t now_ms, uint64_t now_s,
        uint64_t *next_ms)
@@ -107,8 +110,8 @@ is_due(const struct registry *r, const struct peer *p, uint64_t now_ms, uint64_t
 
     if (!p->is_used)
         return false;
-    if (!p->is_live)
-        return p->seq_until_s <= now_s;
+    if (p->key != NULL && p->expires_ms < due)
+        due = p->expires_ms;
     if (due <= now_ms || (p->key != NULL && p->expires_at_s <= now_s))
         return true;
     if (due < *next_ms)
@@ -121,21 +124,17 @@ expire_one(struct registry *r, uint32_t at, uint64_t now_ms, uint64_t now_s)
 {
     uint64_t next_ms;
     struct p2p_id id;
-    bool was_live = false;
+    bool is_gone;
 
     pthread_mutex_lock(&r->writer);
     registry_lock(r);
-    if (is_due(r, peer_at(r, at), now_ms, now_s, &next_ms)) {
+    if ((is_gone = is_due(r, peer_at(r, at), now_ms, now_s, &next_ms))) {
         id = peer_at(r, at)->id;
-        was_live = peer_at(r, at)->is_live;
-        if (was_live)
-            bury(r, at);
-        else
-            forget(r, at);
+        registry_bury(r, at);
     }
     registry_unlock(r);
     pthread_mutex_unlock(&r->writer);
-    if (was_live)
+    if (is_gone)
         registry_announce(r, &id, true);
 }
 
@@ -159,6 +158,31 @@ rest_after_work(uint64_t *started_us)
     *started_us = p2p_now_us();
 }
 
+/* Looks at so many tombstones in one hold of the lock. */
+#define STONES_AT_ONCE 256u
+
+static void
+drop_old_stones(struct registry *r, uint64_t now_ms)
+{
+    uint32_t used, at = 0;
+
+    do {
+        pthread_mutex_lock(&r->writer);
+        registry_lock(r);
+        used = r->tombstones.slab.used;
+        for (uint32_t n = 0; n < STONES_AT_ONCE && at < used; n++, at++) {
+            uint64_t until_ms = tombstone_at(&r->tombstones, at)->until_ms;
+
+            if (until_ms != 0 && until_ms <= now_ms)
+                tombstones_drop(&r->tombstones, at);
+        }
+        registry_unlock(r);
+        pthread_mutex_unlock(&r->writer);
+    } while (at < used);
+}
+
+#define STONES_EVERY_MS 10000u
+
 uint64_t
 registry_expire(struct registry *r, uint64_t now_ms)
 {
@@ -178,6 +202,10 @@ registry_expire(struct registry *r, uint64_t now_ms)
             continue;
         expire_one(r, i, now_ms, now_s);
         rest_after_work(&started_us);
+    }
+    if (now_ms >= r->stones_looked_ms + STONES_EVERY_MS) {
+        r->stones_looked_ms = now_ms;
+        drop_old_stones(r, now_ms);
     }
     return next_ms;
 }

@@ -16,7 +16,7 @@ registry_visit_one(struct registry *r, const struct p2p_id *id, registry_visit *
     uint32_t at;
 
     pthread_rwlock_rdlock(&r->lock);
-    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
+    if ((at = registry_find(r, id)) != SLAB_NONE) {
         registry_fill_view(r, at, &view);
         visit(arg, &view);
         found = true;
@@ -34,8 +34,7 @@ registry_let_others_in(struct registry_peer *peer)
     pthread_rwlock_unlock(&r->lock);
     pthread_rwlock_rdlock(&r->lock);
     peer->files = p->files;
-    peer->file_count =
-        p->is_used && p->is_live && p2p_id_equal(&p->id, &peer->id) ? p->count : 0;
+    peer->file_count = p->is_used && p2p_id_equal(&p->id, &peer->id) ? p->count : 0;
 }
 
 static int
@@ -118,7 +117,7 @@ add_chain(const struct registry *r, uint32_t at, const struct p2p_id *after,
     for (; at != SLAB_NONE; at = peer_at(r, at)->next) {
         const struct peer *p = peer_at(r, at);
 
-        if (!p->is_live || (after != NULL && compare_ids(&p->id, after) <= 0))
+        if (after != NULL && compare_ids(&p->id, after) <= 0)
             continue;
         if (n < room) {
             heap[n++] = p->id;
@@ -169,7 +168,7 @@ visit_id(struct registry *r, const struct p2p_id *id, registry_visit *visit, voi
     uint32_t at;
 
     pthread_rwlock_rdlock(&r->lock);
-    if ((at = registry_find(r, id)) != SLAB_NONE && peer_at(r, at)->is_live) {
+    if ((at = registry_find(r, id)) != SLAB_NONE) {
         registry_fill_view(r, at, &view);
         goes_on = visit(arg, &view);
     }

@@ -14,16 +14,6 @@
 
 /* ---- addresses ---- */
 
-static void
-parse_ip(const char *text, uint8_t out[16])
-{
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-    memcpy(out, mapped, sizeof(mapped));
-    if (inet_pton(AF_INET, text, out + 12) != 1)
-        inet_pton(AF_INET6, text, out);
-}
-
 static bool
 is_loopback(const uint8_t ip[16])
 {
@@ -42,7 +32,7 @@ counts_for(const struct record *rec, uint8_t from[16])
 {
     if (rec->from[0] == '\0')
         return false;
-    parse_ip(rec->from, from);
+    record_read_ip(rec->from, from);
     if (is_loopback(from))
         return false;
     if (!IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)from))
@@ -50,31 +40,119 @@ counts_for(const struct record *rec, uint8_t from[16])
     return true;
 }
 
-static bool
-has_room(const struct registry *r, const uint8_t from[16])
+/* Whether one more of so many bytes may come from there, in place of `p` (or NULL). */
+static enum registry_result
+check_source(const struct registry *r, const struct peer *p, const uint8_t from[16],
+             uint64_t charge)
 {
-    uint32_t at = table_chain(&r->by_ip, table_hash(from, 16)), n = 0;
+    uint32_t at = sources_find(&r->sources, from);
+    const struct source *s = at != SLAB_NONE ? source_at(&r->sources, at) : NULL;
+    bool is_counted = p != NULL && at != SLAB_NONE && p->source == at;
+    uint64_t bytes = (s != NULL ? s->bytes : 0) - (is_counted ? p->charge : 0);
 
-    if (r->opt.max_peers_per_ip == 0)
-        return true;
-    for (; at != SLAB_NONE && n < r->opt.max_peers_per_ip;
-         at = peer_at(r, at)->next_of_ip)
-        n += memcmp(peer_at(r, at)->from, from, 16) == 0;
-    return n < r->opt.max_peers_per_ip;
+    if (r->opt.max_peers_per_ip > 0 && !is_counted && s != NULL &&
+        s->peers >= r->opt.max_peers_per_ip)
+        return REGISTRY_CROWDED;
+    /* Whoever gives up something need not wait for the limit. */
+    if (r->opt.max_bytes_per_ip > 0 && bytes + charge > r->opt.max_bytes_per_ip &&
+        !(is_counted && charge <= p->charge))
+        return REGISTRY_HEAVY;
+    return REGISTRY_OK;
 }
 
 void
-registry_set_from(struct registry *r, uint32_t at, const uint8_t from[16])
+registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
+                    uint64_t charge)
 {
     struct peer *p = peer_at(r, at);
+    uint32_t old = p->source;
 
-    if (p->is_counted)
-        table_remove(&r->by_ip, at);
-    p->is_counted = from != NULL;
-    if (from == NULL)
-        return;
-    memcpy(p->from, from, 16);
-    table_insert(&r->by_ip, at);
+    if (old != SLAB_NONE) {
+        source_at(&r->sources, old)->peers--;
+        source_at(&r->sources, old)->bytes -= p->charge;
+    }
+    p->source = from != NULL ? sources_get(&r->sources, from) : SLAB_NONE;
+    p->charge = charge;
+    if (p->source != SLAB_NONE) {
+        source_at(&r->sources, p->source)->peers++;
+        source_at(&r->sources, p->source)->bytes += charge;
+    }
+    sources_drop_if_empty(&r->sources, old);
+}
+
+/* ---- memory ---- */
+
+/* A change that may need memory: what it may do about that. */
+struct room {
+    uint32_t peer;        /* whose change it is; SLAB_NONE: not there yet */
+    uint64_t score;       /* see pressure.h */
+    uint64_t start_bytes; /* what was kept before */
+    struct evicted evicted;
+};
+
+uint64_t
+registry_bytes(const struct registry *r)
+{
+    return r->catalogue.bytes + r->list_bytes + (uint64_t)r->peers.live * PEER_BYTES;
+}
+
+/*
+ * Names that nobody has any more are memory until the dictionary drops them. A quarter
+ * may be of that kind; it is asked to drop them when an eighth is.
+ */
+static bool
+is_over(const struct registry *r, const struct room *room)
+{
+    uint64_t max = r->opt.max_bytes - r->opt.max_bytes / REGISTRY_STONES_PART;
+    uint64_t bytes = registry_bytes(r), dead = r->catalogue.dead_bytes;
+
+    if (dead > max / 4)
+        bytes += dead - max / 4;
+    return r->opt.max_bytes > 0 && bytes > max && bytes > room->start_bytes;
+}
+
+/* False: over the limit, and nobody is worth less to keep. */
+static bool
+has_memory(struct registry *r, struct room *room)
+{
+    while (is_over(r, room)) {
+        if (r->catalogue.dead_bytes > r->opt.max_bytes / 8)
+            dict_compact(r->dict);
+        if (!pressure_evict(r, room->score, room->peer, &room->evicted))
+            return false;
+    }
+    return true;
+}
+
+static uint64_t
+charge_of(const struct record *rec)
+{
+    uint64_t charge = PEER_BYTES;
+
+    for (uint32_t i = 0; i < rec->count; i++)
+        charge += catalogue_cost(rec->entries[i].name.len, rec->has_content);
+    return charge;
+}
+
+/* What the peer will be worth to keep, with so many bytes from there (NULL: nobody). */
+static uint64_t
+score_for(const struct registry *r, const struct peer *p, const uint8_t *from,
+          uint64_t charge, bool is_signed)
+{
+    uint32_t at = from != NULL ? sources_find(&r->sources, from) : SLAB_NONE;
+    uint64_t bytes = charge;
+
+    if (at != SLAB_NONE)
+        bytes += source_at(&r->sources, at)->bytes -
+                 (p != NULL && p->source == at ? p->charge : 0);
+    return pressure_score(bytes, is_signed, p != NULL ? p2p_now_ms() - p->since_ms : 0);
+}
+
+static void
+announce_evicted(struct registry *r, const struct evicted *evicted)
+{
+    for (uint32_t i = 0; i < evicted->count; i++)
+        registry_announce(r, &evicted->ids[i], true);
 }
 
 /* ---- lists of files ---- */
@@ -91,7 +169,8 @@ compare_numbers(const void *a, const void *b)
  */
 static enum registry_result
 post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
-         uint32_t count, bool has_content, uint32_t *files, uint32_t *posted)
+         uint32_t count, bool has_content, uint32_t *files, uint32_t *posted,
+         struct room *room)
 {
     for (*posted = 0; *posted < count; (*posted)++) {
         uint32_t file =
@@ -100,6 +179,10 @@ post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
         if (file == SLAB_NONE || catalogue_post(&r->catalogue, file, peer) != P2P_OK)
             return REGISTRY_NOMEM;
         files[*posted] = file;
+        if (!has_memory(r, room)) {
+            ++*posted;
+            return REGISTRY_NO_ROOM;
+        }
         registry_breathe(r, *posted);
     }
     qsort(files, count, sizeof(*files), compare_numbers);
@@ -131,8 +214,20 @@ registry_swap_files(struct registry *r, uint32_t at, uint32_t *files, uint32_t c
 
     p->files = files;
     p->count = count;
+    r->list_bytes += (uint64_t)count * sizeof(*files);
+    r->list_bytes -= (uint64_t)n_old * sizeof(*files);
     unpost_missing(r, at, old, n_old, files, count);
     free(old);
+}
+
+/* A change that failed: what of it is posted goes again, unless the old list has it. */
+static void
+take_back(struct registry *r, uint32_t at, uint32_t *files, uint32_t posted)
+{
+    const struct peer *p = peer_at(r, at);
+
+    qsort(files, posted, sizeof(*files), compare_numbers);
+    unpost_missing(r, at, files, posted, p->files, p->count);
 }
 
 /* ---- put ---- */
@@ -145,6 +240,7 @@ registry_new_peer(struct registry *r, const struct p2p_id *id)
     if (at == SLAB_NONE)
         return at;
     peer_at(r, at)->id = *id;
+    peer_at(r, at)->source = SLAB_NONE;
     peer_at(r, at)->is_used = true;
     table_insert(&r->by_id, at);
     return at;
@@ -170,8 +266,7 @@ tag_of(const struct record *rec)
 static bool
 is_repeated(const struct peer *p, const struct record *rec, uint64_t tag)
 {
-    return p->is_live && p->key != NULL && p->seq == rec->seq && p->tag == tag &&
-           tag != 0;
+    return p->key != NULL && p->seq == rec->seq && p->tag == tag && tag != 0;
 }
 
 /* Above the one it replaces, so that a clock that is behind loses nothing. */
@@ -192,55 +287,188 @@ check_stamp(const struct peer *p, const struct record *rec)
     return rec->stamp == p->stamp ? REGISTRY_REPEATED : REGISTRY_STALE;
 }
 
+bool
+registry_seq_is_ahead(uint64_t seq, uint64_t now_s)
+{
+    return now_s >= REGISTRY_CLOCK_SET_S && seq > now_s * 1000 + REGISTRY_SEQ_AHEAD_MS;
+}
+
+uint64_t
+registry_seq_that_counts(uint64_t seq)
+{
+    return registry_seq_is_ahead(seq, p2p_time_s()) ? p2p_time_ms() : seq;
+}
+
+uint64_t
+registry_guard_ms(uint64_t until_s, uint64_t now_s)
+{
+    uint64_t left_s = until_s > now_s ? until_s - now_s : 0;
+
+    if (left_s > REGISTRY_SIGNATURE_MAX_S)
+        left_s = REGISTRY_SIGNATURE_MAX_S;
+    return left_s > 0 ? p2p_now_ms() + left_s * 1000 : 0;
+}
+
+/* What a new record has to be above: of the peer that is here, or has been. */
+static uint64_t
+known_seq_of(const struct registry *r, uint32_t at, const struct p2p_id *id)
+{
+    uint32_t stone;
+
+    if (at != SLAB_NONE)
+        return registry_seq_that_counts(peer_at(r, at)->seq);
+    stone = tombstones_find(&r->tombstones, id);
+    if (stone == SLAB_NONE ||
+        tombstone_at(&r->tombstones, stone)->until_ms <= p2p_now_ms())
+        return 0;
+    return registry_seq_that_counts(tombstone_at(&r->tombstones, stone)->seq);
+}
+
 static enum registry_result
 check_put(const struct registry *r, uint32_t at, const struct record *rec, uint64_t tag,
           uint64_t *known_seq)
 {
     const struct peer *p = at != SLAB_NONE ? peer_at(r, at) : NULL;
     enum registry_result result;
-    uint8_t from[16];
 
-    *known_seq = p != NULL ? p->seq : 0;
-    if (p != NULL && p->is_live && p->key != NULL && !rec->is_signed)
+    *known_seq = known_seq_of(r, at, &rec->id);
+    if (p != NULL && p->key != NULL && !rec->is_signed)
         return REGISTRY_SIGNED;
-    if (p != NULL && p->is_live && !rec->is_signed &&
-        (result = check_stamp(p, rec)) != REGISTRY_OK)
+    if (p != NULL && !rec->is_signed && (result = check_stamp(p, rec)) != REGISTRY_OK)
         return result;
-    if (p != NULL && rec->is_signed && p->seq >= rec->seq)
-        return is_repeated(p, rec, tag) ? REGISTRY_REPEATED : REGISTRY_STALE;
-    if (!counts_for(rec, from) ||
-        (p != NULL && p->is_counted && memcmp(p->from, from, 16) == 0))
-        return REGISTRY_OK;
-    return has_room(r, from) ? REGISTRY_OK : REGISTRY_CROWDED;
+    if (rec->is_signed && *known_seq >= rec->seq)
+        return p != NULL && is_repeated(p, rec, tag) ? REGISTRY_REPEATED
+                                                     : REGISTRY_STALE;
+    return REGISTRY_OK;
+}
+
+static void
+take_signature(struct peer *p, const struct record *rec)
+{
+    uint64_t until_ms = registry_guard_ms(rec->expires_at_s, p2p_time_s());
+
+    p->seq = rec->seq;
+    p->expires_at_s = rec->expires_at_s;
+    p->expires_ms = until_ms;
+    if (until_ms > p->guard_ms)
+        p->guard_ms = until_ms;
+}
+
+/* What it left behind when it went is its own again. */
+static void
+take_tombstone(struct registry *r, uint32_t at)
+{
+    struct peer *p = peer_at(r, at);
+    uint32_t stone = tombstones_find(&r->tombstones, &p->id);
+
+    if (stone == SLAB_NONE)
+        return;
+    if (tombstone_at(&r->tombstones, stone)->until_ms > p->guard_ms)
+        p->guard_ms = tombstone_at(&r->tombstones, stone)->until_ms;
+    if (p->seq < tombstone_at(&r->tombstones, stone)->seq)
+        p->seq = registry_seq_that_counts(tombstone_at(&r->tombstones, stone)->seq);
+    tombstones_drop(&r->tombstones, stone);
+}
+
+/* Where it is, as far as it matters for heartbeats. */
+static void
+take_home(struct peer *p, const struct record *rec)
+{
+    if (rec->from[0] == '\0')
+        return;
+    p->is_home_known = true;
+    p->is_ip_stated = rec->is_ip_stated;
+    p->put_ms = p2p_now_ms();
 }
 
 /* Everything but the files; the record was checked. `key` is taken. */
 static void
 take_facts(struct registry *r, uint32_t at, const struct record *rec,
-           struct p2p_spki *key, uint64_t heard_ms)
+           struct p2p_spki *key, uint64_t heard_ms, uint64_t charge)
 {
     struct peer *p = peer_at(r, at);
     uint8_t from[16];
 
-    r->live += !p->is_live;
     r->live_signed += rec->is_signed;
-    r->live_signed -= p->is_live && p->key != NULL;
-    registry_set_from(r, at, counts_for(rec, from) ? from : NULL);
-    parse_ip(rec->ip, p->ip);
+    r->live_signed -= p->key != NULL;
+    registry_set_source(r, at, counts_for(rec, from) ? from : NULL, charge);
+    record_read_ip(rec->ip, p->ip);
     free(p->key);
     p->key = key;
     p->port = rec->port;
     p->protocols = rec->protocols;
     p->has_content = rec->has_content;
-    p->is_live = true;
+    p->is_ip_claimed = rec->is_ip_claimed;
+    p->is_home_known = false;
+    take_home(p, rec);
     p->stamp = rec->is_signed || rec->stamp != 0 ? rec->stamp : next_stamp(r, p);
-    p->expires_at_s = rec->is_signed ? rec->expires_at_s : 0;
-    if (rec->is_signed) {
-        p->seq = rec->seq;
-        if (rec->expires_at_s > p->seq_until_s)
-            p->seq_until_s = rec->expires_at_s;
-    }
+    p->expires_at_s = 0;
+    if (rec->is_signed)
+        take_signature(p, rec);
     atomic_store(&p->heard_ms, heard_ms != 0 ? heard_ms : p2p_now_ms());
+}
+
+/* A place for a peer that is not there yet. */
+static enum registry_result
+make_peer(struct registry *r, const struct record *rec, struct room *room)
+{
+    if (!has_memory(r, room))
+        return REGISTRY_NO_ROOM;
+    while (r->peers.live >= r->opt.max_peers)
+        if (!pressure_evict(r, room->score, SLAB_NONE, &room->evicted))
+            return REGISTRY_FULL;
+    room->peer = registry_new_peer(r, &rec->id);
+    if (room->peer == SLAB_NONE)
+        return REGISTRY_FULL;
+    peer_at(r, room->peer)->since_ms = p2p_now_ms();
+    return REGISTRY_OK;
+}
+
+/* Not there after all, and never was. */
+static void
+unmake_peer(struct registry *r, uint32_t at)
+{
+    peer_at(r, at)->seq = 0;
+    registry_bury(r, at);
+}
+
+/*
+ * With the lock, and the record checked. Of a new peer readers may see a part of the
+ * list; one that is there already changes when all of the new list is in.
+ */
+static enum registry_result
+put_checked(struct registry *r, const struct record *rec, struct p2p_spki *key,
+            uint64_t heard_ms, uint64_t charge, uint64_t tag, uint32_t *files,
+            struct room *room)
+{
+    bool is_new = room->peer == SLAB_NONE;
+    enum registry_result result = REGISTRY_OK;
+    uint32_t posted;
+
+    if (is_new && (result = make_peer(r, rec, room)) != REGISTRY_OK) {
+        free(key);
+        free(files);
+        return result;
+    }
+    if (is_new)
+        take_facts(r, room->peer, rec, key, heard_ms, charge);
+    result = post_all(r, room->peer, rec->entries, rec->count, rec->has_content, files,
+                      &posted, room);
+    if (result != REGISTRY_OK) {
+        take_back(r, room->peer, files, posted);
+        free(files);
+        if (is_new)
+            unmake_peer(r, room->peer);
+        else
+            free(key);
+        return result;
+    }
+    if (!is_new)
+        take_facts(r, room->peer, rec, key, heard_ms, charge);
+    take_tombstone(r, room->peer);
+    peer_at(r, room->peer)->tag = tag;
+    registry_swap_files(r, room->peer, files, posted);
+    return REGISTRY_OK;
 }
 
 enum registry_result
@@ -250,38 +478,39 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     uint32_t *files = malloc((rec->count + 1u) * sizeof(*files));
     struct p2p_spki *key = rec->is_signed ? malloc(sizeof(*key)) : NULL;
     enum registry_result result = REGISTRY_NOMEM;
-    uint32_t at, posted = 0;
-    uint64_t tag = tag_of(rec);
+    uint64_t tag = tag_of(rec), charge = charge_of(rec);
+    struct room room = {.peer = SLAB_NONE};
+    const struct peer *p = NULL;
+    uint8_t from[16];
+    bool is_counted = counts_for(rec, from);
 
     *known_seq = 0;
+    if (key != NULL)
+        *key = rec->key;
     pthread_mutex_lock(&r->writer);
     registry_lock(r);
     if (files == NULL || (rec->is_signed && key == NULL))
         goto out;
-    at = registry_find(r, &rec->id);
-    if ((result = check_put(r, at, rec, tag, known_seq)) != REGISTRY_OK)
-        goto out;
-    if (at == SLAB_NONE && (at = registry_new_peer(r, &rec->id)) == SLAB_NONE) {
-        result = REGISTRY_FULL;
-        goto out;
-    }
-    if (key != NULL)
-        *key = rec->key;
-    take_facts(r, at, rec, key, heard_ms);
-    peer_at(r, at)->tag = tag;
-    key = NULL;
-    result =
-        post_all(r, at, rec->entries, rec->count, rec->has_content, files, &posted);
-    /* Out of memory: what could be posted is kept as the list, nothing dangles. */
+    room.peer = registry_find(r, &rec->id);
+    p = room.peer != SLAB_NONE ? peer_at(r, room.peer) : NULL;
+    if ((result = check_put(r, room.peer, rec, tag, known_seq)) == REGISTRY_OK &&
+        is_counted)
+        result = check_source(r, p, from, charge);
+    if (result == REGISTRY_REPEATED) /* it came by another registry first */
+        take_home(peer_at(r, room.peer), rec);
     if (result != REGISTRY_OK)
-        qsort(files, posted, sizeof(*files), compare_numbers);
-    registry_swap_files(r, at, files, posted);
+        goto out;
+    room.start_bytes = registry_bytes(r);
+    room.score = score_for(r, p, is_counted ? from : NULL, charge, rec->is_signed);
+    result = put_checked(r, rec, key, heard_ms, charge, tag, files, &room);
+    key = NULL;
     files = NULL;
 out:
     registry_unlock(r);
     pthread_mutex_unlock(&r->writer);
     free(files);
     free(key);
+    announce_evicted(r, &room.evicted);
     if (result == REGISTRY_OK)
         registry_announce(r, &rec->id, false);
     else if (result == REGISTRY_REPEATED && registry_heartbeat(r, &rec->id, heard_ms))
@@ -296,7 +525,7 @@ registry_find_signed(const struct registry *r, const struct p2p_id *id)
 {
     uint32_t at = registry_find(r, id);
 
-    if (at == SLAB_NONE || !peer_at(r, at)->is_live || peer_at(r, at)->key == NULL)
+    if (at == SLAB_NONE || peer_at(r, at)->key == NULL)
         return SLAB_NONE;
     return at;
 }
@@ -314,24 +543,62 @@ is_replaced(const struct registry *r, uint32_t file, const struct registry_delta
            bsearch(&entry, d->add, d->n_add, sizeof(entry), record_compare_entries);
 }
 
-/* The old list without what goes, then what comes; `now` has room for both. */
+/* The old list without what goes, then what comes; `now` has room for both. `charge`
+ * gets what it costs. */
 static enum registry_result
-build_list(struct registry *r, uint32_t at, const struct registry_delta *d,
-           uint32_t *now, uint32_t *count)
+build_list(struct registry *r, const struct registry_delta *d, uint32_t *now,
+           uint32_t *count, uint64_t *charge, struct room *room)
 {
-    struct peer *p = peer_at(r, at);
+    struct peer *p = peer_at(r, room->peer);
     enum registry_result result;
     uint32_t kept = 0, posted;
 
+    *charge = PEER_BYTES;
+    for (uint32_t i = 0; i < d->n_add; i++)
+        *charge += catalogue_cost(d->add[i].name.len, true);
     for (uint32_t i = 0; i < p->count; i++) {
-        if (!is_replaced(r, p->files[i], d))
-            now[kept++] = p->files[i];
+        uint32_t name = catalogue_file(&r->catalogue, p->files[i])->name;
+
         registry_breathe(r, i);
+        if (is_replaced(r, p->files[i], d))
+            continue;
+        now[kept++] = p->files[i];
+        *charge += catalogue_cost(
+            strlen(fold_spelling(catalogue_name(&r->catalogue, name)->text)), true);
     }
-    result = post_all(r, at, d->add, d->n_add, true, now + kept, &posted);
+    if (p->source != SLAB_NONE &&
+        (result = check_source(r, p, source_at(&r->sources, p->source)->from,
+                               *charge)) != REGISTRY_OK)
+        return result;
+    room->score = score_for(
+        r, p, p->source != SLAB_NONE ? source_at(&r->sources, p->source)->from : NULL,
+        *charge, true);
+    result = post_all(r, room->peer, d->add, d->n_add, true, now + kept, &posted, room);
+    if (result != REGISTRY_OK) {
+        take_back(r, room->peer, now + kept, posted);
+        return result;
+    }
     *count = kept + posted;
     qsort(now, *count, sizeof(*now), compare_numbers);
-    return result;
+    return REGISTRY_OK;
+}
+
+/* The list is in: the rest of what a delta changes. `now` is taken. */
+static void
+take_delta(struct registry *r, uint32_t at, const struct registry_delta *d,
+           uint32_t *now, uint32_t count, uint64_t charge)
+{
+    struct peer *p = peer_at(r, at);
+    uint8_t from[16];
+    bool is_counted = p->source != SLAB_NONE;
+
+    if (is_counted)
+        memcpy(from, source_at(&r->sources, p->source)->from, sizeof(from));
+    registry_set_source(r, at, is_counted ? from : NULL, charge);
+    p->seq = d->seq;
+    p->tag = 0;
+    atomic_store(&p->heard_ms, p2p_now_ms());
+    registry_swap_files(r, at, now, count);
 }
 
 enum registry_result
@@ -339,38 +606,40 @@ registry_apply_delta(struct registry *r, const struct registry_delta *d,
                      uint64_t *known_seq)
 {
     enum registry_result result = REGISTRY_NOMEM;
-    uint32_t *now = NULL, count = 0, at;
+    uint32_t *now = NULL, count = 0;
+    struct room room = {.peer = SLAB_NONE};
+    uint64_t charge;
 
     *known_seq = 0;
     pthread_mutex_lock(&r->writer);
     registry_lock(r);
-    if ((at = registry_find_signed(r, &d->id)) == SLAB_NONE) {
+    if ((room.peer = registry_find_signed(r, &d->id)) == SLAB_NONE) {
         result = REGISTRY_UNKNOWN;
         goto out;
     }
-    *known_seq = peer_at(r, at)->seq;
-    if (*known_seq != d->base || d->seq <= *known_seq) {
+    *known_seq = registry_seq_that_counts(peer_at(r, room.peer)->seq);
+    if (peer_at(r, room.peer)->seq != d->base || d->seq <= *known_seq) {
         result = REGISTRY_STALE;
         goto out;
     }
-    if (peer_at(r, at)->count + d->n_add > P2P_REGISTER_FILES_MAX) {
+    if (peer_at(r, room.peer)->count + d->n_add > P2P_REGISTER_FILES_MAX) {
         result = REGISTRY_FULL;
         goto out;
     }
-    now = malloc((peer_at(r, at)->count + d->n_add + 1u) * sizeof(*now));
+    now = malloc((peer_at(r, room.peer)->count + d->n_add + 1u) * sizeof(*now));
     if (now == NULL)
         goto out;
-    result = build_list(r, at, d, now, &count);
-    if (result == REGISTRY_OK)
-        peer_at(r, at)->seq = d->seq;
-    peer_at(r, at)->tag = 0;
-    atomic_store(&peer_at(r, at)->heard_ms, p2p_now_ms());
-    registry_swap_files(r, at, now, count);
-    now = NULL;
+    room.start_bytes = registry_bytes(r);
+    result = build_list(r, d, now, &count, &charge, &room);
+    if (result == REGISTRY_OK) {
+        take_delta(r, room.peer, d, now, count, charge);
+        now = NULL;
+    }
 out:
     registry_unlock(r);
     pthread_mutex_unlock(&r->writer);
     free(now);
+    announce_evicted(r, &room.evicted);
     if (result == REGISTRY_OK)
         registry_announce(r, &d->id, false);
     return result;

@@ -149,7 +149,7 @@ store_put(struct store *s, const struct p2p_id *id)
 enum p2p_err
 store_left(struct store *s, const struct p2p_id *id, uint64_t seq)
 {
-    uint64_t until_s = p2p_time_s() + 7 * 24 * 3600, number;
+    uint64_t until_s = p2p_time_s() + REGISTRY_SIGNATURE_MAX_S, number;
 
     if (!store_enqueue(s, new_left(id, seq, until_s), &number))
         return P2P_ERR_BUSY;

@@ -10,9 +10,11 @@
 #include "p2p/bytes.h"
 #include "p2p/net.h"
 
-#define BATCH         64u
-#define ANSWER_MS     2000u
-#define LOG_LENGTH    "20000" /* entries the log keeps, about */
+#define BATCH       64u
+#define ANSWER_MS   2000u
+#define LOG_LENGTH  "20000"  /* entries the log keeps, about */
+#define LEFT_LENGTH "100000" /* peers that have left; those that end first make room \
+                              */
 #define SWEEP_MS      60000u
 #define BACK_OFF_MIN  100u
 #define BACK_OFF_MAX  3000u
@@ -114,6 +116,7 @@ send_left(struct store *s, struct redis_link *l, const struct store_item *item)
 {
     static const char script[] = LUA_ORDER
         "redis.call('ZADD', KEYS[3], ARGV[5], ARGV[4] .. ' ' .. ARGV[6]) "
+        "redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -" LEFT_LENGTH " - 1) "
         "if order(redis.call('GET', KEYS[2])) <= "
         "order(string.char(2, 1) .. string.sub(ARGV[3], 33)) then "
         "redis.call('DEL', KEYS[2]) redis.call('ZREM', KEYS[4], ARGV[4]) end " LUA_LOG;
