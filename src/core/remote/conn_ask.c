@@ -282,16 +282,6 @@ visit_entries(struct p2p_msg_list *list, p2p_list_visit *visit, void *arg)
     return err;
 }
 
-/* Pages are in the order of names, bytewise. */
-static bool
-is_behind(const struct p2p_text *next, const char *cursor)
-{
-    size_t len = strlen(cursor), common = next->len < len ? next->len : len;
-    int order = memcmp(next->at, cursor, common);
-
-    return order > 0 || (order == 0 && next->len > len);
-}
-
 enum p2p_err
 p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *arg)
 {
@@ -306,10 +296,12 @@ p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *
         return err;
     if (answer.list.next.len > P2P_NAME_MAX)
         return P2P_ERR_MALFORMED;
-    /* A cursor that does not go forward, or pages without an entry, would be asked for
+    /* A cursor that stands still, or pages without an entry, would be asked for
      * for ever. */
     if (answer.list.next.len > 0 &&
-        (answer.list.count == 0 || !is_behind(&answer.list.next, cursor)))
+        (answer.list.count == 0 ||
+         (answer.list.next.len == strlen(cursor) &&
+          memcmp(answer.list.next.at, cursor, answer.list.next.len) == 0)))
         return P2P_ERR_PROTOCOL;
     memcpy(cursor, answer.list.next.at, answer.list.next.len);
     cursor[answer.list.next.len] = '\0';
