@@ -41,8 +41,6 @@ struct p2p_sandbox_rules {
         int fd; /* one of the above */
     } watched[P2P_SANDBOX_WATCHED_MAX];
     size_t watched_count;
-    /* Unix sockets can reach other programs of this user; only Avahi needs them. */
-    bool unix_sockets;
 };
 
 void p2p_sandbox_rules_init(struct p2p_sandbox_rules *rules);

@@ -312,7 +312,6 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
     const char *shared = peer->opt.shared_dir, *keys = peer->opt.keys_dir;
     enum p2p_err err = p2p_sandbox_allow_folder(rules, keys, 0700, P2P_SANDBOX_WRITE);
 
-    rules->unix_sockets = peer->opt.mdns;
     if (err != P2P_OK) {
         p2p_log_error("keys: %s: %s", keys, p2p_err_text(err));
         return err;
@@ -378,6 +377,7 @@ run(struct peer *peer)
         .descriptors = peer->listeners,
         .descriptor_count = opt->threads,
         .passphrase = p2p_passphrase_default,
+        .system_bus = opt->mdns,
         .allow = allow,
         .serve = serve,
         .arg = peer,

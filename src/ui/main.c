@@ -63,7 +63,6 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
     char web[PATH_MAX];
     enum p2p_err err = allow_folder(rules, opt->keys_dir, 0700, false);
 
-    rules->unix_sockets = true; /* peers of the local network, from Avahi */
     if (err == P2P_OK)
         err = allow_folder(rules, opt->shared_dir, 0755, true);
     if (err == P2P_OK)
@@ -101,6 +100,7 @@ run(struct ui_app *app)
         .descriptor_count = 1,
         .passphrase = p2p_passphrase_default,
         .caller = p2p_caller_check,
+        .system_bus = true, /* peers of the local network, from Avahi */
         .allow = allow,
         .serve = serve,
         .arg = app,

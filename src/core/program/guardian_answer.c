@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/program/guardian_parent.h"
@@ -123,7 +125,41 @@ take_address(const uint8_t bytes[P2P_GUARDIAN_ADDR_SIZE], struct sockaddr_storag
     return out->ss_family == AF_INET || out->ss_family == AF_INET6;
 }
 
-/* The rule is about the user who serves, and root would see more than that user may. */
+/* Acts as the user who serves: root may more, and others see who asks. */
+static bool
+begin_as_user(const struct guardian *g)
+{
+    return !g->user.changes || seteuid(g->user.uid) == 0;
+}
+
+static void
+end_as_user(const struct guardian *g)
+{
+    if (g->user.changes && seteuid(0) != 0)
+        abort();
+}
+
+static enum p2p_err
+connect_bus(const struct guardian *g, int *fd)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    char path[P2P_GUARDIAN_BUS_PATH_MAX];
+    enum p2p_err err = P2P_OK;
+
+    if (!g->opt->system_bus || p2p_guardian_bus_path(path) == NULL)
+        return P2P_ERR_NOT_ALLOWED;
+    strcpy(to.sun_path, path);
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (*fd < 0)
+        return p2p_err_from_errno(errno);
+    if (!begin_as_user(g) || connect(*fd, (struct sockaddr *)&to, sizeof(to)) != 0)
+        err = p2p_err_from_errno(errno);
+    end_as_user(g);
+    if (err != P2P_OK)
+        p2p_fd_close(fd);
+    return err;
+}
+
 static enum p2p_err
 check_caller(const struct guardian *g, const char *text,
              char reason[P2P_CALLER_REASON_MAX])
@@ -136,12 +172,11 @@ check_caller(const struct guardian *g, const char *text,
         p2p_hex_parse(text, both[0], sizeof(both)) != P2P_OK ||
         !take_address(both[0], &ours) || !take_address(both[1], &theirs))
         return P2P_ERR_NOT_ALLOWED;
-    if (!g->user.changes || seteuid(g->user.uid) == 0)
+    if (begin_as_user(g))
         caller = g->opt->caller((const struct sockaddr *)&ours,
                                 (const struct sockaddr *)&theirs, reason,
                                 P2P_CALLER_REASON_MAX);
-    if (g->user.changes && seteuid(0) != 0)
-        abort();
+    end_as_user(g);
     return caller == P2P_CALLER_SAME_USER ? P2P_OK : P2P_ERR_NOT_ALLOWED;
 }
 
@@ -164,6 +199,8 @@ guardian_on_request(struct guardian *g)
     } else if (request.verb == P2P_GUARDIAN_PASSPHRASE) {
         text = passphrase(g, request.text);
         err = text != NULL ? P2P_OK : P2P_ERR_PASSPHRASE;
+    } else if (request.verb == P2P_GUARDIAN_BUS) {
+        err = connect_bus(g, &fd);
     } else if (request.verb == P2P_GUARDIAN_CALLER) {
         err = check_caller(g, request.text, reason);
         text = reason;

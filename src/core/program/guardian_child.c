@@ -107,11 +107,13 @@ enter(const struct p2p_guardian_options *opt)
     if (err == P2P_OK && wants_sandbox(opt)) {
         if ((err = p2p_sandbox_allow_system(&rules)) == P2P_OK)
             err = p2p_sandbox_enter(&rules, &state);
-        if (err == P2P_OK)
+        if (err == P2P_OK) {
+            p2p_guardian_child.is_confined = state.seccomp;
             log_sandbox(&state);
-        else
+        } else {
             p2p_log_error("cannot enter the sandbox: %s; --no-sandbox starts without",
                           p2p_err_text(err));
+        }
     }
     if (err == P2P_OK &&
         !p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_SEALED, "", -1))
@@ -220,6 +222,15 @@ p2p_guardian_open(const char *path, int *fd)
         return *fd >= 0 ? P2P_OK : p2p_err_from_errno(errno);
     }
     err = ask(P2P_GUARDIAN_OPEN, path, &answer, fd);
+    return err == P2P_OK && *fd < 0 ? P2P_ERR_SYS : err;
+}
+
+enum p2p_err
+p2p_guardian_ask_bus(int *fd)
+{
+    struct p2p_guardian_message answer;
+    enum p2p_err err = ask(P2P_GUARDIAN_BUS, "", &answer, fd);
+
     return err == P2P_OK && *fd < 0 ? P2P_ERR_SYS : err;
 }
 

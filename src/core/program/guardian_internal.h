@@ -29,6 +29,7 @@ enum p2p_guardian_verb {
     /* requests */
     P2P_GUARDIAN_OPEN,       /* a path; answered with a descriptor */
     P2P_GUARDIAN_PASSPHRASE, /* the prompt; answered with the passphrase */
+    P2P_GUARDIAN_BUS,        /* answered with a connection to the system bus */
     P2P_GUARDIAN_CALLER,     /* two addresses in hex; answered with the reason */
 };
 
@@ -67,6 +68,7 @@ P2P_MUST_CHECK enum p2p_err p2p_guardian_become(const struct p2p_guardian_user *
 /* What it got from its parent; -1 where there is none. */
 struct p2p_guardian_child {
     int orders, requests;
+    bool is_confined;  /* system calls are filtered */
     uint64_t alive_ms; /* between two signs of life; 0: nobody waits for them */
 };
 extern struct p2p_guardian_child p2p_guardian_child;
@@ -77,6 +79,14 @@ int p2p_guardian_serve(const struct p2p_guardian_options *opt,
                        const struct p2p_guardian_child *child, pid_t parent);
 /* Until SIGTERM or an order to stop. */
 void p2p_guardian_wait_child(void);
+
+/* ---- The system bus (guardian_bus.c) ---- */
+
+enum { P2P_GUARDIAN_BUS_PATH_MAX = 104 };
+/* NULL: it is not where a path leads to. Returns out. */
+const char *p2p_guardian_bus_path(char out[P2P_GUARDIAN_BUS_PATH_MAX]);
+/* Asks the parent. NOT_ALLOWED: this daemon needs none. */
+P2P_MUST_CHECK enum p2p_err p2p_guardian_ask_bus(int *fd);
 
 /* ---- For service.c and the parent ---- */
 

@@ -52,7 +52,7 @@ p2p_sandbox_enter(const struct p2p_sandbox_rules *rules,
     if (err == P2P_OK)
         err = p2p_sandbox_enter_landlock(rules, &state->landlock_abi);
     if (err == P2P_OK || err == P2P_ERR_UNSUPPORTED)
-        err = p2p_sandbox_enter_seccomp(rules);
+        err = p2p_sandbox_enter_seccomp();
     state->seccomp = err == P2P_OK;
     return err == P2P_ERR_UNSUPPORTED ? P2P_OK : err;
 }

@@ -7,7 +7,6 @@
 /* Each after no_new_privs. UNSUPPORTED: this kernel or build has none. */
 P2P_MUST_CHECK enum p2p_err
 p2p_sandbox_enter_landlock(const struct p2p_sandbox_rules *rules, int *abi);
-P2P_MUST_CHECK enum p2p_err
-p2p_sandbox_enter_seccomp(const struct p2p_sandbox_rules *rules);
+P2P_MUST_CHECK enum p2p_err p2p_sandbox_enter_seccomp(void);
 
 #endif

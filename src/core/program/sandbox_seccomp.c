@@ -323,7 +323,7 @@ add_socket(scmp_filter_ctx ctx, int family, unsigned type, int protocol)
 }
 
 static int
-add_sockets(scmp_filter_ctx ctx, bool unix_sockets)
+add_sockets(scmp_filter_ctx ctx)
 {
     static const struct {
         unsigned type;
@@ -346,9 +346,7 @@ add_sockets(scmp_filter_ctx ctx, bool unix_sockets)
         rc = add_socket(ctx, AF_NETLINK, SOCK_RAW, 0);
     if (rc == 0)
         rc = add_socket(ctx, AF_NETLINK, SOCK_DGRAM, 0);
-    if (rc == 0 && unix_sockets)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                              EQUAL(0, AF_UNIX));
+    /* A pair reaches nobody else. */
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
                               EQUAL(0, AF_UNIX));
@@ -409,7 +407,7 @@ add_controls(scmp_filter_ctx ctx)
 }
 
 static int
-load(scmp_filter_ctx ctx, const struct p2p_sandbox_rules *rules)
+load(scmp_filter_ctx ctx)
 {
     int rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0); /* it is set already */
 
@@ -423,7 +421,7 @@ load(scmp_filter_ctx ctx, const struct p2p_sandbox_rules *rules)
         rc = add_list(ctx, SCMP_ACT_ERRNO(EPERM), refused,
                       sizeof(refused) / sizeof(refused[0]));
     if (rc == 0)
-        rc = add_sockets(ctx, rules->unix_sockets);
+        rc = add_sockets(ctx);
     if (rc == 0)
         rc = add_memory(ctx);
     if (rc == 0)
@@ -440,7 +438,7 @@ p2p_sandbox_has_seccomp(void)
 }
 
 enum p2p_err
-p2p_sandbox_enter_seccomp(const struct p2p_sandbox_rules *rules)
+p2p_sandbox_enter_seccomp(void)
 {
     scmp_filter_ctx ctx;
     int rc;
@@ -449,7 +447,7 @@ p2p_sandbox_enter_seccomp(const struct p2p_sandbox_rules *rules)
         return P2P_ERR_UNSUPPORTED;
     if ((ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS))) == NULL)
         return P2P_ERR_NOMEM;
-    rc = load(ctx, rules);
+    rc = load(ctx);
     seccomp_release(ctx);
     return rc == 0 ? P2P_OK : p2p_err_from_errno(-rc);
 }
@@ -463,9 +461,8 @@ p2p_sandbox_has_seccomp(void)
 }
 
 enum p2p_err
-p2p_sandbox_enter_seccomp(const struct p2p_sandbox_rules *rules)
+p2p_sandbox_enter_seccomp(void)
 {
-    (void)rules;
     return P2P_ERR_UNSUPPORTED;
 }
 
