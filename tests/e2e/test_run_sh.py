@@ -183,8 +183,12 @@ def test_a_second_peer_on_the_machine(start, suite):
     """As the documentation shows: another folder, another port, the same registry."""
     run = start(*FREE)
     url = run.wait_ui()
-    ports = {int(p) for p in re.findall(r"http://(?:localhost|127\.0\.0\.1):(\d+)", run.text)}
-    registry = next(p for p in ports if answers_as_registry(p))
+
+    def its_registry():  # the script names it after the dashboard has begun to answer
+        ports = {int(p) for p in re.findall(r"http://(?:localhost|127\.0\.0\.1):(\d+)", run.text)}
+        return next((p for p in ports if answers_as_registry(p)), None)
+
+    registry = wait_until(its_registry, 20, "the registry named")
     suite.peer("--discovery", f"http://127.0.0.1:{registry}", name="second", files={"from second.txt": b"2"})
     wait_until(
         lambda: requests.get(
