@@ -33,6 +33,7 @@
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
 #include "p2p/path.h"
+#include "p2p/rank.h"
 #include "p2p/rate.h"
 
 enum p2p_download_state {
@@ -105,6 +106,7 @@ struct p2p_source_status {
     struct p2p_id id;
     bool id_known;
     struct p2p_addr addr;
+    enum p2p_rank who; /* trusted, known or new: before this download */
     enum p2p_source_state state;
     enum p2p_err error; /* why RETRYING or DROPPED */
     uint64_t received;  /* verified bytes from it */

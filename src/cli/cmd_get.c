@@ -19,7 +19,12 @@ static const struct p2p_option options[] = {
     {"from", P2P_OPT_LIST, AT(from), 0, 0, "HOST:PORT",
      "fetch from this peer; no registry is asked"},
     {"peer", P2P_OPT_TEXT, AT(peer), 0, 0, "ID", "only from the peer with this id"},
-    {"root", P2P_OPT_TEXT, AT(root), 0, 0, "HEX", "only this content (tree root)"},
+    {"root", P2P_OPT_TEXT, AT(root), 0, 0, "HEX",
+     "only the content of this root; its first 8 digits are enough for a name that has "
+     "several"},
+    {"any", P2P_OPT_FLAG, AT(any), 0, 0, NULL,
+     "do not ask which of several different files is meant: take the one of the best "
+     "known peers"},
     {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "where the file goes"},
     {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME", "under another name"},
     {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX,
@@ -93,8 +98,15 @@ check(struct get *get, int arguments, char **argv)
         return cli_fail(P2P_ERR_USAGE,
                         "--limit-rate: a rate such as 2M, off, or a "
                         "timetable such as \"08:00,2M 23:00,off\" is needed");
-    if (opt->root != NULL && p2p_hex_parse(opt->root, opt->wanted_root.b, 32) != P2P_OK)
-        return cli_fail(P2P_ERR_USAGE, "--root: 64 hex digits are needed");
+    if (opt->root != NULL && !get_parse_root(opt))
+        return cli_fail(P2P_ERR_USAGE,
+                        "--root: give the 64 hex digits of a root, or at least its "
+                        "first 8");
+    if (opt->root != NULL && !opt->root_is_whole &&
+        (opt->peer != NULL || opt->from.count > 0))
+        return cli_fail(
+            P2P_ERR_USAGE,
+            "--root: give all 64 hex digits together with --peer or --from");
     if (opt->protocol == 1 && opt->root != NULL)
         return cli_fail(P2P_ERR_USAGE, "--root needs protocol 2");
     if (opt->protocol == 1 && get->name[strlen(get->name) - 1] == '/')
@@ -233,7 +245,8 @@ static bool
 is_worth_another_try(const struct get *get, enum p2p_err err)
 {
     return get->sources.root_known && !get->sources.root_from_user &&
-           get->last.received == 0 && get->last.verified == 0 &&
+           get->sources.claimed > 0 && get->last.received == 0 &&
+           get->last.verified == 0 &&
            (err == P2P_ERR_NOT_FOUND || err == P2P_ERR_NO_SOURCE);
 }
 
@@ -243,8 +256,11 @@ run(struct get *get)
     char shown[CLI_TEXT];
     enum p2p_err err = run_once(get);
 
+    /* Only those who had it: whoever does not say which file it is could answer with
+     * another one. */
     if (is_worth_another_try(get, err)) {
         get->sources.root_known = false;
+        get->sources.count = get->sources.claimed;
         memset(get->show.told, 0, sizeof(get->show.told));
         err = run_once(get);
     }

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "cli.h"
+#include "p2p/contents.h"
 #include "p2p/download.h"
 
 struct get_options {
@@ -12,28 +13,43 @@ struct get_options {
     const char *peer, *root, *output_dir, *limit_rate, *verify, *save_as;
     struct p2p_option_list from;
     uint64_t connections, protocol, keep_free;
+    bool any;
     /* Made of the texts above. */
     struct p2p_id peer_id;
-    struct p2p_digest wanted_root;
+    struct p2p_digest wanted_root; /* when root_is_whole */
+    bool root_is_whole;
 };
 
 /* ---- get_sources.c ---- */
 
 struct get_sources {
-    struct p2p_source_spec at[P2P_DOWNLOAD_SOURCES_MAX];
-    struct p2p_id ids[P2P_DOWNLOAD_SOURCES_MAX];
+    struct p2p_source_spec at[P2P_DOWNLOAD_WAITING_MAX];
+    struct p2p_id ids[P2P_DOWNLOAD_WAITING_MAX];
     size_t count;
-    /* The content that most of them have, as registries say; a hint. */
+    size_t claimed; /* the first ones: they say they have exactly this content */
+    /* The content that is meant, as registries or neighbors say. */
     struct p2p_digest root;
     bool root_known, root_from_user;
     uint64_t size; /* with the root, as announced */
     bool size_known;
 };
+/* False: not a root, nor the beginning of one. */
+bool get_parse_root(struct get_options *opt);
 /* Fills `out` (which must stay where it is). 0, or the exit status; all has been said.
  */
 int get_find_sources(const struct get_options *opt, const char *name,
                      struct p2p_discovery *d, struct p2p_identity *identity,
                      struct get_sources *out);
+
+/* ---- get_choice.c ---- */
+
+/*
+ * Which of the contents of a name is meant: by trust, --root or --any, or because the
+ * user says so on the terminal. NULL in `*out` with 0: nobody says what it is. Else the
+ * exit status; all has been said.
+ */
+int get_choose(const struct get_options *opt, const char *name,
+               const struct p2p_contents *contents, const struct p2p_content **out);
 
 /* ---- get_show.c ---- */
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "get.h"
+#include "p2p/bytes.h"
 
 /* The text beside the bar takes about 60 columns. */
 enum {
@@ -42,6 +43,7 @@ put_sources(cJSON *object, const struct p2p_download_status *status)
         cli_put_hex(source, "peer_id", s->id.b, s->id_known);
         cli_put_text(source, "address",
                      p2p_addr_format(&s->addr, address, sizeof(address)));
+        cli_put_text(source, "trust", p2p_rank_name(s->who));
         cli_put_text(source, "state", p2p_source_state_name(s->state));
         cli_put_number(source, "received", s->received);
         cli_put_number(source, "speed", s->speed);
@@ -211,22 +213,58 @@ get_show_event(struct get_show *show, const struct p2p_download_status *status)
         tell_paused(show, status);
 }
 
+/* "1 trusted, 2 new": who sent it. Empty when nothing came over the network. */
+static void
+format_senders(const struct p2p_download_status *status, char out[P2P_CONTENT_WHO])
+{
+    struct p2p_content senders = {.root_known = false};
+
+    for (size_t i = 0; i < status->source_count; i++)
+        if (status->sources[i].received > 0)
+            senders.ranks[status->sources[i].who]++;
+    p2p_content_who(&senders, out);
+}
+
+/* What was verified, and no more: that the bytes are those of a root says nothing about
+ * who made them. */
+static void
+format_verified(const struct get_show *show, const struct p2p_download_status *status,
+                char *out, size_t cap)
+{
+    char hex[2 * P2P_DIGEST_LEN + 1], who[P2P_CONTENT_WHO];
+    size_t len;
+
+    format_senders(status, who);
+    p2p_hex_format(status->root.b, sizeof(status->root.b), hex);
+    if (status->root_known)
+        len = (size_t)snprintf(out, cap, "verified: the bytes match root %.16s%s", hex,
+                               show->whole_file ? " and its SHA-256" : "");
+    else if (status->files_total > 1 || status->name[strlen(status->name) - 1] == '/')
+        len = (size_t)snprintf(out, cap, "verified: each file matches its root");
+    else
+        len = (size_t)snprintf(out, cap,
+                               "verified: the bytes match the SHA-256 that the "
+                               "peer stated, which proves nothing about who "
+                               "it is");
+    if (who[0] != '\0' && len < cap)
+        snprintf(out + len, cap - len, "; sent by %s", who);
+}
+
 static void
 tell_completed(const struct get_show *show, const struct p2p_download_status *status,
                const char *path)
 {
-    char size[CLI_SHORT], took[CLI_SHORT], speed[CLI_SHORT];
+    char size[CLI_SHORT], took[CLI_SHORT], speed[CLI_SHORT], verified[256];
     uint64_t ms = p2p_now_ms() - show->started_ms;
 
-    const char *verified = show->whole_file ? "verified" : "tree verified";
-
+    format_verified(show, status, verified, sizeof(verified));
     snprintf(took, sizeof(took), "%.1f s", (double)ms / 1000);
     cli_size(status->size, size);
     cli_size(ms > 0 ? status->received * 1000 / ms : status->received, speed);
     if (status->received == 0) /* empty, or all of it was there from before */
-        cli_say("%s, %s", size, verified);
+        cli_say("%s; %s", size, verified);
     else
-        cli_say("%s in %s (%s/s from the network), %s", size, took, speed, verified);
+        cli_say("%s in %s (%s/s from the network); %s", size, took, speed, verified);
     printf("%s\n", path);
 }
 

@@ -6,8 +6,11 @@
 
 #include "get.h"
 #include "p2p/bytes.h"
+#include "p2p/conn.h"
 
 enum { SEARCH_LIMIT = 1000 };
+/* Neighbors are asked one after the other what a name means to them. */
+enum { NEIGHBORS_ASKED_MAX = 32, NEIGHBOR_MS = 3000, NEIGHBORS_MS = 10000 };
 
 static void
 add_source(struct get_sources *out, const struct p2p_addr *addr,
@@ -18,7 +21,7 @@ add_source(struct get_sources *out, const struct p2p_addr *addr,
     for (size_t i = 0; i < out->count; i++)
         if (id != NULL && out->at[i].id != NULL && p2p_id_equal(id, out->at[i].id))
             return;
-    if (out->count == P2P_DOWNLOAD_SOURCES_MAX)
+    if (out->count == P2P_DOWNLOAD_WAITING_MAX)
         return;
     spec->addr = *addr;
     if (id != NULL) {
@@ -64,98 +67,195 @@ is_called(const struct p2p_search_result *result, const char *name)
     return strcmp(result->name, name) == 0;
 }
 
-/* The content that most peers have; NULL when no registry states contents. */
-static const struct p2p_search_result *
-most_shared(const struct p2p_search_results *results, const char *name,
-            unsigned *contents)
-{
-    const struct p2p_search_result *best = NULL;
-
-    *contents = 0;
-    for (size_t i = 0; i < results->count; i++) {
-        const struct p2p_search_result *r = &results->at[i];
-        if (!r->root_known || !is_called(r, name))
-            continue;
-        ++*contents;
-        if (best == NULL || r->peers.count > best->peers.count)
-            best = r;
-    }
-    return best;
-}
-
-/* A file: the peers of the most shared content, then those that do not say which it is.
- */
+/* The peers of the content that is meant, then trusted ones that do not say which file
+ * it is; all of those where nobody says so. */
 static void
-choose_file(const struct p2p_search_results *results, const char *name,
+add_content(const struct p2p_contents *contents, const struct p2p_content *chosen,
             const struct p2p_id *self, struct get_sources *out)
 {
-    char shown[CLI_TEXT], size[CLI_SHORT], hex[65];
-    unsigned contents;
-    const struct p2p_search_result *best = most_shared(results, name, &contents);
+    const struct p2p_content *rootless =
+        contents->has_rootless ? &contents->at[contents->count] : NULL;
 
-    if (best != NULL) {
-        out->root = best->root;
-        out->root_known = true;
-        out->size = best->size;
-        out->size_known = true;
-        add_peers(out, &best->peers, self);
+    if (chosen != NULL) {
+        out->root = chosen->root;
+        out->root_known = chosen->root_known;
+        out->size = chosen->size;
+        out->size_known = chosen->root_known;
+        add_peers(out, &chosen->peers, self);
+        out->claimed = out->count;
     }
-    for (size_t i = 0; i < results->count; i++)
-        if (!results->at[i].root_known && is_called(&results->at[i], name))
-            add_peers(out, &results->at[i].peers, self);
-    if (contents > 1) {
-        p2p_hex_format(best->root.b, sizeof(best->root.b), hex);
-        cli_say(
-            "%u different files are called \"%s\"; fetching the one most peers have "
-            "(%s, root %.16s...); `p2p search --json` shows the others, --root picks "
-            "one",
-            contents, cli_text(name, shown), cli_size(best->size, size), hex);
-    }
+    /* Under a known root they can only deliver the right bytes. */
+    if (rootless != NULL && (chosen == NULL || chosen->root_known))
+        add_peers(out, &rootless->peers, self);
 }
 
-static enum p2p_err
-ask_registries(struct p2p_discovery *d, const char *name, const struct p2p_id *self,
-               struct get_sources *out, bool *only_self)
+/* 0, or the exit status. */
+static int
+choose_file(const struct get_options *opt, const struct p2p_search_results *results,
+            const char *name, struct p2p_identity *identity, struct get_sources *out)
+{
+    const struct p2p_content *chosen = NULL;
+    struct p2p_contents contents;
+    enum p2p_err err = p2p_contents_find(identity, results, name, &contents);
+    int status = 0;
+
+    if (err != P2P_OK)
+        return cli_fail(err, "%s", p2p_err_text(err));
+    if (contents.count > 0 || contents.has_rootless)
+        status = get_choose(opt, name, &contents, &chosen);
+    if (status == 0)
+        add_content(&contents, chosen, p2p_identity_id(identity), out);
+    p2p_contents_clear(&contents);
+    return status;
+}
+
+/* Two files of the folder have one name and different contents. */
+static bool
+has_conflict(const struct p2p_search_results *results, const char *name)
+{
+    for (size_t i = 0; i < results->count; i++)
+        for (size_t k = 0; k < i && is_called(&results->at[i], name); k++)
+            if (results->at[i].root_known && results->at[k].root_known &&
+                strcmp(results->at[i].name, results->at[k].name) == 0)
+                return true;
+    return false;
+}
+
+/* A folder has no root of its own: a trusted peer says what is in it, or the only
+ * opinion counts. */
+static int
+choose_folder(const struct get_options *opt, const struct p2p_search_results *results,
+              const char *name, struct p2p_identity *identity, struct get_sources *out)
+{
+    enum p2p_rank best = P2P_RANK_BLOCKED;
+    char shown[CLI_TEXT];
+
+    for (size_t i = 0; i < results->count; i++)
+        if (is_called(&results->at[i], name))
+            add_peers(out, &results->at[i].peers, p2p_identity_id(identity));
+    for (size_t i = 0; i < out->count; i++) {
+        enum p2p_rank rank = p2p_rank_of(identity, out->at[i].id);
+        best = rank < best ? rank : best;
+    }
+    if (opt->any || best == P2P_RANK_TRUSTED || !has_conflict(results, name))
+        return 0;
+    return cli_fail(P2P_ERR_AMBIGUOUS,
+                    "peers share different files under \"%s\", and you trust none of "
+                    "them; choose whose folder you want with --peer ID, or take "
+                    "the best known one with --any",
+                    cli_text(name, shown));
+}
+
+static int
+choose(const struct get_options *opt, const struct p2p_search_results *results,
+       const char *name, struct p2p_identity *identity, struct get_sources *out)
+{
+    return name[strlen(name) - 1] == '/'
+               ? choose_folder(opt, results, name, identity, out)
+               : choose_file(opt, results, name, identity, out);
+}
+
+/* *err: how asking went. 0, or the exit status. */
+static int
+ask_registries(const struct get_options *opt, struct p2p_discovery *d, const char *name,
+               struct p2p_identity *identity, struct get_sources *out, bool *only_self,
+               enum p2p_err *err)
 {
     bool is_folder = name[strlen(name) - 1] == '/';
     struct p2p_search_results results;
-    enum p2p_err err =
+    int status;
+
+    *err =
         p2p_discovery_search(d, name, is_folder ? P2P_SEARCH_PREFIX : P2P_SEARCH_EXACT,
                              SEARCH_LIMIT, &results);
-
-    if (err != P2P_OK)
-        return err;
-    if (is_folder) {
-        for (size_t i = 0; i < results.count; i++)
-            if (is_called(&results.at[i], name))
-                add_peers(out, &results.at[i].peers, self);
-    } else {
-        choose_file(&results, name, self, out);
-    }
+    if (*err != P2P_OK)
+        return 0;
+    status = choose(opt, &results, name, identity, out);
     for (size_t i = 0; i < results.count; i++)
         *only_self = *only_self || (is_called(&results.at[i], name) &&
                                     results.at[i].peers.count > 0 && out->count == 0);
     p2p_search_results_clear(&results);
-    return P2P_OK;
+    return status;
 }
 
-/* Everyone of the local network: each is asked whether it has the file. */
-static void
-add_lan(const struct get_options *opt, struct p2p_identity *identity,
-        struct get_sources *out)
-{
-    struct cli_peers lan;
+/* ---- The local network ---- */
 
-    if (cli_find_lan(&opt->common, identity, &lan) != P2P_OK)
-        return;
-    for (size_t i = 0; i < lan.count; i++)
-        if (!lan.at[i].is_self && lan.at[i].trust != P2P_TRUST_BLOCKED)
-            add_source(out, &lan.at[i].addr, &lan.at[i].id, false);
-    cli_peers_clear(&lan);
+/* What a neighbor calls by this name, as a result of its own. */
+static bool
+ask_neighbor(const struct get_options *opt, struct p2p_identity *identity,
+             const struct cli_peer *peer, const char *name,
+             struct p2p_search_result *out)
+{
+    const struct p2p_conn_options conn_options = {
+        .identity = identity,
+        .addr = peer->addr,
+        .expected = &peer->id,
+        .protocol = 2,
+        .timeout_ms =
+            opt->common.timeout_ms < NEIGHBOR_MS ? opt->common.timeout_ms : NEIGHBOR_MS,
+    };
+    struct p2p_conn *conn = NULL;
+    struct p2p_meta meta;
+    bool found = p2p_conn_open(&conn_options, &conn) == P2P_OK &&
+                 p2p_conn_meta_by_name(conn, name, &meta) == P2P_OK && meta.root_known;
+
+    p2p_conn_close(conn);
+    *out = (struct p2p_search_result){.root_known = found};
+    if (!found || (out->peers.at = calloc(1, sizeof(*out->peers.at))) == NULL)
+        return false;
+    snprintf(out->name, sizeof(out->name), "%s", name);
+    out->root = meta.root;
+    out->size = meta.geometry.size;
+    out->peers.at[0] = (struct p2p_peer_info){.id = peer->id, .addr = peer->addr};
+    out->peers.count = 1;
+    return true;
 }
 
 static int
-by_root(const struct get_options *opt, struct p2p_discovery *d,
+ask_neighbors(const struct get_options *opt, struct p2p_identity *identity,
+              const struct cli_peers *lan, const char *name, struct get_sources *out)
+{
+    struct p2p_search_results results = {
+        calloc(NEIGHBORS_ASKED_MAX, sizeof(*results.at)), 0};
+    uint64_t enough_ms = p2p_now_ms() + NEIGHBORS_MS;
+    int status;
+
+    for (size_t i = 0; i < lan->count && results.at != NULL &&
+                       results.count < NEIGHBORS_ASKED_MAX && p2p_now_ms() < enough_ms;
+         i++)
+        if (!lan->at[i].is_self && lan->at[i].trust != P2P_TRUST_BLOCKED &&
+            ask_neighbor(opt, identity, &lan->at[i], name, &results.at[results.count]))
+            results.count++;
+    status = choose_file(opt, &results, name, identity, out);
+    p2p_search_results_clear(&results);
+    return status;
+}
+
+/* Everyone of the local network: each is asked whether it has the file. Where they mean
+ * different files by a name, that is asked first. 0, or the exit status. */
+static int
+add_lan(const struct get_options *opt, const char *name, struct p2p_identity *identity,
+        struct get_sources *out)
+{
+    bool is_open = name[strlen(name) - 1] != '/' && !out->root_known &&
+                   opt->protocol != 1 && !opt->any;
+    struct cli_peers lan;
+    int status = 0;
+
+    if (cli_find_lan(&opt->common, identity, &lan) != P2P_OK)
+        return 0;
+    if (is_open)
+        status = ask_neighbors(opt, identity, &lan, name, out);
+    is_open = out->count == 0 && status == 0; /* still */
+    for (size_t i = 0; i < lan.count && is_open; i++)
+        if (!lan.at[i].is_self && lan.at[i].trust != P2P_TRUST_BLOCKED)
+            add_source(out, &lan.at[i].addr, &lan.at[i].id, false);
+    cli_peers_clear(&lan);
+    return status;
+}
+
+static int
+by_root(const struct get_options *opt, const char *name, struct p2p_discovery *d,
         struct p2p_identity *identity, struct get_sources *out)
 {
     struct p2p_peer_list peers = {0};
@@ -166,7 +266,7 @@ by_root(const struct get_options *opt, struct p2p_discovery *d,
     add_peers(out, &peers, p2p_identity_id(identity));
     p2p_peer_list_clear(&peers);
     if (out->count == 0)
-        add_lan(opt, identity, out);
+        (void)add_lan(opt, name, identity, out); /* the root is known: no question */
     if (out->count > 0)
         return 0;
     if (err != P2P_OK)
@@ -196,14 +296,15 @@ by_name(const struct get_options *opt, const char *name, struct p2p_discovery *d
     bool only_self = false;
     char shown[CLI_TEXT];
     enum p2p_err err = P2P_ERR_UNREACHABLE;
+    int status = 0;
 
     if (d != NULL)
-        err = ask_registries(d, name, p2p_identity_id(identity), out, &only_self);
+        status = ask_registries(opt, d, name, identity, out, &only_self, &err);
     /* The local network costs a second: only when the registries did not help. */
-    if (out->count == 0)
-        add_lan(opt, identity, out);
-    if (out->count > 0)
-        return 0;
+    if (out->count == 0 && status == 0)
+        status = add_lan(opt, name, identity, out);
+    if (out->count > 0 || status != 0)
+        return status;
     if (err != P2P_OK)
         return cli_fail_registries(d, err);
     if (only_self)
@@ -229,7 +330,7 @@ get_find_sources(const struct get_options *opt, const char *name,
 
     memset(out, 0, sizeof(*out));
     out->root = opt->wanted_root;
-    out->root_known = out->root_from_user = opt->root != NULL;
+    out->root_known = out->root_from_user = opt->root_is_whole;
     if (opt->from.count > 0)
         return given_addresses(opt, out);
     if (opt->peer != NULL) {
@@ -239,7 +340,7 @@ get_find_sources(const struct get_options *opt, const char *name,
         add_source(out, &peer.addr, &opt->peer_id, true);
         return 0;
     }
-    if (opt->root != NULL)
-        return by_root(opt, d, identity, out);
+    if (opt->root_is_whole)
+        return by_root(opt, name, d, identity, out);
     return by_name(opt, name, d, identity, out);
 }

@@ -7,6 +7,7 @@
 #include "cli.h"
 #include "p2p/bytes.h"
 #include "p2p/mdns.h"
+#include "p2p/rank.h"
 
 enum { LAN_BROWSE_MS = 1000, LAN_MAX = 256 };
 
@@ -70,12 +71,47 @@ add_lan(const struct cli_common *common, struct p2p_identity *identity,
     return err;
 }
 
+/* Best first (rank.h): who is asked first, and which come before a limit. */
+static enum p2p_err
+sort_peers(struct cli_peers *peers)
+{
+    static const enum p2p_rank ranks[] = {
+        [P2P_TRUST_UNKNOWN] = P2P_RANK_NEW,     [P2P_TRUST_SEEN] = P2P_RANK_MET,
+        [P2P_TRUST_TRUSTED] = P2P_RANK_TRUSTED, [P2P_TRUST_BLOCKED] = P2P_RANK_BLOCKED,
+        [P2P_TRUST_PENDING] = P2P_RANK_NEW,
+    };
+    struct p2p_ranked *ranked = calloc(peers->count + 1, sizeof(*ranked));
+    struct cli_peer *sorted = calloc(peers->count + 1, sizeof(*sorted));
+    enum p2p_err err = ranked != NULL && sorted != NULL ? P2P_OK : P2P_ERR_NOMEM;
+
+    for (size_t i = 0; i < peers->count && err == P2P_OK; i++) {
+        const struct p2p_id *id = &peers->at[i].id;
+        ranked[i] = (struct p2p_ranked){.rank = ranks[peers->at[i].trust],
+                                        .order = p2p_rank_order(id->b, sizeof(id->b)),
+                                        .index = i};
+    }
+    if (err == P2P_OK) {
+        p2p_rank_sort(ranked, peers->count);
+        for (size_t i = 0; i < peers->count; i++)
+            sorted[i] = peers->at[ranked[i].index];
+        free(peers->at);
+        peers->at = sorted;
+        sorted = NULL;
+    }
+    free(ranked);
+    free(sorted);
+    return err;
+}
+
 enum p2p_err
 cli_find_lan(const struct cli_common *common, struct p2p_identity *identity,
              struct cli_peers *out)
 {
+    enum p2p_err err;
+
     *out = (struct cli_peers){0};
-    return add_lan(common, identity, out);
+    err = add_lan(common, identity, out);
+    return err == P2P_OK ? sort_peers(out) : err;
 }
 
 enum p2p_err

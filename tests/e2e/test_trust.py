@@ -1,9 +1,60 @@
 """Trust decides, count never does: pins, names with several contents, who is asked first."""
 
+import http.server
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import threading
+import time
+
 import pytest
 
+from conftest import BIN, environment
 from getting import CHUNK, DATA, assert_failed, assert_fetched
+from p2pwire import keys, tree
 from p2pwire.server import Server
+
+
+def closed_port():
+    """Nobody listens there."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Saying:
+    """A registry that says of every name and root that these peers have it."""
+
+    def __init__(self, peers, root, size):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                name = peers[0]["files"][0]
+                result = {"name": name, "size": size, "root": root, "sha256": None, "peers": peers}
+                body = json.dumps({"peers": peers, "results": [result]}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
 
 
 # --- one address, many spellings ------------------------------------------------------------
@@ -38,3 +89,212 @@ def test_shorthands_of_addresses_are_refused(suite, host):
     run = get_from(suite, f"{host}:9000")
     assert run.returncode == 2, run.stderr
     assert host in run.stderr
+
+
+# --- a name that means different files -------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def crowd():
+    """Throw-away ids; keys take their time."""
+    return [keys.Identity() for _ in range(20)]
+
+
+HONEST, EVIL = b"the honest report" * 500, b"EVIL report" * 700
+CHOICE_NEEDED = 9
+
+
+def entry(name, data):
+    return {"name": name, "size": len(data), "root": tree.root_of(data).hex(), "version": 1}
+
+
+def register_signed(registry, identity, port, name, data):
+    answer = registry.registry.register_signed(identity, port, [entry(name, data)], int(time.time() * 1000))
+    assert answer.status_code == 200, answer.text
+
+
+class World:
+    """An honest peer and twenty throw-away ids with another content under the same name."""
+
+    def __init__(self, suite, crowd):
+        self.suite = suite
+        self.registry = suite.discovery()
+        self.honest = Server({"report.txt": HONEST}, chunk_size=CHUNK)
+        self.evil = Server({"report.txt": EVIL}, identity=crowd[0], chunk_size=CHUNK)
+        register_signed(self.registry, self.honest.identity, self.honest.address[1], "report.txt", HONEST)
+        for identity in crowd:
+            register_signed(self.registry, identity, self.evil.address[1], "report.txt", EVIL)
+
+    def close(self):
+        self.honest.close()
+        self.evil.close()
+
+    def trust(self, server):
+        self.suite.p2p("peers", "trust", server.identity.peer_id, check=True)
+
+    def get(self, *more, name="report.txt"):
+        return self.suite.p2p(
+            "get", name, "--discovery", self.registry.url, "--no-mdns", "--timeout", "5",
+            "--output-dir", self.suite.folder / "out", *more,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def world(suite, crowd):
+    world = World(suite, crowd)
+    yield world
+    world.close()
+
+
+def test_the_content_of_a_trusted_peer_is_taken(world):
+    world.trust(world.honest)
+    run = world.get()
+    assert_fetched(world.suite, run, HONEST, "report.txt")
+    assert not world.evil.requests
+    assert f"match root {tree.root_of(HONEST).hex()[:16]}" in run.stderr
+    assert "sent by 1 trusted" in run.stderr
+
+
+def test_without_a_trusted_peer_the_user_is_asked(world):
+    run = world.get()
+    assert_failed(world.suite, run, "2 different files", "--root", "--any")
+    assert run.returncode == CHOICE_NEEDED
+    for data in (HONEST, EVIL):
+        assert tree.root_of(data).hex()[:16] in run.stderr
+    assert "1 new" in run.stderr and "20 new" in run.stderr
+    assert not world.evil.requests and not world.honest.requests
+
+    said = json.loads(world.get("--json").stdout)
+    assert (said["event"], said["error"]) == ("choice", "AMBIGUOUS")
+    contents = {c["root"]: c for c in said["contents"]}
+    assert contents[tree.root_of(HONEST).hex()]["new"] == 1
+    assert contents[tree.root_of(HONEST).hex()]["size"] == len(HONEST)
+    assert contents[tree.root_of(EVIL).hex()]["new"] == 20
+    assert contents[tree.root_of(EVIL).hex()]["trusted"] == 0
+
+
+def test_a_root_or_its_beginning_selects(world):
+    root = tree.root_of(HONEST).hex()
+    assert_fetched(world.suite, world.get("--root", root[:8]), HONEST, "report.txt")
+    (world.suite.folder / "out" / "report.txt").unlink()
+    run = world.get("--root", root)
+    assert_fetched(world.suite, run, HONEST, "report.txt")
+    assert "sent by 1 known" in run.stderr, "it was met the first time"
+    assert world.get("--root", "0" * 16).returncode == 3
+    assert world.get("--root", "0123").returncode == 2
+
+
+def test_any_takes_the_one_of_a_known_peer(world):
+    assert_fetched(world.suite, world.get("--root", tree.root_of(HONEST).hex()), HONEST, "report.txt")
+    (world.suite.folder / "out" / "report.txt").unlink()
+    assert world.get().returncode == CHOICE_NEEDED, "known is not trusted"
+    assert_fetched(world.suite, world.get("--any"), HONEST, "report.txt")
+
+
+def test_two_trusted_peers_that_disagree_are_not_decided_between(world):
+    world.trust(world.honest)
+    world.trust(world.evil)
+    assert world.get().returncode == CHOICE_NEEDED
+
+
+def test_a_blocked_peer_has_no_say(world):
+    world.suite.p2p("peers", "block", world.honest.identity.peer_id, check=True)
+    run = world.get()
+    assert run.returncode == 0, run.stderr
+    assert (world.suite.folder / "out" / "report.txt").read_bytes() == EVIL
+
+
+def test_on_a_terminal_the_answer_counts(world):
+    root = tree.root_of(HONEST).hex()[:16]
+    main, child = pty.openpty()
+    command = [
+        BIN / "p2p", "get", "report.txt", "--discovery", world.registry.url, "--no-mdns",
+        "--output-dir", world.suite.folder / "out", "--keys-dir", world.suite.folder / "cli" / "keys",
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        list(map(str, command)), env=environment(world.suite.folder), stdin=child, stdout=subprocess.PIPE, stderr=child,
+    )  # fmt: skip
+    os.close(child)
+    said = b""
+    while b"Which one?" not in said:
+        said += os.read(main, 4096)
+    number = re.search(rb"(\d+)  root " + root.encode(), said)[1]
+    os.write(main, b"nonsense\n99\n" + number + b"\n")
+    out, _ = process.communicate(timeout=60)
+    os.close(main)
+    assert process.returncode == 0
+    assert (world.suite.folder / "out" / "report.txt").read_bytes() == HONEST
+
+
+def test_peers_that_do_not_say_what_it_is_cannot_decide_for_a_trusted_one(suite, crowd):
+    """Unsigned registrations state no content: whoever answers first would say what the name means."""
+    registry = suite.discovery()
+    with Server({"report.txt": HONEST}, chunk_size=CHUNK) as honest, Server(
+        {"report.txt": EVIL}, chunk_size=CHUNK
+    ) as evil:
+        registry.registry.register(honest.identity, honest.address[1], ["report.txt"])
+        for identity in crowd:
+            registry.registry.register(identity, evil.address[1], ["report.txt"])
+        registry.registry.register(evil.identity, evil.address[1], ["report.txt"])
+        suite.p2p("peers", "trust", honest.identity.peer_id, check=True)
+        run = suite.p2p(
+            "get", "report.txt", "--discovery", registry.url, "--no-mdns", "--output-dir", suite.folder / "out"
+        )
+        assert_fetched(suite, run, HONEST, "report.txt")
+        assert not evil.requests
+
+
+# --- who is asked first ----------------------------------------------------------------------
+
+
+def ground_ids(count, port):
+    """Peers whose ids sort before every other one, and which nobody is."""
+    return [
+        {"peer_id": f"{n:064x}", "ip": "127.0.0.1", "port": port, "verified": True, "files": ["movie.bin"]}
+        for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_ids_that_sort_first_do_not_shut_out_an_honest_source(suite, known):
+    data = os.urandom(4 * CHUNK)
+    root = tree.root_of(data).hex()
+    closed = closed_port()
+    with Server({"movie.bin": data}, chunk_size=CHUNK) as honest:
+        if known:
+            assert_fetched(suite, suite.get("movie.bin", honest), data, "movie.bin")
+            (suite.folder / "out" / "movie.bin").unlink()
+            honest.requests.clear()
+        me = {"peer_id": honest.identity.peer_id, "ip": "127.0.0.1", "port": honest.address[1], "verified": True}
+        peers = [*ground_ids(80, closed), {**me, "files": ["movie.bin"]}]
+        with Saying(peers, root, len(data)) as registry:
+            run = suite.p2p(
+                "get", "movie.bin", "--discovery", registry.url, "--no-mdns", "--output-dir", suite.folder / "out"
+            )
+        assert_fetched(suite, run, data, "movie.bin")
+        assert honest.requests
+
+
+def test_a_registry_cannot_move_a_known_peer_away(suite):
+    """It says the peer that was met is somewhere else, where nobody answers or another peer does."""
+    data = os.urandom(4 * CHUNK)
+    with Server({"movie.bin": data}, chunk_size=CHUNK) as honest, Server({}, chunk_size=CHUNK) as other:
+        assert_fetched(suite, suite.get("movie.bin", honest), data, "movie.bin")
+        for port in (closed_port(), other.address[1]):
+            (suite.folder / "out" / "movie.bin").unlink()
+            me = {"peer_id": honest.identity.peer_id, "ip": "127.0.0.1", "port": port, "verified": True}
+            with Saying([{**me, "files": ["movie.bin"]}], tree.root_of(data).hex(), len(data)) as registry:
+                run = suite.p2p(
+                    "get", "movie.bin", "--discovery", registry.url, "--no-mdns", "--output-dir", suite.folder / "out"
+                )
+            assert_fetched(suite, run, data, "movie.bin")
+
+
+def test_a_registry_cannot_dress_ipv4_up(suite):
+    with Server({"movie.bin": DATA}, chunk_size=CHUNK) as server:
+        me = {"peer_id": server.identity.peer_id, "ip": "::ffff:127.0.0.1", "port": server.address[1]}
+        with Saying([{**me, "files": ["movie.bin"]}], tree.root_of(DATA).hex(), len(DATA)) as registry:
+            run = suite.p2p(
+                "get", "movie.bin", "--discovery", registry.url, "--no-mdns", "--output-dir", suite.folder / "out"
+            )
+        assert_failed(suite, run)
+        assert not server.requests

@@ -37,7 +37,7 @@ p2p_dl_make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec,
     char text[P2P_ADDR_TEXT];
 
     *out = (struct dl_offer){.count = 0};
-    c.rank.rank = p2p_rank_of(dl->identity, spec->id);
+    c.rank.rank = c.who = p2p_rank_of(dl->identity, spec->id);
     if (spec->id != NULL) {
         c.expected = *spec->id;
         c.is_expected = true;
@@ -226,6 +226,7 @@ step_back(struct p2p_download *dl, const struct dl_source *s)
                                    .is_expected = s->is_expected,
                                    .by_user = s->by_user,
                                    .rank = s->rank,
+                                   .who = s->who,
                                    .failures = s->failures,
                                    .next_try_ms = s->next_try_ms};
 
@@ -243,6 +244,7 @@ seat(struct p2p_download *dl, unsigned place, const struct dl_candidate *c)
                             .is_expected = c->is_expected,
                             .by_user = c->by_user,
                             .rank = c->rank,
+                            .who = c->who,
                             .failures = c->failures,
                             .next_try_ms = c->next_try_ms,
                             .state = P2P_SRC_CONNECTING};

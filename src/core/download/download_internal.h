@@ -31,6 +31,7 @@ struct dl_candidate {
     bool is_expected; /* the id was given: another one is refused */
     bool by_user;     /* and not by a registry */
     struct p2p_ranked rank;
+    enum p2p_rank who;
     unsigned failures; /* of the time it had a place */
     uint64_t next_try_ms;
 };
@@ -46,8 +47,9 @@ struct dl_source {
     bool is_expected; /* the id was given: another one is refused */
     bool by_user;     /* and not by a registry */
     struct p2p_ranked rank;
-    bool remembered;  /* as one that was met */
-    struct p2p_id id; /* proven */
+    enum p2p_rank who; /* as it was known before it was met here */
+    bool remembered;   /* as one that was met */
+    struct p2p_id id;  /* proven */
     bool id_known;
     enum p2p_source_state state;
     enum p2p_err error;

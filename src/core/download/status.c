@@ -130,6 +130,7 @@ fill_source(const struct dl_source *s, struct p2p_source_status *out)
     out->id = s->id_known ? s->id : s->expected;
     out->id_known = s->id_known || s->is_expected;
     out->addr = s->addr;
+    out->who = s->who;
     out->state = s->state;
     out->error = s->error;
     out->received = s->received;

@@ -176,9 +176,12 @@ static void
 remember_source(struct dl_worker *w, struct p2p_conn *conn)
 {
     struct p2p_download *dl = w->dl;
+    enum p2p_rank who = p2p_rank_of(dl->identity, p2p_conn_peer(conn));
 
     pthread_mutex_lock(&dl->lock);
     struct dl_source *s = &dl->sources[w->source];
+    if (!s->remembered && !s->is_expected)
+        s->who = who;
     bool is_due = !s->remembered && (s->by_user || !s->is_expected || s->received > 0);
     s->remembered |= is_due;
     pthread_mutex_unlock(&dl->lock);

@@ -1,0 +1,56 @@
+/*
+ * contents - what one name means: the different files that peers share under it, and
+ * which of them is meant.
+ *
+ * Made of what registries and neighbors say (struct p2p_search_results) and of what is
+ * known about the peers (rank.h). The number of peers decides nothing, since ids cost
+ * nothing. Pure but for reading the known peers. Thread-safe.
+ */
+#ifndef P2P_CONTENTS_H
+#define P2P_CONTENTS_H
+
+#include "p2p/discovery.h"
+#include "p2p/rank.h"
+
+struct p2p_content {
+    struct p2p_digest root;
+    bool root_known; /* false: these peers do not say which file it is */
+    uint64_t size;
+    enum p2p_rank best;         /* of its peers */
+    size_t ranks[P2P_RANKS];    /* how many peers of each */
+    struct p2p_peer_list peers; /* best first; owned */
+};
+struct p2p_contents {
+    struct p2p_content *at; /* best first; those without a root last; owned */
+    size_t count;           /* with a root */
+    bool has_rootless;      /* at[count] has none */
+};
+
+/*
+ * Of the results that are called exactly `name`. This device's own copies and blocked
+ * peers are left out, and contents nobody else has. NOMEM.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_contents_find(struct p2p_identity *identity,
+                                              const struct p2p_search_results *results,
+                                              const char *name,
+                                              struct p2p_contents *out);
+void p2p_contents_clear(struct p2p_contents *contents);
+
+/*
+ * The content that is meant: the only one, or the only one that a trusted peer has.
+ * NULL where there is none with a root. AMBIGUOUS: the user has to choose. Where the
+ * only trusted peers that have the name do not say which file it is, they are asked: it
+ * is the content without a root.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_contents_choose(const struct p2p_contents *contents,
+                                                const struct p2p_content **out);
+/* How many peers of each rank: "1 trusted, 3 new". Returns out. */
+#define P2P_CONTENT_WHO 96
+const char *p2p_content_who(const struct p2p_content *content,
+                            char out[P2P_CONTENT_WHO]);
+
+/* Sorts a list of peers, best first; those of one rank keep their order. NOMEM. */
+P2P_MUST_CHECK enum p2p_err p2p_peers_rank(struct p2p_identity *identity,
+                                           struct p2p_peer_list *list);
+
+#endif

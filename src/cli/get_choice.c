@@ -1,0 +1,162 @@
+/* `p2p get NAME` where the name has different contents: which one is meant. */
+#include <cjson/cJSON.h>
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "get.h"
+#include "p2p/bytes.h"
+
+/* Ids cost nothing, and so do contents: what fits on a screen is shown. */
+enum { SHOWN_MAX = 20, PEERS_SHOWN_MAX = 8, ROOT_SHOWN = 16, PREFIX_MIN = 8 };
+
+bool
+get_parse_root(struct get_options *opt)
+{
+    size_t len = strlen(opt->root);
+
+    opt->root_is_whole =
+        p2p_hex_parse(opt->root, opt->wanted_root.b, P2P_DIGEST_LEN) == P2P_OK;
+    return opt->root_is_whole || (len >= PREFIX_MIN && len < 2 * P2P_DIGEST_LEN &&
+                                  strspn(opt->root, "0123456789abcdefABCDEF") == len);
+}
+
+/* ---- Showing ---- */
+
+static void
+print_json(const char *name, const struct p2p_contents *contents)
+{
+    cJSON *object = cli_object(), *array;
+
+    cli_put_text(object, "event", "choice");
+    cli_put_text(object, "name", name);
+    cli_put_text(object, "error", p2p_err_name(P2P_ERR_AMBIGUOUS));
+    cli_put_text(object, "message", p2p_err_text(P2P_ERR_AMBIGUOUS));
+    array = cli_put_array(object, "contents");
+    for (size_t i = 0; i < contents->count; i++) {
+        const struct p2p_content *c = &contents->at[i];
+        cJSON *item = cli_add_object(array), *peers;
+        cli_put_hex(item, "root", c->root.b, true);
+        cli_put_number(item, "size", c->size);
+        for (int rank = P2P_RANK_TRUSTED; rank <= P2P_RANK_NEW; rank++)
+            cli_put_number(item, p2p_rank_name((enum p2p_rank)rank), c->ranks[rank]);
+        peers = cli_put_array(item, "peers");
+        for (size_t k = 0; k < c->peers.count && k < PEERS_SHOWN_MAX; k++) {
+            cJSON *peer = cli_add_object(peers);
+            char address[CLI_ADDRESS];
+            cli_put_hex(peer, "peer_id", c->peers.at[k].id.b, true);
+            p2p_addr_format(&c->peers.at[k].addr, address, sizeof(address));
+            cli_put_text(peer, "address", address);
+        }
+    }
+    cli_print_json(object);
+}
+
+static void
+print_list(const char *name, const struct p2p_contents *contents)
+{
+    char shown[CLI_TEXT];
+
+    cli_say(
+        "%zu different files are called \"%s\", and your trusted peers do not decide "
+        "which one you mean:",
+        contents->count, cli_text(name, shown));
+    for (size_t i = 0; i < contents->count && i < SHOWN_MAX; i++) {
+        const struct p2p_content *c = &contents->at[i];
+        char hex[2 * P2P_DIGEST_LEN + 1], size[CLI_SHORT], who[P2P_CONTENT_WHO];
+        p2p_hex_format(c->root.b, sizeof(c->root.b), hex);
+        fprintf(stderr, "%4zu  root %.*s  %10s  peers: %s\n", i + 1, ROOT_SHOWN, hex,
+                cli_size(c->size, size), p2p_content_who(c, who));
+    }
+    if (contents->count > SHOWN_MAX)
+        fprintf(stderr, "      and %zu more: --json shows all of them\n",
+                contents->count - SHOWN_MAX);
+}
+
+/* ---- Choosing ---- */
+
+/* The number that the user types; 0: none of them. */
+static size_t
+ask(size_t count)
+{
+    char line[32], *end;
+    unsigned long number;
+
+    for (;;) {
+        fprintf(stderr, "Which one? [1-%zu, Enter for none] ", count);
+        if (fgets(line, sizeof(line), stdin) == NULL || line[0] == '\n')
+            return 0;
+        number = strtoul(line, &end, 10);
+        if (isdigit((unsigned char)line[0]) && (*end == '\n' || *end == '\0') &&
+            number >= 1 && number <= count)
+            return (size_t)number;
+    }
+}
+
+static int
+ask_or_refuse(const struct get_options *opt, const char *name,
+              const struct p2p_contents *contents, const struct p2p_content **out)
+{
+    size_t shown = contents->count < SHOWN_MAX ? contents->count : SHOWN_MAX;
+    size_t number = 0;
+
+    if (opt->common.json)
+        print_json(name, contents);
+    else
+        print_list(name, contents);
+    if (!opt->common.json && isatty(STDIN_FILENO) && isatty(STDERR_FILENO))
+        number = ask(shown);
+    if (number > 0) {
+        *out = &contents->at[number - 1];
+        return 0;
+    }
+    return cli_fail(
+        P2P_ERR_AMBIGUOUS,
+        "nothing was downloaded; choose one with --root and the digits of its "
+        "root, or take the first with --any");
+}
+
+/* The one whose root begins like this. */
+static int
+by_prefix(const char *digits, const char *name, const struct p2p_contents *contents,
+          const struct p2p_content **out)
+{
+    char shown[CLI_TEXT];
+
+    for (size_t i = 0; i < contents->count; i++) {
+        char hex[2 * P2P_DIGEST_LEN + 1];
+        p2p_hex_format(contents->at[i].root.b, P2P_DIGEST_LEN, hex);
+        if (strncasecmp(hex, digits, strlen(digits)) != 0)
+            continue;
+        if (*out != NULL)
+            return cli_fail(P2P_ERR_AMBIGUOUS,
+                            "--root: several roots begin with %s; give more digits",
+                            digits);
+        *out = &contents->at[i];
+    }
+    if (*out != NULL)
+        return 0;
+    return cli_fail(P2P_ERR_NOT_FOUND,
+                    "no peer shares a \"%s\" whose root begins with %s",
+                    cli_text(name, shown), digits);
+}
+
+int
+get_choose(const struct get_options *opt, const char *name,
+           const struct p2p_contents *contents, const struct p2p_content **out)
+{
+    enum p2p_err err;
+
+    *out = NULL;
+    if (opt->root != NULL)
+        return by_prefix(opt->root, name, contents, out);
+    err = p2p_contents_choose(contents, out);
+    if (err == P2P_OK)
+        return 0;
+    if (!opt->any)
+        return ask_or_refuse(opt, name, contents, out);
+    *out = &contents->at[0];
+    return 0;
+}

@@ -1,0 +1,212 @@
+/* The contents of one name, and which is meant. */
+#include "p2p/contents.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/registry/discovery_internal.h"
+
+/* ---- Peers by rank ---- */
+
+enum p2p_err
+p2p_peers_rank(struct p2p_identity *identity, struct p2p_peer_list *list)
+{
+    struct p2p_ranked *ranked = calloc(list->count + 1, sizeof(*ranked));
+    struct p2p_peer_info *sorted = calloc(list->count + 1, sizeof(*sorted));
+    enum p2p_err err = ranked != NULL && sorted != NULL ? P2P_OK : P2P_ERR_NOMEM;
+
+    for (size_t i = 0; i < list->count && err == P2P_OK; i++)
+        ranked[i] = (struct p2p_ranked){
+            .rank = p2p_rank_of(identity, &list->at[i].id), .turn = i, .index = i};
+    if (err == P2P_OK) {
+        p2p_rank_sort(ranked, list->count);
+        for (size_t i = 0; i < list->count; i++)
+            sorted[i] = list->at[ranked[i].index];
+        if (list->count > 0)
+            memcpy(list->at, sorted, list->count * sizeof(*sorted));
+    }
+    free(ranked);
+    free(sorted);
+    return err;
+}
+
+/* ---- Gathering ---- */
+
+static struct p2p_content *
+find(struct p2p_contents *contents, const struct p2p_search_result *r)
+{
+    for (size_t i = 0; i < contents->count; i++) {
+        struct p2p_content *c = &contents->at[i];
+        if (c->root_known == r->root_known &&
+            (!r->root_known || memcmp(&c->root, &r->root, sizeof(r->root)) == 0))
+            return c;
+    }
+    return NULL;
+}
+
+static struct p2p_content *
+add(struct p2p_contents *contents, const struct p2p_search_result *r)
+{
+    struct p2p_content *grown =
+        realloc(contents->at, (contents->count + 1) * sizeof(*grown));
+
+    if (grown == NULL)
+        return NULL;
+    contents->at = grown;
+    grown += contents->count++;
+    *grown = (struct p2p_content){.root = r->root,
+                                  .root_known = r->root_known,
+                                  .size = r->size,
+                                  .best = P2P_RANK_BLOCKED};
+    return grown;
+}
+
+static bool
+has_peer(const struct p2p_content *c, const struct p2p_id *id)
+{
+    for (size_t i = 0; i < c->peers.count; i++)
+        if (p2p_id_equal(&c->peers.at[i].id, id))
+            return true;
+    return false;
+}
+
+static enum p2p_err
+add_peers(struct p2p_identity *identity, struct p2p_content *c,
+          const struct p2p_peer_list *from)
+{
+    struct p2p_peer_info *grown =
+        realloc(c->peers.at, (c->peers.count + from->count) * sizeof(*grown));
+
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    c->peers.at = grown;
+    for (size_t i = 0; i < from->count; i++) {
+        const struct p2p_peer_info *peer = &from->at[i];
+        enum p2p_rank rank = p2p_rank_of(identity, &peer->id);
+        if (p2p_id_equal(&peer->id, p2p_identity_id(identity)) ||
+            rank == P2P_RANK_BLOCKED || has_peer(c, &peer->id))
+            continue;
+        grown[c->peers.count] = *peer;
+        grown[c->peers.count].files = NULL;
+        grown[c->peers.count++].file_count = 0;
+        c->ranks[rank]++;
+        c->best = rank < c->best ? rank : c->best;
+    }
+    return P2P_OK;
+}
+
+/* Best first; among equals chance decides, never the number of peers. */
+static int
+compare(const void *a, const void *b)
+{
+    const struct p2p_content *x = a, *y = b;
+
+    if (x->root_known != y->root_known)
+        return x->root_known ? -1 : 1;
+    const struct p2p_ranked of_x = {.rank = x->best,
+                                    .order = p2p_rank_order(&x->root, sizeof(x->root))};
+    const struct p2p_ranked of_y = {.rank = y->best,
+                                    .order = p2p_rank_order(&y->root, sizeof(y->root))};
+    return p2p_rank_compare(&of_x, &of_y);
+}
+
+static enum p2p_err
+settle(struct p2p_identity *identity, struct p2p_contents *contents)
+{
+    enum p2p_err err = P2P_OK;
+    size_t kept = 0;
+
+    for (size_t i = 0; i < contents->count; i++) {
+        if (contents->at[i].peers.count == 0) {
+            p2p_peer_list_clear(&contents->at[i].peers);
+            continue;
+        }
+        contents->at[kept++] = contents->at[i];
+    }
+    contents->count = kept;
+    for (size_t i = 0; i < kept && err == P2P_OK; i++)
+        err = p2p_peers_rank(identity, &contents->at[i].peers);
+    if (kept > 1)
+        qsort(contents->at, kept, sizeof(*contents->at), compare);
+    contents->has_rootless = kept > 0 && !contents->at[kept - 1].root_known;
+    contents->count -= contents->has_rootless;
+    return err;
+}
+
+enum p2p_err
+p2p_contents_find(struct p2p_identity *identity,
+                  const struct p2p_search_results *results, const char *name,
+                  struct p2p_contents *out)
+{
+    enum p2p_err err = P2P_OK;
+
+    *out = (struct p2p_contents){.at = NULL};
+    for (size_t i = 0; i < results->count && err == P2P_OK; i++) {
+        const struct p2p_search_result *r = &results->at[i];
+        struct p2p_content *c;
+        if (strcmp(r->name, name) != 0 || r->peers.count == 0)
+            continue;
+        c = find(out, r);
+        if (c == NULL)
+            c = add(out, r);
+        err = c != NULL ? add_peers(identity, c, &r->peers) : P2P_ERR_NOMEM;
+    }
+    if (err == P2P_OK)
+        err = settle(identity, out);
+    if (err != P2P_OK)
+        p2p_contents_clear(out);
+    return err;
+}
+
+void
+p2p_contents_clear(struct p2p_contents *contents)
+{
+    for (size_t i = 0; i < contents->count + contents->has_rootless; i++)
+        p2p_peer_list_clear(&contents->at[i].peers);
+    free(contents->at);
+    *contents = (struct p2p_contents){.at = NULL};
+}
+
+/* ---- Choosing ---- */
+
+enum p2p_err
+p2p_contents_choose(const struct p2p_contents *contents, const struct p2p_content **out)
+{
+    const struct p2p_content *rootless =
+        contents->has_rootless ? &contents->at[contents->count] : NULL;
+    size_t trusted = 0;
+
+    *out = NULL;
+    for (size_t i = 0; i < contents->count; i++)
+        trusted += contents->at[i].best == P2P_RANK_TRUSTED;
+    if (rootless != NULL && rootless->best < P2P_RANK_NEW &&
+        (contents->count == 0 || rootless->best < contents->at[0].best)) {
+        if (contents->count > 0 && rootless->best != P2P_RANK_TRUSTED)
+            return P2P_ERR_AMBIGUOUS;
+        *out = rootless;
+        return P2P_OK;
+    }
+    if (contents->count > 1 && trusted != 1)
+        return P2P_ERR_AMBIGUOUS;
+    if (contents->count > 0)
+        *out = &contents->at[0];
+    return P2P_OK;
+}
+
+const char *
+p2p_content_who(const struct p2p_content *content, char out[P2P_CONTENT_WHO])
+{
+    size_t len = 0, said = 0;
+
+    out[0] = '\0';
+    for (int rank = P2P_RANK_TRUSTED; rank <= P2P_RANK_NEW; rank++) {
+        size_t n = content->ranks[rank];
+        if (n == 0)
+            continue;
+        len += (size_t)snprintf(out + len, P2P_CONTENT_WHO - len, "%s%zu %s",
+                                said++ > 0 ? ", " : "", n,
+                                p2p_rank_name((enum p2p_rank)rank));
+    }
+    return out;
+}
