@@ -81,7 +81,13 @@ P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len,
  */
 size_t p2p_utf8_next(const uint8_t *in, size_t len, uint32_t *code_point);
 bool p2p_utf8_is_valid(const void *text, size_t len);
-/* Bidi controls, zero-width and other format characters that hide or reorder text. */
+struct p2p_code_range {
+    uint32_t first, last;
+};
+bool p2p_utf8_is_in(uint32_t code_point, const struct p2p_code_range *ranges,
+                    size_t count);
+/* Bidi controls, zero-width and other characters that hide or reorder text. Not the
+ * joiners and the two selectors of emoji, which need a look at what is beside them. */
 bool p2p_utf8_is_invisible(uint32_t code_point);
 
 #endif

@@ -11,11 +11,12 @@
 
 /*
  * P2P_OK when `name` may be used at all, else NAME. Refused: invalid UTF-8, NUL and
- * other controls, bidi and invisible marks, look-alikes of '/' and of dots, escapes of
- * them (%2f, %2e), backslash, ':' (drive letters, streams), empty parts (leading,
- * trailing or double '/'), parts that begin with a dot or end in a dot or a space,
- * over-long names, names reserved on other systems (con, nul, ...). `allow_folders`
- * false: one part only.
+ * other controls, bidi and invisible marks (joiners and emoji selectors only where they
+ * belong), spaces other than U+0020, marks drawn over letters, look-alikes of '/' and
+ * of dots, escapes of them (%2f, %2e), backslash, ':' (drive letters, streams), empty
+ * parts (leading, trailing or double '/'), parts that begin with a dot or end in a dot
+ * or a space, over-long names, names reserved on other systems (con, nul, ...).
+ * `allow_folders` false: one part only.
  */
 P2P_MUST_CHECK enum p2p_err p2p_name_check(const char *name, size_t len,
                                            bool allow_folders);

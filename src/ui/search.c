@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/contents.h"
 #include "p2p/net.h"
 #include "ui/api.h"
 #include "ui/app.h"
@@ -64,6 +65,8 @@ search_root(struct ui_app *app, const struct p2p_digest *root,
     struct p2p_peer_list peers = {0};
     enum p2p_err err = p2p_discovery_find_root(app->discovery, root, &peers);
 
+    if (err == P2P_OK) /* the first of them are asked what it is */
+        err = p2p_peers_rank(app->identity, &peers);
     if (err == P2P_OK && peers.count > 0 &&
         (out->at = calloc(1, sizeof(*out->at))) == NULL)
         err = P2P_ERR_NOMEM;
@@ -81,61 +84,13 @@ search_root(struct ui_app *app, const struct p2p_digest *root,
 
 /* ---- neighbours (mDNS, by hand), for whom no registry speaks ---- */
 
-/* The group of a content, under the same name as elsewhere; new ones come last. */
-static struct p2p_search_result *
-result_of(struct p2p_search_results *results, const char *name,
-          const struct ui_content *content)
-{
-    struct p2p_search_result *grown;
-
-    for (size_t i = 0; i < results->count; i++) {
-        struct p2p_search_result *r = &results->at[i];
-        if (r->root_known && r->size == content->size &&
-            memcmp(&r->root, &content->root, sizeof(r->root)) == 0 &&
-            strcmp(r->name, name) == 0)
-            return r;
-    }
-    if (results->count >= RESULTS_MAX)
-        return NULL;
-    grown = realloc(results->at, (results->count + 1) * sizeof(*grown));
-    if (grown == NULL)
-        return NULL;
-    results->at = grown;
-    grown += results->count++;
-    *grown = (struct p2p_search_result){
-        .size = content->size, .root = content->root, .root_known = true};
-    snprintf(grown->name, sizeof(grown->name), "%s", name);
-    return grown;
-}
-
-static void
-add_neighbour(void *arg, const struct ui_peer *peer, const char *name,
-              const struct ui_content *content)
-{
-    struct p2p_search_result *r =
-        content != NULL ? result_of(arg, name, content) : NULL;
-    struct p2p_peer_info *grown;
-
-    if (r == NULL)
-        return;
-    for (size_t i = 0; i < r->peers.count; i++)
-        if (p2p_id_equal(&r->peers.at[i].id, &peer->id))
-            return;
-    grown = realloc(r->peers.at, (r->peers.count + 1) * sizeof(*grown));
-    if (grown == NULL)
-        return;
-    r->peers.at = grown;
-    grown[r->peers.count++] =
-        (struct p2p_peer_info){.id = peer->id, .addr = peer->addr};
-}
-
 /* A registry that does not answer is a failure only when nobody else has anything. */
 static void
 search_neighbours(struct ui_app *app, struct search *s,
                   const struct ui_file_filter *filter)
 {
     ui_peers_refresh(app);
-    ui_peers_each_near_file(app, filter, add_neighbour, &s->results);
+    ui_peers_add_near_results(app, filter, RESULTS_MAX, &s->results);
     if (s->results.count > 0)
         s->err = P2P_OK;
 }
@@ -157,6 +112,8 @@ work(struct ui_app *app, void *arg)
                                       wanted < RESULTS_MAX ? wanted : RESULTS_MAX,
                                       &s->results);
     search_neighbours(app, s, &near);
+    for (size_t i = 0; i < s->results.count && s->err == P2P_OK; i++)
+        s->err = p2p_peers_rank(app->identity, &s->results.at[i].peers);
 }
 
 /* ---- answering ---- */
@@ -170,6 +127,8 @@ put_source(struct http_json_out *o, struct ui_app *app,
     http_json_put_string(o, "ip", peer->addr.host);
     http_json_put_u64(o, "port", peer->addr.port);
     http_json_put_bool(o, "verified", peer->verified);
+    http_json_put_string(o, "trust",
+                         p2p_rank_name(p2p_rank_of(app->identity, &peer->id)));
     http_json_put_bool(o, "self",
                        p2p_id_equal(&peer->id, p2p_identity_id(app->identity)));
     http_json_end(o, '}');

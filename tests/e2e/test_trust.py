@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import BIN, environment
+from conftest import BIN, environment, wait_until
 from getting import CHUNK, DATA, assert_failed, assert_fetched
 from p2pwire import keys, tree
 from p2pwire.server import Server
@@ -298,3 +298,58 @@ def test_a_registry_cannot_dress_ipv4_up(suite):
             )
         assert_failed(suite, run)
         assert not server.requests
+
+
+# --- the dashboard ---------------------------------------------------------------------------
+
+
+def completed(ui, transfer):
+    def state():
+        return ui.api.request("GET", f"/api/transfers/{transfer['id']}").json()["state"]
+
+    assert wait_until(lambda: state() in ("completed", "failed") and state(), 60, "the end of it") == "completed"
+
+
+def test_the_dashboard_asks_before_the_download_begins(world):
+    ui = world.suite.ui(name="dashboard", discovery=world.registry)
+    answer = ui.api.request("POST", "/api/transfers", json={"filename": "report.txt"})
+    assert answer.status_code == 409
+    assert answer.headers["Content-Type"].startswith("application/problem+json")
+    problem = answer.json()
+    assert (problem["code"], problem["status"], problem["count"]) == ("ambiguous", 409, 2)
+    contents = {c["root"]: c for c in problem["contents"]}
+    honest, evil = tree.root_of(HONEST).hex(), tree.root_of(EVIL).hex()
+    assert (contents[honest]["new"], contents[evil]["new"]) == (1, 20)
+    assert contents[honest]["size"] == len(HONEST)
+    assert contents[honest]["sources"][0]["peer_id_full"] == world.honest.identity.peer_id
+    assert not ui.api.request("GET", "/api/transfers").json()["transfers"]
+
+    answer = ui.api.request("POST", "/api/transfers", json={"filename": "report.txt", "root": honest})
+    assert answer.status_code == 201
+    completed(ui, answer.json())
+    assert not world.evil.requests
+    results = ui.api.request("GET", "/api/search?q=report.txt&mode=exact").json()["results"]
+    by_root = {r["root"]: r for r in results}
+    assert [s["trust"] for s in by_root[honest]["sources"]] == ["known"], "it has delivered"
+    assert {s["trust"] for s in by_root[evil]["sources"]} == {"new"}
+
+
+def test_the_dashboard_takes_the_content_of_a_trusted_peer(world):
+    ui = world.suite.ui(name="dashboard", discovery=world.registry)
+    assert ui.api.request("GET", "/api/peers").status_code == 200
+    trusted = ui.api.request("POST", f"/api/peers/{world.honest.identity.peer_id}/trust")
+    assert trusted.status_code == 200, trusted.text
+    answer = ui.api.request("POST", "/api/transfers", json={"filename": "report.txt"})
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["root"] == tree.root_of(HONEST).hex()
+    completed(ui, answer.json())
+    assert not world.evil.requests
+
+
+def test_the_dashboard_takes_any_when_it_is_told_to(world):
+    ui = world.suite.ui(name="dashboard", discovery=world.registry)
+    answer = ui.api.request("POST", "/api/transfers", json={"filename": "report.txt", "any": True})
+    assert answer.status_code == 201, answer.text
+    completed(ui, answer.json())
+    wrong = ui.api.request("POST", "/api/transfers", json={"filename": "report.txt", "any": "yes"})
+    assert wrong.status_code == 422

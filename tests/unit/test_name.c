@@ -20,6 +20,18 @@ static const struct name good_names[] = {
     NAME("~"),
     NAME("100%.txt"),
     NAME("\U0001f468\u200d\U0001f469 family.png"),
+    NAME("\u2764\ufe0f.png"),
+    NAME("\u2764\ufe0f\u200d\U0001f525 on fire"),
+    NAME("\u2600\ufe0e.txt"),
+    NAME("1\ufe0f\u20e3 first.txt"),
+    NAME("#\ufe0f\u20e3"),
+    NAME("\U0001f3f3\ufe0f\u200d\U0001f308.svg"),
+    NAME("\U0001f44d\U0001f3fd.gif"),
+    NAME("\u0646\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645.txt"), /* Persian */
+    NAME("\u0915\u094d\u200d\u0937.txt"),                               /* Hindi */
+    NAME("Screenshot 2026-01-31 at 9.41.07\u202fAM.png"),
+    NAME("1 =\u0338 2"),
+    NAME("\u2208\u0338"),
     NAME("na\u00efve e\u0301.txt"),
     NAME("\u65e5\u672c\u8a9e"),
     NAME("and so on\u2026.mp3"),

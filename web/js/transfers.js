@@ -1,5 +1,6 @@
 // What views ask about transfers: order, groups, sums, actions.
 import { api, post } from './api.js';
+import { chooseContent } from './choice.js';
 import { loadDownloads, loadTransfers } from './data.js';
 import { t } from './i18n.js';
 import { apply } from './data.js';
@@ -81,12 +82,24 @@ export function transferOf({ root, name }) {
 	return best;
 }
 
+/** Where a name has several contents, the user says which before anything is downloaded. */
+async function begin(body) {
+	try {
+		return await post('transfers', body);
+	} catch (error) {
+		if (error.code !== 'ambiguous') throw error;
+		const chosen = await chooseContent(body.filename, error.data);
+		return chosen && post('transfers', { ...body, root: chosen.root, size: chosen.size });
+	}
+}
+
 export async function fetchFile({ root, name, size, peers }) {
 	const body = { filename: name };
 	if (root) Object.assign(body, { root, size });
 	if (peers) body.peers = peers.map((p) => ({ peer_id: p.peer_id_full, ip: p.ip, port: p.port }));
 	return attempt(async () => {
-		const one = await post('transfers', body);
+		const one = await begin(body);
+		if (!one) return undefined;
 		apply('transfer', one);
 		toast(t('tr.begun', { name: one.filename }), {
 			action: {

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/base/name_hidden.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/name.h"
@@ -47,21 +48,15 @@ is_control(uint32_t cp)
     return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f);
 }
 
-/* Hangul fillers and the grapheme joiner draw nothing; non-characters mean nothing. */
-static bool
-is_blank_or_nothing(uint32_t cp)
-{
-    return cp == 0x34f || cp == 0x115f || cp == 0x1160 || cp == 0x3164 ||
-           cp == 0xffa0 || (cp >= 0xfdd0 && cp <= 0xfdef) || (cp & 0xfffe) == 0xfffe;
-}
-
 static const char *
-character_problem(uint32_t cp)
+character_problem(uint32_t cp, const struct p2p_name_neighbors *neighbors)
 {
+    const char *hidden = p2p_name_hidden(cp, neighbors);
+
     if (is_control(cp))
         return "it contains a control character";
-    if (p2p_utf8_is_invisible(cp) || is_blank_or_nothing(cp))
-        return "it contains an invisible character";
+    if (hidden)
+        return hidden;
     if (is_slash_lookalike(cp))
         return "it contains a backslash or a look-alike of '/'";
     if (is_dot_lookalike(cp))
@@ -123,6 +118,7 @@ static const char *
 characters_problem(const char *part, size_t len)
 {
     const uint8_t *at = (const uint8_t *)part;
+    struct p2p_name_neighbors neighbors = {0, 0};
     bool only_dots = true;
 
     for (size_t left = len; left > 0;) {
@@ -130,10 +126,12 @@ characters_problem(const char *part, size_t len)
         size_t n = p2p_utf8_next(at, left, &cp);
         if (n == 0)
             return "it is not valid UTF-8";
-        const char *problem = character_problem(cp);
+        (void)p2p_utf8_next(at + n, left - n, &neighbors.after);
+        const char *problem = character_problem(cp, &neighbors);
         if (problem)
             return problem;
         only_dots = only_dots && is_dots(cp);
+        neighbors.before = cp;
         at += n;
         left -= n;
     }

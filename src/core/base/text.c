@@ -130,11 +130,27 @@ p2p_utf8_is_valid(const void *text, size_t len)
 }
 
 bool
+p2p_utf8_is_in(uint32_t cp, const struct p2p_code_range *ranges, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (cp >= ranges[i].first && cp <= ranges[i].last)
+            return true;
+    return false;
+}
+
+/* Default_Ignorable_Code_Point of Unicode 15, and the interlinear marks. */
+bool
 p2p_utf8_is_invisible(uint32_t cp)
 {
-    /* U+200C and U+200D (joiners) belong to emoji and several scripts: allowed. */
-    return cp == 0xad || cp == 0x61c || cp == 0x180e || cp == 0x200b || cp == 0x200e ||
-           cp == 0x200f || (cp >= 0x2028 && cp <= 0x202e) ||
-           (cp >= 0x2060 && cp <= 0x206f) || cp == 0xfeff ||
-           (cp >= 0xfff9 && cp <= 0xfffb) || (cp >= 0xe0000 && cp <= 0xe001f);
+    /* U+200C and U+200D (joiners), U+FE0E and U+FE0F (text or picture) belong to emoji
+     * and several scripts: allowed here, name.c looks at where they stand. */
+    static const struct p2p_code_range invisible[] = {
+        {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},   {0x115f, 0x1160},
+        {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200b}, {0x200e, 0x200f},
+        {0x2028, 0x202e},   {0x2060, 0x206f},   {0x3164, 0x3164}, {0xfe00, 0xfe0d},
+        {0xfeff, 0xfeff},   {0xffa0, 0xffa0},   {0xfff0, 0xfffb}, {0x1bca0, 0x1bca3},
+        {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+    };
+
+    return p2p_utf8_is_in(cp, invisible, sizeof(invisible) / sizeof(invisible[0]));
 }

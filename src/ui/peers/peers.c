@@ -8,6 +8,7 @@
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "p2p/rank.h"
 #include "ui/app.h"
 #include "ui/peers/peers_internal.h"
 
@@ -416,41 +417,61 @@ ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
 
 struct collector {
     struct ui_app *app;
-    struct ui_source *out;
-    size_t count, max;
+    struct ui_source *at;
+    struct p2p_ranked *ranked;
+    size_t count, cap;
 };
 
-static void
-collect(struct collector *c, const struct p2p_id *id, const struct p2p_addr *addr)
+static bool
+make_room(struct collector *c)
 {
-    struct ui_source source = {.addr = *addr, .id = *id, .id_known = true};
+    size_t cap = c->cap > 0 ? c->cap * 2 : 64;
+    void *at = realloc(c->at, cap * sizeof(*c->at)), *ranked;
 
-    if (c->count < c->max && !p2p_id_equal(id, p2p_identity_id(c->app->identity)) &&
-        !ui_peers_is_blocked(c->app, &source))
-        c->out[c->count++] = source;
+    if (at == NULL)
+        return false;
+    c->at = at;
+    ranked = realloc(c->ranked, cap * sizeof(*c->ranked));
+    if (ranked == NULL)
+        return false;
+    c->ranked = ranked;
+    c->cap = cap;
+    return true;
 }
 
 /* A peer may have one content under several names. */
 static void
+collect(struct collector *c, const struct p2p_id *id, const struct p2p_addr *addr)
+{
+    enum p2p_rank rank = p2p_rank_of(c->app->identity, id);
+
+    for (size_t i = 0; i < c->count; i++)
+        if (p2p_id_equal(&c->at[i].id, id))
+            return;
+    if (p2p_id_equal(id, p2p_identity_id(c->app->identity)) ||
+        rank == P2P_RANK_BLOCKED || (c->count == c->cap && !make_room(c)))
+        return;
+    c->ranked[c->count] =
+        (struct p2p_ranked){.rank = rank, .turn = c->count, .index = c->count};
+    c->at[c->count++] = (struct ui_source){.addr = *addr, .id = *id, .id_known = true};
+}
+
+static void
 collect_neighbour(void *arg, const struct ui_peer *peer, const char *name,
                   const struct ui_content *content)
 {
-    struct collector *c = arg;
-
     (void)name, (void)content;
-    for (size_t i = 0; i < c->count; i++)
-        if (p2p_id_equal(&c->out[i].id, &peer->id))
-            return;
-    collect(c, &peer->id, &peer->addr);
+    collect(arg, &peer->id, &peer->addr);
 }
 
 size_t
 ui_peers_find_sources(struct ui_app *app, const char *name,
                       const struct p2p_digest *root, struct ui_source *out, size_t max)
 {
-    struct collector c = {.app = app, .out = out, .max = max};
+    struct collector c = {.app = app};
     struct p2p_peer_list found = {0};
     enum p2p_err err = P2P_ERR_NOT_FOUND;
+    size_t count;
 
     if (root != NULL)
         err = p2p_discovery_find_root(app->discovery, root, &found);
@@ -464,7 +485,13 @@ ui_peers_find_sources(struct ui_app *app, const char *name,
     ui_peers_each_near_file(
         app, &(struct ui_file_filter){.name = root == NULL ? name : NULL, .root = root},
         collect_neighbour, &c);
-    return c.count;
+    p2p_rank_sort(c.ranked, c.count);
+    count = c.count < max ? c.count : max;
+    for (size_t i = 0; i < count; i++)
+        out[i] = c.at[c.ranked[i].index];
+    free(c.at);
+    free(c.ranked);
+    return count;
 }
 
 /* ---- meeting one ---- */

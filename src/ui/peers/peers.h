@@ -84,7 +84,7 @@ P2P_MUST_CHECK enum p2p_err ui_peers_resolve(struct ui_app *app, const char *tex
 bool ui_peers_is_blocked(struct ui_app *app, const struct ui_source *source);
 
 /* Asks. Everybody but this machine and the blocked who shares the name, or has the
- * root; up to `max`. */
+ * root; the best `max` of them, in the order of rank.h. */
 size_t ui_peers_find_sources(struct ui_app *app, const char *name,
                              const struct p2p_digest *root, struct ui_source *out,
                              size_t max);
@@ -101,6 +101,11 @@ typedef void ui_file_visit(void *arg, const struct ui_peer *peer, const char *na
                            const struct ui_content *content);
 void ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
                              ui_file_visit *visit, void *arg);
+
+/* The same files as results of a search: they join the groups that are there, and make
+ * new ones up to `max` in total. */
+void ui_peers_add_near_results(struct ui_app *app, const struct ui_file_filter *filter,
+                               size_t max, struct p2p_search_results *results);
 
 /* Asks. Connects, and lets the peer prove its key. */
 P2P_MUST_CHECK enum p2p_err ui_peers_connect(struct ui_app *app,

@@ -147,6 +147,7 @@ parse_rest(struct http_request *req, const cJSON *body, struct ui_wanted *w)
 {
     const cJSON *is_auto = cJSON_GetObjectItemCaseSensitive(body, "auto");
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(body, "size");
+    const cJSON *is_any = cJSON_GetObjectItemCaseSensitive(body, "any");
 
     w->priority = UI_NORMAL;
     if (cJSON_GetObjectItemCaseSensitive(body, "priority") != NULL &&
@@ -163,6 +164,11 @@ parse_rest(struct http_request *req, const cJSON *body, struct ui_wanted *w)
         ui_fail_value(req, "auto", "true or false");
         return false;
     }
+    if (is_any != NULL && !cJSON_IsBool(is_any)) {
+        ui_fail_value(req, "any", "true or false");
+        return false;
+    }
+    w->is_any = cJSON_IsTrue(is_any);
     w->is_auto = is_auto != NULL ? cJSON_IsTrue(is_auto) : w->source_count == 0;
     if (!w->is_auto && w->source_count == 0) {
         ui_fail_value(req, "peers", "given when auto is false");
@@ -189,59 +195,77 @@ ui_wish_parse(struct http_request *req, struct ui_app *app, const cJSON *body)
 
 /* ---- from the network ---- */
 
-/* The content that most peers mean by this name. */
-static void
-choose_content(struct ui_wanted *w, const struct p2p_search_results *results)
-{
-    const struct p2p_search_result *best = NULL;
+enum { CONTENTS_MAX = 1000 };
 
-    for (size_t i = 0; i < results->count; i++) {
-        const struct p2p_search_result *r = &results->at[i];
-        if (r->root_known && strcmp(r->name, w->filename) == 0 &&
-            (best == NULL || r->peers.count > best->peers.count))
-            best = r;
+/* What the name means: by trust, or because it is the only content. AMBIGUOUS leaves
+ * the contents for the answer. */
+static enum p2p_err
+choose_content(struct ui_wanted *w)
+{
+    const struct p2p_content *chosen = NULL;
+    enum p2p_err err = p2p_contents_choose(&w->contents, &chosen);
+
+    if (err == P2P_ERR_AMBIGUOUS && w->is_any) {
+        chosen = &w->contents.at[0];
+        err = P2P_OK;
     }
-    if (best == NULL)
-        return;
-    w->root = best->root;
-    w->root_known = true;
-    w->size = best->size;
+    if (err == P2P_OK && chosen != NULL && chosen->root_known) {
+        w->root = chosen->root;
+        w->root_known = true;
+        w->size = chosen->size;
+    }
+    return err;
 }
 
+/* *asked: how the registries answered. */
 static enum p2p_err
-find_content(struct ui_app *app, struct ui_wanted *w)
+find_content(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
 {
+    const struct ui_file_filter near = {.name = w->filename};
     struct p2p_search_results results = {0};
-    enum p2p_err err = p2p_discovery_search(app->discovery, w->filename,
-                                            P2P_SEARCH_EXACT, 100, &results);
+    enum p2p_err err;
 
-    if (err == P2P_OK)
-        choose_content(w, &results);
+    *asked = p2p_discovery_search(app->discovery, w->filename, P2P_SEARCH_EXACT,
+                                  CONTENTS_MAX, &results);
+    ui_peers_add_near_results(app, &near, CONTENTS_MAX, &results);
+    err = p2p_contents_find(app->identity, &results, w->filename, &w->contents);
     p2p_search_results_clear(&results);
-    return err;
+    return err == P2P_OK ? choose_content(w) : err;
 }
 
 void
 ui_wish_find(struct ui_app *app, struct ui_wanted *w)
 {
-    struct ui_source found[P2P_DOWNLOAD_SOURCES_MAX];
+    struct ui_source found[UI_TRANSFER_SOURCES_MAX];
     bool is_folder = w->filename[strlen(w->filename) - 1] == '/';
-    enum p2p_err err = P2P_OK;
+    enum p2p_err asked = P2P_OK;
     size_t count;
 
     w->err = P2P_OK;
     if (!w->is_auto)
         return;
     if (!w->root_known && !is_folder)
-        err = find_content(app, w);
+        w->err = find_content(app, w, &asked);
+    if (w->err != P2P_OK)
+        return;
     count = ui_peers_find_sources(app, w->filename, w->root_known ? &w->root : NULL,
-                                  found, P2P_DOWNLOAD_SOURCES_MAX);
+                                  found, UI_TRANSFER_SOURCES_MAX);
     for (size_t i = 0; i < count && w->source_count < UI_TRANSFER_SOURCES_MAX; i++)
         w->sources[w->source_count++] = found[i];
     if (w->source_count == 0)
-        w->err = err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT
-                     ? err
+        w->err = asked == P2P_ERR_UNREACHABLE || asked == P2P_ERR_TIMEOUT
+                     ? asked
                      : P2P_ERR_NO_SOURCE;
+}
+
+void
+ui_wish_free(void *wanted)
+{
+    struct ui_wanted *w = wanted;
+
+    if (w != NULL)
+        p2p_contents_clear(&w->contents);
+    free(w);
 }
 
 void

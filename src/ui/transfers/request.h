@@ -4,6 +4,7 @@
 #define P2P_UI_WISH_H
 
 #include "http/http.h"
+#include "p2p/contents.h"
 #include "ui/transfers/transfers.h"
 
 struct cJSON;
@@ -13,14 +14,17 @@ struct ui_wanted {
     char filename[P2P_NAME_MAX + 2];
     struct p2p_digest root;
     bool root_known, is_auto;
+    bool is_any; /* of several contents the best ranked one */
     uint64_t size;
     enum ui_priority priority;
     struct ui_source sources[UI_TRANSFER_SOURCES_MAX];
     size_t source_count;
-    enum p2p_err err; /* of ui_wish_find */
+    enum p2p_err err;             /* of ui_wish_find */
+    struct p2p_contents contents; /* AMBIGUOUS: what the name may mean */
 };
 
-/* The body of POST /api/transfers; *returns owned*, free(). NULL: it has answered. */
+/* The body of POST /api/transfers; *returns owned*, free with ui_wish_free.
+ * NULL: it has answered. */
 struct ui_wanted *ui_wish_parse(struct http_request *req, struct ui_app *app,
                                 const struct cJSON *body);
 
@@ -39,9 +43,12 @@ bool ui_wish_check_name(struct http_request *req, const char *name);
 
 /*
  * Asks the network (on a worker): what content a bare name means, and who has it. Sets
- * err: NO_SOURCE, UNREACHABLE (no registry answers and nobody else is known).
+ * err: NO_SOURCE, UNREACHABLE (no registry answers and nobody else is known), AMBIGUOUS
+ * (the name has several contents, and trust does not decide).
  */
 void ui_wish_find(struct ui_app *app, struct ui_wanted *w);
+
+void ui_wish_free(void *wanted); /* NULL is fine */
 
 /* Borrows from `w`. */
 void ui_wish_view(const struct ui_wanted *w, struct ui_wish *out);

@@ -15,6 +15,8 @@
 #define RETRY_MAX_S    600
 #define RETRY_ATTEMPTS 200 /* a day and a half of silence */
 #define DISK_RETRY_S   30
+/* The engine asks the best of them, and others when these fail. */
+#define CANDIDATES_MAX 256
 
 struct run {
     struct ui_transfers *ts;
@@ -44,8 +46,8 @@ gather(struct ui_app *app, const struct ui_transfer *t, struct ui_source *out)
 
     if (t->is_auto)
         count = ui_peers_find_sources(app, t->filename, t->root_known ? &t->root : NULL,
-                                      out, P2P_DOWNLOAD_SOURCES_MAX);
-    for (size_t i = 0; i < t->source_count && count < P2P_DOWNLOAD_SOURCES_MAX; i++)
+                                      out, CANDIDATES_MAX);
+    for (size_t i = 0; i < t->source_count && count < CANDIDATES_MAX; i++)
         if (!has_address(out, count, &t->sources[i].addr) &&
             !ui_peers_is_blocked(app, &t->sources[i]))
             out[count++] = t->sources[i];
@@ -237,7 +239,7 @@ start(struct run *run, const struct ui_source *sources, size_t count,
 {
     struct ui_app *app = run->ts->app;
     struct ui_transfer *t = run->t;
-    struct p2p_source_spec specs[P2P_DOWNLOAD_SOURCES_MAX];
+    struct p2p_source_spec specs[CANDIDATES_MAX];
     struct ui_settings set;
 
     *out = NULL;
@@ -300,7 +302,7 @@ static void *
 run_main(void *arg)
 {
     struct run *run = arg;
-    struct ui_source sources[P2P_DOWNLOAD_SOURCES_MAX];
+    struct ui_source sources[CANDIDATES_MAX];
     struct p2p_download_status *st = calloc(1, sizeof(*st));
     struct p2p_download *dl = NULL;
     enum p2p_err err = P2P_ERR_NOMEM;

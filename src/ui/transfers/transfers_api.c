@@ -89,7 +89,8 @@ free_addition(void *arg)
 {
     struct addition *a = arg;
 
-    free(a->wanted);
+    if (a != NULL)
+        ui_wish_free(a->wanted);
     free(a);
 }
 
@@ -106,6 +107,64 @@ find_and_add(struct ui_app *app, void *arg)
         return;
     ui_wish_view(a->wanted, &wish);
     a->err = ui_transfers_add(app->transfers, &wish, a->id, &a->is_new);
+}
+
+/* ---- a name with several contents ---- */
+
+enum { CONTENTS_SHOWN = 100, HOLDERS_SHOWN = 20 };
+
+static void
+put_holders(struct http_json_out *o, const struct p2p_content *c, struct ui_app *app)
+{
+    http_json_begin(o, "sources", '[');
+    for (size_t i = 0; i < c->peers.count && i < HOLDERS_SHOWN; i++) {
+        const struct p2p_peer_info *peer = &c->peers.at[i];
+        http_json_begin(o, NULL, '{');
+        ui_json_id(o, &peer->id);
+        http_json_put_string(o, "ip", peer->addr.host);
+        http_json_put_u64(o, "port", peer->addr.port);
+        http_json_put_string(o, "trust",
+                             p2p_rank_name(p2p_rank_of(app->identity, &peer->id)));
+        http_json_end(o, '}');
+    }
+    http_json_end(o, ']');
+}
+
+/* The problem document of 409 `ambiguous`: the contents, best first. */
+static void
+refuse_ambiguous(struct http_request *req, struct ui_app *app,
+                 const struct p2p_contents *contents)
+{
+    static const char detail[] = "several different files have this name; ask again "
+                                 "with the root of one of them";
+    struct http_json_out o;
+    size_t len;
+    char *text;
+
+    http_json_init(&o, 4096);
+    http_json_begin(&o, NULL, '{');
+    http_json_put_string(&o, "type", "about:blank");
+    http_json_put_string(&o, "title", "Conflict");
+    http_json_put_u64(&o, "status", 409);
+    http_json_put_string(&o, "detail", detail);
+    http_json_put_string(&o, "code", "ambiguous");
+    http_json_put_string(&o, "error", detail);
+    http_json_put_u64(&o, "count", contents->count);
+    http_json_begin(&o, "contents", '[');
+    for (size_t i = 0; i < contents->count && i < CONTENTS_SHOWN; i++) {
+        const struct p2p_content *c = &contents->at[i];
+        http_json_begin(&o, NULL, '{');
+        ui_json_digest(&o, "root", true, &c->root);
+        ui_json_size(&o, c->size);
+        for (int rank = P2P_RANK_TRUSTED; rank <= P2P_RANK_NEW; rank++)
+            http_json_put_u64(&o, p2p_rank_name((enum p2p_rank)rank), c->ranks[rank]);
+        put_holders(&o, c, app);
+        http_json_end(&o, '}');
+    }
+    http_json_end(&o, ']');
+    http_json_end(&o, '}');
+    text = http_json_take(&o, &len);
+    http_reply_owned(req, 409, "application/problem+json", text, len);
 }
 
 static void
@@ -129,6 +188,10 @@ answer_added(struct http_request *req, struct ui_app *app, void *arg)
     const struct addition *a = arg;
     char location[64];
 
+    if (a->err == P2P_ERR_AMBIGUOUS) {
+        refuse_ambiguous(req, app, &a->wanted->contents);
+        return;
+    }
     if (a->err != P2P_OK) {
         refuse(req, a->err);
         return;

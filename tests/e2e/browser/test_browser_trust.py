@@ -28,7 +28,7 @@ def test_a_changed_key_is_shown_explained_and_trusted_only_on_request(world, dri
     far().find_element("css selector", "[data-act=browse]").click()
     page.wait(lambda: "plan.txt" in page.names("dialog[open] .source"), what="its files")
     page.press("Close", "dialog[open]")
-    page.wait(lambda: "Verified" in far().text, what="verified")
+    page.wait(lambda: "Known" in far().text, what="known")
 
     world.far.stop()
     world.far_peer.stop()
