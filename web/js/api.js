@@ -49,7 +49,7 @@ function problem(status, data, retryAfter) {
 		status,
 		Number(retryAfter) || 0,
 	);
-	error.data = data; // some problems carry what to choose from
+	error.data = data;
 	if (error.code === 'pairing_required') onPairing();
 	return error;
 }

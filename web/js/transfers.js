@@ -1,11 +1,12 @@
 // What views ask about transfers: order, groups, sums, actions.
 import { api, post } from './api.js';
-import { chooseContent } from './choice.js';
+import { button, h } from './dom.js';
+import { bytes } from './format.js';
 import { loadDownloads, loadTransfers } from './data.js';
 import { t } from './i18n.js';
 import { apply } from './data.js';
 import { changed, state } from './store.js';
-import { attempt, toast } from './ui.js';
+import { attempt, dialog, short, toast } from './ui.js';
 
 export const RUNNING = new Set(['connecting', 'downloading', 'verifying']);
 const GROUPS = {
@@ -82,14 +83,37 @@ export function transferOf({ root, name }) {
 	return best;
 }
 
-/** Where a name has several contents, the user says which before anything is downloaded. */
+// What the API calls a peer that was met is shown as on the page of peers.
+const RANKS = { trusted: 'trusted', known: 'verified', new: 'new' };
+const holders = (content) =>
+	Object.keys(RANKS)
+		.filter((rank) => content[rank] > 0)
+		.map((rank) => `${t(`trust.${RANKS[rank]}`)}: ${content[rank]}`)
+		.join(', ');
+
+/** A name that different files have: the user says which before anything is downloaded. */
+const choose = (name, contents) =>
+	dialog({
+		title: t('choice.title', { name }),
+		className: 'sheet',
+		body: (close) => [
+			h('p', {}, t('choice.text')),
+			...contents.map((one) =>
+				button(`${bytes(one.size)}, ${short(one.root)} (${holders(one)})`, {
+					kind: 'menu',
+					onclick: () => close(one),
+				}),
+			),
+		],
+	});
+
 async function begin(body) {
 	try {
 		return await post('transfers', body);
 	} catch (error) {
 		if (error.code !== 'ambiguous') throw error;
-		const chosen = await chooseContent(body.filename, error.data);
-		return chosen && post('transfers', { ...body, root: chosen.root, size: chosen.size });
+		const one = await choose(body.filename, error.data.contents);
+		return one && post('transfers', { ...body, root: one.root, size: one.size });
 	}
 }
 

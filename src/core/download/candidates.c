@@ -16,6 +16,12 @@
 
 /* ---- Offers ---- */
 
+/* What one spec stands for: where it is said to be, and where the peer was met. */
+struct dl_offer {
+    struct dl_candidate at[1 + P2P_PEER_ADDRESSES_MAX];
+    size_t count;
+};
+
 static void
 add_to_offer(struct dl_offer *offer, const struct dl_candidate *like,
              const struct p2p_addr *addr)
@@ -23,16 +29,18 @@ add_to_offer(struct dl_offer *offer, const struct dl_candidate *like,
     for (size_t i = 0; i < offer->count; i++)
         if (p2p_addr_equal(&offer->at[i].addr, addr))
             return;
-    offer->at[offer->count] = *like;
-    offer->at[offer->count++].addr = *addr;
+    struct dl_candidate *c = &offer->at[offer->count++];
+    *c = *like;
+    c->addr = *addr;
+    (void)p2p_rank_net(addr, &c->net);
 }
 
-void
-p2p_dl_make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec,
-                  struct dl_offer *out)
+static void
+make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec, size_t turn,
+           struct dl_offer *out)
 {
     struct p2p_addr remembered[P2P_PEER_ADDRESSES_MAX];
-    struct dl_candidate c = {.addr = spec->addr};
+    struct dl_candidate c = {.addr = spec->addr, .rank.turn = turn};
     size_t count = p2p_rank_remembered(dl->identity, spec->id, remembered);
     char text[P2P_ADDR_TEXT];
 
@@ -119,15 +127,28 @@ wait_in_line(struct p2p_download *dl, const struct dl_candidate *c)
     return P2P_OK;
 }
 
-enum p2p_err
-p2p_dl_take_offer(struct p2p_download *dl, const struct dl_offer *offer)
+static enum p2p_err
+take_offer(struct p2p_download *dl, const struct dl_offer *offer)
 {
     enum p2p_err err = P2P_OK;
 
     for (size_t i = 0; i < offer->count && err == P2P_OK; i++)
         if (!is_known_already(dl, &offer->at[i]))
             err = wait_in_line(dl, &offer->at[i]);
-    p2p_dl_fill_places(dl);
+    pthread_cond_broadcast(&dl->changed); /* the control thread gives out places */
+    return err;
+}
+
+enum p2p_err
+p2p_dl_offer_source(struct p2p_download *dl, const struct p2p_source_spec *spec,
+                    size_t turn)
+{
+    struct dl_offer offer;
+
+    make_offer(dl, spec, turn, &offer);
+    pthread_mutex_lock(&dl->lock);
+    enum p2p_err err = take_offer(dl, &offer);
+    pthread_mutex_unlock(&dl->lock);
     return err;
 }
 
@@ -161,6 +182,13 @@ find_twin(const struct p2p_download *dl, const struct dl_candidate *c)
     return NO_PLACE;
 }
 
+static bool
+is_same_net(const struct p2p_net_of *a, const struct p2p_net_of *b)
+{
+    return a->family != 0 && a->family == b->family &&
+           memcmp(a->prefix, b->prefix, sizeof(a->prefix)) == 0;
+}
+
 /* Live strangers, all or those of the candidate's network; and one that gives way. */
 static unsigned
 count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
@@ -172,7 +200,7 @@ count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
     for (unsigned i = 0; i < dl->source_count; i++) {
         const struct dl_source *s = &dl->sources[i];
         if (s->rank.rank != P2P_RANK_NEW || !p2p_dl_source_is_live(dl, s) ||
-            (same_net && !p2p_rank_same_net(&s->addr, &c->addr)))
+            (same_net && !is_same_net(&s->net, &c->net)))
             continue;
         count++;
         if (gives_way(dl, s, c))
@@ -226,6 +254,7 @@ step_back(struct p2p_download *dl, const struct dl_source *s)
                                    .is_expected = s->is_expected,
                                    .by_user = s->by_user,
                                    .rank = s->rank,
+                                   .net = s->net,
                                    .who = s->who,
                                    .failures = s->failures,
                                    .next_try_ms = s->next_try_ms};
@@ -244,6 +273,7 @@ seat(struct p2p_download *dl, unsigned place, const struct dl_candidate *c)
                             .is_expected = c->is_expected,
                             .by_user = c->by_user,
                             .rank = c->rank,
+                            .net = c->net,
                             .who = c->who,
                             .failures = c->failures,
                             .next_try_ms = c->next_try_ms,

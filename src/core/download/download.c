@@ -64,10 +64,11 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
     if (opt->root != NULL)
         dl->meta.root = *opt->root;
     for (size_t i = 0; i < opt->source_count && err == P2P_OK; i++) {
-        err = p2p_download_add_source(dl, &opt->sources[i]);
+        err = p2p_dl_offer_source(dl, &opt->sources[i], i);
         if (err == P2P_ERR_TOO_LARGE) /* better ones have to do */
             err = P2P_OK;
     }
+    p2p_dl_fill_places(dl);
     return err;
 }
 
@@ -138,13 +139,7 @@ p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out)
 enum p2p_err
 p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *source)
 {
-    struct dl_offer offer;
-
-    p2p_dl_make_offer(dl, source, &offer);
-    pthread_mutex_lock(&dl->lock);
-    enum p2p_err err = p2p_dl_take_offer(dl, &offer);
-    pthread_mutex_unlock(&dl->lock);
-    return err;
+    return p2p_dl_offer_source(dl, source, 0);
 }
 
 void

@@ -31,22 +31,18 @@ struct dl_candidate {
     bool is_expected; /* the id was given: another one is refused */
     bool by_user;     /* and not by a registry */
     struct p2p_ranked rank;
+    struct p2p_net_of net; /* family 0: counts alone */
     enum p2p_rank who;
     unsigned failures; /* of the time it had a place */
     uint64_t next_try_ms;
 };
-/* What one spec stands for: where it is said to be, and where the peer was met. */
-struct dl_offer {
-    struct dl_candidate at[1 + P2P_PEER_ADDRESSES_MAX];
-    size_t count;
-};
-
 struct dl_source {
     struct p2p_addr addr;
     struct p2p_id expected;
     bool is_expected; /* the id was given: another one is refused */
     bool by_user;     /* and not by a registry */
     struct p2p_ranked rank;
+    struct p2p_net_of net;
     enum p2p_rank who; /* as it was known before it was met here */
     bool remembered;   /* as one that was met */
     struct p2p_id id;  /* proven */
@@ -165,12 +161,13 @@ void *p2p_dl_control_main(void *arg);                   /* of a file */
 bool p2p_dl_is_stopping(const struct p2p_download *dl); /* pause or cancel; lock held */
 
 /* ---- candidates.c: who gets a place among the sources ---- */
-/* Lock not held: reads the known peers. */
-void p2p_dl_make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec,
-                       struct dl_offer *out);
-/* The rest with the lock held. Duplicates are ignored. TOO_LARGE: better ones wait. */
-P2P_MUST_CHECK enum p2p_err p2p_dl_take_offer(struct p2p_download *dl,
-                                              const struct dl_offer *offer);
+/* A source, and the places where its peer was met. `turn`: those of lower ones come
+ * first among equals. Lock not held: reads the known peers. Duplicates are ignored.
+ * TOO_LARGE: so many better ones wait. */
+P2P_MUST_CHECK enum p2p_err p2p_dl_offer_source(struct p2p_download *dl,
+                                                const struct p2p_source_spec *spec,
+                                                size_t turn);
+/* The rest with the lock held. */
 /* Free places, and those of sources that fail, go to candidates. */
 void p2p_dl_fill_places(struct p2p_download *dl);
 bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s);

@@ -25,7 +25,7 @@ add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
         const struct p2p_source_spec spec = {.addr = list->at[i].addr,
                                              .id = &list->at[i].id};
         if (!p2p_id_equal(&list->at[i].id, own))
-            err = p2p_download_add_source(dl, &spec); /* TOO_LARGE: better ones wait */
+            err = p2p_dl_offer_source(dl, &spec, i); /* TOO_LARGE: better ones wait */
     }
 }
 

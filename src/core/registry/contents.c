@@ -62,10 +62,11 @@ add(struct p2p_contents *contents, const struct p2p_search_result *r)
     return grown;
 }
 
+/* Among the first `count`. */
 static bool
-has_peer(const struct p2p_content *c, const struct p2p_id *id)
+has_peer(const struct p2p_content *c, size_t count, const struct p2p_id *id)
 {
-    for (size_t i = 0; i < c->peers.count; i++)
+    for (size_t i = 0; i < count; i++)
         if (p2p_id_equal(&c->peers.at[i].id, id))
             return true;
     return false;
@@ -75,8 +76,9 @@ static enum p2p_err
 add_peers(struct p2p_identity *identity, struct p2p_content *c,
           const struct p2p_peer_list *from)
 {
+    size_t before = c->peers.count; /* a list has each peer once; two may share some */
     struct p2p_peer_info *grown =
-        realloc(c->peers.at, (c->peers.count + from->count) * sizeof(*grown));
+        realloc(c->peers.at, (before + from->count) * sizeof(*grown));
 
     if (grown == NULL)
         return P2P_ERR_NOMEM;
@@ -85,7 +87,7 @@ add_peers(struct p2p_identity *identity, struct p2p_content *c,
         const struct p2p_peer_info *peer = &from->at[i];
         enum p2p_rank rank = p2p_rank_of(identity, &peer->id);
         if (p2p_id_equal(&peer->id, p2p_identity_id(identity)) ||
-            rank == P2P_RANK_BLOCKED || has_peer(c, &peer->id))
+            rank == P2P_RANK_BLOCKED || has_peer(c, before, &peer->id))
             continue;
         grown[c->peers.count] = *peer;
         grown[c->peers.count].files = NULL;

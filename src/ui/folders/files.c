@@ -67,6 +67,20 @@ put_totals(struct http_json_out *o, const struct ui_listing *l, size_t next)
 
 /* ---- lists ---- */
 
+/* What lies in the folder and is not shared for its name. */
+static void
+put_problems(struct http_json_out *o, const struct ui_listing *l)
+{
+    http_json_begin(o, "problems", '[');
+    for (size_t i = 0; i < l->problem_count; i++) {
+        http_json_begin(o, NULL, '{');
+        http_json_put_string(o, "name", l->problems[i].name);
+        http_json_put_string(o, "problem", l->problems[i].problem);
+        http_json_end(o, '}');
+    }
+    http_json_end(o, ']');
+}
+
 void
 ui_files_handle_shared(struct http_request *req, void *arg)
 {
@@ -87,6 +101,7 @@ ui_files_handle_shared(struct http_request *req, void *arg)
     for (size_t i = from; i < end; i++)
         ui_files_put_shared(&o, &l->files[i]);
     http_json_end(&o, ']');
+    put_problems(&o, l);
     put_totals(&o, l, end < l->count ? end : 0);
     ui_json_reply(&o, req, 200);
     ui_listing_release(l);

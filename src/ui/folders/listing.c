@@ -1,9 +1,11 @@
 #include "ui/folders/listing.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/app.h"
 
@@ -37,6 +39,8 @@ release(struct ui_listing *l)
         return;
     for (size_t i = 0; i < l->count; i++)
         free(l->files[i].name);
+    for (size_t i = 0; i < l->problem_count; i++)
+        free(l->problems[i].name);
     free(l->files);
     free(l);
 }
@@ -88,6 +92,24 @@ add_file(void *arg, const char *name, const struct stat *st)
         .name = copy, .size = (uint64_t)st->st_size, .mtime_s = (uint64_t)st->st_mtime};
     l->total_size += (uint64_t)st->st_size;
     return P2P_OK;
+}
+
+static void
+add_problem(void *arg, const char *folder, const char *leaf, const char *problem)
+{
+    struct ui_listing *l = ((struct maker *)arg)->l;
+    char name[2 * P2P_NAME_MAX + 2], shown[8 * P2P_NAME_PART_MAX];
+    int len = snprintf(name, sizeof(name), "%s%s%s", folder,
+                       folder[0] != '\0' ? "/" : "", leaf);
+    char *copy;
+
+    if (l->problem_count == UI_NAME_PROBLEMS_MAX || len < 0 ||
+        (size_t)len >= sizeof(name))
+        return;
+    p2p_log_escape(name, (size_t)len, shown, sizeof(shown));
+    if ((copy = strdup(shown)) != NULL)
+        l->problems[l->problem_count++] =
+            (struct ui_name_problem){.name = copy, .problem = problem};
 }
 
 static int
@@ -145,6 +167,7 @@ static enum p2p_err
 make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
 {
     struct maker m = {.l = calloc(1, sizeof(*m.l))};
+    const struct p2p_walk how = {.file = add_file, .left_out = add_problem, .arg = &m};
     size_t skipped;
     enum p2p_err err = P2P_ERR_NOMEM;
 
@@ -152,8 +175,8 @@ make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
     if (m.l == NULL)
         return P2P_ERR_NOMEM;
     m.l->refs = 1;
-    err = p2p_root_walk(folder == UI_SHARED ? app->shared : app->downloads, add_file,
-                        &m, &skipped);
+    err = p2p_root_walk_folder(folder == UI_SHARED ? app->shared : app->downloads, "",
+                               &how, &skipped);
     if (err == P2P_OK && m.l->count > 0)
         qsort(m.l->files, m.l->count, sizeof(*m.l->files), by_name);
     if (err == P2P_OK && folder == UI_SHARED)

@@ -27,11 +27,20 @@ struct ui_file {
     bool is_ready; /* shared: hashed, root is known and others can fetch it */
     bool sha256_known;
 };
+/* A file that is not served, since its name would mislead. */
+struct ui_name_problem {
+    char *name;          /* escaped for a person */
+    const char *problem; /* constant */
+};
+#define UI_NAME_PROBLEMS_MAX 100
+
 struct ui_listing {
     _Atomic unsigned refs;
     size_t count;
     uint64_t total_size;
     struct ui_file *files;
+    struct ui_name_problem problems[UI_NAME_PROBLEMS_MAX]; /* the first of them */
+    size_t problem_count;
 };
 
 enum ui_folder { UI_SHARED, UI_DOWNLOADS, UI_FOLDERS };

@@ -439,15 +439,11 @@ make_room(struct collector *c)
     return true;
 }
 
-/* A peer may have one content under several names. */
 static void
 collect(struct collector *c, const struct p2p_id *id, const struct p2p_addr *addr)
 {
     enum p2p_rank rank = p2p_rank_of(c->app->identity, id);
 
-    for (size_t i = 0; i < c->count; i++)
-        if (p2p_id_equal(&c->at[i].id, id))
-            return;
     if (p2p_id_equal(id, p2p_identity_id(c->app->identity)) ||
         rank == P2P_RANK_BLOCKED || (c->count == c->cap && !make_room(c)))
         return;
@@ -456,12 +452,18 @@ collect(struct collector *c, const struct p2p_id *id, const struct p2p_addr *add
     c->at[c->count++] = (struct ui_source){.addr = *addr, .id = *id, .id_known = true};
 }
 
+/* A peer may have one content under several names, and a registry may list it, too. */
 static void
 collect_neighbour(void *arg, const struct ui_peer *peer, const char *name,
                   const struct ui_content *content)
 {
+    struct collector *c = arg;
+
     (void)name, (void)content;
-    collect(arg, &peer->id, &peer->addr);
+    for (size_t i = 0; i < c->count; i++)
+        if (p2p_id_equal(&c->at[i].id, &peer->id))
+            return;
+    collect(c, &peer->id, &peer->addr);
 }
 
 size_t
