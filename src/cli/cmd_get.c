@@ -44,8 +44,11 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p get", "[options] NAME",
-    "Fetches a file, or a folder (NAME/), from all peers that have it.", options,
-    sizeof(options) / sizeof(options[0])};
+    "Downloads a file, or a folder (NAME/), from all peers that have it. Exits with "
+    "status 9 "
+    "when the name has several different contents and it cannot ask which one you "
+    "mean.",
+    options, sizeof(options) / sizeof(options[0])};
 
 struct get {
     struct get_options opt;

@@ -46,7 +46,9 @@ export function setFileName(el, name) {
 	if (el.dataset.raw === name) return;
 	el.dataset.raw = name;
 	el.title = visible(name);
-	el.textContent = el.title;
+	// The extension stays in sight when the name is cut.
+	const [, stem, end] = el.title.match(/^(.+)(\.[^. ]{1,16})$/s) ?? [, el.title, ''];
+	el.replaceChildren(h('span', {}, stem), end);
 }
 
 // 24 x 24, drawn as strokes.

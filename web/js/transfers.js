@@ -84,7 +84,7 @@ export function transferOf({ root, name }) {
 }
 
 // What the API calls a peer that was met is shown as on the page of peers.
-const RANKS = { trusted: 'trusted', known: 'verified', new: 'new' };
+export const RANKS = { trusted: 'trusted', known: 'verified', new: 'new', blocked: 'blocked' };
 const holders = (content) =>
 	Object.keys(RANKS)
 		.filter((rank) => content[rank] > 0)

@@ -12,7 +12,7 @@ import {
 } from '../dom.js';
 import { bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
-import { RUNNING, fetchFile, statusText, transferOf } from '../transfers.js';
+import { RANKS, RUNNING, fetchFile, statusText, transferOf } from '../transfers.js';
 import { badge, progressBar, short } from '../ui.js';
 
 /** What of this content is here or on its way, as text; '' when nothing is. */
@@ -40,7 +40,7 @@ function sourceRow(result, source) {
 			h('span', { class: 'mono', title: source.peer_id_full }, id),
 			h('span', { class: 'meta' }, h('bdi', {}, `${source.ip}:${source.port}`)),
 		),
-		source.verified && badge('ok', t('signed'), 'shield'),
+		!source.self && badge(source.trust === 'trusted' ? 'ok' : '', t(`trust.${RANKS[source.trust]}`)),
 		source.self
 			? badge('', t('self'))
 			: button(t('get.from', { peer: id }), {
