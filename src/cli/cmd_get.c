@@ -262,7 +262,7 @@ run(struct get *get)
     /* Only those who had it: whoever does not say which file it is could answer with
      * another one. */
     if (is_worth_another_try(get, err)) {
-        get->sources.root_known = false;
+        get->sources.root_known = get->sources.size_known = false;
         get->sources.count = get->sources.claimed;
         memset(get->show.told, 0, sizeof(get->show.told));
         err = run_once(get);
