@@ -31,7 +31,7 @@ BIN   := $(if $(SAN),$(B)/bin,bin)
 # Optional libraries add a feature and are left out, with a message, when missing.
 has = $(shell pkg-config --exists $(1) && echo yes)
 PKGS := libcrypto libcurl sqlite3 uuid libcjson
-OPTIONAL := libzstd:ZSTD libqrencode:QRENCODE avahi-client:AVAHI hiredis:HIREDIS libsystemd:SYSTEMD libseccomp:SECCOMP
+OPTIONAL := libzstd:ZSTD libqrencode:QRENCODE avahi-client:AVAHI hiredis:HIREDIS libsystemd:SYSTEMD gnutls:GNUTLS libseccomp:SECCOMP
 FEATURES := $(foreach o,$(OPTIONAL),$(if $(call has,$(firstword $(subst :, ,$(o)))),$(o)))
 MISSING  := $(filter-out $(FEATURES),$(OPTIONAL))
 OPT_PKGS := $(foreach o,$(FEATURES),$(firstword $(subst :, ,$(o))))

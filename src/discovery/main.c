@@ -75,6 +75,7 @@ open_server(struct discovery *d)
         .max_connections_per_ip =
             o->trusted_proxies.count > 0 ? 0 : (unsigned)o->max_connections_per_ip,
         .rate = (double)o->rate,
+        .tls = {o->tls.cert, o->tls.key, p2p_guardian_open},
         .trusted_proxies = o->trusted_proxies.count > 0 ? o->trusted_proxies.at : NULL,
         /* Peers call by any name and address; pages of other sites may not change it.
          */
@@ -246,6 +247,7 @@ run(struct discovery *d)
         .program = PROGRAM,
         .settings = d->app.opt.guardian,
         .folders = {snapshot_folder(d, path)},
+        .files = {d->app.opt.tls.cert, d->app.opt.tls.key},
         .descriptors = &d->listener,
         .descriptor_count = 1,
         .allow = allow,

@@ -26,6 +26,8 @@ static const struct p2p_option table[] = {
     {"max-memory-per-ip", P2P_OPT_SIZE, FIELD(max_memory_per_ip), 0, 1ull << 44, "SIZE", "the same from one address (IPv6: /64), 0 for no limit"},
     {"rate", P2P_OPT_NUMBER, FIELD(rate), 0, 1000000, "N", "requests a second from one address, 0 for no limit"},
     {"register-rate", P2P_OPT_NUMBER, FIELD(register_rate), 0, 1000000, "N", "registrations a minute of one peer, 0 for no limit"},
+    {"tls-cert", P2P_OPT_TEXT, FIELD(tls.cert), 0, 0, "FILE", "speak HTTPS with this certificate (PEM, with its chain); read again when the file changes"},
+    {"tls-key", P2P_OPT_TEXT, FIELD(tls.key), 0, 0, "FILE", "its key (PEM, without a passphrase)"},
     {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "ADDRESS", "believe what this proxy says of its clients in Forwarded or X-Forwarded-For: an address or a network (172.18.0.0/16); repeatable, commas separate several"},
     P2P_GUARDIAN_OPTIONS(FIELD(guardian)),
 };
@@ -77,6 +79,10 @@ discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
         fprintf(stderr,
                 "p2p-discovery: --store must be memory, redis://HOST:PORT/DB or "
                 "redis+sentinel://HOST:PORT,.../MASTER/DB\n");
+        return P2P_ERR_USAGE;
+    }
+    if (http_tls_options_check(&opt->tls, why, sizeof(why)) != P2P_OK) {
+        fprintf(stderr, "p2p-discovery: %s\n", why);
         return P2P_ERR_USAGE;
     }
     if (http_proxies_check(opt->trusted_proxies.at, why, sizeof(why)) != P2P_OK) {

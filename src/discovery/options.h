@@ -3,6 +3,7 @@
 #define P2P_DISCOVERY_OPTIONS_H
 
 #include "p2p/guardian.h"
+#include "http/tls.h"
 #include "p2p/options.h"
 
 struct discovery_options {
@@ -23,6 +24,7 @@ struct discovery_options {
     uint64_t register_rate;
     struct p2p_option_list trusted_proxies;
     struct p2p_guardian_settings guardian;
+    struct http_tls_options tls; /* --tls-cert, --tls-key */
 };
 
 /* As p2p_options_parse(): P2P_OK, CANCELLED (help was shown) or USAGE (said why). */

@@ -180,8 +180,9 @@ cut_off(struct http_conn *c)
 {
     /* In these phases nothing has been answered yet, so the bytes cannot mix. */
     if (c->phase == HTTP_HEADERS || c->phase == HTTP_BODY || c->phase == HTTP_UPLOAD) {
-        (void)!send(c->fd, timed_out_answer, sizeof(timed_out_answer) - 1,
-                    MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (c->server->opt.tls.cert == NULL) /* else it would not be a TLS record */
+            (void)!send(c->fd, timed_out_answer, sizeof(timed_out_answer) - 1,
+                        MSG_DONTWAIT | MSG_NOSIGNAL);
         atomic_fetch_add(&c->server->n_timed_out, 1);
     }
     shutdown(c->fd, SHUT_RDWR);

@@ -128,7 +128,8 @@ http_guard_passes(struct http_request *req)
     host = http_header(req, "Host");
     if (g->check_host && !http_host_is_own(host, http_local_ip(req), g->allow_hosts)) {
         http_fail(req, 421, "wrong_host",
-                  "this Host is not one of this server's names (see --allow-host)");
+                  "this server does not answer to this name (Host): open it by its "
+                  "address, or start it with --allow-host and the name");
         return false;
     }
     if (g->check_origin && !is_safe(req->method) &&

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "http/tls.h"
 #include "p2p/err.h"
 
 struct cJSON;
@@ -111,6 +112,7 @@ struct http_options {
     /* Instead of host and port: a socket of http_listen. Taken. */
     bool has_listener;
     int listener;
+    struct http_tls_options tls; /* cert NULL: plain HTTP. One server in a program */
     bool starts_later; /* listen, but answer nothing before http_server_start() */
 };
 

@@ -124,7 +124,7 @@ struct http_server {
     struct http_ticker *tickers;
 
     pthread_t clock;
-    bool has_clock;
+    bool has_clock, has_tls;
     pthread_mutex_t clock_lock;
     pthread_cond_t clock_wake;
     _Atomic uint64_t wake_at_ms;

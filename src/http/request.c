@@ -132,7 +132,8 @@ http_is_secure(const struct http_request *req)
 {
     const char *scheme = http_scheme(req);
 
-    return scheme != NULL && strcmp(scheme, "https") == 0;
+    return req->server->opt.tls.cert != NULL ||
+           (scheme != NULL && strcmp(scheme, "https") == 0);
 }
 
 void

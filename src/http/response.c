@@ -197,6 +197,59 @@ title_of(unsigned status)
     return title != NULL ? title : "Error";
 }
 
+struct page_text {
+    char at[1200];
+    size_t len;
+};
+
+/* A navigation of a browser; programs do not ask for HTML. Under /api it stays JSON. */
+static bool
+wants_page(const struct http_request *req)
+{
+    const char *accept = http_header(req, "Accept");
+
+    return accept != NULL && strstr(accept, "text/html") != NULL && req->path != NULL &&
+           strncmp(req->path, "/api/", 5) != 0 && strcmp(req->path, "/api") != 0 &&
+           (strcmp(req->method, "GET") == 0 || strcmp(req->method, "HEAD") == 0);
+}
+
+static void
+put_html(struct page_text *p, const char *text)
+{
+    for (; *text != '\0' && p->len + 8 < sizeof(p->at); text++) {
+        const char *entity = *text == '<'   ? "&lt;"
+                             : *text == '>' ? "&gt;"
+                             : *text == '&' ? "&amp;"
+                             : *text == '"' ? "&quot;"
+                                            : NULL;
+
+        if (entity == NULL)
+            p->at[p->len++] = *text;
+        else
+            p->len += (size_t)snprintf(p->at + p->len, 8, "%s", entity);
+    }
+    p->at[p->len] = '\0';
+}
+
+/* Without styles: the policy of a server may forbid them, and so may a wrong Host. */
+static void
+fail_page(struct http_request *req, unsigned status, const char *detail)
+{
+    struct page_text title = {.len = 0}, text = {.len = 0};
+    char page[2 * sizeof(title.at) + 512];
+    int len;
+
+    put_html(&title, title_of(status));
+    put_html(&text, detail);
+    len = snprintf(page, sizeof(page),
+                   "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">"
+                   "<meta name=\"viewport\" content=\"width=device-width\">"
+                   "<meta name=\"color-scheme\" content=\"light dark\">"
+                   "<title>%s</title><h1>%s</h1><p>%s</p>\n",
+                   title.at, title.at, text.at);
+    http_reply(req, status, "text/html; charset=utf-8", page, (size_t)len);
+}
+
 static void
 fail_text(struct http_request *req, unsigned status, const char *code,
           const char *detail)
@@ -205,6 +258,10 @@ fail_text(struct http_request *req, unsigned status, const char *code,
     size_t len;
     char *text;
 
+    if (wants_page(req)) {
+        fail_page(req, status, detail);
+        return;
+    }
     http_json_init(&o, 256);
     http_json_begin(&o, NULL, '{');
     http_json_put_string(&o, "type", "about:blank");

@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include "http/internal.h"
+#include "http/tls_internal.h"
 #include "p2p/log.h"
 
+/* TLS 1.2 and 1.3, without what is broken. */
+#define TLS_PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define LISTEN_BACKLOG 1024
 #define LIMITER_SLOTS  16384
 
@@ -148,13 +151,18 @@ start_daemon(struct http_server *s)
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_on_completed, s},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_on_uri, s},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)keep_escapes, NULL},
+#ifdef P2P_WITH_GNUTLS
+        {opt->tls.cert != NULL ? MHD_OPTION_HTTPS_CERT_CALLBACK : MHD_OPTION_END, 0,
+         (void *)(uintptr_t)http_tls_retrieve},
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)TLS_PRIORITIES},
+#endif
         {MHD_OPTION_END, 0, NULL},
     };
 
-    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG |
-                                MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO,
-                            0, NULL, NULL, http_on_request, s, MHD_OPTION_ARRAY, items,
-                            MHD_OPTION_END);
+    return MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME |
+            MHD_USE_TURBO | (opt->tls.cert != NULL ? MHD_USE_TLS : 0u),
+        0, NULL, NULL, http_on_request, s, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
 }
 
 enum p2p_err
@@ -197,9 +205,39 @@ out:
     return err;
 }
 
+static enum p2p_err
+start_tls(struct http_server *s)
+{
+#ifdef P2P_WITH_GNUTLS
+    enum p2p_err err;
+
+    if (s->opt.tls.cert == NULL)
+        return P2P_OK;
+    err = http_tls_start(&s->opt.tls);
+    s->has_tls = err == P2P_OK;
+    return err;
+#else
+    return s->opt.tls.cert == NULL ? P2P_OK : P2P_ERR_UNSUPPORTED;
+#endif
+}
+
+static void
+stop_tls(struct http_server *s)
+{
+#ifdef P2P_WITH_GNUTLS
+    if (s->has_tls)
+        http_tls_stop();
+#endif
+    s->has_tls = false;
+}
+
 enum p2p_err
 http_server_start(struct http_server *s)
 {
+    enum p2p_err err = start_tls(s);
+
+    if (err != P2P_OK)
+        return err;
     s->daemon = start_daemon(s);
     return s->daemon != NULL ? P2P_OK : P2P_ERR_SYS;
 }
@@ -230,6 +268,7 @@ http_server_close(struct http_server *s)
         http_pool_stop(s->pool);
         MHD_stop_daemon(s->daemon);
     }
+    stop_tls(s);
     http_clock_stop(s);
     if (s->listen_fd >= 0)
         close(s->listen_fd);

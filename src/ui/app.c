@@ -8,6 +8,7 @@
 
 #include "http/sse.h"
 #include "p2p/crypto.h"
+#include "p2p/guardian.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/access/access.h"
@@ -144,10 +145,11 @@ open_server(struct ui_app *app)
         .max_connections_per_ip = (unsigned)opt->max_connections_per_address,
         .rate = (double)opt->requests_per_second,
         .trusted_proxies = opt->trusted_proxy.at,
+        .tls = {opt->tls.cert, opt->tls.key, p2p_guardian_open},
         .guard = {.check_host = true,
                   .check_origin = true,
                   .check_site = true,
-                  .allow_hosts = opt->allow_host.at},
+                  .allow_hosts = app->hosts.at},
         .headers = ui_headers,
         .routes = ui_routes,
         .admit = ui_access_admit,
@@ -155,6 +157,7 @@ open_server(struct ui_app *app)
         .app = app,
     };
 
+    ui_hosts_find(&app->hosts, &opt->allow_host);
     return fail(http_server_open(&http, &app->http), "cannot serve", "pages");
 }
 

@@ -19,6 +19,7 @@
 #include "p2p/owner.h"
 #include "p2p/path.h"
 #include "p2p/share.h"
+#include "ui/access/hosts.h"
 #include "ui/access/links.h"
 #include "ui/access/pairing.h"
 #include "ui/options.h"
@@ -37,6 +38,7 @@ struct ui_watch;
 struct ui_app {
     struct ui_options opt;
     int listener; /* the parent's, before ui_app_open */
+    struct ui_hosts hosts; /* names that a Host may have, beside addresses */
     uint64_t started_s;
     int web_fd; /* folder of the dashboard's pages; -1: none was found */
 

@@ -96,6 +96,7 @@ run(struct ui_app *app)
         .program = "p2p-ui",
         .settings = opt->guardian,
         .folders = {opt->downloads_dir, opt->shared_dir, opt->keys_dir},
+        .files = {opt->tls.cert, opt->tls.key},
         .descriptors = &app->listener,
         .descriptor_count = 1,
         .passphrase = p2p_passphrase_default,

@@ -47,6 +47,12 @@ static const struct p2p_option table[] = {
      "believe what this proxy says of its clients in Forwarded or X-Forwarded-For, "
      "-Host and -Proto: an address or a network (172.18.0.0/16); repeatable, commas "
      "separate several"},
+    {"tls-cert", P2P_OPT_TEXT, AT(tls.cert), 0, 0, "FILE",
+     "speak HTTPS with this certificate (PEM, with its chain); read again when the "
+     "file "
+     "changes"},
+    {"tls-key", P2P_OPT_TEXT, AT(tls.key), 0, 0, "FILE",
+     "its key (PEM, without a passphrase)"},
     {"max-connections", P2P_OPT_NUMBER, AT(max_connections), 8, 100000, "N",
      "connections in all"},
     {"max-connections-per-address", P2P_OPT_NUMBER, AT(max_connections_per_address), 1,
@@ -107,6 +113,10 @@ check(const struct ui_options *opt)
         return refuse("allow-host", "given 32 times", "given less often");
     if (http_proxies_check(opt->trusted_proxy.at, why, sizeof(why)) != P2P_OK) {
         fprintf(stderr, "p2p-ui: --trusted-proxy %s\n", why);
+        return P2P_ERR_USAGE;
+    }
+    if (http_tls_options_check(&opt->tls, why, sizeof(why)) != P2P_OK) {
+        fprintf(stderr, "p2p-ui: %s\n", why);
         return P2P_ERR_USAGE;
     }
     if (!opt->pairing && opt->require_pairing)

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "http/tls.h"
 #include "p2p/guardian.h"
 #include "p2p/options.h"
 
@@ -29,6 +30,7 @@ struct ui_options {
     bool require_pairing; /* from this machine too */
     struct p2p_option_list allow_host;
     struct p2p_option_list trusted_proxy;
+    struct http_tls_options tls; /* --tls-cert, --tls-key */
     uint64_t max_connections;
     uint64_t max_connections_per_address;
     uint64_t requests_per_second;

@@ -65,11 +65,11 @@ put_registries(struct http_json_out *o, struct ui_app *app)
 }
 
 static void
-put_urls(struct http_json_out *o, struct ui_app *app)
+put_urls(struct http_json_out *o, struct ui_app *app, const struct http_request *req)
 {
     struct ui_urls urls;
 
-    ui_urls_find(app, &urls);
+    ui_urls_find(app, req, &urls);
     http_json_begin(o, "urls", '[');
     for (size_t i = 0; i < urls.count; i++)
         http_json_put_string(o, NULL, urls.at[i]);
@@ -106,7 +106,7 @@ put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
 
 static void
 put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s,
-           bool with_list)
+           bool with_list, const struct http_request *req)
 {
     struct ui_settings set;
 
@@ -120,7 +120,7 @@ put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s
     http_json_put_string(o, "version", P2P_VERSION);
     http_json_put_bool(o, "peer_running", s->peer_runs);
     put_registries(o, app);
-    put_urls(o, app);
+    put_urls(o, app, req);
     http_json_put_bool(o, "pairing_required", app->opt.pairing);
     http_json_put_u64(o, "uptime_s", p2p_now_ms() / 1000 - app->started_s);
 }
@@ -140,7 +140,7 @@ answer(struct http_request *req, struct ui_app *app, void *arg)
     const char *list = http_query(req, "shared_files");
     struct http_json_out o;
 
-    put_status(&o, app, arg, list == NULL || strcmp(list, "0") != 0);
+    put_status(&o, app, arg, list == NULL || strcmp(list, "0") != 0, req);
     http_json_put_string(&o, "caller",
                          ui_caller_name(ui_access_caller(app, req, NULL)));
     ui_json_reply(&o, req, 200);
@@ -164,7 +164,7 @@ ui_status_publish(struct ui_app *app)
     struct http_json_out o;
 
     find_standing(app, &s);
-    put_status(&o, app, &s, false);
+    put_status(&o, app, &s, false, NULL);
     http_json_end(&o, '}');
     ui_event_publish(app, "status", &o);
 }

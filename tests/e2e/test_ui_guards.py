@@ -1,5 +1,8 @@
 """Who may call p2p-ui: hosts, origins, other machines (docs/HTTP.md, "Who may call")."""
 
+import json
+import socket
+
 import pytest
 
 from documented_ui import snapshot, world  # noqa: F401 (a fixture)
@@ -224,3 +227,47 @@ def test_from_elsewhere_with_no_pairing(suite):
             == 421
         )
         assert "pairing" in ui.stderr().lower()
+
+
+# --- names, and pages for people ---------------------------------------------------------------
+
+
+def test_the_own_name_is_a_host(world):
+    name = socket.gethostname()
+    for host in (name, name.upper(), f"{name.split('.')[0]}.local", f"{name.split('.')[0]}:{world.ui.port}"):
+        assert raw(world.ui.port, "GET", "/health", [("Host", host)])[0] == 200, host
+    for host in (f"{name}.evil.example", f"x{name}", f"{name}.local.evil.example", "local", ".local", "x.local"):
+        assert raw(world.ui.port, "GET", "/health", [("Host", host)])[0] == 421, host
+
+
+@pytest.mark.parametrize("path,host,status", [("/", "evil.example", 421), ("/open/x", "localhost", 403),
+                                              ("/x<script>alert(1)</script>", "localhost", 404)])  # fmt: skip
+def test_a_browser_gets_a_page_that_can_be_read(world, path, host, status):
+    accept = ("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+    got, headers, body = raw(world.ui.port, "GET", path, [("Host", host), accept])
+    assert got == status and headers["Content-Type"] == "text/html; charset=utf-8"
+    assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert body.startswith(b"<!doctype html>") and b"<script" not in body
+    got, headers, _ = raw(world.ui.port, "GET", path, [("Host", host)])
+    assert got == status and headers["Content-Type"] == "application/problem+json"
+
+
+def test_under_api_errors_stay_json_for_browsers(world):
+    got, headers, _ = raw(world.ui.port, "GET", "/api/nothing", [("Host", "localhost"), ("Accept", "text/html")])
+    assert got in (401, 404) and headers["Content-Type"] == "application/problem+json"
+
+
+def test_links_have_the_address_of_the_page(suite):
+    ui = suite.ui("--allow-host", "files.example.org", peer=suite.peer(files={"f.txt": b"x"}), host="0.0.0.0")
+
+    def urls(host, *more):
+        answer = raw(ui.port, "GET", "/api/status", [("Host", host), *ui.owner, *more])[2]
+        return json.loads(answer)["urls"]
+
+    assert urls(f"files.example.org:{ui.port}")[0] == f"http://files.example.org:{ui.port}/"
+    assert all("localhost" not in url and "127.0.0.1" not in url for url in urls(f"localhost:{ui.port}"))
+    base = f"http://files.example.org:{ui.port}/"
+    query = f"/api/qr?target=share&name=f.txt&base={base}"
+    host = ("Host", f"files.example.org:{ui.port}")
+    assert raw(ui.port, "GET", query, [host, *ui.owner])[0] == 200
+    assert raw(ui.port, "GET", query, [("Host", "localhost"), *ui.owner])[0] == 400

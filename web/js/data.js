@@ -130,8 +130,9 @@ const HANDLERS = {
 	downloads: applyDownloads,
 	peers: () => state.peers.loaded && quietly(loadPeers)(),
 	status: (data) => {
-		// The event goes to all pages: each knows from its own request who it is.
-		state.status = { ...data, caller: state.status?.caller };
+		// The event goes to all pages: each knows from its own request who it is, and by which address it was opened.
+		const { caller = data.caller, urls = data.urls } = state.status ?? {};
+		state.status = { ...data, caller, urls };
 		changed('status');
 	},
 	config: (data) => {

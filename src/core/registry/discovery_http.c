@@ -85,6 +85,16 @@ set_body(struct transfer *t)
            curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, t->call->body) == CURLE_OK;
 }
 
+/* Of https: the system's authorities, or those of a file, as other programs take it. */
+static bool
+trust_authorities(CURL *e)
+{
+    const char *file = getenv("SSL_CERT_FILE");
+
+    return file == NULL || *file == '\0' ||
+           curl_easy_setopt(e, CURLOPT_CAINFO, file) == CURLE_OK;
+}
+
 /* Straight to the registry: no proxy, no redirect, no other protocol, no signals. */
 static bool
 set_up(struct transfer *t, uint64_t timeout_ms)
@@ -94,7 +104,8 @@ set_up(struct transfer *t, uint64_t timeout_ms)
 
     if (e == NULL || t->call->url == NULL)
         return false;
-    return curl_easy_setopt(e, CURLOPT_URL, t->call->url) == CURLE_OK &&
+    return trust_authorities(e) &&
+           curl_easy_setopt(e, CURLOPT_URL, t->call->url) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_PROXY, "") == CURLE_OK &&

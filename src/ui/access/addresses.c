@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "http/guard.h"
 #include "p2p/net.h"
 #include "ui/app.h"
 
@@ -32,17 +33,48 @@ is_useful(const struct ifaddrs *ifa, int family)
         &v6->sin6_addr); /* needs a zone: no browser takes one */
 }
 
+static const char *
+own_scheme(const struct ui_app *app)
+{
+    return app->opt.tls.cert != NULL ? "https" : "http";
+}
+
+static void
+add_url(struct ui_urls *out, const char *scheme, const char *where)
+{
+    char *url = out->at[out->count];
+
+    if (out->count == UI_URLS_MAX)
+        return;
+    snprintf(url, UI_URL_MAX, "%s://%.270s/", scheme, where);
+    for (size_t i = 0; i < out->count; i++)
+        if (strcmp(out->at[i], url) == 0)
+            return;
+    out->count++;
+}
+
 static void
 add(struct ui_app *app, struct ui_urls *out, const char *ip)
 {
     struct p2p_addr addr = {.port = http_server_port(app->http)};
     char where[P2P_HOST_MAX + 16];
 
-    if (out->count == UI_URLS_MAX)
-        return;
     snprintf(addr.host, sizeof(addr.host), "%s", ip);
-    snprintf(out->at[out->count++], UI_URL_MAX, "http://%.70s/",
-             p2p_addr_format(&addr, where, sizeof(where)));
+    add_url(out, own_scheme(app), p2p_addr_format(&addr, where, sizeof(where)));
+}
+
+/* The address that the page was opened by works for whoever reads it there: also a
+ * name, and one that a proxy has. The guard has checked the Host. */
+static void
+add_of_page(struct ui_app *app, const struct http_request *req, struct ui_urls *out)
+{
+    const char *host = http_host(req), *scheme = http_scheme(req);
+    struct p2p_addr addr = {.port = 0};
+
+    if (host == NULL || !http_host_parse(host, addr.host, sizeof(addr.host)) ||
+        strcmp(addr.host, "localhost") == 0 || p2p_addr_is_loopback(&addr))
+        return;
+    add_url(out, scheme != NULL ? scheme : own_scheme(app), host);
 }
 
 static void
@@ -60,12 +92,14 @@ add_family(struct ui_app *app, struct ui_urls *out, const struct ifaddrs *list,
 }
 
 void
-ui_urls_find(struct ui_app *app, struct ui_urls *out)
+ui_urls_find(struct ui_app *app, const struct http_request *req, struct ui_urls *out)
 {
     struct p2p_addr only = {.port = 0};
     struct ifaddrs *list = NULL;
 
     memset(out, 0, sizeof(*out));
+    if (req != NULL)
+        add_of_page(app, req, out);
     if (!listens_everywhere(app)) {
         snprintf(only.host, sizeof(only.host), "%s", app->opt.host);
         if (!p2p_addr_is_loopback(&only))

@@ -4,9 +4,10 @@
 
 #include <stddef.h>
 
+struct http_request;
 struct ui_app;
 
-#define UI_URL_MAX  80
+#define UI_URL_MAX  288
 #define UI_URLS_MAX 8
 
 struct ui_urls {
@@ -14,7 +15,12 @@ struct ui_urls {
     size_t count;
 };
 
-/* IPv4 first; none when it listens on loopback only. */
-void ui_urls_find(struct ui_app *app, struct ui_urls *out);
+/*
+ * The address that the page of this request was opened by comes first, unless it is a
+ * loopback name; `req` may be NULL. Then this machine's addresses, IPv4 first; none
+ * when it listens on loopback only.
+ */
+void ui_urls_find(struct ui_app *app, const struct http_request *req,
+                  struct ui_urls *out);
 
 #endif

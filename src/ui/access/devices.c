@@ -152,7 +152,7 @@ reply_code(struct http_request *req, struct ui_app *app, unsigned status,
     struct http_json_out o;
     struct ui_urls urls;
 
-    ui_urls_find(app, &urls);
+    ui_urls_find(app, req, &urls);
     ui_json_begin(&o, 256);
     http_json_put_string(&o, "code", code);
     http_json_put_u64(&o, "expires_at", p2p_time_s() + left_s);

@@ -113,8 +113,9 @@ show_link(struct ui_app *app)
              listens_on_all(app->opt.host) ? "localhost" : app->opt.host);
     if (ui_links_make(&app->links, now_s(), secret) == P2P_OK)
         fprintf(stderr,
-                "p2p-ui: to open the dashboard as its owner: http://%s/open/%s "
+                "p2p-ui: to open the dashboard as its owner: %s://%s/open/%s "
                 "(once, for %d minutes; `p2p ui` makes a new link)\n",
+                app->opt.tls.cert != NULL ? "https" : "http",
                 p2p_addr_format(&addr, where, sizeof(where)), secret,
                 UI_LINK_LIFE_S / 60);
     p2p_wipe(secret, sizeof(secret));
@@ -127,7 +128,7 @@ show_code(struct ui_app *app)
     struct ui_urls urls;
     uint64_t left_s;
 
-    ui_urls_find(app, &urls);
+    ui_urls_find(app, NULL, &urls);
     if (ui_pairing_renew(&app->pairing, now_s(), code, &left_s) == P2P_OK)
         fprintf(stderr,
                 "p2p-ui: to use another device, open %s there and type %s "

@@ -166,7 +166,7 @@ ui_api_qr(struct http_request *req, void *arg)
                   "target must be dashboard or share");
         return;
     }
-    ui_urls_find(arg, &urls);
+    ui_urls_find(arg, req, &urls);
     if ((base = choose_base(req, &urls)) == NULL)
         return;
     if (strcmp(target, "share") == 0)
