@@ -64,13 +64,13 @@ add_store(struct http_metrics *m, struct store *store)
     if (store == NULL)
         return;
     store_stats(store, &s);
-    http_metrics_gauge(m, "p2p_sqlite_connected", "1 while in step with Redis.",
+    http_metrics_gauge(m, "p2p_store_connected", "1 while in step with Redis.",
                        s.is_connected);
-    http_metrics_gauge(m, "p2p_sqlite_waiting_bytes", "Changes that wait for Redis.",
+    http_metrics_gauge(m, "p2p_store_waiting_bytes", "Changes that wait for Redis.",
                        s.waiting_bytes);
-    http_metrics_counter(m, "p2p_sqlite_sent_total", "Changes written.", s.sent);
-    http_metrics_counter(m, "p2p_sqlite_received_total", "Changes read.", s.received);
-    http_metrics_counter(m, "p2p_sqlite_resyncs_total", "Times all was read again.",
+    http_metrics_counter(m, "p2p_store_sent_total", "Changes written.", s.sent);
+    http_metrics_counter(m, "p2p_store_received_total", "Changes read.", s.received);
+    http_metrics_counter(m, "p2p_store_resyncs_total", "Times all was read again.",
                          s.resyncs);
 }
 
