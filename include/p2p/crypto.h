@@ -56,7 +56,8 @@ struct p2p_id {
 
 /*
  * Fetches the algorithms. Call it first in main, before another library uses OpenSSL:
- * then everything OpenSSL frees is wiped. Later calls do nothing.
+ * then everything OpenSSL frees is wiped, and what it needs for a private key is in the
+ * vault (p2p/vault.h). Later calls do nothing.
  */
 P2P_MUST_CHECK enum p2p_err p2p_crypto_init(void);
 
@@ -133,7 +134,7 @@ const struct p2p_spki *p2p_rsa_spki(const struct p2p_rsa *rsa);
  * PKCS#8 PEM text. With a passphrase: PBES2, scrypt (N 2^14, r 8, p 5: as much as
  * `openssl pkey` still reads), AES-256-CBC. parse takes both kinds; PASSPHRASE when one
  * is needed or wrong, KEY_FILE when it is not a sound RSA-2048 key with e = 65537.
- * format *returns owned* NUL-terminated text of `*len` bytes: wipe, then free().
+ * format *returns owned* NUL-terminated text of `*len` bytes: p2p_vault_free.
  */
 P2P_MUST_CHECK enum p2p_err p2p_rsa_parse_pem(const char *pem, size_t len,
                                               const char *passphrase,

@@ -20,8 +20,8 @@
 
 struct p2p_identity; /* *returned owned*, free with p2p_identity_close */
 
-/* How to get a passphrase when the key has one: returns owned text (wiped and freed by
- * the caller) or NULL for none. See p2p_passphrase_default. */
+/* How to get a passphrase when the key has one: returns owned text (the caller frees it
+ * with p2p_vault_free) or NULL for none. See p2p_passphrase_default. */
 typedef char *p2p_passphrase_fn(void *arg, const char *prompt);
 
 /* From P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, a systemd credential

@@ -6,7 +6,7 @@
 
 #include "p2p/err.h"
 
-/* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; no core dumps, not dumpable, and
+/* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; p2p_hardening_begin, and
  * as many descriptors as may be. The umask stays the user's: it decides who may read
  * fetched files, and what is secret is made 0600 where it is made. Call first in main,
  * before any thread starts. SIGINT stays ignored when it was ignored by the parent: so

@@ -9,6 +9,7 @@
 #include "cli/daemons.h"
 #include "p2p/bytes.h"
 #include "p2p/conn.h"
+#include "p2p/hardening.h"
 #include "p2p/mdns.h"
 #include "p2p/sandbox.h"
 
@@ -84,6 +85,27 @@ check_keys(struct doctor *doc)
         report(doc, GOOD, "keys", "this device is %.16s...",
                p2p_identity_id_hex(doc->identity));
     return err == P2P_OK;
+}
+
+/* This command stands for all programs: they do the same in the same place. The key has
+ * been used before this is asked. */
+static void
+check_memory(struct doctor *doc)
+{
+    struct p2p_hardening now = p2p_hardening_look();
+
+    if (now.is_dumpable || !now.has_core_limit_zero)
+        report(doc, NOTE, "key memory",
+               "a core dump of this program could hold the key");
+    else if (now.locked_bytes < now.key_memory_bytes || now.key_memory_bytes == 0)
+        report(doc, NOTE, "key memory",
+               "never in a core dump, but some of it may be written to swap: only %llu "
+               "KiB may be locked. Raise the limit (ulimit -l, LimitMEMLOCK=)",
+               (unsigned long long)now.memlock_bytes / 1024);
+    else
+        report(doc, GOOD, "key memory",
+               "never in a core dump, never in swap (%llu KiB locked)",
+               (unsigned long long)now.locked_bytes / 1024);
 }
 
 static void
@@ -303,6 +325,7 @@ cmd_doctor(int argc, char **argv)
         check_own_peer(&doc);
         check_other_peers(&doc);
     }
+    check_memory(&doc);
     check_lan(&doc);
     check_disk(&doc);
     check_sandbox(&doc);

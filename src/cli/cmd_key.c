@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "p2p/bytes.h"
+#include "p2p/vault.h"
 
 struct key_options {
     struct cli_common common;
@@ -31,12 +32,12 @@ struct key_run {
     char *used; /* owned; NULL: the key has none */
 };
 
-static void
-forget_text(char *text)
+static char *
+copy_secret(const char *text)
 {
-    if (text != NULL)
-        p2p_wipe(text, strlen(text));
-    free(text);
+    char *copy = text != NULL ? p2p_vault_new(strlen(text) + 1) : NULL;
+
+    return copy != NULL ? strcpy(copy, text) : NULL;
 }
 
 /* A descriptor gives its passphrase once, so the run keeps what opened the key. */
@@ -46,8 +47,8 @@ remember(void *arg, const char *prompt)
     struct key_run *run = arg;
     char *passphrase = p2p_passphrase_default(NULL, prompt);
 
-    forget_text(run->used);
-    run->used = passphrase != NULL ? strdup(passphrase) : NULL;
+    p2p_vault_free(run->used);
+    run->used = copy_secret(passphrase);
     return passphrase;
 }
 
@@ -62,17 +63,17 @@ new_passphrase(void)
         cli_say(
             "cannot read a passphrase: type it on a terminal, or name the file that "
             "holds it with P2P_PASSPHRASE_FILE");
-        forget_text(first);
+        p2p_vault_free(first);
         return NULL;
     }
     if (is_typed) {
         second = p2p_passphrase_default(NULL, "The same again: ");
         if (second == NULL || strcmp(first, second) != 0) {
             cli_say("the two are not the same; nothing was changed");
-            forget_text(first);
+            p2p_vault_free(first);
             first = NULL;
         }
-        forget_text(second);
+        p2p_vault_free(second);
     }
     return first;
 }
@@ -102,13 +103,13 @@ protect(const struct key_run *run, struct p2p_identity *identity)
 {
     bool is_same =
         run->used != NULL && p2p_passphrase_source() != P2P_PASSPHRASE_FROM_TERMINAL;
-    char *passphrase = is_same ? strdup(run->used) : new_passphrase();
+    char *passphrase = is_same ? copy_secret(run->used) : new_passphrase();
     enum p2p_err err;
 
     if (passphrase == NULL)
         return p2p_err_exit_status(P2P_ERR_PASSPHRASE);
     err = p2p_identity_protect(identity, passphrase);
-    forget_text(passphrase);
+    p2p_vault_free(passphrase);
     if (err != P2P_OK)
         return cli_fail(err, "cannot protect the key: %s", p2p_err_text(err));
     cli_say(is_same ? "the key keeps the passphrase it has; to change it, run `p2p key "
@@ -144,12 +145,12 @@ rotate(const struct key_run *run, struct p2p_identity *identity)
 
     (void)identity;
     if (wants)
-        passphrase = run->used != NULL ? strdup(run->used) : new_passphrase();
+        passphrase = run->used != NULL ? copy_secret(run->used) : new_passphrase();
     if (wants && passphrase == NULL)
         return cli_fail(P2P_ERR_PASSPHRASE, "nothing was changed");
     err = p2p_identity_rotate(run->opt.common.keys_dir, passphrase,
                               run->opt.no_passphrase, &id);
-    forget_text(passphrase);
+    p2p_vault_free(passphrase);
     if (err != P2P_OK)
         return cli_fail(err, "cannot replace the key: %s", p2p_err_text(err));
     cli_say("there is a new key%s; the old one is kept beside it. Others will be told "
@@ -203,7 +204,7 @@ cmd_key(int argc, char **argv)
         status =
             err == P2P_OK ? actions[i].run(&run, identity) : p2p_err_exit_status(err);
         p2p_identity_close(identity);
-        forget_text(run.used);
+        p2p_vault_free(run.used);
         return status;
     }
     return cli_fail(P2P_ERR_USAGE,

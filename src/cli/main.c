@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "p2p/crypto.h"
+#include "p2p/hardening.h"
 
 static const struct cli_command commands[] = {
     {"get", cmd_get, "NAME",
@@ -77,6 +78,7 @@ main(int argc, char **argv)
     const struct cli_command *command;
     const char *name = argc > 1 ? argv[1] : "";
 
+    p2p_hardening_begin();
     if (name[0] == '\0') {
         print_usage(stderr);
         return 2;

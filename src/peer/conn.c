@@ -10,6 +10,7 @@
 
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "p2p/vault.h"
 #include "peer/loop.h"
 #include "peer/serve.h"
 
@@ -34,7 +35,7 @@ struct conn *
 conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
-    struct conn *c = calloc(1, sizeof(*c));
+    struct conn *c = p2p_vault_new(sizeof(*c)); /* its keys */
     enum admission_verdict verdict;
 
     if (c == NULL)
@@ -47,7 +48,7 @@ conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from)
     set_socket_options(fd);
     event.data.ptr = c;
     if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        free(c);
+        p2p_vault_free(c);
         return NULL;
     }
     TAILQ_INSERT_TAIL(&loop->all, c, all_link);
@@ -151,7 +152,7 @@ conn_free(struct conn *c)
     free(c->promise);
     free(c->rx);
     free(c->tx);
-    free(c);
+    p2p_vault_free(c);
 }
 
 void

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "p2p/crypto.h"
+#include "p2p/vault.h"
 #include "vectors.h"
 
 #define EACH(item, array) \
@@ -328,7 +329,7 @@ hostile_public_keys_are_refused(void **state)
         struct p2p_spki spki;
 
         assert_int_equal(p2p_spki_from_pem((char *)pem, len, &spki), P2P_ERR_AUTH);
-        free(pem);
+        p2p_vault_free(pem);
     }
     cJSON_Delete(whole);
 }
@@ -401,7 +402,7 @@ key_files_with_and_without_a_passphrase(void **state)
     assert_memory_equal(p2p_rsa_spki(key), p2p_rsa_spki(again), P2P_SPKI_LEN);
     p2p_rsa_free(again);
     assert_int_equal(p2p_rsa_parse_pem(pem, len / 2, NULL, &again), P2P_ERR_KEY_FILE);
-    free(pem);
+    p2p_vault_free(pem);
 
     assert_int_equal(p2p_rsa_format_pem(key, "correct horse", &pem, &len), P2P_OK);
     assert_true(p2p_rsa_pem_is_encrypted(pem, len));
@@ -411,7 +412,7 @@ key_files_with_and_without_a_passphrase(void **state)
     assert_int_equal(p2p_rsa_parse_pem(pem, len, "correct horse", &again), P2P_OK);
     assert_memory_equal(p2p_rsa_spki(key), p2p_rsa_spki(again), P2P_SPKI_LEN);
     p2p_rsa_free(again);
-    free(pem);
+    p2p_vault_free(pem);
     p2p_rsa_free(key);
 }
 

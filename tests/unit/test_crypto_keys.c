@@ -14,6 +14,7 @@
 #include <openssl/rsa.h>
 
 #include "p2p/crypto.h"
+#include "p2p/vault.h"
 #include "p2p/session.h"
 
 static EVP_PKEY *
@@ -131,7 +132,7 @@ not_a_key_file(void **state)
         free(exact);
     }
     p2p_wipe(pem, len);
-    free(pem);
+    p2p_vault_free(pem);
     p2p_rsa_free(key);
 }
 

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 
 #include "keys_fixture.h"
+#include "p2p/vault.h"
 
 static mode_t
 mode_of(const struct keys *k, const char *name)
@@ -197,7 +198,7 @@ check_passphrase(const char *expected)
     } else {
         assert_null(got);
     }
-    free(got);
+    p2p_vault_free(got);
 }
 
 static void

@@ -2,7 +2,6 @@
 #include "p2p/crypto.h"
 
 #include <limits.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include <openssl/rand.h>
 
 #include "core/crypto/ossl.h"
+#include "p2p/vault.h"
 
 /* The contexts of one thread. */
 struct contexts {
@@ -24,35 +24,38 @@ static struct p2p_ossl algorithms;
 static bool is_ready;
 static pthread_key_t contexts_key;
 static _Thread_local struct contexts *contexts;
+static _Thread_local unsigned guards;
 
 /*
  * OpenSSL frees some buffers that held secrets without clearing them (the padded block
- * of OAEP, for one), so everything it gives back is cleared here.
+ * of OAEP, for one), so everything it gives back is cleared here. Its own secure heap
+ * would take the numbers of a private key, but not the copies that it makes of them to
+ * calculate (the Montgomery form of the primes): so the memory is chosen by what we do.
  */
 static void
 wiping_free(void *at, const char *file, int line)
 {
     (void)file, (void)line;
-    if (at != NULL)
-        OPENSSL_cleanse(at, malloc_usable_size(at));
-    free(at);
+    p2p_vault_free(at);
 }
 
 static void *
-plain_malloc(size_t len, const char *file, int line)
+guarded_malloc(size_t len, const char *file, int line)
 {
     (void)file, (void)line;
-    return len > 0 ? malloc(len) : NULL;
+    if (len == 0)
+        return NULL;
+    return guards > 0 ? p2p_vault_new(len) : malloc(len);
 }
 
 static void *
 wiping_realloc(void *at, size_t len, const char *file, int line)
 {
-    size_t old = at != NULL ? malloc_usable_size(at) : 0;
+    size_t old = at != NULL ? p2p_vault_capacity(at) : 0;
     void *moved = NULL;
 
     if (len > 0) {
-        moved = malloc(len);
+        moved = guards > 0 || p2p_vault_holds(at) ? p2p_vault_new(len) : malloc(len);
         if (moved == NULL)
             return NULL;
         if (old > 0)
@@ -60,6 +63,18 @@ wiping_realloc(void *at, size_t len, const char *file, int line)
     }
     wiping_free(at, file, line);
     return moved;
+}
+
+void
+p2p_ossl_guard(void)
+{
+    guards++;
+}
+
+void
+p2p_ossl_unguard(void)
+{
+    guards--;
 }
 
 static void
@@ -77,7 +92,7 @@ fetch(void)
 {
     /* Refused when another library has used OpenSSL before us; then its own free stays.
      */
-    (void)CRYPTO_set_mem_functions(plain_malloc, wiping_realloc, wiping_free);
+    (void)CRYPTO_set_mem_functions(guarded_malloc, wiping_realloc, wiping_free);
     algorithms.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     algorithms.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     algorithms.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
@@ -107,12 +122,14 @@ new_contexts(void)
 
     if (c == NULL)
         return NULL;
+    p2p_ossl_guard();
     c->gcm = EVP_CIPHER_CTX_new();
     c->sha256 = EVP_MD_CTX_new();
-    if (c->gcm == NULL || c->sha256 == NULL ||
-        EVP_CipherInit_ex2(c->gcm, ossl->gcm, NULL, NULL, 1, NULL) != 1 ||
-        EVP_DigestInit_ex2(c->sha256, ossl->sha256, NULL) != 1 ||
-        pthread_setspecific(contexts_key, c) != 0) {
+    bool is_set = c->gcm != NULL && c->sha256 != NULL &&
+                  EVP_CipherInit_ex2(c->gcm, ossl->gcm, NULL, NULL, 1, NULL) == 1 &&
+                  EVP_DigestInit_ex2(c->sha256, ossl->sha256, NULL) == 1;
+    p2p_ossl_unguard();
+    if (!is_set || pthread_setspecific(contexts_key, c) != 0) {
         free_contexts(c);
         return NULL;
     }

@@ -23,6 +23,11 @@ const struct p2p_ossl *p2p_ossl(void);
 EVP_CIPHER_CTX *p2p_ossl_gcm_ctx(void);
 EVP_MD_CTX *p2p_ossl_sha256_ctx(void);
 
+/* From guard to unguard the memory that OpenSSL takes on this thread is the vault's.
+ * For everything that handles a private key; they nest. */
+void p2p_ossl_guard(void);
+void p2p_ossl_unguard(void);
+
 /* Empties OpenSSL's error queue and gives `err`, for the end of a failed function. */
 enum p2p_err p2p_ossl_fail(enum p2p_err err);
 

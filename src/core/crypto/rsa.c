@@ -11,6 +11,7 @@
 
 #include "core/crypto/ossl.h"
 #include "core/crypto/spki.h"
+#include "p2p/vault.h"
 
 /* scrypt as OWASP gives it for 16 MiB; OpenSSL's own reader takes no more than 32 MiB,
  * and a key file should be readable with `openssl pkey`. */
@@ -58,9 +59,14 @@ wrap(EVP_PKEY *pkey, struct p2p_rsa **out)
 enum p2p_err
 p2p_rsa_generate(struct p2p_rsa **out)
 {
-    EVP_PKEY *pkey = p2p_ossl() != NULL ? EVP_RSA_gen(2048) : NULL;
+    EVP_PKEY *pkey = NULL;
 
     *out = NULL;
+    if (p2p_ossl() != NULL) {
+        p2p_ossl_guard();
+        pkey = EVP_RSA_gen(2048);
+        p2p_ossl_unguard();
+    }
     if (pkey == NULL)
         return p2p_ossl_fail(P2P_ERR_CRYPTO);
     return wrap(pkey, out);
@@ -113,14 +119,12 @@ is_consistent(EVP_PKEY *pkey)
     return ok;
 }
 
-enum p2p_err
-p2p_rsa_parse_pem(const char *pem, size_t len, const char *passphrase,
-                  struct p2p_rsa **out)
+static enum p2p_err
+parse_pem(const char *pem, size_t len, const char *passphrase, struct p2p_rsa **out)
 {
     BIO *bio;
     EVP_PKEY *pkey;
 
-    *out = NULL;
     if (len > INT_MAX)
         return P2P_ERR_KEY_FILE;
     bio = p2p_ossl() != NULL ? BIO_new_mem_buf(pem, (int)len) : NULL;
@@ -137,6 +141,19 @@ p2p_rsa_parse_pem(const char *pem, size_t len, const char *passphrase,
         return p2p_ossl_fail(P2P_ERR_KEY_FILE);
     }
     return wrap(pkey, out);
+}
+
+enum p2p_err
+p2p_rsa_parse_pem(const char *pem, size_t len, const char *passphrase,
+                  struct p2p_rsa **out)
+{
+    enum p2p_err err;
+
+    *out = NULL;
+    p2p_ossl_guard();
+    err = parse_pem(pem, len, passphrase, out);
+    p2p_ossl_unguard();
+    return err;
 }
 
 static bool
@@ -168,26 +185,22 @@ take_text(BIO *bio, char **text, size_t *len)
 
     if (n <= 0)
         return P2P_ERR_CRYPTO;
-    *text = malloc((size_t)n + 1);
+    *text = p2p_vault_new((size_t)n + 1);
     if (*text == NULL)
         return P2P_ERR_NOMEM;
     memcpy(*text, at, (size_t)n);
-    (*text)[n] = '\0';
     *len = (size_t)n;
     return P2P_OK;
 }
 
-enum p2p_err
-p2p_rsa_format_pem(const struct p2p_rsa *rsa, const char *passphrase, char **pem,
-                   size_t *len)
+static enum p2p_err
+format_pem(const struct p2p_rsa *rsa, const char *passphrase, char **pem, size_t *len)
 {
     enum p2p_err err = P2P_ERR_CRYPTO;
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(rsa->pkey);
     BIO *bio = BIO_new(BIO_s_mem()); /* clears its buffer when freed */
     bool ok;
 
-    *pem = NULL;
-    *len = 0;
     if (info == NULL || bio == NULL)
         goto out;
     ok = passphrase != NULL ? write_encrypted(bio, info, passphrase)
@@ -198,4 +211,18 @@ out:
     PKCS8_PRIV_KEY_INFO_free(info);
     BIO_free(bio);
     return err == P2P_OK ? P2P_OK : p2p_ossl_fail(err);
+}
+
+enum p2p_err
+p2p_rsa_format_pem(const struct p2p_rsa *rsa, const char *passphrase, char **pem,
+                   size_t *len)
+{
+    enum p2p_err err;
+
+    *pem = NULL;
+    *len = 0;
+    p2p_ossl_guard();
+    err = format_pem(rsa, passphrase, pem, len);
+    p2p_ossl_unguard();
+    return err;
 }

@@ -59,25 +59,34 @@ verify(EVP_PKEY *pkey, const struct p2p_digest *digest, const struct p2p_signatu
     return err;
 }
 
+static enum p2p_err
+sign(const struct p2p_rsa *rsa, const struct p2p_digest *digest,
+     struct p2p_signature *out)
+{
+    size_t sig_len = sizeof(out->b);
+    enum p2p_err err = P2P_ERR_CRYPTO;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_pkey(NULL, rsa->pkey, NULL);
+    if (ctx != NULL && EVP_PKEY_sign_init(ctx) == 1 &&
+        use_pss(ctx, p2p_ossl()->sha256) &&
+        EVP_PKEY_sign(ctx, out->b, &sig_len, digest->b, sizeof(digest->b)) == 1 &&
+        sig_len == sizeof(out->b) && verify(rsa->pkey, digest, out) == P2P_OK)
+        err = P2P_OK;
+    EVP_PKEY_CTX_free(ctx);
+    return err;
+}
+
 enum p2p_err
 p2p_pss_sign(const struct p2p_rsa *rsa, const void *data, size_t len,
              struct p2p_signature *out)
 {
     struct p2p_digest digest;
-    EVP_PKEY_CTX *ctx = NULL;
-    size_t sig_len = sizeof(out->b);
     enum p2p_err err = p2p_sha256(data, len, &digest);
 
     if (err != P2P_OK)
         return err;
-    err = P2P_ERR_CRYPTO;
-    ctx = EVP_PKEY_CTX_new_from_pkey(NULL, rsa->pkey, NULL);
-    if (ctx != NULL && EVP_PKEY_sign_init(ctx) == 1 &&
-        use_pss(ctx, p2p_ossl()->sha256) &&
-        EVP_PKEY_sign(ctx, out->b, &sig_len, digest.b, sizeof(digest.b)) == 1 &&
-        sig_len == sizeof(out->b) && verify(rsa->pkey, &digest, out) == P2P_OK)
-        err = P2P_OK;
-    EVP_PKEY_CTX_free(ctx);
+    p2p_ossl_guard();
+    err = sign(rsa, &digest, out);
+    p2p_ossl_unguard();
     if (err == P2P_OK)
         return P2P_OK;
     p2p_wipe(out, sizeof(*out)); /* a faulty signature gives the key away */
@@ -140,9 +149,9 @@ p2p_oaep_encrypt(const struct p2p_spki *spki, const void *label, size_t label_le
     return ok ? P2P_OK : p2p_ossl_fail(P2P_ERR_CRYPTO);
 }
 
-enum p2p_err
-p2p_oaep_decrypt(const struct p2p_rsa *rsa, const void *label, size_t label_len,
-                 const uint8_t in[P2P_RSA_LEN], struct p2p_secret *secret)
+static bool
+decrypt(const struct p2p_rsa *rsa, const void *label, size_t label_len,
+        const uint8_t in[P2P_RSA_LEN], struct p2p_secret *secret)
 {
     uint8_t plain[P2P_RSA_LEN];
     size_t len = sizeof(plain);
@@ -158,5 +167,17 @@ p2p_oaep_decrypt(const struct p2p_rsa *rsa, const void *label, size_t label_len,
         p2p_wipe(secret, sizeof(*secret));
     p2p_wipe(plain, sizeof(plain));
     EVP_PKEY_CTX_free(ctx);
+    return ok;
+}
+
+enum p2p_err
+p2p_oaep_decrypt(const struct p2p_rsa *rsa, const void *label, size_t label_len,
+                 const uint8_t in[P2P_RSA_LEN], struct p2p_secret *secret)
+{
+    bool ok;
+
+    p2p_ossl_guard();
+    ok = decrypt(rsa, label, label_len, in, secret);
+    p2p_ossl_unguard();
     return ok ? P2P_OK : p2p_ossl_fail(P2P_ERR_AUTH);
 }

@@ -6,10 +6,15 @@
 static EVP_PKEY *
 private_key_of(const struct p2p_secret *key)
 {
+    EVP_PKEY *pkey;
+
     if (p2p_ossl() == NULL)
         return NULL;
-    return EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, key->b,
-                                           sizeof(key->b));
+    p2p_ossl_guard();
+    pkey =
+        EVP_PKEY_new_raw_private_key_ex(NULL, "X25519", NULL, key->b, sizeof(key->b));
+    p2p_ossl_unguard();
+    return pkey;
 }
 
 enum p2p_err

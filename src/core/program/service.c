@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #endif
 
 #include "core/program/guardian_internal.h"
+#include "p2p/hardening.h"
 
 enum { READY_LINE_MAX = 1024 };
 
@@ -72,23 +72,6 @@ p2p_service_stop_signals(void *sigset)
         sigaddset(set, SIGINT);
 }
 
-/* Keys are in memory: no core file, and no other process of this user may look. Leak
- * checks of the sanitizers need to look. */
-static void
-hide_memory(void)
-{
-    const struct rlimit none = {0, 0};
-
-    (void)setrlimit(RLIMIT_CORE, &none);
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#elif defined(__clang__)
-#if !__has_feature(address_sanitizer)
-    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-#endif
-#endif
-}
-
 /* The soft limit is often 1024, for programs that use select(): we do not. */
 static void
 allow_descriptors(void)
@@ -109,7 +92,7 @@ p2p_service_begin(void)
     signal(SIGPIPE, SIG_IGN);
     p2p_service_stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
-    hide_memory();
+    p2p_hardening_begin();
     allow_descriptors();
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "p2p/log.h"
+#include "p2p/vault.h"
 
 /* Room for some records, so that one read brings several and little is moved about. */
 #define IN_CAP2       (4 * P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX))
@@ -25,7 +26,7 @@
 static enum p2p_err
 conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
 {
-    struct p2p_conn *conn = calloc(1, sizeof(*conn));
+    struct p2p_conn *conn = p2p_vault_new(sizeof(*conn)); /* its keys */
 
     *out = conn;
     if (conn == NULL)
@@ -58,7 +59,7 @@ conn_free(struct p2p_conn *conn)
         p2p_wipe(conn->in, conn->in_cap < IN_CAP2 ? conn->in_cap : IN_CAP2);
     free(conn->in);
     free(conn->out);
-    free(conn);
+    p2p_vault_free(conn);
 }
 
 /* A name stands for an address, and an address has many spellings. */

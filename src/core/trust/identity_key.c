@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
@@ -12,11 +11,12 @@
 
 #include "core/trust/identity_internal.h"
 #include "p2p/log.h"
+#include "p2p/vault.h"
 
 #define LOCK_FILE    ".lock"
 #define KEY_FILE_MAX (64 * 1024)
 
-/* A text that is wiped when it is freed. */
+/* A text of the vault. */
 struct secret_text {
     char *text;
     size_t len;
@@ -25,9 +25,7 @@ struct secret_text {
 static void
 secret_free(struct secret_text *secret)
 {
-    if (secret->text)
-        p2p_wipe(secret->text, secret->len);
-    free(secret->text);
+    p2p_vault_free(secret->text);
     *secret = (struct secret_text){NULL, 0};
 }
 
@@ -127,7 +125,7 @@ close_fresh_directory(int dir)
 static enum p2p_err
 read_whole(int fd, size_t size, struct secret_text *out)
 {
-    out->text = malloc(size + 1);
+    out->text = p2p_vault_new(size + 1);
     if (!out->text)
         return P2P_ERR_NOMEM;
     while (out->len < size) {
@@ -140,7 +138,6 @@ read_whole(int fd, size_t size, struct secret_text *out)
             break;
         out->len += (size_t)n;
     }
-    out->text[out->len] = '\0';
     return P2P_OK;
 }
 
@@ -244,9 +241,10 @@ static char *
 repeat_phrase(void *arg, const char *prompt)
 {
     const struct secret_text *phrase = arg;
+    char *text = phrase->text ? p2p_vault_new(phrase->len + 1) : NULL;
 
     (void)prompt;
-    return phrase->text ? strdup(phrase->text) : NULL;
+    return text ? memcpy(text, phrase->text, phrase->len) : NULL;
 }
 
 /* Generates the pair, stores it and loads it again as every later start does. Whoever

@@ -13,6 +13,7 @@
 #include "p2p/bytes.h"
 #include "p2p/identity.h"
 #include "p2p/log.h"
+#include "p2p/vault.h"
 
 #define PASSPHRASE_MAX 1024
 
@@ -21,7 +22,7 @@
 static char *
 read_line(int fd)
 {
-    char *line = calloc(1, PASSPHRASE_MAX + 1);
+    char *line = p2p_vault_new(PASSPHRASE_MAX + 1);
     size_t len = 0;
     bool ended = false;
 
@@ -39,8 +40,7 @@ read_line(int fd)
     if (line && len > 0 && len <= PASSPHRASE_MAX && line[len - 1] == '\r')
         line[--len] = '\0';
     if (line && (len == 0 || len > PASSPHRASE_MAX)) {
-        p2p_wipe(line, PASSPHRASE_MAX);
-        free(line);
+        p2p_vault_free(line);
         return NULL;
     }
     return line;

@@ -1,9 +1,8 @@
 /* The state machine: the steps of each role in order, and the calls that take them. */
 #include "p2p/handshake.h"
 
-#include <stdlib.h>
-
 #include "core/wire/handshake_internal.h"
+#include "p2p/vault.h"
 
 /* One step: what the caller is asked for, and who does it. */
 struct p2p_hs_step {
@@ -66,7 +65,7 @@ enum p2p_err
 p2p_handshake_new(enum p2p_role role, const struct p2p_rsa *own,
                   struct p2p_handshake_random *rnd, struct p2p_handshake **out)
 {
-    struct p2p_handshake *hs = calloc(1, sizeof(*hs));
+    struct p2p_handshake *hs = p2p_vault_new(sizeof(*hs));
 
     *out = hs;
     if (hs != NULL) {
@@ -84,10 +83,7 @@ p2p_handshake_new(enum p2p_role role, const struct p2p_rsa *own,
 void
 p2p_handshake_free(struct p2p_handshake *hs)
 {
-    if (hs == NULL)
-        return;
-    p2p_wipe(hs, sizeof(*hs));
-    free(hs);
+    p2p_vault_free(hs);
 }
 
 enum p2p_handshake_step

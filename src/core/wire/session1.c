@@ -5,6 +5,7 @@
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/session.h"
+#include "p2p/vault.h"
 
 enum { SLOTS_FIRST = 64 };
 
@@ -101,7 +102,7 @@ remember(struct seen *seen, const struct p2p_nonce *nonce)
 enum p2p_err
 p2p_session1_new(const struct p2p_secret *key, struct p2p_session1 **out)
 {
-    struct p2p_session1 *s = calloc(1, sizeof(*s));
+    struct p2p_session1 *s = p2p_vault_new(sizeof(*s));
     enum p2p_err err = P2P_ERR_NOMEM;
 
     *out = NULL;
@@ -126,8 +127,7 @@ p2p_session1_free(struct p2p_session1 *s)
     if (s == NULL)
         return;
     free(s->seen.slots);
-    p2p_wipe(s, sizeof(*s));
-    free(s);
+    p2p_vault_free(s);
 }
 
 bool

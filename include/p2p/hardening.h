@@ -1,0 +1,26 @@
+/*
+ * hardening - what every program of ours does before it touches a key, in one place.
+ * The memory of the keys themselves is p2p/vault.h.
+ */
+#ifndef P2P_HARDENING_H
+#define P2P_HARDENING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* No core dumps, and no other process of this user may look into this one. Call first
+ * in main; p2p_service_begin does. Under the address sanitizer, whose leak check looks,
+ * the second half is left out. */
+void p2p_hardening_begin(void);
+
+/* How this process stands, for `p2p doctor` and tests. */
+struct p2p_hardening {
+    bool is_dumpable;          /* core dumps, ptrace, /proc/PID/mem */
+    bool has_core_limit_zero;  /* RLIMIT_CORE */
+    uint64_t memlock_bytes;    /* RLIMIT_MEMLOCK; UINT64_MAX: no limit */
+    uint64_t key_memory_bytes; /* of the vault */
+    uint64_t locked_bytes;     /* of them */
+};
+struct p2p_hardening p2p_hardening_look(void);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * vault - memory for secrets: private keys, passphrases, keys of connections.
+ *
+ * A block lies in pages that hold nothing else, are locked (never in swap) and are left
+ * out of core dumps; it is wiped when it is freed. The vault grows in steps. What no
+ * longer fits (16 MiB, or one block of 64 KiB) comes from the heap, and pages over
+ * RLIMIT_MEMLOCK stay unlocked: both work, and the log says so once at level debug.
+ * After a fork the child has the same blocks and locks them again.
+ *
+ * Any thread. Under the address sanitizer every block is malloc's own, so that it is
+ * checked.
+ */
+#ifndef P2P_VAULT_H
+#define P2P_VAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* `len` zero bytes; *returns owned*, free with p2p_vault_free. NULL: out of memory. */
+void *p2p_vault_new(size_t len);
+/* Wipes and frees a block of the vault or of the heap (malloc); NULL is fine. */
+void p2p_vault_free(void *block);
+
+/* How much a block of the vault or of the heap holds: at least what was asked for. */
+size_t p2p_vault_capacity(void *block);
+/* Whether the address is in the vault. */
+bool p2p_vault_holds(const void *at);
+
+struct p2p_vault_state {
+    size_t size_bytes;   /* in the vault so far, used or free */
+    size_t locked_bytes; /* of them */
+};
+struct p2p_vault_state p2p_vault_look(void);
+
+#endif

@@ -1,0 +1,226 @@
+/* Blocks of a few sizes, cut from one reserved range of addresses. */
+#include "p2p/vault.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "p2p/err.h"
+#include "p2p/log.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define IS_CHECKED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define IS_CHECKED 1
+#endif
+#endif
+#ifndef IS_CHECKED
+#define IS_CHECKED 0
+#endif
+
+enum {
+    RESERVE = 16 << 20, /* addresses; memory comes in steps */
+    STEP = 64 << 10,
+    /* Multiples of 64 bytes up to 1 KiB, then powers of two up to 64 KiB. */
+    UNIT = 64,
+    SMALL_KINDS = 16,
+    KINDS = SMALL_KINDS + 6,
+    BLOCK_MAX = (SMALL_KINDS * UNIT) << (KINDS - SMALL_KINDS),
+};
+
+/* Before each block. 16 bytes, so that the block is aligned for any type. */
+struct head {
+    _Alignas(16) struct head *next; /* while it is free */
+    uint32_t kind;
+};
+
+/* Everything but `base`, which readers without the lock see once it is there, is
+ * guarded by the lock. */
+static struct {
+    pthread_mutex_t lock;
+    _Atomic(char *) base;
+    bool was_tried;
+    size_t size, used, locked;
+    bool said_unlocked, said_full;
+    struct head *free[KINDS];
+} vault = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Of a block of this kind, with its head. */
+static size_t
+size_of_kind(unsigned kind)
+{
+    return kind < SMALL_KINDS ? (kind + 1) * (size_t)UNIT
+                              : (size_t)SMALL_KINDS * UNIT << (kind - SMALL_KINDS + 1);
+}
+
+static void
+before_fork(void)
+{
+    pthread_mutex_lock(&vault.lock);
+}
+
+static void
+after_fork(void)
+{
+    pthread_mutex_unlock(&vault.lock);
+}
+
+/* A child has the pages, not their locks. */
+static void
+after_fork_in_child(void)
+{
+    char *base = atomic_load(&vault.base);
+
+    if (vault.locked > 0 && mlock(base, vault.locked) != 0)
+        vault.locked = 0;
+    pthread_mutex_unlock(&vault.lock);
+}
+
+/* Reserves the addresses. One try: without them there is the heap. */
+static char *
+open_vault(void)
+{
+    char *base = atomic_load(&vault.base);
+
+    if (base != NULL || vault.was_tried || IS_CHECKED)
+        return base;
+    vault.was_tried = true;
+    base = mmap(NULL, RESERVE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                -1, 0);
+    if (base == MAP_FAILED)
+        return NULL;
+    (void)madvise(base, RESERVE, MADV_DONTDUMP);
+    if (pthread_atfork(before_fork, after_fork, after_fork_in_child) != 0) {
+        munmap(base, RESERVE);
+        return NULL;
+    }
+    atomic_store(&vault.base, base);
+    return base;
+}
+
+/* Makes one more step usable, and locks it while all before it are: `locked` counts
+ * from the base. */
+static bool
+grow(char *base)
+{
+    char *step = base + vault.size;
+
+    if (vault.size + STEP > RESERVE ||
+        mprotect(step, STEP, PROT_READ | PROT_WRITE) != 0)
+        return false;
+    if (vault.locked == vault.size && mlock(step, STEP) == 0)
+        vault.locked += STEP;
+    vault.size += STEP;
+    return true;
+}
+
+static struct head *
+take(unsigned kind)
+{
+    char *base = open_vault();
+    size_t len = size_of_kind(kind);
+    struct head *head = vault.free[kind];
+
+    if (base == NULL)
+        return NULL;
+    if (head != NULL) {
+        vault.free[kind] = head->next;
+        head->next = NULL;
+        return head;
+    }
+    while (vault.used + len > vault.size)
+        if (!grow(base))
+            return NULL;
+    head = (struct head *)(void *)(base + vault.used);
+    vault.used += len;
+    head->kind = kind;
+    return head;
+}
+
+/* What is worth a line now that has not been said: "" for nothing. */
+static const char *
+new_remark(bool is_full)
+{
+    const char *remark = "";
+
+    if (is_full && !vault.said_full) {
+        vault.said_full = true;
+        remark = "vault: full, or not to be had: some secrets are on the heap";
+    } else if (vault.locked < vault.size && !vault.said_unlocked) {
+        vault.said_unlocked = true;
+        remark = "vault: cannot lock all memory for keys, so some of it may be written "
+                 "to swap: raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)";
+    }
+    return remark;
+}
+
+void *
+p2p_vault_new(size_t len)
+{
+    unsigned kind = 0;
+    struct head *head = NULL;
+    const char *remark;
+
+    if (IS_CHECKED || len > BLOCK_MAX - sizeof(*head))
+        return calloc(1, len);
+    while (size_of_kind(kind) < len + sizeof(*head))
+        kind++;
+    pthread_mutex_lock(&vault.lock);
+    head = take(kind);
+    remark = new_remark(head == NULL);
+    pthread_mutex_unlock(&vault.lock);
+    if (remark[0] != '\0')
+        p2p_log_debug("%s", remark);
+    return head != NULL ? (void *)(head + 1) : calloc(1, len);
+}
+
+bool
+p2p_vault_holds(const void *at)
+{
+    uintptr_t base = (uintptr_t)atomic_load_explicit(&vault.base, memory_order_acquire);
+
+    return base != 0 && (uintptr_t)at - base < RESERVE;
+}
+
+size_t
+p2p_vault_capacity(void *block)
+{
+    if (!p2p_vault_holds(block))
+        return malloc_usable_size(block);
+    return size_of_kind(((struct head *)block)[-1].kind) - sizeof(struct head);
+}
+
+void
+p2p_vault_free(void *block)
+{
+    struct head *head = (struct head *)block - 1;
+
+    if (block == NULL)
+        return;
+    explicit_bzero(block, p2p_vault_capacity(block));
+    if (!p2p_vault_holds(block)) {
+        free(block);
+        return;
+    }
+    pthread_mutex_lock(&vault.lock);
+    head->next = vault.free[head->kind];
+    vault.free[head->kind] = head;
+    pthread_mutex_unlock(&vault.lock);
+}
+
+struct p2p_vault_state
+p2p_vault_look(void)
+{
+    struct p2p_vault_state state;
+
+    pthread_mutex_lock(&vault.lock);
+    state = (struct p2p_vault_state){vault.size, vault.locked};
+    pthread_mutex_unlock(&vault.lock);
+    return state;
+}
