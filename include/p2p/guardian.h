@@ -55,7 +55,7 @@ struct p2p_guardian_options {
     /* What the child keeps open beside stdin, stdout and stderr: listening sockets. */
     const int *descriptors;
     size_t descriptor_count;
-    /* Answers p2p_guardian_passphrase, once a child; returns owned text or NULL. */
+    /* Answers p2p_guardian_passphrase, once a child; returns owned text (p2p_vault_free) or NULL. */
     char *(*passphrase)(void *arg, const char *prompt);
     /* Answers p2p_guardian_caller, with the effective uid of the user who serves:
      * p2p_caller_check. NULL: nobody is proven. */

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -19,6 +18,7 @@
 #include "p2p/crypto.h"
 #include "p2p/io.h"
 #include "p2p/log.h"
+#include "p2p/vault.h"
 
 /* ---- Orders ---- */
 
@@ -111,8 +111,6 @@ passphrase(struct guardian *g, const char *prompt)
     if (g->passphrase == NULL) {
         p2p_log_escape(prompt, strlen(prompt), safe, sizeof(safe));
         g->passphrase = g->opt->passphrase(NULL, safe);
-        if (g->passphrase != NULL)
-            (void)mlock(g->passphrase, strlen(g->passphrase));
     }
     return g->passphrase;
 }
@@ -250,8 +248,7 @@ void
 guardian_forget_secrets(struct guardian *g)
 {
     if (g->passphrase != NULL) {
-        p2p_wipe(g->passphrase, strlen(g->passphrase));
-        free(g->passphrase);
+        p2p_vault_free(g->passphrase);
         g->passphrase = NULL;
     }
 }

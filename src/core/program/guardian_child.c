@@ -16,6 +16,7 @@
 #include "p2p/crypto.h"
 #include "p2p/io.h"
 #include "p2p/log.h"
+#include "p2p/vault.h"
 
 struct p2p_guardian_child p2p_guardian_child = {.orders = -1, .requests = -1};
 
@@ -278,7 +279,9 @@ p2p_guardian_passphrase(void *arg, const char *prompt)
     if (p2p_guardian_child.requests < 0)
         return NULL;
     if (ask(P2P_GUARDIAN_PASSPHRASE, prompt, &answer, &fd) == P2P_OK && answer.len > 0)
-        text = strdup(answer.text);
+        text = p2p_vault_new(strlen(answer.text) + 1);
+    if (text != NULL)
+        strcpy(text, answer.text);
     p2p_fd_close(&fd);
     p2p_wipe(&answer, sizeof(answer));
     return text;
