@@ -14,6 +14,7 @@ Usage: scripts/run.sh [options]
   --keys-dir DIR          your identity (default keys/)
   --discovery URL         join the registry of another machine instead of starting one
   --help                  this text
+A key with a passphrase: you type it once, or name the file that holds it with P2P_PASSPHRASE_FILE.
 END
 }
 
@@ -64,6 +65,53 @@ if [ "$(id -u)" = 0 ] && [ "$(stat -c %u "$shared_dir")" = 0 ]; then
     export P2P_RUN_AS_ROOT=1
 fi
 
+# ---- The passphrase of the key ----
+# Two daemons need it, so it is read once here. Each gets it through a pipe of its own: it never
+# stands in an argument, in the environment or in a file.
+passphrase= has_passphrase=no key=$keys_dir/private_key.pem
+
+is_protected() { grep -qs 'BEGIN ENCRYPTED PRIVATE KEY' "$key"; }
+opens_key() {
+    local fd status=0
+    exec {fd}< <(printf '%s\n' "$passphrase")
+    P2P_PASSPHRASE_FILE='' P2P_PASSPHRASE_FD=$fd "$root/bin/p2p" id --keys-dir "$keys_dir" >/dev/null || status=$?
+    exec {fd}<&-
+    return $status
+}
+ask_passphrase() {
+    if ! { exec {tty}<>/dev/tty; } 2>/dev/null; then
+        echo "run.sh: $key has a passphrase, and there is no terminal to type it on." >&2
+        echo "Name a file that holds it: P2P_PASSPHRASE_FILE=FILE scripts/run.sh" >&2
+        exit 1
+    fi
+    local tries=3
+    while [ $tries -gt 0 ]; do
+        IFS= read -rs -u "$tty" -p "Passphrase of $key: " passphrase || true
+        echo >&"$tty"
+        if [ -n "$passphrase" ] && opens_key; then
+            has_passphrase=yes
+            exec {tty}>&-
+            return
+        fi
+        tries=$((tries - 1))
+    done
+    exit 1
+}
+if [ -n "${P2P_PASSPHRASE_FILE:-}" ]; then
+    if [ ! -f "$P2P_PASSPHRASE_FILE" ] && [ -r "$P2P_PASSPHRASE_FILE" ]; then # a pipe gives it once
+        IFS= read -r passphrase <"$P2P_PASSPHRASE_FILE" || true
+        has_passphrase=yes
+    fi
+elif [ -n "${P2P_PASSPHRASE_FD:-}" ]; then
+    IFS= read -r -u "$P2P_PASSPHRASE_FD" passphrase || true
+    has_passphrase=yes
+elif is_protected && [ ! -e "${CREDENTIALS_DIRECTORY:-/nowhere}/key-passphrase" ]; then
+    ask_passphrase
+fi
+if [ $has_passphrase = yes ]; then
+    unset P2P_PASSPHRASE_FILE P2P_PASSPHRASE_FD
+fi
+
 # Each daemon is in a process group of its own, so that Ctrl-C reaches this script alone and
 # they stop in order.
 set -m
@@ -91,7 +139,14 @@ start() {
         exit 1
     fi
     : >"$state/$name" # there before it is looked into
-    "$root/bin/$name" --port "$wanted" "$@" >"$state/$name" &
+    if [ $has_passphrase = yes ] && [ "$name" != p2p-discovery ]; then
+        local fd
+        exec {fd}< <(printf '%s\n' "$passphrase")
+        P2P_PASSPHRASE_FD=$fd "$root/bin/$name" --port "$wanted" "$@" >"$state/$name" &
+        exec {fd}<&-
+    else
+        "$root/bin/$name" --port "$wanted" "$@" >"$state/$name" &
+    fi
     names+=("$name") pids+=($!)
     until grep -q '^ready ' "$state/$name"; do
         if ! kill -0 "${pids[-1]}" 2>/dev/null; then
@@ -111,6 +166,7 @@ start p2p-peer "$peer_port" --peer-port --shared-dir "$shared_dir" --keys-dir "$
 peer_port=$port
 start p2p-ui "$ui_port" --ui-port --shared-dir "$shared_dir" --downloads-dir "$downloads_dir" \
     --keys-dir "$keys_dir" --discovery "$registry" --peer-port "$peer_port" --web-dir "$root/web"
+passphrase=
 
 cat <<END
 
