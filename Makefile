@@ -24,7 +24,11 @@ WERROR  ?= 1
 VERSION ?= $(shell cat VERSION)
 
 comma := ,
-MODE  := $(notdir $(CC))$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+empty :=
+space := $(empty) $(empty)
+# The folder of a compiler: gcc for "gcc" and "ccache gcc", gcc-m32 for "gcc -m32".
+COMPILER := $(notdir $(lastword $(filter-out -%,$(CC))))$(subst $(space),,$(subst =,-,$(filter -%,$(CC))))
+MODE  := $(COMPILER)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
 B     := build/$(MODE)
 BIN   := $(if $(SAN),$(B)/bin,bin)
 
@@ -39,12 +43,17 @@ OPT_DEFS := $(foreach o,$(FEATURES),-DP2P_WITH_$(lastword $(subst :, ,$(o))))
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
         -Wmissing-prototypes -Wformat=2 -Wvla $(if $(filter 1,$(WERROR)),-Werror)
-HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3)
+# Of these the ones that the compiler has for this machine. Not with sanitizers: variables that
+# begin with zeros would hide from them what was never written.
+HARDEN_IF := -fstack-clash-protection -fcf-protection -mbranch-protection=standard \
+        -ftrivial-auto-var-init=zero -fzero-call-used-regs=used-gpr
+HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3 $(shell for f in $(HARDEN_IF); do \
+        $(CC) -Werror $$f -E -x c /dev/null >/dev/null 2>&1 && echo $$f; done))
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DP2P_VERSION='"$(VERSION)"' -Iinclude -Isrc $(WARN) $(HARDEN) \
         $(OPT_DEFS) $(shell pkg-config --cflags $(PKGS) libmicrohttpd $(OPT_PKGS)) \
         -pthread -MMD -MP $(CFLAGS) \
         $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
-ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,--as-needed -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
+ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 LIBS      := $(shell pkg-config --libs $(PKGS) $(OPT_PKGS))
 HTTP_LIBS := $(shell pkg-config --libs libmicrohttpd)
 
@@ -136,16 +145,20 @@ lint:
 	    --suppress=missingIncludeSystem --include=$(QUEUE_H) -Iinclude -Isrc src
 	clang-tidy --quiet $$(git ls-files 'src/*.c') -- $(filter-out -MMD -MP,$(ALL_CFLAGS)) 2>/dev/null
 
+# Whatever the umask is: all may read what is installed. Folders that exist keep their modes.
+DEST  := $(DESTDIR)$(PREFIX)
+SHARE := $(DEST)/share
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/p2p/web $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-	    $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	install -m 755 $(addprefix $(BIN)/,$(PROGRAMS)) $(DESTDIR)$(PREFIX)/bin
-	cp -R web/. $(DESTDIR)$(PREFIX)/share/p2p/web
-	install -m 644 docs/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m 644 completions/p2p.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/p2p
-	install -m 644 completions/_p2p $(DESTDIR)$(PREFIX)/share/zsh/site-functions
-	install -m 644 completions/p2p.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	umask 022 && mkdir -p "$(DEST)/bin" "$(SHARE)/p2p" "$(SHARE)/man/man1" \
+	    "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" \
+	    "$(SHARE)/fish/vendor_completions.d"
+	install -m 755 $(addprefix $(BIN)/,$(PROGRAMS)) "$(DEST)/bin"
+	find web -type d -exec install -d -m 755 "$(SHARE)/p2p/{}" ';'
+	find web -type f -exec install -m 644 "{}" "$(SHARE)/p2p/{}" ';'
+	install -m 644 docs/man/*.1 "$(SHARE)/man/man1"
+	install -m 644 completions/p2p.bash "$(SHARE)/bash-completion/completions/p2p"
+	install -m 644 completions/_p2p "$(SHARE)/zsh/site-functions"
+	install -m 644 completions/p2p.fish "$(SHARE)/fish/vendor_completions.d"
 clean:
 	rm -rf build bin
 

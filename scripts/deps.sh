@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the Debian packages the project needs.   scripts/deps.sh [build] [test] [bench] [--yes]
+# Installs the Debian packages the project needs. scripts/deps.sh [build] [test] [bench] [--yes] [--upgrade]
 # Without a set: build. Asks first when a person is at the terminal; without apt it names the packages.
+# What is installed and could be newer is reported; --upgrade upgrades it.
 set -euo pipefail
 
 BUILD="gcc make pkg-config libmicrohttpd-dev libssl-dev libcjson-dev uuid-dev libcurl4-openssl-dev
@@ -11,12 +12,13 @@ TEST="clang libclang-rt-14-dev libcmocka-dev python3 python3-pytest python3-pyte
       bsdutils dbus avahi-daemon iproute2 procps spin spass"
 BENCH="nginx-light curl aria2 rsync wrk opentracker linux-perf iproute2 openssl"
 
-sets=() yes=no
+sets=() yes=no upgrade=no
 for word in "$@"; do
     case $word in
     build | test | bench) sets+=("$word") ;;
     --yes) yes=yes ;;
-    *) echo "usage: $0 [build] [test] [bench] [--yes]" >&2; exit 2 ;;
+    --upgrade) upgrade=yes ;;
+    *) echo "usage: $0 [build] [test] [bench] [--yes] [--upgrade]" >&2; exit 2 ;;
     esac
 done
 [ ${#sets[@]} -gt 0 ] || sets=(build)
@@ -42,10 +44,25 @@ missing=()
 for package in "${wanted[@]}"; do
     dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
 done
-[ ${#missing[@]} -gt 0 ] || exit 0
 
-echo "Missing packages: ${missing[*]}" >&2
-if [ "$yes" = no ] && [ -t 0 ]; then
+# The packages and the libraries that they depend on, as far as apt's lists know newer ones.
+present=() newer=()
+for package in "${wanted[@]}"; do
+    case " ${missing[*]-} " in *" $package "*) ;; *) present+=("$package") ;; esac
+done
+libraries=$(dpkg-query -W -f='${Depends}, ${Pre-Depends}\n' "${present[@]}" 2>/dev/null |
+    tr ',|' '\n\n' | sed 's/^ *//; s/[ :(].*//' | grep '^lib' | sort -u |
+    xargs -r dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p' || true)
+mapfile -t newer < <(apt-get -s -q --only-upgrade install "${present[@]}" $libraries 2>/dev/null |
+    sed -n 's/^Inst \([^ ]*\) \[\([^]]*\)\] (\([^ ]*\).*/\1 \2 -> \3/p')
+if [ ${#newer[@]} -gt 0 ] && [ $upgrade = no ]; then
+    echo "Newer packages are there (scripts/deps.sh --upgrade installs them):" >&2
+    printf '  %s\n' "${newer[@]}" >&2
+fi
+[ ${#missing[@]} -gt 0 ] || [ $upgrade = yes ] || exit 0
+
+[ ${#missing[@]} -eq 0 ] || echo "Missing packages: ${missing[*]}" >&2
+if [ "$yes" = no ] && [ -t 0 ] && [ ${#missing[@]} -gt 0 ]; then
     read -r -p "Install them with apt? [Y/n] " answer
     case $answer in "" | y | Y | yes) ;; *) echo "Nothing installed." >&2; exit 1 ;; esac
 fi
@@ -58,4 +75,6 @@ if [ ! -e $policy ] && [ "$(id -u)" = 0 ]; then
     trap 'rm -f $policy' EXIT
 fi
 "${root[@]}" apt-get update -q >&2
-"${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}" >&2
+install() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; }
+[ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
+[ $upgrade = no ] || install --only-upgrade "${present[@]}" $libraries

@@ -67,6 +67,10 @@ P2P_MUST_CHECK enum p2p_err p2p_options_parse(const struct p2p_option_set *set,
                                               struct p2p_options_text **text);
 void p2p_options_free(struct p2p_options_text *text);
 
+/* The libraries that this process has loaded and their versions, a line each, as
+ * --version prints them. */
+void p2p_libraries_print(void);
+
 /* Sizes and durations as above, for other places (rates, timetables). RANGE, USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_size_parse(const char *text, uint64_t *bytes);
 P2P_MUST_CHECK enum p2p_err p2p_duration_parse(const char *text, uint64_t *ms);

@@ -6,6 +6,7 @@
 #include "cli.h"
 #include "p2p/crypto.h"
 #include "p2p/hardening.h"
+#include "p2p/options.h"
 
 static const struct cli_command commands[] = {
     {"get", cmd_get, "NAME",
@@ -88,6 +89,7 @@ main(int argc, char **argv)
         return help(argc, argv);
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         printf("p2p %s\n", P2P_VERSION);
+        p2p_libraries_print();
         return 0;
     }
     command = find_command(name);

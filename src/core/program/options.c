@@ -199,6 +199,7 @@ answer_common(const struct p2p_option_parse *parse, int argc, char **argv)
     if (wants_common(argc, argv, "--version", "-V")) {
         int word = (int)strcspn(parse->set->program, " ");
         printf("%.*s %s\n", word, parse->set->program, P2P_VERSION);
+        p2p_libraries_print();
         return true;
     }
     return false;

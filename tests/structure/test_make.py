@@ -1,0 +1,71 @@
+"""make and make install, as packagers and people with odd settings call them."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make(*words, umask="022"):
+    return subprocess.run(
+        ["sh", "-c", 'umask "$0"; exec make -s "$@"', umask, "-C", str(ROOT), *map(str, words)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def mode(*settings):
+    done = make("-pnq", *settings, "clean")
+    assert "overriding recipe" not in done.stderr, done.stderr
+    return re.search(r"^MODE := (.*)$", done.stdout, re.M)[1]
+
+
+@pytest.mark.parametrize(
+    "compiler, folder",
+    [
+        ("gcc", "gcc"),
+        ("/usr/bin/gcc", "gcc"),
+        ("ccache gcc", "gcc"),
+        ("gcc -m64", "gcc-m64"),
+        ("ccache gcc -m32 -march=i686", "gcc-m32-march-i686"),
+        ("clang --target=x86_64-linux-gnu", "clang--target-x86_64-linux-gnu"),
+    ],
+)
+def test_every_compiler_has_a_folder(compiler, folder):
+    assert mode(f"CC={compiler}") == folder
+    assert mode(f"CC={compiler}", "SAN=address,undefined") == folder + "-address-undefined"
+
+
+@pytest.mark.parametrize("compiler", ["env gcc", "gcc -g0"])
+def test_a_compiler_of_several_words_builds(tmp_path, compiler):
+    """One object is enough: the rules are the same for all."""
+    thing = tmp_path / "src" / "core" / "base" / "chunk.o"
+    done = make(f"CC={compiler}", f"B={tmp_path}", thing)
+    assert done.returncode == 0 and thing.exists(), done.stderr
+
+
+@pytest.mark.parametrize("umask", ["022", "027", "077"])
+def test_all_may_read_what_is_installed(tmp_path, umask):
+    """Also into a folder whose name has a space."""
+    where = tmp_path / "a b"
+    done = make("install", f"DESTDIR={where}", "PREFIX=/usr", umask=umask)
+    assert done.returncode == 0, done.stderr
+    files = list((where / "usr").rglob("*"))
+    for path in files:
+        needed = 0o755 if path.is_dir() or path.parent.name == "bin" else 0o644
+        assert path.stat().st_mode & needed == needed, f"{path} {path.stat().st_mode:o}"
+    names = {str(p.relative_to(where / "usr")) for p in files}
+    assert {"bin/p2p", "bin/p2p-ui", "share/man/man1/p2p.1", "share/bash-completion/completions/p2p"} <= names
+    assert {f"share/p2p/{p.relative_to(ROOT)}" for p in (ROOT / "web").rglob("*")} <= names
+    assert [p.name for p in tmp_path.iterdir()] == ["a b"]
+
+
+def test_folders_that_exist_keep_their_modes(tmp_path):
+    for name, kept in (("usr", 0o700), ("usr/share", 0o2775)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(kept)
+    assert make("install", f"DESTDIR={tmp_path}", "PREFIX=/usr").returncode == 0
+    assert (tmp_path / "usr").stat().st_mode & 0o7777 == 0o700
+    assert (tmp_path / "usr" / "share").stat().st_mode & 0o7777 == 0o2775

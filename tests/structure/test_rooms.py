@@ -1,0 +1,130 @@
+"""Folders are rooms: a file uses its own room and those before it, never one behind it. Read from
+the symbols of the objects and from the includes, so that it holds for what is built."""
+
+import os
+import re
+import subprocess
+from collections import defaultdict
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
+CORE = [
+    "base", "crypto", "wire", "disk", "program", "journal", "share", "trust", "net", "registry",
+    "remote", "download",
+]  # fmt: skip
+DISCOVERY = ["index", "registry", "store", "http", "."]  # ".": main.c and its neighbors
+UI = ["reply", "state", "access", "folders", "peers", "transfers", "."]
+
+# What does not hold yet: (file, room it uses). Entries go, none come.
+CORE_EXCEPTIONS = set()
+DISCOVERY_EXCEPTIONS = {("src/discovery/http/app.h", ".")}  # the options
+UI_EXCEPTIONS = {
+    ("src/ui/folders/listing.c", "transfers"),
+    ("src/ui/peers/peers.h", "transfers"),
+    ("src/ui/state/config.c", "transfers"),
+    ("src/ui/state/store.c", "transfers"),
+    ("src/ui/state/watch.c", "."),
+    ("src/ui/state/watch.c", "folders"),
+    ("src/ui/state/watch.c", "peers"),
+    ("src/ui/state/watch.h", "folders"),
+}
+# One struct of all rooms and what answers requests, which most of them still include.
+UI_SHARED = {'#include "ui/app.h"', '#include "ui/api.h"'}
+UNPREFIXED_EXCEPTIONS = {"guardian"}  # the parent's side in src/core/program
+
+pytestmark = pytest.mark.skipif(
+    not (OBJECTS / "libp2pcore.a").exists(), reason=f"{OBJECTS} has no objects: run make"
+)
+
+
+@lru_cache(None)
+def symbols(folder):
+    """{source: (defined, used)} of the objects beneath build/.../src/<folder> that have a source."""
+    found = {}
+    for path in sorted((OBJECTS / "src" / folder).rglob("*.o")):
+        source = path.relative_to(OBJECTS).with_suffix(".c")
+        if not (ROOT / source).exists():
+            continue
+        rows = subprocess.run(["nm", "-P", path], capture_output=True, text=True, check=True).stdout.splitlines()
+        words = [row.split() for row in rows]
+        defined = {w[0] for w in words if w[1].isupper() and w[1] not in "UW"}
+        found[str(source)] = (defined, {w[0] for w in words if w[1] in "Uw"})
+    return found
+
+
+def room_of(source, folder):
+    parts = Path(source).relative_to(f"src/{folder}").parts
+    return parts[0] if len(parts) > 1 else "."
+
+
+def uses(folder):
+    """{(source, room, reason)} for every room but the file's own."""
+    objects = symbols(folder)
+    home = {name: room_of(source, folder) for source, (defined, _) in objects.items() for name in defined}
+    found = set()
+    for source, (_, used) in objects.items():
+        found |= {(source, home[name], name) for name in used if name in home}
+    for path in sorted((ROOT / "src" / folder).rglob("*.[ch]")):
+        for name in re.findall(rf'^#include "{folder}/(.*)"', path.read_text(), re.M):
+            room = name.split("/")[0] if "/" in name else "."
+            found.add((str(path.relative_to(ROOT)), room, f'#include "{folder}/{name}"'))
+    return {(s, room, why) for s, room, why in found if room != room_of(s, folder)}
+
+
+def check_order(folder, rooms, exceptions):
+    there = {p.name for p in (ROOT / "src" / folder).iterdir() if p.is_dir()}
+    assert there <= set(rooms), f"rooms without a place in the order: {there - set(rooms)}"
+    wrong = {
+        (source, room): why
+        for source, room, why in sorted(uses(folder))
+        if rooms.index(room) > rooms.index(room_of(source, folder)) and why not in UI_SHARED
+    }
+    new = [f"{s} uses {room}: {why}" for (s, room), why in wrong.items() if (s, room) not in exceptions]
+    assert not new, "\n".join(new)
+    gone = exceptions - set(wrong)
+    assert not gone, f"these hold now, take them off the list: {sorted(gone)}"
+
+
+def test_rooms_of_the_core():
+    check_order("core", CORE, CORE_EXCEPTIONS)
+
+
+def test_rooms_of_the_registry():
+    check_order("discovery", DISCOVERY, DISCOVERY_EXCEPTIONS)
+
+
+def test_rooms_of_the_dashboard():
+    check_order("ui", UI, UI_EXCEPTIONS)
+
+
+def test_the_core_knows_no_program():
+    for path in sorted((ROOT / "src").rglob("*.[ch]")):
+        place = path.relative_to(ROOT / "src").parts[0]
+        allowed = {"core": {"core"}, "http": {"core", "http"}}.get(place)
+        for name in re.findall(r'^#include "(\w+)/', path.read_text(), re.M):
+            if allowed and name in {"discovery", "peer", "ui", "cli", "http", "core"}:
+                assert name in allowed, f"{path} includes {name}"
+
+
+def test_exported_names_of_the_core_say_so():
+    wrong = {
+        f"{source}: {name}"
+        for source, (defined, _) in symbols("core").items()
+        for name in defined
+        if not name.startswith("p2p_") and name.split("_")[0] not in UNPREFIXED_EXCEPTIONS
+    }
+    assert not wrong, sorted(wrong)
+
+
+def test_a_name_stands_for_one_thing():
+    """Over all libraries: a program is linked from several of them. main is each program's own."""
+    places = defaultdict(set)
+    for folder in ("core", "http", "discovery", "peer", "ui", "cli"):
+        for source, (defined, _) in symbols(folder).items():
+            for name in defined - {"main"}:
+                places[name].add(source)
+    assert not {name: sorted(at) for name, at in places.items() if len(at) > 1}
