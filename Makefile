@@ -2,6 +2,7 @@
 #   make [SAN=address,undefined|thread] [V=1] [WERROR=1] [CC=clang]
 #   make check [T="test_bytes test_path"]    unit tests, and the fuzz corpora replayed
 #   make fuzz FUZZ_TIME=60       libFuzzer (clang), each target in turn
+#   make prove                   contracts of the cursors and frames, with Frama-C/WP
 #   make bench format lint install clean
 
 PROGRAMS := p2p-discovery p2p-peer p2p-ui p2p
@@ -136,6 +137,10 @@ $(CHECKS): check/%: $(B)/tests/%
 
 include tests/fuzz/fuzz.mk tests/bench/bench.mk
 
+# The contracts of tests/formal/contracts, with Frama-C/WP.
+prove:
+	tests/formal/prove.sh
+
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')
 # cppcheck reads the macros of sys/queue.h only when told to; clang-tidy's checks are in .clang-tidy.
@@ -162,6 +167,6 @@ install: all
 clean:
 	rm -rf build bin
 
-.PHONY: all check hooked format lint install clean $(CHECKS)
+.PHONY: all check prove hooked format lint install clean $(CHECKS)
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

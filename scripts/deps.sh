@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages the project needs. scripts/deps.sh [build] [test] [bench] [--yes] [--upgrade]
+# Installs the Debian packages the project needs. scripts/deps.sh [build] [test] [bench] [proof] [--yes] [--upgrade]
 # Without a set: build. Asks first when a person is at the terminal; without apt it names the packages.
 # What is installed and could be newer is reported; --upgrade upgrades it.
 set -euo pipefail
@@ -11,14 +11,15 @@ TEST="clang libclang-rt-14-dev libcmocka-dev python3 python3-pytest python3-pyte
       haproxy nginx-light caddy apache2 socat ncat openssh-server openssh-client firefox-esr curl
       bsdutils dbus avahi-daemon iproute2 procps spin spass"
 BENCH="nginx-light curl aria2 rsync wrk opentracker linux-perf iproute2 openssl"
+PROOF="frama-c-base why3 z3"
 
 sets=() yes=no upgrade=no
 for word in "$@"; do
     case $word in
-    build | test | bench) sets+=("$word") ;;
+    build | test | bench | proof) sets+=("$word") ;;
     --yes) yes=yes ;;
     --upgrade) upgrade=yes ;;
-    *) echo "usage: $0 [build] [test] [bench] [--yes] [--upgrade]" >&2; exit 2 ;;
+    *) echo "usage: $0 [build] [test] [bench] [proof] [--yes] [--upgrade]" >&2; exit 2 ;;
     esac
 done
 [ ${#sets[@]} -gt 0 ] || sets=(build)
@@ -29,6 +30,7 @@ for set in "${sets[@]}"; do
     build) wanted+=($BUILD) ;;
     test) wanted+=($BUILD $TEST) ;;
     bench) wanted+=($BUILD $BENCH) ;;
+    proof) wanted+=($PROOF) ;;
     esac
 done
 

@@ -29,6 +29,9 @@ get_uint(struct p2p_rd *rd, size_t width)
     const uint8_t *in = p2p_rd_get_ref(rd, width);
     uint64_t value = 0;
 
+    /*@ loop invariant i <= width;
+        loop assigns i, value;
+        loop variant width - i; */
     for (size_t i = 0; in != NULL && i < width; i++)
         value = value << 8 | in[i];
     return value;
@@ -148,6 +151,9 @@ p2p_load_u32(const uint8_t in[4])
 void
 p2p_store_u32(uint8_t out[4], uint32_t value)
 {
+    /*@ loop invariant -1 <= i <= 3;
+        loop assigns i, value, out[0 .. 3];
+        loop variant i; */
     for (int i = 3; i >= 0; i--, value >>= 8)
         out[i] = (uint8_t)value;
 }
