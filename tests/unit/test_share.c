@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <time.h>
 
+#include "p2p/clock.h"
 #include "share_fixture.h"
 
 static void
