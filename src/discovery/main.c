@@ -71,9 +71,8 @@ open_server(struct discovery *d)
         .listener = d->listener,
         .threads = (unsigned)o->threads,
         .max_connections = (unsigned)o->max_connections,
-        /* A proxy's connections are those of everybody. */
-        .max_connections_per_ip =
-            o->trusted_proxies.count > 0 ? 0 : (unsigned)o->max_connections_per_ip,
+        .max_connections_per_ip = (unsigned)o->max_connections_per_ip,
+        .body_budget = (size_t)o->max_body_memory,
         .rate = (double)o->rate,
         .tls = {o->tls.cert, o->tls.key, p2p_guardian_open},
         .trusted_proxies = o->trusted_proxies.count > 0 ? o->trusted_proxies.at : NULL,

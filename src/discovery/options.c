@@ -19,7 +19,8 @@ static const struct p2p_option table[] = {
     {"require-signed", P2P_OPT_FLAG, FIELD(require_signed), 0, 0, NULL, "refuse registrations without a signature"},
     {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, 64, "N", "threads that answer, 0 for one per core"},
     {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "connections at once"},
-    {"max-connections-per-ip", P2P_OPT_NUMBER, FIELD(max_connections_per_ip), 0, 1000000, "N", "the same from one address, 0 for no limit"},
+    {"max-connections-per-ip", P2P_OPT_NUMBER, FIELD(max_connections_per_ip), 0, 1000000, "N", "the same from one address (IPv6: /64), 0 for no limit"},
+    {"max-body-memory", P2P_OPT_SIZE, FIELD(max_body_memory), 1048576, 1099511627776, "SIZE", "memory for request bodies that are arriving; one address gets what is still free"},
     {"max-peers", P2P_OPT_NUMBER, FIELD(max_peers), 1, 16000000, "N", "peers in the registry"},
     {"max-peers-per-ip", P2P_OPT_NUMBER, FIELD(max_peers_per_ip), 0, 1000000, "N", "peers registered from one address (IPv6: /64), 0 for no limit"},
     {"max-memory", P2P_OPT_SIZE, FIELD(max_memory), 0, 1ull << 44, "SIZE", "memory for all that peers register, 0 for no limit"},
@@ -49,6 +50,7 @@ static const struct discovery_options defaults = {
     .store = "memory",
     .max_connections = 4096,
     .max_connections_per_ip = 1024,
+    .max_body_memory = HTTP_BODY_BUDGET,
     .max_peers = 1000000,
     .max_peers_per_ip = 1000,
     /* By the registry's own account, which is on the safe side, 100,000 peers with 100

@@ -16,6 +16,7 @@ struct discovery_options {
     uint64_t threads;
     uint64_t max_connections;
     uint64_t max_connections_per_ip;
+    uint64_t max_body_memory;
     uint64_t max_peers;
     uint64_t max_peers_per_ip;
     uint64_t max_memory;

@@ -25,6 +25,7 @@ tick_all(struct http_server *s)
         next = now + REAP_EVERY_MS;
     for (struct http_ticker *t = s->tickers; t != NULL; t = t->next)
         next = earlier(next, t->tick(t, now));
+    s->looks_for_closed = false;
     pthread_mutex_unlock(&s->lock);
     return next;
 }

@@ -8,8 +8,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* A body gets a second for so many bytes, beside the time-out. */
-#define BODY_MIN_RATE (32u * 1024)
+/* A body gets a second more for so many bytes that have arrived. */
+#define BODY_MIN_RATE (8u * 1024)
+/* So long may an answer take, and a second more for so many bytes of it. */
+#define ANSWER_TIMEOUT_S 30u
+#define ANSWER_MIN_RATE  (16u * 1024)
 /* An upload must move this much in each span. */
 #define UPLOAD_MIN_BYTES (64u * 1024)
 #define UPLOAD_SPAN_S    30u
@@ -71,6 +74,11 @@ conn_new(struct http_server *s, struct MHD_Connection *mhd)
         http_address_from(info->client_addr, &c->address);
     http_address_format(&c->address, c->ip);
     c->is_loopback = http_address_is_loopback(&c->address);
+    c->is_favored = c->is_loopback && !http_networks_contain(&s->proxies, &c->address);
+    if ((c->source = http_source_hold(&s->sources, &c->address)) == NULL) {
+        free(c);
+        return NULL;
+    }
     return c;
 }
 
@@ -84,6 +92,7 @@ conn_link(struct http_conn *c)
     if (c->next != NULL)
         c->next->prev = c;
     s->conns = c;
+    http_place_take(c);
     pthread_mutex_unlock(&s->lock);
     atomic_fetch_add(&s->n_connections, 1);
 }
@@ -94,6 +103,7 @@ conn_unlink(struct http_conn *c)
     struct http_server *s = c->server;
 
     pthread_mutex_lock(&s->lock);
+    http_place_leave(c);
     if (c->prev != NULL)
         c->prev->next = c->next;
     else
@@ -121,6 +131,7 @@ http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
          */
         conn_unlink(c);
         http_request_end(&c->req);
+        http_source_release(&c->server->sources, c->source);
         free(c);
         *context = NULL;
     }
@@ -131,20 +142,18 @@ static uint64_t
 seconds_for(const struct http_conn *c, enum http_phase phase)
 {
     const struct http_options *opt = &c->server->opt;
-    uint64_t declared = c->req.declared;
-
     switch (phase) {
     case HTTP_IDLE:
         return opt->idle_timeout_s;
     case HTTP_HEADERS:
         return opt->header_timeout_s;
     case HTTP_BODY:
-        if (declared == UINT64_MAX)
-            declared = c->req.route != NULL ? c->req.route->max_body : 0;
-        return opt->body_timeout_s + declared / BODY_MIN_RATE;
+        return opt->body_timeout_s; /* and more as bytes arrive, see moves() */
     case HTTP_UPLOAD:
         return UPLOAD_SPAN_S;
     case HTTP_ANSWER:
+        if (c->req.response != NULL && c->req.answer_bytes > 0)
+            return ANSWER_TIMEOUT_S + c->req.answer_bytes / ANSWER_MIN_RATE;
         break;
     }
     return 0;
@@ -154,12 +163,29 @@ void
 http_conn_set_phase(struct http_conn *c, enum http_phase phase)
 {
     uint64_t seconds = seconds_for(c, phase);
-    uint64_t deadline = seconds == 0 ? HTTP_NO_DEADLINE : p2p_now_ms() + seconds * 1000;
+    uint64_t now = p2p_now_ms();
+    uint64_t deadline = seconds == 0 ? HTTP_NO_DEADLINE : now + seconds * 1000;
 
     c->upload_mark = 0;
+    atomic_store(&c->since_ms, now);
+    atomic_store(&c->is_sending, phase == HTTP_ANSWER && c->req.response != NULL &&
+                                     c->req.charged_bytes > 0);
     atomic_store(&c->phase, (int)phase);
     atomic_store(&c->deadline_ms, deadline);
     http_clock_at(c->server, deadline);
+}
+
+/* A body that arrives fast enough gets the time that its bytes have earned. */
+static bool
+body_moves(struct http_conn *c, uint64_t now_ms)
+{
+    uint64_t seconds = c->server->opt.body_timeout_s + c->req.received / BODY_MIN_RATE;
+    uint64_t deadline = c->since_ms + seconds * 1000;
+
+    if (c->phase != HTTP_BODY || deadline <= now_ms)
+        return false;
+    atomic_store(&c->deadline_ms, deadline);
+    return true;
 }
 
 /* An upload that still moves gets another span. */
@@ -216,7 +242,8 @@ http_conn_reap(struct http_server *s, uint64_t now_ms)
     uint64_t next = HTTP_NO_DEADLINE;
 
     for (struct http_conn *c = s->conns; c != NULL; c = c->next) {
-        if (c->deadline_ms <= now_ms && !upload_moves(c, now_ms))
+        if (c->deadline_ms <= now_ms && !upload_moves(c, now_ms) &&
+            !body_moves(c, now_ms))
             cut_off(c);
         if (c->deadline_ms < next)
             next = c->deadline_ms;

@@ -10,6 +10,10 @@
 
 #define NO_BODY UINT64_MAX
 
+/* The first piece of memory for a body, and what any source may hold of bodies. */
+#define BODY_FIRST  (16u * 1024)
+#define BODY_ALWAYS (64u * 1024)
+
 void *
 http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd)
 {
@@ -24,6 +28,7 @@ http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd)
     c->req.serial = atomic_fetch_add(&c->server->last_serial, 1) + 1;
     c->req.conn = c;
     c->req.server = c->server;
+    c->req.source = c->source;
     c->req.mhd = mhd;
     c->req.text_need = strlen(uri) + 1 + HTTP_MAX_PARAMS + 2 * HTTP_MAX_QUERY;
     http_conn_set_phase(c, HTTP_HEADERS);
@@ -42,7 +47,6 @@ http_request_end(struct http_request *req)
 
     if (serial != 0) {
         req->serial = 0;
-        atomic_fetch_sub(&s->body_bytes, req->body_cap);
         if (req->is_begun && s->opt.on_end != NULL)
             s->opt.on_end(serial, s->opt.app);
     }
@@ -157,8 +161,12 @@ is_admitted(struct http_request *req)
 {
     const struct http_options *opt = &req->server->opt;
 
-    return opt->admit == NULL || (req->route->flags & HTTP_OPEN) ||
-           opt->admit(req, req->route, opt->app);
+    if (opt->admit == NULL || (req->route->flags & HTTP_OPEN) ||
+        opt->admit(req, req->route, opt->app))
+        return true;
+    if (req->status == 401) /* known no longer */
+        http_place_set_known(req->conn, false);
+    return false;
 }
 
 /* From the cheapest check to the dearest; the first that fails has answered. */
@@ -214,20 +222,34 @@ begin(struct http_request *req, const char *path, const char *method,
 
 /* ---- body ---- */
 
+/*
+ * Memory follows the bytes that have arrived, by doubling, and never what a client
+ * declares: an announcement costs nothing.
+ */
 static bool
 grow_body(struct http_request *req, size_t need)
 {
     struct http_server *s = req->server;
-    size_t cap = req->declared != UINT64_MAX ? req->declared : need * 2;
+    size_t cap = req->body_cap > 0 ? req->body_cap * 2 : BODY_FIRST, more;
     char *body;
 
+    if (cap < need)
+        cap = need;
+    if (cap > req->declared)
+        cap = req->declared;
     if (cap > req->route->max_body)
         cap = req->route->max_body;
-    if (atomic_fetch_add(&s->body_bytes, cap - req->body_cap) > HTTP_BODY_BUDGET ||
-        (body = realloc(req->body, cap)) == NULL) {
-        atomic_fetch_sub(&s->body_bytes, cap - req->body_cap);
+    more = cap - req->body_cap;
+    if (!http_source_take_body(&s->sources, req->source, more, s->opt.body_budget,
+                               BODY_ALWAYS)) {
         http_set_header(req, "Retry-After", "1");
-        http_fail(req, 503, "busy", "too many large requests at the moment");
+        http_fail(req, 503, "busy",
+                  "too much of what this address sends is being read at the moment");
+        return false;
+    }
+    if ((body = realloc(req->body, cap)) == NULL) {
+        http_source_give_body(&s->sources, req->source, more);
+        http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return false;
     }
     req->body = body;

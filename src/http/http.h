@@ -80,17 +80,22 @@ struct http_guard_options {
 struct http_options {
     const char
         *host; /* address to listen on; "0.0.0.0", "::" or "*": all, IPv4 and IPv6 */
-    uint16_t port;                   /* 0: any free one, see http_server_port() */
-    unsigned threads;                /* 0: one per core, at least 2 */
-    unsigned pool_threads;           /* 0: 2; for long work (offload.h) */
-    unsigned max_connections;        /* 0: HTTP_MAX_CONNECTIONS */
-    unsigned max_connections_per_ip; /* 0: no limit */
+    uint16_t port;         /* 0: any free one, see http_server_port() */
+    unsigned threads;      /* 0: one per core, at least 2 */
+    unsigned pool_threads; /* 0: 2; for long work (offload.h) */
+    /* 0: HTTP_MAX_CONNECTIONS. An eighth, at most 128, is kept for loopback and for
+     * callers marked as known; when it is full, idle strangers are closed first. */
+    unsigned max_connections;
+    unsigned max_connections_per_ip; /* of an IPv4 address or IPv6 /64; 0: no limit */
     size_t connection_memory;        /* 0: HTTP_CONNECTION_MEMORY; holds all headers */
     unsigned header_timeout_s;       /* 0: 10; from connect or last answer + idle */
     unsigned idle_timeout_s;         /* 0: 60; keep-alive without a request */
-    unsigned body_timeout_s; /* 0: 5; a body, beside a second for 32 KiB of it */
-    double rate;             /* requests a second per address; 0: no limit */
-    double burst;            /* 0: twice the rate */
+    unsigned body_timeout_s; /* 0: 5; a body, and a second more for each 8 KiB of it */
+    size_t body_budget;      /* 0: HTTP_BODY_BUDGET; bodies in memory, all together */
+    size_t answer_budget;    /* 0: HTTP_ANSWER_BUDGET; answers that wait to be sent */
+    double rate;  /* requests a second per address, 128 KiB of an answer count as one
+                     more; 0: no limit */
+    double burst; /* 0: twice the rate */
     /* Addresses and networks, see http_proxies_check(); NULL-terminated or NULL. */
     const char *const *trusted_proxies;
     struct http_guard_options guard;
@@ -122,7 +127,10 @@ struct http_options {
 #define HTTP_MAX_HEADERS       100u
 #define HTTP_MAX_PARAMS        4u
 #define HTTP_MAX_QUERY         16u
-#define HTTP_BODY_BUDGET       (256u * 1024 * 1024) /* bodies in memory, all together */
+/* One source (IPv4 address, IPv6 /64) holds at most what is still free of these: alone
+ * a half of the bodies, a ninth of the answers. */
+#define HTTP_BODY_BUDGET   ((size_t)256 * 1024 * 1024)
+#define HTTP_ANSWER_BUDGET ((size_t)256 * 1024 * 1024)
 
 /*
  * Whether a server takes these as trusted proxies: addresses or networks (CIDR), also
@@ -158,6 +166,8 @@ struct http_counters {
     uint64_t refused;     /* by guard, admit, caps */
     uint64_t limited;     /* 429 */
     uint64_t timed_out;   /* slow senders cut off */
+    uint64_t given_up;    /* connections closed to make room for others */
+    uint64_t turned_away; /* connections for which there was no room */
     uint64_t by_class[6]; /* answers by status / 100 */
 };
 void http_server_counters(struct http_server *s, struct http_counters *out);
@@ -251,7 +261,9 @@ const char *http_scheme(const struct http_request *req);
 
 /*
  * Says that the caller has proven who it is (a cookie, a token): its connection keeps
- * one of the reserved places and is not closed to make room. Until the connection ends.
+ * one of the reserved places and is not closed to make room, until it ends. Without
+ * effect behind a proxy, whose connections are everybody's. Call it where the caller is
+ * checked, for each request.
  */
 void http_request_mark_known(struct http_request *req);
 

@@ -13,6 +13,7 @@
 #include "http/address.h"
 #include "http/http.h"
 #include "http/ratelimit.h"
+#include "http/source.h"
 #include "p2p/clock.h"
 
 #define HTTP_IP_TEXT     HTTP_ADDRESS_TEXT
@@ -51,6 +52,9 @@ struct http_request {
     bool is_by_proxy; /* the connection is a trusted one's */
     bool shows_proxy, shows_address;
 
+    struct http_source
+        *source;       /* the client's; of the connection unless a proxy names it
+                        */
     uint64_t declared; /* Content-Length; UINT64_MAX when chunked */
     _Atomic uint64_t received;
     char *body;
@@ -61,6 +65,8 @@ struct http_request {
     struct MHD_Response *response; /* the answer; NULL until given */
     bool is_shared;                /* the response belongs to a http_prepared */
     unsigned status;
+    uint64_t answer_bytes;  /* of an answer in memory */
+    uint64_t charged_bytes; /* of them, what the source is charged for */
     struct {
         char *name, *value;
     } extra[HTTP_MAX_EXTRA];
@@ -88,15 +94,21 @@ enum http_phase {
 struct http_conn {
     struct http_conn *prev, *next; /* under server->lock */
     struct http_server *server;
+    struct http_source *source;
     int fd;
     _Atomic int phase;
+    _Atomic uint64_t since_ms; /* in this phase */
+    _Atomic bool is_sending;   /* an answer its source is charged for */
     _Atomic uint64_t deadline_ms;
     /* Bytes received when the deadline was last moved. */
     _Atomic uint64_t upload_mark;
     struct http_address address;
     bool is_loopback;
-    _Atomic bool is_known; /* see http_request_mark_known() */
     _Atomic uint64_t note; /* see http_connection_note() */
+    /* places.c, under the server's lock: */
+    bool is_favored;  /* on loopback, or known; it has one of the reserved places */
+    bool is_known;    /* see http_request_mark_known() */
+    bool is_given_up; /* its place is free: the library is about to close it */
     char ip[HTTP_IP_TEXT];
     char local_ip[HTTP_IP_TEXT]; /* asked for on first use */
     struct http_request req;
@@ -119,8 +131,12 @@ struct http_server {
     struct http_networks proxies; /* the trusted ones */
     _Atomic bool has_warned_of_proxy;
 
-    pthread_mutex_t lock; /* conns, tickers */
+    struct http_sources sources;
+
+    pthread_mutex_t lock; /* conns, tickers, places */
     struct http_conn *conns;
+    unsigned n_placed; /* connections that were not given up, */
+    unsigned n_others; /* and those of them that are not favored */
     struct http_ticker *tickers;
 
     pthread_t clock;
@@ -132,8 +148,9 @@ struct http_server {
 
     _Atomic uint64_t last_serial;
     _Atomic uint64_t n_connections, n_requests, n_refused, n_limited, n_timed_out;
+    _Atomic uint64_t n_given_up, n_turned_away;
     _Atomic uint64_t n_by_class[6];
-    _Atomic uint64_t body_bytes; /* of HTTP_BODY_BUDGET */
+    _Atomic bool looks_for_closed; /* waits look at once who has gone */
 };
 
 /* clock.c: one thread per server that sleeps until the nearest deadline. */
@@ -149,6 +166,20 @@ void http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
                       enum MHD_ConnectionNotificationCode code);
 void http_conn_set_phase(struct http_conn *c, enum http_phase phase);
 uint64_t http_conn_reap(struct http_server *s, uint64_t now_ms);
+
+/* places.c: the daemon asks before it accepts; take and leave with the server's lock.
+ */
+enum MHD_Result http_place_asked(void *server, const struct sockaddr *sa,
+                                 socklen_t len);
+void http_place_take(struct http_conn *c);
+void http_place_leave(struct http_conn *c);
+void http_place_give_up(struct http_conn *c);
+/* Without it: ends the longest wait for a client that does not read. */
+void http_place_end_reader(struct http_server *s);
+/* The caller proved who it is, or no longer does. */
+void http_place_set_known(struct http_conn *c, bool is_known);
+/* Others speak through this connection: it is not favored for being on loopback. */
+void http_place_is_proxys(struct http_conn *c);
 
 /* dispatch.c: the daemon's callbacks for one request. */
 void *http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd);
@@ -186,6 +217,8 @@ enum MHD_Result http_answer_queue(struct http_request *req);
 enum p2p_err http_pool_start(unsigned threads, struct http_pool **result);
 void http_pool_stop(struct http_pool *p);
 void http_pool_free(struct http_pool *p);
+/* A source has read an answer: its next one may be made. */
+void http_pool_poke(struct http_pool *p);
 
 /* upload.c */
 bool http_upload_feed(struct http_request *req, const char *data, size_t n);

@@ -106,6 +106,10 @@ http_metrics_server(struct http_metrics *m, struct http_server *s)
                          "Requests over the rate of their address (429).", n.limited);
     http_metrics_counter(m, "p2p_http_timed_out_total",
                          "Slow senders that were cut off.", n.timed_out);
+    http_metrics_counter(m, "p2p_http_given_up_total",
+                         "Connections closed to make room for others.", n.given_up);
+    http_metrics_counter(m, "p2p_http_turned_away_total",
+                         "Connections for which there was no room.", n.turned_away);
     http_metrics_family(m, answers, "counter", "Answers by class of status.");
     for (unsigned i = 1; i < sizeof(n.by_class) / sizeof(n.by_class[0]); i++) {
         snprintf(label, sizeof(label), "status=\"%uxx\"", i);

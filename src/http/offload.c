@@ -5,32 +5,131 @@
 #include "http/internal.h"
 
 #define THREADS_MAX 16u
-/* Requests that wait for a thread; more are told to come again. */
-#define QUEUE_MAX 1024u
+/* Requests that wait for a thread. One source may have as many of them as are left. */
+#define QUEUE_MAX 4096u
+
+/*
+ * Fair work: of the sources with work to do, the one whose work has cost least so far
+ * is next. The cost is known afterwards: the bytes of the answer, and the time it took
+ * in bytes of an ordinary answer. A source that comes back from a pause starts with the
+ * least that the others have, so that nobody saves up.
+ */
+#define COST_REQUEST (16u * 1024)
+#define COST_US      64u
+
+/* How often readers are looked at while unread answers fill the memory for them. */
+#define FULL_LOOK_MS 500u
 
 struct http_pool {
     pthread_mutex_t lock;
     pthread_cond_t work;
-    struct http_request *first, *last; /* through wait_next */
+    struct http_source *sources; /* those with work, through work_next */
     unsigned queued, n_threads;
+    uint64_t least; /* spent of the source that was last chosen */
     _Atomic bool is_stopping;
     pthread_t threads[THREADS_MAX];
 };
+
+static void
+push(struct http_pool *p, struct http_request *req)
+{
+    struct http_source *s = req->source;
+
+    req->wait_next = NULL;
+    if (s->first != NULL)
+        s->last->wait_next = req;
+    else {
+        s->first = req;
+        if (s->spent < p->least)
+            s->spent = p->least;
+        s->work_next = p->sources;
+        p->sources = s;
+    }
+    s->last = req;
+    s->queued++;
+    p->queued++;
+}
+
+static struct http_request *
+pop(struct http_pool *p, struct http_source **at)
+{
+    struct http_source *s = *at;
+    struct http_request *req = s->first;
+
+    s->first = req->wait_next;
+    if (s->first == NULL)
+        *at = s->work_next;
+    s->queued--;
+    p->queued--;
+    p->least = s->spent;
+    return req;
+}
+
+/* What a source has not read yet waits in memory: enough of it, and its work waits. */
+static bool
+may_work(struct http_source *s, bool *all_is_full)
+{
+    struct http_server *server = s->first->server;
+    enum http_may_answer may =
+        http_source_may_answer(&server->sources, s, server->opt.answer_budget);
+
+    *all_is_full |= may == HTTP_ALL_IS_FULL;
+    return may == HTTP_MAY_ANSWER ||
+           (may == HTTP_HAS_ENOUGH && http_client_is_loopback(s->first));
+}
+
+/* NULL: no work, or none that may be done now. */
+static struct http_request *
+choose(struct http_pool *p, struct http_server **full)
+{
+    struct http_source **best = NULL;
+    bool all_is_full = false;
+
+    for (struct http_source **at = &p->sources; *at != NULL; at = &(*at)->work_next)
+        if ((best == NULL || (*at)->spent < (*best)->spent) &&
+            (p->is_stopping || may_work(*at, &all_is_full)))
+            best = at;
+    *full = best == NULL && all_is_full ? p->sources->first->server : NULL;
+    return best != NULL ? pop(p, best) : NULL;
+}
 
 static struct http_request *
 take(struct http_pool *p)
 {
     struct http_request *req;
+    struct http_server *full;
 
     pthread_mutex_lock(&p->lock);
-    while (p->first == NULL && !p->is_stopping)
-        pthread_cond_wait(&p->work, &p->lock);
-    if ((req = p->first) != NULL) {
-        p->first = req->wait_next;
-        p->queued--;
+    while ((req = choose(p, &full)) == NULL && !(p->is_stopping && p->queued == 0)) {
+        if (full == NULL) {
+            pthread_cond_wait(&p->work, &p->lock);
+            continue;
+        }
+        http_place_end_reader(full);
+        (void)p2p_cond_wait_until(&p->work, &p->lock, p2p_now_ms() + FULL_LOOK_MS);
     }
     pthread_mutex_unlock(&p->lock);
     return req;
+}
+
+static void
+run(struct http_pool *p, struct http_request *req)
+{
+    uint64_t start_us = p2p_now_us();
+
+    if (p->is_stopping)
+        http_fail(req, 503, "stopping", "the server is stopping");
+    else
+        req->route->handler(req, req->server->opt.app);
+    if (!http_is_answered(req))
+        http_fail(req, 500, "internal", "the request was not answered");
+    req->charged_bytes = req->answer_bytes;
+    if (req->charged_bytes > 0)
+        http_source_add_answer(&req->server->sources, req->source, req->charged_bytes);
+    pthread_mutex_lock(&p->lock);
+    req->source->spent +=
+        COST_REQUEST + req->answer_bytes + (p2p_now_us() - start_us) * COST_US;
+    pthread_mutex_unlock(&p->lock);
 }
 
 static void *
@@ -40,17 +139,19 @@ pool_main(void *arg)
     struct http_request *req;
 
     while ((req = take(p)) != NULL) {
-        struct MHD_Connection *mhd = req->mhd;
-
-        if (p->is_stopping)
-            http_fail(req, 503, "stopping", "the server is stopping");
-        else
-            req->route->handler(req, req->server->opt.app);
-        if (!http_is_answered(req))
-            http_fail(req, 500, "internal", "the request was not answered");
-        MHD_resume_connection(mhd); /* from here on the request is not ours */
+        run(p, req);
+        MHD_resume_connection(req->mhd); /* from here on the request is not ours */
     }
     return NULL;
+}
+
+void
+http_pool_poke(struct http_pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    if (p->queued > 0)
+        pthread_cond_broadcast(&p->work);
+    pthread_mutex_unlock(&p->lock);
 }
 
 static bool
@@ -69,20 +170,15 @@ http_offload(struct http_request *req)
     if (req->is_offloaded)
         return false;
     pthread_mutex_lock(&p->lock);
-    if (p->is_stopping || p->queued == QUEUE_MAX) {
+    if (p->is_stopping || p->queued >= QUEUE_MAX ||
+        req->source->queued >= QUEUE_MAX - p->queued) {
         pthread_mutex_unlock(&p->lock);
         return refuse(req);
     }
     req->is_offloaded = req->has_parked = true;
-    req->wait_next = NULL;
     MHD_suspend_connection(
         req->mhd); /* under the lock: a thread may resume it at once */
-    if (p->first == NULL)
-        p->first = req;
-    else
-        p->last->wait_next = req;
-    p->last = req;
-    p->queued++;
+    push(p, req);
     pthread_cond_signal(&p->work);
     pthread_mutex_unlock(&p->lock);
     return true;
@@ -97,7 +193,7 @@ http_pool_start(unsigned threads, struct http_pool **result)
     if (p == NULL)
         return P2P_ERR_NOMEM;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->work, NULL);
+    p2p_cond_init(&p->work);
     while (p->n_threads < threads && p->n_threads < THREADS_MAX) {
         if (pthread_create(&p->threads[p->n_threads], NULL, pool_main, p) != 0)
             return P2P_ERR_SYS;

@@ -74,7 +74,8 @@ resolve(struct http_request *req, const struct proxy_headers *h)
 {
     bool is_forwarded = h->forwarded.count > 0;
     const struct lines *l = is_forwarded ? &h->forwarded : &h->x_forwarded_for;
-    struct http_address client;
+    struct http_address client = {{0}};
+    struct http_source *source;
 
     /* A proxy writes one of them and may pass on what it does not know: with both
      * there, the client may have made up either. */
@@ -84,6 +85,8 @@ resolve(struct http_request *req, const struct proxy_headers *h)
         strcpy(req->proxied_ip, nobody_known);
     else
         http_address_format(&client, req->proxied_ip);
+    if ((source = http_source_hold(&req->server->sources, &client)) != NULL)
+        req->source = source;
 }
 
 static void
@@ -109,6 +112,8 @@ http_proxy_resolve(struct http_request *req, const char *version)
         h.shows_address || h.shows_any || strcmp(version, "HTTP/1.1") != 0;
     req->is_by_proxy =
         http_networks_contain(&req->server->proxies, &req->conn->address);
+    if (req->shows_proxy && req->conn->is_favored)
+        http_place_is_proxys(req->conn);
     if (!req->is_by_proxy) {
         if (h.shows_address)
             warn_once(req);

@@ -1,6 +1,7 @@
 #include "http/ratelimit.h"
 
-#include <arpa/inet.h>
+#include "http/address.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,15 +112,48 @@ http_ratelimit_take(struct http_ratelimit *t, const void *key, size_t key_len,
     return wait_ms < 3600e3 ? (unsigned)(wait_ms / 1000) + 1 : 3600;
 }
 
+void
+http_ratelimit_charge(struct http_ratelimit *t, const void *key, size_t key_len,
+                      double cost, uint64_t now_ms)
+{
+    uint64_t hash = hash_key(t, key, key_len);
+    struct bucket *b;
+
+    pthread_mutex_lock(&t->lock);
+    b = find_bucket(t, hash, now_ms);
+    b->tokens = tokens_now(t, b, now_ms) - cost;
+    if (b->tokens < -t->burst)
+        b->tokens = -t->burst;
+    b->at_ms = now_ms;
+    pthread_mutex_unlock(&t->lock);
+}
+
+/* The key of an address: as much of it as one customer has. Returns its length. */
+static size_t
+key_of(const char *ip, struct http_address *key)
+{
+    if (!http_address_parse(ip, strlen(ip), key))
+        memset(key, 0xff, sizeof(*key)); /* what is no address shares one */
+    *key = http_address_source(key);
+    return sizeof(*key);
+}
+
 unsigned
 http_ratelimit_take_ip(struct http_ratelimit *t, const char *ip, double cost,
                        uint64_t now_ms)
 {
-    uint8_t raw[16];
+    struct http_address key;
+    size_t len = key_of(ip, &key);
 
-    if (inet_pton(AF_INET, ip, raw) == 1)
-        return http_ratelimit_take(t, raw, 4, cost, now_ms);
-    if (inet_pton(AF_INET6, ip, raw) == 1)
-        return http_ratelimit_take(t, raw, 8, cost, now_ms);
-    return http_ratelimit_take(t, ip, strlen(ip), cost, now_ms);
+    return http_ratelimit_take(t, &key, len, cost, now_ms);
+}
+
+void
+http_ratelimit_charge_ip(struct http_ratelimit *t, const char *ip, double cost,
+                         uint64_t now_ms)
+{
+    struct http_address key;
+    size_t len = key_of(ip, &key);
+
+    http_ratelimit_charge(t, &key, len, cost, now_ms);
 }

@@ -23,8 +23,14 @@ void http_ratelimit_free(struct http_ratelimit *t);
 unsigned http_ratelimit_take(struct http_ratelimit *t, const void *key, size_t key_len,
                              double cost, uint64_t now_ms);
 
+/* Takes what something has cost afterwards, if need be as a debt of up to `burst`. */
+void http_ratelimit_charge(struct http_ratelimit *t, const void *key, size_t key_len,
+                           double cost, uint64_t now_ms);
+
 /* As above for an address in text: IPv4 counts as a /32, IPv6 as a /64. */
 unsigned http_ratelimit_take_ip(struct http_ratelimit *t, const char *ip, double cost,
                                 uint64_t now_ms);
+void http_ratelimit_charge_ip(struct http_ratelimit *t, const char *ip, double cost,
+                              uint64_t now_ms);
 
 #endif

@@ -139,7 +139,9 @@ http_is_secure(const struct http_request *req)
 void
 http_request_mark_known(struct http_request *req)
 {
-    atomic_store(&req->conn->is_known, true);
+    /* The connection of a proxy is also that of the next caller. */
+    if (!req->is_by_proxy && !req->shows_proxy)
+        http_place_set_known(req->conn, true);
 }
 
 uint64_t
@@ -256,9 +258,29 @@ http_request_decode_query(struct http_request *req)
     return !w.failed;
 }
 
+/* What the source was charged for, and the source when it is not the connection's. */
+static void
+give_back(struct http_request *req)
+{
+    struct http_server *s = req->server;
+
+    if (req->source == NULL)
+        return;
+    if (req->body_cap > 0)
+        http_source_give_body(&s->sources, req->source, req->body_cap);
+    if (req->charged_bytes > 0) {
+        http_source_sub_answer(&s->sources, req->source, req->charged_bytes);
+        http_pool_poke(s->pool);
+    }
+    if (req->source != req->conn->source)
+        http_source_release(&s->sources, req->source);
+    req->source = NULL;
+}
+
 void
 http_request_clear(struct http_request *req)
 {
+    give_back(req);
     http_upload_free(req);
     cJSON_Delete(req->json);
     free(req->body);
@@ -286,6 +308,7 @@ http_request_clear(struct http_request *req)
     req->response = NULL;
     req->is_shared = req->is_begun = false;
     req->status = 0;
+    req->answer_bytes = req->charged_bytes = 0;
     req->problem_member = NULL;
     req->has_waited = req->has_parked = req->is_offloaded = false;
 }

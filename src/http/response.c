@@ -13,6 +13,9 @@
 #define JSON_TYPE    "application/json"
 #define PROBLEM_TYPE "application/problem+json"
 
+/* So many bytes of an answer cost a token of the rate. */
+#define TOKEN_BYTES (128u * 1024)
+
 struct http_prepared {
     struct MHD_Response *response;
     struct http_server *server;
@@ -45,6 +48,18 @@ http_answer(struct http_request *req, unsigned status, struct MHD_Response *r)
     req->status = status;
 }
 
+/* A request that makes the server work for megabytes is not worth one token. */
+static void
+charge_rate(const struct http_request *req)
+{
+    struct http_server *s = req->server;
+
+    if (s->limiter != NULL && req->answer_bytes >= TOKEN_BYTES &&
+        !http_client_is_loopback(req))
+        http_ratelimit_charge_ip(s->limiter, http_client_ip(req),
+                                 (double)req->answer_bytes / TOKEN_BYTES, p2p_now_ms());
+}
+
 enum MHD_Result
 http_answer_queue(struct http_request *req)
 {
@@ -53,6 +68,9 @@ http_answer_queue(struct http_request *req)
     if (req->response == NULL)
         return MHD_NO;
     atomic_fetch_add(&req->server->n_by_class[req->status / 100 % 6], 1);
+    http_conn_set_phase(req->conn, HTTP_ANSWER); /* from here on it is the reader's time
+                                                  */
+    charge_rate(req);
     done = MHD_queue_response(req->mhd, req->status, req->response);
     if (!req->is_shared)
         MHD_destroy_response(req->response);
@@ -93,6 +111,8 @@ reply_buffer(struct http_request *req, unsigned status, const char *type, void *
         free(body);
     if (r != NULL && type != NULL)
         MHD_add_response_header(r, "Content-Type", type);
+    if (r != NULL && req->response == NULL)
+        req->answer_bytes = len;
     http_answer(req, status, r);
 }
 

@@ -110,6 +110,10 @@ fill_defaults(struct http_options *opt)
         opt->idle_timeout_s = 60;
     if (opt->body_timeout_s == 0)
         opt->body_timeout_s = 5;
+    if (opt->body_budget == 0)
+        opt->body_budget = HTTP_BODY_BUDGET;
+    if (opt->answer_budget == 0)
+        opt->answer_budget = HTTP_ANSWER_BUDGET;
     if (opt->burst <= 0)
         opt->burst = opt->rate * 2;
 }
@@ -136,12 +140,14 @@ static struct MHD_Daemon *
 start_daemon(struct http_server *s)
 {
     const struct http_options *opt = &s->opt;
+    /* The library shares its limit out to its threads and stops accepting at it. Ours
+     * (places.c) has to be reached first, even when one thread has all connections. */
+    size_t limit = ((size_t)opt->max_connections * 2 + 64) * opt->threads;
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_library, NULL},
         {MHD_OPTION_LISTEN_SOCKET, s->listen_fd, NULL},
         {MHD_OPTION_THREAD_POOL_SIZE, opt->threads, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, opt->max_connections, NULL},
-        {MHD_OPTION_PER_IP_CONNECTION_LIMIT, opt->max_connections_per_ip, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limit, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)opt->connection_memory, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 1024, NULL},
         /* Only watches readers of answers; senders have their own deadlines (conn.c).
@@ -162,7 +168,8 @@ start_daemon(struct http_server *s)
     return MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME |
             MHD_USE_TURBO | (opt->tls.cert != NULL ? MHD_USE_TLS : 0u),
-        0, NULL, NULL, http_on_request, s, MHD_OPTION_ARRAY, items, MHD_OPTION_END);
+        0, http_place_asked, s, http_on_request, s, MHD_OPTION_ARRAY, items,
+        MHD_OPTION_END);
 }
 
 enum p2p_err
@@ -181,6 +188,7 @@ http_server_open(const struct http_options *opt, struct http_server **result)
     s->listen_fd = -1;
     fill_defaults(&s->opt);
     pthread_mutex_init(&s->lock, NULL);
+    http_sources_init(&s->sources);
     err = http_networks_parse(opt->trusted_proxies, &s->proxies, why, sizeof(why));
     if (err != P2P_OK)
         goto out;
@@ -274,6 +282,7 @@ http_server_close(struct http_server *s)
         close(s->listen_fd);
     http_pool_free(s->pool);
     http_ratelimit_free(s->limiter);
+    http_sources_clear(&s->sources);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }
@@ -287,6 +296,8 @@ http_server_counters(struct http_server *s, struct http_counters *out)
         .refused = s->n_refused,
         .limited = s->n_limited,
         .timed_out = s->n_timed_out,
+        .given_up = s->n_given_up,
+        .turned_away = s->n_turned_away,
     };
     for (size_t i = 0; i < 6; i++)
         out->by_class[i] = s->n_by_class[i];

@@ -52,7 +52,7 @@ on_tick(struct http_ticker *self, uint64_t now_ms)
 {
     struct http_waitlist *list = (struct http_waitlist *)self;
     uint64_t next = HTTP_NO_DEADLINE;
-    bool looks = now_ms >= list->look_at_ms;
+    bool looks = now_ms >= list->look_at_ms || list->server->looks_for_closed;
 
     pthread_mutex_lock(&list->lock);
     for (struct http_request *req = list->first, *after; req != NULL; req = after) {

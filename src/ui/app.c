@@ -143,6 +143,7 @@ open_server(struct ui_app *app)
         .threads = THREADS,
         .max_connections = (unsigned)opt->max_connections,
         .max_connections_per_ip = (unsigned)opt->max_connections_per_address,
+        .body_budget = (size_t)opt->max_body_memory,
         .rate = (double)opt->requests_per_second,
         .trusted_proxies = opt->trusted_proxy.at,
         .tls = {opt->tls.cert, opt->tls.key, p2p_guardian_open},

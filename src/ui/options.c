@@ -56,7 +56,11 @@ static const struct p2p_option table[] = {
     {"max-connections", P2P_OPT_NUMBER, AT(max_connections), 8, 100000, "N",
      "connections in all"},
     {"max-connections-per-address", P2P_OPT_NUMBER, AT(max_connections_per_address), 1,
-     100000, "N", "connections of one address"},
+     100000, "N", "connections of one address (IPv6: /64)"},
+    {"max-body-memory", P2P_OPT_SIZE, AT(max_body_memory), 1048576, 1099511627776,
+     "SIZE",
+     "memory for request bodies that are arriving; one address gets what is still "
+     "free"},
     {"requests-per-second", P2P_OPT_NUMBER, AT(requests_per_second), 0, 100000, "N",
      "of one address (not this machine), 0: no limit"},
     P2P_GUARDIAN_OPTIONS(AT(guardian)),
@@ -86,6 +90,7 @@ static const struct ui_options defaults = {
     .pairing = true,
     .max_connections = 512,
     .max_connections_per_address = 64,
+    .max_body_memory = HTTP_BODY_BUDGET,
     .requests_per_second = 50,
     .guardian = {.sandbox = true},
 };

@@ -33,6 +33,7 @@ struct ui_options {
     struct http_tls_options tls; /* --tls-cert, --tls-key */
     uint64_t max_connections;
     uint64_t max_connections_per_address;
+    uint64_t max_body_memory;
     uint64_t requests_per_second;
     struct p2p_guardian_settings guardian;
     struct p2p_options_text *text; /* what the pointers above may borrow from */

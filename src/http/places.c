@@ -1,0 +1,265 @@
+/*
+ * Who gets a connection, and who gives one up.
+ *
+ * libmicrohttpd only counts whole addresses, and when it is full it stops accepting:
+ * the owner of the machine waits like everybody. Here a part of the connections is for
+ * the favored: loopback, and callers that have proven who they are. Between all others
+ * the source with the most connections gives one up first: one that waits for nothing
+ * but its client's next word, the longest wait first.
+ */
+#include <string.h>
+#include <sys/socket.h>
+
+#include "http/internal.h"
+
+/* A part of all connections is for the favored, but not more than anybody needs. */
+#define RESERVED_PART 8u
+#define RESERVED_MAX  128u
+
+/* What has begun gets so long before it may be ended for another one. */
+#define SPEAKING_MS  1000u /* a request's headers */
+#define SENDING_MS   2000u /* its body */
+#define ANSWERING_MS 5000u /* its answer, long polls included */
+/* A source with more connections may only end what says nothing for so long. */
+#define SILENT_MS 5000u
+
+static unsigned
+reserved(const struct http_server *s)
+{
+    unsigned part = s->opt.max_connections / RESERVED_PART;
+
+    if (part == 0)
+        return s->opt.max_connections > 1;
+    return part < RESERVED_MAX ? part : RESERVED_MAX;
+}
+
+struct newcomer {
+    struct http_source *source; /* may be NULL: it has no connection yet */
+    bool is_favored;
+    uint64_t now_ms;
+};
+
+struct offer {
+    struct http_conn *conn;
+    unsigned crowd; /* connections of its source, the newcomer's included */
+    unsigned rank;  /* 0: between requests, ... */
+    uint64_t since_ms;
+};
+
+/* False: it is busy. */
+static bool
+can_go(const struct http_conn *c, uint64_t now_ms, unsigned *rank)
+{
+    uint64_t since_ms = atomic_load(&c->since_ms);
+    uint64_t age_ms = now_ms > since_ms ? now_ms - since_ms : 0;
+
+    switch ((enum http_phase)atomic_load(&c->phase)) {
+    case HTTP_IDLE:
+        *rank = 0;
+        return true;
+    case HTTP_HEADERS:
+        *rank = 1;
+        return age_ms >= SPEAKING_MS;
+    case HTTP_BODY:
+    case HTTP_UPLOAD:
+        *rank = 2;
+        return age_ms >= SENDING_MS;
+    case HTTP_ANSWER:
+        break;
+    }
+    *rank = 3;
+    return age_ms >= ANSWERING_MS;
+}
+
+static bool
+is_better(const struct offer *a, const struct offer *b)
+{
+    if (b->conn == NULL)
+        return true;
+    if (a->crowd != b->crowd)
+        return a->crowd > b->crowd;
+    if (a->rank != b->rank)
+        return a->rank < b->rank;
+    return a->since_ms <= b->since_ms; /* the list begins with the youngest */
+}
+
+/* The favored give up a place only to their like, and only between requests. */
+static bool
+may_be_asked(const struct http_conn *c, const struct newcomer *n, unsigned rank)
+{
+    return !c->is_favored || (n->is_favored && !c->is_known && rank == 0);
+}
+
+/*
+ * `only`: of this source. Walks all connections: this is for the full house alone, and
+ * four thousand of them take microseconds.
+ */
+static struct offer
+find_place(struct http_server *s, const struct newcomer *n,
+           const struct http_source *only)
+{
+    struct offer best = {.conn = NULL};
+
+    for (struct http_conn *c = s->conns; c != NULL; c = c->next) {
+        struct offer o = {.conn = c, .since_ms = atomic_load(&c->since_ms)};
+
+        if (c->is_given_up || (only != NULL && c->source != only) ||
+            !can_go(c, n->now_ms, &o.rank) || !may_be_asked(c, n, o.rank))
+            continue;
+        o.crowd = c->is_favored ? 0 : c->source->connections + (c->source == n->source);
+        if (is_better(&o, &best))
+            best = o;
+    }
+    return best;
+}
+
+/* A greedy source does not push out those who have less and are about to speak. */
+static bool
+is_fair(const struct offer *o, const struct newcomer *n)
+{
+    unsigned wants = n->source != NULL ? n->source->connections + 1 : 1;
+
+    return n->is_favored || o->conn->source == n->source || o->crowd >= wants ||
+           (o->rank == 0 && n->now_ms - o->since_ms >= SILENT_MS);
+}
+
+/* Closed by the library's thread that has it; its place is free at once. */
+void
+http_place_give_up(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+
+    c->is_given_up = true;
+    c->source->connections--;
+    s->n_placed--;
+    s->n_others -= !c->is_favored;
+    atomic_fetch_add(&s->n_given_up, 1);
+    shutdown(c->fd, SHUT_RDWR);
+    s->looks_for_closed = true; /* see wait.c: the library does not look at all */
+    http_clock_at(s, 0);
+}
+
+static bool
+make_place(struct http_server *s, const struct newcomer *n,
+           const struct http_source *only)
+{
+    struct offer o = find_place(s, n, only);
+
+    if (o.conn == NULL || !is_fair(&o, n))
+        return false;
+    http_place_give_up(o.conn);
+    return true;
+}
+
+static bool
+finds_place(struct http_server *s, const struct newcomer *n, bool is_limited)
+{
+    unsigned max = s->opt.max_connections, others_max = max - reserved(s);
+
+    if (is_limited && n->source != NULL &&
+        n->source->connections >= s->opt.max_connections_per_ip)
+        return make_place(s, n, n->source);
+    /* What was given up is closed within moments, and never more than half as many. */
+    if (atomic_load(&s->n_connections) >= max + max / 2 && !n->is_favored)
+        return false;
+    if (s->n_placed >= max || (!n->is_favored && s->n_others >= others_max))
+        return make_place(s, n, NULL);
+    return true;
+}
+
+enum MHD_Result
+http_place_asked(void *server, const struct sockaddr *sa, socklen_t len)
+{
+    struct http_server *s = server;
+    struct http_address address;
+    bool is_proxy, has_place;
+    struct newcomer n = {.now_ms = p2p_now_ms()};
+
+    (void)len;
+    http_address_from(sa, &address);
+    is_proxy = http_networks_contain(&s->proxies, &address);
+    n.is_favored = !is_proxy && http_address_is_loopback(&address);
+    if ((n.source = http_source_hold(&s->sources, &address)) == NULL)
+        return MHD_NO;
+    pthread_mutex_lock(&s->lock);
+    /* A proxy's connections are those of everybody. */
+    has_place = finds_place(s, &n, s->opt.max_connections_per_ip > 0 && !is_proxy);
+    pthread_mutex_unlock(&s->lock);
+    http_source_release(&s->sources, n.source);
+    if (!has_place)
+        atomic_fetch_add(&s->n_turned_away, 1);
+    return has_place ? MHD_YES : MHD_NO;
+}
+
+/* Whoever has held unread answers longest gives way when memory for them is used up. */
+void
+http_place_end_reader(struct http_server *s)
+{
+    struct http_conn *worst = NULL;
+    uint64_t now_ms = p2p_now_ms();
+
+    pthread_mutex_lock(&s->lock);
+    for (struct http_conn *c = s->conns; c != NULL; c = c->next)
+        if (!c->is_given_up && c->is_sending && now_ms - c->since_ms >= ANSWERING_MS &&
+            (worst == NULL || c->since_ms < worst->since_ms))
+            worst = c;
+    if (worst != NULL)
+        http_place_give_up(worst);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- with the server's lock held ---- */
+
+void
+http_place_take(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+
+    c->source->connections++;
+    s->n_placed++;
+    s->n_others += !c->is_favored;
+}
+
+void
+http_place_leave(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+
+    if (c->is_given_up)
+        return;
+    c->source->connections--;
+    s->n_placed--;
+    s->n_others -= !c->is_favored;
+}
+
+/* ---- without it ---- */
+
+static void
+set_favored(struct http_conn *c, bool is_favored)
+{
+    struct http_server *s = c->server;
+
+    if (c->is_favored && !is_favored && !c->is_given_up)
+        s->n_others++;
+    if (!c->is_favored && is_favored && !c->is_given_up)
+        s->n_others--;
+    c->is_favored = is_favored;
+}
+
+void
+http_place_set_known(struct http_conn *c, bool is_known)
+{
+    pthread_mutex_lock(&c->server->lock);
+    c->is_known = is_known;
+    set_favored(c, is_known || (c->is_favored && c->is_loopback));
+    pthread_mutex_unlock(&c->server->lock);
+}
+
+void
+http_place_is_proxys(struct http_conn *c)
+{
+    pthread_mutex_lock(&c->server->lock);
+    c->is_known = false;
+    set_favored(c, false);
+    pthread_mutex_unlock(&c->server->lock);
+}
