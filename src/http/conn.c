@@ -68,6 +68,7 @@ conn_new(struct http_server *s, struct MHD_Connection *mhd)
         return NULL;
     c->server = s;
     c->fd = -1;
+    c->since_ms = p2p_now_ms();
     if ((info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD)))
         c->fd = info->connect_fd;
     if ((info = MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)))

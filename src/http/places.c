@@ -210,6 +210,26 @@ http_place_end_reader(struct http_server *s)
 
 /* ---- with the server's lock held ---- */
 
+/* Several threads may have been told that the last place is free. */
+static void
+settle(struct http_conn *c)
+{
+    struct http_server *s = c->server;
+    unsigned limit = s->opt.max_connections_per_ip, max = s->opt.max_connections;
+    struct newcomer n = {c->source, c->is_favored, p2p_now_ms()};
+    bool is_proxy = http_networks_contain(&s->proxies, &c->address);
+    bool is_over = limit > 0 && !is_proxy && c->source->connections > limit;
+
+    if (is_over) {
+        if (!make_place(s, &n, c->source))
+            http_place_give_up(c);
+    } else if (s->n_placed > max ||
+               (!c->is_favored && s->n_others > max - reserved(s))) {
+        if (!make_place(s, &n, NULL))
+            http_place_give_up(c);
+    }
+}
+
 void
 http_place_take(struct http_conn *c)
 {
@@ -218,6 +238,7 @@ http_place_take(struct http_conn *c)
     c->source->connections++;
     s->n_placed++;
     s->n_others += !c->is_favored;
+    settle(c);
 }
 
 void
