@@ -76,9 +76,11 @@ open_server(struct discovery *d)
         .rate = (double)o->rate,
         .tls = {o->tls.cert, o->tls.key, p2p_guardian_open},
         .trusted_proxies = o->trusted_proxies.count > 0 ? o->trusted_proxies.at : NULL,
-        /* Peers call by any name and address; pages of other sites may not change it.
-         */
-        .guard = {.check_origin = true},
+        /* Peers call by any name and address. Browsers do so only by names that are
+         * known to be the registry's: a page's own name may point here, too. */
+        .guard = {.check_browser_host = true,
+                  .check_origin = true,
+                  .allow_hosts = o->allow_host.at},
         .headers = headers,
         .routes = discovery_routes,
         .app = &d->app,

@@ -29,6 +29,7 @@ static const struct p2p_option table[] = {
     {"register-rate", P2P_OPT_NUMBER, FIELD(register_rate), 0, 1000000, "N", "registrations a minute of one peer, 0 for no limit"},
     {"tls-cert", P2P_OPT_TEXT, FIELD(tls.cert), 0, 0, "FILE", "speak HTTPS with this certificate (PEM, with its chain); read again when the file changes"},
     {"tls-key", P2P_OPT_TEXT, FIELD(tls.key), 0, 0, "FILE", "its key (PEM, without a passphrase)"},
+    {"allow-host", P2P_OPT_LIST, FIELD(allow_host), 0, 0, "NAME", "a host name that browsers may use for this registry, beside its address and localhost; a port is ignored; repeatable"},
     {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "ADDRESS", "believe what this proxy says of its clients in Forwarded or X-Forwarded-For: an address or a network (172.18.0.0/16); repeatable, commas separate several"},
     P2P_GUARDIAN_OPTIONS(FIELD(guardian)),
 };
@@ -89,6 +90,10 @@ discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
     }
     if (http_proxies_check(opt->trusted_proxies.at, why, sizeof(why)) != P2P_OK) {
         fprintf(stderr, "p2p-discovery: --trusted-proxy %s\n", why);
+        return P2P_ERR_USAGE;
+    }
+    if (http_hosts_check(opt->allow_host.at, why, sizeof(why)) != P2P_OK) {
+        fprintf(stderr, "p2p-discovery: --allow-host %s\n", why);
         return P2P_ERR_USAGE;
     }
     return P2P_OK;

@@ -23,6 +23,7 @@ struct discovery_options {
     uint64_t max_memory_per_ip;
     uint64_t rate;
     uint64_t register_rate;
+    struct p2p_option_list allow_host;
     struct p2p_option_list trusted_proxies;
     struct p2p_guardian_settings guardian;
     struct http_tls_options tls; /* --tls-cert, --tls-key */

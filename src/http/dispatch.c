@@ -169,6 +169,31 @@ is_admitted(struct http_request *req)
     return false;
 }
 
+/*
+ * RFC 9112, 3.2.2: a client may send `GET http://host/path`. Two names for one request
+ * are refused, as two Hosts are.
+ */
+static bool
+strip_authority(struct http_request *req)
+{
+    const char *at = req->path, *host = http_header(req, "Host");
+    size_t len;
+
+    if (strncasecmp(at, "http://", 7) == 0)
+        at += 7;
+    else if (strncasecmp(at, "https://", 8) == 0)
+        at += 8;
+    else
+        return true;
+    len = strcspn(at, "/");
+    if (host == NULL || strlen(host) != len || strncasecmp(at, host, len) != 0) {
+        http_fail(req, 400, "malformed", "the target and Host name different servers");
+        return false;
+    }
+    req->path = at[len] == '/' ? at + len : "/";
+    return true;
+}
+
 /* From the cheapest check to the dearest; the first that fails has answered. */
 static bool
 is_welcome(struct http_request *req, size_t uri_len, const char *version)
@@ -178,8 +203,8 @@ is_welcome(struct http_request *req, size_t uri_len, const char *version)
         return false;
     }
     http_proxy_resolve(req, version);
-    return framing_is_clear(req, version) && is_within_rate(req) &&
-           http_guard_passes(req) && http_route_find(req) &&
+    return framing_is_clear(req, version) && strip_authority(req) &&
+           is_within_rate(req) && http_guard_passes(req) && http_route_find(req) &&
            http_guard_allows_site(req) && http_request_decode_query(req) &&
            is_admitted(req) && body_is_acceptable(req);
 }

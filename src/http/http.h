@@ -68,13 +68,17 @@ struct http_header {
  * Loopback names and the address the connection came in on are always right as Host.
  */
 struct http_guard_options {
-    bool check_host;   /* other Hosts are 421; else any Host is taken */
-    bool check_origin; /* unsafe methods from another origin are 403 */
+    bool check_host; /* other Hosts are 421; else any Host is taken */
+    /* The same only for requests that show a browser, whose user a page may abuse. */
+    bool check_browser_host;
+    /* Unsafe methods from another origin are 403, and so is what a page of another site
+     * loads, other than by leading the user here. */
+    bool check_origin;
     /* What a page of another site asks for is 403 with any method, but for following a
      * link to a HTTP_PAGE row; and JSON has to be called JSON. */
     bool check_site;
-    const char *const
-        *allow_hosts; /* further names without port; NULL-terminated or NULL */
+    const char *const *allow_hosts; /* further names, see http_hosts_check();
+                                       NULL-terminated or NULL */
 };
 
 struct http_options {
@@ -139,6 +143,10 @@ struct http_options {
  */
 P2P_MUST_CHECK enum p2p_err http_proxies_check(const char *const *list, char *why,
                                                size_t size);
+
+/* The same for names that are right as Host: a port is ignored. P2P_ERR_USAGE. */
+P2P_MUST_CHECK enum p2p_err http_hosts_check(const char *const *list, char *why,
+                                             size_t size);
 
 /* Opens a listening socket alone, with the errors of http_server_open: for a parent
  * that hands it to the process that serves. */

@@ -11,6 +11,7 @@
 #include <microhttpd.h>
 
 #include "http/address.h"
+#include "http/guard.h"
 #include "http/http.h"
 #include "http/ratelimit.h"
 #include "http/source.h"
@@ -129,6 +130,7 @@ struct http_server {
     struct http_ratelimit *limiter;
     struct http_pool *pool;
     struct http_networks proxies; /* the trusted ones */
+    struct http_hosts hosts;      /* names that are right as Host */
     _Atomic bool has_warned_of_proxy;
 
     struct http_sources sources;

@@ -112,23 +112,35 @@ decode_params(struct http_request *req, const struct match *m)
     return true;
 }
 
+/* The methods of the rows that fit; of fallbacks only when nothing else does. */
 static void
-fail_method(struct http_request *req)
+list_methods(const struct http_request *req, unsigned flag, char allow[128])
 {
-    char allow[128] = "";
     size_t used = 0;
     struct match m;
 
+    *allow = '\0';
     for (const struct http_route *r = req->server->opt.routes; r->method; r++) {
-        if ((r->flags & HTTP_FALLBACK) || !pattern_fits(r->pattern, req->path, &m) ||
+        if ((r->flags & HTTP_FALLBACK) != flag ||
+            !pattern_fits(r->pattern, req->path, &m) ||
             strstr(allow, r->method) != NULL)
             continue;
-        used += (size_t)snprintf(allow + used, sizeof(allow) - used, "%s%s%s",
-                                 used > 0 ? ", " : "", r->method,
-                                 strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
-        if (used >= sizeof(allow))
+        used +=
+            (size_t)snprintf(allow + used, 128 - used, "%s%s%s", used > 0 ? ", " : "",
+                             r->method, strcmp(r->method, "GET") == 0 ? ", HEAD" : "");
+        if (used >= 128)
             break;
     }
+}
+
+static void
+fail_method(struct http_request *req)
+{
+    char allow[128];
+
+    list_methods(req, 0, allow);
+    if (*allow == '\0')
+        list_methods(req, HTTP_FALLBACK, allow);
     http_set_header(req, "Allow", allow);
     http_fail(req, 405, "method_not_allowed", "allowed here: %s", allow);
 }

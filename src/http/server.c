@@ -189,9 +189,12 @@ http_server_open(const struct http_options *opt, struct http_server **result)
     fill_defaults(&s->opt);
     pthread_mutex_init(&s->lock, NULL);
     http_sources_init(&s->sources);
-    err = http_networks_parse(opt->trusted_proxies, &s->proxies, why, sizeof(why));
-    if (err != P2P_OK)
+    if ((err = http_networks_parse(opt->trusted_proxies, &s->proxies, why,
+                                   sizeof(why))) != P2P_OK ||
+        (err = http_hosts_parse(opt->guard.allow_hosts, &s->hosts, why, sizeof(why))) !=
+            P2P_OK)
         goto out;
+    http_hosts_add_machine(&s->hosts);
     err = P2P_ERR_NOMEM;
     if (s->opt.rate > 0 && (s->limiter = http_ratelimit_new(s->opt.rate, s->opt.burst,
                                                             LIMITER_SLOTS)) == NULL)
@@ -283,6 +286,7 @@ http_server_close(struct http_server *s)
     http_pool_free(s->pool);
     http_ratelimit_free(s->limiter);
     http_sources_clear(&s->sources);
+    http_hosts_clear(&s->hosts);
     pthread_mutex_destroy(&s->lock);
     free(s);
 }

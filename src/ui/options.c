@@ -42,7 +42,7 @@ static const struct p2p_option table[] = {
      "ask browsers and programs of this machine, too; only a code, a link or a "
      "token opens the dashboard"},
     {"allow-host", P2P_OPT_LIST, AT(allow_host), 0, 0, "NAME",
-     "a further name of this machine; may be repeated"},
+     "a further host name of this machine; a port is ignored; may be repeated"},
     {"trusted-proxy", P2P_OPT_LIST, AT(trusted_proxy), 0, 0, "ADDRESS",
      "believe what this proxy says of its clients in Forwarded or X-Forwarded-For, "
      "-Host and -Proto: an address or a network (172.18.0.0/16); repeatable, commas "
@@ -114,8 +114,10 @@ check(const struct ui_options *opt)
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
         return refuse("limit-rate", opt->limit_rate,
                       "a rate (2M), off, or a timetable (\"08:00,2M 23:00,off\")");
-    if (opt->allow_host.count == P2P_OPTION_LIST_MAX)
-        return refuse("allow-host", "given 32 times", "given less often");
+    if (http_hosts_check(opt->allow_host.at, why, sizeof(why)) != P2P_OK) {
+        fprintf(stderr, "p2p-ui: --allow-host %s\n", why);
+        return P2P_ERR_USAGE;
+    }
     if (http_proxies_check(opt->trusted_proxy.at, why, sizeof(why)) != P2P_OK) {
         fprintf(stderr, "p2p-ui: --trusted-proxy %s\n", why);
         return P2P_ERR_USAGE;

@@ -209,24 +209,78 @@ knows_its_own_hosts(void **state)
     assert_false(http_host_is_own(NULL, "192.0.2.7", allowed));
 }
 
+static bool
+is_own(const char *origin, const char *fetch_site, const char *host, const char *scheme)
+{
+    return http_origin_is_own(
+        &(struct http_origin_headers){origin, fetch_site, host, scheme});
+}
+
 static void
 knows_pages_of_its_own(void **state)
 {
     const char *host = "localhost:8080";
 
     (void)state;
-    assert_true(http_origin_is_own(NULL, NULL, host));
-    assert_true(http_origin_is_own("http://localhost:8080", "same-origin", host));
-    assert_true(http_origin_is_own("https://LOCALHOST:8080", "none", host));
-    assert_false(http_origin_is_own("http://localhost:8081", NULL, host));
-    assert_false(http_origin_is_own("http://localhost:8080.evil.example", NULL, host));
-    assert_false(http_origin_is_own("null", NULL, host));
-    assert_false(http_origin_is_own("", NULL, host));
-    assert_false(http_origin_is_own("file://localhost:8080", NULL, host));
-    assert_false(http_origin_is_own(NULL, "cross-site", host));
-    assert_false(http_origin_is_own(NULL, "same-site", host));
-    assert_false(http_origin_is_own("http://localhost:8080", "cross-site", host));
-    assert_false(http_origin_is_own("http://localhost:8080", NULL, NULL));
+    assert_true(is_own(NULL, NULL, host, NULL));
+    assert_true(is_own("http://localhost:8080", "same-origin", host, NULL));
+    assert_true(is_own("https://LOCALHOST:8080", "none", host, NULL));
+    assert_false(is_own("http://localhost:8081", NULL, host, NULL));
+    assert_false(is_own("http://localhost:8080.evil.example", NULL, host, NULL));
+    assert_false(is_own("null", NULL, host, NULL));
+    assert_false(is_own("", NULL, host, NULL));
+    assert_false(is_own("file://localhost:8080", NULL, host, NULL));
+    assert_false(is_own(NULL, "cross-site", host, NULL));
+    assert_false(is_own(NULL, "same-site", host, NULL));
+    assert_false(is_own("http://localhost:8080", "cross-site", host, NULL));
+    assert_false(is_own("http://localhost:8080", NULL, NULL, NULL));
+    /* No page can write Sec-Fetch-Site: a proxy may have changed the Host. */
+    assert_true(is_own("https://files.example", "same-origin", "127.0.0.1:8080", NULL));
+}
+
+static void
+knows_default_ports(void **state)
+{
+    (void)state;
+    assert_true(is_own("https://f.example", NULL, "f.example:443", NULL));
+    assert_true(is_own("https://f.example:443", NULL, "f.example", NULL));
+    assert_true(is_own("http://f.example", NULL, "f.example:80", "http"));
+    assert_true(is_own("https://f.example", NULL, "f.example", "https"));
+    assert_true(is_own("http://[::1]", NULL, "[0:0::1]:80", NULL));
+    assert_true(is_own("http://f.example.", NULL, "f.example", NULL));
+    assert_false(is_own("http://f.example", NULL, "f.example:443", NULL));
+    assert_false(is_own("https://f.example", NULL, "f.example:80", NULL));
+    assert_false(is_own("https://f.example:8443", NULL, "f.example", NULL));
+    assert_false(is_own("http://f.example", NULL, "f.example", "https"));
+    assert_false(is_own("https://f.example", NULL, "f.example", "http"));
+    assert_false(is_own("https://f.example@evil.example", NULL, "f.example", NULL));
+    assert_false(is_own("https://f.example/", NULL, "f.example", NULL));
+}
+
+static void
+takes_names_of_this_machine(void **state)
+{
+    static const char *const good[] = {"Files.Example:8080", "a.lan, b.lan,",
+                                       "[fd00::1]:80", "fd00:0::2", NULL};
+    static const char *const bad[] = {
+        "http://files.example", "files.example/", "*.example",         "", "a b",
+        "files.example:80x",    "a,,b",           "user@files.example"};
+    static const char *const want[] = {"files.example", "a.lan", "b.lan", "fd00::1",
+                                       "fd00::2"};
+    struct http_hosts h;
+    char why[256];
+
+    (void)state;
+    assert_int_equal(http_hosts_parse(good, &h, why, sizeof(why)), P2P_OK);
+    assert_int_equal(h.count, 5);
+    for (size_t i = 0; i < h.count; i++)
+        assert_string_equal(h.at[i], want[i]);
+    http_hosts_clear(&h);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *const list[] = {bad[i], NULL};
+
+        assert_int_equal(http_hosts_check(list, why, sizeof(why)), P2P_ERR_USAGE);
+    }
 }
 
 /* ---- ranges, names, escapes ---- */
@@ -363,6 +417,8 @@ main(void)
         cmocka_unit_test(writes_what_it_can_read),
         cmocka_unit_test(knows_its_own_hosts),
         cmocka_unit_test(knows_pages_of_its_own),
+        cmocka_unit_test(knows_default_ports),
+        cmocka_unit_test(takes_names_of_this_machine),
         cmocka_unit_test(parses_ranges),
         cmocka_unit_test(names_downloads_harmlessly),
         cmocka_unit_test(decodes_escapes_once_and_strictly),
