@@ -27,15 +27,15 @@ def listens(port, host="127.0.0.1"):
 
 
 @contextlib.contextmanager
-def running(*command, port, folder, **kwargs):
-    """Until it listens on the port; in a session of its own."""
+def running(*command, folder, port=None, path=None, **kwargs):
+    """Goes on once it listens on the port, or its socket has the path. In a session of its own."""
     log = folder / "carrier.log"
     with open(log, "ab") as out:
         process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                    start_new_session=True, **kwargs)  # fmt: skip
     try:
         end = time.monotonic() + 30
-        while not listens(port):
+        while not (path.exists() if path else listens(port)):
             assert process.poll() is None and time.monotonic() < end, log.read_text(errors="replace")
             time.sleep(0.05)
         yield process

@@ -113,13 +113,13 @@ def test_socat_under_another_name(stage, tmp_path):
         attack(stage, port)
 
 
-def test_socat_that_drops_its_name_by_unix_socket(stage, tmp_path):
+def test_socat_with_a_unix_socket_in_between(stage, tmp_path):
     """The half that connects does not listen for TCP: its name gives it away."""
     port = carriers.free_port()
     socat, unix = carriers.need("socat"), tmp_path / "s"
     outer = [socat, f"TCP-LISTEN:{port},fork,reuseaddr", f"UNIX-CONNECT:{unix}"]
     inner = [socat, f"UNIX-LISTEN:{unix},fork", f"TCP:127.0.0.1:{stage.port}"]
-    with carriers.running(*outer, port=port, folder=tmp_path), carriers.running(*inner, port=port, folder=tmp_path):
+    with carriers.running(*inner, path=unix, folder=tmp_path), carriers.running(*outer, port=port, folder=tmp_path):
         attack(stage, port)
 
 
