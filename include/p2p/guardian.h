@@ -61,9 +61,9 @@ struct p2p_guardian_options {
      * p2p_caller_check. NULL: nobody is proven. */
     enum p2p_caller (*caller)(const struct sockaddr *ours,
                               const struct sockaddr *theirs, char *reason, size_t cap);
-    /* The child may have connections to the system bus, where Avahi is. It has no other
-     * Unix socket. */
-    bool system_bus;
+    /* The child may have connections to Avahi and the system bus. It has no other Unix
+     * socket. */
+    bool avahi;
     /* Fills in the rules, as the user who serves and before the sandbox. */
     enum p2p_err (*allow)(void *arg, struct p2p_sandbox_rules *rules);
     /* Serves until p2p_service_wait returns; gives the exit status. */

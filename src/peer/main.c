@@ -377,7 +377,7 @@ run(struct peer *peer)
         .descriptors = peer->listeners,
         .descriptor_count = opt->threads,
         .passphrase = p2p_passphrase_default,
-        .system_bus = opt->mdns,
+        .avahi = opt->mdns,
         .allow = allow,
         .serve = serve,
         .arg = peer,

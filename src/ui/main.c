@@ -101,7 +101,7 @@ run(struct ui_app *app)
         .descriptor_count = 1,
         .passphrase = p2p_passphrase_default,
         .caller = p2p_caller_check,
-        .system_bus = true, /* peers of the local network, from Avahi */
+        .avahi = true, /* peers of the local network, from Avahi */
         .allow = allow,
         .serve = serve,
         .arg = app,

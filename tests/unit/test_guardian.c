@@ -58,6 +58,7 @@ status_of(int (*serve)(void *), bool sandbox)
         .files = {LISTED},
         .passphrase = passphrase,
         .caller = same_user,
+        .avahi = true,
         .allow = allow,
         .serve = serve,
     };
@@ -184,6 +185,21 @@ names_a_folder_too_late(void *arg)
 }
 
 static int
+asks_for_sockets(void *arg)
+{
+    static const char *const others[] = {"/run/user/0/bus", "/run/docker.sock", "",
+                                         "/run/dbus/../docker.sock",
+                                         "/run/dbus/system_bus_socket2"};
+    int fd;
+
+    (void)arg;
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+        EXPECT(p2p_guardian_ask_socket(others[i], &fd) == P2P_ERR_NOT_ALLOWED &&
+               fd < 0);
+    return 0;
+}
+
+static int
 ends_with_7(void *arg)
 {
     (void)arg;
@@ -247,6 +263,7 @@ other_questions_are_refused(void **state)
     (void)state;
     assert_int_equal(status_of(asks_for_what_there_is_not, true), 0);
     assert_int_equal(status_of(sends_nonsense, true), 0);
+    assert_int_equal(status_of(asks_for_sockets, true), 0);
     assert_int_equal(status_of(names_a_folder_too_late, true), 7);
 }
 
@@ -264,6 +281,25 @@ a_child_can_be_replaced(void **state)
 {
     (void)state;
     assert_int_equal(status_of(is_replaced, true), 9);
+}
+
+static void
+avahi_is_where_it_should_be(void **state)
+{
+    char out[P2P_GUARDIAN_SOCKET_MAX];
+
+    (void)state;
+    unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
+    assert_non_null(p2p_guardian_socket("/run/dbus/system_bus_socket", out));
+    assert_non_null(p2p_guardian_socket("/var/run/dbus/system_bus_socket", out));
+    assert_non_null(p2p_guardian_socket("/var/run/avahi-daemon/socket", out));
+    assert_string_equal(out, "/run/avahi-daemon/socket");
+    setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/x/bus,guid=1", 1);
+    assert_non_null(p2p_guardian_socket("/x/bus", out));
+    assert_null(p2p_guardian_socket("/run/dbus/system_bus_socket", out));
+    setenv("DBUS_SYSTEM_BUS_ADDRESS", "unix:abstract=/x/bus", 1);
+    assert_null(p2p_guardian_socket("/x/bus", out));
+    unsetenv("DBUS_SYSTEM_BUS_ADDRESS");
 }
 
 static void
@@ -289,6 +325,7 @@ main(void)
         cmocka_unit_test(other_questions_are_refused),
         cmocka_unit_test(the_status_is_the_childs),
         cmocka_unit_test(a_child_can_be_replaced),
+        cmocka_unit_test(avahi_is_where_it_should_be),
         cmocka_unit_test(without_a_parent_files_are_opened_directly),
     };
     int failed;

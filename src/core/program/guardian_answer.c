@@ -138,13 +138,13 @@ end_as_user(const struct guardian *g)
 }
 
 static enum p2p_err
-connect_bus(const struct guardian *g, int *fd)
+connect_avahi(const struct guardian *g, const char *wanted, int *fd)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    char path[P2P_GUARDIAN_BUS_PATH_MAX];
+    char path[P2P_GUARDIAN_SOCKET_MAX];
     enum p2p_err err = P2P_OK;
 
-    if (!g->opt->system_bus || p2p_guardian_bus_path(path) == NULL)
+    if (!g->opt->avahi || p2p_guardian_socket(wanted, path) == NULL)
         return P2P_ERR_NOT_ALLOWED;
     strcpy(to.sun_path, path);
     *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -197,8 +197,8 @@ guardian_on_request(struct guardian *g)
     } else if (request.verb == P2P_GUARDIAN_PASSPHRASE) {
         text = passphrase(g, request.text);
         err = text != NULL ? P2P_OK : P2P_ERR_PASSPHRASE;
-    } else if (request.verb == P2P_GUARDIAN_BUS) {
-        err = connect_bus(g, &fd);
+    } else if (request.verb == P2P_GUARDIAN_SOCKET) {
+        err = connect_avahi(g, request.text, &fd);
     } else if (request.verb == P2P_GUARDIAN_CALLER) {
         err = check_caller(g, request.text, reason);
         text = reason;

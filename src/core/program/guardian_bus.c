@@ -1,10 +1,12 @@
 /*
- * The system bus inside the sandbox, which has no Unix sockets: they would reach the
- * session bus, key agents and whatever else acts for this user. Avahi's library opens
- * its connection on its own, so the two functions of the C library that it calls are
- * ours in the daemons: `socket` gives it a socket without another end, and `connect`
- * puts the connection in its place that the parent has opened (guardian_answer.c).
- * Whoever makes the system calls directly is refused by the filter.
+ * Avahi inside the sandbox, which has no Unix sockets: they would reach the session
+ * bus, key agents and whatever else acts for this user. Avahi's library speaks to it
+ * over the system bus, and name resolution (names in .local) over Avahi's own socket.
+ * Both open their connection on their own, so the two functions of the C library that
+ * they call are ours in the daemons: `socket` gives them a socket without another end,
+ * and `connect` puts the connection in its place that the parent has opened
+ * (guardian_answer.c). Whoever makes the system calls directly is refused by the
+ * filter.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,62 +20,67 @@
 #include "core/program/guardian_internal.h"
 #include "p2p/io.h"
 
-#define DEFAULT_PATH "/run/dbus/system_bus_socket"
-#define DEFAULT_TAIL "/dbus/system_bus_socket"
+#define BUS_PATH     "/run/dbus/system_bus_socket"
+#define AVAHI_PATH   "/run/avahi-daemon/socket"
 #define ADDRESS_HEAD "unix:path="
 
 /* From DBUS_SYSTEM_BUS_ADDRESS, in a form that names a path. */
-const char *
-p2p_guardian_bus_path(char out[P2P_GUARDIAN_BUS_PATH_MAX])
+static const char *
+bus_path(char out[P2P_GUARDIAN_SOCKET_MAX])
 {
     const char *address = getenv("DBUS_SYSTEM_BUS_ADDRESS");
     size_t len;
 
     if (address == NULL || address[0] == '\0')
-        address = ADDRESS_HEAD DEFAULT_PATH;
+        address = ADDRESS_HEAD BUS_PATH;
     if (strncmp(address, ADDRESS_HEAD, strlen(ADDRESS_HEAD)) != 0)
         return NULL;
     address += strlen(ADDRESS_HEAD);
     len = strcspn(address, ",;%");
-    if (len == 0 || len >= P2P_GUARDIAN_BUS_PATH_MAX || address[len] == '%')
+    if (len == 0 || len >= P2P_GUARDIAN_SOCKET_MAX || address[len] == '%')
         return NULL;
     memcpy(out, address, len);
     out[len] = '\0';
     return out;
 }
 
-#if defined(P2P_WITH_AVAHI) && defined(P2P_WITH_SECCOMP)
-
-static bool
-is_bus(const struct sockaddr_un *to, socklen_t len)
+/* /var/run and /run are one folder. */
+static const char *
+without_var(const char *path)
 {
-    char path[P2P_GUARDIAN_BUS_PATH_MAX], wanted[sizeof(to->sun_path) + 1] = "";
-    size_t head = offsetof(struct sockaddr_un, sun_path), n;
-
-    if (len <= head || len > sizeof(*to) || p2p_guardian_bus_path(path) == NULL)
-        return false;
-    memcpy(wanted, to->sun_path, len - head);
-    n = strlen(wanted);
-    /* /var/run and /run are one folder. */
-    return strcmp(wanted, path) == 0 ||
-           (strcmp(path, DEFAULT_PATH) == 0 && n >= strlen(DEFAULT_TAIL) &&
-            strcmp(wanted + n - strlen(DEFAULT_TAIL), DEFAULT_TAIL) == 0);
+    return strncmp(path, "/var/run/", strlen("/var/run/")) == 0 ? path + strlen("/var")
+                                                                : path;
 }
 
-static int
-connect_bus(int fd)
+const char *
+p2p_guardian_socket(const char *wanted, char out[P2P_GUARDIAN_SOCKET_MAX])
 {
-    int flags = fcntl(fd, F_GETFL), on_exec = fcntl(fd, F_GETFD), bus;
+    if (bus_path(out) != NULL && strcmp(without_var(wanted), without_var(out)) == 0)
+        return out;
+    strcpy(out, AVAHI_PATH);
+    return strcmp(without_var(wanted), AVAHI_PATH) == 0 ? out : NULL;
+}
 
-    if (flags < 0 || p2p_guardian_ask_bus(&bus) != P2P_OK) {
+#if defined(P2P_WITH_AVAHI) && defined(P2P_WITH_SECCOMP)
+
+static int
+connect_by_parent(int fd, const struct sockaddr_un *to, socklen_t len)
+{
+    char path[sizeof(to->sun_path) + 1] = "", allowed[P2P_GUARDIAN_SOCKET_MAX];
+    size_t head = offsetof(struct sockaddr_un, sun_path);
+    int flags = fcntl(fd, F_GETFL), on_exec = fcntl(fd, F_GETFD), made = -1, rc = -1;
+
+    if (len > head && len <= sizeof(*to))
+        memcpy(path, to->sun_path, len - head);
+    if (flags < 0 || p2p_guardian_socket(path, allowed) == NULL ||
+        p2p_guardian_ask_socket(path, &made) != P2P_OK) {
         errno = ECONNREFUSED;
         return -1;
     }
-    int rc = fcntl(bus, F_SETFL, flags) == 0 &&
-                     dup3(bus, fd, on_exec & FD_CLOEXEC ? O_CLOEXEC : 0) == fd
-                 ? 0
-                 : -1;
-    p2p_fd_close(&bus);
+    if (fcntl(made, F_SETFL, flags) == 0 &&
+        dup3(made, fd, on_exec & FD_CLOEXEC ? O_CLOEXEC : 0) == fd)
+        rc = 0;
+    p2p_fd_close(&made);
     return rc;
 }
 
@@ -98,10 +105,7 @@ connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
     if (len < sizeof(to->sa_family) || to->sa_family != AF_UNIX ||
         !p2p_guardian_child.is_confined)
         return (int)syscall(SYS_connect, fd, to, len);
-    if (is_bus((const struct sockaddr_un *)(const void *)to, len))
-        return connect_bus(fd);
-    errno = ECONNREFUSED;
-    return -1;
+    return connect_by_parent(fd, (const struct sockaddr_un *)(const void *)to, len);
 }
 
 #endif

@@ -227,10 +227,10 @@ p2p_guardian_open(const char *path, int *fd)
 }
 
 enum p2p_err
-p2p_guardian_ask_bus(int *fd)
+p2p_guardian_ask_socket(const char *path, int *fd)
 {
     struct p2p_guardian_message answer;
-    enum p2p_err err = ask(P2P_GUARDIAN_BUS, "", &answer, fd);
+    enum p2p_err err = ask(P2P_GUARDIAN_SOCKET, path, &answer, fd);
 
     return err == P2P_OK && *fd < 0 ? P2P_ERR_SYS : err;
 }

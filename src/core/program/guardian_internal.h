@@ -29,7 +29,7 @@ enum p2p_guardian_verb {
     /* requests */
     P2P_GUARDIAN_OPEN,       /* a path; answered with a descriptor */
     P2P_GUARDIAN_PASSPHRASE, /* the prompt; answered with the passphrase */
-    P2P_GUARDIAN_BUS,        /* answered with a connection to the system bus */
+    P2P_GUARDIAN_SOCKET,     /* a path; answered with a connection to Avahi there */
     P2P_GUARDIAN_CALLER,     /* two addresses in hex; answered with the reason */
 };
 
@@ -80,13 +80,14 @@ int p2p_guardian_serve(const struct p2p_guardian_options *opt,
 /* Until SIGTERM or an order to stop. */
 void p2p_guardian_wait_child(void);
 
-/* ---- The system bus (guardian_bus.c) ---- */
+/* ---- Avahi (guardian_bus.c) ---- */
 
-enum { P2P_GUARDIAN_BUS_PATH_MAX = 104 };
-/* NULL: it is not where a path leads to. Returns out. */
-const char *p2p_guardian_bus_path(char out[P2P_GUARDIAN_BUS_PATH_MAX]);
+enum { P2P_GUARDIAN_SOCKET_MAX = 104 };
+/* The socket that `wanted` means: the system bus or Avahi's own. NULL: another one,
+ * which the child may not reach. Returns out. */
+const char *p2p_guardian_socket(const char *wanted, char out[P2P_GUARDIAN_SOCKET_MAX]);
 /* Asks the parent. NOT_ALLOWED: this daemon needs none. */
-P2P_MUST_CHECK enum p2p_err p2p_guardian_ask_bus(int *fd);
+P2P_MUST_CHECK enum p2p_err p2p_guardian_ask_socket(const char *path, int *fd);
 
 /* ---- For service.c and the parent ---- */
 

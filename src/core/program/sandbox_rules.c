@@ -109,6 +109,9 @@ static const char *const system_files[] = {
     "/etc/pki/tls/certs",
     "/etc/pki/ca-trust",
     "/etc/ca-certificates",
+    "/etc/gnutls",
+    "/etc/crypto-policies",
+    "/usr/share/crypto-policies",
     "/usr/share/ca-certificates",
     "/usr/local/share/ca-certificates",
     /* host names; where /etc/resolv.conf is a link, its folder: the file is replaced
