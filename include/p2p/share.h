@@ -14,6 +14,12 @@
  * bytes. Hashing yields to transfers (SCHED_IDLE). Where the index cannot be kept (a
  * read-only folder) it lives in memory.
  *
+ * A folder is a path: when it was moved, deleted or unmounted, nothing of it is shared
+ * any longer (is_away), also not from its new place, and nothing is recorded as
+ * deleted. When it is back at its path its files are shared again, without being read.
+ * Another folder that takes the path is not this share's business: the program opens it
+ * anew (guardian.h).
+ *
  * Thread-safe. Look-ups wait neither for hashing nor for the disk, except
  * p2p_share_layer, which may read the index. Several processes may open the same folder
  * (p2p-peer and p2p-ui): one of them hashes (a lock in `.p2p/`), the others follow the
@@ -90,6 +96,8 @@ struct p2p_share_totals {
     uint64_t hashing_files, hashing_bytes; /* tree or SHA-256 still to come */
     uint64_t hashed_bytes;                 /* for trees by this process, since open */
     uint64_t generation;                   /* rises with every change */
+    bool is_away; /* the folder is not at its path now: nothing is shared until it
+                     returns */
 };
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
 

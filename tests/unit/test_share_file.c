@@ -217,6 +217,63 @@ a_file_that_left_the_folder_is_not_served(void **state)
     p2p_share_file_close(file);
 }
 
+static void
+await_away(struct shared *f, bool is_away)
+{
+    struct p2p_share_totals totals;
+
+    for (int i = 0; i < IDLE_MS / 20; i++) {
+        p2p_share_totals(f->share, &totals);
+        if (totals.is_away == is_away)
+            return;
+        usleep(20000);
+    }
+    fail_msg("the folder is %s", is_away ? "still shared" : "still away");
+}
+
+/* A share is a path, not what once was there. */
+static void
+a_folder_that_was_moved_away_is_not_shared_from_its_new_place(void **state)
+{
+    struct shared *f = *state;
+    struct p2p_share_entry page[4];
+    struct p2p_share_file *file;
+    char here[PATH_MAX], away[PATH_MAX], buf[3];
+    size_t count;
+
+    scratch_put(&f->scratch, "s/f", "one");
+    shared_open(f, 0);
+    shared_settle(f);
+    struct p2p_share_entry entry = shared_entry(f, "f");
+    file = open_file(f, "f");
+    snprintf(here, sizeof(here), "%s", scratch_path(&f->scratch, "s"));
+    snprintf(away, sizeof(away), "%s", scratch_path(&f->scratch, "private"));
+    assert_int_equal(rename(here, away), 0);
+    scratch_put(&f->scratch, "private/secret", "two");
+    await_away(f, true);
+    assert_int_equal(p2p_share_list(f->share, "", page, 4, &count), P2P_OK);
+    assert_int_equal(count, 0);
+    assert_int_equal(shared_find(f, "f"), P2P_ERR_NOT_FOUND);
+    assert_int_equal(shared_find(f, "secret"), P2P_ERR_NOT_FOUND);
+    assert_int_equal(shared_count(f), 0);
+    assert_int_equal(p2p_share_file_read(file, 0, buf, 3), P2P_ERR_FILE_CHANGED);
+    p2p_share_file_close(file);
+    assert_int_equal(p2p_share_file_open(f->share, &entry.root, &file),
+                     P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_share_find_root(f->share, &entry.root, &entry),
+                     P2P_ERR_NOT_FOUND);
+    /* Back again, with the new file; the old one is not read a second time. */
+    assert_int_equal(unlink(scratch_path(&f->scratch, "private/secret")), 0);
+    scratch_put(&f->scratch, "private/new", "new");
+    assert_int_equal(rename(away, here), 0);
+    await_away(f, false);
+    shared_settle(f);
+    shared_check(f, "f", (const uint8_t *)"one", 3);
+    shared_check(f, "new", (const uint8_t *)"new", 3);
+    assert_true(shared_hashed(f) <=
+                9); /* "secret" may have been hashed before the look */
+}
+
 /* A folder that is renamed keeps what is known of its files. */
 static void
 renamed_folders_are_not_read_again(void **state)
@@ -595,6 +652,7 @@ main(void)
         SHARED(a_change_of_the_inode_alone_interrupts_nobody),
         SHARED(a_file_that_left_the_folder_is_not_served),
         SHARED(renamed_folders_are_not_read_again),
+        SHARED(a_folder_that_was_moved_away_is_not_shared_from_its_new_place),
         SHARED(replaced_files_end_with_their_readers),
         SHARED(of_equal_files_an_unchanged_one_is_served),
         SHARED(what_is_read_well_fits_the_root),

@@ -130,6 +130,8 @@ p2p_share_find_name(struct p2p_share *s, const char *name, struct p2p_share_entr
     struct stat st;
 
     memset(out, 0, sizeof(*out));
+    if (p2p_share_is_away(s))
+        return P2P_ERR_NOT_FOUND;
     pthread_rwlock_rdlock(&s->catalogue.lock);
     const struct p2p_item *item = p2p_catalogue_find(&s->catalogue, name);
     bool is_refused = item && item->state == P2P_ITEM_REFUSED;
@@ -149,6 +151,8 @@ p2p_share_find_root(struct p2p_share *s, const struct p2p_digest *root,
                     struct p2p_share_entry *out)
 {
     memset(out, 0, sizeof(*out));
+    if (p2p_share_is_away(s))
+        return P2P_ERR_NOT_FOUND;
     pthread_rwlock_rdlock(&s->catalogue.lock);
     const struct p2p_item *item = p2p_catalogue_by_root(&s->catalogue, root, NULL);
     if (item)
@@ -178,6 +182,8 @@ p2p_share_list(struct p2p_share *s, const char *after, struct p2p_share_entry *o
                size_t max, size_t *count)
 {
     *count = 0;
+    if (p2p_share_is_away(s))
+        return P2P_OK;
     pthread_rwlock_rdlock(&s->catalogue.lock);
     for (size_t i = place_after(&s->catalogue, after);
          i < s->catalogue.sorted_count && *count < max; i++)
@@ -193,6 +199,9 @@ p2p_share_totals(struct p2p_share *s, struct p2p_share_totals *out)
     pthread_rwlock_rdlock(&s->catalogue.lock);
     *out = s->catalogue.totals;
     pthread_rwlock_unlock(&s->catalogue.lock);
+    out->is_away = p2p_share_is_away(s);
+    if (out->is_away)
+        out->files = out->bytes = out->hashing_files = out->hashing_bytes = 0;
 }
 
 /* ---- Layers ---- */
@@ -261,6 +270,8 @@ p2p_share_layer(struct p2p_share *s, const struct p2p_digest *root, uint64_t fir
     enum p2p_err err = P2P_OK;
 
     memset(&entry, 0, sizeof(entry));
+    if (p2p_share_is_away(s))
+        return P2P_ERR_NOT_FOUND;
     pthread_rwlock_rdlock(&s->catalogue.lock);
     const struct p2p_item *item = p2p_catalogue_by_root(&s->catalogue, root, NULL);
     if (item)

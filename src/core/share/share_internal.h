@@ -111,6 +111,7 @@ struct p2p_share {
     struct p2p_index *index;
 
     struct p2p_share_mailbox mail;
+    atomic_bool is_away; /* by the loop */
 
     /* The loop's own. */
     pthread_t thread;
@@ -119,7 +120,7 @@ struct p2p_share {
     bool is_owner, is_broken;
     struct p2p_watch watch;
     uint32_t scan; /* number of the last scan */
-    uint64_t callback_due_ms;
+    uint64_t callback_due_ms, place_due_ms;
     struct p2p_share_owner owner;
     struct p2p_share_follower follower;
 };
@@ -128,6 +129,7 @@ struct p2p_share {
 #define P2P_SHARE_DEBOUNCE_MS 250
 
 void p2p_share_wake(struct p2p_share *share);
+bool p2p_share_is_away(struct p2p_share *share);
 void *p2p_share_loop(void *share);
 /* Leaves a name in one of the mailbox's slots and wakes the loop. A second name
  * replaces the first when the loop has not read it yet: these are hints, inotify is the

@@ -7,8 +7,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sys/stat.h>
+
 #include "core/share/share_internal.h"
 #include "p2p/log.h"
+
+/* How often the path of the folder is looked at. */
+#define PLACE_LOOK_MS 2000
 
 void
 p2p_share_wake(struct p2p_share *s)
@@ -75,6 +80,54 @@ p2p_share_remove_unseen(struct p2p_share *s,
         p2p_catalogue_remove(&s->catalogue, u.items[i]);
     }
     free(u.items);
+}
+
+/* ---- The folder at its path ---- */
+
+bool
+p2p_share_is_away(struct p2p_share *s)
+{
+    return atomic_load_explicit(&s->is_away, memory_order_relaxed);
+}
+
+/* False when the path leads nowhere, or to another folder. A path that cannot be looked
+ * at says nothing. */
+static bool
+is_in_place(const struct p2p_share *s)
+{
+    struct stat held, there;
+
+    if (fstat(p2p_root_fd(s->root), &held) != 0 || held.st_nlink == 0)
+        return false;
+    if (stat(p2p_root_path(s->root), &there) != 0)
+        return errno != ENOENT && errno != ENOTDIR;
+    return held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+static void
+look_at_place(struct p2p_share *s, uint64_t now)
+{
+    bool is_away;
+
+    if (now < s->place_due_ms)
+        return;
+    s->place_due_ms = now + PLACE_LOOK_MS;
+    is_away = !is_in_place(s);
+    if (is_away == p2p_share_is_away(s))
+        return;
+    if (is_away)
+        p2p_log_warn(
+            "the shared folder is gone from %s: its files are not shared until it is "
+            "back",
+            p2p_root_path(s->root));
+    else
+        p2p_log_info("the shared folder is back at %s", p2p_root_path(s->root));
+    atomic_store(&s->is_away, is_away);
+    s->owner.is_lost = true; /* what happened meanwhile */
+    pthread_rwlock_wrlock(&s->catalogue.lock);
+    s->catalogue.totals.generation++;
+    pthread_rwlock_unlock(&s->catalogue.lock);
+    s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
 }
 
 /* ---- Owner or follower ---- */
@@ -170,8 +223,12 @@ p2p_share_loop(void *arg)
         uint64_t wanted = idle_wanted(s);
         if (!s->is_owner && try_to_own(s))
             become_owner(s);
-        bool is_idle = s->is_broken || (s->is_owner ? p2p_scan_round(s, &due_ms)
-                                                    : p2p_follow_round(s, &due_ms));
+        look_at_place(s, p2p_now_ms());
+        bool is_idle =
+            s->is_broken || p2p_share_is_away(s) ||
+            (s->is_owner ? p2p_scan_round(s, &due_ms) : p2p_follow_round(s, &due_ms));
+        if (s->place_due_ms < due_ms)
+            due_ms = s->place_due_ms;
         call_back(s, p2p_now_ms(), &due_ms);
         if (is_idle)
             say_idle(s, wanted);

@@ -83,7 +83,7 @@ p2p_share_file_open(struct p2p_share *share, const struct p2p_digest *root,
     enum p2p_err err = P2P_ERR_NOT_FOUND;
 
     *out = NULL;
-    if (count == 0)
+    if (count == 0 || p2p_share_is_away(share))
         return err;
     struct p2p_share_file *file = calloc(1, sizeof(*file));
     if (!file)
@@ -161,6 +161,8 @@ p2p_share_file_verify(struct p2p_share_file *file)
     struct stat st;
     enum p2p_file_change change;
 
+    if (p2p_share_is_away(file->share))
+        return P2P_ERR_FILE_CHANGED;
     if (fstat(file->fd, &st) != 0)
         return p2p_err_from_errno(errno);
     struct p2p_file_state now = p2p_file_state_of(&st);
