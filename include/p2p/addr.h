@@ -16,6 +16,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* What a person writes as host:port, [v6]:port. */
 #define P2P_HOST_MAX 254
 struct p2p_addr {
@@ -44,6 +48,11 @@ P2P_MUST_CHECK enum p2p_err p2p_addr_parse(const char *text, uint16_t default_po
                                            struct p2p_addr *out);
 /* "host:port" or "[v6]:port"; cap >= P2P_ADDR_TEXT always fits. Returns out. */
 const char *p2p_addr_format(const struct p2p_addr *addr, char *out, size_t cap);
+/* Same host, byte for byte, and same port: both come from the calls above. */
 bool p2p_addr_equal(const struct p2p_addr *a, const struct p2p_addr *b);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -16,6 +16,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Reads from memory that the caller keeps alive. */
 struct p2p_rd {
     const uint8_t *at;
@@ -31,10 +35,16 @@ struct p2p_wr {
     bool failed;
 };
 
+/* Starts at the first byte. Borrows `data` for as long as the reader is used. */
 void p2p_rd_init(struct p2p_rd *rd, const void *data, size_t len);
+/* The next integer, big endian, and moves past it. 0 when too few bytes are left, and
+ * after any failure. */
 uint8_t p2p_rd_get_u8(struct p2p_rd *rd);
+/* As p2p_rd_get_u8. */
 uint16_t p2p_rd_get_u16(struct p2p_rd *rd);
+/* As p2p_rd_get_u8. */
 uint32_t p2p_rd_get_u32(struct p2p_rd *rd);
+/* As p2p_rd_get_u8. */
 uint64_t p2p_rd_get_u64(struct p2p_rd *rd);
 /* Copies exactly `len` bytes out; zeroes `out` when they are not there. */
 void p2p_rd_get_bytes(struct p2p_rd *rd, void *out, size_t len);
@@ -43,11 +53,19 @@ const uint8_t *p2p_rd_get_ref(struct p2p_rd *rd, size_t len);
 /* P2P_OK only when nothing failed and nothing is left over, else MALFORMED. */
 P2P_MUST_CHECK enum p2p_err p2p_rd_end(const struct p2p_rd *rd);
 
+/* Starts with nothing written. Borrows `buf` of `cap` bytes for as long as the writer
+ * is used. */
 void p2p_wr_init(struct p2p_wr *wr, void *buf, size_t cap);
+/* Appends the integer, big endian. When it does not fit, nothing is written and the
+ * writer has failed. */
 void p2p_wr_put_u8(struct p2p_wr *wr, uint8_t value);
+/* As p2p_wr_put_u8. */
 void p2p_wr_put_u16(struct p2p_wr *wr, uint16_t value);
+/* As p2p_wr_put_u8. */
 void p2p_wr_put_u32(struct p2p_wr *wr, uint32_t value);
+/* As p2p_wr_put_u8. */
 void p2p_wr_put_u64(struct p2p_wr *wr, uint64_t value);
+/* Appends a copy of `len` bytes, all or none. */
 void p2p_wr_put_bytes(struct p2p_wr *wr, const void *data, size_t len);
 void p2p_wr_put_text(struct p2p_wr *wr, const char *text); /* without its NUL */
 /* P2P_OK and `*len` = bytes written, or TOO_LARGE when something did not fit. */
@@ -55,8 +73,11 @@ P2P_MUST_CHECK enum p2p_err p2p_wr_end(const struct p2p_wr *wr, size_t *len);
 
 /* Loads and stores for places where a cursor would be in the way. */
 uint32_t p2p_load_u32(const uint8_t in[4]);
+/* As p2p_load_u32, the other way. */
 void p2p_store_u32(uint8_t out[4], uint32_t value);
+/* As p2p_load_u32. */
 uint64_t p2p_load_u64(const uint8_t in[8]);
+/* As p2p_store_u32. */
 void p2p_store_u64(uint8_t out[8], uint64_t value);
 
 /* Lower-case hex with a NUL: `out` holds 2 * len + 1 bytes. */
@@ -80,14 +101,20 @@ P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len,
  * Returns its length in bytes, 0 when `in` does not begin with one.
  */
 size_t p2p_utf8_next(const uint8_t *in, size_t len, uint32_t *code_point);
+/* Every byte belongs to a code point that p2p_utf8_next accepts. True for no bytes. */
 bool p2p_utf8_is_valid(const void *text, size_t len);
 struct p2p_code_range {
     uint32_t first, last;
 };
+/* Whether one of the `count` ranges contains the code point; both ends are included. */
 bool p2p_utf8_is_in(uint32_t code_point, const struct p2p_code_range *ranges,
                     size_t count);
 /* Bidi controls, zero-width and other characters that hide or reorder text. Not the
  * joiners and the two selectors of emoji, which need a look at what is beside them. */
 bool p2p_utf8_is_invisible(uint32_t code_point);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -17,6 +17,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum p2p_caller {
     P2P_CALLER_UNPROVEN, /* anything else, and whatever could not be read */
     P2P_CALLER_SAME_USER,
@@ -52,5 +56,9 @@ enum p2p_caller p2p_caller_check(const struct sockaddr *ours,
 P2P_MUST_CHECK enum p2p_err p2p_caller_find_server(const struct sockaddr *ours,
                                                    const struct sockaddr *theirs,
                                                    uid_t *uid);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -10,12 +10,17 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_chunks {
     uint64_t size;       /* of the file, at most P2P_FILE_SIZE_MAX */
     uint32_t chunk_size; /* power of two, P2P_CHUNK_SIZE_MIN..MAX */
     uint64_t count;      /* ceil(size / chunk_size), 0 for an empty file */
 };
 
+/* A power of two from P2P_CHUNK_SIZE_MIN to P2P_CHUNK_SIZE_MAX. */
 bool p2p_chunk_size_is_valid(uint64_t chunk_size);
 
 /* RANGE when size or chunk size is beyond its limits or not a power of two. */
@@ -23,8 +28,13 @@ P2P_MUST_CHECK enum p2p_err p2p_chunks_init(struct p2p_chunks *g, uint64_t size,
                                             uint64_t chunk_size);
 /* For i < count; all chunks are chunk_size long but the last. */
 uint64_t p2p_chunk_offset(const struct p2p_chunks *g, uint64_t i);
+/* As p2p_chunk_offset. */
 uint32_t p2p_chunk_length(const struct p2p_chunks *g, uint64_t i);
 /* True when offset .. offset + length lies within the file. */
 bool p2p_chunks_has_range(const struct p2p_chunks *g, uint64_t offset, uint64_t length);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

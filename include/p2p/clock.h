@@ -11,13 +11,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define P2P_NO_DEADLINE UINT64_MAX
 
 /* CLOCK_MONOTONIC in milliseconds, and in microseconds for rates and round trips. */
 uint64_t p2p_now_ms(void);
+/* As p2p_now_ms. */
 uint64_t p2p_now_us(void);
 /* CLOCK_REALTIME since 1970, in seconds and in milliseconds. */
 uint64_t p2p_time_s(void);
+/* As p2p_time_s. */
 uint64_t p2p_time_ms(void);
 
 /* A condition variable that p2p_cond_wait_until may wait on. Release it with
@@ -31,5 +37,9 @@ void p2p_cond_init(pthread_cond_t *cond);
  */
 bool p2p_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock,
                          uint64_t deadline_ms);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

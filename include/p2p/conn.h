@@ -19,6 +19,10 @@
 #include "p2p/msg.h"
 #include "p2p/net.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_conn; /* *returned owned*, free with p2p_conn_close */
 
 struct p2p_conn_options {
@@ -62,6 +66,8 @@ struct p2p_meta {
  * mean (NOT_FOUND, BUSY, FILE_CHANGED, ...). */
 P2P_MUST_CHECK enum p2p_err
 p2p_conn_meta_by_name(struct p2p_conn *conn, const char *name, struct p2p_meta *out);
+/* As p2p_conn_meta_by_name, for a file that the peer shares under any name. PROTOCOL:
+ * the answer has another root. UNSUPPORTED with protocol 1. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_meta_by_root(struct p2p_conn *conn,
                                                   const struct p2p_digest *root,
                                                   struct p2p_meta *out);
@@ -73,6 +79,8 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_layer(struct p2p_conn *conn,
                                            const struct p2p_meta *meta,
                                            struct p2p_chunks *geometry,
                                            struct p2p_digest **out);
+/* The SHA-256 of the whole file as the peer states it; the caller checks it against the
+ * data. UNSUPPORTED with protocol 1. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_sha256(struct p2p_conn *conn,
                                             const struct p2p_digest *root,
                                             struct p2p_digest *out);
@@ -87,6 +95,12 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_list(struct p2p_conn *conn, char *cursor,
 P2P_MUST_CHECK enum p2p_err p2p_conn_list_all(struct p2p_conn *conn,
                                               uint64_t deadline_ms,
                                               p2p_list_visit *visit, void *arg);
+/* Sends a PING and waits for its PONG; `*rtt_us` is the round trip in microseconds.
+ * UNSUPPORTED with protocol 1. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

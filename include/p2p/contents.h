@@ -12,6 +12,10 @@
 #include "p2p/discovery.h"
 #include "p2p/rank.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_content {
     struct p2p_digest root;
     bool root_known; /* false: these peers do not say which file it is */
@@ -34,6 +38,7 @@ P2P_MUST_CHECK enum p2p_err p2p_contents_find(struct p2p_identity *identity,
                                               const struct p2p_search_results *results,
                                               const char *name,
                                               struct p2p_contents *out);
+/* Frees what p2p_contents_find gave and leaves it empty. */
 void p2p_contents_clear(struct p2p_contents *contents);
 
 /*
@@ -52,5 +57,9 @@ const char *p2p_content_who(const struct p2p_content *content,
 /* Sorts a list of peers, best first; those of one rank keep their order. NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_peers_rank(struct p2p_identity *identity,
                                            struct p2p_peer_list *list);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -14,6 +14,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define P2P_DEVICE_TOKEN_LEN 64 /* hex digits, without a NUL */
 #define P2P_DEVICE_ID_LEN    16
 #define P2P_DEVICE_NAME_MAX  64
@@ -43,6 +47,7 @@ struct p2p_devices; /* *returned owned*, free with p2p_devices_close */
 /* `keys_dir` exists. CORRUPT, PERMISSION, SYS. */
 P2P_MUST_CHECK enum p2p_err p2p_devices_open(const char *keys_dir,
                                              struct p2p_devices **out);
+/* NULL is fine. No other thread uses `devices` any longer. */
 void p2p_devices_close(struct p2p_devices *devices);
 
 /*
@@ -66,5 +71,9 @@ P2P_MUST_CHECK enum p2p_err p2p_devices_list(struct p2p_devices *devices,
 /* Takes access away. NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err p2p_devices_remove(struct p2p_devices *devices,
                                                const char *id);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

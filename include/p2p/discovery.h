@@ -19,6 +19,10 @@
 #include "p2p/limits.h"
 #include "p2p/net.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_discovery; /* *returned owned*, free with p2p_discovery_close */
 struct p2p_identity;
 
@@ -26,6 +30,8 @@ struct p2p_identity;
 P2P_MUST_CHECK enum p2p_err p2p_discovery_open(const char *const *urls, size_t count,
                                                uint64_t timeout_ms,
                                                struct p2p_discovery **out);
+/* NULL is fine. No other thread uses `d` any longer. Does not leave the registries: see
+ * p2p_discovery_leave. */
 void p2p_discovery_close(struct p2p_discovery *d);
 /* The last seq of registrations is kept with this identity (borrowed until close), and
  * the next one is above it whatever the clock says. Call it before the first one. */
@@ -46,6 +52,7 @@ struct p2p_peer_list {
     struct p2p_peer_info *at;
     size_t count;
 };
+/* Frees what the list owns and leaves it empty. */
 void p2p_peer_list_clear(struct p2p_peer_list *list);
 
 /*
@@ -60,11 +67,14 @@ void p2p_peer_list_clear(struct p2p_peer_list *list);
  */
 #define P2P_PEER_NAMES_KEPT 100
 #define P2P_NAMES_BYTES_MAX (4u * 1024 * 1024)
+/* Every peer, by id. Clear `out` with p2p_peer_list_clear, here and below. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_peers(struct p2p_discovery *d,
                                                 struct p2p_peer_list *out);
+/* The peers that share exactly `name`, in the order above. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_find(struct p2p_discovery *d,
                                                const char *name,
                                                struct p2p_peer_list *out);
+/* The peers that share the content `root`, in the order above. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_find_root(struct p2p_discovery *d,
                                                     const struct p2p_digest *root,
                                                     struct p2p_peer_list *out);
@@ -83,6 +93,7 @@ struct p2p_search_results {
     struct p2p_search_result *at;
     size_t count;
 };
+/* Frees what the results own and leaves them empty. */
 void p2p_search_results_clear(struct p2p_search_results *results);
 enum p2p_search_mode {
     P2P_SEARCH_EXACT,
@@ -90,6 +101,8 @@ enum p2p_search_mode {
     P2P_SEARCH_SUBSTRING,
     P2P_SEARCH_FUZZY,
 };
+/* At most `limit` results, best first. Clear `out` with p2p_search_results_clear.
+ * UNREACHABLE when no registry answers. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_search(struct p2p_discovery *d,
                                                  const char *text,
                                                  enum p2p_search_mode mode,
@@ -153,7 +166,13 @@ struct p2p_registry_state {
     bool skew_known;
     int64_t skew_s; /* this clock minus the registry's, at the last answer */
 };
+/* Fills `out` for the first `max` registries, in the order they were given in; returns
+ * how many that were. Asks nobody: these are the results of earlier calls. */
 size_t p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
                             size_t max);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

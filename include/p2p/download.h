@@ -36,6 +36,10 @@
 #include "p2p/rank.h"
 #include "p2p/rate.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum p2p_download_state {
     P2P_DL_CONNECTING,
     P2P_DL_DOWNLOADING,
@@ -100,6 +104,8 @@ enum p2p_source_state {
     P2P_SRC_RETRYING, /* backing off after a failure */
     P2P_SRC_DROPPED,  /* lied, or does not have it: not asked again in this session */
 };
+/* "connecting", "active", "slow", "retrying" or "dropped"; "unknown" for anything else.
+ */
 const char *p2p_source_state_name(enum p2p_source_state state);
 
 struct p2p_source_status {
@@ -148,12 +154,16 @@ typedef void p2p_download_event(void *arg, const struct p2p_download_status *sta
 P2P_MUST_CHECK enum p2p_err p2p_download_start(const struct p2p_download_options *opt,
                                                p2p_download_event *on_event, void *arg,
                                                struct p2p_download **out);
+/* A copy of the state at this moment. Any thread. */
 void p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out);
 /* Another source, found later; duplicates are ignored. TOO_LARGE: so many better ones
  * wait that this one is left out. */
 P2P_MUST_CHECK enum p2p_err
 p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *source);
+/* Asks for a pause and returns at once: an event reports state PAUSED. Connections are
+ * closed, the data stay. */
 void p2p_download_pause(struct p2p_download *dl);
+/* Ends a pause, also one that an error (a full disk) has caused. Returns at once. */
 void p2p_download_resume(struct p2p_download *dl);
 /* Ends it and removes what is on disk; keep_data: the data stay for a later resume. */
 void p2p_download_cancel(struct p2p_download *dl, bool keep_data);
@@ -161,5 +171,9 @@ void p2p_download_cancel(struct p2p_download *dl, bool keep_data);
 P2P_MUST_CHECK enum p2p_err p2p_download_wait(struct p2p_download *dl);
 /* Cancels with keep_data when it still runs, waits for its threads. */
 void p2p_download_free(struct p2p_download *dl);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

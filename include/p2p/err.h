@@ -10,6 +10,10 @@
 #ifndef P2P_ERR_H
 #define P2P_ERR_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define P2P_MUST_CHECK __attribute__((warn_unused_result))
 
 /* What kind of thing went wrong: who has to act. */
@@ -73,10 +77,12 @@ enum p2p_err {
 };
 #define P2P_OK P2P_ERR_OK
 
+/* The class in the table above. */
 enum p2p_err_class p2p_err_class(enum p2p_err err);
 
 /* Stable upper-case name ("HASH_MISMATCH") and a text for people. Never NULL. */
 const char *p2p_err_name(enum p2p_err err);
+/* As p2p_err_name. */
 const char *p2p_err_text(enum p2p_err err);
 
 /* The nearest error for an errno value: ENOSPC is DISK_FULL, EACCES PERMISSION, ... */
@@ -84,6 +90,7 @@ enum p2p_err p2p_err_from_errno(int errnum);
 
 /* HTTP status (docs/HTTP.md, "Errors") and error code of docs/PROTOCOL.md. */
 int p2p_err_http_status(enum p2p_err err);
+/* As p2p_err_http_status. */
 unsigned p2p_err_wire_code(enum p2p_err err);
 
 /* What a wire error code means for the one who received it. */
@@ -96,5 +103,9 @@ enum p2p_err p2p_err_from_wire_code(unsigned code);
  * 8 cancelled, 9 a choice is needed: several different files have the name.
  */
 int p2p_err_exit_status(enum p2p_err err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -15,6 +15,10 @@
 
 #include "p2p/crypto.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define P2P_FRAME_HEAD            4                                /* the length word */
 #define P2P_FRAME_PREFIX          (P2P_FRAME_HEAD + P2P_NONCE_LEN) /* before the ciphertext */
 #define P2P_FRAME_OVERHEAD        (P2P_FRAME_PREFIX + P2P_TAG_LEN)
@@ -46,5 +50,9 @@ P2P_MUST_CHECK enum p2p_err p2p_frame_open(uint8_t *frame, size_t size,
                                            const struct p2p_secret *key,
                                            const void *aad, size_t aad_len,
                                            uint8_t **plain, size_t *plain_len);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -22,6 +22,10 @@
 #include "p2p/options.h"
 #include "p2p/sandbox.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- Settings: the same three options in each daemon ---- */
 
 struct p2p_guardian_settings {
@@ -55,7 +59,8 @@ struct p2p_guardian_options {
     /* What the child keeps open beside stdin, stdout and stderr: listening sockets. */
     const int *descriptors;
     size_t descriptor_count;
-    /* Answers p2p_guardian_passphrase, once a child; returns owned text (p2p_vault_free) or NULL. */
+    /* Answers p2p_guardian_passphrase, once a child; returns owned text
+     * (p2p_vault_free) or NULL. */
     char *(*passphrase)(void *arg, const char *prompt);
     /* Answers p2p_guardian_caller, with the effective uid of the user who serves:
      * p2p_caller_check. NULL: nobody is proven. */
@@ -93,5 +98,9 @@ enum p2p_caller p2p_guardian_caller(const struct sockaddr *ours,
 /* Asks for a new child with new rules: this one is told to stop soon. Does nothing
  * where there is no parent. */
 void p2p_guardian_replace(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,6 +20,10 @@
 #include "p2p/crypto.h"
 #include "p2p/session.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define P2P_M1_SIZE 75
 #define P2P_M2_SIZE 75
 #define P2P_M3_SIZE (4 + 579)
@@ -53,6 +57,7 @@ P2P_MUST_CHECK enum p2p_err p2p_handshake_new(enum p2p_role role,
                                               struct p2p_handshake **out);
 void p2p_handshake_free(struct p2p_handshake *hs); /* wipes; NULL is fine */
 
+/* What the caller has to do now. Changes nothing. */
 enum p2p_handshake_step p2p_handshake_next(const struct p2p_handshake *hs);
 
 /* FAILED: which check it was, in words for the local log; "" before. Never for the
@@ -82,6 +87,7 @@ P2P_MUST_CHECK enum p2p_err p2p_handshake_work(struct p2p_handshake *hs);
  * SIG_C was verified). A client has the claim proven by SIG_S, which is checked after
  * it said yes. */
 const struct p2p_id *p2p_handshake_peer(const struct p2p_handshake *hs);
+/* The key that belongs to p2p_handshake_peer; borrowed until free. */
 const struct p2p_spki *p2p_handshake_peer_spki(const struct p2p_handshake *hs);
 /* The verdict: P2P_OK goes on; any other error fails with it. */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_trust(struct p2p_handshake *hs,
@@ -93,5 +99,9 @@ P2P_MUST_CHECK enum p2p_err p2p_handshake_take_session(struct p2p_handshake *hs,
                                                        uint64_t now_s,
                                                        struct p2p_direction *send,
                                                        struct p2p_direction *receive);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

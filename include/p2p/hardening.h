@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* No core dumps, and no other process of this user may look into this one. Call first
  * in main; p2p_service_begin does. Under the address sanitizer, whose leak check looks,
  * the second half is left out. */
@@ -21,6 +25,11 @@ struct p2p_hardening {
     uint64_t key_memory_bytes; /* of the vault */
     uint64_t locked_bytes;     /* of them */
 };
+/* Asks the system and the vault; changes nothing. */
 struct p2p_hardening p2p_hardening_look(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

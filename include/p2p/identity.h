@@ -18,6 +18,10 @@
 #include "p2p/crypto.h"
 #include "p2p/limits.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_identity; /* *returned owned*, free with p2p_identity_close */
 
 /* How to get a passphrase when the key has one: returns owned text (the caller frees it
@@ -58,9 +62,11 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_claim(struct p2p_identity *identity);
 
 const struct p2p_rsa *
 p2p_identity_key(const struct p2p_identity *identity); /* borrowed */
+/* The peer id. Borrowed until close. */
 const struct p2p_id *p2p_identity_id(const struct p2p_identity *identity);
 const char *
 p2p_identity_id_hex(const struct p2p_identity *identity); /* 64 digits, NUL */
+/* The canonical public key as text. Borrowed until close. */
 const char *p2p_identity_public_pem(const struct p2p_identity *identity);
 
 /* `p2p key ...`: set or remove (NULL) the passphrase; BUSY when the key was rotated
@@ -83,6 +89,7 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_rotate(const char *keys_dir,
  */
 P2P_MUST_CHECK enum p2p_err p2p_identity_load_seq(struct p2p_identity *identity,
                                                   uint64_t *seq);
+/* As p2p_identity_load_seq. */
 P2P_MUST_CHECK enum p2p_err p2p_identity_store_seq(struct p2p_identity *identity,
                                                    uint64_t seq, bool may_lower);
 
@@ -96,6 +103,8 @@ enum p2p_trust {
     P2P_TRUST_PENDING, /* authenticated, but only listed peers may: waits for the user
                         */
 };
+/* The word in the known_peers file: "seen", "trusted", "blocked", "pending"; else
+ * "unknown". */
 const char *p2p_trust_name(enum p2p_trust trust);
 
 #define P2P_ADDRESS_MAX        80 /* "host:port" as it is stored, with NUL */
@@ -167,6 +176,7 @@ P2P_MUST_CHECK enum p2p_err p2p_known_met(struct p2p_identity *identity,
 P2P_MUST_CHECK enum p2p_err p2p_known_set(struct p2p_identity *identity,
                                           const struct p2p_id *id, enum p2p_trust trust,
                                           const char *name, const char *address);
+/* Removes the peer from the list, with its addresses. NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err p2p_known_forget(struct p2p_identity *identity,
                                              const struct p2p_id *id);
 /* An id from the user: 64 hex digits, or a unique prefix of at least 8 of a known
@@ -179,5 +189,9 @@ P2P_MUST_CHECK enum p2p_err p2p_known_resolve(struct p2p_identity *identity,
 /* id NULL: it is not known who answered. */
 void p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id,
                        char *out, size_t cap);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -27,6 +27,10 @@
 #include "p2p/limits.h"
 #include "p2p/path.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_journal; /* *returned owned*, free with p2p_journal_close */
 
 struct p2p_journal_info {
@@ -36,9 +40,9 @@ struct p2p_journal_info {
     uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
 };
 
-/* DISK_FULL when the rest of this download does not fit beside what stays free, TOO_LARGE
- * when no such disk is that large. What an
- * interrupted one has on disk counts. Nothing is made. */
+/* DISK_FULL when the rest of this download does not fit beside what stays free,
+ * TOO_LARGE when no such disk is that large. What an interrupted one has on disk
+ * counts. Nothing is made. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_check_room(const struct p2p_root *downloads,
                                                    const struct p2p_journal_info *info);
 
@@ -59,8 +63,11 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_open(const struct p2p_root *downloads,
 void p2p_journal_close(struct p2p_journal *journal);
 
 int p2p_journal_fd(const struct p2p_journal *journal); /* of the data: pread, pwrite */
+/* The chunk is written and not doubted. */
 bool p2p_journal_has(struct p2p_journal *journal, uint64_t chunk);
+/* Chunks that p2p_journal_has says yes to. */
 uint64_t p2p_journal_done_count(struct p2p_journal *journal);
+/* The bytes of these chunks. */
 uint64_t p2p_journal_done_bytes(struct p2p_journal *journal);
 
 /* The chunk's verified bytes were given to pwrite: it counts from now on, kill -9 or
@@ -121,5 +128,9 @@ struct p2p_unfinished {
 typedef void p2p_journal_visit(void *arg, const struct p2p_unfinished *unfinished);
 P2P_MUST_CHECK enum p2p_err p2p_journal_each(const struct p2p_root *downloads,
                                              p2p_journal_visit *visit, void *arg);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -49,9 +49,8 @@
  * these without being known: they must not push the remembered ones out). */
 #define P2P_KNOWN_PEERS_MAX         10000
 #define P2P_KNOWN_PEERS_PENDING_MAX 256
-#define P2P_KNOWN_PEERS_KEPT_FREE                      \
-    1000 /* places that only the user's decisions take \
-          */
+/* Places that only the user's decisions take. */
+#define P2P_KNOWN_PEERS_KEPT_FREE 1000
 
 /* Records and messages (PROTOCOL.md, "Records" and "Messages"). */
 #define P2P_DATA_MAX           (64 * P2P_KIB)

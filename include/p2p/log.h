@@ -15,6 +15,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum p2p_log_level { P2P_LOG_ERROR, P2P_LOG_WARN, P2P_LOG_INFO, P2P_LOG_DEBUG };
 
 /* Borrows `program` for the life of the process. Default level: info. */
@@ -23,8 +27,11 @@ void p2p_log_init(const char *program, enum p2p_log_level level);
 /* "error", "warn", "info" or "debug"; anything else is P2P_ERR_USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_log_parse_level(const char *text,
                                                 enum p2p_log_level *level);
+/* Whether a line of this level is written: for callers that would prepare a costly one.
+ */
 bool p2p_log_is_on(enum p2p_log_level level);
 
+/* Writes one line, without a final newline in `format`. Longer lines are cut. */
 void p2p_log(enum p2p_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -48,5 +55,9 @@ void p2p_log_set_sink(p2p_log_sink *sink, void *arg);
  * NUL and returns `out`, so it can stand in a format's arguments.
  */
 const char *p2p_log_escape(const void *text, size_t len, char *out, size_t cap);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -18,6 +18,10 @@
 #include "p2p/crypto.h"
 #include "p2p/net.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define P2P_MDNS_SERVICE  "_p2pshare._tcp"
 #define P2P_MDNS_NAME_MAX 63
 
@@ -56,5 +60,9 @@ void p2p_mdns_stop(struct p2p_mdns *mdns); /* NULL is fine */
  */
 P2P_MUST_CHECK enum p2p_err p2p_mdns_browse(uint64_t wait_ms, struct p2p_mdns_peer *out,
                                             size_t max, size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -18,6 +18,10 @@
 #include "p2p/crypto.h"
 #include "p2p/limits.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Text as it is in a message: not terminated. */
 struct p2p_text {
     const char *at;
@@ -153,7 +157,9 @@ void p2p_msg_put_data_header(uint8_t out[P2P_DATA_HEADER], uint32_t req, uint8_t
  * bytes.
  */
 void p2p_msg_list_begin(struct p2p_wr *wr, uint32_t req);
+/* Adds one entry: see above. */
 bool p2p_msg_list_add(struct p2p_wr *wr, const struct p2p_list_entry *entry);
+/* Ends the page; an empty `next` says that it is the last one. */
 void p2p_msg_list_end(struct p2p_wr *wr, struct p2p_text next);
 /* The entries of a parsed LIST, `count` times; they were checked when it was parsed. */
 void p2p_msg_get_list_entry(struct p2p_rd *entries, struct p2p_list_entry *entry);
@@ -181,12 +187,14 @@ struct p2p_msg1 {
     size_t len;
 };
 
+/* Encodes the message into wr, which has room for it. */
 void p2p_msg1_put(struct p2p_wr *wr, const struct p2p_msg1 *msg);
 /* CHUNK without a copy: the text before the bytes. Returns its length (at most 32). */
 size_t p2p_msg1_chunk_prefix(uint64_t index, char out[32]);
 /* What a client sends, and what a server answers. PROTOCOL for an unknown word. */
 P2P_MUST_CHECK enum p2p_err p2p_msg1_parse_request(const void *plain, size_t len,
                                                    struct p2p_msg1 *msg);
+/* As p2p_msg1_parse_request. `msg` borrows from `plain`. */
 P2P_MUST_CHECK enum p2p_err p2p_msg1_parse_answer(const void *plain, size_t len,
                                                   struct p2p_msg1 *msg);
 
@@ -219,10 +227,19 @@ struct p2p_reg_delta {
 };
 /* Exact number of bytes the put below writes. */
 size_t p2p_registration_size(const struct p2p_registration *reg);
+/* Writes the bytes that are signed, by the fields alone: the caller has sorted the
+ * entries. */
 void p2p_registration_put(struct p2p_wr *wr, const struct p2p_registration *reg);
+/* As p2p_registration_size. */
 size_t p2p_reg_delta_size(const struct p2p_reg_delta *delta);
+/* As p2p_registration_put. */
 void p2p_reg_delta_put(struct p2p_wr *wr, const struct p2p_reg_delta *delta);
 #define P2P_REG_LEAVE_LEN (11 + 1 + 32 + 8)
+/* Writes P2P_REG_LEAVE_LEN bytes. */
 void p2p_reg_leave_put(struct p2p_wr *wr, const struct p2p_id *peer_id, uint64_t seq);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * P2P_OK when `name` may be used at all, else NAME. Refused: invalid UTF-8, NUL and
  * other controls, bidi and invisible marks (joiners and emoji selectors only where they
@@ -28,5 +32,9 @@ const char *p2p_name_problem(const char *name, size_t len, bool allow_folders);
  * long. NAME when that is not possible. */
 P2P_MUST_CHECK enum p2p_err p2p_name_numbered(const char *name, unsigned number,
                                               char *out);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -19,9 +19,14 @@
 #include "p2p/err.h"
 #include "p2p/io.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* The address of a socket's other end, in the form of addr.h (v4-mapped v6 as v4, a
  * link-local one with its zone). */
 void p2p_addr_from_sockaddr(const struct sockaddr *sa, struct p2p_addr *out);
+/* 127.0.0.0/8, ::1 or the name "localhost". Looks up no names. */
 bool p2p_addr_is_loopback(const struct p2p_addr *addr);
 /* This machine's address towards other machines, as text: of the interface the default
  * route leaves by. False when there is no such route. Nothing is sent. */
@@ -31,6 +36,8 @@ bool p2p_net_own_address(char *out, size_t cap);
  * -1 where the kernel does not tell. Drain it, then look what is there now.
  */
 int p2p_net_watch_open(void);
+/* Takes all messages that wait on a descriptor of p2p_net_watch_open. Does not block.
+ */
 void p2p_net_watch_drain(int fd);
 
 /*
@@ -55,8 +62,10 @@ P2P_MUST_CHECK enum p2p_err p2p_net_connect_or_stop(const struct p2p_addr *addr,
  * changed as bytes go out. */
 P2P_MUST_CHECK enum p2p_err p2p_net_read(int fd, void *out, size_t len,
                                          uint64_t deadline_ms);
+/* As p2p_net_read. */
 P2P_MUST_CHECK enum p2p_err p2p_net_write(int fd, const void *data, size_t len,
                                           uint64_t deadline_ms);
+/* As p2p_net_read. `iov` is changed. */
 P2P_MUST_CHECK enum p2p_err p2p_net_writev(int fd, struct iovec *iov, int count,
                                            uint64_t deadline_ms);
 /* At least one byte, at most `cap`: what is there. */
@@ -66,7 +75,12 @@ P2P_MUST_CHECK enum p2p_err p2p_net_read_some(int fd, void *out, size_t cap,
 /* Without waiting: BUSY when it would block, CLOSED at the end. For event loops. */
 P2P_MUST_CHECK enum p2p_err p2p_net_try_read(int fd, void *out, size_t cap,
                                              size_t *got);
+/* As p2p_net_try_read; `*sent` may be less than `len`. */
 P2P_MUST_CHECK enum p2p_err p2p_net_try_write(int fd, const void *data, size_t len,
                                               size_t *sent);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,6 +20,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum p2p_option_kind {
     P2P_OPT_TEXT,   /* const char * ; borrows argv, environment or the options object */
     P2P_OPT_LIST,   /* struct p2p_option_list; repeatable; replaces the default */
@@ -65,6 +69,7 @@ P2P_MUST_CHECK enum p2p_err p2p_options_parse(const struct p2p_option_set *set,
                                               void *target, int argc, char **argv,
                                               int *arguments,
                                               struct p2p_options_text **text);
+/* NULL is fine. Texts of the configuration file are gone afterwards. */
 void p2p_options_free(struct p2p_options_text *text);
 
 /* The libraries that this process has loaded and their versions, a line each, as
@@ -73,6 +78,11 @@ void p2p_libraries_print(void);
 
 /* Sizes and durations as above, for other places (rates, timetables). RANGE, USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_size_parse(const char *text, uint64_t *bytes);
+/* As p2p_size_parse, in milliseconds. */
 P2P_MUST_CHECK enum p2p_err p2p_duration_parse(const char *text, uint64_t *ms);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

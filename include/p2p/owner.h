@@ -13,6 +13,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define P2P_OWNER_TOKEN_LEN  64 /* hex digits, without a NUL */
 #define P2P_OWNER_TOKEN_FILE "owner.token"
 
@@ -28,5 +32,9 @@ P2P_MUST_CHECK enum p2p_err p2p_owner_token_obtain(const char *keys_dir,
 P2P_MUST_CHECK enum p2p_err p2p_owner_token_read(const char *keys_dir,
                                                  char token[P2P_OWNER_TOKEN_LEN + 1],
                                                  uid_t *uid);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

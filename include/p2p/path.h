@@ -15,9 +15,15 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
 
 #include "p2p/err.h"
 #include "p2p/name.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 struct p2p_root; /* *returned owned*, free with p2p_root_close */
 
@@ -25,6 +31,7 @@ struct p2p_root; /* *returned owned*, free with p2p_root_close */
  */
 P2P_MUST_CHECK enum p2p_err p2p_root_open(const char *directory, bool create,
                                           mode_t mode, struct p2p_root **out);
+/* NULL is fine. */
 void p2p_root_close(struct p2p_root *root);
 int p2p_root_fd(const struct p2p_root *root);           /* borrowed */
 const char *p2p_root_path(const struct p2p_root *root); /* as it was given; borrowed */
@@ -74,6 +81,7 @@ P2P_MUST_CHECK enum p2p_err p2p_root_walk_folder(const struct p2p_root *root,
  * are not followed. */
 P2P_MUST_CHECK enum p2p_err p2p_root_open_private(const struct p2p_root *root,
                                                   const char *name, int flags, int *fd);
+/* Removes a private file. NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err p2p_root_unlink_private(const struct p2p_root *root,
                                                     const char *name);
 /* EXISTS when `to` is taken. */
@@ -122,6 +130,7 @@ P2P_MUST_CHECK enum p2p_err p2p_root_publish_unflushed(const struct p2p_root *ro
  * are removed. NOT_FOUND for anything but a regular file. */
 P2P_MUST_CHECK enum p2p_err p2p_root_unlink(const struct p2p_root *root,
                                             const char *name);
+/* As p2p_root_unlink. Folders in `to` are made. */
 P2P_MUST_CHECK enum p2p_err p2p_root_rename(const struct p2p_root *root,
                                             const char *from, const char *to);
 /* Takes a public file back into a private one (undo of delete keeps it there). */
@@ -133,5 +142,9 @@ P2P_MUST_CHECK enum p2p_err p2p_root_withdraw(const struct p2p_root *root,
 P2P_MUST_CHECK enum p2p_err p2p_root_replace_private(const struct p2p_root *root,
                                                      const char *name, const void *data,
                                                      size_t len);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -17,6 +17,10 @@
 #include "p2p/addr.h"
 #include "p2p/identity.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum p2p_rank {
     P2P_RANK_TRUSTED,
     P2P_RANK_MET, /* remembered as SEEN, or named by the user just now */
@@ -42,6 +46,8 @@ struct p2p_ranked {
 };
 /* Best first. */
 void p2p_rank_sort(struct p2p_ranked *list, size_t count);
+/* The order of p2p_rank_sort, for qsort: negative when `a` is the better one. Never 0
+ * for two with different indexes. */
 int p2p_rank_compare(const struct p2p_ranked *a, const struct p2p_ranked *b);
 
 /*
@@ -54,6 +60,7 @@ struct p2p_net_of {
     uint8_t prefix[8];
 };
 bool p2p_rank_net(const struct p2p_addr *addr, struct p2p_net_of *out);
+/* Both have such a network, and it is the same. */
 bool p2p_rank_same_net(const struct p2p_addr *a, const struct p2p_addr *b);
 
 /* Strangers of one such network that are asked at a time. */
@@ -64,5 +71,9 @@ bool p2p_rank_same_net(const struct p2p_addr *a, const struct p2p_addr *b);
  */
 size_t p2p_rank_remembered(struct p2p_identity *identity, const struct p2p_id *id,
                            struct p2p_addr out[P2P_PEER_ADDRESSES_MAX]);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

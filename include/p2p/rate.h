@@ -13,6 +13,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_rate {
     pthread_mutex_t lock;
     uint64_t bytes_per_s; /* 0: no limit */
@@ -23,8 +27,13 @@ struct p2p_rate {
     struct p2p_rate *parent;
 };
 
+/* A full bucket of `bytes_per_s` (0: no limit). `now_us` is p2p_now_us, here and below.
+ */
 void p2p_rate_init(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
+/* Destroys the lock. Nobody uses the bucket any longer, as `parent` or directly. */
 void p2p_rate_clear(struct p2p_rate *rate);
+/* Another rate from now on. What is in the bucket stays; a debt is cut to one burst of
+ * the new rate. */
 void p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
 /* Takes `bytes` when the bucket is not in debt and returns 0; else takes nothing and
  * returns the microseconds until it is worth asking again. */
@@ -43,8 +52,14 @@ struct p2p_timetable {
     } at[P2P_TIMETABLE_MAX];
     unsigned count;
 };
+/* Reads the texts above. USAGE, RANGE. */
 P2P_MUST_CHECK enum p2p_err p2p_timetable_parse(const char *text,
                                                 struct p2p_timetable *out);
+/* Bytes per second that hold at this minute of the day (0 to 1439); 0: no limit. */
 uint64_t p2p_timetable_rate(const struct p2p_timetable *table, unsigned minute_of_day);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

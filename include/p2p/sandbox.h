@@ -20,6 +20,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum p2p_sandbox_access {
     P2P_SANDBOX_READ,
     P2P_SANDBOX_WRITE, /* read, write, create and remove files and folders in it */
@@ -43,7 +47,9 @@ struct p2p_sandbox_rules {
     size_t watched_count;
 };
 
+/* No rules: nothing is allowed. */
 void p2p_sandbox_rules_init(struct p2p_sandbox_rules *rules);
+/* Closes and frees what the rules hold. */
 void p2p_sandbox_rules_clear(struct p2p_sandbox_rules *rules);
 
 /* Allows what `path` names now, with all beneath it. A path that does not exist is left
@@ -74,6 +80,7 @@ struct p2p_sandbox_state {
 
 /* The Landlock version of this kernel that the sandbox can use; 0: none. */
 int p2p_sandbox_landlock_abi(void);
+/* Whether this build can filter system calls. */
 bool p2p_sandbox_has_seccomp(void);
 /* False in builds with sanitizers, whose own calls the sandbox would refuse. */
 bool p2p_sandbox_is_possible(void);
@@ -85,5 +92,9 @@ bool p2p_sandbox_is_possible(void);
  */
 P2P_MUST_CHECK enum p2p_err p2p_sandbox_enter(const struct p2p_sandbox_rules *rules,
                                               struct p2p_sandbox_state *state);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

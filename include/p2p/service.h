@@ -6,6 +6,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; p2p_hardening_begin, and
  * as many descriptors as may be. The umask stays the user's: it decides who may read
  * fetched files, and what is secret is made 0600 where it is made. Call first in main,
@@ -21,6 +25,7 @@ void p2p_service_ready(const char *program, const char *format, ...)
 
 /* What SIGHUP does while p2p_service_wait waits, on its thread; NULL: nothing. */
 typedef void p2p_service_hangup_fn(void *arg);
+/* Sets the function. Call it before p2p_service_wait. */
 void p2p_service_on_hangup(p2p_service_hangup_fn *fn, void *arg);
 
 /* Waits for SIGTERM or SIGINT (returns). A second signal afterwards ends the process at
@@ -30,5 +35,9 @@ void p2p_service_wait(void);
 /* Ends the wait from inside the program (a fatal error of a thread). Any thread; once
  * it is over, more calls do nothing. */
 void p2p_service_stop(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -20,6 +20,10 @@
 #include "p2p/crypto.h"
 #include "p2p/frame.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum p2p_role { P2P_CLIENT, P2P_SERVER };
 
 /* One direction of protocol 2. */
@@ -57,6 +61,8 @@ P2P_MUST_CHECK enum p2p_err p2p_direction_peek(const uint8_t *data, size_t len,
 P2P_MUST_CHECK enum p2p_err p2p_direction_open(struct p2p_direction *d, uint8_t *frame,
                                                size_t size, uint64_t now_s,
                                                uint8_t **plain, size_t *plain_len);
+/* It is time for p2p_direction_rekey: a limit of the epoch (frames, bytes, seconds) is
+ * near or reached. */
 bool p2p_direction_wants_rekey(const struct p2p_direction *d, uint64_t now_s);
 /* Seals a REKEY record into `frame` (P2P_FRAME_SIZE(1) bytes) and goes to the next
  * epoch. */
@@ -66,6 +72,7 @@ P2P_MUST_CHECK enum p2p_err p2p_direction_rekey(struct p2p_direction *d, uint8_t
 
 /* Protocol 1. Opaque: holds the key and the nonces seen. One thread at a time. */
 struct p2p_session1;
+/* Copies `key`. *Returns owned*, free with p2p_session1_free. */
 P2P_MUST_CHECK enum p2p_err p2p_session1_new(const struct p2p_secret *key,
                                              struct p2p_session1 **out);
 void p2p_session1_free(struct p2p_session1 *s); /* wipes */
@@ -73,6 +80,8 @@ void p2p_session1_free(struct p2p_session1 *s); /* wipes */
  * again. False, and 0, for NULL. */
 bool p2p_session1_is_worn(const struct p2p_session1 *s, size_t margin);
 size_t p2p_session1_memory(const struct p2p_session1 *s); /* grows with the nonces */
+/* Seals in place (layout of p2p_frame_seal). `nonce` is random and new for each frame.
+ */
 P2P_MUST_CHECK enum p2p_err p2p_session1_seal(struct p2p_session1 *s, uint8_t *frame,
                                               size_t plain_len,
                                               const struct p2p_nonce *nonce);
@@ -84,6 +93,7 @@ P2P_MUST_CHECK enum p2p_err p2p_session1_open(struct p2p_session1 *s, uint8_t *f
 /* Protocol 1's hello, both ways. */
 #define P2P_HELLO1_SIZE   (6 + P2P_ID_HEX_LEN + 1 + P2P_PEM_LEN)
 #define P2P_SESSION1_SIZE (8 + P2P_RSA_LEN)
+/* Writes our hello: id and key. */
 P2P_MUST_CHECK enum p2p_err p2p_hello1_put(const struct p2p_spki *spki,
                                            uint8_t out[P2P_HELLO1_SIZE]);
 /*
@@ -93,11 +103,18 @@ P2P_MUST_CHECK enum p2p_err p2p_hello1_put(const struct p2p_spki *spki,
 P2P_MUST_CHECK enum p2p_err p2p_hello1_parse(const uint8_t *data, size_t len,
                                              struct p2p_spki *spki, struct p2p_id *id,
                                              size_t *used);
+/* Server: the message that carries the session key, encrypted to the client. */
 P2P_MUST_CHECK enum p2p_err p2p_session1_offer(const struct p2p_spki *client,
                                                const struct p2p_secret *key,
                                                uint8_t out[P2P_SESSION1_SIZE]);
+/* Client: takes the session key out of that message. MALFORMED, AUTH; `key` is zero
+ * then. */
 P2P_MUST_CHECK enum p2p_err p2p_session1_accept(const struct p2p_rsa *own,
                                                 const uint8_t in[P2P_SESSION1_SIZE],
                                                 struct p2p_secret *key);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

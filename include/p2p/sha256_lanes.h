@@ -12,6 +12,10 @@
 
 #include "p2p/crypto.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /*
  * out[i] = SHA-256(data + i * stride .. + len) for i < count. stride >= len. Any
  * alignment, any len including 0. `out` may begin where `data` does when stride >= 32:
@@ -23,5 +27,9 @@ P2P_MUST_CHECK enum p2p_err p2p_sha256_lanes(const uint8_t *data, size_t stride,
 
 /* What was chosen: "avx512", "avx2", "sha-ni", "openssl". */
 const char *p2p_sha256_lanes_name(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

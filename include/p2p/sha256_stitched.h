@@ -14,6 +14,10 @@
 #include "p2p/crypto.h"
 #include "p2p/limits.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { P2P_STITCHED_LEAVES = 16 };
 #define P2P_STITCHED_SIZE ((size_t)P2P_STITCHED_LEAVES * P2P_BLOCK_SIZE)
 
@@ -28,5 +32,9 @@ bool p2p_sha256_is_stitched(void);
 P2P_MUST_CHECK enum p2p_err p2p_sha256_stitched(struct p2p_sha256 *sha,
                                                 const uint8_t *data, size_t groups,
                                                 struct p2p_digest *leaves);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -37,6 +37,10 @@
 #include "p2p/limits.h"
 #include "p2p/path.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_share; /* *returned owned*, free with p2p_share_close */
 
 /* Called from the share's own thread whenever the set of shared files changed
@@ -55,6 +59,7 @@ struct p2p_share_options {
  * folder when it is missing. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open(const struct p2p_share_options *opt,
                                            struct p2p_share **out);
+/* Stops its threads and waits for them; NULL is fine. Close its open files first. */
 void p2p_share_close(struct p2p_share *share);
 const struct p2p_root *p2p_share_root(const struct p2p_share *share); /* borrowed */
 
@@ -99,6 +104,7 @@ struct p2p_share_totals {
     bool is_away; /* the folder is not at its path now: nothing is shared until it
                      returns */
 };
+/* Counters of this moment. Does not block on the disk. */
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
 
 /*
@@ -110,13 +116,20 @@ void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
  * reading and before sending.
  */
 struct p2p_share_file;
+/* Opens any one of the files with this content; *returns owned*. `share` is borrowed
+ * until close. NOT_FOUND, FILE_CHANGED. */
 P2P_MUST_CHECK enum p2p_err p2p_share_file_open(struct p2p_share *share,
                                                 const struct p2p_digest *root,
                                                 struct p2p_share_file **out);
+/* NULL is fine. */
 void p2p_share_file_close(struct p2p_share_file *file);
+/* Borrowed until close. */
 const struct p2p_chunks *p2p_share_file_geometry(const struct p2p_share_file *file);
+/* Borrowed until close: read with an offset only. */
 int p2p_share_file_fd(const struct p2p_share_file *file);
+/* FILE_CHANGED: the bytes read so far may be of another content. */
 P2P_MUST_CHECK enum p2p_err p2p_share_file_verify(struct p2p_share_file *file);
+/* Exactly `len` bytes, and verifies afterwards. RANGE beyond the end, FILE_CHANGED. */
 P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
                                                 uint64_t offset, void *out, size_t len);
 
@@ -146,5 +159,9 @@ void p2p_share_rescan(struct p2p_share *share);
  * TIMEOUT after timeout_ms. A follower knows of that only what its owner wrote down. */
 P2P_MUST_CHECK enum p2p_err p2p_share_wait_idle(struct p2p_share *share,
                                                 uint64_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -15,6 +15,10 @@
 
 #include "p2p/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct p2p_sqlite_options {
     const char *path;   /* from p2p_root_private_path, or ":memory:" */
     const char *schema; /* SQL that makes an empty database; ends as `version` */
@@ -41,5 +45,9 @@ P2P_MUST_CHECK enum p2p_err p2p_sqlite_get_blob(sqlite3_stmt *stmt, int column,
                                                 void *out, size_t len);
 /* The nearest error for a result code: SQLITE_FULL is DISK_FULL, NOTADB CORRUPT, ... */
 enum p2p_err p2p_sqlite_error(int rc);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -11,6 +11,10 @@
 #include "p2p/chunk.h"
 #include "p2p/crypto.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Hash of one chunk (`len` bytes, 1..chunk size) as it stands in the layer of a file
  * with geometry `g`. For a file of one chunk that is the root. */
 P2P_MUST_CHECK enum p2p_err p2p_tree_chunk(const struct p2p_chunks *g,
@@ -44,5 +48,9 @@ P2P_MUST_CHECK enum p2p_err p2p_tree_raise(const struct p2p_chunks *g,
 P2P_MUST_CHECK enum p2p_err p2p_tree_check_layer(const struct p2p_chunks *g,
                                                  const struct p2p_digest *layer,
                                                  const struct p2p_digest *root);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

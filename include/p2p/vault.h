@@ -16,6 +16,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* `len` zero bytes; *returns owned*, free with p2p_vault_free. NULL: out of memory. */
 void *p2p_vault_new(size_t len);
 /* Wipes and frees a block of the vault or of the heap (malloc); NULL is fine. */
@@ -30,6 +34,11 @@ struct p2p_vault_state {
     size_t size_bytes;   /* in the vault so far, used or free */
     size_t locked_bytes; /* of them */
 };
+/* Size and locked part at this moment. */
 struct p2p_vault_state p2p_vault_look(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
