@@ -199,7 +199,7 @@ p2p_vault_capacity(void *block)
 void
 p2p_vault_free(void *block)
 {
-    struct head *head = (struct head *)block - 1;
+    struct head *head;
 
     if (block == NULL)
         return;
@@ -208,6 +208,7 @@ p2p_vault_free(void *block)
         free(block);
         return;
     }
+    head = (struct head *)block - 1;
     pthread_mutex_lock(&vault.lock);
     head->next = vault.free[head->kind];
     vault.free[head->kind] = head;
