@@ -1,0 +1,79 @@
+"""docs/ARCHITECTURE.md names every thread, every lock, and every function that opens the lock of its
+caller. Read from the source, so that the page stays true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+SOURCES = sorted([*(ROOT / "src").rglob("*.[ch]"), *(ROOT / "include").rglob("*.h")])
+LOCK_CALL = re.compile(r"\b(pthread_(?:mutex|rwlock)_(?:rd|wr|try|un)?lock|registry_(?:un)?lock)\(")
+
+
+def text_of(path):
+    return re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+
+
+def section(title):
+    return re.search(rf"^#+ {title}\n(.*?)(?=^##|\Z)", PAGE, re.M | re.S)[1]
+
+
+def names_in(text):
+    """What stands in `code` there; a folder given before a file counts for the next ones."""
+    return {Path(word).name for word in re.findall(r"`([^`]+)`", text)}
+
+
+def test_every_file_that_makes_a_thread_is_named():
+    made = {p.name for p in SOURCES if re.search(r"\bpthread_create\(", text_of(p))}
+    assert len(made) > 15
+    assert not made - names_in(section("Threads")), "add these to the table of threads"
+
+
+def test_every_file_with_a_lock_is_named():
+    declared = {
+        p.name for p in SOURCES if re.search(r"\bpthread_(mutex|rwlock)_t\s+\w+( =[^;]*)?;", text_of(p))
+    }
+    assert len(declared) > 25
+    assert not declared - names_in(section("Locks")), "add these to the table of locks"
+
+
+def reopens(body):
+    """True when the first thing that is done with a lock is to release it, to take it again later."""
+    calls = [name.endswith("unlock") for name in LOCK_CALL.findall(body)]
+    return bool(calls) and calls[0] and not all(calls)
+
+
+def functions(text):
+    return re.findall(r"^(\w+)\([^;{]*\)\n\{\n(.*?)^\}", text, re.M | re.S)
+
+
+def test_every_function_that_opens_its_callers_lock_is_named():
+    found = {name for p in SOURCES for name, body in functions(text_of(p)) if reopens(body)}
+    assert len(found) > 10
+    listed = names_in(section("Functions that release their caller's lock"))
+    assert not found - listed, "name these in the table, or better: let the caller release the lock"
+
+
+@pytest.mark.parametrize(
+    "body, expected",
+    [
+        ("pthread_mutex_unlock(&a->lock);\nwork();\npthread_mutex_lock(&a->lock);\n", True),
+        ("pthread_mutex_lock(&a->lock);\nwork();\npthread_mutex_unlock(&a->lock);\n", False),
+        ("pthread_mutex_unlock(&a->lock);\n", False),
+        ("work();\n", False),
+    ],
+)
+def test_the_check_sees_it(body, expected):
+    assert reopens(body) == expected
+
+
+@pytest.mark.parametrize(
+    "page", ["ARCHITECTURE.md", *(f"internals/{p.name}" for p in sorted((ROOT / "docs/internals").glob("*.md")))]
+)
+def test_files_that_are_named_exist(page):
+    """A file that was moved or renamed leaves its old name behind in the text."""
+    there = {p.name for p in SOURCES} | {p.name for p in (ROOT / "tests").rglob("*")}
+    named = {n for n in names_in((ROOT / "docs" / page).read_text()) if re.fullmatch(r"\w+\.(c|h|py)", n)}
+    assert not named - there
