@@ -75,7 +75,7 @@ discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
     if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
         return err;
     if (arguments > 0) {
-        fprintf(stderr, "p2p-discovery: takes no arguments: '%s'\n", argv[1]);
+        fprintf(stderr, "p2p-discovery: unexpected argument %s; --help lists the options\n", argv[1]);
         return P2P_ERR_USAGE;
     }
     if (strcmp(opt->store, "memory") != 0 && store_check_url(opt->store) != P2P_OK) {

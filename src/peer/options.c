@@ -99,7 +99,7 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
     if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
         return err;
     if (arguments > 0) {
-        fprintf(stderr, "p2p-peer: unexpected argument '%s' (see --help)\n", argv[1]);
+        fprintf(stderr, "p2p-peer: unexpected argument %s; --help lists the options\n", argv[1]);
         return P2P_ERR_USAGE;
     }
     if (!p2p_chunk_size_is_valid(opt->chunk_size)) {
@@ -107,7 +107,8 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
         return P2P_ERR_USAGE;
     }
     if (opt->advertise != NULL && !is_ip(opt->advertise)) {
-        fprintf(stderr, "p2p-peer: --advertise %s: an IP address is needed\n",
+        fprintf(stderr, "p2p-peer: invalid --advertise %s: use an IP address of this "
+                "machine that others can reach\n",
                 opt->advertise);
         return P2P_ERR_USAGE;
     }

@@ -98,8 +98,7 @@ static const struct ui_options defaults = {
 static enum p2p_err
 refuse(const char *option, const char *value, const char *right)
 {
-    fprintf(stderr, "p2p-ui: --%s: \"%s\" is wrong, it should be %s\n", option, value,
-            right);
+    fprintf(stderr, "p2p-ui: invalid --%s %s: use %s\n", option, value, right);
     return P2P_ERR_USAGE;
 }
 
@@ -127,7 +126,7 @@ check(const struct ui_options *opt)
         return P2P_ERR_USAGE;
     }
     if (!opt->pairing && opt->require_pairing)
-        return refuse("require-pairing", "with --no-pairing", "only one of the two");
+        return refuse("require-pairing", "with --no-pairing", "one of the two");
     return P2P_OK;
 }
 
@@ -142,7 +141,7 @@ ui_options_parse(struct ui_options *opt, int argc, char **argv)
     if (err != P2P_OK)
         return err;
     if (arguments > 0) {
-        fprintf(stderr, "p2p-ui: what is \"%s\"? There are only options, see --help\n",
+        fprintf(stderr, "p2p-ui: unexpected argument %s; --help lists the options\n",
                 argv[1]);
         return P2P_ERR_USAGE;
     }

@@ -199,7 +199,8 @@ file_is_weakest(void **state)
 
     (void)state;
     write_config(path,
-                 "# everyone\nhost = 10.0.0.1\nunknown-to-us = 1\n\n[p2p-ui]\nport=1\n"
+                 "\xef\xbb\xbf# everyone\nhost = 10.0.0.1\nrequire-pairing = "
+                 "1\n\n[p2p-ui]\nport=1\n"
                  "nonsense = 2\n [p2p-peer] \r\n port =  5  \nwait=2m\n; a comment\n"
                  "discovery = http://one\ndiscovery = http://two\n");
     setenv("P2P_WAIT", "7", 1);
@@ -228,8 +229,37 @@ file_is_weakest(void **state)
 static void
 wrong_files_are_usage(void **state)
 {
-    static const char *const texts[] = {"[p2p-peer]\nprot = 1\n", "port\n",
-                                        "port = x\n", "[p2p-peer]\nhelp\n", "port =\n"};
+    static const char *const texts[] = {
+        "[p2p-peer]\nprot = 1\n",
+        "port\n",
+        "port = x\n",
+        "[p2p-peer]\nhelp\n",
+        "port =\n",
+        /* names that no program has, in any spelling */
+        "requre-pairing = yes\n",
+        "PORT = 1\n",
+        "--port = 1\n",
+        "\xc2\xa0port = 1\n",
+        "port\xc2\xa0= 1\n",
+        "host = \xc2\xa0::1\n",
+        "host = ::1\xe2\x80\x8b\n",
+        "host = ::1\xe3\x80\x80\n",
+        "no-host = yes\n",
+        "no-port = 1\n",
+        "no-careful = perhaps\n",
+        /* sections of nobody */
+        "[ui]\nport = 1\n",
+        "[p2p_ui]\n",
+        "[P2P-UI]\n",
+        "[p2p fetch]\n",
+        "[]\n",
+        /* what a file cannot say */
+        "config = other\n",
+        "help = yes\n",
+        "[p2p-peer]\nversion = yes\n",
+        "host = \xff\n",
+        "\xef\xbb\xbf\xef\xbb\xbfport = 1\n",
+    };
 
     (void)state;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -245,6 +275,70 @@ wrong_files_are_usage(void **state)
 }
 
 static void
+a_flag_is_turned_off_everywhere(void **state)
+{
+    char path[] = "/tmp/test-options-XXXXXX", line[64];
+    struct parsed p;
+
+    (void)state;
+    parse(&p, &set, "--no-careful=no --no-fast=no");
+    assert_int_equal(p.err, P2P_OK);
+    assert_true(p.got.careful && p.got.fast);
+    p2p_options_free(p.text);
+
+    write_config(path, "no-careful = yes\n[p2p-peer]\nno-fast = off\n");
+    snprintf(line, sizeof(line), "--config %s", path);
+    parse(&p, &set, line);
+    assert_int_equal(p.err, P2P_OK);
+    assert_false(p.got.careful);
+    assert_true(p.got.fast);
+    p2p_options_free(p.text);
+
+    setenv("P2P_NO_FAST", "1", 1);
+    parse(&p, &set, line);
+    assert_int_equal(p.err, P2P_OK);
+    assert_false(p.got.fast);
+    p2p_options_free(p.text);
+    setenv("P2P_FAST", "1", 1); /* which of the two? */
+    parse(&p, &set, line);
+    assert_int_equal(p.err, P2P_ERR_USAGE);
+    unsetenv("P2P_FAST");
+    unsetenv("P2P_NO_FAST");
+    unlink(path);
+}
+
+static void
+a_variable_that_is_nearly_one_is_usage(void **state)
+{
+    static const char *const wrong[] = {"P2P_REQURE_PAIRING", "P2P_Port",
+                                        "P2P_LOG_LEVEl", "P2P_KEY_DIR", "p2p_HOST"};
+    static const char *const others[] = {"P2P_UI_SERVICE_HOST",
+                                         "P2P_PASSPHRASE_FD",
+                                         "P2P_NO_MDNS",
+                                         "P2P_SAVE_AS",
+                                         "P2P_XY",
+                                         "P2PX"};
+    struct parsed p;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        setenv(wrong[i], "1", 1);
+        parse(&p, &set, "");
+        if (p.err != P2P_ERR_USAGE)
+            fail_msg("accepted: %s", wrong[i]);
+        unsetenv(wrong[i]);
+    }
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        setenv(others[i], "1", 1);
+        parse(&p, &set, "");
+        if (p.err != P2P_OK)
+            fail_msg("refused: %s", others[i]);
+        p2p_options_free(p.text);
+        unsetenv(others[i]);
+    }
+}
+
+static void
 a_section_of_the_program_serves_its_commands(void **state)
 {
     static const struct p2p_option_set get = {"p2p get", "NAME", "Get.", options,
@@ -253,8 +347,7 @@ a_section_of_the_program_serves_its_commands(void **state)
     struct parsed p;
 
     (void)state;
-    write_config(path,
-                 "[p2p]\nhost = h\nfor-another-command = 1\n[p2p get]\nport = 8\n");
+    write_config(path, "[p2p]\nhost = h\nsave-as = 1\n[p2p get]\nport = 8\n");
     snprintf(line, sizeof(line), "--config %s", path);
     parse(&p, &get, line);
     unlink(path);
@@ -339,6 +432,8 @@ main(void)
         cmocka_unit_test(environment_is_weaker_than_flags),
         cmocka_unit_test(file_is_weakest),
         cmocka_unit_test(wrong_files_are_usage),
+        cmocka_unit_test(a_flag_is_turned_off_everywhere),
+        cmocka_unit_test(a_variable_that_is_nearly_one_is_usage),
         cmocka_unit_test(a_section_of_the_program_serves_its_commands),
         cmocka_unit_test(too_long_a_list_is_usage),
         cmocka_unit_test(sizes_and_durations),

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/program/options_internal.h"
 #include "p2p/log.h"
@@ -88,6 +89,23 @@ p2p_option_index(const struct p2p_option_parse *parse, const char *name, size_t 
     return SIZE_MAX;
 }
 
+size_t
+p2p_option_find(const struct p2p_option_parse *parse, const char *name, size_t len,
+                bool *negated)
+{
+    size_t i = p2p_option_index(parse, name, len);
+    void *field;
+
+    *negated = false;
+    if (i != SIZE_MAX || len <= 3 || memcmp(name, "no-", 3) != 0)
+        return i;
+    i = p2p_option_index(parse, name + 3, len - 3);
+    if (i != SIZE_MAX && p2p_option_at(parse, i, &field)->kind != P2P_OPT_FLAG)
+        i = SIZE_MAX;
+    *negated = i != SIZE_MAX;
+    return i;
+}
+
 enum p2p_err
 p2p_option_set_value(struct p2p_option_parse *parse, size_t i,
                      enum p2p_option_source source, const char *shown,
@@ -106,18 +124,24 @@ p2p_option_set_value(struct p2p_option_parse *parse, size_t i,
 
 /* ---- Command line ---- */
 
-/* `--no-flag`: index of the flag, or SIZE_MAX. */
-static size_t
-negated_flag(const struct p2p_option_parse *parse, const char *name, size_t len)
+static enum p2p_err
+complain_of_option(const struct p2p_option_parse *parse, const char *word, size_t len)
 {
-    void *field;
-    size_t i = SIZE_MAX;
+    char name[NAME_MAX_BYTES], shown[4 * NAME_MAX_BYTES];
+    const char *near = NULL;
+    bool negated;
 
-    if (len > 3 && memcmp(name, "no-", 3) == 0)
-        i = p2p_option_index(parse, name + 3, len - 3);
-    if (i != SIZE_MAX && p2p_option_at(parse, i, &field)->kind != P2P_OPT_FLAG)
-        i = SIZE_MAX;
-    return i;
+    p2p_log_escape(word, len + 2, shown, sizeof(shown));
+    if (len < sizeof(name)) {
+        snprintf(name, sizeof(name), "%.*s", (int)len, word + 2);
+        near = p2p_option_near(parse, name);
+    }
+    if (near != NULL &&
+        p2p_option_find(parse, near, strlen(near), &negated) != SIZE_MAX)
+        return p2p_option_complain(parse, "unknown option %s; did you mean --%s?",
+                                   shown, near);
+    return p2p_option_complain(parse, "unknown option %s; --help lists the options",
+                               shown);
 }
 
 /* Takes the option at argv[*at] and moves *at past what it used. */
@@ -127,16 +151,13 @@ take_option(struct p2p_option_parse *parse, int argc, char **argv, int *at)
     const char *word = argv[(*at)++], *name = word + 2;
     size_t len = strcspn(name, "=");
     const char *value = name[len] == '=' ? name + len + 1 : NULL;
-    size_t i = p2p_option_index(parse, name, len);
+    bool negated;
+    size_t i = p2p_option_find(parse, name, len, &negated);
     char shown[NAME_MAX_BYTES + 3];
     void *field;
 
-    if (i == SIZE_MAX && value == NULL &&
-        (i = negated_flag(parse, name, len)) != SIZE_MAX)
-        value = "no";
     if (i == SIZE_MAX)
-        return p2p_option_complain(parse, "%.*s is not an option; --help lists them",
-                                   (int)len + 2, word);
+        return complain_of_option(parse, word, len);
     if (value == NULL && p2p_option_at(parse, i, &field)->kind == P2P_OPT_FLAG)
         value = "yes";
     else if (value == NULL && *at < argc && strncmp(argv[*at], "--", 2) != 0)
@@ -144,8 +165,10 @@ take_option(struct p2p_option_parse *parse, int argc, char **argv, int *at)
     if (value == NULL)
         return p2p_option_complain(parse, "%s needs a value: %s=%s", word, word,
                                    p2p_option_at(parse, i, &field)->value);
-    snprintf(shown, sizeof(shown), "--%s", p2p_option_at(parse, i, &field)->name);
-    return p2p_option_set_value(parse, i, P2P_FROM_FLAG, shown, value);
+    snprintf(shown, sizeof(shown), "--%.*s",
+             (int)(len < NAME_MAX_BYTES ? len : NAME_MAX_BYTES - 1), name);
+    return p2p_option_set_value(parse, i, P2P_FROM_FLAG, shown,
+                                negated ? p2p_option_negate(value) : value);
 }
 
 static enum p2p_err
@@ -167,8 +190,8 @@ parse_argv(struct p2p_option_parse *parse, int argc, char **argv, int *arguments
             at++;
         } else if (word[1] != '-') {
             err = p2p_option_complain(parse,
-                                      "%s: options begin with two dashes; --help "
-                                      "lists them",
+                                      "unknown option %s: options begin with two "
+                                      "dashes; --help lists them",
                                       word);
         } else {
             err = take_option(parse, argc, argv, &at);
@@ -232,28 +255,69 @@ set_words(struct p2p_option_parse *parse, size_t i, const char *shown,
 }
 
 static enum p2p_err
+set_from_environment(struct p2p_option_parse *parse, size_t i)
+{
+    char name[NAME_MAX_BYTES], negated[NAME_MAX_BYTES], no_option[NAME_MAX_BYTES];
+    void *field;
+    const struct p2p_option *option = p2p_option_at(parse, i, &field);
+    const char *value, *off = NULL;
+
+    if (field == (void *)&parse->common.help || field == (void *)&parse->common.version)
+        return P2P_OK;
+    environment_name(option->name, name);
+    value = getenv(name);
+    snprintf(no_option, sizeof(no_option), "no-%s", option->name);
+    environment_name(no_option, negated);
+    if (option->kind == P2P_OPT_FLAG)
+        off = getenv(negated);
+    if (off != NULL && off[0] != '\0' && value != NULL && value[0] != '\0')
+        return p2p_option_complain(parse, "%s and %s are both set: unset one of them",
+                                   name, negated);
+    if (off != NULL && off[0] != '\0')
+        return p2p_option_set_value(parse, i, P2P_FROM_ENVIRONMENT, negated,
+                                    p2p_option_negate(off));
+    if (value == NULL || value[0] == '\0')
+        return P2P_OK;
+    return option->kind == P2P_OPT_LIST
+               ? set_words(parse, i, name, value)
+               : p2p_option_set_value(parse, i, P2P_FROM_ENVIRONMENT, name, value);
+}
+
+extern char **environ;
+
+/* P2P_PROT=1 for P2P_PORT. Names that resemble none may be another program's. */
+static enum p2p_err
+check_environment_name(const struct p2p_option_parse *parse, const char *variable)
+{
+    char name[NAME_MAX_BYTES], right[NAME_MAX_BYTES];
+    const char *near;
+    size_t len = strcspn(variable, "=");
+
+    if (strncasecmp(variable, "P2P_", 4) != 0 || len >= sizeof(name))
+        return P2P_OK;
+    for (size_t i = 4; i <= len; i++)
+        name[i - 4] = i == len             ? '\0'
+                      : variable[i] == '_' ? '-'
+                                           : (char)tolower((unsigned char)variable[i]);
+    near = p2p_option_is_known(name, false) ? name : p2p_option_near(parse, name);
+    if (near == NULL)
+        return P2P_OK;
+    environment_name(near, right);
+    if (strlen(right) == len && memcmp(right, variable, len) == 0)
+        return P2P_OK;
+    return p2p_option_complain(parse, "unknown variable %.*s; did you mean %s?",
+                               (int)len, variable, right);
+}
+
+static enum p2p_err
 parse_environment(struct p2p_option_parse *parse)
 {
     enum p2p_err err = P2P_OK;
 
-    for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS && err == P2P_OK;
-         i++) {
-        char name[NAME_MAX_BYTES];
-        void *field;
-        const struct p2p_option *option = p2p_option_at(parse, i, &field);
-        const char *value;
-
-        if (field == (void *)&parse->common.help ||
-            field == (void *)&parse->common.version)
-            continue;
-        environment_name(option->name, name);
-        value = getenv(name);
-        if (value == NULL || value[0] == '\0')
-            continue;
-        err = option->kind == P2P_OPT_LIST
-                  ? set_words(parse, i, name, value)
-                  : p2p_option_set_value(parse, i, P2P_FROM_ENVIRONMENT, name, value);
-    }
+    for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS && err == P2P_OK; i++)
+        err = set_from_environment(parse, i);
+    for (char **at = environ; at != NULL && *at != NULL && err == P2P_OK; at++)
+        err = check_environment_name(parse, *at);
     return err;
 }
 
@@ -266,8 +330,9 @@ apply_log_level(const struct p2p_option_parse *parse)
 
     if (parse->common.log_level != NULL &&
         p2p_log_parse_level(parse->common.log_level, &level) != P2P_OK)
-        return p2p_option_complain(parse, "--log-level %s: error, warn, info or debug",
-                                   parse->common.log_level);
+        return p2p_option_complain(
+            parse, "invalid --log-level %s: use error, warn, info or debug",
+            parse->common.log_level);
     p2p_log_init(parse->set->program, level);
     return P2P_OK;
 }

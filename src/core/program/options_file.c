@@ -6,15 +6,21 @@
 #include <string.h>
 
 #include "core/program/options_internal.h"
+#include "p2p/bytes.h"
+#include "p2p/log.h"
 
 enum { FILE_MAX_BYTES = 256 * 1024, SHOWN_MAX_BYTES = 512 };
+
+/* Some editors write it at the beginning of UTF-8. */
+static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 struct ini {
     struct p2p_option_parse *parse;
     const char *file;
     unsigned line;
-    bool mine;   /* the lines of this section are for this program */
-    bool strict; /* ... and for no other: an unknown name is a mistake */
+    bool mine;      /* the lines of this section are for this program */
+    bool is_own;    /* ... and for no other */
+    bool is_shared; /* before the first section: for all programs */
 };
 
 static char *
@@ -31,31 +37,106 @@ trim(char *text)
 }
 
 /* "[p2p]" is also for "p2p get". */
-static void
+static enum p2p_err
 enter_section(struct ini *ini, const char *section)
 {
     const char *program = ini->parse->set->program;
     size_t len = strlen(section);
+    char shown[SHOWN_MAX_BYTES];
+    const char *near;
 
-    ini->strict = strcmp(section, program) == 0;
+    ini->is_own = strcmp(section, program) == 0;
     ini->mine =
-        ini->strict || (strncmp(section, program, len) == 0 && program[len] == ' ');
+        ini->is_own || (strncmp(section, program, len) == 0 && program[len] == ' ');
+    ini->is_shared = false;
+    if (ini->mine || p2p_option_is_section(section))
+        return P2P_OK;
+    p2p_log_escape(section, len, shown, sizeof(shown));
+    near = p2p_option_near_section(section);
+    return p2p_option_complain(ini->parse, "%s:%u: unknown section [%s]; %s%s%s",
+                               ini->file, ini->line, shown,
+                               near != NULL ? "did you mean [" : "sections are [p2p], ",
+                               near != NULL ? near : "[p2p-peer], [p2p-ui] and ",
+                               near != NULL ? "]?" : "[p2p-discovery]");
+}
+
+/* Nobody would see why this name has no effect. */
+static enum p2p_err
+complain_of_name(const struct ini *ini, const char *name)
+{
+    char shown[SHOWN_MAX_BYTES];
+    const char *near = p2p_option_near(ini->parse, name);
+
+    p2p_log_escape(name, strlen(name), shown, sizeof(shown));
+    if (near != NULL && strcmp(near, name) != 0)
+        return p2p_option_complain(ini->parse,
+                                   "%s:%u: unknown setting %s; did you mean %s?",
+                                   ini->file, ini->line, shown, near);
+    return p2p_option_complain(ini->parse,
+                               "%s:%u: unknown setting %s; --help lists the settings",
+                               ini->file, ini->line, shown);
+}
+
+/* For another program that reads the same lines. */
+static bool
+is_for_others(const struct ini *ini, const char *name)
+{
+    return !ini->is_own && p2p_option_is_known(name, !ini->is_shared);
+}
+
+/* Space that isspace does not know: it would become part of the value. */
+static bool
+is_strange_space(const char *at, size_t left)
+{
+    uint32_t cp;
+
+    return p2p_utf8_next((const uint8_t *)at, left, &cp) > 0 &&
+           (cp == 0xa0 || cp == 0x1680 || (cp >= 0x2000 && cp <= 0x200b) ||
+            cp == 0x202f || cp == 0x205f || cp == 0x3000 || cp == 0xfeff);
+}
+
+static bool
+has_strange_edge(const char *text)
+{
+    size_t len = strlen(text);
+
+    return is_strange_space(text, len) ||
+           (len >= 2 && is_strange_space(text + len - 2, 2)) ||
+           (len >= 3 && is_strange_space(text + len - 3, 3));
+}
+
+/* These decide which file is read, or what is printed in place of a start. */
+static bool
+is_for_command_line(const char *name)
+{
+    return strcmp(name, "config") == 0 || strcmp(name, "help") == 0 ||
+           strcmp(name, "version") == 0;
 }
 
 static enum p2p_err
 take_setting(struct ini *ini, char *name, char *value)
 {
     char shown[SHOWN_MAX_BYTES];
-    size_t i = p2p_option_index(ini->parse, name, strlen(name));
+    bool negated;
+    size_t i;
 
-    if (!ini->mine || (i == SIZE_MAX && !ini->strict))
+    if (!ini->mine)
         return P2P_OK;
+    i = p2p_option_find(ini->parse, name, strlen(name), &negated);
     if (i == SIZE_MAX)
+        return is_for_others(ini, name) ? P2P_OK : complain_of_name(ini, name);
+    if (is_for_command_line(name))
         return p2p_option_complain(ini->parse,
-                                   "%s:%u: %s is not a setting; --help lists them",
+                                   "%s:%u: %s has no effect in a file; give it as --%s",
+                                   ini->file, ini->line, name, name);
+    if (has_strange_edge(value))
+        return p2p_option_complain(ini->parse,
+                                   "%s:%u: %s: the value begins or ends with a special "
+                                   "space (such as a no-break space); remove it",
                                    ini->file, ini->line, name);
     snprintf(shown, sizeof(shown), "%s:%u: %s", ini->file, ini->line, name);
-    return p2p_option_set_value(ini->parse, i, P2P_FROM_FILE, shown, value);
+    return p2p_option_set_value(ini->parse, i, P2P_FROM_FILE, shown,
+                                negated ? p2p_option_negate(value) : value);
 }
 
 static enum p2p_err
@@ -68,11 +149,11 @@ take_line(struct ini *ini, char *line)
         return P2P_OK;
     if (text[0] == '[' && text[len - 1] == ']') {
         text[len - 1] = '\0';
-        enter_section(ini, trim(text + 1));
-        return P2P_OK;
+        return enter_section(ini, trim(text + 1));
     }
     if (equals == NULL)
-        return p2p_option_complain(ini->parse, "%s:%u: `name = value` is needed",
+        return p2p_option_complain(ini->parse,
+                                   "%s:%u: invalid line; write `name = value`",
                                    ini->file, ini->line);
     *equals = '\0';
     return take_setting(ini, trim(text), trim(equals + 1));
@@ -88,18 +169,22 @@ load(struct p2p_option_parse *parse, const char *file, char **text)
     size_t len = 0;
 
     if (in == NULL) {
-        err = p2p_option_complain(parse, "--config %s: %s", file, strerror(errno));
+        err = p2p_option_complain(parse, "cannot read --config %s: %s", file,
+                                  strerror(errno));
         goto out;
     }
     if (buf == NULL)
         goto out;
     len = fread(buf, 1, FILE_MAX_BYTES + 1, in);
     if (ferror(in))
-        err = p2p_option_complain(parse, "--config %s: %s", file, strerror(errno));
+        err = p2p_option_complain(parse, "cannot read --config %s: %s", file,
+                                  strerror(errno));
     else if (len > FILE_MAX_BYTES)
-        err = p2p_option_complain(parse, "--config %s: larger than 256 KiB", file);
-    else if (memchr(buf, '\0', len) != NULL)
-        err = p2p_option_complain(parse, "--config %s: not a text file", file);
+        err = p2p_option_complain(
+            parse, "cannot read --config %s: it is larger than 256 KiB", file);
+    else if (!p2p_utf8_is_valid(buf, len) || memchr(buf, '\0', len) != NULL)
+        err = p2p_option_complain(
+            parse, "cannot read --config %s: it is not a UTF-8 text file", file);
     else if ((*text = p2p_options_keep(parse->text, buf, len)) != NULL)
         err = P2P_OK;
 out:
@@ -112,10 +197,12 @@ out:
 enum p2p_err
 p2p_options_read_file(struct p2p_option_parse *parse, const char *file)
 {
-    struct ini ini = {.parse = parse, .file = file, .mine = true};
+    struct ini ini = {.parse = parse, .file = file, .mine = true, .is_shared = true};
     char *text = NULL;
     enum p2p_err err = load(parse, file, &text);
 
+    if (text != NULL && strncmp(text, byte_order_mark, 3) == 0)
+        text += 3;
     while (err == P2P_OK && text != NULL) {
         char *line = strsep(&text, "\n");
         ini.line++;

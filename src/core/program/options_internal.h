@@ -35,6 +35,21 @@ const struct p2p_option *p2p_option_at(const struct p2p_option_parse *parse, siz
 size_t p2p_option_index(const struct p2p_option_parse *parse, const char *name,
                         size_t len);
 
+/* The same; and for `no-NAME` the flag NAME, *negated then. */
+size_t p2p_option_find(const struct p2p_option_parse *parse, const char *name,
+                       size_t len, bool *negated);
+/* "no" for "yes" and the other way round; what is neither stays as it is. */
+const char *p2p_option_negate(const char *value);
+
+/* ---- options_known.c: the settings of all programs ---- */
+
+/* Whether some program, or only some command of p2p, has this option or flag. */
+bool p2p_option_is_known(const char *name, bool commands_only);
+bool p2p_option_is_section(const char *section);
+/* The known name that is nearly this one, or NULL. */
+const char *p2p_option_near(const struct p2p_option_parse *parse, const char *name);
+const char *p2p_option_near_section(const char *name);
+
 /* Sets option i from text that outlives the target, unless a stronger source has.
  * `shown` is what a message calls it ("--port", "P2P_PORT", "file:3: port"). */
 P2P_MUST_CHECK enum p2p_err p2p_option_set_value(struct p2p_option_parse *parse,
@@ -56,6 +71,7 @@ char *p2p_options_keep(struct p2p_options_text *text, const char *from, size_t l
 
 P2P_MUST_CHECK enum p2p_err p2p_options_read_file(struct p2p_option_parse *parse,
                                                   const char *file);
+P2P_MUST_CHECK enum p2p_err p2p_option_parse_flag(const char *text, bool *out);
 void p2p_options_print_help(const struct p2p_option_parse *parse);
 void p2p_option_format_value(const struct p2p_option *option, uint64_t value, char *out,
                              size_t cap);

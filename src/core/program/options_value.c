@@ -69,8 +69,8 @@ p2p_duration_parse(const char *text, uint64_t *ms)
     return parse_with_unit(text, time_units, COUNT(time_units), ms);
 }
 
-static enum p2p_err
-parse_flag(const char *text, bool *out)
+enum p2p_err
+p2p_option_parse_flag(const char *text, bool *out)
 {
     static const char *const words[] = {"no", "yes", "off",   "on",
                                         "0",  "1",   "false", "true"};
@@ -82,6 +82,16 @@ parse_flag(const char *text, bool *out)
         }
     }
     return P2P_ERR_USAGE;
+}
+
+const char *
+p2p_option_negate(const char *value)
+{
+    bool is_on;
+
+    if (p2p_option_parse_flag(value, &is_on) != P2P_OK)
+        return value;
+    return is_on ? "no" : "yes";
 }
 
 /* The largest unit that divides the value. */
@@ -130,12 +140,12 @@ complain_of_number(const struct p2p_option_parse *parse,
     char min[32], max[32];
 
     if (option->min == 0 && option->max == 0)
-        return p2p_option_complain(parse, "%s %s: %s is needed", shown, value,
+        return p2p_option_complain(parse, "invalid %s %s: use %s", shown, value,
                                    wanted[option->kind]);
     p2p_option_format_value(option, option->min, min, sizeof(min));
     p2p_option_format_value(option, option->max, max, sizeof(max));
-    return p2p_option_complain(parse, "%s %s: %s from %s to %s is needed", shown, value,
-                               wanted[option->kind], min, max);
+    return p2p_option_complain(parse, "invalid %s %s: use %s from %s to %s", shown,
+                               value, wanted[option->kind], min, max);
 }
 
 static enum p2p_err
@@ -165,8 +175,8 @@ append(const struct p2p_option_parse *parse, struct p2p_option_list *list,
        const char *shown, const char *value)
 {
     if (list->count == P2P_OPTION_LIST_MAX)
-        return p2p_option_complain(parse, "%s: at most %d of them", shown,
-                                   P2P_OPTION_LIST_MAX);
+        return p2p_option_complain(parse, "%s is given too often: at most %d times",
+                                   shown, P2P_OPTION_LIST_MAX);
     list->at[list->count++] = value;
     return P2P_OK;
 }
@@ -184,8 +194,8 @@ p2p_option_assign(const struct p2p_option_parse *parse, const struct p2p_option 
     case P2P_OPT_LIST:
         return append(parse, field, shown, value);
     case P2P_OPT_FLAG:
-        if (parse_flag(value, field) != P2P_OK)
-            return p2p_option_complain(parse, "%s %s: yes or no is needed", shown,
+        if (p2p_option_parse_flag(value, field) != P2P_OK)
+            return p2p_option_complain(parse, "invalid %s %s: use yes or no", shown,
                                        value);
         return P2P_OK;
     case P2P_OPT_NUMBER:

@@ -1,0 +1,219 @@
+/* Settings of all programs: in a file that several of them read, a name that none of
+ * them knows is a mistake. tests/e2e/test_settings.py compares this list with --help.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/program/options_internal.h"
+
+enum { DAEMONS = 1, COMMANDS = 2, FLAG = 4, WORD_MAX = 64, DISTANCE_MAX = 2 };
+
+static const struct {
+    const char *name;
+    unsigned of;
+} known[] = {
+    {"advertise", DAEMONS},
+    {"allow-host", DAEMONS},
+    {"allow-peers", DAEMONS},
+    {"any", FLAG | COMMANDS},
+    {"ca-file", COMMANDS},
+    {"chunk-size", DAEMONS},
+    {"client-memory", DAEMONS},
+    {"compress", FLAG | DAEMONS},
+    {"connections", DAEMONS | COMMANDS},
+    {"connections-per-source", DAEMONS},
+    {"discovery", DAEMONS | COMMANDS},
+    {"downloads-dir", DAEMONS},
+    {"from", COMMANDS},
+    {"handshake-rate", DAEMONS},
+    {"handshake-timeout", DAEMONS},
+    {"handshake-total-rate", DAEMONS},
+    {"handshake-work-rate", DAEMONS},
+    {"handshakes-per-source", DAEMONS},
+    {"heartbeat", DAEMONS},
+    {"host", DAEMONS},
+    {"idle-timeout", DAEMONS},
+    {"json", FLAG | COMMANDS},
+    {"keep-free", DAEMONS | COMMANDS},
+    {"keys-dir", DAEMONS | COMMANDS},
+    {"known", FLAG | COMMANDS},
+    {"lan", FLAG | COMMANDS},
+    {"limit", COMMANDS},
+    {"limit-rate", DAEMONS | COMMANDS},
+    {"limit-rate-per-peer", DAEMONS},
+    {"log-level", DAEMONS | COMMANDS},
+    {"max-connections", DAEMONS},
+    {"max-connections-per-address", DAEMONS},
+    {"max-connections-per-ip", DAEMONS},
+    {"max-handshakes", DAEMONS},
+    {"max-memory", DAEMONS},
+    {"max-memory-per-ip", DAEMONS},
+    {"max-peers", DAEMONS},
+    {"max-peers-per-ip", DAEMONS},
+    {"max-running", DAEMONS},
+    {"max-upload", DAEMONS},
+    {"mdns", FLAG | DAEMONS | COMMANDS},
+    {"mode", COMMANDS},
+    {"name", DAEMONS | COMMANDS},
+    {"no-passphrase", FLAG | COMMANDS},
+    {"output-dir", COMMANDS},
+    {"pairing", FLAG | DAEMONS},
+    {"peer", COMMANDS},
+    {"peer-port", DAEMONS | COMMANDS},
+    {"port", DAEMONS},
+    {"problems", FLAG | COMMANDS},
+    {"protocol", COMMANDS},
+    {"protocol-1", FLAG | DAEMONS},
+    {"rate", DAEMONS},
+    {"register-rate", DAEMONS},
+    {"requests-per-second", DAEMONS},
+    {"require-pairing", FLAG | DAEMONS},
+    {"require-signed", FLAG | DAEMONS},
+    {"reserved-connections", DAEMONS},
+    {"root", COMMANDS},
+    {"run-as-root", FLAG | DAEMONS},
+    {"sandbox", FLAG | DAEMONS},
+    {"save-as", COMMANDS},
+    {"shared-dir", DAEMONS | COMMANDS},
+    {"snapshot", DAEMONS},
+    {"stall-timeout", DAEMONS},
+    {"store", DAEMONS},
+    {"threads", DAEMONS},
+    {"timeout", DAEMONS | COMMANDS},
+    {"tls-cert", DAEMONS},
+    {"tls-key", DAEMONS},
+    {"trusted-only", FLAG | DAEMONS},
+    {"trusted-proxy", DAEMONS},
+    {"ttl", DAEMONS},
+    {"url", COMMANDS},
+    {"user", DAEMONS},
+    {"verify", DAEMONS | COMMANDS},
+    {"web-dir", DAEMONS},
+};
+#define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
+
+static const char *const commands[] = {
+    "get", "search", "peers", "ls",         "status", "id",
+    "key", "ui",     "token", "unfinished", "share",  "doctor",
+};
+static const char *const programs[] = {"p2p", "p2p-peer", "p2p-ui", "p2p-discovery"};
+
+static bool
+is_known(const char *name, unsigned of, unsigned kind)
+{
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        if (strcmp(known[i].name, name) == 0)
+            return (known[i].of & of) != 0 && (known[i].of & kind) == kind;
+    return false;
+}
+
+bool
+p2p_option_is_known(const char *name, bool commands_only)
+{
+    unsigned of = commands_only ? COMMANDS : DAEMONS | COMMANDS;
+
+    return is_known(name, of, 0) ||
+           (strncmp(name, "no-", 3) == 0 && is_known(name + 3, of, FLAG));
+}
+
+bool
+p2p_option_is_section(const char *section)
+{
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (strcmp(programs[i], section) == 0)
+            return true;
+    if (strncmp(section, "p2p ", 4) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i], section + 4) == 0)
+            return true;
+    return false;
+}
+
+static char
+plain(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return c == '_' ? '-' : c;
+}
+
+static unsigned
+least(unsigned a, unsigned b, unsigned c)
+{
+    unsigned ab = a < b ? a : b;
+
+    return ab < c ? ab : c;
+}
+
+/* Letters to change, add or take away; case does not count, nor '_' for '-'. */
+static unsigned
+distance(const char *a, const char *b)
+{
+    size_t width = strlen(b);
+    unsigned row[WORD_MAX + 1];
+
+    if (width > WORD_MAX || strlen(a) > WORD_MAX)
+        return WORD_MAX;
+    for (size_t k = 0; k <= width; k++)
+        row[k] = (unsigned)k;
+    for (size_t i = 0; a[i] != '\0'; i++) {
+        unsigned diagonal = row[0];
+        row[0] = (unsigned)i + 1;
+        for (size_t k = 1; k <= width; k++) {
+            unsigned above = row[k];
+            row[k] = least(above + 1, row[k - 1] + 1,
+                           diagonal + (plain(a[i]) != plain(b[k - 1])));
+            diagonal = above;
+        }
+    }
+    return row[width];
+}
+
+/* The best of the names so far. */
+static void
+offer(const char *name, const char *candidate, unsigned *best, const char **out)
+{
+    unsigned d = distance(name, candidate);
+
+    if (d < *best) {
+        *best = d;
+        *out = candidate;
+    }
+}
+
+/* Its own before those of others: "port", not "root", for "prot". */
+const char *
+p2p_option_near(const struct p2p_option_parse *parse, const char *name)
+{
+    unsigned best = DISTANCE_MAX + 1;
+    const char *near = NULL;
+    void *field;
+
+    while (*name == '-')
+        name++;
+    if (strlen(name) < 4)
+        best = 1;
+    for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS; i++)
+        offer(name, p2p_option_at(parse, i, &field)->name, &best, &near);
+    for (size_t i = 0; i < KNOWN_COUNT; i++)
+        offer(name, known[i].name, &best, &near);
+    return near;
+}
+
+const char *
+p2p_option_near_section(const char *name)
+{
+    unsigned best = strlen(name) < 4 ? 1 : DISTANCE_MAX + 1;
+    const char *near = NULL;
+
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        offer(name, programs[i], &best, &near);
+    /* "ui" for "p2p-ui" */
+    for (size_t i = 1; i < sizeof(programs) / sizeof(programs[0]); i++)
+        offer(name, programs[i] + 4, &best, &near);
+    for (size_t i = 1; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (near == programs[i] + 4)
+            near = programs[i];
+    return near;
+}

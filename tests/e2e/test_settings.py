@@ -1,0 +1,127 @@
+"""Settings: what can have no effect is refused at start, by name and place."""
+
+import re
+import subprocess
+
+import pytest
+
+from conftest import BIN, ROOT
+
+DAEMONS = ["p2p-peer", "p2p-ui", "p2p-discovery"]
+COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "doctor"]
+
+
+def run(tmp_path, words, env=None):
+    """A start that has to fail: a program that serves would not end."""
+    return subprocess.run(
+        [BIN / words[0], *words[1:]],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", **(env or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def refused(result, *texts):
+    assert result.returncode == 2, result
+    assert "ready" not in result.stdout
+    for text in texts:
+        assert text in result.stderr, result.stderr
+    # A wrong option is told to the one who typed it, not to a log.
+    assert not re.match(r"\d{4}-\d\d-\d\d", result.stderr)
+
+
+def listed(words, flags=False):
+    text = run("/", [*words, "--help"]).stdout
+    return set(re.findall(r"^  --([a-z0-9-]+)(?=  |$)" if flags else r"^  --([a-z0-9-]+)", text, re.M)) - {"help", "version", "config"}
+
+
+def test_all_programs_know_each_others_settings():
+    daemons = set().union(*(listed([p]) for p in DAEMONS))
+    commands = set().union(*(listed(["p2p", c]) for c in COMMANDS))
+    source = (ROOT / "src" / "core" / "program" / "options_known.c").read_text()
+    rows = dict(re.findall(r'^    \{"([a-z0-9-]+)", ([A-Z| ]+)\},', source, re.M))
+    assert {name for name, of in rows.items() if "DAEMONS" in of} == daemons
+    assert {name for name, of in rows.items() if "COMMANDS" in of} == commands
+    flags = set().union(*(listed(w, flags=True) for w in [[d] for d in DAEMONS] + [["p2p", c] for c in COMMANDS]))
+    assert {name for name, of in rows.items() if "FLAG" in of} == flags
+
+
+@pytest.mark.parametrize("program", DAEMONS)
+@pytest.mark.parametrize(
+    "text, named",
+    [
+        ("\nrequre-pairing = yes\n", "c:2: unknown setting requre-pairing; did you mean require-pairing?"),
+        ("PORT = 1\n", "c:1: unknown setting PORT; did you mean port?"),
+        ("--port = 1\n", "c:1: unknown setting --port; did you mean port?"),
+        ("port\u00a0= 1\n", "c:1: unknown setting port"),
+        ("colour = blue\n", "c:1: unknown setting colour; --help lists the settings"),
+        ("[ui]\nport = 1\n", "c:1: unknown section [ui]"),
+        ("[p2p_ui]\n", "did you mean [p2p-ui]?"),
+        ("[P2P-UI]\n", "did you mean [p2p-ui]?"),
+        ("config = other\n", "c:1: config has no effect in a file"),
+        ("host =\u00a0::1\n", "c:1: host: the value begins or ends with a special space"),
+        ("port: 1\n", "c:1: invalid line"),
+    ],
+)
+def test_a_file_with_a_setting_of_nobody(tmp_path, program, text, named):
+    (tmp_path / "c").write_text(text)
+    refused(run(tmp_path, [program, "--config", "c"]), named)
+
+
+def test_sections_of_a_command(tmp_path):
+    (tmp_path / "c").write_text("[p2p]\nrequire-pairing = yes\n")
+    refused(run(tmp_path, ["p2p", "id", "--config", "c"]), "c:2: unknown setting require-pairing")
+    (tmp_path / "c").write_text("[p2p get]\nlimit = 1\n")
+    refused(run(tmp_path, ["p2p", "get", "x", "--config", "c"]), "c:2: unknown setting limit")
+    (tmp_path / "c").write_text("require-pairing = yes\n[p2p]\nlimit = 1\n[p2p get]\nlimit = 1\n[p2p-ui]\nport = 1\n")
+    assert run(tmp_path, ["p2p", "id", "--config", "c"]).returncode == 0
+
+
+def test_a_byte_order_mark_is_skipped(tmp_path):
+    (tmp_path / "c").write_bytes(b"\xef\xbb\xbfport = x\n")
+    refused(run(tmp_path, ["p2p-ui", "--config", "c"]), "c:1: port x: use a number")
+
+
+@pytest.mark.parametrize(
+    "variable, right",
+    [("P2P_REQURE_PAIRING", "P2P_REQUIRE_PAIRING"), ("P2P_Port", "P2P_PORT"), ("P2P_NO_PORTS", None)],
+)
+def test_a_variable_that_is_nearly_one(tmp_path, variable, right):
+    result = run(tmp_path, ["p2p-ui", "--port", "x"], {variable: "1"})
+    if right:
+        refused(run(tmp_path, ["p2p-ui"], {variable: "1"}), f"unknown variable {variable}; did you mean {right}?")
+    else:
+        refused(result, "--port x")
+
+
+@pytest.mark.parametrize(
+    "words, named",
+    [
+        (["p2p-ui", "--allow-host", "files.example:8080"], "--allow-host files.example:8080: use a host name"),
+        (["p2p-ui", "--allow-host", "http://files.example"], "--allow-host http://files.example"),
+        (["p2p-ui", "--allow-host", "*.example"], "--allow-host *.example"),
+        (["p2p-ui", "--allow-host", "[::1]"], "--allow-host [::1]"),
+        (["p2p-ui", "--trusted-proxy", "localhost"], "--trusted-proxy"),
+        (["p2p-discovery", "--trusted-proxy", "[::1]"], "--trusted-proxy"),
+        (["p2p-ui", "--port", "many"], "invalid --port many: use a number from 0 to 65535"),
+        (["p2p-ui", "--prot", "1"], "unknown option --prot; did you mean --port?"),
+        (["p2p-peer", "--require-pairing"], "unknown option --require-pairing; --help lists"),
+        (["p2p-peer", "--mdns=perhaps"], "invalid --mdns perhaps: use yes or no"),
+        (["p2p-peer", "more"], "unexpected argument more"),
+        (["p2p-ui", "more"], "unexpected argument more"),
+        (["p2p-discovery", "more"], "unexpected argument more"),
+    ],
+)
+def test_an_option_that_could_do_nothing(tmp_path, words, named):
+    refused(run(tmp_path, words), named)
+
+
+def test_a_flag_is_turned_off_in_each_place(tmp_path):
+    """Of p2p key rotate: --json=perhaps tells which value was taken."""
+    (tmp_path / "c").write_text("no-mdns = perhaps\n")
+    refused(run(tmp_path, ["p2p-peer", "--config", "c"]), "c:1: no-mdns perhaps: use yes or no")
+    refused(run(tmp_path, ["p2p-peer"], {"P2P_NO_MDNS": "perhaps"}), "P2P_NO_MDNS perhaps: use yes or no")
+    refused(run(tmp_path, ["p2p-peer"], {"P2P_NO_MDNS": "1", "P2P_MDNS": "1"}), "P2P_MDNS and P2P_NO_MDNS are both set")
