@@ -3,6 +3,7 @@
 #   make check [T="test_bytes test_path"]    unit tests, and the fuzz corpora replayed
 #   make fuzz FUZZ_TIME=60       libFuzzer (clang), each target in turn
 #   make prove                   contracts of the cursors and frames, with Frama-C/WP
+#   make compile_commands        compile_commands.json, for editors
 #   make bench format lint install clean
 
 PROGRAMS := p2p-discovery p2p-peer p2p-ui p2p
@@ -167,6 +168,14 @@ install: all
 clean:
 	rm -rf build bin
 
-.PHONY: all check prove hooked format lint install clean $(CHECKS)
+# For editors, clangd and clang-tidy: how each file is compiled.
+compile_commands: export HOW := $(CC) $(subst ",\",$(filter-out -MMD -MP,$(ALL_CFLAGS)))
+compile_commands:
+	@sep='['; find src/ tests/ -name '*.c' | LC_ALL=C sort | while read -r f; do \
+	    printf '%s\n{"directory": "%s", "file": "%s", "command": "%s -c %s"}' \
+	        "$$sep" "$(CURDIR)" "$$f" "$$HOW" "$$f"; sep=','; done >compile_commands.json
+	@printf '\n]\n' >>compile_commands.json
+
+.PHONY: all check compile_commands prove hooked format lint install clean $(CHECKS)
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

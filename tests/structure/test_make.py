@@ -1,6 +1,8 @@
 """make and make install, as packagers and people with odd settings call them."""
 
+import json
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -69,3 +71,21 @@ def test_folders_that_exist_keep_their_modes(tmp_path):
     assert make("install", f"DESTDIR={tmp_path}", "PREFIX=/usr").returncode == 0
     assert (tmp_path / "usr").stat().st_mode & 0o7777 == 0o700
     assert (tmp_path / "usr" / "share").stat().st_mode & 0o7777 == 0o2775
+
+
+def test_editors_learn_how_each_file_is_compiled(tmp_path):
+    """In a folder that links to the source, so that no file appears in this one."""
+    for name in ("Makefile", "VERSION", "src", "tests", "include", "docs"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        ["make", "-s", "-C", str(tmp_path), "compile_commands"], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "compile_commands.json").read_text())
+    sources = {str(p.relative_to(ROOT)) for p in (ROOT / "src").rglob("*.c")}
+    assert sources <= {row["file"] for row in rows} and {row["directory"] for row in rows} == {str(tmp_path)}
+    row = next(row for row in rows if row["file"] == "src/ui/status.c")  # uses P2P_VERSION
+    done = subprocess.run(
+        [*shlex.split(row["command"]), "-fsyntax-only"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
