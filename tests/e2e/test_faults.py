@@ -246,4 +246,5 @@ def test_a_clock_that_is_set_during_a_download(suite):
     run = suite.get("f.bin", peer, env=clock.env, more=["--limit-rate", "1M", "--connections", "1"])
     setter.join()
     assert run.returncode == 0, run.stderr
+    assert 3 * 3600 in clock.told().values(), "the download read the new time"
     assert (suite.folder / "out" / "f.bin").read_bytes() == data

@@ -30,10 +30,11 @@ HOUR = 3600
 @pytest.mark.parametrize("jump", [HOUR // 2, -HOUR // 2, -30 * 24 * HOUR])
 def test_a_jump_of_the_clock_expires_nobody(suite, jump):
     clock = Clock(suite.folder / "clock")
-    registry = suite.discovery("--ttl", "20s", env=clock.env).registry
+    program = suite.discovery("--ttl", "20s", env=clock.env)
+    registry = program.registry
     assert registry.register(B, 9000, ["unsigned"]).status_code == 200
     assert registry.register_signed(A, 9001, entries(["signed"]), 5, expires_in=HOUR).status_code == 200
-    clock.set(jump)
+    clock.set(jump, program)
     registry.register(StandIn(), 9002, ["something happens"])
     time.sleep(0.6)  # two looks for those that are due
     assert {A.peer_id, B.peer_id} <= listed(registry).keys()
@@ -44,9 +45,10 @@ def test_a_jump_of_the_clock_expires_nobody(suite, jump):
 def test_a_record_ends_by_the_clock_and_the_answer_says_which(suite):
     """Forward beyond the end of a signature: it is over; who signs by another clock is told both times."""
     clock = Clock(suite.folder / "clock")
-    registry = suite.discovery(env=clock.env).registry
+    program = suite.discovery(env=clock.env)
+    registry = program.registry
     assert registry.register_signed(A, 9001, entries(["f"]), 5, expires_in=HOUR).status_code == 200
-    clock.set(3 * HOUR)
+    clock.set(3 * HOUR, program)
     registry.register(B, 9000, [])
     wait_until(lambda: A.peer_id not in listed(registry), 10, "the record is over")
     assert registry.heartbeat(A.peer_id).status_code == 404
@@ -54,10 +56,10 @@ def test_a_record_ends_by_the_clock_and_the_answer_says_which(suite):
     assert (answer.status_code, answer.json()["code"]) == (422, "expired")
     ago, reads = map(int, re.search(r"expired (\d+) s ago.* reads (\d+)", answer.json()["detail"]).groups())
     assert abs(ago - 2 * HOUR) < 60 and abs(reads - time.time() - 3 * HOUR) < 60
-    clock.set(-30 * 24 * HOUR)
+    clock.set(-30 * 24 * HOUR, program)
     answer = registry.register_signed(A, 9001, [], 7, expires_in=HOUR)
     assert (answer.status_code, answer.json()["code"]) == (422, "expires_too_late")
-    clock.set(0)
+    clock.set(0, program)
     assert registry.register_signed(A, 9001, entries(["f"]), 8).status_code == 200
     assert A.peer_id in listed(registry)
 
@@ -70,7 +72,9 @@ def test_a_snapshot_over_a_jump(suite, jump):
     first.registry.register_signed(A, 9001, entries(["g"]), 5, expires_in=HOUR)
     first.stop()
     clock.set(jump)
-    again = suite.discovery("--snapshot", snapshot, "--ttl", "4s", folder="again", env=clock.env).registry
+    program = suite.discovery("--snapshot", snapshot, "--ttl", "4s", folder="again", env=clock.env)
+    clock.wait_read(program)
+    again = program.registry
     assert listed(again).keys() == {A.peer_id, B.peer_id}
     assert again.register_signed(A, 9001, [], 5, expires_in=jump + HOUR).status_code == 409, "seq is remembered"
     wait_until(lambda: listed(again) == {}, 15, "and who is not heard again runs out")
@@ -83,6 +87,7 @@ def test_a_peer_whose_clock_jumps_stays_registered(suite):
         clock.set(jump)
         (peer.shared / f"{jump}").write_bytes(b"y")
         wait_until(lambda: registry.registry.peers(file=str(jump)), 20, f"the change told after {jump} s")
+        clock.wait_read(peer)
     assert registry.registry.peers()[0]["verified"] is True
 
 

@@ -86,7 +86,9 @@ def names_of(registry, who):
 def test_the_later_of_two_unsigned_registrations_stays(suite, redis, ahead):
     """Taken by two registries while Redis is away, the older one first; with clocks that differ, the same for both."""
     clock = Clock(suite.folder / "clock", ahead)
-    one = registry_at(suite, redis.url, "one", env=clock.env).registry
+    program = registry_at(suite, redis.url, "one", env=clock.env)
+    clock.wait_read(program)
+    one = program.registry
     two = registry_at(suite, redis.url, "two").registry
     one.register(B, 9000, ["first"])
     wait_until(lambda: names_of(two, B) == ["first"], 3, "at both")
@@ -109,7 +111,9 @@ def test_the_later_of_two_unsigned_registrations_stays(suite, redis, ahead):
 def test_registries_whose_clocks_differ_share_one_list(suite, redis, ahead):
     """Times in Redis are by its own clock: nobody is taken for dead by a registry that is hours off."""
     clock = Clock(suite.folder / "clock", ahead)
-    one = registry_at(suite, redis.url, "one", env=clock.env).registry
+    program = registry_at(suite, redis.url, "one", env=clock.env)
+    clock.wait_read(program)
+    one = program.registry
     two = registry_at(suite, redis.url, "two").registry
     one.register(B, 9000, ["of one"])
     other = StandIn()
@@ -118,7 +122,7 @@ def test_registries_whose_clocks_differ_share_one_list(suite, redis, ahead):
         wait_until(lambda: len(listed(registry)) == 2, 3, "both at both")
     for name, env in (("three", clock.env), ("four", {})):
         assert len(listed(registry_at(suite, redis.url, name, env=env).registry)) == 2, "learned at the start"
-    clock.set(-ahead)
+    clock.set(-ahead, program)
     assert one.heartbeat(B.peer_id).status_code == 200 and len(listed(one)) == 2
     assert len(listed(registry_at(suite, redis.url, "five", env=clock.env).registry)) == 2
 

@@ -72,7 +72,6 @@ def test_what_has_left_takes_no_place(suite):
     assert registry.register(StandIn(), 9002, []).status_code == 503
 
 
-# The sandbox would keep a program from the file that says how far its clock is off.
 # --- clocks ----------------------------------------------------------------------------------
 
 
@@ -105,13 +104,14 @@ def test_a_wrong_clock_and_back(suite, whose, wrong):
     """Whoever's clock it is, the peer is listed with what it shares: at once, and long before two hours are over."""
     clock = Clock(suite.folder / "clock", wrong)
     env = {"env": clock.env}
-    program = suite.discovery("--ttl", "20s", "--no-sandbox", **(env if whose == "registry" else {}))
+    program = suite.discovery("--ttl", "20s", **(env if whose == "registry" else {}))
     peer = suite.peer(
-        "--heartbeat", "1s", "--no-sandbox", discovery=program, files={"f": b"x"}, **(env if whose == "peer" else {})
+        "--heartbeat", "1s", discovery=program, files={"f": b"x"}, **(env if whose == "peer" else {})
     )
     registry = program.registry
     wait_until(lambda: [p["verified"] for p in registry.peers(file="f")] == [True], 20, "listed, signed")
-    clock.set(0)
+    clock.wait_read(program if whose == "registry" else peer)
+    clock.set(0, program if whose == "registry" else peer)
     (peer.shared / "later").write_bytes(b"y")
     wait_until(lambda: registry.peers(file="later"), 20, "and what came after the clock was set")
     peer.stop()
@@ -122,11 +122,11 @@ def test_a_wrong_clock_and_back(suite, whose, wrong):
 
 def test_a_restart_with_a_clock_that_is_behind_goes_on_above(suite):
     program, clock = suite.discovery(), Clock(suite.folder / "clock")
-    peer = suite.peer("--no-sandbox", discovery=program, files={"f": b"x"}, env=clock.env)
+    peer = suite.peer(discovery=program, files={"f": b"x"}, env=clock.env)
     wait_until(lambda: program.registry.peers(file="f"), what="listed")
     peer.kill()
     clock.set(-30 * 24 * HOUR)
-    suite.peer("--no-sandbox", discovery=program, files={"g": b"x"}, env=clock.env)
+    clock.wait_read(suite.peer(discovery=program, files={"g": b"x"}, env=clock.env))
     wait_until(lambda: [p["verified"] for p in program.registry.peers(file="g")] == [True], 20, "listed again")
 
 
