@@ -339,6 +339,81 @@ ranks_whole_names_and_beginnings_first(void **state)
     search_results_clear(&results);
 }
 
+/* Pages of one result each: how many there are, and that none comes twice. */
+static unsigned
+page_through(const char *text, char seen[8][64])
+{
+    struct search_query q = {text, MATCH_SUBSTRING, 1, NULL};
+    char cursor[SEARCH_CURSOR_MAX];
+    struct search_results results;
+    unsigned pages = 0;
+
+    do {
+        assert_true(pages < 8);
+        assert_int_equal(search_run(registry, &q, &results), P2P_OK);
+        assert_int_equal(results.count, 1);
+        snprintf(seen[pages], 64, "%s %llu", results.at[0].name,
+                 (unsigned long long)results.at[0].size);
+        for (unsigned i = 0; i < pages; i++)
+            assert_string_not_equal(seen[i], seen[pages]);
+        pages++;
+        strcpy(cursor, results.next);
+        q.cursor = cursor;
+        search_results_clear(&results);
+    } while (cursor[0] != '\0');
+    return pages;
+}
+
+/* Whoever claims another size of somebody's content, or another spelling of a name,
+ * does not push it between two pages. */
+static void
+pages_pass_over_nothing_that_looks_alike(void **state)
+{
+    char seen[8][64];
+    struct p2p_reg_entry e = entry_of("kqv.bin");
+    struct p2p_reg_entry names_only[2] = {entry_of("KWV.bin"), entry_of("kwv.bin")};
+    struct record r = record_of(305, names_only, 2);
+    uint64_t seq;
+
+    (void)state;
+    put(301, &e, 1);
+    for (unsigned i = 2; i < 5; i++) {
+        e.size = i * 1000;
+        put(300 + i, &e, 1);
+    }
+    assert_int_equal(page_through("kqv", seen), 4);
+    r.has_content = false;
+    assert_int_equal(registry_put(registry, &r, 0, &seq), REGISTRY_OK);
+    assert_int_equal(page_through("kwv", seen), 2);
+}
+
+static void
+shown_name(const char *text, char out[64])
+{
+    struct search_query q = {text, MATCH_SUBSTRING, 10, NULL};
+    struct search_results results;
+
+    assert_int_equal(search_run(registry, &q, &results), P2P_OK);
+    assert_int_equal(results.count, 1);
+    snprintf(out, 64, "%s", results.at[0].name);
+    search_results_clear(&results);
+}
+
+/* A content is shown by the same name whoever registered first. */
+static void
+of_names_that_fit_alike_the_first_by_bytes_is_shown(void **state)
+{
+    struct p2p_reg_entry late = entry_of("zqj b"), early = entry_of("zqj a");
+    char name[64];
+
+    (void)state;
+    early.root = late.root;
+    put(311, &late, 1);
+    put(312, &early, 1);
+    shown_name("zqj", name);
+    assert_string_equal(name, "zqj a");
+}
+
 static void
 folds_case_accents_and_forms(void **state)
 {
@@ -386,6 +461,8 @@ main(void)
         cmocka_unit_test(finds_with_errors_what_the_oracle_finds),
         cmocka_unit_test(never_invents_a_fuzzy_match),
         cmocka_unit_test(ranks_whole_names_and_beginnings_first),
+        cmocka_unit_test(pages_pass_over_nothing_that_looks_alike),
+        cmocka_unit_test(of_names_that_fit_alike_the_first_by_bytes_is_shown),
         cmocka_unit_test(folds_case_accents_and_forms),
         cmocka_unit_test(refuses_queries_and_cursors_that_are_none),
     };

@@ -40,12 +40,18 @@ is_same_group(const struct catalogue *c, const struct group *g, const struct fil
     return a->size == b->size && memcmp(a->root.b, b->root.b, sizeof(a->root.b)) == 0;
 }
 
+/* Of all that makes a content a group of its own: somebody may claim another size. */
 static uint64_t
 group_hash(const struct catalogue *c, const struct file *f)
 {
+    const struct content *content;
+    uint8_t size[8];
+
     if (f->content == SLAB_NONE)
         return mix(1, &f->name, sizeof(f->name));
-    return mix(2, catalogue_content(c, f->content)->root.b, P2P_DIGEST_LEN);
+    content = catalogue_content(c, f->content);
+    p2p_store_u64(size, content->size);
+    return mix(mix(2, content->root.b, P2P_DIGEST_LEN), size, sizeof(size));
 }
 
 static bool
@@ -91,6 +97,20 @@ group_of(const struct catalogue *c, struct groups *g, const struct file *f)
     return &g->at[at];
 }
 
+/* Where the names stand in the dictionary changes, so among names that fit equally well
+ * the order of their bytes decides. */
+static bool
+is_better_name(const struct match *m, const struct group *g)
+{
+    int order;
+
+    if (g->name == SLAB_NONE || m->rank != g->key.rank)
+        return g->name == SLAB_NONE || m->rank < g->key.rank;
+    order = m->text != g->text ? strcmp(m->text, g->text) : 0;
+    return order != 0 ? order < 0
+                      : strcmp(fold_spelling(m->text), fold_spelling(g->text)) < 0;
+}
+
 /* Adds a file under a name that matched. The best name is the one the group is shown
  * by. */
 static bool
@@ -102,7 +122,7 @@ add_file(const struct catalogue *c, struct groups *groups, const struct match *m
     if (g == NULL)
         return false;
     g->key.sources += f->count;
-    if (g->name == SLAB_NONE || m->rank < g->key.rank) {
+    if (is_better_name(m, g)) {
         g->key.rank = m->rank;
         g->name = f->name;
         g->text = m->text;
@@ -212,19 +232,21 @@ compare_groups_down(const void *a, const void *b)
     return compare_groups(b, a);
 }
 
-/* Names in order among equals, whatever the content: their first bytes lead the tie. */
+/* Names in order among equals, whatever the content: their first bytes lead the tie.
+ * No two groups may have one: a cursor between them would pass over the second. */
 static void
 set_tie(struct group *g)
 {
+    const char *spelling = fold_spelling(g->text);
     uint64_t lead = 0;
 
     for (unsigned i = 0, ended = 0; i < 4; i++) {
         ended |= g->text[ended ? 0 : i] == '\0';
         lead = lead << 8 | (ended ? 0 : (uint8_t)g->text[i]);
     }
-    g->key.tie = lead << 32 |
-                 (mix(g->content == SLAB_NONE ? 0 : g->hash, g->text, strlen(g->text)) &
-                  0xffffffffu);
+    g->key.tie = lead << 32 | (mix(g->content == SLAB_NONE ? 0 : g->hash, spelling,
+                                   strlen(spelling)) &
+                               0xffffffffu);
 }
 
 /* Moves the heap's root (the worst of the page) down to its place. */
