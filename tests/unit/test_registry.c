@@ -40,6 +40,29 @@ a_signed_record_yields_only_to_its_key_and_a_higher_seq(void **state)
     assert_int_equal(put(&r), REGISTRY_OK);
 }
 
+static bool
+note_seq(void *arg, const struct registry_peer *p)
+{
+    *(uint64_t *)arg = p->seq;
+    return false;
+}
+
+/* What a wrong clock left behind counts as the clock, and takes nothing from a record
+ * that is above that. */
+static void
+a_record_keeps_its_seq_whatever_was_left_behind(void **state)
+{
+    uint64_t now_ms = p2p_time_ms(), seq = 0;
+    struct record r = signed_record(1, now_ms + 20000);
+
+    (void)state;
+    registry_remember(registry, &r.id, now_ms + 2ull * REGISTRY_SEQ_AHEAD_MS,
+                      p2p_time_s() + 600);
+    assert_int_equal(put(&r), REGISTRY_OK);
+    assert_true(registry_visit_one(registry, &r.id, note_seq, &seq));
+    assert_int_equal(seq, now_ms + 20000);
+}
+
 static void
 an_address_registers_so_many_peers(void **state)
 {
@@ -230,6 +253,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_signed_record_yields_only_to_its_key_and_a_higher_seq),
+        TEST(a_record_keeps_its_seq_whatever_was_left_behind),
         TEST(an_address_registers_so_many_peers),
         TEST(lists_go_by_id_whatever_the_page),
         TEST(nobody_hides_behind_ids_that_begin_alike),

@@ -354,20 +354,26 @@ take_signature(struct peer *p, const struct record *rec)
         p->guard_ms = until_ms;
 }
 
-/* What it left behind when it went is its own again. */
+/* What it left behind when it went is its own again, as far as it still counts. */
 static void
 take_tombstone(struct registry *r, uint32_t at)
 {
     struct peer *p = peer_at(r, at);
-    uint32_t stone = tombstones_find(&r->tombstones, &p->id);
+    uint32_t place = tombstones_find(&r->tombstones, &p->id);
+    const struct tombstone *stone;
+    uint64_t seq;
 
-    if (stone == SLAB_NONE)
+    if (place == SLAB_NONE)
         return;
-    if (tombstone_at(&r->tombstones, stone)->until_ms > p->guard_ms)
-        p->guard_ms = tombstone_at(&r->tombstones, stone)->until_ms;
-    if (p->seq < tombstone_at(&r->tombstones, stone)->seq)
-        p->seq = registry_seq_that_counts(tombstone_at(&r->tombstones, stone)->seq);
-    tombstones_drop(&r->tombstones, stone);
+    stone = tombstone_at(&r->tombstones, place);
+    seq = registry_seq_that_counts(stone->seq);
+    if (stone->until_ms > p2p_now_ms()) {
+        if (p->guard_ms < stone->until_ms)
+            p->guard_ms = stone->until_ms;
+        if (p->seq < seq)
+            p->seq = seq;
+    }
+    tombstones_drop(&r->tombstones, place);
 }
 
 /* Where it is, as far as it matters for heartbeats. */

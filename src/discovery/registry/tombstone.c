@@ -1,6 +1,6 @@
 #include "discovery/registry/tombstone.h"
 
-#include "p2p/bytes.h"
+#include "p2p/clock.h"
 
 static uint64_t
 hash_of(const struct p2p_id *id)
@@ -132,6 +132,11 @@ tombstones_put(struct tombstones *t, const uint8_t *from, const struct p2p_id *i
     uint32_t at = tombstones_find(t, id), source = SLAB_NONE;
     struct tombstone *stone;
 
+    /* One whose time is over has only not been dropped yet. */
+    if (at != SLAB_NONE && tombstone_at(t, at)->until_ms <= p2p_now_ms()) {
+        tombstones_drop(t, at);
+        at = SLAB_NONE;
+    }
     if (at != SLAB_NONE) {
         stone = tombstone_at(t, at);
         if (stone->seq < seq)
