@@ -61,6 +61,13 @@ def main():
         for record in run["records"]:
             seed("frame", bytes.fromhex(record["frame"]))
 
+    # Limits; then steps: put, signed put, delta, leave, expire, search, list (fuzz_registry.c).
+    everything = b"\xff\x0f"
+    puts = b"".join(bytes([3, peer, peer, 0, 200]) + everything + bytes([0x11 * peer]) for peer in range(12))
+    for limits in range(16):
+        seed("registry", bytes([limits]) + puts + b"\x0e\x01\x02\x0f\x01\x02\x03" + puts.replace(b"\x03", b"\x00", 3))
+    seed("registry", b"\x00" + puts[:8] + b"\x07\x00\x00\x01\x0f\x00\x33\x01\x00" + b"\x09\x00\x00" + b"\x0b\x05\x02\x0a")
+
     for name in ("a", "a b.txt", "folder/file", "ä😀.bin", "../x", "a//b", ".hidden", "con", "a\\b", "x" * 255):
         seed("name", name.encode())
 
