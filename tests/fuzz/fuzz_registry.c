@@ -210,7 +210,7 @@ entry_of(unsigned name, unsigned content, bool has_content)
     e.size = content * 10;
     memset(e.root.b, content == 3 ? 2 : (int)content + 1, sizeof(e.root.b));
     if (content != 4)
-        memset(e.sha256.b, content / 2 + 1, sizeof(e.sha256.b));
+        memset(e.sha256.b, (int)content / 2 + 1, sizeof(e.sha256.b));
     return e;
 }
 
