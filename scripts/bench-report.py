@@ -57,8 +57,8 @@ def download_table():
     if not names:
         return
     print(f"\n## A file of {size_mib} MiB of random bytes over loopback, warm cache\n")
-    print("Both ends run on the same cores. GB/s is calculated from the median time until the last byte is\n"
-          "verified (as far as the program verifies); the spread gives the slowest and the fastest round.\n")
+    print("Both ends on the same cores. GB/s by the median time until the last byte is verified (as far as the program "
+          "verifies); spread is slowest and fastest.\n")
     print("| | GB/s | spread | core-s per GB, both ends | of the bare copy | note |")
     print("|---|---|---|---|---|---|")
     base = median("download", BASE)
@@ -133,8 +133,7 @@ def targets():
 
 
 print("# Benchmarks\n")
-print("`scripts/bench.sh` made these figures. Each program handles the same file in the same run; the first\n"
-      "round is dropped, and the figure is the median of the others.\n")
+print("Made by `scripts/bench.sh`; each program on the same file in the same run, the first round dropped, median of the rest.\n")
 print(f"Machine: {machine()}.")
 download_table()
 other_tables()

@@ -69,27 +69,64 @@ is_token_safe(unsigned char c)
            (c != '\0' && strchr("!#$&+-.^_`|~", c) != NULL);
 }
 
+struct cut {
+    char *out;
+    size_t left; /* without the NUL */
+};
+
+/* All of it, or nothing and nothing behind it either. */
+static void
+put(struct cut *c, const char *text, size_t len)
+{
+    if (len > c->left) {
+        c->left = 0;
+        return;
+    }
+    memcpy(c->out, text, len);
+    c->out += len;
+    c->left -= len;
+}
+
+/* For old clients: ASCII only, nothing that would need an escape. */
+static void
+put_plain(struct cut *c, const char *name)
+{
+    for (const char *p = name; *p != '\0'; p++) {
+        unsigned char byte = (unsigned char)*p;
+        bool is_strange = byte < 0x20 || byte >= 0x7f || strchr("\"\\/%", byte) != NULL;
+
+        if (byte >= 0x80 && byte < 0xc0)
+            continue; /* one underscore a character, not a byte */
+        put(c, is_strange ? "_" : p, 1);
+    }
+}
+
+static void
+put_encoded(struct cut *c, const char *name)
+{
+    char code[4];
+
+    for (const char *p = name; *p != '\0'; p++) {
+        snprintf(code, sizeof(code), "%%%02X", (unsigned char)*p);
+        if (is_token_safe((unsigned char)*p))
+            put(c, p, 1);
+        else
+            put(c, code, 3);
+    }
+}
+
 void
 http_disposition(const char *name, char *out, size_t size)
 {
-    size_t n = (size_t)snprintf(out, size, "attachment; filename=\"");
+    static const char begin[] = "attachment; filename=\"",
+                      middle[] = "\"; filename*=UTF-8''";
+    struct cut c = {out, size - 1};
 
-    /* For old clients: ASCII only, nothing that would need an escape. */
-    for (const char *p = name; *p != '\0' && n + 8 < size; p++) {
-        unsigned char c = (unsigned char)*p;
-
-        if (c >= 0x80 && c < 0xc0)
-            continue; /* one underscore a character, not a byte */
-        out[n++] = c < 0x20 || c >= 0x7f || strchr("\"\\/%", c) != NULL ? '_' : *p;
-    }
-    n += (size_t)snprintf(out + n, size - n, "\"; filename*=UTF-8''");
-    for (const char *p = name; *p != '\0' && n + 4 < size; p++) {
-        if (is_token_safe((unsigned char)*p))
-            out[n++] = *p;
-        else
-            n += (size_t)snprintf(out + n, size - n, "%%%02X", (unsigned char)*p);
-    }
-    out[n < size ? n : size - 1] = '\0';
+    put(&c, begin, sizeof(begin) - 1);
+    put_plain(&c, name);
+    put(&c, middle, sizeof(middle) - 1);
+    put_encoded(&c, name);
+    *c.out = '\0';
 }
 
 /* ---- a file as an answer ---- */

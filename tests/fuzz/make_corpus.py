@@ -68,6 +68,47 @@ def main():
         seed("registry", bytes([limits]) + puts + b"\x0e\x01\x02\x0f\x01\x02\x03" + puts.replace(b"\x03", b"\x00", 3))
     seed("registry", b"\x00" + puts[:8] + b"\x07\x00\x00\x01\x0f\x00\x33\x01\x00" + b"\x09\x00\x00" + b"\x0b\x05\x02\x0a")
 
+    pems = {key["name"]: key["pem"] for key in vectors("identity")["keys"]}
+    for case in vectors("registration"):
+        body = dict(case["fields"], signature=case["signature"])
+        if "entries" in body:
+            body["public_key"] = pems.get(case["key"], "")
+        kind = {"registration": 0, "delta": 3, "leave": 2}[case["kind"]]
+        for address in range(4):
+            seed("intake", bytes([kind + 4 * address]) + json.dumps(body).encode())
+    unsigned = {"peer_id": "0" * 64, "public_key": "", "port": 1, "files": ["a", "b"], "protocols": [1, 2]}
+    seed("intake", b"\x00" + json.dumps(unsigned).encode())
+
+    def answer(how, *bodies, status=0, date=180):
+        parts = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]
+        return bytes([how]) + b"".join(bytes([status, date]) + len(p).to_bytes(2, "big") + p for p in parts)
+
+    peers = [
+        {"peer_id": f"{n:02x}" * 32, "ip": ip, "port": 9000 + n, "verified": n % 2 == 0, "last_seen": n,
+         "files": ["a.txt", "b", "../x"], "files_count": 3}
+        for n, ip in enumerate(["192.0.2.1", "2001:db8::1", "::ffff:1.2.3.4", "0.0.0.0", "x", "10.1.2.3"])
+    ]
+    for how in (0, 1, 4, 5, 8, 9):
+        seed("answers", answer(how, {"peers": peers, "next": "c"}, {"peers": peers[::-1]}, {"peers": peers, "next": ""}))
+    found = {"results": [{"name": "a.txt", "size": 3, "root": "ab" * 32, "sha256": "cd" * 32, "peers": peers},
+                         {"name": "a", "size": -1, "peers": peers}], "next": "x"}
+    for how in (2, 6, 10, 14, 18, 250):
+        seed("answers", answer(how, found, found, {"results": []}))
+    problem = {"detail": "no \x1b[31m", "base": 7, "code": "stale_seq", "registry_time": 1800000000}
+    for status in range(14):
+        seed("answers", answer(3 + 4 * status, problem, {"verified": True}, problem, problem, status=status))
+    seed("answers", answer(7, *[{"verified": True, "seq": 2**53}] * 8))
+
+    line = "40f2fb103afeb7527807a1cfe74b2fea4feb132389e07234d99c03e11ec22bb9 trusted 2 1 2 "
+    seed("files", b"\x00" + f"# x\n{line}192.0.2.1:9000,[2001:DB8::1]:1 a name\n{line.replace('40f2', '41f2')}-\nnonsense\n".encode())
+    record = bytes([2, 2]) + (5).to_bytes(8, "big") + bytes(32) + b"\x09192.0.2.1" + (9).to_bytes(2, "big") + b"\x01"
+    record += (1).to_bytes(4, "big") + b"\x00\x01a" + (3).to_bytes(8, "big") + bytes(68)
+    peer = b"\x01" + (2**40).to_bytes(8, "big") + (2**40).to_bytes(8, "big") + len(record).to_bytes(4, "big") + record
+    remembered = b"\x02" + b"r" * 32 + (5).to_bytes(8, "big") + (2**40).to_bytes(8, "big")
+    seed("files", b"\x01" + peer + remembered + b"\x00")
+    head = b"r" * 32 + (40000).to_bytes(8, "big") + (16384).to_bytes(4, "big") + b"\x01\x00\x04name" + b"h" * 96
+    seed("files", b"\x02\x00" + head + bytes(700))
+
     for name in ("a", "a b.txt", "folder/file", "ä😀.bin", "../x", "a//b", ".hidden", "con", "a\\b", "x" * 255):
         seed("name", name.encode())
 
