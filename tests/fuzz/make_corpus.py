@@ -6,6 +6,7 @@ found to reach more code (-merge=1), and inputs that
 once broke something, are added to the same folders by hand, and stay.
 """
 
+import base64
 import hashlib
 import json
 from pathlib import Path
@@ -70,7 +71,10 @@ def main():
 
     pems = {key["name"]: key["pem"] for key in vectors("identity")["keys"]}
     for case in vectors("registration"):
-        body = dict(case["fields"], signature=case["signature"])
+        body = dict(case["fields"], signature=base64.b64encode(bytes.fromhex(case["signature"])).decode())
+        for ours, theirs in (("removed", "remove"), ("added", "add")):
+            if ours in body:
+                body[theirs] = body.pop(ours)
         if "entries" in body:
             body["public_key"] = pems.get(case["key"], "")
         kind = {"registration": 0, "delta": 3, "leave": 2}[case["kind"]]
@@ -98,6 +102,26 @@ def main():
     for status in range(14):
         seed("answers", answer(3 + 4 * status, problem, {"verified": True}, problem, problem, status=status))
     seed("answers", answer(7, *[{"verified": True, "seq": 2**53}] * 8))
+
+    for text in (b"localhost:8080", b"[::1]:1", b"NAS.example.", b"evil.example", b"127.0.0.1"):
+        seed("small", b"\x00" + text)
+        seed("small", b"\x01http://" + text + b"\0" + text + b"\0same-origin")
+    for text in (b"bytes=0-1", b"bytes=-5", b"bytes=7-", b"bytes=9-2", b"bytes=18446744073709551615-"):
+        seed("small", b"\x02\x02" + text)
+    seed("small", b"\x03\x05\xc3\xa4 \"x\\\r\n%.txt")
+    seed("small", b"\x04a%2fb%C3%A4%zz")
+    seed("small", b"\x05\x40a=b; p2p_0123456789abcdef=token; c=d")
+    for text in (b"10.0.0.1, 192.0.2.1", b"[fd00::1]:80", b"\"", b"unknown"):
+        seed("small", b"\x06\x00" + text + b"\0" + text)
+        seed("small", b"\x06\x01for=" + text + b';proto=https, for="[2001:db8::1]:80"')
+    for text in (b"192.0.2.1:80", b"[fe80::1%lo]:1", b"127.1:80", b"0x7f.1", b"::ffff:1.2.3.4", b"Host.:1"):
+        seed("small", b"\x07" + text)
+        seed("small", b"\x08" + text + b",10.0.0.0/8\0" + text)
+        seed("small", b"\x09" + text + b",b.example:80")
+        seed("small", b"\x0a\x20" + text + b"\x1b[31m\xe2\x80\xae\xff")
+    for verb in range(1, 12):
+        seed("small", bytes([11, 0, verb]) + b"/tmp\0" + bytes([1, verb]) + b"/dev/null\0" + bytes([2, 3]) + b"/tmp\0")
+    seed("small", bytes([11, 1, 11]) + b"02" + b"00" * 27 + b"0a" + b"00" * 27 + b"\0\x05\x08/dev/null\0\x80")
 
     line = "40f2fb103afeb7527807a1cfe74b2fea4feb132389e07234d99c03e11ec22bb9 trusted 2 1 2 "
     seed("files", b"\x00" + f"# x\n{line}192.0.2.1:9000,[2001:DB8::1]:1 a name\n{line.replace('40f2', '41f2')}-\nnonsense\n".encode())
