@@ -87,8 +87,8 @@ int p2p_guardian_run(const struct p2p_guardian_options *opt);
 
 /* Opens a file of `files` for reading. NOT_ALLOWED: it is not in the list. */
 P2P_MUST_CHECK enum p2p_err p2p_guardian_open(const char *path, int *fd);
-/* For p2p_identity_open: the parent asks for it once and remembers it. `arg` is not
- * used. NULL: there is none. */
+/* For p2p_identity_open: the parent asks for it once and remembers it. *Returns owned*,
+ * free with p2p_vault_free. `arg` is not used. NULL: there is none. */
 char *p2p_guardian_passphrase(void *arg, const char *prompt);
 /* p2p_caller_check, asked by the parent, which sees other processes. Where there is no
  * parent it is UNPROVEN. */

@@ -18,6 +18,7 @@
 #include "core/program/guardian_internal.h"
 #include "p2p/guardian.h"
 #include "p2p/service.h"
+#include "p2p/vault.h"
 
 #define LISTED "/etc/passwd"
 
@@ -116,7 +117,7 @@ asks_for_the_passphrase(void *arg)
     (void)arg;
     EXPECT(first != NULL && strcmp(first, "correct horse") == 0);
     EXPECT(second == NULL); /* once is enough for one child */
-    free(first);
+    p2p_vault_free(first);
     return 0;
 }
 
