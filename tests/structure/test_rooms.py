@@ -48,15 +48,20 @@ pytestmark = pytest.mark.skipif(
 @lru_cache(None)
 def symbols(folder):
     """{source: (defined, used)} of the objects beneath build/.../src/<folder> that have a source."""
-    found = {}
-    for path in sorted((OBJECTS / "src" / folder).rglob("*.o")):
-        source = path.relative_to(OBJECTS).with_suffix(".c")
-        if not (ROOT / source).exists():
-            continue
-        rows = subprocess.run(["nm", "-P", path], capture_output=True, text=True, check=True).stdout.splitlines()
-        words = [row.split() for row in rows]
-        defined = {w[0] for w in words if w[1].isupper() and w[1] not in "UW"}
-        found[str(source)] = (defined, {w[0] for w in words if w[1] in "Uw"})
+    paths = [
+        path
+        for path in sorted((OBJECTS / "src" / folder).rglob("*.o"))
+        if (ROOT / path.relative_to(OBJECTS).with_suffix(".c")).exists()
+    ]
+    found = {str(path.relative_to(OBJECTS).with_suffix(".c")): (set(), set()) for path in paths}
+    rows = subprocess.run(["nm", "-A", "-P", *paths], capture_output=True, text=True, check=True).stdout
+    for row in rows.splitlines():
+        path, name, kind = re.match(r"(.*\.o): (\S+) (\S)", row).groups()
+        defined, used = found[str(Path(path).relative_to(OBJECTS).with_suffix(".c"))]
+        if kind in "Uw":
+            used.add(name)
+        elif kind.isupper() and kind != "W":
+            defined.add(name)
     return found
 
 
