@@ -1,9 +1,10 @@
 /*
- * Who gets a place among the sources. Candidates wait in the order of rank.h. Strangers
- * never take the places that are kept for trusted and met peers, and only a few of one
- * network of the open Internet are asked at a time. A source that fails gives its place
- * up to a candidate that has failed less often, and waits in its stead: so a thousand
- * dead addresses delay an honest peer and do not shut it out.
+ * Decides which candidates become sources. Candidates wait in the order of rank.h.
+ * Strangers never take the places that are reserved for trusted and met peers, and only
+ * a few strangers of one network of the open Internet are asked at a time. A source
+ * that fails gives its place to a candidate that has failed less often, and waits as a
+ * candidate itself. So a thousand dead addresses can delay an honest peer, but not shut
+ * it out.
  */
 #include "core/download/download_internal.h"
 #include "core/download/folder.h"
@@ -16,7 +17,8 @@
 
 /* ---- Offers ---- */
 
-/* What one spec stands for: where it is said to be, and where the peer was met. */
+/* The addresses to try for one spec: the one that was given, and those where the peer
+ * was met. */
 struct dl_offer {
     struct dl_candidate at[1 + P2P_PEER_ADDRESSES_MAX];
     size_t count;
@@ -55,8 +57,8 @@ make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec, size_t t
         p2p_addr_format(&spec->addr, text, sizeof(text));
         c.rank.order = p2p_rank_order(text, strlen(text));
     }
-    /* Whom the user names is no stranger; of one that is blocked, the handshake says
-     * so. */
+    /* A peer that the user names is not a stranger. If it is blocked, the handshake
+     * fails and says so. */
     if (c.rank.rank >= P2P_RANK_NEW && (spec->id == NULL || spec->by_user))
         c.rank.rank = P2P_RANK_MET;
     add_to_offer(out, &c, &spec->addr);
@@ -74,8 +76,8 @@ is_same_id(const struct dl_source *s, const struct dl_candidate *c)
             (s->id_known && p2p_id_equal(&s->id, &c->expected)));
 }
 
-/* The same peer at the same address is one; the address alone too, unless both say who
- * is there. */
+/* Two entries with the same address are the same source, unless both name a peer and
+ * the peers differ. */
 static bool
 is_known_already(const struct p2p_download *dl, const struct dl_candidate *c)
 {
@@ -94,7 +96,8 @@ is_known_already(const struct p2p_download *dl, const struct dl_candidate *c)
     return false;
 }
 
-/* Keeps the list sorted; who has failed comes after the others of its rank. */
+/* Keeps the list sorted. A candidate that has failed comes after the others of its
+ * rank. */
 static int
 compare(const struct dl_candidate *a, const struct dl_candidate *b)
 {
@@ -160,7 +163,8 @@ p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
     return s->workers > 0 || (s->state != P2P_SRC_DROPPED && s->failures < dl->retries);
 }
 
-/* It fails, has brought nothing, and the candidate has failed less often. */
+/* The source keeps failing and has delivered nothing, and the candidate has failed less
+ * often. */
 static bool
 gives_way(const struct p2p_download *dl, const struct dl_source *s,
           const struct dl_candidate *c)
@@ -189,7 +193,8 @@ is_same_net(const struct p2p_net_of *a, const struct p2p_net_of *b)
            memcmp(a->prefix, b->prefix, sizeof(a->prefix)) == 0;
 }
 
-/* Live strangers, all or those of the candidate's network; and one that gives way. */
+/* Counts live strangers, all of them or those of the candidate's network, and finds one
+ * that can give way. */
 static unsigned
 count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
                 bool same_net, unsigned *tired)
@@ -209,8 +214,8 @@ count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
     return count;
 }
 
-/* A place that nobody needs; those who have delivered stay in the list while others do.
- */
+/* A place that can be reused. Sources that have delivered keep theirs as long as there
+ * are others. */
 static unsigned
 free_place(const struct p2p_download *dl, const struct dl_candidate *c)
 {
@@ -245,7 +250,7 @@ place_for(const struct p2p_download *dl, const struct dl_candidate *c)
     return free_place(dl, c);
 }
 
-/* The one that had the place waits again. */
+/* The source that had the place becomes a candidate again. */
 static void
 step_back(struct p2p_download *dl, const struct dl_source *s)
 {

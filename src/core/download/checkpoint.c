@@ -1,6 +1,7 @@
-/* Makes chunks durable once in a while, so that a power loss costs little and the last
- * flush is short. Rarely: a flush holds up what is written meanwhile, and what was not
- * flushed when the power went is checked again, not fetched again. */
+/* Makes chunks durable every few seconds, so that a power loss costs little and the
+ * last flush is short. Not more often, because a flush delays the writes beside it, and
+ * because chunks that a power loss finds unflushed are checked again and not downloaded
+ * again. */
 #include "core/download/download_internal.h"
 
 #include <stdlib.h>
@@ -30,7 +31,8 @@ keeper_main(void *arg)
         if (k->stop)
             break;
         pthread_mutex_unlock(&k->lock);
-        /* A failure shows again, and stops the download, when the file is finished. */
+        /* A failure is ignored here: it happens again when the file is finished, and
+         * stops the download then. */
         if (p2p_journal_checkpoint(k->journal) != P2P_OK)
             p2p_log_warn("download could not be flushed to disk");
         pthread_mutex_lock(&k->lock);

@@ -1,5 +1,5 @@
-/* The thread that decides: when to connect to whom, when it is over, what is said about
- * it. */
+/* The control thread of a file: decides when to connect to which source and when the
+ * download is over, and reports its state. */
 #include "core/download/control.h"
 #include "core/download/folder.h"
 
@@ -104,7 +104,7 @@ prepare(struct run *run)
     return err;
 }
 
-/* Everything that runs beside the control thread ends here; the journal stays open. */
+/* Ends all other threads of the download. The journal stays open. */
 static void
 stop_all(struct run *run)
 {
@@ -245,7 +245,7 @@ wait_for_hash(struct run *run)
     return P2P_OK;
 }
 
-/* True when somebody vouches for the hash, or nobody has said anything about it. */
+/* True when a source has stated this hash, or no source has stated any. */
 static bool
 hash_is_confirmed(const struct p2p_download *dl)
 {
@@ -275,9 +275,9 @@ drop_false_witnesses(struct p2p_download *dl)
 }
 
 /*
- * The whole file's hash is not what was stated. Every promise is taken back and every
- * chunk looked at again: those that are bad on disk are fetched again; if all are good,
- * whoever stated the hash was wrong, and others are asked. BUSY: go on.
+ * The hash of the whole file is not the one that was stated. Doubts all chunks and
+ * checks them again. Chunks that are bad on disk are downloaded again. If all are good,
+ * the sources that stated the hash were wrong, and others are asked. BUSY: run again.
  */
 static enum p2p_err
 on_wrong_hash(struct run *run)
@@ -340,7 +340,7 @@ run_once(struct run *run)
     return err == P2P_OK ? publish(dl) : err;
 }
 
-/* ---- Going on after what stopped it ---- */
+/* ---- What to do after a run that did not complete ---- */
 
 static void
 close_journal(struct p2p_download *dl, bool discard)
@@ -364,7 +364,7 @@ p2p_control_wait_paused(struct p2p_download *dl)
         p2p_dl_wait(dl, 1000);
 }
 
-/* What is reserved counts as far as the file system can reserve. */
+/* Space that is already reserved counts, if the file system supports reservations. */
 static uint64_t
 bytes_to_come(const struct p2p_download *dl)
 {
@@ -403,7 +403,8 @@ p2p_control_wait_for_room(struct p2p_download *dl)
     }
 }
 
-/* Other sources may have what these had not, or the same ones a new version. */
+/* True when another try can succeed: other sources may have the file, or the same
+ * sources a new version of it. */
 static bool
 can_restart(const struct p2p_download *dl)
 {
@@ -419,7 +420,7 @@ can_restart(const struct p2p_download *dl)
     return dl->restarts < RESTARTS_MAX && ((changed && !dl->root_asked) || other);
 }
 
-/* True when nobody has the old version any more, as far as they say. */
+/* True when all sources say that they no longer have the old version. */
 static bool
 all_have_changed(const struct p2p_download *dl)
 {
@@ -433,7 +434,8 @@ static void
 restart(struct p2p_download *dl)
 {
     dl->restarts++;
-    p2p_dl_report(dl); /* who was dropped and why, before it gets another chance */
+    p2p_dl_report(
+        dl); /* report dropped sources and the reasons before they get another chance */
     close_journal(dl, false);
     if (all_have_changed(dl))
         p2p_dl_keep_version(dl);
@@ -455,14 +457,14 @@ goes_on(struct p2p_download *dl, enum p2p_err err)
         p2p_control_wait_paused(dl);
         return !dl->want_cancel;
     }
-    if (err == P2P_ERR_CANCELLED) /* a pause that was over before it had come about */
+    if (err == P2P_ERR_CANCELLED) /* the user resumed before the pause took effect */
         return true;
     if (err == P2P_ERR_DISK_FULL) {
         p2p_control_wait_for_room(dl);
         return !dl->want_cancel;
     }
     if (err == P2P_ERR_BUSY &&
-        dl->journal != NULL) /* damaged chunks are to be fetched again */
+        dl->journal != NULL) /* damaged chunks have to be downloaded again */
         return ++dl->restarts <= RESTARTS_MAX;
     if (can_restart(dl)) {
         restart(dl);

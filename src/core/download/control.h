@@ -1,4 +1,5 @@
-/* control - what the control thread of a download keeps for itself. */
+/* control - the state of a download's control thread, and the steps that file and
+ * folder downloads share. */
 #ifndef P2P_CONTROL_H
 #define P2P_CONTROL_H
 
@@ -14,14 +15,17 @@ struct run {
     uint64_t reported_ms;
 };
 
-/* Lock held. Starts connections as far as sources want them and back-off allows. */
+/* Lock held. Starts the connections that sources should have and that their back-off
+ * allows. */
 void p2p_control_spawn(struct p2p_download *dl);
-/* Speeds, growth, the regular event. */
+/* Measures speeds, adds or retires connections, and reports a few times per second.
+ * Releases the lock while it reports. */
 void p2p_control_tick(struct run *run);
 /* PAUSED until the user resumes or cancels. */
 void p2p_control_wait_paused(struct p2p_download *dl);
 
-/* PAUSED until there is room on the disk for what is to come, or the user wants. */
+/* PAUSED until there is room on the disk for the rest, or the user resumes or cancels.
+ */
 void p2p_control_wait_for_room(struct p2p_download *dl);
 
 #endif

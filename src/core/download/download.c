@@ -1,4 +1,4 @@
-/* The public face: starting, asking, telling, ending. */
+/* The public functions: start, status, pause, cancel, wait. */
 #include "p2p/download.h"
 #include "p2p/clock.h"
 
@@ -65,14 +65,14 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
         dl->meta.root = *opt->root;
     for (size_t i = 0; i < opt->source_count && err == P2P_OK; i++) {
         err = p2p_dl_offer_source(dl, &opt->sources[i], i);
-        if (err == P2P_ERR_TOO_LARGE) /* better ones have to do */
+        if (err == P2P_ERR_TOO_LARGE) /* there are enough better sources */
             err = P2P_OK;
     }
     p2p_dl_fill_places(dl);
     return err;
 }
 
-/* CLOCK_MONOTONIC, so that a clock that is set does not wake or stop anybody. */
+/* CLOCK_MONOTONIC, so that setting the wall clock wakes or stops no thread. */
 static void
 init_locks(struct p2p_download *dl)
 {

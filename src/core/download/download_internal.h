@@ -1,12 +1,12 @@
 /*
- * dl - a download from the inside, shared by the files that run it.
+ * download_internal - a download from the inside, shared by the files that run it.
  *
- * Threads: one control thread decides (control.c: which source gets a connection, when
- * it is over, what is reported); one worker per connection moves bytes (worker.c,
- * fetch.c); one hashes the whole file behind the write frontier (verify.c, frontier.c);
- * one makes chunks durable now and then (keeper.c); one asks the registry for more
- * sources (finder.c). Everything below is guarded by `lock`, unless it says otherwise;
- * no I/O happens under it.
+ * Threads: one control thread decides (control.c, folder.c: which source gets a
+ * connection, when the download is over, what is reported); one worker per connection
+ * moves bytes (worker.c, fetch.c); one hashes the whole file behind the write frontier
+ * (verify.c, frontier.c); one makes chunks durable every few seconds (checkpoint.c);
+ * one asks the registry for more sources (source_finder.c). `lock` guards everything
+ * below, unless a comment says otherwise. Data is not read or written under it.
  */
 #ifndef P2P_DOWNLOAD_INTERNAL_H
 #define P2P_DOWNLOAD_INTERNAL_H
@@ -24,7 +24,7 @@
 #define DL_SOURCES P2P_DOWNLOAD_SOURCES_MAX
 #define DL_WORKERS P2P_DOWNLOAD_CONNECTIONS_MAX
 
-/* A source that could be asked. */
+/* A peer that may become a source. */
 struct dl_candidate {
     struct p2p_addr addr;
     struct p2p_id expected;
@@ -33,7 +33,7 @@ struct dl_candidate {
     struct p2p_ranked rank;
     struct p2p_net_of net; /* family 0: counts alone */
     enum p2p_rank who;
-    unsigned failures; /* of the time it had a place */
+    unsigned failures; /* while it had a place */
     uint64_t next_try_ms;
 };
 struct dl_source {
@@ -43,22 +43,22 @@ struct dl_source {
     bool by_user;     /* and not by a registry */
     struct p2p_ranked rank;
     struct p2p_net_of net;
-    enum p2p_rank who; /* as it was known before it was met here */
-    bool remembered;   /* as one that was met */
+    enum p2p_rank who; /* its rank before this download */
+    bool remembered;   /* it was added to the known peers as met */
     struct p2p_id id;  /* proven */
     bool id_known;
     enum p2p_source_state state;
     enum p2p_err error;
-    uint64_t rtt_us; /* as first seen; 0: not connected yet */
+    uint64_t rtt_us; /* of the first connection; 0: not connected yet */
     bool agreed;     /* its META is about our (root, size) */
-    bool disagreed;  /* dropped because it is about another: right, should ours prove
-                        wrong */
+    bool disagreed;  /* dropped because its META describes another file. It gets another
+                        chance if ours turns out to be wrong */
     struct p2p_meta meta;
-    uint64_t received, sampled; /* verified bytes; of them at the last sample */
+    uint64_t received, sampled; /* verified bytes; the same at the last sample */
     double speed;
     unsigned workers, wanted; /* connections: running, aimed at */
     unsigned failures;        /* in a row without a verified byte */
-    unsigned busy;            /* times it was too busy, likewise; no failures yet */
+    unsigned busy; /* times in a row that it was busy; not counted as failures yet */
     uint64_t next_try_ms;
 };
 
@@ -77,7 +77,8 @@ struct dl_worker {
 
 struct p2p_download {
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* broadcast: anything another thread may wait for */
+    pthread_cond_t
+        changed; /* broadcast when anything changes that another thread may wait for */
 
     /* Options, constant after start. */
     struct p2p_identity *identity;
@@ -119,17 +120,18 @@ struct p2p_download {
     struct plan plan;
     struct pool pool;
     struct frontier frontier;
-    pthread_cond_t next_ready; /* signal: the verifier, which waits for chunks only */
+    pthread_cond_t next_ready; /* signals the verifier, which waits for chunks only */
     unsigned hungry; /* connections that wait for a chunk, a buffer or a verdict */
     struct p2p_digest sha256;
     bool sha256_done;
-    bool needs_witness; /* who stated the SHA-256 was wrong: another source has to speak
-                           first */
-    bool hashing;       /* the verifier is at work */
-    uint64_t hashed, fetched; /* bytes: since it began, what came only */
+    bool needs_witness;       /* the sources that stated the SHA-256 were wrong: another
+                                 source has to confirm the file first */
+    bool hashing;             /* the verifier is at work */
+    uint64_t hashed, fetched; /* bytes hashed so far, and bytes stored in this run */
     unsigned restarts;
-    unsigned grown;           /* connections added to each source because that helped */
-    enum p2p_err local_error; /* why workers cannot go on here: disk, memory */
+    unsigned grown; /* connections added to each source because they made the download
+                       faster */
+    enum p2p_err local_error; /* a local error (disk, memory) that stops all workers */
 
     /* Reporting. */
     enum p2p_download_state state;
@@ -142,33 +144,34 @@ struct p2p_download {
     struct folder *folder; /* NULL: one file */
     uint64_t folder_verified;
     bool over;         /* COMPLETED, FAILED or CANCELLED */
-    bool reported_end; /* and the last event was delivered */
+    bool reported_end; /* the last event was delivered, too */
 };
 
-/* A chunk, a buffer or a verdict is there: wakes who waits for one. Lock held. Nobody
- * else is woken a thousand times a GB. */
+/* Lock held. A chunk, a buffer or a verdict has become available: wakes the connections
+ * that wait for one. Other waiters are not woken, because this happens a thousand times
+ * per GB. */
 void p2p_dl_feed(struct p2p_download *dl);
-/* Waits as one of the hungry; lock held before and after. */
+/* Waits for p2p_dl_feed, at most `ms`. The lock is held before and after. */
 void p2p_dl_wait_hungry(struct p2p_download *dl, uint64_t ms);
 
 /* Waits on `changed` for at most `ms`; the lock is held before and after. */
 void p2p_dl_wait(struct p2p_download *dl, uint64_t ms);
 
 /* ---- control.c ---- */
-/* Of what is known of the file. Lock held. */
+/* Fills `info` with what is known about the file. Lock held. */
 void p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info);
 void *p2p_dl_control_main(void *arg);                   /* of a file */
 bool p2p_dl_is_stopping(const struct p2p_download *dl); /* pause or cancel; lock held */
 
-/* ---- candidates.c: who gets a place among the sources ---- */
-/* A source, and the places where its peer was met. `turn`: those of lower ones come
- * first among equals. Lock not held: reads the known peers. Duplicates are ignored.
- * TOO_LARGE: so many better ones wait. */
+/* ---- candidates.c: which peers become sources ---- */
+/* Adds a peer as a candidate, at the given address and at those where it was met. Among
+ * equals, a lower `turn` comes first. Lock not held: reads the known peers. Duplicates
+ * are ignored. TOO_LARGE: the list is full of better candidates. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_offer_source(struct p2p_download *dl,
                                                 const struct p2p_source_spec *spec,
                                                 size_t turn);
-/* The rest with the lock held. */
-/* Free places, and those of sources that fail, go to candidates. */
+/* The functions below need the lock. */
+/* Gives free places, and those of failing sources, to candidates. */
 void p2p_dl_fill_places(struct p2p_download *dl);
 bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s);
 
@@ -176,7 +179,7 @@ bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source
 /* "peer 0123456789abcdef at host:port" */
 #define DL_LABEL_MAX (P2P_HOST_MAX + 64)
 const char *p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX]);
-/* Not asked again in this session. */
+/* Ends the source's connections; it is not asked again in this session. */
 void p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why);
 void p2p_dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why);
 void p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes);
@@ -185,7 +188,7 @@ void p2p_dl_share_out_connections(struct p2p_download *dl);
 /* Sources that are not dropped; true when one of them has confirmed (root, size). */
 unsigned p2p_dl_usable_sources(const struct p2p_download *dl);
 bool p2p_dl_has_witness(const struct p2p_download *dl);
-/* Why nobody can deliver, when that is so; P2P_OK when there is hope. */
+/* The reason why no source can deliver; P2P_OK while one still may. */
 enum p2p_err p2p_dl_hopeless(struct p2p_download *dl);
 
 /* Forgets what is known about the file; sources that disagreed or had changed get
@@ -193,9 +196,11 @@ enum p2p_err p2p_dl_hopeless(struct p2p_download *dl);
 void p2p_dl_forget_file(struct p2p_download *dl);
 
 /* ---- versions.c ---- */
-/* Lock held, before what is known of the file is forgotten because it changed. */
+/* Lock held. Keeps the layer of the old version before p2p_dl_forget_file, because the
+ * file changed at its sources. */
 void p2p_dl_keep_version(struct p2p_download *dl);
-/* The new version is known, its journal not yet opened. Lock not held. */
+/* Decides about the data of the old version. The new version is known, its journal not
+ * opened yet. Lock not held. */
 void p2p_dl_settle_version(struct p2p_download *dl);
 
 /* ---- worker.c ---- */
@@ -205,13 +210,14 @@ void p2p_dl_workers_stop(struct p2p_download *dl);  /* lock held: asks and inter
 bool p2p_dl_workers_reap(
     struct p2p_download *dl); /* lock held: joins finished ones; true when none runs */
 
-/* ---- learn.c: META and LAYER, until the worker may fetch ---- */
+/* ---- meta.c: META and LAYER, until the worker may fetch ---- */
 enum p2p_err p2p_dl_learn(struct dl_worker *w);
 
 /* ---- fetch.c, fetch1.c: move chunks until told to stop or something breaks ---- */
 enum p2p_err p2p_dl_fetch(struct dl_worker *w);
 enum p2p_err p2p_dl_fetch1(struct dl_worker *w);
-/* Waits as the rate limit demands after `bytes` were taken, or until told to stop. */
+/* Waits as long as the rate limit demands for `bytes` that were received, or until told
+ * to stop. */
 void p2p_dl_throttle(struct dl_worker *w, uint64_t bytes);
 /* A whole chunk came: checks it, writes it, marks it. HASH_MISMATCH, DISK_FULL, ... */
 enum p2p_err p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk,
@@ -241,12 +247,12 @@ void p2p_dl_finder_stop(struct dl_finder *f);
 void p2p_dl_set_state(struct p2p_download *dl, enum p2p_download_state state);
 void p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format,
                       ...) __attribute__((format(printf, 3, 4)));
-/* A sentence for an error nobody has explained yet. */
+/* Sets the message for an error that has none yet. */
 void p2p_dl_explain(struct p2p_download *dl, enum p2p_err err);
 /* Speeds; about four times a second. */
 void p2p_dl_sample(struct p2p_download *dl);
 void p2p_dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out);
-/* Calls the callback; the lock is given up meanwhile. */
+/* Calls the callback. Releases the lock while it runs. */
 void p2p_dl_report(struct p2p_download *dl);
 
 /* ---- folder.c ---- */

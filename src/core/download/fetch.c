@@ -10,8 +10,7 @@
 
 #include "p2p/log.h"
 
-#define SLICE_MS \
-    200 /* how long a wait for bytes lasts before the plan is looked at again */
+#define SLICE_MS 200 /* longest wait for bytes before the plan is consulted again */
 /* Compression costs more time than it saves beyond this (bytes per microsecond). */
 #define ZSTD_WORTH_RATE 60.0
 /* Bytes that may be stored before the hash of the whole file has reached them. */
@@ -26,8 +25,9 @@ fetch_init(struct fetch *f, struct dl_worker *w, uint32_t max_get)
     p2p_window_on_rtt(&f->window, p2p_conn_rtt_us(w->conn));
 }
 
-/* What is parked is finished, even a liar's: it says who lied. Buffers go back, and
- * what was not whole goes back to the plan with the lane. */
+/* Finishes parked chunks, even when the connection failed: a wrong one shows that this
+ * source lied. Returns all buffers. Incomplete chunks go back to the plan when the lane
+ * is closed. */
 static enum p2p_err
 fetch_clear(struct fetch *f)
 {
@@ -80,9 +80,10 @@ free_slot(const struct fetch *f)
 }
 
 /*
- * Near the end nobody takes more than his share of what is left, or one connection
- * would still work through its queue when the others are done. Only where a chunk takes
- * long compared with a round trip, so that the pause before the next one costs little.
+ * Near the end a connection takes no more than its share of the remaining chunks.
+ * Otherwise one connection would still work through its queue when the others are done.
+ * This applies only if a chunk takes long compared with a round trip, so that the pause
+ * before the next chunk costs little.
  */
 static unsigned
 taper(const struct fetch *f, unsigned limit, unsigned lanes)
@@ -115,7 +116,7 @@ p2p_fetch_buffer_share(const struct fetch *f)
     return share > 0 ? share : 1;
 }
 
-/* Chunks that come, not those that are parked. */
+/* Chunks that are being received; parked ones do not count. */
 static unsigned
 in_flight(const struct fetch *f)
 {
@@ -131,11 +132,11 @@ is_full(const struct fetch *f)
 }
 
 /*
- * Lock held. The hash of the whole file is what everybody will wait for in the end, so
- * where receiving is faster, it gets the processor now: nothing is asked for until it
- * has come nearer, and this thread is nicer than it for the rest of its life (Linux
- * takes the priority for the thread's own). Not while the hash waits for a chunk that
- * has yet to come.
+ * Lock held. In the end the whole download waits for the hash of the whole file. So
+ * when receiving is faster than hashing, the hash gets the processor: this connection
+ * asks for nothing until the hash has caught up, and lowers its priority for the rest
+ * of its life (on Linux, setpriority applies to the thread). Not while the hash itself
+ * waits for a chunk that has not arrived.
  */
 static bool
 hash_is_behind(struct fetch *f)
@@ -196,8 +197,8 @@ static enum p2p_err
 cancel_request(struct fetch *f, struct request *r)
 {
     struct p2p_msg cancel = {.type = P2P_MSG_CANCEL, .req = r->req};
-    /* Bytes may be under way; when the PONG comes, they have passed, and whatever comes
-     * for this request afterwards is the other side's fault. */
+    /* Bytes of the request may still be on their way. They arrive before the PONG;
+     * bytes of this request that arrive after it are an error of the other side. */
     struct p2p_msg ping = {.type = P2P_MSG_PING, .ping = r->req};
     enum p2p_err err = p2p_conn_put(f->w->conn, &cancel);
 
@@ -233,7 +234,7 @@ cancel_lost(struct fetch *f)
 
     for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
         if (f->slots[i].buf == NULL || f->slots[i].offer != FRONTIER_REFUSED)
-            continue; /* parked ones see it when they are collected */
+            continue; /* parked chunks are dealt with when they are collected */
         pthread_mutex_lock(&dl->lock);
         bool lost = p2p_plan_is_done(&dl->plan, f->slots[i].chunk);
         if (lost)
@@ -321,7 +322,7 @@ on_data(struct fetch *f, const struct p2p_msg *msg)
     unsigned slot = r->slot;
     bool cancelled = r->cancelled;
     uint32_t length = r->length;
-    if (cancelled) /* stays known until its PONG, so that nothing more may come */
+    if (cancelled) /* stays in the table until its PONG: later bytes are an error */
         return P2P_OK;
     p2p_requests_forget(&f->requests, r);
     f->slots[slot].received += length;
@@ -366,7 +367,7 @@ on_message(struct fetch *f, const struct p2p_msg *msg)
     }
 }
 
-/* One wait for bytes, then everything that is whole. */
+/* Waits once for bytes, then handles all complete messages. */
 static enum p2p_err
 receive(struct fetch *f)
 {
@@ -386,8 +387,8 @@ receive(struct fetch *f)
                                                               : P2P_ERR_TIMEOUT;
 }
 
-/* Nothing is in flight: until the plan has something for this lane. False: time to end.
- */
+/* Nothing is in flight: waits until the plan may have a chunk for this lane. False: the
+ * connection should end. */
 static bool
 wait_for_work(struct fetch *f)
 {

@@ -29,27 +29,29 @@ struct fetch {
     unsigned slot_count; /* in use, parked ones included */
     unsigned parked;
     bool proven;       /* a chunk of this connection was right */
-    bool stepped_back; /* the hash of the whole file goes first */
+    bool stepped_back; /* it has lowered its priority in favor of the hash */
     uint64_t last_bytes_ms;
     uint64_t taken;     /* bytes of DATA so far */
     uint64_t uncounted; /* bytes that the download's counters do not have yet */
 };
 
-/* Lock held. Buffers that are fair for this connection, however fast it is. */
+/* Lock held. This connection's equal share of the buffers, however fast it is. */
 unsigned p2p_fetch_buffer_share(const struct fetch *f);
 /* Lock held. */
 void p2p_fetch_release_slot(struct fetch *f, unsigned slot);
 
 /* ---- fetch_frontier.c (lock not held) ---- */
 
-/* Parks a whole chunk; false: it is to be checked here. */
+/* Parks a whole chunk with the verifier. False: the caller checks it. */
 bool p2p_fetch_offer(struct fetch *f, unsigned slot);
-/* Writes what has been found right, checks what nobody else will. HASH_MISMATCH, ... */
+/* Writes parked chunks that were found right, and checks those that the verifier gave
+ * back. HASH_MISMATCH, ... */
 P2P_MUST_CHECK enum p2p_err p2p_fetch_collect(struct fetch *f);
-/* For a connection that has only parked chunks: until there may be something to
+/* For a connection that has only parked chunks: waits until there may be something to
  * collect. */
 void p2p_fetch_wait_parked(struct fetch *f);
-/* The end: every parked chunk is finished. The first error, the others go on. */
+/* At the end: finishes every parked chunk, also after an error. Returns the first
+ * error. */
 P2P_MUST_CHECK enum p2p_err p2p_fetch_take_back(struct fetch *f);
 
 #endif

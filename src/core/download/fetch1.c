@@ -1,6 +1,6 @@
 /*
- * Moves chunks over one connection of protocol 1: a chunk is one answer, matched by its
- * index. Nothing can be checked before the whole file's SHA-256.
+ * Moves chunks over one connection of protocol 1. A chunk is one answer, matched by its
+ * index. Only the SHA-256 of the whole file can be checked.
  */
 #include <string.h>
 

@@ -1,13 +1,14 @@
-/* Whole chunks of a connection that wait for the whole file's hash to reach them. */
+/* Parks whole chunks of a connection until the hash of the whole file reaches them. */
 #include "core/download/fetch.h"
 
-/* Of each connection: what a liar who was honest first can cost. More gain nothing. */
+/* Chunks that one connection may have parked. Bounds what a peer that turns malicious
+ * can waste; more gave no speed. */
 #define PARKED_MAX 1
 
-/* Fewer buffers than that are needed for receiving. */
+/* With a smaller share than this, all buffers are needed for receiving. */
 #define SHARE_MIN 4
 
-/* How long a connection with nothing else to do sleeps between two looks. */
+/* Longest sleep of a connection that has only parked chunks. */
 #define LOOK_MS 10
 
 bool
@@ -16,7 +17,7 @@ p2p_fetch_offer(struct fetch *f, unsigned slot)
     struct p2p_download *dl = f->w->dl;
     struct fetch_slot *s = &f->slots[slot];
 
-    /* A connection that has not delivered anything right yet is not trusted at all. */
+    /* The first chunk of a connection is always checked at once. */
     if (!f->proven || f->parked >= PARKED_MAX)
         return false;
     pthread_mutex_lock(&dl->lock);
@@ -31,7 +32,8 @@ p2p_fetch_offer(struct fetch *f, unsigned slot)
     return s->offer != FRONTIER_REFUSED;
 }
 
-/* The offer is over: what is to be done with the chunk is done. */
+/* Ends an offer: stores the chunk if it is right and still needed, and releases its
+ * slot. */
 static enum p2p_err
 finish_offer(struct fetch *f, unsigned slot, enum frontier_answer answer,
              enum p2p_err verdict)

@@ -14,7 +14,7 @@
 
 #define TICK_MS     100
 #define LEFT_OVER_S (24 * 3600) /* nobody fetches a folder's file for a day */
-#define FLUSH_MS    3000        /* small files wait at most so long to be published */
+#define FLUSH_MS    3000 /* longest time that a small file waits to be published */
 
 /* ---- The list ---- */
 
@@ -55,13 +55,13 @@ forget_list(struct folder *f)
     f->size = 0;
 }
 
-/* A list that does not end is the source's fault: this is more than the largest folder
- * needs with the smallest pages of an honest peer, and ample time for it. */
+/* Limits for a list, so that a source cannot send one without end. They are more than
+ * the largest folder needs with the smallest pages of an honest peer. */
 #define LIST_PAGES_MAX 20000
 #define LIST_MS        (20 * 60 * 1000)
 
-/* Page after page; only one worker is here at a time, and nobody else looks before
- * `listed`. */
+/* Reads all pages. Only one worker does this at a time, and no other thread reads the
+ * files before `listed` is set. */
 static enum p2p_err
 list_all(struct dl_worker *w)
 {
@@ -226,8 +226,8 @@ file_failed(struct p2p_download *dl, struct folder_file *file, enum p2p_err err)
                  p2p_log_escape(file->name, strlen(file->name), name, sizeof(name)));
 }
 
-/* NOT_FOUND: somebody has emptied `.p2p/` meanwhile; it is fetched again. DISK_FULL:
- * there was no room for its folder or its name. */
+/* NOT_FOUND: another program has emptied `.p2p/`; the file is downloaded again.
+ * DISK_FULL: there was no room for its folder or its name. */
 static void
 settle(struct p2p_download *dl, size_t index, enum p2p_err err)
 {
@@ -251,9 +251,9 @@ settle(struct p2p_download *dl, size_t index, enum p2p_err err)
     }
 }
 
-/* Data first, names after. The names become durable with the next batch's flush, those
- * of the last one with the flush at the end: a crash between costs files that are
- * fetched again. */
+/* Flushes the data first, then publishes the names. The names become durable with the
+ * flush of the next batch, those of the last batch with the flush at the end. A crash
+ * in between costs files that are then downloaded again. */
 static enum p2p_err
 flush_batch(struct p2p_download *dl)
 {
@@ -305,7 +305,7 @@ is_batch_due(const struct folder *f)
 
 /* ---- Running ---- */
 
-/* Files that every remaining source refuses. */
+/* Marks files that every remaining source refuses as failed. */
 static void
 give_up_refused(struct p2p_download *dl)
 {
@@ -375,7 +375,7 @@ run_once(struct run *run)
     p2p_dl_set_state(dl, P2P_DL_CONNECTING);
     err = fetch_small(run);
     stop_workers(dl);
-    if (f->written > 0) { /* what is verified is not thrown away */
+    if (f->written > 0) { /* verified files are kept */
         enum p2p_err last = flush_batch(dl);
         err = err == P2P_OK ? last : err;
     }
@@ -430,7 +430,7 @@ p2p_dl_folder_main(void *arg)
             break;
         if (err == P2P_ERR_DISK_FULL)
             p2p_control_wait_for_room(dl);
-        else if (dl->want_pause) /* or it was over before it had come about */
+        else if (dl->want_pause) /* or the pause ended before it took effect */
             p2p_control_wait_paused(dl);
         if (dl->want_cancel)
             break;

@@ -1,10 +1,10 @@
 /*
- * folder - a download of many files. Small ones are fetched whole over shared
- * connections (p2p_folder_fetch.c), many in flight, written under private names and
- * published in batches, each batch after one syncfs. Large ones are downloads of their
- * own, one after the other, with a journal. A file that is there already with the same
- * content is left alone, so a folder that was interrupted goes on without any
- * bookkeeping. Guarded by the download's lock.
+ * folder - a download of many files. Small files are fetched whole over shared
+ * connections (folder_fetch.c), many in flight, written under private names and
+ * published in batches, each batch after one syncfs. Large files are downloads of their
+ * own, one after the other, with a journal. A file that exists already with the same
+ * content is left alone, so an interrupted folder resumes without any bookkeeping. The
+ * download's lock guards all of it.
  */
 #ifndef P2P_FOLDER_H
 #define P2P_FOLDER_H
@@ -33,9 +33,9 @@ struct folder_file {
 };
 
 struct folder {
-    uint64_t run;         /* random: makes the private names of this download its own */
+    uint64_t run;         /* random: makes the private names of this download unique */
     bool listing, listed; /* a worker asks for the list; it is complete */
-    bool prepared;        /* what is there already was looked for */
+    bool prepared;        /* files that exist already were found */
     struct folder_file *files;
     size_t count, room;
     uint64_t size;
@@ -43,7 +43,7 @@ struct folder {
     size_t small_left; /* small files not DONE or FAILED */
     size_t written;    /* small files that wait to be published */
     uint64_t flushed_ms;
-    enum p2p_err failure; /* of the first file that could not be had */
+    enum p2p_err failure; /* error of the first file that failed */
 };
 
 /* What a worker does after it has connected. */

@@ -19,7 +19,7 @@ struct slot {
     size_t file;
     uint8_t *buf; /* NULL: free */
     uint32_t length, asked, received;
-    bool wants_meta, has_meta; /* what the source says of its SHA-256; not asked yet */
+    bool wants_meta, has_meta; /* state of the question for its SHA-256 */
     uint32_t meta_req;         /* the request for it, once it is asked */
     struct p2p_digest sha256;
     bool sha256_known;
@@ -31,7 +31,7 @@ struct small_fetch {
     struct requests requests;
     unsigned used;
     uint64_t ahead;
-    uint32_t max_get; /* what this source sends in one answer */
+    uint32_t max_get; /* largest answer that this source sends */
     uint64_t last_bytes_ms;
 };
 
@@ -47,9 +47,10 @@ p2p_folder_private_name(const struct folder *f, const struct folder_file *file,
 {
     char hex[2 * P2P_DIGEST_LEN + 1];
 
-    /* The same content may be there under several names, hence the place in the list;
-     * and another program may fetch the same folder now, hence the run: a file that is
-     * being published must not be opened for writing by anybody. */
+    /* The name contains the place in the list, because the same content may exist under
+     * several names. It contains the number of the run, because another program may
+     * download the same folder now: a file that is being published must not be opened
+     * for writing. */
     p2p_hex_format(file->root.b, sizeof(file->root.b), hex);
     snprintf(out, FOLDER_PRIVATE_MAX, "%s-%zu-%016llx" FOLDER_SUFFIX, hex,
              (size_t)(file - f->files), (unsigned long long)f->run);
@@ -214,7 +215,7 @@ free_slot(struct small_fetch *s)
     return &s->slots[i];
 }
 
-/* An empty file needs no bytes from anybody. */
+/* An empty file needs no bytes from a source. */
 static enum p2p_err
 take_file(struct small_fetch *s, size_t index)
 {
@@ -260,7 +261,7 @@ refill(struct small_fetch *s)
 
 /* ---- Answers ---- */
 
-/* Lock not held. The file goes back; this source does not have it. */
+/* Lock not held. Gives the file back to the list; this source does not have it. */
 static void
 give_back(struct small_fetch *s, struct slot *slot, bool refused)
 {
@@ -298,7 +299,7 @@ on_data(struct small_fetch *s, const struct p2p_msg *msg)
     return finish_if_complete(s, slot);
 }
 
-/* Its slot may have gone to another file meanwhile, when this one was refused. */
+/* If the file was refused meanwhile, its slot may belong to another file now. */
 static enum p2p_err
 on_meta(struct small_fetch *s, const struct p2p_msg *msg)
 {
@@ -319,8 +320,8 @@ on_meta(struct small_fetch *s, const struct p2p_msg *msg)
     return finish_if_complete(s, slot);
 }
 
-/* The answer to the GET of the same file says whether it can be had. An answer to the
- * META? of a file that had this slot before says nothing about this one. */
+/* The answer to the GET decides whether the file is available. An answer to the META?
+ * of a file that had this slot before says nothing about this one. */
 static enum p2p_err
 on_meta_refused(struct small_fetch *s, struct request *r)
 {
@@ -335,8 +336,8 @@ on_meta_refused(struct small_fetch *s, struct request *r)
 }
 
 /*
- * It may not have this one file; that is no reason to leave the connection. A range
- * that is refused means chunks smaller than we assumed: 16 KiB always fit.
+ * The source may lack this one file; the connection stays in use. A refused range means
+ * that its chunks are smaller than we assumed: 16 KiB always fit.
  */
 static enum p2p_err
 on_refusal(struct small_fetch *s, const struct p2p_msg *msg)
@@ -384,7 +385,8 @@ receive(struct small_fetch *s)
     return on_data(s, &msg);
 }
 
-/* Nothing in flight: false when nothing will come for this connection either. */
+/* Nothing is in flight: waits for work. False: there will be none for this connection.
+ */
 static bool
 wait_for_work(struct small_fetch *s)
 {

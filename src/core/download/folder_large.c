@@ -83,7 +83,7 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
     return p2p_download_start(&opt, NULL, NULL, out);
 }
 
-/* Lock held. The child's figures become the folder's. */
+/* Lock held, released for a moment. Copies the child's figures to the folder. */
 static bool
 follow(struct run *run, struct p2p_download *child, uint64_t verified,
        uint64_t received)
@@ -96,7 +96,7 @@ follow(struct run *run, struct p2p_download *child, uint64_t verified,
     pthread_mutex_lock(&dl->lock);
     dl->folder_verified = verified + status.verified;
     dl->received = received + status.received;
-    /* A full disk pauses the child, which goes on by itself. */
+    /* A full disk pauses the child, which resumes automatically. */
     dl->error = status.error;
     memcpy(dl->message, status.message, sizeof(dl->message));
     p2p_control_tick(run);

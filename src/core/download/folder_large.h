@@ -9,12 +9,12 @@
  * the folder is to stop. */
 P2P_MUST_CHECK enum p2p_err p2p_folder_large(struct run *run, struct folder_file *file);
 
-/* Where a file of the folder belongs below the downloads directory. NAME when that
- * cannot be. */
+/* The name of a file of the folder below the downloads directory. NAME: it is not a
+ * valid one. */
 P2P_MUST_CHECK enum p2p_err p2p_folder_target(const struct p2p_download *dl,
                                               const struct folder_file *file,
                                               char out[P2P_NAME_MAX + 1]);
-/* The open file of file->size bytes has the root. Reads it. */
+/* Reads the open file, which has file->size bytes, and compares its root. */
 bool p2p_folder_same_content(int fd, const struct folder_file *file);
 
 #endif

@@ -1,3 +1,19 @@
+/*
+ * The life of an offer:
+ *
+ *     FREE --offer--> WAITING --take--> TAKEN --settle--> SETTLED --collect--> FREE
+ *                        `--collect or withdraw, unchecked--> FREE
+ *
+ * The connection owns the offer in all states but TAKEN, when the verifier reads the
+ * buffer without the lock; so an offer in TAKEN is never given back. A wrong chunk does
+ * not move `next`: the verifier then waits for the same chunk from another connection.
+ *
+ * A connection that parks chunks has fewer buffers for receiving. So a parked chunk
+ * must not depend on a chunk that never comes: once the verifier was idle for
+ * FRONTIER_PATIENCE_US, the frontier is stalled. Then only the next chunk itself is
+ * accepted, and all other offers go back to their connections, which check and write
+ * these chunks themselves. The verifier reads them from the disk later.
+ */
 #include "core/download/frontier.h"
 
 static bool
@@ -40,7 +56,7 @@ p2p_frontier_collect(struct frontier *f, int offer, uint64_t now_us,
                      enum p2p_err *verdict)
 {
     const struct p2p_frontier_offer *o = &f->offers[offer];
-    /* Behind the hash: the same chunk came over another connection. */
+    /* A chunk behind the hash came over another connection as well. */
     bool hopeless = !f->open || is_stalled(f, now_us) || o->chunk < f->next;
 
     if (o->state == FRONTIER_WAITING && !hopeless)

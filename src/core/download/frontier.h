@@ -1,13 +1,12 @@
 /*
  * frontier - chunks that wait in memory for their turn in the hash of the whole file,
- * so that one pass checks them and hashes them. Pure: no clock, no lock (the download's
- * lock guards it), and it never looks at a byte.
+ * so that one pass checks and hashes them. Pure: no clock, no lock (the download's lock
+ * guards it), and it never reads the data.
  *
- * A chunk is offered by the connection that received it, taken by the verifier when it
- * is the next one in the file, and collected with a verdict by the connection, whose
- * buffer it stays all the while. Nobody waits for a chunk that does not come: when the
- * verifier has had nothing to do for FRONTIER_PATIENCE_US, offers are given back
- * unchecked.
+ * The connection that received a chunk offers it. The verifier takes it when it is the
+ * next one in the file. The connection, whose buffer it stays all the time, collects it
+ * with a verdict. Parked chunks never wait for a missing one: when the verifier has had
+ * nothing to do for FRONTIER_PATIENCE_US, offers are given back unchecked.
  */
 #ifndef P2P_FRONTIER_H
 #define P2P_FRONTIER_H
@@ -17,7 +16,9 @@
 
 #include "p2p/err.h"
 
-#define FRONTIER_WINDOW      64 /* chunks from the next one on; so many offers as well */
+#define FRONTIER_WINDOW                                                              \
+    64 /* chunks from the next one on that may be offered; also the number of offers \
+        */
 #define FRONTIER_PATIENCE_US 30000
 #define FRONTIER_REFUSED     (-1)
 
@@ -36,16 +37,16 @@ struct p2p_frontier_offer {
 };
 
 struct frontier {
-    bool open;        /* somebody takes offers */
+    bool open;        /* the verifier takes offers */
     uint64_t next;    /* the chunk that is hashed next */
-    uint64_t idle_us; /* since when the verifier has had nothing to do; 0: it has */
+    uint64_t idle_us; /* when the verifier ran out of work; 0: it is working */
     struct p2p_frontier_offer offers[FRONTIER_WINDOW];
 };
 
 enum frontier_answer {
     FRONTIER_WAIT,
     FRONTIER_CHECKED,   /* the verdict is there */
-    FRONTIER_UNCHECKED, /* nobody will: the owner checks it himself */
+    FRONTIER_UNCHECKED, /* the verifier will not check it: the owner has to */
 };
 
 /* ---- For the connection that has the chunk ---- */
@@ -56,19 +57,20 @@ int p2p_frontier_offer(struct frontier *f, uint64_t chunk, const uint8_t *data,
 /* Unless the answer is WAIT the offer is gone. */
 enum frontier_answer p2p_frontier_collect(struct frontier *f, int offer,
                                           uint64_t now_us, enum p2p_err *verdict);
-/* The same for an owner who cannot wait: WAIT only while it is being hashed. */
+/* The same for an owner that cannot wait: WAIT only while the chunk is being hashed. */
 enum frontier_answer p2p_frontier_withdraw(struct frontier *f, int offer,
                                            enum p2p_err *verdict);
 
 /* ---- For the verifier ---- */
 
-/* The next chunk, to be settled; or FRONTIER_REFUSED: it was not offered. */
+/* Takes the offer of the next chunk; it has to be settled. FRONTIER_REFUSED: the chunk
+ * was not offered. */
 int p2p_frontier_take(struct frontier *f);
-/* After P2P_OK the chunk behind it is next. */
+/* Stores the verdict. After P2P_OK the following chunk is next. */
 void p2p_frontier_settle(struct frontier *f, int offer, enum p2p_err verdict);
-/* The next chunk came from elsewhere. */
+/* The next chunk was hashed from the disk. */
 void p2p_frontier_pass(struct frontier *f);
-/* There is nothing to do. */
+/* The verifier has nothing to do. */
 void p2p_frontier_idle(struct frontier *f, uint64_t now_us);
 
 #endif

@@ -22,7 +22,7 @@ take_speed(struct grow *g, const struct grow_now *now)
     return first ? -1 : (double)bytes / (double)elapsed;
 }
 
-/* Each connection has all under way that its sockets hold. */
+/* True when each connection has as many bytes in flight as its sockets can hold. */
 static bool
 is_held_by_buffers(const struct grow_now *now, double speed)
 {

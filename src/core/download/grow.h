@@ -24,12 +24,13 @@ struct grow {
     double before;                  /* speed before the last addition */
     unsigned pauses;                /* intervals without a trial */
     bool trying;
-    uint64_t judge_ms; /* by then the added ones have shaken hands and are at speed */
+    uint64_t judge_ms; /* when the added connections have finished their handshakes and
+                          reached their speed */
 };
 
-/* How things are now. */
+/* What is measured now. */
 struct grow_now {
-    uint64_t ms, received; /* the time, and bytes in all */
+    uint64_t ms, received; /* the time, and bytes in total */
     uint64_t rtt_us;       /* to the farthest source */
     unsigned connections;
 };

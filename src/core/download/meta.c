@@ -1,5 +1,5 @@
-/* What a connection asks before it may fetch: is this source's file ours, and what is
- * its layer. */
+/* The questions of a connection before it fetches: does this source have the same file,
+ * and what is the file's layer? */
 #include "core/download/download_internal.h"
 
 #include <stdlib.h>
@@ -33,10 +33,10 @@ is_same_file(const struct p2p_download *dl, const struct p2p_meta *meta)
     return memcmp(&dl->meta.root, &meta->root, sizeof(meta->root)) == 0;
 }
 
-/* Lock held. The first source to answer says what the file is; the others must agree.
- */
-/* A root says what the bytes are, but the size is the source's word until all are here.
- */
+/* Lock held in agree: the first source to answer says what the file is, and the others
+ * must agree. */
+/* The root proves the bytes. The size is only the source's statement until all bytes
+ * are here. */
 static bool
 is_size_announced(const struct p2p_download *dl, uint64_t size)
 {
@@ -91,19 +91,21 @@ learn_meta(struct dl_worker *w)
         s->id_known = true;
     }
     pthread_mutex_unlock(&dl->lock);
-    if (agreed) /* another connection to it has asked already */
+    if (agreed) /* another connection to this source has asked already */
         return P2P_OK;
     err = ask_meta(w, false, &meta);
     pthread_mutex_lock(&dl->lock);
     s->disagreed = err == P2P_ERR_NOT_FOUND && dl->meta_known && !dl->root_asked;
     if (err == P2P_OK)
         err = agree(w, &meta);
-    pthread_cond_broadcast(&dl->changed); /* more connections may be worth it now */
+    pthread_cond_broadcast(
+        &dl->changed); /* the control thread may start more connections now */
     bool other_file = s->disagreed && err == P2P_ERR_NOT_FOUND;
     pthread_mutex_unlock(&dl->lock);
     if (!other_file || !meta.root_known)
         return err;
-    /* Another file under this name; it may have ours under another one. */
+    /* The source has another file under this name. It may have ours under another name.
+     */
     err = ask_meta(w, true, &meta);
     pthread_mutex_lock(&dl->lock);
     if (err == P2P_OK)
@@ -112,8 +114,8 @@ learn_meta(struct dl_worker *w)
     return err;
 }
 
-/* Lock held on entry and exit. One worker asks for the layer, the others wait for it.
- */
+/* Lock held on entry and exit, released in between. One worker asks for the layer, the
+ * others wait for it. */
 static enum p2p_err
 fetch_layer(struct dl_worker *w)
 {
@@ -124,13 +126,14 @@ fetch_layer(struct dl_worker *w)
     struct p2p_chunks geometry;
     enum p2p_err err;
 
-    /* The layer is of this source's chunk size, so that becomes the download's. */
+    /* The layer has this source's chunk size, so this becomes the chunk size of the
+     * download. */
     meta.geometry = dl->sources[w->source].meta.geometry;
     dl->layer_wanted = true;
     p2p_dl_journal_info(dl, &info);
     pthread_mutex_unlock(&dl->lock);
-    /* Room for the file before memory for its layer: what the disk cannot hold costs
-     * nothing. */
+    /* Checks for disk space before it takes memory for the layer, so that a file too
+     * large for the disk costs nothing. */
     err = p2p_journal_check_room(dl->downloads, &info);
     if (err == P2P_OK)
         err = p2p_conn_layer(w->conn, &meta, &geometry, &layer);

@@ -1,3 +1,21 @@
+/*
+ * How a chunk is given out. Each chunk has one byte of state: 0, 1 or 2 holders, or
+ * done. `next` is a lower bound for the lowest free chunk, so that a search starts
+ * there and not at the beginning; it moves back when a chunk below it becomes free.
+ *
+ * A lane that asks first looks for a chunk that is late elsewhere. While free chunks
+ * are left, only chunks of silent lanes count as late: a lane that sends nothing must
+ * not hold up the front of the file. When no free chunk is left (the endgame), chunks
+ * of slow lanes count, too. The expected time of a lane's i-th chunk follows from its
+ * rate. A chunk is requested a second time if this lane would need less than half of
+ * that time, and if at least ENDGAME_GAIN_US are saved; of all such chunks the latest
+ * one is taken. There is never a third request. If nothing is late, the lane takes the
+ * lowest free chunk.
+ *
+ * Invariants: `free` counts chunks in state 0, `left` those that are not done. A chunk
+ * in state 1 or 2 is in `held` of that many lanes, unless it became done by one of
+ * them: then the other lane keeps it in `held` until it gives it back.
+ */
 #include "core/download/plan.h"
 
 #include <float.h>
@@ -5,7 +23,7 @@
 #include <string.h>
 
 #define PLAN_DONE 0xff
-/* In the endgame a chunk is asked for twice only when that gains this much. */
+/* In the endgame a chunk is requested twice only if that saves at least this time. */
 #define ENDGAME_GAIN_US 20000
 
 enum p2p_err
@@ -111,7 +129,7 @@ is_silent(const struct plan_lane *l, uint64_t now_us)
     return l->count > 0 && now_us > l->last_us + PLAN_SILENT_US;
 }
 
-/* When the lane's i-th chunk will be there, as far as one can tell. */
+/* Estimates when the lane's i-th chunk will be complete, from now. */
 static double
 expected_us(const struct plan *p, const struct plan_lane *l, unsigned i,
             uint64_t now_us)
@@ -119,13 +137,14 @@ expected_us(const struct plan *p, const struct plan_lane *l, unsigned i,
     if (is_silent(l, now_us))
         return DBL_MAX;
     if (l->rate <= 0)
-        return 0; /* unknown: not to be doubted before it is late */
+        return 0; /* unknown rate: do not double its chunks before it is silent */
     return (double)(i + 1) * p->geometry.chunk_size / l->rate;
 }
 
 /*
- * A chunk another lane holds alone and that this one would have much earlier. Of its
- * own source only from a lane that has gone silent: lanes of one source share its rate.
+ * Finds a chunk that only one other lane holds and that this lane would have much
+ * earlier. From a lane of the same source it takes chunks only if that lane is silent,
+ * because lanes of one source share its rate.
  */
 static bool
 find_late(const struct plan *p, unsigned lane, uint64_t now_us, bool silent_only,

@@ -20,7 +20,7 @@
 #define PLAN_LANES    P2P_DOWNLOAD_CONNECTIONS_MAX
 #define PLAN_HELD_MAX P2P_REQUESTS_IN_FLIGHT
 #define PLAN_SILENT_US \
-    700000 /* a lane that owes bytes and sent none for so long is "late" */
+    700000 /* a lane that owes bytes and has sent none for this long is silent */
 
 struct plan_lane {
     bool open;
@@ -44,21 +44,21 @@ struct plan {
 P2P_MUST_CHECK enum p2p_err p2p_plan_init(struct plan *p, const struct p2p_chunks *g);
 void p2p_plan_clear(struct plan *p);
 
-/* Already on disk, or no longer (it is to be fetched again). */
+/* Marks a chunk as on disk, or as missing again. */
 void p2p_plan_set_done(struct plan *p, uint64_t chunk);
 void p2p_plan_set_free(struct plan *p, uint64_t chunk);
 bool p2p_plan_is_done(const struct plan *p, uint64_t chunk);
 
 void p2p_plan_open_lane(struct plan *p, unsigned lane, unsigned source,
                         uint64_t now_us);
-/* Everything the lane holds goes back. */
+/* Gives back everything that the lane holds. */
 void p2p_plan_close_lane(struct plan *p, unsigned lane);
 
-/* The next chunk for this lane; false: nothing to do for it now. */
+/* Takes the next chunk for this lane. False: there is none now. */
 bool p2p_plan_take(struct plan *p, unsigned lane, uint64_t now_us, uint64_t *chunk);
-/* Not got after all. */
+/* The lane will not deliver the chunk. */
 void p2p_plan_give_back(struct plan *p, unsigned lane, uint64_t chunk);
-/* Verified and on disk. False when another lane was first. */
+/* The chunk is verified and on disk. False: another lane was first. */
 bool p2p_plan_complete(struct plan *p, unsigned lane, uint64_t chunk);
 
 /* The lane's bytes came; `rate` as its window measures it. */

@@ -1,4 +1,5 @@
-/* pool - chunk buffers of a download, bounded in all. The owner locks. */
+/* pool - the chunk buffers of a download, bounded in total. The owner does the locking.
+ */
 #ifndef P2P_POOL_H
 #define P2P_POOL_H
 

@@ -1,4 +1,4 @@
-/* Asks the registry now and then who else has the content. */
+/* Regularly asks the registry which other peers have the content. */
 #include "core/download/download_internal.h"
 
 #include <stdlib.h>
@@ -6,7 +6,8 @@
 #include "p2p/log.h"
 
 #define INTERVAL_MS 15000
-#define HURRY_MS    2000 /* at first, doubled each time; and while nobody delivers */
+#define HURRY_MS \
+    2000 /* first interval, doubled each time; also used while no source delivers */
 
 struct dl_finder {
     struct p2p_download *dl;
@@ -14,7 +15,7 @@ struct dl_finder {
     bool stop; /* guarded by the download's lock */
 };
 
-/* Lock not held: who they are is read from the known peers. */
+/* Lock not held: reads the known peers. */
 static void
 add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
 {

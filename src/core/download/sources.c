@@ -1,5 +1,5 @@
-/* The peers of a download: who they are, how they do, how many connections each gets.
- */
+/* The sources of a download: their state, their failures, and how many connections each
+ * gets. */
 #include "core/download/download_internal.h"
 #include "core/download/folder.h"
 
@@ -11,14 +11,15 @@
 
 #define BACKOFF_MS     250
 #define BACKOFF_MAX_MS 8000
-/* A source that answers that it is busy (it hashes the file) is asked so often before
- * that counts as a failure: some minutes. */
+/* A source may answer "busy" this often (it is hashing the file) before that counts as
+ * a failure: a few minutes. */
 #define BUSY_MAX 60
-/* A connection is worth its handshake when it has so many chunks to fetch. */
+/* Chunks that a connection needs to be worth its handshake. */
 #define CHUNKS_PER_CONNECTION 4
-/* A round trip takes so long that handshakes had better overlap. */
+/* Above this round-trip time, open a source's connections in parallel. */
 #define FAR_RTT_US 20000
-/* And here socket buffers hold four connections back for long, slow start anyway. */
+/* Above this one, start with more connections: socket buffers and slow start limit four
+ * of them for a long time. */
 #define VERY_FAR_RTT_US 200000
 
 const char *
@@ -49,7 +50,7 @@ stop_workers_of(struct p2p_download *dl, unsigned source)
     }
 }
 
-/* The sentence for people; the log line has the same facts. */
+/* Sets the message for the user; the log line has the same facts. */
 static void
 explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err why)
 {
@@ -97,7 +98,7 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
             break;
         }
         dl->error = why;
-        /* Expected is not who answered when it is the wrong peer. */
+        /* After WRONG_PEER, `expected` is not the peer that answered. */
         p2p_known_explain(why, address,
                           s->is_expected && why == P2P_ERR_NOT_ALLOWED ? &s->expected
                                                                        : NULL,
@@ -210,11 +211,13 @@ p2p_dl_has_witness(const struct p2p_download *dl)
     return false;
 }
 
-/* One connection until the file is known and worth more; then the same number for
- * everyone. Far away all of them shake hands at once: that saves three round trips, and
- * costs the source a few signatures should the file turn out to be small. */
-/* Until it is known what a name means, only the best say so: a stranger that is quicker
- * must not decide what is fetched while a trusted peer is still asked. */
+/* One connection until the file is known and worth more, then the same number for each
+ * source. To a distant source all connections are opened at once: that saves three
+ * round trips, and costs the source a few signatures if the file turns out to be small.
+ */
+/* Until it is known which content a name means, only the best ranked sources are asked.
+ * Otherwise a stranger that answers faster would decide what is downloaded, while a
+ * trusted peer is still being asked. */
 static enum p2p_rank
 speakers_rank(const struct p2p_download *dl)
 {
@@ -249,7 +252,7 @@ wanted_of(const struct p2p_download *dl, const struct dl_source *s, unsigned usa
         return 1;
     if (!s->agreed)
         return s->rtt_us >= FAR_RTT_US && wanted > 0 ? wanted : 1;
-    /* While the layer comes the others can shake hands. */
+    /* While one connection fetches the layer, the others can do their handshakes. */
     if (left == 0)
         return dl->ready ? 0 : 1;
     if (wanted > worth)
@@ -267,15 +270,15 @@ p2p_dl_share_out_connections(struct p2p_download *dl)
     for (size_t i = 0; i < dl->source_count; i++) {
         struct dl_source *s = &dl->sources[i];
         s->wanted = s->rank.rank <= speakers ? wanted_of(dl, s, usable) : 0;
-        /* Without a tree bytes of several sources cannot be told apart: one at a time.
-         */
+        /* Protocol 1 has no tree, so it cannot be known which source sent wrong bytes:
+         * only one source at a time. */
         if (dl->protocol == 1 && protocol1_busy)
             s->wanted = 0;
         protocol1_busy |= s->wanted > 0;
     }
 }
 
-/* The error that says most: a single source's own, else that nobody could deliver. */
+/* The most telling error: that of all sources if it is the same, else NO_SOURCE. */
 static enum p2p_err
 summary(const struct p2p_download *dl)
 {

@@ -1,4 +1,4 @@
-/* What others see of a download. */
+/* The status of a download, its messages and its events. */
 #include "core/download/download_internal.h"
 #include "core/download/folder.h"
 
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #define SAMPLE_MS      200
-#define SPEED_MEMORY_S 2.0 /* a change of speed is mostly visible after so long */
+#define SPEED_MEMORY_S 2.0 /* time after which a change of speed is mostly visible */
 
 const char *
 p2p_download_state_name(enum p2p_download_state state)

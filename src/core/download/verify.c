@@ -43,7 +43,7 @@ wait_for_next(struct dl_verifier *v, int *offer)
     return false;
 }
 
-/* From the page cache, as it was written a moment ago. */
+/* Reads the chunk back; it was written a moment ago, so it is in the page cache. */
 static enum p2p_err
 hash_written(struct dl_verifier *v, uint64_t chunk)
 {
@@ -62,7 +62,8 @@ hash_written(struct dl_verifier *v, uint64_t chunk)
     return err;
 }
 
-/* Its verdict is the connection's business, an error of ours is not. */
+/* Lock held, released while it works. Leaves the verdict to the connection that offered
+ * the chunk. */
 static void
 hash_offered(struct dl_verifier *v, uint64_t chunk, int offer)
 {
@@ -77,7 +78,7 @@ hash_offered(struct dl_verifier *v, uint64_t chunk, int offer)
     p2p_frontier_settle(&dl->frontier, offer, err);
 }
 
-/* Lock held, but given up while it works. */
+/* Lock held, released while it works. */
 static enum p2p_err
 hash_next(struct dl_verifier *v)
 {

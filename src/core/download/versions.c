@@ -1,7 +1,8 @@
 /*
- * A file that changed at its sources while it was fetched. What is there of the old
- * version is kept until the new one is known: it may be the same again (only touched,
- * or gone for a moment), and chunks that both have need not come twice.
+ * Handles a file that changed at its sources during the download. The data of the old
+ * version is kept until the new version is known: the file may be the same again (it
+ * was only touched, or gone for a moment), and chunks that both versions share need not
+ * be downloaded twice.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "core/download/window.h"
 
 #define ROUND_MIN_US 10000
-/* What a server needs to turn to a request, even when the wire takes no time. */
+/* Time that a server needs to start on a request, even on a link without delay. */
 #define SERVICE_US 5000
 
 void
@@ -23,7 +23,8 @@ adjust(struct window *w, double sample)
 {
     uint64_t delay = w->rtt_us > SERVICE_US ? w->rtt_us : SERVICE_US;
 
-    /* Up at once, down slowly: one late segment is not a slower link. */
+    /* Follows a higher rate at once and a lower one slowly: one late segment does not
+     * mean a slower link. */
     w->rate = sample > w->rate ? sample : 0.75 * w->rate + 0.25 * sample;
     double wanted = 2 * w->rate * (double)delay / w->chunk_size + 2;
     unsigned limit = wanted < w->max ? (unsigned)(wanted + 0.999) : w->max;
@@ -37,7 +38,7 @@ p2p_window_on_bytes(struct window *w, uint64_t bytes, uint64_t now_us)
 {
     uint64_t round = w->rtt_us > ROUND_MIN_US ? w->rtt_us : ROUND_MIN_US;
 
-    if (w->round_us == 0) { /* the first bytes of a round were under way before it */
+    if (w->round_us == 0) { /* the first bytes of a round were sent before it began */
         w->round_us = now_us;
         w->round_bytes = 0;
         return 0;

@@ -31,7 +31,7 @@ void p2p_window_on_rtt(struct window *w, uint64_t rtt_us);
 /* Bytes came. A round lasts a round trip, at least 10 ms. Returns true at the end of
  * one. */
 int p2p_window_on_bytes(struct window *w, uint64_t bytes, uint64_t now_us);
-/* Nothing was asked for a while: the pause is not the link's. */
+/* Nothing was requested for a while: the link is not the cause of the pause. */
 void p2p_window_on_idle(struct window *w);
 
 #endif

@@ -47,7 +47,7 @@ p2p_dl_throttle(struct dl_worker *w, uint64_t bytes)
         usleep((useconds_t)(wait_us < THROTTLE_SLICE_US ? wait_us : THROTTLE_SLICE_US));
         pthread_mutex_lock(&dl->lock);
         bool stop = w->stop;
-        /* It is we who are slow, not the lane. */
+        /* Our own limit causes this wait, so the lane must not count as silent. */
         dl->plan.lanes[w->lane].last_us = p2p_now_us();
         pthread_mutex_unlock(&dl->lock);
         if (stop)
@@ -118,7 +118,8 @@ show_connection(void *arg, struct p2p_conn *conn)
         p2p_conn_interrupt(conn);
     if (w->dl->sources[w->source].rtt_us == 0 && rtt_us > 0) {
         w->dl->sources[w->source].rtt_us = rtt_us;
-        pthread_cond_broadcast(&w->dl->changed); /* far ones get more connections */
+        pthread_cond_broadcast(
+            &w->dl->changed); /* distant sources get more connections */
     }
     pthread_mutex_unlock(&w->dl->lock);
 }
@@ -170,8 +171,8 @@ file_work(struct dl_worker *w)
     return err == P2P_OK ? fetch_in_lane(w) : err;
 }
 
-/* A peer that the user named was met when it has proven its key; one that a registry or
- * the network named, when it has delivered. */
+/* A peer that the user named counts as met once it has proven its key; a peer that a
+ * registry or the network named, once it has delivered. */
 static void
 remember_source(struct dl_worker *w, struct p2p_conn *conn)
 {
@@ -256,7 +257,7 @@ p2p_dl_workers_stop(struct p2p_download *dl)
     pthread_cond_broadcast(&dl->changed);
 }
 
-/* What the end of a connection says about its source. */
+/* Draws the conclusion about a source from how its connection ended. */
 static void
 judge_end(struct p2p_download *dl, const struct dl_worker *w)
 {

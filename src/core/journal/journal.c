@@ -67,8 +67,8 @@ p2p_journal_mark(struct p2p_journal *journal, uint64_t chunk)
     return err;
 }
 
-/* Bits that were written before the flush began; those set meanwhile wait for the next.
- */
+/* Sets the durable bits of chunks that were written before the flush began. Chunks
+ * written meanwhile wait for the next flush. */
 static enum p2p_err
 promise(struct p2p_journal *j, const struct journal_page *before)
 {

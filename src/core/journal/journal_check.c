@@ -68,8 +68,8 @@ recheck_chunk(struct p2p_journal *j, uint64_t chunk, uint8_t *buf)
     return P2P_OK;
 }
 
-/* What did not fit is not there: on disk, too, before anything is written in its place.
- */
+/* Writes all pages: chunks that failed the check must be unmarked on disk before new
+ * data is written in their place. */
 static enum p2p_err
 write_pages(struct p2p_journal *j)
 {

@@ -44,8 +44,8 @@ p2p_boot_id_is_current(const struct p2p_boot_id *id)
     return memcmp(&now, &none, sizeof(now)) != 0 && memcmp(&now, id, sizeof(now)) == 0;
 }
 
-/* The last 32 bytes of a block are the SHA-256 of a salt and of what comes before them.
- * The salt is where the block belongs, so that one cannot stand for another. */
+/* The last 32 bytes of a block are the SHA-256 of a salt and of the bytes before them.
+ * The salt is the place of the block, so that one block cannot stand in for another. */
 static enum p2p_err
 block_sum(const uint8_t *block, size_t len, uint64_t place, struct p2p_digest *out)
 {

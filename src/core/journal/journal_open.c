@@ -1,4 +1,4 @@
-/* Opening a journal: finding what is there, deciding what of it to believe. */
+/* Opens a journal: finds existing data and decides how much of it to believe. */
 #include "p2p/journal.h"
 
 #include <errno.h>
@@ -64,14 +64,15 @@ out:
 
 /* ---- Room ---- */
 
-/* How far space is reserved before what was verified: as far again, within these. A
- * stranger's word alone never takes more than the first step. */
+/* How much space is reserved ahead of the verified data: as much again as was verified,
+ * within these limits. So the size that a stranger states never takes more than the
+ * first step. */
 #define STEP_MIN (64 * P2P_MIB)
 #define STEP_MAX (256 * P2P_MIB)
-/* In hundredths of the disk, what stays free at most. */
+/* At most this percentage of the disk is kept free. */
 #define KEEP_FREE_PERCENT 5
 
-/* A disk may be made larger while a download waits, but not so many times. */
+/* A disk may be enlarged while a download waits, but not by this factor. */
 #define DISK_GROWTH_MAX 64
 
 /* P2P_OK when `bytes` more fit on the disk of `fd`; TOO_LARGE when they never will. */
@@ -142,7 +143,8 @@ p2p_journal_reserve_ahead(struct p2p_journal *j)
     return P2P_OK;
 }
 
-/* Room for all of it first, so that a full disk shows before hours of work. */
+/* Checks for room for the whole file first, so that a full disk is noticed before hours
+ * of work. */
 static enum p2p_err
 reserve(struct p2p_journal *j)
 {
@@ -228,8 +230,8 @@ load(struct p2p_journal *j, const struct stat *part)
     return P2P_OK;
 }
 
-/* A new journal beside the data. `doubtful`: bytes are there of which nothing is known.
- */
+/* Creates a new journal for the data. `doubtful`: the data file has bytes that nothing
+ * is known about. */
 static enum p2p_err
 create(struct p2p_journal *j, const struct stat *part, bool doubtful)
 {

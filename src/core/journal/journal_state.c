@@ -58,8 +58,8 @@ p2p_journal_set_doubt(struct p2p_journal *j, uint64_t chunk, bool on)
     j->doubted += on ? 1 : (uint64_t)-1;
 }
 
-/* What the page says on disk: doubted chunks stay written there, so that a kill before
- * the recheck does not forget them. */
+/* Writes a page. On disk, doubted chunks stay marked as written, so that they are not
+ * forgotten if the program is killed before the recheck. */
 enum p2p_err
 p2p_journal_write_page(const struct p2p_journal *j, uint64_t index)
 {

@@ -21,7 +21,7 @@ struct p2p_journal {
     uint64_t reserved; /* bytes from the beginning that have space */
     struct journal_stamp stamp;
     struct journal_page *pages;
-    uint8_t *doubt; /* a bit per chunk: neither there nor given up */
+    uint8_t *doubt; /* a bit per chunk: it may be on disk, but has to be checked */
     uint64_t doubted, done_count, done_bytes;
     bool unflushed; /* chunks are written that are not durable */
     bool closed;    /* finished or discarded: the files are gone */
@@ -36,13 +36,14 @@ void p2p_journal_set_doubt(struct p2p_journal *j, uint64_t chunk, bool on);
 /* Doubts the chunks first .. end - 1 (as far as there are so many). */
 void p2p_journal_doubt(struct p2p_journal *j, uint64_t first, uint64_t end);
 
-/* Space for what comes next, while there is room beside what stays free. */
+/* Reserves space for the next chunks, as long as the disk keeps its free space. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_reserve_ahead(struct p2p_journal *j);
 
-/* Page `index` as it has to stand on disk. */
+/* Writes page `index`. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_write_page(const struct p2p_journal *j,
                                                    uint64_t index);
-/* Once nothing is doubted, "written" refers to the running system: says so on disk. */
+/* Once no chunk is doubted, stores the boot id of the running system: the written bits
+ * are true for it. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_refresh_stamp(struct p2p_journal *j);
 
 void p2p_journal_name_files(struct p2p_journal *j); /* from info.root */

@@ -1,3 +1,16 @@
+/*
+ * How a segment is made. The names are sorted by their folded text and copied into one
+ * block, so that a rank (the place in this order) is all that a list has to store, and
+ * names with the same beginning are neighbors.
+ *
+ * For each trigram there is a list of the ranks that contain it. The lists are made in
+ * two passes over the names, because then each list has its exact size and no memory is
+ * moved. The first pass counts: for each trigram the number of names and of bytes that
+ * its list will need. Then the lists are laid out one behind the other. The second pass
+ * writes them. Ranks ascend, so a list stores the differences, each in 7 bits per byte
+ * (LEB128); most of them take one byte. `last` keeps a name that contains a trigram
+ * twice from being listed twice.
+ */
 #include "discovery/index/segment.h"
 
 #include <stdlib.h>

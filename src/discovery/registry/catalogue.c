@@ -1,3 +1,20 @@
+/*
+ * How a posting is stored. An entry of a peer is a name with a content. Both exist
+ * once, however many peers have them, and a *file* stands for the pair. A posting says
+ * that a peer has a file: the peer lists the number of the file, and the file the
+ * number of the peer. Both lists ascend, so they can be merged and searched by halves.
+ * Most files have one or two peers; these fit into the file itself, and only more need
+ * a block.
+ *
+ * Look-ups start from one of three tables: names by their spelling, contents by root
+ * and by SHA-256. From a name or a content a chain leads to its files. The chains of
+ * files are linked both ways, because one content (the empty file) may have a hundred
+ * thousand names that all go at once.
+ *
+ * The last posting that is removed takes its file with it, and the last file its
+ * content. A name stays until the dictionary drops it, since a reader may hold a view
+ * with its text; until then its bytes count as dead.
+ */
 #include "discovery/registry/catalogue.h"
 
 #include <stdlib.h>
