@@ -28,6 +28,13 @@ P2P_MUST_CHECK enum p2p_err p2p_name_check(const char *name, size_t len,
  */
 const char *p2p_name_problem(const char *name, size_t len, bool allow_folders);
 
+/* A name like `name` that may be used, into `out` (P2P_NAME_MAX + 1 bytes): "Re: a.eml"
+ * gives "Re a.eml", "10:30" gives "10-30", "aux.c" gives "aux_.c". A name that may be
+ * used stays as it is. `name` may hold any bytes. NAME when it is too long or too deep.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_name_usable(const char *name, size_t len,
+                                            bool allow_folders, char *out);
+
 /* `name (number).ext` into `out` (P2P_NAME_MAX + 1 bytes), cut where it would get too
  * long. NAME when that is not possible. */
 P2P_MUST_CHECK enum p2p_err p2p_name_numbered(const char *name, unsigned number,

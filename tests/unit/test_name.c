@@ -147,6 +147,91 @@ numbers_go_before_the_extension(void **state)
     assert_int_equal(p2p_name_check(out, strlen(out), true), P2P_OK);
 }
 
+static void
+check_usable(const char *name, const char *expected)
+{
+    char out[P2P_NAME_MAX + 1];
+
+    assert_int_equal(p2p_name_usable(name, strlen(name), true, out), P2P_OK);
+    assert_string_equal(out, expected);
+}
+
+static void
+a_usable_name_is_near(void **state)
+{
+    (void)state;
+    check_usable("Re: some email.eml", "Re some email.eml");
+    check_usable("Screenshot from 2025-07-01 10:30:22.png",
+                 "Screenshot from 2025-07-01 10-30-22.png");
+    check_usable("Mr.", "Mr");
+    check_usable("...and then", "and then");
+    check_usable("and then...", "and then");
+    check_usable("aux.c", "aux_.c");
+    check_usable("CON", "CON_");
+    check_usable("50%2e.txt", "50_2e.txt");
+    check_usable("back\\slash.txt", "back-slash.txt");
+    check_usable("a\tb\x01.txt", "a b.txt");
+    check_usable("soft\u00adhyphen.txt", "softhyphen.txt");
+    check_usable("no\u00a0break.txt", "no break.txt");
+    check_usable("gr\xfc\xdf.txt", "gr__.txt");
+    check_usable("one\u2024txt", "one.txt");
+    check_usable("Season 1: x/Vol. 1./a.mkv", "Season 1 x/Vol. 1/a.mkv");
+    check_usable("//a//b/", "a/b");
+    check_usable("...", "unnamed");
+    check_usable("", "unnamed");
+    check_usable("fine name.txt", "fine name.txt");
+}
+
+static void
+a_usable_name_is_cut_before_its_extension(void **state)
+{
+    char name[400], out[P2P_NAME_MAX + 1];
+
+    (void)state;
+    for (size_t i = 0; i < 300; i += 2)
+        memcpy(name + i, "\u00e9", 2);
+    memcpy(name + 300, ".tar.gz", 8);
+    assert_int_equal(p2p_name_usable(name, 307, false, out), P2P_OK);
+    assert_int_equal(strlen(out), 248 + strlen(".tar.gz"));
+    assert_string_equal(out + 248, ".tar.gz");
+    assert_int_equal(p2p_name_usable("a/b", 3, false, out), P2P_OK);
+    assert_string_equal(out, "a-b");
+    memset(name, 'a', 300);
+    for (size_t i = 1; i < 300; i += 2)
+        name[i] = '/';
+    assert_int_equal(p2p_name_usable(name, 299, true, out), P2P_ERR_NAME);
+}
+
+/* Whatever comes in: what comes out may be used, and what may be used stays. */
+static void
+random_bytes_become_usable(void **state)
+{
+    static const char *const bits[] = {
+        "a",  "b",    ".",          " ",          "/",    "%2e",        ":",
+        "\\", "\xc3", "\u200d",     "\u00e9",     "con",  "nul",        "\x01",
+        "~",  "\xff", "\U0001f600", "\u0301",     "%",    "\u202e",     "com1",
+        "\t", "2f",   "\ufe0f",     "\u2026",     "\uff0f"};
+    uint32_t seed = 7;
+    char name[400], out[P2P_NAME_MAX + 1];
+
+    (void)state;
+    for (int round = 0; round < 50000; round++) {
+        size_t len = 0;
+        for (int i = 0; i < round % 20; i++) {
+            seed = seed * 1664525 + 1013904223;
+            const char *bit = bits[(seed >> 20) % (sizeof(bits) / sizeof(bits[0]))];
+            memcpy(name + len, bit, strlen(bit));
+            len += strlen(bit);
+        }
+        name[len] = '\0';
+        if (p2p_name_usable(name, len, true, out) != P2P_OK)
+            fail_msg("no name for round %d", round);
+        assert_int_equal(p2p_name_check(out, strlen(out), true), P2P_OK);
+        if (p2p_name_check(name, len, true) == P2P_OK)
+            assert_string_equal(out, name);
+    }
+}
+
 int
 main(void)
 {
@@ -156,6 +241,9 @@ main(void)
         cmocka_unit_test(lengths_and_depths_have_limits),
         cmocka_unit_test(random_bytes_are_checked_safely),
         cmocka_unit_test(numbers_go_before_the_extension),
+        cmocka_unit_test(a_usable_name_is_near),
+        cmocka_unit_test(a_usable_name_is_cut_before_its_extension),
+        cmocka_unit_test(random_bytes_become_usable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

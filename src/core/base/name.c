@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "core/base/name_hidden.h"
+#include "core/base/name_rules.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/name.h"
@@ -14,8 +14,8 @@
  */
 #define EXTENSION_MAX 16
 
-static bool
-is_slash_lookalike(uint32_t cp)
+bool
+p2p_name_is_slash_lookalike(uint32_t cp)
 {
     static const uint16_t slashes[] = {
         0x1735, 0x2044, 0x2215, 0x2571, 0x27cb, 0x29f8, 0x2f03, 0xff0f, /* '/' */
@@ -29,8 +29,8 @@ is_slash_lookalike(uint32_t cp)
 }
 
 /* Software that normalises (NFKC) turns these into a full stop. */
-static bool
-is_dot_lookalike(uint32_t cp)
+bool
+p2p_name_is_dot_lookalike(uint32_t cp)
 {
     return cp == 0x2024 || cp == 0xfe52 || cp == 0xff0e;
 }
@@ -48,8 +48,8 @@ is_control(uint32_t cp)
     return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f);
 }
 
-static const char *
-character_problem(uint32_t cp, const struct p2p_name_neighbors *neighbors)
+const char *
+p2p_name_character_problem(uint32_t cp, const struct p2p_name_neighbors *neighbors)
 {
     const char *hidden = p2p_name_hidden(cp, neighbors);
 
@@ -57,9 +57,9 @@ character_problem(uint32_t cp, const struct p2p_name_neighbors *neighbors)
         return "it contains a control character";
     if (hidden)
         return hidden;
-    if (is_slash_lookalike(cp))
+    if (p2p_name_is_slash_lookalike(cp))
         return "it contains a backslash or a look-alike of '/'";
-    if (is_dot_lookalike(cp))
+    if (p2p_name_is_dot_lookalike(cp))
         return "it contains a look-alike of a dot";
     if (cp == ':')
         return "it contains ':'";
@@ -98,8 +98,8 @@ is_numbered_device(const char *stem, size_t len)
 
 /* Device names of other systems, with any extension: a file of that name could be
  * shared from here but not stored there. */
-static bool
-is_reserved(const char *part, size_t len)
+bool
+p2p_name_is_reserved(const char *part, size_t len)
 {
     static const char *const devices[] = {"con",    "prn",     "aux",   "nul",
                                           "conin$", "conout$", "clock$"};
@@ -127,7 +127,7 @@ characters_problem(const char *part, size_t len)
         if (n == 0)
             return "it is not valid UTF-8";
         (void)p2p_utf8_next(at + n, left - n, &neighbors.after);
-        const char *problem = character_problem(cp, &neighbors);
+        const char *problem = p2p_name_character_problem(cp, &neighbors);
         if (problem)
             return problem;
         only_dots = only_dots && is_dots(cp);
@@ -149,7 +149,7 @@ part_problem(const char *part, size_t len)
         return "it begins with a dot";
     if (part[len - 1] == '.' || part[len - 1] == ' ')
         return "it ends in a dot or a space";
-    if (is_reserved(part, len))
+    if (p2p_name_is_reserved(part, len))
         return "it is reserved on other systems";
     if (has_escape(part, len))
         return "it contains an escaped '/' or dot";
@@ -188,8 +188,8 @@ p2p_name_check(const char *name, size_t len, bool allow_folders)
 
 /* Where the extension begins (its dot), or the end: ".gz" of "a.b.gz", ".tar.gz" of
  * "a.tar.gz", nothing in "Mr. Smith goes". */
-static size_t
-extension_start(const char *leaf, size_t len)
+size_t
+p2p_name_extension(const char *leaf, size_t len)
 {
     size_t dot = len;
 
@@ -214,7 +214,7 @@ p2p_name_numbered(const char *name, unsigned number, char *out)
     const char *slash = strrchr(name, '/');
     size_t folder = slash ? (size_t)(slash - name) + 1 : 0;
     const char *leaf = name + folder;
-    size_t len = strlen(leaf), stem = extension_start(leaf, len);
+    size_t len = strlen(leaf), stem = p2p_name_extension(leaf, len);
     char mark[16];
     size_t added = (size_t)snprintf(mark, sizeof(mark), " (%u)", number);
     size_t room = P2P_NAME_MAX - folder;
