@@ -36,6 +36,10 @@ void p2p_root_close(struct p2p_root *root);
 int p2p_root_fd(const struct p2p_root *root);           /* borrowed */
 const char *p2p_root_path(const struct p2p_root *root); /* as it was given; borrowed */
 
+/* False when its path leads nowhere now, or to another folder: it was moved, deleted or
+ * mounted over. A path that cannot be looked at says nothing. */
+bool p2p_root_is_in_place(const struct p2p_root *root);
+
 /* Opens a regular file for reading. NOT_FOUND for anything else (folder, link, device).
  */
 P2P_MUST_CHECK enum p2p_err p2p_root_open_file(const struct p2p_root *root,

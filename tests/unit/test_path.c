@@ -314,11 +314,30 @@ replace_writes_whole_files(void **state)
     assert_int_equal(entries, 1); /* nothing left aside */
 }
 
+static void
+a_root_knows_whether_it_is_at_its_path(void **state)
+{
+    struct fixture *f = *state;
+    char here[PATH_MAX], there[PATH_MAX];
+
+    snprintf(here, sizeof(here), "%s", scratch_path(&f->scratch, "root"));
+    snprintf(there, sizeof(there), "%s", scratch_path(&f->scratch, "moved"));
+    assert_true(p2p_root_is_in_place(f->root));
+    assert_int_equal(rename(here, there), 0);
+    assert_false(p2p_root_is_in_place(f->root));
+    assert_int_equal(mkdir(here, 0755), 0); /* another one */
+    assert_false(p2p_root_is_in_place(f->root));
+    assert_int_equal(rmdir(here), 0);
+    assert_int_equal(rename(there, here), 0);
+    assert_true(p2p_root_is_in_place(f->root));
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_ROOT(roots_open_or_say_why),
+        WITH_ROOT(a_root_knows_whether_it_is_at_its_path),
         WITH_ROOT(only_regular_files_open),
         WITH_ROOT(walk_sees_files_and_follows_nothing),
         WITH_ROOT(walk_depth_is_bounded),

@@ -202,6 +202,18 @@ p2p_root_path(const struct p2p_root *root)
     return root->path;
 }
 
+bool
+p2p_root_is_in_place(const struct p2p_root *root)
+{
+    struct stat held, there;
+
+    if (fstat(root->fd, &held) != 0 || held.st_nlink == 0)
+        return false;
+    if (stat(root->path, &there) != 0)
+        return errno != ENOENT && errno != ENOTDIR;
+    return held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
 enum p2p_err
 p2p_root_open_file(const struct p2p_root *root, const char *name, int *fd,
                    struct stat *st)

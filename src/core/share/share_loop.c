@@ -90,20 +90,6 @@ p2p_share_is_away(struct p2p_share *s)
     return atomic_load_explicit(&s->is_away, memory_order_relaxed);
 }
 
-/* False when the path leads nowhere, or to another folder. A path that cannot be looked
- * at says nothing. */
-static bool
-is_in_place(const struct p2p_share *s)
-{
-    struct stat held, there;
-
-    if (fstat(p2p_root_fd(s->root), &held) != 0 || held.st_nlink == 0)
-        return false;
-    if (stat(p2p_root_path(s->root), &there) != 0)
-        return errno != ENOENT && errno != ENOTDIR;
-    return held.st_dev == there.st_dev && held.st_ino == there.st_ino;
-}
-
 static void
 look_at_place(struct p2p_share *s, uint64_t now)
 {
@@ -112,7 +98,7 @@ look_at_place(struct p2p_share *s, uint64_t now)
     if (now < s->place_due_ms)
         return;
     s->place_due_ms = now + PLACE_LOOK_MS;
-    is_away = !is_in_place(s);
+    is_away = !p2p_root_is_in_place(s->root);
     if (is_away == p2p_share_is_away(s))
         return;
     if (is_away)
