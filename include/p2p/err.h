@@ -43,6 +43,7 @@ enum p2p_err_class {
     X(DISK_FULL,     LOCAL,  "the disk is full")                          \
     X(PERMISSION,    LOCAL,  "permission denied")                         \
     X(NOT_FOLDER,    LOCAL,  "this is not a folder")                      \
+    X(AWAY,          LOCAL,  "the folder is not at its path now")         \
     X(IN_USE,        LOCAL,  "the address is already in use")             \
     X(CORRUPT,       LOCAL,  "a state file is damaged")                   \
     X(KEY_FILE,      LOCAL,  "the key file is unusable")                  \

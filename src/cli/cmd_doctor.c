@@ -7,6 +7,7 @@
 
 #include "cli.h"
 #include "cli/daemons.h"
+#include "cli/shared.h"
 #include "p2p/bytes.h"
 #include "p2p/conn.h"
 #include "p2p/hardening.h"
@@ -19,12 +20,15 @@ struct doctor_options {
     struct cli_common common;
     uint64_t peer_port;
     const char *output_dir;
+    const char *shared_dir; /* NULL: not named */
 };
 #define AT(field) offsetof(struct doctor_options, field)
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct doctor_options),
     {"peer-port", P2P_OPT_NUMBER, AT(peer_port), 1, 65535, "PORT",
      "of this device's p2p-peer"},
+    {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR",
+     "the shared folder (default: shared)"},
     {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "where downloads go"},
     CLI_OPTION_TIMEOUT(struct doctor_options),
     CLI_OPTION_KEYS(struct doctor_options),
@@ -279,6 +283,22 @@ check_disk(struct doctor *doc)
 }
 
 static void
+check_shared(struct doctor *doc)
+{
+    const char *named = doc->opt.shared_dir, *dir = named != NULL ? named : "shared";
+    char text[ADVICE_MAX];
+    size_t count;
+
+    if (cli_tell_shared(dir, named != NULL, text, sizeof(text)))
+        report(doc, NOTE, "shared folder", "%s", text);
+    else if (cli_count_problems(dir, &count) == P2P_OK)
+        report(doc, GOOD, "shared folder", "everything in %s is shared", dir);
+    else
+        report(doc, NOTE, "shared folder",
+               "no program shares %s (name the folder with --shared-dir)", dir);
+}
+
+static void
 check_sandbox(struct doctor *doc)
 {
     struct cli_daemon daemons[DAEMONS_MAX];
@@ -327,6 +347,7 @@ cmd_doctor(int argc, char **argv)
     }
     check_memory(&doc);
     check_lan(&doc);
+    check_shared(&doc);
     check_disk(&doc);
     check_sandbox(&doc);
     if (object != NULL)

@@ -56,6 +56,7 @@ void http_json_put_bytes(struct http_json_out *o, const char *name, const char *
 void http_json_put_hex(struct http_json_out *o, const char *name, const uint8_t *bytes,
                        size_t len);
 void http_json_put_u64(struct http_json_out *o, const char *name, uint64_t value);
+void http_json_put_i64(struct http_json_out *o, const char *name, int64_t value);
 void http_json_put_bool(struct http_json_out *o, const char *name, bool value);
 void http_json_put_null(struct http_json_out *o, const char *name);
 /* A value that is JSON text already. */

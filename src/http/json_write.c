@@ -163,6 +163,19 @@ http_json_put_u64(struct http_json_out *o, const char *name, uint64_t value)
 }
 
 void
+http_json_put_i64(struct http_json_out *o, const char *name, int64_t value)
+{
+    char digits[P2P_U64_TEXT_MAX];
+    size_t len =
+        p2p_u64_format(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, digits);
+
+    put_name(o, name);
+    if (value < 0)
+        put_raw(o, "-", 1);
+    put_raw(o, digits, len);
+}
+
+void
 http_json_put_json(struct http_json_out *o, const char *name, const char *json,
                    size_t len)
 {

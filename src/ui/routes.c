@@ -49,6 +49,9 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/peers/{id}/forget",           ui_api_peer_forget,             SMALL, 0},
     {"GET",    "/api/search",                      ui_api_search,                      0, 0},
 
+    {"GET",    "/api/shares/problems",             ui_files_handle_problems,           0, 0},
+    {"GET",    "/api/shares/check",                ui_upload_handle_check,             0, 0},
+    {"POST",   "/api/shares/rescan",               ui_files_handle_rescan,         SMALL, 0},
     {"POST",   "/api/shared/{filename}/rename",    ui_files_handle_shared_rename,  SMALL, 0},
     {"POST",   "/api/shared/{filename}/restore",   ui_files_handle_shared_restore, SMALL, 0},
     {"GET",    "/api/shared",                      ui_files_handle_shared,             0, 0},

@@ -10,6 +10,7 @@
 #include "ui/access/addresses.h"
 #include "ui/app.h"
 #include "ui/folders/files.h"
+#include "ui/folders/place.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
 #include "ui/reply/json.h"
@@ -102,6 +103,10 @@ put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
     } else
         http_json_put_u64(o, "downloads_count", 0);
     http_json_put_u64(o, "free_space", free_space(app->downloads));
+    http_json_put_string(o, "shared_state", ui_folder_state(app, UI_SHARED));
+    http_json_put_string(o, "downloads_state", ui_folder_state(app, UI_DOWNLOADS));
+    http_json_put_string(o, "shared_dir", p2p_root_path(app->shared));
+    http_json_put_string(o, "downloads_dir", p2p_root_path(app->downloads));
 }
 
 static void
@@ -212,14 +217,15 @@ register_files(struct ui_app *app, uint16_t port, const struct ui_listing *l)
         return P2P_ERR_NOMEM;
     for (size_t i = 0; i < l->count && reg.count < P2P_REGISTER_FILES_MAX; i++) {
         const struct ui_file *f = &l->files[i];
-        if (f->is_ready)
-            files[reg.count++] = (struct p2p_reg_file){.name = f->name,
-                                                       .size = f->size,
-                                                       .root = f->root,
-                                                       .sha256 = f->sha256,
-                                                       .sha256_known = f->sha256_known,
-                                                       .mtime_s = f->mtime_s,
-                                                       .version = f->version};
+        if (f->state == UI_FILE_READY)
+            files[reg.count++] = (struct p2p_reg_file){
+                .name = f->name,
+                .size = f->size,
+                .root = f->root,
+                .sha256 = f->sha256,
+                .sha256_known = f->sha256_known,
+                .mtime_s = f->mtime_s > 0 ? (uint64_t)f->mtime_s : 0,
+                .version = f->version};
     }
     err = p2p_discovery_register(app->discovery, &reg, true);
     free(files);

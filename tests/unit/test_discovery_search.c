@@ -82,7 +82,8 @@ pages_are_followed_and_bounded(void **state)
     assert_int_equal(p2p_discovery_peers(d, &list), P2P_OK);
     assert_int_equal(list.count, 3);
     p2p_peer_list_clear(&list);
-    assert_string_equal(fake.requests[1].target, "/peers?limit=1000&names=100&cursor=1%26");
+    assert_string_equal(fake.requests[1].target,
+                        "/peers?limit=1000&names=100&cursor=1%26");
     pages = 1000000000;
     assert_int_equal(p2p_discovery_peers(d, &list), P2P_OK);
     assert_int_equal(list.count, 200);
@@ -105,8 +106,9 @@ names_in_urls_are_encoded(void **state)
     assert_int_equal(p2p_discovery_find(d, "a b&c=%s#?/\xc3\xa9", &list), P2P_OK);
     p2p_discovery_close(d);
     fake_stop(&fake);
-    assert_string_equal(fake.requests[0].target,
-                        "/peers?file=a%20b%26c%3D%25s%23%3F%2F%C3%A9&limit=1000&names=0");
+    assert_string_equal(
+        fake.requests[0].target,
+        "/peers?file=a%20b%26c%3D%25s%23%3F%2F%C3%A9&limit=1000&names=0");
     fake_clear(&fake);
 }
 

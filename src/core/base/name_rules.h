@@ -1,4 +1,5 @@
-/* name_rules - single rules of p2p_name_problem, for those who make names that keep them.
+/* name_rules - single rules of p2p_name_problem, for those who make names that keep
+ * them.
  */
 #ifndef P2P_NAME_RULES_H
 #define P2P_NAME_RULES_H
@@ -8,8 +9,8 @@
 #include "core/base/name_hidden.h"
 
 /* What is wrong with the character, as p2p_name_problem says it; NULL: nothing. */
-const char *
-p2p_name_character_problem(uint32_t cp, const struct p2p_name_neighbors *neighbors);
+const char *p2p_name_character_problem(uint32_t cp,
+                                       const struct p2p_name_neighbors *neighbors);
 /* Also the backslash itself. */
 bool p2p_name_is_slash_lookalike(uint32_t cp);
 bool p2p_name_is_dot_lookalike(uint32_t cp);

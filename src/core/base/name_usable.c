@@ -149,7 +149,8 @@ make_part(const char *text, size_t len, struct part *out)
     *out = from;
     if (is_usable(out))
         return true;
-    /* What is taken out brings others together, which may not stand beside each other. */
+    /* What is taken out brings others together, which may not stand beside each other.
+     */
     for (int i = 0; i < 4; i++) {
         out->len = 0;
         copy_characters(out, from.text, from.len);

@@ -7,10 +7,14 @@
 #include "http/file.h"
 #include "p2p/bytes.h"
 #include "ui/app.h"
+#include "ui/folders/place.h"
 #include "ui/folders/trash.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
 #include "ui/state/watch.h"
+
+/* Of what is not shared, beside the list of what is. */
+#define PROBLEMS_SHOWN 100
 
 /* ---- shapes ---- */
 
@@ -26,9 +30,10 @@ ui_files_put_shared(struct http_json_out *o, const struct ui_file *f)
 {
     http_json_begin(o, NULL, '{');
     put_plain(o, f);
-    http_json_put_u64(o, "mtime", f->mtime_s);
-    http_json_put_string(o, "state", f->is_ready ? "ready" : "hashing");
-    ui_json_digest(o, "root", f->is_ready, &f->root);
+    http_json_put_i64(o, "mtime", f->mtime_s);
+    http_json_put_string(o, "state", ui_file_state_name(f->state));
+    ui_json_text(o, "reason", f->reason);
+    ui_json_digest(o, "root", f->state == UI_FILE_READY, &f->root);
     ui_json_digest(o, "sha256", f->sha256_known, &f->sha256);
     http_json_end(o, '}');
 }
@@ -38,9 +43,18 @@ put_download(struct http_json_out *o, const struct ui_file *f)
 {
     http_json_begin(o, NULL, '{');
     put_plain(o, f);
-    http_json_put_u64(o, "mtime", f->mtime_s);
+    http_json_put_i64(o, "mtime", f->mtime_s);
     ui_json_digest(o, "sha256", f->sha256_known, &f->sha256);
     http_json_end(o, '}');
+}
+
+/* The registry takes so many names of a peer. */
+static uint64_t
+unlisted(const struct ui_listing *l)
+{
+    return l->ready_count > P2P_REGISTER_FILES_MAX
+               ? l->ready_count - P2P_REGISTER_FILES_MAX
+               : 0;
 }
 
 void
@@ -55,6 +69,8 @@ ui_files_put_status(struct http_json_out *o, const struct ui_listing *l, bool wi
     http_json_end(o, ']');
     http_json_put_u64(o, "shared_files_count", l->count);
     http_json_put_u64(o, "total_shared_size", l->total_size);
+    http_json_put_u64(o, "problems_count", l->problem_total);
+    http_json_put_u64(o, "unlisted_files", unlisted(l));
 }
 
 static void
@@ -67,18 +83,66 @@ put_totals(struct http_json_out *o, const struct ui_listing *l, size_t next)
 
 /* ---- lists ---- */
 
-/* What lies in the folder and is not shared for its name. */
+/* What lies in the folder and is not shared. `problem` is the reason under the name
+ * that it had first. */
 static void
-put_problems(struct http_json_out *o, const struct ui_listing *l)
+put_problems(struct http_json_out *o, const struct ui_listing *l, size_t from,
+             size_t end)
 {
     http_json_begin(o, "problems", '[');
-    for (size_t i = 0; i < l->problem_count; i++) {
+    for (size_t i = from; i < end; i++) {
         http_json_begin(o, NULL, '{');
         http_json_put_string(o, "name", l->problems[i].name);
-        http_json_put_string(o, "problem", l->problems[i].problem);
+        http_json_put_string(o, "reason", l->problems[i].reason);
+        http_json_put_string(o, "problem", l->problems[i].reason);
         http_json_end(o, '}');
     }
     http_json_end(o, ']');
+}
+
+void
+ui_files_handle_problems(struct http_request *req, void *arg)
+{
+    const struct ui_listing *l;
+    struct http_json_out o;
+    size_t from, limit, end;
+    enum p2p_err err;
+
+    if (!ui_query_page(req, 100, &from, &limit) ||
+        !ui_check_folder(req, arg, UI_SHARED))
+        return;
+    if ((err = ui_listing_get(arg, UI_SHARED, &l)) != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    if (from > l->problem_count)
+        from = l->problem_count;
+    end = limit < l->problem_count - from ? from + limit : l->problem_count;
+    ui_json_begin(&o, 1024);
+    put_problems(&o, l, from, end);
+    http_json_put_u64(&o, "count", l->problem_total);
+    ui_json_cursor(&o, end < l->problem_count ? end : 0);
+    ui_json_reply(&o, req, 200);
+    ui_listing_release(l);
+}
+
+void
+ui_files_handle_rescan(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    struct http_json_out o;
+    enum p2p_err err;
+
+    if (!ui_check_folder(req, app, UI_SHARED))
+        return;
+    if ((err = p2p_share_request_scan(app->shared)) != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    ui_watch_folder(app, UI_SHARED);
+    ui_json_begin(&o, 32);
+    http_json_put_string(&o, "status", "scanning");
+    ui_json_reply(&o, req, 202);
 }
 
 void
@@ -101,7 +165,9 @@ ui_files_handle_shared(struct http_request *req, void *arg)
     for (size_t i = from; i < end; i++)
         ui_files_put_shared(&o, &l->files[i]);
     http_json_end(&o, ']');
-    put_problems(&o, l);
+    put_problems(&o, l, 0,
+                 l->problem_count < PROBLEMS_SHOWN ? l->problem_count : PROBLEMS_SHOWN);
+    http_json_put_u64(&o, "problems_count", l->problem_total);
     put_totals(&o, l, end < l->count ? end : 0);
     ui_json_reply(&o, req, 200);
     ui_listing_release(l);
@@ -187,7 +253,7 @@ find_tag(struct ui_app *app, const char *name, const struct stat *st, char *out)
     struct p2p_share_entry *e = malloc(sizeof(*e));
     bool known = e != NULL && p2p_share_find_name(app->share, name, e) == P2P_OK &&
                  e->sha256_known && e->geometry.size == (uint64_t)st->st_size &&
-                 e->mtime_s == (uint64_t)st->st_mtime;
+                 (int64_t)e->mtime_s == st->st_mtime;
 
     if (known)
         p2p_hex_format(e->sha256.b, sizeof(e->sha256.b), out);
@@ -205,7 +271,7 @@ reply_bytes(struct http_request *req, struct ui_app *app, enum ui_folder folder)
     bool has_tag;
     int fd = -1;
 
-    if (name == NULL)
+    if (name == NULL || !ui_check_folder(req, app, folder))
         return;
     err = p2p_root_open_file(folder == UI_SHARED ? app->shared : app->downloads, name,
                              &fd, &st);
@@ -261,7 +327,7 @@ delete_file(struct http_request *req, struct ui_app *app, enum ui_folder folder)
     uint64_t until_s;
     enum p2p_err err;
 
-    if (name == NULL)
+    if (name == NULL || !ui_check_folder(req, app, folder))
         return;
     if ((err = ui_trash_put(app->trash, folder, name, &until_s)) != P2P_OK) {
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such file" : NULL);
@@ -293,7 +359,7 @@ restore_file(struct http_request *req, struct ui_app *app, enum ui_folder folder
     const char *name = ui_param_name(req);
     enum p2p_err err;
 
-    if (name == NULL)
+    if (name == NULL || !ui_check_folder(req, app, folder))
         return;
     if ((err = ui_trash_restore(app->trash, folder, name)) != P2P_OK) {
         ui_fail(req, err,
@@ -332,7 +398,7 @@ ui_files_handle_shared_rename(struct http_request *req, void *arg)
         ui_fail_value(req, "to", "the new name");
         return;
     }
-    if (!ui_check_name(req, to))
+    if (!ui_check_name(req, to) || !ui_check_folder(req, app, UI_SHARED))
         return;
     if ((err = p2p_root_rename(app->shared, from, to)) != P2P_OK) {
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such file" : NULL);

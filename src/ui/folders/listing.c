@@ -8,9 +8,24 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/app.h"
+#include "ui/folders/place.h"
 
 #define FRESH_MS   1000
 #define SHARE_PAGE 64
+/* A file that was changed this short a time ago waits to be quiet. */
+#define QUIET_S 2
+/* The share keeps times as nanoseconds since 1970 in 64 bits. */
+#define TIME_MAX_S 9223372036
+#define UNREADABLE "it cannot be read"
+
+static const char *const state_names[UI_FILE_STATES] = {
+    "unseen", "waiting", "hashing", "ready", "unreadable", "not_shared"};
+
+const char *
+ui_file_state_name(enum ui_file_state state)
+{
+    return state_names[state];
+}
 
 struct ui_listings {
     struct {
@@ -37,10 +52,15 @@ release(struct ui_listing *l)
 {
     if (l == NULL || atomic_fetch_sub(&l->refs, 1) > 1)
         return;
-    for (size_t i = 0; i < l->count; i++)
+    for (size_t i = 0; i < l->count; i++) {
         free(l->files[i].name);
-    for (size_t i = 0; i < l->problem_count; i++)
+        free(l->files[i].reason);
+    }
+    for (size_t i = 0; i < l->problem_count; i++) {
         free(l->problems[i].name);
+        free(l->problems[i].reason);
+    }
+    free(l->problems);
     free(l->files);
     free(l);
 }
@@ -68,7 +88,8 @@ ui_listings_free(struct ui_listings *ls)
 
 struct maker {
     struct ui_listing *l;
-    size_t cap;
+    size_t cap, problem_cap;
+    uint64_t now_s;
 };
 
 static enum p2p_err
@@ -89,27 +110,56 @@ add_file(void *arg, const char *name, const struct stat *st)
     if ((copy = strdup(name)) == NULL)
         return P2P_ERR_NOMEM;
     l->files[l->count++] = (struct ui_file){
-        .name = copy, .size = (uint64_t)st->st_size, .mtime_s = (uint64_t)st->st_mtime};
+        .name = copy,
+        .size = (uint64_t)st->st_size,
+        .mtime_s = st->st_mtime,
+        .is_fresh = (uint64_t)st->st_ctime + QUIET_S > m->now_s,
+    };
     l->total_size += (uint64_t)st->st_size;
     return P2P_OK;
 }
 
+/* Takes nothing. Without memory it is counted all the same. */
 static void
-add_problem(void *arg, const char *folder, const char *leaf, const char *problem)
+keep_problem(struct maker *m, const char *shown, const char *reason)
 {
-    struct ui_listing *l = ((struct maker *)arg)->l;
-    char name[2 * P2P_NAME_MAX + 2], shown[8 * P2P_NAME_PART_MAX];
+    struct ui_listing *l = m->l;
+    struct ui_problem *p;
+
+    l->problem_total++;
+    if (l->problem_count == UI_PROBLEMS_MAX)
+        return;
+    if (l->problem_count == m->problem_cap) {
+        size_t cap = m->problem_cap > 0 ? m->problem_cap * 2 : 16;
+        struct ui_problem *more = realloc(l->problems, cap * sizeof(*more));
+        if (more == NULL)
+            return;
+        l->problems = more;
+        m->problem_cap = cap;
+    }
+    p = &l->problems[l->problem_count];
+    p->name = strdup(shown);
+    p->reason = strdup(reason);
+    if (p->name != NULL && p->reason != NULL) {
+        l->problem_count++;
+        return;
+    }
+    free(p->name);
+    free(p->reason);
+}
+
+/* The walk sees these at once; the share tells of them after its next scan. */
+static void
+add_left_out(void *arg, const char *folder, const char *leaf, const char *reason)
+{
+    char name[2 * P2P_NAME_MAX + 2], shown[4 * sizeof(name)];
     int len = snprintf(name, sizeof(name), "%s%s%s", folder,
                        folder[0] != '\0' ? "/" : "", leaf);
-    char *copy;
 
-    if (l->problem_count == UI_NAME_PROBLEMS_MAX || len < 0 ||
-        (size_t)len >= sizeof(name))
+    if (len < 0 || (size_t)len >= sizeof(name))
         return;
     p2p_log_escape(name, (size_t)len, shown, sizeof(shown));
-    if ((copy = strdup(shown)) != NULL)
-        l->problems[l->problem_count++] =
-            (struct ui_name_problem){.name = copy, .problem = problem};
+    keep_problem(arg, shown, reason);
 }
 
 static int
@@ -118,20 +168,44 @@ by_name(const void *a, const void *b)
     return strcmp(((const struct ui_file *)a)->name, ((const struct ui_file *)b)->name);
 }
 
+static int
+problems_by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct ui_problem *)a)->name,
+                  ((const struct ui_problem *)b)->name);
+}
+
+static struct ui_file *
+find(const struct ui_listing *l, const char *name)
+{
+    struct ui_file key = {.name = (char *)(uintptr_t)name};
+
+    return bsearch(&key, l->files, l->count, sizeof(key), by_name);
+}
+
+/* As the share keeps it. */
+static uint64_t
+shared_time(const struct ui_file *f)
+{
+    if (f->mtime_s <= 0)
+        return 0;
+    return f->mtime_s < TIME_MAX_S ? (uint64_t)f->mtime_s : TIME_MAX_S;
+}
+
 static void
 note_hash(struct ui_listing *l, const struct p2p_share_entry *e)
 {
-    struct ui_file key = {.name = (char *)(uintptr_t)e->name};
-    struct ui_file *f = bsearch(&key, l->files, l->count, sizeof(key), by_name);
+    struct ui_file *f = find(l, e->name);
 
     /* Of another size or time: it changed since it was hashed. */
-    if (f == NULL || f->size != e->geometry.size || f->mtime_s != e->mtime_s)
+    if (f == NULL || f->size != e->geometry.size || shared_time(f) != e->mtime_s)
         return;
-    f->is_ready = true;
+    f->state = UI_FILE_READY;
     f->root = e->root;
     f->version = e->version;
     f->sha256 = e->sha256;
     f->sha256_known = e->sha256_known;
+    l->ready_count++;
 }
 
 static enum p2p_err
@@ -154,6 +228,62 @@ note_hashes(struct ui_app *app, struct ui_listing *l)
     return err;
 }
 
+/* Files that the share could not read. The others that it names were seen by the walk.
+ */
+static void
+note_problem(void *arg, const char *name, const char *reason)
+{
+    struct maker *m = arg;
+    struct ui_file *f = find(m->l, name);
+
+    if (f == NULL || f->state == UI_FILE_READY)
+        return;
+    f->state = strncmp(reason, UNREADABLE, strlen(UNREADABLE)) == 0
+                   ? UI_FILE_UNREADABLE
+                   : UI_FILE_NOT_SHARED;
+    free(f->reason);
+    f->reason = strdup(reason);
+    keep_problem(m, name, reason);
+}
+
+/* Files that are neither shared nor refused. The share says how many it still has to
+ * read, for a tree or for a SHA-256. */
+static void
+note_rest(struct ui_app *app, struct ui_listing *l)
+{
+    struct p2p_share_totals totals;
+    uint64_t flats = 0;
+
+    p2p_share_totals(app->share, &totals);
+    for (size_t i = 0; i < l->count; i++)
+        flats += l->files[i].state == UI_FILE_READY && !l->files[i].sha256_known;
+    for (size_t i = 0; i < l->count; i++) {
+        struct ui_file *f = &l->files[i];
+        if (f->state != UI_FILE_UNSEEN)
+            continue;
+        if (f->is_fresh)
+            f->state = UI_FILE_WAITING;
+        else if (totals.hashing_files > flats)
+            f->state = UI_FILE_HASHING;
+    }
+}
+
+static enum p2p_err
+note_share(struct ui_app *app, struct maker *m)
+{
+    enum p2p_err err = note_hashes(app, m->l);
+
+    if (err != P2P_OK)
+        return err;
+    /* Without an index there are none to tell of yet. */
+    (void)!p2p_share_problems(app->share, note_problem, m);
+    note_rest(app, m->l);
+    if (m->l->problem_count > 0)
+        qsort(m->l->problems, m->l->problem_count, sizeof(*m->l->problems),
+              problems_by_name);
+    return P2P_OK;
+}
+
 /* What a transfer verified is known without reading the file again. */
 static void
 note_transfers(struct ui_app *app, struct ui_listing *l)
@@ -166,8 +296,8 @@ note_transfers(struct ui_app *app, struct ui_listing *l)
 static enum p2p_err
 make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
 {
-    struct maker m = {.l = calloc(1, sizeof(*m.l))};
-    const struct p2p_walk how = {.file = add_file, .left_out = add_problem, .arg = &m};
+    struct maker m = {.l = calloc(1, sizeof(*m.l)), .now_s = p2p_time_s()};
+    const struct p2p_walk how = {.file = add_file, .left_out = add_left_out, .arg = &m};
     size_t skipped;
     enum p2p_err err = P2P_ERR_NOMEM;
 
@@ -175,20 +305,22 @@ make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
     if (m.l == NULL)
         return P2P_ERR_NOMEM;
     m.l->refs = 1;
+    *out = m.l;
+    if ((m.l->is_away = ui_folder_is_away(app, folder)))
+        return P2P_OK;
     err = p2p_root_walk_folder(folder == UI_SHARED ? app->shared : app->downloads, "",
                                &how, &skipped);
     if (err == P2P_OK && m.l->count > 0)
         qsort(m.l->files, m.l->count, sizeof(*m.l->files), by_name);
     if (err == P2P_OK && folder == UI_SHARED)
-        err = note_hashes(app, m.l);
+        err = note_share(app, &m);
     else if (err == P2P_OK)
         note_transfers(app, m.l);
     if (err != P2P_OK) {
         release(m.l);
-        return err;
+        *out = NULL;
     }
-    *out = m.l;
-    return P2P_OK;
+    return err;
 }
 
 /* ---- keeping it ---- */

@@ -19,28 +19,45 @@
 struct ui_app;
 struct ui_listings;
 
+/* What others get of a shared file. */
+enum ui_file_state {
+    UI_FILE_UNSEEN,     /* nobody has noticed it yet: the next scan does */
+    UI_FILE_WAITING,    /* it was written a moment ago */
+    UI_FILE_HASHING,    /* it is being read */
+    UI_FILE_READY,      /* root is known and others can fetch it */
+    UI_FILE_UNREADABLE, /* see `reason` */
+    UI_FILE_NOT_SHARED, /* for another reason */
+    UI_FILE_STATES
+};
+const char *ui_file_state_name(enum ui_file_state state);
+
 struct ui_file {
     char *name;
-    uint64_t size, mtime_s;
+    uint64_t size;
+    int64_t mtime_s; /* may be before 1970 */
     struct p2p_digest root, sha256;
     uint32_t version;
-    bool is_ready; /* shared: hashed, root is known and others can fetch it */
+    enum ui_file_state state; /* of the shared folder only */
+    char *reason;             /* UNREADABLE and NOT_SHARED: a sentence; else NULL */
+    bool is_fresh;            /* it was written a moment ago */
     bool sha256_known;
 };
-/* A file that is not served, since its name would mislead. */
-struct ui_name_problem {
-    char *name;          /* escaped for a person */
-    const char *problem; /* constant */
+/* A file or folder that is not shared. A folder counts once. */
+struct ui_problem {
+    char *name;   /* escaped for a person */
+    char *reason; /* a sentence */
 };
-#define UI_NAME_PROBLEMS_MAX 100
+#define UI_PROBLEMS_MAX 1000
 
 struct ui_listing {
     _Atomic unsigned refs;
     size_t count;
     uint64_t total_size;
     struct ui_file *files;
-    struct ui_name_problem problems[UI_NAME_PROBLEMS_MAX]; /* the first of them */
-    size_t problem_count;
+    size_t ready_count;
+    bool is_away;                /* the folder is not at its path: nothing is listed */
+    struct ui_problem *problems; /* by name; at most UI_PROBLEMS_MAX */
+    size_t problem_count, problem_total;
 };
 
 enum ui_folder { UI_SHARED, UI_DOWNLOADS, UI_FOLDERS };

@@ -15,6 +15,7 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/app.h"
+#include "ui/folders/place.h"
 #include "ui/folders/trash.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
@@ -30,10 +31,17 @@ struct stored {
     char name[];
 };
 
+/* What the query says of where the files go. */
+struct target {
+    char folder[P2P_NAME_MAX + 1]; /* below the shared one; empty: itself */
+    char leaf[P2P_NAME_MAX + 1];   /* of the first file; empty: as the part says */
+    enum p2p_on_conflict conflict;
+};
+
 struct upload {
     struct ui_app *app;
-    char folder[P2P_NAME_MAX + 1]; /* below the shared one; empty: itself */
-    enum p2p_on_conflict conflict;
+    struct target to;
+    char refused[P2P_NAME_MAX + 1]; /* the part's name that may not be used */
 
     int fd; /* of the part that is coming; -1: none, or a field that is no file */
     char private_name[sizeof(UI_UPLOAD_PREFIX) + 16];
@@ -46,35 +54,41 @@ struct upload {
 
 /* ---- one part ---- */
 
+/* Browsers send a folder's files with their path elsewhere (`path`): a name is one
+ * part. */
 static enum p2p_err
-set_name(struct upload *u, const char *filename)
+join(const struct target *to, const char *leaf, char out[P2P_NAME_MAX + 1])
 {
     int n;
 
-    /* Browsers send a folder's files with their path elsewhere (`path`): a name is one
-     * part. */
-    if (p2p_name_check(filename, strlen(filename), false) != P2P_OK)
+    if (p2p_name_check(leaf, strlen(leaf), false) != P2P_OK)
         return P2P_ERR_NAME;
-    n = snprintf(u->name, sizeof(u->name), "%s%s%s", u->folder,
-                 u->folder[0] != '\0' ? "/" : "", filename);
-    if (n >= (int)sizeof(u->name))
-        return P2P_ERR_NAME;
-    return p2p_name_check(u->name, (size_t)n, true);
+    n = snprintf(out, P2P_NAME_MAX + 1, "%s%s%s", to->folder,
+                 to->folder[0] != '\0' ? "/" : "", leaf);
+    return n <= P2P_NAME_MAX ? p2p_name_check(out, (size_t)n, true) : P2P_ERR_NAME;
+}
+
+static enum p2p_err
+set_name(struct upload *u, const char *filename)
+{
+    bool is_chosen = u->to.leaf[0] != '\0' && u->first == NULL;
+    const char *leaf = is_chosen ? u->to.leaf : filename;
+    enum p2p_err err = join(&u->to, leaf, u->name);
+
+    if (err != P2P_OK)
+        snprintf(u->refused, sizeof(u->refused), "%s", leaf);
+    return err;
 }
 
 /* Known before the bytes are sent; publishing checks again. */
 static enum p2p_err
-check_free(struct upload *u)
+check_free(const struct ui_app *app, const char *name, enum p2p_on_conflict conflict)
 {
-    enum p2p_err err;
     struct stat st;
-    int fd = -1;
 
-    if (u->conflict != P2P_CONFLICT_FAIL)
+    if (conflict != P2P_CONFLICT_FAIL)
         return P2P_OK;
-    err = p2p_root_open_file(u->app->shared, u->name, &fd, &st);
-    p2p_fd_close(&fd);
-    return err == P2P_OK ? P2P_ERR_EXISTS : P2P_OK;
+    return p2p_root_stat(app->shared, name, &st) == P2P_OK ? P2P_ERR_EXISTS : P2P_OK;
 }
 
 static enum p2p_err
@@ -103,7 +117,8 @@ on_part(void *arg, const char *field, const char *filename)
 
     if (strcmp(field, "file") != 0 || filename == NULL)
         return P2P_OK; /* another field of the form: its content is skipped */
-    if ((err = set_name(u, filename)) != P2P_OK || (err = check_free(u)) != P2P_OK)
+    if ((err = set_name(u, filename)) != P2P_OK ||
+        (err = check_free(u->app, u->name, u->to.conflict)) != P2P_OK)
         return err;
     u->size = u->flushed = 0;
     return open_private(u);
@@ -204,8 +219,10 @@ on_part_end(void *arg)
         return P2P_OK;
     if (fsync(u->fd) != 0)
         return p2p_err_from_errno(errno);
-    err =
-        p2p_root_publish(u->app->shared, u->private_name, u->name, u->conflict, stored);
+    if (ui_folder_is_away(u->app, UI_SHARED))
+        return P2P_ERR_AWAY;
+    err = p2p_root_publish(u->app->shared, u->private_name, u->name, u->to.conflict,
+                           stored);
     if (err != P2P_OK)
         return err;
     p2p_fd_close(&u->fd);
@@ -254,6 +271,10 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
     if (err == P2P_ERR_TOO_LARGE)
         http_fail(req, 413, "too_large",
                   "the upload is larger than this server accepts");
+    else if (err == P2P_ERR_NAME)
+        ui_fail_name(req, u->refused, false);
+    else if (err == P2P_ERR_AWAY)
+        (void)ui_check_folder(req, u->app, UI_SHARED);
     else if (err != P2P_OK)
         ui_fail(req, err, err == P2P_ERR_MALFORMED ? "the form data is damaged" : NULL);
     else if (u->first == NULL)
@@ -301,10 +322,8 @@ parse_conflict(struct http_request *req, enum p2p_on_conflict *out)
 
 /* What is announced and cannot succeed is refused before it is sent. */
 static bool
-size_is_acceptable(struct ui_app *app, struct http_request *req)
+size_is_acceptable(struct ui_app *app, struct http_request *req, uint64_t length)
 {
-    const char *text = http_header(req, "Content-Length");
-    uint64_t length = text != NULL ? strtoull(text, NULL, 10) : 0;
     struct statvfs fs;
 
     if (app->opt.max_upload > 0 && length > app->opt.max_upload + FORM_OVERHEAD) {
@@ -323,25 +342,70 @@ size_is_acceptable(struct ui_app *app, struct http_request *req)
     return false;
 }
 
+/* Reads the query and answers what of it cannot succeed. */
+static bool
+read_target(struct http_request *req, const struct ui_app *app, struct target *to)
+{
+    const char *path = http_query(req, "path"), *leaf = http_query(req, "name");
+    char name[P2P_NAME_MAX + 1];
+    enum p2p_err err;
+
+    memset(to, 0, sizeof(*to));
+    if (path != NULL && *path != '\0' && !ui_check_name(req, path))
+        return false;
+    if (!parse_conflict(req, &to->conflict) || !ui_check_folder(req, app, UI_SHARED))
+        return false;
+    snprintf(to->folder, sizeof(to->folder), "%s", path != NULL ? path : "");
+    if (leaf == NULL)
+        return true;
+    if (join(to, leaf, name) != P2P_OK) {
+        ui_fail_name(req, leaf, false);
+        return false;
+    }
+    snprintf(to->leaf, sizeof(to->leaf), "%s", leaf);
+    if ((err = check_free(app, name, to->conflict)) != P2P_OK)
+        ui_fail(req, err, NULL);
+    return err == P2P_OK;
+}
+
 void
 ui_upload_handle(struct http_request *req, void *arg)
 {
-    const char *path = http_query(req, "path");
-    enum p2p_on_conflict conflict;
+    const char *length = http_header(req, "Content-Length");
+    struct target to;
     struct upload *u;
 
-    if (path != NULL && *path != '\0' && !ui_check_name(req, path))
-        return;
-    if (!parse_conflict(req, &conflict) || !size_is_acceptable(arg, req))
+    if (!read_target(req, arg, &to) ||
+        !size_is_acceptable(arg, req, length != NULL ? strtoull(length, NULL, 10) : 0))
         return;
     if ((u = calloc(1, sizeof(*u))) == NULL) {
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return;
     }
     u->app = arg;
-    u->conflict = conflict;
+    u->to = to;
     u->fd = -1;
     u->last = &u->first;
-    snprintf(u->folder, sizeof(u->folder), "%s", path != NULL ? path : "");
     http_upload_into(req, &sink, u);
+}
+
+void
+ui_upload_handle_check(struct http_request *req, void *arg)
+{
+    struct http_json_out o;
+    struct target to;
+    uint64_t size;
+
+    if (http_query(req, "name") == NULL) {
+        http_fail(req, 400, "malformed", "name is missing");
+        return;
+    }
+    if (!http_query_u64(req, "size", 0, P2P_FILE_SIZE_MAX, 0, &size) ||
+        !read_target(req, arg, &to) ||
+        !size_is_acceptable(arg, req, size + FORM_OVERHEAD))
+        return;
+    ui_json_begin(&o, 64);
+    http_json_put_string(&o, "status", "welcome");
+    http_json_put_string(&o, "filename", to.leaf);
+    ui_json_reply(&o, req, 200);
 }

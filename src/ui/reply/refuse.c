@@ -1,7 +1,10 @@
 #include "ui/reply/refuse.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "http/json.h"
+#include "p2p/limits.h"
 #include "p2p/path.h"
 
 static const struct {
@@ -23,6 +26,7 @@ static const struct {
     {P2P_ERR_TIMEOUT, 503, "peer_offline"},
     {P2P_ERR_CLOSED, 503, "peer_offline"},
     {P2P_ERR_AUTH, 503, "peer_offline"},
+    {P2P_ERR_AWAY, 503, "folder_away"},
     {P2P_ERR_DISK_FULL, 507, "disk_full"},
 };
 
@@ -38,12 +42,43 @@ ui_fail(struct http_request *req, enum p2p_err err, const char *detail)
     http_fail_err(req, err, detail);
 }
 
+void
+ui_fail_name(struct http_request *req, const char *name, bool allow_folders)
+{
+    const char *problem = p2p_name_problem(name, strlen(name), allow_folders);
+    char detail[128], usable[P2P_NAME_MAX + 1];
+    struct http_json_out o;
+    size_t len;
+    char *text;
+
+    snprintf(detail, sizeof(detail), "%s: %s", p2p_err_text(P2P_ERR_NAME),
+             problem != NULL ? problem : "its path is too long");
+    http_json_init(&o, 256);
+    http_json_begin(&o, NULL, '{');
+    http_json_put_string(&o, "type", "about:blank");
+    http_json_put_string(&o, "title", "Bad Request");
+    http_json_put_u64(&o, "status", 400);
+    http_json_put_string(&o, "detail", detail);
+    http_json_put_string(&o, "code", "bad_name");
+    http_json_put_string(&o, "error", detail);
+    if (problem != NULL)
+        http_json_put_string(&o, "reason", problem);
+    if (p2p_name_usable(name, strlen(name), allow_folders, usable) == P2P_OK)
+        http_json_put_string(&o, "suggestion", usable);
+    http_json_end(&o, '}');
+    text = http_json_take(&o, &len);
+    http_reply_owned(req, 400, "application/problem+json", text, len);
+}
+
 bool
 ui_check_name(struct http_request *req, const char *name)
 {
     if (name != NULL && p2p_name_check(name, strlen(name), true) == P2P_OK)
         return true;
-    http_fail(req, 400, "bad_name", "%s", p2p_err_text(P2P_ERR_NAME));
+    if (name != NULL)
+        ui_fail_name(req, name, true);
+    else
+        http_fail(req, 400, "bad_name", "%s", p2p_err_text(P2P_ERR_NAME));
     return false;
 }
 

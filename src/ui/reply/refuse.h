@@ -17,6 +17,10 @@ const char *ui_param_name(struct http_request *req);
 /* The same for a text from elsewhere (NULL is refused too). */
 bool ui_check_name(struct http_request *req, const char *name);
 
+/* 400 `bad_name`: why this name may not be used (`reason`), and one near it that may
+ * (`suggestion`). */
+void ui_fail_name(struct http_request *req, const char *name, bool allow_folders);
+
 /* 422 `invalid_value`: the member and what it should be. */
 void ui_fail_value(struct http_request *req, const char *member, const char *right);
 

@@ -6,9 +6,11 @@
 #include <time.h>
 
 #include "http/sse.h"
+#include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/app.h"
 #include "ui/folders/files.h"
+#include "ui/folders/place.h"
 #include "ui/folders/trash.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/json.h"
@@ -16,7 +18,8 @@
 #include "ui/status.h"
 
 #define LOOK_EVERY_MS 10000
-#define CHANGES_MAX   100 /* more in one event: the page reads the list again */
+#define PLACE_LOOK_MS 2000 /* whether the downloads folder is at its path */
+#define CHANGES_MAX   100  /* more in one event: the page reads the list again */
 
 struct ui_watch {
     struct ui_app *app;
@@ -24,6 +27,7 @@ struct ui_watch {
     pthread_mutex_t lock;
     pthread_cond_t woken;
     bool has_thread, is_stopping, has_folder[UI_FOLDERS], has_peers, has_news;
+    bool is_away;                    /* the downloads folder, as last seen */
     const struct ui_listing *shared; /* as it was last told */
 };
 
@@ -37,8 +41,8 @@ struct difference {
 static bool
 is_same_file(const struct ui_file *a, const struct ui_file *b)
 {
-    return a->size == b->size && a->mtime_s == b->mtime_s &&
-           a->is_ready == b->is_ready && a->sha256_known == b->sha256_known &&
+    return a->size == b->size && a->mtime_s == b->mtime_s && a->state == b->state &&
+           a->sha256_known == b->sha256_known &&
            memcmp(a->root.b, b->root.b, sizeof(a->root.b)) == 0;
 }
 
@@ -161,12 +165,32 @@ look_at_peers(struct ui_watch *w)
     ui_status_publish(w->app);
 }
 
+/* The share tells of its own folder. */
+static bool
+notice_place(struct ui_watch *w)
+{
+    bool is_away = ui_folder_is_away(w->app, UI_DOWNLOADS),
+         is_news = is_away != w->is_away;
+
+    if (is_news && is_away)
+        p2p_log_warn("the downloads folder is gone from %s: transfers wait until it is "
+                     "back",
+                     p2p_root_path(w->app->downloads));
+    else if (is_news)
+        p2p_log_info("the downloads folder is back at %s",
+                     p2p_root_path(w->app->downloads));
+    w->is_away = is_away;
+    return is_news;
+}
+
 /* Under the lock: until somebody reports something, or until something is due. */
 static void
 sleep_some(struct ui_watch *w, uint64_t look_at_ms)
 {
     uint64_t due_ms = ui_trash_due_ms(w->app->trash), now_ms = p2p_now_ms();
 
+    if (due_ms > now_ms + PLACE_LOOK_MS)
+        due_ms = now_ms + PLACE_LOOK_MS;
     if (is_followed(w) && look_at_ms < due_ms)
         due_ms = look_at_ms;
     if (w->has_news || due_ms <= now_ms)
@@ -189,6 +213,7 @@ watch_main(void *arg)
         w->has_news = false;
         pthread_mutex_unlock(&w->lock);
         ui_trash_expire(w->app->trash);
+        downloads |= notice_place(w);
         if (shared)
             look_at_shared(w);
         if (downloads)

@@ -10,6 +10,7 @@
 
 #include "p2p/journal.h"
 #include "ui/app.h"
+#include "ui/folders/place.h"
 #include "ui/state/config.h"
 
 #define DISK_CHECK_S 30
@@ -139,6 +140,17 @@ has_space_for(struct ui_transfers *ts, const struct ui_transfer *t)
            (uint64_t)fs.f_bavail * fs.f_frsize > missing + DISK_SPARE;
 }
 
+/* A folder that was moved away is still writable: what runs would end up there. */
+static void
+pause_when_away(struct ui_transfers *ts)
+{
+    if (ts->threads == 0 || !ui_folder_is_away(ts->app, UI_DOWNLOADS))
+        return;
+    for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
+        if (t->dl != NULL && t->stop == UI_GO_ON && ui_state_is_running(t->state))
+            ui_run_give_way(ts, t, P2P_ERR_AWAY);
+}
+
 static void
 retry_due(struct ui_transfers *ts, uint64_t now_s)
 {
@@ -147,6 +159,10 @@ retry_due(struct ui_transfers *ts, uint64_t now_s)
             continue;
         if (t->error == P2P_ERR_DISK_FULL && !has_space_for(ts, t)) {
             t->retry_at_s = now_s + DISK_CHECK_S;
+            continue;
+        }
+        if (t->error == P2P_ERR_AWAY && ui_folder_is_away(ts->app, UI_DOWNLOADS)) {
+            t->retry_at_s = now_s + UI_PLACE_CHECK_S;
             continue;
         }
         ui_transfer_enqueue(ts, t);
@@ -164,6 +180,8 @@ next_due(struct ui_transfers *ts, uint64_t now_s)
     for (const struct ui_transfer *t = ts->first; t != NULL; t = t->next)
         if (t->retry_at_s != 0 && !t->is_removed && t->retry_at_s < due)
             due = t->retry_at_s;
+    if (ts->threads > 0 && due > now_s + UI_PLACE_CHECK_S)
+        due = now_s + UI_PLACE_CHECK_S;
     ui_config_get(ts->app->config, &set);
     if (ts->threads > 0 && set.timetable.count > 1 && due > now_s + 60)
         due = now_s + 60;
@@ -200,6 +218,7 @@ ui_queue_main(void *transfers)
     pthread_mutex_lock(&ts->lock);
     while (!ts->is_stopping || ts->threads > 0) {
         ui_queue_apply_rate(ts);
+        pause_when_away(ts);
         retry_due(ts, p2p_time_s());
         start_some(ts);
         /* The lock was open meanwhile: what changed then signalled nobody. */

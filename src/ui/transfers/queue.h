@@ -38,6 +38,11 @@ void *ui_queue_main(void *transfers);
 /* Sets the rate of all downloads from the settings and the time of day. */
 void ui_queue_apply_rate(struct ui_transfers *ts);
 
+/* How often an absent downloads folder is looked for. */
+#define UI_PLACE_CHECK_S 2
+
+/* run.c: ends this run for now, and keeps what it has; under the lock. */
+void ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err);
 /* run.c: starts the thread of one transfer; under the lock. */
 void ui_run_begin(struct ui_transfers *ts, struct ui_transfer *t);
 

@@ -6,6 +6,7 @@
 
 #include "p2p/log.h"
 #include "ui/app.h"
+#include "ui/folders/place.h"
 #include "ui/peers/peers.h"
 #include "ui/state/config.h"
 #include "ui/state/watch.h"
@@ -14,6 +15,7 @@
 #define RETRY_FIRST_S  15
 #define RETRY_MAX_S    600
 #define RETRY_ATTEMPTS 200 /* a day and a half of silence */
+#define GONE_ATTEMPTS  12  /* an hour and a half: a file that moved or is being saved */
 #define DISK_RETRY_S   30
 /* The engine asks the best of them, and others when these fail. */
 #define CANDIDATES_MAX 256
@@ -95,8 +97,8 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
 
 /* The engine waits for something it cannot do itself (a full disk, say): this run ends
  * here, keeps what it has, and the queue knows when to go on. */
-static void
-give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err)
+void
+ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err)
 {
     t->error = err != P2P_OK ? err : P2P_ERR_NO_SOURCE;
     t->stop = UI_STOP_KEEP;
@@ -116,7 +118,7 @@ on_event(void *arg, const struct p2p_download_status *st)
 
         copy_status(t, st);
         if (st->state == P2P_DL_PAUSED)
-            give_way(run->ts, t, st->error);
+            ui_run_give_way(run->ts, t, st->error);
         else if (is_news) {
             t->state = state;
             ui_transfers_save(run->ts, t);
@@ -128,17 +130,22 @@ on_event(void *arg, const struct p2p_download_status *st)
 
 /* ---- the end of a run; under the lock ---- */
 
+/* A file that is known by its root may be renamed or saved anew at its source: it is
+ * asked for again for a while. */
 static bool
-may_work_later(enum p2p_err err)
+may_work_later(const struct ui_transfer *t, enum p2p_err err)
 {
     switch (err) {
+    case P2P_ERR_NOT_FOUND:
+    case P2P_ERR_FILE_CHANGED:
+        return t->root_known && t->attempts < GONE_ATTEMPTS;
     case P2P_ERR_UNREACHABLE:
     case P2P_ERR_CLOSED:
     case P2P_ERR_TIMEOUT:
     case P2P_ERR_BUSY:
     case P2P_ERR_RATE_LIMITED:
     case P2P_ERR_NO_SOURCE:
-        return true;
+        return t->attempts < RETRY_ATTEMPTS;
     default:
         return false;
     }
@@ -177,15 +184,16 @@ fail(struct ui_transfer *t, enum p2p_err err, const char *message)
     t->error = err;
     snprintf(t->message, sizeof(t->message), "%s",
              message[0] != '\0' ? message : ui_error_advice(err));
-    if (err == P2P_ERR_DISK_FULL) {
+    if (err == P2P_ERR_DISK_FULL || err == P2P_ERR_AWAY) {
         t->state = UI_PAUSED;
-        t->retry_at_s = p2p_time_s() + DISK_RETRY_S;
+        t->retry_at_s =
+            p2p_time_s() + (err == P2P_ERR_AWAY ? UI_PLACE_CHECK_S : DISK_RETRY_S);
         return;
     }
     t->state = UI_FAILED;
     t->finished_s = p2p_time_s();
     t->attempts = progressed ? 0 : t->attempts;
-    if (may_work_later(err) && t->attempts < RETRY_ATTEMPTS)
+    if (may_work_later(t, err))
         t->retry_at_s = t->finished_s + backoff_s(t->attempts++);
 }
 
@@ -212,10 +220,12 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
 
     if (st->state == P2P_DL_COMPLETED)
         complete(ts, t, st);
+    else if (t->stop != UI_GO_ON && was_running)
+        fail(t, t->error, ""); /* it gave way: the message tells of the stop */
+    else if (t->stop == UI_GO_ON && ui_folder_is_away(ts->app, UI_DOWNLOADS))
+        fail(t, P2P_ERR_AWAY, "");
     else if (t->stop == UI_GO_ON)
         fail(t, real_reason(err, st), st->message);
-    else if (was_running)
-        fail(t, t->error, st->message); /* the engine gave way */
     if (t->state == UI_CANCELLED) {
         t->verified = 0;
         t->is_discarding =
@@ -313,7 +323,9 @@ run_main(void *arg)
         count = gather(run->ts->app, run->t, sources);
         if (count > 0)
             keep_sources(run, sources, count);
-        err = start(run, sources, count, &dl);
+        err = ui_folder_is_away(run->ts->app, UI_DOWNLOADS)
+                  ? P2P_ERR_AWAY
+                  : start(run, sources, count, &dl);
     }
     if (dl != NULL) {
         err = wait_for(run, dl);

@@ -142,7 +142,7 @@ static const struct {
     {P2P_ERR_NO_SOURCE, "no_source",
      "No peer that has this file is online. It is tried again by itself."},
     {P2P_ERR_NOT_FOUND, "not_found",
-     "The peer does not share this file any more. Search for it again."},
+     "The peer does not share this file now. It is tried again by itself for a while."},
     {P2P_ERR_KEY_CHANGED, "key_changed",
      "Another key answers at this peer's address than the one remembered. If the peer "
      "was "
@@ -158,9 +158,13 @@ static const struct {
      "another "
      "peer if there is one."},
     {P2P_ERR_FILE_CHANGED, "file_changed",
-     "The file changed at its source while it was fetched. Search for it again."},
+     "The file changed at its source while it was fetched. It is tried again by itself "
+     "for a while."},
     {P2P_ERR_DISK_FULL, "disk_full",
      "The disk is full. Make space; it goes on by itself when there is enough."},
+    {P2P_ERR_AWAY, "folder_away",
+     "The downloads folder is not at its path now: it was moved, deleted or unmounted. "
+     "It goes on by itself when the folder is back."},
     {P2P_ERR_PERMISSION, "permission",
      "The downloads folder cannot be written. Check its owner and permissions, then "
      "retry."},

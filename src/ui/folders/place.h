@@ -1,0 +1,19 @@
+/* place - whether the shared and the downloads folder are at their paths now. */
+#ifndef P2P_UI_PLACE_H
+#define P2P_UI_PLACE_H
+
+#include "http/http.h"
+#include "ui/folders/listing.h"
+
+/* It was moved, deleted or unmounted. Asks the disk. */
+bool ui_folder_is_away(const struct ui_app *app, enum ui_folder folder);
+/* The sentence for people, with the path; `out` holds `cap` bytes. */
+void ui_folder_away_text(const struct ui_app *app, enum ui_folder folder, char *out,
+                         size_t cap);
+/* True when it is there; else answers 503 `folder_away`. */
+bool ui_check_folder(struct http_request *req, const struct ui_app *app,
+                     enum ui_folder folder);
+/* For people and scripts: "ok" or "away". */
+const char *ui_folder_state(const struct ui_app *app, enum ui_folder folder);
+
+#endif
