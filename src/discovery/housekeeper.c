@@ -9,13 +9,14 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 
-/* Watchers are woken at most this often: many changes at once are one answer. */
+/* Watchers are woken at most this often, so that many changes at once give one answer.
+ */
 #define WAKE_EVERY_MS 100u
-/* Looking at all peers for those that are due is not done more often than this. */
+/* The peers are not searched for expired ones more often than this. */
 #define EXPIRE_EVERY_MS 250u
 
-/* Between two snapshots; longer when one takes long: a twentieth of the time at most.
- */
+/* Pause between two snapshots. It grows with the time that a snapshot takes, so that
+ * snapshots take at most a twentieth of the time. */
 #define SNAPSHOT_EVERY_MS 60000u
 
 struct housekeeper {
@@ -25,7 +26,7 @@ struct housekeeper {
     pthread_cond_t wake;
     bool is_stopping, is_poked;
     uint64_t trim_at; /* of any thread */
-    /* Its own thread's: when each job is due. */
+    /* For its own thread only: when each job is due. */
     uint64_t wake_at, expire_at, snapshot_at, snapshot_pause_ms;
 };
 
@@ -42,7 +43,7 @@ wake_watchers(struct housekeeper *h, uint64_t now)
 {
     changes_wake(h->app->changes);
     h->wake_at = now + WAKE_EVERY_MS;
-    /* A new peer may be due before the one this thread sleeps for. */
+    /* A new peer may expire before the one that this thread waits for. */
     h->expire_at = earlier(h->expire_at, now + EXPIRE_EVERY_MS);
     if (h->app->opt.snapshot != NULL && h->snapshot_at == UINT64_MAX)
         h->snapshot_at = now + SNAPSHOT_EVERY_MS + h->snapshot_pause_ms;
@@ -70,7 +71,7 @@ write_snapshot(struct housekeeper *h)
     h->snapshot_pause_ms = (p2p_now_ms() - start) * 20;
 }
 
-/* What is due now, with the lock released; false when nothing is. */
+/* Does one thing that is due; releases the lock for it. False: nothing is due. */
 static bool
 do_one(struct housekeeper *h, uint64_t now)
 {
@@ -153,7 +154,7 @@ housekeeper_stop(struct housekeeper *h)
     free(h);
 }
 
-/* Not at once: its body and what was made of it are still there. */
+/* Not immediately: the request's body and the data made from it are still allocated. */
 #define TRIM_AFTER_MS 100u
 
 void

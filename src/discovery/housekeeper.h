@@ -1,6 +1,6 @@
 /*
- * The thread that does what is due by the clock: expiry, waking those who watch,
- * snapshots. It sleeps when there is nothing to do.
+ * The thread for work that is due by the clock: expiry, waking watchers, snapshots. It
+ * sleeps when there is nothing to do.
  */
 #ifndef P2P_DISCOVERY_HOUSEKEEPER_H
 #define P2P_DISCOVERY_HOUSEKEEPER_H
@@ -13,8 +13,8 @@ P2P_MUST_CHECK enum p2p_err housekeeper_start(struct app *app,
                                               struct housekeeper **result);
 void housekeeper_stop(struct housekeeper *h); /* accepts NULL */
 
-/* A long request has been dealt with: soon gives back what the allocator keeps of it.
- */
+/* A long request is done: soon returns the memory that the allocator keeps of it to the
+ * system. */
 void housekeeper_trim_soon(struct housekeeper *h);
 
 /* Something has changed: cheap, from any thread. */

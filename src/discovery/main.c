@@ -76,15 +76,16 @@ open_server(struct discovery *d)
         .rate = (double)o->rate,
         .tls = {o->tls.cert, o->tls.key, p2p_guardian_open},
         .trusted_proxies = o->trusted_proxies.count > 0 ? o->trusted_proxies.at : NULL,
-        /* Peers call by any name and address. Browsers do so only by names that are
-         * known to be the registry's: a page's own name may point here, too. */
+        /* Peers may call by any name and address. Browsers must use a name that is
+           known to be the registry's, because the owner of a page can make the page's
+           name point here. */
         .guard = {.check_browser_host = true,
                   .check_origin = true,
                   .allow_hosts = o->allow_host.at},
         .headers = headers,
         .routes = discovery_routes,
         .app = &d->app,
-        /* With a store, a registration waits for Redis on such a thread. */
+        /* With a store, a registration waits for Redis on one of these threads. */
         .pool_threads = d->app.store != NULL ? 8 : 2,
         .starts_later = true,
     };
@@ -103,8 +104,8 @@ open_server(struct discovery *d)
     return http_server_start(d->app.server);
 }
 
-/* A damaged file is no reason not to start: peers register again within a heartbeat.
- * What is in it is kept, for whoever wants to know what has happened to it. */
+/* The registry starts even if the snapshot is damaged: peers register again within a
+ * heartbeat. The damaged file is kept for examination. */
 static void
 report_snapshot(const char *path, enum p2p_err err)
 {
@@ -136,7 +137,8 @@ load_snapshot(struct discovery *d)
 
 #define STORE_FIRST_WAIT_MS 3000
 
-/* Starts without Redis as well: what is registered here is sent once it is there. */
+/* The registry also starts without Redis, and sends its registrations once Redis is
+ * available. */
 static enum p2p_err
 open_store(struct discovery *d)
 {
@@ -207,7 +209,8 @@ open_listener(struct discovery *d)
     return err;
 }
 
-/* Where the snapshot is: it is written aside and renamed. */
+/* The folder of the snapshot. The child needs all of it, because it writes a temporary
+ * file and renames it. */
 static const char *
 snapshot_folder(const struct discovery *d, char path[PATH_MAX])
 {
@@ -217,7 +220,7 @@ snapshot_folder(const struct discovery *d, char path[PATH_MAX])
     return dirname(path);
 }
 
-/* What the child may reach beside the system's files. */
+/* Adds the paths that the child may use besides the system's files. */
 static enum p2p_err
 allow(void *arg, struct p2p_sandbox_rules *rules)
 {

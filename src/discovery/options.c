@@ -54,8 +54,8 @@ static const struct discovery_options defaults = {
     .max_body_memory = HTTP_BODY_BUDGET,
     .max_peers = 1000000,
     .max_peers_per_ip = 1000,
-    /* By the registry's own account, which is on the safe side, 100,000 peers with 100
-     * files each need 500 MiB, a household not one. */
+    /* As the registry counts it, on the safe side, 100,000 peers with 100 files each
+       need 500 MiB and a household less than 1 MiB. */
     .max_memory = 640 * P2P_MIB,
     .max_memory_per_ip = 64 * P2P_MIB,
     .rate = 200,
@@ -75,7 +75,9 @@ discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
     if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
         return err;
     if (arguments > 0) {
-        fprintf(stderr, "p2p-discovery: unexpected argument %s; --help lists the options\n", argv[1]);
+        fprintf(stderr,
+                "p2p-discovery: unexpected argument %s; --help lists the options\n",
+                argv[1]);
         return P2P_ERR_USAGE;
     }
     if (strcmp(opt->store, "memory") != 0 && store_check_url(opt->store) != P2P_OK) {

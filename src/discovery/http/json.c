@@ -30,8 +30,8 @@ put_where(struct http_json_out *o, const struct p2p_id *id, const char *ip,
     http_json_put_u64(o, "port", port);
 }
 
-/* Calls `put` for the first `max` files; a long list is gone through in slices, and may
- * be another one afterwards. */
+/* Calls `put` for the first `max` files. A long list is visited in slices; between two
+ * slices it may be replaced by another one. */
 static void
 for_files(struct http_json_out *o, struct registry_peer *p, uint32_t max,
           void (*put)(struct http_json_out *o, const struct registry_peer *p,

@@ -12,7 +12,8 @@
 #include "p2p/limits.h"
 #include "p2p/path.h"
 
-#define MAX_EXACT (((uint64_t)1 << 53) - 1) /* whole numbers JSON carries exactly */
+#define MAX_EXACT \
+    (((uint64_t)1 << 53) - 1) /* largest integer that JSON numbers carry exactly */
 
 /* ---- saying no ---- */
 
@@ -173,7 +174,8 @@ get_entry(const cJSON *json, struct p2p_reg_entry *entry, struct intake_error *e
     return true;
 }
 
-/* Sorted, and no name twice: the canonical bytes know one order only. */
+/* Entries must be sorted, without duplicates: the canonical bytes have only one order.
+ */
 static bool
 sort_entries(struct p2p_reg_entry *entries, uint32_t count, struct intake_error *e)
 {
@@ -274,7 +276,7 @@ get_protocols(const cJSON *json, struct record *r, struct intake_error *e)
     return true;
 }
 
-/* A seq is a clock in ms. One far ahead would stay above those of the right time. */
+/* A seq is a clock in ms. One far in the future would win over all later ones. */
 static bool
 get_seq(const cJSON *json, uint64_t now_s, uint64_t *seq, struct intake_error *e)
 {
@@ -289,7 +291,7 @@ get_seq(const cJSON *json, uint64_t now_s, uint64_t *seq, struct intake_error *e
     return true;
 }
 
-/* Says whose clock reads what: a wrong one is the usual reason. */
+/* The text names the registry's time, because a wrong clock is the usual reason. */
 static bool
 check_expiry(uint64_t expires_at_s, uint64_t now_s, struct intake_error *e)
 {
@@ -320,7 +322,8 @@ verify(const struct p2p_spki *key, const struct p2p_signature *signature,
     return is_genuine;
 }
 
-/* `ip_signed` is what the peer wrote, not what it is listed under. */
+/* `ip_signed` is the text that the peer signed, not the address that it is listed
+ * under. */
 static bool
 is_genuine(const struct record *r, const char *ip_signed,
            const struct p2p_signature *signature)

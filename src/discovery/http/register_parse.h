@@ -1,6 +1,6 @@
 /*
- * Registrations as they come from outside: JSON checked field by field into what the
- * registry takes, and their signatures. The trust boundary of this program.
+ * Parses registrations from outside: checks the JSON field by field, verifies the
+ * signature, and makes a record of it. The trust boundary of this program.
  */
 #ifndef P2P_DISCOVERY_INTAKE_H
 #define P2P_DISCOVERY_INTAKE_H
@@ -10,7 +10,7 @@
 
 struct cJSON;
 
-/* Why something was refused, ready to be sent. */
+/* The reason for a refusal, as it is sent. */
 struct intake_error {
     unsigned status;
     const char *code;
@@ -18,14 +18,15 @@ struct intake_error {
 };
 
 /*
- * A registration. The record borrows its texts from `json`: clear it first. `client_ip`
- * is what it is listed under when it does not say.
+ * Parses a registration. The record borrows its texts from `json`: clear the record
+ * first. `client_ip` is the address to list if the peer states none.
  */
 bool intake_registration(const struct cJSON *json, const char *client_ip,
                          uint64_t now_s, struct record *out,
                          struct intake_error *error);
 
-/* A delta or leave: parsed, and only then verified with the key the registry has. */
+/* A delta or a departure. It is parsed first, and then verified with the key that the
+ * registry has. */
 struct intake_delta {
     struct registry_delta delta;
     struct p2p_reg_entry *add;

@@ -23,7 +23,7 @@ const struct http_route discovery_routes[] = {
     {0},
 };
 
-/* A peer that has moved registers again, as one that is not known does. */
+/* A peer that has moved must register again, like one that is not known. */
 static void
 reply_heartbeat(struct http_request *req, struct app *app,
                 enum registry_beat_result result)
@@ -110,7 +110,7 @@ reply_changes(struct http_request *req, struct app *app, uint64_t since)
     http_json_begin(&o, NULL, '{');
     http_json_put_string(&o, "epoch", changes_epoch(app->changes));
     http_json_put_u64(&o, "version", version);
-    /* Not all of them are known any more: fetch the list again. */
+    /* Some changes are no longer known: the client has to get the list again. */
     http_json_put_bool(&o, "full", !is_known);
     http_json_begin(&o, "peers", '[');
     for (size_t i = 0; i < count; i++)
@@ -134,7 +134,7 @@ get_changes(struct http_request *req, void *arg)
         !http_query_u64(req, "wait", 0, CHANGES_WAIT_MAX_S, 0, &wait_s))
         return;
     if (epoch != NULL && strcmp(epoch, changes_epoch(app->changes)) != 0)
-        since = UINT64_MAX; /* of another run: everything may have changed */
+        since = UINT64_MAX; /* another epoch: everything may have changed */
     if (since == version && http_query(req, "since") != NULL &&
         http_wait(req, app->waiters, seen, (unsigned)wait_s * 1000))
         return;

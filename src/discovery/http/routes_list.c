@@ -10,8 +10,8 @@
 
 #define LIMIT_DEFAULT 1000
 #define LIMIT_MAX     10000
-/* A page ends here even if the limit is not reached; a longer one of one peer is let
- * be. */
+/* Bytes after which a page ends even before its limit. A page with a single peer may be
+ * longer. */
 #define PAGE_BYTES (8u * 1024 * 1024)
 
 struct page {
@@ -95,10 +95,10 @@ get_peers(struct http_request *req, void *arg)
         !parse_digest(req, "sha256", &sha256, &filter.sha256) ||
         !parse_digest(req, "cursor", &cursor, &after))
         return;
-    /* Pages are megabytes: not on a thread that others wait for. */
+    /* Pages take megabytes, so they are made on a thread of the pool. */
     if (http_offload(req))
         return;
-    /* The version is read first: an answer that is newer than its tag does no harm. */
+    /* The version is read first: an answer may be newer than its tag, but not older. */
     snprintf(tag, sizeof(tag), "%s-%llu", changes_epoch(app->changes),
              (unsigned long long)changes_version(app->changes));
     if (http_not_modified(req, tag))
@@ -130,7 +130,7 @@ get_peer(struct http_request *req, void *arg)
         http_fail(req, 400, "bad_parameter", "a peer id has 64 hex digits");
         return;
     }
-    if (http_offload(req)) /* all names of a peer are megabytes, too */
+    if (http_offload(req)) /* all names of one peer may take megabytes, too */
         return;
     http_json_init(&o, 4096);
     if (registry_visit_one(app->registry, &id, put_in_full, &o)) {

@@ -16,10 +16,10 @@ fail_intake(struct http_request *req, const struct intake_error *e)
     http_fail(req, e->status, e->code, "%s", e->detail);
 }
 
-/* Bodies from here on take milliseconds to parse and check. */
+/* Bodies of at least this size take milliseconds to parse and verify. */
 #define LONG_BODY (64u * 1024)
 
-/* A store has to have a change before it is answered, which may block. */
+/* With a store, the answer waits until Redis has the change, which may block. */
 static bool
 goes_elsewhere(struct http_request *req, const struct app *app)
 {
@@ -29,8 +29,8 @@ goes_elsewhere(struct http_request *req, const struct app *app)
     return (len > LONG_BODY || app->store != NULL) && http_offload(req);
 }
 
-/* What a long body took to be understood goes back to the system: else the allocator
- * keeps it beside --max-memory. */
+/* Memory for parsing a long body is returned to the system. Otherwise the allocator
+ * would keep it in addition to --max-memory. */
 #define TRIM_BODY (1024u * 1024)
 
 static void
@@ -43,7 +43,8 @@ give_memory_back(struct http_request *req, const struct app *app)
         housekeeper_trim_soon(app->housekeeper);
 }
 
-/* Tells the other registries; false, and answered, when that cannot even wait. */
+/* Tells the other registries. False, with the answer sent: the queue to Redis is full.
+ */
 static bool
 is_shared(struct http_request *req, struct app *app, const struct p2p_id *id)
 {
@@ -55,7 +56,8 @@ is_shared(struct http_request *req, struct app *app, const struct p2p_id *id)
     return false;
 }
 
-/* Answers what the registry refused; false when it took it. */
+/* Sends the answer if the registry refused the record. False: it accepted the record.
+ */
 static bool
 is_refused(struct http_request *req, enum registry_result result, uint64_t known_seq)
 {
@@ -139,7 +141,7 @@ reply_registered(struct http_request *req, const struct record *r)
     http_reply_owned(req, 200, "application/json", text, len);
 }
 
-/* Listed under the address of a proxy, the peer could be reached by nobody. */
+/* A peer that is listed under the address of a proxy could not be reached. */
 static bool
 has_address(struct http_request *req, const struct cJSON *json)
 {

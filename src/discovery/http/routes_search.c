@@ -64,14 +64,15 @@ reply_results(struct http_request *req, const struct search_results *results)
     http_json_end(&o, ']');
     if (results->next[0] != '\0')
         http_json_put_string(&o, "next", results->next);
-    /* So many names fit that not all were looked at: a longer text finds the others. */
+    /* Too many names match, so not all were examined: a longer text finds the others.
+     */
     http_json_put_bool(&o, "truncated", results->is_cut);
     http_json_end(&o, '}');
     text = http_json_take(&o, &len);
     http_reply_owned(req, 200, "application/json", text, len);
 }
 
-/* From here to the answer is what the registry's own time is, without the network. */
+/* Measures from here to the answer: the registry's own time, without the network. */
 static void
 search(struct http_request *req, struct app *app, const struct search_query *q)
 {
@@ -111,8 +112,7 @@ get_search(struct http_request *req, void *arg)
                   "mode must be exact, prefix, substring or fuzzy");
         return;
     }
-    /* Looking through lists of names may take milliseconds: not on a thread that others
-     * wait for. */
+    /* A search may take milliseconds, so it runs on a thread of the pool. */
     if (q.mode != MATCH_EXACT && q.mode != MATCH_PREFIX && http_offload(req))
         return;
     search(req, arg, &q);

@@ -82,7 +82,8 @@ add_part(struct parts *p, uint32_t rank)
 
 #define RAREST 3
 
-/* The text's rarest trigrams, rarest first; 0 when one is nowhere: nothing fits. */
+/* Finds the rarest trigrams of the text, rarest first. 0: no name has one of them, so
+ * nothing matches. */
 static unsigned
 rarest_lists(const struct segment *s, const struct candidates_text *text,
              const struct segment_trigram *lists[RAREST])
@@ -136,7 +137,8 @@ walk_to(struct walk *w, uint32_t want)
     return true;
 }
 
-/* To walk a list that is so many times as long costs more than it saves comparisons. */
+/* A list this many times as long as the shortest one costs more than the comparisons
+ * that it saves. */
 #define WALK_WORTH 32u
 
 static void
@@ -172,7 +174,8 @@ trigram_has(uint32_t key, const struct candidates_text *text)
     return memmem(bytes, 3, text->text, text->len) != NULL;
 }
 
-/* A text of one or two bytes is a part of trigrams: all names of all their lists. */
+/* A text of one or two bytes is part of many trigrams: adds the names of all their
+ * lists. */
 static void
 add_short(struct parts *p, const struct candidates_text *text)
 {
@@ -223,7 +226,8 @@ candidates_add_parts(struct candidates *c, const struct segment *s, uint16_t seg
 
 #define SHARED_MAX 255u
 
-/* How many names have at least so many of the text's trigrams, and which. */
+/* Finds the names that have at least this many of the text's trigrams, and counts them.
+ */
 struct tally {
     uint8_t *shared; /* by rank */
     uint32_t at_least[SHARED_MAX + 1];
@@ -247,7 +251,7 @@ count_shared(struct tally *t, const struct segment *s,
     }
 }
 
-/* Most names have none: eight are passed at once. */
+/* Most names have none of them, so eight are skipped at once. */
 static void
 add_counted(struct candidates *c, const struct segment *s, uint16_t segment,
             const struct tally *t, unsigned cut)
@@ -288,7 +292,8 @@ candidates_add_similar(struct candidates *c, const struct segment *s, uint16_t s
 
 /* ---- choosing ---- */
 
-/* A counting sort; of the last order that fits only some, those that came first. */
+/* A counting sort. Of the last order that does not fit completely, it keeps the
+ * candidates that were added first. */
 bool
 candidates_choose(struct candidates *c, uint32_t max)
 {

@@ -1,9 +1,9 @@
 /*
- * Names of sealed segments that may fit a text, the most promising first: what match.c
- * then looks at, as far as it has time for.
+ * Names of sealed segments that may match a text, the most promising first. match.c
+ * then examines as many of them as it has time for.
  *
- * Beginnings are certain, they follow from the order of a segment; the rest share
- * trigrams with the text and have to be compared with it.
+ * Names that begin with the text are certain, because a segment is sorted. All others
+ * share trigrams with the text and have to be compared with it.
  */
 #ifndef P2P_DISCOVERY_CANDIDATES_H
 #define P2P_DISCOVERY_CANDIDATES_H
@@ -47,14 +47,16 @@ void candidates_add_parts(struct candidates *c, const struct segment *s,
                           uint16_t segment, const struct candidates_text *text);
 
 /*
- * Adds names that share trigrams with the text, ordered by how many (CANDIDATE_WHOLE:
- * all of them): at least `least`, and of so many names that have the fewest about max.
+ * Adds names that share at least `least` trigrams with the text, ordered by how many
+ * (CANDIDATE_WHOLE: all of them). Of the names with the fewest, it adds only so many
+ * that there are about `max` in total.
  */
 void candidates_add_similar(struct candidates *c, const struct segment *s,
                             uint16_t segment, const struct candidates_text *text,
                             unsigned least, uint32_t max);
 
-/* Sorts them, keeps the best `max`; false: out of memory, then or before. */
+/* Sorts the candidates and keeps the best `max`. False: out of memory, now or in an
+ * earlier call. */
 bool candidates_choose(struct candidates *c, uint32_t max);
 
 #endif

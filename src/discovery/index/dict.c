@@ -179,8 +179,9 @@ dict_add(struct dict *d, uint32_t id, const char *text, size_t len)
 
 /* ---- the thread ---- */
 
-/* Of no lower priority than others: it holds the owner's lock for short times, and who
- * waits for that would wait for everybody who is more important. */
+/* This thread must not have a lower priority than the others. It holds the owner's lock
+ * for short times; with a low priority it could be delayed while it holds the lock, and
+ * all that wait for the lock with it. */
 static void *
 dict_main(void *arg)
 {

@@ -1,11 +1,11 @@
 /*
- * The dictionary of names: what search looks through without ever waiting for writers.
+ * The dictionary of names. A search reads it without ever waiting for writers.
  *
- * New names go into an open part that is read from end to end; when it is full it is
- * closed and a thread of the dictionary's own turns it, with smaller sealed parts, into
- * a segment. A reader holds a view: the parts as they were. A name in a view may have
- * been dropped since and its number used again, so a match counts only if the catalogue
- * still has that text.
+ * New names go into an open part, which a search reads from end to end. A full part is
+ * closed, and the dictionary's own thread merges it with smaller segments into a new
+ * segment. A reader holds a view: the parts as they were at one moment. A name in a
+ * view may have been dropped meanwhile, and its number used again, so a match counts
+ * only if the catalogue still has that text.
  */
 #ifndef P2P_DISCOVERY_DICT_H
 #define P2P_DISCOVERY_DICT_H
@@ -39,20 +39,20 @@ struct dict_segment {
     struct segment *segment;
 };
 
-/* What the dictionary asks of the owner of the names. Called from the dictionary's
- * thread, for at most DICT_SLICE names at once; the owner locks as it needs to. */
+/* The functions of the owner of the names. The dictionary's thread calls them for at
+ * most DICT_SLICE names at once; the owner takes its own locks. */
 struct dict_owner {
     void *arg;
-    /* Sets the weights; DICT_GONE: nobody has the name. */
+    /* Sets the weights. DICT_GONE: no peer has the name any longer. */
     void (*weigh)(void *arg, struct segment_name *names, uint32_t count);
     /*
-     * The same, and drops the names that nobody has. The number of one may have been
-     * used again: the pointer to the text tells.
+     * The same, and drops the names that no peer has. The number of a name may have
+     * been used again; the pointer to its text shows this.
      */
     void (*sift)(void *arg, struct segment_name *names, uint32_t count);
     /* The texts of these names have moved. */
     void (*moved)(void *arg, const struct segment_name *names, uint32_t count);
-    /* Returns when nobody looks at texts any more from before the last call of moved.
+    /* Returns when no reader can still use a text from before the last call of moved.
      */
     void (*settle)(void *arg);
 };
@@ -68,10 +68,12 @@ void dict_close(struct dict *d); /* ends the thread; accepts NULL */
  * memory. */
 const char *dict_add(struct dict *d, uint32_t id, const char *text, size_t len);
 
-/* Soon drops all names that nobody has; otherwise that happens as parts are sealed. */
+/* Asks the thread to drop all names that no peer has. Otherwise that happens when parts
+ * are sealed. */
 void dict_compact(struct dict *d);
 
-/* Soon asks for all weights again: names have become more or less common. */
+/* Asks the thread to set all weights again, because names have become more or less
+ * common. */
 void dict_reweigh(struct dict *d);
 
 struct dict_view *dict_acquire(struct dict *d);

@@ -1,11 +1,11 @@
-/* What the dictionary's thread does: parts become segments, segments become one. */
+/* The work of the dictionary's thread: makes segments of parts, and merges segments. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "discovery/index/dict_internal.h"
 #include "p2p/log.h"
 
-/* What one round turns into one segment. */
+/* The segments and parts that one round merges into one segment. */
 struct round {
     struct dict_view *view;
     uint32_t first_segment; /* these and later ones, */
@@ -14,7 +14,8 @@ struct round {
     uint32_t count;
 };
 
-/* Segments are kept largest first; one is taken in once what comes is half its size. */
+/* Chooses what to merge. Segments are kept largest first; a segment is included if the
+ * names behind it are at least half as many. */
 static void
 choose(struct round *r, bool wants_all)
 {
@@ -35,7 +36,7 @@ choose(struct round *r, bool wants_all)
     r->count = (uint32_t)names;
 }
 
-/* Keeps those of the next `count` names that somebody has. */
+/* Keeps those of the next `count` names that a peer still has. */
 static void
 keep_slice(struct dict *d, struct round *r, uint32_t count)
 {
@@ -84,7 +85,7 @@ collect(struct dict *d, struct round *r)
     return true;
 }
 
-/* Puts the new segment where its ingredients were. */
+/* Replaces the merged segments and parts by the new segment. */
 static bool
 publish(struct dict *d, const struct round *r, struct dict_segment *made)
 {

@@ -1,7 +1,7 @@
 /*
- * How far a text is from containing a pattern: the smallest number of edits (a byte put
- * in, left out or changed, two neighbours swapped) that turn the pattern into some part
- * of it.
+ * How far a text is from containing a pattern: the smallest number of edits (insert,
+ * delete or change a byte, swap two neighbors) that turn the pattern into some part of
+ * the text.
  */
 #ifndef P2P_DISCOVERY_DISTANCE_H
 #define P2P_DISCOVERY_DISTANCE_H

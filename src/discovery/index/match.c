@@ -16,8 +16,8 @@ const char *const match_mode_names[MATCH_MODES] = {
 /* Ranks: what a person meant comes first. Errors add RANK_ERROR each. */
 enum { RANK_WHOLE = 0, RANK_BEGIN = 1, RANK_WORD = 2, RANK_PART = 3, RANK_ERROR = 4 };
 
-/* Names of a fuzzy search whose distance is computed, and of a search for a part that
- * are looked through. */
+/* Limits: names whose distance a fuzzy search computes, and names that a substring
+ * search examines. */
 #define SIMILAR_MAX 16384u
 #define PARTS_MAX   65536u
 
@@ -142,8 +142,8 @@ match_exactly(struct search *s, const struct segment *seg)
     return true;
 }
 
-/* Memory is asked for this many candidates before it is looked at: first where the text
- * is, then the text. */
+/* Memory is prefetched this many candidates ahead: first the place of the text, then
+ * the text. */
 #define AHEAD 12u
 
 static void
@@ -191,8 +191,8 @@ try_candidates(struct search *s, const struct dict_view *view,
     return ok;
 }
 
-/* Parts come after beginnings, so enough beginnings make it needless to look for them.
- */
+/* Names that contain the text come after those that begin with it. If there are enough
+ * of the latter, the former are not searched. */
 static void
 find_parts(const struct search *s, const struct dict_view *view, struct candidates *c)
 {
@@ -207,8 +207,8 @@ find_parts(const struct search *s, const struct dict_view *view, struct candidat
     s->out->is_cut = c->count > PARTS_MAX;
 }
 
-/* An edit spoils three trigrams at most, a swap four: fewer shared ones cannot match.
- */
+/* An edit destroys at most three trigrams, a swap four. A name that shares fewer than
+ * the rest cannot match. */
 static void
 find_similar(const struct search *s, const struct dict_view *view, struct candidates *c)
 {

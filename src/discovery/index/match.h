@@ -1,6 +1,6 @@
 /*
- * Finding names in a view of the dictionary: which names fit a text, and how well.
- * Takes no lock; what it finds may be gone by the time it is looked up.
+ * Finds names in a view of the dictionary: which names match a text, and how well.
+ * Takes no lock, so a name that it finds may be gone when it is looked up.
  */
 #ifndef P2P_DISCOVERY_MATCH_H
 #define P2P_DISCOVERY_MATCH_H
@@ -12,7 +12,7 @@ enum match_mode { MATCH_EXACT, MATCH_PREFIX, MATCH_SUBSTRING, MATCH_FUZZY };
 /* "exact", ... */
 extern const char *const match_mode_names[MATCH_MODES];
 
-/* Names considered for one query; more than anybody pages through. */
+/* Names considered for one query; more than a person pages through. */
 #define MATCH_NAMES_MAX 5000u
 #define MATCH_QUERY_MAX 255u /* bytes, folded */
 

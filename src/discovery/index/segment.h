@@ -26,7 +26,7 @@ struct segment_name {
 struct segment {
     uint32_t count;
     uint32_t *ids; /* by rank */
-    /* By rank. The one thing that changes: the dictionary's thread corrects it. */
+    /* By rank. The only part that changes: the dictionary's thread updates it. */
     _Atomic uint8_t *weights;
     uint32_t *offsets; /* by rank, of the stored form in blob */
     char *blob;
@@ -43,8 +43,8 @@ struct segment_trigram {
     uint32_t offset; /* of its list */
 };
 
-/* Copies the texts; sorts `names`. Memory in all is about 1.6 bytes a trigram and the
- * text. */
+/* Copies the texts; sorts `names`. The memory is about 1.6 bytes per trigram, plus the
+ * texts. */
 P2P_MUST_CHECK enum p2p_err segment_new(struct segment_name *names, uint32_t count,
                                         struct segment **result);
 void segment_free(struct segment *s);

@@ -74,8 +74,7 @@ push(struct table *t, uint32_t bucket, uint32_t id)
     *head = id;
 }
 
-/* Shares the items of one bucket with a new one. Without memory the chains get longer.
- */
+/* Splits one bucket into two. Without memory for a new one, the chains get longer. */
 static void
 split_one(struct table *t)
 {
@@ -106,7 +105,7 @@ table_insert(struct table *t, uint32_t id)
         split_one(t);
 }
 
-/* Of a table with links both ways: what points to the item. */
+/* In a table with links both ways: finds the link that points to the item. */
 static uint32_t *
 link_to(struct table *t, uint32_t id)
 {
@@ -116,7 +115,7 @@ link_to(struct table *t, uint32_t id)
                                : head_at(t, bucket_of(t, t->items->hash(t->owner, id)));
 }
 
-/* The same by a walk. */
+/* The same by following the chain. */
 static uint32_t *
 find_link_to(struct table *t, uint32_t id)
 {
@@ -150,7 +149,7 @@ static void
 make_seed(void)
 {
     if (p2p_random(seed, sizeof(seed)) != P2P_OK)
-        seed[0] = (uint64_t)(uintptr_t)&seed; /* address randomisation has to do */
+        seed[0] = (uint64_t)(uintptr_t)&seed; /* fall back on address randomization */
 }
 
 static inline uint64_t

@@ -1,6 +1,7 @@
 /*
- * A hash table of item numbers that never stops to grow: linear hashing, one bucket is
- * split for one insert. Items are chained through a number of their own (`next`).
+ * A hash table of item numbers that grows without pauses: it uses linear hashing, and
+ * each insert splits at most one bucket. Items are chained through a number of their
+ * own (`next`).
  */
 #ifndef P2P_DISCOVERY_TABLE_H
 #define P2P_DISCOVERY_TABLE_H
@@ -10,8 +11,8 @@
 struct table_items {
     uint64_t (*hash)(const void *owner, uint32_t id);
     uint32_t *(*next)(const void *owner, uint32_t id);
-    /* Or NULL: then an item is looked for along its chain when it is removed. For
-     * tables of which others can make one chain as long as they like. */
+    /* Links back, for tables in which others can make one chain as long as they like.
+     * NULL: an item is searched along its chain when it is removed. */
     uint32_t *(*prev)(const void *owner, uint32_t id);
 };
 

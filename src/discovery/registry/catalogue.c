@@ -203,8 +203,9 @@ catalogue_weight(uint32_t sources)
 /* With its place in a table. */
 #define CONTENT_BYTES (sizeof(struct content) + 2 * sizeof(uint32_t))
 #define FILE_BYTES    sizeof(struct file)
-/* Of the search index a name: number, weight, place of its text. Of a trigram it has
- * about 1.6 bytes; and while segments are made into one there are two of everything. */
+/* What a name costs in the search index: its number, weight, and the place of its text.
+ * A trigram costs about 1.6 bytes. While segments are merged, everything exists twice.
+ */
 #define NAME_BYTES \
     (sizeof(struct name) + sizeof(uint32_t) + 2 * 9 + sizeof(struct segment_name))
 
@@ -283,8 +284,8 @@ new_content(struct catalogue *c, const struct p2p_reg_entry *e)
     return id;
 }
 
-/* A root has one size and one SHA-256. When more is claimed about it than this,
- * somebody lies, and what is claimed next need not be found to be the same. */
+/* A root has one size and one SHA-256. If peers claim more combinations than this, some
+ * of them lie, and it does no harm if the next claim is stored as a new content. */
 #define CLAIMS_LOOKED_AT 64u
 
 static uint32_t
@@ -324,7 +325,7 @@ catalogue_drop_name(struct catalogue *c, uint32_t id)
         return false;
     table_remove(&c->by_name, id);
     c->dead_bytes -= cost_of_name(n);
-    n->text = NULL; /* a search that still meets the number sees that it is gone */
+    n->text = NULL; /* a search that still has the number sees that the name is gone */
     slab_give_back(&c->names, id);
     return true;
 }
@@ -457,7 +458,8 @@ lower_bound(const uint32_t *peers, uint32_t count, uint32_t peer)
     return lo;
 }
 
-/* Room for one more, in steps of a quarter: slack is memory too. */
+/* Makes room for one more, in steps of a quarter, because unused room is memory, too.
+ */
 static uint32_t *
 grow(struct catalogue *c, struct file *f)
 {

@@ -14,12 +14,12 @@
 /* A sixteenth of the memory is for tombstones. */
 #define REGISTRY_STONES_PART 16u
 
-/* Work done under one hold of the writers' lock. */
+/* Steps that a writer does before it lets readers in. */
 #define REGISTRY_SLICE 64u
 
 struct peer {
     uint32_t next;   /* of the hash chain */
-    uint32_t source; /* whom it counts for; SLAB_NONE: nobody */
+    uint32_t source; /* the source that it counts for; SLAB_NONE: none */
     uint32_t count;
     uint32_t *files; /* ascending numbers of files; NULL when count is 0 */
     struct p2p_id id;
@@ -35,22 +35,22 @@ struct peer {
     _Atomic uint64_t told_move_ms;
     struct p2p_spki *key; /* of a signed record; NULL: unsigned */
     _Atomic uint64_t heard_ms;
-    _Atomic uint64_t told_ms; /* the heard_ms that other registries know of */
+    _Atomic uint64_t told_ms; /* the heard_ms that other registries know */
     uint64_t tag;             /* of a signed record: to know it again; 0: unknown */
     uint64_t seq;
     uint64_t stamp;        /* of an unsigned record */
     uint64_t expires_at_s; /* signed: of this record, time of day */
     uint64_t expires_ms;   /* the same by CLOCK_MONOTONIC */
-    uint64_t guard_ms;     /* until then an older signed record could be played again */
+    uint64_t guard_ms;     /* until then an older signed record could be replayed */
     uint64_t since_ms;     /* when it came */
     uint64_t put_ms;       /* when it registered last */
-    uint64_t charge;       /* bytes it costs if nobody else has the same files */
+    uint64_t charge;       /* bytes that it costs if no other peer has the same files */
 };
 
 struct registry {
     struct registry_options opt;
     pthread_rwlock_t lock;  /* everything below */
-    pthread_mutex_t writer; /* held by whoever changes something, over all its slices */
+    pthread_mutex_t writer; /* held by a writer over all slices of its change */
     struct slab peers;
     struct table by_id;
     struct sources sources;
@@ -109,7 +109,7 @@ registry_breathe(struct registry *r, uint32_t done)
     registry_lock(r);
 }
 
-/* Without any lock. */
+/* Call it without any lock. */
 static inline void
 registry_announce(struct registry *r, const struct p2p_id *id, bool is_gone)
 {
@@ -119,11 +119,12 @@ registry_announce(struct registry *r, const struct p2p_id *id, bool is_gone)
 
 uint32_t registry_new_peer(struct registry *r, const struct p2p_id *id);
 
-/* Whom the peer counts for (NULL: nobody), and with how many bytes. */
+/* Sets the source that the peer counts for (NULL: none), and its bytes. */
 void registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
                          uint64_t charge);
 
-/* Takes a peer away, in slices; keeps its seq while that matters. */
+/* Removes a peer, in slices. Keeps its seq as long as an old signature could be
+ * replayed. */
 void registry_bury(struct registry *r, uint32_t at);
 
 /* Gives the peer the list `files` (taken) in place of its old one. */
@@ -133,14 +134,14 @@ void registry_swap_files(struct registry *r, uint32_t at, uint32_t *files,
 /* ---- with any lock ---- */
 
 /*
- * The seq that a new one has to be above. One that is further ahead of the clock than
- * is taken was taken by a clock that was wrong, and counts as the clock: else its peer
- * would have to wait until that comes true.
+ * The seq that a new one has to exceed. A known seq that is too far ahead of the clock
+ * was accepted while a clock was wrong; it counts as the current time. Otherwise its
+ * peer could not register until that time.
  */
 uint64_t registry_seq_that_counts(uint64_t seq);
 /* The end of a signature by CLOCK_MONOTONIC, two hours from now at most; 0: past. */
 uint64_t registry_guard_ms(uint64_t until_s, uint64_t now_s);
-/* What is kept of peers that are here, in bytes. */
+/* The bytes that all live peers take. */
 uint64_t registry_bytes(const struct registry *r);
 
 void registry_fill_view(const struct registry *r, uint32_t peer,

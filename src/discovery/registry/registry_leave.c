@@ -1,5 +1,5 @@
-/* How peers go: they leave, run out, make room, or are remembered for their seq alone.
- */
+/* How peers are removed: they leave, expire, or make room for others. Only their seq is
+ * remembered. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +19,7 @@ registry_bury(struct registry *r, uint32_t at)
         memcpy(from, source_at(&r->sources, p->source)->from, sizeof(from));
     registry_swap_files(r, at, NULL, 0);
     r->live_signed -= p->key != NULL;
-    /* Before its source forgets whom the peer counted for. */
+    /* This has to come before the source is dropped. */
     if (seq > 0 && until_ms > p2p_now_ms())
         tombstones_put(&r->tombstones, has_source ? from : NULL, &id, seq, until_ms);
     registry_set_source(r, at, NULL, 0);
@@ -100,8 +100,8 @@ registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
 
 /* ---- by the clock ---- */
 
-/* When the peer has to go. Its signature ends by the time of day, and at the latest
- * when it would have ended had that been right when it came. */
+/* When the peer has to be removed. Its signature expires by the time of day, and at the
+ * latest when it would have expired if that clock was right at registration. */
 static bool
 is_due(const struct registry *r, const struct peer *p, uint64_t now_ms, uint64_t now_s,
        uint64_t *next_ms)
@@ -139,9 +139,9 @@ expire_one(struct registry *r, uint32_t at, uint64_t now_ms, uint64_t now_s)
 }
 
 /*
- * When a great many are due at once (a network that went away), their going is spread:
- * after so much work this thread sleeps as long. So it is never one that has used up
- * its time, which the scheduler would stop just while it keeps the others out.
+ * When very many peers expire at once (a network went down), the work is spread: after
+ * this time of work the thread sleeps for as long. So it does not use up its time
+ * slice, and the scheduler does not suspend it while it holds the lock.
  */
 #define WORK_US 500u
 
@@ -153,12 +153,12 @@ rest_after_work(uint64_t *started_us)
     if (worked_us < WORK_US)
         return;
     if (worked_us > 10 * WORK_US)
-        worked_us = 10 * WORK_US; /* others had the processor meanwhile */
+        worked_us = 10 * WORK_US; /* other threads had the processor meanwhile */
     usleep((useconds_t)worked_us);
     *started_us = p2p_now_us();
 }
 
-/* Looks at so many tombstones in one hold of the lock. */
+/* Tombstones that are examined in one hold of the lock. */
 #define STONES_AT_ONCE 256u
 
 static void

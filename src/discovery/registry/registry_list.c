@@ -72,7 +72,7 @@ mirror(uint32_t value, unsigned bits)
     return out;
 }
 
-/* The bucket that holds ids beginning with `prefix` (of `bits` + 1 bits). */
+/* Finds the bucket of the ids that begin with `prefix` (`bits` + 1 bits). */
 static uint32_t
 bucket_of_prefix(const struct table *t, uint32_t prefix, unsigned bits)
 {
@@ -103,9 +103,9 @@ sift_down(struct p2p_id *heap, uint32_t count, uint32_t at, const struct p2p_id 
 }
 
 /*
- * The smallest ids of a chain that fit. Anybody can make one chain as long as they
- * like, so what does not fit has to be what comes later in the order, and never what
- * happens to come later in the chain.
+ * Collects as many of the smallest ids of a chain as fit. Anyone can make one chain as
+ * long as they like. So the ids that do not fit must be those that come later in the
+ * order, not those that come later in the chain.
  */
 static void
 add_chain(const struct registry *r, uint32_t at, const struct p2p_id *after,
@@ -159,7 +159,7 @@ next_slice(const struct registry *r, const struct p2p_id *after, struct id_slice
     s->is_last = prefix == 2u << bits && !s->is_cut;
 }
 
-/* Visits one of a list, with the lock held for it alone; false: stop. */
+/* Visits one peer of a list and holds the lock only for this visit. False: stop. */
 static bool
 visit_id(struct registry *r, const struct p2p_id *id, registry_visit *visit, void *arg)
 {
@@ -199,7 +199,7 @@ visit_all(struct registry *r, const struct p2p_id *after, registry_visit *visit,
 
 /* ---- peers of some files ---- */
 
-#define AHEAD 16u /* peers whose memory is asked for before they are looked at */
+#define AHEAD 16u /* peers whose memory is prefetched */
 
 struct id_list {
     struct p2p_id *ids;

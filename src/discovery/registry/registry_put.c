@@ -1,6 +1,7 @@
 /*
- * Changes. Each is a series of short holds of the lock: readers may see a peer with a
- * part of its new list, never a broken one. `writer` keeps two changes apart.
+ * Changes. A change holds the lock several times for a short time. In between, readers
+ * may see a peer with a part of its new list, but never an inconsistent one. `writer`
+ * makes sure that there is only one change at a time.
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -23,9 +24,10 @@ is_loopback(const uint8_t ip[16])
 }
 
 /*
- * Whose peers are counted together. Not where they are listed: anybody may give any
- * address, and would use up the room of its owner. False: nobody's, as of a peer that
- * another registry has counted, or of this machine.
+ * The source that a peer counts for. It is not the address that the peer is listed
+ * under: anyone may state any address, and would use up the limits of its owner. False:
+ * none, because another registry has counted the peer, or because it is on this
+ * machine.
  */
 static bool
 counts_for(const struct record *rec, uint8_t from[16])
@@ -40,7 +42,8 @@ counts_for(const struct record *rec, uint8_t from[16])
     return true;
 }
 
-/* Whether one more of so many bytes may come from there, in place of `p` (or NULL). */
+/* Whether the source may register one more peer of this many bytes, instead of `p` (or
+ * NULL). */
 static enum registry_result
 check_source(const struct registry *r, const struct peer *p, const uint8_t from[16],
              uint64_t charge)
@@ -53,7 +56,7 @@ check_source(const struct registry *r, const struct peer *p, const uint8_t from[
     if (r->opt.max_peers_per_ip > 0 && !is_counted && s != NULL &&
         s->peers >= r->opt.max_peers_per_ip)
         return REGISTRY_CROWDED;
-    /* Whoever gives up something need not wait for the limit. */
+    /* A peer that becomes smaller is not limited. */
     if (r->opt.max_bytes_per_ip > 0 && bytes + charge > r->opt.max_bytes_per_ip &&
         !(is_counted && charge <= p->charge))
         return REGISTRY_HEAVY;
@@ -82,9 +85,9 @@ registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
 
 /* ---- memory ---- */
 
-/* A change that may need memory: what it may do about that. */
+/* How a change gets the memory that it needs. */
 struct room {
-    uint32_t peer;        /* whose change it is; SLAB_NONE: not there yet */
+    uint32_t peer;        /* the peer that is changed; SLAB_NONE: it is new */
     uint64_t score;       /* see pressure.h */
     uint64_t start_bytes; /* what was kept before */
     struct evicted evicted;
@@ -97,8 +100,9 @@ registry_bytes(const struct registry *r)
 }
 
 /*
- * Names that nobody has any more are memory until the dictionary drops them. A quarter
- * may be of that kind; it is asked to drop them when an eighth is.
+ * Names that no peer has any longer take memory until the dictionary drops them. They
+ * may take a quarter of the limit; the dictionary is asked to drop them when they take
+ * an eighth.
  */
 static bool
 is_over(const struct registry *r, const struct room *room)
@@ -111,7 +115,7 @@ is_over(const struct registry *r, const struct room *room)
     return r->opt.max_bytes > 0 && bytes > max && bytes > room->start_bytes;
 }
 
-/* False: over the limit, and nobody is worth less to keep. */
+/* False: over the limit, and there is no peer that is less worth keeping. */
 static bool
 has_memory(struct registry *r, struct room *room)
 {
@@ -134,7 +138,8 @@ charge_of(const struct record *rec)
     return charge;
 }
 
-/* What the peer will be worth to keep, with so many bytes from there (NULL: nobody). */
+/* The score of the peer (pressure.h) if it has this many bytes from this source (NULL:
+ * none). */
 static uint64_t
 score_for(const struct registry *r, const struct peer *p, const uint8_t *from,
           uint64_t charge, bool is_signed)
@@ -189,7 +194,7 @@ post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
     return REGISTRY_OK;
 }
 
-/* Takes away the postings of `old` that `now` does not have; both ascending. */
+/* Removes the postings of `old` that `now` does not have. Both lists ascend. */
 static void
 unpost_missing(struct registry *r, uint32_t peer, const uint32_t *old, uint32_t n_old,
                const uint32_t *now, uint32_t n_now)
@@ -220,7 +225,7 @@ registry_swap_files(struct registry *r, uint32_t at, uint32_t *files, uint32_t c
     free(old);
 }
 
-/* A change that failed: what of it is posted goes again, unless the old list has it. */
+/* Undoes a failed change: removes its postings, except for those of the old list. */
 static void
 take_back(struct registry *r, uint32_t at, uint32_t *files, uint32_t posted)
 {
@@ -261,15 +266,16 @@ tag_of(const struct record *rec)
     return tag;
 }
 
-/* Several registries that share a store are told the same by a peer that registers with
- * all. */
+/* A peer that registers with several registries of one store sends the same record to
+ * each. */
 static bool
 is_repeated(const struct peer *p, const struct record *rec, uint64_t tag)
 {
     return p->key != NULL && p->seq == rec->seq && p->tag == tag && tag != 0;
 }
 
-/* Above the one it replaces, so that a clock that is behind loses nothing. */
+/* Higher than the stamp that it replaces, so that a clock that is behind loses no
+ * registration. */
 static uint64_t
 next_stamp(const struct registry *r, const struct peer *p)
 {
@@ -309,7 +315,8 @@ registry_guard_ms(uint64_t until_s, uint64_t now_s)
     return left_s > 0 ? p2p_now_ms() + left_s * 1000 : 0;
 }
 
-/* What a new record has to be above: of the peer that is here, or has been. */
+/* The seq that a new record has to exceed: that of the live peer or of its tombstone.
+ */
 static uint64_t
 known_seq_of(const struct registry *r, uint32_t at, const struct p2p_id *id)
 {
@@ -354,7 +361,7 @@ take_signature(struct peer *p, const struct record *rec)
         p->guard_ms = until_ms;
 }
 
-/* What it left behind when it went is its own again, as far as it still counts. */
+/* Takes the seq over from the peer's tombstone, if that still counts. */
 static void
 take_tombstone(struct registry *r, uint32_t at)
 {
@@ -376,7 +383,7 @@ take_tombstone(struct registry *r, uint32_t at)
     tombstones_drop(&r->tombstones, place);
 }
 
-/* Where it is, as far as it matters for heartbeats. */
+/* Stores the peer's address, as far as heartbeats need it. */
 static void
 take_home(struct peer *p, const struct record *rec)
 {
@@ -387,7 +394,7 @@ take_home(struct peer *p, const struct record *rec)
     p->put_ms = p2p_now_ms();
 }
 
-/* Everything but the files; the record was checked. `key` is taken. */
+/* Stores all of the record but the files. The record was checked. Takes `key`. */
 static void
 take_facts(struct registry *r, uint32_t at, const struct record *rec,
            struct p2p_spki *key, uint64_t heard_ms, uint64_t charge)
@@ -430,7 +437,7 @@ make_peer(struct registry *r, const struct record *rec, struct room *room)
     return REGISTRY_OK;
 }
 
-/* Not there after all, and never was. */
+/* Removes a new peer whose registration failed. */
 static void
 unmake_peer(struct registry *r, uint32_t at)
 {
@@ -439,8 +446,8 @@ unmake_peer(struct registry *r, uint32_t at)
 }
 
 /*
- * With the lock, and the record checked. Of a new peer readers may see a part of the
- * list; one that is there already changes when all of the new list is in.
+ * With the lock held and the record checked. Readers may see a part of a new peer's
+ * list. A known peer gets its new list only when it is complete.
  */
 static enum registry_result
 put_checked(struct registry *r, const struct record *rec, struct p2p_spki *key,
@@ -502,7 +509,8 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     if ((result = check_put(r, room.peer, rec, tag, known_seq)) == REGISTRY_OK &&
         is_counted)
         result = check_source(r, p, from, charge);
-    if (result == REGISTRY_REPEATED) /* it came by another registry first */
+    if (result ==
+        REGISTRY_REPEATED) /* another registry has sent the same record first */
         take_home(peer_at(r, room.peer), rec);
     if (result != REGISTRY_OK)
         goto out;
@@ -549,8 +557,8 @@ is_replaced(const struct registry *r, uint32_t file, const struct registry_delta
            bsearch(&entry, d->add, d->n_add, sizeof(entry), record_compare_entries);
 }
 
-/* The old list without what goes, then what comes; `now` has room for both. `charge`
- * gets what it costs. */
+/* Makes the new list: the old one without the removed files, then the added ones. `now`
+ * has room for both. `charge` gets the cost of the list. */
 static enum registry_result
 build_list(struct registry *r, const struct registry_delta *d, uint32_t *now,
            uint32_t *count, uint64_t *charge, struct room *room)
@@ -589,7 +597,7 @@ build_list(struct registry *r, const struct registry_delta *d, uint32_t *now,
     return REGISTRY_OK;
 }
 
-/* The list is in: the rest of what a delta changes. `now` is taken. */
+/* Applies the rest of a delta after the list is complete. Takes `now`. */
 static void
 take_delta(struct registry *r, uint32_t at, const struct registry_delta *d,
            uint32_t *now, uint32_t count, uint64_t charge)

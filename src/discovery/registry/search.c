@@ -40,7 +40,7 @@ struct sources {
 static void
 add_sources(struct sources *s, const struct file *f)
 {
-    uint32_t before = s->count; /* of other names; of one name no peer comes twice */
+    uint32_t before = s->count; /* of other names; for one name no peer occurs twice */
 
     for (uint32_t i = 0; i < f->count && s->count < SEARCH_SOURCES; i++) {
         uint32_t peer = file_peers(f)[i], k = 0;
@@ -52,7 +52,8 @@ add_sources(struct sources *s, const struct file *f)
     }
 }
 
-/* All contents of this root and size: they differ in the SHA-256 that was claimed. */
+/* Adds all contents with this root and size; they differ only in the claimed SHA-256.
+ */
 static void
 fill_content(const struct catalogue *c, uint32_t first, struct search_result *res,
              struct sources *sources)

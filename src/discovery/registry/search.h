@@ -1,8 +1,8 @@
 /*
- * Search: names that fit, grouped by content, best first, a page at a time.
+ * Search: names that match, grouped by content, best first, in pages.
  *
- * Order: how well the name fits, then how many peers have it, then the name and the
- * content, so that the order is the same in every registry that knows the same peers.
+ * The order is: how well the name matches, how many peers have it, the name, the
+ * content. So it is the same in every registry that knows the same peers.
  */
 #ifndef P2P_DISCOVERY_SEARCH_H
 #define P2P_DISCOVERY_SEARCH_H
@@ -24,8 +24,8 @@ struct search_result {
     bool has_content;
     uint64_t size;
     struct p2p_digest root;
-    struct p2p_digest sha256;      /* zero: not known */
-    uint32_t sources;              /* peers times names they have it under */
+    struct p2p_digest sha256; /* zero: not known */
+    uint32_t sources;         /* number of peers times the names that they use for it */
     struct registry_source *peers; /* at most SEARCH_SOURCES of them */
     uint32_t n_peers;
 };

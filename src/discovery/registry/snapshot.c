@@ -84,7 +84,7 @@ write_all(struct registry *r, struct writer *w)
     return P2P_OK;
 }
 
-/* So that the new name survives a power cut, too. */
+/* Flush the folder, so that the new name survives a power loss, too. */
 static void
 sync_folder(const char *path)
 {
@@ -155,7 +155,8 @@ take_record(struct loader *l, const struct record *rec, uint64_t heard_s)
         return;
     if (silent_ms > l->ttl_ms / 2)
         silent_ms = l->ttl_ms / 2;
-    /* The clock begins when the machine boots, which may have been just now. */
+    /* CLOCK_MONOTONIC starts at boot, which may be more recent than the time to
+     * convert. */
     heard_ms = l->now_ms > silent_ms ? l->now_ms - silent_ms : 1;
     if (registry_put(l->registry, rec, heard_ms, &known_seq) == REGISTRY_OK)
         l->count++;
@@ -207,7 +208,7 @@ load_items(struct loader *l, struct p2p_rd *rd)
     return err != P2P_OK ? err : P2P_ERR_CORRUPT;
 }
 
-/* The hash first: of a damaged file nothing is taken. */
+/* Checks the hash first: nothing is read from a damaged file. */
 static enum p2p_err
 check(const uint8_t *bytes, size_t len)
 {

@@ -1,8 +1,9 @@
 /*
- * The list of peers in a file, over a restart.
+ * Keeps the list of peers in a file across restarts.
  *
- * Written aside and renamed, so that there is always a whole one; it ends with a hash
- * of everything before. A peer that was loaded has half a TTL to be heard again.
+ * The file is written under a temporary name and renamed, so that there is always a
+ * complete one. It ends with a hash of everything before. Peers loaded from it are
+ * dropped unless they check in within half a TTL.
  */
 #ifndef P2P_DISCOVERY_SNAPSHOT_H
 #define P2P_DISCOVERY_SNAPSHOT_H
@@ -22,8 +23,8 @@ P2P_MUST_CHECK enum p2p_err snapshot_load(struct registry *r, const char *path,
                                           uint64_t ttl_ms, uint32_t *count);
 
 /*
- * Moves a file that could not be loaded out of the next one's way: to PATH.damaged, in
- * the place of an earlier one. `aside` gets its name; false: it is where it was.
+ * Renames a file that could not be loaded to PATH.damaged, which replaces an earlier
+ * one. `aside` gets this name. False: the file was not renamed.
  */
 bool snapshot_set_aside(const char *path, char *aside, size_t cap);
 

@@ -1,6 +1,6 @@
 /*
- * Whom peers and tombstones count for: one entry for each address that registers (IPv6:
- * each /64). Knows no limits; the registry's lock guards it.
+ * Sources: one entry for each address that registers (IPv6: each /64), with the peers
+ * and tombstones that count for it. Knows no limits; the registry's lock guards it.
  */
 #ifndef P2P_DISCOVERY_SOURCE_H
 #define P2P_DISCOVERY_SOURCE_H
@@ -13,7 +13,8 @@ struct source {
     uint32_t next; /* of the hash chain */
     uint32_t peers, tombstones;
     uint32_t first_tombstone, last_tombstone; /* the oldest and the newest */
-    uint64_t bytes;   /* of its peers, each as if it were alone */
+    uint64_t
+        bytes; /* of its peers, each counted as if no other peer had the same files */
     uint8_t from[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
 

@@ -105,7 +105,8 @@ tombstones_drop(struct tombstones *t, uint32_t at)
 
 /* ---- putting ---- */
 
-/* Whose own are many forgets its own; else whoever's turn it is. */
+/* A source with many tombstones loses its own oldest one; otherwise the next one in
+ * turn is dropped. */
 static void
 make_room(struct tombstones *t, uint32_t source)
 {
@@ -132,7 +133,7 @@ tombstones_put(struct tombstones *t, const uint8_t *from, const struct p2p_id *i
     uint32_t at = tombstones_find(t, id), source = SLAB_NONE;
     struct tombstone *stone;
 
-    /* One whose time is over has only not been dropped yet. */
+    /* A tombstone that has expired does not count, even if it is still in the table. */
     if (at != SLAB_NONE && tombstone_at(t, at)->until_ms <= p2p_now_ms()) {
         tombstones_drop(t, at);
         at = SLAB_NONE;
@@ -147,7 +148,8 @@ tombstones_put(struct tombstones *t, const uint8_t *from, const struct p2p_id *i
     }
     if (t->max == 0)
         return;
-    /* Making room may end the last thing that counts for a source: ask after it. */
+    /* Making room may drop the source's last entry, so look the source up afterwards.
+     */
     make_room(t, from != NULL ? sources_find(t->sources, from) : SLAB_NONE);
     if ((at = slab_take(&t->slab)) == SLAB_NONE)
         return;

@@ -1,10 +1,10 @@
 /*
- * What a peer that has gone leaves behind: its seq, for as long as a signature of its
- * could be played again. A table of its own, so that the dead never take a place from
- * the living: when it is full, in all or for one source, the oldest one is forgotten.
+ * The seq of a peer that is gone, kept as long as one of its signatures could be
+ * replayed. Tombstones have a table of their own, so that they never take a place from
+ * live peers. When it is full, in total or for one source, the oldest one is forgotten.
  *
- * The registry's lock guards it. Times are CLOCK_MONOTONIC: a clock that was wrong
- * keeps nobody out for longer than a signature is valid.
+ * The registry's lock guards it. Times are CLOCK_MONOTONIC: a wrong clock keeps no peer
+ * out for longer than a signature is valid.
  */
 #ifndef P2P_DISCOVERY_TOMBSTONE_H
 #define P2P_DISCOVERY_TOMBSTONE_H
@@ -28,7 +28,8 @@ struct tombstones {
     struct table by_id;
     struct sources *sources; /* borrowed */
     uint32_t max, max_per_source;
-    uint32_t hand; /* of all sources: the place that is looked at next for an old one */
+    uint32_t hand; /* the place where the search for an old one continues, over all
+                      sources */
 };
 
 P2P_MUST_CHECK enum p2p_err tombstones_init(struct tombstones *t,
@@ -43,8 +44,8 @@ tombstone_at(const struct tombstones *t, uint32_t at)
 }
 
 uint32_t tombstones_find(const struct tombstones *t, const struct p2p_id *id);
-/* Remembers the higher seq and the later end; others may make room. `from` NULL:
- * nobody's. */
+/* Remembers the higher seq and the later end. May drop other tombstones to make room.
+ * `from` NULL: it counts for no source. */
 void tombstones_put(struct tombstones *t, const uint8_t *from, const struct p2p_id *id,
                     uint64_t seq, uint64_t until_ms);
 void tombstones_drop(struct tombstones *t, uint32_t at);

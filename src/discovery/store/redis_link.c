@@ -103,7 +103,7 @@ redis_url_parse(const char *text, struct redis_url *out)
 
 struct redis_link {
     redisContext *context;
-    uint64_t clock_ms, read_at_ms; /* Redis' clock, at this time of ours */
+    uint64_t clock_ms, read_at_ms; /* the time of Redis, and our time at that moment */
 };
 
 static struct timeval
@@ -140,7 +140,7 @@ select_db(struct redis_link *l, unsigned number)
     return reply != NULL;
 }
 
-/* NULL: nobody is there, or the password in `variable` is wrong. */
+/* NULL: the server does not answer, or the password in `variable` is wrong. */
 static struct redis_link *
 open_at(const struct p2p_addr *at, unsigned timeout_ms, const char *variable)
 {
@@ -311,7 +311,7 @@ redis_receive(struct redis_link *l)
 
     if (redisGetReply(l->context, &reply) != REDIS_OK || reply == NULL)
         return NULL;
-    /* READONLY after a failover, OOM, LOADING: all mean that this is not the time. */
+    /* READONLY after a failover, OOM, LOADING: in all cases, try again later. */
     if (((redisReply *)reply)->type == REDIS_REPLY_ERROR) {
         freeReplyObject(reply);
         return NULL;

@@ -15,8 +15,9 @@
 #define REDIS_MASTER_MAX 63
 
 /*
- * redis://HOST[:PORT][/DB]: that Redis. redis+sentinel://HOST[:PORT],.../MASTER[/DB]:
- * the hosts are Sentinels, and whoever they call MASTER now is the Redis.
+ * redis://HOST[:PORT][/DB] names a Redis. In
+ * redis+sentinel://HOST[:PORT],.../MASTER[/DB] the hosts are Sentinels, which say which
+ * Redis is MASTER now.
  */
 struct redis_url {
     struct p2p_addr hosts[REDIS_HOSTS_MAX];
@@ -45,13 +46,14 @@ P2P_MUST_CHECK enum p2p_err redis_link_open(const struct redis_url *url,
                                             struct redis_link **result);
 void redis_link_close(struct redis_link *l);
 
-/* From another thread: whoever waits on the link gets an error soon. */
+/* From another thread: a thread that waits on the link soon gets an error. */
 void redis_link_break(struct redis_link *l);
 
 /*
- * The time of day in ms by Redis' own clock, so that registries whose clocks differ, or
- * jump, mean the same. It is asked for when the link opens and by read_clock, and goes
- * on by our monotonic clock from there: redis_link_at() translates one of its times.
+ * The time of day in ms by the clock of Redis, so that all registries mean the same
+ * time even if their clocks differ or jump. It is read when the link opens and by
+ * read_clock, and continues by our monotonic clock from there. redis_link_at() converts
+ * one of its times.
  */
 P2P_MUST_CHECK bool redis_link_read_clock(struct redis_link *l);
 uint64_t redis_link_at(const struct redis_link *l, uint64_t monotonic_ms);
@@ -68,7 +70,8 @@ void redis_reply_free(struct redisReply *reply);
 bool redis_send(struct redis_link *l, const struct redis_word *words, size_t n);
 struct redisReply *redis_receive(struct redis_link *l);
 
-/* Looking into an answer: elements of a list, bytes of a text; NULL and 0 otherwise. */
+/* Access to an answer: elements of a list, bytes of a text; NULL and 0 for anything
+ * else. */
 size_t redis_reply_count(const struct redisReply *r);
 const struct redisReply *redis_reply_at(const struct redisReply *r, size_t i);
 const char *redis_reply_text(const struct redisReply *r, size_t *len);

@@ -122,7 +122,8 @@ store_queue_known(struct store *s, const struct p2p_id *id, uint64_t *number)
            store_enqueue(s, known.item, number);
 }
 
-/* Until Redis has it; while Redis is known to be away nobody is kept waiting. */
+/* Waits until Redis has the change. Does not wait while Redis is known to be
+ * unavailable. */
 static void
 wait_for_ack(struct store *s, uint64_t number)
 {

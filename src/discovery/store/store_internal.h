@@ -22,7 +22,8 @@ struct store_item {
     enum store_type type;
     struct p2p_id id;
     uint64_t number; /* of the queue: rises */
-    uint64_t until;  /* put: ms it is alive to, monotonic; left: s it is moot */
+    uint64_t until;  /* put: end of its life in ms, monotonic; left: time in s after
+                        which it no longer matters */
     uint64_t seq;    /* left */
     size_t len;
     uint8_t bytes[];
@@ -56,8 +57,8 @@ struct store_item *store_item_new(enum store_type type, const struct p2p_id *id,
                                   const void *bytes, size_t len);
 bool store_enqueue(struct store *s, struct store_item *item, uint64_t *number);
 
-/* Queues what is known of a peer here, its record or that it left, without waiting.
- * False: nothing is, or too much waits. */
+/* Queues what this registry knows about a peer (its record, or that it left) without
+ * waiting. False: it knows nothing, or the queue is full. */
 bool store_queue_known(struct store *s, const struct p2p_id *id, uint64_t *number);
 
 /* Sleeps; false when the store is stopping. */

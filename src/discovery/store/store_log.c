@@ -23,8 +23,8 @@ apply_put(struct registry *r, const void *bytes, size_t len)
 
     if (record_decode(bytes, len, &rec) != P2P_OK)
         return false;
-    /* What is refused is refused everywhere by the same rules, or is older than what we
-     * have: nothing to report. */
+    /* A refused entry is older than ours, or all registries refuse it by the same
+     * rules: nothing to report. */
     if (registry_put(r, &rec, 0, &known_seq) == REGISTRY_OK)
         registry_mark_told(r, &rec.id);
     record_clear(&rec);

@@ -1,6 +1,6 @@
 /*
- * Reading: first everything that is there, then the log as it grows. After every break
- * it begins again, so a gap cannot stay.
+ * Reading: first all records, then the log as it grows. After every interruption it
+ * starts again, so that no gap remains.
  */
 #include "discovery/store/store_internal.h"
 
@@ -88,7 +88,7 @@ ask_range(struct redis_link *l, struct redis_word key, uint64_t from)
     return redis_ask(l, words, 5);
 }
 
-/* They may have left while we did not hear of it. */
+/* Peers may have left while we were disconnected. */
 static void
 learn_leave(struct store *s, const struct p2p_id *id, uint64_t seq, uint64_t until_s)
 {
@@ -152,12 +152,12 @@ list_known(struct redis_link *l, struct known_list *list)
     return reply != NULL && list->at != NULL;
 }
 
-/* Takes a record from Redis; tells Redis when what is known here is newer: another
- * record, or that the peer has left. */
+/* Applies a record from Redis. If this registry knows something newer (another record,
+ * or that the peer left), it sends that to Redis. */
 static void
 learn_record(struct store *s, const struct known *k, const void *bytes, size_t len)
 {
-    /* Another registry may have another TTL; and the clock begins when we boot. */
+    /* Another registry may have another TTL, and CLOCK_MONOTONIC starts at boot. */
     uint64_t left_ms = k->left_ms < s->ttl_ms ? k->left_ms : s->ttl_ms;
     uint64_t until_ms = p2p_now_ms() + left_ms, known_seq, number;
     uint64_t heard_ms = until_ms > s->ttl_ms ? until_ms - s->ttl_ms : 1;
@@ -206,7 +206,8 @@ struct telling {
     const struct known_list *list;
 };
 
-/* A Redis that has lost its memory, or a replica that was behind, is told again. */
+/* Sends everything again to a Redis that has lost its data, or to a replica that was
+ * behind. */
 static bool
 tell_if_unknown(void *arg, const struct registry_exported *p)
 {
@@ -298,7 +299,7 @@ set_reading(struct store *s, bool is_reading)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* False when the store is stopping: then nobody would break the link. */
+/* False: the store is stopping, so no other thread would interrupt this link. */
 static bool
 set_link(struct store *s, struct redis_link *l)
 {

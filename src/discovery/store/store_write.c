@@ -10,11 +10,12 @@
 #include "p2p/bytes.h"
 #include "p2p/net.h"
 
-#define BATCH       64u
-#define ANSWER_MS   2000u
-#define LOG_LENGTH  "20000"  /* entries the log keeps, about */
-#define LEFT_LENGTH "100000" /* peers that have left; those that end first make room \
-                              */
+#define BATCH      64u
+#define ANSWER_MS  2000u
+#define LOG_LENGTH "20000" /* approximate number of entries that the log keeps */
+#define LEFT_LENGTH                                                  \
+    "100000" /* peers that have left; those that end first make room \
+              */
 #define SWEEP_MS      60000u
 #define BACK_OFF_MIN  100u
 #define BACK_OFF_MAX  3000u
@@ -55,7 +56,8 @@ number(uint64_t value)
     return n;
 }
 
-/* Where a record stands among those of its peer (record.h), as text that sorts. */
+/* The order of a record among those of its peer (record.h), as text that can be sorted.
+ */
 #define LUA_ORDER                                                                     \
     "local function order(v) return v and #v > 10 and v:byte(1) == 2 and "            \
     "string.format('%d%08x%08x', v:byte(2) % 2, struct.unpack('>I4I4', v, 3)) or '' " \
@@ -99,7 +101,7 @@ send_script(struct store *s, struct redis_link *l, struct redis_word script,
 static unsigned
 send_put(struct store *s, struct redis_link *l, const struct store_item *item)
 {
-    /* A record whose peer has run out is as good as none. */
+    /* A record whose peer has expired counts as none. */
     static const char script[] = LUA_ORDER
         "if tonumber(redis.call('ZSCORE', KEYS[4], ARGV[4]) or 0) > tonumber(ARGV[6]) "
         "and order(redis.call('GET', KEYS[2])) > order(ARGV[3]) then return 0 end "
@@ -139,7 +141,8 @@ send_log(struct store *s, struct redis_link *l, const struct store_item *item)
     return redis_send(l, words, sizeof(words) / sizeof(words[0]));
 }
 
-/* One ZADD for all of them, of those that are there only: a beat is no registration. */
+/* One ZADD for all of them. It changes existing entries only, because a heartbeat is
+ * not a registration. */
 static unsigned
 send_beats(struct store *s, struct redis_link *l, const struct store_item *item)
 {
@@ -220,7 +223,7 @@ drop_batch(struct store *s, unsigned n)
     pthread_cond_broadcast(&s->told);
 }
 
-/* Only this thread takes items away, so the first n stay where they are. */
+/* Only this thread removes items, so the first n stay in place. */
 static unsigned
 batch_size(const struct store *s)
 {
@@ -246,7 +249,7 @@ gather_beats(struct store *s)
 
         for (size_t i = 0; i < n; i++)
             store_log_put_beat(bytes + i * STORE_BEAT_LEN, &beats[i], p2p_now_ms());
-        /* No room: they are told of with the next heartbeat. */
+        /* No room: they are sent with the next heartbeat. */
         if (n > 0)
             (void)store_enqueue(
                 s, store_item_new(STORE_BEAT, NULL, bytes, n * STORE_BEAT_LEN),
@@ -256,8 +259,8 @@ gather_beats(struct store *s)
     free(bytes);
 }
 
-/* Peers that no registry has heard of for two TTLs; as a script, so that none of them
- * can come back half way. */
+/* Removes peers that no registry has heard for two TTLs. It is a script, so that a peer
+ * cannot come back in the middle. */
 static bool
 sweep(struct store *s, struct redis_link *l)
 {
@@ -337,7 +340,7 @@ write_some(struct store *s, struct writer *w, const struct store_item *first,
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Often enough that a peer heard at one registry never runs out at another. */
+/* Often enough that a peer heard at one registry never expires at another. */
 static uint64_t
 beat_interval(const struct store *s)
 {
