@@ -21,10 +21,11 @@
 #include "ui/state/store.h"
 #include "ui/state/watch.h"
 
-/* Registries are near or away: a person who waits for a list should not wait long. */
+/* A registry answers quickly or not at all: a person who waits for a list should not
+ * wait long. */
 #define REGISTRY_TIMEOUT_MS 4000
-/* Disk writes of uploads happen on the server's threads: more than cores, so that pages
- * stay quick. */
+/* The server's threads write uploads to disk, so there are more of them than cores:
+ * pages stay fast. */
 #define THREADS 6
 
 static enum p2p_err
@@ -90,7 +91,8 @@ open_folders(struct ui_app *app)
     return P2P_OK;
 }
 
-/* Without pages the interface still serves; pages that were named have to be there. */
+/* Without pages the API is still served. A folder of pages that was named must exist.
+ */
 static enum p2p_err
 open_pages(struct ui_app *app)
 {
@@ -207,8 +209,8 @@ ui_app_open(struct ui_app *app)
 }
 
 /*
- * From the outside in: no more requests, no more work, no more news; then what they
- * used.
+ * In the order from outside to inside: stop requests, work and events first, then
+ * release what they used.
  */
 void
 ui_app_close(struct ui_app *app)

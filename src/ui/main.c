@@ -11,8 +11,7 @@
 #include "ui/access/access.h"
 #include "ui/app.h"
 
-/* Who can reach it, and what that takes; on the terminal, for the one who started it.
- */
+/* Prints on the terminal who can reach the dashboard, and how. */
 static void
 say_who_may_call(struct ui_app *app)
 {
@@ -55,7 +54,7 @@ allow_folder(struct p2p_sandbox_rules *rules, const char *path, unsigned mode,
     return err;
 }
 
-/* What the child may reach beside the system's files. */
+/* Adds the paths that the child may use besides the system's files. */
 static enum p2p_err
 allow(void *arg, struct p2p_sandbox_rules *rules)
 {

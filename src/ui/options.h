@@ -36,10 +36,10 @@ struct ui_options {
     uint64_t max_body_memory;
     uint64_t requests_per_second;
     struct p2p_guardian_settings guardian;
-    struct p2p_options_text *text; /* what the pointers above may borrow from */
+    struct p2p_options_text *text; /* memory that the pointers above may borrow */
 };
 
-/* As p2p_options_parse; also checks what belongs together. */
+/* As p2p_options_parse; also checks options that belong together. */
 P2P_MUST_CHECK enum p2p_err ui_options_parse(struct ui_options *opt, int argc,
                                              char **argv);
 void ui_options_clear(struct ui_options *opt);

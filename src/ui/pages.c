@@ -1,5 +1,5 @@
-/* What is not JSON: the dashboard's files, the event stream, the interface's
- * description. */
+/* Answers that are not JSON: the dashboard's files, the event stream, the description
+ * of the API. */
 #include <string.h>
 
 #include "http/file.h"
@@ -33,8 +33,8 @@ is_api(const char *path)
     return strcmp(path, "api") == 0 || strncmp(path, "api/", 4) == 0;
 }
 
-/* Under /api a stranger learns nothing, not even which paths there are; errors there
- * are always JSON. */
+/* Under /api a stranger learns nothing, not even which paths exist. Errors there are
+ * always JSON. */
 void
 ui_api_nothing(struct http_request *req, void *arg)
 {

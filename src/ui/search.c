@@ -17,7 +17,8 @@
     1000 /* a registry answers with at most so many: the last cursor \
           */
 
-/* Listed peers that are asked what a root is: a registry may list who is long gone. */
+/* Listed peers that are asked about a root. Several, because a registry may list peers
+ * that are gone. */
 #define ASKED_MAX 8
 
 struct search {
@@ -30,8 +31,7 @@ struct search {
 
 /* ---- asking ---- */
 
-/* A root has no name of its own: whoever has the content tells it, with size and
- * SHA-256. */
+/* A root has no name. A peer that has the content tells it, with size and SHA-256. */
 static enum p2p_err
 describe(struct ui_app *app, struct p2p_search_result *r)
 {
@@ -57,7 +57,8 @@ describe(struct ui_app *app, struct p2p_search_result *r)
     return err;
 }
 
-/* Who has the content, by the registries; they know no name for it. */
+/* Finds the peers that have the content through the registries, which know no name for
+ * it. */
 static enum p2p_err
 search_root(struct ui_app *app, const struct p2p_digest *root,
             struct p2p_search_results *out)
@@ -76,15 +77,15 @@ search_root(struct ui_app *app, const struct p2p_digest *root,
     }
     out->at[out->count++] =
         (struct p2p_search_result){.root = *root, .root_known = true, .peers = peers};
-    /* Nobody who is listed answers: nothing to offer. */
+    /* No listed peer answers: there is no result. */
     if (describe(app, &out->at[0]) != P2P_OK)
         p2p_search_results_clear(out);
     return P2P_OK;
 }
 
-/* ---- neighbours (mDNS, by hand), for whom no registry speaks ---- */
+/* ---- neighbors (mDNS, added by hand), which no registry lists ---- */
 
-/* A registry that does not answer is a failure only when nobody else has anything. */
+/* A registry that does not answer is an error only if there are no other results. */
 static void
 search_neighbours(struct ui_app *app, struct search *s,
                   const struct ui_file_filter *filter)

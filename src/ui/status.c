@@ -20,14 +20,14 @@
 
 #define REGISTRIES_MAX P2P_OPTION_LIST_MAX
 
-/* ---- what is asked of the network or of this machine's p2p-peer ---- */
+/* ---- facts from the network or from this machine's p2p-peer ---- */
 
 struct standing {
     bool is_registered, peer_runs;
     uint16_t port;
 };
 
-/* Something listens there; whether it is ours shows when a peer is talked to. */
+/* Only checks that something listens there, not that it is our p2p-peer. */
 static bool
 answers(uint16_t port)
 {
@@ -161,7 +161,7 @@ ui_status_handle(struct http_request *req, void *arg)
         ui_job_begin(app->jobs, req, &kind, calloc(1, sizeof(struct standing)));
 }
 
-/* One event for all who follow: without `caller`, which is another one for each. */
+/* One event for all pages, so it has no `caller`, which differs for each. */
 void
 ui_status_publish(struct ui_app *app)
 {
@@ -183,8 +183,8 @@ ui_status_handle_health(struct http_request *req, void *arg)
     bool is_well = false;
     struct http_json_out o;
 
-    /* A probe does not wait for the registry: what it finds is what the next one is
-     * told. */
+    /* Health probes do not wait for the registry; each starts a refresh whose result
+     * the next one reports. */
     if (app->is_ready && ui_peers_is_old(app))
         ui_watch_peers(app);
     for (size_t i = 0; i < count && i < REGISTRIES_MAX; i++)
@@ -195,8 +195,8 @@ ui_status_handle_health(struct http_request *req, void *arg)
     ui_json_reply(&o, req, 200);
 }
 
-/* ---- POST /api/register: what p2p-peer does by itself, now and at a port that is
- * given ---- */
+/* ---- POST /api/register: registers now, at the given port. p2p-peer does the same
+ * automatically ---- */
 
 struct registration {
     uint16_t port;

@@ -1,4 +1,4 @@
-/* How this machine stands: /api/status, /health, /metrics, /api/register. */
+/* The state of this machine: /api/status, /health, /metrics, /api/register. */
 #ifndef P2P_UI_STATUS_H
 #define P2P_UI_STATUS_H
 
@@ -11,7 +11,7 @@ void ui_status_handle_health(struct http_request *req, void *app);
 void ui_status_handle_register(struct http_request *req, void *app);
 void ui_status_handle_metrics(struct http_request *req, void *app);
 
-/* The `status` event, when anything in it changed. */
+/* Sends the `status` event if anything in it changed. */
 void ui_status_publish(struct ui_app *app);
 
 #endif

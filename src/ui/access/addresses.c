@@ -29,8 +29,8 @@ is_useful(const struct ifaddrs *ifa, int family)
     if (family == AF_INET)
         return true;
     v6 = (const struct sockaddr_in6 *)(const void *)ifa->ifa_addr;
-    return !IN6_IS_ADDR_LINKLOCAL(
-        &v6->sin6_addr); /* needs a zone: no browser takes one */
+    return !IN6_IS_ADDR_LINKLOCAL(&v6->sin6_addr); /* link-local addresses need a zone,
+                                                      which no browser accepts */
 }
 
 static const char *
@@ -63,8 +63,8 @@ add(struct ui_app *app, struct ui_urls *out, const char *ip)
     add_url(out, own_scheme(app), p2p_addr_format(&addr, where, sizeof(where)));
 }
 
-/* The address that the page was opened by works for whoever reads it there: also a
- * name, and one that a proxy has. The guard has checked the Host. */
+/* The address that the page was opened by works for the person who reads the page, also
+ * if it is a name or a proxy's address. The guard has checked the Host. */
 static void
 add_of_page(struct ui_app *app, const struct http_request *req, struct ui_urls *out)
 {

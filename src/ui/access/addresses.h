@@ -1,4 +1,4 @@
-/* Under which addresses other devices reach this dashboard. */
+/* The addresses at which other devices reach this dashboard. */
 #ifndef P2P_UI_URLS_H
 #define P2P_UI_URLS_H
 

@@ -1,4 +1,4 @@
-/* The cookie that a browser shows: its name, and setting and reading it. */
+/* The cookie of a browser: its name, and setting and reading it. */
 #ifndef P2P_UI_COOKIE_H
 #define P2P_UI_COOKIE_H
 

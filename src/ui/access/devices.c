@@ -51,7 +51,7 @@ ui_access_tell_devices(struct ui_app *app)
 
 /* ---- POST /api/pair ---- */
 
-/* Enough to tell one's devices apart. */
+/* A short name that is enough to tell devices apart. */
 void
 ui_access_name_browser(const struct http_request *req, char *out, size_t cap)
 {
@@ -142,8 +142,8 @@ ui_access_handle_pair(struct http_request *req, void *arg)
     }
 }
 
-/* ---- the code, for the owner: a paired device must not let others in, nor stay in by
- * pairing again after it was removed ---- */
+/* ---- the code, for the owner only: a paired device must not let others in, nor pair
+ * itself again after it was removed ---- */
 
 static void
 reply_code(struct http_request *req, struct ui_app *app, unsigned status,
@@ -233,8 +233,8 @@ ui_access_handle_device_delete(struct http_request *req, void *arg)
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such device" : NULL);
         return;
     }
-    /* First, so that it does not read this in its stream. One that removes itself still
-     * gets the answer. */
+    /* Closes the device's requests first, so that the event does not reach its stream.
+     * A device that removes itself still gets the answer. */
     http_set_group(req, 0);
     ui_revoke_look(app);
     p2p_log_info("a device was removed by=%s", http_client_ip(req));

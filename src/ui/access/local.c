@@ -8,8 +8,9 @@
 #include "p2p/guardian.h"
 #include "p2p/log.h"
 
-/* What a connection's note says: 0 not asked yet, PROVEN, or the time (ms) from which
- * on to ask again. A process may stop listening, and a browser keeps its connection. */
+/* Values of a connection's note: 0 (not checked yet), PROVEN, or the time in ms when to
+ * check again. The check is repeated because a process may stop listening while a
+ * browser keeps its connection. */
 #define PROVEN         1u
 #define ASK_AGAIN_MS   5000u
 #define LOG_AT_MOST_MS 60000u
@@ -25,8 +26,8 @@ host_is_loopback(const struct http_request *req)
             strcmp(name, "::1") == 0);
 }
 
-/* The owner wants to know why a link is asked for; a forwarder must not fill the log.
- */
+/* Logged because the owner wants to know why the dashboard asks for a link; limited
+ * because a forwarder must not fill the log. */
 static void
 log_refusal(const char *reason, uint64_t now_ms)
 {

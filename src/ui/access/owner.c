@@ -1,4 +1,4 @@
-/* The link that makes a browser the owner's, and what the terminal shows at start. */
+/* The link that makes a browser the owner's, and the lines on the terminal at start. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -73,7 +73,7 @@ ui_pairing_current(struct ui_pairing *p, uint64_t now_s, char code[UI_CODE_LEN +
     return valid;
 }
 
-/* A household has one /64 and as many addresses in it as it likes. */
+/* A household has one /64 and can use any number of addresses in it. */
 static void
 network_of(const char *address, char out[UI_PAIR_ADDRESS_TEXT])
 {

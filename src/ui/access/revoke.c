@@ -50,7 +50,8 @@ ui_revoke_look(struct ui_app *app)
     struct devices list = {0};
     size_t closed;
 
-    /* What cannot be read takes nobody's access away: each request is checked again. */
+    /* If the list cannot be read, no connection is closed: each request is checked
+     * again anyway. */
     if (p2p_devices_list(app->devices, &list.at, &list.count) != P2P_OK)
         return;
     closed = http_close_groups(app->http, may_stay, &list);

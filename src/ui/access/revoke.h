@@ -25,7 +25,7 @@ void ui_revoker_free(struct ui_revoker *r);
 /* The request is this device's. */
 void ui_revoke_tie(struct http_request *req, const struct p2p_device *device);
 
-/* Closes whatever is open of devices that are not in the list (any more). */
+/* Closes everything that devices have open which are no longer in the list. */
 void ui_revoke_look(struct ui_app *app);
 
 #endif

@@ -246,7 +246,7 @@ last_part(const char *name)
     return slash != NULL ? slash + 1 : name;
 }
 
-/* The SHA-256 is a good tag as long as the file is the one that was hashed. */
+/* The SHA-256 can serve as the tag as long as the file is the one that was hashed. */
 static bool
 find_tag(struct ui_app *app, const char *name, const struct stat *st, char *out)
 {

@@ -29,7 +29,8 @@ ui_file_state_name(enum ui_file_state state)
 
 struct ui_listings {
     struct {
-        pthread_mutex_t lock; /* held while a new one is made: one walk at a time */
+        pthread_mutex_t lock; /* held while a new listing is made, so that only one
+                                 thread walks the folder */
         struct ui_listing *now;
         uint64_t made_ms;
     } of[UI_FOLDERS];
@@ -68,7 +69,7 @@ release(struct ui_listing *l)
 void
 ui_listing_release(const struct ui_listing *l)
 {
-    /* Only the count behind the reader's back is written. */
+    /* The cast is safe: only the count of holders is written. */
     release((struct ui_listing *)(uintptr_t)l);
 }
 
@@ -197,7 +198,7 @@ note_hash(struct ui_listing *l, const struct p2p_share_entry *e)
 {
     struct ui_file *f = find(l, e->name);
 
-    /* Of another size or time: it changed since it was hashed. */
+    /* With another size or time the file has changed since it was hashed. */
     if (f == NULL || f->size != e->geometry.size || shared_time(f) != e->mtime_s)
         return;
     f->state = UI_FILE_READY;
@@ -284,7 +285,8 @@ note_share(struct ui_app *app, struct maker *m)
     return P2P_OK;
 }
 
-/* What a transfer verified is known without reading the file again. */
+/* The SHA-256 of a downloaded file is known from its transfer, so the file need not be
+ * read. */
 static void
 note_transfers(struct ui_app *app, struct ui_listing *l)
 {
@@ -340,7 +342,8 @@ ui_listing_get(struct ui_app *app, enum ui_folder folder, const struct ui_listin
 
     *out = NULL;
     pthread_mutex_lock(&ls->of[folder].lock);
-    /* Before the walk: a change during it is seen by the next get. */
+    /* Cleared before the walk, so that the next get sees a change that happens during
+     * it. */
     if (atomic_exchange(&ls->is_expired[folder], false) || ls->of[folder].now == NULL ||
         p2p_now_ms() - ls->of[folder].made_ms > FRESH_MS) {
         if ((err = make(app, folder, &fresh)) == P2P_OK) {

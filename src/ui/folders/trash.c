@@ -110,7 +110,8 @@ load_downloads(void *arg, const struct ui_note *note)
     add(arg, UI_DOWNLOADS, note->key, note->value, note->time_s);
 }
 
-/* An upload holds a lock on its file: one without is what a killed program left. */
+/* An upload holds a lock on its file. A file without a lock was left by a program that
+ * was killed. */
 static void
 remove_if_abandoned(const struct p2p_root *root, const char *name)
 {
@@ -186,8 +187,8 @@ make_private_name(char out[PRIVATE_LEN])
     return true;
 }
 
-/* The note comes first: after a crash in between there is a note without a file, not a
- * file nobody knows. */
+/* The note comes first: a crash in between leaves a note without a file, and not a file
+ * without a note. */
 static enum p2p_err
 withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
          uint64_t until_s)
@@ -198,7 +199,8 @@ withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
     struct stat st;
     enum p2p_err err = p2p_root_stat(root_of(trash, folder), name, &st);
 
-    /* Deleted a second time: what waits for an undo under this name goes on waiting. */
+    /* A file of this name was deleted before and can still be restored; it keeps its
+     * place. */
     if (err != P2P_OK)
         return err;
     if (!make_private_name(private_name))

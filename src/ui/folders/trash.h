@@ -16,8 +16,8 @@
 
 struct ui_trash;
 
-/* Reads what is noted in the store, and removes what broken uploads left. NULL: out of
- * memory. */
+/* Reads the notes in the store, and removes files that interrupted uploads left. NULL:
+ * out of memory. */
 struct ui_trash *ui_trash_new(struct ui_app *app);
 void ui_trash_free(struct ui_trash *trash);
 
@@ -29,7 +29,7 @@ P2P_MUST_CHECK enum p2p_err ui_trash_put(struct ui_trash *trash, enum ui_folder 
 P2P_MUST_CHECK enum p2p_err ui_trash_restore(struct ui_trash *trash,
                                              enum ui_folder folder, const char *name);
 
-/* Deletes what cannot be restored any longer. */
+/* Deletes files that can no longer be restored. */
 void ui_trash_expire(struct ui_trash *trash);
 /* Deletes the one that would expire first; false: there is none. */
 bool ui_trash_drop_first(struct ui_trash *trash);

@@ -21,8 +21,9 @@
 #include "ui/reply/refuse.h"
 #include "ui/state/watch.h"
 
-#define WRITE_BACK \
-    (8 * P2P_MIB) /* of dirty data at a time, so that the last flush is short */
+#define WRITE_BACK                                                                    \
+    (8 * P2P_MIB) /* bytes that are written back at a time, so that the last flush is \
+                     short */
 #define FORM_OVERHEAD (1 * P2P_MIB) /* boundaries and headers around the files */
 
 struct stored {
@@ -33,8 +34,9 @@ struct stored {
 
 /* What the query says of where the files go. */
 struct target {
-    char folder[P2P_NAME_MAX + 1]; /* below the shared one; empty: itself */
-    char leaf[P2P_NAME_MAX + 1];   /* of the first file; empty: as the part says */
+    char folder[P2P_NAME_MAX +
+                1]; /* below the shared folder; empty: the shared folder itself */
+    char leaf[P2P_NAME_MAX + 1]; /* of the first file; empty: as the part says */
     enum p2p_on_conflict conflict;
 };
 
@@ -54,8 +56,8 @@ struct upload {
 
 /* ---- one part ---- */
 
-/* Browsers send a folder's files with their path elsewhere (`path`): a name is one
- * part. */
+/* Browsers send the path of a folder's files in another field (`path`), so a name has
+ * only one part. */
 static enum p2p_err
 join(const struct target *to, const char *leaf, char out[P2P_NAME_MAX + 1])
 {
@@ -124,8 +126,8 @@ on_part(void *arg, const char *field, const char *filename)
     return open_private(u);
 }
 
-/* Deleted files wait for an undo only as long as nobody needs their space: bytes that
- * have come do, an announcement does not. */
+/* Deleted files are kept for an undo only while their space is not needed. Bytes that
+ * have arrived need space, an announced size does not. */
 static bool
 made_space(struct upload *u)
 {
@@ -320,7 +322,8 @@ parse_conflict(struct http_request *req, enum p2p_on_conflict *out)
     return text == NULL;
 }
 
-/* What is announced and cannot succeed is refused before it is sent. */
+/* An upload that cannot succeed by its announced size is refused before its bytes are
+ * sent. */
 static bool
 size_is_acceptable(struct ui_app *app, struct http_request *req, uint64_t length)
 {
@@ -334,7 +337,8 @@ size_is_acceptable(struct ui_app *app, struct http_request *req, uint64_t length
     if (length <= FORM_OVERHEAD || fstatvfs(p2p_root_fd(app->shared), &fs) != 0 ||
         (uint64_t)fs.f_bavail * fs.f_frsize >= length - FORM_OVERHEAD)
         return true;
-    /* The trash is emptied when the bytes are here and find no space. */
+    /* The trash is emptied only when bytes have arrived and there is no space for them.
+     */
     if ((uint64_t)fs.f_bavail * fs.f_frsize + ui_trash_bytes(app->trash) >=
         length - FORM_OVERHEAD)
         return true;

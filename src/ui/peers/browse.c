@@ -1,4 +1,5 @@
-/* GET /api/peers/{id}/files: what a peer shares, asked of the peer itself (LIST). */
+/* GET /api/peers/{id}/files: the files that a peer shares, asked from the peer itself
+ * (LIST). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +18,8 @@
 struct browse {
     struct p2p_id id;
     size_t limit;
-    char cursor[P2P_NAME_MAX +
-                1]; /* the peer's own: the last name we showed, or what it said */
+    char cursor[P2P_NAME_MAX + 1]; /* the peer's cursor: the last name that was shown,
+                                      or the one that the peer gave */
     struct http_json_out files;
     size_t count;
     enum p2p_err err;
@@ -39,8 +40,8 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
-/* Whole pages of the peer's until there are `limit`: its cursor is only good at their
- * ends. */
+/* Reads whole pages of the peer until there are `limit` names, because its cursors are
+ * only valid at the ends of its pages. */
 static void
 work(struct ui_app *app, void *arg)
 {
@@ -54,7 +55,7 @@ work(struct ui_app *app, void *arg)
         (b->err = ui_peers_connect(app, &addr, &b->id, &conn)) != P2P_OK)
         return;
     p2p_conn_remember(conn);
-    /* Pages of names that are not shown would keep us here for as long as they come. */
+    /* A limit, because a peer could send pages of names that are not shown for ever. */
     enough_ms = p2p_now_ms() + PATIENCE_MS;
     do
         b->err = p2p_conn_list(conn, b->cursor, add_file, b);

@@ -1,4 +1,4 @@
-/* What neighbors share, as results of a search: no registry speaks for them. */
+/* Adds the files of neighbors to search results, because no registry lists them. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@ struct adding {
     size_t max;
 };
 
-/* The group of a content, under the same name as elsewhere; new ones come last. */
+/* Finds the group of a content, or adds a new one at the end. */
 static struct p2p_search_result *
 result_of(struct adding *a, const char *name, const struct ui_content *content)
 {

@@ -1,7 +1,7 @@
 /*
- * Neighbours: peers added by hand, and those that announce themselves on the local
- * network (mDNS). No registry tells what they share, so each is asked itself (LIST):
- * when it is met first, and once a minute while somebody looks.
+ * Neighbors: peers added by hand, and peers that announce themselves on the local
+ * network (mDNS). No registry knows what they share, so each of them is asked (LIST):
+ * when it is met first, and once a minute while a page is open.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,13 +21,15 @@
 #define LOOK_EVERY_MS 10000
 #define BROWSE_MS     500
 #define NAMES_MAX     10000
-/* What is kept of the names of one peer that was added by hand; of one that announced
- * itself; of all of the latter. A name costs NAME_COST beside its bytes. */
+/* Limits in bytes for the names of one peer that was added by hand, of one that
+ * announced itself, and of all that announced themselves. A name costs NAME_COST in
+ * addition to its bytes. */
 #define HAND_BYTES_MAX (4u * 1024 * 1024)
 #define NEAR_BYTES_MAX (1024u * 1024)
 #define ALL_BYTES_MAX  (16u * 1024 * 1024)
 #define NAME_COST      64
-/* Anybody on the network can announce himself: nobody gets more of our time. */
+/* Any device on the network can announce itself, so the time for one neighbor is
+ * limited. */
 #define LIST_PATIENCE_MS 5000
 
 /* ---- the list; under the lock ---- */
@@ -41,7 +43,7 @@ find(struct ui_peers *p, const struct p2p_id *id)
     return NULL;
 }
 
-/* Makes room for one that the user knows. */
+/* Makes room for a peer that the user added. */
 static void
 drop_announced(struct ui_peers *p)
 {
@@ -63,7 +65,7 @@ bytes_of(const struct ui_peer *peer)
     return bytes;
 }
 
-/* How much of its names one may keep, beside what the others have. */
+/* How many bytes of names a neighbor may have, given what the others have. */
 static size_t
 allowance(struct ui_peers *p, const struct p2p_id *id, enum ui_found_by found_by)
 {
@@ -87,7 +89,8 @@ add(struct ui_peers *p, const struct p2p_id *id, const struct p2p_addr *addr,
     struct ui_peer *peer = find(p, id);
 
     if (peer != NULL && peer->found_by == UI_BY_HAND && found_by == UI_BY_MDNS)
-        return peer; /* anybody can announce anything: the user's word stays */
+        return peer; /* any device can announce anything, so an entry of the user is not
+                        changed */
     if (peer == NULL && p->near_count == NEAR_MAX && found_by == UI_BY_HAND)
         drop_announced(p);
     if (peer == NULL && p->near_count < NEAR_MAX) {
@@ -164,7 +167,7 @@ add_name(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
-/* All pages; a peer with more names than we keep, or than it can say in time, is fine:
+/* Reads all pages. If a peer has more names than are kept, or than it can send in time,
  * the rest is left out. */
 static enum p2p_err
 list_names(struct p2p_conn *conn, struct names *n)
@@ -198,8 +201,8 @@ keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
     free(n->contents);
 }
 
-/* Meets whoever is there (or exactly `who->id`, when it is known), and keeps what it
- * shares. */
+/* Connects to the peer at this address (it must be `who->id` if that is known), and
+ * keeps its list of files. */
 static enum p2p_err
 meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
 {
@@ -235,7 +238,7 @@ is_announced(const struct p2p_mdns_peer *found, size_t count, const struct p2p_i
     return false;
 }
 
-/* Under the lock. Those that say goodbye leave; those added by hand stay. */
+/* Under the lock. Removes neighbors that say goodbye; those added by hand stay. */
 static void
 take_announced(struct ui_peers *p, const struct p2p_mdns_peer *found, size_t count)
 {
@@ -263,14 +266,15 @@ browse(struct ui_peers *p)
     pthread_mutex_unlock(&p->lock);
 }
 
-/* ---- looking at all of them ---- */
+/* ---- asking all of them ---- */
 
 struct target {
     struct ui_source who;
     enum ui_found_by found_by;
 };
 
-/* Those who were never asked, and all of them once a minute. Under the lock. */
+/* Under the lock. Lists neighbors that were never asked, and all of them once a minute.
+ */
 static size_t
 choose(struct ui_peers *p, struct target *out)
 {
@@ -293,8 +297,7 @@ choose(struct ui_peers *p, struct target *out)
 }
 
 /*
- * On a worker, so that one who is away (ten seconds until that is sure) keeps nobody
- * waiting.
+ * Runs on a worker, because it takes ten seconds to be sure that a neighbor is gone.
  */
 static void
 look(struct ui_app *app, void *arg)
@@ -315,7 +318,7 @@ look(struct ui_app *app, void *arg)
     }
     pthread_mutex_lock(&p->lock);
     p->is_looking_near = false;
-    p->made_ms = 0; /* the snapshot does not have what was found here */
+    p->made_ms = 0; /* the snapshot does not have these files yet */
     pthread_mutex_unlock(&p->lock);
     if (count > 0)
         ui_watch_peers(app);
@@ -342,7 +345,7 @@ ui_near_look(struct ui_peers *p)
     }
 }
 
-/* One that mDNS had found stays from now on. */
+/* A neighbor that mDNS had found is kept from now on. */
 static void
 make_lasting(struct ui_peers *p, const struct p2p_id *id)
 {

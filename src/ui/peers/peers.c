@@ -129,7 +129,7 @@ add_registered(struct snapshot *s, struct p2p_peer_info *info)
     info->file_count = 0;
 }
 
-/* The registries' word comes first: it is the freshest about addresses. Under the lock.
+/* Under the lock. Registries come first, because their addresses are the most recent.
  */
 static void
 add_neighbours(struct ui_peers *p, struct snapshot *s)
@@ -150,7 +150,8 @@ is_met(struct ui_peers *p, const struct ui_peer *peer)
             known.trust != P2P_TRUST_PENDING);
 }
 
-/* So that no crowd of strangers pushes them off the first page, or out of the list. */
+/* Puts peers that were met first, so that strangers do not push them off the first page
+ * or out of the list. */
 static void
 put_met_first(struct ui_peers *p, struct snapshot *s)
 {
@@ -223,7 +224,7 @@ look(struct ui_peers *p)
     return differs;
 }
 
-/* A registry that hangs is asked less often, for all who ask wait as long as it hangs.
+/* A registry that hangs is asked less often, because every caller waits while it hangs.
  */
 static bool
 is_fresh(struct ui_peers *p)
@@ -238,7 +239,8 @@ is_fresh(struct ui_peers *p)
     return fresh;
 }
 
-/* Whoever asks now would wait in vain while another thread finds out again. */
+/* The registries were silent, and another thread is asking them again: waiting for it
+ * would be useless. */
 static bool
 was_silent(struct ui_peers *p)
 {

@@ -21,7 +21,7 @@ struct ui_peers;
 
 enum ui_found_by { UI_BY_REGISTRY, UI_BY_MDNS, UI_BY_HAND };
 
-/* What a neighbour says a file is. */
+/* What a neighbor states about a file. */
 struct ui_content {
     uint64_t size;
     struct p2p_digest root;
@@ -33,8 +33,8 @@ struct ui_peer {
     bool verified;
     uint64_t last_seen_s;
     enum ui_found_by found_by;
-    bool is_asked;               /* a neighbour: what it shares, at least tried */
-    char **files;                /* owned */
+    bool is_asked; /* a neighbor: it was asked for its files, at least once */
+    char **files;  /* owned */
     struct ui_content *contents; /* of each file; owned; NULL: a registry's list */
     size_t file_count;           /* of those */
     size_t files_total;          /* what it shares, as far as that is known */

@@ -1,4 +1,5 @@
-/* What peers.c, peers_near.c and peers_show.c share; nobody else includes it. */
+/* Shared by peers.c, neighbors.c, near_results.c and peers_show.c; no other file
+ * includes it. */
 #ifndef P2P_UI_PEERS_INTERNAL_H
 #define P2P_UI_PEERS_INTERNAL_H
 
@@ -12,7 +13,7 @@ struct ui_peers {
     struct ui_peer *list; /* the snapshot */
     size_t count;
     uint64_t made_ms;
-    uint64_t took_ms;     /* the registries' last answer, or their silence */
+    uint64_t took_ms;     /* when the registries last answered, or failed to */
     bool is_reachable;    /* a registry answered last time */
     struct ui_peer *near; /* added by hand, or announced by mDNS */
     size_t near_count;
@@ -26,10 +27,10 @@ void ui_peer_clear(struct ui_peer *peer);
 /* Under the lock. */
 struct ui_peer *ui_peers_find(struct ui_peers *p, const struct p2p_id *id);
 
-/* peers_near.c: neighbours. Reads those added by hand from the store. */
+/* neighbors.c. Reads the peers that were added by hand from the store. */
 void ui_near_load(struct ui_peers *p);
-/* Lets a worker look (every ten seconds at most) who announces itself, and what
- * neighbours share. */
+/* Lets a worker find out, at most every ten seconds, which peers announce themselves
+ * and what neighbors share. */
 void ui_near_look(struct ui_peers *p);
 
 #endif

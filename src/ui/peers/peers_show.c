@@ -16,7 +16,7 @@ struct trust {
     bool is_changed;
 };
 
-/* Somebody else is remembered for this address. */
+/* Another peer is remembered for this address. */
 static bool
 find_former(struct p2p_identity *identity, const char *address, const struct p2p_id *id,
             struct p2p_id *former)
@@ -126,7 +126,7 @@ ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
     pthread_mutex_unlock(&p->lock);
 }
 
-/* One that is not online now, as it is remembered. */
+/* A peer that is not online, as it is remembered. */
 static bool
 recall(struct ui_app *app, const struct p2p_id *id, struct ui_peer *out)
 {

@@ -11,8 +11,8 @@
 
 struct job {
     struct job *next; /* in the list of all */
-    uint64_t serial;  /* of the request that waits; 0: none does (any more) */
-    bool is_left;     /* its request is over: it takes no place any longer */
+    uint64_t serial;  /* of the request that waits; 0: none (any longer) */
+    bool is_left;     /* its request is over, so it no longer takes a place */
     const struct ui_job_kind *kind;
     void *arg;
     enum { WAITING, RUNNING, DONE } state;
@@ -90,7 +90,8 @@ ui_jobs_free(struct ui_jobs *j)
 
 /* ---- workers ---- */
 
-/* New jobs are put in front. A job that nobody waits for lets the others go first. */
+/* New jobs are put in front. A job without a waiting request lets the others go first.
+ */
 static struct job *
 oldest_waiting(struct ui_jobs *j)
 {
@@ -148,7 +149,7 @@ work(void *arg)
     return NULL;
 }
 
-/* Under the lock. Without a new thread the running ones get to it. */
+/* Under the lock. If no thread can be made, the running ones will do the job. */
 static void
 add_thread(struct ui_jobs *j)
 {
@@ -222,8 +223,8 @@ is_done(struct ui_jobs *j, const struct job *job)
 }
 
 /*
- * Under the lock: nobody waits for it any more, and its place is free. True: the caller
- * frees it; else a worker does once it has run.
+ * Under the lock: the request is over, and the job's place is free. True: the caller
+ * frees the job. False: a worker frees it after it has run.
  */
 static bool
 leave(struct ui_jobs *j, struct job *job)

@@ -1,5 +1,4 @@
-/* What handlers need again and again: names from requests, and refusals with the API's
- * codes. */
+/* Helpers for handlers: names from requests, and refusals with the codes of the API. */
 #ifndef P2P_UI_ANSWER_H
 #define P2P_UI_ANSWER_H
 

@@ -111,7 +111,7 @@ is_damage(int code)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR;
 }
 
-/* The old write-ahead log would be played into the new file. */
+/* Otherwise the old write-ahead log would be replayed into the new file. */
 static bool
 set_aside(const char *path)
 {

@@ -19,7 +19,8 @@
 
 #define LOOK_EVERY_MS 10000
 #define PLACE_LOOK_MS 2000 /* whether the downloads folder is at its path */
-#define CHANGES_MAX   100  /* more in one event: the page reads the list again */
+#define CHANGES_MAX   100 /* with more changes than this, the page reads the list again \
+                           */
 
 struct ui_watch {
     struct ui_app *app;
@@ -28,7 +29,7 @@ struct ui_watch {
     pthread_cond_t woken;
     bool has_thread, is_stopping, has_folder[UI_FOLDERS], has_peers, has_news;
     bool is_away;                    /* the downloads folder, as last seen */
-    const struct ui_listing *shared; /* as it was last told */
+    const struct ui_listing *shared; /* as the pages know it */
 };
 
 /* ---- shared files: what is new since the last time ---- */
@@ -123,7 +124,7 @@ look_at_shared(struct ui_watch *w)
 
     if (ui_listing_get(w->app, UI_SHARED, &is) != P2P_OK)
         return;
-    if (w->shared == is) { /* nobody made a new one: nothing to tell */
+    if (w->shared == is) { /* no new listing was made: there is nothing to report */
         ui_listing_release(is);
         return;
     }
@@ -183,7 +184,7 @@ notice_place(struct ui_watch *w)
     return is_news;
 }
 
-/* Under the lock: until somebody reports something, or until something is due. */
+/* Under the lock: waits until something is reported or due. */
 static void
 sleep_some(struct ui_watch *w, uint64_t look_at_ms)
 {

@@ -1,8 +1,8 @@
 /*
- * watch - one thread that tells the dashboards what changed and does what is due.
+ * watch - one thread that tells the dashboards what changed and does work that is due.
  *
- * It sleeps until something is reported to it. Only while somebody follows the events
- * it also looks by itself, every ten seconds: who is online, how this machine stands.
+ * It sleeps until something is reported to it. Only while a page follows the events, it
+ * also checks every ten seconds which peers are online, and the state of this machine.
  */
 #ifndef P2P_UI_WATCH_H
 #define P2P_UI_WATCH_H
@@ -20,8 +20,8 @@ void ui_watch_free(struct ui_watch *w); /* these accept NULL */
 
 /* Never block, may be called under any lock. */
 void ui_watch_folder(struct ui_app *app, enum ui_folder folder); /* it changed */
-void
-ui_watch_follower(struct ui_app *app); /* somebody follows now, or other work is due */
+void ui_watch_follower(
+    struct ui_app *app); /* a page follows the events now, or other work is due */
 void ui_watch_peers(struct ui_app *app); /* look at them now */
 
 #endif

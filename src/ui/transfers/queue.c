@@ -1,7 +1,8 @@
 /*
- * The manager thread: starts what waits, stops what should end, tries again what may
- * work later, frees what was removed. The only caller of p2p_download_cancel: a
- * p2p_download is never called with the lock held, since its callbacks take it.
+ * The manager thread: starts queued transfers, stops those that should end, retries
+ * those that may work later, and frees removed ones. It is the only caller of
+ * p2p_download_cancel. A p2p_download is never called with the lock held, because its
+ * callbacks take the lock.
  */
 #include "ui/transfers/queue.h"
 
@@ -14,8 +15,9 @@
 #include "ui/state/config.h"
 
 #define DISK_CHECK_S 30
-#define DISK_SPARE \
-    (64 * P2P_MIB) /* more than is missing, before a full disk is tried again */
+#define DISK_SPARE                                                                     \
+    (64 * P2P_MIB) /* free space beyond the missing bytes before a download is retried \
+                      after a full disk */
 
 /* ---- the common speed limit ---- */
 
@@ -65,7 +67,8 @@ start_some(struct ui_transfers *ts)
         ui_run_begin(ts, t);
 }
 
-/* True when the lock was given up meanwhile: look at the list again from its start. */
+/* Releases the lock while it cancels a download. True: it did, so look at the list
+ * again from the start. */
 static bool
 stop_one(struct ui_transfers *ts)
 {
@@ -89,7 +92,7 @@ stop_one(struct ui_transfers *ts)
     return true;
 }
 
-/* What an interrupted download left behind: a journal is opened only to be given up. */
+/* Deletes what an interrupted download left: opens its journal and discards it. */
 static void
 delete_data(struct ui_app *app, const struct p2p_digest *root)
 {
@@ -170,7 +173,7 @@ retry_due(struct ui_transfers *ts, uint64_t now_s)
     }
 }
 
-/* Seconds until something is due without anybody asking; 0: nothing is. */
+/* Seconds until something is due; 0: nothing is. */
 static uint64_t
 next_due(struct ui_transfers *ts, uint64_t now_s)
 {
@@ -221,7 +224,8 @@ ui_queue_main(void *transfers)
         pause_when_away(ts);
         retry_due(ts, p2p_time_s());
         start_some(ts);
-        /* The lock was open meanwhile: what changed then signalled nobody. */
+        /* The lock was released meanwhile, so a change may have signaled when no thread
+         * was waiting. */
         if (!has_work(ts) && (!ts->is_stopping || ts->threads > 0))
             sleep_until_due(ts);
     }

@@ -1,5 +1,5 @@
-/* What transfers.c, queue.c, run.c and transfers_read.c share; nobody else includes it.
- */
+/* Shared by transfers.c, queue.c, run.c and transfers_read.c; no other file includes
+ * it. */
 #ifndef P2P_UI_QUEUE_H
 #define P2P_UI_QUEUE_H
 
@@ -14,7 +14,7 @@ struct ui_transfers {
     struct ui_transfer *first; /* newest first */
     size_t count;
     uint64_t last_place;
-    unsigned threads;     /* running transfers, also those that are winding up */
+    unsigned threads;     /* running transfers, including those that are ending */
     struct p2p_rate rate; /* of all downloads together */
     pthread_t manager;
     bool has_manager, is_stopping;

@@ -31,7 +31,7 @@ ui_wish_check_name(struct http_request *req, const char *name)
     return false;
 }
 
-/* Registries and people give addresses, not names: nothing here resolves. */
+/* Registries and people give addresses and not names, so nothing is resolved here. */
 static bool
 is_address(const char *text)
 {
@@ -197,8 +197,8 @@ ui_wish_parse(struct http_request *req, struct ui_app *app, const cJSON *body)
 
 enum { CONTENTS_MAX = 1000 };
 
-/* What the name means: by trust, or because it is the only content. AMBIGUOUS leaves
- * the contents for the answer. */
+/* Decides which content the name means: the only one, or the only one at a trusted
+ * peer. AMBIGUOUS keeps the contents for the answer. */
 static enum p2p_err
 choose_content(struct ui_wanted *w)
 {

@@ -1,4 +1,4 @@
-/* What a client wants to have: from JSON to a struct ui_wish, with the sources the
+/* Turns the JSON of a download request into a struct ui_wish, with the sources that the
  * network knows. */
 #ifndef P2P_UI_WISH_H
 #define P2P_UI_WISH_H
@@ -14,7 +14,7 @@ struct ui_wanted {
     char filename[P2P_NAME_MAX + 2];
     struct p2p_digest root;
     bool root_known, is_auto;
-    bool is_any; /* of several contents the best ranked one */
+    bool is_any; /* take the best ranked one of several contents */
     uint64_t size;
     enum ui_priority priority;
     struct ui_source sources[UI_TRANSFER_SOURCES_MAX];
@@ -36,7 +36,7 @@ bool ui_wish_parse_source(struct http_request *req, struct ui_app *app,
 /* The same without the id, which stays unknown. */
 bool ui_wish_parse_address(struct http_request *req, const struct cJSON *object,
                            struct ui_source *out);
-/* 422: the id names nobody. */
+/* Answers 422: there is no peer with this id. */
 void ui_wish_fail_id(struct http_request *req);
 /* A name, or with "/" at its end a folder; answers 400 or 422 and returns false. */
 bool ui_wish_check_name(struct http_request *req, const char *name);

@@ -17,7 +17,7 @@
 #define RETRY_ATTEMPTS 200 /* a day and a half of silence */
 #define GONE_ATTEMPTS  12  /* an hour and a half: a file that moved or is being saved */
 #define DISK_RETRY_S   30
-/* The engine asks the best of them, and others when these fail. */
+/* A download asks the best of them first, and others when these fail. */
 #define CANDIDATES_MAX 256
 
 struct run {
@@ -37,9 +37,9 @@ has_address(const struct ui_source *list, size_t count, const struct p2p_addr *a
 }
 
 /*
- * Where to fetch from now: what the registry and the neighbours say first, since
- * addresses change, then what was known before. Asks the network; without the lock (the
- * wish itself never changes).
+ * Collects the sources to download from: first those that the registries and the
+ * neighbors name, because addresses change, then those that were known before. Asks the
+ * network, so it runs without the lock (the request itself never changes).
  */
 static size_t
 gather(struct ui_app *app, const struct ui_transfer *t, struct ui_source *out)
@@ -86,7 +86,8 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
         t->size = st->size;
         t->size_known = true;
     }
-    if (st->state != P2P_DL_CONNECTING) /* until then it has not looked at the disk */
+    if (st->state !=
+        P2P_DL_CONNECTING) /* before that it has not read what is on the disk */
         t->verified = st->verified;
     t->speed = st->speed;
     t->eta_s = st->eta_s;
@@ -95,8 +96,8 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
         t->live[i] = st->sources[i];
 }
 
-/* The engine waits for something it cannot do itself (a full disk, say): this run ends
- * here, keeps what it has, and the queue knows when to go on. */
+/* The download waits for something outside (such as space on a full disk). This run
+ * ends here and keeps its data, and the queue decides when to resume. */
 void
 ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err)
 {
@@ -160,8 +161,8 @@ backoff_s(unsigned attempts)
 }
 
 /*
- * "No peer could deliver the file" hides why: when every source gave the same reason,
- * that is the one to tell.
+ * "No peer could deliver the file" hides the reason. If every source gave the same
+ * reason, report that one.
  */
 static enum p2p_err
 real_reason(enum p2p_err err, const struct p2p_download_status *st)
@@ -211,7 +212,7 @@ complete(struct ui_transfers *ts, struct ui_transfer *t,
     ui_watch_folder(ts->app, UI_DOWNLOADS);
 }
 
-/* The states PAUSED, CANCELLED and QUEUED were set by whoever asked for the stop. */
+/* The request for the stop has already set the state PAUSED, CANCELLED or QUEUED. */
 static void
 conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
          const struct p2p_download_status *st)
@@ -289,7 +290,7 @@ keep_sources(struct run *run, const struct ui_source *sources, size_t count)
     pthread_mutex_unlock(&run->ts->lock);
 }
 
-/* Publishes dl to the manager, waits for its end, and takes it back. */
+/* Makes the download visible to the manager, waits for its end, and hides it again. */
 static enum p2p_err
 wait_for(struct run *run, struct p2p_download *dl)
 {

@@ -205,7 +205,7 @@ ui_error_advice(enum p2p_err err)
 
 /* ---- JSON ---- */
 
-/* What the API calls a source's state: one that is dropped lied or does not have the
+/* The name of a source's state in the API. A dropped source lied or does not have the
  * file. */
 static const char *
 source_state(const struct p2p_source_status *s)

@@ -1,8 +1,8 @@
 /*
- * transfer - one download as the dashboard sees it, from the wish to the file.
+ * transfer - one download as the dashboard sees it, from the request to the file.
  *
- * The plain struct that the store keeps, the queue runs and the API shows. It is
- * guarded by the lock of its ui_transfers (transfers.h).
+ * This is the plain struct that the store keeps, the queue runs and the API shows. The
+ * lock of its ui_transfers guards it (transfers.h).
  */
 #ifndef P2P_UI_TRANSFER_H
 #define P2P_UI_TRANSFER_H
@@ -43,7 +43,7 @@ struct ui_source {
     bool id_known;
 };
 
-/* Why a run is to end before its download is over. */
+/* Why a run should end before its download is complete. */
 enum ui_stop { UI_GO_ON, UI_STOP_KEEP, UI_STOP_DISCARD };
 
 struct ui_transfer {
@@ -56,7 +56,7 @@ struct ui_transfer {
     bool root_known;
     struct ui_source *sources; /* given by the user or found last; owned */
     size_t source_count;
-    bool is_auto; /* the registry is asked for (more) sources */
+    bool is_auto; /* ask the registry for (more) sources */
     enum ui_priority priority;
     uint64_t place; /* order among the queued of a priority, rising */
     uint64_t limit_rate;
@@ -78,8 +78,8 @@ struct ui_transfer {
     /* While it runs. */
     bool has_thread;
     enum ui_stop stop;
-    bool is_removed;    /* gone for everybody: the manager frees it */
-    bool is_discarding; /* unfinished data is to be deleted, by the manager */
+    bool is_removed;    /* removed from all lists: the manager frees it */
+    bool is_discarding; /* the manager has to delete the unfinished data */
     struct p2p_download *dl;
     bool is_told;         /* dl was told to stop */
     bool is_in_use;       /* the manager uses dl without the lock */

@@ -110,8 +110,8 @@ ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
 
 /* ---- life ---- */
 
-/* What ran when the program ended, however it ended, goes on; the store is oldest
- * first. */
+/* Transfers that ran when the program ended, in whatever way, are queued again. The
+ * store gives the oldest first. */
 static void
 adopt(void *arg, struct ui_transfer *t)
 {
@@ -158,7 +158,7 @@ stop_all(struct ui_transfers *ts)
     for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
         if (t->has_thread && t->stop == UI_GO_ON) {
             t->stop = UI_STOP_KEEP;
-            t->state = UI_QUEUED; /* with its old place: it goes on first */
+            t->state = UI_QUEUED; /* it keeps its place, so that it resumes first */
             ui_transfers_save(ts, t);
         }
     pthread_cond_broadcast(&ts->changed);
@@ -273,7 +273,7 @@ end_with(struct ui_transfer *t, enum ui_state state, enum ui_stop stop)
         t->is_discarding = true;
 }
 
-/* Whether the verb makes sense now; does it. Under the lock. */
+/* Under the lock. Applies the verb if the state allows it. */
 static bool
 apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
 {
@@ -363,8 +363,8 @@ by_place(const void *a, const void *b)
     return x->place < y->place ? -1 : x->place > y->place;
 }
 
-/* The others that wait with this one's priority, in their order; `*ahead` wait with a
- * higher one. */
+/* Lists the other queued transfers of the same priority, in order; `*ahead` counts
+ * those with a higher one. */
 static struct ui_transfer **
 rivals_of(struct ui_transfers *ts, const struct ui_transfer *t, size_t *count,
           size_t *ahead)
@@ -384,7 +384,7 @@ rivals_of(struct ui_transfers *ts, const struct ui_transfer *t, size_t *count,
     return list;
 }
 
-/* Takes the place of the one that stands there; that one and those behind it get new
+/* Moves the transfer to this position; the one there and those behind it get new
  * places. */
 static void
 move_to(struct ui_transfers *ts, struct ui_transfer *t, uint64_t position)

@@ -25,11 +25,11 @@ struct ui_transfers;
 P2P_MUST_CHECK enum p2p_err ui_transfers_new(struct ui_app *app,
                                              struct ui_transfers **out);
 P2P_MUST_CHECK enum p2p_err ui_transfers_start(struct ui_transfers *ts);
-/* Lets everything that runs end where it is, as queued: it goes on at the next start.
- * Accepts NULL. */
+/* Stops all running transfers and leaves them queued, so that they resume at the next
+ * start. Accepts NULL. */
 void ui_transfers_free(struct ui_transfers *ts);
 
-/* What somebody wants to have; borrowed. */
+/* A download request; all pointers are borrowed. */
 struct ui_wish {
     const char *filename;
     const struct p2p_digest *root; /* NULL: what the first source says */
@@ -68,7 +68,7 @@ P2P_MUST_CHECK enum p2p_err ui_transfers_change(struct ui_transfers *ts, const c
 
 /* Settings changed: speed limit, how many may run. */
 void ui_transfers_reconfigure(struct ui_transfers *ts);
-/* A peer was blocked: what runs from it begins again without it. */
+/* A peer was blocked: transfers that use it are restarted without it. */
 void ui_transfers_without(struct ui_transfers *ts, const struct p2p_id *id);
 
 /* ---- reading ---- */

@@ -33,7 +33,7 @@ reply_transfer(struct http_request *req, struct ui_app *app, unsigned status,
     http_reply_owned(req, status, "application/json", text, len);
 }
 
-/* "queued,paused" into a set; false for a word that is no state. */
+/* Parses "queued,paused" into a set. False: a word is not a state. */
 static bool
 parse_states(const char *text, bool states[UI_STATES])
 {
@@ -94,8 +94,8 @@ free_addition(void *arg)
     free(a);
 }
 
-/* Begins it here and not with the answer: a client that has gone gets what it wanted.
- */
+/* Starts the transfer here and not with the answer, so that it is also started if the
+ * client has gone. */
 static void
 find_and_add(struct ui_app *app, void *arg)
 {

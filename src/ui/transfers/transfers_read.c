@@ -1,4 +1,4 @@
-/* What the API shows of the transfers. */
+/* Transfers as the API shows them. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +19,8 @@ ui_transfers_put(struct ui_transfers *ts, const char *id, struct http_json_out *
     return t != NULL;
 }
 
-/* ---- the list: positions of all in one pass, since each alone would look at all
- * others ---- */
+/* ---- the list: positions are computed for all in one pass, because each one alone
+ * would need a pass ---- */
 
 struct place {
     const struct ui_transfer *t;
