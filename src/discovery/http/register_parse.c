@@ -12,8 +12,8 @@
 #include "p2p/limits.h"
 #include "p2p/path.h"
 
-#define MAX_EXACT \
-    (((uint64_t)1 << 53) - 1) /* largest integer that JSON numbers carry exactly */
+/* The largest integer that JSON numbers carry exactly. */
+#define MAX_EXACT (((uint64_t)1 << 53) - 1)
 
 /* ---- saying no ---- */
 

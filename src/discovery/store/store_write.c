@@ -13,9 +13,8 @@
 #define BATCH      64u
 #define ANSWER_MS  2000u
 #define LOG_LENGTH "20000" /* approximate number of entries that the log keeps */
-#define LEFT_LENGTH                                                  \
-    "100000" /* peers that have left; those that end first make room \
-              */
+/* Tombstones in Redis; those that expire first make room. */
+#define LEFT_LENGTH   "100000"
 #define SWEEP_MS      60000u
 #define BACK_OFF_MIN  100u
 #define BACK_OFF_MAX  3000u
