@@ -553,8 +553,10 @@ is_replaced(const struct registry *r, uint32_t file, const struct registry_delta
     struct p2p_text text = {spelling, strlen(spelling)};
     struct p2p_reg_entry entry = {.name = text};
 
-    return bsearch(&text, d->remove, d->n_remove, sizeof(text), record_compare_texts) ||
-           bsearch(&entry, d->add, d->n_add, sizeof(entry), record_compare_entries);
+    return (d->n_remove > 0 && bsearch(&text, d->remove, d->n_remove, sizeof(text),
+                                       record_compare_texts) != NULL) ||
+           (d->n_add > 0 && bsearch(&entry, d->add, d->n_add, sizeof(entry),
+                                    record_compare_entries) != NULL);
 }
 
 /* Makes the new list: the old one without the removed files, then the added ones. `now`
