@@ -132,7 +132,7 @@ struct p2p_download_status {
     bool size_known;
     struct p2p_digest root, sha256;
     bool root_known,
-        sha256_known; /* sha256: computed and matching, or stated by the source */
+        sha256_known; /* sha256: stated by the source; COMPLETED: computed */
     uint64_t
         received; /* bytes that came over the network in this run, wrong ones too */
     uint64_t verified; /* bytes of the file on disk and verified, resumed ones too */

@@ -94,6 +94,27 @@ lies_about_the_sha256(void **state)
     lie(*state, (struct fake_manners){.wrong_sha256 = true}, P2P_ERR_HASH_MISMATCH);
 }
 
+/* Nobody has computed it: then it is not said of the file that is there. */
+static void
+a_stated_sha256_is_not_shown_as_the_files(void **state)
+{
+    struct fixture *f = *state;
+
+    f->size = 3 * CHUNK;
+    f->peers[0].manners.wrong_sha256 = true;
+    f->opt.verify = P2P_VERIFY_TREE;
+    start_peers(f, 1);
+    download(f, P2P_OK);
+    assert_false(f->last.sha256_known);
+    stop_peers(f);
+    forget_download(f);
+    f->opt.verify = P2P_VERIFY_FULL;
+    start_peers(f, 1);
+    download(f, P2P_OK);
+    assert_true(f->last.sha256_known);
+    assert_memory_equal(&f->last.sha256, &f->peers[0].files[0].sha256, 32);
+}
+
 static void
 data_after_cancel_is_a_lie(void **state)
 {
@@ -150,6 +171,7 @@ main(void)
         T(lies_right_layer_for_another_size),
         T(lies_a_size_whose_layer_would_fill_the_memory),
         T(lies_about_the_sha256),
+        T(a_stated_sha256_is_not_shown_as_the_files),
         T(data_after_cancel_is_a_lie),
         T(one_lies_one_stops_one_is_slow_one_is_good),
 #ifdef P2P_WITH_ZSTD

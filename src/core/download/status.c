@@ -145,7 +145,9 @@ fill_file(struct p2p_download *dl, struct p2p_download_status *out)
     out->size = dl->meta.geometry.size;
     out->root_known = dl->meta_known && dl->meta.root_known;
     out->root = dl->meta.root;
-    out->sha256_known = dl->sha256_done || (dl->meta_known && dl->meta.sha256_known);
+    /* What a source states is no fact about a file that is complete. */
+    out->sha256_known = dl->sha256_done || (dl->meta_known && dl->meta.sha256_known &&
+                                            dl->state != P2P_DL_COMPLETED);
     out->sha256 = dl->sha256_done ? dl->sha256 : dl->meta.sha256;
     if (dl->journal != NULL)
         out->verified = p2p_journal_done_bytes(dl->journal);

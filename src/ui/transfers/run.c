@@ -81,6 +81,8 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
     if (st->sha256_known) {
         t->sha256 = st->sha256;
         t->sha256_known = true;
+    } else if (st->state == P2P_DL_COMPLETED) {
+        t->sha256_known = false; /* it was only stated */
     }
     if (st->size_known) {
         t->size = st->size;
