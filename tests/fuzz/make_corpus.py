@@ -123,6 +123,10 @@ def main():
         seed("small", bytes([11, 0, verb]) + b"/tmp\0" + bytes([1, verb]) + b"/dev/null\0" + bytes([2, 3]) + b"/tmp\0")
     seed("small", bytes([11, 1, 11]) + b"02" + b"00" * 27 + b"0a" + b"00" * 27 + b"\0\x05\x08/dev/null\0\x80")
 
+    for how in range(16):
+        seed("download", bytes([how]))
+        seed("download", bytes([how, how, how, 0, how, 4, how, 8]))
+
     line = "40f2fb103afeb7527807a1cfe74b2fea4feb132389e07234d99c03e11ec22bb9 trusted 2 1 2 "
     seed("files", b"\x00" + f"# x\n{line}192.0.2.1:9000,[2001:DB8::1]:1 a name\n{line.replace('40f2', '41f2')}-\nnonsense\n".encode())
     record = bytes([2, 2]) + (5).to_bytes(8, "big") + bytes(32) + b"\x09192.0.2.1" + (9).to_bytes(2, "big") + b"\x01"
