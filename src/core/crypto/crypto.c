@@ -189,7 +189,8 @@ p2p_wipe_traces(void)
 {
     static const uint8_t zero[P2P_KEY_LEN];
 
-    /* Another key is the one way to make a context forget one and stay of use. */
+    /* Setting a dummy key is the only way to erase the old key without freeing the
+     * context. */
     if (contexts != NULL &&
         EVP_CipherInit_ex2(contexts->gcm, NULL, zero, zero, 1, NULL) != 1)
         (void)EVP_CIPHER_CTX_reset(contexts->gcm);

@@ -75,7 +75,7 @@ set_body(struct transfer *t)
     t->headers = curl_slist_append(NULL, "Content-Type: application/json");
     if (t->headers == NULL)
         return false;
-    /* Without this libcurl asks for leave and waits a second. */
+    /* Disables Expect: 100-continue, which costs up to a second. */
     struct curl_slist *more = curl_slist_append(t->headers, "Expect:");
     if (more == NULL)
         return false;

@@ -1,4 +1,4 @@
-/* What a registry has been told, and the way from there to what is shared now. */
+/* What each registry knows, and the difference to what is shared now. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -47,7 +47,7 @@ p2p_share_open_index(struct p2p_share *s)
     return err;
 }
 
-/* ---- What is not there any more ---- */
+/* ---- Files that are gone ---- */
 
 struct unseen {
     struct p2p_item **items;
@@ -72,7 +72,7 @@ p2p_share_remove_unseen(struct p2p_share *s,
 
     u.items = malloc((s->catalogue.item_count + 1) * sizeof(struct p2p_item *));
     if (!u.items)
-        return; /* the next scan does it; who opens such a file gets FILE_CHANGED */
+        return; /* the next scan removes them; opening such a file gives FILE_CHANGED */
     p2p_catalogue_each(&s->catalogue, collect_unseen, &u);
     for (size_t i = 0; i < u.count; i++) {
         if (forget)
@@ -118,8 +118,8 @@ look_at_place(struct p2p_share *s, uint64_t now)
 
 /* ---- Owner or follower ---- */
 
-/* The owner is who holds the lock. Where there is none to hold (a read-only folder)
- * everyone works alone, with an index in memory. */
+/* The process that holds the lock is the owner. If there can be no lock (a read-only
+ * folder), each process works alone, with an index in memory. */
 static bool
 try_to_own(struct p2p_share *s)
 {
@@ -205,7 +205,8 @@ p2p_share_loop(void *arg)
 
     while (!atomic_load(&s->mail.stop)) {
         uint64_t due_ms = UINT64_MAX;
-        /* Before looking: who asks while we look wants another look. */
+        /* Read before the round: a request that arrives during the round needs another
+         * round. */
         uint64_t wanted = idle_wanted(s);
         if (!s->is_owner && try_to_own(s))
             become_owner(s);

@@ -193,7 +193,7 @@ p2p_pipeline_forget(struct p2p_share *s, struct p2p_item *item)
         p2p_pipeline_warn(s, err);
 }
 
-/* Everything up to here is stored. */
+/* All rows up to here are stored. */
 static void
 clear_unsaved(struct p2p_share *s)
 {
@@ -245,7 +245,7 @@ p2p_pipeline_resave(struct p2p_share *s, uint64_t now_ms)
     for (struct p2p_item *item = s->owner.unsaved; item; item = item->next_unsaved)
         if (item->state == P2P_ITEM_READY)
             put(s, item);
-    if (!s->owner.is_in_transaction) /* not even that worked */
+    if (!s->owner.is_in_transaction) /* the transaction could not be started */
         put_off_resave(s);
 }
 
@@ -327,7 +327,8 @@ p2p_pipeline_recheck(struct p2p_share *s, struct p2p_item *item,
     give(s, item, job);
 }
 
-/* What an item in the line needs now: it may have changed since it was put there. */
+/* Whether a queued item still needs this hash; it may have changed since it was queued.
+ */
 static bool
 still_wants(const struct p2p_item *item, bool flat)
 {
@@ -451,7 +452,7 @@ p2p_pipeline_refuse(struct p2p_share *s, struct p2p_item *item, enum p2p_err pro
     p2p_catalogue_refuse(&s->catalogue, item, problem);
     s->owner.has_new_problems = true;
     if (problem == P2P_ERR_PERMISSION || problem == P2P_ERR_TOO_LARGE)
-        return; /* time does not help: a change of the file does */
+        return; /* only a change of the file can help */
     for (unsigned i = 0; i < item->failures && pause < RETRY_MAX_MS; i++)
         pause *= 2;
     item->failures++;
@@ -473,7 +474,8 @@ accept(struct p2p_share *s, struct p2p_hash_job *job)
     if (job->err == P2P_ERR_CANCELLED || job->err == P2P_ERR_FILE_CHANGED ||
         p2p_file_state_compare(&job->state, &item->facts.state) == P2P_FILE_CHANGED ||
         item->state != (stays_shared ? P2P_ITEM_READY : P2P_ITEM_PENDING)) {
-        if (!item->is_dirty) /* otherwise whoever ended the job has said when to look */
+        if (!item->is_dirty) /* otherwise the code that cancelled the job has set the
+                                time */
             p2p_pipeline_note(s, item, p2p_pipeline_quiet_ms(item));
         return;
     }

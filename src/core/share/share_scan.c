@@ -1,8 +1,14 @@
 /*
- * The owner's work. An item that somebody spoke of is *dirty* until it is looked at,
- * when it has been quiet for a moment; if it is not as it was hashed it is *queued*,
- * then with the hasher; what comes of it goes into the index and the catalogue, many at
- * a time.
+ * The owner's work: compares the disk with the catalogue.
+ *
+ * An event, a scan or a reader makes an item *dirty*. It is examined when its file has
+ * been quiet for a moment. If the file is not the one that was hashed, the item is
+ * *queued*, then given to the hasher. The results of many items go into the index and
+ * the catalogue together (share_pipeline.c).
+ *
+ * Invariant: every file that differs from its item is dirty, queued, refused, or with
+ * the hasher. Events are hints only; a scan of everything restores the invariant when
+ * events were lost.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,19 +21,19 @@
 #include "p2p/io.h"
 #include "p2p/log.h"
 
-/* A change within the grain of the file system's clock would leave the times as they
- * are: a file is hashed when its last change is older than this. */
+/* Two changes within one tick of the file system's clock have the same time. So a file
+ * is hashed only when its last change is older than this. */
 #define CLOCK_GRAIN_NS (20 * 1000000ll)
 #define COMMIT_MS      50
-/* A file that is gone waits this long for its new name to be looked at. */
+/* The item of a missing file is kept this long, so that the file's new name can find
+ * it. */
 #define MISSING_MS 100
-/* Scans of everything: in vain as a rule, for what inotify does not tell (network
- * folders). */
+/* Periodic full scan, for changes that inotify misses (network file systems). */
 #define SCAN_EVERY_MS     (10 * 60 * 1000)
 #define SCAN_UNWATCHED_MS 30000
 #define SCAN_RETRY_MS     5000
-/* After a change among the files that are left out; at most so much of the time is for
- * scans. */
+/* Delay of a scan after a change among the files that are not shared; and how rarely
+ * such scans run, compared with the time that one takes. */
 #define RESCAN_MS     1000
 #define RESCAN_FACTOR 20
 
@@ -135,9 +141,9 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
     }
 }
 
-/* A file that is not there has been removed, or renamed: then the events for its new
- * name are about to be looked at, and find their twin while this item still has its
- * facts. */
+/* A missing file was removed or renamed. If it was renamed, the events for its new name
+ * are about to be examined, and find this item as a twin while it still has its facts.
+ */
 static void
 on_missing(struct p2p_share *s, struct p2p_item *item)
 {
@@ -206,7 +212,7 @@ see_file(void *arg, const char *name, const struct stat *st)
     return s->catalogue.item_count > P2P_SHARE_FILES_MAX ? P2P_ERR_TOO_LARGE : P2P_OK;
 }
 
-/* Often enough for a person who waits, and seldom enough for a large folder. */
+/* Scans soon enough for a person who waits, and rarely enough for a large folder. */
 static void
 rescan_soon(struct p2p_share *s)
 {
@@ -256,7 +262,7 @@ walk(struct p2p_share *s, const char *folder)
     err = p2p_root_walk_folder(s->root, folder, &how, &skipped);
     s->owner.has_new_problems = true;
     if (!is_all && skipped > 0)
-        rescan_soon(s); /* the list of what is left out is made by whole scans */
+        rescan_soon(s); /* only scans of everything update the list of problems */
     if (!err && is_all) {
         p2p_share_remove_unseen(s, p2p_pipeline_forget);
         s->owner.is_scanned = true;
@@ -336,7 +342,7 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
 
 /* ---- Rounds ---- */
 
-/* Lists and the index follow a busy hasher at a distance, and an idle one at once. */
+/* Commits at once when the hasher is idle, and at intervals while it is busy. */
 static void
 commit(struct p2p_share *s, uint64_t now)
 {
@@ -350,7 +356,7 @@ commit(struct p2p_share *s, uint64_t now)
     s->owner.last_commit_ms = now;
 }
 
-/* What readers left for us. */
+/* Takes the name that a reader left in a slot of the mailbox. */
 static struct p2p_item *
 take_told(struct p2p_share *s, char slot[P2P_NAME_MAX + 1])
 {
@@ -386,7 +392,7 @@ heed_readers(struct p2p_share *s)
         p2p_pipeline_note(s, suspect, P2P_SETTLE_MS);
     if (doubtful && doubtful->state == P2P_ITEM_READY)
         hash_again(s, doubtful, &doubtful->facts.state);
-    /* A dirty one has its event: that tells more than its reader. */
+    /* A dirty item is examined anyway, and its event says more than the reader. */
     if (unchecked && unchecked->state == P2P_ITEM_READY && !unchecked->is_dirty)
         check_touched(s, unchecked);
 }
