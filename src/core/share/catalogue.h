@@ -75,6 +75,10 @@ const struct p2p_item *p2p_catalogue_by_root(const struct p2p_catalogue *catalog
 const struct p2p_item *p2p_catalogue_twin(const struct p2p_catalogue *catalogue,
                                           const struct p2p_file_state *state,
                                           const struct p2p_item *but);
+/* The next item with known facts of this inode after `previous` (NULL: the first). The
+ * loop's. */
+struct p2p_item *p2p_catalogue_by_inode(const struct p2p_catalogue *catalogue,
+                                        uint64_t inode, struct p2p_item *previous);
 /* Whether a file in this state is shared with this root now, under any name. Takes the
  * lock. */
 bool p2p_catalogue_has_file(struct p2p_catalogue *catalogue,

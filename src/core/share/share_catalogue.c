@@ -268,6 +268,18 @@ p2p_catalogue_twin(const struct p2p_catalogue *catalogue,
     return item;
 }
 
+struct p2p_item *
+p2p_catalogue_by_inode(const struct p2p_catalogue *catalogue, uint64_t inode,
+                       struct p2p_item *previous)
+{
+    struct p2p_item *item =
+        previous ? previous->next_by_inode : *inode_bucket(catalogue, inode);
+
+    while (item && item->facts.state.inode != inode)
+        item = item->next_by_inode;
+    return item;
+}
+
 bool
 p2p_catalogue_has_file(struct p2p_catalogue *catalogue, const struct p2p_digest *root,
                        const struct p2p_file_state *state)

@@ -182,6 +182,9 @@ void p2p_pipeline_feed(struct p2p_share *share);
 void p2p_pipeline_collect(struct p2p_share *share);
 /* Writes down how far the hasher has come with large files, or that it has done all. */
 void p2p_pipeline_save(struct p2p_share *share);
+/* Before the end: files that were written and are not hashed again are hashed at the
+ * next start. */
+void p2p_pipeline_doubt_pending(struct p2p_share *share);
 void p2p_pipeline_clear_saved(struct p2p_share *share);
 /* Removes the item from the index and ends its job. */
 void p2p_pipeline_forget(struct p2p_share *share, struct p2p_item *item);

@@ -515,6 +515,26 @@ p2p_pipeline_save(struct p2p_share *s)
         p2p_pipeline_warn(s, err);
 }
 
+/* The next start must not take the row for the file's: the times may have been put
+ * back. */
+static void
+doubt(struct p2p_item *item, void *arg)
+{
+    struct p2p_share *s = arg;
+    struct p2p_file_facts facts = item->facts;
+
+    if (item->state != P2P_ITEM_PENDING || facts.version == 0 || begin(s) != P2P_OK)
+        return;
+    facts.state.mtime_ns = INT64_MIN;
+    (void)!p2p_index_put(s->index, item->name, &facts, NULL);
+}
+
+void
+p2p_pipeline_doubt_pending(struct p2p_share *s)
+{
+    p2p_catalogue_each(&s->catalogue, doubt, s);
+}
+
 void
 p2p_pipeline_clear_saved(struct p2p_share *s)
 {

@@ -54,6 +54,7 @@ hash_again(struct p2p_share *s, struct p2p_item *item,
 {
     p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
     item->facts.state = *state;
+    item->is_written = false;
     p2p_pipeline_want_tree(s, item);
 }
 
@@ -79,10 +80,11 @@ on_other_bytes(struct p2p_share *s, struct p2p_item *item,
 {
     const struct p2p_item *twin = p2p_catalogue_twin(&s->catalogue, now, item);
     struct p2p_file_state state = *now;
+    bool is_same_file = twin && !twin->is_written && !item->is_written;
 
-    if (twin && !is_told)
+    if (is_same_file && !is_told)
         state.ctime_ns = twin->facts.state.ctime_ns;
-    if (twin && p2p_pipeline_adopt(s, item, twin, &state))
+    if (is_same_file && p2p_pipeline_adopt(s, item, twin, &state))
         return;
     p2p_pipeline_cancel(s, item);
     if (!is_too_fresh(now)) {
@@ -94,13 +96,28 @@ on_other_bytes(struct p2p_share *s, struct p2p_item *item,
     p2p_pipeline_note(s, item, P2P_SETTLE_MS);
 }
 
+/* The system tells of a write only under the name that was used: the other hard links
+ * are looked at, too. */
+static void
+note_links(struct p2p_share *s, const struct p2p_item *item, const struct stat *st)
+{
+    struct p2p_item *other = NULL;
+
+    if (st->st_nlink < 2)
+        return;
+    while ((other = p2p_catalogue_by_inode(&s->catalogue, st->st_ino, other)))
+        if (other != item && !other->is_dirty)
+            p2p_pipeline_note(s, other, P2P_SETTLE_MS);
+}
+
 static void
 compare_ready(struct p2p_share *s, struct p2p_item *item,
               const struct p2p_file_state *now, bool is_told)
 {
     enum p2p_file_change change = p2p_file_state_compare(now, &item->facts.state);
 
-    if (change == P2P_FILE_CHANGED) {
+    if (change == P2P_FILE_CHANGED ||
+        (change == P2P_FILE_TOUCHED && item->is_written)) {
         on_other_bytes(s, item, now, is_told);
         return;
     }
@@ -120,9 +137,14 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
 {
     struct p2p_file_state now = p2p_file_state_of(st);
     enum p2p_file_change change = p2p_file_state_compare(&now, &item->facts.state);
-    bool is_known = change != P2P_FILE_CHANGED;
+    bool is_known =
+        change == P2P_FILE_SAME || (change == P2P_FILE_TOUCHED && !item->is_written);
 
     item->is_missing = false;
+    if (change == P2P_FILE_SAME)
+        item->is_written = false;
+    else if (!is_known)
+        note_links(s, item, st);
     if (now.size > P2P_FILE_SIZE_MAX) {
         p2p_pipeline_refuse(s, item, P2P_ERR_TOO_LARGE);
     } else if (item->state == P2P_ITEM_READY) {
@@ -279,30 +301,54 @@ walk(struct p2p_share *s, const char *folder)
     }
 }
 
-static void
-scan_all(struct p2p_share *s)
-{
-    uint64_t now = p2p_now_ms();
-    int private_dir = -1;
+/* ---- Events ---- */
 
-    if (s->owner.is_lost || s->watch.is_incomplete) {
-        p2p_watch_close(&s->watch);
-        p2p_watch_open(&s->watch);
-    }
-    if (p2p_path_private_dir(s->root, &private_dir) == P2P_OK)
-        p2p_watch_add_private(&s->watch, private_dir);
-    p2p_fd_close(&private_dir);
-    s->owner.is_lost = false;
-    s->owner.next_scan_ms = now + SCAN_EVERY_MS;
-    s->scan++;
-    walk(s, "");
-    s->owner.last_scan_ms = p2p_now_ms();
-    s->owner.scan_cost_ms = s->owner.last_scan_ms - now;
-    if (s->watch.is_incomplete && s->owner.next_scan_ms > now + SCAN_UNWATCHED_MS)
-        s->owner.next_scan_ms = now + SCAN_UNWATCHED_MS;
+static void
+note_event(struct p2p_share *s, struct p2p_item *item, enum p2p_watch_event event)
+{
+    uint64_t quiet_ms = p2p_pipeline_quiet_ms(item);
+
+    if (event != P2P_WATCH_WRITING && event != P2P_WATCH_CREATED &&
+        quiet_ms == P2P_QUIET_MS)
+        quiet_ms = P2P_SETTLE_MS;
+    p2p_pipeline_note(s, item, quiet_ms);
 }
 
-/* ---- Events ---- */
+static void
+on_write(struct p2p_share *s, struct p2p_item *item, enum p2p_watch_event event)
+{
+    item->is_written = true;
+    if (event == P2P_WATCH_WRITING) {
+        /* While it is written nobody can be served from it, and hashing it is in vain.
+         */
+        p2p_pipeline_cancel(s, item);
+        if (item->state == P2P_ITEM_READY) {
+            p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
+            p2p_catalogue_owe(&s->catalogue, item, true);
+        }
+    }
+    note_event(s, item, event);
+}
+
+/* The system tells of a write only under the name that was used. Other hard links of
+ * the file have the new bytes, too, and so would a name that it had a moment ago. */
+static void
+on_write_to_all_links(struct p2p_share *s, struct p2p_item *item,
+                      enum p2p_watch_event event)
+{
+    struct p2p_item *other, *after;
+    struct stat st;
+
+    on_write(s, item, event);
+    if (p2p_root_stat(s->root, item->name, &st) != P2P_OK)
+        return;
+    for (other = p2p_catalogue_by_inode(&s->catalogue, st.st_ino, NULL); other;
+         other = after) {
+        after = p2p_catalogue_by_inode(&s->catalogue, st.st_ino, other);
+        if (other != item)
+            on_write(s, other, event);
+    }
+}
 
 static void
 on_event(void *arg, enum p2p_watch_event event, const char *name)
@@ -325,19 +371,40 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
     item = p2p_catalogue_get(&s->catalogue, name);
     if (!item)
         return;
-    if (event == P2P_WATCH_WRITING) {
-        /* While it is written nobody can be served from it, and hashing it is in vain.
-         */
-        p2p_pipeline_cancel(s, item);
-        if (item->state == P2P_ITEM_READY) {
-            p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
-            p2p_catalogue_owe(&s->catalogue, item, true);
-        }
+    if (event == P2P_WATCH_WRITING || event == P2P_WATCH_WRITTEN)
+        on_write_to_all_links(s, item, event);
+    else
+        note_event(s, item, event);
+}
+
+/* ---- All of them again ---- */
+
+static void
+scan_all(struct p2p_share *s)
+{
+    struct p2p_watch old = {.fd = -1};
+    uint64_t now = p2p_now_ms();
+    int private_dir = -1;
+
+    if (s->owner.is_lost || s->watch.is_incomplete) {
+        old = s->watch;
+        p2p_watch_open(&s->watch);
     }
-    uint64_t quiet_ms = p2p_pipeline_quiet_ms(item);
-    if (event != P2P_WATCH_WRITING && quiet_ms == P2P_QUIET_MS)
-        quiet_ms = P2P_SETTLE_MS;
-    p2p_pipeline_note(s, item, quiet_ms);
+    if (p2p_path_private_dir(s->root, &private_dir) == P2P_OK)
+        p2p_watch_add_private(&s->watch, private_dir);
+    p2p_fd_close(&private_dir);
+    s->owner.is_lost = false;
+    s->owner.next_scan_ms = now + SCAN_EVERY_MS;
+    s->scan++;
+    walk(s, "");
+    /* Writes that happened before the new watches were there; some names may be old
+     * ones. */
+    p2p_watch_read(&old, on_event, s);
+    p2p_watch_close(&old);
+    s->owner.last_scan_ms = p2p_now_ms();
+    s->owner.scan_cost_ms = s->owner.last_scan_ms - now;
+    if (s->watch.is_incomplete && s->owner.next_scan_ms > now + SCAN_UNWATCHED_MS)
+        s->owner.next_scan_ms = now + SCAN_UNWATCHED_MS;
 }
 
 /* ---- Rounds ---- */
@@ -479,9 +546,11 @@ void
 p2p_scan_stop(struct p2p_share *s)
 {
     if (s->owner.hasher) { /* what is finished is not lost, nor what is begun */
+        p2p_watch_read(&s->watch, on_event, s); /* the last writes */
         p2p_pipeline_collect(s);
         if (s->owner.progress)
             p2p_pipeline_save(s);
+        p2p_pipeline_doubt_pending(s);
         p2p_pipeline_commit(s);
     }
     p2p_hasher_free(s->owner.hasher);

@@ -94,6 +94,16 @@ deliver_folder(const struct inotify_event *event, const char *name,
         visit(arg, P2P_WATCH_LOST, "");
 }
 
+static enum p2p_watch_event
+kind_of(uint32_t mask)
+{
+    if (mask & IN_MODIFY)
+        return P2P_WATCH_WRITING;
+    if (mask & IN_CLOSE_WRITE)
+        return P2P_WATCH_WRITTEN;
+    return mask & IN_CREATE ? P2P_WATCH_CREATED : P2P_WATCH_TOUCHED;
+}
+
 static void
 deliver(struct p2p_watch *watch, const struct inotify_event *event,
         p2p_watch_visit *visit, void *arg)
@@ -131,10 +141,7 @@ deliver(struct p2p_watch *watch, const struct inotify_event *event,
     if (event->mask & IN_ISDIR)
         deliver_folder(event, name, visit, arg);
     else
-        visit(arg,
-              event->mask & (IN_CREATE | IN_MODIFY) ? P2P_WATCH_WRITING
-                                                    : P2P_WATCH_TOUCHED,
-              name);
+        visit(arg, kind_of(event->mask), name);
 }
 
 void

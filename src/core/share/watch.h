@@ -17,8 +17,11 @@ struct p2p_watch {
 #define P2P_SCAN_REQUEST "rescan"
 
 enum p2p_watch_event {
+    P2P_WATCH_CREATED,  /* a name came into being: of a new file, or another link of one
+                         */
     P2P_WATCH_WRITING,  /* a file is being written */
-    P2P_WATCH_TOUCHED,  /* a file was closed after writing, came, went, changed */
+    P2P_WATCH_WRITTEN,  /* a file was closed by someone who could write to it */
+    P2P_WATCH_TOUCHED,  /* a name came, went or changed its inode; no write */
     P2P_WATCH_FOLDER,   /* a folder came, or its permissions changed */
     P2P_WATCH_LEFT_OUT, /* something came or went whose name may not be shared (name "")
                          */
