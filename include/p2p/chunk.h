@@ -22,6 +22,9 @@ struct p2p_chunks {
 
 /* A power of two from P2P_CHUNK_SIZE_MIN to P2P_CHUNK_SIZE_MAX. */
 bool p2p_chunk_size_is_valid(uint64_t chunk_size);
+/* The largest power of two that is not above it: what protocol 2 uses where protocol 1
+ * uses `size`. For a size from P2P_CHUNK_SIZE_MIN on. */
+uint32_t p2p_chunk_size_floor(uint64_t size);
 
 /* RANGE when size or chunk size is beyond its limits or not a power of two. */
 P2P_MUST_CHECK enum p2p_err p2p_chunks_init(struct p2p_chunks *g, uint64_t size,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "p2p/chunk.h"
 #include "p2p/guardian.h"
 #include "p2p/log.h"
 #include "p2p/mdns.h"
@@ -94,7 +95,7 @@ open_share(struct peer *peer)
 {
     struct p2p_share_options options = {
         .directory = peer->opt.shared_dir,
-        .chunk_size = (uint32_t)peer->opt.chunk_size,
+        .chunk_size = p2p_chunk_size_floor(peer->opt.chunk_size),
         .on_change = on_share_changed,
         .arg = peer,
     };
@@ -350,6 +351,19 @@ exit_status(enum p2p_err err)
     return p2p_err_class(err) == P2P_CLASS_OK ? 0 : err == P2P_ERR_USAGE ? 2 : 1;
 }
 
+/* Protocol 2 has powers of two only. */
+static void
+log_chunk_size(const struct peer *peer)
+{
+    uint64_t asked = peer->opt.chunk_size;
+
+    if (peer->opt.protocol_1)
+        p2p_log_info("chunk size: protocol 1 %llu bytes, protocol 2 %u bytes",
+                     (unsigned long long)asked, p2p_chunk_size_floor(asked));
+    else
+        p2p_log_info("chunk size: protocol 2 %u bytes", p2p_chunk_size_floor(asked));
+}
+
 static int
 serve(void *arg)
 {
@@ -359,6 +373,7 @@ serve(void *arg)
     if (err == P2P_OK) {
         p2p_service_ready("p2p-peer", "port=%u peer_id=%s", peer->port,
                           p2p_identity_id_hex(peer->identity));
+        log_chunk_size(peer);
         p2p_service_wait();
     }
     stop(peer);

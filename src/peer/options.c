@@ -5,7 +5,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "p2p/chunk.h"
 #include "p2p/limits.h"
 #include "peer/server.h"
 
@@ -20,7 +19,7 @@ static const struct p2p_option table[] = {
     {"discovery", P2P_OPT_LIST, FIELD(discovery), 0, 0, "URL", "registry; may be given several times, 'none' for none"},
     {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address others reach this peer at (default: as the registry sees it)"},
     {"heartbeat", P2P_OPT_DURATION, FIELD(heartbeat_ms), 1000, 3600000, "TIME", "between two signs of life to the registry"},
-    {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "size of chunks, a power of two"},
+    {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "Size of chunks: protocol 1 uses exactly this size, protocol 2 the largest power of two that is not above it"},
     {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, PEER_THREADS_MAX, "N", "event loops, 0 for one per core"},
     {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "connections at once"},
     {"reserved-connections", P2P_OPT_NUMBER, FIELD(reserved_connections), 0, 1000000, "N", "of these, places for this machine and for known peers"},
@@ -99,15 +98,13 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
     if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
         return err;
     if (arguments > 0) {
-        fprintf(stderr, "p2p-peer: unexpected argument %s; --help lists the options\n", argv[1]);
-        return P2P_ERR_USAGE;
-    }
-    if (!p2p_chunk_size_is_valid(opt->chunk_size)) {
-        fprintf(stderr, "p2p-peer: --chunk-size must be a power of two, 16K to 16M\n");
+        fprintf(stderr, "p2p-peer: unexpected argument %s; --help lists the options\n",
+                argv[1]);
         return P2P_ERR_USAGE;
     }
     if (opt->advertise != NULL && !is_ip(opt->advertise)) {
-        fprintf(stderr, "p2p-peer: invalid --advertise %s: use an IP address of this "
+        fprintf(stderr,
+                "p2p-peer: invalid --advertise %s: use an IP address of this "
                 "machine that others can reach\n",
                 opt->advertise);
         return P2P_ERR_USAGE;

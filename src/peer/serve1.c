@@ -111,6 +111,21 @@ remember_promise(struct conn *c, const struct p2p_share_entry *entry)
     return P2P_OK;
 }
 
+/* Not that of the file's tree: protocol 1 has sizes that are no powers of two. */
+static uint32_t
+chunk_size_of(const struct conn *c)
+{
+    return c->loop->server->opt.chunk_size;
+}
+
+static uint64_t
+count_chunks(const struct conn *c, uint64_t size)
+{
+    uint32_t chunk = chunk_size_of(c);
+
+    return size / chunk + (size % chunk != 0);
+}
+
 static enum p2p_err
 answer_meta(struct conn *c, struct request *request, size_t *len)
 {
@@ -128,8 +143,8 @@ answer_meta(struct conn *c, struct request *request, size_t *len)
         .type = P2P_MSG1_META,
         .name = {entry.name, strlen(entry.name)},
         .size = entry.geometry.size,
-        .chunk_size = entry.geometry.chunk_size,
-        .chunks = entry.geometry.count,
+        .chunk_size = chunk_size_of(c),
+        .chunks = count_chunks(c, entry.geometry.size),
         .sha256 = entry.sha256,
     };
     return put_message(c, request, &msg, len);
@@ -149,7 +164,7 @@ begin_get(struct conn *c, struct request *request)
     if (c->promise != NULL && strcmp(c->promise->name, entry.name) == 0 &&
         memcmp(&c->promise->root, &entry.root, sizeof(entry.root)) != 0)
         return P2P_ERR_FILE_CHANGED;
-    if (request->first >= entry.geometry.count)
+    if (request->first >= count_chunks(c, entry.geometry.size))
         return P2P_ERR_RANGE;
     return p2p_share_file_open(share, &entry.root, &request->file);
 }
@@ -159,15 +174,16 @@ answer_chunk(struct conn *c, struct request *request, size_t *len)
 {
     uint8_t *plain = c->loop->scratch + P2P_FRAME_PREFIX;
     enum p2p_err err = begin_get(c, request);
-    const struct p2p_chunks *g;
+    uint64_t offset, left;
     uint32_t n;
     char prefix[32];
     size_t prefix_len;
 
     if (err != P2P_OK)
         return put_error(c, request, explain(err), len);
-    g = p2p_share_file_geometry(request->file);
-    n = p2p_chunk_length(g, request->first);
+    offset = request->first * chunk_size_of(c);
+    left = p2p_share_file_geometry(request->file)->size - offset;
+    n = left < chunk_size_of(c) ? (uint32_t)left : chunk_size_of(c);
     if (P2P_FRAME_SIZE(sizeof(prefix) + n) > c->loop->scratch_size)
         return put_error(c, request, explain(P2P_ERR_TOO_LARGE), len);
     if (!request->paid && !serve_may_send(c, n))
@@ -175,8 +191,7 @@ answer_chunk(struct conn *c, struct request *request, size_t *len)
     request->paid = true;
     prefix_len = p2p_msg1_chunk_prefix(request->first, prefix);
     memcpy(plain, prefix, prefix_len);
-    err = serve_read(c, request, p2p_chunk_offset(g, request->first),
-                     plain + prefix_len, n);
+    err = serve_read(c, request, offset, plain + prefix_len, n);
     if (err == P2P_ERR_BUSY)
         return P2P_OK;
     if (err != P2P_OK)

@@ -20,7 +20,7 @@ struct server_options {
     unsigned reserved_connections; /* of these, for loopback and known peers: fewer */
     uint64_t client_memory; /* that clients' unfinished frames, queued requests and
                                nonces may take, all together */
-    uint32_t chunk_size;    /* of the share */
+    uint32_t chunk_size;    /* of protocol 1; any size up to P2P_CHUNK_SIZE_MAX */
     bool protocol_1, compress;
     struct p2p_identity *identity; /* these are borrowed until close */
     struct p2p_share *share;

@@ -1,11 +1,12 @@
 """Settings: what can have no effect is refused at start, by name and place."""
 
+import random
 import re
 import subprocess
 
 import pytest
 
-from conftest import BIN, ROOT
+from conftest import BIN, ROOT, Refused1, wait_until
 
 DAEMONS = ["p2p-peer", "p2p-ui", "p2p-discovery"]
 COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "doctor"]
@@ -125,3 +126,47 @@ def test_a_flag_is_turned_off_in_each_place(tmp_path):
     refused(run(tmp_path, ["p2p-peer", "--config", "c"]), "c:1: no-mdns perhaps: use yes or no")
     refused(run(tmp_path, ["p2p-peer"], {"P2P_NO_MDNS": "perhaps"}), "P2P_NO_MDNS perhaps: use yes or no")
     refused(run(tmp_path, ["p2p-peer"], {"P2P_NO_MDNS": "1", "P2P_MDNS": "1"}), "P2P_MDNS and P2P_NO_MDNS are both set")
+
+
+# ---- Chunk sizes ----
+
+KIB, MIB = 1024, 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "size, protocol_1, protocol_2",
+    [
+        ("256K", 256 * KIB, 256 * KIB),
+        ("1M", MIB, MIB),
+        ("2M", 2 * MIB, 2 * MIB),
+        ("5M", 5 * MIB, 4 * MIB),
+        ("10M", 10 * MIB, 8 * MIB),
+        ("16M", 16 * MIB, 16 * MIB),
+        ("16385", 16385, 16384),
+    ],
+)
+def test_every_documented_chunk_size(suite, size, protocol_1, protocol_2):
+    data = random.Random(1).randbytes(max(2 * protocol_1 + 12345, 100_000))
+    peer = suite.peer("--no-mdns", "--chunk-size", size, files={"f": data, "empty": b"", "exact": bytes(protocol_1)})
+    with peer.client1() as client:
+        chunks = -(-len(data) // protocol_1)
+        assert client.meta("f")[:3] == (len(data), protocol_1, chunks)
+        assert client.meta("empty")[2] == 0 and client.meta("exact")[2] == 1
+        last = chunks - 1
+        assert client.chunk("f", 1) == data[protocol_1 : 2 * protocol_1]
+        assert client.chunk("f", last) == data[last * protocol_1 :]
+        with pytest.raises(Refused1):
+            client.chunk("f", chunks)
+    with peer.client() as client:
+        assert client.meta("f").chunk_size == protocol_2
+    said = f"chunk size: protocol 1 {protocol_1} bytes, protocol 2 {protocol_2} bytes"
+    wait_until(lambda: said in peer.stderr(), what=said)
+    for protocol in "1", "2":
+        run = suite.get("f", peer, out=f"out{protocol}", more=["--protocol", protocol])
+        assert run.returncode == 0, run.stderr
+        assert (suite.folder / f"out{protocol}" / "f").read_bytes() == data
+
+
+@pytest.mark.parametrize("size", ["16383", "17M", "0", "5.5M"])
+def test_chunk_sizes_that_are_none(tmp_path, size):
+    refused(run(tmp_path, ["p2p-peer", "--chunk-size", size]), f"invalid --chunk-size {size}: use a size")

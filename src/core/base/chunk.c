@@ -9,6 +9,16 @@ p2p_chunk_size_is_valid(uint64_t chunk_size)
            (chunk_size & (chunk_size - 1)) == 0;
 }
 
+uint32_t
+p2p_chunk_size_floor(uint64_t size)
+{
+    uint32_t floor = P2P_CHUNK_SIZE_MIN;
+
+    while (floor < P2P_CHUNK_SIZE_MAX && 2ull * floor <= size)
+        floor *= 2;
+    return floor;
+}
+
 enum p2p_err
 p2p_chunks_init(struct p2p_chunks *g, uint64_t size, uint64_t chunk_size)
 {
