@@ -163,11 +163,17 @@ struct p2p_registry_state {
     bool is_signed; /* the registration it holds */
     enum p2p_err last_error;
     char detail[160]; /* what it said about the error, escaped; may be empty */
+    /* The largest request that came through after a larger one was refused (413): the
+     * server in front of the registry takes no more. 0: none was refused. */
+    size_t body_limit_bytes;
     bool skew_known;
     int64_t skew_s; /* this clock minus the registry's, at the last answer */
 };
 /* Fills `out` for the first `max` registries, in the order they were given in; returns
  * how many that were. Asks nobody: these are the results of earlier calls. */
+/* About how many bytes registry i of those states takes in one registration, as its
+ * answers to announced lengths say (no body is sent). 0: as many as it may have. */
+size_t p2p_discovery_body_limit(struct p2p_discovery *d, size_t i);
 size_t p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
                             size_t max);
 

@@ -50,6 +50,10 @@ enum p2p_err_class {
     X(CRYPTO,        LOCAL,  "the cryptographic library failed")          \
     X(UNSUPPORTED,   LOCAL,  "not supported by this build or system")     \
     X(UNREACHABLE,   PEER,   "the other side cannot be reached")          \
+    X(NO_HOST,       PEER,   "no such host")                              \
+    X(TLS,           PEER,   "the TLS connection failed")                 \
+    X(NOT_REGISTRY,  PEER,   "this is not a registry")                    \
+    X(MOVED,         PEER,   "the registry has moved")                    \
     X(CLOSED,        PEER,   "the other side closed the connection")      \
     X(TIMEOUT,       PEER,   "the other side did not answer in time")     \
     X(MALFORMED,     PEER,   "a malformed message")                       \

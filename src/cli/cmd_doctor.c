@@ -117,7 +117,13 @@ check_registry(struct doctor *doc, const struct p2p_registry_state *r)
 {
     int64_t skew = r->skew_s < 0 ? -r->skew_s : r->skew_s;
 
-    if (!r->reachable)
+    if (r->detail[0] != '\0')
+        report(doc, BAD, "registry", "%s: %s: %s", r->url, p2p_err_text(r->last_error),
+               r->detail);
+    else if (r->last_error == P2P_ERR_NO_HOST)
+        report(doc, BAD, "registry", "%s: no such host. Check the name in --discovery",
+               r->url);
+    else if (!r->reachable)
         report(
             doc, BAD, "registry",
             "%s: %s. Is p2p-discovery running there? Is the port open in its firewall?",
@@ -138,6 +144,19 @@ check_registry(struct doctor *doc, const struct p2p_registry_state *r)
 }
 
 static void
+check_body_limit(struct doctor *doc, size_t i, const char *url)
+{
+    size_t limit = p2p_discovery_body_limit(doc->discovery, i);
+
+    if (limit > 0)
+        report(doc, NOTE, "registry",
+               "the server in front of the registry %s takes at most %zu KiB in one "
+               "request, so long lists of files go in parts. Raise its limit "
+               "(client_max_body_size of nginx) to 16 MiB",
+               url, limit / 1024);
+}
+
+static void
 check_registries(struct doctor *doc)
 {
     struct p2p_registry_state states[P2P_OPTION_LIST_MAX];
@@ -149,8 +168,11 @@ check_registries(struct doctor *doc)
         return;
     if (doc->discovery != NULL)
         count = p2p_discovery_states(doc->discovery, states, P2P_OPTION_LIST_MAX);
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         check_registry(doc, &states[i]);
+        if (states[i].reachable)
+            check_body_limit(doc, i, states[i].url);
+    }
 }
 
 static enum p2p_err

@@ -11,10 +11,12 @@
 
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "p2p/options.h"
 
 enum {
     BACKOFF_MIN_MS = 1000,
     PAGE = 256,
+    REGISTRIES_MAX = P2P_OPTION_LIST_MAX,
     SIGNATURE_TTL_S = 3600, /* renewed, as a whole list, when half of it is over */
 };
 
@@ -41,6 +43,10 @@ struct announcer {
     bool is_told;    /* since the start, at least once */
     bool has_failed; /* the last try to tell: again after the back-off */
     uint64_t backoff_ms;
+    struct seen {
+        bool is_registered, has_limit;
+        enum p2p_err error;
+    } seen[REGISTRIES_MAX]; /* what was last said of each registry */
 };
 
 /* The catalogue as a registration lists it. */
@@ -135,18 +141,43 @@ announce(struct announcer *a, bool force)
     return err;
 }
 
-/* Says so when the registries went away or came back. With the lock. */
+/* One registry, when it is another story than the last time. With the lock. */
+static void
+note_registry(struct announcer *a, size_t i, const struct p2p_registry_state *now)
+{
+    struct seen *seen = &a->seen[i];
+    bool registered = now->registered && now->last_error == P2P_OK;
+
+    if (registered && !seen->is_registered)
+        p2p_log_info("registry %s: registered", now->url);
+    else if (!registered && (seen->is_registered || seen->error != now->last_error))
+        p2p_log_warn("registry %s: not registered, trying again: %s%s%s", now->url,
+                     p2p_err_text(now->last_error), now->detail[0] != '\0' ? ": " : "",
+                     now->detail);
+    if (registered && now->body_limit_bytes > 0 && !seen->has_limit)
+        p2p_log_warn("registry %s: the server in front of the registry takes at most "
+                     "about %zu KiB in one request; the list of files goes in parts",
+                     now->url, now->body_limit_bytes / 1024 + 1);
+    seen->has_limit = now->body_limit_bytes > 0;
+    seen->is_registered = registered;
+    seen->error = registered ? P2P_OK : now->last_error;
+}
+
+/* Says so when a registry went away or came back. One that has forgotten us is told
+ * again at once: that is no news. With the lock. */
 static void
 note_state(struct announcer *a, enum p2p_err err)
 {
-    bool was_away = a->is_away;
+    struct p2p_registry_state states[REGISTRIES_MAX];
+    size_t count;
 
     a->is_away = err != P2P_OK;
-    if (a->is_away && !was_away)
-        p2p_log_warn("registry: not registered, trying again (%s)", p2p_err_text(err));
-    else if (!a->is_away && (was_away || !a->is_told))
-        p2p_log_info("registry: registered");
     a->is_told = a->is_told || !a->is_away;
+    count = p2p_discovery_states(a->opt.discovery, states, REGISTRIES_MAX);
+    for (size_t i = 0; i < count; i++)
+        if (states[i].registered || states[i].last_error != P2P_OK)
+            if (states[i].last_error != P2P_ERR_NOT_FOUND)
+                note_registry(a, i, &states[i]);
 }
 
 /* ---- telling ---- */

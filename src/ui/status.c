@@ -1,5 +1,6 @@
 #include "ui/status.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
@@ -201,6 +202,7 @@ ui_status_handle_health(struct http_request *req, void *arg)
 struct registration {
     uint16_t port;
     enum p2p_err err;
+    char why[512]; /* which registry did not take it, and why */
 };
 
 static enum p2p_err
@@ -232,6 +234,20 @@ register_files(struct ui_app *app, uint16_t port, const struct ui_listing *l)
     return err;
 }
 
+/* The last of those that did not take it: one is what most people have. */
+static void
+explain(struct ui_app *app, struct registration *r)
+{
+    struct p2p_registry_state states[P2P_OPTION_LIST_MAX];
+    size_t count = p2p_discovery_states(app->discovery, states, P2P_OPTION_LIST_MAX);
+
+    for (size_t i = 0; i < count; i++)
+        if (states[i].last_error != P2P_OK)
+            snprintf(r->why, sizeof(r->why), "registry %s: %s%s%s", states[i].url,
+                     p2p_err_text(states[i].last_error),
+                     states[i].detail[0] != '\0' ? ": " : "", states[i].detail);
+}
+
 static void
 register_now(struct ui_app *app, void *arg)
 {
@@ -241,6 +257,8 @@ register_now(struct ui_app *app, void *arg)
     if ((r->err = ui_listing_get(app, UI_SHARED, &l)) != P2P_OK)
         return;
     r->err = register_files(app, r->port, l);
+    if (r->err != P2P_OK)
+        explain(app, r);
     ui_listing_release(l);
 }
 
@@ -252,8 +270,8 @@ answer_registered(struct http_request *req, struct ui_app *app, void *arg)
     struct http_json_out o;
 
     if (r->err != P2P_OK) {
-        http_fail(req, 503, "discovery_unreachable",
-                  "the registry does not answer; check that p2p-discovery runs");
+        http_fail(req, 503, "discovery_unreachable", "%s",
+                  r->why[0] != '\0' ? r->why : p2p_err_text(r->err));
         return;
     }
     ui_json_begin(&o, 96);

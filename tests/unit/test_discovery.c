@@ -186,13 +186,15 @@ answers_that_are_none(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        if (peers_from(wrong[i], &list) != P2P_ERR_MALFORMED)
+        enum p2p_err err = peers_from(wrong[i], &list);
+        /* What does not even begin as an object is no registry's. */
+        if (err != (wrong[i][0] == '{' ? P2P_ERR_MALFORMED : P2P_ERR_NOT_REGISTRY))
             fail_msg("accepted: %s", wrong[i]);
         assert_int_equal(list.count, 0);
     }
     memset(deep, '[', sizeof(deep) - 1);
     deep[sizeof(deep) - 1] = '\0';
-    assert_int_equal(peers_from(deep, &list), P2P_ERR_MALFORMED);
+    assert_int_equal(peers_from(deep, &list), P2P_ERR_NOT_REGISTRY);
 }
 
 static void
@@ -203,7 +205,7 @@ statuses_mean_something(void **state)
         enum p2p_err err;
     } cases[] = {{401, P2P_ERR_NOT_ALLOWED},  {404, P2P_ERR_NOT_FOUND},
                  {429, P2P_ERR_RATE_LIMITED}, {500, P2P_ERR_REMOTE},
-                 {503, P2P_ERR_BUSY},         {302, P2P_ERR_REMOTE}};
+                 {503, P2P_ERR_BUSY},         {302, P2P_ERR_MOVED}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -218,9 +220,10 @@ statuses_mean_something(void **state)
         d = open_one(&fake);
         assert_int_equal(p2p_discovery_peers(d, &list), cases[i].err);
         assert_int_equal(p2p_discovery_states(d, states, 1), 1);
-        assert_true(states[0].reachable);
+        assert_int_equal(states[0].reachable, status != 302);
         assert_int_equal(states[0].last_error, cases[i].err);
-        assert_string_equal(states[0].detail, "no\\x1b[31m");
+        assert_string_equal(states[0].detail,
+                            status == 302 ? "to /elsewhere" : "no\\x1b[31m");
         p2p_discovery_close(d);
         fake_stop(&fake);
         assert_int_equal(fake.count, 1); /* no redirect was followed */

@@ -200,7 +200,8 @@ answer(struct fake_registry *fake, const struct fake_request *request, int *stat
         text = answer_registration(b, json, request->target[9] == '/', status);
     } else {
         *status = b->forgets ? 404 : 200;
-        text = strdup(b->forgets ? "{\"error\":\"peer not found\"}" : "{}");
+        text = strdup(b->forgets ? "{\"error\":\"peer not found\"}"
+                                 : "{\"message\":\"heartbeat received\"}");
     }
     pthread_mutex_unlock(&answering);
     cJSON_Delete(json);

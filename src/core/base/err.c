@@ -160,6 +160,10 @@ p2p_err_exit_status(enum p2p_err err)
     case P2P_ERR_TIMEOUT:
     case P2P_ERR_CLOSED:
     case P2P_ERR_NO_SOURCE:
+    case P2P_ERR_NO_HOST:
+    case P2P_ERR_TLS:
+    case P2P_ERR_NOT_REGISTRY:
+    case P2P_ERR_MOVED:
         return 4;
     case P2P_ERR_HASH_MISMATCH:
     case P2P_ERR_FILE_CHANGED:

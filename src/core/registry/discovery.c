@@ -156,22 +156,36 @@ enum p2p_err
 p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call *call)
 {
     struct p2p_registry *r = &d->at[i];
-    enum p2p_err err =
-        call->err != P2P_OK ? call->err : p2p_http_status_err(call->status);
+    char detail[sizeof(r->detail)];
+    enum p2p_err err = p2p_answer_judge(call, detail, sizeof(detail));
 
     pthread_mutex_lock(&d->lock);
-    r->reachable = call->err == P2P_OK;
+    r->reachable =
+        call->err == P2P_OK && err != P2P_ERR_NOT_REGISTRY && err != P2P_ERR_MOVED;
     r->last_error = err;
     note_rest(r, call->err);
-    r->detail[0] = '\0';
+    memcpy(r->detail, detail, sizeof(r->detail));
     if (call->err == P2P_OK) { /* of one that is away it is what it was */
         r->date_s = call->date_s;
         r->date_at_ms = p2p_now_ms();
     }
-    if (call->err == P2P_OK && err != P2P_OK)
-        p2p_json_detail(call->answer, call->len, r->detail, sizeof(r->detail));
     pthread_mutex_unlock(&d->lock);
     return err;
+}
+
+void
+p2p_registry_note_malformed(struct p2p_discovery *d, size_t i,
+                            const struct p2p_http_call *call)
+{
+    struct p2p_registry *r = &d->at[i];
+
+    pthread_mutex_lock(&d->lock);
+    r->last_error = P2P_ERR_NOT_REGISTRY;
+    r->reachable = false;
+    snprintf(r->detail, sizeof(r->detail), "its list of peers is malformed%s%s%s",
+             call->type[0] != '\0' ? " (" : "", call->type,
+             call->type[0] != '\0' ? ")" : "");
+    pthread_mutex_unlock(&d->lock);
 }
 
 size_t
@@ -187,6 +201,7 @@ p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
                                              .registered = r->registered,
                                              .is_signed = r->is_signed,
                                              .last_error = r->last_error,
+                                             .body_limit_bytes = r->body_limit_bytes,
                                              .skew_known = r->date_s != 0,
                                              .skew_s = skew_of(r)};
         memcpy(out[i].url, r->url, sizeof(out[i].url));

@@ -67,6 +67,8 @@ walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *ca
         if (walks[i].done)
             continue;
         calls[count].method = "GET";
+        calls[count].expected =
+            strncmp(path, "/peers", 6) == 0 ? P2P_ANSWER_LIST : P2P_ANSWER_ANY;
         calls[count++].url = page_url(d, i, path, argument, walks[i].cursor);
     }
     p2p_http_run(calls, count, timeout_ms, PATIENCE_MS, NULL);
@@ -77,6 +79,8 @@ walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *ca
         err = p2p_registry_note(d, i, &calls[c]);
         if (err == P2P_OK) {
             on_page(&walks[i], i, &calls[c], visit, arg);
+            if (walks[i].err == P2P_ERR_MALFORMED)
+                p2p_registry_note_malformed(d, i, &calls[c]);
         } else {
             /* Pages that came before count; a later one that fails only ends the list.
              */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/registry/discovery_internal.h"
+#include "p2p/log.h"
 #include "p2p/net.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 250 };
@@ -16,6 +17,7 @@ struct transfer {
     struct curl_slist *headers;
     size_t cap;
     bool too_large;
+    char error[CURL_ERROR_SIZE];
 };
 
 static void
@@ -118,6 +120,7 @@ set_up(struct transfer *t, uint64_t timeout_ms)
            curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_bytes) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_WRITEDATA, t) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_PRIVATE, t) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error) == CURLE_OK &&
            (t->call->body == NULL || set_body(t)) &&
            curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, t->call->method) == CURLE_OK;
 }
@@ -133,13 +136,18 @@ from_curl(const struct transfer *t, CURLcode code)
     case CURLE_OPERATION_TIMEDOUT:
         return P2P_ERR_TIMEOUT;
     case CURLE_COULDNT_RESOLVE_HOST:
+        return P2P_ERR_NO_HOST;
     case CURLE_COULDNT_CONNECT:
     case CURLE_INTERFACE_FAILED:
         return P2P_ERR_UNREACHABLE;
     case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CACERT_BADFILE:
         return P2P_ERR_AUTH;
+    case CURLE_SSL_CONNECT_ERROR:
+        return P2P_ERR_TLS;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* no HTTP at all, or that of 1991 */
+    case CURLE_WEIRD_SERVER_REPLY:
+        return P2P_ERR_NOT_REGISTRY;
     case CURLE_SEND_ERROR:
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
@@ -166,6 +174,29 @@ date_of(CURL *easy)
     return at > 0 ? at : 0;
 }
 
+static void
+copy_header(CURL *easy, const char *name, const char *end, char *out, size_t cap)
+{
+    struct curl_header *header;
+
+    out[0] = '\0';
+    if (curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+        p2p_log_escape(header->value, strcspn(header->value, end), out, cap);
+}
+
+/* What tells a person why this is no answer of a registry. */
+static void
+note_answer(struct transfer *t, CURLcode code)
+{
+    struct p2p_http_call *call = t->call;
+
+    copy_header(t->easy, "Content-Type", "; ", call->type, sizeof(call->type));
+    copy_header(t->easy, "Location", "", call->where, sizeof(call->where));
+    if (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
+        code == CURLE_SSL_CACERT_BADFILE)
+        p2p_log_escape(t->error, strlen(t->error), call->where, sizeof(call->where));
+}
+
 /* True when one of them is an answer. */
 static bool
 take_results(CURLM *multi)
@@ -182,6 +213,7 @@ take_results(CURLM *multi)
         curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &t->call->status);
         t->call->err = from_curl(t, msg->data.result);
         t->call->date_s = date_of(msg->easy_handle);
+        note_answer(t, msg->data.result);
         is_answered = is_answered || t->call->err == P2P_OK;
     }
     return is_answered;
@@ -251,6 +283,8 @@ p2p_http_status_err(long status)
 {
     if (status >= 200 && status < 300)
         return P2P_OK;
+    if (status >= 300 && status < 400)
+        return P2P_ERR_MOVED;
     switch (status) {
     case 401:
     case 403:

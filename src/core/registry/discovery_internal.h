@@ -11,16 +11,26 @@ struct cJSON;
 
 /* ---- discovery_http.c: calls to several registries at once ---- */
 
+/* What an answer of a registry has to look like; 2xx only. */
+enum p2p_answer {
+    P2P_ANSWER_ANY,
+    P2P_ANSWER_MESSAGE, /* a JSON object with a text `message` */
+    P2P_ANSWER_LIST,    /* a JSON object; what is in it is looked at elsewhere */
+};
+
 struct p2p_http_call {
     const char *method; /* "GET", "POST", "DELETE" */
     char *url;          /* owned */
     char *body;         /* JSON or NULL; owned */
+    enum p2p_answer expected;
     /* The answer. err is about the connection: any status that arrived is P2P_OK. */
     enum p2p_err err;
     long status;
     char *answer; /* NUL-terminated, `len` bytes; owned; NULL when empty */
     size_t len;
-    int64_t date_s; /* the registry's clock by its Date header; 0: not said */
+    int64_t date_s;  /* the registry's clock by its Date header; 0: not said */
+    char type[64];   /* of the answer, without parameters, escaped; may be empty */
+    char where[160]; /* Location of a 3xx, or why TLS failed; escaped */
 };
 void p2p_http_global_init(void);
 /*
@@ -34,6 +44,12 @@ void p2p_http_run(struct p2p_http_call *calls, size_t count, uint64_t timeout_ms
 void p2p_http_call_clear(struct p2p_http_call *call);
 /* What a status means: 2xx P2P_OK, 404 NOT_FOUND, 409 EXISTS, 429 RATE_LIMITED, ... */
 enum p2p_err p2p_http_status_err(long status);
+/* ---- discovery_answer.c: is this a registry? ---- */
+
+/* What the call means. `detail`: what a person has to know beside the error's text:
+ * the registry's own words, the status, the new URL; escaped, may be empty. */
+enum p2p_err p2p_answer_judge(const struct p2p_http_call *call, char *detail,
+                              size_t cap);
 /* base + path with each %s of `path` percent-encoded; owned, NULL when out of memory.
  */
 char *p2p_http_url(const char *base, const char *path, const char *const *arguments,
@@ -113,6 +129,9 @@ struct p2p_registry {
     /* It has not been told all: the last try failed. The next one is due then. */
     bool is_behind;
     uint64_t retry_at_ms, retry_pause_ms;
+    /* What one request may carry, as a diff counts: less after a 413. And the largest
+     * body that came through since; 0: none was refused. */
+    size_t budget_bytes, body_limit_bytes;
     /* Monotonic: half the time its signature holds. Of an unsigned record: when it is
      * asked again whether it takes a signed one. */
     uint64_t renew_at_ms;
@@ -182,5 +201,9 @@ P2P_MUST_CHECK enum p2p_err p2p_discovery_ask(struct p2p_discovery *d, const cha
 uint64_t p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r);
 enum p2p_err p2p_registry_note(struct p2p_discovery *d, size_t i,
                                const struct p2p_http_call *call);
+
+/* It was JSON, or not even that, but no list: what this call told is no registry's. */
+void p2p_registry_note_malformed(struct p2p_discovery *d, size_t i,
+                                 const struct p2p_http_call *call);
 
 #endif

@@ -12,7 +12,7 @@
 #include "p2p/log.h"
 
 /* A body stays well under what a registry takes (P2P_REGISTER_BODY_MAX). */
-enum { BODY_BUDGET = 8 * 1024 * 1024, ROUNDS_MAX = 64 };
+enum { BODY_BUDGET = 8 * 1024 * 1024, BODY_BUDGET_MIN = 2048, ROUNDS_MAX = 1024 };
 /* What slow registries get once another has answered: beside a length of 100 kB/s. */
 enum { PATIENCE_MS = 5000, PATIENCE_BYTES_PER_MS = 100, LEAVE_PATIENCE_MS = 1000 };
 /* A beat is sent at once and answered from memory: the next one must not be late. */
@@ -167,6 +167,33 @@ plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
         forget(d, r);
 }
 
+static size_t
+budget_of(const struct p2p_registry *r)
+{
+    return r->budget_bytes > 0 ? r->budget_bytes : BODY_BUDGET;
+}
+
+/* 413: the registry takes more than we send, so this is of a server in front of it.
+ * Less at once, then; what is left goes as deltas. False: it cannot be less. */
+static bool
+send_less(struct p2p_discovery *d, struct job *job, size_t body_bytes)
+{
+    struct p2p_registry *r = job->registry;
+    size_t budget = budget_of(r);
+
+    if (job->diff.added_count + job->diff.removed_count < 2 ||
+        budget <= BODY_BUDGET_MIN)
+        return false;
+    /* The list may be shorter than the budget: go by what was sent. */
+    r->budget_bytes = (body_bytes < budget ? body_bytes : budget) / 2;
+    if (r->budget_bytes < BODY_BUDGET_MIN)
+        r->budget_bytes = BODY_BUDGET_MIN;
+    pthread_mutex_lock(&d->lock);
+    r->body_limit_bytes = 1; /* until it is known what comes through */
+    pthread_mutex_unlock(&d->lock);
+    return true;
+}
+
 /* The body of the step that is due; done without one when nothing is left to tell. */
 static enum p2p_err
 make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
@@ -179,7 +206,8 @@ make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
 
     job->seq = seq_for(d, job, seq);
     job->renew_at_ms = p2p_now_ms() + (uint64_t)ttl_s * 500;
-    err = p2p_reg_diff_make(&r->state, reg->files, reg->count, BODY_BUDGET, &job->diff);
+    err =
+        p2p_reg_diff_make(&r->state, reg->files, reg->count, budget_of(r), &job->diff);
     if (err != P2P_OK)
         return err;
     if (job->step == STEP_DELTA &&
@@ -197,6 +225,7 @@ make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
         err = p2p_reg_body_unsigned(reg, &job->diff, &call->body);
     }
     call->method = "POST";
+    call->expected = P2P_ANSWER_MESSAGE;
     if (err == P2P_OK)
         call->url = p2p_http_url(r->url, path, NULL, 0);
     return err;
@@ -204,7 +233,8 @@ make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
 
 /* The registry has it: remember what, and go on with the rest. */
 static void
-on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg)
+on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
+            size_t body_bytes)
 {
     struct p2p_registry *r = job->registry;
     bool complete = job->diff.complete;
@@ -225,6 +255,8 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg)
     r->is_signed = job->step != STEP_UNSIGNED;
     r->last_error = P2P_OK;
     r->detail[0] = '\0';
+    if (r->body_limit_bytes > 0 && body_bytes > r->body_limit_bytes)
+        r->body_limit_bytes = body_bytes;
     pthread_mutex_unlock(&d->lock);
     /* An unsigned list cannot be continued: what did not fit is not listed. */
     job->done = complete || job->err != P2P_OK || job->step == STEP_UNSIGNED;
@@ -244,7 +276,7 @@ on_conflict(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
         (void)p2p_json_u64(json, "seq", UINT64_MAX, &has);
     cJSON_Delete(json);
     if (has == job->seq && job->step != STEP_UNSIGNED) {
-        on_accepted(d, job, reg);
+        on_accepted(d, job, reg, strlen(call->body));
         return;
     }
     /* A clock that went back: go on above what it has. Twice at most: no haggling. Nor
@@ -292,6 +324,15 @@ is_about_clocks(struct p2p_discovery *d, struct job *job, const struct p2p_reg *
     return true;
 }
 
+/* Says nothing about the record: too much at once, or a server in front of the registry
+ * that cannot reach it. */
+static bool
+is_passing(const struct p2p_http_call *call)
+{
+    return call->err == P2P_OK && (call->status == 413 || call->status == 429 ||
+                                   (call->status >= 500 && call->status != 501));
+}
+
 static void
 on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
           const struct p2p_http_call *call, enum p2p_err err)
@@ -299,7 +340,12 @@ on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     bool refused = call->status == 400 || call->status == 415 || call->status == 422;
 
     if (err == P2P_OK) {
-        on_accepted(d, job, reg);
+        on_accepted(d, job, reg, strlen(call->body));
+    } else if (call->status == 413 && send_less(d, job, strlen(call->body))) {
+        return; /* the next round sends less */
+    } else if (is_passing(call)) {
+        job->done = true; /* what it has, it has: the rest follows later */
+        job->err = err;
     } else if (err == P2P_ERR_EXISTS) {
         on_conflict(d, job, reg, call);
     } else if (call->err == P2P_OK && job->step == STEP_DELTA) {
@@ -464,6 +510,7 @@ p2p_discovery_heartbeat(struct p2p_discovery *d, const struct p2p_id *id)
     p2p_hex_format(id->b, sizeof(id->b), hex);
     for (size_t i = 0; i < d->count; i++) {
         calls[i].method = "GET";
+        calls[i].expected = P2P_ANSWER_MESSAGE;
         calls[i].url =
             p2p_http_url(d->at[i].url, "/heartbeat?peer_id=%s", &argument, 1);
     }
