@@ -45,6 +45,7 @@ enum p2p_err_class {
     X(NOT_FOLDER,    LOCAL,  "this is not a folder")                      \
     X(AWAY,          LOCAL,  "the folder is not at its path now")         \
     X(IN_USE,        LOCAL,  "the address is already in use")             \
+    X(NOT_OWN_ADDR,  LOCAL,  "this is not an address of this machine")    \
     X(CORRUPT,       LOCAL,  "a state file is damaged")                   \
     X(KEY_FILE,      LOCAL,  "the key file is unusable")                  \
     X(CRYPTO,        LOCAL,  "the cryptographic library failed")          \

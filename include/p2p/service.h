@@ -4,6 +4,8 @@
 #ifndef P2P_SERVICE_H
 #define P2P_SERVICE_H
 
+#include <stdbool.h>
+
 #include "p2p/err.h"
 
 #ifdef __cplusplus
@@ -17,6 +19,11 @@ extern "C" {
  * a script that starts daemons with `&` gets the Ctrl-C alone and stops them in its own
  * order. */
 void p2p_service_begin(void);
+
+/* Whether this program may open as many files as a daemon needs; logs why not. */
+bool p2p_service_has_descriptors(void);
+/* Logs why a daemon cannot listen, and what to do: one text for all three. */
+void p2p_service_say_no_listener(enum p2p_err err, const char *host, unsigned port);
 
 /* Prints `ready <program> <format...>` on stdout (flushed) and tells systemd (when
  * built with it). */

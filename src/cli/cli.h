@@ -8,6 +8,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -80,6 +81,17 @@ struct cli_common {
 /* Parses; false: the command is over with *status. Options' text lives until exit. */
 bool cli_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
                int *arguments, int *status);
+
+/* ---- outcome.c: with --json stdout tells every outcome, failures included ---- */
+
+void cli_outcome_begin(const struct p2p_option_set *set, const void *target, int argc,
+                       char **argv, enum p2p_err parsed);
+void cli_outcome_note(enum p2p_err err, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+void cli_outcome_note_printed(const struct cJSON *object);
+/* At the end: the object where none was printed, and whether all that was printed has
+ * arrived. Returns the exit status. */
+int cli_outcome_end(int status);
 
 /* ---- Things to open; what goes wrong has been said on stderr ---- */
 

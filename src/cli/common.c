@@ -16,6 +16,7 @@ cli_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
     enum p2p_err err = p2p_options_parse(set, target, argc, argv, arguments, &text);
 
     *status = err == P2P_ERR_CANCELLED ? 0 : p2p_err_exit_status(err);
+    cli_outcome_begin(set, target, argc, argv, err);
     return err == P2P_OK;
 }
 
@@ -63,6 +64,9 @@ cli_say(const char *format, ...)
     va_list args;
 
     va_start(args, format);
+    cli_outcome_note(P2P_OK, format, args);
+    va_end(args);
+    va_start(args, format);
     say(format, args);
     va_end(args);
 }
@@ -72,6 +76,9 @@ cli_fail(enum p2p_err err, const char *format, ...)
 {
     va_list args;
 
+    va_start(args, format);
+    cli_outcome_note(err, format, args);
+    va_end(args);
     va_start(args, format);
     say(format, args);
     va_end(args);

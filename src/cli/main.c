@@ -73,8 +73,8 @@ help(int argc, char **argv)
     return 0;
 }
 
-int
-main(int argc, char **argv)
+static int
+run(int argc, char **argv)
 {
     const struct cli_command *command;
     const char *name = argc > 1 ? argv[1] : "";
@@ -100,4 +100,10 @@ main(int argc, char **argv)
     if (p2p_crypto_init() != P2P_OK)
         return cli_fail(P2P_ERR_CRYPTO, "the cryptographic library cannot be used");
     return command->run(argc - 1, argv + 1);
+}
+
+int
+main(int argc, char **argv)
+{
+    return cli_outcome_end(run(argc, argv));
 }

@@ -135,6 +135,7 @@ cli_print_json(struct cJSON *object)
 {
     char *text = must(cJSON_PrintUnformatted(object));
 
+    cli_outcome_note_printed(object);
     puts(text);
     fflush(stdout);
     cJSON_free(text);

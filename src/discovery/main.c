@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "discovery/housekeeper.h"
 #include "discovery/http/app.h"
@@ -135,6 +136,27 @@ load_snapshot(struct discovery *d)
         report_snapshot(path, err);
 }
 
+/* It would be taken for a damaged list, and set aside. */
+static bool
+is_folder(const char *path)
+{
+    struct stat st;
+
+    return path != NULL && stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* A list that cannot be kept is worth knowing now, not after the first registration. */
+static enum p2p_err
+try_snapshot(struct discovery *d)
+{
+    const char *path = d->app.opt.snapshot;
+    enum p2p_err err = path != NULL ? snapshot_write(d->app.registry, path) : P2P_OK;
+
+    if (err != P2P_OK)
+        p2p_log_error("cannot write --snapshot %s: %s", path, p2p_err_text(err));
+    return err;
+}
+
 #define STORE_FIRST_WAIT_MS 3000
 
 /* The registry also starts without Redis, and sends its registrations once Redis is
@@ -164,7 +186,14 @@ start_and_wait(struct discovery *d)
         (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK)
         return err;
     d->app.housekeeper = d->housekeeper;
+    if (is_folder(d->app.opt.snapshot)) {
+        p2p_log_error("cannot write --snapshot %s: this is a folder; name a file in it",
+                      d->app.opt.snapshot);
+        return P2P_ERR_USAGE;
+    }
     load_snapshot(d);
+    if ((err = try_snapshot(d)) != P2P_OK)
+        return err;
     if ((err = open_store(d)) != P2P_OK || (err = open_server(d)) != P2P_OK)
         return err;
     p2p_service_ready(PROGRAM, "port=%u", http_server_port(d->app.server));
@@ -198,14 +227,14 @@ static enum p2p_err
 open_listener(struct discovery *d)
 {
     const struct discovery_options *o = &d->app.opt;
-    enum p2p_err err = http_listen(o->host, (uint16_t)o->port, &d->listener);
+    enum p2p_err err;
 
-    if (err == P2P_ERR_IN_USE)
-        p2p_log_error("port %u is in use: choose another one with --port",
-                      (unsigned)o->port);
-    else if (err != P2P_OK)
-        p2p_log_error("cannot listen on %s port %u: %s", o->host, (unsigned)o->port,
-                      p2p_err_text(err));
+    if (!p2p_service_has_descriptors())
+        return P2P_ERR_SYS;
+    err = http_listen(o->host, (uint16_t)o->port, &d->listener);
+
+    if (err != P2P_OK)
+        p2p_service_say_no_listener(err, o->host, (unsigned)o->port);
     return err;
 }
 

@@ -48,7 +48,7 @@ bind_and_listen(int family, const struct sockaddr *sa, socklen_t len, int *resul
 static enum p2p_err
 listen_at(const char *host, uint16_t port, int *result)
 {
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+    struct addrinfo hints = {.ai_flags = AI_NUMERICSERV | AI_PASSIVE,
                              .ai_socktype = SOCK_STREAM};
     struct addrinfo *ai;
     enum p2p_err err;
@@ -59,7 +59,7 @@ listen_at(const char *host, uint16_t port, int *result)
     if (strcmp(host, "localhost") == 0)
         host = "127.0.0.1";
     if (getaddrinfo(host, service, &hints, &ai) != 0)
-        return P2P_ERR_USAGE;
+        return P2P_ERR_NO_HOST;
     err = bind_and_listen(ai->ai_family, ai->ai_addr, ai->ai_addrlen, result);
     freeaddrinfo(ai);
     return err;
@@ -69,8 +69,15 @@ listen_at(const char *host, uint16_t port, int *result)
 enum p2p_err
 http_listen(const char *host, uint16_t port, int *fd)
 {
+    char inner[256];
+    size_t len = strlen(host);
     enum p2p_err err;
 
+    if (host[0] == '[' && len > 2 && host[len - 1] == ']' && len < sizeof(inner)) {
+        memcpy(inner, host + 1, len - 2); /* as in a URL */
+        inner[len - 2] = '\0';
+        host = inner;
+    }
     if (!means_every_address(host))
         return listen_at(host, port, fd);
     err = listen_at("::", port, fd);
@@ -165,11 +172,11 @@ start_daemon(struct http_server *s)
         {MHD_OPTION_END, 0, NULL},
     };
 
-    return MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG | MHD_ALLOW_SUSPEND_RESUME |
-            MHD_USE_TURBO | (opt->tls.cert != NULL ? MHD_USE_TLS : 0u),
-        0, http_place_asked, s, http_on_request, s, MHD_OPTION_ARRAY, items,
-        MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG |
+                                MHD_ALLOW_SUSPEND_RESUME | MHD_USE_TURBO |
+                                (opt->tls.cert != NULL ? MHD_USE_TLS : 0u),
+                            0, http_place_asked, s, http_on_request, s,
+                            MHD_OPTION_ARRAY, items, MHD_OPTION_END);
 }
 
 enum p2p_err

@@ -292,16 +292,12 @@ open_listeners(struct peer *peer)
     const struct peer_options *opt = &peer->opt;
     enum p2p_err err;
 
+    if (!p2p_service_has_descriptors())
+        return P2P_ERR_SYS;
     peer->port = (uint16_t)opt->port;
     err = server_listen(opt->host, &peer->port, peer->listeners, opt->threads);
-    if (err == P2P_ERR_IN_USE)
-        p2p_log_error("port %u is already in use; choose another one with --port",
-                      (unsigned)opt->port);
-    else if (err != P2P_OK)
-        p2p_log_error("cannot listen on %s port %u: %s", opt->host, (unsigned)opt->port,
-                      err == P2P_ERR_UNREACHABLE || err == P2P_ERR_SYS
-                          ? "this is no address of this machine (--host)"
-                          : p2p_err_text(err));
+    if (err != P2P_OK)
+        p2p_service_say_no_listener(err, opt->host, (unsigned)opt->port);
     return err;
 }
 

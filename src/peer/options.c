@@ -83,8 +83,10 @@ is_ip(const char *text)
 {
     unsigned char address[sizeof(struct in6_addr)];
 
-    return inet_pton(AF_INET, text, address) == 1 ||
-           inet_pton(AF_INET6, text, address) == 1;
+    /* "every address" is none that another machine could call */
+    return (inet_pton(AF_INET, text, address) == 1 ||
+            inet_pton(AF_INET6, text, address) == 1) &&
+           strcmp(text, "0.0.0.0") != 0 && strcmp(text, "::") != 0;
 }
 
 enum p2p_err

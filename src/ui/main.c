@@ -30,14 +30,14 @@ static enum p2p_err
 open_listener(struct ui_app *app)
 {
     const struct ui_options *opt = &app->opt;
-    enum p2p_err err = http_listen(opt->host, (uint16_t)opt->port, &app->listener);
+    enum p2p_err err;
 
-    if (err == P2P_ERR_IN_USE)
-        fprintf(stderr, "p2p-ui: port %llu is in use; choose another one with --port\n",
-                (unsigned long long)opt->port);
-    else if (err != P2P_OK)
-        fprintf(stderr, "p2p-ui: cannot listen on %s: %s\n", opt->host,
-                p2p_err_text(err));
+    if (!p2p_service_has_descriptors())
+        return P2P_ERR_SYS;
+    err = http_listen(opt->host, (uint16_t)opt->port, &app->listener);
+
+    if (err != P2P_OK)
+        p2p_service_say_no_listener(err, opt->host, (unsigned)opt->port);
     return err;
 }
 

@@ -63,7 +63,7 @@ def test_protocol_1_is_refused_under_another_name_of_the_same_address(suite):
     [
         ("p2p-peer", ("--advertise", "my-host"), "invalid --advertise my-host: use an IP address"),
         ("p2p-peer", ("--discovery", "ftp://x"), "a URL such as"),
-        ("p2p-peer", ("--host", "300.1.1.1"), "no address of this machine"),
+        ("p2p-peer", ("--host", "300.1.1.1"), "no such host (--host)"),
         ("p2p-peer", ("--shared-dir", "a-file"), "not a folder"),
         ("p2p-ui", ("--keys-dir", "a-file"), "not a folder"),
         ("p2p-ui", ("--web-dir", "nowhere"), "--web-dir nowhere"),

@@ -61,6 +61,8 @@ p2p_err_from_errno(int errnum)
         return P2P_ERR_EXISTS;
     case EADDRINUSE:
         return P2P_ERR_IN_USE;
+    case EADDRNOTAVAIL:
+        return P2P_ERR_NOT_OWN_ADDR;
     case ECONNREFUSED:
     case EHOSTUNREACH:
     case ENETUNREACH:

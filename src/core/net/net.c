@@ -58,6 +58,16 @@ is_any(const char *host)
     return host[0] == '\0' || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0;
 }
 
+static const char *
+inner_of(const char *host, char inner[P2P_HOST_MAX + 1])
+{
+    size_t len = strlen(host) - 2;
+
+    memcpy(inner, host + 1, len);
+    inner[len] = '\0';
+    return inner;
+}
+
 enum p2p_err
 p2p_net_listen(const char *host, uint16_t port, bool reuse_port, int backlog, int *fd,
                uint16_t *actual_port)
@@ -67,6 +77,7 @@ p2p_net_listen(const char *host, uint16_t port, bool reuse_port, int backlog, in
     struct p2p_addr addr = {.port = port};
     struct addrinfo *list = NULL;
     enum p2p_err err = P2P_ERR_UNSUPPORTED;
+    char inner[P2P_HOST_MAX + 1];
 
     *fd = -1;
     *actual_port = 0;
@@ -78,6 +89,9 @@ p2p_net_listen(const char *host, uint16_t port, bool reuse_port, int backlog, in
         if (err == P2P_ERR_IN_USE || err == P2P_ERR_PERMISSION)
             return err;
     }
+    if (host[0] == '[' && host[strlen(host) - 1] == ']') /* as in a URL */
+        return p2p_net_listen(inner_of(host, inner), port, reuse_port, backlog, fd,
+                              actual_port);
     if (*fd < 0) { /* one address, or a system without IPv6 */
         strcpy(addr.host, is_any(host) ? "0.0.0.0" : host);
         err = p2p_net_resolve(&addr, P2P_NO_DEADLINE, -1, &list);

@@ -89,6 +89,22 @@ start_lookup(const char *host, const char *port)
     return lookup;
 }
 
+/* Whether the name servers know no such name, for good, or could not be asked. */
+static enum p2p_err
+meaning_of(int status)
+{
+    switch (status) {
+    case 0:
+        return P2P_OK;
+    case EAI_NONAME:
+    case EAI_NODATA:
+    case EAI_ADDRFAMILY:
+        return P2P_ERR_NO_HOST;
+    default:
+        return P2P_ERR_UNREACHABLE;
+    }
+}
+
 static enum p2p_err
 wait_lookup(struct lookup *lookup, uint64_t deadline_ms, int stop_fd,
             struct addrinfo **out)
@@ -97,7 +113,7 @@ wait_lookup(struct lookup *lookup, uint64_t deadline_ms, int stop_fd,
 
     pthread_mutex_lock(&lookup->lock);
     if (lookup->done && err != P2P_ERR_CANCELLED) {
-        err = lookup->status == 0 ? P2P_OK : P2P_ERR_UNREACHABLE;
+        err = meaning_of(lookup->status);
         *out = lookup->result;
         lookup->result = NULL;
     }

@@ -363,7 +363,7 @@ p2p_options_parse(const struct p2p_option_set *set, void *target, int argc, char
     *text = NULL;
     *arguments = 0;
     if (answer_common(&parse, argc, argv))
-        return P2P_ERR_CANCELLED;
+        return fflush(stdout) == 0 && !ferror(stdout) ? P2P_ERR_CANCELLED : P2P_ERR_SYS;
     parse.sources = calloc(set->count + P2P_COMMON_OPTIONS, sizeof(*parse.sources));
     parse.text = calloc(1, sizeof(*parse.text));
     if (parse.sources == NULL || parse.text == NULL)

@@ -19,8 +19,9 @@
 
 #include "core/program/guardian_internal.h"
 #include "p2p/hardening.h"
+#include "p2p/log.h"
 
-enum { READY_LINE_MAX = 1024 };
+enum { READY_LINE_MAX = 1024, DESCRIPTORS_MIN = 64 };
 
 static atomic_bool stopping;
 
@@ -82,6 +83,37 @@ allow_descriptors(void)
         return;
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+bool
+p2p_service_has_descriptors(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_MIN)
+        return true;
+    p2p_log_error("only %llu files may be open at once, %d are needed: raise the limit "
+                  "(ulimit -n 1024, LimitNOFILE=1024)",
+                  (unsigned long long)limit.rlim_cur, DESCRIPTORS_MIN);
+    return false;
+}
+
+void
+p2p_service_say_no_listener(enum p2p_err err, const char *host, unsigned port)
+{
+    if (err == P2P_ERR_IN_USE)
+        p2p_log_error("cannot listen on %s port %u: the port is already in use; choose "
+                      "another one with --port",
+                      host, port);
+    else if (err == P2P_ERR_PERMISSION)
+        p2p_log_error("cannot listen on %s port %u: permission denied; ports below "
+                      "1024 are for root, choose another one with --port",
+                      host, port);
+    else if (err == P2P_ERR_NO_HOST || err == P2P_ERR_NOT_OWN_ADDR)
+        p2p_log_error("cannot listen on %s port %u: %s (--host)", host, port,
+                      p2p_err_text(err));
+    else
+        p2p_log_error("cannot listen on %s port %u: %s", host, port, p2p_err_text(err));
 }
 
 void
