@@ -13,14 +13,26 @@ from p2pwire.web import Registry
 _PRIMES = math.prod(p for p in range(3, 1 << 16, 2) if all(p % q for q in range(3, math.isqrt(p) + 1, 2)))
 
 
+def _pairs_of_halves():
+    """Numbers of 1024 bits without a small factor, each with every one before it: few of them make many keys."""
+    halves = []
+    while True:
+        half = random.getrandbits(1024) | 3 << 1022 | 1
+        if math.gcd(half, _PRIMES) == 1:
+            yield from ((half, other) for other in halves)
+            halves.append(half)
+
+
 class StandIn:
     """An identity nobody has the private key of: good enough to register without a signature."""
 
+    _pairs = _pairs_of_halves()
+    _lock = threading.Lock()
+
     def __init__(self):
-        n = 2
-        while math.gcd(n, _PRIMES) > 1 or n % 2 == 0:
-            n = random.getrandbits(2048) | 1 << 2047 | 1
-        self.pem = keys.pem_of_spki(keys.spki_of_modulus(n))
+        with StandIn._lock:
+            one, other = next(StandIn._pairs)
+        self.pem = keys.pem_of_spki(keys.spki_of_modulus(one * other))
         self.peer_id = keys.peer_id_of_pem(self.pem)
 
 
