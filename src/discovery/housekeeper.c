@@ -154,7 +154,7 @@ housekeeper_stop(struct housekeeper *h)
     free(h);
 }
 
-/* Not immediately: the request's body and the data made from it are still allocated. */
+/* Not immediately: one time is enough for requests that end together. */
 #define TRIM_AFTER_MS 100u
 
 void

@@ -13,8 +13,8 @@ P2P_MUST_CHECK enum p2p_err housekeeper_start(struct app *app,
                                               struct housekeeper **result);
 void housekeeper_stop(struct housekeeper *h); /* accepts NULL */
 
-/* A long request is done: soon returns the memory that the allocator keeps of it to the
- * system. */
+/* The memory of a long request was freed: soon returns what the allocator keeps of it
+ * to the system. */
 void housekeeper_trim_soon(struct housekeeper *h);
 
 /* Something has changed: cheap, from any thread. */

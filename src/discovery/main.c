@@ -2,6 +2,7 @@
  * (p2p/guardian.h). */
 #include <libgen.h>
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -32,6 +33,15 @@ on_change(void *arg, const struct p2p_id *id, bool is_gone)
 
     changes_note(d->app.changes, id, is_gone);
     housekeeper_poke(d->housekeeper);
+}
+
+/* Otherwise the allocator would keep memory in addition to --max-memory. */
+static void
+on_long_body_freed(void *arg)
+{
+    const struct app *app = arg;
+
+    housekeeper_trim_soon(app->housekeeper);
 }
 
 static enum p2p_err
@@ -85,6 +95,7 @@ open_server(struct discovery *d)
                   .allow_hosts = o->allow_host.at},
         .headers = headers,
         .routes = discovery_routes,
+        .on_long_body_freed = on_long_body_freed,
         .app = &d->app,
         /* With a store, a registration waits for Redis on one of these threads. */
         .pool_threads = d->app.store != NULL ? 8 : 2,
@@ -177,11 +188,15 @@ open_store(struct discovery *d)
     return err;
 }
 
+/* Otherwise free() keeps up to 64 MiB of each arena, and malloc_trim does not touch that. */
+#define TRIM_THRESHOLD (1 << 20)
+
 static enum p2p_err
 start_and_wait(struct discovery *d)
 {
     enum p2p_err err;
 
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
     if ((err = p2p_crypto_init()) != P2P_OK || (err = open_registry(d)) != P2P_OK ||
         (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK)
         return err;

@@ -44,6 +44,7 @@ http_request_end(struct http_request *req)
 {
     struct http_server *s = req->server;
     uint64_t serial = req->serial;
+    size_t body_cap = req->body_cap;
 
     if (serial != 0) {
         req->serial = 0;
@@ -51,6 +52,8 @@ http_request_end(struct http_request *req)
             s->opt.on_end(serial, s->opt.app);
     }
     http_request_clear(req);
+    if (body_cap >= HTTP_LONG_BODY && s->opt.on_long_body_freed != NULL)
+        s->opt.on_long_body_freed(s->opt.app);
 }
 
 void

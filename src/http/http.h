@@ -117,6 +117,12 @@ struct http_options {
      * within http_server_close(). May be NULL.
      */
     void (*on_end)(uint64_t serial, void *app);
+    /*
+     * Called when a body of HTTP_LONG_BODY or more has been freed, and what the server
+     * made of it: a program may give the memory back to the system. On a thread of the
+     * server, at the latest within http_server_close(). May be NULL.
+     */
+    void (*on_long_body_freed)(void *app);
     void *app;
     /* Instead of host and port: a socket of http_listen. Taken. */
     bool has_listener;
@@ -126,6 +132,7 @@ struct http_options {
 };
 
 #define HTTP_MAX_CONNECTIONS   4096u
+#define HTTP_LONG_BODY         ((size_t)1024 * 1024)
 #define HTTP_CONNECTION_MEMORY (16u * 1024)
 #define HTTP_MAX_URI           4096u
 #define HTTP_MAX_HEADERS       100u

@@ -23,7 +23,6 @@ UI = ["reply", "state", "access", "folders", "peers", "transfers", "."]
 CORE_EXCEPTIONS = set()
 DISCOVERY_EXCEPTIONS = {
     ("src/discovery/http/app.h", "."),  # the options
-    ("src/discovery/http/routes_register.c", "."),  # the housekeeper
 }
 UI_EXCEPTIONS = {
     ("src/ui/folders/listing.c", "transfers"),

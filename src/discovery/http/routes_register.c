@@ -1,7 +1,6 @@
 /* POST /register, POST /register/delta, DELETE /register. */
 #include <string.h>
 
-#include "discovery/housekeeper.h"
 #include "discovery/http/app.h"
 #include "discovery/http/register_parse.h"
 #include "http/json.h"
@@ -27,20 +26,6 @@ goes_elsewhere(struct http_request *req, const struct app *app)
 
     http_body(req, &len);
     return (len > LONG_BODY || app->store != NULL) && http_offload(req);
-}
-
-/* Memory for parsing a long body is returned to the system. Otherwise the allocator
- * would keep it in addition to --max-memory. */
-#define TRIM_BODY (1024u * 1024)
-
-static void
-give_memory_back(struct http_request *req, const struct app *app)
-{
-    size_t len;
-
-    http_body(req, &len);
-    if (len >= TRIM_BODY)
-        housekeeper_trim_soon(app->housekeeper);
 }
 
 /* Tells the other registries. False, with the answer sent: the queue to Redis is full.
@@ -181,7 +166,6 @@ post_register(struct http_request *req, void *arg)
             reply_registered(req, &record);
     }
     record_clear(&record);
-    give_memory_back(req, app);
 }
 
 /* ---- delta and leave ---- */
@@ -243,7 +227,6 @@ post_delta(struct http_request *req, void *arg)
     }
     apply_delta(req, arg, &delta);
     intake_delta_clear(&delta);
-    give_memory_back(req, arg);
 }
 
 void
