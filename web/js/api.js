@@ -10,7 +10,7 @@ export class ApiError extends Error {
 
 	/** What people read: our own text for a code we know, else the server's. */
 	get text() {
-		return known(`err.${this.code}`) ? t(`err.${this.code}`) : this.message;
+		return known(`err.${this.code}`) ? t(`err.${this.code}`, this.data) : this.message;
 	}
 }
 
@@ -54,12 +54,12 @@ function problem(status, data, retryAfter) {
 	return error;
 }
 
+/** Asks whether the server would take this file, before its bytes are sent. */
+export const checkUpload = (file, query) => get(`shares/check?${query}&size=${file.size}`);
+
 /** Sends one file; resolves with the server's answer. `abort` is set on the handle for cancelling. */
-export function upload(file, { path, onConflict, onProgress }) {
+export function upload(file, query, onProgress) {
 	const request = new XMLHttpRequest();
-	const query = new URLSearchParams();
-	if (path) query.set('path', path);
-	if (onConflict) query.set('on_conflict', onConflict);
 	const form = new FormData();
 	form.append('file', file, file.name);
 	const done = new Promise((resolve, reject) => {
@@ -77,7 +77,7 @@ export function upload(file, { path, onConflict, onProgress }) {
 		request.onerror = () => reject(new ApiError('offline', t('err.offline')));
 		request.onabort = () => reject(new ApiError('cancelled', ''));
 	});
-	request.open('POST', `api/upload${query.size ? `?${query}` : ''}`);
+	request.open('POST', `api/upload?${query}`);
 	request.send(form);
 	return { done, abort: () => request.abort() };
 }

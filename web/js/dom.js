@@ -119,9 +119,7 @@ const KINDS = {
 	text: 'pdf txt md doc docx odt rtf epub csv xls xlsx ods ppt pptx odp tex',
 	code: 'c h cpp rs go py js ts java sh html css json yaml yml toml sql xml',
 };
-const KIND_OF = new Map(
-	Object.entries(KINDS).flatMap(([kind, list]) => list.split(' ').map((ext) => [ext, kind])),
-);
+const KIND_OF = new Map(Object.entries(KINDS).flatMap(([kind, list]) => list.split(' ').map((ext) => [ext, kind])));
 
 export const kindOf = (name) => KIND_OF.get(String(name).split('.').pop().toLowerCase()) ?? 'file';
 
@@ -137,14 +135,16 @@ export function setFileIcon(el, name) {
 	setIcon(el, kind);
 }
 
+export const hintLine = (...kids) => h('p', { class: 'hint' }, ...kids);
+export const metaText = (...kids) => h('span', { class: 'meta' }, ...kids);
+export const growBox = (...kids) => h('div', { class: 'grow' }, ...kids);
+export const grow = (...kids) => h('span', { class: 'grow' }, ...kids);
+export const para = (...kids) => h('p', {}, ...kids);
+export const item = (...kids) => h('li', { class: 'source' }, ...kids);
+
 /** A button with an icon: with its label shown, or (bare) with the label as its accessible name. */
 export function button(label, { icon: name, kind = '', onclick, bare = false, ...rest } = {}) {
 	const props = { type: 'button', class: `btn ${kind} ${bare ? 'bare' : ''}`.trim(), onclick, ...rest };
 	if (bare) Object.assign(props, { 'aria-label': label, title: label });
-	return h(
-		'button',
-		props,
-		name && h('span', { class: 'ic' }, icon(name)),
-		bare ? null : h('span', {}, label),
-	);
+	return h('button', props, name && h('span', { class: 'ic' }, icon(name)), bare ? null : h('span', {}, label));
 }

@@ -1,5 +1,5 @@
 // Files dropped anywhere on the page, folders too, or pasted.
-import { h, icon } from './dom.js';
+import { h, icon, para } from './dom.js';
 import { t } from './i18n.js';
 import { addUploads } from './upload.js';
 
@@ -41,7 +41,7 @@ export function dropTarget(onFiles) {
 	const overlay = h(
 		'div',
 		{ class: 'drop-overlay', hidden: true, 'aria-hidden': 'true' },
-		h('div', {}, icon('share'), h('p', {}, t('drop.now'))),
+		h('div', {}, icon('share'), para(t('drop.now'))),
 	);
 	let depth = 0;
 	const show = (on) => {

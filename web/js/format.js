@@ -48,21 +48,14 @@ export function percent(part, whole) {
 
 export const percentText = (p) => new Intl.NumberFormat(lang, { style: 'percent' }).format(p / 100);
 
-const STEPS = [
-	['day', 86400],
-	['hour', 3600],
-	['minute', 60],
-];
+const STEPS = [['day', 86400], ['hour', 3600], ['minute', 60]];
 
 export function ago(time) {
 	const seconds = Date.now() / 1000 - time;
 	if (seconds > 7 * 86400) return new Intl.DateTimeFormat(lang, { dateStyle: 'medium' }).format(time * 1000);
 	const step = STEPS.find(([, size]) => seconds >= size);
 	if (!step) return t('now');
-	return new Intl.RelativeTimeFormat(lang, { numeric: 'auto' }).format(
-		-Math.floor(seconds / step[1]),
-		step[0],
-	);
+	return new Intl.RelativeTimeFormat(lang, { numeric: 'auto' }).format(-Math.floor(seconds / step[1]), step[0]);
 }
 
-export const clock = (time) => new Intl.DateTimeFormat(lang, { timeStyle: 'short' }).format(time * 1000);
+export const clock = (time) => new Intl.DateTimeFormat(lang, { timeStyle: 'medium' }).format(time * 1000);

@@ -1,13 +1,6 @@
 // Strings by key, one JSON file per language; what is missing there is taken from English.
 
-export const LANGUAGES = {
-	en: 'English',
-	de: 'Deutsch',
-	es: 'Español',
-	fr: 'Français',
-	zh: '中文',
-	ar: 'العربية',
-};
+export const LANGUAGES = { en: 'English', de: 'Deutsch', es: 'Español', fr: 'Français', zh: '中文', ar: 'العربية' };
 
 let strings = {};
 let english = {};

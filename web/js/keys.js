@@ -30,10 +30,7 @@ export function showKeys() {
 		onchange: () => save('p2p.keys', box.checked ? null : 'off'),
 	});
 	box.checked = keysOn();
-	const extra = [
-		{ keys: ['↑', '↓'], label: t('key.rows') },
-		{ keys: ['Esc'], label: t('key.esc') },
-	];
+	const extra = [{ keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Esc'], label: t('key.esc') }];
 	return dialog({
 		title: t('keys'),
 		body: [
@@ -47,11 +44,7 @@ export function showKeys() {
 						h(
 							'tr',
 							{},
-							h(
-								'th',
-								{ scope: 'row' },
-								r.keys.map((k) => h('kbd', {}, k)),
-							),
+							h('th', { scope: 'row' }, r.keys.map((k) => h('kbd', {}, k))),
 							h('td', {}, r.label),
 						),
 					),

@@ -1,7 +1,7 @@
 // Starts the page: language, frame, views, events, keys. Views live under the fragment (#share, #search, ...).
 import { whenPairingNeeded } from './api.js';
 import { loadStatus, loadTransfers } from './data.js';
-import { button, h, icon, setAttr, setText, visible } from './dom.js';
+import { button, h, icon, metaText, setAttr, setText, visible } from './dom.js';
 import { dropTarget } from './drop.js';
 import { bytes, speed } from './format.js';
 import { load, number, preferred, save, t, useLanguage } from './i18n.js';
@@ -118,7 +118,7 @@ function connectionLine() {
 function selfCard() {
 	const name = h('bdi', { class: 'self-name' });
 	const id = h('span', { class: 'meta mono', dir: 'ltr' });
-	const line = h('span', { class: 'meta' });
+	const line = metaText();
 	on('status', () => {
 		const s = state.status;
 		if (!s) return;

@@ -1,9 +1,9 @@
 // What views ask about transfers: order, groups, sums, actions.
 import { api, post } from './api.js';
-import { button, h } from './dom.js';
-import { bytes } from './format.js';
+import { button, para } from './dom.js';
+import { bytes, clock } from './format.js';
 import { loadDownloads, loadTransfers } from './data.js';
-import { t } from './i18n.js';
+import { known, t } from './i18n.js';
 import { apply } from './data.js';
 import { changed, state } from './store.js';
 import { attempt, dialog, short, toast } from './ui.js';
@@ -97,7 +97,7 @@ const choose = (name, contents) =>
 		title: t('choice.title', { name }),
 		className: 'sheet',
 		body: (close) => [
-			h('p', {}, t('choice.text')),
+			para(t('choice.text')),
 			...contents.map((one) =>
 				button(`${bytes(one.size)}, ${short(one.root)} (${holders(one)})`, {
 					kind: 'menu',
@@ -163,8 +163,8 @@ export const statusText = (one) => t(`st.${one.state}`);
 export function reason(one) {
 	if (!one.error && !one.error_code) return '';
 	const key = `why.${one.error_code}`;
-	const known = t(key);
-	return known === key ? one.error : known;
+	const text = known(key) ? t(key) : one.error;
+	return one.retry_at ? `${text} ${t('retry.at', { time: clock(one.retry_at) })}` : text;
 }
 
 const SAMPLES = 120;

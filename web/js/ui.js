@@ -1,5 +1,5 @@
 // Parts that every view uses: dialogs, toasts, row actions, empty states, copying.
-import { button, h, icon, setText } from './dom.js';
+import { button, h, icon, para, setText } from './dom.js';
 import { t } from './i18n.js';
 
 /** Opens a modal; resolves with the value of the button pressed, null when it was closed. */
@@ -64,11 +64,8 @@ export function dialog({ title, body = [], actions = [], className = '' }) {
 export function confirm(title, text, label) {
 	return dialog({
 		title,
-		body: [h('p', {}, text)],
-		actions: [
-			{ label: t('cancel'), value: null },
-			{ label, value: true, main: true, danger: true },
-		],
+		body: [para(text)],
+		actions: [{ label: t('cancel'), value: null }, { label, value: true, main: true, danger: true }],
 	});
 }
 
@@ -180,7 +177,7 @@ export function empty(name, title, text, ...rest) {
 		{ class: 'empty' },
 		h('span', { class: 'empty-icon' }, icon(name)),
 		h('h2', {}, title),
-		text && h('p', {}, text),
+		text && para(text),
 		rest,
 	);
 }

@@ -1,5 +1,5 @@
 // The upload queue. Files are sent one request each, two at a time, straight from disk.
-import { upload } from './api.js';
+import { checkUpload, upload } from './api.js';
 import { loadShared, loadStatus } from './data.js';
 import { t } from './i18n.js';
 import { changed, state } from './store.js';
@@ -8,6 +8,7 @@ import { toast } from './ui.js';
 const AT_ONCE = 2;
 const RATE_MS = 500;
 const DONE_MS = 8000;
+const CHECKED = 1 << 20; // smaller files are sent at once
 let serial = 0;
 
 const active = (u) => u.state === 'sending' || u.state === 'waiting';
@@ -16,17 +17,20 @@ const active = (u) => u.state === 'sending' || u.state === 'waiting';
 export function addUploads(entries) {
 	const shown = entries.filter(({ file, path }) => !`/${path}/${file.name}`.includes('/.'));
 	if (shown.length < entries.length) toast(t('up.hidden', { n: entries.length - shown.length }));
+	const taken = new Set(state.shared.files.map((f) => f.name));
 	for (const { file, path } of shown) {
+		const name = path ? `${path}/${file.name}` : file.name;
 		serial += 1;
 		state.uploads.push({
 			id: serial,
 			file,
 			path,
-			name: path ? `${path}/${file.name}` : file.name,
+			as: file.name,
+			name,
 			size: file.size,
 			sent: 0,
 			speed: 0,
-			state: 'waiting',
+			state: taken.has(name) ? 'exists' : 'waiting', // the person is asked before a byte is sent
 			error: null,
 		});
 	}
@@ -54,14 +58,19 @@ async function send(one) {
 		one.sent = sent;
 		changed('uploads');
 	};
-	const request = upload(one.file, { path: one.path, onConflict: one.onConflict, onProgress });
-	one.abort = request.abort;
+	const query = new URLSearchParams({ name: one.as, path: one.path, on_conflict: one.onConflict ?? 'fail' });
 	try {
+		if (one.size > CHECKED) await checkUpload(one.file, query);
+		if (one.state !== 'sending') return; // cancelled meanwhile
+		const request = upload(one.file, query, onProgress);
+		one.abort = request.abort;
 		const answer = await request.done;
 		one.name = answer.filename;
 		finish(one, 'done');
 	} catch (error) {
 		one.error = error;
+		const { suggestion: as, suggested_path: path } = error.data ?? {};
+		one.offer = as ? { as } : path ? { path } : null;
 		finish(one, error.code === 'exists' ? 'exists' : error.code === 'cancelled' ? 'cancelled' : 'failed');
 	}
 }
@@ -85,8 +94,8 @@ function refresh() {
 }
 
 export function cancelUpload(one) {
-	if (one.state === 'sending') one.abort();
-	else dropUpload(one);
+	if (one.state === 'sending' && one.abort) one.abort();
+	else finish(one, 'cancelled');
 }
 
 export function dropUpload(one) {
@@ -95,7 +104,8 @@ export function dropUpload(one) {
 }
 
 export function retryUpload(one, onConflict) {
-	Object.assign(one, { state: 'waiting', sent: 0, onConflict: onConflict ?? one.onConflict });
+	Object.assign(one, { state: 'waiting', sent: 0, onConflict: onConflict ?? one.onConflict, ...one.offer });
+	one.offer = null;
 	pump();
 }
 
@@ -106,7 +116,7 @@ export function clearUploads() {
 
 export function cancelUploads() {
 	for (const one of state.uploads.filter((u) => u.state === 'waiting')) dropUpload(one);
-	for (const one of state.uploads.filter((u) => u.state === 'sending')) one.abort();
+	for (const one of state.uploads.filter((u) => u.state === 'sending')) cancelUpload(one);
 }
 
 export const uploading = () => state.uploads.some(active);

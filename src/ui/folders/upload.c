@@ -274,7 +274,7 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
         http_fail(req, 413, "too_large",
                   "the upload is larger than this server accepts");
     else if (err == P2P_ERR_NAME)
-        ui_fail_name(req, u->refused, false);
+        ui_fail_name(req, u->refused, false, "suggestion");
     else if (err == P2P_ERR_AWAY)
         (void)ui_check_folder(req, u->app, UI_SHARED);
     else if (err != P2P_OK)
@@ -355,15 +355,17 @@ read_target(struct http_request *req, const struct ui_app *app, struct target *t
     enum p2p_err err;
 
     memset(to, 0, sizeof(*to));
-    if (path != NULL && *path != '\0' && !ui_check_name(req, path))
+    if (path != NULL && *path != '\0' && p2p_name_problem(path, strlen(path), true)) {
+        ui_fail_name(req, path, true, "suggested_path");
         return false;
+    }
     if (!parse_conflict(req, &to->conflict) || !ui_check_folder(req, app, UI_SHARED))
         return false;
     snprintf(to->folder, sizeof(to->folder), "%s", path != NULL ? path : "");
     if (leaf == NULL)
         return true;
     if (join(to, leaf, name) != P2P_OK) {
-        ui_fail_name(req, leaf, false);
+        ui_fail_name(req, leaf, false, "suggestion");
         return false;
     }
     snprintf(to->leaf, sizeof(to->leaf), "%s", leaf);

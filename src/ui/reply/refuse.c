@@ -43,7 +43,8 @@ ui_fail(struct http_request *req, enum p2p_err err, const char *detail)
 }
 
 void
-ui_fail_name(struct http_request *req, const char *name, bool allow_folders)
+ui_fail_name(struct http_request *req, const char *name, bool allow_folders,
+             const char *member)
 {
     const char *problem = p2p_name_problem(name, strlen(name), allow_folders);
     char detail[128], usable[P2P_NAME_MAX + 1];
@@ -64,7 +65,7 @@ ui_fail_name(struct http_request *req, const char *name, bool allow_folders)
     if (problem != NULL)
         http_json_put_string(&o, "reason", problem);
     if (p2p_name_usable(name, strlen(name), allow_folders, usable) == P2P_OK)
-        http_json_put_string(&o, "suggestion", usable);
+        http_json_put_string(&o, member, usable);
     http_json_end(&o, '}');
     text = http_json_take(&o, &len);
     http_reply_owned(req, 400, "application/problem+json", text, len);
@@ -76,7 +77,7 @@ ui_check_name(struct http_request *req, const char *name)
     if (name != NULL && p2p_name_check(name, strlen(name), true) == P2P_OK)
         return true;
     if (name != NULL)
-        ui_fail_name(req, name, true);
+        ui_fail_name(req, name, true, "suggestion");
     else
         http_fail(req, 400, "bad_name", "%s", p2p_err_text(P2P_ERR_NAME));
     return false;

@@ -17,8 +17,9 @@ const char *ui_param_name(struct http_request *req);
 bool ui_check_name(struct http_request *req, const char *name);
 
 /* 400 `bad_name`: why this name may not be used (`reason`), and one near it that may
- * (`suggestion`). */
-void ui_fail_name(struct http_request *req, const char *name, bool allow_folders);
+ * (under `member`). */
+void ui_fail_name(struct http_request *req, const char *name, bool allow_folders,
+                  const char *member);
 
 /* 422 `invalid_value`: the member and what it should be. */
 void ui_fail_value(struct http_request *req, const char *member, const char *right);

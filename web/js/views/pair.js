@@ -1,7 +1,7 @@
 // What a browser that is not known yet sees instead of the dashboard: the field for the six digits, and the command
 // that opens the page on the machine itself.
 import { post } from '../api.js';
-import { button, h, icon, setText } from '../dom.js';
+import { button, h, hintLine, icon, para, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { command } from '../ui.js';
 
@@ -52,12 +52,12 @@ function pairForm(paired) {
 	const el = h('form', { class: 'card pad', onsubmit }, [
 		h('span', { class: 'brand-mark' }, icon('device')),
 		h('h1', {}, t('pair.title')),
-		h('p', {}, t('pair.how')),
+		para(t('pair.how')),
 		h('label', { for: 'pair-code' }, t('pair.code')),
 		code,
 		problem,
 		button(t('pair'), { kind: 'primary wide', type: 'submit' }),
-		h('p', { class: 'hint' }, t('pair.owner')),
+		hintLine(t('pair.owner')),
 		command('p2p ui'),
 	]);
 	return { el, code, send };

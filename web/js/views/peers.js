@@ -1,24 +1,13 @@
 // Online Peers: who is there, how far they are to be trusted, what they share.
 import { get, post } from '../api.js';
 import { loadPeers } from '../data.js';
-import { button, fileIcon, fileName, h, icon, setAttr, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setAttr, setText, visible } from '../dom.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList } from '../list.js';
 import { on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
-import {
-	attempt,
-	badge,
-	command,
-	confirm,
-	dialog,
-	empty,
-	rowActions,
-	short,
-	toast,
-	viewHead,
-} from '../ui.js';
+import { attempt, badge, command, confirm, dialog, empty, rowActions, short, toast, viewHead } from '../ui.js';
 import { startPeer } from './search.js';
 
 const EVERY_MS = 10000;
@@ -47,11 +36,8 @@ async function browse(peer) {
 			more.hidden = !next;
 			list.append(
 				...data.files.map((f) =>
-					h(
-						'li',
-						{ class: 'source' },
-						fileIcon(f.name),
-						h('span', { class: 'grow' }, fileName(f.name), h('span', { class: 'meta' }, bytes(f.size))),
+					item(fileIcon(f.name),
+						grow(fileName(f.name), metaText(bytes(f.size))),
 						button(`${t('get')}: ${visible(f.name)}`, {
 							icon: 'download',
 							bare: true,
@@ -78,10 +64,10 @@ async function trustChanged(peer) {
 	const sure = await dialog({
 		title: t('trust.title'),
 		body: [
-			h('p', {}, t('trust.text')),
-			peer.known_as && h('p', { class: 'hint' }, t('trust.before')),
+			para(t('trust.text')),
+			peer.known_as && hintLine(t('trust.before')),
 			peer.known_as && command(peer.known_as),
-			h('p', { class: 'hint' }, t('trust.now')),
+			hintLine(t('trust.now')),
 			command(peer.peer_id_full),
 		],
 		actions: [
@@ -120,10 +106,7 @@ function actionsOf(peer) {
 		icon: 'copy',
 		label: t('peer.id'),
 		run: () =>
-			dialog({
-				title: label(peer),
-				body: [h('p', { class: 'hint' }, t('peer.id.text')), command(peer.peer_id_full)],
-			}),
+			dialog({ title: label(peer), body: [hintLine(t('peer.id.text')), command(peer.peer_id_full)] }),
 	};
 	if (peer.self) return [copyId];
 	return (
@@ -139,13 +122,10 @@ function peerRow(first) {
 	let peer = first;
 	const name = h('bdi', { class: 'name' });
 	const id = h('span', { class: 'meta mono' });
-	const meta = h('span', { class: 'meta' });
+	const meta = metaText();
 	const marks = h('span', { class: 'badges' });
 	const why = h('p', { class: 'why' }, t('changed.text'));
-	const actions = rowActions(
-		() => label(peer),
-		() => actionsOf(peer),
-	);
+	const actions = rowActions(() => label(peer), () => actionsOf(peer));
 	let drawn = '';
 	return {
 		el: h(
@@ -155,7 +135,7 @@ function peerRow(first) {
 				'div',
 				{ class: 'row-main' },
 				h('span', { class: 'kind', 'data-kind': 'peer' }, icon('peers')),
-				h('div', { class: 'grow' }, h('div', { class: 'line' }, name, marks), id, meta, why),
+				growBox(h('div', { class: 'line' }, name, marks), id, meta, why),
 				actions.el,
 			),
 		),
@@ -198,18 +178,11 @@ async function addPeer() {
 		spellcheck: 'false',
 		dir: 'ltr',
 	});
-	const body = [
-		h('label', { for: 'peer-address' }, t('peer.address')),
-		input,
-		h('p', { class: 'hint' }, t('peer.address.hint')),
-	];
+	const body = [h('label', { for: 'peer-address' }, t('peer.address')), input, hintLine(t('peer.address.hint'))];
 	const value = await dialog({
 		title: t('peer.add'),
 		body,
-		actions: [
-			{ label: t('cancel'), value: null },
-			{ label: t('add'), value: 'yes', main: true },
-		],
+		actions: [{ label: t('cancel'), value: null }, { label: t('add'), value: 'yes', main: true }],
 	});
 	if (!value || !input.value.trim()) return;
 	await attempt(async () => {
@@ -227,10 +200,7 @@ export function peersView() {
 	});
 	const head = viewHead(t('peers'), refresh, button(t('peer.add'), { icon: 'plus', onclick: addPeer }));
 	const notice = h('div', {});
-	const list = new KeyedList(t('peers'), {
-		key: (p) => `${p.peer_id_full} ${addressOf(p)}`,
-		create: peerRow,
-	});
+	const list = new KeyedList(t('peers'), { key: (p) => `${p.peer_id_full} ${addressOf(p)}`, create: peerRow });
 	const start = command(startPeer());
 	const nothing = empty('peers', t('peers.empty'), t('peers.empty.text'), start);
 	const card = h('section', { class: 'card', 'aria-label': t('peers') }, list.el, nothing);
@@ -253,13 +223,13 @@ export function peersView() {
 		if (lost)
 			return [
 				badge('warn', t('registry.lost'), 'alert'),
-				h('p', {}, t('registry.lost.text', { url })),
+				para(t('registry.lost.text', { url })),
 				command('bin/p2p-discovery'),
 			];
 		if (unknown)
 			return [
 				badge('warn', t('registry.not'), 'alert'),
-				h('p', {}, t('registry.not.text')),
+				para(t('registry.not.text')),
 				button(t('registry.now'), {
 					onclick: () =>
 						attempt(async () => {

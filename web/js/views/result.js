@@ -1,15 +1,5 @@
 // One result of a search: its content, its sources, the button, and the transfer that belongs to it.
-import {
-	button,
-	fileIcon,
-	fileName,
-	h,
-	setAttr,
-	setFileIcon,
-	setFileName,
-	setText,
-	visible,
-} from '../dom.js';
+import { button, fileIcon, fileName, growBox, grow, h, item, metaText, setAttr, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { RANKS, RUNNING, fetchFile, statusText, transferOf } from '../transfers.js';
@@ -31,14 +21,8 @@ function here(result, transfer) {
 
 function sourceRow(result, source) {
 	const id = `${short(source.peer_id_full)}`;
-	return h(
-		'li',
-		{ class: 'source' },
-		h(
-			'span',
-			{ class: 'grow' },
-			h('span', { class: 'mono', title: source.peer_id_full }, id),
-			h('span', { class: 'meta' }, h('bdi', {}, `${source.ip}:${source.port}`)),
+	return item(grow(h('span', { class: 'mono', title: source.peer_id_full }, id),
+			metaText(h('bdi', {}, `${source.ip}:${source.port}`)),
 		),
 		!source.self && badge(source.trust === 'trusted' ? 'ok' : '', t(`trust.${RANKS[source.trust]}`)),
 		source.self
@@ -105,15 +89,12 @@ export function resultRow(first) {
 	let result = first;
 	const kind = fileIcon(result.name);
 	const name = fileName(result.name);
-	const meta = h('span', { class: 'meta' });
+	const meta = metaText();
 	const signed = badge('ok', t('signed'), 'shield');
 	const progress = progressPart(first, () => fetchFile(result));
 	const sources = sourcesPart(first);
-	const lines = [
-		[name, signed],
-		[meta, progress.text],
-	].map((line) => h('div', { class: 'line' }, line));
-	const text = h('div', { class: 'grow' }, lines, progress.bar);
+	const lines = [[name, signed], [meta, progress.text]].map((line) => h('div', { class: 'line' }, line));
+	const text = growBox(lines, progress.bar);
 	const top = h('div', { class: 'row-main' }, kind, text, progress.start, sources.toggle);
 	const update = (next) => {
 		result = next;

@@ -1,7 +1,7 @@
 // Search & Download: as you type, over all peers, one result for each content.
 import { get } from '../api.js';
 import { loadPeers } from '../data.js';
-import { button, h, icon, setText, visible } from '../dom.js';
+import { button, h, icon, para, setText, visible } from '../dom.js';
 import { t } from '../i18n.js';
 import { KeyedList } from '../list.js';
 import { on, state } from '../store.js';
@@ -23,7 +23,7 @@ function nothingFound(query) {
 	return [
 		h('span', { class: 'empty-icon' }, icon('search')),
 		h('h2', {}, t('search.none', { q: visible(query) })),
-		h('p', {}, alone ? t('search.none.alone') : t('search.none.text')),
+		para(alone ? t('search.none.alone') : t('search.none.text')),
 		...(alone ? [command(startPeer())] : []),
 	];
 }
@@ -106,11 +106,7 @@ export function searchView() {
 			show({ results: all, next }, text, all.length ? [] : nothingFound(q));
 		} catch (error) {
 			if (mine === turn)
-				show(
-					{ results: [], next: null },
-					'',
-					failed(error, () => run()),
-				);
+				show({ results: [], next: null }, '', failed(error, () => run()));
 		}
 	};
 	const form = searchForm(input, () => run());

@@ -1,7 +1,7 @@
 // Settings: this machine, transfers, appearance, paired devices.
 import { api, get, post } from '../api.js';
 import { loadConfig } from '../data.js';
-import { button, h, icon, setText, visible } from '../dom.js';
+import { button, grow, h, hintLine, icon, item, metaText, para, setText, visible } from '../dom.js';
 import { ago, bytes, clock, duration } from '../format.js';
 import { LANGUAGES, lang, load, save, t } from '../i18n.js';
 import { showKeys } from '../keys.js';
@@ -15,7 +15,7 @@ export const isOwner = () => ['local', 'owner'].includes(state.status?.caller);
 /** The pairing code with its QR code; renewed when it has been used or has run out. */
 export async function pairDevice() {
 	const code = h('p', { class: 'code', dir: 'ltr' });
-	const until = h('p', { class: 'hint' });
+	const until = hintLine();
 	const image = h('img', { class: 'qr', alt: t('pair.qr'), width: 200, height: 200, hidden: true });
 	const where = h('div', {});
 	const show = (data) => {
@@ -27,7 +27,7 @@ export async function pairDevice() {
 		where.replaceChildren(
 			...(data.urls.length
 				? data.urls.map((url) => command(url.split('#')[0]))
-				: [h('p', { class: 'hint' }, t('pair.noaddress'))]),
+				: [hintLine(t('pair.noaddress'))]),
 		);
 	};
 	const renew = async () => {
@@ -46,7 +46,7 @@ export async function pairDevice() {
 		title: t('pair.device'),
 		className: 'pair-dialog',
 		body: [
-			h('p', {}, t('pair.text')),
+			para(t('pair.text')),
 			image,
 			code,
 			until,
@@ -57,18 +57,9 @@ export async function pairDevice() {
 }
 
 function deviceRow(device, again) {
-	return h(
-		'li',
-		{ class: 'source' },
-		h('span', { class: 'kind', 'data-kind': 'peer' }, icon('device')),
-		h(
-			'span',
-			{ class: 'grow' },
-			h('bdi', { class: 'name' }, visible(device.name)),
-			h(
-				'span',
-				{ class: 'meta' },
-				[
+	return item(h('span', { class: 'kind', 'data-kind': 'peer' }, icon('device')),
+		grow(h('bdi', { class: 'name' }, visible(device.name)),
+			metaText([
 					t(`device.${device.kind}`),
 					device.last_seen ? t('seen', { time: ago(device.last_seen) }) : null,
 					device.current ? t('device.this') : null,
@@ -100,13 +91,9 @@ function deviceRow(device, again) {
 
 function devicesCard() {
 	const list = h('ul', { class: 'sources' });
-	const none = h('p', { class: 'hint' }, t('device.none'));
+	const none = hintLine(t('device.none'));
 	const add = button(t('pair.device'), { icon: 'plus', kind: 'primary', onclick: pairDevice });
-	const el = h(
-		'section',
-		{ class: 'card pad', 'aria-labelledby': 'set-devices' },
-		h('h2', { id: 'set-devices' }, t('set.devices')),
-		h('p', { class: 'hint' }, t('set.devices.text')),
+	const el = card('set-devices', t('set.devices'), hintLine(t('set.devices.text')),
 		list,
 		none,
 		add,
@@ -121,6 +108,9 @@ function devicesCard() {
 	on('status', () => el.isConnected && el.hidden === isOwner() && refresh().catch(() => {}));
 	return { el, refresh };
 }
+
+const card = (id, title, ...rest) =>
+	h('section', { class: 'card pad', 'aria-labelledby': id }, h('h2', { id }, title), rest);
 
 const field = (id, label, control, hint) =>
 	h(
@@ -178,7 +168,7 @@ function configCard() {
 			['full', 'tree'].map((v) => h('option', { value: v }, t(`verify.${v}`))),
 		),
 	};
-	const note = h('p', { class: 'hint' }, t('set.owner'));
+	const note = hintLine(t('set.owner'));
 	const fill = () => {
 		note.hidden = isOwner();
 		for (const [name, el] of Object.entries(controls)) {
@@ -191,11 +181,7 @@ function configCard() {
 	);
 	on('config status', fill);
 	return {
-		el: h(
-			'section',
-			{ class: 'card pad', 'aria-labelledby': 'set-this' },
-			h('h2', { id: 'set-this' }, t('set.transfers')),
-			note,
+		el: card('set-this', t('set.transfers'), note,
 			h('div', { class: 'fields' }, rows),
 		),
 		fill,
@@ -233,18 +219,14 @@ function appearanceCard(actions) {
 		: notes.denied()
 			? t('notify.denied')
 			: t('notify.text');
-	return h(
-		'section',
-		{ class: 'card pad', 'aria-labelledby': 'set-look' },
-		h('h2', { id: 'set-look' }, t('set.look')),
-		h(
+	return card('set-look', t('set.look'), h(
 			'div',
 			{ class: 'fields' },
 			field('set-theme', t('theme'), theme),
 			field('set-lang', t('language'), language),
 		),
 		h('label', { class: 'check', for: 'set-notify' }, box, t('notify')),
-		h('p', { class: 'hint' }, why),
+		hintLine(why),
 		button(t('keys'), { kind: 'quiet', onclick: showKeys }),
 	);
 }
@@ -275,14 +257,10 @@ function aboutCard() {
 	};
 	on('status config', render);
 	return {
-		el: h(
-			'section',
-			{ class: 'card pad', 'aria-labelledby': 'set-about' },
-			h('h2', { id: 'set-about' }, t('set.about')),
-			facts,
-			h('p', { class: 'hint' }, t('about.id')),
+		el: card('set-about', t('set.about'), facts,
+			hintLine(t('about.id')),
 			id,
-			h('p', {}, h('a', { href: 'api/openapi.yaml' }, t('about.api'))),
+			para(h('a', { href: 'api/openapi.yaml' }, t('about.api'))),
 		),
 		render,
 	};

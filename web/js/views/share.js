@@ -1,33 +1,15 @@
 // Share Files: the drop zone, the upload queue, the shared files.
-import { api, encodeName, post } from '../api.js';
+import { encodeName, get, post } from '../api.js';
 import { loadShared } from '../data.js';
-import { button, fileIcon, fileName, h, icon, setFileIcon, setFileName, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { fromInput } from '../drop.js';
+import { awayNotice, filterInput, matching, notice, removeFile, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList, VirtualList } from '../list.js';
 import { on, state } from '../store.js';
-import {
-	attempt,
-	badge,
-	command,
-	confirm,
-	dialog,
-	empty,
-	progressBar,
-	rowActions,
-	toast,
-	viewHead,
-} from '../ui.js';
-import {
-	addUploads,
-	cancelUpload,
-	cancelUploads,
-	clearUploads,
-	dropUpload,
-	retryUpload,
-	uploading,
-} from '../upload.js';
+import { attempt, command, dialog, empty, progressBar, rowActions, toast, viewHead } from '../ui.js';
+import { addUploads, cancelUpload, cancelUploads, clearUploads, dropUpload, retryUpload, uploading } from '../upload.js';
 
 const UPLOADS_SHOWN = 50;
 const RETRY_MS = 5000; // events keep the list fresh; this is for a page opened while p2p-ui was away
@@ -38,7 +20,7 @@ const pageOf = (base, name) => `${base}#file=${encodeURIComponent(name)}`;
 export async function shareLink(file) {
 	const base = state.status?.urls?.[0];
 	const link = pageOf(base ?? location.href.split('#')[0], file.name);
-	const lines = [h('p', {}, base ? t('link.text') : t('link.local')), command(link)];
+	const lines = [para(base ? t('link.text') : t('link.local')), command(link)];
 	if (base) {
 		lines.unshift(
 			h('img', {
@@ -50,11 +32,8 @@ export async function shareLink(file) {
 			}),
 		);
 	}
-	lines.push(
-		h('p', { class: 'hint' }, t('link.get')),
-		command(`bin/p2p get '${file.name.replaceAll("'", "'\\''")}'`),
-	);
-	if (file.sha256) lines.push(h('p', { class: 'hint' }, 'SHA-256'), command(file.sha256));
+	lines.push(hintLine(t('link.get')), command(`bin/p2p get '${file.name.replaceAll("'", "'\\''")}'`));
+	if (file.sha256) lines.push(hintLine('SHA-256'), command(file.sha256));
 	await dialog({ title: visible(file.name), body: lines });
 }
 
@@ -73,10 +52,7 @@ async function rename(file) {
 	const asked = dialog({
 		title: t('rename'),
 		body: [h('label', { for: 'new-name' }, t('rename.label')), input],
-		actions: [
-			{ label: t('cancel'), value: null },
-			{ label: t('rename'), value: 'yes', main: true },
-		],
+		actions: [{ label: t('cancel'), value: null }, { label: t('rename'), value: 'yes', main: true }],
 	});
 	input.setSelectionRange(file.name.lastIndexOf('/') + 1, dot > 0 ? dot : file.name.length);
 	if (!(await asked) || !input.value || input.value === file.name) return;
@@ -85,79 +61,53 @@ async function rename(file) {
 		await loadShared();
 		toast(t('renamed', { name: visible(answer.filename) }), {
 			kind: 'ok',
-			action: {
-				label: t('undo'),
-				run: () =>
-					attempt(async () => {
-						await post(`shared/${encodeName(answer.filename)}/rename`, { to: file.name });
-						await loadShared();
-					}),
-			},
+			action: undo(`shared/${encodeName(answer.filename)}/rename`, { to: file.name }, loadShared),
 		});
 	});
 }
 
-async function remove(file) {
-	const sure = await confirm(
-		t('delete.title', { name: visible(file.name) }),
-		t('delete.shared'),
-		t('delete'),
-	);
-	if (!sure) return;
+const remove = (file) =>
+	removeFile(file, { text: t('delete.shared'), del: 'shared', restore: 'shared', load: loadShared });
+
+/** What others get of a file that they cannot fetch now, and why. */
+const stateText = (file) =>
+	`${t(`fs.${file.state}`)}${file.reason ? `: ${file.reason.split(': ').pop()}` : ''}`;
+
+async function showProblems() {
 	await attempt(async () => {
-		const answer = await api('DELETE', `shared/${encodeName(file.name)}`);
-		await loadShared();
-		toast(
-			t('deleted', { name: visible(file.name) }),
-			answer.restore_until
-				? {
-						action: {
-							label: t('undo'),
-							run: () =>
-								attempt(async () => {
-									await post(`shared/${encodeName(file.name)}/restore`);
-									await loadShared();
-								}),
-						},
-					}
-				: {},
-		);
+		const { problems, count } = await get('shares/problems?limit=1000');
+		const rows = problems.map((p) => item(grow(h('bdi', {}, p.name), metaText(p.reason))));
+		await dialog({ title: t('problems', { n: count }), body: [h('ul', { class: 'sources' }, rows)] });
 	});
 }
+
+const rescan = () =>
+	attempt(async () => {
+		await post('shares/rescan');
+		toast(t('rescan.done'), { kind: 'ok' });
+	});
 
 function sharedRow(first) {
 	let file = first;
 	const kind = fileIcon(file.name);
 	const name = fileName(file.name);
-	const meta = h('span', { class: 'meta' });
+	const meta = metaText();
 	const actions = rowActions(
 		() => visible(file.name),
 		() => [
 			{ id: 'link', icon: 'link', label: t('link'), run: () => shareLink(file) },
-			{
-				id: 'save',
-				icon: 'download',
-				label: t('save'),
-				run: () => {
-					location.assign(`api/shared/${encodeName(file.name)}`);
-				},
-			},
+			saveAction('shared', () => file.name),
 			{ id: 'rename', icon: 'edit', label: t('rename'), run: () => rename(file) },
 			{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(file) },
 		],
 	);
 	return {
-		el: h('div', { class: 'row' }, kind, h('div', { class: 'grow' }, name, meta), actions.el),
+		el: h('div', { class: 'row' }, kind, growBox(name, meta), actions.el),
 		update(next) {
 			file = next;
 			setFileName(name, file.name);
 			setFileIcon(kind, file.name);
-			setText(
-				meta,
-				file.state === 'hashing'
-					? `${bytes(file.size)} · ${t('hashing')}`
-					: `${bytes(file.size)} · ${ago(file.mtime)}`,
-			);
+			setText(meta, `${bytes(file.size)} · ${file.state === 'ready' ? ago(file.mtime) : stateText(file)}`);
 		},
 	};
 }
@@ -176,7 +126,7 @@ function uploadRow(first) {
 	let one = first;
 	const kind = fileIcon(one.name);
 	const name = fileName(one.name);
-	const meta = h('span', { class: 'meta' });
+	const meta = metaText();
 	const bar = progressBar(t('up.progress', { name: visible(one.name) }));
 	const cancel = { id: 'cancel', icon: 'close', label: t('cancel'), run: () => cancelUpload(one) };
 	const drop = { id: 'drop', icon: 'close', label: t('up.drop'), run: () => dropUpload(one) };
@@ -189,12 +139,17 @@ function uploadRow(first) {
 					{ id: 'replace', label: t('up.replace'), text: true, run: () => retryUpload(one, 'overwrite') },
 					drop,
 				],
-				failed: [{ id: 'retry', icon: 'retry', label: t('retry'), run: () => retryUpload(one) }, drop],
+				failed: [
+					one.offer
+						? { id: 'use', label: t('up.use', { name: Object.values(one.offer)[0] }), text: true, run: () => retryUpload(one) }
+						: { id: 'retry', icon: 'retry', label: t('retry'), run: () => retryUpload(one) },
+					drop,
+				],
 				done: [drop],
 			})[one.state] ?? [cancel],
 	);
 	return {
-		el: h('div', { class: 'row' }, kind, h('div', { class: 'grow' }, name, bar.el, meta), actions.el),
+		el: h('div', { class: 'row' }, kind, growBox(name, bar.el, meta), actions.el),
 		update(next) {
 			one = next;
 			setFileName(name, one.name);
@@ -266,12 +221,7 @@ function dropZone() {
 		'div',
 		{ class: 'drop-zone' },
 		h('span', { class: 'drop-icon', 'aria-hidden': 'true' }, icon('share')),
-		h(
-			'div',
-			{ class: 'grow' },
-			h('p', { class: 'drop-title' }, t('drop.title')),
-			h('p', { class: 'hint' }, t('drop.text')),
-		),
+		growBox(h('p', { class: 'drop-title' }, t('drop.title')), hintLine(t('drop.text'))),
 		h('div', { class: 'drop-acts' }, choose, chooseFolder, files, folder),
 	);
 }
@@ -284,16 +234,11 @@ const SORTS = {
 };
 
 export function shareView() {
-	const head = viewHead(t('share'));
-	const notice = h('div', {});
+	const head = viewHead(t('share'), button(t('rescan'), { icon: 'retry', onclick: rescan }));
+	const notices = h('div', { class: 'notices' });
 	const uploads = uploadPanel();
 	const list = new VirtualList(t('share'), { key: (f) => f.name, create: sharedRow });
-	const filter = h('input', {
-		type: 'search',
-		placeholder: t('filter'),
-		'aria-label': t('filter'),
-		oninput: () => render(),
-	});
+	const filter = filterInput(() => render());
 	const sort = h(
 		'select',
 		{ 'aria-label': t('sort'), onchange: () => render() },
@@ -306,42 +251,32 @@ export function shareView() {
 		'div',
 		{ class: 'view' },
 		head.el,
-		notice,
+		notices,
 		dropZone(),
 		uploads.el,
 		h('section', { class: 'card', 'aria-label': t('share') }, tools, list.el, none, nothing),
 	);
 
-	const visibleFiles = () => {
-		const wanted = filter.value.trim().toLowerCase();
-		const files = wanted
-			? state.shared.files.filter((f) => f.name.toLowerCase().includes(wanted))
-			: [...state.shared.files];
-		return files.sort(SORTS[sort.value]);
-	};
 	const render = () => {
 		const { count, totalSize, loaded } = state.shared;
 		head.say(loaded ? `${t('n.files', { n: count })} · ${bytes(totalSize)}` : t('loading'));
-		const shown = visibleFiles();
+		const shown = matching(state.shared.files, filter).sort(SORTS[sort.value]);
 		tools.hidden = count < 6;
 		list.set(shown);
 		none.hidden = !(shown.length === 0 && count > 0);
 		nothing.hidden = !loaded || count > 0;
 	};
 	const renderNotice = () => {
-		const off = state.status && state.status.peer_running === false;
-		notice.replaceChildren(
-			...(off
-				? [
-						h(
-							'div',
-							{ class: 'notice warn' },
-							badge('warn', t('peer.off'), 'alert'),
-							h('p', {}, t('peer.off.text', { port: state.status.port })),
-							command('bin/p2p-peer --shared-dir shared'),
-						),
-					]
-				: []),
+		const { peer_running: runs, port, problems_count: n, unlisted_files: unlisted } = state.status ?? {};
+		const seen = JSON.stringify([runs, port, n, unlisted, state.status?.shared_state]);
+		if (seen === notices.dataset.seen) return; // a button keeps its focus
+		notices.dataset.seen = seen;
+		const off = runs === false && [para(t('peer.off.text', { port })), command('bin/p2p-peer --shared-dir shared')];
+		notices.replaceChildren(
+			awayNotice('shared'),
+			off ? notice(t('peer.off'), off) : '',
+			n ? notice(t('problems', { n }), button(t('show'), { onclick: showProblems })) : '',
+			unlisted ? notice(t('unlisted', { n: unlisted })) : '',
 		);
 	};
 	on('shared', render);
@@ -372,11 +307,8 @@ export async function openSharedLink(name) {
 		}
 		const go = await dialog({
 			title: visible(file.name),
-			body: [h('p', {}, bytes(file.size))],
-			actions: [
-				{ label: t('cancel'), value: null },
-				{ label: t('save'), value: 'yes', main: true },
-			],
+			body: [para(bytes(file.size))],
+			actions: [{ label: t('cancel'), value: null }, { label: t('save'), value: 'yes', main: true }],
 		});
 		if (go) location.assign(`api/shared/${encodeName(file.name)}`);
 	});

@@ -1,13 +1,13 @@
 // Transfers: totals with the speed chart, then every transfer with its sources.
 import { speedChart } from '../chart.js';
-import { button, fileIcon, fileName, h, setAttr, setFileName, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, growBox, grow, h, hintLine, item, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
+import { saveAction, searchButton } from '../files.js';
 import { ago, bytes, duration, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList } from '../list.js';
 import { on, state } from '../store.js';
 import { act, all, change, countOf, forget, ordered, reason, statusText, totals } from '../transfers.js';
 import { badge, command, confirm, dialog, empty, progressBar, rowActions, short, viewHead } from '../ui.js';
-import { encodeName } from '../api.js';
 
 const PAGE = 50;
 const BAR = {
@@ -57,9 +57,7 @@ function actionsOf(one, details) {
 	const retry = go('retry', 'retry', t('retry'), () => act(one, 'retry'));
 	const stop = go('cancel', 'close', t('cancel'), () => cancel(one), true);
 	const drop = go('drop', 'close', t('tr.forget'), () => forget(one));
-	const save = go('save', 'download', t('save'), () => {
-		location.assign(`api/downloads/${encodeName(one.path)}`);
-	});
+	const save = saveAction('downloads', () => one.path);
 	const more = go('details', 'info', t('details'), details);
 	if (one.state === 'paused') return [resume, more, stop];
 	if (one.state === 'failed') return [retry, more, drop];
@@ -70,17 +68,8 @@ function actionsOf(one, details) {
 
 function sourceLine(source) {
 	const tone = { active: 'ok', slow: 'warn', failed: 'bad', banned: 'bad' }[source.state] ?? '';
-	return h(
-		'li',
-		{ class: 'source' },
-		h(
-			'span',
-			{ class: 'grow' },
-			h('span', { class: 'mono', title: source.peer_id_full }, short(source.peer_id_full ?? source.peer_id)),
-			h(
-				'span',
-				{ class: 'meta' },
-				h('bdi', {}, source.address),
+	return item(grow(h('span', { class: 'mono', title: source.peer_id_full }, short(source.peer_id_full ?? source.peer_id)),
+			metaText(h('bdi', {}, source.address),
 				` · ${bytes(source.received)}${source.speed ? ` · ${speed(source.speed)}` : ''}${source.error ? ` · ${source.error}` : ''}`,
 			),
 		),
@@ -128,7 +117,7 @@ function showDetails(id) {
 			sources,
 			!first.finished &&
 				h('div', { class: 'field inline' }, h('label', { for: 'prio' }, t('prio')), prio, front),
-			first.sha256 && h('p', { class: 'hint' }, 'SHA-256'),
+			first.sha256 && hintLine('SHA-256'),
 			first.sha256 && command(first.sha256),
 		],
 	}).then(() => clearInterval(timer));
@@ -138,14 +127,11 @@ function transferRow(first) {
 	let one = first;
 	const kind = fileIcon(one.filename);
 	const name = fileName(one.filename);
-	const meta = h('span', { class: 'meta' });
+	const meta = metaText();
 	const why = h('p', { class: 'why' });
 	const mark = h('span', {});
 	const bar = progressBar(t('progress.of', { name: visible(one.filename) }));
-	const actions = rowActions(
-		() => visible(one.filename),
-		() => actionsOf(one, () => showDetails(one.id)),
-	);
+	const actions = rowActions(() => visible(one.filename), () => actionsOf(one, () => showDetails(one.id)));
 	return {
 		el: h(
 			'div',
@@ -154,7 +140,7 @@ function transferRow(first) {
 				'div',
 				{ class: 'row-main' },
 				kind,
-				h('div', { class: 'grow' }, h('div', { class: 'line' }, name, mark), bar.el, meta, why),
+				growBox(h('div', { class: 'line' }, name, mark), bar.el, meta, why),
 				actions.el,
 			),
 		),
@@ -185,7 +171,7 @@ function transferRow(first) {
 function totalsCard() {
 	const chart = speedChart();
 	const figure = h('p', { class: 'figure' });
-	const text = h('p', { class: 'hint' });
+	const text = hintLine();
 	const el = h(
 		'section',
 		{ class: 'card totals', 'aria-label': t('tr.totals') },
@@ -243,18 +229,7 @@ export function transfersView() {
 		},
 	});
 	const none = h('p', { class: 'hint center' }, t('group.none'));
-	const nothing = empty(
-		'transfers',
-		t('tr.empty'),
-		t('tr.empty.text'),
-		button(t('search'), {
-			icon: 'search',
-			kind: 'primary',
-			onclick: () => {
-				location.hash = '#/search';
-			},
-		}),
-	);
+	const nothing = empty('transfers', t('tr.empty'), t('tr.empty.text'), searchButton());
 	const card = h('section', { class: 'card', 'aria-label': t('transfers') }, chips, list.el, none, more);
 	const el = h('div', { class: 'view' }, head.el, top.el, card, nothing);
 
