@@ -127,8 +127,12 @@ struct p2p_download_status {
         message[256]; /* a sentence for people: what happened, which peer, what to do */
     char name[P2P_NAME_MAX + 1];
     char stored[P2P_NAME_MAX +
-                1]; /* COMPLETED: the name below the downloads directory */
-    uint64_t size;  /* known when size_known */
+                1];      /* COMPLETED: the name below the downloads directory */
+    bool already_there;  /* COMPLETED: nothing had to be downloaded */
+    uint64_t retry_in_s; /* the sources are asked again then; 0: not waiting for that */
+    uint32_t files_renamed; /* of a folder: the file system refuses their own names */
+    char works[P2P_NAME_MAX + 1]; /* TARGET_NAME: a name that would work, or "" */
+    uint64_t size;                /* known when size_known */
     bool size_known;
     struct p2p_digest root, sha256;
     bool root_known,

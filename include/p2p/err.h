@@ -10,6 +10,8 @@
 #ifndef P2P_ERR_H
 #define P2P_ERR_H
 
+#include <stdbool.h>
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -72,7 +74,15 @@ enum p2p_err_class {
     X(PASSPHRASE,    AUTH,   "a wrong or missing passphrase")             \
     X(MORE,          AGAIN,  "more bytes are needed")                     \
     X(BUSY,          AGAIN,  "busy, try again later")                     \
-    X(RATE_LIMITED,  AGAIN,  "too many requests, try again later")
+    X(RATE_LIMITED,  AGAIN,  "too many requests, try again later")        \
+    /* p2p-ui stores the numbers: new errors go to the end */               \
+    X(QUOTA,         LOCAL,  "the disk quota is used up")                 \
+    X(NO_INODES,     LOCAL,  "the file system has no room for more files") \
+    X(FILE_TOO_BIG,  LOCAL,  "this file system does not allow files of this size") \
+    X(READ_ONLY,     LOCAL,  "the file system is read-only")              \
+    X(TARGET_NAME,   LOCAL,  "this file system does not allow this file name") \
+    X(IN_THE_WAY,    LOCAL,  "a file or a link stands where a folder is needed") \
+    X(OTHER_DISK,    LOCAL,  "another file system is mounted at this folder")
 /* clang-format on */
 
 enum p2p_err {
@@ -93,6 +103,8 @@ const char *p2p_err_text(enum p2p_err err);
 
 /* The nearest error for an errno value: ENOSPC is DISK_FULL, EACCES PERMISSION, ... */
 enum p2p_err p2p_err_from_errno(int errnum);
+/* Space is missing, and somebody may make some: DISK_FULL, QUOTA, NO_INODES. */
+bool p2p_err_is_space(enum p2p_err err);
 
 /* HTTP status (docs/HTTP.md, "Errors") and error code of docs/PROTOCOL.md. */
 int p2p_err_http_status(enum p2p_err err);

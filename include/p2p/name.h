@@ -40,6 +40,13 @@ P2P_MUST_CHECK enum p2p_err p2p_name_usable(const char *name, size_t len,
 P2P_MUST_CHECK enum p2p_err p2p_name_numbered(const char *name, unsigned number,
                                               char *out);
 
+/* A name like this one for file systems with stricter rules, into `out` (P2P_NAME_MAX +
+ * 1 bytes): '?', '*' and the like become '_', and with `ascii` all that is not ASCII;
+ * each part has at most `part_max` bytes and keeps its extension. NAME when nothing is
+ * left. */
+P2P_MUST_CHECK enum p2p_err p2p_name_safe(const char *name, size_t part_max, bool ascii,
+                                          char *out);
+
 #ifdef __cplusplus
 }
 #endif

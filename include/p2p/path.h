@@ -107,7 +107,12 @@ P2P_MUST_CHECK enum p2p_err p2p_root_private_path(const struct p2p_root *root,
                                                   size_t cap);
 
 /* What to do when the name is taken. */
-enum p2p_on_conflict { P2P_CONFLICT_FAIL, P2P_CONFLICT_RENAME, P2P_CONFLICT_OVERWRITE };
+enum p2p_on_conflict {
+    P2P_CONFLICT_FAIL,
+    P2P_CONFLICT_RENAME,
+    P2P_CONFLICT_OVERWRITE,
+    P2P_CONFLICT_SKIP, /* of a download: what has the name is kept; here as FAIL */
+};
 
 /*
  * Puts the private file in place under a public name: fsync of the file is the
@@ -115,9 +120,9 @@ enum p2p_on_conflict { P2P_CONFLICT_FAIL, P2P_CONFLICT_RENAME, P2P_CONFLICT_OVER
  * directories. Folders in `name` are made. The file gets the mode that the umask gives
  * new files, never executable. RENAME picks `name (1).ext`, `name (2).ext`, ...
  * (`.tar.gz` counts as one extension; too long names are cut between characters);
- * `stored` (P2P_NAME_MAX + 1 bytes) gets the name that was used. EXISTS with FAIL, with
- * OVERWRITE when a folder has the name, and when a file stands where a folder is
- * wanted.
+ * `stored` (P2P_NAME_MAX + 1 bytes) gets the name that was used. EXISTS with FAIL, and
+ * with OVERWRITE when a folder has the name. IN_THE_WAY: a file or a link stands where
+ * a folder is needed. OTHER_DISK, TARGET_NAME: as p2p_probe_name says beforehand.
  */
 P2P_MUST_CHECK enum p2p_err p2p_root_publish(const struct p2p_root *root,
                                              const char *private_name, const char *name,

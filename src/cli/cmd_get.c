@@ -27,6 +27,8 @@ static const struct p2p_option options[] = {
      "known peers"},
     {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "where the file goes"},
     {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME", "under another name"},
+    {"on-conflict", P2P_OPT_TEXT, AT(on_conflict), 0, 0, "HOW",
+     "when another file has the name: rename (add a number), overwrite, or skip"},
     {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX,
      "N", "connections to each peer to begin with"},
     {"limit-rate", P2P_OPT_TEXT, AT(limit_rate), 0, 0, "RATE",
@@ -77,6 +79,24 @@ is_name(const char *name)
     return p2p_name_check(name, len, true) == P2P_OK;
 }
 
+static bool
+parse_conflict(struct get_options *opt)
+{
+    static const struct {
+        const char *name;
+        enum p2p_on_conflict conflict;
+    } names[] = {{"rename", P2P_CONFLICT_RENAME},
+                 {"overwrite", P2P_CONFLICT_OVERWRITE},
+                 {"skip", P2P_CONFLICT_SKIP}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(opt->on_conflict, names[i].name) == 0) {
+            opt->conflict = names[i].conflict;
+            return true;
+        }
+    return false;
+}
+
 /* 0, or the exit status. */
 static int
 check(struct get *get, int arguments, char **argv)
@@ -97,6 +117,8 @@ check(struct get *get, int arguments, char **argv)
                         cli_text(opt->save_as, shown));
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
         return cli_fail(P2P_ERR_USAGE, "--verify: full or tree is needed");
+    if (!parse_conflict(opt))
+        return cli_fail(P2P_ERR_USAGE, "--on-conflict: give rename, overwrite or skip");
     if (p2p_timetable_parse(opt->limit_rate, &get->rates) != P2P_OK)
         return cli_fail(P2P_ERR_USAGE,
                         "--limit-rate: a rate such as 2M, off, or a "
@@ -215,7 +237,7 @@ run_once(struct get *get)
         .root = get->sources.root_known && get->opt.protocol != 1 ? &get->sources.root
                                                                   : NULL,
         .save_as = get->opt.save_as,
-        .conflict = P2P_CONFLICT_RENAME,
+        .conflict = get->opt.conflict,
         .sources = get->sources.at,
         .source_count = get->sources.count,
         .discovery = get->opt.peer == NULL ? get->discovery : NULL,
@@ -282,6 +304,7 @@ cmd_get(int argc, char **argv)
     static struct get get = {
         .opt = {.common = CLI_DEFAULTS,
                 .output_dir = "downloads",
+                .on_conflict = "rename",
                 .limit_rate = "off",
                 .keep_free = P2P_KEEP_FREE,
                 .verify = "full",

@@ -10,11 +10,12 @@
 
 struct get_options {
     struct cli_common common;
-    const char *peer, *root, *output_dir, *limit_rate, *verify, *save_as;
+    const char *peer, *root, *output_dir, *limit_rate, *verify, *save_as, *on_conflict;
     struct p2p_option_list from;
     uint64_t connections, protocol, keep_free;
     bool any;
     /* Made of the texts above. */
+    enum p2p_on_conflict conflict;
     struct p2p_id peer_id;
     struct p2p_digest wanted_root; /* when root_is_whole */
     bool root_is_whole;
@@ -56,7 +57,7 @@ int get_choose(const struct get_options *opt, const char *name,
 struct get_show {
     bool json, terminal;
     bool is_drawn; /* a progress line is on the terminal */
-    bool told_paused;
+    bool told_paused, told_retry;
     bool is_verifying;
     bool whole_file; /* --verify full */
     uint64_t started_ms;

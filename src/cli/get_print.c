@@ -70,6 +70,12 @@ print_json(const struct p2p_download_status *status, const char *event,
         cli_put_number(object, "eta_s", status->eta_s);
     cli_put_number(object, "files_done", status->files_done);
     cli_put_number(object, "files_total", status->files_total);
+    if (status->files_renamed > 0)
+        cli_put_number(object, "files_renamed", status->files_renamed);
+    if (status->already_there)
+        cli_put_bool(object, "already_there", true);
+    if (status->retry_in_s > 0)
+        cli_put_number(object, "retry_in_s", status->retry_in_s);
     put_sources(object, status);
     if (status->root_known)
         cli_put_hex(object, "root", status->root.b, true);
@@ -80,6 +86,8 @@ print_json(const struct p2p_download_status *status, const char *event,
     if (status->error != P2P_OK) {
         cli_put_text(object, "error", p2p_err_name(status->error));
         cli_put_text(object, "message", status->message);
+        if (status->works[0] != '\0')
+            cli_put_text(object, "suggested_name", status->works);
     }
     cli_print_json(object);
 }
@@ -188,6 +196,22 @@ tell_dropped(struct get_show *show, const struct p2p_download_status *status)
     }
 }
 
+/* Each time the sources are left alone for a moment. */
+static void
+tell_retry(struct get_show *show, const struct p2p_download_status *status)
+{
+    bool waits = status->retry_in_s > 0;
+
+    if (waits && !show->told_retry) {
+        erase_line(show);
+        cli_say("%s; asked again in %llu s",
+                status->message[0] != '\0' ? status->message
+                                           : p2p_err_text(P2P_ERR_FILE_CHANGED),
+                (unsigned long long)status->retry_in_s);
+    }
+    show->told_retry = waits;
+}
+
 /* Where no line is redrawn, a download that waits says so once. */
 static void
 tell_paused(struct get_show *show, const struct p2p_download_status *status)
@@ -207,6 +231,7 @@ get_show_event(struct get_show *show, const struct p2p_download_status *status)
         return;
     }
     tell_dropped(show, status);
+    tell_retry(show, status);
     if (show->terminal)
         draw(show, status);
     else
@@ -257,6 +282,15 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
     char size[CLI_SHORT], took[CLI_SHORT], speed[CLI_SHORT], verified[256];
     uint64_t ms = p2p_now_ms() - show->started_ms;
 
+    if (status->already_there) {
+        cli_say("already there: nothing was downloaded");
+        printf("%s\n", path);
+        return;
+    }
+    if (status->files_renamed > 0)
+        cli_say("%u files are stored under other names, because this file system does "
+                "not allow theirs",
+                status->files_renamed);
     format_verified(show, status, verified, sizeof(verified));
     snprintf(took, sizeof(took), "%.1f s", (double)ms / 1000);
     cli_size(status->size, size);
@@ -281,6 +315,9 @@ tell_failed(const struct get_show *show, const struct p2p_download_status *statu
         cli_say("%s: %s", cli_text(show->output_dir, shown), why);
     else
         cli_say("%s", why);
+    if (status->error == P2P_ERR_TARGET_NAME && status->works[0] != '\0')
+        cli_say("store it under that name with: --save-as \"%s\"",
+                cli_text(status->works, shown));
     cli_advise_peer(status->error);
 }
 

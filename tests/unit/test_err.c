@@ -50,6 +50,14 @@ meanings_others_rely_on(void **state)
     assert_int_equal(p2p_err_from_errno(0), P2P_OK);
     assert_int_equal(p2p_err_from_errno(ENOSPC), P2P_ERR_DISK_FULL);
     assert_int_equal(p2p_err_from_errno(EACCES), P2P_ERR_PERMISSION);
+    assert_int_equal(p2p_err_from_errno(EDQUOT), P2P_ERR_QUOTA);
+    assert_int_equal(p2p_err_from_errno(EFBIG), P2P_ERR_FILE_TOO_BIG);
+    assert_int_equal(p2p_err_from_errno(EROFS), P2P_ERR_READ_ONLY);
+    assert_true(p2p_err_is_space(P2P_ERR_DISK_FULL) &&
+                p2p_err_is_space(P2P_ERR_QUOTA) && p2p_err_is_space(P2P_ERR_NO_INODES));
+    assert_false(p2p_err_is_space(P2P_ERR_FILE_TOO_BIG));
+    assert_false(p2p_err_is_space(P2P_ERR_READ_ONLY));
+    assert_int_equal(p2p_err_exit_status(P2P_ERR_TARGET_NAME), 6);
     assert_int_equal(p2p_err_http_status(P2P_ERR_NOT_FOUND), 404);
     assert_int_equal(p2p_err_http_status(P2P_ERR_EXISTS), 409);
     assert_int_equal(p2p_err_http_status(P2P_ERR_RATE_LIMITED), 429);

@@ -61,9 +61,9 @@ publish_makes_folders_but_follows_no_link(void **state)
     assert_int_equal(publish(f, "1", "new/sub/x", P2P_CONFLICT_FAIL, stored), P2P_OK);
     assert_true(scratch_holds(&f->scratch, "root/new/sub/x", "1"));
     assert_int_equal(publish(f, "2", "linked/x", P2P_CONFLICT_OVERWRITE, stored),
-                     P2P_ERR_EXISTS);
+                     P2P_ERR_IN_THE_WAY);
     assert_int_equal(publish(f, "2", "file/x", P2P_CONFLICT_RENAME, stored),
-                     P2P_ERR_EXISTS);
+                     P2P_ERR_IN_THE_WAY);
     assert_int_equal(publish(f, "2", "folder", P2P_CONFLICT_OVERWRITE, stored),
                      P2P_ERR_EXISTS);
     assert_false(scratch_has(&f->scratch, "outside/x"));

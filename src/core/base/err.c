@@ -47,12 +47,15 @@ p2p_err_from_errno(int errnum)
     case ENOMEM:
         return P2P_ERR_NOMEM;
     case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
         return P2P_ERR_DISK_FULL;
+    case EDQUOT:
+        return P2P_ERR_QUOTA;
+    case EFBIG:
+        return P2P_ERR_FILE_TOO_BIG;
+    case EROFS:
+        return P2P_ERR_READ_ONLY;
     case EACCES:
     case EPERM:
-    case EROFS:
         return P2P_ERR_PERMISSION;
     case ENOENT:
     case ENOTDIR:
@@ -84,6 +87,12 @@ p2p_err_from_errno(int errnum)
     }
 }
 
+bool
+p2p_err_is_space(enum p2p_err err)
+{
+    return err == P2P_ERR_DISK_FULL || err == P2P_ERR_QUOTA || err == P2P_ERR_NO_INODES;
+}
+
 int
 p2p_err_http_status(enum p2p_err err)
 {
@@ -97,14 +106,18 @@ p2p_err_http_status(enum p2p_err err)
         return 404;
     case P2P_ERR_EXISTS:
     case P2P_ERR_AMBIGUOUS:
+    case P2P_ERR_IN_THE_WAY:
         return 409;
     case P2P_ERR_TOO_LARGE:
+    case P2P_ERR_FILE_TOO_BIG:
         return 413;
     case P2P_ERR_RANGE:
         return 416;
     case P2P_ERR_RATE_LIMITED:
         return 429;
     case P2P_ERR_DISK_FULL:
+    case P2P_ERR_QUOTA:
+    case P2P_ERR_NO_INODES:
         return 507;
     default:
         return by_class[p2p_err_class(err)];
@@ -171,6 +184,13 @@ p2p_err_exit_status(enum p2p_err err)
     case P2P_ERR_FILE_CHANGED:
         return 5;
     case P2P_ERR_DISK_FULL:
+    case P2P_ERR_QUOTA:
+    case P2P_ERR_NO_INODES:
+    case P2P_ERR_FILE_TOO_BIG:
+    case P2P_ERR_READ_ONLY:
+    case P2P_ERR_TARGET_NAME:
+    case P2P_ERR_IN_THE_WAY:
+    case P2P_ERR_OTHER_DISK:
     case P2P_ERR_PERMISSION:
     case P2P_ERR_NOT_FOLDER:
     case P2P_ERR_SYS:

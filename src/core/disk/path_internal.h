@@ -40,6 +40,9 @@ P2P_MUST_CHECK enum p2p_err p2p_path_replace(int dir, const char *name,
 P2P_MUST_CHECK enum p2p_err p2p_path_create(int dir, const char *name, const void *data,
                                             size_t len);
 
+/* fsync(2) of a directory, where the file system can: false and errno otherwise. */
+bool p2p_path_flush(int dir);
+
 /* rename(2) that never replaces: -1 and EEXIST when `to` is taken. */
 int p2p_path_move_new(int from_dir, const char *from, int to_dir, const char *to);
 

@@ -221,18 +221,65 @@ write_new(int dir, const char *name, const void *data, size_t len)
     return err;
 }
 
+bool
+p2p_path_flush(int dir)
+{
+    return fsync(dir) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
+}
+
+/* Errors that say nothing about this way of moving, but about the disk or the names. */
+static bool
+is_final(int errnum)
+{
+    return errnum == EEXIST || errnum == ENOSPC || errnum == EDQUOT ||
+           errnum == EROFS || errnum == EXDEV || errnum == EFBIG;
+}
+
+/*
+ * Where neither RENAME_NOREPLACE nor a link is to be had (exFAT, many FUSE): an empty
+ * file takes the name first, which nobody else can take then, and the rename replaces
+ * it. Until that is done, only what is still empty and ours may be replaced.
+ */
+static int
+move_onto_placeholder(int from_dir, const char *from, int to_dir, const char *to)
+{
+    struct stat st;
+    int fd =
+        openat(to_dir, to, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return -1;
+    close(fd);
+    if (fstatat(to_dir, to, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode) ||
+        st.st_size != 0) {
+        errno = EEXIST;
+        return -1;
+    }
+    if (renameat(from_dir, from, to_dir, to) == 0)
+        return 0;
+    int saved = errno;
+    (void)unlinkat(to_dir, to, 0);
+    /* One that never replaces by itself needs no placeholder. */
+    if (saved == EEXIST && renameat(from_dir, from, to_dir, to) == 0)
+        return 0;
+    errno = saved;
+    return -1;
+}
+
 int
 p2p_path_move_new(int from_dir, const char *from, int to_dir, const char *to)
 {
     if (renameat2(from_dir, from, to_dir, to, RENAME_NOREPLACE) == 0)
         return 0;
-    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP)
+    if (errno != EINVAL && errno != ENOSYS && errno != EOPNOTSUPP && errno != EPERM)
         return -1;
     /* File systems without RENAME_NOREPLACE (NFS, some FUSE): link(2) never replaces.
      */
-    if (linkat(from_dir, from, to_dir, to, 0) != 0)
+    if (linkat(from_dir, from, to_dir, to, 0) == 0)
+        return unlinkat(from_dir, from, 0);
+    if (is_final(errno))
         return -1;
-    return unlinkat(from_dir, from, 0);
+    return move_onto_placeholder(from_dir, from, to_dir, to);
 }
 
 static enum p2p_err
@@ -253,7 +300,7 @@ write_whole(int dir, const char *name, const void *data, size_t len, bool replac
         return err;
     int failed = replace ? renameat(dir, aside, dir, name)
                          : p2p_path_move_new(dir, aside, dir, name);
-    if (failed || fsync(dir) != 0) {
+    if (failed || !p2p_path_flush(dir)) {
         err = p2p_err_from_errno(errno);
         unlinkat(dir, aside, 0);
     }

@@ -25,15 +25,14 @@ enter_folder(int at, const char *part, bool make, int *next)
 
     *next = openat(at, part, flags);
     if (*next < 0 && errno == ENOENT && make) {
-        if (mkdirat(at, part, 0777) == 0 ? fsync(at) != 0 : errno != EEXIST)
+        if (mkdirat(at, part, 0777) == 0 ? !p2p_path_flush(at) : errno != EEXIST)
             return p2p_err_from_errno(errno);
         *next = openat(at, part, flags);
     }
     if (*next >= 0)
         return P2P_OK;
-    /* A file or a link where a folder is wanted. */
     if (make && (errno == ENOTDIR || errno == ELOOP))
-        return P2P_ERR_EXISTS;
+        return P2P_ERR_IN_THE_WAY;
     return p2p_path_error(errno);
 }
 
@@ -108,7 +107,7 @@ remove_empty_folders(const struct p2p_root *root, const char *name)
 static enum p2p_err
 flush_directories(int a, int b)
 {
-    if (fsync(a) != 0 || fsync(b) != 0)
+    if (!p2p_path_flush(a) || !p2p_path_flush(b))
         return p2p_err_from_errno(errno);
     return P2P_OK;
 }
@@ -123,9 +122,9 @@ make_public(const struct p2p_root *root, int dir, const char *name)
         return p2p_err_from_errno(errno);
     int failed = fchmod(fd, root->public_mode);
     /* FAT and the like have no modes, which is no reason to lose a download. */
-    enum p2p_err err = failed && errno != EPERM && errno != ENOSYS
-                           ? p2p_err_from_errno(errno)
-                           : P2P_OK;
+    bool has_none = failed && (errno == EPERM || errno == ENOSYS ||
+                               errno == EOPNOTSUPP || errno == EINVAL);
+    enum p2p_err err = failed && !has_none ? p2p_err_from_errno(errno) : P2P_OK;
     close(fd);
     return err;
 }
@@ -148,6 +147,10 @@ publish_once(const struct p2p_root *root, int private_dir, const char *private_n
         err = flush ? flush_directories(place.dir, private_dir) : P2P_OK;
     else if (errno == EEXIST || errno == EISDIR || errno == ENOTEMPTY)
         err = P2P_ERR_EXISTS;
+    else if (errno == EXDEV)
+        err = P2P_ERR_OTHER_DISK;
+    else if (errno == EINVAL || errno == ENAMETOOLONG || errno == EILSEQ)
+        err = P2P_ERR_TARGET_NAME;
     else
         err = p2p_err_from_errno(errno);
     place_close(&place);
@@ -225,7 +228,7 @@ p2p_root_unlink(const struct p2p_root *root, const char *name)
         return err;
     if (!is_regular(place.dir, place.leaf))
         err = P2P_ERR_NOT_FOUND;
-    else if (unlinkat(place.dir, place.leaf, 0) != 0 || fsync(place.dir) != 0)
+    else if (unlinkat(place.dir, place.leaf, 0) != 0 || !p2p_path_flush(place.dir))
         err = p2p_path_error(errno);
     place_close(&place);
     if (!err)

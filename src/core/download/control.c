@@ -5,15 +5,20 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "p2p/log.h"
+#include "p2p/probe.h"
 
-#define TICK_MS      100
-#define REPORT_MS    250
-#define DISK_POLL_MS 2000
-#define RESTARTS_MAX 3
-#define RESTART_MS   250 /* the first time; a source needs a moment to see the change */
+#define TICK_MS        100
+#define REPORT_MS      250
+#define DISK_POLL_MS   2000
+#define QUOTA_POLL_MS  20000
+#define RESTARTS_MAX   3
+#define RESTART_MS     250 /* the first time; a source needs a moment to see the change */
+#define RESTART_MAX_MS 15000
+#define CHANGES_MAX    7 /* restarts of a file that changed or moved at its source */
 
 bool
 p2p_dl_is_stopping(const struct p2p_download *dl)
@@ -56,7 +61,9 @@ open_journal(struct p2p_download *dl)
     pthread_mutex_unlock(&dl->lock);
     if (journal == NULL)
         p2p_dl_settle_version(dl);
-    if (journal == NULL)
+    if (journal == NULL && dl->protocol == 1) /* else before the layer was asked for */
+        err = p2p_dl_check_target(dl);
+    if (journal == NULL && err == P2P_OK)
         err = p2p_journal_open(dl->downloads, &info, dl->layer, &journal);
     if (err == P2P_OK)
         err = p2p_journal_recheck(journal, should_stop, dl);
@@ -195,6 +202,19 @@ is_complete(const struct p2p_download *dl)
            (!dl->needs_witness || p2p_dl_has_witness(dl));
 }
 
+/* Somebody cleans up: what is written is in no folder any more. Seen now and then, and
+ * at the end. */
+static bool
+data_is_gone(struct run *run)
+{
+    struct p2p_download *dl = run->dl;
+    struct stat st;
+
+    dl->data_gone = dl->journal != NULL &&
+                    fstat(p2p_journal_fd(dl->journal), &st) == 0 && st.st_nlink == 0;
+    return dl->data_gone;
+}
+
 /* P2P_OK: every chunk is here. */
 static enum p2p_err
 fetch_all(struct run *run)
@@ -208,6 +228,10 @@ fetch_all(struct run *run)
             return P2P_ERR_CANCELLED;
         if (dl->local_error != P2P_OK)
             return dl->local_error;
+        if (dl->present)
+            return P2P_OK;
+        if (data_is_gone(run))
+            return P2P_ERR_NOT_FOUND;
         if (dl->layer_known && !dl->ready)
             err = prepare(run);
         if (err != P2P_OK || is_complete(dl))
@@ -310,8 +334,15 @@ publish(struct p2p_download *dl)
     p2p_dl_set_state(dl, P2P_DL_VERIFYING); /* the flush may take a while */
     p2p_dl_report(dl);
     pthread_mutex_unlock(&dl->lock);
+    p2p_dl_keep_time(p2p_journal_fd(journal), dl->meta.mtime_s);
     err = p2p_journal_finish(journal, dl->conflict, stored);
     pthread_mutex_lock(&dl->lock);
+    dl->data_gone |= err == P2P_ERR_NOT_FOUND;
+    if (err == P2P_ERR_EXISTS &&
+        dl->conflict == P2P_CONFLICT_SKIP) { /* it came meanwhile */
+        memcpy(stored, dl->save_as, sizeof(stored));
+        err = P2P_OK;
+    }
     if (err == P2P_OK)
         memcpy(dl->stored, stored, sizeof(stored));
     return err;
@@ -337,7 +368,7 @@ run_once(struct run *run)
             drop_false_witnesses(dl);
     }
     stop_all(run);
-    return err == P2P_OK ? publish(dl) : err;
+    return err == P2P_OK && !dl->present ? publish(dl) : err;
 }
 
 /* ---- What to do after a run that did not complete ---- */
@@ -388,17 +419,44 @@ has_room(const struct p2p_download *dl)
            (uint64_t)fs.f_bavail * fs.f_frsize >= needed;
 }
 
-void
-p2p_control_wait_for_room(struct p2p_download *dl)
+static void
+explain_missing_space(struct p2p_download *dl, enum p2p_err err)
 {
-    p2p_dl_set_error(dl, P2P_ERR_DISK_FULL,
-                     "the disk is full: free %llu MiB; the download goes on by itself",
-                     (unsigned long long)(bytes_to_come(dl) >> 20) + 1);
+    unsigned long long mib = (unsigned long long)(bytes_to_come(dl) >> 20) + 1;
+
+    if (err == P2P_ERR_QUOTA)
+        p2p_dl_set_error(dl, err,
+                         "the disk quota is used up: %llu MiB are needed; the download "
+                         "continues automatically when there is room",
+                         mib);
+    else if (err == P2P_ERR_NO_INODES)
+        p2p_dl_set_error(dl, err,
+                         "the file system has no room for more files (no free inodes): "
+                         "delete some; the download continues automatically");
+    else
+        p2p_dl_set_error(dl, err,
+                         "the disk is full: free %llu MiB; the download continues "
+                         "automatically",
+                         mib);
+}
+
+void
+p2p_control_wait_for_space(struct p2p_download *dl, enum p2p_err err)
+{
+    uint64_t again_ms = p2p_now_ms() + QUOTA_POLL_MS;
+
+    err = p2p_root_full_reason(dl->downloads, err);
+    explain_missing_space(dl, err);
     p2p_dl_set_state(dl, P2P_DL_PAUSED);
     dl->want_resume = false;
     while (!dl->want_cancel && !dl->want_resume) {
         p2p_dl_wait(dl, DISK_POLL_MS);
-        if (!dl->want_cancel && has_room(dl))
+        /* How much of a quota is left cannot be asked everywhere: only tried. */
+        if (err == P2P_ERR_QUOTA
+                ? p2p_now_ms() >= again_ms
+                : p2p_root_full_reason(dl->downloads, P2P_ERR_DISK_FULL) !=
+                          P2P_ERR_NO_INODES &&
+                      has_room(dl))
             break;
     }
 }
@@ -417,7 +475,10 @@ can_restart(const struct p2p_download *dl)
         changed |= s->error == P2P_ERR_FILE_CHANGED;
         other |= s->disagreed;
     }
-    return dl->restarts < RESTARTS_MAX && ((changed && !dl->root_asked) || other);
+    if (dl->restarts < RESTARTS_MAX)
+        return changed || other;
+    /* What had begun to come is asked for by its root for a while. */
+    return changed && dl->restarts < CHANGES_MAX;
 }
 
 /* True when all sources say that they no longer have the old version. */
@@ -442,9 +503,28 @@ restart(struct p2p_download *dl)
     free(dl->layer);
     dl->layer = NULL;
     p2p_dl_forget_file(dl);
-    for (uint64_t until = p2p_now_ms() + ((uint64_t)RESTART_MS << (dl->restarts - 1));
-         !p2p_dl_is_stopping(dl) && p2p_now_ms() < until;)
-        p2p_dl_wait(dl, until - p2p_now_ms() + 1);
+    uint64_t pause = (uint64_t)RESTART_MS << (dl->restarts - 1);
+    dl->retry_ms = p2p_now_ms() + (pause < RESTART_MAX_MS ? pause : RESTART_MAX_MS);
+    p2p_dl_report(dl);
+    for (uint64_t now; !p2p_dl_is_stopping(dl) && (now = p2p_now_ms()) < dl->retry_ms;)
+        p2p_dl_wait(dl, dl->retry_ms - now + 1);
+    dl->retry_ms = 0;
+}
+
+/* What was written is gone: nothing is left to continue from. */
+static void
+begin_again(struct p2p_download *dl)
+{
+    dl->restarts++;
+    dl->data_gone = false;
+    close_journal(dl, false);
+    p2p_log_warn(
+        "the data of a download was removed by another program; it begins again");
+    p2p_dl_set_error(
+        dl, P2P_ERR_NOT_FOUND,
+        "what was downloaded so far was removed from .p2p in the downloads "
+        "folder by another program; the download begins again");
+    p2p_dl_report(dl);
 }
 
 /* True: run again. */
@@ -459,13 +539,17 @@ goes_on(struct p2p_download *dl, enum p2p_err err)
     }
     if (err == P2P_ERR_CANCELLED) /* the user resumed before the pause took effect */
         return true;
-    if (err == P2P_ERR_DISK_FULL) {
-        p2p_control_wait_for_room(dl);
+    if (p2p_err_is_space(err)) {
+        p2p_control_wait_for_space(dl, err);
         return !dl->want_cancel;
     }
     if (err == P2P_ERR_BUSY &&
         dl->journal != NULL) /* damaged chunks have to be downloaded again */
         return ++dl->restarts <= RESTARTS_MAX;
+    if (dl->data_gone && dl->restarts < RESTARTS_MAX) {
+        begin_again(dl);
+        return true;
+    }
     if (can_restart(dl)) {
         restart(dl);
         return true;

@@ -26,6 +26,6 @@ void p2p_control_wait_paused(struct p2p_download *dl);
 
 /* PAUSED until there is room on the disk for the rest, or the user resumes or cancels.
  */
-void p2p_control_wait_for_room(struct p2p_download *dl);
+void p2p_control_wait_for_space(struct p2p_download *dl, enum p2p_err err);
 
 #endif

@@ -90,8 +90,10 @@ dl_free(struct p2p_download *dl)
     free(dl->waiting);
     free(dl->layer);
     free(dl->old_layer);
-    for (size_t i = 0; dl->folder != NULL && i < dl->folder->count; i++)
+    for (size_t i = 0; dl->folder != NULL && i < dl->folder->count; i++) {
         free(dl->folder->files[i].name);
+        free(dl->folder->files[i].safe);
+    }
     if (dl->folder != NULL)
         free(dl->folder->files);
     free(dl->folder);

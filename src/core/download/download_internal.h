@@ -51,6 +51,7 @@ struct dl_source {
     enum p2p_err error;
     uint64_t rtt_us; /* of the first connection; 0: not connected yet */
     bool agreed;     /* its META is about our (root, size) */
+    bool had;        /* that was so once, and may be so again */
     bool disagreed;  /* dropped because its META describes another file. It gets another
                         chance if ours turns out to be wrong */
     struct p2p_meta meta;
@@ -111,8 +112,11 @@ struct p2p_download {
     /* The file. */
     bool meta_known, layer_known, ready; /* ready: journal and plan are there */
     bool layer_wanted;                   /* a worker is fetching it */
-    struct p2p_meta meta;                /* name, geometry, root as agreed */
-    struct p2p_digest *layer;            /* constant once layer_known */
+    bool looked, present; /* was looked for in the folder; is there (`stored`) */
+    bool data_gone;       /* somebody has removed what was written so far */
+    uint64_t retry_ms; /* asked again then, because it had changed or moved; 0: not */
+    struct p2p_meta meta;         /* name, geometry, root as agreed */
+    struct p2p_digest *layer;     /* constant once layer_known */
     struct p2p_digest *old_layer; /* NULL: no older version is kept (versions.c) */
     struct p2p_digest old_root;
     struct p2p_chunks old_geometry;
@@ -138,6 +142,7 @@ struct p2p_download {
     enum p2p_err error;
     char message[256];
     char stored[P2P_NAME_MAX + 1];
+    char works[P2P_NAME_MAX + 1]; /* TARGET_NAME: a name that would do; or "" */
     uint64_t received, sampled_received, sampled_ms;
     double speed;
     uint32_t files_done, files_total;
@@ -202,6 +207,17 @@ void p2p_dl_keep_version(struct p2p_download *dl);
 /* Decides about the data of the old version. The new version is known, its journal not
  * opened yet. Lock not held. */
 void p2p_dl_settle_version(struct p2p_download *dl);
+
+/* ---- target.c ---- */
+/* Whether this content is in the folder already; sets `present` and `stored`. Lock held
+ * before and after, not meanwhile. */
+void p2p_dl_look(struct p2p_download *dl);
+/* Before the first byte: whether the file system takes such a name and such a size.
+ * Lock not held; what is known of the file does not change meanwhile. */
+P2P_MUST_CHECK enum p2p_err p2p_dl_check_target(struct p2p_download *dl);
+
+/* The file's modification time is the one at its source, as far as that has been. */
+void p2p_dl_keep_time(int fd, uint64_t mtime_s);
 
 /* ---- worker.c ---- */
 enum p2p_err p2p_dl_worker_spawn(struct p2p_download *dl, unsigned source);

@@ -9,8 +9,10 @@
 
 #include "core/download/control.h"
 #include "core/download/folder_large.h"
+#include "core/download/present.h"
 #include "core/journal/journal_file.h"
 #include "p2p/log.h"
+#include "p2p/probe.h"
 
 #define TICK_MS     100
 #define LEFT_OVER_S (24 * 3600) /* nobody fetches a folder's file for a day */
@@ -37,8 +39,10 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
         f->room = room;
     }
     struct folder_file *file = &f->files[f->count];
-    *file = (struct folder_file){
-        .name = strdup(name), .root = entry->root, .size = entry->size};
+    *file = (struct folder_file){.name = strdup(name),
+                                 .root = entry->root,
+                                 .size = entry->size,
+                                 .mtime_s = entry->mtime_s};
     if (file->name == NULL)
         return P2P_ERR_NOMEM;
     f->count++;
@@ -49,8 +53,10 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
 static void
 forget_list(struct folder *f)
 {
-    for (size_t i = 0; i < f->count; i++)
+    for (size_t i = 0; i < f->count; i++) {
         free(f->files[i].name);
+        free(f->files[i].safe);
+    }
     f->count = 0;
     f->size = 0;
 }
@@ -138,57 +144,154 @@ enum p2p_err
 p2p_folder_target(const struct p2p_download *dl, const struct folder_file *file,
                   char out[P2P_NAME_MAX + 1])
 {
-    int n = snprintf(out, P2P_NAME_MAX + 1, "%s%s", dl->save_as,
-                     file->name + strlen(dl->name));
+    int n = file->safe != NULL ? snprintf(out, P2P_NAME_MAX + 1, "%s", file->safe)
+                               : snprintf(out, P2P_NAME_MAX + 1, "%s%s", dl->save_as,
+                                          file->name + strlen(dl->name));
 
     return n > 0 && n <= P2P_NAME_MAX && p2p_name_check(out, (size_t)n, true) == P2P_OK
                ? P2P_OK
                : P2P_ERR_NAME;
 }
 
-static bool
-is_there(const struct p2p_download *dl, const struct folder_file *file)
+enum p2p_on_conflict
+p2p_folder_conflict(const struct p2p_download *dl, const struct folder_file *file)
 {
-    char target[P2P_NAME_MAX + 1];
-    struct stat st;
-    int fd = -1;
-    bool same = false;
+    return file->safe != NULL ? P2P_CONFLICT_RENAME : dl->conflict;
+}
 
-    if (p2p_folder_target(dl, file, target) != P2P_OK ||
-        p2p_root_open_file(dl->downloads, target, &fd, &st) != P2P_OK)
-        return false;
-    if ((uint64_t)st.st_size == file->size)
-        same = p2p_folder_same_content(fd, file);
-    close(fd);
-    return same;
+static bool
+should_stop(void *arg)
+{
+    struct p2p_download *dl = arg;
+
+    pthread_mutex_lock(&dl->lock);
+    bool stop = p2p_dl_is_stopping(dl);
+    pthread_mutex_unlock(&dl->lock);
+    return stop;
+}
+
+static bool
+is_there(struct p2p_download *dl, const struct folder_file *file)
+{
+    char target[P2P_NAME_MAX + 1], found[P2P_NAME_MAX + 1];
+    const struct p2p_present wanted = {
+        .root = &file->root, .size = file->size, .stop = should_stop, .stop_arg = dl};
+
+    return p2p_folder_target(dl, file, target) == P2P_OK &&
+           p2p_present_find(dl->downloads, target, &wanted,
+                            p2p_folder_conflict(dl, file), found);
+}
+
+/* ---- What the file system takes ---- */
+
+/* Whether a file system may refuse it; the others need no trial. */
+static bool
+is_unusual(const char *leaf)
+{
+    size_t len = strlen(leaf);
+
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)leaf[i] >= 0x80 || strchr("<>\"|?*", leaf[i]) != NULL)
+            return true;
+    return len > 100;
+}
+
+static size_t
+folder_length(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return slash != NULL ? (size_t)(slash - name) : 0;
+}
+
+/* The list is in the order of names: each folder is looked at once. `before` is the
+ * name before this one. */
+static enum p2p_err
+try_file(struct p2p_download *dl, struct p2p_probe *probe, struct folder_file *file,
+         const char *before)
+{
+    char target[P2P_NAME_MAX + 1], works[P2P_NAME_MAX + 1];
+    enum p2p_err err = p2p_folder_target(dl, file, target);
+    size_t folder = folder_length(file->name);
+    bool is_new_folder = before == NULL || folder_length(before) != folder ||
+                         memcmp(before, file->name, folder) != 0;
+
+    if (err == P2P_OK && !p2p_folder_is_small(file))
+        err = p2p_probe_size(probe, file->size);
+    if (err != P2P_OK || (!is_new_folder && !is_unusual(strrchr(file->name, '/'))))
+        return err;
+    err = p2p_probe_name(probe, target, works);
+    if (err == P2P_ERR_TARGET_NAME && works[0] != '\0') {
+        free(file->safe);
+        file->safe = strdup(works);
+        err = file->safe != NULL ? P2P_OK : P2P_ERR_NOMEM;
+    }
+    return err;
+}
+
+/* Lock not held. Files that cannot be stored are failures of their own; P2P_OK unless
+ * nothing can be stored at all now. */
+static enum p2p_err
+try_target(struct p2p_download *dl)
+{
+    struct folder *f = dl->folder;
+    struct p2p_probe *probe = NULL;
+    enum p2p_err err = p2p_probe_open(dl->downloads, &probe);
+    const char *before = NULL;
+    bool in_safe_folder = false;
+
+    for (size_t i = 0; i < f->count && err == P2P_OK && !should_stop(dl); i++) {
+        struct folder_file *file = &f->files[i];
+        /* Below a folder whose name is refused each file needs a name of its own. */
+        enum p2p_err one = try_file(dl, probe, file, in_safe_folder ? NULL : before);
+        before = file->name;
+        in_safe_folder = file->safe != NULL;
+        if (p2p_err_is_space(one) || one == P2P_ERR_READ_ONLY)
+            err = one;
+        else if (one != P2P_OK)
+            file->problem = one;
+    }
+    p2p_probe_close(probe);
+    return err;
 }
 
 /* Lock not held: reads files. */
-static void
+static enum p2p_err
 look_for_files(struct p2p_download *dl)
 {
     struct folder *f = dl->folder;
+    enum p2p_err err = try_target(dl);
 
-    for (size_t i = 0; i < f->count; i++) {
-        struct folder_file *file = &f->files[i];
-        if (is_there(dl, file))
-            file->state = FOLDER_DONE;
-    }
+    for (size_t i = 0; i < f->count && err == P2P_OK && !should_stop(dl); i++)
+        if (is_there(dl, &f->files[i]))
+            f->files[i].state = FOLDER_DONE;
+    return err;
 }
 
-static void
+static void file_failed(struct p2p_download *dl, struct folder_file *file,
+                        enum p2p_err err);
+
+static enum p2p_err
 prepare(struct p2p_download *dl)
 {
     struct folder *f = dl->folder;
+    enum p2p_err err;
 
     pthread_mutex_unlock(&dl->lock);
     p2p_root_sweep_private(dl->downloads, FOLDER_SUFFIX,
                            (time_t)p2p_time_s() - LEFT_OVER_S);
-    look_for_files(dl);
+    err = look_for_files(dl);
     pthread_mutex_lock(&dl->lock);
+    if (p2p_dl_is_stopping(dl))
+        err = P2P_ERR_CANCELLED;
+    if (err != P2P_OK)
+        return err;
     dl->files_total = (uint32_t)f->count;
     for (size_t i = 0; i < f->count; i++) {
-        if (f->files[i].state == FOLDER_DONE) {
+        f->renamed += f->files[i].safe != NULL;
+        if (f->files[i].state == FOLDER_TODO && f->files[i].problem != P2P_OK) {
+            file_failed(dl, &f->files[i], f->files[i].problem);
+        } else if (f->files[i].state == FOLDER_DONE) {
             dl->files_done++;
             dl->folder_verified += f->files[i].size;
         } else if (p2p_folder_is_small(&f->files[i])) {
@@ -198,6 +301,7 @@ prepare(struct p2p_download *dl)
     f->prepared = true;
     f->flushed_ms = p2p_now_ms();
     p2p_dl_set_state(dl, P2P_DL_DOWNLOADING);
+    return P2P_OK;
 }
 
 /* ---- Publishing in batches ---- */
@@ -209,9 +313,10 @@ publish_file(const struct p2p_download *dl, const struct folder_file *file)
     enum p2p_err err = p2p_folder_target(dl, file, target);
 
     p2p_folder_private_name(dl->folder, file, name);
-    return err == P2P_OK ? p2p_root_publish_unflushed(dl->downloads, name, target,
-                                                      dl->conflict, stored)
-                         : err;
+    return err == P2P_OK
+               ? p2p_root_publish_unflushed(dl->downloads, name, target,
+                                            p2p_folder_conflict(dl, file), stored)
+               : err;
 }
 
 static void
@@ -235,7 +340,7 @@ settle(struct p2p_download *dl, size_t index, enum p2p_err err)
     struct folder_file *file = &f->files[index];
 
     f->written--;
-    if (err == P2P_ERR_NOT_FOUND || err == P2P_ERR_DISK_FULL) {
+    if (err == P2P_ERR_NOT_FOUND || p2p_err_is_space(err)) {
         file->state = FOLDER_TODO;
         dl->folder_verified -= file->size;
         if (index < f->next)
@@ -243,6 +348,8 @@ settle(struct p2p_download *dl, size_t index, enum p2p_err err)
         return;
     }
     f->small_left--;
+    if (err == P2P_ERR_EXISTS && dl->conflict == P2P_CONFLICT_SKIP)
+        err = P2P_OK; /* it came meanwhile */
     if (err == P2P_OK) {
         file->state = FOLDER_DONE;
         dl->files_done++;
@@ -275,7 +382,7 @@ flush_batch(struct p2p_download *dl)
         pthread_mutex_lock(&dl->lock);
         settle(dl, batch[i], one);
         pthread_mutex_unlock(&dl->lock);
-        if (one == P2P_ERR_DISK_FULL)
+        if (p2p_err_is_space(one))
             err = one;
     }
     free(batch);
@@ -339,7 +446,9 @@ fetch_small(struct run *run)
         if (dl->local_error != P2P_OK)
             return dl->local_error;
         if (f->listed && !f->prepared)
-            prepare(dl);
+            err = prepare(dl);
+        if (err != P2P_OK)
+            return err;
         if (f->prepared && is_batch_due(f))
             err = flush_batch(dl);
         if (f->prepared)
@@ -404,9 +513,10 @@ finish(struct p2p_download *dl, enum p2p_err err)
         p2p_dl_set_state(dl, P2P_DL_CANCELLED);
     } else {
         if (dl->folder->failure != P2P_OK)
-            p2p_dl_set_error(dl, err, "%u of %u files could not be fetched: %s",
+            p2p_dl_set_error(dl, err, "%u of %u files could not be downloaded: %s",
                              dl->files_total - dl->files_done, dl->files_total,
-                             p2p_err_text(err));
+                             dl->folder->reason[0] != '\0' ? dl->folder->reason
+                                                           : p2p_err_text(err));
         else if (dl->message[0] == '\0' || dl->error != err)
             p2p_dl_explain(dl, err);
         dl->error = err;
@@ -426,10 +536,10 @@ p2p_dl_folder_main(void *arg)
     pthread_mutex_lock(&dl->lock);
     for (;;) {
         err = run_once(&run);
-        if (dl->want_cancel || (err != P2P_ERR_CANCELLED && err != P2P_ERR_DISK_FULL))
+        if (dl->want_cancel || (err != P2P_ERR_CANCELLED && !p2p_err_is_space(err)))
             break;
-        if (err == P2P_ERR_DISK_FULL)
-            p2p_control_wait_for_room(dl);
+        if (p2p_err_is_space(err))
+            p2p_control_wait_for_space(dl, err);
         else if (dl->want_pause) /* or the pause ended before it took effect */
             p2p_control_wait_paused(dl);
         if (dl->want_cancel)

@@ -29,6 +29,9 @@ struct folder_file {
     struct p2p_digest root;
     uint64_t size;
     enum folder_state state;
+    enum p2p_err problem; /* it cannot be stored here */
+    uint64_t mtime_s;
+    char *safe; /* NULL: its own name; where the file system refuses that one; owned */
     uint32_t refused; /* bit i: source i does not have it */
 };
 
@@ -44,6 +47,8 @@ struct folder {
     size_t written;    /* small files that wait to be published */
     uint64_t flushed_ms;
     enum p2p_err failure; /* error of the first file that failed */
+    char reason[256];     /* the same in words, where there is more to say; or "" */
+    uint32_t renamed;     /* files that are stored under another name */
 };
 
 /* What a worker does after it has connected. */

@@ -1,37 +1,10 @@
 #include "core/download/folder_large.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/journal/journal_file.h"
-#include "p2p/tree.h"
-
 #define TICK_MS 100
-
-bool
-p2p_folder_same_content(int fd, const struct folder_file *file)
-{
-    struct p2p_chunks g;
-    struct p2p_digest *layer = NULL, root = {0};
-    uint8_t *buf = malloc(P2P_CHUNK_SIZE_DEFAULT);
-    enum p2p_err err = p2p_chunks_init(&g, file->size, P2P_CHUNK_SIZE_DEFAULT);
-
-    if (err == P2P_OK)
-        layer = malloc((size_t)g.count * sizeof(*layer) + 1);
-    if (buf == NULL || layer == NULL)
-        err = P2P_ERR_NOMEM;
-    for (uint64_t i = 0; i < g.count && err == P2P_OK; i++) {
-        uint32_t len = p2p_chunk_length(&g, i);
-        err = p2p_pread_full(fd, buf, len, p2p_chunk_offset(&g, i));
-        if (err == P2P_OK)
-            err = p2p_tree_chunk(&g, buf, len, &layer[i]);
-    }
-    if (err == P2P_OK)
-        err = p2p_tree_root(&g, layer, &root);
-    free(buf);
-    free(layer);
-    return err == P2P_OK && memcmp(&root, &file->root, sizeof(root)) == 0;
-}
 
 static size_t
 usable_specs(const struct p2p_download *dl, struct p2p_source_spec specs[DL_SOURCES],
@@ -64,7 +37,7 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
         .name = file->name,
         .root = &file->root,
         .save_as = target,
-        .conflict = dl->conflict,
+        .conflict = p2p_folder_conflict(dl, file),
         .sources = specs,
         .source_count = usable_specs(dl, specs, ids),
         .discovery = dl->discovery,
@@ -132,6 +105,8 @@ p2p_folder_large(struct run *run, struct folder_file *file)
         dl->folder_verified = verified + file->size;
     } else {
         dl->folder_verified = verified;
+        if (dl->folder->failure == P2P_OK && err != P2P_ERR_CANCELLED)
+            snprintf(dl->folder->reason, sizeof(dl->folder->reason), "%s", dl->message);
     }
     return err;
 }

@@ -14,7 +14,9 @@ P2P_MUST_CHECK enum p2p_err p2p_folder_large(struct run *run, struct folder_file
 P2P_MUST_CHECK enum p2p_err p2p_folder_target(const struct p2p_download *dl,
                                               const struct folder_file *file,
                                               char out[P2P_NAME_MAX + 1]);
-/* Reads the open file, which has file->size bytes, and compares its root. */
-bool p2p_folder_same_content(int fd, const struct folder_file *file);
+/* How a taken name is dealt with: a name that was made up may be another file's, too.
+ */
+enum p2p_on_conflict p2p_folder_conflict(const struct p2p_download *dl,
+                                         const struct folder_file *file);
 
 #endif

@@ -71,9 +71,24 @@ agree(struct dl_worker *w, const struct p2p_meta *meta)
         dl->meta.sha256 = meta->sha256;
         dl->meta.sha256_known = true;
     }
-    s->agreed = true;
+    s->agreed = s->had = true;
     s->disagreed = false;
     return P2P_OK;
+}
+
+/* The name is gone, but what was downloaded so far may be there under another one. */
+static enum p2p_err
+ask_moved(struct dl_worker *w, struct p2p_meta *meta)
+{
+    struct p2p_download *dl = w->dl;
+
+    pthread_mutex_lock(&dl->lock);
+    bool is_possible = dl->protocol != 1 && !dl->root_asked && !dl->meta_known &&
+                       dl->old_layer != NULL;
+    struct p2p_digest root = dl->old_root;
+    pthread_mutex_unlock(&dl->lock);
+    return is_possible ? p2p_conn_meta_by_root(w->conn, &root, meta)
+                       : P2P_ERR_NOT_FOUND;
 }
 
 static enum p2p_err
@@ -94,6 +109,8 @@ learn_meta(struct dl_worker *w)
     if (agreed) /* another connection to this source has asked already */
         return P2P_OK;
     err = ask_meta(w, false, &meta);
+    if (err == P2P_ERR_NOT_FOUND)
+        err = ask_moved(w, &meta);
     pthread_mutex_lock(&dl->lock);
     s->disagreed = err == P2P_ERR_NOT_FOUND && dl->meta_known && !dl->root_asked;
     if (err == P2P_OK)
@@ -132,9 +149,13 @@ fetch_layer(struct dl_worker *w)
     dl->layer_wanted = true;
     p2p_dl_journal_info(dl, &info);
     pthread_mutex_unlock(&dl->lock);
-    /* Checks for disk space before it takes memory for the layer, so that a file too
-     * large for the disk costs nothing. */
+    /* Checks the file system and its space before it takes memory for the layer, so
+     * that a file too large for the disk costs nothing. */
     err = p2p_journal_check_room(dl->downloads, &info);
+    if (err != P2P_ERR_TOO_LARGE) { /* a lie of this source, and not our problem */
+        enum p2p_err target = p2p_dl_check_target(dl);
+        err = target != P2P_OK ? target : err;
+    }
     if (err == P2P_OK)
         err = p2p_conn_layer(w->conn, &meta, &geometry, &layer);
     pthread_mutex_lock(&dl->lock);
@@ -159,7 +180,12 @@ learn_layer(struct dl_worker *w)
         dl->layer_known = true;
     while (!w->stop && !dl->layer_known && dl->layer_wanted)
         p2p_dl_wait(dl, 1000);
-    if (!w->stop && !dl->layer_known)
+    if (!w->stop && !dl->layer_known && !dl->looked) {
+        dl->layer_wanted = true;
+        p2p_dl_look(dl);
+        dl->layer_wanted = false;
+    }
+    if (!w->stop && !dl->layer_known && !dl->present)
         err = fetch_layer(w);
     pthread_cond_broadcast(&dl->changed);
     while (err == P2P_OK && !w->stop && !dl->ready)

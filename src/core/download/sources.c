@@ -52,7 +52,8 @@ stop_workers_of(struct p2p_download *dl, unsigned source)
 
 /* Sets the message for the user; the log line has the same facts. */
 static void
-explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err why)
+explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err why,
+             bool is_gone)
 {
     char label[DL_LABEL_MAX], address[P2P_HOST_MAX + 9];
 
@@ -77,7 +78,11 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
                          label);
         break;
     case P2P_ERR_FILE_CHANGED:
-        p2p_dl_set_error(dl, why, "the file changed at %s", label);
+        p2p_dl_set_error(dl, why,
+                         is_gone ? "%s does not have the file any more: it changed, or "
+                                   "was moved or deleted"
+                                 : "the file changed at %s",
+                         label);
         break;
     case P2P_ERR_WRONG_SIZE:
         p2p_dl_set_error(dl, why,
@@ -117,14 +122,16 @@ p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why)
 
     if (s->state == P2P_SRC_DROPPED)
         return;
-    if (why == P2P_ERR_NOT_FOUND && s->agreed) /* it had it a moment ago */
+    bool is_gone = why == P2P_ERR_NOT_FOUND;
+    if (is_gone &&
+        (s->agreed || (s->had && dl->protocol != 1))) /* it had it a moment ago */
         why = P2P_ERR_FILE_CHANGED;
     p2p_log_warn("source dropped error=%s source=\"%s\"", p2p_err_name(why),
                  p2p_dl_source_label(s, label));
     s->state = P2P_SRC_DROPPED;
     s->error = why;
     s->agreed = false;
-    explain_drop(dl, s, why);
+    explain_drop(dl, s, why, is_gone);
     stop_workers_of(dl, source);
     pthread_cond_broadcast(&dl->changed);
 }
@@ -187,7 +194,7 @@ p2p_dl_forget_file(struct p2p_download *dl)
         s->disagreed = false;
         s->error = P2P_OK;
     }
-    dl->meta_known = dl->layer_known = false;
+    dl->meta_known = dl->layer_known = dl->looked = false;
     if (!dl->root_asked)
         dl->meta = (struct p2p_meta){0};
 }

@@ -60,6 +60,35 @@ p2p_dl_explain(struct p2p_download *dl, enum p2p_err err)
         p2p_dl_set_error(dl, err, "none of %zu peers could deliver the file",
                          dl->source_count);
         break;
+    case P2P_ERR_TARGET_NAME:
+        p2p_dl_set_error(dl, err,
+                         "this file system does not allow the name \"%.80s\"%s%.80s%s",
+                         dl->save_as, dl->works[0] != '\0' ? "; \"" : "", dl->works,
+                         dl->works[0] != '\0' ? "\" would work" : "");
+        break;
+    case P2P_ERR_FILE_TOO_BIG:
+        p2p_dl_set_error(dl, err,
+                         "this file system does not allow files of %llu MiB; choose a "
+                         "folder on another disk",
+                         (unsigned long long)(dl->meta.geometry.size >> 20));
+        break;
+    case P2P_ERR_READ_ONLY:
+        p2p_dl_set_error(dl, err,
+                         "the file system of the folder is read-only; choose another "
+                         "folder, or make it writable");
+        break;
+    case P2P_ERR_IN_THE_WAY:
+        p2p_dl_set_error(dl, err,
+                         "a file or a link stands where a folder of \"%.120s\" is "
+                         "needed; move it away, or choose another folder",
+                         dl->save_as);
+        break;
+    case P2P_ERR_OTHER_DISK:
+        p2p_dl_set_error(dl, err,
+                         "another file system is mounted at a folder of \"%.120s\"; "
+                         "download directly into that folder",
+                         dl->save_as);
+        break;
     case P2P_ERR_EXISTS:
         p2p_dl_set_error(dl, err, "%s exists already; what was downloaded is kept",
                          dl->save_as);
@@ -164,6 +193,7 @@ fill_folder(const struct p2p_download *dl, struct p2p_download_status *out)
     out->size = out->size_known ? dl->folder->size : 0;
     out->verified = dl->folder_verified;
     out->files_done = dl->files_done;
+    out->files_renamed = dl->folder->renamed;
     out->files_total = dl->files_total;
 }
 
@@ -178,6 +208,10 @@ p2p_dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out)
     memcpy(out->message, dl->message, sizeof(out->message));
     memcpy(out->name, dl->name, sizeof(out->name));
     memcpy(out->stored, dl->stored, sizeof(out->stored));
+    out->already_there = dl->state == P2P_DL_COMPLETED && dl->present;
+    if (dl->retry_ms > p2p_now_ms())
+        out->retry_in_s = (dl->retry_ms - p2p_now_ms()) / 1000 + 1;
+    memcpy(out->works, dl->works, sizeof(out->works));
     if (dl->folder != NULL)
         fill_folder(dl, out);
     else

@@ -276,6 +276,14 @@ judge_end(struct p2p_download *dl, const struct dl_worker *w)
         p2p_dl_source_failed(dl, w->source, w->end);
         return;
     case P2P_ERR_DISK_FULL:
+    case P2P_ERR_QUOTA:
+    case P2P_ERR_NO_INODES:
+    case P2P_ERR_FILE_TOO_BIG:
+    case P2P_ERR_READ_ONLY:
+    case P2P_ERR_TARGET_NAME:
+    case P2P_ERR_IN_THE_WAY:
+    case P2P_ERR_OTHER_DISK:
+    case P2P_ERR_EXISTS:
     case P2P_ERR_NOMEM:
     case P2P_ERR_PERMISSION:
     case P2P_ERR_CRYPTO:

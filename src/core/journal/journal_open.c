@@ -137,7 +137,7 @@ p2p_journal_reserve_ahead(struct p2p_journal *j)
     if ((err = check_room(j->fd, to - j->reserved, j->info.keep_free)) != P2P_OK)
         return err;
     if (fallocate(j->fd, 0, 0, (off_t)to) < 0 && errno != EOPNOTSUPP &&
-        errno != ENOSYS && errno != EINTR)
+        errno != ENOSYS && errno != EINTR && errno != EINVAL)
         return p2p_err_from_errno(errno);
     j->reserved = to;
     return P2P_OK;

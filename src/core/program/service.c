@@ -122,6 +122,7 @@ p2p_service_begin(void)
     sigset_t set;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that gets too large is an error of write(2) */
     p2p_service_stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     p2p_hardening_begin();

@@ -14,6 +14,7 @@
 #include "p2p/limits.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "p2p/probe.h"
 #include "ui/app.h"
 #include "ui/folders/place.h"
 #include "ui/folders/trash.h"
@@ -48,6 +49,7 @@ struct upload {
     int fd; /* of the part that is coming; -1: none, or a field that is no file */
     char private_name[sizeof(UI_UPLOAD_PREFIX) + 16];
     char name[P2P_NAME_MAX + 1];
+    char works[P2P_NAME_MAX + 1]; /* when the file system refuses `name` */
     uint64_t size, flushed;
 
     uint64_t total;
@@ -80,6 +82,21 @@ set_name(struct upload *u, const char *filename)
     if (err != P2P_OK)
         snprintf(u->refused, sizeof(u->refused), "%s", leaf);
     return err;
+}
+
+/* Whether the file system takes the name, before the bytes are sent. */
+static enum p2p_err
+check_target(const struct ui_app *app, const char *name, char *works)
+{
+    struct p2p_probe *probe = NULL;
+    enum p2p_err err = p2p_probe_open(app->shared, &probe);
+
+    works[0] = '\0';
+    if (err == P2P_OK)
+        err = p2p_probe_name(probe, name, works);
+    p2p_probe_close(probe);
+    /* For space the trash may be emptied. */
+    return p2p_err_is_space(err) ? P2P_OK : err;
 }
 
 /* Known before the bytes are sent; publishing checks again. */
@@ -120,6 +137,7 @@ on_part(void *arg, const char *field, const char *filename)
     if (strcmp(field, "file") != 0 || filename == NULL)
         return P2P_OK; /* another field of the form: its content is skipped */
     if ((err = set_name(u, filename)) != P2P_OK ||
+        (err = check_target(u->app, u->name, u->works)) != P2P_OK ||
         (err = check_free(u->app, u->name, u->to.conflict)) != P2P_OK)
         return err;
     u->size = u->flushed = 0;
@@ -263,6 +281,19 @@ answer(struct upload *u, struct http_request *req)
 }
 
 static void
+fail_target(struct http_request *req, const char *name, const char *works)
+{
+    if (works[0] == '\0')
+        ui_fail(req, P2P_ERR_TARGET_NAME, NULL);
+    else
+        http_fail(
+            req, 400, "target_name",
+            "the file system of the shared folder does not allow the name \"%s\"; "
+            "\"%s\" would work",
+            name, works);
+}
+
+static void
 on_done(void *arg, struct http_request *req, enum p2p_err err)
 {
     struct upload *u = arg;
@@ -277,8 +308,11 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
         ui_fail_name(req, u->refused, false, "suggestion");
     else if (err == P2P_ERR_AWAY)
         (void)ui_check_folder(req, u->app, UI_SHARED);
+    else if (err == P2P_ERR_TARGET_NAME)
+        fail_target(req, u->name, u->works);
     else if (err != P2P_OK)
-        ui_fail(req, err, err == P2P_ERR_MALFORMED ? "the form data is damaged" : NULL);
+        ui_fail(req, p2p_root_full_reason(u->app->shared, err),
+                err == P2P_ERR_MALFORMED ? "the form data is damaged" : NULL);
     else if (u->first == NULL)
         http_fail(req, 400, "no_file", "there was no file in a field named \"file\"");
     else
@@ -351,7 +385,7 @@ static bool
 read_target(struct http_request *req, const struct ui_app *app, struct target *to)
 {
     const char *path = http_query(req, "path"), *leaf = http_query(req, "name");
-    char name[P2P_NAME_MAX + 1];
+    char name[P2P_NAME_MAX + 1], works[P2P_NAME_MAX + 1];
     enum p2p_err err;
 
     memset(to, 0, sizeof(*to));
@@ -369,7 +403,11 @@ read_target(struct http_request *req, const struct ui_app *app, struct target *t
         return false;
     }
     snprintf(to->leaf, sizeof(to->leaf), "%s", leaf);
-    if ((err = check_free(app, name, to->conflict)) != P2P_OK)
+    if ((err = check_target(app, name, works)) == P2P_OK)
+        err = check_free(app, name, to->conflict);
+    if (err == P2P_ERR_TARGET_NAME)
+        fail_target(req, name, works);
+    else if (err != P2P_OK)
         ui_fail(req, err, NULL);
     return err == P2P_OK;
 }

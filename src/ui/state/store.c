@@ -32,6 +32,13 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS notes(kind TEXT NOT NULL, key TEXT NOT NULL,"
     " value TEXT NOT NULL, time INTEGER NOT NULL, PRIMARY KEY(kind, key));";
 
+/* Columns that came later; each one fails where it is there already. */
+static const char *const additions[] = {
+    "ALTER TABLE transfers ADD COLUMN save_as TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE transfers ADD COLUMN on_conflict INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE transfers ADD COLUMN works TEXT NOT NULL DEFAULT ''",
+};
+
 enum {
     PUT_TRANSFER,
     REMOVE_TRANSFER,
@@ -46,7 +53,7 @@ enum {
 static const char *const sql[STATEMENTS] = {
     [PUT_TRANSFER] = "INSERT OR REPLACE INTO transfers VALUES(?1, ?2, ?3, ?4, ?5, ?6, "
                      "?7, ?8, ?9, ?10,"
-                     " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                     " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
     [REMOVE_TRANSFER] = "DELETE FROM transfers WHERE id = ?1",
     [LOAD_TRANSFERS] = "SELECT * FROM transfers ORDER BY created, rowid",
     [GET_SETTING] = "SELECT value FROM settings WHERE key = ?1",
@@ -96,6 +103,12 @@ open_database(struct ui_store *s, const char *path)
 
     if (code == SQLITE_OK)
         code = sqlite3_exec(s->db, schema, NULL, NULL, NULL);
+    for (size_t i = 0;
+         i < sizeof(additions) / sizeof(additions[0]) && code == SQLITE_OK; i++) {
+        code = sqlite3_exec(s->db, additions[i], NULL, NULL, NULL);
+        if (code == SQLITE_ERROR)
+            code = SQLITE_OK;
+    }
     for (int i = 0; i < STATEMENTS && code == SQLITE_OK; i++)
         code = sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                   &s->stmt[i], NULL);
@@ -327,6 +340,9 @@ ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t)
     bind_u64(stmt, 17, t->finished_s);
     bind_u64(stmt, 18, t->retry_at_s);
     bind_u64(stmt, 19, t->attempts);
+    bind_text(stmt, 20, t->save_as);
+    bind_u64(stmt, 21, t->conflict);
+    bind_text(stmt, 22, t->works);
     write_and_end(s, stmt);
     free(sources);
 }
@@ -359,6 +375,11 @@ read_transfer(sqlite3_stmt *stmt)
     t->finished_s = u64_at(stmt, 16);
     t->retry_at_s = u64_at(stmt, 17);
     t->attempts = (unsigned)u64_at(stmt, 18);
+    copy_at(stmt, 19, t->save_as, sizeof(t->save_as));
+    if (u64_at(stmt, 20) >= P2P_CONFLICT_RENAME &&
+        u64_at(stmt, 20) <= P2P_CONFLICT_SKIP)
+        t->conflict = (enum p2p_on_conflict)u64_at(stmt, 20);
+    copy_at(stmt, 21, t->works, sizeof(t->works));
     return t;
 }
 

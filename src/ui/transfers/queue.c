@@ -151,7 +151,7 @@ pause_when_away(struct ui_transfers *ts)
         return;
     for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
         if (t->dl != NULL && t->stop == UI_GO_ON && ui_state_is_running(t->state))
-            ui_run_give_way(ts, t, P2P_ERR_AWAY);
+            ui_run_give_way(ts, t, P2P_ERR_AWAY, "");
 }
 
 static void

@@ -42,7 +42,8 @@ void ui_queue_apply_rate(struct ui_transfers *ts);
 #define UI_PLACE_CHECK_S 2
 
 /* run.c: ends this run for now, and keeps what it has; under the lock. */
-void ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err);
+void ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
+                     const char *message);
 /* run.c: starts the thread of one transfer; under the lock. */
 void ui_run_begin(struct ui_transfers *ts, struct ui_transfer *t);
 

@@ -177,6 +177,38 @@ parse_rest(struct http_request *req, const cJSON *body, struct ui_wanted *w)
     return true;
 }
 
+static bool
+is_folder_name(const char *name)
+{
+    return name[0] != '\0' && name[strlen(name) - 1] == '/';
+}
+
+static bool
+parse_target(struct http_request *req, const cJSON *body, struct ui_wanted *w)
+{
+    const cJSON *save_as = cJSON_GetObjectItemCaseSensitive(body, "save_as");
+    const cJSON *conflict = cJSON_GetObjectItemCaseSensitive(body, "on_conflict");
+
+    w->conflict = P2P_CONFLICT_RENAME;
+    if (conflict != NULL && !cJSON_IsNull(conflict) &&
+        !ui_conflict_parse(http_json_string(body, "on_conflict"), &w->conflict)) {
+        ui_fail_value(req, "on_conflict", "rename, overwrite or skip");
+        return false;
+    }
+    if (save_as == NULL || cJSON_IsNull(save_as))
+        return true;
+    if (!cJSON_IsString(save_as) || strlen(save_as->valuestring) > P2P_NAME_MAX ||
+        is_folder_name(save_as->valuestring) != is_folder_name(w->filename)) {
+        ui_fail_value(req, "save_as",
+                      "a file name, or for a folder one that ends in /");
+        return false;
+    }
+    if (!ui_wish_check_name(req, save_as->valuestring))
+        return false;
+    snprintf(w->save_as, sizeof(w->save_as), "%s", save_as->valuestring);
+    return true;
+}
+
 struct ui_wanted *
 ui_wish_parse(struct http_request *req, struct ui_app *app, const cJSON *body)
 {
@@ -187,7 +219,7 @@ ui_wish_parse(struct http_request *req, struct ui_app *app, const cJSON *body)
         return NULL;
     }
     if (parse_content(req, body, w) && parse_peers(req, app, body, w) &&
-        parse_rest(req, body, w))
+        parse_rest(req, body, w) && parse_target(req, body, w))
         return w;
     free(w);
     return NULL;
@@ -279,5 +311,7 @@ ui_wish_view(const struct ui_wanted *w, struct ui_wish *out)
         .source_count = w->source_count,
         .is_auto = w->is_auto,
         .priority = w->priority,
+        .save_as = w->save_as,
+        .conflict = w->conflict,
     };
 }

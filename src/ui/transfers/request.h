@@ -14,6 +14,8 @@ struct ui_wanted {
     char filename[P2P_NAME_MAX + 2];
     struct p2p_digest root;
     bool root_known, is_auto;
+    char save_as[P2P_NAME_MAX + 2];
+    enum p2p_on_conflict conflict;
     bool is_any; /* take the best ranked one of several contents */
     uint64_t size;
     enum ui_priority priority;

@@ -101,9 +101,11 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
 /* The download waits for something outside (such as space on a full disk). This run
  * ends here and keeps its data, and the queue decides when to resume. */
 void
-ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err)
+ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
+                const char *message)
 {
     t->error = err != P2P_OK ? err : P2P_ERR_NO_SOURCE;
+    snprintf(t->message, sizeof(t->message), "%s", message);
     t->stop = UI_STOP_KEEP;
     pthread_cond_broadcast(&ts->changed);
 }
@@ -121,7 +123,7 @@ on_event(void *arg, const struct p2p_download_status *st)
 
         copy_status(t, st);
         if (st->state == P2P_DL_PAUSED)
-            ui_run_give_way(run->ts, t, st->error);
+            ui_run_give_way(run->ts, t, st->error, st->message);
         else if (is_news) {
             t->state = state;
             ui_transfers_save(run->ts, t);
@@ -185,9 +187,10 @@ fail(struct ui_transfer *t, enum p2p_err err, const char *message)
     bool progressed = t->verified > t->verified_at_start;
 
     t->error = err;
-    snprintf(t->message, sizeof(t->message), "%s",
-             message[0] != '\0' ? message : ui_error_advice(err));
-    if (err == P2P_ERR_DISK_FULL || err == P2P_ERR_AWAY) {
+    if (message != t->message || message[0] == '\0')
+        snprintf(t->message, sizeof(t->message), "%s",
+                 message[0] != '\0' ? message : ui_error_advice(err));
+    if (p2p_err_is_space(err) || err == P2P_ERR_AWAY) {
         t->state = UI_PAUSED;
         t->retry_at_s =
             p2p_time_s() + (err == P2P_ERR_AWAY ? UI_PLACE_CHECK_S : DISK_RETRY_S);
@@ -224,11 +227,12 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
     if (st->state == P2P_DL_COMPLETED)
         complete(ts, t, st);
     else if (t->stop != UI_GO_ON && was_running)
-        fail(t, t->error, ""); /* it gave way: the message tells of the stop */
+        fail(t, t->error, t->message); /* it gave way, and has said why */
     else if (t->stop == UI_GO_ON && ui_folder_is_away(ts->app, UI_DOWNLOADS))
         fail(t, P2P_ERR_AWAY, "");
     else if (t->stop == UI_GO_ON)
         fail(t, real_reason(err, st), st->message);
+    memcpy(t->works, st->works, sizeof(t->works));
     if (t->state == UI_CANCELLED) {
         t->verified = 0;
         t->is_discarding =
@@ -268,7 +272,8 @@ start(struct run *run, const struct ui_source *sources, size_t count,
             .downloads = app->downloads,
             .name = t->filename,
             .root = t->root_known ? &t->root : NULL,
-            .conflict = P2P_CONFLICT_RENAME,
+            .save_as = t->save_as[0] != '\0' ? t->save_as : NULL,
+            .conflict = t->conflict,
             .sources = specs,
             .source_count = count,
             .discovery = t->is_auto ? app->discovery : NULL,

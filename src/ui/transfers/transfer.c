@@ -59,6 +59,29 @@ ui_priority_parse(const char *text, enum ui_priority *out)
     return false;
 }
 
+static const char *const conflict_names[] = {
+    [P2P_CONFLICT_RENAME] = "rename",
+    [P2P_CONFLICT_OVERWRITE] = "overwrite",
+    [P2P_CONFLICT_SKIP] = "skip",
+};
+
+const char *
+ui_conflict_name(enum p2p_on_conflict conflict)
+{
+    return conflict_names[conflict];
+}
+
+bool
+ui_conflict_parse(const char *text, enum p2p_on_conflict *out)
+{
+    for (int i = P2P_CONFLICT_RENAME; i <= P2P_CONFLICT_SKIP; i++)
+        if (text != NULL && strcmp(text, conflict_names[i]) == 0) {
+            *out = (enum p2p_on_conflict)i;
+            return true;
+        }
+    return false;
+}
+
 struct ui_transfer *
 ui_transfer_new(void)
 {
@@ -70,6 +93,7 @@ ui_transfer_new(void)
     uuid_generate_random(id);
     uuid_unparse_lower(id, t->id);
     t->priority = UI_NORMAL;
+    t->conflict = P2P_CONFLICT_RENAME;
     t->eta_s = UINT64_MAX;
     t->created_s = p2p_time_s();
     p2p_rate_init(&t->rate, 0, p2p_now_ms() * 1000);
@@ -165,6 +189,29 @@ static const struct {
     {P2P_ERR_AWAY, "folder_away",
      "The downloads folder is not at its path now: it was moved, deleted or unmounted. "
      "It goes on by itself when the folder is back."},
+    {P2P_ERR_QUOTA, "quota",
+     "The disk quota is used up. Delete files or raise the quota; the download is "
+     "retried "
+     "automatically."},
+    {P2P_ERR_NO_INODES, "no_inodes",
+     "The file system has no room for more files. Delete some; the download is retried "
+     "automatically."},
+    {P2P_ERR_FILE_TOO_BIG, "file_too_big",
+     "The file system of the downloads folder does not allow files of this size. Use a "
+     "folder on another disk."},
+    {P2P_ERR_READ_ONLY, "read_only",
+     "The file system of the downloads folder is read-only. Make it writable, then "
+     "retry."},
+    {P2P_ERR_TARGET_NAME, "target_name",
+     "The file system of the downloads folder does not allow this file name. Download "
+     "it under another name."},
+    {P2P_ERR_IN_THE_WAY, "in_the_way",
+     "A file or a link stands in the downloads folder where a folder is needed. Move "
+     "it "
+     "away, then retry."},
+    {P2P_ERR_OTHER_DISK, "other_disk",
+     "Another file system is mounted in the downloads folder at a folder of this "
+     "download. Unmount it, then retry."},
     {P2P_ERR_PERMISSION, "permission",
      "The downloads folder cannot be written. Check its owner and permissions, then "
      "retry."},
@@ -278,6 +325,8 @@ put_failure(struct http_json_out *o, const struct ui_transfer *t)
 {
     ui_json_text(o, "error", t->error != P2P_OK ? t->message : NULL);
     ui_json_text(o, "error_code", t->error != P2P_OK ? ui_error_code(t->error) : NULL);
+    ui_json_text(o, "suggested_name",
+                 t->error == P2P_ERR_TARGET_NAME ? t->works : NULL);
     ui_json_number(o, "retry_at", t->retry_at_s);
 }
 
@@ -288,6 +337,8 @@ ui_transfer_json(struct http_json_out *o, const char *name, const struct ui_tran
     http_json_begin(o, name, '{');
     http_json_put_string(o, "id", t->id);
     http_json_put_string(o, "filename", t->filename);
+    ui_json_text(o, "save_as", t->save_as);
+    http_json_put_string(o, "on_conflict", ui_conflict_name(t->conflict));
     if (t->size_known)
         http_json_put_u64(o, "size", t->size);
     else

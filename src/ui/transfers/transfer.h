@@ -37,6 +37,10 @@ enum ui_priority { UI_LOW, UI_NORMAL, UI_HIGH };
 const char *ui_priority_name(enum ui_priority priority);
 bool ui_priority_parse(const char *text, enum ui_priority *out);
 
+/* "rename", "overwrite", "skip". */
+const char *ui_conflict_name(enum p2p_on_conflict conflict);
+bool ui_conflict_parse(const char *text, enum p2p_on_conflict *out);
+
 struct ui_source {
     struct p2p_addr addr;
     struct p2p_id id;
@@ -52,6 +56,8 @@ struct ui_transfer {
 
     /* What is wanted. */
     char filename[P2P_NAME_MAX + 1];
+    char save_as[P2P_NAME_MAX + 1]; /* "": its filename */
+    enum p2p_on_conflict conflict;  /* never FAIL */
     struct p2p_digest root;
     bool root_known;
     struct ui_source *sources; /* given by the user or found last; owned */
@@ -71,6 +77,7 @@ struct ui_transfer {
     char path[P2P_NAME_MAX + 1]; /* completed: its name in the downloads folder */
     enum p2p_err error;
     char message[256];
+    char works[P2P_NAME_MAX + 1]; /* TARGET_NAME: a name that would do */
     uint64_t created_s, finished_s;
     uint64_t retry_at_s; /* 0: not by itself */
     unsigned attempts;   /* in a row without a new byte */

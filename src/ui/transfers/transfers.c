@@ -194,9 +194,15 @@ has_source(const struct ui_transfer *t, const struct ui_wish *wish)
 }
 
 static bool
+is_for_same_name(const struct ui_transfer *t, const struct ui_wish *wish)
+{
+    return strcmp(t->save_as, wish->save_as != NULL ? wish->save_as : "") == 0;
+}
+
+static bool
 is_same(const struct ui_transfer *t, const struct ui_wish *wish)
 {
-    if (t->is_removed || ui_state_is_over(t->state))
+    if (t->is_removed || ui_state_is_over(t->state) || !is_for_same_name(t, wish))
         return false;
     if (wish->root != NULL && t->root_known)
         return memcmp(t->root.b, wish->root->b, sizeof(t->root.b)) == 0;
@@ -212,6 +218,10 @@ make(const struct ui_wish *wish)
     if (t == NULL)
         return NULL;
     snprintf(t->filename, sizeof(t->filename), "%s", wish->filename);
+    snprintf(t->save_as, sizeof(t->save_as), "%s",
+             wish->save_as != NULL ? wish->save_as : "");
+    if (wish->conflict != P2P_CONFLICT_FAIL)
+        t->conflict = wish->conflict;
     if (wish->root != NULL) {
         t->root = *wish->root;
         t->root_known = true;

@@ -38,6 +38,8 @@ struct ui_wish {
     size_t source_count;
     bool is_auto;
     enum ui_priority priority;
+    const char *save_as; /* NULL or "": as filename */
+    enum p2p_on_conflict conflict;
 };
 /*
  * Queues it; `id` gets its id. `*is_new` false: the same content (or, without a root,

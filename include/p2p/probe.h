@@ -1,0 +1,47 @@
+/*
+ * probe - finds out what a file system takes before a download begins.
+ *
+ * Names are refused by length and by character, files by size, and some file systems
+ * can move files only in a roundabout way. What will be needed at the end is tried in
+ * an empty folder of its own in `.p2p/`, which is removed by p2p_probe_close. Nothing
+ * appears under a public name. One object, one thread at a time.
+ */
+#ifndef P2P_PROBE_H
+#define P2P_PROBE_H
+
+#include <stdint.h>
+
+#include "p2p/path.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct p2p_probe; /* *returned owned*, free with p2p_probe_close; borrows the root */
+
+/* DISK_FULL, NO_INODES, QUOTA, READ_ONLY, PERMISSION: nothing can be stored there now.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_probe_open(const struct p2p_root *root,
+                                           struct p2p_probe **out);
+void p2p_probe_close(struct p2p_probe *probe); /* NULL is fine */
+
+/* FILE_TOO_BIG when the file system has no files of this size. */
+P2P_MUST_CHECK enum p2p_err p2p_probe_size(struct p2p_probe *probe, uint64_t size);
+
+/*
+ * Whether a file can be stored under this name. TARGET_NAME: the file system refuses
+ * it; `works` (P2P_NAME_MAX + 1 bytes) gets a name like it that was tried, or "".
+ * IN_THE_WAY: a file or a link stands where one of its folders has to be. OTHER_DISK:
+ * another file system is mounted at one of its folders.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_probe_name(struct p2p_probe *probe, const char *name,
+                                           char *works);
+
+/* DISK_FULL becomes NO_INODES when it is not bytes that are missing. */
+enum p2p_err p2p_root_full_reason(const struct p2p_root *root, enum p2p_err err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,95 @@
+/* Names for file systems with other rules than ours. */
+#include "p2p/name.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "p2p/bytes.h"
+#include "p2p/limits.h"
+
+/* An extension is kept when a name is cut, unless it is longer than this. */
+#define EXTENSION_MAX 16
+
+/* What FAT, exFAT, NTFS and SMB refuse, beside what p2p_name_check does. */
+static bool
+is_refused_elsewhere(uint32_t cp)
+{
+    return cp < 0x80 && strchr("<>:\"|?*\\", (int)cp) != NULL;
+}
+
+/* Whole characters of `part`, at most `max` bytes of them. */
+static size_t
+cut(const char *part, size_t len, size_t max)
+{
+    size_t at = len < max ? len : max;
+
+    while (at > 0 && at < len && ((uint8_t)part[at] & 0xc0) == 0x80)
+        at--;
+    return at;
+}
+
+static size_t
+shorten(char *part, size_t len, size_t max)
+{
+    size_t dot = len;
+
+    if (len <= max)
+        return len;
+    while (dot > 1 && part[dot - 1] != '.')
+        dot--;
+    size_t tail = dot > 1 && len - dot + 1 <= EXTENSION_MAX ? len - dot + 1 : 0;
+    size_t head = cut(part, len - tail, max - tail);
+    memmove(part + head, part + len - tail, tail);
+    return head + tail;
+}
+
+/* Appends one part; the number of bytes, 0 when nothing is left of it. */
+static size_t
+put_part(const char *part, size_t len, size_t max, bool ascii, char *out)
+{
+    const uint8_t *at = (const uint8_t *)part;
+    size_t n = 0;
+
+    for (size_t left = len; left > 0;) {
+        uint32_t cp;
+        size_t bytes = p2p_utf8_next(at, left, &cp);
+        if (bytes == 0)
+            return 0;
+        if (is_refused_elsewhere(cp) || (ascii && cp >= 0x80))
+            out[n++] = '_';
+        else {
+            memcpy(out + n, at, bytes);
+            n += bytes;
+        }
+        at += bytes;
+        left -= bytes;
+    }
+    n = shorten(out, n, max);
+    while (n > 0 && (out[n - 1] == ' ' || out[n - 1] == '.'))
+        n--;
+    return n;
+}
+
+enum p2p_err
+p2p_name_safe(const char *name, size_t part_max, bool ascii, char *out)
+{
+    size_t n = 0, len = strlen(name);
+
+    out[0] = '\0';
+    if (len > P2P_NAME_MAX || part_max <= EXTENSION_MAX)
+        return P2P_ERR_NAME;
+    for (const char *part = name;; part += strcspn(part, "/") + 1) {
+        size_t put = put_part(part, strcspn(part, "/"), part_max, ascii, out + n);
+        if (put == 0)
+            break;
+        n += put;
+        if (part[strcspn(part, "/")] == '\0') {
+            out[n] = '\0';
+            return p2p_name_check(out, n, true);
+        }
+        out[n++] = '/';
+    }
+    out[0] = '\0';
+    return P2P_ERR_NAME;
+}

@@ -1,0 +1,24 @@
+/*
+ * present - content that is there already: under the wanted name, or, where files of
+ * the same name are numbered, under one of the numbers. Reads files; takes no lock.
+ */
+#ifndef P2P_PRESENT_H
+#define P2P_PRESENT_H
+
+#include "p2p/crypto.h"
+#include "p2p/path.h"
+
+struct p2p_present {
+    const struct p2p_digest *root; /* borrowed */
+    uint64_t size;
+    bool (*stop)(void *arg); /* asked between chunks; may be NULL */
+    void *stop_arg;
+};
+
+/* True, and `found` (P2P_NAME_MAX + 1 bytes, not `name`) is where it is. With SKIP
+ * whatever has the name counts; numbers only count with RENAME. */
+bool p2p_present_find(const struct p2p_root *downloads, const char *name,
+                      const struct p2p_present *wanted, enum p2p_on_conflict conflict,
+                      char *found);
+
+#endif

@@ -1,0 +1,80 @@
+/* Whether the target takes what is to come: asked before the first byte. */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/download/download_internal.h"
+#include "core/download/present.h"
+#include "p2p/clock.h"
+#include "p2p/journal.h"
+#include "p2p/probe.h"
+
+enum p2p_err
+p2p_dl_check_target(struct p2p_download *dl)
+{
+    char works[P2P_NAME_MAX + 1] = "";
+    struct p2p_probe *probe = NULL;
+    struct stat st;
+    enum p2p_err err = p2p_probe_open(dl->downloads, &probe);
+
+    if (err == P2P_OK)
+        err = p2p_probe_size(probe, dl->meta.geometry.size);
+    if (err == P2P_OK)
+        err = p2p_probe_name(probe, dl->save_as, works);
+    if (err == P2P_OK && dl->conflict == P2P_CONFLICT_OVERWRITE &&
+        fstatat(p2p_root_fd(dl->downloads), dl->save_as, &st, AT_SYMLINK_NOFOLLOW) ==
+            0 &&
+        S_ISDIR(st.st_mode))
+        err = P2P_ERR_EXISTS; /* a folder is not replaced */
+    p2p_probe_close(probe);
+    pthread_mutex_lock(&dl->lock);
+    memcpy(dl->works, works, sizeof(works));
+    pthread_mutex_unlock(&dl->lock);
+    return err;
+}
+
+static bool
+should_stop(void *arg)
+{
+    struct p2p_download *dl = arg;
+
+    pthread_mutex_lock(&dl->lock);
+    bool stop = p2p_dl_is_stopping(dl);
+    pthread_mutex_unlock(&dl->lock);
+    return stop;
+}
+
+void
+p2p_dl_look(struct p2p_download *dl)
+{
+    const struct p2p_digest root = dl->meta.root;
+    const struct p2p_present wanted = {.root = &root,
+                                       .size = dl->meta.geometry.size,
+                                       .stop = should_stop,
+                                       .stop_arg = dl};
+    char found[P2P_NAME_MAX + 1];
+
+    dl->looked = true;
+    if (!dl->meta.root_known) /* protocol 1 */
+        return;
+    pthread_mutex_unlock(&dl->lock);
+    bool present =
+        p2p_present_find(dl->downloads, dl->save_as, &wanted, dl->conflict, found);
+    if (present) /* what an earlier, interrupted download of it has left */
+        (void)!p2p_journal_replace(dl->downloads, &root, NULL);
+    pthread_mutex_lock(&dl->lock);
+    if (present)
+        memcpy(dl->stored, found, sizeof(found));
+    dl->present = present;
+}
+
+void
+p2p_dl_keep_time(int fd, uint64_t mtime_s)
+{
+    /* A time that is still to come would make it the newest file for ever. */
+    if (mtime_s == 0 || mtime_s > p2p_time_s())
+        return;
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+                                      {.tv_sec = (time_t)mtime_s}};
+    (void)!futimens(fd, times); /* not every file system keeps them */
+}

@@ -1,0 +1,78 @@
+"""Small file systems of every kind for tests: an image in a file, mounted for as long as the test needs it."""
+
+import contextlib
+import shutil
+import subprocess
+import time
+
+import pytest
+
+# kind: what makes it, what mounts it (IMAGE, DEVICE and PLACE are put in), size in MiB
+KINDS = {
+    "exfat": ("mkfs.exfat IMAGE", "mount.exfat-fuse DEVICE PLACE", 48),
+    "ntfs": ("mkfs.ntfs -F -Q IMAGE", "ntfs-3g -o windows_names IMAGE PLACE", 48),
+    "vfat": ("mkfs.vfat -F 32 IMAGE", "mount -t vfat -o loop IMAGE PLACE", 48),
+    "ext3": ("mkfs.ext3 -q -F -b 1024 IMAGE", "mount -t ext3 -o loop IMAGE PLACE", 64),
+    "ext4": ("mkfs.ext4 -q -F IMAGE", "mount -t ext4 -o loop IMAGE PLACE", 64),
+    "xfs": ("mkfs.xfs -q -f IMAGE", "mount -t xfs -o loop IMAGE PLACE", 320),
+    "btrfs": ("mkfs.btrfs -q -f IMAGE", "mount -t btrfs -o loop IMAGE PLACE", 128),
+}
+
+
+def run(command, **words):
+    parts = [str(words.get(word, word)) for word in command.split()]
+    if shutil.which(parts[0]) is None:
+        pytest.skip(f"{parts[0]} is not installed (scripts/deps.sh test)")
+    return subprocess.run(parts, capture_output=True, text=True)
+
+
+def unmount(place):
+    """A file system in user space may be busy for a moment after its last file was closed."""
+    for _ in range(50):
+        if subprocess.run(["umount", place], capture_output=True).returncode == 0:
+            return
+        time.sleep(0.1)
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@contextlib.contextmanager
+def loop_device(image):
+    result = run("losetup --find --show IMAGE", IMAGE=image)
+    if result.returncode:
+        pytest.skip(f"no loop device here: {result.stderr.strip()}")
+    try:
+        yield result.stdout.strip()
+    finally:
+        subprocess.run(["losetup", "--detach", result.stdout.strip()], check=True)
+
+
+@contextlib.contextmanager
+def mounted(kind, folder):
+    """The folder, with a new file system of this kind. Skips the test where the kernel lacks it."""
+    make, mount, mib = KINDS[kind]
+    image = folder.with_suffix(".img")
+    folder.mkdir(parents=True)
+    with open(image, "wb") as file:
+        file.truncate(mib << 20)
+    made = run(make, IMAGE=image)
+    assert made.returncode == 0, made.stderr
+    with contextlib.ExitStack() as stack:
+        stack.callback(image.unlink)
+        device = stack.enter_context(loop_device(image)) if "DEVICE" in mount else None
+        result = run(mount, IMAGE=image, DEVICE=device, PLACE=folder)
+        if result.returncode:
+            pytest.skip(f"{kind} cannot be mounted here: {result.stderr.strip()}")
+        stack.callback(unmount, folder)
+        yield folder
+
+
+@contextlib.contextmanager
+def tmpfs(folder, options):
+    folder.mkdir(parents=True)
+    result = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True)
+    if result.returncode:
+        pytest.skip("a tmpfs cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        unmount(folder)

@@ -1,0 +1,193 @@
+"""Downloads and uploads on the file systems that people have: what each one takes, and what is said when it does not."""
+
+import os
+import subprocess
+
+import pytest
+
+from conftest import BIN, NO_REGISTRY, environment, wait_until
+from file_systems import KINDS, mounted, tmpfs
+from getting import visible
+from p2pwire import msg
+from p2pwire.server import Server
+
+DATA = os.urandom(3 << 20)
+STRICT = ["exfat", "ntfs", "vfat"]  # no '?' and '*' in names
+
+
+def asked_for_bytes(server):
+    return any(isinstance(m, msg.Get) for m in server.requests)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_and_a_folder_arrive(suite, kind):
+    """The same name again is numbered and replaces nothing; a folder with small and large files arrives."""
+    files = {"f.bin": DATA, "d/small": b"abc", "d/e/large": os.urandom(5 << 20), "d/empty": b""}
+    with Server(files) as server, mounted(kind, suite.folder / "disk") as disk:
+        (disk / "f.bin").write_bytes(b"mine")
+        for name in ("f.bin", "d/"):
+            run = suite.get(name, server, out="disk")
+            assert run.returncode == 0, run.stderr
+        assert (disk / "f.bin").read_bytes() == b"mine"
+        assert (disk / "f (1).bin").read_bytes() == DATA
+        for name in ("d/small", "d/e/large", "d/empty"):
+            assert (disk / name).read_bytes() == files[name]
+        assert visible(disk) == ["d", "f (1).bin", "f.bin"] or "lost+found" in visible(disk)
+        assert list((disk / ".p2p").iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", STRICT)
+def test_a_name_that_the_file_system_refuses(suite, kind):
+    """It is found out before the first byte, and the name that is offered works."""
+    name = "Who? What*.mp4"
+    with Server({name: DATA}) as server, mounted(kind, suite.folder / "disk") as disk:
+        run = suite.get(name, server, out="disk")
+        assert run.returncode == 6, run.stderr
+        assert "does not allow the name" in run.stderr, run.stderr
+        assert '--save-as "Who_ What_.mp4"' in run.stderr, run.stderr
+        assert not asked_for_bytes(server)
+        assert visible(disk) == [] and list((disk / ".p2p").iterdir()) == []
+        run = suite.get(name, server, out="disk", more=["--save-as", "Who_ What_.mp4"])
+        assert run.returncode == 0, run.stderr
+        assert (disk / "Who_ What_.mp4").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("kind,size", [("vfat", 5 << 30), ("ext3", 20 << 30)])
+def test_a_file_that_is_too_large_for_the_file_system(suite, kind, size):
+    """No room is waited for: no room would help."""
+
+    class Huge(Server):
+        def meta_of(self, req, file):
+            meta = super().meta_of(req, file)
+            meta.size = size
+            return meta
+
+    with Huge({"f.bin": DATA}) as server, mounted(kind, suite.folder / "disk") as disk:
+        run = suite.get("f.bin", server, out="disk", timeout=60)
+        assert run.returncode == 6, run.stderr
+        assert f"does not allow files of {size >> 20} MiB" in run.stderr, run.stderr
+        assert list((disk / ".p2p").iterdir()) == []
+
+
+def launch(suite, disk, server, log):
+    words = [
+        BIN / "p2p", "get", "f.bin", "--output-dir", disk, "--keys-dir", suite.folder / "cli" / "keys",
+        "--discovery", NO_REGISTRY, "--timeout", "5", "--from", server.where,
+    ]  # fmt: skip
+    with open(log, "w") as text:
+        return subprocess.Popen(list(map(str, words)), env=environment(suite.folder), stderr=text)
+
+
+def test_no_inodes_and_then_some(suite):
+    """It says that files are to be deleted, not that bytes are missing, and continues when some are."""
+    with Server({"f.bin": DATA}) as server, tmpfs(suite.folder / "disk", "size=64m,nr_inodes=8") as disk:
+        filler = [disk / f"filler{i}" for i in range(7)]
+        for path in filler:
+            path.touch()
+        log = suite.folder / "log"
+        getter = launch(suite, disk, server, log)
+        wait_until(lambda: "no free inodes" in log.read_text(), 30, "the cause told")
+        assert getter.poll() is None and "disk is full" not in log.read_text()
+        for path in filler:
+            path.unlink()
+        assert getter.wait(60) == 0, log.read_text()
+        assert (disk / "f.bin").read_bytes() == DATA
+
+
+def test_a_read_only_file_system(suite):
+    with Server({"f.bin": DATA}) as server, tmpfs(suite.folder / "disk", "size=16m") as disk:
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        run = suite.get("f.bin", server, out="disk")
+        assert run.returncode == 6 and "read-only" in run.stderr, run.stderr
+        assert not asked_for_bytes(server)
+
+
+def test_what_stands_in_the_way_is_named(suite):
+    """A link or a file where a folder has to be, or another disk mounted there: not "exists already"."""
+    files = {f"tree/{i}.txt": b"x" * 100 for i in range(3)} | {"tree/big": DATA}
+    out = suite.folder / "out"
+    out.mkdir()
+    (suite.folder / "elsewhere").mkdir()
+    (out / "tree").symlink_to(suite.folder / "elsewhere")
+    with Server(files) as server:
+        for name in ("tree/1.txt", "tree/"):
+            run = suite.get(name, server)
+            assert run.returncode == 6 and "a link stands where a folder" in run.stderr, run.stderr
+        assert list((suite.folder / "elsewhere").iterdir()) == []
+        (out / "tree").unlink()
+        (out / "tree").write_bytes(b"mine")
+        run = suite.get("tree/1.txt", server)
+        assert run.returncode == 6 and "a link stands where a folder" in run.stderr, run.stderr
+        assert (out / "tree").read_bytes() == b"mine"
+        (out / "tree").unlink()
+        with tmpfs(out / "tree", "size=8m"):
+            run = suite.get("tree/1.txt", server)
+            assert run.returncode == 6 and "another file system is mounted" in run.stderr, run.stderr
+        assert not asked_for_bytes(server)
+
+
+@pytest.mark.parametrize("kind", STRICT)
+def test_a_folder_with_names_that_are_refused(suite, kind):
+    """Those files get names that work, the same ones again; the others keep theirs."""
+    files = {"d/ok": b"fine", "d/Who?": b"small", "d/sub*/x": b"below", "d/What?.bin": os.urandom(5 << 20)}
+    with Server(files) as server, mounted(kind, suite.folder / "disk") as disk:
+        for _ in range(2):
+            run = suite.get("d/", server, out="disk")
+            assert run.returncode == 0 and "under other names" in run.stderr, run.stderr
+        assert visible(disk / "d") == ["What_.bin", "Who_", "ok", "sub_"]
+        for name, stored in (("d/Who?", "Who_"), ("d/sub*/x", "sub_/x"), ("d/What?.bin", "What_.bin")):
+            assert (disk / "d" / stored).read_bytes() == files[name]
+
+
+@pytest.mark.parametrize("kind", STRICT)
+def test_uploads(suite, kind):
+    """The dashboard stores a file on such a disk, and says which name would work where one is refused."""
+    shared = suite.folder / "peer" / "shared"
+    with mounted(kind, shared):
+        peer = suite.peer()
+        try:
+            http = suite.ui(peer=peer).api
+            upload = lambda name, data: http.request("POST", "/api/upload", files={"file": (name, data)})  # noqa: E731
+            assert upload("f.bin", DATA).status_code == 200
+            assert (shared / "f.bin").read_bytes() == DATA
+            answer = upload("Who?.txt", b"x")
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["code"] == "target_name" and "Who_.txt" in answer.json()["detail"]
+            assert upload("f.bin", b"other").status_code == 409
+        finally:
+            suite.stop()
+            suite.programs.clear()
+
+
+def test_the_dashboard_says_what_it_waits_for(suite):
+    """No space, and then a name that is refused: the sentence, the code, and the name that works."""
+    downloads = suite.folder / "peer" / "downloads"
+    name = "Who?.mp4"
+    with Server({name: DATA, "f.bin": DATA}) as server, mounted("exfat", downloads) as disk:
+        try:
+            http = suite.ui(peer=suite.peer()).api
+            where = {"peer_id": server.identity.peer_id, "ip": "127.0.0.1", "port": server.address[1]}
+
+            def start(filename, **more):
+                body = {"filename": filename, "peers": [where], "auto": False, **more}
+                return http.request("POST", "/api/transfers", json=body).json()["id"]
+
+            def reaches(transfer, state):
+                now = lambda: http.request("GET", f"/api/transfers/{transfer}").json()  # noqa: E731
+                return wait_until(lambda: now()["state"] == state and now(), 40, state)
+
+            failed = reaches(start(name), "failed")
+            assert failed["error_code"] == "target_name" and failed["suggested_name"] == "Who_.mp4", failed
+            assert "does not allow the name" in failed["error"] and failed["retry_at"] is None
+            done = reaches(start(name, save_as=failed["suggested_name"]), "completed")
+            assert done["path"] == "Who_.mp4" and (disk / "Who_.mp4").read_bytes() == DATA
+            with open(disk / ".ballast", "wb") as ballast:
+                ballast.write(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - (1 << 20)))
+            paused = reaches(start("f.bin"), "paused")
+            assert paused["error_code"] == "disk_full" and "the disk is full" in paused["error"], paused
+            assert paused["retry_at"] is not None
+            wrong = http.request("POST", "/api/transfers", json={"filename": "f.bin", "on_conflict": "ask"})
+            assert wrong.status_code == 422, wrong.text
+        finally:
+            suite.stop()
+            suite.programs.clear()
