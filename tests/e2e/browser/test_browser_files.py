@@ -102,7 +102,7 @@ def test_a_bad_new_name_is_refused_with_a_reason(page, world, tmp_path):
     field = page.one("#new-name")
     field.send_keys(Keys.CONTROL, "a")
     field.send_keys("../escape.txt", Keys.ENTER)
-    page.see("This name cannot be used.")
+    page.see("This name cannot be used: it begins with a dot")
     page.row("stays.txt", SHARED)
     assert not (world.near.shared.parent / "escape.txt").exists()
 
