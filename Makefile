@@ -2,7 +2,7 @@
 #   make [SAN=address,undefined|thread] [V=1] [WERROR=1] [CC=clang]
 #   make check [T="test_bytes test_path"]    unit tests, and the fuzz corpora replayed
 #   make fuzz FUZZ_TIME=60       libFuzzer (clang), each target in turn
-#   make prove                   contracts of the cursors and frames, with Frama-C/WP
+#   make prove                   contracts of cursors, texts, names and frames, with Frama-C/WP
 #   make compile_commands        compile_commands.json, for editors
 #   make bench format lint install clean
 

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -232,6 +233,31 @@ random_bytes_become_usable(void **state)
     }
 }
 
+/* Folders alone take all of the room, or more than there is: refused, and nothing but
+ * an empty name is written. */
+static void
+long_folders_leave_no_room(void **state)
+{
+    (void)state;
+    for (size_t folder = P2P_NAME_MAX - 8; folder < P2P_NAME_MAX + 300; folder++) {
+        char *name = malloc(folder + 2), *out = malloc(P2P_NAME_MAX + 1);
+
+        assert_non_null(name);
+        assert_non_null(out);
+        memset(name, 'd', folder);
+        for (size_t i = 200; i < folder; i += 200)
+            name[i] = '/';
+        memcpy(name + folder - 1, "/f", 3);
+        if (folder + 5 <= P2P_NAME_MAX)
+            assert_int_equal(p2p_name_numbered(name, 1, out), P2P_OK);
+        else
+            assert_int_equal(p2p_name_numbered(name, 1, out), P2P_ERR_NAME);
+        assert_int_equal(strlen(out), folder + 5 <= P2P_NAME_MAX ? folder + 5 : 0);
+        free(out);
+        free(name);
+    }
+}
+
 int
 main(void)
 {
@@ -244,6 +270,7 @@ main(void)
         cmocka_unit_test(a_usable_name_is_near),
         cmocka_unit_test(a_usable_name_is_cut_before_its_extension),
         cmocka_unit_test(random_bytes_become_usable),
+        cmocka_unit_test(long_folders_leave_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

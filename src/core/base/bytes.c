@@ -178,6 +178,9 @@ p2p_u64_format(uint64_t value, char out[P2P_U64_TEXT_MAX])
     size_t at = sizeof(digits), len;
 
     digits[--at] = '\0';
+    /*@ loop invariant at <= 20 && fits(value, at) && (value > 0 || at == 20);
+        loop assigns at, value, digits[0 .. 19];
+        loop variant at; */
     do
         digits[--at] = (char)('0' + value % 10);
     while ((value /= 10) != 0);

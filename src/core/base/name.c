@@ -1,7 +1,6 @@
 /* Which names may come from outside, and how a taken name is numbered. */
 #include "p2p/path.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -22,6 +21,8 @@ p2p_name_is_slash_lookalike(uint32_t cp)
         0x2216, 0x2572, 0x29f5, 0x29f9, 0xfe68, 0xff3c,                 /* '\' */
     };
 
+    /*@ loop assigns i;
+        loop variant sizeof(slashes) / sizeof(slashes[0]) - i; */
     for (size_t i = 0; i < sizeof(slashes) / sizeof(slashes[0]); i++)
         if (cp == slashes[i])
             return true;
@@ -70,9 +71,14 @@ p2p_name_character_problem(uint32_t cp, const struct p2p_name_neighbors *neighbo
 static bool
 has_escape(const char *part, size_t len)
 {
-    static const char *const escapes[] = {"%2f", "%5c", "%2e", "%00"};
+    static const char escapes[][4] = {"%2f", "%5c", "%2e", "%00"};
 
+    /*@ loop invariant i <= len;
+        loop assigns i;
+        loop variant len - i; */
     for (size_t i = 0; i + 3 <= len; i++)
+        /*@ loop assigns k;
+            loop variant sizeof(escapes) / sizeof(escapes[0]) - k; */
         for (size_t k = 0; k < sizeof(escapes) / sizeof(escapes[0]); k++)
             if (strncasecmp(part + i, escapes[k], 3) == 0)
                 return true;
@@ -83,13 +89,15 @@ has_escape(const char *part, size_t len)
 static bool
 is_numbered_device(const char *stem, size_t len)
 {
-    static const char *const superscripts[] = {"\u00b9", "\u00b2", "\u00b3"};
+    static const char superscripts[][3] = {"\xc2\xb9", "\xc2\xb2", "\xc2\xb3"};
 
     if (len < 4 ||
         (strncasecmp(stem, "com", 3) != 0 && strncasecmp(stem, "lpt", 3) != 0))
         return false;
     if (len == 4)
         return stem[3] >= '0' && stem[3] <= '9';
+    /*@ loop assigns i;
+        loop variant 3 - i; */
     for (size_t i = 0; i < 3; i++)
         if (len == 5 && memcmp(stem + 3, superscripts[i], 2) == 0)
             return true;
@@ -101,15 +109,21 @@ is_numbered_device(const char *stem, size_t len)
 bool
 p2p_name_is_reserved(const char *part, size_t len)
 {
-    static const char *const devices[] = {"con",    "prn",     "aux",   "nul",
-                                          "conin$", "conout$", "clock$"};
+    static const char devices[][8] = {"con",    "prn",     "aux",   "nul",
+                                      "conin$", "conout$", "clock$"};
     const char *dot = memchr(part, '.', len);
     size_t stem = dot ? (size_t)(dot - part) : len;
 
+    /*@ loop invariant stem <= len;
+        loop assigns stem;
+        loop variant stem; */
     while (stem > 0 && part[stem - 1] == ' ')
         stem--;
+    /*@ loop assigns i;
+        loop variant sizeof(devices) / sizeof(devices[0]) - i; */
     for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++)
-        if (strlen(devices[i]) == stem && strncasecmp(part, devices[i], stem) == 0)
+        if (strnlen(devices[i], sizeof(devices[i])) == stem &&
+            strncasecmp(part, devices[i], stem) == 0)
             return true;
     return is_numbered_device(part, stem);
 }
@@ -121,6 +135,9 @@ characters_problem(const char *part, size_t len)
     struct p2p_name_neighbors neighbors = {0, 0};
     bool only_dots = true;
 
+    /*@ loop invariant left <= len && at == (uint8_t *)part + (len - left);
+        loop assigns at, left, neighbors, only_dots;
+        loop variant left; */
     for (size_t left = len; left > 0;) {
         uint32_t cp;
         size_t n = p2p_utf8_next(at, left, &cp);
@@ -163,6 +180,10 @@ p2p_name_problem(const char *name, size_t len, bool allow_folders)
 
     if (len > P2P_NAME_MAX)
         return "it is too long";
+    /*@ loop invariant len <= \at(len, Pre);
+        loop invariant name == \at(name, Pre) + (\at(len, Pre) - len);
+        loop assigns name, len, parts;
+        loop variant len; */
     for (;;) {
         const char *slash = memchr(name, '/', len);
         size_t part = slash ? (size_t)(slash - name) : len;
@@ -193,6 +214,9 @@ p2p_name_extension(const char *leaf, size_t len)
 {
     size_t dot = len;
 
+    /*@ loop invariant i <= len && dot == len;
+        loop assigns i, dot;
+        loop variant i; */
     for (size_t i = len; i-- > 1;) {
         if (leaf[i] == ' ')
             break;
@@ -208,29 +232,64 @@ p2p_name_extension(const char *leaf, size_t len)
     return dot;
 }
 
+/* How many of `len` bytes go into `room`, not ending inside a character. */
+static size_t
+keep_in_room(const char *text, size_t len, size_t room)
+{
+    size_t keep = room;
+
+    if (len <= room)
+        return len;
+    /*@ loop invariant keep < len && keep <= room;
+        loop assigns keep;
+        loop variant keep; */
+    while (keep > 0 && ((uint8_t)text[keep] & 0xc0) == 0x80)
+        keep--;
+    return keep;
+}
+
+/* `head (digits)tail` into `out` (P2P_NAME_MAX + 1 bytes); returns its length. Empty
+ * when it does not fit. */
+static size_t
+join(char *out, const char *head, size_t head_len, const char *digits,
+     size_t digits_len, const char *tail, size_t tail_len)
+{
+    struct p2p_wr wr;
+    size_t used;
+
+    p2p_wr_init(&wr, out, P2P_NAME_MAX);
+    p2p_wr_put_bytes(&wr, head, head_len);
+    p2p_wr_put_u8(&wr, ' ');
+    p2p_wr_put_u8(&wr, '(');
+    p2p_wr_put_bytes(&wr, digits, digits_len);
+    p2p_wr_put_u8(&wr, ')');
+    p2p_wr_put_bytes(&wr, tail, tail_len);
+    if (p2p_wr_end(&wr, &used) != P2P_OK)
+        used = 0;
+    out[used] = '\0';
+    return used;
+}
+
 enum p2p_err
 p2p_name_numbered(const char *name, unsigned number, char *out)
 {
     const char *slash = strrchr(name, '/');
     size_t folder = slash ? (size_t)(slash - name) + 1 : 0;
-    const char *leaf = name + folder;
-    size_t len = strlen(leaf), stem = p2p_name_extension(leaf, len);
-    char mark[16];
-    size_t added = (size_t)snprintf(mark, sizeof(mark), " (%u)", number);
-    size_t room = P2P_NAME_MAX - folder;
+    size_t len = strlen(name) - folder, stem = p2p_name_extension(name + folder, len);
+    char digits[P2P_U64_TEXT_MAX];
+    size_t digits_len = p2p_u64_format(number, digits);
+    size_t added = digits_len + sizeof(" ()") - 1 + (len - stem);
+    size_t room = P2P_NAME_PART_MAX, keep;
 
     out[0] = '\0';
-    if (room > P2P_NAME_PART_MAX)
-        room = P2P_NAME_PART_MAX;
-    if (added + (len - stem) >= room)
+    if (folder >= P2P_NAME_MAX)
         return P2P_ERR_NAME;
-    size_t keep = stem;
-    if (keep > room - added - (len - stem)) {
-        keep = room - added - (len - stem);
-        while (keep > 0 && ((uint8_t)leaf[keep] & 0xc0) == 0x80)
-            keep--; /* never inside a character */
-    }
-    snprintf(out, P2P_NAME_MAX + 1, "%.*s%s%s", (int)(folder + keep), name, mark,
-             leaf + stem);
-    return p2p_name_check(out, strlen(out), true);
+    if (room > P2P_NAME_MAX - folder)
+        room = P2P_NAME_MAX - folder;
+    if (added >= room)
+        return P2P_ERR_NAME;
+    keep = keep_in_room(name + folder, stem, room - added);
+    len = join(out, name, folder + keep, digits, digits_len, name + folder + stem,
+               len - stem);
+    return p2p_name_check(out, len, true);
 }

@@ -9,9 +9,12 @@ p2p_hex_format(const void *data, size_t len, char *out)
     static const char digits[] = "0123456789abcdef";
     const uint8_t *in = data;
 
+    /*@ loop invariant i <= len && out == \at(out, Pre) + 2 * i;
+        loop assigns i, out, \at(out, Pre)[0 .. 2 * len - 1];
+        loop variant len - i; */
     for (size_t i = 0; i < len; i++) {
-        *out++ = digits[in[i] >> 4];
-        *out++ = digits[in[i] & 15];
+        *out++ = digits[in[i] / 16];
+        *out++ = digits[in[i] % 16];
     }
     *out = '\0';
 }
@@ -32,17 +35,21 @@ enum p2p_err
 p2p_hex_parse(const char *text, void *out, size_t len)
 {
     uint8_t *bytes = out;
+    size_t text_len = strnlen(text, 2 * len + 1);
 
     memset(out, 0, len);
-    if (strnlen(text, 2 * len + 1) != 2 * len)
+    if (text_len != 2 * len)
         return P2P_ERR_MALFORMED;
+    /*@ loop invariant i <= len;
+        loop assigns i, bytes[0 .. len - 1];
+        loop variant len - i; */
     for (size_t i = 0; i < len; i++) {
         int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
         if (high < 0 || low < 0) {
             memset(out, 0, len);
             return P2P_ERR_MALFORMED;
         }
-        bytes[i] = (uint8_t)(high << 4 | low);
+        bytes[i] = (uint8_t)(high * 16 + low);
     }
     return P2P_OK;
 }
@@ -55,6 +62,9 @@ p2p_decimal_parse(const char *text, size_t len, uint64_t max, uint64_t *value)
     *value = 0;
     if (len == 0 || (len > 1 && text[0] == '0'))
         return P2P_ERR_MALFORMED;
+    /*@ loop invariant i <= len;
+        loop assigns i, v;
+        loop variant len - i; */
     for (size_t i = 0; i < len; i++) {
         unsigned digit = (unsigned)(unsigned char)text[i] - '0';
         if (digit > 9)
@@ -102,6 +112,9 @@ p2p_utf8_next(const uint8_t *in, size_t len, uint32_t *code_point)
     *code_point = 0;
     if (n == 0 || n > len)
         return 0;
+    /*@ loop invariant 1 <= i <= n;
+        loop assigns i, cp;
+        loop variant n - i; */
     for (size_t i = 1; i < n; i++) {
         if ((in[i] & 0xc0) != 0x80)
             return 0;
@@ -118,6 +131,10 @@ p2p_utf8_is_valid(const void *text, size_t len)
 {
     const uint8_t *in = text;
 
+    /*@ loop invariant len <= \at(len, Pre);
+        loop invariant in == (uint8_t *)text + (\at(len, Pre) - len);
+        loop assigns in, len;
+        loop variant len; */
     while (len > 0) {
         uint32_t cp;
         size_t n = p2p_utf8_next(in, len, &cp);
@@ -132,6 +149,9 @@ p2p_utf8_is_valid(const void *text, size_t len)
 bool
 p2p_utf8_is_in(uint32_t cp, const struct p2p_code_range *ranges, size_t count)
 {
+    /*@ loop invariant i <= count;
+        loop assigns i;
+        loop variant count - i; */
     for (size_t i = 0; i < count; i++)
         if (cp >= ranges[i].first && cp <= ranges[i].last)
             return true;

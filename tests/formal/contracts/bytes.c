@@ -1,50 +1,14 @@
 /*
- * Contracts of the cursors (p2p/bytes.h) for Frama-C/WP, and the code itself: `make prove`.
+ * The cursors, integers and decimals of base/bytes.c against their contracts: `make prove`.
  * What is proven: no function reads or writes outside of the memory that its cursor was
  * given, no run-time error, and a cursor stays sound whatever is asked of it.
  *
  * prove: p2p_rd_init,p2p_rd_get_ref,get_uint,p2p_rd_get_u8,p2p_rd_get_u16,p2p_rd_get_u32,
  * prove: p2p_rd_get_u64,p2p_rd_get_bytes,p2p_rd_end,p2p_wr_init,p2p_wr_put_bytes,p2p_wr_end,
- * prove: p2p_load_u32,p2p_store_u32,p2p_load_u64,p2p_store_u64
+ * prove: put_uint,p2p_wr_put_u8,p2p_wr_put_u16,p2p_wr_put_u32,p2p_wr_put_u64,p2p_wr_put_text,
+ * prove: p2p_load_u32,p2p_store_u32,p2p_load_u64,p2p_store_u64,p2p_u64_format
  */
-#include "p2p/bytes.h"
-
-/*@
-  predicate sound_bool(integer b) = b == 0 || b == 1;
-
-  predicate reads{L}(struct p2p_rd *rd) =
-      \valid(rd) && sound_bool(rd->failed) &&
-      \valid_read(rd->at + (0 .. rd->left - 1)) &&
-      \separated(rd, rd->at + (0 .. rd->left - 1));
-
-  predicate writes{L}(struct p2p_wr *wr) =
-      \valid(wr) && sound_bool(wr->failed) && wr->used <= wr->cap &&
-      \valid(wr->buf + (0 .. wr->cap - 1)) &&
-      \separated(wr, wr->buf + (0 .. wr->cap - 1));
-*/
-
-/*@
-  requires \valid(rd);
-  requires \valid_read((const uint8_t *)data + (0 .. len - 1));
-  requires \separated(rd, (const uint8_t *)data + (0 .. len - 1));
-  assigns *rd;
-  ensures reads(rd);
-  ensures rd->at == data && rd->left == len && rd->failed == 0;
-*/
-void p2p_rd_init(struct p2p_rd *rd, const void *data, size_t len);
-
-/*@
-  requires reads(rd);
-  assigns *rd;
-  ensures reads(rd);
-  ensures rd->left <= \old(rd->left);
-  ensures \old(rd->failed) == 1 ==> rd->failed == 1;
-  ensures rd->failed == 1 ==> \result == \null && rd->left == \old(rd->left);
-  ensures rd->failed == 0 ==>
-      \result == \old(rd->at) && rd->left == \old(rd->left) - len;
-  ensures \result != \null ==> \valid_read(\result + (0 .. len - 1));
-*/
-const uint8_t *p2p_rd_get_ref(struct p2p_rd *rd, size_t len);
+#include "bytes.h"
 
 /*@
   requires reads(rd) && width <= 8;
@@ -54,69 +18,27 @@ const uint8_t *p2p_rd_get_ref(struct p2p_rd *rd, size_t len);
 */
 static uint64_t get_uint(struct p2p_rd *rd, size_t width);
 
-/*@ requires reads(rd); assigns *rd; ensures reads(rd); */
-uint8_t p2p_rd_get_u8(struct p2p_rd *rd);
-/*@ requires reads(rd); assigns *rd; ensures reads(rd); */
-uint16_t p2p_rd_get_u16(struct p2p_rd *rd);
-/*@ requires reads(rd); assigns *rd; ensures reads(rd); */
-uint32_t p2p_rd_get_u32(struct p2p_rd *rd);
-/*@ requires reads(rd); assigns *rd; ensures reads(rd); */
-uint64_t p2p_rd_get_u64(struct p2p_rd *rd);
-
 /*@
-  requires reads(rd) && len > 0;
-  requires \valid((char *)out + (0 .. len - 1));
-  requires \separated(rd, (char *)out + (0 .. len - 1));
-  requires \separated((char *)out + (0 .. len - 1), rd->at + (0 .. rd->left - 1));
-  assigns *rd, ((char *)out)[0 .. len - 1];
-  ensures reads(rd) && rd->left <= \old(rd->left);
-*/
-void p2p_rd_get_bytes(struct p2p_rd *rd, void *out, size_t len);
-
-/*@
-  requires reads(rd);
-  assigns \nothing;
-  ensures \result == P2P_OK <==> rd->failed == 0 && rd->left == 0;
-*/
-enum p2p_err p2p_rd_end(const struct p2p_rd *rd);
-
-/*@
-  requires \valid(wr);
-  requires \valid((uint8_t *)buf + (0 .. cap - 1));
-  requires \separated(wr, (uint8_t *)buf + (0 .. cap - 1));
-  assigns *wr;
-  ensures writes(wr) && wr->used == 0 && wr->cap == cap && wr->failed == 0;
-*/
-void p2p_wr_init(struct p2p_wr *wr, void *buf, size_t cap);
-
-/*@
-  requires writes(wr);
-  requires \valid_read((char *)data + (0 .. len - 1));
-  requires \separated(wr, (char *)data + (0 .. len - 1));
-  requires \separated((char *)data + (0 .. len - 1), wr->buf + (0 .. wr->cap - 1));
+  requires writes(wr) && 1 <= width <= 8;
   assigns *wr, wr->buf[0 .. wr->cap - 1];
-  ensures writes(wr) && wr->cap == \old(wr->cap);
-  ensures \old(wr->used) <= wr->used;
+  ensures writes(wr) && appends{Old,Here}(wr, width);
 */
-void p2p_wr_put_bytes(struct p2p_wr *wr, const void *data, size_t len);
+static void put_uint(struct p2p_wr *wr, uint64_t value, size_t width);
 
 /*@
-  requires writes(wr) && \valid(len);
-  requires \separated(wr, len);
-  assigns *len;
-  ensures *len <= wr->cap;
-  ensures \result == P2P_OK <==> wr->failed == 0;
-  ensures wr->failed == 1 ==> *len == 0;
+  // What is left of a value when its digits before place `at` of 20 are still to be written.
+  predicate fits(integer v, integer at) =
+      (at <= 20 ==> v <= 18446744073709551615) && (at <= 19 ==> v <= 1844674407370955161) &&
+      (at <= 18 ==> v <= 184467440737095516) && (at <= 17 ==> v <= 18446744073709551) &&
+      (at <= 16 ==> v <= 1844674407370955) && (at <= 15 ==> v <= 184467440737095) &&
+      (at <= 14 ==> v <= 18446744073709) && (at <= 13 ==> v <= 1844674407370) &&
+      (at <= 12 ==> v <= 184467440737) && (at <= 11 ==> v <= 18446744073) &&
+      (at <= 10 ==> v <= 1844674407) && (at <= 9 ==> v <= 184467440) &&
+      (at <= 8 ==> v <= 18446744) && (at <= 7 ==> v <= 1844674) &&
+      (at <= 6 ==> v <= 184467) && (at <= 5 ==> v <= 18446) &&
+      (at <= 4 ==> v <= 1844) && (at <= 3 ==> v <= 184) &&
+      (at <= 2 ==> v <= 18) && (at <= 1 ==> v <= 1) &&
+      (at <= 0 ==> v <= 0);
 */
-enum p2p_err p2p_wr_end(const struct p2p_wr *wr, size_t *len);
-
-/*@ requires \valid_read(in + (0 .. 3)); assigns \nothing; */
-uint32_t p2p_load_u32(const uint8_t in[4]);
-/*@ requires \valid(out + (0 .. 3)); assigns out[0 .. 3]; */
-void p2p_store_u32(uint8_t out[4], uint32_t value);
-/*@ requires \valid_read(in + (0 .. 7)); assigns \nothing; */
-uint64_t p2p_load_u64(const uint8_t in[8]);
-/*@ requires \valid(out + (0 .. 7)); assigns out[0 .. 7]; */
-void p2p_store_u64(uint8_t out[8], uint64_t value);
 
 #include "core/base/bytes.c"
