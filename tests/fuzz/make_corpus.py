@@ -126,6 +126,8 @@ def main():
     for how in range(16):
         seed("download", bytes([how]))
         seed("download", bytes([how, how, how, 0, how, 4, how, 8]))
+    for how in range(4):
+        seed("download", bytes([how]) + hashlib.sha256(bytes([how])).digest() + hashlib.sha512(bytes([how])).digest())
 
     line = "40f2fb103afeb7527807a1cfe74b2fea4feb132389e07234d99c03e11ec22bb9 trusted 2 1 2 "
     seed("files", b"\x00" + f"# x\n{line}192.0.2.1:9000,[2001:DB8::1]:1 a name\n{line.replace('40f2', '41f2')}-\nnonsense\n".encode())
