@@ -30,6 +30,12 @@ void p2p_service_say_no_listener(enum p2p_err err, const char *host, unsigned po
 void p2p_service_ready(const char *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Whether a SIGHUP says that the terminal of this program has gone (`code` and `pid` as
+ * in its siginfo), and is no request to read the settings again: it had one at the
+ * start, has none now, and the signal came from the kernel, from the session's leader (a
+ * shell that passes it on) or from the process that started it. Never after nohup. */
+bool p2p_service_has_lost_terminal(int code, int pid);
+
 /* What SIGHUP does while p2p_service_wait waits, on its thread; NULL: nothing. */
 typedef void p2p_service_hangup_fn(void *arg);
 /* Sets the function. Call it before p2p_service_wait. */

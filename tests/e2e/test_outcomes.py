@@ -42,7 +42,7 @@ def test_a_failure_is_an_object_too(suite, words):
 
 def test_a_success_is_one_object(suite):
     assert "peer_id" in json.loads(suite.p2p("id", "--json", check=True).stdout)
-    assert json.loads(suite.p2p("unfinished", "--json", check=True).stdout)
+    assert json.loads(suite.p2p("token", "list", "--json", check=True).stdout)
     token = suite.p2p("token", "new", "--json", check=True)
     revoked = suite.p2p("token", "revoke", json.loads(token.stdout)["id"], "--json", check=True)
     assert json.loads(revoked.stdout)["event"] == "completed"

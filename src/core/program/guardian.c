@@ -17,6 +17,7 @@
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/log.h"
+#include "p2p/service.h"
 
 enum {
     LOOK_MS = 1000,          /* between two looks at the watched folders */
@@ -112,6 +113,14 @@ on_signal(struct guardian *g)
 
     if (read(g->signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
         return;
+    if (info.ssi_signo == SIGHUP &&
+        p2p_service_has_lost_terminal(info.ssi_code, (int)info.ssi_pid)) {
+        p2p_log_info("the terminal has gone: stopping (nohup or setsid keeps a program "
+                     "running)");
+        info.ssi_signo = SIGTERM;
+        if (g->is_stopping)
+            return; /* the kernel and the shell may both say so */
+    }
     if (info.ssi_signo == SIGHUP) {
         (void)p2p_guardian_send(g->orders, P2P_GUARDIAN_RELOAD, "", -1);
         return;

@@ -3,6 +3,7 @@
 #include "p2p/service.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -85,6 +86,29 @@ allow_descriptors(void)
     (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+static struct {
+    bool had_one, is_ignored;
+    pid_t parent;
+} terminal;
+
+static bool
+has_terminal(void)
+{
+    int fd = open("/dev/tty", O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+bool
+p2p_service_has_lost_terminal(int code, int pid)
+{
+    if (!terminal.had_one || terminal.is_ignored || has_terminal())
+        return false;
+    return code > 0 || pid == getsid(0) || pid == terminal.parent;
+}
+
 bool
 p2p_service_has_descriptors(void)
 {
@@ -121,6 +145,9 @@ p2p_service_begin(void)
 {
     sigset_t set;
 
+    terminal.had_one = has_terminal();
+    terminal.is_ignored = is_ignored(SIGHUP);
+    terminal.parent = getppid();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file that gets too large is an error of write(2) */
     p2p_service_stop_signals(&set);
