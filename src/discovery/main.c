@@ -188,7 +188,7 @@ open_store(struct discovery *d)
     return err;
 }
 
-/* Otherwise free() keeps up to 64 MiB of each arena, and malloc_trim does not touch that. */
+/* Otherwise free() keeps up to 64 MiB of each arena; malloc_trim does not touch it. */
 #define TRIM_THRESHOLD (1 << 20)
 
 static enum p2p_err
