@@ -245,7 +245,7 @@ try_target(struct p2p_download *dl)
         /* Below a folder whose name is refused each file needs a name of its own. */
         enum p2p_err one = try_file(dl, probe, file, in_safe_folder ? NULL : before);
         before = file->name;
-        in_safe_folder = file->safe != NULL;
+        in_safe_folder = file->safe != NULL || one != P2P_OK;
         if (p2p_err_is_space(one) || one == P2P_ERR_READ_ONLY)
             err = one;
         else if (one != P2P_OK)
