@@ -91,7 +91,8 @@ typedef enum p2p_err p2p_list_visit(void *arg, const char *name,
                                     const struct p2p_list_entry *entry);
 P2P_MUST_CHECK enum p2p_err p2p_conn_list(struct p2p_conn *conn, char *cursor,
                                           p2p_list_visit *visit, void *arg);
-/* All pages. TIMEOUT when there are more at the deadline: a peer can go on for ever. */
+/* All pages. TIMEOUT: there are more at the deadline, because a peer could send pages
+ * for ever. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_list_all(struct p2p_conn *conn,
                                               uint64_t deadline_ms,
                                               p2p_list_visit *visit, void *arg);

@@ -31,8 +31,8 @@ struct p2p_contents {
 };
 
 /*
- * Of the results that are called exactly `name`. This device's own copies and blocked
- * peers are left out, and contents nobody else has. NOMEM.
+ * Collects the results that are called exactly `name`. Leaves out this device's own
+ * copies, blocked peers, and contents that no other peer has. NOMEM.
  */
 P2P_MUST_CHECK enum p2p_err p2p_contents_find(struct p2p_identity *identity,
                                               const struct p2p_search_results *results,

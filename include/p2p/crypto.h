@@ -99,7 +99,8 @@ void p2p_sha256_free(struct p2p_sha256 *sha);
 /* Adds `len` bytes, which may be none. CRYPTO. */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_update(struct p2p_sha256 *sha, const void *data,
                                               size_t len);
-/* The digest of what came so far; the stream goes on (so it can be a transcript). */
+/* The digest of the bytes so far. The stream can be continued (so it can serve as a
+ * transcript). */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_peek(const struct p2p_sha256 *sha,
                                             struct p2p_digest *out);
 /* A running hash as it can be stored: after `length` bytes, a multiple of 64. */
@@ -110,7 +111,8 @@ struct p2p_sha256_state {
 /* RANGE when the bytes so far are not a multiple of 64. */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_save(const struct p2p_sha256 *sha,
                                             struct p2p_sha256_state *out);
-/* `sha` goes on from there, whatever it was before. RANGE as above. */
+/* Makes `sha` continue from the stored state, whatever it held before. RANGE as above.
+ */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_restore(struct p2p_sha256 *sha,
                                                const struct p2p_sha256_state *state);
 

@@ -59,7 +59,8 @@ P2P_MUST_CHECK enum p2p_err p2p_devices_add(struct p2p_devices *devices,
                                             const char *address, struct p2p_device *out,
                                             char token[P2P_DEVICE_TOKEN_LEN + 1]);
 
-/* Whose token is this, and notes that it was seen. NOT_ALLOWED: nobody's. */
+/* Finds the device that a token belongs to, and notes that it was seen. NOT_ALLOWED: no
+ * device has it. */
 P2P_MUST_CHECK enum p2p_err p2p_devices_check(struct p2p_devices *devices,
                                               const char *token, const char *address,
                                               struct p2p_device *out);

@@ -150,8 +150,8 @@ p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool 
  * that is under way in another thread. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_heartbeat(struct p2p_discovery *d,
                                                     const struct p2p_id *id);
-/* Has registrations and heartbeats that are under way in other threads return soon, and
- * all later ones at once. */
+/* Makes registrations and heartbeats in other threads return soon, and later ones at
+ * once. */
 void p2p_discovery_stop(struct p2p_discovery *d);
 /* Leaves at once (signed), also after a stop. Best effort. */
 void p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key);
@@ -169,8 +169,9 @@ struct p2p_registry_state {
     bool skew_known;
     int64_t skew_s; /* this clock minus the registry's, at the last answer */
 };
-/* Fills `out` for the first `max` registries, in the order they were given in; returns
- * how many that were. Asks nobody: these are the results of earlier calls. */
+/* Fills `out` for the first `max` registries, in the order in which they were given,
+ * and returns their number. Asks no registry: these are the results of earlier calls.
+ */
 /* About how many bytes registry i of those states takes in one registration, as its
  * answers to announced lengths say (no body is sent). 0: as many as it may have. */
 size_t p2p_discovery_body_limit(struct p2p_discovery *d, size_t i);

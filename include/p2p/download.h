@@ -91,8 +91,9 @@ struct p2p_download_options {
     uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
 };
 
-/* Sources at a time; of these so many are kept for peers that are trusted or were met.
- * Others wait for a place, and take it when a source fails. */
+/* Sources at a time. Of these places, P2P_DOWNLOAD_SOURCES_KEPT are reserved for peers
+ * that are trusted or were met. Other candidates wait, and take the place of a source
+ * that fails. */
 #define P2P_DOWNLOAD_SOURCES_MAX  32
 #define P2P_DOWNLOAD_SOURCES_KEPT 8
 #define P2P_DOWNLOAD_WAITING_MAX  1024
@@ -160,8 +161,8 @@ P2P_MUST_CHECK enum p2p_err p2p_download_start(const struct p2p_download_options
                                                struct p2p_download **out);
 /* A copy of the state at this moment. Any thread. */
 void p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out);
-/* Another source, found later; duplicates are ignored. TOO_LARGE: so many better ones
- * wait that this one is left out. */
+/* Adds a source that was found later; duplicates are ignored. TOO_LARGE: the list is
+ * full of better candidates. */
 P2P_MUST_CHECK enum p2p_err
 p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *source);
 /* Asks for a pause and returns at once: an event reports state PAUSED. Connections are
@@ -169,7 +170,8 @@ p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *s
 void p2p_download_pause(struct p2p_download *dl);
 /* Ends a pause, also one that an error (a full disk) has caused. Returns at once. */
 void p2p_download_resume(struct p2p_download *dl);
-/* Ends it and removes what is on disk; keep_data: the data stay for a later resume. */
+/* Ends the download and deletes its data. keep_data: the data stay for a later resume.
+ */
 void p2p_download_cancel(struct p2p_download *dl, bool keep_data);
 /* Waits until it is over; returns P2P_OK or why not. */
 P2P_MUST_CHECK enum p2p_err p2p_download_wait(struct p2p_download *dl);

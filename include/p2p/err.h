@@ -18,7 +18,7 @@ extern "C" {
 
 #define P2P_MUST_CHECK __attribute__((warn_unused_result))
 
-/* What kind of thing went wrong: who has to act. */
+/* The class of an error: it says who has to act. */
 enum p2p_err_class {
     P2P_CLASS_OK,
     P2P_CLASS_CALLER, /* what was asked for cannot be: ask differently */
@@ -111,7 +111,7 @@ int p2p_err_http_status(enum p2p_err err);
 /* As p2p_err_http_status. */
 unsigned p2p_err_wire_code(enum p2p_err err);
 
-/* What a wire error code means for the one who received it. */
+/* The error that a received wire code stands for. */
 enum p2p_err p2p_err_from_wire_code(unsigned code);
 
 /*

@@ -40,8 +40,8 @@ enum p2p_handshake_step {
     P2P_HS_FAILED,
 };
 
-/* What a role draws besides nonces and RSA padding: all of it fresh from p2p_random in
- * programs, fixed in known-answer tests. */
+/* Random values of a role, besides nonces and RSA padding. Programs take them from
+ * p2p_random; known-answer tests use fixed ones. */
 struct p2p_handshake_random {
     uint8_t hello[32];             /* random_c or random_s */
     struct p2p_secret x25519;      /* ephemeral key */
@@ -83,13 +83,14 @@ P2P_MUST_CHECK enum p2p_err p2p_handshake_write(struct p2p_handshake *hs,
  * and OAEP opened). May run on another thread than the other steps, not at once. */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_work(struct p2p_handshake *hs);
 
-/* From TRUST on: who the other side claims to be (client) or has proven to be (server;
- * SIG_C was verified). A client has the claim proven by SIG_S, which is checked after
- * it said yes. */
+/* From TRUST on: the id of the other side. A server can rely on it, because SIG_C was
+ * verified. For a client it is only a claim until SIG_S, which is checked after the
+ * verdict. */
 const struct p2p_id *p2p_handshake_peer(const struct p2p_handshake *hs);
 /* The key that belongs to p2p_handshake_peer; borrowed until free. */
 const struct p2p_spki *p2p_handshake_peer_spki(const struct p2p_handshake *hs);
-/* The verdict: P2P_OK goes on; any other error fails with it. */
+/* The verdict. P2P_OK continues; any other error fails the handshake with this error.
+ */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_trust(struct p2p_handshake *hs,
                                                 enum p2p_err verdict);
 

@@ -83,9 +83,9 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_rotate(const char *keys_dir,
 /* ---- The seq of registrations ---- */
 
 /*
- * Kept beside the key, so that a restart with a wrong clock goes on above it.
- * NOT_FOUND: never stored. CORRUPT. Storing never lowers what is there, unless
- * `may_lower`.
+ * The last seq, kept beside the key, so that the next one is higher even if the clock
+ * is wrong after a restart. NOT_FOUND: never stored. CORRUPT. Storing never lowers the
+ * stored value, unless `may_lower`.
  */
 P2P_MUST_CHECK enum p2p_err p2p_identity_load_seq(struct p2p_identity *identity,
                                                   uint64_t *seq);
@@ -144,9 +144,10 @@ P2P_MUST_CHECK enum p2p_err p2p_known_check(struct p2p_identity *identity,
                                             const char *address,
                                             const struct p2p_id *expected, bool by_user,
                                             const struct p2p_id *id);
-/* The same for a place that is known by two addresses: as it was asked for (a name,
- * say) and as it was reached (getpeername). Each may be NULL. Who is remembered for the
- * first decides; where nobody is, who is remembered for the second. */
+/* The same for a place with two addresses: the one that was asked for (for example a
+ * name) and the one that was reached (getpeername). Each may be NULL. The peer that is
+ * remembered for the first one decides; if there is none, the peer that is remembered
+ * for the second one. */
 struct p2p_place {
     const char *asked, *reached;
 };
@@ -156,8 +157,9 @@ P2P_MUST_CHECK enum p2p_err p2p_known_check_place(struct p2p_identity *identity,
                                                   bool by_user,
                                                   const struct p2p_id *id);
 /* After KEY_CHANGED, and once the peer has proven its key: notes it as PENDING at the
- * address that is held by another one, so that `p2p peers trust ID` can accept it. Who
- * is remembered already stays as it is. NOT_FOUND: the place is nobody's. */
+ * address that is remembered for another peer, so that `p2p peers trust ID` can accept
+ * it. A peer that is remembered already is not changed. NOT_FOUND: no peer is
+ * remembered for the place. */
 P2P_MUST_CHECK enum p2p_err p2p_known_note_newcomer(struct p2p_identity *identity,
                                                     const struct p2p_place *where,
                                                     const struct p2p_id *id);
@@ -186,7 +188,7 @@ P2P_MUST_CHECK enum p2p_err p2p_known_resolve(struct p2p_identity *identity,
                                               const char *text, struct p2p_id *out);
 /* The sentence for a person about KEY_CHANGED, WRONG_PEER or NOT_ALLOWED at this
  * address: what happened and which command accepts the new key. */
-/* id NULL: it is not known who answered. */
+/* NULL for `id`: it is not known which peer answered. */
 void p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id,
                        char *out, size_t cap);
 

@@ -1,20 +1,20 @@
 /*
- * journal - what of a download is on disk and verified.
+ * journal - which parts of a download are on disk and verified.
  *
  * A download is two private files in `<downloads>/.p2p/`: `<root>.part` (the data; its
- * space is reserved in steps, not much further than what was verified) and
- * `<root>.journal` (root, size, chunk size, wanted name, layer, then two bits per
- * chunk). The bits are two promises of different strength:
+ * space is reserved in steps, not much ahead of the verified data) and `<root>.journal`
+ * (root, size, chunk size, wanted name, layer, then two bits per chunk).
  *
- *   written  the verified bytes were given to the kernel: true as long as the system
- * has not been restarted, so kill -9 costs only the chunks in flight; durable fdatasync
- * has returned for them: true after a power loss as well.
+ * The bit *written* says that the verified bytes were given to the kernel. It is true
+ * until the system restarts, so kill -9 costs only the chunks in flight. The bit
+ * *durable* says that fdatasync has returned for them. It is true after a power loss as
+ * well.
  *
  * After a restart of the system, chunks that are written but not durable are doubted:
- * they do not count until p2p_journal_recheck has compared them with the layer. So is
- * everything when the journal does not fit the data (damaged, other inode, other size,
- * other chunk size): bytes that are there are found again, promises that are not kept
- * are not believed. Thread-safe, but for close.
+ * they do not count until p2p_journal_recheck has compared them with the layer. All
+ * chunks are doubted if the journal does not fit the data (it is damaged, or inode,
+ * size or chunk size differ). So existing bytes are found again, and wrong promises are
+ * not believed. Thread-safe, but for close.
  */
 #ifndef P2P_JOURNAL_H
 #define P2P_JOURNAL_H
@@ -40,9 +40,9 @@ struct p2p_journal_info {
     uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
 };
 
-/* DISK_FULL when the rest of this download does not fit beside what stays free,
- * TOO_LARGE when no such disk is that large. What an interrupted one has on disk
- * counts. Nothing is made. */
+/* DISK_FULL: the rest of this download does not fit next to the space that stays free.
+ * TOO_LARGE: the size is far beyond the size of the disk. Data of an interrupted
+ * download counts. Creates nothing. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_check_room(const struct p2p_root *downloads,
                                                    const struct p2p_journal_info *info);
 
@@ -74,7 +74,8 @@ uint64_t p2p_journal_done_bytes(struct p2p_journal *journal);
  * not. DISK_FULL: it counts, but there is no space for much more. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_mark(struct p2p_journal *journal,
                                              uint64_t chunk);
-/* Makes what is written durable. Waits for the disk: not on a thread that receives. */
+/* Makes written chunks durable. Waits for the disk, so do not call it on a thread that
+ * receives. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_checkpoint(struct p2p_journal *journal);
 
 /* How many chunks are doubted. They are not `has` until rechecked. */
@@ -96,20 +97,20 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_recheck(struct p2p_journal *journal,
 P2P_MUST_CHECK enum p2p_err p2p_journal_finish(struct p2p_journal *journal,
                                                enum p2p_on_conflict conflict,
                                                char *stored);
-/* Gives the download up: removes both files. Close it afterwards. */
+/* Gives up the download: deletes both files. Close it afterwards. */
 void p2p_journal_discard(struct p2p_journal *journal);
 
 /*
- * The download of `root`, which nobody has open, gives way to that of `successor`: its
- * data becomes the successor's, where chunks that fit are found by checking, or is
- * removed when `successor` is NULL or has data of its own. NOT_FOUND, BUSY.
+ * Replaces the download of `root`, which no program has open. Its data becomes that of
+ * `successor`, where matching chunks are found by checking; it is deleted if
+ * `successor` is NULL or has data of its own. NOT_FOUND, BUSY.
  */
 P2P_MUST_CHECK enum p2p_err p2p_journal_replace(const struct p2p_root *downloads,
                                                 const struct p2p_digest *root,
                                                 const struct p2p_digest *successor);
 
-/* What was stored with an interrupted download of this root, if any (NOT_FOUND; CORRUPT
- * when it cannot be read). `done_bytes` counts what is written, doubted or not. */
+/* Reads the journal of an interrupted download of this root. NOT_FOUND: there is none.
+ * CORRUPT: it cannot be read. `done_bytes` counts written chunks, doubted or not. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_peek(const struct p2p_root *downloads,
                                              const struct p2p_digest *root,
                                              struct p2p_journal_info *info,

@@ -45,8 +45,8 @@
 /* Files of one shared folder. */
 #define P2P_SHARE_FILES_MAX 1000000
 
-/* Peers that are remembered, in all and of those that wait for the user (others make
- * these without being known: they must not push the remembered ones out). */
+/* Remembered peers in total, and those of them that wait for the user's decision.
+ * Strangers cause entries of the latter kind, so these must not push out the others. */
 #define P2P_KNOWN_PEERS_MAX         10000
 #define P2P_KNOWN_PEERS_PENDING_MAX 256
 /* Places that only the user's decisions take. */
@@ -82,8 +82,9 @@
 /* Chunks of one file: their hashes are held in memory before they can be checked, so
  * that a source could fill it by the size it states. 16 TiB in chunks of 1 MiB. */
 #define P2P_DOWNLOAD_CHUNKS_MAX (1ull << 24)
-/* So many hashes are held before chunks are taken together to larger ones (at most
- * P2P_CHUNK_SIZE_MAX): 16 MiB, several times while a layer is checked and stored. */
+/* Hashes of one layer that are held. A source with more has its chunks combined to
+ * larger ones (at most P2P_CHUNK_SIZE_MAX). They take 16 MiB, several times that while
+ * a layer is checked and stored. */
 #define P2P_DOWNLOAD_LAYER_MAX (1ull << 19)
 /* Of a size that is announced without a root: another one may be so much larger, as the
  * file may have changed since. */

@@ -43,9 +43,9 @@ struct p2p_mdns_announcement {
     const char *name; /* copied, cut to what fits; NULL: the host's name */
 };
 /*
- * Announces until stopped, on all interfaces; goes on by itself when the daemon
- * restarts and takes another instance name when one is taken. UNSUPPORTED: not built
- * in, or no bus.
+ * Announces this peer on all interfaces until stopped. Continues automatically when the
+ * daemon restarts, and uses another instance name if the first one is taken.
+ * UNSUPPORTED: not built in, or no bus.
  */
 P2P_MUST_CHECK enum p2p_err p2p_mdns_announce(const struct p2p_mdns_announcement *what,
                                               struct p2p_mdns **out);
@@ -54,9 +54,9 @@ void p2p_mdns_stop(struct p2p_mdns *mdns); /* NULL is fine */
 /* ---- Finding ---- */
 
 /*
- * Who announces here now: waits until nothing new is to be expected or `wait_ms` is
- * over. One entry a peer id, IPv4 before IPv6, at most `max`. P2P_OK with none is an
- * answer too; UNSUPPORTED as above.
+ * The peers that announce themselves now. Waits until no more are expected, at most
+ * `wait_ms`. One entry per peer id, IPv4 before IPv6, at most `max`. P2P_OK with no
+ * entries is a valid answer. UNSUPPORTED as above.
  */
 P2P_MUST_CHECK enum p2p_err p2p_mdns_browse(uint64_t wait_ms, struct p2p_mdns_peer *out,
                                             size_t max, size_t *count);

@@ -32,8 +32,9 @@ bool p2p_addr_is_loopback(const struct p2p_addr *addr);
  * route leaves by. False when there is no such route. Nothing is sent. */
 bool p2p_net_own_address(char *out, size_t cap);
 /*
- * A descriptor that is readable when an address or a route of this machine has changed;
- * -1 where the kernel does not tell. Drain it, then look what is there now.
+ * A descriptor that becomes readable when an address or a route of this machine has
+ * changed; -1: the kernel does not report changes. Drain it, then read the current
+ * addresses.
  */
 int p2p_net_watch_open(void);
 /* Takes all messages that wait on a descriptor of p2p_net_watch_open. Does not block.
@@ -68,7 +69,7 @@ P2P_MUST_CHECK enum p2p_err p2p_net_write(int fd, const void *data, size_t len,
 /* As p2p_net_read. `iov` is changed. */
 P2P_MUST_CHECK enum p2p_err p2p_net_writev(int fd, struct iovec *iov, int count,
                                            uint64_t deadline_ms);
-/* At least one byte, at most `cap`: what is there. */
+/* Reads what has arrived: at least one byte, at most `cap`. */
 P2P_MUST_CHECK enum p2p_err p2p_net_read_some(int fd, void *out, size_t cap,
                                               uint64_t deadline_ms, size_t *got);
 

@@ -6,13 +6,13 @@
  * environment (`P2P_<NAME>`, '-' as '_'; lists separated by spaces), the INI file named
  * by `--config` (`name = value` lines, `#` and `;` comments), and prints --help.
  * In the file, lines before the first `[section]` are for all programs, `[p2p-peer]` is
- * for that one, `[p2p]` for all commands and `[p2p get]` for one. What can have no effect
- * is USAGE: a section of no program, a name that no program has, in its own section a
- * name that it does not have itself; a variable whose name is nearly that of an option.
- * `no-flag = yes` and `P2P_NO_FLAG=1` are `--no-flag`.
- * Every program has --help, --version, --config, --log-level (applied
- * by p2p_log_init). Values are checked when they are parsed; the message names the
- * option, the value, and what would be right. Call before threads start.
+ * for that one, `[p2p]` for all commands and `[p2p get]` for one. What can have no
+ * effect is USAGE: a section of no program, a name that no program has, in its own
+ * section a name that it does not have itself; a variable whose name is nearly that of
+ * an option. `no-flag = yes` and `P2P_NO_FLAG=1` are `--no-flag`. Every program has
+ * --help, --version, --config, --log-level (applied by p2p_log_init). Values are
+ * checked when they are parsed; the message names the option, the value, and what would
+ * be right. Call before threads start.
  */
 #ifndef P2P_OPTIONS_H
 #define P2P_OPTIONS_H

@@ -91,12 +91,12 @@ P2P_MUST_CHECK enum p2p_err p2p_root_unlink_private(const struct p2p_root *root,
 /* EXISTS when `to` is taken. */
 P2P_MUST_CHECK enum p2p_err p2p_root_move_private(const struct p2p_root *root,
                                                   const char *from, const char *to);
-/* Removes private files whose name ends in `suffix` and that nobody has written since
- * `before` (seconds since 1970): what programs that were killed have left. */
+/* Removes private files whose name ends in `suffix` and that were not written since
+ * `before` (seconds since 1970): leftovers of programs that were killed. */
 void p2p_root_sweep_private(const struct p2p_root *root, const char *suffix,
                             time_t before);
-/* Removes what writers of this private file left beside it when they were killed. For
- * whoever holds the lock that keeps others from writing it now. */
+/* Removes the temporary files that writers of this private file left when they were
+ * killed. The caller holds the lock that keeps others from writing it now. */
 void p2p_root_sweep_aside(const struct p2p_root *root, const char *name);
 
 /* The path of a private file for libraries that want one (SQLite): where the held

@@ -30,16 +30,18 @@ struct p2p_rate {
 /* A full bucket of `bytes_per_s` (0: no limit). `now_us` is p2p_now_us, here and below.
  */
 void p2p_rate_init(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
-/* Destroys the lock. Nobody uses the bucket any longer, as `parent` or directly. */
+/* Destroys the lock. No thread may use the bucket any longer, as `parent` or directly.
+ */
 void p2p_rate_clear(struct p2p_rate *rate);
-/* Another rate from now on. What is in the bucket stays; a debt is cut to one burst of
- * the new rate. */
+/* Changes the rate. The content of the bucket stays; a debt is cut to one burst of the
+ * new rate. */
 void p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
 /* Takes `bytes` when the bucket is not in debt and returns 0; else takes nothing and
  * returns the microseconds until it is worth asking again. */
 uint64_t p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us);
-/* Bytes that were sent anyway, here and in the wider buckets: a debt that later takes
- * wait for. Negative: not sent after all. */
+/* Charges bytes that were sent without a take, here and in the wider buckets. They
+ * become a debt that later takes wait for. Negative: the bytes were not sent after all.
+ */
 void p2p_rate_charge(struct p2p_rate *rate, int64_t bytes);
 
 /* "2M", "off", or "08:00,2M 23:00,off" (local time; the last entry holds over

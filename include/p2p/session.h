@@ -54,9 +54,8 @@ P2P_MUST_CHECK enum p2p_err p2p_direction_peek(const uint8_t *data, size_t len,
                                                size_t *size);
 /*
  * Opens the next record in place; borrows the plaintext. REKEY records are handled
- * inside: then
- * `*plain_len` is 0 and there is nothing to act on. PROTOCOL when the sender went on
- * past twice its rekey limits.
+ * inside: then `*plain_len` is 0 and there is nothing to act on. PROTOCOL: the sender
+ * has exceeded twice its rekey limits.
  */
 P2P_MUST_CHECK enum p2p_err p2p_direction_open(struct p2p_direction *d, uint8_t *frame,
                                                size_t size, uint64_t now_s,

@@ -149,14 +149,15 @@ P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
                                                   p2p_share_visit_problem *visit,
                                                   void *arg);
 
-/* Asks the process that scans this folder to look through all of it now: for changes
- * that the system does not tell of (network folders). */
+/* Asks the process that scans this folder to scan all of it now, for changes that the
+ * system does not report (network folders). */
 P2P_MUST_CHECK enum p2p_err p2p_share_request_scan(const struct p2p_root *root);
 
 /* Wakes the scanner now (after an upload was published). */
 void p2p_share_rescan(struct p2p_share *share);
-/* Waits until everything that happened in the folder before the call is described;
- * TIMEOUT after timeout_ms. A follower knows of that only what its owner wrote down. */
+/* Waits until the catalogue describes everything that happened in the folder before the
+ * call. TIMEOUT after timeout_ms. A follower knows only what the owner has written to
+ * the index. */
 P2P_MUST_CHECK enum p2p_err p2p_share_wait_idle(struct p2p_share *share,
                                                 uint64_t timeout_ms);
 

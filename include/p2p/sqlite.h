@@ -1,10 +1,10 @@
 /*
- * sqlite - opening SQLite databases the same way everywhere, and the few steps that
- * every statement takes. SQL is prepared once and bound, never put together from text.
+ * sqlite - opens SQLite databases, and runs the few steps that every statement takes.
+ * SQL is prepared once and bound, never put together from text.
  *
- * A connection is used by one thread at a time (the caller locks). WAL mode: readers in
- * other connections and processes are not blocked by a writer, and a commit survives
- * kill -9 (the last ones before a power loss may be missing, never half there).
+ * A connection is used by one thread at a time (the caller locks). WAL mode: a writer
+ * does not block readers in other connections and processes. A commit survives kill -9;
+ * after a power loss the last commits may be missing, but never a part of one.
  */
 #ifndef P2P_SQLITE_H
 #define P2P_SQLITE_H

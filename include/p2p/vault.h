@@ -25,7 +25,8 @@ void *p2p_vault_new(size_t len);
 /* Wipes and frees a block of the vault or of the heap (malloc); NULL is fine. */
 void p2p_vault_free(void *block);
 
-/* How much a block of the vault or of the heap holds: at least what was asked for. */
+/* The size of a block of the vault or of the heap, which is at least the requested
+ * size. */
 size_t p2p_vault_capacity(void *block);
 /* Whether the address is in the vault. */
 bool p2p_vault_holds(const void *at);
