@@ -102,7 +102,8 @@ def test_the_quick_start(suite, tmp_path):
         suite.peer(name="far", discovery=There, files={"theirs.txt": b"from far away"})
         with piped_browser(tmp_path / "profile") as browser:
             browser.open(f"{url}/")
-            browser.see("mine.txt")
+            names = "[...document.querySelectorAll('.name')].map((e) => e.dataset.raw)"
+            browser.wait(lambda: "mine.txt" in (browser.js(names) or []), 60, "the file")
             sent = tmp_path / "sent.txt"
             sent.write_bytes(b"uploaded")
             browser.choose_files(sent)
