@@ -172,11 +172,12 @@ struct p2p_registry_state {
 /* Fills `out` for the first `max` registries, in the order in which they were given,
  * and returns their number. Asks no registry: these are the results of earlier calls.
  */
+size_t p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
+                            size_t max);
+
 /* About how many bytes registry i of those states takes in one registration, as its
  * answers to announced lengths say (no body is sent). 0: as many as it may have. */
 size_t p2p_discovery_body_limit(struct p2p_discovery *d, size_t i);
-size_t p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
-                            size_t max);
 
 #ifdef __cplusplus
 }
