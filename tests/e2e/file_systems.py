@@ -47,9 +47,10 @@ def loop_device(image):
 
 
 @contextlib.contextmanager
-def mounted(kind, folder):
+def mounted(kind, folder, mib=None):
     """The folder, with a new file system of this kind. Skips the test where the kernel lacks it."""
-    make, mount, mib = KINDS[kind]
+    make, mount, usual_mib = KINDS[kind]
+    mib = mib or usual_mib
     image = folder.with_suffix(".img")
     folder.mkdir(parents=True)
     with open(image, "wb") as file:

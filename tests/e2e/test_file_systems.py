@@ -62,7 +62,8 @@ def test_a_file_that_is_too_large_for_the_file_system(suite, kind, size):
             meta.size = size
             return meta
 
-    with Huge({"f.bin": DATA}) as server, mounted(kind, suite.folder / "disk") as disk:
+    # Large enough that the size is not taken for a lie (a disk of a 64th of it).
+    with Huge({"f.bin": DATA}) as server, mounted(kind, suite.folder / "disk", mib=512) as disk:
         run = suite.get("f.bin", server, out="disk", timeout=60)
         assert run.returncode == 6, run.stderr
         assert f"does not allow files of {size >> 20} MiB" in run.stderr, run.stderr

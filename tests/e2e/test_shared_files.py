@@ -42,9 +42,9 @@ def test_a_change_of_metadata_does_not_interrupt_a_download(suite, what):
         done = download.result()
     assert done.returncode == 0, done.stderr
     assert (out / "f.bin").read_bytes() == data
-    # The file is read to be served, and not a second time to be hashed. The system reports no new hard link
-    # for the file itself, so its bytes are checked once.
-    reads = 2 if what == "a hard link" else 1
+    # The file is read to be served, and not a second time to be hashed. Where the system may report nothing for
+    # the file itself (another link; a folder so new that it is not watched yet), its bytes are checked once.
+    reads = 2 if what in ("a hard link", "another folder") else 1
     assert read_bytes(peer.pid) - before < (reads + 0.6) * len(data)
 
 
