@@ -73,22 +73,26 @@ open_browser(const char *url)
 
 /* ---- the link ---- */
 
+/* Takes `answer`, which holds `url`. */
 static void
-show(const struct ui_command *c, const char *answer, const char *url)
+show(const struct ui_command *c, cJSON *answer, const char *url)
 {
-    if (c->common.json)
-        printf("%s\n", answer);
-    else if (isatty(STDOUT_FILENO) && open_browser(url))
+    if (c->common.json) {
+        cli_print_json(answer);
+        return;
+    }
+    if (isatty(STDOUT_FILENO) && open_browser(url))
         cli_say("the dashboard opens in your browser");
     else
         printf("%s\n", url);
+    cJSON_Delete(answer);
 }
 
 static int
 ask_and_show(const struct ui_command *c, const struct cli_dashboard *dashboard)
 {
     char answer[1024], why[512] = "";
-    cJSON *json = NULL;
+    cJSON *json;
     const char *url;
     enum p2p_err err = cli_dashboard_post(dashboard, "/api/owner/link", answer,
                                           sizeof(answer), why, sizeof(why));
@@ -96,14 +100,14 @@ ask_and_show(const struct ui_command *c, const struct cli_dashboard *dashboard)
 
     if (err != P2P_OK)
         return cli_fail(err, "%s", why);
-    answer[strcspn(answer, "\n")] = '\0';
     json = cJSON_Parse(answer);
     url = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "url"));
-    if (url == NULL)
+    if (url != NULL) {
+        show(c, json, url);
+    } else {
         status = cli_fail(P2P_ERR_MALFORMED, "the program at %s is not p2p-ui", c->url);
-    else
-        show(c, answer, url);
-    cJSON_Delete(json);
+        cJSON_Delete(json);
+    }
     p2p_wipe(answer, sizeof(answer));
     return status;
 }
