@@ -261,7 +261,8 @@ set_trust(struct http_request *req, struct ui_app *app, enum p2p_trust trust)
 
     if (!take_id(req, &id))
         return;
-    if (!is_known(app, &id, &addr)) {
+    /* A block needs no acquaintance: the peer may be one that is met later. */
+    if (!is_known(app, &id, &addr) && trust != P2P_TRUST_BLOCKED) {
         ui_fail(req, P2P_ERR_NOT_FOUND, "this peer is neither online nor remembered");
         return;
     }

@@ -134,10 +134,8 @@ def test_kill_9_while_a_large_file_is_hashed(suite, change):
     path = suite.folder / "peer" / "shared" / "large"
     path.parent.mkdir(parents=True)
     with open(path, "wb") as file:
-        for place in range(0, size, 100 << 20):
-            file.seek(place)
+        for _ in range(size // len(piece)):  # no holes: those are hashed at once
             file.write(piece)
-        file.truncate(size)
     for kind, where in ("tree", "at >= 0"), ("SHA-256", "at < 0"):
         peer = suite.peer(wait=False, prefix=pinned)
         with busy_machine(processor):
