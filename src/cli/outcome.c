@@ -55,7 +55,7 @@ cli_outcome_note_printed(const struct cJSON *object)
     outcome.has_outcome = event == NULL || strcmp(event, "completed") == 0 ||
                           strcmp(event, "failed") == 0 ||
                           strcmp(event, "cancelled") == 0 ||
-                          strcmp(event, "ambiguous") == 0;
+                          strcmp(event, "choice") == 0;
 }
 
 /* For what was told by a status alone. */

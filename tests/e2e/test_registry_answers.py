@@ -182,7 +182,13 @@ def test_a_long_list_goes_in_parts_through_nginx(suite, tmp_path):
     class Front:
         url = f"http://127.0.0.1:{port}"
 
+    # Hashed before, so that the first registration has all of them.
     fill(suite.folder / "peer", 6000)
+    first = suite.peer("--no-mdns")
+    with first.client() as client:
+        wait_until(lambda: len(client.list_all()) == 6000, 120, "6,000 files hashed")
+    first.stop()
+    suite.programs.remove(first)
     with carriers.nginx(tmp_path, port, block):
         peer = suite.peer("--no-mdns", "--heartbeat", "1s", discovery=Front)
 
