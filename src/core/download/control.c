@@ -26,8 +26,8 @@ p2p_dl_is_stopping(const struct p2p_download *dl)
     return dl->want_pause || dl->want_cancel;
 }
 
-static bool
-should_stop(void *arg)
+bool
+p2p_dl_should_stop(void *arg)
 {
     struct p2p_download *dl = arg;
 
@@ -66,7 +66,7 @@ open_journal(struct p2p_download *dl)
     if (journal == NULL && err == P2P_OK)
         err = p2p_journal_open(dl->downloads, &info, dl->layer, &journal);
     if (err == P2P_OK)
-        err = p2p_journal_recheck(journal, should_stop, dl);
+        err = p2p_journal_recheck(journal, p2p_dl_should_stop, dl);
     pthread_mutex_lock(&dl->lock);
     dl->journal = journal;
     return err;
@@ -312,7 +312,7 @@ on_wrong_hash(struct run *run)
 
     pthread_mutex_unlock(&dl->lock);
     p2p_journal_doubt_all(journal);
-    err = p2p_journal_recheck(journal, should_stop, dl);
+    err = p2p_journal_recheck(journal, p2p_dl_should_stop, dl);
     bool damaged = p2p_journal_done_count(journal) < dl->meta.geometry.count;
     pthread_mutex_lock(&dl->lock);
     if (err != P2P_OK)

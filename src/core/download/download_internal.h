@@ -167,6 +167,8 @@ void p2p_dl_wait(struct p2p_download *dl, uint64_t ms);
 void p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info);
 void *p2p_dl_control_main(void *arg);                   /* of a file */
 bool p2p_dl_is_stopping(const struct p2p_download *dl); /* pause or cancel; lock held */
+/* The same from outside the lock, as a callback: `arg` is the download. */
+bool p2p_dl_should_stop(void *arg);
 
 /* ---- candidates.c: which peers become sources ---- */
 /* Adds a peer as a candidate, at the given address and at those where it was met. Among

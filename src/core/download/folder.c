@@ -160,22 +160,13 @@ p2p_folder_conflict(const struct p2p_download *dl, const struct folder_file *fil
 }
 
 static bool
-should_stop(void *arg)
-{
-    struct p2p_download *dl = arg;
-
-    pthread_mutex_lock(&dl->lock);
-    bool stop = p2p_dl_is_stopping(dl);
-    pthread_mutex_unlock(&dl->lock);
-    return stop;
-}
-
-static bool
 is_there(struct p2p_download *dl, const struct folder_file *file)
 {
     char target[P2P_NAME_MAX + 1], found[P2P_NAME_MAX + 1];
-    const struct p2p_present wanted = {
-        .root = &file->root, .size = file->size, .stop = should_stop, .stop_arg = dl};
+    const struct p2p_present wanted = {.root = &file->root,
+                                       .size = file->size,
+                                       .stop = p2p_dl_should_stop,
+                                       .stop_arg = dl};
 
     return p2p_folder_target(dl, file, target) == P2P_OK &&
            p2p_present_find(dl->downloads, target, &wanted,
@@ -240,7 +231,7 @@ try_target(struct p2p_download *dl)
     const char *before = NULL;
     bool in_safe_folder = false;
 
-    for (size_t i = 0; i < f->count && err == P2P_OK && !should_stop(dl); i++) {
+    for (size_t i = 0; i < f->count && err == P2P_OK && !p2p_dl_should_stop(dl); i++) {
         struct folder_file *file = &f->files[i];
         /* Below a folder whose name is refused each file needs a name of its own. */
         enum p2p_err one = try_file(dl, probe, file, in_safe_folder ? NULL : before);
@@ -262,7 +253,7 @@ look_for_files(struct p2p_download *dl)
     struct folder *f = dl->folder;
     enum p2p_err err = try_target(dl);
 
-    for (size_t i = 0; i < f->count && err == P2P_OK && !should_stop(dl); i++)
+    for (size_t i = 0; i < f->count && err == P2P_OK && !p2p_dl_should_stop(dl); i++)
         if (is_there(dl, &f->files[i]))
             f->files[i].state = FOLDER_DONE;
     return err;

@@ -33,24 +33,13 @@ p2p_dl_check_target(struct p2p_download *dl)
     return err;
 }
 
-static bool
-should_stop(void *arg)
-{
-    struct p2p_download *dl = arg;
-
-    pthread_mutex_lock(&dl->lock);
-    bool stop = p2p_dl_is_stopping(dl);
-    pthread_mutex_unlock(&dl->lock);
-    return stop;
-}
-
 void
 p2p_dl_look(struct p2p_download *dl)
 {
     const struct p2p_digest root = dl->meta.root;
     const struct p2p_present wanted = {.root = &root,
                                        .size = dl->meta.geometry.size,
-                                       .stop = should_stop,
+                                       .stop = p2p_dl_should_stop,
                                        .stop_arg = dl};
     char found[P2P_NAME_MAX + 1];
 

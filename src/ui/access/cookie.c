@@ -11,7 +11,7 @@
  * one machine apart. */
 #define NAME_FORMAT "p2p_%.16s"
 #define NAME_SIZE   40
-/* Browsers keep no cookie longer than 400 days. A visit renews it. */
+/* Browsers keep no cookie longer than 400 days. */
 #define MAX_AGE_S 34560000
 /* The name in use before it had the peer's id in it. */
 #define FORMER_NAME "p2p_device"
