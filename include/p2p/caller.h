@@ -38,8 +38,9 @@ enum p2p_caller {
  * - Neither a process that holds the other end nor any of its ancestors, up to the
  * leader of its session, listens for TCP or is a carrier of other people's connections
  * (ssh, socat, cloudflared, ...). In a service of the user's systemd this goes on to
- * the first process of the service. Above the leader only carriers that start programs
- * count.
+ * the first process of the service. In session 0, which has no leader, it ends below
+ * the first process of the machine or container. Above the leader only carriers that
+ * start programs count.
  *
  * A process that cannot be read counts against the caller, and so does a hidden /proc.
  * `reason` (may be NULL) gets a sentence for the log, `cap` bytes at most. The question

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -29,6 +30,12 @@ NO_REGISTRY = "http://127.0.0.1:9"  # the discard port: nothing answers
 REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|Sanitizer:DEADLYSIGNAL")
 
 long_test = pytest.mark.skipif(not LONG, reason="takes minutes: P2P_LONG_TESTS=1 runs it")
+
+# The dashboard counts a caller as its owner only if no process of its session listens. What started
+# the tests may listen, so they get a session of their own, except at a terminal (Ctrl-C).
+if not sys.stdin.isatty():
+    with contextlib.suppress(PermissionError):  # leads one already
+        os.setsid()
 
 # A run in the background begins with SIGINT ignored, and would hand that on to every program.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -10,7 +10,7 @@ import sys
 import pytest
 import requests
 
-from conftest import BIN, environment, wait_until
+from conftest import BIN, NO_REGISTRY, environment, wait_until
 from netns import other_machine
 from p2pwire.web import raw
 
@@ -75,6 +75,36 @@ subprocess.run(["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}\\n", f"http
 def test_a_program_that_listens_is_not_local(ui, script):
     run = own(sys.executable, "-c", script, ui.port)
     assert run.stdout.strip() == "401", run
+
+
+# The first process of a container without a session: it listens, and starts p2p-ui and a program.
+FIRST_PROCESS = """
+import http.client, os, socket, subprocess, sys
+assert os.getpid() == 1 and os.getsid(0) == 0
+listener = socket.create_server(("127.0.0.1", 0))
+ui = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True)
+port = next(line for line in ui.stdout if line.startswith("ready ")).split("port=")[1].split()[0]
+sys.argv[1:] = [port]
+CALL
+ui.terminate()
+"""
+ITSELF = LISTENING.replace("import http.client, socket, sys", "")
+PROGRAM = BELOW.replace('listener = socket.create_server(("127.0.0.1", 0))', "")
+UNDER_ANOTHER = f"subprocess.run([sys.executable, '-c', {BELOW!r}, port])"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a process namespace")
+@pytest.mark.parametrize(
+    "call, status", [(PROGRAM, "200"), (ITSELF, "401"), (UNDER_ANOTHER, "401")], ids=["its child", "itself", "below"]
+)
+def test_the_first_process_of_session_0_counts_for_itself_only(tmp_path, call, status):
+    options = [x for name in ("shared", "downloads", "keys") for x in (f"--{name}-dir", tmp_path / name)]
+    (tmp_path / "shared").mkdir()
+    run = own(
+        "unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", FIRST_PROCESS.replace("CALL", call),
+        BIN / "p2p-ui", "--port", "0", "--discovery", NO_REGISTRY, *options, env=environment(tmp_path),
+    )  # fmt: skip
+    assert run.stdout.strip() == status, run
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")

@@ -115,6 +115,14 @@ starters_are_fine(struct inquiry *q, pid_t pid)
     return true;
 }
 
+/* Session 0 has no leader. Its first process has started the whole machine or container,
+ * so what that listens for says nothing about the others. */
+static bool
+is_started_by_init(const struct p2p_caller_process *p)
+{
+    return p->parent == 1 && p->session == 0;
+}
+
 /* Whether the walk upwards goes on to the parent of `p`. */
 static bool
 goes_on(const struct p2p_caller_process *p, const char *unit)
@@ -123,6 +131,8 @@ goes_on(const struct p2p_caller_process *p, const char *unit)
     char above[P2P_CALLER_UNIT_MAX];
     bool is_inside = false;
 
+    if (is_started_by_init(p))
+        return false;
     if (p->parent <= 0 || p2p_caller_process_open(p->parent, &parent) != P2P_OK)
         return p->parent > 0; /* unreadable: the walk finds out */
     if (p->pid != p->session && parent.session == p->session)
