@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/program/guardian_parent.h"
+#include "core/guard/guardian_parent.h"
 #include "discovery/registry/record.h"
 #include "fuzz.h"
 #include "http/decode.h"

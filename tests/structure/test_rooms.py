@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 CORE = [
-    "base", "crypto", "wire", "disk", "program", "journal", "share", "trust", "net", "registry",
-    "remote", "download",
+    "base", "crypto", "wire", "disk", "program", "guard", "journal", "share", "trust", "net",
+    "registry", "remote", "download",
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "http", "."]  # ".": main.c and its neighbors
 UI = ["reply", "state", "access", "folders", "peers", "transfers", "."]
@@ -36,7 +36,7 @@ UI_EXCEPTIONS = {
 }
 # One struct of all rooms and what answers requests, which most of them still include.
 UI_SHARED = {'#include "ui/app.h"', '#include "ui/api.h"'}
-# The parent's side in src/core/program, and two functions that stand in for those of the C library.
+# The parent's side in src/core/guard, and two functions that stand in for those of the C library.
 UNPREFIXED_EXCEPTIONS = {"guardian", "connect", "socket"}
 
 pytestmark = pytest.mark.skipif(

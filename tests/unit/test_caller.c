@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "core/program/caller_internal.h"
+#include "core/guard/caller_internal.h"
 #include "p2p/caller.h"
 
 /* ---- rules ---- */

@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "core/program/guardian_internal.h"
+#include "core/guard/guardian_internal.h"
 #include "p2p/guardian.h"
 #include "p2p/service.h"
 #include "p2p/vault.h"

@@ -12,8 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/program/guardian_internal.h"
-#include "core/program/guardian_parent.h"
+#include "core/guard/guardian_internal.h"
+#include "core/guard/guardian_parent.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/log.h"

@@ -1,5 +1,5 @@
 /* Processes, as /proc shows them (proc(5)). */
-#include "core/program/caller_internal.h"
+#include "core/guard/caller_internal.h"
 
 #include <dirent.h>
 #include <errno.h>

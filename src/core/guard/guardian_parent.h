@@ -5,7 +5,7 @@
 
 #include <signal.h>
 
-#include "core/program/guardian_internal.h"
+#include "core/guard/guardian_internal.h"
 
 struct guardian {
     const struct p2p_guardian_options *opt;

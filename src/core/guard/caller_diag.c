@@ -1,5 +1,5 @@
 /* Sockets, as the kernel's socket monitor knows them (sock_diag(7)). */
-#include "core/program/caller_internal.h"
+#include "core/guard/caller_internal.h"
 
 #include <errno.h>
 #include <linux/inet_diag.h>

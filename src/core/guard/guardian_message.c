@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "core/program/guardian_internal.h"
+#include "core/guard/guardian_internal.h"
 #include "p2p/crypto.h"
 
 enum { HEAD_SIZE = offsetof(struct p2p_guardian_message, text) };

@@ -1,5 +1,5 @@
 /* Names of programs and of systemd units. */
-#include "core/program/caller_internal.h"
+#include "core/guard/caller_internal.h"
 
 #include <ctype.h>
 #include <string.h>

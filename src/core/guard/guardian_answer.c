@@ -12,7 +12,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/program/guardian_parent.h"
+#include "core/guard/guardian_parent.h"
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/crypto.h"

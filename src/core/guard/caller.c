@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/program/caller_internal.h"
+#include "core/guard/caller_internal.h"
 
 #define ANCESTORS_MAX 256
 
@@ -115,8 +115,8 @@ starters_are_fine(struct inquiry *q, pid_t pid)
     return true;
 }
 
-/* Session 0 has no leader. Its first process has started the whole machine or container,
- * so what that listens for says nothing about the others. */
+/* Session 0 has no leader. Its first process has started the whole machine or
+ * container, so what that listens for says nothing about the others. */
 static bool
 is_started_by_init(const struct p2p_caller_process *p)
 {

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/program/guardian_internal.h"
+#include "core/guard/guardian_internal.h"
 #include "p2p/log.h"
 
 #define NOBODY "nobody"

@@ -18,7 +18,7 @@
 #include <systemd/sd-daemon.h>
 #endif
 
-#include "core/program/guardian_internal.h"
+#include "core/guard/guardian_internal.h"
 #include "p2p/hardening.h"
 #include "p2p/log.h"
 

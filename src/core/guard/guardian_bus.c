@@ -17,7 +17,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/program/guardian_internal.h"
+#include "core/guard/guardian_internal.h"
 #include "p2p/io.h"
 
 #define BUS_PATH     "/run/dbus/system_bus_socket"

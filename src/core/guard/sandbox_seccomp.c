@@ -7,7 +7,7 @@
  * listed is ENOSYS, so that the C library falls back to an older call; what an attacker
  * would want is EPERM, which reads better in a trace.
  */
-#include "core/program/sandbox_internal.h"
+#include "core/guard/sandbox_internal.h"
 
 #ifdef P2P_WITH_SECCOMP
 

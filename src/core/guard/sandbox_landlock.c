@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/program/sandbox_internal.h"
+#include "core/guard/sandbox_internal.h"
 
 /* Before version 2 nothing could be moved between folders, and downloads are. */
 enum { ABI_MIN = 2, ABI_TRUNCATE = 3, ABI_NET = 4, ABI_IOCTL = 5, ABI_SCOPE = 6 };

@@ -8,7 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/program/sandbox_internal.h"
+#include "core/guard/sandbox_internal.h"
 
 bool
 p2p_sandbox_is_possible(void)
