@@ -110,6 +110,26 @@ def test_no_unix_socket_is_reached(suite, hooked, other_service, monkeypatch, pr
     assert (results(running)[word] == "done") == (not sandbox)
 
 
+@pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
+def test_no_datagram_leaves_by_a_pair(suite, hooked, other_service, monkeypatch, tmp_path, program, sandbox):
+    """A pair of datagram sockets can be given another end: the journal, the service manager, a key agent."""
+    monkeypatch.setattr(conftest, "BIN", hooked)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+        sock.bind(str(tmp_path / "log"))
+        sock.setblocking(False)
+        words = [f"pair={tmp_path}/log", f"stream-pair={other_service}"]
+        running = start(suite, program, {"P2P_ATTACK": " ".join(words)}, *([] if sandbox else ["--no-sandbox"]))
+        found = results(running)
+        assert (found[words[0]] == "done") == (not sandbox)
+        assert found[words[1]] != "done", "the kernel gives these no other end, sandbox or not"
+        if sandbox:
+            with pytest.raises(BlockingIOError):
+                sock.recv(16)
+        else:
+            assert sock.recv(16) == b"x"
+
+
 @pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui"])
 def test_what_is_needed_is_reached(suite, hooked, monkeypatch, program):
     monkeypatch.setattr(conftest, "BIN", hooked)

@@ -179,6 +179,48 @@ try_unix(const char *path)
     return rc;
 }
 
+/* A pair is two sockets of this process; one of datagrams can be given another end. */
+static int
+try_pair(const char *path)
+{
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    int pair[2], rc, saved;
+
+    if (syscall(SYS_socketpair, AF_UNIX, SOCK_DGRAM, 0, pair) != 0)
+        return -1;
+    snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+    rc = (int)syscall(SYS_sendto, pair[0], "x", 1, 0, &to, sizeof(to));
+    if (rc < 0)
+        rc = (int)syscall(SYS_connect, pair[0], &to, sizeof(to));
+    saved = errno;
+    close(pair[0]);
+    close(pair[1]);
+    errno = saved;
+    return rc;
+}
+
+/* The same with pairs that the sandbox leaves: they have their other end for ever. */
+static int
+try_stream_pair(const char *path)
+{
+    static const int types[] = {SOCK_STREAM, SOCK_SEQPACKET};
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+
+    snprintf(to.sun_path, sizeof(to.sun_path), "%s", path);
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        int pair[2], rc;
+        if (syscall(SYS_socketpair, AF_UNIX, types[i], 0, pair) != 0)
+            return -1;
+        close(pair[1]);
+        rc = (int)syscall(SYS_connect, pair[0], &to, sizeof(to));
+        close(pair[0]);
+        if (rc == 0)
+            return 0;
+    }
+    errno = EISCONN;
+    return -1;
+}
+
 static int
 try_listen(const char *unused)
 {
@@ -244,13 +286,27 @@ static const struct {
     const char *name;
     int (*run)(const char *argument);
 } attacks[] = {
-    {"read", try_read},           {"write", try_write},     {"list", try_list},
-    {"chmod", try_chmod},         {"symlink", try_symlink}, {"exec", try_exec},
-    {"fork", try_fork},           {"ptrace", try_ptrace},   {"peek", try_peek},
-    {"kill", try_kill},           {"raw", try_raw},         {"packet", try_packet},
-    {"unix", try_unix},           {"listen", try_listen},   {"code", try_code},
-    {"namespace", try_namespace}, {"mount", try_mount},     {"root", try_root},
+    {"read", try_read},
+    {"write", try_write},
+    {"list", try_list},
+    {"chmod", try_chmod},
+    {"symlink", try_symlink},
+    {"exec", try_exec},
+    {"fork", try_fork},
+    {"ptrace", try_ptrace},
+    {"peek", try_peek},
+    {"kill", try_kill},
+    {"raw", try_raw},
+    {"packet", try_packet},
+    {"unix", try_unix},
+    {"listen", try_listen},
+    {"code", try_code},
+    {"namespace", try_namespace},
+    {"mount", try_mount},
+    {"root", try_root},
     {"parent", try_parent},
+    {"pair", try_pair},
+    {"stream-pair", try_stream_pair},
 };
 
 static void

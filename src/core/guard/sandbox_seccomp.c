@@ -322,6 +322,15 @@ add_socket(scmp_filter_ctx ctx, int family, unsigned type, int protocol)
                             EQUAL(2, (unsigned)protocol));
 }
 
+/* A pair reaches nobody else. One of datagrams would: sendto and connect give it any
+ * other end (unix(7)), such as the journal or the service manager. */
+static int
+add_pair(scmp_filter_ctx ctx, unsigned type)
+{
+    return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 2,
+                            EQUAL(0, AF_UNIX), MASKED(1, SOCK_TYPE_MASK, type));
+}
+
 static int
 add_sockets(scmp_filter_ctx ctx)
 {
@@ -346,10 +355,10 @@ add_sockets(scmp_filter_ctx ctx)
         rc = add_socket(ctx, AF_NETLINK, SOCK_RAW, 0);
     if (rc == 0)
         rc = add_socket(ctx, AF_NETLINK, SOCK_DGRAM, 0);
-    /* A pair reaches nobody else. */
     if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-                              EQUAL(0, AF_UNIX));
+        rc = add_pair(ctx, SOCK_STREAM);
+    if (rc == 0)
+        rc = add_pair(ctx, SOCK_SEQPACKET);
     return rc;
 }
 
