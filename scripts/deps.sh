@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
-# Installs the Debian packages the project needs. scripts/deps.sh [build] [test] [bench] [proof] [--yes] [--upgrade]
-# Without a set: build. Asks first when a person is at the terminal; without apt it names the packages.
-# What is installed and could be newer is reported; --upgrade upgrades it.
+# Installs the Debian packages that the project needs, or says what there is to install.
+#   scripts/deps.sh                 says what is missing for a build and what could be newer
+#   scripts/deps.sh SET...          installs what is missing; asks first at a terminal
+#   scripts/deps.sh --upgrade       also upgrades what is installed
+# The sets are build, test, bench and proof; without one it is build. --report only says, for any set;
+# --yes does not ask. Without apt it names the packages.
 set -euo pipefail
 
 BUILD="gcc make pkg-config libmicrohttpd-dev libssl-dev libcjson-dev uuid-dev libcurl4-openssl-dev
@@ -14,15 +17,17 @@ TEST="g++ clang libclang-rt-14-dev libcmocka-dev python3 python3-pytest python3-
 BENCH="nginx-light curl aria2 rsync wrk opentracker linux-perf iproute2 openssl"
 PROOF="frama-c-base why3 z3"
 
-sets=() yes=no upgrade=no
+sets=() yes=no mode=
 for word in "$@"; do
     case $word in
     build | test | bench | proof) sets+=("$word") ;;
     --yes) yes=yes ;;
-    --upgrade) upgrade=yes ;;
-    *) echo "usage: $0 [build] [test] [bench] [proof] [--yes] [--upgrade]" >&2; exit 2 ;;
+    --report) mode=report ;;
+    --upgrade) mode=upgrade ;;
+    *) echo "usage: $0 [build] [test] [bench] [proof] [--yes] [--report | --upgrade]" >&2; exit 2 ;;
     esac
 done
+if [ $# -eq 0 ]; then mode=report; fi
 [ ${#sets[@]} -gt 0 ] || sets=(build)
 
 wanted=()
@@ -43,26 +48,50 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     exit 1
 fi
 
+# One name may stand for several architectures.
+installed=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null | sed -n 's/^installed //p' || true)
 missing=()
 for package in "${wanted[@]}"; do
-    dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    grep -qxF "$package" <<<"$installed" || missing+=("$package")
 done
 
-# The packages and the libraries that they depend on, as far as apt's lists know newer ones.
-present=() newer=()
-for package in "${wanted[@]}"; do
-    case " ${missing[*]-} " in *" $package "*) ;; *) present+=("$package") ;; esac
-done
-libraries=$(dpkg-query -W -f='${Depends}, ${Pre-Depends}\n' "${present[@]}" 2>/dev/null |
-    tr ',|' '\n\n' | sed 's/^ *//; s/[ :(].*//' | grep '^lib' | sort -u |
-    xargs -r dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p' || true)
-mapfile -t newer < <(apt-get -s -q --only-upgrade install "${present[@]}" $libraries 2>/dev/null |
-    sed -n 's/^Inst \([^ ]*\) \[\([^]]*\)\] (\([^ ]*\).*/\1 \2 -> \3/p')
-if [ ${#newer[@]} -gt 0 ] && [ $upgrade = no ]; then
-    echo "Newer packages are there (scripts/deps.sh --upgrade installs them):" >&2
-    printf '  %s\n' "${newer[@]}" >&2
+# What is installed, and the libraries that it needs.
+present=() libraries=()
+look_at_installed() {
+    local package
+    for package in "${wanted[@]}"; do
+        case " ${missing[*]-} " in *" $package "*) ;; *) present+=("$package") ;; esac
+    done
+    [ ${#present[@]} -gt 0 ] || return 0
+    mapfile -t libraries < <(dpkg-query -W -f='${Depends}, ${Pre-Depends}\n' "${present[@]}" 2>/dev/null |
+        tr ',|' '\n\n' | sed 's/^ *//; s/[ :(].*//' | grep '^lib' | sort -u |
+        xargs -r dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p')
+}
+# PACKAGE INSTALLED -> NEWER, as far as apt's lists know.
+newer_versions() {
+    [ ${#present[@]} -gt 0 ] || return 0
+    printf '%s\n' "${present[@]}" "${libraries[@]}" | sort -u |
+        LC_ALL=C xargs -r apt-cache policy 2>/dev/null | awk '
+            /^[^ ]/ { package = $1; sub(/:.*/, "", package) }
+            $1 == "Installed:" { installed = $2 }
+            $1 == "Candidate:" && installed !~ /^\(/ && $2 !~ /^\(/ && $2 != installed {
+                print package, installed, "->", $2 }'
+}
+
+if [ "$mode" = report ]; then
+    look_at_installed
+    newer=$(newer_versions)
+    if [ -n "$newer" ]; then
+        echo "Newer packages are available (scripts/deps.sh --upgrade installs them):"
+        sed 's/^/  /' <<<"$newer"
+    else
+        echo "apt knows no newer version of an installed package."
+    fi
+    [ ${#missing[@]} -gt 0 ] || exit 0
+    echo "Missing packages (scripts/deps.sh ${sets[*]} installs them): ${missing[*]}"
+    exit 1
 fi
-[ ${#missing[@]} -gt 0 ] || [ $upgrade = yes ] || exit 0
+[ ${#missing[@]} -gt 0 ] || [ "$mode" = upgrade ] || exit 0
 
 [ ${#missing[@]} -eq 0 ] || echo "Missing packages: ${missing[*]}" >&2
 if [ "$yes" = no ] && [ -t 0 ] && [ ${#missing[@]} -gt 0 ]; then
@@ -80,4 +109,7 @@ fi
 "${root[@]}" apt-get update -q >&2
 install() { "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$@" >&2; }
 [ ${#missing[@]} -eq 0 ] || install "${missing[@]}"
-[ $upgrade = no ] || install --only-upgrade "${present[@]}" $libraries
+if [ "$mode" = upgrade ]; then
+    look_at_installed
+    install --only-upgrade "${present[@]}" "${libraries[@]}"
+fi

@@ -8,13 +8,20 @@
 #include "cli.h"
 #include "cli/daemons.h"
 #include "cli/shared.h"
+#include "cli/upgrades.h"
 #include "p2p/bytes.h"
 #include "p2p/conn.h"
 #include "p2p/hardening.h"
 #include "p2p/mdns.h"
 #include "p2p/sandbox.h"
 
-enum { SKEW_MAX_S = 60, OTHERS_MAX = 5, DAEMONS_MAX = 16, ADVICE_MAX = 512 };
+enum {
+    SKEW_MAX_S = 60,
+    OTHERS_MAX = 5,
+    DAEMONS_MAX = 16,
+    UPGRADES_MAX = 64,
+    ADVICE_MAX = 512
+};
 
 struct doctor_options {
     struct cli_common common;
@@ -345,6 +352,30 @@ check_sandbox(struct doctor *doc)
     }
 }
 
+static void
+check_libraries(struct doctor *doc)
+{
+    struct cli_upgrade upgrades[UPGRADES_MAX];
+    size_t count = 0;
+
+    if (!cli_find_upgrades(upgrades, UPGRADES_MAX, &count)) {
+        report(doc, NOTE, "libraries",
+               "cannot look for newer versions: the package manager of this system is "
+               "not apt");
+        return;
+    }
+    for (size_t i = 0; i < count && i < UPGRADES_MAX; i++)
+        report(doc, NOTE, "libraries",
+               "%s %s can be upgraded to %s. Upgrade it with apt, then restart the "
+               "programs",
+               upgrades[i].package, upgrades[i].installed, upgrades[i].newer);
+    if (count > UPGRADES_MAX)
+        report(doc, NOTE, "libraries", "%zu more packages can be upgraded",
+               count - UPGRADES_MAX);
+    if (count == 0)
+        report(doc, GOOD, "libraries", "apt knows no newer version of any of them");
+}
+
 int
 cmd_doctor(int argc, char **argv)
 {
@@ -372,6 +403,7 @@ cmd_doctor(int argc, char **argv)
     check_shared(&doc);
     check_disk(&doc);
     check_sandbox(&doc);
+    check_libraries(&doc);
     if (object != NULL)
         cli_print_json(object);
     cli_peers_clear(&doc.peers);

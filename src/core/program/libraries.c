@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <link.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ static const struct library libraries[] = {
     {"libmicrohttpd", "libmicrohttpd.so.", "MHD_get_version"},
     {"cJSON", "libcjson.so.", "cJSON_Version"},
     {"libqrencode", "libqrencode.so.", "QRcode_APIVersionString"},
+    {"GnuTLS", "libgnutls.so.", "gnutls_check_version"},
     {"libseccomp", "libseccomp.so.", NULL},
     {"hiredis", "libhiredis.so.", NULL},
     {"libuuid", "libuuid.so.", NULL},
@@ -56,7 +58,7 @@ on_object(struct dl_phdr_info *info, size_t size, void *arg)
 static bool
 ask_version(const struct library *library, char *out, size_t cap)
 {
-    const char *(*function)(int unused);
+    const char *(*function)(uintptr_t unused);
     void *symbol =
         library->function != NULL ? dlsym(RTLD_DEFAULT, library->function) : NULL;
     const char *text, *at;
@@ -64,7 +66,7 @@ ask_version(const struct library *library, char *out, size_t cap)
     if (symbol == NULL)
         return false;
     memcpy(&function, &symbol, sizeof(function));
-    text = function(0); /* only OpenSSL's looks at it: its whole version */
+    text = function(0); /* OpenSSL's and GnuTLS's look at it: the whole version */
     at = text != NULL ? strpbrk(text, "0123456789") : NULL;
     if (at == NULL)
         return false;
