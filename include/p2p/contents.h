@@ -57,6 +57,14 @@ const char *p2p_content_who(const struct p2p_content *content,
 /* Sorts a list of peers, best first; those of one rank keep their order. NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_peers_rank(struct p2p_identity *identity,
                                            struct p2p_peer_list *list);
+/* The best rank among the peers of a list. This device itself does not count; NEW where
+ * there is nobody else. */
+enum p2p_rank p2p_peers_best(struct p2p_identity *identity,
+                             const struct p2p_peer_list *list);
+/* Sorts the peers of each result, and the results by their best peer. Those of one rank
+ * keep their order: how well they match. NOMEM. */
+P2P_MUST_CHECK enum p2p_err p2p_results_rank(struct p2p_identity *identity,
+                                             struct p2p_search_results *results);
 
 #ifdef __cplusplus
 }

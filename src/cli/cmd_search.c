@@ -7,7 +7,11 @@
 
 #include "cli.h"
 #include "p2p/bytes.h"
+#include "p2p/contents.h"
 #include "search_lan.h"
+
+/* Asked for, whatever the limit: what comes before it is decided by trust, here. */
+enum { SEARCH_RESULTS_MAX = 1000 };
 
 struct search_options {
     struct cli_common common;
@@ -77,11 +81,13 @@ search_registries(const struct search_options *opt, struct p2p_discovery *d,
         return search_root(d, &wanted->root, results);
     for (size_t mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++)
         if (strcmp(opt->mode, modes[mode]) == 0)
-            return p2p_discovery_search(d, text, (enum p2p_search_mode)mode, opt->limit,
-                                        results);
-    err = p2p_discovery_search(d, text, P2P_SEARCH_SUBSTRING, opt->limit, results);
+            return p2p_discovery_search(d, text, (enum p2p_search_mode)mode,
+                                        SEARCH_RESULTS_MAX, results);
+    err = p2p_discovery_search(d, text, P2P_SEARCH_SUBSTRING, SEARCH_RESULTS_MAX,
+                               results);
     if (err == P2P_OK && results->count == 0)
-        err = p2p_discovery_search(d, text, P2P_SEARCH_FUZZY, opt->limit, results);
+        err = p2p_discovery_search(d, text, P2P_SEARCH_FUZZY, SEARCH_RESULTS_MAX,
+                                   results);
     return err;
 }
 
@@ -96,10 +102,18 @@ is_mode(const char *mode)
 
 /* ---- Showing ---- */
 
+/* Only this device has it: nobody to download it from. */
+static bool
+is_own(const struct p2p_id *self, const struct p2p_search_result *r)
+{
+    return r->peers.count == 1 && p2p_id_equal(&r->peers.at[0].id, self);
+}
+
 static void
-print_json(const struct p2p_search_results *results)
+print_json(const struct p2p_search_results *results, struct p2p_identity *identity)
 {
     cJSON *object = cli_object(), *array = cli_put_array(object, "results");
+    const struct p2p_id *self = p2p_identity_id(identity);
 
     for (size_t i = 0; i < results->count; i++) {
         const struct p2p_search_result *r = &results->at[i];
@@ -108,6 +122,7 @@ print_json(const struct p2p_search_results *results)
         cli_put_number(item, "size", r->size);
         cli_put_hex(item, "root", r->root.b, r->root_known);
         cli_put_hex(item, "sha256", r->sha256.b, r->sha256_known);
+        cli_put_text(item, "trust", p2p_rank_name(p2p_peers_best(identity, &r->peers)));
         peers = cli_put_array(item, "peers");
         for (size_t k = 0; k < r->peers.count; k++) {
             const struct p2p_peer_info *p = &r->peers.at[k];
@@ -116,13 +131,15 @@ print_json(const struct p2p_search_results *results)
             cli_put_text(peer, "ip", p->addr.host);
             cli_put_number(peer, "port", p->addr.port);
             cli_put_bool(peer, "verified", p->verified);
+            cli_put_text(peer, "trust", p2p_rank_name(p2p_rank_of(identity, &p->id)));
+            cli_put_bool(peer, "self", p2p_id_equal(&p->id, self));
         }
     }
     cli_print_json(object);
 }
 
 static void
-print_table(const struct p2p_search_results *results)
+print_table(const struct p2p_search_results *results, struct p2p_identity *identity)
 {
     for (size_t i = 0; i < results->count; i++) {
         const struct p2p_search_result *r = &results->at[i];
@@ -130,23 +147,29 @@ print_table(const struct p2p_search_results *results)
         size_t verified = 0;
         for (size_t k = 0; k < r->peers.count; k++)
             verified += r->peers.at[k].verified;
-        printf("%10s  %3zu peer%s  %-8s  %s\n",
+        printf("%10s  %3zu peer%s  %-7s  %-6s  %s\n",
                r->root_known || r->size > 0 ? cli_size(r->size, size) : "-",
                r->peers.count, r->peers.count == 1 ? " " : "s",
+               is_own(p2p_identity_id(identity), r)
+                   ? "own"
+                   : p2p_rank_name(p2p_peers_best(identity, &r->peers)),
                verified > 0 ? "signed" : "", r->name[0] != '\0' ? r->name : "-");
     }
 }
 
+/* Cuts what comes last, and shows the rest. */
 static int
-show(const struct search_options *opt, const char *text,
-     const struct p2p_search_results *results)
+show(const struct search_options *opt, const char *text, struct p2p_identity *identity,
+     struct p2p_search_results *results)
 {
     char shown[CLI_TEXT];
 
+    while (results->count > opt->limit)
+        p2p_peer_list_clear(&results->at[--results->count].peers);
     if (opt->common.json)
-        print_json(results);
+        print_json(results, identity);
     else
-        print_table(results);
+        print_table(results, identity);
     if (results->count > 0)
         return 0;
     if (text == NULL)
@@ -160,7 +183,7 @@ static bool
 take_wanted(const struct search_options *opt, int arguments, char **argv,
             struct lan_wanted *wanted, int *status)
 {
-    *wanted = (struct lan_wanted){.limit = opt->limit};
+    *wanted = (struct lan_wanted){.limit = SEARCH_RESULTS_MAX};
     if (opt->root == NULL && arguments == 1 && argv[1][0] != '\0')
         wanted->text = argv[1];
     else if (opt->root == NULL || arguments != 0) {
@@ -180,11 +203,29 @@ take_wanted(const struct search_options *opt, int arguments, char **argv,
     return false;
 }
 
+/* All that is found, best known first. P2P_OK when somebody has answered. */
+static enum p2p_err
+search(const struct search_options *opt, struct p2p_discovery *d,
+       struct p2p_identity *identity, const struct lan_wanted *wanted,
+       struct p2p_search_results *results)
+{
+    enum p2p_err err = search_registries(opt, d, wanted, results);
+
+    if (err == P2P_OK) /* the first of them are asked what a root is */
+        err = p2p_results_rank(identity, results);
+    cli_search_lan(&opt->common, identity, wanted, opt->lan || results->count == 0,
+                   results);
+    if (results->count > 0)
+        err = p2p_results_rank(identity, results);
+    return err;
+}
+
 int
 cmd_search(int argc, char **argv)
 {
     struct search_options opt = {.common = CLI_DEFAULTS, .mode = "auto", .limit = 50};
     struct p2p_search_results results = {0};
+    struct p2p_identity *identity = NULL;
     struct p2p_discovery *d = NULL;
     struct lan_wanted wanted;
     int arguments, status;
@@ -193,16 +234,20 @@ cmd_search(int argc, char **argv)
     if (!cli_parse(&set, &opt, argc, argv, &arguments, &status) ||
         !take_wanted(&opt, arguments, argv, &wanted, &status))
         return status;
-    err = cli_open_discovery(&opt.common, &d);
-    if (err != P2P_OK)
+    err = cli_open_identity(&opt.common, &identity);
+    if (err == P2P_OK)
+        err = cli_open_discovery(&opt.common, &d);
+    if (err != P2P_OK) {
+        p2p_identity_close(identity);
         return p2p_err_exit_status(err);
-    err = search_registries(&opt, d, &wanted, &results);
-    cli_search_lan(&opt.common, &wanted, opt.lan || results.count == 0, &results);
-    if (err != P2P_OK && results.count == 0)
+    }
+    err = search(&opt, d, identity, &wanted, &results);
+    if (err != P2P_OK)
         status = cli_fail_registries(d, err);
     else
-        status = show(&opt, wanted.text, &results);
+        status = show(&opt, wanted.text, identity, &results);
     p2p_search_results_clear(&results);
     p2p_discovery_close(d);
+    p2p_identity_close(identity);
     return status;
 }

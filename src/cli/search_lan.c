@@ -147,18 +147,15 @@ describe(struct lan_search *s, struct p2p_search_result *r)
 }
 
 void
-cli_search_lan(const struct cli_common *common, const struct lan_wanted *wanted,
-               bool neighbours, struct p2p_search_results *results)
+cli_search_lan(const struct cli_common *common, struct p2p_identity *identity,
+               const struct lan_wanted *wanted, bool neighbours,
+               struct p2p_search_results *results)
 {
-    struct lan_search s = {.common = common, .wanted = wanted, .results = results};
-    bool is_nameless = wanted->text == NULL && results->count > 0;
+    struct lan_search s = {
+        .common = common, .wanted = wanted, .identity = identity, .results = results};
 
-    if ((!is_nameless && !(neighbours && common->mdns)) ||
-        cli_open_identity(common, &s.identity) != P2P_OK)
-        return;
-    if (is_nameless)
+    if (wanted->text == NULL && results->count > 0)
         describe(&s, &results->at[0]);
     if (neighbours)
         ask_neighbours(&s);
-    p2p_identity_close(s.identity);
 }

@@ -17,7 +17,8 @@ struct lan_wanted {
  * Adds to what the registries have said, grouped by content: the name and size of a
  * root, and, with `neighbours`, what those have. Whoever does not answer is left out.
  */
-void cli_search_lan(const struct cli_common *common, const struct lan_wanted *wanted,
-                    bool neighbours, struct p2p_search_results *results);
+void cli_search_lan(const struct cli_common *common, struct p2p_identity *identity,
+                    const struct lan_wanted *wanted, bool neighbours,
+                    struct p2p_search_results *results);
 
 #endif

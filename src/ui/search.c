@@ -100,7 +100,6 @@ static void
 work(struct ui_app *app, void *arg)
 {
     struct search *s = arg;
-    size_t wanted = s->offset + s->limit + 1;
     struct ui_file_filter near = {.part = s->text};
     struct p2p_digest root;
 
@@ -109,12 +108,11 @@ work(struct ui_app *app, void *arg)
         near = (struct ui_file_filter){.root = &root};
         s->err = search_root(app, &root, &s->results);
     } else
-        s->err = p2p_discovery_search(app->discovery, s->text, s->mode,
-                                      wanted < RESULTS_MAX ? wanted : RESULTS_MAX,
+        s->err = p2p_discovery_search(app->discovery, s->text, s->mode, RESULTS_MAX,
                                       &s->results);
     search_neighbours(app, s, &near);
-    for (size_t i = 0; i < s->results.count && s->err == P2P_OK; i++)
-        s->err = p2p_peers_rank(app->identity, &s->results.at[i].peers);
+    if (s->err == P2P_OK) /* trust decides which of them are on the first page */
+        s->err = p2p_results_rank(app->identity, &s->results);
 }
 
 /* ---- answering ---- */

@@ -13,6 +13,7 @@ import time
 import pytest
 
 from conftest import BIN, environment, wait_until
+from crowd import StandIn
 from getting import CHUNK, DATA, assert_failed, assert_fetched
 from p2pwire import keys, tree
 from p2pwire.server import Server
@@ -298,6 +299,56 @@ def test_a_registry_cannot_dress_ipv4_up(suite):
             )
         assert_failed(suite, run)
         assert not server.requests
+
+
+# --- searching -------------------------------------------------------------------------------
+
+
+def named(registry, identity, port, *names):
+    answer = registry.registry.register(identity, port, sorted(names))
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_search_shows_who_is_trusted_and_begins_with_them(suite):
+    """Strangers have better matches, at more peers each, than the limit shows."""
+    registry = suite.discovery()
+    friend, met = keys.Identity(), keys.Identity()
+    better = [f"report {n:03}.txt" for n in range(300)]
+    for _ in range(3):
+        named(registry, StandIn(), 9, *better)
+    with Server({"a report of a friend": DATA}, identity=friend) as server, Server({"its report": DATA}, identity=met):
+        named(registry, friend, server.address[1], "a report of a friend", "report 299.txt")
+        named(registry, met, 9, "report 298.txt", "the report of one who was met")
+        suite.p2p("peers", "trust", friend.peer_id, check=True)
+        known = suite.folder / "cli" / "keys" / "known_peers"
+        suite.p2p("ls", server.where, check=True)
+        line = next(x for x in known.read_text().splitlines() if friend.peer_id in x)
+        known.write_text(known.read_text() + line.replace(friend.peer_id, met.peer_id).replace("trusted", "seen") + "\n")
+        words = ["search", "report", "--discovery", registry.url, "--no-mdns", "--limit", "6"]
+        found = json.loads(suite.p2p(*words, "--json", check=True).stdout)["results"]
+        table = suite.p2p(*words, check=True).stdout.splitlines()
+    assert [(r["name"], r["trust"]) for r in found[:4]] == [
+        ("report 299.txt", "trusted"),
+        ("a report of a friend", "trusted"),
+        ("report 298.txt", "known"),
+        ("the report of one who was met", "known"),
+    ]
+    assert len(found) == 6 and {r["trust"] for r in found[4:]} == {"new"}
+    assert [p["trust"] for p in found[0]["peers"]] == ["trusted", "new", "new", "new"]
+    assert [p["trust"] for p in found[2]["peers"]] == ["known", "new", "new", "new"]
+    assert not any(p["self"] for r in found for p in r["peers"])
+    assert [line.split()[3] for line in table] == ["trusted", "trusted", "known", "known", "new", "new"]
+    assert "report 299.txt" in table[0]
+
+
+def test_a_search_tells_what_only_this_device_has(suite):
+    registry = suite.discovery()
+    peer = suite.peer(files={"mine.txt": DATA}, discovery=registry)
+    words = ["search", "mine", "--discovery", registry.url, "--no-mdns", "--keys-dir", peer.keys]
+    wait_until(lambda: suite.p2p(*words).returncode == 0, what="being listed")
+    assert " own " in suite.p2p(*words, check=True).stdout
+    (result,) = json.loads(suite.p2p(*words, "--json", check=True).stdout)["results"]
+    assert (result["trust"], result["peers"][0]["self"]) == ("new", True)
 
 
 # --- the dashboard ---------------------------------------------------------------------------

@@ -31,6 +31,46 @@ p2p_peers_rank(struct p2p_identity *identity, struct p2p_peer_list *list)
     return err;
 }
 
+enum p2p_rank
+p2p_peers_best(struct p2p_identity *identity, const struct p2p_peer_list *list)
+{
+    enum p2p_rank best = P2P_RANKS;
+
+    for (size_t i = 0; i < list->count; i++) {
+        const struct p2p_id *id = &list->at[i].id;
+        enum p2p_rank rank = p2p_rank_of(identity, id);
+        if (rank < best && !p2p_id_equal(id, p2p_identity_id(identity)))
+            best = rank;
+    }
+    return best < P2P_RANKS ? best : P2P_RANK_NEW;
+}
+
+enum p2p_err
+p2p_results_rank(struct p2p_identity *identity, struct p2p_search_results *results)
+{
+    struct p2p_ranked *ranked = calloc(results->count + 1, sizeof(*ranked));
+    struct p2p_search_result *sorted = calloc(results->count + 1, sizeof(*sorted));
+    enum p2p_err err = ranked != NULL && sorted != NULL ? P2P_OK : P2P_ERR_NOMEM;
+
+    for (size_t i = 0; i < results->count && err == P2P_OK; i++) {
+        ranked[i] =
+            (struct p2p_ranked){.rank = p2p_peers_best(identity, &results->at[i].peers),
+                                .turn = i,
+                                .index = i};
+        err = p2p_peers_rank(identity, &results->at[i].peers);
+    }
+    if (err == P2P_OK) {
+        p2p_rank_sort(ranked, results->count);
+        for (size_t i = 0; i < results->count; i++)
+            sorted[i] = results->at[ranked[i].index];
+        if (results->count > 0)
+            memcpy(results->at, sorted, results->count * sizeof(*sorted));
+    }
+    free(ranked);
+    free(sorted);
+    return err;
+}
+
 /* ---- Gathering ---- */
 
 static struct p2p_content *
