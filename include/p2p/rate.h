@@ -12,13 +12,15 @@
 #include <stdint.h>
 
 #include "p2p/err.h"
+#include "p2p/lock.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
+P2P_MUTEX_KIND(p2p_rate_lock);
 struct p2p_rate {
-    pthread_mutex_t lock;
+    struct p2p_rate_lock lock;
     uint64_t bytes_per_s; /* 0: no limit */
     double tokens;
     uint64_t last_us;

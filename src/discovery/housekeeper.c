@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "discovery/registry/snapshot.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 
@@ -19,10 +20,11 @@
  * snapshots take at most a twentieth of the time. */
 #define SNAPSHOT_EVERY_MS 60000u
 
+P2P_MUTEX_KIND(housekeeper_lock);
 struct housekeeper {
     struct app *app;
     pthread_t thread;
-    pthread_mutex_t lock;
+    struct housekeeper_lock lock;
     pthread_cond_t wake;
     bool is_stopping, is_poked;
     uint64_t trim_at; /* of any thread */
@@ -83,7 +85,7 @@ do_one(struct housekeeper *h, uint64_t now)
         h->trim_at = UINT64_MAX;
     else if (is_poked)
         h->is_poked = false;
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     if (trims)
         malloc_trim(0);
     else if (is_poked)
@@ -92,7 +94,7 @@ do_one(struct housekeeper *h, uint64_t now)
         expire(h, now);
     else
         write_snapshot(h);
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     return true;
 }
 
@@ -107,13 +109,13 @@ housekeeper_main(void *arg)
 {
     struct housekeeper *h = arg;
 
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     while (!h->is_stopping)
         if (!do_one(h, p2p_now_ms()))
-            (void)p2p_cond_wait_until(&h->wake, &h->lock,
-                                      earlier(earlier(h->trim_at, next_wake(h)),
-                                              earlier(h->expire_at, h->snapshot_at)));
-    pthread_mutex_unlock(&h->lock);
+            (void)p2p_wait_until(&h->wake, &h->lock,
+                                 earlier(earlier(h->trim_at, next_wake(h)),
+                                         earlier(h->expire_at, h->snapshot_at)));
+    p2p_unlock(&h->lock);
     return NULL;
 }
 
@@ -127,7 +129,7 @@ housekeeper_start(struct app *app, struct housekeeper **result)
         return P2P_ERR_NOMEM;
     h->app = app;
     h->snapshot_at = h->trim_at = UINT64_MAX;
-    pthread_mutex_init(&h->lock, NULL);
+    p2p_mutex_init(&h->lock);
     p2p_cond_init(&h->wake);
     if (pthread_create(&h->thread, NULL, housekeeper_main, h) != 0) {
         free(h);
@@ -142,14 +144,14 @@ housekeeper_stop(struct housekeeper *h)
 {
     if (h == NULL)
         return;
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     h->is_stopping = true;
     pthread_cond_signal(&h->wake);
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     pthread_join(h->thread, NULL);
     if (h->app->opt.snapshot != NULL)
         write_snapshot(h);
-    pthread_mutex_destroy(&h->lock);
+    p2p_mutex_clear(&h->lock);
     pthread_cond_destroy(&h->wake);
     free(h);
 }
@@ -160,20 +162,20 @@ housekeeper_stop(struct housekeeper *h)
 void
 housekeeper_trim_soon(struct housekeeper *h)
 {
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     if (h->trim_at == UINT64_MAX) {
         h->trim_at = p2p_now_ms() + TRIM_AFTER_MS;
         pthread_cond_signal(&h->wake);
     }
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
 }
 
 void
 housekeeper_poke(struct housekeeper *h)
 {
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     if (!h->is_poked)
         pthread_cond_signal(&h->wake);
     h->is_poked = true;
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
 }

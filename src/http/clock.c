@@ -2,6 +2,7 @@
 #include "http/internal.h"
 
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 #include <signal.h>
 
 #define REAP_EVERY_MS 2000u
@@ -18,7 +19,7 @@ tick_all(struct http_server *s)
     uint64_t now = p2p_now_ms();
     uint64_t next;
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     next = http_conn_reap(s, now);
     /* Connections are looked at in rounds, so that many cost one wake-up. */
     if (next != HTTP_NO_DEADLINE && next < now + REAP_EVERY_MS)
@@ -26,23 +27,23 @@ tick_all(struct http_server *s)
     for (struct http_ticker *t = s->tickers; t != NULL; t = t->next)
         next = earlier(next, t->tick(t, now));
     s->looks_for_closed = false;
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     return next;
 }
 
 static void
 sleep_until(struct http_server *s, uint64_t when_ms)
 {
-    pthread_mutex_lock(&s->clock_lock);
+    p2p_lock(&s->clock_lock);
     /* Somebody may have asked for an earlier time since the tick looked. */
     while (!s->is_stopping && p2p_now_ms() < earlier(when_ms, s->wake_at_ms)) {
         uint64_t until = earlier(when_ms, s->wake_at_ms);
 
         atomic_store(&s->wake_at_ms, until);
-        (void)p2p_cond_wait_until(&s->clock_wake, &s->clock_lock, until);
+        (void)p2p_wait_until(&s->clock_wake, &s->clock_lock, until);
     }
     atomic_store(&s->wake_at_ms, HTTP_NO_DEADLINE);
-    pthread_mutex_unlock(&s->clock_lock);
+    p2p_unlock(&s->clock_lock);
 }
 
 static void *
@@ -60,40 +61,40 @@ http_clock_at(struct http_server *s, uint64_t when_ms)
 {
     if (when_ms >= atomic_load(&s->wake_at_ms))
         return;
-    pthread_mutex_lock(&s->clock_lock);
+    p2p_lock(&s->clock_lock);
     if (when_ms < s->wake_at_ms) {
         atomic_store(&s->wake_at_ms, when_ms);
         pthread_cond_signal(&s->clock_wake);
     }
-    pthread_mutex_unlock(&s->clock_lock);
+    p2p_unlock(&s->clock_lock);
 }
 
 void
 http_clock_add(struct http_server *s, struct http_ticker *t)
 {
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     t->next = s->tickers;
     s->tickers = t;
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
 }
 
 void
 http_clock_remove(struct http_server *s, struct http_ticker *t)
 {
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     for (struct http_ticker **p = &s->tickers; *p != NULL; p = &(*p)->next) {
         if (*p == t) {
             *p = t->next;
             break;
         }
     }
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
 }
 
 enum p2p_err
 http_clock_start(struct http_server *s)
 {
-    pthread_mutex_init(&s->clock_lock, NULL);
+    p2p_mutex_init(&s->clock_lock);
     p2p_cond_init(&s->clock_wake);
     atomic_store(&s->wake_at_ms, HTTP_NO_DEADLINE);
     if (pthread_create(&s->clock, NULL, clock_main, s) != 0)
@@ -107,9 +108,9 @@ http_clock_stop(struct http_server *s)
 {
     if (!s->has_clock)
         return;
-    pthread_mutex_lock(&s->clock_lock);
+    p2p_lock(&s->clock_lock);
     pthread_cond_signal(&s->clock_wake);
-    pthread_mutex_unlock(&s->clock_lock);
+    p2p_unlock(&s->clock_lock);
     pthread_join(s->clock, NULL);
     s->has_clock = false;
 }

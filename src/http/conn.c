@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "p2p/lock.h"
+
 /* A body gets a second more for so many bytes that have arrived. */
 #define BODY_MIN_RATE (8u * 1024)
 /* So long may an answer take, and a second more for so many bytes of it. */
@@ -88,13 +90,13 @@ conn_link(struct http_conn *c)
 {
     struct http_server *s = c->server;
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     c->next = s->conns;
     if (c->next != NULL)
         c->next->prev = c;
     s->conns = c;
     http_place_take(c);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     atomic_fetch_add(&s->n_connections, 1);
 }
 
@@ -103,7 +105,7 @@ conn_unlink(struct http_conn *c)
 {
     struct http_server *s = c->server;
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     http_place_leave(c);
     if (c->prev != NULL)
         c->prev->next = c->next;
@@ -111,7 +113,7 @@ conn_unlink(struct http_conn *c)
         s->conns = c->next;
     if (c->next != NULL)
         c->next->prev = c->prev;
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     atomic_fetch_sub(&s->n_connections, 1);
 }
 
@@ -222,7 +224,7 @@ http_close_groups(struct http_server *s, bool (*may_stay)(uint64_t group, void *
 {
     size_t count = 0;
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     for (struct http_conn *c = s->conns; c != NULL; c = c->next) {
         uint64_t group = c->req.group;
 
@@ -232,7 +234,7 @@ http_close_groups(struct http_server *s, bool (*may_stay)(uint64_t group, void *
             shutdown(c->fd, SHUT_RDWR);
         count++;
     }
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     return count;
 }
 

@@ -16,6 +16,7 @@
 #include "http/ratelimit.h"
 #include "http/source.h"
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 
 #define HTTP_IP_TEXT     HTTP_ADDRESS_TEXT
 #define HTTP_SMALL_TEXT  256
@@ -122,6 +123,8 @@ struct http_ticker {
     struct http_ticker *next;
 };
 
+P2P_MUTEX_KIND(http_server_lock);
+P2P_MUTEX_KIND(http_clock_lock);
 struct http_server {
     struct http_options opt;
     struct MHD_Daemon *daemon;
@@ -135,7 +138,7 @@ struct http_server {
 
     struct http_sources sources;
 
-    pthread_mutex_t lock; /* conns, tickers, places */
+    struct http_server_lock lock; /* conns, tickers, places */
     struct http_conn *conns;
     unsigned n_placed; /* connections that were not given up, */
     unsigned n_others; /* and those of them that are not favored */
@@ -143,7 +146,7 @@ struct http_server {
 
     pthread_t clock;
     bool has_clock, has_tls;
-    pthread_mutex_t clock_lock;
+    struct http_clock_lock clock_lock;
     pthread_cond_t clock_wake;
     _Atomic uint64_t wake_at_ms;
     _Atomic bool is_stopping;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "http/internal.h"
+#include "p2p/lock.h"
 
 #define THREADS_MAX 16u
 /* Requests that wait for a thread. One source may have as many of them as are left. */
@@ -20,8 +21,9 @@
 /* How often readers are looked at while unread answers fill the memory for them. */
 #define FULL_LOOK_MS 500u
 
+P2P_MUTEX_KIND(http_pool_lock);
 struct http_pool {
-    pthread_mutex_t lock;
+    struct http_pool_lock lock;
     pthread_cond_t work;
     struct http_source *sources; /* those with work, through work_next */
     unsigned queued, n_threads;
@@ -99,16 +101,16 @@ take(struct http_pool *p)
     struct http_request *req;
     struct http_server *full;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     while ((req = choose(p, &full)) == NULL && !(p->is_stopping && p->queued == 0)) {
         if (full == NULL) {
-            pthread_cond_wait(&p->work, &p->lock);
+            p2p_wait(&p->work, &p->lock);
             continue;
         }
         http_place_end_reader(full);
-        (void)p2p_cond_wait_until(&p->work, &p->lock, p2p_now_ms() + FULL_LOOK_MS);
+        (void)p2p_wait_until(&p->work, &p->lock, p2p_now_ms() + FULL_LOOK_MS);
     }
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     return req;
 }
 
@@ -126,10 +128,10 @@ run(struct http_pool *p, struct http_request *req)
     req->charged_bytes = req->answer_bytes;
     if (req->charged_bytes > 0)
         http_source_add_answer(&req->server->sources, req->source, req->charged_bytes);
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     req->source->spent +=
         COST_REQUEST + req->answer_bytes + (p2p_now_us() - start_us) * COST_US;
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
 }
 
 static void *
@@ -148,10 +150,10 @@ pool_main(void *arg)
 void
 http_pool_poke(struct http_pool *p)
 {
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     if (p->queued > 0)
         pthread_cond_broadcast(&p->work);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
 }
 
 static bool
@@ -169,10 +171,10 @@ http_offload(struct http_request *req)
 
     if (req->is_offloaded)
         return false;
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     if (p->is_stopping || p->queued >= QUEUE_MAX ||
         req->source->queued >= QUEUE_MAX - p->queued) {
-        pthread_mutex_unlock(&p->lock);
+        p2p_unlock(&p->lock);
         return refuse(req);
     }
     req->is_offloaded = req->has_parked = true;
@@ -180,7 +182,7 @@ http_offload(struct http_request *req)
         req->mhd); /* under the lock: a thread may resume it at once */
     push(p, req);
     pthread_cond_signal(&p->work);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     return true;
 }
 
@@ -192,7 +194,7 @@ http_pool_start(unsigned threads, struct http_pool **result)
     *result = p;
     if (p == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_init(&p->lock, NULL);
+    p2p_mutex_init(&p->lock);
     p2p_cond_init(&p->work);
     while (p->n_threads < threads && p->n_threads < THREADS_MAX) {
         if (pthread_create(&p->threads[p->n_threads], NULL, pool_main, p) != 0)
@@ -209,10 +211,10 @@ http_pool_stop(struct http_pool *p)
 {
     if (p == NULL || p->is_stopping)
         return;
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     p->is_stopping = true;
     pthread_cond_broadcast(&p->work);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     for (unsigned i = 0; i < p->n_threads; i++)
         pthread_join(p->threads[i], NULL);
 }
@@ -223,7 +225,7 @@ http_pool_free(struct http_pool *p)
     if (p == NULL)
         return;
     http_pool_stop(p);
-    pthread_mutex_destroy(&p->lock);
+    p2p_mutex_clear(&p->lock);
     pthread_cond_destroy(&p->work);
     free(p);
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "http/internal.h"
+#include "p2p/lock.h"
 
 /* A part of all connections is for the favored, but not more than anybody needs. */
 #define RESERVED_PART 8u
@@ -181,10 +182,10 @@ http_place_asked(void *server, const struct sockaddr *sa, socklen_t len)
     n.is_favored = !is_proxy && http_address_is_loopback(&address);
     if ((n.source = http_source_hold(&s->sources, &address)) == NULL)
         return MHD_NO;
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     /* A proxy's connections are those of everybody. */
     has_place = finds_place(s, &n, s->opt.max_connections_per_ip > 0 && !is_proxy);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     http_source_release(&s->sources, n.source);
     if (!has_place)
         atomic_fetch_add(&s->n_turned_away, 1);
@@ -198,14 +199,14 @@ http_place_end_reader(struct http_server *s)
     struct http_conn *worst = NULL;
     uint64_t now_ms = p2p_now_ms();
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     for (struct http_conn *c = s->conns; c != NULL; c = c->next)
         if (!c->is_given_up && c->is_sending && now_ms - c->since_ms >= ANSWERING_MS &&
             (worst == NULL || c->since_ms < worst->since_ms))
             worst = c;
     if (worst != NULL)
         http_place_give_up(worst);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
 }
 
 /* ---- with the server's lock held ---- */
@@ -270,17 +271,17 @@ set_favored(struct http_conn *c, bool is_favored)
 void
 http_place_set_known(struct http_conn *c, bool is_known)
 {
-    pthread_mutex_lock(&c->server->lock);
+    p2p_lock(&c->server->lock);
     c->is_known = is_known;
     set_favored(c, is_known || (c->is_favored && c->is_loopback));
-    pthread_mutex_unlock(&c->server->lock);
+    p2p_unlock(&c->server->lock);
 }
 
 void
 http_place_is_proxys(struct http_conn *c)
 {
-    pthread_mutex_lock(&c->server->lock);
+    p2p_lock(&c->server->lock);
     c->is_known = false;
     set_favored(c, false);
-    pthread_mutex_unlock(&c->server->lock);
+    p2p_unlock(&c->server->lock);
 }

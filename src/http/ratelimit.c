@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "p2p/lock.h"
+
 #define WAYS 8
 
 struct bucket {
@@ -15,8 +17,9 @@ struct bucket {
     double tokens;
 };
 
+P2P_MUTEX_KIND(http_ratelimit_lock);
 struct http_ratelimit {
-    pthread_mutex_t lock;
+    struct http_ratelimit_lock lock;
     double per_ms, burst;
     uint64_t seed[2];
     size_t n_sets;
@@ -34,7 +37,7 @@ http_ratelimit_new(double per_second, double burst, size_t slots)
     t = calloc(1, sizeof(*t) + n_sets * WAYS * sizeof(t->buckets[0]));
     if (t == NULL)
         return NULL;
-    pthread_mutex_init(&t->lock, NULL);
+    p2p_mutex_init(&t->lock);
     t->per_ms = per_second / 1000;
     t->burst = burst;
     t->n_sets = n_sets;
@@ -48,7 +51,7 @@ http_ratelimit_free(struct http_ratelimit *t)
 {
     if (t == NULL)
         return;
-    pthread_mutex_destroy(&t->lock);
+    p2p_mutex_clear(&t->lock);
     free(t);
 }
 
@@ -98,7 +101,7 @@ http_ratelimit_take(struct http_ratelimit *t, const void *key, size_t key_len,
     double wait_ms = 0;
     struct bucket *b;
 
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     b = find_bucket(t, hash, now_ms);
     b->tokens = tokens_now(t, b, now_ms);
     b->at_ms = now_ms;
@@ -106,7 +109,7 @@ http_ratelimit_take(struct http_ratelimit *t, const void *key, size_t key_len,
         b->tokens -= cost;
     else
         wait_ms = t->per_ms > 0 ? (cost - b->tokens) / t->per_ms : 3600e3;
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
     if (wait_ms <= 0)
         return 0;
     return wait_ms < 3600e3 ? (unsigned)(wait_ms / 1000) + 1 : 3600;
@@ -119,13 +122,13 @@ http_ratelimit_charge(struct http_ratelimit *t, const void *key, size_t key_len,
     uint64_t hash = hash_key(t, key, key_len);
     struct bucket *b;
 
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     b = find_bucket(t, hash, now_ms);
     b->tokens = tokens_now(t, b, now_ms) - cost;
     if (b->tokens < -t->burst)
         b->tokens = -t->burst;
     b->at_ms = now_ms;
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
 }
 
 /* The key of an address: as much of it as one customer has. Returns its length. */

@@ -8,6 +8,7 @@
 
 #include "http/internal.h"
 #include "http/tls_internal.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 /* TLS 1.2 and 1.3, without what is broken. */
@@ -194,7 +195,7 @@ http_server_open(const struct http_options *opt, struct http_server **result)
     s->opt = *opt;
     s->listen_fd = -1;
     fill_defaults(&s->opt);
-    pthread_mutex_init(&s->lock, NULL);
+    p2p_mutex_init(&s->lock);
     http_sources_init(&s->sources);
     if ((err = http_networks_parse(opt->trusted_proxies, &s->proxies, why,
                                    sizeof(why))) != P2P_OK ||
@@ -278,10 +279,10 @@ http_server_close(struct http_server *s)
     atomic_store(&s->is_stopping, true);
     if (s->daemon != NULL) {
         MHD_quiesce_daemon(s->daemon);
-        pthread_mutex_lock(&s->lock);
+        p2p_lock(&s->lock);
         for (struct http_ticker *t = s->tickers; t != NULL; t = t->next)
             t->stop(t);
-        pthread_mutex_unlock(&s->lock);
+        p2p_unlock(&s->lock);
         http_clock_stop(s);
         http_pool_stop(s->pool);
         MHD_stop_daemon(s->daemon);
@@ -294,7 +295,7 @@ http_server_close(struct http_server *s)
     http_ratelimit_free(s->limiter);
     http_sources_clear(&s->sources);
     http_hosts_clear(&s->hosts);
-    pthread_mutex_destroy(&s->lock);
+    p2p_mutex_clear(&s->lock);
     free(s);
 }
 

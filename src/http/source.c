@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "p2p/lock.h"
+
 /* One source alone may have a ninth of the budget in answers that it has not read. */
 #define ANSWER_SHARE 8u
 
@@ -11,7 +13,7 @@ void
 http_sources_init(struct http_sources *t)
 {
     memset(t, 0, sizeof(*t));
-    pthread_mutex_init(&t->lock, NULL);
+    p2p_mutex_init(&t->lock);
     if (getrandom(&t->seed, sizeof(t->seed), 0) != sizeof(t->seed))
         t->seed = (uintptr_t)t; /* never seen on Linux; still works */
 }
@@ -19,7 +21,7 @@ http_sources_init(struct http_sources *t)
 void
 http_sources_clear(struct http_sources *t)
 {
-    pthread_mutex_destroy(&t->lock);
+    p2p_mutex_clear(&t->lock);
 }
 
 /* Seeded, so that nobody can choose addresses that crowd one bucket. */
@@ -41,7 +43,7 @@ http_source_hold(struct http_sources *t, const struct http_address *address)
     struct http_address key = http_address_source(address);
     struct http_source **bucket = bucket_of(t, &key), *s;
 
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     for (s = *bucket; s != NULL; s = s->next)
         if (memcmp(&s->key, &key, sizeof(key)) == 0)
             break;
@@ -52,7 +54,7 @@ http_source_hold(struct http_sources *t, const struct http_address *address)
     }
     if (s != NULL)
         s->holders++;
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
     return s;
 }
 
@@ -63,14 +65,14 @@ http_source_release(struct http_sources *t, struct http_source *source)
 
     if (source == NULL)
         return;
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     if (--source->holders == 0) {
         for (at = bucket_of(t, &source->key); *at != source; at = &(*at)->next)
             ;
         *at = source->next;
     } else
         source = NULL;
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
     free(source);
 }
 
@@ -81,7 +83,7 @@ http_source_take_body(struct http_sources *t, struct http_source *source, uint64
     uint64_t after, left;
     bool fits;
 
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     after = source->body_bytes + more;
     left = budget > t->body_bytes ? budget - t->body_bytes : 0;
     fits = after <= left || after <= always;
@@ -89,7 +91,7 @@ http_source_take_body(struct http_sources *t, struct http_source *source, uint64
         source->body_bytes = after;
         t->body_bytes += more;
     }
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
     return fits;
 }
 
@@ -97,30 +99,30 @@ void
 http_source_give_body(struct http_sources *t, struct http_source *source,
                       uint64_t bytes)
 {
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     source->body_bytes -= bytes;
     t->body_bytes -= bytes;
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
 }
 
 void
 http_source_add_answer(struct http_sources *t, struct http_source *source,
                        uint64_t bytes)
 {
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     source->answer_bytes += bytes;
     t->answer_bytes += bytes;
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
 }
 
 void
 http_source_sub_answer(struct http_sources *t, struct http_source *source,
                        uint64_t bytes)
 {
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     source->answer_bytes -= bytes;
     t->answer_bytes -= bytes;
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
 }
 
 enum http_may_answer
@@ -129,11 +131,11 @@ http_source_may_answer(struct http_sources *t, const struct http_source *source,
 {
     enum http_may_answer may = HTTP_MAY_ANSWER;
 
-    pthread_mutex_lock(&t->lock);
+    p2p_lock(&t->lock);
     if (t->answer_bytes >= budget)
         may = HTTP_ALL_IS_FULL;
     else if (source->answer_bytes > (budget - t->answer_bytes) / ANSWER_SHARE)
         may = HTTP_HAS_ENOUGH;
-    pthread_mutex_unlock(&t->lock);
+    p2p_unlock(&t->lock);
     return may;
 }

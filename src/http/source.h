@@ -13,6 +13,7 @@
 #include <pthread.h>
 
 #include "http/address.h"
+#include "p2p/lock.h"
 
 struct http_request;
 
@@ -34,8 +35,9 @@ struct http_source {
 };
 
 #define HTTP_SOURCE_BUCKETS 1024u
+P2P_MUTEX_KIND(http_sources_lock);
 struct http_sources {
-    pthread_mutex_t lock;
+    struct http_sources_lock lock;
     uint64_t seed;
     uint64_t body_bytes, answer_bytes; /* of all sources */
     struct http_source *buckets[HTTP_SOURCE_BUCKETS];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "http/internal.h"
+#include "p2p/lock.h"
 
 #define BLOCK_SIZE 4096u
 
@@ -24,10 +25,11 @@ struct client {
     bool is_suspended;
 };
 
+P2P_MUTEX_KIND(http_sse_lock);
 struct http_sse {
     struct http_ticker ticker; /* first: a ticker is the stream */
     struct http_server *server;
-    pthread_mutex_t lock;
+    struct http_sse_lock lock;
     struct client *clients;
     size_t n_clients, max_clients;
     uint64_t first_id, next_id; /* events in the ring: [first_id, next_id) */
@@ -56,7 +58,7 @@ on_tick(struct http_ticker *self, uint64_t now_ms)
     struct http_sse *sse = (struct http_sse *)self;
     uint64_t next = HTTP_NO_DEADLINE;
 
-    pthread_mutex_lock(&sse->lock);
+    p2p_lock(&sse->lock);
     for (struct client *c = sse->clients; c != NULL; c = c->next) {
         uint64_t due = c->last_sent_ms + HTTP_SSE_HEARTBEAT_MS;
 
@@ -67,7 +69,7 @@ on_tick(struct http_ticker *self, uint64_t now_ms)
         if (due < next)
             next = due;
     }
-    pthread_mutex_unlock(&sse->lock);
+    p2p_unlock(&sse->lock);
     return next;
 }
 
@@ -76,10 +78,10 @@ on_stop(struct http_ticker *self)
 {
     struct http_sse *sse = (struct http_sse *)self;
 
-    pthread_mutex_lock(&sse->lock);
+    p2p_lock(&sse->lock);
     for (struct client *c = sse->clients; c != NULL; c = c->next)
         resume(c);
-    pthread_mutex_unlock(&sse->lock);
+    p2p_unlock(&sse->lock);
 }
 
 static uint64_t
@@ -106,7 +108,7 @@ http_sse_new(struct http_server *s, size_t capacity, size_t max_clients)
     sse->first_id = sse->next_id = now_us();
     sse->ticker.tick = on_tick;
     sse->ticker.stop = on_stop;
-    pthread_mutex_init(&sse->lock, NULL);
+    p2p_mutex_init(&sse->lock);
     http_clock_add(s, &sse->ticker);
     return sse;
 }
@@ -118,7 +120,7 @@ http_sse_free(struct http_sse *sse)
         return;
     for (size_t i = 0; i < sse->capacity; i++)
         free(sse->ring[i].text);
-    pthread_mutex_destroy(&sse->lock);
+    p2p_mutex_clear(&sse->lock);
     free(sse);
 }
 
@@ -131,7 +133,7 @@ http_sse_publish(struct http_sse *sse, const char *name, const char *data,
     uint64_t id;
     int n;
 
-    pthread_mutex_lock(&sse->lock);
+    p2p_lock(&sse->lock);
     id = sse->next_id;
     n = snprintf(head, sizeof(head),
                  "id: %llu\nevent: %.32s\ndata: ", (unsigned long long)id, name);
@@ -148,7 +150,7 @@ http_sse_publish(struct http_sse *sse, const char *name, const char *data,
         for (struct client *c = sse->clients; c != NULL; c = c->next)
             resume(c);
     }
-    pthread_mutex_unlock(&sse->lock);
+    p2p_unlock(&sse->lock);
     return id;
 }
 
@@ -197,7 +199,7 @@ on_read(void *arg, uint64_t pos, char *out, size_t max)
     ssize_t n = 0;
 
     (void)pos;
-    pthread_mutex_lock(&c->sse->lock);
+    p2p_lock(&c->sse->lock);
     if (c->sse->server->is_stopping)
         n = MHD_CONTENT_READER_END_OF_STREAM;
     else if (c->sent < c->now.len || take_next(c, p2p_now_ms())) {
@@ -211,7 +213,7 @@ on_read(void *arg, uint64_t pos, char *out, size_t max)
         c->is_suspended = true;
         MHD_suspend_connection(c->mhd);
     }
-    pthread_mutex_unlock(&c->sse->lock);
+    p2p_unlock(&c->sse->lock);
     return n;
 }
 
@@ -221,7 +223,7 @@ on_free(void *arg)
     struct client *c = arg;
     struct http_sse *sse = c->sse;
 
-    pthread_mutex_lock(&sse->lock);
+    p2p_lock(&sse->lock);
     if (c->prev != NULL)
         c->prev->next = c->next;
     else
@@ -229,7 +231,7 @@ on_free(void *arg)
     if (c->next != NULL)
         c->next->prev = c->prev;
     sse->n_clients--;
-    pthread_mutex_unlock(&sse->lock);
+    p2p_unlock(&sse->lock);
     free(c->now.text);
     free(c);
 }
@@ -246,13 +248,13 @@ client_new(struct http_sse *sse, struct http_request *req)
     c->mhd = req->mhd;
     /* Due at once: the first bytes tell the browser that the stream is open. */
     c->last_sent_ms = 0;
-    pthread_mutex_lock(&sse->lock);
+    p2p_lock(&sse->lock);
     /* 0 is never in the ring: the first event is a resync, whose id the client has to
      * give when it comes back. One that was never given an id could not be told from a
      * newcomer after a restart, and would miss what happened in between. */
     c->next_id = last != NULL ? strtoull(last, NULL, 10) + 1 : 0;
     if (sse->n_clients == sse->max_clients) {
-        pthread_mutex_unlock(&sse->lock);
+        p2p_unlock(&sse->lock);
         free(c);
         return NULL;
     }
@@ -261,7 +263,7 @@ client_new(struct http_sse *sse, struct http_request *req)
         c->next->prev = c;
     sse->clients = c;
     sse->n_clients++;
-    pthread_mutex_unlock(&sse->lock);
+    p2p_unlock(&sse->lock);
     return c;
 }
 
@@ -294,8 +296,8 @@ http_sse_count(struct http_sse *sse)
 {
     size_t n;
 
-    pthread_mutex_lock(&sse->lock);
+    p2p_lock(&sse->lock);
     n = sse->n_clients;
-    pthread_mutex_unlock(&sse->lock);
+    p2p_unlock(&sse->lock);
     return n;
 }

@@ -16,6 +16,7 @@
 #include "p2p/clock.h"
 #include "p2p/crypto.h"
 #include "p2p/io.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 #define FILE_MAX      (256u * 1024)
@@ -34,14 +35,15 @@ struct pair {
     uint64_t until_ms; /* a former one: freed after this */
 };
 
+P2P_MUTEX_KIND(http_tls_lock);
 /* libmicrohttpd gives its callback no argument: there is one server with TLS in a
  * program. */
 static struct {
-    pthread_mutex_t lock;
+    struct http_tls_lock lock;
     struct http_tls_options opt;
     struct pair *pair;
     uint64_t look_at_ms;
-} store = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} store = {.lock = P2P_MUTEX_INITIALIZER};
 
 static enum p2p_err
 open_path(const char *path, int *fd)
@@ -242,12 +244,12 @@ http_tls_retrieve(gnutls_session_t session, const gnutls_datum_t *authorities,
 {
     (void)session, (void)authorities, (void)count, (void)algorithms;
     (void)algorithm_count;
-    pthread_mutex_lock(&store.lock);
+    p2p_lock(&store.lock);
     look(p2p_now_ms());
     *chain = store.pair->chain;
     *chain_len = store.pair->count;
     *key = store.pair->key;
-    pthread_mutex_unlock(&store.lock);
+    p2p_unlock(&store.lock);
     return 0;
 }
 
@@ -257,25 +259,25 @@ http_tls_start(const struct http_tls_options *opt)
     char why[512];
     enum p2p_err err;
 
-    pthread_mutex_lock(&store.lock);
+    p2p_lock(&store.lock);
     store.opt = *opt;
     err = store.pair != NULL ? P2P_ERR_IN_USE
                              : load(&store.opt, &store.pair, why, sizeof(why));
-    pthread_mutex_unlock(&store.lock);
+    p2p_unlock(&store.lock);
     return err;
 }
 
 void
 http_tls_stop(void)
 {
-    pthread_mutex_lock(&store.lock);
+    p2p_lock(&store.lock);
     while (store.pair != NULL) {
         struct pair *p = store.pair;
 
         store.pair = p->former;
         free_pair(p);
     }
-    pthread_mutex_unlock(&store.lock);
+    p2p_unlock(&store.lock);
 }
 
 enum p2p_err

@@ -9,15 +9,17 @@
 #include <sys/socket.h>
 
 #include "http/internal.h"
+#include "p2p/lock.h"
 
 /* The library does not look at suspended connections. We do, the less often the more
  * there are: at most a thousand looks a second. */
 #define LOOK_EVERY_MS 200u
 
+P2P_MUTEX_KIND(http_waitlist_lock);
 struct http_waitlist {
     struct http_ticker ticker; /* first: a ticker is the list */
     struct http_server *server;
-    pthread_mutex_t lock;
+    struct http_waitlist_lock lock;
     struct http_request *first;
     size_t count;
     uint64_t look_at_ms; /* the clock's own */
@@ -54,7 +56,7 @@ on_tick(struct http_ticker *self, uint64_t now_ms)
     uint64_t next = HTTP_NO_DEADLINE;
     bool looks = now_ms >= list->look_at_ms || list->server->looks_for_closed;
 
-    pthread_mutex_lock(&list->lock);
+    p2p_lock(&list->lock);
     for (struct http_request *req = list->first, *after; req != NULL; req = after) {
         after = req->wait_next;
         if (looks && has_hung_up(req))
@@ -68,7 +70,7 @@ on_tick(struct http_ticker *self, uint64_t now_ms)
         list->look_at_ms = now_ms + LOOK_EVERY_MS + list->count;
     if (list->first != NULL && list->look_at_ms < next)
         next = list->look_at_ms;
-    pthread_mutex_unlock(&list->lock);
+    p2p_unlock(&list->lock);
     return next;
 }
 
@@ -88,7 +90,7 @@ http_waitlist_new(struct http_server *s)
     list->server = s;
     list->ticker.tick = on_tick;
     list->ticker.stop = on_stop;
-    pthread_mutex_init(&list->lock, NULL);
+    p2p_mutex_init(&list->lock);
     http_clock_add(s, &list->ticker);
     return list;
 }
@@ -98,7 +100,7 @@ http_waitlist_free(struct http_waitlist *list)
 {
     if (list == NULL)
         return;
-    pthread_mutex_destroy(&list->lock);
+    p2p_mutex_clear(&list->lock);
     free(list);
 }
 
@@ -111,11 +113,11 @@ http_waitlist_generation(const struct http_waitlist *list)
 void
 http_waitlist_wake(struct http_waitlist *list)
 {
-    pthread_mutex_lock(&list->lock);
+    p2p_lock(&list->lock);
     atomic_fetch_add(&list->generation, 1);
     while (list->first != NULL)
         resume(list, list->first);
-    pthread_mutex_unlock(&list->lock);
+    p2p_unlock(&list->lock);
 }
 
 static void
@@ -142,11 +144,11 @@ http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
         req->wait_deadline_ms = now + wait_ms;
     req->has_waited = true;
     deadline = req->wait_deadline_ms;
-    pthread_mutex_lock(&list->lock);
+    p2p_lock(&list->lock);
     can_wait = now < deadline && list->generation == seen && !list->server->is_stopping;
     if (can_wait)
         park(list, req);
-    pthread_mutex_unlock(&list->lock);
+    p2p_unlock(&list->lock);
     /* From here on the request may already run again in another thread. */
     if (can_wait)
         http_clock_at(list->server,
@@ -159,8 +161,8 @@ http_waitlist_count(struct http_waitlist *list)
 {
     size_t n;
 
-    pthread_mutex_lock(&list->lock);
+    p2p_lock(&list->lock);
     n = list->count;
-    pthread_mutex_unlock(&list->lock);
+    p2p_unlock(&list->lock);
     return n;
 }

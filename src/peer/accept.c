@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "peer/loop.h"
@@ -41,9 +42,9 @@ post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from)
     parcel->fd = fd;
     parcel->from = *from;
     loop->load++;
-    pthread_mutex_lock(&loop->inbox_lock);
+    p2p_lock(&loop->inbox_lock);
     STAILQ_INSERT_TAIL(&loop->arrived, parcel, link);
-    pthread_mutex_unlock(&loop->inbox_lock);
+    p2p_unlock(&loop->inbox_lock);
     loop_wake(loop);
 }
 

@@ -9,13 +9,15 @@
 
 #include "p2p/bytes.h"
 #include "p2p/guardian.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 enum { IDS_MAX = 100000 };
 
+P2P_MUTEX_KIND(access_lock);
 struct access {
     struct access_options opt;
-    pthread_mutex_t lock;
+    struct access_lock lock;
     struct stat read; /* the file as it was read; st_ino 0: not at all */
     struct p2p_id *ids;
     size_t count;
@@ -127,7 +129,7 @@ access_open(const struct access_options *opt, struct access **out)
     if (a == NULL)
         return P2P_ERR_NOMEM;
     a->opt = *opt;
-    pthread_mutex_init(&a->lock, NULL);
+    p2p_mutex_init(&a->lock);
     if (opt->allow_file != NULL && (err = refresh(a)) != P2P_OK) {
         p2p_log_error("allow-peers: cannot use the file: %s", p2p_err_text(err));
         access_close(a);
@@ -142,7 +144,7 @@ access_close(struct access *a)
 {
     if (a == NULL)
         return;
-    pthread_mutex_destroy(&a->lock);
+    p2p_mutex_clear(&a->lock);
     free(a->ids);
     free(a);
 }
@@ -160,12 +162,12 @@ is_listed(struct access *a, const struct p2p_id *id)
 
     if (a->opt.allow_file == NULL)
         return false;
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     if (refresh(a) != P2P_OK)
         p2p_log_error("allow-peers: the file cannot be read, nobody may fetch");
     for (size_t i = 0; i < a->count && !found; i++)
         found = p2p_id_equal(&a->ids[i], id);
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     return found;
 }
 

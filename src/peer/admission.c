@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "p2p/lock.h"
 #include "p2p/net.h"
 
 enum {
@@ -32,8 +33,9 @@ struct entry {
     uint64_t penalty_until_ms;
 };
 
+P2P_MUTEX_KIND(admission_lock);
 struct admission {
-    pthread_mutex_t lock;
+    struct admission_lock lock;
     struct admission_options opt;
     uint64_t hash_key;
     unsigned unfinished, strangers; /* the strangers are in `tickets`, oldest first */
@@ -55,7 +57,7 @@ admission_new(const struct admission_options *opt, struct admission **out)
     *out = a;
     if (a == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_init(&a->lock, NULL);
+    p2p_mutex_init(&a->lock);
     TAILQ_INIT(&a->tickets);
     TAILQ_INIT(&a->quiet);
     a->opt = *opt;
@@ -79,7 +81,7 @@ admission_free(struct admission *a)
             free(e);
         }
     }
-    pthread_mutex_destroy(&a->lock);
+    p2p_mutex_clear(&a->lock);
     free(a->known);
     free(a);
 }
@@ -141,11 +143,11 @@ admission_know(struct admission *a, struct admission_source *sources, size_t cou
 
     if (count > 0)
         qsort(sources, count, sizeof(*sources), compare);
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     former = a->known;
     a->known = sources;
     a->known_count = count;
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     free(former);
 }
 
@@ -344,7 +346,7 @@ admission_begin(struct admission *a, struct admission_ticket *ticket,
 {
     enum admission_verdict verdict = ADMISSION_YES;
 
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     ticket->owner = owner;
     if (!source->is_loopback)
         verdict = begin_remote(a, ticket, source, now_ms);
@@ -354,7 +356,7 @@ admission_begin(struct admission *a, struct admission_ticket *ticket,
         a->unfinished++;
         ticket->is_unfinished = true;
     }
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     return verdict;
 }
 
@@ -390,11 +392,11 @@ admission_work(struct admission *a, struct admission_ticket *ticket, uint64_t no
 {
     bool may;
 
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     may = ticket->is_unfinished;
     if (may && ticket->entry != NULL)
         may = take_work(a, ticket, now_ms);
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     return may;
 }
 
@@ -403,7 +405,7 @@ admission_finish(struct admission *a, struct admission_ticket *ticket, uint64_t 
 {
     bool is_here;
 
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     if ((is_here = ticket->is_unfinished)) {
         leave_unfinished(a, ticket);
         ticket->is_open = true;
@@ -413,7 +415,7 @@ admission_finish(struct admission *a, struct admission_ticket *ticket, uint64_t 
             ticket->entry->open++;
         }
     }
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     return is_here;
 }
 
@@ -436,7 +438,7 @@ admission_end(struct admission *a, struct admission_ticket *ticket,
 {
     struct entry *e;
 
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     e = ticket->entry;
     if (ticket->is_unfinished) {
         leave_unfinished(a, ticket);
@@ -449,7 +451,7 @@ admission_end(struct admission *a, struct admission_ticket *ticket,
     if (e != NULL)
         set_quiet(a, e);
     ticket->entry = NULL;
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
 }
 
 bool
@@ -461,8 +463,8 @@ admission_is_revoked(const struct admission_ticket *ticket)
 unsigned
 admission_count(struct admission *a)
 {
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     unsigned count = a->unfinished;
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     return count;
 }

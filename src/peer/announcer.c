@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "p2p/options.h"
@@ -20,6 +21,7 @@ enum {
     SIGNATURE_TTL_S = 3600, /* renewed, as a whole list, when half of it is over */
 };
 
+P2P_MUTEX_KIND(announcer_lock);
 /*
  * Two threads. One tells the registries what is shared, which may take long: many
  * files, a registry that hangs. The other one beats by the clock and does nothing that
@@ -33,7 +35,7 @@ struct announcer {
     int watch_fd;               /* -1: looks for a new address at every beat only */
     char own[INET6_ADDRSTRLEN]; /* the one that beats: where this machine is now */
 
-    pthread_mutex_t lock; /* everything below */
+    struct announcer_lock lock; /* everything below */
     pthread_cond_t wake;
     bool changed;   /* the files */
     bool forgotten; /* a registry wants to be told again */
@@ -190,7 +192,7 @@ wait_for_news(struct announcer *a)
     uint64_t until_ms = a->has_failed ? p2p_now_ms() + a->backoff_ms : P2P_NO_DEADLINE;
 
     while (!a->changed && !a->forgotten && !a->moved && !a->ending &&
-           p2p_cond_wait_until(&a->wake, &a->lock, until_ms))
+           p2p_wait_until(&a->wake, &a->lock, until_ms))
         continue;
 }
 
@@ -213,20 +215,20 @@ tell(void *arg)
     struct announcer *a = arg;
     bool force = false;
 
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     while (!a->ending) {
         enum p2p_err err;
 
         force = force || a->moved;
         a->changed = a->forgotten = a->moved = false;
-        pthread_mutex_unlock(&a->lock);
+        p2p_unlock(&a->lock);
         err = announce(a, force);
         force = force && err != P2P_OK;
-        pthread_mutex_lock(&a->lock);
+        p2p_lock(&a->lock);
         note_told(a, err);
         wait_for_news(a);
     }
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     return NULL;
 }
 
@@ -248,10 +250,10 @@ has_moved(struct announcer *a)
 static void
 ask_to_tell(struct announcer *a, bool *what)
 {
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     *what = true;
     pthread_cond_signal(&a->wake);
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
 }
 
 /* One sign of life; returns when the next one is due. Registries that are away are
@@ -270,10 +272,10 @@ beat(struct announcer *a, uint64_t *pause_ms)
         *pause_ms = a->opt.heartbeat_ms;
     if (err == P2P_ERR_NOT_FOUND)
         ask_to_tell(a, &a->forgotten);
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     if (err != P2P_ERR_NOT_FOUND && a->is_told)
         note_state(a, err);
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     return *pause_ms;
 }
 
@@ -328,10 +330,10 @@ end_threads(struct announcer *a)
 {
     uint64_t one = 1;
 
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     a->ending = true;
     pthread_cond_signal(&a->wake);
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
     if (a->end_fd >= 0 && write(a->end_fd, &one, sizeof(one)) < 0)
         p2p_log_error("cannot end a thread");
 }
@@ -345,7 +347,7 @@ announcer_start(const struct announcer_options *opt, struct announcer **out)
     if (a == NULL)
         return P2P_ERR_NOMEM;
     a->opt = *opt;
-    pthread_mutex_init(&a->lock, NULL);
+    p2p_mutex_init(&a->lock);
     p2p_cond_init(&a->wake);
     a->end_fd = eventfd(0, EFD_CLOEXEC);
     a->watch_fd = opt->discovery != NULL ? p2p_net_watch_open() : -1;
@@ -369,10 +371,10 @@ announcer_poke(struct announcer *a)
 {
     if (a == NULL)
         return;
-    pthread_mutex_lock(&a->lock);
+    p2p_lock(&a->lock);
     a->changed = true;
     pthread_cond_signal(&a->wake);
-    pthread_mutex_unlock(&a->lock);
+    p2p_unlock(&a->lock);
 }
 
 void
@@ -401,6 +403,6 @@ announcer_free(struct announcer *a)
     if (a->watch_fd >= 0)
         close(a->watch_fd);
     pthread_cond_destroy(&a->wake);
-    pthread_mutex_destroy(&a->lock);
+    p2p_mutex_clear(&a->lock);
     free(a);
 }

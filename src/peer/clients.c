@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "p2p/lock.h"
+
 enum { BUCKETS = 1024 };
 
 struct client {
@@ -17,8 +19,9 @@ struct client {
     struct p2p_rate rate;
 };
 
+P2P_MUTEX_KIND(clients_lock);
 struct clients {
-    pthread_mutex_t lock;
+    struct clients_lock lock;
     uint64_t bytes_per_s;
     struct p2p_rate *all; /* borrowed */
     size_t count;
@@ -33,7 +36,7 @@ clients_new(uint64_t bytes_per_s, struct p2p_rate *all, struct clients **out)
     *out = c;
     if (c == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_init(&c->lock, NULL);
+    p2p_mutex_init(&c->lock);
     c->bytes_per_s = bytes_per_s;
     c->all = all;
     return P2P_OK;
@@ -44,7 +47,7 @@ clients_free(struct clients *c)
 {
     if (c == NULL)
         return;
-    pthread_mutex_destroy(&c->lock);
+    p2p_mutex_clear(&c->lock);
     free(c);
 }
 
@@ -73,7 +76,7 @@ clients_get(struct clients *c, const struct p2p_id *id, struct client **out)
     unsigned bucket = bucket_of(id);
     struct client *client;
 
-    pthread_mutex_lock(&c->lock);
+    p2p_lock(&c->lock);
     if ((client = find(c, id, bucket)) == NULL &&
         (client = calloc(1, sizeof(*client))) != NULL) {
         client->id = *id;
@@ -84,7 +87,7 @@ clients_get(struct clients *c, const struct p2p_id *id, struct client **out)
     }
     if (client != NULL)
         client->references++;
-    pthread_mutex_unlock(&c->lock);
+    p2p_unlock(&c->lock);
     *out = client;
     return client == NULL ? P2P_ERR_NOMEM : P2P_OK;
 }
@@ -96,12 +99,12 @@ clients_put(struct clients *c, struct client *client)
 
     if (client == NULL)
         return;
-    pthread_mutex_lock(&c->lock);
+    p2p_lock(&c->lock);
     if ((last = --client->references == 0)) {
         LIST_REMOVE(client, link);
         c->count--;
     }
-    pthread_mutex_unlock(&c->lock);
+    p2p_unlock(&c->lock);
     if (last) {
         p2p_rate_clear(&client->rate);
         free(client);
@@ -120,7 +123,7 @@ clients_ids(struct clients *c, struct p2p_id **ids, size_t *count)
     const struct client *client;
     size_t n = 0;
 
-    pthread_mutex_lock(&c->lock);
+    p2p_lock(&c->lock);
     *ids = calloc(c->count + 1, sizeof(**ids));
     for (unsigned i = 0; i < BUCKETS && *ids != NULL; i++) {
         LIST_FOREACH(client, &c->bucket[i], link)
@@ -128,7 +131,7 @@ clients_ids(struct clients *c, struct p2p_id **ids, size_t *count)
             (*ids)[n++] = client->id;
         }
     }
-    pthread_mutex_unlock(&c->lock);
+    p2p_unlock(&c->lock);
     *count = n;
     return *ids == NULL ? P2P_ERR_NOMEM : P2P_OK;
 }
@@ -139,10 +142,10 @@ clients_refuse(struct clients *c, const struct p2p_id *id, bool refused)
     struct client *client;
     bool is_news = false;
 
-    pthread_mutex_lock(&c->lock);
+    p2p_lock(&c->lock);
     if ((client = find(c, id, bucket_of(id))) != NULL)
         is_news = atomic_exchange(&client->refused, refused) != refused;
-    pthread_mutex_unlock(&c->lock);
+    p2p_unlock(&c->lock);
     return is_news;
 }
 

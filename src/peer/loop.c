@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "p2p/crypto.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "peer/serve.h"
@@ -38,7 +39,7 @@ loop_new(struct server *s, int listen_fd, struct loop **out)
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->stop_at_ms = P2P_NO_DEADLINE;
-    pthread_mutex_init(&loop->inbox_lock, NULL);
+    p2p_mutex_init(&loop->inbox_lock);
     TAILQ_INIT(&loop->all);
     TAILQ_INIT(&loop->run);
     TAILQ_INIT(&loop->throttled);
@@ -86,7 +87,7 @@ loop_free(struct loop *loop)
     p2p_fd_close(&loop->listen_fd);
     p2p_fd_close(&loop->event_fd);
     p2p_fd_close(&loop->epoll_fd);
-    pthread_mutex_destroy(&loop->inbox_lock);
+    p2p_mutex_clear(&loop->inbox_lock);
     compressor_free(loop->compressor);
     free(loop->scratch);
     free(loop);
@@ -114,9 +115,9 @@ post_job(struct job *job)
 {
     struct loop *loop = ((struct conn_job *)job)->conn->loop;
 
-    pthread_mutex_lock(&loop->inbox_lock);
+    p2p_lock(&loop->inbox_lock);
     STAILQ_INSERT_TAIL(&loop->finished, job, link);
-    pthread_mutex_unlock(&loop->inbox_lock);
+    p2p_unlock(&loop->inbox_lock);
     loop_wake(loop);
 }
 
@@ -394,10 +395,10 @@ take_inbox(struct loop *loop)
     ssize_t n = read(loop->event_fd, &count, sizeof(count));
 
     (void)n;
-    pthread_mutex_lock(&loop->inbox_lock);
+    p2p_lock(&loop->inbox_lock);
     STAILQ_CONCAT(&arrived, &loop->arrived);
     STAILQ_CONCAT(&finished, &loop->finished);
-    pthread_mutex_unlock(&loop->inbox_lock);
+    p2p_unlock(&loop->inbox_lock);
     while ((parcel = STAILQ_FIRST(&arrived)) != NULL) {
         STAILQ_REMOVE_HEAD(&arrived, link);
         loop_adopt(loop, parcel->fd, &parcel->from);

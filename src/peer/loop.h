@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "p2p/lock.h"
 #include "peer/conn.h"
 #include "peer/server_internal.h"
 
@@ -30,6 +31,7 @@ struct loop_parcel {
     struct sockaddr_storage from;
 };
 
+P2P_MUTEX_KIND(loop_inbox_lock);
 struct loop {
     struct server *server;
     pthread_t thread;
@@ -53,7 +55,7 @@ struct loop {
     struct compressor *compressor;
     uint8_t packed[P2P_DATA_MAX]; /* a compressed record */
 
-    pthread_mutex_t inbox_lock;
+    struct loop_inbox_lock inbox_lock;
     STAILQ_HEAD(, loop_parcel) arrived;
     STAILQ_HEAD(, job) finished;
 };

@@ -7,6 +7,7 @@
 
 #include "p2p/chunk.h"
 #include "p2p/guardian.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/mdns.h"
 #include "p2p/net.h"
@@ -17,6 +18,7 @@
 
 enum { STOP_GRACE_MS = 5000, DISCOVERY_TIMEOUT_MS = 5000 };
 
+P2P_MUTEX_KIND(peer_lock);
 struct peer {
     struct peer_options opt;
     struct p2p_options_text *text;
@@ -28,7 +30,7 @@ struct peer {
     struct access *access;
     struct p2p_discovery *discovery;
     /* The share's thread uses these two as soon as they are there. */
-    pthread_mutex_t lock;
+    struct peer_lock lock;
     struct server *server;
     struct announcer *announcer;
     struct p2p_mdns *mdns;
@@ -39,11 +41,11 @@ on_share_changed(void *arg)
 {
     struct peer *peer = arg;
 
-    pthread_mutex_lock(&peer->lock);
+    p2p_lock(&peer->lock);
     announcer_poke(peer->announcer);
     if (peer->server != NULL)
         server_files_changed(peer->server);
-    pthread_mutex_unlock(&peer->lock);
+    p2p_unlock(&peer->lock);
 }
 
 /* The rate of this minute, from the timetable. */
@@ -175,9 +177,9 @@ open_server(struct peer *peer)
     struct server *server;
     enum p2p_err err = server_open(&options, &server);
 
-    pthread_mutex_lock(&peer->lock);
+    p2p_lock(&peer->lock);
     peer->server = server;
-    pthread_mutex_unlock(&peer->lock);
+    p2p_unlock(&peer->lock);
     if (err != P2P_OK)
         p2p_log_error("cannot serve: %s", p2p_err_text(err));
     return err;
@@ -239,9 +241,9 @@ start_announcer(struct peer *peer)
     if (peer->discovery != NULL)
         p2p_discovery_keep_seq(peer->discovery, peer->identity);
     err = announcer_start(&options, &announcer);
-    pthread_mutex_lock(&peer->lock);
+    p2p_lock(&peer->lock);
     peer->announcer = announcer;
-    pthread_mutex_unlock(&peer->lock);
+    p2p_unlock(&peer->lock);
     return err;
 }
 
@@ -330,9 +332,9 @@ stop(struct peer *peer)
     p2p_service_on_hangup(NULL, NULL);
     p2p_mdns_stop(peer->mdns);
     announcer_stop(peer->announcer);
-    pthread_mutex_lock(&peer->lock);
+    p2p_lock(&peer->lock);
     peer->server = NULL;
-    pthread_mutex_unlock(&peer->lock);
+    p2p_unlock(&peer->lock);
     server_close(server, STOP_GRACE_MS);
     p2p_share_close(peer->share);
     announcer_free(peer->announcer);
@@ -401,7 +403,7 @@ run(struct peer *peer)
 int
 main(int argc, char **argv)
 {
-    static struct peer peer = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    static struct peer peer = {.lock = P2P_MUTEX_INITIALIZER};
     enum p2p_err err;
     int status = 0; /* --help, --version */
 

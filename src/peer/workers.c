@@ -4,8 +4,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "p2p/lock.h"
+
+P2P_MUTEX_KIND(workers_lock);
 struct workers {
-    pthread_mutex_t lock;
+    struct workers_lock lock;
     pthread_cond_t more;
     STAILQ_HEAD(, job) queue;
     unsigned queued, queue_max;
@@ -19,14 +22,14 @@ next_job(struct workers *w)
 {
     struct job *job;
 
-    pthread_mutex_lock(&w->lock);
+    p2p_lock(&w->lock);
     while ((job = STAILQ_FIRST(&w->queue)) == NULL && !w->ending)
-        pthread_cond_wait(&w->more, &w->lock);
+        p2p_wait(&w->more, &w->lock);
     if (job != NULL) {
         STAILQ_REMOVE_HEAD(&w->queue, link);
         w->queued--;
     }
-    pthread_mutex_unlock(&w->lock);
+    p2p_unlock(&w->lock);
     return job;
 }
 
@@ -51,7 +54,7 @@ workers_new(unsigned threads, unsigned queue_max, struct workers **out)
     *out = NULL;
     if (w == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_init(&w->lock, NULL);
+    p2p_mutex_init(&w->lock);
     pthread_cond_init(&w->more, NULL);
     STAILQ_INIT(&w->queue);
     w->queue_max = queue_max;
@@ -70,14 +73,14 @@ workers_free(struct workers *w)
 {
     if (w == NULL)
         return;
-    pthread_mutex_lock(&w->lock);
+    p2p_lock(&w->lock);
     w->ending = true;
     pthread_cond_broadcast(&w->more);
-    pthread_mutex_unlock(&w->lock);
+    p2p_unlock(&w->lock);
     for (unsigned i = 0; i < w->threads; i++)
         pthread_join(w->thread[i], NULL);
     pthread_cond_destroy(&w->more);
-    pthread_mutex_destroy(&w->lock);
+    p2p_mutex_clear(&w->lock);
     free(w);
 }
 
@@ -86,7 +89,7 @@ workers_submit(struct workers *w, struct job *job)
 {
     enum p2p_err err = P2P_OK;
 
-    pthread_mutex_lock(&w->lock);
+    p2p_lock(&w->lock);
     if (w->queued >= w->queue_max || w->ending) {
         err = P2P_ERR_BUSY;
     } else {
@@ -94,6 +97,6 @@ workers_submit(struct workers *w, struct job *job)
         w->queued++;
         pthread_cond_signal(&w->more);
     }
-    pthread_mutex_unlock(&w->lock);
+    p2p_unlock(&w->lock);
     return err;
 }

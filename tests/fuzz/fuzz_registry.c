@@ -797,14 +797,14 @@ check(struct state *s, uint64_t before)
     struct registry *r = s->registry;
     uint64_t most = before > limit_of(s) ? before : limit_of(s);
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     recount_catalogue(&r->catalogue);
     recount_sources(s);
     /* A peer and its list come after the last look at the limit. */
     if (s->opt.max_bytes > 0)
         MUST(registry_bytes(r) <= most + PEER_BYTES + NAMES * 16);
     MUST(r->peers.live <= s->opt.max_peers);
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     check_list(s);
 }
 

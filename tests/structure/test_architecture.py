@@ -9,7 +9,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
 SOURCES = sorted([*(ROOT / "src").rglob("*.[ch]"), *(ROOT / "include").rglob("*.h")])
-LOCK_CALL = re.compile(r"\b(pthread_(?:mutex|rwlock)_(?:rd|wr|try|un)?lock|registry_(?:un)?lock)\(")
+LOCK_CALL = re.compile(r"\b((?:p2p|registry)_(?:read_|write_|try_|rw_)?(?:un)?lock)\(")
+LOCK_KIND = re.compile(r"^P2P_(?:MUTEX|RWLOCK)_KIND\((\w+)\);", re.M)
 
 
 def text_of(path):
@@ -32,11 +33,17 @@ def test_every_file_that_makes_a_thread_is_named():
 
 
 def test_every_file_with_a_lock_is_named():
-    declared = {
-        p.name for p in SOURCES if re.search(r"\bpthread_(mutex|rwlock)_t\s+\w+( =[^;]*)?;", text_of(p))
-    }
+    declared = {p.name for p in SOURCES if LOCK_KIND.search(text_of(p))}
     assert len(declared) > 25
     assert not declared - names_in(section("Locks")), "add these to the table of locks"
+
+
+def test_every_lock_is_of_a_kind_that_clang_checks():
+    plain = re.compile(r"\bpthread_(mutex|rwlock|cond_(timed)?wait)_?\w*")
+    by_hand = {p.name for p in SOURCES if plain.search(text_of(p))}
+    assert by_hand <= {"lock.h", "lock.c", "clock.h", "clock.c"}, "use p2p/lock.h"
+    kinds = [kind for p in SOURCES for kind in LOCK_KIND.findall(text_of(p))]
+    assert len(kinds) == len(set(kinds)), "two locks of one name"
 
 
 def reopens(body):
@@ -59,9 +66,9 @@ def test_every_function_that_opens_its_callers_lock_is_named():
 @pytest.mark.parametrize(
     "body, expected",
     [
-        ("pthread_mutex_unlock(&a->lock);\nwork();\npthread_mutex_lock(&a->lock);\n", True),
-        ("pthread_mutex_lock(&a->lock);\nwork();\npthread_mutex_unlock(&a->lock);\n", False),
-        ("pthread_mutex_unlock(&a->lock);\n", False),
+        ("p2p_unlock(&a->lock);\nwork();\np2p_lock(&a->lock);\n", True),
+        ("p2p_lock(&a->lock);\nwork();\np2p_unlock(&a->lock);\n", False),
+        ("p2p_unlock(&a->lock);\n", False),
         ("work();\n", False),
     ],
 )

@@ -1,4 +1,5 @@
 #include "p2p/log.h"
+#include "p2p/lock.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -14,7 +15,8 @@ static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *program_name = "p2p";
 static enum p2p_log_level max_level = P2P_LOG_INFO;
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+P2P_MUTEX_KIND(log_lock);
+static struct log_lock lock = P2P_MUTEX_INITIALIZER;
 static p2p_log_sink *line_sink;
 static void *line_sink_arg;
 
@@ -46,10 +48,10 @@ p2p_log_is_on(enum p2p_log_level level)
 void
 p2p_log_set_sink(p2p_log_sink *sink, void *arg)
 {
-    pthread_mutex_lock(&lock);
+    p2p_lock(&lock);
     line_sink = sink;
     line_sink_arg = arg;
-    pthread_mutex_unlock(&lock);
+    p2p_unlock(&lock);
 }
 
 void
@@ -70,12 +72,12 @@ p2p_log(enum p2p_log_level level, const char *format, ...)
     gmtime_r(&now.tv_sec, &utc);
     strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S", &utc);
 
-    pthread_mutex_lock(&lock);
+    p2p_lock(&lock);
     fprintf(stderr, "%s.%03ldZ %s %s: %s\n", stamp, now.tv_nsec / 1000000,
             level_names[level], program_name, text);
     if (line_sink != NULL)
         line_sink(line_sink_arg, level, text);
-    pthread_mutex_unlock(&lock);
+    p2p_unlock(&lock);
 }
 
 /* Printable as it is: no control, no mark that reorders or hides text, no quote. */

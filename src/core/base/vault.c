@@ -1,5 +1,6 @@
 /* Blocks of a few sizes, cut from one reserved range of addresses. */
 #include "p2p/vault.h"
+#include "p2p/lock.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -40,16 +41,17 @@ struct head {
     uint32_t kind;
 };
 
+P2P_MUTEX_KIND(vault_lock);
 /* Everything but `base`, which readers without the lock see once it is there, is
  * guarded by the lock. */
 static struct {
-    pthread_mutex_t lock;
+    struct vault_lock lock;
     _Atomic(char *) base;
     bool was_tried;
     size_t size, used, locked;
     bool said_unlocked, said_full;
     struct head *free[KINDS];
-} vault = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} vault = {.lock = P2P_MUTEX_INITIALIZER};
 
 /* Of a block of this kind, with its head. */
 static size_t
@@ -62,13 +64,13 @@ size_of_kind(unsigned kind)
 static void
 before_fork(void)
 {
-    pthread_mutex_lock(&vault.lock);
+    p2p_lock(&vault.lock);
 }
 
 static void
 after_fork(void)
 {
-    pthread_mutex_unlock(&vault.lock);
+    p2p_unlock(&vault.lock);
 }
 
 /* A child has the pages, not their locks. */
@@ -79,7 +81,7 @@ after_fork_in_child(void)
 
     if (vault.locked > 0 && mlock(base, vault.locked) != 0)
         vault.locked = 0;
-    pthread_mutex_unlock(&vault.lock);
+    p2p_unlock(&vault.lock);
 }
 
 /* Reserves the addresses. One try: without them there is the heap. */
@@ -171,10 +173,10 @@ p2p_vault_new(size_t len)
         return calloc(1, len);
     while (size_of_kind(kind) < len + sizeof(*head))
         kind++;
-    pthread_mutex_lock(&vault.lock);
+    p2p_lock(&vault.lock);
     head = take(kind);
     remark = new_remark(head == NULL);
-    pthread_mutex_unlock(&vault.lock);
+    p2p_unlock(&vault.lock);
     if (remark[0] != '\0')
         p2p_log_debug("%s", remark);
     return head != NULL ? (void *)(head + 1) : calloc(1, len);
@@ -209,10 +211,10 @@ p2p_vault_free(void *block)
         return;
     }
     head = (struct head *)block - 1;
-    pthread_mutex_lock(&vault.lock);
+    p2p_lock(&vault.lock);
     head->next = vault.free[head->kind];
     vault.free[head->kind] = head;
-    pthread_mutex_unlock(&vault.lock);
+    p2p_unlock(&vault.lock);
 }
 
 struct p2p_vault_state
@@ -220,8 +222,8 @@ p2p_vault_look(void)
 {
     struct p2p_vault_state state;
 
-    pthread_mutex_lock(&vault.lock);
+    p2p_lock(&vault.lock);
     state = (struct p2p_vault_state){vault.size, vault.locked};
-    pthread_mutex_unlock(&vault.lock);
+    p2p_unlock(&vault.lock);
     return state;
 }

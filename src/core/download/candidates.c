@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/lock.h"
+
 #define STRANGERS_MAX (DL_SOURCES - P2P_DOWNLOAD_SOURCES_KEPT)
 #define NO_PLACE      DL_SOURCES
 
@@ -149,9 +151,9 @@ p2p_dl_offer_source(struct p2p_download *dl, const struct p2p_source_spec *spec,
     struct dl_offer offer;
 
     make_offer(dl, spec, turn, &offer);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     enum p2p_err err = take_offer(dl, &offer);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err;
 }
 

@@ -8,14 +8,16 @@
 #include <time.h>
 
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 #define INTERVAL_S 5
 
+P2P_MUTEX_KIND(dl_keeper_lock);
 struct dl_keeper {
     struct p2p_journal *journal;
     pthread_t thread;
-    pthread_mutex_t lock;
+    struct dl_keeper_lock lock;
     pthread_cond_t wake;
     bool stop;
 };
@@ -25,19 +27,19 @@ keeper_main(void *arg)
 {
     struct dl_keeper *k = arg;
 
-    pthread_mutex_lock(&k->lock);
+    p2p_lock(&k->lock);
     while (!k->stop) {
-        (void)p2p_cond_wait_until(&k->wake, &k->lock, p2p_now_ms() + INTERVAL_S * 1000);
+        (void)p2p_wait_until(&k->wake, &k->lock, p2p_now_ms() + INTERVAL_S * 1000);
         if (k->stop)
             break;
-        pthread_mutex_unlock(&k->lock);
+        p2p_unlock(&k->lock);
         /* A failure is ignored here: it happens again when the file is finished, and
          * stops the download then. */
         if (p2p_journal_checkpoint(k->journal) != P2P_OK)
             p2p_log_warn("download could not be flushed to disk");
-        pthread_mutex_lock(&k->lock);
+        p2p_lock(&k->lock);
     }
-    pthread_mutex_unlock(&k->lock);
+    p2p_unlock(&k->lock);
     return NULL;
 }
 
@@ -49,7 +51,7 @@ p2p_dl_keeper_start(struct p2p_journal *journal, struct dl_keeper **out)
     if (k == NULL)
         return P2P_ERR_NOMEM;
     k->journal = journal;
-    pthread_mutex_init(&k->lock, NULL);
+    p2p_mutex_init(&k->lock);
     p2p_cond_init(&k->wake);
     int rc = pthread_create(&k->thread, NULL, keeper_main, k);
     if (rc != 0) {
@@ -65,12 +67,12 @@ p2p_dl_keeper_stop(struct dl_keeper *k)
 {
     if (k == NULL)
         return;
-    pthread_mutex_lock(&k->lock);
+    p2p_lock(&k->lock);
     k->stop = true;
     pthread_cond_signal(&k->wake);
-    pthread_mutex_unlock(&k->lock);
+    p2p_unlock(&k->lock);
     pthread_join(k->thread, NULL);
     pthread_cond_destroy(&k->wake);
-    pthread_mutex_destroy(&k->lock);
+    p2p_mutex_clear(&k->lock);
     free(k);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/probe.h"
 
@@ -31,9 +32,9 @@ p2p_dl_should_stop(void *arg)
 {
     struct p2p_download *dl = arg;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     bool stop = p2p_dl_is_stopping(dl);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return stop;
 }
 
@@ -58,7 +59,7 @@ open_journal(struct p2p_download *dl)
     enum p2p_err err = P2P_OK;
 
     p2p_dl_journal_info(dl, &info);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (journal == NULL)
         p2p_dl_settle_version(dl);
     if (journal == NULL && dl->protocol == 1) /* else before the layer was asked for */
@@ -67,7 +68,7 @@ open_journal(struct p2p_download *dl)
         err = p2p_journal_open(dl->downloads, &info, dl->layer, &journal);
     if (err == P2P_OK)
         err = p2p_journal_recheck(journal, p2p_dl_should_stop, dl);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->journal = journal;
     return err;
 }
@@ -120,11 +121,11 @@ stop_all(struct run *run)
     p2p_dl_workers_stop(dl);
     while (!p2p_dl_workers_reap(dl))
         p2p_dl_wait(dl, TICK_MS);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     p2p_dl_finder_stop(run->finder);
     p2p_dl_keeper_stop(run->keeper);
     p2p_dl_verifier_stop(run->verifier);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     *run = (struct run){.dl = dl, .grow = run->grow};
     dl->ready = false;
     p2p_plan_clear(&dl->plan);
@@ -310,11 +311,11 @@ on_wrong_hash(struct run *run)
     struct p2p_journal *journal = dl->journal;
     enum p2p_err err;
 
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     p2p_journal_doubt_all(journal);
     err = p2p_journal_recheck(journal, p2p_dl_should_stop, dl);
     bool damaged = p2p_journal_done_count(journal) < dl->meta.geometry.count;
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (err != P2P_OK)
         return err;
     dl->needs_witness = !damaged;
@@ -333,10 +334,10 @@ publish(struct p2p_download *dl)
 
     p2p_dl_set_state(dl, P2P_DL_VERIFYING); /* the flush may take a while */
     p2p_dl_report(dl);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     p2p_dl_keep_time(p2p_journal_fd(journal), dl->meta.mtime_s);
     err = p2p_journal_finish(journal, dl->conflict, stored);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->data_gone |= err == P2P_ERR_NOT_FOUND;
     if (err == P2P_ERR_EXISTS &&
         dl->conflict == P2P_CONFLICT_SKIP) { /* it came meanwhile */
@@ -379,11 +380,11 @@ close_journal(struct p2p_download *dl, bool discard)
     struct p2p_journal *journal = dl->journal;
 
     dl->journal = NULL;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (journal != NULL && discard)
         p2p_journal_discard(journal);
     p2p_journal_close(journal);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
 }
 
 void
@@ -586,13 +587,13 @@ p2p_dl_control_main(void *arg)
     struct run run = {.dl = dl};
     enum p2p_err err;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     do
         err = run_once(&run);
     while (goes_on(dl, err));
     end(dl, err);
     dl->reported_end = true;
     pthread_cond_broadcast(&dl->changed);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return NULL;
 }

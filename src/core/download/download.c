@@ -1,6 +1,7 @@
 /* The public functions: start, status, pause, cancel, wait. */
 #include "p2p/download.h"
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,7 +77,7 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
 static void
 init_locks(struct p2p_download *dl)
 {
-    pthread_mutex_init(&dl->lock, NULL);
+    p2p_mutex_init(&dl->lock);
     p2p_cond_init(&dl->changed);
     pthread_cond_init(&dl->next_ready, NULL);
 }
@@ -86,7 +87,7 @@ dl_free(struct p2p_download *dl)
 {
     pthread_cond_destroy(&dl->next_ready);
     pthread_cond_destroy(&dl->changed);
-    pthread_mutex_destroy(&dl->lock);
+    p2p_mutex_clear(&dl->lock);
     free(dl->waiting);
     free(dl->layer);
     free(dl->old_layer);
@@ -133,9 +134,9 @@ p2p_download_start(const struct p2p_download_options *opt, p2p_download_event *o
 void
 p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out)
 {
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     p2p_dl_fill_status(dl, out);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
 }
 
 enum p2p_err
@@ -147,30 +148,30 @@ p2p_download_add_source(struct p2p_download *dl, const struct p2p_source_spec *s
 void
 p2p_download_pause(struct p2p_download *dl)
 {
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->want_pause = true;
     pthread_cond_broadcast(&dl->changed);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
 }
 
 void
 p2p_download_resume(struct p2p_download *dl)
 {
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->want_pause = false;
     dl->want_resume = true;
     pthread_cond_broadcast(&dl->changed);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
 }
 
 void
 p2p_download_cancel(struct p2p_download *dl, bool keep_data)
 {
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->keep_data = keep_data;
     dl->want_cancel = true;
     pthread_cond_broadcast(&dl->changed);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
 }
 
 enum p2p_err
@@ -178,14 +179,14 @@ p2p_download_wait(struct p2p_download *dl)
 {
     enum p2p_err err;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     /* After the last event: the state is set before the callback is called. */
     while (!dl->reported_end)
         p2p_dl_wait(dl, 1000);
     err = dl->state == P2P_DL_COMPLETED ? P2P_OK : dl->error;
     if (dl->state == P2P_DL_FAILED && err == P2P_OK)
         err = P2P_ERR_NO_SOURCE;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err;
 }
 
@@ -194,13 +195,13 @@ p2p_download_free(struct p2p_download *dl)
 {
     if (dl == NULL)
         return;
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (!dl->over) {
         dl->keep_data = true;
         dl->want_cancel = true;
         pthread_cond_broadcast(&dl->changed);
     }
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     pthread_join(dl->control, NULL);
     dl_free(dl);
 }

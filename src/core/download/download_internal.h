@@ -19,6 +19,7 @@
 #include "core/remote/conn_internal.h"
 #include "p2p/download.h"
 #include "p2p/journal.h"
+#include "p2p/lock.h"
 #include "p2p/rank.h"
 
 #define DL_SOURCES P2P_DOWNLOAD_SOURCES_MAX
@@ -76,8 +77,9 @@ struct dl_worker {
     struct p2p_conn *conn; /* set while it can be interrupted */
 };
 
+P2P_MUTEX_KIND(p2p_dl_lock);
 struct p2p_download {
-    pthread_mutex_t lock;
+    struct p2p_dl_lock lock;
     pthread_cond_t
         changed; /* broadcast when anything changes that another thread may wait for */
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 #define SLICE_MS 200 /* longest wait for bytes before the plan is consulted again */
@@ -34,13 +35,13 @@ fetch_clear(struct fetch *f)
     struct p2p_download *dl = f->w->dl;
     enum p2p_err err = p2p_fetch_take_back(f);
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->received += f->uncounted;
     for (unsigned i = 0; i < FETCH_SLOTS; i++)
         if (f->slots[i].buf != NULL)
             p2p_pool_put(&dl->pool, f->slots[i].buf);
     pthread_cond_broadcast(&dl->changed);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err;
 }
 
@@ -235,17 +236,17 @@ cancel_lost(struct fetch *f)
     for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
         if (f->slots[i].buf == NULL || f->slots[i].offer != FRONTIER_REFUSED)
             continue; /* parked chunks are dealt with when they are collected */
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         bool lost = p2p_plan_is_done(&dl->plan, f->slots[i].chunk);
         if (lost)
             p2p_plan_give_back(&dl->plan, f->w->lane, f->slots[i].chunk);
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         if (!lost)
             continue;
         err = cancel_slot(f, i);
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         p2p_fetch_release_slot(f, i);
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
     }
     return err;
 }
@@ -256,11 +257,11 @@ refill(struct fetch *f)
     struct p2p_download *dl = f->w->dl;
     enum p2p_err err = P2P_OK;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     bool doubled = dl->plan.doubled > 0;
     while (take_chunk(f)) {
     }
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (doubled)
         err = cancel_lost(f);
     if (err == P2P_OK)
@@ -280,9 +281,9 @@ finish_slot(struct fetch *f, unsigned slot_index)
         return P2P_OK;
     err = p2p_dl_store_chunk(f->w, slot->chunk, slot->buf);
     f->proven |= err == P2P_OK;
-    pthread_mutex_lock(&f->w->dl->lock);
+    p2p_lock(&f->w->dl->lock);
     p2p_fetch_release_slot(f, slot_index);
-    pthread_mutex_unlock(&f->w->dl->lock);
+    p2p_unlock(&f->w->dl->lock);
     return err;
 }
 
@@ -298,10 +299,10 @@ count_bytes(struct fetch *f, uint64_t bytes)
     if (!p2p_window_on_bytes(&f->window, bytes, now_us))
         return;
     p2p_window_on_rtt(&f->window, p2p_conn_rtt_us(f->w->conn));
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     p2p_plan_on_bytes(&dl->plan, f->w->lane, now_us, f->window.rate);
     dl->received += f->uncounted;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     f->uncounted = 0;
 }
 
@@ -394,11 +395,11 @@ wait_for_work(struct fetch *f)
 {
     struct p2p_download *dl = f->w->dl;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     bool more = !f->w->stop && !f->w->retire && dl->plan.left > 0;
     if (more)
         p2p_dl_wait_hungry(dl, SLICE_MS / 2);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     p2p_window_on_idle(&f->window);
     f->last_bytes_ms = p2p_now_ms();
     return more;
@@ -411,9 +412,9 @@ p2p_dl_fetch(struct dl_worker *w)
     uint32_t max_get;
     enum p2p_err err = P2P_OK;
 
-    pthread_mutex_lock(&w->dl->lock);
+    p2p_lock(&w->dl->lock);
     max_get = w->dl->sources[w->source].meta.geometry.chunk_size;
-    pthread_mutex_unlock(&w->dl->lock);
+    p2p_unlock(&w->dl->lock);
     fetch_init(&f, w, max_get);
     while (err == P2P_OK && !p2p_dl_worker_is_stopped(w)) {
         uint64_t before = f.taken;

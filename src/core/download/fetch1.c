@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/download/download_internal.h"
+#include "p2p/lock.h"
 
 #define SLICE_MS 200
 #define WINDOW1  4
@@ -44,10 +45,10 @@ refill(struct fetch1 *f)
 
     while (err == P2P_OK && f->count < WINDOW1) {
         uint64_t chunk;
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         bool taken = !is_leaving(f) &&
                      p2p_plan_take(&dl->plan, f->w->lane, p2p_now_us(), &chunk);
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         if (!taken)
             break;
         err = ask_chunk(f, chunk);
@@ -67,10 +68,10 @@ take_chunk(struct fetch1 *f, const struct p2p_msg1 *msg)
         return P2P_ERR_PROTOCOL;
     f->asked[i] = f->asked[--f->count];
     f->last_bytes_ms = p2p_now_ms();
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->received += msg->len;
     p2p_plan_on_bytes(&dl->plan, f->w->lane, p2p_now_us(), 0);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     enum p2p_err err = p2p_dl_store_chunk(f->w, msg->index, msg->bytes);
     p2p_dl_throttle(f->w, msg->len);
     return err;
@@ -106,12 +107,12 @@ p2p_dl_fetch1(struct dl_worker *w)
         err = refill(&f);
         if (err == P2P_OK && f.count > 0)
             err = receive(&f);
-        pthread_mutex_lock(&w->dl->lock);
+        p2p_lock(&w->dl->lock);
         bool done =
             w->stop || (f.count == 0 && (is_leaving(&f) || w->dl->plan.left == 0));
         if (!done && f.count == 0)
             p2p_dl_wait(w->dl, SLICE_MS);
-        pthread_mutex_unlock(&w->dl->lock);
+        p2p_unlock(&w->dl->lock);
         if (done)
             break;
     }

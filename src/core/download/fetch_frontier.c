@@ -1,5 +1,6 @@
 /* Parks whole chunks of a connection until the hash of the whole file reaches them. */
 #include "core/download/fetch.h"
+#include "p2p/lock.h"
 
 /* Chunks that one connection may have parked. Bounds what a peer that turns malicious
  * can waste; more gave no speed. */
@@ -20,14 +21,14 @@ p2p_fetch_offer(struct fetch *f, unsigned slot)
     /* The first chunk of a connection is always checked at once. */
     if (!f->proven || f->parked >= PARKED_MAX)
         return false;
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (p2p_fetch_buffer_share(f) >= SHARE_MIN)
         s->offer = p2p_frontier_offer(&dl->frontier, s->chunk, s->buf, p2p_now_us());
     bool waited_for = s->offer != FRONTIER_REFUSED && dl->frontier.idle_us > 0 &&
                       s->chunk == dl->frontier.next;
     if (waited_for)
         pthread_cond_signal(&dl->next_ready);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     f->parked += s->offer != FRONTIER_REFUSED;
     return s->offer != FRONTIER_REFUSED;
 }
@@ -42,19 +43,19 @@ finish_offer(struct fetch *f, unsigned slot, enum frontier_answer answer,
     const struct fetch_slot *s = &f->slots[slot];
     enum p2p_err err = verdict;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     bool done = p2p_plan_is_done(&dl->plan, s->chunk); /* by another connection */
     if (done)
         p2p_plan_give_back(&dl->plan, f->w->lane, s->chunk);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (answer == FRONTIER_UNCHECKED)
         err = done ? P2P_OK : p2p_dl_store_chunk(f->w, s->chunk, s->buf);
     else if (err == P2P_OK && !done)
         err = p2p_dl_keep_chunk(f->w, s->chunk, s->buf);
     f->parked--;
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     p2p_fetch_release_slot(f, slot);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err;
 }
 
@@ -74,10 +75,10 @@ p2p_fetch_collect(struct fetch *f)
         enum p2p_err verdict = P2P_OK;
         if (!is_parked(&f->slots[i]))
             continue;
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         enum frontier_answer answer = p2p_frontier_collect(
             &dl->frontier, f->slots[i].offer, p2p_now_us(), &verdict);
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         if (answer != FRONTIER_WAIT)
             err = finish_offer(f, i, answer, verdict);
     }
@@ -90,13 +91,13 @@ p2p_fetch_wait_parked(struct fetch *f)
     struct p2p_download *dl = f->w->dl;
     bool settled = false;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     for (unsigned i = 0; i < FETCH_SLOTS; i++)
         settled |= is_parked(&f->slots[i]) &&
                    dl->frontier.offers[f->slots[i].offer].state == FRONTIER_SETTLED;
     if (!settled && !f->w->stop)
         p2p_dl_wait_hungry(dl, LOOK_MS);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
 }
 
 enum p2p_err
@@ -110,11 +111,11 @@ p2p_fetch_take_back(struct fetch *f)
         enum frontier_answer answer;
         if (!is_parked(&f->slots[i]))
             continue;
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         while ((answer = p2p_frontier_withdraw(&dl->frontier, f->slots[i].offer,
                                                &verdict)) == FRONTIER_WAIT)
             p2p_dl_wait_hungry(dl, LOOK_MS);
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         err = finish_offer(f, i, answer, verdict);
         if (worst == P2P_OK)
             worst = err;

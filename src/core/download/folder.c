@@ -11,6 +11,7 @@
 #include "core/download/folder_large.h"
 #include "core/download/present.h"
 #include "core/journal/journal_file.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/probe.h"
 
@@ -96,7 +97,7 @@ p2p_folder_work(struct dl_worker *w)
     struct folder *f = dl->folder;
     enum p2p_err err = P2P_OK;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->sources[w->source].id = *p2p_conn_peer(w->conn);
     dl->sources[w->source].id_known = true;
     dl->sources[w->source].state = P2P_SRC_ACTIVE;
@@ -104,9 +105,9 @@ p2p_folder_work(struct dl_worker *w)
         p2p_dl_wait(dl, 1000);
     if (!w->stop && !f->listed) {
         f->listing = true;
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         err = list_all(w);
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         f->listing = false;
         f->listed = err == P2P_OK;
         pthread_cond_broadcast(&dl->changed);
@@ -114,7 +115,7 @@ p2p_folder_work(struct dl_worker *w)
     while (err == P2P_OK && !w->stop && !f->prepared)
         p2p_dl_wait(dl, 1000);
     dl->sources[w->source].agreed = err == P2P_OK;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err == P2P_OK ? p2p_folder_fetch(w) : err;
 }
 
@@ -268,11 +269,11 @@ prepare(struct p2p_download *dl)
     struct folder *f = dl->folder;
     enum p2p_err err;
 
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     p2p_root_sweep_private(dl->downloads, FOLDER_SUFFIX,
                            (time_t)p2p_time_s() - LEFT_OVER_S);
     err = look_for_files(dl);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (p2p_dl_is_stopping(dl))
         err = P2P_ERR_CANCELLED;
     if (err != P2P_OK)
@@ -365,19 +366,19 @@ flush_batch(struct p2p_download *dl)
     for (size_t i = 0; i < f->count && count < f->written; i++)
         if (f->files[i].state == FOLDER_WRITTEN)
             batch[count++] = i;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (count > 0 && syncfs(fd) < 0)
         err = p2p_err_from_errno(errno);
     for (size_t i = 0; i < count && err == P2P_OK; i++) {
         enum p2p_err one = publish_file(dl, &f->files[batch[i]]);
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         settle(dl, batch[i], one);
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         if (p2p_err_is_space(one))
             err = one;
     }
     free(batch);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     f->flushed_ms = p2p_now_ms();
     pthread_cond_broadcast(&dl->changed);
     return err;
@@ -386,10 +387,10 @@ flush_batch(struct p2p_download *dl)
 static enum p2p_err
 flush_names(struct p2p_download *dl)
 {
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     int failed = syncfs(p2p_root_fd(dl->downloads));
     enum p2p_err err = failed ? p2p_err_from_errno(errno) : P2P_OK;
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     return err;
 }
 
@@ -524,7 +525,7 @@ p2p_dl_folder_main(void *arg)
     struct run run = {.dl = dl};
     enum p2p_err err;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     for (;;) {
         err = run_once(&run);
         if (dl->want_cancel || (err != P2P_ERR_CANCELLED && !p2p_err_is_space(err)))
@@ -537,6 +538,6 @@ p2p_dl_folder_main(void *arg)
             break;
     }
     finish(dl, err);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return NULL;
 }

@@ -10,6 +10,7 @@
 #include "core/journal/journal_file.h"
 #include "core/remote/request.h"
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/tree.h"
 
 #define SLICE_MS  200
@@ -145,13 +146,13 @@ finish(struct small_fetch *s, struct slot *slot)
         err = write_private(dl, file, slot->buf);
     if (err != P2P_OK)
         return err;
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     file->state = FOLDER_WRITTEN;
     dl->folder->written++;
     dl->received += file->size;
     dl->folder_verified += file->size;
     p2p_dl_source_delivered(dl, s->w->source, file->size);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     free(slot->buf);
     *slot = (struct slot){0};
     s->used--;
@@ -247,9 +248,9 @@ refill(struct small_fetch *s)
     while (err == P2P_OK && s->requests.count + s->used / 2 < REQUESTS_MAX &&
            s->used < REQUESTS_MAX && s->ahead < AHEAD_MAX) {
         size_t index;
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         bool taken = !s->w->stop && p2p_folder_take(dl->folder, s->w->source, &index);
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         if (!taken)
             break;
         err = take_file(s, index);
@@ -270,14 +271,14 @@ give_back(struct small_fetch *s, struct slot *slot, bool refused)
     struct p2p_download *dl = s->w->dl;
     struct folder_file *file = &dl->folder->files[slot->file];
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     file->state = FOLDER_TODO;
     if (refused)
         file->refused |= 1u << s->w->source;
     if (slot->file < dl->folder->next)
         dl->folder->next = slot->file;
     pthread_cond_broadcast(&dl->changed);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     free(slot->buf);
     *slot = (struct slot){0};
     s->used--;
@@ -394,11 +395,11 @@ wait_for_work(struct small_fetch *s)
 {
     struct p2p_download *dl = s->w->dl;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     bool more = !s->w->stop && dl->folder->small_left > dl->folder->written;
     if (more)
         p2p_dl_wait(dl, SLICE_MS);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     s->last_bytes_ms = p2p_now_ms();
     return more;
 }

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/lock.h"
+
 #define TICK_MS 100
 
 static size_t
@@ -64,9 +66,9 @@ follow(struct run *run, struct p2p_download *child, uint64_t verified,
     struct p2p_download *dl = run->dl;
     struct p2p_download_status status;
 
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     p2p_download_status(child, &status);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->folder_verified = verified + status.verified;
     dl->received = received + status.received;
     /* A full disk pauses the child, which resumes automatically. */
@@ -93,12 +95,12 @@ p2p_folder_large(struct run *run, struct folder_file *file)
     while (!p2p_dl_is_stopping(dl) && !follow(run, child, verified, received))
         p2p_dl_wait(dl, TICK_MS);
     bool stopping = p2p_dl_is_stopping(dl), keep = dl->want_pause || dl->keep_data;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (stopping)
         p2p_download_cancel(child, keep);
     err = p2p_download_wait(child);
     p2p_download_free(child);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (err == P2P_OK) {
         file->state = FOLDER_DONE;
         dl->files_done++;

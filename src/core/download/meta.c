@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 static enum p2p_err
@@ -13,10 +14,10 @@ ask_meta(struct dl_worker *w, bool by_root, struct p2p_meta *meta)
     struct p2p_download *dl = w->dl;
     struct p2p_digest root;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     by_root |= dl->root_asked || dl->meta_known;
     root = dl->meta.root;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (by_root && dl->protocol != 1)
         return p2p_conn_meta_by_root(w->conn, &root, meta);
     return p2p_conn_meta_by_name(w->conn, dl->name, meta);
@@ -82,11 +83,11 @@ ask_moved(struct dl_worker *w, struct p2p_meta *meta)
 {
     struct p2p_download *dl = w->dl;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     bool is_possible = dl->protocol != 1 && !dl->root_asked && !dl->meta_known &&
                        dl->old_layer != NULL;
     struct p2p_digest root = dl->old_root;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return is_possible ? p2p_conn_meta_by_root(w->conn, &root, meta)
                        : P2P_ERR_NOT_FOUND;
 }
@@ -98,36 +99,36 @@ learn_meta(struct dl_worker *w)
     struct p2p_meta meta;
     enum p2p_err err;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     struct dl_source *s = &dl->sources[w->source];
     bool agreed = s->agreed;
     if (dl->protocol != 1) {
         s->id = *p2p_conn_peer(w->conn);
         s->id_known = true;
     }
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (agreed) /* another connection to this source has asked already */
         return P2P_OK;
     err = ask_meta(w, false, &meta);
     if (err == P2P_ERR_NOT_FOUND)
         err = ask_moved(w, &meta);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     s->disagreed = err == P2P_ERR_NOT_FOUND && dl->meta_known && !dl->root_asked;
     if (err == P2P_OK)
         err = agree(w, &meta);
     pthread_cond_broadcast(
         &dl->changed); /* the control thread may start more connections now */
     bool other_file = s->disagreed && err == P2P_ERR_NOT_FOUND;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (!other_file || !meta.root_known)
         return err;
     /* The source has another file under this name. It may have ours under another name.
      */
     err = ask_meta(w, true, &meta);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (err == P2P_OK)
         err = agree(w, &meta);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err;
 }
 
@@ -148,7 +149,7 @@ fetch_layer(struct dl_worker *w)
     meta.geometry = dl->sources[w->source].meta.geometry;
     dl->layer_wanted = true;
     p2p_dl_journal_info(dl, &info);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     /* Checks the file system and its space before it takes memory for the layer, so
      * that a file too large for the disk costs nothing. */
     err = p2p_journal_check_room(dl->downloads, &info);
@@ -158,7 +159,7 @@ fetch_layer(struct dl_worker *w)
     }
     if (err == P2P_OK)
         err = p2p_conn_layer(w->conn, &meta, &geometry, &layer);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     dl->layer_wanted = false;
     if (err == P2P_OK) {
         dl->meta.geometry = geometry;
@@ -175,7 +176,7 @@ learn_layer(struct dl_worker *w)
     struct p2p_download *dl = w->dl;
     enum p2p_err err = P2P_OK;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (dl->protocol == 1)
         dl->layer_known = true;
     while (!w->stop && !dl->layer_known && dl->layer_wanted)
@@ -192,7 +193,7 @@ learn_layer(struct dl_worker *w)
         p2p_dl_wait(dl, 1000);
     if (w->stop)
         err = P2P_ERR_CANCELLED;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err;
 }
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 #define INTERVAL_MS 15000
@@ -46,22 +47,22 @@ finder_main(void *arg)
     struct p2p_download *dl = f->dl;
     uint64_t interval = HURRY_MS;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     while (!f->stop) {
         struct p2p_peer_list list = {0};
         struct p2p_digest root = dl->meta.root;
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         enum p2p_err err = p2p_discovery_find_root(dl->discovery, &root, &list);
         if (err == P2P_OK)
             add_found(dl, &list);
         p2p_peer_list_clear(&list);
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         uint64_t next = p2p_now_ms() + (somebody_delivers(dl) ? interval : HURRY_MS);
         interval = 2 * interval < INTERVAL_MS ? 2 * interval : INTERVAL_MS;
         while (!f->stop && p2p_now_ms() < next)
             p2p_dl_wait(dl, next - p2p_now_ms() + 1);
     }
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return NULL;
 }
 
@@ -87,10 +88,10 @@ p2p_dl_finder_stop(struct dl_finder *f)
 {
     if (f == NULL)
         return;
-    pthread_mutex_lock(&f->dl->lock);
+    p2p_lock(&f->dl->lock);
     f->stop = true;
     pthread_cond_broadcast(&f->dl->changed);
-    pthread_mutex_unlock(&f->dl->lock);
+    p2p_unlock(&f->dl->lock);
     pthread_join(f->thread, NULL);
     free(f);
 }

@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "p2p/lock.h"
+
 #define SAMPLE_MS      200
 #define SPEED_MEMORY_S 2.0 /* time after which a change of speed is mostly visible */
 
@@ -235,9 +237,9 @@ p2p_dl_report(struct p2p_download *dl)
     if (dl->on_event == NULL)
         return;
     p2p_dl_fill_status(dl, &status);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     dl->on_event(dl->event_arg, &status);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
 }
 
 void

@@ -7,6 +7,7 @@
 #include "core/download/present.h"
 #include "p2p/clock.h"
 #include "p2p/journal.h"
+#include "p2p/lock.h"
 #include "p2p/probe.h"
 
 enum p2p_err
@@ -27,9 +28,9 @@ p2p_dl_check_target(struct p2p_download *dl)
         S_ISDIR(st.st_mode))
         err = P2P_ERR_EXISTS; /* a folder is not replaced */
     p2p_probe_close(probe);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     memcpy(dl->works, works, sizeof(works));
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err;
 }
 
@@ -46,12 +47,12 @@ p2p_dl_look(struct p2p_download *dl)
     dl->looked = true;
     if (!dl->meta.root_known) /* protocol 1 */
         return;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     bool present =
         p2p_present_find(dl->downloads, dl->save_as, &wanted, dl->conflict, found);
     if (present) /* what an earlier, interrupted download of it has left */
         (void)!p2p_journal_replace(dl->downloads, &root, NULL);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (present)
         memcpy(dl->stored, found, sizeof(found));
     dl->present = present;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "core/journal/journal_file.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/sha256_stitched.h"
 #include "p2p/tree.h"
@@ -38,7 +39,7 @@ wait_for_next(struct dl_verifier *v, int *offer)
             p2p_plan_is_done(&dl->plan, dl->frontier.next))
             return true;
         p2p_frontier_idle(&dl->frontier, p2p_now_us());
-        pthread_cond_wait(&dl->next_ready, &dl->lock);
+        p2p_wait(&dl->next_ready, &dl->lock);
     }
     return false;
 }
@@ -70,11 +71,11 @@ hash_offered(struct dl_verifier *v, uint64_t chunk, int offer)
     struct p2p_download *dl = v->dl;
     const uint8_t *data = dl->frontier.offers[offer].data;
 
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     enum p2p_err err =
         p2p_tree_check_next(&v->geometry, data, p2p_chunk_length(&v->geometry, chunk),
                             &dl->layer[chunk], v->sha);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     p2p_frontier_settle(&dl->frontier, offer, err);
 }
 
@@ -92,9 +93,9 @@ hash_next(struct dl_verifier *v)
     if (offer != FRONTIER_REFUSED) {
         hash_offered(v, chunk, offer);
     } else {
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         err = hash_written(v, chunk);
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         if (err == P2P_OK)
             p2p_frontier_pass(&dl->frontier);
     }
@@ -111,11 +112,11 @@ hash_file(struct dl_verifier *v, struct p2p_digest *out)
     struct p2p_download *dl = v->dl;
     enum p2p_err err = P2P_OK;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     while (err == P2P_OK && dl->frontier.next < v->geometry.count)
         err = hash_next(v);
     dl->frontier.open = false;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err == P2P_OK ? p2p_sha256_peek(v->sha, out) : err;
 }
 
@@ -126,7 +127,7 @@ verifier_main(void *arg)
     struct p2p_digest sha256;
     enum p2p_err err = hash_file(v, &sha256);
 
-    pthread_mutex_lock(&v->dl->lock);
+    p2p_lock(&v->dl->lock);
     if (err == P2P_OK) {
         v->dl->sha256 = sha256;
         v->dl->sha256_done = true;
@@ -135,7 +136,7 @@ verifier_main(void *arg)
     v->dl->hashing = false;
     p2p_dl_feed(v->dl);
     pthread_cond_broadcast(&v->dl->changed);
-    pthread_mutex_unlock(&v->dl->lock);
+    p2p_unlock(&v->dl->lock);
     return NULL;
 }
 
@@ -186,10 +187,10 @@ p2p_dl_verifier_stop(struct dl_verifier *v)
 {
     if (v == NULL)
         return;
-    pthread_mutex_lock(&v->dl->lock);
+    p2p_lock(&v->dl->lock);
     v->stop = true;
     pthread_cond_signal(&v->dl->next_ready);
-    pthread_mutex_unlock(&v->dl->lock);
+    p2p_unlock(&v->dl->lock);
     pthread_join(v->thread, NULL);
     verifier_free(v);
 }

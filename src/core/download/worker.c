@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/journal/journal_file.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/tree.h"
 
@@ -17,7 +18,7 @@
 void
 p2p_dl_wait(struct p2p_download *dl, uint64_t ms)
 {
-    (void)p2p_cond_wait_until(&dl->changed, &dl->lock, p2p_now_ms() + ms);
+    (void)p2p_wait_until(&dl->changed, &dl->lock, p2p_now_ms() + ms);
 }
 
 void
@@ -45,11 +46,11 @@ p2p_dl_throttle(struct dl_worker *w, uint64_t bytes)
         return;
     while ((wait_us = p2p_rate_take(dl->rate, bytes, p2p_now_us())) > 0) {
         usleep((useconds_t)(wait_us < THROTTLE_SLICE_US ? wait_us : THROTTLE_SLICE_US));
-        pthread_mutex_lock(&dl->lock);
+        p2p_lock(&dl->lock);
         bool stop = w->stop;
         /* Our own limit causes this wait, so the lane must not count as silent. */
         dl->plan.lanes[w->lane].last_us = p2p_now_us();
-        pthread_mutex_unlock(&dl->lock);
+        p2p_unlock(&dl->lock);
         if (stop)
             return;
     }
@@ -84,7 +85,7 @@ p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
         err = p2p_journal_mark(dl->journal, chunk);
     if (err != P2P_OK)
         return err;
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     if (p2p_plan_complete(&dl->plan, w->lane, chunk))
         p2p_dl_source_delivered(dl, w->source, length);
     dl->fetched += length;
@@ -93,7 +94,7 @@ p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
     if (dl->plan.left == 0)
         pthread_cond_broadcast(&dl->changed);
     p2p_dl_feed(dl);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return P2P_OK;
 }
 
@@ -112,7 +113,7 @@ show_connection(void *arg, struct p2p_conn *conn)
 
     uint64_t rtt_us = conn != NULL ? p2p_conn_rtt_us(conn) : 0;
 
-    pthread_mutex_lock(&w->dl->lock);
+    p2p_lock(&w->dl->lock);
     w->conn = conn;
     if (conn != NULL && w->stop)
         p2p_conn_interrupt(conn);
@@ -121,7 +122,7 @@ show_connection(void *arg, struct p2p_conn *conn)
         pthread_cond_broadcast(
             &w->dl->changed); /* distant sources get more connections */
     }
-    pthread_mutex_unlock(&w->dl->lock);
+    p2p_unlock(&w->dl->lock);
 }
 
 static enum p2p_err
@@ -133,14 +134,14 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
                                    .timeout_ms = dl->timeout_ms};
     struct p2p_id expected;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     const struct dl_source *s = &dl->sources[w->source];
     opt.addr = s->addr;
     expected = s->id_known ? s->id : s->expected;
     if (s->id_known || s->is_expected)
         opt.expected = &expected;
     opt.expected_by_user = s->by_user;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return p2p_conn_open_shown(&opt, show_connection, w, conn);
 }
 
@@ -151,15 +152,15 @@ fetch_in_lane(struct dl_worker *w)
     struct p2p_download *dl = w->dl;
     enum p2p_err err;
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     p2p_plan_open_lane(&dl->plan, w->lane, w->source, p2p_now_us());
     dl->sources[w->source].state = P2P_SRC_ACTIVE;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     err = dl->protocol == 1 ? p2p_dl_fetch1(w) : p2p_dl_fetch(w);
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     p2p_plan_close_lane(&dl->plan, w->lane);
     pthread_cond_broadcast(&dl->changed);
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     return err;
 }
 
@@ -179,13 +180,13 @@ remember_source(struct dl_worker *w, struct p2p_conn *conn)
     struct p2p_download *dl = w->dl;
     enum p2p_rank who = p2p_rank_of(dl->identity, p2p_conn_peer(conn));
 
-    pthread_mutex_lock(&dl->lock);
+    p2p_lock(&dl->lock);
     struct dl_source *s = &dl->sources[w->source];
     if (!s->remembered && !s->is_expected)
         s->who = who;
     bool is_due = !s->remembered && (s->by_user || !s->is_expected || s->received > 0);
     s->remembered |= is_due;
-    pthread_mutex_unlock(&dl->lock);
+    p2p_unlock(&dl->lock);
     if (is_due)
         p2p_conn_remember(conn);
 }
@@ -202,15 +203,15 @@ worker_main(void *arg)
         err = w->dl->folder != NULL ? p2p_folder_work(w) : file_work(w);
         remember_source(w, conn);
     }
-    pthread_mutex_lock(&w->dl->lock);
+    p2p_lock(&w->dl->lock);
     w->conn = NULL;
-    pthread_mutex_unlock(&w->dl->lock);
+    p2p_unlock(&w->dl->lock);
     p2p_conn_close(conn);
-    pthread_mutex_lock(&w->dl->lock);
+    p2p_lock(&w->dl->lock);
     w->end = w->stop ? P2P_OK : err;
     w->finished = true;
     pthread_cond_broadcast(&w->dl->changed);
-    pthread_mutex_unlock(&w->dl->lock);
+    p2p_unlock(&w->dl->lock);
     return NULL;
 }
 
@@ -237,9 +238,9 @@ p2p_dl_worker_spawn(struct p2p_download *dl, unsigned source)
 bool
 p2p_dl_worker_is_stopped(struct dl_worker *w)
 {
-    pthread_mutex_lock(&w->dl->lock);
+    p2p_lock(&w->dl->lock);
     bool stop = w->stop;
-    pthread_mutex_unlock(&w->dl->lock);
+    p2p_unlock(&w->dl->lock);
     return stop;
 }
 
@@ -307,9 +308,9 @@ p2p_dl_workers_reap(struct p2p_download *dl)
         struct dl_worker *w = &dl->workers[i];
         if (w->running && w->finished) {
             pthread_t thread = w->thread;
-            pthread_mutex_unlock(&dl->lock);
+            p2p_unlock(&dl->lock);
             pthread_join(thread, NULL);
-            pthread_mutex_lock(&dl->lock);
+            p2p_lock(&dl->lock);
             w->running = false;
             dl->sources[w->source].workers--;
             judge_end(dl, w);

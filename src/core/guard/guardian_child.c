@@ -15,13 +15,15 @@
 #include "p2p/bytes.h"
 #include "p2p/crypto.h"
 #include "p2p/io.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/vault.h"
 
 struct p2p_guardian_child p2p_guardian_child = {.orders = -1, .requests = -1};
 
+P2P_MUTEX_KIND(guardian_asking_lock);
 /* One question at a time: the answer has no number. */
-static pthread_mutex_t asking = PTHREAD_MUTEX_INITIALIZER;
+static struct guardian_asking_lock asking = P2P_MUTEX_INITIALIZER;
 
 /* ---- Into the sandbox ---- */
 
@@ -203,10 +205,10 @@ ask(uint32_t verb, const char *text, struct p2p_guardian_message *answer, int *f
 
     *fd = -1;
     answer->len = 0;
-    pthread_mutex_lock(&asking);
+    p2p_lock(&asking);
     answered = p2p_guardian_send(p2p_guardian_child.requests, verb, text, -1) &&
                p2p_guardian_take(p2p_guardian_child.requests, answer, fd);
-    pthread_mutex_unlock(&asking);
+    p2p_unlock(&asking);
     if (!answered)
         return P2P_ERR_CLOSED;
     return answer->verb < P2P_ERR_COUNT ? (enum p2p_err)answer->verb : P2P_ERR_SYS;

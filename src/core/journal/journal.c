@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/journal/journal_state.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 int
@@ -18,18 +19,18 @@ p2p_journal_fd(const struct p2p_journal *journal)
 bool
 p2p_journal_has(struct p2p_journal *journal, uint64_t chunk)
 {
-    pthread_mutex_lock(&journal->lock);
+    p2p_lock(&journal->lock);
     bool has = p2p_journal_is_written(journal, chunk);
-    pthread_mutex_unlock(&journal->lock);
+    p2p_unlock(&journal->lock);
     return has;
 }
 
 static uint64_t
 read_counter(struct p2p_journal *journal, const uint64_t *counter)
 {
-    pthread_mutex_lock(&journal->lock);
+    p2p_lock(&journal->lock);
     uint64_t value = *counter;
-    pthread_mutex_unlock(&journal->lock);
+    p2p_unlock(&journal->lock);
     return value;
 }
 
@@ -56,14 +57,14 @@ p2p_journal_mark(struct p2p_journal *journal, uint64_t chunk)
 {
     enum p2p_err err;
 
-    pthread_mutex_lock(&journal->lock);
+    p2p_lock(&journal->lock);
     p2p_journal_set_doubt(journal, chunk, false);
     p2p_journal_set_written(journal, chunk, true);
     journal->unflushed = true;
     err = p2p_journal_write_page(journal, chunk / JOURNAL_PAGE_CHUNKS);
     if (err == P2P_OK)
         err = p2p_journal_reserve_ahead(journal);
-    pthread_mutex_unlock(&journal->lock);
+    p2p_unlock(&journal->lock);
     return err;
 }
 
@@ -97,21 +98,21 @@ p2p_journal_checkpoint(struct p2p_journal *journal)
 
     if (before == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_lock(&journal->lock);
+    p2p_lock(&journal->lock);
     bool unflushed = journal->unflushed;
     journal->unflushed = false;
     memcpy(before, journal->pages, len);
-    pthread_mutex_unlock(&journal->lock);
+    p2p_unlock(&journal->lock);
     if (!unflushed)
         goto out;
     if (fdatasync(journal->fd) < 0)
         err = p2p_err_from_errno(errno);
-    pthread_mutex_lock(&journal->lock);
+    p2p_lock(&journal->lock);
     if (err == P2P_OK)
         err = promise(journal, before);
     if (err != P2P_OK)
         journal->unflushed = true;
-    pthread_mutex_unlock(&journal->lock);
+    p2p_unlock(&journal->lock);
     if (err == P2P_OK && fdatasync(journal->journal_fd) < 0)
         err = p2p_err_from_errno(errno);
 out:

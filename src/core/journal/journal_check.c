@@ -7,18 +7,19 @@
 #include <unistd.h>
 
 #include "core/journal/journal_state.h"
+#include "p2p/lock.h"
 #include "p2p/tree.h"
 
 void
 p2p_journal_doubt_all(struct p2p_journal *journal)
 {
-    pthread_mutex_lock(&journal->lock);
+    p2p_lock(&journal->lock);
     for (uint64_t i = 0; i < journal->info.geometry.count; i++)
         if (p2p_journal_is_written(journal, i)) {
             p2p_journal_set_written(journal, i, false);
             p2p_journal_set_doubt(journal, i, true);
         }
-    pthread_mutex_unlock(&journal->lock);
+    p2p_unlock(&journal->lock);
 }
 
 /* True when nothing was ever written there: such a chunk need not be read. */
@@ -62,9 +63,9 @@ recheck_chunk(struct p2p_journal *j, uint64_t chunk, uint8_t *buf)
         return err;
     if (fits)
         return p2p_journal_mark(j, chunk);
-    pthread_mutex_lock(&j->lock);
+    p2p_lock(&j->lock);
     p2p_journal_set_doubt(j, chunk, false);
-    pthread_mutex_unlock(&j->lock);
+    p2p_unlock(&j->lock);
     return P2P_OK;
 }
 
@@ -94,9 +95,9 @@ p2p_journal_recheck(struct p2p_journal *journal, p2p_journal_stop *stop, void *a
     if (buf == NULL)
         return P2P_ERR_NOMEM;
     for (uint64_t i = 0; i < journal->info.geometry.count && err == P2P_OK; i++) {
-        pthread_mutex_lock(&journal->lock);
+        p2p_lock(&journal->lock);
         bool doubt = p2p_journal_bit(journal->doubt, i);
-        pthread_mutex_unlock(&journal->lock);
+        p2p_unlock(&journal->lock);
         if (!doubt)
             continue;
         err = stop != NULL && stop(arg) ? P2P_ERR_CANCELLED
@@ -105,10 +106,10 @@ p2p_journal_recheck(struct p2p_journal *journal, p2p_journal_stop *stop, void *a
     free(buf);
     if (err != P2P_OK)
         return err;
-    pthread_mutex_lock(&journal->lock);
+    p2p_lock(&journal->lock);
     err = write_pages(journal);
     if (err == P2P_OK)
         err = p2p_journal_refresh_stamp(journal);
-    pthread_mutex_unlock(&journal->lock);
+    p2p_unlock(&journal->lock);
     return err;
 }

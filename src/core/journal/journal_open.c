@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/journal/journal_state.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 static enum p2p_err
@@ -317,7 +318,7 @@ p2p_journal_open(const struct p2p_root *downloads, const struct p2p_journal_info
     *out = NULL;
     if (j == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_init(&j->lock, NULL);
+    p2p_mutex_init(&j->lock);
     j->fd = j->journal_fd = -1;
     j->downloads = downloads;
     j->info = *info;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 
 bool
 p2p_journal_bit(const uint8_t *bits, uint64_t i)
@@ -114,7 +115,7 @@ p2p_journal_release(struct p2p_journal *j)
         close(j->journal_fd);
     if (j->fd >= 0)
         close(j->fd); /* gives the lock up */
-    pthread_mutex_destroy(&j->lock);
+    p2p_mutex_clear(&j->lock);
     free(j->layer);
     free(j->pages);
     free(j->doubt);

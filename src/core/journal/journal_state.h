@@ -8,11 +8,13 @@
 #include <pthread.h>
 
 #include "core/journal/journal_file.h"
+#include "p2p/lock.h"
 
 #define JOURNAL_NAME_MAX (2 * P2P_DIGEST_LEN + 16)
 
+P2P_MUTEX_KIND(p2p_journal_lock);
 struct p2p_journal {
-    pthread_mutex_t lock;
+    struct p2p_journal_lock lock;
     const struct p2p_root *downloads;
     struct p2p_journal_info info;
     struct p2p_digest *layer; /* NULL: protocol 1 */

@@ -9,11 +9,13 @@
 #include <sys/eventfd.h>
 
 #include "core/net/net_internal.h"
+#include "p2p/lock.h"
 
+P2P_MUTEX_KIND(lookup_lock);
 /* One look-up, held by the one who waits and by the thread that asks: whoever is last
  * frees it, so that giving up never waits for a slow name server. */
 struct lookup {
-    pthread_mutex_t lock;
+    struct lookup_lock lock;
     int holders;
     int done_fd; /* an eventfd: readable when the answer is there */
     bool done;
@@ -27,15 +29,15 @@ release(struct lookup *lookup)
 {
     bool last;
 
-    pthread_mutex_lock(&lookup->lock);
+    p2p_lock(&lookup->lock);
     last = --lookup->holders == 0;
-    pthread_mutex_unlock(&lookup->lock);
+    p2p_unlock(&lookup->lock);
     if (!last)
         return;
     if (lookup->result != NULL)
         freeaddrinfo(lookup->result);
     p2p_fd_close(&lookup->done_fd);
-    pthread_mutex_destroy(&lookup->lock);
+    p2p_mutex_clear(&lookup->lock);
     free(lookup);
 }
 
@@ -56,12 +58,12 @@ lookup_thread(void *arg)
     struct addrinfo *result;
     int status = ask(lookup->host, lookup->port, AI_ADDRCONFIG, &result);
 
-    pthread_mutex_lock(&lookup->lock);
+    p2p_lock(&lookup->lock);
     lookup->status = status;
     lookup->result = result;
     lookup->done = true;
     (void)eventfd_write(lookup->done_fd, 1); /* can only fail when it is readable */
-    pthread_mutex_unlock(&lookup->lock);
+    p2p_unlock(&lookup->lock);
     release(lookup);
     return NULL;
 }
@@ -77,7 +79,7 @@ start_lookup(const char *host, const char *port)
     snprintf(lookup->host, sizeof(lookup->host), "%s", host);
     snprintf(lookup->port, sizeof(lookup->port), "%s", port);
     lookup->holders = 2;
-    pthread_mutex_init(&lookup->lock, NULL);
+    p2p_mutex_init(&lookup->lock);
     lookup->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (lookup->done_fd < 0 ||
         pthread_create(&thread, NULL, lookup_thread, lookup) != 0) {
@@ -111,13 +113,13 @@ wait_lookup(struct lookup *lookup, uint64_t deadline_ms, int stop_fd,
 {
     enum p2p_err err = p2p_net_wait(lookup->done_fd, POLLIN, deadline_ms, stop_fd);
 
-    pthread_mutex_lock(&lookup->lock);
+    p2p_lock(&lookup->lock);
     if (lookup->done && err != P2P_ERR_CANCELLED) {
         err = meaning_of(lookup->status);
         *out = lookup->result;
         lookup->result = NULL;
     }
-    pthread_mutex_unlock(&lookup->lock);
+    p2p_unlock(&lookup->lock);
     return err;
 }
 

@@ -1,4 +1,5 @@
 #include "p2p/rate.h"
+#include "p2p/lock.h"
 
 enum { BURST_MIN = 64 * 1024, BURST_US = 20000 };
 #define US_PER_S 1e6
@@ -33,7 +34,7 @@ void
 p2p_rate_init(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us)
 {
     *rate = (struct p2p_rate){
-        .lock = PTHREAD_MUTEX_INITIALIZER,
+        .lock = P2P_MUTEX_INITIALIZER,
         .bytes_per_s = bytes_per_s,
         .tokens = burst(bytes_per_s),
         .last_us = now_us,
@@ -43,18 +44,18 @@ p2p_rate_init(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us)
 void
 p2p_rate_clear(struct p2p_rate *rate)
 {
-    pthread_mutex_destroy(&rate->lock);
+    p2p_mutex_clear(&rate->lock);
 }
 
 void
 p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us)
 {
-    pthread_mutex_lock(&rate->lock);
+    p2p_lock(&rate->lock);
     fill(rate, now_us);
     rate->bytes_per_s = bytes_per_s;
     /* A debt made at one rate is not paid off at a much lower one. */
     rate->tokens = bytes_per_s == 0 ? 0 : max_of(rate->tokens, -burst(bytes_per_s));
-    pthread_mutex_unlock(&rate->lock);
+    p2p_unlock(&rate->lock);
 }
 
 static uint64_t
@@ -62,7 +63,7 @@ take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
 {
     uint64_t wait_us = 0;
 
-    pthread_mutex_lock(&rate->lock);
+    p2p_lock(&rate->lock);
     if (rate->bytes_per_s != 0) {
         fill(rate, now_us);
         if (rate->tokens >= 0)
@@ -71,17 +72,17 @@ take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us)
             wait_us =
                 (uint64_t)(-rate->tokens / (double)rate->bytes_per_s * US_PER_S) + 1;
     }
-    pthread_mutex_unlock(&rate->lock);
+    p2p_unlock(&rate->lock);
     return wait_us;
 }
 
 static void
 charge_one(struct p2p_rate *rate, int64_t bytes)
 {
-    pthread_mutex_lock(&rate->lock);
+    p2p_lock(&rate->lock);
     if (rate->bytes_per_s != 0)
         rate->tokens -= (double)bytes;
-    pthread_mutex_unlock(&rate->lock);
+    p2p_unlock(&rate->lock);
 }
 
 void

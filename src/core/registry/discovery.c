@@ -9,6 +9,7 @@
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/identity.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 /* A part that must not be there: a login, a query. */
@@ -64,8 +65,8 @@ p2p_discovery_open(const char *const *urls, size_t count, uint64_t timeout_ms,
     d = calloc(1, sizeof(*d) + count * sizeof(d->at[0]));
     if (d == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_init(&d->lock, NULL);
-    pthread_mutex_init(&d->reg_lock, NULL);
+    p2p_mutex_init(&d->lock);
+    p2p_mutex_init(&d->reg_lock);
     d->timeout_ms = timeout_ms > 0 ? timeout_ms : P2P_TIMEOUT_MS;
     for (size_t i = 0; i < count; i++) {
         struct p2p_registry *r = &d->at[d->count];
@@ -91,8 +92,8 @@ p2p_discovery_close(struct p2p_discovery *d)
         return;
     for (size_t i = 0; i < d->count; i++)
         p2p_reg_state_clear(&d->at[i].state);
-    pthread_mutex_destroy(&d->lock);
-    pthread_mutex_destroy(&d->reg_lock);
+    p2p_mutex_clear(&d->lock);
+    p2p_mutex_clear(&d->reg_lock);
     free(d);
 }
 
@@ -110,9 +111,9 @@ p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r)
 {
     uint64_t ms;
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     ms = time_of(r);
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     return ms;
 }
 
@@ -159,7 +160,7 @@ p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call 
     char detail[sizeof(r->detail)];
     enum p2p_err err = p2p_answer_judge(call, detail, sizeof(detail));
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     r->reachable =
         call->err == P2P_OK && err != P2P_ERR_NOT_REGISTRY && err != P2P_ERR_MOVED;
     r->last_error = err;
@@ -169,7 +170,7 @@ p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call 
         r->date_s = call->date_s;
         r->date_at_ms = p2p_now_ms();
     }
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     return err;
 }
 
@@ -179,13 +180,13 @@ p2p_registry_note_malformed(struct p2p_discovery *d, size_t i,
 {
     struct p2p_registry *r = &d->at[i];
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     r->last_error = P2P_ERR_NOT_REGISTRY;
     r->reachable = false;
     snprintf(r->detail, sizeof(r->detail), "its list of peers is malformed%s%s%s",
              call->type[0] != '\0' ? " (" : "", call->type,
              call->type[0] != '\0' ? ")" : "");
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
 }
 
 size_t
@@ -194,7 +195,7 @@ p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
 {
     size_t count = d->count < max ? d->count : max;
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     for (size_t i = 0; i < count; i++) {
         const struct p2p_registry *r = &d->at[i];
         out[i] = (struct p2p_registry_state){.reachable = r->reachable,
@@ -207,6 +208,6 @@ p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
         memcpy(out[i].url, r->url, sizeof(out[i].url));
         memcpy(out[i].detail, r->detail, sizeof(out[i].detail));
     }
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     return count;
 }

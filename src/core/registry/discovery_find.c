@@ -6,6 +6,7 @@
 
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 
 enum { PAGES_MAX = 200, CURSOR_MAX = 2048 };
 /* When one registry has said all, the others have so long to add something. */
@@ -98,13 +99,13 @@ begin_walks(struct p2p_discovery *d, struct walk *walks)
     uint64_t now = p2p_now_ms();
     size_t open = 0;
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     for (size_t i = 0; i < d->count; i++) {
         walks[i].done = d->at[i].rests_until_ms > now;
         walks[i].err = walks[i].done ? P2P_ERR_TIMEOUT : P2P_OK;
         open += !walks[i].done;
     }
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     for (size_t i = 0; open == 0 && i < d->count; i++)
         walks[i].done = false;
     return open > 0 ? open : d->count;

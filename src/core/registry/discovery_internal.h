@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "p2p/discovery.h"
+#include "p2p/lock.h"
 
 struct cJSON;
 
@@ -142,9 +143,12 @@ struct p2p_registry {
     uint16_t port;
 };
 
+P2P_MUTEX_KIND(p2p_discovery_lock);
+P2P_MUTEX_KIND(p2p_discovery_reg_lock);
 struct p2p_discovery {
-    pthread_mutex_t lock;     /* what registries say before `state` */
-    pthread_mutex_t reg_lock; /* one registration at a time; taken before `lock` */
+    struct p2p_discovery_lock lock; /* what registries say before `state` */
+    /* One registration at a time; taken before `lock`. */
+    struct p2p_discovery_reg_lock reg_lock;
     uint64_t timeout_ms;
     _Atomic bool is_stopping;
     /* Under reg_lock: */

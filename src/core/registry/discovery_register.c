@@ -9,6 +9,7 @@
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/identity.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 /* A body stays well under what a registry takes (P2P_REGISTER_BODY_MAX). */
@@ -65,9 +66,9 @@ static void
 forget(struct p2p_discovery *d, struct p2p_registry *r)
 {
     p2p_reg_state_clear(&r->state);
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     r->registered = false;
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
 }
 
 /*
@@ -145,11 +146,11 @@ plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     struct p2p_registry *r = job->registry;
     bool is_unsigned_and_same = false, registered, is_signed, again;
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     registered = r->registered;
     is_signed = r->is_signed;
     again = must_be_told_again(r, reg, r->renew_at_ms);
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     if (!force && registered && !is_signed && !again) {
         /* A documented registry: whole and only when something changed. */
         job->err = p2p_reg_diff_make(&r->state, reg->files, reg->count, BODY_BUDGET,
@@ -188,9 +189,9 @@ send_less(struct p2p_discovery *d, struct job *job, size_t body_bytes)
     r->budget_bytes = (body_bytes < budget ? body_bytes : budget) / 2;
     if (r->budget_bytes < BODY_BUDGET_MIN)
         r->budget_bytes = BODY_BUDGET_MIN;
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     r->body_limit_bytes = 1; /* until it is known what comes through */
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     return true;
 }
 
@@ -248,7 +249,7 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     }
     r->port = reg->port;
     snprintf(r->ip, sizeof(r->ip), "%s", advertised(reg));
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     if (job->step != STEP_DELTA)
         r->renew_at_ms = job->renew_at_ms;
     r->registered = job->err == P2P_OK;
@@ -257,7 +258,7 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     r->detail[0] = '\0';
     if (r->body_limit_bytes > 0 && body_bytes > r->body_limit_bytes)
         r->body_limit_bytes = body_bytes;
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     /* An unsigned list cannot be continued: what did not fit is not listed. */
     job->done = complete || job->err != P2P_OK || job->step == STEP_UNSIGNED;
     job->step = STEP_DELTA;
@@ -427,7 +428,7 @@ sum_up(const struct job *jobs, size_t count)
 static void
 note_behind(struct p2p_discovery *d, const struct job *jobs)
 {
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     for (size_t i = 0; i < d->count; i++) {
         struct p2p_registry *r = &d->at[i];
 
@@ -438,7 +439,7 @@ note_behind(struct p2p_discovery *d, const struct job *jobs)
         else if (r->retry_pause_ms < RETRY_PAUSE_MAX_MS)
             r->retry_pause_ms = 2 * r->retry_pause_ms + RETRY_PAUSE_MIN_MS;
     }
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
 }
 
 enum p2p_err
@@ -450,7 +451,7 @@ p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool 
 
     if (jobs == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_lock(&d->reg_lock);
+    p2p_lock(&d->reg_lock);
     for (size_t i = 0; i < d->count; i++) {
         jobs[i].registry = &d->at[i];
         plan_first(d, &jobs[i], reg, force);
@@ -463,7 +464,7 @@ p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool 
             open += !jobs[i].done;
     }
     note_behind(d, jobs);
-    pthread_mutex_unlock(&d->reg_lock);
+    p2p_unlock(&d->reg_lock);
     err = sum_up(jobs, d->count);
     free(jobs);
     return err;
@@ -486,13 +487,13 @@ wants_to_be_told(struct p2p_discovery *d, size_t i, enum p2p_err answer)
     struct p2p_registry *r = &d->at[i];
     bool wants;
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     if (answer == P2P_ERR_NOT_FOUND)
         r->registered = false; /* what it was told is forgotten when it is told again */
     wants = answer == P2P_ERR_NOT_FOUND ||
             (answer == P2P_OK && r->is_behind && r->retry_at_ms <= p2p_now_ms()) ||
             (r->registered && r->renew_at_ms <= p2p_now_ms());
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     return wants;
 }
 
@@ -541,7 +542,7 @@ p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
 
     if (calls == NULL)
         return;
-    pthread_mutex_lock(&d->reg_lock);
+    p2p_lock(&d->reg_lock);
     seq = next_seq(d);
     for (size_t i = 0; i < d->count; i++) {
         struct p2p_registry *r = &d->at[i];
@@ -557,6 +558,6 @@ p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
     }
     if (count > 0)
         p2p_http_run(calls, count, d->timeout_ms, LEAVE_PATIENCE_MS, NULL);
-    pthread_mutex_unlock(&d->reg_lock);
+    p2p_unlock(&d->reg_lock);
     calls_clear(calls, count);
 }

@@ -9,9 +9,11 @@
 #include <pthread.h>
 
 #include "core/share/item.h"
+#include "p2p/lock.h"
 
+P2P_RWLOCK_KIND(p2p_catalogue_lock);
 struct p2p_catalogue {
-    pthread_rwlock_t lock;
+    struct p2p_catalogue_lock lock;
     void *by_name; /* tsearch(3): look-ups stay fast whatever names others think up */
     struct p2p_item **by_root, **by_inode; /* both of `buckets` chains */
     size_t buckets;

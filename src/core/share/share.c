@@ -2,6 +2,7 @@
 #include "p2p/share.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
+#include "p2p/lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,9 +20,9 @@
 static void
 init_locks(struct p2p_share *s)
 {
-    pthread_mutex_init(&s->mail.lock, NULL);
-    pthread_mutex_init(&s->layers.lock, NULL);
-    pthread_rwlock_init(&s->index_lock, NULL);
+    p2p_mutex_init(&s->mail.lock);
+    p2p_mutex_init(&s->layers.lock);
+    p2p_rwlock_init(&s->index_lock);
     p2p_cond_init(&s->mail.idle);
 }
 
@@ -93,9 +94,9 @@ p2p_share_close(struct p2p_share *s)
         free(s->layers.slots[i].hashes);
     p2p_root_close(s->root);
     pthread_cond_destroy(&s->mail.idle);
-    pthread_rwlock_destroy(&s->index_lock);
-    pthread_mutex_destroy(&s->layers.lock);
-    pthread_mutex_destroy(&s->mail.lock);
+    p2p_rwlock_clear(&s->index_lock);
+    p2p_mutex_clear(&s->layers.lock);
+    p2p_mutex_clear(&s->mail.lock);
     free(s);
 }
 
@@ -132,14 +133,14 @@ p2p_share_find_name(struct p2p_share *s, const char *name, struct p2p_share_entr
     memset(out, 0, sizeof(*out));
     if (p2p_share_is_away(s))
         return P2P_ERR_NOT_FOUND;
-    pthread_rwlock_rdlock(&s->catalogue.lock);
+    p2p_read_lock(&s->catalogue.lock);
     const struct p2p_item *item = p2p_catalogue_find(&s->catalogue, name);
     bool is_refused = item && item->state == P2P_ITEM_REFUSED;
     if (item && item->state == P2P_ITEM_READY) {
         fill_entry(item, out);
         err = P2P_OK;
     }
-    pthread_rwlock_unlock(&s->catalogue.lock);
+    p2p_rw_unlock(&s->catalogue.lock);
     /* There, but not hashed or not even noticed yet? */
     if (err && !is_refused && p2p_root_stat(s->root, name, &st) == P2P_OK)
         err = P2P_ERR_BUSY;
@@ -153,11 +154,11 @@ p2p_share_find_root(struct p2p_share *s, const struct p2p_digest *root,
     memset(out, 0, sizeof(*out));
     if (p2p_share_is_away(s))
         return P2P_ERR_NOT_FOUND;
-    pthread_rwlock_rdlock(&s->catalogue.lock);
+    p2p_read_lock(&s->catalogue.lock);
     const struct p2p_item *item = p2p_catalogue_by_root(&s->catalogue, root, NULL);
     if (item)
         fill_entry(item, out);
-    pthread_rwlock_unlock(&s->catalogue.lock);
+    p2p_rw_unlock(&s->catalogue.lock);
     return item ? P2P_OK : P2P_ERR_NOT_FOUND;
 }
 
@@ -184,21 +185,21 @@ p2p_share_list(struct p2p_share *s, const char *after, struct p2p_share_entry *o
     *count = 0;
     if (p2p_share_is_away(s))
         return P2P_OK;
-    pthread_rwlock_rdlock(&s->catalogue.lock);
+    p2p_read_lock(&s->catalogue.lock);
     for (size_t i = place_after(&s->catalogue, after);
          i < s->catalogue.sorted_count && *count < max; i++)
         if (s->catalogue.sorted[i]->state == P2P_ITEM_READY)
             fill_entry(s->catalogue.sorted[i], &out[(*count)++]);
-    pthread_rwlock_unlock(&s->catalogue.lock);
+    p2p_rw_unlock(&s->catalogue.lock);
     return P2P_OK;
 }
 
 void
 p2p_share_totals(struct p2p_share *s, struct p2p_share_totals *out)
 {
-    pthread_rwlock_rdlock(&s->catalogue.lock);
+    p2p_read_lock(&s->catalogue.lock);
     *out = s->catalogue.totals;
-    pthread_rwlock_unlock(&s->catalogue.lock);
+    p2p_rw_unlock(&s->catalogue.lock);
     out->is_away = p2p_share_is_away(s);
     if (out->is_away)
         out->files = out->bytes = out->hashing_files = out->hashing_bytes = 0;
@@ -213,14 +214,14 @@ copy_cached(struct p2p_layer_cache *cache, const struct p2p_digest *root,
 {
     bool found = false;
 
-    pthread_mutex_lock(&cache->lock);
+    p2p_lock(&cache->lock);
     for (size_t i = 0; i < P2P_LAYERS_CACHED && !found; i++)
         if (cache->slots[i].hashes && cache->slots[i].count == g->count &&
             memcmp(cache->slots[i].root.b, root->b, sizeof(root->b)) == 0) {
             memcpy(out, cache->slots[i].hashes + first, count * sizeof(*out));
             found = true;
         }
-    pthread_mutex_unlock(&cache->lock);
+    p2p_unlock(&cache->lock);
     return found;
 }
 
@@ -229,13 +230,13 @@ static void
 cache_layer(struct p2p_layer_cache *cache, const struct p2p_digest *root,
             uint64_t count, struct p2p_digest *hashes)
 {
-    pthread_mutex_lock(&cache->lock);
+    p2p_lock(&cache->lock);
     unsigned i = cache->next++ % P2P_LAYERS_CACHED;
     free(cache->slots[i].hashes);
     cache->slots[i].hashes = hashes;
     cache->slots[i].root = *root;
     cache->slots[i].count = count;
-    pthread_mutex_unlock(&cache->lock);
+    p2p_unlock(&cache->lock);
 }
 
 static enum p2p_err
@@ -245,10 +246,10 @@ load_layer(struct p2p_share *s, const char *name, const struct p2p_chunks *g,
     struct p2p_digest *hashes = calloc(g->count, sizeof(*hashes));
     enum p2p_err err = hashes ? P2P_ERR_NOT_FOUND : P2P_ERR_NOMEM;
 
-    pthread_rwlock_rdlock(&s->index_lock);
+    p2p_read_lock(&s->index_lock);
     if (hashes && s->index)
         err = p2p_index_layer(s->index, name, g, root, hashes);
-    pthread_rwlock_unlock(&s->index_lock);
+    p2p_rw_unlock(&s->index_lock);
     if (!err) {
         cache_layer(&s->layers, root, g->count, hashes);
         return P2P_OK;
@@ -272,7 +273,7 @@ p2p_share_layer(struct p2p_share *s, const struct p2p_digest *root, uint64_t fir
     memset(&entry, 0, sizeof(entry));
     if (p2p_share_is_away(s))
         return P2P_ERR_NOT_FOUND;
-    pthread_rwlock_rdlock(&s->catalogue.lock);
+    p2p_read_lock(&s->catalogue.lock);
     const struct p2p_item *item = p2p_catalogue_by_root(&s->catalogue, root, NULL);
     if (item)
         fill_entry(item, &entry);
@@ -284,7 +285,7 @@ p2p_share_layer(struct p2p_share *s, const struct p2p_digest *root, uint64_t fir
         memcpy(out, item->layer + first, count * sizeof(*out));
         is_done = true;
     }
-    pthread_rwlock_unlock(&s->catalogue.lock);
+    p2p_rw_unlock(&s->catalogue.lock);
     if (err || is_done || count == 0)
         return err;
     if (g->count == 1) {
@@ -303,10 +304,10 @@ p2p_share_problems(struct p2p_share *s, p2p_share_visit_problem *visit, void *ar
 {
     enum p2p_err err = P2P_ERR_BUSY;
 
-    pthread_rwlock_rdlock(&s->index_lock);
+    p2p_read_lock(&s->index_lock);
     if (s->index)
         err = p2p_index_problems(s->index, visit, arg);
-    pthread_rwlock_unlock(&s->index_lock);
+    p2p_rw_unlock(&s->index_lock);
     return err;
 }
 
@@ -352,11 +353,11 @@ p2p_share_wait_idle(struct p2p_share *s, uint64_t timeout_ms)
     uint64_t until_ms = p2p_now_ms() + timeout_ms;
     bool in_time = true;
 
-    pthread_mutex_lock(&s->mail.lock);
+    p2p_lock(&s->mail.lock);
     uint64_t wanted = ++s->mail.idle_wanted;
     p2p_share_wake(s);
     while (s->mail.idle_reached < wanted && in_time)
-        in_time = p2p_cond_wait_until(&s->mail.idle, &s->mail.lock, until_ms);
-    pthread_mutex_unlock(&s->mail.lock);
+        in_time = p2p_wait_until(&s->mail.idle, &s->mail.lock, until_ms);
+    p2p_unlock(&s->mail.lock);
     return in_time ? P2P_OK : P2P_ERR_TIMEOUT;
 }

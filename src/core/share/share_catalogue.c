@@ -6,6 +6,7 @@
 
 #include "core/share/share_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 
 #define BUCKETS_MIN 256
 
@@ -44,14 +45,8 @@ p2p_file_state_compare(const struct p2p_file_state *a, const struct p2p_file_sta
 enum p2p_err
 p2p_catalogue_init(struct p2p_catalogue *catalogue)
 {
-    pthread_rwlockattr_t attr;
-
     memset(catalogue, 0, sizeof(*catalogue));
-    /* Many readers at once must not keep the one writer out for long. */
-    pthread_rwlockattr_init(&attr);
-    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&catalogue->lock, &attr);
-    pthread_rwlockattr_destroy(&attr);
+    p2p_rwlock_init(&catalogue->lock);
     catalogue->buckets = BUCKETS_MIN;
     catalogue->by_root = calloc(catalogue->buckets, sizeof(*catalogue->by_root));
     catalogue->by_inode = calloc(catalogue->buckets, sizeof(*catalogue->by_inode));
@@ -78,7 +73,7 @@ p2p_catalogue_clear(struct p2p_catalogue *catalogue)
     free(catalogue->sorted);
     free(catalogue->by_root);
     free(catalogue->by_inode);
-    pthread_rwlock_destroy(&catalogue->lock);
+    p2p_rwlock_clear(&catalogue->lock);
 }
 
 /* ---- By name ---- */
@@ -117,10 +112,10 @@ p2p_catalogue_get(struct p2p_catalogue *catalogue, const char *name)
     if (!item)
         return NULL;
     memcpy(item->name, name, len);
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     void *node = tsearch(item, &catalogue->by_name, compare_items);
     catalogue->item_count += node != NULL;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
     if (node)
         return item;
     free(item);
@@ -286,11 +281,11 @@ p2p_catalogue_has_file(struct p2p_catalogue *catalogue, const struct p2p_digest 
 {
     const struct p2p_item *item = NULL;
 
-    pthread_rwlock_rdlock(&catalogue->lock);
+    p2p_read_lock(&catalogue->lock);
     while ((item = p2p_catalogue_by_root(catalogue, root, item)) &&
            p2p_file_state_compare(&item->facts.state, state) == P2P_FILE_CHANGED)
         ;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
     return item != NULL;
 }
 
@@ -335,7 +330,7 @@ p2p_catalogue_set_ready(struct p2p_catalogue *catalogue, struct p2p_item *item,
         }
         item->is_sorted = true;
     }
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     withdraw(catalogue, item);
     unlink_inode(catalogue, item);
     free(item->layer);
@@ -348,7 +343,7 @@ p2p_catalogue_set_ready(struct p2p_catalogue *catalogue, struct p2p_item *item,
     catalogue->totals.files++;
     catalogue->totals.bytes += facts->state.size;
     catalogue->is_changed = true;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
     return P2P_OK;
 }
 
@@ -356,12 +351,12 @@ void
 p2p_catalogue_set_state(struct p2p_catalogue *catalogue, struct p2p_item *item,
                         enum p2p_item_state state)
 {
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     withdraw(catalogue, item);
     if (state != P2P_ITEM_NOTED)
         unlink_inode(catalogue, item);
     item->state = state;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
 }
 
 void
@@ -377,62 +372,62 @@ void
 p2p_catalogue_load(struct p2p_catalogue *catalogue, struct p2p_item *item,
                    const struct p2p_file_facts *facts)
 {
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     unlink_inode(catalogue, item);
     item->facts = *facts;
     grow_tables(catalogue);
     link_inode(catalogue, item);
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
 }
 
 void
 p2p_catalogue_touch(struct p2p_catalogue *catalogue, struct p2p_item *item,
                     int64_t ctime_ns)
 {
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     item->facts.state.ctime_ns = ctime_ns;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
 }
 
 void
 p2p_catalogue_drop_layer(struct p2p_catalogue *catalogue, struct p2p_item *item)
 {
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     free(item->layer);
     item->layer = NULL;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
 }
 
 void
 p2p_catalogue_set_sha256(struct p2p_catalogue *catalogue, struct p2p_item *item,
                          const struct p2p_digest *sha256)
 {
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     item->facts.sha256 = *sha256;
     item->facts.sha256_known = true;
     catalogue->is_changed = true;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
 }
 
 void
 p2p_catalogue_count_hashed(struct p2p_catalogue *catalogue, uint64_t bytes)
 {
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     catalogue->totals.hashed_bytes += bytes;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
 }
 
 void
 p2p_catalogue_remove(struct p2p_catalogue *catalogue, struct p2p_item *item)
 {
     p2p_catalogue_owe(catalogue, item, false);
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     withdraw(catalogue, item);
     unlink_inode(catalogue, item);
     item->state = P2P_ITEM_GONE;
     tdelete(item, &catalogue->by_name, compare_items);
     catalogue->item_count--;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
     /* Lists and queues may still point to it. Without memory for the grave it is
      * leaked. */
     (void)push(&catalogue->graves, &catalogue->graves_count, &catalogue->graves_cap,
@@ -442,7 +437,7 @@ p2p_catalogue_remove(struct p2p_catalogue *catalogue, struct p2p_item *item)
 void
 p2p_catalogue_owe(struct p2p_catalogue *catalogue, struct p2p_item *item, bool owed)
 {
-    pthread_rwlock_wrlock(&catalogue->lock);
+    p2p_write_lock(&catalogue->lock);
     if (item->is_owed) {
         catalogue->totals.hashing_files--;
         catalogue->totals.hashing_bytes -= item->owed_bytes;
@@ -451,7 +446,7 @@ p2p_catalogue_owe(struct p2p_catalogue *catalogue, struct p2p_item *item, bool o
     item->owed_bytes = owed ? item->facts.state.size : 0;
     catalogue->totals.hashing_files += owed;
     catalogue->totals.hashing_bytes += item->owed_bytes;
-    pthread_rwlock_unlock(&catalogue->lock);
+    p2p_rw_unlock(&catalogue->lock);
 }
 
 /* ---- Commit ---- */
@@ -518,12 +513,12 @@ p2p_catalogue_commit(struct p2p_catalogue *catalogue)
         qsort(catalogue->fresh, catalogue->fresh_count, sizeof(*catalogue->fresh),
               compare_pointers);
         size_t count = merge(catalogue, merged);
-        pthread_rwlock_wrlock(&catalogue->lock);
+        p2p_write_lock(&catalogue->lock);
         old = catalogue->sorted;
         catalogue->sorted = merged;
         catalogue->sorted_count = count;
         catalogue->totals.generation++;
-        pthread_rwlock_unlock(&catalogue->lock);
+        p2p_rw_unlock(&catalogue->lock);
         free(old);
         catalogue->fresh_count = 0;
         catalogue->is_changed = false;

@@ -5,6 +5,7 @@
 
 #include "core/disk/path_internal.h"
 #include "core/share/share_internal.h"
+#include "p2p/lock.h"
 
 #define FOLLOW_MS       100
 #define FOLLOW_RETRY_MS 1000
@@ -68,10 +69,10 @@ apply_row(void *arg, const char *name, const struct p2p_file_facts *facts)
 static void
 show_hashing(struct p2p_share *s, const struct p2p_index_status *status)
 {
-    pthread_rwlock_wrlock(&s->catalogue.lock);
+    p2p_write_lock(&s->catalogue.lock);
     s->catalogue.totals.hashing_files = (uint64_t)status->hashing_files;
     s->catalogue.totals.hashing_bytes = (uint64_t)status->hashing_bytes;
-    pthread_rwlock_unlock(&s->catalogue.lock);
+    p2p_rw_unlock(&s->catalogue.lock);
 }
 
 static enum p2p_err

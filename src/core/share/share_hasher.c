@@ -12,6 +12,7 @@
 
 #include "core/share/share_internal.h"
 #include "p2p/io.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/tree.h"
 
@@ -19,10 +20,11 @@
 /* A whole-file hash gives way to other work after this many bytes. */
 #define FLAT_SLICE_BYTES (64 * P2P_MIB)
 
+P2P_MUTEX_KIND(p2p_hasher_lock);
 struct p2p_hasher {
     const struct p2p_root *root;
     int wake_fd;
-    pthread_mutex_t lock;
+    struct p2p_hasher_lock lock;
     pthread_cond_t work;
     struct p2p_hash_job *jobs; /* not finished, in no order */
     struct p2p_hash_job *done, **done_last;
@@ -74,10 +76,10 @@ note_flat(struct p2p_hasher *h, struct p2p_hash_job *job, const struct p2p_sha25
     struct p2p_sha256_state state;
     enum p2p_err err = p2p_sha256_save(sha, &state);
 
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     if (!err)
         job->flat_state = state;
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     return err;
 }
 
@@ -126,7 +128,7 @@ report(struct p2p_hasher *h, struct p2p_hash_job *job)
 {
     const uint64_t one = 1;
 
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     for (struct p2p_hash_job **at = &h->jobs; *at; at = &(*at)->next)
         if (*at == job) {
             *at = job->next;
@@ -136,7 +138,7 @@ report(struct p2p_hasher *h, struct p2p_hash_job *job)
     job->next = NULL;
     *h->done_last = job;
     h->done_last = &job->next;
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     if (is_first && write(h->wake_fd, &one, sizeof(one)) < 0)
         p2p_log_debug("an event was not written"); /* full: it wakes anyway */
 }
@@ -175,7 +177,7 @@ static void
 open_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 {
     job->is_busy = true;
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     enum p2p_err err =
         is_cancelled(h, job) ? P2P_ERR_CANCELLED : p2p_hash_job_open(job, h->root);
     if (!err)
@@ -185,12 +187,12 @@ open_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
         finish(h, job, buf);
         return;
     }
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     job->is_begun = true;
     job->is_busy = false;
     if (job->state.size > P2P_HASH_SPAN_BYTES)
         pthread_cond_broadcast(&h->work);
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
 }
 
 /* With the lock: no thread works on the job any longer, and none starts to. */
@@ -211,9 +213,9 @@ hash_span_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *bu
     if (end > count)
         end = count;
     job->claimed = end;
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     enum p2p_err err = hash_span(h, job, first, end, buf);
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     job->done += end - first;
     if (!err)
         p2p_hash_job_settle(job, first);
@@ -225,7 +227,7 @@ hash_span_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *bu
     bool is_last = job->done == count;
     if (is_last)
         leave(job);
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     if (is_last)
         finish(h, job, buf);
 }
@@ -235,15 +237,15 @@ static void
 hash_slice_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 {
     job->is_busy = true;
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     enum p2p_err err = hash_flat(h, job, buf, FLAT_SLICE_BYTES);
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     job->err = err;
     job->is_busy = false;
     bool is_last = err || job->sha256_known;
     if (is_last)
         leave(job);
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     if (is_last)
         finish(h, job, buf);
 }
@@ -303,15 +305,15 @@ work_once(struct p2p_hasher *h, uint8_t *buf)
 {
     struct p2p_hash_job *job = NULL;
 
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     while (!atomic_load(&h->stop) && !(job = choose(h))) {
         /* An idle thread holds no memory; the pages come back empty when they are used.
          */
         madvise(buf, P2P_CHUNK_SIZE_MAX, MADV_DONTNEED);
-        pthread_cond_wait(&h->work, &h->lock);
+        p2p_wait(&h->work, &h->lock);
     }
     if (atomic_load(&h->stop)) {
-        pthread_mutex_unlock(&h->lock);
+        p2p_unlock(&h->lock);
         return false;
     }
     if (!job->is_begun)
@@ -352,7 +354,7 @@ p2p_hasher_new(const struct p2p_root *root, unsigned threads, int wake_fd,
         return P2P_ERR_NOMEM;
     h->root = root;
     h->wake_fd = wake_fd;
-    pthread_mutex_init(&h->lock, NULL);
+    p2p_mutex_init(&h->lock);
     pthread_cond_init(&h->work, NULL);
     h->done_last = &h->done;
     sigfillset(&all);
@@ -383,46 +385,46 @@ p2p_hasher_free(struct p2p_hasher *h)
 {
     if (!h)
         return;
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     atomic_store(&h->stop, true);
     pthread_cond_broadcast(&h->work);
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     for (unsigned i = 0; i < h->started; i++)
         pthread_join(h->threads[i], NULL);
     free_jobs(h->jobs);
     free_jobs(h->done);
     pthread_cond_destroy(&h->work);
-    pthread_mutex_destroy(&h->lock);
+    p2p_mutex_clear(&h->lock);
     free(h);
 }
 
 void
 p2p_hasher_add(struct p2p_hasher *h, struct p2p_hash_job *job)
 {
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     job->next = h->jobs;
     h->jobs = job;
     pthread_cond_signal(&h->work);
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
 }
 
 void
 p2p_hasher_cancel(struct p2p_hasher *h, struct p2p_hash_job *job)
 {
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     atomic_store(&job->is_cancelled, true);
     pthread_cond_signal(&h->work);
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
 }
 
 struct p2p_hash_job *
 p2p_hasher_take(struct p2p_hasher *h)
 {
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     struct p2p_hash_job *jobs = h->done;
     h->done = NULL;
     h->done_last = &h->done;
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     return jobs;
 }
 
@@ -431,11 +433,11 @@ p2p_hasher_progress(struct p2p_hasher *h, struct p2p_hash_progress *out, size_t 
 {
     size_t count = 0;
 
-    pthread_mutex_lock(&h->lock);
+    p2p_lock(&h->lock);
     for (struct p2p_hash_job *job = h->jobs; job && count < max; job = job->next)
         if (job->is_begun && !job->err && job->state.size >= P2P_HASH_SAVED_MIN)
             out[count++] = (struct p2p_hash_progress){
                 .job = job, .settled = job->settled, .flat_state = job->flat_state};
-    pthread_mutex_unlock(&h->lock);
+    p2p_unlock(&h->lock);
     return count;
 }

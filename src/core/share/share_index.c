@@ -8,6 +8,7 @@
 
 #include "core/disk/path_internal.h"
 #include "core/share/share_internal.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/sqlite.h"
 #include "p2p/tree.h"
@@ -62,13 +63,14 @@ static const char *const sql[STATEMENTS] = {
     [GET_LAYER] = "SELECT hashes FROM layers WHERE name = ?1",
 };
 
+P2P_MUTEX_KIND(p2p_index_lock);
 /* The loop writes with `db`; layers are read by any thread, under the lock, with
  * `reader`: a connection of its own where there is a file, so that they need not wait
  * for a commit. */
 struct p2p_index {
     sqlite3 *db, *reader;
     sqlite3_stmt *stmt[STATEMENTS];
-    pthread_mutex_t lock;
+    struct p2p_index_lock lock;
     int64_t change;
     bool in_memory, is_owner;
     int64_t senseless[SENSELESS_MAX]; /* row ids */
@@ -80,14 +82,14 @@ static void
 lock_memory(struct p2p_index *index)
 {
     if (index->in_memory)
-        pthread_mutex_lock(&index->lock);
+        p2p_lock(&index->lock);
 }
 
 static void
 unlock_memory(struct p2p_index *index)
 {
     if (index->in_memory)
-        pthread_mutex_unlock(&index->lock);
+        p2p_unlock(&index->lock);
 }
 
 /* ---- Opening ---- */
@@ -102,7 +104,7 @@ p2p_index_close(struct p2p_index *index)
     if (index->reader != index->db)
         p2p_sqlite_close(index->reader);
     p2p_sqlite_close(index->db);
-    pthread_mutex_destroy(&index->lock);
+    p2p_mutex_clear(&index->lock);
     free(index);
 }
 
@@ -117,7 +119,7 @@ open_at(const char *path, struct p2p_index **out)
     *out = NULL;
     if (!index)
         return P2P_ERR_NOMEM;
-    pthread_mutex_init(&index->lock, NULL);
+    p2p_mutex_init(&index->lock);
     index->in_memory = strcmp(path, ":memory:") == 0;
     err = p2p_sqlite_open(&opt, &index->db);
     if (!err && index->in_memory)
@@ -347,7 +349,7 @@ p2p_index_layer(struct p2p_index *index, const char *name, const struct p2p_chun
     bool row = false;
     enum p2p_err err;
 
-    pthread_mutex_lock(&index->lock);
+    p2p_lock(&index->lock);
     sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
     err = p2p_sqlite_next(stmt, &row);
     if (!err && !row)
@@ -356,16 +358,16 @@ p2p_index_layer(struct p2p_index *index, const char *name, const struct p2p_chun
         err = p2p_sqlite_get_blob(stmt, 0, out, g->count * sizeof(*out));
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
-    pthread_mutex_unlock(&index->lock);
+    p2p_unlock(&index->lock);
     return err ? err : p2p_tree_check_layer(g, out, root);
 }
 
 enum p2p_err
 p2p_index_problems(struct p2p_index *index, p2p_share_visit_problem *visit, void *arg)
 {
-    pthread_mutex_lock(&index->lock);
+    p2p_lock(&index->lock);
     enum p2p_err err = p2p_problems_read(index->reader, visit, arg);
-    pthread_mutex_unlock(&index->lock);
+    p2p_unlock(&index->lock);
     return err;
 }
 

@@ -31,11 +31,13 @@
 #include "core/share/progress.h"
 #include "core/share/watch.h"
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 #include "p2p/share.h"
 
 #define P2P_LAYERS_CACHED 8
+P2P_MUTEX_KIND(p2p_layer_cache_lock);
 struct p2p_layer_cache {
-    pthread_mutex_t lock;
+    struct p2p_layer_cache_lock lock;
     struct {
         struct p2p_digest root;
         struct p2p_digest *hashes; /* owned */
@@ -57,11 +59,12 @@ struct p2p_pipeline {
     size_t with_hasher[P2P_SIZE_CLASSES];
 };
 
+P2P_MUTEX_KIND(p2p_mailbox_lock);
 /* What other threads tell the share's thread. `lock` guards what is not atomic. */
 struct p2p_share_mailbox {
     int wake_fd; /* an eventfd */
     atomic_bool stop, hurry;
-    pthread_mutex_t lock;
+    struct p2p_mailbox_lock lock;
     pthread_cond_t idle;
     uint64_t idle_wanted, idle_reached;
     char suspect[P2P_NAME_MAX +
@@ -95,6 +98,7 @@ struct p2p_share_follower {
     uint64_t due_ms;
 };
 
+P2P_RWLOCK_KIND(p2p_share_index_lock);
 struct p2p_share {
     /* As opened. */
     struct p2p_root *root;
@@ -106,8 +110,7 @@ struct p2p_share {
     /* For readers on any thread. */
     struct p2p_catalogue catalogue;
     struct p2p_layer_cache layers;
-    pthread_rwlock_t
-        index_lock; /* guards the pointer: the loop may open another index */
+    struct p2p_share_index_lock index_lock; /* the pointer; the loop may replace it */
     struct p2p_index *index;
 
     struct p2p_share_mailbox mail;

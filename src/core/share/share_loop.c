@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "core/share/share_internal.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 /* How often the path of the folder is looked at. */
@@ -27,9 +28,9 @@ p2p_share_wake(struct p2p_share *s)
 void
 p2p_share_tell(struct p2p_share *s, char slot[P2P_NAME_MAX + 1], const char *name)
 {
-    pthread_mutex_lock(&s->mail.lock);
+    p2p_lock(&s->mail.lock);
     strcpy(slot, name); /* checked names only */
-    pthread_mutex_unlock(&s->mail.lock);
+    p2p_unlock(&s->mail.lock);
     p2p_share_wake(s);
 }
 
@@ -39,10 +40,10 @@ p2p_share_open_index(struct p2p_share *s)
     struct p2p_index *index, *old;
     enum p2p_err err = p2p_index_open(s->root, s->is_owner, &index);
 
-    pthread_rwlock_wrlock(&s->index_lock);
+    p2p_write_lock(&s->index_lock);
     old = s->index;
     s->index = index;
-    pthread_rwlock_unlock(&s->index_lock);
+    p2p_rw_unlock(&s->index_lock);
     p2p_index_close(old);
     return err;
 }
@@ -110,9 +111,9 @@ look_at_place(struct p2p_share *s, uint64_t now)
         p2p_log_info("the shared folder is back at %s", p2p_root_path(s->root));
     atomic_store(&s->is_away, is_away);
     s->owner.is_lost = true; /* what happened meanwhile */
-    pthread_rwlock_wrlock(&s->catalogue.lock);
+    p2p_write_lock(&s->catalogue.lock);
     s->catalogue.totals.generation++;
-    pthread_rwlock_unlock(&s->catalogue.lock);
+    p2p_rw_unlock(&s->catalogue.lock);
     s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
 }
 
@@ -136,10 +137,9 @@ become_owner(struct p2p_share *s)
 
     p2p_watch_close(&s->watch);
     s->is_owner = true;
-    pthread_rwlock_wrlock(
-        &s->catalogue.lock); /* what was left was the former owner's work */
+    p2p_write_lock(&s->catalogue.lock); /* what was left was the former owner's work */
     s->catalogue.totals.hashing_files = s->catalogue.totals.hashing_bytes = 0;
-    pthread_rwlock_unlock(&s->catalogue.lock);
+    p2p_rw_unlock(&s->catalogue.lock);
     err = p2p_share_open_index(s);
     if (!err)
         err = p2p_scan_start(s);
@@ -183,19 +183,19 @@ wait_for_events(struct p2p_share *s, uint64_t due_ms)
 static uint64_t
 idle_wanted(struct p2p_share *s)
 {
-    pthread_mutex_lock(&s->mail.lock);
+    p2p_lock(&s->mail.lock);
     uint64_t wanted = s->mail.idle_wanted;
-    pthread_mutex_unlock(&s->mail.lock);
+    p2p_unlock(&s->mail.lock);
     return wanted;
 }
 
 static void
 say_idle(struct p2p_share *s, uint64_t wanted)
 {
-    pthread_mutex_lock(&s->mail.lock);
+    p2p_lock(&s->mail.lock);
     s->mail.idle_reached = wanted;
     pthread_cond_broadcast(&s->mail.idle);
-    pthread_mutex_unlock(&s->mail.lock);
+    p2p_unlock(&s->mail.lock);
 }
 
 void *

@@ -19,6 +19,7 @@
 #include "core/disk/path_internal.h"
 #include "core/share/share_internal.h"
 #include "p2p/io.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 /* Two changes within one tick of the file system's clock have the same time. So a file
@@ -429,10 +430,10 @@ take_told(struct p2p_share *s, char slot[P2P_NAME_MAX + 1])
 {
     char name[P2P_NAME_MAX + 1];
 
-    pthread_mutex_lock(&s->mail.lock);
+    p2p_lock(&s->mail.lock);
     strcpy(name, slot);
     slot[0] = '\0';
-    pthread_mutex_unlock(&s->mail.lock);
+    p2p_unlock(&s->mail.lock);
     return name[0] ? p2p_catalogue_find(&s->catalogue, name) : NULL;
 }
 

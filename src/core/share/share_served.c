@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/share/share_internal.h"
+#include "p2p/lock.h"
 
 /* How many files of equal content are tried when some of them have changed. */
 #define CANDIDATES_MAX 4
@@ -35,14 +36,14 @@ find_candidates(struct p2p_share *share, const struct p2p_digest *root,
     const struct p2p_item *item = NULL;
     size_t count = 0;
 
-    pthread_rwlock_rdlock(&share->catalogue.lock);
+    p2p_read_lock(&share->catalogue.lock);
     while (count < CANDIDATES_MAX &&
            (item = p2p_catalogue_by_root(&share->catalogue, root, item))) {
         strcpy(out[count].name, item->name);
         out[count].state = item->facts.state;
         out[count++].chunk_size = item->facts.chunk_size;
     }
-    pthread_rwlock_unlock(&share->catalogue.lock);
+    p2p_rw_unlock(&share->catalogue.lock);
     return count;
 }
 
@@ -126,13 +127,13 @@ static bool
 has_other_bytes(struct p2p_share *share, const char *name,
                 const struct p2p_digest *root)
 {
-    pthread_rwlock_rdlock(&share->catalogue.lock);
+    p2p_read_lock(&share->catalogue.lock);
     const struct p2p_item *item = p2p_catalogue_find(&share->catalogue, name);
     bool is_other =
         item && (item->state == P2P_ITEM_PENDING ||
                  (item->state == P2P_ITEM_READY &&
                   memcmp(item->facts.root.b, root->b, sizeof(root->b)) != 0));
-    pthread_rwlock_unlock(&share->catalogue.lock);
+    p2p_rw_unlock(&share->catalogue.lock);
     return is_other;
 }
 

@@ -12,6 +12,7 @@
 
 #include "p2p/bytes.h"
 #include "p2p/crypto.h"
+#include "p2p/lock.h"
 #include "p2p/net.h"
 
 #define SEEN_EVERY_S 60 /* a write a minute and device, not one a request */
@@ -34,8 +35,9 @@ static const char *const sql[STATEMENTS] = {
     [COUNT] = "SELECT count(*) FROM devices",
 };
 
+P2P_MUTEX_KIND(p2p_devices_lock);
 struct p2p_devices {
-    pthread_mutex_t lock;
+    struct p2p_devices_lock lock;
     sqlite3 *db;
     sqlite3_stmt *stmt[STATEMENTS];
 };
@@ -113,7 +115,7 @@ p2p_devices_open(const char *keys_dir, struct p2p_devices **out)
     *out = NULL;
     if (d == NULL)
         return P2P_ERR_NOMEM;
-    pthread_mutex_init(&d->lock, NULL);
+    p2p_mutex_init(&d->lock);
     if (snprintf(path, sizeof(path), "%s/devices.db", keys_dir) < (int)sizeof(path) &&
         (err = make_private(path)) == P2P_OK)
         err = open_database(d, path);
@@ -133,7 +135,7 @@ p2p_devices_close(struct p2p_devices *d)
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(d->stmt[i]);
     sqlite3_close(d->db);
-    pthread_mutex_destroy(&d->lock);
+    p2p_mutex_clear(&d->lock);
     free(d);
 }
 
@@ -142,7 +144,7 @@ p2p_devices_close(struct p2p_devices *d)
 static sqlite3_stmt *
 begin(struct p2p_devices *d, int which)
 {
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     return d->stmt[which];
 }
 
@@ -151,7 +153,7 @@ end(struct p2p_devices *d, sqlite3_stmt *stmt)
 {
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
 }
 
 static void

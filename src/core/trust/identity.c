@@ -11,6 +11,7 @@
 
 #include "core/trust/identity_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 #define CLAIM_FILE "peer.lock" /* held by the p2p-peer that runs */
@@ -60,7 +61,7 @@ p2p_identity_open(const char *keys_dir, bool create, p2p_passphrase_fn *passphra
         why[0] = '\0';
     if (!identity)
         return err;
-    pthread_mutex_init(&identity->lock, NULL);
+    p2p_mutex_init(&identity->lock);
     identity->claim = -1;
     err = p2p_root_open(keys_dir, create, 0700, &identity->dir);
     if (err && why)
@@ -89,7 +90,7 @@ p2p_identity_close(struct p2p_identity *identity)
     p2p_rsa_free(identity->rsa);
     p2p_root_close(identity->dir);
     p2p_known_clear(&identity->known);
-    pthread_mutex_destroy(&identity->lock);
+    p2p_mutex_clear(&identity->lock);
     free(identity);
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/disk/path_internal.h"
 #include "p2p/identity.h"
+#include "p2p/lock.h"
 
 #define P2P_PRIVATE_KEY_FILE "private_key.pem"
 #define P2P_PUBLIC_KEY_FILE  "public_key.pem"
@@ -23,6 +24,7 @@ struct p2p_known {
     struct stat file; /* as it was loaded; st_ino 0: there was none */
 };
 
+P2P_MUTEX_KIND(p2p_known_lock);
 struct p2p_identity {
     struct p2p_root *dir;
     int claim; /* the lock of the program that serves; -1: not this one */
@@ -31,7 +33,7 @@ struct p2p_identity {
     char id_hex[P2P_ID_HEX_LEN + 1];
     char public_pem[P2P_PEM_LEN + 1];
     struct stat key_file;
-    pthread_mutex_t lock; /* of `known` */
+    struct p2p_known_lock lock; /* of `known` */
     struct p2p_known known;
 };
 

@@ -9,6 +9,7 @@
 #include "core/trust/identity_internal.h"
 #include "p2p/addr.h"
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 
 /* How old `last_seen_s` may get before a mere meeting writes the file again. */
 #define LAST_SEEN_GRAIN_S 3600
@@ -79,10 +80,10 @@ take_address(const char *address, char out[P2P_ADDRESS_MAX])
 static enum p2p_err
 begin_reading(struct p2p_identity *identity)
 {
-    pthread_mutex_lock(&identity->lock);
+    p2p_lock(&identity->lock);
     enum p2p_err err = p2p_known_load(p2p_root_fd(identity->dir), &identity->known);
     if (err)
-        pthread_mutex_unlock(&identity->lock);
+        p2p_unlock(&identity->lock);
     return err;
 }
 
@@ -97,7 +98,7 @@ p2p_known_find(struct p2p_identity *identity, const struct p2p_id *id,
     const struct p2p_known_peer *peer = p2p_known_peer_of(&identity->known, id);
     if (peer)
         *out = *peer;
-    pthread_mutex_unlock(&identity->lock);
+    p2p_unlock(&identity->lock);
     return peer ? P2P_OK : P2P_ERR_NOT_FOUND;
 }
 
@@ -120,7 +121,7 @@ p2p_known_list(struct p2p_identity *identity, struct p2p_known_peer **out,
     }
     if (!err)
         *count = known->count;
-    pthread_mutex_unlock(&identity->lock);
+    p2p_unlock(&identity->lock);
     return err;
 }
 
@@ -165,7 +166,7 @@ p2p_known_resolve(struct p2p_identity *identity, const char *text, struct p2p_id
             matches++;
         }
     }
-    pthread_mutex_unlock(&identity->lock);
+    p2p_unlock(&identity->lock);
     if (matches == 1)
         return P2P_OK;
     memset(out, 0, sizeof(*out));
@@ -199,7 +200,7 @@ apply(struct p2p_identity *identity, change_fn *fn, const struct change *wanted)
         return P2P_ERR_USAGE;
     if (c->address)
         c->address = address;
-    pthread_mutex_lock(&identity->lock);
+    p2p_lock(&identity->lock);
     err = p2p_keys_lock(dir, &lock);
     if (!err)
         err = p2p_known_load(dir, &identity->known);
@@ -212,7 +213,7 @@ apply(struct p2p_identity *identity, change_fn *fn, const struct change *wanted)
     }
     if (lock >= 0)
         close(lock);
-    pthread_mutex_unlock(&identity->lock);
+    p2p_unlock(&identity->lock);
     return err;
 }
 
@@ -396,7 +397,7 @@ p2p_known_check_place(struct p2p_identity *identity, const struct p2p_place *whe
     err =
         decide(p2p_known_peer_of(&identity->known, id),
                holder_of_place(&identity->known, &place, &held), expected, by_user, id);
-    pthread_mutex_unlock(&identity->lock);
+    p2p_unlock(&identity->lock);
     return err;
 }
 
@@ -414,7 +415,7 @@ p2p_known_note_newcomer(struct p2p_identity *identity, const struct p2p_place *w
     take_place(where, &place);
     if (!holder_of_place(&identity->known, &place, &held))
         err = P2P_ERR_NOT_FOUND;
-    pthread_mutex_unlock(&identity->lock);
+    p2p_unlock(&identity->lock);
     c.address = held;
     return err ? err : apply(identity, change_newcomer, &c);
 }

@@ -4,6 +4,7 @@
 #include "discovery/index/dict_internal.h"
 #include "discovery/index/fold.h"
 #include "p2p/limits.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 #define BLOCK_SIZE (64u * 1024)
@@ -55,10 +56,10 @@ dict_acquire(struct dict *d)
 {
     struct dict_view *v;
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     v = d->view;
     atomic_fetch_add(&v->refs, 1);
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     return v;
 }
 
@@ -127,7 +128,7 @@ open_next_part(struct dict *d)
     struct dict_part *part = part_new(), **parts = NULL;
     struct dict_view *old = d->view, *fresh = NULL;
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     old = d->view;
     parts = calloc(old->n_parts + 1u, sizeof(struct dict_part *));
     if (part != NULL && parts != NULL && old->n_parts < DICT_CLOSED_MAX) {
@@ -141,7 +142,7 @@ open_next_part(struct dict *d)
         d->work |= DICT_SEAL;
         pthread_cond_signal(&d->wake);
     }
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     free(parts);
     if (fresh == NULL) {
         free(part);
@@ -188,25 +189,25 @@ dict_main(void *arg)
     struct dict *d = arg;
     unsigned work;
 
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     while (!d->is_stopping) {
         if (d->work == 0) {
             d->is_busy = false;
             pthread_cond_broadcast(&d->idle);
-            pthread_cond_wait(&d->wake, &d->lock);
+            p2p_wait(&d->wake, &d->lock);
             continue;
         }
         work = d->work;
         d->work = 0;
         d->is_busy = true;
-        pthread_mutex_unlock(&d->lock);
+        p2p_unlock(&d->lock);
         if (work & (DICT_SEAL | DICT_COMPACT))
             dict_seal(d, work & DICT_COMPACT);
         if (work & DICT_REWEIGH)
             dict_weigh_all(d);
-        pthread_mutex_lock(&d->lock);
+        p2p_lock(&d->lock);
     }
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     return NULL;
 }
 
@@ -221,7 +222,7 @@ dict_open(const struct dict_owner *owner, struct dict **result)
     if (d == NULL)
         return P2P_ERR_NOMEM;
     d->owner = *owner;
-    pthread_mutex_init(&d->lock, NULL);
+    p2p_mutex_init(&d->lock);
     pthread_cond_init(&d->wake, NULL);
     pthread_cond_init(&d->idle, NULL);
     if ((d->open = part_new()) == NULL ||
@@ -244,14 +245,14 @@ dict_close(struct dict *d)
 {
     if (d == NULL)
         return;
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     d->is_stopping = true;
     pthread_cond_signal(&d->wake);
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     if (d->has_thread)
         pthread_join(d->thread, NULL);
     dict_release(d->view);
-    pthread_mutex_destroy(&d->lock);
+    p2p_mutex_clear(&d->lock);
     pthread_cond_destroy(&d->wake);
     pthread_cond_destroy(&d->idle);
     free(d);
@@ -260,10 +261,10 @@ dict_close(struct dict *d)
 static void
 ask_for(struct dict *d, enum dict_work work)
 {
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     d->work |= work;
     pthread_cond_signal(&d->wake);
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
 }
 
 void
@@ -281,10 +282,10 @@ dict_reweigh(struct dict *d)
 void
 dict_settle(struct dict *d)
 {
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     while (d->work != 0 || d->is_busy)
-        pthread_cond_wait(&d->idle, &d->lock);
-    pthread_mutex_unlock(&d->lock);
+        p2p_wait(&d->idle, &d->lock);
+    p2p_unlock(&d->lock);
 }
 
 void

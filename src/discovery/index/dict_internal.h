@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "discovery/index/dict.h"
+#include "p2p/lock.h"
 
 enum dict_work {
     DICT_SEAL = 1,    /* closed parts wait */
@@ -12,9 +13,10 @@ enum dict_work {
     DICT_REWEIGH = 4,
 };
 
+P2P_MUTEX_KIND(dict_lock);
 struct dict {
     struct dict_owner owner;
-    pthread_mutex_t lock; /* view, work, is_busy, is_stopping */
+    struct dict_lock lock; /* view, work, is_busy, is_stopping */
     pthread_cond_t wake, idle;
     struct dict_view *view;
     struct dict_part *open; /* of the view; only dict_add's thread writes into it */

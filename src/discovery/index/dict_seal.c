@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "discovery/index/dict_internal.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 
 /* The segments and parts that one round merges into one segment. */
@@ -96,14 +97,14 @@ publish(struct dict *d, const struct round *r, struct dict_segment *made)
     memcpy(segments, r->view->segments, n * sizeof(segments[0]));
     if (made->segment->count > 0)
         segments[n++] = made;
-    pthread_mutex_lock(&d->lock);
+    p2p_lock(&d->lock);
     old = d->view; /* parts may have been closed since; segments are only ours to change
                     */
     fresh =
         dict_view_new(segments, n, old->parts + r->n_parts, old->n_parts - r->n_parts);
     if (fresh != NULL)
         d->view = fresh;
-    pthread_mutex_unlock(&d->lock);
+    p2p_unlock(&d->lock);
     if (fresh == NULL)
         return false;
     dict_release(old);

@@ -5,9 +5,11 @@
 #include <stdlib.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 
+P2P_MUTEX_KIND(changes_lock);
 struct changes {
-    pthread_mutex_t lock;
+    struct changes_lock lock;
     _Atomic uint64_t version;
     _Atomic bool is_noted;
     struct http_waitlist *_Atomic waiters; /* comes when changes may be noted already */
@@ -26,7 +28,7 @@ changes_new(void)
         return NULL;
     }
     p2p_hex_format(random, sizeof(random), c->epoch);
-    pthread_mutex_init(&c->lock, NULL);
+    p2p_mutex_init(&c->lock);
     return c;
 }
 
@@ -35,7 +37,7 @@ changes_free(struct changes *c)
 {
     if (c == NULL)
         return;
-    pthread_mutex_destroy(&c->lock);
+    p2p_mutex_clear(&c->lock);
     free(c);
 }
 
@@ -48,10 +50,10 @@ changes_set_waitlist(struct changes *c, struct http_waitlist *waiters)
 void
 changes_note(struct changes *c, const struct p2p_id *id, bool is_gone)
 {
-    pthread_mutex_lock(&c->lock);
+    p2p_lock(&c->lock);
     c->kept[(c->version + 1) % CHANGES_KEPT] = (struct change){*id, is_gone};
     atomic_fetch_add(&c->version, 1);
-    pthread_mutex_unlock(&c->lock);
+    p2p_unlock(&c->lock);
     atomic_store(&c->is_noted, true);
 }
 
@@ -83,11 +85,11 @@ changes_since(struct changes *c, uint64_t since, struct change *out, size_t *cou
     bool is_known;
 
     *count = 0;
-    pthread_mutex_lock(&c->lock);
+    p2p_lock(&c->lock);
     *version = c->version;
     is_known = since <= *version && *version - since <= CHANGES_KEPT;
     for (uint64_t v = since + 1; is_known && v <= *version; v++)
         out[(*count)++] = c->kept[v % CHANGES_KEPT];
-    pthread_mutex_unlock(&c->lock);
+    p2p_unlock(&c->lock);
     return is_known;
 }

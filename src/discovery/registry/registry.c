@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/net.h"
 
 /* ---- the tables of peers ---- */
@@ -79,9 +80,9 @@ weigh_names(void *arg, struct segment_name *names, uint32_t count)
 {
     struct registry *r = arg;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     weigh_locked(r, names, count);
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
 }
 
 /* Writers are few: readers are only shut out when there is something to drop. */
@@ -91,9 +92,9 @@ sift_names(void *arg, struct segment_name *names, uint32_t count)
     struct registry *r = arg;
     uint32_t gone;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     gone = weigh_locked(r, names, count);
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     if (gone == 0)
         return;
     registry_lock(r);
@@ -110,11 +111,11 @@ move_names(void *arg, const struct segment_name *names, uint32_t count)
 {
     struct registry *r = arg;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     for (uint32_t i = 0; i < count; i++)
         atomic_store_explicit(&catalogue_name(&r->catalogue, names[i].id)->text,
                               names[i].text, memory_order_release);
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
 }
 
 static void
@@ -125,19 +126,6 @@ let_readers_end(void *arg)
 }
 
 /* ---- life ---- */
-
-/* Any number of readers that come one after another must not keep a writer waiting.
- * Nobody takes it twice; writers pass it on to readers after each slice. */
-static void
-init_lock(pthread_rwlock_t *lock)
-{
-    pthread_rwlockattr_t attr;
-
-    pthread_rwlockattr_init(&attr);
-    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(lock, &attr);
-    pthread_rwlockattr_destroy(&attr);
-}
 
 /* Their own share of the memory; as many as peers, without a limit of that. */
 static uint32_t
@@ -175,8 +163,8 @@ registry_open(const struct registry_options *opt, struct registry **result)
         free(r);
         return P2P_ERR_CRYPTO;
     }
-    init_lock(&r->lock);
-    pthread_mutex_init(&r->writer, NULL);
+    p2p_rwlock_init(&r->lock);
+    p2p_mutex_init(&r->writer);
     if ((err = slab_init(&r->peers, sizeof(struct peer), opt->max_peers)) != P2P_OK ||
         (err = table_init(&r->by_id, &id_items, r, opt->max_peers)) != P2P_OK ||
         (err = sources_init(&r->sources, opt->max_peers + stones)) != P2P_OK ||
@@ -206,8 +194,8 @@ registry_close(struct registry *r)
     tombstones_clear(&r->tombstones);
     sources_clear(&r->sources);
     slab_clear(&r->peers);
-    pthread_rwlock_destroy(&r->lock);
-    pthread_mutex_destroy(&r->writer);
+    p2p_rwlock_clear(&r->lock);
+    p2p_mutex_clear(&r->writer);
     free(r);
 }
 
@@ -227,12 +215,12 @@ registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_m
     bool is_live = false;
     uint32_t at;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     if ((at = registry_find(r, id)) != SLAB_NONE) {
         hear(peer_at(r, at), heard_ms != 0 ? heard_ms : p2p_now_ms());
         is_live = true;
     }
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     return is_live;
 }
 
@@ -267,7 +255,7 @@ registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char 
     uint32_t at;
 
     record_read_ip(ip, source);
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     if ((at = registry_find(r, id)) != SLAB_NONE) {
         struct peer *p = peer_at(r, at);
 
@@ -279,7 +267,7 @@ registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char 
         else
             hear(p, now_ms);
     }
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     return result;
 }
 
@@ -288,7 +276,7 @@ registry_heard_elsewhere(struct registry *r, const struct p2p_id *id, uint64_t h
 {
     uint32_t at;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     if ((at = registry_find(r, id)) != SLAB_NONE) {
         struct peer *p = peer_at(r, at);
 
@@ -297,7 +285,7 @@ registry_heard_elsewhere(struct registry *r, const struct p2p_id *id, uint64_t h
             atomic_store(&p->heard_ms, heard_ms);
         }
     }
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
 }
 
 void
@@ -305,10 +293,10 @@ registry_mark_told(struct registry *r, const struct p2p_id *id)
 {
     uint32_t at;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     if ((at = registry_find(r, id)) != SLAB_NONE)
         atomic_store(&peer_at(r, at)->told_ms, peer_at(r, at)->heard_ms);
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
 }
 
 size_t
@@ -318,7 +306,7 @@ registry_take_beats(struct registry *r, uint32_t *from, struct registry_beat *ou
     uint32_t at = *from;
     size_t n = 0;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     for (; at < r->peers.used && n < max; at++) {
         struct peer *p = peer_at(r, at);
         uint64_t heard_ms = p->heard_ms;
@@ -329,7 +317,7 @@ registry_take_beats(struct registry *r, uint32_t *from, struct registry_beat *ou
         out[n++] = (struct registry_beat){p->id, heard_ms};
     }
     *from = at < r->peers.used ? at : UINT32_MAX;
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     return n;
 }
 
@@ -339,20 +327,20 @@ registry_key(struct registry *r, const struct p2p_id *id, struct p2p_spki *key)
     bool found = false;
     uint32_t at;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     at = registry_find(r, id);
     if (at != SLAB_NONE && peer_at(r, at)->key != NULL) {
         *key = *peer_at(r, at)->key;
         found = true;
     }
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     return found;
 }
 
 void
 registry_stats(struct registry *r, struct registry_stats *out)
 {
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     *out = (struct registry_stats){
         .peers = r->peers.live,
         .signed_peers = r->live_signed,
@@ -366,7 +354,7 @@ registry_stats(struct registry *r, struct registry_stats *out)
         .contents = r->catalogue.contents.live,
         .files = r->catalogue.files.live,
     };
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
 }
 
 void
@@ -416,13 +404,13 @@ registry_tidy(struct registry *r)
     uint64_t dead_bytes;
     uint32_t names, files;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     dead_bytes = r->catalogue.dead_bytes;
     names = r->catalogue.names.live;
     files = r->catalogue.files.live;
     changes = r->catalogue.changes;
     postings = r->catalogue.postings;
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     /* Names of the open part cannot be dropped; twice as many must not ask for ever. */
     if (names > 2 * (files + DICT_OPEN_NAMES) ||
         (r->opt.max_bytes > 0 && dead_bytes > r->opt.max_bytes / 8 &&
@@ -441,14 +429,14 @@ registry_dict(struct registry *r)
 const struct catalogue *
 registry_lock_catalogue(struct registry *r)
 {
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     return &r->catalogue;
 }
 
 void
 registry_unlock_catalogue(struct registry *r)
 {
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
 }
 
 void

@@ -4,6 +4,7 @@
 
 #include "discovery/index/fold.h"
 #include "discovery/registry/registry_internal.h"
+#include "p2p/lock.h"
 
 /* Borrows names from the catalogue: only while the lock is held. */
 static bool
@@ -74,13 +75,13 @@ export_tombstone(struct registry *r, uint32_t at, registry_visit_export *visit,
     const struct tombstone *stone;
     bool is_used;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     stone = tombstone_at(&r->tombstones, at);
     is_used = stone->until_ms > p2p_now_ms();
     out.id = stone->id;
     out.seq = stone->seq;
     out.seq_until_s = until_s(stone->until_ms);
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     return !is_used || visit(arg, &out);
 }
 
@@ -95,7 +96,7 @@ export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *a
     struct peer *p;
     bool is_used;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     p = peer_at(r, at);
     if ((is_used = p->is_used)) {
         out.id = p->id;
@@ -104,7 +105,7 @@ export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *a
         out.seq_until_s = until_s(p->guard_ms);
         err = encode_peer(r, at, &bytes, &out.len);
     }
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     out.bytes = bytes;
     if (is_used && err == P2P_OK)
         goes_on = visit(arg, &out);
@@ -117,10 +118,10 @@ registry_export(struct registry *r, registry_visit_export *visit, void *arg)
 {
     uint32_t used, stones;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     used = r->peers.used;
     stones = r->tombstones.slab.used;
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     for (uint32_t i = 0; i < used; i++)
         if (!export_at(r, i, visit, arg))
             return false;
@@ -136,10 +137,10 @@ registry_export_one(struct registry *r, const struct p2p_id *id,
 {
     uint32_t at, stone;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     at = registry_find(r, id);
     stone = tombstones_find(&r->tombstones, id);
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     if (at != SLAB_NONE)
         return export_at(r, at, visit, arg);
     return stone != SLAB_NONE && export_tombstone(r, stone, visit, arg);

@@ -10,6 +10,7 @@
 #include "discovery/registry/source.h"
 #include "discovery/registry/tombstone.h"
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 
 /* A sixteenth of the memory is for tombstones. */
 #define REGISTRY_STONES_PART 16u
@@ -47,10 +48,15 @@ struct peer {
     uint64_t charge;       /* bytes that it costs if no other peer has the same files */
 };
 
+P2P_RWLOCK_KIND(registry_data_lock);
+P2P_MUTEX_KIND(registry_writer_lock);
 struct registry {
     struct registry_options opt;
-    pthread_rwlock_t lock;  /* everything below */
-    pthread_mutex_t writer; /* held by a writer over all slices of its change */
+    /* Everything below. Nobody takes it twice; writers let readers in after each slice.
+     */
+    struct registry_data_lock lock;
+    /* Held by a writer over all slices of its change. */
+    struct registry_writer_lock writer;
     struct slab peers;
     struct table by_id;
     struct sources sources;
@@ -90,13 +96,13 @@ uint32_t registry_find_signed(const struct registry *r, const struct p2p_id *id)
 static inline void
 registry_lock(struct registry *r)
 {
-    pthread_rwlock_wrlock(&r->lock);
+    p2p_write_lock(&r->lock);
 }
 
 static inline void
 registry_unlock(struct registry *r)
 {
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
 }
 
 /* Lets readers in between two slices of a long change. */

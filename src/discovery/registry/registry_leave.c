@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "discovery/registry/registry_internal.h"
+#include "p2p/lock.h"
 
 void
 registry_bury(struct registry *r, uint32_t at)
@@ -38,7 +39,7 @@ registry_leave(struct registry *r, const struct p2p_id *id, uint64_t seq,
     uint32_t at;
 
     *known_seq = 0;
-    pthread_mutex_lock(&r->writer);
+    p2p_lock(&r->writer);
     registry_lock(r);
     if ((at = registry_find_signed(r, id)) != SLAB_NONE) {
         *known_seq = registry_seq_that_counts(peer_at(r, at)->seq);
@@ -49,7 +50,7 @@ registry_leave(struct registry *r, const struct p2p_id *id, uint64_t seq,
         registry_bury(r, at);
     }
     registry_unlock(r);
-    pthread_mutex_unlock(&r->writer);
+    p2p_unlock(&r->writer);
     if (result == REGISTRY_OK)
         registry_announce(r, id, true);
     return result;
@@ -61,14 +62,14 @@ registry_remove(struct registry *r, const struct p2p_id *id)
     bool was_live = false;
     uint32_t at;
 
-    pthread_mutex_lock(&r->writer);
+    p2p_lock(&r->writer);
     registry_lock(r);
     if ((at = registry_find(r, id)) != SLAB_NONE) {
         registry_bury(r, at);
         was_live = true;
     }
     registry_unlock(r);
-    pthread_mutex_unlock(&r->writer);
+    p2p_unlock(&r->writer);
     if (was_live)
         registry_announce(r, id, true);
 }
@@ -82,7 +83,7 @@ registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
 
     if (until_ms == 0)
         return;
-    pthread_mutex_lock(&r->writer);
+    p2p_lock(&r->writer);
     registry_lock(r);
     if ((at = registry_find(r, id)) == SLAB_NONE) {
         tombstones_put(&r->tombstones, NULL, id, seq, until_ms);
@@ -95,7 +96,7 @@ registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
             p->guard_ms = until_ms;
     }
     registry_unlock(r);
-    pthread_mutex_unlock(&r->writer);
+    p2p_unlock(&r->writer);
 }
 
 /* ---- by the clock ---- */
@@ -126,14 +127,14 @@ expire_one(struct registry *r, uint32_t at, uint64_t now_ms, uint64_t now_s)
     struct p2p_id id;
     bool is_gone;
 
-    pthread_mutex_lock(&r->writer);
+    p2p_lock(&r->writer);
     registry_lock(r);
     if ((is_gone = is_due(r, peer_at(r, at), now_ms, now_s, &next_ms))) {
         id = peer_at(r, at)->id;
         registry_bury(r, at);
     }
     registry_unlock(r);
-    pthread_mutex_unlock(&r->writer);
+    p2p_unlock(&r->writer);
     if (is_gone)
         registry_announce(r, &id, true);
 }
@@ -167,7 +168,7 @@ drop_old_stones(struct registry *r, uint64_t now_ms)
     uint32_t used, at = 0;
 
     do {
-        pthread_mutex_lock(&r->writer);
+        p2p_lock(&r->writer);
         registry_lock(r);
         used = r->tombstones.slab.used;
         for (uint32_t n = 0; n < STONES_AT_ONCE && at < used; n++, at++) {
@@ -177,7 +178,7 @@ drop_old_stones(struct registry *r, uint64_t now_ms)
                 tombstones_drop(&r->tombstones, at);
         }
         registry_unlock(r);
-        pthread_mutex_unlock(&r->writer);
+        p2p_unlock(&r->writer);
     } while (at < used);
 }
 
@@ -189,15 +190,15 @@ registry_expire(struct registry *r, uint64_t now_ms)
     uint64_t next_ms = UINT64_MAX, now_s = p2p_time_s(), started_us = p2p_now_us();
     uint32_t used;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     used = r->peers.used;
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     for (uint32_t i = 0; i < used; i++) {
         bool due;
 
-        pthread_rwlock_rdlock(&r->lock);
+        p2p_read_lock(&r->lock);
         due = is_due(r, peer_at(r, i), now_ms, now_s, &next_ms);
-        pthread_rwlock_unlock(&r->lock);
+        p2p_rw_unlock(&r->lock);
         if (!due)
             continue;
         expire_one(r, i, now_ms, now_s);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "discovery/registry/registry_internal.h"
+#include "p2p/lock.h"
 
 /* Ids read under one hold of the readers' lock. */
 #define SLICE 32u
@@ -15,13 +16,13 @@ registry_visit_one(struct registry *r, const struct p2p_id *id, registry_visit *
     bool found = false;
     uint32_t at;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     if ((at = registry_find(r, id)) != SLAB_NONE) {
         registry_fill_view(r, at, &view);
         visit(arg, &view);
         found = true;
     }
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     return found;
 }
 
@@ -31,8 +32,8 @@ registry_let_others_in(struct registry_peer *peer)
     struct registry *r = peer->registry;
     const struct peer *p = peer_at(r, peer->number);
 
-    pthread_rwlock_unlock(&r->lock);
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
+    p2p_read_lock(&r->lock);
     peer->files = p->files;
     peer->file_count = p->is_used && p2p_id_equal(&p->id, &peer->id) ? p->count : 0;
 }
@@ -167,12 +168,12 @@ visit_id(struct registry *r, const struct p2p_id *id, registry_visit *visit, voi
     bool goes_on = true;
     uint32_t at;
 
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     if ((at = registry_find(r, id)) != SLAB_NONE) {
         registry_fill_view(r, at, &view);
         goes_on = visit(arg, &view);
     }
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     return goes_on;
 }
 
@@ -185,9 +186,9 @@ visit_all(struct registry *r, const struct p2p_id *after, registry_visit *visit,
     bool goes_on = true;
 
     do {
-        pthread_rwlock_rdlock(&r->lock);
+        p2p_read_lock(&r->lock);
         next_slice(r, after, &s);
-        pthread_rwlock_unlock(&r->lock);
+        p2p_rw_unlock(&r->lock);
         for (uint32_t i = 0; goes_on && i < s.count; i++)
             goes_on = visit_id(r, &s.ids[i], visit, arg);
         if (s.count > 0) {
@@ -291,9 +292,9 @@ registry_visit_peers(struct registry *r, const struct registry_filter *filter,
         visit_all(r, after, visit, arg);
         return;
     }
-    pthread_rwlock_rdlock(&r->lock);
+    p2p_read_lock(&r->lock);
     find_ids(r, filter, after, &list);
-    pthread_rwlock_unlock(&r->lock);
+    p2p_rw_unlock(&r->lock);
     if (list.count > 1)
         qsort(list.ids, list.count, sizeof(*list.ids), compare_id_order);
     visit_ids(r, &list, visit, arg);

@@ -11,6 +11,7 @@
 #include "discovery/index/fold.h"
 #include "discovery/registry/registry_internal.h"
 #include "p2p/limits.h"
+#include "p2p/lock.h"
 #include "p2p/net.h"
 
 /* ---- addresses ---- */
@@ -500,7 +501,7 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     *known_seq = 0;
     if (key != NULL)
         *key = rec->key;
-    pthread_mutex_lock(&r->writer);
+    p2p_lock(&r->writer);
     registry_lock(r);
     if (files == NULL || (rec->is_signed && key == NULL))
         goto out;
@@ -521,7 +522,7 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     files = NULL;
 out:
     registry_unlock(r);
-    pthread_mutex_unlock(&r->writer);
+    p2p_unlock(&r->writer);
     free(files);
     free(key);
     announce_evicted(r, &room.evicted);
@@ -627,7 +628,7 @@ registry_apply_delta(struct registry *r, const struct registry_delta *d,
     uint64_t charge;
 
     *known_seq = 0;
-    pthread_mutex_lock(&r->writer);
+    p2p_lock(&r->writer);
     registry_lock(r);
     if ((room.peer = registry_find_signed(r, &d->id)) == SLAB_NONE) {
         result = REGISTRY_UNKNOWN;
@@ -653,7 +654,7 @@ registry_apply_delta(struct registry *r, const struct registry_delta *d,
     }
 out:
     registry_unlock(r);
-    pthread_mutex_unlock(&r->writer);
+    p2p_unlock(&r->writer);
     free(now);
     announce_evicted(r, &room.evicted);
     if (result == REGISTRY_OK)

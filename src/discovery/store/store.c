@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 
@@ -24,11 +25,11 @@ store_pause(struct store *s, uint64_t ms)
     uint64_t until = p2p_now_ms() + ms;
     bool goes_on;
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     while (!s->is_stopping && p2p_now_ms() < until)
-        (void)p2p_cond_wait_until(&s->told, &s->lock, until);
+        (void)p2p_wait_until(&s->told, &s->lock, until);
     goes_on = !s->is_stopping;
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     return goes_on;
 }
 
@@ -56,7 +57,7 @@ store_enqueue(struct store *s, struct store_item *item, uint64_t *number)
 
     if (item == NULL)
         return false;
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     has_room = s->waiting_bytes + item->len <= STORE_QUEUE_BYTES;
     if (has_room) {
         item->number = *number = ++s->next_number;
@@ -68,7 +69,7 @@ store_enqueue(struct store *s, struct store_item *item, uint64_t *number)
         s->waiting_bytes += item->len;
         pthread_cond_signal(&s->work);
     }
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     if (!has_room)
         free(item);
     return has_room;
@@ -129,11 +130,11 @@ wait_for_ack(struct store *s, uint64_t number)
 {
     uint64_t until = p2p_now_ms() + STORE_ACK_MS;
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     while (s->acked < number && !s->is_stopping && !s->write_failed &&
            p2p_now_ms() < until)
-        (void)p2p_cond_wait_until(&s->told, &s->lock, until);
-    pthread_mutex_unlock(&s->lock);
+        (void)p2p_wait_until(&s->told, &s->lock, until);
+    p2p_unlock(&s->lock);
 }
 
 enum p2p_err
@@ -163,7 +164,7 @@ store_left(struct store *s, const struct p2p_id *id, uint64_t seq)
 static void
 init_locks(struct store *s)
 {
-    pthread_mutex_init(&s->lock, NULL);
+    p2p_mutex_init(&s->lock);
     p2p_cond_init(&s->work);
     p2p_cond_init(&s->told);
 }
@@ -204,13 +205,13 @@ store_close(struct store *s)
 {
     if (s == NULL)
         return;
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     s->is_stopping = true;
     if (s->reading != NULL)
         redis_link_break(s->reading);
     pthread_cond_broadcast(&s->work);
     pthread_cond_broadcast(&s->told);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     if (s->has_writer)
         pthread_join(s->writer, NULL);
     if (s->has_reader)
@@ -222,7 +223,7 @@ store_close(struct store *s)
         next = i->next;
         free(i);
     }
-    pthread_mutex_destroy(&s->lock);
+    p2p_mutex_clear(&s->lock);
     pthread_cond_destroy(&s->work);
     pthread_cond_destroy(&s->told);
     free(s);
@@ -234,18 +235,18 @@ store_wait(struct store *s, uint64_t timeout_ms)
     uint64_t until = p2p_now_ms() + timeout_ms;
     bool is_reading;
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     while (!s->is_reading && !s->is_stopping && p2p_now_ms() < until)
-        (void)p2p_cond_wait_until(&s->told, &s->lock, until);
+        (void)p2p_wait_until(&s->told, &s->lock, until);
     is_reading = s->is_reading;
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     return is_reading;
 }
 
 void
 store_stats(struct store *s, struct store_stats *out)
 {
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     *out = (struct store_stats){
         .is_connected = s->is_reading && !s->write_failed,
         .waiting_bytes = s->waiting_bytes,
@@ -253,7 +254,7 @@ store_stats(struct store *s, struct store_stats *out)
         .received = s->received,
         .resyncs = s->resyncs,
     };
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
 }
 
 #else

@@ -8,6 +8,7 @@
 #include "discovery/store/redis_link.h"
 #include "discovery/store/store.h"
 #include "discovery/store/store_log.h"
+#include "p2p/lock.h"
 
 #define STORE_KEY_LOG   "p2p:log"
 #define STORE_KEY_PEER  "p2p:peer:"
@@ -29,6 +30,7 @@ struct store_item {
     uint8_t bytes[];
 };
 
+P2P_MUTEX_KIND(store_lock);
 struct store {
     struct redis_url url;
     struct registry *registry;
@@ -37,7 +39,7 @@ struct store {
     pthread_t writer, reader;
     bool has_writer, has_reader;
 
-    pthread_mutex_t lock;
+    struct store_lock lock;
     pthread_cond_t work; /* for the writer: items, stopping */
     pthread_cond_t told; /* acked, is_reading, is_stopping have changed */
     struct store_item *first, *last;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 
@@ -280,9 +281,9 @@ follow(struct store *s, struct redis_link *l, struct place *at)
         apply_entry(s, redis_reply_at(entry, 1));
         (void)copy_text(redis_reply_at(entry, 0), at->text, sizeof(at->text));
     }
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     s->received += redis_reply_count(entries);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     redis_reply_free(reply);
     return reply != NULL;
 }
@@ -290,13 +291,13 @@ follow(struct store *s, struct redis_link *l, struct place *at)
 static void
 set_reading(struct store *s, bool is_reading)
 {
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     if (s->is_reading != is_reading)
         p2p_log_info("store: %s", is_reading ? "in step with redis" : "redis is away");
     s->is_reading = is_reading;
     s->resyncs += is_reading;
     pthread_cond_broadcast(&s->told);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
 }
 
 /* False: the store is stopping, so no other thread would interrupt this link. */
@@ -305,10 +306,10 @@ set_link(struct store *s, struct redis_link *l)
 {
     bool goes_on;
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     s->reading = l;
     goes_on = !s->is_stopping;
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     return goes_on;
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/net.h"
 
 #define BATCH      64u
@@ -309,10 +310,10 @@ note_failure(struct store *s, struct writer *w)
     if (w->back_off_ms > BACK_OFF_MAX)
         w->back_off_ms = BACK_OFF_MAX;
     w->retry_at = p2p_now_ms() + w->back_off_ms;
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     s->write_failed = true;
     pthread_cond_broadcast(&s->told);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
 }
 
 static void
@@ -334,9 +335,9 @@ write_some(struct store *s, struct writer *w, const struct store_item *first,
     w->retry_at = 0;
     if (n == 0)
         w->sweep_at = p2p_now_ms() + SWEEP_MS;
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     drop_batch(s, n);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
 }
 
 /* Often enough that a peer heard at one registry never expires at another. */
@@ -354,7 +355,7 @@ store_writer_main(void *arg)
     struct store *s = arg;
     struct writer w = {.sweep_at = p2p_now_ms() + SWEEP_MS};
 
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     while (!s->is_stopping) {
         uint64_t now = p2p_now_ms(), next = w.beats_at;
         const struct store_item *first = s->first;
@@ -364,19 +365,19 @@ store_writer_main(void *arg)
         if (now < w.beats_at && !may_write) {
             if (n > 0 && w.retry_at < next)
                 next = w.retry_at;
-            (void)p2p_cond_wait_until(&s->work, &s->lock, next);
+            (void)p2p_wait_until(&s->work, &s->lock, next);
             continue;
         }
-        pthread_mutex_unlock(&s->lock);
+        p2p_unlock(&s->lock);
         if (now >= w.beats_at) {
             gather_beats(s);
             w.beats_at = now + beat_interval(s);
         }
         if (may_write)
             write_some(s, &w, first, n);
-        pthread_mutex_lock(&s->lock);
+        p2p_lock(&s->lock);
     }
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
     redis_link_close(w.link);
     return NULL;
 }

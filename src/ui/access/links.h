@@ -13,13 +13,15 @@
 #include <stdint.h>
 
 #include "p2p/crypto.h"
+#include "p2p/lock.h"
 
 #define UI_LINK_LEN    64 /* hex digits, without a NUL */
 #define UI_LINK_LIFE_S 600
 #define UI_LINKS_MAX   16
 
+P2P_MUTEX_KIND(ui_links_lock);
 struct ui_links {
-    pthread_mutex_t lock;
+    struct ui_links_lock lock;
     struct {
         struct p2p_digest hash;
         uint64_t expires_s; /* 0: no link */

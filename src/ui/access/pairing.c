@@ -5,19 +5,20 @@
 #include <string.h>
 
 #include "p2p/crypto.h"
+#include "p2p/lock.h"
 
 void
 ui_pairing_init(struct ui_pairing *p)
 {
     memset(p, 0, sizeof(*p));
-    pthread_mutex_init(&p->lock, NULL);
+    p2p_mutex_init(&p->lock);
 }
 
 void
 ui_pairing_clear(struct ui_pairing *p)
 {
     p2p_wipe(p->code, sizeof(p->code));
-    pthread_mutex_destroy(&p->lock);
+    p2p_mutex_clear(&p->lock);
 }
 
 /* Six digits without bias: numbers beyond the last whole million are drawn again. */
@@ -44,11 +45,11 @@ ui_pairing_renew(struct ui_pairing *p, uint64_t now_s, char code[UI_CODE_LEN + 1
     *left_s = 0;
     if (err != P2P_OK)
         return err;
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     memcpy(p->code, code, sizeof(p->code));
     p->expires_s = now_s + UI_CODE_LIFE_S;
     p->tries = 0;
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     *left_s = UI_CODE_LIFE_S;
     return P2P_OK;
 }
@@ -65,11 +66,11 @@ ui_pairing_current(struct ui_pairing *p, uint64_t now_s, char code[UI_CODE_LEN +
 {
     bool valid;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     valid = has_code(p, now_s);
     memcpy(code, p->code, sizeof(p->code));
     *left_s = valid ? p->expires_s - now_s : 0;
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     return valid;
 }
 
@@ -135,7 +136,7 @@ ui_pairing_try(struct ui_pairing *p, uint64_t now_s, const char *address,
 
     *retry_s = 0;
     network_of(address, network);
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     row = row_of(p, network, now_s);
     if (p->seen[row].wrong >= UI_PAIR_TRIES) {
         *retry_s = (unsigned)(p->seen[row].until_s - now_s);
@@ -147,6 +148,6 @@ ui_pairing_try(struct ui_pairing *p, uint64_t now_s, const char *address,
         count_wrong(p, row, now_s);
         err = P2P_ERR_NOT_ALLOWED;
     }
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     return err;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "p2p/err.h"
+#include "p2p/lock.h"
 
 #define UI_CODE_LEN          6
 #define UI_CODE_LIFE_S       600
@@ -23,8 +24,9 @@
 #define UI_PAIR_ADDRESSES    1024
 #define UI_PAIR_ADDRESS_TEXT 46
 
+P2P_MUTEX_KIND(ui_pairing_lock);
 struct ui_pairing {
-    pthread_mutex_t lock;
+    struct ui_pairing_lock lock;
     char code[UI_CODE_LEN + 1]; /* empty: none */
     uint64_t expires_s;
     unsigned tries;

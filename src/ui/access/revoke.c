@@ -4,13 +4,15 @@
 #include <stdlib.h>
 
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "ui/app.h"
 
+P2P_MUTEX_KIND(ui_revoker_lock);
 struct ui_revoker {
     struct ui_app *app;
     pthread_t thread;
-    pthread_mutex_t lock;
+    struct ui_revoker_lock lock;
     pthread_cond_t stop;
     bool is_stopping;
 };
@@ -65,17 +67,17 @@ revoker_main(void *arg)
 {
     struct ui_revoker *r = arg;
 
-    pthread_mutex_lock(&r->lock);
+    p2p_lock(&r->lock);
     while (!r->is_stopping) {
-        (void)p2p_cond_wait_until(&r->stop, &r->lock, p2p_now_ms() + UI_REVOKE_LOOK_MS);
+        (void)p2p_wait_until(&r->stop, &r->lock, p2p_now_ms() + UI_REVOKE_LOOK_MS);
         if (r->is_stopping)
             break;
-        pthread_mutex_unlock(&r->lock);
+        p2p_unlock(&r->lock);
         if (http_close_groups(r->app->http, NULL, NULL) > 0)
             ui_revoke_look(r->app);
-        pthread_mutex_lock(&r->lock);
+        p2p_lock(&r->lock);
     }
-    pthread_mutex_unlock(&r->lock);
+    p2p_unlock(&r->lock);
     return NULL;
 }
 
@@ -87,12 +89,12 @@ ui_revoker_new(struct ui_app *app)
     if (r == NULL)
         return NULL;
     r->app = app;
-    pthread_mutex_init(&r->lock, NULL);
+    p2p_mutex_init(&r->lock);
     p2p_cond_init(&r->stop);
     if (pthread_create(&r->thread, NULL, revoker_main, r) == 0)
         return r;
     pthread_cond_destroy(&r->stop);
-    pthread_mutex_destroy(&r->lock);
+    p2p_mutex_clear(&r->lock);
     free(r);
     return NULL;
 }
@@ -102,12 +104,12 @@ ui_revoker_free(struct ui_revoker *r)
 {
     if (r == NULL)
         return;
-    pthread_mutex_lock(&r->lock);
+    p2p_lock(&r->lock);
     r->is_stopping = true;
     pthread_cond_signal(&r->stop);
-    pthread_mutex_unlock(&r->lock);
+    p2p_unlock(&r->lock);
     pthread_join(r->thread, NULL);
     pthread_cond_destroy(&r->stop);
-    pthread_mutex_destroy(&r->lock);
+    p2p_mutex_clear(&r->lock);
     free(r);
 }

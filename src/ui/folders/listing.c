@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/app.h"
@@ -27,10 +28,11 @@ ui_file_state_name(enum ui_file_state state)
     return state_names[state];
 }
 
+P2P_MUTEX_KIND(ui_listing_lock);
 struct ui_listings {
     struct {
-        pthread_mutex_t lock; /* held while a new listing is made, so that only one
-                                 thread walks the folder */
+        struct ui_listing_lock lock; /* held while a new listing is made, so that only
+                                 one thread walks the folder */
         struct ui_listing *now;
         uint64_t made_ms;
     } of[UI_FOLDERS];
@@ -44,7 +46,7 @@ ui_listings_new(struct ui_app *app)
 
     (void)app;
     for (int i = 0; i < UI_FOLDERS && ls != NULL; i++)
-        pthread_mutex_init(&ls->of[i].lock, NULL);
+        p2p_mutex_init(&ls->of[i].lock);
     return ls;
 }
 
@@ -80,7 +82,7 @@ ui_listings_free(struct ui_listings *ls)
         return;
     for (int i = 0; i < UI_FOLDERS; i++) {
         release(ls->of[i].now);
-        pthread_mutex_destroy(&ls->of[i].lock);
+        p2p_mutex_clear(&ls->of[i].lock);
     }
     free(ls);
 }
@@ -341,7 +343,7 @@ ui_listing_get(struct ui_app *app, enum ui_folder folder, const struct ui_listin
     struct ui_listing *fresh;
 
     *out = NULL;
-    pthread_mutex_lock(&ls->of[folder].lock);
+    p2p_lock(&ls->of[folder].lock);
     /* Cleared before the walk, so that the next get sees a change that happens during
      * it. */
     if (atomic_exchange(&ls->is_expired[folder], false) || ls->of[folder].now == NULL ||
@@ -356,6 +358,6 @@ ui_listing_get(struct ui_app *app, enum ui_folder folder, const struct ui_listin
         atomic_fetch_add(&ls->of[folder].now->refs, 1);
         *out = ls->of[folder].now;
     }
-    pthread_mutex_unlock(&ls->of[folder].lock);
+    p2p_unlock(&ls->of[folder].lock);
     return err;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/app.h"
@@ -28,9 +29,10 @@ struct item {
     uint64_t until_s;
 };
 
+P2P_MUTEX_KIND(ui_trash_lock);
 struct ui_trash {
     struct ui_app *app;
-    pthread_mutex_t lock;
+    struct ui_trash_lock lock;
     struct item *first;
 };
 
@@ -151,7 +153,7 @@ ui_trash_new(struct ui_app *app)
     if (trash == NULL)
         return NULL;
     trash->app = app;
-    pthread_mutex_init(&trash->lock, NULL);
+    p2p_mutex_init(&trash->lock);
     ui_store_load_notes(app->store, kinds[UI_SHARED], load_shared, trash);
     ui_store_load_notes(app->store, kinds[UI_DOWNLOADS], load_downloads, trash);
     sweep_uploads(app->shared);
@@ -168,7 +170,7 @@ ui_trash_free(struct ui_trash *trash)
         free(item->name);
         free(item);
     }
-    pthread_mutex_destroy(&trash->lock);
+    p2p_mutex_clear(&trash->lock);
     free(trash);
 }
 
@@ -222,9 +224,9 @@ ui_trash_put(struct ui_trash *trash, enum ui_folder folder, const char *name,
     enum p2p_err err;
 
     *until_s = p2p_time_s() + UI_TRASH_KEEP_S;
-    pthread_mutex_lock(&trash->lock);
+    p2p_lock(&trash->lock);
     err = withdraw(trash, folder, name, *until_s);
-    pthread_mutex_unlock(&trash->lock);
+    p2p_unlock(&trash->lock);
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND && err != P2P_ERR_NAME) {
         *until_s = 0; /* `.p2p` may be on a full disk: deleting still works */
         err = p2p_root_unlink(root_of(trash, folder), name);
@@ -241,7 +243,7 @@ ui_trash_restore(struct ui_trash *trash, enum ui_folder folder, const char *name
     enum p2p_err err = P2P_ERR_NOT_FOUND;
     struct item **at;
 
-    pthread_mutex_lock(&trash->lock);
+    p2p_lock(&trash->lock);
     at = find(trash, folder, name);
     if (*at != NULL && (*at)->until_s > p2p_time_s()) {
         err = p2p_root_publish(root_of(trash, folder), (*at)->private_name, name,
@@ -249,7 +251,7 @@ ui_trash_restore(struct ui_trash *trash, enum ui_folder folder, const char *name
         if (err == P2P_OK)
             forget(trash, at);
     }
-    pthread_mutex_unlock(&trash->lock);
+    p2p_unlock(&trash->lock);
     return err;
 }
 
@@ -258,14 +260,14 @@ ui_trash_expire(struct ui_trash *trash)
 {
     uint64_t now_s = p2p_time_s();
 
-    pthread_mutex_lock(&trash->lock);
+    p2p_lock(&trash->lock);
     for (struct item **at = &trash->first; *at != NULL;) {
         if ((*at)->until_s <= now_s)
             delete_for_good(trash, at);
         else
             at = &(*at)->next;
     }
-    pthread_mutex_unlock(&trash->lock);
+    p2p_unlock(&trash->lock);
 }
 
 uint64_t
@@ -273,11 +275,11 @@ ui_trash_due_ms(struct ui_trash *trash)
 {
     uint64_t now_s = p2p_time_s(), due_s = UINT64_MAX;
 
-    pthread_mutex_lock(&trash->lock);
+    p2p_lock(&trash->lock);
     for (const struct item *item = trash->first; item != NULL; item = item->next)
         if (item->until_s < due_s)
             due_s = item->until_s;
-    pthread_mutex_unlock(&trash->lock);
+    p2p_unlock(&trash->lock);
     if (due_s == UINT64_MAX)
         return UINT64_MAX;
     return p2p_now_ms() + (due_s > now_s ? (due_s - now_s) * 1000 : 0);
@@ -288,13 +290,13 @@ ui_trash_drop_first(struct ui_trash *trash)
 {
     struct item **first = NULL;
 
-    pthread_mutex_lock(&trash->lock);
+    p2p_lock(&trash->lock);
     for (struct item **at = &trash->first; *at != NULL; at = &(*at)->next)
         if (first == NULL || (*at)->until_s < (*first)->until_s)
             first = at;
     if (first != NULL)
         delete_for_good(trash, first);
-    pthread_mutex_unlock(&trash->lock);
+    p2p_unlock(&trash->lock);
     return first != NULL;
 }
 
@@ -303,7 +305,7 @@ ui_trash_bytes(struct ui_trash *trash)
 {
     uint64_t bytes = 0;
 
-    pthread_mutex_lock(&trash->lock);
+    p2p_lock(&trash->lock);
     for (const struct item *item = trash->first; item != NULL; item = item->next) {
         struct stat st;
         int fd = -1;
@@ -313,6 +315,6 @@ ui_trash_bytes(struct ui_trash *trash)
             bytes += (uint64_t)st.st_blocks * 512;
         p2p_fd_close(&fd);
     }
-    pthread_mutex_unlock(&trash->lock);
+    p2p_unlock(&trash->lock);
     return bytes;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/mdns.h"
 #include "p2p/net.h"
@@ -73,11 +74,11 @@ allowance(struct ui_peers *p, const struct p2p_id *id, enum ui_found_by found_by
 
     if (found_by == UI_BY_HAND)
         return HAND_BYTES_MAX;
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     for (size_t i = 0; i < p->near_count; i++)
         if (p->near[i].found_by == UI_BY_MDNS && !p2p_id_equal(&p->near[i].id, id))
             used += bytes_of(&p->near[i]);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     left = used < ALL_BYTES_MAX ? ALL_BYTES_MAX - used : 0;
     return left < NEAR_BYTES_MAX ? left : NEAR_BYTES_MAX;
 }
@@ -184,7 +185,7 @@ keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
 {
     struct ui_peer *peer;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     if ((peer = add(p, &who->id, &who->addr, found_by)) != NULL) {
         struct ui_peer old = *peer;
         peer->files = n->at;
@@ -194,7 +195,7 @@ keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
         ui_peer_clear(&old);
         memset(n, 0, sizeof(*n));
     }
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     for (size_t i = 0; i < n->count; i++)
         free(n->at[i]);
     free(n->at);
@@ -261,9 +262,9 @@ browse(struct ui_peers *p)
 
     if (p2p_mdns_browse(BROWSE_MS, found, NEAR_MAX, &count) != P2P_OK)
         return;
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     take_announced(p, found, count);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
 }
 
 /* ---- asking all of them ---- */
@@ -308,18 +309,18 @@ look(struct ui_app *app, void *arg)
 
     (void)arg;
     browse(p);
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     count = choose(p, targets);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     for (size_t i = 0; i < count && !p->is_stopping; i++) {
         enum p2p_err err = meet(p, &targets[i].who, targets[i].found_by);
         if (err != P2P_OK)
             p2p_log_debug("a neighbour is away error=%s", p2p_err_name(err));
     }
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     p->is_looking_near = false;
     p->made_ms = 0; /* the snapshot does not have these files yet */
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     if (count > 0)
         ui_watch_peers(app);
 }
@@ -330,18 +331,18 @@ ui_near_look(struct ui_peers *p)
     static const struct ui_job_kind kind = {look, NULL, free, false};
     bool is_due;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     is_due = !p->is_looking_near && p->app->jobs != NULL &&
              (p->browsed_ms == 0 || p2p_now_ms() - p->browsed_ms >= LOOK_EVERY_MS);
     if (is_due) {
         p->browsed_ms = p2p_now_ms();
         p->is_looking_near = true;
     }
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     if (is_due && !ui_job_spawn(p->app->jobs, &kind, malloc(1))) {
-        pthread_mutex_lock(&p->lock);
+        p2p_lock(&p->lock);
         p->is_looking_near = false;
-        pthread_mutex_unlock(&p->lock);
+        p2p_unlock(&p->lock);
     }
 }
 
@@ -351,10 +352,10 @@ make_lasting(struct ui_peers *p, const struct p2p_id *id)
 {
     struct ui_peer *peer;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     if ((peer = find(p, id)) != NULL)
         peer->found_by = UI_BY_HAND;
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
 }
 
 enum p2p_err
@@ -388,11 +389,11 @@ ui_peers_drop(struct ui_app *app, const struct p2p_id *id)
 
     p2p_hex_format(id->b, sizeof(id->b), hex);
     ui_store_remove_note(app->store, "peer", hex);
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     if ((peer = find(p, id)) != NULL) {
         ui_peer_clear(peer);
         *peer = p->near[--p->near_count];
     }
     p->made_ms = 0; /* the snapshot still has it */
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "p2p/rank.h"
@@ -72,8 +73,8 @@ ui_peers_new(struct ui_app *app)
     if (p == NULL)
         return NULL;
     p->app = app;
-    pthread_mutex_init(&p->lock, NULL);
-    pthread_mutex_init(&p->looking, NULL);
+    p2p_mutex_init(&p->lock);
+    p2p_mutex_init(&p->looking);
     ui_near_load(p);
     return p;
 }
@@ -92,8 +93,8 @@ ui_peers_free(struct ui_peers *p)
         return;
     clear_list(p->list, p->count);
     clear_list(p->near, p->near_count);
-    pthread_mutex_destroy(&p->looking);
-    pthread_mutex_destroy(&p->lock);
+    p2p_mutex_clear(&p->looking);
+    p2p_mutex_clear(&p->lock);
     free(p);
 }
 
@@ -207,7 +208,7 @@ look(struct ui_peers *p)
     uint64_t asked_ms = p2p_now_ms();
     enum p2p_err err = p2p_discovery_peers(p->app->discovery, &found);
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     p->took_ms = p2p_now_ms() - asked_ms;
     differs = p->is_reachable != (err == P2P_OK);
     p->is_reachable = err == P2P_OK;
@@ -219,7 +220,7 @@ look(struct ui_peers *p)
         put_met_first(p, &s);
         differs |= replace(p, &s);
     }
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     p2p_peer_list_clear(&found);
     return differs;
 }
@@ -231,11 +232,11 @@ is_fresh(struct ui_peers *p)
 {
     bool fresh;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     fresh =
         p->made_ms != 0 && p2p_now_ms() - p->made_ms <
                                (p->is_reachable ? FRESH_MS : FRESH_MS + 2 * p->took_ms);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     return fresh;
 }
 
@@ -246,9 +247,9 @@ was_silent(struct ui_peers *p)
 {
     bool silent;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     silent = p->made_ms != 0 && !p->is_reachable;
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     return silent;
 }
 
@@ -257,16 +258,16 @@ ui_peers_refresh(struct ui_app *app)
 {
     struct ui_peers *p = app->peers;
 
-    if (pthread_mutex_trylock(&p->looking) != 0) {
+    if (!p2p_try_lock(&p->looking)) {
         if (was_silent(p))
             return;
-        pthread_mutex_lock(&p->looking);
+        p2p_lock(&p->looking);
     }
     if (!is_fresh(p)) {
         ui_near_look(p);
         look(p);
     }
-    pthread_mutex_unlock(&p->looking);
+    p2p_unlock(&p->looking);
 }
 
 bool
@@ -274,10 +275,10 @@ ui_peers_look(struct ui_app *app)
 {
     bool differs;
 
-    pthread_mutex_lock(&app->peers->looking);
+    p2p_lock(&app->peers->looking);
     ui_near_look(app->peers);
     differs = look(app->peers);
-    pthread_mutex_unlock(&app->peers->looking);
+    p2p_unlock(&app->peers->looking);
     return differs;
 }
 
@@ -288,9 +289,9 @@ ui_peers_count(struct ui_app *app)
 {
     size_t count;
 
-    pthread_mutex_lock(&app->peers->lock);
+    p2p_lock(&app->peers->lock);
     count = app->peers->count;
-    pthread_mutex_unlock(&app->peers->lock);
+    p2p_unlock(&app->peers->lock);
     return count;
 }
 
@@ -299,9 +300,9 @@ ui_peers_is_old(struct ui_app *app)
 {
     bool old;
 
-    pthread_mutex_lock(&app->peers->lock);
+    p2p_lock(&app->peers->lock);
     old = p2p_now_ms() - app->peers->made_ms > 10000;
-    pthread_mutex_unlock(&app->peers->lock);
+    p2p_unlock(&app->peers->lock);
     return old;
 }
 
@@ -311,13 +312,13 @@ ui_peers_own(struct ui_app *app, uint16_t *port)
     struct ui_peers *p = app->peers;
     const struct ui_peer *own;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     own = ui_peers_find(p, p2p_identity_id(app->identity));
     if (own != NULL && own->found_by != UI_BY_REGISTRY)
         own = NULL;
     if (own != NULL)
         *port = own->addr.port;
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     return own != NULL;
 }
 
@@ -327,10 +328,10 @@ ui_peers_locate(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *ou
     struct p2p_known_peer known;
     const struct ui_peer *peer;
 
-    pthread_mutex_lock(&app->peers->lock);
+    p2p_lock(&app->peers->lock);
     if ((peer = ui_peers_find(app->peers, id)) != NULL)
         *out = peer->addr;
-    pthread_mutex_unlock(&app->peers->lock);
+    p2p_unlock(&app->peers->lock);
     if (peer != NULL)
         return P2P_OK;
     if (p2p_known_find(app->identity, id, &known) != P2P_OK ||
@@ -369,9 +370,9 @@ ui_peers_resolve(struct ui_app *app, const char *text, struct p2p_id *out)
         return p2p_hex_parse(text, out->b, sizeof(out->b));
     if (strlen(text) != 19)
         return P2P_ERR_MALFORMED;
-    pthread_mutex_lock(&app->peers->lock);
+    p2p_lock(&app->peers->lock);
     matches = resolve_short(app->peers, text, out);
-    pthread_mutex_unlock(&app->peers->lock);
+    p2p_unlock(&app->peers->lock);
     return matches == 1 ? P2P_OK : P2P_ERR_NOT_FOUND;
 }
 
@@ -400,7 +401,7 @@ ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
 {
     struct ui_peers *p = app->peers;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     for (size_t i = 0; i < p->count; i++) {
         const struct ui_peer *peer = &p->list[i];
         if (peer->found_by == UI_BY_REGISTRY)
@@ -412,7 +413,7 @@ ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
                 visit(arg, peer, peer->files[k], content);
         }
     }
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
 }
 
 /* ---- sources of a file ---- */

@@ -5,12 +5,15 @@
 
 #include <pthread.h>
 
+#include "p2p/lock.h"
 #include "ui/peers/peers.h"
 
+P2P_MUTEX_KIND(ui_peers_lock);
+P2P_MUTEX_KIND(ui_peers_looking);
 struct ui_peers {
     struct ui_app *app;
-    pthread_mutex_t lock; /* everything below */
-    struct ui_peer *list; /* the snapshot */
+    struct ui_peers_lock lock; /* everything below */
+    struct ui_peer *list;      /* the snapshot */
     size_t count;
     uint64_t made_ms;
     uint64_t took_ms;     /* when the registries last answered, or failed to */
@@ -20,7 +23,7 @@ struct ui_peers {
     uint64_t near_asked_ms, browsed_ms;
     bool is_looking_near; /* a worker does */
     _Atomic bool is_stopping;
-    pthread_mutex_t looking; /* held while the registries are asked; before `lock` */
+    struct ui_peers_looking looking; /* while registries are asked; before `lock` */
 };
 
 void ui_peer_clear(struct ui_peer *peer);

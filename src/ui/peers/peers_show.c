@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/lock.h"
 #include "p2p/net.h"
 #include "ui/app.h"
 #include "ui/peers/peers_internal.h"
@@ -112,7 +113,7 @@ ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
     struct ui_peers *p = app->peers;
     size_t bytes_left = with_files ? UI_FILE_LISTS_BYTES : 0;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     http_json_begin(o, "peers", '[');
     for (size_t i = offset; i < p->count && i - offset < limit; i++) {
         http_json_begin(o, NULL, '{');
@@ -123,7 +124,7 @@ ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
     ui_json_cursor(o,
                    offset < p->count && limit < p->count - offset ? offset + limit : 0);
     http_json_put_bool(o, "discovery_reachable", p->is_reachable);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
 }
 
 /* A peer that is not online, as it is remembered. */
@@ -149,12 +150,12 @@ ui_peers_put_one(struct ui_app *app, const struct p2p_id *id, struct http_json_o
     struct ui_peer recalled;
     size_t bytes_left = UI_FILE_LISTS_BYTES;
 
-    pthread_mutex_lock(&p->lock);
+    p2p_lock(&p->lock);
     if ((peer = ui_peers_find(p, id)) == NULL && recall(app, id, &recalled))
         peer = &recalled;
     if (peer != NULL)
         put_peer(app, peer, o, &bytes_left);
-    pthread_mutex_unlock(&p->lock);
+    p2p_unlock(&p->lock);
     return peer != NULL;
 }
 

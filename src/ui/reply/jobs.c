@@ -6,6 +6,7 @@
 
 #include "http/wait.h"
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 
 #define IDLE_S 10
 
@@ -18,10 +19,11 @@ struct job {
     enum { WAITING, RUNNING, DONE } state;
 };
 
+P2P_MUTEX_KIND(ui_jobs_lock);
 struct ui_jobs {
     struct ui_app *app;
     struct http_waitlist *list;
-    pthread_mutex_t lock;
+    struct ui_jobs_lock lock;
     pthread_cond_t changed;
     struct job *first;
     size_t count;  /* of those that take a place */
@@ -40,7 +42,7 @@ ui_jobs_new(struct ui_app *app, struct http_server *server)
         return NULL;
     }
     j->app = app;
-    pthread_mutex_init(&j->lock, NULL);
+    p2p_mutex_init(&j->lock);
     p2p_cond_init(&j->changed);
     return j;
 }
@@ -72,19 +74,19 @@ ui_jobs_free(struct ui_jobs *j)
 {
     if (j == NULL)
         return;
-    pthread_mutex_lock(&j->lock);
+    p2p_lock(&j->lock);
     j->stopping = true;
     pthread_cond_broadcast(&j->changed);
     while (j->threads > 0)
-        pthread_cond_wait(&j->changed, &j->lock);
-    pthread_mutex_unlock(&j->lock);
+        p2p_wait(&j->changed, &j->lock);
+    p2p_unlock(&j->lock);
     for (struct job *job = j->first, *next; job != NULL; job = next) {
         next = job->next;
         free_job(job);
     }
     http_waitlist_free(j->list);
     pthread_cond_destroy(&j->changed);
-    pthread_mutex_destroy(&j->lock);
+    p2p_mutex_clear(&j->lock);
     free(j);
 }
 
@@ -113,7 +115,7 @@ next_job(struct ui_jobs *j)
 
     j->idle++;
     while ((job = oldest_waiting(j)) == NULL && !j->stopping && in_time)
-        in_time = p2p_cond_wait_until(&j->changed, &j->lock, until_ms);
+        in_time = p2p_wait_until(&j->changed, &j->lock, until_ms);
     j->idle--;
     return j->stopping ? NULL : job;
 }
@@ -124,28 +126,28 @@ work(void *arg)
     struct ui_jobs *j = arg;
     struct job *job;
 
-    pthread_mutex_lock(&j->lock);
+    p2p_lock(&j->lock);
     while ((job = next_job(j)) != NULL) {
         bool is_wanted;
 
         job->state = RUNNING;
-        pthread_mutex_unlock(&j->lock);
+        p2p_unlock(&j->lock);
         job->kind->work(j->app, job->arg);
-        pthread_mutex_lock(&j->lock);
+        p2p_lock(&j->lock);
         job->state = DONE;
         is_wanted = job->serial != 0;
         if (!is_wanted)
             unlink_job(j, job);
-        pthread_mutex_unlock(&j->lock);
+        p2p_unlock(&j->lock);
         if (is_wanted)
             http_waitlist_wake(j->list);
         else
             free_job(job);
-        pthread_mutex_lock(&j->lock);
+        p2p_lock(&j->lock);
     }
     j->threads--;
     pthread_cond_broadcast(&j->changed);
-    pthread_mutex_unlock(&j->lock);
+    p2p_unlock(&j->lock);
     return NULL;
 }
 
@@ -171,7 +173,7 @@ enqueue(struct ui_jobs *j, uint64_t serial, const struct ui_job_kind *kind, void
     struct job *job = NULL;
     bool taken = false;
 
-    pthread_mutex_lock(&j->lock);
+    p2p_lock(&j->lock);
     if (!j->stopping && j->count < UI_JOBS_MAX && (job = calloc(1, sizeof(*job)))) {
         *job =
             (struct job){.next = j->first, .serial = serial, .kind = kind, .arg = arg};
@@ -183,7 +185,7 @@ enqueue(struct ui_jobs *j, uint64_t serial, const struct ui_job_kind *kind, void
             unlink_job(j, job);
         pthread_cond_signal(&j->changed);
     }
-    pthread_mutex_unlock(&j->lock);
+    p2p_unlock(&j->lock);
     if (!taken) {
         free(job);
         kind->release(arg);
@@ -204,10 +206,10 @@ job_of(struct ui_jobs *j, uint64_t serial)
 {
     struct job *job;
 
-    pthread_mutex_lock(&j->lock);
+    p2p_lock(&j->lock);
     for (job = j->first; job != NULL && job->serial != serial; job = job->next)
         ;
-    pthread_mutex_unlock(&j->lock);
+    p2p_unlock(&j->lock);
     return job;
 }
 
@@ -216,9 +218,9 @@ is_done(struct ui_jobs *j, const struct job *job)
 {
     bool done;
 
-    pthread_mutex_lock(&j->lock);
+    p2p_lock(&j->lock);
     done = job->state == DONE;
-    pthread_mutex_unlock(&j->lock);
+    p2p_unlock(&j->lock);
     return done;
 }
 
@@ -249,9 +251,9 @@ abandon(struct ui_jobs *j, struct job *job)
 {
     bool is_mine;
 
-    pthread_mutex_lock(&j->lock);
+    p2p_lock(&j->lock);
     is_mine = leave(j, job);
-    pthread_mutex_unlock(&j->lock);
+    p2p_unlock(&j->lock);
     if (is_mine)
         free_job(job);
 }

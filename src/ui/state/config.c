@@ -9,6 +9,7 @@
 
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
+#include "p2p/lock.h"
 #include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/state/events.h"
@@ -16,8 +17,9 @@
 
 #define MAX_RUNNING 64
 
+P2P_MUTEX_KIND(ui_config_lock);
 struct ui_config {
-    pthread_mutex_t lock;
+    struct ui_config_lock lock;
     struct ui_settings now;
 };
 
@@ -123,7 +125,7 @@ ui_config_new(struct ui_app *app)
 
     if (config == NULL)
         return NULL;
-    pthread_mutex_init(&config->lock, NULL);
+    p2p_mutex_init(&config->lock);
     set_defaults(&config->now, &app->opt);
     for (size_t i = 0; i < SETTINGS; i++) {
         ui_store_get_setting(app->store, settings[i].key, text, sizeof(text));
@@ -138,16 +140,16 @@ ui_config_free(struct ui_config *config)
 {
     if (config == NULL)
         return;
-    pthread_mutex_destroy(&config->lock);
+    p2p_mutex_clear(&config->lock);
     free(config);
 }
 
 void
 ui_config_get(struct ui_config *config, struct ui_settings *out)
 {
-    pthread_mutex_lock(&config->lock);
+    p2p_lock(&config->lock);
     *out = config->now;
-    pthread_mutex_unlock(&config->lock);
+    p2p_unlock(&config->lock);
 }
 
 /* ---- the API ---- */
@@ -258,9 +260,9 @@ ui_config_handle_patch(struct http_request *req, void *arg)
     ui_config_get(app->config, &s);
     if (!apply(req, body, &s))
         return;
-    pthread_mutex_lock(&app->config->lock);
+    p2p_lock(&app->config->lock);
     app->config->now = s;
-    pthread_mutex_unlock(&app->config->lock);
+    p2p_unlock(&app->config->lock);
     keep(app, body);
     ui_transfers_reconfigure(app->transfers);
     put_config(&o, app);

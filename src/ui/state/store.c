@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "p2p/bytes.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/transfers/transfer.h"
@@ -64,8 +65,9 @@ static const char *const sql[STATEMENTS] = {
         "SELECT key, value, time FROM notes WHERE kind = ?1 ORDER BY time, key",
 };
 
+P2P_MUTEX_KIND(ui_store_lock);
 struct ui_store {
-    pthread_mutex_t lock;
+    struct ui_store_lock lock;
     sqlite3 *db;
     sqlite3_stmt *stmt[STATEMENTS];
     int lock_fd;
@@ -170,7 +172,7 @@ ui_store_open(const struct p2p_root *downloads, struct ui_store **out)
     if (s == NULL)
         return P2P_ERR_NOMEM;
     s->lock_fd = -1;
-    pthread_mutex_init(&s->lock, NULL);
+    p2p_mutex_init(&s->lock);
     if ((err = take_lock(s, downloads)) == P2P_OK &&
         (err = p2p_root_private_path(downloads, FILE_NAME, path, sizeof(path))) ==
             P2P_OK)
@@ -190,7 +192,7 @@ ui_store_close(struct ui_store *s)
         return;
     close_database(s);
     p2p_fd_close(&s->lock_fd);
-    pthread_mutex_destroy(&s->lock);
+    p2p_mutex_clear(&s->lock);
     free(s);
 }
 
@@ -199,7 +201,7 @@ ui_store_close(struct ui_store *s)
 static sqlite3_stmt *
 begin(struct ui_store *s, int which)
 {
-    pthread_mutex_lock(&s->lock);
+    p2p_lock(&s->lock);
     return s->stmt[which];
 }
 
@@ -208,7 +210,7 @@ end(struct ui_store *s, sqlite3_stmt *stmt)
 {
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
-    pthread_mutex_unlock(&s->lock);
+    p2p_unlock(&s->lock);
 }
 
 static void

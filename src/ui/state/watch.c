@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "http/sse.h"
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/app.h"
@@ -19,13 +20,13 @@
 
 #define LOOK_EVERY_MS 10000
 #define PLACE_LOOK_MS 2000 /* whether the downloads folder is at its path */
-#define CHANGES_MAX   100 /* with more changes than this, the page reads the list again \
-                           */
+#define CHANGES_MAX   100  /* with more, the page reads the list again */
 
+P2P_MUTEX_KIND(ui_watch_lock);
 struct ui_watch {
     struct ui_app *app;
     pthread_t thread;
-    pthread_mutex_t lock;
+    struct ui_watch_lock lock;
     pthread_cond_t woken;
     bool has_thread, is_stopping, has_folder[UI_FOLDERS], has_peers, has_news;
     bool is_away;                    /* the downloads folder, as last seen */
@@ -196,7 +197,7 @@ sleep_some(struct ui_watch *w, uint64_t look_at_ms)
         due_ms = look_at_ms;
     if (w->has_news || due_ms <= now_ms)
         return;
-    (void)p2p_cond_wait_until(&w->woken, &w->lock, due_ms);
+    (void)p2p_wait_until(&w->woken, &w->lock, due_ms);
 }
 
 static void *
@@ -205,14 +206,14 @@ watch_main(void *arg)
     struct ui_watch *w = arg;
     uint64_t look_at_ms = 0;
 
-    pthread_mutex_lock(&w->lock);
+    p2p_lock(&w->lock);
     while (!w->is_stopping) {
         bool shared = w->has_folder[UI_SHARED], downloads = w->has_folder[UI_DOWNLOADS];
         bool peers = w->has_peers;
 
         w->has_folder[UI_SHARED] = w->has_folder[UI_DOWNLOADS] = w->has_peers = false;
         w->has_news = false;
-        pthread_mutex_unlock(&w->lock);
+        p2p_unlock(&w->lock);
         ui_trash_expire(w->app->trash);
         downloads |= notice_place(w);
         if (shared)
@@ -224,10 +225,10 @@ watch_main(void *arg)
             look_at_ms = p2p_now_ms() + LOOK_EVERY_MS;
         } else if (shared || downloads)
             ui_status_publish(w->app);
-        pthread_mutex_lock(&w->lock);
+        p2p_lock(&w->lock);
         sleep_some(w, look_at_ms);
     }
-    pthread_mutex_unlock(&w->lock);
+    p2p_unlock(&w->lock);
     return NULL;
 }
 
@@ -239,7 +240,7 @@ ui_watch_new(struct ui_app *app)
     if (w == NULL)
         return NULL;
     w->app = app;
-    pthread_mutex_init(&w->lock, NULL);
+    p2p_mutex_init(&w->lock);
     p2p_cond_init(&w->woken);
     return w;
 }
@@ -256,10 +257,10 @@ ui_watch_stop(struct ui_watch *w)
 {
     if (w == NULL || !w->has_thread)
         return;
-    pthread_mutex_lock(&w->lock);
+    p2p_lock(&w->lock);
     w->is_stopping = true;
     pthread_cond_signal(&w->woken);
-    pthread_mutex_unlock(&w->lock);
+    p2p_unlock(&w->lock);
     pthread_join(w->thread, NULL);
     w->has_thread = false;
 }
@@ -272,7 +273,7 @@ ui_watch_free(struct ui_watch *w)
     if (w->shared != NULL)
         ui_listing_release(w->shared);
     pthread_cond_destroy(&w->woken);
-    pthread_mutex_destroy(&w->lock);
+    p2p_mutex_clear(&w->lock);
     free(w);
 }
 
@@ -281,12 +282,12 @@ ui_watch_free(struct ui_watch *w)
 static void
 report(struct ui_watch *w, bool *flag)
 {
-    pthread_mutex_lock(&w->lock);
+    p2p_lock(&w->lock);
     if (flag != NULL)
         *flag = true;
     w->has_news = true;
     pthread_cond_signal(&w->woken);
-    pthread_mutex_unlock(&w->lock);
+    p2p_unlock(&w->lock);
 }
 
 void

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "p2p/journal.h"
+#include "p2p/lock.h"
 #include "ui/app.h"
 #include "ui/folders/place.h"
 #include "ui/state/config.h"
@@ -84,9 +85,9 @@ stop_one(struct ui_transfers *ts)
     keeps_data = t->stop == UI_STOP_KEEP;
     t->is_told = true;
     t->is_in_use = true;
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     p2p_download_cancel(dl, keeps_data);
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     t->is_in_use = false;
     pthread_cond_broadcast(&ts->changed);
     return true;
@@ -126,9 +127,9 @@ clean_one(struct ui_transfers *ts)
         ui_transfer_free(t);
     }
     if (must_delete) {
-        pthread_mutex_unlock(&ts->lock);
+        p2p_unlock(&ts->lock);
         delete_data(ts->app, &root);
-        pthread_mutex_lock(&ts->lock);
+        p2p_lock(&ts->lock);
     }
     return true;
 }
@@ -198,9 +199,9 @@ sleep_until_due(struct ui_transfers *ts)
 {
     uint64_t seconds = next_due(ts, p2p_time_s());
 
-    (void)p2p_cond_wait_until(&ts->changed, &ts->lock,
-                              seconds == 0 ? P2P_NO_DEADLINE
-                                           : p2p_now_ms() + seconds * 1000);
+    (void)p2p_wait_until(&ts->changed, &ts->lock,
+                         seconds == 0 ? P2P_NO_DEADLINE
+                                      : p2p_now_ms() + seconds * 1000);
 }
 
 static bool
@@ -218,7 +219,7 @@ ui_queue_main(void *transfers)
 {
     struct ui_transfers *ts = transfers;
 
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     while (!ts->is_stopping || ts->threads > 0) {
         ui_queue_apply_rate(ts);
         pause_when_away(ts);
@@ -229,6 +230,6 @@ ui_queue_main(void *transfers)
         if (!has_work(ts) && (!ts->is_stopping || ts->threads > 0))
             sleep_until_due(ts);
     }
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return NULL;
 }

@@ -5,11 +5,13 @@
 
 #include <pthread.h>
 
+#include "p2p/lock.h"
 #include "ui/transfers/transfers.h"
 
+P2P_MUTEX_KIND(ui_transfers_lock);
 struct ui_transfers {
     struct ui_app *app;
-    pthread_mutex_t lock; /* the list and every transfer in it */
+    struct ui_transfers_lock lock; /* the list and every transfer in it */
     pthread_cond_t changed;
     struct ui_transfer *first; /* newest first */
     size_t count;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "ui/app.h"
 #include "ui/folders/place.h"
@@ -117,7 +118,7 @@ on_event(void *arg, const struct p2p_download_status *st)
     struct ui_transfer *t = run->t;
     enum ui_state state = state_of(st->state);
 
-    pthread_mutex_lock(&run->ts->lock);
+    p2p_lock(&run->ts->lock);
     if (t->stop == UI_GO_ON && st->state < P2P_DL_COMPLETED) {
         bool is_news = t->state != state || t->root_known != st->root_known;
 
@@ -130,7 +131,7 @@ on_event(void *arg, const struct p2p_download_status *st)
         } else
             ui_transfers_tell(run->ts, t);
     }
-    pthread_mutex_unlock(&run->ts->lock);
+    p2p_unlock(&run->ts->lock);
 }
 
 /* ---- the end of a run; under the lock ---- */
@@ -291,10 +292,10 @@ start(struct run *run, const struct ui_source *sources, size_t count,
 static void
 keep_sources(struct run *run, const struct ui_source *sources, size_t count)
 {
-    pthread_mutex_lock(&run->ts->lock);
+    p2p_lock(&run->ts->lock);
     if (ui_transfer_set_sources(run->t, sources, count) != P2P_OK)
         p2p_log_warn("out of memory: the sources of a transfer are not kept");
-    pthread_mutex_unlock(&run->ts->lock);
+    p2p_unlock(&run->ts->lock);
 }
 
 /* Makes the download visible to the manager, waits for its end, and hides it again. */
@@ -303,16 +304,16 @@ wait_for(struct run *run, struct p2p_download *dl)
 {
     enum p2p_err err;
 
-    pthread_mutex_lock(&run->ts->lock);
+    p2p_lock(&run->ts->lock);
     run->t->dl = dl;
     pthread_cond_broadcast(&run->ts->changed);
-    pthread_mutex_unlock(&run->ts->lock);
+    p2p_unlock(&run->ts->lock);
     err = p2p_download_wait(dl);
-    pthread_mutex_lock(&run->ts->lock);
+    p2p_lock(&run->ts->lock);
     while (run->t->is_in_use)
-        pthread_cond_wait(&run->ts->changed, &run->ts->lock);
+        p2p_wait(&run->ts->changed, &run->ts->lock);
     run->t->dl = NULL;
-    pthread_mutex_unlock(&run->ts->lock);
+    p2p_unlock(&run->ts->lock);
     return err;
 }
 
@@ -340,9 +341,9 @@ run_main(void *arg)
         p2p_download_status(dl, st);
         p2p_download_free(dl);
     }
-    pthread_mutex_lock(&run->ts->lock);
+    p2p_lock(&run->ts->lock);
     conclude(run->ts, run->t, err, st != NULL ? st : &(struct p2p_download_status){0});
-    pthread_mutex_unlock(&run->ts->lock);
+    p2p_unlock(&run->ts->lock);
     free(st);
     free(run);
     return NULL;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "p2p/clock.h"
+#include "p2p/lock.h"
 #include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/state/events.h"
@@ -133,7 +134,7 @@ ui_transfers_new(struct ui_app *app, struct ui_transfers **out)
     if (ts == NULL)
         return P2P_ERR_NOMEM;
     ts->app = app;
-    pthread_mutex_init(&ts->lock, NULL);
+    p2p_mutex_init(&ts->lock);
     p2p_cond_init(&ts->changed);
     p2p_rate_init(&ts->rate, 0, p2p_now_ms() * 1000);
     ui_store_load_transfers(app->store, adopt, ts);
@@ -153,7 +154,7 @@ ui_transfers_start(struct ui_transfers *ts)
 static void
 stop_all(struct ui_transfers *ts)
 {
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     ts->is_stopping = true;
     for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
         if (t->has_thread && t->stop == UI_GO_ON) {
@@ -162,7 +163,7 @@ stop_all(struct ui_transfers *ts)
             ui_transfers_save(ts, t);
         }
     pthread_cond_broadcast(&ts->changed);
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     if (ts->has_manager)
         pthread_join(ts->manager, NULL);
 }
@@ -179,7 +180,7 @@ ui_transfers_free(struct ui_transfers *ts)
     }
     p2p_rate_clear(&ts->rate);
     pthread_cond_destroy(&ts->changed);
-    pthread_mutex_destroy(&ts->lock);
+    p2p_mutex_clear(&ts->lock);
     free(ts);
 }
 
@@ -246,7 +247,7 @@ ui_transfers_add(struct ui_transfers *ts, const struct ui_wish *wish,
 
     *is_new = false;
     id[0] = '\0';
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     for (t = ts->first; t != NULL && !is_same(t, wish); t = t->next)
         ;
     if (t == NULL && ts->count >= UI_TRANSFERS_MAX)
@@ -261,7 +262,7 @@ ui_transfers_add(struct ui_transfers *ts, const struct ui_wish *wish,
     }
     if (err == P2P_OK)
         memcpy(id, t->id, sizeof(t->id));
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return err;
 }
 
@@ -331,10 +332,10 @@ ui_transfers_do(struct ui_transfers *ts, const char *id, enum ui_verb verb)
     enum p2p_err err = P2P_ERR_NOT_FOUND;
     struct ui_transfer *t;
 
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     if ((t = ui_transfers_find(ts, id)) != NULL)
         err = apply(ts, t, verb) ? P2P_OK : P2P_ERR_USAGE;
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return err;
 }
 
@@ -355,10 +356,10 @@ ui_transfers_do_all(struct ui_transfers *ts, enum ui_verb verb)
 {
     size_t count = 0;
 
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
         count += is_meant(t, verb) && apply(ts, t, verb);
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return count;
 }
 
@@ -417,7 +418,7 @@ ui_transfers_change(struct ui_transfers *ts, const char *id,
 {
     struct ui_transfer *t;
 
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     if ((t = ui_transfers_find(ts, id)) != NULL) {
         if (change->priority != NULL)
             t->priority = *change->priority;
@@ -428,17 +429,17 @@ ui_transfers_change(struct ui_transfers *ts, const char *id,
         p2p_rate_set(&t->rate, t->limit_rate, p2p_now_ms() * 1000);
         ui_transfers_save(ts, t);
     }
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return t != NULL ? P2P_OK : P2P_ERR_NOT_FOUND;
 }
 
 void
 ui_transfers_reconfigure(struct ui_transfers *ts)
 {
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     ui_queue_apply_rate(ts);
     pthread_cond_broadcast(&ts->changed);
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
 }
 
 static bool
@@ -453,12 +454,12 @@ uses(const struct ui_transfer *t, const struct p2p_id *id)
 void
 ui_transfers_without(struct ui_transfers *ts, const struct p2p_id *id)
 {
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
         if (t->has_thread && t->stop == UI_GO_ON && uses(t, id)) {
             t->stop = UI_STOP_KEEP;
             t->state = UI_QUEUED;
         }
     pthread_cond_broadcast(&ts->changed);
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
 }

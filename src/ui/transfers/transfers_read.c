@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/lock.h"
 #include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/transfers/queue.h"
@@ -12,10 +13,10 @@ ui_transfers_put(struct ui_transfers *ts, const char *id, struct http_json_out *
 {
     struct ui_transfer *t;
 
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     if ((t = ui_transfers_find(ts, id)) != NULL)
         ui_transfer_json(o, name, t, ui_transfers_position(ts, t));
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return t != NULL;
 }
 
@@ -120,9 +121,9 @@ count_all(const struct ui_transfers *ts, struct ui_counts *n)
 void
 ui_transfers_count(struct ui_transfers *ts, struct ui_counts *out)
 {
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     count_all(ts, out);
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
 }
 
 static bool
@@ -161,10 +162,10 @@ ui_transfers_put_page(struct ui_transfers *ts, const struct ui_page *page,
     struct ui_counts counts;
     size_t next;
 
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     next = put_transfers(ts, page, o);
     count_all(ts, &counts);
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     put_totals(o, &counts);
     ui_json_cursor(o, next);
 }
@@ -187,7 +188,7 @@ ui_transfers_progress(struct ui_transfers *ts, const char *filename,
     struct ui_transfer *t;
 
     memset(out, 0, sizeof(*out));
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     for (t = ts->first; t != NULL; t = t->next)
         if (!t->is_removed && strcmp(t->filename, filename) == 0)
             break;
@@ -198,7 +199,7 @@ ui_transfers_progress(struct ui_transfers *ts, const char *filename,
         first_address(t, out->peer, sizeof(out->peer));
         memcpy(out->error, t->message, sizeof(out->error));
     }
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return t != NULL ? P2P_OK : P2P_ERR_NOT_FOUND;
 }
 
@@ -208,13 +209,13 @@ ui_transfers_find_path(struct ui_transfers *ts, const char *path,
 {
     struct ui_transfer *t;
 
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     for (t = ts->first; t != NULL; t = t->next)
         if (t->state == UI_COMPLETED && t->sha256_known && strcmp(t->path, path) == 0)
             break;
     if (t != NULL)
         *sha256 = t->sha256;
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return t != NULL;
 }
 
@@ -223,11 +224,11 @@ ui_transfers_have(struct ui_transfers *ts, const struct p2p_digest *root)
 {
     struct ui_transfer *t;
 
-    pthread_mutex_lock(&ts->lock);
+    p2p_lock(&ts->lock);
     for (t = ts->first; t != NULL; t = t->next)
         if (t->state == UI_COMPLETED && t->root_known &&
             memcmp(t->root.b, root->b, sizeof(root->b)) == 0)
             break;
-    pthread_mutex_unlock(&ts->lock);
+    p2p_unlock(&ts->lock);
     return t != NULL;
 }
