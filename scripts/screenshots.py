@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "e2e" / "brows
 
 from conftest import Suite, wait_until  # noqa: E402
 from page import Page, start_browser  # noqa: E402
+from world import sign_in  # noqa: E402
 
 MB = 1 << 20
 STUDY = {"Family tree.pdf": 3 * MB, "Garden in spring.jpg": 2 * MB, "backup-laptop.tar.zst": 40 * MB, "notes.md": 8192, "Band rehearsal.flac": 25 * MB}
@@ -60,6 +61,7 @@ def main():
     suite, driver = Suite(folder), start_browser(folder / "profile")
     try:
         ui = make(suite)
+        sign_in(driver, ui)
         page = Page(driver, f"http://localhost:{ui.port}")
         page.size("desk").prefer(theme="light").open("share").row("notes.md")
         shoot(page, "share")
