@@ -42,6 +42,17 @@ P2P_MUST_CHECK enum p2p_err p2p_contents_find(struct p2p_identity *identity,
 void p2p_contents_clear(struct p2p_contents *contents);
 
 /*
+ * The same for a folder (`folder` ends in "/"), from the results of a prefix search. A
+ * folder has no root: peers that share the same files in it are one content, without a
+ * root. `size` is that of all these files. `*disputed`: two files have one name and
+ * different contents, and it is not one trusted peer's word that decides. NOMEM.
+ */
+P2P_MUST_CHECK enum p2p_err
+p2p_contents_of_folder(struct p2p_identity *identity,
+                       const struct p2p_search_results *results, const char *folder,
+                       struct p2p_contents *out, bool *disputed);
+
+/*
  * The content that is meant: the only one, or the only one that a trusted peer has.
  * NULL where there is none with a root. AMBIGUOUS: the user has to choose. Where the
  * only trusted peers that have the name do not say which file it is, they are asked: it

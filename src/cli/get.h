@@ -52,6 +52,11 @@ int get_find_sources(const struct get_options *opt, const char *name,
 int get_choose(const struct get_options *opt, const char *name,
                const struct p2p_contents *contents, const struct p2p_content **out);
 
+/* The same for a folder whose files are in dispute: whose folder is meant. */
+int get_choose_folder(const struct get_options *opt, const char *name,
+                      const struct p2p_contents *contents,
+                      const struct p2p_content **out);
+
 /* ---- get_show.c ---- */
 
 struct get_show {

@@ -38,7 +38,7 @@ print_json(const char *name, const struct p2p_contents *contents)
     for (size_t i = 0; i < contents->count; i++) {
         const struct p2p_content *c = &contents->at[i];
         cJSON *item = cli_add_object(array), *peers;
-        cli_put_hex(item, "root", c->root.b, true);
+        cli_put_hex(item, "root", c->root.b, c->root_known);
         cli_put_number(item, "size", c->size);
         for (int rank = P2P_RANK_TRUSTED; rank <= P2P_RANK_NEW; rank++)
             cli_put_number(item, p2p_rank_name((enum p2p_rank)rank), c->ranks[rank]);
@@ -54,20 +54,29 @@ print_json(const char *name, const struct p2p_contents *contents)
     cli_print_json(object);
 }
 
+/* How a content is told from the others: its root, or who has it. */
+static const char *
+label_of(const struct p2p_content *c, char out[2 * P2P_DIGEST_LEN + 1])
+{
+    p2p_hex_format(c->root_known ? c->root.b : c->peers.at[0].id.b, P2P_DIGEST_LEN,
+                   out);
+    return out;
+}
+
 static void
 print_list(const char *name, const struct p2p_contents *contents)
 {
+    bool is_folder = name[strlen(name) - 1] == '/';
     char shown[CLI_TEXT];
 
-    cli_say(
-        "%zu different files are called \"%s\", and your trusted peers do not decide "
-        "which one you mean:",
-        contents->count, cli_text(name, shown));
+    cli_say("%zu different %s are called \"%s\", and your trusted peers do not decide "
+            "which one you mean:",
+            contents->count, is_folder ? "folders" : "files", cli_text(name, shown));
     for (size_t i = 0; i < contents->count && i < SHOWN_MAX; i++) {
         const struct p2p_content *c = &contents->at[i];
         char hex[2 * P2P_DIGEST_LEN + 1], size[CLI_SHORT], who[P2P_CONTENT_WHO];
-        p2p_hex_format(c->root.b, sizeof(c->root.b), hex);
-        fprintf(stderr, "%4zu  root %.*s  %10s  peers: %s\n", i + 1, ROOT_SHOWN, hex,
+        fprintf(stderr, "%4zu  %s %.*s  %10s  peers: %s\n", i + 1,
+                is_folder ? "of" : "root", ROOT_SHOWN, label_of(c, hex),
                 cli_size(c->size, size), p2p_content_who(c, who));
     }
     if (contents->count > SHOWN_MAX)
@@ -96,7 +105,7 @@ ask(size_t count)
 }
 
 static int
-ask_or_refuse(const struct get_options *opt, const char *name,
+ask_or_refuse(const struct get_options *opt, const char *name, const char *advice,
               const struct p2p_contents *contents, const struct p2p_content **out)
 {
     size_t shown = contents->count < SHOWN_MAX ? contents->count : SHOWN_MAX;
@@ -112,10 +121,7 @@ ask_or_refuse(const struct get_options *opt, const char *name,
         *out = &contents->at[number - 1];
         return 0;
     }
-    return cli_fail(
-        P2P_ERR_AMBIGUOUS,
-        "nothing was downloaded; choose one with --root and the digits of its "
-        "root, or take the first with --any");
+    return cli_fail(P2P_ERR_AMBIGUOUS, "nothing was downloaded; %s", advice);
 }
 
 /* The one whose root begins like this. */
@@ -156,7 +162,20 @@ get_choose(const struct get_options *opt, const char *name,
     if (err == P2P_OK)
         return 0;
     if (!opt->any)
-        return ask_or_refuse(opt, name, contents, out);
+        return ask_or_refuse(opt, name,
+                             "choose one with --root and the digits of its root, or "
+                             "take the first with --any",
+                             contents, out);
     *out = &contents->at[0];
     return 0;
+}
+
+int
+get_choose_folder(const struct get_options *opt, const char *name,
+                  const struct p2p_contents *contents, const struct p2p_content **out)
+{
+    return ask_or_refuse(opt, name,
+                         "choose whose folder you want with --peer ID, or take the "
+                         "one of the best known peer with --any",
+                         contents, out);
 }

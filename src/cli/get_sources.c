@@ -109,41 +109,28 @@ choose_file(const struct get_options *opt, const struct p2p_search_results *resu
     return status;
 }
 
-/* Two files of the folder have one name and different contents. */
-static bool
-has_conflict(const struct p2p_search_results *results, const char *name)
-{
-    for (size_t i = 0; i < results->count; i++)
-        for (size_t k = 0; k < i && is_called(&results->at[i], name); k++)
-            if (results->at[i].root_known && results->at[k].root_known &&
-                strcmp(results->at[i].name, results->at[k].name) == 0)
-                return true;
-    return false;
-}
-
-/* A folder has no root of its own: a trusted peer says what is in it, or the only
- * opinion counts. */
+/* The peers of the folder that is meant, or of all of them where no two files of it are
+ * different ones of one name. */
 static int
 choose_folder(const struct get_options *opt, const struct p2p_search_results *results,
               const char *name, struct p2p_identity *identity, struct get_sources *out)
 {
-    enum p2p_rank best = P2P_RANK_BLOCKED;
-    char shown[CLI_TEXT];
+    const struct p2p_content *chosen = NULL;
+    struct p2p_contents contents;
+    bool disputed;
+    enum p2p_err err =
+        p2p_contents_of_folder(identity, results, name, &contents, &disputed);
+    int status = 0;
 
-    for (size_t i = 0; i < results->count; i++)
-        if (is_called(&results->at[i], name))
-            add_peers(out, &results->at[i].peers, p2p_identity_id(identity));
-    for (size_t i = 0; i < out->count; i++) {
-        enum p2p_rank rank = p2p_rank_of(identity, out->at[i].id);
-        best = rank < best ? rank : best;
-    }
-    if (opt->any || best == P2P_RANK_TRUSTED || !has_conflict(results, name))
-        return 0;
-    return cli_fail(P2P_ERR_AMBIGUOUS,
-                    "peers share different files under \"%s\", and you trust none of "
-                    "them; choose whose folder you want with --peer ID, or take "
-                    "the best known one with --any",
-                    cli_text(name, shown));
+    if (err != P2P_OK)
+        return cli_fail(err, "%s", p2p_err_text(err));
+    if (disputed && !opt->any)
+        status = get_choose_folder(opt, name, &contents, &chosen);
+    for (size_t i = 0; i < contents.count && status == 0; i++)
+        if (chosen == NULL || chosen == &contents.at[i])
+            add_peers(out, &contents.at[i].peers, p2p_identity_id(identity));
+    p2p_contents_clear(&contents);
+    return status;
 }
 
 static int

@@ -244,6 +244,92 @@ def test_peers_that_do_not_say_what_it_is_cannot_decide_for_a_trusted_one(suite,
         assert not evil.requests
 
 
+# --- a folder that means different files -----------------------------------------------------
+
+
+class Folders:
+    """Two peers that share a folder of one name; `other` decides whether they agree."""
+
+    def __init__(self, suite, other):
+        self.suite, self.registry = suite, suite.discovery()
+        self.one = suite.peer(name="one", files={"docs/a": b"one's a", "docs/b": b"b"}, discovery=self.registry)
+        self.other = suite.peer(name="other", files=other, discovery=self.registry)
+        names = {"docs/a", "docs/b", *other}
+        wait_until(lambda: all(self.registry.registry.peers(file=n) for n in names), what="all listed")
+        wait_until(lambda: len(self.registry.registry.peers()) == 2, what="both listed")
+
+    def get(self, *more):
+        return self.suite.p2p(
+            "get", "docs/", "--discovery", self.registry.url, "--no-mdns", "--output-dir", self.suite.folder / "out", *more
+        )
+
+    def arrived(self, folder=None):
+        folder = folder or self.suite.folder / "out"
+        return {f"docs/{p.name}": p.read_bytes() for p in folder.glob("docs/*")}
+
+
+OTHERS = {"docs/a": b"the other's a, which is longer"}
+
+
+def test_a_folder_in_dispute_is_asked_about(suite):
+    world = Folders(suite, OTHERS)
+    run = world.get()
+    assert run.returncode == CHOICE_NEEDED and "--peer" in run.stderr
+    assert world.one.peer_id[:16] in run.stderr and world.other.peer_id[:16] in run.stderr
+
+    run = world.get("--json")
+    assert run.returncode == CHOICE_NEEDED
+    said = json.loads(run.stdout)
+    assert (said["event"], said["error"], said["name"]) == ("choice", "AMBIGUOUS", "docs/")
+    contents = {c["peers"][0]["peer_id"]: c for c in said["contents"]}
+    assert set(contents) == {world.one.peer_id, world.other.peer_id}
+    assert all(c["root"] is None and (c["new"], len(c["peers"])) == (1, 1) for c in contents.values())
+    assert contents[world.one.peer_id]["size"] == len(b"one's a") + len(b"b")
+    assert not world.arrived()
+
+    run = world.get("--peer", world.other.peer_id)
+    assert run.returncode == 0 and world.arrived() == OTHERS, run.stderr
+
+
+def test_a_trusted_peer_says_what_is_in_a_folder(suite):
+    world = Folders(suite, OTHERS)
+    suite.p2p("peers", "trust", world.one.peer_id, check=True)
+    run = world.get()
+    assert run.returncode == 0 and world.arrived() == {"docs/a": b"one's a", "docs/b": b"b"}, run.stderr
+    suite.p2p("peers", "trust", world.other.peer_id, check=True)
+    assert world.get().returncode == CHOICE_NEEDED, "they disagree"
+
+
+def test_peers_that_agree_share_a_folder(suite):
+    world = Folders(suite, {"docs/a": b"one's a"})
+    run = world.get()
+    assert run.returncode == 0 and world.arrived()["docs/a"] == b"one's a", run.stderr
+
+
+def test_the_dashboard_asks_about_a_folder_in_dispute(suite):
+    world = Folders(suite, OTHERS)
+    ui = suite.ui(name="dashboard", discovery=world.registry)
+    answer = ui.api.request("POST", "/api/transfers", json={"filename": "docs/"})
+    assert answer.status_code == 409, answer.text
+    problem = answer.json()
+    assert (problem["code"], problem["count"]) == ("ambiguous", 2)
+    contents = {c["sources"][0]["peer_id_full"]: c for c in problem["contents"]}
+    assert {c["root"] for c in contents.values()} == {None}
+    (source,) = contents[world.other.peer_id]["sources"]
+    peer = {"peer_id": source["peer_id_full"], "ip": source["ip"], "port": source["port"]}
+    answer = ui.api.request("POST", "/api/transfers", json={"filename": "docs/", "peers": [peer], "auto": False})
+    assert answer.status_code == 201, answer.text
+    completed(ui, answer.json())
+    assert world.arrived(ui.downloads) == OTHERS
+
+    assert ui.api.request("POST", f"/api/peers/{world.one.peer_id}/trust").status_code == 200
+    answer = ui.api.request("POST", "/api/transfers", json={"filename": "docs/", "on_conflict": "overwrite"})
+    assert answer.status_code == 201, answer.text
+    completed(ui, answer.json())
+    assert world.arrived(ui.downloads) == {"docs/a": b"one's a", "docs/b": b"b"}
+    assert ui.api.request("POST", "/api/transfers", json={"filename": "nowhere/"}).status_code == 404
+
+
 # --- who is asked first ----------------------------------------------------------------------
 
 
@@ -358,7 +444,8 @@ def completed(ui, transfer):
     def state():
         return ui.api.request("GET", f"/api/transfers/{transfer['id']}").json()["state"]
 
-    assert wait_until(lambda: state() in ("completed", "failed") and state(), 60, "the end of it") == "completed"
+    end = wait_until(lambda: state() in ("completed", "failed") and state(), 60, "the end of it")
+    assert end == "completed", ui.api.request("GET", f"/api/transfers/{transfer['id']}").json()
 
 
 def test_the_dashboard_asks_before_the_download_begins(world):

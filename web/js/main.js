@@ -271,7 +271,7 @@ async function pair() {
 	location.reload(); // everything starts anew, now with the cookie
 }
 
-/** Installable where the browser allows it: what this visit has loaded is kept, so that the page opens while p2p-ui is away. */
+/** Installable: what was loaded is kept, so that the page opens while p2p-ui is away. */
 async function keepShell() {
 	if (!('serviceWorker' in navigator) || !isSecureContext) return;
 	await navigator.serviceWorker.register('sw.js');

@@ -73,7 +73,7 @@ export function totals() {
 	return sum;
 }
 
-/** The newest transfer of a content (or of a name, where the content is not known). */
+/** The newest transfer of a content or, without one, of a name. */
 export function transferOf({ root, name }) {
 	let best = null;
 	for (const one of state.transfers.byId.values()) {
@@ -83,7 +83,7 @@ export function transferOf({ root, name }) {
 	return best;
 }
 
-// What the API calls a peer that was met is shown as on the page of peers.
+// Shown as on the page of peers.
 export const RANKS = { trusted: 'trusted', known: 'verified', new: 'new', blocked: 'blocked' };
 const holders = (content) =>
 	Object.keys(RANKS)
@@ -91,7 +91,7 @@ const holders = (content) =>
 		.map((rank) => `${t(`trust.${RANKS[rank]}`)}: ${content[rank]}`)
 		.join(', ');
 
-/** A name that different files have: the user says which before anything is downloaded. */
+/** Different files have the name: the user says which. */
 const choose = (name, contents) =>
 	dialog({
 		title: t('choice.title', { name }),
@@ -99,7 +99,7 @@ const choose = (name, contents) =>
 		body: (close) => [
 			para(t('choice.text')),
 			...contents.map((one) =>
-				button(`${bytes(one.size)}, ${short(one.root)} (${holders(one)})`, {
+				button(`${bytes(one.size)}, ${short(one.root ?? one.sources[0].peer_id_full)} (${holders(one)})`, {
 					kind: 'menu',
 					onclick: () => close(one),
 				}),
@@ -107,20 +107,24 @@ const choose = (name, contents) =>
 		],
 	});
 
+const from = (peers) => ({
+	peers: peers.map((p) => ({ peer_id: p.peer_id_full, ip: p.ip, port: p.port })),
+});
+
 async function begin(body) {
 	try {
 		return await post('transfers', body);
 	} catch (error) {
 		if (error.code !== 'ambiguous') throw error;
 		const one = await choose(body.filename, error.data.contents);
-		return one && post('transfers', { ...body, root: one.root, size: one.size });
+		if (!one) return one;
+		const { root, size, sources } = one; // a folder has no root
+		return post('transfers', { ...body, ...(root ? { root, size } : from(sources)) });
 	}
 }
 
 export async function fetchFile({ root, name, size, peers }) {
-	const body = { filename: name };
-	if (root) Object.assign(body, { root, size });
-	if (peers) body.peers = peers.map((p) => ({ peer_id: p.peer_id_full, ip: p.ip, port: p.port }));
+	const body = { filename: name, ...(root && { root, size }), ...(peers && from(peers)) };
 	return attempt(async () => {
 		const one = await begin(body);
 		if (!one) return undefined;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/registry/discovery_internal.h"
+#include "core/registry/contents_internal.h"
 
 /* ---- Peers by rank ---- */
 
@@ -112,30 +112,49 @@ has_peer(const struct p2p_content *c, size_t count, const struct p2p_id *id)
     return false;
 }
 
+enum p2p_err
+p2p_content_add_peer(struct p2p_content *content, const struct p2p_peer_info *peer,
+                     enum p2p_rank rank)
+{
+    struct p2p_peer_info *grown =
+        realloc(content->peers.at, (content->peers.count + 1) * sizeof(*grown));
+
+    if (grown == NULL)
+        return P2P_ERR_NOMEM;
+    content->peers.at = grown;
+    grown += content->peers.count++;
+    *grown = *peer;
+    grown->files = NULL;
+    grown->file_count = 0;
+    content->ranks[rank]++;
+    content->best = rank < content->best ? rank : content->best;
+    return P2P_OK;
+}
+
 static enum p2p_err
 add_peers(struct p2p_identity *identity, struct p2p_content *c,
           const struct p2p_peer_list *from)
 {
     size_t before = c->peers.count; /* a list has each peer once; two may share some */
-    struct p2p_peer_info *grown =
-        realloc(c->peers.at, (before + from->count) * sizeof(*grown));
+    enum p2p_err err = P2P_OK;
 
-    if (grown == NULL)
-        return P2P_ERR_NOMEM;
-    c->peers.at = grown;
-    for (size_t i = 0; i < from->count; i++) {
+    for (size_t i = 0; i < from->count && err == P2P_OK; i++) {
         const struct p2p_peer_info *peer = &from->at[i];
         enum p2p_rank rank = p2p_rank_of(identity, &peer->id);
-        if (p2p_id_equal(&peer->id, p2p_identity_id(identity)) ||
-            rank == P2P_RANK_BLOCKED || has_peer(c, before, &peer->id))
-            continue;
-        grown[c->peers.count] = *peer;
-        grown[c->peers.count].files = NULL;
-        grown[c->peers.count++].file_count = 0;
-        c->ranks[rank]++;
-        c->best = rank < c->best ? rank : c->best;
+        if (!p2p_id_equal(&peer->id, p2p_identity_id(identity)) &&
+            rank != P2P_RANK_BLOCKED && !has_peer(c, before, &peer->id))
+            err = p2p_content_add_peer(c, peer, rank);
     }
-    return P2P_OK;
+    return err;
+}
+
+/* Chance: of the root, or of the first peer where there is none. */
+static uint64_t
+order_of(const struct p2p_content *c)
+{
+    return c->root_known
+               ? p2p_rank_order(&c->root, sizeof(c->root))
+               : p2p_rank_order(&c->peers.at[0].id, sizeof(c->peers.at[0].id));
 }
 
 /* Best first; among equals chance decides, never the number of peers. */
@@ -146,17 +165,27 @@ compare(const void *a, const void *b)
 
     if (x->root_known != y->root_known)
         return x->root_known ? -1 : 1;
-    const struct p2p_ranked of_x = {.rank = x->best,
-                                    .order = p2p_rank_order(&x->root, sizeof(x->root))};
-    const struct p2p_ranked of_y = {.rank = y->best,
-                                    .order = p2p_rank_order(&y->root, sizeof(y->root))};
+    const struct p2p_ranked of_x = {.rank = x->best, .order = order_of(x)};
+    const struct p2p_ranked of_y = {.rank = y->best, .order = order_of(y)};
     return p2p_rank_compare(&of_x, &of_y);
+}
+
+enum p2p_err
+p2p_contents_sort(struct p2p_identity *identity, struct p2p_contents *contents)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < contents->count && err == P2P_OK; i++)
+        err = p2p_peers_rank(identity, &contents->at[i].peers);
+    if (contents->count > 1)
+        qsort(contents->at, contents->count, sizeof(*contents->at), compare);
+    return err;
 }
 
 static enum p2p_err
 settle(struct p2p_identity *identity, struct p2p_contents *contents)
 {
-    enum p2p_err err = P2P_OK;
+    enum p2p_err err;
     size_t kept = 0;
 
     for (size_t i = 0; i < contents->count; i++) {
@@ -167,10 +196,7 @@ settle(struct p2p_identity *identity, struct p2p_contents *contents)
         contents->at[kept++] = contents->at[i];
     }
     contents->count = kept;
-    for (size_t i = 0; i < kept && err == P2P_OK; i++)
-        err = p2p_peers_rank(identity, &contents->at[i].peers);
-    if (kept > 1)
-        qsort(contents->at, kept, sizeof(*contents->at), compare);
+    err = p2p_contents_sort(identity, contents);
     contents->has_rootless = kept > 0 && !contents->at[kept - 1].root_known;
     contents->count -= contents->has_rootless;
     return err;

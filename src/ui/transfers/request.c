@@ -265,6 +265,38 @@ find_content(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
     return err == P2P_OK ? choose_content(w) : err;
 }
 
+static void
+add_holders(struct ui_wanted *w, const struct p2p_peer_list *peers)
+{
+    for (size_t i = 0; i < peers->count && w->source_count < UI_TRANSFER_SOURCES_MAX;
+         i++)
+        w->sources[w->source_count++] = (struct ui_source){
+            .addr = peers->at[i].addr, .id = peers->at[i].id, .id_known = true};
+}
+
+/* A folder has no root. Its sources are the peers that share files in it, best first,
+ * or nobody, with AMBIGUOUS, where they share different ones. */
+static enum p2p_err
+find_folder(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
+{
+    const struct ui_file_filter near = {.part = w->filename};
+    struct p2p_search_results results = {0};
+    enum p2p_err err;
+    bool disputed;
+
+    *asked = p2p_discovery_search(app->discovery, w->filename, P2P_SEARCH_PREFIX,
+                                  CONTENTS_MAX, &results);
+    ui_peers_add_near_results(app, &near, CONTENTS_MAX, &results);
+    err = p2p_contents_of_folder(app->identity, &results, w->filename, &w->contents,
+                                 &disputed);
+    p2p_search_results_clear(&results);
+    if (err == P2P_OK && disputed && !w->is_any)
+        return P2P_ERR_AMBIGUOUS;
+    for (size_t i = 0; i < w->contents.count; i++)
+        add_holders(w, &w->contents.at[i].peers);
+    return err;
+}
+
 void
 ui_wish_find(struct ui_app *app, struct ui_wanted *w)
 {
@@ -276,12 +308,16 @@ ui_wish_find(struct ui_app *app, struct ui_wanted *w)
     w->err = P2P_OK;
     if (!w->is_auto)
         return;
-    if (!w->root_known && !is_folder)
+    if (is_folder)
+        w->err = find_folder(app, w, &asked);
+    else if (!w->root_known)
         w->err = find_content(app, w, &asked);
     if (w->err != P2P_OK)
         return;
-    count = ui_peers_find_sources(app, w->filename, w->root_known ? &w->root : NULL,
-                                  found, UI_TRANSFER_SOURCES_MAX);
+    count = is_folder ? 0
+                      : ui_peers_find_sources(app, w->filename,
+                                              w->root_known ? &w->root : NULL, found,
+                                              UI_TRANSFER_SOURCES_MAX);
     for (size_t i = 0; i < count && w->source_count < UI_TRANSFER_SOURCES_MAX; i++)
         w->sources[w->source_count++] = found[i];
     if (w->source_count == 0)

@@ -135,8 +135,12 @@ static void
 refuse_ambiguous(struct http_request *req, struct ui_app *app,
                  const struct p2p_contents *contents)
 {
-    static const char detail[] = "several different files have this name; ask again "
-                                 "with the root of one of them";
+    const char *detail =
+        contents->at[0].root_known
+            ? "several different files have this name; ask again with the root of one "
+              "of them"
+            : "several different folders have this name; ask again with the peers of "
+              "one of them";
     struct http_json_out o;
     size_t len;
     char *text;
@@ -154,7 +158,7 @@ refuse_ambiguous(struct http_request *req, struct ui_app *app,
     for (size_t i = 0; i < contents->count && i < CONTENTS_SHOWN; i++) {
         const struct p2p_content *c = &contents->at[i];
         http_json_begin(&o, NULL, '{');
-        ui_json_digest(&o, "root", true, &c->root);
+        ui_json_digest(&o, "root", c->root_known, &c->root);
         ui_json_size(&o, c->size);
         for (int rank = P2P_RANK_TRUSTED; rank <= P2P_RANK_NEW; rank++)
             http_json_put_u64(&o, p2p_rank_name((enum p2p_rank)rank), c->ranks[rank]);

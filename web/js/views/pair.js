@@ -1,4 +1,4 @@
-// What a browser that is not known yet sees instead of the dashboard: the field for the six digits, and the command
+// What a browser that is not known sees: the field for the six digits, and the command
 // that opens the page on the machine itself.
 import { post } from '../api.js';
 import { button, h, hintLine, icon, para, setText } from '../dom.js';

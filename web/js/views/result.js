@@ -73,7 +73,7 @@ function progressPart(first, run) {
 			bar.set(p, percentText(p), transfer.state === 'verifying' ? 'busy' : '');
 		}
 		start.hidden = others === 0;
-		// Not "disabled": that would take the focus, and with it every key, from who just pressed it.
+		// Not "disabled": that would take the focus and every key.
 		setAttr(start, 'aria-disabled', running || transfer?.state === 'queued' ? 'true' : null);
 		setAttr(start, 'aria-label', `${t('get')}: ${visible(result.name)}`);
 	};
