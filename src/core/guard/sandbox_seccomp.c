@@ -108,6 +108,7 @@ static const char *const allowed[] = {
     "statfs64",
     "statx",
     "sync_file_range",
+    "syncfs",
     "umask",
     "unlink",
     "unlinkat",
