@@ -141,7 +141,7 @@ void p2p_rwlock_prepare(void *rwlock);
         (void)lock;                                                                 \
     }                                                                               \
     P2P_LOCK_CALL_(assert_shared_capability(kind))                                  \
-    void p2p_sole_writer(struct kind *lock)                                         \
+    void p2p_sole_writer(const struct kind *lock)                                   \
     {                                                                               \
         (void)lock;                                                                 \
     }                                                                               \

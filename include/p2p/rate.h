@@ -21,9 +21,10 @@ extern "C" {
 P2P_MUTEX_KIND(p2p_rate_lock);
 struct p2p_rate {
     struct p2p_rate_lock lock;
-    uint64_t bytes_per_s; /* 0: no limit */
-    double tokens;
-    uint64_t last_us;
+    /* 0: no limit */
+    uint64_t bytes_per_s P2P_GUARDED_BY(p2p_rate_lock);
+    double tokens P2P_GUARDED_BY(p2p_rate_lock);
+    uint64_t last_us P2P_GUARDED_BY(p2p_rate_lock);
     /* A wider bucket that every take has to pass as well (one download within the
      * limit of all); NULL after init; borrowed. */
     struct p2p_rate *parent;

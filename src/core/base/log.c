@@ -17,8 +17,8 @@ static enum p2p_log_level max_level = P2P_LOG_INFO;
 
 P2P_MUTEX_KIND(log_lock);
 static struct log_lock lock = P2P_MUTEX_INITIALIZER;
-static p2p_log_sink *line_sink;
-static void *line_sink_arg;
+static p2p_log_sink *line_sink P2P_GUARDED_BY(log_lock);
+static void *line_sink_arg P2P_GUARDED_BY(log_lock);
 
 void
 p2p_log_init(const char *program, enum p2p_log_level level)

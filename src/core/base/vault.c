@@ -42,15 +42,17 @@ struct head {
 };
 
 P2P_MUTEX_KIND(vault_lock);
-/* Everything but `base`, which readers without the lock see once it is there, is
- * guarded by the lock. */
+/* Readers without the lock see `base` once it is there. */
 static struct {
     struct vault_lock lock;
     _Atomic(char *) base;
-    bool was_tried;
-    size_t size, used, locked;
-    bool said_unlocked, said_full;
-    struct head *free[KINDS];
+    bool was_tried P2P_GUARDED_BY(vault_lock);
+    size_t size P2P_GUARDED_BY(vault_lock);
+    size_t used P2P_GUARDED_BY(vault_lock);
+    size_t locked P2P_GUARDED_BY(vault_lock);
+    bool said_unlocked P2P_GUARDED_BY(vault_lock);
+    bool said_full P2P_GUARDED_BY(vault_lock);
+    struct head *free[KINDS] P2P_GUARDED_BY(vault_lock);
 } vault = {.lock = P2P_MUTEX_INITIALIZER};
 
 /* Of a block of this kind, with its head. */
@@ -62,20 +64,20 @@ size_of_kind(unsigned kind)
 }
 
 static void
-before_fork(void)
+before_fork(void) P2P_ACQUIRES(vault_lock)
 {
     p2p_lock(&vault.lock);
 }
 
 static void
-after_fork(void)
+after_fork(void) P2P_RELEASES(vault_lock)
 {
     p2p_unlock(&vault.lock);
 }
 
 /* A child has the pages, not their locks. */
 static void
-after_fork_in_child(void)
+after_fork_in_child(void) P2P_RELEASES(vault_lock)
 {
     char *base = atomic_load(&vault.base);
 
@@ -86,7 +88,7 @@ after_fork_in_child(void)
 
 /* Reserves the addresses. One try: without them there is the heap. */
 static char *
-open_vault(void)
+open_vault(void) P2P_REQUIRES(vault_lock)
 {
     char *base = atomic_load(&vault.base);
 
@@ -109,7 +111,7 @@ open_vault(void)
 /* Makes one more step usable, and locks it while all before it are: `locked` counts
  * from the base. */
 static bool
-grow(char *base)
+grow(char *base) P2P_REQUIRES(vault_lock)
 {
     char *step = base + vault.size;
 
@@ -123,7 +125,7 @@ grow(char *base)
 }
 
 static struct head *
-take(unsigned kind)
+take(unsigned kind) P2P_REQUIRES(vault_lock)
 {
     char *base = open_vault();
     size_t len = size_of_kind(kind);
@@ -147,7 +149,7 @@ take(unsigned kind)
 
 /* What is worth a line now that has not been said: "" for nothing. */
 static const char *
-new_remark(bool is_full)
+new_remark(bool is_full) P2P_REQUIRES(vault_lock)
 {
     const char *remark = "";
 

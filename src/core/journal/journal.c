@@ -72,6 +72,7 @@ p2p_journal_mark(struct p2p_journal *journal, uint64_t chunk)
  * written meanwhile wait for the next flush. */
 static enum p2p_err
 promise(struct p2p_journal *j, const struct journal_page *before)
+    P2P_REQUIRES(p2p_journal_lock)
 {
     for (uint64_t p = 0; p < p2p_journal_page_count(&j->info.geometry); p++) {
         struct journal_page *page = &j->pages[p];

@@ -72,7 +72,7 @@ recheck_chunk(struct p2p_journal *j, uint64_t chunk, uint8_t *buf)
 /* Writes all pages: chunks that failed the check must be unmarked on disk before new
  * data is written in their place. */
 static enum p2p_err
-write_pages(struct p2p_journal *j)
+write_pages(struct p2p_journal *j) P2P_REQUIRES(p2p_journal_lock)
 {
     enum p2p_err err = P2P_OK;
 

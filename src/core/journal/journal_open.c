@@ -147,7 +147,7 @@ p2p_journal_reserve_ahead(struct p2p_journal *j)
 /* Checks for room for the whole file first, so that a full disk is noticed before hours
  * of work. */
 static enum p2p_err
-reserve(struct p2p_journal *j)
+reserve(struct p2p_journal *j) P2P_REQUIRES(p2p_journal_lock)
 {
     uint64_t size = j->info.geometry.size;
     struct stat st;
@@ -183,7 +183,7 @@ same_layer(const struct p2p_journal *j, const struct p2p_journal_info *info,
 }
 
 static void
-load_pages(struct p2p_journal *j, bool same_boot)
+load_pages(struct p2p_journal *j, bool same_boot) P2P_REQUIRES(p2p_journal_lock)
 {
     uint64_t count = j->info.geometry.count;
 
@@ -209,7 +209,7 @@ load_pages(struct p2p_journal *j, bool same_boot)
 
 /* P2P_OK when the journal that is there belongs to this data file and this layer. */
 static enum p2p_err
-load(struct p2p_journal *j, const struct stat *part)
+load(struct p2p_journal *j, const struct stat *part) P2P_REQUIRES(p2p_journal_lock)
 {
     struct p2p_journal_info info;
     struct p2p_digest *layer = NULL;
@@ -235,6 +235,7 @@ load(struct p2p_journal *j, const struct stat *part)
  * is known about. */
 static enum p2p_err
 create(struct p2p_journal *j, const struct stat *part, bool doubtful)
+    P2P_REQUIRES(p2p_journal_lock)
 {
     uint8_t *bytes = NULL;
     size_t len = 0;
@@ -263,7 +264,7 @@ create(struct p2p_journal *j, const struct stat *part, bool doubtful)
 }
 
 static enum p2p_err
-open_files(struct p2p_journal *j)
+open_files(struct p2p_journal *j) P2P_REQUIRES(p2p_journal_lock)
 {
     bool is_new = false;
     struct stat st;
@@ -291,6 +292,7 @@ open_files(struct p2p_journal *j)
 
 static enum p2p_err
 allocate(struct p2p_journal *j, const struct p2p_digest *layer)
+    P2P_REQUIRES(p2p_journal_lock)
 {
     uint64_t count = j->info.geometry.count;
 

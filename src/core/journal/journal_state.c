@@ -23,7 +23,7 @@ p2p_journal_bit_put(uint8_t *bits, uint64_t i, bool on)
 }
 
 static struct journal_page *
-page_of(const struct p2p_journal *j, uint64_t chunk)
+page_of(const struct p2p_journal *j, uint64_t chunk) P2P_REQUIRES(p2p_journal_lock)
 {
     return &j->pages[chunk / JOURNAL_PAGE_CHUNKS];
 }
@@ -111,6 +111,7 @@ p2p_journal_name_files(struct p2p_journal *j)
 void
 p2p_journal_release(struct p2p_journal *j)
 {
+    p2p_mutex_unshared(&j->lock);
     if (j->journal_fd >= 0)
         close(j->journal_fd);
     if (j->fd >= 0)

@@ -1,6 +1,6 @@
 /*
  * journal_state - a journal in memory, shared by the files that open it, mark it and
- * check it. Callers hold the lock, except while it is being opened.
+ * check it.
  */
 #ifndef P2P_JOURNAL_STATE_H
 #define P2P_JOURNAL_STATE_H
@@ -20,33 +20,45 @@ struct p2p_journal {
     struct p2p_digest *layer; /* NULL: protocol 1 */
     char part_name[JOURNAL_NAME_MAX], journal_name[JOURNAL_NAME_MAX];
     int fd, journal_fd;
-    uint64_t reserved; /* bytes from the beginning that have space */
-    struct journal_stamp stamp;
-    struct journal_page *pages;
-    uint8_t *doubt; /* a bit per chunk: it may be on disk, but has to be checked */
-    uint64_t doubted, done_count, done_bytes;
-    bool unflushed; /* chunks are written that are not durable */
-    bool closed;    /* finished or discarded: the files are gone */
+    /* Bytes from the beginning that have space. */
+    uint64_t reserved P2P_GUARDED_BY(p2p_journal_lock);
+    struct journal_stamp stamp P2P_GUARDED_BY(p2p_journal_lock);
+    struct journal_page *pages P2P_GUARDED_BY(p2p_journal_lock);
+    /* A bit per chunk: it may be on disk, but has to be checked. */
+    uint8_t *doubt P2P_GUARDED_BY(p2p_journal_lock);
+    uint64_t doubted P2P_GUARDED_BY(p2p_journal_lock);
+    uint64_t done_count P2P_GUARDED_BY(p2p_journal_lock);
+    uint64_t done_bytes P2P_GUARDED_BY(p2p_journal_lock);
+    /* Chunks are written that are not durable. */
+    bool unflushed P2P_GUARDED_BY(p2p_journal_lock);
+    bool closed; /* finished or discarded: the files are gone */
 };
 
 bool p2p_journal_bit(const uint8_t *bits, uint64_t i);
 void p2p_journal_bit_put(uint8_t *bits, uint64_t i, bool on);
 
-bool p2p_journal_is_written(const struct p2p_journal *j, uint64_t chunk);
-void p2p_journal_set_written(struct p2p_journal *j, uint64_t chunk, bool on);
-void p2p_journal_set_doubt(struct p2p_journal *j, uint64_t chunk, bool on);
+bool p2p_journal_is_written(const struct p2p_journal *j, uint64_t chunk)
+    P2P_REQUIRES(p2p_journal_lock);
+void p2p_journal_set_written(struct p2p_journal *j, uint64_t chunk, bool on)
+    P2P_REQUIRES(p2p_journal_lock);
+void p2p_journal_set_doubt(struct p2p_journal *j, uint64_t chunk, bool on)
+    P2P_REQUIRES(p2p_journal_lock);
 /* Doubts the chunks first .. end - 1 (as far as there are so many). */
-void p2p_journal_doubt(struct p2p_journal *j, uint64_t first, uint64_t end);
+void p2p_journal_doubt(struct p2p_journal *j, uint64_t first, uint64_t end)
+    P2P_REQUIRES(p2p_journal_lock);
 
 /* Reserves space for the next chunks, as long as the disk keeps its free space. */
-P2P_MUST_CHECK enum p2p_err p2p_journal_reserve_ahead(struct p2p_journal *j);
+P2P_MUST_CHECK enum p2p_err p2p_journal_reserve_ahead(struct p2p_journal *j)
+    P2P_REQUIRES(p2p_journal_lock);
 
 /* Writes page `index`. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_write_page(const struct p2p_journal *j,
-                                                   uint64_t index);
+                                                   uint64_t index)
+    P2P_REQUIRES(p2p_journal_lock);
 /* Once no chunk is doubted, stores the boot id of the running system: the written bits
  * are true for it. */
-P2P_MUST_CHECK enum p2p_err p2p_journal_refresh_stamp(struct p2p_journal *j);
+P2P_MUST_CHECK enum p2p_err p2p_journal_refresh_stamp(struct p2p_journal *j)
+    P2P_REQUIRES(p2p_journal_lock);
 
 void p2p_journal_name_files(struct p2p_journal *j); /* from info.root */
 void p2p_journal_release(struct p2p_journal *j);

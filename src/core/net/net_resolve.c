@@ -16,13 +16,24 @@ P2P_MUTEX_KIND(lookup_lock);
  * frees it, so that giving up never waits for a slow name server. */
 struct lookup {
     struct lookup_lock lock;
-    int holders;
+    int holders P2P_GUARDED_BY(lookup_lock);
     int done_fd; /* an eventfd: readable when the answer is there */
-    bool done;
-    int status;
-    struct addrinfo *result;
+    bool done P2P_GUARDED_BY(lookup_lock);
+    int status P2P_GUARDED_BY(lookup_lock);
+    struct addrinfo *result P2P_GUARDED_BY(lookup_lock);
     char host[P2P_HOST_MAX + 1], port[6];
 };
+
+static void
+forget(struct lookup *lookup)
+{
+    p2p_mutex_unshared(&lookup->lock);
+    if (lookup->result != NULL)
+        freeaddrinfo(lookup->result);
+    p2p_fd_close(&lookup->done_fd);
+    p2p_mutex_clear(&lookup->lock);
+    free(lookup);
+}
 
 static void
 release(struct lookup *lookup)
@@ -32,13 +43,8 @@ release(struct lookup *lookup)
     p2p_lock(&lookup->lock);
     last = --lookup->holders == 0;
     p2p_unlock(&lookup->lock);
-    if (!last)
-        return;
-    if (lookup->result != NULL)
-        freeaddrinfo(lookup->result);
-    p2p_fd_close(&lookup->done_fd);
-    p2p_mutex_clear(&lookup->lock);
-    free(lookup);
+    if (last)
+        forget(lookup);
 }
 
 static int
@@ -78,13 +84,12 @@ start_lookup(const char *host, const char *port)
         return NULL;
     snprintf(lookup->host, sizeof(lookup->host), "%s", host);
     snprintf(lookup->port, sizeof(lookup->port), "%s", port);
-    lookup->holders = 2;
     p2p_mutex_init(&lookup->lock);
+    lookup->holders = 2;
     lookup->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (lookup->done_fd < 0 ||
         pthread_create(&thread, NULL, lookup_thread, lookup) != 0) {
-        lookup->holders = 1;
-        release(lookup);
+        forget(lookup);
         return NULL;
     }
     pthread_detach(thread);

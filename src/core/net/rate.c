@@ -18,7 +18,7 @@ burst(uint64_t bytes_per_s)
 
 /* What came in since the last call; a clock that went back gives nothing. */
 static void
-fill(struct p2p_rate *rate, uint64_t now_us)
+fill(struct p2p_rate *rate, uint64_t now_us) P2P_REQUIRES(p2p_rate_lock)
 {
     double rate_now = (double)rate->bytes_per_s;
 

@@ -97,9 +97,8 @@ p2p_discovery_close(struct p2p_discovery *d)
     free(d);
 }
 
-/* Under the lock. */
 static uint64_t
-time_of(const struct p2p_registry *r)
+time_of(const struct p2p_registry *r) P2P_REQUIRES(p2p_discovery_lock)
 {
     if (r->date_s == 0)
         return p2p_time_ms();
@@ -119,7 +118,7 @@ p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r)
 
 /* Whole seconds are all that a Date header tells: what is less is none. */
 static int64_t
-skew_of(const struct p2p_registry *r)
+skew_of(const struct p2p_registry *r) P2P_REQUIRES(p2p_discovery_lock)
 {
     return ((int64_t)p2p_time_ms() - (int64_t)time_of(r)) / 1000;
 }
@@ -127,21 +126,23 @@ skew_of(const struct p2p_registry *r)
 void
 p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identity)
 {
-    enum p2p_err err = p2p_identity_load_seq(identity, &d->stored_seq);
+    uint64_t stored = 0;
+    enum p2p_err err = p2p_identity_load_seq(identity, &stored);
 
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
         p2p_log_warn("the last registration's number cannot be read (%s): the clock "
                      "has to be right until this device is registered again",
                      p2p_err_text(err));
-    d->last_seq = d->stored_seq;
+    p2p_lock(&d->reg_lock);
+    d->last_seq = d->stored_seq = stored;
     d->seq_keeper = identity;
+    p2p_unlock(&d->reg_lock);
 }
 
 enum { REST_MIN_MS = 30 * 1000, REST_MAX_MS = 5 * 60 * 1000 };
 
-/* Under the lock. */
 static void
-note_rest(struct p2p_registry *r, enum p2p_err err)
+note_rest(struct p2p_registry *r, enum p2p_err err) P2P_REQUIRES(p2p_discovery_lock)
 {
     if (err != P2P_ERR_TIMEOUT) {
         r->rest_ms = r->rests_until_ms = 0;

@@ -115,46 +115,52 @@ P2P_MUST_CHECK enum p2p_err p2p_reg_body_leave(const struct p2p_rsa *key, uint64
 
 /* ---- discovery.c: the handle ---- */
 
-struct p2p_registry {
-    char url[256]; /* no slash at its end */
-    bool reachable, registered, is_signed;
-    enum p2p_err last_error;
-    char detail[160];
-    /* Its Date header, 0 when it gave none, and when (monotonic) it came: whatever
-     * this clock does, the registry's goes on from there. */
-    int64_t date_s;
-    uint64_t date_at_ms;
-    /* One that did not answer in time is not asked (by p2p_discovery_ask) until then,
-     * as long as there are others. */
-    uint64_t rests_until_ms, rest_ms;
-    /* It has not been told all: the last try failed. The next one is due then. */
-    bool is_behind;
-    uint64_t retry_at_ms, retry_pause_ms;
-    /* What one request may carry, as a diff counts: less after a 413. And the largest
-     * body that came through since; 0: none was refused. */
-    size_t budget_bytes, body_limit_bytes;
-    /* Monotonic: half the time its signature holds. Of an unsigned record: when it is
-     * asked again whether it takes a signed one. */
-    uint64_t renew_at_ms;
-    /* What it holds about us; under d->reg_lock. */
-    struct p2p_reg_state state;
-    uint64_t seq; /* of the record it has, as far as we know */
-    char ip[64];
-    uint16_t port;
-};
-
 P2P_MUTEX_KIND(p2p_discovery_lock);
 P2P_MUTEX_KIND(p2p_discovery_reg_lock);
+struct p2p_registry {
+    char url[256]; /* no slash at its end */
+    bool reachable P2P_GUARDED_BY(p2p_discovery_lock);
+    bool registered P2P_GUARDED_BY(p2p_discovery_lock);
+    bool is_signed P2P_GUARDED_BY(p2p_discovery_lock);
+    enum p2p_err last_error P2P_GUARDED_BY(p2p_discovery_lock);
+    char detail[160] P2P_GUARDED_BY(p2p_discovery_lock);
+    /* Its Date header, 0 when it gave none, and when (monotonic) it came: whatever
+     * this clock does, the registry's goes on from there. */
+    int64_t date_s P2P_GUARDED_BY(p2p_discovery_lock);
+    uint64_t date_at_ms P2P_GUARDED_BY(p2p_discovery_lock);
+    /* One that did not answer in time is not asked (by p2p_discovery_ask) until then,
+     * as long as there are others. */
+    uint64_t rests_until_ms P2P_GUARDED_BY(p2p_discovery_lock);
+    uint64_t rest_ms P2P_GUARDED_BY(p2p_discovery_lock);
+    /* It has not been told all: the last try failed. The next one is due then. */
+    bool is_behind P2P_GUARDED_BY(p2p_discovery_lock);
+    uint64_t retry_at_ms P2P_GUARDED_BY(p2p_discovery_lock);
+    uint64_t retry_pause_ms P2P_GUARDED_BY(p2p_discovery_lock);
+    /* What one request may carry, as a diff counts: less after a 413. And the largest
+     * body that came through since; 0: none was refused. */
+    size_t budget_bytes P2P_GUARDED_BY(p2p_discovery_reg_lock);
+    size_t body_limit_bytes P2P_GUARDED_BY(p2p_discovery_lock);
+    /* Monotonic: half the time its signature holds. Of an unsigned record: when it is
+     * asked again whether it takes a signed one. */
+    uint64_t renew_at_ms P2P_GUARDED_BY(p2p_discovery_lock);
+    /* What it holds about us; under d->reg_lock. */
+    struct p2p_reg_state state P2P_GUARDED_BY(p2p_discovery_reg_lock);
+    /* Of the record it has, as far as we know. */
+    uint64_t seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
+    char ip[64] P2P_GUARDED_BY(p2p_discovery_reg_lock);
+    uint16_t port P2P_GUARDED_BY(p2p_discovery_reg_lock);
+};
+
 struct p2p_discovery {
     struct p2p_discovery_lock lock; /* what registries say before `state` */
     /* One registration at a time; taken before `lock`. */
     struct p2p_discovery_reg_lock reg_lock;
     uint64_t timeout_ms;
     _Atomic bool is_stopping;
-    /* Under reg_lock: */
-    uint64_t last_seq;
-    uint64_t stored_seq; /* what the file beside the key says */
-    struct p2p_identity *seq_keeper;
+    uint64_t last_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
+    /* What the file beside the key says. */
+    uint64_t stored_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
+    struct p2p_identity *seq_keeper P2P_GUARDED_BY(p2p_discovery_reg_lock);
     size_t count;
     struct p2p_registry at[];
 };

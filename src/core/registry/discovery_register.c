@@ -56,7 +56,7 @@ ttl_of(const struct p2p_reg *reg)
 /* Where it is said to be, or how, has changed, or it is time again. */
 static bool
 must_be_told_again(const struct p2p_registry *r, const struct p2p_reg *reg,
-                   uint64_t renew_at_ms)
+                   uint64_t renew_at_ms) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     return r->port != reg->port || strcmp(r->ip, advertised(reg)) != 0 ||
            renew_at_ms <= p2p_now_ms();
@@ -77,7 +77,7 @@ forget(struct p2p_discovery *d, struct p2p_registry *r)
  * share one store take the second one for what it is, the same record.
  */
 static uint64_t
-next_seq(struct p2p_discovery *d)
+next_seq(struct p2p_discovery *d) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     uint64_t ms = p2p_time_ms();
 
@@ -88,7 +88,7 @@ next_seq(struct p2p_discovery *d)
 /* A registry has taken it. What none has taken need not be remembered: that may have
  * been made by a clock that was wrong. */
 static void
-store_seq(struct p2p_discovery *d, uint64_t seq)
+store_seq(struct p2p_discovery *d, uint64_t seq) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     if (d->seq_keeper == NULL || seq <= d->stored_seq)
         return;
@@ -112,6 +112,7 @@ clock_of(struct p2p_discovery *d, const struct p2p_registry *r)
  * that for a lie. */
 static uint64_t
 seq_for(struct p2p_discovery *d, const struct job *job, uint64_t seq)
+    P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     const struct p2p_registry *r = job->registry;
     uint64_t its_ms = clock_of(d, r);
@@ -125,6 +126,7 @@ seq_for(struct p2p_discovery *d, const struct job *job, uint64_t seq)
  * takes it: begin again at the clock. */
 static void
 drop_wrong_seq(struct p2p_discovery *d, struct p2p_registry *r)
+    P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     uint64_t most = p2p_time_ms() + SEQ_AHEAD_MS;
 
@@ -141,7 +143,7 @@ drop_wrong_seq(struct p2p_discovery *d, struct p2p_registry *r)
 /* Which step comes first. */
 static void
 plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
-           bool force)
+           bool force) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     struct p2p_registry *r = job->registry;
     bool is_unsigned_and_same = false, registered, is_signed, again;
@@ -169,7 +171,7 @@ plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
 }
 
 static size_t
-budget_of(const struct p2p_registry *r)
+budget_of(const struct p2p_registry *r) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     return r->budget_bytes > 0 ? r->budget_bytes : BODY_BUDGET;
 }
@@ -178,6 +180,7 @@ budget_of(const struct p2p_registry *r)
  * Less at once, then; what is left goes as deltas. False: it cannot be less. */
 static bool
 send_less(struct p2p_discovery *d, struct job *job, size_t body_bytes)
+    P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     struct p2p_registry *r = job->registry;
     size_t budget = budget_of(r);
@@ -198,7 +201,7 @@ send_less(struct p2p_discovery *d, struct job *job, size_t body_bytes)
 /* The body of the step that is due; done without one when nothing is left to tell. */
 static enum p2p_err
 make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
-          uint64_t seq, struct p2p_http_call *call)
+          uint64_t seq, struct p2p_http_call *call) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     struct p2p_registry *r = job->registry;
     const char *path = job->step == STEP_DELTA ? "/register/delta" : "/register";
@@ -235,7 +238,7 @@ make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
 /* The registry has it: remember what, and go on with the rest. */
 static void
 on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
-            size_t body_bytes)
+            size_t body_bytes) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     struct p2p_registry *r = job->registry;
     bool complete = job->diff.complete;
@@ -267,7 +270,7 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
 /* 409. The registry says which record it has, and that may be this very one. */
 static void
 on_conflict(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
-            const struct p2p_http_call *call)
+            const struct p2p_http_call *call) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     struct p2p_registry *r = job->registry;
     cJSON *json = p2p_json_parse(call->answer, call->len);
@@ -309,7 +312,7 @@ has_code(const struct p2p_http_call *call, const char *code)
  * registry's, and is worth another try by the one that its answer told us. */
 static bool
 is_about_clocks(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
-                const struct p2p_http_call *call)
+                const struct p2p_http_call *call) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     uint64_t until_s = p2p_registry_time_ms(d, job->registry) / 1000 + ttl_of(reg);
     uint64_t off_s = until_s > job->expires_at_s ? until_s - job->expires_at_s
@@ -337,6 +340,7 @@ is_passing(const struct p2p_http_call *call)
 static void
 on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
           const struct p2p_http_call *call, enum p2p_err err)
+    P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     bool refused = call->status == 400 || call->status == 415 || call->status == 422;
 
@@ -376,6 +380,7 @@ patience_for(const struct p2p_http_call *calls, size_t count)
 /* One request to each registry that is not done. */
 static void
 run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
+    P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     struct p2p_http_call *calls = calloc(d->count, sizeof(*calls));
     size_t *owner = calloc(d->count, sizeof(*owner)), count = 0;
@@ -533,6 +538,18 @@ p2p_discovery_stop(struct p2p_discovery *d)
     d->is_stopping = true;
 }
 
+/* Whether it lists a signed record of ours. */
+static bool
+has_signed(struct p2p_discovery *d, const struct p2p_registry *r)
+{
+    bool has;
+
+    p2p_lock(&d->lock);
+    has = r->registered && r->is_signed;
+    p2p_unlock(&d->lock);
+    return has;
+}
+
 void
 p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
 {
@@ -546,7 +563,7 @@ p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
     seq = next_seq(d);
     for (size_t i = 0; i < d->count; i++) {
         struct p2p_registry *r = &d->at[i];
-        if (!r->registered || !r->is_signed)
+        if (!has_signed(d, r))
             continue;
         r->seq = seq_for(d, &(struct job){.registry = r}, seq);
         store_seq(d, r->seq);

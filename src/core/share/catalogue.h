@@ -14,12 +14,17 @@
 P2P_RWLOCK_KIND(p2p_catalogue_lock);
 struct p2p_catalogue {
     struct p2p_catalogue_lock lock;
-    void *by_name; /* tsearch(3): look-ups stay fast whatever names others think up */
-    struct p2p_item **by_root, **by_inode; /* both of `buckets` chains */
-    size_t buckets;
-    struct p2p_item **sorted; /* READY at the last commit; check the state */
-    size_t sorted_count;
-    struct p2p_share_totals totals;
+    /* tsearch(3): look-ups stay fast whatever names others think up. */
+    void *by_name P2P_GUARDED_BY(p2p_catalogue_lock);
+    /* Both of `buckets` chains. */
+    struct p2p_item **by_root P2P_GUARDED_BY(p2p_catalogue_lock);
+    struct p2p_item **by_inode P2P_GUARDED_BY(p2p_catalogue_lock);
+    size_t buckets P2P_GUARDED_BY(p2p_catalogue_lock);
+    /* READY at the last commit; check the state. */
+    struct p2p_item **sorted P2P_GUARDED_BY(p2p_catalogue_lock);
+    size_t sorted_count P2P_GUARDED_BY(p2p_catalogue_lock);
+    struct p2p_share_totals totals P2P_GUARDED_BY(p2p_catalogue_lock);
+    /* The loop's own. */
     struct p2p_item **fresh; /* to be sorted in at the next commit */
     size_t fresh_count, fresh_cap;
     struct p2p_item **graves;
@@ -31,46 +36,59 @@ struct p2p_catalogue {
 P2P_MUST_CHECK enum p2p_err p2p_catalogue_init(struct p2p_catalogue *catalogue);
 void p2p_catalogue_clear(struct p2p_catalogue *catalogue);
 struct p2p_item *p2p_catalogue_find(const struct p2p_catalogue *catalogue,
-                                    const char *name);
+                                    const char *name)
+    P2P_REQUIRES_READ(p2p_catalogue_lock);
+/* The same for the loop, which needs no lock. */
+struct p2p_item *p2p_catalogue_find_own(const struct p2p_catalogue *catalogue,
+                                        const char *name);
 /* The item of this name, made (NOTED) when there is none; NULL: out of memory. */
-struct p2p_item *p2p_catalogue_get(struct p2p_catalogue *catalogue, const char *name);
+struct p2p_item *p2p_catalogue_get(struct p2p_catalogue *catalogue, const char *name)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 /* Shared from now on (in lists after the next commit). Takes `layer` (may be NULL). */
-P2P_MUST_CHECK enum p2p_err p2p_catalogue_set_ready(struct p2p_catalogue *catalogue,
-                                                    struct p2p_item *item,
-                                                    const struct p2p_file_facts *facts,
-                                                    struct p2p_digest *layer);
+P2P_MUST_CHECK enum p2p_err
+p2p_catalogue_set_ready(struct p2p_catalogue *catalogue, struct p2p_item *item,
+                        const struct p2p_file_facts *facts, struct p2p_digest *layer)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 /* Not shared for now: PENDING, REFUSED or NOTED. */
 void p2p_catalogue_set_state(struct p2p_catalogue *catalogue, struct p2p_item *item,
-                             enum p2p_item_state state);
+                             enum p2p_item_state state)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 /* Not shared, because it cannot be read. */
 void p2p_catalogue_refuse(struct p2p_catalogue *catalogue, struct p2p_item *item,
-                          enum p2p_err problem);
+                          enum p2p_err problem) P2P_EXCLUDES(p2p_catalogue_lock);
 /* What the index knows of a NOTED item: it waits for the scan to find the file on disk.
  */
 void p2p_catalogue_load(struct p2p_catalogue *catalogue, struct p2p_item *item,
-                        const struct p2p_file_facts *facts);
+                        const struct p2p_file_facts *facts)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 /* The inode has another ctime now; the bytes are the same. */
 void p2p_catalogue_touch(struct p2p_catalogue *catalogue, struct p2p_item *item,
-                         int64_t ctime_ns);
+                         int64_t ctime_ns) P2P_EXCLUDES(p2p_catalogue_lock);
 /* The index has stored the layer. */
-void p2p_catalogue_drop_layer(struct p2p_catalogue *catalogue, struct p2p_item *item);
+void p2p_catalogue_drop_layer(struct p2p_catalogue *catalogue, struct p2p_item *item)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 void p2p_catalogue_set_sha256(struct p2p_catalogue *catalogue, struct p2p_item *item,
-                              const struct p2p_digest *sha256);
-void p2p_catalogue_count_hashed(struct p2p_catalogue *catalogue, uint64_t bytes);
-void p2p_catalogue_remove(struct p2p_catalogue *catalogue, struct p2p_item *item);
+                              const struct p2p_digest *sha256)
+    P2P_EXCLUDES(p2p_catalogue_lock);
+void p2p_catalogue_count_hashed(struct p2p_catalogue *catalogue, uint64_t bytes)
+    P2P_EXCLUDES(p2p_catalogue_lock);
+void p2p_catalogue_remove(struct p2p_catalogue *catalogue, struct p2p_item *item)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 /* Calls for each item, in order of name; it must not add or remove any. */
 void p2p_catalogue_each(struct p2p_catalogue *catalogue,
                         void (*each)(struct p2p_item *, void *), void *arg);
 /* The work that is left because of this item, for the totals. */
 void p2p_catalogue_owe(struct p2p_catalogue *catalogue, struct p2p_item *item,
-                       bool owed);
+                       bool owed) P2P_EXCLUDES(p2p_catalogue_lock);
 /* Makes the changes visible in lists. True when there were any. */
-bool p2p_catalogue_commit(struct p2p_catalogue *catalogue);
+bool p2p_catalogue_commit(struct p2p_catalogue *catalogue)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 /* The next READY item with this root after `previous` (NULL: the first). With the lock.
  */
 const struct p2p_item *p2p_catalogue_by_root(const struct p2p_catalogue *catalogue,
                                              const struct p2p_digest *root,
-                                             const struct p2p_item *previous);
+                                             const struct p2p_item *previous)
+    P2P_REQUIRES_READ(p2p_catalogue_lock);
 
 /* Another item with known facts whose file is the same one on disk: the old name of a
  * renamed file, or a hard link. The loop's. */
@@ -85,6 +103,7 @@ struct p2p_item *p2p_catalogue_by_inode(const struct p2p_catalogue *catalogue,
  * lock. */
 bool p2p_catalogue_has_file(struct p2p_catalogue *catalogue,
                             const struct p2p_digest *root,
-                            const struct p2p_file_state *state);
+                            const struct p2p_file_state *state)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 
 #endif

@@ -84,6 +84,8 @@ p2p_share_close(struct p2p_share *s)
         p2p_share_wake(s);
         pthread_join(s->thread, NULL);
     }
+    p2p_rwlock_unshared(&s->index_lock);
+    p2p_mutex_unshared(&s->layers.lock);
     p2p_index_close(s->index);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
@@ -165,6 +167,7 @@ p2p_share_find_root(struct p2p_share *s, const struct p2p_digest *root,
 /* The first place in `sorted` with a name after `after`. */
 static size_t
 place_after(const struct p2p_catalogue *catalogue, const char *after)
+    P2P_REQUIRES_READ(p2p_catalogue_lock)
 {
     size_t low = 0, high = catalogue->sorted_count;
 

@@ -65,6 +65,7 @@ free_item(void *arg)
 void
 p2p_catalogue_clear(struct p2p_catalogue *catalogue)
 {
+    p2p_rwlock_unshared(&catalogue->lock);
     tdestroy(catalogue->by_name, free_item);
     for (size_t i = 0; i < catalogue->graves_count; i++)
         free_item(catalogue->graves[i]);
@@ -101,9 +102,16 @@ p2p_catalogue_find(const struct p2p_catalogue *catalogue, const char *name)
 }
 
 struct p2p_item *
+p2p_catalogue_find_own(const struct p2p_catalogue *catalogue, const char *name)
+{
+    p2p_sole_writer(&catalogue->lock);
+    return p2p_catalogue_find(catalogue, name);
+}
+
+struct p2p_item *
 p2p_catalogue_get(struct p2p_catalogue *catalogue, const char *name)
 {
-    struct p2p_item *item = p2p_catalogue_find(catalogue, name);
+    struct p2p_item *item = p2p_catalogue_find_own(catalogue, name);
     size_t len = strlen(name) + 1;
 
     if (item)
@@ -142,6 +150,7 @@ p2p_catalogue_each(struct p2p_catalogue *catalogue,
 {
     struct each e = {each, arg};
 
+    p2p_sole_writer(&catalogue->lock);
     twalk_r(catalogue->by_name, visit_node, &e);
 }
 
@@ -149,12 +158,14 @@ p2p_catalogue_each(struct p2p_catalogue *catalogue,
 
 static struct p2p_item **
 bucket_of(const struct p2p_catalogue *catalogue, const struct p2p_digest *root)
+    P2P_REQUIRES_READ(p2p_catalogue_lock)
 {
     return &catalogue->by_root[p2p_load_u64(root->b) & (catalogue->buckets - 1)];
 }
 
 static void
 link_root(struct p2p_catalogue *catalogue, struct p2p_item *item)
+    P2P_REQUIRES(p2p_catalogue_lock)
 {
     struct p2p_item **bucket = bucket_of(catalogue, &item->facts.root);
 
@@ -164,6 +175,7 @@ link_root(struct p2p_catalogue *catalogue, struct p2p_item *item)
 
 static void
 unlink_root(struct p2p_catalogue *catalogue, struct p2p_item *item)
+    P2P_REQUIRES(p2p_catalogue_lock)
 {
     struct p2p_item **at = bucket_of(catalogue, &item->facts.root);
 
@@ -175,6 +187,7 @@ unlink_root(struct p2p_catalogue *catalogue, struct p2p_item *item)
 
 static struct p2p_item **
 inode_bucket(const struct p2p_catalogue *catalogue, uint64_t inode)
+    P2P_REQUIRES_READ(p2p_catalogue_lock)
 {
     uint64_t mixed =
         inode * 0x9e3779b97f4a7c15u; /* Fibonacci hashing: inodes come in rows */
@@ -184,6 +197,7 @@ inode_bucket(const struct p2p_catalogue *catalogue, uint64_t inode)
 
 static void
 link_inode(struct p2p_catalogue *catalogue, struct p2p_item *item)
+    P2P_REQUIRES(p2p_catalogue_lock)
 {
     struct p2p_item **bucket = inode_bucket(catalogue, item->facts.state.inode);
 
@@ -194,6 +208,7 @@ link_inode(struct p2p_catalogue *catalogue, struct p2p_item *item)
 
 static void
 unlink_inode(struct p2p_catalogue *catalogue, struct p2p_item *item)
+    P2P_REQUIRES(p2p_catalogue_lock)
 {
     struct p2p_item **at = inode_bucket(catalogue, item->facts.state.inode);
 
@@ -208,7 +223,7 @@ unlink_inode(struct p2p_catalogue *catalogue, struct p2p_item *item)
 
 /* Twice the buckets when they fill up; without memory the chains grow instead. */
 static void
-grow_tables(struct p2p_catalogue *catalogue)
+grow_tables(struct p2p_catalogue *catalogue) P2P_REQUIRES(p2p_catalogue_lock)
 {
     size_t count = catalogue->buckets;
     struct p2p_item **roots = catalogue->by_root, **inodes = catalogue->by_inode;
@@ -255,8 +270,8 @@ const struct p2p_item *
 p2p_catalogue_twin(const struct p2p_catalogue *catalogue,
                    const struct p2p_file_state *state, const struct p2p_item *but)
 {
+    p2p_sole_writer(&catalogue->lock);
     const struct p2p_item *item = *inode_bucket(catalogue, state->inode);
-
     while (item && (item == but || p2p_file_state_compare(&item->facts.state, state) ==
                                        P2P_FILE_CHANGED))
         item = item->next_by_inode;
@@ -267,6 +282,7 @@ struct p2p_item *
 p2p_catalogue_by_inode(const struct p2p_catalogue *catalogue, uint64_t inode,
                        struct p2p_item *previous)
 {
+    p2p_sole_writer(&catalogue->lock);
     struct p2p_item *item =
         previous ? previous->next_by_inode : *inode_bucket(catalogue, inode);
 
@@ -309,6 +325,7 @@ push(struct p2p_item ***array, size_t *count, size_t *cap, struct p2p_item *item
 /* With the lock: out of what is shared. */
 static void
 withdraw(struct p2p_catalogue *catalogue, struct p2p_item *item)
+    P2P_REQUIRES(p2p_catalogue_lock)
 {
     if (item->state != P2P_ITEM_READY)
         return;
@@ -472,6 +489,7 @@ merge(const struct p2p_catalogue *catalogue, struct p2p_item **out)
 {
     size_t i = 0, k = 0, count = 0;
 
+    p2p_sole_writer(&catalogue->lock);
     while (i < catalogue->sorted_count && k < catalogue->fresh_count)
         if (compare_items(catalogue->sorted[i], catalogue->fresh[k]) < 0)
             append(out, &count, catalogue->sorted[i++]);
@@ -500,10 +518,17 @@ bury(struct p2p_catalogue *catalogue)
     catalogue->graves_count = kept;
 }
 
+static size_t
+sorted_count(const struct p2p_catalogue *catalogue)
+{
+    p2p_sole_writer(&catalogue->lock);
+    return catalogue->sorted_count;
+}
+
 bool
 p2p_catalogue_commit(struct p2p_catalogue *catalogue)
 {
-    size_t room = catalogue->sorted_count + catalogue->fresh_count;
+    size_t room = sorted_count(catalogue) + catalogue->fresh_count;
     struct p2p_item **merged, **old;
 
     if (catalogue->is_changed) {

@@ -54,7 +54,7 @@ apply_row(void *arg, const char *name, const struct p2p_file_facts *facts)
 {
     struct p2p_share *s = arg;
     struct p2p_item *item = facts ? p2p_catalogue_get(&s->catalogue, name)
-                                  : p2p_catalogue_find(&s->catalogue, name);
+                                  : p2p_catalogue_find_own(&s->catalogue, name);
 
     if (!item)
         return facts ? P2P_ERR_NOMEM : P2P_OK;
@@ -78,7 +78,7 @@ show_hashing(struct p2p_share *s, const struct p2p_index_status *status)
 static enum p2p_err
 read_changes(struct p2p_share *s, struct p2p_index_status *status)
 {
-    enum p2p_err err = p2p_index_get_status(s->index, status);
+    enum p2p_err err = p2p_index_get_status(p2p_share_own_index(s), status);
     bool is_anew = status->epoch != s->follower.epoch;
 
     if (err)
@@ -87,7 +87,7 @@ read_changes(struct p2p_share *s, struct p2p_index_status *status)
         s->follower.last_change = 0;
         s->scan++;
     }
-    err = p2p_index_load(s->index, s->follower.last_change, apply_row, s,
+    err = p2p_index_load(p2p_share_own_index(s), s->follower.last_change, apply_row, s,
                          &s->follower.last_change);
     if (err)
         return err;
@@ -118,9 +118,9 @@ p2p_follow_round(struct p2p_share *s, uint64_t *due_ms)
                         after its files */
         *due_ms = now + FOLLOW_MS;
     s->follower.is_stale = false;
-    if (is_replaced(s) || !s->index)
+    if (is_replaced(s) || !p2p_share_own_index(s))
         err = p2p_share_open_index(s);
-    if (!err && s->index)
+    if (!err && p2p_share_own_index(s))
         err = read_changes(s, &status);
     s->follower.due_ms = now + FOLLOW_MS;
     if (err) { /* the owner is about to make it, or to mend it */

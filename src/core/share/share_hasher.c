@@ -26,8 +26,10 @@ struct p2p_hasher {
     int wake_fd;
     struct p2p_hasher_lock lock;
     pthread_cond_t work;
-    struct p2p_hash_job *jobs; /* not finished, in no order */
-    struct p2p_hash_job *done, **done_last;
+    /* not finished, in no order */
+    struct p2p_hash_job *jobs P2P_GUARDED_BY(p2p_hasher_lock);
+    struct p2p_hash_job *done P2P_GUARDED_BY(p2p_hasher_lock);
+    struct p2p_hash_job **done_last P2P_GUARDED_BY(p2p_hasher_lock);
     atomic_bool stop;
     unsigned started;
     pthread_t threads[];
@@ -172,9 +174,10 @@ hash_zeros(struct p2p_hash_job *job, uint8_t *buf)
     return p2p_tree_chunk(&job->geometry, buf, job->chunk_size, &job->zeros);
 }
 
-/* With the lock, which it releases. */
+/* Returns without the lock. */
 static void
 open_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+    P2P_RELEASES(p2p_hasher_lock)
 {
     job->is_busy = true;
     p2p_unlock(&h->lock);
@@ -195,17 +198,18 @@ open_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
     p2p_unlock(&h->lock);
 }
 
-/* With the lock: no thread works on the job any longer, and none starts to. */
+/* No thread works on the job any longer, and none starts to. */
 static void
-leave(struct p2p_hash_job *job)
+leave(struct p2p_hash_job *job) P2P_REQUIRES(p2p_hasher_lock)
 {
     job->is_begun = false;
     job->is_busy = true;
 }
 
-/* With the lock, which it releases: claims the next span of a tree and hashes it. */
+/* Claims the next span of a tree and hashes it. Returns without the lock. */
 static void
 hash_span_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+    P2P_RELEASES(p2p_hasher_lock)
 {
     uint64_t count = job->geometry.count, first = job->claimed;
     uint64_t end = first + p2p_hash_job_span(job);
@@ -232,9 +236,10 @@ hash_span_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *bu
         finish(h, job, buf);
 }
 
-/* With the lock, which it releases. */
+/* Returns without the lock. */
 static void
 hash_slice_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
+    P2P_RELEASES(p2p_hasher_lock)
 {
     job->is_busy = true;
     p2p_unlock(&h->lock);
@@ -250,9 +255,9 @@ hash_slice_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *b
         finish(h, job, buf);
 }
 
-/* With the lock: whether a thread can do something for this job now. */
+/* Whether a thread can do something for this job now. */
 static bool
-has_work(const struct p2p_hash_job *job)
+has_work(const struct p2p_hash_job *job) P2P_REQUIRES(p2p_hasher_lock)
 {
     if (job->is_busy)
         return false;
@@ -273,9 +278,9 @@ goes_before(const struct p2p_hash_job *a, const struct p2p_hash_job *b)
     return p2p_hash_job_rest(a) < p2p_hash_job_rest(b);
 }
 
-/* With the lock: the job to work on next; NULL when there is none. */
+/* The job to work on next; NULL when there is none. */
 static struct p2p_hash_job *
-choose(const struct p2p_hasher *h)
+choose(const struct p2p_hasher *h) P2P_REQUIRES(p2p_hasher_lock)
 {
     struct p2p_hash_job *best = NULL;
 
@@ -391,6 +396,7 @@ p2p_hasher_free(struct p2p_hasher *h)
     p2p_unlock(&h->lock);
     for (unsigned i = 0; i < h->started; i++)
         pthread_join(h->threads[i], NULL);
+    p2p_mutex_unshared(&h->lock);
     free_jobs(h->jobs);
     free_jobs(h->done);
     pthread_cond_destroy(&h->work);

@@ -42,8 +42,8 @@ struct p2p_layer_cache {
         struct p2p_digest root;
         struct p2p_digest *hashes; /* owned */
         uint64_t count;
-    } slots[P2P_LAYERS_CACHED];
-    unsigned next;
+    } slots[P2P_LAYERS_CACHED] P2P_GUARDED_BY(p2p_layer_cache_lock);
+    unsigned next P2P_GUARDED_BY(p2p_layer_cache_lock);
 };
 
 /* Items in line, linked by next_queued. */
@@ -60,18 +60,20 @@ struct p2p_pipeline {
 };
 
 P2P_MUTEX_KIND(p2p_mailbox_lock);
-/* What other threads tell the share's thread. `lock` guards what is not atomic. */
+/* What other threads tell the share's thread. */
 struct p2p_share_mailbox {
     int wake_fd; /* an eventfd */
     atomic_bool stop, hurry;
     struct p2p_mailbox_lock lock;
     pthread_cond_t idle;
-    uint64_t idle_wanted, idle_reached;
-    char suspect[P2P_NAME_MAX +
-                 1]; /* differs on disk from what was hashed: look again */
-    char doubtful[P2P_NAME_MAX + 1]; /* its layer is not in the index: hash again */
-    char unchecked[P2P_NAME_MAX +
-                   1]; /* served, but its inode changed since it was hashed */
+    uint64_t idle_wanted P2P_GUARDED_BY(p2p_mailbox_lock);
+    uint64_t idle_reached P2P_GUARDED_BY(p2p_mailbox_lock);
+    /* A name: it differs on disk from what was hashed, look again. */
+    char suspect[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_mailbox_lock);
+    /* Its layer is not in the index, hash again. */
+    char doubtful[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_mailbox_lock);
+    /* It was served, but its inode has changed since it was hashed. */
+    char unchecked[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_mailbox_lock);
 };
 
 /* The owner writes the index: it scans the folder and hashes its files. */
@@ -111,7 +113,7 @@ struct p2p_share {
     struct p2p_catalogue catalogue;
     struct p2p_layer_cache layers;
     struct p2p_share_index_lock index_lock; /* the pointer; the loop may replace it */
-    struct p2p_index *index;
+    struct p2p_index *index P2P_GUARDED_BY(p2p_share_index_lock);
 
     struct p2p_share_mailbox mail;
     atomic_bool is_away; /* by the loop */
@@ -127,6 +129,14 @@ struct p2p_share {
     struct p2p_share_owner owner;
     struct p2p_share_follower follower;
 };
+
+/* The index as the share's thread sees it, which alone replaces it. */
+static inline struct p2p_index *
+p2p_share_own_index(struct p2p_share *s)
+{
+    p2p_sole_writer(&s->index_lock);
+    return s->index;
+}
 
 /* Changes are gathered this long before on_change is called. */
 #define P2P_SHARE_DEBOUNCE_MS 250

@@ -121,7 +121,7 @@ begin(struct p2p_share *s)
 {
     if (s->owner.is_in_transaction)
         return P2P_OK;
-    enum p2p_err err = p2p_index_begin(s->index);
+    enum p2p_err err = p2p_index_begin(p2p_share_own_index(s));
     s->owner.is_in_transaction = !err;
     return err;
 }
@@ -156,7 +156,8 @@ put(struct p2p_share *s, struct p2p_item *item)
     enum p2p_err err = begin(s);
 
     if (!err)
-        err = p2p_index_put(s->index, item->name, &item->facts, item->layer);
+        err = p2p_index_put(p2p_share_own_index(s), item->name, &item->facts,
+                            item->layer);
     mark_unsaved(s, item);
     if (!err)
         return;
@@ -188,7 +189,7 @@ p2p_pipeline_forget(struct p2p_share *s, struct p2p_item *item)
         return; /* never was in the index */
     enum p2p_err err = begin(s);
     if (!err)
-        err = p2p_index_remove(s->index, item->name);
+        err = p2p_index_remove(p2p_share_own_index(s), item->name);
     if (err)
         p2p_pipeline_warn(s, err);
 }
@@ -219,12 +220,12 @@ p2p_pipeline_commit(struct p2p_share *s)
     if (!s->owner.is_in_transaction)
         return;
     p2p_share_totals(s, &totals);
-    enum p2p_err err = p2p_index_get_status(s->index, &status);
+    enum p2p_err err = p2p_index_get_status(p2p_share_own_index(s), &status);
     status.hashing_files = (int64_t)totals.hashing_files;
     status.hashing_bytes = (int64_t)totals.hashing_bytes;
     if (!err)
-        err = p2p_index_set_status(s->index, &status);
-    enum p2p_err failed = p2p_index_commit(s->index);
+        err = p2p_index_set_status(p2p_share_own_index(s), &status);
+    enum p2p_err failed = p2p_index_commit(p2p_share_own_index(s));
     s->owner.is_in_transaction = false;
     if (failed) {
         p2p_pipeline_warn(s, failed);
@@ -256,7 +257,8 @@ p2p_pipeline_store_problems(struct p2p_share *s)
 
     s->owner.has_new_problems = false;
     if (!err)
-        err = p2p_problems_store(s->owner.problems, &s->catalogue, s->index);
+        err = p2p_problems_store(s->owner.problems, &s->catalogue,
+                                 p2p_share_own_index(s));
     if (err)
         p2p_pipeline_warn(s, err);
 }
@@ -425,7 +427,8 @@ p2p_pipeline_adopt(struct p2p_share *s, struct p2p_item *item,
     } else {
         err = begin(s);
         if (!err)
-            err = p2p_index_put_copy(s->index, item->name, &facts, twin->name);
+            err = p2p_index_put_copy(p2p_share_own_index(s), item->name, &facts,
+                                     twin->name);
         if (err)
             return false;
     }
@@ -526,7 +529,7 @@ doubt(struct p2p_item *item, void *arg)
     if (item->state != P2P_ITEM_PENDING || facts.version == 0 || begin(s) != P2P_OK)
         return;
     facts.state.mtime_ns = INT64_MIN;
-    (void)!p2p_index_put(s->index, item->name, &facts, NULL);
+    (void)!p2p_index_put(p2p_share_own_index(s), item->name, &facts, NULL);
 }
 
 void

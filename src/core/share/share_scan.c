@@ -434,7 +434,7 @@ take_told(struct p2p_share *s, char slot[P2P_NAME_MAX + 1])
     strcpy(name, slot);
     slot[0] = '\0';
     p2p_unlock(&s->mail.lock);
-    return name[0] ? p2p_catalogue_find(&s->catalogue, name) : NULL;
+    return name[0] ? p2p_catalogue_find_own(&s->catalogue, name) : NULL;
 }
 
 static void
@@ -525,12 +525,14 @@ enum p2p_err
 p2p_scan_start(struct p2p_share *s)
 {
     int64_t last_change;
-    enum p2p_err err = p2p_index_load(s->index, 0, load_row, s, &last_change);
+    enum p2p_err err =
+        p2p_index_load(p2p_share_own_index(s), 0, load_row, s, &last_change);
 
     if (err) /* what could not be loaded is hashed again */
         p2p_pipeline_warn(s, err);
-    if (!p2p_index_is_in_memory(s->index)) /* what ends with us needs no progress */
-        err = p2p_progress_open(s->index, &s->owner.progress);
+    if (!p2p_index_is_in_memory(
+            p2p_share_own_index(s))) /* what ends with us needs no progress */
+        err = p2p_progress_open(p2p_share_own_index(s), &s->owner.progress);
     if (err)
         p2p_pipeline_warn(s, err);
     err = p2p_problems_new(&s->owner.problems);

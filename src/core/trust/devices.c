@@ -38,8 +38,8 @@ static const char *const sql[STATEMENTS] = {
 P2P_MUTEX_KIND(p2p_devices_lock);
 struct p2p_devices {
     struct p2p_devices_lock lock;
-    sqlite3 *db;
-    sqlite3_stmt *stmt[STATEMENTS];
+    sqlite3 *db P2P_GUARDED_BY(p2p_devices_lock);
+    sqlite3_stmt *stmt[STATEMENTS] P2P_GUARDED_BY(p2p_devices_lock);
 };
 
 const char *
@@ -91,7 +91,7 @@ make_private(const char *path)
 }
 
 static enum p2p_err
-open_database(struct p2p_devices *d, const char *path)
+open_database(struct p2p_devices *d, const char *path) P2P_REQUIRES(p2p_devices_lock)
 {
     int code = sqlite3_open_v2(path, &d->db, SQLITE_OPEN_READWRITE, NULL);
 
@@ -132,6 +132,7 @@ p2p_devices_close(struct p2p_devices *d)
 {
     if (d == NULL)
         return;
+    p2p_mutex_unshared(&d->lock);
     for (int i = 0; i < STATEMENTS; i++)
         sqlite3_finalize(d->stmt[i]);
     sqlite3_close(d->db);
@@ -142,14 +143,14 @@ p2p_devices_close(struct p2p_devices *d)
 /* ---- one statement at a time: begin (locks), bind, step, end (unlocks) ---- */
 
 static sqlite3_stmt *
-begin(struct p2p_devices *d, int which)
+begin(struct p2p_devices *d, int which) P2P_ACQUIRES(p2p_devices_lock)
 {
     p2p_lock(&d->lock);
     return d->stmt[which];
 }
 
 static void
-end(struct p2p_devices *d, sqlite3_stmt *stmt)
+end(struct p2p_devices *d, sqlite3_stmt *stmt) P2P_RELEASES(p2p_devices_lock)
 {
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);

@@ -33,8 +33,8 @@ struct p2p_identity {
     char id_hex[P2P_ID_HEX_LEN + 1];
     char public_pem[P2P_PEM_LEN + 1];
     struct stat key_file;
-    struct p2p_known_lock lock; /* of `known` */
-    struct p2p_known known;
+    struct p2p_known_lock lock;
+    struct p2p_known known P2P_GUARDED_BY(p2p_known_lock);
 };
 
 /* Takes the directory's lock against other programs (and threads): a descriptor to

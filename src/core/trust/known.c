@@ -76,15 +76,11 @@ take_address(const char *address, char out[P2P_ADDRESS_MAX])
 
 /* ---- Reading it ---- */
 
-/* With the thread lock held on success. */
 static enum p2p_err
-begin_reading(struct p2p_identity *identity)
+lock_and_load(struct p2p_identity *identity) P2P_ACQUIRES(p2p_known_lock)
 {
     p2p_lock(&identity->lock);
-    enum p2p_err err = p2p_known_load(p2p_root_fd(identity->dir), &identity->known);
-    if (err)
-        p2p_unlock(&identity->lock);
-    return err;
+    return p2p_known_load(p2p_root_fd(identity->dir), &identity->known);
 }
 
 enum p2p_err
@@ -92,14 +88,15 @@ p2p_known_find(struct p2p_identity *identity, const struct p2p_id *id,
                struct p2p_known_peer *out)
 {
     memset(out, 0, sizeof(*out));
-    enum p2p_err err = begin_reading(identity);
-    if (err)
-        return err;
-    const struct p2p_known_peer *peer = p2p_known_peer_of(&identity->known, id);
+    enum p2p_err err = lock_and_load(identity);
+    const struct p2p_known_peer *peer =
+        err ? NULL : p2p_known_peer_of(&identity->known, id);
     if (peer)
         *out = *peer;
+    else if (!err)
+        err = P2P_ERR_NOT_FOUND;
     p2p_unlock(&identity->lock);
-    return peer ? P2P_OK : P2P_ERR_NOT_FOUND;
+    return err;
 }
 
 enum p2p_err
@@ -108,11 +105,9 @@ p2p_known_list(struct p2p_identity *identity, struct p2p_known_peer **out,
 {
     *out = NULL;
     *count = 0;
-    enum p2p_err err = begin_reading(identity);
-    if (err)
-        return err;
+    enum p2p_err err = lock_and_load(identity);
     const struct p2p_known *known = &identity->known;
-    if (known->count > 0) {
+    if (!err && known->count > 0) {
         *out = calloc(known->count, sizeof(**out));
         if (*out)
             memcpy(*out, known->peers, known->count * sizeof(**out));
@@ -155,10 +150,8 @@ p2p_known_resolve(struct p2p_identity *identity, const char *text, struct p2p_id
         return P2P_ERR_USAGE;
     if (len == P2P_ID_HEX_LEN)
         return p2p_hex_parse(digits, out->b, sizeof(out->b));
-    enum p2p_err err = begin_reading(identity);
-    if (err)
-        return err;
-    for (size_t i = 0; i < identity->known.count; i++) {
+    enum p2p_err err = lock_and_load(identity);
+    for (size_t i = 0; i < identity->known.count && !err; i++) {
         const struct p2p_id *candidate = &identity->known.peers[i].id;
         p2p_hex_format(candidate->b, sizeof(candidate->b), id);
         if (strncmp(id, digits, len) == 0) {
@@ -170,6 +163,8 @@ p2p_known_resolve(struct p2p_identity *identity, const char *text, struct p2p_id
     if (matches == 1)
         return P2P_OK;
     memset(out, 0, sizeof(*out));
+    if (err)
+        return err;
     return matches == 0 ? P2P_ERR_NOT_FOUND : P2P_ERR_USAGE;
 }
 
@@ -389,14 +384,13 @@ p2p_known_check_place(struct p2p_identity *identity, const struct p2p_place *whe
 {
     struct place place;
     const char *held;
-    enum p2p_err err = begin_reading(identity);
 
-    if (err)
-        return err;
     take_place(where, &place);
-    err =
-        decide(p2p_known_peer_of(&identity->known, id),
-               holder_of_place(&identity->known, &place, &held), expected, by_user, id);
+    enum p2p_err err = lock_and_load(identity);
+    if (!err)
+        err = decide(p2p_known_peer_of(&identity->known, id),
+                     holder_of_place(&identity->known, &place, &held), expected,
+                     by_user, id);
     p2p_unlock(&identity->lock);
     return err;
 }
@@ -407,13 +401,11 @@ p2p_known_note_newcomer(struct p2p_identity *identity, const struct p2p_place *w
 {
     struct change c = {.id = id};
     struct place place;
-    const char *held;
-    enum p2p_err err = begin_reading(identity);
+    const char *held = NULL;
 
-    if (err)
-        return err;
     take_place(where, &place);
-    if (!holder_of_place(&identity->known, &place, &held))
+    enum p2p_err err = lock_and_load(identity);
+    if (!err && !holder_of_place(&identity->known, &place, &held))
         err = P2P_ERR_NOT_FOUND;
     p2p_unlock(&identity->lock);
     c.address = held;
