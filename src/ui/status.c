@@ -149,6 +149,7 @@ answer(struct http_request *req, struct ui_app *app, void *arg)
     put_status(&o, app, arg, list == NULL || strcmp(list, "0") != 0, req);
     http_json_put_string(&o, "caller",
                          ui_caller_name(ui_access_caller(app, req, NULL)));
+    ui_access_renew(app, req); /* each page asks this when it opens */
     ui_json_reply(&o, req, 200);
 }
 

@@ -61,6 +61,36 @@ def test_pairing(device):
     assert device("GET", "/api/status").status_code == 401, "at once"
 
 
+def test_each_visit_renews_the_cookie(device):
+    """Browsers forget a cookie after 400 days, and one that is in use must not be forgotten."""
+    ui = device.ui
+    paired = device("POST", "/api/pair", json={"code": code_of(ui)}).headers["Set-Cookie"]
+    for _ in range(2):
+        visit = device("GET", "/api/status?shared_files=0")
+        assert visit.headers["Set-Cookie"] == paired, "the same one, with its full life"
+    name, value = paired.split(";")[0].split("=")
+    (made,) = ui.api.json("/api/devices")["devices"]
+    assert ui.api.request("DELETE", f"/api/devices/{made['id']}").status_code == 200
+    gone = device("GET", "/api/status?shared_files=0", headers={"Cookie": f"{name}={value}"})
+    assert gone.status_code == 401 and "Set-Cookie" not in gone.headers
+
+
+def test_only_a_cookie_is_renewed(device):
+    ui = device.ui
+    assert "Set-Cookie" not in ui.api.request("GET", "/api/status").headers, "a token in a header"
+    for value in ("", "0" * 64, ui.owner_token):
+        cookie = {"Cookie": f"p2p_{ui.peer_id[:16]}={value}"}
+        assert "Set-Cookie" not in device("GET", "/api/status", headers=cookie).headers
+
+
+def test_a_cookie_under_its_former_name_gets_the_new_one(device):
+    ui = device.ui
+    cookie = device("POST", "/api/pair", json={"code": code_of(ui)}).headers["Set-Cookie"]
+    device.far.http.cookies.clear()
+    value = cookie.split(";")[0].split("=")[1]
+    assert device("GET", "/api/status", headers={"Cookie": f"p2p_device={value}"}).headers["Set-Cookie"] == cookie
+
+
 def test_a_code_works_once(device):
     code = code_of(device.ui)
     assert device("POST", "/api/pair", json={"code": code}).status_code == 200

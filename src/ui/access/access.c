@@ -81,6 +81,18 @@ ui_access_caller(struct ui_app *app, const struct http_request *req,
     return caller;
 }
 
+void
+ui_access_renew(struct ui_app *app, struct http_request *req)
+{
+    char token[P2P_DEVICE_TOKEN_LEN + 1] = "";
+    struct p2p_device device;
+
+    if (ui_cookie_find(req, app, token, sizeof(token)) &&
+        p2p_devices_check(app->devices, token, http_client_ip(req), &device) == P2P_OK)
+        ui_cookie_set(req, app, token);
+    p2p_wipe(token, sizeof(token));
+}
+
 /* ---- the gate ---- */
 
 static bool

@@ -25,6 +25,10 @@ bool ui_caller_is_owner(enum ui_caller caller);
 enum ui_caller ui_access_caller(struct ui_app *app, const struct http_request *req,
                                 struct p2p_device *device);
 
+/* Sets the cookie of a known browser again in the coming answer, with its full life:
+ * browsers forget cookies after 400 days, and one in use must not be forgotten. */
+void ui_access_renew(struct ui_app *app, struct http_request *req);
+
 /* A flag of routes that only the owner may call. */
 #define UI_ONLY_OWNER HTTP_APP
 
