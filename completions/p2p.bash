@@ -35,7 +35,7 @@ _p2p() {
         case $command in
         peers) mapfile -t COMPREPLY < <(compgen -W "trust forget block" -- "$cur") ;;
         key) mapfile -t COMPREPLY < <(compgen -W "show protect unprotect rotate" -- "$cur") ;;
-        share) mapfile -t COMPREPLY < <(compgen -W "ls rescan" -- "$cur") ;;
+        share) mapfile -t COMPREPLY < <(compgen -W "ls rescan confirm" -- "$cur") ;;
         unfinished) mapfile -t COMPREPLY < <(compgen -W "remove" -- "$cur") ;;
         token) mapfile -t COMPREPLY < <(compgen -W "new list revoke" -- "$cur") ;;
         help) mapfile -t COMPREPLY < <(

@@ -18,7 +18,7 @@ complete -c p2p -n "__fish_seen_subcommand_from $commands; and string match -q -
     -a "(__p2p_command_options)"
 complete -c p2p -n "__fish_seen_subcommand_from peers" -a "trust forget block"
 complete -c p2p -n "__fish_seen_subcommand_from key" -a "show protect unprotect rotate"
-complete -c p2p -n "__fish_seen_subcommand_from share" -a "ls rescan"
+complete -c p2p -n "__fish_seen_subcommand_from share" -a "ls rescan confirm"
 complete -c p2p -n "__fish_seen_subcommand_from unfinished" -a "remove"
 complete -c p2p -n "__fish_seen_subcommand_from token" -a "new list revoke"
 

@@ -20,6 +20,11 @@
  * Another folder that takes the path is not this share's business: the program opens it
  * anew (guardian.h).
  *
+ * A folder that had files and has none now counts as away, too: it may be the place of
+ * a disk that is not mounted. What it had is kept in the index (missing_files) until a
+ * file returns, or until the owner confirms that the files were deleted. Files that go
+ * while others stay are forgotten two seconds after the last one went.
+ *
  * Thread-safe. Look-ups wait neither for hashing nor for the disk, except
  * p2p_share_layer, which may read the index. Several processes may open the same folder
  * (p2p-peer and p2p-ui): one of them hashes (a lock in `.p2p/`), the others follow the
@@ -54,6 +59,9 @@ struct p2p_share_options {
     unsigned threads; /* that hash; 0: one per core */
     p2p_share_changed *on_change;
     void *arg;
+    /* Where to remember between starts, as PROGRAM.shared, that the folder had files;
+     * NULL: only its own index tells. */
+    const char *keys_dir, *program;
 };
 /* Returns before the folder is looked through: see p2p_share_wait_idle. Makes the
  * folder when it is missing. */
@@ -101,8 +109,9 @@ struct p2p_share_totals {
     uint64_t hashing_files, hashing_bytes; /* tree or SHA-256 still to come */
     uint64_t hashed_bytes;                 /* for trees by this process, since open */
     uint64_t generation;                   /* rises with every change */
-    bool is_away; /* the folder is not at its path now: nothing is shared until it
-                     returns */
+    bool is_away; /* the folder is not at its path now, or is empty and was not:
+                     nothing is shared until it returns */
+    uint64_t missing_files; /* files that an empty folder had, unconfirmed; or 0 */
 };
 /* Counters of this moment. Does not block on the disk. */
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
@@ -152,6 +161,26 @@ P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
 /* Asks the process that scans this folder to scan all of it now, for changes that the
  * system does not report (network folders). */
 P2P_MUST_CHECK enum p2p_err p2p_share_request_scan(const struct p2p_root *root);
+
+/* The owner says that the files were deleted: an empty folder is no longer away. Asks
+ * the process that scans the folder. */
+P2P_MUST_CHECK enum p2p_err p2p_share_confirm(struct p2p_share *share);
+/* The same from another process. */
+P2P_MUST_CHECK enum p2p_err p2p_share_confirm_at(const struct p2p_root *root);
+/* As missing_files of the totals, from another process. NOT_FOUND when no program has
+ * shared the folder yet. */
+P2P_MUST_CHECK enum p2p_err p2p_share_missing_at(const struct p2p_root *root,
+                                                 uint64_t *files);
+
+/* What `program` wrote down of its shared folder in the folder of its keys. */
+struct p2p_share_record {
+    char path[4096]; /* absolute */
+    uint64_t files;  /* about as many as it shared last */
+};
+/* NOT_FOUND, CORRUPT. */
+P2P_MUST_CHECK enum p2p_err p2p_share_read_record(const char *keys_dir,
+                                                  const char *program,
+                                                  struct p2p_share_record *out);
 
 /* Wakes the scanner now (after an upload was published). */
 void p2p_share_rescan(struct p2p_share *share);

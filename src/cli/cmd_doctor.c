@@ -35,7 +35,7 @@ static const struct p2p_option options[] = {
     {"peer-port", P2P_OPT_NUMBER, AT(peer_port), 1, 65535, "PORT",
      "of this device's p2p-peer"},
     {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR",
-     "the shared folder (default: shared)"},
+     "the shared folder (default: the one that p2p-peer shares, or shared)"},
     {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "where downloads go"},
     CLI_OPTION_TIMEOUT(struct doctor_options),
     CLI_OPTION_KEYS(struct doctor_options),
@@ -314,17 +314,19 @@ check_disk(struct doctor *doc)
 static void
 check_shared(struct doctor *doc)
 {
-    const char *named = doc->opt.shared_dir, *dir = named != NULL ? named : "shared";
+    struct cli_shared shared;
     char text[ADVICE_MAX];
-    size_t count;
+    size_t problems;
+    uint64_t missing;
 
-    if (cli_tell_shared(dir, named != NULL, text, sizeof(text)))
+    cli_find_shared(doc->opt.common.keys_dir, doc->opt.shared_dir, &shared);
+    if (cli_tell_shared(&shared, text, sizeof(text)))
         report(doc, NOTE, "shared folder", "%s", text);
-    else if (cli_count_problems(dir, &count) == P2P_OK)
-        report(doc, GOOD, "shared folder", "everything in %s is shared", dir);
+    else if (cli_look_at_shared(&shared, &problems, &missing) == P2P_OK)
+        report(doc, GOOD, "shared folder", "everything in %s is shared", shared.dir);
     else
         report(doc, NOTE, "shared folder",
-               "no program shares %s (name the folder with --shared-dir)", dir);
+               "no program shares %s (name the folder with --shared-dir)", shared.dir);
 }
 
 static void

@@ -1,9 +1,11 @@
-/* p2p share: the shared folder, what of it is not shared, and a new scan. */
+/* p2p share: the shared folder, what of it is not shared, a new scan, and whether an
+ * empty one was emptied. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
+#include "cli/shared.h"
 #include "p2p/path.h"
 #include "p2p/share.h"
 
@@ -13,16 +15,19 @@ struct share_options {
     bool problems;
 };
 static const struct p2p_option options[] = {
-    {"shared-dir", P2P_OPT_TEXT, offsetof(struct share_options, shared_dir), 0, 0, "DIR",
-     "the shared folder"},
+    {"shared-dir", P2P_OPT_TEXT, offsetof(struct share_options, shared_dir), 0, 0,
+     "DIR", "the shared folder (default: the one that p2p-peer shares, or shared)"},
+    CLI_OPTION_KEYS(struct share_options),
     {"problems", P2P_OPT_FLAG, offsetof(struct share_options, problems), 0, 0, NULL,
      "with ls: list what is not shared, and why"},
     CLI_OPTION_JSON(struct share_options),
 };
 static const struct p2p_option_set set = {
-    "p2p share", "[options] ls|rescan",
-    "Shows what of the shared folder is not shared (ls --problems), or asks for a new scan "
-    "of the folder (rescan). p2p-peer or p2p-ui has to share the folder.",
+    "p2p share", "[options] ls|rescan|confirm [NAME]",
+    "Shows what of the shared folder is not shared (ls --problems), asks for a new "
+    "scan of "
+    "the folder (rescan), or says that the files of an empty folder were deleted "
+    "(confirm). p2p-peer or p2p-ui has to share the folder.",
     options, sizeof(options) / sizeof(options[0])};
 
 /* ---- What is not shared ---- */
@@ -78,16 +83,16 @@ ls(const struct share_options *opt, const struct p2p_root *root)
     enum p2p_err err;
 
     if (!opt->problems)
-        return cli_fail(P2P_ERR_USAGE, "missing option: p2p share ls --problems (`p2p ls` "
-                                       "lists what a peer shares)");
+        return cli_fail(P2P_ERR_USAGE,
+                        "missing option: p2p share ls --problems (`p2p ls` "
+                        "lists what a peer shares)");
     err = show_problems(opt, root);
     if (err == P2P_ERR_NOT_FOUND)
         return cli_fail(err, "no program has shared %s yet (run p2p-peer)",
                         opt->shared_dir);
-    return err == P2P_OK
-               ? 0
-               : cli_fail(err, "cannot read the index of %s: %s", opt->shared_dir,
-                          p2p_err_text(err));
+    return err == P2P_OK ? 0
+                         : cli_fail(err, "cannot read the index of %s: %s",
+                                    opt->shared_dir, p2p_err_text(err));
 }
 
 static int
@@ -102,6 +107,42 @@ rescan(const struct share_options *opt, const struct p2p_root *root)
     return 0;
 }
 
+static const char *
+last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash != NULL && slash[1] != '\0' ? slash + 1 : path;
+}
+
+static int
+confirm(const struct share_options *opt, const struct p2p_root *root, const char *name)
+{
+    uint64_t files = 0;
+    enum p2p_err err;
+
+    if (name != NULL && strcmp(name, last_part(opt->shared_dir)) != 0)
+        return cli_fail(P2P_ERR_NOT_FOUND,
+                        "no shared folder has the name %s; this one is %s", name,
+                        opt->shared_dir);
+    err = p2p_share_missing_at(root, &files);
+    if (err == P2P_ERR_NOT_FOUND)
+        return cli_fail(err, "no program has shared %s yet (run p2p-peer)",
+                        opt->shared_dir);
+    if (err == P2P_OK && files == 0)
+        return cli_fail(P2P_ERR_NOT_FOUND,
+                        "%s is not away for want of files: nothing is to be confirmed",
+                        opt->shared_dir);
+    if (err == P2P_OK)
+        err = p2p_share_confirm_at(root);
+    if (err != P2P_OK)
+        return cli_fail(err, "cannot confirm for %s: %s", opt->shared_dir,
+                        p2p_err_text(err));
+    cli_say("confirmed: the %llu file%s of %s %s deleted", (unsigned long long)files,
+            files == 1 ? "" : "s", opt->shared_dir, files == 1 ? "was" : "were");
+    return 0;
+}
+
 static int
 act(const struct share_options *opt, const struct p2p_root *root, int argc, char **argv)
 {
@@ -109,19 +150,26 @@ act(const struct share_options *opt, const struct p2p_root *root, int argc, char
         return ls(opt, root);
     if (argc == 1 && strcmp(argv[1], "rescan") == 0)
         return rescan(opt, root);
-    return cli_fail(P2P_ERR_USAGE, "usage: p2p share ls --problems | p2p share rescan");
+    if ((argc == 1 || argc == 2) && strcmp(argv[1], "confirm") == 0)
+        return confirm(opt, root, argc == 2 ? argv[2] : NULL);
+    return cli_fail(
+        P2P_ERR_USAGE,
+        "usage: p2p share ls --problems | p2p share rescan | p2p share confirm [NAME]");
 }
 
 int
 cmd_share(int argc, char **argv)
 {
-    struct share_options opt = {.common = CLI_DEFAULTS, .shared_dir = "shared"};
+    struct share_options opt = {.common = CLI_DEFAULTS};
+    struct cli_shared shared;
     struct p2p_root *root = NULL;
     int arguments, status;
     enum p2p_err err;
 
     if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
         return status;
+    cli_find_shared(opt.common.keys_dir, opt.shared_dir, &shared);
+    opt.shared_dir = shared.dir;
     err = p2p_root_open(opt.shared_dir, false, 0755, &root);
     if (err == P2P_OK)
         status = act(&opt, root, arguments, argv);

@@ -16,7 +16,7 @@ struct status_options {
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct status_options),
     {"shared-dir", P2P_OPT_TEXT, offsetof(struct status_options, shared_dir), 0, 0,
-     "DIR", "the shared folder (default: shared)"},
+     "DIR", "the shared folder (default: the one that p2p-peer shares, or shared)"},
     CLI_OPTION_TIMEOUT(struct status_options),
     CLI_OPTION_KEYS(struct status_options),
     CLI_OPTION_MDNS(struct status_options),
@@ -29,7 +29,7 @@ static const struct p2p_option_set set = {
 
 struct view {
     const struct cli_common *common;
-    const char *shared_dir; /* NULL: not named */
+    struct cli_shared shared;
     struct p2p_identity *identity;
     struct cli_peers peers;
     const struct cli_peer *self; /* or NULL */
@@ -37,19 +37,14 @@ struct view {
     size_t registry_count, known_count;
 };
 
-static const char *
-shared_dir(const struct view *v)
-{
-    return v->shared_dir != NULL ? v->shared_dir : "shared";
-}
-
 static void
 print_json(const struct view *v)
 {
     cJSON *object = cli_object(), *array;
     char address[CLI_ADDRESS];
     size_t problems;
-    enum p2p_err err = cli_count_problems(shared_dir(v), &problems);
+    uint64_t missing;
+    enum p2p_err err = cli_look_at_shared(&v->shared, &problems, &missing);
 
     cli_put_text(object, "peer_id", p2p_identity_id_hex(v->identity));
     cli_put_text(object, "keys_dir", v->common->keys_dir);
@@ -59,8 +54,10 @@ print_json(const struct view *v)
                      ? p2p_addr_format(&v->self->addr, address, sizeof(address))
                      : NULL);
     cli_put_number(object, "shared_files", v->self != NULL ? v->self->file_count : 0);
+    cli_put_text(object, "shared_dir", v->shared.dir);
     cli_put_text(object, "shared_state", err == P2P_OK ? "ok" : p2p_err_name(err));
     cli_put_number(object, "not_shared", problems);
+    cli_put_number(object, "missing_files", missing);
     cli_put_number(object, "peers_online", v->peers.count - (v->self != NULL));
     cli_put_number(object, "peers_known", v->known_count);
     array = cli_put_array(object, "registries");
@@ -91,7 +88,7 @@ print_text(const struct view *v)
     else
         printf(
             "own peer      not listed (p2p-peer is not running, or uses other keys)\n");
-    if (cli_tell_shared(shared_dir(v), v->shared_dir != NULL, shared, sizeof(shared)))
+    if (cli_tell_shared(&v->shared, shared, sizeof(shared)))
         printf("shared folder %s\n", shared);
     printf("peers online  %zu\npeers known   %zu\n", v->peers.count - (v->self != NULL),
            v->known_count);
@@ -132,7 +129,7 @@ cmd_status(int argc, char **argv)
         return status;
     if (arguments != 0)
         return cli_fail(P2P_ERR_USAGE, "p2p status takes no arguments");
-    v.shared_dir = opt.shared_dir;
+    cli_find_shared(opt.common.keys_dir, opt.shared_dir, &v.shared);
     err = cli_open_identity(&opt.common, &v.identity);
     if (err == P2P_OK)
         err = cli_open_discovery(&opt.common, &d);

@@ -100,6 +100,8 @@ open_share(struct peer *peer)
         .chunk_size = p2p_chunk_size_floor(peer->opt.chunk_size),
         .on_change = on_share_changed,
         .arg = peer,
+        .keys_dir = peer->opt.keys_dir,
+        .program = "p2p-peer",
     };
     enum p2p_err err = p2p_share_open(&options, &peer->share);
 

@@ -68,7 +68,12 @@ static enum p2p_err
 open_folders(struct ui_app *app)
 {
     struct p2p_share_options share = {
-        .directory = app->opt.shared_dir, .on_change = on_share_change, .arg = app};
+        .directory = app->opt.shared_dir,
+        .on_change = on_share_change,
+        .arg = app,
+        .keys_dir = app->opt.keys_dir,
+        .program = "p2p-ui",
+    };
     enum p2p_err err =
         p2p_root_open(app->opt.downloads_dir, true, 0755, &app->downloads);
 

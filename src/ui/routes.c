@@ -51,6 +51,7 @@ const struct http_route ui_routes[] = {
 
     {"GET",    "/api/shares/problems",             ui_files_handle_problems,           0, 0},
     {"GET",    "/api/shares/check",                ui_upload_handle_check,             0, 0},
+    {"POST",   "/api/shares/confirm",              ui_files_handle_confirm,        SMALL, 0},
     {"POST",   "/api/shares/rescan",               ui_files_handle_rescan,         SMALL, 0},
     {"POST",   "/api/shared/{filename}/rename",    ui_files_handle_shared_rename,  SMALL, 0},
     {"POST",   "/api/shared/{filename}/restore",   ui_files_handle_shared_restore, SMALL, 0},

@@ -105,6 +105,7 @@ put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
         http_json_put_u64(o, "downloads_count", 0);
     http_json_put_u64(o, "free_space", free_space(app->downloads));
     http_json_put_string(o, "shared_state", ui_folder_state(app, UI_SHARED));
+    http_json_put_u64(o, "shared_missing_files", ui_folder_missing_files(app));
     http_json_put_string(o, "downloads_state", ui_folder_state(app, UI_DOWNLOADS));
     http_json_put_string(o, "shared_dir", p2p_root_path(app->shared));
     http_json_put_string(o, "downloads_dir", p2p_root_path(app->downloads));

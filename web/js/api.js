@@ -1,5 +1,5 @@
-// The only place that talks to the server. Every failure becomes an ApiError with a code from docs/openapi.yaml
-// (or "offline" when nobody answered), so that views can say what happened and what to do.
+// The only place that talks to the server. Every failure becomes an ApiError with a code of docs/openapi.yaml
+// (or "offline" when nobody answered).
 import { known, t } from './i18n.js';
 
 export class ApiError extends Error {

@@ -1,4 +1,4 @@
-// The speed chart: the last two minutes as a line with the area below it, drawn in the colours of the theme.
+// The speed chart: the last two minutes, in the colours of the theme.
 import { h, setAttr } from './dom.js';
 import { speed } from './format.js';
 import { t } from './i18n.js';

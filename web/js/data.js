@@ -76,7 +76,7 @@ export const loadConfig = single(async () => {
 	changed('config');
 });
 
-/** Reads again everything a view has asked for; used at the start, after a gap in events, and when polling. */
+/** Reads again what views have asked for: at the start, after a gap in events, when polling. */
 export async function reload() {
 	const results = await Promise.allSettled([...asked].map((f) => f()));
 	const failed = results.find((r) => r.status === 'rejected');
@@ -117,7 +117,7 @@ function applyDownloads(data) {
 	if (state.downloads.loaded) quietly(loadDownloads)();
 }
 
-/** Nothing is known to move any more: old speeds would be lies. */
+/** Old speeds would be lies. */
 export function stall() {
 	const still = [...state.transfers.byId].map(([id, one]) => [id, { ...one, speed: 0, eta_s: null }]);
 	state.transfers.byId = new Map(still);
@@ -130,7 +130,7 @@ const HANDLERS = {
 	downloads: applyDownloads,
 	peers: () => state.peers.loaded && quietly(loadPeers)(),
 	status: (data) => {
-		// The event goes to all pages: each knows from its own request who it is, and by which address it was opened.
+		// The event goes to all pages: each knows who it is from its own request.
 		const { caller = data.caller, urls = data.urls } = state.status ?? {};
 		state.status = { ...data, caller, urls };
 		changed('status');

@@ -17,7 +17,7 @@ export function attr(el, name, value) {
 	else el.setAttribute(name, value === true ? '' : String(value));
 }
 
-/** Changes the text only when it differs, so that selections and screen readers are left in peace. */
+/** Changes the text only when it differs: selections and screen readers are left in peace. */
 export function setText(el, text) {
 	const value = text ?? '';
 	if (el.textContent !== value) el.textContent = value;

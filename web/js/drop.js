@@ -21,7 +21,7 @@ async function walk(entry, path, found) {
 }
 
 async function dropped(transfer) {
-	// The entries must be taken before the first await: the transfer is emptied after the event.
+	// Taken before the first await: the transfer is emptied after the event.
 	const entries = [...transfer.items]
 		.map((item) => item.kind === 'file' && item.webkitGetAsEntry?.())
 		.filter(Boolean);

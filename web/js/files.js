@@ -58,8 +58,14 @@ export const searchButton = () =>
 export const notice = (title, ...rest) =>
 	h('div', { class: 'notice warn' }, badge('warn', title, 'alert'), rest);
 
-/** For a folder (shared, downloads) that is not at its path; else nothing. */
-export const awayNotice = (folder) =>
-	state.status?.[`${folder}_state`] === 'away'
-		? notice(t('away'), para(t('away.text', { path: state.status[`${folder}_dir`] })))
-		: '';
+/** For a folder (shared, downloads) that is away; else nothing. */
+export const awayNotice = (folder) => {
+	const s = state.status ?? {};
+	if (s[`${folder}_state`] !== 'away') return '';
+	const confirmed = () => attempt(() => post('shares/confirm'));
+	return notice(
+		t('away'),
+		para(t('away.text', { path: s[`${folder}_dir`] })),
+		folder === 'shared' && s.shared_missing_files > 0 && button(t('away.confirm'), { onclick: confirmed }),
+	);
+};

@@ -13,7 +13,7 @@ function unit(value, name, digits, display = 'short') {
 	return cache.get(key).format(value);
 }
 
-/** Speeds begin at kilobytes: single bytes a second are of no use to anybody. */
+/** Speeds begin at kilobytes. */
 function scaled(value, suffix) {
 	let i = suffix ? 1 : 0;
 	let v = suffix ? value / 1024 : value;

@@ -47,7 +47,7 @@ export async function useLanguage(code) {
 	document.documentElement.dir = lang === 'ar' ? 'rtl' : 'ltr';
 }
 
-/** t('n.files', {n: 3}): with n the plural form `key_few` and so on is taken, `key_other` when there is no such form. */
+/** t('n.files', {n: 3}): takes the plural form `key_few` and so on, else `key_other`. */
 export function t(key, values) {
 	const text =
 		find(values && 'n' in values ? `${key}_${plural.select(values.n)}` : key) ?? find(`${key}_other`) ?? key;

@@ -21,7 +21,7 @@ function arrows(event) {
 	next.scrollIntoView({ block: 'nearest' });
 }
 
-/** Puts rows in this order. Rows that go are taken out first: moving one would take the focus from it. */
+/** Puts rows in this order. Rows that go are taken out first: moving one would lose its focus. */
 function arrange(list, rows, wanted) {
 	const keep = new Set(wanted.map((row) => row.el));
 	const focused = list.contains(document.activeElement) ? document.activeElement : null;

@@ -1,5 +1,5 @@
-// One event stream for all tabs of this browser (a browser opens about six connections to one server in all).
-// The tab that leads holds the EventSource and passes events on over a BroadcastChannel; the newest claim leads.
+// One event stream for all tabs (a browser opens about six connections to a server).
+// The leading tab holds the EventSource and passes events on over a BroadcastChannel; the newest claim leads.
 // A tab that hears nothing for a while claims. Where events fail but the server answers, lists are polled.
 import { EVENTS, apply, reload, stall } from './data.js';
 import { changed, state } from './store.js';
@@ -45,7 +45,7 @@ function openStream() {
 	source?.close();
 	source = new EventSource('api/events');
 	source.onopen = () => {
-		// What happened meanwhile is sent again, or the server says "resync": also to a new stream.
+		// What happened meanwhile is sent again, or the server says "resync".
 		failures = 0;
 		clearTimeout(pollTimer);
 		pollTimer = 0;

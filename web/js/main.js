@@ -1,4 +1,4 @@
-// Starts the page: language, frame, views, events, keys. Views live under the fragment (#share, #search, ...).
+// Starts the page: language, frame, views, events, keys. Views live under the fragment (#share, ...).
 import { whenPairingNeeded } from './api.js';
 import { loadStatus, loadTransfers } from './data.js';
 import { button, h, icon, metaText, setAttr, setText, visible } from './dom.js';

@@ -1,4 +1,4 @@
-// System notifications, only where the browser offers them (a secure page) and the person allowed them.
+// System notifications, where the browser offers them (a secure page) and they are allowed.
 import { load, save } from './i18n.js';
 import { visible } from './dom.js';
 

@@ -1,4 +1,4 @@
-// Runs before the first paint (a plain script, not a module) so that a chosen theme never flashes.
+// Runs before the first paint (a plain script) so that a chosen theme never flashes.
 (function () {
 	let theme = null;
 	try {

@@ -120,7 +120,7 @@ export async function attempt(work) {
 	}
 }
 
-/** Icon buttons of a row. On a narrow page all but the first are behind one "more" button. `list()` is asked when used. */
+/** Icon buttons of a row; on a narrow page all but the first are behind "more". `list()` is asked when used. */
 export function rowActions(name, list) {
 	const box = h('div', { class: 'acts' });
 	let shown = '';
@@ -170,7 +170,7 @@ export function rowActions(name, list) {
 	return { el: box, update };
 }
 
-/** What a list shows while it is empty: what that means and what to do next. */
+/** What a list shows while it is empty. */
 export function empty(name, title, text, ...rest) {
 	return h(
 		'div',
@@ -192,7 +192,7 @@ export function badge(kind, text, mark) {
 	return h('span', { class: `badge ${kind}` }, mark && icon(mark), h('span', {}, text));
 }
 
-/** The clipboard needs a secure page; elsewhere the old way still works. */
+/** The clipboard needs a secure page; the old way does not. */
 export async function copy(text) {
 	try {
 		await navigator.clipboard.writeText(text);

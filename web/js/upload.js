@@ -88,7 +88,7 @@ function finish(one, result) {
 	refresh();
 }
 
-/** Events bring new files too; this is for the time when there is no stream. */
+/** For the time when there is no stream of events. */
 function refresh() {
 	if (state.connection !== 'live') Promise.all([loadShared(), loadStatus()]).catch(() => {});
 }

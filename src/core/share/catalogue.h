@@ -53,6 +53,9 @@ p2p_catalogue_set_ready(struct p2p_catalogue *catalogue, struct p2p_item *item,
 void p2p_catalogue_set_state(struct p2p_catalogue *catalogue, struct p2p_item *item,
                              enum p2p_item_state state)
     P2P_EXCLUDES(p2p_catalogue_lock);
+/* NOTED, and kept for the case that its file returns. */
+void p2p_catalogue_hold(struct p2p_catalogue *catalogue, struct p2p_item *item)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 /* Not shared, because it cannot be read. */
 void p2p_catalogue_refuse(struct p2p_catalogue *catalogue, struct p2p_item *item,
                           enum p2p_err problem) P2P_EXCLUDES(p2p_catalogue_lock);

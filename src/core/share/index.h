@@ -22,9 +22,10 @@ bool p2p_index_is_in_memory(const struct p2p_index *index);
 sqlite3 *p2p_index_db(const struct p2p_index *index); /* the loop's connection */
 
 /* Rows changed after change number `after`, in order of change; NULL facts: the file
- * went. */
+ * went. `is_missing`: it is not on disk, and may come back. */
 typedef enum p2p_err p2p_index_visit(void *arg, const char *name,
-                                     const struct p2p_file_facts *facts);
+                                     const struct p2p_file_facts *facts,
+                                     bool is_missing);
 P2P_MUST_CHECK enum p2p_err p2p_index_load(struct p2p_index *index, int64_t after,
                                            p2p_index_visit *visit, void *arg,
                                            int64_t *last_change);
@@ -41,6 +42,16 @@ P2P_MUST_CHECK enum p2p_err p2p_index_put_copy(struct p2p_index *index,
                                                const struct p2p_file_facts *facts,
                                                const char *layer_of);
 P2P_MUST_CHECK enum p2p_err p2p_index_remove(struct p2p_index *index, const char *name);
+/* The row of a file that is not on disk now is kept, and its followers do not list it.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_index_set_missing(struct p2p_index *index,
+                                                  const char *name, bool is_missing);
+/* The folder is empty and had so many files, which nobody has confirmed as deleted; 0:
+ * it is not so. */
+P2P_MUST_CHECK enum p2p_err p2p_index_set_emptied(struct p2p_index *index,
+                                                  uint64_t files);
+P2P_MUST_CHECK enum p2p_err p2p_index_get_emptied(struct p2p_index *index,
+                                                  uint64_t *files);
 /* The layer of a file, checked against the root. Any thread. */
 P2P_MUST_CHECK enum p2p_err p2p_index_layer(struct p2p_index *index, const char *name,
                                             const struct p2p_chunks *g,

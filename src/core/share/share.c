@@ -64,6 +64,8 @@ p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
     err = p2p_catalogue_init(&s->catalogue);
     if (!err)
         err = p2p_root_open(opt->directory, true, 0755, &s->root);
+    if (!err && opt->keys_dir)
+        err = p2p_record_open(opt->keys_dir, opt->program, opt->directory, &s->record);
     if (!err)
         err = start_loop(s);
     if (err) {
@@ -94,6 +96,7 @@ p2p_share_close(struct p2p_share *s)
     p2p_catalogue_clear(&s->catalogue);
     for (size_t i = 0; i < P2P_LAYERS_CACHED; i++)
         free(s->layers.slots[i].hashes);
+    p2p_record_close(s->record);
     p2p_root_close(s->root);
     pthread_cond_destroy(&s->mail.idle);
     p2p_rwlock_clear(&s->index_lock);
@@ -204,6 +207,7 @@ p2p_share_totals(struct p2p_share *s, struct p2p_share_totals *out)
     *out = s->catalogue.totals;
     p2p_rw_unlock(&s->catalogue.lock);
     out->is_away = p2p_share_is_away(s);
+    out->missing_files = atomic_load_explicit(&s->missing_files, memory_order_relaxed);
     if (out->is_away)
         out->files = out->bytes = out->hashing_files = out->hashing_bytes = 0;
 }
@@ -314,20 +318,27 @@ p2p_share_problems(struct p2p_share *s, p2p_share_visit_problem *visit, void *ar
     return err;
 }
 
+/* Opening makes a missing index, which is the owner's business. */
+static enum p2p_err
+open_at(const struct p2p_root *root, struct p2p_index **out)
+{
+    int fd;
+    enum p2p_err err = p2p_root_open_private(root, "index.db", O_PATH, &fd);
+
+    *out = NULL;
+    if (err)
+        return err;
+    p2p_fd_close(&fd);
+    return p2p_index_open(root, false, out);
+}
+
 enum p2p_err
 p2p_share_problems_at(const struct p2p_root *root, p2p_share_visit_problem *visit,
                       void *arg)
 {
     struct p2p_index *index;
-    enum p2p_err err = P2P_OK;
-    int fd;
+    enum p2p_err err = open_at(root, &index);
 
-    /* Opening makes a missing index, which is the owner's business. */
-    err = p2p_root_open_private(root, "index.db", O_PATH, &fd);
-    if (err)
-        return err;
-    p2p_fd_close(&fd);
-    err = p2p_index_open(root, false, &index);
     if (err)
         return err;
     err = p2p_index_problems(index, visit, arg);
@@ -339,6 +350,40 @@ enum p2p_err
 p2p_share_request_scan(const struct p2p_root *root)
 {
     return p2p_root_replace_private(root, P2P_SCAN_REQUEST, "", 0);
+}
+
+/* ---- Missing files ---- */
+
+enum p2p_err
+p2p_share_confirm(struct p2p_share *s)
+{
+    enum p2p_err err = P2P_OK;
+
+    if (atomic_load(&s->is_follower))
+        err = p2p_share_confirm_at(s->root);
+    atomic_store(&s->mail.confirmed, true);
+    p2p_share_rescan(s);
+    return err;
+}
+
+enum p2p_err
+p2p_share_confirm_at(const struct p2p_root *root)
+{
+    return p2p_root_replace_private(root, P2P_CONFIRM_REQUEST, "", 0);
+}
+
+enum p2p_err
+p2p_share_missing_at(const struct p2p_root *root, uint64_t *files)
+{
+    struct p2p_index *index;
+    enum p2p_err err = open_at(root, &index);
+
+    *files = 0;
+    if (err)
+        return err;
+    err = p2p_index_get_emptied(index, files);
+    p2p_index_close(index);
+    return err;
 }
 
 /* ---- The loop ---- */

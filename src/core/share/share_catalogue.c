@@ -376,6 +376,20 @@ p2p_catalogue_set_state(struct p2p_catalogue *catalogue, struct p2p_item *item,
     p2p_rw_unlock(&catalogue->lock);
 }
 
+/* Without a place by inode: another file may have it by now. A row that is about to be
+ * hashed has the state of the new bytes and the root of the old ones. */
+void
+p2p_catalogue_hold(struct p2p_catalogue *catalogue, struct p2p_item *item)
+{
+    p2p_write_lock(&catalogue->lock);
+    withdraw(catalogue, item);
+    unlink_inode(catalogue, item);
+    if (item->state != P2P_ITEM_READY && item->state != P2P_ITEM_NOTED)
+        item->facts.state.mtime_ns = INT64_MIN;
+    item->state = P2P_ITEM_NOTED;
+    p2p_rw_unlock(&catalogue->lock);
+}
+
 void
 p2p_catalogue_refuse(struct p2p_catalogue *catalogue, struct p2p_item *item,
                      enum p2p_err problem)

@@ -50,15 +50,18 @@ is_replaced(struct p2p_share *s)
 }
 
 static enum p2p_err
-apply_row(void *arg, const char *name, const struct p2p_file_facts *facts)
+apply_row(void *arg, const char *name, const struct p2p_file_facts *facts,
+          bool is_missing)
 {
     struct p2p_share *s = arg;
-    struct p2p_item *item = facts ? p2p_catalogue_get(&s->catalogue, name)
-                                  : p2p_catalogue_find_own(&s->catalogue, name);
+    bool is_there = facts && !is_missing;
+    struct p2p_item *item = is_there ? p2p_catalogue_get(&s->catalogue, name)
+                                     : p2p_catalogue_find_own(&s->catalogue, name);
 
+    s->follower.has_removed |= !facts;
     if (!item)
-        return facts ? P2P_ERR_NOMEM : P2P_OK;
-    if (!facts) {
+        return is_there ? P2P_ERR_NOMEM : P2P_OK;
+    if (!is_there) {
         p2p_catalogue_remove(&s->catalogue, item);
         return P2P_OK;
     }
@@ -75,11 +78,32 @@ show_hashing(struct p2p_share *s, const struct p2p_index_status *status)
     p2p_rw_unlock(&s->catalogue.lock);
 }
 
+static void
+lose(struct p2p_share *s, struct p2p_item *item)
+{
+    p2p_catalogue_remove(&s->catalogue, item);
+}
+
+/* The owner's record is its own: both programs have one. */
+static void
+note_place(struct p2p_share *s, uint64_t missing_files)
+{
+    uint64_t files = s->catalogue.totals.files;
+    bool is_confirmed = atomic_exchange(&s->mail.confirmed, false);
+
+    p2p_share_set_emptied(s, missing_files);
+    if (files > 0)
+        s->follower.has_removed = false;
+    if (files > 0 || (missing_files == 0 && s->follower.has_removed) || is_confirmed)
+        p2p_record_set(s->record, files, false);
+}
+
 static enum p2p_err
 read_changes(struct p2p_share *s, struct p2p_index_status *status)
 {
     enum p2p_err err = p2p_index_get_status(p2p_share_own_index(s), status);
     bool is_anew = status->epoch != s->follower.epoch;
+    uint64_t missing_files = 0;
 
     if (err)
         return err;
@@ -89,12 +113,15 @@ read_changes(struct p2p_share *s, struct p2p_index_status *status)
     }
     err = p2p_index_load(p2p_share_own_index(s), s->follower.last_change, apply_row, s,
                          &s->follower.last_change);
+    if (!err)
+        err = p2p_index_get_emptied(p2p_share_own_index(s), &missing_files);
     if (err)
         return err;
     if (is_anew)
-        p2p_share_remove_unseen(s, NULL);
+        p2p_share_lose_unseen(s, lose);
     s->follower.epoch = status->epoch;
     show_hashing(s, status);
+    note_place(s, missing_files);
     return P2P_OK;
 }
 

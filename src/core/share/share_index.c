@@ -31,6 +31,11 @@ static const char schema[] =
     " hashing_files INTEGER NOT NULL, hashing_bytes INTEGER NOT NULL);"
     "INSERT INTO status VALUES(1, 0, 0, 0);";
 
+/* Names of `files` that are not on disk now and may come back; the row '' says how many
+ * files an empty folder had. Older indexes get the table when they are opened. */
+static const char missing_schema[] =
+    "CREATE TABLE IF NOT EXISTS missing(name TEXT PRIMARY KEY, files INTEGER NOT NULL)";
+
 enum statement {
     LOAD,
     PUT,
@@ -42,11 +47,17 @@ enum statement {
     GET_STATUS,
     SET_STATUS,
     GET_LAYER,
+    SET_MISSING,
+    MARK_CHANGED,
+    UNSET_MISSING,
+    GET_EMPTIED,
     STATEMENTS,
 };
 static const char *const sql[STATEMENTS] = {
-    [LOAD] = "SELECT name, size, mtime_ns, ctime_ns, inode, chunk_size, version, root,"
-             " sha256, change, rowid FROM files WHERE change > ?1 ORDER BY change",
+    [LOAD] =
+        "SELECT f.name, size, mtime_ns, ctime_ns, inode, chunk_size, version, root,"
+        " sha256, change, f.rowid, m.name IS NOT NULL FROM files f"
+        " LEFT JOIN missing m ON m.name = f.name WHERE change > ?1 ORDER BY change",
     [PUT] =
         "INSERT OR REPLACE INTO files VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [PUT_LAYER] = "INSERT OR REPLACE INTO layers VALUES(?1, ?2)",
@@ -61,6 +72,10 @@ static const char *const sql[STATEMENTS] = {
     [SET_STATUS] = "UPDATE status SET epoch = ?1, hashing_files = ?2,"
                    " hashing_bytes = ?3 WHERE id = 1",
     [GET_LAYER] = "SELECT hashes FROM layers WHERE name = ?1",
+    [SET_MISSING] = "INSERT OR REPLACE INTO missing VALUES(?1, ?2)",
+    [MARK_CHANGED] = "UPDATE files SET change = ?2 WHERE name = ?1",
+    [UNSET_MISSING] = "DELETE FROM missing WHERE name = ?1",
+    [GET_EMPTIED] = "SELECT files FROM missing WHERE name = ''",
 };
 
 P2P_MUTEX_KIND(p2p_index_lock);
@@ -127,6 +142,8 @@ open_at(const char *path, struct p2p_index **out)
         index->reader = index->db;
     else if (!err)
         err = p2p_sqlite_open(&opt, &index->reader);
+    if (!err)
+        err = p2p_sqlite_run(index->db, missing_schema);
     for (int i = 0; i < STATEMENTS && !err; i++)
         err = p2p_sqlite_prepare(i == GET_LAYER ? index->reader : index->db, sql[i],
                                  &index->stmt[i]);
@@ -148,7 +165,9 @@ begin_anew(struct p2p_index *index)
     if (!err)
         err = p2p_sqlite_run(index->db, "DELETE FROM files WHERE root IS NULL;"
                                         "DELETE FROM layers WHERE name NOT IN"
-                                        " (SELECT name FROM files)");
+                                        " (SELECT name FROM files);"
+                                        "DELETE FROM missing WHERE name <> '' AND"
+                                        " name NOT IN (SELECT name FROM files)");
     return err ? err : p2p_index_set_status(index, &status);
 }
 
@@ -270,10 +289,10 @@ visit_row(struct p2p_index *index, p2p_index_visit *visit, void *arg)
 
     if (sqlite3_column_type(stmt, 7) == SQLITE_NULL) {
         name = (const char *)sqlite3_column_text(stmt, 0);
-        return name ? visit(arg, name, NULL) : P2P_OK;
+        return name ? visit(arg, name, NULL, false) : P2P_OK;
     }
     if (read_row(stmt, &name, &facts) == P2P_OK)
-        return visit(arg, name, &facts);
+        return visit(arg, name, &facts, integer_at(stmt, 11) != 0);
     /* Its file, if there is one, is hashed again. */
     if (index->senseless_count < SENSELESS_MAX)
         index->senseless[index->senseless_count++] = integer_at(stmt, 10);
@@ -481,6 +500,74 @@ p2p_index_put_copy(struct p2p_index *index, const char *name,
     return err;
 }
 
+/* ---- Missing files ---- */
+
+static enum p2p_err
+set_missing(struct p2p_index *index, const char *name, uint64_t files)
+{
+    sqlite3_stmt *stmt = index->stmt[SET_MISSING];
+
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, (int64_t)files);
+    return p2p_sqlite_done(stmt);
+}
+
+static enum p2p_err
+unset_missing(struct p2p_index *index, const char *name)
+{
+    sqlite3_bind_text(index->stmt[UNSET_MISSING], 1, name, -1, SQLITE_STATIC);
+    return p2p_sqlite_done(index->stmt[UNSET_MISSING]);
+}
+
+/* So that followers look at the row again. */
+static enum p2p_err
+mark_changed(struct p2p_index *index, const char *name)
+{
+    sqlite3_stmt *stmt = index->stmt[MARK_CHANGED];
+
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(stmt, 2, ++index->change);
+    return p2p_sqlite_done(stmt);
+}
+
+enum p2p_err
+p2p_index_set_missing(struct p2p_index *index, const char *name, bool is_missing)
+{
+    lock_memory(index);
+    enum p2p_err err =
+        is_missing ? set_missing(index, name, 0) : unset_missing(index, name);
+    if (!err)
+        err = mark_changed(index, name);
+    unlock_memory(index);
+    return err;
+}
+
+enum p2p_err
+p2p_index_set_emptied(struct p2p_index *index, uint64_t files)
+{
+    lock_memory(index);
+    enum p2p_err err =
+        files > 0 ? set_missing(index, "", files) : unset_missing(index, "");
+    unlock_memory(index);
+    return err;
+}
+
+enum p2p_err
+p2p_index_get_emptied(struct p2p_index *index, uint64_t *files)
+{
+    sqlite3_stmt *stmt = index->stmt[GET_EMPTIED];
+    bool row;
+
+    *files = 0;
+    lock_memory(index);
+    enum p2p_err err = p2p_sqlite_next(stmt, &row);
+    if (!err && row && integer_at(stmt, 0) > 0)
+        *files = (uint64_t)integer_at(stmt, 0);
+    sqlite3_reset(stmt);
+    unlock_memory(index);
+    return err;
+}
+
 enum p2p_err
 p2p_index_remove(struct p2p_index *index, const char *name)
 {
@@ -492,6 +579,8 @@ p2p_index_remove(struct p2p_index *index, const char *name)
     enum p2p_err err = p2p_sqlite_done(stmt);
     if (!err)
         err = drop_layer(index, name);
+    if (!err)
+        err = unset_missing(index, name);
     unlock_memory(index);
     return err;
 }

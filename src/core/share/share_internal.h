@@ -5,6 +5,8 @@
  *     share.c            open, close, and the questions from outside
  *     share_loop.c       the share's own thread: owner or follower of the index
  *     share_scan.c       the owner's work: compare the disk with the catalogue
+ *     share_missing.c    files that are gone, until it is clear that they were deleted
+ *     share_record.c     what is remembered outside of the folder
  *     share_pipeline.c   items on their way to the hasher, and their results
  *     share_follow.c     the follower's work: read what the owner wrote to the index
  *     share_watch.c      inotify on every folder
@@ -29,6 +31,7 @@
 #include "core/share/index.h"
 #include "core/share/problems.h"
 #include "core/share/progress.h"
+#include "core/share/record.h"
 #include "core/share/watch.h"
 #include "p2p/clock.h"
 #include "p2p/lock.h"
@@ -64,6 +67,7 @@ P2P_MUTEX_KIND(p2p_mailbox_lock);
 struct p2p_share_mailbox {
     int wake_fd; /* an eventfd */
     atomic_bool stop, hurry;
+    atomic_bool confirmed; /* missing files were deleted */
     struct p2p_mailbox_lock lock;
     pthread_cond_t idle;
     uint64_t idle_wanted P2P_GUARDED_BY(p2p_mailbox_lock);
@@ -89,6 +93,10 @@ struct p2p_share_owner {
     bool is_lost, is_scanned, is_in_transaction, has_warned;
     bool has_failed; /* a row of the open transaction could not be written */
     size_t skipped;
+    size_t missing;      /* items that are gone from the disk and kept */
+    uint64_t waiting_ms; /* since then some are missing */
+    uint64_t settle_ms;  /* when they are judged */
+    uint64_t confirm_ms; /* until then what goes was deleted by the owner */
     uint64_t next_scan_ms, scan_cost_ms, last_scan_ms, last_commit_ms;
 };
 
@@ -97,6 +105,7 @@ struct p2p_share_follower {
     int64_t epoch, last_change;
     ino_t index_inode;
     bool is_stale;
+    bool has_removed; /* a file, and not only because it is missing */
     uint64_t due_ms;
 };
 
@@ -116,7 +125,11 @@ struct p2p_share {
     struct p2p_index *index P2P_GUARDED_BY(p2p_share_index_lock);
 
     struct p2p_share_mailbox mail;
-    atomic_bool is_away; /* by the loop */
+    struct p2p_record *record; /* or NULL; the loop's */
+    /* By the loop: the folder is not at its path; the folder is empty and had so many
+     * files. */
+    atomic_bool is_gone, is_follower;
+    atomic_uint_fast64_t missing_files;
 
     /* The loop's own. */
     pthread_t thread;
@@ -142,7 +155,10 @@ p2p_share_own_index(struct p2p_share *s)
 #define P2P_SHARE_DEBOUNCE_MS 250
 
 void p2p_share_wake(struct p2p_share *share);
-bool p2p_share_is_away(struct p2p_share *share);
+bool p2p_share_is_away(struct p2p_share *share); /* gone, or emptied */
+bool p2p_share_is_emptied(struct p2p_share *share);
+/* Says so to readers and in the log when that is news. */
+void p2p_share_set_emptied(struct p2p_share *share, uint64_t files);
 void *p2p_share_loop(void *share);
 /* Leaves a name in one of the mailbox's slots and wakes the loop. A second name
  * replaces the first when the loop has not read it yet: these are hints, inotify is the
@@ -151,10 +167,9 @@ void p2p_share_tell(struct p2p_share *share, char slot[P2P_NAME_MAX + 1],
                     const char *name);
 /* Closes the index and opens it as owner or follower. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open_index(struct p2p_share *share);
-/* Removes what the last scan or load did not see. `forget` is told before (may be
- * NULL). */
-void p2p_share_remove_unseen(struct p2p_share *share,
-                             void (*forget)(struct p2p_share *, struct p2p_item *));
+/* Calls `lose` for what the last scan or load did not see. */
+void p2p_share_lose_unseen(struct p2p_share *share,
+                           void (*lose)(struct p2p_share *, struct p2p_item *));
 
 /* Items on their way (share_pipeline.c). */
 
@@ -201,6 +216,11 @@ void p2p_pipeline_doubt_pending(struct p2p_share *share);
 void p2p_pipeline_clear_saved(struct p2p_share *share);
 /* Removes the item from the index and ends its job. */
 void p2p_pipeline_forget(struct p2p_share *share, struct p2p_item *item);
+/* Notes in the index that the item is not on disk, or that it is; and that the folder
+ * is empty and had so many files (0: it is not so). */
+void p2p_pipeline_set_missing(struct p2p_share *share, struct p2p_item *item,
+                              bool is_missing);
+void p2p_pipeline_set_emptied(struct p2p_share *share, uint64_t files);
 /* Writes the list of what is not shared to the index. */
 void p2p_pipeline_store_problems(struct p2p_share *share);
 void p2p_pipeline_commit(struct p2p_share *share);
@@ -214,6 +234,20 @@ void p2p_scan_stop(struct p2p_share *share);
 /* One round: events, files that are due, results. True when nothing is left to do;
  * `*due_ms` is when the next round is due at the latest. */
 bool p2p_scan_round(struct p2p_share *share, uint64_t *due_ms);
+
+/*
+ * Missing files (share_missing.c): gone from the disk, out of every list, and kept in
+ * the index. When no other file goes for a moment, either some files are left, and the
+ * missing ones were deleted; or none is left, and the folder counts as away.
+ */
+void p2p_missing_add(struct p2p_share *share, struct p2p_item *item);
+/* As the index says at the start. */
+void p2p_missing_load(struct p2p_share *share, struct p2p_item *item);
+void p2p_missing_end(struct p2p_share *share, struct p2p_item *item); /* it is back */
+/* The owner said that they were deleted, a moment ago or now. */
+void p2p_missing_confirm(struct p2p_share *share, uint64_t now_ms);
+/* One round; `*due_ms` as p2p_scan_round. */
+void p2p_missing_round(struct p2p_share *share, uint64_t now_ms, uint64_t *due_ms);
 
 /* A follower's (share_follow.c). */
 bool p2p_follow_round(struct p2p_share *share, uint64_t *due_ms);

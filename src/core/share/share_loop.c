@@ -66,8 +66,8 @@ collect_unseen(struct p2p_item *item, void *arg)
 }
 
 void
-p2p_share_remove_unseen(struct p2p_share *s,
-                        void (*forget)(struct p2p_share *, struct p2p_item *))
+p2p_share_lose_unseen(struct p2p_share *s,
+                      void (*lose)(struct p2p_share *, struct p2p_item *))
 {
     struct unseen u = {.scan = s->scan};
 
@@ -75,32 +75,68 @@ p2p_share_remove_unseen(struct p2p_share *s,
     if (!u.items)
         return; /* the next scan removes them; opening such a file gives FILE_CHANGED */
     p2p_catalogue_each(&s->catalogue, collect_unseen, &u);
-    for (size_t i = 0; i < u.count; i++) {
-        if (forget)
-            forget(s, u.items[i]);
-        p2p_catalogue_remove(&s->catalogue, u.items[i]);
-    }
+    for (size_t i = 0; i < u.count; i++)
+        lose(s, u.items[i]);
     free(u.items);
 }
 
 /* ---- The folder at its path ---- */
 
+static bool
+is_gone(struct p2p_share *s)
+{
+    return atomic_load_explicit(&s->is_gone, memory_order_relaxed);
+}
+
+bool
+p2p_share_is_emptied(struct p2p_share *s)
+{
+    return atomic_load_explicit(&s->missing_files, memory_order_relaxed) > 0;
+}
+
 bool
 p2p_share_is_away(struct p2p_share *s)
 {
-    return atomic_load_explicit(&s->is_away, memory_order_relaxed);
+    return is_gone(s) || p2p_share_is_emptied(s);
+}
+
+static void
+tell_of_place(struct p2p_share *s)
+{
+    p2p_write_lock(&s->catalogue.lock);
+    s->catalogue.totals.generation++;
+    p2p_rw_unlock(&s->catalogue.lock);
+    s->callback_due_ms = p2p_now_ms() + P2P_SHARE_DEBOUNCE_MS;
+}
+
+void
+p2p_share_set_emptied(struct p2p_share *s, uint64_t files)
+{
+    uint64_t before = atomic_exchange(&s->missing_files, files);
+
+    if (before == files)
+        return;
+    if (before == 0)
+        p2p_log_warn(
+            "the shared folder %s is empty and had files, which are away until "
+            "they return: mount the disk or put them back. If they were deleted, "
+            "run: p2p share confirm files=%llu",
+            p2p_root_path(s->root), (unsigned long long)files);
+    else if (files == 0)
+        p2p_log_info("the shared folder %s is no longer away", p2p_root_path(s->root));
+    tell_of_place(s);
 }
 
 static void
 look_at_place(struct p2p_share *s, uint64_t now)
 {
-    bool is_away;
+    bool is_away; /* from its path */
 
     if (now < s->place_due_ms)
         return;
     s->place_due_ms = now + PLACE_LOOK_MS;
     is_away = !p2p_root_is_in_place(s->root);
-    if (is_away == p2p_share_is_away(s))
+    if (is_away == is_gone(s))
         return;
     if (is_away)
         p2p_log_warn(
@@ -109,12 +145,9 @@ look_at_place(struct p2p_share *s, uint64_t now)
             p2p_root_path(s->root));
     else
         p2p_log_info("the shared folder is back at %s", p2p_root_path(s->root));
-    atomic_store(&s->is_away, is_away);
+    atomic_store(&s->is_gone, is_away);
     s->owner.is_lost = true; /* what happened meanwhile */
-    p2p_write_lock(&s->catalogue.lock);
-    s->catalogue.totals.generation++;
-    p2p_rw_unlock(&s->catalogue.lock);
-    s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
+    tell_of_place(s);
 }
 
 /* ---- Owner or follower ---- */
@@ -137,6 +170,7 @@ become_owner(struct p2p_share *s)
 
     p2p_watch_close(&s->watch);
     s->is_owner = true;
+    atomic_store(&s->is_follower, false);
     p2p_write_lock(&s->catalogue.lock); /* what was left was the former owner's work */
     s->catalogue.totals.hashing_files = s->catalogue.totals.hashing_bytes = 0;
     p2p_rw_unlock(&s->catalogue.lock);
@@ -210,9 +244,11 @@ p2p_share_loop(void *arg)
         uint64_t wanted = idle_wanted(s);
         if (!s->is_owner && try_to_own(s))
             become_owner(s);
+        else if (!s->is_owner)
+            atomic_store(&s->is_follower, true);
         look_at_place(s, p2p_now_ms());
         bool is_idle =
-            s->is_broken || p2p_share_is_away(s) ||
+            s->is_broken || is_gone(s) ||
             (s->is_owner ? p2p_scan_round(s, &due_ms) : p2p_follow_round(s, &due_ms));
         if (s->place_due_ms < due_ms)
             due_ms = s->place_due_ms;

@@ -194,6 +194,28 @@ p2p_pipeline_forget(struct p2p_share *s, struct p2p_item *item)
         p2p_pipeline_warn(s, err);
 }
 
+void
+p2p_pipeline_set_missing(struct p2p_share *s, struct p2p_item *item, bool is_missing)
+{
+    enum p2p_err err = begin(s);
+
+    if (!err)
+        err = p2p_index_set_missing(p2p_share_own_index(s), item->name, is_missing);
+    if (err)
+        p2p_pipeline_warn(s, err);
+}
+
+void
+p2p_pipeline_set_emptied(struct p2p_share *s, uint64_t files)
+{
+    enum p2p_err err = begin(s);
+
+    if (!err)
+        err = p2p_index_set_emptied(p2p_share_own_index(s), files);
+    if (err)
+        p2p_pipeline_warn(s, err);
+}
+
 /* All rows up to here are stored. */
 static void
 clear_unsaved(struct p2p_share *s)

@@ -141,7 +141,7 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
     bool is_known =
         change == P2P_FILE_SAME || (change == P2P_FILE_TOUCHED && !item->is_written);
 
-    item->is_missing = false;
+    p2p_missing_end(s, item);
     if (change == P2P_FILE_SAME)
         item->is_written = false;
     else if (!is_known)
@@ -170,6 +170,8 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
 static void
 on_missing(struct p2p_share *s, struct p2p_item *item)
 {
+    if (item->is_held)
+        return;
     if (!item->is_missing && item->facts.version > 0 &&
         (item->state == P2P_ITEM_READY || item->state == P2P_ITEM_NOTED)) {
         item->is_missing = true;
@@ -179,8 +181,7 @@ on_missing(struct p2p_share *s, struct p2p_item *item)
         p2p_pipeline_note(s, item, MISSING_MS);
         return;
     }
-    p2p_pipeline_forget(s, item);
-    p2p_catalogue_remove(&s->catalogue, item);
+    p2p_missing_add(s, item);
 }
 
 static void
@@ -196,8 +197,10 @@ examine(struct p2p_share *s, struct p2p_item *item)
         compare(s, item, &st, true);
     else if (err == P2P_ERR_NOT_FOUND)
         on_missing(s, item);
-    else
+    else {
+        p2p_missing_end(s, item);
         p2p_pipeline_refuse(s, item, err);
+    }
 }
 
 static void
@@ -287,7 +290,7 @@ walk(struct p2p_share *s, const char *folder)
     if (!is_all && skipped > 0)
         rescan_soon(s); /* only scans of everything update the list of problems */
     if (!err && is_all) {
-        p2p_share_remove_unseen(s, p2p_pipeline_forget);
+        p2p_share_lose_unseen(s, p2p_missing_add);
         s->owner.is_scanned = true;
         if (skipped != s->owner.skipped)
             p2p_log_info("some files are not shared; `p2p share ls --problems` "
@@ -402,6 +405,8 @@ scan_all(struct p2p_share *s)
      * ones. */
     p2p_watch_read(&old, on_event, s);
     p2p_watch_close(&old);
+    if (p2p_root_unlink_private(s->root, P2P_CONFIRM_REQUEST) == P2P_OK)
+        p2p_missing_confirm(s, now);
     s->owner.last_scan_ms = p2p_now_ms();
     s->owner.scan_cost_ms = s->owner.last_scan_ms - now;
     if (s->watch.is_incomplete && s->owner.next_scan_ms > now + SCAN_UNWATCHED_MS)
@@ -491,9 +496,10 @@ p2p_scan_round(struct p2p_share *s, uint64_t *due_ms)
         p2p_pipeline_save(s);
     else if (s->owner.is_scanned && !s->owner.dirty && !p2p_pipeline_is_busy(s))
         p2p_pipeline_clear_saved(s);
+    *due_ms = s->owner.next_scan_ms;
+    p2p_missing_round(s, now, due_ms);
     commit(s, now);
 
-    *due_ms = s->owner.next_scan_ms;
     for (const struct p2p_item *item = s->owner.dirty; item; item = item->next_dirty)
         sooner(due_ms, item->due_ms);
     if (p2p_pipeline_is_busy(s))
@@ -511,13 +517,16 @@ p2p_scan_round(struct p2p_share *s, uint64_t *due_ms)
 
 /* What the index knows waits as NOTED for the scan to find it on disk. */
 static enum p2p_err
-load_row(void *arg, const char *name, const struct p2p_file_facts *facts)
+load_row(void *arg, const char *name, const struct p2p_file_facts *facts,
+         bool is_missing)
 {
     struct p2p_share *s = arg;
     struct p2p_item *item = facts ? p2p_catalogue_get(&s->catalogue, name) : NULL;
 
     if (item && item->state == P2P_ITEM_NOTED)
         p2p_catalogue_load(&s->catalogue, item, facts);
+    if (item && is_missing && !item->is_held)
+        p2p_missing_load(s, item);
     return !facts || item ? P2P_OK : P2P_ERR_NOMEM;
 }
 
@@ -525,9 +534,13 @@ enum p2p_err
 p2p_scan_start(struct p2p_share *s)
 {
     int64_t last_change;
+    uint64_t missing_files = 0;
     enum p2p_err err =
         p2p_index_load(p2p_share_own_index(s), 0, load_row, s, &last_change);
 
+    if (!err)
+        err = p2p_index_get_emptied(p2p_share_own_index(s), &missing_files);
+    p2p_share_set_emptied(s, missing_files);
     if (err) /* what could not be loaded is hashed again */
         p2p_pipeline_warn(s, err);
     if (!p2p_index_is_in_memory(
@@ -554,6 +567,8 @@ p2p_scan_stop(struct p2p_share *s)
         if (s->owner.progress)
             p2p_pipeline_save(s);
         p2p_pipeline_doubt_pending(s);
+        if (s->catalogue.totals.files > 0)
+            p2p_record_set(s->record, s->catalogue.totals.files, true);
         p2p_pipeline_commit(s);
     }
     p2p_hasher_free(s->owner.hasher);

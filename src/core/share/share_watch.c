@@ -126,7 +126,8 @@ deliver(struct p2p_watch *watch, const struct inotify_event *event,
         return;
     const char *folder = watch->folders[wd];
     if (strcmp(folder, PRIVATE_FOLDER) == 0) {
-        if (strcmp(event->name, P2P_SCAN_REQUEST) == 0)
+        if (strcmp(event->name, P2P_SCAN_REQUEST) == 0 ||
+            strcmp(event->name, P2P_CONFIRM_REQUEST) == 0)
             visit(arg, P2P_WATCH_LOST, "");
         return;
     }

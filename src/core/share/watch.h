@@ -13,8 +13,10 @@ struct p2p_watch {
     size_t cap;
     bool is_incomplete; /* the system ran out of watches: scan now and then instead */
 };
-/* A file of this name that is put into `.p2p` asks for a scan. */
-#define P2P_SCAN_REQUEST "rescan"
+/* Files of these names that are put into `.p2p` ask for a scan, and say that missing
+ * files were deleted. */
+#define P2P_SCAN_REQUEST    "rescan"
+#define P2P_CONFIRM_REQUEST "confirm"
 
 enum p2p_watch_event {
     P2P_WATCH_CREATED,  /* a name came into being: of a new file, or another link of one

@@ -6,6 +6,7 @@
 
 #include "http/file.h"
 #include "p2p/bytes.h"
+#include "p2p/log.h"
 #include "ui/app.h"
 #include "ui/folders/place.h"
 #include "ui/folders/trash.h"
@@ -142,6 +143,30 @@ ui_files_handle_rescan(struct http_request *req, void *arg)
     ui_watch_folder(app, UI_SHARED);
     ui_json_begin(&o, 32);
     http_json_put_string(&o, "status", "scanning");
+    ui_json_reply(&o, req, 202);
+}
+
+void
+ui_files_handle_confirm(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    struct http_json_out o;
+    uint64_t files = ui_folder_missing_files(app);
+    enum p2p_err err;
+
+    if (files == 0) {
+        http_fail(req, 409, "nothing_missing",
+                  "the shared folder is not away: nothing is to be confirmed");
+        return;
+    }
+    if ((err = p2p_share_confirm(app->share)) != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    ui_watch_folder(app, UI_SHARED);
+    ui_json_begin(&o, 64);
+    http_json_put_string(&o, "status", "confirmed");
+    http_json_put_u64(&o, "files", files);
     ui_json_reply(&o, req, 202);
 }
 
@@ -319,6 +344,20 @@ reply_done(struct http_request *req, const char *status, const char *name)
     ui_json_reply(&o, req, 200);
 }
 
+/* The owner's deletion of the last file needs no other word. */
+static void
+confirm_if_empty(struct ui_app *app)
+{
+    const struct ui_listing *l;
+
+    ui_listing_expire(app, UI_SHARED);
+    if (ui_listing_get(app, UI_SHARED, &l) != P2P_OK)
+        return;
+    if (l->count == 0 && p2p_share_confirm(app->share) != P2P_OK)
+        p2p_log_warn("cannot note that the last shared file was deleted");
+    ui_listing_release(l);
+}
+
 static void
 delete_file(struct http_request *req, struct ui_app *app, enum ui_folder folder)
 {
@@ -334,6 +373,8 @@ delete_file(struct http_request *req, struct ui_app *app, enum ui_folder folder)
         return;
     }
     note_change(app, folder);
+    if (folder == UI_SHARED)
+        confirm_if_empty(app);
     ui_json_begin(&o, 128);
     http_json_put_string(&o, "status", "deleted");
     http_json_put_string(&o, "filename", name);

@@ -15,6 +15,7 @@ void ui_files_put_status(struct http_json_out *o, const struct ui_listing *l,
 void ui_files_handle_shared(struct http_request *req, void *app);
 void ui_files_handle_problems(struct http_request *req, void *app);
 void ui_files_handle_rescan(struct http_request *req, void *app);
+void ui_files_handle_confirm(struct http_request *req, void *app);
 void ui_files_handle_shared_bytes(struct http_request *req, void *app);
 void ui_files_handle_shared_delete(struct http_request *req, void *app);
 void ui_files_handle_shared_restore(struct http_request *req, void *app);

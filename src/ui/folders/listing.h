@@ -55,7 +55,7 @@ struct ui_listing {
     uint64_t total_size;
     struct ui_file *files;
     size_t ready_count;
-    bool is_away;                /* the folder is not at its path: nothing is listed */
+    bool is_away; /* the folder is not at its path, or was emptied: nothing is listed */
     struct ui_problem *problems; /* by name; at most UI_PROBLEMS_MAX */
     size_t problem_count, problem_total;
 };

@@ -10,21 +10,39 @@ root_of(const struct ui_app *app, enum ui_folder folder)
     return folder == UI_SHARED ? app->shared : app->downloads;
 }
 
+uint64_t
+ui_folder_missing_files(const struct ui_app *app)
+{
+    struct p2p_share_totals totals;
+
+    p2p_share_totals(app->share, &totals);
+    return totals.missing_files;
+}
+
 bool
 ui_folder_is_away(const struct ui_app *app, enum ui_folder folder)
 {
-    return !p2p_root_is_in_place(root_of(app, folder));
+    return !p2p_root_is_in_place(root_of(app, folder)) ||
+           (folder == UI_SHARED && ui_folder_missing_files(app) > 0);
 }
 
 void
 ui_folder_away_text(const struct ui_app *app, enum ui_folder folder, char *out,
                     size_t cap)
 {
-    snprintf(out, cap,
-             "the %s folder is not at %s now: it was moved, deleted or unmounted. Put "
-             "it back, or make it again",
-             folder == UI_SHARED ? "shared" : "downloads",
-             p2p_root_path(root_of(app, folder)));
+    const struct p2p_root *root = root_of(app, folder);
+
+    if (p2p_root_is_in_place(root))
+        snprintf(out, cap,
+                 "the %s folder %s is empty and had files. Mount its disk or put the "
+                 "files back. If they were deleted, say so with `p2p share confirm` or "
+                 "in the dashboard",
+                 folder == UI_SHARED ? "shared" : "downloads", p2p_root_path(root));
+    else
+        snprintf(out, cap,
+                 "the %s folder is not at %s now: it was moved, deleted or unmounted. "
+                 "Put it back, or make it again",
+                 folder == UI_SHARED ? "shared" : "downloads", p2p_root_path(root));
 }
 
 bool

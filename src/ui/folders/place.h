@@ -5,7 +5,11 @@
 #include "http/http.h"
 #include "ui/folders/listing.h"
 
-/* It was moved, deleted or unmounted. Asks the disk. */
+/* Files that the shared folder had, when it is empty and nobody has confirmed that they
+ * were deleted; or 0. */
+uint64_t ui_folder_missing_files(const struct ui_app *app);
+/* It was moved, deleted or unmounted, or the shared folder was emptied. Asks the disk.
+ */
 bool ui_folder_is_away(const struct ui_app *app, enum ui_folder folder);
 /* The sentence for people, with the path; `out` holds `cap` bytes. */
 void ui_folder_away_text(const struct ui_app *app, enum ui_folder folder, char *out,

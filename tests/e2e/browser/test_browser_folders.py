@@ -70,10 +70,21 @@ def test_a_shared_folder_that_is_away(page, world):
     world.near.shared.rename(aside)
     try:
         page.see("A folder is away", 30)
-        page.see("was moved, deleted or unmounted")
+        page.see("was moved, deleted, emptied or unmounted")
     finally:
         aside.rename(world.near.shared)
     page.wait(lambda: "A folder is away" not in page.text(), 30, "the folder is back")
+    page.row("mine.txt")
+
+
+def test_an_emptied_shared_folder_is_confirmed(page, world):
+    page.open("share").row("mine.txt")
+    for path in world.near.shared.glob("[!.]*"):
+        path.unlink()
+    page.see("A folder is away", 30)
+    page.press("I deleted the files", ".notice")
+    page.wait(lambda: "A folder is away" not in page.text(), 30, "the folder is used again")
+    (world.near.shared / "mine.txt").write_bytes(b"mine")
     page.row("mine.txt")
 
 

@@ -63,7 +63,7 @@ function pairForm(paired) {
 	return { el, code, send };
 }
 
-/** Resolves when the device is paired. A code that came with the link (#pair=123456) is tried at once. */
+/** Resolves when paired. A code in the link (#pair=123456) is tried at once. */
 export function pairScreen(app) {
 	return new Promise((resolve) => {
 		const given = /^#pair=(\d{6})$/.exec(location.hash)?.[1];

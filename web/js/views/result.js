@@ -1,4 +1,4 @@
-// One result of a search: its content, its sources, the button, and the transfer that belongs to it.
+// One result of a search: its content, its sources, the button, and its transfer.
 import { button, fileIcon, fileName, growBox, grow, h, item, metaText, setAttr, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';

@@ -12,11 +12,11 @@ import { attempt, command, dialog, empty, progressBar, rowActions, toast, viewHe
 import { addUploads, cancelUpload, cancelUploads, clearUploads, dropUpload, retryUpload, uploading } from '../upload.js';
 
 const UPLOADS_SHOWN = 50;
-const RETRY_MS = 5000; // events keep the list fresh; this is for a page opened while p2p-ui was away
+const RETRY_MS = 5000; // for a page opened while p2p-ui was away
 
 const pageOf = (base, name) => `${base}#file=${encodeURIComponent(name)}`;
 
-/** A link to the file for other devices, with its QR code where the machine has a network address. */
+/** A link to the file for other devices, with its QR code. */
 export async function shareLink(file) {
 	const base = state.status?.urls?.[0];
 	const link = pageOf(base ?? location.href.split('#')[0], file.name);
@@ -188,7 +188,7 @@ function uploadPanel() {
 	return { el, render };
 }
 
-/** A file chooser that is a real button for keyboard and screen reader. */
+/** A file chooser as a real button, for keyboard and screen reader. */
 export function chooser({ folder = false } = {}) {
 	const input = h('input', {
 		type: 'file',
@@ -268,7 +268,7 @@ export function shareView() {
 	};
 	const renderNotice = () => {
 		const { peer_running: runs, port, problems_count: n, unlisted_files: unlisted } = state.status ?? {};
-		const seen = JSON.stringify([runs, port, n, unlisted, state.status?.shared_state]);
+		const seen = JSON.stringify([runs, port, n, unlisted, state.status?.shared_state, state.status?.shared_missing_files]);
 		if (seen === notices.dataset.seen) return; // a button keeps its focus
 		notices.dataset.seen = seen;
 		const off = runs === false && [para(t('peer.off.text', { port })), command('bin/p2p-peer --shared-dir shared')];
@@ -296,7 +296,7 @@ export function shareView() {
 	};
 }
 
-/** The page that a shared link opens: one file, for this device. */
+/** The page that a shared link opens: one file. */
 export async function openSharedLink(name) {
 	await attempt(async () => {
 		if (!state.shared.loaded) await loadShared();

@@ -77,7 +77,7 @@ function sourceLine(source) {
 	);
 }
 
-/** Everything about one transfer, kept up to date while it is open. */
+/** Everything about one transfer. */
 function showDetails(id) {
 	const find = () => state.transfers.byId.get(id);
 	const first = find();

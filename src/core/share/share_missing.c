@@ -1,0 +1,211 @@
+/*
+ * Files that are gone from the disk.
+ *
+ * One that goes while others stay was deleted: two seconds after the last one went, all
+ * that went are forgotten. When none is left, nobody can tell whether they were deleted
+ * or their disk was unmounted. Then the folder counts as away, and the index keeps what
+ * it knows, until a file returns or the owner confirms. An index that never knew a file
+ * is the same case when the record says that the folder at this path had some: it is
+ * the place of the disk that is looked at.
+ */
+#include <stdlib.h>
+
+#include "core/share/share_internal.h"
+#include "p2p/log.h"
+
+/* No other file goes for this long: what went is judged. */
+#define SETTLE_MS 2000
+/* Files return to an empty folder: time for the others to return, too. */
+#define RETURN_MS 10000
+/* In a folder where files go all the time. */
+#define WAIT_MAX_MS (10 * 60 * 1000)
+/* What the owner deletes takes a moment to be noticed. */
+#define CONFIRM_MS 5000
+
+static void
+put_off(struct p2p_share *s, uint64_t now_ms, uint64_t pause_ms)
+{
+    s->owner.settle_ms = now_ms + pause_ms;
+}
+
+void
+p2p_missing_add(struct p2p_share *s, struct p2p_item *item)
+{
+    uint64_t now = p2p_now_ms();
+
+    if (item->is_held)
+        return;
+    if (item->facts.version == 0) { /* nobody knew it */
+        p2p_pipeline_forget(s, item);
+        p2p_catalogue_remove(&s->catalogue, item);
+        return;
+    }
+    p2p_pipeline_cancel(s, item);
+    p2p_catalogue_owe(&s->catalogue, item, false);
+    p2p_catalogue_hold(&s->catalogue, item);
+    item->is_missing = item->is_held = true;
+    p2p_pipeline_set_missing(s, item, true);
+    if (s->owner.missing++ == 0)
+        s->owner.waiting_ms = now;
+    put_off(s, now, SETTLE_MS);
+}
+
+void
+p2p_missing_load(struct p2p_share *s, struct p2p_item *item)
+{
+    p2p_catalogue_hold(&s->catalogue, item);
+    item->is_missing = item->is_held = true;
+    s->owner.missing++;
+    s->owner.waiting_ms = p2p_now_ms();
+    put_off(s, s->owner.waiting_ms, SETTLE_MS);
+}
+
+void
+p2p_missing_end(struct p2p_share *s, struct p2p_item *item)
+{
+    item->is_missing = false;
+    if (!item->is_held)
+        return;
+    item->is_held = false;
+    s->owner.missing--;
+    p2p_pipeline_set_missing(s, item, false);
+}
+
+/* ---- Is there any file? ---- */
+
+enum presence { NO_FILES, UNCERTAIN, SOME_FILES };
+
+static void
+look(struct p2p_item *item, void *arg)
+{
+    enum presence *seen = arg;
+
+    if (item->is_held || item->state == P2P_ITEM_GONE)
+        return;
+    if (item->state != P2P_ITEM_NOTED)
+        *seen = SOME_FILES;
+    else if (*seen == NO_FILES) /* about to be examined */
+        *seen = UNCERTAIN;
+}
+
+static enum presence
+presence(struct p2p_share *s)
+{
+    enum presence seen = NO_FILES;
+
+    if (s->catalogue.totals.files > 0)
+        return SOME_FILES;
+    if (s->catalogue.item_count > s->owner.missing)
+        p2p_catalogue_each(&s->catalogue, look, &seen);
+    return seen;
+}
+
+/* ---- The verdict ---- */
+
+struct held {
+    struct p2p_item **items;
+    size_t count, cap;
+};
+
+static void
+collect(struct p2p_item *item, void *arg)
+{
+    struct held *held = arg;
+
+    if (item->is_held && held->count < held->cap)
+        held->items[held->count++] = item;
+}
+
+static void
+forget_all(struct p2p_share *s, uint64_t now_ms)
+{
+    struct held held = {.cap = s->owner.missing};
+
+    held.items = malloc((held.cap + 1) * sizeof(struct p2p_item *));
+    if (!held.items) {
+        put_off(s, now_ms, SETTLE_MS);
+        return;
+    }
+    p2p_catalogue_each(&s->catalogue, collect, &held);
+    for (size_t i = 0; i < held.count; i++) {
+        held.items[i]->is_held = false;
+        p2p_pipeline_forget(s, held.items[i]);
+        p2p_catalogue_remove(&s->catalogue, held.items[i]);
+    }
+    s->owner.missing = 0;
+    free(held.items);
+}
+
+static void
+set_emptied(struct p2p_share *s, uint64_t files)
+{
+    p2p_pipeline_set_emptied(s, files);
+    p2p_share_set_emptied(s, files);
+}
+
+void
+p2p_missing_confirm(struct p2p_share *s, uint64_t now_ms)
+{
+    s->owner.confirm_ms = now_ms + CONFIRM_MS;
+    forget_all(s, now_ms);
+    set_emptied(s, 0);
+    p2p_record_set(s->record, s->catalogue.totals.files, true);
+}
+
+/* Some are missing, and nothing has changed for a while. */
+static void
+judge(struct p2p_share *s, uint64_t now_ms)
+{
+    enum presence now = presence(s);
+
+    if (now == UNCERTAIN)
+        put_off(s, now_ms, SETTLE_MS);
+    else if (now == SOME_FILES)
+        forget_all(s, now_ms);
+    else if (now_ms < s->owner.confirm_ms)
+        p2p_missing_confirm(s, now_ms);
+    else
+        set_emptied(s, s->owner.missing);
+}
+
+/* None is missing. */
+static void
+compare_with_record(struct p2p_share *s)
+{
+    enum presence now = presence(s);
+
+    if (now == NO_FILES && p2p_record_files(s->record) > 0)
+        set_emptied(s, p2p_record_files(s->record));
+    else if (s->catalogue.totals.files > 0)
+        p2p_record_set(s->record, s->catalogue.totals.files, false);
+}
+
+static uint64_t
+due(const struct p2p_share *s)
+{
+    uint64_t latest = s->owner.waiting_ms + WAIT_MAX_MS;
+
+    return s->owner.settle_ms < latest ? s->owner.settle_ms : latest;
+}
+
+void
+p2p_missing_round(struct p2p_share *s, uint64_t now_ms, uint64_t *due_ms)
+{
+    if (atomic_exchange(&s->mail.confirmed, false))
+        p2p_missing_confirm(s, now_ms);
+    if (!s->owner.is_scanned)
+        return;
+    if (p2p_share_is_emptied(s)) {
+        if (presence(s) != SOME_FILES)
+            return;
+        set_emptied(s, 0);
+        s->owner.waiting_ms = now_ms;
+        put_off(s, now_ms, RETURN_MS);
+    }
+    if (s->owner.missing == 0)
+        compare_with_record(s);
+    else if (now_ms >= due(s))
+        judge(s, now_ms);
+    if (s->owner.missing > 0 && !p2p_share_is_emptied(s) && due(s) < *due_ms)
+        *due_ms = due(s);
+}
