@@ -1,10 +1,12 @@
-# Builds bin/p2p-discovery, bin/p2p-peer, bin/p2p-ui, bin/p2p and build/<mode>/libp2pcore.a.
+# Builds bin/p2p-discovery, bin/p2p-peer, bin/p2p-ui, bin/p2p, build/<mode>/libp2pcore.a and
+# build/<mode>/libp2pcore.so.0.
 #   make [SAN=address,undefined|thread] [V=1] [WERROR=1] [CC=clang]
 #   make check [T="test_bytes test_path"]    unit tests, and the fuzz corpora replayed
 #   make fuzz FUZZ_TIME=60       libFuzzer (clang), each target in turn
 #   make prove                   contracts of cursors, texts, names and frames, with Frama-C/WP
 #   make compile_commands        compile_commands.json, for editors
-#   make bench format lint install clean
+#   make install [PREFIX=/usr/local] [LIBDIR=...] [DESTDIR=...], make uninstall
+#   make bench format lint dist clean
 
 PROGRAMS := p2p-discovery p2p-peer p2p-ui p2p
 DIR_p2p-discovery := discovery
@@ -19,6 +21,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
 DESTDIR ?=
 CFLAGS  ?= -O2 -g
 SAN     ?=
@@ -37,6 +40,8 @@ BIN   := $(if $(SAN),$(B)/bin,bin)
 # Optional libraries add a feature and are left out, with a message, when missing.
 has = $(shell pkg-config --exists $(1) && echo yes)
 PKGS := libcrypto libcurl sqlite3 uuid libcjson
+# Of all of them, what the core needs: for those who link libp2pcore.a.
+CORE_PKGS := libcrypto libcurl sqlite3 libcjson libzstd avahi-client libsystemd libseccomp
 OPTIONAL := libzstd:ZSTD libqrencode:QRENCODE avahi-client:AVAHI hiredis:HIREDIS libsystemd:SYSTEMD gnutls:GNUTLS libseccomp:SECCOMP
 FEATURES := $(foreach o,$(OPTIONAL),$(if $(call has,$(firstword $(subst :, ,$(o)))),$(o)))
 MISSING  := $(filter-out $(FEATURES),$(OPTIONAL))
@@ -53,7 +58,7 @@ HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3 $(shel
         $(CC) -Werror $$f -E -x c /dev/null >/dev/null 2>&1 && echo $$f; done))
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DP2P_VERSION='"$(VERSION)"' -Iinclude -Isrc $(WARN) $(HARDEN) \
         $(OPT_DEFS) $(shell pkg-config --cflags $(PKGS) libmicrohttpd $(OPT_PKGS)) \
-        -pthread -MMD -MP $(CFLAGS) \
+        -pthread -fvisibility=hidden -MMD -MP $(CFLAGS) \
         $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 LIBS      := $(shell pkg-config --libs $(PKGS) $(OPT_PKGS))
@@ -66,11 +71,14 @@ objs      = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
 CORE_OBJ := $(call objs,src/core/*/*.c)
 HTTP_OBJ := $(call objs,src/http/*.c)
 CORE      := $(B)/libp2pcore.a
+# The number changes when a program that was linked with the library would not run any longer.
+SONAME    := libp2pcore.so.0
+SHARED    := $(if $(SAN),,$(B)/$(SONAME))
 HTTP      := $(B)/libp2phttp.a
 TESTS     := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 TEST_BIN  := $(addprefix $(B)/tests/,$(TESTS))
 
-all: $(addprefix $(BIN)/,$(PROGRAMS))
+all: $(addprefix $(BIN)/,$(PROGRAMS)) $(SHARED)
 ifneq ($(strip $(MISSING)),)
 	@echo "  note  built without: $(foreach o,$(MISSING),$(firstword $(subst :, ,$(o))))"
 endif
@@ -78,10 +86,19 @@ endif
 $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
-	$(Q)$(CC) $(ALL_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(ALL_CFLAGS) $(PIC) -c -o $@ $<
 
 # Built into p2p-ui by the assembler, which -MMD does not see.
 $(B)/src/ui/openapi.o: docs/openapi.yaml
+
+# The same objects for both libraries. The headers in include/p2p make what they declare visible;
+# p2pcore.map gives it a version.
+$(CORE_OBJ): PIC := -fPIC -fno-semantic-interposition
+$(CORE_OBJ): Makefile
+$(SHARED): $(CORE_OBJ) src/core/p2pcore.map
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -o $@ $(CORE_OBJ) -Wl,-soname,$(SONAME),--version-script=src/core/p2pcore.map \
+	    -Wl,-Bsymbolic,-z,defs $(filter-out -pie,$(ALL_LDFLAGS)) $(LIBS)
 
 $(CORE): $(CORE_OBJ)
 $(HTTP): $(HTTP_OBJ)
@@ -154,17 +171,58 @@ lint:
 # Whatever the umask is: all may read what is installed. Folders that exist keep their modes.
 DEST  := $(DESTDIR)$(PREFIX)
 SHARE := $(DEST)/share
+LIB   := $(DESTDIR)$(LIBDIR)
+HEADERS := $(wildcard include/p2p/*.h)
+MANUALS := $(wildcard docs/man/*.1)
+BASH := $(SHARE)/bash-completion/completions
+ZSH  := $(SHARE)/zsh/site-functions
+FISH := $(SHARE)/fish/vendor_completions.d
 install: all
-	umask 022 && mkdir -p "$(DEST)/bin" "$(SHARE)/p2p" "$(SHARE)/man/man1" \
-	    "$(SHARE)/bash-completion/completions" "$(SHARE)/zsh/site-functions" \
-	    "$(SHARE)/fish/vendor_completions.d"
+	umask 022 && mkdir -p "$(DEST)/bin" "$(DEST)/include/p2p" "$(LIB)/pkgconfig" "$(SHARE)/p2p" \
+	    "$(SHARE)/man/man1" "$(BASH)" "$(ZSH)" "$(FISH)"
 	install -m 755 $(addprefix $(BIN)/,$(PROGRAMS)) "$(DEST)/bin"
 	find web -type d -exec install -d -m 755 "$(SHARE)/p2p/{}" ';'
 	find web -type f -exec install -m 644 "{}" "$(SHARE)/p2p/{}" ';'
-	install -m 644 docs/man/*.1 "$(SHARE)/man/man1"
-	install -m 644 completions/p2p.bash "$(SHARE)/bash-completion/completions/p2p"
-	install -m 644 completions/_p2p "$(SHARE)/zsh/site-functions"
-	install -m 644 completions/p2p.fish "$(SHARE)/fish/vendor_completions.d"
+	install -m 644 $(MANUALS) "$(SHARE)/man/man1"
+	install -m 644 completions/p2p.bash "$(BASH)/p2p"
+	install -m 644 completions/_p2p "$(ZSH)"
+	install -m 644 completions/p2p.fish "$(FISH)"
+	install -m 644 $(HEADERS) "$(DEST)/include/p2p"
+	install -m 644 $(CORE) $(SHARED) "$(LIB)"
+	ln -sf $(SONAME) "$(LIB)/libp2pcore.so"
+	printf '%s\n' "$$PKG_CONFIG_FILE" >"$(LIB)/pkgconfig/p2pcore.pc"
+	chmod 644 "$(LIB)/pkgconfig/p2pcore.pc"
+
+# pkg-config wants a backslash before a space. The headers need no other library's, so no package is
+# required; Libs.private is for those who link libp2pcore.a.
+escaped = $(subst $(space),\$(space),$(1))
+define PKG_CONFIG_FILE
+prefix=$(call escaped,$(PREFIX))
+libdir=$(call escaped,$(LIBDIR))
+includedir=$${prefix}/include
+
+Name: p2pcore
+Description: Peer-to-peer file sharing: identities, encrypted connections, verified downloads
+Version: $(VERSION)
+Libs: -L$${libdir} -lp2pcore
+Libs.private: $(shell pkg-config --libs $(filter $(CORE_PKGS),$(PKGS) $(OPT_PKGS))) -pthread
+Cflags: -I$${includedir}
+endef
+install: export PKG_CONFIG_FILE := $(PKG_CONFIG_FILE)
+
+# What install puts there, and the folders that only it uses.
+uninstall:
+	for f in $(PROGRAMS); do rm -f "$(DEST)/bin/$$f"; done
+	for f in $(notdir $(MANUALS)); do rm -f "$(SHARE)/man/man1/$$f"; done
+	for f in $(notdir $(HEADERS)); do rm -f "$(DEST)/include/p2p/$$f"; done
+	rm -f "$(BASH)/p2p" "$(ZSH)/_p2p" "$(FISH)/p2p.fish" "$(LIB)/pkgconfig/p2pcore.pc" \
+	    "$(LIB)/libp2pcore.a" "$(LIB)/libp2pcore.so" "$(LIB)/$(SONAME)"
+	rm -rf "$(SHARE)/p2p/web"
+	for d in "$(SHARE)/p2p" "$(DEST)/include/p2p"; do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done
+# What is committed, as a tarball.
+dist:
+	@mkdir -p build
+	git archive --prefix=p2p-$(VERSION)/ -o build/p2p-$(VERSION).tar.gz HEAD
 clean:
 	rm -rf build bin
 
@@ -176,6 +234,6 @@ compile_commands:
 	        "$$sep" "$(CURDIR)" "$$f" "$$HOW" "$$f"; sep=','; done >compile_commands.json
 	@printf '\n]\n' >>compile_commands.json
 
-.PHONY: all check compile_commands prove hooked format lint install clean $(CHECKS)
+.PHONY: all check compile_commands prove hooked format lint install uninstall dist clean $(CHECKS)
 .SECONDARY:
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

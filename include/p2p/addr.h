@@ -16,6 +16,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -54,5 +55,6 @@ bool p2p_addr_equal(const struct p2p_addr *a, const struct p2p_addr *b);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

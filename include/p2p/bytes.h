@@ -16,6 +16,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -116,5 +117,6 @@ bool p2p_utf8_is_invisible(uint32_t code_point);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -17,6 +17,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -61,5 +62,6 @@ P2P_MUST_CHECK enum p2p_err p2p_caller_find_server(const struct sockaddr *ours,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

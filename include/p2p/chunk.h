@@ -10,6 +10,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -39,5 +40,6 @@ bool p2p_chunks_has_range(const struct p2p_chunks *g, uint64_t offset, uint64_t 
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

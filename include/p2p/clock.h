@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -41,5 +42,6 @@ bool p2p_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

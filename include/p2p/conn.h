@@ -19,6 +19,7 @@
 #include "p2p/msg.h"
 #include "p2p/net.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -103,5 +104,6 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_u
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

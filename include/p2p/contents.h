@@ -12,6 +12,7 @@
 #include "p2p/discovery.h"
 #include "p2p/rank.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -80,5 +81,6 @@ P2P_MUST_CHECK enum p2p_err p2p_results_rank(struct p2p_identity *identity,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -19,6 +19,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -206,5 +207,6 @@ P2P_MUST_CHECK enum p2p_err p2p_oaep_decrypt(const struct p2p_rsa *rsa,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

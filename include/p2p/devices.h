@@ -14,6 +14,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -76,5 +77,6 @@ P2P_MUST_CHECK enum p2p_err p2p_devices_remove(struct p2p_devices *devices,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -19,6 +19,7 @@
 #include "p2p/limits.h"
 #include "p2p/net.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -182,5 +183,6 @@ size_t p2p_discovery_body_limit(struct p2p_discovery *d, size_t i);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -36,6 +36,7 @@
 #include "p2p/rank.h"
 #include "p2p/rate.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -181,5 +182,6 @@ void p2p_download_free(struct p2p_download *dl);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -125,5 +126,6 @@ int p2p_err_exit_status(enum p2p_err err);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "p2p/crypto.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -54,5 +55,6 @@ P2P_MUST_CHECK enum p2p_err p2p_frame_open(uint8_t *frame, size_t size,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

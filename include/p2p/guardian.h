@@ -22,6 +22,7 @@
 #include "p2p/options.h"
 #include "p2p/sandbox.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -102,5 +103,6 @@ void p2p_guardian_replace(void);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

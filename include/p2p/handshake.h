@@ -20,6 +20,7 @@
 #include "p2p/crypto.h"
 #include "p2p/session.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -104,5 +105,6 @@ P2P_MUST_CHECK enum p2p_err p2p_handshake_take_session(struct p2p_handshake *hs,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

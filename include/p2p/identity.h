@@ -18,6 +18,7 @@
 #include "p2p/crypto.h"
 #include "p2p/limits.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -195,5 +196,6 @@ void p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_i
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

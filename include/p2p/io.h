@@ -10,6 +10,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -28,5 +29,6 @@ void p2p_fd_close(int *fd);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

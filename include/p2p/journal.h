@@ -27,6 +27,7 @@
 #include "p2p/limits.h"
 #include "p2p/path.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -133,5 +134,6 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_each(const struct p2p_root *downloads,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -59,5 +60,6 @@ const char *p2p_log_escape(const void *text, size_t len, char *out, size_t cap);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

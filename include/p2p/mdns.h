@@ -18,6 +18,7 @@
 #include "p2p/crypto.h"
 #include "p2p/net.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -64,5 +65,6 @@ P2P_MUST_CHECK enum p2p_err p2p_mdns_browse(uint64_t wait_ms, struct p2p_mdns_pe
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -18,6 +18,7 @@
 #include "p2p/crypto.h"
 #include "p2p/limits.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -241,5 +242,6 @@ void p2p_reg_leave_put(struct p2p_wr *wr, const struct p2p_id *peer_id, uint64_t
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

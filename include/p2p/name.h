@@ -9,6 +9,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -50,5 +51,6 @@ P2P_MUST_CHECK enum p2p_err p2p_name_safe(const char *name, size_t part_max, boo
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

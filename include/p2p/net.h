@@ -19,6 +19,7 @@
 #include "p2p/err.h"
 #include "p2p/io.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -83,5 +84,6 @@ P2P_MUST_CHECK enum p2p_err p2p_net_try_write(int fd, const void *data, size_t l
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -23,6 +23,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -87,5 +88,6 @@ P2P_MUST_CHECK enum p2p_err p2p_duration_parse(const char *text, uint64_t *ms);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,5 +37,6 @@ P2P_MUST_CHECK enum p2p_err p2p_owner_token_read(const char *keys_dir,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -21,6 +21,7 @@
 #include "p2p/err.h"
 #include "p2p/name.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -155,5 +156,6 @@ P2P_MUST_CHECK enum p2p_err p2p_root_replace_private(const struct p2p_root *root
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "p2p/path.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -43,5 +44,6 @@ enum p2p_err p2p_root_full_reason(const struct p2p_root *root, enum p2p_err err)
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

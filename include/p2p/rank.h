@@ -17,6 +17,7 @@
 #include "p2p/addr.h"
 #include "p2p/identity.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -75,5 +76,6 @@ size_t p2p_rank_remembered(struct p2p_identity *identity, const struct p2p_id *i
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

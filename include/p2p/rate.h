@@ -14,6 +14,7 @@
 #include "p2p/err.h"
 #include "p2p/lock.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -66,5 +67,6 @@ uint64_t p2p_timetable_rate(const struct p2p_timetable *table, unsigned minute_o
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

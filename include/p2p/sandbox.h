@@ -20,6 +20,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -96,5 +97,6 @@ P2P_MUST_CHECK enum p2p_err p2p_sandbox_enter(const struct p2p_sandbox_rules *ru
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -20,6 +20,7 @@
 #include "p2p/crypto.h"
 #include "p2p/frame.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -115,5 +116,6 @@ P2P_MUST_CHECK enum p2p_err p2p_session1_accept(const struct p2p_rsa *own,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

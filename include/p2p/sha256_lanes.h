@@ -12,6 +12,7 @@
 
 #include "p2p/crypto.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -31,5 +32,6 @@ const char *p2p_sha256_lanes_name(void);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

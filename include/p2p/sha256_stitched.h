@@ -14,6 +14,7 @@
 #include "p2p/crypto.h"
 #include "p2p/limits.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -36,5 +37,6 @@ P2P_MUST_CHECK enum p2p_err p2p_sha256_stitched(struct p2p_sha256 *sha,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -42,6 +42,7 @@
 #include "p2p/limits.h"
 #include "p2p/path.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -193,5 +194,6 @@ P2P_MUST_CHECK enum p2p_err p2p_share_wait_idle(struct p2p_share *share,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -49,5 +50,6 @@ enum p2p_err p2p_sqlite_error(int rc);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

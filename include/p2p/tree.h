@@ -11,6 +11,7 @@
 #include "p2p/chunk.h"
 #include "p2p/crypto.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -52,5 +53,6 @@ P2P_MUST_CHECK enum p2p_err p2p_tree_check_layer(const struct p2p_chunks *g,
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif

@@ -1,9 +1,11 @@
 """make and make install, as packagers and people with odd settings call them."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -61,6 +63,8 @@ def test_all_may_read_what_is_installed(tmp_path, umask):
     names = {str(p.relative_to(where / "usr")) for p in files}
     assert {"bin/p2p", "bin/p2p-ui", "share/man/man1/p2p.1", "share/bash-completion/completions/p2p"} <= names
     assert {f"share/p2p/{p.relative_to(ROOT)}" for p in (ROOT / "web").rglob("*")} <= names
+    assert {str(p.relative_to(ROOT)) for p in (ROOT / "include").rglob("*.h")} <= names
+    assert {f"lib/{n}" for n in ("libp2pcore.a", "libp2pcore.so", "libp2pcore.so.0", "pkgconfig/p2pcore.pc")} <= names
     assert [p.name for p in tmp_path.iterdir()] == ["a b"]
 
 
@@ -71,6 +75,51 @@ def test_folders_that_exist_keep_their_modes(tmp_path):
     assert make("install", f"DESTDIR={tmp_path}", "PREFIX=/usr").returncode == 0
     assert (tmp_path / "usr").stat().st_mode & 0o7777 == 0o700
     assert (tmp_path / "usr" / "share").stat().st_mode & 0o7777 == 0o2775
+
+
+def files_beneath(folder):
+    return {str(p.relative_to(folder)) for p in folder.rglob("*") if not p.is_dir()}
+
+
+@pytest.mark.parametrize("folder", ["usr/lib", "usr/lib/some triplet"])
+def test_uninstall_takes_what_install_has_put_there(tmp_path, folder):
+    """Nothing else: files of others stay where they are."""
+    where = tmp_path / "a b"
+    words = [f"DESTDIR={where}", "PREFIX=/usr", f"LIBDIR=/{folder}"]
+    others = ["usr/bin/p2p-other", "usr/include/p2p/other.h", "usr/share/man/man1/a.1", "usr/lib/libother.so"]
+    for name in others:
+        (where / name).parent.mkdir(parents=True, exist_ok=True)
+        (where / name).touch()
+    assert make("install", *words).returncode == 0
+    assert len(files_beneath(where)) > 50 and (where / folder / "libp2pcore.so").exists()
+    done = make("uninstall", *words)
+    assert done.returncode == 0, done.stderr
+    assert files_beneath(where) == set(others)
+    assert not (where / "usr" / "share" / "p2p").exists()
+    assert make("uninstall", *words).returncode == 0, "a second time there is nothing to do"
+
+
+def test_pkg_config_knows_the_folders(tmp_path):
+    """Where the library is going to be, without DESTDIR."""
+    done = make("install", f"DESTDIR={tmp_path}", "PREFIX=/opt/a b", "LIBDIR=/opt/a b/lib64")
+    assert done.returncode == 0, done.stderr
+    place = str(tmp_path / "opt" / "a b" / "lib64" / "pkgconfig")
+    said = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "p2pcore"], env={**os.environ, "PKG_CONFIG_PATH": place},
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert shlex.split(said) == ["-I/opt/a b/include", "-L/opt/a b/lib64", "-lp2pcore"]
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="a tarball is made from commits")
+def test_the_tarball_holds_what_is_committed():
+    done = make("dist")
+    assert done.returncode == 0, done.stderr
+    version = (ROOT / "VERSION").read_text().strip()
+    with tarfile.open(ROOT / "build" / f"p2p-{version}.tar.gz") as tarball:
+        names = set(tarball.getnames())
+    assert {f"p2p-{version}/{n}" for n in ("Makefile", "src/cli/main.c", "include/p2p/err.h", "web/index.html")} <= names
+    assert not [n for n in names if not n.startswith(f"p2p-{version}")]
 
 
 def test_editors_learn_how_each_file_is_compiled(tmp_path):

@@ -84,7 +84,10 @@ connect_by_parent(int fd, const struct sockaddr_un *to, socklen_t len)
     return rc;
 }
 
-int
+/* Visible to Avahi's library, unlike what the compiler hides. */
+#define SEEN_BY_LIBRARIES __attribute__((visibility("default")))
+
+SEEN_BY_LIBRARIES int
 socket(int family, int type, int protocol)
 {
     int pair[2];
@@ -97,7 +100,7 @@ socket(int family, int type, int protocol)
     return pair[0];
 }
 
-int
+SEEN_BY_LIBRARIES int
 connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
 {
     const struct sockaddr *to = address.__sockaddr__;
