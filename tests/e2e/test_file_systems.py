@@ -180,7 +180,15 @@ def test_the_dashboard_says_what_it_waits_for(suite):
             failed = reaches(start(name), "failed")
             assert failed["error_code"] == "target_name" and failed["suggested_name"] == "Who_.mp4", failed
             assert "does not allow the name" in failed["error"] and failed["retry_at"] is None
-            done = reaches(start(name, save_as=failed["suggested_name"]), "completed")
+            one = f"/api/transfers/{failed['id']}"
+            change = lambda body: http.request("PATCH", one, json=body)  # noqa: E731
+            assert change({"save_as": "../x"}).status_code == 400
+            assert change({"save_as": 7}).status_code == 422
+            assert change({"save_as": "folder/"}).status_code == 409
+            assert change({"save_as": failed["suggested_name"]}).json()["suggested_name"] is None
+            assert http.request("POST", f"{one}/retry").status_code == 200
+            done = reaches(failed["id"], "completed")
+            assert change({"save_as": "other"}).status_code == 409
             assert done["path"] == "Who_.mp4" and (disk / "Who_.mp4").read_bytes() == DATA
             with open(disk / ".ballast", "wb") as ballast:
                 ballast.write(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize - (1 << 20)))

@@ -412,14 +412,36 @@ move_to(struct ui_transfers *ts, struct ui_transfer *t, uint64_t position)
     free(rivals);
 }
 
+static bool
+is_folder(const char *name)
+{
+    return name[0] != '\0' && name[strlen(name) - 1] == '/';
+}
+
+static bool
+may_become(const struct ui_transfer *t, const char *save_as)
+{
+    return is_folder(t->filename) == is_folder(save_as) && !t->has_thread &&
+           (t->state == UI_FAILED || t->state == UI_PAUSED ||
+            t->state == UI_CANCELLED || t->state == UI_QUEUED);
+}
+
 enum p2p_err
 ui_transfers_change(struct ui_transfers *ts, const char *id,
                     const struct ui_change *change)
 {
     struct ui_transfer *t;
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
 
     p2p_lock(&ts->lock);
-    if ((t = ui_transfers_find(ts, id)) != NULL) {
+    if ((t = ui_transfers_find(ts, id)) != NULL)
+        err = change->save_as == NULL || may_become(t, change->save_as) ? P2P_OK
+                                                                        : P2P_ERR_USAGE;
+    if (err == P2P_OK) {
+        if (change->save_as != NULL) {
+            snprintf(t->save_as, sizeof(t->save_as), "%s", change->save_as);
+            t->works[0] = '\0';
+        }
         if (change->priority != NULL)
             t->priority = *change->priority;
         if (change->position != NULL && t->state == UI_QUEUED)
@@ -430,7 +452,7 @@ ui_transfers_change(struct ui_transfers *ts, const char *id,
         ui_transfers_save(ts, t);
     }
     p2p_unlock(&ts->lock);
-    return t != NULL ? P2P_OK : P2P_ERR_NOT_FOUND;
+    return err;
 }
 
 void

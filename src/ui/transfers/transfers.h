@@ -64,7 +64,9 @@ struct ui_change {
     const enum ui_priority *priority;
     const uint64_t *position;
     const uint64_t *limit_rate;
+    const char *save_as; /* of one that is not running; the next try uses it */
 };
+/* NOT_FOUND; USAGE: it runs or is over, so its name stays. */
 P2P_MUST_CHECK enum p2p_err ui_transfers_change(struct ui_transfers *ts, const char *id,
                                                 const struct ui_change *change);
 

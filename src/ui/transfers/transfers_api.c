@@ -338,7 +338,8 @@ ui_api_transfer_patch(struct http_request *req, void *arg)
     struct ui_app *app = arg;
     const char *id = http_param(req, "id");
     cJSON *body = http_json(req);
-    struct ui_change change = {NULL, NULL, NULL};
+    struct ui_change change = {.save_as = NULL};
+    enum p2p_err err;
     enum ui_priority priority;
     uint64_t position, limit;
     bool has_position, has_limit;
@@ -357,11 +358,22 @@ ui_api_transfer_patch(struct http_request *req, void *arg)
         return;
     change.position = has_position ? &position : NULL;
     change.limit_rate = has_limit ? &limit : NULL;
-    if (change.priority == NULL && !has_position && !has_limit)
+    if (cJSON_GetObjectItemCaseSensitive(body, "save_as") != NULL) {
+        change.save_as = http_json_string(body, "save_as");
+        if (change.save_as == NULL) {
+            ui_fail_value(req, "save_as", "a file name");
+            return;
+        }
+        if (!ui_wish_check_name(req, change.save_as))
+            return;
+    }
+    if (change.priority == NULL && !has_position && !has_limit && !change.save_as)
         http_fail(req, 422, "invalid_value",
-                  "give priority, position or limit_rate to change");
-    else if (ui_transfers_change(app->transfers, id, &change) != P2P_OK)
-        ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such transfer");
+                  "give priority, position, limit_rate or save_as to change");
+    else if ((err = ui_transfers_change(app->transfers, id, &change)) == P2P_ERR_USAGE)
+        http_fail(req, 409, "wrong_state", "that is not possible in its present state");
+    else if (err != P2P_OK)
+        ui_fail(req, err, "there is no such transfer");
     else
         reply_transfer(req, app, 200, id);
 }

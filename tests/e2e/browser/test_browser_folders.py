@@ -5,7 +5,9 @@ import os
 import pytest
 
 from conftest import wait_until
-from page import driver  # noqa: F401 (fixture)
+from file_systems import mounted
+from p2pwire.server import Server
+from page import WIDTHS, driver  # noqa: F401 (fixture)
 from world import World
 
 
@@ -34,14 +36,18 @@ def test_a_rescan_is_asked_for(page):
     page.see("Looking through the folder")
 
 
-def test_a_refused_name_says_why_and_offers_one_that_works(page, world, tmp_path):
-    for name, size in (("Re: some email.eml", 4), ("a: big one.bin", 3 << 20)):
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_refused_name_says_why_and_offers_one_that_works(page, world, tmp_path, width):
+    page.size(width)
+    for name, size in ((f"Re: {width} mail.eml", 4), (f"a: big {width}.bin", 3 << 20)):
         path = tmp_path / name
         path.write_bytes(os.urandom(size))
         good = name.replace(":", "")
         page.open("share")
         page.choose_files(path)
         page.see("This name cannot be used: it contains ':'")
+        widths = page.js("const m = document.querySelector('.row.up .meta'); return [m.scrollWidth, m.clientWidth]")
+        assert widths[0] <= widths[1], "the reason is whole"
         page.press(f"Use “{good}”")
         wait_until(lambda: (world.near.shared / good).is_file(), what=f"{good} is shared")
         assert (world.near.shared / good).read_bytes() == path.read_bytes()
@@ -100,3 +106,24 @@ def test_a_downloads_folder_that_is_away(page, world):
     finally:
         aside.rename(world.near.downloads)
     wait_until(lambda: (world.near.downloads / "song.flac").is_file(), 40, "the download")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_name_that_the_disk_refuses_is_replaced_by_the_offered_one(suite, driver, width):  # noqa: F811
+    name, data = "Who?.mp4", os.urandom(50_000)
+    downloads = suite.folder / "near" / "downloads"
+    with Server({name: data}) as server, mounted("exfat", downloads) as disk:
+        try:
+            world = World(suite)
+            page = world.page(driver, width)
+            where = {"peer_id": server.identity.peer_id, "ip": "127.0.0.1", "port": server.address[1]}
+            body = {"filename": name, "peers": [where], "auto": False}
+            assert world.near.api.request("POST", "/api/transfers", json=body).status_code == 201
+            page.open("transfers").see("Use “Who_.mp4”", 30)
+            page.press("Use “Who_.mp4”")
+            wait_until(lambda: (disk / "Who_.mp4").is_file(), 30, "the download under the other name")
+            assert (disk / "Who_.mp4").read_bytes() == data
+            page.wait(lambda: "Use “" not in page.text(), 30, "nothing more to offer")
+        finally:
+            suite.stop()
+            suite.programs.clear()

@@ -16,7 +16,7 @@ const RETRY_MS = 5000; // for a page opened while p2p-ui was away
 
 const pageOf = (base, name) => `${base}#file=${encodeURIComponent(name)}`;
 
-/** A link to the file for other devices, with its QR code. */
+/** A link to the file, with its QR code. */
 export async function shareLink(file) {
 	const base = state.status?.urls?.[0];
 	const link = pageOf(base ?? location.href.split('#')[0], file.name);
@@ -149,7 +149,7 @@ function uploadRow(first) {
 			})[one.state] ?? [cancel],
 	);
 	return {
-		el: h('div', { class: 'row' }, kind, growBox(name, bar.el, meta), actions.el),
+		el: h('div', { class: 'row up' }, kind, growBox(name, bar.el, meta), actions.el),
 		update(next) {
 			one = next;
 			setFileName(name, one.name);

@@ -50,6 +50,11 @@ async function cancel(one) {
 		act(one, 'cancel');
 }
 
+async function rename(one) {
+	await change(one, { save_as: one.suggested_name });
+	act(one, 'retry');
+}
+
 function actionsOf(one, details) {
 	const go = (id, icon, label, run, danger) => ({ id, icon, label, run, danger });
 	const pause = go('pause', 'pause', t('pause'), () => act(one, 'pause'));
@@ -129,6 +134,7 @@ function transferRow(first) {
 	const name = fileName(one.filename);
 	const meta = metaText();
 	const why = h('p', { class: 'why' });
+	const use = button('', { onclick: () => rename(one) });
 	const mark = h('span', {});
 	const bar = progressBar(t('progress.of', { name: visible(one.filename) }));
 	const actions = rowActions(() => visible(one.filename), () => actionsOf(one, () => showDetails(one.id)));
@@ -140,7 +146,7 @@ function transferRow(first) {
 				'div',
 				{ class: 'row-main' },
 				kind,
-				growBox(h('div', { class: 'line' }, name, mark), bar.el, meta, why),
+				growBox(h('div', { class: 'line' }, name, mark), bar.el, meta, why, use),
 				actions.el,
 			),
 		),
@@ -152,6 +158,8 @@ function transferRow(first) {
 			const text = reason(one);
 			setText(why, text);
 			why.hidden = !text;
+			use.hidden = !one.suggested_name;
+			setText(use, t('up.use', { name: visible(one.suggested_name ?? '') }));
 			if (mark.dataset.state !== one.state) {
 				mark.dataset.state = one.state;
 				mark.replaceChildren(badge(TONE[one.state] ?? '', statusText(one), MARKS[one.state]));
