@@ -109,11 +109,33 @@ def test_a_new_code_replaces_the_old(device):
 def test_five_wrong_codes(device):
     code = code_of(device.ui)
     wrong = f"{(int(code) + 1) % 1_000_000:06}"
-    statuses = [device("POST", "/api/pair", json={"code": wrong}).status_code for _ in range(6)]
-    assert statuses[:4] == [403] * 4 and statuses[5] == 429
-    right = device("POST", "/api/pair", json={"code": code})
-    assert right.status_code == 429 and int(right.headers["Retry-After"]) > 60
+    answers = [device("POST", "/api/pair", json={"code": wrong}) for _ in range(5)]
+    assert [a.json()["code"] for a in answers] == ["wrong_code"] * 4 + ["long_code"]
+    assert device("POST", "/api/pair", json={"code": code}).status_code == 403, "another has replaced it"
+    refused = device("POST", "/api/pair", json={"code": "0" * 12})
+    assert refused.status_code == 429 and int(refused.headers["Retry-After"]) > 60
     assert device("GET", "/api/status").status_code == 401
+
+
+def test_strangers_neither_burn_a_code_nor_keep_the_owners_device_out(device):
+    """Whoever guesses makes the codes longer, for a day. The owner is told, and the new one counts from wherever it
+    comes, also from an address that guessed."""
+    ui = device.ui
+    first = code_of(ui)
+    wrong = f"{(int(first) + 1) % 1_000_000:06}"
+    answers = [device("POST", "/api/pair", json={"code": wrong}) for _ in range(50)]
+    assert {a.json()["code"] for a in answers[4:]} == {"long_code"} and "12 digits" in answers[4].json()["detail"]
+    now = ui.api.json("/api/pair/code")["code"]
+    assert re.fullmatch(r"\d{12}", now)
+    assert f"type {now} " in ui.stderr() and "guessing" in ui.stderr(), "the owner is told"
+    assert device("POST", "/api/pair", json={"code": first}).status_code == 403
+    almost = f"{(int(now) + 1) % 10**12:012}"
+    assert device("POST", "/api/pair", json={"code": almost}).status_code == 429
+    assert device("POST", "/api/pair", json={"code": now}).status_code == 200
+    assert device("GET", "/api/status").status_code == 200
+    device.far.http.cookies.clear()
+    assert device("POST", "/api/pair", json={"code": now}).status_code != 200, "it works once"
+    assert re.fullmatch(r"\d{12}", code_of(ui)), "for a day"
 
 
 @pytest.mark.parametrize(

@@ -60,5 +60,7 @@ void ui_access_tell_devices(struct ui_app *app);
  * which others may read, it names the command instead.
  */
 void ui_access_show_start(struct ui_app *app);
+/* In the same place: the pairing code that is valid now, after it has been replaced. */
+void ui_access_show_code(struct ui_app *app);
 
 #endif

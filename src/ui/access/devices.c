@@ -115,31 +115,49 @@ let_in(struct http_request *req, struct ui_app *app, const char *name)
     p2p_wipe(token, sizeof(token));
 }
 
+static void
+refuse_code(struct http_request *req, struct ui_app *app,
+            const struct ui_pairing_answer *answer)
+{
+    p2p_log_warn("a wrong pairing code was tried address=%s", http_client_ip(req));
+    if (answer->is_alarm_raised) {
+        p2p_log_warn("somebody may be guessing pairing codes; for a day the codes have "
+                     "12 digits");
+        ui_access_show_code(app);
+    }
+    if (answer->is_long)
+        http_fail(req, 403, "long_code",
+                  "somebody tried to guess the code, so it has 12 digits now: look "
+                  "again where it is shown, and type all of them");
+    else
+        http_fail(req, 403, "wrong_code",
+                  "this code is wrong, was used, or is too old");
+}
+
 void
 ui_access_handle_pair(struct http_request *req, void *arg)
 {
     struct ui_app *app = arg;
     cJSON *body = http_json(req);
+    struct ui_pairing_answer answer;
     const char *code;
-    unsigned retry_s;
     enum p2p_err err;
 
     if (body == NULL)
         return;
     if ((code = http_json_string(body, "code")) == NULL) {
-        http_fail(req, 400, "malformed", "code must be the six digits as text");
+        http_fail(req, 400, "malformed", "code must be the digits as text");
         return;
     }
-    err = ui_pairing_try(&app->pairing, now_s(), http_client_ip(req), code, &retry_s);
+    err = ui_pairing_try(&app->pairing, now_s(), http_client_ip(req), code, &answer);
     if (err == P2P_OK)
         let_in(req, app, http_json_string(body, "name"));
     else if (err == P2P_ERR_RATE_LIMITED)
-        http_fail_busy(req, retry_s, "too many wrong codes from this address");
-    else {
-        p2p_log_warn("a wrong pairing code was tried address=%s", http_client_ip(req));
-        http_fail(req, 403, "wrong_code",
-                  "this code is wrong, was used, or is too old");
-    }
+        http_fail_busy(req, answer.retry_s,
+                       "too many wrong codes from this address; a code of 12 digits, "
+                       "which the owner can make now, still works");
+    else
+        refuse_code(req, app, &answer);
 }
 
 /* ---- the code, for the owner only: a paired device must not let others in, nor pair

@@ -122,19 +122,26 @@ show_link(struct ui_app *app)
 }
 
 static void
-show_code(struct ui_app *app)
+say_code(struct ui_app *app, const char *code, uint64_t left_s)
 {
-    char code[UI_CODE_LEN + 1];
     struct ui_urls urls;
-    uint64_t left_s;
 
     ui_urls_find(app, NULL, &urls);
+    fprintf(stderr,
+            "p2p-ui: to use another device, open %s there and type %s "
+            "(for %llu minutes)\n",
+            urls.count > 0 ? urls.at[0] : "the page", code,
+            (unsigned long long)left_s / 60);
+}
+
+static void
+show_new_code(struct ui_app *app)
+{
+    char code[UI_CODE_LEN + 1];
+    uint64_t left_s;
+
     if (ui_pairing_renew(&app->pairing, now_s(), code, &left_s) == P2P_OK)
-        fprintf(stderr,
-                "p2p-ui: to use another device, open %s there and type %s "
-                "(for %llu minutes)\n",
-                urls.count > 0 ? urls.at[0] : "the page", code,
-                (unsigned long long)left_s / 60);
+        say_code(app, code, left_s);
     p2p_wipe(code, sizeof(code));
 }
 
@@ -147,6 +154,18 @@ writes_to_journal(void)
 }
 
 void
+ui_access_show_code(struct ui_app *app)
+{
+    char code[UI_CODE_LEN + 1];
+    uint64_t left_s;
+
+    if (!writes_to_journal() &&
+        ui_pairing_current(&app->pairing, now_s(), code, &left_s))
+        say_code(app, code, left_s);
+    p2p_wipe(code, sizeof(code));
+}
+
+void
 ui_access_show_start(struct ui_app *app)
 {
     if (writes_to_journal())
@@ -155,6 +174,6 @@ ui_access_show_start(struct ui_app *app)
     else {
         show_link(app);
         if (app->opt.pairing)
-            show_code(app);
+            show_new_code(app);
     }
 }

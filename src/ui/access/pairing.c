@@ -23,7 +23,7 @@ ui_pairing_clear(struct ui_pairing *p)
 
 /* Six digits without bias: numbers beyond the last whole million are drawn again. */
 static enum p2p_err
-draw(char code[UI_CODE_LEN + 1])
+draw_six(char code[UI_CODE_SHORT + 1])
 {
     uint32_t value;
 
@@ -32,26 +32,36 @@ draw(char code[UI_CODE_LEN + 1])
         if (err != P2P_OK)
             return err;
     } while (value >= 4294000000u);
-    snprintf(code, UI_CODE_LEN + 1, "%06u", (unsigned)(value % 1000000));
+    snprintf(code, UI_CODE_SHORT + 1, "%06u", (unsigned)(value % 1000000));
     return P2P_OK;
+}
+
+static enum p2p_err
+draw(char code[UI_CODE_LEN + 1], bool is_long)
+{
+    enum p2p_err err = draw_six(code);
+
+    if (err == P2P_OK && is_long)
+        err = draw_six(code + UI_CODE_SHORT);
+    return err;
 }
 
 enum p2p_err
 ui_pairing_renew(struct ui_pairing *p, uint64_t now_s, char code[UI_CODE_LEN + 1],
                  uint64_t *left_s)
 {
-    enum p2p_err err = draw(code);
+    enum p2p_err err;
 
     *left_s = 0;
-    if (err != P2P_OK)
-        return err;
     p2p_lock(&p->lock);
-    memcpy(p->code, code, sizeof(p->code));
-    p->expires_s = now_s + UI_CODE_LIFE_S;
-    p->tries = 0;
+    err = draw(code, now_s < p->alarm_until_s);
+    if (err == P2P_OK) {
+        memcpy(p->code, code, sizeof(p->code));
+        p->expires_s = now_s + UI_CODE_LIFE_S;
+        *left_s = UI_CODE_LIFE_S;
+    }
     p2p_unlock(&p->lock);
-    *left_s = UI_CODE_LIFE_S;
-    return P2P_OK;
+    return err;
 }
 
 static bool
@@ -113,41 +123,88 @@ row_of(struct ui_pairing *p, const char *network, uint64_t now_s)
 static bool
 is_right(const struct ui_pairing *p, uint64_t now_s, const char *code)
 {
-    return has_code(p, now_s) && strlen(code) == UI_CODE_LEN &&
-           p2p_equal_ct(p->code, code, UI_CODE_LEN);
+    size_t len = strlen(code);
+
+    return has_code(p, now_s) && len == strlen(p->code) &&
+           p2p_equal_ct(p->code, code, len);
 }
 
+static bool
+is_long(const struct ui_pairing *p, uint64_t now_s)
+{
+    return has_code(p, now_s) && p->code[UI_CODE_SHORT] != '\0';
+}
+
+/* A short code that may be guessed is replaced, with a whole life of its own. */
 static void
+raise_alarm(struct ui_pairing *p, uint64_t now_s)
+{
+    bool had_code = has_code(p, now_s);
+
+    p->alarm_until_s = now_s + UI_CODE_ALARM_S;
+    p->tries = 0;
+    p2p_wipe(p->code, sizeof(p->code));
+    if (!had_code)
+        return;
+    if (draw(p->code, true) != P2P_OK)
+        p2p_wipe(p->code, sizeof(p->code));
+    p->expires_s = now_s + UI_CODE_LIFE_S;
+}
+
+/* True: that is enough. While there is an alarm it only counts for the address. */
+static bool
 count_wrong(struct ui_pairing *p, size_t row, uint64_t now_s)
 {
     p->seen[row].wrong++;
     p->seen[row].until_s = now_s + UI_PAIR_LOCKOUT_S;
-    if (++p->tries >= UI_CODE_TRIES)
-        p2p_wipe(p->code, sizeof(p->code));
+    if (now_s < p->alarm_until_s)
+        return false;
+    if (now_s >= p->tries_until_s) {
+        p->tries = 0;
+        p->tries_until_s = now_s + UI_CODE_TRIES_S;
+    }
+    return ++p->tries >= UI_CODE_TRIES || p->seen[row].wrong >= UI_PAIR_TRIES;
+}
+
+static enum p2p_err
+refuse(struct ui_pairing *p, size_t row, uint64_t now_s, size_t len,
+       struct ui_pairing_answer *answer)
+{
+    answer->is_long = is_long(p, now_s);
+    /* Six digits cannot be right then: the person has not seen the new code yet, or has
+     * typed half of it. */
+    if (answer->is_long && len == UI_CODE_SHORT)
+        return P2P_ERR_NOT_ALLOWED;
+    if (p->seen[row].wrong >= UI_PAIR_TRIES) {
+        answer->retry_s = (unsigned)(p->seen[row].until_s - now_s);
+        return P2P_ERR_RATE_LIMITED;
+    }
+    if (count_wrong(p, row, now_s)) {
+        raise_alarm(p, now_s);
+        answer->is_alarm_raised = true;
+        answer->is_long = is_long(p, now_s);
+    }
+    return P2P_ERR_NOT_ALLOWED;
 }
 
 enum p2p_err
 ui_pairing_try(struct ui_pairing *p, uint64_t now_s, const char *address,
-               const char *code, unsigned *retry_s)
+               const char *code, struct ui_pairing_answer *answer)
 {
     char network[UI_PAIR_ADDRESS_TEXT];
     enum p2p_err err = P2P_OK;
     size_t row;
 
-    *retry_s = 0;
+    *answer = (struct ui_pairing_answer){0};
     network_of(address, network);
     p2p_lock(&p->lock);
     row = row_of(p, network, now_s);
-    if (p->seen[row].wrong >= UI_PAIR_TRIES) {
-        *retry_s = (unsigned)(p->seen[row].until_s - now_s);
-        err = P2P_ERR_RATE_LIMITED;
-    } else if (is_right(p, now_s, code)) {
+    if (is_right(p, now_s, code) &&
+        (p->seen[row].wrong < UI_PAIR_TRIES || is_long(p, now_s))) {
         p2p_wipe(p->code, sizeof(p->code));
         p->seen[row].until_s = 0;
-    } else {
-        count_wrong(p, row, now_s);
-        err = P2P_ERR_NOT_ALLOWED;
-    }
+    } else
+        err = refuse(p, row, now_s, strlen(code), answer);
     p2p_unlock(&p->lock);
     return err;
 }

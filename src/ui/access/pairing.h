@@ -1,10 +1,14 @@
 /*
- * pairing - the 6-digit code that lets another device in, and what stops guessing.
+ * pairing - the code that lets another device in, and what stops guessing.
  *
- * A code lives 10 minutes, works once and is given up after 50 wrong tries from
- * anywhere. Five wrong ones from an address (IPv4, or the /64 of an IPv6) lock that
- * address out for 15 minutes. Time comes in as an argument (seconds, monotonic).
- * Thread-safe.
+ * A code has 6 digits, lives 10 minutes and works once. Five wrong ones from an address
+ * (IPv4, or the /64 of an IPv6) lock that address out for 15 minutes. These, or 20 in a
+ * day from anywhere, raise an alarm for a day: the code is replaced, and the new one
+ * and all others have 12 digits. A right one of 12 digits counts from wherever it
+ * comes, so strangers can neither guess a code nor keep the owner's devices out:
+ * against 6 digits there are at most 39 tries in 24 hours (1 in 25,000), and 10 million
+ * tries in the life of a code of 12 digits find it once in 100,000 times.
+ * Time comes in as an argument (seconds, monotonic). Thread-safe.
  */
 #ifndef P2P_UI_PAIRING_H
 #define P2P_UI_PAIRING_H
@@ -16,9 +20,12 @@
 #include "p2p/err.h"
 #include "p2p/lock.h"
 
-#define UI_CODE_LEN          6
+#define UI_CODE_SHORT        6
+#define UI_CODE_LEN          12 /* the longest */
 #define UI_CODE_LIFE_S       600
-#define UI_CODE_TRIES        50
+#define UI_CODE_TRIES        20
+#define UI_CODE_TRIES_S      86400
+#define UI_CODE_ALARM_S      86400
 #define UI_PAIR_TRIES        5
 #define UI_PAIR_LOCKOUT_S    900
 #define UI_PAIR_ADDRESSES    1024
@@ -29,7 +36,9 @@ struct ui_pairing {
     struct ui_pairing_lock lock;
     char code[UI_CODE_LEN + 1]; /* empty: none */
     uint64_t expires_s;
-    unsigned tries;
+    unsigned tries; /* wrong ones from anywhere, until ... */
+    uint64_t tries_until_s;
+    uint64_t alarm_until_s; /* codes are long */
     struct {
         char address[UI_PAIR_ADDRESS_TEXT];
         unsigned wrong;
@@ -48,12 +57,18 @@ P2P_MUST_CHECK enum p2p_err ui_pairing_renew(struct ui_pairing *p, uint64_t now_
 bool ui_pairing_current(struct ui_pairing *p, uint64_t now_s,
                         char code[UI_CODE_LEN + 1], uint64_t *left_s);
 
+struct ui_pairing_answer {
+    unsigned retry_s;     /* after RATE_LIMITED */
+    bool is_long;         /* after NOT_ALLOWED: the code that is valid has 12 digits */
+    bool is_alarm_raised; /* by this try: show the owner the new code, if there is one
+                           */
+};
 /*
  * Tries a code. P2P_OK: right, and used up. NOT_ALLOWED: wrong. RATE_LIMITED: too many
- * wrong ones from there, `*retry_s` says for how long; nothing was compared.
+ * wrong ones from there; a short code was not compared.
  */
 P2P_MUST_CHECK enum p2p_err ui_pairing_try(struct ui_pairing *p, uint64_t now_s,
                                            const char *address, const char *code,
-                                           unsigned *retry_s);
+                                           struct ui_pairing_answer *answer);
 
 #endif

@@ -76,6 +76,25 @@ def test_the_page_for_a_browser_that_is_not_known(suite, driver, width):
     page.row("secret.txt")
 
 
+def test_after_guesses_a_long_code_is_asked_for(suite, driver):
+    ui = suite.ui(peer=suite.peer(files={"secret.txt": b"x"}))
+    code = ui.api.request("POST", "/api/pair/code").json()["code"]
+    page = Page(driver, f"http://localhost:{ui.port}").size("phone")
+    driver.get("about:blank")
+    driver.get(page.url)
+    page.see("Pair this device")
+    wrong = f"{(int(code) + 1) % 1_000_000:06}"
+    for _ in range(5):
+        assert ui.anyone.request("POST", "/api/pair", json={"code": wrong}).status_code == 403
+    long = ui.api.json("/api/pair/code")["code"]
+    assert len(long) == 12
+    page.one("#pair-code").send_keys(code)
+    page.see("12 digits")
+    page.one("#pair-code").clear()
+    page.one("#pair-code").send_keys(" ".join(long[i : i + 3] for i in range(0, 12, 3)))
+    page.row("secret.txt")
+
+
 def test_the_link_opens_the_dashboard(suite, driver):
     ui = suite.ui(peer=suite.peer(files={"mine.txt": b"x"}))
     sign_in(driver, ui)

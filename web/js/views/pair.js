@@ -1,11 +1,8 @@
-// What a browser that is not known sees: the field for the six digits, and the command
-// that opens the page on the machine itself.
+// What an unknown browser sees: the field for the code, and a command.
 import { post } from '../api.js';
 import { button, h, hintLine, icon, para, setText } from '../dom.js';
 import { t } from '../i18n.js';
 import { command } from '../ui.js';
-
-const DIGITS = 6;
 
 const codeField = () =>
 	h('input', {
@@ -13,42 +10,45 @@ const codeField = () =>
 		class: 'code-field',
 		inputmode: 'numeric',
 		autocomplete: 'one-time-code',
-		maxlength: DIGITS + 1, // a space in the middle
+		maxlength: 15,
 		dir: 'ltr',
 		required: true,
 		'aria-describedby': 'pair-problem',
 	});
 
 const digitsOf = (input) => input.value.replace(/\D/g, '');
+const isWhole = (input) => [6, 12].includes(digitsOf(input).length);
 
 function refusal(error) {
 	if (error.code !== 'too_many') return error.text;
 	return t('pair.wait', { n: Math.ceil((error.retryAfter || 900) / 60) });
 }
 
-/** The form; `paired` is called when the code was right. */
+/** `paired` is called when the code was right. */
 function pairForm(paired) {
 	const code = codeField();
 	const problem = h('p', { class: 'why', id: 'pair-problem', role: 'alert' });
 	let busy = false;
 	const send = async () => {
-		if (digitsOf(code).length !== DIGITS) return setText(problem, t('pair.six'));
+		if (!isWhole(code)) return setText(problem, t('pair.six'));
 		if (busy) return;
 		busy = true;
+		const digits = digitsOf(code);
 		try {
-			await post('pair', { code: digitsOf(code) });
+			await post('pair', { code: digits });
 			paired();
 		} catch (error) {
 			setText(problem, refusal(error));
-			code.select();
+			if (error.code !== 'long_code') code.select();
 		}
 		busy = false;
+		if (isWhole(code) && digitsOf(code) !== digits) send(); // typed meanwhile
 	};
 	const onsubmit = (event) => {
 		event.preventDefault();
 		send();
 	};
-	code.addEventListener('input', () => digitsOf(code).length === DIGITS && send());
+	code.addEventListener('input', () => isWhole(code) && send());
 	const el = h('form', { class: 'card pad', onsubmit }, [
 		h('span', { class: 'brand-mark' }, icon('device')),
 		h('h1', {}, t('pair.title')),
@@ -66,7 +66,7 @@ function pairForm(paired) {
 /** Resolves when paired. A code in the link (#pair=123456) is tried at once. */
 export function pairScreen(app) {
 	return new Promise((resolve) => {
-		const given = /^#pair=(\d{6})$/.exec(location.hash)?.[1];
+		const given = /^#pair=(\d+)$/.exec(location.hash)?.[1];
 		const form = pairForm(resolve);
 		app.replaceChildren(h('main', { class: 'gate' }, form.el));
 		form.code.focus();

@@ -19,7 +19,7 @@ export async function pairDevice() {
 	const image = h('img', { class: 'qr', alt: t('pair.qr'), width: 200, height: 200, hidden: true });
 	const where = h('div', {});
 	const show = (data) => {
-		setText(code, `${data.code.slice(0, 3)} ${data.code.slice(3)}`);
+		setText(code, data.code.replace(/...(?=.)/g, '$& '));
 		code.setAttribute('aria-label', [...data.code].join(' '));
 		setText(until, t('pair.until', { time: clock(data.expires_at) }));
 		image.hidden = data.urls.length === 0;
