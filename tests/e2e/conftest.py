@@ -70,7 +70,7 @@ def environment(home):
     """Ours without P2P_*, so that a developer's settings do not reach the programs. Tests may run as root,
     in folders of root."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("P2P_") and "proxy" not in k.lower()}
-    return {**env, "HOME": str(home), "UBSAN_OPTIONS": "print_stacktrace=1", "P2P_RUN_AS_ROOT": "1"}
+    return {**env, "HOME": str(home), "UBSAN_OPTIONS": "print_stacktrace=1", "P2P_RUN_AS_ROOT": "1", "P2P_HOME": str(home)}
 
 
 def children(pid):

@@ -293,7 +293,8 @@ check_environment_name(const struct p2p_option_parse *parse, const char *variabl
     const char *near;
     size_t len = strcspn(variable, "=");
 
-    if (strncasecmp(variable, "P2P_", 4) != 0 || len >= sizeof(name))
+    if (strncasecmp(variable, "P2P_", 4) != 0 || len >= sizeof(name) ||
+        strncmp(variable, "P2P_HOME=", 9) == 0)
         return P2P_OK;
     for (size_t i = 4; i <= len; i++)
         name[i - 4] = i == len             ? '\0'
@@ -346,10 +347,14 @@ parse_all(struct p2p_option_parse *parse, int argc, char **argv, int *arguments)
 
     if (err == P2P_OK)
         err = parse_environment(parse);
+    if (err == P2P_OK && parse->common.config == NULL)
+        parse->common.config = parse->home_config;
     if (err == P2P_OK && parse->common.config != NULL)
         err = p2p_options_read_file(parse, parse->common.config);
     if (err == P2P_OK)
         err = apply_log_level(parse);
+    if (err == P2P_OK)
+        p2p_options_tell_of_folder(parse);
     return err;
 }
 
@@ -362,13 +367,15 @@ p2p_options_parse(const struct p2p_option_set *set, void *target, int argc, char
 
     *text = NULL;
     *arguments = 0;
-    if (answer_common(&parse, argc, argv))
-        return fflush(stdout) == 0 && !ferror(stdout) ? P2P_ERR_CANCELLED : P2P_ERR_SYS;
     parse.sources = calloc(set->count + P2P_COMMON_OPTIONS, sizeof(*parse.sources));
     parse.text = calloc(1, sizeof(*parse.text));
     if (parse.sources == NULL || parse.text == NULL)
         err = P2P_ERR_NOMEM;
     else
+        err = p2p_options_use_home(&parse);
+    if (err == P2P_OK && answer_common(&parse, argc, argv))
+        err = fflush(stdout) == 0 && !ferror(stdout) ? P2P_ERR_CANCELLED : P2P_ERR_SYS;
+    else if (err == P2P_OK)
         err = parse_all(&parse, argc, argv, arguments);
     free(parse.sources);
     if (err == P2P_OK)

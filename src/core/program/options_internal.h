@@ -23,6 +23,8 @@ struct p2p_option_parse {
     } common;
     enum p2p_option_source *sources; /* one for each option, common ones last */
     struct p2p_options_text *text;
+    const char *home_config; /* p2p.conf of the home; NULL: there is none */
+    bool is_in_folder;       /* the home is the current folder */
 };
 
 #define P2P_COMMON_OPTIONS 4
@@ -40,6 +42,13 @@ size_t p2p_option_find(const struct p2p_option_parse *parse, const char *name,
                        size_t len, bool *negated);
 /* "no" for "yes" and the other way round; what is neither stays as it is. */
 const char *p2p_option_negate(const char *value);
+
+/* ---- options_home.c ---- */
+
+/* Sets the folders that have no other value, and home_config. Before the parse. */
+P2P_MUST_CHECK enum p2p_err p2p_options_use_home(struct p2p_option_parse *parse);
+/* A line on stderr when the identity is one of the current folder only. */
+void p2p_options_tell_of_folder(const struct p2p_option_parse *parse);
 
 /* ---- options_known.c: the settings of all programs ---- */
 

@@ -23,7 +23,7 @@ static const struct {
     {"connections", DAEMONS | COMMANDS},
     {"connections-per-source", DAEMONS},
     {"discovery", DAEMONS | COMMANDS},
-    {"downloads-dir", DAEMONS},
+    {"downloads-dir", DAEMONS | COMMANDS},
     {"from", COMMANDS},
     {"handshake-rate", DAEMONS},
     {"handshake-timeout", DAEMONS},
@@ -95,8 +95,8 @@ static const struct {
 #define KNOWN_COUNT (sizeof(known) / sizeof(known[0]))
 
 static const char *const commands[] = {
-    "get", "search", "peers", "ls",         "status", "id",
-    "key", "ui",     "token", "unfinished", "share",  "doctor",
+    "get", "search", "peers",      "ls",    "status", "id",   "key",
+    "ui",  "token",  "unfinished", "share", "doctor", "init", "config",
 };
 static const char *const programs[] = {"p2p", "p2p-peer", "p2p-ui", "p2p-discovery"};
 
