@@ -1,0 +1,373 @@
+#include "p2p/settings.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/disk/path_internal.h"
+#include "core/program/options_internal.h"
+#include "p2p/bytes.h"
+#include "p2p/log.h"
+#include "p2p/path.h"
+
+enum { FILE_MAX_BYTES = 256 * 1024, WORD_MAX_BYTES = 64 };
+
+struct p2p_settings {
+    char **lines; /* without their ends and the space before it */
+    size_t count, room;
+    char *folder;
+    const char *file; /* within the folder */
+    char path[];
+};
+
+/* ---- lines ---- */
+
+static enum p2p_err
+insert_line(struct p2p_settings *s, size_t at, const char *text, size_t len)
+{
+    char *line = strndup(text, len);
+
+    if (line == NULL)
+        return P2P_ERR_NOMEM;
+    if (s->count == s->room) {
+        size_t room = s->room == 0 ? 32 : 2 * s->room;
+        char **lines = realloc(s->lines, room * sizeof(*lines));
+        if (lines == NULL) {
+            free(line);
+            return P2P_ERR_NOMEM;
+        }
+        s->lines = lines;
+        s->room = room;
+    }
+    memmove(s->lines + at + 1, s->lines + at, (s->count - at) * sizeof(*s->lines));
+    s->lines[at] = line;
+    s->count++;
+    return P2P_OK;
+}
+
+static void
+remove_line(struct p2p_settings *s, size_t at)
+{
+    free(s->lines[at]);
+    s->count--;
+    memmove(s->lines + at, s->lines + at + 1, (s->count - at) * sizeof(*s->lines));
+}
+
+/* A part of a line without the space around it. */
+struct part {
+    const char *at;
+    size_t len;
+};
+
+static struct part
+trimmed(const char *at, size_t len)
+{
+    while (len > 0 && isspace((unsigned char)at[0])) {
+        at++;
+        len--;
+    }
+    while (len > 0 && isspace((unsigned char)at[len - 1]))
+        len--;
+    return (struct part){at, len};
+}
+
+static bool
+is_equal(struct part part, const char *text)
+{
+    return strlen(text) == part.len && memcmp(part.at, text, part.len) == 0;
+}
+
+static bool
+is_section(const char *line, struct part *name)
+{
+    struct part all = trimmed(line, strlen(line));
+
+    if (all.len < 2 || all.at[0] != '[' || all.at[all.len - 1] != ']')
+        return false;
+    *name = trimmed(all.at + 1, all.len - 2);
+    return true;
+}
+
+static bool
+is_setting(const char *line, struct part *name, struct part *value)
+{
+    struct part all = trimmed(line, strlen(line));
+    const char *equals = memchr(all.at, '=', all.len);
+
+    if (equals == NULL || all.at[0] == '#' || all.at[0] == ';')
+        return false;
+    *name = trimmed(all.at, (size_t)(equals - all.at));
+    *value = trimmed(equals + 1, (size_t)(all.at + all.len - equals - 1));
+    return true;
+}
+
+/* ---- reading ---- */
+
+static enum p2p_err
+split(struct p2p_settings *s, const char *text, size_t len)
+{
+    static const char mark[] = "\xef\xbb\xbf"; /* some editors begin UTF-8 with it */
+    enum p2p_err err = P2P_OK;
+
+    if (len >= 3 && memcmp(text, mark, 3) == 0) {
+        text += 3;
+        len -= 3;
+    }
+    while (len > 0 && err == P2P_OK) {
+        const char *end = memchr(text, '\n', len);
+        size_t line = end != NULL ? (size_t)(end - text) : len, used = line;
+
+        while (used > 0 && isspace((unsigned char)text[used - 1]))
+            used--;
+        err = insert_line(s, s->count, text, used);
+        text += line + (end != NULL);
+        len -= line + (end != NULL);
+    }
+    return err;
+}
+
+static enum p2p_err
+load(struct p2p_settings *s)
+{
+    FILE *in = fopen(s->path, "re");
+    enum p2p_err err;
+    char *text;
+    size_t len;
+
+    if (in == NULL)
+        return errno == ENOENT ? P2P_OK : p2p_err_from_errno(errno);
+    text = malloc(FILE_MAX_BYTES + 1);
+    len = text != NULL ? fread(text, 1, FILE_MAX_BYTES + 1, in) : 0;
+    if (text == NULL)
+        err = P2P_ERR_NOMEM;
+    else if (ferror(in))
+        err = p2p_err_from_errno(errno);
+    else if (len > FILE_MAX_BYTES)
+        err = P2P_ERR_TOO_LARGE;
+    else if (!p2p_utf8_is_valid(text, len) || memchr(text, '\0', len) != NULL)
+        err = P2P_ERR_MALFORMED;
+    else
+        err = split(s, text, len);
+    free(text);
+    fclose(in);
+    return err;
+}
+
+enum p2p_err
+p2p_settings_open(const char *path, struct p2p_settings **out)
+{
+    const char *slash = strrchr(path, '/');
+    size_t size = strlen(path) + 1;
+    struct p2p_settings *s = calloc(1, sizeof(*s) + size);
+    enum p2p_err err;
+
+    *out = NULL;
+    if (s == NULL)
+        return P2P_ERR_NOMEM;
+    memcpy(s->path, path, size);
+    s->folder = slash == NULL
+                    ? strdup(".")
+                    : strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    s->file = slash == NULL ? s->path : s->path + (slash - path) + 1;
+    err = s->folder != NULL ? load(s) : P2P_ERR_NOMEM;
+    if (err == P2P_OK)
+        *out = s;
+    else
+        p2p_settings_close(s);
+    return err;
+}
+
+void
+p2p_settings_close(struct p2p_settings *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < s->count; i++)
+        free(s->lines[i]);
+    free(s->lines);
+    free(s->folder);
+    free(s);
+}
+
+/* ---- looking up ---- */
+
+/* What programs would complain of when they read it. */
+bool
+p2p_settings_are_known(const char *section, const char *name, char *why, size_t cap)
+{
+    char shown[4 * WORD_MAX_BYTES];
+    bool is_of_command = section[0] == 'p' && strncmp(section, "p2p", 3) == 0 &&
+                         (section[3] == '\0' || section[3] == ' ');
+
+    if (section[0] != '\0' && !p2p_option_is_section(section)) {
+        p2p_log_escape(section, strlen(section), shown, sizeof(shown));
+        snprintf(why, cap,
+                 "no program reads a section [%s]; sections are p2p, p2p-peer, p2p-ui "
+                 "and p2p-discovery",
+                 shown);
+        return false;
+    }
+    if (p2p_option_is_known(name, is_of_command) && strcmp(name, "config") != 0)
+        return true;
+    p2p_log_escape(name, strlen(name), shown, sizeof(shown));
+    snprintf(why, cap, "no program has a setting %s; --help of each program lists them",
+             shown);
+    return false;
+}
+
+size_t
+p2p_settings_get(const struct p2p_settings *s, const char *section, const char *name,
+                 const char **values, size_t cap)
+{
+    struct part here = {"", 0}, key, value;
+    size_t found = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        if (is_section(s->lines[i], &here) || !is_equal(here, section) ||
+            !is_setting(s->lines[i], &key, &value) || !is_equal(key, name))
+            continue;
+        if (found < cap)
+            values[found] = value.at;
+        found++;
+    }
+    return found;
+}
+
+void
+p2p_settings_each(const struct p2p_settings *s, p2p_settings_fn *fn, void *arg)
+{
+    struct part here = {"", 0}, key, value;
+
+    for (size_t i = 0; i < s->count; i++) {
+        char section[WORD_MAX_BYTES], name[WORD_MAX_BYTES];
+
+        if (is_section(s->lines[i], &here) || !is_setting(s->lines[i], &key, &value))
+            continue;
+        snprintf(section, sizeof(section), "%.*s", (int)here.len, here.at);
+        snprintf(name, sizeof(name), "%.*s", (int)key.len, key.at);
+        fn(arg, section, name, value.at);
+    }
+}
+
+/* ---- changing ---- */
+
+static bool
+is_fit(const char *value)
+{
+    size_t len = strlen(value);
+
+    return trimmed(value, len).len == len && strpbrk(value, "\r\n") == NULL &&
+           p2p_utf8_is_valid(value, len);
+}
+
+/* Removes the settings of that name. Returns where the first was, or behind the last
+ * line of the section that says something; SIZE_MAX: there is no such section. */
+static size_t
+clear(struct p2p_settings *s, const char *section, const char *name)
+{
+    struct part here = {"", 0}, key, value;
+    size_t first = SIZE_MAX, end = section[0] == '\0' ? 0 : SIZE_MAX;
+
+    for (size_t i = 0; i < s->count; i++) {
+        bool is_head = is_section(s->lines[i], &here);
+
+        if (!is_equal(here, section))
+            continue;
+        if (!is_head && is_setting(s->lines[i], &key, &value) && is_equal(key, name)) {
+            if (first == SIZE_MAX)
+                first = i;
+            remove_line(s, i--);
+        } else if (trimmed(s->lines[i], strlen(s->lines[i])).len > 0) {
+            end = i + 1;
+        }
+    }
+    return first != SIZE_MAX ? first : end;
+}
+
+static enum p2p_err
+append_section(struct p2p_settings *s, const char *section)
+{
+    char line[WORD_MAX_BYTES + 2];
+    enum p2p_err err = P2P_OK;
+    int n = snprintf(line, sizeof(line), "[%s]", section);
+
+    if (n < 0 || (size_t)n >= sizeof(line))
+        return P2P_ERR_USAGE;
+    if (s->count > 0)
+        err = insert_line(s, s->count, "", 0);
+    return err == P2P_OK ? insert_line(s, s->count, line, (size_t)n) : err;
+}
+
+static enum p2p_err
+insert_setting(struct p2p_settings *s, size_t at, const char *name, const char *value)
+{
+    size_t size = strlen(name) + strlen(value) + sizeof(" = ");
+    char *line = malloc(size);
+    enum p2p_err err = P2P_ERR_NOMEM;
+
+    if (line != NULL) {
+        snprintf(line, size, "%s = %s", name, value);
+        err = insert_line(s, at, line, size - 1);
+    }
+    free(line);
+    return err;
+}
+
+enum p2p_err
+p2p_settings_set(struct p2p_settings *s, const char *section, const char *name,
+                 const char *const *values, size_t count)
+{
+    enum p2p_err err = P2P_OK;
+    size_t at;
+
+    for (size_t i = 0; i < count; i++)
+        if (!is_fit(values[i]))
+            return P2P_ERR_USAGE;
+    at = clear(s, section, name);
+    if (at == SIZE_MAX && count > 0) {
+        err = append_section(s, section);
+        at = s->count;
+    }
+    for (size_t i = 0; i < count && err == P2P_OK; i++)
+        err = insert_setting(s, at + i, name, values[i]);
+    return err;
+}
+
+static char *
+joined(const struct p2p_settings *s, size_t *len)
+{
+    char *text, *at;
+
+    *len = 0;
+    for (size_t i = 0; i < s->count; i++)
+        *len += strlen(s->lines[i]) + 1;
+    text = at = malloc(*len + 1);
+    for (size_t i = 0; i < s->count && text != NULL; i++) {
+        at = stpcpy(at, s->lines[i]);
+        *at++ = '\n';
+    }
+    return text;
+}
+
+enum p2p_err
+p2p_settings_save(const struct p2p_settings *s)
+{
+    struct p2p_root *folder = NULL;
+    size_t len;
+    char *text = joined(s, &len);
+    enum p2p_err err = text != NULL ? P2P_OK : P2P_ERR_NOMEM;
+
+    if (err == P2P_OK && len > FILE_MAX_BYTES)
+        err = P2P_ERR_TOO_LARGE;
+    if (err == P2P_OK)
+        err = p2p_root_open(s->folder, true, 0700, &folder);
+    if (err == P2P_OK)
+        err = p2p_path_replace(p2p_root_fd(folder), s->file, text, len);
+    p2p_root_close(folder);
+    free(text);
+    return err;
+}
