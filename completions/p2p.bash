@@ -27,7 +27,7 @@ _p2p() {
         mapfile -t COMPREPLY < <(compgen -W "$(_p2p_options "$program")" -- "$cur")
     elif [[ $COMP_CWORD -eq 1 ]]; then
         mapfile -t COMPREPLY < <(
-            compgen -W "get search peers ls status id key ui token share unfinished doctor help --help --version" -- "$cur"
+            compgen -W "get search peers ls status id key ui token share unfinished init config doctor help --help --version" -- "$cur"
         )
     elif [[ $cur == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_p2p_options "$program" "$command")" -- "$cur")
@@ -37,9 +37,10 @@ _p2p() {
         key) mapfile -t COMPREPLY < <(compgen -W "show protect unprotect rotate" -- "$cur") ;;
         share) mapfile -t COMPREPLY < <(compgen -W "ls rescan confirm" -- "$cur") ;;
         unfinished) mapfile -t COMPREPLY < <(compgen -W "remove" -- "$cur") ;;
+        config) mapfile -t COMPREPLY < <(compgen -W "get set unset list path" -- "$cur") ;;
         token) mapfile -t COMPREPLY < <(compgen -W "new list revoke" -- "$cur") ;;
         help) mapfile -t COMPREPLY < <(
-            compgen -W "get search peers ls status id key ui token share unfinished doctor" -- "$cur"
+            compgen -W "get search peers ls status id key ui token share unfinished init config doctor" -- "$cur"
         ) ;;
         esac
     fi

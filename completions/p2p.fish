@@ -10,7 +10,7 @@ function __p2p_command_options
     __p2p_options $words[1..2]
 end
 
-set -l commands get search peers ls status id key ui token share unfinished doctor help
+set -l commands get search peers ls status id key ui token share unfinished init config doctor help
 
 complete -c p2p -f
 complete -c p2p -n "not __fish_seen_subcommand_from $commands" -a "$commands"
@@ -20,6 +20,7 @@ complete -c p2p -n "__fish_seen_subcommand_from peers" -a "trust forget block"
 complete -c p2p -n "__fish_seen_subcommand_from key" -a "show protect unprotect rotate"
 complete -c p2p -n "__fish_seen_subcommand_from share" -a "ls rescan confirm"
 complete -c p2p -n "__fish_seen_subcommand_from unfinished" -a "remove"
+complete -c p2p -n "__fish_seen_subcommand_from config" -a "get set unset list path"
 complete -c p2p -n "__fish_seen_subcommand_from token" -a "new list revoke"
 
 for program in p2p-peer p2p-ui p2p-discovery

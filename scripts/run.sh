@@ -168,6 +168,21 @@ start p2p-ui "$ui_port" --ui-port --shared-dir "$shared_dir" --downloads-dir "$d
     --keys-dir "$keys_dir" --discovery "$registry" --peer-port "$peer_port" --web-dir "$root/web"
 passphrase=
 
+# What is not the default is written down for the commands of bin/p2p, which read it in any folder.
+remember() { # NAME VALUE DEFAULT
+    if [ "$2" != "$3" ]; then
+        "$root/bin/p2p" config set "$1" "$2"
+    elif [ -e "$root/p2p.conf" ] && "$root/bin/p2p" config get "$1" >/dev/null 2>&1; then
+        "$root/bin/p2p" config unset "$1"
+    fi 2>/dev/null || true
+}
+export P2P_HOME=$root
+if [ "$keys_dir" = "$root/keys" ]; then
+    remember discovery "$registry" http://localhost:8000
+    remember p2p.peer-port "$peer_port" 9000
+    remember "p2p ui.url" "http://localhost:$port" http://localhost:8080
+fi
+
 cat <<END
 
   Dashboard   http://localhost:$port

@@ -37,6 +37,8 @@ int cmd_share(int argc, char **argv);
 int cmd_unfinished(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_ui(int argc, char **argv);
+int cmd_init(int argc, char **argv);
+int cmd_config(int argc, char **argv);
 
 /* ---- Options that several commands have ---- */
 

@@ -24,6 +24,8 @@ static const struct cli_command commands[] = {
      "what of the shared folder is not shared, and why"},
     {"unfinished", cmd_unfinished, "[remove NAME|ROOT|all]",
      "interrupted downloads, and giving them up"},
+    {"init", cmd_init, "", "set up this device: name, shared folder, registry"},
+    {"config", cmd_config, "get|set|unset|list|path", "settings of all programs"},
     {"doctor", cmd_doctor, "", "why does it not connect?"},
 };
 #define COUNT (sizeof(commands) / sizeof(commands[0]))

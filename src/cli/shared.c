@@ -16,7 +16,13 @@ cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out)
         named != NULL ||
         p2p_share_read_record(keys_dir, "p2p-peer", &out->record) == P2P_OK ||
         p2p_share_read_record(keys_dir, "p2p-ui", &out->record) == P2P_OK;
-    out->dir = named != NULL ? named : out->is_known ? out->record.path : "shared";
+    if (named != NULL)
+        out->dir = named;
+    else if (out->is_known)
+        out->dir = out->record.path;
+    else
+        out->dir =
+            p2p_home_find(&out->home) == P2P_OK ? out->home.shared_dir : "shared";
 }
 
 /* The last one has no name and begins with the number of all the others. */

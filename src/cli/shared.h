@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "p2p/home.h"
 #include "p2p/share.h"
 
 /* Which folder a command is about. */
@@ -14,6 +15,7 @@ struct cli_shared {
      * there. */
     bool is_known;
     struct p2p_share_record record;
+    struct p2p_home home;
 };
 /* `named` is --shared-dir, or NULL: then the programs with these keys tell, and last it
  * is "shared". Borrows `named`. */

@@ -9,7 +9,7 @@ import pytest
 from conftest import BIN, ROOT, Refused1, wait_until
 
 DAEMONS = ["p2p-peer", "p2p-ui", "p2p-discovery"]
-COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "doctor"]
+COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "init", "config", "doctor"]
 
 
 def run(tmp_path, words, env=None):
