@@ -18,7 +18,7 @@ struct cli_shared {
     struct p2p_home home;
 };
 /* `named` is --shared-dir, or NULL: then the programs with these keys tell, and last it
- * is "shared". Borrows `named`. */
+ * is that of the home. Borrows `named`. */
 void cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out);
 
 /* How many entries of the folder are not shared. NOT_FOUND: there is no such folder, or
