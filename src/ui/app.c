@@ -79,7 +79,7 @@ open_folders(struct ui_app *app)
 
     if (err != P2P_OK)
         return fail(err, "cannot open the downloads folder", app->opt.downloads_dir);
-    err = ui_store_open(app->downloads, &app->store);
+    err = ui_store_open(app->downloads, app->opt.keys_dir, &app->store);
     if (err == P2P_ERR_BUSY) {
         fprintf(
             stderr,

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from conftest import wait_until
+from p2pwire.server import Server
 from test_ui_events import Events
 from ui_world import World
 
@@ -227,3 +228,38 @@ def test_a_downloads_folder_that_is_away(world):
     done = world.wait_state(one["id"], "completed")
     assert (world.ui.downloads / done["path"]).read_bytes() == b"small"
     world.forget(done)
+
+
+def test_the_list_of_transfers_outlives_the_downloads_folder(suite):
+    """Deleted and made again, while p2p-ui runs and while it does not; the list of an older version comes along."""
+    files = {"a.bin": b"a" * 5000, "b.bin": b"b" * 5000}
+    with Server(files) as server:
+        ui = suite.ui()
+        where = {"peer_id": server.identity.peer_id, "ip": "127.0.0.1", "port": server.address[1]}
+
+        def listed():
+            try:
+                return {t["filename"]: t["state"] for t in ui.api.json("/api/transfers")["transfers"]}
+            except Exception:  # noqa: BLE001 the program may be between two processes
+                return None
+
+        def start(name):
+            body = {"filename": name, "peers": [where], "auto": False}
+            assert ui.api.request("POST", "/api/transfers", json=body).status_code == 201
+
+        start("a.bin")
+        wait_until(lambda: listed() == {"a.bin": "completed"}, what="a.bin")
+        shutil.rmtree(ui.downloads)
+        ui.downloads.mkdir()
+        wait_until(lambda: listed() == {"a.bin": "completed"} and (ui.downloads / ".p2p").is_dir(), 40, "the list")
+        start("b.bin")
+        wait_until(lambda: listed() == {"a.bin": "completed", "b.bin": "completed"}, what="b.bin")
+        assert (ui.downloads / "b.bin").read_bytes() == files["b.bin"]
+        ui.stop()
+        shutil.rmtree(ui.downloads)
+        (ui.downloads / ".p2p").mkdir(parents=True)
+        (store,) = (ui.downloads.parent / "keys").glob("transfers-*.db")
+        store.rename(ui.downloads / ".p2p" / "transfers.db")
+        ui = suite.ui()
+        assert listed() == {"a.bin": "completed", "b.bin": "completed"}
+        assert (ui.downloads / ".p2p" / "transfers.db.moved").is_file()

@@ -7,6 +7,11 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <dirent.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "scratch.h"
 #include "ui/state/store.h"
@@ -19,8 +24,17 @@ static struct ui_store *store;
 static void
 open_store(void)
 {
-    assert_int_equal(p2p_root_open(scratch.dir, true, 0755, &downloads), P2P_OK);
-    assert_int_equal(ui_store_open(downloads, &store), P2P_OK);
+    struct stat st;
+
+    if (stat(scratch_path(&scratch, "keys"), &st) != 0) {
+        scratch_folder(&scratch, "keys");
+        scratch_folder(&scratch, "downloads");
+    }
+    assert_int_equal(
+        p2p_root_open(scratch_path(&scratch, "downloads"), true, 0755, &downloads),
+        P2P_OK);
+    assert_int_equal(ui_store_open(downloads, scratch_path(&scratch, "keys"), &store),
+                     P2P_OK);
 }
 
 static void
@@ -219,8 +233,28 @@ one_program_at_a_time(void **state)
     struct ui_store *second = NULL;
 
     (void)state;
-    assert_int_equal(ui_store_open(downloads, &second), P2P_ERR_BUSY);
+    assert_int_equal(ui_store_open(downloads, scratch_path(&scratch, "keys"), &second),
+                     P2P_ERR_BUSY);
     assert_null(second);
+}
+
+/* The one file in `keys` that ends in `end`, beneath the scratch folder; "": none. */
+static const char *
+stored_file(const char *end)
+{
+    static char name[512];
+    DIR *dir = opendir(scratch_path(&scratch, "keys"));
+    const struct dirent *entry;
+    size_t len = strlen(end);
+
+    name[0] = '\0';
+    assert_non_null(dir);
+    while ((entry = readdir(dir)) != NULL)
+        if (strlen(entry->d_name) > len &&
+            strcmp(entry->d_name + strlen(entry->d_name) - len, end) == 0)
+            snprintf(name, sizeof(name), "keys/%s", entry->d_name);
+    closedir(dir);
+    return name;
 }
 
 static void
@@ -231,10 +265,60 @@ a_damaged_file_is_set_aside(void **state)
 
     (void)state;
     close_store();
-    scratch_put(&scratch, ".p2p/transfers.db",
+    assert_string_not_equal(stored_file(".db"), "");
+    scratch_put(&scratch, stored_file(".db"), "not a database at all, but long enough");
+    open_store();
+    assert_string_not_equal(stored_file(".db.damaged"), "");
+    ui_store_put_transfer(store, t);
+    ui_store_load_transfers(store, keep, &l);
+    assert_int_equal(l.count, 1);
+    free_loaded(&l);
+    ui_transfer_free(t);
+}
+
+/* Where an older version kept it. */
+static void
+move_to_the_old_place(void)
+{
+    char from[PATH_MAX];
+
+    snprintf(from, sizeof(from), "%s", scratch_path(&scratch, stored_file(".db")));
+    assert_int_equal(
+        rename(from, scratch_path(&scratch, "downloads/.p2p/transfers.db")), 0);
+}
+
+static void
+the_list_of_an_older_version_is_taken_over(void **state)
+{
+    struct loaded l = {.count = 0};
+    struct ui_transfer *t = make_transfer("old");
+
+    (void)state;
+    ui_store_put_transfer(store, t);
+    ui_transfer_free(t);
+    close_store();
+    move_to_the_old_place();
+    open_store();
+    ui_store_load_transfers(store, keep, &l);
+    assert_int_equal(l.count, 1);
+    free_loaded(&l);
+    assert_true(scratch_has(&scratch, "downloads/.p2p/transfers.db.moved"));
+    assert_false(scratch_has(&scratch, "downloads/.p2p/transfers.db"));
+}
+
+static void
+a_damaged_list_of_an_older_version_is_set_aside(void **state)
+{
+    struct loaded l = {.count = 0};
+    struct ui_transfer *t = make_transfer("new");
+
+    (void)state;
+    close_store();
+    move_to_the_old_place();
+    scratch_put(&scratch, "downloads/.p2p/transfers.db",
                 "not a database at all, but long enough");
     open_store();
-    assert_true(scratch_has(&scratch, ".p2p/transfers.db.damaged"));
+    assert_true(scratch_has(&scratch, "downloads/.p2p/transfers.db.damaged"));
     ui_store_put_transfer(store, t);
     ui_store_load_transfers(store, keep, &l);
     assert_int_equal(l.count, 1);
@@ -296,6 +380,8 @@ main(void)
         TEST(notes_are_kept_by_kind_and_key),
         TEST(one_program_at_a_time),
         TEST(a_damaged_file_is_set_aside),
+        TEST(the_list_of_an_older_version_is_taken_over),
+        TEST(a_damaged_list_of_an_older_version_is_set_aside),
         TEST(percent_is_whole_only_when_complete),
         TEST(failures_are_explained),
     };

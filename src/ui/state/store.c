@@ -17,7 +17,8 @@
 #include "p2p/net.h"
 #include "ui/transfers/transfer.h"
 
-#define FILE_NAME "transfers.db"
+#define OLD_NAME  "transfers.db"
+#define PLACE_LEN 8 /* bytes of the hash that tells downloads folders apart */
 #define LOCK_NAME "transfers.lock"
 
 static const char schema[] =
@@ -151,7 +152,7 @@ open_or_begin_anew(struct ui_store *s, const char *path)
         p2p_log_error(
             "the list of transfers is damaged; it is kept as %s.damaged and a "
             "new one is begun",
-            FILE_NAME);
+            path);
         if (!set_aside(path))
             return p2p_err_from_errno(errno);
         code = open_database(s, path);
@@ -161,8 +162,98 @@ open_or_begin_anew(struct ui_store *s, const char *path)
     return code == SQLITE_FULL ? P2P_ERR_DISK_FULL : P2P_ERR_CORRUPT;
 }
 
+static void
+bind_text(sqlite3_stmt *stmt, int at, const char *text)
+{
+    sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
+}
+
+/* ---- the place ---- */
+
+static enum p2p_err
+find_path(const struct p2p_root *downloads, const char *keys_dir, char out[PATH_MAX])
+{
+    char folder[PATH_MAX], keys[PATH_MAX], hex[2 * PLACE_LEN + 1];
+    struct p2p_digest digest;
+    enum p2p_err err;
+    int len;
+
+    if (!realpath(p2p_root_path(downloads), folder) || !realpath(keys_dir, keys))
+        return p2p_err_from_errno(errno);
+    err = p2p_sha256(folder, strlen(folder), &digest);
+    if (err != P2P_OK)
+        return err;
+    p2p_hex_format(digest.b, PLACE_LEN, hex);
+    len = snprintf(out, PATH_MAX, "%s/transfers-%s.db", keys, hex);
+    return len < PATH_MAX ? P2P_OK : P2P_ERR_TOO_LARGE;
+}
+
+/* A whole copy, also of what is in the write-ahead log only. */
+static int
+copy_database(const char *from, const char *to)
+{
+    sqlite3_stmt *stmt = NULL;
+    sqlite3 *db = NULL;
+    int code = sqlite3_open_v2(from, &db, SQLITE_OPEN_READWRITE, NULL);
+
+    if (code == SQLITE_OK)
+        code = sqlite3_prepare_v2(db, "VACUUM INTO ?1", -1, &stmt, NULL);
+    if (code == SQLITE_OK) {
+        bind_text(stmt, 1, to);
+        code = sqlite3_step(stmt);
+    }
+    sqlite3_finalize(stmt);
+    sqlite3_close(db);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+/* The list of an older version comes along. False: it stays where it is. */
+static bool
+take_over(const char *old, const char *path)
+{
+    char copy[PATH_MAX + 8], kept[PATH_MAX + 8];
+    int code;
+
+    if (access(path, F_OK) == 0 || access(old, F_OK) != 0)
+        return true;
+    snprintf(copy, sizeof(copy), "%s.new", path);
+    unlink(copy);
+    code = copy_database(old, copy);
+    if (is_damage(code)) {
+        p2p_log_error(
+            "the list of transfers is damaged; it is kept as %s.damaged and a "
+            "new one is begun",
+            old);
+        return set_aside(old);
+    }
+    if (code != SQLITE_OK || rename(copy, path) != 0) {
+        unlink(copy);
+        p2p_log_warn("the list of transfers stays at %s for now reason=\"%s\"", old,
+                     code != SQLITE_OK ? sqlite3_errstr(code) : strerror(errno));
+        return false;
+    }
+    snprintf(kept, sizeof(kept), "%s.moved", old);
+    (void)rename(old, kept);
+    p2p_log_info("the list of transfers is kept at %s from now on", path);
+    return true;
+}
+
+static enum p2p_err
+place(const struct p2p_root *downloads, const char *keys_dir, char path[PATH_MAX])
+{
+    char old[PATH_MAX];
+    enum p2p_err err = find_path(downloads, keys_dir, path);
+
+    if (err == P2P_OK)
+        err = p2p_root_private_path(downloads, OLD_NAME, old, sizeof(old));
+    if (err == P2P_OK && !take_over(old, path))
+        memcpy(path, old, sizeof(old));
+    return err;
+}
+
 enum p2p_err
-ui_store_open(const struct p2p_root *downloads, struct ui_store **out)
+ui_store_open(const struct p2p_root *downloads, const char *keys_dir,
+              struct ui_store **out)
 {
     struct ui_store *s = calloc(1, sizeof(*s));
     char path[PATH_MAX];
@@ -174,8 +265,7 @@ ui_store_open(const struct p2p_root *downloads, struct ui_store **out)
     s->lock_fd = -1;
     p2p_mutex_init(&s->lock);
     if ((err = take_lock(s, downloads)) == P2P_OK &&
-        (err = p2p_root_private_path(downloads, FILE_NAME, path, sizeof(path))) ==
-            P2P_OK)
+        (err = place(downloads, keys_dir, path)) == P2P_OK)
         err = open_or_begin_anew(s, path);
     if (err != P2P_OK) {
         ui_store_close(s);
@@ -220,12 +310,6 @@ write_and_end(struct ui_store *s, sqlite3_stmt *stmt)
         p2p_log_error("cannot write the list of transfers reason=\"%s\"",
                       sqlite3_errmsg(s->db));
     end(s, stmt);
-}
-
-static void
-bind_text(sqlite3_stmt *stmt, int at, const char *text)
-{
-    sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
 }
 
 static void

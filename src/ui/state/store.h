@@ -1,7 +1,9 @@
 /*
  * store - what p2p-ui remembers over a restart: transfers, settings, peers added by
- * hand, deleted files that can still be restored. One SQLite file,
- * `<downloads>/.p2p/transfers.db` (WAL).
+ * hand, deleted files that can still be restored. One SQLite file (WAL) in the folder
+ * of the keys, one for each downloads folder: `transfers-<16 digits of the SHA-256 of
+ * its path>.db`. It outlives a downloads folder that is deleted and made again. A file
+ * of an older version, `<downloads>/.p2p/transfers.db`, is taken over.
  *
  * Every call is one transaction that is on its way to disk when it returns. Losing a
  * write (power loss) costs a note, never data: what is on disk of a download is in its
@@ -18,10 +20,10 @@
 struct ui_store; /* *returned owned*, free with ui_store_close */
 struct ui_transfer;
 
-/* BUSY: another p2p-ui uses this folder. CORRUPT: the file was damaged; it is set aside
- * and a new one is begun (P2P_OK then, with a line in the log). */
+/* BUSY: another p2p-ui uses this downloads folder. CORRUPT: the file was damaged; it is
+ * set aside and a new one is begun (P2P_OK then, with a line in the log). */
 P2P_MUST_CHECK enum p2p_err ui_store_open(const struct p2p_root *downloads,
-                                          struct ui_store **out);
+                                          const char *keys_dir, struct ui_store **out);
 void ui_store_close(struct ui_store *s);
 
 void ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t);
