@@ -33,46 +33,46 @@ enum p2p_err_class {
 /*    name           class   text */
 #define P2P_ERR_TABLE(X)                                                  \
     X(OK,            OK,     "ok")                                        \
-    X(USAGE,         CALLER, "a wrong option or argument")                \
+    X(USAGE,         CALLER, "invalid option or argument")                \
     X(NAME,          CALLER, "this file name is not allowed")             \
     X(NOT_FOUND,     CALLER, "not found")                                 \
-    X(EXISTS,        CALLER, "a file of this name exists already")        \
+    X(EXISTS,        CALLER, "a file with this name exists already")        \
     X(RANGE,         CALLER, "out of range")                              \
     X(TOO_LARGE,     CALLER, "larger than the limit")                     \
     X(CANCELLED,     CALLER, "cancelled")                                 \
     X(AMBIGUOUS,     CALLER, "several different files have this name")    \
     X(NOMEM,         LOCAL,  "out of memory")                             \
-    X(SYS,           LOCAL,  "the operating system refused")              \
+    X(SYS,           LOCAL,  "the operating system refused the operation")              \
     X(DISK_FULL,     LOCAL,  "the disk is full")                          \
     X(PERMISSION,    LOCAL,  "permission denied")                         \
-    X(NOT_FOLDER,    LOCAL,  "this is not a folder")                      \
-    X(AWAY,          LOCAL,  "the folder is not at its path now")         \
+    X(NOT_FOLDER,    LOCAL,  "not a folder")                      \
+    X(AWAY,          LOCAL,  "the folder is missing: it was moved, deleted or unmounted")         \
     X(IN_USE,        LOCAL,  "the address is already in use")             \
-    X(NOT_OWN_ADDR,  LOCAL,  "this is not an address of this machine")    \
+    X(NOT_OWN_ADDR,  LOCAL,  "this machine does not have this address")    \
     X(CORRUPT,       LOCAL,  "a state file is damaged")                   \
     X(KEY_FILE,      LOCAL,  "the key file is unusable")                  \
     X(CRYPTO,        LOCAL,  "the cryptographic library failed")          \
     X(UNSUPPORTED,   LOCAL,  "not supported by this build or system")     \
-    X(UNREACHABLE,   PEER,   "the other side cannot be reached")          \
+    X(UNREACHABLE,   PEER,   "cannot be reached")          \
     X(NO_HOST,       PEER,   "no such host")                              \
     X(TLS,           PEER,   "the TLS connection failed")                 \
-    X(NOT_REGISTRY,  PEER,   "this is not a registry")                    \
+    X(NOT_REGISTRY,  PEER,   "not a registry")                          \
     X(MOVED,         PEER,   "the registry has moved")                    \
     X(CLOSED,        PEER,   "the other side closed the connection")      \
     X(TIMEOUT,       PEER,   "the other side did not answer in time")     \
-    X(MALFORMED,     PEER,   "a malformed message")                       \
-    X(PROTOCOL,      PEER,   "a message that does not belong here")       \
+    X(MALFORMED,     PEER,   "malformed message")                       \
+    X(PROTOCOL,      PEER,   "unexpected message")       \
     X(REMOTE,        PEER,   "the other side reported an error")          \
     X(HASH_MISMATCH, PEER,   "the received data does not match its hash") \
     X(FILE_CHANGED,  PEER,   "the file changed at its source")            \
     X(NO_SOURCE,     PEER,   "no peer could deliver the file")            \
-    X(WRONG_SIZE,    PEER,   "the size is not the one that was announced") \
+    X(WRONG_SIZE,    PEER,   "the size differs from the announced size") \
     X(AUTH,          AUTH,   "authentication failed")                     \
-    X(WRONG_PEER,    AUTH,   "another peer answered than the one asked for") \
+    X(WRONG_PEER,    AUTH,   "a different peer answered than the requested one") \
     X(KEY_CHANGED,   AUTH,   "the key of a remembered peer has changed")  \
     X(NOT_ALLOWED,   AUTH,   "not allowed")                               \
     X(DOWNGRADE,     AUTH,   "protocol 1 is refused: protocol 2 has worked with this peer") \
-    X(PASSPHRASE,    AUTH,   "a wrong or missing passphrase")             \
+    X(PASSPHRASE,    AUTH,   "wrong or missing passphrase")             \
     X(MORE,          AGAIN,  "more bytes are needed")                     \
     X(BUSY,          AGAIN,  "busy, try again later")                     \
     X(RATE_LIMITED,  AGAIN,  "too many requests, try again later")        \
@@ -82,7 +82,7 @@ enum p2p_err_class {
     X(FILE_TOO_BIG,  LOCAL,  "this file system does not allow files of this size") \
     X(READ_ONLY,     LOCAL,  "the file system is read-only")              \
     X(TARGET_NAME,   LOCAL,  "this file system does not allow this file name") \
-    X(IN_THE_WAY,    LOCAL,  "a file or a link stands where a folder is needed") \
+    X(IN_THE_WAY,    LOCAL,  "a file or a link has the name of a folder that is needed") \
     X(OTHER_DISK,    LOCAL,  "another file system is mounted at this folder")
 /* clang-format on */
 

@@ -1,9 +1,8 @@
 /*
- * cli - what the commands of `p2p` share: options, keys, registries, talk.
- *
- * A command is a function that gets its own argv and returns the exit status. Data goes
- * to stdout, talk to stderr; --json makes stdout one object (get: one a line). One
- * thread but for the callbacks of a download.
+ * cli - what the commands of `p2p` share: options, keys, registries, messages. A
+ * command is a function that gets its own argv and returns the exit status. Data goes
+ * to stdout and messages go to stderr. With --json, stdout is one object (get: one per
+ * line). Single-threaded, except for the callbacks of a download.
  */
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
@@ -57,22 +56,22 @@ struct cli_common {
 #define CLI_OPTION_KEYS(type)                                                   \
     {                                                                           \
         "keys-dir", P2P_OPT_TEXT, offsetof(type, common.keys_dir), 0, 0, "DIR", \
-            "where this device's key and the known peers are"                   \
+            "folder with this device's key and the list of known peers"         \
     }
 #define CLI_OPTION_JSON(type)                                          \
     {                                                                  \
         "json", P2P_OPT_FLAG, offsetof(type, common.json), 0, 0, NULL, \
-            "write JSON to stdout"                                     \
+            "write JSON to standard output"                            \
     }
 #define CLI_OPTION_DISCOVERY(type)                                                \
     {                                                                             \
         "discovery", P2P_OPT_LIST, offsetof(type, common.discovery), 0, 0, "URL", \
-            "the registry to ask"                                                 \
+            "registry to ask"                                                     \
     }
 #define CLI_OPTION_TIMEOUT(type)                                                     \
     {                                                                                \
         "timeout", P2P_OPT_DURATION, offsetof(type, common.timeout_ms), 1, 86400000, \
-            "TIME", "how long the other side may take to answer"                     \
+            "TIME", "give up when there is no answer for this long"                  \
     }
 #define CLI_OPTION_MDNS(type)                                          \
     {                                                                  \
@@ -80,7 +79,8 @@ struct cli_common {
             "also look for peers on the local network"                 \
     }
 
-/* Parses; false: the command is over with *status. Options' text lives until exit. */
+/* Parses the options. False: the command ends with *status. Texts of options live until
+ * exit. */
 bool cli_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
                int *arguments, int *status);
 
@@ -91,15 +91,15 @@ void cli_outcome_begin(const struct p2p_option_set *set, const void *target, int
 void cli_outcome_note(enum p2p_err err, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 void cli_outcome_note_printed(const struct cJSON *object);
-/* At the end: the object where none was printed, and whether all that was printed has
- * arrived. Returns the exit status. */
+/* At the end: prints an object if none was printed, and checks that all output was
+ * written. Returns the exit status. */
 int cli_outcome_end(int status);
 
 /* ---- Things to open; what goes wrong has been said on stderr ---- */
 
 P2P_MUST_CHECK enum p2p_err cli_open_identity(const struct cli_common *common,
                                               struct p2p_identity **out);
-/* "none" as the only URL: NULL and P2P_OK. */
+/* With "none" as the only URL: NULL and P2P_OK. */
 P2P_MUST_CHECK enum p2p_err cli_open_discovery(const struct cli_common *common,
                                                struct p2p_discovery **out);
 
@@ -107,16 +107,15 @@ P2P_MUST_CHECK enum p2p_err cli_open_discovery(const struct cli_common *common,
 
 /* "p2p: ..." on stderr. */
 void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The same, and the exit status of the error. */
+/* The same; returns the exit status of the error. */
 int cli_fail(enum p2p_err err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* After a peer could not be talked to: what to look at, where that is known. */
+/* After a failure with a peer: prints what to check, if that is known. */
 void cli_advise_peer(enum p2p_err err);
-/* No registry answered: which ones and why, and what to do. */
+/* No registry answered: prints which ones, the reasons, and what to do. */
 int cli_fail_registries(struct p2p_discovery *d, enum p2p_err err);
 
-/* Names that could be a file's are shown as they are, other text escaped. Returns out.
- */
+/* Valid file names are shown unchanged, other text is escaped. Returns out. */
 #define CLI_TEXT 1100
 const char *cli_text(const char *text, char out[CLI_TEXT]);
 /* "1.2 GiB", "96.0 MiB/s", "1:02:03", "2026-01-31 23:59". Return out. */
@@ -136,7 +135,7 @@ void cli_put_hex(struct cJSON *object, const char *name, const uint8_t digest[32
                  bool is_known);
 struct cJSON *cli_put_array(struct cJSON *object, const char *name);
 struct cJSON *cli_add_object(struct cJSON *array);
-/* One line on stdout, and frees it. */
+/* Prints the object as one line on stdout and frees it. */
 void cli_print_json(struct cJSON *object);
 
 /* ---- Peers ---- */
@@ -155,29 +154,29 @@ struct cli_peer {
 struct cli_peers {
     struct cli_peer *at;
     size_t count;
-    enum p2p_err registry_err; /* how asking the registries went */
+    enum p2p_err registry_err; /* result of asking the registries */
 };
-/* All online peers: the registries' and, with common->mdns, those of the local network,
- * one entry a peer id. Only NOMEM is an error. d may be NULL. */
+/* All online peers: those of the registries and, with common->mdns, those of the local
+ * network, one entry per peer id. Only NOMEM is an error. d may be NULL. */
 P2P_MUST_CHECK enum p2p_err cli_find_peers(const struct cli_common *common,
                                            struct p2p_discovery *d,
                                            struct p2p_identity *identity,
                                            struct cli_peers *out);
-/* Those of the local network alone (about a second). */
+/* Only the peers of the local network (takes about a second). */
 P2P_MUST_CHECK enum p2p_err cli_find_lan(const struct cli_common *common,
                                          struct p2p_identity *identity,
                                          struct cli_peers *out);
 void cli_peers_clear(struct cli_peers *peers);
 
 /*
- * What a person calls a peer: HOST:PORT, or an id or its beginning (8 digits), which is
- * looked up among known and online peers. Fills addr and, when known, id. What goes
- * wrong has been said.
+ * Finds the peer that a person named: as HOST:PORT, or as an id or its beginning (at
+ * least 8 digits), which is looked up among known and online peers. Fills addr and, if
+ * known, id. Prints its own error message.
  */
 P2P_MUST_CHECK enum p2p_err cli_resolve_peer(const struct cli_common *common,
                                              struct p2p_identity *identity,
                                              const char *text, struct cli_peer *out);
-/* Only the id: also of peers that are not online. */
+/* Finds only the id; also for peers that are not online. */
 P2P_MUST_CHECK enum p2p_err cli_resolve_id(const struct cli_common *common,
                                            struct p2p_identity *identity,
                                            const char *text, struct p2p_id *out);

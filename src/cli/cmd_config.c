@@ -14,14 +14,13 @@ struct config_options {
 };
 static const struct p2p_option options[] = {
     {"json", P2P_OPT_FLAG, offsetof(struct config_options, json), 0, 0, NULL,
-     "write JSON to stdout"},
+     "write JSON to standard output"},
 };
 static const struct p2p_option_set set = {
     "p2p config", "[options] get NAME | set NAME VALUE... | unset NAME | list | path",
-    "Reads and changes p2p.conf. A NAME is that of an option (discovery) and applies "
-    "to "
-    "all programs; p2p-ui.port applies to one. Running programs read it again on "
-    "SIGHUP.",
+    "Shows or changes settings in p2p.conf. NAME is the name of an option. A setting "
+    "such as discovery applies to all programs, and p2p-ui.port applies to one. "
+    "Running programs read the file again on SIGHUP.",
     options, sizeof(options) / sizeof(options[0])};
 
 struct config_run {

@@ -1,4 +1,5 @@
-/* p2p doctor: goes through what has to work, one line each, with what to do. */
+/* p2p doctor: checks everything that must work; prints one line for each check, with
+ * advice. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,10 +34,11 @@ struct doctor_options {
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct doctor_options),
     {"peer-port", P2P_OPT_NUMBER, AT(peer_port), 1, 65535, "PORT",
-     "of this device's p2p-peer"},
+     "port of this device's p2p-peer"},
     {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR",
-     "the shared folder (default: the one that p2p-peer shares, or shared)"},
-    {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "where downloads go"},
+     "shared folder to check (default: the one that p2p-peer shares, or shared)"},
+    {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR",
+     "folder where downloads are stored"},
     CLI_OPTION_TIMEOUT(struct doctor_options),
     CLI_OPTION_KEYS(struct doctor_options),
     CLI_OPTION_MDNS(struct doctor_options),
@@ -44,8 +46,8 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p doctor", "[options]",
-    "Checks what has to work for peers to connect, and explains.", options,
-    sizeof(options) / sizeof(options[0])};
+    "Checks everything that peers need to connect, and explains what does not work.",
+    options, sizeof(options) / sizeof(options[0])};
 
 enum verdict { GOOD, NOTE, BAD };
 
@@ -98,8 +100,8 @@ check_keys(struct doctor *doc)
     return err == P2P_OK;
 }
 
-/* This command stands for all programs: they do the same in the same place. The key has
- * been used before this is asked. */
+/* This command's memory is like that of the other programs: they do the same in the
+ * same place. The key was used before this check. */
 static void
 check_memory(struct doctor *doc)
 {
@@ -107,15 +109,16 @@ check_memory(struct doctor *doc)
 
     if (now.is_dumpable || !now.has_core_limit_zero)
         report(doc, NOTE, "key memory",
-               "a core dump of this program could hold the key");
+               "a core dump of this program could contain the key");
     else if (now.locked_bytes < now.key_memory_bytes || now.key_memory_bytes == 0)
         report(doc, NOTE, "key memory",
-               "never in a core dump, but some of it may be written to swap: only %llu "
-               "KiB may be locked. Raise the limit (ulimit -l, LimitMEMLOCK=)",
+               "keys never get into a core dump, but some may be written to swap: only "
+               "%llu KiB of memory can be locked. Raise the limit (ulimit -l, "
+               "LimitMEMLOCK=)",
                (unsigned long long)now.memlock_bytes / 1024);
     else
         report(doc, GOOD, "key memory",
-               "never in a core dump, never in swap (%llu KiB locked)",
+               "keys never get into a core dump or into swap (%llu KiB locked)",
                (unsigned long long)now.locked_bytes / 1024);
 }
 
@@ -131,23 +134,23 @@ check_registry(struct doctor *doc, const struct p2p_registry_state *r)
         report(doc, BAD, "registry", "%s: no such host. Check the name in --discovery",
                r->url);
     else if (!r->reachable)
-        report(
-            doc, BAD, "registry",
-            "%s: %s. Is p2p-discovery running there? Is the port open in its firewall?",
-            r->url, p2p_err_text(r->last_error));
+        report(doc, BAD, "registry",
+               "%s: %s. Check that p2p-discovery runs there and that its firewall "
+               "allows the port",
+               r->url, p2p_err_text(r->last_error));
     else if (r->last_error != P2P_OK)
-        report(doc, BAD, "registry", "%s answers with an error: %s (%s)", r->url,
+        report(doc, BAD, "registry", "%s answered with an error: %s (%s)", r->url,
                r->detail, p2p_err_text(r->last_error));
     else
         report(doc, GOOD, "registry", "%s answers", r->url);
     if (r->skew_known && skew > SKEW_MAX_S)
         report(doc, BAD, "clock",
-               "this clock is %lld s %s that of the registry %s. Set the one that is "
-               "wrong "
-               "(timedatectl set-ntp true)",
+               "this machine's clock is %lld s %s the clock of the registry %s. "
+               "Correct the wrong one (timedatectl set-ntp true)",
                (long long)skew, r->skew_s > 0 ? "ahead of" : "behind", r->url);
     else if (r->skew_known)
-        report(doc, GOOD, "clock", "within %d s of that of %s", SKEW_MAX_S, r->url);
+        report(doc, GOOD, "clock", "at most %d s from the clock of %s", SKEW_MAX_S,
+               r->url);
 }
 
 static void
@@ -157,9 +160,9 @@ check_body_limit(struct doctor *doc, size_t i, const char *url)
 
     if (limit > 0)
         report(doc, NOTE, "registry",
-               "the server in front of the registry %s takes at most %zu KiB in one "
-               "request, so long lists of files go in parts. Raise its limit "
-               "(client_max_body_size of nginx) to 16 MiB",
+               "the server in front of the registry %s accepts at most %zu KiB per "
+               "request, so long file lists are sent in parts. Raise its limit (nginx: "
+               "client_max_body_size) to 16 MiB",
                url, limit / 1024);
 }
 
@@ -193,7 +196,8 @@ can_connect(const struct doctor *doc, const struct p2p_addr *addr)
     return err;
 }
 
-/* The own peer: is it there, is it listed, does the listed address lead to it? */
+/* Checks this device's peer: whether it runs, is registered, and can be reached at the
+ * registered address. */
 static void
 check_own_peer(struct doctor *doc)
 {
@@ -209,31 +213,30 @@ check_own_peer(struct doctor *doc)
         here.port = self->addr.port;
     err = can_connect(doc, &here);
     report(doc, err == P2P_OK ? GOOD : NOTE, "own peer",
-           err == P2P_OK
-               ? "listens on port %u"
-               : "nothing listens on port %u: this device shares nothing. Start "
-                 "p2p-peer (or name its port with --peer-port)",
+           err == P2P_OK ? "listens on port %u"
+                         : "nothing listens on port %u, so this device shares nothing. "
+                           "Start p2p-peer, or name its port with --peer-port",
            here.port);
     if (self == NULL) {
         report(doc, NOTE, "own peer",
-               "is not listed: others cannot find it (is it using these keys and "
-               "registries?)");
+               "is not registered, so others cannot find it. Check that it uses the "
+               "same --keys-dir and --discovery");
         return;
     }
     p2p_addr_format(&self->addr, address, sizeof(address));
     err = can_connect(doc, &self->addr);
     if (p2p_addr_is_loopback(&self->addr))
         report(doc, NOTE, "own peer",
-               "is listed as %s, which only this machine reaches. For others: p2p-peer "
-               "--advertise with this machine's address",
+               "is registered as %s, which only this machine can reach. Start p2p-peer "
+               "with --advertise and this machine's address",
                address);
     else if (err == P2P_OK)
-        report(doc, GOOD, "own peer", "its listed address %s leads to it", address);
+        report(doc, GOOD, "own peer", "is registered as %s and can be reached there",
+               address);
     else
         report(doc, BAD, "own peer",
-               "its listed address %s does not lead to it (%s): a firewall, or a "
-               "router that "
-               "does not forward. See p2p-peer --advertise",
+               "is registered as %s but cannot be reached there: %s. Check the "
+               "firewall, the router's port forwarding, and p2p-peer --advertise",
                address, p2p_err_text(err));
 }
 
@@ -258,8 +261,8 @@ check_peer(struct doctor *doc, const struct cli_peer *peer)
     p2p_addr_format(&peer->addr, address, sizeof(address));
     p2p_hex_format(peer->id.b, sizeof(peer->id.b), hex);
     if (err == P2P_OK)
-        report(doc, GOOD, "peer", "%.16s... at %s: proven, %.2f ms away", hex, address,
-               (double)rtt_us / 1000);
+        report(doc, GOOD, "peer", "%.16s... at %s: identity proven, round trip %.2f ms",
+               hex, address, (double)rtt_us / 1000);
     else
         report(doc, NOTE, "peer", "%.16s... at %s: %s", hex, address,
                p2p_err_text(err));
@@ -293,8 +296,8 @@ check_lan(struct doctor *doc)
         report(doc, GOOD, "local network", "mDNS works (Avahi)");
     else
         report(doc, NOTE, "local network",
-               "no mDNS: avahi-daemon does not run. Registries and addresses work "
-               "without");
+               "mDNS is off because avahi-daemon does not run. Registries and direct "
+               "addresses work without it");
 }
 
 static void
@@ -326,7 +329,8 @@ check_shared(struct doctor *doc)
         report(doc, GOOD, "shared folder", "everything in %s is shared", shared.dir);
     else
         report(doc, NOTE, "shared folder",
-               "no program shares %s (name the folder with --shared-dir)", shared.dir);
+               "no running program shares %s; name the right folder with --shared-dir",
+               shared.dir);
 }
 
 static void
@@ -340,17 +344,18 @@ check_sandbox(struct doctor *doc)
         report(doc, GOOD, "sandbox", "available: Landlock version %d and seccomp",
                landlock);
     else
-        report(doc, NOTE, "sandbox", "not whole: %s%s",
+        report(doc, NOTE, "sandbox", "incomplete: %s%s",
                landlock > 0 ? "" : "this kernel has no Landlock; ",
-               p2p_sandbox_has_seccomp() ? "" : "no seccomp in this kernel or build");
+               p2p_sandbox_has_seccomp() ? "" : "this kernel or build has no seccomp");
     for (size_t i = 0; i < count; i++) {
         const struct cli_daemon *d = &daemons[i];
         if (d->is_filtered && !d->has_rights)
-            report(doc, GOOD, "sandbox", "%s (pid %d) serves inside it", d->name,
+            report(doc, GOOD, "sandbox", "%s (pid %d) runs in the sandbox", d->name,
                    d->pid);
         else
             report(doc, NOTE, "sandbox",
-                   "%s (pid %d) serves without it: its log says why", d->name, d->pid);
+                   "%s (pid %d) runs without the sandbox; its log tells the reason",
+                   d->name, d->pid);
     }
 }
 
@@ -362,8 +367,7 @@ check_libraries(struct doctor *doc)
 
     if (!cli_find_upgrades(upgrades, UPGRADES_MAX, &count)) {
         report(doc, NOTE, "libraries",
-               "cannot look for newer versions: the package manager of this system is "
-               "not apt");
+               "cannot check for newer versions, because this system does not use apt");
         return;
     }
     for (size_t i = 0; i < count && i < UPGRADES_MAX; i++)

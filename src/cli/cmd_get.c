@@ -1,4 +1,4 @@
-/* p2p get: one file or folder from all who have it. */
+/* p2p get: downloads a file or folder from all peers that have it. */
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -17,28 +17,31 @@ enum { WAKE_SIGNAL = SIGUSR1, TIMETABLE_S = 30 };
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct get_options),
     {"from", P2P_OPT_LIST, AT(from), 0, 0, "HOST:PORT",
-     "fetch from this peer; no registry is asked"},
-    {"peer", P2P_OPT_TEXT, AT(peer), 0, 0, "ID", "only from the peer with this id"},
+     "download from this peer without asking a registry"},
+    {"peer", P2P_OPT_TEXT, AT(peer), 0, 0, "ID",
+     "download only from the peer with this id"},
     {"root", P2P_OPT_TEXT, AT(root), 0, 0, "HEX",
-     "only the content of this root; its first 8 digits are enough for a name that has "
-     "several"},
+     "download only the content with this root; the first 8 digits are enough to "
+     "choose between several files of the same name"},
     {"any", P2P_OPT_FLAG, AT(any), 0, 0, NULL,
-     "do not ask which of several different files is meant: take the one of the best "
-     "known peers"},
-    {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "where the file goes"},
-    {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME", "under another name"},
+     "when different files have this name, take the one from the best known peers, "
+     "without asking"},
+    {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "folder for the file"},
+    {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME",
+     "store the file under this name"},
     {"on-conflict", P2P_OPT_TEXT, AT(on_conflict), 0, 0, "HOW",
-     "when another file has the name: rename (add a number), overwrite, or skip"},
+     "what to do when another file has this name: rename (add a number), overwrite, or "
+     "skip"},
     {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX,
-     "N", "connections to each peer to begin with"},
+     "N", "connections to each peer at the start"},
     {"limit-rate", P2P_OPT_TEXT, AT(limit_rate), 0, 0, "RATE",
      "bytes per second: 2M, off, or a timetable \"08:00,2M 23:00,off\""},
     {"keep-free", P2P_OPT_SIZE, AT(keep_free), 0, P2P_FILE_SIZE_MAX, "SIZE",
-     "space on the disk that downloads leave free, at most 5 % of it"},
+     "disk space that downloads leave free (never more than 5 % of the disk)"},
     {"verify", P2P_OPT_TEXT, AT(verify), 0, 0, "HOW",
      "full: every chunk and the whole file's SHA-256; tree: every chunk"},
     {"protocol", P2P_OPT_NUMBER, AT(protocol), 1, 2, "2|1",
-     "1 only for peers that know nothing else: nobody is authenticated then"},
+     "use 1 only for old programs: it does not prove who the peer is"},
     CLI_OPTION_TIMEOUT(struct get_options),
     CLI_OPTION_KEYS(struct get_options),
     CLI_OPTION_MDNS(struct get_options),
@@ -46,10 +49,9 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p get", "[options] NAME",
-    "Downloads a file, or a folder (NAME/), from all peers that have it. Exits with "
-    "status 9 "
-    "when the name has several different contents and it cannot ask which one you "
-    "mean.",
+    "Downloads a file, or a folder (NAME/), from all peers that have it. Run the same "
+    "command again to resume an interrupted download. If different files have this "
+    "name and the command cannot ask which one you want, it exits with status 9.",
     options, sizeof(options) / sizeof(options[0])};
 
 struct get {
@@ -97,7 +99,7 @@ parse_conflict(struct get_options *opt)
     return false;
 }
 
-/* 0, or the exit status. */
+/* Returns 0 or the exit status. */
 static int
 check(struct get *get, int arguments, char **argv)
 {
@@ -105,41 +107,42 @@ check(struct get *get, int arguments, char **argv)
     char shown[CLI_TEXT];
 
     if (arguments != 1)
-        return cli_fail(P2P_ERR_USAGE, "one name is needed: p2p get [options] NAME");
+        return cli_fail(P2P_ERR_USAGE,
+                        "missing file name; usage: p2p get [options] NAME");
     get->name = argv[1];
     if (!is_name(get->name))
-        return cli_fail(P2P_ERR_NAME, "\"%s\": this name cannot be a shared file's",
+        return cli_fail(P2P_ERR_NAME, "invalid file name \"%s\"",
                         cli_text(get->name, shown));
     if (opt->save_as != NULL && !is_name(opt->save_as))
         return cli_fail(P2P_ERR_NAME,
-                        "--save-as \"%s\": a file name is needed; --output-dir says "
-                        "where it goes",
+                        "invalid --save-as \"%s\": give a file name; --output-dir "
+                        "chooses the folder",
                         cli_text(opt->save_as, shown));
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
-        return cli_fail(P2P_ERR_USAGE, "--verify: full or tree is needed");
+        return cli_fail(P2P_ERR_USAGE, "invalid --verify: use full or tree");
     if (!parse_conflict(opt))
-        return cli_fail(P2P_ERR_USAGE, "--on-conflict: give rename, overwrite or skip");
+        return cli_fail(P2P_ERR_USAGE,
+                        "invalid --on-conflict: use rename, overwrite or skip");
     if (p2p_timetable_parse(opt->limit_rate, &get->rates) != P2P_OK)
         return cli_fail(P2P_ERR_USAGE,
-                        "--limit-rate: a rate such as 2M, off, or a "
-                        "timetable such as \"08:00,2M 23:00,off\" is needed");
+                        "invalid --limit-rate: use a rate such as 2M, off, or a "
+                        "timetable such as \"08:00,2M 23:00,off\"");
     if (opt->root != NULL && !get_parse_root(opt))
-        return cli_fail(P2P_ERR_USAGE,
-                        "--root: give the 64 hex digits of a root, or at least its "
-                        "first 8");
+        return cli_fail(P2P_ERR_USAGE, "invalid --root: give the 64 hex digits of a "
+                                       "root, or at least its first 8");
     if (opt->root != NULL && !opt->root_is_whole &&
         (opt->peer != NULL || opt->from.count > 0))
         return cli_fail(
             P2P_ERR_USAGE,
-            "--root: give all 64 hex digits together with --peer or --from");
+            "--root needs all 64 hex digits together with --peer or --from");
     if (opt->protocol == 1 && opt->root != NULL)
         return cli_fail(P2P_ERR_USAGE, "--root needs protocol 2");
     if (opt->protocol == 1 && get->name[strlen(get->name) - 1] == '/')
         return cli_fail(P2P_ERR_USAGE, "a folder needs protocol 2");
     if (opt->protocol == 1)
-        cli_say("warning: protocol 1 does not prove who answers, and what is recorded "
-                "today can be read by whoever gets this device's key later; a download "
-                "that is interrupted begins again");
+        cli_say("warning: protocol 1 does not prove who the peer is; anyone who "
+                "records this download and later gets this device's key can read it; "
+                "an interrupted download starts from the beginning");
     return 0;
 }
 
@@ -158,11 +161,10 @@ acquire(struct get *get)
         return p2p_err_exit_status(err);
     err = p2p_root_open(opt->output_dir, true, 0755, &get->downloads);
     if (err != P2P_OK)
-        return cli_fail(
-            p2p_err_class(err) == P2P_CLASS_LOCAL ? err : P2P_ERR_SYS,
-            "--output-dir %s cannot be made or opened (%s); choose a folder "
-            "you may write to",
-            cli_text(opt->output_dir, shown), p2p_err_text(err));
+        return cli_fail(p2p_err_class(err) == P2P_CLASS_LOCAL ? err : P2P_ERR_SYS,
+                        "cannot create or open --output-dir %s: %s; choose a folder "
+                        "you can write to",
+                        cli_text(opt->output_dir, shown), p2p_err_text(err));
     return get_find_sources(opt, get->name, get->discovery, get->identity,
                             &get->sources);
 }
@@ -204,7 +206,8 @@ follow_timetable(struct get *get)
         p2p_rate_set(&get->rate, rate, p2p_now_us());
 }
 
-/* Until it is over. A signal ends it with the data kept; a second one at once. */
+/* Waits for the end. A signal stops the download and keeps its data; a second signal
+ * ends the program at once. */
 static void
 wait_for_end(struct get *get, struct p2p_download *dl)
 {
@@ -233,7 +236,7 @@ run_once(struct get *get)
         .identity = get->identity,
         .downloads = get->downloads,
         .name = get->name,
-        /* Protocol 1 knows names only. */
+        /* Protocol 1 requests files by name only. */
         .root = get->sources.root_known && get->opt.protocol != 1 ? &get->sources.root
                                                                   : NULL,
         .save_as = get->opt.save_as,
@@ -265,7 +268,8 @@ run_once(struct get *get)
     return err;
 }
 
-/* The registries' word about the content may be old: without it, once more. */
+/* The registries' information about the content may be old: tries once more without
+ * it. */
 static bool
 is_worth_another_try(const struct get *get, enum p2p_err err)
 {
@@ -281,8 +285,8 @@ run(struct get *get)
     char shown[CLI_TEXT];
     enum p2p_err err = run_once(get);
 
-    /* Only those who had it: whoever does not say which file it is could answer with
-     * another one. */
+    /* Only the peers that shared this content: a peer that does not state its content
+     * could answer with a different file. */
     if (is_worth_another_try(get, err)) {
         get->sources.root_known = get->sources.size_known = false;
         get->sources.count = get->sources.claimed;
@@ -292,9 +296,8 @@ run(struct get *get)
     if (is_final(get->last.state))
         get_show_end(&get->show, &get->last);
     if (err == P2P_ERR_CANCELLED)
-        cli_say(
-            "stopped; what came so far is kept: `p2p get \"%s\"` goes on from there",
-            cli_text(get->name, shown));
+        cli_say("stopped; the downloaded part is kept: `p2p get \"%s\"` resumes",
+                cli_text(get->name, shown));
     return p2p_err_exit_status(err);
 }
 

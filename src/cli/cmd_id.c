@@ -1,4 +1,4 @@
-/* p2p id: who this device is for others. */
+/* p2p id: prints this device's peer id. */
 #include <stdio.h>
 
 #include "cli.h"
@@ -12,8 +12,8 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p id", "[options]",
-    "Prints this device's peer id, the SHA-256 of its public key. The first call makes "
-    "the key.",
+    "Prints this device's peer id, which is the SHA-256 of its public key. The first "
+    "call creates the key.",
     options, sizeof(options) / sizeof(options[0])};
 
 int

@@ -21,21 +21,22 @@ struct init_options {
 };
 #define AT(field) offsetof(struct init_options, field)
 static const struct p2p_option options[] = {
-    {"name", P2P_OPT_TEXT, AT(name), 0, 0, "NAME", "what people see instead of the id"},
-    {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR", "the folder you share"},
+    {"name", P2P_OPT_TEXT, AT(name), 0, 0, "NAME",
+     "this device's name, which people see instead of its id"},
+    {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR", "folder to share"},
     {"downloads-dir", P2P_OPT_TEXT, AT(downloads_dir), 0, 0, "DIR",
-     "where downloads go"},
+     "folder where downloads are stored"},
     {"discovery", P2P_OPT_LIST, AT(discovery), 0, 0, "URL",
-     "the registry to use, or none; may be repeated"},
+     "registry to use, or none; may be repeated"},
     {"keys-dir", P2P_OPT_TEXT, AT(keys_dir), 0, 0, "DIR",
-     "use the identity that is in this folder already"},
-    {"json", P2P_OPT_FLAG, AT(json), 0, 0, NULL, "write JSON to stdout"},
+     "use the key that is in this folder already"},
+    {"json", P2P_OPT_FLAG, AT(json), 0, 0, NULL, "write JSON to standard output"},
 };
 static const struct p2p_option_set set = {
     "p2p init", "[options]",
-    "Sets up this device: writes p2p.conf and makes the identity, so that all programs "
-    "use the same ones in every folder. Asks for what no option says when it runs in a "
-    "terminal. Run again, it changes only what you say.",
+    "Sets up this device: writes p2p.conf and creates the device's key. All programs "
+    "then use them in every current folder. On a terminal, it asks for each setting "
+    "that no option gives. Run it again to change single settings.",
     options, sizeof(options) / sizeof(options[0])};
 
 struct init_run {

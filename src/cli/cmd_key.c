@@ -15,18 +15,18 @@ struct key_options {
 static const struct p2p_option options[] = {
     CLI_OPTION_KEYS(struct key_options),
     {"no-passphrase", P2P_OPT_FLAG, offsetof(struct key_options, no_passphrase), 0, 0,
-     NULL, "rotate: store the new key without a passphrase"},
+     NULL, "with rotate: store the new key without a passphrase"},
     CLI_OPTION_JSON(struct key_options),
 };
 static const struct p2p_option_set set = {
     "p2p key", "[options] show|protect|unprotect|rotate",
-    "Shows this device's key, gives it a passphrase or takes it away, or makes a new "
-    "one. A new key keeps the passphrase of the old one. The passphrase comes from the "
-    "file named by P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, the systemd "
+    "Shows this device's key, adds or removes its passphrase, or replaces it with a "
+    "new key. A new key keeps the passphrase of the old one. The passphrase is read "
+    "from the file P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, the systemd "
     "credential key-passphrase, or the terminal.",
     options, sizeof(options) / sizeof(options[0])};
 
-/* One run of the command, and the passphrase that opened the key. */
+/* The state of one run: the options, and the passphrase that opened the key. */
 struct key_run {
     struct key_options opt;
     char *used; /* owned; NULL: the key has none */
@@ -40,7 +40,8 @@ copy_secret(const char *text)
     return copy != NULL ? strcpy(copy, text) : NULL;
 }
 
-/* A descriptor gives its passphrase once, so the run keeps what opened the key. */
+/* A descriptor provides its passphrase only once, so this run keeps the one that opened
+ * the key. */
 static char *
 remember(void *arg, const char *prompt)
 {
@@ -52,7 +53,8 @@ remember(void *arg, const char *prompt)
     return passphrase;
 }
 
-/* Typed twice on a terminal; from anywhere else once. NULL: none, said why. */
+/* Reads a new passphrase: twice on a terminal, once from any other source. NULL: there
+ * is none; prints the reason. */
 static char *
 new_passphrase(void)
 {
@@ -67,9 +69,9 @@ new_passphrase(void)
         return NULL;
     }
     if (is_typed) {
-        second = p2p_passphrase_default(NULL, "The same again: ");
+        second = p2p_passphrase_default(NULL, "Repeat it: ");
         if (second == NULL || strcmp(first, second) != 0) {
-            cli_say("the two are not the same; nothing was changed");
+            cli_say("the two passphrases differ; nothing was changed");
             p2p_vault_free(first);
             first = NULL;
         }
@@ -96,8 +98,8 @@ show(const struct key_run *run, struct p2p_identity *identity)
     return 0;
 }
 
-/* What is not typed is the same passphrase twice: the one the key has, and the one it
- * gets. */
+/* A passphrase that is not typed is the same for the old and the new protection of the
+ * key. */
 static int
 protect(const struct key_run *run, struct p2p_identity *identity)
 {
@@ -112,11 +114,12 @@ protect(const struct key_run *run, struct p2p_identity *identity)
     p2p_vault_free(passphrase);
     if (err != P2P_OK)
         return cli_fail(err, "cannot protect the key: %s", p2p_err_text(err));
-    cli_say(is_same ? "the key keeps the passphrase it has; to change it, run `p2p key "
-                      "protect` on a terminal without P2P_PASSPHRASE_FILE and "
-                      "P2P_PASSPHRASE_FD"
-                    : "the key has a passphrase now; the programs ask for it when they "
-                      "start");
+    cli_say(
+        is_same
+            ? "the key keeps the passphrase it has; to change it, run `p2p key "
+              "protect` on a terminal without P2P_PASSPHRASE_FILE and "
+              "P2P_PASSPHRASE_FD"
+            : "the key now has a passphrase; the programs ask for it when they start");
     return 0;
 }
 
@@ -128,12 +131,12 @@ unprotect(const struct key_run *run, struct p2p_identity *identity)
     (void)run;
     if (err != P2P_OK)
         return cli_fail(err, "cannot remove the passphrase: %s", p2p_err_text(err));
-    cli_say("the key has no passphrase any longer");
+    cli_say("the passphrase was removed from the key");
     return 0;
 }
 
-/* The new key gets the passphrase that opened the old one, whichever way it came. One
- * that is set where the old key had none protects the new one. */
+/* The new key gets the passphrase that opened the old one, from whatever source. If the
+ * old key had none, a configured passphrase protects the new one. */
 static int
 rotate(const struct key_run *run, struct p2p_identity *identity)
 {
@@ -153,9 +156,9 @@ rotate(const struct key_run *run, struct p2p_identity *identity)
     p2p_vault_free(passphrase);
     if (err != P2P_OK)
         return cli_fail(err, "cannot replace the key: %s", p2p_err_text(err));
-    cli_say("there is a new key%s; the old one is kept beside it. Others will be told "
-            "that this device's key has changed: give them the new id. Restart the "
-            "programs that run.",
+    cli_say("this device has a new key%s; the old key file is kept beside it. Other "
+            "devices will warn that this device's key has changed: tell their owners "
+            "the new id. Restart the p2p programs that are running.",
             !wants              ? ""
             : run->used != NULL ? " with the same passphrase"
                                 : " with this passphrase");
@@ -207,6 +210,7 @@ cmd_key(int argc, char **argv)
         p2p_vault_free(run.used);
         return status;
     }
-    return cli_fail(P2P_ERR_USAGE,
-                    "p2p key show, protect, unprotect or rotate is needed");
+    return cli_fail(
+        P2P_ERR_USAGE,
+        "missing or unknown command; use p2p key show, protect, unprotect or rotate");
 }

@@ -1,4 +1,4 @@
-/* p2p ls: what a peer shares, asked from the peer itself (protocol 2, LIST). */
+/* p2p ls: lists what a peer shares; asks the peer itself (protocol 2, LIST). */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,11 +16,11 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p ls", "[options] PEER",
-    "Lists what a peer shares. PEER is HOST:PORT or a peer id (its first 8 digits are "
-    "enough).",
+    "Lists the files that a peer shares. PEER is HOST:PORT or a peer id (the first 8 "
+    "digits are enough).",
     options, sizeof(options) / sizeof(options[0])};
 
-/* What is listed: into `array`, or printed when that is NULL. */
+/* Adds an entry to `array`, or prints it if `array` is NULL. */
 struct listing {
     cJSON *array;
     size_t count;
@@ -111,7 +111,7 @@ cmd_ls(int argc, char **argv)
     if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
         return status;
     if (arguments != 1)
-        return cli_fail(P2P_ERR_USAGE, "one peer is needed: p2p ls [options] PEER");
+        return cli_fail(P2P_ERR_USAGE, "missing peer; usage: p2p ls [options] PEER");
     err = cli_open_identity(&opt.common, &identity);
     if (err == P2P_OK)
         err = cli_resolve_peer(&opt.common, identity, argv[1], &peer);

@@ -1,4 +1,4 @@
-/* p2p peers: who is online, and whom this device trusts. */
+/* p2p peers: lists online peers, and changes which peers this device trusts. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@ struct peers_options {
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct peers_options),
     {"known", P2P_OPT_FLAG, AT(known), 0, 0, NULL,
-     "the remembered peers instead of those online"},
-    {"name", P2P_OPT_TEXT, AT(name), 0, 0, "NAME", "with trust: what to call the peer"},
+     "list the remembered peers instead of those online"},
+    {"name", P2P_OPT_TEXT, AT(name), 0, 0, "NAME", "with trust: a name for the peer"},
     CLI_OPTION_TIMEOUT(struct peers_options),
     CLI_OPTION_KEYS(struct peers_options),
     CLI_OPTION_MDNS(struct peers_options),
@@ -25,8 +25,8 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p peers", "[options] [trust ID [HOST:PORT] | forget ID | block ID]",
-    "Lists the peers that are online, or changes whom this device trusts.", options,
-    sizeof(options) / sizeof(options[0])};
+    "Lists the peers that are online, or changes which peers this device trusts.",
+    options, sizeof(options) / sizeof(options[0])};
 
 /* ---- Online ---- */
 
@@ -99,7 +99,7 @@ list_online(const struct peers_options *opt, struct p2p_identity *identity)
         else
             print_online(&peers);
         if (peers.count == 0)
-            cli_say("nobody is online; start a peer with p2p-peer");
+            cli_say("no peer is online; start one with p2p-peer");
     }
     cli_peers_clear(&peers);
     p2p_discovery_close(d);
@@ -136,7 +136,8 @@ list_known(const struct peers_options *opt, struct p2p_identity *identity)
     enum p2p_err err = p2p_known_list(identity, &known, &count);
 
     if (err != P2P_OK)
-        return cli_fail(err, "the list of known peers: %s", p2p_err_text(err));
+        return cli_fail(err, "cannot read or write the list of known peers: %s",
+                        p2p_err_text(err));
     if (opt->common.json)
         print_known_json(known, count);
     for (size_t i = 0; i < count && !opt->common.json; i++) {
@@ -180,16 +181,15 @@ change_trust(const struct peers_options *opt, struct p2p_identity *identity, int
 
     if ((!trust && !forget && strcmp(words[0], "block") != 0) || count < 2 ||
         count > 2 + trust)
-        return cli_fail(P2P_ERR_USAGE,
-                        "p2p peers trust ID [HOST:PORT], p2p peers forget ID "
-                        "or p2p peers block ID is needed");
+        return cli_fail(P2P_ERR_USAGE, "usage: p2p peers trust ID [HOST:PORT], p2p "
+                                       "peers forget ID, or p2p peers block ID");
     if (count == 3 && p2p_addr_parse(words[2], 0, &addr) != P2P_OK)
-        return cli_fail(P2P_ERR_USAGE, "HOST:PORT is needed as the peer's address");
+        return cli_fail(P2P_ERR_USAGE, "invalid address of the peer: use HOST:PORT");
     err = cli_resolve_id(&opt->common, identity, words[1], &id);
     if (err != P2P_OK)
         return p2p_err_exit_status(err);
     if (p2p_id_equal(&id, p2p_identity_id(identity)))
-        return cli_fail(P2P_ERR_USAGE, "that is this device itself");
+        return cli_fail(P2P_ERR_USAGE, "this is the id of this device itself");
     err = change(opt, identity, words,
                  count == 3 ? p2p_addr_format(&addr, address, sizeof(address)) : NULL,
                  &id);

@@ -1,5 +1,5 @@
-/* p2p search: names or a root, at the registries; without an answer (or with --lan),
- * on the local network. */
+/* p2p search: finds names or a root with the registries; if they do not answer (or with
+ * --lan), on the local network. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,13 +23,14 @@ struct search_options {
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct search_options),
     {"mode", P2P_OPT_TEXT, AT(mode), 0, 0, "MODE",
-     "exact, prefix, substring, fuzzy (allows typing errors), or auto: substring, then "
-     "fuzzy"},
+     "exact, prefix, substring, fuzzy (tolerates typing errors), or auto: substring, "
+     "then fuzzy"},
     {"root", P2P_OPT_TEXT, AT(root), 0, 0, "HEX",
-     "in place of a text: who has the content of this root"},
+     "instead of TEXT: find the content with this root"},
     {"lan", P2P_OPT_FLAG, AT(lan), 0, 0, NULL,
-     "ask neighbours (mDNS) even when a registry has found something"},
-    {"limit", P2P_OPT_NUMBER, AT(limit), 1, 1000, "N", "how many results"},
+     "also ask peers on the local network (mDNS), even when a registry found "
+     "something"},
+    {"limit", P2P_OPT_NUMBER, AT(limit), 1, 1000, "N", "maximum number of results"},
     CLI_OPTION_TIMEOUT(struct search_options),
     CLI_OPTION_KEYS(struct search_options),
     CLI_OPTION_MDNS(struct search_options),
@@ -37,7 +38,7 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p search", "[options] [TEXT]",
-    "Finds files by name, or by root, among all online peers.", options,
+    "Finds files of all online peers by name or by root.", options,
     sizeof(options) / sizeof(options[0])};
 
 static const char *const modes[] = {
@@ -49,7 +50,8 @@ static const char *const modes[] = {
 
 /* ---- The registries ---- */
 
-/* Registries say who has it; its name and size are told by a peer (search_lan.c). */
+/* Registries tell which peers have it; a peer tells its name and size
+ * (search_lan.c). */
 static enum p2p_err
 search_root(struct p2p_discovery *d, const struct p2p_digest *root,
             struct p2p_search_results *results)
@@ -173,12 +175,12 @@ show(const struct search_options *opt, const char *text, struct p2p_identity *id
     if (results->count > 0)
         return 0;
     if (text == NULL)
-        return cli_fail(P2P_ERR_NOT_FOUND, "no peer shares a file of this root");
-    return cli_fail(P2P_ERR_NOT_FOUND, "nothing is called anything like \"%s\"",
+        return cli_fail(P2P_ERR_NOT_FOUND, "no peer shares a file with this root");
+    return cli_fail(P2P_ERR_NOT_FOUND, "no file name matches \"%s\"",
                     cli_text(text, shown));
 }
 
-/* A text, or --root; false: *status says why not. */
+/* Checks that there is a text or --root; false: *status is the exit status. */
 static bool
 take_wanted(const struct search_options *opt, int arguments, char **argv,
             struct lan_wanted *wanted, int *status)
@@ -187,19 +189,20 @@ take_wanted(const struct search_options *opt, int arguments, char **argv,
     if (opt->root == NULL && arguments == 1 && argv[1][0] != '\0')
         wanted->text = argv[1];
     else if (opt->root == NULL || arguments != 0) {
-        *status = cli_fail(P2P_ERR_USAGE,
-                           "one text is needed: p2p search [options] TEXT, or --root");
+        *status =
+            cli_fail(P2P_ERR_USAGE,
+                     "missing text; usage: p2p search [options] TEXT, or --root HEX");
         return false;
     } else if (strlen(opt->root) != 2 * P2P_DIGEST_LEN ||
                p2p_hex_parse(opt->root, wanted->root.b, sizeof(wanted->root.b)) !=
                    P2P_OK) {
-        *status = cli_fail(P2P_ERR_USAGE, "--root: 64 hex digits are needed");
+        *status = cli_fail(P2P_ERR_USAGE, "invalid --root: use 64 hex digits");
         return false;
     }
     if (is_mode(opt->mode))
         return true;
     *status = cli_fail(P2P_ERR_USAGE,
-                       "--mode: exact, prefix, substring, fuzzy or auto is needed");
+                       "invalid --mode: use exact, prefix, substring, fuzzy or auto");
     return false;
 }
 

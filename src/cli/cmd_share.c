@@ -1,5 +1,4 @@
-/* p2p share: the shared folder, what of it is not shared, a new scan, and whether an
- * empty one was emptied. */
+/* p2p share: lists what is not shared of the shared folder, and starts a new scan. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +15,7 @@ struct share_options {
 };
 static const struct p2p_option options[] = {
     {"shared-dir", P2P_OPT_TEXT, offsetof(struct share_options, shared_dir), 0, 0,
-     "DIR", "the shared folder (default: the one that p2p-peer shares, or shared)"},
+     "DIR", "shared folder (default: the one that p2p-peer shares, or shared)"},
     CLI_OPTION_KEYS(struct share_options),
     {"problems", P2P_OPT_FLAG, offsetof(struct share_options, problems), 0, 0, NULL,
      "with ls: list what is not shared, and why"},
@@ -24,10 +23,10 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p share", "[options] ls|rescan|confirm [NAME]",
-    "Shows what of the shared folder is not shared (ls --problems), asks for a new "
-    "scan of "
-    "the folder (rescan), or says that the files of an empty folder were deleted "
-    "(confirm). p2p-peer or p2p-ui has to share the folder.",
+    "Lists the files of the shared folder that are not shared, and why (ls "
+    "--problems), starts a new scan of the folder (rescan), or confirms that the files "
+    "of an empty folder were deleted (confirm). The folder must be in use by a running "
+    "p2p-peer or p2p-ui.",
     options, sizeof(options) / sizeof(options[0])};
 
 /* ---- What is not shared ---- */
@@ -88,7 +87,7 @@ ls(const struct share_options *opt, const struct p2p_root *root)
                         "lists what a peer shares)");
     err = show_problems(opt, root);
     if (err == P2P_ERR_NOT_FOUND)
-        return cli_fail(err, "no program has shared %s yet (run p2p-peer)",
+        return cli_fail(err, "no program has shared %s yet; start p2p-peer",
                         opt->shared_dir);
     return err == P2P_OK ? 0
                          : cli_fail(err, "cannot read the index of %s: %s",
@@ -101,9 +100,9 @@ rescan(const struct share_options *opt, const struct p2p_root *root)
     enum p2p_err err = p2p_share_request_scan(root);
 
     if (err != P2P_OK)
-        return cli_fail(err, "cannot ask for a scan of %s: %s", opt->shared_dir,
+        return cli_fail(err, "cannot start a scan of %s: %s", opt->shared_dir,
                         p2p_err_text(err));
-    cli_say("asked for a scan of %s", opt->shared_dir);
+    cli_say("started a scan of %s", opt->shared_dir);
     return 0;
 }
 
@@ -123,20 +122,21 @@ confirm(const struct share_options *opt, const struct p2p_root *root, const char
 
     if (name != NULL && strcmp(name, last_part(opt->shared_dir)) != 0)
         return cli_fail(P2P_ERR_NOT_FOUND,
-                        "no shared folder has the name %s; this one is %s", name,
+                        "no shared folder is called %s; this one is %s", name,
                         opt->shared_dir);
     err = p2p_share_missing_at(root, &files);
     if (err == P2P_ERR_NOT_FOUND)
-        return cli_fail(err, "no program has shared %s yet (run p2p-peer)",
+        return cli_fail(err, "no program has shared %s yet; start p2p-peer",
                         opt->shared_dir);
     if (err == P2P_OK && files == 0)
-        return cli_fail(P2P_ERR_NOT_FOUND,
-                        "%s is not away for want of files: nothing is to be confirmed",
-                        opt->shared_dir);
+        return cli_fail(
+            P2P_ERR_NOT_FOUND,
+            "nothing to confirm: %s is not an empty folder that had files before",
+            opt->shared_dir);
     if (err == P2P_OK)
         err = p2p_share_confirm_at(root);
     if (err != P2P_OK)
-        return cli_fail(err, "cannot confirm for %s: %s", opt->shared_dir,
+        return cli_fail(err, "cannot confirm the deletion in %s: %s", opt->shared_dir,
                         p2p_err_text(err));
     cli_say("confirmed: the %llu file%s of %s %s deleted", (unsigned long long)files,
             files == 1 ? "" : "s", opt->shared_dir, files == 1 ? "was" : "were");

@@ -1,4 +1,4 @@
-/* p2p status: this device, its registries, its own peer as they list it. */
+/* p2p status: shows this device, its registries, and its own peer as they list it. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,8 @@ struct status_options {
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct status_options),
     {"shared-dir", P2P_OPT_TEXT, offsetof(struct status_options, shared_dir), 0, 0,
-     "DIR", "the shared folder (default: the one that p2p-peer shares, or shared)"},
+     "DIR",
+     "shared folder to check (default: the one that p2p-peer shares, or shared)"},
     CLI_OPTION_TIMEOUT(struct status_options),
     CLI_OPTION_KEYS(struct status_options),
     CLI_OPTION_MDNS(struct status_options),
@@ -24,7 +25,8 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p status", "[options]",
-    "Shows this device's id, how its registries do, and whether its peer is listed.",
+    "Shows this device's id, the state of its registries, and whether its peer is "
+    "registered.",
     options, sizeof(options) / sizeof(options[0])};
 
 struct view {
@@ -86,8 +88,8 @@ print_text(const struct view *v)
                v->self->file_count, v->self->file_count == 1 ? "" : "s",
                v->self->verified ? " (signed)" : "");
     else
-        printf(
-            "own peer      not listed (p2p-peer is not running, or uses other keys)\n");
+        printf("own peer      not registered (p2p-peer is not running, or it uses "
+               "other keys)\n");
     if (cli_tell_shared(&v->shared, shared, sizeof(shared)))
         printf("shared folder %s\n", shared);
     printf("peers online  %zu\npeers known   %zu\n", v->peers.count - (v->self != NULL),

@@ -1,4 +1,4 @@
-/* p2p token: access to this machine's dashboard for scripts, and who else has it. */
+/* p2p token: manages the access of scripts and browsers to this machine's dashboard. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +17,10 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p token", "[options] new [NAME] | list | revoke ID",
-    "Tokens let scripts use the dashboard's interface (Authorization: Bearer TOKEN). "
-    "A new one is shown once; list also shows paired browsers, and revoke takes either "
-    "away at once.",
+    "Manages the access of scripts and browsers to the dashboard. A script sends a "
+    "token with each request (Authorization: Bearer TOKEN). A new token is shown only "
+    "once. The list contains tokens and paired browsers; revoke ends the access of one "
+    "of them at once.",
     options, sizeof(options) / sizeof(options[0])};
 
 static void
@@ -42,17 +43,17 @@ make(const struct token_options *opt, struct p2p_devices *devices, const char *n
 
     if (err == P2P_ERR_TOO_LARGE)
         return cli_fail(err,
-                        "there are %d devices and tokens already; revoke one first",
+                        "there are already %d devices and tokens; revoke one first",
                         P2P_DEVICES_MAX);
     if (err != P2P_OK)
-        return cli_fail(err, "no token could be made: %s", p2p_err_text(err));
+        return cli_fail(err, "cannot create a token: %s", p2p_err_text(err));
     if (opt->common.json) {
         struct cJSON *object = cli_object();
         put_device(object, &d);
         cli_put_text(object, "token", token);
         cli_print_json(object);
     } else {
-        cli_say("this is the only time the token is shown; its id is %s", d.id);
+        cli_say("save the token now, it is not shown again; its id is %s", d.id);
         printf("%s\n", token);
     }
     p2p_wipe(token, sizeof(token));
@@ -79,7 +80,7 @@ list(const struct token_options *opt, struct p2p_devices *devices)
     enum p2p_err err = p2p_devices_list(devices, &all, &count);
 
     if (err != P2P_OK)
-        return cli_fail(err, "the list cannot be read: %s", p2p_err_text(err));
+        return cli_fail(err, "cannot read the list of devices: %s", p2p_err_text(err));
     if (object != NULL)
         array = cli_put_array(object, "devices");
     for (size_t i = 0; i < count; i++) {
@@ -103,11 +104,11 @@ revoke(struct p2p_devices *devices, const char *id)
     enum p2p_err err = p2p_devices_remove(devices, id);
 
     if (err == P2P_ERR_NOT_FOUND)
-        return cli_fail(err, "there is no device or token %s; see p2p token list",
+        return cli_fail(err, "no such device or token: %s; `p2p token list` shows them",
                         cli_text(id, text));
     if (err != P2P_OK)
-        return cli_fail(err, "it could not be revoked: %s", p2p_err_text(err));
-    cli_say("%s has no access any more", cli_text(id, text));
+        return cli_fail(err, "cannot revoke it: %s", p2p_err_text(err));
+    cli_say("%s no longer has access", cli_text(id, text));
     return 0;
 }
 
@@ -120,8 +121,9 @@ act(const struct token_options *opt, struct p2p_devices *devices, int argc, char
         return list(opt, devices);
     if (argc == 2 && strcmp(argv[1], "revoke") == 0)
         return revoke(devices, argv[2]);
-    return cli_fail(P2P_ERR_USAGE,
-                    "p2p token new [NAME], list, or revoke ID is needed");
+    return cli_fail(
+        P2P_ERR_USAGE,
+        "missing or unknown command; use p2p token new [NAME], list, or revoke ID");
 }
 
 int
@@ -135,15 +137,15 @@ cmd_token(int argc, char **argv)
 
     if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
         return status;
-    /* The directory is made at first use; the key in it, and its passphrase, are not
-     * needed. */
+    /* The directory is created at the first use. The key in it and its passphrase are
+     * not needed. */
     err = p2p_root_open(opt.common.keys_dir, true, 0700, &keys);
     if (err == P2P_OK)
         err = p2p_devices_open(opt.common.keys_dir, &devices);
     if (err == P2P_OK)
         status = act(&opt, devices, arguments, argv);
     else
-        status = cli_fail(err, "the list of devices in %s cannot be opened: %s",
+        status = cli_fail(err, "cannot open the list of devices in %s: %s",
                           opt.common.keys_dir, p2p_err_text(err));
     p2p_devices_close(devices);
     p2p_root_close(keys);

@@ -1,4 +1,4 @@
-/* p2p ui: opens the dashboard of this machine in the browser, as its owner. */
+/* p2p ui: opens this machine's dashboard in the browser, with the owner's rights. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -27,15 +27,15 @@ struct ui_command {
 static const struct p2p_option options[] = {
     {"url", P2P_OPT_TEXT, AT(url), 0, 0, "URL", "address of p2p-ui on this machine"},
     {"ca-file", P2P_OPT_TEXT, AT(ca_file), 0, 0, "FILE",
-     "trust the certificates in this file when the URL begins with https"},
+     "trust the certificates in this file (for a URL that begins with https)"},
     CLI_OPTION_TIMEOUT(struct ui_command),
     CLI_OPTION_KEYS(struct ui_command),
     CLI_OPTION_JSON(struct ui_command),
 };
 static const struct p2p_option_set set = {
     "p2p ui", "[options]",
-    "Opens the dashboard of this machine in the browser, as its owner. Prints the link "
-    "when there is no browser or stdout is not a terminal.",
+    "Opens this machine's dashboard in the browser, with the owner's rights. Prints "
+    "the link instead when there is no browser or standard output is not a terminal.",
     options, sizeof(options) / sizeof(options[0])};
 
 /* ---- the browser ---- */
@@ -52,7 +52,7 @@ become_opener(const char *url)
     _exit(127);
 }
 
-/* It ends soon, or has become the browser itself. */
+/* The program ends soon, or it has become the browser itself. */
 static bool
 open_browser(const char *url)
 {
@@ -73,7 +73,7 @@ open_browser(const char *url)
 
 /* ---- the link ---- */
 
-/* Takes `answer`, which holds `url`. */
+/* Takes ownership of `answer`, which contains `url`. */
 static void
 show(const struct ui_command *c, cJSON *answer, const char *url)
 {
@@ -82,7 +82,7 @@ show(const struct ui_command *c, cJSON *answer, const char *url)
         return;
     }
     if (isatty(STDOUT_FILENO) && open_browser(url))
-        cli_say("the dashboard opens in your browser");
+        cli_say("opening the dashboard in your browser");
     else
         printf("%s\n", url);
     cJSON_Delete(answer);
@@ -124,14 +124,14 @@ cmd_ui(int argc, char **argv)
     if (!cli_parse(&set, &c, argc, argv, &arguments, &status))
         return status;
     if (arguments > 0)
-        return cli_fail(P2P_ERR_USAGE, "unexpected argument; see p2p ui --help");
+        return cli_fail(P2P_ERR_USAGE,
+                        "unexpected argument; p2p ui --help lists the options");
     err = p2p_owner_token_read(c.common.keys_dir, token, &dashboard.uid);
     if (err == P2P_ERR_NOT_FOUND)
-        return cli_fail(
-            err,
-            "%s has no owner.token: p2p-ui makes it at its first start; name "
-            "its keys with --keys-dir",
-            c.common.keys_dir);
+        return cli_fail(err,
+                        "there is no owner.token in %s: start p2p-ui once to create "
+                        "it, or name its keys directory with --keys-dir",
+                        c.common.keys_dir);
     if (err != P2P_OK)
         return cli_fail(err, "cannot read owner.token in %s: %s", c.common.keys_dir,
                         p2p_err_text(err));

@@ -1,4 +1,4 @@
-/* p2p unfinished: downloads that were interrupted, and giving them up. */
+/* p2p unfinished: lists or removes interrupted downloads. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +15,13 @@ struct unfinished_options {
 };
 static const struct p2p_option options[] = {
     {"output-dir", P2P_OPT_TEXT, offsetof(struct unfinished_options, output_dir), 0, 0,
-     "DIR", "where the downloads are"},
+     "DIR", "folder where downloads are stored"},
     CLI_OPTION_JSON(struct unfinished_options),
 };
 static const struct p2p_option_set set = {
     "p2p unfinished", "[options] [remove NAME|ROOT|all]",
-    "Lists interrupted downloads, which keep their space until they are gone on with "
-    "(p2p get NAME, or the dashboard) or removed.",
+    "Lists interrupted downloads, or removes them. They use disk space until you "
+    "resume them (p2p get NAME, or the dashboard) or remove them.",
     options, sizeof(options) / sizeof(options[0])};
 
 struct list {
@@ -119,11 +119,11 @@ remove_meant(const struct p2p_root *downloads, const struct list *list,
             return cli_fail(err, "%s is being downloaded now", name);
         if (err != P2P_OK)
             return cli_fail(err, "%s: %s", name, p2p_err_text(err));
-        cli_say("removed what there was of %s", name);
+        cli_say("removed the unfinished download of %s", name);
         found++;
     }
     if (found == 0 && strcmp(what, "all") != 0)
-        return cli_fail(P2P_ERR_NOT_FOUND, "%s is not among the unfinished downloads",
+        return cli_fail(P2P_ERR_NOT_FOUND, "there is no unfinished download of %s",
                         cli_text(what, name));
     return 0;
 }
@@ -145,11 +145,12 @@ act(const struct unfinished_options *opt, const struct p2p_root *downloads, int 
     else if (argc == 2 && strcmp(argv[1], "remove") == 0)
         status = remove_meant(downloads, &list, argv[2]);
     else if (argc != 0)
-        status = cli_fail(P2P_ERR_USAGE, "p2p unfinished [remove NAME|ROOT|all]");
+        status =
+            cli_fail(P2P_ERR_USAGE, "usage: p2p unfinished [remove NAME|ROOT|all]");
     else if (opt->common.json)
         print_json(&list);
     else if (list.count == 0)
-        cli_say("nothing is unfinished");
+        cli_say("there are no unfinished downloads");
     else
         for (size_t i = 0; i < list.count; i++)
             print_one(&list.at[i]);

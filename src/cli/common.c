@@ -1,4 +1,4 @@
-/* Opening what commands need, and telling what went wrong. */
+/* Opens what commands need, and reports errors. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ cli_open_discovery(const struct cli_common *common, struct p2p_discovery **out)
         return P2P_OK;
     err = p2p_discovery_open(urls->at, urls->count, common->timeout_ms, out);
     if (err == P2P_ERR_USAGE)
-        cli_say("--discovery: a URL such as http://192.168.1.2:8000 is needed");
+        cli_say("invalid --discovery: use a URL such as http://192.168.1.2:8000");
     else if (err != P2P_OK)
         cli_say("--discovery: %s", p2p_err_text(err));
     return err;
@@ -89,8 +89,8 @@ void
 cli_advise_peer(enum p2p_err err)
 {
     if (err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT)
-        cli_say("is p2p-peer running there, and its port open in the firewall? "
-                "`p2p doctor` tries each peer");
+        cli_say("check that p2p-peer runs there and that the firewall allows its port; "
+                "`p2p doctor` tests each peer");
 }
 
 int
@@ -108,8 +108,7 @@ cli_fail_registries(struct p2p_discovery *d, enum p2p_err err)
                 states[i].detail[0] != '\0' ? ": " : "", states[i].detail);
     }
     if (!any)
-        cli_say(
-            "no registry answers; start one with p2p-discovery, name another one with "
-            "--discovery, or go straight to a peer by HOST:PORT");
+        cli_say("no registry answers; start one with p2p-discovery, name another one "
+                "with --discovery, or name a peer directly as HOST:PORT");
     return p2p_err_exit_status(err);
 }

@@ -38,7 +38,7 @@ is_daemon(const char *name)
            strcmp(name, "p2p-discovery") == 0;
 }
 
-/* The process that serves is the child of one of the same name. */
+/* The serving process is the child of a process with the same name. */
 static bool
 serves(const struct status *s)
 {

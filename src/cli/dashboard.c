@@ -87,7 +87,7 @@ on_connected(void *arg, char *their_ip, char *our_ip, int their_port, int our_po
     return c->refusal == P2P_OK ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
-/* The host of a URL is one of this machine's loopback names. */
+/* True if the host of the URL is one of this machine's loopback names. */
 static bool
 is_near(const char *url)
 {
@@ -112,15 +112,14 @@ judge(CURL *curl, CURLcode code, const struct conversation *c, const char *curl_
     long status = 0;
 
     if (c->refusal == P2P_ERR_WRONG_PEER) {
-        snprintf(
-            why, cap,
-            "the program at %s belongs to another user than the token; nothing was "
-            "sent to it",
-            url);
+        snprintf(why, cap,
+                 "the program at %s runs as a different user than the owner of the "
+                 "token; nothing was sent to it",
+                 url);
         return c->refusal;
     }
     if (c->refusal != P2P_OK) {
-        snprintf(why, cap, "cannot find out who answers at %s: %s", url,
+        snprintf(why, cap, "cannot check which program answers at %s: %s", url,
                  p2p_err_text(c->refusal));
         return c->refusal;
     }
@@ -134,8 +133,8 @@ judge(CURL *curl, CURLcode code, const struct conversation *c, const char *curl_
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (status / 100 == 2)
         return P2P_OK;
-    snprintf(why, cap, "p2p-ui at %s refused: status %ld%s", url, status,
-             status == 401 ? "; does it use these keys (--keys-dir)?" : "");
+    snprintf(why, cap, "p2p-ui at %s refused the request (HTTP status %ld)%s", url,
+             status, status == 401 ? "; check that it uses the same --keys-dir" : "");
     return P2P_ERR_REMOTE;
 }
 
@@ -155,7 +154,7 @@ cli_dashboard_post(const struct cli_dashboard *d, const char *path, char *out,
                  (int)(strlen(d->url) - (d->url[strlen(d->url) - 1] == '/')), d->url,
                  path) >= (int)sizeof(url)) {
         snprintf(why, why_cap,
-                 "--url %s: expected an address of this machine such as "
+                 "invalid --url %s: use an address of this machine such as "
                  "http://localhost:8080",
                  d->url);
         return P2P_ERR_USAGE;

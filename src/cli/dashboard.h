@@ -1,8 +1,7 @@
 /*
- * dashboard - asking this machine's p2p-ui for something with the token of its owner.
- *
- * The token is sent to a program on this machine only, and only when that program
- * belongs to the user of the token's file: another user may listen on the port as well.
+ * dashboard - requests to this machine's p2p-ui with the owner's token. The token is
+ * sent only to a program on this machine, and only if that program runs as the owner of
+ * the token's file, because another user may listen on the port as well.
  */
 #ifndef CLI_DASHBOARD_H
 #define CLI_DASHBOARD_H
@@ -17,15 +16,15 @@ struct cli_dashboard {
     const char *url;     /* http://localhost:8080 */
     const char *ca_file; /* certificates to trust for https; NULL: the system's */
     const char *token;   /* of p2p_owner_token_read */
-    uid_t uid;           /* the user of its file */
+    uid_t uid;           /* the owner of its file */
     uint64_t timeout_ms;
 };
 
 /*
- * POST to `path` without a body; the answer's JSON as text into `out` (`cap` bytes with
- * the NUL). `why` gets a sentence when it fails. USAGE: the URL is none, or not of this
- * machine. UNREACHABLE: nothing listens there. WRONG_PEER: another user's program does.
- * REMOTE: an answer other than 2xx.
+ * Sends a POST to `path` without a body; writes the answer's JSON as text to `out`
+ * (`cap` bytes with the NUL). On failure `why` gets a sentence. USAGE: the URL is
+ * invalid or not of this machine. UNREACHABLE: nothing listens there. WRONG_PEER:
+ * another user's program listens there. REMOTE: the status was not 2xx.
  */
 P2P_MUST_CHECK enum p2p_err cli_dashboard_post(const struct cli_dashboard *d,
                                                const char *path, char *out, size_t cap,

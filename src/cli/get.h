@@ -1,4 +1,4 @@
-/* get - the parts of `p2p get`: where to fetch from, what to show. */
+/* get - the parts of `p2p get`: finding sources, and showing progress. */
 #ifndef CLI_GET_H
 #define CLI_GET_H
 
@@ -27,17 +27,17 @@ struct get_sources {
     struct p2p_source_spec at[P2P_DOWNLOAD_WAITING_MAX];
     struct p2p_id ids[P2P_DOWNLOAD_WAITING_MAX];
     size_t count;
-    size_t claimed; /* the first ones: they say they have exactly this content */
-    /* The content that is meant, as registries or neighbors say. */
+    size_t claimed; /* the first ones: peers that state to have exactly this content */
+    /* The chosen content, as registries or peers of the local network describe it. */
     struct p2p_digest root;
     bool root_known, root_from_user;
     uint64_t size; /* with the root, as announced */
     bool size_known;
 };
-/* False: not a root, nor the beginning of one. */
+/* False if the text is not a root or the beginning of one. */
 bool get_parse_root(struct get_options *opt);
-/* Fills `out` (which must stay where it is). 0, or the exit status; all has been said.
- */
+/* Fills `out` (which must not be moved). Returns 0 or the exit status; prints its own
+ * messages. */
 int get_find_sources(const struct get_options *opt, const char *name,
                      struct p2p_discovery *d, struct p2p_identity *identity,
                      struct get_sources *out);
@@ -45,9 +45,9 @@ int get_find_sources(const struct get_options *opt, const char *name,
 /* ---- get_choice.c ---- */
 
 /*
- * Which of the contents of a name is meant: by trust, --root or --any, or because the
- * user says so on the terminal. NULL in `*out` with 0: nobody says what it is. Else the
- * exit status; all has been said.
+ * Chooses one of the contents of a name: by trust, by --root or --any, or by asking the
+ * user on the terminal. NULL in `*out` with 0: no peer states its content. Otherwise
+ * returns the exit status; prints its own messages.
  */
 int get_choose(const struct get_options *opt, const char *name,
                const struct p2p_contents *contents, const struct p2p_content **out);
@@ -70,7 +70,7 @@ struct get_show {
     enum p2p_source_state told[P2P_DOWNLOAD_SOURCES_MAX];
 };
 void get_show_init(struct get_show *show, const struct get_options *opt);
-/* Every event of the download but the last. */
+/* Shows every event of the download except the last. */
 void get_show_event(struct get_show *show, const struct p2p_download_status *status);
 void get_show_end(struct get_show *show, const struct p2p_download_status *status);
 

@@ -1,4 +1,4 @@
-/* `p2p get NAME` where the name has different contents: which one is meant. */
+/* `p2p get NAME`, if the name has different contents: the choice between them. */
 #include <cjson/cJSON.h>
 #include <ctype.h>
 #include <stdio.h>
@@ -9,7 +9,8 @@
 #include "get.h"
 #include "p2p/bytes.h"
 
-/* Ids cost nothing, and so do contents: what fits on a screen is shown. */
+/* Anyone can create many ids and contents, so only as many as fit on a screen are
+ * shown. */
 enum { SHOWN_MAX = 20, PEERS_SHOWN_MAX = 8, ROOT_SHOWN = 16, PREFIX_MIN = 8 };
 
 bool
@@ -69,8 +70,8 @@ print_list(const char *name, const struct p2p_contents *contents)
     bool is_folder = name[strlen(name) - 1] == '/';
     char shown[CLI_TEXT];
 
-    cli_say("%zu different %s are called \"%s\", and your trusted peers do not decide "
-            "which one you mean:",
+    cli_say("%zu different %s are called \"%s\", and no peer that you trust shares "
+            "only one of them:",
             contents->count, is_folder ? "folders" : "files", cli_text(name, shown));
     for (size_t i = 0; i < contents->count && i < SHOWN_MAX; i++) {
         const struct p2p_content *c = &contents->at[i];
@@ -86,7 +87,7 @@ print_list(const char *name, const struct p2p_contents *contents)
 
 /* ---- Choosing ---- */
 
-/* The number that the user types; 0: none of them. */
+/* Reads the number that the user types; 0: none of them. */
 static size_t
 ask(size_t count)
 {
@@ -124,7 +125,7 @@ ask_or_refuse(const struct get_options *opt, const char *name, const char *advic
     return cli_fail(P2P_ERR_AMBIGUOUS, "nothing was downloaded; %s", advice);
 }
 
-/* The one whose root begins like this. */
+/* Finds the content whose root begins with these digits. */
 static int
 by_prefix(const char *digits, const char *name, const struct p2p_contents *contents,
           const struct p2p_content **out)
@@ -138,14 +139,14 @@ by_prefix(const char *digits, const char *name, const struct p2p_contents *conte
             continue;
         if (*out != NULL)
             return cli_fail(P2P_ERR_AMBIGUOUS,
-                            "--root: several roots begin with %s; give more digits",
+                            "several roots begin with %s; give more digits to --root",
                             digits);
         *out = &contents->at[i];
     }
     if (*out != NULL)
         return 0;
     return cli_fail(P2P_ERR_NOT_FOUND,
-                    "no peer shares a \"%s\" whose root begins with %s",
+                    "no peer shares a file \"%s\" whose root begins with %s",
                     cli_text(name, shown), digits);
 }
 
@@ -163,8 +164,8 @@ get_choose(const struct get_options *opt, const char *name,
         return 0;
     if (!opt->any)
         return ask_or_refuse(opt, name,
-                             "choose one with --root and the digits of its root, or "
-                             "take the first with --any",
+                             "choose one with --root and its root as shown above, or "
+                             "take the first one with --any",
                              contents, out);
     *out = &contents->at[0];
     return 0;
@@ -175,7 +176,7 @@ get_choose_folder(const struct get_options *opt, const char *name,
                   const struct p2p_contents *contents, const struct p2p_content **out)
 {
     return ask_or_refuse(opt, name,
-                         "choose whose folder you want with --peer ID, or take the "
-                         "one of the best known peer with --any",
+                         "choose a peer with --peer ID, or take the folder of the best "
+                         "known peer with --any",
                          contents, out);
 }

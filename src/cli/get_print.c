@@ -1,4 +1,5 @@
-/* Progress of a download: a line on a terminal, or one JSON object a line. */
+/* Shows the progress of a download: one line on a terminal, or one JSON object per
+ * line. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
@@ -112,7 +113,7 @@ erase_line(struct get_show *show)
     show->is_drawn = false;
 }
 
-/* Empty where there is no room for it: the figures come first. */
+/* Empty if there is no room for it: the numbers are more important. */
 static void
 format_bar(unsigned percent, char out[BAR_MAX + 4])
 {
@@ -149,7 +150,7 @@ draw(struct get_show *show, const struct p2p_download_status *status)
 {
     char line[LINE_MAX_BYTES], bar[BAR_MAX + 4];
     char done[CLI_SHORT], size[CLI_SHORT], speed[CLI_SHORT], eta[CLI_SHORT];
-    /* 100 % is when it is verified, not before (a file of nothing is done at once). */
+    /* 100 % means that everything is verified (an empty file is done at once). */
     uint64_t at = status->state == P2P_DL_VERIFYING ? status->hashed : status->verified;
     unsigned percent =
         status->size > 0 ? (unsigned)((double)at * 100 / (double)status->size) : 0;
@@ -178,7 +179,7 @@ draw(struct get_show *show, const struct p2p_download_status *status)
 
 /* ---- Both ---- */
 
-/* A source that is given up is named once, with the reason. */
+/* Reports each source that is no longer used once, with the reason. */
 static void
 tell_dropped(struct get_show *show, const struct p2p_download_status *status)
 {
@@ -188,7 +189,7 @@ tell_dropped(struct get_show *show, const struct p2p_download_status *status)
         if (s->state == P2P_SRC_DROPPED && show->told[i] != s->state) {
             erase_line(show);
             cli_say(s->error == P2P_ERR_FILE_CHANGED ? "%s: %s"
-                                                     : "%s is not used any more: %s",
+                                                     : "%s is no longer used: %s",
                     p2p_addr_format(&s->addr, address, sizeof(address)),
                     p2p_err_text(s->error));
         }
@@ -196,7 +197,7 @@ tell_dropped(struct get_show *show, const struct p2p_download_status *status)
     }
 }
 
-/* Each time the sources are left alone for a moment. */
+/* Reports each pause before the sources are asked again. */
 static void
 tell_retry(struct get_show *show, const struct p2p_download_status *status)
 {
@@ -204,7 +205,7 @@ tell_retry(struct get_show *show, const struct p2p_download_status *status)
 
     if (waits && !show->told_retry) {
         erase_line(show);
-        cli_say("%s; asked again in %llu s",
+        cli_say("%s; retrying in %llu s",
                 status->message[0] != '\0' ? status->message
                                            : p2p_err_text(P2P_ERR_FILE_CHANGED),
                 (unsigned long long)status->retry_in_s);
@@ -212,7 +213,7 @@ tell_retry(struct get_show *show, const struct p2p_download_status *status)
     show->told_retry = waits;
 }
 
-/* Where no line is redrawn, a download that waits says so once. */
+/* Without a progress line, a waiting download is reported once. */
 static void
 tell_paused(struct get_show *show, const struct p2p_download_status *status)
 {
@@ -238,7 +239,8 @@ get_show_event(struct get_show *show, const struct p2p_download_status *status)
         tell_paused(show, status);
 }
 
-/* "1 trusted, 2 new": who sent it. Empty when nothing came over the network. */
+/* Which peers sent it, such as "1 trusted, 2 new". Empty if nothing came over the
+ * network. */
 static void
 format_senders(const struct p2p_download_status *status, char out[P2P_CONTENT_WHO])
 {
@@ -250,8 +252,8 @@ format_senders(const struct p2p_download_status *status, char out[P2P_CONTENT_WH
     p2p_content_who(&senders, out);
 }
 
-/* What was verified, and no more: that the bytes are those of a root says nothing about
- * who made them. */
+/* States exactly what was verified. That the bytes match a root does not tell who made
+ * them. */
 static void
 format_verified(const struct get_show *show, const struct p2p_download_status *status,
                 char *out, size_t cap)
@@ -268,9 +270,8 @@ format_verified(const struct get_show *show, const struct p2p_download_status *s
         len = (size_t)snprintf(out, cap, "verified: each file matches its root");
     else
         len = (size_t)snprintf(out, cap,
-                               "verified: the bytes match the SHA-256 that the "
-                               "peer stated, which proves nothing about who "
-                               "it is");
+                               "verified: the bytes match the SHA-256 that the peer "
+                               "sent, but protocol 1 does not prove who the peer is");
     if (who[0] != '\0' && len < cap)
         snprintf(out + len, cap - len, "; sent by %s", who);
 }
@@ -283,7 +284,7 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
     uint64_t ms = p2p_now_ms() - show->started_ms;
 
     if (status->already_there) {
-        cli_say("already there: nothing was downloaded");
+        cli_say("the file is already there; nothing was downloaded");
         printf("%s\n", path);
         return;
     }
@@ -295,14 +296,15 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
     snprintf(took, sizeof(took), "%.1f s", (double)ms / 1000);
     cli_size(status->size, size);
     cli_size(ms > 0 ? status->received * 1000 / ms : status->received, speed);
-    if (status->received == 0) /* empty, or all of it was there from before */
+    if (status->received == 0) /* the file is empty, or all of it was there already */
         cli_say("%s; %s", size, verified);
     else
         cli_say("%s in %s (%s/s from the network); %s", size, took, speed, verified);
     printf("%s\n", path);
 }
 
-/* What has no story is the folder's: it cannot be written, its file system refused. */
+/* An error without an explanation is about the folder: it cannot be written, or its
+ * file system refused. */
 static void
 tell_failed(const struct get_show *show, const struct p2p_download_status *status)
 {

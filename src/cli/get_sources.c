@@ -1,5 +1,5 @@
-/* Where `p2p get` fetches from: addresses given, one peer given, or whoever shares it.
- */
+/* Finds the sources of `p2p get`: given addresses, one given peer, or all peers that
+ * share the file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 #include "p2p/conn.h"
 
 enum { SEARCH_LIMIT = 1000 };
-/* Neighbors are asked one after the other what a name means to them. */
+/* Asks peers of the local network one after the other which file a name stands for. */
 enum { NEIGHBORS_ASKED_MAX = 32, NEIGHBOR_MS = 3000, NEIGHBORS_MS = 10000 };
 
 static void
@@ -39,7 +39,7 @@ given_addresses(const struct get_options *opt, struct get_sources *out)
         struct p2p_addr addr;
         char shown[CLI_TEXT];
         if (p2p_addr_parse(opt->from.at[i], 0, &addr) != P2P_OK)
-            return cli_fail(P2P_ERR_USAGE, "--from %s: HOST:PORT is needed",
+            return cli_fail(P2P_ERR_USAGE, "invalid --from %s: use HOST:PORT",
                             cli_text(opt->from.at[i], shown));
         add_source(out, &addr, opt->peer != NULL ? &opt->peer_id : NULL, true);
     }
@@ -67,8 +67,8 @@ is_called(const struct p2p_search_result *result, const char *name)
     return strcmp(result->name, name) == 0;
 }
 
-/* The peers of the content that is meant, then trusted ones that do not say which file
- * it is; all of those where nobody says so. */
+/* The peers of the chosen content, then trusted peers that do not state their content.
+ * If no peer states its content, all of them. */
 static void
 add_content(const struct p2p_contents *contents, const struct p2p_content *chosen,
             const struct p2p_id *self, struct get_sources *out)
@@ -84,12 +84,12 @@ add_content(const struct p2p_contents *contents, const struct p2p_content *chose
         add_peers(out, &chosen->peers, self);
         out->claimed = out->count;
     }
-    /* Under a known root they can only deliver the right bytes. */
+    /* With a known root, they can only deliver the right bytes. */
     if (rootless != NULL && (chosen == NULL || chosen->root_known))
         add_peers(out, &rootless->peers, self);
 }
 
-/* 0, or the exit status. */
+/* Returns 0 or the exit status. */
 static int
 choose_file(const struct get_options *opt, const struct p2p_search_results *results,
             const char *name, struct p2p_identity *identity, struct get_sources *out)
@@ -167,7 +167,8 @@ ask_registries(const struct get_options *opt, struct p2p_discovery *d, const cha
 
 /* ---- The local network ---- */
 
-/* What a neighbor calls by this name, as a result of its own. */
+/* The content that one peer of the local network has under this name, as a separate
+ * result. */
 static bool
 ask_neighbor(const struct get_options *opt, struct p2p_identity *identity,
              const struct cli_peer *peer, const char *name,
@@ -218,8 +219,9 @@ ask_neighbors(const struct get_options *opt, struct p2p_identity *identity,
     return status;
 }
 
-/* Everyone of the local network: each is asked whether it has the file. Where they mean
- * different files by a name, that is asked first. 0, or the exit status. */
+/* Asks all peers of the local network whether they have the file. If they have
+ * different files with this name, the user chooses first. Returns 0 or the exit
+ * status. */
 static int
 add_lan(const struct get_options *opt, const char *name, struct p2p_identity *identity,
         struct get_sources *out)
@@ -258,10 +260,10 @@ by_root(const struct get_options *opt, const char *name, struct p2p_discovery *d
         return 0;
     if (err != P2P_OK)
         return cli_fail_registries(d, err);
-    return cli_fail(P2P_ERR_NOT_FOUND, "no peer shares a file of this root");
+    return cli_fail(P2P_ERR_NOT_FOUND, "no peer shares a file with this root");
 }
 
-/* Did the user mean a folder? */
+/* True if the name is a folder. */
 static bool
 is_folder(struct p2p_discovery *d, const char *name)
 {
@@ -287,7 +289,8 @@ by_name(const struct get_options *opt, const char *name, struct p2p_discovery *d
 
     if (d != NULL)
         status = ask_registries(opt, d, name, identity, out, &only_self, &err);
-    /* The local network costs a second: only when the registries did not help. */
+    /* Searching the local network takes a second, so it is done only if the registries
+     * did not help. */
     if (out->count == 0 && status == 0)
         status = add_lan(opt, name, identity, out);
     if (out->count > 0 || status != 0)
@@ -300,8 +303,8 @@ by_name(const struct get_options *opt, const char *name, struct p2p_discovery *d
     cli_text(name, shown);
     if (d != NULL && is_folder(d, name))
         return cli_fail(P2P_ERR_NOT_FOUND,
-                        "\"%s\" is a folder; `p2p get \"%s/\"` fetches all of it",
-                        shown, shown);
+                        "\"%s\" is a folder; `p2p get \"%s/\"` downloads it", shown,
+                        shown);
     return cli_fail(P2P_ERR_NOT_FOUND,
                     "no peer shares \"%s\"; `p2p search` looks for similar names",
                     shown);

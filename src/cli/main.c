@@ -9,24 +9,23 @@
 #include "p2p/options.h"
 
 static const struct cli_command commands[] = {
-    {"get", cmd_get, "NAME",
-     "fetch a file, or a folder (NAME/), from all peers that have it"},
+    {"get", cmd_get, "NAME", "download a file or a folder (NAME/)"},
     {"search", cmd_search, "TEXT", "find files by name"},
-    {"peers", cmd_peers, "[trust|forget|block ID]", "who is online; whom to trust"},
-    {"ls", cmd_ls, "PEER", "what a peer shares"},
-    {"status", cmd_status, "", "this device, its registries, its peer"},
-    {"id", cmd_id, "", "this device's peer id"},
-    {"key", cmd_key, "show|protect|unprotect|rotate", "this device's key"},
-    {"ui", cmd_ui, "", "open the dashboard in the browser, as its owner"},
-    {"token", cmd_token, "new [NAME]|list|revoke ID",
-     "access of other devices to the dashboard"},
-    {"share", cmd_share, "ls --problems|rescan",
-     "what of the shared folder is not shared, and why"},
+    {"peers", cmd_peers, "[trust|forget|block ID]",
+     "list online peers, choose whom to trust"},
+    {"ls", cmd_ls, "PEER", "list what a peer shares"},
+    {"status", cmd_status, "", "show the state of this device"},
+    {"id", cmd_id, "", "show this device's peer id"},
+    {"key", cmd_key, "show|protect|unprotect|rotate",
+     "show or change this device's key"},
+    {"ui", cmd_ui, "", "open the dashboard in the browser"},
+    {"token", cmd_token, "new [NAME]|list|revoke ID", "manage access to the dashboard"},
+    {"share", cmd_share, "ls|rescan|confirm", "list what is not shared, scan again"},
     {"unfinished", cmd_unfinished, "[remove NAME|ROOT|all]",
-     "interrupted downloads, and giving them up"},
-    {"init", cmd_init, "", "set up this device: name, shared folder, registry"},
-    {"config", cmd_config, "get|set|unset|list|path", "settings of all programs"},
-    {"doctor", cmd_doctor, "", "why does it not connect?"},
+     "list or remove interrupted downloads"},
+    {"init", cmd_init, "", "set up this device"},
+    {"config", cmd_config, "get|set|unset|list|path", "show or change settings"},
+    {"doctor", cmd_doctor, "", "find out why peers do not connect"},
 };
 #define COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -97,10 +96,11 @@ run(int argc, char **argv)
     command = find_command(name);
     if (command == NULL)
         return not_a_command(name);
-    /* Commands say themselves what went wrong; --log-level debug shows the rest. */
+    /* Commands print their own error messages; --log-level debug shows the rest. */
     setenv("P2P_LOG_LEVEL", "error", 0);
     if (p2p_crypto_init() != P2P_OK)
-        return cli_fail(P2P_ERR_CRYPTO, "the cryptographic library cannot be used");
+        return cli_fail(P2P_ERR_CRYPTO,
+                        "the cryptographic library does not work (OpenSSL)");
     return command->run(argc - 1, argv + 1);
 }
 

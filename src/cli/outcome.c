@@ -1,5 +1,5 @@
-/* What a script reads: an object for every outcome, and a status that says so when the
- * output did not arrive. */
+/* Output for scripts: an object for every outcome, and an exit status that reports lost
+ * output. */
 #include <cjson/cJSON.h>
 #include <errno.h>
 #include <stdio.h>
@@ -35,7 +35,7 @@ cli_outcome_begin(const struct p2p_option_set *set, const void *target, int argc
                 *(const bool *)((const char *)target + set->options[i].offset);
 }
 
-/* The first that was said: what follows is advice. */
+/* Keeps the first message, because the following ones are advice. */
 void
 cli_outcome_note(enum p2p_err err, const char *format, va_list args)
 {
@@ -45,7 +45,7 @@ cli_outcome_note(enum p2p_err err, const char *format, va_list args)
         vsnprintf(outcome.message, sizeof(outcome.message), format, args);
 }
 
-/* Of a download only the last line is one: it says how it ended. */
+/* Of a download, only the last line is an outcome: it tells how the download ended. */
 void
 cli_outcome_note_printed(const struct cJSON *object)
 {
@@ -58,7 +58,7 @@ cli_outcome_note_printed(const struct cJSON *object)
                           strcmp(event, "choice") == 0;
 }
 
-/* For what was told by a status alone. */
+/* For outcomes that have only an exit status. */
 static const char *
 name_of(int status)
 {
@@ -89,7 +89,7 @@ print_outcome(int status)
         cli_put_text(object, "error", name_of(status));
     if (status != 0 && outcome.message[0] == '\0')
         snprintf(outcome.message, sizeof(outcome.message),
-                 "the reason is on the standard error output");
+                 "see the message on standard error");
     cli_put_text(object, "message",
                  outcome.message[0] != '\0' ? outcome.message : NULL);
     cli_print_json(object);
@@ -103,8 +103,8 @@ cli_outcome_end(int status)
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout))
         return status;
-    /* Somebody who reads half of it must not take it for all. */
-    fprintf(stderr, "p2p: cannot write to the standard output%s%s\n",
+    /* A reader must not take half of the output for all of it. */
+    fprintf(stderr, "p2p: cannot write to standard output%s%s\n",
             errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
     return p2p_err_exit_status(P2P_ERR_SYS);
 }

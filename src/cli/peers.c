@@ -1,5 +1,4 @@
-/* Peers, wherever they are found: registries, the local network, those that are known.
- */
+/* Finds peers: with the registries, on the local network, and among the known peers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +44,8 @@ add_peer(struct cli_peers *peers, struct p2p_identity *identity,
     return P2P_OK;
 }
 
-/* One that the registry knows as well stays one: its address here is the nearer one. */
+/* A peer that the registry also lists stays one entry; its local address comes
+ * first. */
 static enum p2p_err
 add_lan(const struct cli_common *common, struct p2p_identity *identity,
         struct cli_peers *peers)
@@ -71,7 +71,8 @@ add_lan(const struct cli_common *common, struct p2p_identity *identity,
     return err;
 }
 
-/* Best first (rank.h): who is asked first, and which come before a limit. */
+/* Sorts peers, best first (rank.h): this decides which are asked first, and which come
+ * before a limit. */
 static enum p2p_err
 sort_peers(struct cli_peers *peers)
 {
@@ -143,7 +144,7 @@ cli_find_peers(const struct cli_common *common, struct p2p_discovery *d,
 
 /* ---- What a person calls a peer ---- */
 
-/* The one peer whose id begins like this; USAGE when there are several. */
+/* Finds the peer whose id begins with these digits; USAGE if there are several. */
 static enum p2p_err
 match_prefix(const struct cli_peers *peers, const char *text, struct cli_peer *out)
 {
@@ -173,7 +174,7 @@ is_id_text(const char *text)
            (text[digits] == '\0' || strcmp(text + digits, "...") == 0);
 }
 
-/* Online peers; what goes wrong has been said. */
+/* Lists online peers; prints its own error messages. */
 static enum p2p_err
 online(const struct cli_common *common, struct p2p_identity *identity,
        struct cli_peers *peers)
@@ -212,15 +213,15 @@ cli_resolve_id(const struct cli_common *common, struct p2p_identity *identity,
         cli_peers_clear(&peers);
     }
     if (err == P2P_ERR_NOT_FOUND)
-        cli_say("no peer is known whose id begins with %s", cli_text(text, shown));
+        cli_say("no known peer has an id that begins with %s", cli_text(text, shown));
     else if (err != P2P_OK)
-        cli_say("%s: a peer id is needed, 64 hex digits or at least its first 8; if "
-                "several begin like that, more of them",
+        cli_say("invalid or ambiguous peer id %s: use 64 hex digits, or enough of the "
+                "first ones (at least 8) to name one peer",
                 cli_text(text, shown));
     return err;
 }
 
-/* A peer of this id: online, or where it was last met. */
+/* Finds a peer with this id: online, or at its last known address. */
 static enum p2p_err
 find_by_id(const struct cli_common *common, struct p2p_identity *identity,
            const struct p2p_id *id, struct cli_peer *out)
@@ -240,7 +241,7 @@ find_by_id(const struct cli_common *common, struct p2p_identity *identity,
         err = p2p_addr_parse(known.addresses[0], 0, &out->addr);
     } else if (err == P2P_OK) {
         err = P2P_ERR_NOT_FOUND;
-        cli_say("that peer is not online and its address is not known");
+        cli_say("this peer is not online, and its address is not known");
     }
     cli_peers_clear(&peers);
     return err;
@@ -261,6 +262,6 @@ cli_resolve_peer(const struct cli_common *common, struct p2p_identity *identity,
     }
     err = p2p_addr_parse(text, 0, &out->addr);
     if (err != P2P_OK)
-        cli_say("%s: HOST:PORT or a peer id is needed", cli_text(text, shown));
+        cli_say("invalid peer %s: use HOST:PORT or a peer id", cli_text(text, shown));
     return err;
 }

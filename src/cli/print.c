@@ -16,7 +16,7 @@ cli_text(const char *text, char out[CLI_TEXT])
 {
     size_t len = strlen(text);
 
-    /* A name that is allowed cannot hold anything that acts on a terminal. */
+    /* A valid name contains no character that controls a terminal. */
     if (len < CLI_TEXT && p2p_name_check(text, len, true) == P2P_OK)
         return strcpy(out, text);
     return p2p_log_escape(text, len, out, CLI_TEXT);
@@ -66,7 +66,7 @@ cli_time(uint64_t seconds, char out[CLI_SHORT])
 
 /* ---- JSON ---- */
 
-/* There is nothing to clean up that exit does not, and no output without memory. */
+/* exit() cleans up everything, and without memory nothing can be printed. */
 static void *
 must(void *made)
 {

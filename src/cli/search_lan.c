@@ -8,7 +8,8 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 
-/* Peers that are asked for a root's name: a registry may list who is long gone. */
+/* How many peers are asked for a root's name: a registry may list peers that are
+ * gone. */
 enum { ASKED_MAX = 8 };
 
 struct lan_search {
@@ -47,7 +48,7 @@ result_of(struct lan_search *s, const char *name, uint64_t size,
     return grown;
 }
 
-/* The peer that is asked has this file. */
+/* Called for each file of the asked peer. */
 static void
 add_file(struct lan_search *s, const char *name, uint64_t size,
          const struct p2p_digest *root)
@@ -106,7 +107,7 @@ ask_neighbour(struct lan_search *s)
             add_file(s, meta.name, meta.geometry.size, &meta.root);
     } else if (p2p_conn_list_all(conn, p2p_now_ms() + s->common->timeout_ms, visit_file,
                                  s) != P2P_OK)
-        p2p_log_debug("a peer nearby was not listed to the end");
+        p2p_log_debug("the file list of a peer on the local network is incomplete");
     p2p_conn_close(conn);
 }
 
@@ -125,7 +126,7 @@ ask_neighbours(struct lan_search *s)
     cli_peers_clear(&lan);
 }
 
-/* A root has no name of its own: the first that answers tells what it calls it. */
+/* A root has no name: the first peer that answers tells the name that it uses. */
 static void
 describe(struct lan_search *s, struct p2p_search_result *r)
 {

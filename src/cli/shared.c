@@ -25,7 +25,7 @@ cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out)
             p2p_home_find(&out->home) == P2P_OK ? out->home.shared_dir : "shared";
 }
 
-/* The last one has no name and begins with the number of all the others. */
+/* The last row has no name; its text begins with the number of the others. */
 static void
 count_one(void *count, const char *name, const char *reason)
 {
@@ -52,10 +52,9 @@ static void
 tell_not_there(const char *dir, int errnum, char *out, size_t cap)
 {
     snprintf(out, cap,
-             errnum == ENOENT
-                 ? "%s is not there: it was moved, deleted or unmounted, and "
-                   "nothing of it is shared"
-                 : "%s cannot be looked at",
+             errnum == ENOENT ? "%s does not exist (it was moved, deleted or "
+                                "unmounted), so none of its files are shared"
+                              : "cannot look into %s",
              dir);
 }
 
@@ -89,12 +88,12 @@ cli_tell_shared(const struct cli_shared *shared, char *out, size_t cap)
     if (err == P2P_ERR_AWAY)
         tell_emptied(shared->dir, missing, out, cap);
     else if (err != P2P_OK)
-        snprintf(out, cap, "the index of %s cannot be read: %s", shared->dir,
+        snprintf(out, cap, "cannot read the index of %s: %s", shared->dir,
                  p2p_err_text(err));
     else if (problems > 0)
-        snprintf(
-            out, cap,
-            "%zu %s not shared; `p2p share ls --problems --shared-dir %s` tells why",
-            problems, problems == 1 ? "entry is" : "entries are", shared->dir);
+        snprintf(out, cap,
+                 "%zu %s not shared; `p2p share ls --problems --shared-dir %s` lists "
+                 "the reasons",
+                 problems, problems == 1 ? "entry is" : "entries are", shared->dir);
     return err != P2P_OK || problems > 0;
 }

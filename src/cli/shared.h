@@ -1,4 +1,4 @@
-/* shared - what this machine's own shared folder has to tell. */
+/* shared - messages about this machine's own shared folder. */
 #ifndef P2P_CLI_SHARED_H
 #define P2P_CLI_SHARED_H
 
@@ -21,13 +21,13 @@ struct cli_shared {
  * is that of the home. Borrows `named`. */
 void cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out);
 
-/* How many entries of the folder are not shared. NOT_FOUND: there is no such folder, or
- * no program has shared it yet. AWAY: it had `*missing` files and is empty. */
+/* Counts the entries of the folder that are not shared. NOT_FOUND: there is no such
+ * folder, or no program has shared it yet. */
 P2P_MUST_CHECK enum p2p_err cli_look_at_shared(const struct cli_shared *shared,
                                                size_t *problems, uint64_t *missing);
-/* One line for people about that, as "3 entries of shared are not shared: ..."; ""
- * when there is nothing to say. `out` holds `cap` bytes. Returns whether something is
- * wrong. */
+/* Writes one line about it for people, such as "3 entries of shared are not shared:
+ * ..."; "" if there is nothing to report. `is_named`: the user named the folder, so it
+ * should exist. `out` has `cap` bytes. Returns true if something is wrong. */
 bool cli_tell_shared(const struct cli_shared *shared, char *out, size_t cap);
 
 #endif

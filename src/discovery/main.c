@@ -124,10 +124,10 @@ report_snapshot(const char *path, enum p2p_err err)
     char aside[PATH_MAX];
 
     if (snapshot_set_aside(path, aside, sizeof(aside)))
-        p2p_log_warn("snapshot file=%s is not used: %s; kept as %s", path,
+        p2p_log_warn("cannot use snapshot file=%s: %s; it was renamed to %s", path,
                      p2p_err_text(err), aside);
     else
-        p2p_log_warn("snapshot file=%s is not used and will be replaced: %s", path,
+        p2p_log_warn("cannot use snapshot file=%s, it will be replaced: %s", path,
                      p2p_err_text(err));
 }
 
@@ -184,7 +184,8 @@ open_store(struct discovery *d)
     if (err != P2P_OK)
         p2p_log_error("store %s: %s", o->store, p2p_err_text(err));
     else if (!store_wait(d->app.store, STORE_FIRST_WAIT_MS))
-        p2p_log_warn("store %s: no answer yet, going on without", o->store);
+        p2p_log_warn("store %s: no answer yet; starting without it and trying again",
+                     o->store);
     return err;
 }
 
@@ -202,8 +203,9 @@ start_and_wait(struct discovery *d)
         return err;
     d->app.housekeeper = d->housekeeper;
     if (is_folder(d->app.opt.snapshot)) {
-        p2p_log_error("cannot write --snapshot %s: this is a folder; name a file in it",
-                      d->app.opt.snapshot);
+        p2p_log_error(
+            "cannot write --snapshot %s: it is a folder; give the name of a file",
+            d->app.opt.snapshot);
         return P2P_ERR_USAGE;
     }
     load_snapshot(d);

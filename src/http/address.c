@@ -140,10 +140,11 @@ parse_network(const char *text, size_t len, struct http_network *out)
             return "the prefix length must be a number from 1 to 32 (IPv6: 128)";
         out->bits += is_dotted ? V4_BITS : 0;
         if (out->bits == 0 || (http_address_is_v4(&out->base) && out->bits <= V4_BITS))
-            return "this network has every address: anybody could claim any address";
+            return "this network contains every address, so any client could claim any "
+                   "address";
     }
     if (never_connects(&out->base))
-        return "no connection comes from this address";
+        return "no connection can come from this address";
     keep_bits(&out->base, out->bits);
     return NULL;
 }

@@ -106,17 +106,17 @@ framing_is_clear(struct http_request *req, const char *version)
     MHD_get_connection_values(req->mhd, MHD_HEADER_KIND, count_header, &n);
     req->declared = 0;
     if (n.hosts == 0 && strcmp(version, "HTTP/1.1") == 0) {
-        http_fail(req, 400, "malformed", "HTTP/1.1 needs a Host");
+        http_fail(req, 400, "malformed", "missing Host header (HTTP/1.1 requires it)");
         return false;
     }
     if (n.lengths + n.encodings > 1 || n.hosts > 1 ||
         (n.encodings == 1 && !n.is_chunked)) {
-        http_fail(req, 400, "malformed", "Host or the body's length is ambiguous");
+        http_fail(req, 400, "malformed", "ambiguous Host header or body length");
         return false;
     }
     if (n.headers > HTTP_MAX_HEADERS) {
-        http_fail(req, 431, "too_many_headers", "more than %u headers",
-                  HTTP_MAX_HEADERS);
+        http_fail(req, 431, "too_many_headers",
+                  "too many headers: at most %u are allowed", HTTP_MAX_HEADERS);
         return false;
     }
     if (n.encodings == 1)
@@ -154,7 +154,8 @@ body_is_acceptable(struct http_request *req)
     }
     if (req->declared == UINT64_MAX || req->declared <= r->max_body)
         return true;
-    http_fail(req, 413, "too_large", "the body may have at most %zu bytes",
+    http_fail(req, 413, "too_large",
+              "the request body is too large: at most %zu bytes are allowed",
               r->max_body);
     return false;
 }
@@ -190,7 +191,8 @@ strip_authority(struct http_request *req)
         return true;
     len = strcspn(at, "/");
     if (host == NULL || strlen(host) != len || strncasecmp(at, host, len) != 0) {
-        http_fail(req, 400, "malformed", "the target and Host name different servers");
+        http_fail(req, 400, "malformed",
+                  "the request target and the Host header name different servers");
         return false;
     }
     req->path = at[len] == '/' ? at + len : "/";
@@ -202,7 +204,9 @@ static bool
 is_welcome(struct http_request *req, size_t uri_len, const char *version)
 {
     if (uri_len > HTTP_MAX_URI) {
-        http_fail(req, 414, "uri_too_long", "at most %u bytes", HTTP_MAX_URI);
+        http_fail(req, 414, "uri_too_long",
+                  "the request target is too long: at most %u bytes are allowed",
+                  HTTP_MAX_URI);
         return false;
     }
     http_proxy_resolve(req, version);
@@ -272,7 +276,8 @@ grow_body(struct http_request *req, size_t need)
                                BODY_ALWAYS)) {
         http_set_header(req, "Retry-After", "1");
         http_fail(req, 503, "busy",
-                  "too much of what this address sends is being read at the moment");
+                  "too many request bytes from this address are arriving at once; try "
+                  "again later");
         return false;
     }
     if ((body = realloc(req->body, cap)) == NULL) {
@@ -289,7 +294,8 @@ static void
 keep_body(struct http_request *req, const char *data, size_t n)
 {
     if (n > req->route->max_body - req->body_len) {
-        http_fail(req, 413, "too_large", "the body may have at most %zu bytes",
+        http_fail(req, 413, "too_large",
+                  "the request body is too large: at most %zu bytes are allowed",
                   req->route->max_body);
         return;
     }
@@ -328,7 +334,7 @@ finish(struct http_request *req)
     if (req->has_parked)
         return MHD_YES;
     if (req->response == NULL)
-        http_fail(req, 500, "internal", "the request was not answered");
+        http_fail(req, 500, "internal", "internal error: the request was not answered");
     return http_answer_queue(req);
 }
 

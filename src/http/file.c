@@ -162,7 +162,7 @@ fail_range(struct http_request *req, uint64_t size)
 
     snprintf(text, sizeof(text), "bytes */%llu", (unsigned long long)size);
     http_set_header(req, "Content-Range", text);
-    http_fail(req, 416, "bad_range", "the range lies outside of the file");
+    http_fail(req, 416, "bad_range", "the range is outside the file");
 }
 
 void

@@ -145,7 +145,7 @@ add_host(struct http_hosts *out, const char *text, size_t len)
     if (strstr(copy, "://") != NULL || strchr(copy, '/') != NULL)
         return "give the host name alone, without http:// and without a path";
     if (strchr(copy, '*') != NULL)
-        return "give each name: patterns are not supported";
+        return "patterns are not supported; give each name";
     if (http_address_parse(copy, len, &address))
         http_address_format(&address, name);
     else if (!http_host_parse(copy, name, sizeof(name)))
@@ -249,8 +249,8 @@ host_passes(struct http_request *req)
     if (http_host_is_own(http_host(req), http_local_ip(req), req->server->hosts.at))
         return true;
     http_fail(req, 421, "wrong_host",
-              "this server does not answer to this name (Host): open it by its "
-              "address, or start it with --allow-host and the name");
+              "this server does not accept this host name: open it by its IP address, "
+              "or start it with --allow-host and the name");
     return false;
 }
 
@@ -284,7 +284,7 @@ http_guard_allows_site(struct http_request *req)
     if (!req->server->opt.guard.check_site || http_origin_is_own(&h) ||
         ((req->route->flags & HTTP_PAGE) && is_navigation(req)))
         return true;
-    http_fail(req, 403, "cross_site", "a page of another site may not ask for this");
+    http_fail(req, 403, "cross_site", "a page of another site may not request this");
     return false;
 }
 

@@ -26,16 +26,16 @@ scan(const char *text, size_t len)
                 in_string = false;
             else if (c == '\\') {
                 if (len - i >= 6 && memcmp(text + i, "\\u0000", 6) == 0)
-                    return "a text with NUL";
+                    return "a string contains a NUL character";
                 i++;
             } else if ((unsigned char)c < 0x20)
-                return "a control character in a text";
+                return "a string contains a control character";
             continue;
         }
         if (c == '"')
             in_string = true;
         else if ((c == '[' || c == '{') && ++depth > HTTP_JSON_MAX_DEPTH)
-            return "nested too deeply";
+            return "objects or lists are nested too deeply";
         else if ((c == ']' || c == '}') && depth > 0)
             depth--;
         values += c == '[' || c == '{' || c == ',';
@@ -98,9 +98,9 @@ http_json_parse(const char *text, size_t len, const char **why)
     if ((json = cJSON_ParseWithLengthOpts(text, len, &end, false)) == NULL)
         return NULL;
     if (!is_blank(end, text + len))
-        *why = "something follows the value";
+        *why = "text follows the end of the value";
     else if (!is_unambiguous(json))
-        *why = "a key twice, or too many keys, in one object";
+        *why = "an object contains the same key twice, or too many keys";
     else
         return json;
     cJSON_Delete(json);

@@ -101,16 +101,19 @@ http_metrics_server(struct http_metrics *m, struct http_server *s)
     http_metrics_gauge(m, "p2p_http_connections", "Open connections.", n.connections);
     http_metrics_counter(m, "p2p_http_requests_total", "Requests.", n.requests);
     http_metrics_counter(m, "p2p_http_refused_total",
-                         "Requests refused before a handler.", n.refused);
+                         "Requests refused before they were processed.", n.refused);
     http_metrics_counter(m, "p2p_http_rate_limited_total",
-                         "Requests over the rate of their address (429).", n.limited);
+                         "Requests refused because their address sent too many (429).",
+                         n.limited);
     http_metrics_counter(m, "p2p_http_timed_out_total",
-                         "Slow senders that were cut off.", n.timed_out);
+                         "Connections closed because the client sent too slowly.",
+                         n.timed_out);
     http_metrics_counter(m, "p2p_http_given_up_total",
                          "Connections closed to make room for others.", n.given_up);
     http_metrics_counter(m, "p2p_http_turned_away_total",
-                         "Connections for which there was no room.", n.turned_away);
-    http_metrics_family(m, answers, "counter", "Answers by class of status.");
+                         "Connections refused because there was no room.",
+                         n.turned_away);
+    http_metrics_family(m, answers, "counter", "Answers by status class.");
     for (unsigned i = 1; i < sizeof(n.by_class) / sizeof(n.by_class[0]); i++) {
         snprintf(label, sizeof(label), "status=\"%uxx\"", i);
         http_metrics_sample(m, answers, label, n.by_class[i]);

@@ -124,7 +124,7 @@ run(struct http_pool *p, struct http_request *req)
     else
         req->route->handler(req, req->server->opt.app);
     if (!http_is_answered(req))
-        http_fail(req, 500, "internal", "the request was not answered");
+        http_fail(req, 500, "internal", "internal error: the request was not answered");
     req->charged_bytes = req->answer_bytes;
     if (req->charged_bytes > 0)
         http_source_add_answer(&req->server->sources, req->source, req->charged_bytes);
@@ -160,7 +160,8 @@ static bool
 refuse(struct http_request *req)
 {
     http_set_header(req, "Retry-After", "1");
-    http_fail(req, 503, "busy", "too many long requests at the moment");
+    http_fail(req, 503, "busy",
+              "too many long requests are running at the moment; try again later");
     return true;
 }
 

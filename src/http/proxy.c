@@ -95,10 +95,10 @@ warn_once(struct http_request *req)
     if (!req->conn->is_loopback ||
         atomic_exchange(&req->server->has_warned_of_proxy, true))
         return;
-    p2p_log_warn("a proxy at %s forwards requests and is not trusted: all of its "
-                 "clients share one address; start with --trusted-proxy %s to believe "
-                 "what it says of them",
-                 req->conn->ip, req->conn->ip);
+    p2p_log_warn(
+        "an unknown proxy at %s forwards requests, so all of its clients share one "
+        "address; if it is your proxy, start with --trusted-proxy %s",
+        req->conn->ip, req->conn->ip);
 }
 
 void

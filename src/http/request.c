@@ -184,7 +184,7 @@ http_json(struct http_request *req)
     }
     req->json = http_json_parse(req->body, req->body_len, &why);
     if (req->json == NULL)
-        http_fail(req, 400, "malformed", "the body is not acceptable JSON: %s", why);
+        http_fail(req, 400, "malformed", "the body is not valid JSON: %s", why);
     else if (!cJSON_IsObject(req->json)) {
         http_fail(req, 400, "malformed", "the body must be a JSON object");
         cJSON_Delete(req->json);

@@ -275,7 +275,7 @@ http_sse_follow(struct http_sse *sse, struct http_request *req)
 
     if (c == NULL) {
         http_set_header(req, "Retry-After", "15");
-        http_fail(req, 503, "too_many_streams", "too many event streams");
+        http_fail(req, 503, "too_many_streams", "too many event streams are open");
         return;
     }
     r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_SIZE, on_read, c,

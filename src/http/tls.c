@@ -134,20 +134,21 @@ import(struct pair *p, const struct http_tls_options *opt, const gnutls_datum_t 
                                              GNUTLS_X509_FMT_PEM, 0);
     if (code < 0 || p->count == 0) {
         p->count = 0;
-        snprintf(why, size, "\"%s\" does not hold a certificate in PEM form: %s",
+        snprintf(why, size, "\"%s\" contains no valid certificate in PEM format: %s",
                  opt->cert, gnutls_strerror(code));
         return P2P_ERR_CORRUPT;
     }
     if ((code = gnutls_privkey_init(&p->key)) < 0 ||
         (code = gnutls_privkey_import_x509_raw(p->key, key, GNUTLS_X509_FMT_PEM, NULL,
                                                0)) < 0) {
-        snprintf(why, size, "\"%s\" does not hold a key in PEM form: %s", opt->key,
-                 gnutls_strerror(code));
+        snprintf(why, size, "\"%s\" contains no valid private key in PEM format: %s",
+                 opt->key, gnutls_strerror(code));
         return P2P_ERR_KEY_FILE;
     }
     if (fits(p))
         return P2P_OK;
-    snprintf(why, size, "the key in \"%s\" is not the key of the certificate in \"%s\"",
+    snprintf(why, size,
+             "the private key in \"%s\" does not belong to the certificate in \"%s\"",
              opt->key, opt->cert);
     return P2P_ERR_KEY_FILE;
 }
@@ -226,14 +227,15 @@ look(uint64_t now_ms)
         return;
     if (load(&store.opt, &fresh, why, sizeof(why)) != P2P_OK) {
         /* Between the two files of a renewal; or an error that stays. */
-        p2p_log_warn("tls: the former certificate stays in use: %s", why);
+        p2p_log_warn(
+            "tls: cannot load the new certificate, the old one stays in use: %s", why);
         store.look_at_ms = now_ms + 5 * LOOK_EVERY_MS;
         return;
     }
     store.pair->until_ms = now_ms + KEEP_FORMER_MS;
     fresh->former = store.pair;
     store.pair = fresh;
-    p2p_log_info("tls: a new certificate is in use");
+    p2p_log_info("tls: loaded the new certificate");
 }
 
 int
@@ -307,7 +309,7 @@ http_tls_options_check(const struct http_tls_options *opt, char *why, size_t siz
     if (opt->cert == NULL && opt->key == NULL)
         return P2P_OK;
     if (opt->cert == NULL || opt->key == NULL) {
-        snprintf(why, size, "--tls-cert and --tls-key belong together; give both");
+        snprintf(why, size, "give both --tls-cert and --tls-key, or neither");
         return P2P_ERR_USAGE;
     }
     return http_tls_check(opt, why, size);

@@ -25,7 +25,7 @@ http_upload_into(struct http_request *req, const struct http_upload_sink *sink,
         goto out;
     }
     if (err != P2P_OK) {
-        http_fail(req, 400, "malformed", "no usable boundary in Content-Type");
+        http_fail(req, 400, "malformed", "missing or invalid boundary in Content-Type");
         goto out;
     }
     if ((u = calloc(1, sizeof(*u))) == NULL ||
@@ -62,7 +62,7 @@ http_upload_finish(struct http_request *req)
     if (u->err == P2P_OK)
         u->err = http_multipart_finish(u->parser);
     if (u->err == P2P_ERR_MALFORMED)
-        http_fail(req, 400, "malformed", "the body is not well-formed form data");
+        http_fail(req, 400, "malformed", "the body is not valid form data");
     else
         u->sink->on_done(u->arg, req, u->err);
 }

@@ -1,4 +1,4 @@
-/* New connections of a loop: taken from the listener, given to the loop that has
+/* New connections of a loop: accepts them and gives each one to the loop that has the
  * fewest. */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,8 @@
 enum {
     ACCEPTS_PER_TURN = 64,
     ACCEPT_PAUSE_MS = 200, /* after EMFILE */
-    BETWEEN_MAX = 256,     /* loopback that waits, and what a loop has yet to take */
+    BETWEEN_MAX = 256,     /* loopback connections that wait, and descriptors that a
+                            * loop has yet to take over */
 };
 
 void
@@ -48,9 +49,9 @@ post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from)
     loop_wake(loop);
 }
 
-/* A place is given to clients that are proven; before, admission has the say, and what
- * is between the two is bounded here. But where no stranger could make room, it would
- * be in vain. */
+/* Only proven clients get a place as a connection. Before that, admission decides. The
+ * connections between the two states are limited here. The limit does not apply where
+ * closing an unknown client could not make room anyway. */
 static bool
 is_full(const struct server *s)
 {
@@ -78,14 +79,16 @@ accept_one(struct loop *loop, int fd, const struct sockaddr_storage *from)
     loop_adopt(loop, fd, from);
 }
 
-/* Without descriptors left, accepting again and again would only burn the processor. */
+/* Without free descriptors, trying to accept again and again would only waste CPU
+ * time. */
 static void
 pause_accept(struct loop *loop)
 {
     epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, loop->listen_fd, NULL);
     loop->accept_paused = true;
     loop->accept_again_ms = p2p_now_ms() + ACCEPT_PAUSE_MS;
-    p2p_log_warn("out of file descriptors, not accepting for a moment");
+    p2p_log_warn("out of file descriptors: new connections wait for a moment; raise "
+                 "the limit (ulimit -n, LimitNOFILE=)");
 }
 
 void
@@ -120,7 +123,7 @@ loop_accept(struct loop *loop)
     }
 }
 
-/* Connections that found all handshake places taken get one when it is free. */
+/* Starts waiting connections when a place for a handshake becomes free. */
 void
 loop_admit_waiting(struct loop *loop)
 {

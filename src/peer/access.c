@@ -18,12 +18,13 @@ P2P_MUTEX_KIND(access_lock);
 struct access {
     struct access_options opt;
     struct access_lock lock;
-    struct stat read; /* the file as it was read; st_ino 0: not at all */
+    struct stat read; /* state of the file when it was read; st_ino is 0 if it was not
+                       * read */
     struct p2p_id *ids;
     size_t count;
 };
 
-/* One id, or nothing for an empty line or a comment. */
+/* Parses one id, or nothing for an empty line or a comment. */
 static enum p2p_err
 parse_line(char *line, struct p2p_id *id, bool *found)
 {
@@ -44,8 +45,9 @@ read_ids(FILE *in, struct p2p_id **ids, size_t *count)
         bool found;
 
         if (parse_line(line, &id, &found) != P2P_OK) {
-            p2p_log_error("allow-peers: line %u is not a peer id of 64 hex digits",
-                          number);
+            p2p_log_error(
+                "--allow-peers: invalid peer id in line %u (use 64 hex digits)",
+                number);
             return P2P_ERR_MALFORMED;
         }
         if (!found)
@@ -60,7 +62,7 @@ read_ids(FILE *in, struct p2p_id **ids, size_t *count)
     return ferror(in) ? P2P_ERR_SYS : P2P_OK;
 }
 
-/* The sandbox does not reach it: the parent opens it. */
+/* The sandbox does not allow to open this file, so the parent process opens it. */
 static FILE *
 open_list(const char *path)
 {
@@ -91,7 +93,8 @@ set_list(struct access *a, struct p2p_id *ids, size_t count, const struct stat *
     a->read = *st;
 }
 
-/* Brings the list up to date; on any failure it is empty: nobody may. */
+/* Reads the list again if it changed. After any failure it is empty, so that no peer
+ * may download. */
 static enum p2p_err
 refresh(struct access *a)
 {
@@ -164,7 +167,7 @@ is_listed(struct access *a, const struct p2p_id *id)
         return false;
     p2p_lock(&a->lock);
     if (refresh(a) != P2P_OK)
-        p2p_log_error("allow-peers: the file cannot be read, nobody may fetch");
+        p2p_log_error("--allow-peers: cannot read the file, so no peer may download");
     for (size_t i = 0; i < a->count && !found; i++)
         found = p2p_id_equal(&a->ids[i], id);
     p2p_unlock(&a->lock);
@@ -179,7 +182,8 @@ look(struct access *a, const struct p2p_id *id, enum p2p_trust *trust)
 
     *trust = known.trust;
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND) {
-        *trust = P2P_TRUST_BLOCKED; /* who is blocked cannot be told: nobody in */
+        *trust = P2P_TRUST_BLOCKED; /* the blocked peers are unknown, so no peer may
+                                     * download */
         return P2P_ERR_NOT_ALLOWED;
     }
     if (known.trust == P2P_TRUST_BLOCKED)
@@ -208,6 +212,6 @@ access_check(struct access *a, const struct p2p_id *id, bool *is_known)
     *is_known = trust == P2P_TRUST_TRUSTED || trust == P2P_TRUST_SEEN;
     if (err != P2P_OK && trust == P2P_TRUST_UNKNOWN &&
         p2p_known_set(a->opt.identity, id, P2P_TRUST_PENDING, NULL, NULL) != P2P_OK)
-        p2p_log_warn("known peers: a pending peer could not be noted");
+        p2p_log_warn("cannot save a new peer in the list of known peers");
     return err;
 }

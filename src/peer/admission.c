@@ -11,7 +11,8 @@
 
 enum {
     BUCKETS = 4096,
-    EXPIRE_PER_ADD = 2, /* sources with nothing to remember that a new one takes away */
+    EXPIRE_PER_ADD = 2, /* how many sources with nothing to remember a new one may
+                         * replace */
 };
 
 TAILQ_HEAD(ticket_list, admission_ticket);
@@ -24,7 +25,7 @@ struct tokens {
 
 struct entry {
     struct entry *next;
-    struct entry **bucket; /* NULL: the one that is shared */
+    struct entry **bucket; /* NULL: the shared entry */
     TAILQ_ENTRY(entry) quiet_link;
     bool is_quiet;
     struct admission_source source;
@@ -38,14 +39,16 @@ struct admission {
     struct admission_lock lock;
     struct admission_options opt;
     uint64_t hash_key;
-    unsigned unfinished, strangers; /* the strangers are in `tickets`, oldest first */
+    unsigned unfinished, strangers; /* tickets of unknown clients are in `tickets`,
+                                     * oldest first */
     struct ticket_list tickets;
     struct tokens total;
     struct admission_source *known; /* sorted */
     size_t known_count;
     unsigned entries;
-    struct entry_list quiet; /* without a handshake or connection, the longest first */
-    struct entry shared;     /* for sources that the table has no room for */
+    struct entry_list quiet; /* sources without a handshake or connection, the longest
+                              * idle one first */
+    struct entry shared;     /* shared by sources that do not fit into the table */
     struct entry *bucket[BUCKETS];
 };
 
@@ -64,7 +67,8 @@ admission_new(const struct admission_options *opt, struct admission **out)
     a->total.left = opt->total_burst;
     a->shared.attempts.left = opt->burst;
     a->shared.work.left = opt->work_burst;
-    /* Only spreads the table: a weak value when the kernel has none would be fine. */
+    /* Only spreads the entries of the table, so a weak value is fine if the kernel has
+     * no random bytes. */
     if (getrandom(&a->hash_key, sizeof(a->hash_key), 0) < 0)
         a->hash_key = (uint64_t)(uintptr_t)a;
     return P2P_OK;
@@ -163,7 +167,8 @@ is_known(const struct admission *a, const struct admission_source *source)
 static void
 refill(struct tokens *t, unsigned rate_per_s, unsigned burst, uint64_t now_ms)
 {
-    /* Another thread may have asked the clock before us and come after us. */
+    /* Another thread may have read the clock earlier and come later: time must not go
+     * back. */
     if (now_ms <= t->at_ms)
         return;
     t->left += (double)(now_ms - t->at_ms) * rate_per_s / 1000.0;
@@ -204,7 +209,7 @@ forget(struct admission *a, struct entry *e)
     free(e);
 }
 
-/* Nothing left to remember: as a source that was never seen. */
+/* True if nothing is left to remember: the source looks like a new one. */
 static bool
 is_stale(const struct admission *a, struct entry *e, uint64_t now_ms)
 {
@@ -213,8 +218,8 @@ is_stale(const struct admission *a, struct entry *e, uint64_t now_ms)
            e->work.left >= a->opt.work_burst;
 }
 
-/* Room for one more: by what has nothing left to remember, else by what was quiet for
- * longest. */
+/* Makes room for one more source: removes one with nothing left to remember, or else
+ * the one that was quiet for longest. */
 static bool
 make_room(struct admission *a, uint64_t now_ms)
 {
@@ -242,7 +247,7 @@ set_quiet(struct admission *a, struct entry *e)
     e->is_quiet = is_quiet;
 }
 
-/* Sources that find the table full of others that are here share one entry. */
+/* Sources share one entry when the table is full of sources that are connected. */
 static struct entry *
 find_or_add(struct admission *a, const struct admission_source *source, uint64_t now_ms)
 {
@@ -280,8 +285,8 @@ leave_unfinished(struct admission *a, struct admission_ticket *t)
     a->strangers--;
 }
 
-/* The source with most of them gives, its oldest first. One that would have most itself
- * gives its own. */
+/* The source with the most handshakes loses its oldest one. A new source that would
+ * have the most loses its own. */
 static struct admission_ticket *
 pick_victim(const struct admission *a, const struct entry *newcomer)
 {
@@ -360,8 +365,8 @@ admission_begin(struct admission *a, struct admission_ticket *ticket,
     return verdict;
 }
 
-/* A source that has used none of its own tokens lately may borrow where the others have
- * used up what all have together. */
+/* A source that has used none of its own tokens lately may borrow a token when the
+ * common bucket is empty. */
 static bool
 take_total(struct admission *a, const struct entry *e, uint64_t now_ms)
 {

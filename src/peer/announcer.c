@@ -18,40 +18,42 @@ enum {
     BACKOFF_MIN_MS = 1000,
     PAGE = 256,
     REGISTRIES_MAX = P2P_OPTION_LIST_MAX,
-    SIGNATURE_TTL_S = 3600, /* renewed, as a whole list, when half of it is over */
+    SIGNATURE_TTL_S = 3600, /* the whole list is registered again when half of this time
+                             * is over */
 };
 
 P2P_MUTEX_KIND(announcer_lock);
 /*
- * Two threads. One tells the registries what is shared, which may take long: many
- * files, a registry that hangs. The other one beats by the clock and does nothing that
- * could keep it from that: a peer that lives stays listed, whatever happens in its
- * folder or at one of the registries.
+ * There are two threads. One registers the shared files, which may take long: many
+ * files, or a registry that hangs. The other one sends heartbeats by the clock and does
+ * nothing that could delay them. So a living peer stays registered, whatever happens in
+ * its folder or at one of the registries.
  */
 struct announcer {
     struct announcer_options opt;
     pthread_t teller, beater;
-    int end_fd;                 /* readable at the end: for the thread that beats */
-    int watch_fd;               /* -1: looks for a new address at every beat only */
-    char own[INET6_ADDRSTRLEN]; /* the one that beats: where this machine is now */
+    int end_fd;   /* becomes readable at the end, for the heartbeat thread */
+    int watch_fd; /* -1: looks for a new address at every heartbeat only */
+    char own[INET6_ADDRSTRLEN]; /* used by the heartbeat thread only: this machine's
+                                 * current address */
 
     struct announcer_lock lock; /* everything below */
     pthread_cond_t wake;
     bool changed;   /* the files */
-    bool forgotten; /* a registry wants to be told again */
+    bool forgotten; /* a registry needs a new registration */
     bool moved;     /* this machine has another address */
     bool ending;
     bool is_away;    /* no registry answered last time */
-    bool is_told;    /* since the start, at least once */
-    bool has_failed; /* the last try to tell: again after the back-off */
+    bool is_told;    /* at least once since the start */
+    bool has_failed; /* the last registration failed: retry after the back-off */
     uint64_t backoff_ms;
     struct seen {
         bool is_registered, has_limit;
         enum p2p_err error;
-    } seen[REGISTRIES_MAX]; /* what was last said of each registry */
+    } seen[REGISTRIES_MAX]; /* what was last logged about each registry */
 };
 
-/* The catalogue as a registration lists it. */
+/* The shared files in the form of a registration. */
 struct catalogue {
     struct p2p_reg_file *files;
     size_t count, cap;
@@ -93,7 +95,7 @@ catalogue_add(struct catalogue *c, const struct p2p_share_entry *entry)
     return P2P_OK;
 }
 
-/* Pages of the share are in order of name, bytewise: as a registration wants them. */
+/* Pages of the share are sorted by name, bytewise, as a registration requires. */
 static enum p2p_err
 catalogue_fill(struct catalogue *c, struct p2p_share *share)
 {
@@ -110,8 +112,9 @@ catalogue_fill(struct catalogue *c, struct p2p_share *share)
             memcpy(after, page[count - 1].name, sizeof(after));
     }
     if (c->count > P2P_REGISTER_FILES_MAX)
-        p2p_log_warn("more than %d files: the rest is not announced",
-                     P2P_REGISTER_FILES_MAX);
+        p2p_log_warn(
+            "the shared folder has more than %d files: the rest is not registered",
+            P2P_REGISTER_FILES_MAX);
     free(page);
     return err;
 }
@@ -129,7 +132,7 @@ announce(struct announcer *a, bool force)
     };
     enum p2p_err err = catalogue_fill(&catalogue, a->opt.share);
 
-    /* Asked each time: a laptop moves. */
+    /* Determined each time, because a laptop moves. */
     if (a->opt.advertise_own && reg.advertise == NULL &&
         p2p_net_own_address(own, sizeof(own)))
         reg.advertise = own;
@@ -143,7 +146,7 @@ announce(struct announcer *a, bool force)
     return err;
 }
 
-/* One registry, when it is another story than the last time. With the lock. */
+/* Logs the state of one registry if it changed. With the lock. */
 static void
 note_registry(struct announcer *a, size_t i, const struct p2p_registry_state *now)
 {
@@ -153,20 +156,20 @@ note_registry(struct announcer *a, size_t i, const struct p2p_registry_state *no
     if (registered && !seen->is_registered)
         p2p_log_info("registry %s: registered", now->url);
     else if (!registered && (seen->is_registered || seen->error != now->last_error))
-        p2p_log_warn("registry %s: not registered, trying again: %s%s%s", now->url,
+        p2p_log_warn("registry %s: cannot register, will retry: %s%s%s", now->url,
                      p2p_err_text(now->last_error), now->detail[0] != '\0' ? ": " : "",
                      now->detail);
     if (registered && now->body_limit_bytes > 0 && !seen->has_limit)
-        p2p_log_warn("registry %s: the server in front of the registry takes at most "
-                     "about %zu KiB in one request; the list of files goes in parts",
+        p2p_log_warn("registry %s: the proxy in front of the registry accepts about "
+                     "%zu KiB per request at most, so the file list is sent in parts",
                      now->url, now->body_limit_bytes / 1024 + 1);
     seen->has_limit = now->body_limit_bytes > 0;
     seen->is_registered = registered;
     seen->error = registered ? P2P_OK : now->last_error;
 }
 
-/* Says so when a registry went away or came back. One that has forgotten us is told
- * again at once: that is no news. With the lock. */
+/* Logs that a registry is away or has come back. A registry that has forgotten us is
+ * registered again at once, without a log line. With the lock. */
 static void
 note_state(struct announcer *a, enum p2p_err err)
 {
@@ -184,8 +187,8 @@ note_state(struct announcer *a, enum p2p_err err)
 
 /* ---- telling ---- */
 
-/* Until there is something to tell, or a try that failed is due again. With the lock.
- */
+/* Waits until there is something to register, or a failed registration is due again.
+ * With the lock. */
 static void
 wait_for_news(struct announcer *a)
 {
@@ -234,7 +237,7 @@ tell(void *arg)
 
 /* ---- beating ---- */
 
-/* Whether this machine is somewhere else than at the last look. */
+/* True if this machine's address has changed since the last look. */
 static bool
 has_moved(struct announcer *a)
 {
@@ -256,8 +259,8 @@ ask_to_tell(struct announcer *a, bool *what)
     p2p_unlock(&a->lock);
 }
 
-/* One sign of life; returns when the next one is due. Registries that are away are
- * looked for more often. */
+/* Sends one heartbeat and returns the time of the next one. Registries that do not
+ * answer are tried more often. */
 static uint64_t
 beat(struct announcer *a, uint64_t *pause_ms)
 {
@@ -335,7 +338,7 @@ end_threads(struct announcer *a)
     pthread_cond_signal(&a->wake);
     p2p_unlock(&a->lock);
     if (a->end_fd >= 0 && write(a->end_fd, &one, sizeof(one)) < 0)
-        p2p_log_error("cannot end a thread");
+        p2p_log_error("cannot stop a thread");
 }
 
 enum p2p_err

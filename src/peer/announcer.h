@@ -1,8 +1,8 @@
 /*
- * announcer - tells the registries about this peer: registers at start, and at once
- * when the shared files or this machine's address changed or a registry has forgotten
- * this peer; again with back-off when that failed; leaves on a clean stop. Signs of
- * life go by the clock, from a thread of their own.
+ * announcer - registers this peer with the registries: at the start, and at once when
+ * the shared files or this machine's address have changed or a registry has forgotten
+ * this peer. Retries with back-off after a failure, and unregisters on a clean stop. A
+ * thread of its own sends heartbeats by the clock.
  */
 #ifndef PEER_ANNOUNCER_H
 #define PEER_ANNOUNCER_H
@@ -13,14 +13,16 @@
 
 struct announcer; /* *returned owned*, free with announcer_free */
 
-/* Called about every heartbeat, from that thread, for what else goes by the clock. */
+/* Called about once per heartbeat, from the heartbeat thread, for other periodic
+ * work. */
 typedef void announcer_tick(void *arg);
 
 struct announcer_options {
-    struct p2p_discovery *discovery; /* NULL: only ticks; all borrowed until stop */
+    struct p2p_discovery *discovery; /* NULL: calls only on_tick; everything is borrowed
+                                      * until stop */
     struct p2p_identity *identity;
     struct p2p_share *share;
-    const char *advertise; /* NULL: what the registry sees */
+    const char *advertise; /* NULL: the address that the registry sees */
     bool advertise_own;    /* without `advertise`: this machine's own address */
     uint16_t port;
     uint64_t heartbeat_ms;
@@ -29,10 +31,10 @@ struct announcer_options {
 };
 P2P_MUST_CHECK enum p2p_err announcer_start(const struct announcer_options *opt,
                                             struct announcer **out);
-/* The shared files changed: register again now. From any thread; NULL is fine. */
+/* The shared files changed: registers again now. From any thread; accepts NULL. */
 void announcer_poke(struct announcer *a);
-/* Leaves the registries and ends the thread; poke does nothing from now on. Then free.
- */
+/* Unregisters this peer and ends the threads; poke does nothing from now on. Call free
+ * afterwards. */
 void announcer_stop(struct announcer *a);
 void announcer_free(struct announcer *a);
 

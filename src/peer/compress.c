@@ -8,7 +8,7 @@
 
 enum {
     INTERVAL_MS = 500,
-    /* Below this the link, not the processor, is what a transfer waits for. */
+    /* Below this speed, the network limits a transfer, not the processor. */
     SLOW_BYTES_PER_MS = 60 * 1000,
     SKIP_AFTER_FAILURE = 15,
     RECORD_MIN = 1024,
@@ -69,7 +69,8 @@ compressor_try(struct compressor *z, struct goodput *g, const uint8_t *in, size_
         g->skip--;
         return 0;
     }
-    /* Room for seven eighths only: what saves less fails at once. */
+    /* The output has room for seven eighths only, so compression fails at once if it
+     * saves less. */
     n = ZSTD_compressCCtx(z->context, out, len - len / 8, in, len, 1);
     if (ZSTD_isError(n)) {
         g->skip = SKIP_AFTER_FAILURE;

@@ -15,8 +15,8 @@
 #include "peer/serve.h"
 
 enum {
-    /* So much of a socket's buffer may wait unsent: what is asked for later is not
-       behind megabytes. */
+    /* At most this many bytes of a socket's buffer may be unsent, so that a later
+     * answer does not wait behind megabytes. */
     NOTSENT_LOWAT = 128 * 1024,
 };
 
@@ -25,7 +25,7 @@ set_socket_options(int fd)
 {
     int on = 1, lowat = NOTSENT_LOWAT;
 
-    /* None of them is needed to be correct. */
+    /* These options only improve speed; failures are ignored. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
@@ -96,8 +96,8 @@ leave_place(struct conn *c)
     c->has_place = false;
 }
 
-/* Strangers never get the reserved places. A client that finds none left gets that of
- * the stranger that is idle for longest. */
+/* Unknown clients never get the reserved places. If no other place is free, a new
+ * client replaces the unknown one that has been idle for longest. */
 static bool
 take_place(struct conn *c)
 {
@@ -123,7 +123,7 @@ conn_close(struct conn *c, enum p2p_err why)
 
     if (c->state == CONN_CLOSED)
         return;
-    p2p_log_debug("connection ends fd=%d state=%d why=%s", c->fd, (int)c->state,
+    p2p_log_debug("connection closed fd=%d state=%d why=%s", c->fd, (int)c->state,
                   p2p_err_name(why));
     admission_end(s->admission, &c->ticket, c->ended, p2p_now_ms());
     leave_place(c);
@@ -186,7 +186,8 @@ conn_opened(struct conn *c, enum conn_state state, const struct p2p_id *id)
     c->greeting = NULL;
     c->state = state;
     c->is_unproven = true;
-    /* From here on a recheck finds it. One that began meanwhile did not. */
+    /* From here on, a recheck finds this connection. It missed a recheck that began
+     * before. */
     if (c->access_generation != s->access_generation)
         recheck_poke(s->recheck);
     if (state == CONN_OPEN1)
@@ -227,7 +228,7 @@ conn_is_idle(const struct conn *c)
 
 /* ---- Sending ---- */
 
-/* Every byte counts for the limits, those of handshakes and errors as well. */
+/* All bytes count for the rate limits, including those of handshakes and errors. */
 static void
 charge(struct conn *c, size_t len)
 {
@@ -262,7 +263,7 @@ conn_send(struct conn *c, const uint8_t *data, size_t len)
     return P2P_OK;
 }
 
-/* What the socket did not take before. BUSY while it still does not. */
+/* Sends the bytes that the socket did not accept before. BUSY if it still does not. */
 static enum p2p_err
 flush(struct conn *c)
 {
@@ -295,8 +296,8 @@ produce(struct conn *c, size_t *len)
     return c->state == CONN_OPEN1 ? serve1_produce(c, len) : serve2_produce(c, len);
 }
 
-/* Answers until the quantum is used up, nothing is left, or something has to be waited
- * for. */
+/* Sends answers until the quantum is used up, nothing is left, or the connection has to
+ * wait. */
 static enum p2p_err
 send_answers(struct conn *c)
 {
@@ -322,7 +323,7 @@ say_goodbye(struct conn *c)
 
     if (c->state == CONN_OPEN2 && serve2_close(c, &len) == P2P_OK &&
         conn_send(c, c->loop->scratch, len) != P2P_OK)
-        p2p_log_debug("the client was gone before CLOSE");
+        p2p_log_debug("the client left before the CLOSE message was sent");
     conn_close(c, P2P_OK);
 }
 
@@ -332,14 +333,14 @@ set_turn_timer(struct conn *c)
     enum conn_timer timer = conn_is_idle(c) ? TIMER_IDLE : TIMER_STALL;
 
     if (c->is_unproven)
-        return; /* the deadline of the handshake stands */
-    /* Waiting for our own disk or limits is not the client's fault. */
+        return; /* the deadline of the handshake stays */
+    /* The client is not to blame for waiting for our disk or limits. */
     if (c->progress || timer != c->timer || c->working || c->is_throttled)
         loop_set_timer(c->loop, c, timer);
     c->progress = false;
 }
 
-/* True when another turn would move something without a new event. */
+/* True if another turn could make progress without a new event. */
 static bool
 can_go_on(const struct conn *c)
 {
@@ -352,7 +353,7 @@ conn_run(struct conn *c)
     enum p2p_err err;
 
     if (c->working)
-        return; /* its job brings it back */
+        return; /* its job will continue it */
     if (c->state == CONN_HANDSHAKE) {
         conn_greet(c);
         return;
@@ -395,7 +396,7 @@ conn_on_timer(struct conn *c)
 {
     bool is_open = c->state == CONN_OPEN1 || c->state == CONN_OPEN2;
 
-    /* It is our disk or our limits that the client waits for. */
+    /* The client waits for our disk or our limits. */
     if (is_open && (c->working || c->is_throttled)) {
         loop_set_timer(c->loop, c, c->timer);
         return;

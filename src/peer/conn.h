@@ -1,10 +1,9 @@
 /*
- * conn - one client of the peer: from accept through the handshake to the last byte.
- *
- * conn.c: life and bytes. conn_read.c: requests come in. conn_handshake.c: until the
- * client is proven. requests.h: what it asked for. serve1.c and serve2.c: answers. A
- * connection belongs to one loop and is touched by its thread only; while a job of it
- * is at a worker, `working` is set and it is not freed.
+ * conn - one client of the peer, from accept through the handshake to the last byte.
+ * conn.c: life and bytes. conn_read.c: reads requests. conn_handshake.c: everything
+ * until the client is proven. requests.h: its unanswered requests. serve1.c and
+ * serve2.c: answers. A connection belongs to one loop, and only its thread touches it.
+ * While a worker runs a job of it, `working` is set and the connection is not freed.
  */
 #ifndef PEER_CONN_H
 #define PEER_CONN_H
@@ -24,23 +23,25 @@ struct client;
 
 enum conn_state {
     CONN_NEW,
-    CONN_WAITING,   /* accepted, but as many handshakes as may run do run */
+    CONN_WAITING,   /* accepted, waits for a free place for its handshake */
     CONN_HANDSHAKE, /* hello to M5 */
     CONN_OPEN2,
-    CONN_OPEN1,  /* unproven until a frame of the client opens */
-    CONN_CLOSED, /* in the graveyard until the loop's turn ends and no job is out */
+    CONN_OPEN1,  /* unproven until a frame of the client can be decrypted */
+    CONN_CLOSED, /* closed; freed when the loop's turn has ended and no job is running
+                  */
 };
 
 enum conn_timer { TIMER_FIRST, TIMER_HANDSHAKE, TIMER_IDLE, TIMER_STALL, CONN_TIMERS };
 
-/* Work for a connection that is done elsewhere; one at a time (`working`). */
+/* Work of a connection that a worker thread does; one job at a time (`working`). */
 struct conn_job {
-    struct job job; /* first: workers know only this */
+    struct job job; /* first member: workers know only this one */
     struct conn *conn;
-    void (*resume)(struct conn *c); /* on the loop, unless the connection has closed */
+    void (*resume)(struct conn *c); /* runs on the loop, unless the connection was
+                                     * closed */
 };
 
-/* What a HELLO of protocol 1 said, and the answer to it. */
+/* The content of a HELLO of protocol 1, and the answer to it. */
 struct greeting1 {
     struct p2p_spki spki;
     struct p2p_id id; /* claimed */
@@ -49,13 +50,13 @@ struct greeting1 {
     uint8_t answer[P2P_SESSION1_SIZE];
 };
 
-/* Only needed until a client is proven. */
+/* State that is needed only until the client is proven. */
 struct greeting {
     struct p2p_handshake *hs;
     struct greeting1 *one;
     struct conn_job job;
     enum p2p_err verdict; /* of the job */
-    bool has_worked;      /* it has paid for the use of the private key */
+    bool has_worked;      /* a token for the private key was paid */
     uint64_t deadline_ms; /* for all of it */
     size_t len;
     uint8_t bytes[P2P_HELLO1_MAX];
@@ -66,17 +67,18 @@ struct conn {
     int fd;
     enum conn_state state;
     bool writable;  /* as far as we know */
-    bool readable;  /* edge seen, EAGAIN not yet */
+    bool readable;  /* epoll reported it; no EAGAIN since */
     bool progress;  /* bytes moved in this turn */
-    bool finishing; /* no more requests: close when all is answered */
+    bool finishing; /* no more requests: close the connection after the last answer */
     bool working;   /* a job is out */
     bool in_run, is_throttled;
-    bool had_turn;    /* the limits let it send since it was throttled last */
+    bool had_turn;    /* it has sent something since it was throttled last */
     bool is_parked;   /* has requests that wait for the shared files to change */
     bool is_known;    /* the user trusts it or has downloaded from it */
-    bool is_unproven; /* protocol 1: no frame of it has opened yet */
-    bool has_place, is_stranger; /* counted by the server as open, and as which */
-    unsigned access_generation;  /* of the lists that let it in */
+    bool is_unproven; /* protocol 1: no frame was decrypted yet */
+    bool has_place,
+        is_stranger; /* counted by the server as open, and in which counter */
+    unsigned access_generation; /* version of the lists that allowed it */
     enum admission_end ended;
 
     struct admission_source source;
@@ -86,17 +88,17 @@ struct conn {
     struct p2p_session1 *session1;
     struct client *client;
     uint64_t
-        prepaid; /* bytes that the rate limits have let pass and that are not sent */
+        prepaid; /* bytes that the rate limits have allowed and that are not yet sent */
     struct requests requests;
 
     uint8_t *rx; /* a frame that is not complete yet */
     size_t rx_len, rx_cap;
-    size_t kept; /* memory it makes us keep, as far as the server has counted it */
-    uint8_t *tx; /* what the socket did not take yet */
+    size_t kept; /* memory that it uses, as the server has counted it */
+    uint8_t *tx; /* bytes that the socket did not accept yet */
     size_t tx_len, tx_at;
 
-    struct cold_read *cold;  /* the job for it, made at need */
-    struct promise *promise; /* protocol 1: what META said last */
+    struct cold_read *cold;  /* the job for it, created when needed */
+    struct promise *promise; /* protocol 1: the content of the last META */
     struct goodput goodput;
 
     enum conn_timer timer;
@@ -105,13 +107,14 @@ struct conn {
     TAILQ_ENTRY(conn) all_link, run_link, timer_link, park_link;
 };
 
-/* A connection stands in one of run, throttled and waiting at most: they share
+/* A connection is in at most one of the lists run, throttled and waiting: they share
  * run_link. */
 
 struct conn *conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from);
 void conn_free(struct conn *c); /* wipes; the loop's business */
 
-/* Ends it now: out of all lists, socket closed, into the graveyard. */
+/* Closes it now: removes it from all lists, closes the socket, and moves it to the list
+ * of closed connections. */
 void conn_close(struct conn *c, enum p2p_err why);
 
 /* Events, from the loop. */
@@ -119,26 +122,29 @@ void conn_on_events(struct conn *c, uint32_t epoll_events);
 void conn_on_timer(struct conn *c);
 void conn_run(struct conn *c);       /* its turn: read, answer, send */
 void conn_begin(struct conn *c);     /* admitted: the handshake may start */
-void conn_shut_down(struct conn *c); /* the server stops: finish what runs */
+void conn_shut_down(struct conn *c); /* the server stops: finish the running requests */
 bool conn_is_idle(const struct conn *c);
-/* The lists of who may download have changed: closes it when it may not any longer. */
+/* The lists of allowed peers have changed: closes the connection if its peer may no
+ * longer download. */
 void conn_recheck(struct conn *c);
 
-/* conn_read.c: takes requests as far as they are there and may be kept. */
+/* conn_read.c: reads the requests that have arrived, as far as memory allows. */
 P2P_MUST_CHECK enum p2p_err conn_read(struct conn *c);
 bool conn_can_read(const struct conn *c); /* without a new event */
-void conn_account(struct conn *c);        /* after a turn: what it costs now */
+void conn_account(struct conn *c);        /* after a turn: counts the memory that it
+                                           * uses now */
 
 /* For conn_handshake.c. */
 void conn_greet(struct conn *c);
 void greeting_free(struct greeting *g);
 void conn_opened(struct conn *c, enum conn_state state, const struct p2p_id *id);
-/* A first frame of it opened: it has the key it claims. An error ends it. */
+/* Its first frame was decrypted, so it has the key that it claims. An error closes
+ * it. */
 P2P_MUST_CHECK enum p2p_err conn_proven(struct conn *c);
-/* Puts bytes in front of what will be read. */
+/* Inserts bytes before those that will be read. */
 P2P_MUST_CHECK enum p2p_err conn_unread(struct conn *c, const uint8_t *data,
                                         size_t len);
-/* Sends or keeps what the socket does not take. */
+/* Sends bytes, and keeps those that the socket does not accept. */
 P2P_MUST_CHECK enum p2p_err conn_send(struct conn *c, const uint8_t *data, size_t len);
 
 #endif

@@ -1,4 +1,4 @@
-/* From the first byte of a client to the proof of who it is. */
+/* Handles a client from its first byte until its identity is proven. */
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,8 @@ greeting_free(struct greeting *g)
     free(g);
 }
 
-/* At most so many lines a second: a flood must not become a flood of the log. */
+/* At most this many log lines per second, so that a flood of handshakes does not flood
+ * the log. */
 #define REFUSALS_LOGGED_PER_S 10
 
 static void
@@ -42,7 +43,8 @@ log_refusal(struct conn *c, enum p2p_err why)
         return;
     memcpy(v6, c->source.key, sizeof(c->source.key));
     inet_ntop(c->source.is_v6 ? AF_INET6 : AF_INET, v6, address, sizeof(address));
-    /* Who was turned away has proven its id: the operator may want to let it in. */
+    /* Logs the id of a refused peer, which is proven: the operator may want to allow
+     * it. */
     if (hs != NULL && why == P2P_ERR_NOT_ALLOWED)
         p2p_hex_format(p2p_handshake_peer(hs)->b, sizeof(struct p2p_id), id);
     p2p_log_warn("handshake refused from=%s%s peer=%s err=%s reason=\"%s\"", address,
@@ -50,8 +52,8 @@ log_refusal(struct conn *c, enum p2p_err why)
                  hs != NULL ? p2p_handshake_reason(hs) : "");
 }
 
-/* The one reaction to every failure: close without a byte. The reason is for the log
- * only. */
+/* The reaction to every failure: close without sending a byte. The reason goes to the
+ * log only. */
 static void
 refuse(struct conn *c, enum p2p_err why)
 {
@@ -63,7 +65,7 @@ refuse(struct conn *c, enum p2p_err why)
     conn_close(c, why);
 }
 
-/* Reads until the greeting holds `want` bytes. MORE: not yet. */
+/* Reads until the greeting has `want` bytes. MORE: not yet. */
 static enum p2p_err
 fill(struct conn *c, size_t want)
 {
@@ -84,7 +86,8 @@ fill(struct conn *c, size_t want)
     return P2P_OK;
 }
 
-/* What needs the private key or the lists goes to a worker, and is paid for once. */
+/* Steps that need the private key or the lists of peers run on a worker, and are paid
+ * for once. */
 static enum p2p_err
 submit(struct conn *c, void (*run)(struct job *job), void (*resume)(struct conn *c))
 {
@@ -135,8 +138,8 @@ signed_or_refused(struct conn *c)
         conn_greet(c);
 }
 
-/* Handshakes have a part of the limit for themselves: they do not wait behind the data
- * of others, and a flood of them leaves most of it to these. */
+/* Handshakes have a share of the rate limit for themselves. They do not wait behind
+ * other data, and a flood of handshakes leaves most of the limit to other data. */
 static bool
 may_greet(struct conn *c)
 {
@@ -190,7 +193,7 @@ finish2(struct conn *c)
     return err;
 }
 
-/* Does what the handshake asks for until it has to wait (MORE) or is done. */
+/* Runs the steps of the handshake until it has to wait (MORE) or is done. */
 static enum p2p_err
 advance2(struct conn *c)
 {
@@ -246,8 +249,8 @@ make_answer1(struct greeting1 *one)
     return err;
 }
 
-/* The id is a claim until a frame opens. A blocked peer that claims its own is refused
- * here; one that claims another's cannot open the answer. */
+/* The id is only a claim until a frame was decrypted. A blocked peer that claims its
+ * own id is refused here; one that claims another id cannot decrypt the answer. */
 static void
 decide_and_answer1(struct job *job)
 {
@@ -295,7 +298,8 @@ advance1(struct conn *c)
 
     if (one == NULL && (one = g->one = calloc(1, sizeof(*one))) == NULL)
         return P2P_ERR_NOMEM;
-    /* Whatever is there, as far as a HELLO may go: it ends where its key ends. */
+    /* Reads the available bytes, up to the maximum size of a HELLO, which ends with its
+     * key. */
     err = fill(c, sizeof(g->bytes));
     if (err != P2P_OK && err != P2P_ERR_MORE)
         return err;

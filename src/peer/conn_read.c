@@ -1,6 +1,5 @@
-/* Reading requests, and what reading them may cost: a client's unfinished frame, the
- * requests it has queued and the nonces of protocol 1 are counted for all clients
- * together. */
+/* Reads requests, and limits the memory for them: unfinished frames, queued requests
+ * and the nonces of protocol 1 are counted for all clients together. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,12 +9,13 @@
 #include "peer/serve.h"
 
 enum {
-    /* Requests and error answers that may be queued before nothing more is read. */
+    /* The number of queued requests and error answers at which reading stops. */
     QUEUE_MAX = 2 * P2P_REQUESTS_IN_FLIGHT,
-    QUEUE_ALWAYS = 4, /* may wait even when memory is short: nobody starves */
+    QUEUE_ALWAYS = 4, /* requests that may be queued even if memory is short, so that
+                       * every client makes progress */
     READS_PER_TURN = 8,
     RX_FIRST = 256,
-    RX_SMALL = 4096, /* many requests, and every one that can be answered fits */
+    RX_SMALL = 4096, /* holds many requests, and every valid one fits */
     NONCES_SMALL = 16 * 1024,
 };
 
@@ -52,8 +52,9 @@ is_short_of_memory(const struct conn *c)
     return s->kept_bytes >= s->opt.client_memory;
 }
 
-/* A frame larger than any request needs to be has the first half of the memory only:
- * those who begin many of them and end none do not hold up the others. */
+/* Frames that are larger than any valid request may use only the first half of the
+ * memory. So clients that begin many large frames and finish none do not stop the
+ * others. */
 static bool
 may_be_large(const struct conn *c)
 {
@@ -69,8 +70,8 @@ may_ask(const struct conn *c)
            (c->requests.count < QUEUE_ALWAYS || !is_short_of_memory(c));
 }
 
-/* A client of protocol 1 whose nonces are many, counted or in short memory: it has to
- * connect again. */
+/* True for a client of protocol 1 that has used too many nonces, by number or because
+ * memory is short: it must connect again. */
 static bool
 is_worn(const struct conn *c)
 {
@@ -107,8 +108,8 @@ take_frame(struct conn *c, uint8_t *frame, size_t size)
     return serve2_handle(c, plain, len);
 }
 
-/* Takes whole frames from the front; `*used` bytes were taken, the next frame needs
- * `*need`. */
+/* Handles complete frames from the beginning; `*used` bytes were used, and the next
+ * frame needs `*need` bytes. */
 static enum p2p_err
 take_frames(struct conn *c, uint8_t *data, size_t len, size_t *used, size_t *need)
 {
@@ -126,8 +127,8 @@ take_frames(struct conn *c, uint8_t *data, size_t len, size_t *used, size_t *nee
     return err == P2P_ERR_MORE ? P2P_OK : err;
 }
 
-/* Room for what is missing of a frame; memory grows with what came, not with what was
- * announced. */
+/* Makes room for the rest of a frame. Memory grows with the received bytes, not with
+ * the announced size. */
 static enum p2p_err
 grow_rx(struct conn *c, size_t need)
 {
@@ -162,7 +163,7 @@ drop_rx(struct conn *c, size_t used)
 
 /* ---- Reading ---- */
 
-/* Goes on with a frame of which the beginning is there already. */
+/* Continues a frame whose beginning was received before. */
 static enum p2p_err
 read_rest(struct conn *c)
 {
@@ -208,7 +209,7 @@ conn_read(struct conn *c)
             c->readable = false;
             return P2P_OK;
         }
-        /* No more requests will come, but those that came whole are answered. */
+        /* No more requests will arrive; the complete ones are still answered. */
         if (err == P2P_ERR_CLOSED && c->rx_len == 0) {
             c->finishing = true;
             return P2P_OK;

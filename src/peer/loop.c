@@ -15,10 +15,10 @@
 
 enum {
     EVENTS_PER_TURN = 256,
-    WAITING_LOOK_MS = 10, /* a place may become free in another loop */
+    WAITING_LOOK_MS = 10, /* a place may become free in another loop meanwhile */
 };
 
-/* epoll's data pointers of the two descriptors that are no connections. */
+/* Marks the two descriptors in epoll's data pointers that are not connections. */
 char loop_is_listener;
 static char is_eventfd;
 
@@ -107,7 +107,7 @@ loop_wake(struct loop *loop)
     uint64_t one = 1;
     ssize_t n = write(loop->event_fd, &one, sizeof(one));
 
-    (void)n; /* full means: it is awake already */
+    (void)n; /* if it is full, the loop is awake already */
 }
 
 static void
@@ -289,7 +289,7 @@ release_throttled(struct loop *loop)
 
 /* ---- Closing what has to go ---- */
 
-/* Unfinished handshakes are few: admission bounds them. */
+/* There are few unfinished handshakes: admission limits them. */
 static void
 close_revoked(struct loop *loop)
 {
@@ -352,11 +352,11 @@ expire(struct loop *loop)
     for (int i = 0; i < CONN_TIMERS; i++) {
         struct conn *c;
         while ((c = TAILQ_FIRST(&loop->timers[i])) != NULL && c->timer_at_ms <= now)
-            conn_on_timer(c); /* closes it, or sets another timer */
+            conn_on_timer(c); /* closes it or sets a new timer */
     }
 }
 
-/* Milliseconds epoll may sleep: until the first thing that time alone brings. */
+/* The timeout of epoll in milliseconds: until the first deadline. */
 static int
 sleep_ms(const struct loop *loop)
 {
@@ -416,7 +416,7 @@ take_inbox(struct loop *loop)
 static void
 run_once(struct loop *loop)
 {
-    /* Those that want another turn go behind this mark. */
+    /* Connections that need another turn are put behind this mark. */
     struct conn *last = TAILQ_LAST(&loop->run, conn_list), *c;
 
     while (last != NULL && (c = TAILQ_FIRST(&loop->run)) != NULL) {

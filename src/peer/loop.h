@@ -1,10 +1,9 @@
 /*
- * loop - one thread with an epoll instance and the connections it owns.
- *
- * Sockets are edge-triggered; a connection that can make progress stands in the run
- * queue and gets a quantum in turn, so that all are served alike. Deadlines are four
- * lists, one per kind of time-out: each kind has one length, so a list is in order by
- * itself. Nothing here wakes up without a reason.
+ * loop - one thread with an epoll instance and the connections that it owns. Sockets
+ * are edge-triggered. A connection that can make progress is in the run queue and gets
+ * a quantum in its turn, so that all are served fairly. There are four kinds of
+ * time-outs, each with a list of its own. All deadlines of a list have the same length,
+ * so the list is always sorted. The loop never wakes up without a reason.
  */
 #ifndef PEER_LOOP_H
 #define PEER_LOOP_H
@@ -16,10 +15,10 @@
 #include "peer/conn.h"
 #include "peer/server_internal.h"
 
-/* What one connection may send before the next one has its turn. */
+/* The bytes that one connection may send before the next one has its turn. */
 #define LOOP_QUANTUM (256 * P2P_KIB)
 
-/* A client that has not read for this long may be closed for others. */
+/* A client that has not read for this long may be closed to make room. */
 #define LOOP_STALLED_MS 2000
 
 TAILQ_HEAD(conn_list, conn);
@@ -43,14 +42,16 @@ struct loop {
     uint64_t stop_at_ms; /* P2P_NO_DEADLINE until it is stopping */
 
     struct conn_list all, run, throttled, waiting, parked, graveyard;
-    _Atomic bool files_changed;  /* parked requests may be answerable now */
-    _Atomic bool access_changed; /* clients that are here may be refused now */
-    _Atomic bool has_revoked;    /* handshakes whose place another one got */
+    _Atomic bool files_changed;  /* parked requests may have an answer now */
+    _Atomic bool access_changed; /* connected clients may be refused now */
+    _Atomic bool has_revoked;    /* handshakes that lost their place to another one */
     struct conn_list timers[CONN_TIMERS];
     uint64_t throttled_until_us;
-    struct conn *throttled_again; /* the first of the throttled that had its turn */
+    struct conn *throttled_again; /* the first throttled connection that has had its
+                                   * turn */
 
-    uint8_t *scratch; /* a record or a chunk is read, sealed and sent here */
+    uint8_t
+        *scratch; /* buffer in which a record or chunk is read, encrypted and sent */
     size_t scratch_size;
     struct compressor *compressor;
     uint8_t packed[P2P_DATA_MAX]; /* a compressed record */
@@ -76,25 +77,25 @@ extern char loop_is_listener; /* its address marks the listener in epoll */
 void loop_accept(struct loop *loop);
 void loop_resume_accept(struct loop *loop);
 void loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from);
-/* Connections that found all handshake places taken get one when it is free. */
+/* Starts waiting connections when a place for a handshake becomes free. */
 void loop_admit_waiting(struct loop *loop);
 
-/* For connections, on the loop's own thread. set_timer: full length from now; _at:
- * sooner. */
+/* For connections, on the loop's own thread. set_timer: the full length from now; _at:
+ * an earlier time. */
 void loop_set_timer(struct loop *loop, struct conn *c, enum conn_timer timer);
 void loop_set_timer_at(struct loop *loop, struct conn *c, enum conn_timer timer,
                        uint64_t at_ms);
 void loop_run_soon(struct loop *loop, struct conn *c);
-/* Until the limits let somebody send again: then those that were refused come before
- * those that had their turn, or the first would be first for ever. */
+/* Waits until the rate limits allow sending again. Connections that were refused come
+ * before those that had their turn; otherwise the first one would always be first. */
 void loop_throttle(struct loop *loop, struct conn *c, uint64_t wait_us);
 void loop_unthrottle(struct loop *loop, struct conn *c);
-/* Runs it again when the shared files have changed. */
+/* Runs the connection again when the shared files have changed. */
 void loop_park(struct loop *loop, struct conn *c);
-/* Makes room: closes the stranger's connection that has waited for its client for
+/* Makes room: closes the connection of the unknown client that has been idle for
  * longest, but not `asking`. False: there is none. */
 bool loop_close_idle_stranger(struct loop *loop, const struct conn *asking);
-/* Runs `run` on a worker and then job->resume here. BUSY: the queue is full. */
+/* Runs `run` on a worker, and then job->resume here. BUSY: the queue is full. */
 P2P_MUST_CHECK enum p2p_err loop_submit(struct workers *w, struct conn_job *job,
                                         void (*run)(struct job *job));
 

@@ -123,10 +123,9 @@ open_access(struct peer *peer)
 
     if (err != P2P_OK || !access_needs_proof(peer->access) || !peer->opt.protocol_1)
         return err;
-    p2p_log_info(
-        "protocol 1 is off: its clients do not prove who they are, and only %s "
-        "may download",
-        peer->opt.allow_peers == NULL ? "trusted peers" : "listed peers");
+    p2p_log_info("protocol 1 is off, because its clients cannot prove who they are and "
+                 "only %s may download",
+                 peer->opt.allow_peers == NULL ? "trusted peers" : "listed peers");
     peer->opt.protocol_1 = false;
     return P2P_OK;
 }
@@ -234,9 +233,8 @@ start_announcer(struct peer *peer)
                                  &peer->discovery);
     if (err != P2P_OK) {
         p2p_log_error("--discovery: %s",
-                      err == P2P_ERR_USAGE
-                          ? "a URL such as http://192.168.1.2:8000 is needed"
-                          : p2p_err_text(err));
+                      err == P2P_ERR_USAGE ? "use a URL such as http://192.168.1.2:8000"
+                                           : p2p_err_text(err));
         return err;
     }
     options.discovery = peer->discovery;
@@ -265,7 +263,8 @@ start_mdns(struct peer *peer)
     if (!peer->opt.mdns || p2p_addr_is_loopback(&here))
         return;
     if (p2p_mdns_announce(&announcement, &peer->mdns) != P2P_OK)
-        p2p_log_info("mdns: no Avahi here, the local network is not told");
+        p2p_log_info("mDNS is off: Avahi is not available, so this peer is not "
+                     "announced on the local network");
 }
 
 static enum p2p_err
@@ -274,7 +273,8 @@ start(struct peer *peer)
     enum p2p_err err = p2p_timetable_parse(peer->opt.limit_rate, &peer->rates);
 
     if (err != P2P_OK) {
-        p2p_log_error("--limit-rate: '%s' is neither a rate nor a timetable",
+        p2p_log_error("invalid --limit-rate '%s': use a rate such as 2M, off, or a "
+                      "timetable such as \"08:00,2M 23:00,off\"",
                       peer->opt.limit_rate);
         return P2P_ERR_USAGE;
     }

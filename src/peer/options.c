@@ -13,33 +13,33 @@
 /* clang-format off */
 static const struct p2p_option table[] = {
     {"host", P2P_OPT_TEXT, FIELD(host), 0, 0, "ADDRESS", "address to listen on"},
-    {"port", P2P_OPT_NUMBER, FIELD(port), 0, 65535, "PORT", "port to listen on, 0 for a free one"},
-    {"shared-dir", P2P_OPT_TEXT, FIELD(shared_dir), 0, 0, "DIR", "folder that is shared"},
-    {"keys-dir", P2P_OPT_TEXT, FIELD(keys_dir), 0, 0, "DIR", "folder of the identity, made at first start"},
-    {"discovery", P2P_OPT_LIST, FIELD(discovery), 0, 0, "URL", "registry; may be given several times, 'none' for none"},
-    {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address others reach this peer at (default: as the registry sees it)"},
-    {"heartbeat", P2P_OPT_DURATION, FIELD(heartbeat_ms), 1000, 3600000, "TIME", "between two signs of life to the registry"},
-    {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "Size of chunks: protocol 1 uses exactly this size, protocol 2 the largest power of two that is not above it"},
-    {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, PEER_THREADS_MAX, "N", "event loops, 0 for one per core"},
-    {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "connections at once"},
-    {"reserved-connections", P2P_OPT_NUMBER, FIELD(reserved_connections), 0, 1000000, "N", "of these, places for this machine and for known peers"},
-    {"connections-per-source", P2P_OPT_NUMBER, FIELD(connections_per_source), 1, 1000000, "N", "the same from one address"},
-    {"client-memory", P2P_OPT_SIZE, FIELD(client_memory), 64 * P2P_KIB, P2P_GIB, "SIZE", "what requests of all clients may take before they have to wait"},
-    {"limit-rate", P2P_OPT_TEXT, FIELD(limit_rate), 0, 0, "RATE", "bytes a second for all, or a timetable: \"08:00,2M 23:00,off\""},
-    {"limit-rate-per-peer", P2P_OPT_SIZE, FIELD(limit_rate_per_peer), 0, 0, "RATE", "bytes a second for each peer, 0 for no limit"},
-    {"allow-peers", P2P_OPT_TEXT, FIELD(allow_peers), 0, 0, "FILE", "let only the peer ids in this file download"},
-    {"trusted-only", P2P_OPT_FLAG, FIELD(trusted_only), 0, 0, NULL, "let only peers download that you trust (p2p peers trust ID)"},
-    {"protocol-1", P2P_OPT_FLAG, FIELD(protocol_1), 0, 0, NULL, "serve clients of protocol 1 too"},
+    {"port", P2P_OPT_NUMBER, FIELD(port), 0, 65535, "PORT", "port to listen on; 0: any free port"},
+    {"shared-dir", P2P_OPT_TEXT, FIELD(shared_dir), 0, 0, "DIR", "folder to share"},
+    {"keys-dir", P2P_OPT_TEXT, FIELD(keys_dir), 0, 0, "DIR", "folder with this device's key; created at the first start"},
+    {"discovery", P2P_OPT_LIST, FIELD(discovery), 0, 0, "URL", "registry to use; may be repeated; 'none': use no registry"},
+    {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address at which others reach this peer (default: the address the registry sees)"},
+    {"heartbeat", P2P_OPT_DURATION, FIELD(heartbeat_ms), 1000, 3600000, "TIME", "interval between heartbeats to the registry"},
+    {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "size of chunks; protocol 1 uses exactly this size, protocol 2 the largest power of two that is not above it"},
+    {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, PEER_THREADS_MAX, "N", "threads that serve; 0: one per core"},
+    {"max-connections", P2P_OPT_NUMBER, FIELD(max_connections), 1, 1000000, "N", "open connections in total"},
+    {"reserved-connections", P2P_OPT_NUMBER, FIELD(reserved_connections), 0, 1000000, "N", "how many of the connections are reserved for this machine and for known peers"},
+    {"connections-per-source", P2P_OPT_NUMBER, FIELD(connections_per_source), 1, 1000000, "N", "open connections from one address"},
+    {"client-memory", P2P_OPT_SIZE, FIELD(client_memory), 64 * P2P_KIB, P2P_GIB, "SIZE", "memory for the queued requests of all clients; clients wait when it is used up"},
+    {"limit-rate", P2P_OPT_TEXT, FIELD(limit_rate), 0, 0, "RATE", "bytes per second for all uploads together: 2M, off, or a timetable \"08:00,2M 23:00,off\""},
+    {"limit-rate-per-peer", P2P_OPT_SIZE, FIELD(limit_rate_per_peer), 0, 0, "RATE", "bytes per second for each peer; 0: no limit"},
+    {"allow-peers", P2P_OPT_TEXT, FIELD(allow_peers), 0, 0, "FILE", "allow downloads only to the peer ids in this file"},
+    {"trusted-only", P2P_OPT_FLAG, FIELD(trusted_only), 0, 0, NULL, "allow downloads only to peers that you trust (p2p peers trust ID)"},
+    {"protocol-1", P2P_OPT_FLAG, FIELD(protocol_1), 0, 0, NULL, "also serve clients of protocol 1"},
     {"mdns", P2P_OPT_FLAG, FIELD(mdns), 0, 0, NULL, "announce this peer on the local network"},
-    {"compress", P2P_OPT_FLAG, FIELD(compress), 0, 0, NULL, "compress for slow connections when it pays"},
-    {"max-handshakes", P2P_OPT_NUMBER, FIELD(max_handshakes), 1, 100000, "N", "unfinished handshakes at once"},
-    {"handshakes-per-source", P2P_OPT_NUMBER, FIELD(handshakes_per_source), 1, 100000, "N", "the same from one address"},
-    {"handshake-rate", P2P_OPT_NUMBER, FIELD(handshake_rate), 1, 100000, "N", "unfinished or failed handshakes a second from one address"},
-    {"handshake-work-rate", P2P_OPT_NUMBER, FIELD(handshake_work_rate), 1, 100000, "N", "handshakes a second that one address may finish"},
-    {"handshake-total-rate", P2P_OPT_NUMBER, FIELD(handshake_total_rate), 1, 1000000, "N", "the same of all strangers together"},
-    {"handshake-timeout", P2P_OPT_DURATION, FIELD(handshake_timeout_ms), 100, 600000, "TIME", "for a whole handshake"},
-    {"idle-timeout", P2P_OPT_DURATION, FIELD(idle_timeout_ms), 1000, 86400000, "TIME", "until a silent connection is closed"},
-    {"stall-timeout", P2P_OPT_DURATION, FIELD(stall_timeout_ms), 1000, 3600000, "TIME", "until one that does not read is closed"},
+    {"compress", P2P_OPT_FLAG, FIELD(compress), 0, 0, NULL, "compress data for slow connections when that is faster"},
+    {"max-handshakes", P2P_OPT_NUMBER, FIELD(max_handshakes), 1, 100000, "N", "handshakes in progress at once"},
+    {"handshakes-per-source", P2P_OPT_NUMBER, FIELD(handshakes_per_source), 1, 100000, "N", "handshakes in progress from one address"},
+    {"handshake-rate", P2P_OPT_NUMBER, FIELD(handshake_rate), 1, 100000, "N", "unfinished or failed handshakes per second from one address"},
+    {"handshake-work-rate", P2P_OPT_NUMBER, FIELD(handshake_work_rate), 1, 100000, "N", "completed handshakes per second from one address"},
+    {"handshake-total-rate", P2P_OPT_NUMBER, FIELD(handshake_total_rate), 1, 1000000, "N", "completed handshakes per second from all unknown peers together"},
+    {"handshake-timeout", P2P_OPT_DURATION, FIELD(handshake_timeout_ms), 100, 600000, "TIME", "close a connection whose handshake takes longer than this"},
+    {"idle-timeout", P2P_OPT_DURATION, FIELD(idle_timeout_ms), 1000, 86400000, "TIME", "close a connection that has been silent for this long"},
+    {"stall-timeout", P2P_OPT_DURATION, FIELD(stall_timeout_ms), 1000, 3600000, "TIME", "close a connection whose client stops reading for this long"},
     P2P_GUARDIAN_OPTIONS(FIELD(guardian)),
 };
 /* clang-format on */
@@ -83,7 +83,7 @@ is_ip(const char *text)
 {
     unsigned char address[sizeof(struct in6_addr)];
 
-    /* "every address" is none that another machine could call */
+    /* 0.0.0.0 is not an address that another machine could connect to */
     return (inet_pton(AF_INET, text, address) == 1 ||
             inet_pton(AF_INET6, text, address) == 1) &&
            strcmp(text, "0.0.0.0") != 0 && strcmp(text, "::") != 0;

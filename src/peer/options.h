@@ -35,7 +35,7 @@ struct peer_options {
     struct p2p_guardian_settings guardian;
 };
 
-/* As p2p_options_parse; checks what goes beyond single values as well. */
+/* Like p2p_options_parse; also checks combinations of options. */
 P2P_MUST_CHECK enum p2p_err peer_options_parse(int argc, char **argv,
                                                struct peer_options *opt,
                                                struct p2p_options_text **text);

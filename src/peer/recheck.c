@@ -17,8 +17,8 @@
 #include "peer/loop.h"
 
 enum {
-    LOOK_EVERY_MS = 500, /* where the kernel does not tell of changes */
-    PAUSE_MS = 100,      /* before a look: a file may be written in steps */
+    LOOK_EVERY_MS = 500, /* interval if the kernel does not report changes */
+    PAUSE_MS = 100, /* delay before reading: a file may be written in several steps */
     EVENTS_SIZE = 4096,
 };
 
@@ -33,7 +33,8 @@ struct recheck {
     int event_fd, inotify_fd;
     bool started;
     _Atomic bool ending;
-    bool is_told; /* of every change; else it has to look */
+    bool is_told; /* the kernel reports every change; otherwise the files are checked at
+                   * intervals */
 };
 
 void
@@ -45,7 +46,7 @@ recheck_poke(struct recheck *r)
     if (r == NULL)
         return;
     n = write(r->event_fd, &one, sizeof(one));
-    (void)n; /* full means: it will look anyway */
+    (void)n; /* if it is full, the thread will check anyway */
 }
 
 /* ---- Who is here ---- */
@@ -59,7 +60,7 @@ review(struct server *s, const struct p2p_id *id)
     if (!clients_refuse(s->clients, id, is_refused) || !is_refused)
         return;
     p2p_hex_format(id->b, sizeof(id->b), hex);
-    p2p_log_info("connections closed: this peer may not download any longer peer=%s",
+    p2p_log_info("closed the connections of a peer that may no longer download peer=%s",
                  hex);
 }
 
@@ -70,7 +71,7 @@ review_all(struct server *s)
     size_t count;
 
     if (clients_ids(s->clients, &ids, &count) != P2P_OK) {
-        p2p_log_error("blocked peers: no memory to look for their connections");
+        p2p_log_error("out of memory: cannot find the connections of blocked peers");
         return;
     }
     for (size_t i = 0; i < count; i++)
@@ -82,7 +83,7 @@ review_all(struct server *s)
 
 /* ---- Where known peers were met ---- */
 
-/* Names are not resolved: an address that a name has today is no proof of anything. */
+/* Host names are not resolved: their address today proves nothing. */
 static bool
 source_of_address(const char *address, struct admission_source *out)
 {
@@ -139,7 +140,8 @@ look(struct recheck *r)
 
 /* ---- When to look ---- */
 
-/* The events are only a reason to look; but a folder that is gone tells no more. */
+/* Events are only a reason to check the files. A folder that was removed sends no more
+ * events. */
 static bool
 drain(struct recheck *r)
 {
@@ -193,7 +195,7 @@ recheck_main(void *arg)
     return NULL;
 }
 
-/* A link may come to point elsewhere, and what it points to may change elsewhere. */
+/* A link may be changed to point elsewhere, and its target may change. */
 static bool
 watch_file(int fd, const char *path)
 {
@@ -233,7 +235,7 @@ recheck_new(struct server *s, struct recheck **out)
     if (r->event_fd < 0)
         return P2P_ERR_SYS;
     r->is_told = watch(r);
-    recheck_poke(r); /* what is so from the start */
+    recheck_poke(r); /* the state at the start */
     return P2P_OK;
 }
 

@@ -1,8 +1,8 @@
 /*
- * recheck - decisions about peers take effect now: a thread that waits for changes of
- * known_peers and of the --allow-peers file, by whichever process, and then closes the
- * connections of peers that may not download any longer. It also tells admission where
- * the known peers were met.
+ * recheck - applies decisions about peers at once. A thread waits for changes of
+ * known_peers and of the --allow-peers file by any process, and then closes the
+ * connections of peers that may no longer download. It also tells admission the
+ * addresses of known peers.
  */
 #ifndef PEER_RECHECK_H
 #define PEER_RECHECK_H
@@ -16,7 +16,7 @@ struct recheck;
 P2P_MUST_CHECK enum p2p_err recheck_new(struct server *s, struct recheck **out);
 P2P_MUST_CHECK enum p2p_err recheck_start(struct recheck *r); /* the loops run */
 void recheck_free(struct recheck *r);
-/* Look again, from any thread; NULL is fine. */
+/* Checks again. From any thread; accepts NULL. */
 void recheck_poke(struct recheck *r);
 
 #endif

@@ -26,7 +26,7 @@ requests_clear(struct requests *r)
 struct request *
 request_new(enum p2p_msg_type type, uint32_t req, struct p2p_text text)
 {
-    /* Room for an error text: any request may turn into one. */
+    /* Room for an error text, because any request may become an error. */
     size_t room = text.len > ERROR_TEXT_MAX ? text.len : ERROR_TEXT_MAX;
     struct request *request = calloc(1, sizeof(*request) + room + 1);
 
@@ -61,7 +61,7 @@ requests_add(struct requests *r, struct request *request)
 {
     struct request *get = TAILQ_LAST(&r->list, request_list), *before = NULL;
 
-    /* The GETs stand at the end of the list. */
+    /* The GETs are at the end of the list. */
     for (; request->type != P2P_MSG_GET && get != NULL && get->type == P2P_MSG_GET;
          get = TAILQ_PREV(get, request_list, link))
         before = get;
@@ -93,7 +93,7 @@ requests_park(struct requests *r, struct request *request)
 void
 requests_resume(struct requests *r)
 {
-    TAILQ_CONCAT(&r->parked, &r->list, link); /* questions stay ahead of data */
+    TAILQ_CONCAT(&r->parked, &r->list, link); /* short questions stay before data */
     TAILQ_CONCAT(&r->list, &r->parked, link);
 }
 

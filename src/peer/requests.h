@@ -1,7 +1,7 @@
 /*
- * requests - what a client asked for and has not been answered: requests are queued,
- * data never. Bounded by the caller (requests_count). A GET being answered holds its
- * file open; an idle connection holds none.
+ * requests - the unanswered requests of a client. Requests are queued, data never. The
+ * caller limits their number (requests_count). A GET that is being answered keeps its
+ * file open; an idle connection keeps none.
  */
 #ifndef PEER_REQUESTS_H
 #define PEER_REQUESTS_H
@@ -25,9 +25,9 @@ struct request {
     uint8_t flags;               /* GET */
     uint16_t code;               /* ERROR */
     struct p2p_share_file *file; /* GET, once it began */
-    bool cold_tried;             /* a worker read it once already */
-    bool paid;                   /* the rate limits let the next piece pass */
-    size_t size;                 /* of this struct with its text */
+    bool cold_tried;             /* a worker has read it once already */
+    bool paid;                   /* the rate limits have allowed the next piece */
+    size_t size;                 /* size of this struct with its text */
     size_t text_len;
     char text[]; /* name, cursor, or the text of an error */
 };
@@ -36,30 +36,31 @@ TAILQ_HEAD(request_list, request);
 
 struct requests {
     struct request_list list;
-    struct request_list parked; /* cannot be answered yet: see requests_park */
+    struct request_list parked; /* requests that cannot be answered yet: see
+                                 * requests_park */
     unsigned count;             /* all, parked ones too */
-    unsigned errors;            /* of these, answers that are errors already */
-    size_t bytes;               /* of all */
+    unsigned errors; /* of these, answers that are already known to be errors */
+    size_t bytes;    /* of all */
 };
 
 void requests_init(struct requests *r);
 void requests_clear(struct requests *r);
-/* A copy of text behind it; NULL without memory. */
+/* Copies the text into the request; NULL when out of memory. */
 struct request *request_new(enum p2p_msg_type type, uint32_t req, struct p2p_text text);
-/* Both take it. add: questions go ahead of data (protocol 2 answers in any order);
- * in_order: at the end (protocol 1). */
+/* Both take ownership. add: short questions go before data (protocol 2 answers in any
+ * order); in_order: at the end (protocol 1). */
 void requests_add(struct requests *r, struct request *request);
 void requests_add_in_order(struct requests *r, struct request *request);
 void requests_remove(struct requests *r, struct request *request); /* frees it */
-/* Sets a request aside until the shared files change; resume brings all of them back.
- */
+/* Parks a request until the shared files change; resume returns all parked requests to
+ * the queue. */
 void requests_park(struct requests *r, struct request *request);
 void requests_resume(struct requests *r);
 struct request *requests_find(struct requests *r, uint32_t req);
-/* Turns a queued request into the error that answers it. */
+/* Replaces a queued request by the error that answers it. */
 void requests_fail(struct requests *r, struct request *request, uint16_t code,
                    const char *text);
-/* A GET that had its turn lets the next GET have one: two are answered side by side. */
+/* A GET that had its turn moves behind the next GET: two are answered in turns. */
 void requests_interleave(struct requests *r, struct request *request);
 
 #endif

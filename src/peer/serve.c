@@ -15,10 +15,10 @@ enum {
     MEMORY_WAIT_US = 20000,
 };
 
-/* A range that is brought into the page cache by a worker. */
+/* A range of a file that a worker reads into the page cache. */
 struct cold_read {
     struct conn_job job;
-    int fd; /* a duplicate: the request may be cancelled meanwhile */
+    int fd; /* a duplicate descriptor: the request may be cancelled meanwhile */
     uint64_t offset;
     size_t len;
 };
@@ -26,8 +26,8 @@ struct cold_read {
 size_t
 serve_scratch_size(const struct server *s)
 {
-    /* Protocol 2 goes on until P2P_DATA_MAX bytes are reached, so the last record may
-     * begin just before; a REKEY record may follow it. */
+    /* Protocol 2 adds records until P2P_DATA_MAX bytes are reached, so the last record
+     * may begin just below that size; a REKEY record may follow it. */
     size_t records =
         P2P_DATA_MAX + P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX) + P2P_FRAME_SIZE(1);
     size_t chunk = P2P_FRAME_SIZE(32 + s->opt.chunk_size);
@@ -37,8 +37,9 @@ serve_scratch_size(const struct server *s)
 
 /* ---- Limits ---- */
 
-/* Memory is short: the connection that has not read for longest makes room. Never the
- * one that asks nor one that waits for its turn: these have begun to read again. */
+/* If memory is short, the connection that has not read for longest is closed to make
+ * room. Never the asking connection, nor one that waits for its turn: these have begun
+ * to read again. */
 static void
 drop_stalled(struct loop *loop, const struct conn *asking)
 {
@@ -62,8 +63,8 @@ serve_may_send(struct conn *c, uint64_t bytes)
         loop_throttle(c->loop, c, MEMORY_WAIT_US);
         return false;
     }
-    /* The client's bucket asks the server's: a refusal by one costs the other nothing.
-     */
+    /* Bytes are taken from the client's and the server's bucket together: if one
+     * refuses, the other one loses nothing. */
     wait_us = p2p_rate_take(client_rate(c->client), bytes, p2p_now_ms() * 1000);
     if (wait_us > 0)
         loop_throttle(c->loop, c, wait_us);
@@ -88,7 +89,7 @@ cold_read_run(struct job *job)
         size_t part = end - at < sizeof(buffer) ? (size_t)(end - at) : sizeof(buffer);
         ssize_t n = pread(cold->fd, buffer, part, (off_t)at);
         if (n <= 0)
-            break; /* the loop will see why */
+            break; /* the loop will find the reason */
         at += (uint64_t)n;
     }
     p2p_fd_close(&cold->fd);
@@ -127,7 +128,7 @@ fetch_cold(struct conn *c, int fd, uint64_t offset, size_t len)
     return err == P2P_OK ? P2P_ERR_BUSY : err;
 }
 
-/* Bytes that are in the page cache; 0 when they are not, -1 with errno. */
+/* Reads bytes from the page cache; 0 if they are not there, -1 with errno. */
 static ssize_t
 read_cached(int fd, uint8_t *out, size_t len, uint64_t offset)
 {
@@ -157,8 +158,8 @@ serve_read(struct conn *c, struct request *request, uint64_t offset, uint8_t *ou
         if (n == 0 && request->cold_tried)
             return P2P_ERR_FILE_CHANGED; /* shorter than it was */
         if (n == 0) {
-            /* After this one try the next read waits: a cache that forgets at once must
-             * not keep us going round. */
+            /* After one try, the next read waits for the disk: otherwise a cache that
+             * drops pages at once would cause an endless loop. */
             request->cold_tried = true;
             return fetch_cold(c, fd, offset + got, len - got);
         }

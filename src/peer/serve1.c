@@ -28,7 +28,7 @@ enum p2p_err
 serve1_end(struct conn *c)
 {
     c->finishing = true;
-    return queue_error(c, "too many messages on one connection, connect again");
+    return queue_error(c, "too many messages on one connection; connect again");
 }
 
 enum p2p_err
@@ -48,7 +48,7 @@ serve1_handle(struct conn *c, const uint8_t *plain, size_t len)
                  msg.index);
 }
 
-/* Seals plain_len bytes that stand in the scratch and ends the request. */
+/* Encrypts plain_len bytes of the buffer and ends the request. */
 static enum p2p_err
 finish(struct conn *c, struct request *request, size_t plain_len, size_t *len)
 {
@@ -94,7 +94,7 @@ explain(enum p2p_err err)
     if (err == P2P_ERR_RANGE)
         return "chunk index out of range";
     if (err == P2P_ERR_BUSY)
-        return "the file is being hashed, try again";
+        return "the file is still being hashed; try again";
     return p2p_err_text(err);
 }
 
@@ -111,7 +111,8 @@ remember_promise(struct conn *c, const struct p2p_share_entry *entry)
     return P2P_OK;
 }
 
-/* Not that of the file's tree: protocol 1 has sizes that are no powers of two. */
+/* Not the chunk size of the file's tree: protocol 1 allows sizes that are not powers of
+ * two. */
 static uint32_t
 chunk_size_of(const struct conn *c)
 {

@@ -42,12 +42,12 @@ take_request(struct conn *c, const struct p2p_msg *msg)
     enum p2p_err err;
 
     if (c->requests.count - c->requests.errors >= P2P_REQUESTS_IN_FLIGHT)
-        return queue_error(c, msg->req, 8, "more than 64 requests in flight");
+        return queue_error(c, msg->req, 8, "more than 64 unanswered requests");
     if (msg->type == P2P_MSG_META_GET)
         text = msg->meta_get.name;
     else if (msg->type == P2P_MSG_LIST_GET)
         text = msg->cursor;
-    /* Nothing has a name this long: it is not worth the memory while it waits. */
+    /* No file has a name this long, so it is not stored while the request waits. */
     if (text.len > P2P_NAME_MAX)
         return queue_error(c, msg->req, p2p_err_wire_code(P2P_ERR_NAME),
                            p2p_err_text(P2P_ERR_NAME));
@@ -89,8 +89,8 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
     if (err == P2P_ERR_PROTOCOL)
         return queue_error(c, msg.req, 2, "unknown message type");
     if (err != P2P_OK) {
-        c->finishing =
-            true; /* after the answer: where the next message begins is in doubt */
+        c->finishing = true; /* after the answer, because it is unknown where the next
+                              * message begins */
         return queue_error(c, msg.req, 2, "malformed message");
     }
     switch (msg.type) {
@@ -110,7 +110,7 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
         c->finishing = true;
         return P2P_OK;
     case P2P_MSG_READY:
-        return P2P_ERR_PROTOCOL; /* M5 once, and only there */
+        return P2P_ERR_PROTOCOL; /* M5 is expected once, at the beginning */
     default:
         return queue_error(c, msg.req, 2, "not a request");
     }
@@ -118,7 +118,7 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
 
 /* ---- Making answers ---- */
 
-/* Where the plaintext of the next record goes, and how much of it may be there. */
+/* Where the plaintext of the next record goes, and its maximum size. */
 static struct p2p_wr
 record_begin(struct conn *c, size_t used)
 {
@@ -128,7 +128,7 @@ record_begin(struct conn *c, size_t used)
     return wr;
 }
 
-/* Seals what record_begin's writer holds, a REKEY after it when it is time. */
+/* Encrypts the content of record_begin's writer, and adds a REKEY when it is due. */
 static enum p2p_err
 record_end(struct conn *c, size_t plain_len, size_t *used)
 {
@@ -164,14 +164,14 @@ put_message(struct conn *c, const struct p2p_msg *msg, size_t *used)
     return record_end(c, len, used);
 }
 
-/* A request that cannot be answered is answered with why. */
+/* Answers an invalid request with the reason. */
 static void
 fail(struct conn *c, struct request *request, enum p2p_err why)
 {
     const char *text = p2p_err_text(why);
 
     if (why == P2P_ERR_BUSY)
-        text = "the file is being hashed; retry in 1 s";
+        text = "the file is still being hashed; try again in 1 s";
     requests_fail(&c->requests, request, (uint16_t)p2p_err_wire_code(why), text);
 }
 
@@ -247,7 +247,7 @@ answer_hash(struct conn *c, struct request *request, size_t *used)
         p2p_share_find_root(c->loop->server->opt.share, &request->root, &entry);
 
     if (err == P2P_OK && !entry.sha256_known) {
-        /* "answered when it is known" */
+        /* PROTOCOL.md: "answered when it is known" */
         requests_park(&c->requests, request);
         loop_park(c->loop, c);
         return P2P_OK;
@@ -263,8 +263,8 @@ answer_hash(struct conn *c, struct request *request, size_t *used)
     return err;
 }
 
-/* One record of at most P2P_LAYER_HASHES_MAX hashes; the request stays until the last.
- */
+/* Sends one record of at most P2P_LAYER_HASHES_MAX hashes; the request stays until the
+ * last record. */
 static enum p2p_err
 answer_layer(struct conn *c, struct request *request, size_t *used)
 {
@@ -362,7 +362,7 @@ begin_get(struct conn *c, struct request *request)
     return P2P_OK;
 }
 
-/* One DATA record. BUSY: wait (the connection will be run again). */
+/* Sends one DATA record. BUSY: wait (the connection will run again). */
 static enum p2p_err
 answer_get(struct conn *c, struct request *request, size_t *used)
 {
@@ -408,8 +408,8 @@ answer_get(struct conn *c, struct request *request, size_t *used)
 static enum p2p_err
 answer(struct conn *c, struct request *request, size_t *used)
 {
-    /* DATA pays before it is read; the others when they are sent, once no debt is left.
-     */
+    /* DATA takes tokens of the rate limits before it is read; other answers take them
+     * when they are sent, if the bucket is not in debt. */
     if (request->type != P2P_MSG_GET && *used == 0 && !serve_may_send(c, 0))
         return P2P_ERR_BUSY;
     switch (request->type) {

@@ -11,11 +11,13 @@ enum {
     LISTEN_BACKLOG = 1024,
     DISK_THREADS = 2,
     DISK_QUEUE = 4096,
-    /* A queue that takes no longer than a fraction of the handshake's deadline. */
+    /* The queue's length is chosen so that waiting takes only a fraction of the
+     * handshake's deadline. */
     CRYPTO_QUEUE_PER_THREAD = 512,
 };
 
-/* SO_REUSEPORT would let a second peer of this user share the port without a word. */
+/* With SO_REUSEPORT, a second peer of this user would share the port without a
+ * message. */
 static enum p2p_err
 check_port_is_free(const char *host, uint16_t port)
 {
@@ -38,7 +40,7 @@ server_listen(const char *host, uint16_t *port, int *listeners, size_t count)
 
     for (i = 0; i < count; i++)
         listeners[i] = -1;
-    /* The first listener may choose the port; the others join it. */
+    /* The first listener may choose the port; the others use the same one. */
     for (i = 0; i < count && err == P2P_OK; i++)
         err = p2p_net_listen(host, *port, true, LISTEN_BACKLOG, &listeners[i], port);
     for (i = 0; i < count && err != P2P_OK; i++)
@@ -130,12 +132,12 @@ server_close(struct server *s, uint64_t grace_ms)
     if (s == NULL)
         return;
     s->grace_ms = grace_ms;
-    s->stopping = true; /* from here on a loop may look at grace_ms */
+    s->stopping = true; /* from here on loops may read grace_ms */
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_wake(s->loops[i]);
     for (unsigned i = 0; i < s->loop_count; i++)
         loop_join(s->loops[i]);
-    /* Workers finish first: their jobs belong to connections. */
+    /* Stops the workers first, because their jobs belong to connections. */
     workers_free(s->crypto);
     workers_free(s->disk);
     recheck_free(s->recheck);

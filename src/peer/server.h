@@ -1,6 +1,6 @@
 /*
  * server - the listening side of p2p-peer: one event loop per thread, each with its own
- * listener (SO_REUSEPORT); a new connection goes to the loop that has fewest.
+ * listener (SO_REUSEPORT). A new connection goes to the loop that has the fewest.
  */
 #ifndef PEER_SERVER_H
 #define PEER_SERVER_H
@@ -14,18 +14,20 @@
 #define PEER_THREADS_MAX 64
 
 struct server_options {
-    const int *listeners; /* one for each thread, of server_listen; taken */
+    const int *listeners; /* one for each thread, from server_listen; takes ownership */
     unsigned threads;
     unsigned max_connections;
-    unsigned reserved_connections; /* of these, for loopback and known peers: fewer */
-    uint64_t client_memory; /* that clients' unfinished frames, queued requests and
-                               nonces may take, all together */
-    uint32_t chunk_size;    /* of protocol 1; any size up to P2P_CHUNK_SIZE_MAX */
+    unsigned reserved_connections; /* of these, reserved for loopback and known peers;
+                                    * must be fewer */
+    uint64_t client_memory; /* memory for unfinished frames, queued requests and nonces
+                             * of all clients together */
+    uint32_t chunk_size;    /* chunk size of protocol 1; any size up to
+                             * P2P_CHUNK_SIZE_MAX */
     bool protocol_1, compress;
     struct p2p_identity *identity; /* these are borrowed until close */
     struct p2p_share *share;
     struct access *access;
-    const char *keys_dir, *allow_file; /* where changes of the lists are looked for */
+    const char *keys_dir, *allow_file; /* files to watch for changes of the lists */
     struct admission_options admission;
     uint64_t handshake_timeout_ms, idle_timeout_ms, stall_timeout_ms;
     uint64_t rate_per_peer; /* bytes a second, 0: no limit */
@@ -45,14 +47,15 @@ P2P_MUST_CHECK enum p2p_err server_open(const struct server_options *opt,
                                         struct server **out);
 /* The limit for all connections together; any time. */
 void server_set_rate(struct server *s, uint64_t bytes_per_s);
-/* Answers that had to wait for a file's hash can perhaps be given now; from any thread.
- */
+/* The shared files changed: answers that waited for a file's hash may be possible now.
+ * From any thread. */
 void server_files_changed(struct server *s);
-/* Somebody says that the lists of who may download have changed: connections of peers
- * that may not any longer end. Changes of the files are seen without. From any thread.
- */
+/* Checks the lists of allowed peers again and closes the connections of peers that may
+ * no longer download. Changes of the files are noticed without this call. From any
+ * thread. */
 void server_recheck(struct server *s);
-/* Stops listening, lets requests that run end (at most grace_ms), closes, frees. */
+/* Stops listening, lets running requests finish (for at most grace_ms), closes and
+ * frees everything. */
 void server_close(struct server *s, uint64_t grace_ms);
 
 #endif

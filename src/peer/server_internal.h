@@ -1,4 +1,4 @@
-/* What the loops and connections of one server share. */
+/* Declarations shared by the loops and connections of one server. */
 #ifndef PEER_SERVER_INTERNAL_H
 #define PEER_SERVER_INTERNAL_H
 
@@ -9,11 +9,13 @@
 #include "peer/server.h"
 #include "peer/workers.h"
 
-/* Ciphertext that a socket did not take yet, of all connections: the server's memory
- * bound. */
+/* The limit for ciphertext that sockets have not accepted yet, of all connections
+ * together. */
 #define HELD_BYTES_MAX (40 * P2P_MIB)
 
-#define GREETING_PART 4 /* of the limit: one in so many bytes may be of handshakes */
+#define GREETING_PART                                            \
+    4 /* one in this many bytes of the rate limit may be used by \
+       * handshakes */
 
 struct loop;
 
@@ -28,10 +30,12 @@ struct server {
     struct recheck *recheck;
     _Atomic unsigned access_generation; /* of the lists of who may download */
     _Atomic unsigned connections;       /* sockets */
-    _Atomic unsigned open, strangers;   /* proven clients, and those without a name */
+    _Atomic unsigned open, strangers;   /* proven clients, and the unknown ones among
+                                         * them */
     _Atomic size_t held_bytes;
     _Atomic size_t kept_bytes; /* of clients' input: conn_read.c */
-    uint64_t grace_ms;         /* for what runs; constant once it is stopping */
+    uint64_t grace_ms;         /* for running requests; constant once the server is
+                                * stopping */
     _Atomic bool stopping;
     _Atomic uint64_t refusal_second; /* log lines about refused handshakes */
     _Atomic unsigned refusals;
@@ -39,7 +43,7 @@ struct server {
     struct loop *loops[PEER_THREADS_MAX];
 };
 
-/* The loop that should take the next connection when `own` accepted it. */
+/* The loop that gets the next connection, if `own` accepted it. */
 struct loop *server_pick_loop(struct server *s, struct loop *own);
 
 #endif

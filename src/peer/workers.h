@@ -1,6 +1,7 @@
 /*
- * workers - a small bounded pool of threads for what must not run on an event loop: RSA
- * private operations and reads from a cold disk. Thread-safe.
+ * workers - a small bounded pool of threads for work that must not run on an event
+ * loop: RSA private-key operations, and reads from a disk that is not cached.
+ * Thread-safe.
  */
 #ifndef PEER_WORKERS_H
 #define PEER_WORKERS_H
@@ -9,18 +10,19 @@
 
 #include "p2p/err.h"
 
-/* Part of the caller's object; borrowed until run and done were called. */
+/* Part of the caller's object; borrowed until run and done have been called. */
 struct job {
     STAILQ_ENTRY(job) link;
     void (*run)(struct job *job);  /* on a worker */
-    void (*done)(struct job *job); /* on the same worker, afterwards: hands it back */
+    void (*done)(struct job *job); /* called on the same worker afterwards; returns the
+                                    * job to its owner */
 };
 
 struct workers; /* *returned owned*, free with workers_free */
 
 P2P_MUST_CHECK enum p2p_err workers_new(unsigned threads, unsigned queue_max,
                                         struct workers **out);
-/* Finishes what is queued, ends the threads. */
+/* Finishes the queued jobs and ends the threads. */
 void workers_free(struct workers *w);
 /* BUSY when the queue is full: the caller keeps the job. */
 P2P_MUST_CHECK enum p2p_err workers_submit(struct workers *w, struct job *job);

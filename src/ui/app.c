@@ -57,11 +57,11 @@ open_identity(struct ui_app *app)
     if (err != P2P_OK)
         return err;
     err = fail(p2p_owner_token_obtain(app->opt.keys_dir, app->owner_token),
-               "cannot keep owner.token in", app->opt.keys_dir);
+               "cannot create owner.token in", app->opt.keys_dir);
     if (err != P2P_OK)
         return err;
     return fail(p2p_devices_open(app->opt.keys_dir, &app->devices),
-                "the list of devices cannot be opened in", app->opt.keys_dir);
+                "cannot open the list of devices in", app->opt.keys_dir);
 }
 
 static enum p2p_err
@@ -88,7 +88,7 @@ open_folders(struct ui_app *app)
         return err;
     }
     if (err != P2P_OK)
-        return fail(err, "cannot keep the list of transfers in",
+        return fail(err, "cannot open the list of transfers in",
                     app->opt.downloads_dir);
     if ((err = p2p_share_open(&share, &app->share)) != P2P_OK)
         return fail(err, "cannot open the shared folder", app->opt.shared_dir);
@@ -106,11 +106,11 @@ open_pages(struct ui_app *app)
     if (ui_options_find_web(&app->opt, path, sizeof(path)) == P2P_OK)
         app->web_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (app->web_fd < 0 && app->opt.web_dir != NULL)
-        return fail(P2P_ERR_NOT_FOUND, "no index.html in --web-dir", app->opt.web_dir);
+        return fail(P2P_ERR_NOT_FOUND, "there is no index.html in --web-dir",
+                    app->opt.web_dir);
     if (app->web_fd < 0)
-        p2p_log_warn(
-            "the dashboard's pages were not found, only the interface is served; "
-            "see --web-dir");
+        p2p_log_warn("cannot find the dashboard's pages: only the API is served (see "
+                     "--web-dir)");
     return P2P_OK;
 }
 
@@ -124,7 +124,7 @@ make_parts(struct ui_app *app)
                            REGISTRY_TIMEOUT_MS, &app->discovery);
 
     if (err != P2P_OK)
-        return fail(err, "not the URL of a registry:", app->opt.discovery.at[0]);
+        return fail(err, "invalid registry URL:", app->opt.discovery.at[0]);
     p2p_discovery_keep_seq(app->discovery, app->identity);
     if ((app->config = ui_config_new(app)) == NULL ||
         (app->listings = ui_listings_new(app)) == NULL ||

@@ -19,9 +19,8 @@ say_who_may_call(struct ui_app *app)
 
     if (!app->opt.pairing)
         fprintf(stderr,
-                "%sp2p-ui: WARNING: --no-pairing: everybody who reaches this port may "
-                "share, "
-                "download and delete files without pairing%s\n",
+                "%sp2p-ui: WARNING: --no-pairing: anyone who can reach this port can "
+                "share, download and delete files without pairing%s\n",
                 is_terminal ? "\033[1;31m" : "", is_terminal ? "\033[0m" : "");
     ui_access_show_start(app);
 }

@@ -17,13 +17,13 @@ add_transfers(struct http_metrics *m, struct ui_app *app)
     char label[40];
 
     ui_transfers_count(app->transfers, &n);
-    http_metrics_family(m, transfers, "gauge", "Transfers by state.");
+    http_metrics_family(m, transfers, "gauge", "Number of transfers in each state.");
     for (int i = 0; i < UI_STATES; i++) {
         snprintf(label, sizeof(label), "state=\"%s\"", ui_state_name((enum ui_state)i));
         http_metrics_sample(m, transfers, label, n.by_state[i]);
     }
-    http_metrics_gauge(m, "p2p_ui_download_bytes_per_second", "Of all downloads.",
-                       n.speed);
+    http_metrics_gauge(m, "p2p_ui_download_bytes_per_second",
+                       "Download speed of all downloads together.", n.speed);
 }
 
 static void
@@ -52,10 +52,12 @@ ui_status_handle_metrics(struct http_request *req, void *arg)
     http_metrics_init(&m);
     http_metrics_family(&m, "p2p_ui_info", "gauge", "Version.");
     http_metrics_sample(&m, "p2p_ui_info", "version=\"" P2P_VERSION "\"", 1);
-    http_metrics_gauge(&m, "p2p_uptime_seconds", "Since the start.",
+    http_metrics_gauge(&m, "p2p_uptime_seconds",
+                       "Seconds since the start of the program.",
                        p2p_now_ms() / 1000 - app->started_s);
     http_metrics_server(&m, app->http);
-    http_metrics_gauge(&m, "p2p_ui_event_streams", "Pages that follow the events.",
+    http_metrics_gauge(&m, "p2p_ui_event_streams",
+                       "Open event streams (dashboard pages).",
                        http_sse_count(app->events));
     add_transfers(&m, app);
     add_folders(&m, app);

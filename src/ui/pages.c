@@ -57,6 +57,6 @@ ui_api_page(struct http_request *req, void *arg)
         http_reply_static(req, app->web_fd, path != NULL ? path : "");
     else
         http_fail(req, 404, "no_pages",
-                  "the dashboard's pages were not found at the start (--web-dir); the "
-                  "interface under /api works without them");
+                  "p2p-ui did not find the dashboard's pages when it started "
+                  "(--web-dir); only the API under /api works");
 }

@@ -69,7 +69,8 @@ reply_peer(struct http_request *req, struct ui_app *app, unsigned status,
         return;
     }
     http_json_clear(&o);
-    ui_fail(req, P2P_ERR_NOT_FOUND, "this peer is neither online nor remembered");
+    ui_fail(req, P2P_ERR_NOT_FOUND,
+            "there is no such peer among the online and the known peers");
 }
 
 static void
@@ -116,7 +117,7 @@ answer_met(struct http_request *req, struct ui_app *app, void *arg)
     if (m->err == P2P_OK)
         reply_peer(req, app, 201, &m->id);
     else if (m->err == P2P_ERR_EXISTS)
-        http_fail(req, 409, "own_peer", "that is this machine itself");
+        http_fail(req, 409, "own_peer", "this is the address of this machine itself");
     else if (m->err == P2P_ERR_KEY_CHANGED || m->err == P2P_ERR_NOT_ALLOWED)
         ui_fail(req, m->err, ui_peers_explain(m->err));
     else
@@ -216,7 +217,7 @@ answer_lookup(struct http_request *req, struct ui_app *app, void *arg)
     }
     http_json_clear(&o);
     http_fail(req, 503, "discovery_unreachable",
-              "the registry does not answer; check that p2p-discovery runs");
+              "no registry answers; check that p2p-discovery is running");
 }
 
 void
@@ -230,7 +231,7 @@ ui_api_peers_search(struct http_request *req, void *arg)
     if (ui_job_resume(app->jobs, req))
         return;
     if ((name = http_query(req, "filename")) == NULL) {
-        http_fail(req, 400, "missing_parameter", "the parameter filename is missing");
+        http_fail(req, 400, "missing_parameter", "missing parameter filename");
         return;
     }
     if (!ui_check_name(req, name))
@@ -263,7 +264,8 @@ set_trust(struct http_request *req, struct ui_app *app, enum p2p_trust trust)
         return;
     /* A block needs no acquaintance: the peer may be one that is met later. */
     if (!is_known(app, &id, &addr) && trust != P2P_TRUST_BLOCKED) {
-        ui_fail(req, P2P_ERR_NOT_FOUND, "this peer is neither online nor remembered");
+        ui_fail(req, P2P_ERR_NOT_FOUND,
+                "there is no such peer among the online and the known peers");
         return;
     }
     if (addr.port != 0)
@@ -303,7 +305,8 @@ ui_api_peer_forget(struct http_request *req, void *arg)
     if (!take_id(req, &id))
         return;
     if (!is_known(app, &id, &addr)) {
-        ui_fail(req, P2P_ERR_NOT_FOUND, "this peer is neither online nor remembered");
+        ui_fail(req, P2P_ERR_NOT_FOUND,
+                "there is no such peer among the online and the known peers");
         return;
     }
     ui_peers_drop(app, &id);

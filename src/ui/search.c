@@ -183,7 +183,7 @@ answer(struct http_request *req, struct ui_app *app, void *arg)
 
     if (s->err != P2P_OK && s->err != P2P_ERR_NOT_FOUND) {
         http_fail(req, 503, "discovery_unreachable",
-                  "the registry does not answer; check that p2p-discovery runs");
+                  "no registry answers; check that p2p-discovery is running");
         return;
     }
     if (end > s->results.count)
@@ -235,13 +235,14 @@ ui_api_search(struct http_request *req, void *arg)
     if (ui_job_resume(app->jobs, req))
         return;
     if (text == NULL || *text == '\0') {
-        http_fail(req, 400, "missing_parameter", "the parameter q is missing");
+        http_fail(req, 400, "missing_parameter", "missing parameter q");
         return;
     }
     if (strlen(text) >= sizeof(s->text) ||
         !parse_mode(http_query(req, "mode"), &mode)) {
         http_fail(req, 400, "malformed",
-                  "q has at most 255 bytes; mode is exact, prefix, substring or fuzzy");
+                  "invalid search: q may have at most 255 bytes; mode must be exact, "
+                  "prefix, substring or fuzzy");
         return;
     }
     if (!ui_query_page(req, 100, &offset, &limit))

@@ -180,4 +180,4 @@ def test_doctor_says_that_all_is_current(fake):
 def test_doctor_without_apt(fake, tool):
     write(fake, f"fake/{tool}", "#!/bin/sh\nexit 127\n")
     ((result, text),) = doctor(fake)
-    assert result == "note" and "not apt" in text
+    assert result == "note" and "does not use apt" in text

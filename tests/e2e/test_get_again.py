@@ -173,7 +173,7 @@ def test_a_file_that_is_gone_for_a_moment(suite):
     with Vanishing({"f.bin": DATA}, chunk_size=CHUNK) as server:
         run = suite.get("f.bin", server)
         assert run.returncode == 0, run.stderr
-        assert "asked again in" in run.stderr, run.stderr
+        assert "retrying in" in run.stderr, run.stderr
         assert (suite.folder / "out" / "f.bin").read_bytes() == DATA
 
 

@@ -74,7 +74,7 @@ class Keys:
                 if not part:
                     break
                 shown += part
-            prompts = shown.count("assphrase of ") + shown.count("New passphrase: ") + shown.count("same again: ")
+            prompts = shown.count("assphrase of ") + shown.count("New passphrase: ") + shown.count("Repeat it: ")
             if prompts > typed:
                 typed = prompts
                 os.write(terminal, phrase.encode() + b"\n")
@@ -207,7 +207,7 @@ def test_two_different_new_passphrases_change_nothing(keys):
             return next(answers).encode()
 
     status, _, err = keys.run("key", "protect", source="terminal", phrase=Differing())
-    assert status == EXIT_IDENTITY and "not the same" in err, err
+    assert status == EXIT_IDENTITY and "passphrases differ" in err, err
     assert CLEAR in keys.private()
 
 

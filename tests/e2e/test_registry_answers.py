@@ -76,14 +76,14 @@ def moved(handler, _body):
 
 
 ANSWERS = {
-    "web page": (page(), ["this is not a registry", "status 200 (text/html)"]),
-    "empty": (page(body=b"", kind="text/plain"), ["this is not a registry", "status 200 (text/plain)"]),
-    "other JSON": (page(kind="application/json", body=b'{"ok":true}'), ["this is not a registry"]),
-    "a JSON list": (page(kind="application/json", body=b"[]"), ["this is not a registry"]),
+    "web page": (page(), ["not a registry", "status 200 (text/html)"]),
+    "empty": (page(body=b"", kind="text/plain"), ["not a registry", "status 200 (text/plain)"]),
+    "other JSON": (page(kind="application/json", body=b'{"ok":true}'), ["not a registry"]),
+    "a JSON list": (page(kind="application/json", body=b"[]"), ["not a registry"]),
     "moved": (moved, ["the registry has moved", "to http://new.example:8000/"]),
     "bad gateway": (page(502), ["status 502 (text/html)"]),
     "gateway timeout": (page(504), ["status 504 (text/html)"]),
-    "no such page": (page(404), ["this is not a registry", "status 404 (text/html)"]),
+    "no such page": (page(404), ["not a registry", "status 404 (text/html)"]),
     "login": (page(401), ["not allowed", "status 401 (text/html)"]),
     "teapot": (page(418), ["status 418 (text/html)"]),
 }
@@ -94,9 +94,9 @@ def test_what_is_no_registry_takes_no_registration(suite, kind):
     answer, words = ANSWERS[kind]
     with Server(answer) as server:
         peer = suite.peer("--no-mdns", "--heartbeat", "1s", discovery=server, files={"a": b"a"})
-        wait_until(lambda: "not registered" in peer.stderr(), what="a line about the registry")
-        line = next(x for x in peer.stderr().splitlines() if "not registered" in x)
-        assert f"registry {server.url}: not registered" in line
+        wait_until(lambda: "cannot register" in peer.stderr(), what="a line about the registry")
+        line = next(x for x in peer.stderr().splitlines() if "cannot register" in x)
+        assert f"registry {server.url}: cannot register" in line
         for word in words:
             assert word in line
         assert not any(x.endswith(": registered") for x in peer.stderr().splitlines())
@@ -136,7 +136,7 @@ def test_a_registry_of_another_make(suite):
         peer = suite.peer("--no-mdns", "--heartbeat", "1s", discovery=server, files={"a": b"a"})
         wait_until(lambda: f"registry {server.url}: registered" in peer.stderr(), what="registered")
         wait_until(lambda: sum("heartbeat" in path for _, path, _ in server.seen) > 2, what="heartbeats")
-        assert "not registered" not in peer.stderr()
+        assert "cannot register" not in peer.stderr()
         assert suite.p2p("peers", "--no-mdns", "--discovery", server.url).returncode == 0
 
 
@@ -197,11 +197,11 @@ def test_a_long_list_goes_in_parts_through_nginx(suite, tmp_path):
             return sum(p["files_count"] for p in peers) == 6000
 
         wait_until(total, 180, "6,000 files listed")
-        wait_until(lambda: "the server in front of the registry takes at most" in peer.stderr(), what="the log")
+        wait_until(lambda: "the proxy in front of the registry accepts" in peer.stderr(), what="the log")
         doctor = suite.p2p("doctor", "--no-mdns", "--discovery", Front.url)
-        assert "the server in front of the registry" in doctor.stdout and "takes at most 1024 KiB" in doctor.stdout
+        assert "the server in front of the registry" in doctor.stdout and "accepts at most 1024 KiB" in doctor.stdout
         straight = suite.p2p("doctor", "--no-mdns", "--discovery", registry.url)
-        assert "takes at most" not in straight.stdout
+        assert "accepts at most" not in straight.stdout
 
 
 def forward_to(url, limit):

@@ -171,7 +171,7 @@ def test_the_end_of_one_is_the_end_of_the_other(suite, program):
     running = start(suite, program, {})
     os.kill(running.pid, signal.SIGKILL)
     assert running.process.wait(20) == 128 + signal.SIGKILL
-    assert re.search(r"the process that serves \(pid \d+\) was ended by signal 9", running.stderr())
+    assert re.search(r"the serving process \(pid \d+\) was killed by signal 9", running.stderr())
     suite.programs.remove(running)
     running.log.close()
 
@@ -245,7 +245,7 @@ def test_a_folder_that_is_made_again(suite):
     wait_served(peer, "new")
     assert peer.pid != first and peer.port == port
     assert [line for line in peer.lines if line.startswith("ready ")] == peer.lines, "one ready line"
-    assert "starting a new process for it" in peer.stderr()
+    assert "restarting the serving process" in peer.stderr()
     result = suite.get("old", peer)
     assert result.returncode != 0
 

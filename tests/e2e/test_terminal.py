@@ -61,7 +61,7 @@ def test_it_ends_with_its_terminal(tmp_path, program):
         assert is_alive(pid)
         os.close(terminal)
         wait_until(lambda: not is_alive(pid), 30, "its end")
-    assert "the terminal has gone: stopping" in (tmp_path / "log").read_text()
+    assert "the terminal was closed: stopping" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("prefix", ["nohup", "setsid"])

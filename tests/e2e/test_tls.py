@@ -100,9 +100,9 @@ def test_wrong_files_are_refused_at_start(tmp_path, authority, program):
     cert, key, _ = make_certificate(tmp_path, "localhost", authority)
     _, other, _ = make_certificate(tmp_path, "other", authority)
     for more, why in [
-        (["--tls-cert", cert], "belong together"), (["--tls-key", key], "belong together"),
+        (["--tls-cert", cert], "give both"), (["--tls-key", key], "give both"),
         (files(cert, tmp_path / "none"), "cannot read"), (files(key, key), "certificate"),
-        (files(cert, other), "not the key"), (files(cert, cert), "key"),
+        (files(cert, other), "does not belong"), (files(cert, cert), "key"),
     ]:  # fmt: skip
         run = subprocess.run([BIN / program, "--port", "0", *map(str, more)], capture_output=True, text=True, timeout=20,
                              cwd=tmp_path)  # fmt: skip

@@ -51,7 +51,7 @@ def test_what_is_not_shared_is_told_everywhere_alike(world):
         "Re: mail.eml": "it contains ':'",
         "Vol. 1.": "it ends in a dot or a space",
         "link": "it is a symbolic link",
-        "aux.c": "it is reserved on other systems",
+        "aux.c": "the name is reserved on other systems",
     }
     wait_until(lambda: problems(world) == expected, what="the four")
     listed = world.json("GET", "/api/shared")
@@ -123,7 +123,7 @@ def test_downloads_before_1970_are_the_oldest(world):
     [
         ("Re: some email.eml", "it contains ':'", "Re some email.eml"),
         ("Mr.", "it ends in a dot or a space", "Mr"),
-        ("aux.c", "it is reserved on other systems", "aux_.c"),
+        ("aux.c", "the name is reserved on other systems", "aux_.c"),
         ("50%2e", "it contains an escaped '/' or dot", "50_2e"),
         ("soft\u00adhyphen", None, "softhyphen"),
     ],

@@ -337,9 +337,9 @@ forwarders_are_refused(void **state)
         const char *why;
     } cases[] = {{listen_and_begin_session, "listens"},
                  {fork_below_a_listener, "listens"},
-                 {rename_to_socat, "passes on"},
-                 {fork_below_ssh, "passes on"},
-                 {fork_a_session_below_socat, "passes on"}};
+                 {rename_to_socat, "forwards"},
+                 {fork_below_ssh, "forwards"},
+                 {fork_a_session_below_socat, "forwards"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -404,7 +404,7 @@ what_cannot_be_read_is_refused(void **state)
             be_client(&at, hide_descriptors);
         accept_one(listener, &c);
         _exit(check(&c, reason) == P2P_CALLER_UNPROVEN &&
-                      strstr(reason, "may read") != NULL
+                      strstr(reason, "may inspect") != NULL
                   ? 0
                   : 1);
     }

@@ -99,19 +99,19 @@ every_part_of_m3(void **state)
         enum p2p_err err;
         const char *reason;
     } cases[] = {
-        {M3_TYPE, P2P_ERR_MALFORMED, "a frame of a wrong type"},
-        {M3_SHORT, P2P_ERR_MALFORMED, "a frame of a wrong length"},
-        {M3_LONG, P2P_ERR_MALFORMED, "a frame of a wrong length"},
-        {M3_EXPONENT, P2P_ERR_AUTH, "not an acceptable RSA-2048 key"},
-        {M3_EVEN, P2P_ERR_AUTH, "not an acceptable RSA-2048 key"},
-        {M3_SMALL_FACTOR, P2P_ERR_AUTH, "not an acceptable RSA-2048 key"},
-        {M3_TOP_BIT, P2P_ERR_AUTH, "not an acceptable RSA-2048 key"},
-        {M3_DER, P2P_ERR_AUTH, "not an acceptable RSA-2048 key"},
-        {M3_SERVERS_OWN_KEY, P2P_ERR_AUTH, "the other side has our own key"},
-        {M3_SOMEBODYS_KEY, P2P_ERR_AUTH, "the client's signature is wrong"},
-        {M3_SIGNATURE_BIT, P2P_ERR_AUTH, "the client's signature is wrong"},
-        {M3_SERVER_LABEL, P2P_ERR_AUTH, "the client's signature is wrong"},
-        {M3_WITHOUT_HELLOS, P2P_ERR_AUTH, "the client's signature is wrong"},
+        {M3_TYPE, P2P_ERR_MALFORMED, "wrong frame type"},
+        {M3_SHORT, P2P_ERR_MALFORMED, "wrong frame length"},
+        {M3_LONG, P2P_ERR_MALFORMED, "wrong frame length"},
+        {M3_EXPONENT, P2P_ERR_AUTH, "invalid RSA-2048 key"},
+        {M3_EVEN, P2P_ERR_AUTH, "invalid RSA-2048 key"},
+        {M3_SMALL_FACTOR, P2P_ERR_AUTH, "invalid RSA-2048 key"},
+        {M3_TOP_BIT, P2P_ERR_AUTH, "invalid RSA-2048 key"},
+        {M3_DER, P2P_ERR_AUTH, "invalid RSA-2048 key"},
+        {M3_SERVERS_OWN_KEY, P2P_ERR_AUTH, "the other side uses our own key"},
+        {M3_SOMEBODYS_KEY, P2P_ERR_AUTH, "invalid client signature"},
+        {M3_SIGNATURE_BIT, P2P_ERR_AUTH, "invalid client signature"},
+        {M3_SERVER_LABEL, P2P_ERR_AUTH, "invalid client signature"},
+        {M3_WITHOUT_HELLOS, P2P_ERR_AUTH, "invalid client signature"},
     };
     struct side server = real_server();
     struct forger f;
@@ -144,7 +144,7 @@ m3_of_another_handshake(void **state)
     side_read(&again, &m[0]);
     side_write(&again, &m2);
     side_read(&again, &m[2]);
-    assert_failed(&again, P2P_ERR_AUTH, "a frame that does not open");
+    assert_failed(&again, P2P_ERR_AUTH, "the frame cannot be decrypted");
     side_end(&client);
     side_end(&server);
 }
@@ -203,13 +203,13 @@ only_ready_is_m5(void **state)
     assert_int_equal(p2p_handshake_next(server.hs), P2P_HS_DONE);
     side_end(&server);
     send_as_m5(&server, P2P_MSG_READY, 0, 'C', false);
-    assert_failed(&server, P2P_ERR_AUTH, "M5 does not open");
+    assert_failed(&server, P2P_ERR_AUTH, "M5 cannot be decrypted");
     send_as_m5(&server, P2P_MSG_READY, 2, 'C', false);
-    assert_failed(&server, P2P_ERR_AUTH, "M5 does not open");
+    assert_failed(&server, P2P_ERR_AUTH, "M5 cannot be decrypted");
     send_as_m5(&server, P2P_MSG_READY, 1, 'S', false);
-    assert_failed(&server, P2P_ERR_AUTH, "M5 does not open");
+    assert_failed(&server, P2P_ERR_AUTH, "M5 cannot be decrypted");
     send_as_m5(&server, P2P_MSG_READY, 1, 'C', true);
-    assert_failed(&server, P2P_ERR_AUTH, "M5 does not open");
+    assert_failed(&server, P2P_ERR_AUTH, "M5 cannot be decrypted");
     send_as_m5(&server, P2P_MSG_REKEY, 1, 'C', false);
     assert_failed(&server, P2P_ERR_MALFORMED, "M5 is not READY");
     send_as_m5(&server, P2P_MSG_CLOSE, 1, 'C', false);
@@ -246,7 +246,7 @@ m5_missing_or_doubled(void **state)
     assert_int_equal(p2p_handshake_take_session(server.hs, 0, &send, &receive),
                      P2P_ERR_PROTOCOL);
     server.err = P2P_ERR_PROTOCOL;
-    assert_failed(&server, P2P_ERR_PROTOCOL, "a step out of turn");
+    assert_failed(&server, P2P_ERR_PROTOCOL, "handshake step in the wrong order");
     side_end(&client);
 }
 

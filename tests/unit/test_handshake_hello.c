@@ -23,23 +23,23 @@ static const struct offer {
         {{3, 2, 1, 0}, NULL},
         {{255, 0, 255, 0}, NULL},
         {{2, 1, 3, 0}, NULL},
-        {{1, 1, 1, 0}, "no common version"},
-        {{3, 3, 1, 0}, "no common version"},
-        {{1, 3, 1, 0}, "no common version"},
-        {{0, 0, 1, 0}, "no common version"},
-        {{2, 2, 0, 0}, "no common suite"},
-        {{2, 2, 0xfe, 0}, "no common suite"},
+        {{1, 1, 1, 0}, "no protocol version in common"},
+        {{3, 3, 1, 0}, "no protocol version in common"},
+        {{1, 3, 1, 0}, "no protocol version in common"},
+        {{0, 0, 1, 0}, "no protocol version in common"},
+        {{2, 2, 0, 0}, "no cipher suite in common"},
+        {{2, 2, 0xfe, 0}, "no cipher suite in common"},
         {{2, 2, 1, 1}, "M1 has unknown flags"},
         {{2, 2, 1, 0x80}, "M1 has unknown flags"},
 },
   m2_answers[] = {
       {{2, 1, 1, 0}, NULL},
       {{2, 1, 3, 0}, NULL},
-      {{1, 1, 1, 0}, "M2 takes what was not offered"},
-      {{3, 1, 1, 0}, "M2 takes what was not offered"},
-      {{2, 0, 1, 0}, "M2 takes what was not offered"},
-      {{2, 2, 3, 0}, "M2 takes what was not offered"},
-      {{2, 1, 2, 0}, "M2 takes what was not offered"},
+      {{1, 1, 1, 0}, "M2 chooses something that was not offered"},
+      {{3, 1, 1, 0}, "M2 chooses something that was not offered"},
+      {{2, 0, 1, 0}, "M2 chooses something that was not offered"},
+      {{2, 2, 3, 0}, "M2 chooses something that was not offered"},
+      {{2, 1, 2, 0}, "M2 chooses something that was not offered"},
       {{2, 1, 1, 1}, "M2 has unknown flags"},
       {{2, 1, 1, 0x80}, "M2 has unknown flags"},
 };
@@ -115,10 +115,12 @@ magic(void **state)
         f.said.m1[i] ^= 0x20;
         f.said.m2[i] ^= 0x20;
         send_hello(&server, f.said.m1);
-        assert_failed(&server, P2P_ERR_MALFORMED, "M1 has no magic");
+        assert_failed(&server, P2P_ERR_MALFORMED,
+                      "M1 does not start with the magic bytes");
         side_write(&client, &m1);
         send_hello(&client, f.said.m2);
-        assert_failed(&client, P2P_ERR_MALFORMED, "M2 has no magic");
+        assert_failed(&client, P2P_ERR_MALFORMED,
+                      "M2 does not start with the magic bytes");
     }
 }
 
@@ -140,10 +142,10 @@ points_of_low_order(void **state)
         assert_int_equal(p2p_hex_parse(p->valuestring, f.said.m1 + 43, 32), P2P_OK);
         memcpy(f.said.m2 + 43, f.said.m1 + 43, 32);
         send_hello(&server, f.said.m1);
-        assert_failed(&server, P2P_ERR_AUTH, "a point of low order");
+        assert_failed(&server, P2P_ERR_AUTH, "public point of low order");
         side_write(&client, &m1);
         send_hello(&client, f.said.m2);
-        assert_failed(&client, P2P_ERR_AUTH, "a point of low order");
+        assert_failed(&client, P2P_ERR_AUTH, "public point of low order");
     }
     cJSON_Delete(whole);
 }
@@ -158,7 +160,7 @@ hello_reflected_to_the_client(void **state)
     side_write(&client, &m);
     m.bytes[8] = 1; /* otherwise it is not even an answer */
     side_read(&client, &m);
-    assert_failed(&client, P2P_ERR_AUTH, "M2 repeats our own share");
+    assert_failed(&client, P2P_ERR_AUTH, "M2 repeats our own key share");
 }
 
 /* ---- Messages in the wrong place ---- */

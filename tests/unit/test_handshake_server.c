@@ -131,19 +131,19 @@ every_part_of_m4(void **state)
         enum p2p_err err;
         const char *reason;
     } cases[] = {
-        {M4_TYPE, P2P_ERR_MALFORMED, "a frame of a wrong type"},
-        {M4_SHORT, P2P_ERR_MALFORMED, "a frame of a wrong length"},
-        {M4_LONG, P2P_ERR_MALFORMED, "a frame of a wrong length"},
-        {M4_EXPONENT, P2P_ERR_AUTH, "not an acceptable RSA-2048 key"},
-        {M4_CLIENTS_OWN_KEY, P2P_ERR_AUTH, "the other side has our own key"},
-        {M4_SOMEBODYS_KEY, P2P_ERR_AUTH, "the server's signature is wrong"},
-        {M4_SIGNATURE_BIT, P2P_ERR_AUTH, "the server's signature is wrong"},
-        {M4_CLIENT_LABEL, P2P_ERR_AUTH, "the server's signature is wrong"},
-        {M4_OAEP_UNSIGNED, P2P_ERR_AUTH, "the server's signature is wrong"},
-        {M4_OAEP_BIT, P2P_ERR_AUTH, "the session key does not open"},
-        {M4_OAEP_LABEL, P2P_ERR_AUTH, "the session key does not open"},
-        {M4_OAEP_FOR_ANOTHER, P2P_ERR_AUTH, "the session key does not open"},
-        {M4_OAEP_SHORT_KEY, P2P_ERR_AUTH, "the session key does not open"},
+        {M4_TYPE, P2P_ERR_MALFORMED, "wrong frame type"},
+        {M4_SHORT, P2P_ERR_MALFORMED, "wrong frame length"},
+        {M4_LONG, P2P_ERR_MALFORMED, "wrong frame length"},
+        {M4_EXPONENT, P2P_ERR_AUTH, "invalid RSA-2048 key"},
+        {M4_CLIENTS_OWN_KEY, P2P_ERR_AUTH, "the other side uses our own key"},
+        {M4_SOMEBODYS_KEY, P2P_ERR_AUTH, "invalid server signature"},
+        {M4_SIGNATURE_BIT, P2P_ERR_AUTH, "invalid server signature"},
+        {M4_CLIENT_LABEL, P2P_ERR_AUTH, "invalid server signature"},
+        {M4_OAEP_UNSIGNED, P2P_ERR_AUTH, "invalid server signature"},
+        {M4_OAEP_BIT, P2P_ERR_AUTH, "the session key cannot be decrypted"},
+        {M4_OAEP_LABEL, P2P_ERR_AUTH, "the session key cannot be decrypted"},
+        {M4_OAEP_FOR_ANOTHER, P2P_ERR_AUTH, "the session key cannot be decrypted"},
+        {M4_OAEP_SHORT_KEY, P2P_ERR_AUTH, "the session key cannot be decrypted"},
     };
     struct side client = real_client();
     struct forger f;
@@ -185,7 +185,7 @@ m4_made_for_another_client(void **state)
     }
     side_write(&server, &m4);
     side_read(&two, &m4);
-    assert_failed(&two, P2P_ERR_AUTH, "a frame that does not open");
+    assert_failed(&two, P2P_ERR_AUTH, "the frame cannot be decrypted");
     side_end(&one);
     side_end(&server);
     side_end(&second);

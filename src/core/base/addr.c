@@ -1,4 +1,4 @@
-/* Addresses as people write them, and the one form that is compared. */
+/* Addresses as people write them, and their canonical form for comparison. */
 #include "p2p/addr.h"
 
 #include <arpa/inet.h>
@@ -15,7 +15,7 @@ lower(char c)
     return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 }
 
-/* What a name may consist of; ':' and '%' belong to literals. */
+/* The characters of a host name; ':' and '%' belong to address literals. */
 static bool
 is_name_text(const char *text, size_t len)
 {
@@ -46,7 +46,7 @@ is_link_local(const struct in6_addr *v6)
     return IN6_IS_ADDR_LINKLOCAL(v6) || IN6_IS_ADDR_MC_LINKLOCAL(v6);
 }
 
-/* "eth0", also where it was written as the interface's number. */
+/* The name of an interface such as "eth0", also when it was written as its number. */
 static bool
 put_zone(const char *zone, char *out, size_t cap)
 {
@@ -61,7 +61,7 @@ put_zone(const char *zone, char *out, size_t cap)
     return (size_t)snprintf(out, cap, "%%%s", zone) < cap;
 }
 
-/* An IPv6 literal; false when `text` is not one. */
+/* Parses an IPv6 literal; false if `text` is not one. */
 static bool
 canonical_v6(char *text, char out[P2P_HOST_MAX + 1])
 {
@@ -145,7 +145,7 @@ p2p_addr_parse(const char *text, uint16_t default_port, struct p2p_addr *out)
     } else if (colon != NULL && strchr(text, ':') == colon) {
         len = (size_t)(colon - text);
         port = colon + 1;
-    } /* several colons without brackets: an IPv6 literal without a port */
+    } /* several colons without brackets: an IPv6 address without a port */
     if (port == NULL && default_port == 0)
         return P2P_ERR_USAGE;
     out->port = default_port;

@@ -22,7 +22,7 @@ p2p_rd_get_ref(struct p2p_rd *rd, size_t len)
     return at;
 }
 
-/* Big-endian integer of `width` bytes, 0 when they are not there. */
+/* Reads a big-endian integer of `width` bytes; 0 if there are not enough bytes. */
 static uint64_t
 get_uint(struct p2p_rd *rd, size_t width)
 {

@@ -1,4 +1,4 @@
-/* Clocks, and condition variables whose deadlines are on the monotonic one. */
+/* Clocks, and condition variables with deadlines on the monotonic clock. */
 #include "p2p/clock.h"
 
 #include <time.h>

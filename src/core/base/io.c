@@ -1,4 +1,4 @@
-/* Whole reads and writes, and closing. */
+/* Complete reads and writes, and close. */
 #include "p2p/io.h"
 
 #include <errno.h>

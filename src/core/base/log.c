@@ -80,7 +80,8 @@ p2p_log(enum p2p_log_level level, const char *format, ...)
     p2p_unlock(&lock);
 }
 
-/* Printable as it is: no control, no mark that reorders or hides text, no quote. */
+/* True if the character can be printed unchanged: no control character, no character
+ * that reorders or hides text, no quote. */
 static bool
 is_plain(uint32_t cp)
 {
@@ -107,7 +108,7 @@ p2p_log_escape(const void *text, size_t len, char *out, size_t cap)
         size_t raw = n > 0 ? n : 1;
         size_t need = plain ? raw : 4 * raw;
 
-        if (used + need + 4 > cap) { /* "..." and the NUL must still fit */
+        if (used + need + 4 > cap) { /* leave room for "..." and the NUL */
             memcpy(out + used, "...", 4);
             return out;
         }

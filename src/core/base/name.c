@@ -1,4 +1,4 @@
-/* Which names may come from outside, and how a taken name is numbered. */
+/* Checks file names that come from outside, and numbers a name that is taken. */
 #include "p2p/path.h"
 
 #include <string.h>
@@ -36,7 +36,7 @@ p2p_name_is_dot_lookalike(uint32_t cp)
     return cp == 0x2024 || cp == 0xfe52 || cp == 0xff0e;
 }
 
-/* Two and three dots in one character: common in titles, harmless beside other text. */
+/* Two or three dots in one character: common in titles, harmless beside other text. */
 static bool
 is_dots(uint32_t cp)
 {
@@ -59,15 +59,15 @@ p2p_name_character_problem(uint32_t cp, const struct p2p_name_neighbors *neighbo
     if (hidden)
         return hidden;
     if (p2p_name_is_slash_lookalike(cp))
-        return "it contains a backslash or a look-alike of '/'";
+        return "it contains a backslash or a character that looks like '/'";
     if (p2p_name_is_dot_lookalike(cp))
-        return "it contains a look-alike of a dot";
+        return "it contains a character that looks like a dot";
     if (cp == ':')
         return "it contains ':'";
     return NULL;
 }
 
-/* Escapes that somebody may decode once too often. */
+/* Percent escapes that another program may decode once too often. */
 static bool
 has_escape(const char *part, size_t len)
 {
@@ -85,7 +85,7 @@ has_escape(const char *part, size_t len)
     return false;
 }
 
-/* "com1" .. "lpt9", also with the superscript digits that Windows takes for them. */
+/* "com1" .. "lpt9"; Windows treats the superscript digits 1 to 3 in the same way. */
 static bool
 is_numbered_device(const char *stem, size_t len)
 {
@@ -104,8 +104,8 @@ is_numbered_device(const char *stem, size_t len)
     return false;
 }
 
-/* Device names of other systems, with any extension: a file of that name could be
- * shared from here but not stored there. */
+/* Device names of other systems, with any extension: such a file could be shared here,
+ * but not stored there. */
 bool
 p2p_name_is_reserved(const char *part, size_t len)
 {
@@ -152,14 +152,14 @@ characters_problem(const char *part, size_t len)
         at += n;
         left -= n;
     }
-    return only_dots ? "it consists of dots" : NULL;
+    return only_dots ? "it consists only of dots" : NULL;
 }
 
 static const char *
 part_problem(const char *part, size_t len)
 {
     if (len == 0)
-        return "it has an empty part";
+        return "it has an empty folder name (\"//\")";
     if (len > P2P_NAME_PART_MAX)
         return "it is too long";
     if (part[0] == '.')
@@ -167,7 +167,7 @@ part_problem(const char *part, size_t len)
     if (part[len - 1] == '.' || part[len - 1] == ' ')
         return "it ends in a dot or a space";
     if (p2p_name_is_reserved(part, len))
-        return "it is reserved on other systems";
+        return "the name is reserved on other systems";
     if (has_escape(part, len))
         return "it contains an escaped '/' or dot";
     return characters_problem(part, len);
@@ -207,7 +207,7 @@ p2p_name_check(const char *name, size_t len, bool allow_folders)
     return p2p_name_problem(name, len, allow_folders) ? P2P_ERR_NAME : P2P_OK;
 }
 
-/* Where the extension begins (its dot), or the end: ".gz" of "a.b.gz", ".tar.gz" of
+/* The position of the extension's dot, or the end: ".gz" in "a.b.gz", ".tar.gz" in
  * "a.tar.gz", nothing in "Mr. Smith goes". */
 size_t
 p2p_name_extension(const char *leaf, size_t len)
@@ -232,7 +232,7 @@ p2p_name_extension(const char *leaf, size_t len)
     return dot;
 }
 
-/* How many of `len` bytes go into `room`, not ending inside a character. */
+/* How many of `len` bytes fit into `room` without cutting a character. */
 static size_t
 keep_in_room(const char *text, size_t len, size_t room)
 {
@@ -248,8 +248,8 @@ keep_in_room(const char *text, size_t len, size_t room)
     return keep;
 }
 
-/* `head (digits)tail` into `out` (P2P_NAME_MAX + 1 bytes); returns its length. Empty
- * when it does not fit. */
+/* Writes `head (digits)tail` to `out` (P2P_NAME_MAX + 1 bytes) and returns the length;
+ * 0 if it does not fit. */
 static size_t
 join(char *out, const char *head, size_t head_len, const char *digits,
      size_t digits_len, const char *tail, size_t tail_len)

@@ -1,10 +1,10 @@
 /*
- * Characters of a name that draw nothing, or draw over others: with them two names look
- * the same, or an extension is out of sight. Some belong to real names in one place
- * only: a joiner inside an emoji or a word of a script that joins letters, a selector
- * after an emoji, the narrow space of a time ("9.41\u202fAM") in the names that macOS
- * gives to pictures of the screen, the stroke of a relation that is composed. There
- * they are allowed.
+ * Finds characters of a name that are invisible or drawn over others. With them, two
+ * names can look the same, or an extension can be hidden. Some of these characters are
+ * allowed in the one place where real names use them: a joiner in an emoji or in a word
+ * of a script that joins letters, a selector after an emoji, the narrow space of a time
+ * ("9.41\u202fAM") that macOS puts into the names of screenshots, and the stroke of a
+ * composed relation sign.
  */
 #include "core/base/name_hidden.h"
 
@@ -12,7 +12,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Fillers that are drawn as nothing, and code points that mean nothing. */
+/* Fillers that are invisible, and code points without a meaning. */
 static bool
 is_blank_or_nothing(uint32_t cp)
 {
@@ -22,7 +22,7 @@ is_blank_or_nothing(uint32_t cp)
     return p2p_utf8_is_in(cp, blank, COUNT(blank)) || (cp & 0xfffe) == 0xfffe;
 }
 
-/* Every space of Unicode but U+0020. */
+/* All spaces of Unicode except U+0020. */
 static bool
 is_foreign_space(uint32_t cp)
 {
@@ -33,7 +33,8 @@ is_foreign_space(uint32_t cp)
     return p2p_utf8_is_in(cp, spaces, COUNT(spaces));
 }
 
-/* Combining marks that are drawn over the letter: it is another one then, or none. */
+/* Combining marks that are drawn over the letter and make it look like another
+ * letter. */
 static bool
 is_overlay(uint32_t cp)
 {
@@ -44,7 +45,7 @@ is_overlay(uint32_t cp)
     return p2p_utf8_is_in(cp, overlays, COUNT(overlays));
 }
 
-/* What a selector makes a picture of, or text. */
+/* Characters that a selector shows as an emoji or as text. */
 static bool
 is_emoji_base(uint32_t cp)
 {
@@ -64,8 +65,8 @@ is_keycap(uint32_t cp)
     return (cp >= '0' && cp <= '9') || cp == '#' || cp == '*';
 }
 
-/* Scripts that join letters, and emoji, come after these: Latin, Greek, Cyrillic,
- * Armenian and Hebrew do not join. */
+/* Scripts that join letters, and emoji, have higher code points: Latin, Greek,
+ * Cyrillic, Armenian and Hebrew do not join. */
 static bool
 is_joined(uint32_t cp)
 {

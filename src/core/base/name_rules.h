@@ -1,6 +1,4 @@
-/* name_rules - single rules of p2p_name_problem, for those who make names that keep
- * them.
- */
+/* name_rules - single rules of p2p_name_problem, for code that makes valid names. */
 #ifndef P2P_NAME_RULES_H
 #define P2P_NAME_RULES_H
 
@@ -8,15 +6,16 @@
 
 #include "core/base/name_hidden.h"
 
-/* What is wrong with the character, as p2p_name_problem says it; NULL: nothing. */
+/* The problem with the character, in the words of p2p_name_problem; NULL if there is
+ * none. */
 const char *p2p_name_character_problem(uint32_t cp,
                                        const struct p2p_name_neighbors *neighbors);
 /* Also the backslash itself. */
 bool p2p_name_is_slash_lookalike(uint32_t cp);
 bool p2p_name_is_dot_lookalike(uint32_t cp);
-/* A device name of another system. */
+/* True for a device name of another system. */
 bool p2p_name_is_reserved(const char *part, size_t len);
-/* Where the extension of a part begins (its dot), or `len`. */
+/* The position of the dot of a part's extension, or `len`. */
 size_t p2p_name_extension(const char *leaf, size_t len);
 
 #endif

@@ -1,4 +1,4 @@
-/* Names for file systems with other rules than ours. */
+/* Makes names for file systems that allow less than we do. */
 #include "p2p/name.h"
 
 #include <stdint.h>
@@ -11,14 +11,16 @@
 /* An extension is kept when a name is cut, unless it is longer than this. */
 #define EXTENSION_MAX 16
 
-/* What FAT, exFAT, NTFS and SMB refuse, beside what p2p_name_check does. */
+/* Characters that FAT, exFAT, NTFS and SMB refuse, in addition to those of
+ * p2p_name_check. */
 static bool
 is_refused_elsewhere(uint32_t cp)
 {
     return cp < 0x80 && strchr("<>:\"|?*\\", (int)cp) != NULL;
 }
 
-/* Whole characters of `part`, at most `max` bytes of them. */
+/* The length of the longest beginning of `part` that has whole characters and at most
+ * `max` bytes. */
 static size_t
 cut(const char *part, size_t len, size_t max)
 {
@@ -44,7 +46,7 @@ shorten(char *part, size_t len, size_t max)
     return head + tail;
 }
 
-/* Appends one part; the number of bytes, 0 when nothing is left of it. */
+/* Appends one part. Returns the number of bytes; 0 if nothing of the part is left. */
 static size_t
 put_part(const char *part, size_t len, size_t max, bool ascii, char *out)
 {

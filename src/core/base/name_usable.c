@@ -1,4 +1,4 @@
-/* A name near one that may not be used. */
+/* Makes a valid name that is similar to an invalid one. */
 #include <stdio.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "p2p/limits.h"
 #include "p2p/name.h"
 
-/* What a part may need while it is made; more of a name is not looked at. */
+/* Space for one part while it is made; longer parts are cut. */
 #define PART_ROOM 1024
 
 struct part {
@@ -32,8 +32,8 @@ is_space(uint32_t cp)
            cp == 0x202f || cp == 0x205f || cp == 0x3000;
 }
 
-/* What stands in place of a character that may not be used. "Re: a" loses its colon,
- * "10:30" gets a dash. */
+/* The replacement of an invalid character: "Re: a" loses its colon, "10:30" gets a
+ * dash. */
 static const char *
 stand_in(uint32_t cp, uint32_t after)
 {
@@ -91,7 +91,7 @@ trim(struct part *p)
     p->len -= start;
 }
 
-/* Escapes of '/' and of dots: without their '%' they are plain text. */
+/* Percent escapes of '/' and of dots become plain text without their '%'. */
 static void
 break_escapes(struct part *p)
 {
@@ -116,7 +116,7 @@ leave_devices(struct part *p)
     p->len++;
 }
 
-/* Cuts before the extension, and never inside a character. */
+/* Cuts the part before its extension, never inside a character. */
 static void
 shorten(struct part *p)
 {
@@ -139,7 +139,7 @@ is_usable(const struct part *p)
     return p2p_name_check(p->text, p->len, false) == P2P_OK;
 }
 
-/* False: nothing of it is left. */
+/* False if nothing of it is left. */
 static bool
 make_part(const char *text, size_t len, struct part *out)
 {
@@ -149,7 +149,7 @@ make_part(const char *text, size_t len, struct part *out)
     *out = from;
     if (is_usable(out))
         return true;
-    /* What is taken out brings others together, which may not stand beside each other.
+    /* Removing a character can bring together two others that are invalid side by side.
      */
     for (int i = 0; i < 4; i++) {
         out->len = 0;

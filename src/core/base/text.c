@@ -1,4 +1,4 @@
-/* The text half of bytes.h: hex, decimal, UTF-8. */
+/* The text functions of bytes.h: hex, decimal, UTF-8. */
 #include "p2p/bytes.h"
 
 #include <string.h>
@@ -79,7 +79,7 @@ p2p_decimal_parse(const char *text, size_t len, uint64_t max, uint64_t *value)
     return P2P_OK;
 }
 
-/* Length and payload bits that a lead byte announces; 0 for no lead byte. */
+/* Length and payload bits of a lead byte; 0 if it is not a lead byte. */
 static size_t
 utf8_lead(uint8_t lead, uint32_t *bits)
 {
@@ -163,7 +163,7 @@ bool
 p2p_utf8_is_invisible(uint32_t cp)
 {
     /* U+200C and U+200D (joiners), U+FE0E and U+FE0F (text or picture) belong to emoji
-     * and several scripts: allowed here, name.c looks at where they stand. */
+     * and several scripts. They are allowed here; name.c checks their position. */
     static const struct p2p_code_range invisible[] = {
         {0xad, 0xad},       {0x34f, 0x34f},     {0x61c, 0x61c},   {0x115f, 0x1160},
         {0x17b4, 0x17b5},   {0x180b, 0x180f},   {0x200b, 0x200b}, {0x200e, 0x200f},

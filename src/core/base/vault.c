@@ -1,4 +1,5 @@
-/* Blocks of a few sizes, cut from one reserved range of addresses. */
+/* Memory for secrets: blocks of a few sizes, taken from one reserved range of
+ * addresses. */
 #include "p2p/vault.h"
 #include "p2p/lock.h"
 
@@ -35,7 +36,8 @@ enum {
     BLOCK_MAX = (SMALL_KINDS * UNIT) << (KINDS - SMALL_KINDS),
 };
 
-/* Before each block. 16 bytes, so that the block is aligned for any type. */
+/* The header before each block. It has 16 bytes, so that the block is aligned for any
+ * type. */
 struct head {
     _Alignas(16) struct head *next; /* while it is free */
     uint32_t kind;
@@ -55,7 +57,7 @@ static struct {
     struct head *free[KINDS] P2P_GUARDED_BY(vault_lock);
 } vault = {.lock = P2P_MUTEX_INITIALIZER};
 
-/* Of a block of this kind, with its head. */
+/* The size of a block of this kind, including its header. */
 static size_t
 size_of_kind(unsigned kind)
 {
@@ -75,7 +77,7 @@ after_fork(void) P2P_RELEASES(vault_lock)
     p2p_unlock(&vault.lock);
 }
 
-/* A child has the pages, not their locks. */
+/* A child process inherits the pages, but not their locks (mlock). */
 static void
 after_fork_in_child(void) P2P_RELEASES(vault_lock)
 {
@@ -86,7 +88,7 @@ after_fork_in_child(void) P2P_RELEASES(vault_lock)
     p2p_unlock(&vault.lock);
 }
 
-/* Reserves the addresses. One try: without them there is the heap. */
+/* Reserves the range of addresses, once. If that fails, the heap is used. */
 static char *
 open_vault(void) P2P_REQUIRES(vault_lock)
 {
@@ -108,8 +110,8 @@ open_vault(void) P2P_REQUIRES(vault_lock)
     return base;
 }
 
-/* Makes one more step usable, and locks it while all before it are: `locked` counts
- * from the base. */
+/* Makes one more step of the range usable. Locks it if all steps before it are locked:
+ * `locked` counts bytes from the base. */
 static bool
 grow(char *base) P2P_REQUIRES(vault_lock)
 {
@@ -147,7 +149,7 @@ take(unsigned kind) P2P_REQUIRES(vault_lock)
     return head;
 }
 
-/* What is worth a line now that has not been said: "" for nothing. */
+/* The warning to log now, once; "" if there is none. */
 static const char *
 new_remark(bool is_full) P2P_REQUIRES(vault_lock)
 {
@@ -155,11 +157,12 @@ new_remark(bool is_full) P2P_REQUIRES(vault_lock)
 
     if (is_full && !vault.said_full) {
         vault.said_full = true;
-        remark = "vault: full, or not to be had: some secrets are on the heap";
+        remark = "key memory: no protected memory left, so some secrets are in "
+                 "ordinary memory";
     } else if (vault.locked < vault.size && !vault.said_unlocked) {
         vault.said_unlocked = true;
-        remark = "vault: cannot lock all memory for keys, so some of it may be written "
-                 "to swap: raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)";
+        remark = "key memory: cannot lock all of it, so some keys may be written to "
+                 "swap: raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)";
     }
     return remark;
 }

@@ -4,8 +4,8 @@
 #include "core/crypto/ossl.h"
 
 /*
- * Keys the thread's context for one message. Setting up a key costs well under a
- * microsecond, so no context lives longer than the message it is for.
+ * Sets the key of the thread's context for one message. That takes well under a
+ * microsecond, so no key stays in a context longer than its message needs.
  */
 static EVP_CIPHER_CTX *
 begin(const struct p2p_secret *key, const struct p2p_nonce *nonce, const void *aad,
@@ -37,7 +37,7 @@ p2p_gcm_seal(const struct p2p_secret *key, const struct p2p_nonce *nonce,
     if (ctx == NULL || (len > 0 && EVP_CipherUpdate(ctx, out, &n, in, (int)len) != 1) ||
         EVP_CipherFinal_ex(ctx, none, &n) != 1 ||
         EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, P2P_TAG_LEN, tag) != 1) {
-        p2p_wipe(out, len); /* in place: may still be plaintext */
+        p2p_wipe(out, len); /* encrypted in place: it may still be plaintext */
         return p2p_ossl_fail(P2P_ERR_CRYPTO);
     }
     return P2P_OK;

@@ -1,4 +1,4 @@
-/* Start-up, contexts per thread, random bytes, wiping. */
+/* Initialization, contexts per thread, random bytes, wiping. */
 #include "p2p/crypto.h"
 
 #include <limits.h>
@@ -27,10 +27,11 @@ static _Thread_local struct contexts *contexts;
 static _Thread_local unsigned guards;
 
 /*
- * OpenSSL frees some buffers that held secrets without clearing them (the padded block
- * of OAEP, for one), so everything it gives back is cleared here. Its own secure heap
- * would take the numbers of a private key, but not the copies that it makes of them to
- * calculate (the Montgomery form of the primes): so the memory is chosen by what we do.
+ * OpenSSL does not clear some buffers that held secrets before it frees them (for
+ * example the padded block of OAEP). So these functions clear everything that OpenSSL
+ * frees. OpenSSL's own secure heap would hold the numbers of a private key, but not the
+ * copies of them that it makes for calculations (the Montgomery form of the primes).
+ * For that reason the memory is chosen by the operation: see p2p_ossl_guard.
  */
 static void
 wiping_free(void *at, const char *file, int line)
@@ -90,8 +91,8 @@ free_contexts(void *arg)
 static void
 fetch(void)
 {
-    /* Refused when another library has used OpenSSL before us; then its own free stays.
-     */
+    /* Fails if another library has used OpenSSL before; then OpenSSL keeps its own
+     * functions. */
     (void)CRYPTO_set_mem_functions(guarded_malloc, wiping_realloc, wiping_free);
     algorithms.gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
     algorithms.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -173,7 +174,7 @@ p2p_wipe(void *secret, size_t len)
     OPENSSL_cleanse(secret, len);
 }
 
-/* More than the deepest call of OpenSSL's that handles a secret. */
+/* More stack than the deepest call of OpenSSL that handles a secret. */
 enum { STACK_WIPED = 32 * 1024 };
 
 static __attribute__((noinline)) void

@@ -1,6 +1,7 @@
 /* SHA-256 of buffers and streams, HKDF-SHA-256 (RFC 5869). */
-/* Streams: the low-level functions, since only their state can be stored and gone on
- * with; EVP keeps its own to itself. Both run the same code for the CPU. */
+/* Streams use OpenSSL's low-level functions, because only their state can be stored and
+ * continued later; the EVP functions do not reveal theirs. Both run the same
+ * CPU-specific code. */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +95,7 @@ p2p_sha256_restore(struct p2p_sha256 *sha, const struct p2p_sha256_state *state)
     return P2P_OK;
 }
 
-/* One half of HKDF; `extra` is the salt of Extract or the info of Expand. */
+/* Computes one half of HKDF; `extra` is the salt of Extract or the info of Expand. */
 static enum p2p_err
 hkdf(int mode, const void *key, size_t key_len, const char *extra_name,
      const void *extra, size_t extra_len, struct p2p_secret *out)

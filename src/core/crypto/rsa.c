@@ -1,4 +1,4 @@
-/* RSA-2048 key pairs: made, read from and written as PKCS#8 PEM. */
+/* RSA-2048 key pairs: generate, read and write them as PKCS#8 PEM. */
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +13,11 @@
 #include "core/crypto/spki.h"
 #include "p2p/vault.h"
 
-/* scrypt as OWASP gives it for 16 MiB; OpenSSL's own reader takes no more than 32 MiB,
- * and a key file should be readable with `openssl pkey`. */
+/* The scrypt parameters that OWASP recommends for 16 MiB. OpenSSL's own reader accepts
+ * at most 32 MiB, and `openssl pkey` should be able to read the key file. */
 enum { SCRYPT_N = 1 << 14, SCRYPT_R = 8, SCRYPT_P = 5 };
 
-/* The public half; false unless the key is RSA with 2048 bits and e = 65537. */
+/* Extracts the public key; false unless the key is RSA with 2048 bits and e = 65537. */
 static bool
 public_half(EVP_PKEY *pkey, struct p2p_spki *spki)
 {
@@ -36,7 +36,7 @@ public_half(EVP_PKEY *pkey, struct p2p_spki *spki)
     return ok && p2p_spki_check(spki->b) == P2P_OK;
 }
 
-/* Takes pkey, also when it fails. */
+/* Takes ownership of pkey, also on failure. */
 static enum p2p_err
 wrap(EVP_PKEY *pkey, struct p2p_rsa **out)
 {
@@ -95,7 +95,7 @@ p2p_rsa_pem_is_encrypted(const char *pem, size_t len)
     return memmem(pem, len, label, sizeof(label) - 1) != NULL;
 }
 
-/* Gives OpenSSL the passphrase; without this it would ask on the terminal. */
+/* Passes the passphrase to OpenSSL, which would otherwise ask on the terminal. */
 static int
 give_passphrase(char *buf, int cap, int writing, void *passphrase)
 {
@@ -108,7 +108,8 @@ give_passphrase(char *buf, int cap, int writing, void *passphrase)
     return (int)len;
 }
 
-/* A key file whose halves do not belong together signs nothing that verifies. */
+/* If the private and the public key in a file do not match, no signature would
+ * verify. */
 static bool
 is_consistent(EVP_PKEY *pkey)
 {
@@ -167,7 +168,7 @@ write_encrypted(BIO *bio, PKCS8_PRIV_KEY_INFO *info, const char *passphrase)
     if (scheme == NULL)
         return false;
     sealed = PKCS8_set0_pbe(passphrase, (int)strlen(passphrase), info, scheme);
-    if (sealed == NULL) { /* otherwise it has taken scheme */
+    if (sealed == NULL) { /* on success it has taken ownership of scheme */
         X509_ALGOR_free(scheme);
         return false;
     }
@@ -176,7 +177,7 @@ write_encrypted(BIO *bio, PKCS8_PRIV_KEY_INFO *info, const char *passphrase)
     return ok;
 }
 
-/* What the memory BIO holds, as an owned text. */
+/* The content of the memory BIO, as an owned text. */
 static enum p2p_err
 take_text(BIO *bio, char **text, size_t *len)
 {
@@ -198,7 +199,7 @@ format_pem(const struct p2p_rsa *rsa, const char *passphrase, char **pem, size_t
 {
     enum p2p_err err = P2P_ERR_CRYPTO;
     PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(rsa->pkey);
-    BIO *bio = BIO_new(BIO_s_mem()); /* clears its buffer when freed */
+    BIO *bio = BIO_new(BIO_s_mem()); /* its buffer is cleared when it is freed */
     bool ok;
 
     if (info == NULL || bio == NULL)

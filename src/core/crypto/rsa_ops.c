@@ -89,7 +89,7 @@ p2p_pss_sign(const struct p2p_rsa *rsa, const void *data, size_t len,
     p2p_ossl_unguard();
     if (err == P2P_OK)
         return P2P_OK;
-    p2p_wipe(out, sizeof(*out)); /* a faulty signature gives the key away */
+    p2p_wipe(out, sizeof(*out)); /* a faulty signature would reveal the key */
     return p2p_ossl_fail(err);
 }
 
@@ -115,7 +115,7 @@ use_oaep(EVP_PKEY_CTX *ctx, const void *label, size_t label_len)
     const EVP_MD *sha256 = p2p_ossl()->sha256;
     void *copy;
 
-    /* Both hashes: the default of either is SHA-1. */
+    /* Sets both hashes, because the default of each is SHA-1. */
     if (EVP_PKEY_CTX_set_rsa_padding(ctx, RSA_PKCS1_OAEP_PADDING) != 1 ||
         EVP_PKEY_CTX_set_rsa_oaep_md(ctx, sha256) != 1 ||
         EVP_PKEY_CTX_set_rsa_mgf1_md(ctx, sha256) != 1)

@@ -1,6 +1,6 @@
 /*
- * What the 16 lanes of AVX-512 are made of, for the kernels that use them. Whoever
- * includes it has defined TARGET, and includes sha256_rounds.h behind it.
+ * The operations on 16 lanes of AVX-512, for the kernels that use them. The including
+ * file defines TARGET before, and includes sha256_rounds.h after this file.
  */
 #include <immintrin.h>
 
@@ -18,7 +18,8 @@
 #define SMALL_SIGMA(x, i, j, k) \
     XOR3(_mm512_ror_epi32(x, i), _mm512_ror_epi32(x, j), _mm512_srli_epi32(x, k))
 
-/* One row per lane becomes one vector per word: a 16 x 16 transpose in four passes. */
+/* Turns one row per lane into one vector per word: a 16 x 16 transpose in four
+ * passes. */
 static TARGET inline void
 load_words(__m512i w[16], const uint8_t *const *lane, size_t at)
 {

@@ -12,13 +12,14 @@
 enum { P2P_SHA256_LANES_MAX = 16, P2P_SHA256_BLOCK = 64 };
 
 /*
- * Word w of lane l is state[w * lanes + l], in host order. Takes `blocks` blocks from
- * each lane[l]; reads no further, needs no alignment, never writes to lane.
+ * Word w of lane l is state[w * lanes + l], in host order. Processes `blocks` blocks of
+ * each lane[l]. Reads no byte beyond them, needs no alignment, and never writes to
+ * lane.
  */
 struct p2p_sha256_kernel {
     const char *name;
     unsigned lanes;
-    bool (*is_supported)(void); /* by this CPU and operating system */
+    bool (*is_supported)(void); /* whether this CPU and operating system support it */
     void (*compress)(uint32_t *state, const uint8_t *const *lane, size_t blocks);
 };
 

@@ -33,7 +33,7 @@ static const struct p2p_sha256_kernel *const kernels[] = {
     NULL,
 };
 
-/* A group's input, as the driver walks it. */
+/* The remaining input of a group of messages. */
 struct input {
     const uint8_t *data;
     size_t stride, len;
@@ -46,7 +46,8 @@ set_initial(uint32_t *state, unsigned lanes)
         state[i] = p2p_sha256_initial[i / lanes];
 }
 
-/* What follows the last whole block: the rest, 0x80, zeros, the length in bits. */
+/* The end of a message: the rest after the last whole block, 0x80, zeros, the length in
+ * bits. */
 static size_t
 put_tail(const uint8_t *rest, size_t len, uint8_t tail[2 * P2P_SHA256_BLOCK])
 {
@@ -60,7 +61,7 @@ put_tail(const uint8_t *rest, size_t len, uint8_t tail[2 * P2P_SHA256_BLOCK])
     return blocks;
 }
 
-/* Hashes `used` <= k->lanes messages. Lanes that are left over repeat the first. */
+/* Hashes `used` <= k->lanes messages. Unused lanes repeat the first message. */
 static void
 hash_group(const struct p2p_sha256_kernel *k, const struct input *in, unsigned used,
            struct p2p_digest *out)
@@ -100,7 +101,7 @@ enum { TRIAL_LEN = 4096, TRIALS = 5 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static const struct p2p_sha256_kernel *chosen; /* NULL: OpenSSL, one by one */
-static unsigned worthwhile; /* from this many messages on a group beats one by one */
+static unsigned worthwhile; /* from this number of messages on, a group is faster */
 
 static uint64_t
 now_ns(void)
@@ -128,7 +129,8 @@ is_right(const struct p2p_sha256_kernel *k, const uint8_t *data)
     return true;
 }
 
-/* Best of a few: time of a group, or of one message by OpenSSL for k == NULL. */
+/* The best of several measurements: the time for a group, or for one message with
+ * OpenSSL if k == NULL. */
 static uint64_t
 time_of(const struct p2p_sha256_kernel *k, const uint8_t *data)
 {
@@ -149,7 +151,8 @@ time_of(const struct p2p_sha256_kernel *k, const uint8_t *data)
     return best > 0 ? best : 1;
 }
 
-/* The fastest kernel that gives what OpenSSL gives and is faster, or the one wanted. */
+/* The fastest kernel that gives the same results as OpenSSL and is faster, or the
+ * kernel that was asked for. */
 static void
 choose_among(const uint8_t *data, const char *wanted)
 {

@@ -14,12 +14,13 @@
 #define AFTER_ROUND(i) ((void)0)
 #endif
 
-/* GCC would add in another order, which makes the path from round to round longer. */
+/* GCC would change the order of the additions, which makes the critical path from round
+ * to round longer. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-tree-reassoc")
 #endif
 
-/* w[i] is used for the last time in its round; `then` may put the word 16 further
+/* This round uses w[i] for the last time; `then` may store the word 16 positions later
  * there. */
 #define ROUND(a, b, c, d, e, f, g, h, i, then)                        \
     do {                                                              \
@@ -31,7 +32,7 @@
         AFTER_ROUND(i);                                               \
     } while (0)
 
-/* After eight rounds every variable is back in its place. */
+/* After eight rounds every variable has its original position again. */
 #define EIGHT_ROUNDS(i, then)                         \
     do {                                              \
         ROUND(a, b, c, d, e, f, g, h, (i) + 0, then); \
@@ -51,7 +52,7 @@
 #define NOTHING(i)    ((void)(i))
 #define ADD_TO(at, v) STORE(at, ADD(LOAD(at), v))
 
-/* One block of every lane. `w` are 16 vectors of the caller's to work with. */
+/* Processes one block of every lane. `w` is working space for 16 vectors. */
 #define COMPRESS_BLOCK(state, lane, at)                                                \
     do {                                                                               \
         const uint32_t *k = p2p_sha256_k;                                              \

@@ -1,6 +1,6 @@
 /*
- * SHA-256 of two lanes with the CPU's SHA instructions. One stream leaves their
- * pipeline half empty, since each round waits for the one before.
+ * SHA-256 of two messages at once with the CPU's SHA instructions. One stream would
+ * leave half of the pipeline empty, because each round waits for the one before.
  */
 #include "core/crypto/sha256_kernel.h"
 

@@ -1,10 +1,10 @@
 /*
- * SHA-256 by the CPU's SHA instructions: one state, four rounds at a time. Whoever
- * includes it has defined TARGET. A state is eight words, `stride` words apart.
+ * SHA-256 with the CPU's SHA instructions: one state, four rounds at a time. The
+ * including file defines TARGET. A state has eight words, `stride` words apart.
  */
 #include <immintrin.h>
 
-/* The order in which the instructions keep the eight words. */
+/* The order in which the instructions expect the eight words. */
 struct words {
     __m128i abef, cdgh;
 };

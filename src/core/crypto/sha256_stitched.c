@@ -1,7 +1,7 @@
 /*
- * The leaves of a piece of a file and its place in the hash of the whole file, in one
- * pass. A stream by SHA instructions is one long chain that leaves most of the CPU
- * idle; 16 lanes of AVX-512 fit beside it.
+ * Hashes a piece of a file in one pass for two purposes: its leaves, and its part of
+ * the hash of the whole file. A stream with SHA instructions is one long chain that
+ * leaves most of the CPU idle, so 16 lanes of AVX-512 can run beside it.
  */
 #include "p2p/sha256_stitched.h"
 
@@ -21,8 +21,9 @@
 #include "core/crypto/sha256_avx512.h"
 #include "core/crypto/sha256_sha_ni.h"
 
-/* The stream on its way. Beside each round of the lanes goes a quarter of a block, so
- * that one block of 16 lanes goes with 16 blocks of the stream: as many bytes. */
+/* The stream in progress. Each round of the lanes also does a quarter of a block of the
+ * stream, so one block of 16 lanes goes with 16 blocks of the stream: the same number
+ * of bytes. */
 struct stream {
     struct words now, before;
     __m128i w[4];
@@ -51,7 +52,7 @@ quarter_block(struct stream *s, int quarter)
 #define AFTER_ROUND(i) quarter_block(&stream, (i) % 4)
 #include "core/crypto/sha256_rounds.h"
 
-/* Leaves without their padding, and the stream's words after the same bytes. */
+/* The leaves without their padding, and the stream's state after the same bytes. */
 static TARGET void
 compress(uint32_t *state, const uint8_t *const *lane, uint32_t words[8])
 {
@@ -69,7 +70,7 @@ is_supported(void)
     return p2p_sha256_avx512.is_supported() && p2p_sha256_sha_ni.is_supported();
 }
 
-/* What ends a message of one leaf. */
+/* The padding of a message of one leaf. */
 static void
 pad_leaves(uint32_t *state)
 {
@@ -151,7 +152,7 @@ typedef enum p2p_err pass(struct p2p_sha256 *, const uint8_t *, size_t,
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool stitched;
 
-/* Best of a few in ns, with what came out; UINT64_MAX when it failed. */
+/* The best of several times in ns, and the result; UINT64_MAX on failure. */
 static uint64_t
 try_pass(pass *run, const uint8_t *data, struct p2p_digest out[P2P_STITCHED_LEAVES + 1])
 {

@@ -16,7 +16,7 @@ __extension__ typedef unsigned __int128 uint128;
 
 enum { LIMIT = 1 << 16, PRIMES = 6541, LIMBS = 256 / 8, ABREAST = 8 };
 
-/* x is a multiple of p just when x * inverse mod 2^64 <= most. */
+/* x is a multiple of p if and only if x * inverse mod 2^64 <= most. */
 struct prime {
     uint64_t inverse, most;
 };
@@ -30,7 +30,8 @@ static struct prime primes[PRIMES];
 static struct product products[PRIMES + ABREAST];
 static unsigned product_count;
 
-/* Of an odd number modulo 2^64: each Newton step doubles the correct bits, from 3. */
+/* The inverse of an odd number modulo 2^64. Each Newton step doubles the number of
+ * correct bits, beginning with 3. */
 static uint64_t
 inverse_of(uint64_t odd)
 {
@@ -73,8 +74,9 @@ make_tables(void)
 }
 
 /*
- * rest[k] = -n / 2^2048 modulo by[k]; limbs least significant first. Each chain of
- * multiplications waits for its own last result, so several run side by side.
+ * rest[k] = -n / 2^2048 modulo by[k]; the least significant limb comes first. Each step
+ * of a chain of multiplications waits for the step before, so several chains run side
+ * by side.
  */
 static void
 exact_remainders(const uint64_t limbs[LIMBS], const struct product by[ABREAST],
@@ -108,7 +110,8 @@ p2p_has_small_factor(const uint8_t n[256])
     pthread_once(&once, make_tables);
     for (int i = 0; i < LIMBS; i++)
         limbs[i] = p2p_load_u64(n + 8 * (LIMBS - 1 - i));
-    /* The table ends in products of no primes, so that it comes out even. */
+    /* The table is filled up with empty products, so that the number of rows fits the
+     * loop. */
     for (unsigned at = 0; at < product_count; at += ABREAST) {
         exact_remainders(limbs, products + at, rest);
         for (unsigned k = 0; k < ABREAST; k++)

@@ -1,6 +1,6 @@
 /*
- * Public keys from outside: compared with a template, so that no ASN.1 parser sees
- * bytes of a stranger (PROTOCOL.md, "Protocol 2").
+ * Public keys from outside. They are compared with a template, so that no ASN.1 parser
+ * reads bytes of an unknown peer (PROTOCOL.md, "Protocol 2").
  */
 #include "core/crypto/spki.h"
 
@@ -99,7 +99,8 @@ p2p_spki_from_pem(const char *pem, size_t len, struct p2p_spki *out)
         from += line_length(i) + 1;
         to += line_length(i);
     }
-    /* Writing it again and comparing leaves one spelling: lines, labels and base64. */
+    /* Formats the key again and compares: only one spelling of lines, labels and base64
+     * is accepted. */
     if (EVP_DecodeBlock(out->b, (const unsigned char *)base64, BASE64_LEN) !=
         P2P_SPKI_LEN)
         return P2P_ERR_AUTH;

@@ -7,7 +7,7 @@
 
 #include "p2p/crypto.h"
 
-/* Unchecked: for keys of our own making. */
+/* Without checks: for keys that this program made. */
 void p2p_spki_from_modulus(const uint8_t n[P2P_RSA_LEN], struct p2p_spki *out);
 /* Borrows the modulus, big endian, inside spki. */
 const uint8_t *p2p_spki_modulus(const struct p2p_spki *spki);

@@ -9,7 +9,7 @@
 
 enum { LEAVES_MAX = P2P_CHUNK_SIZE_MAX / P2P_BLOCK_SIZE };
 
-/* ceil(log2(n)), 0 for n <= 1: levels from n hashes up to one. */
+/* ceil(log2(n)), 0 for n <= 1: the number of levels from n hashes up to one. */
 static unsigned
 levels_above(uint64_t n)
 {
@@ -28,9 +28,9 @@ parent(const struct p2p_digest *left, const struct p2p_digest *right,
 }
 
 /*
- * Folds `n` hashes, in place, `levels` levels up to h[0]. What is missing on the right
- * is `pad`, the hash of that level's empty subtree. h has room for one hash more when n
- * is odd.
+ * Combines `n` hashes in place, `levels` levels up, into h[0]. Missing hashes on the
+ * right are replaced by `pad`, the hash of an empty subtree of that level. h must have
+ * room for one more hash if n is odd.
  */
 static enum p2p_err
 fold(struct p2p_digest *h, size_t n, unsigned levels, struct p2p_digest pad)
@@ -48,7 +48,8 @@ fold(struct p2p_digest *h, size_t n, unsigned levels, struct p2p_digest pad)
     return err;
 }
 
-/* Levels between the leaves and the layer. A file of one chunk has its root there. */
+/* The number of levels between the leaves and the layer. For a file of one chunk, the
+ * layer is the root. */
 static unsigned
 chunk_levels(const struct p2p_chunks *g)
 {
@@ -57,7 +58,7 @@ chunk_levels(const struct p2p_chunks *g)
     return levels_above((covered + P2P_BLOCK_SIZE - 1) / P2P_BLOCK_SIZE);
 }
 
-/* As p2p_tree_chunk; the bytes also go into `sha` unless it is NULL. */
+/* Like p2p_tree_chunk, but also adds the bytes to `sha` unless it is NULL. */
 static enum p2p_err
 hash_chunk(const struct p2p_chunks *g, const uint8_t *data, size_t len,
            struct p2p_sha256 *sha, struct p2p_digest *out)
@@ -112,7 +113,7 @@ p2p_tree_check_next(const struct p2p_chunks *g, const uint8_t *data, size_t len,
     return err;
 }
 
-/* The hash over an absent chunk: a subtree of zero leaves. */
+/* The hash of a missing chunk: a subtree of zero leaves. */
 static enum p2p_err
 empty_chunk(const struct p2p_chunks *g, struct p2p_digest *out)
 {

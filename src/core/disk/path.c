@@ -1,4 +1,4 @@
-/* Roots, and opening beneath them. */
+/* Shared and download folders (roots), and opening files in them. */
 #include "p2p/path.h"
 
 #include <errno.h>
@@ -42,8 +42,8 @@ openat2_beneath(int dir, const char *name, int flags, mode_t mode)
     return -1;
 }
 
-/* The same for kernels before 5.6 and for seccomp filters that know no openat2: part by
- * part, each one opened in the directory that is held, none of them a link. */
+/* The same for kernels before 5.6 and for seccomp filters that do not know openat2:
+ * opens each part of the path in the directory before it, and never follows a link. */
 static int
 walk_beneath(int dir, const char *name, int flags, mode_t mode)
 {
@@ -88,8 +88,8 @@ p2p_path_open_beneath(int dir, const char *name, int flags, mode_t mode)
         int fd = openat2_beneath(dir, name, flags, mode);
         if (fd >= 0 || (errno != ENOSYS && errno != EPERM))
             return fd;
-        /* Container filters answer EPERM for calls they do not know; a real EPERM comes
-         * back from the walk as well. */
+        /* Container filters answer EPERM for unknown calls. A real EPERM is also
+         * returned by the fallback. */
         if (errno == ENOSYS)
             atomic_store(&openat2_is_missing, true);
     }
@@ -111,7 +111,7 @@ p2p_path_error(int errnum)
     }
 }
 
-/* The umask without changing it: umask(2) would, for all threads. */
+/* Reads the umask without changing it; umask(2) would change it for all threads. */
 static mode_t
 current_umask(void)
 {
@@ -128,7 +128,7 @@ current_umask(void)
     return (mode_t)mask & 0777;
 }
 
-/* mkdir -p: parents as usual, the last one with `mode`. */
+/* Like mkdir -p: parents with the default mode, the last folder with `mode`. */
 static enum p2p_err
 make_directories(const char *directory, mode_t mode)
 {
@@ -167,7 +167,7 @@ p2p_root_open(const char *directory, bool create, mode_t mode, struct p2p_root *
             return err;
         fd = open(directory, flags);
     }
-    if (fd < 0) /* a file stands there: not "not found" */
+    if (fd < 0) /* there is a file with this name: not "not found" */
         return errno == ENOTDIR ? P2P_ERR_NOT_FOLDER : p2p_err_from_errno(errno);
     root = malloc(sizeof(*root) + len);
     if (!root) {
@@ -223,7 +223,8 @@ p2p_root_open_file(const struct p2p_root *root, const char *name, int *fd,
     enum p2p_err err = p2p_name_check(name, strlen(name), true);
     if (err)
         return err;
-    /* O_NONBLOCK: a FIFO or a device must not stop us before fstat tells what it is. */
+    /* O_NONBLOCK: opening a FIFO or a device must not block before fstat tells what it
+     * is. */
     int file =
         p2p_path_open_beneath(root->fd, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
     if (file < 0)

@@ -1,4 +1,4 @@
-/* The program's own files in `.p2p/`, and writing a small file whole. */
+/* The program's own files in `.p2p/`, and writing a small file completely. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 #include "p2p/limits.h"
 
 #define PRIVATE_DIR  ".p2p"
-#define ASIDE_SUFFIX ".new" /* of a file that is written and not yet in place */
+#define ASIDE_SUFFIX ".new" /* suffix of a file that is written but not yet renamed */
 
 bool
 p2p_path_private_name_is_valid(const char *name)
@@ -22,7 +22,8 @@ p2p_path_private_name_is_valid(const char *name)
     return len > 0 && len <= P2P_NAME_PART_MAX && name[0] != '.' && !strchr(name, '/');
 }
 
-/* In a folder that others can write to, somebody may have been there first. */
+/* In a folder that other users can write to, another user may have created `.p2p`
+ * first. */
 static bool
 is_ours(int fd)
 {
@@ -55,7 +56,7 @@ p2p_path_private_dir(const struct p2p_root *root, int *dir)
     return P2P_OK;
 }
 
-/* The directory, and that `name` can be one of ours. */
+/* Opens the directory and checks that `name` can be one of our files. */
 static enum p2p_err
 open_private_dir(const struct p2p_root *root, const char *name, int *dir)
 {
@@ -111,7 +112,8 @@ p2p_root_move_private(const struct p2p_root *root, const char *from, const char 
     return err;
 }
 
-/* What is removed: regular files older than `before` with this beginning and end. */
+/* Selects the files to remove: regular files older than `before` with this beginning
+ * and end. */
 struct left_over {
     const char *prefix, *suffix;
     time_t before;
@@ -227,7 +229,7 @@ p2p_path_flush(int dir)
     return fsync(dir) == 0 || errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP;
 }
 
-/* Errors that say nothing about this way of moving, but about the disk or the names. */
+/* Errors that are about the disk or the names, not about this way of renaming. */
 static bool
 is_final(int errnum)
 {
@@ -236,9 +238,10 @@ is_final(int errnum)
 }
 
 /*
- * Where neither RENAME_NOREPLACE nor a link is to be had (exFAT, many FUSE): an empty
- * file takes the name first, which nobody else can take then, and the rename replaces
- * it. Until that is done, only what is still empty and ours may be replaced.
+ * For file systems with neither RENAME_NOREPLACE nor links (exFAT, many FUSE ones):
+ * creates an empty file with the name first, so that no other program can take the
+ * name, and then renames over it. Until then, only a file that is still empty and ours
+ * may be replaced.
  */
 static int
 move_onto_placeholder(int from_dir, const char *from, int to_dir, const char *to)
@@ -259,7 +262,7 @@ move_onto_placeholder(int from_dir, const char *from, int to_dir, const char *to
         return 0;
     int saved = errno;
     (void)unlinkat(to_dir, to, 0);
-    /* One that never replaces by itself needs no placeholder. */
+    /* A file system whose rename never replaces a file needs no placeholder. */
     if (saved == EEXIST && renameat(from_dir, from, to_dir, to) == 0)
         return 0;
     errno = saved;
@@ -285,8 +288,8 @@ p2p_path_move_new(int from_dir, const char *from, int to_dir, const char *to)
 static enum p2p_err
 write_whole(int dir, const char *name, const void *data, size_t len, bool replace)
 {
-    /* A name of its own for each writer: threads by the counter, processes by the pid.
-     */
+    /* Makes a unique temporary name for each writer: the counter distinguishes threads,
+     * the pid distinguishes processes. */
     static atomic_uint counter;
     char aside[NAME_MAX + 1];
     int n = snprintf(aside, sizeof(aside), "%s.%ld-%u" ASIDE_SUFFIX, name,
@@ -294,7 +297,7 @@ write_whole(int dir, const char *name, const void *data, size_t len, bool replac
 
     if (n < 0 || (size_t)n >= sizeof(aside))
         return P2P_ERR_NAME;
-    unlinkat(dir, aside, 0); /* left by a process of the same number, long ago */
+    unlinkat(dir, aside, 0); /* left by an old process with the same pid */
     enum p2p_err err = write_new(dir, aside, data, len);
     if (err)
         return err;

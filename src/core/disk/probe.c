@@ -1,4 +1,5 @@
-/* What a file system takes, tried in a folder of our own beneath `.p2p/`. */
+/* Finds out what a file system allows, by trying it in a folder of our own in
+ * `.p2p/`. */
 #include "p2p/probe.h"
 
 #include <errno.h>
@@ -15,7 +16,7 @@
 #include "core/disk/path_internal.h"
 #include "p2p/limits.h"
 
-/* Public names never begin with a dot, so this one is in nobody's way. */
+/* Public names never begin with a dot, so this name conflicts with none. */
 #define FILE_NAME  ".probe"
 #define PLAIN_NAME "probe"
 
@@ -32,7 +33,7 @@ p2p_root_full_reason(const struct p2p_root *root, enum p2p_err err)
 {
     struct statvfs fs;
 
-    /* Some file systems have no fixed number and say 0 of 0. */
+    /* Some file systems have no fixed number of inodes and report 0 of 0. */
     if (err == P2P_ERR_DISK_FULL && fstatvfs(root->fd, &fs) == 0 && fs.f_files > 0 &&
         fs.f_ffree == 0)
         return P2P_ERR_NO_INODES;
@@ -99,8 +100,8 @@ p2p_probe_close(struct p2p_probe *p)
 
 /* ---- Sizes ---- */
 
-/* Whether setting the size of an empty file costs nothing. Elsewhere (FAT, exFAT, what
- * is behind FUSE) it may write every byte. */
+/* True if setting the size of an empty file costs nothing. On other file systems (FAT,
+ * exFAT, FUSE) it may write every byte. */
 static bool
 has_holes(const struct statfs *fs)
 {
@@ -132,7 +133,8 @@ p2p_probe_size(struct p2p_probe *p, uint64_t size)
 
 /* ---- Names ---- */
 
-/* A file that is made and moved here as it will be at the end. 0, or errno. */
+/* Creates a file here and moves it, as a download will do at its end. Returns 0 or
+ * errno. */
 static int
 try_leaf(struct p2p_probe *p, const char *leaf)
 {
@@ -170,7 +172,7 @@ try_parts(struct p2p_probe *p, const char *name)
     return try_leaf(p, name);
 }
 
-/* Beginning with what changes least. */
+/* Tries the smallest change to the name first. */
 static void
 find_name_that_works(struct p2p_probe *p, const char *name, char *works)
 {
@@ -186,7 +188,7 @@ find_name_that_works(struct p2p_probe *p, const char *name, char *works)
     works[0] = '\0';
 }
 
-/* Whether the folders that are there can hold it. */
+/* True if the existing folders can hold it. */
 static enum p2p_err
 check_place(const struct p2p_probe *p, const char *name)
 {
@@ -205,7 +207,7 @@ check_place(const struct p2p_probe *p, const char *name)
                 err = P2P_ERR_IN_THE_WAY;
             else if (errno == EACCES)
                 err = P2P_ERR_PERMISSION;
-            break; /* it is to be made, or its name is refused */
+            break; /* it must be created, or its name is refused */
         }
         close(at);
         at = next;
@@ -232,7 +234,7 @@ p2p_probe_name(struct p2p_probe *p, const char *name, char *works)
     err = error_of(p, failed);
     if (p2p_err_is_space(err) || err == P2P_ERR_READ_ONLY || err == P2P_ERR_BUSY)
         return err;
-    /* The name is to blame when another one works. */
+    /* If another name works, the name is the problem. */
     if (try_leaf(p, PLAIN_NAME) != 0)
         return err;
     find_name_that_works(p, name, works);

@@ -10,14 +10,14 @@
 
 #define NUMBERS_MAX 9999
 
-/* A public name as the directory it stands in (held open) and its last part. */
+/* A public name: the directory that contains it (held open), and its last part. */
 struct place {
     int dir;
     const char *leaf;
 };
 
-/* One folder deeper; a new one is flushed into its parent, or a crash could lose it
- * with the file that was promised to be in it. */
+/* Enters one folder. A new folder is flushed into its parent; otherwise a crash could
+ * lose it together with the file in it. */
 static enum p2p_err
 enter_folder(int at, const char *part, bool make, int *next)
 {
@@ -37,9 +37,9 @@ enter_folder(int at, const char *part, bool make, int *next)
 }
 
 /*
- * The place of a public name; `make` makes the folders above it. Every part is opened
- * in the one held before, none of them a link, so the place is beneath the root
- * whatever others rename meanwhile.
+ * Opens the directory of a public name; with `make`, creates the folders above it. Each
+ * part is opened in the directory before it, and links are refused. So the place is
+ * beneath the root even if other programs rename folders meanwhile.
  */
 static enum p2p_err
 place_open(const struct p2p_root *root, const char *name, bool make,
@@ -84,7 +84,7 @@ is_regular(int dir, const char *leaf)
     return fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Removes the folders above `name` that are empty now, from the inside out. */
+/* Removes the folders above `name` that are now empty, beginning with the innermost. */
 static void
 remove_empty_folders(const struct p2p_root *root, const char *name)
 {
@@ -112,7 +112,7 @@ flush_directories(int a, int b)
     return P2P_OK;
 }
 
-/* Private files are 0600; public ones are what the umask says. */
+/* Private files have mode 0600; public ones follow the umask. */
 static enum p2p_err
 make_public(const struct p2p_root *root, int dir, const char *name)
 {
@@ -121,7 +121,7 @@ make_public(const struct p2p_root *root, int dir, const char *name)
     if (fd < 0)
         return p2p_err_from_errno(errno);
     int failed = fchmod(fd, root->public_mode);
-    /* FAT and the like have no modes, which is no reason to lose a download. */
+    /* FAT and similar file systems have no modes; that is no reason to fail. */
     bool has_none = failed && (errno == EPERM || errno == ENOSYS ||
                                errno == EOPNOTSUPP || errno == EINVAL);
     enum p2p_err err = failed && !has_none ? p2p_err_from_errno(errno) : P2P_OK;
@@ -157,7 +157,7 @@ publish_once(const struct p2p_root *root, int private_dir, const char *private_n
     return err;
 }
 
-/* NOT_FOUND: somebody else found our new folder empty and tidied it away. */
+/* NOT_FOUND: another thread found our new folder empty and removed it. */
 static enum p2p_err
 publish_as(const struct p2p_root *root, int private_dir, const char *private_name,
            const char *name, bool replace, bool flush)

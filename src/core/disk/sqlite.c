@@ -99,8 +99,8 @@ get_version(sqlite3 *db, int *version)
     return err;
 }
 
-/* Under the write lock, so that of two programs that find it empty one makes the
- * tables. */
+/* Runs under the write lock: if two programs find the database empty, only one creates
+ * the tables. */
 static enum p2p_err
 make_tables(sqlite3 *db, const struct p2p_sqlite_options *opt)
 {

@@ -1,4 +1,4 @@
-/* Visiting everything beneath a root, following nothing. */
+/* Visits everything in a folder, without following links. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include "core/disk/path_internal.h"
 #include "p2p/limits.h"
 
-/* `name` is one buffer for the whole walk; `len` bytes of it are the folder we are in.
- */
+/* `name` is one buffer for the whole walk; its first `len` bytes are the name of the
+ * current folder. */
 struct walk {
     const struct p2p_walk *how;
     size_t skipped;
@@ -20,7 +20,7 @@ struct walk {
 
 static enum p2p_err walk_folder(struct walk *w, int fd);
 
-/* `folder_len` bytes of the name are the folder that `leaf` is in. */
+/* The first `folder_len` bytes of the name are the folder that contains `leaf`. */
 static void
 leave_out(struct walk *w, size_t folder_len, const char *leaf, const char *reason)
 {
@@ -34,14 +34,15 @@ leave_out(struct walk *w, size_t folder_len, const char *leaf, const char *reaso
     w->how->left_out(w->how->arg, folder, leaf, reason);
 }
 
-/* What cannot be read or has gone since it was listed is no reason to stop. */
+/* Entries that cannot be read, or that were removed since they were listed, do not stop
+ * the walk. */
 static enum p2p_err
 walk_subfolder(struct walk *w, int dir, const char *leaf, size_t above)
 {
     int fd;
 
     if (w->depth + 1 >= P2P_NAME_DEPTH_MAX) {
-        leave_out(w, above, leaf, "it lies too many folders deep");
+        leave_out(w, above, leaf, "it is nested in too many folders");
         return P2P_OK;
     }
     fd = openat(dir, leaf, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -75,7 +76,7 @@ visit_entry(struct walk *w, int dir, const char *leaf, size_t above)
     return P2P_OK;
 }
 
-/* Adds a part to the name for the time of one visit. */
+/* Appends a part to the name for one visit. */
 static enum p2p_err
 walk_entry(struct walk *w, int dir, const char *leaf)
 {
@@ -84,7 +85,7 @@ walk_entry(struct walk *w, int dir, const char *leaf)
     enum p2p_err err;
 
     if (leaf[0] == '.')
-        return P2P_OK; /* hidden by custom: not worth a count */
+        return P2P_OK; /* hidden by convention: not counted */
     problem = before + slash + len > P2P_NAME_MAX ? "its path is too long"
                                                   : p2p_name_problem(leaf, len, false);
     if (problem) {
@@ -118,7 +119,8 @@ walk_folder(struct walk *w, int fd)
         errno = 0;
         struct dirent *entry = readdir(dir);
         if (!entry) {
-            /* The end, or a folder that went away; a disk that fails is neither. */
+            /* True at the end of a folder, or if the folder was removed; false if the
+             * disk failed. */
             if (errno != 0 && errno != ENOENT)
                 err = p2p_err_from_errno(errno);
             break;
@@ -155,7 +157,7 @@ p2p_root_walk_folder(const struct p2p_root *root, const char *folder,
             return err;
     }
     memcpy(w.name, folder, w.len + 1);
-    /* Not dup(): two walks at once must not share a reading position. */
+    /* Not dup(): two simultaneous walks must not share a position in the folder. */
     fd = w.len > 0 ? p2p_path_open_beneath(root->fd, folder, O_RDONLY | O_DIRECTORY, 0)
                    : openat(root->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)

@@ -12,15 +12,16 @@
 
 #define ANCESTORS_MAX 256
 
-/* One question, and the sentence that answers it. */
+/* One check of a connection, and the sentence that explains its result. */
 struct inquiry {
-    struct p2p_caller_inodes connection; /* one inode: the other end */
+    struct p2p_caller_inodes connection; /* one inode, that of the other end */
     struct p2p_caller_inodes listeners;
     char *reason;
     size_t cap;
 };
 
-/* Notes why not. Returns false, so that it can stand in a return. */
+/* Stores the reason of a refusal. Returns false, so that callers can return its
+ * result. */
 static bool __attribute__((format(printf, 2, 3)))
 refuse(struct inquiry *q, const char *format, ...)
 {
@@ -61,8 +62,8 @@ unit_is_fine(struct inquiry *q, const struct p2p_caller_process *p,
     return true;
 }
 
-/* The executable's name and the one the process goes by: a script has its own name, a
- * program with many names (busybox) too. */
+/* Compares both names of a process: that of its executable and the one it runs under. A
+ * script has its own name, and so has a program with many names (busybox). */
 static bool
 name_is_fine(struct inquiry *q, const struct p2p_caller_process *p)
 {
@@ -71,7 +72,7 @@ name_is_fine(struct inquiry *q, const struct p2p_caller_process *p)
     if (p2p_caller_process_name(p, name) != P2P_OK)
         return refuse(q, "cannot read the program of process %d", (int)p->pid);
     if (p2p_caller_is_carrier(name) || p2p_caller_is_carrier(p->comm))
-        return refuse(q, "process %d (%s) passes on connections of others", (int)p->pid,
+        return refuse(q, "process %d (%s) forwards connections of others", (int)p->pid,
                       name);
     return true;
 }
@@ -94,9 +95,10 @@ process_is_fine(struct inquiry *q, const struct p2p_caller_process *p,
 /* ---- its ancestors ---- */
 
 /*
- * Above the session: what started it may belong to the system and is not ours to read.
- * But a relay that starts a program for each connection gives it away by its name. Of
- * those that people log in by, what runs below is theirs.
+ * Checks the processes above the session. The process that started the session may
+ * belong to the system and need not be readable. But a relay that starts a program for
+ * each connection is recognized by its name. Below programs that people log in with,
+ * the processes belong to those people.
  */
 static bool
 starters_are_fine(struct inquiry *q, pid_t pid)
@@ -108,22 +110,23 @@ starters_are_fine(struct inquiry *q, pid_t pid)
             return refuse(q, "cannot read process %d", (int)pid);
         p2p_caller_process_close(&p);
         if (p2p_caller_is_carrier(p.comm) && !p2p_caller_is_login(p.comm))
-            return refuse(q, "process %d (%s) passes on connections of others",
-                          (int)pid, p.comm);
+            return refuse(q, "process %d (%s) forwards connections of others", (int)pid,
+                          p.comm);
         pid = p.parent;
     }
     return true;
 }
 
 /* Session 0 has no leader. Its first process has started the whole machine or
- * container, so what that listens for says nothing about the others. */
+ * container, so the sockets on which that process listens say nothing about the other
+ * processes. */
 static bool
 is_started_by_init(const struct p2p_caller_process *p)
 {
     return p->parent == 1 && p->session == 0;
 }
 
-/* Whether the walk upwards goes on to the parent of `p`. */
+/* True if the walk upwards continues with the parent of `p`. */
 static bool
 goes_on(const struct p2p_caller_process *p, const char *unit)
 {
@@ -134,7 +137,7 @@ goes_on(const struct p2p_caller_process *p, const char *unit)
     if (is_started_by_init(p))
         return false;
     if (p->parent <= 0 || p2p_caller_process_open(p->parent, &parent) != P2P_OK)
-        return p->parent > 0; /* unreadable: the walk finds out */
+        return p->parent > 0; /* unreadable: the walk decides */
     if (p->pid != p->session && parent.session == p->session)
         is_inside = true;
     else if (p2p_caller_unit_kind(unit) == P2P_CALLER_USER_SERVICE)
@@ -168,8 +171,8 @@ chain_is_fine(struct inquiry *q, pid_t pid)
 
 /* ---- who holds it ---- */
 
-/* A process that ended or that we may not read does not count as a holder; one that we
- * may read has to be found. */
+/* A process that has ended or that we may not inspect does not count as a holder. At
+ * least one holder must be readable. */
 static bool
 holds_connection(const struct inquiry *q, pid_t pid)
 {
@@ -205,13 +208,14 @@ holders_are_fine(struct inquiry *q)
     }
     closedir(processes);
     if (is_fine && found == 0)
-        return refuse(q, "no process that we may read holds the other end");
+        return refuse(
+            q, "none of the processes that p2p-ui may inspect holds the other end");
     return is_fine;
 }
 
 /* ---- the question ---- */
 
-/* With hidepid the first process cannot be seen, and neither can many others. */
+/* With the mount option hidepid, process 1 and many others are hidden. */
 static bool
 proc_is_open(struct inquiry *q)
 {
@@ -231,7 +235,7 @@ we_are_no_service(struct inquiry *q)
     bool is_fine;
 
     if (p2p_caller_process_open(getpid(), &self) != P2P_OK)
-        return refuse(q, "cannot read our own process in /proc");
+        return refuse(q, "cannot read the program's own entry in /proc");
     is_fine = unit_is_fine(q, &self, unit);
     p2p_caller_process_close(&self);
     return is_fine;
@@ -242,7 +246,7 @@ find_other_end(struct inquiry *q, const struct sockaddr *ours,
                const struct sockaddr *theirs, struct p2p_caller_socket *s)
 {
     if (p2p_caller_find_socket(theirs, ours, s) != P2P_OK)
-        return refuse(q, "the kernel does not say who holds the other end");
+        return refuse(q, "the kernel does not tell which user holds the other end");
     if (s->uid != geteuid())
         return refuse(q, "the other end belongs to user %u", (unsigned)s->uid);
     return true;

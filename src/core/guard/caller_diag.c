@@ -1,4 +1,4 @@
-/* Sockets, as the kernel's socket monitor knows them (sock_diag(7)). */
+/* Sockets, as reported by the kernel's socket monitor (sock_diag(7)). */
 #include "core/guard/caller_internal.h"
 
 #include <errno.h>
@@ -20,7 +20,7 @@
 
 #define ANSWER_SIZE   32768
 #define ANSWER_WAIT_S 2
-#define LISTENERS_MAX 65536u /* one for each port, and some */
+#define LISTENERS_MAX 65536u /* one for each port, and some more */
 #define DUMP_TRIES    3
 
 struct question {
@@ -31,7 +31,7 @@ struct question {
     uint32_t protocol;
 };
 
-/* An address in the 16 bytes of IPv6, IPv4 mapped. */
+/* An address as 16 bytes of IPv6; IPv4 addresses are mapped. */
 struct end {
     uint8_t ip[16];
     uint16_t port; /* network order */
@@ -170,7 +170,7 @@ take_socket(const struct nlmsghdr *m, const struct end *local, const struct end 
         return error_of(m);
     if (m->nlmsg_type != SOCK_DIAG_BY_FAMILY || m->nlmsg_len < NLMSG_LENGTH(sizeof(*s)))
         return P2P_ERR_MALFORMED;
-    /* Where the connection has ended the kernel may answer with a listener. */
+    /* If the connection has ended, the kernel may answer with a listening socket. */
     if (s->idiag_state == TCP_LISTEN || s->idiag_inode == 0 ||
         !is_same(s, s->id.idiag_src, s->id.idiag_sport, local) ||
         !is_same(s, s->id.idiag_dst, s->id.idiag_dport, remote))
@@ -260,8 +260,8 @@ p2p_caller_free_inodes(struct p2p_caller_inodes *inodes)
     memset(inodes, 0, sizeof(*inodes));
 }
 
-/* One message of a list: MORE until the list ends. BUSY: it changed while it was read.
- */
+/* Parses one message of a list. MORE until the list ends; BUSY if the list changed
+ * while it was read. */
 static enum p2p_err
 take_listener(const struct nlmsghdr *m, struct p2p_caller_inodes *out)
 {
@@ -305,7 +305,7 @@ list_listeners(int family, int protocol, struct p2p_caller_inodes *out)
     return err;
 }
 
-/* A kernel without multipath TCP answers with an error: then nobody listens by it. */
+/* A kernel without multipath TCP answers with an error: then no such socket listens. */
 static enum p2p_err
 list_all(struct p2p_caller_inodes *out)
 {

@@ -1,5 +1,5 @@
-/* The parts of caller.c: what the kernel says about sockets, what /proc says about
- * processes, and two pure rules. */
+/* The parts of caller.c: what the kernel reports about sockets, what /proc reports
+ * about processes, and two rules about names. */
 #ifndef P2P_CALLER_INTERNAL_H
 #define P2P_CALLER_INTERNAL_H
 
@@ -18,7 +18,7 @@ struct p2p_caller_socket {
     uint64_t inode;
 };
 
-/* The socket whose own address is `local` and whose other end is `remote`. NOT_FOUND:
+/* Finds the socket with the own address `local` and the other end `remote`. NOT_FOUND:
  * there is none, or no process holds it any longer. */
 P2P_MUST_CHECK enum p2p_err p2p_caller_find_socket(const struct sockaddr *local,
                                                    const struct sockaddr *remote,
@@ -29,7 +29,7 @@ struct p2p_caller_inodes {
     uint64_t *at;
     size_t count, cap;
 };
-/* All sockets of our network namespace that listen for TCP. Release with _free. */
+/* All listening TCP sockets of our network namespace. Release with _free. */
 P2P_MUST_CHECK enum p2p_err p2p_caller_find_listeners(struct p2p_caller_inodes *out);
 P2P_MUST_CHECK enum p2p_err p2p_caller_add_inode(struct p2p_caller_inodes *inodes,
                                                  uint64_t inode);
@@ -42,7 +42,7 @@ void p2p_caller_free_inodes(struct p2p_caller_inodes *inodes);
 #define P2P_CALLER_NAME_MAX 64
 #define P2P_CALLER_UNIT_MAX 512
 
-/* A process as /proc shows it. `dir` keeps the process apart from a later one with the
+/* A process as /proc shows it. `dir` identifies it even if a later process gets the
  * same number. */
 struct p2p_caller_process {
     int dir; /* -1: not open */
@@ -50,8 +50,8 @@ struct p2p_caller_process {
     char comm[P2P_CALLER_NAME_MAX];
 };
 
-/* NOT_FOUND: it has ended, or /proc hides it. p2p_caller_process_close accepts one that
- * is not open. */
+/* Opens a process. NOT_FOUND: it has ended, or /proc hides it. p2p_caller_process_close
+ * accepts one that is not open. */
 P2P_MUST_CHECK enum p2p_err p2p_caller_process_open(pid_t pid,
                                                     struct p2p_caller_process *out);
 void p2p_caller_process_close(struct p2p_caller_process *process);
@@ -60,26 +60,27 @@ void p2p_caller_process_close(struct p2p_caller_process *process);
 P2P_MUST_CHECK enum p2p_err
 p2p_caller_process_name(const struct p2p_caller_process *process,
                         char out[P2P_CALLER_NAME_MAX]);
-/* Its control group, the path that systemd names units by. */
+/* Its control group, as the path from which systemd's unit names are read. */
 P2P_MUST_CHECK enum p2p_err
 p2p_caller_process_unit(const struct p2p_caller_process *process,
                         char out[P2P_CALLER_UNIT_MAX]);
-/* Whether one of its descriptors is a socket of `inodes`. */
+/* True if one of its descriptors is a socket of `inodes`. */
 P2P_MUST_CHECK enum p2p_err
 p2p_caller_process_holds(const struct p2p_caller_process *process,
                          const struct p2p_caller_inodes *inodes, bool *holds);
-/* Whether it listens for TCP. `inodes` are the listeners of our network namespace;
- * those of its own one are read where that is another. */
+/* True if it listens for TCP connections. `inodes` are the listening sockets of our
+ * network namespace; if the process is in another namespace, the sockets of that one
+ * are read. */
 P2P_MUST_CHECK enum p2p_err
 p2p_caller_process_listens(const struct p2p_caller_process *process,
                            const struct p2p_caller_inodes *inodes, bool *listens);
 
 /* ---- caller_rules.c: pure ---- */
 
-/* Whether a program of this name carries connections that other people begin. */
+/* True for names of programs that forward connections of others. */
 bool p2p_caller_is_carrier(const char *name);
-/* Whether it is also one that people log in by, so that what runs below it is their
- * own. */
+/* True if people also log in with this program, so that the processes below it are
+ * their own. */
 bool p2p_caller_is_login(const char *name);
 
 enum p2p_caller_unit {

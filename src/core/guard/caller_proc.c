@@ -1,4 +1,4 @@
-/* Processes, as /proc shows them (proc(5)). */
+/* Processes, as /proc reports them (proc(5)). */
 #include "core/guard/caller_internal.h"
 
 #include <dirent.h>
@@ -15,7 +15,7 @@
 #define STAT_MAX   1024
 #define CGROUP_MAX 8192
 
-/* All of a short file; CORRUPT when it does not fit. */
+/* Reads a short file completely; CORRUPT if it does not fit. */
 static enum p2p_err
 read_text(int dir, const char *name, char *out, size_t cap)
 {
@@ -37,7 +37,8 @@ read_text(int dir, const char *name, char *out, size_t cap)
     return n == 0 ? P2P_OK : P2P_ERR_CORRUPT;
 }
 
-/* `pid (name) state ppid pgrp session ...`: the name may hold any character. */
+/* Parses `pid (name) state ppid pgrp session ...`. The name may contain any
+ * character. */
 static enum p2p_err
 parse_stat(char *text, struct p2p_caller_process *p)
 {
@@ -111,7 +112,8 @@ p2p_caller_process_name(const struct p2p_caller_process *process,
     return P2P_OK;
 }
 
-/* Lines are `id:controllers:path`: systemd's own hierarchy, or the only one. */
+/* Lines are `id:controllers:path`. The wanted one is systemd's own hierarchy, or the
+ * only one. */
 enum p2p_err
 p2p_caller_process_unit(const struct p2p_caller_process *process,
                         char out[P2P_CALLER_UNIT_MAX])

@@ -4,13 +4,14 @@
 #include <ctype.h>
 #include <string.h>
 
-/* The kernel cuts the name that /proc/PID/stat shows. */
+/* The kernel shortens the name in /proc/PID/stat to this length. */
 #define COMM_LEN 15
 
 /*
- * Programs whose purpose is to pass on connections that begin elsewhere. Most of them
- * listen for TCP, which is enough to be refused; those that connect outwards instead
- * (tunnels) and those that are started for one connection do not.
+ * Programs whose purpose is to forward connections of others. Most of them listen for
+ * TCP connections, which is reason enough to refuse them. This list is for those that
+ * do not: tunnels that connect outwards, and programs that are started for one
+ * connection.
  */
 static const char *const carriers[] = {
     /* tunnels and remote logins */
@@ -178,7 +179,7 @@ static const char *const carriers[] = {
     "naive",
     "obfs4proxy",
     "lyrebird",
-    /* machines inside this one, whose network leaves through these programs */
+    /* virtual machines, whose network leaves through these programs */
     "qemu-system",
     "qemu-kvm",
     "VBoxHeadless",
@@ -194,7 +195,8 @@ static const char *const logins[] = {
 };
 /* clang-format on */
 
-/* "nc.openbsd", "haproxy-2.6", "qemu-system-x86_64", and what the kernel has cut. */
+/* Names such as "nc.openbsd", "haproxy-2.6" and "qemu-system-x86_64", and names that
+ * the kernel has shortened. */
 static bool
 fits(const char *name, const char *entry)
 {
@@ -224,7 +226,7 @@ p2p_caller_is_login(const char *name)
 bool
 p2p_caller_is_carrier(const char *name)
 {
-    /* They only keep keys, and are the parent of whole desktops. */
+    /* These agents only hold keys, and whole desktop sessions run below them. */
     if (strcmp(name, "ssh-agent") == 0 || strcmp(name, "ssh-add") == 0)
         return false;
     return p2p_caller_is_login(name) ||
@@ -239,7 +241,7 @@ ends_with(const char *at, size_t len, const char *end)
     return len > n && memcmp(at + len - n, end, n) == 0;
 }
 
-/* Units of a user's systemd stand below its own one, user@UID.service. */
+/* The units of a user's systemd are below its own unit, user@UID.service. */
 enum p2p_caller_unit
 p2p_caller_unit_kind(const char *cgroup)
 {

@@ -115,8 +115,8 @@ on_signal(struct guardian *g)
         return;
     if (info.ssi_signo == SIGHUP &&
         p2p_service_has_lost_terminal(info.ssi_code, (int)info.ssi_pid)) {
-        p2p_log_info("the terminal has gone: stopping (nohup or setsid keeps a program "
-                     "running)");
+        p2p_log_info("the terminal was closed: stopping (start with nohup or setsid to "
+                     "keep running)");
         info.ssi_signo = SIGTERM;
         if (g->is_stopping)
             return; /* the kernel and the shell may both say so */
@@ -145,14 +145,13 @@ on_end(struct guardian *g, int status)
     if (WIFSIGNALED(status)) {
         g->status = KILLED_STATUS + WTERMSIG(status);
         if (!g->is_replacing)
-            p2p_log_error("the process that serves (pid %d) was ended by signal %d "
-                          "(%s); stopping",
-                          (int)g->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
+            p2p_log_error(
+                "the serving process (pid %d) was killed by signal %d (%s); stopping",
+                (int)g->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
     } else {
         g->status = WEXITSTATUS(status);
         if (!was_asked && g->is_ready)
-            p2p_log_error("the process that serves (pid %d) has ended with status %d; "
-                          "stopping",
+            p2p_log_error("the serving process (pid %d) ended with status %d; stopping",
                           (int)g->pid, g->status);
     }
     return g->is_replacing;
@@ -180,8 +179,8 @@ on_time(struct guardian *g)
     if (now >= g->look_at_ms) {
         g->look_at_ms = now + LOOK_MS;
         if (!g->is_ending && guardian_look(g)) {
-            p2p_log_info("a shared folder is another one now: starting a new process "
-                         "for it");
+            p2p_log_info("a shared folder was replaced by another one: restarting the "
+                         "serving process");
             begin_replacing(g);
         }
     }
@@ -243,7 +242,7 @@ p2p_guardian_run(const struct p2p_guardian_options *opt)
     while (goes_on) {
         pid_t pid = start_child(&g);
         if (pid < 0)
-            p2p_log_error("cannot start the process that serves: %s", strerror(errno));
+            p2p_log_error("cannot start the serving process: %s", strerror(errno));
         if (pid <= 0)
             break;
         goes_on = on_end(&g, mind_child(&g));

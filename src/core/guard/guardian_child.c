@@ -70,7 +70,7 @@ log_sandbox(const struct p2p_sandbox_state *state)
                      (unsigned)geteuid());
     else
         p2p_log_warn("sandbox=partial landlock=%d seccomp=%s uid=%u: this kernel or "
-                     "build has no more",
+                     "build supports no more",
                      state->landlock_abi, state->seccomp ? "on" : "off",
                      (unsigned)geteuid());
 }
@@ -114,8 +114,9 @@ enter(const struct p2p_guardian_options *opt)
             p2p_guardian_child.is_confined = state.seccomp;
             log_sandbox(&state);
         } else {
-            p2p_log_error("cannot enter the sandbox: %s; --no-sandbox starts without",
-                          p2p_err_text(err));
+            p2p_log_error(
+                "cannot start the sandbox: %s; --no-sandbox starts without it",
+                p2p_err_text(err));
         }
     }
     if (err == P2P_OK &&

@@ -55,8 +55,8 @@ choose_by_folders(const struct p2p_guardian_options *opt,
         if (stat(*folder, &st) != 0)
             continue;
         if (first != NULL && st.st_uid != user->uid) {
-            p2p_log_error("%s and %s have different owners; choose the user who serves "
-                          "with --user NAME",
+            p2p_log_error("%s and %s have different owners; choose the user to serve "
+                          "as with --user NAME",
                           first, *folder);
             return P2P_ERR_USAGE;
         }
@@ -74,14 +74,11 @@ static enum p2p_err
 refuse_root(const struct p2p_guardian_options *opt)
 {
     if (opt->settings.user != NULL)
-        p2p_log_error("--user %s is root: choose another user, or serve as root with "
-                      "--run-as-root",
+        p2p_log_error("--user %s is root: choose another user, or give --run-as-root",
                       opt->settings.user);
     else
-        p2p_log_error("started as root with folders that belong to root: start %s as "
-                      "another user, "
-                      "choose one with --user NAME, or serve as root with "
-                      "--run-as-root",
+        p2p_log_error("started as root, and the folders belong to root: start %s as "
+                      "another user, or give --user NAME or --run-as-root",
                       opt->program);
     return P2P_ERR_USAGE;
 }
@@ -100,7 +97,7 @@ p2p_guardian_choose_user(const struct p2p_guardian_options *opt,
         uid_t self = user->uid;
         err = choose_by_name(settings->user, user);
         if (err == P2P_OK && user->uid != self) {
-            p2p_log_error("--user %s: only root can serve as another user",
+            p2p_log_error("cannot serve as --user %s: only root can change the user",
                           settings->user);
             err = P2P_ERR_USAGE;
         }

@@ -116,8 +116,8 @@ p2p_service_has_descriptors(void)
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_MIN)
         return true;
-    p2p_log_error("only %llu files may be open at once, %d are needed: raise the limit "
-                  "(ulimit -n 1024, LimitNOFILE=1024)",
+    p2p_log_error("the limit of %llu open files is too low, at least %d are needed: "
+                  "raise it (ulimit -n 1024, LimitNOFILE=1024)",
                   (unsigned long long)limit.rlim_cur, DESCRIPTORS_MIN);
     return false;
 }
@@ -130,8 +130,8 @@ p2p_service_say_no_listener(enum p2p_err err, const char *host, unsigned port)
                       "another one with --port",
                       host, port);
     else if (err == P2P_ERR_PERMISSION)
-        p2p_log_error("cannot listen on %s port %u: permission denied; ports below "
-                      "1024 are for root, choose another one with --port",
+        p2p_log_error("cannot listen on %s port %u: permission denied; only root may "
+                      "use ports below 1024, choose another one with --port",
                       host, port);
     else if (err == P2P_ERR_NO_HOST || err == P2P_ERR_NOT_OWN_ADDR)
         p2p_log_error("cannot listen on %s port %u: %s (--host)", host, port,

@@ -128,7 +128,8 @@ p2p_journal_finish(struct p2p_journal *journal, enum p2p_on_conflict conflict,
     enum p2p_err err = P2P_OK;
 
     if (p2p_journal_done_count(journal) != journal->info.geometry.count)
-        return P2P_ERR_CORRUPT; /* the caller's mistake must not become a wrong file */
+        return P2P_ERR_CORRUPT; /* a mistake of the caller must not result in a wrong
+                                 * file */
     if (fsync(journal->fd) < 0)
         err = p2p_err_from_errno(errno);
     if (err == P2P_OK)
@@ -138,7 +139,7 @@ p2p_journal_finish(struct p2p_journal *journal, enum p2p_on_conflict conflict,
         return err;
     journal->closed = true;
     if (p2p_root_unlink_private(journal->downloads, journal->journal_name) != P2P_OK)
-        p2p_log_warn("journal could not be removed file=%s", journal->journal_name);
+        p2p_log_warn("cannot remove a download journal file=%s", journal->journal_name);
     return P2P_OK;
 }
 
@@ -148,7 +149,8 @@ p2p_journal_discard(struct p2p_journal *journal)
     journal->closed = true;
     if (p2p_root_unlink_private(journal->downloads, journal->journal_name) != P2P_OK ||
         p2p_root_unlink_private(journal->downloads, journal->part_name) != P2P_OK)
-        p2p_log_warn("download could not be removed file=%s", journal->part_name);
+        p2p_log_warn("cannot remove an unfinished download file=%s",
+                     journal->part_name);
 }
 
 static uint64_t
@@ -200,6 +202,7 @@ p2p_journal_close(struct p2p_journal *journal)
     if (journal == NULL)
         return;
     if (!journal->closed && p2p_journal_checkpoint(journal) != P2P_OK)
-        p2p_log_warn("journal could not be flushed file=%s", journal->part_name);
+        p2p_log_warn("cannot flush a download journal to disk file=%s",
+                     journal->part_name);
     p2p_journal_release(journal);
 }

@@ -1,4 +1,4 @@
-/* Doubted chunks are read again and compared with the layer. */
+/* Reads doubtful chunks again and compares them with the layer. */
 #include "p2p/journal.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-/* What interrupted downloads are there? */
+/* Lists interrupted downloads. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -24,7 +24,7 @@ is_part(const char *name, struct p2p_digest *root)
     return p2p_hex_parse(hex, root->b, sizeof(root->b)) == P2P_OK;
 }
 
-/* False: it is gone already. */
+/* False if it has been removed meanwhile. */
 static bool
 look_at_data(int dir, const char *part, struct p2p_unfinished *u)
 {

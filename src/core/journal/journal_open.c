@@ -65,9 +65,9 @@ out:
 
 /* ---- Room ---- */
 
-/* How much space is reserved ahead of the verified data: as much again as was verified,
- * within these limits. So the size that a stranger states never takes more than the
- * first step. */
+/* How much space is reserved ahead of the verified data: the same amount as was
+ * verified, within these limits. So a wrong size that a peer states never uses more
+ * space than the first step. */
 #define STEP_MIN (64 * P2P_MIB)
 #define STEP_MAX (256 * P2P_MIB)
 /* At most this percentage of the disk is kept free. */
@@ -207,7 +207,7 @@ load_pages(struct p2p_journal *j, bool same_boot) P2P_REQUIRES(p2p_journal_lock)
     }
 }
 
-/* P2P_OK when the journal that is there belongs to this data file and this layer. */
+/* P2P_OK if the existing journal belongs to this data file and this layer. */
 static enum p2p_err
 load(struct p2p_journal *j, const struct stat *part) P2P_REQUIRES(p2p_journal_lock)
 {
@@ -231,8 +231,8 @@ load(struct p2p_journal *j, const struct stat *part) P2P_REQUIRES(p2p_journal_lo
     return P2P_OK;
 }
 
-/* Creates a new journal for the data. `doubtful`: the data file has bytes that nothing
- * is known about. */
+/* Creates a new journal for the data. `doubtful`: the data file has bytes of unknown
+ * origin. */
 static enum p2p_err
 create(struct p2p_journal *j, const struct stat *part, bool doubtful)
     P2P_REQUIRES(p2p_journal_lock)
@@ -278,13 +278,13 @@ open_files(struct p2p_journal *j) P2P_REQUIRES(p2p_journal_lock)
     err = j->layer == NULL && j->info.geometry.count > 0 ? P2P_ERR_NOT_FOUND
                                                          : load(j, &st);
     if (err == P2P_ERR_CORRUPT)
-        p2p_log_warn("journal does not fit its data, checking chunks file=%s",
+        p2p_log_warn("a journal does not match its data; checking the chunks file=%s",
                      j->part_name);
     bool loaded = err == P2P_OK;
     err = reserve(j);
-    if (err != P2P_OK && is_new && /* nothing is left behind that was not there */
+    if (err != P2P_OK && is_new && /* remove everything that was created here */
         p2p_root_unlink_private(j->downloads, j->part_name) != P2P_OK)
-        p2p_log_warn("empty file could not be removed file=%s", j->part_name);
+        p2p_log_warn("cannot remove an empty download file=%s", j->part_name);
     if (err == P2P_OK && !loaded)
         err = create(j, &st, !is_new && j->layer != NULL);
     return err == P2P_OK ? p2p_journal_refresh_stamp(j) : err;

@@ -31,7 +31,7 @@ struct p2p_journal {
     uint64_t done_bytes P2P_GUARDED_BY(p2p_journal_lock);
     /* Chunks are written that are not durable. */
     bool unflushed P2P_GUARDED_BY(p2p_journal_lock);
-    bool closed; /* finished or discarded: the files are gone */
+    bool closed; /* finished or discarded: the files are removed */
 };
 
 bool p2p_journal_bit(const uint8_t *bits, uint64_t i);
@@ -43,7 +43,7 @@ void p2p_journal_set_written(struct p2p_journal *j, uint64_t chunk, bool on)
     P2P_REQUIRES(p2p_journal_lock);
 void p2p_journal_set_doubt(struct p2p_journal *j, uint64_t chunk, bool on)
     P2P_REQUIRES(p2p_journal_lock);
-/* Doubts the chunks first .. end - 1 (as far as there are so many). */
+/* Marks the chunks first .. end - 1 as doubtful (as far as they exist). */
 void p2p_journal_doubt(struct p2p_journal *j, uint64_t first, uint64_t end)
     P2P_REQUIRES(p2p_journal_lock);
 
@@ -55,8 +55,8 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_reserve_ahead(struct p2p_journal *j)
 P2P_MUST_CHECK enum p2p_err p2p_journal_write_page(const struct p2p_journal *j,
                                                    uint64_t index)
     P2P_REQUIRES(p2p_journal_lock);
-/* Once no chunk is doubted, stores the boot id of the running system: the written bits
- * are true for it. */
+/* When no chunk is doubtful any longer, stores the boot id of the running system: from
+ * then on the written bits are valid for it. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_refresh_stamp(struct p2p_journal *j)
     P2P_REQUIRES(p2p_journal_lock);
 

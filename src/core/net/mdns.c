@@ -1,4 +1,4 @@
-/* Announcing through Avahi, in a thread of Avahi's. */
+/* Announces this peer with Avahi, in a thread that Avahi owns. */
 #ifdef P2P_WITH_AVAHI
 
 #include "p2p/mdns.h"
@@ -20,7 +20,7 @@
 
 enum { INSTANCE_DIGITS = 16, COLLISIONS_MAX = 8 };
 
-/* All but poll belongs to the poll's thread once it runs. */
+/* While the poll thread runs, only that thread uses the fields other than `poll`. */
 struct p2p_mdns {
     AvahiThreadedPoll *poll;
     AvahiClient *client;
@@ -33,7 +33,7 @@ struct p2p_mdns {
 
 static void add_service(struct p2p_mdns *mdns, AvahiClient *client);
 
-/* Somebody else has this name: "<id> #2", and so on, but not for ever. */
+/* Another device has this name: try "<id> #2" and so on, a limited number of times. */
 static bool
 take_another_name(struct p2p_mdns *mdns)
 {
@@ -64,7 +64,7 @@ on_group(AvahiEntryGroup *group, AvahiEntryGroupState state, void *arg)
         add_service(mdns, client);
     } else if (state == AVAHI_ENTRY_GROUP_COLLISION ||
                state == AVAHI_ENTRY_GROUP_FAILURE) {
-        p2p_log_warn("mdns: not announced (%s)",
+        p2p_log_warn("mdns: cannot announce this peer on the local network (%s)",
                      avahi_strerror(avahi_client_errno(client)));
     }
 }
@@ -86,7 +86,8 @@ add_service(struct p2p_mdns *mdns, AvahiClient *client)
     if (error == AVAHI_OK)
         error = avahi_entry_group_commit(mdns->group);
     if (error != AVAHI_OK)
-        p2p_log_warn("mdns: not announced (%s)", avahi_strerror(error));
+        p2p_log_warn("mdns: cannot announce this peer on the local network (%s)",
+                     avahi_strerror(error));
 }
 
 static void on_client(AvahiClient *client, AvahiClientState state, void *arg);
@@ -96,7 +97,7 @@ open_client(struct p2p_mdns *mdns)
 {
     int error = AVAHI_OK;
 
-    /* Without NO_FAIL a daemon that starts after us would never be noticed. */
+    /* NO_FAIL: an Avahi daemon that starts later is found, too. */
     mdns->client = avahi_client_new(avahi_threaded_poll_get(mdns->poll),
                                     AVAHI_CLIENT_NO_FAIL, on_client, mdns, &error);
     return mdns->client != NULL ? AVAHI_OK : error;
@@ -122,7 +123,7 @@ on_client(AvahiClient *client, AvahiClientState state, void *arg)
     case AVAHI_CLIENT_FAILURE:
         break;
     }
-    /* The daemon was restarted: a client cannot be used again, its group went with it.
+    /* The Avahi daemon was restarted: this client and its group cannot be used again.
      */
     error = avahi_client_errno(client);
     avahi_client_free(client);
@@ -131,10 +132,11 @@ on_client(AvahiClient *client, AvahiClientState state, void *arg)
     if (error == AVAHI_ERR_DISCONNECTED)
         error = open_client(mdns);
     if (error != AVAHI_OK)
-        p2p_log_info("mdns: not announced any more (%s)", avahi_strerror(error));
+        p2p_log_info("mdns: no longer announced on the local network (%s)",
+                     avahi_strerror(error));
 }
 
-/* At most what fits, and never half a character. */
+/* Copies as many whole characters as fit. */
 static void
 copy_name(const char *name, char out[P2P_MDNS_NAME_MAX + 1])
 {
@@ -199,7 +201,7 @@ p2p_mdns_stop(struct p2p_mdns *mdns)
     if (mdns == NULL)
         return;
     if (mdns->poll != NULL)
-        avahi_threaded_poll_stop(mdns->poll); /* its thread is over after this */
+        avahi_threaded_poll_stop(mdns->poll); /* ends its thread */
     if (mdns->client != NULL)
         avahi_client_free(mdns->client); /* says goodbye */
     if (mdns->poll != NULL)

@@ -1,4 +1,4 @@
-/* Finding through Avahi: a client that lives for one look around. */
+/* Finds peers with Avahi. Each search uses a client of its own. */
 #ifdef P2P_WITH_AVAHI
 
 #include <avahi-client/client.h>
@@ -77,7 +77,7 @@ take_address(const AvahiAddress *address, AvahiIfIndex interface, uint16_t port,
     return p2p_addr_make(host, port, out) == P2P_OK;
 }
 
-/* One entry a peer; an IPv4 address replaces an IPv6 one, which may be link-local. */
+/* One entry per peer. An IPv4 address replaces an IPv6 one, which may be link-local. */
 static void
 add_peer(struct browse *browse, const struct p2p_mdns_peer *peer)
 {
@@ -135,7 +135,7 @@ on_browsed(AvahiServiceBrowser *browser, AvahiIfIndex interface, AvahiProtocol p
         browse->failed = true;
     if (event != AVAHI_BROWSER_NEW || browse->started == RESOLVERS_MAX)
         return;
-    /* Freed in its own callback, or with the client. */
+    /* Its callback frees it, or freeing the client does. */
     if (avahi_service_resolver_new(avahi_service_browser_get_client(browser), interface,
                                    protocol, name, type, domain, AVAHI_PROTO_UNSPEC, 0,
                                    on_resolved, browse) != NULL) {
@@ -184,7 +184,7 @@ p2p_mdns_browse(uint64_t wait_ms, struct p2p_mdns_peer *out, size_t max, size_t 
     if (browser != NULL)
         look_around(&browse, p2p_now_ms() + wait_ms);
     if (client != NULL)
-        avahi_client_free(client); /* and all that belongs to it */
+        avahi_client_free(client); /* frees its browsers and resolvers, too */
     avahi_simple_poll_free(browse.poll);
     *count = browse.count;
     return browser != NULL ? P2P_OK : P2P_ERR_UNSUPPORTED;

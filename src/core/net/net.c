@@ -1,4 +1,4 @@
-/* Sockets: listening, connecting, and moving bytes until a deadline. */
+/* Sockets: listen, connect, and transfer bytes until a deadline. */
 #include "p2p/net.h"
 
 #include <errno.h>
@@ -25,7 +25,7 @@ open_listener(const struct sockaddr *sa, socklen_t len, bool reuse_port, int bac
 
     if (fd < 0)
         return p2p_err_from_errno(errno);
-    /* Best effort: without REUSEADDR a restart only has to wait. */
+    /* Without REUSEADDR a restart only has to wait, so a failure is ignored. */
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
     if (sa->sa_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
@@ -107,7 +107,7 @@ p2p_net_listen(const char *host, uint16_t port, bool reuse_port, int backlog, in
 
 /* ---- Waiting ---- */
 
-/* What poll is to wait: -1 for ever, 0 when the deadline is over. */
+/* The timeout for poll(): -1 without a deadline, 0 when the deadline has passed. */
 static int
 poll_ms(uint64_t deadline_ms)
 {
@@ -142,7 +142,8 @@ wait_for(int fd, short events, uint64_t deadline_ms)
     return p2p_net_wait(fd, events, deadline_ms, -1);
 }
 
-/* What an error of send, recv or connect means to one who only knows the other side. */
+/* Translates an errno of send, recv or connect for callers that know only the other
+ * side. */
 static enum p2p_err
 from_socket_errno(int errnum)
 {
@@ -206,7 +207,8 @@ connect_one(const struct addrinfo *to, uint64_t deadline_ms, int stop_fd, int *o
     return err;
 }
 
-/* An address that swallows packets must not use up the time of the others. */
+/* Limits the time for one address, so that an address that drops packets leaves time
+ * for the others. */
 static uint64_t
 share_of_time(const struct addrinfo *left, uint64_t deadline_ms)
 {
@@ -309,7 +311,7 @@ p2p_net_read(int fd, void *out, size_t len, uint64_t deadline_ms)
     return err;
 }
 
-/* Drops `sent` bytes from the front. */
+/* Removes `sent` bytes from the front. */
 static void
 advance(struct iovec **iov, int *count, size_t sent)
 {

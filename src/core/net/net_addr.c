@@ -1,4 +1,4 @@
-/* Addresses and sockets: whose end this is, this machine's own. */
+/* Addresses of sockets: of either end, and those of this machine. */
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -47,7 +47,8 @@ p2p_addr_is_loopback(const struct p2p_addr *addr)
     return inet_pton(AF_INET6, addr->host, &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
-/* Connecting a datagram socket only chooses the route; TEST-NET-1 is nobody's. */
+/* Connecting a datagram socket sends nothing; it only chooses the route. 192.0.2.1
+ * (TEST-NET-1) belongs to no host. */
 bool
 p2p_net_own_address(char *out, size_t cap)
 {

@@ -1,4 +1,4 @@
-/* Names to addresses, with a deadline. */
+/* Looks up host names, with a deadline. */
 #include <netdb.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -12,8 +12,9 @@
 #include "p2p/lock.h"
 
 P2P_MUTEX_KIND(lookup_lock);
-/* One look-up, held by the one who waits and by the thread that asks: whoever is last
- * frees it, so that giving up never waits for a slow name server. */
+/* One lookup, shared by the waiting caller and the thread that asks the resolver. The
+ * last of the two frees it, so a caller that gives up never waits for a slow name
+ * server. */
 struct lookup {
     struct lookup_lock lock;
     int holders P2P_GUARDED_BY(lookup_lock);
@@ -68,7 +69,7 @@ lookup_thread(void *arg)
     lookup->status = status;
     lookup->result = result;
     lookup->done = true;
-    (void)eventfd_write(lookup->done_fd, 1); /* can only fail when it is readable */
+    (void)eventfd_write(lookup->done_fd, 1); /* fails only if it is readable already */
     p2p_unlock(&lookup->lock);
     release(lookup);
     return NULL;
@@ -96,7 +97,8 @@ start_lookup(const char *host, const char *port)
     return lookup;
 }
 
-/* Whether the name servers know no such name, for good, or could not be asked. */
+/* True when the name servers say that the name does not exist; false when they could
+ * not be asked. */
 static enum p2p_err
 meaning_of(int status)
 {

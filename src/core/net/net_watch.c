@@ -1,4 +1,4 @@
-/* Hearing of changes of this machine's addresses from the kernel. */
+/* The kernel's notices about changes of this machine's addresses. */
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
@@ -23,8 +23,8 @@ p2p_net_watch_open(void)
     return fd;
 }
 
-/* What they say does not matter: whoever waits looks for themselves. An error (some
- * were lost) is news, too. */
+/* Reads and discards the notices: the caller looks at the addresses itself. An error
+ * means that notices were lost, which counts as a change. */
 void
 p2p_net_watch_drain(int fd)
 {

@@ -16,7 +16,7 @@ burst(uint64_t bytes_per_s)
     return max_of(BURST_MIN, (double)bytes_per_s * (BURST_US / US_PER_S));
 }
 
-/* What came in since the last call; a clock that went back gives nothing. */
+/* Adds the tokens since the last call. A clock that went back adds none. */
 static void
 fill(struct p2p_rate *rate, uint64_t now_us) P2P_REQUIRES(p2p_rate_lock)
 {
@@ -53,7 +53,8 @@ p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us)
     p2p_lock(&rate->lock);
     fill(rate, now_us);
     rate->bytes_per_s = bytes_per_s;
-    /* A debt made at one rate is not paid off at a much lower one. */
+    /* A debt made at a high rate would take too long to pay off at a much lower one:
+     * limit it. */
     rate->tokens = bytes_per_s == 0 ? 0 : max_of(rate->tokens, -burst(bytes_per_s));
     p2p_unlock(&rate->lock);
 }

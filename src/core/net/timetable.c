@@ -35,7 +35,7 @@ parse_rate(const char *text, size_t len, uint64_t *bytes_per_s)
     return p2p_size_parse(copy, bytes_per_s);
 }
 
-/* "HH:MM,RATE", later than the entry before it. */
+/* Parses "HH:MM,RATE". The time must be later than that of the entry before. */
 static enum p2p_err
 parse_entry(const char *text, size_t len, struct p2p_timetable *table)
 {

@@ -1,6 +1,6 @@
-/* The libraries in use, for --version. Found at run time: so a program names those that
- * it has loaded, with the versions that are installed, and links none for the sake of
- * it. */
+/* The libraries in use, for --version. They are found at run time, so a program lists
+ * exactly the libraries that it has loaded, with the installed versions, and needs no
+ * additional ones. */
 #include <dlfcn.h>
 #include <limits.h>
 #include <link.h>
@@ -14,7 +14,7 @@
 struct library {
     const char *name;
     const char *file;     /* how the name of its file begins */
-    const char *function; /* gives a text with its version, or NULL */
+    const char *function; /* returns a text with its version, or NULL */
 };
 
 static const struct library libraries[] = {
@@ -54,7 +54,7 @@ on_object(struct dl_phdr_info *info, size_t size, void *arg)
     return 1;
 }
 
-/* What the library says of itself: the first word of it that begins with a digit. */
+/* The version in the library's own text: the first word that begins with a digit. */
 static bool
 ask_version(const struct library *library, char *out, size_t cap)
 {

@@ -144,7 +144,7 @@ complain_of_option(const struct p2p_option_parse *parse, const char *word, size_
                                shown);
 }
 
-/* Takes the option at argv[*at] and moves *at past what it used. */
+/* Parses the option at argv[*at] and moves *at behind it. */
 static enum p2p_err
 take_option(struct p2p_option_parse *parse, int argc, char **argv, int *at)
 {
@@ -202,7 +202,7 @@ parse_argv(struct p2p_option_parse *parse, int argc, char **argv, int *arguments
     return P2P_OK;
 }
 
-/* Help is for those who are lost: it works whatever else stands on the line. */
+/* --help works whatever else is on the command line. */
 static bool
 wants_common(int argc, char **argv, const char *name, const char *letter)
 {
@@ -239,7 +239,7 @@ environment_name(const char *option, char out[NAME_MAX_BYTES])
         out[i] = out[i] == '-' ? '_' : (char)toupper((unsigned char)out[i]);
 }
 
-/* A list in one variable: its words, kept. */
+/* Splits the words of a list variable into texts that live as long as the options. */
 static enum p2p_err
 set_words(struct p2p_option_parse *parse, size_t i, const char *shown,
           const char *value)
@@ -285,7 +285,8 @@ set_from_environment(struct p2p_option_parse *parse, size_t i)
 
 extern char **environ;
 
-/* P2P_PROT=1 for P2P_PORT. Names that resemble none may be another program's. */
+/* Finds misspelt variables, such as P2P_PROT for P2P_PORT. Names that resemble no
+ * option may belong to another program. */
 static enum p2p_err
 check_environment_name(const struct p2p_option_parse *parse, const char *variable)
 {
@@ -338,8 +339,8 @@ apply_log_level(const struct p2p_option_parse *parse)
     return P2P_OK;
 }
 
-/* From the strongest source to the weakest: the file's name may come from the others.
- */
+/* Reads the sources from the strongest to the weakest, because the name of the file may
+ * come from the others. */
 static enum p2p_err
 parse_all(struct p2p_option_parse *parse, int argc, char **argv, int *arguments)
 {

@@ -11,7 +11,7 @@
 
 enum { FILE_MAX_BYTES = 256 * 1024, SHOWN_MAX_BYTES = 512 };
 
-/* Some editors write it at the beginning of UTF-8. */
+/* Byte order mark that some editors write at the beginning of UTF-8 files. */
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 struct ini {
@@ -19,7 +19,7 @@ struct ini {
     const char *file;
     unsigned line;
     bool mine;      /* the lines of this section are for this program */
-    bool is_own;    /* ... and for no other */
+    bool is_own;    /* and the section is for this program only */
     bool is_shared; /* before the first section: for all programs */
 };
 
@@ -60,7 +60,7 @@ enter_section(struct ini *ini, const char *section)
                                near != NULL ? "]?" : "[p2p-discovery]");
 }
 
-/* Nobody would see why this name has no effect. */
+/* Refuses a name that would silently have no effect. */
 static enum p2p_err
 complain_of_name(const struct ini *ini, const char *name)
 {
@@ -77,14 +77,14 @@ complain_of_name(const struct ini *ini, const char *name)
                                ini->file, ini->line, shown);
 }
 
-/* For another program that reads the same lines. */
+/* True for a setting of another program that reads the same lines. */
 static bool
 is_for_others(const struct ini *ini, const char *name)
 {
     return !ini->is_own && p2p_option_is_known(name, !ini->is_shared);
 }
 
-/* Space that isspace does not know: it would become part of the value. */
+/* Spaces that isspace does not recognize; they would become part of the value. */
 static bool
 is_strange_space(const char *at, size_t left)
 {
@@ -105,7 +105,7 @@ has_strange_edge(const char *text)
            (len >= 3 && is_strange_space(text + len - 3, 3));
 }
 
-/* These decide which file is read, or what is printed in place of a start. */
+/* These options choose the file, or print something instead of starting the program. */
 static bool
 is_for_command_line(const char *name)
 {
@@ -159,7 +159,8 @@ take_line(struct ini *ini, char *line)
     return take_setting(ini, trim(text), trim(equals + 1));
 }
 
-/* The whole file, kept as long as the options: values point into it. */
+/* Reads the whole file and keeps it as long as the options, because values point into
+ * it. */
 static enum p2p_err
 load(struct p2p_option_parse *parse, const char *file, char **text)
 {

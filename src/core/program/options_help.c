@@ -1,12 +1,13 @@
-/* --help, from the same table that parses. */
+/* Prints --help from the table that the parser uses. */
 #include <stdio.h>
 #include <string.h>
 
 #include "core/program/options_internal.h"
 
-enum { HELP_COLUMN = 28, LINE_COLUMNS = 88, DEFAULT_MAX = 256 };
+enum { HELP_COLUMN = 28, LINE_COLUMNS = 80, DEFAULT_MAX = 256 };
 
-/* The default as a person would write it; empty when there is none to show. */
+/* The default value in the form a person would write it; empty when there is none to
+ * show. */
 static void
 format_default(const struct p2p_option *option, const void *field,
                char out[DEFAULT_MAX])
@@ -18,7 +19,8 @@ format_default(const struct p2p_option *option, const void *field,
     switch (option->kind) {
     case P2P_OPT_FLAG:
         if (*(const bool *)field)
-            snprintf(out, DEFAULT_MAX, "on, --no-%s turns it off", option->name);
+            snprintf(out, DEFAULT_MAX, "default on; --no-%s turns it off",
+                     option->name);
         return;
     case P2P_OPT_TEXT:
         if (*(const char *const *)field != NULL)
@@ -36,24 +38,24 @@ format_default(const struct p2p_option *option, const void *field,
     }
     if (*(const uint64_t *)field == 0 && option->min == 0 &&
         option->kind == P2P_OPT_SIZE) {
-        snprintf(out, DEFAULT_MAX, "default off");
+        snprintf(out, DEFAULT_MAX, "default: no limit");
         return;
     }
     memcpy(out, "default ", 9);
     p2p_option_format_value(option, *(const uint64_t *)field, out + 8, DEFAULT_MAX - 8);
 }
 
-/* Words of `text`, from `column` on, in lines that begin at HELP_COLUMN. */
+/* Prints `text` from `column` on; the lines after the first begin at `indent`. */
 static void
-print_wrapped(const char *text, int column)
+print_wrapped(const char *text, int column, int indent)
 {
     while (*text != '\0') {
         int len = (int)strcspn(text, " ");
-        if (column + 1 + len > LINE_COLUMNS) {
-            printf("\n%*s", HELP_COLUMN - 1, "");
-            column = HELP_COLUMN - 1;
+        if (column > indent && column + 1 + len > LINE_COLUMNS) {
+            printf("\n%*s", indent, "");
+            column = indent;
         }
-        column += printf(" %.*s", len, text);
+        column += printf("%s%.*s", column > indent ? " " : "", len, text);
         text += len;
         text += strspn(text, " ");
     }
@@ -73,28 +75,26 @@ print_option(const struct p2p_option *option, const void *field)
         putchar('\n');
         column = 0;
     }
-    column += printf("%*s", HELP_COLUMN - 1 - column, "");
+    column += printf("%*s", HELP_COLUMN - column, "");
     format_default(option, field, value);
     snprintf(line, sizeof(line), "%s%s%s%s%s", option->help,
              repeats ? "; may be repeated" : "", value[0] != '\0' ? " (" : "", value,
              value[0] != '\0' ? ")" : "");
-    print_wrapped(line, column);
+    print_wrapped(line, column, HELP_COLUMN);
     putchar('\n');
 }
 
 void
 p2p_options_print_help(const struct p2p_option_parse *parse)
 {
-    printf("%s\n\nUsage: %s %s\n\nOptions:\n", parse->set->summary, parse->set->program,
-           parse->set->usage);
+    print_wrapped(parse->set->summary, 0, 0);
+    printf("\n\nUsage: %s %s\n\nOptions:\n", parse->set->program, parse->set->usage);
     for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS; i++) {
         void *field;
         const struct p2p_option *option = p2p_option_at(parse, i, &field);
         print_option(option, field);
     }
-    printf(
-        "\nEach option can also be set as P2P_NAME in the environment ('-' as '_'), or "
-        "as\n`name = value` in the file of --config. Sizes: 64K, 10M, 2G. Times: "
-        "250ms, "
-        "30s, 5m.\n");
+    printf("\nEach option can also be set as P2P_NAME in the environment (with '_' for "
+           "'-'),\nor as `name = value` in the file of --config. Sizes: 64K, 10M, 2G. "
+           "Times: 250ms,\n30s, 5m.\n");
 }

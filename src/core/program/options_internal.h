@@ -1,11 +1,11 @@
-/* What the files of the options module share. */
+/* Declarations shared by the files of the options module. */
 #ifndef P2P_OPTIONS_INTERNAL_H
 #define P2P_OPTIONS_INTERNAL_H
 
 #include "p2p/options.h"
 
-/* Where a value came from, from strong to weak: a weaker one never replaces a stronger.
- */
+/* The source of a value, from strong to weak: a weaker source never replaces a stronger
+ * one. */
 enum p2p_option_source {
     P2P_FROM_DEFAULT = 0,
     P2P_FROM_FLAG,
@@ -13,7 +13,7 @@ enum p2p_option_source {
     P2P_FROM_FILE,
 };
 
-/* One parse: the program's table and the options that every program has. */
+/* The state of parsing: the program's table and the options that all programs have. */
 struct p2p_option_parse {
     const struct p2p_option_set *set;
     void *target;
@@ -30,17 +30,18 @@ struct p2p_option_parse {
 #define P2P_COMMON_OPTIONS 4
 extern const struct p2p_option p2p_common_options[P2P_COMMON_OPTIONS];
 
-/* Option of index i, program's first; and where its value lives. */
+/* The option with index i (the program's own options come first), and the location of
+ * its value. */
 const struct p2p_option *p2p_option_at(const struct p2p_option_parse *parse, size_t i,
                                        void **field);
-/* Index of the option of that name, or SIZE_MAX. */
+/* The index of the option with this name, or SIZE_MAX. */
 size_t p2p_option_index(const struct p2p_option_parse *parse, const char *name,
                         size_t len);
 
-/* The same; and for `no-NAME` the flag NAME, *negated then. */
+/* The same, but also finds the flag NAME for `no-NAME`; then *negated is true. */
 size_t p2p_option_find(const struct p2p_option_parse *parse, const char *name,
                        size_t len, bool *negated);
-/* "no" for "yes" and the other way round; what is neither stays as it is. */
+/* Exchanges "yes" and "no"; other texts stay unchanged. */
 const char *p2p_option_negate(const char *value);
 
 /* ---- options_home.c ---- */
@@ -52,10 +53,10 @@ void p2p_options_tell_of_folder(const struct p2p_option_parse *parse);
 
 /* ---- options_known.c: the settings of all programs ---- */
 
-/* Whether some program, or only some command of p2p, has this option or flag. */
+/* True if one of the programs (or one of p2p's commands) has this option or flag. */
 bool p2p_option_is_known(const char *name, bool commands_only);
 bool p2p_option_is_section(const char *section);
-/* The known name that is nearly this one, or NULL. */
+/* The known name that is most similar to this one, or NULL. */
 const char *p2p_option_near(const struct p2p_option_parse *parse, const char *name);
 const char *p2p_option_near_section(const char *name);
 
@@ -65,17 +66,17 @@ P2P_MUST_CHECK enum p2p_err p2p_option_set_value(struct p2p_option_parse *parse,
                                                  size_t i,
                                                  enum p2p_option_source source,
                                                  const char *shown, const char *value);
-/* One value into its field. USAGE and a message when it does not fit. */
+/* Parses one value into its field. USAGE and a message if it is invalid. */
 P2P_MUST_CHECK enum p2p_err p2p_option_assign(const struct p2p_option_parse *parse,
                                               const struct p2p_option *option,
                                               void *field, const char *shown,
                                               const char *value);
-/* Says "<program>: <format>" on stderr and returns USAGE. */
+/* Prints "<program>: <format>" to stderr and returns USAGE. */
 enum p2p_err p2p_option_complain(const struct p2p_option_parse *parse,
                                  const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Text that lives as long as the options; NULL when out of memory. */
+/* Copies text that lives as long as the options; NULL when out of memory. */
 char *p2p_options_keep(struct p2p_options_text *text, const char *from, size_t len);
 
 P2P_MUST_CHECK enum p2p_err p2p_options_read_file(struct p2p_option_parse *parse,

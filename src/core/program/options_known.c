@@ -1,6 +1,6 @@
-/* Settings of all programs: in a file that several of them read, a name that none of
- * them knows is a mistake. tests/e2e/test_settings.py compares this list with --help.
- */
+/* The names of all settings. Several programs read the same file, so a name that none
+ * of them knows is a mistake. tests/e2e/test_settings.py compares this list with
+ * --help. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,7 +148,8 @@ least(unsigned a, unsigned b, unsigned c)
     return ab < c ? ab : c;
 }
 
-/* Letters to change, add or take away; case does not count, nor '_' for '-'. */
+/* The number of letters to change, add or remove. Case does not count, nor '_' instead
+ * of '-'. */
 static unsigned
 distance(const char *a, const char *b)
 {
@@ -172,7 +173,7 @@ distance(const char *a, const char *b)
     return row[width];
 }
 
-/* The best of the names so far. */
+/* The most similar name so far. */
 static void
 offer(const char *name, const char *candidate, unsigned *best, const char **out)
 {
@@ -184,7 +185,7 @@ offer(const char *name, const char *candidate, unsigned *best, const char **out)
     }
 }
 
-/* Its own before those of others: "port", not "root", for "prot". */
+/* The program's own names come first: "port", not "root", for "prot". */
 const char *
 p2p_option_near(const struct p2p_option_parse *parse, const char *name)
 {

@@ -1,4 +1,4 @@
-/* Values of options: sizes, durations, and what does not fit. */
+/* Values of options: sizes, durations, and errors of values that are out of range. */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ static const struct unit time_units[] = {
 };
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* Digits and a unit of the table. */
+/* Parses digits and a unit of the table. */
 static enum p2p_err
 parse_with_unit(const char *text, const struct unit *units, size_t count, uint64_t *out)
 {

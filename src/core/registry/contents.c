@@ -1,4 +1,5 @@
-/* The contents of one name, and which is meant. */
+/* The different contents that peers share under one name, and the choice between
+ * them. */
 #include "p2p/contents.h"
 
 #include <stdio.h>
@@ -135,7 +136,8 @@ static enum p2p_err
 add_peers(struct p2p_identity *identity, struct p2p_content *c,
           const struct p2p_peer_list *from)
 {
-    size_t before = c->peers.count; /* a list has each peer once; two may share some */
+    size_t before = c->peers.count; /* each list has a peer once, but two lists may have
+                                     * the same peer */
     enum p2p_err err = P2P_OK;
 
     for (size_t i = 0; i < from->count && err == P2P_OK; i++) {
@@ -157,7 +159,7 @@ order_of(const struct p2p_content *c)
                : p2p_rank_order(&c->peers.at[0].id, sizeof(c->peers.at[0].id));
 }
 
-/* Best first; among equals chance decides, never the number of peers. */
+/* Best first. Among equals the order is random; the number of peers does not count. */
 static int
 compare(const void *a, const void *b)
 {

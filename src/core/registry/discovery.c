@@ -1,4 +1,4 @@
-/* The handle: which registries there are, and how each is doing. */
+/* The handle: the registries in use, and the state of each. */
 #include "p2p/discovery.h"
 
 #include <curl/curl.h>
@@ -12,7 +12,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
-/* A part that must not be there: a login, a query. */
+/* A part of a URL that is not allowed: a login, a query. */
 static bool
 has_part(CURLU *url, CURLUPart part)
 {
@@ -23,7 +23,7 @@ has_part(CURLU *url, CURLUPart part)
     return has;
 }
 
-/* http or https, a host, nothing but a path behind it; without slashes at its end. */
+/* Accepts http or https, a host and a path; removes slashes at the end. */
 static enum p2p_err
 check_url(const char *text, char *out, size_t cap)
 {
@@ -79,7 +79,7 @@ p2p_discovery_open(const char *const *urls, size_t count, uint64_t timeout_ms,
             p2p_discovery_close(d);
             return err;
         }
-        d->count += !is_known; /* a registry given twice is one */
+        d->count += !is_known; /* a registry that is given twice counts once */
     }
     *out = d;
     return P2P_OK;
@@ -116,7 +116,7 @@ p2p_registry_time_ms(struct p2p_discovery *d, const struct p2p_registry *r)
     return ms;
 }
 
-/* Whole seconds are all that a Date header tells: what is less is none. */
+/* A Date header has whole seconds only: smaller differences count as none. */
 static int64_t
 skew_of(const struct p2p_registry *r) P2P_REQUIRES(p2p_discovery_lock)
 {
@@ -130,8 +130,8 @@ p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identity)
     enum p2p_err err = p2p_identity_load_seq(identity, &stored);
 
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
-        p2p_log_warn("the last registration's number cannot be read (%s): the clock "
-                     "has to be right until this device is registered again",
+        p2p_log_warn("cannot read the number of the last registration (%s); the "
+                     "registry refuses this device if its clock is behind",
                      p2p_err_text(err));
     p2p_lock(&d->reg_lock);
     d->last_seq = d->stored_seq = stored;
@@ -167,7 +167,8 @@ p2p_registry_note(struct p2p_discovery *d, size_t i, const struct p2p_http_call 
     r->last_error = err;
     note_rest(r, call->err);
     memcpy(r->detail, detail, sizeof(r->detail));
-    if (call->err == P2P_OK) { /* of one that is away it is what it was */
+    if (call->err == P2P_OK) { /* for a registry that does not answer, the last known
+                                * value */
         r->date_s = call->date_s;
         r->date_at_ms = p2p_now_ms();
     }
@@ -184,7 +185,7 @@ p2p_registry_note_malformed(struct p2p_discovery *d, size_t i,
     p2p_lock(&d->lock);
     r->last_error = P2P_ERR_NOT_REGISTRY;
     r->reachable = false;
-    snprintf(r->detail, sizeof(r->detail), "its list of peers is malformed%s%s%s",
+    snprintf(r->detail, sizeof(r->detail), "it sent a malformed list of peers%s%s%s",
              call->type[0] != '\0' ? " (" : "", call->type,
              call->type[0] != '\0' ? ")" : "");
     p2p_unlock(&d->lock);

@@ -1,4 +1,5 @@
-/* Is this the answer of a registry? Any web server answers 200 to something. */
+/* Checks whether an answer comes from a registry: any web server can answer with status
+ * 200. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,7 +43,7 @@ describe(const struct p2p_http_call *call, char *detail, size_t cap)
              call->type[0] != '\0' ? ")" : "");
 }
 
-/* TLS libraries say this of bytes that are none of theirs. */
+/* Messages of TLS libraries about bytes that are not TLS. */
 static bool
 is_plain_http(const char *reason)
 {
@@ -60,8 +61,7 @@ judge_connection(const struct p2p_http_call *call, char *detail, size_t cap)
         snprintf(detail, cap, "%s", call->where);
     else if (call->err == P2P_ERR_NOT_REGISTRY)
         snprintf(detail, cap,
-                 "it does not speak HTTP; perhaps its URL begins with "
-                 "https://");
+                 "it does not speak HTTP; its URL may have to begin with https://");
     return call->err;
 }
 
@@ -87,7 +87,7 @@ p2p_answer_judge(const struct p2p_http_call *call, char *detail, size_t cap)
     if (detail[0] != '\0')
         return err;
     describe(call, detail, cap);
-    /* A registry says in JSON that it does not know a peer. */
+    /* A registry reports an unknown peer in JSON. */
     if (call->expected != P2P_ANSWER_ANY && call->status == 404 && call->len > 0 &&
         !begins_as_object(call))
         return P2P_ERR_NOT_REGISTRY;

@@ -1,4 +1,5 @@
-/* Bodies of registrations (docs/HTTP.md), signed over the canonical bytes of msg. */
+/* Request bodies of registrations (docs/HTTP.md), signed over the canonical bytes of
+ * msg. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ text_of(const char *text)
     return (struct p2p_text){text, strlen(text)};
 }
 
-/* The entries as they are signed; NULL when out of memory. */
+/* The entries in the form that is signed; NULL when out of memory. */
 static struct p2p_reg_entry *
 entries_of(const struct p2p_reg_diff *diff)
 {
@@ -130,7 +131,7 @@ add_signature(cJSON *object, const struct p2p_signature *signature)
     return cJSON_AddStringToObject(object, "signature", text) != NULL;
 }
 
-/* What the documented registration has. */
+/* The members of a registration in the documentation. */
 static bool
 add_documented(cJSON *object, const struct p2p_reg *reg,
                const struct p2p_reg_diff *diff)

@@ -1,4 +1,4 @@
-/* Finding: lists and searches of all registries, checked, merged by peer. */
+/* Lists and searches of all registries, checked and merged by peer. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,17 +9,18 @@
 #include "p2p/lock.h"
 
 enum { PAGES_MAX = 200, CURSOR_MAX = 2048 };
-/* When one registry has said all, the others have so long to add something. */
+/* After one registry has answered completely, the others have this much more time. */
 enum { PATIENCE_MS = 1000 };
-/* And all of it may take so many times what one page may: there are endless lists. */
+/* The whole list may take this many times as long as one page, because a list may be
+ * endless. */
 enum { WALK_TIMEOUTS = 3 };
-/* All pages of one registry: a list that is longer is not believed to the end. */
+/* The pages of one registry. A list with more pages is cut off. */
 #define WALK_BYTES_MAX (4 * P2P_HTTP_ANSWER_MAX)
 
 /* ---- Asking all registries, page by page ---- */
 
 struct walk {
-    char *cursor; /* of the next page; owned */
+    char *cursor; /* URL of the next page; owned */
     uint64_t bytes;
     bool done;
     enum p2p_err err;
@@ -38,7 +39,7 @@ page_url(const struct p2p_discovery *d, size_t i, const char *path,
                         (size_t)(cursor != NULL) + !first);
 }
 
-/* The page's content, and where the next one begins. */
+/* Reads the content of the page and the cursor of the next one. */
 static void
 on_page(struct walk *walk, size_t registry, const struct p2p_http_call *call,
         p2p_page_visit *visit, void *arg)
@@ -83,7 +84,7 @@ walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *ca
             if (walks[i].err == P2P_ERR_MALFORMED)
                 p2p_registry_note_malformed(d, i, &calls[c]);
         } else {
-            /* Pages that came before count; a later one that fails only ends the list.
+            /* Earlier pages stay valid; a failure of a later page only ends the list.
              */
             walks[i].err = walks[i].cursor != NULL ? P2P_OK : err;
             walks[i].done = true;
@@ -92,7 +93,7 @@ walk_round(struct p2p_discovery *d, struct walk *walks, struct p2p_http_call *ca
     }
 }
 
-/* Those that rest are left out, unless all do. */
+/* Registries that have just failed are left out, unless all have. */
 static size_t
 begin_walks(struct p2p_discovery *d, struct walk *walks)
 {
@@ -111,7 +112,8 @@ begin_walks(struct p2p_discovery *d, struct walk *walks)
     return open > 0 ? open : d->count;
 }
 
-/* How many go on; `said_all`: one has come to its end. */
+/* The number of registries with more pages; `said_all` is true if one has sent its last
+ * page. */
 static size_t
 count_open(const struct walk *walks, size_t count, bool *said_all)
 {
@@ -207,8 +209,8 @@ p2p_discovery_peers(struct p2p_discovery *d, struct p2p_peer_list *out)
                 out);
 }
 
-/* A registry that ignores ?file= would make everyone a source: it shows by names that
- * were not asked for. */
+/* A registry that ignores ?file= would return all peers as sources. It is recognized by
+ * names that were not asked for. */
 enum p2p_err
 p2p_discovery_find(struct p2p_discovery *d, const char *name, struct p2p_peer_list *out)
 {

@@ -1,4 +1,4 @@
-/* HTTP by libcurl: several calls at once, bounded in time and size. */
+/* HTTP with libcurl: several calls at once, limited in time and size. */
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,8 @@ struct transfer {
 static void
 global_init(void)
 {
-    /* Fails only without memory; then every handle is NULL and calls say so. */
+    /* Fails only when out of memory; then every handle is NULL and each call reports
+     * it. */
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 
@@ -57,7 +58,7 @@ static size_t
 on_bytes(char *data, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
-    size_t len = size * count; /* size is 1: libcurl's documentation */
+    size_t len = size * count; /* size is always 1 (libcurl's documentation) */
 
     if (len > P2P_HTTP_ANSWER_MAX - t->call->len) {
         t->too_large = true;
@@ -87,7 +88,8 @@ set_body(struct transfer *t)
            curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, t->call->body) == CURLE_OK;
 }
 
-/* Of https: the system's authorities, or those of a file, as other programs take it. */
+/* For https: the system's certificates, or those of a file that the usual environment
+ * variable names. */
 static bool
 trust_authorities(CURL *e)
 {
@@ -97,7 +99,8 @@ trust_authorities(CURL *e)
            curl_easy_setopt(e, CURLOPT_CAINFO, file) == CURLE_OK;
 }
 
-/* Straight to the registry: no proxy, no redirect, no other protocol, no signals. */
+/* Connects directly to the registry: no proxy, no redirect, no other protocol, no
+ * signals. */
 static bool
 set_up(struct transfer *t, uint64_t timeout_ms)
 {
@@ -145,7 +148,7 @@ from_curl(const struct transfer *t, CURLcode code)
         return P2P_ERR_AUTH;
     case CURLE_SSL_CONNECT_ERROR:
         return P2P_ERR_TLS;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* no HTTP at all, or that of 1991 */
+    case CURLE_UNSUPPORTED_PROTOCOL: /* not HTTP, or HTTP/0.9 */
     case CURLE_WEIRD_SERVER_REPLY:
         return P2P_ERR_NOT_REGISTRY;
     case CURLE_SEND_ERROR:
@@ -161,8 +164,8 @@ from_curl(const struct transfer *t, CURLcode code)
     }
 }
 
-/* The other side's clock: a wrong one here makes signatures expire before they start.
- */
+/* The registry's clock. If ours is wrong, signatures may expire before they are
+ * valid. */
 static int64_t
 date_of(CURL *easy)
 {
@@ -184,7 +187,7 @@ copy_header(CURL *easy, const char *name, const char *end, char *out, size_t cap
         p2p_log_escape(header->value, strcspn(header->value, end), out, cap);
 }
 
-/* What tells a person why this is no answer of a registry. */
+/* Details that explain to a person why this is not an answer of a registry. */
 static void
 note_answer(struct transfer *t, CURLcode code)
 {
@@ -197,7 +200,7 @@ note_answer(struct transfer *t, CURLcode code)
         p2p_log_escape(t->error, strlen(t->error), call->where, sizeof(call->where));
 }
 
-/* True when one of them is an answer. */
+/* True if one of the calls has an answer. */
 static bool
 take_results(CURLM *multi)
 {
@@ -219,7 +222,7 @@ take_results(CURLM *multi)
     return is_answered;
 }
 
-/* Every transfer has its own time limit, so this ends. */
+/* Each transfer has a time limit, so this loop ends. */
 static void
 drive(CURLM *multi, uint64_t patience_ms, const _Atomic bool *stop)
 {
@@ -304,7 +307,8 @@ p2p_http_status_err(long status)
     }
 }
 
-/* Percent-encodes all but the unreserved characters of RFC 3986; returns the end. */
+/* Percent-encodes all characters except the unreserved ones of RFC 3986; returns the
+ * end. */
 static char *
 encode(char *out, const char *text)
 {

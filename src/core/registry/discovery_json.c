@@ -1,4 +1,4 @@
-/* Answers of registries: nothing in them is believed before it was looked at. */
+/* Parses answers of registries. Every value is checked before it is used. */
 #include <cjson/cJSON.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 enum { VALUES_MAX = 2000000 };
 #define DOUBLE_EXACT_MAX ((1ull << 53) - 1)
 
-/* Depth and number of values, before cJSON spends memory on them. */
+/* Checks the depth and the number of values before cJSON uses memory for them. */
 static bool
 is_bounded(const char *text, size_t len)
 {
@@ -69,7 +69,7 @@ p2p_json_u64(const struct cJSON *object, const char *name, uint64_t max, uint64_
     double value = cJSON_IsNumber(item) ? item->valuedouble : -1;
 
     *out = 0;
-    /* Also false for NaN. From 2^53 on a double does not tell which number it was. */
+    /* Also false for NaN. From 2^53 on, a double does not hold every whole number. */
     if (!(value >= 0 && value <= (double)DOUBLE_EXACT_MAX))
         return false;
     if ((double)(uint64_t)value < value || (uint64_t)value > max)

@@ -1,4 +1,4 @@
-/* Lists of peers: from answers, field by field, and merged by peer id. */
+/* Lists of peers: parsed from answers field by field, and merged by peer id. */
 #include <arpa/inet.h>
 #include <cjson/cJSON.h>
 #include <netinet/in.h>
@@ -10,7 +10,7 @@
 #include "p2p/path.h"
 #include "p2p/rank.h"
 
-#define NAME_COST 32 /* of a name, beside its bytes */
+#define NAME_COST 32 /* bookkeeping of a name, in addition to its bytes */
 
 void
 p2p_peer_clear(struct p2p_peer_info *peer)
@@ -30,7 +30,7 @@ p2p_peer_list_clear(struct p2p_peer_list *list)
     *list = (struct p2p_peer_list){0};
 }
 
-/* Takes the peer over, also when it fails. */
+/* Takes ownership of the peer, also on failure. */
 static enum p2p_err
 peers_add(struct p2p_peers *peers, struct p2p_peer_info *peer)
 {
@@ -57,7 +57,7 @@ compare_peers(const void *a, const void *b)
 
     if (order != 0)
         return order;
-    /* Of one peer the best record first: signed before unsigned, recent before old. */
+    /* Sorts the records of one peer: signed before unsigned, recent before old. */
     if (x->verified != y->verified)
         return x->verified ? -1 : 1;
     return (x->last_seen_s < y->last_seen_s) - (x->last_seen_s > y->last_seen_s);
@@ -97,8 +97,8 @@ p2p_peers_merge(struct p2p_peer_list *list)
 }
 
 struct turn {
-    size_t rank;    /* among those of its registry */
-    uint64_t order; /* of chance: ids are made to order, see rank.h */
+    size_t rank;    /* position among the peers of its registry */
+    uint64_t order; /* random, because ids can be chosen by their owners; see rank.h */
     struct p2p_peer_info peer;
 };
 
@@ -147,8 +147,8 @@ p2p_peers_take_turns(struct p2p_peer_list *list, size_t count)
 
 /* ---- One peer of an answer ---- */
 
-/* A literal address that a peer can have. Not IPv4 dressed up as IPv6: which of two
- * spellings is used is not for a registry to choose. */
+/* Accepts a literal address that a peer can have. IPv4 addresses in IPv6 form are
+ * refused, so that a registry cannot choose between two spellings. */
 static bool
 is_usable_ip(const char *text)
 {
@@ -174,7 +174,7 @@ is_wanted(struct p2p_peers *peers, const char *name)
     return true;
 }
 
-/* Names that may not be used are left out. */
+/* Skips invalid names. */
 static enum p2p_err
 take_files(const cJSON *names, struct p2p_peers *peers, struct p2p_peer_info *peer)
 {
@@ -202,7 +202,7 @@ take_files(const cJSON *names, struct p2p_peers *peers, struct p2p_peer_info *pe
     return P2P_OK;
 }
 
-/* MALFORMED: not one to list. */
+/* MALFORMED: the peer cannot be listed. */
 static enum p2p_err
 parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *peer)
 {

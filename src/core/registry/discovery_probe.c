@@ -1,4 +1,5 @@
-/* How much one request may carry: a server in front of a registry often takes less. */
+/* Finds out how large a request may be: a proxy in front of a registry often accepts
+ * less than the registry. */
 #include <curl/curl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +9,7 @@
 
 enum { STEP_BYTES = 64 * 1024 };
 
-/* Asked for the body, so it may come; we have seen enough. */
+/* The server asked for the body, so this size is accepted; nothing more is needed. */
 static size_t
 refuse_to_send(char *buf, size_t size, size_t count, void *arg)
 {
@@ -24,8 +25,8 @@ ignore(char *data, size_t size, size_t count, void *arg)
     return size * count;
 }
 
-/* Announces a body of so many bytes with "Expect: 100-continue" and sends none of it.
- * False only when the answer is 413. */
+/* Announces a body of this size with "Expect: 100-continue" and sends none of it. False
+ * only if the answer is 413. */
 static bool
 takes(const char *url, size_t bytes, uint64_t timeout_ms)
 {

@@ -1,5 +1,5 @@
-/* Registering at several registries at once: each goes from what it has been told to
- * what is shared now, by the cheapest step that it understands. */
+/* Registers with several registries at once. Each one gets the difference between what
+ * it has and what is shared now, in the smallest step that it supports. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,23 +12,25 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
-/* A body stays well under what a registry takes (P2P_REGISTER_BODY_MAX). */
+/* Request bodies stay well below the registry's limit (P2P_REGISTER_BODY_MAX). */
 enum { BODY_BUDGET = 8 * 1024 * 1024, BODY_BUDGET_MIN = 2048, ROUNDS_MAX = 1024 };
-/* What slow registries get once another has answered: beside a length of 100 kB/s. */
+/* The time that slow registries have after another one has answered, in addition to the
+ * time for the body at 100 kB/s. */
 enum { PATIENCE_MS = 5000, PATIENCE_BYTES_PER_MS = 100, LEAVE_PATIENCE_MS = 1000 };
-/* A beat is sent at once and answered from memory: the next one must not be late. */
+/* A heartbeat is small and answered from memory. It must not delay the next one. */
 enum { BEAT_PATIENCE_MS = 2000 };
-/* One that failed to take it all is tried again, whatever the others do. */
+/* A registry that did not accept everything is tried again after this time, whatever
+ * the others do. */
 enum { RETRY_PAUSE_MIN_MS = 1000, RETRY_PAUSE_MAX_MS = 120 * 1000 };
 
 enum step { STEP_NONE, STEP_DELTA, STEP_WHOLE, STEP_UNSIGNED };
 
-/* A peer raises its seq no further above its clock on a registry's word. */
+/* A registry's answer can raise this peer's seq at most this far above its clock. */
 #define SEQ_AHEAD_MS 60000u
-/* The stored seq is that of this much later: it is written once a minute at most. */
+/* The stored seq is this far ahead, because it is written at most once a minute. */
 #define SEQ_STORED_AHEAD_MS 60000u
 
-/* The way of one registry. */
+/* The state of the registration with one registry. */
 struct job {
     struct p2p_registry *registry;
     enum step step;
@@ -36,7 +38,7 @@ struct job {
     uint64_t seq, renew_at_ms;
     uint64_t expires_at_s;
     unsigned seq_conflicts, clock_tries;
-    bool has_new_clock; /* its seq was above what the registry takes: go by its clock */
+    bool has_new_clock; /* the registry refused a seq so far ahead: use its clock */
     bool done;
     enum p2p_err err;
 };
@@ -53,7 +55,8 @@ ttl_of(const struct p2p_reg *reg)
     return reg->ttl_s < P2P_REG_TTL_MAX_S ? reg->ttl_s : P2P_REG_TTL_MAX_S;
 }
 
-/* Where it is said to be, or how, has changed, or it is time again. */
+/* True if the address or the way of registering has changed, or the next full
+ * registration is due. */
 static bool
 must_be_told_again(const struct p2p_registry *r, const struct p2p_reg *reg,
                    uint64_t renew_at_ms) P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -72,9 +75,10 @@ forget(struct p2p_discovery *d, struct p2p_registry *r)
 }
 
 /*
- * Rising across restarts and among programs of one identity: the clock in
- * milliseconds. The same number goes to all registries of a round, so that those that
- * share one store take the second one for what it is, the same record.
+ * The next seq. It rises across restarts and across programs with the same identity: it
+ * is the clock in milliseconds. All registries of a round get the same number.
+ * Registries that share one store then recognize the second registration as the same
+ * record.
  */
 static uint64_t
 next_seq(struct p2p_discovery *d) P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -85,8 +89,8 @@ next_seq(struct p2p_discovery *d) P2P_REQUIRES(p2p_discovery_reg_lock)
     return d->last_seq;
 }
 
-/* A registry has taken it. What none has taken need not be remembered: that may have
- * been made by a clock that was wrong. */
+/* Stores the seq after a registry has accepted it. A number that none has accepted is
+ * not stored: it may come from a wrong clock. */
 static void
 store_seq(struct p2p_discovery *d, uint64_t seq) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
@@ -95,11 +99,12 @@ store_seq(struct p2p_discovery *d, uint64_t seq) P2P_REQUIRES(p2p_discovery_reg_
     d->stored_seq = seq + SEQ_STORED_AHEAD_MS;
     if (p2p_identity_store_seq(d->seq_keeper, d->stored_seq, false) != P2P_OK)
         p2p_log_warn(
-            "the last registration's number cannot be stored: after a restart "
-            "with a wrong clock registries may refuse this device for a while");
+            "cannot save the number of the last registration: after a restart with a "
+            "wrong clock, registries may refuse this device for a while");
 }
 
-/* What a registry that is so far behind can take; never above the limit for others. */
+/* The highest seq that a registry whose clock is behind accepts; never above the limit
+ * for others. */
 static uint64_t
 clock_of(struct p2p_discovery *d, const struct p2p_registry *r)
 {
@@ -108,8 +113,8 @@ clock_of(struct p2p_discovery *d, const struct p2p_registry *r)
     return its_ms < own_ms + SEQ_AHEAD_MS ? its_ms : own_ms + SEQ_AHEAD_MS;
 }
 
-/* The round's number, unless the registry's clock is far behind ours: it would take
- * that for a lie. */
+/* The round's seq, unless the registry's clock is far behind ours: it would refuse that
+ * number. */
 static uint64_t
 seq_for(struct p2p_discovery *d, const struct job *job, uint64_t seq)
     P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -122,8 +127,8 @@ seq_for(struct p2p_discovery *d, const struct job *job, uint64_t seq)
     return seq > r->seq ? seq : r->seq + 1;
 }
 
-/* The stored number was made by a clock that has been put right since, and no registry
- * takes it: begin again at the clock. */
+/* The stored seq comes from a wrong clock that was corrected since, and no registry
+ * accepts it: begin again with the clock. */
 static void
 drop_wrong_seq(struct p2p_discovery *d, struct p2p_registry *r)
     P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -137,7 +142,7 @@ drop_wrong_seq(struct p2p_discovery *d, struct p2p_registry *r)
     d->stored_seq = d->last_seq;
     if (d->seq_keeper != NULL &&
         p2p_identity_store_seq(d->seq_keeper, d->last_seq, true) != P2P_OK)
-        p2p_log_warn("the last registration's number cannot be stored");
+        p2p_log_warn("cannot save the number of the last registration");
 }
 
 /* Which step comes first. */
@@ -154,7 +159,8 @@ plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     again = must_be_told_again(r, reg, r->renew_at_ms);
     p2p_unlock(&d->lock);
     if (!force && registered && !is_signed && !again) {
-        /* A documented registry: whole and only when something changed. */
+        /* For a registry that only knows the documented request: sends everything, and
+         * only if something changed. */
         job->err = p2p_reg_diff_make(&r->state, reg->files, reg->count, BODY_BUDGET,
                                      &job->diff);
         is_unsigned_and_same = job->err == P2P_OK && job->diff.complete &&
@@ -176,8 +182,9 @@ budget_of(const struct p2p_registry *r) P2P_REQUIRES(p2p_discovery_reg_lock)
     return r->budget_bytes > 0 ? r->budget_bytes : BODY_BUDGET;
 }
 
-/* 413: the registry takes more than we send, so this is of a server in front of it.
- * Less at once, then; what is left goes as deltas. False: it cannot be less. */
+/* A 413 comes from a proxy in front of the registry, because the registry itself
+ * accepts more than we send. Sends less per request from now on; the rest follows as
+ * deltas. False: the request cannot be smaller. */
 static bool
 send_less(struct p2p_discovery *d, struct job *job, size_t body_bytes)
     P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -188,17 +195,18 @@ send_less(struct p2p_discovery *d, struct job *job, size_t body_bytes)
     if (job->diff.added_count + job->diff.removed_count < 2 ||
         budget <= BODY_BUDGET_MIN)
         return false;
-    /* The list may be shorter than the budget: go by what was sent. */
+    /* The list may be smaller than the limit: use the size that was sent. */
     r->budget_bytes = (body_bytes < budget ? body_bytes : budget) / 2;
     if (r->budget_bytes < BODY_BUDGET_MIN)
         r->budget_bytes = BODY_BUDGET_MIN;
     p2p_lock(&d->lock);
-    r->body_limit_bytes = 1; /* until it is known what comes through */
+    r->body_limit_bytes = 1; /* until a size is known that is accepted */
     p2p_unlock(&d->lock);
     return true;
 }
 
-/* The body of the step that is due; done without one when nothing is left to tell. */
+/* Builds the body of the next step; done without a body when nothing is left to
+ * send. */
 static enum p2p_err
 make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
           uint64_t seq, struct p2p_http_call *call) P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -235,7 +243,7 @@ make_call(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     return err;
 }
 
-/* The registry has it: remember what, and go on with the rest. */
+/* The registry has accepted it: remember that, and continue with the rest. */
 static void
 on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
             size_t body_bytes) P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -262,12 +270,12 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     if (r->body_limit_bytes > 0 && body_bytes > r->body_limit_bytes)
         r->body_limit_bytes = body_bytes;
     p2p_unlock(&d->lock);
-    /* An unsigned list cannot be continued: what did not fit is not listed. */
+    /* An unsigned list cannot be sent in parts: what did not fit is not registered. */
     job->done = complete || job->err != P2P_OK || job->step == STEP_UNSIGNED;
     job->step = STEP_DELTA;
 }
 
-/* 409. The registry says which record it has, and that may be this very one. */
+/* Status 409: the registry tells which record it has. It may be this very one. */
 static void
 on_conflict(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
             const struct p2p_http_call *call) P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -283,8 +291,9 @@ on_conflict(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
         on_accepted(d, job, reg, strlen(call->body));
         return;
     }
-    /* A clock that went back: go on above what it has. Twice at most: no haggling. Nor
-     * far above our clock: a registry that says so may only want it signed. */
+    /* Our clock went back: continue above the registry's seq, at most twice, and not
+     * far above our clock. A registry that states a very high number may only want a
+     * signed registration. */
     if (job->step == STEP_UNSIGNED || job->seq_conflicts++ > 1 ||
         has > p2p_time_ms() + SEQ_AHEAD_MS) {
         job->done = true;
@@ -308,8 +317,8 @@ has_code(const struct p2p_http_call *call, const char *code)
     return has;
 }
 
-/* A signed registration was refused: whether it was for a clock, ours or the
- * registry's, and is worth another try by the one that its answer told us. */
+/* A signed registration was refused. True if a wrong clock (ours or the registry's) was
+ * the reason, and another try with the registry's clock may succeed. */
 static bool
 is_about_clocks(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
                 const struct p2p_http_call *call) P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -328,8 +337,8 @@ is_about_clocks(struct p2p_discovery *d, struct job *job, const struct p2p_reg *
     return true;
 }
 
-/* Says nothing about the record: too much at once, or a server in front of the registry
- * that cannot reach it. */
+/* True for an error that says nothing about the record: too many requests, or a proxy
+ * that cannot reach the registry. */
 static bool
 is_passing(const struct p2p_http_call *call)
 {
@@ -349,12 +358,13 @@ on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     } else if (call->status == 413 && send_less(d, job, strlen(call->body))) {
         return; /* the next round sends less */
     } else if (is_passing(call)) {
-        job->done = true; /* what it has, it has: the rest follows later */
+        job->done = true; /* the registry keeps what it has; the rest follows later */
         job->err = err;
     } else if (err == P2P_ERR_EXISTS) {
         on_conflict(d, job, reg, call);
     } else if (call->err == P2P_OK && job->step == STEP_DELTA) {
-        job->step = STEP_WHOLE; /* it forgot us, or knows no deltas */
+        job->step = STEP_WHOLE; /* the registry has forgotten us, or does not support
+                                 * deltas */
         forget(d, job->registry);
     } else if (call->err == P2P_OK && job->step == STEP_WHOLE && refused) {
         if (!is_about_clocks(d, job, reg, call))
@@ -365,7 +375,8 @@ on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     }
 }
 
-/* Heartbeats to the others have to go on, whoever hangs; long lists take their time. */
+/* A registry that hangs must not delay the heartbeats to the others; but long lists
+ * take their time. */
 static uint64_t
 patience_for(const struct p2p_http_call *calls, size_t count)
 {
@@ -377,7 +388,7 @@ patience_for(const struct p2p_http_call *calls, size_t count)
     return PATIENCE_MS + longest / PATIENCE_BYTES_PER_MS;
 }
 
-/* One request to each registry that is not done. */
+/* Sends one request to each registry that is not done. */
 static void
 run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
     P2P_REQUIRES(p2p_discovery_reg_lock)
@@ -415,7 +426,7 @@ run_round(struct p2p_discovery *d, struct job *jobs, const struct p2p_reg *reg)
     free(owner);
 }
 
-/* Best first: one success is success; else the last reason. */
+/* The best result counts: one success is a success; otherwise the last error. */
 static enum p2p_err
 sum_up(const struct job *jobs, size_t count)
 {
@@ -485,7 +496,7 @@ calls_clear(struct p2p_http_call *calls, size_t count)
     free(calls);
 }
 
-/* What its answer to a heartbeat means; true: it has to be told again. */
+/* Handles the answer to a heartbeat. True: the registry must get a new registration. */
 static bool
 wants_to_be_told(struct p2p_discovery *d, size_t i, enum p2p_err answer)
 {
@@ -494,7 +505,7 @@ wants_to_be_told(struct p2p_discovery *d, size_t i, enum p2p_err answer)
 
     p2p_lock(&d->lock);
     if (answer == P2P_ERR_NOT_FOUND)
-        r->registered = false; /* what it was told is forgotten when it is told again */
+        r->registered = false; /* its state is forgotten when it is registered again */
     wants = answer == P2P_ERR_NOT_FOUND ||
             (answer == P2P_OK && r->is_behind && r->retry_at_ms <= p2p_now_ms()) ||
             (r->registered && r->renew_at_ms <= p2p_now_ms());

@@ -1,4 +1,5 @@
-/* Search over names, grouped by content; by lists where a registry has no search. */
+/* Searches file names and groups the results by content. For registries without a
+ * search, it searches their lists. */
 #include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,8 +27,8 @@ p2p_search_results_clear(struct p2p_search_results *results)
     *results = (struct p2p_search_results){0};
 }
 
-/* The result of the same content, or of the same name where the content is not known.
- */
+/* Finds the result with the same content, or with the same name if the content is
+ * unknown. */
 static struct p2p_search_result *
 find_group(struct search *search, const struct p2p_search_result *like)
 {
@@ -59,7 +60,7 @@ add_group(struct search *search, const struct p2p_search_result *like)
     return &search->found.at[search->found.count++];
 }
 
-/* Peers of `from` join those of the group. */
+/* Adds the peers of `from` to those of the group. */
 static enum p2p_err
 join(struct p2p_search_result *group, size_t registry, const cJSON *from)
 {

@@ -4,8 +4,8 @@
 
 #include "core/registry/discovery_internal.h"
 
-/* JSON of one entry besides its name: digests, numbers, keys. A name appears twice in a
- * whole registration, and escaping may double it. */
+/* Size of an entry's JSON in addition to its name: digests, numbers, keys. A name
+ * appears twice in a full registration, and escaping may double it. */
 enum { ENTRY_BYTES = 300, NAME_FACTOR = 4 };
 
 static size_t
@@ -44,7 +44,7 @@ p2p_reg_diff_make(const struct p2p_reg_state *state, const struct p2p_reg_file *
         } else if (order > 0 || !is_same(&state->at[old].file, &files[new])) {
             used += cost(files[new].name);
             out->added[out->added_count++] = &files[new ++];
-            old += order == 0; /* an entry that is added again is replaced */
+            old += order == 0; /* adding an entry again replaces it */
         } else {
             old++;
             new ++;
@@ -76,7 +76,7 @@ append(struct p2p_reg_state *state, const struct p2p_reg_file *file)
     return P2P_OK;
 }
 
-/* Is this the next of the sorted removed names? Then it is used up. */
+/* True if this is the next of the sorted removed names; then moves on. */
 static bool
 take_removed(const struct p2p_reg_diff *diff, size_t *removed, const char *name)
 {

@@ -1,5 +1,5 @@
-/* A connection's life and its records; what is asked over it is in source.c and
- * worker.c. */
+/* The life of a connection, and its records. source.c and worker.c send the
+ * requests. */
 #include "core/remote/conn_internal.h"
 
 #include <errno.h>
@@ -14,7 +14,8 @@
 #include "p2p/log.h"
 #include "p2p/vault.h"
 
-/* Room for some records, so that one read brings several and little is moved about. */
+/* Room for several records, so that one read brings several of them and few bytes have
+ * to be moved. */
 #define IN_CAP2       (4 * P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX))
 #define IN_CAP1       (P2P_FRAME_SIZE(P2P_FRAME1_CHUNK_MAX))
 #define IN_CAP1_FIRST (2 * P2P_MIB)
@@ -62,7 +63,7 @@ conn_free(struct p2p_conn *conn)
     p2p_vault_free(conn);
 }
 
-/* A name stands for an address, and an address has many spellings. */
+/* A host name stands for an address, and an address can be written in several ways. */
 static void
 note_reached(struct p2p_conn *conn)
 {
@@ -92,7 +93,7 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
         return err;
     note_reached(conn);
     conn->cut = conn->fd;
-    on_socket(arg, conn); /* who was told to stop meanwhile interrupts it now */
+    on_socket(arg, conn); /* if a stop was requested meanwhile, interrupt it now */
     if (conn->protocol == 1)
         return p2p_conn_shake1(conn, opt, p2p_now_ms() + timeout_ms);
     return p2p_conn_shake(conn, opt, p2p_now_ms() + timeout_ms);
@@ -130,7 +131,8 @@ p2p_conn_open(const struct p2p_conn_options *opt, struct p2p_conn **out)
     return p2p_conn_open_shown(opt, show_nobody, NULL, out);
 }
 
-/* The authenticated end of our direction, if the socket takes it without waiting. */
+/* Sends the authenticated end of our direction, if the socket accepts it without
+ * waiting. */
 static void
 say_goodbye(struct p2p_conn *conn)
 {
@@ -146,7 +148,7 @@ say_goodbye(struct p2p_conn *conn)
     if (err == P2P_OK)
         err = p2p_net_try_write(conn->fd, conn->out, conn->out_used, &sent);
     if (err != P2P_OK)
-        p2p_log_debug("no goodbye error=%s", p2p_err_name(err));
+        p2p_log_debug("cannot send a CLOSE message error=%s", p2p_err_name(err));
 }
 
 void
@@ -164,7 +166,7 @@ p2p_conn_peer(const struct p2p_conn *conn)
     return conn->protocol == 1 ? NULL : &conn->peer;
 }
 
-/* One address of the peer; one that cannot be kept is left out. */
+/* Remembers one address of the peer; a failure is only logged. */
 static void
 remember_at(struct p2p_conn *conn, const char *address)
 {
@@ -173,8 +175,8 @@ remember_at(struct p2p_conn *conn, const char *address)
     if (address[0] != '\0' && strlen(address) < P2P_ADDRESS_MAX)
         err = p2p_known_met(conn->identity, address, &conn->peer, 2);
     if (err != P2P_OK)
-        p2p_log_warn("a peer is not remembered error=%s address=%s", p2p_err_name(err),
-                     address);
+        p2p_log_warn("cannot add a peer to the known peers error=%s address=%s",
+                     p2p_err_name(err), address);
 }
 
 void
@@ -192,7 +194,7 @@ p2p_conn_interrupt(struct p2p_conn *conn)
 {
     int fd = conn->cut;
 
-    (void)eventfd_write(conn->stop_fd, 1); /* can only fail when it is readable */
+    (void)eventfd_write(conn->stop_fd, 1); /* fails only if it is readable already */
     if (fd >= 0)
         (void)shutdown(fd, SHUT_RDWR);
 }
@@ -347,8 +349,8 @@ p2p_conn_is_ready(const struct p2p_conn *conn)
     return peek(conn, &size) == P2P_OK;
 }
 
-/* Makes sure a frame of `size` bytes fits behind in_start: moves what is there only
- * when it must. */
+/* Makes room for a frame of `size` bytes after in_start; moves the received bytes only
+ * if necessary. */
 static enum p2p_err
 hold(struct p2p_conn *conn, size_t size)
 {
@@ -371,7 +373,7 @@ hold(struct p2p_conn *conn, size_t size)
     return P2P_OK;
 }
 
-/* Reads until a whole frame is there. */
+/* Reads until the buffer has a whole frame. */
 static enum p2p_err
 fill(struct p2p_conn *conn, uint64_t deadline_ms, size_t *size)
 {
@@ -402,8 +404,8 @@ p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg)
     return p2p_err_from_wire_code(msg->error.code);
 }
 
-/* Messages that belong to the connection itself. P2P_ERR_MORE: done with, look at the
- * next. */
+/* Handles messages about the connection itself. P2P_ERR_MORE: handled, look at the next
+ * message. */
 static enum p2p_err
 handle_own(struct p2p_conn *conn, const struct p2p_msg *msg)
 {
@@ -446,7 +448,7 @@ p2p_conn_receive(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg *ms
         err = len == 0 ? P2P_ERR_MORE /* a REKEY */ : p2p_msg_parse(plain, len, msg);
         if (err == P2P_OK)
             err = handle_own(conn, msg);
-        /* One who only says PING keeps nobody beyond the deadline. */
+        /* A peer that sends only PINGs must not keep the caller beyond the deadline. */
         if (err == P2P_ERR_MORE && p2p_now_ms() >= deadline_ms)
             return P2P_ERR_TIMEOUT;
     }

@@ -19,7 +19,8 @@ ask(struct p2p_conn *conn, struct p2p_msg *question)
     return err == P2P_OK ? p2p_conn_flush(conn) : err;
 }
 
-/* The next answer to `req`: of the wanted type, or what an ERROR means. */
+/* Reads the next answer to `req`: a message of the wanted type, or the error that an
+ * ERROR message reports. */
 static enum p2p_err
 hear(struct p2p_conn *conn, uint32_t req, enum p2p_msg_type type, uint64_t deadline_ms,
      struct p2p_msg *answer)
@@ -32,7 +33,7 @@ hear(struct p2p_conn *conn, uint32_t req, enum p2p_msg_type type, uint64_t deadl
         return p2p_conn_refusal(conn, answer);
     if (answer->req == req && answer->type == type)
         return P2P_OK;
-    conn->broken = true; /* an answer nobody asked for */
+    conn->broken = true; /* an answer without a request */
     return P2P_ERR_PROTOCOL;
 }
 
@@ -75,7 +76,7 @@ take_meta(const struct p2p_msg_meta *meta, struct p2p_meta *out)
     return P2P_OK;
 }
 
-/* Protocol 1 knows no roots, and its chunk size need not be a power of two. */
+/* Protocol 1 has no roots, and its chunk size need not be a power of two. */
 static enum p2p_err
 meta1(struct p2p_conn *conn, const char *name, struct p2p_meta *out)
 {
@@ -151,16 +152,17 @@ p2p_conn_meta_by_root(struct p2p_conn *conn, const struct p2p_digest *root,
     return err;
 }
 
-/* Hashes asked for at once. */
+/* Number of hashes per request. */
 #define LAYER_STEP (16 * P2P_LAYER_HASHES_MAX)
 
-/* Records of one LAYER? in order, without gaps or overlaps. */
+/* Accepts the records of one LAYER? in order, without gaps or overlaps. */
 static enum p2p_err
 layer_part(struct p2p_conn *conn, const struct p2p_digest *root, uint64_t first,
            uint32_t count, struct p2p_digest *out)
 {
     struct p2p_msg question = {.type = P2P_MSG_LAYER_GET}, answer;
-    /* For all of it: a hash now and then must not hold up a download. */
+    /* A deadline for the whole list: a peer that sends a hash now and then must not
+     * delay a download forever. */
     uint64_t deadline_ms = p2p_now_ms() + conn->timeout_ms;
     uint32_t got = 0;
     enum p2p_err err;
@@ -182,8 +184,9 @@ layer_part(struct p2p_conn *conn, const struct p2p_digest *root, uint64_t first,
     return err;
 }
 
-/* The next part, `at` hashes of the source's have come; folded `levels` up. Memory
- * grows with what came, not with the size somebody stated. */
+/* Stores the next part of the source's hashes, after the `at` hashes that have arrived;
+ * combines them `levels` levels up. Memory grows with the received hashes, not with the
+ * size that the peer stated. */
 static enum p2p_err
 more_layer(struct p2p_conn *conn, const struct p2p_meta *meta, uint64_t at,
            unsigned levels, struct p2p_digest **layer)
@@ -204,8 +207,8 @@ more_layer(struct p2p_conn *conn, const struct p2p_meta *meta, uint64_t at,
     return err;
 }
 
-/* How many levels above the source's chunks the layer is kept, so that it stays small.
- */
+/* How many levels above the source's chunks the kept layer is, so that it stays
+ * small. */
 static unsigned
 levels_to_raise(const struct p2p_chunks *g)
 {
@@ -237,7 +240,7 @@ p2p_conn_layer(struct p2p_conn *conn, const struct p2p_meta *meta,
     layer = malloc(sizeof(*layer));
     if (layer == NULL)
         return P2P_ERR_NOMEM;
-    layer[0] = meta->root; /* a layer of one hash is the root: nothing to ask */
+    layer[0] = meta->root; /* a layer of one hash is the root, which is known */
     for (uint64_t at = 0; g->count > 1 && at < g->count && err == P2P_OK;
          at += LAYER_STEP)
         err = more_layer(conn, meta, at, levels, &layer);
@@ -296,8 +299,8 @@ p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *
         return err;
     if (answer.list.next.len > P2P_NAME_MAX)
         return P2P_ERR_MALFORMED;
-    /* A cursor that stands still, or pages without an entry, would be asked for
-     * for ever. */
+    /* Ends the list when the cursor does not move or a page is empty; otherwise the
+     * requests would never end. */
     if (answer.list.next.len > 0 &&
         (answer.list.count == 0 ||
          (answer.list.next.len == strlen(cursor) &&

@@ -18,7 +18,8 @@ send_step(struct p2p_conn *conn, struct p2p_handshake *hs)
         err = p2p_handshake_write(hs, &nonce, out, &len);
     if (err == P2P_OK)
         err = p2p_conn_append(conn, out, len);
-    /* M5 stays in the buffer: it shares a segment with the first request. */
+    /* M5 stays in the buffer, so that it is sent in one segment with the first request.
+     */
     if (err == P2P_OK && p2p_handshake_next(hs) != P2P_HS_DONE)
         err = p2p_conn_flush(conn);
     return err;
@@ -37,9 +38,9 @@ read_step(struct p2p_conn *conn, struct p2p_handshake *hs, uint64_t deadline_ms)
 }
 
 /*
- * The name that was asked for is one thing, where it led another: both count. Another
- * key than before is refused only after it was proven: what anybody can claim must not
- * be written down.
+ * Checks the key against the name that was asked for and against the address that was
+ * reached. A changed key is refused only after the peer has proven that it owns it: an
+ * unproven claim must not be stored.
  */
 static enum p2p_err
 trust_step(struct p2p_handshake *hs, const struct p2p_conn_options *opt,
@@ -54,7 +55,7 @@ trust_step(struct p2p_handshake *hs, const struct p2p_conn_options *opt,
     return p2p_handshake_trust(hs, *is_changed ? P2P_OK : verdict);
 }
 
-/* That it cannot be written changes nothing about the refusal. */
+/* A failure to store it does not change the refusal. */
 static enum p2p_err
 refuse_newcomer(const struct p2p_handshake *hs, const struct p2p_conn_options *opt,
                 const struct p2p_conn *conn)
@@ -119,9 +120,9 @@ p2p_conn_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
     return err;
 }
 
-/* Protocol 1 proves nothing about the server: never with one that has spoken
- * protocol 2, neither under the name it was asked by nor at the address that name
- * stands for. */
+/* Protocol 1 proves nothing about the server. It is never used with a peer that has
+ * spoken protocol 2 before, neither under the requested name nor at the address of that
+ * name. */
 static enum p2p_err
 refuse_downgrade(const struct p2p_conn *conn, const struct p2p_conn_options *opt)
 {

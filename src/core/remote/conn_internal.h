@@ -13,12 +13,13 @@
 struct p2p_conn {
     int fd;
     int stop_fd;     /* an eventfd: ends connecting */
-    _Atomic int cut; /* what interrupt shuts down: fd once it is connected */
+    _Atomic int cut; /* what interrupt shuts down: fd, once it is connected */
     int protocol;
     uint64_t timeout_ms;
     struct p2p_id peer;            /* protocol 2 */
     struct p2p_identity *identity; /* borrowed */
-    /* Where it is: as it was asked for, and as the socket says ("" when unknown). */
+    /* The peer's address: as requested, and as reported by the socket ("" if unknown).
+     */
     char asked[P2P_ADDR_TEXT], reached[P2P_ADDR_TEXT];
     struct p2p_direction send, receive;
     struct p2p_session1 *session1; /* protocol 1 */
@@ -28,16 +29,17 @@ struct p2p_conn {
     size_t out_cap, out_used;
     uint32_t last_req;
     bool broken;    /* nothing more may be sent */
-    char said[128]; /* the other side's last ERROR text, escaped */
+    char said[128]; /* text of the other side's last ERROR, escaped */
 };
 
-/* What keys age by: monotonic, since the time of day may be set by hours at once. */
+/* The clock for the age of keys: monotonic, because the time of day may be changed by
+ * hours. */
 uint64_t p2p_conn_clock_s(void);
 
-/* A fresh request number, never 0. */
+/* Returns a new request number, never 0. */
 uint32_t p2p_conn_next_req(struct p2p_conn *conn);
 
-/* Seals a message behind those not yet sent; flush sends them all. */
+/* Encrypts a message and appends it to those not yet sent; flush sends them all. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_put(struct p2p_conn *conn,
                                          const struct p2p_msg *msg);
 P2P_MUST_CHECK enum p2p_err p2p_conn_put1(struct p2p_conn *conn,
@@ -45,30 +47,31 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_put1(struct p2p_conn *conn,
 P2P_MUST_CHECK enum p2p_err p2p_conn_flush(struct p2p_conn *conn);
 
 /*
- * The next message; it borrows the connection's buffer until the next call. Waits until
- * `deadline_ms` (TIMEOUT; the connection stays usable). PINGs are answered here, an
- * ERROR that is about the connection is returned as what it means, a CLOSE as CLOSED.
+ * Receives the next message; it borrows the connection's buffer until the next call.
+ * Waits until `deadline_ms` (TIMEOUT; the connection stays usable). Answers PINGs. An
+ * ERROR about the connection is returned as the matching error, a CLOSE as CLOSED.
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_receive(struct p2p_conn *conn,
                                              uint64_t deadline_ms, struct p2p_msg *msg);
 P2P_MUST_CHECK enum p2p_err
 p2p_conn_receive1(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg1 *msg);
-/* True when the next receive has a whole message without reading. */
+/* True if the next receive returns a message without reading from the socket. */
 bool p2p_conn_is_ready(const struct p2p_conn *conn);
 
-/* What an ERROR answer means; its text is kept in conn->said. */
+/* The error that an ERROR message stands for; its text is kept in conn->said. */
 enum p2p_err p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg);
 
-/* Smallest round trip the kernel has seen, in microseconds; 0 when unknown. */
+/* The smallest round trip that the kernel has measured, in microseconds; 0 if
+ * unknown. */
 uint64_t p2p_conn_rtt_us(const struct p2p_conn *conn);
 
-/* Wakes a thread that waits in receive, which then gets CLOSED, or that still connects
- * (CANCELLED). From any thread. */
+/* Wakes a thread that waits in receive (it gets CLOSED) or is still connecting (it gets
+ * CANCELLED). From any thread. */
 void p2p_conn_interrupt(struct p2p_conn *conn);
 
-/* p2p_conn_open that shows the connection to `on_socket` before there is a socket, so
- * that connecting can be interrupted, and again when there is one; and shows NULL
- * before it frees a connection that failed. */
+/* Like p2p_conn_open, but calls `on_socket` with the connection before there is a
+ * socket (so that connecting can be interrupted) and again when there is one, and with
+ * NULL before it frees a connection that failed. */
 typedef void p2p_conn_on_socket(void *arg, struct p2p_conn *conn);
 P2P_MUST_CHECK enum p2p_err p2p_conn_open_shown(const struct p2p_conn_options *opt,
                                                 p2p_conn_on_socket *on_socket,

@@ -12,7 +12,7 @@ p2p_unpack(const uint8_t *data, size_t len, uint8_t *out, size_t room, size_t *g
     if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR ||
         size == 0 || size > room || size > P2P_DATA_MAX)
         return P2P_ERR_PROTOCOL;
-    /* One frame, nothing behind it. */
+    /* Accepts exactly one frame and nothing after it. */
     if (ZSTD_findFrameCompressedSize(data, len) != len)
         return P2P_ERR_PROTOCOL;
     *got = (size_t)size;

@@ -142,7 +142,7 @@ report(struct p2p_hasher *h, struct p2p_hash_job *job)
     h->done_last = &job->next;
     p2p_unlock(&h->lock);
     if (is_first && write(h->wake_fd, &one, sizeof(one)) < 0)
-        p2p_log_debug("an event was not written"); /* full: it wakes anyway */
+        p2p_log_debug("cannot write to an eventfd"); /* full: it wakes anyway */
 }
 
 /* The last step of a job: the root, and whether the file was the same all the while. No
@@ -301,7 +301,7 @@ become_idle(void)
 
     if (sched_setscheduler(0, SCHED_IDLE, &param) != 0 ||
         syscall(SYS_ioprio_set, this_thread, 0, io_class_idle) != 0)
-        p2p_log_debug("hashing runs at ordinary priority");
+        p2p_log_debug("cannot lower the priority of hashing");
 }
 
 /* Waits for work and does some of it. False: stop. */

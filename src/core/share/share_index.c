@@ -199,8 +199,7 @@ put_aside(const struct p2p_root *root)
     unlinkat(dir, INDEX_FILE "-wal", 0);
     unlinkat(dir, INDEX_FILE "-shm", 0);
     if (renameat(dir, INDEX_FILE, dir, INDEX_FILE ".damaged") != 0)
-        p2p_log_warn("cannot put the damaged index aside error=\"%s\"",
-                     strerror(errno));
+        p2p_log_warn("cannot rename the damaged index error=\"%s\"", strerror(errno));
     close(dir);
 }
 
@@ -216,19 +215,18 @@ p2p_index_open(const struct p2p_root *root, bool owner, struct p2p_index **out)
     if (!err)
         err = open_as_owner(path, out);
     if (err == P2P_ERR_CORRUPT || err == P2P_ERR_UNSUPPORTED) {
-        p2p_log_warn(
-            "the index of the shared folder is unusable and is made anew; the old "
-            "one is kept as .p2p/" INDEX_FILE ".damaged reason=\"%s\"",
-            p2p_err_text(err));
+        p2p_log_warn("the index of the shared folder is damaged and a new one is "
+                     "built; the old one was renamed to .p2p/" INDEX_FILE
+                     ".damaged reason=\"%s\"",
+                     p2p_err_text(err));
         put_aside(root);
         err = open_as_owner(path, out);
     }
     if (!err || !owner)
         return err;
-    p2p_log_warn(
-        "the index cannot be kept beside the shared files: they are hashed again "
-        "at every start reason=\"%s\"",
-        p2p_err_text(err));
+    p2p_log_warn("cannot store the index in the shared folder, so its files are hashed "
+                 "again at every start reason=\"%s\"",
+                 p2p_err_text(err));
     return open_as_owner(":memory:", out);
 }
 

@@ -22,7 +22,7 @@ p2p_share_wake(struct p2p_share *s)
     const uint64_t one = 1;
 
     if (write(s->mail.wake_fd, &one, sizeof(one)) < 0)
-        p2p_log_debug("an event was not written"); /* full: it wakes anyway */
+        p2p_log_debug("cannot write to an eventfd"); /* full: it wakes anyway */
 }
 
 void
@@ -117,11 +117,10 @@ p2p_share_set_emptied(struct p2p_share *s, uint64_t files)
     if (before == files)
         return;
     if (before == 0)
-        p2p_log_warn(
-            "the shared folder %s is empty and had files, which are away until "
-            "they return: mount the disk or put them back. If they were deleted, "
-            "run: p2p share confirm files=%llu",
-            p2p_root_path(s->root), (unsigned long long)files);
+        p2p_log_warn("the shared folder %s is empty and had files before; they count "
+                     "as away. Mount the disk or put the files back. If they were "
+                     "deleted, run: p2p share confirm files=%llu",
+                     p2p_root_path(s->root), (unsigned long long)files);
     else if (files == 0)
         p2p_log_info("the shared folder %s is no longer away", p2p_root_path(s->root));
     tell_of_place(s);
@@ -139,10 +138,9 @@ look_at_place(struct p2p_share *s, uint64_t now)
     if (is_away == is_gone(s))
         return;
     if (is_away)
-        p2p_log_warn(
-            "the shared folder is gone from %s: its files are not shared until it is "
-            "back",
-            p2p_root_path(s->root));
+        p2p_log_warn("the shared folder %s is missing: its files are not shared until "
+                     "it is back",
+                     p2p_root_path(s->root));
     else
         p2p_log_info("the shared folder is back at %s", p2p_root_path(s->root));
     atomic_store(&s->is_gone, is_away);
@@ -178,8 +176,7 @@ become_owner(struct p2p_share *s)
     if (!err)
         err = p2p_scan_start(s);
     if (err)
-        p2p_log_error("the shared folder cannot be served reason=\"%s\"",
-                      p2p_err_text(err));
+        p2p_log_error("cannot use the shared folder reason=\"%s\"", p2p_err_text(err));
     s->is_broken = err != P2P_OK;
 }
 
@@ -211,7 +208,7 @@ wait_for_events(struct p2p_share *s, uint64_t due_ms)
 
     if (poll(fds, 2, wait < 60000 ? (int)wait : 60000) > 0 && fds[0].revents &&
         read(s->mail.wake_fd, &count, sizeof(count)) < 0)
-        p2p_log_debug("an event was not read");
+        p2p_log_debug("cannot read from an eventfd");
 }
 
 static uint64_t

@@ -110,7 +110,7 @@ void
 p2p_pipeline_warn(struct p2p_share *s, enum p2p_err err)
 {
     if (!s->owner.has_warned)
-        p2p_log_warn("the index of the shared folder cannot be written reason=\"%s\"",
+        p2p_log_warn("cannot write the index of the shared folder reason=\"%s\"",
                      p2p_err_text(err));
     s->owner.has_warned = true;
 }

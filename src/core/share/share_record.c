@@ -156,10 +156,9 @@ store(struct p2p_record *record)
         err = p2p_path_replace(p2p_root_fd(record->keys), record->name, text,
                                (size_t)len);
     if (err && !record->has_warned)
-        p2p_log_warn(
-            "cannot remember what the shared folder has; an unmounted disk will "
-            "look like an empty folder after a restart reason=\"%s\"",
-            p2p_err_text(err));
+        p2p_log_warn("cannot store the state of the shared folder; after a restart, an "
+                     "unmounted disk will look like an empty folder reason=\"%s\"",
+                     p2p_err_text(err));
     record->has_warned = err != P2P_OK;
     record->is_written = !err;
     record->written = record->files;

@@ -293,8 +293,8 @@ walk(struct p2p_share *s, const char *folder)
         p2p_share_lose_unseen(s, p2p_missing_add);
         s->owner.is_scanned = true;
         if (skipped != s->owner.skipped)
-            p2p_log_info("some files are not shared; `p2p share ls --problems` "
-                         "tells why files=%zu",
+            p2p_log_info("some files are not shared; `p2p share ls --problems` lists "
+                         "the reasons files=%zu",
                          skipped);
         s->owner.skipped = skipped;
     } else if (err && err != P2P_ERR_NOT_FOUND) {

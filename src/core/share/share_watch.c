@@ -66,9 +66,10 @@ add(struct p2p_watch *watch, const char *folder, int fd, uint32_t mask)
     if (wd >= 0 && remember(watch, (size_t)wd, folder))
         return;
     if (!watch->is_incomplete)
-        p2p_log_warn("cannot watch all folders, looking now and then instead "
-                     "(fs.inotify.max_user_watches) error=\"%s\"",
-                     strerror(errno));
+        p2p_log_warn(
+            "cannot watch all folders for changes, so they are scanned at intervals "
+            "instead; raise fs.inotify.max_user_watches error=\"%s\"",
+            strerror(errno));
     watch->is_incomplete = true;
 }
 

@@ -15,7 +15,7 @@
 #include "p2p/lock.h"
 #include "p2p/net.h"
 
-#define SEEN_EVERY_S 60 /* a write a minute and device, not one a request */
+#define SEEN_EVERY_S 60 /* one write per minute and device, not one per request */
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS devices(id TEXT PRIMARY KEY, hash BLOB UNIQUE NOT NULL,"
@@ -77,8 +77,8 @@ from_sqlite(int code)
     }
 }
 
-/* Made here and not by SQLite, so that it is never readable by others, whatever the
- * umask. */
+/* Creates the file before SQLite does, so that other users can never read it, whatever
+ * the umask. */
 static enum p2p_err
 make_private(const char *path)
 {
@@ -178,7 +178,7 @@ read_row(sqlite3_stmt *stmt, struct p2p_device *out)
 
     memset(out, 0, sizeof(*out));
     column_text(stmt, 0, out->id, sizeof(out->id));
-    /* A kind of a later version gets the least rights. */
+    /* An unknown kind, from a later version, gets the least rights. */
     out->kind = kind == P2P_DEVICE_TOKEN || kind == P2P_DEVICE_OWNER
                     ? (enum p2p_device_kind)kind
                     : P2P_DEVICE_BROWSER;
@@ -196,8 +196,8 @@ shows(uint32_t cp)
     return cp >= 0x20 && !(cp >= 0x7f && cp < 0xa0) && !p2p_utf8_is_invisible(cp);
 }
 
-/* Names come from a User-Agent or a person: whole characters that show, as many as fit.
- */
+/* Names come from a User-Agent header or from a person: keeps only printable
+ * characters, as many as fit. */
 static void
 clean_name(const char *name, char *out, size_t cap)
 {
@@ -295,7 +295,7 @@ note_seen(struct p2p_devices *d, struct p2p_device *dev, const char *address)
     bind_text(stmt, 1, dev->id);
     sqlite3_bind_int64(stmt, 2, (sqlite3_int64)now);
     bind_text(stmt, 3, address);
-    sqlite3_step(stmt); /* a note only: a full disk must not lock people out */
+    sqlite3_step(stmt); /* a note only: a full disk must not lock users out */
     end(d, stmt);
 }
 

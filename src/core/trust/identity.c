@@ -14,7 +14,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
-#define CLAIM_FILE "peer.lock" /* held by the p2p-peer that runs */
+#define CLAIM_FILE "peer.lock" /* held by the running p2p-peer */
 
 static enum p2p_err
 derive_public_half(struct p2p_identity *identity)
@@ -29,8 +29,8 @@ derive_public_half(struct p2p_identity *identity)
     return P2P_OK;
 }
 
-/* For people and other programs; nothing here reads it, so failing to write it (a
- * read-only directory) is no reason to stop. */
+/* The public key file is for people and other programs; nothing here reads it. A
+ * failure to write it (a read-only directory) is therefore no error. */
 static void
 write_public_key(const struct p2p_identity *identity)
 {

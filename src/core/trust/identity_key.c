@@ -1,4 +1,4 @@
-/* The key files: checked, read, made, protected with a passphrase, replaced. */
+/* The key files: checks, reads, creates, protects and replaces them. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -85,7 +85,7 @@ check_file(const struct stat *st, const struct p2p_key_request *request)
 
     if (!S_ISREG(st->st_mode) || st->st_size > KEY_FILE_MAX)
         return refuse(request, P2P_ERR_KEY_FILE,
-                      "%s/" P2P_PRIVATE_KEY_FILE " is no key file", dir);
+                      "%s/" P2P_PRIVATE_KEY_FILE " is not a key file", dir);
     if (st->st_uid != geteuid() && st->st_uid != 0 && geteuid() != 0)
         return refuse(request, P2P_ERR_KEY_FILE,
                       "%s/" P2P_PRIVATE_KEY_FILE " belongs to another user", dir);
@@ -98,8 +98,8 @@ check_file(const struct stat *st, const struct p2p_key_request *request)
     return P2P_OK;
 }
 
-/* A directory that holds nothing yet (but perhaps a placeholder beginning with a dot)
- * was made for us, whatever mode it got: close it before the key goes in. */
+/* A directory that is empty (except for a placeholder whose name begins with a dot) was
+ * created for us with any mode: make it private before the key is stored in it. */
 static void
 close_fresh_directory(int dir)
 {
@@ -117,7 +117,7 @@ close_fresh_directory(int dir)
         fresh = entry->d_name[0] == '.';
     closedir(listing);
     if (fresh && fchmod(dir, 0700) != 0)
-        p2p_log_debug("cannot close the keys directory to others");
+        p2p_log_debug("cannot make the keys directory private");
 }
 
 /* ---- Reading ---- */
@@ -141,8 +141,8 @@ read_whole(int fd, size_t size, struct secret_text *out)
     return P2P_OK;
 }
 
-/* The checked content of the key file. NOT_FOUND when there is none. Links are
- * followed: the directory is the operator's, and secret stores put links there. */
+/* Reads and checks the key file. NOT_FOUND when there is none. Links are followed,
+ * because the directory belongs to the operator and secret stores put links there. */
 static enum p2p_err
 read_key_file(int dir, const struct p2p_key_request *request, struct stat *st,
               struct secret_text *pem)
@@ -163,7 +163,7 @@ read_key_file(int dir, const struct p2p_key_request *request, struct stat *st,
     return err;
 }
 
-/* The passphrase that this request has for a key of its directory, or none. */
+/* Asks for the passphrase of the key; NULL if the request provides none. */
 static struct secret_text
 obtain_phrase(const struct p2p_key_request *request)
 {
@@ -187,8 +187,9 @@ parse_protected(const struct p2p_key_request *request, const struct secret_text 
 
     if (!phrase.text)
         return refuse(request, P2P_ERR_PASSPHRASE,
-                      "%s/" P2P_PRIVATE_KEY_FILE " has a passphrase: give it with "
-                      "P2P_PASSPHRASE_FILE, P2P_PASSPHRASE_FD or on a terminal",
+                      "%s/" P2P_PRIVATE_KEY_FILE
+                      " has a passphrase: give it in P2P_PASSPHRASE_FILE, "
+                      "P2P_PASSPHRASE_FD or on a terminal",
                       request->keys_dir);
     enum p2p_err err = p2p_rsa_parse_pem(pem->text, pem->len, phrase.text, rsa);
     secret_free(&phrase);
@@ -213,8 +214,8 @@ load_key(struct p2p_identity *identity, const struct p2p_key_request *request)
     if (err == P2P_ERR_KEY_FILE && request->why && !request->why[0])
         return refuse(request, err,
                       "%s/" P2P_PRIVATE_KEY_FILE
-                      " is not an RSA-2048 private key (PKCS#8 "
-                      "PEM); move it away and a new one is made",
+                      " is not an RSA-2048 private key (PKCS#8 PEM); move it away to "
+                      "get a new key",
                       request->keys_dir);
     return err;
 }
@@ -236,7 +237,8 @@ store_key(int dir, const struct p2p_rsa *rsa, const char *passphrase, write_file
     return err;
 }
 
-/* For the key that was just stored: the source may have given its passphrase once. */
+/* Keeps the passphrase for the key that was just stored, because its source may give it
+ * only once. */
 static char *
 repeat_phrase(void *arg, const char *prompt)
 {
@@ -247,8 +249,8 @@ repeat_phrase(void *arg, const char *prompt)
     return text ? memcpy(text, phrase->text, phrase->len) : NULL;
 }
 
-/* Generates the pair, stores it and loads it again as every later start does. Whoever
- * has set a passphrase expects it on the key from the first day; nobody is asked. */
+/* Generates the key pair, stores it, and loads it again as every later start does. If a
+ * passphrase is configured, the new key gets it; nobody is asked for one. */
 static enum p2p_err
 make_first_key(struct p2p_identity *identity, const struct p2p_key_request *request)
 {
@@ -262,8 +264,8 @@ make_first_key(struct p2p_identity *identity, const struct p2p_key_request *requ
         phrase = obtain_phrase(request);
         if (!phrase.text)
             return refuse(request, P2P_ERR_PASSPHRASE,
-                          "the new key should have a passphrase, and none could be "
-                          "read from where the environment says");
+                          "cannot read the passphrase of the new key from the place "
+                          "that the environment names");
     }
     err = p2p_rsa_generate(&rsa);
     if (!err)
@@ -277,8 +279,8 @@ make_first_key(struct p2p_identity *identity, const struct p2p_key_request *requ
     return err;
 }
 
-/* Under the lock, so that of two programs that start at once one makes the pair and the
- * other one finds it. */
+/* Runs under the lock: if two programs start at the same time, one creates the key pair
+ * and the other one finds it. */
 static enum p2p_err
 make_key(struct p2p_identity *identity, const struct p2p_key_request *request)
 {
@@ -325,7 +327,7 @@ p2p_identity_protect(struct p2p_identity *identity, const char *passphrase)
 
     if (err)
         return err;
-    /* Another program may have rotated the key: ours must not come back over it. */
+    /* Another program may have rotated the key: do not replace it with the old one. */
     if (fstatat(dir, P2P_PRIVATE_KEY_FILE, &now, 0) != 0)
         err = p2p_err_from_errno(errno);
     else if (now.st_ino != identity->key_file.st_ino)
@@ -338,7 +340,8 @@ p2p_identity_protect(struct p2p_identity *identity, const char *passphrase)
     return err;
 }
 
-/* A second name for the key in use, so that there is no moment without one. */
+/* Keeps the key in use under a second name, so that there is no moment without a
+ * key. */
 static enum p2p_err
 keep_old_key(int dir)
 {
@@ -354,7 +357,7 @@ keep_old_key(int dir)
     return P2P_ERR_EXISTS;
 }
 
-/* PASSPHRASE when the key in use has a passphrase, NOT_FOUND when there is no key. */
+/* PASSPHRASE if the key in use has a passphrase, NOT_FOUND if there is no key. */
 static enum p2p_err
 check_is_clear(const char *keys_dir, int dir)
 {

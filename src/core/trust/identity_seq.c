@@ -1,4 +1,4 @@
-/* The last seq of this identity's registrations, in a file beside the key. */
+/* The number (seq) of this identity's last registration, in a file beside the key. */
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>

@@ -1,4 +1,4 @@
-/* The known peers: look-ups, what may be, and changes under the directory's lock. */
+/* The known peers: lookups, checks, and changes under the directory's lock. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 #include "p2p/bytes.h"
 #include "p2p/lock.h"
 
-/* How old `last_seen_s` may get before a mere meeting writes the file again. */
+/* A meeting without other news writes the file only if `last_seen_s` is older than
+ * this. */
 #define LAST_SEEN_GRAIN_S 3600
 
 const char *
@@ -34,7 +35,7 @@ copy_text(char *out, size_t cap, const char *text)
 
     if (len >= cap)
         len = cap - 1;
-    memmove(out, text, len); /* an entry's own field may come back as argument */
+    memmove(out, text, len); /* the argument may be a field of this entry */
     out[len] = '\0';
 }
 
@@ -63,7 +64,7 @@ p2p_known_is_at(const struct p2p_known_peer *peer, const char *address)
     return p2p_known_has_address(peer, canonical);
 }
 
-/* Empty, or in the one form in which addresses are compared. */
+/* The canonical form of an address, or "" if there is none. */
 static bool
 take_address(const char *address, char out[P2P_ADDRESS_MAX])
 {
@@ -120,7 +121,7 @@ p2p_known_list(struct p2p_identity *identity, struct p2p_known_peer **out,
     return err;
 }
 
-/* Lower-case digits of a prefix, without the "..." that lists show after it. */
+/* Copies the digits of a prefix in lower case, without the "..." that lists append. */
 static size_t
 parse_prefix(const char *text, char digits[P2P_ID_HEX_LEN + 1])
 {
@@ -170,8 +171,8 @@ p2p_known_resolve(struct p2p_identity *identity, const char *text, struct p2p_id
 
 /* ---- Changing it ---- */
 
-/* A change works on the newest state of the table, with both locks held. `*changed`
- * false: nothing to write. */
+/* Changes the newest state of the table, with both locks held. If `*changed` stays
+ * false, nothing is written. */
 struct change {
     const struct p2p_id *id;
     enum p2p_trust trust;
@@ -203,7 +204,7 @@ apply(struct p2p_identity *identity, change_fn *fn, const struct change *wanted)
         err = fn(&identity->known, c, &changed);
     if (!err && changed) {
         err = p2p_known_save(dir, &identity->known);
-        if (err) /* what is in memory is not what is on disk: read again */
+        if (err) /* memory and disk differ: read the file again */
             memset(&identity->known.file, 0xff, sizeof(identity->known.file));
     }
     if (lock >= 0)
@@ -230,11 +231,12 @@ change_met(struct p2p_known *known, const struct change *c, bool *changed)
         peer->trust = P2P_TRUST_SEEN;
         *changed = true;
     }
-    /* An address that is remembered for somebody else stays theirs until the user says
-     * otherwise: else whoever can answer there would inherit the trust in it. */
+    /* An address that is remembered for another peer stays with that peer until the
+     * user decides otherwise. Otherwise any peer that can answer there would inherit
+     * the trust. */
     if (c->address && p2p_known_has_address(peer, c->address)) {
         p2p_known_put_address(peer,
-                              c->address); /* the order alone is not worth a write */
+                              c->address); /* a new order alone is not worth a write */
     } else if (c->address && c->address[0] && !p2p_known_holder_of(known, c->address)) {
         p2p_known_put_address(peer, c->address);
         *changed = true;
@@ -259,7 +261,8 @@ p2p_known_met(struct p2p_identity *identity, const char *address,
     return apply(identity, change_met, &c);
 }
 
-/* The user's word: where this peer is, no other one is remembered from now on. */
+/* The user says that this peer is at this address: no other peer is remembered there
+ * from now on. */
 static void
 take_addresses(struct p2p_known *known, const struct p2p_known_peer *peer)
 {
@@ -321,8 +324,9 @@ p2p_known_forget(struct p2p_identity *identity, const struct p2p_id *id)
 
 /* ---- Deciding ---- */
 
-/* Whose place it is: by the address that was asked for, else by the one that was
- * reached. The user's word about a name ("trust ID nas:9000") is thus enough for it. */
+/* Finds the peer that belongs to this place: by the address that was asked for, else by
+ * the one that was reached. So the user's decision about a name ("trust ID nas:9000")
+ * is enough for all its addresses. */
 struct place {
     char asked[P2P_ADDRESS_MAX], reached[P2P_ADDRESS_MAX]; /* canonical; may be empty */
 };
@@ -366,7 +370,8 @@ change_newcomer(struct p2p_known *known, const struct change *c, bool *changed)
 {
     struct p2p_known_peer *peer;
 
-    /* Who is remembered already is left as is: "trust ID ADDRESS" moves the address. */
+    /* A peer that is known already is left unchanged; "trust ID ADDRESS" moves the
+     * address. */
     if (p2p_known_peer_of(known, c->id))
         return P2P_OK;
     enum p2p_err err = p2p_known_add(known, c->id, P2P_TRUST_PENDING, &peer);
@@ -420,28 +425,24 @@ p2p_known_check(struct p2p_identity *identity, const char *address,
                                  expected, by_user, id);
 }
 
-/* Where the caller does not know which id answered. */
+/* For callers that do not know which id answered. */
 static void
 explain_unnamed(enum p2p_err err, const char *address, char *out, size_t cap)
 {
     if (err == P2P_ERR_KEY_CHANGED)
-        snprintf(
-            out, cap,
-            "The key of the peer at %s has changed. Either it was set up anew, or "
-            "somebody else answers in its place. Ask its owner for its id (p2p id) "
-            "and accept it with: p2p peers trust ID %s",
-            address, address);
+        snprintf(out, cap,
+                 "The key of the peer at %s has changed. Either its owner made a new "
+                 "key, or someone else answers in its place. Ask its owner for its id "
+                 "(p2p id) and accept it with: p2p peers trust ID %s",
+                 address, address);
     else if (err == P2P_ERR_WRONG_PEER)
-        snprintf(
-            out, cap,
-            "Another peer answers at %s than the one asked for; nothing was fetched",
-            address);
+        snprintf(out, cap, "A different peer answers at %s; nothing was downloaded",
+                 address);
     else if (err == P2P_ERR_NOT_ALLOWED)
-        snprintf(
-            out, cap,
-            "The peer at %s is blocked. p2p peers --known shows it, p2p peers trust ID "
-            "allows it",
-            address);
+        snprintf(out, cap,
+                 "You blocked the peer at %s. p2p peers --known shows it, p2p peers "
+                 "trust ID unblocks it",
+                 address);
     else
         snprintf(out, cap, "%s: %s", address, p2p_err_text(err));
 }
@@ -459,23 +460,22 @@ p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id
     p2p_hex_format(id->b, sizeof(id->b), hex);
     switch (err) {
     case P2P_ERR_KEY_CHANGED:
-        snprintf(
-            out, cap,
-            "The key of the peer at %s has changed. Either it was set up anew, or "
-            "somebody else answers in its place. Ask its owner for its id (p2p id); "
-            "if that is %s, accept it with: p2p peers trust %.16s %s",
-            address, hex, hex, address);
+        snprintf(out, cap,
+                 "The key of the peer at %s has changed. Either its owner made a new "
+                 "key, or someone else answers in its place. Ask its owner for its id "
+                 "(p2p id); if it is %s, accept it with: p2p peers trust %.16s %s",
+                 address, hex, hex, address);
         return;
     case P2P_ERR_WRONG_PEER:
-        snprintf(
-            out, cap,
-            "Another peer answers at %s than the one asked for: its id is %s. If you "
-            "meant that one, ask for it with: --peer %.16s",
-            address, hex, hex);
+        snprintf(out, cap,
+                 "A different peer answers at %s; its id is %s. If you want that peer, "
+                 "give: --peer %.16s",
+                 address, hex, hex);
         return;
     case P2P_ERR_NOT_ALLOWED:
         snprintf(out, cap,
-                 "The peer %.16s at %s is blocked. To allow it: p2p peers trust %.16s",
+                 "You blocked the peer %.16s at %s. To unblock it, run: p2p peers "
+                 "trust %.16s",
                  hex, address, hex);
         return;
     default:

@@ -23,9 +23,9 @@
 #define FILE_SIZE_MAX ((off_t)P2P_KNOWN_PEERS_MAX * LINE_MAX_LEN)
 #define TIME_MAX      (1ull << 40)
 
-static const char heading[] = "# Peers that were met: id, trust, lowest protocol, "
-                              "first seen, last seen, addresses, "
-                              "name.\n# Change it with \"p2p peers\".\n";
+static const char heading[] =
+    "# Known peers: id, trust, lowest protocol, first seen, last seen, addresses, "
+    "name.\n# Change them with \"p2p peers\".\n";
 
 bool
 p2p_known_address_is_valid(const char *address)
@@ -60,7 +60,8 @@ p2p_known_name_is_valid(const char *name)
 
 /* ---- One line ---- */
 
-/* Cuts the next field off `*rest` and ends it with a NUL; "" when nothing is left. */
+/* Cuts off the next field of `*rest` and ends it with a NUL; "" when nothing is
+ * left. */
 static char *
 next_field(char **rest)
 {
@@ -92,7 +93,7 @@ parse_number(const char *text, uint64_t max, uint64_t *value)
     return p2p_decimal_parse(text, strlen(text), max, value) == P2P_OK;
 }
 
-/* `text` is changed. What is there beyond the room for it is left out. */
+/* Modifies `text`. Addresses beyond the available room are ignored. */
 static bool
 parse_addresses(char *text, struct p2p_known_peer *peer)
 {
@@ -151,7 +152,7 @@ format_line(const struct p2p_known_peer *peer, char out[LINE_MAX_LEN])
 
 /* ---- The file ---- */
 
-/* The whole file as text (owned), its length and state; empty when there is none. */
+/* Reads the whole file: text (owned), length and state; empty if there is no file. */
 static enum p2p_err
 read_file(int dir, char **text, size_t *len, struct stat *st)
 {
@@ -184,8 +185,7 @@ read_file(int dir, char **text, size_t *len, struct stat *st)
     return err;
 }
 
-/* A line that cannot be read is counted and passed over; a second line for a peer too.
- */
+/* Unreadable lines are counted and skipped, as are second lines for a peer. */
 static enum p2p_err
 add_line(struct p2p_known *known, char *line, size_t len)
 {
@@ -218,7 +218,7 @@ add_lines(struct p2p_known *known, char *text, size_t len)
     while (len > 0 && !err) {
         char *end = memchr(text, '\n', len);
         size_t line = end ? (size_t)(end - text) : len;
-        text[line] = '\0'; /* in the text, or the NUL after it */
+        text[line] = '\0'; /* a line feed in the text, or the NUL at its end */
         err = add_line(known, text, line);
         text += line + (end != NULL);
         len -= line + (end != NULL);
@@ -265,15 +265,15 @@ p2p_known_load(int dir, struct p2p_known *known)
         return err;
     }
     if (fresh.damaged > 0)
-        p2p_log_error("known_peers is damaged: the peers of lines that cannot be read "
-                      "are strangers again lines=%zu",
+        p2p_log_error("known_peers is damaged: the peers in unreadable lines are "
+                      "forgotten lines=%zu",
                       fresh.damaged);
     p2p_known_clear(known);
     *known = fresh;
     return P2P_OK;
 }
 
-/* The file as it is now, before it is written without its damaged lines. */
+/* Keeps a copy of the file before it is written without its damaged lines. */
 static enum p2p_err
 keep_damaged(int dir)
 {
@@ -286,7 +286,7 @@ keep_damaged(int dir)
         err = p2p_path_replace(dir, DAMAGED_FILE, text, len);
     free(text);
     if (!err)
-        p2p_log_error("the damaged known_peers is kept as " DAMAGED_FILE);
+        p2p_log_error("the damaged known_peers file was renamed to " DAMAGED_FILE);
     return err;
 }
 

@@ -64,7 +64,7 @@ p2p_known_peer_of(const struct p2p_known *known, const struct p2p_id *id)
     return found ? &known->peers[i] : NULL;
 }
 
-/* Drops the peer of this trust that was seen longest ago. */
+/* Removes the peer with this trust that was seen longest ago. */
 static bool
 drop_oldest(struct p2p_known *known, enum p2p_trust trust)
 {
@@ -91,9 +91,9 @@ count_of(const struct p2p_known *known, enum p2p_trust trust)
     return n;
 }
 
-/* Room for one more. Only those that wait for the user ever make it: who was met by
- * the user's act, and whom the user decided about, stays, however many come. Some
- * places are left to decisions. */
+/* Makes room for one more peer. Only pending peers are removed: peers that the user has
+ * connected to or decided about stay, however many arrive. Some places are reserved for
+ * the user's decisions. */
 static enum p2p_err
 make_room(struct p2p_known *known, enum p2p_trust trust)
 {
@@ -126,7 +126,7 @@ p2p_known_add(struct p2p_known *known, const struct p2p_id *id, enum p2p_trust t
 
 /* ---- Addresses ---- */
 
-/* Where it is in the list, or P2P_PEER_ADDRESSES_MAX. */
+/* The position of the address in the list, or P2P_PEER_ADDRESSES_MAX. */
 static size_t
 address_index(const struct p2p_known_peer *peer, const char *address)
 {
@@ -153,7 +153,8 @@ p2p_known_put_address(struct p2p_known_peer *peer, const char *address)
         return;
     if (i == P2P_PEER_ADDRESSES_MAX)
         i--;
-    snprintf(first, sizeof(first), "%s", address); /* it may be one of the list */
+    snprintf(first, sizeof(first), "%s",
+             address); /* `address` may point into the list */
     memmove(peer->addresses[1], peer->addresses[0], i * sizeof(peer->addresses[0]));
     memcpy(peer->addresses[0], first, sizeof(first));
 }

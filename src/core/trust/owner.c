@@ -29,7 +29,7 @@ is_private(const struct stat *st)
            (st->st_uid == geteuid() || geteuid() == 0);
 }
 
-/* A person may have edited the file: blanks at the end are fine. */
+/* A person may have edited the file: ignore blanks at the end. */
 static enum p2p_err
 read_token(int dir, char token[P2P_OWNER_TOKEN_LEN + 1], uid_t *uid)
 {

@@ -1,4 +1,5 @@
-/* Where a passphrase comes from: never from the command line, which others can see. */
+/* Sources of a passphrase. The command line is not one, because other users can see
+ * it. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -17,8 +18,8 @@
 
 #define PASSPHRASE_MAX 1024
 
-/* The first line that `fd` gives, as owned text; NULL when it is empty or too long. A
- * byte at a time: what follows the line belongs to somebody else. */
+/* Reads the first line of `fd` as owned text; NULL if it is empty or too long. Reads
+ * one byte at a time, because what follows the line is for another reader. */
 static char *
 read_line(int fd)
 {
@@ -64,7 +65,7 @@ read_file(const char *path)
     return line;
 }
 
-/* The descriptor is used up: a child process must not find it. */
+/* The descriptor is used up: do not pass it on to child processes. */
 static char *
 read_descriptor(const char *number)
 {
@@ -77,7 +78,7 @@ read_descriptor(const char *number)
     return line;
 }
 
-/* Signals that would end or stop the program wait until the terminal echoes again. */
+/* Delays signals that would end or stop the program until the terminal echoes again. */
 static char *
 ask_silently(int tty, const char *prompt)
 {
@@ -111,14 +112,14 @@ ask_on_terminal(const char *prompt)
 
     if (tty < 0)
         return NULL;
-    /* In the background we would be stopped, not answered. */
+    /* A background process that reads the terminal would be stopped. */
     if (tcgetpgrp(tty) == getpgrp())
         line = ask_silently(tty, prompt);
     close(tty);
     return line;
 }
 
-/* Of the environment; NULL when it is unset or empty. */
+/* A variable of the environment; NULL if it is unset or empty. */
 static const char *
 setting(const char *name)
 {
@@ -127,7 +128,7 @@ setting(const char *name)
     return value && value[0] ? value : NULL;
 }
 
-/* The path of the systemd credential; false when the unit has none for us. */
+/* The path of the systemd credential; false if the unit provides none. */
 static bool
 find_credential(char path[PATH_MAX])
 {

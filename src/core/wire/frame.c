@@ -4,7 +4,9 @@
 
 #include "p2p/bytes.h"
 
-enum { SEALED_EXTRA = P2P_NONCE_LEN + P2P_TAG_LEN }; /* what a length counts besides */
+enum {
+    SEALED_EXTRA = P2P_NONCE_LEN + P2P_TAG_LEN
+}; /* bytes that a frame's length counts in addition to the body */
 
 enum p2p_err
 p2p_frame_peek(const uint8_t *data, size_t len, size_t plain_min, size_t plain_max,

@@ -4,7 +4,7 @@
 #include "core/wire/handshake_internal.h"
 #include "p2p/vault.h"
 
-/* One step: what the caller is asked for, and who does it. */
+/* One step: what the caller has to do, and the function that does the rest. */
 struct p2p_hs_step {
     enum p2p_handshake_step kind;
     size_t size; /* READ and WRITE: of the message */
@@ -107,10 +107,10 @@ p2p_handshake_want(const struct p2p_handshake *hs)
 static enum p2p_err
 out_of_turn(struct p2p_handshake *hs)
 {
-    return p2p_hs_fail(hs, P2P_ERR_PROTOCOL, "a step out of turn");
+    return p2p_hs_fail(hs, P2P_ERR_PROTOCOL, "handshake step in the wrong order");
 }
 
-/* What the step's function left behind goes; then it is the next step's turn. */
+/* Clears the results of the step and moves to the next one. */
 static enum p2p_err
 advance(struct p2p_handshake *hs, enum p2p_err err)
 {
@@ -183,6 +183,6 @@ p2p_handshake_take_session(struct p2p_handshake *hs, uint64_t now_s,
     *send = hs->role == P2P_CLIENT ? hs->c2s : hs->s2c;
     *receive = hs->role == P2P_CLIENT ? hs->s2c : hs->c2s;
     p2p_hs_wipe(hs);
-    hs->step = &step_failed; /* taken: there is nothing more to do */
+    hs->step = &step_failed; /* the result was taken: nothing is left to do */
     return P2P_OK;
 }

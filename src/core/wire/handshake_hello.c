@@ -16,7 +16,7 @@ enum {
 };
 _Static_assert(AT_SHARE + 32 == P2P_M1_SIZE, "M1");
 
-/* M1 and M2 differ in what the four bytes mean: see make_m1 and make_m2. */
+/* M1 and M2 use the four bytes differently: see make_m1 and make_m2. */
 static enum p2p_err
 hello(struct p2p_handshake *hs, const uint8_t four[4], uint8_t out[P2P_HELLO2_SIZE])
 {
@@ -32,7 +32,7 @@ hello(struct p2p_handshake *hs, const uint8_t four[4], uint8_t out[P2P_HELLO2_SI
     return P2P_OK;
 }
 
-/* dh; the ephemeral key has done its duty then. */
+/* Computes dh and wipes the ephemeral key, which is no longer needed. */
 static enum p2p_err
 agree(struct p2p_handshake *hs, const uint8_t their_hello[P2P_HELLO2_SIZE])
 {
@@ -42,7 +42,7 @@ agree(struct p2p_handshake *hs, const uint8_t their_hello[P2P_HELLO2_SIZE])
     memcpy(share.b, their_hello + AT_SHARE, sizeof(share.b));
     err = p2p_x25519(&hs->rnd.x25519, &share, &hs->dh);
     if (err != P2P_OK)
-        return p2p_hs_fail(hs, err, "a point of low order");
+        return p2p_hs_fail(hs, err, "public point of low order");
     return P2P_OK;
 }
 
@@ -76,13 +76,14 @@ p2p_hs_server_take_m1(struct p2p_handshake *hs, uint8_t *m1)
     const uint8_t *four = m1 + AT_VERSION; /* ver_max, ver_min, suites, flags */
 
     if (memcmp(m1, magic, MAGIC_LEN) != 0)
-        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "M1 has no magic");
+        return p2p_hs_fail(hs, P2P_ERR_MALFORMED,
+                           "M1 does not start with the magic bytes");
     if (four[1] > VERSION || four[0] < VERSION)
-        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "no common version");
+        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "no protocol version in common");
     if (four[3] != 0)
         return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "M1 has unknown flags");
     if ((four[2] & SUITES) == 0)
-        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "no common suite");
+        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "no cipher suite in common");
     memcpy(hs->said.m1, m1, sizeof(hs->said.m1));
     return agree(hs, m1);
 }
@@ -108,13 +109,15 @@ p2p_hs_client_take_m2(struct p2p_handshake *hs, uint8_t *m2)
     enum p2p_err err;
 
     if (memcmp(m2, magic, MAGIC_LEN) != 0)
-        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "M2 has no magic");
+        return p2p_hs_fail(hs, P2P_ERR_MALFORMED,
+                           "M2 does not start with the magic bytes");
     if (four[0] != VERSION || four[1] != SUITE || (four[2] & SUITES) == 0)
-        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "M2 takes what was not offered");
+        return p2p_hs_fail(hs, P2P_ERR_MALFORMED,
+                           "M2 chooses something that was not offered");
     if (four[3] != 0)
         return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "M2 has unknown flags");
     if (memcmp(m2 + AT_SHARE, hs->said.m1 + AT_SHARE, 32) == 0)
-        return p2p_hs_fail(hs, P2P_ERR_AUTH, "M2 repeats our own share");
+        return p2p_hs_fail(hs, P2P_ERR_AUTH, "M2 repeats our own key share");
     memcpy(hs->said.m2, m2, sizeof(hs->said.m2));
     err = agree(hs, m2);
     return err == P2P_OK ? derive_handshake_keys(hs) : err;

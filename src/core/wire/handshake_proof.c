@@ -1,4 +1,5 @@
-/* M3, M4 and M5: who the two sides are, the session key, and that both have it. */
+/* M3, M4 and M5: both sides prove their identity, agree on the session key, and confirm
+ * that they have it. */
 #include <string.h>
 
 #include "core/wire/handshake_internal.h"
@@ -29,7 +30,8 @@ seal_once(struct p2p_handshake *hs, uint8_t *frame, size_t plain_len, uint8_t se
     return err == P2P_OK ? P2P_OK : p2p_hs_fail(hs, err, "cannot seal");
 }
 
-/* Opens a frame of just this plaintext size; borrows what follows the type byte. */
+/* Decrypts a frame with exactly this plaintext size; borrows the bytes after the type
+ * byte. */
 static enum p2p_err
 open_once(struct p2p_handshake *hs, uint8_t *frame, size_t plain_size, uint8_t sender,
           struct p2p_secret *key, uint8_t type, struct p2p_rd *body)
@@ -41,26 +43,25 @@ open_once(struct p2p_handshake *hs, uint8_t *frame, size_t plain_size, uint8_t s
 
     p2p_wipe(key, sizeof(*key));
     if (err == P2P_ERR_MALFORMED)
-        return p2p_hs_fail(hs, err, "a frame of a wrong length");
+        return p2p_hs_fail(hs, err, "wrong frame length");
     if (err != P2P_OK)
-        return p2p_hs_fail(hs, err, "a frame that does not open");
+        return p2p_hs_fail(hs, err, "the frame cannot be decrypted");
     p2p_rd_init(body, plain, len);
     if (p2p_rd_get_u8(body) != type)
-        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "a frame of a wrong type");
+        return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "wrong frame type");
     return P2P_OK;
 }
 
-/* A key that a peer may have, and not our own; its id is the peer's claim from here on.
- */
+/* Accepts a valid key that is not our own. Its id is the peer's claim from here on. */
 static enum p2p_err
 accept_spki(struct p2p_handshake *hs, const struct p2p_spki *theirs)
 {
     enum p2p_err err = p2p_spki_check(theirs->b);
 
     if (err != P2P_OK)
-        return p2p_hs_fail(hs, err, "not an acceptable RSA-2048 key");
+        return p2p_hs_fail(hs, err, "invalid RSA-2048 key");
     if (memcmp(theirs, p2p_rsa_spki(hs->own), sizeof(*theirs)) == 0)
-        return p2p_hs_fail(hs, P2P_ERR_AUTH, "the other side has our own key");
+        return p2p_hs_fail(hs, P2P_ERR_AUTH, "the other side uses our own key");
     err = p2p_spki_id(theirs, &hs->peer_id);
     return err == P2P_OK ? P2P_OK : p2p_hs_fail(hs, err, "cannot hash a key");
 }
@@ -103,11 +104,11 @@ p2p_hs_server_take_m3(struct p2p_handshake *hs, uint8_t *frame)
     if (err != P2P_OK)
         return err;
     err = p2p_transcript_verify_c(&hs->said);
-    return err == P2P_OK ? P2P_OK
-                         : p2p_hs_fail(hs, err, "the client's signature is wrong");
+    return err == P2P_OK ? P2P_OK : p2p_hs_fail(hs, err, "invalid client signature");
 }
 
-/* From the whole transcript, dh and k, which nobody needs afterwards. */
+/* Derives the record keys from the whole transcript, dh and k, which are not needed
+ * afterwards. */
 static enum p2p_err
 derive_directions(struct p2p_handshake *hs)
 {
@@ -168,17 +169,17 @@ p2p_hs_client_take_m4(struct p2p_handshake *hs, uint8_t *frame)
     return accept_spki(hs, &hs->said.spki_s);
 }
 
-/* After the id was found to be the expected one. */
+/* Called after the id was compared with the expected one. */
 enum p2p_err
 p2p_hs_client_prove_server(struct p2p_handshake *hs)
 {
     enum p2p_err err = p2p_transcript_verify_s(&hs->said);
 
     if (err != P2P_OK)
-        return p2p_hs_fail(hs, err, "the server's signature is wrong");
+        return p2p_hs_fail(hs, err, "invalid server signature");
     err = p2p_transcript_open_k(&hs->said, hs->own, &hs->rnd.session_key);
     if (err != P2P_OK)
-        return p2p_hs_fail(hs, err, "the session key does not open");
+        return p2p_hs_fail(hs, err, "the session key cannot be decrypted");
     return derive_directions(hs);
 }
 
@@ -204,7 +205,7 @@ p2p_hs_server_take_m5(struct p2p_handshake *hs, uint8_t *frame)
         p2p_direction_open(&hs->c2s, frame, P2P_M5_SIZE, 0, &plain, &len);
 
     if (err != P2P_OK)
-        return p2p_hs_fail(hs, err, "M5 does not open");
+        return p2p_hs_fail(hs, err, "M5 cannot be decrypted");
     if (len != 1 || plain[0] != P2P_MSG_READY)
         return p2p_hs_fail(hs, P2P_ERR_MALFORMED, "M5 is not READY");
     return P2P_OK;

@@ -1,4 +1,5 @@
-/* How protocol 1 begins: HELLO with a key, SESSION with a secret for it. */
+/* The beginning of protocol 1: HELLO with a public key, SESSION with a secret encrypted
+ * to it. */
 #include <string.h>
 
 #include "p2p/bytes.h"
@@ -37,8 +38,9 @@ p2p_hello1_put(const struct p2p_spki *spki, uint8_t out[P2P_HELLO1_SIZE])
 }
 
 /*
- * Length of the HELLO in `data`. A key that peers may have makes it P2P_HELLO1_SIZE; an
- * END line anywhere else ends a HELLO that is refused without waiting for more.
+ * Returns the length of the HELLO in `data`. With a valid key it is P2P_HELLO1_SIZE. An
+ * END line at any other position ends the HELLO, which is then refused without waiting
+ * for more bytes.
  */
 static enum p2p_err
 find_end(const uint8_t *data, size_t len)

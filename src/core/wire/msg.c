@@ -1,4 +1,4 @@
-/* Messages of protocol 2: for each type its body, put beside get. */
+/* Messages of protocol 2: for each type, the functions that put and get its body. */
 #include "p2p/msg.h"
 
 #include <string.h>
@@ -150,7 +150,8 @@ get_get(struct p2p_rd *rd, struct p2p_msg *msg)
     get_digest(rd, &msg->get.root);
     msg->get.offset = p2p_rd_get_u64(rd);
     msg->get.length = p2p_rd_get_u32(rd);
-    msg->get.flags = p2p_rd_get_u8(rd); /* unknown bits offer what nobody has to take */
+    msg->get.flags =
+        p2p_rd_get_u8(rd); /* unknown bits are offers that may be ignored */
     return true;
 }
 
@@ -171,8 +172,7 @@ get_data(struct p2p_rd *rd, struct p2p_msg *msg)
     m->offset = p2p_rd_get_u32(rd);
     m->len = rd->left;
     m->bytes = p2p_rd_get_ref(rd, rd->left);
-    /* A flag says how the bytes are to be read: one that is unknown makes them useless.
-     */
+    /* A flag tells how to read the bytes, so bytes with an unknown flag are useless. */
     return m->len <= P2P_DATA_MAX && (m->flags & ~(P2P_DATA_LAST | P2P_DATA_ZSTD)) == 0;
 }
 
@@ -271,7 +271,7 @@ p2p_msg_list_begin(struct p2p_wr *wr, uint32_t req)
 bool
 p2p_msg_list_add(struct p2p_wr *wr, const struct p2p_list_entry *entry)
 {
-    /* The next cursor must still fit behind the entries. */
+    /* Leaves room for the next cursor after the entries. */
     size_t need = LIST_ENTRY_FIXED + entry->name.len + 2 + P2P_NAME_MAX;
     uint8_t *count = wr->buf + LIST_COUNT_AT;
     unsigned n;

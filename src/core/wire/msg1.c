@@ -1,4 +1,4 @@
-/* Messages of protocol 1: words and fields between bars. */
+/* Messages of protocol 1: words and fields, separated by '|'. */
 #include <stdio.h>
 #include <string.h>
 
@@ -67,7 +67,7 @@ p2p_msg1_put(struct p2p_wr *wr, const struct p2p_msg1 *msg)
     }
 }
 
-/* Takes `word` off the front of the text when it stands there. */
+/* Removes `word` from the beginning of the text, if it is there. */
 static bool
 take_word(struct p2p_text *text, const char *word)
 {
@@ -80,7 +80,7 @@ take_word(struct p2p_text *text, const char *word)
     return true;
 }
 
-/* Cuts the last field off; a name before it may contain bars. */
+/* Cuts off the last field; a name before it may contain '|'. */
 static bool
 cut_last(struct p2p_text *text, struct p2p_text *field)
 {
@@ -132,7 +132,7 @@ parse_meta(struct p2p_text rest, struct p2p_msg1 *msg)
     return P2P_OK;
 }
 
-/* CHUNK is cut from the left: its bytes are anything. */
+/* CHUNK is parsed from the left, because its data may contain any byte. */
 static enum p2p_err
 parse_chunk(struct p2p_text rest, struct p2p_msg1 *msg)
 {

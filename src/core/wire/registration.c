@@ -1,4 +1,4 @@
-/* The bytes a peer signs when it registers, changes its list, or leaves. */
+/* The bytes that a peer signs when it registers, changes its list, or leaves. */
 #include <string.h>
 
 #include "p2p/msg.h"
@@ -20,7 +20,7 @@ entries_size(const struct p2p_reg_entry *entries, uint32_t count)
     return size;
 }
 
-/* A name too long for its length field fails the writer rather than be cut. */
+/* A name that is too long for its length field is an error, so that it is never cut. */
 static void
 put_name(struct p2p_wr *wr, struct p2p_text name)
 {

@@ -1,13 +1,13 @@
 /*
- * schedule - the key schedule of protocol 2, every step under its name in PROTOCOL.md.
- * Internal to wire. What is only passed through on the way (HS, MS) is wiped inside.
+ * schedule - the key schedule of protocol 2. Every step has its name from PROTOCOL.md.
+ * Internal to wire. Intermediate values (HS, MS) are wiped.
  */
 #ifndef P2P_CORE_WIRE_SCHEDULE_H
 #define P2P_CORE_WIRE_SCHEDULE_H
 
 #include "p2p/crypto.h"
 
-/* One secret for each way. */
+/* One secret for each direction. */
 struct p2p_secret_pair {
     struct p2p_secret c2s, s2c;
 };

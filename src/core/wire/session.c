@@ -30,7 +30,7 @@ p2p_direction_clear(struct p2p_direction *d)
     d->ended = true; /* a key of zeros must never be used */
 }
 
-/* Nothing may follow what broke the protocol, nor the last counter. */
+/* Nothing may be sent after a protocol error, nor after the last counter. */
 static enum p2p_err
 end(struct p2p_direction *d, enum p2p_err err)
 {
@@ -38,7 +38,7 @@ end(struct p2p_direction *d, enum p2p_err err)
     return err;
 }
 
-/* AAD = sender || epoch || seq: what binds a record to its place. */
+/* AAD = sender || epoch || seq, which binds a record to its position. */
 static void
 put_aad(const struct p2p_direction *d, uint8_t aad[AAD_LEN])
 {
@@ -113,14 +113,15 @@ p2p_direction_peek(const uint8_t *data, size_t len, size_t *size)
     return p2p_frame_peek(data, len, 1, P2P_RECORD_PLAIN_MAX, size);
 }
 
-/* Records that are about the direction itself. `*is_inside`: nothing for the caller. */
+/* Handles records about the direction itself. `*is_inside` is true if the record is not
+ * for the caller. */
 static enum p2p_err
 act_on(struct p2p_direction *d, const uint8_t *plain, size_t len, uint64_t now_s,
        bool *is_inside)
 {
     *is_inside = false;
     switch (plain[0]) {
-    case P2P_MSG_READY: /* M5 and nothing else; count() has been here */
+    case P2P_MSG_READY: /* accepts only M5; count() has been called */
         return d->sender == 'C' && d->seq == 2 && len == 1 ? P2P_OK : P2P_ERR_PROTOCOL;
     case P2P_MSG_REKEY:
         *is_inside = true;
@@ -163,7 +164,7 @@ p2p_direction_open(struct p2p_direction *d, uint8_t *frame, size_t size, uint64_
 bool
 p2p_direction_wants_rekey(const struct p2p_direction *d, uint64_t now_s)
 {
-    /* A few frames early: whoever asks may have some in hand. */
+    /* Asks a few frames early, because the caller may already hold some. */
     return !d->ended && (is_worn(d, now_s, 1) || d->frames + 64 >= P2P_REKEY_FRAMES);
 }
 

@@ -1,4 +1,4 @@
-/* Protocol 1: frames under one key, every nonce once. */
+/* Protocol 1: all frames use one key, and each nonce may occur once. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,8 +10,9 @@
 enum { SLOTS_FIRST = 64 };
 
 /*
- * Nonces seen: open addressing, at most half full. The other side knows the session key
- * and picks its nonces, so their places depend on factors that it does not know.
+ * The nonces seen so far: a hash table with open addressing, at most half full. The
+ * other side knows the session key and chooses its nonces, so the position of a nonce
+ * depends on factors that it does not know.
  */
 struct seen {
     struct p2p_nonce *slots; /* all zero: empty */
@@ -173,7 +174,8 @@ p2p_session1_open(struct p2p_session1 *s, uint8_t *frame, size_t size, uint8_t *
     err = p2p_frame_open(frame, size, &s->key, NULL, 0, plain, plain_len);
     if (err != P2P_OK)
         return err;
-    err = remember(&s->seen, &nonce); /* only what opened: a stranger fills nothing */
+    err = remember(&s->seen, &nonce); /* only valid frames, so that a stranger cannot
+                                       * fill the table */
     if (err != P2P_OK)
         *plain_len = 0;
     return err;

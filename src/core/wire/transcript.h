@@ -1,10 +1,8 @@
 /*
- * transcript - all that both sides said, in one growing buffer:
- *
- *   PROTO || M1 || M2 || SPKI_C || SIG_C || SPKI_S || OAEP || SIG_S
- *
- * Every hash of PROTOCOL.md's key schedule is over a beginning of it. The parts stand
- * at fixed places and are filled in this order. Public values only. Internal to wire.
+ * transcript - everything that both sides sent, in one growing buffer: PROTO || M1 ||
+ * M2 || SPKI_C || SIG_C || SPKI_S || OAEP || SIG_S. Every hash of PROTOCOL.md's key
+ * schedule covers the first parts of it. The parts have fixed positions and are filled
+ * in this order. Public values only. Internal to wire.
  */
 #ifndef P2P_CORE_WIRE_TRANSCRIPT_H
 #define P2P_CORE_WIRE_TRANSCRIPT_H
@@ -25,7 +23,7 @@ struct p2p_transcript {
     struct p2p_signature sig_s;
 };
 
-/* How much of it a hash covers: up to and with the part named. */
+/* The last part that a hash covers. */
 enum p2p_transcript_part {
     P2P_TO_M2,     /* TH2 */
     P2P_TO_SPKI_C, /* in SIG_C */

@@ -15,31 +15,32 @@ add_registry(struct http_metrics *m, struct app *app)
     dict_stats(registry_dict(app->registry), &d);
     http_metrics_gauge(m, "p2p_discovery_peers", "Live peers.", s.peers);
     http_metrics_gauge(m, "p2p_discovery_peers_verified",
-                       "Live peers with a signed record.", s.signed_peers);
+                       "Online peers with a signed registration.", s.signed_peers);
     http_metrics_gauge(m, "p2p_discovery_peers_remembered",
-                       "Peers that are gone but whose seq is remembered.",
+                       "Peers that are offline but whose seq is remembered.",
                        s.remembered);
     http_metrics_gauge(m, "p2p_discovery_memory_bytes",
-                       "Memory of what peers have registered, by the registry's own "
-                       "account.",
+                       "Memory used by registrations, as counted by the registry.",
                        s.bytes);
     http_metrics_gauge(m, "p2p_discovery_memory_limit_bytes",
-                       "What --max-memory allows, 0 for no limit.", s.max_bytes);
+                       "The limit set with --max-memory; 0: no limit.", s.max_bytes);
     http_metrics_counter(m, "p2p_discovery_evicted_total",
-                         "Peers that made room for others.", s.evicted);
-    http_metrics_gauge(m, "p2p_discovery_postings", "Files of all peers.", s.postings);
-    http_metrics_gauge(m, "p2p_discovery_names", "Distinct file names.", s.names);
+                         "Peers removed to make room for others.", s.evicted);
+    http_metrics_gauge(m, "p2p_discovery_postings", "Files registered by all peers.",
+                       s.postings);
+    http_metrics_gauge(m, "p2p_discovery_names", "Different file names.", s.names);
     http_metrics_gauge(m, "p2p_discovery_contents", "Distinct contents.", s.contents);
     http_metrics_gauge(m, "p2p_discovery_index_bytes", "Memory of the search index.",
                        d.bytes);
-    http_metrics_gauge(m, "p2p_discovery_index_segments", "Sealed parts of the index.",
-                       d.segments);
-    http_metrics_gauge(m, "p2p_discovery_index_waiting", "Names not sealed yet.",
-                       d.waiting);
+    http_metrics_gauge(m, "p2p_discovery_index_segments",
+                       "Compressed segments of the index.", d.segments);
+    http_metrics_gauge(m, "p2p_discovery_index_waiting",
+                       "Names that are not compressed yet.", d.waiting);
     http_metrics_counter(m, "p2p_discovery_changes_total",
-                         "Changes of the list of peers.",
+                         "Changes to the list of peers.",
                          changes_version(app->changes));
-    http_metrics_gauge(m, "p2p_discovery_watchers", "Long polls that wait.",
+    http_metrics_gauge(m, "p2p_discovery_watchers",
+                       "Requests that wait for a change (long polls).",
                        http_waitlist_count(app->waiters));
 }
 
@@ -49,7 +50,8 @@ add_searches(struct http_metrics *m, const struct app *app)
     static const char name[] = "p2p_discovery_search_seconds";
     char label[32];
 
-    http_metrics_family(m, name, "histogram", "Searches, from query to answer.");
+    http_metrics_family(m, name, "histogram",
+                        "Time from a search query to its answer.");
     for (unsigned i = 0; i < MATCH_MODES; i++) {
         snprintf(label, sizeof(label), "mode=\"%s\"", match_mode_names[i]);
         timing_put(m, name, label, &app->searches[i]);
@@ -64,14 +66,16 @@ add_store(struct http_metrics *m, struct store *store)
     if (store == NULL)
         return;
     store_stats(store, &s);
-    http_metrics_gauge(m, "p2p_store_connected", "1 while in step with Redis.",
+    http_metrics_gauge(m, "p2p_store_connected",
+                       "1 while the registry is synchronized with Redis.",
                        s.is_connected);
-    http_metrics_gauge(m, "p2p_store_waiting_bytes", "Changes that wait for Redis.",
+    http_metrics_gauge(m, "p2p_store_waiting_bytes",
+                       "Changes that are waiting to be written to Redis.",
                        s.waiting_bytes);
     http_metrics_counter(m, "p2p_store_sent_total", "Changes written.", s.sent);
     http_metrics_counter(m, "p2p_store_received_total", "Changes read.", s.received);
-    http_metrics_counter(m, "p2p_store_resyncs_total", "Times all was read again.",
-                         s.resyncs);
+    http_metrics_counter(m, "p2p_store_resyncs_total",
+                         "Number of full reads of the Redis database.", s.resyncs);
 }
 
 void
@@ -85,7 +89,8 @@ get_metrics(struct http_request *req, void *arg)
     add_searches(&m, app);
     http_metrics_server(&m, app->server);
     add_store(&m, app->store);
-    http_metrics_gauge(&m, "p2p_uptime_seconds", "Since the start.",
+    http_metrics_gauge(&m, "p2p_uptime_seconds",
+                       "Seconds since the start of the program.",
                        (p2p_now_ms() - app->started_ms) / 1000);
     http_metrics_reply(req, &m);
 }

@@ -119,7 +119,7 @@ get_signature(const cJSON *json, struct p2p_signature *out, struct intake_error 
 {
     if (intake_base64(http_json_string(json, "signature"), out->b, sizeof(out->b)))
         return true;
-    return refuse(e, 401, "bad_signature", "signature must be the base64 of %d bytes",
+    return refuse(e, 401, "bad_signature", "signature must be %d bytes in base64",
                   P2P_RSA_LEN);
 }
 
@@ -182,7 +182,7 @@ sort_entries(struct p2p_reg_entry *entries, uint32_t count, struct intake_error 
     qsort(entries, count, sizeof(*entries), record_compare_entries);
     for (uint32_t i = 1; i < count; i++)
         if (record_compare_entries(&entries[i - 1], &entries[i]) == 0)
-            return refuse(e, 422, "doubled_name", "a file name occurs twice");
+            return refuse(e, 422, "doubled_name", "a file name appears twice");
     return true;
 }
 
@@ -283,11 +283,10 @@ get_seq(const cJSON *json, uint64_t now_s, uint64_t *seq, struct intake_error *e
     if (!get_number(json, "seq", 1, MAX_EXACT, seq, e))
         return false;
     if (registry_seq_is_ahead(*seq, now_s))
-        return refuse(
-            e, 422, "seq_ahead",
-            "seq is the time in milliseconds, and more than %u s ahead of the "
-            "registry's clock, which reads %llu: check both clocks",
-            REGISTRY_SEQ_AHEAD_MS / 1000, (unsigned long long)now_s);
+        return refuse(e, 422, "seq_ahead",
+                      "seq (a time in milliseconds) is more than %u s ahead of the "
+                      "registry's clock, which shows %llu: check both clocks",
+                      REGISTRY_SEQ_AHEAD_MS / 1000, (unsigned long long)now_s);
     return true;
 }
 
@@ -297,14 +296,14 @@ check_expiry(uint64_t expires_at_s, uint64_t now_s, struct intake_error *e)
 {
     if (expires_at_s <= now_s)
         return refuse(e, 422, "expired",
-                      "this registration expired %llu s ago by the registry's clock, "
-                      "which reads %llu: check both clocks",
+                      "this registration expired %llu s ago, according to the "
+                      "registry's clock, which shows %llu: check both clocks",
                       (unsigned long long)(now_s - expires_at_s),
                       (unsigned long long)now_s);
     if (expires_at_s > now_s + REGISTRY_SIGNATURE_MAX_S)
         return refuse(e, 422, "expires_too_late",
                       "expires_at is more than %u s ahead of the registry's clock, "
-                      "which reads %llu: check both clocks",
+                      "which shows %llu: check both clocks",
                       REGISTRY_SIGNATURE_MAX_S, (unsigned long long)now_s);
     return true;
 }
@@ -362,7 +361,7 @@ get_signed_part(const cJSON *json, uint64_t now_s, struct record *r,
     if (!r->has_content)
         return refuse_field(e, "entries", "given in a signed registration");
     if (!is_genuine(r, ip != NULL ? ip : "", &signature))
-        return refuse(e, 401, "bad_signature", "the signature does not fit");
+        return refuse(e, 401, "bad_signature", "invalid signature");
     return true;
 }
 

@@ -44,7 +44,7 @@ get_heartbeat(struct http_request *req, void *arg)
     struct p2p_id id;
 
     if (text == NULL)
-        http_fail(req, 400, "bad_parameter", "peer_id is missing");
+        http_fail(req, 400, "bad_parameter", "missing peer_id");
     else if (p2p_hex_parse(text, id.b, sizeof(id.b)) != P2P_OK)
         http_fail(req, 404, "peer_not_found", "peer not found");
     else

@@ -127,7 +127,7 @@ get_peer(struct http_request *req, void *arg)
 
     if (strlen(hex) != P2P_ID_HEX_LEN ||
         p2p_hex_parse(hex, id.b, sizeof(id.b)) != P2P_OK) {
-        http_fail(req, 400, "bad_parameter", "a peer id has 64 hex digits");
+        http_fail(req, 400, "bad_parameter", "invalid peer id: use 64 hex digits");
         return;
     }
     if (http_offload(req)) /* all names of one peer may take megabytes, too */

@@ -37,7 +37,8 @@ is_shared(struct http_request *req, struct app *app, const struct p2p_id *id)
         return true;
     http_set_header(req, "Retry-After", "5");
     http_fail(req, 503, "store_full",
-              "the shared store is away and too much waits for it");
+              "the registry cannot reach its Redis store, and too many changes are "
+              "waiting; try again later");
     return false;
 }
 
@@ -54,7 +55,8 @@ is_refused(struct http_request *req, enum registry_result result, uint64_t known
         break;
     case REGISTRY_STALE:
         http_problem_member(req, "base", known_seq);
-        http_fail(req, 409, "stale_seq", "the registry has seq %llu of this peer",
+        http_fail(req, 409, "stale_seq",
+                  "the registry already has seq %llu of this peer",
                   (unsigned long long)known_seq);
         break;
     case REGISTRY_SIGNED:
@@ -65,24 +67,23 @@ is_refused(struct http_request *req, enum registry_result result, uint64_t known
         http_fail_busy(req, 60, "too many peers are registered from this address");
         break;
     case REGISTRY_HEAVY:
-        http_fail_busy(
-            req, 60,
-            "the peers of this address list more files than one address may "
-            "(--max-memory-per-ip of the registry): share fewer files, or ask "
-            "its operator to raise the limit");
+        http_fail_busy(req, 60,
+                       "the peers of this address register more files than the "
+                       "registry allows (--max-memory-per-ip): share fewer files, or "
+                       "ask the registry's operator to raise the limit");
         break;
     case REGISTRY_FULL:
         http_set_header(req, "Retry-After", "60");
         http_fail(req, 503, "full",
-                  "the registry is full (--max-peers): try again later, or ask its "
-                  "operator to raise the limit");
+                  "the registry is full (--max-peers): try again later, or ask the "
+                  "registry's operator to raise the limit");
         break;
     case REGISTRY_NO_ROOM:
         http_set_header(req, "Retry-After", "60");
         http_fail(req, 503, "no_memory",
-                  "the registry has no memory left for this list (--max-memory): try "
-                  "again later, share fewer files, or ask its operator to raise the "
-                  "limit");
+                  "the registry has no memory left for this file list (--max-memory): "
+                  "try again later, share fewer files, or ask the registry's operator "
+                  "to raise the limit");
         break;
     case REGISTRY_NOMEM:
     case REGISTRY_REPEATED:
@@ -133,9 +134,9 @@ has_address(struct http_request *req, const struct cJSON *json)
     if (http_json_string(json, "ip") != NULL || !http_client_is_hidden(req))
         return true;
     http_fail(req, 400, "behind_proxy",
-              "the registry does not see this peer's address: a proxy forwarded the "
-              "request; start the registry with --trusted-proxy and the proxy's "
-              "address, or register with ip");
+              "the registry does not know this peer's address, because a proxy "
+              "forwarded the request: start the registry with --trusted-proxy and the "
+              "proxy's address, or register with ip");
     return false;
 }
 
@@ -159,7 +160,7 @@ post_register(struct http_request *req, void *arg)
     }
     if (app->opt.require_signed && !record.is_signed)
         http_fail(req, 401, "signature_required",
-                  "this registry takes signed registrations only");
+                  "this registry accepts only signed registrations");
     else if (is_within_rate(req, app, &record.id)) {
         result = registry_put(app->registry, &record, 0, &known_seq);
         if (!is_refused(req, result, known_seq) && is_shared(req, app, &record.id))
@@ -173,7 +174,7 @@ post_register(struct http_request *req, void *arg)
 static void
 fail_signature(struct http_request *req)
 {
-    http_fail(req, 401, "bad_signature", "the signature does not fit");
+    http_fail(req, 401, "bad_signature", "invalid signature");
 }
 
 static void
@@ -254,7 +255,8 @@ delete_register(struct http_request *req, void *arg)
             return;
         if (app->store != NULL &&
             store_left(app->store, &leave.id, leave.seq) != P2P_OK)
-            p2p_log_warn("store: a peer that left is not told of: it will run out");
+            p2p_log_warn("store: cannot publish that a peer left; its record will "
+                         "expire instead");
         reply_seq(req, "left", leave.seq);
     }
 }

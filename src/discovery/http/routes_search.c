@@ -82,10 +82,10 @@ search(struct http_request *req, struct app *app, const struct search_query *q)
         q->text != NULL ? search_run(app->registry, q, &results) : P2P_ERR_RANGE;
 
     if (err == P2P_ERR_RANGE)
-        http_fail(req, 400, "bad_parameter", "q must be a text of 1 to %u bytes",
+        http_fail(req, 400, "bad_parameter", "q must be text of 1 to %u bytes",
                   MATCH_QUERY_MAX);
     else if (err == P2P_ERR_MALFORMED)
-        http_fail(req, 400, "bad_parameter", "cursor is not one of this list");
+        http_fail(req, 400, "bad_parameter", "invalid cursor");
     else if (err != P2P_OK)
         http_fail_err(req, err, NULL);
     if (err != P2P_OK)

@@ -181,7 +181,8 @@ dict_seal(struct dict *d, bool wants_all)
     done = true;
 out:
     if (!done)
-        p2p_log_error("out of memory for the search index: names wait unsealed");
+        p2p_log_error(
+            "out of memory for the search index: new names stay uncompressed for now");
     dict_segment_release(made);
     dict_release(r.view);
     free(r.names);

@@ -217,7 +217,7 @@ store_close(struct store *s)
     if (s->has_reader)
         pthread_join(s->reader, NULL);
     if (s->waiting_bytes > 0)
-        p2p_log_warn("store: stopping with %llu bytes not written",
+        p2p_log_warn("store: stopping; %llu bytes were not written to Redis",
                      (unsigned long long)s->waiting_bytes);
     for (struct store_item *i = s->first, *next; i != NULL; i = next) {
         next = i->next;

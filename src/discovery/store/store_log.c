@@ -81,7 +81,7 @@ store_log_apply(struct registry *r, const char *type, const void *bytes, size_t 
         ok = apply_beats(r, bytes, len);
     /* Unknown types come from newer versions and are skipped. */
     if (!ok)
-        p2p_log_warn("store: a malformed entry type=%s bytes=%zu", type, len);
+        p2p_log_warn("store: ignored a malformed entry type=%s bytes=%zu", type, len);
 }
 
 void

@@ -293,7 +293,8 @@ set_reading(struct store *s, bool is_reading)
 {
     p2p_lock(&s->lock);
     if (s->is_reading != is_reading)
-        p2p_log_info("store: %s", is_reading ? "in step with redis" : "redis is away");
+        p2p_log_info("store: %s", is_reading ? "synchronized with redis"
+                                             : "redis cannot be reached");
     s->is_reading = is_reading;
     s->resyncs += is_reading;
     pthread_cond_broadcast(&s->told);

@@ -99,11 +99,10 @@ static bool
 refuse_stranger(struct http_request *req)
 {
     http_set_header(req, "WWW-Authenticate", "Bearer");
-    http_fail(
-        req, 401, "pairing_required",
-        "this browser or script is not known here yet: open the page and type the "
-        "code from the terminal, run `p2p ui` on the machine itself, or send a "
-        "token (Authorization: Bearer)");
+    http_fail(req, 401, "pairing_required",
+              "this browser or script is not paired yet: open the page and type the "
+              "code from the terminal, run `p2p ui` on the machine itself, or send a "
+              "token (Authorization: Bearer)");
     return false;
 }
 
@@ -140,7 +139,7 @@ ui_access_admit(struct http_request *req, const struct http_route *route, void *
 
     if (!app->is_ready) {
         http_set_header(req, "Retry-After", "1");
-        http_fail(req, 503, "starting", "the program has just been started; try again");
+        http_fail(req, 503, "starting", "the program is still starting; try again");
         return false;
     }
     return admit(req, app, (route->flags & UI_ONLY_OWNER) != 0);

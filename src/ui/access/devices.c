@@ -108,8 +108,9 @@ let_in(struct http_request *req, struct ui_app *app, const char *name)
         reply_paired(req, app, &device, token);
         ui_access_tell_devices(app);
     } else if (err == P2P_ERR_TOO_LARGE)
-        http_fail(req, 403, "too_many_devices",
-                  "remove a device you no longer use first");
+        http_fail(
+            req, 403, "too_many_devices",
+            "there are too many paired devices; remove one that you no longer use");
     else
         ui_fail(req, err, NULL);
     p2p_wipe(token, sizeof(token));
@@ -146,7 +147,7 @@ ui_access_handle_pair(struct http_request *req, void *arg)
     if (body == NULL)
         return;
     if ((code = http_json_string(body, "code")) == NULL) {
-        http_fail(req, 400, "malformed", "code must be the digits as text");
+        http_fail(req, 400, "malformed", "code must be a string of digits");
         return;
     }
     err = ui_pairing_try(&app->pairing, now_s(), http_client_ip(req), code, &answer);
@@ -195,7 +196,7 @@ ui_access_handle_code(struct http_request *req, void *arg)
         reply_code(req, app, 200, code, left_s);
     else
         http_fail(req, 404, "no_code",
-                  "the code was used or is too old; make a new one");
+                  "the code was used already or has expired; create a new one");
     p2p_wipe(code, sizeof(code));
 }
 

@@ -37,8 +37,8 @@ log_refusal(const char *reason, uint64_t now_ms)
     if (now_ms < due ||
         !atomic_compare_exchange_strong(&next_ms, &due, now_ms + LOG_AT_MOST_MS))
         return;
-    p2p_log_info("a connection on this machine is not accepted as the owner's: %s; "
-                 "`p2p ui` opens the dashboard",
+    p2p_log_info("a local connection does not count as the owner's: %s; run `p2p ui` "
+                 "to open the dashboard",
                  reason);
 }
 

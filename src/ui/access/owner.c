@@ -59,15 +59,16 @@ let_owner_in(struct http_request *req, struct ui_app *app)
     err = p2p_devices_add(app->devices, P2P_DEVICE_OWNER, name, http_client_ip(req),
                           &device, token);
     if (err == P2P_OK) {
-        p2p_log_info("a browser was opened for the owner id=%s address=%s", device.id,
-                     http_client_ip(req));
+        p2p_log_info("the owner opened the dashboard in a browser id=%s address=%s",
+                     device.id, http_client_ip(req));
         ui_cookie_set(req, app, token);
         http_set_header(req, "Location", "/");
         http_reply_empty(req, 303);
         ui_access_tell_devices(app);
     } else if (err == P2P_ERR_TOO_LARGE)
         http_fail(req, 403, "too_many_devices",
-                  "remove a device you no longer use first (`p2p token revoke`)");
+                  "there are too many paired devices; remove one that you no longer "
+                  "use (`p2p token revoke`)");
     else
         ui_fail(req, err, NULL);
     p2p_wipe(token, sizeof(token));
@@ -84,10 +85,9 @@ ui_owner_handle_open(struct http_request *req, void *arg)
     else if (ui_links_take(&app->links, now_s(), http_param(req, "secret")))
         let_owner_in(req, app);
     else
-        http_fail(
-            req, 403, "link_expired",
-            "this link was used already or is too old; run `p2p ui` on the machine "
-            "that runs p2p-ui for a new one");
+        http_fail(req, 403, "link_expired",
+                  "this link was used already or has expired; run `p2p ui` on the "
+                  "machine that runs p2p-ui to get a new one");
 }
 
 /* ---- at start ---- */
@@ -113,8 +113,8 @@ show_link(struct ui_app *app)
              listens_on_all(app->opt.host) ? "localhost" : app->opt.host);
     if (ui_links_make(&app->links, now_s(), secret) == P2P_OK)
         fprintf(stderr,
-                "p2p-ui: to open the dashboard as its owner: %s://%s/open/%s "
-                "(once, for %d minutes; `p2p ui` makes a new link)\n",
+                "p2p-ui: to open the dashboard as its owner: %s://%s/open/%s (works "
+                "once, for %d minutes; `p2p ui` prints a new link)\n",
                 app->opt.tls.cert != NULL ? "https" : "http",
                 p2p_addr_format(&addr, where, sizeof(where)), secret,
                 UI_LINK_LIFE_S / 60);

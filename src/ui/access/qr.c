@@ -67,7 +67,7 @@ reply_code(struct http_request *req, const char *text)
     if (svg != NULL)
         http_reply_owned(req, 200, "image/svg+xml", svg, len);
     else
-        http_fail(req, 400, "malformed", "this is too long for a QR code");
+        http_fail(req, 400, "malformed", "the text is too long for a QR code");
     QRcode_free(qr);
 }
 #else
@@ -105,7 +105,7 @@ choose_base(struct http_request *req, struct ui_urls *urls)
 
     if (urls->count == 0) {
         http_fail(req, 404, "no_address",
-                  "this dashboard cannot be reached from other devices (see --host)");
+                  "other devices cannot reach this dashboard (see --host)");
         return NULL;
     }
     for (size_t i = 0; i < urls->count && base != NULL; i++)

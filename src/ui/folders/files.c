@@ -156,7 +156,8 @@ ui_files_handle_confirm(struct http_request *req, void *arg)
 
     if (files == 0) {
         http_fail(req, 409, "nothing_missing",
-                  "the shared folder is not away: nothing is to be confirmed");
+                  "nothing to confirm: the shared folder is not an empty folder that "
+                  "had files before");
         return;
     }
     if ((err = p2p_share_confirm(app->share)) != P2P_OK) {
@@ -354,7 +355,7 @@ confirm_if_empty(struct ui_app *app)
     if (ui_listing_get(app, UI_SHARED, &l) != P2P_OK)
         return;
     if (l->count == 0 && p2p_share_confirm(app->share) != P2P_OK)
-        p2p_log_warn("cannot note that the last shared file was deleted");
+        p2p_log_warn("cannot store that the last shared file was deleted");
     ui_listing_release(l);
 }
 
@@ -404,8 +405,9 @@ restore_file(struct http_request *req, struct ui_app *app, enum ui_folder folder
         return;
     if ((err = ui_trash_restore(app->trash, folder, name)) != P2P_OK) {
         ui_fail(req, err,
-                err == P2P_ERR_NOT_FOUND ? "nothing of this name was deleted lately"
-                                         : NULL);
+                err == P2P_ERR_NOT_FOUND
+                    ? "no deleted file with this name can be restored"
+                    : NULL);
         return;
     }
     note_change(app, folder);
@@ -436,7 +438,7 @@ ui_files_handle_shared_rename(struct http_request *req, void *arg)
     if (from == NULL || (body = http_json(req)) == NULL)
         return;
     if ((to = http_json_string(body, "to")) == NULL) {
-        ui_fail_value(req, "to", "the new name");
+        ui_fail_value(req, "to", "a file name");
         return;
     }
     if (!ui_check_name(req, to) || !ui_check_folder(req, app, UI_SHARED))

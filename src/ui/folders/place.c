@@ -35,13 +35,13 @@ ui_folder_away_text(const struct ui_app *app, enum ui_folder folder, char *out,
     if (p2p_root_is_in_place(root))
         snprintf(out, cap,
                  "the %s folder %s is empty and had files. Mount its disk or put the "
-                 "files back. If they were deleted, say so with `p2p share confirm` or "
-                 "in the dashboard",
+                 "files back. If they were deleted, confirm it with `p2p share "
+                 "confirm` or in the dashboard",
                  folder == UI_SHARED ? "shared" : "downloads", p2p_root_path(root));
     else
         snprintf(out, cap,
-                 "the %s folder is not at %s now: it was moved, deleted or unmounted. "
-                 "Put it back, or make it again",
+                 "the %s folder is missing: %s was moved, deleted or unmounted. Put it "
+                 "back or create it again",
                  folder == UI_SHARED ? "shared" : "downloads", p2p_root_path(root));
 }
 

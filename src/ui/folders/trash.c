@@ -93,7 +93,7 @@ delete_for_good(struct ui_trash *trash, struct item **at)
         p2p_root_unlink_private(root_of(trash, item->folder), item->private_name);
 
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
-        p2p_log_warn("a deleted file could not be removed file=%s error=%s",
+        p2p_log_warn("cannot remove a deleted file from the disk file=%s error=%s",
                      item->private_name, p2p_err_name(err));
     forget(trash, at);
 }

@@ -207,8 +207,7 @@ drop_part(struct upload *u)
     if (u->fd < 0)
         return;
     if (p2p_root_unlink_private(u->app->shared, u->private_name) != P2P_OK)
-        p2p_log_warn("an unfinished upload could not be removed file=%s",
-                     u->private_name);
+        p2p_log_warn("cannot remove an unfinished upload file=%s", u->private_name);
     p2p_fd_close(&u->fd);
 }
 
@@ -303,7 +302,7 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
         p2p_share_rescan(u->app->share);
     if (err == P2P_ERR_TOO_LARGE)
         http_fail(req, 413, "too_large",
-                  "the upload is larger than this server accepts");
+                  "the upload is larger than this server allows (--max-upload)");
     else if (err == P2P_ERR_NAME)
         ui_fail_name(req, u->refused, false, "suggestion");
     else if (err == P2P_ERR_AWAY)
@@ -314,7 +313,8 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
         ui_fail(req, p2p_root_full_reason(u->app->shared, err),
                 err == P2P_ERR_MALFORMED ? "the form data is damaged" : NULL);
     else if (u->first == NULL)
-        http_fail(req, 400, "no_file", "there was no file in a field named \"file\"");
+        http_fail(req, 400, "no_file",
+                  "the form contains no file in a field named \"file\"");
     else
         answer(u, req);
 }
@@ -364,8 +364,10 @@ size_is_acceptable(struct ui_app *app, struct http_request *req, uint64_t length
     struct statvfs fs;
 
     if (app->opt.max_upload > 0 && length > app->opt.max_upload + FORM_OVERHEAD) {
-        http_fail(req, 413, "too_large", "at most %llu bytes (--max-upload)",
-                  (unsigned long long)app->opt.max_upload);
+        http_fail(
+            req, 413, "too_large",
+            "the upload is too large: at most %llu bytes are allowed (--max-upload)",
+            (unsigned long long)app->opt.max_upload);
         return false;
     }
     if (length <= FORM_OVERHEAD || fstatvfs(p2p_root_fd(app->shared), &fs) != 0 ||
@@ -376,7 +378,7 @@ size_is_acceptable(struct ui_app *app, struct http_request *req, uint64_t length
     if ((uint64_t)fs.f_bavail * fs.f_frsize + ui_trash_bytes(app->trash) >=
         length - FORM_OVERHEAD)
         return true;
-    ui_fail(req, P2P_ERR_DISK_FULL, "there is not enough space for these files");
+    ui_fail(req, P2P_ERR_DISK_FULL, "there is not enough disk space for these files");
     return false;
 }
 
@@ -441,7 +443,7 @@ ui_upload_handle_check(struct http_request *req, void *arg)
     uint64_t size;
 
     if (http_query(req, "name") == NULL) {
-        http_fail(req, 400, "malformed", "name is missing");
+        http_fail(req, 400, "malformed", "missing parameter name");
         return;
     }
     if (!http_query_u64(req, "size", 0, P2P_FILE_SIZE_MAX, 0, &size) ||

@@ -68,7 +68,7 @@ static void
 refuse(struct http_request *req, enum p2p_err err)
 {
     if (err == P2P_ERR_NOT_FOUND)
-        ui_fail(req, err, "this peer is neither online nor remembered");
+        ui_fail(req, err, "there is no such peer among the online and the known peers");
     else if (err == P2P_ERR_NOT_ALLOWED)
         http_fail(req, 403, "blocked", "%s", ui_peers_explain(err));
     else if (err == P2P_ERR_KEY_CHANGED || err == P2P_ERR_WRONG_PEER)
@@ -132,7 +132,7 @@ ui_api_peer_files(struct http_request *req, void *arg)
     if (!http_query_u64(req, "limit", 1, 1000, 100, &limit))
         return;
     if (cursor != NULL && strlen(cursor) > P2P_NAME_MAX) {
-        http_fail(req, 400, "malformed", "this is no cursor");
+        http_fail(req, 400, "malformed", "invalid cursor");
         return;
     }
     if ((b = calloc(1, sizeof(*b))) != NULL) {

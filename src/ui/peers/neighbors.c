@@ -219,7 +219,7 @@ meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
     if (p2p_id_equal(&who->id, p2p_identity_id(p->app->identity)))
         err = P2P_ERR_EXISTS;
     else if (list_names(conn, &n) != P2P_OK)
-        p2p_log_info("a neighbour did not list its files");
+        p2p_log_info("a peer on the local network did not list its files");
     if (err == P2P_OK && found_by == UI_BY_HAND)
         p2p_conn_remember(conn);
     if (err == P2P_OK)
@@ -315,7 +315,8 @@ look(struct ui_app *app, void *arg)
     for (size_t i = 0; i < count && !p->is_stopping; i++) {
         enum p2p_err err = meet(p, &targets[i].who, targets[i].found_by);
         if (err != P2P_OK)
-            p2p_log_debug("a neighbour is away error=%s", p2p_err_name(err));
+            p2p_log_debug("a peer on the local network cannot be reached error=%s",
+                          p2p_err_name(err));
     }
     p2p_lock(&p->lock);
     p->is_looking_near = false;

@@ -506,20 +506,18 @@ ui_peers_explain(enum p2p_err err)
 {
     switch (err) {
     case P2P_ERR_KEY_CHANGED:
-        return "another key was met at this address before; trust the new one only "
-               "when you "
+        return "the key at this address has changed; trust the new key only if you "
                "know why it changed";
     case P2P_ERR_WRONG_PEER:
-        return "another peer answers at this address than the one asked for";
+        return "a different peer answers at this address";
     case P2P_ERR_NOT_ALLOWED:
-        return "this peer is blocked, or does not allow this device";
+        return "you blocked this peer, or it does not allow this device";
     case P2P_ERR_UNREACHABLE:
     case P2P_ERR_TIMEOUT:
-        return "nobody answers at this address; check that the machine is on and "
-               "p2p-peer "
+        return "no answer from this address; check that the machine is on and p2p-peer "
                "runs there";
     default:
-        return "what answers at this address is not a peer that can be talked to";
+        return "the program at this address is not a compatible peer";
     }
 }
 

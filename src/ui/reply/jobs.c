@@ -284,7 +284,7 @@ park_or_answer(struct ui_jobs *j, struct http_request *req, struct job *job)
             return;
     } while (http_waitlist_generation(j->list) != seen);
     abandon(j, job);
-    http_fail(req, 503, "timeout", "this took too long; try again");
+    http_fail(req, 503, "timeout", "the request took too long; try again");
 }
 
 bool
@@ -311,5 +311,6 @@ ui_job_begin(struct ui_jobs *j, struct http_request *req,
         return;
     }
     http_set_header(req, "Retry-After", "1");
-    http_fail(req, 503, "busy", "too much is going on at the moment; try again");
+    http_fail(req, 503, "busy",
+              "too many requests are running at the moment; try again");
 }

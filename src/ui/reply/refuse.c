@@ -60,7 +60,7 @@ ui_fail_name(struct http_request *req, const char *name, bool allow_folders,
     char *text;
 
     snprintf(detail, sizeof(detail), "%s: %s", p2p_err_text(P2P_ERR_NAME),
-             problem != NULL ? problem : "its path is too long");
+             problem != NULL ? problem : "the path is too long");
     http_json_init(&o, 256);
     http_json_begin(&o, NULL, '{');
     http_json_put_string(&o, "type", "about:blank");

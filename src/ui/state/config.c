@@ -91,7 +91,7 @@ static const struct setting {
     bool (*set)(struct ui_settings *s, const char *text);
     const char *right;
 } settings[] = {
-    {"name", false, set_name, "1 to 63 bytes of text that shows"},
+    {"name", false, set_name, "1 to 63 bytes of printable text"},
     {"limit_rate", false, set_limit_rate,
      "\"off\", a rate (\"2M\") or a timetable (\"08:00,2M 23:00,off\")"},
     {"connections", true, set_connections, "a whole number from 1 to 16"},
@@ -217,7 +217,7 @@ apply(struct http_request *req, const cJSON *body, struct ui_settings *s)
         char text[UI_RATE_MAX];
 
         if (setting == NULL) {
-            http_fail(req, 422, "invalid_value", "there is no setting \"%.60s\"",
+            http_fail(req, 422, "invalid_value", "unknown setting \"%.60s\"",
                       value->string);
             return false;
         }
@@ -254,7 +254,8 @@ ui_config_handle_patch(struct http_request *req, void *arg)
     if (body == NULL)
         return;
     if (body->child == NULL) {
-        http_fail(req, 422, "invalid_value", "nothing to change was given");
+        http_fail(req, 422, "invalid_value",
+                  "the request contains no setting to change");
         return;
     }
     ui_config_get(app->config, &s);

@@ -149,10 +149,9 @@ open_or_begin_anew(struct ui_store *s, const char *path)
     int code = open_database(s, path);
 
     if (is_damage(code)) {
-        p2p_log_error(
-            "the list of transfers is damaged; it is kept as %s.damaged and a "
-            "new one is begun",
-            path);
+        p2p_log_error("the list of transfers is damaged; it was renamed to %s.damaged "
+                      "and a new list was created",
+                      path);
         if (!set_aside(path))
             return p2p_err_from_errno(errno);
         code = open_database(s, path);
@@ -307,7 +306,7 @@ static void
 write_and_end(struct ui_store *s, sqlite3_stmt *stmt)
 {
     if (sqlite3_step(stmt) != SQLITE_DONE)
-        p2p_log_error("cannot write the list of transfers reason=\"%s\"",
+        p2p_log_error("cannot save the list of transfers reason=\"%s\"",
                       sqlite3_errmsg(s->db));
     end(s, stmt);
 }
@@ -397,7 +396,7 @@ parse_sources(const char *text, struct ui_transfer *t)
         text += *text == '\n';
     }
     if (ui_transfer_set_sources(t, found, count) != P2P_OK)
-        p2p_log_error("out of memory while the list of transfers was read");
+        p2p_log_error("out of memory while reading the list of transfers");
 }
 
 void

@@ -175,9 +175,9 @@ notice_place(struct ui_watch *w)
          is_news = is_away != w->is_away;
 
     if (is_news && is_away)
-        p2p_log_warn("the downloads folder is gone from %s: transfers wait until it is "
-                     "back",
-                     p2p_root_path(w->app->downloads));
+        p2p_log_warn(
+            "the downloads folder %s is missing: transfers wait until it is back",
+            p2p_root_path(w->app->downloads));
     else if (is_news)
         p2p_log_info("the downloads folder is back at %s",
                      p2p_root_path(w->app->downloads));

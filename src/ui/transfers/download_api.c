@@ -137,7 +137,7 @@ ui_api_download_progress(struct http_request *req, void *arg)
     if (name == NULL)
         return;
     if (ui_transfers_progress(app->transfers, name, &p) != P2P_OK) {
-        ui_fail(req, P2P_ERR_NOT_FOUND, "this file was never asked for");
+        ui_fail(req, P2P_ERR_NOT_FOUND, "no download of this file was ever started");
         return;
     }
     ui_json_begin(&o, 256);

@@ -20,7 +20,7 @@ ui_wish_check_name(struct http_request *req, const char *name)
     size_t len = name != NULL ? strlen(name) : 0;
 
     if (name == NULL) {
-        ui_fail_value(req, "filename", "the name of a file");
+        ui_fail_value(req, "filename", "a file name");
         return false;
     }
     if (len > 1 && name[len - 1] == '/')
@@ -44,8 +44,9 @@ is_address(const char *text)
 void
 ui_wish_fail_id(struct http_request *req)
 {
-    ui_fail_value(req, "peer_id",
-                  "64 hexadecimal digits, or the short form of a peer that is online");
+    ui_fail_value(
+        req, "peer_id",
+        "64 hexadecimal digits, or the first digits of the id of an online peer");
 }
 
 static bool

@@ -294,7 +294,7 @@ keep_sources(struct run *run, const struct ui_source *sources, size_t count)
 {
     p2p_lock(&run->ts->lock);
     if (ui_transfer_set_sources(run->t, sources, count) != P2P_OK)
-        p2p_log_warn("out of memory: the sources of a transfer are not kept");
+        p2p_log_warn("out of memory: the sources of a transfer are not saved");
     p2p_unlock(&run->ts->lock);
 }
 

@@ -151,44 +151,45 @@ static const struct {
     const char *advice;
 } failures[] = {
     {P2P_ERR_UNREACHABLE, "peer_offline",
-     "The peer cannot be reached. It is tried again by itself; check that the other "
-     "machine is on and its p2p-peer runs."},
+     "The peer cannot be reached. Check that the other machine is on and p2p-peer runs "
+     "there. The download is retried automatically."},
     {P2P_ERR_CLOSED, "peer_offline",
-     "The peer closed the connection. It is tried again by itself; the peer may be "
-     "busy, "
-     "stopping, or not trust this device."},
-    {P2P_ERR_BUSY, "peer_offline", "The peer is busy. It is tried again by itself."},
+     "The peer closed the connection. It may be busy or stopping, or it may not trust "
+     "this device. The download is retried automatically."},
+    {P2P_ERR_BUSY, "peer_offline",
+     "The peer is busy. The download is retried automatically."},
     {P2P_ERR_RATE_LIMITED, "peer_offline",
-     "The peer takes no more requests at the moment. It is tried again by itself."},
+     "The peer accepts no more requests at the moment. The download is retried "
+     "automatically."},
     {P2P_ERR_TIMEOUT, "timeout",
-     "The peer did not answer in time. It is tried again by itself; check the "
-     "network."},
+     "The peer did not answer in time. Check the network. The download is retried "
+     "automatically."},
     {P2P_ERR_NO_SOURCE, "no_source",
-     "No peer that has this file is online. It is tried again by itself."},
+     "No peer that has this file is online. The download is retried automatically."},
     {P2P_ERR_NOT_FOUND, "not_found",
-     "The peer does not share this file now. It is tried again by itself for a while."},
+     "The peer does not share this file now. The download is retried automatically for "
+     "a while."},
     {P2P_ERR_KEY_CHANGED, "key_changed",
-     "Another key answers at this peer's address than the one remembered. If the peer "
-     "was "
-     "set up anew, trust it under Peers and retry; otherwise somebody may be in "
-     "between."},
+     "The peer has a different key than before. If its owner set it up again, trust "
+     "the new key under Peers and retry. Otherwise someone may be intercepting the "
+     "connection."},
     {P2P_ERR_WRONG_PEER, "key_changed",
-     "Another peer answered than the one asked for. Search again for its present "
+     "A different peer answered at this address. Search again to find the current "
      "address."},
     {P2P_ERR_NOT_ALLOWED, "blocked",
-     "You blocked this peer, or it does not allow this device. See Peers."},
+     "You blocked this peer, or it does not allow this device. Check the page Peers."},
     {P2P_ERR_HASH_MISMATCH, "hash_mismatch",
-     "The received data did not match its hash and was thrown away. Retry, from "
-     "another "
-     "peer if there is one."},
+     "The received data did not match its hash and was discarded. Retry, from another "
+     "peer if possible."},
     {P2P_ERR_FILE_CHANGED, "file_changed",
-     "The file changed at its source while it was fetched. It is tried again by itself "
-     "for a while."},
+     "The peer changed the file during the download. The download is retried "
+     "automatically for a while."},
     {P2P_ERR_DISK_FULL, "disk_full",
-     "The disk is full. Make space; it goes on by itself when there is enough."},
+     "The disk is full. Delete some files; the download continues automatically when "
+     "there is enough space."},
     {P2P_ERR_AWAY, "folder_away",
-     "The downloads folder is not at its path now: it was moved, deleted or unmounted. "
-     "It goes on by itself when the folder is back."},
+     "The downloads folder is missing: it was moved, deleted or unmounted. The "
+     "download continues automatically when the folder is back."},
     {P2P_ERR_QUOTA, "quota",
      "The disk quota is used up. Delete files or raise the quota; the download is "
      "retried "
@@ -206,19 +207,17 @@ static const struct {
      "The file system of the downloads folder does not allow this file name. Download "
      "it under another name."},
     {P2P_ERR_IN_THE_WAY, "in_the_way",
-     "A file or a link stands in the downloads folder where a folder is needed. Move "
-     "it "
-     "away, then retry."},
+     "The download needs a folder where the downloads folder has a file or a link. "
+     "Move it away, then retry."},
     {P2P_ERR_OTHER_DISK, "other_disk",
-     "Another file system is mounted in the downloads folder at a folder of this "
-     "download. Unmount it, then retry."},
+     "Another file system is mounted at a folder of this download. Unmount it, then "
+     "retry."},
     {P2P_ERR_PERMISSION, "permission",
      "The downloads folder cannot be written. Check its owner and permissions, then "
      "retry."},
-    {P2P_ERR_MALFORMED, "protocol",
-     "The peer sent something that is not the protocol."},
-    {P2P_ERR_PROTOCOL, "protocol", "The peer sent something that was not asked for."},
-    {P2P_ERR_AUTH, "protocol", "The peer could not prove who it is."},
+    {P2P_ERR_MALFORMED, "protocol", "The peer sent an invalid message."},
+    {P2P_ERR_PROTOCOL, "protocol", "The peer sent an unexpected message."},
+    {P2P_ERR_AUTH, "protocol", "The peer could not prove its identity."},
     {P2P_ERR_REMOTE, "protocol", "The peer reported an error."},
 };
 

@@ -61,7 +61,8 @@ ui_api_transfers(struct http_request *req, void *arg)
     if (!ui_query_page(req, 0, &page.offset, &page.limit))
         return;
     if (text != NULL && !parse_states(text, states)) {
-        http_fail(req, 400, "malformed", "state must be states divided by commas");
+        http_fail(req, 400, "malformed",
+                  "state must be a list of states separated by commas");
         return;
     }
     ui_json_begin(&o, 4096);
@@ -137,10 +138,10 @@ refuse_ambiguous(struct http_request *req, struct ui_app *app,
 {
     const char *detail =
         contents->at[0].root_known
-            ? "several different files have this name; ask again with the root of one "
-              "of them"
-            : "several different folders have this name; ask again with the peers of "
-              "one of them";
+            ? "several different files have this name; repeat the request with the "
+              "root of one of them"
+            : "several different folders have this name; repeat the request with the "
+              "peers of one of them";
     struct http_json_out o;
     size_t len;
     char *text;
@@ -181,7 +182,7 @@ refuse(struct http_request *req, enum p2p_err err)
                        "the list of transfers is full; clear finished ones first");
     else if (err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT)
         http_fail(req, 503, "discovery_unreachable",
-                  "the registry does not answer; check that p2p-discovery runs");
+                  "no registry answers; check that p2p-discovery is running");
     else
         ui_fail(req, err, NULL);
 }
@@ -273,7 +274,8 @@ do_one(struct http_request *req, struct ui_app *app, enum ui_verb verb)
     if (err == P2P_OK)
         reply_transfer(req, app, 200, id);
     else if (err == P2P_ERR_USAGE)
-        http_fail(req, 409, "wrong_state", "that is not possible in its present state");
+        http_fail(req, 409, "wrong_state",
+                  "the transfer's current state does not allow this");
     else
         ui_fail(req, err, "there is no such transfer");
 }
@@ -328,7 +330,7 @@ take_number(struct http_request *req, const cJSON *body, const char *name,
     *given = cJSON_GetObjectItemCaseSensitive(body, name) != NULL;
     if (!*given || http_json_u64(body, name, 0, 1ull << 53, out))
         return true;
-    ui_fail_value(req, name, "a whole number, not negative");
+    ui_fail_value(req, name, "a whole number that is not negative");
     return false;
 }
 
@@ -369,9 +371,10 @@ ui_api_transfer_patch(struct http_request *req, void *arg)
     }
     if (change.priority == NULL && !has_position && !has_limit && !change.save_as)
         http_fail(req, 422, "invalid_value",
-                  "give priority, position, limit_rate or save_as to change");
+                  "nothing to change: give priority, position, limit_rate or save_as");
     else if ((err = ui_transfers_change(app->transfers, id, &change)) == P2P_ERR_USAGE)
-        http_fail(req, 409, "wrong_state", "that is not possible in its present state");
+        http_fail(req, 409, "wrong_state",
+                  "the transfer's current state does not allow this");
     else if (err != P2P_OK)
         ui_fail(req, err, "there is no such transfer");
     else
