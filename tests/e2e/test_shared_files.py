@@ -166,3 +166,38 @@ def test_a_read_error_is_tried_again(suite):
         strace.send_signal(signal.SIGINT)
         strace.wait(10)
     peer.wait_for("f", timeout=30)
+
+
+@pytest.mark.parametrize("size", [5000, 3_000_000])
+def test_a_write_with_a_forged_time_while_the_peer_is_down(suite, size):
+    """Its hashes are corrected without a reader; a file that was touched only stays shared meanwhile."""
+    old, new = b"a" * size, b"b" * size
+    peer = suite.peer(files={"f": old, "touched": old})
+    peer.kill()
+    path = peer.shared / "f"
+    before = path.stat()
+    with open(path, "r+b") as file:
+        file.write(new)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    (peer.shared / "touched").chmod(0o600)
+    peer = suite.peer()
+    with peer.client() as client:
+        assert [e.name for e in client.list_all()] == [b"f", b"touched"]
+        root = client.meta("touched").root
+        wait_until(lambda: client.meta("f").root != root, what="the new bytes are described")
+        assert client.meta("f").version == 2 and client.meta("touched").root == root
+        assert client.fetch("f") == new
+
+
+def test_files_that_were_touched_while_the_peer_was_down_stay_listed(suite):
+    files = {f"d/{i}": os.urandom(1_500_000) for i in range(30)}
+    peer = suite.peer(files=files)
+    peer.stop()
+    subprocess.run(["chmod", "-R", "o-r", peer.shared / "d"], check=True)
+    peer = suite.peer()
+    with peer.client() as client:
+        wait_until(lambda: len(client.list_all()) == 30, what="all listed")
+        before = [client.meta(name).version for name in files]
+        for _ in range(20):
+            assert len(client.list_all()) == 30
+        assert [client.meta(name).version for name in files] == before

@@ -62,7 +62,8 @@ struct p2p_item {
     struct p2p_item *next_by_inode; /* with facts, that is a version above 0 */
     bool is_sorted;                 /* a pointer to it is in `sorted` */
     bool is_dirty, is_queued, is_owed, is_missing, is_unsaved, is_by_inode;
-    bool is_held;    /* among the missing files, see share_missing.c */
+    bool is_unchecked; /* may have been written unseen: to be hashed again */
+    bool is_held;      /* among the missing files, see share_missing.c */
     bool is_written; /* an event told of a write since it was hashed, whatever the times
                         say */
     struct p2p_hash_job *job; /* with the hasher */

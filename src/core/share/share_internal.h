@@ -88,10 +88,13 @@ struct p2p_share_owner {
     bool has_new_problems; /* since they were stored */
     struct p2p_item *dirty;
     struct p2p_pipeline trees, flats;
-    struct p2p_item *unsaved; /* whose row is not in a committed transaction yet */
+    struct p2p_pipeline checks; /* files that are hashed again and stay shared; with the
+                                   hasher they count as trees */
+    struct p2p_item *unsaved;   /* whose row is not in a committed transaction yet */
     uint64_t resave_ms, resave_pause_ms; /* after a failed commit: when to try again */
     bool is_lost, is_scanned, is_in_transaction, has_warned;
-    bool has_failed; /* a row of the open transaction could not be written */
+    bool is_in_doubt; /* the scan follows a time without events */
+    bool has_failed;  /* a row of the open transaction could not be written */
     size_t skipped;
     size_t missing;      /* items that are gone from the disk and kept */
     uint64_t waiting_ms; /* since then some are missing */
@@ -192,6 +195,8 @@ void p2p_pipeline_want_sha256(struct p2p_share *share, struct p2p_item *item);
  */
 void p2p_pipeline_recheck(struct p2p_share *share, struct p2p_item *item,
                           const struct p2p_file_state *now);
+/* The same when its turn comes, for a file that may have been written unseen. */
+void p2p_pipeline_want_check(struct p2p_share *share, struct p2p_item *item);
 /* Nobody needs what the hasher is doing for this item any longer. */
 void p2p_pipeline_cancel(struct p2p_share *share, struct p2p_item *item);
 /* Not shared because it cannot be read; it is tried again where time can help. */

@@ -101,7 +101,8 @@ is_line_busy(const struct p2p_pipeline *line)
 bool
 p2p_pipeline_is_busy(const struct p2p_share *s)
 {
-    return is_line_busy(&s->owner.trees) || is_line_busy(&s->owner.flats);
+    return is_line_busy(&s->owner.trees) || is_line_busy(&s->owner.flats) ||
+           is_line_busy(&s->owner.checks);
 }
 
 /* ---- The index ---- */
@@ -351,6 +352,46 @@ p2p_pipeline_recheck(struct p2p_share *s, struct p2p_item *item,
     give(s, item, job);
 }
 
+void
+p2p_pipeline_want_check(struct p2p_share *s, struct p2p_item *item)
+{
+    item->is_unchecked = true;
+    enqueue(&s->owner.checks, item); /* or after what it waits for now */
+}
+
+static void
+check_next(struct p2p_share *s, struct p2p_item *item)
+{
+    struct p2p_file_state now;
+    struct stat st;
+
+    if (item->state != P2P_ITEM_READY || item->is_dirty || !item->is_unchecked ||
+        p2p_root_stat(s->root, item->name, &st) != P2P_OK)
+        return; /* it is examined, or an event is on its way */
+    now = p2p_file_state_of(&st);
+    if (p2p_file_state_compare(&now, &item->facts.state) == P2P_FILE_TOUCHED)
+        p2p_pipeline_recheck(s, item, &now);
+    else
+        p2p_pipeline_want_sha256(s, item);
+}
+
+static size_t
+jobs_max(unsigned class)
+{
+    return class == 0 ? SMALL_JOBS_MAX : JOBS_MAX;
+}
+
+static void
+feed_checks(struct p2p_share *s)
+{
+    struct p2p_item *item;
+
+    for (unsigned class = 0; class < P2P_SIZE_CLASSES; class ++)
+        while (s->owner.trees.with_hasher[class] < jobs_max(class) &&
+               (item = dequeue(&s->owner.checks.waiting[class])))
+            check_next(s, item);
+}
+
 /* Whether a queued item still needs this hash; it may have changed since it was queued.
  */
 static bool
@@ -367,19 +408,18 @@ feed_line(struct p2p_share *s, bool flat)
     struct p2p_pipeline *line = line_of(s, flat);
     struct p2p_item *item;
 
-    for (unsigned class = 0; class < P2P_SIZE_CLASSES; class ++) {
-        size_t max = class == 0 ? SMALL_JOBS_MAX : JOBS_MAX;
-        while (line->with_hasher[class] < max &&
+    for (unsigned class = 0; class < P2P_SIZE_CLASSES; class ++)
+        while (line->with_hasher[class] < jobs_max(class) &&
                (item = dequeue(&line->waiting[class])))
             if (still_wants(item, flat))
                 give_next(s, item, flat);
-    }
 }
 
 void
 p2p_pipeline_feed(struct p2p_share *s)
 {
     feed_line(s, false);
+    feed_checks(s);
     feed_line(s, true);
 }
 
@@ -412,6 +452,7 @@ accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job
     uint64_t read_before = job->begin * job->chunk_size;
 
     number_version(&facts, &item->facts);
+    item->is_unchecked = false;
     job->layer = NULL;
     p2p_catalogue_count_hashed(&s->catalogue, facts.state.size - read_before);
     if (p2p_catalogue_set_ready(&s->catalogue, item, &facts, layer) != P2P_OK)
@@ -426,6 +467,8 @@ accept_flat(struct p2p_share *s, struct p2p_item *item, const struct p2p_hash_jo
     p2p_catalogue_set_sha256(&s->catalogue, item, &job->sha256);
     p2p_catalogue_owe(&s->catalogue, item, false);
     put(s, item);
+    if (item->is_unchecked)
+        enqueue(&s->owner.checks, item);
 }
 
 bool

@@ -40,13 +40,12 @@
 
 /* ---- Looking at one file ---- */
 
-static void
+static bool
 share_now(struct p2p_share *s, struct p2p_item *item)
 {
     struct p2p_file_facts facts = item->facts;
 
-    if (p2p_catalogue_set_ready(&s->catalogue, item, &facts, NULL) == P2P_OK)
-        p2p_pipeline_want_sha256(s, item);
+    return p2p_catalogue_set_ready(&s->catalogue, item, &facts, NULL) == P2P_OK;
 }
 
 static void
@@ -124,6 +123,8 @@ compare_ready(struct p2p_share *s, struct p2p_item *item,
     }
     if (change == P2P_FILE_TOUCHED && is_told)
         p2p_pipeline_touch(s, item, now->ctime_ns);
+    else if (change == P2P_FILE_TOUCHED && s->owner.is_in_doubt)
+        p2p_pipeline_want_check(s, item);
     p2p_pipeline_want_sha256(s, item);
 }
 
@@ -131,7 +132,8 @@ compare_ready(struct p2p_share *s, struct p2p_item *item,
  * Compares the file with what is known of it. `is_told`: an event named the file, so a
  * write to it would have been noticed, and a new ctime alone does not mean new bytes.
  * Without an event the old ctime stays in the facts: the first reader then has the file
- * checked (p2p_pipeline_recheck).
+ * checked (p2p_pipeline_recheck). After a time without any events (before the start, or
+ * when events were lost) such a file is checked without a reader.
  */
 static void
 compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool is_told)
@@ -151,7 +153,8 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
     } else if (item->state == P2P_ITEM_READY) {
         compare_ready(s, item, &now, is_told);
     } else if (item->state == P2P_ITEM_NOTED && item->facts.version > 0 && is_known) {
-        share_now(s, item); /* as the index knows it: nothing to read */
+        if (share_now(s, item)) /* as the index knows it: nothing to read */
+            compare_ready(s, item, &now, is_told);
     } else if (item->state == P2P_ITEM_PENDING && is_known &&
                (item->job || item->is_queued)) {
         item->facts.state.ctime_ns = now.ctime_ns;
@@ -360,8 +363,9 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
     struct p2p_share *s = arg;
     struct p2p_item *item;
 
-    if (event == P2P_WATCH_LOST) {
+    if (event == P2P_WATCH_LOST || event == P2P_WATCH_OVERFLOW) {
         s->owner.is_lost = true;
+        s->owner.is_in_doubt |= event == P2P_WATCH_OVERFLOW;
         return;
     }
     if (event == P2P_WATCH_LEFT_OUT) {
@@ -397,10 +401,12 @@ scan_all(struct p2p_share *s)
     if (p2p_path_private_dir(s->root, &private_dir) == P2P_OK)
         p2p_watch_add_private(&s->watch, private_dir);
     p2p_fd_close(&private_dir);
+    s->owner.is_in_doubt |= !s->owner.is_scanned;
     s->owner.is_lost = false;
     s->owner.next_scan_ms = now + SCAN_EVERY_MS;
     s->scan++;
     walk(s, "");
+    s->owner.is_in_doubt = false;
     /* Writes that happened before the new watches were there; some names may be old
      * ones. */
     p2p_watch_read(&old, on_event, s);

@@ -113,7 +113,7 @@ deliver(struct p2p_watch *watch, const struct inotify_event *event,
     size_t wd = (size_t)event->wd;
 
     if (event->mask & IN_Q_OVERFLOW || event->wd < 0 || wd > DESCRIPTORS_MAX) {
-        visit(arg, P2P_WATCH_LOST, "");
+        visit(arg, P2P_WATCH_OVERFLOW, "");
         return;
     }
     if (wd >= watch->cap || !watch->folders[wd])

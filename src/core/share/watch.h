@@ -27,7 +27,9 @@ enum p2p_watch_event {
     P2P_WATCH_FOLDER,   /* a folder came, or its permissions changed */
     P2P_WATCH_LEFT_OUT, /* something came or went whose name may not be shared (name "")
                          */
-    P2P_WATCH_LOST, /* events were lost, or a folder went elsewhere: scan all (name "")
+    P2P_WATCH_OVERFLOW, /* events were lost: also of writes (name "") */
+    P2P_WATCH_LOST, /* a folder went elsewhere, or a scan was asked for: scan all (name
+                     * "")
                      */
 };
 typedef void p2p_watch_visit(void *arg, enum p2p_watch_event event, const char *name);
