@@ -110,7 +110,7 @@ parse_bits(const char *text, size_t len, unsigned max, unsigned *out)
     return *out <= max;
 }
 
-/* No connection comes from these. */
+/* Addresses from which no connection can come. */
 static bool
 never_connects(const struct http_address *a)
 {
@@ -121,7 +121,7 @@ never_connects(const struct http_address *a)
     return memcmp(a->b, zero, sizeof(zero)) == 0 || a->b[0] == 0xff;
 }
 
-/* NULL, or what is wrong with it. */
+/* The reason why the text is invalid, or NULL. */
 static const char *
 parse_network(const char *text, size_t len, struct http_network *out)
 {

@@ -1,4 +1,4 @@
-/* One thread per server that sleeps until the nearest deadline of any kind. */
+/* One thread per server, which sleeps until the earliest of all deadlines. */
 #include "http/internal.h"
 
 #include "p2p/clock.h"
@@ -21,7 +21,7 @@ tick_all(struct http_server *s)
 
     p2p_lock(&s->lock);
     next = http_conn_reap(s, now);
-    /* Connections are looked at in rounds, so that many cost one wake-up. */
+    /* Connections are checked in rounds, so that many of them need only one wake-up. */
     if (next != HTTP_NO_DEADLINE && next < now + REAP_EVERY_MS)
         next = now + REAP_EVERY_MS;
     for (struct http_ticker *t = s->tickers; t != NULL; t = t->next)
@@ -35,7 +35,7 @@ static void
 sleep_until(struct http_server *s, uint64_t when_ms)
 {
     p2p_lock(&s->clock_lock);
-    /* Somebody may have asked for an earlier time since the tick looked. */
+    /* Another thread may have asked for an earlier time since the check. */
     while (!s->is_stopping && p2p_now_ms() < earlier(when_ms, s->wake_at_ms)) {
         uint64_t until = earlier(when_ms, s->wake_at_ms);
 

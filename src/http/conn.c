@@ -1,6 +1,6 @@
 /*
- * Connections: their addresses, what phase they are in, and cutting off slow senders.
- * libmicrohttpd's own time-out starts again with every byte; these deadlines do not.
+ * Connections: their addresses, their phases, and closing slow senders. The time-out of
+ * libmicrohttpd begins again with every byte; these deadlines do not.
  */
 #include "http/internal.h"
 
@@ -10,12 +10,13 @@
 
 #include "p2p/lock.h"
 
-/* A body gets a second more for so many bytes that have arrived. */
+/* A body gets one more second for each time this many bytes have arrived. */
 #define BODY_MIN_RATE (8u * 1024)
-/* So long may an answer take, and a second more for so many bytes of it. */
+/* The time that an answer may take, and one more second for each time this many of its
+ * bytes. */
 #define ANSWER_TIMEOUT_S 30u
 #define ANSWER_MIN_RATE  (16u * 1024)
-/* An upload must move this much in each span. */
+/* An upload must transfer this many bytes in each span of time. */
 #define UPLOAD_MIN_BYTES (64u * 1024)
 #define UPLOAD_SPAN_S    30u
 
@@ -130,8 +131,8 @@ http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
         http_conn_set_phase(c, HTTP_IDLE);
         *context = c;
     } else if (c != NULL) {
-        /* Still open here: once unlinked, the reaper cannot meet a reused descriptor.
-         */
+        /* Still open here: after it is unlinked, the clock thread cannot meet a reused
+         * descriptor. */
         conn_unlink(c);
         http_request_end(&c->req);
         http_source_release(&c->server->sources, c->source);
@@ -140,7 +141,7 @@ http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
     }
 }
 
-/* Seconds a phase may last; 0: somebody else watches. */
+/* The maximum seconds of a phase; 0: another deadline applies. */
 static uint64_t
 seconds_for(const struct http_conn *c, enum http_phase phase)
 {
@@ -178,7 +179,7 @@ http_conn_set_phase(struct http_conn *c, enum http_phase phase)
     http_clock_at(c->server, deadline);
 }
 
-/* A body that arrives fast enough gets the time that its bytes have earned. */
+/* A body that arrives fast enough gets more time for its bytes. */
 static bool
 body_moves(struct http_conn *c, uint64_t now_ms)
 {
@@ -191,7 +192,7 @@ body_moves(struct http_conn *c, uint64_t now_ms)
     return true;
 }
 
-/* An upload that still moves gets another span. */
+/* An upload that makes progress gets another span of time. */
 static bool
 upload_moves(struct http_conn *c, uint64_t now_ms)
 {
@@ -207,9 +208,10 @@ upload_moves(struct http_conn *c, uint64_t now_ms)
 static void
 cut_off(struct http_conn *c)
 {
-    /* In these phases nothing has been answered yet, so the bytes cannot mix. */
+    /* In these phases no answer was begun, so the bytes cannot mix with it. */
     if (c->phase == HTTP_HEADERS || c->phase == HTTP_BODY || c->phase == HTTP_UPLOAD) {
-        if (c->server->opt.tls.cert == NULL) /* else it would not be a TLS record */
+        if (c->server->opt.tls.cert ==
+            NULL) /* with TLS, these bytes would not be a TLS record */
             (void)!send(c->fd, timed_out_answer, sizeof(timed_out_answer) - 1,
                         MSG_DONTWAIT | MSG_NOSIGNAL);
         atomic_fetch_add(&c->server->n_timed_out, 1);
@@ -238,7 +240,7 @@ http_close_groups(struct http_server *s, bool (*may_stay)(uint64_t group, void *
     return count;
 }
 
-/* Called with the server's lock held; returns the earliest deadline left. */
+/* Called with the server's lock held; returns the earliest remaining deadline. */
 uint64_t
 http_conn_reap(struct http_server *s, uint64_t now_ms)
 {

@@ -1,4 +1,4 @@
-/* Text from a URL: percent-encoding and UTF-8. Pure functions. */
+/* Decodes text from a URL: percent-encoding and UTF-8. Pure functions. */
 #ifndef P2P_HTTP_DECODE_H
 #define P2P_HTTP_DECODE_H
 
@@ -6,12 +6,12 @@
 #include <stddef.h>
 
 /*
- * Decodes n bytes into out (n + 1 bytes at most, ended by NUL; may be the input). False
- * for a broken escape, an encoded NUL or what is not UTF-8.
+ * Decodes n bytes into out (at most n + 1 bytes with the NUL; may be the input). False
+ * for a broken escape, an encoded NUL, or invalid UTF-8.
  */
 bool http_percent_decode(const char *in, size_t n, char *out, size_t *out_len);
 
-/* Well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms) without NUL. */
+/* True for valid UTF-8 (RFC 3629: no surrogates, no overlong forms) without NUL. */
 bool http_is_utf8(const char *s, size_t n);
 
 #endif

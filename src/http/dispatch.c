@@ -1,7 +1,8 @@
 /*
- * One request from libmicrohttpd's point of view. It calls http_on_request first with
- * the headers, then with pieces of the body, then once more at the end; after a wait
- * that last call comes again. An answer may be queued only in the first and the last.
+ * Handles a request in the way libmicrohttpd delivers it. The library calls
+ * http_on_request first with the headers, then with pieces of the body, then once more
+ * at the end; after a wait, the last call is repeated. An answer may be sent only in
+ * the first and in the last call.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 
 #define NO_BODY UINT64_MAX
 
-/* The first piece of memory for a body, and what any source may hold of bodies. */
+/* The first piece of memory for a body, and the amount that each source may always
+ * use. */
 #define BODY_FIRST  (16u * 1024)
 #define BODY_ALWAYS (64u * 1024)
 
@@ -23,7 +25,7 @@ http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd)
 
     (void)server;
     if (c == NULL)
-        return NULL; /* out of memory when it connected */
+        return NULL; /* there was no memory when it connected */
     http_request_end(&c->req);
     c->req.serial = atomic_fetch_add(&c->server->last_serial, 1) + 1;
     c->req.conn = c;
@@ -36,8 +38,8 @@ http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd)
 }
 
 /*
- * The memory of a request is used again by the next one at this place. Whoever
- * remembers a request has to hear first that it is over.
+ * The next request reuses the memory of this one. So everything that remembers the
+ * request must first be told that it is over.
  */
 void
 http_request_end(struct http_request *req)
@@ -97,7 +99,7 @@ count_header(void *arg, enum MHD_ValueKind kind, const char *key, const char *va
     return MHD_YES;
 }
 
-/* What two servers could read differently is refused (RFC 9112, 6.3 and 3.2). */
+/* Refuses requests that two servers could read differently (RFC 9112, 6.3 and 3.2). */
 static bool
 framing_is_clear(struct http_request *req, const char *version)
 {
@@ -122,8 +124,8 @@ framing_is_clear(struct http_request *req, const char *version)
     if (n.encodings == 1)
         req->declared = UINT64_MAX;
     else if (n.length != NULL)
-        req->declared =
-            strtoull(n.length, NULL, 10); /* digits: the library has checked */
+        req->declared = strtoull(n.length, NULL, 10); /* the library has checked that
+                                                       * these are digits */
     return true;
 }
 
@@ -174,8 +176,9 @@ is_admitted(struct http_request *req)
 }
 
 /*
- * RFC 9112, 3.2.2: a client may send `GET http://host/path`. Two names for one request
- * are refused, as two Hosts are.
+ * RFC 9112, 3.2.2: a client may send `GET http://host/path`. If the target and the Host
+ * header name different servers, the request is refused, like one with two Host
+ * headers.
  */
 static bool
 strip_authority(struct http_request *req)
@@ -199,7 +202,8 @@ strip_authority(struct http_request *req)
     return true;
 }
 
-/* From the cheapest check to the dearest; the first that fails has answered. */
+/* Runs the checks from the cheapest to the most expensive; the first one that fails has
+ * answered. */
 static bool
 is_welcome(struct http_request *req, size_t uri_len, const char *version)
 {
@@ -217,9 +221,9 @@ is_welcome(struct http_request *req, size_t uri_len, const char *version)
 }
 
 /*
- * A refused body is read and thrown away when it is short, so that the client gets to
- * see the answer and keeps its connection; a client that asked first or sends a lot is
- * answered at once and cut.
+ * If the refused body is short, it is read and discarded, so that the client sees the
+ * answer and keeps its connection. A client that sends a long body, or that asked
+ * before sending, gets the answer at once and is disconnected.
  */
 static bool
 should_drain(const struct http_request *req)
@@ -255,8 +259,8 @@ begin(struct http_request *req, const char *path, const char *method,
 /* ---- body ---- */
 
 /*
- * Memory follows the bytes that have arrived, by doubling, and never what a client
- * declares: an announcement costs nothing.
+ * Memory grows by doubling with the received bytes, never with the announced length, so
+ * an announcement costs nothing.
  */
 static bool
 grow_body(struct http_request *req, size_t need)

@@ -14,8 +14,8 @@
 
 /* ---- header values ---- */
 
-/* Digits up to anything else; false when there are none. More than fits is the largest.
- */
+/* Parses digits; false if there are none. A number that is too large becomes the
+ * largest one. */
 static bool
 take_number(const char **p, uint64_t *out)
 {
@@ -74,7 +74,7 @@ struct cut {
     size_t left; /* without the NUL */
 };
 
-/* All of it, or nothing and nothing behind it either. */
+/* Appends the whole text; if it does not fit, appends nothing now or later. */
 static void
 put(struct cut *c, const char *text, size_t len)
 {
@@ -87,7 +87,7 @@ put(struct cut *c, const char *text, size_t len)
     c->left -= len;
 }
 
-/* For old clients: ASCII only, nothing that would need an escape. */
+/* The name for old clients: only ASCII characters that need no escape. */
 static void
 put_plain(struct cut *c, const char *name)
 {
@@ -131,7 +131,7 @@ http_disposition(const char *name, char *out, size_t size)
 
 /* ---- a file as an answer ---- */
 
-/* If-Range: a range of another version of the file must not be mixed in. */
+/* If-Range: ranges of different versions of a file must not be mixed. */
 static bool
 range_applies(struct http_request *req, const char *quoted_tag)
 {

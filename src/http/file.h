@@ -1,5 +1,5 @@
 /*
- * Files as answers: ranges, conditions, names for the browser, and the pages of a
+ * Files as answers: ranges, conditions, names for the browser, and the files of a web
  * folder.
  */
 #ifndef P2P_HTTP_FILE_H
@@ -12,10 +12,9 @@ struct http_file {
     uint64_t size;
     const char *etag; /* without quotes; NULL: from size and mtime of the file */
     const char *type; /* NULL: application/octet-stream */
-    /*
-     * Not NULL: Content-Disposition: attachment under this name (UTF-8), and a
-     * Content-Security-Policy that makes it harmless when a browser shows it anyway.
-     */
+    /* If not NULL, the answer has Content-Disposition: attachment with this name
+     * (UTF-8), and a Content-Security-Policy that makes the file harmless if a browser
+     * shows it anyway. */
     const char *download_name;
 };
 
@@ -27,18 +26,19 @@ struct http_file {
 void http_reply_file(struct http_request *req, const struct http_file *file);
 
 /*
- * Answers with the file `path` (decoded, relative) beneath the directory: no link is
- * followed and nothing that begins with a dot is found. "" and "x/" mean index.html
- * there.
+ * Answers with the file `path` (decoded, relative) of this directory. Links are not
+ * followed, and names that begin with a dot are not found. "" and "x/" stand for
+ * index.html in that folder.
  */
 void http_reply_static(struct http_request *req, int dir_fd, const char *path);
 
-/* One byte range of a Range value against a size. */
+/* Parses one byte range of a Range header for a file of this size. */
 enum http_range { HTTP_RANGE_NONE, HTTP_RANGE_PART, HTTP_RANGE_BAD };
 enum http_range http_range_parse(const char *value, uint64_t size, uint64_t *first,
                                  uint64_t *len);
 
-/* `attachment; filename="..."; filename*=UTF-8''...` (RFC 6266); a short out is cut. */
+/* Writes `attachment; filename="..."; filename*=UTF-8''...` (RFC 6266), cut if `out` is
+ * too short. */
 void http_disposition(const char *name, char *out, size_t size);
 
 #endif

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* A line of more hops than this is nobody's honest word. */
+/* Lines with more hops than this are not believed. */
 #define HOPS_MAX 64u
 
 struct span {
@@ -21,7 +21,8 @@ trim(struct span s)
     return s;
 }
 
-/* `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]:80`, quoted or not. */
+/* Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`, quoted or
+ * not. */
 static bool
 parse_hop(struct span s, struct http_address *out)
 {
@@ -54,7 +55,7 @@ next_value(const char **at, struct span *out)
     return true;
 }
 
-/* False when the line has too many. */
+/* False if the line has too many hops. */
 static bool
 split_values(const char *line, struct span *out, size_t *count)
 {
@@ -66,7 +67,7 @@ split_values(const char *line, struct span *out, size_t *count)
 
 /* ---- Forwarded: elements of name=value pairs, values may be quoted ---- */
 
-/* Steps over a quoted string; NULL when it does not end. */
+/* Skips a quoted string; NULL if it does not end. */
 static const char *
 skip_quoted(const char *at)
 {
@@ -80,8 +81,8 @@ skip_quoted(const char *at)
 }
 
 /*
- * One pair, up to and without the `;` or `,` behind it. Strict on purpose: a client's
- * open quotation mark must not swallow what the proxy appends.
+ * Parses one pair, up to the `;` or `,` behind it. It is strict on purpose: a client's
+ * open quotation mark must not hide what the proxy appends.
  */
 static bool
 take_pair(const char **at, struct span *name, struct span *value)
@@ -100,7 +101,7 @@ take_pair(const char **at, struct span *name, struct span *value)
     return **at == '\0' || **at == ';' || **at == ',';
 }
 
-/* The `for` of each element; an element without one is an empty span. */
+/* Finds the `for` of each element; an element without one gives an empty text. */
 static bool
 split_elements(const char *line, struct span *out, size_t *count)
 {

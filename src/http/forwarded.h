@@ -1,8 +1,7 @@
 /*
- * What the lines of Forwarded (RFC 7239) and X-Forwarded-For say, as pure functions.
- *
- * Trust boundary: each line is text that the nearest proxy wrote, or that it passed on.
- * Only what stands to the right of every hop that is not trusted can be believed.
+ * Parses the headers Forwarded (RFC 7239) and X-Forwarded-For, as pure functions. Trust
+ * boundary: each line is text that the nearest proxy wrote or passed on. Only the part
+ * to the right of all untrusted hops can be believed.
  */
 #ifndef P2P_HTTP_FORWARDED_H
 #define P2P_HTTP_FORWARDED_H
@@ -15,16 +14,16 @@ enum http_forwarded_kind {
 };
 
 /*
- * The address of the client behind the proxies, from one header's `count` lines in the
- * order they arrived. Hops are taken from the right: the first one that is not in
- * `trusted` is the client, or the last one when all are. False, and `out` is all zeros,
- * when a hop on the way cannot be read.
+ * Finds the client's address behind the proxies, from the `count` lines of one header
+ * in the order they arrived. Hops are read from the right: the first one that is not in
+ * `trusted` is the client, or the leftmost one if all are trusted. If a hop on the way
+ * cannot be read, returns false and sets `out` to zeros.
  */
 bool http_forwarded_client(enum http_forwarded_kind kind, const char *const *lines,
                            size_t count, const struct http_networks *trusted,
                            struct http_address *out);
 
-/* The last of the values in a list such as X-Forwarded-Host: a part of `line`. */
+/* The last value of a list such as X-Forwarded-Host; a part of `line`. */
 const char *http_forwarded_last(const char *line);
 
 #endif

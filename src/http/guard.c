@@ -47,7 +47,8 @@ http_host_parse(const char *host, char *name, size_t size)
     return true;
 }
 
-/* The canonical text of an IPv6 address, so that spellings compare equal. */
+/* Writes an IPv6 address in its canonical form, so that different spellings compare
+ * equal. */
 static void
 canonical(char *name, size_t size)
 {
@@ -81,7 +82,7 @@ struct place {
     unsigned port;
 };
 
-/* The port of a Host that has been parsed; 0 when it has none. */
+/* The port of a parsed Host; 0 if it has none. */
 static unsigned
 port_of(const char *host)
 {
@@ -118,8 +119,7 @@ http_origin_is_own(const struct http_origin_headers *h)
         return true;
     if (!is_https && strncmp(h->origin, "http://", 7) != 0)
         return false;
-    /* Behind a proxy that ends TLS and does not say so, the page's scheme is as good.
-     */
+    /* Behind a proxy that ends TLS without saying so, the page's scheme is accepted. */
     if (h->scheme != NULL && is_https != (strcmp(h->scheme, "https") == 0))
         return false;
     return parse_place(h->origin + (is_https ? 8 : 7), is_https, &from) &&
@@ -129,7 +129,7 @@ http_origin_is_own(const struct http_origin_headers *h)
 
 /* ---- names ---- */
 
-/* NULL, or what is wrong with it. */
+/* The reason why the text is invalid, or NULL. */
 static const char *
 add_host(struct http_hosts *out, const char *text, size_t len)
 {
@@ -223,8 +223,9 @@ is_safe(const char *method)
 }
 
 /*
- * What browsers send along and a page cannot keep back. Without a secure context there
- * is no Sec-Fetch-Site, and no Origin with GET: Accept-Language is always there.
+ * Headers that browsers send and that a page cannot remove. Without a secure context
+ * there is no Sec-Fetch-Site, and GET requests have no Origin, but Accept-Language is
+ * always sent.
  */
 static bool
 is_from_browser(const struct http_request *req)
@@ -254,7 +255,7 @@ host_passes(struct http_request *req)
     return false;
 }
 
-/* The user follows a link: the whole window becomes our page. */
+/* The user follows a link: our page replaces the other one. */
 static bool
 is_navigation(const struct http_request *req)
 {

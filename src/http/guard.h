@@ -1,4 +1,5 @@
-/* Host and Origin (HTTP.md, "Who may call") as pure functions. */
+/* Checks of the headers Host and Origin (HTTP.md, "Who may call"), as pure
+ * functions. */
 #ifndef P2P_HTTP_GUARD_H
 #define P2P_HTTP_GUARD_H
 
@@ -8,20 +9,20 @@
 #include "p2p/err.h"
 
 /*
- * Splits a Host value: the name or address without brackets, port and a trailing dot,
- * in lower case. False for what is not a Host.
+ * Parses a Host value: writes the name or address in lower case, without brackets, port
+ * and trailing dot. False if the value is invalid.
  */
 bool http_host_parse(const char *host, char *name, size_t size);
 
 /*
- * Whether a page opened under this Host may be this server's own: a loopback name, the
- * address `local_ip` of the connection, or one of `allowed`. A rebound name is none of
+ * True if this Host may be this server's own name: a loopback name, the address
+ * `local_ip` of the connection, or one of `allowed`. A rebound DNS name is none of
  * these.
  */
 bool http_host_is_own(const char *host, const char *local_ip,
                       const char *const *allowed);
 
-/* What a request says of where it comes from; NULL for what is absent. */
+/* The headers that tell where a request comes from; NULL for missing ones. */
 struct http_origin_headers {
     const char *origin;
     const char *fetch_site; /* Sec-Fetch-Site */
@@ -30,9 +31,9 @@ struct http_origin_headers {
 };
 
 /*
- * Whether the request comes from a page of this server or from no page at all. A
- * browser that says same-origin is believed: no page can write that header. Otherwise
- * the Origin is compared with the Host, a default port with none.
+ * True if the request comes from a page of this server or from no page at all.
+ * "same-origin" in Sec-Fetch-Site is believed, because no page can set that header.
+ * Otherwise the Origin is compared with the Host; a default port equals no port.
  */
 bool http_origin_is_own(const struct http_origin_headers *h);
 
@@ -44,14 +45,14 @@ struct http_hosts {
 };
 
 /*
- * Host names or addresses, several in one text when commas separate them; a port is
- * dropped, since a Host is right on every port. USAGE: one of them is no host, and
- * `why` says which one. Free with http_hosts_clear() in either case.
+ * Parses host names or addresses; one text may contain several, separated by commas.
+ * Ports are dropped, because a Host is valid on every port. USAGE if one of them is not
+ * a host; `why` names it. Free with http_hosts_clear() in either case.
  */
 P2P_MUST_CHECK enum p2p_err http_hosts_parse(const char *const *list,
                                              struct http_hosts *out, char *why,
                                              size_t size);
-/* The names that this machine has in a local network: NAME and NAME.local. */
+/* The names of this machine in a local network: NAME and NAME.local. */
 void http_hosts_add_machine(struct http_hosts *out);
 void http_hosts_clear(struct http_hosts *out);
 

@@ -1,6 +1,6 @@
 /*
- * What the files of src/http share: the structs behind http.h. A connection carries the
- * one request it is busy with, so that an ordinary request allocates nothing.
+ * Declarations shared by the files of src/http: the structs behind http.h. A connection
+ * contains its current request, so that an ordinary request allocates no memory.
  */
 #ifndef P2P_HTTP_INTERNAL_H
 #define P2P_HTTP_INTERNAL_H
@@ -34,7 +34,7 @@ struct http_pair {
 };
 
 struct http_request {
-    uint64_t serial; /* 0: no request is open here */
+    uint64_t serial; /* 0: no request is open */
     _Atomic uint64_t group;
     struct http_server *server;
     struct http_conn *conn;
@@ -43,21 +43,22 @@ struct http_request {
     const char *path;
     const struct http_route *route;
 
-    char *text; /* decoded parameters and query; `small` unless they are long */
+    char *
+        text; /* decoded parameters and query; points to `small` unless they are long */
     size_t text_need, text_used;
     char small[HTTP_SMALL_TEXT];
     struct http_pair params[HTTP_MAX_PARAMS];
     struct http_pair query[HTTP_MAX_QUERY];
     unsigned n_params, n_query;
-    char proxied_ip[HTTP_IP_TEXT]; /* "": the connection's address is the client's */
-    const char *forwarded_host, *forwarded_proto; /* of a trusted proxy; or NULL */
+    char proxied_ip[HTTP_IP_TEXT]; /* "": the client's address is that of the connection
+                                    */
+    const char *forwarded_host, *forwarded_proto; /* from a trusted proxy, or NULL */
     bool is_by_proxy; /* the connection is a trusted one's */
     bool shows_proxy, shows_address;
 
-    struct http_source
-        *source;       /* the client's; of the connection unless a proxy names it
-                        */
-    uint64_t declared; /* Content-Length; UINT64_MAX when chunked */
+    struct http_source *source; /* the client's source: that of the connection, unless a
+                                 * proxy names another one */
+    uint64_t declared;          /* Content-Length; UINT64_MAX when chunked */
     _Atomic uint64_t received;
     char *body;
     size_t body_len, body_cap;
@@ -67,8 +68,8 @@ struct http_request {
     struct MHD_Response *response; /* the answer; NULL until given */
     bool is_shared;                /* the response belongs to a http_prepared */
     unsigned status;
-    uint64_t answer_bytes;  /* of an answer in memory */
-    uint64_t charged_bytes; /* of them, what the source is charged for */
+    uint64_t answer_bytes;  /* bytes of an answer in memory */
+    uint64_t charged_bytes; /* the part of them that the source is charged for */
     struct {
         char *name, *value;
     } extra[HTTP_MAX_EXTRA];
@@ -81,16 +82,16 @@ struct http_request {
     struct http_request *wait_prev, *wait_next;
     uint64_t wait_deadline_ms;
     bool has_waited; /* the deadline is set */
-    bool has_parked; /* in this run of the handler; only its thread looks */
+    bool has_parked; /* in this run of the handler; used by its thread only */
     bool is_offloaded;
 };
 
 enum http_phase {
-    HTTP_IDLE,    /* between requests: nothing of the next one seen */
+    HTTP_IDLE,    /* between requests: no byte of the next one has arrived */
     HTTP_HEADERS, /* request line seen */
     HTTP_BODY,
-    HTTP_UPLOAD, /* bounded by progress, not by a whole */
-    HTTP_ANSWER, /* the daemon's own time-out watches the reader */
+    HTTP_UPLOAD, /* limited by progress, not by a total time */
+    HTTP_ANSWER, /* the library's own time-out applies to the reader */
 };
 
 struct http_conn {
@@ -108,18 +109,19 @@ struct http_conn {
     bool is_loopback;
     _Atomic uint64_t note; /* see http_connection_note() */
     /* places.c, under the server's lock: */
-    bool is_favored;  /* on loopback, or known; it has one of the reserved places */
+    bool is_favored;  /* on loopback, or known: it has one of the reserved places */
     bool is_known;    /* see http_request_mark_known() */
-    bool is_given_up; /* its place is free: the library is about to close it */
+    bool is_given_up; /* its place is free already: the library is about to close it */
     char ip[HTTP_IP_TEXT];
-    char local_ip[HTTP_IP_TEXT]; /* asked for on first use */
+    char local_ip[HTTP_IP_TEXT]; /* determined at the first use */
     struct http_request req;
 };
 
-/* Something with deadlines of its own: called by the server's clock thread. */
+/* An object with its own deadlines: the server's clock thread calls it. */
 struct http_ticker {
     uint64_t (*tick)(struct http_ticker *self, uint64_t now_ms); /* returns next wish */
-    void (*stop)(struct http_ticker *self); /* the server is closing: let all go */
+    void (*stop)(
+        struct http_ticker *self); /* the server is closing: release everything */
     struct http_ticker *next;
 };
 
@@ -133,15 +135,15 @@ struct http_server {
     struct http_ratelimit *limiter;
     struct http_pool *pool;
     struct http_networks proxies; /* the trusted ones */
-    struct http_hosts hosts;      /* names that are right as Host */
+    struct http_hosts hosts;      /* names that are accepted as Host */
     _Atomic bool has_warned_of_proxy;
 
     struct http_sources sources;
 
     struct http_server_lock lock; /* conns, tickers, places */
     struct http_conn *conns;
-    unsigned n_placed; /* connections that were not given up, */
-    unsigned n_others; /* and those of them that are not favored */
+    unsigned n_placed; /* open connections that were not given up, */
+    unsigned n_others; /* and how many of them have no reserved place */
     struct http_ticker *tickers;
 
     pthread_t clock;
@@ -155,14 +157,14 @@ struct http_server {
     _Atomic uint64_t n_connections, n_requests, n_refused, n_limited, n_timed_out;
     _Atomic uint64_t n_given_up, n_turned_away;
     _Atomic uint64_t n_by_class[6];
-    _Atomic bool looks_for_closed; /* waits look at once who has gone */
+    _Atomic bool looks_for_closed; /* waits check at once which clients have gone */
 };
 
 /* clock.c: one thread per server that sleeps until the nearest deadline. */
 enum p2p_err http_clock_start(struct http_server *s);
 void http_clock_stop(struct http_server *s);
 void http_clock_at(struct http_server *s,
-                   uint64_t when_ms); /* wake no later than this */
+                   uint64_t when_ms); /* wake up no later than this */
 void http_clock_add(struct http_server *s, struct http_ticker *t);
 void http_clock_remove(struct http_server *s, struct http_ticker *t);
 
@@ -172,21 +174,21 @@ void http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
 void http_conn_set_phase(struct http_conn *c, enum http_phase phase);
 uint64_t http_conn_reap(struct http_server *s, uint64_t now_ms);
 
-/* places.c: the daemon asks before it accepts; take and leave with the server's lock.
- */
+/* places.c: the library asks before it accepts a connection; take and leave need the
+ * server's lock. */
 enum MHD_Result http_place_asked(void *server, const struct sockaddr *sa,
                                  socklen_t len);
 void http_place_take(struct http_conn *c);
 void http_place_leave(struct http_conn *c);
 void http_place_give_up(struct http_conn *c);
-/* Without it: ends the longest wait for a client that does not read. */
+/* Needs no lock: closes the connection whose client has not read for longest. */
 void http_place_end_reader(struct http_server *s);
-/* The caller proved who it is, or no longer does. */
+/* The caller has proven its identity, or no longer does. */
 void http_place_set_known(struct http_conn *c, bool is_known);
-/* Others speak through this connection: it is not favored for being on loopback. */
+/* This connection carries other clients, so it is not favored for being on loopback. */
 void http_place_is_proxys(struct http_conn *c);
 
-/* dispatch.c: the daemon's callbacks for one request. */
+/* dispatch.c: the library's callbacks for one request. */
 void *http_on_uri(void *server, const char *uri, struct MHD_Connection *mhd);
 enum MHD_Result http_on_request(void *server, struct MHD_Connection *mhd,
                                 const char *url, const char *method,
@@ -194,7 +196,8 @@ enum MHD_Result http_on_request(void *server, struct MHD_Connection *mhd,
                                 void **context);
 void http_on_completed(void *server, struct MHD_Connection *mhd, void **context,
                        enum MHD_RequestTerminationCode why);
-/* Tells the program and gives back what the request held. Once or often. */
+/* Tells the program that the request is over, and frees what it held. May be called
+ * more than once. */
 void http_request_end(struct http_request *req);
 
 /* route.c: sets req->route and params, or answers 404, 405, 400. */
@@ -210,7 +213,7 @@ char *http_request_text(struct http_request *req, size_t size); /* room in req->
 bool http_guard_passes(struct http_request *req);
 bool http_guard_allows_site(struct http_request *req); /* once the route is known */
 
-/* proxy.c: finds out what the request shows of proxies, and who is behind them. */
+/* proxy.c: detects proxies in the request, and the client behind them. */
 void http_proxy_resolve(struct http_request *req, const char *version);
 
 /* response.c */
@@ -222,7 +225,7 @@ enum MHD_Result http_answer_queue(struct http_request *req);
 enum p2p_err http_pool_start(unsigned threads, struct http_pool **result);
 void http_pool_stop(struct http_pool *p);
 void http_pool_free(struct http_pool *p);
-/* A source has read an answer: its next one may be made. */
+/* A source has read an answer, so its next one may be made. */
 void http_pool_poke(struct http_pool *p);
 
 /* upload.c */

@@ -1,6 +1,6 @@
 /*
- * JSON in: cJSON behind checks it does not make itself. JSON out: a small writer for
- * the lists that are long or frequent. Pure; one object, one thread at a time.
+ * Input: cJSON, with checks that it does not make itself. Output: a small writer for
+ * long or frequent lists. Pure; one object, one thread at a time.
  */
 #ifndef P2P_HTTP_JSON_H
 #define P2P_HTTP_JSON_H
@@ -19,17 +19,18 @@ struct cJSON;
 
 /*
  * Parses exactly one value. Refuses bytes after it, invalid UTF-8, NUL (also as
- * \u0000), nesting and counts over the limits above, a key twice in one object (case
- * counts). Returns owned, free with cJSON_Delete; NULL with *why a constant text.
+ * \u0000), more nesting or values than the limits above, and an object with the same
+ * key twice (case matters). Returns owned, free with cJSON_Delete; NULL with *why set
+ * to a constant text.
  */
 struct cJSON *http_json_parse(const char *text, size_t len, const char **why);
 
-/* A member that is a string; NULL when absent or something else. Borrows. */
+/* A member that is a string; NULL if it is missing or not a string. Borrows. */
 const char *http_json_string(const struct cJSON *object, const char *name);
 
 /*
- * A member that is a whole number in [min, max], max at most 2^53; false when it is
- * absent or something else.
+ * A member that is a whole number in [min, max] (max at most 2^53); false if it is
+ * missing or anything else.
  */
 bool http_json_u64(const struct cJSON *object, const char *name, uint64_t min,
                    uint64_t max, uint64_t *out);
@@ -37,8 +38,8 @@ bool http_json_u64(const struct cJSON *object, const char *name, uint64_t min,
 /* ---- writing ---- */
 
 /*
- * A growing text. Commas are the writer's business; a name is NULL in arrays. After a
- * failed allocation it swallows everything and http_json_take() returns NULL.
+ * A growing text. The writer adds the commas; a name is NULL in arrays. After a failed
+ * allocation it ignores everything, and http_json_take() returns NULL.
  */
 struct http_json_out {
     char *text;
@@ -66,7 +67,7 @@ void http_json_put_json(struct http_json_out *o, const char *name, const char *j
 void http_json_put_thousandths(struct http_json_out *o, const char *name,
                                uint64_t value);
 
-/* Hands the text over (malloc'ed, NUL-terminated) and leaves the writer empty. */
+/* Returns the text (malloc'ed, NUL-terminated; owned) and empties the writer. */
 char *http_json_take(struct http_json_out *o, size_t *len);
 
 #endif

@@ -1,4 +1,4 @@
-/* Checks before and after cJSON: what it would accept and nobody should. */
+/* Checks before and after cJSON, for input that cJSON accepts and that is not safe. */
 #include "http/json.h"
 
 #include <string.h>
@@ -8,9 +8,9 @@
 #include "http/decode.h"
 
 /*
- * One pass before anything is allocated: depth, number of values, NUL written as an
- * escape. Values are counted by what separates them, which is exact for JSON that is
- * valid.
+ * One pass before memory is allocated checks the depth, the number of values, and NULs
+ * written as escapes. Values are counted by their separators, which is exact for valid
+ * JSON.
  */
 static const char *
 scan(const char *text, size_t len)
@@ -60,7 +60,7 @@ has_doubled_key(const cJSON *object)
     return false;
 }
 
-/* Depth was bounded by scan(). */
+/* scan() has limited the depth. */
 static bool
 is_unambiguous(const cJSON *value)
 {
@@ -124,7 +124,8 @@ http_json_u64(const struct cJSON *object, const char *name, uint64_t min, uint64
     if (!cJSON_IsNumber(item))
         return false;
     d = item->valuedouble;
-    /* cJSON keeps doubles: from 2^53 on a number may not be what was sent. */
+    /* cJSON stores doubles: from 2^53 on, a number may differ from the one that was
+     * sent. */
     if (!(d >= 0 && d < 9007199254740992.0) || d != (double)(uint64_t)d)
         return false;
     *out = (uint64_t)d;

@@ -22,7 +22,7 @@ http_json_clear(struct http_json_out *o)
     *o = (struct http_json_out){.failed = true};
 }
 
-/* Room for n more bytes, or NULL; the caller adds what it used to o->len. */
+/* Returns room for n more bytes, or NULL; the caller adds the used bytes to o->len. */
 static char *
 room(struct http_json_out *o, size_t n)
 {

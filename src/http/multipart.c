@@ -1,7 +1,7 @@
 /*
- * The delimiter is CR LF "--" boundary. The body is taken as if CR LF stood before it,
- * so that the first delimiter looks like the others. Bytes that might begin a delimiter
- * stay in the buffer until it is decided.
+ * The delimiter is CR LF "--" boundary. The parser inserts CR LF before the body, so
+ * that the first delimiter looks like the others. Bytes that might begin a delimiter
+ * stay in the buffer until that is decided.
  */
 #include "http/multipart.h"
 
@@ -30,8 +30,8 @@ struct http_multipart {
 /* ---- header values ---- */
 
 /*
- * The value of parameter `name` in `disposition; a=b; name="va\"lue"`, unquoted into
- * out. Returns 1 found, 0 absent, -1 malformed or too long.
+ * Copies the value of parameter `name` in `disposition; a=b; name="va\"lue"` unquoted
+ * to out. Returns 1 if found, 0 if missing, -1 if malformed or too long.
  */
 static int
 find_parameter(const char *value, const char *name, char *out, size_t size)
@@ -51,8 +51,7 @@ find_parameter(const char *value, const char *name, char *out, size_t size)
         is_quoted = *++p == '"';
         p += is_quoted;
         for (; *p != '\0' && (is_quoted ? *p != '"' : *p != ';'); p++) {
-            /* Browsers send backslashes as they are; only \" is an escape (RFC 7578).
-             */
+            /* Browsers send backslashes unchanged; only \" is an escape (RFC 7578). */
             if (is_quoted && p[0] == '\\' && p[1] == '"')
                 p++;
             if (is_it && n + 1 >= size)
@@ -100,7 +99,8 @@ http_multipart_boundary(const char *type, char out[HTTP_MULTIPART_BOUNDARY_MAX +
     return P2P_OK;
 }
 
-/* Browsers write these three as escapes inside name and filename (HTML, form data). */
+/* Browsers write these three characters as escapes in name and filename (HTML, form
+ * data). */
 static void
 undo_form_escapes(char *s)
 {
@@ -140,7 +140,8 @@ begin_part(struct http_multipart *m, const char *disposition)
     return m->events->on_part(m->arg, name, has_filename == 1 ? filename : NULL);
 }
 
-/* `head` is the part's header without the empty line, lines ended by CR LF or NUL. */
+/* `head` is the header of the part without the empty line; its lines end with CR LF or
+ * NUL. */
 static enum p2p_err
 parse_head(struct http_multipart *m, char *head, size_t len)
 {
@@ -206,8 +207,8 @@ drop(struct http_multipart *m, size_t n)
 }
 
 /*
- * How many bytes at the buffer's front are surely content; *found when a whole
- * delimiter follows them.
+ * How many bytes at the beginning of the buffer are certainly content; *found if a
+ * complete delimiter follows them.
  */
 static size_t
 content_length(const struct http_multipart *m, bool *found)
@@ -221,7 +222,7 @@ content_length(const struct http_multipart *m, bool *found)
         return (size_t)(at - m->buffer);
     if (keep > m->len)
         keep = m->len;
-    /* Only a CR can begin a delimiter: without one the rest is content too. */
+    /* Only a CR can begin a delimiter; without one, the rest is also content. */
     cr = memchr(m->buffer + m->len - keep, '\r', keep);
     return cr != NULL ? (size_t)(cr - m->buffer) : m->len;
 }
@@ -269,7 +270,8 @@ pass_delimiter_end(struct http_multipart *m, bool *progressed)
         return P2P_OK;
     if (memcmp(m->buffer + pad, "\r\n", 2) != 0)
         return P2P_ERR_MALFORMED;
-    /* The CR LF stays: a part without headers is then CR LF CR LF like any other. */
+    /* Keeps the CR LF, so that a part without headers begins with CR LF CR LF like any
+     * other. */
     drop(m, pad);
     m->state = HEADERS;
     *progressed = true;

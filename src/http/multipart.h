@@ -1,6 +1,6 @@
 /*
- * multipart/form-data (RFC 7578) as bytes come in: a parser that holds one buffer of
- * fixed size and no part's content. It knows nothing of HTTP or files.
+ * Parses multipart/form-data (RFC 7578) as the bytes arrive, with one buffer of fixed
+ * size and without storing the content of parts. It knows nothing of HTTP or files.
  */
 #ifndef P2P_HTTP_MULTIPART_H
 #define P2P_HTTP_MULTIPART_H
@@ -15,20 +15,18 @@
 
 struct http_multipart;
 
-/* Any error a callback returns ends the parse with it. */
+/* An error that a callback returns ends the parsing with this error. */
 struct http_multipart_events {
-    /*
-     * A part begins. `name` is its field; `filename` NULL when it is a plain field.
-     * Both are valid UTF-8 without NUL, borrowed for the call, and otherwise as hostile
-     * as they came.
-     */
+    /* A part begins. `name` is the name of its field; `filename` is NULL if it is not a
+     * file. Both are valid UTF-8 without NUL, borrowed for the call, and otherwise
+     * unchecked input. */
     enum p2p_err (*on_part)(void *arg, const char *name, const char *filename);
     enum p2p_err (*on_data)(void *arg, const void *data, size_t len);
     enum p2p_err (*on_part_end)(void *arg);
 };
 
-/* The boundary of a Content-Type value; P2P_ERR_MALFORMED when it has none that is
- * legal. */
+/* Finds the boundary in a Content-Type value; P2P_ERR_MALFORMED if there is no valid
+ * one. */
 P2P_MUST_CHECK enum p2p_err
 http_multipart_boundary(const char *content_type,
                         char out[HTTP_MULTIPART_BOUNDARY_MAX + 1]);
@@ -39,11 +37,12 @@ struct http_multipart *http_multipart_new(const char *boundary,
                                           void *arg);
 void http_multipart_free(struct http_multipart *m);
 
-/* P2P_ERR_MALFORMED (also for a limit above) or what a callback returned. */
+/* Parses more bytes. P2P_ERR_MALFORMED (also for a limit above), or the error that a
+ * callback returned. */
 P2P_MUST_CHECK enum p2p_err http_multipart_feed(struct http_multipart *m,
                                                 const void *data, size_t len);
 
-/* P2P_ERR_MALFORMED unless the closing delimiter was seen. */
+/* Ends the input. P2P_ERR_MALFORMED unless the closing delimiter was seen. */
 P2P_MUST_CHECK enum p2p_err http_multipart_finish(const struct http_multipart *m);
 
 #endif

@@ -6,28 +6,29 @@
 #include "p2p/lock.h"
 
 #define THREADS_MAX 16u
-/* Requests that wait for a thread. One source may have as many of them as are left. */
+/* The number of requests that may wait for a thread. One source may use at most the
+ * part that is still free. */
 #define QUEUE_MAX 4096u
 
 /*
- * Fair work: of the sources with work to do, the one whose work has cost least so far
- * is next. The cost is known afterwards: the bytes of the answer, and the time it took
- * in bytes of an ordinary answer. A source that comes back from a pause starts with the
- * least that the others have, so that nobody saves up.
+ * Work is shared fairly: the next source is the one whose work has cost least so far.
+ * The cost is known afterwards: the bytes of the answer, and the time converted to
+ * bytes of an ordinary answer. A source that comes back from a pause starts with the
+ * lowest cost of the others, so that pauses save up nothing.
  */
 #define COST_REQUEST (16u * 1024)
 #define COST_US      64u
 
-/* How often readers are looked at while unread answers fill the memory for them. */
+/* How often readers are checked while unread answers use up the memory for them. */
 #define FULL_LOOK_MS 500u
 
 P2P_MUTEX_KIND(http_pool_lock);
 struct http_pool {
     struct http_pool_lock lock;
     pthread_cond_t work;
-    struct http_source *sources; /* those with work, through work_next */
+    struct http_source *sources; /* sources with work, linked by work_next */
     unsigned queued, n_threads;
-    uint64_t least; /* spent of the source that was last chosen */
+    uint64_t least; /* the cost (`spent`) of the source that was chosen last */
     _Atomic bool is_stopping;
     pthread_t threads[THREADS_MAX];
 };
@@ -67,7 +68,8 @@ pop(struct http_pool *p, struct http_source **at)
     return req;
 }
 
-/* What a source has not read yet waits in memory: enough of it, and its work waits. */
+/* Answers that a source has not read yet wait in memory. If there are too many, its
+ * work waits. */
 static bool
 may_work(struct http_source *s, bool *all_is_full)
 {
@@ -80,7 +82,7 @@ may_work(struct http_source *s, bool *all_is_full)
            (may == HTTP_HAS_ENOUGH && http_client_is_loopback(s->first));
 }
 
-/* NULL: no work, or none that may be done now. */
+/* NULL: there is no work, or none that may run now. */
 static struct http_request *
 choose(struct http_pool *p, struct http_server **full)
 {
@@ -142,7 +144,8 @@ pool_main(void *arg)
 
     while ((req = take(p)) != NULL) {
         run(p, req);
-        MHD_resume_connection(req->mhd); /* from here on the request is not ours */
+        MHD_resume_connection(req->mhd); /* from here on the request does not belong to
+                                          * this thread */
     }
     return NULL;
 }
@@ -180,7 +183,7 @@ http_offload(struct http_request *req)
     }
     req->is_offloaded = req->has_parked = true;
     MHD_suspend_connection(
-        req->mhd); /* under the lock: a thread may resume it at once */
+        req->mhd); /* under the lock, because another thread may resume it at once */
     push(p, req);
     pthread_cond_signal(&p->work);
     p2p_unlock(&p->lock);
@@ -205,8 +208,7 @@ http_pool_start(unsigned threads, struct http_pool **result)
     return P2P_OK;
 }
 
-/* Answers what waits and ends the threads; requests may still be told 503 afterwards.
- */
+/* Answers the waiting requests and ends the threads; later requests get 503. */
 void
 http_pool_stop(struct http_pool *p)
 {

@@ -1,11 +1,10 @@
 /*
- * Who gets a connection, and who gives one up.
- *
- * libmicrohttpd only counts whole addresses, and when it is full it stops accepting:
- * the owner of the machine waits like everybody. Here a part of the connections is for
- * the favored: loopback, and callers that have proven who they are. Between all others
- * the source with the most connections gives one up first: one that waits for nothing
- * but its client's next word, the longest wait first.
+ * Decides which clients get a connection, and which connections are closed to make
+ * room. libmicrohttpd only counts connections per address, and when it is full it stops
+ * accepting, so that even the machine's owner has to wait. Here a part of the
+ * connections is reserved for the favored ones: loopback, and callers that have proven
+ * their identity. Among all others, the source with the most connections loses one
+ * first: a connection that waits for its client, beginning with the longest wait.
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -13,15 +12,17 @@
 #include "http/internal.h"
 #include "p2p/lock.h"
 
-/* A part of all connections is for the favored, but not more than anybody needs. */
+/* A part of all connections is reserved for the favored ones, up to a maximum. */
 #define RESERVED_PART 8u
 #define RESERVED_MAX  128u
 
-/* What has begun gets so long before it may be ended for another one. */
+/* A connection that has begun something may not be closed for another one before this
+ * time. */
 #define SPEAKING_MS  1000u /* a request's headers */
 #define SENDING_MS   2000u /* its body */
-#define ANSWERING_MS 5000u /* its answer, long polls included */
-/* A source with more connections may only end what says nothing for so long. */
+#define ANSWERING_MS 5000u /* its answer, including long polls */
+/* A source with more connections may only replace a connection that was silent for this
+ * long. */
 #define SILENT_MS 5000u
 
 static unsigned
@@ -35,14 +36,14 @@ reserved(const struct http_server *s)
 }
 
 struct newcomer {
-    struct http_source *source; /* may be NULL: it has no connection yet */
+    struct http_source *source; /* may be NULL: the source has no connection yet */
     bool is_favored;
     uint64_t now_ms;
 };
 
 struct offer {
     struct http_conn *conn;
-    unsigned crowd; /* connections of its source, the newcomer's included */
+    unsigned crowd; /* connections of its source, including the new one */
     unsigned rank;  /* 0: between requests, ... */
     uint64_t since_ms;
 };
@@ -84,7 +85,8 @@ is_better(const struct offer *a, const struct offer *b)
     return a->since_ms <= b->since_ms; /* the list begins with the youngest */
 }
 
-/* The favored give up a place only to their like, and only between requests. */
+/* Favored connections give up a place only to other favored ones, and only between
+ * requests. */
 static bool
 may_be_asked(const struct http_conn *c, const struct newcomer *n, unsigned rank)
 {
@@ -92,8 +94,8 @@ may_be_asked(const struct http_conn *c, const struct newcomer *n, unsigned rank)
 }
 
 /*
- * `only`: of this source. Walks all connections: this is for the full house alone, and
- * four thousand of them take microseconds.
+ * `only`: only connections of this source. Walks over all connections: this happens
+ * only when the server is full, and four thousand of them take microseconds.
  */
 static struct offer
 find_place(struct http_server *s, const struct newcomer *n,
@@ -114,7 +116,8 @@ find_place(struct http_server *s, const struct newcomer *n,
     return best;
 }
 
-/* A greedy source does not push out those who have less and are about to speak. */
+/* A source with many connections does not replace sources with fewer that are about to
+ * send. */
 static bool
 is_fair(const struct offer *o, const struct newcomer *n)
 {
@@ -124,7 +127,7 @@ is_fair(const struct offer *o, const struct newcomer *n)
            (o->rank == 0 && n->now_ms - o->since_ms >= SILENT_MS);
 }
 
-/* Closed by the library's thread that has it; its place is free at once. */
+/* The library's thread closes it; its place is free at once. */
 void
 http_place_give_up(struct http_conn *c)
 {
@@ -136,7 +139,8 @@ http_place_give_up(struct http_conn *c)
     s->n_others -= !c->is_favored;
     atomic_fetch_add(&s->n_given_up, 1);
     shutdown(c->fd, SHUT_RDWR);
-    s->looks_for_closed = true; /* see wait.c: the library does not look at all */
+    s->looks_for_closed = true; /* see wait.c: the library does not check suspended
+                                 * connections */
     http_clock_at(s, 0);
 }
 
@@ -160,7 +164,8 @@ finds_place(struct http_server *s, const struct newcomer *n, bool is_limited)
     if (is_limited && n->source != NULL &&
         n->source->connections >= s->opt.max_connections_per_ip)
         return make_place(s, n, n->source);
-    /* What was given up is closed within moments, and never more than half as many. */
+    /* Connections that were given up are closed within moments, and there are never
+     * more than half as many. */
     if (atomic_load(&s->n_connections) >= max + max / 2 && !n->is_favored)
         return false;
     if (s->n_placed >= max || (!n->is_favored && s->n_others >= others_max))
@@ -183,7 +188,7 @@ http_place_asked(void *server, const struct sockaddr *sa, socklen_t len)
     if ((n.source = http_source_hold(&s->sources, &address)) == NULL)
         return MHD_NO;
     p2p_lock(&s->lock);
-    /* A proxy's connections are those of everybody. */
+    /* The connections of a proxy carry many clients. */
     has_place = finds_place(s, &n, s->opt.max_connections_per_ip > 0 && !is_proxy);
     p2p_unlock(&s->lock);
     http_source_release(&s->sources, n.source);
@@ -192,7 +197,8 @@ http_place_asked(void *server, const struct sockaddr *sa, socklen_t len)
     return has_place ? MHD_YES : MHD_NO;
 }
 
-/* Whoever has held unread answers longest gives way when memory for them is used up. */
+/* When memory for unread answers is used up, the client that has not read for longest
+ * loses its connection. */
 void
 http_place_end_reader(struct http_server *s)
 {

@@ -1,4 +1,5 @@
-/* Proxies between the client and this server: those the operator named, and others. */
+/* Detects proxies between the client and this server: those that the operator named,
+ * and others. */
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -7,15 +8,15 @@
 #include "http/internal.h"
 #include "p2p/log.h"
 
-/* Somebody, but nobody we know: in no case the proxy's own address. */
+/* An unknown client: never the proxy's own address. */
 static const char nobody_known[] = "0.0.0.0";
 
-/* More lines of one header than this: what they say is not believed. */
+/* If a header has more lines than this, it is not believed. */
 #define LINES_MAX 16u
 
 struct lines {
     const char *at[LINES_MAX];
-    size_t count; /* also of those that have no place */
+    size_t count; /* also for those that have no place in the list */
 };
 
 struct proxy_headers {
@@ -32,7 +33,8 @@ add_line(struct lines *l, const char *value)
     l->count++;
 }
 
-/* What proxies and carriers add to name the client, and clients do not. */
+/* Headers that proxies and carriers add to name the client, and that clients do not
+ * send. */
 static bool
 names_client(const char *key)
 {
@@ -77,8 +79,8 @@ resolve(struct http_request *req, const struct proxy_headers *h)
     struct http_address client = {{0}};
     struct http_source *source;
 
-    /* A proxy writes one of them and may pass on what it does not know: with both
-     * there, the client may have made up either. */
+    /* A proxy writes one of the two headers and may pass on the other one unchanged. If
+     * both are present, the client may have made up one of them. */
     if ((is_forwarded && h->x_forwarded_for.count > 0) || l->count > LINES_MAX ||
         !http_forwarded_client(is_forwarded ? HTTP_FORWARDED : HTTP_X_FORWARDED_FOR,
                                l->at, l->count, &req->server->proxies, &client))

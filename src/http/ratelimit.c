@@ -55,7 +55,7 @@ http_ratelimit_free(struct http_ratelimit *t)
     free(t);
 }
 
-/* Seeded, so that nobody can choose addresses that crowd one set. */
+/* Seeded, so that a client cannot choose addresses that all fall into one set. */
 static uint64_t
 hash_key(const struct http_ratelimit *t, const uint8_t *key, size_t n)
 {
@@ -131,12 +131,12 @@ http_ratelimit_charge(struct http_ratelimit *t, const void *key, size_t key_len,
     p2p_unlock(&t->lock);
 }
 
-/* The key of an address: as much of it as one customer has. Returns its length. */
+/* The key of an address: the part that identifies one customer. Returns its length. */
 static size_t
 key_of(const char *ip, struct http_address *key)
 {
     if (!http_address_parse(ip, strlen(ip), key))
-        memset(key, 0xff, sizeof(*key)); /* what is no address shares one */
+        memset(key, 0xff, sizeof(*key)); /* all invalid addresses share one key */
     *key = http_address_source(key);
     return sizeof(*key);
 }

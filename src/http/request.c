@@ -1,4 +1,4 @@
-/* What a handler asks of a request. */
+/* The accessors of a request, for handlers. */
 #include "http/decode.h"
 #include "http/internal.h"
 #include "http/json.h"
@@ -139,7 +139,7 @@ http_is_secure(const struct http_request *req)
 void
 http_request_mark_known(struct http_request *req)
 {
-    /* The connection of a proxy is also that of the next caller. */
+    /* The connection of a proxy is also used by other callers. */
     if (!req->is_by_proxy && !req->shows_proxy)
         http_place_set_known(req->conn, true);
 }
@@ -163,8 +163,8 @@ is_json_type(const char *type, bool is_strict)
     static const char json[] = "application/json";
     size_t n = sizeof(json) - 1;
 
-    /* Clients of the documentation send it; curl -d and forgetful scripts do not. A
-     * form of another site can send what curl -d sends, but no JSON. */
+    /* Documented clients send this Content-Type; curl -d and simple scripts send
+     * another one. A form of another site can send what curl -d sends, but not JSON. */
     if (type == NULL || (!is_strict && strcasecmp(type, FORM_TYPE) == 0))
         return true;
     return strncasecmp(type, json, n) == 0 && strchr(" ;\t", type[n]) != NULL;
@@ -196,9 +196,9 @@ http_json(struct http_request *req)
 /* ---- behind the scenes ---- */
 
 /*
- * A piece of the request's text. The decoded form is never longer than what was sent,
- * so all parameters and values fit into one buffer of text_need bytes, made for the
- * URI.
+ * Stores a part of the request's text. The decoded form is never longer than the
+ * encoded one, so all parameters and values fit into one buffer of text_need bytes,
+ * which is made for the URI.
  */
 char *
 http_request_text(struct http_request *req, size_t size)
@@ -258,7 +258,8 @@ http_request_decode_query(struct http_request *req)
     return !w.failed;
 }
 
-/* What the source was charged for, and the source when it is not the connection's. */
+/* Releases the source and the bytes that it was charged for, if the source is not that
+ * of the connection. */
 static void
 give_back(struct http_request *req)
 {

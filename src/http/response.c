@@ -1,4 +1,4 @@
-/* Answers: building them, and the one form of errors. */
+/* Builds answers, and errors in their common form. */
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #define JSON_TYPE    "application/json"
 #define PROBLEM_TYPE "application/problem+json"
 
-/* So many bytes of an answer cost a token of the rate. */
+/* This many bytes of an answer cost one token of the rate limit. */
 #define TOKEN_BYTES (128u * 1024)
 
 struct http_prepared {
@@ -31,12 +31,13 @@ http_add_server_headers(const struct http_server *s, struct MHD_Response *r)
             MHD_add_response_header(r, h->name, h->value);
 }
 
-/* Takes `r`. A second answer is a bug of the handler; the first one stays. */
+/* Takes ownership of `r`. A second answer is a bug of the handler; the first one is
+ * kept. */
 void
 http_answer(struct http_request *req, unsigned status, struct MHD_Response *r)
 {
     if (r == NULL)
-        return; /* out of memory: the dispatcher closes */
+        return; /* out of memory: the dispatcher closes the connection */
     if (req->response != NULL) {
         MHD_destroy_response(r);
         return;
@@ -48,7 +49,7 @@ http_answer(struct http_request *req, unsigned status, struct MHD_Response *r)
     req->status = status;
 }
 
-/* A request that makes the server work for megabytes is not worth one token. */
+/* A request with an answer of megabytes costs more than one token. */
 static void
 charge_rate(const struct http_request *req)
 {
@@ -68,8 +69,8 @@ http_answer_queue(struct http_request *req)
     if (req->response == NULL)
         return MHD_NO;
     atomic_fetch_add(&req->server->n_by_class[req->status / 100 % 6], 1);
-    http_conn_set_phase(req->conn, HTTP_ANSWER); /* from here on it is the reader's time
-                                                  */
+    http_conn_set_phase(
+        req->conn, HTTP_ANSWER); /* from here on, time passes because of the reader */
     charge_rate(req);
     done = MHD_queue_response(req->mhd, req->status, req->response);
     if (!req->is_shared)
@@ -222,7 +223,8 @@ struct page_text {
     size_t len;
 };
 
-/* A navigation of a browser; programs do not ask for HTML. Under /api it stays JSON. */
+/* True for a browser that opens a page; programs do not ask for HTML. Under /api the
+ * answer is always JSON. */
 static bool
 wants_page(const struct http_request *req)
 {
@@ -251,7 +253,8 @@ put_html(struct page_text *p, const char *text)
     p->at[p->len] = '\0';
 }
 
-/* Without styles: the policy of a server may forbid them, and so may a wrong Host. */
+/* The page has no styles, because the server's policy may forbid them, and so may a
+ * wrong Host. */
 static void
 fail_page(struct http_request *req, unsigned status, const char *detail)
 {

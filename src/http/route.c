@@ -1,4 +1,4 @@
-/* Finding the row of the route table a request is for. */
+/* Finds the row of the route table for a request. */
 #include "http/decode.h"
 #include "http/internal.h"
 
@@ -16,7 +16,7 @@ struct match {
     unsigned n;
 };
 
-/* The part of `*at` up to the next slash; steps over both. */
+/* Returns the part of `*at` up to the next slash, and moves `*at` behind it. */
 static struct span
 take_segment(const char **at)
 {
@@ -112,7 +112,8 @@ decode_params(struct http_request *req, const struct match *m)
     return true;
 }
 
-/* The methods of the rows that fit; of fallbacks only when nothing else does. */
+/* Collects the methods of the matching rows; of fallback rows only if nothing else
+ * matches. */
 static void
 list_methods(const struct http_request *req, unsigned flag, char allow[128])
 {

@@ -11,7 +11,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
-/* TLS 1.2 and 1.3, without what is broken. */
+/* TLS 1.2 and 1.3, without broken algorithms. */
 #define TLS_PRIORITIES "SECURE128:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 #define LISTEN_BACKLOG 1024
 #define LIMITER_SLOTS  16384
@@ -66,7 +66,7 @@ listen_at(const char *host, uint16_t port, int *result)
     return err;
 }
 
-/* One dual-stack socket; plain IPv4 where the machine has no IPv6. */
+/* Opens one dual-stack socket; plain IPv4 if the machine has no IPv6. */
 enum p2p_err
 http_listen(const char *host, uint16_t port, int *fd)
 {
@@ -95,7 +95,7 @@ bound_port(int fd)
 
     if (getsockname(fd, (struct sockaddr *)&sa, &len) != 0)
         return 0;
-    /* sin_port and sin6_port are at the same place. */
+    /* sin_port and sin6_port have the same position. */
     return ntohs(((struct sockaddr_in *)(void *)&sa)->sin_port);
 }
 
@@ -148,8 +148,9 @@ static struct MHD_Daemon *
 start_daemon(struct http_server *s)
 {
     const struct http_options *opt = &s->opt;
-    /* The library shares its limit out to its threads and stops accepting at it. Ours
-     * (places.c) has to be reached first, even when one thread has all connections. */
+    /* The library divides its limit among its threads and stops accepting at it. Our
+     * limit (places.c) must be reached first, even if one thread has all
+     * connections. */
     size_t limit = ((size_t)opt->max_connections * 2 + 64) * opt->threads;
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_library, NULL},
@@ -158,8 +159,8 @@ start_daemon(struct http_server *s)
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limit, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)opt->connection_memory, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 1024, NULL},
-        /* Only watches readers of answers; senders have their own deadlines (conn.c).
-         */
+        /* This time-out only affects clients that read answers; senders have their own
+         * deadlines (conn.c). */
         {MHD_OPTION_CONNECTION_TIMEOUT, opt->idle_timeout_s * 2, NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_conn_notify, s},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_on_completed, s},
@@ -268,8 +269,9 @@ http_server_port(const struct http_server *s)
 }
 
 /*
- * Stopping with a suspended connection is undefined in libmicrohttpd, so: no new ones,
- * every stream and wait let go and none begun any more, then the daemon.
+ * Stopping libmicrohttpd with a suspended connection is undefined. So the order is:
+ * accept no new connections, end all streams and waits and begin no others, then stop
+ * the library.
  */
 void
 http_server_close(struct http_server *s)

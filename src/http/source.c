@@ -6,7 +6,7 @@
 
 #include "p2p/lock.h"
 
-/* One source alone may have a ninth of the budget in answers that it has not read. */
+/* One source alone may use a ninth of the budget for unread answers. */
 #define ANSWER_SHARE 8u
 
 void
@@ -24,7 +24,7 @@ http_sources_clear(struct http_sources *t)
     p2p_mutex_clear(&t->lock);
 }
 
-/* Seeded, so that nobody can choose addresses that crowd one bucket. */
+/* Seeded, so that a client cannot choose addresses that all fall into one bucket. */
 static struct http_source **
 bucket_of(struct http_sources *t, const struct http_address *key)
 {

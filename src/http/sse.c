@@ -10,7 +10,7 @@
 #define BLOCK_SIZE 4096u
 
 struct event {
-    char *text; /* as it goes over the wire */
+    char *text; /* in the form that is sent */
     size_t len;
 };
 
@@ -18,8 +18,8 @@ struct client {
     struct client *prev, *next;
     struct http_sse *sse;
     struct MHD_Connection *mhd;
-    uint64_t next_id; /* the next event it has to get */
-    struct event now; /* what is being sent, its own copy */
+    uint64_t next_id; /* the next event to send */
+    struct event now; /* its own copy of the event that is being sent */
     size_t sent;      /* of it */
     uint64_t last_sent_ms;
     bool is_suspended;
@@ -27,7 +27,8 @@ struct client {
 
 P2P_MUTEX_KIND(http_sse_lock);
 struct http_sse {
-    struct http_ticker ticker; /* first: a ticker is the stream */
+    struct http_ticker ticker; /* must be the first member: a pointer to it is a pointer
+                                * to the stream */
     struct http_server *server;
     struct http_sse_lock lock;
     struct client *clients;
@@ -103,8 +104,9 @@ http_sse_new(struct http_server *s, size_t capacity, size_t max_clients)
     sse->server = s;
     sse->capacity = capacity;
     sse->max_clients = max_clients;
-    /* From the time of day, so that an id of an earlier run is always below the ring:
-     * microseconds, since a run that ends at once may have sent a thousand events. */
+    /* Starts from the time of day in microseconds, so that ids of an earlier run are
+     * always below those in the ring, even if that run sent a thousand events and ended
+     * at once. */
     sse->first_id = sse->next_id = now_us();
     sse->ticker.tick = on_tick;
     sse->ticker.stop = on_stop;
@@ -157,8 +159,8 @@ http_sse_publish(struct http_sse *sse, const char *name, const char *data,
 /* ---- one client ---- */
 
 /*
- * What the client gets next becomes its own copy: the ring may turn while it is being
- * sent. False when there is nothing.
+ * Copies the next event for the client, because the ring may change while it is being
+ * sent. False if there is none.
  */
 static bool
 take_next(struct client *c, uint64_t now_ms)
@@ -249,9 +251,9 @@ client_new(struct http_sse *sse, struct http_request *req)
     /* Due at once: the first bytes tell the browser that the stream is open. */
     c->last_sent_ms = 0;
     p2p_lock(&sse->lock);
-    /* 0 is never in the ring: the first event is a resync, whose id the client has to
-     * give when it comes back. One that was never given an id could not be told from a
-     * newcomer after a restart, and would miss what happened in between. */
+    /* 0 is never in the ring, so the first event is a resync. Its id is what the client
+     * sends when it comes back. A client without an id would look like a new one after
+     * a restart, and would miss the events in between. */
     c->next_id = last != NULL ? strtoull(last, NULL, 10) + 1 : 0;
     if (sse->n_clients == sse->max_clients) {
         p2p_unlock(&sse->lock);

@@ -22,22 +22,23 @@
 #define FILE_MAX      (256u * 1024)
 #define CHAIN_MAX     16u
 #define LOOK_EVERY_MS 1000u
-/* Longer than a handshake may take: until then one may still use the former pair. */
+/* Longer than a handshake may take; until then a handshake may still use the former
+ * pair. */
 #define KEEP_FORMER_MS 120000u
 
-/* A certificate with its chain, and its key. */
+/* A certificate with its chain, and its private key. */
 struct pair {
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned count;
     gnutls_privkey_t key;
     struct stat cert_stat, key_stat;
     struct pair *former;
-    uint64_t until_ms; /* a former one: freed after this */
+    uint64_t until_ms; /* for a former pair: freed after this time */
 };
 
 P2P_MUTEX_KIND(http_tls_lock);
-/* libmicrohttpd gives its callback no argument: there is one server with TLS in a
- * program. */
+/* libmicrohttpd passes no argument to its callback, so only one server of a program can
+ * use TLS. */
 static struct {
     struct http_tls_lock lock;
     struct http_tls_options opt;
@@ -103,7 +104,7 @@ free_pair(struct pair *p)
     free(p);
 }
 
-/* Whether the key is that of the certificate. */
+/* True if the key belongs to the certificate. */
 static bool
 fits(const struct pair *p)
 {
@@ -226,7 +227,8 @@ look(uint64_t now_ms)
         is_same_file(store.opt.key, &store.pair->key_stat))
         return;
     if (load(&store.opt, &fresh, why, sizeof(why)) != P2P_OK) {
-        /* Between the two files of a renewal; or an error that stays. */
+        /* The first of the two files was renewed and the second was not yet; or an
+         * error that stays. */
         p2p_log_warn(
             "tls: cannot load the new certificate, the old one stays in use: %s", why);
         store.look_at_ms = now_ms + 5 * LOOK_EVERY_MS;

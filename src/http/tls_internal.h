@@ -1,4 +1,4 @@
-/* What server.c needs of tls.c. */
+/* Functions of tls.c for server.c. */
 #ifndef P2P_HTTP_TLS_INTERNAL_H
 #define P2P_HTTP_TLS_INTERNAL_H
 
@@ -7,7 +7,8 @@
 #ifdef P2P_WITH_GNUTLS
 #include <gnutls/abstract.h>
 
-/* The pair for the handshakes to come. One at a time in a program (IN_USE). */
+/* Sets the pair for the next handshakes. Only one server at a time in a program
+ * (IN_USE). */
 P2P_MUST_CHECK enum p2p_err http_tls_start(const struct http_tls_options *opt);
 /* After the last connection has ended. */
 void http_tls_stop(void);

@@ -42,7 +42,7 @@ out:
     sink->on_free(arg);
 }
 
-/* False: the client is not worth listening to any longer. */
+/* False: stop reading from this client. */
 bool
 http_upload_feed(struct http_request *req, const char *data, size_t n)
 {

@@ -1,8 +1,7 @@
 /*
- * Uploads: a multipart body handed to a sink as it arrives.
- *
- * The handler of a HTTP_MULTIPART row runs when the headers are complete and before the
- * body: it answers a refusal, or names a sink. The sink's on_done answers at the end.
+ * Uploads: a multipart body is passed to a sink as it arrives. The handler of a
+ * HTTP_MULTIPART row runs when the headers are complete, before the body: it answers
+ * with a refusal, or names a sink. The sink's on_done answers at the end.
  */
 #ifndef P2P_HTTP_UPLOAD_H
 #define P2P_HTTP_UPLOAD_H
@@ -12,19 +11,17 @@
 
 struct http_upload_sink {
     struct http_multipart_events events;
-    /*
-     * The whole body has been seen: answer. `err` is what an event of this sink
-     * returned to end the upload early; the rest of the body was thrown away. Not
-     * called when the body is malformed: that is answered with 400 here.
-     */
+    /* The whole body was read: answer now. `err` is the error with which an event of
+     * this sink ended the upload early; then the rest of the body was discarded. Not
+     * called for a malformed body, which is answered with 400 here. */
     void (*on_done)(void *arg, struct http_request *req, enum p2p_err err);
-    /* Last call in every case, also when the client went away: release arg. */
+    /* The last call in every case, also if the client went away: free arg. */
     void (*on_free)(void *arg);
 };
 
 /*
- * Takes `arg` (on_free is called even when this fails). Answers 415 or 400 itself when
- * the request is not multipart/form-data.
+ * Takes ownership of `arg` (on_free is called even on failure). Answers 415 or 400
+ * itself if the request is not multipart/form-data.
  */
 void http_upload_into(struct http_request *req, const struct http_upload_sink *sink,
                       void *arg);

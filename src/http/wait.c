@@ -1,6 +1,6 @@
 /*
- * A request is suspended and resumed under the list's lock and by its is_parked flag
- * alone: doing either twice is undefined in libmicrohttpd.
+ * A request is suspended and resumed only under the list's lock, and only according to
+ * its is_parked flag: doing either twice is undefined in libmicrohttpd.
  */
 #include "http/wait.h"
 
@@ -11,13 +11,14 @@
 #include "http/internal.h"
 #include "p2p/lock.h"
 
-/* The library does not look at suspended connections. We do, the less often the more
- * there are: at most a thousand looks a second. */
+/* The library does not check suspended connections, so this file does. The more there
+ * are, the less often each one is checked: at most a thousand checks per second. */
 #define LOOK_EVERY_MS 200u
 
 P2P_MUTEX_KIND(http_waitlist_lock);
 struct http_waitlist {
-    struct http_ticker ticker; /* first: a ticker is the list */
+    struct http_ticker ticker; /* must be the first member: a pointer to it is a pointer
+                                * to the list */
     struct http_server *server;
     struct http_waitlist_lock lock;
     struct http_request *first;
@@ -39,7 +40,8 @@ resume(struct http_waitlist *list, struct http_request *req)
     MHD_resume_connection(req->mhd);
 }
 
-/* Who has said all he will ever say is not kept: his place is somebody else's. */
+/* A client that has closed its sending side is not kept: its place is needed for
+ * others. */
 static bool
 has_hung_up(const struct http_request *req)
 {
@@ -149,7 +151,7 @@ http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
     if (can_wait)
         park(list, req);
     p2p_unlock(&list->lock);
-    /* From here on the request may already run again in another thread. */
+    /* From here on the request may already run in another thread. */
     if (can_wait)
         http_clock_at(list->server,
                       deadline < now + LOOK_EVERY_MS ? deadline : now + LOOK_EVERY_MS);

@@ -1,14 +1,11 @@
 /*
- * Long polls: requests that wait for something to change, at no thread's cost.
- *
- * A handler compares, finds nothing new, and parks; it runs again, from its start, when
- * the list is woken or the wait is over:
- *
+ * Long polls: requests that wait for a change without using a thread. A handler
+ * compares, finds nothing new, and parks the request. The handler runs again from its
+ * start when the list is woken or the wait is over:
  *     uint64_t seen = http_waitlist_generation(list);
  *     if (nothing_new(since) && http_wait(req, list, seen, wait_ms))
  *         return;
  *     answer(...);
- *
  * Safe from any thread.
  */
 #ifndef P2P_HTTP_WAIT_H
@@ -22,17 +19,17 @@ struct http_waitlist;
 struct http_waitlist *http_waitlist_new(struct http_server *s);
 void http_waitlist_free(struct http_waitlist *list);
 
-/* Grows with every wake; read it before looking at what the wake is about. */
+/* Grows with every wake-up. Read it before you check for the change. */
 uint64_t http_waitlist_generation(const struct http_waitlist *list);
 
-/* Lets every parked request run again. */
+/* Runs all parked requests again. */
 void http_waitlist_wake(struct http_waitlist *list);
 
 /*
- * Parks the request for wait_ms at most, counted from its first park; true: the handler
- * has to return at once. False, and the handler should answer: the time is over, the
- * server is stopping, or the list was woken since `seen` (then compare again before
- * answering, or answer with what there is).
+ * Parks the request for at most wait_ms, counted from its first park. True: the handler
+ * must return at once. False: the handler should answer, because the time is over, the
+ * server is stopping, or the list was woken since `seen` (then it may compare again
+ * before it answers).
  */
 bool http_wait(struct http_request *req, struct http_waitlist *list, uint64_t seen,
                unsigned wait_ms);

@@ -325,7 +325,7 @@ while True:
                              user=65534, pass_fds=[fd], cwd="/")  # fmt: skip
     try:
         run = p2p_ui(ui, url=f"http://127.0.0.1:{thief.stdout.readline().strip()}")
-        assert run.returncode != 0 and "another user" in run.stderr
+        assert run.returncode != 0 and "a different user" in run.stderr
     finally:
         thief.kill()
         thief.wait()

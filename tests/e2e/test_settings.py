@@ -102,7 +102,7 @@ def test_a_variable_that_is_nearly_one(tmp_path, variable, right):
     "words, named",
     [
         (["p2p-ui", "--allow-host", "http://files.example"], '--allow-host "http://files.example": give the host'),
-        (["p2p-ui", "--allow-host", "*.example"], '--allow-host "*.example": give each name'),
+        (["p2p-ui", "--allow-host", "*.example"], '--allow-host "*.example": patterns are not supported'),
         (["p2p-ui", "--trusted-proxy", "localhost"], "--trusted-proxy"),
         (["p2p-discovery", "--trusted-proxy", "[::1]"], "--trusted-proxy"),
         (["p2p-ui", "--port", "many"], "invalid --port many: use a number from 0 to 65535"),

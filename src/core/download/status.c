@@ -81,8 +81,8 @@ p2p_dl_explain(struct p2p_download *dl, enum p2p_err err)
         break;
     case P2P_ERR_IN_THE_WAY:
         p2p_dl_set_error(dl, err,
-                         "a file or a link stands where a folder of \"%.120s\" is "
-                         "needed; move it away, or choose another folder",
+                         "cannot create a folder of \"%.120s\": a file or a link has "
+                         "its name; move it away, or choose another folder",
                          dl->save_as);
         break;
     case P2P_ERR_OTHER_DISK:
