@@ -54,6 +54,7 @@
         PTHREAD_MUTEX_INITIALIZER \
     }
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -66,6 +67,7 @@ void p2p_rwlock_prepare(void *rwlock);
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 /*
  * Of a `struct KIND *lock` of a mutex:

@@ -15,6 +15,7 @@
 
 #include "p2p/err.h"
 
+#pragma GCC visibility push(default)
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -55,5 +56,6 @@ P2P_MUST_CHECK enum p2p_err p2p_settings_save(const struct p2p_settings *setting
 #ifdef __cplusplus
 }
 #endif
+#pragma GCC visibility pop
 
 #endif
