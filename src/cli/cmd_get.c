@@ -26,6 +26,9 @@ static const struct p2p_option options[] = {
     {"any", P2P_OPT_FLAG, AT(any), 0, 0, NULL,
      "when different files have this name, take the one from the best known peers, "
      "without asking"},
+    {"output", P2P_OPT_TEXT, AT(output), 0, 0, "PATH",
+     "file or folder to write; - writes the files to standard output, one after the "
+     "other"},
     {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR", "folder for the file"},
     {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME",
      "store the file under this name"},
@@ -42,21 +45,27 @@ static const struct p2p_option options[] = {
      "full: every chunk and the whole file's SHA-256; tree: every chunk"},
     {"protocol", P2P_OPT_NUMBER, AT(protocol), 1, 2, "2|1",
      "use 1 only for old programs: it does not prove who the peer is"},
+    {"quiet", P2P_OPT_FLAG, AT(quiet), 0, 0, NULL, "print only errors"},
     CLI_OPTION_TIMEOUT(struct get_options),
     CLI_OPTION_KEYS(struct get_options),
     CLI_OPTION_MDNS(struct get_options),
     CLI_OPTION_JSON(struct get_options),
 };
 static const struct p2p_option_set set = {
-    "p2p get", "[options] NAME",
-    "Downloads a file, or a folder (NAME/), from all peers that have it. Run the same "
-    "command again to resume an interrupted download. If different files have this "
-    "name and the command cannot ask which one you want, it exits with status 9.",
+    "p2p get", "[options] NAME...",
+    "Downloads files or folders (NAME/), one after the other, each from all peers that "
+    "have it. Run the same command again to resume an interrupted download. If "
+    "different files have a name and the command cannot ask which one you want, it "
+    "exits with status 9. If a name fails, the others are still downloaded, and the "
+    "exit status is that of the first failure.",
     options, sizeof(options) / sizeof(options[0])};
 
 struct get {
     struct get_options opt;
-    const char *name;
+    char *const *names;
+    size_t count;
+    const char *name; /* the one that is downloaded now */
+    struct get_output output;
     struct p2p_identity *identity;
     struct p2p_discovery *discovery;
     struct p2p_root *downloads;
@@ -99,25 +108,48 @@ parse_conflict(struct get_options *opt)
     return false;
 }
 
-/* Returns 0 or the exit status. */
+/* Checks each name, and the options that fit only one. Returns 0 or the exit status. */
 static int
-check(struct get *get, int arguments, char **argv)
+check_names(const struct get *get)
 {
-    struct get_options *opt = &get->opt;
+    const struct get_options *opt = &get->opt;
     char shown[CLI_TEXT];
 
-    if (arguments != 1)
+    if (get->count == 0)
         return cli_fail(P2P_ERR_USAGE,
-                        "missing file name; usage: p2p get [options] NAME");
-    get->name = argv[1];
-    if (!is_name(get->name))
-        return cli_fail(P2P_ERR_NAME, "invalid file name \"%s\"",
-                        cli_text(get->name, shown));
+                        "missing file name; usage: p2p get [options] NAME...");
+    for (size_t i = 0; i < get->count; i++) {
+        const char *name = get->names[i];
+        if (!is_name(name))
+            return cli_fail(P2P_ERR_NAME, "invalid file name \"%s\"",
+                            cli_text(name, shown));
+        if (name[strlen(name) - 1] != '/')
+            continue;
+        if (opt->protocol == 1)
+            return cli_fail(P2P_ERR_USAGE, "a folder needs protocol 2");
+        if (opt->output != NULL && strcmp(opt->output, "-") == 0)
+            return cli_fail(P2P_ERR_USAGE, "a folder cannot be written to stdout");
+    }
+    if (get->count > 1 && (opt->save_as != NULL || opt->root != NULL))
+        return cli_fail(P2P_ERR_USAGE, "%s works with one name only",
+                        opt->root != NULL ? "--root" : "--save-as");
     if (opt->save_as != NULL && !is_name(opt->save_as))
         return cli_fail(P2P_ERR_NAME,
                         "invalid --save-as \"%s\": give a file name; --output-dir "
                         "chooses the folder",
                         cli_text(opt->save_as, shown));
+    return 0;
+}
+
+/* Returns 0 or the exit status. */
+static int
+check(struct get *get)
+{
+    struct get_options *opt = &get->opt;
+    int status = check_names(get);
+
+    if (status != 0)
+        return status;
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
         return cli_fail(P2P_ERR_USAGE, "invalid --verify: use full or tree");
     if (!parse_conflict(opt))
@@ -137,8 +169,6 @@ check(struct get *get, int arguments, char **argv)
             "--root needs all 64 hex digits together with --peer or --from");
     if (opt->protocol == 1 && opt->root != NULL)
         return cli_fail(P2P_ERR_USAGE, "--root needs protocol 2");
-    if (opt->protocol == 1 && get->name[strlen(get->name) - 1] == '/')
-        return cli_fail(P2P_ERR_USAGE, "a folder needs protocol 2");
     if (opt->protocol == 1)
         cli_say("warning: protocol 1 does not prove who the peer is; anyone who "
                 "records this download and later gets this device's key can read it; "
@@ -165,8 +195,7 @@ acquire(struct get *get)
                         "cannot create or open --output-dir %s: %s; choose a folder "
                         "you can write to",
                         cli_text(opt->output_dir, shown), p2p_err_text(err));
-    return get_find_sources(opt, get->name, get->discovery, get->identity,
-                            &get->sources);
+    return 0;
 }
 
 /* ---- Running ---- */
@@ -279,12 +308,19 @@ is_worth_another_try(const struct get *get, enum p2p_err err)
            (err == P2P_ERR_NOT_FOUND || err == P2P_ERR_NO_SOURCE);
 }
 
+/* One of the names. */
 static int
 run(struct get *get)
 {
     char shown[CLI_TEXT];
-    enum p2p_err err = run_once(get);
+    enum p2p_err err;
+    int status = get_find_sources(&get->opt, get->name, get->discovery, get->identity,
+                                  &get->sources);
 
+    if (status != 0)
+        return status;
+    get_show_init(&get->show, &get->opt);
+    err = run_once(get);
     /* Only the peers that shared this content: a peer that does not state its content
      * could answer with a different file. */
     if (is_worth_another_try(get, err)) {
@@ -293,12 +329,39 @@ run(struct get *get)
         memset(get->show.told, 0, sizeof(get->show.told));
         err = run_once(get);
     }
+    if (err == P2P_OK) {
+        err = get_output_write(&get->output, get->last.stored);
+        if (err != P2P_OK)
+            return cli_fail(err, "cannot write to stdout: %s", p2p_err_text(err));
+    }
     if (is_final(get->last.state))
         get_show_end(&get->show, &get->last);
     if (err == P2P_ERR_CANCELLED)
         cli_say("stopped; the downloaded part is kept: `p2p get \"%s\"` resumes",
                 cli_text(get->name, shown));
     return p2p_err_exit_status(err);
+}
+
+/* One after the other. What fails does not stop the rest, but a signal does, and so
+ * does a stdout that would lack a part. */
+static int
+run_all(struct get *get)
+{
+    int first = 0;
+
+    for (size_t i = 0; i < get->count; i++) {
+        int status;
+
+        get->name = get->names[i];
+        memset(&get->last, 0, sizeof(get->last));
+        status = run(get);
+        if (first == 0)
+            first = status;
+        if (status != 0 &&
+            (get->output.is_stdout || status == p2p_err_exit_status(P2P_ERR_CANCELLED)))
+            break;
+    }
+    return first;
 }
 
 int
@@ -324,17 +387,20 @@ cmd_get(int argc, char **argv)
     get.main_thread = pthread_self();
     if (!cli_parse(&set, &get.opt, argc, argv, &arguments, &status))
         return status;
-    status = check(&get, arguments, argv);
+    get.names = argv + 1;
+    get.count = (size_t)arguments;
+    status = check(&get);
+    if (status == 0)
+        status = get_output_open(&get.opt, get.count, &get.output);
     p2p_rate_init(&get.rate, 0, p2p_now_us());
     if (status == 0) {
         follow_timetable(&get);
         status = acquire(&get);
     }
-    if (status == 0) {
-        get_show_init(&get.show, &get.opt);
-        status = run(&get);
-    }
+    if (status == 0)
+        status = run_all(&get);
     p2p_root_close(get.downloads);
+    get_output_close(&get.output);
     p2p_discovery_close(get.discovery);
     p2p_identity_close(get.identity);
     p2p_rate_clear(&get.rate);

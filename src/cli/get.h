@@ -7,13 +7,15 @@
 #include "cli.h"
 #include "p2p/contents.h"
 #include "p2p/download.h"
+#include "p2p/home.h"
 
 struct get_options {
     struct cli_common common;
-    const char *peer, *root, *output_dir, *limit_rate, *verify, *save_as, *on_conflict;
+    const char *peer, *root, *output, *output_dir, *limit_rate, *verify, *save_as,
+        *on_conflict;
     struct p2p_option_list from;
     uint64_t connections, protocol, keep_free;
-    bool any;
+    bool any, quiet;
     /* Made of the texts above. */
     enum p2p_on_conflict conflict;
     struct p2p_id peer_id;
@@ -42,6 +44,21 @@ int get_find_sources(const struct get_options *opt, const char *name,
                      struct p2p_discovery *d, struct p2p_identity *identity,
                      struct get_sources *out);
 
+/* ---- get_output.c ---- */
+
+/* What --output means: a folder, a file, or stdout. 0, or the exit status. `text` keeps
+ * the folder's path. */
+struct get_output {
+    char folder[P2P_HOME_PATH_MAX];
+    bool is_stdout; /* `folder` is a temporary one then */
+};
+int get_output_open(struct get_options *opt, size_t names, struct get_output *output);
+/* A file that has been downloaded: copied to stdout if that is meant. */
+P2P_MUST_CHECK enum p2p_err get_output_write(const struct get_output *output,
+                                             const char *stored);
+/* Removes the temporary folder. */
+void get_output_close(const struct get_output *output);
+
 /* ---- get_choice.c ---- */
 
 /*
@@ -60,8 +77,9 @@ int get_choose_folder(const struct get_options *opt, const char *name,
 /* ---- get_show.c ---- */
 
 struct get_show {
-    bool json, terminal;
-    bool is_drawn; /* a progress line is on the terminal */
+    bool json, terminal, quiet;
+    bool prints_path; /* of what was downloaded, on stdout */
+    bool is_drawn;    /* a progress line is on the terminal */
     bool told_paused, told_retry;
     bool is_verifying;
     bool whole_file; /* --verify full */

@@ -23,7 +23,10 @@ get_show_init(struct get_show *show, const struct get_options *opt)
 {
     *show = (struct get_show){
         .json = opt->common.json,
-        .terminal = !opt->common.json && isatty(STDERR_FILENO),
+        .terminal = !opt->common.json && !opt->quiet && isatty(STDERR_FILENO),
+        .quiet = opt->quiet,
+        .prints_path =
+            !opt->quiet && (opt->output == NULL || strcmp(opt->output, "-") != 0),
         .started_ms = p2p_now_ms(),
         .output_dir = opt->output_dir,
         .whole_file = strcmp(opt->verify, "full") == 0,
@@ -231,6 +234,8 @@ get_show_event(struct get_show *show, const struct p2p_download_status *status)
         print_json(status, "progress", NULL);
         return;
     }
+    if (show->quiet)
+        return;
     tell_dropped(show, status);
     tell_retry(show, status);
     if (show->terminal)
@@ -283,9 +288,12 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
     char size[CLI_SHORT], took[CLI_SHORT], speed[CLI_SHORT], verified[256];
     uint64_t ms = p2p_now_ms() - show->started_ms;
 
+    if (show->prints_path)
+        printf("%s\n", path);
+    if (show->quiet)
+        return;
     if (status->already_there) {
         cli_say("the file is already there; nothing was downloaded");
-        printf("%s\n", path);
         return;
     }
     if (status->files_renamed > 0)
@@ -300,7 +308,6 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
         cli_say("%s; %s", size, verified);
     else
         cli_say("%s in %s (%s/s from the network); %s", size, took, speed, verified);
-    printf("%s\n", path);
 }
 
 /* An error without an explanation is about the folder: it cannot be written, or its
@@ -337,7 +344,8 @@ get_show_end(struct get_show *show, const struct p2p_download_status *status)
         print_json(status, events[status->state], ok ? path : NULL);
         return;
     }
-    tell_dropped(show, status);
+    if (!show->quiet)
+        tell_dropped(show, status);
     erase_line(show);
     if (ok)
         tell_completed(show, status, path);

@@ -52,7 +52,7 @@ def complete(*words):
 def test_bash_completion():
     assert complete("p2p", "ge") == ["get"]
     assert set(complete("p2p", "")) >= set(COMMANDS)
-    assert complete("p2p", "get", "--out") == ["--output-dir"]
+    assert complete("p2p", "get", "--output-") == ["--output-dir"]
     assert complete("p2p-peer", "--adv") == ["--advertise"]
     assert complete("p2p", "get", "--verify", "t") == ["tree"]
     assert complete("p2p", "peers", "b") == ["block"]

@@ -144,6 +144,47 @@ complain_of_option(const struct p2p_option_parse *parse, const char *word, size_
                                shown);
 }
 
+/* The letters of options that people type often. */
+static const struct {
+    char letter;
+    const char *name;
+} letters[] = {{'o', "output"}, {'q', "quiet"}};
+
+/* "-o" is --output where the program has it. The letter is the whole word. */
+static enum p2p_err
+take_letter(struct p2p_option_parse *parse, int argc, char **argv, int *at)
+{
+    const char *word = argv[(*at)++], *value = "yes";
+
+    for (size_t k = 0; k < sizeof(letters) / sizeof(letters[0]); k++) {
+        void *field;
+        size_t i = p2p_option_index(parse, letters[k].name, strlen(letters[k].name));
+
+        if (word[1] != letters[k].letter || word[2] != '\0' || i == SIZE_MAX)
+            continue;
+        if (p2p_option_at(parse, i, &field)->kind != P2P_OPT_FLAG) {
+            if (*at >= argc)
+                return p2p_option_complain(parse, "%s needs a value: %s %s", word, word,
+                                           p2p_option_at(parse, i, &field)->value);
+            value = argv[(*at)++];
+        }
+        return p2p_option_set_value(parse, i, P2P_FROM_FLAG, word, value);
+    }
+    return p2p_option_complain(parse,
+                               "unknown option %s: names of options begin with two "
+                               "dashes; --help lists them",
+                               word);
+}
+
+char
+p2p_option_letter(const char *name)
+{
+    for (size_t k = 0; k < sizeof(letters) / sizeof(letters[0]); k++)
+        if (strcmp(letters[k].name, name) == 0)
+            return letters[k].letter;
+    return '\0';
+}
+
 /* Parses the option at argv[*at] and moves *at behind it. */
 static enum p2p_err
 take_option(struct p2p_option_parse *parse, int argc, char **argv, int *at)
@@ -189,10 +230,7 @@ parse_argv(struct p2p_option_parse *parse, int argc, char **argv, int *arguments
             options_ended = true;
             at++;
         } else if (word[1] != '-') {
-            err = p2p_option_complain(parse,
-                                      "unknown option %s: options begin with two "
-                                      "dashes; --help lists them",
-                                      word);
+            err = take_letter(parse, argc, argv, &at);
         } else {
             err = take_option(parse, argc, argv, &at);
         }

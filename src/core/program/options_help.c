@@ -68,6 +68,7 @@ print_option(const struct p2p_option *option, const void *field)
     bool repeats = option->kind == P2P_OPT_LIST &&
                    strstr(option->help, "repeat") == NULL &&
                    strstr(option->help, "several times") == NULL;
+    char letter[] = "; -x for short";
     int column = printf("  --%s%s%s", option->name, option->value != NULL ? " " : "",
                         option->value != NULL ? option->value : "");
 
@@ -77,9 +78,10 @@ print_option(const struct p2p_option *option, const void *field)
     }
     column += printf("%*s", HELP_COLUMN - column, "");
     format_default(option, field, value);
-    snprintf(line, sizeof(line), "%s%s%s%s%s", option->help,
-             repeats ? "; may be repeated" : "", value[0] != '\0' ? " (" : "", value,
-             value[0] != '\0' ? ")" : "");
+    letter[3] = p2p_option_letter(option->name);
+    snprintf(line, sizeof(line), "%s%s%s%s%s%s", option->help,
+             letter[3] != '\0' ? letter : "", repeats ? "; may be repeated" : "",
+             value[0] != '\0' ? " (" : "", value, value[0] != '\0' ? ")" : "");
     print_wrapped(line, column, HELP_COLUMN);
     putchar('\n');
 }

@@ -41,6 +41,8 @@ size_t p2p_option_index(const struct p2p_option_parse *parse, const char *name,
 /* The same, but also finds the flag NAME for `no-NAME`; then *negated is true. */
 size_t p2p_option_find(const struct p2p_option_parse *parse, const char *name,
                        size_t len, bool *negated);
+/* The letter of an option that has a short form ("-o"), or NUL. */
+char p2p_option_letter(const char *name);
 /* Exchanges "yes" and "no"; other texts stay unchanged. */
 const char *p2p_option_negate(const char *value);
 
