@@ -1,5 +1,4 @@
-/* The handlers that are in files of their own: transfers, peers, search, pages
- * (routes.c lists them). */
+/* Handlers of the files transfers, peers, search and pages (routes.c lists them). */
 #ifndef P2P_UI_API_H
 #define P2P_UI_API_H
 

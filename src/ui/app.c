@@ -21,8 +21,8 @@
 #include "ui/state/store.h"
 #include "ui/state/watch.h"
 
-/* A registry answers quickly or not at all: a person who waits for a list should not
- * wait long. */
+/* A short time-out: a registry answers quickly or not at all, and a person waits for
+ * the list. */
 #define REGISTRY_TIMEOUT_MS 4000
 /* The server's threads write uploads to disk, so there are more of them than cores:
  * pages stay fast. */
@@ -181,8 +181,7 @@ start_parts(struct ui_app *app)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     ui_events_open_log(app);
     app->is_ready = true;
-    ui_watch_peers(
-        app); /* so that the first answers know whether a registry is there */
+    ui_watch_peers(app); /* so that the first answers know whether a registry answers */
     return P2P_OK;
 }
 

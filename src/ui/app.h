@@ -1,9 +1,7 @@
 /*
- * app - everything p2p-ui consists of, in one struct that every handler gets.
- *
- * Members are set by ui_app_open and cleared by ui_app_close; between the two they do
- * not change, so any thread may read them. What they point to looks after its own
- * threads.
+ * app - all parts of p2p-ui in one struct that every handler gets. ui_app_open sets the
+ * members and ui_app_close clears them; in between they do not change, so any thread
+ * may read them. Each part protects itself against other threads.
  */
 #ifndef P2P_UI_APP_H
 #define P2P_UI_APP_H
@@ -38,7 +36,8 @@ struct ui_watch;
 struct ui_app {
     struct ui_options opt;
     int listener; /* the parent's, before ui_app_open */
-    struct ui_hosts hosts; /* names that a Host may have, beside addresses */
+    struct ui_hosts
+        hosts; /* names that are accepted as Host, in addition to addresses */
     uint64_t started_s;
     int web_fd; /* folder of the dashboard's pages; -1: none was found */
 
@@ -64,11 +63,11 @@ struct ui_app {
     struct http_sse *events;
     struct ui_jobs *jobs;
     struct ui_revoker *revoker;
-    _Atomic bool is_ready; /* until then requests are answered with 503 */
+    _Atomic bool is_ready; /* until this is true, requests are answered with 503 */
 };
 
-/* Acquires everything in order; on failure a sentence is on stderr. Then ui_app_close.
- */
+/* Opens all parts in order; on failure, a sentence is printed to stderr. Call
+ * ui_app_close in either case. */
 P2P_MUST_CHECK enum p2p_err ui_app_open(struct ui_app *app);
 void ui_app_close(struct ui_app *app);
 

@@ -1,5 +1,5 @@
-/* p2p-ui: web API and dashboard. app.c says what it consists of, routes.c what it
- * answers. The parent listens, the child does all the rest (p2p/guardian.h). */
+/* p2p-ui: web API and dashboard. app.c lists its parts, routes.c its routes. The parent
+ * process listens, and the child does everything else (p2p/guardian.h). */
 #include <limits.h>
 #include <stdio.h>
 #include <unistd.h>

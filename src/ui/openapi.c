@@ -1,4 +1,4 @@
-/* The assembler puts the file in as it is; make knows the dependency. */
+/* The assembler includes the file unchanged; the Makefile knows the dependency. */
 #include "ui/openapi.h"
 
 __asm__(".section .rodata\n"

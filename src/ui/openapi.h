@@ -1,4 +1,4 @@
-/* docs/openapi.yaml as it was when the program was built. */
+/* The text of docs/openapi.yaml when the program was built. */
 #ifndef P2P_UI_OPENAPI_H
 #define P2P_UI_OPENAPI_H
 

@@ -1,4 +1,4 @@
-/* The settings of p2p-ui as its command line gives them. */
+/* The settings of p2p-ui from its command line. */
 #ifndef P2P_UI_OPTIONS_H
 #define P2P_UI_OPTIONS_H
 
@@ -16,7 +16,7 @@ struct ui_options {
     const char *downloads_dir;
     const char *keys_dir;
     struct p2p_option_list discovery;
-    uint64_t peer_port;  /* where p2p-peer is expected until the registry says */
+    uint64_t peer_port;  /* port of p2p-peer until the registry tells it */
     const char *web_dir; /* NULL: found beside the program, see ui_options_find_web */
     const char *name;    /* NULL: the host's */
     uint64_t connections;
@@ -36,7 +36,7 @@ struct ui_options {
     uint64_t max_body_memory;
     uint64_t requests_per_second;
     struct p2p_guardian_settings guardian;
-    struct p2p_options_text *text; /* memory that the pointers above may borrow */
+    struct p2p_options_text *text; /* memory that the pointers above may point into */
 };
 
 /* As p2p_options_parse; also checks options that belong together. */

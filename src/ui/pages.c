@@ -33,8 +33,8 @@ is_api(const char *path)
     return strcmp(path, "api") == 0 || strncmp(path, "api/", 4) == 0;
 }
 
-/* Under /api a stranger learns nothing, not even which paths exist. Errors there are
- * always JSON. */
+/* Under /api an unknown caller learns nothing, not even which paths exist. Errors there
+ * are always JSON. */
 void
 ui_api_nothing(struct http_request *req, void *arg)
 {

@@ -262,7 +262,7 @@ set_trust(struct http_request *req, struct ui_app *app, enum p2p_trust trust)
 
     if (!take_id(req, &id))
         return;
-    /* A block needs no acquaintance: the peer may be one that is met later. */
+    /* A peer can be blocked before it is known. */
     if (!is_known(app, &id, &addr) && trust != P2P_TRUST_BLOCKED) {
         ui_fail(req, P2P_ERR_NOT_FOUND,
                 "there is no such peer among the online and the known peers");

@@ -1,4 +1,4 @@
-/* The table of routes and what every answer carries. */
+/* The table of routes, and the headers of every answer. */
 #ifndef P2P_UI_ROUTES_H
 #define P2P_UI_ROUTES_H
 

@@ -13,12 +13,11 @@
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
 
-#define RESULTS_MAX                                                  \
-    1000 /* a registry answers with at most so many: the last cursor \
-          */
+#define RESULTS_MAX \
+    1000 /* a registry answers with at most this many: the last cursor \ */
 
-/* Listed peers that are asked about a root. Several, because a registry may list peers
- * that are gone. */
+/* How many listed peers are asked about a root. Several, because a registry may list
+ * peers that are gone. */
 #define ASKED_MAX 8
 
 struct search {
@@ -66,7 +65,7 @@ search_root(struct ui_app *app, const struct p2p_digest *root,
     struct p2p_peer_list peers = {0};
     enum p2p_err err = p2p_discovery_find_root(app->discovery, root, &peers);
 
-    if (err == P2P_OK) /* the first of them are asked what it is */
+    if (err == P2P_OK) /* the first of them are asked for its name */
         err = p2p_peers_rank(app->identity, &peers);
     if (err == P2P_OK && peers.count > 0 &&
         (out->at = calloc(1, sizeof(*out->at))) == NULL)

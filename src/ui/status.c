@@ -150,7 +150,7 @@ answer(struct http_request *req, struct ui_app *app, void *arg)
     put_status(&o, app, arg, list == NULL || strcmp(list, "0") != 0, req);
     http_json_put_string(&o, "caller",
                          ui_caller_name(ui_access_caller(app, req, NULL)));
-    ui_access_renew(app, req); /* each page asks this when it opens */
+    ui_access_renew(app, req); /* each page requests this when it opens */
     ui_json_reply(&o, req, 200);
 }
 
@@ -236,7 +236,7 @@ register_files(struct ui_app *app, uint16_t port, const struct ui_listing *l)
     return err;
 }
 
-/* The last of those that did not take it: one is what most people have. */
+/* The last registry that refused it: most people have only one. */
 static void
 explain(struct ui_app *app, struct registration *r)
 {

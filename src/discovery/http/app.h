@@ -1,5 +1,5 @@
-/* What the routes of p2p-discovery work with. Made in main.c; read-only while it
- * serves. */
+/* The objects that the routes of p2p-discovery use. Made in main.c; read-only while the
+ * program serves. */
 #ifndef P2P_DISCOVERY_APP_H
 #define P2P_DISCOVERY_APP_H
 

@@ -1,4 +1,4 @@
-/* How peers look in JSON. */
+/* Peers in JSON form. */
 #ifndef P2P_DISCOVERY_VIEW_H
 #define P2P_DISCOVERY_VIEW_H
 
@@ -9,8 +9,8 @@
  * "protocols"} with at most names_max names. */
 void view_put_peer(struct http_json_out *o, const struct registry_peer *shown,
                    uint32_t names_max);
-/* The same with "seq", "expires_at" and "entries" (size, root, sha256) of a signed one.
- */
+/* The same with "seq", "expires_at" and "entries" (size, root, sha256) of a signed
+ * registration. */
 void view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown);
 /* {"peer_id","ip","port","verified"} */
 void view_put_source(struct http_json_out *o, const struct registry_source *s);

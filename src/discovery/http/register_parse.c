@@ -202,7 +202,7 @@ get_entries(const cJSON *list, const char *field, struct p2p_reg_entry **entries
     return sort_entries(*entries, *count, e);
 }
 
-/* The documented form: names alone. The same name twice is one file. */
+/* The documented form: only names. The same name twice counts as one file. */
 static bool
 get_files(const cJSON *list, struct record *r, struct intake_error *e)
 {
@@ -276,7 +276,7 @@ get_protocols(const cJSON *json, struct record *r, struct intake_error *e)
     return true;
 }
 
-/* A seq is a clock in ms. One far in the future would win over all later ones. */
+/* A seq is a time in ms. A seq far in the future would win over all later ones. */
 static bool
 get_seq(const cJSON *json, uint64_t now_s, uint64_t *seq, struct intake_error *e)
 {

@@ -64,7 +64,7 @@ P2P_MUST_CHECK enum p2p_err dict_open(const struct dict_owner *owner,
                                       struct dict **result);
 void dict_close(struct dict *d); /* ends the thread; accepts NULL */
 
-/* Adds a name (valid UTF-8); returns its stored text, valid until `moved`. NULL: no
+/* Adds a name (valid UTF-8); returns its stored text, valid until `moved`. NULL: out of
  * memory. */
 const char *dict_add(struct dict *d, uint32_t id, const char *text, size_t len);
 

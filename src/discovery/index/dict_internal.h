@@ -1,4 +1,4 @@
-/* What dict.c and dict_seal.c share. */
+/* Declarations shared by dict.c and dict_seal.c. */
 #ifndef P2P_DISCOVERY_DICT_INTERNAL_H
 #define P2P_DISCOVERY_DICT_INTERNAL_H
 
@@ -9,7 +9,7 @@
 
 enum dict_work {
     DICT_SEAL = 1,    /* closed parts wait */
-    DICT_COMPACT = 2, /* every segment is to be made anew */
+    DICT_COMPACT = 2, /* rebuild every segment */
     DICT_REWEIGH = 4,
 };
 
@@ -19,7 +19,8 @@ struct dict {
     struct dict_lock lock; /* view, work, is_busy, is_stopping */
     pthread_cond_t wake, idle;
     struct dict_view *view;
-    struct dict_part *open; /* of the view; only dict_add's thread writes into it */
+    struct dict_part
+        *open; /* part of the view; only dict_add's thread writes into it */
     pthread_t thread;
     unsigned work; /* of enum dict_work */
     bool has_thread, is_busy, is_stopping;
@@ -27,7 +28,7 @@ struct dict {
 
 void dict_segment_release(struct dict_segment *s);
 
-/* A view of given things, each of which gets one more holder. */
+/* Makes a view of these parts and segments, and holds each of them once more. */
 struct dict_view *dict_view_new(struct dict_segment **segments, uint32_t n_segments,
                                 struct dict_part **parts, uint32_t n_parts);
 

@@ -111,7 +111,7 @@ publish(struct dict *d, const struct round *r, struct dict_segment *made)
     return true;
 }
 
-/* Does something with all names of a segment, a slice at a time. */
+/* Calls a function for all names of a segment, a slice at a time. */
 static void
 for_slices(struct dict *d, const struct segment *s,
            void (*act)(struct dict *d, const struct segment *s, uint32_t first,

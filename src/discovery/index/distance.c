@@ -13,9 +13,9 @@ distance_prepare(struct distance_pattern *p, const char *text, size_t len)
 }
 
 /*
- * A column of the table of edits as bits, one word operation a byte of text: Myers 1999
- * in Hyyrö's form of 2003 with swaps. The first row stays 0: a match may begin
- * anywhere.
+ * A column of the table of edits as bits, with one word operation per byte of text:
+ * Myers 1999 in Hyyrö's form of 2003, with swaps. The first row stays 0, because a
+ * match may begin anywhere.
  */
 static unsigned
 distance_by_bits(const struct distance_pattern *p, const char *text)

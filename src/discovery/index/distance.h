@@ -14,7 +14,7 @@
 struct distance_pattern {
     const char *text;
     size_t len;
-    uint64_t places[256]; /* of each byte in the first 64 */
+    uint64_t places[256]; /* positions of each byte in the first 64 */
 };
 
 /* `text` has 1..DISTANCE_PATTERN_MAX bytes and is borrowed. */

@@ -42,7 +42,7 @@ fold_text(const char *in, size_t len, char *out)
         }
         n = p2p_utf8_next((const uint8_t *)in + i, len - i, &code_point);
         if (n == 0)
-            n = 1; /* checked before; a byte is kept as it is */
+            n = 1; /* was checked before; an invalid byte is kept unchanged */
         if (n > 1 && (row = find_row(code_point)) != NULL) {
             memcpy(out + o, row->text, strnlen(row->text, sizeof(row->text)));
             o += strnlen(row->text, sizeof(row->text));

@@ -1,6 +1,7 @@
 /*
- * Text as people search it: without case and accents. And the stored form of a name,
- * which is "folded NUL spelling NUL", the spelling left empty when it is the same.
+ * Text in the form for searches: without case and accents. Also the stored form of a
+ * name, which is "folded NUL spelling NUL"; the spelling is left empty if it equals the
+ * folded text.
  */
 #ifndef P2P_DISCOVERY_FOLD_H
 #define P2P_DISCOVERY_FOLD_H
@@ -8,7 +9,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* A folded text is at most this much longer than what it was made from. */
+/* A folded text is at most this many times as long as the original. */
 #define FOLD_GROWTH 3
 
 /*
@@ -17,7 +18,8 @@
  */
 size_t fold_text(const char *in, size_t len, char *out);
 
-/* The stored form into out (len * (FOLD_GROWTH + 1) + 2 bytes); returns its size. */
+/* Writes the stored form to out (len * (FOLD_GROWTH + 1) + 2 bytes); returns its
+ * size. */
 size_t fold_store(const char *in, size_t len, char *out);
 
 static inline const char *

@@ -13,7 +13,7 @@ const char *const match_mode_names[MATCH_MODES] = {
     [MATCH_FUZZY] = "fuzzy",
 };
 
-/* Ranks: what a person meant comes first. Errors add RANK_ERROR each. */
+/* Ranks: lower numbers are better matches. Each error adds RANK_ERROR. */
 enum { RANK_WHOLE = 0, RANK_BEGIN = 1, RANK_WORD = 2, RANK_PART = 3, RANK_ERROR = 4 };
 
 /* Limits: names whose distance a fuzzy search computes, and names that a substring
@@ -101,7 +101,7 @@ try_distance(struct search *s, uint32_t id, const char *text)
     return distance > s->errors || add(s, id, text, RANK_ERROR * distance + RANK_PART);
 }
 
-/* Adds the name if it fits. Every mode comes down to this. */
+/* Adds the name if it matches. All modes use this function. */
 static bool
 try_name(struct search *s, uint32_t id, const char *text)
 {
@@ -238,7 +238,7 @@ match_segments(struct search *s, const struct dict_view *view)
 
 /* ---- a view ---- */
 
-/* Parts are small and young: every name is looked at. */
+/* Parts are small, so every name is examined. */
 static bool
 match_part(struct search *s, const struct dict_part *p)
 {
@@ -255,7 +255,7 @@ match_names(const struct dict_view *view, enum match_mode mode, const char *quer
             struct match_list *out)
 {
     struct distance_pattern
-        pattern; /* two kilobytes, of which most searches need none */
+        pattern; /* two kilobytes, which most searches do not need */
     struct search s = {.query = query,
                        .len = strlen(query),
                        .mode = mode,

@@ -18,7 +18,8 @@ extern const char *const match_mode_names[MATCH_MODES];
 
 struct match {
     uint32_t id;      /* of the catalogue, to be verified by text */
-    uint16_t rank;    /* 0 the whole name, then beginnings, words, parts; errors last */
+    uint16_t rank;    /* 0: the whole name; then beginnings, words, parts; matches with
+                       * errors are last */
     const char *text; /* in the view: valid while it is held */
 };
 

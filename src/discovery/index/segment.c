@@ -23,7 +23,7 @@
 
 /* ---- counting trigrams ---- */
 
-/* What the two passes know of one trigram. */
+/* The state of one trigram during the two passes. */
 struct gather {
     uint32_t key; /* EMPTY: free place */
     uint32_t count;

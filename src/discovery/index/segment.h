@@ -60,7 +60,7 @@ uint32_t segment_lower_bound(const struct segment *s, const char *text, size_t l
 /* The first rank whose folded text is above it in its first len bytes. */
 uint32_t segment_upper_bound(const struct segment *s, const char *text, size_t len);
 
-/* The trigram's row, or NULL when no name has it. */
+/* The trigram's row, or NULL if no name contains it. */
 const struct segment_trigram *segment_find_trigram(const struct segment *s,
                                                    uint32_t key);
 

@@ -17,16 +17,17 @@ struct slab {
     char *base;
     size_t item_size;    /* at least 4 */
     uint32_t max;        /* items reserved */
-    uint32_t used;       /* items ever given out: ids are below */
-    uint32_t free_first; /* list through the first 4 bytes of free items */
-    uint32_t live;       /* given out and not given back */
+    uint32_t used;       /* number of items ever used: all ids are below it */
+    uint32_t free_first; /* list of free items, linked through their first 4 bytes */
+    uint32_t live;       /* number of items in use */
     size_t committed;    /* bytes readable */
 };
 
 P2P_MUST_CHECK enum p2p_err slab_init(struct slab *s, size_t item_size, uint32_t max);
 void slab_clear(struct slab *s);
 
-/* A zeroed item's number, or SLAB_NONE: no memory, or `max` are in use. */
+/* Allocates a zeroed item and returns its number; SLAB_NONE: out of memory, or `max`
+ * are in use. */
 uint32_t slab_take(struct slab *s);
 void slab_give_back(struct slab *s, uint32_t id);
 

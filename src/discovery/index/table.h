@@ -11,8 +11,8 @@
 struct table_items {
     uint64_t (*hash)(const void *owner, uint32_t id);
     uint32_t *(*next)(const void *owner, uint32_t id);
-    /* Links back, for tables in which others can make one chain as long as they like.
-     * NULL: an item is searched along its chain when it is removed. */
+    /* Links back, for tables in which other parties can make a chain of any length.
+     * NULL: to remove an item, its chain is searched. */
     uint32_t *(*prev)(const void *owner, uint32_t id);
 };
 
@@ -20,7 +20,7 @@ struct table {
     struct slab heads; /* u32 each */
     const struct table_items *items;
     const void *owner;
-    uint32_t level; /* buckets before this round of splits, a power of two */
+    uint32_t level; /* number of buckets before this round of splits, a power of two */
     uint32_t split; /* the bucket that is split next */
     uint32_t count;
 };
@@ -35,8 +35,8 @@ uint32_t table_chain(const struct table *t, uint64_t hash);
 void table_insert(struct table *t, uint32_t id);
 void table_remove(struct table *t, uint32_t id);
 
-/* Keyed hash of bytes from outside (SipHash-1-3): nobody can choose names that collide.
- */
+/* Keyed hash for bytes from outside (SipHash-1-3), so that an attacker cannot choose
+ * names that collide. */
 uint64_t table_hash(const void *data, size_t len);
 
 #endif

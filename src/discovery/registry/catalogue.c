@@ -186,7 +186,8 @@ catalogue_sources(const struct catalogue *c, uint32_t name)
     return sum;
 }
 
-/* Itself to 15, then its highest bit and the three after it. */
+/* Numbers up to 15 are exact; from 16 on, the highest bit and the three after it are
+ * kept. */
 uint8_t
 catalogue_weight(uint32_t sources)
 {
@@ -200,12 +201,12 @@ catalogue_weight(uint32_t sources)
 
 /* ---- bytes ---- */
 
-/* With its place in a table. */
+/* Size of an item with its place in a table. */
 #define CONTENT_BYTES (sizeof(struct content) + 2 * sizeof(uint32_t))
 #define FILE_BYTES    sizeof(struct file)
-/* What a name costs in the search index: its number, weight, and the place of its text.
- * A trigram costs about 1.6 bytes. While segments are merged, everything exists twice.
- */
+/* What a name costs in the search index: its number, its weight, and the position of
+ * its text. A trigram costs about 1.6 bytes. While segments are merged, everything
+ * exists twice. */
 #define NAME_BYTES \
     (sizeof(struct name) + sizeof(uint32_t) + 2 * 9 + sizeof(struct segment_name))
 

@@ -12,9 +12,11 @@ struct changes {
     struct changes_lock lock;
     _Atomic uint64_t version;
     _Atomic bool is_noted;
-    struct http_waitlist *_Atomic waiters; /* comes when changes may be noted already */
+    struct http_waitlist
+        *_Atomic waiters; /* is set when changes may be noted already */
     char epoch[CHANGES_EPOCH_LEN + 1];
-    struct change kept[CHANGES_KEPT]; /* of version v: kept[v % CHANGES_KEPT] */
+    struct change kept[CHANGES_KEPT]; /* the change of version v is kept[v %
+                                       * CHANGES_KEPT] */
 };
 
 struct changes *

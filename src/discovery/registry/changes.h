@@ -1,9 +1,8 @@
 /*
- * What has changed since when: a version that rises with every change, the last
- * changes, and who waits for the next one. Safe from any thread.
- *
- * A version counts within an epoch, which is one run of the program: of another epoch
- * nothing can be said but "fetch everything".
+ * The changes of the list: a version number that rises with every change, the last
+ * changes, and the requests that wait for the next one. Safe from any thread. A version
+ * is valid within an epoch, which is one run of the program. A client with a version of
+ * another epoch must get the whole list again.
  */
 #ifndef P2P_DISCOVERY_CHANGES_H
 #define P2P_DISCOVERY_CHANGES_H
@@ -19,12 +18,12 @@ struct changes;
 struct changes *changes_new(void); /* NULL: out of memory */
 void changes_free(struct changes *c);
 
-/* Whom to wake; set once, before the first note. */
+/* The list of waiting requests; set once, before the first note. */
 void changes_set_waitlist(struct changes *c, struct http_waitlist *waiters);
 
-/* Something has changed: remembers it; changes_wake() has to follow soon. */
+/* Notes a change; changes_wake() has to follow soon. */
 void changes_note(struct changes *c, const struct p2p_id *id, bool is_gone);
-/* Wakes the waiting if anything was noted since the last wake. */
+/* Wakes the waiting requests if anything was noted since the last wake. */
 void changes_wake(struct changes *c);
 
 uint64_t changes_version(const struct changes *c);
@@ -36,7 +35,7 @@ struct change {
 };
 /*
  * The changes after `since`, oldest first, at most CHANGES_KEPT into `out`. False: they
- * are not all known any more (or `since` never was a version).
+ * are not all known any longer (or `since` never was a version).
  */
 bool changes_since(struct changes *c, uint64_t since, struct change *out, size_t *count,
                    uint64_t *version);

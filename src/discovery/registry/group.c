@@ -6,12 +6,12 @@
 #include "discovery/index/fold.h"
 #include "p2p/bytes.h"
 
-/* Matches looked up under one hold of the readers' lock. */
+/* How many matches are looked up while the readers' lock is held once. */
 #define SLICE 64u
 
 /* ---- grouping ---- */
 
-/* Not table_hash(): cursors have to mean the same in every registry. */
+/* Not table_hash(), because cursors must have the same meaning in every registry. */
 static uint64_t
 mix(uint64_t h, const void *data, size_t len)
 {
@@ -40,7 +40,8 @@ is_same_group(const struct catalogue *c, const struct group *g, const struct fil
     return a->size == b->size && memcmp(a->root.b, b->root.b, sizeof(a->root.b)) == 0;
 }
 
-/* Of all that makes a content a group of its own: somebody may claim another size. */
+/* The hash of everything that identifies a group: a lying peer may state another size
+ * for the same root. */
 static uint64_t
 group_hash(const struct catalogue *c, const struct file *f)
 {
@@ -97,8 +98,8 @@ group_of(const struct catalogue *c, struct groups *g, const struct file *f)
     return &g->at[at];
 }
 
-/* Where the names stand in the dictionary changes, so among names that fit equally well
- * the order of their bytes decides. */
+/* The positions of names in the dictionary change, so the order of their bytes decides
+ * among names that match equally well. */
 static bool
 is_better_name(const struct match *m, const struct group *g)
 {
@@ -111,8 +112,7 @@ is_better_name(const struct match *m, const struct group *g)
                       : strcmp(fold_spelling(m->text), fold_spelling(g->text)) < 0;
 }
 
-/* Adds a file under a name that matched. The best name is the one the group is shown
- * by. */
+/* Adds a file under a matching name. The group is shown with its best name. */
 static bool
 add_file(const struct catalogue *c, struct groups *groups, const struct match *m,
          const struct file *f)
@@ -141,8 +141,8 @@ group_is_current(const struct catalogue *c, uint32_t name, const char *matched)
                              strcmp(fold_spelling(text), fold_spelling(matched)) == 0));
 }
 
-/* The first file of each match. Numbers lie anywhere: each step asks for the memory of
- * the next one, for all of the slice at once. */
+/* Finds the first file of each match. The items are spread over memory, so each step
+ * prefetches the memory of the next one, for all matches of the slice at once. */
 static void
 find_files(const struct catalogue *c, const struct match *m, uint32_t count,
            uint32_t files[SLICE])
@@ -232,8 +232,8 @@ compare_groups_down(const void *a, const void *b)
     return compare_groups(b, a);
 }
 
-/* Names in order among equals, whatever the content: their first bytes lead the tie.
- * No two groups may have one: a cursor between them would pass over the second. */
+/* Orders equal names, whatever their content: the tie begins with their first bytes. No
+ * two groups may have the same tie: a cursor between them would skip the second one. */
 static void
 set_tie(struct group *g)
 {
@@ -268,7 +268,8 @@ sift_down(struct group *heap, uint32_t count)
     }
 }
 
-/* Whether it was on an earlier page. The tie is dear and seldom decides. */
+/* True if the group was on an earlier page. The tie is expensive and is seldom
+ * needed. */
 static bool
 is_passed(struct group *g, const struct group_key *after)
 {
@@ -278,7 +279,7 @@ is_passed(struct group *g, const struct group_key *after)
     return compare_keys(&g->key, after) <= 0;
 }
 
-/* Takes the place of the worst of a full page, if it is better. */
+/* Replaces the worst group of a full page, if it is better. */
 static void
 replace_worst(struct group *page, uint32_t limit, struct group *g)
 {
@@ -291,7 +292,8 @@ replace_worst(struct group *page, uint32_t limit, struct group *g)
     sift_down(page, limit);
 }
 
-/* A page is short and the groups are many, so they pass a heap of the page's size. */
+/* A page is short and there are many groups, so they pass through a heap of the page's
+ * size. */
 uint32_t
 groups_choose_page(struct groups *g, const struct group_key *after, uint32_t limit,
                    bool *has_more)
@@ -311,7 +313,7 @@ groups_choose_page(struct groups *g, const struct group_key *after, uint32_t lim
         }
         set_tie(&candidate);
         g->at[kept++] = candidate;
-        /* A list sorted downwards is a heap. */
+        /* A list in falling order is a heap. */
         if (kept == limit)
             qsort(g->at, kept, sizeof(*g->at), compare_groups_down);
     }

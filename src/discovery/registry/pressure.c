@@ -2,9 +2,10 @@
 
 #include "discovery/registry/registry_internal.h"
 
-/* All peers are looked at for victims no more often than this. */
+/* The search for peers to remove runs no more often than this. */
 #define LOOK_EVERY_MS 250u
-/* Nobody is younger: a score has to mean something in the first second, too. */
+/* A peer counts as at least this old, so that scores are useful in the first second,
+ * too. */
 #define YOUNGEST_S 60u
 
 uint64_t
@@ -24,7 +25,7 @@ score_of(const struct registry *r, const struct peer *p, uint64_t now_ms)
     return pressure_score(bytes, p->key != NULL, now_ms - p->since_ms);
 }
 
-/* Keeps the list ascending, and the highest ones in it. */
+/* Keeps the list in rising order, with the highest scores. */
 static void
 note_victim(struct pressure *w, const struct p2p_id *id, uint64_t score)
 {
@@ -74,7 +75,7 @@ pressure_evict(struct registry *r, uint64_t score, uint32_t except,
         const struct pressure_victim *v = &w->victims[w->count - 1];
         uint32_t at = registry_find(r, &v->id);
 
-        /* What has changed since the look counts as it is now. */
+        /* Changes since the search count with their current value. */
         if (at == SLAB_NONE || at == except) {
             w->count--;
             continue;

@@ -1,12 +1,11 @@
 /*
- * Room in a registry that is full: whose place it is that others need more.
- *
- * A peer's worth of going is the bytes of all that its source has registered, four
- * times that without a signature, divided by how long it is known. So what goes first
- * is young and large, and a crowd from one address counts as one. Ids and signatures
- * cost nothing and decide nothing alone. A newcomer takes a place only from a peer that
- * is worth more than twice its going, so equals do not push each other out; it is
- * refused instead.
+ * Makes room in a full registry: decides which peers are removed for others. The score
+ * of a peer is the bytes of everything that its source has registered, times four if
+ * the peer is unsigned, divided by the time that it is known. So large and young peers
+ * are removed first, and a crowd from one address counts as one. The number of ids and
+ * signatures alone has no effect, because they cost nothing. A new peer replaces only
+ * peers whose score is more than twice its own, so that equals do not replace each
+ * other; otherwise it is refused.
  */
 #ifndef P2P_DISCOVERY_PRESSURE_H
 #define P2P_DISCOVERY_PRESSURE_H
@@ -25,14 +24,16 @@ struct pressure_victim {
     uint64_t score;
 };
 
-/* Of the registry: the peers that go first, as they were at the last look. */
+/* The peers to remove first, as found by the last search. */
 struct pressure {
-    struct pressure_victim victims[PRESSURE_VICTIMS]; /* the first to go is the last */
+    struct pressure_victim
+        victims[PRESSURE_VICTIMS]; /* the one to remove first is at the end */
     uint32_t count;
     uint64_t looked_ms;
 };
 
-/* Those that one change has sent away, to be told when its locks are given up. */
+/* The peers that one change has removed, to be reported after its locks are
+ * released. */
 struct evicted {
     struct p2p_id ids[PRESSURE_VICTIMS];
     uint32_t count;
@@ -41,9 +42,9 @@ struct evicted {
 uint64_t pressure_score(uint64_t source_bytes, bool is_signed, uint64_t age_ms);
 
 /*
- * Sends one peer away, but never the one numbered `except` nor one that is not worth
- * more than twice `score`: false. Needs the writers' lock; may give it up and take it
- * again meanwhile, as a long change does.
+ * Removes one peer, but not the one numbered `except`, nor one whose score is at most
+ * twice `score`; then it returns false. Needs the writers' lock; may release and take
+ * it again, as a long change does.
  */
 bool pressure_evict(struct registry *r, uint64_t score, uint32_t except,
                     struct evicted *evicted);

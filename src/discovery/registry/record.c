@@ -9,7 +9,8 @@
 #include "p2p/path.h"
 
 enum { FLAG_SIGNED = 1, FLAG_CONTENT = 2 };
-/* Beside the protocols, where programs that do not know it leave it alone. */
+/* Stored in the byte of the protocols, where programs that do not know this bit ignore
+ * it. */
 enum { CLAIMED = 0x80 };
 
 void
@@ -60,7 +61,7 @@ record_parse_ip(const char *text, char out[RECORD_IP_MAX + 1])
     return P2P_OK;
 }
 
-/* Lists are full of these: inet_ntop goes through snprintf for each. */
+/* Lists contain many of these, and inet_ntop uses snprintf for each. */
 static char *
 put_byte(char *out, uint8_t value)
 {

@@ -1,7 +1,7 @@
 /*
- * What a peer says about itself, as the registry takes it: from a registration, a
- * snapshot, or another registry. A record is checked once, where it comes in (intake.h
- * or the decoder here); everything behind believes it.
+ * The record of a peer: everything that it states about itself, from a registration, a
+ * snapshot, or another registry. A record is checked once, where it arrives
+ * (register_parse.h or the decoder here); all other code relies on that.
  */
 #ifndef P2P_DISCOVERY_RECORD_H
 #define P2P_DISCOVERY_RECORD_H
@@ -16,59 +16,62 @@
 struct record {
     struct p2p_id id;
     char ip[RECORD_IP_MAX + 1]; /* canonical text */
-    /* Who has told us, as text; empty for a snapshot or another registry. Not kept. */
+    /* The address of the sender as text; empty for a snapshot or another registry. Not
+     * stored. */
     char from[RECORD_IP_MAX + 1];
     uint16_t port;
     /* Bit 0: protocol 1, bit 1: protocol 2; as bytes, bit 7: is_ip_claimed. */
     uint8_t protocols;
-    bool is_ip_stated; /* by the peer; else it is where it registered from. Not kept. */
-    bool is_ip_claimed; /* stated, and nothing speaks for it: may be anybody's */
+    bool is_ip_stated;  /* stated by the peer; otherwise it is the sender's address. Not
+                         * stored. */
+    bool is_ip_claimed; /* stated, and nothing supports it: the address may belong to
+                         * someone else */
     bool is_signed;
-    /* Unsigned ones: which of two is newer, see registry_put(). 0: taken just now. */
+    /* For unsigned records: the newer one has the higher stamp, see registry_put(). 0:
+     * received just now. */
     uint64_t stamp;
     /* Signed ones only: */
     uint64_t seq;
     uint64_t expires_at_s; /* time of day */
     struct p2p_spki key;
-    /* Sorted by name, no name twice. A root of an unsigned one's entries is not known.
-     */
+    /* Sorted by name, without duplicates. Unsigned entries have no root. */
     struct p2p_reg_entry *entries;
     uint32_t count;
     bool has_content; /* entries carry size and root */
-    void *memory;     /* what entries and names live in; the record's own */
+    void *memory;     /* memory of the entries and names; owned by the record */
 };
 
 void record_clear(struct record *r);
 
 /*
- * Bytes for snapshots and for other registries: u8 RECORD_VERSION, u8 flags, u64 seq or
- * stamp, the other fields, the entries. *returns owned*, free().
+ * Encodes the record for snapshots and for other registries: u8 RECORD_VERSION, u8
+ * flags, u64 seq or stamp, the other fields, the entries. *returns owned*, free().
  */
 P2P_MUST_CHECK enum p2p_err record_encode(const struct record *r, uint8_t **bytes,
                                           size_t *len);
-/* MALFORMED for anything that encode does not write, a bad name or key, and a seq or
- * stamp of 0. */
+/* MALFORMED for anything that encode does not produce, an invalid name or key, and a
+ * seq or stamp of 0. */
 P2P_MUST_CHECK enum p2p_err record_decode(const void *bytes, size_t len,
                                           struct record *out);
 
-/* An address a peer can be reached at: text to canonical text. RANGE for any,
- * multicast. */
+/* Converts the text of an address at which a peer can be reached to its canonical text.
+ * RANGE for any, multicast. */
 P2P_MUST_CHECK enum p2p_err record_parse_ip(const char *text,
                                             char out[RECORD_IP_MAX + 1]);
 
 /* Canonical text to sixteen bytes, IPv4 as ::ffff:a.b.c.d. */
 void record_read_ip(const char *text, uint8_t out[16]);
 /*
- * Whether an address that a peer has stated says nothing about it: another one, on the
- * Internet and not even near (the same /24 or /64), than where it registered from.
- * This machine (loopback) is believed.
+ * True if the stated address is an unsupported claim: an Internet address that differs
+ * from the sender's and is not near it (in the same /24 or /64). Claims from this
+ * machine (loopback) are believed.
  */
 bool record_ip_is_claimed(const char *stated, const char *from);
 
 /* Sixteen bytes, IPv4 as ::ffff:a.b.c.d, to canonical text. */
 void record_format_ip(const uint8_t ip[16], char out[RECORD_IP_MAX + 1]);
 
-/* qsort order of entries and of texts: bytewise, as the canonical bytes want it. */
+/* qsort order of entries and of texts: bytewise, as the canonical bytes require. */
 int record_compare_entries(const void *a, const void *b);
 int record_compare_texts(const void *a, const void *b);
 

@@ -50,7 +50,7 @@ registry_find(const struct registry *r, const struct p2p_id *id)
 
 /* ---- what the dictionary asks ---- */
 
-/* Whether the number is still this name's. */
+/* True if the number still belongs to this name. */
 static bool
 is_that_name(const struct registry *r, const struct segment_name *n)
 {
@@ -85,7 +85,7 @@ weigh_names(void *arg, struct segment_name *names, uint32_t count)
     p2p_rw_unlock(&r->lock);
 }
 
-/* Writers are few: readers are only shut out when there is something to drop. */
+/* There are few writers: readers are only excluded if there is something to drop. */
 static void
 sift_names(void *arg, struct segment_name *names, uint32_t count)
 {
@@ -105,7 +105,7 @@ sift_names(void *arg, struct segment_name *names, uint32_t count)
     registry_unlock(r);
 }
 
-/* A reader beside it sees the old text or the new one, and either is there. */
+/* A concurrent reader sees the old text or the new one, and both are valid. */
 static void
 move_names(void *arg, const struct segment_name *names, uint32_t count)
 {
@@ -127,7 +127,8 @@ let_readers_end(void *arg)
 
 /* ---- life ---- */
 
-/* Their own share of the memory; as many as peers, without a limit of that. */
+/* They have their own share of the memory; without a memory limit, there are as many as
+ * peers. */
 static uint32_t
 max_tombstones(const struct registry_options *opt)
 {
@@ -138,7 +139,7 @@ max_tombstones(const struct registry_options *opt)
     return (uint32_t)max;
 }
 
-/* A crowd behind one address may leave and come back several times an hour. */
+/* Many peers behind one address may leave and come back several times per hour. */
 static uint32_t
 stones_per_ip(const struct registry_options *opt, uint32_t max)
 {
@@ -201,7 +202,7 @@ registry_close(struct registry *r)
 
 /* ---- small questions ---- */
 
-/* Two at once: either is right to within a millisecond. */
+/* Two threads at once: both values are right to within a millisecond. */
 static void
 hear(struct peer *p, uint64_t heard_ms)
 {
@@ -227,9 +228,10 @@ registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_m
 #define TELL_MOVE_EVERY_MS 60000u
 
 /*
- * Whether it is time to tell. Once a minute; but another source than the last one that
- * was told is told when the record is a minute old, or a stranger's heartbeats would
- * keep the news from the peer.
+ * True if the peer should be told that it has moved: once a minute. But if the
+ * heartbeat comes from a different source than the last one that was told, it is told
+ * when the record is a minute old; otherwise a stranger's heartbeats would hide the
+ * news from the peer.
  */
 static bool
 may_be_told(struct peer *p, const uint8_t source[16], uint64_t now_ms)
@@ -384,7 +386,7 @@ registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer
 
 #define WEIGH_EVERY_MS 30000u
 
-/* Weights only choose among more names than are looked at: they may be a little old. */
+/* Weights only choose among too many names, so they may be a little old. */
 static bool
 weights_are_old(struct registry *r, uint64_t changes, uint64_t postings, uint64_t now)
 {
@@ -411,7 +413,7 @@ registry_tidy(struct registry *r)
     changes = r->catalogue.changes;
     postings = r->catalogue.postings;
     p2p_rw_unlock(&r->lock);
-    /* Names of the open part cannot be dropped; twice as many must not ask for ever. */
+    /* Names of the open part cannot be dropped. So ask at most twice, not forever. */
     if (names > 2 * (files + DICT_OPEN_NAMES) ||
         (r->opt.max_bytes > 0 && dead_bytes > r->opt.max_bytes / 8 &&
          names > files + DICT_OPEN_NAMES))

@@ -1,10 +1,9 @@
 /*
- * The registry: peers, what they have, since when they are silent.
- *
- * Knows neither HTTP nor JSON. Safe from any thread: readers work side by side; a
- * writer shuts them out only for slices of some tens of microseconds, however long its
- * list is. Of two writers one waits. Time is CLOCK_MONOTONIC in ms unless a name ends
- * in _s (time of day).
+ * The registry: the peers, their files, and how long they have been silent. It knows
+ * neither HTTP nor JSON. Safe from any thread. Readers run at the same time; a writer
+ * excludes them only for slices of some tens of microseconds, however long its list is.
+ * Writers run one at a time. Times are CLOCK_MONOTONIC in ms unless a name ends in _s
+ * (time of day).
  */
 #ifndef P2P_DISCOVERY_REGISTRY_H
 #define P2P_DISCOVERY_REGISTRY_H
@@ -15,29 +14,27 @@
 
 struct registry;
 
-/* Signatures are valid for so long at most, and what a peer leaves behind is kept for
- * so long. */
+/* The maximum validity of signatures; the records of peers that have left are kept for
+ * this time. */
 #define REGISTRY_SIGNATURE_MAX_S (2u * 3600)
-/* A seq is a clock in ms. One so far ahead of ours is not taken, once ours is set. */
+/* A seq is a time in ms. A seq this far ahead of our clock is refused, if our clock is
+ * set. */
 #define REGISTRY_SEQ_AHEAD_MS (24u * 3600 * 1000)
-#define REGISTRY_CLOCK_SET_S  1704067200u /* 2024: before it a clock is not set */
-/* Whether it is too far ahead. */
+#define REGISTRY_CLOCK_SET_S \
+    1704067200u /* the year 2024: an earlier clock is not set */
+/* True if the seq is too far ahead. */
 bool registry_seq_is_ahead(uint64_t seq, uint64_t now_s);
 
 struct registry_options {
-    uint64_t ttl_ms; /* a peer that is not heard for so long is gone */
+    uint64_t ttl_ms; /* a peer that was silent for this long is removed */
     uint32_t max_peers;
-    uint32_t max_peers_per_ip; /* that one address registers; loopback is exempt */
-    /*
-     * Bytes of all that is kept: peers, names, contents, the search index; a sixteenth
-     * of it is for tombstones. And of what one address registers, counted as if nobody
-     * else had the same files. 0: no limit.
-     */
+    uint32_t
+        max_peers_per_ip; /* peers that one address registers; loopback is exempt */
+    /* Limit in bytes for everything: peers, names, contents, the search index; and a
+     * sixteenth of it for tombstones. And the limit for what one address registers,
+     * counted as if no other peer had the same files. 0: no limit. */
     uint64_t max_bytes, max_bytes_per_ip;
-    /*
-     * Told of every change, after it, with no lock held and from any thread. May be
-     * NULL.
-     */
+    /* Called after every change, without locks and from any thread. May be NULL. */
     void (*on_change)(void *arg, const struct p2p_id *id, bool is_gone);
     void *arg;
 };
@@ -45,11 +42,12 @@ struct registry_options {
 enum registry_result {
     REGISTRY_OK,
     REGISTRY_UNKNOWN, /* no such live peer (or, for a delta, no signed record) */
-    REGISTRY_STALE,   /* seq is not above, or base is not, the one that is known; or,
-                         unsigned, the stamp */
+    REGISTRY_STALE,   /* the seq is not higher than the known one, or the base differs
+                       * from it; or, unsigned, the stamp */
     REGISTRY_SIGNED,  /* an unsigned record may not replace a signed one */
     REGISTRY_FULL,    /* max_peers */
-    REGISTRY_NO_ROOM, /* max_bytes, and nobody is worth less to keep */
+    REGISTRY_NO_ROOM, /* max_bytes is reached, and no peer may be removed for this one
+                       */
     REGISTRY_CROWDED, /* max_peers_per_ip */
     REGISTRY_HEAVY,   /* max_bytes_per_ip */
     REGISTRY_NOMEM,
@@ -63,13 +61,13 @@ void registry_close(struct registry *r); /* accepts NULL */
 /* ---- changes ---- */
 
 /*
- * Takes a record in the place of what is known of the peer. `known_seq` gets the seq
- * the registry remembers, also from a record that is gone. `heard_ms` 0: now.
+ * Stores a record, which replaces what is known of the peer. `known_seq` gets the seq
+ * that the registry remembers, also from a removed record. `heard_ms` 0: now.
  *
- * An unsigned record with stamp 0 replaces any unsigned one and is given a stamp: the
- * time of day, but above that of the record it replaces, whatever the clocks of other
- * registries say. With a stamp (it comes from another registry, or from a file) it is
- * STALE when what is known is newer.
+ * An unsigned record with stamp 0 replaces any unsigned one and gets a new stamp: the
+ * time of day, but higher than the stamp that it replaces, whatever the clocks of other
+ * registries show. A record with a stamp (from another registry or a file) is STALE if
+ * a newer one is known.
  */
 enum registry_result registry_put(struct registry *r, const struct record *record,
                                   uint64_t heard_ms, uint64_t *known_seq);
@@ -88,14 +86,15 @@ enum registry_result registry_apply_delta(struct registry *r,
 enum registry_result registry_leave(struct registry *r, const struct p2p_id *id,
                                     uint64_t seq, uint64_t *known_seq);
 
-/* False: no such live peer. A later heard_ms than is known counts; 0: now. */
+/* A sign of life. False: there is no such live peer. Only a later heard_ms than the
+ * known one counts; 0: now. */
 bool registry_heartbeat(struct registry *r, const struct p2p_id *id, uint64_t heard_ms);
 
 /*
- * A heartbeat from this address (text). MOVED: the peer is not where it registered
- * from, did not say where it is, and should register again; told once a minute at most,
- * and no sign of life. Other heartbeats are one, whoever sends them; none changes a
- * record.
+ * A heartbeat from this address (text). MOVED: the peer registered from another address
+ * without stating one, and should register again; reported at most once a minute, and
+ * such a heartbeat is no sign of life. All other heartbeats count, whoever sends them.
+ * None changes a record.
  */
 enum registry_beat_result {
     REGISTRY_BEAT_OK,
@@ -105,27 +104,29 @@ enum registry_beat_result {
 enum registry_beat_result
 registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char *ip);
 
-/* For registries that share a store. One that another registry has heard of: */
+/* For registries that share a store. A sign of life that another registry reports: */
 void registry_heard_elsewhere(struct registry *r, const struct p2p_id *id,
                               uint64_t heard_ms);
-/* What is known of the peer here is known to the others: no beat has to tell them. */
+/* Marks the peer as known to the other registries, so that no heartbeat needs to be
+ * reported. */
 void registry_mark_told(struct registry *r, const struct p2p_id *id);
 struct registry_beat {
     struct p2p_id id;
     uint64_t heard_ms;
 };
 /*
- * Up to `max` peers that were heard here and not told of yet, from place `*from` on (0
- * at first, UINT32_MAX after the last); they count as told from now on.
+ * Up to `max` peers whose heartbeats were not yet reported, from position `*from` on (0
+ * at first, UINT32_MAX after the last); they count as reported from now on.
  */
 size_t registry_take_beats(struct registry *r, uint32_t *from,
                            struct registry_beat *out, size_t max);
 
-/* Removes what is due; returns when the next can be, or UINT64_MAX without peers. */
+/* Removes expired peers; returns the time of the next one, or UINT64_MAX without
+ * peers. */
 uint64_t registry_expire(struct registry *r, uint64_t now_ms);
 
-/* Now and then, from one thread: gives memory back when many names are left that nobody
- * has any more, and has the search index learn which names have become common. */
+/* Call it now and then from one thread: frees memory if many names are left that no
+ * peer has, and updates in the search index which names are common. */
 void registry_tidy(struct registry *r);
 
 /* ---- asking ---- */
@@ -133,7 +134,7 @@ void registry_tidy(struct registry *r);
 /* The key of a live peer's signed record. */
 bool registry_key(struct registry *r, const struct p2p_id *id, struct p2p_spki *key);
 
-/* A peer as it is shown; borrowed for the call it is given to. */
+/* A peer as shown to clients; borrowed for the call that it is passed to. */
 struct registry_peer {
     struct p2p_id id;
     char ip[RECORD_IP_MAX + 1];
@@ -151,8 +152,8 @@ struct registry_peer {
 };
 
 /*
- * To be called, on a copy of what was given, by a visit that goes through a long list:
- * lets writers in. The list may be another one afterwards, or empty: the peer has gone.
+ * A visit that goes through a long list calls this on a copy of its argument: lets
+ * writers in. Afterwards the list may be another one, or empty if the peer has left.
  */
 void registry_let_others_in(struct registry_peer *peer);
 #define REGISTRY_VISIT_SLICE 128u /* files between two calls */
@@ -165,16 +166,16 @@ typedef bool registry_visit(void *arg, const struct registry_peer *peer);
 bool registry_visit_one(struct registry *r, const struct p2p_id *id,
                         registry_visit *visit, void *arg);
 
-/* Which peers; all fields NULL: all. */
+/* Selects peers; all fields NULL: all peers. */
 struct registry_filter {
     const char *file; /* spelled exactly so */
     const struct p2p_digest *root, *sha256;
 };
 
 /*
- * Visits live peers that fit in the order of their ids, beginning after `after` (NULL:
- * the first). The order is the same in every registry, so a page may follow one of
- * another.
+ * Visits the selected live peers in the order of their ids, beginning after `after`
+ * (NULL: the first). The order is the same in every registry, so the next page may come
+ * from another one.
  */
 void registry_visit_peers(struct registry *r, const struct registry_filter *filter,
                           const struct p2p_id *after, registry_visit *visit, void *arg);
@@ -186,25 +187,28 @@ struct registry_exported {
     struct p2p_id id;
     uint64_t heard_ms;
     uint64_t seq, seq_until_s;
-    const uint8_t *bytes; /* of record_encode(); NULL: only its seq is remembered */
+    const uint8_t
+        *bytes; /* bytes of record_encode(); NULL: only its seq is remembered */
     size_t len;
 };
 typedef bool registry_visit_export(void *arg, const struct registry_exported *peer);
 
-/* Visits all, with no lock held during a visit. False: stopped, or out of memory. */
+/* Visits all peers; no lock is held during a visit. False: stopped, or out of
+ * memory. */
 bool registry_export(struct registry *r, registry_visit_export *visit, void *arg);
-/* One peer, live or remembered; false when it is neither. */
+/* Finds one peer, live or remembered; false if it is neither. */
 bool registry_export_one(struct registry *r, const struct p2p_id *id,
                          registry_visit_export *visit, void *arg);
 
-/* Remembers the seq of a peer that is not there: nothing older may come back. */
+/* Remembers the seq of a peer that has left, so that no older record can come back. */
 void registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,
                        uint64_t seq_until_s);
-/* Takes a peer away, whatever its seq: another registry has said so. */
+/* Removes a peer, whatever its seq, because another registry has reported it. */
 void registry_remove(struct registry *r, const struct p2p_id *id);
 
 struct registry_stats {
-    uint32_t peers, signed_peers, remembered; /* remembered: gone, but for their seq */
+    uint32_t peers, signed_peers,
+        remembered; /* peers that have left and whose seq is remembered */
     uint64_t bytes, max_bytes, evicted;
     uint64_t postings;
     uint32_t names, contents, files;
@@ -215,14 +219,14 @@ void registry_stats(struct registry *r, struct registry_stats *out);
 struct dict *registry_dict(struct registry *r);
 const struct catalogue *registry_lock_catalogue(struct registry *r);
 void registry_unlock_catalogue(struct registry *r);
-/* A peer as a source: who and where it is. */
+/* A peer as a source: its id and address. */
 struct registry_source {
     struct p2p_id id;
     uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint16_t port;
     bool is_signed, is_ip_claimed;
 };
-/* With that lock held: those whose numbers are in postings. */
+/* With that lock held: the peers whose numbers are in postings. */
 void registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count,
                       struct registry_source *out);
 

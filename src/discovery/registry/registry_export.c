@@ -1,4 +1,4 @@
-/* Peers as bytes, for snapshots and for other registries. */
+/* Encodes peers for snapshots and for other registries. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,7 +6,7 @@
 #include "discovery/registry/registry_internal.h"
 #include "p2p/lock.h"
 
-/* Borrows names from the catalogue: only while the lock is held. */
+/* Borrows names from the catalogue: valid only while the lock is held. */
 static bool
 fill_entries(const struct registry *r, const struct peer *p, struct record *rec)
 {
@@ -58,7 +58,7 @@ encode_peer(const struct registry *r, uint32_t at, uint8_t **bytes, size_t *len)
     return err;
 }
 
-/* The time of day at a point of CLOCK_MONOTONIC. */
+/* Converts a time of CLOCK_MONOTONIC to the time of day. */
 static uint64_t
 until_s(uint64_t ms)
 {
@@ -85,7 +85,7 @@ export_tombstone(struct registry *r, uint32_t at, registry_visit_export *visit,
     return !is_used || visit(arg, &out);
 }
 
-/* True when there was nothing to visit, too. */
+/* Also true if there was nothing to visit. */
 static bool
 export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *arg)
 {

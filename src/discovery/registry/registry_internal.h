@@ -1,4 +1,4 @@
-/* What registry.c, registry_put.c and registry_list.c share. */
+/* Declarations shared by registry.c, registry_put.c and registry_list.c. */
 #ifndef P2P_DISCOVERY_REGISTRY_INTERNAL_H
 #define P2P_DISCOVERY_REGISTRY_INTERNAL_H
 
@@ -12,40 +12,42 @@
 #include "p2p/clock.h"
 #include "p2p/lock.h"
 
-/* A sixteenth of the memory is for tombstones. */
+/* One sixteenth of the memory is for tombstones. */
 #define REGISTRY_STONES_PART 16u
 
-/* Steps that a writer does before it lets readers in. */
+/* The number of steps after which a writer lets readers in. */
 #define REGISTRY_SLICE 64u
 
 struct peer {
     uint32_t next;   /* of the hash chain */
-    uint32_t source; /* the source that it counts for; SLAB_NONE: none */
+    uint32_t source; /* the source for which it counts; SLAB_NONE: none */
     uint32_t count;
     uint32_t *files; /* ascending numbers of files; NULL when count is 0 */
     struct p2p_id id;
     uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint16_t port;
     uint8_t protocols;
-    bool is_used; /* else the place is free */
+    bool is_used; /* false: the place is free */
     bool has_content;
-    bool is_ip_stated;            /* else `ip` is where it registered from */
-    bool is_ip_claimed;           /* see record.h */
-    bool is_home_known;           /* it registered here: is_ip_stated says so */
-    _Atomic uint32_t told_source; /* the last one that was told that it has moved */
+    bool is_ip_stated;  /* false: `ip` is the address from which it registered */
+    bool is_ip_claimed; /* see record.h */
+    bool is_home_known; /* it registered here, so is_ip_stated is valid */
+    _Atomic uint32_t told_source; /* the last source that was told that the peer has
+                                   * moved */
     _Atomic uint64_t told_move_ms;
-    struct p2p_spki *key; /* of a signed record; NULL: unsigned */
+    struct p2p_spki *key; /* key of a signed record; NULL: unsigned */
     _Atomic uint64_t heard_ms;
     _Atomic uint64_t told_ms; /* the heard_ms that other registries know */
-    uint64_t tag;             /* of a signed record: to know it again; 0: unknown */
+    uint64_t tag;             /* hash of a signed record, to recognize it again; 0:
+                               * unknown */
     uint64_t seq;
     uint64_t stamp;        /* of an unsigned record */
-    uint64_t expires_at_s; /* signed: of this record, time of day */
+    uint64_t expires_at_s; /* signed: expiry of this record, time of day */
     uint64_t expires_ms;   /* the same by CLOCK_MONOTONIC */
-    uint64_t guard_ms;     /* until then an older signed record could be replayed */
-    uint64_t since_ms;     /* when it came */
-    uint64_t put_ms;       /* when it registered last */
-    uint64_t charge;       /* bytes that it costs if no other peer has the same files */
+    uint64_t guard_ms; /* until this time, an older signed record could be replayed */
+    uint64_t since_ms; /* when it came */
+    uint64_t put_ms;   /* when it registered last */
+    uint64_t charge;   /* bytes that it costs if no other peer has the same files */
 };
 
 P2P_RWLOCK_KIND(registry_data_lock);
@@ -65,10 +67,11 @@ struct registry {
     struct catalogue catalogue;
     struct dict *dict;
     uint32_t live_signed;
-    uint64_t list_bytes;       /* of all peers' lists of files */
-    uint64_t evicted;          /* peers that made room for others */
+    uint64_t list_bytes;       /* total of all peers' lists of files */
+    uint64_t evicted;          /* number of peers removed to make room for others */
     uint64_t stones_looked_ms; /* registry_expire()'s, without a lock */
-    uint16_t mark; /* ends the stamps given here: no two registries give the same */
+    uint16_t mark; /* the last digits of the stamps made here, so that no two registries
+                    * make the same */
     uint64_t weighed_changes, weighed_ms; /* registry_tidy()'s, without a lock */
 };
 
@@ -78,7 +81,7 @@ peer_at(const struct registry *r, uint32_t id)
     return slab_at(&r->peers, id);
 }
 
-/* What a peer costs beside its files, with its places in tables and a key. */
+/* Bytes of a peer without its files, including its places in tables and a key. */
 #define PEER_BYTES (sizeof(struct peer) + 16 + sizeof(struct p2p_spki) + 16)
 
 /* With a lock held: the peer's number, or SLAB_NONE. */
@@ -88,7 +91,7 @@ uint32_t registry_find(const struct registry *r, const struct p2p_id *id);
  */
 uint64_t registry_id_hash(const struct p2p_id *id);
 
-/* One with a signed record. */
+/* True if the peer has a signed record. */
 uint32_t registry_find_signed(const struct registry *r, const struct p2p_id *id);
 
 /* ---- with `writer` held ---- */
@@ -133,7 +136,7 @@ void registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
  * replayed. */
 void registry_bury(struct registry *r, uint32_t at);
 
-/* Gives the peer the list `files` (taken) in place of its old one. */
+/* Replaces the peer's old list by `files` (takes ownership). */
 void registry_swap_files(struct registry *r, uint32_t at, uint32_t *files,
                          uint32_t count);
 
@@ -145,7 +148,8 @@ void registry_swap_files(struct registry *r, uint32_t at, uint32_t *files,
  * peer could not register until that time.
  */
 uint64_t registry_seq_that_counts(uint64_t seq);
-/* The end of a signature by CLOCK_MONOTONIC, two hours from now at most; 0: past. */
+/* The expiry of a signature as CLOCK_MONOTONIC, at most two hours from now; 0: it has
+ * expired. */
 uint64_t registry_guard_ms(uint64_t until_s, uint64_t now_s);
 /* The bytes that all live peers take. */
 uint64_t registry_bytes(const struct registry *r);

@@ -40,7 +40,8 @@ struct sources {
 static void
 add_sources(struct sources *s, const struct file *f)
 {
-    uint32_t before = s->count; /* of other names; for one name no peer occurs twice */
+    uint32_t before =
+        s->count; /* of other names; a peer occurs only once for each name */
 
     for (uint32_t i = 0; i < f->count && s->count < SEARCH_SOURCES; i++) {
         uint32_t peer = file_peers(f)[i], k = 0;
@@ -74,7 +75,7 @@ fill_content(const struct catalogue *c, uint32_t first, struct search_result *re
     }
 }
 
-/* With the lock held. False: it is gone meanwhile. */
+/* With the lock held. False: it was removed meanwhile. */
 static bool
 fill_result(struct registry *r, const struct catalogue *c, const struct group *g,
             struct search_result *res)

@@ -1,8 +1,7 @@
 /*
- * Search: names that match, grouped by content, best first, in pages.
- *
- * The order is: how well the name matches, how many peers have it, the name, the
- * content. So it is the same in every registry that knows the same peers.
+ * Search: finds matching names and returns them grouped by content, best first, in
+ * pages. The order is: how well the name matches, how many peers have it, the name, the
+ * content. So it is the same in every registry with the same peers.
  */
 #ifndef P2P_DISCOVERY_SEARCH_H
 #define P2P_DISCOVERY_SEARCH_H
@@ -16,11 +15,11 @@ struct search_query {
     const char *text; /* valid UTF-8, as the person typed it */
     enum match_mode mode;
     uint32_t limit;
-    const char *cursor; /* of the last page; NULL: the first */
+    const char *cursor; /* the last page's cursor; NULL: the first page */
 };
 
 struct search_result {
-    char *name; /* as its peers spell it; of one content with many names the best */
+    char *name; /* as its peers spell it; if a content has many names, the best one */
     bool has_content;
     uint64_t size;
     struct p2p_digest root;
@@ -35,7 +34,7 @@ struct search_results {
     struct search_result *at;
     uint32_t count;
     char next[SEARCH_CURSOR_MAX]; /* "" at the end */
-    bool is_cut;                  /* more names fitted than were looked at */
+    bool is_cut;                  /* more names matched than were examined */
 };
 
 /* RANGE: the text is empty or too long. MALFORMED: not a cursor. */

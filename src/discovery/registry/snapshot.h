@@ -16,8 +16,8 @@
 P2P_MUST_CHECK enum p2p_err snapshot_write(struct registry *r, const char *path);
 
 /*
- * P2P_ERR_NOT_FOUND: there is none; CORRUPT: it is damaged and nothing of it was taken.
- * `count` gets the peers that were taken.
+ * P2P_ERR_NOT_FOUND: there is no file; CORRUPT: it is damaged and nothing of it was
+ * used. `count` gets the number of loaded peers.
  */
 P2P_MUST_CHECK enum p2p_err snapshot_load(struct registry *r, const char *path,
                                           uint64_t ttl_ms, uint32_t *count);

@@ -32,11 +32,12 @@ source_at(const struct sources *s, uint32_t at)
     return slab_at(&s->slab, at);
 }
 
-/* SLAB_NONE: nothing counts for it. */
+/* SLAB_NONE: nothing counts for this address. */
 uint32_t sources_find(const struct sources *s, const uint8_t from[16]);
-/* Makes it when it is new; SLAB_NONE: no memory. Count something for it, or drop it. */
+/* Makes the source if it is new; SLAB_NONE: out of memory. Count something for it, or
+ * drop it. */
 uint32_t sources_get(struct sources *s, const uint8_t from[16]);
-/* Forgets it when nothing counts for it any more. */
+/* Removes the source if nothing counts for it any longer. */
 void sources_drop_if_empty(struct sources *s, uint32_t at);
 
 #endif

@@ -112,7 +112,7 @@ milliseconds(unsigned ms)
     return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
 }
 
-/* True when there is no password, too. */
+/* Also true if there is no password. */
 static bool
 authenticate(struct redis_link *l, const char *variable)
 {
@@ -193,7 +193,7 @@ ask_sentinel(const struct p2p_addr *at, const char *master, struct p2p_addr *out
     return ok;
 }
 
-/* A Sentinel that was cut off may still name the old one. */
+/* A Sentinel that was disconnected may still name the old master. */
 static bool
 is_master(struct redis_link *l)
 {
@@ -276,7 +276,9 @@ redis_link_read_clock(struct redis_link *l)
 uint64_t
 redis_link_at(const struct redis_link *l, uint64_t monotonic_ms)
 {
-    return l->clock_ms + (monotonic_ms - l->read_at_ms); /* the past wraps, and fits */
+    return l->clock_ms +
+           (monotonic_ms -
+            l->read_at_ms); /* a time in the past wraps around, which is correct */
 }
 
 void

@@ -1,25 +1,25 @@
 /*
- * One list for several registries: everything a registry takes goes through Redis to
- * the others, and each answers from its own memory.
+ * One list for several registries: every change of a registry goes through Redis to the
+ * others, and each one answers from its own memory.
  *
- *   p2p:log          stream of changes: what one has taken, the others apply in this
- * order p2p:peer:<id>    the record (record.h) of a peer, for those that start later
- *   p2p:until        sorted set of peer ids by the time (ms) they are alive to
- *   p2p:left         sorted set of "<id> <seq>" of those that left, by when that is
- * moot (s)
+ * p2p:log        stream of changes: the others apply them in this order
+ * p2p:peer:<id>  the record (record.h) of a peer, for registries that start later
+ * p2p:until      sorted set of peer ids by the time (ms) until which they are alive
+ * p2p:left       sorted set of "<id> <seq>" of peers that left, by the time (s) at
+ * which that no longer matters
  *
- * Heartbeats are gathered and cost one command for all every few seconds. Without Redis
- * the registry goes on with what it has; what it takes waits, within a bound, and is
- * sent when Redis is back. Safe from any thread.
+ * Heartbeats are collected and cost one command for all of them every few seconds.
+ * Without Redis, the registry continues with what it has; its changes wait, within a
+ * limit, and are sent when Redis is back. Safe from any thread.
  */
 #ifndef P2P_DISCOVERY_STORE_H
 #define P2P_DISCOVERY_STORE_H
 
 #include "discovery/registry/registry.h"
 
-/* Bytes of changes that wait for Redis; more are refused. */
+/* The limit in bytes for changes that wait for Redis; more are refused. */
 #define STORE_QUEUE_BYTES (64u * 1024 * 1024)
-/* How long a change waits for Redis to have it before it is answered as taken. */
+/* How long a change waits for Redis before it is answered as accepted. */
 #define STORE_ACK_MS 2000u
 
 struct store;
@@ -30,21 +30,21 @@ P2P_MUST_CHECK enum p2p_err store_open(const char *url, struct registry *registr
                                        uint64_t ttl_ms, struct store **result);
 void store_close(struct store *s); /* accepts NULL */
 
-/* Waits for the first exchange with Redis: true when this registry knows what others
- * know. */
+/* Waits for the first exchange with Redis: true if this registry then knows what the
+ * others know. */
 bool store_wait(struct store *s, uint64_t timeout_ms);
 
 /*
- * Tells the others of a peer as it is here now, or that it left with this seq. Blocks
- * until Redis has it or STORE_ACK_MS are over; it is sent in any case. BUSY: too much
- * waits.
+ * Sends the peer's current record to the others, or that it left with this seq. Blocks
+ * until Redis has it or STORE_ACK_MS are over; it is sent in any case. BUSY: too many
+ * changes wait.
  */
 P2P_MUST_CHECK enum p2p_err store_put(struct store *s, const struct p2p_id *id);
 P2P_MUST_CHECK enum p2p_err store_left(struct store *s, const struct p2p_id *id,
                                        uint64_t seq);
 
 struct store_stats {
-    bool is_connected; /* to Redis, and in step with it */
+    bool is_connected; /* connected to Redis, and synchronized with it */
     uint64_t waiting_bytes, sent, received, resyncs;
 };
 void store_stats(struct store *s, struct store_stats *out);

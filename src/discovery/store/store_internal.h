@@ -1,4 +1,5 @@
-/* What store.c (queue and writing) and store_read.c (reading and catching up) share. */
+/* Declarations shared by store.c (queue and writing) and store_read.c (reading and
+ * catching up). */
 #ifndef P2P_DISCOVERY_STORE_INTERNAL_H
 #define P2P_DISCOVERY_STORE_INTERNAL_H
 
@@ -23,8 +24,8 @@ struct store_item {
     enum store_type type;
     struct p2p_id id;
     uint64_t number; /* of the queue: rises */
-    uint64_t until;  /* put: end of its life in ms, monotonic; left: time in s after
-                        which it no longer matters */
+    uint64_t until;  /* put: the time in ms (monotonic) until which it is alive; left:
+                      * the time in s after which it no longer matters */
     uint64_t seq;    /* left */
     size_t len;
     uint8_t bytes[];
@@ -53,8 +54,8 @@ struct store {
 void *store_writer_main(void *store);
 void *store_reader_main(void *store);
 
-/* Copies; NULL: out of memory. enqueue takes the item; false when too much waits
- * already. */
+/* Copies; NULL: out of memory. enqueue takes ownership of the item; false if too many
+ * changes wait already. */
 struct store_item *store_item_new(enum store_type type, const struct p2p_id *id,
                                   const void *bytes, size_t len);
 bool store_enqueue(struct store *s, struct store_item *item, uint64_t *number);

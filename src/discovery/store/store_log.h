@@ -1,11 +1,12 @@
 /*
- * The entries of the shared log and what they are applied to. Used by store.c alone; a
- * file of its own because this is what may not change between versions of the program.
+ * Encodes, decodes and applies the entries of the shared log. Used only by store.c; it
+ * is a separate file because this format must not change between versions of the
+ * program.
  *
  * entry = field "o": origin (16 hex digits of the writer), "t": type, "d": bytes
- *   put    record
- *   left   id[32] u64 seq u64 until_s
- *   beat   n x (id[32] u32 age in ms)
+ * put     record
+ * left    id[32] u64 seq u64 until_s
+ * beat    n x (id[32] u32 age in ms)
  */
 #ifndef P2P_DISCOVERY_STORE_LOG_H
 #define P2P_DISCOVERY_STORE_LOG_H

@@ -31,7 +31,7 @@ struct place {
 /* One peer that Redis has. */
 struct known {
     struct p2p_id id;
-    uint64_t left_ms; /* to live, as far as Redis knows */
+    uint64_t left_ms; /* how long it is alive, as far as Redis knows */
 };
 
 struct known_list {

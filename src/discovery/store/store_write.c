@@ -56,8 +56,7 @@ number(uint64_t value)
     return n;
 }
 
-/* The order of a record among those of its peer (record.h), as text that can be sorted.
- */
+/* The order of a record among the records of its peer (record.h), as sortable text. */
 #define LUA_ORDER                                                                     \
     "local function order(v) return v and #v > 10 and v:byte(1) == 2 and "            \
     "string.format('%d%08x%08x', v:byte(2) % 2, struct.unpack('>I4I4', v, 3)) or '' " \
@@ -69,10 +68,10 @@ number(uint64_t value)
 _Static_assert(RECORD_VERSION == 2, "LUA_ORDER reads the head of a record");
 
 /*
- * Scripts, because two registries may tell of one peer at once: the newer record stays
- * and comes last in the log, whoever is first here. Keys: log, peer, a sorted set.
- * Arguments: origin, type, bytes, id, then what the set gets. Each returns how many
- * answers are to come, 0 when the link is broken.
+ * These are scripts, because two registries may send the same peer at once: the newer
+ * record must win and be the last in the log, whichever registry comes first. Keys:
+ * log, peer, a sorted set. Arguments: origin, type, bytes, id, then the values for the
+ * set. Each function returns how many answers are to come, 0 if the link is broken.
  */
 static unsigned
 send_script(struct store *s, struct redis_link *l, struct redis_word script,
@@ -340,7 +339,8 @@ write_some(struct store *s, struct writer *w, const struct store_item *first,
     p2p_unlock(&s->lock);
 }
 
-/* Often enough that a peer heard at one registry never expires at another. */
+/* Often enough that a peer that checks in with one registry never expires at
+ * another. */
 static uint64_t
 beat_interval(const struct store *s)
 {

@@ -13,7 +13,7 @@
 #define NAME_SIZE   40
 /* Browsers keep no cookie longer than 400 days. */
 #define MAX_AGE_S 34560000
-/* The name in use before it had the peer's id in it. */
+/* The cookie's former name, without the peer's id. */
 #define FORMER_NAME "p2p_device"
 
 /* A browser accepts the prefix only over TLS, for the whole host and nothing above it.

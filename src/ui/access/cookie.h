@@ -9,10 +9,10 @@
 
 struct ui_app;
 
-/* Sets the cookie in the coming answer. Under TLS it is for TLS only. */
+/* Sets the cookie in the answer. With TLS, it is valid for TLS only. */
 void ui_cookie_set(struct http_request *req, const struct ui_app *app,
                    const char *token);
-/* The token of the cookie; false when there is none, or it does not fit. */
+/* Reads the token from the cookie; false if there is none, or it does not fit. */
 bool ui_cookie_find(const struct http_request *req, const struct ui_app *app, char *out,
                     size_t cap);
 

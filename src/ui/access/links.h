@@ -31,10 +31,10 @@ struct ui_links {
 void ui_links_init(struct ui_links *links);
 void ui_links_clear(struct ui_links *links);
 
-/* A new secret. Wipe it after use. */
+/* Creates a new secret. Wipe it after use. */
 P2P_MUST_CHECK enum p2p_err ui_links_make(struct ui_links *links, uint64_t now_s,
                                           char secret[UI_LINK_LEN + 1]);
-/* Whether the secret is good; it is used up then. */
+/* True if the secret is valid; it is used up then. */
 bool ui_links_take(struct ui_links *links, uint64_t now_s, const char *secret);
 
 #endif

@@ -1,4 +1,5 @@
-/* The link that makes a browser the owner's, and the lines on the terminal at start. */
+/* The link that gives a browser the owner's rights, and the lines on the terminal at
+ * start. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,7 +80,7 @@ ui_owner_handle_open(struct http_request *req, void *arg)
 {
     struct ui_app *app = arg;
 
-    /* HEAD looks without opening: it must not use up the link. */
+    /* A HEAD request must not use up the link. */
     if (strcmp(http_method(req), "GET") != 0)
         http_reply_empty(req, 204);
     else if (ui_links_take(&app->links, now_s(), http_param(req, "secret")))

@@ -98,8 +98,8 @@ network_of(const char *address, char out[UI_PAIR_ADDRESS_TEXT])
 }
 
 /*
- * The row of an address; a new one takes the place of one that is over, or of the one
- * with the fewest wrong tries (so that a lockout is the last thing to be pushed out).
+ * Finds the row of an address. A new address replaces one that has expired, or the one
+ * with the fewest wrong tries (so that locked-out addresses stay longest).
  */
 static size_t
 row_of(struct ui_pairing *p, const char *network, uint64_t now_s)
@@ -135,7 +135,7 @@ is_long(const struct ui_pairing *p, uint64_t now_s)
     return has_code(p, now_s) && p->code[UI_CODE_SHORT] != '\0';
 }
 
-/* A short code that may be guessed is replaced, with a whole life of its own. */
+/* Replaces a short code that may be guessed, with a new lifetime. */
 static void
 raise_alarm(struct ui_pairing *p, uint64_t now_s)
 {
@@ -151,7 +151,8 @@ raise_alarm(struct ui_pairing *p, uint64_t now_s)
     p->expires_s = now_s + UI_CODE_LIFE_S;
 }
 
-/* True: that is enough. While there is an alarm it only counts for the address. */
+/* True if there were enough wrong codes for an alarm. During an alarm, a wrong code
+ * counts only for its address. */
 static bool
 count_wrong(struct ui_pairing *p, size_t row, uint64_t now_s)
 {

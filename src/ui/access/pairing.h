@@ -49,7 +49,7 @@ struct ui_pairing {
 void ui_pairing_init(struct ui_pairing *p);
 void ui_pairing_clear(struct ui_pairing *p); /* wipes */
 
-/* A new code in place of the old one. */
+/* Replaces the code by a new one. */
 P2P_MUST_CHECK enum p2p_err ui_pairing_renew(struct ui_pairing *p, uint64_t now_s,
                                              char code[UI_CODE_LEN + 1],
                                              uint64_t *left_s);
@@ -60,8 +60,8 @@ bool ui_pairing_current(struct ui_pairing *p, uint64_t now_s,
 struct ui_pairing_answer {
     unsigned retry_s;     /* after RATE_LIMITED */
     bool is_long;         /* after NOT_ALLOWED: the code that is valid has 12 digits */
-    bool is_alarm_raised; /* by this try: show the owner the new code, if there is one
-                           */
+    bool is_alarm_raised; /* this try replaced the code: show the owner the new one, if
+                           * there is one */
 };
 /*
  * Tries a code. P2P_OK: right, and used up. NOT_ALLOWED: wrong. RATE_LIMITED: too many

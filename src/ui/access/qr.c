@@ -14,7 +14,7 @@
 #ifdef P2P_WITH_QRENCODE
 #include <qrencode.h>
 
-#define QUIET   4  /* modules around the code, as the standard wants */
+#define QUIET   4  /* modules around the code, as the standard requires */
 #define RUN_MAX 32 /* bytes of one run of dark modules in the path */
 
 /* Dark modules as one path, a run in each row at a time: "M4 4h7v1h-7z". */
@@ -97,7 +97,7 @@ percent_encode(const char *text, char *out, size_t cap)
     out[len] = '\0';
 }
 
-/* The address to be encoded: one of our own, never what a request says. */
+/* The address to encode: one of our own, never text from a request. */
 static const char *
 choose_base(struct http_request *req, struct ui_urls *urls)
 {

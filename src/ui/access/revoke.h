@@ -1,10 +1,9 @@
 /*
- * revoke - access that was taken away ends now, on what is open, too.
- *
- * Each request of a device in the list (paired, a token, an owner's browser) carries
- * the device as its group (http.h). A removal on this program's own interface closes
- * the device's requests at once; one by another process (`p2p token rm`) is noticed
- * within UI_REVOKE_LOOK_MS, as a thread compares while such requests are open.
+ * revoke - ends revoked access at once, also on open connections. Each request of a
+ * listed device (paired, a token, an owner's browser) has the device as its group
+ * (http.h). A removal through this program's own API closes the device's requests at
+ * once. A removal by another process (`p2p token revoke`) is noticed within
+ * UI_REVOKE_LOOK_MS, because a thread compares the lists while such requests are open.
  */
 #ifndef P2P_UI_REVOKE_H
 #define P2P_UI_REVOKE_H
@@ -22,10 +21,10 @@ struct ui_revoker *ui_revoker_new(struct ui_app *app);
 /* Ends the thread; before the server is closed. Accepts NULL. */
 void ui_revoker_free(struct ui_revoker *r);
 
-/* The request is this device's. */
+/* Marks the request as this device's. */
 void ui_revoke_tie(struct http_request *req, const struct p2p_device *device);
 
-/* Closes everything that devices have open which are no longer in the list. */
+/* Closes all open requests of devices that are no longer in the list. */
 void ui_revoke_look(struct ui_app *app);
 
 #endif

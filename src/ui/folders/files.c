@@ -14,7 +14,7 @@
 #include "ui/reply/refuse.h"
 #include "ui/state/watch.h"
 
-/* Of what is not shared, beside the list of what is. */
+/* Fields of a file that is not shared, in addition to those of the list. */
 #define PROBLEMS_SHOWN 100
 
 /* ---- shapes ---- */
@@ -49,7 +49,7 @@ put_download(struct http_json_out *o, const struct ui_file *f)
     http_json_end(o, '}');
 }
 
-/* The registry takes so many names of a peer. */
+/* The registry accepts this many names of a peer. */
 static uint64_t
 unlisted(const struct ui_listing *l)
 {
@@ -84,8 +84,8 @@ put_totals(struct http_json_out *o, const struct ui_listing *l, size_t next)
 
 /* ---- lists ---- */
 
-/* What lies in the folder and is not shared. `problem` is the reason under the name
- * that it had first. */
+/* Files in the folder that are not shared. `problem` repeats the reason under an older
+ * name. */
 static void
 put_problems(struct http_json_out *o, const struct ui_listing *l, size_t from,
              size_t end)
@@ -345,7 +345,7 @@ reply_done(struct http_request *req, const char *status, const char *name)
     ui_json_reply(&o, req, 200);
 }
 
-/* The owner's deletion of the last file needs no other word. */
+/* When the owner deletes the last file, no other confirmation is needed. */
 static void
 confirm_if_empty(struct ui_app *app)
 {

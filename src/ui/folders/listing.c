@@ -13,7 +13,7 @@
 
 #define FRESH_MS   1000
 #define SHARE_PAGE 64
-/* A file that was changed this short a time ago waits to be quiet. */
+/* A file that was changed this recently waits until it is quiet. */
 #define QUIET_S 2
 /* The share keeps times as nanoseconds since 1970 in 64 bits. */
 #define TIME_MAX_S 9223372036
@@ -122,7 +122,7 @@ add_file(void *arg, const char *name, const struct stat *st)
     return P2P_OK;
 }
 
-/* Takes nothing. Without memory it is counted all the same. */
+/* Copies. If memory runs out, the entry is only counted. */
 static void
 keep_problem(struct maker *m, const char *shown, const char *reason)
 {
@@ -151,7 +151,7 @@ keep_problem(struct maker *m, const char *shown, const char *reason)
     free(p->reason);
 }
 
-/* The walk sees these at once; the share tells of them after its next scan. */
+/* The walk finds these at once; the share reports them after its next scan. */
 static void
 add_left_out(void *arg, const char *folder, const char *leaf, const char *reason)
 {
@@ -186,7 +186,7 @@ find(const struct ui_listing *l, const char *name)
     return bsearch(&key, l->files, l->count, sizeof(key), by_name);
 }
 
-/* As the share keeps it. */
+/* In the share's form. */
 static uint64_t
 shared_time(const struct ui_file *f)
 {
@@ -231,8 +231,8 @@ note_hashes(struct ui_app *app, struct ui_listing *l)
     return err;
 }
 
-/* Files that the share could not read. The others that it names were seen by the walk.
- */
+/* Files that the share could not read. The walk has found the other ones that it
+ * reports. */
 static void
 note_problem(void *arg, const char *name, const char *reason)
 {
@@ -278,7 +278,7 @@ note_share(struct ui_app *app, struct maker *m)
 
     if (err != P2P_OK)
         return err;
-    /* Without an index there are none to tell of yet. */
+    /* Without an index, there is nothing to report yet. */
     (void)!p2p_share_problems(app->share, note_problem, m);
     note_rest(app, m->l);
     if (m->l->problem_count > 0)

@@ -1,9 +1,8 @@
 /*
- * listing - what lies in the shared and in the downloads folder right now.
- *
- * A listing is a snapshot, sorted by name, that any number of threads read; it is made
- * anew when the folder changed, or when it is older than a second and somebody asks
- * (files come and go behind our back). Thread-safe.
+ * listing - the current files of the shared folder and the downloads folder. A listing
+ * is a snapshot, sorted by name, that any number of threads read. A new one is made
+ * when the folder has changed, or when it is requested and the old one is older than a
+ * second (because other programs change the folder, too). Thread-safe.
  */
 #ifndef P2P_UI_LISTING_H
 #define P2P_UI_LISTING_H
@@ -19,9 +18,9 @@
 struct ui_app;
 struct ui_listings;
 
-/* What others get of a shared file. */
+/* The state of a shared file for other peers. */
 enum ui_file_state {
-    UI_FILE_UNSEEN,     /* nobody has noticed it yet: the next scan does */
+    UI_FILE_UNSEEN,     /* not noticed yet: the next scan finds it */
     UI_FILE_WAITING,    /* it was written a moment ago */
     UI_FILE_HASHING,    /* it is being read */
     UI_FILE_READY,      /* root is known and others can fetch it */
@@ -65,11 +64,11 @@ enum ui_folder { UI_SHARED, UI_DOWNLOADS, UI_FOLDERS };
 struct ui_listings *ui_listings_new(struct ui_app *app); /* NULL: out of memory */
 void ui_listings_free(struct ui_listings *ls);
 
-/* Give it back with ui_listing_release. Never NULL on P2P_OK. */
+/* Release it with ui_listing_release. Never NULL on P2P_OK. */
 P2P_MUST_CHECK enum p2p_err ui_listing_get(struct ui_app *app, enum ui_folder folder,
                                            const struct ui_listing **out);
 void ui_listing_release(const struct ui_listing *l);
-/* The folder was changed: the next get looks again. */
+/* The folder was changed: the next get makes a new listing. */
 void ui_listing_expire(struct ui_app *app, enum ui_folder folder);
 
 #endif

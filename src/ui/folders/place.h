@@ -1,4 +1,5 @@
-/* place - whether the shared and the downloads folder are at their paths now. */
+/* place - tells whether the shared folder and the downloads folder are at their
+ * paths. */
 #ifndef P2P_UI_PLACE_H
 #define P2P_UI_PLACE_H
 
@@ -8,13 +9,13 @@
 /* Files that the shared folder had, when it is empty and nobody has confirmed that they
  * were deleted; or 0. */
 uint64_t ui_folder_missing_files(const struct ui_app *app);
-/* It was moved, deleted or unmounted, or the shared folder was emptied. Asks the disk.
- */
+/* True if the folder was moved, deleted or unmounted, or the shared folder was emptied.
+ * Accesses the disk. */
 bool ui_folder_is_away(const struct ui_app *app, enum ui_folder folder);
 /* The sentence for people, with the path; `out` holds `cap` bytes. */
 void ui_folder_away_text(const struct ui_app *app, enum ui_folder folder, char *out,
                          size_t cap);
-/* True when it is there; else answers 503 `folder_away`. */
+/* True if the folder is there; otherwise answers 503 `folder_away`. */
 bool ui_check_folder(struct http_request *req, const struct ui_app *app,
                      enum ui_folder folder);
 /* For people and scripts: "ok" or "away". */

@@ -1,10 +1,9 @@
 /*
- * trash - deleted files, kept for some minutes so that a deletion can be undone.
- *
- * A file is moved into `.p2p/` of its own folder (no copy, no second file system) and
- * noted in the store, so it can be restored after a restart too. It goes when its time
- * is over, or earlier when the space is needed. Of one name only the last deletion is
- * kept. Thread-safe.
+ * trash - keeps deleted files for some minutes, so that a deletion can be undone. A
+ * file is moved into `.p2p/` of its own folder (no copy, no second file system) and
+ * recorded in the store, so it can be restored after a restart, too. It is removed when
+ * its time is over, or earlier when its space is needed. For each name, only the last
+ * deletion is kept. Thread-safe.
  */
 #ifndef P2P_UI_TRASH_H
 #define P2P_UI_TRASH_H
@@ -35,7 +34,8 @@ void ui_trash_expire(struct ui_trash *trash);
 bool ui_trash_drop_first(struct ui_trash *trash);
 /* Bytes on disk that emptying it would free. Opens each file. */
 uint64_t ui_trash_bytes(struct ui_trash *trash);
-/* When something expires next, in milliseconds of p2p_now_ms; UINT64_MAX: never. */
+/* The next time at which a file expires, in milliseconds of p2p_now_ms; UINT64_MAX:
+ * never. */
 uint64_t ui_trash_due_ms(struct ui_trash *trash);
 
 #endif

@@ -33,23 +33,25 @@ struct stored {
     char name[];
 };
 
-/* What the query says of where the files go. */
+/* The query's parameters about where the files go. */
 struct target {
     char folder[P2P_NAME_MAX +
-                1]; /* below the shared folder; empty: the shared folder itself */
-    char leaf[P2P_NAME_MAX + 1]; /* of the first file; empty: as the part says */
+                1]; /* folder in the shared folder; empty: the shared folder itself */
+    char leaf[P2P_NAME_MAX +
+              1]; /* name of the first file; empty: the name in the form */
     enum p2p_on_conflict conflict;
 };
 
 struct upload {
     struct ui_app *app;
     struct target to;
-    char refused[P2P_NAME_MAX + 1]; /* the part's name that may not be used */
+    char refused[P2P_NAME_MAX + 1]; /* the invalid name of the part */
 
-    int fd; /* of the part that is coming; -1: none, or a field that is no file */
+    int fd; /* file of the current part; -1: none, or a field that is not a file */
     char private_name[sizeof(UI_UPLOAD_PREFIX) + 16];
     char name[P2P_NAME_MAX + 1];
-    char works[P2P_NAME_MAX + 1]; /* when the file system refuses `name` */
+    char works[P2P_NAME_MAX + 1]; /* a name that works, if the file system refuses
+                                   * `name` */
     uint64_t size, flushed;
 
     uint64_t total;
@@ -84,7 +86,7 @@ set_name(struct upload *u, const char *filename)
     return err;
 }
 
-/* Whether the file system takes the name, before the bytes are sent. */
+/* Checks, before the bytes are sent, whether the file system allows the name. */
 static enum p2p_err
 check_target(const struct ui_app *app, const char *name, char *works)
 {
@@ -95,11 +97,11 @@ check_target(const struct ui_app *app, const char *name, char *works)
     if (err == P2P_OK)
         err = p2p_probe_name(probe, name, works);
     p2p_probe_close(probe);
-    /* For space the trash may be emptied. */
+    /* The trash may be emptied to make space. */
     return p2p_err_is_space(err) ? P2P_OK : err;
 }
 
-/* Known before the bytes are sent; publishing checks again. */
+/* Checked before the bytes are sent; publishing checks it again. */
 static enum p2p_err
 check_free(const struct ui_app *app, const char *name, enum p2p_on_conflict conflict)
 {
@@ -382,7 +384,7 @@ size_is_acceptable(struct ui_app *app, struct http_request *req, uint64_t length
     return false;
 }
 
-/* Reads the query and answers what of it cannot succeed. */
+/* Reads the query; answers with an error if it cannot succeed. */
 static bool
 read_target(struct http_request *req, const struct ui_app *app, struct target *to)
 {

@@ -1,4 +1,4 @@
-/* GET /api/peers/{id}/files: the files that a peer shares, asked from the peer itself
+/* GET /api/peers/{id}/files: lists the files that a peer shares; asks the peer itself
  * (LIST). */
 #include <stdlib.h>
 #include <string.h>
@@ -55,7 +55,7 @@ work(struct ui_app *app, void *arg)
         (b->err = ui_peers_connect(app, &addr, &b->id, &conn)) != P2P_OK)
         return;
     p2p_conn_remember(conn);
-    /* A limit, because a peer could send pages of names that are not shown for ever. */
+    /* A limit, because a peer could send endless pages of names that are not shown. */
     enough_ms = p2p_now_ms() + PATIENCE_MS;
     do
         b->err = p2p_conn_list(conn, b->cursor, add_file, b);

@@ -151,8 +151,8 @@ is_met(struct ui_peers *p, const struct ui_peer *peer)
             known.trust != P2P_TRUST_PENDING);
 }
 
-/* Puts peers that were met first, so that strangers do not push them off the first page
- * or out of the list. */
+/* Puts known peers first, so that unknown ones do not push them off the first page or
+ * out of the list. */
 static void
 put_met_first(struct ui_peers *p, struct snapshot *s)
 {
@@ -182,8 +182,7 @@ is_same_peer(const struct ui_peer *a, const struct ui_peer *b)
            p2p_addr_equal(&a->addr, &b->addr);
 }
 
-/* Under the lock: puts the snapshot in place; true when it differs from the one before.
- */
+/* Under the lock: replaces the snapshot; true if it differs from the one before. */
 static bool
 replace(struct ui_peers *p, struct snapshot *s)
 {
@@ -340,8 +339,8 @@ ui_peers_locate(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *ou
     return P2P_OK;
 }
 
-/* The documented lists show "0123456789abcdef...": two peers with the same 16 digits
- * are no answer. */
+/* The documented lists show "0123456789abcdef...": if two peers have the same 16
+ * digits, neither is found. */
 static size_t
 resolve_short(struct ui_peers *p, const char *text, struct p2p_id *out)
 {
@@ -480,7 +479,8 @@ ui_peers_find_sources(struct ui_app *app, const char *name,
 
     if (root != NULL)
         err = p2p_discovery_find_root(app->discovery, root, &found);
-    if (err != P2P_OK || found.count == 0) { /* nobody signs roots: by name then */
+    if (err != P2P_OK ||
+        found.count == 0) { /* roots are not signed: uses the name then */
         p2p_peer_list_clear(&found);
         err = p2p_discovery_find(app->discovery, name, &found);
     }
@@ -525,7 +525,7 @@ enum p2p_err
 ui_peers_connect(struct ui_app *app, const struct p2p_addr *addr,
                  const struct p2p_id *expected, struct p2p_conn **out)
 {
-    const uint64_t patience_ms = 10000; /* somebody waits for the answer */
+    const uint64_t patience_ms = 10000; /* a caller waits for the answer */
     struct p2p_conn_options opt = {
         .identity = app->identity,
         .addr = *addr,

@@ -1,10 +1,8 @@
 /*
- * peers - who is there: peers from the registries, from the local network and by hand,
- * merged by id.
- *
- * The list is a snapshot that is looked at again when somebody asks and it is older
- * than two seconds. Calls marked *asks* wait for the network: only on workers (jobs.h),
- * the watch and transfers' threads. Thread-safe.
+ * peers - the list of peers: from the registries, from the local network and added by
+ * hand, merged by id. The list is a snapshot; it is refreshed when it is requested and
+ * older than two seconds. Functions marked *asks* wait for the network: call them only
+ * on workers (jobs.h), the watch thread and the transfers' threads. Thread-safe.
  */
 #ifndef P2P_UI_PEERS_H
 #define P2P_UI_PEERS_H
@@ -33,29 +31,28 @@ struct ui_peer {
     bool verified;
     uint64_t last_seen_s;
     enum ui_found_by found_by;
-    bool is_asked; /* a neighbor: it was asked for its files, at least once */
+    bool is_asked; /* a neighbor that was asked for its files at least once */
     char **files;  /* owned */
     struct ui_content *contents; /* of each file; owned; NULL: a registry's list */
     size_t file_count;           /* of those */
-    size_t files_total;          /* what it shares, as far as that is known */
+    size_t files_total;          /* the files it shares, as far as known */
     bool is_met;                 /* this machine, remembered, or added by hand */
 };
 
-/* Peers in the snapshot: those that are met, then the others by id. */
+/* Peers of the snapshot: known ones first, then the others by id. */
 #define UI_PEERS_MAX 10000
 
 struct ui_peers *ui_peers_new(struct ui_app *app); /* NULL: out of memory */
 void ui_peers_stop(
-    struct ui_peers *peers); /* what runs on workers ends soon; NULL is fine */
+    struct ui_peers *peers); /* makes work on workers end soon; accepts NULL */
 void ui_peers_free(struct ui_peers *peers);
 
-/* Asks. Looks again when the snapshot is old. */
+/* Asks. Refreshes the snapshot if it is old. */
 void ui_peers_refresh(struct ui_app *app);
-/* Asks. Looks again in any case; true when something
- * changed. */
+/* Asks. Refreshes the snapshot in any case; true if something changed. */
 bool ui_peers_look(struct ui_app *app);
 size_t ui_peers_count(struct ui_app *app);
-/* The registries were last asked more than ten seconds ago. */
+/* True if the registries were last asked more than ten seconds ago. */
 bool ui_peers_is_old(struct ui_app *app);
 
 /*
@@ -65,33 +62,34 @@ bool ui_peers_is_old(struct ui_app *app);
 #define UI_FILE_LISTS_BYTES (1024u * 1024)
 void ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
                        size_t limit, bool with_files);
-/* The members of one `Peer`, into an object that is begun; false when it is not known
+/* Writes the members of one `Peer` into an open object; false if the peer is not known
  * at all. */
 bool ui_peers_put_one(struct ui_app *app, const struct p2p_id *id,
                       struct http_json_out *o);
 
-/* The same for one that is neither online nor remembered (any more). */
+/* The same for a peer that is neither online nor remembered (any longer). */
 void ui_peers_put_stranger(struct ui_app *app, const struct p2p_id *id,
                            const struct p2p_addr *addr, struct http_json_out *o);
 
-/* Whether the registry lists this machine, and where. */
+/* True if the registry lists this machine; also gives the address. */
 bool ui_peers_own(struct ui_app *app, uint16_t *port);
-/* Where a peer is, by its id, or by "16 digits..." of it. NOT_FOUND. */
+/* Finds the address of a peer by its id, or by the first 16 digits and "...".
+ * NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err ui_peers_locate(struct ui_app *app, const struct p2p_id *id,
                                             struct p2p_addr *out);
 P2P_MUST_CHECK enum p2p_err ui_peers_resolve(struct ui_app *app, const char *text,
                                              struct p2p_id *out);
 bool ui_peers_is_blocked(struct ui_app *app, const struct ui_source *source);
 
-/* Asks. Everybody but this machine and the blocked who shares the name, or has the
- * root; the best `max` of them, in the order of rank.h. */
+/* Asks. Finds all peers that share the name or have the root, except this machine and
+ * blocked peers: the best `max` of them, in the order of rank.h. */
 size_t ui_peers_find_sources(struct ui_app *app, const char *name,
                              const struct p2p_digest *root, struct ui_source *out,
                              size_t max);
 /*
- * From the snapshot: visits files of neighbours, which no registry speaks for: those
- * whose name is `name`, contains `part` (case aside), and whose content has `root`,
- * where these are not NULL. `content` may be NULL.
+ * From the snapshot: visits files of neighbours, which no registry lists. Visits those
+ * whose name is `name`, contains `part` (without regard to case), and whose content has
+ * `root`; NULL means any. `content` may be NULL.
  */
 struct ui_file_filter {
     const char *name, *part;
@@ -102,18 +100,18 @@ typedef void ui_file_visit(void *arg, const struct ui_peer *peer, const char *na
 void ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
                              ui_file_visit *visit, void *arg);
 
-/* The same files as results of a search: they join the groups that are there, and make
- * new ones up to `max` in total. */
+/* Adds the same files to the results of a search: to existing groups, and as new groups
+ * up to `max` in total. */
 void ui_peers_add_near_results(struct ui_app *app, const struct ui_file_filter *filter,
                                size_t max, struct p2p_search_results *results);
 
-/* Asks. Connects, and lets the peer prove its key. */
+/* Asks. Connects, and the peer proves its key. */
 P2P_MUST_CHECK enum p2p_err ui_peers_connect(struct ui_app *app,
                                              const struct p2p_addr *addr,
                                              const struct p2p_id *expected,
                                              struct p2p_conn **out);
-/* Asks. Meets the peer at an address and remembers it as added by hand. EXISTS: that is
- * this machine. */
+/* Asks. Connects to the peer at an address and remembers it as added by hand. EXISTS:
+ * it is this machine. */
 P2P_MUST_CHECK enum p2p_err
 ui_peers_add(struct ui_app *app, const struct p2p_addr *addr, struct p2p_id *id);
 /* Forgets that it was added by hand. */

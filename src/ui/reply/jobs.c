@@ -11,8 +11,8 @@
 #define IDLE_S 10
 
 struct job {
-    struct job *next; /* in the list of all */
-    uint64_t serial;  /* of the request that waits; 0: none (any longer) */
+    struct job *next; /* link in the list of all jobs */
+    uint64_t serial;  /* serial number of the waiting request; 0: none (any longer) */
     bool is_left;     /* its request is over, so it no longer takes a place */
     const struct ui_job_kind *kind;
     void *arg;
@@ -26,7 +26,7 @@ struct ui_jobs {
     struct ui_jobs_lock lock;
     pthread_cond_t changed;
     struct job *first;
-    size_t count;  /* of those that take a place */
+    size_t count;  /* number of jobs that take a place */
     size_t n_left; /* of the others */
     unsigned threads, idle;
     bool stopping;
@@ -105,7 +105,7 @@ oldest_waiting(struct ui_jobs *j)
     return found;
 }
 
-/* Under the lock: waits for work; NULL when this thread should leave. */
+/* Under the lock: waits for work; NULL if this thread should end. */
 static struct job *
 next_job(struct ui_jobs *j)
 {
@@ -267,7 +267,7 @@ ui_job_on_end(struct ui_jobs *j, uint64_t serial)
         abandon(j, job);
 }
 
-/* Parks the request, or answers when there is nothing (more) to wait for. */
+/* Parks the request, or answers if there is nothing (more) to wait for. */
 static void
 park_or_answer(struct ui_jobs *j, struct http_request *req, struct job *job)
 {

@@ -1,15 +1,14 @@
 /*
- * jobs - answers that need the network.
+ * jobs - work for answers that need the network. Each thread of the server serves many
+ * connections, so a handler never waits for a registry or a peer: it starts a job on a
+ * worker and parks its request. The server runs the handler again when the job is done.
  *
- * The server's threads each look after many connections, so a handler never waits for a
- * registry or a peer: it hands the waiting to a worker here and parks its request, and
- * the server runs the handler again when the work is done. At most UI_JOBS_RUNNING run
- * at once (threads are made at need and leave after ten idle seconds), at most
- * UI_JOBS_MAX are kept; beyond that the answer is 503.
- *
- * A job belongs to its request by the request's serial number. When the request ends
- * before the job does (its client has gone), the job's place is free at once: work that
- * has not begun is dropped, or waits behind everything else when its kind runs anyway.
+ * At most UI_JOBS_RUNNING jobs run at once (threads are created when needed and end
+ * after ten idle seconds), and at most UI_JOBS_MAX are kept; beyond that the answer is
+ * 503. A job belongs to its request by the request's serial number. If the request ends
+ * before the job does (its client has gone), the place of the job is free at once: a
+ * job that has not begun is dropped, or runs after all others if its kind must run
+ * anyway.
  */
 #ifndef P2P_UI_JOBS_H
 #define P2P_UI_JOBS_H
@@ -27,25 +26,26 @@ struct ui_jobs;
 
 struct ui_job_kind {
     void (*work)(struct ui_app *app, void *arg); /* on a worker: may block */
-    /* On the server's thread, when work is over. */
+    /* On the server's thread, when the work is done. */
     void (*answer)(struct http_request *req, struct ui_app *app, void *arg);
     void (*release)(void *arg);
-    /* Changes something: what the client asked for is done even if it has gone. */
+    /* The job changes something: it is done even if the client has gone. */
     bool runs_anyway;
 };
 
-/* After the server is open; closed after it, and waits for the work that still runs.
- * NULL: no memory. */
+/* Open it after the server; close it after the server. Closing waits for running jobs.
+ * NULL: out of memory. */
 struct ui_jobs *ui_jobs_new(struct ui_app *app, struct http_server *server);
 void ui_jobs_free(struct ui_jobs *jobs);
 
 /*
- * First line of every handler that uses jobs: true when this run of the handler belongs
- * to a job that was begun before; the handler then returns.
+ * The first line of every handler that uses jobs: true if this run of the handler
+ * belongs to a job that was started before; the handler then returns.
  */
 bool ui_job_resume(struct ui_jobs *jobs, struct http_request *req);
 
-/* Begins a job for this request; takes `arg` (NULL: answers 500) in every case. */
+/* Starts a job for this request; takes ownership of `arg` (NULL: answers 500) in every
+ * case. */
 void ui_job_begin(struct ui_jobs *jobs, struct http_request *req,
                   const struct ui_job_kind *kind, void *arg);
 

@@ -1,4 +1,4 @@
-/* The shapes that several answers share (docs/openapi.yaml, "schemas"). */
+/* JSON objects that several answers share (docs/openapi.yaml, "schemas"). */
 #ifndef P2P_UI_JSON_H
 #define P2P_UI_JSON_H
 
@@ -18,7 +18,7 @@ void ui_json_id(struct http_json_out *o,
 void ui_json_size(struct http_json_out *o, uint64_t size); /* size, size_mb */
 void ui_json_digest(struct http_json_out *o, const char *name, bool is_known,
                     const struct p2p_digest *digest);
-/* An empty text, and a zero, are null. */
+/* Empty texts and zeros become null. */
 void ui_json_text(struct http_json_out *o, const char *name, const char *value);
 void ui_json_number(struct http_json_out *o, const char *name, uint64_t value);
 

@@ -189,7 +189,7 @@ find_setting(const char *key)
     return NULL;
 }
 
-/* The text form of a JSON value of the right kind; false for another kind. */
+/* The text form of a JSON value of the right type; false for another type. */
 static bool
 value_text(const struct setting *setting, const cJSON *value, char *out, size_t cap)
 {
@@ -204,8 +204,8 @@ value_text(const struct setting *setting, const cJSON *value, char *out, size_t 
            snprintf(out, cap, "%s", value->valuestring) < (int)cap;
 }
 
-/* Checks every member before any takes effect; answers and returns false for a wrong
- * one. */
+/* Checks all members before any of them takes effect; answers and returns false if one
+ * is invalid. */
 static bool
 apply(struct http_request *req, const cJSON *body, struct ui_settings *s)
 {

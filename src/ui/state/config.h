@@ -1,8 +1,7 @@
 /*
- * config - the settings that can be changed while it runs (GET and PATCH /api/config).
- *
- * A setting that was changed there is kept in the store and wins over the command line
- * until it is changed again. Thread-safe.
+ * config - the settings that can be changed at run time (GET and PATCH /api/config). A
+ * changed setting is kept in the store and wins over the command line until it is
+ * changed again. Thread-safe.
  */
 #ifndef P2P_UI_CONFIG_H
 #define P2P_UI_CONFIG_H
@@ -28,7 +27,7 @@ struct ui_settings {
     bool verify_tree;
 };
 
-/* From the options, then the store. NULL: out of memory. */
+/* Reads the options, then the store. NULL: out of memory. */
 struct ui_config *ui_config_new(struct ui_app *app);
 void ui_config_free(struct ui_config *config);
 void ui_config_get(struct ui_config *config, struct ui_settings *out); /* a copy */

@@ -9,7 +9,8 @@
 
 struct ui_app;
 
-/* Sends what was written to all who follow; takes it. Thread-safe, does not block. */
+/* Sends the written event to all clients; takes ownership of it. Thread-safe, does not
+ * block. */
 void ui_event_publish(struct ui_app *app, const char *name, struct http_json_out *o);
 
 /* {"count": count}: the lists "peers" and "devices". */

@@ -34,7 +34,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS notes(kind TEXT NOT NULL, key TEXT NOT NULL,"
     " value TEXT NOT NULL, time INTEGER NOT NULL, PRIMARY KEY(kind, key));";
 
-/* Columns that came later; each one fails where it is there already. */
+/* Columns of later versions; each statement fails if the column exists already. */
 static const char *const additions[] = {
     "ALTER TABLE transfers ADD COLUMN save_as TEXT NOT NULL DEFAULT ''",
     "ALTER TABLE transfers ADD COLUMN on_conflict INTEGER NOT NULL DEFAULT 1",
@@ -187,7 +187,7 @@ find_path(const struct p2p_root *downloads, const char *keys_dir, char out[PATH_
     return len < PATH_MAX ? P2P_OK : P2P_ERR_TOO_LARGE;
 }
 
-/* A whole copy, also of what is in the write-ahead log only. */
+/* Makes a complete copy, including changes that are only in the write-ahead log. */
 static int
 copy_database(const char *from, const char *to)
 {
@@ -206,7 +206,7 @@ copy_database(const char *from, const char *to)
     return code == SQLITE_DONE ? SQLITE_OK : code;
 }
 
-/* The list of an older version comes along. False: it stays where it is. */
+/* Moves the list of an older version. False: it stays where it is. */
 static bool
 take_over(const char *old, const char *path)
 {

@@ -1,13 +1,14 @@
 /*
- * store - what p2p-ui remembers over a restart: transfers, settings, peers added by
- * hand, deleted files that can still be restored. One SQLite file (WAL) in the folder
- * of the keys, one for each downloads folder: `transfers-<16 digits of the SHA-256 of
- * its path>.db`. It outlives a downloads folder that is deleted and made again. A file
- * of an older version, `<downloads>/.p2p/transfers.db`, is taken over.
+ * store - everything that p2p-ui remembers across restarts: transfers, settings, peers
+ * added by hand, and deleted files that can still be restored. It is one SQLite file
+ * (WAL) in the keys folder for each downloads folder: `transfers-<16 digits of the
+ * SHA-256 of its path>.db`. So it survives when a downloads folder is deleted and
+ * created again. A file of an older version, `<downloads>/.p2p/transfers.db`, is moved
+ * here.
  *
- * Every call is one transaction that is on its way to disk when it returns. Losing a
- * write (power loss) costs a note, never data: what is on disk of a download is in its
- * own journal. So failed writes are logged here and not returned. Thread-safe.
+ * Every call is one transaction that is on its way to disk when it returns. A lost
+ * write (power loss) costs a record, never data, because each download has its own
+ * journal. So failed writes are logged here and not returned. Thread-safe.
  */
 #ifndef P2P_UI_STORE_H
 #define P2P_UI_STORE_H
@@ -20,15 +21,15 @@
 struct ui_store; /* *returned owned*, free with ui_store_close */
 struct ui_transfer;
 
-/* BUSY: another p2p-ui uses this downloads folder. CORRUPT: the file was damaged; it is
- * set aside and a new one is begun (P2P_OK then, with a line in the log). */
+/* BUSY: another p2p-ui uses this downloads folder. A damaged file is renamed and a new
+ * one is created (P2P_OK, with a line in the log). */
 P2P_MUST_CHECK enum p2p_err ui_store_open(const struct p2p_root *downloads,
                                           const char *keys_dir, struct ui_store **out);
 void ui_store_close(struct ui_store *s);
 
 void ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t);
 void ui_store_remove_transfer(struct ui_store *s, const char *id);
-/* Oldest first; `visit` takes each one. */
+/* Oldest first; `visit` takes ownership of each one. */
 void ui_store_load_transfers(struct ui_store *s,
                              void (*visit)(void *arg, struct ui_transfer *t),
                              void *arg);

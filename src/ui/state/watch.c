@@ -19,8 +19,8 @@
 #include "ui/status.h"
 
 #define LOOK_EVERY_MS 10000
-#define PLACE_LOOK_MS 2000 /* whether the downloads folder is at its path */
-#define CHANGES_MAX   100  /* with more, the page reads the list again */
+#define PLACE_LOOK_MS 2000 /* true if the downloads folder is at its path */
+#define CHANGES_MAX   100  /* with more changes, the page reads the list again */
 
 P2P_MUTEX_KIND(ui_watch_lock);
 struct ui_watch {
@@ -30,7 +30,7 @@ struct ui_watch {
     pthread_cond_t woken;
     bool has_thread, is_stopping, has_folder[UI_FOLDERS], has_peers, has_news;
     bool is_away;                    /* the downloads folder, as last seen */
-    const struct ui_listing *shared; /* as the pages know it */
+    const struct ui_listing *shared; /* in the state that the pages know */
 };
 
 /* ---- shared files: what is new since the last time ---- */
@@ -167,7 +167,7 @@ look_at_peers(struct ui_watch *w)
     ui_status_publish(w->app);
 }
 
-/* The share tells of its own folder. */
+/* The share reports changes of its own folder. */
 static bool
 notice_place(struct ui_watch *w)
 {

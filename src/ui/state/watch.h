@@ -1,6 +1,5 @@
 /*
- * watch - one thread that tells the dashboards what changed and does work that is due.
- *
+ * watch - one thread that tells the dashboards about changes and does work that is due.
  * It sleeps until something is reported to it. Only while a page follows the events, it
  * also checks every ten seconds which peers are online, and the state of this machine.
  */
@@ -15,7 +14,8 @@ struct ui_watch;
 
 struct ui_watch *ui_watch_new(struct ui_app *app); /* NULL: out of memory */
 P2P_MUST_CHECK enum p2p_err ui_watch_start(struct ui_watch *w);
-void ui_watch_stop(struct ui_watch *w); /* the thread; reports are still taken */
+void
+ui_watch_stop(struct ui_watch *w); /* ends the thread; reports are still accepted */
 void ui_watch_free(struct ui_watch *w); /* these accept NULL */
 
 /* Never block, may be called under any lock. */

@@ -18,7 +18,7 @@ struct asked {
     char filename[P2P_NAME_MAX + 2];
     char short_id[UI_SHORT_ID_LEN + 1]; /* empty: source.id is known */
     struct ui_source source;
-    char id[UI_TRANSFER_ID_LEN + 1]; /* of the transfer that was begun */
+    char id[UI_TRANSFER_ID_LEN + 1]; /* id of the transfer that was started */
     bool is_unknown, is_blocked;
     enum p2p_err err;
 };
@@ -38,7 +38,7 @@ start(struct ui_app *app, struct asked *a)
                                   a->id, &is_new);
 }
 
-/* A short id is looked up among those online: the list has to be there first. */
+/* A short id is looked up among the online peers, so the list must be there first. */
 static void
 look_up_and_start(struct ui_app *app, void *arg)
 {

@@ -144,7 +144,8 @@ has_space_for(struct ui_transfers *ts, const struct ui_transfer *t)
            (uint64_t)fs.f_bavail * fs.f_frsize > missing + DISK_SPARE;
 }
 
-/* A folder that was moved away is still writable: what runs would end up there. */
+/* A folder that was moved away is still writable: running downloads would be stored
+ * there. */
 static void
 pause_when_away(struct ui_transfers *ts)
 {

@@ -25,14 +25,14 @@ struct ui_transfers {
 /* All under the lock. */
 struct ui_transfer *ui_transfers_find(struct ui_transfers *ts, const char *id);
 void ui_transfers_unlink(struct ui_transfers *ts, struct ui_transfer *t);
-/* Tells the dashboards, and the store as well. */
+/* Reports the change to the dashboards and to the store. */
 void ui_transfers_tell(struct ui_transfers *ts, const struct ui_transfer *t);
 void ui_transfers_save(struct ui_transfers *ts, const struct ui_transfer *t);
-/* Place among the queued, from 0; -1 when it is not queued. */
+/* Position in the queue, from 0; -1 if it is not queued. */
 long ui_transfers_position(struct ui_transfers *ts, const struct ui_transfer *t);
-/* True when `a` is to start before `b`. */
+/* True if `a` starts before `b`. */
 bool ui_transfer_is_before(const struct ui_transfer *a, const struct ui_transfer *b);
-/* Puts it (again) at the end of the queue, without its error. */
+/* Puts the transfer at the end of the queue (again), without its error. */
 void ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t);
 
 /* queue.c: the manager thread. */
@@ -40,7 +40,7 @@ void *ui_queue_main(void *transfers);
 /* Sets the rate of all downloads from the settings and the time of day. */
 void ui_queue_apply_rate(struct ui_transfers *ts);
 
-/* How often an absent downloads folder is looked for. */
+/* How often to check whether a missing downloads folder is back. */
 #define UI_PLACE_CHECK_S 2
 
 /* run.c: ends this run for now, and keeps what it has; under the lock. */

@@ -31,7 +31,7 @@ ui_wish_check_name(struct http_request *req, const char *name)
     return false;
 }
 
-/* Registries and people give addresses and not names, so nothing is resolved here. */
+/* Registries and people give addresses, not names, so names are not resolved here. */
 static bool
 is_address(const char *text)
 {
@@ -275,8 +275,9 @@ add_holders(struct ui_wanted *w, const struct p2p_peer_list *peers)
             .addr = peers->at[i].addr, .id = peers->at[i].id, .id_known = true};
 }
 
-/* A folder has no root. Its sources are the peers that share files in it, best first,
- * or nobody, with AMBIGUOUS, where they share different ones. */
+/* A folder has no root. Its sources are the peers that share files in it, best first.
+ * If they share different folders and trust does not decide, there are no sources and
+ * the error is AMBIGUOUS. */
 static enum p2p_err
 find_folder(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
 {

@@ -16,37 +16,39 @@ struct ui_wanted {
     bool root_known, is_auto;
     char save_as[P2P_NAME_MAX + 2];
     enum p2p_on_conflict conflict;
-    bool is_any; /* take the best ranked one of several contents */
+    bool is_any; /* take the best of several contents */
     uint64_t size;
     enum ui_priority priority;
     struct ui_source sources[UI_TRANSFER_SOURCES_MAX];
     size_t source_count;
-    enum p2p_err err;             /* of ui_wish_find */
-    struct p2p_contents contents; /* AMBIGUOUS: what the name may mean */
+    enum p2p_err err; /* of ui_wish_find */
+    struct p2p_contents
+        contents; /* with AMBIGUOUS: the contents that the name may mean */
 };
 
-/* The body of POST /api/transfers; *returns owned*, free with ui_wish_free.
- * NULL: it has answered. */
+/* Parses the body of POST /api/transfers; *returns owned*, free with ui_wish_free.
+ * NULL: an error was answered. */
 struct ui_wanted *ui_wish_parse(struct http_request *req, struct ui_app *app,
                                 const struct cJSON *body);
 
-/* A source from members `ip`, `port` and `peer_id` (may be absent unless `needs_id`);
- * or answers and returns false. */
+/* Parses a source from the members `ip`, `port` and `peer_id` (may be missing unless
+ * `needs_id`); otherwise answers and returns false. */
 bool ui_wish_parse_source(struct http_request *req, struct ui_app *app,
                           const struct cJSON *object, bool needs_id,
                           struct ui_source *out);
-/* The same without the id, which stays unknown. */
+/* The same, without the id. */
 bool ui_wish_parse_address(struct http_request *req, const struct cJSON *object,
                            struct ui_source *out);
 /* Answers 422: there is no peer with this id. */
 void ui_wish_fail_id(struct http_request *req);
-/* A name, or with "/" at its end a folder; answers 400 or 422 and returns false. */
+/* Checks the name of a file, or of a folder if it ends in "/"; otherwise answers 400 or
+ * 422 and returns false. */
 bool ui_wish_check_name(struct http_request *req, const char *name);
 
 /*
- * Asks the network (on a worker): what content a bare name means, and who has it. Sets
- * err: NO_SOURCE, UNREACHABLE (no registry answers and nobody else is known), AMBIGUOUS
- * (the name has several contents, and trust does not decide).
+ * Asks the network (on a worker) which content a name stands for, and which peers have
+ * it. Sets err: NO_SOURCE, UNREACHABLE (no registry answers and no other peer is
+ * known), AMBIGUOUS (the name has several contents, and trust does not decide).
  */
 void ui_wish_find(struct ui_app *app, struct ui_wanted *w);
 

@@ -15,10 +15,12 @@
 
 #define RETRY_FIRST_S  15
 #define RETRY_MAX_S    600
-#define RETRY_ATTEMPTS 200 /* a day and a half of silence */
-#define GONE_ATTEMPTS  12  /* an hour and a half: a file that moved or is being saved */
-#define DISK_RETRY_S   30
-/* A download asks the best of them first, and others when these fail. */
+#define RETRY_ATTEMPTS 200 /* together, a day and a half without an answer */
+#define GONE_ATTEMPTS                                               \
+    12 /* together, an hour and a half: for a file that is moved or \
+        * being saved */
+#define DISK_RETRY_S 30
+/* A download asks the best sources first, and others when these fail. */
 #define CANDIDATES_MAX 256
 
 struct run {
@@ -90,7 +92,7 @@ copy_status(struct ui_transfer *t, const struct p2p_download_status *st)
         t->size_known = true;
     }
     if (st->state !=
-        P2P_DL_CONNECTING) /* before that it has not read what is on the disk */
+        P2P_DL_CONNECTING) /* before that, it has not read the data on the disk */
         t->verified = st->verified;
     t->speed = st->speed;
     t->eta_s = st->eta_s;
@@ -228,7 +230,8 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
     if (st->state == P2P_DL_COMPLETED)
         complete(ts, t, st);
     else if (t->stop != UI_GO_ON && was_running)
-        fail(t, t->error, t->message); /* it gave way, and has said why */
+        fail(t, t->error, t->message); /* it gave way to another one, and its message
+                                        * tells why */
     else if (t->stop == UI_GO_ON && ui_folder_is_away(ts->app, UI_DOWNLOADS))
         fail(t, P2P_ERR_AWAY, "");
     else if (t->stop == UI_GO_ON)
@@ -237,7 +240,7 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
     if (t->state == UI_CANCELLED) {
         t->verified = 0;
         t->is_discarding =
-            true; /* of an earlier run, when this one had no download yet */
+            true; /* of an earlier run, if this one has no download yet */
     }
     t->speed = 0;
     t->eta_s = UINT64_MAX;

@@ -1,8 +1,7 @@
 /*
- * transfer - one download as the dashboard sees it, from the request to the file.
- *
- * This is the plain struct that the store keeps, the queue runs and the API shows. The
- * lock of its ui_transfers guards it (transfers.h).
+ * transfer - one download as the dashboard shows it, from the request to the file. It
+ * is a plain struct that the store saves, the queue runs and the API shows. The lock of
+ * its ui_transfers guards it (transfers.h).
  */
 #ifndef P2P_UI_TRANSFER_H
 #define P2P_UI_TRANSFER_H
@@ -47,7 +46,7 @@ struct ui_source {
     bool id_known;
 };
 
-/* Why a run should end before its download is complete. */
+/* The reason to end a run before its download is complete. */
 enum ui_stop { UI_GO_ON, UI_STOP_KEEP, UI_STOP_DISCARD };
 
 struct ui_transfer {
@@ -62,9 +61,9 @@ struct ui_transfer {
     bool root_known;
     struct ui_source *sources; /* given by the user or found last; owned */
     size_t source_count;
-    bool is_auto; /* ask the registry for (more) sources */
+    bool is_auto; /* ask the registries for (more) sources */
     enum ui_priority priority;
-    uint64_t place; /* order among the queued of a priority, rising */
+    uint64_t place; /* order among the queued ones of the same priority, rising */
     uint64_t limit_rate;
 
     /* How it stands. */
@@ -77,20 +76,21 @@ struct ui_transfer {
     char path[P2P_NAME_MAX + 1]; /* completed: its name in the downloads folder */
     enum p2p_err error;
     char message[256];
-    char works[P2P_NAME_MAX + 1]; /* TARGET_NAME: a name that would do */
+    char works[P2P_NAME_MAX + 1]; /* with TARGET_NAME: a name that the file system
+                                   * allows */
     uint64_t created_s, finished_s;
     uint64_t retry_at_s; /* 0: not by itself */
-    unsigned attempts;   /* in a row without a new byte */
+    unsigned attempts;   /* number of failures in a row without a new byte */
 
     /* While it runs. */
     bool has_thread;
     enum ui_stop stop;
-    bool is_removed;    /* removed from all lists: the manager frees it */
-    bool is_discarding; /* the manager has to delete the unfinished data */
+    bool is_removed;    /* removed from all lists; the manager frees it */
+    bool is_discarding; /* the manager must delete the unfinished data */
     struct p2p_download *dl;
     bool is_told;         /* dl was told to stop */
     bool is_in_use;       /* the manager uses dl without the lock */
-    struct p2p_rate rate; /* its own limit, within that of all */
+    struct p2p_rate rate; /* its own limit, within the limit of all downloads */
     uint64_t speed, eta_s, verified_at_start;
     struct p2p_source_status *live; /* P2P_DOWNLOAD_SOURCES_MAX; owned */
     size_t live_count;
@@ -105,7 +105,7 @@ P2P_MUST_CHECK enum p2p_err ui_transfer_set_sources(struct ui_transfer *t,
                                                     const struct ui_source *sources,
                                                     size_t count);
 
-/* `error_code` of the API for an error, and a sentence that says what to do. */
+/* The API's `error_code` for an error, and a sentence that tells what to do. */
 const char *ui_error_code(enum p2p_err err);
 const char *ui_error_advice(enum p2p_err err);
 

@@ -1,15 +1,14 @@
 /*
- * transfers - every download of this dashboard: the list, the queue, the threads.
+ * transfers - all downloads of this dashboard: the list, the queue, the threads. The
+ * list is in memory and, after each change of state, in the store. After a restart,
+ * interrupted downloads continue automatically.
  *
- * The list is in memory and, at each change of state, in the store; after a restart
- * what ran goes on by itself. One manager thread starts queued transfers while fewer
- * than `max_running` run (higher priority first, then by place), tells running ones to
- * stop, tries again what failed for want of a peer (15 s, doubled up to 10 min) and
- * lets those that met a full disk go on once there is space. It sleeps without a time
- * limit when none of that is due. Each running transfer has a thread that waits for its
- * p2p_download.
- *
- * Verbs only note what is wanted and answer at once: nothing here blocks. Thread-safe.
+ * One manager thread starts queued transfers while fewer than `max_running` are running
+ * (higher priority first, then by position). It tells running ones to stop, retries
+ * those that found no peer (after 15 s, doubled up to 10 min), and continues those that
+ * met a full disk when there is space. It sleeps without a time limit if none of that
+ * is due. Each running transfer has a thread that waits for its p2p_download. Verbs
+ * only note the request and answer at once: nothing here blocks. Thread-safe.
  */
 #ifndef P2P_UI_TRANSFERS_H
 #define P2P_UI_TRANSFERS_H
@@ -32,7 +31,7 @@ void ui_transfers_free(struct ui_transfers *ts);
 /* A download request; all pointers are borrowed. */
 struct ui_wish {
     const char *filename;
-    const struct p2p_digest *root; /* NULL: what the first source says */
+    const struct p2p_digest *root; /* NULL: the first source decides */
     uint64_t size;                 /* 0: not known */
     const struct ui_source *sources;
     size_t source_count;
@@ -42,9 +41,9 @@ struct ui_wish {
     enum p2p_on_conflict conflict;
 };
 /*
- * Queues it; `id` gets its id. `*is_new` false: the same content (or, without a root,
- * the same name from the same source) is on its way already, and this is its id.
- * RATE_LIMITED: the list is full.
+ * Queues a transfer; `id` gets its id. `*is_new` is false if the same content (or,
+ * without a root, the same name from the same source) is being downloaded already; then
+ * this is its id. RATE_LIMITED: the list is full.
  */
 P2P_MUST_CHECK enum p2p_err ui_transfers_add(struct ui_transfers *ts,
                                              const struct ui_wish *wish,
@@ -52,32 +51,33 @@ P2P_MUST_CHECK enum p2p_err ui_transfers_add(struct ui_transfers *ts,
                                              bool *is_new);
 
 enum ui_verb { UI_PAUSE, UI_RESUME, UI_CANCEL, UI_RETRY, UI_REMOVE };
-/* NOT_FOUND; USAGE when the state does not allow it. */
+/* Errors: NOT_FOUND; USAGE if the state does not allow it. */
 P2P_MUST_CHECK enum p2p_err ui_transfers_do(struct ui_transfers *ts, const char *id,
                                             enum ui_verb verb);
-/* The same for all that allow it: RETRY failed ones only, REMOVE completed and
- * cancelled ones only. */
+/* The same for all transfers that allow it: RETRY for failed ones only, REMOVE for
+ * completed and cancelled ones only. */
 size_t ui_transfers_do_all(struct ui_transfers *ts, enum ui_verb verb);
 
-/* NULL or negative members stay as they are. */
+/* Members that are NULL or negative stay unchanged. */
 struct ui_change {
     const enum ui_priority *priority;
     const uint64_t *position;
     const uint64_t *limit_rate;
-    const char *save_as; /* of one that is not running; the next try uses it */
+    const char *save_as; /* for a transfer that is not running; the next try uses it */
 };
-/* NOT_FOUND; USAGE: it runs or is over, so its name stays. */
+/* NOT_FOUND; USAGE if the transfer runs or is over, so that its name cannot change. */
 P2P_MUST_CHECK enum p2p_err ui_transfers_change(struct ui_transfers *ts, const char *id,
                                                 const struct ui_change *change);
 
-/* Settings changed: speed limit, how many may run. */
+/* Settings changed: the speed limit, or the number of transfers that may run. */
 void ui_transfers_reconfigure(struct ui_transfers *ts);
 /* A peer was blocked: transfers that use it are restarted without it. */
 void ui_transfers_without(struct ui_transfers *ts, const struct p2p_id *id);
 
 /* ---- reading ---- */
 
-/* The object `Transfer` under `name`; false when there is none of this id. */
+/* Writes the object `Transfer` as member `name`; false if there is no transfer with
+ * this id. */
 bool ui_transfers_put(struct ui_transfers *ts, const char *id, struct http_json_out *o,
                       const char *name);
 struct ui_page {
@@ -88,7 +88,7 @@ struct ui_page {
 void ui_transfers_put_page(struct ui_transfers *ts, const struct ui_page *page,
                            struct http_json_out *o);
 
-/* The latest transfer of this name, for the documented progress. NOT_FOUND. */
+/* The latest transfer with this name, for the documented progress. NOT_FOUND. */
 struct ui_progress {
     char id[UI_TRANSFER_ID_LEN + 1];
     enum ui_state state;
@@ -102,14 +102,14 @@ P2P_MUST_CHECK enum p2p_err ui_transfers_progress(struct ui_transfers *ts,
 
 struct ui_counts {
     size_t by_state[UI_STATES];
-    uint64_t speed, size, verified; /* size, verified: of those not over */
+    uint64_t speed, size, verified; /* size, verified: of the unfinished ones */
 };
 void ui_transfers_count(struct ui_transfers *ts, struct ui_counts *out);
 
-/* The SHA-256 of a file that a transfer put under this name. */
+/* The SHA-256 of a file that a transfer has stored under this name. */
 bool ui_transfers_find_path(struct ui_transfers *ts, const char *path,
                             struct p2p_digest *sha256);
-/* Whether a completed transfer brought this content. */
+/* True if a completed transfer has downloaded this content. */
 bool ui_transfers_have(struct ui_transfers *ts, const struct p2p_digest *root);
 
 #endif
