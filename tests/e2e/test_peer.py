@@ -351,6 +351,8 @@ def test_max_connections(suite):
     open_ones = []
     for _ in range(4):
         open_ones.append(peer.client())
+        # An answer says that the peer has read the end of the handshake and given the place.
+        assert open_ones[-1].fetch("f") == b"served"
     with pytest.raises(Exception):
         peer.client(timeout=3)
     for client in open_ones:

@@ -97,6 +97,8 @@ def test_the_later_of_two_unsigned_registrations_stays(suite, redis, ahead):
     redis.kill()
     wait_until(lambda: state_of(one) == state_of(two) == "degraded", 15, "Redis is missed")
     two.register(B, 9000, ["third"])
+    taken_ms = time.time_ns() // 10**6  # of two records of one millisecond none is the later one
+    wait_until(lambda: time.time_ns() // 10**6 > taken_ms, what="the next millisecond")
     one.register(B, 9000, ["fourth"])
     redis.start()
     wait_until(lambda: state_of(one) == state_of(two) == "ok", 20, "healed")

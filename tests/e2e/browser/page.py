@@ -153,17 +153,18 @@ class Page:
         self.wait(press, what=f"{action} of {name}")
 
     def press(self, label, css="body"):
-        """The visible button (or link) of this name."""
+        """The visible button (or link) of this name. Looked for again when the page replaces it before
+        it is clicked, as a list of results does that grows."""
 
-        def find():
+        def click():
             for button in self.all(f"{css} button, {css} a[href]"):
                 if button.is_displayed() and label in (button.text, button.get_attribute("aria-label")):
-                    return button
-            return None
+                    self.js("arguments[0].scrollIntoView({block: 'nearest'})", button)
+                    button.click()
+                    return True
+            return False
 
-        button = self.wait(find, what=f"a button {label!r}")
-        self.js("arguments[0].scrollIntoView({block: 'nearest'})", button)
-        button.click()
+        self.wait(click, what=f"a button {label!r}")
 
     def dialog(self):
         return self.wait(lambda: self.one("dialog[open]"), what="a dialog")

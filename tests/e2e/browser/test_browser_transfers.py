@@ -59,8 +59,8 @@ def slow():
 
 def test_search_as_you_type_then_download_and_check_the_bytes(world, page):
     search(page, "song")
-    page.row("song two.flac", RESULTS)
-    assert sorted(page.names(RESULTS)) == ["song one.flac", "song two.flac"]
+    songs = ["song one.flac", "song two.flac"]  # what the first letters find is shown before
+    page.wait(lambda: sorted(page.names(RESULTS)) == songs, what="the results of the whole word")
     page.press("Download: song one.flac")
     wait_until(lambda: (world.near.downloads / "song one.flac").exists(), what="downloaded")
     got = (world.near.downloads / "song one.flac").read_bytes()
@@ -68,7 +68,7 @@ def test_search_as_you_type_then_download_and_check_the_bytes(world, page):
     page.go("downloads")
     page.row("song one.flac", DOWNLOADED)
     page.go("transfers")
-    assert "Completed" in page.row("song one.flac", TRANSFERS).text
+    page.wait(lambda: "Completed" in page.row("song one.flac", TRANSFERS).text, what="completed")
 
 
 def test_enter_searches_too_and_nothing_found_says_so(page):
