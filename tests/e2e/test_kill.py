@@ -5,6 +5,7 @@ import hashlib
 import os
 import random
 import re
+import signal
 import sqlite3
 import subprocess
 import time
@@ -114,32 +115,32 @@ def bytes_read(program):
 DEADLINE_S = 240  # hashing in the background gets only what the tests beside this one leave
 
 
-@contextlib.contextmanager
-def busy_machine(processor):
-    """Idle priority gets little of a processor that something else uses."""
-    hog = subprocess.Popen(["nice", "-n", "19", "taskset", "-c", str(processor), "sh", "-c", "while :; do :; done"])
-    try:
-        yield
-    finally:
-        hog.kill()
-        hog.wait()
+def run_in_slices(peer, condition, what):
+    """Lets the peer run for moments only, until the condition holds while it stands still: so it is
+    found in the middle of its work, however fast the machine is. Leaves it stopped."""
+    end = time.monotonic() + DEADLINE_S
+    while True:
+        os.kill(peer.pid, signal.SIGSTOP)
+        if condition():
+            return
+        assert time.monotonic() < end, f"{what} not met within {DEADLINE_S} s"
+        time.sleep(0.05)
+        os.kill(peer.pid, signal.SIGCONT)
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("change", ["nothing", pytest.param("content", marks=long_test)])
 def test_kill_9_while_a_large_file_is_hashed(suite, change):
     """Started again, the peer goes on where it was, with the tree and with the SHA-256; not if the file changed."""
     size, piece = 1 << 30, os.urandom(1 << 20)
-    processor = min(os.sched_getaffinity(0))
-    pinned = ("taskset", "-c", str(processor))
     path = suite.folder / "peer" / "shared" / "large"
     path.parent.mkdir(parents=True)
     with open(path, "wb") as file:
         for _ in range(size // len(piece)):  # no holes: those are hashed at once
             file.write(piece)
     for kind, where in ("tree", "at >= 0"), ("SHA-256", "at < 0"):
-        peer = suite.peer(wait=False, prefix=pinned)
-        with busy_machine(processor):
-            wait_until(lambda: rows(peer, f"SELECT at FROM progress WHERE {where}"), DEADLINE_S, f"progress of the {kind}")
+        peer = suite.peer(wait=False)
+        run_in_slices(peer, lambda: rows(peer, f"SELECT at FROM progress WHERE {where}"), f"progress of the {kind}")
         peer.kill()
         suite.programs.remove(peer)
         if change == "content":
