@@ -21,15 +21,16 @@ THREADED="$HOSTILE tests/e2e/test_faults.py tests/e2e/test_peer.py tests/e2e/tes
 
 step() { printf '\n== %s\n' "$*"; }
 
-# Most tests wait for a process or a deadline, so more of them run at once than there are cores.
+# Most tests wait for a process or a deadline, so more of them run at once than there are cores. The
+# files that take longest begin (tests/seconds.json; build/test-seconds.json is what to put there).
 # A few tests that fail beside others are listed and run again, alone. A test that passes only
 # alone depends on the speed of the machine: that is a bug in the test. More failures than a few are
 # not repeated.
 RETRIED_MAX=10
 end_to_end() {
-    local several=() failed=build/failed-tests status=0 names
+    local several=() failed=build/failed-tests seconds=build/test-seconds.json status=0 names
     if $PYTHON -c 'import xdist' 2>/dev/null; then several=(-n $((CORES + 1)) --dist loadgroup); fi
-    $PYTHON -m pytest -p no:cacheprovider --failed-to="$failed" "${several[@]}" "$@" || status=$?
+    $PYTHON -m pytest -p no:cacheprovider --failed-to="$failed" --seconds-to="$seconds" "${several[@]}" "$@" || status=$?
     [ $status -eq 1 ] || return $status
     mapfile -t names < <(sort -u "$failed")
     [ ${#names[@]} -le $RETRIED_MAX ] || return 1

@@ -47,12 +47,10 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """For `pytest -n N --dist loadgroup`: a file stays in one process, which starts its programs
-    once; the models, which only compute, go first."""
+    """For `pytest -n N --dist loadgroup`: a file stays in one process, which starts its programs once."""
     for item in items:
         if not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    items.sort(key=lambda item: item.path.parent.name != "formal")
 
 
 def wait_until(condition, timeout=15.0, what="the condition"):
