@@ -69,10 +69,19 @@ const char *p2p_content_who(const struct p2p_content *content,
 /* Sorts a list of peers, best first; those of one rank keep their order. NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_peers_rank(struct p2p_identity *identity,
                                            struct p2p_peer_list *list);
-/* The best rank among the peers of a list. This device itself does not count; NEW where
- * there is nobody else. */
+/* The best rank among the peers of a list, by what is proven. This device itself does
+ * not count; NEW where there is nobody else. */
 enum p2p_rank p2p_peers_best(struct p2p_identity *identity,
                              const struct p2p_peer_list *list);
+/* Adds a peer to the result with the same name and content as `said`, or makes a new
+ * one, without other peers. `from` is copied without its files. False: the peer is
+ * there already, or out of memory. */
+bool p2p_results_add(struct p2p_search_results *results,
+                     const struct p2p_search_result *said,
+                     const struct p2p_peer_info *from);
+/* The same for all results and peers of `from`. NOMEM. */
+P2P_MUST_CHECK enum p2p_err p2p_results_join(struct p2p_search_results *results,
+                                             const struct p2p_search_results *from);
 /* Sorts the peers of each result, and the results by their best peer. Those of one rank
  * keep their order: how well they match. NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_results_rank(struct p2p_identity *identity,

@@ -43,6 +43,7 @@ struct p2p_peer_info {
     struct p2p_id id;
     struct p2p_addr addr;
     bool verified;        /* its registration was signed */
+    bool unproven;        /* it was asked itself (ask.h) and did not say so */
     uint64_t last_seen_s; /* 0: not said */
     size_t registry;      /* which of them said so */
     char **files; /* names, checked; owned by the list; not always all of them */
@@ -55,6 +56,8 @@ struct p2p_peer_list {
 };
 /* Frees what the list owns and leaves it empty. */
 void p2p_peer_list_clear(struct p2p_peer_list *list);
+/* The same for one peer. */
+void p2p_peer_info_clear(struct p2p_peer_info *peer);
 
 /*
  * All peers, by id; those that share exactly `name`; those that have `root`. Sources,

@@ -171,7 +171,8 @@ void cli_peers_clear(struct cli_peers *peers);
 /*
  * Finds the peer that a person named: as HOST:PORT, or as an id or its beginning (at
  * least 8 digits), which is looked up among known and online peers. Fills addr and, if
- * known, id. Prints its own error message.
+ * known, id. A peer that is not online, or that no registry knows, is where it was last
+ * met. Prints its own error message.
  */
 P2P_MUST_CHECK enum p2p_err cli_resolve_peer(const struct cli_common *common,
                                              struct p2p_identity *identity,

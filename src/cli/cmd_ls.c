@@ -5,6 +5,7 @@
 
 #include "cli.h"
 #include "p2p/conn.h"
+#include "p2p/rank.h"
 
 struct ls_options {
     struct cli_common common;
@@ -47,11 +48,14 @@ print_file(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
-static int
-list(const struct ls_options *opt, struct p2p_identity *identity,
-     const struct cli_peer *peer)
+/* Connects to the first address at which the peer answers: where it is said to be, then
+ * where it was met. `*at` is that one, or the first; the error is the one of the first.
+ */
+static enum p2p_err
+connect_to(const struct ls_options *opt, struct p2p_identity *identity,
+           const struct cli_peer *peer, struct p2p_addr *at, struct p2p_conn **conn)
 {
-    const struct p2p_conn_options conn_options = {
+    struct p2p_conn_options conn_options = {
         .identity = identity,
         .addr = peer->addr,
         .expected = peer->id_known ? &peer->id : NULL,
@@ -59,14 +63,61 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         .protocol = 2,
         .timeout_ms = opt->common.timeout_ms,
     };
-    struct listing listing = {0};
-    cJSON *object = NULL;
-    char cursor[P2P_NAME_MAX + 1] = "", address[CLI_ADDRESS];
-    struct p2p_conn *conn = NULL;
+    struct p2p_addr met[P2P_PEER_ADDRESSES_MAX];
+    size_t count =
+        p2p_rank_remembered(identity, peer->id_known ? &peer->id : NULL, met);
+    enum p2p_err err = p2p_conn_open(&conn_options, conn);
+
+    *at = peer->addr;
+    for (size_t i = 0; i < count && *conn == NULL; i++) {
+        if (p2p_addr_equal(&met[i], &peer->addr))
+            continue;
+        conn_options.addr = met[i];
+        if (p2p_conn_open(&conn_options, conn) == P2P_OK) {
+            *at = met[i];
+            err = P2P_OK;
+        }
+    }
+    return err;
+}
+
+static enum p2p_err
+list_all(struct p2p_conn *conn, struct listing *listing)
+{
+    char cursor[P2P_NAME_MAX + 1] = "";
     enum p2p_err err;
 
-    p2p_addr_format(&peer->addr, address, sizeof(address));
-    err = p2p_conn_open(&conn_options, &conn);
+    do
+        err = p2p_conn_list(conn, cursor, print_file, listing);
+    while (err == P2P_OK && cursor[0] != '\0');
+    return err;
+}
+
+static int
+say_why(enum p2p_err err, const char *address)
+{
+    if (err == P2P_ERR_KEY_CHANGED)
+        return cli_fail(err,
+                        "%s: %s; `p2p peers --known` shows it as pending, "
+                        "`p2p peers trust ID %s` accepts it",
+                        address, p2p_err_text(err), address);
+    cli_say("%s: %s", address, p2p_err_text(err));
+    cli_advise_peer(err);
+    return p2p_err_exit_status(err);
+}
+
+static int
+list(const struct ls_options *opt, struct p2p_identity *identity,
+     const struct cli_peer *peer)
+{
+    struct listing listing = {0};
+    cJSON *object = NULL;
+    char address[CLI_ADDRESS];
+    struct p2p_conn *conn = NULL;
+    struct p2p_addr at;
+    enum p2p_err err = connect_to(opt, identity, peer, &at, &conn);
+
+    p2p_addr_format(&at, address, sizeof(address));
     if (err == P2P_OK)
         p2p_conn_remember(conn);
     if (err == P2P_OK && opt->common.json) {
@@ -75,11 +126,8 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         cli_put_text(object, "address", address);
         listing.array = cli_put_array(object, "files");
     }
-    if (err == P2P_OK) {
-        do
-            err = p2p_conn_list(conn, cursor, print_file, &listing);
-        while (err == P2P_OK && cursor[0] != '\0');
-    }
+    if (err == P2P_OK)
+        err = list_all(conn, &listing);
     p2p_conn_close(conn);
     if (err == P2P_OK && object == NULL && listing.count == 0)
         cli_say("%s shares nothing", address);
@@ -87,16 +135,7 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         cli_print_json(object);
     else
         cJSON_Delete(object);
-    if (err == P2P_ERR_KEY_CHANGED)
-        return cli_fail(err,
-                        "%s: %s; `p2p peers --known` shows it as pending, "
-                        "`p2p peers trust ID %s` accepts it",
-                        address, p2p_err_text(err), address);
-    if (err == P2P_OK)
-        return 0;
-    cli_say("%s: %s", address, p2p_err_text(err));
-    cli_advise_peer(err);
-    return p2p_err_exit_status(err);
+    return err == P2P_OK ? 0 : say_why(err, address);
 }
 
 int

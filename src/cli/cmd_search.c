@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "p2p/ask.h"
 #include "p2p/bytes.h"
 #include "p2p/contents.h"
 #include "search_lan.h"
@@ -212,8 +213,15 @@ search(const struct search_options *opt, struct p2p_discovery *d,
        struct p2p_identity *identity, const struct lan_wanted *wanted,
        struct p2p_search_results *results)
 {
-    enum p2p_err err = search_registries(opt, d, wanted, results);
+    const struct p2p_ask ask = {.text = wanted->text,
+                                .root = wanted->text == NULL ? &wanted->root : NULL,
+                                .mdns = opt->common.mdns,
+                                .timeout_ms = opt->common.timeout_ms};
+    enum p2p_err err = search_registries(opt, d, wanted, results), asked;
 
+    asked = p2p_ask_known(identity, &ask, results);
+    if (asked != P2P_OK)
+        return asked;
     if (err == P2P_OK) /* the first of them are asked what a root is */
         err = p2p_results_rank(identity, results);
     cli_search_lan(&opt->common, identity, wanted, opt->lan || results->count == 0,

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "get.h"
+#include "p2p/ask.h"
 #include "p2p/bytes.h"
 #include "p2p/conn.h"
 
@@ -142,22 +143,39 @@ choose(const struct get_options *opt, const struct p2p_search_results *results,
                : choose_file(opt, results, name, identity, out);
 }
 
-/* *err: how asking went. 0, or the exit status. */
-static int
-ask_registries(const struct get_options *opt, struct p2p_discovery *d, const char *name,
-               struct p2p_identity *identity, struct get_sources *out, bool *only_self,
-               enum p2p_err *err)
+/* What trusted and met peers say themselves, whatever registries say or leave out. */
+static enum p2p_err
+ask_known(const struct get_options *opt, const char *name,
+          struct p2p_identity *identity, struct p2p_search_results *results)
 {
     bool is_folder = name[strlen(name) - 1] == '/';
-    struct p2p_search_results results;
+    const struct p2p_ask ask = {.name = is_folder ? NULL : name,
+                                .text = is_folder ? name : NULL,
+                                .mdns = opt->common.mdns,
+                                .timeout_ms = opt->common.timeout_ms};
+
+    return opt->protocol == 1 ? P2P_OK : p2p_ask_known(identity, &ask, results);
+}
+
+/* The registries (d may be NULL), and those who are known. *err: how asking the
+ * registries went. 0, or the exit status. */
+static int
+ask_all(const struct get_options *opt, struct p2p_discovery *d, const char *name,
+        struct p2p_identity *identity, struct get_sources *out, bool *only_self,
+        enum p2p_err *err)
+{
+    bool is_folder = name[strlen(name) - 1] == '/';
+    struct p2p_search_results results = {0};
+    enum p2p_err asked;
     int status;
 
-    *err =
-        p2p_discovery_search(d, name, is_folder ? P2P_SEARCH_PREFIX : P2P_SEARCH_EXACT,
-                             SEARCH_LIMIT, &results);
-    if (*err != P2P_OK)
-        return 0;
-    status = choose(opt, &results, name, identity, out);
+    if (d != NULL)
+        *err = p2p_discovery_search(d, name,
+                                    is_folder ? P2P_SEARCH_PREFIX : P2P_SEARCH_EXACT,
+                                    SEARCH_LIMIT, &results);
+    asked = ask_known(opt, name, identity, &results);
+    status = asked == P2P_OK ? choose(opt, &results, name, identity, out)
+                             : cli_fail(asked, "%s", p2p_err_text(asked));
     for (size_t i = 0; i < results.count; i++)
         *only_self = *only_self || (is_called(&results.at[i], name) &&
                                     results.at[i].peers.count > 0 && out->count == 0);
@@ -243,6 +261,28 @@ add_lan(const struct get_options *opt, const char *name, struct p2p_identity *id
     return status;
 }
 
+/* Those who are known and not listed: a registry may leave them out. Those that are
+ * listed are tried where they were met in any case. */
+static void
+add_known(const struct get_options *opt, const struct p2p_peer_list *listed,
+          struct p2p_identity *identity, struct get_sources *out)
+{
+    const struct p2p_ask ask = {.root = &out->root,
+                                .mdns = opt->common.mdns,
+                                .timeout_ms = opt->common.timeout_ms};
+    struct p2p_search_result first = {
+        .root = out->root, .root_known = true, .peers = *listed};
+    struct p2p_search_results all = {.at = NULL};
+
+    for (size_t i = 0; i < listed->count; i++)
+        if (p2p_rank_of(identity, &listed->at[i].id) <= P2P_RANK_MET)
+            (void)p2p_results_add(&all, &first, &listed->at[i]);
+    if (p2p_ask_known(identity, &ask, &all) == P2P_OK)
+        for (size_t i = 0; i < all.count; i++)
+            add_peers(out, &all.at[i].peers, p2p_identity_id(identity));
+    p2p_search_results_clear(&all);
+}
+
 static int
 by_root(const struct get_options *opt, const char *name, struct p2p_discovery *d,
         struct p2p_identity *identity, struct get_sources *out)
@@ -252,6 +292,7 @@ by_root(const struct get_options *opt, const char *name, struct p2p_discovery *d
 
     if (d != NULL)
         err = p2p_discovery_find_root(d, &out->root, &peers);
+    add_known(opt, &peers, identity, out);
     add_peers(out, &peers, p2p_identity_id(identity));
     p2p_peer_list_clear(&peers);
     if (out->count == 0)
@@ -285,10 +326,8 @@ by_name(const struct get_options *opt, const char *name, struct p2p_discovery *d
     bool only_self = false;
     char shown[CLI_TEXT];
     enum p2p_err err = P2P_ERR_UNREACHABLE;
-    int status = 0;
+    int status = ask_all(opt, d, name, identity, out, &only_self, &err);
 
-    if (d != NULL)
-        status = ask_registries(opt, d, name, identity, out, &only_self, &err);
     /* Searching the local network takes a second, so it is done only if the registries
      * did not help. */
     if (out->count == 0 && status == 0)

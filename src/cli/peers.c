@@ -174,9 +174,10 @@ is_id_text(const char *text)
            (text[digits] == '\0' || strcmp(text + digits, "...") == 0);
 }
 
-/* Lists online peers; prints its own error messages. */
+/* Lists online peers; prints its own error messages, with `may_fail` not the one that
+ * no registry answers. */
 static enum p2p_err
-online(const struct cli_common *common, struct p2p_identity *identity,
+online(const struct cli_common *common, struct p2p_identity *identity, bool may_fail,
        struct cli_peers *peers)
 {
     struct p2p_discovery *d = NULL;
@@ -186,7 +187,8 @@ online(const struct cli_common *common, struct p2p_identity *identity,
         err = cli_find_peers(common, d, identity, peers);
         if (err == P2P_OK && peers->count == 0 && peers->registry_err != P2P_OK) {
             err = peers->registry_err;
-            cli_fail_registries(d, err);
+            if (!may_fail)
+                cli_fail_registries(d, err);
         }
     }
     p2p_discovery_close(d);
@@ -205,7 +207,7 @@ cli_resolve_id(const struct cli_common *common, struct p2p_identity *identity,
     if (is_id_text(text))
         err = p2p_known_resolve(identity, text, out);
     if (err == P2P_ERR_NOT_FOUND) {
-        err = online(common, identity, &peers);
+        err = online(common, identity, false, &peers);
         if (err != P2P_OK)
             return err;
         err = match_prefix(&peers, text, &peer);
@@ -229,14 +231,15 @@ find_by_id(const struct cli_common *common, struct p2p_identity *identity,
     struct cli_peers peers = {0};
     struct p2p_known_peer known;
     struct cli_peer *peer;
-    enum p2p_err err = online(common, identity, &peers);
+    bool is_remembered =
+        p2p_known_find(identity, id, &known) == P2P_OK && known.addresses[0][0] != '\0';
+    enum p2p_err err = online(common, identity, is_remembered, &peers);
 
     peer = find_peer(&peers, id);
     if (peer != NULL) {
         *out = *peer;
         err = P2P_OK;
-    } else if (p2p_known_find(identity, id, &known) == P2P_OK &&
-               known.addresses[0][0] != '\0') {
+    } else if (is_remembered) {
         *out = (struct cli_peer){.id = *id, .id_known = true, .trust = known.trust};
         err = p2p_addr_parse(known.addresses[0], 0, &out->addr);
     } else if (err == P2P_OK) {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "p2p/conn.h"
+#include "p2p/contents.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 
@@ -20,52 +21,16 @@ struct lan_search {
     struct p2p_peer_info peer; /* who is asked */
 };
 
-/* ---- grouping ---- */
-
-static struct p2p_search_result *
-result_of(struct lan_search *s, const char *name, uint64_t size,
-          const struct p2p_digest *root)
-{
-    struct p2p_search_results *results = s->results;
-    struct p2p_search_result *grown;
-
-    for (size_t i = 0; i < results->count; i++) {
-        struct p2p_search_result *r = &results->at[i];
-        if (r->root_known && memcmp(&r->root, root, sizeof(*root)) == 0 &&
-            strcmp(r->name, name) == 0)
-            return r;
-    }
-    if (results->count >= s->wanted->limit)
-        return NULL;
-    grown = realloc(results->at, (results->count + 1) * sizeof(*grown));
-    if (grown == NULL)
-        return NULL;
-    results->at = grown;
-    grown += results->count++;
-    *grown =
-        (struct p2p_search_result){.size = size, .root = *root, .root_known = true};
-    snprintf(grown->name, sizeof(grown->name), "%s", name);
-    return grown;
-}
-
 /* Called for each file of the asked peer. */
 static void
 add_file(struct lan_search *s, const char *name, uint64_t size,
          const struct p2p_digest *root)
 {
-    struct p2p_search_result *r = result_of(s, name, size, root);
-    struct p2p_peer_info *grown;
+    struct p2p_search_result said = {.size = size, .root = *root, .root_known = true};
 
-    if (r == NULL)
-        return;
-    for (size_t i = 0; i < r->peers.count; i++)
-        if (p2p_id_equal(&r->peers.at[i].id, &s->peer.id))
-            return;
-    grown = realloc(r->peers.at, (r->peers.count + 1) * sizeof(*grown));
-    if (grown == NULL)
-        return;
-    r->peers.at = grown;
-    grown[r->peers.count++] = s->peer;
+    snprintf(said.name, sizeof(said.name), "%s", name);
+    if (s->results->count < s->wanted->limit)
+        (void)p2p_results_add(s->results, &said, &s->peer);
 }
 
 /* ---- asking ---- */

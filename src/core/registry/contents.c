@@ -10,6 +10,15 @@
 
 /* ---- Peers by rank ---- */
 
+/* What a registry says about a peer does not make it the peer's word. */
+enum p2p_rank
+p2p_peer_info_rank(struct p2p_identity *identity, const struct p2p_peer_info *peer)
+{
+    enum p2p_rank rank = p2p_rank_of(identity, &peer->id);
+
+    return peer->unproven && rank < P2P_RANK_NEW ? P2P_RANK_NEW : rank;
+}
+
 enum p2p_err
 p2p_peers_rank(struct p2p_identity *identity, struct p2p_peer_list *list)
 {
@@ -19,7 +28,7 @@ p2p_peers_rank(struct p2p_identity *identity, struct p2p_peer_list *list)
 
     for (size_t i = 0; i < list->count && err == P2P_OK; i++)
         ranked[i] = (struct p2p_ranked){
-            .rank = p2p_rank_of(identity, &list->at[i].id), .turn = i, .index = i};
+            .rank = p2p_peer_info_rank(identity, &list->at[i]), .turn = i, .index = i};
     if (err == P2P_OK) {
         p2p_rank_sort(ranked, list->count);
         for (size_t i = 0; i < list->count; i++)
@@ -38,9 +47,8 @@ p2p_peers_best(struct p2p_identity *identity, const struct p2p_peer_list *list)
     enum p2p_rank best = P2P_RANKS;
 
     for (size_t i = 0; i < list->count; i++) {
-        const struct p2p_id *id = &list->at[i].id;
-        enum p2p_rank rank = p2p_rank_of(identity, id);
-        if (rank < best && !p2p_id_equal(id, p2p_identity_id(identity)))
+        enum p2p_rank rank = p2p_peer_info_rank(identity, &list->at[i]);
+        if (rank < best && !p2p_id_equal(&list->at[i].id, p2p_identity_id(identity)))
             best = rank;
     }
     return best < P2P_RANKS ? best : P2P_RANK_NEW;
@@ -70,6 +78,72 @@ p2p_results_rank(struct p2p_identity *identity, struct p2p_search_results *resul
     free(ranked);
     free(sorted);
     return err;
+}
+
+/* ---- Joining results ---- */
+
+static struct p2p_search_result *
+find_result(const struct p2p_search_results *results,
+            const struct p2p_search_result *like)
+{
+    for (size_t i = 0; i < results->count; i++) {
+        struct p2p_search_result *r = &results->at[i];
+        if (r->root_known == like->root_known && strcmp(r->name, like->name) == 0 &&
+            (!r->root_known || (r->size == like->size &&
+                                memcmp(&r->root, &like->root, sizeof(r->root)) == 0)))
+            return r;
+    }
+    return NULL;
+}
+
+static struct p2p_search_result *
+add_result(struct p2p_search_results *results, const struct p2p_search_result *like)
+{
+    struct p2p_search_result *grown =
+        realloc(results->at, (results->count + 1) * sizeof(*grown));
+
+    if (grown == NULL)
+        return NULL;
+    results->at = grown;
+    grown += results->count++;
+    *grown = *like;
+    grown->peers = (struct p2p_peer_list){0};
+    return grown;
+}
+
+bool
+p2p_results_add(struct p2p_search_results *results,
+                const struct p2p_search_result *said, const struct p2p_peer_info *from)
+{
+    struct p2p_search_result *r = find_result(results, said);
+    struct p2p_peer_info *grown;
+
+    if (r == NULL)
+        r = add_result(results, said);
+    for (size_t i = 0; r != NULL && i < r->peers.count; i++)
+        if (p2p_id_equal(&r->peers.at[i].id, &from->id))
+            return false;
+    if (r == NULL ||
+        (grown = realloc(r->peers.at, (r->peers.count + 1) * sizeof(*grown))) == NULL)
+        return false;
+    r->peers.at = grown;
+    grown += r->peers.count++;
+    *grown = *from;
+    grown->files = NULL;
+    grown->file_count = 0;
+    return true;
+}
+
+enum p2p_err
+p2p_results_join(struct p2p_search_results *results,
+                 const struct p2p_search_results *from)
+{
+    for (size_t i = 0; i < from->count; i++)
+        for (size_t k = 0; k < from->at[i].peers.count; k++)
+            if (!p2p_results_add(results, &from->at[i], &from->at[i].peers.at[k]) &&
+                find_result(results, &from->at[i]) == NULL)
+                return P2P_ERR_NOMEM;
+    return P2P_OK;
 }
 
 /* ---- Gathering ---- */
@@ -142,7 +216,7 @@ add_peers(struct p2p_identity *identity, struct p2p_content *c,
 
     for (size_t i = 0; i < from->count && err == P2P_OK; i++) {
         const struct p2p_peer_info *peer = &from->at[i];
-        enum p2p_rank rank = p2p_rank_of(identity, &peer->id);
+        enum p2p_rank rank = p2p_peer_info_rank(identity, peer);
         if (!p2p_id_equal(&peer->id, p2p_identity_id(identity)) &&
             rank != P2P_RANK_BLOCKED && !has_peer(c, before, &peer->id))
             err = p2p_content_add_peer(c, peer, rank);

@@ -54,7 +54,7 @@ add_file(struct p2p_identity *identity, struct owners *owners,
     *best = P2P_RANK_BLOCKED;
     for (size_t i = 0; i < r->peers.count; i++) {
         const struct p2p_id *id = &r->peers.at[i].id;
-        enum p2p_rank rank = p2p_rank_of(identity, id);
+        enum p2p_rank rank = p2p_peer_info_rank(identity, &r->peers.at[i]);
         struct owner *owner;
         if (rank == P2P_RANK_BLOCKED || p2p_id_equal(id, p2p_identity_id(identity)))
             continue;

@@ -4,6 +4,9 @@
 
 #include "p2p/contents.h"
 
+/* Its rank, or NEW for one that was asked and did not say what is said about it. */
+enum p2p_rank p2p_peer_info_rank(struct p2p_identity *identity,
+                                 const struct p2p_peer_info *peer);
 /* Adds one peer, without its names. The caller has made sure that it is not there yet.
  * NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_content_add_peer(struct p2p_content *content,

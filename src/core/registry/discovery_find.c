@@ -225,7 +225,7 @@ p2p_discovery_find(struct p2p_discovery *d, const char *name, struct p2p_peer_li
         err = p2p_peers_take_turns(out, d->count);
     for (size_t i = 0; i < out->count; i++) {
         if (out->at[i].files_total > 0 && !p2p_peer_has(&out->at[i], name))
-            p2p_peer_clear(&out->at[i]);
+            p2p_peer_info_clear(&out->at[i]);
         else
             out->at[kept++] = out->at[i];
     }

@@ -196,7 +196,6 @@ void p2p_peers_merge(struct p2p_peer_list *list);
  * the order stays unchanged. */
 P2P_MUST_CHECK enum p2p_err p2p_peers_take_turns(struct p2p_peer_list *list,
                                                  size_t count);
-void p2p_peer_clear(struct p2p_peer_info *peer);
 /* Lists peers with names, for registries that cannot search. The number of names is
  * limited. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_peers_with_names(struct p2p_discovery *d,

@@ -13,7 +13,7 @@
 #define NAME_COST 32 /* bookkeeping of a name, in addition to its bytes */
 
 void
-p2p_peer_clear(struct p2p_peer_info *peer)
+p2p_peer_info_clear(struct p2p_peer_info *peer)
 {
     for (size_t i = 0; i < peer->file_count; i++)
         free(peer->files[i]);
@@ -25,7 +25,7 @@ void
 p2p_peer_list_clear(struct p2p_peer_list *list)
 {
     for (size_t i = 0; i < list->count; i++)
-        p2p_peer_clear(&list->at[i]);
+        p2p_peer_info_clear(&list->at[i]);
     free(list->at);
     *list = (struct p2p_peer_list){0};
 }
@@ -38,7 +38,7 @@ peers_add(struct p2p_peers *peers, struct p2p_peer_info *peer)
         size_t cap = peers->cap == 0 ? 16 : peers->cap * 2;
         void *bigger = realloc(peers->list.at, cap * sizeof(*peers->list.at));
         if (bigger == NULL) {
-            p2p_peer_clear(peer);
+            p2p_peer_info_clear(peer);
             return P2P_ERR_NOMEM;
         }
         peers->list.at = bigger;
@@ -91,7 +91,7 @@ p2p_peers_merge(struct p2p_peer_list *list)
             *last = *next;
             *next = swap;
         }
-        p2p_peer_clear(next);
+        p2p_peer_info_clear(next);
     }
     list->count = kept + 1;
 }
@@ -219,7 +219,7 @@ parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *pee
     (void)p2p_json_u64(json, "last_seen", UINT64_MAX, &peer->last_seen_s);
     err = take_files(cJSON_GetObjectItemCaseSensitive(json, "files"), peers, peer);
     if (err != P2P_OK)
-        p2p_peer_clear(peer);
+        p2p_peer_info_clear(peer);
     else if (peers->only == NULL &&
              p2p_json_u64(json, "files_count", P2P_REGISTER_FILES_MAX, &total) &&
              total > peer->files_total)

@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/ask.h"
 #include "p2p/bytes.h"
+#include "p2p/contents.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
@@ -468,6 +470,29 @@ collect_neighbour(void *arg, const struct ui_peer *peer, const char *name,
     collect(c, &peer->id, &peer->addr);
 }
 
+/* Those who are known and not listed: a registry may leave them out. */
+static void
+collect_known(struct collector *c, const struct p2p_digest *root)
+{
+    const struct p2p_ask ask = {.root = root, .timeout_ms = c->app->opt.timeout_ms};
+    struct p2p_search_results said = {.at = NULL};
+    struct p2p_search_result listed = {.root = *root, .root_known = true};
+
+    for (size_t i = 0; i < c->count; i++)
+        if (c->ranked[i].rank <= P2P_RANK_MET)
+            (void)p2p_results_add(&said, &listed,
+                                  &(struct p2p_peer_info){.id = c->at[i].id});
+    if (p2p_ask_known(c->app->identity, &ask, &said) != P2P_OK)
+        p2p_log_warn("out of memory: known peers are not asked for a file");
+    for (size_t i = 0; i < said.count; i++)
+        for (size_t k = 0; k < said.at[i].peers.count; k++) {
+            const struct p2p_peer_info *peer = &said.at[i].peers.at[k];
+            if (peer->addr.host[0] != '\0') /* not one of those above */
+                collect(c, &peer->id, &peer->addr);
+        }
+    p2p_search_results_clear(&said);
+}
+
 size_t
 ui_peers_find_sources(struct ui_app *app, const char *name,
                       const struct p2p_digest *root, struct ui_source *out, size_t max)
@@ -490,6 +515,8 @@ ui_peers_find_sources(struct ui_app *app, const char *name,
     ui_peers_each_near_file(
         app, &(struct ui_file_filter){.name = root == NULL ? name : NULL, .root = root},
         collect_neighbour, &c);
+    if (root != NULL)
+        collect_known(&c, root);
     p2p_rank_sort(c.ranked, c.count);
     count = c.count < max ? c.count : max;
     for (size_t i = 0; i < count; i++)

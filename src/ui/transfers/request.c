@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "http/json.h"
+#include "p2p/ask.h"
 #include "p2p/bytes.h"
 #include "ui/app.h"
 #include "ui/peers/peers.h"
@@ -250,6 +251,17 @@ choose_content(struct ui_wanted *w)
     return err;
 }
 
+/* What trusted and met peers say themselves, whatever registries say or leave out. */
+static enum p2p_err
+ask_known(struct ui_app *app, const struct p2p_ask *what,
+          struct p2p_search_results *results)
+{
+    struct p2p_ask ask = *what;
+
+    ask.timeout_ms = app->opt.timeout_ms;
+    return p2p_ask_known(app->identity, &ask, results);
+}
+
 /* *asked: how the registries answered. */
 static enum p2p_err
 find_content(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
@@ -261,7 +273,9 @@ find_content(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
     *asked = p2p_discovery_search(app->discovery, w->filename, P2P_SEARCH_EXACT,
                                   CONTENTS_MAX, &results);
     ui_peers_add_near_results(app, &near, CONTENTS_MAX, &results);
-    err = p2p_contents_find(app->identity, &results, w->filename, &w->contents);
+    err = ask_known(app, &(struct p2p_ask){.name = w->filename}, &results);
+    if (err == P2P_OK)
+        err = p2p_contents_find(app->identity, &results, w->filename, &w->contents);
     p2p_search_results_clear(&results);
     return err == P2P_OK ? choose_content(w) : err;
 }
@@ -283,14 +297,16 @@ find_folder(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
 {
     const struct ui_file_filter near = {.part = w->filename};
     struct p2p_search_results results = {0};
+    bool disputed = false;
     enum p2p_err err;
-    bool disputed;
 
     *asked = p2p_discovery_search(app->discovery, w->filename, P2P_SEARCH_PREFIX,
                                   CONTENTS_MAX, &results);
     ui_peers_add_near_results(app, &near, CONTENTS_MAX, &results);
-    err = p2p_contents_of_folder(app->identity, &results, w->filename, &w->contents,
-                                 &disputed);
+    err = ask_known(app, &(struct p2p_ask){.text = w->filename}, &results);
+    if (err == P2P_OK)
+        err = p2p_contents_of_folder(app->identity, &results, w->filename, &w->contents,
+                                     &disputed);
     p2p_search_results_clear(&results);
     if (err == P2P_OK && disputed && !w->is_any)
         return P2P_ERR_AMBIGUOUS;
