@@ -219,21 +219,63 @@ compare_keys(const struct group_key *a, const struct group_key *b)
     return order != 0 ? order : (a->tie > b->tie) - (a->tie < b->tie);
 }
 
-static int
-compare_groups(const void *a, const void *b)
+/* The content may be gone meanwhile, and its number in use for another one: then the
+ * page is as old as its cursor. */
+static void
+hash_exactly(struct registry *r, const struct group *g, uint8_t out[GROUP_EXACT])
 {
-    return compare_keys(&((const struct group *)a)->key,
-                        &((const struct group *)b)->key);
+    const char *spelling = fold_spelling(g->text);
+    uint8_t of[P2P_DIGEST_LEN + P2P_DIGEST_LEN + 8] = {0};
+    struct p2p_digest name = {{0}}, all = {{0}};
+
+    if (g->content != SLAB_NONE) {
+        const struct catalogue *c = registry_lock_catalogue(r);
+        const struct content *content = catalogue_content(c, g->content);
+        memcpy(of + P2P_DIGEST_LEN, content->root.b, P2P_DIGEST_LEN);
+        p2p_store_u64(of + 2 * P2P_DIGEST_LEN, content->size);
+        registry_unlock_catalogue(r);
+    }
+    if (p2p_sha256(spelling, strlen(spelling), &name) == P2P_OK) {
+        memcpy(of, name.b, sizeof(name.b));
+        (void)!p2p_sha256(of, sizeof(of), &all);
+    }
+    memcpy(out, all.b, GROUP_EXACT);
+}
+
+/* Never 0 for two groups: they differ in name, root or size. */
+static int
+compare_groups(struct registry *r, const struct group *a, const struct group *b)
+{
+    int order = compare_keys(&a->key, &b->key);
+    uint8_t of_a[GROUP_EXACT], of_b[GROUP_EXACT];
+
+    if (order != 0)
+        return order;
+    hash_exactly(r, a, of_a);
+    hash_exactly(r, b, of_b);
+    return memcmp(of_a, of_b, GROUP_EXACT);
 }
 
 static int
-compare_groups_down(const void *a, const void *b)
+compare_up(const void *a, const void *b, void *registry)
 {
-    return compare_groups(b, a);
+    return compare_groups(registry, a, b);
 }
 
-/* Orders equal names, whatever their content: the tie begins with their first bytes. No
- * two groups may have the same tie: a cursor between them would skip the second one. */
+static int
+compare_down(const void *a, const void *b, void *registry)
+{
+    return compare_groups(registry, b, a);
+}
+
+void
+group_cursor_of(struct registry *r, const struct group *g, struct group_cursor *out)
+{
+    out->key = g->key;
+    hash_exactly(r, g, out->exact);
+}
+
+/* Orders equal names, whatever their content: the tie begins with their first bytes. */
 static void
 set_tie(struct group *g)
 {
@@ -251,16 +293,16 @@ set_tie(struct group *g)
 
 /* Moves the heap's root (the worst of the page) down to its place. */
 static void
-sift_down(struct group *heap, uint32_t count)
+sift_down(struct registry *r, struct group *heap, uint32_t count)
 {
     uint32_t at = 0, child;
 
     while ((child = at * 2 + 1) < count) {
         struct group swap = heap[at];
 
-        if (child + 1 < count && compare_groups(&heap[child], &heap[child + 1]) < 0)
+        if (child + 1 < count && compare_groups(r, &heap[child], &heap[child + 1]) < 0)
             child++;
-        if (compare_groups(&swap, &heap[child]) >= 0)
+        if (compare_groups(r, &swap, &heap[child]) >= 0)
             return;
         heap[at] = heap[child];
         heap[child] = swap;
@@ -271,32 +313,40 @@ sift_down(struct group *heap, uint32_t count)
 /* True if the group was on an earlier page. The tie is expensive and is seldom
  * needed. */
 static bool
-is_passed(struct group *g, const struct group_key *after)
+is_passed(struct registry *r, struct group *g, const struct group_cursor *after)
 {
-    if (after == NULL || compare_worth(&g->key, after) > 0)
+    uint8_t exact[GROUP_EXACT];
+    int order;
+
+    if (after == NULL || compare_worth(&g->key, &after->key) > 0)
         return false;
     set_tie(g);
-    return compare_keys(&g->key, after) <= 0;
+    order = compare_keys(&g->key, &after->key);
+    if (order == 0) {
+        hash_exactly(r, g, exact);
+        order = memcmp(exact, after->exact, GROUP_EXACT);
+    }
+    return order <= 0;
 }
 
 /* Replaces the worst group of a full page, if it is better. */
 static void
-replace_worst(struct group *page, uint32_t limit, struct group *g)
+replace_worst(struct registry *r, struct group *page, uint32_t limit, struct group *g)
 {
     if (compare_worth(&g->key, &page[0].key) > 0)
         return;
     set_tie(g);
-    if (compare_groups(g, &page[0]) >= 0)
+    if (compare_groups(r, g, &page[0]) >= 0)
         return;
     page[0] = *g;
-    sift_down(page, limit);
+    sift_down(r, page, limit);
 }
 
 /* A page is short and there are many groups, so they pass through a heap of the page's
  * size. */
 uint32_t
-groups_choose_page(struct groups *g, const struct group_key *after, uint32_t limit,
-                   bool *has_more)
+groups_choose_page(struct registry *r, struct groups *g,
+                   const struct group_cursor *after, uint32_t limit, bool *has_more)
 {
     uint32_t kept = 0;
 
@@ -304,20 +354,20 @@ groups_choose_page(struct groups *g, const struct group_key *after, uint32_t lim
     for (uint32_t i = 0; i < g->count; i++) {
         struct group candidate = g->at[i];
 
-        if (is_passed(&candidate, after))
+        if (is_passed(r, &candidate, after))
             continue;
         if (kept == limit) {
             *has_more = true;
-            replace_worst(g->at, limit, &candidate);
+            replace_worst(r, g->at, limit, &candidate);
             continue;
         }
         set_tie(&candidate);
         g->at[kept++] = candidate;
         /* A list in falling order is a heap. */
         if (kept == limit)
-            qsort(g->at, kept, sizeof(*g->at), compare_groups_down);
+            qsort_r(g->at, kept, sizeof(*g->at), compare_down, r);
     }
     if (kept > 1)
-        qsort(g->at, kept, sizeof(*g->at), compare_groups);
+        qsort_r(g->at, kept, sizeof(*g->at), compare_up, r);
     return kept;
 }

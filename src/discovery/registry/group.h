@@ -8,11 +8,20 @@
 #include "discovery/index/match.h"
 #include "discovery/registry/registry.h"
 
-/* The sort key of results, which is also the content of a cursor. */
+/* The sort key of results. */
 struct group_key {
     uint32_t rank;
     uint32_t sources;
     uint64_t tie; /* hash of name and content; set only if it decides */
+};
+
+/* The content of a cursor. Anyone can make a content with a given tie, so a second
+ * hash, which nobody can forge, tells groups with equal ties apart. No cursor skips a
+ * group. */
+#define GROUP_EXACT 16
+struct group_cursor {
+    struct group_key key;
+    uint8_t exact[GROUP_EXACT]; /* of SHA-256 of the name, the root and the size */
 };
 
 /* One content (or one name without a content) that was found. */
@@ -39,9 +48,13 @@ bool groups_of_matches(struct registry *r, const struct match_list *list,
 void groups_clear(struct groups *g);
 
 /* Sorts the best groups after `after` (NULL: the first) to the front and returns their
- * number. The order of the rest is lost. */
-uint32_t groups_choose_page(struct groups *g, const struct group_key *after,
-                            uint32_t limit, bool *has_more);
+ * number. The order of the rest is lost. Takes the catalogue's lock for equal ties. */
+uint32_t groups_choose_page(struct registry *r, struct groups *g,
+                            const struct group_cursor *after, uint32_t limit,
+                            bool *has_more);
+/* Of a group of a page. */
+void group_cursor_of(struct registry *r, const struct group *g,
+                     struct group_cursor *out);
 
 /* With the catalogue's lock held: true if the number still belongs to the name that
  * matched, because the dictionary may be behind. */

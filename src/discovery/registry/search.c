@@ -1,89 +1,238 @@
 #include "discovery/registry/search.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "discovery/index/fold.h"
 #include "discovery/registry/group.h"
+#include "p2p/bytes.h"
+#include "p2p/clock.h"
+#include "p2p/crypto.h"
+#include "p2p/rank.h"
 
 /* ---- cursors ---- */
 
 static void
-format_cursor(const struct group_key *k, char out[SEARCH_CURSOR_MAX])
+format_cursor(const struct group_cursor *at, char out[SEARCH_CURSOR_MAX])
 {
-    snprintf(out, SEARCH_CURSOR_MAX, "%x-%x-%llx", k->rank, k->sources,
-             (unsigned long long)k->tie);
+    char exact[2 * GROUP_EXACT + 1];
+
+    p2p_hex_format(at->exact, GROUP_EXACT, exact);
+    snprintf(out, SEARCH_CURSOR_MAX, "%x-%x-%llx-%s", at->key.rank, at->key.sources,
+             (unsigned long long)at->key.tie, exact);
 }
 
 static bool
-parse_cursor(const char *text, struct group_key *k)
+parse_cursor(const char *text, struct group_cursor *at)
 {
-    char again[SEARCH_CURSOR_MAX];
+    char again[SEARCH_CURSOR_MAX], exact[2 * GROUP_EXACT + 1];
     unsigned long long tie;
 
-    if (sscanf(text, "%x-%x-%llx", &k->rank, &k->sources, &tie) != 3)
+    if (sscanf(text, "%x-%x-%llx-%32[0-9a-f]", &at->key.rank, &at->key.sources, &tie,
+               exact) != 4 ||
+        p2p_hex_parse(exact, at->exact, GROUP_EXACT) != P2P_OK)
         return false;
-    k->tie = tie;
-    format_cursor(k, again);
+    at->key.tie = tie;
+    format_cursor(at, again);
     return strcmp(text, again) == 0;
+}
+
+/* ---- which sources are shown ---- */
+
+/*
+ * Ids cost nothing, and a slot says who registered first: of a content with more peers
+ * than are shown, chance chooses. First it draws some of them evenly from all, under
+ * the registry's lock. Then, without it, it prefers those of many networks: crowds sit
+ * in few.
+ */
+enum { DRAWN = 4 * SEARCH_SOURCES, NAMES_LOOKED_AT = 1000 };
+
+struct draw {
+    uint32_t peers[DRAWN];
+    uint32_t count;
+    uint64_t total, passed; /* entries: a peer has one for each name of the content */
+    uint64_t random;
+};
+
+static uint64_t
+next_random(struct draw *d)
+{
+    d->random ^= d->random << 13;
+    d->random ^= d->random >> 7;
+    d->random ^= d->random << 17;
+    return d->random;
+}
+
+static void
+begin_draw(struct draw *d, uint64_t total)
+{
+    d->count = 0;
+    d->passed = 0;
+    d->total = total;
+    if (total > SEARCH_SOURCES && p2p_random(&d->random, sizeof(d->random)) != P2P_OK)
+        d->random = p2p_now_us();
+    d->random |= 1;
+}
+
+/* Where in the list of all the next one stands: one at random of each of equal parts.
+ */
+static uint64_t
+next_place(struct draw *d)
+{
+    uint64_t from = d->total * d->count / DRAWN;
+    uint64_t to = d->total * (d->count + 1) / DRAWN;
+
+    return d->total <= DRAWN ? d->count : from + next_random(d) % (to - from);
+}
+
+static void
+draw_from(struct draw *d, const struct file *f, uint64_t *next)
+{
+    while (d->count < DRAWN && d->count < d->total && *next < d->passed + f->count) {
+        d->peers[d->count++] = file_peers(f)[*next - d->passed];
+        *next = next_place(d);
+    }
+    d->passed += f->count;
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+    const uint32_t *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static void
+drop_doubles(struct draw *d)
+{
+    uint32_t kept = 0;
+
+    qsort(d->peers, d->count, sizeof(d->peers[0]), compare_numbers);
+    for (uint32_t i = 0; i < d->count; i++)
+        if (kept == 0 || d->peers[i] != d->peers[kept - 1])
+            d->peers[kept++] = d->peers[i];
+    d->count = kept;
+}
+
+/* How many of the first ones are of this network. */
+static uint32_t
+count_net(const struct p2p_net_of *nets, uint32_t count, const struct p2p_net_of *net)
+{
+    uint32_t same = 0;
+
+    for (uint32_t i = 0; i < count && net->family != 0; i++)
+        same += memcmp(&nets[i], net, sizeof(*net)) == 0;
+    return same;
+}
+
+static struct p2p_net_of
+net_of(const struct registry_source *source)
+{
+    struct p2p_net_of net;
+    struct p2p_addr addr = {.port = source->port};
+    char text[INET6_ADDRSTRLEN];
+    struct in6_addr ip;
+
+    memcpy(&ip, source->ip, sizeof(ip));
+    if (IN6_IS_ADDR_V4MAPPED(&ip))
+        inet_ntop(AF_INET, ip.s6_addr + 12, text, sizeof(text));
+    else
+        inet_ntop(AF_INET6, &ip, text, sizeof(text));
+    snprintf(addr.host, sizeof(addr.host), "%s", text);
+    (void)p2p_rank_net(&addr, &net);
+    return net;
+}
+
+/* Brings those that are shown to the front and returns their number: at most a few of
+ * one network, unless there is room left. */
+static uint32_t
+choose_shown(struct draw *d, struct registry_source *at, uint32_t count)
+{
+    struct p2p_net_of nets[SEARCH_SOURCES];
+    uint32_t shown = 0;
+
+    for (uint32_t i = count; i > 1; i--) { /* shuffle */
+        uint32_t k = (uint32_t)(next_random(d) % i);
+        struct registry_source swap = at[i - 1];
+        at[i - 1] = at[k];
+        at[k] = swap;
+    }
+    for (uint32_t i = 0; i < count && shown < SEARCH_SOURCES; i++) {
+        struct p2p_net_of net = net_of(&at[i]);
+        struct registry_source swap = at[shown];
+        if (count_net(nets, shown, &net) >= P2P_RANK_PER_NET_MAX)
+            continue;
+        nets[shown] = net;
+        at[shown++] = at[i];
+        at[i] = swap;
+    }
+    return count < SEARCH_SOURCES ? count : SEARCH_SOURCES;
 }
 
 /* ---- results ---- */
 
-/* Numbers of the peers of one result. */
-struct sources {
-    uint32_t peers[SEARCH_SOURCES];
-    uint32_t count;
-};
-
-static void
-add_sources(struct sources *s, const struct file *f)
-{
-    uint32_t before =
-        s->count; /* of other names; a peer occurs only once for each name */
-
-    for (uint32_t i = 0; i < f->count && s->count < SEARCH_SOURCES; i++) {
-        uint32_t peer = file_peers(f)[i], k = 0;
-
-        while (k < before && s->peers[k] != peer)
-            k++;
-        if (k == before)
-            s->peers[s->count++] = peer;
-    }
-}
-
-/* Adds all contents with this root and size; they differ only in the claimed SHA-256.
- */
-static void
-fill_content(const struct catalogue *c, uint32_t first, struct search_result *res,
-             struct sources *sources)
+/* The entries of a file, and of all other names of the same content; these differ only
+ * in the claimed SHA-256. Counts them, or draws from them when `d` is given. */
+static uint64_t
+walk_content(const struct catalogue *c, uint32_t first, struct draw *d)
 {
     const struct content *shown = catalogue_content(c, first);
-    uint32_t at = catalogue_find_root(c, &shown->root), file;
+    uint32_t at = catalogue_find_root(c, &shown->root), file, looked_at = 0;
+    uint64_t total = 0, next = d != NULL ? next_place(d) : 0;
+
+    for (; at != SLAB_NONE; at = catalogue_next_root(c, at)) {
+        if (catalogue_content(c, at)->size != shown->size)
+            continue;
+        file = catalogue_content(c, at)->first_file;
+        for (; file != SLAB_NONE && looked_at < NAMES_LOOKED_AT; looked_at++) {
+            const struct file *f = catalogue_file(c, file);
+            total += f->count;
+            if (d != NULL)
+                draw_from(d, f, &next);
+            file = f->next_of_content;
+        }
+    }
+    return total;
+}
+
+static void
+draw_sources(const struct catalogue *c, uint32_t content, const struct file *f,
+             struct draw *d)
+{
+    uint64_t next;
+
+    if (content != SLAB_NONE) {
+        begin_draw(d, walk_content(c, content, NULL));
+        walk_content(c, content, d);
+    } else {
+        begin_draw(d, f->count);
+        next = next_place(d);
+        draw_from(d, f, &next);
+    }
+    drop_doubles(d);
+}
+
+static void
+fill_content(const struct catalogue *c, uint32_t first, struct search_result *res)
+{
+    const struct content *shown = catalogue_content(c, first);
 
     res->has_content = true;
     res->size = shown->size;
     res->root = shown->root;
     res->sha256 = shown->sha256;
-    for (; at != SLAB_NONE; at = catalogue_next_root(c, at)) {
-        if (catalogue_content(c, at)->size != shown->size)
-            continue;
-        file = catalogue_content(c, at)->first_file;
-        for (; file != SLAB_NONE; file = catalogue_file(c, file)->next_of_content)
-            add_sources(sources, catalogue_file(c, file));
-    }
 }
 
 /* With the lock held. False: it was removed meanwhile. */
 static bool
 fill_result(struct registry *r, const struct catalogue *c, const struct group *g,
-            struct search_result *res)
+            struct draw *d, struct search_result *res)
 {
-    struct sources sources;
     uint32_t file;
 
-    sources.count = 0;
     if (!group_is_current(c, g->name, g->text))
         return false;
     file = catalogue_name(c, g->name)->first_file;
@@ -93,15 +242,14 @@ fill_result(struct registry *r, const struct catalogue *c, const struct group *g
         return false;
     res->sources = g->key.sources;
     if (g->content != SLAB_NONE)
-        fill_content(c, g->content, res, &sources);
-    else
-        add_sources(&sources, catalogue_file(c, file));
+        fill_content(c, g->content, res);
+    draw_sources(c, g->content, catalogue_file(c, file), d);
     res->name = strdup(fold_spelling(g->text));
-    res->peers = malloc((sources.count + 1u) * sizeof(*res->peers));
+    res->peers = malloc((d->count + 1u) * sizeof(*res->peers));
     if (res->name == NULL || res->peers == NULL)
         return false;
-    registry_sources(r, sources.peers, sources.count, res->peers);
-    res->n_peers = sources.count;
+    registry_sources(r, d->peers, d->count, res->peers);
+    res->n_peers = d->count;
     return true;
 }
 
@@ -114,15 +262,20 @@ fill_page(struct registry *r, const struct group *groups, uint32_t count,
         return false;
     for (uint32_t i = 0; i < count; i++) {
         struct search_result *res = &out->at[out->count];
+        struct draw draw;
+        bool is_filled =
+            fill_result(r, registry_lock_catalogue(r), &groups[i], &draw, res);
 
-        if (fill_result(r, registry_lock_catalogue(r), &groups[i], res))
+        registry_unlock_catalogue(r);
+        if (is_filled) {
+            if (res->n_peers > SEARCH_SOURCES)
+                res->n_peers = choose_shown(&draw, res->peers, res->n_peers);
             out->count++;
-        else {
+        } else {
             free(res->name);
             free(res->peers);
             *res = (struct search_result){0};
         }
-        registry_unlock_catalogue(r);
     }
     return true;
 }
@@ -141,22 +294,25 @@ search_results_clear(struct search_results *results)
 static enum p2p_err
 search_view(struct registry *r, const struct dict_view *view,
             const struct search_query *q, const char *folded,
-            const struct group_key *after, struct search_results *out)
+            const struct group_cursor *after, struct search_results *out)
 {
     enum p2p_err err = P2P_ERR_NOMEM;
     struct match_list list = {0};
     struct groups groups = {0};
+    struct group_cursor last;
     bool has_more;
     uint32_t n;
 
     if (!match_names(view, q->mode, folded, &list) ||
         !groups_of_matches(r, &list, &groups))
         goto out;
-    n = groups_choose_page(&groups, after, q->limit, &has_more);
+    n = groups_choose_page(r, &groups, after, q->limit, &has_more);
     if (!fill_page(r, groups.at, n, out))
         goto out;
-    if (has_more && n > 0)
-        format_cursor(&groups.at[n - 1].key, out->next);
+    if (has_more && n > 0) {
+        group_cursor_of(r, &groups.at[n - 1], &last);
+        format_cursor(&last, out->next);
+    }
     out->is_cut = list.is_cut;
     err = P2P_OK;
 out:
@@ -171,7 +327,7 @@ search_run(struct registry *r, const struct search_query *q, struct search_resul
     char folded[MATCH_QUERY_MAX * FOLD_GROWTH + 1];
     size_t len = strlen(q->text);
     struct dict_view *view;
-    struct group_key after;
+    struct group_cursor after;
     enum p2p_err err;
 
     *out = (struct search_results){0};

@@ -9,7 +9,7 @@
 #include "discovery/index/match.h"
 #include "discovery/registry/registry.h"
 
-#define SEARCH_CURSOR_MAX 64 /* text, with NUL */
+#define SEARCH_CURSOR_MAX 96 /* text, with NUL */
 
 struct search_query {
     const char *text; /* valid UTF-8, as the person typed it */
