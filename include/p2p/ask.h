@@ -29,6 +29,9 @@ struct p2p_ask {
     const struct p2p_digest *root; /* what they call it; those listed are not asked */
     const char *text;              /* files whose names contain it, case aside */
 
+    /* May be NULL: with `name`, where registries have not shown all peers, they are
+     * asked for all, to learn where the known ones are. */
+    struct p2p_discovery *discovery;
     bool only_trusted; /* not those that were met */
     bool mdns; /* looks for trusted peers that have not answered: a second more */
     uint64_t timeout_ms; /* for each of them, at most two seconds */

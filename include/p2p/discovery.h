@@ -91,6 +91,7 @@ struct p2p_search_result {
     bool root_known;
     struct p2p_digest sha256;
     bool sha256_known;
+    bool is_cut; /* a registry has not shown all of its peers */
     struct p2p_peer_list peers;
 };
 struct p2p_search_results {
@@ -105,8 +106,9 @@ enum p2p_search_mode {
     P2P_SEARCH_SUBSTRING,
     P2P_SEARCH_FUZZY,
 };
-/* At most `limit` results, best first. Clear `out` with p2p_search_results_clear.
- * UNREACHABLE when no registry answers. */
+#define P2P_SEARCH_RESULTS_MAX 1000
+/* At most `limit` results, at most P2P_SEARCH_RESULTS_MAX, best first. Clear `out` with
+ * p2p_search_results_clear. UNREACHABLE when no registry answers. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_search(struct p2p_discovery *d,
                                                  const char *text,
                                                  enum p2p_search_mode mode,

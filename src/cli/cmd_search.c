@@ -11,9 +11,6 @@
 #include "p2p/contents.h"
 #include "search_lan.h"
 
-/* Asked for, whatever the limit: what comes before it is decided by trust, here. */
-enum { SEARCH_RESULTS_MAX = 1000 };
-
 struct search_options {
     struct cli_common common;
     const char *mode, *root;
@@ -85,11 +82,11 @@ search_registries(const struct search_options *opt, struct p2p_discovery *d,
     for (size_t mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++)
         if (strcmp(opt->mode, modes[mode]) == 0)
             return p2p_discovery_search(d, text, (enum p2p_search_mode)mode,
-                                        SEARCH_RESULTS_MAX, results);
-    err = p2p_discovery_search(d, text, P2P_SEARCH_SUBSTRING, SEARCH_RESULTS_MAX,
+                                        P2P_SEARCH_RESULTS_MAX, results);
+    err = p2p_discovery_search(d, text, P2P_SEARCH_SUBSTRING, P2P_SEARCH_RESULTS_MAX,
                                results);
     if (err == P2P_OK && results->count == 0)
-        err = p2p_discovery_search(d, text, P2P_SEARCH_FUZZY, SEARCH_RESULTS_MAX,
+        err = p2p_discovery_search(d, text, P2P_SEARCH_FUZZY, P2P_SEARCH_RESULTS_MAX,
                                    results);
     return err;
 }
@@ -186,7 +183,7 @@ static bool
 take_wanted(const struct search_options *opt, int arguments, char **argv,
             struct lan_wanted *wanted, int *status)
 {
-    *wanted = (struct lan_wanted){.limit = SEARCH_RESULTS_MAX};
+    *wanted = (struct lan_wanted){.limit = P2P_SEARCH_RESULTS_MAX};
     if (opt->root == NULL && arguments == 1 && argv[1][0] != '\0')
         wanted->text = argv[1];
     else if (opt->root == NULL || arguments != 0) {

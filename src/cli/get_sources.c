@@ -9,7 +9,6 @@
 #include "p2p/bytes.h"
 #include "p2p/conn.h"
 
-enum { SEARCH_LIMIT = 1000 };
 /* Asks peers of the local network one after the other which file a name stands for. */
 enum { NEIGHBORS_ASKED_MAX = 32, NEIGHBOR_MS = 3000, NEIGHBORS_MS = 10000 };
 
@@ -145,12 +144,13 @@ choose(const struct get_options *opt, const struct p2p_search_results *results,
 
 /* What trusted and met peers say themselves, whatever registries say or leave out. */
 static enum p2p_err
-ask_known(const struct get_options *opt, const char *name,
+ask_known(const struct get_options *opt, const char *name, struct p2p_discovery *d,
           struct p2p_identity *identity, struct p2p_search_results *results)
 {
     bool is_folder = name[strlen(name) - 1] == '/';
     const struct p2p_ask ask = {.name = is_folder ? NULL : name,
                                 .text = is_folder ? name : NULL,
+                                .discovery = d,
                                 .mdns = opt->common.mdns,
                                 .timeout_ms = opt->common.timeout_ms};
 
@@ -172,8 +172,8 @@ ask_all(const struct get_options *opt, struct p2p_discovery *d, const char *name
     if (d != NULL)
         *err = p2p_discovery_search(d, name,
                                     is_folder ? P2P_SEARCH_PREFIX : P2P_SEARCH_EXACT,
-                                    SEARCH_LIMIT, &results);
-    asked = ask_known(opt, name, identity, &results);
+                                    P2P_SEARCH_RESULTS_MAX, &results);
+    asked = ask_known(opt, name, d, identity, &results);
     status = asked == P2P_OK ? choose(opt, &results, name, identity, out)
                              : cli_fail(asked, "%s", p2p_err_text(asked));
     for (size_t i = 0; i < results.count; i++)

@@ -387,6 +387,27 @@ def test_a_registry_cannot_dress_ipv4_up(suite):
         assert not server.requests
 
 
+def test_a_crowd_does_not_hide_where_a_trusted_peer_is(suite):
+    """It has moved, and the registry shows a hundred of six hundred that say they have the file."""
+    registry = suite.discovery()
+    with Server({"report.txt": HONEST}) as before:
+        suite.p2p("ls", before.where, check=True)
+        suite.p2p("peers", "trust", before.identity.peer_id, check=True)
+    with Server({"report.txt": HONEST}, identity=before.identity) as honest, Server({"report.txt": EVIL}) as evil:
+        for _ in range(300):
+            named(registry, StandIn(), evil.address[1], "report.txt")
+        named(registry, before.identity, honest.address[1], "report.txt")
+        for _ in range(300):
+            named(registry, StandIn(), evil.address[1], "report.txt")
+        for turn in range(3):
+            run = suite.p2p(
+                "get", "report.txt", "--discovery", registry.url, "--no-mdns", "--output-dir", suite.folder / f"out{turn}"
+            )
+            assert run.returncode == 0, run.stderr
+            assert (suite.folder / f"out{turn}" / "report.txt").read_bytes() == HONEST
+        assert not evil.requests
+
+
 # --- searching -------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@
 #include "core/registry/discovery_internal.h"
 #include "p2p/path.h"
 
-enum { LIMIT_MAX = 1000, PAGE_RESULTS = 200 };
+enum { PAGE_RESULTS = 200 };
 
 struct search {
     const char *text;
@@ -75,8 +75,10 @@ join(struct p2p_search_result *group, size_t registry, const cJSON *from)
 static enum p2p_err
 take_result(struct search *search, size_t registry, const cJSON *json)
 {
+    const cJSON *peers = cJSON_GetObjectItemCaseSensitive(json, "peers");
     struct p2p_search_result result = {0}, *group;
     const char *name = p2p_json_text(json, "name");
+    uint64_t sources;
 
     if (name == NULL || p2p_name_check(name, strlen(name), true) != P2P_OK)
         return P2P_OK;
@@ -89,7 +91,9 @@ take_result(struct search *search, size_t registry, const cJSON *json)
         group = add_group(search, &result);
     if (group == NULL)
         return P2P_OK;
-    return join(group, registry, cJSON_GetObjectItemCaseSensitive(json, "peers"));
+    group->is_cut |= p2p_json_u64(json, "sources", UINT64_MAX, &sources) &&
+                     sources > (uint64_t)cJSON_GetArraySize(peers);
+    return join(group, registry, peers);
 }
 
 static enum p2p_err
@@ -178,8 +182,8 @@ p2p_discovery_search(struct p2p_discovery *d, const char *text,
     size_t page;
     enum p2p_err err;
 
-    if (search.limit == 0 || search.limit > LIMIT_MAX)
-        search.limit = LIMIT_MAX;
+    if (search.limit == 0 || search.limit > P2P_SEARCH_RESULTS_MAX)
+        search.limit = P2P_SEARCH_RESULTS_MAX;
     page = search.limit < PAGE_RESULTS ? search.limit : PAGE_RESULTS;
     snprintf(path, sizeof(path), "%s&limit=%zu", paths[mode], page);
     err = p2p_discovery_ask(d, path, text, (search.limit + page - 1) / page,

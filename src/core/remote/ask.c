@@ -124,6 +124,37 @@ choose_peers(struct asking *a, const struct p2p_search_results *results)
     return err;
 }
 
+static bool
+is_cut(const struct p2p_ask *ask, const struct p2p_search_results *results)
+{
+    for (size_t i = 0; i < results->count; i++)
+        if (results->at[i].is_cut && strcmp(results->at[i].name, ask->name) == 0)
+            return true;
+    return results->count >= P2P_SEARCH_RESULTS_MAX;
+}
+
+/* A registry shows some of the peers of a content and some of the contents of a name. A
+ * crowd must not hide where a known peer is. */
+static enum p2p_err
+find_hidden(struct asking *a, struct p2p_search_results *results)
+{
+    struct p2p_search_result hearsay = {.root_known = false};
+    struct p2p_peer_list all = {0};
+    enum p2p_err err = P2P_OK;
+
+    if (a->ask->discovery == NULL || a->ask->name == NULL || !is_cut(a->ask, results) ||
+        p2p_discovery_find(a->ask->discovery, a->ask->name, &all) != P2P_OK)
+        return P2P_OK;
+    memcpy(hearsay.name, a->ask->name, strlen(a->ask->name) + 1);
+    for (size_t i = 0; i < all.count && err == P2P_OK; i++)
+        if (p2p_rank_of(a->identity, &all.at[i].id) <= P2P_RANK_MET &&
+            !is_listed(results, &all.at[i].id) &&
+            !p2p_results_add(results, &hearsay, &all.at[i]))
+            err = P2P_ERR_NOMEM;
+    p2p_peer_list_clear(&all);
+    return err;
+}
+
 /* ---- asking ---- */
 
 static void
@@ -341,7 +372,9 @@ p2p_ask_known(struct p2p_identity *identity, const struct p2p_ask *ask,
     p2p_lock(&a->lock);
     a->results = &said;
     p2p_unlock(&a->lock);
-    err = choose_peers(a, results);
+    err = find_hidden(a, results);
+    if (err == P2P_OK)
+        err = choose_peers(a, results);
     if (err == P2P_OK && a->count > 0)
         ask_addresses(a);
     if (err == P2P_OK && ask->mdns && misses_a_trusted_one(a))

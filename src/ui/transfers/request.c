@@ -259,6 +259,7 @@ ask_known(struct ui_app *app, const struct p2p_ask *what,
     struct p2p_ask ask = *what;
 
     ask.timeout_ms = app->opt.timeout_ms;
+    ask.discovery = app->discovery;
     return p2p_ask_known(app->identity, &ask, results);
 }
 
