@@ -10,6 +10,7 @@ _p2p_value() { # completes the value of option $1; false when it takes none we k
     --*-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     --config | --snapshot | --allow-peers) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     --log-level) mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur") ;;
+    --device-kind) mapfile -t COMPREPLY < <(compgen -W "laptop desktop phone server tablet unknown" -- "$cur") ;;
     --verify) mapfile -t COMPREPLY < <(compgen -W "full tree" -- "$cur") ;;
     --protocol) mapfile -t COMPREPLY < <(compgen -W "2 1" -- "$cur") ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W "auto exact prefix substring fuzzy" -- "$cur") ;;

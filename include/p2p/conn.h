@@ -46,6 +46,11 @@ void p2p_conn_close(
 const struct p2p_id *
 p2p_conn_peer(const struct p2p_conn *conn); /* NULL with protocol 1 */
 
+/* What the peer says of itself: a claim. NULL: it has said nothing, or not yet. Its
+ * answer comes before that to the first question that is asked. Borrowed until close.
+ */
+const struct p2p_about *p2p_conn_about(const struct p2p_conn *conn);
+
 /* Remembers the peer as met, where it was asked for and where it was reached: for what
  * the user did on purpose (named this peer, downloaded from it), never for what the
  * program looks up on its own account. A list that is full or cannot be written is

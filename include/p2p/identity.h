@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "p2p/about.h"
 #include "p2p/crypto.h"
 #include "p2p/limits.h"
 
@@ -67,6 +68,12 @@ p2p_identity_key(const struct p2p_identity *identity); /* borrowed */
 const struct p2p_id *p2p_identity_id(const struct p2p_identity *identity);
 const char *
 p2p_identity_id_hex(const struct p2p_identity *identity); /* 64 digits, NUL */
+/* What this device says of itself to the peers it connects to (INFO). At first it has
+ * no name. Copied. */
+void p2p_identity_set_about(struct p2p_identity *identity,
+                            const struct p2p_about *about);
+/* As p2p_identity_set_about, the other way. */
+void p2p_identity_get_about(struct p2p_identity *identity, struct p2p_about *out);
 /* The canonical public key as text. Borrowed until close. */
 const char *p2p_identity_public_pem(const struct p2p_identity *identity);
 
@@ -116,7 +123,8 @@ struct p2p_known_peer {
     struct p2p_id id;
     enum p2p_trust trust;
     uint8_t min_protocol;             /* 2 once protocol 2 has worked */
-    char name[P2P_PEER_NAME_MAX + 1]; /* given by the user or met under; may be empty */
+    char name[P2P_PEER_NAME_MAX + 1]; /* given by the user; may be empty */
+    struct p2p_about claim; /* what it said of itself when it had proven its id */
     /* Where it was met, the last place first; the unused ones at the end are empty. */
     char addresses[P2P_PEER_ADDRESSES_MAX][P2P_ADDRESS_MAX];
     uint64_t first_seen_s, last_seen_s;
@@ -173,6 +181,11 @@ P2P_MUST_CHECK enum p2p_err p2p_known_note_newcomer(struct p2p_identity *identit
 P2P_MUST_CHECK enum p2p_err p2p_known_met(struct p2p_identity *identity,
                                           const char *address, const struct p2p_id *id,
                                           uint8_t protocol);
+/* What the proven peer says of itself. NOT_FOUND, and nothing is written: it is not in
+ * the list. Cheap when it says the same as before. */
+P2P_MUST_CHECK enum p2p_err p2p_known_claim(struct p2p_identity *identity,
+                                            const struct p2p_id *id,
+                                            const struct p2p_about *claim);
 /* `p2p peers trust|block|forget`. NULL name or address: as it is. TRUSTED also moves
  * its addresses from a former id to this one. USAGE: a name or an address that cannot
  * stand in the file. TOO_LARGE: the list is full; forget some. */

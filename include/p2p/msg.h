@@ -49,6 +49,8 @@ enum p2p_msg_type {
     P2P_MSG_PING = 0x1b,
     P2P_MSG_PONG = 0x1c,
     P2P_MSG_ERROR = 0x1e,
+    P2P_MSG_INFO_GET = 0x28, /* INFO? */
+    P2P_MSG_INFO = 0x29,
 };
 
 enum { P2P_META_BY_NAME = 0, P2P_META_BY_ROOT = 1 };
@@ -97,6 +99,21 @@ struct p2p_msg_error {
     uint16_t code;
     struct p2p_text text;
 };
+/* INFO? and INFO: what the sender says of itself. The name passes
+ * p2p_about_name_check, or is empty; the version is such a text, too. */
+struct p2p_msg_info {
+    uint8_t kind;      /* enum p2p_about_kind; a later one may be unknown here */
+    uint32_t features; /* of P2P_FEATURE_...; unknown bits mean nothing */
+    struct p2p_text name;
+    struct p2p_text version; /* of the program */
+};
+enum {
+    P2P_FEATURE_OFFERS = 1,
+    P2P_FEATURE_FEED = 2,
+    P2P_FEATURE_LEAVES = 4,
+    P2P_FEATURE_HISTORY = 8,
+    P2P_FEATURE_TICKETS = 16,
+};
 struct p2p_msg_list {
     uint16_t count;
     struct p2p_rd entries; /* take them with p2p_msg_get_list_entry */
@@ -125,6 +142,7 @@ struct p2p_msg {
         struct p2p_digest sha256; /* HASH */
         uint64_t ping;            /* PING, PONG */
         struct p2p_msg_error error;
+        struct p2p_msg_info info; /* INFO_GET, INFO */
     };
 };
 
@@ -136,7 +154,8 @@ void p2p_msg_put(struct p2p_wr *wr, const struct p2p_msg *msg);
 
 /*
  * MALFORMED: wrong body, bytes left over, DATA of more than P2P_DATA_MAX or with
- * unknown flags, LAYER of more than P2P_LAYER_HASHES_MAX. PROTOCOL: a type that
+ * unknown flags, LAYER of more than P2P_LAYER_HASHES_MAX, INFO with a name that cannot
+ * be shown. PROTOCOL: a type that
  * PROTOCOL.md does not name; msg->type and msg->req (0 when the body is too short) are
  * set even then. Numbers are not judged: sizes, offsets and counts are the caller's to
  * check.

@@ -30,6 +30,8 @@ extern "C" {
 
 enum p2p_option_kind {
     P2P_OPT_TEXT,   /* const char * ; borrows argv, environment or the options object */
+    P2P_OPT_WORD,   /* the same, but from the command line only: what a setting of this
+                       name in the file or the environment says is for others */
     P2P_OPT_LIST,   /* struct p2p_option_list; repeatable; replaces the default */
     P2P_OPT_FLAG,   /* bool */
     P2P_OPT_NUMBER, /* uint64_t, plain */

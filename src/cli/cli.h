@@ -43,6 +43,7 @@ int cmd_config(int argc, char **argv);
 
 struct cli_common {
     const char *keys_dir;
+    const char *name, *device_kind; /* what others see; NULL: as the machine says */
     struct p2p_option_list discovery;
     uint64_t timeout_ms;
     bool json, mdns;
@@ -57,6 +58,18 @@ struct cli_common {
     {                                                                           \
         "keys-dir", P2P_OPT_TEXT, offsetof(type, common.keys_dir), 0, 0, "DIR", \
             "folder with this device's key and the list of known peers"         \
+    }
+#define CLI_OPTIONS_NAME(type)                                                         \
+    {"name",                                                                           \
+     P2P_OPT_TEXT,                                                                     \
+     offsetof(type, common.name),                                                      \
+     0,                                                                                \
+     0,                                                                                \
+     "NAME",                                                                           \
+     "Name of this device, shown to others (default: the host name)"},                 \
+    {                                                                                  \
+        "device-kind", P2P_OPT_TEXT, offsetof(type, common.device_kind), 0, 0, "KIND", \
+            "Kind of this device: laptop, desktop, phone, server, tablet or unknown"   \
     }
 #define CLI_OPTION_JSON(type)                                          \
     {                                                                  \

@@ -40,6 +40,7 @@ static const struct p2p_option options[] = {
     {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR",
      "folder where downloads are stored"},
     CLI_OPTION_TIMEOUT(struct doctor_options),
+    CLI_OPTIONS_NAME(struct doctor_options),
     CLI_OPTION_KEYS(struct doctor_options),
     CLI_OPTION_MDNS(struct doctor_options),
     CLI_OPTION_JSON(struct doctor_options),

@@ -47,6 +47,7 @@ static const struct p2p_option options[] = {
      "use 1 only for old programs: it does not prove who the peer is"},
     {"quiet", P2P_OPT_FLAG, AT(quiet), 0, 0, NULL, "print only errors"},
     CLI_OPTION_TIMEOUT(struct get_options),
+    CLI_OPTIONS_NAME(struct get_options),
     CLI_OPTION_KEYS(struct get_options),
     CLI_OPTION_MDNS(struct get_options),
     CLI_OPTION_JSON(struct get_options),

@@ -8,6 +8,7 @@
 
 #include "cli.h"
 #include "p2p/home.h"
+#include "p2p/machine.h"
 #include "p2p/path.h"
 #include "p2p/settings.h"
 
@@ -145,8 +146,11 @@ check(struct init_run *run)
     struct p2p_discovery *d = NULL;
     int status = 0;
 
-    if (run->opt.name != NULL && strlen(run->opt.name) > NAME_MAX_BYTES)
-        return cli_fail(P2P_ERR_USAGE, "--name: at most %d bytes", NAME_MAX_BYTES);
+    struct p2p_about about;
+    char why[256];
+
+    if (p2p_machine_about(run->opt.name, NULL, &about, why, sizeof(why)) != P2P_OK)
+        return cli_fail(P2P_ERR_USAGE, "%s", why);
     if (run->opt.discovery.count > 0) {
         enum p2p_err err = cli_open_discovery(&common, &d);
         p2p_discovery_close(d);

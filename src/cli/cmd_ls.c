@@ -12,8 +12,8 @@ struct ls_options {
 };
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct ls_options), CLI_OPTION_TIMEOUT(struct ls_options),
-    CLI_OPTION_KEYS(struct ls_options),      CLI_OPTION_MDNS(struct ls_options),
-    CLI_OPTION_JSON(struct ls_options),
+    CLI_OPTIONS_NAME(struct ls_options),     CLI_OPTION_KEYS(struct ls_options),
+    CLI_OPTION_MDNS(struct ls_options),      CLI_OPTION_JSON(struct ls_options),
 };
 static const struct p2p_option_set set = {
     "p2p ls", "[options] PEER",

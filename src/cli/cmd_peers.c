@@ -17,7 +17,7 @@ static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct peers_options),
     {"known", P2P_OPT_FLAG, AT(known), 0, 0, NULL,
      "list the remembered peers instead of those online"},
-    {"name", P2P_OPT_TEXT, AT(name), 0, 0, "NAME", "with trust: a name for the peer"},
+    {"name", P2P_OPT_WORD, AT(name), 0, 0, "NAME", "with trust: a name for the peer"},
     CLI_OPTION_TIMEOUT(struct peers_options),
     CLI_OPTION_KEYS(struct peers_options),
     CLI_OPTION_MDNS(struct peers_options),

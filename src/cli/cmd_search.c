@@ -30,6 +30,7 @@ static const struct p2p_option options[] = {
      "something"},
     {"limit", P2P_OPT_NUMBER, AT(limit), 1, 1000, "N", "maximum number of results"},
     CLI_OPTION_TIMEOUT(struct search_options),
+    CLI_OPTIONS_NAME(struct search_options),
     CLI_OPTION_KEYS(struct search_options),
     CLI_OPTION_MDNS(struct search_options),
     CLI_OPTION_JSON(struct search_options),

@@ -6,6 +6,7 @@
 
 #include "cli.h"
 #include "p2p/log.h"
+#include "p2p/machine.h"
 
 bool
 cli_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
@@ -24,10 +25,17 @@ enum p2p_err
 cli_open_identity(const struct cli_common *common, struct p2p_identity **out)
 {
     char why[512] = "";
-    enum p2p_err err = p2p_identity_open(common->keys_dir, true, p2p_passphrase_default,
-                                         NULL, out, why, sizeof(why));
+    struct p2p_about about;
+    enum p2p_err err =
+        p2p_machine_about(common->name, common->device_kind, &about, why, sizeof(why));
 
-    if (err != P2P_OK)
+    *out = NULL;
+    if (err == P2P_OK)
+        err = p2p_identity_open(common->keys_dir, true, p2p_passphrase_default, NULL,
+                                out, why, sizeof(why));
+    if (err == P2P_OK)
+        p2p_identity_set_about(*out, &about);
+    else
         cli_say("%s", why[0] != '\0' ? why : p2p_err_text(err));
     return err;
 }

@@ -81,6 +81,7 @@ open_identity(struct peer *peer)
         p2p_log_error("keys: %s", why[0] != '\0' ? why : p2p_err_text(err));
     if (err != P2P_OK)
         return err;
+    p2p_identity_set_about(peer->identity, &peer->opt.about);
     /* Registries list one peer for an identity: two would take each other's place. */
     err = p2p_identity_claim(peer->identity);
     if (err == P2P_ERR_BUSY)
@@ -256,6 +257,7 @@ start_mdns(struct peer *peer)
         .id = *p2p_identity_id(peer->identity),
         .port = peer->port,
         .protocol_1 = peer->opt.protocol_1,
+        .name = peer->opt.about.name,
     };
     struct p2p_addr here = {.port = announcement.port};
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "p2p/limits.h"
+#include "p2p/machine.h"
 #include "peer/server.h"
 
 #define FIELD(name) offsetof(struct peer_options, name)
@@ -18,6 +19,8 @@ static const struct p2p_option table[] = {
     {"keys-dir", P2P_OPT_TEXT, FIELD(keys_dir), 0, 0, "DIR", "folder with this device's key; created at the first start"},
     {"discovery", P2P_OPT_LIST, FIELD(discovery), 0, 0, "URL", "registry to use; may be repeated; 'none': use no registry"},
     {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address at which others reach this peer (default: the address the registry sees)"},
+    {"name", P2P_OPT_TEXT, FIELD(name), 0, 0, "NAME", "Name of this device, shown to others (default: the host name)"},
+    {"device-kind", P2P_OPT_TEXT, FIELD(device_kind), 0, 0, "KIND", "Kind of this device: laptop, desktop, phone, server, tablet or unknown (default: by its chassis)"},
     {"heartbeat", P2P_OPT_DURATION, FIELD(heartbeat_ms), 1000, 3600000, "TIME", "interval between heartbeats to the registry"},
     {"chunk-size", P2P_OPT_SIZE, FIELD(chunk_size), P2P_CHUNK_SIZE_MIN, P2P_CHUNK_SIZE_MAX, "SIZE", "size of chunks; protocol 1 uses exactly this size, protocol 2 the largest power of two that is not above it"},
     {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, PEER_THREADS_MAX, "N", "threads that serve; 0: one per core"},
@@ -95,6 +98,7 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
 {
     enum p2p_err err;
     int arguments = 0;
+    char why[256];
 
     *opt = defaults;
     if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
@@ -109,6 +113,11 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
                 "p2p-peer: invalid --advertise %s: use an IP address of this "
                 "machine that others can reach\n",
                 opt->advertise);
+        return P2P_ERR_USAGE;
+    }
+    if (p2p_machine_about(opt->name, opt->device_kind, &opt->about, why, sizeof(why)) !=
+        P2P_OK) {
+        fprintf(stderr, "p2p-peer: %s\n", why);
         return P2P_ERR_USAGE;
     }
     if (opt->threads == 0)

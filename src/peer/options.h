@@ -2,6 +2,7 @@
 #ifndef PEER_OPTIONS_H
 #define PEER_OPTIONS_H
 
+#include "p2p/about.h"
 #include "p2p/guardian.h"
 #include "p2p/options.h"
 
@@ -11,6 +12,8 @@ struct peer_options {
     const char *shared_dir;
     const char *keys_dir;
     struct p2p_option_list discovery;
+    const char *name, *device_kind; /* as given; NULL: not given */
+    struct p2p_about about;         /* what they say, or the machine does */
     const char *advertise;
     uint64_t heartbeat_ms;
     uint64_t chunk_size;

@@ -41,12 +41,18 @@ request_new(enum p2p_msg_type type, uint32_t req, struct p2p_text text)
     return request;
 }
 
+static bool
+is_uncounted(const struct request *request)
+{
+    return request->type == P2P_MSG_ERROR || request->type == P2P_MSG_INFO_GET;
+}
+
 static void
 count_in(struct requests *r, const struct request *request)
 {
     r->count++;
     r->bytes += request->size;
-    r->errors += request->type == P2P_MSG_ERROR;
+    r->uncounted += is_uncounted(request);
 }
 
 void
@@ -78,7 +84,7 @@ requests_remove(struct requests *r, struct request *request)
     TAILQ_REMOVE(&r->list, request, link);
     r->count--;
     r->bytes -= request->size;
-    r->errors -= request->type == P2P_MSG_ERROR;
+    r->uncounted -= is_uncounted(request);
     p2p_share_file_close(request->file);
     free(request);
 }
@@ -121,7 +127,7 @@ requests_fail(struct requests *r, struct request *request, uint16_t code,
     request->code = code;
     request->text_len = strnlen(text, ERROR_TEXT_MAX);
     memcpy(request->text, text, request->text_len);
-    r->errors++;
+    r->uncounted++;
 }
 
 void

@@ -14,8 +14,8 @@
 
 struct request {
     TAILQ_ENTRY(request) link;
-    enum p2p_msg_type
-        type; /* META_GET, LAYER_GET, GET, LIST_GET, HASH_GET, PING, or ERROR to send */
+    enum p2p_msg_type type; /* META_GET, LAYER_GET, GET, LIST_GET, HASH_GET, INFO_GET,
+                               PING, or ERROR to send */
     uint32_t req;
     struct p2p_digest root;
     uint64_t
@@ -39,8 +39,9 @@ struct requests {
     struct request_list parked; /* requests that cannot be answered yet: see
                                  * requests_park */
     unsigned count;             /* all, parked ones too */
-    unsigned errors; /* of these, answers that are already known to be errors */
-    size_t bytes;    /* of all */
+    unsigned uncounted; /* of these, errors to send, and INFO?, which comes beside
+                           all that a client may have in flight */
+    size_t bytes;       /* of all */
 };
 
 void requests_init(struct requests *r);

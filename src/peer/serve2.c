@@ -41,7 +41,8 @@ take_request(struct conn *c, const struct p2p_msg *msg)
     struct request *request;
     enum p2p_err err;
 
-    if (c->requests.count - c->requests.errors >= P2P_REQUESTS_IN_FLIGHT)
+    if (msg->type != P2P_MSG_INFO_GET &&
+        c->requests.count - c->requests.uncounted >= P2P_REQUESTS_IN_FLIGHT)
         return queue_error(c, msg->req, 8, "more than 64 unanswered requests");
     if (msg->type == P2P_MSG_META_GET)
         text = msg->meta_get.name;
@@ -79,6 +80,19 @@ take_request(struct conn *c, const struct p2p_msg *msg)
     return P2P_OK;
 }
 
+/* A claim of the proven client, and for people only. */
+static void
+log_info(const struct p2p_msg_info *info)
+{
+    char name[2 * P2P_ABOUT_NAME_MAX + 1];
+
+    if (!p2p_log_is_on(P2P_LOG_DEBUG))
+        return;
+    p2p_log_escape(info->name.at, info->name.len, name, sizeof(name));
+    p2p_log_debug("a client says what it is name=\"%s\" kind=%s", name,
+                  p2p_about_kind_name(p2p_about_kind_of(info->kind)));
+}
+
 enum p2p_err
 serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
 {
@@ -100,6 +114,9 @@ serve2_handle(struct conn *c, const uint8_t *plain, size_t len)
     case P2P_MSG_LIST_GET:
     case P2P_MSG_HASH_GET:
     case P2P_MSG_PING:
+        return take_request(c, &msg);
+    case P2P_MSG_INFO_GET:
+        log_info(&msg.info);
         return take_request(c, &msg);
     case P2P_MSG_CANCEL:
         requests_resume(&c->requests);
@@ -195,6 +212,25 @@ answer_pong(struct conn *c, struct request *request, size_t *used)
     struct p2p_msg msg = {.type = P2P_MSG_PONG, .ping = request->first};
     enum p2p_err err = put_message(c, &msg, used);
 
+    requests_remove(&c->requests, request);
+    return err;
+}
+
+static enum p2p_err
+answer_info(struct conn *c, struct request *request, size_t *used)
+{
+    struct p2p_about own;
+    struct p2p_msg msg = {
+        .type = P2P_MSG_INFO,
+        .req = request->req,
+        .info = {.version = {P2P_VERSION, strlen(P2P_VERSION)}},
+    };
+    enum p2p_err err;
+
+    p2p_identity_get_about(c->loop->server->opt.identity, &own);
+    msg.info.kind = (uint8_t)own.kind;
+    msg.info.name = (struct p2p_text){own.name, strlen(own.name)};
+    err = put_message(c, &msg, used);
     requests_remove(&c->requests, request);
     return err;
 }
@@ -423,6 +459,8 @@ answer(struct conn *c, struct request *request, size_t *used)
         return answer_list(c, request, used);
     case P2P_MSG_HASH_GET:
         return answer_hash(c, request, used);
+    case P2P_MSG_INFO_GET:
+        return answer_info(c, request, used);
     case P2P_MSG_PING:
         return answer_pong(c, request, used);
     default:

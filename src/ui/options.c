@@ -8,6 +8,7 @@
 
 #include "http/http.h"
 #include "p2p/limits.h"
+#include "p2p/machine.h"
 #include "p2p/rate.h"
 
 #define AT(field) offsetof(struct ui_options, field)
@@ -27,7 +28,10 @@ static const struct p2p_option table[] = {
     {"web-dir", P2P_OPT_TEXT, AT(web_dir), 0, 0, "DIR",
      "folder with the dashboard's pages"},
     {"name", P2P_OPT_TEXT, AT(name), 0, 0, "NAME",
-     "this device's name, which people see instead of its id"},
+     "name of this device, shown to others (default: the host name)"},
+    {"device-kind", P2P_OPT_TEXT, AT(device_kind), 0, 0, "KIND",
+     "kind of this device: laptop, desktop, phone, server, tablet or unknown (default: "
+     "by its chassis)"},
     {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX,
      "N", "connections of one download to each peer at the start"},
     {"timeout", P2P_OPT_DURATION, AT(timeout_ms), 1000, 600000, "TIME",
@@ -108,11 +112,16 @@ refuse(const char *option, const char *value, const char *right)
 }
 
 static enum p2p_err
-check(const struct ui_options *opt)
+check(struct ui_options *opt)
 {
     struct p2p_timetable rates;
     char why[256];
 
+    if (p2p_machine_about(opt->name, opt->device_kind, &opt->about, why, sizeof(why)) !=
+        P2P_OK) {
+        fprintf(stderr, "p2p-ui: %s\n", why);
+        return P2P_ERR_USAGE;
+    }
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
         return refuse("verify", opt->verify, "full or tree");
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "http/tls.h"
+#include "p2p/about.h"
 #include "p2p/guardian.h"
 #include "p2p/options.h"
 
@@ -18,7 +19,8 @@ struct ui_options {
     struct p2p_option_list discovery;
     uint64_t peer_port;  /* port of p2p-peer until the registry tells it */
     const char *web_dir; /* NULL: found beside the program, see ui_options_find_web */
-    const char *name;    /* NULL: the host's */
+    const char *name, *device_kind; /* as given; NULL: as the machine says */
+    struct p2p_about about;         /* what they say */
     uint64_t connections;
     uint64_t timeout_ms;
     uint64_t max_running;

@@ -324,8 +324,11 @@ send_raw(struct link *l)
 static bool
 answer(struct link *l, const struct p2p_msg *q)
 {
-    uint8_t how = take_byte(l), junk[64];
+    uint8_t how, junk[64];
 
+    if (q->type == P2P_MSG_INFO_GET) /* costs no script; raw records say INFO, too */
+        return refuse(l, q->req, 2);
+    how = take_byte(l);
     if (atomic_fetch_add(&l->liar->answers, 1) > ANSWERS_MAX)
         return false;
     switch (how % 16) {

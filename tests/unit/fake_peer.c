@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "p2p/about.h"
 #include "p2p/handshake.h"
 #include "p2p/msg.h"
 #include "p2p/net.h"
@@ -297,6 +298,19 @@ answer_list(struct link *l, const struct p2p_msg *q)
 }
 
 static bool
+answer_info(struct link *l, const struct p2p_msg *q)
+{
+    const char *name = l->peer->manners.name;
+    struct p2p_msg msg = {.type = P2P_MSG_INFO, .req = q->req};
+
+    if (name == NULL)
+        return refuse(l, q->req, 2); /* as programs before INFO do */
+    msg.info.kind = P2P_ABOUT_LAPTOP;
+    msg.info.name = (struct p2p_text){name, strlen(name)};
+    return send_msg(l, &msg);
+}
+
+static bool
 answer(struct link *l, const struct p2p_msg *q)
 {
     struct p2p_msg msg = {.type = P2P_MSG_PONG};
@@ -310,6 +324,8 @@ answer(struct link *l, const struct p2p_msg *q)
         return answer_get(l, q);
     case P2P_MSG_LIST_GET:
         return answer_list(l, q);
+    case P2P_MSG_INFO_GET:
+        return answer_info(l, q);
     case P2P_MSG_CANCEL:
         atomic_fetch_add(&l->peer->cancels, 1);
         l->cancelled = q->req;

@@ -44,6 +44,7 @@ struct fake_manners {
     unsigned nap_ms; /* each connection is silent for so long after its first DATA */
     unsigned hello_delay_ms; /* before the handshake: others are first */
     bool not_found;
+    const char *name; /* what INFO says; NULL: it does not know INFO? */
 };
 
 #define FAKE_FILES_MAX 4096

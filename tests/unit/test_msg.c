@@ -128,6 +128,13 @@ check_fields(const cJSON *f, const struct p2p_msg *m)
     case P2P_MSG_PONG:
         assert_true(m->ping == vectors_number(f, "token"));
         break;
+    case P2P_MSG_INFO_GET:
+    case P2P_MSG_INFO:
+        assert_int_equal(m->info.kind, vectors_number(f, "kind"));
+        assert_int_equal(m->info.features, vectors_number(f, "features"));
+        assert_text(f, "name", m->info.name);
+        assert_text(f, "version", m->info.version);
+        break;
     case P2P_MSG_ERROR:
         assert_int_equal(m->error.code, vectors_number(f, "code"));
         assert_text(f, "text", m->error.text);
@@ -167,7 +174,7 @@ static void
 known_messages_both_ways(void **state)
 {
     cJSON *whole = vectors_load("messages.json");
-    bool seen[0x20] = {false};
+    bool seen[0x30] = {false};
 
     (void)state;
     EACH(c, cJSON_GetObjectItem(whole, "good"))
@@ -186,6 +193,7 @@ known_messages_both_ways(void **state)
     }
     for (int type = P2P_MSG_META_GET; type <= P2P_MSG_PONG; type++)
         assert_true(seen[type]);
+    assert_true(seen[P2P_MSG_INFO_GET] && seen[P2P_MSG_INFO]);
     cJSON_Delete(whole);
 }
 

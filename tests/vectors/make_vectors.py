@@ -304,6 +304,8 @@ def example_messages():
         msg.List(10), msg.HashRequest(11, root), msg.Hash(11, other),
         msg.Ping(largest), msg.Pong(0),
         msg.Error(12, msg.BUSY, b"busy, retry in 3"), msg.Error(0, msg.MALFORMED, b""),
+        msg.InfoRequest(13, 1, 31, "Küche 🍳".encode(), b"0.2.0"), msg.InfoRequest(14),
+        msg.Info(13, 4, 0, b"n" * 63, b""), msg.Info(14, 255, 2**32 - 1, b"", b"1"),
     ]  # fmt: skip
 
 
@@ -327,6 +329,9 @@ def malformed():
         ("List counts more than it carries", b"\x18" + bytes(4) + b"\xff\xff" + bytes(2)),
         ("name longer than the message", b"\x10" + bytes(4) + b"\x00\xff\xffname"),
     ]
+    unshown = [b"n" * 64, b"\xff", b"a\nb", b"a\x00", b" a", b"a ", "a\u202eb".encode(), "a\u200bb".encode()]
+    cases += [(f"Info of the name {name!r}", msg.encode(msg.Info(1, 0, 0, name))) for name in unshown]
+    cases += [(f"Info of the version {name!r}", msg.encode(msg.InfoRequest(1, 0, 0, b"", name))) for name in unshown]
     for case, text in cases:
         try:
             msg.decode(text)

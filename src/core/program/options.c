@@ -116,6 +116,8 @@ p2p_option_set_value(struct p2p_option_parse *parse, size_t i,
 
     if (parse->sources[i] != P2P_FROM_DEFAULT && parse->sources[i] < source)
         return P2P_OK;
+    if (option->kind == P2P_OPT_WORD && source != P2P_FROM_FLAG)
+        return P2P_OK;
     if (option->kind == P2P_OPT_LIST && parse->sources[i] != source)
         ((struct p2p_option_list *)field)->count = 0;
     parse->sources[i] = source;

@@ -23,6 +23,7 @@ format_default(const struct p2p_option *option, const void *field,
                      option->name);
         return;
     case P2P_OPT_TEXT:
+    case P2P_OPT_WORD:
         if (*(const char *const *)field != NULL)
             snprintf(out, DEFAULT_MAX, "default %s", *(const char *const *)field);
         return;

@@ -22,6 +22,7 @@ static const struct {
     {"compress", FLAG | DAEMONS},
     {"connections", DAEMONS | COMMANDS},
     {"connections-per-source", DAEMONS},
+    {"device-kind", DAEMONS | COMMANDS},
     {"discovery", DAEMONS | COMMANDS},
     {"downloads-dir", DAEMONS | COMMANDS},
     {"from", COMMANDS},

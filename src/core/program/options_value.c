@@ -189,6 +189,7 @@ p2p_option_assign(const struct p2p_option_parse *parse, const struct p2p_option 
         return p2p_option_complain(parse, "%s needs a value", shown);
     switch (option->kind) {
     case P2P_OPT_TEXT:
+    case P2P_OPT_WORD:
         *(const char **)field = value;
         return P2P_OK;
     case P2P_OPT_LIST:

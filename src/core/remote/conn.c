@@ -160,6 +160,12 @@ p2p_conn_close(struct p2p_conn *conn)
     conn_free(conn);
 }
 
+const struct p2p_about *
+p2p_conn_about(const struct p2p_conn *conn)
+{
+    return conn->has_about ? &conn->about : NULL;
+}
+
 const struct p2p_id *
 p2p_conn_peer(const struct p2p_conn *conn)
 {
@@ -179,6 +185,16 @@ remember_at(struct p2p_conn *conn, const char *address)
                      p2p_err_name(err), address);
 }
 
+/* With a peer that is remembered: of others nothing is written. */
+static void
+keep_claim(struct p2p_conn *conn)
+{
+    enum p2p_err err = p2p_known_claim(conn->identity, &conn->peer, &conn->about);
+
+    if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
+        p2p_log_warn("a peer's name is not remembered error=%s", p2p_err_name(err));
+}
+
 void
 p2p_conn_remember(struct p2p_conn *conn)
 {
@@ -187,6 +203,8 @@ p2p_conn_remember(struct p2p_conn *conn)
     if (strcmp(conn->reached, conn->asked) != 0)
         remember_at(conn, conn->reached);
     remember_at(conn, conn->asked); /* the last one comes first in the list */
+    if (conn->has_about)
+        keep_claim(conn);
 }
 
 void
@@ -404,6 +422,45 @@ p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg)
     return p2p_err_from_wire_code(msg->error.code);
 }
 
+enum p2p_err
+p2p_conn_say_info(struct p2p_conn *conn)
+{
+    struct p2p_about own;
+    struct p2p_msg question = {
+        .type = P2P_MSG_INFO_GET,
+        .req = p2p_conn_next_req(conn),
+        .info = {.version = {P2P_VERSION, strlen(P2P_VERSION)}},
+    };
+
+    p2p_identity_get_about(conn->identity, &own);
+    question.info.kind = (uint8_t)own.kind;
+    question.info.name = (struct p2p_text){own.name, strlen(own.name)};
+    conn->info_req = question.req;
+    return p2p_conn_put(conn, &question);
+}
+
+static void
+take_info(struct p2p_conn *conn, const struct p2p_msg_info *info)
+{
+    conn->about.kind = p2p_about_kind_of(info->kind);
+    (void)p2p_about_set_name(&conn->about, info->name.at, info->name.len);
+    conn->has_about = true;
+    keep_claim(conn);
+}
+
+/* The answer to our INFO?, or that of a peer that does not know it. */
+static bool
+is_about_info(struct p2p_conn *conn, const struct p2p_msg *msg)
+{
+    if (conn->info_req == 0 || msg->req != conn->info_req ||
+        (msg->type != P2P_MSG_INFO && msg->type != P2P_MSG_ERROR))
+        return false;
+    if (msg->type == P2P_MSG_INFO)
+        take_info(conn, &msg->info);
+    conn->info_req = 0;
+    return true;
+}
+
 /* Handles messages about the connection itself. P2P_ERR_MORE: handled, look at the next
  * message. */
 static enum p2p_err
@@ -411,6 +468,8 @@ handle_own(struct p2p_conn *conn, const struct p2p_msg *msg)
 {
     enum p2p_err err;
 
+    if (is_about_info(conn, msg))
+        return P2P_ERR_MORE;
     switch (msg->type) {
     case P2P_MSG_CLOSE:
         return P2P_ERR_CLOSED;

@@ -115,6 +115,8 @@ p2p_conn_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
         err = p2p_handshake_take_session(hs, p2p_conn_clock_s(), &conn->send,
                                          &conn->receive);
     }
+    if (err == P2P_OK) /* it waits for the first request, as M5 does */
+        err = p2p_conn_say_info(conn);
     p2p_handshake_free(hs);
     p2p_wipe(&rnd, sizeof(rnd));
     return err;

@@ -17,6 +17,9 @@ struct p2p_conn {
     int protocol;
     uint64_t timeout_ms;
     struct p2p_id peer;            /* protocol 2 */
+    uint32_t info_req;             /* of the INFO? that waits for its answer; 0: none */
+    bool has_about;                /* it has answered */
+    struct p2p_about about;        /* what it says of itself: a claim */
     struct p2p_identity *identity; /* borrowed */
     /* The peer's address: as requested, and as reported by the socket ("" if unknown).
      */
@@ -48,13 +51,18 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_flush(struct p2p_conn *conn);
 
 /*
  * Receives the next message; it borrows the connection's buffer until the next call.
- * Waits until `deadline_ms` (TIMEOUT; the connection stays usable). Answers PINGs. An
- * ERROR about the connection is returned as the matching error, a CLOSE as CLOSED.
+ * Waits until `deadline_ms` (TIMEOUT; the connection stays usable). Answers PINGs,
+ * keeps what INFO says. An ERROR about the connection is returned as the matching
+ * error, a CLOSE as CLOSED.
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_receive(struct p2p_conn *conn,
                                              uint64_t deadline_ms, struct p2p_msg *msg);
 P2P_MUST_CHECK enum p2p_err
 p2p_conn_receive1(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg1 *msg);
+/* Says what this device is, and asks the peer (INFO?). The answer comes beside the
+ * others, and receive keeps it; a peer that does not know INFO? says ERROR, and that is
+ * all. */
+P2P_MUST_CHECK enum p2p_err p2p_conn_say_info(struct p2p_conn *conn);
 /* True if the next receive returns a message without reading from the socket. */
 bool p2p_conn_is_ready(const struct p2p_conn *conn);
 

@@ -130,6 +130,22 @@ p2p_identity_id_hex(const struct p2p_identity *identity)
     return identity->id_hex;
 }
 
+void
+p2p_identity_set_about(struct p2p_identity *identity, const struct p2p_about *about)
+{
+    p2p_lock(&identity->lock);
+    identity->about = *about;
+    p2p_unlock(&identity->lock);
+}
+
+void
+p2p_identity_get_about(struct p2p_identity *identity, struct p2p_about *out)
+{
+    p2p_lock(&identity->lock);
+    *out = identity->about;
+    p2p_unlock(&identity->lock);
+}
+
 const char *
 p2p_identity_public_pem(const struct p2p_identity *identity)
 {

@@ -36,6 +36,7 @@ struct p2p_identity {
     char public_pem[P2P_PEM_LEN + 1];
     struct stat key_file;
     struct p2p_known_lock lock;
+    struct p2p_about about P2P_GUARDED_BY(p2p_known_lock);
     struct p2p_known known P2P_GUARDED_BY(p2p_known_lock);
 };
 

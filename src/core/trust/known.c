@@ -177,6 +177,7 @@ struct change {
     const struct p2p_id *id;
     enum p2p_trust trust;
     const char *name, *address; /* NULL: as it is */
+    const struct p2p_about *claim;
     uint8_t protocol;
 };
 typedef enum p2p_err change_fn(struct p2p_known *known, const struct change *c,
@@ -301,6 +302,33 @@ p2p_known_set(struct p2p_identity *identity, const struct p2p_id *id,
     if (trust < P2P_TRUST_SEEN || trust > P2P_TRUST_PENDING)
         return P2P_ERR_USAGE;
     return apply(identity, change_set, &c);
+}
+
+static enum p2p_err
+change_claim(struct p2p_known *known, const struct change *c, bool *changed)
+{
+    struct p2p_known_peer *peer = p2p_known_peer_of(known, c->id);
+
+    if (!peer)
+        return P2P_ERR_NOT_FOUND;
+    *changed = strcmp(peer->claim.name, c->claim->name) != 0 ||
+               peer->claim.kind != c->claim->kind;
+    peer->claim = *c->claim;
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_known_claim(struct p2p_identity *identity, const struct p2p_id *id,
+                const struct p2p_about *claim)
+{
+    struct change c = {.id = id, .claim = claim};
+    struct p2p_known_peer peer;
+
+    /* Most peers say what they said before: that needs no lock of the folder. */
+    if (p2p_known_find(identity, id, &peer) == P2P_OK &&
+        strcmp(peer.claim.name, claim->name) == 0 && peer.claim.kind == claim->kind)
+        return P2P_OK;
+    return apply(identity, change_claim, &c);
 }
 
 static enum p2p_err

@@ -4,7 +4,13 @@
  *     <id> <trust> <lowest protocol> <first seen> <last seen> <addresses or -> [<name>]
  *
  * Times are Unix seconds; addresses stand between commas, the last one met first; the
- * name is the rest of the line. '#' begins a comment line.
+ * name is the rest of the line. '#' begins a comment line. What a peer says of itself
+ * stands in a line of its own after that of the peer:
+ *
+ *     #@ <id> <kind> <name>
+ *
+ * Programs that know nothing of it take it for a comment; when they write the file, it
+ * is gone until the peer says it again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -20,7 +26,10 @@
 #define KNOWN_FILE    "known_peers"
 #define DAMAGED_FILE  "known_peers.damaged"
 #define LINE_MAX_LEN  512
-#define FILE_SIZE_MAX ((off_t)P2P_KNOWN_PEERS_MAX * LINE_MAX_LEN)
+#define CLAIM_MAX_LEN 160
+#define PEER_MAX_LEN  (LINE_MAX_LEN + CLAIM_MAX_LEN)
+#define FILE_SIZE_MAX ((off_t)P2P_KNOWN_PEERS_MAX * PEER_MAX_LEN)
+#define CLAIM_MARK    "#@"
 #define TIME_MAX      (1ull << 40)
 
 static const char heading[] =
@@ -150,6 +159,36 @@ format_line(const struct p2p_known_peer *peer, char out[LINE_MAX_LEN])
                             peer->name[0] ? " " : "", peer->name);
 }
 
+static size_t
+format_claim(const struct p2p_known_peer *peer, char out[CLAIM_MAX_LEN])
+{
+    char id[P2P_ID_HEX_LEN + 1];
+
+    if (peer->claim.name[0] == '\0' && peer->claim.kind == P2P_ABOUT_UNKNOWN)
+        return 0;
+    p2p_hex_format(peer->id.b, sizeof(peer->id.b), id);
+    return (size_t)snprintf(out, CLAIM_MAX_LEN, CLAIM_MARK " %s %s %s\n", id,
+                            p2p_about_kind_name(peer->claim.kind), peer->claim.name);
+}
+
+/* A claim that cannot be read, or of a peer that is not there, is passed over: it is
+ * no loss. `line` is changed. */
+static void
+take_claim(const struct p2p_known *known, char *line)
+{
+    struct p2p_about claim;
+    struct p2p_known_peer *peer;
+    struct p2p_id id;
+
+    (void)next_field(&line);
+    if (p2p_hex_parse(next_field(&line), id.b, sizeof(id.b)) != P2P_OK ||
+        (peer = p2p_known_peer_of(known, &id)) == NULL ||
+        p2p_about_kind_parse(next_field(&line), &claim.kind) != P2P_OK)
+        return;
+    (void)p2p_about_set_name(&claim, line, strlen(line));
+    peer->claim = claim;
+}
+
 /* ---- The file ---- */
 
 /* Reads the whole file: text (owned), length and state; empty if there is no file. */
@@ -192,6 +231,8 @@ add_line(struct p2p_known *known, char *line, size_t len)
     struct p2p_known_peer peer, *slot;
     bool found = false;
 
+    if (strncmp(line, CLAIM_MARK " ", sizeof(CLAIM_MARK)) == 0 && strlen(line) == len)
+        take_claim(known, line);
     if (len == 0 || line[0] == '#')
         return P2P_OK;
     if (len >= LINE_MAX_LEN || strlen(line) != len || !parse_line(line, &peer) ||
@@ -293,7 +334,7 @@ keep_damaged(int dir)
 enum p2p_err
 p2p_known_save(int dir, struct p2p_known *known)
 {
-    char *text = malloc(sizeof(heading) + known->count * LINE_MAX_LEN);
+    char *text = malloc(sizeof(heading) + known->count * PEER_MAX_LEN);
     size_t len = sizeof(heading) - 1;
     enum p2p_err err = text ? P2P_OK : P2P_ERR_NOMEM;
 
@@ -302,8 +343,10 @@ p2p_known_save(int dir, struct p2p_known *known)
     if (err)
         goto out;
     memcpy(text, heading, len);
-    for (size_t i = 0; i < known->count; i++)
+    for (size_t i = 0; i < known->count; i++) {
         len += format_line(&known->peers[i], text + len);
+        len += format_claim(&known->peers[i], text + len);
+    }
     err = p2p_path_replace(dir, KNOWN_FILE, text, len);
     if (err)
         goto out;

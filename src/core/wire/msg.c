@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "p2p/about.h"
+
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- Fields ---- */
@@ -256,6 +258,34 @@ get_error(struct p2p_rd *rd, struct p2p_msg *msg)
     return true;
 }
 
+static void
+put_info(struct p2p_wr *wr, const struct p2p_msg *msg)
+{
+    p2p_wr_put_u8(wr, msg->info.kind);
+    p2p_wr_put_u32(wr, msg->info.features);
+    put_text(wr, msg->info.name);
+    put_text(wr, msg->info.version);
+}
+
+/* Nobody has to say a name, but one that is said must be fit to be shown. */
+static bool
+is_shown(struct p2p_text text)
+{
+    return text.len == 0 || p2p_about_name_check(text.at, text.len) == P2P_OK;
+}
+
+static bool
+get_info(struct p2p_rd *rd, struct p2p_msg *msg)
+{
+    struct p2p_msg_info *m = &msg->info;
+
+    m->kind = p2p_rd_get_u8(rd);
+    m->features = p2p_rd_get_u32(rd);
+    m->name = get_text(rd);
+    m->version = get_text(rd);
+    return is_shown(m->name) && is_shown(m->version);
+}
+
 /* ---- LIST: made entry by entry, read the same way ---- */
 
 enum { LIST_COUNT_AT = 1 + 4, LIST_ENTRY_FIXED = P2P_DIGEST_LEN + 8 + 8 + 2 };
@@ -346,6 +376,8 @@ static const struct codec codecs[] = {
     [P2P_MSG_PING] = {false, put_ping, get_ping},
     [P2P_MSG_PONG] = {false, put_ping, get_ping},
     [P2P_MSG_ERROR] = {true, put_error, get_error},
+    [P2P_MSG_INFO_GET] = {true, put_info, get_info},
+    [P2P_MSG_INFO] = {true, put_info, get_info},
 };
 
 /* NULL for a type that PROTOCOL.md does not name. */

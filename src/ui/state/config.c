@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "p2p/about.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/lock.h"
@@ -30,14 +30,8 @@ set_name(struct ui_settings *s, const char *text)
 {
     size_t len = strlen(text);
 
-    if (len == 0 || len > UI_NAME_MAX || !p2p_utf8_is_valid(text, len))
+    if (p2p_about_name_check(text, len) != P2P_OK)
         return false;
-    for (size_t i = 0; i < len;) {
-        uint32_t cp;
-        i += p2p_utf8_next((const uint8_t *)text + i, len - i, &cp);
-        if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || p2p_utf8_is_invisible(cp))
-            return false;
-    }
     memcpy(s->name, text, len + 1);
     return true;
 }
@@ -105,16 +99,22 @@ static const struct setting {
 static void
 set_defaults(struct ui_settings *s, const struct ui_options *opt)
 {
-    char host[UI_NAME_MAX + 1] = "";
-
-    if (gethostname(host, sizeof(host) - 1) != 0 || !set_name(s, host))
+    if (!set_name(s, opt->about.name))
         set_name(s, "this machine");
-    if (opt->name != NULL)
-        set_name(s, opt->name);
     set_limit_rate(s, opt->limit_rate);
     set_verify(s, opt->verify);
     s->connections = (unsigned)opt->connections;
     s->max_running = (unsigned)opt->max_running;
+}
+
+/* To the peers that it talks to. */
+static void
+say_name(struct ui_app *app, const struct ui_settings *s)
+{
+    struct p2p_about about = {.kind = app->opt.about.kind};
+
+    (void)p2p_about_set_name(&about, s->name, strlen(s->name));
+    p2p_identity_set_about(app->identity, &about);
 }
 
 struct ui_config *
@@ -132,6 +132,7 @@ ui_config_new(struct ui_app *app)
         if (text[0] != '\0')
             settings[i].set(&config->now, text);
     }
+    say_name(app, &config->now);
     return config;
 }
 
@@ -265,6 +266,7 @@ ui_config_handle_patch(struct http_request *req, void *arg)
     app->config->now = s;
     p2p_unlock(&app->config->lock);
     keep(app, body);
+    say_name(app, &s);
     ui_transfers_reconfigure(app->transfers);
     put_config(&o, app);
     http_json_end(&o, '}');

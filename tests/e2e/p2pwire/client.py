@@ -141,6 +141,10 @@ class Client:
     def hash(self, root):
         return self.ask(msg.Hash, msg.HashRequest(self.new_req(), root)).sha256
 
+    def info(self, name=b"", kind=0):
+        """Says what this device is; the answer says what the other one is."""
+        return self.ask(msg.Info, msg.InfoRequest(self.new_req(), kind, 0, name, b"p2pwire"))
+
     def ping(self, token):
         self.send(msg.Ping(token))
         assert self.expect(msg.Pong).token == token

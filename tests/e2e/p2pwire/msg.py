@@ -1,6 +1,7 @@
 """Every message of protocol 2's table: a dataclass each, encode beside decode."""
 
 import struct
+import unicodedata
 from dataclasses import dataclass, field
 
 
@@ -264,6 +265,42 @@ class Error:
         return cls(c.number("I"), c.number("H"), c.text())
 
 
+def is_shown(text):
+    """What may be shown to people as it is: at most 63 bytes, nothing hidden, no space at the ends."""
+    try:
+        shown = text.decode()
+    except UnicodeDecodeError:
+        return False
+    hidden = any(unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") for c in shown)
+    return len(text) <= 63 and not hidden and shown == shown.strip(" ")
+
+
+@dataclass
+class InfoRequest:
+    """What the sender says of itself; INFO, the answer, has the same body."""
+
+    TYPE = 0x28
+    req: int
+    kind: int = 0
+    features: int = 0
+    name: bytes = b""
+    version: bytes = b""
+
+    def body(self):
+        return struct.pack(">IBI", self.req, self.kind, self.features) + text16(self.name) + text16(self.version)
+
+    @classmethod
+    def parse(cls, c):
+        message = cls(c.number("I"), c.number("B"), c.number("I"), c.text(), c.text())
+        if not is_shown(message.name) or not is_shown(message.version):
+            raise Malformed("a name that cannot be shown")
+        return message
+
+
+class Info(InfoRequest):
+    TYPE = 0x29
+
+
 @dataclass
 class Empty:
     def body(self):
@@ -288,7 +325,7 @@ class Close(Empty):
 
 MESSAGES = [
     Ready, Rekey, Close, MetaRequest, Meta, LayerRequest, Layer, Get, Data, Cancel,
-    ListRequest, List, HashRequest, Hash, Ping, Pong, Error,
+    ListRequest, List, HashRequest, Hash, Ping, Pong, Error, InfoRequest, Info,
 ]  # fmt: skip
 BY_TYPE = {message.TYPE: message for message in MESSAGES}
 

@@ -39,7 +39,8 @@ class Connection:
 class Server:
     """Serves `files` ({name: bytes}) on a free port of 127.0.0.1 until closed."""
 
-    def __init__(self, files, identity=None, chunk_size=1 << 20, port=0):
+    def __init__(self, files, identity=None, chunk_size=1 << 20, port=0, name=b""):
+        self.name = name
         self.identity = identity or Identity()
         self.files = {name: File(name, data, chunk_size) for name, data in files.items()}
         self.by_root = {file.root: file for file in self.files.values()}
@@ -94,6 +95,7 @@ class Server:
             msg.Get: self.on_get,
             msg.ListRequest: self.on_list,
             msg.HashRequest: self.on_hash,
+            msg.InfoRequest: self.on_info,
             msg.Ping: lambda c, m: c.send(msg.Pong(m.token)),
             msg.Cancel: lambda c, m: None,
         }
@@ -165,3 +167,6 @@ class Server:
 
     def on_hash(self, connection, request):
         connection.send(msg.Hash(request.req, self.by_root[request.root].sha256))
+
+    def on_info(self, connection, request):
+        connection.send(msg.Info(request.req, 0, 0, self.name, b"p2pwire"))

@@ -1,0 +1,34 @@
+/*
+ * machine - what this machine says of itself unless its owner says otherwise. Reads
+ * files of the system: call before a sandbox closes.
+ */
+#ifndef P2P_MACHINE_H
+#define P2P_MACHINE_H
+
+#include "p2p/about.h"
+
+#pragma GCC visibility push(default)
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The kind by the type of its chassis (DMI); UNKNOWN where there is none. */
+enum p2p_about_kind p2p_machine_kind(void);
+/* The kind of a chassis type of SMBIOS (7.4.1). */
+enum p2p_about_kind p2p_machine_kind_of_chassis(unsigned type);
+
+/*
+ * From the options --name and --device-kind; NULL for what was not given. Without a
+ * name it is the host's name, or "" when that cannot be shown. USAGE: one of the
+ * options has a wrong value; `why` (cap bytes) says which and what to do.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_machine_about(const char *name, const char *kind,
+                                              struct p2p_about *out, char *why,
+                                              size_t cap);
+
+#ifdef __cplusplus
+}
+#endif
+#pragma GCC visibility pop
+
+#endif
