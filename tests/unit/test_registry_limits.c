@@ -253,6 +253,83 @@ one_address_has_its_share(void **state)
     assert_true(is_listed(1) && is_listed(2));
 }
 
+/* How many of `count` peers are taken, one from each /64 of prefix:0 and up (IPv4: from
+ * each address). */
+static unsigned
+put_from_each(unsigned first, unsigned count, const char *prefix, unsigned start)
+{
+    unsigned taken = 0;
+    char from[40];
+
+    for (unsigned i = 0; i < count; i++) {
+        enum registry_result result;
+        if (strchr(prefix, ':') != NULL)
+            snprintf(from, sizeof(from), "%s:%x::1", prefix, start + i);
+        else
+            snprintf(from, sizeof(from), "%s.%u", prefix, start + i);
+        result = put_many(first + i, 1, from);
+        assert_true(result == REGISTRY_OK || result == REGISTRY_CROWDED);
+        taken += result == REGISTRY_OK;
+    }
+    return taken;
+}
+
+/* A customer of a network provider has thousands of /64. */
+static void
+many_prefixes_of_one_network_have_their_share(void **state)
+{
+    struct p2p_id id = id_of(1000);
+
+    (void)state;
+    open_with((struct registry_options){.max_peers_per_ip = 10});
+    assert_int_equal(put_from_each(1000, 256, "2001:db8:1", 0), 20); /* one /56 */
+    assert_int_equal(put_from_each(2000, 256, "2001:db8:1", 0x100), 20);
+    assert_int_equal(put_from_each(3000, 256, "2001:db8:1", 0x200), 0); /* one /48 */
+    assert_int_equal(put_from_each(4000, 256, "2001:db8:2", 0), 20);
+    assert_int_equal(put_from_each(5000, 200, "192.0.2", 1), 200);
+    assert_int_equal(put_many(1000, 2, "2001:db8:1::1"), REGISTRY_OK); /* again */
+    registry_remove(registry, &id);
+    assert_int_equal(put_from_each(6000, 2, "2001:db8:1", 0x300), 1);
+}
+
+static void
+their_bytes_count_together(void **state)
+{
+    unsigned taken = 0;
+    char from[40];
+
+    (void)state;
+    open_with(
+        (struct registry_options){.max_bytes = 64 * MIB, .max_bytes_per_ip = MIB});
+    for (unsigned i = 0; i < 64; i++) { /* of 16 different /56 */
+        snprintf(from, sizeof(from), "2001:db8:1:%x::1", i << 6);
+        taken += put_many(i, 2000, from) == REGISTRY_OK;
+    }
+    assert_in_range(taken, 4, 8);
+    assert_int_equal(put_many(100, 2000, "2001:db8:2::1"), REGISTRY_OK);
+}
+
+static void
+a_network_that_spreads_makes_room_for_others(void **state)
+{
+    unsigned taken = 0;
+    char from[40];
+
+    (void)state;
+    open_with((struct registry_options){.max_bytes = 4 * MIB});
+    for (unsigned i = 0; i < 400; i++) {
+        snprintf(from, sizeof(from), "2001:db8:1:%x::1", i);
+        taken += put_many(i, 200, from) == REGISTRY_OK;
+    }
+    assert_true(taken > 10 && stats_now().peers < 200); /* it is full */
+    for (unsigned n = 0; n < 5; n++) {
+        snprintf(from, sizeof(from), "192.0.2.%u", n);
+        assert_int_equal(put_many(1000 + n, 200, from), REGISTRY_OK);
+    }
+    for (unsigned n = 0; n < 5; n++)
+        assert_true(is_listed(1000 + n));
+}
+
 /* With the limits that p2p-discovery has by itself. */
 static void
 five_hundred_colleagues_come_from_one_address(void **state)
@@ -469,6 +546,9 @@ main(void)
         TEST(what_goes_is_not_counted_any_more),
         TEST(names_that_change_for_ever_stay_within_the_memory),
         TEST(one_address_has_its_share),
+        TEST(many_prefixes_of_one_network_have_their_share),
+        TEST(their_bytes_count_together),
+        TEST(a_network_that_spreads_makes_room_for_others),
         TEST(five_hundred_colleagues_come_from_one_address),
         TEST(the_dead_take_no_place_from_the_living),
         TEST(tombstones_of_all_addresses_have_their_part_of_the_memory),

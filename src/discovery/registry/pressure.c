@@ -19,9 +19,15 @@ pressure_score(uint64_t source_bytes, bool is_signed, uint64_t age_ms)
 static uint64_t
 score_of(const struct registry *r, const struct peer *p, uint64_t now_ms)
 {
-    uint64_t bytes =
-        p->source != SLAB_NONE ? source_at(&r->sources, p->source)->bytes : p->charge;
+    uint64_t bytes = p->charge;
 
+    /* A network that spreads over many sources is as heavy as one of them would be. */
+    for (uint32_t at = p->source; at != SLAB_NONE;
+         at = source_at(&r->sources, at)->wider) {
+        const struct source *s = source_at(&r->sources, at);
+        uint64_t of_source = s->bytes / source_factor(s->from);
+        bytes = of_source > bytes ? of_source : bytes;
+    }
     return pressure_score(bytes, p->key != NULL, now_ms - p->since_ms);
 }
 

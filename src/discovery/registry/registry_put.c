@@ -43,25 +43,44 @@ counts_for(const struct record *rec, uint8_t from[16])
     return true;
 }
 
-/* Whether the source may register one more peer of this many bytes, instead of `p` (or
- * NULL). */
+/* The same for one width of the source. */
+static enum registry_result
+check_width(const struct registry *r, const struct peer *p, const uint8_t from[16],
+            uint64_t charge)
+{
+    uint32_t at = sources_find(&r->sources, from);
+    const struct source *s = at != SLAB_NONE ? source_at(&r->sources, at) : NULL;
+    bool is_counted =
+        p != NULL && s != NULL && sources_is_within(&r->sources, p->source, at);
+    uint64_t bytes = (s != NULL ? s->bytes : 0) - (is_counted ? p->charge : 0);
+    uint64_t factor = source_factor(from);
+
+    if (r->opt.max_peers_per_ip > 0 && !is_counted && s != NULL &&
+        s->peers >= r->opt.max_peers_per_ip * factor)
+        return REGISTRY_CROWDED;
+    /* A peer that becomes smaller is not limited. */
+    if (r->opt.max_bytes_per_ip > 0 &&
+        bytes + charge > r->opt.max_bytes_per_ip * factor &&
+        !(is_counted && charge <= p->charge))
+        return REGISTRY_HEAVY;
+    return REGISTRY_OK;
+}
+
+/* Whether the source, and those that contain it, may register one more peer of this
+ * many bytes, instead of `p` (or NULL). */
 static enum registry_result
 check_source(const struct registry *r, const struct peer *p, const uint8_t from[16],
              uint64_t charge)
 {
-    uint32_t at = sources_find(&r->sources, from);
-    const struct source *s = at != SLAB_NONE ? source_at(&r->sources, at) : NULL;
-    bool is_counted = p != NULL && at != SLAB_NONE && p->source == at;
-    uint64_t bytes = (s != NULL ? s->bytes : 0) - (is_counted ? p->charge : 0);
+    uint8_t key[16], wider[16];
+    enum registry_result result;
 
-    if (r->opt.max_peers_per_ip > 0 && !is_counted && s != NULL &&
-        s->peers >= r->opt.max_peers_per_ip)
-        return REGISTRY_CROWDED;
-    /* A peer that becomes smaller is not limited. */
-    if (r->opt.max_bytes_per_ip > 0 && bytes + charge > r->opt.max_bytes_per_ip &&
-        !(is_counted && charge <= p->charge))
-        return REGISTRY_HEAVY;
-    return REGISTRY_OK;
+    memcpy(wider, from, sizeof(wider));
+    do {
+        memcpy(key, wider, sizeof(key));
+        result = check_width(r, p, key, charge);
+    } while (result == REGISTRY_OK && source_widen(key, wider));
+    return result;
 }
 
 void
@@ -71,16 +90,10 @@ registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
     struct peer *p = peer_at(r, at);
     uint32_t old = p->source;
 
-    if (old != SLAB_NONE) {
-        source_at(&r->sources, old)->peers--;
-        source_at(&r->sources, old)->bytes -= p->charge;
-    }
+    sources_remove_peer(&r->sources, old, p->charge);
     p->source = from != NULL ? sources_get(&r->sources, from) : SLAB_NONE;
     p->charge = charge;
-    if (p->source != SLAB_NONE) {
-        source_at(&r->sources, p->source)->peers++;
-        source_at(&r->sources, p->source)->bytes += charge;
-    }
+    sources_add_peer(&r->sources, p->source, charge);
     sources_drop_if_empty(&r->sources, old);
 }
 
@@ -139,18 +152,38 @@ charge_of(const struct record *rec)
     return charge;
 }
 
+/* What a source has if the peer has this many bytes and counts for it. */
+static uint64_t
+bytes_with(const struct registry *r, const struct peer *p, const uint8_t from[16],
+           uint64_t charge)
+{
+    uint32_t at = sources_find(&r->sources, from);
+
+    if (at == SLAB_NONE)
+        return charge;
+    if (p != NULL && sources_is_within(&r->sources, p->source, at))
+        charge -= p->charge; /* wraps and comes back */
+    return source_at(&r->sources, at)->bytes + charge;
+}
+
 /* The score of the peer (pressure.h) if it has this many bytes from this source (NULL:
  * none). */
 static uint64_t
 score_for(const struct registry *r, const struct peer *p, const uint8_t *from,
           uint64_t charge, bool is_signed)
 {
-    uint32_t at = from != NULL ? sources_find(&r->sources, from) : SLAB_NONE;
     uint64_t bytes = charge;
+    uint8_t key[16], wider[16];
 
-    if (at != SLAB_NONE)
-        bytes += source_at(&r->sources, at)->bytes -
-                 (p != NULL && p->source == at ? p->charge : 0);
+    if (from != NULL) {
+        memcpy(wider, from, sizeof(wider));
+        do {
+            uint64_t of_key;
+            memcpy(key, wider, sizeof(key));
+            of_key = bytes_with(r, p, key, charge) / source_factor(key);
+            bytes = of_key > bytes ? of_key : bytes;
+        } while (source_widen(key, wider));
+    }
     return pressure_score(bytes, is_signed, p != NULL ? p2p_now_ms() - p->since_ms : 0);
 }
 
