@@ -21,7 +21,6 @@ def change_file(path, how):
     elif how == "shrink":
         os.truncate(path, 20 * MIB)
     elif how == "replace":
-        (path.parent / ".new").write_bytes(os.urandom(SIZE))
         (path.parent / ".new").rename(path)
     elif how == "first byte":
         with open(path, "r+b") as file:
@@ -36,6 +35,7 @@ def change_file(path, how):
 def test_a_file_that_changes_is_fetched_as_it_is_now(suite, how):
     peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
     path = peer.shared / "f.bin"
+    (peer.shared / ".new").write_bytes(os.urandom(SIZE))  # now: later the download would not wait for it
     getter = Getter(suite, "--from", peer.where)
     getter.wait_for(10 * MIB)
     change_file(path, how)

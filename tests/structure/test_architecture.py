@@ -58,7 +58,7 @@ def functions(text):
 
 def test_every_function_that_opens_its_callers_lock_is_named():
     found = {name for p in SOURCES for name, body in functions(text_of(p)) if reopens(body)}
-    assert len(found) > 10
+    assert len(found) > 4
     listed = names_in(section("Functions that release their caller's lock"))
     assert not found - listed, "name these in the table, or better: let the caller release the lock"
 

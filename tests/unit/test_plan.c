@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "core/download/download_internal.h"
+#include "core/download/file.h"
 #include "core/download/grow.h"
 #include "core/download/plan.h"
 #include "core/download/window.h"
@@ -323,14 +323,16 @@ full_sockets_need_no_trial(void **state)
 static unsigned
 connections_to(struct dl_source source, int protocol)
 {
-    static struct p2p_download dl; /* too large for the stack */
+    static struct dl_file file; /* too large for the stack */
+    static struct p2p_download dl = {.file = &file};
 
-    dl.protocol = protocol;
-    dl.connections = 4;
-    dl.source_count = 1;
-    dl.sources[0] = source;
+    p2p_mutex_unshared(&dl.lock);
+    dl.task = protocol == 1 ? &p2p_dl_file1_task : &p2p_dl_file_task;
+    dl.opt.connections = 4;
+    dl.swarm.source_count = 1;
+    dl.swarm.sources[0] = source;
     p2p_dl_share_out_connections(&dl);
-    return dl.sources[0].wanted;
+    return dl.swarm.sources[0].wanted;
 }
 
 static void

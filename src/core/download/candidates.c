@@ -7,7 +7,6 @@
  * it out.
  */
 #include "core/download/download_internal.h"
-#include "core/download/folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,11 +44,11 @@ make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec, size_t t
 {
     struct p2p_addr remembered[P2P_PEER_ADDRESSES_MAX];
     struct dl_candidate c = {.addr = spec->addr, .rank.turn = turn};
-    size_t count = p2p_rank_remembered(dl->identity, spec->id, remembered);
+    size_t count = p2p_rank_remembered(dl->opt.identity, spec->id, remembered);
     char text[P2P_ADDR_TEXT];
 
     *out = (struct dl_offer){.count = 0};
-    c.rank.rank = c.who = p2p_rank_of(dl->identity, spec->id);
+    c.rank.rank = c.who = p2p_rank_of(dl->opt.identity, spec->id);
     if (spec->id != NULL) {
         c.expected = *spec->id;
         c.is_expected = true;
@@ -82,15 +81,16 @@ is_same_id(const struct dl_source *s, const struct dl_candidate *c)
  * the peers differ. */
 static bool
 is_known_already(const struct p2p_download *dl, const struct dl_candidate *c)
+    P2P_REQUIRES(p2p_dl_lock)
 {
-    for (size_t i = 0; i < dl->source_count; i++) {
-        const struct dl_source *s = &dl->sources[i];
+    for (size_t i = 0; i < dl->swarm.source_count; i++) {
+        const struct dl_source *s = &dl->swarm.sources[i];
         if (p2p_addr_equal(&s->addr, &c->addr) &&
             (!s->is_expected || !c->is_expected || is_same_id(s, c)))
             return true;
     }
-    for (size_t i = 0; i < dl->waiting_count; i++) {
-        const struct dl_candidate *w = &dl->waiting[i];
+    for (size_t i = 0; i < dl->swarm.waiting_count; i++) {
+        const struct dl_candidate *w = &dl->swarm.waiting[i];
         if (p2p_addr_equal(&w->addr, &c->addr) && w->is_expected == c->is_expected &&
             (!w->is_expected || p2p_id_equal(&w->expected, &c->expected)))
             return true;
@@ -110,37 +110,40 @@ compare(const struct dl_candidate *a, const struct dl_candidate *b)
 
 static enum p2p_err
 wait_in_line(struct p2p_download *dl, const struct dl_candidate *c)
+    P2P_REQUIRES(p2p_dl_lock)
 {
-    size_t at = dl->waiting_count;
+    size_t at = dl->swarm.waiting_count;
 
     if (c->rank.rank >= P2P_RANK_BLOCKED)
         return P2P_OK;
-    if (dl->waiting == NULL)
-        dl->waiting = calloc(P2P_DOWNLOAD_WAITING_MAX, sizeof(*dl->waiting));
-    if (dl->waiting == NULL)
+    if (dl->swarm.waiting == NULL)
+        dl->swarm.waiting =
+            calloc(P2P_DOWNLOAD_WAITING_MAX, sizeof(*dl->swarm.waiting));
+    if (dl->swarm.waiting == NULL)
         return P2P_ERR_NOMEM;
-    while (at > 0 && compare(c, &dl->waiting[at - 1]) < 0)
+    while (at > 0 && compare(c, &dl->swarm.waiting[at - 1]) < 0)
         at--;
     if (at == P2P_DOWNLOAD_WAITING_MAX)
         return P2P_ERR_TOO_LARGE;
-    if (dl->waiting_count == P2P_DOWNLOAD_WAITING_MAX)
-        dl->waiting_count--; /* the last one is left out */
-    memmove(&dl->waiting[at + 1], &dl->waiting[at],
-            (dl->waiting_count - at) * sizeof(*dl->waiting));
-    dl->waiting[at] = *c;
-    dl->waiting_count++;
+    if (dl->swarm.waiting_count == P2P_DOWNLOAD_WAITING_MAX)
+        dl->swarm.waiting_count--; /* the last one is left out */
+    memmove(&dl->swarm.waiting[at + 1], &dl->swarm.waiting[at],
+            (dl->swarm.waiting_count - at) * sizeof(*dl->swarm.waiting));
+    dl->swarm.waiting[at] = *c;
+    dl->swarm.waiting_count++;
     return P2P_OK;
 }
 
 static enum p2p_err
 take_offer(struct p2p_download *dl, const struct dl_offer *offer)
+    P2P_REQUIRES(p2p_dl_lock)
 {
     enum p2p_err err = P2P_OK;
 
     for (size_t i = 0; i < offer->count && err == P2P_OK; i++)
         if (!is_known_already(dl, &offer->at[i]))
             err = wait_in_line(dl, &offer->at[i]);
-    pthread_cond_broadcast(&dl->changed); /* the control thread gives out places */
+    p2p_dl_wake(dl); /* the control thread gives out places */
     return err;
 }
 
@@ -162,14 +165,15 @@ p2p_dl_offer_source(struct p2p_download *dl, const struct p2p_source_spec *spec,
 bool
 p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
 {
-    return s->workers > 0 || (s->state != P2P_SRC_DROPPED && s->failures < dl->retries);
+    return s->workers > 0 ||
+           (s->state != P2P_SRC_DROPPED && s->failures < dl->opt.retries);
 }
 
 /* The source keeps failing and has delivered nothing, and the candidate has failed less
  * often. */
 static bool
 gives_way(const struct p2p_download *dl, const struct dl_source *s,
-          const struct dl_candidate *c)
+          const struct dl_candidate *c) P2P_REQUIRES(p2p_dl_lock)
 {
     return p2p_dl_source_is_live(dl, s) && s->workers == 0 && s->received == 0 &&
            s->failures > c->failures && s->rank.rank >= c->rank.rank;
@@ -178,9 +182,10 @@ gives_way(const struct p2p_download *dl, const struct dl_source *s,
 /* The live source that is this peer, or at this address. */
 static unsigned
 find_twin(const struct p2p_download *dl, const struct dl_candidate *c)
+    P2P_REQUIRES(p2p_dl_lock)
 {
-    for (unsigned i = 0; i < dl->source_count; i++) {
-        const struct dl_source *s = &dl->sources[i];
+    for (unsigned i = 0; i < dl->swarm.source_count; i++) {
+        const struct dl_source *s = &dl->swarm.sources[i];
         if (p2p_dl_source_is_live(dl, s) &&
             (is_same_id(s, c) || p2p_addr_equal(&s->addr, &c->addr)))
             return i;
@@ -199,13 +204,13 @@ is_same_net(const struct p2p_net_of *a, const struct p2p_net_of *b)
  * that can give way. */
 static unsigned
 count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
-                bool same_net, unsigned *tired)
+                bool same_net, unsigned *tired) P2P_REQUIRES(p2p_dl_lock)
 {
     unsigned count = 0;
 
     *tired = NO_PLACE;
-    for (unsigned i = 0; i < dl->source_count; i++) {
-        const struct dl_source *s = &dl->sources[i];
+    for (unsigned i = 0; i < dl->swarm.source_count; i++) {
+        const struct dl_source *s = &dl->swarm.sources[i];
         if (s->rank.rank != P2P_RANK_NEW || !p2p_dl_source_is_live(dl, s) ||
             (same_net && !is_same_net(&s->net, &c->net)))
             continue;
@@ -220,17 +225,18 @@ count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
  * are others. */
 static unsigned
 free_place(const struct p2p_download *dl, const struct dl_candidate *c)
+    P2P_REQUIRES(p2p_dl_lock)
 {
     unsigned dead = NO_PLACE, tired = NO_PLACE;
 
-    if (dl->source_count < DL_SOURCES)
-        return (unsigned)dl->source_count;
-    for (unsigned i = 0; i < dl->source_count; i++) {
-        const struct dl_source *s = &dl->sources[i];
+    if (dl->swarm.source_count < DL_SOURCES)
+        return (unsigned)dl->swarm.source_count;
+    for (unsigned i = 0; i < dl->swarm.source_count; i++) {
+        const struct dl_source *s = &dl->swarm.sources[i];
         if (gives_way(dl, s, c))
             tired = i;
         if (!p2p_dl_source_is_live(dl, s) &&
-            (dead == NO_PLACE || dl->sources[dead].received > s->received))
+            (dead == NO_PLACE || dl->swarm.sources[dead].received > s->received))
             dead = i;
     }
     return dead != NO_PLACE ? dead : tired;
@@ -238,11 +244,12 @@ free_place(const struct p2p_download *dl, const struct dl_candidate *c)
 
 static unsigned
 place_for(const struct p2p_download *dl, const struct dl_candidate *c)
+    P2P_REQUIRES(p2p_dl_lock)
 {
     unsigned tired, twin = find_twin(dl, c);
 
     if (twin != NO_PLACE)
-        return gives_way(dl, &dl->sources[twin], c) ? twin : NO_PLACE;
+        return gives_way(dl, &dl->swarm.sources[twin], c) ? twin : NO_PLACE;
     if (c->rank.rank == P2P_RANK_NEW) {
         if (count_strangers(dl, c, true, &tired) >= P2P_RANK_PER_NET_MAX)
             return tired;
@@ -254,7 +261,7 @@ place_for(const struct p2p_download *dl, const struct dl_candidate *c)
 
 /* The source that had the place becomes a candidate again. */
 static void
-step_back(struct p2p_download *dl, const struct dl_source *s)
+step_back(struct p2p_download *dl, const struct dl_source *s) P2P_REQUIRES(p2p_dl_lock)
 {
     const struct dl_candidate c = {.addr = s->addr,
                                    .expected = s->expected,
@@ -271,9 +278,10 @@ step_back(struct p2p_download *dl, const struct dl_source *s)
 
 static void
 seat(struct p2p_download *dl, unsigned place, const struct dl_candidate *c)
+    P2P_REQUIRES(p2p_dl_lock)
 {
-    struct dl_source *s = &dl->sources[place], former = *s;
-    bool was_live = place < dl->source_count && p2p_dl_source_is_live(dl, s);
+    struct dl_source *s = &dl->swarm.sources[place], former = *s;
+    bool was_live = place < dl->swarm.source_count && p2p_dl_source_is_live(dl, s);
 
     *s = (struct dl_source){.addr = c->addr,
                             .expected = c->expected,
@@ -285,13 +293,13 @@ seat(struct p2p_download *dl, unsigned place, const struct dl_candidate *c)
                             .failures = c->failures,
                             .next_try_ms = c->next_try_ms,
                             .state = P2P_SRC_CONNECTING};
-    if (place == dl->source_count)
-        dl->source_count++;
-    if (dl->folder != NULL)
-        p2p_folder_forget_refusals(dl->folder, place);
+    if (place == dl->swarm.source_count)
+        dl->swarm.source_count++;
+    if (dl->task->on_seat != NULL)
+        dl->task->on_seat(dl, place);
     if (was_live)
         step_back(dl, &former);
-    pthread_cond_broadcast(&dl->changed);
+    p2p_dl_wake(dl);
 }
 
 void
@@ -299,16 +307,16 @@ p2p_dl_fill_places(struct p2p_download *dl)
 {
     uint64_t now = p2p_now_ms();
 
-    for (size_t i = 0; i < dl->waiting_count;) {
-        struct dl_candidate c = dl->waiting[i];
+    for (size_t i = 0; i < dl->swarm.waiting_count;) {
+        struct dl_candidate c = dl->swarm.waiting[i];
         unsigned place = c.next_try_ms <= now ? place_for(dl, &c) : NO_PLACE;
         if (place == NO_PLACE) {
             i++;
             continue;
         }
-        dl->waiting_count--;
-        memmove(&dl->waiting[i], &dl->waiting[i + 1],
-                (dl->waiting_count - i) * sizeof(*dl->waiting));
+        dl->swarm.waiting_count--;
+        memmove(&dl->swarm.waiting[i], &dl->swarm.waiting[i + 1],
+                (dl->swarm.waiting_count - i) * sizeof(*dl->swarm.waiting));
         seat(dl, place, &c);
     }
 }

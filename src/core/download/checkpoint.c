@@ -2,7 +2,7 @@
  * last flush is short. Not more often, because a flush delays the writes beside it, and
  * because chunks that a power loss finds unflushed are checked again and not downloaded
  * again. */
-#include "core/download/download_internal.h"
+#include "core/download/file.h"
 
 #include <stdlib.h>
 #include <time.h>

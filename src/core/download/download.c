@@ -1,11 +1,10 @@
 /* The public functions: start, status, pause, cancel, wait. */
 #include "p2p/download.h"
-#include "p2p/clock.h"
-#include "p2p/lock.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/download/file.h"
 #include "core/download/folder.h"
 
 #define RETRIES 5
@@ -42,63 +41,82 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
         opt->connections > P2P_DOWNLOAD_CONNECTIONS_MAX ||
         (opt->protocol == 1 && (opt->root != NULL || is_folder_name(opt->name))))
         return P2P_ERR_USAGE;
-    err = take_name(opt->name, dl->name);
+    err = take_name(opt->name, dl->opt.name);
     if (err == P2P_OK)
-        err = take_name(save_as, dl->save_as);
-    if (err == P2P_OK && is_folder_name(dl->name) != is_folder_name(dl->save_as))
+        err = take_name(save_as, dl->opt.save_as);
+    if (err == P2P_OK &&
+        is_folder_name(dl->opt.name) != is_folder_name(dl->opt.save_as))
         err = P2P_ERR_NAME;
-    dl->identity = opt->identity;
-    dl->downloads = opt->downloads;
-    dl->discovery = opt->discovery;
-    dl->rate = opt->rate;
-    dl->conflict = opt->conflict;
-    dl->verify = opt->verify;
-    dl->connections =
+    dl->opt.identity = opt->identity;
+    dl->opt.downloads = opt->downloads;
+    dl->opt.discovery = opt->discovery;
+    dl->opt.rate = opt->rate;
+    dl->opt.conflict = opt->conflict;
+    dl->opt.verify = opt->verify;
+    dl->opt.connections =
         opt->connections > 0 ? opt->connections : P2P_DOWNLOAD_CONNECTIONS;
-    dl->retries = opt->retries > 0 ? opt->retries : RETRIES;
-    dl->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
-    dl->protocol = opt->protocol == 1 ? 1 : 2;
-    dl->root_asked = opt->root != NULL;
-    dl->size_announced = opt->size_announced && !is_folder_name(opt->name);
-    dl->announced_size = opt->announced_size;
-    dl->keep_free = opt->keep_free;
-    if (opt->root != NULL)
-        dl->meta.root = *opt->root;
+    dl->opt.retries = opt->retries > 0 ? opt->retries : RETRIES;
+    dl->opt.timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
+    dl->opt.protocol = opt->protocol == 1 ? 1 : 2;
+    dl->opt.root_asked = opt->root != NULL;
+    dl->opt.size_announced = opt->size_announced && !is_folder_name(opt->name);
+    dl->opt.announced_size = opt->announced_size;
+    dl->opt.keep_free = opt->keep_free;
+    return err;
+}
+
+/* The kind of task that was asked for. */
+static enum p2p_err
+choose_task(struct p2p_download *dl, const struct p2p_download_options *opt)
+{
+    if (is_folder_name(dl->opt.name)) {
+        dl->task = &p2p_folder_task;
+        return p2p_folder_new(dl);
+    }
+    dl->task = dl->opt.protocol == 1 ? &p2p_dl_file1_task : &p2p_dl_file_task;
+    return p2p_dl_file_new(dl, opt->root);
+}
+
+static enum p2p_err
+take_sources(struct p2p_download *dl, const struct p2p_download_options *opt)
+{
+    enum p2p_err err = P2P_OK;
+
     for (size_t i = 0; i < opt->source_count && err == P2P_OK; i++) {
         err = p2p_dl_offer_source(dl, &opt->sources[i], i);
         if (err == P2P_ERR_TOO_LARGE) /* there are enough better sources */
             err = P2P_OK;
     }
+    p2p_lock(&dl->lock);
     p2p_dl_fill_places(dl);
+    p2p_unlock(&dl->lock);
     return err;
-}
-
-/* CLOCK_MONOTONIC, so that setting the wall clock wakes or stops no thread. */
-static void
-init_locks(struct p2p_download *dl)
-{
-    p2p_mutex_init(&dl->lock);
-    p2p_cond_init(&dl->changed);
-    pthread_cond_init(&dl->next_ready, NULL);
 }
 
 static void
 dl_free(struct p2p_download *dl)
 {
-    pthread_cond_destroy(&dl->next_ready);
+    p2p_mutex_unshared(&dl->lock);
     pthread_cond_destroy(&dl->changed);
     p2p_mutex_clear(&dl->lock);
-    free(dl->waiting);
-    free(dl->layer);
-    free(dl->old_layer);
-    for (size_t i = 0; dl->folder != NULL && i < dl->folder->count; i++) {
-        free(dl->folder->files[i].name);
-        free(dl->folder->files[i].safe);
-    }
-    if (dl->folder != NULL)
-        free(dl->folder->files);
-    free(dl->folder);
+    free(dl->swarm.waiting);
+    if (dl->file != NULL || dl->folder != NULL)
+        dl->task->free(dl);
     free(dl);
+}
+
+static enum p2p_err
+start(struct p2p_download *dl, const struct p2p_download_options *opt)
+{
+    enum p2p_err err = take_options(dl, opt);
+
+    if (err == P2P_OK)
+        err = choose_task(dl, opt);
+    if (err == P2P_OK)
+        err = take_sources(dl, opt);
+    if (err == P2P_OK)
+        err = p2p_err_from_errno(pthread_create(&dl->control, NULL, p2p_dl_run, dl));
+    return err;
 }
 
 enum p2p_err
@@ -111,19 +129,11 @@ p2p_download_start(const struct p2p_download_options *opt, p2p_download_event *o
     *out = NULL;
     if (dl == NULL)
         return P2P_ERR_NOMEM;
-    init_locks(dl);
-    dl->on_event = on_event;
-    dl->event_arg = arg;
-    err = take_options(dl, opt);
-    if (err == P2P_OK && is_folder_name(dl->name)) {
-        dl->folder = calloc(1, sizeof(*dl->folder));
-        err = dl->folder != NULL ? p2p_random(&dl->folder->run, sizeof(dl->folder->run))
-                                 : P2P_ERR_NOMEM;
-    }
-    if (err == P2P_OK)
-        err = p2p_err_from_errno(pthread_create(
-            &dl->control, NULL,
-            dl->folder != NULL ? p2p_dl_folder_main : p2p_dl_control_main, dl));
+    p2p_mutex_init(&dl->lock);
+    p2p_cond_init(&dl->changed);
+    dl->opt.on_event = on_event;
+    dl->opt.event_arg = arg;
+    err = start(dl, opt);
     if (err == P2P_OK)
         *out = dl;
     else
@@ -149,8 +159,8 @@ void
 p2p_download_pause(struct p2p_download *dl)
 {
     p2p_lock(&dl->lock);
-    dl->want_pause = true;
-    pthread_cond_broadcast(&dl->changed);
+    dl->wants.pause = true;
+    p2p_dl_wake(dl);
     p2p_unlock(&dl->lock);
 }
 
@@ -158,9 +168,9 @@ void
 p2p_download_resume(struct p2p_download *dl)
 {
     p2p_lock(&dl->lock);
-    dl->want_pause = false;
-    dl->want_resume = true;
-    pthread_cond_broadcast(&dl->changed);
+    dl->wants.pause = false;
+    dl->wants.resume = true;
+    p2p_dl_wake(dl);
     p2p_unlock(&dl->lock);
 }
 
@@ -168,9 +178,9 @@ void
 p2p_download_cancel(struct p2p_download *dl, bool keep_data)
 {
     p2p_lock(&dl->lock);
-    dl->keep_data = keep_data;
-    dl->want_cancel = true;
-    pthread_cond_broadcast(&dl->changed);
+    dl->wants.keep_data = keep_data;
+    dl->wants.cancel = true;
+    p2p_dl_wake(dl);
     p2p_unlock(&dl->lock);
 }
 
@@ -181,10 +191,10 @@ p2p_download_wait(struct p2p_download *dl)
 
     p2p_lock(&dl->lock);
     /* After the last event: the state is set before the callback is called. */
-    while (!dl->reported_end)
+    while (!dl->report.reported_end)
         p2p_dl_wait(dl, 1000);
-    err = dl->state == P2P_DL_COMPLETED ? P2P_OK : dl->error;
-    if (dl->state == P2P_DL_FAILED && err == P2P_OK)
+    err = dl->report.state == P2P_DL_COMPLETED ? P2P_OK : dl->report.error;
+    if (dl->report.state == P2P_DL_FAILED && err == P2P_OK)
         err = P2P_ERR_NO_SOURCE;
     p2p_unlock(&dl->lock);
     return err;
@@ -196,10 +206,10 @@ p2p_download_free(struct p2p_download *dl)
     if (dl == NULL)
         return;
     p2p_lock(&dl->lock);
-    if (!dl->over) {
-        dl->keep_data = true;
-        dl->want_cancel = true;
-        pthread_cond_broadcast(&dl->changed);
+    if (!dl->report.over) {
+        dl->wants.keep_data = true;
+        dl->wants.cancel = true;
+        p2p_dl_wake(dl);
     }
     p2p_unlock(&dl->lock);
     pthread_join(dl->control, NULL);

@@ -1,29 +1,34 @@
 /*
  * download_internal - a download from the inside, shared by the files that run it.
  *
- * Threads: one control thread decides (control.c, folder.c: which source gets a
- * connection, when the download is over, what is reported); one worker per connection
- * moves bytes (worker.c, fetch.c); one hashes the whole file behind the write frontier
- * (verify.c, frontier.c); one makes chunks durable every few seconds (checkpoint.c);
- * one asks the registry for more sources (source_finder.c). `lock` guards everything
- * below, unless a comment says otherwise. Data is not read or written under it.
+ * A download is a swarm of connections and a task: a file (file.h) or a folder
+ * (folder.h). The swarm knows the task only by struct dl_task.
+ *
+ * Threads: one control thread decides (run.c: which source gets a connection, when the
+ * download is over, what is reported); one worker per connection moves bytes (worker.c;
+ * the task says how). A file has three more: one hashes the whole file behind the write
+ * frontier (verify.c), one makes chunks durable every few seconds (checkpoint.c), one
+ * asks the registry for more sources (source_finder.c).
+ *
+ * One lock guards what these threads share. Nothing is read, written or logged under
+ * it, the callback runs without it, and no function releases its caller's. A function
+ * needs the lock when it says P2P_REQUIRES, and takes it itself otherwise.
  */
 #ifndef P2P_DOWNLOAD_INTERNAL_H
 #define P2P_DOWNLOAD_INTERNAL_H
 
 #include <pthread.h>
 
-#include "core/download/frontier.h"
-#include "core/download/plan.h"
-#include "core/download/pool.h"
 #include "core/remote/conn_internal.h"
+#include "p2p/clock.h"
 #include "p2p/download.h"
-#include "p2p/journal.h"
 #include "p2p/lock.h"
 #include "p2p/rank.h"
 
 #define DL_SOURCES P2P_DOWNLOAD_SOURCES_MAX
 #define DL_WORKERS P2P_DOWNLOAD_CONNECTIONS_MAX
+
+P2P_MUTEX_KIND(p2p_dl_lock);
 
 /* A peer that may become a source. */
 struct dl_candidate {
@@ -37,6 +42,8 @@ struct dl_candidate {
     unsigned failures; /* while it had a place */
     uint64_t next_try_ms;
 };
+
+/* A peer that is asked. Under the lock. */
 struct dl_source {
     struct p2p_addr addr;
     struct p2p_id expected;
@@ -69,21 +76,21 @@ struct dl_worker {
     unsigned lane;
     unsigned source;
     pthread_t thread;
-    bool running;  /* between spawn and join */
-    bool finished; /* `end` is final: join it */
-    bool retire;   /* ends when its requests are done */
-    bool stop;     /* ends now */
-    enum p2p_err end;
-    struct p2p_conn *conn; /* set while it can be interrupted */
+    /* Between spawn and join. The control thread's own. */
+    bool running;
+    /* `end` is final: join it. */
+    bool finished P2P_GUARDED_BY(p2p_dl_lock);
+    /* Ends when its requests are done. */
+    bool retire P2P_GUARDED_BY(p2p_dl_lock);
+    /* Ends now. */
+    bool stop P2P_GUARDED_BY(p2p_dl_lock);
+    enum p2p_err end P2P_GUARDED_BY(p2p_dl_lock);
+    /* Set under the lock, by its own thread, while it can be interrupted. */
+    struct p2p_conn *conn;
 };
 
-P2P_MUTEX_KIND(p2p_dl_lock);
-struct p2p_download {
-    struct p2p_dl_lock lock;
-    pthread_cond_t
-        changed; /* broadcast when anything changes that another thread may wait for */
-
-    /* Options, constant after start. */
+/* As asked for; constant after start. */
+struct dl_options {
     struct p2p_identity *identity;
     const struct p2p_root *downloads;
     struct p2p_discovery *discovery;
@@ -98,48 +105,28 @@ struct p2p_download {
     uint64_t announced_size, keep_free;
     p2p_download_event *on_event;
     void *event_arg;
+};
 
-    /* Threads. */
-    pthread_t control;
+/* What the user wants. */
+struct dl_wants {
+    bool pause, cancel, keep_data;
+    bool resume; /* do not wait any longer for room on the disk */
+};
+
+/* Sources and the connections to them. */
+struct dl_swarm {
     struct dl_worker workers[DL_WORKERS];
     struct dl_source sources[DL_SOURCES];
     size_t source_count;
     struct dl_candidate *waiting; /* best first; owned */
     size_t waiting_count;
-
-    /* What the user wants. */
-    bool want_pause, want_cancel, keep_data;
-    bool want_resume; /* do not wait any longer for room on the disk */
-
-    /* The file. */
-    bool meta_known, layer_known, ready; /* ready: journal and plan are there */
-    bool layer_wanted;                   /* a worker is fetching it */
-    bool looked, present; /* was looked for in the folder; is there (`stored`) */
-    bool data_gone;       /* somebody has removed what was written so far */
-    uint64_t retry_ms; /* asked again then, because it had changed or moved; 0: not */
-    struct p2p_meta meta;         /* name, geometry, root as agreed */
-    struct p2p_digest *layer;     /* constant once layer_known */
-    struct p2p_digest *old_layer; /* NULL: no older version is kept (versions.c) */
-    struct p2p_digest old_root;
-    struct p2p_chunks old_geometry;
-    struct p2p_journal *journal; /* constant while ready */
-    struct plan plan;
-    struct pool pool;
-    struct frontier frontier;
-    pthread_cond_t next_ready; /* signals the verifier, which waits for chunks only */
     unsigned hungry; /* connections that wait for a chunk, a buffer or a verdict */
-    struct p2p_digest sha256;
-    bool sha256_done;
-    bool needs_witness;       /* the sources that stated the SHA-256 were wrong: another
-                                 source has to confirm the file first */
-    bool hashing;             /* the verifier is at work */
-    uint64_t hashed, fetched; /* bytes hashed so far, and bytes stored in this run */
-    unsigned restarts;
-    unsigned grown; /* connections added to each source because they made the download
-                       faster */
-    enum p2p_err local_error; /* a local error (disk, memory) that stops all workers */
+    enum p2p_err local_error; /* of the disk or of memory: stops all workers */
+    bool is_stirred; /* something has changed since the control thread last looked */
+};
 
-    /* Reporting. */
+/* What is told about it. */
+struct dl_report {
     enum p2p_download_state state;
     enum p2p_err error;
     char message[256];
@@ -147,135 +134,168 @@ struct p2p_download {
     char works[P2P_NAME_MAX + 1]; /* TARGET_NAME: a name that would do; or "" */
     uint64_t received, sampled_received, sampled_ms;
     double speed;
-    uint32_t files_done, files_total;
-    struct folder *folder; /* NULL: one file */
-    uint64_t folder_verified;
+    uint64_t reported_ms;
     bool over;         /* COMPLETED, FAILED or CANCELLED */
     bool reported_end; /* the last event was delivered, too */
 };
 
-/* Lock held. A chunk, a buffer or a verdict has become available: wakes the connections
- * that wait for one. Other waiters are not woken, because this happens a thousand times
- * per GB. */
-void p2p_dl_feed(struct p2p_download *dl);
-/* Waits for p2p_dl_feed, at most `ms`. The lock is held before and after. */
-void p2p_dl_wait_hungry(struct p2p_download *dl, uint64_t ms);
+/*
+ * What is downloaded: a file of protocol 2 or 1 (file.c, file1.c), or a folder
+ * (folder.c). The functions marked "control" run on the control thread; those marked
+ * "locked" need the lock, and the others do not have it.
+ */
+struct dl_task {
+    /* A connected worker's job: moves bytes until there is no more to do. */
+    enum p2p_err (*work)(struct dl_worker *w);
+    /* Locked. Connections for this source, at most `share`; `usable` sources can be
+     * asked. */
+    unsigned (*wanted)(const struct p2p_download *dl, const struct dl_source *s,
+                       unsigned usable, unsigned share);
+    /* Locked. The meaning of the name is open: only the best ranked sources are asked.
+     */
+    bool (*is_open)(const struct p2p_download *dl);
+    /* Locked. Another source has this place now. May be NULL. */
+    void (*on_seat)(struct p2p_download *dl, unsigned place);
+    /* Locked. Our own limit, and not the source, delays this worker. May be NULL. */
+    void (*on_throttle)(struct dl_worker *w);
+    /* Control, locked, several times a second. May be NULL. */
+    void (*on_tick)(struct p2p_download *dl);
 
-/* Waits on `changed` for at most `ms`; the lock is held before and after. */
-void p2p_dl_wait(struct p2p_download *dl, uint64_t ms);
+    /* Control: before the workers start. May be NULL. */
+    void (*begin)(struct p2p_download *dl);
+    /* Control: one look at what the workers have brought; `*is_done`: all of it. */
+    enum p2p_err (*step)(struct p2p_download *dl, bool *is_done);
+    /* Control: the workers have brought all (P2P_OK), or not. Ends them, and does the
+     * rest. */
+    enum p2p_err (*finish)(struct p2p_download *dl, enum p2p_err err);
+    /* Control: another try after this error can succeed, and is prepared. May be NULL.
+     */
+    bool (*retry)(struct p2p_download *dl, enum p2p_err err);
+    /* Control: it is over. `discard`: what was written is not needed. May be NULL. */
+    void (*close)(struct p2p_download *dl, bool discard);
+    /* Control: whether the disk has room for the rest. */
+    bool (*has_room)(struct p2p_download *dl);
+    /* Locked, the next three. */
+    uint64_t (*bytes_to_come)(const struct p2p_download *dl);
+    /* Sets the message for an error that ended it. */
+    void (*explain)(struct p2p_download *dl, enum p2p_err err);
+    void (*fill_status)(const struct p2p_download *dl, struct p2p_download_status *out);
+    /* Releases dl->file or dl->folder. */
+    void (*free)(struct p2p_download *dl);
+    /* It cannot be known which source sent wrong bytes: one source at a time. */
+    bool one_source;
+};
 
-/* ---- control.c ---- */
-/* Fills `info` with what is known about the file. Lock held. */
-void p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info);
-void *p2p_dl_control_main(void *arg);                   /* of a file */
-bool p2p_dl_is_stopping(const struct p2p_download *dl); /* pause or cancel; lock held */
-/* The same from outside the lock, as a callback: `arg` is the download. */
-bool p2p_dl_should_stop(void *arg);
+struct p2p_download {
+    struct p2p_dl_lock lock;
+    pthread_cond_t changed; /* broadcast by p2p_dl_wake */
+    struct dl_options opt;
+    const struct dl_task *task; /* with one of: */
+    struct dl_file *file;
+    struct folder *folder;
+    pthread_t control;
+    struct dl_wants wants P2P_GUARDED_BY(p2p_dl_lock);
+    struct dl_swarm swarm P2P_GUARDED_BY(p2p_dl_lock);
+    struct dl_report report P2P_GUARDED_BY(p2p_dl_lock);
+};
+
+/* ---- worker.c: connections, each a thread ---- */
+/* Something has changed that another thread may wait for. */
+void p2p_dl_wake(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* Waits for that, at most `ms`; releases the lock meanwhile, as every wait does. */
+void p2p_dl_wait(struct p2p_download *dl, uint64_t ms) P2P_REQUIRES(p2p_dl_lock);
+/* Control: waits until something has changed since the last rest, for DL_TICK_MS at
+ * most. A change while the thread was busy is not missed. */
+#define DL_TICK_MS 100
+void p2p_dl_rest(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
+/* A chunk, a buffer or a verdict has become available: wakes the connections that wait
+ * for one. Other waiters are not woken, because this happens a thousand times per GB.
+ */
+void p2p_dl_feed(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* Waits for p2p_dl_feed, at most `ms`. */
+void p2p_dl_wait_hungry(struct p2p_download *dl, uint64_t ms) P2P_REQUIRES(p2p_dl_lock);
+
+P2P_MUST_CHECK enum p2p_err p2p_dl_worker_spawn(struct p2p_download *dl,
+                                                unsigned source)
+    P2P_REQUIRES(p2p_dl_lock);
+bool p2p_dl_worker_is_stopped(struct dl_worker *w) P2P_EXCLUDES(p2p_dl_lock);
+/* Joins workers that have finished, and judges their sources; true when none runs. */
+bool p2p_dl_workers_reap(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
+/* Interrupts all workers and waits until they have ended. */
+void p2p_dl_workers_end(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
+/* Waits as long as the rate limit demands for `bytes` that were received, or until told
+ * to stop. */
+void p2p_dl_throttle(struct dl_worker *w, uint64_t bytes) P2P_EXCLUDES(p2p_dl_lock);
 
 /* ---- candidates.c: which peers become sources ---- */
 /* Adds a peer as a candidate, at the given address and at those where it was met. Among
- * equals, a lower `turn` comes first. Lock not held: reads the known peers. Duplicates
- * are ignored. TOO_LARGE: the list is full of better candidates. */
+ * equals, a lower `turn` comes first. Reads the known peers. Duplicates are ignored.
+ * TOO_LARGE: the list is full of better candidates. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_offer_source(struct p2p_download *dl,
                                                 const struct p2p_source_spec *spec,
-                                                size_t turn);
-/* The functions below need the lock. */
+                                                size_t turn) P2P_EXCLUDES(p2p_dl_lock);
 /* Gives free places, and those of failing sources, to candidates. */
-void p2p_dl_fill_places(struct p2p_download *dl);
-bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s);
+void p2p_dl_fill_places(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
+    P2P_REQUIRES(p2p_dl_lock);
 
-/* ---- sources.c (lock held) ---- */
+/* ---- sources.c ---- */
 /* "peer 0123456789abcdef at host:port" */
 #define DL_LABEL_MAX (P2P_HOST_MAX + 64)
-const char *p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX]);
+const char *p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX])
+    P2P_REQUIRES(p2p_dl_lock);
 /* Ends the source's connections; it is not asked again in this session. */
-void p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why);
-void p2p_dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why);
-void p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes);
+void p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why)
+    P2P_EXCLUDES(p2p_dl_lock);
+void p2p_dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why)
+    P2P_EXCLUDES(p2p_dl_lock);
+void p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes)
+    P2P_REQUIRES(p2p_dl_lock);
 /* Sets how many connections each source should have now. */
-void p2p_dl_share_out_connections(struct p2p_download *dl);
+void p2p_dl_share_out_connections(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* Does that, and starts those that the source's back-off allows. */
+void p2p_dl_spawn_workers(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* Sources that are not dropped; true when one of them has confirmed (root, size). */
-unsigned p2p_dl_usable_sources(const struct p2p_download *dl);
-bool p2p_dl_has_witness(const struct p2p_download *dl);
+unsigned p2p_dl_usable_sources(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+bool p2p_dl_has_witness(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* The reason why no source can deliver; P2P_OK while one still may. */
-enum p2p_err p2p_dl_hopeless(struct p2p_download *dl);
+P2P_MUST_CHECK enum p2p_err p2p_dl_hopeless(struct p2p_download *dl)
+    P2P_REQUIRES(p2p_dl_lock);
+/* What the file is is open again: sources that disagreed or had changed get another
+ * chance. */
+void p2p_dl_ask_sources_again(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 
-/* Forgets what is known about the file; sources that disagreed or had changed get
- * another chance. */
-void p2p_dl_forget_file(struct p2p_download *dl);
+/* ---- status.c ---- */
+/* Sets the state and wakes who waits for it; true when it is a new one, to be reported.
+ */
+bool p2p_dl_set_state(struct p2p_download *dl, enum p2p_download_state state)
+    P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format,
+                      ...) __attribute__((format(printf, 3, 4)))
+P2P_REQUIRES(p2p_dl_lock);
+/* Sets the message for an error that has none yet. `size`: of the file. */
+void p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
+    P2P_REQUIRES(p2p_dl_lock);
+/* Speeds; about four times a second. */
+void p2p_dl_sample(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out)
+    P2P_REQUIRES(p2p_dl_lock);
+/* Calls the callback. */
+void p2p_dl_report(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
+/* Sets the state, and reports it when it is a new one. */
+void p2p_dl_enter(struct p2p_download *dl, enum p2p_download_state state)
+    P2P_EXCLUDES(p2p_dl_lock);
 
-/* ---- versions.c ---- */
-/* Lock held. Keeps the layer of the old version before p2p_dl_forget_file, because the
- * file changed at its sources. */
-void p2p_dl_keep_version(struct p2p_download *dl);
-/* Decides about the data of the old version. The new version is known, its journal not
- * opened yet. Lock not held. */
-void p2p_dl_settle_version(struct p2p_download *dl);
-
-/* ---- target.c ---- */
-/* Whether this content is in the folder already; sets `present` and `stored`. Lock held
- * before and after, not meanwhile. */
-void p2p_dl_look(struct p2p_download *dl);
-/* Before the first byte: whether the file system takes such a name and such a size.
- * Lock not held; what is known of the file does not change meanwhile. */
-P2P_MUST_CHECK enum p2p_err p2p_dl_check_target(struct p2p_download *dl);
+/* ---- run.c: the control thread ---- */
+void *p2p_dl_run(void *download);
+/* The user wants it to pause or to end. */
+bool p2p_dl_is_stopping(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* The same as a callback without the lock: `arg` is the download. */
+bool p2p_dl_should_stop(void *arg) P2P_EXCLUDES(p2p_dl_lock);
+/* Measures speeds, and reports a few times per second. Then rests. */
+void p2p_dl_tick(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
 
 /* The file's modification time is the one at its source, as far as that has been. */
 void p2p_dl_keep_time(int fd, uint64_t mtime_s);
-
-/* ---- worker.c ---- */
-enum p2p_err p2p_dl_worker_spawn(struct p2p_download *dl, unsigned source);
-bool p2p_dl_worker_is_stopped(struct dl_worker *w); /* lock not held */
-void p2p_dl_workers_stop(struct p2p_download *dl);  /* lock held: asks and interrupts */
-bool p2p_dl_workers_reap(
-    struct p2p_download *dl); /* lock held: joins finished ones; true when none runs */
-
-/* ---- meta.c: META and LAYER, until the worker may fetch ---- */
-enum p2p_err p2p_dl_learn(struct dl_worker *w);
-
-/* ---- fetch.c, fetch1.c: move chunks until told to stop or something breaks ---- */
-enum p2p_err p2p_dl_fetch(struct dl_worker *w);
-enum p2p_err p2p_dl_fetch1(struct dl_worker *w);
-/* Waits as long as the rate limit demands for `bytes` that were received, or until told
- * to stop. */
-void p2p_dl_throttle(struct dl_worker *w, uint64_t bytes);
-/* A whole chunk came: checks it, writes it, marks it. HASH_MISMATCH, DISK_FULL, ... */
-enum p2p_err p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk,
-                                const uint8_t *data);
-/* The same of a chunk that has been checked. */
-enum p2p_err p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk,
-                               const uint8_t *data);
-
-/* ---- verify.c ---- */
-struct dl_verifier;
-enum p2p_err p2p_dl_verifier_start(struct p2p_download *dl, struct dl_verifier **out);
-void p2p_dl_verifier_stop(struct dl_verifier *v); /* lock not held; NULL is fine */
-/* P2P_OK while it works or is done (dl->sha256_done), else why it cannot. Lock held. */
-enum p2p_err p2p_dl_verifier_error(const struct dl_verifier *v);
-
-/* ---- keeper.c ---- */
-struct dl_keeper;
-enum p2p_err p2p_dl_keeper_start(struct p2p_journal *journal, struct dl_keeper **out);
-void p2p_dl_keeper_stop(struct dl_keeper *k);
-
-/* ---- finder.c ---- */
-struct dl_finder;
-enum p2p_err p2p_dl_finder_start(struct p2p_download *dl, struct dl_finder **out);
-void p2p_dl_finder_stop(struct dl_finder *f);
-
-/* ---- status.c ---- */
-void p2p_dl_set_state(struct p2p_download *dl, enum p2p_download_state state);
-void p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format,
-                      ...) __attribute__((format(printf, 3, 4)));
-/* Sets the message for an error that has none yet. */
-void p2p_dl_explain(struct p2p_download *dl, enum p2p_err err);
-/* Speeds; about four times a second. */
-void p2p_dl_sample(struct p2p_download *dl);
-void p2p_dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out);
-/* Calls the callback. Releases the lock while it runs. */
-void p2p_dl_report(struct p2p_download *dl);
-
-/* ---- folder.c ---- */
-void *p2p_dl_folder_main(void *arg); /* the control thread of a folder */
 
 #endif

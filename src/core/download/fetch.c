@@ -22,7 +22,7 @@ static void
 fetch_init(struct fetch *f, struct dl_worker *w, uint32_t max_get)
 {
     *f = (struct fetch){.w = w, .max_get = max_get, .last_bytes_ms = p2p_now_ms()};
-    p2p_window_init(&f->window, w->dl->meta.geometry.chunk_size, PLAN_HELD_MAX);
+    p2p_window_init(&f->window, w->dl->file->meta.geometry.chunk_size, PLAN_HELD_MAX);
     p2p_window_on_rtt(&f->window, p2p_conn_rtt_us(w->conn));
 }
 
@@ -36,11 +36,11 @@ fetch_clear(struct fetch *f)
     enum p2p_err err = p2p_fetch_take_back(f);
 
     p2p_lock(&dl->lock);
-    dl->received += f->uncounted;
+    dl->report.received += f->uncounted;
     for (unsigned i = 0; i < FETCH_SLOTS; i++)
         if (f->slots[i].buf != NULL)
-            p2p_pool_put(&dl->pool, f->slots[i].buf);
-    pthread_cond_broadcast(&dl->changed);
+            p2p_pool_put(&dl->file->pool, f->slots[i].buf);
+    p2p_dl_wake(dl);
     p2p_unlock(&dl->lock);
     return err;
 }
@@ -59,8 +59,8 @@ ask_part(struct fetch *f, unsigned slot_index)
     r = p2p_requests_add(&f->requests, p2p_conn_next_req(f->w->conn), slot_index,
                          slot->asked, left < f->max_get ? left : f->max_get);
     get.req = r->req;
-    get.get.root = dl->meta.root;
-    get.get.offset = p2p_chunk_offset(&dl->meta.geometry, slot->chunk) + r->base;
+    get.get.root = dl->file->meta.root;
+    get.get.offset = p2p_chunk_offset(&dl->file->meta.geometry, slot->chunk) + r->base;
     get.get.length = r->length;
 #ifdef P2P_WITH_ZSTD
     if (f->window.rate > 0 && f->window.rate < ZSTD_WORTH_RATE)
@@ -87,10 +87,10 @@ free_slot(const struct fetch *f)
  * before the next chunk costs little.
  */
 static unsigned
-taper(const struct fetch *f, unsigned limit, unsigned lanes)
+taper(const struct fetch *f, unsigned limit, unsigned lanes) P2P_REQUIRES(p2p_dl_lock)
 {
     const struct window *w = &f->window;
-    uint64_t share = f->w->dl->plan.free / (lanes > 0 ? lanes : 1) + 1;
+    uint64_t share = f->w->dl->file->plan.free / (lanes > 0 ? lanes : 1) + 1;
     double chunk_us = w->rate > 0 ? w->chunk_size / w->rate : 0;
 
     return chunk_us > 2.0 * (double)w->rtt_us && share < limit ? (unsigned)share
@@ -98,12 +98,12 @@ taper(const struct fetch *f, unsigned limit, unsigned lanes)
 }
 
 static unsigned
-open_lanes(const struct p2p_download *dl)
+open_lanes(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 {
     unsigned lanes = 0;
 
     for (unsigned i = 0; i < PLAN_LANES; i++)
-        lanes += dl->plan.lanes[i].open;
+        lanes += dl->file->plan.lanes[i].open;
     return lanes;
 }
 
@@ -112,7 +112,7 @@ p2p_fetch_buffer_share(const struct fetch *f)
 {
     const struct p2p_download *dl = f->w->dl;
     unsigned lanes = open_lanes(dl);
-    unsigned share = lanes > 0 ? dl->pool.max / lanes : dl->pool.max;
+    unsigned share = lanes > 0 ? dl->file->pool.max / lanes : dl->file->pool.max;
 
     return share > 0 ? share : 1;
 }
@@ -125,7 +125,7 @@ in_flight(const struct fetch *f)
 }
 
 static bool
-is_full(const struct fetch *f)
+is_full(const struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
 {
     unsigned limit = taper(f, f->window.limit, open_lanes(f->w->dl));
 
@@ -133,18 +133,18 @@ is_full(const struct fetch *f)
 }
 
 /*
- * Lock held. In the end the whole download waits for the hash of the whole file. So
+ * In the end the whole download waits for the hash of the whole file. So
  * when receiving is faster than hashing, the hash gets the processor: this connection
  * asks for nothing until the hash has caught up, and lowers its priority for the rest
  * of its life (on Linux, setpriority applies to the thread). Not while the hash itself
  * waits for a chunk that has not arrived.
  */
 static bool
-hash_is_behind(struct fetch *f)
+hash_is_behind(struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
 {
     const struct p2p_download *dl = f->w->dl;
-    bool behind = dl->hashing && dl->frontier.idle_us == 0 &&
-                  dl->fetched > dl->hashed + HASH_BACKLOG;
+    bool behind = dl->file->hashing && dl->file->frontier.idle_us == 0 &&
+                  dl->file->fetched > dl->file->hashed + HASH_BACKLOG;
 
     if (behind && !f->stepped_back)
         (void)setpriority(PRIO_PROCESS, 0, HASH_NICE);
@@ -152,9 +152,9 @@ hash_is_behind(struct fetch *f)
     return behind;
 }
 
-/* Lock held. A chunk and a buffer for it, or false. */
+/* A chunk and a buffer for it, or false. */
 static bool
-take_chunk(struct fetch *f)
+take_chunk(struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
 {
     struct p2p_download *dl = f->w->dl;
     struct fetch_slot *slot;
@@ -163,18 +163,19 @@ take_chunk(struct fetch *f)
 
     if (f->w->retire || f->slot_count == FETCH_SLOTS || is_full(f) || hash_is_behind(f))
         return false;
-    buf = p2p_pool_get(&dl->pool);
+    buf = p2p_pool_get(&dl->file->pool);
     if (buf == NULL)
         return false;
-    if (!p2p_plan_take(&dl->plan, f->w->lane, p2p_now_us(), &chunk)) {
-        p2p_pool_put(&dl->pool, buf);
+    if (!p2p_plan_take(&dl->file->plan, f->w->lane, p2p_now_us(), &chunk)) {
+        p2p_pool_put(&dl->file->pool, buf);
         return false;
     }
     slot = &f->slots[free_slot(f)];
     *slot = (struct fetch_slot){.chunk = chunk,
                                 .buf = buf,
                                 .offer = FRONTIER_REFUSED,
-                                .length = p2p_chunk_length(&dl->meta.geometry, chunk)};
+                                .length =
+                                    p2p_chunk_length(&dl->file->meta.geometry, chunk)};
     f->slot_count++;
     return true;
 }
@@ -221,7 +222,7 @@ cancel_slot(struct fetch *f, unsigned slot)
 void
 p2p_fetch_release_slot(struct fetch *f, unsigned slot)
 {
-    p2p_pool_put(&f->w->dl->pool, f->slots[slot].buf);
+    p2p_pool_put(&f->w->dl->file->pool, f->slots[slot].buf);
     f->slots[slot] = (struct fetch_slot){0};
     f->slot_count--;
     p2p_dl_feed(f->w->dl);
@@ -237,9 +238,9 @@ cancel_lost(struct fetch *f)
         if (f->slots[i].buf == NULL || f->slots[i].offer != FRONTIER_REFUSED)
             continue; /* parked chunks are dealt with when they are collected */
         p2p_lock(&dl->lock);
-        bool lost = p2p_plan_is_done(&dl->plan, f->slots[i].chunk);
+        bool lost = p2p_plan_is_done(&dl->file->plan, f->slots[i].chunk);
         if (lost)
-            p2p_plan_give_back(&dl->plan, f->w->lane, f->slots[i].chunk);
+            p2p_plan_give_back(&dl->file->plan, f->w->lane, f->slots[i].chunk);
         p2p_unlock(&dl->lock);
         if (!lost)
             continue;
@@ -258,7 +259,7 @@ refill(struct fetch *f)
     enum p2p_err err = P2P_OK;
 
     p2p_lock(&dl->lock);
-    bool doubled = dl->plan.doubled > 0;
+    bool doubled = dl->file->plan.doubled > 0;
     while (take_chunk(f)) {
     }
     p2p_unlock(&dl->lock);
@@ -300,8 +301,8 @@ count_bytes(struct fetch *f, uint64_t bytes)
         return;
     p2p_window_on_rtt(&f->window, p2p_conn_rtt_us(f->w->conn));
     p2p_lock(&dl->lock);
-    p2p_plan_on_bytes(&dl->plan, f->w->lane, now_us, f->window.rate);
-    dl->received += f->uncounted;
+    p2p_plan_on_bytes(&dl->file->plan, f->w->lane, now_us, f->window.rate);
+    dl->report.received += f->uncounted;
     p2p_unlock(&dl->lock);
     f->uncounted = 0;
 }
@@ -396,7 +397,7 @@ wait_for_work(struct fetch *f)
     struct p2p_download *dl = f->w->dl;
 
     p2p_lock(&dl->lock);
-    bool more = !f->w->stop && !f->w->retire && dl->plan.left > 0;
+    bool more = !f->w->stop && !f->w->retire && dl->file->plan.left > 0;
     if (more)
         p2p_dl_wait_hungry(dl, SLICE_MS / 2);
     p2p_unlock(&dl->lock);
@@ -413,7 +414,7 @@ p2p_dl_fetch(struct dl_worker *w)
     enum p2p_err err = P2P_OK;
 
     p2p_lock(&w->dl->lock);
-    max_get = w->dl->sources[w->source].meta.geometry.chunk_size;
+    max_get = w->dl->swarm.sources[w->source].meta.geometry.chunk_size;
     p2p_unlock(&w->dl->lock);
     fetch_init(&f, w, max_get);
     while (err == P2P_OK && !p2p_dl_worker_is_stopped(w)) {

@@ -7,7 +7,7 @@
 #ifndef P2P_FETCH_H
 #define P2P_FETCH_H
 
-#include "core/download/download_internal.h"
+#include "core/download/file.h"
 #include "core/download/window.h"
 #include "core/remote/request.h"
 
@@ -35,10 +35,10 @@ struct fetch {
     uint64_t uncounted; /* bytes that the download's counters do not have yet */
 };
 
-/* Lock held. This connection's equal share of the buffers, however fast it is. */
-unsigned p2p_fetch_buffer_share(const struct fetch *f);
-/* Lock held. */
-void p2p_fetch_release_slot(struct fetch *f, unsigned slot);
+/* This connection's equal share of the buffers, however fast it is. */
+unsigned p2p_fetch_buffer_share(const struct fetch *f) P2P_REQUIRES(p2p_dl_lock);
+/* Returns its buffer. */
+void p2p_fetch_release_slot(struct fetch *f, unsigned slot) P2P_REQUIRES(p2p_dl_lock);
 
 /* ---- fetch_frontier.c (lock not held) ---- */
 

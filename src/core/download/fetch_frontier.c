@@ -23,11 +23,12 @@ p2p_fetch_offer(struct fetch *f, unsigned slot)
         return false;
     p2p_lock(&dl->lock);
     if (p2p_fetch_buffer_share(f) >= SHARE_MIN)
-        s->offer = p2p_frontier_offer(&dl->frontier, s->chunk, s->buf, p2p_now_us());
-    bool waited_for = s->offer != FRONTIER_REFUSED && dl->frontier.idle_us > 0 &&
-                      s->chunk == dl->frontier.next;
+        s->offer =
+            p2p_frontier_offer(&dl->file->frontier, s->chunk, s->buf, p2p_now_us());
+    bool waited_for = s->offer != FRONTIER_REFUSED && dl->file->frontier.idle_us > 0 &&
+                      s->chunk == dl->file->frontier.next;
     if (waited_for)
-        pthread_cond_signal(&dl->next_ready);
+        pthread_cond_signal(&dl->file->next_ready);
     p2p_unlock(&dl->lock);
     f->parked += s->offer != FRONTIER_REFUSED;
     return s->offer != FRONTIER_REFUSED;
@@ -44,9 +45,9 @@ finish_offer(struct fetch *f, unsigned slot, enum frontier_answer answer,
     enum p2p_err err = verdict;
 
     p2p_lock(&dl->lock);
-    bool done = p2p_plan_is_done(&dl->plan, s->chunk); /* by another connection */
+    bool done = p2p_plan_is_done(&dl->file->plan, s->chunk); /* by another connection */
     if (done)
-        p2p_plan_give_back(&dl->plan, f->w->lane, s->chunk);
+        p2p_plan_give_back(&dl->file->plan, f->w->lane, s->chunk);
     p2p_unlock(&dl->lock);
     if (answer == FRONTIER_UNCHECKED)
         err = done ? P2P_OK : p2p_dl_store_chunk(f->w, s->chunk, s->buf);
@@ -77,7 +78,7 @@ p2p_fetch_collect(struct fetch *f)
             continue;
         p2p_lock(&dl->lock);
         enum frontier_answer answer = p2p_frontier_collect(
-            &dl->frontier, f->slots[i].offer, p2p_now_us(), &verdict);
+            &dl->file->frontier, f->slots[i].offer, p2p_now_us(), &verdict);
         p2p_unlock(&dl->lock);
         if (answer != FRONTIER_WAIT)
             err = finish_offer(f, i, answer, verdict);
@@ -93,8 +94,9 @@ p2p_fetch_wait_parked(struct fetch *f)
 
     p2p_lock(&dl->lock);
     for (unsigned i = 0; i < FETCH_SLOTS; i++)
-        settled |= is_parked(&f->slots[i]) &&
-                   dl->frontier.offers[f->slots[i].offer].state == FRONTIER_SETTLED;
+        settled |=
+            is_parked(&f->slots[i]) &&
+            dl->file->frontier.offers[f->slots[i].offer].state == FRONTIER_SETTLED;
     if (!settled && !f->w->stop)
         p2p_dl_wait_hungry(dl, LOOK_MS);
     p2p_unlock(&dl->lock);
@@ -112,7 +114,7 @@ p2p_fetch_take_back(struct fetch *f)
         if (!is_parked(&f->slots[i]))
             continue;
         p2p_lock(&dl->lock);
-        while ((answer = p2p_frontier_withdraw(&dl->frontier, f->slots[i].offer,
+        while ((answer = p2p_frontier_withdraw(&dl->file->frontier, f->slots[i].offer,
                                                &verdict)) == FRONTIER_WAIT)
             p2p_dl_wait_hungry(dl, LOOK_MS);
         p2p_unlock(&dl->lock);

@@ -1,3 +1,4 @@
+/* The task of a folder: its list, what is there already, publishing in batches. */
 #include "core/download/folder.h"
 
 #include <errno.h>
@@ -5,17 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "core/download/control.h"
 #include "core/download/folder_large.h"
 #include "core/download/present.h"
 #include "core/journal/journal_file.h"
-#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/probe.h"
 
-#define TICK_MS     100
 #define LEFT_OVER_S (24 * 3600) /* nobody fetches a folder's file for a day */
 #define FLUSH_MS    3000 /* longest time that a small file waits to be published */
 
@@ -27,7 +26,7 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
     struct p2p_download *dl = arg;
     struct folder *f = dl->folder;
 
-    if (strncmp(name, dl->name, strlen(dl->name)) != 0)
+    if (strncmp(name, dl->opt.name, strlen(dl->opt.name)) != 0)
         return P2P_OK;
     if (f->count == FOLDER_FILES_MAX)
         return P2P_ERR_TOO_LARGE;
@@ -90,52 +89,84 @@ list_all(struct dl_worker *w)
     return err;
 }
 
-enum p2p_err
-p2p_folder_work(struct dl_worker *w)
+/* True: this worker is to ask for the list. */
+static bool
+take_turn(struct dl_worker *w)
 {
     struct p2p_download *dl = w->dl;
     struct folder *f = dl->folder;
-    enum p2p_err err = P2P_OK;
+    struct dl_source *s;
 
     p2p_lock(&dl->lock);
-    dl->sources[w->source].id = *p2p_conn_peer(w->conn);
-    dl->sources[w->source].id_known = true;
-    dl->sources[w->source].state = P2P_SRC_ACTIVE;
+    s = &dl->swarm.sources[w->source];
+    s->id = *p2p_conn_peer(w->conn);
+    s->id_known = true;
+    s->state = P2P_SRC_ACTIVE;
     while (!w->stop && f->listing)
         p2p_dl_wait(dl, 1000);
-    if (!w->stop && !f->listed) {
-        f->listing = true;
-        p2p_unlock(&dl->lock);
+    bool is_mine = !w->stop && !f->listed;
+    f->listing |= is_mine;
+    p2p_unlock(&dl->lock);
+    return is_mine;
+}
+
+static void
+end_turn(struct p2p_download *dl, enum p2p_err err)
+{
+    p2p_lock(&dl->lock);
+    dl->folder->listing = false;
+    dl->folder->listed = err == P2P_OK;
+    p2p_dl_wake(dl);
+    p2p_unlock(&dl->lock);
+}
+
+static enum p2p_err
+work(struct dl_worker *w)
+{
+    struct p2p_download *dl = w->dl;
+    enum p2p_err err = P2P_OK;
+
+    if (take_turn(w)) {
         err = list_all(w);
-        p2p_lock(&dl->lock);
-        f->listing = false;
-        f->listed = err == P2P_OK;
-        pthread_cond_broadcast(&dl->changed);
+        end_turn(dl, err);
     }
-    while (err == P2P_OK && !w->stop && !f->prepared)
+    p2p_lock(&dl->lock);
+    while (err == P2P_OK && !w->stop && !dl->folder->prepared)
         p2p_dl_wait(dl, 1000);
-    dl->sources[w->source].agreed = err == P2P_OK;
+    dl->swarm.sources[w->source].agreed = err == P2P_OK;
     p2p_unlock(&dl->lock);
     return err == P2P_OK ? p2p_folder_fetch(w) : err;
 }
 
-void
-p2p_folder_forget_refusals(struct folder *f, unsigned source)
+static bool
+is_open(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 {
-    for (size_t i = 0; i < f->count; i++)
-        f->files[i].refused &= ~(1u << source);
+    return !dl->folder->listed;
 }
 
-unsigned
-p2p_folder_wanted(const struct p2p_download *dl, unsigned share)
+/* The new source has refused nothing yet. */
+static void
+on_seat(struct p2p_download *dl, unsigned place) P2P_REQUIRES(p2p_dl_lock)
+{
+    struct folder *f = dl->folder;
+
+    for (size_t i = 0; f->listed && i < f->count; i++)
+        f->files[i].refused &= ~(1u << place);
+}
+
+static unsigned
+wanted(const struct p2p_download *dl, const struct dl_source *s, unsigned usable,
+       unsigned share) P2P_REQUIRES(p2p_dl_lock)
 {
     const struct folder *f = dl->folder;
 
+    (void)s;
+    (void)usable;
     if (!f->prepared)
         return 1;
     if (f->small_left <= f->written)
         return 0;
-    unsigned wanted = dl->connections < share ? dl->connections : share;
+    unsigned wanted = dl->opt.connections < share ? dl->opt.connections : share;
     return f->small_left < 64 || wanted == 0 ? 1 : wanted;
 }
 
@@ -145,9 +176,10 @@ enum p2p_err
 p2p_folder_target(const struct p2p_download *dl, const struct folder_file *file,
                   char out[P2P_NAME_MAX + 1])
 {
-    int n = file->safe != NULL ? snprintf(out, P2P_NAME_MAX + 1, "%s", file->safe)
-                               : snprintf(out, P2P_NAME_MAX + 1, "%s%s", dl->save_as,
-                                          file->name + strlen(dl->name));
+    int n = file->safe != NULL
+                ? snprintf(out, P2P_NAME_MAX + 1, "%s", file->safe)
+                : snprintf(out, P2P_NAME_MAX + 1, "%s%s", dl->opt.save_as,
+                           file->name + strlen(dl->opt.name));
 
     return n > 0 && n <= P2P_NAME_MAX && p2p_name_check(out, (size_t)n, true) == P2P_OK
                ? P2P_OK
@@ -157,7 +189,7 @@ p2p_folder_target(const struct p2p_download *dl, const struct folder_file *file,
 enum p2p_on_conflict
 p2p_folder_conflict(const struct p2p_download *dl, const struct folder_file *file)
 {
-    return file->safe != NULL ? P2P_CONFLICT_RENAME : dl->conflict;
+    return file->safe != NULL ? P2P_CONFLICT_RENAME : dl->opt.conflict;
 }
 
 static bool
@@ -170,7 +202,7 @@ is_there(struct p2p_download *dl, const struct folder_file *file)
                                        .stop_arg = dl};
 
     return p2p_folder_target(dl, file, target) == P2P_OK &&
-           p2p_present_find(dl->downloads, target, &wanted,
+           p2p_present_find(dl->opt.downloads, target, &wanted,
                             p2p_folder_conflict(dl, file), found);
 }
 
@@ -221,14 +253,14 @@ try_file(struct p2p_download *dl, struct p2p_probe *probe, struct folder_file *f
     return err;
 }
 
-/* Lock not held. Files that cannot be stored are failures of their own; P2P_OK unless
+/* Files that cannot be stored are failures of their own; P2P_OK unless
  * nothing can be stored at all now. */
 static enum p2p_err
 try_target(struct p2p_download *dl)
 {
     struct folder *f = dl->folder;
     struct p2p_probe *probe = NULL;
-    enum p2p_err err = p2p_probe_open(dl->downloads, &probe);
+    enum p2p_err err = p2p_probe_open(dl->opt.downloads, &probe);
     const char *before = NULL;
     bool in_safe_folder = false;
 
@@ -247,7 +279,6 @@ try_target(struct p2p_download *dl)
     return err;
 }
 
-/* Lock not held: reads files. */
 static enum p2p_err
 look_for_files(struct p2p_download *dl)
 {
@@ -260,8 +291,45 @@ look_for_files(struct p2p_download *dl)
     return err;
 }
 
-static void file_failed(struct p2p_download *dl, struct folder_file *file,
-                        enum p2p_err err);
+static void
+set_failed(struct p2p_download *dl, struct folder_file *file, enum p2p_err err)
+    P2P_REQUIRES(p2p_dl_lock)
+{
+    file->state = FOLDER_FAILED;
+    if (dl->folder->failure == P2P_OK)
+        dl->folder->failure = err;
+}
+
+static void
+log_failed(const struct folder_file *file, enum p2p_err err)
+{
+    char name[256];
+
+    p2p_log_warn("file of a folder failed error=%s name=\"%s\"", p2p_err_name(err),
+                 p2p_log_escape(file->name, strlen(file->name), name, sizeof(name)));
+}
+
+static void
+count_files(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
+{
+    struct folder *f = dl->folder;
+
+    f->files_total = (uint32_t)f->count;
+    for (size_t i = 0; i < f->count; i++) {
+        struct folder_file *file = &f->files[i];
+        f->renamed += file->safe != NULL;
+        if (file->state == FOLDER_TODO && file->problem != P2P_OK) {
+            set_failed(dl, file, file->problem);
+        } else if (file->state == FOLDER_DONE) {
+            f->files_done++;
+            f->verified += file->size;
+        } else if (p2p_folder_is_small(file)) {
+            f->small_left++;
+        }
+    }
+    f->prepared = true;
+    p2p_dl_wake(dl); /* the workers, which fetch from now on */
+}
 
 static enum p2p_err
 prepare(struct p2p_download *dl)
@@ -269,30 +337,21 @@ prepare(struct p2p_download *dl)
     struct folder *f = dl->folder;
     enum p2p_err err;
 
-    p2p_unlock(&dl->lock);
-    p2p_root_sweep_private(dl->downloads, FOLDER_SUFFIX,
+    p2p_root_sweep_private(dl->opt.downloads, FOLDER_SUFFIX,
                            (time_t)p2p_time_s() - LEFT_OVER_S);
     err = look_for_files(dl);
-    p2p_lock(&dl->lock);
-    if (p2p_dl_is_stopping(dl))
+    if (p2p_dl_should_stop(dl))
         err = P2P_ERR_CANCELLED;
     if (err != P2P_OK)
         return err;
-    dl->files_total = (uint32_t)f->count;
-    for (size_t i = 0; i < f->count; i++) {
-        f->renamed += f->files[i].safe != NULL;
-        if (f->files[i].state == FOLDER_TODO && f->files[i].problem != P2P_OK) {
-            file_failed(dl, &f->files[i], f->files[i].problem);
-        } else if (f->files[i].state == FOLDER_DONE) {
-            dl->files_done++;
-            dl->folder_verified += f->files[i].size;
-        } else if (p2p_folder_is_small(&f->files[i])) {
-            f->small_left++;
-        }
-    }
-    f->prepared = true;
+    for (size_t i = 0; i < f->count; i++)
+        if (f->files[i].state == FOLDER_TODO && f->files[i].problem != P2P_OK)
+            log_failed(&f->files[i], f->files[i].problem);
     f->flushed_ms = p2p_now_ms();
-    p2p_dl_set_state(dl, P2P_DL_DOWNLOADING);
+    p2p_lock(&dl->lock);
+    count_files(dl);
+    p2p_unlock(&dl->lock);
+    p2p_dl_enter(dl, P2P_DL_DOWNLOADING);
     return P2P_OK;
 }
 
@@ -306,27 +365,16 @@ publish_file(const struct p2p_download *dl, const struct folder_file *file)
 
     p2p_folder_private_name(dl->folder, file, name);
     return err == P2P_OK
-               ? p2p_root_publish_unflushed(dl->downloads, name, target,
+               ? p2p_root_publish_unflushed(dl->opt.downloads, name, target,
                                             p2p_folder_conflict(dl, file), stored)
                : err;
-}
-
-static void
-file_failed(struct p2p_download *dl, struct folder_file *file, enum p2p_err err)
-{
-    char name[256];
-
-    file->state = FOLDER_FAILED;
-    if (dl->folder->failure == P2P_OK)
-        dl->folder->failure = err;
-    p2p_log_warn("file of a folder failed error=%s name=\"%s\"", p2p_err_name(err),
-                 p2p_log_escape(file->name, strlen(file->name), name, sizeof(name)));
 }
 
 /* NOT_FOUND: another program has emptied `.p2p/`; the file is downloaded again.
  * DISK_FULL: there was no room for its folder or its name. */
 static void
 settle(struct p2p_download *dl, size_t index, enum p2p_err err)
+    P2P_REQUIRES(p2p_dl_lock)
 {
     struct folder *f = dl->folder;
     struct folder_file *file = &f->files[index];
@@ -334,20 +382,58 @@ settle(struct p2p_download *dl, size_t index, enum p2p_err err)
     f->written--;
     if (err == P2P_ERR_NOT_FOUND || p2p_err_is_space(err)) {
         file->state = FOLDER_TODO;
-        dl->folder_verified -= file->size;
+        f->verified -= file->size;
         if (index < f->next)
             f->next = index;
         return;
     }
     f->small_left--;
-    if (err == P2P_ERR_EXISTS && dl->conflict == P2P_CONFLICT_SKIP)
-        err = P2P_OK; /* it came meanwhile */
     if (err == P2P_OK) {
         file->state = FOLDER_DONE;
-        dl->files_done++;
+        f->files_done++;
     } else {
-        file_failed(dl, file, err);
+        set_failed(dl, file, err);
     }
+}
+
+static enum p2p_err
+publish_one(struct p2p_download *dl, size_t index)
+{
+    const struct folder_file *file = &dl->folder->files[index];
+    enum p2p_err err = publish_file(dl, file);
+
+    if (err == P2P_ERR_EXISTS && dl->opt.conflict == P2P_CONFLICT_SKIP)
+        err = P2P_OK; /* it came meanwhile */
+    p2p_lock(&dl->lock);
+    settle(dl, index, err);
+    bool has_failed = file->state == FOLDER_FAILED;
+    p2p_unlock(&dl->lock);
+    if (has_failed)
+        log_failed(file, err);
+    return err;
+}
+
+/* The files that wait to be published; owned by the caller. */
+static enum p2p_err
+collect_written(struct p2p_download *dl, size_t **out, size_t *count)
+{
+    struct folder *f = dl->folder;
+
+    *count = 0;
+    p2p_lock(&dl->lock);
+    *out = calloc(f->written + 1, sizeof(**out));
+    for (size_t i = 0; *out != NULL && i < f->count && *count < f->written; i++)
+        if (f->files[i].state == FOLDER_WRITTEN)
+            (*out)[(*count)++] = i;
+    p2p_unlock(&dl->lock);
+    return *out != NULL ? P2P_OK : P2P_ERR_NOMEM;
+}
+
+static enum p2p_err
+flush(const struct p2p_download *dl)
+{
+    return syncfs(p2p_root_fd(dl->opt.downloads)) < 0 ? p2p_err_from_errno(errno)
+                                                      : P2P_OK;
 }
 
 /* Flushes the data first, then publishes the names. The names become durable with the
@@ -356,46 +442,28 @@ settle(struct p2p_download *dl, size_t index, enum p2p_err err)
 static enum p2p_err
 flush_batch(struct p2p_download *dl)
 {
-    struct folder *f = dl->folder;
-    size_t *batch = calloc(f->written + 1, sizeof(*batch)), count = 0;
-    int fd = p2p_root_fd(dl->downloads);
-    enum p2p_err err = P2P_OK;
+    size_t *batch, count;
+    enum p2p_err err = collect_written(dl, &batch, &count);
 
-    if (batch == NULL)
-        return P2P_ERR_NOMEM;
-    for (size_t i = 0; i < f->count && count < f->written; i++)
-        if (f->files[i].state == FOLDER_WRITTEN)
-            batch[count++] = i;
-    p2p_unlock(&dl->lock);
-    if (count > 0 && syncfs(fd) < 0)
-        err = p2p_err_from_errno(errno);
+    if (err != P2P_OK)
+        return err;
+    if (count > 0)
+        err = flush(dl);
     for (size_t i = 0; i < count && err == P2P_OK; i++) {
-        enum p2p_err one = publish_file(dl, &f->files[batch[i]]);
-        p2p_lock(&dl->lock);
-        settle(dl, batch[i], one);
-        p2p_unlock(&dl->lock);
+        enum p2p_err one = publish_one(dl, batch[i]);
         if (p2p_err_is_space(one))
             err = one;
     }
     free(batch);
+    dl->folder->flushed_ms = p2p_now_ms();
     p2p_lock(&dl->lock);
-    f->flushed_ms = p2p_now_ms();
-    pthread_cond_broadcast(&dl->changed);
-    return err;
-}
-
-static enum p2p_err
-flush_names(struct p2p_download *dl)
-{
+    p2p_dl_wake(dl);
     p2p_unlock(&dl->lock);
-    int failed = syncfs(p2p_root_fd(dl->downloads));
-    enum p2p_err err = failed ? p2p_err_from_errno(errno) : P2P_OK;
-    p2p_lock(&dl->lock);
     return err;
 }
 
 static bool
-is_batch_due(const struct folder *f)
+is_batch_due(const struct folder *f) P2P_REQUIRES(p2p_dl_lock)
 {
     return f->written >= FOLDER_BATCH ||
            (f->written > 0 && f->written == f->small_left) ||
@@ -404,140 +472,195 @@ is_batch_due(const struct folder *f)
 
 /* ---- Running ---- */
 
-/* Marks files that every remaining source refuses as failed. */
-static void
-give_up_refused(struct p2p_download *dl)
+/* Sources that can be asked, as bits. */
+static uint32_t
+usable_sources(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 {
-    struct folder *f = dl->folder;
     uint32_t usable = 0;
 
-    for (unsigned i = 0; i < dl->source_count; i++)
-        if (dl->sources[i].state != P2P_SRC_DROPPED)
+    for (unsigned i = 0; i < dl->swarm.source_count; i++)
+        if (dl->swarm.sources[i].state != P2P_SRC_DROPPED)
             usable |= 1u << i;
-    for (size_t i = f->next; usable != 0 && i < f->count; i++) {
-        struct folder_file *file = &f->files[i];
+    return usable;
+}
+
+/* Marks the first file, from `*at` on, that every remaining source refuses as failed.
+ * NULL: there is none. */
+static const struct folder_file *
+give_up_next(struct p2p_download *dl, size_t *at)
+{
+    struct folder *f = dl->folder;
+    struct folder_file *found = NULL;
+
+    p2p_lock(&dl->lock);
+    uint32_t usable = usable_sources(dl);
+    if (*at < f->next)
+        *at = f->next;
+    for (; usable != 0 && *at < f->count && found == NULL; ++*at) {
+        struct folder_file *file = &f->files[*at];
         if (file->refused == 0 || file->state != FOLDER_TODO ||
             (file->refused & usable) != usable)
             continue;
         f->small_left--;
-        file_failed(dl, file, P2P_ERR_NOT_FOUND);
+        set_failed(dl, file, P2P_ERR_NOT_FOUND);
+        found = file;
     }
+    p2p_unlock(&dl->lock);
+    return found;
+}
+
+static void
+give_up_refused(struct p2p_download *dl)
+{
+    const struct folder_file *file;
+
+    for (size_t at = 0; (file = give_up_next(dl, &at)) != NULL;)
+        log_failed(file, P2P_ERR_NOT_FOUND);
 }
 
 static enum p2p_err
-fetch_small(struct run *run)
+step(struct p2p_download *dl, bool *is_done)
 {
-    struct p2p_download *dl = run->dl;
     struct folder *f = dl->folder;
     enum p2p_err err = P2P_OK;
 
-    while (err == P2P_OK) {
-        (void)p2p_dl_workers_reap(dl);
-        if (p2p_dl_is_stopping(dl))
-            return P2P_ERR_CANCELLED;
-        if (dl->local_error != P2P_OK)
-            return dl->local_error;
-        if (f->listed && !f->prepared)
-            err = prepare(dl);
-        if (err != P2P_OK)
-            return err;
-        if (f->prepared && is_batch_due(f))
-            err = flush_batch(dl);
-        if (f->prepared)
-            give_up_refused(dl);
-        if (err != P2P_OK || (f->prepared && f->small_left == 0))
-            return err;
-        err = p2p_dl_hopeless(dl);
-        if (err != P2P_OK)
-            return err;
-        p2p_control_spawn(dl);
-        p2p_control_tick(run);
-        p2p_dl_wait(dl, TICK_MS);
-    }
+    p2p_lock(&dl->lock);
+    bool listed = f->listed, prepared = f->prepared;
+    p2p_unlock(&dl->lock);
+    if (!listed)
+        return P2P_OK;
+    if (!prepared)
+        err = prepare(dl);
+    if (err != P2P_OK)
+        return err;
+    p2p_lock(&dl->lock);
+    bool is_due = is_batch_due(f);
+    p2p_unlock(&dl->lock);
+    if (is_due)
+        err = flush_batch(dl);
+    give_up_refused(dl);
+    p2p_lock(&dl->lock);
+    *is_done = f->small_left == 0;
+    p2p_unlock(&dl->lock);
     return err;
 }
 
-static void
-stop_workers(struct p2p_download *dl)
-{
-    p2p_dl_workers_stop(dl);
-    while (!p2p_dl_workers_reap(dl))
-        p2p_dl_wait(dl, TICK_MS);
-}
-
+/* A failure of one file does not end the others. */
 static enum p2p_err
-run_once(struct run *run)
+fetch_large(struct p2p_download *dl, struct folder_file *file)
 {
-    struct p2p_download *dl = run->dl;
-    struct folder *f = dl->folder;
-    enum p2p_err err;
-
-    dl->local_error = P2P_OK;
-    p2p_dl_set_state(dl, P2P_DL_CONNECTING);
-    err = fetch_small(run);
-    stop_workers(dl);
-    if (f->written > 0) { /* verified files are kept */
-        enum p2p_err last = flush_batch(dl);
-        err = err == P2P_OK ? last : err;
-    }
-    if (err == P2P_OK)
-        err = flush_names(dl);
-    for (size_t i = 0; i < f->count && err == P2P_OK; i++)
-        if (!p2p_folder_is_small(&f->files[i]) && f->files[i].state == FOLDER_TODO) {
-            err = p2p_folder_large(run, &f->files[i]);
-            if (err != P2P_OK && err != P2P_ERR_CANCELLED) {
-                file_failed(dl, &f->files[i], err);
-                err = P2P_OK;
-            }
-        }
-    return err == P2P_OK ? f->failure : err;
-}
-
-static void
-finish(struct p2p_download *dl, enum p2p_err err)
-{
-    dl->over = true;
-    if (err == P2P_OK) {
-        memcpy(dl->stored, dl->save_as, sizeof(dl->stored));
-        p2p_dl_set_state(dl, P2P_DL_COMPLETED);
-    } else if (dl->want_cancel) {
-        p2p_dl_set_error(dl, P2P_ERR_CANCELLED, "cancelled");
-        p2p_dl_set_state(dl, P2P_DL_CANCELLED);
-    } else {
-        if (dl->folder->failure != P2P_OK)
-            p2p_dl_set_error(dl, err, "%u of %u files could not be downloaded: %s",
-                             dl->files_total - dl->files_done, dl->files_total,
-                             dl->folder->reason[0] != '\0' ? dl->folder->reason
-                                                           : p2p_err_text(err));
-        else if (dl->message[0] == '\0' || dl->error != err)
-            p2p_dl_explain(dl, err);
-        dl->error = err;
-        p2p_dl_set_state(dl, P2P_DL_FAILED);
-    }
-    dl->reported_end = true;
-    pthread_cond_broadcast(&dl->changed);
-}
-
-void *
-p2p_dl_folder_main(void *arg)
-{
-    struct p2p_download *dl = arg;
-    struct run run = {.dl = dl};
     enum p2p_err err;
 
     p2p_lock(&dl->lock);
-    for (;;) {
-        err = run_once(&run);
-        if (dl->want_cancel || (err != P2P_ERR_CANCELLED && !p2p_err_is_space(err)))
-            break;
-        if (p2p_err_is_space(err))
-            p2p_control_wait_for_space(dl, err);
-        else if (dl->want_pause) /* or the pause ended before it took effect */
-            p2p_control_wait_paused(dl);
-        if (dl->want_cancel)
-            break;
-    }
-    finish(dl, err);
+    bool is_todo = file->state == FOLDER_TODO;
     p2p_unlock(&dl->lock);
-    return NULL;
+    if (p2p_folder_is_small(file) || !is_todo)
+        return P2P_OK;
+    err = p2p_folder_large(dl, file);
+    if (err == P2P_OK || err == P2P_ERR_CANCELLED)
+        return err;
+    p2p_lock(&dl->lock);
+    set_failed(dl, file, err);
+    p2p_unlock(&dl->lock);
+    log_failed(file, err);
+    return P2P_OK;
 }
+
+static enum p2p_err
+finish(struct p2p_download *dl, enum p2p_err err)
+{
+    struct folder *f = dl->folder;
+
+    p2p_dl_workers_end(dl);
+    enum p2p_err last = flush_batch(dl); /* verified files are kept */
+    if (err == P2P_OK)
+        err = last;
+    if (err == P2P_OK)
+        err = flush(dl);
+    for (size_t i = 0; i < f->count && err == P2P_OK; i++)
+        err = fetch_large(dl, &f->files[i]);
+    p2p_lock(&dl->lock);
+    if (err == P2P_OK)
+        err = f->failure;
+    if (err == P2P_OK)
+        memcpy(dl->report.stored, dl->opt.save_as, sizeof(dl->report.stored));
+    p2p_unlock(&dl->lock);
+    return err;
+}
+
+/* ---- The status ---- */
+
+static uint64_t
+bytes_to_come(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
+{
+    return dl->folder->size - dl->folder->verified;
+}
+
+static bool
+has_room(struct p2p_download *dl)
+{
+    struct statvfs fs;
+
+    p2p_lock(&dl->lock);
+    uint64_t needed = bytes_to_come(dl);
+    p2p_unlock(&dl->lock);
+    return fstatvfs(p2p_root_fd(dl->opt.downloads), &fs) == 0 &&
+           (uint64_t)fs.f_bavail * fs.f_frsize >= needed;
+}
+
+static void
+explain(struct p2p_download *dl, enum p2p_err err) P2P_REQUIRES(p2p_dl_lock)
+{
+    const struct folder *f = dl->folder;
+
+    if (f->failure != P2P_OK)
+        p2p_dl_set_error(dl, err, "%u of %u files could not be downloaded: %s",
+                         f->files_total - f->files_done, f->files_total,
+                         f->reason[0] != '\0' ? f->reason : p2p_err_text(err));
+    else if (dl->report.message[0] == '\0' || dl->report.error != err)
+        p2p_dl_explain(dl, err, 0);
+}
+
+static void
+fill_status(const struct p2p_download *dl, struct p2p_download_status *out)
+    P2P_REQUIRES(p2p_dl_lock)
+{
+    const struct folder *f = dl->folder;
+
+    out->size_known = f->listed;
+    out->size = f->listed ? f->size : 0;
+    out->verified = f->verified;
+    out->files_done = f->files_done;
+    out->files_renamed = f->renamed;
+    out->files_total = f->files_total;
+}
+
+enum p2p_err
+p2p_folder_new(struct p2p_download *dl)
+{
+    dl->folder = calloc(1, sizeof(*dl->folder));
+    return dl->folder != NULL ? p2p_random(&dl->folder->run, sizeof(dl->folder->run))
+                              : P2P_ERR_NOMEM;
+}
+
+static void
+folder_free(struct p2p_download *dl)
+{
+    forget_list(dl->folder);
+    free(dl->folder->files);
+    free(dl->folder);
+}
+
+const struct dl_task p2p_folder_task = {
+    .work = work,
+    .wanted = wanted,
+    .is_open = is_open,
+    .on_seat = on_seat,
+    .step = step,
+    .finish = finish,
+    .has_room = has_room,
+    .bytes_to_come = bytes_to_come,
+    .explain = explain,
+    .fill_status = fill_status,
+    .free = folder_free,
+};

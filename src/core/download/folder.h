@@ -3,8 +3,10 @@
  * connections (folder_fetch.c), many in flight, written under private names and
  * published in batches, each batch after one syncfs. Large files are downloads of their
  * own, one after the other, with a journal. A file that exists already with the same
- * content is left alone, so an interrupted folder resumes without any bookkeeping. The
- * download's lock guards all of it.
+ * content is left alone, so an interrupted folder resumes without any bookkeeping.
+ *
+ * The list of files (names, roots, sizes) is written by the one worker that lists and
+ * does not change afterwards; the state of the files is under the download's lock.
  */
 #ifndef P2P_FOLDER_H
 #define P2P_FOLDER_H
@@ -12,9 +14,10 @@
 #include "core/download/download_internal.h"
 
 #define FOLDER_FILES_MAX 1000000
-#define FOLDER_SMALL_MAX \
-    (4 * P2P_MIB)         /* fetched as a whole: one buffer, checked by its root */
-#define FOLDER_BATCH 5000 /* files that are published together at the latest */
+/* Fetched as a whole: one buffer, checked by its root. */
+#define FOLDER_SMALL_MAX (4 * P2P_MIB)
+/* Files that are published together at the latest. */
+#define FOLDER_BATCH 5000
 
 enum folder_state {
     FOLDER_TODO,
@@ -36,33 +39,47 @@ struct folder_file {
 };
 
 struct folder {
-    uint64_t run;         /* random: makes the private names of this download unique */
-    bool listing, listed; /* a worker asks for the list; it is complete */
-    bool prepared;        /* files that exist already were found */
+    uint64_t run; /* random: makes the private names of this download unique */
+    /* The list; constant once `listed`. */
     struct folder_file *files;
     size_t count, room;
     uint64_t size;
-    size_t next;       /* no file below it is TODO and small */
-    size_t small_left; /* small files not DONE or FAILED */
-    size_t written;    /* small files that wait to be published */
+    /* A worker asks for the list; it is complete. */
+    bool listing P2P_GUARDED_BY(p2p_dl_lock);
+    bool listed P2P_GUARDED_BY(p2p_dl_lock);
+    /* Files that exist already were found. */
+    bool prepared P2P_GUARDED_BY(p2p_dl_lock);
+    /* No file below it is TODO and small. */
+    size_t next P2P_GUARDED_BY(p2p_dl_lock);
+    /* Small files not DONE or FAILED, and those of them that wait to be published. */
+    size_t small_left P2P_GUARDED_BY(p2p_dl_lock);
+    size_t written P2P_GUARDED_BY(p2p_dl_lock);
+    /* Bytes of the files that are here. */
+    uint64_t verified P2P_GUARDED_BY(p2p_dl_lock);
+    uint32_t files_done P2P_GUARDED_BY(p2p_dl_lock);
+    uint32_t files_total P2P_GUARDED_BY(p2p_dl_lock);
+    /* Files that are stored under another name. */
+    uint32_t renamed P2P_GUARDED_BY(p2p_dl_lock);
+    /* The error of the first file that failed; the same in words, where there is more
+     * to say, or "". */
+    enum p2p_err failure P2P_GUARDED_BY(p2p_dl_lock);
+    char reason[256] P2P_GUARDED_BY(p2p_dl_lock);
+    /* The control thread's own. */
     uint64_t flushed_ms;
-    enum p2p_err failure; /* error of the first file that failed */
-    char reason[256];     /* the same in words, where there is more to say; or "" */
-    uint32_t renamed;     /* files that are stored under another name */
 };
 
-/* What a worker does after it has connected. */
-enum p2p_err p2p_folder_work(struct dl_worker *w);
-/* Connections for each source, at most `share`. */
-/* Another source has this place now: it has refused nothing yet. */
-void p2p_folder_forget_refusals(struct folder *f, unsigned source);
-unsigned p2p_folder_wanted(const struct p2p_download *dl, unsigned share);
+/* ---- folder.c: the task ---- */
+extern const struct dl_task p2p_folder_task;
+P2P_MUST_CHECK enum p2p_err p2p_folder_new(struct p2p_download *dl);
 
-/* ---- p2p_folder_fetch.c ---- */
-enum p2p_err p2p_folder_fetch(struct dl_worker *w);
+/* ---- folder_fetch.c ---- */
+/* Small files over one connection, until there are none for it. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_fetch(struct dl_worker *w)
+    P2P_EXCLUDES(p2p_dl_lock);
 bool p2p_folder_is_small(const struct folder_file *file);
-/* Takes a small file for source `source`; false: none now. Lock held. */
-bool p2p_folder_take(struct folder *f, unsigned source, size_t *index);
+/* Takes a small file for source `source`; false: none now. */
+bool p2p_folder_take(struct folder *f, unsigned source, size_t *index)
+    P2P_REQUIRES(p2p_dl_lock);
 /* The name below `.p2p/` under which a small file waits. */
 #define FOLDER_SUFFIX      ".small"
 #define FOLDER_PRIVATE_MAX (2 * P2P_DIGEST_LEN + 64)

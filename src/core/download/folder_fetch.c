@@ -10,7 +10,6 @@
 #include "core/journal/journal_file.h"
 #include "core/remote/request.h"
 #include "p2p/bytes.h"
-#include "p2p/lock.h"
 #include "p2p/tree.h"
 
 #define SLICE_MS  200
@@ -102,13 +101,15 @@ write_private(const struct p2p_download *dl, const struct folder_file *file,
     int fd = -1;
     enum p2p_err err;
 
-    const struct p2p_journal_info info = {
-        .root = file->root, .geometry.size = file->size, .keep_free = dl->keep_free};
+    const struct p2p_journal_info info = {.root = file->root,
+                                          .geometry.size = file->size,
+                                          .keep_free = dl->opt.keep_free};
 
-    if ((err = p2p_journal_check_room(dl->downloads, &info)) != P2P_OK)
+    if ((err = p2p_journal_check_room(dl->opt.downloads, &info)) != P2P_OK)
         return err;
     p2p_folder_private_name(dl->folder, file, name);
-    err = p2p_root_open_private(dl->downloads, name, O_WRONLY | O_CREAT | O_TRUNC, &fd);
+    err = p2p_root_open_private(dl->opt.downloads, name, O_WRONLY | O_CREAT | O_TRUNC,
+                                &fd);
     if (err == P2P_OK && file->size > 0)
         err = p2p_pwrite_full(fd, data, file->size, 0);
     if (err == P2P_OK)
@@ -149,8 +150,8 @@ finish(struct small_fetch *s, struct slot *slot)
     p2p_lock(&dl->lock);
     file->state = FOLDER_WRITTEN;
     dl->folder->written++;
-    dl->received += file->size;
-    dl->folder_verified += file->size;
+    dl->report.received += file->size;
+    dl->folder->verified += file->size;
     p2p_dl_source_delivered(dl, s->w->source, file->size);
     p2p_unlock(&dl->lock);
     free(slot->buf);
@@ -232,7 +233,7 @@ take_file(struct small_fetch *s, size_t index)
     slot->length = (uint32_t)file->size;
     /* The root of one block is its SHA-256. */
     slot->wants_meta =
-        s->w->dl->verify == P2P_VERIFY_FULL && file->size > P2P_BLOCK_SIZE;
+        s->w->dl->opt.verify == P2P_VERIFY_FULL && file->size > P2P_BLOCK_SIZE;
     slot->has_meta = !slot->wants_meta;
     s->used++;
     s->ahead += file->size;
@@ -264,7 +265,7 @@ refill(struct small_fetch *s)
 
 /* ---- Answers ---- */
 
-/* Lock not held. Gives the file back to the list; this source does not have it. */
+/* Gives the file back to the list; this source does not have it. */
 static void
 give_back(struct small_fetch *s, struct slot *slot, bool refused)
 {
@@ -277,7 +278,7 @@ give_back(struct small_fetch *s, struct slot *slot, bool refused)
         file->refused |= 1u << s->w->source;
     if (slot->file < dl->folder->next)
         dl->folder->next = slot->file;
-    pthread_cond_broadcast(&dl->changed);
+    p2p_dl_wake(dl);
     p2p_unlock(&dl->lock);
     free(slot->buf);
     *slot = (struct slot){0};
@@ -374,7 +375,8 @@ receive(struct small_fetch *s)
     enum p2p_err err = p2p_conn_receive(s->w->conn, p2p_now_ms() + SLICE_MS, &msg);
 
     if (err == P2P_ERR_TIMEOUT)
-        return p2p_now_ms() - s->last_bytes_ms < s->w->dl->timeout_ms ? P2P_OK : err;
+        return p2p_now_ms() - s->last_bytes_ms < s->w->dl->opt.timeout_ms ? P2P_OK
+                                                                          : err;
     if (err != P2P_OK)
         return err;
     s->last_bytes_ms = p2p_now_ms();

@@ -4,18 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "p2p/lock.h"
-
-#define TICK_MS 100
-
 static size_t
-usable_specs(const struct p2p_download *dl, struct p2p_source_spec specs[DL_SOURCES],
+usable_specs(struct p2p_download *dl, struct p2p_source_spec specs[DL_SOURCES],
              struct p2p_id ids[DL_SOURCES])
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < dl->source_count; i++) {
-        const struct dl_source *s = &dl->sources[i];
+    p2p_lock(&dl->lock);
+    for (size_t i = 0; i < dl->swarm.source_count; i++) {
+        const struct dl_source *s = &dl->swarm.sources[i];
         if (s->state == P2P_SRC_DROPPED)
             continue;
         ids[count] = s->id_known ? s->id : s->expected;
@@ -24,6 +21,7 @@ usable_specs(const struct p2p_download *dl, struct p2p_source_spec specs[DL_SOUR
         specs[count].by_user = s->by_user;
         count++;
     }
+    p2p_unlock(&dl->lock);
     return count;
 }
 
@@ -34,23 +32,23 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
     struct p2p_source_spec specs[DL_SOURCES];
     struct p2p_id ids[DL_SOURCES];
     const struct p2p_download_options opt = {
-        .identity = dl->identity,
-        .downloads = dl->downloads,
+        .identity = dl->opt.identity,
+        .downloads = dl->opt.downloads,
         .name = file->name,
         .root = &file->root,
         .save_as = target,
         .conflict = p2p_folder_conflict(dl, file),
         .sources = specs,
         .source_count = usable_specs(dl, specs, ids),
-        .discovery = dl->discovery,
-        .connections = dl->connections,
-        .timeout_ms = dl->timeout_ms,
-        .rate = dl->rate,
-        .verify = dl->verify,
-        .retries = dl->retries,
+        .discovery = dl->opt.discovery,
+        .connections = dl->opt.connections,
+        .timeout_ms = dl->opt.timeout_ms,
+        .rate = dl->opt.rate,
+        .verify = dl->opt.verify,
+        .retries = dl->opt.retries,
         .size_announced = true,
         .announced_size = file->size,
-        .keep_free = dl->keep_free,
+        .keep_free = dl->opt.keep_free,
     };
 
     if (opt.source_count == 0)
@@ -58,57 +56,82 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
     return p2p_download_start(&opt, NULL, NULL, out);
 }
 
-/* Lock held, released for a moment. Copies the child's figures to the folder. */
+/* What the folder had before this file. */
+struct before {
+    uint64_t verified, received;
+};
+
+/* Copies the child's figures to the folder. True: the child is over. */
 static bool
-follow(struct run *run, struct p2p_download *child, uint64_t verified,
-       uint64_t received)
+follow(struct p2p_download *dl, struct p2p_download *child, const struct before *before)
 {
-    struct p2p_download *dl = run->dl;
     struct p2p_download_status status;
 
-    p2p_unlock(&dl->lock);
     p2p_download_status(child, &status);
     p2p_lock(&dl->lock);
-    dl->folder_verified = verified + status.verified;
-    dl->received = received + status.received;
+    dl->folder->verified = before->verified + status.verified;
+    dl->report.received = before->received + status.received;
     /* A full disk pauses the child, which resumes automatically. */
-    dl->error = status.error;
-    memcpy(dl->message, status.message, sizeof(dl->message));
-    p2p_control_tick(run);
+    dl->report.error = status.error;
+    memcpy(dl->report.message, status.message, sizeof(dl->report.message));
+    p2p_unlock(&dl->lock);
     return status.state == P2P_DL_COMPLETED || status.state == P2P_DL_FAILED ||
            status.state == P2P_DL_CANCELLED;
 }
 
-enum p2p_err
-p2p_folder_large(struct run *run, struct folder_file *file)
+/* Until the child is over, or the folder is to stop: `*keep` its data then. */
+static bool
+wait_for_child(struct p2p_download *dl, struct p2p_download *child,
+               const struct before *before, bool *keep)
 {
-    struct p2p_download *dl = run->dl, *child = NULL;
-    uint64_t verified = dl->folder_verified, received = dl->received;
+    while (!p2p_dl_should_stop(dl) && !follow(dl, child, before))
+        p2p_dl_tick(dl);
+    p2p_lock(&dl->lock);
+    bool is_stopping = p2p_dl_is_stopping(dl);
+    *keep = dl->wants.pause || dl->wants.keep_data;
+    p2p_unlock(&dl->lock);
+    return !is_stopping;
+}
+
+static void
+settle(struct p2p_download *dl, struct folder_file *file, const struct before *before,
+       enum p2p_err err)
+{
+    struct folder *f = dl->folder;
+
+    p2p_lock(&dl->lock);
+    f->verified = before->verified;
+    if (err == P2P_OK) {
+        file->state = FOLDER_DONE;
+        f->files_done++;
+        f->verified += file->size;
+    } else if (f->failure == P2P_OK && err != P2P_ERR_CANCELLED) {
+        snprintf(f->reason, sizeof(f->reason), "%s", dl->report.message);
+    }
+    p2p_unlock(&dl->lock);
+}
+
+enum p2p_err
+p2p_folder_large(struct p2p_download *dl, struct folder_file *file)
+{
+    struct p2p_download *child = NULL;
+    struct before before;
     char target[P2P_NAME_MAX + 1];
     enum p2p_err err = p2p_folder_target(dl, file, target);
+    bool keep;
 
     if (err == P2P_OK)
         err = start(dl, file, target, &child);
     if (err != P2P_OK)
         return err;
-    p2p_dl_set_state(dl, P2P_DL_DOWNLOADING);
-    while (!p2p_dl_is_stopping(dl) && !follow(run, child, verified, received))
-        p2p_dl_wait(dl, TICK_MS);
-    bool stopping = p2p_dl_is_stopping(dl), keep = dl->want_pause || dl->keep_data;
+    p2p_lock(&dl->lock);
+    before = (struct before){dl->folder->verified, dl->report.received};
     p2p_unlock(&dl->lock);
-    if (stopping)
+    p2p_dl_enter(dl, P2P_DL_DOWNLOADING);
+    if (!wait_for_child(dl, child, &before, &keep))
         p2p_download_cancel(child, keep);
     err = p2p_download_wait(child);
     p2p_download_free(child);
-    p2p_lock(&dl->lock);
-    if (err == P2P_OK) {
-        file->state = FOLDER_DONE;
-        dl->files_done++;
-        dl->folder_verified = verified + file->size;
-    } else {
-        dl->folder_verified = verified;
-        if (dl->folder->failure == P2P_OK && err != P2P_ERR_CANCELLED)
-            snprintf(dl->folder->reason, sizeof(dl->folder->reason), "%s", dl->message);
-    }
+    settle(dl, file, &before, err);
     return err;
 }

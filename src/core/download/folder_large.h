@@ -2,12 +2,13 @@
 #ifndef P2P_FOLDER_LARGE_H
 #define P2P_FOLDER_LARGE_H
 
-#include "core/download/control.h"
 #include "core/download/folder.h"
 
-/* Fetches one large file; the download's lock is held before and after. CANCELLED when
- * the folder is to stop. */
-P2P_MUST_CHECK enum p2p_err p2p_folder_large(struct run *run, struct folder_file *file);
+/* Fetches one large file. CANCELLED when the folder is to stop. On the control thread.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_folder_large(struct p2p_download *dl,
+                                             struct folder_file *file)
+    P2P_EXCLUDES(p2p_dl_lock);
 
 /* The name of a file of the folder below the downloads directory. NAME: it is not a
  * valid one. */

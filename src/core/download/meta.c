@@ -1,11 +1,10 @@
 /* The questions of a connection before it fetches: does this source have the same file,
  * and what is the file's layer? */
-#include "core/download/download_internal.h"
+#include "core/download/file.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "p2p/lock.h"
 #include "p2p/log.h"
 
 static enum p2p_err
@@ -15,44 +14,44 @@ ask_meta(struct dl_worker *w, bool by_root, struct p2p_meta *meta)
     struct p2p_digest root;
 
     p2p_lock(&dl->lock);
-    by_root |= dl->root_asked || dl->meta_known;
-    root = dl->meta.root;
+    by_root |= dl->opt.root_asked || dl->file->meta_known;
+    by_root &= dl->file->meta.root_known; /* protocol 1 has none */
+    root = dl->file->meta.root;
     p2p_unlock(&dl->lock);
-    if (by_root && dl->protocol != 1)
+    if (by_root)
         return p2p_conn_meta_by_root(w->conn, &root, meta);
-    return p2p_conn_meta_by_name(w->conn, dl->name, meta);
+    return p2p_conn_meta_by_name(w->conn, dl->opt.name, meta);
 }
 
 static bool
 is_same_file(const struct p2p_download *dl, const struct p2p_meta *meta)
 {
-    if (dl->meta.geometry.size != meta->geometry.size)
+    if (dl->file->meta.geometry.size != meta->geometry.size)
         return false;
-    if (dl->protocol == 1)
-        return dl->meta.geometry.chunk_size == meta->geometry.chunk_size &&
-               memcmp(&dl->meta.sha256, &meta->sha256, sizeof(meta->sha256)) == 0;
-    return memcmp(&dl->meta.root, &meta->root, sizeof(meta->root)) == 0;
+    if (!dl->file->meta.root_known)
+        return dl->file->meta.geometry.chunk_size == meta->geometry.chunk_size &&
+               memcmp(&dl->file->meta.sha256, &meta->sha256, sizeof(meta->sha256)) == 0;
+    return memcmp(&dl->file->meta.root, &meta->root, sizeof(meta->root)) == 0;
 }
 
-/* Lock held in agree: the first source to answer says what the file is, and the others
- * must agree. */
 /* The root proves the bytes. The size is only the source's statement until all bytes
  * are here. */
 static bool
 is_size_announced(const struct p2p_download *dl, uint64_t size)
 {
-    uint64_t announced = dl->announced_size;
+    uint64_t announced = dl->opt.announced_size;
 
-    if (!dl->size_announced || size == announced)
+    if (!dl->opt.size_announced || size == announced)
         return true;
-    return !dl->root_asked && size <= 2 * announced + P2P_DOWNLOAD_GROWTH_MAX;
+    return !dl->opt.root_asked && size <= 2 * announced + P2P_DOWNLOAD_GROWTH_MAX;
 }
 
+/* The first source to answer says what the file is, and the others must agree. */
 static enum p2p_err
-agree(struct dl_worker *w, const struct p2p_meta *meta)
+agree(struct dl_worker *w, const struct p2p_meta *meta) P2P_REQUIRES(p2p_dl_lock)
 {
     struct p2p_download *dl = w->dl;
-    struct dl_source *s = &dl->sources[w->source];
+    struct dl_source *s = &dl->swarm.sources[w->source];
 
     if (!is_size_announced(dl, meta->geometry.size)) {
         s->meta = *meta;
@@ -60,19 +59,20 @@ agree(struct dl_worker *w, const struct p2p_meta *meta)
     }
 
     s->meta = *meta;
-    if (!dl->meta_known) {
-        dl->meta = *meta;
-        dl->meta_known = true;
+    if (!dl->file->meta_known) {
+        dl->file->meta = *meta;
+        dl->file->meta_known = true;
     }
     if (!is_same_file(dl, meta)) {
         s->disagreed = true;
         return P2P_ERR_NOT_FOUND;
     }
-    if (meta->sha256_known && !dl->meta.sha256_known) {
-        dl->meta.sha256 = meta->sha256;
-        dl->meta.sha256_known = true;
+    if (meta->sha256_known && !dl->file->meta.sha256_known) {
+        dl->file->meta.sha256 = meta->sha256;
+        dl->file->meta.sha256_known = true;
     }
-    s->agreed = s->had = true;
+    s->agreed = true;
+    s->had = meta->root_known; /* by its root it can be asked for again */
     s->disagreed = false;
     return P2P_OK;
 }
@@ -84,9 +84,9 @@ ask_moved(struct dl_worker *w, struct p2p_meta *meta)
     struct p2p_download *dl = w->dl;
 
     p2p_lock(&dl->lock);
-    bool is_possible = dl->protocol != 1 && !dl->root_asked && !dl->meta_known &&
-                       dl->old_layer != NULL;
-    struct p2p_digest root = dl->old_root;
+    bool is_possible =
+        !dl->opt.root_asked && !dl->file->meta_known && dl->file->old_layer != NULL;
+    struct p2p_digest root = dl->file->old_root;
     p2p_unlock(&dl->lock);
     return is_possible ? p2p_conn_meta_by_root(w->conn, &root, meta)
                        : P2P_ERR_NOT_FOUND;
@@ -100,9 +100,9 @@ learn_meta(struct dl_worker *w)
     enum p2p_err err;
 
     p2p_lock(&dl->lock);
-    struct dl_source *s = &dl->sources[w->source];
+    struct dl_source *s = &dl->swarm.sources[w->source];
     bool agreed = s->agreed;
-    if (dl->protocol != 1) {
+    if (p2p_conn_peer(w->conn) != NULL) { /* protocol 1 proves nothing */
         s->id = *p2p_conn_peer(w->conn);
         s->id_known = true;
     }
@@ -113,11 +113,11 @@ learn_meta(struct dl_worker *w)
     if (err == P2P_ERR_NOT_FOUND)
         err = ask_moved(w, &meta);
     p2p_lock(&dl->lock);
-    s->disagreed = err == P2P_ERR_NOT_FOUND && dl->meta_known && !dl->root_asked;
+    s->disagreed =
+        err == P2P_ERR_NOT_FOUND && dl->file->meta_known && !dl->opt.root_asked;
     if (err == P2P_OK)
         err = agree(w, &meta);
-    pthread_cond_broadcast(
-        &dl->changed); /* the control thread may start more connections now */
+    p2p_dl_wake(dl); /* the control thread may start more connections now */
     bool other_file = s->disagreed && err == P2P_ERR_NOT_FOUND;
     p2p_unlock(&dl->lock);
     if (!other_file || !meta.root_known)
@@ -132,69 +132,140 @@ learn_meta(struct dl_worker *w)
     return err;
 }
 
-/* Lock held on entry and exit, released in between. One worker asks for the layer, the
- * others wait for it. */
+/* ---- The layer: one worker asks for it, the others wait ---- */
+
+static void
+set_layer(struct p2p_download *dl, struct p2p_digest *layer)
+{
+    p2p_lock(&dl->lock);
+    dl->file->layer = layer;
+    dl->file->layer_known = true;
+    p2p_unlock(&dl->lock);
+}
+
+/* Checks the file system and its space before it takes memory for the layer, so that a
+ * file too large for the disk costs nothing. */
+static enum p2p_err
+check_disk(struct p2p_download *dl)
+{
+    struct p2p_journal_info info;
+
+    p2p_lock(&dl->lock);
+    p2p_dl_journal_info(dl, &info);
+    p2p_unlock(&dl->lock);
+    enum p2p_err err = p2p_journal_check_room(dl->opt.downloads, &info);
+    if (err == P2P_ERR_TOO_LARGE) /* a lie of this source, and not our problem */
+        return err;
+    enum p2p_err target = p2p_dl_check_target(dl);
+    return target != P2P_OK ? target : err;
+}
+
+/* The layer has this source's chunk size, so this becomes the chunk size of the
+ * download. */
 static enum p2p_err
 fetch_layer(struct dl_worker *w)
 {
     struct p2p_download *dl = w->dl;
     struct p2p_digest *layer = NULL;
-    struct p2p_meta meta = dl->meta;
-    struct p2p_journal_info info;
     struct p2p_chunks geometry;
-    enum p2p_err err;
+    enum p2p_err err = check_disk(dl);
 
-    /* The layer has this source's chunk size, so this becomes the chunk size of the
-     * download. */
-    meta.geometry = dl->sources[w->source].meta.geometry;
-    dl->layer_wanted = true;
-    p2p_dl_journal_info(dl, &info);
+    p2p_lock(&dl->lock);
+    struct p2p_meta meta = dl->file->meta;
+    meta.geometry = dl->swarm.sources[w->source].meta.geometry;
     p2p_unlock(&dl->lock);
-    /* Checks the file system and its space before it takes memory for the layer, so
-     * that a file too large for the disk costs nothing. */
-    err = p2p_journal_check_room(dl->downloads, &info);
-    if (err != P2P_ERR_TOO_LARGE) { /* a lie of this source, and not our problem */
-        enum p2p_err target = p2p_dl_check_target(dl);
-        err = target != P2P_OK ? target : err;
-    }
     if (err == P2P_OK)
         err = p2p_conn_layer(w->conn, &meta, &geometry, &layer);
+    if (err != P2P_OK)
+        return err;
     p2p_lock(&dl->lock);
-    dl->layer_wanted = false;
-    if (err == P2P_OK) {
-        dl->meta.geometry = geometry;
-        dl->layer = layer;
-        dl->layer_known = true;
+    dl->file->meta.geometry = geometry;
+    p2p_unlock(&dl->lock);
+    set_layer(dl, layer);
+    return P2P_OK;
+}
+
+/* True: this worker is to find the layer. False: it is known, or another worker has
+ * found that the file is there already, or this one is to stop. */
+static bool
+take_turn(struct dl_worker *w)
+{
+    struct p2p_download *dl = w->dl;
+    struct dl_file *file = dl->file;
+
+    p2p_lock(&dl->lock);
+    while (!w->stop && !file->layer_known && file->layer_wanted)
+        p2p_dl_wait(dl, 1000);
+    bool is_mine = !w->stop && !file->layer_known && !file->present;
+    file->layer_wanted |= is_mine;
+    p2p_unlock(&dl->lock);
+    return is_mine;
+}
+
+static void
+end_turn(struct p2p_download *dl)
+{
+    p2p_lock(&dl->lock);
+    dl->file->layer_wanted = false;
+    p2p_dl_wake(dl);
+    p2p_unlock(&dl->lock);
+}
+
+/* Whether the file is not there already. Looks once. */
+static bool
+is_missing(struct p2p_download *dl)
+{
+    p2p_lock(&dl->lock);
+    bool looked = dl->file->looked;
+    p2p_unlock(&dl->lock);
+    if (!looked)
+        p2p_dl_look(dl);
+    p2p_lock(&dl->lock);
+    bool present = dl->file->present;
+    p2p_unlock(&dl->lock);
+    return !present;
+}
+
+static enum p2p_err
+find_layer(struct dl_worker *w)
+{
+    struct p2p_download *dl = w->dl;
+
+    if (!dl->file->meta.root_known) { /* protocol 1: there is none */
+        enum p2p_err err = p2p_dl_check_target(dl);
+        if (err == P2P_OK)
+            set_layer(dl, NULL);
+        return err;
     }
-    pthread_cond_broadcast(&dl->changed);
+    if (!is_missing(dl) || p2p_dl_worker_is_stopped(w))
+        return P2P_OK;
+    return fetch_layer(w);
+}
+
+/* Until the control thread has opened the journal. */
+static enum p2p_err
+wait_until_ready(struct dl_worker *w)
+{
+    struct p2p_download *dl = w->dl;
+
+    p2p_lock(&dl->lock);
+    while (!w->stop && !dl->file->ready)
+        p2p_dl_wait(dl, 1000);
+    enum p2p_err err = w->stop ? P2P_ERR_CANCELLED : P2P_OK;
+    p2p_unlock(&dl->lock);
     return err;
 }
 
 static enum p2p_err
 learn_layer(struct dl_worker *w)
 {
-    struct p2p_download *dl = w->dl;
     enum p2p_err err = P2P_OK;
 
-    p2p_lock(&dl->lock);
-    if (dl->protocol == 1)
-        dl->layer_known = true;
-    while (!w->stop && !dl->layer_known && dl->layer_wanted)
-        p2p_dl_wait(dl, 1000);
-    if (!w->stop && !dl->layer_known && !dl->looked) {
-        dl->layer_wanted = true;
-        p2p_dl_look(dl);
-        dl->layer_wanted = false;
+    if (take_turn(w)) {
+        err = find_layer(w);
+        end_turn(w->dl);
     }
-    if (!w->stop && !dl->layer_known && !dl->present)
-        err = fetch_layer(w);
-    pthread_cond_broadcast(&dl->changed);
-    while (err == P2P_OK && !w->stop && !dl->ready)
-        p2p_dl_wait(dl, 1000);
-    if (w->stop)
-        err = P2P_ERR_CANCELLED;
-    p2p_unlock(&dl->lock);
-    return err;
+    return err == P2P_OK ? wait_until_ready(w) : err;
 }
 
 enum p2p_err

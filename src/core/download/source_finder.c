@@ -1,9 +1,8 @@
 /* Regularly asks the registry which other peers have the content. */
-#include "core/download/download_internal.h"
+#include "core/download/file.h"
 
 #include <stdlib.h>
 
-#include "p2p/lock.h"
 #include "p2p/log.h"
 
 #define INTERVAL_MS 15000
@@ -13,14 +12,13 @@
 struct dl_finder {
     struct p2p_download *dl;
     pthread_t thread;
-    bool stop; /* guarded by the download's lock */
+    bool stop P2P_GUARDED_BY(p2p_dl_lock);
 };
 
-/* Lock not held: reads the known peers. */
 static void
 add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
 {
-    const struct p2p_id *own = p2p_identity_id(dl->identity);
+    const struct p2p_id *own = p2p_identity_id(dl->opt.identity);
     enum p2p_err err = P2P_OK;
 
     for (size_t i = 0; i < list->count && err != P2P_ERR_NOMEM; i++) {
@@ -32,37 +30,55 @@ add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
 }
 
 static bool
-somebody_delivers(const struct p2p_download *dl)
+somebody_delivers(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 {
-    for (size_t i = 0; i < dl->source_count; i++)
-        if (dl->sources[i].workers > 0 && dl->sources[i].agreed)
+    for (size_t i = 0; i < dl->swarm.source_count; i++)
+        if (dl->swarm.sources[i].workers > 0 && dl->swarm.sources[i].agreed)
             return true;
     return false;
+}
+
+static void
+ask(struct p2p_download *dl)
+{
+    struct p2p_peer_list list = {0};
+
+    p2p_lock(&dl->lock);
+    struct p2p_digest root = dl->file->meta.root;
+    p2p_unlock(&dl->lock);
+    enum p2p_err err = p2p_discovery_find_root(dl->opt.discovery, &root, &list);
+    if (err == P2P_OK)
+        add_found(dl, &list);
+    p2p_peer_list_clear(&list);
+}
+
+/* Waits for the next time to ask, in `interval_ms`, or sooner while no source delivers.
+ * False: told to stop. */
+static bool
+rest(struct dl_finder *f, uint64_t interval_ms)
+{
+    struct p2p_download *dl = f->dl;
+
+    p2p_lock(&dl->lock);
+    uint64_t next = p2p_now_ms() + (somebody_delivers(dl) ? interval_ms : HURRY_MS);
+    while (!f->stop && p2p_now_ms() < next)
+        p2p_dl_wait(dl, next - p2p_now_ms() + 1);
+    bool goes_on = !f->stop;
+    p2p_unlock(&dl->lock);
+    return goes_on;
 }
 
 static void *
 finder_main(void *arg)
 {
     struct dl_finder *f = arg;
-    struct p2p_download *dl = f->dl;
-    uint64_t interval = HURRY_MS;
+    uint64_t interval_ms = HURRY_MS, pause_ms;
 
-    p2p_lock(&dl->lock);
-    while (!f->stop) {
-        struct p2p_peer_list list = {0};
-        struct p2p_digest root = dl->meta.root;
-        p2p_unlock(&dl->lock);
-        enum p2p_err err = p2p_discovery_find_root(dl->discovery, &root, &list);
-        if (err == P2P_OK)
-            add_found(dl, &list);
-        p2p_peer_list_clear(&list);
-        p2p_lock(&dl->lock);
-        uint64_t next = p2p_now_ms() + (somebody_delivers(dl) ? interval : HURRY_MS);
-        interval = 2 * interval < INTERVAL_MS ? 2 * interval : INTERVAL_MS;
-        while (!f->stop && p2p_now_ms() < next)
-            p2p_dl_wait(dl, next - p2p_now_ms() + 1);
-    }
-    p2p_unlock(&dl->lock);
+    do {
+        ask(f->dl);
+        pause_ms = interval_ms;
+        interval_ms = 2 * interval_ms < INTERVAL_MS ? 2 * interval_ms : INTERVAL_MS;
+    } while (rest(f, pause_ms));
     return NULL;
 }
 
@@ -90,7 +106,7 @@ p2p_dl_finder_stop(struct dl_finder *f)
         return;
     p2p_lock(&f->dl->lock);
     f->stop = true;
-    pthread_cond_broadcast(&f->dl->changed);
+    p2p_dl_wake(f->dl);
     p2p_unlock(&f->dl->lock);
     pthread_join(f->thread, NULL);
     free(f);

@@ -3,11 +3,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "core/download/download_internal.h"
+#include "core/download/file.h"
 #include "core/download/present.h"
 #include "p2p/clock.h"
 #include "p2p/journal.h"
-#include "p2p/lock.h"
 #include "p2p/probe.h"
 
 enum p2p_err
@@ -16,20 +15,20 @@ p2p_dl_check_target(struct p2p_download *dl)
     char works[P2P_NAME_MAX + 1] = "";
     struct p2p_probe *probe = NULL;
     struct stat st;
-    enum p2p_err err = p2p_probe_open(dl->downloads, &probe);
+    enum p2p_err err = p2p_probe_open(dl->opt.downloads, &probe);
 
     if (err == P2P_OK)
-        err = p2p_probe_size(probe, dl->meta.geometry.size);
+        err = p2p_probe_size(probe, dl->file->meta.geometry.size);
     if (err == P2P_OK)
-        err = p2p_probe_name(probe, dl->save_as, works);
-    if (err == P2P_OK && dl->conflict == P2P_CONFLICT_OVERWRITE &&
-        fstatat(p2p_root_fd(dl->downloads), dl->save_as, &st, AT_SYMLINK_NOFOLLOW) ==
-            0 &&
+        err = p2p_probe_name(probe, dl->opt.save_as, works);
+    if (err == P2P_OK && dl->opt.conflict == P2P_CONFLICT_OVERWRITE &&
+        fstatat(p2p_root_fd(dl->opt.downloads), dl->opt.save_as, &st,
+                AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISDIR(st.st_mode))
         err = P2P_ERR_EXISTS; /* a folder is not replaced */
     p2p_probe_close(probe);
     p2p_lock(&dl->lock);
-    memcpy(dl->works, works, sizeof(works));
+    memcpy(dl->report.works, works, sizeof(works));
     p2p_unlock(&dl->lock);
     return err;
 }
@@ -37,25 +36,23 @@ p2p_dl_check_target(struct p2p_download *dl)
 void
 p2p_dl_look(struct p2p_download *dl)
 {
-    const struct p2p_digest root = dl->meta.root;
+    const struct p2p_digest root = dl->file->meta.root;
     const struct p2p_present wanted = {.root = &root,
-                                       .size = dl->meta.geometry.size,
+                                       .size = dl->file->meta.geometry.size,
                                        .stop = p2p_dl_should_stop,
                                        .stop_arg = dl};
     char found[P2P_NAME_MAX + 1];
+    bool present = p2p_present_find(dl->opt.downloads, dl->opt.save_as, &wanted,
+                                    dl->opt.conflict, found);
 
-    dl->looked = true;
-    if (!dl->meta.root_known) /* protocol 1 */
-        return;
-    p2p_unlock(&dl->lock);
-    bool present =
-        p2p_present_find(dl->downloads, dl->save_as, &wanted, dl->conflict, found);
     if (present) /* what an earlier, interrupted download of it has left */
-        (void)!p2p_journal_replace(dl->downloads, &root, NULL);
+        (void)!p2p_journal_replace(dl->opt.downloads, &root, NULL);
     p2p_lock(&dl->lock);
     if (present)
-        memcpy(dl->stored, found, sizeof(found));
-    dl->present = present;
+        memcpy(dl->report.stored, found, sizeof(found));
+    dl->file->looked = true;
+    dl->file->present = present;
+    p2p_unlock(&dl->lock);
 }
 
 void

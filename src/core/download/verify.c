@@ -3,12 +3,11 @@
  * Where hashing and checking a chunk in one pass is cheaper (sha256_stitched), it also
  * checks the chunks that connections offer in time (frontier).
  */
-#include "core/download/download_internal.h"
+#include "core/download/file.h"
 
 #include <stdlib.h>
 
 #include "core/journal/journal_file.h"
-#include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/sha256_stitched.h"
 #include "p2p/tree.h"
@@ -22,26 +21,42 @@ struct dl_verifier {
     pthread_t thread;
     struct p2p_sha256 *sha;
     uint8_t *buf;
-    bool stop;
-    enum p2p_err error;
+    bool stop P2P_GUARDED_BY(p2p_dl_lock);
+    enum p2p_err error P2P_GUARDED_BY(p2p_dl_lock);
 };
 
-/* Lock held. Waits until the next chunk is offered (true, and `offer`) or on disk
- * (true, FRONTIER_REFUSED). False: told to stop. */
-static bool
-wait_for_next(struct dl_verifier *v, int *offer)
+/* The chunk that is hashed next, and where it is: `data` is what a connection offers
+ * (and `offer` its place), or NULL when the chunk is on disk. */
+struct next {
+    uint64_t chunk;
+    int offer;
+    const uint8_t *data;
+};
+
+/* Waits until the next chunk is offered or on disk. CANCELLED: told to stop. */
+static enum p2p_err
+wait_for_next(struct dl_verifier *v, struct next *next)
 {
     struct p2p_download *dl = v->dl;
+    struct frontier *frontier = &dl->file->frontier;
+    enum p2p_err err = P2P_ERR_CANCELLED;
 
+    p2p_lock(&dl->lock);
+    *next = (struct next){.chunk = frontier->next};
     while (!v->stop) {
-        *offer = p2p_frontier_take(&dl->frontier);
-        if (*offer != FRONTIER_REFUSED ||
-            p2p_plan_is_done(&dl->plan, dl->frontier.next))
-            return true;
-        p2p_frontier_idle(&dl->frontier, p2p_now_us());
-        p2p_wait(&dl->next_ready, &dl->lock);
+        next->offer = p2p_frontier_take(frontier);
+        if (next->offer != FRONTIER_REFUSED ||
+            p2p_plan_is_done(&dl->file->plan, next->chunk)) {
+            err = P2P_OK;
+            break;
+        }
+        p2p_frontier_idle(frontier, p2p_now_us());
+        p2p_wait(&dl->file->next_ready, &dl->lock);
     }
-    return false;
+    if (err == P2P_OK && next->offer != FRONTIER_REFUSED)
+        next->data = frontier->offers[next->offer].data;
+    p2p_unlock(&dl->lock);
+    return err;
 }
 
 /* Reads the chunk back; it was written a moment ago, so it is in the page cache. */
@@ -63,47 +78,51 @@ hash_written(struct dl_verifier *v, uint64_t chunk)
     return err;
 }
 
-/* Lock held, released while it works. Leaves the verdict to the connection that offered
- * the chunk. */
+/* Passes the frontier on, or leaves the verdict to the connection that offered the
+ * chunk. */
 static void
-hash_offered(struct dl_verifier *v, uint64_t chunk, int offer)
+settle(struct dl_verifier *v, const struct next *next, enum p2p_err err)
 {
     struct p2p_download *dl = v->dl;
-    const uint8_t *data = dl->frontier.offers[offer].data;
+    struct frontier *frontier = &dl->file->frontier;
 
-    p2p_unlock(&dl->lock);
-    enum p2p_err err =
-        p2p_tree_check_next(&v->geometry, data, p2p_chunk_length(&v->geometry, chunk),
-                            &dl->layer[chunk], v->sha);
     p2p_lock(&dl->lock);
-    p2p_frontier_settle(&dl->frontier, offer, err);
+    if (next->data != NULL)
+        p2p_frontier_settle(frontier, next->offer, err);
+    else if (err == P2P_OK)
+        p2p_frontier_pass(frontier);
+    if (frontier->next > next->chunk)
+        dl->file->hashed = p2p_chunk_offset(&v->geometry, next->chunk) +
+                           p2p_chunk_length(&v->geometry, next->chunk);
+    p2p_dl_feed(dl); /* a verdict, or the hash has caught up */
+    p2p_unlock(&dl->lock);
 }
 
-/* Lock held, released while it works. */
 static enum p2p_err
 hash_next(struct dl_verifier *v)
 {
-    struct p2p_download *dl = v->dl;
-    uint64_t chunk = dl->frontier.next;
-    enum p2p_err err = P2P_OK;
-    int offer;
+    struct next next;
+    enum p2p_err err = wait_for_next(v, &next);
 
-    if (!wait_for_next(v, &offer))
-        return P2P_ERR_CANCELLED;
-    if (offer != FRONTIER_REFUSED) {
-        hash_offered(v, chunk, offer);
-    } else {
-        p2p_unlock(&dl->lock);
-        err = hash_written(v, chunk);
-        p2p_lock(&dl->lock);
-        if (err == P2P_OK)
-            p2p_frontier_pass(&dl->frontier);
-    }
-    if (dl->frontier.next > chunk)
-        dl->hashed = p2p_chunk_offset(&v->geometry, chunk) +
-                     p2p_chunk_length(&v->geometry, chunk);
-    p2p_dl_feed(dl); /* a verdict, or the hash has caught up */
-    return err;
+    if (err != P2P_OK)
+        return err;
+    if (next.data != NULL)
+        err = p2p_tree_check_next(&v->geometry, next.data,
+                                  p2p_chunk_length(&v->geometry, next.chunk),
+                                  &v->dl->file->layer[next.chunk], v->sha);
+    else
+        err = hash_written(v, next.chunk);
+    settle(v, &next, err);
+    return next.data != NULL ? P2P_OK : err; /* that one is the source's fault */
+}
+
+static bool
+is_at_end(struct dl_verifier *v)
+{
+    p2p_lock(&v->dl->lock);
+    bool is_end = v->dl->file->frontier.next >= v->geometry.count;
+    p2p_unlock(&v->dl->lock);
+    return is_end;
 }
 
 static enum p2p_err
@@ -112,10 +131,10 @@ hash_file(struct dl_verifier *v, struct p2p_digest *out)
     struct p2p_download *dl = v->dl;
     enum p2p_err err = P2P_OK;
 
-    p2p_lock(&dl->lock);
-    while (err == P2P_OK && dl->frontier.next < v->geometry.count)
+    while (err == P2P_OK && !is_at_end(v))
         err = hash_next(v);
-    dl->frontier.open = false;
+    p2p_lock(&dl->lock);
+    dl->file->frontier.open = false;
     p2p_unlock(&dl->lock);
     return err == P2P_OK ? p2p_sha256_peek(v->sha, out) : err;
 }
@@ -129,13 +148,13 @@ verifier_main(void *arg)
 
     p2p_lock(&v->dl->lock);
     if (err == P2P_OK) {
-        v->dl->sha256 = sha256;
-        v->dl->sha256_done = true;
+        v->dl->file->sha256 = sha256;
+        v->dl->file->sha256_done = true;
     }
     v->error = err;
-    v->dl->hashing = false;
+    v->dl->file->hashing = false;
     p2p_dl_feed(v->dl);
-    pthread_cond_broadcast(&v->dl->changed);
+    p2p_dl_wake(v->dl);
     p2p_unlock(&v->dl->lock);
     return NULL;
 }
@@ -163,21 +182,26 @@ p2p_dl_verifier_start(struct p2p_download *dl, struct dl_verifier **out)
     if (v == NULL)
         return err;
     v->dl = dl;
-    v->geometry = dl->meta.geometry;
-    v->fd = p2p_journal_fd(dl->journal);
+    v->geometry = dl->file->meta.geometry;
+    v->fd = p2p_journal_fd(dl->file->journal);
     v->buf = malloc(READ_SIZE);
     if (v->buf != NULL)
         err = p2p_sha256_new(&v->sha);
-    dl->frontier = (struct frontier){
-        .open = dl->layer != NULL && v->geometry.count > 1 && p2p_sha256_is_stitched()};
+    p2p_lock(&dl->lock);
+    dl->file->frontier =
+        (struct frontier){.open = dl->file->layer != NULL && v->geometry.count > 1 &&
+                                  p2p_sha256_is_stitched()};
+    dl->file->hashing = true;
+    p2p_unlock(&dl->lock);
     if (err == P2P_OK)
         err = p2p_err_from_errno(pthread_create(&v->thread, NULL, verifier_main, v));
     if (err == P2P_OK) {
-        dl->hashing = true;
         *out = v;
         return P2P_OK;
     }
-    dl->frontier.open = false;
+    p2p_lock(&dl->lock);
+    dl->file->frontier.open = dl->file->hashing = false;
+    p2p_unlock(&dl->lock);
     verifier_free(v);
     return err;
 }
@@ -189,7 +213,7 @@ p2p_dl_verifier_stop(struct dl_verifier *v)
         return;
     p2p_lock(&v->dl->lock);
     v->stop = true;
-    pthread_cond_signal(&v->dl->next_ready);
+    pthread_cond_signal(&v->dl->file->next_ready);
     p2p_unlock(&v->dl->lock);
     pthread_join(v->thread, NULL);
     verifier_free(v);

@@ -1,11 +1,11 @@
 /*
- * Moves chunks over one connection of protocol 1. A chunk is one answer, matched by its
- * index. Only the SHA-256 of the whole file can be checked.
+ * The task of a file of protocol 1, and how its chunks are moved over a connection. A
+ * chunk is one answer, matched by its index. Only the SHA-256 of the whole file can be
+ * checked.
  */
 #include <string.h>
 
-#include "core/download/download_internal.h"
-#include "p2p/lock.h"
+#include "core/download/file.h"
 
 #define SLICE_MS 200
 #define WINDOW1  4
@@ -23,7 +23,7 @@ struct fetch1 {
 static enum p2p_err
 ask_chunk(struct fetch1 *f, uint64_t chunk)
 {
-    const char *name = f->w->dl->name;
+    const char *name = f->w->dl->opt.name;
     struct p2p_msg1 get = {
         .type = P2P_MSG1_GET, .name = {name, strlen(name)}, .index = chunk};
 
@@ -32,7 +32,7 @@ ask_chunk(struct fetch1 *f, uint64_t chunk)
 }
 
 static bool
-is_leaving(const struct fetch1 *f)
+is_leaving(const struct fetch1 *f) P2P_REQUIRES(p2p_dl_lock)
 {
     return f->w->retire || p2p_session1_is_worn(f->w->conn->session1, WORN_MARGIN);
 }
@@ -47,7 +47,7 @@ refill(struct fetch1 *f)
         uint64_t chunk;
         p2p_lock(&dl->lock);
         bool taken = !is_leaving(f) &&
-                     p2p_plan_take(&dl->plan, f->w->lane, p2p_now_us(), &chunk);
+                     p2p_plan_take(&dl->file->plan, f->w->lane, p2p_now_us(), &chunk);
         p2p_unlock(&dl->lock);
         if (!taken)
             break;
@@ -64,13 +64,14 @@ take_chunk(struct fetch1 *f, const struct p2p_msg1 *msg)
 
     while (i < f->count && f->asked[i] != msg->index)
         i++;
-    if (i == f->count || msg->len != p2p_chunk_length(&dl->meta.geometry, msg->index))
+    if (i == f->count ||
+        msg->len != p2p_chunk_length(&dl->file->meta.geometry, msg->index))
         return P2P_ERR_PROTOCOL;
     f->asked[i] = f->asked[--f->count];
     f->last_bytes_ms = p2p_now_ms();
     p2p_lock(&dl->lock);
-    dl->received += msg->len;
-    p2p_plan_on_bytes(&dl->plan, f->w->lane, p2p_now_us(), 0);
+    dl->report.received += msg->len;
+    p2p_plan_on_bytes(&dl->file->plan, f->w->lane, p2p_now_us(), 0);
     p2p_unlock(&dl->lock);
     enum p2p_err err = p2p_dl_store_chunk(f->w, msg->index, msg->bytes);
     p2p_dl_throttle(f->w, msg->len);
@@ -84,7 +85,8 @@ receive(struct fetch1 *f)
     enum p2p_err err = p2p_conn_receive1(f->w->conn, p2p_now_ms() + SLICE_MS, &msg);
 
     if (err == P2P_ERR_TIMEOUT)
-        return p2p_now_ms() - f->last_bytes_ms < f->w->dl->timeout_ms ? P2P_OK : err;
+        return p2p_now_ms() - f->last_bytes_ms < f->w->dl->opt.timeout_ms ? P2P_OK
+                                                                          : err;
     if (err != P2P_OK)
         return err;
     switch (msg.type) {
@@ -108,8 +110,8 @@ p2p_dl_fetch1(struct dl_worker *w)
         if (err == P2P_OK && f.count > 0)
             err = receive(&f);
         p2p_lock(&w->dl->lock);
-        bool done =
-            w->stop || (f.count == 0 && (is_leaving(&f) || w->dl->plan.left == 0));
+        bool done = w->stop ||
+                    (f.count == 0 && (is_leaving(&f) || w->dl->file->plan.left == 0));
         if (!done && f.count == 0)
             p2p_dl_wait(w->dl, SLICE_MS);
         p2p_unlock(&w->dl->lock);
@@ -118,3 +120,37 @@ p2p_dl_fetch1(struct dl_worker *w)
     }
     return err;
 }
+
+/* ---- The task ---- */
+
+static enum p2p_err
+work1(struct dl_worker *w)
+{
+    return p2p_dl_work_in_lane(w, p2p_dl_fetch1);
+}
+
+static unsigned
+wanted1(const struct p2p_download *dl, const struct dl_source *s, unsigned usable,
+        unsigned share) P2P_REQUIRES(p2p_dl_lock)
+{
+    return dl->file->ready ? p2p_dl_file_wanted(dl, s, usable, share) : 1;
+}
+
+const struct dl_task p2p_dl_file1_task = {
+    .one_source = true,
+    .work = work1,
+    .wanted = wanted1,
+    .is_open = p2p_dl_file_is_open,
+    .on_throttle = p2p_dl_lane_on_throttle,
+    .on_tick = p2p_dl_file_on_tick,
+    .begin = p2p_dl_file_begin,
+    .step = p2p_dl_file_step,
+    .finish = p2p_dl_file_finish,
+    .retry = p2p_dl_file_retry,
+    .close = p2p_dl_file_close,
+    .has_room = p2p_dl_file_has_room,
+    .bytes_to_come = p2p_dl_file_bytes_to_come,
+    .explain = p2p_dl_file_explain,
+    .fill_status = p2p_dl_file_fill_status,
+    .free = p2p_dl_file_free,
+};

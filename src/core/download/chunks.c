@@ -1,0 +1,91 @@
+/* The chunks of a file: what a connection does once the file is known, and how a chunk
+ * that came is checked, written, marked and counted, in this order. */
+#include "core/download/file.h"
+
+#include <string.h>
+
+#include "core/journal/journal_file.h"
+#include "p2p/tree.h"
+
+static enum p2p_err
+check_chunk(const struct p2p_download *dl, uint64_t chunk, const uint8_t *data)
+{
+    const struct p2p_chunks *g = &dl->file->meta.geometry;
+    struct p2p_digest hash;
+    enum p2p_err err;
+
+    if (dl->file->layer == NULL) /* protocol 1: only the whole file can be checked */
+        return P2P_OK;
+    err = p2p_tree_chunk(g, data, p2p_chunk_length(g, chunk), &hash);
+    if (err == P2P_OK && memcmp(&hash, &dl->file->layer[chunk], sizeof(hash)) != 0)
+        err = P2P_ERR_HASH_MISMATCH;
+    return err;
+}
+
+enum p2p_err
+p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
+{
+    struct p2p_download *dl = w->dl;
+    const struct p2p_chunks *g = &dl->file->meta.geometry;
+    uint32_t length = p2p_chunk_length(g, chunk);
+    enum p2p_err err;
+
+    err = p2p_pwrite_full(p2p_journal_fd(dl->file->journal), data, length,
+                          p2p_chunk_offset(g, chunk));
+    if (err == P2P_OK)
+        err = p2p_journal_mark(dl->file->journal, chunk);
+    if (err != P2P_OK)
+        return err;
+    p2p_lock(&dl->lock);
+    if (p2p_plan_complete(&dl->file->plan, w->lane, chunk))
+        p2p_dl_source_delivered(dl, w->source, length);
+    dl->file->fetched += length;
+    if (dl->file->frontier.idle_us > 0)
+        pthread_cond_signal(&dl->file->next_ready);
+    if (dl->file->plan.left == 0)
+        p2p_dl_wake(dl);
+    p2p_dl_feed(dl);
+    p2p_unlock(&dl->lock);
+    return P2P_OK;
+}
+
+enum p2p_err
+p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
+{
+    enum p2p_err err = check_chunk(w->dl, chunk, data);
+
+    return err == P2P_OK ? p2p_dl_keep_chunk(w, chunk, data) : err;
+}
+
+/* From here on the plan knows the connection. */
+static enum p2p_err
+fetch_in_lane(struct dl_worker *w, enum p2p_err (*fetch)(struct dl_worker *))
+{
+    struct p2p_download *dl = w->dl;
+    enum p2p_err err;
+
+    p2p_lock(&dl->lock);
+    p2p_plan_open_lane(&dl->file->plan, w->lane, w->source, p2p_now_us());
+    dl->swarm.sources[w->source].state = P2P_SRC_ACTIVE;
+    p2p_unlock(&dl->lock);
+    err = fetch(w);
+    p2p_lock(&dl->lock);
+    p2p_plan_close_lane(&dl->file->plan, w->lane);
+    p2p_dl_wake(dl);
+    p2p_unlock(&dl->lock);
+    return err;
+}
+
+enum p2p_err
+p2p_dl_work_in_lane(struct dl_worker *w, enum p2p_err (*fetch)(struct dl_worker *))
+{
+    enum p2p_err err = p2p_dl_learn(w);
+
+    return err == P2P_OK ? fetch_in_lane(w, fetch) : err;
+}
+
+void
+p2p_dl_lane_on_throttle(struct dl_worker *w)
+{
+    w->dl->file->plan.lanes[w->lane].last_us = p2p_now_us();
+}

@@ -1,0 +1,155 @@
+/*
+ * file - a download of one file: what the file is (meta.c), the chunks that are here
+ * (chunks.c), the hash of the whole file (verify.c), and the end (file.c).
+ *
+ * The control thread opens the journal and makes the plan when the layer is known; then
+ * the file is ready, and workers fetch. It takes both away again only after all workers
+ * have ended.
+ */
+#ifndef P2P_DOWNLOAD_FILE_H
+#define P2P_DOWNLOAD_FILE_H
+
+#include "core/download/download_internal.h"
+#include "core/download/frontier.h"
+#include "core/download/grow.h"
+#include "core/download/plan.h"
+#include "core/download/pool.h"
+#include "p2p/journal.h"
+
+struct dl_file {
+    /* What it is. Written under the lock; constant once the layer is known, except for
+     * the SHA-256 that sources state. */
+    struct p2p_meta meta;        /* name, geometry, root as agreed */
+    struct p2p_digest *layer;    /* constant once layer_known; NULL: protocol 1 */
+    struct p2p_journal *journal; /* constant while ready */
+    bool meta_known P2P_GUARDED_BY(p2p_dl_lock);
+    bool layer_known P2P_GUARDED_BY(p2p_dl_lock);
+    /* A worker is fetching it, or looks whether the file is there. */
+    bool layer_wanted P2P_GUARDED_BY(p2p_dl_lock);
+    /* Was looked for in the folder; is there (`stored`). */
+    bool looked P2P_GUARDED_BY(p2p_dl_lock);
+    bool present P2P_GUARDED_BY(p2p_dl_lock);
+    /* Journal and plan are there. */
+    bool ready P2P_GUARDED_BY(p2p_dl_lock);
+
+    /* Its chunks. */
+    struct plan plan P2P_GUARDED_BY(p2p_dl_lock);
+    struct pool pool P2P_GUARDED_BY(p2p_dl_lock);
+    struct frontier frontier P2P_GUARDED_BY(p2p_dl_lock);
+    pthread_cond_t next_ready; /* signals the verifier, which waits for chunks only */
+    /* Bytes stored in this run, and bytes hashed so far. */
+    uint64_t fetched P2P_GUARDED_BY(p2p_dl_lock);
+    uint64_t hashed P2P_GUARDED_BY(p2p_dl_lock);
+
+    /* The whole file. */
+    struct p2p_digest sha256 P2P_GUARDED_BY(p2p_dl_lock);
+    bool sha256_done P2P_GUARDED_BY(p2p_dl_lock);
+    /* The verifier is at work. */
+    bool hashing P2P_GUARDED_BY(p2p_dl_lock);
+    /* The sources that stated the SHA-256 were wrong: another one has to confirm the
+     * file first. */
+    bool needs_witness P2P_GUARDED_BY(p2p_dl_lock);
+    /* Asked again then, because it had changed or moved; 0: not. */
+    uint64_t retry_ms P2P_GUARDED_BY(p2p_dl_lock);
+    /* Connections added to each source because they made the download faster. */
+    unsigned grown P2P_GUARDED_BY(p2p_dl_lock);
+
+    /* The control thread's own. */
+    struct dl_verifier *verifier;
+    struct dl_keeper *keeper;
+    struct dl_finder *finder;
+    struct grow grow;
+    unsigned restarts;
+    bool data_gone; /* somebody has removed what was written so far */
+
+    /* An older version that is kept (versions.c): of the control thread; workers read
+     * it under the lock. NULL: none. */
+    struct p2p_digest *old_layer;
+    struct p2p_digest old_root;
+    struct p2p_chunks old_geometry;
+};
+
+/* ---- file.c, file1.c: the tasks of protocol 2 and of protocol 1 ---- */
+extern const struct dl_task p2p_dl_file_task, p2p_dl_file1_task;
+P2P_MUST_CHECK enum p2p_err p2p_dl_file_new(struct p2p_download *dl,
+                                            const struct p2p_digest *root);
+/* Fills `info` with what is known about the file. */
+void p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info)
+    P2P_REQUIRES(p2p_dl_lock);
+/* The steps that both tasks share. */
+unsigned p2p_dl_file_wanted(const struct p2p_download *dl, const struct dl_source *s,
+                            unsigned usable, unsigned share) P2P_REQUIRES(p2p_dl_lock);
+bool p2p_dl_file_is_open(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_file_on_tick(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_file_begin(struct p2p_download *dl);
+enum p2p_err p2p_dl_file_step(struct p2p_download *dl, bool *is_done);
+enum p2p_err p2p_dl_file_finish(struct p2p_download *dl, enum p2p_err err);
+bool p2p_dl_file_retry(struct p2p_download *dl, enum p2p_err err);
+void p2p_dl_file_close(struct p2p_download *dl, bool discard);
+bool p2p_dl_file_has_room(struct p2p_download *dl);
+uint64_t p2p_dl_file_bytes_to_come(const struct p2p_download *dl)
+    P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_file_explain(struct p2p_download *dl, enum p2p_err err)
+    P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_file_fill_status(const struct p2p_download *dl,
+                             struct p2p_download_status *out) P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_file_free(struct p2p_download *dl);
+
+/* ---- meta.c: META and LAYER, until the worker may fetch ---- */
+P2P_MUST_CHECK enum p2p_err p2p_dl_learn(struct dl_worker *w);
+
+/* ---- fetch.c, file1.c: move chunks until told to stop or something breaks ---- */
+P2P_MUST_CHECK enum p2p_err p2p_dl_fetch(struct dl_worker *w);
+P2P_MUST_CHECK enum p2p_err p2p_dl_fetch1(struct dl_worker *w);
+
+/* ---- chunks.c ---- */
+/* Learns what the file is, then runs `fetch` with a lane of the plan. */
+P2P_MUST_CHECK enum p2p_err
+p2p_dl_work_in_lane(struct dl_worker *w, enum p2p_err (*fetch)(struct dl_worker *));
+/* Our own limit causes a wait, so the lane does not count as silent. */
+void p2p_dl_lane_on_throttle(struct dl_worker *w) P2P_REQUIRES(p2p_dl_lock);
+/* A whole chunk came: checks it, writes it, marks it. HASH_MISMATCH, DISK_FULL, ... */
+P2P_MUST_CHECK enum p2p_err p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk,
+                                               const uint8_t *data)
+    P2P_EXCLUDES(p2p_dl_lock);
+/* The same of a chunk that has been checked. */
+P2P_MUST_CHECK enum p2p_err p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk,
+                                              const uint8_t *data)
+    P2P_EXCLUDES(p2p_dl_lock);
+
+/* ---- versions.c: on the control thread ---- */
+/* Keeps the layer of the old version, because the file changed at its sources. */
+void p2p_dl_keep_version(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* Decides about the data of the old version. The new version is known, its journal not
+ * opened yet. */
+void p2p_dl_settle_version(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
+
+/* ---- target.c ---- */
+/* Whether this content is in the folder already; sets `present` and `stored`. */
+void p2p_dl_look(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
+/* Before the first byte: whether the file system takes such a name and such a size.
+ * What is known of the file does not change meanwhile. */
+P2P_MUST_CHECK enum p2p_err p2p_dl_check_target(struct p2p_download *dl)
+    P2P_EXCLUDES(p2p_dl_lock);
+
+/* ---- verify.c ---- */
+P2P_MUST_CHECK enum p2p_err p2p_dl_verifier_start(struct p2p_download *dl,
+                                                  struct dl_verifier **out)
+    P2P_EXCLUDES(p2p_dl_lock);
+void p2p_dl_verifier_stop(struct dl_verifier *v)
+    P2P_EXCLUDES(p2p_dl_lock); /* NULL is fine */
+/* P2P_OK while it works or is done (sha256_done), else why it cannot. */
+enum p2p_err p2p_dl_verifier_error(const struct dl_verifier *v)
+    P2P_REQUIRES(p2p_dl_lock);
+
+/* ---- checkpoint.c ---- */
+P2P_MUST_CHECK enum p2p_err p2p_dl_keeper_start(struct p2p_journal *journal,
+                                                struct dl_keeper **out);
+void p2p_dl_keeper_stop(struct dl_keeper *k); /* NULL is fine */
+
+/* ---- source_finder.c ---- */
+P2P_MUST_CHECK enum p2p_err p2p_dl_finder_start(struct p2p_download *dl,
+                                                struct dl_finder **out);
+void p2p_dl_finder_stop(struct dl_finder *f) P2P_EXCLUDES(p2p_dl_lock); /* NULL: fine */
+
+#endif
