@@ -11,6 +11,7 @@
 
 enum {
     BUCKETS = 4096,
+    WIDE_FACTOR = 4,    /* a /48 may do so many times as much as one of its /64 */
     EXPIRE_PER_ADD = 2, /* how many sources with nothing to remember a new one may
                          * replace */
 };
@@ -23,8 +24,18 @@ struct tokens {
     uint64_t at_ms;
 };
 
+/* The /48 of sources: a customer of a network provider has up to 65,536 /64. */
+struct wide {
+    struct wide *next;
+    uint8_t key[6];
+    unsigned entries; /* its sources in the table */
+    unsigned unfinished, open;
+    struct tokens work;
+};
+
 struct entry {
     struct entry *next;
+    struct wide *wide;     /* NULL: IPv4, or the shared entry */
     struct entry **bucket; /* NULL: the shared entry */
     TAILQ_ENTRY(entry) quiet_link;
     bool is_quiet;
@@ -50,6 +61,7 @@ struct admission {
                               * idle one first */
     struct entry shared;     /* shared by sources that do not fit into the table */
     struct entry *bucket[BUCKETS];
+    struct wide *wide[BUCKETS];
 };
 
 enum p2p_err
@@ -83,6 +95,10 @@ admission_free(struct admission *a)
         for (struct entry *e = a->bucket[i], *next; e != NULL; e = next) {
             next = e->next;
             free(e);
+        }
+        for (struct wide *w = a->wide[i], *next; w != NULL; w = next) {
+            next = w->next;
+            free(w);
         }
     }
     p2p_mutex_clear(&a->lock);
@@ -182,18 +198,83 @@ refill_entry(const struct admission *a, struct entry *e, uint64_t now_ms)
 {
     refill(&e->attempts, a->opt.rate_per_s, a->opt.burst, now_ms);
     refill(&e->work, a->opt.work_rate_per_s, a->opt.work_burst, now_ms);
+    if (e->wide != NULL)
+        refill(&e->wide->work, WIDE_FACTOR * a->opt.work_rate_per_s,
+               WIDE_FACTOR * a->opt.work_burst, now_ms);
 }
 
 /* ---- The table ---- */
 
+static unsigned
+bucket_number(const struct admission *a, const uint8_t *key, size_t len)
+{
+    uint64_t h = 0;
+
+    memcpy(&h, key, len);
+    h = (h ^ a->hash_key) * 0x9e3779b97f4a7c15ull;
+    return (unsigned)(h >> 40) % BUCKETS;
+}
+
 static struct entry **
 bucket_of(struct admission *a, const struct admission_source *source)
 {
-    uint64_t h;
+    return &a->bucket[bucket_number(a, source->key, sizeof(source->key))];
+}
 
-    memcpy(&h, source->key, sizeof(h));
-    h = (h ^ a->hash_key) * 0x9e3779b97f4a7c15ull;
-    return &a->bucket[(h >> 40) % BUCKETS];
+/* NULL: IPv4, or out of memory. */
+static struct wide *
+hold_wide(struct admission *a, const struct admission_source *source, uint64_t now_ms)
+{
+    struct wide **head = &a->wide[bucket_number(a, source->key, sizeof((*head)->key))];
+    struct wide *w = source->is_v6 ? *head : NULL;
+
+    if (!source->is_v6)
+        return NULL;
+    while (w != NULL && memcmp(w->key, source->key, sizeof(w->key)) != 0)
+        w = w->next;
+    if (w == NULL && (w = calloc(1, sizeof(*w))) != NULL) {
+        memcpy(w->key, source->key, sizeof(w->key));
+        w->work =
+            (struct tokens){.left = WIDE_FACTOR * a->opt.work_burst, .at_ms = now_ms};
+        w->next = *head;
+        *head = w;
+    }
+    if (w != NULL)
+        w->entries++;
+    return w;
+}
+
+static void
+release_wide(struct admission *a, struct wide *w)
+{
+    struct wide **link;
+
+    if (w == NULL || --w->entries > 0)
+        return;
+    link = &a->wide[bucket_number(a, w->key, sizeof(w->key))];
+    while (*link != w)
+        link = &(*link)->next;
+    *link = w->next;
+    free(w);
+}
+
+/* The counts of an entry change together with those of its /48. */
+static void
+count(struct entry *e, int unfinished, int open)
+{
+    e->unfinished += (unsigned)unfinished;
+    e->open += (unsigned)open;
+    if (e->wide == NULL)
+        return;
+    e->wide->unfinished += (unsigned)unfinished;
+    e->wide->open += (unsigned)open;
+}
+
+/* How many unfinished handshakes count as those of one client. */
+static unsigned
+crowd_of(const struct entry *e)
+{
+    return e->wide != NULL ? e->wide->unfinished : e->unfinished;
 }
 
 static void
@@ -206,6 +287,7 @@ forget(struct admission *a, struct entry *e)
     *link = e->next;
     TAILQ_REMOVE(&a->quiet, e, quiet_link);
     a->entries--;
+    release_wide(a, e->wide);
     free(e);
 }
 
@@ -260,6 +342,7 @@ find_or_add(struct admission *a, const struct admission_source *source, uint64_t
     if (!make_room(a, now_ms) || (e = calloc(1, sizeof(*e))) == NULL)
         return &a->shared;
     e->source = *source;
+    e->wide = hold_wide(a, source, now_ms);
     e->attempts = (struct tokens){.left = a->opt.burst, .at_ms = now_ms};
     e->work = (struct tokens){.left = a->opt.work_burst, .at_ms = now_ms};
     e->bucket = head;
@@ -278,25 +361,45 @@ leave_unfinished(struct admission *a, struct admission_ticket *t)
     t->is_unfinished = false;
     a->unfinished--;
     if (t->entry != NULL)
-        t->entry->unfinished--;
+        count(t->entry, -1, 0);
     if (!t->is_stranger)
         return;
     TAILQ_REMOVE(&a->tickets, t, link);
     a->strangers--;
 }
 
-/* The source with the most handshakes loses its oldest one. A new source that would
- * have the most loses its own. */
+static bool
+is_of(const struct entry *e, const struct entry *newcomer)
+{
+    return e == newcomer ||
+           (newcomer != NULL && e->wide != NULL && e->wide == newcomer->wide);
+}
+
+/* The limits of one source, for its /48. */
+static bool
+is_wide_full(const struct admission *a, const struct wide *w)
+{
+    return w != NULL &&
+           (w->unfinished >= WIDE_FACTOR * a->opt.per_source ||
+            w->unfinished + w->open >= WIDE_FACTOR * a->opt.open_per_source);
+}
+
+/* The source (or /48) with the most handshakes loses its oldest one. A new source that
+ * would have the most loses its own. */
 static struct admission_ticket *
 pick_victim(const struct admission *a, const struct entry *newcomer)
 {
     struct admission_ticket *t, *victim = NULL;
-    unsigned most = newcomer == NULL ? 0 : newcomer->unfinished;
+    unsigned most = newcomer == NULL ? 0 : crowd_of(newcomer);
+    unsigned of_source = newcomer == NULL ? 0 : newcomer->unfinished;
 
     TAILQ_FOREACH(t, &a->tickets, link)
     {
-        if (t->entry->unfinished > most || (victim == NULL && t->entry == newcomer)) {
-            most = t->entry->unfinished;
+        unsigned crowd = crowd_of(t->entry), unfinished = t->entry->unfinished;
+        bool is_more = crowd > most || (crowd == most && unfinished > of_source);
+        if (is_more || (victim == NULL && is_of(t->entry, newcomer))) {
+            most = crowd;
+            of_source = unfinished;
             victim = t;
         }
     }
@@ -328,14 +431,15 @@ begin_remote(struct admission *a, struct admission_ticket *t,
     t->is_stranger = !is_known(a, source);
     refill_entry(a, e, now_ms);
     if (e->penalty_until_ms > now_ms || e->unfinished >= a->opt.per_source ||
-        e->unfinished + e->open >= a->opt.open_per_source || e->attempts.left < 1)
+        e->unfinished + e->open >= a->opt.open_per_source || e->attempts.left < 1 ||
+        (t->is_stranger && is_wide_full(a, e->wide)))
         return ADMISSION_NO;
     is_full = a->unfinished >= a->opt.max ||
               (t->is_stranger && a->strangers >= a->opt.max - a->opt.reserved);
     if (is_full && !take_place_of_another(a, t->is_stranger ? e : NULL))
         return ADMISSION_NO;
     e->attempts.left -= 1;
-    e->unfinished++;
+    count(e, 1, 0);
     set_quiet(a, e);
     t->entry = e;
     if (t->is_stranger) {
@@ -370,8 +474,10 @@ admission_begin(struct admission *a, struct admission_ticket *ticket,
 static bool
 take_total(struct admission *a, const struct entry *e, uint64_t now_ms)
 {
-    double floor =
-        e->work.left > a->opt.work_burst - 1 ? -(double)a->opt.total_burst : 0;
+    bool is_fresh =
+        e->work.left > a->opt.work_burst - 1 &&
+        (e->wide == NULL || e->wide->work.left > WIDE_FACTOR * a->opt.work_burst - 1);
+    double floor = is_fresh ? -(double)a->opt.total_burst : 0;
 
     refill(&a->total, a->opt.total_rate_per_s, a->opt.total_burst, now_ms);
     if (a->total.left - 1 < floor)
@@ -386,9 +492,14 @@ take_work(struct admission *a, const struct admission_ticket *ticket, uint64_t n
     struct entry *e = ticket->entry;
 
     refill_entry(a, e, now_ms);
-    if (e->work.left < 1 || (ticket->is_stranger && !take_total(a, e, now_ms)))
+    if (e->work.left < 1 ||
+        (ticket->is_stranger && e->wide != NULL && e->wide->work.left < 1))
+        return false;
+    if (ticket->is_stranger && !take_total(a, e, now_ms))
         return false;
     e->work.left -= 1;
+    if (e->wide != NULL && e->wide->work.left >= 1)
+        e->wide->work.left -= 1;
     return true;
 }
 
@@ -417,7 +528,7 @@ admission_finish(struct admission *a, struct admission_ticket *ticket, uint64_t 
         if (ticket->entry != NULL) {
             refill_entry(a, ticket->entry, now_ms);
             ticket->entry->attempts.left += 1;
-            ticket->entry->open++;
+            count(ticket->entry, 0, 1);
         }
     }
     p2p_unlock(&a->lock);
@@ -450,7 +561,7 @@ admission_end(struct admission *a, struct admission_ticket *ticket,
         if (e != NULL)
             punish(e, how, now_ms);
     } else if (ticket->is_open && e != NULL) {
-        e->open--;
+        count(e, 0, -1);
     }
     ticket->is_open = false;
     if (e != NULL)

@@ -3,10 +3,11 @@
  * (SECURITY.md, "What a stranger may cost a peer").
  *
  * It counts unfinished handshakes in total and per source (/32 of IPv4, /64 of IPv6),
- * and the open connections per source. A source pays one token for each handshake that
- * it leaves unfinished or fails, and one for each handshake that makes us use the
- * private key, finished or not. All unknown sources share a second bucket for the
- * private key. Failures cost a pause.
+ * and the open connections per source. The sources of one /48 together have four times
+ * the limits of one, and count as one client when places are short. A source pays one
+ * token for each handshake that it leaves unfinished or fails, and one for each
+ * handshake that makes us use the private key, finished or not. All unknown sources
+ * share a second bucket for the private key. Failures cost a pause.
  *
  * Loopback addresses are exempt from the limits per source, and wait instead of being
  * dropped (the caller does not read them meanwhile). Sources of known peers have

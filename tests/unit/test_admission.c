@@ -316,6 +316,86 @@ an_ipv6_network_is_one_source(void **state)
     assert_int_equal(begin(a, &t[9], "2001:db8:0:2::1", 1), ADMISSION_YES);
 }
 
+/* ---- a network that has many /64 ---- */
+
+static struct admission *
+open_wide(unsigned max)
+{
+    struct admission_options opt = options;
+    struct admission *a;
+
+    opt.max = max;
+    opt.sources_max = 1000;
+    assert_int_equal(admission_new(&opt, &a), P2P_OK);
+    return a;
+}
+
+static enum admission_verdict
+begin_prefix(struct admission *a, struct admission_ticket *t, unsigned n)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "2001:db8:1:%x::1", n);
+    return begin(a, t, text, 1000);
+}
+
+static void
+a_network_with_many_prefixes_pushes_nobody_out(void **state)
+{
+    struct admission *a = open_wide(20);
+    struct admission_ticket honest, late, attack[60];
+
+    (void)state;
+    assert_int_equal(begin(a, &honest, "192.0.2.1", 1000), ADMISSION_YES);
+    for (unsigned n = 0; n < 60; n++)
+        assert_int_equal(begin_prefix(a, &attack[n], n), ADMISSION_YES);
+    assert_int_equal(admission_count(a), options.max - options.reserved);
+    assert_false(admission_is_revoked(&honest));
+    assert_int_equal(begin(a, &late, "2001:db8:2::1", 1000), ADMISSION_YES);
+    assert_false(admission_is_revoked(&honest) || admission_is_revoked(&late));
+    for (unsigned n = 0; n < 60; n++)
+        admission_end(a, &attack[n], ADMISSION_LATE, 1000);
+    assert_int_equal(admission_count(a), 2);
+    admission_free(a);
+}
+
+static void
+its_unfinished_ones_are_limited_together(void **state)
+{
+    struct admission *a = open_wide(200);
+    struct admission_ticket attack[60], honest;
+    unsigned taken = 0;
+
+    (void)state;
+    for (unsigned n = 0; n < 60; n++)
+        taken += begin_prefix(a, &attack[n], n) == ADMISSION_YES;
+    assert_int_equal(taken, 4 * options.per_source);
+    assert_int_equal(begin(a, &honest, "2001:db8:2::1", 1000), ADMISSION_YES);
+    admission_end(a, &attack[0], ADMISSION_NO_AUTH, 1000);
+    assert_int_equal(begin_prefix(a, &attack[59], 59), ADMISSION_YES);
+    admission_free(a);
+}
+
+/* Each of its /64 looks like one that has not used the private key yet. */
+static void
+it_does_not_use_up_the_private_key(void **state)
+{
+    struct admission *a = open_wide(200);
+    struct admission_ticket t;
+    unsigned worked = 0;
+
+    (void)state;
+    for (unsigned n = 0; n < 500; n++) {
+        assert_int_equal(begin_prefix(a, &t, n), ADMISSION_YES);
+        worked += admission_work(a, &t, 1000);
+        admission_end(a, &t, ADMISSION_NO_AUTH, 1000);
+    }
+    assert_in_range(worked, 1, options.total_burst + 1);
+    assert_int_equal(begin(a, &t, "192.0.2.1", 1000), ADMISSION_YES);
+    assert_true(admission_work(a, &t, 1000));
+    admission_free(a);
+}
+
 static void
 a_mapped_address_is_the_ipv4_one(void **state)
 {
@@ -432,6 +512,9 @@ main(void)
         TEST(failed_ones_use_up_tokens_and_wait),
         TEST(loopback_waits_instead_of_being_dropped),
         TEST(an_ipv6_network_is_one_source),
+        TEST(a_network_with_many_prefixes_pushes_nobody_out),
+        TEST(its_unfinished_ones_are_limited_together),
+        TEST(it_does_not_use_up_the_private_key),
         TEST(a_mapped_address_is_the_ipv4_one),
         TEST(a_table_full_of_strangers_lets_others_in),
         TEST(sources_without_a_place_share_one),
