@@ -47,7 +47,7 @@ wake_watchers(struct housekeeper *h, uint64_t now)
     h->wake_at = now + WAKE_EVERY_MS;
     /* A new peer may expire before the one that this thread waits for. */
     h->expire_at = earlier(h->expire_at, now + EXPIRE_EVERY_MS);
-    if (h->app->opt.snapshot != NULL && h->snapshot_at == UINT64_MAX)
+    if (h->app->snapshot != NULL && h->snapshot_at == UINT64_MAX)
         h->snapshot_at = now + SNAPSHOT_EVERY_MS + h->snapshot_pause_ms;
 }
 
@@ -63,7 +63,7 @@ expire(struct housekeeper *h, uint64_t now)
 static void
 write_snapshot(struct housekeeper *h)
 {
-    const char *path = h->app->opt.snapshot;
+    const char *path = h->app->snapshot;
     uint64_t start = p2p_now_ms();
     enum p2p_err err = snapshot_write(h->app->registry, path);
 
@@ -149,7 +149,7 @@ housekeeper_stop(struct housekeeper *h)
     pthread_cond_signal(&h->wake);
     p2p_unlock(&h->lock);
     pthread_join(h->thread, NULL);
-    if (h->app->opt.snapshot != NULL)
+    if (h->app->snapshot != NULL)
         write_snapshot(h);
     p2p_mutex_clear(&h->lock);
     pthread_cond_destroy(&h->wake);

@@ -9,6 +9,7 @@
 
 #include "discovery/housekeeper.h"
 #include "discovery/http/app.h"
+#include "discovery/options.h"
 #include "discovery/registry/snapshot.h"
 #include "http/ratelimit.h"
 #include "p2p/crypto.h"
@@ -20,6 +21,7 @@
 #define PROGRAM "p2p-discovery"
 
 struct discovery {
+    struct discovery_options opt;
     struct app app;
     struct p2p_options_text *text;
     int listener;
@@ -48,21 +50,21 @@ static enum p2p_err
 open_registry(struct discovery *d)
 {
     struct registry_options opt = {
-        .ttl_ms = d->app.opt.ttl_ms,
-        .max_peers = (uint32_t)d->app.opt.max_peers,
-        .max_peers_per_ip = (uint32_t)d->app.opt.max_peers_per_ip,
-        .max_bytes = d->app.opt.max_memory,
-        .max_bytes_per_ip = d->app.opt.max_memory_per_ip,
+        .ttl_ms = d->opt.ttl_ms,
+        .max_peers = (uint32_t)d->opt.max_peers,
+        .max_peers_per_ip = (uint32_t)d->opt.max_peers_per_ip,
+        .max_bytes = d->opt.max_memory,
+        .max_bytes_per_ip = d->opt.max_memory_per_ip,
         .on_change = on_change,
         .arg = d,
     };
 
     if ((d->app.changes = changes_new()) == NULL)
         return P2P_ERR_NOMEM;
-    if (d->app.opt.register_rate > 0 &&
+    if (d->opt.register_rate > 0 &&
         (d->app.registrations =
-             http_ratelimit_new((double)d->app.opt.register_rate / 60,
-                                (double)d->app.opt.register_rate / 2, 65536)) == NULL)
+             http_ratelimit_new((double)d->opt.register_rate / 60,
+                                (double)d->opt.register_rate / 2, 65536)) == NULL)
         return P2P_ERR_NOMEM;
     return registry_open(&opt, &d->app.registry);
 }
@@ -76,7 +78,7 @@ open_server(struct discovery *d)
         {NULL, NULL},
     };
     static const char beat[] = "{\"message\":\"heartbeat received\"}";
-    const struct discovery_options *o = &d->app.opt;
+    const struct discovery_options *o = &d->opt;
     struct http_options opt = {
         .has_listener = true,
         .listener = d->listener,
@@ -134,13 +136,13 @@ report_snapshot(const char *path, enum p2p_err err)
 static void
 load_snapshot(struct discovery *d)
 {
-    const char *path = d->app.opt.snapshot;
+    const char *path = d->opt.snapshot;
     enum p2p_err err;
     uint32_t count;
 
     if (path == NULL)
         return;
-    err = snapshot_load(d->app.registry, path, d->app.opt.ttl_ms, &count);
+    err = snapshot_load(d->app.registry, path, d->opt.ttl_ms, &count);
     if (err == P2P_OK)
         p2p_log_info("snapshot file=%s peers=%u", path, count);
     else if (err != P2P_ERR_NOT_FOUND)
@@ -160,7 +162,7 @@ is_folder(const char *path)
 static enum p2p_err
 try_snapshot(struct discovery *d)
 {
-    const char *path = d->app.opt.snapshot;
+    const char *path = d->opt.snapshot;
     enum p2p_err err = path != NULL ? snapshot_write(d->app.registry, path) : P2P_OK;
 
     if (err != P2P_OK)
@@ -175,7 +177,7 @@ try_snapshot(struct discovery *d)
 static enum p2p_err
 open_store(struct discovery *d)
 {
-    const struct discovery_options *o = &d->app.opt;
+    const struct discovery_options *o = &d->opt;
     enum p2p_err err;
 
     if (strcmp(o->store, "memory") == 0)
@@ -202,10 +204,10 @@ start_and_wait(struct discovery *d)
         (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK)
         return err;
     d->app.housekeeper = d->housekeeper;
-    if (is_folder(d->app.opt.snapshot)) {
+    if (is_folder(d->opt.snapshot)) {
         p2p_log_error(
             "cannot write --snapshot %s: it is a folder; give the name of a file",
-            d->app.opt.snapshot);
+            d->opt.snapshot);
         return P2P_ERR_USAGE;
     }
     load_snapshot(d);
@@ -243,7 +245,7 @@ exit_status(enum p2p_err err)
 static enum p2p_err
 open_listener(struct discovery *d)
 {
-    const struct discovery_options *o = &d->app.opt;
+    const struct discovery_options *o = &d->opt;
     enum p2p_err err;
 
     if (!p2p_service_has_descriptors())
@@ -260,9 +262,9 @@ open_listener(struct discovery *d)
 static const char *
 snapshot_folder(const struct discovery *d, char path[PATH_MAX])
 {
-    if (d->app.opt.snapshot == NULL)
+    if (d->opt.snapshot == NULL)
         return NULL;
-    snprintf(path, PATH_MAX, "%s", d->app.opt.snapshot);
+    snprintf(path, PATH_MAX, "%s", d->opt.snapshot);
     return dirname(path);
 }
 
@@ -295,9 +297,9 @@ run(struct discovery *d)
     char path[PATH_MAX];
     const struct p2p_guardian_options guardian = {
         .program = PROGRAM,
-        .settings = d->app.opt.guardian,
+        .settings = d->opt.guardian,
         .folders = {snapshot_folder(d, path)},
-        .files = {d->app.opt.tls.cert, d->app.opt.tls.key},
+        .files = {d->opt.tls.cert, d->opt.tls.key},
         .descriptors = &d->listener,
         .descriptor_count = 1,
         .allow = allow,
@@ -318,7 +320,9 @@ main(int argc, char **argv)
 
     p2p_service_begin();
     p2p_log_init(PROGRAM, P2P_LOG_INFO);
-    err = discovery_options_parse(&d.app.opt, argc, argv, &d.text);
+    err = discovery_options_parse(&d.opt, argc, argv, &d.text);
+    d.app.require_signed = d.opt.require_signed;
+    d.app.snapshot = d.opt.snapshot;
     if (err != P2P_ERR_CANCELLED)
         status = err == P2P_OK ? run(&d) : exit_status(err);
     p2p_options_free(d.text);

@@ -13,6 +13,8 @@
 #include "p2p/net.h"
 #include "ui/access/access.h"
 #include "ui/access/revoke.h"
+#include "ui/chores.h"
+#include "ui/folders/listing.h"
 #include "ui/folders/trash.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
@@ -39,7 +41,35 @@ fail(enum p2p_err err, const char *what, const char *which)
 static void
 on_share_change(void *app)
 {
-    ui_watch_folder(app, UI_SHARED);
+    ui_listing_changed(app, UI_SHARED);
+}
+
+/* To the peers that it talks to. */
+static void
+say_name(struct ui_app *app)
+{
+    struct p2p_about about = {.kind = app->opt.about.kind};
+    struct ui_settings set;
+
+    ui_config_get(app->config, &set);
+    (void)p2p_about_set_name(&about, set.name, strlen(set.name));
+    p2p_identity_set_about(app->identity, &about);
+}
+
+static void
+on_config_change(void *arg)
+{
+    struct ui_app *app = arg;
+
+    say_name(app);
+    ui_transfers_reconfigure(app->transfers);
+}
+
+/* From the transfer that brought the file. */
+static bool
+known_sha256(struct ui_app *app, const char *name, struct p2p_digest *out)
+{
+    return ui_transfers_find_path(app->transfers, name, out);
 }
 
 /* ---- what lies on disk ---- */
@@ -126,11 +156,13 @@ make_parts(struct ui_app *app)
     if (err != P2P_OK)
         return fail(err, "invalid registry URL:", app->opt.discovery.at[0]);
     p2p_discovery_keep_seq(app->discovery, app->identity);
-    if ((app->config = ui_config_new(app)) == NULL ||
-        (app->listings = ui_listings_new(app)) == NULL ||
+    if ((app->config = ui_config_new(&app->opt, app->store)) == NULL ||
+        (app->chores = ui_chores_new(app)) == NULL ||
         (app->trash = ui_trash_new(app)) == NULL ||
         (app->peers = ui_peers_new(app)) == NULL)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
+    say_name(app);
+    ui_config_on_change(app->config, on_config_change, app);
     return fail(ui_transfers_new(app, &app->transfers), "cannot", "start");
 }
 
@@ -177,11 +209,12 @@ start_parts(struct ui_app *app)
     app->revoker = ui_revoker_new(app);
     if (app->events == NULL || app->jobs == NULL || app->revoker == NULL ||
         ui_transfers_start(app->transfers) != P2P_OK ||
-        ui_watch_start(app->watch) != P2P_OK)
+        ui_watch_start(app->watch, ui_chores_run, app->chores) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     ui_events_open_log(app);
     app->is_ready = true;
-    ui_watch_peers(app); /* so that the first answers know whether a registry answers */
+    /* So that the first answers know whether a registry answers. */
+    ui_watch_report(app->watch, UI_NEWS_PEERS);
     return P2P_OK;
 }
 
@@ -195,7 +228,9 @@ ui_app_open(struct ui_app *app)
     app->started_s = p2p_now_ms() / 1000;
     ui_pairing_init(&app->pairing);
     ui_links_init(&app->links);
-    if (err == P2P_OK && (app->watch = ui_watch_new(app)) == NULL)
+    /* Before the share, whose thread reports to them. */
+    if (err == P2P_OK && ((app->watch = ui_watch_new()) == NULL ||
+                          (app->listings = ui_listings_new(known_sha256)) == NULL))
         err = P2P_ERR_NOMEM;
     if (err == P2P_OK)
         err = open_identity(app);
@@ -229,6 +264,7 @@ ui_app_close(struct ui_app *app)
     ui_transfers_free(app->transfers);
     p2p_share_close(app->share);
     ui_watch_free(app->watch);
+    ui_chores_free(app->chores);
     http_sse_free(app->events);
     ui_peers_free(app->peers);
     ui_trash_free(app->trash);

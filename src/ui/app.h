@@ -25,6 +25,7 @@
 #include "ui/transfers/transfers.h"
 
 struct http_sse;
+struct ui_chores;
 struct ui_jobs;
 struct ui_listings;
 struct ui_peers;
@@ -58,6 +59,7 @@ struct ui_app {
     struct ui_peers *peers;
     struct ui_transfers *transfers;
     struct ui_watch *watch;
+    struct ui_chores *chores;
 
     struct http_server *http;
     struct http_sse *events;

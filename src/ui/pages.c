@@ -17,7 +17,7 @@ ui_api_events(struct http_request *req, void *arg)
     struct ui_app *app = arg;
 
     http_sse_follow(app->events, req);
-    ui_watch_follower(app);
+    ui_watch_report(app->watch, UI_NEWS_OTHER);
 }
 
 void

@@ -277,7 +277,7 @@ set_trust(struct http_request *req, struct ui_app *app, enum p2p_trust trust)
     }
     if (trust == P2P_TRUST_BLOCKED)
         ui_transfers_without(app->transfers, &id);
-    ui_watch_peers(app);
+    ui_watch_report(app->watch, UI_NEWS_PEERS);
     reply_peer(req, app, 200, &id);
 }
 
@@ -315,7 +315,7 @@ ui_api_peer_forget(struct http_request *req, void *arg)
         ui_fail(req, err, NULL);
         return;
     }
-    ui_watch_peers(app);
+    ui_watch_report(app->watch, UI_NEWS_PEERS);
     ui_json_begin(&o, 512);
     if (!ui_peers_put_one(app, &id, &o))
         ui_peers_put_stranger(app, &id, &addr, &o);

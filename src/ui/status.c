@@ -189,7 +189,7 @@ ui_status_handle_health(struct http_request *req, void *arg)
     /* Health probes do not wait for the registry; each starts a refresh whose result
      * the next one reports. */
     if (app->is_ready && ui_peers_is_old(app))
-        ui_watch_peers(app);
+        ui_watch_report(app->watch, UI_NEWS_PEERS);
     for (size_t i = 0; i < count && i < REGISTRIES_MAX; i++)
         is_well |= states[i].reachable;
     ui_json_begin(&o, 64);

@@ -106,7 +106,7 @@ def test_protocol_1_interrupted_begins_again(suite):
         getter = Getter(suite, "--protocol", "1", "--from", server.where)
         getter.wait_for(3 * CHUNK)
         getter.process.kill()
-        assert "begins again" in getter.process.communicate()[1]
+        assert "starts from the beginning" in getter.process.communicate()[1]
         part = next((suite.folder / "out" / ".p2p").glob("*.part"))
         part.write_bytes(bytes(len(DATA)))  # as if what was received were wrong
         assert_fetched(suite, suite.get("f.bin", server, more=["--protocol", "1"]))

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 
 #include "scratch.h"
-#include "ui/state/store.h"
 #include "ui/transfers/transfer.h"
+#include "ui/transfers/transfer_store.h"
 
 static struct scratch scratch;
 static struct p2p_root *downloads;

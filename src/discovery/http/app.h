@@ -4,7 +4,6 @@
 #define P2P_DISCOVERY_APP_H
 
 #include "discovery/http/timing.h"
-#include "discovery/options.h"
 #include "discovery/registry/changes.h"
 #include "discovery/registry/registry.h"
 #include "discovery/registry/search.h"
@@ -14,7 +13,8 @@
 struct housekeeper;
 
 struct app {
-    struct discovery_options opt;
+    bool require_signed;
+    const char *snapshot; /* its file; NULL: none is written */
     struct registry *registry;
     struct changes *changes;
     struct store *store; /* NULL: memory only */

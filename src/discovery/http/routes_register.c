@@ -158,7 +158,7 @@ post_register(struct http_request *req, void *arg)
         fail_intake(req, &error);
         return;
     }
-    if (app->opt.require_signed && !record.is_signed)
+    if (app->require_signed && !record.is_signed)
         http_fail(req, 401, "signature_required",
                   "this registry accepts only signed registrations");
     else if (is_within_rate(req, app, &record.id)) {

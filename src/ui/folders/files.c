@@ -140,7 +140,7 @@ ui_files_handle_rescan(struct http_request *req, void *arg)
         ui_fail(req, err, NULL);
         return;
     }
-    ui_watch_folder(app, UI_SHARED);
+    ui_listing_changed(app, UI_SHARED);
     ui_json_begin(&o, 32);
     http_json_put_string(&o, "status", "scanning");
     ui_json_reply(&o, req, 202);
@@ -164,7 +164,7 @@ ui_files_handle_confirm(struct http_request *req, void *arg)
         ui_fail(req, err, NULL);
         return;
     }
-    ui_watch_folder(app, UI_SHARED);
+    ui_listing_changed(app, UI_SHARED);
     ui_json_begin(&o, 64);
     http_json_put_string(&o, "status", "confirmed");
     http_json_put_u64(&o, "files", files);
@@ -329,7 +329,7 @@ ui_files_handle_downloads_bytes(struct http_request *req, void *app)
 static void
 note_change(struct ui_app *app, enum ui_folder folder)
 {
-    ui_watch_folder(app, folder);
+    ui_listing_changed(app, folder);
     if (folder == UI_SHARED)
         p2p_share_rescan(app->share);
 }
@@ -351,7 +351,7 @@ confirm_if_empty(struct ui_app *app)
 {
     const struct ui_listing *l;
 
-    ui_listing_expire(app, UI_SHARED);
+    ui_listing_changed(app, UI_SHARED);
     if (ui_listing_get(app, UI_SHARED, &l) != P2P_OK)
         return;
     if (l->count == 0 && p2p_share_confirm(app->share) != P2P_OK)

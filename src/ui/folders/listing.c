@@ -10,6 +10,7 @@
 #include "p2p/net.h"
 #include "ui/app.h"
 #include "ui/folders/place.h"
+#include "ui/state/watch.h"
 
 #define FRESH_MS   1000
 #define SHARE_PAGE 64
@@ -31,20 +32,23 @@ ui_file_state_name(enum ui_file_state state)
 P2P_MUTEX_KIND(ui_listing_lock);
 struct ui_listings {
     struct {
-        struct ui_listing_lock lock; /* held while a new listing is made, so that only
-                                 one thread walks the folder */
-        struct ui_listing *now;
-        uint64_t made_ms;
+        /* Held while a new listing is made, so that only one thread walks the folder.
+         */
+        struct ui_listing_lock lock;
+        struct ui_listing *now P2P_GUARDED_BY(ui_listing_lock);
+        uint64_t made_ms P2P_GUARDED_BY(ui_listing_lock);
     } of[UI_FOLDERS];
     _Atomic bool is_expired[UI_FOLDERS];
+    ui_known_sha256 *known_sha256;
 };
 
 struct ui_listings *
-ui_listings_new(struct ui_app *app)
+ui_listings_new(ui_known_sha256 *known_sha256)
 {
     struct ui_listings *ls = calloc(1, sizeof(*ls));
 
-    (void)app;
+    if (ls != NULL)
+        ls->known_sha256 = known_sha256;
     for (int i = 0; i < UI_FOLDERS && ls != NULL; i++)
         p2p_mutex_init(&ls->of[i].lock);
     return ls;
@@ -81,6 +85,7 @@ ui_listings_free(struct ui_listings *ls)
     if (ls == NULL)
         return;
     for (int i = 0; i < UI_FOLDERS; i++) {
+        p2p_mutex_unshared(&ls->of[i].lock);
         release(ls->of[i].now);
         p2p_mutex_clear(&ls->of[i].lock);
     }
@@ -287,14 +292,12 @@ note_share(struct ui_app *app, struct maker *m)
     return P2P_OK;
 }
 
-/* The SHA-256 of a downloaded file is known from its transfer, so the file need not be
- * read. */
 static void
-note_transfers(struct ui_app *app, struct ui_listing *l)
+note_known_hashes(struct ui_app *app, struct ui_listing *l)
 {
     for (size_t i = 0; i < l->count; i++)
-        l->files[i].sha256_known = ui_transfers_find_path(
-            app->transfers, l->files[i].name, &l->files[i].sha256);
+        l->files[i].sha256_known =
+            app->listings->known_sha256(app, l->files[i].name, &l->files[i].sha256);
 }
 
 static enum p2p_err
@@ -319,7 +322,7 @@ make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
     if (err == P2P_OK && folder == UI_SHARED)
         err = note_share(app, &m);
     else if (err == P2P_OK)
-        note_transfers(app, m.l);
+        note_known_hashes(app, m.l);
     if (err != P2P_OK) {
         release(m.l);
         *out = NULL;
@@ -330,9 +333,11 @@ make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
 /* ---- keeping it ---- */
 
 void
-ui_listing_expire(struct ui_app *app, enum ui_folder folder)
+ui_listing_changed(struct ui_app *app, enum ui_folder folder)
 {
     atomic_store(&app->listings->is_expired[folder], true);
+    ui_watch_report(app->watch,
+                    folder == UI_SHARED ? UI_NEWS_SHARED : UI_NEWS_DOWNLOADS);
 }
 
 enum p2p_err

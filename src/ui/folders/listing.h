@@ -61,14 +61,19 @@ struct ui_listing {
 
 enum ui_folder { UI_SHARED, UI_DOWNLOADS, UI_FOLDERS };
 
-struct ui_listings *ui_listings_new(struct ui_app *app); /* NULL: out of memory */
+/* The SHA-256 of a downloaded file, as far as it is known without reading the file. */
+typedef bool ui_known_sha256(struct ui_app *app, const char *name,
+                             struct p2p_digest *out);
+/* NULL: out of memory. */
+struct ui_listings *ui_listings_new(ui_known_sha256 *known_sha256);
 void ui_listings_free(struct ui_listings *ls);
 
 /* Release it with ui_listing_release. Never NULL on P2P_OK. */
 P2P_MUST_CHECK enum p2p_err ui_listing_get(struct ui_app *app, enum ui_folder folder,
                                            const struct ui_listing **out);
 void ui_listing_release(const struct ui_listing *l);
-/* The folder was changed: the next get makes a new listing. */
-void ui_listing_expire(struct ui_app *app, enum ui_folder folder);
+/* The folder was changed: the next get looks again, and the watch tells the dashboards.
+ * Never blocks, may be called under any lock. */
+void ui_listing_changed(struct ui_app *app, enum ui_folder folder);
 
 #endif

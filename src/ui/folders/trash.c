@@ -232,7 +232,7 @@ ui_trash_put(struct ui_trash *trash, enum ui_folder folder, const char *name,
         err = p2p_root_unlink(root_of(trash, folder), name);
     }
     if (err == P2P_OK)
-        ui_watch_follower(trash->app);
+        ui_watch_report(trash->app->watch, UI_NEWS_OTHER);
     return err;
 }
 

@@ -247,7 +247,7 @@ on_part_end(void *arg)
     if (err != P2P_OK)
         return err;
     p2p_fd_close(&u->fd);
-    ui_watch_folder(u->app, UI_SHARED);
+    ui_listing_changed(u->app, UI_SHARED);
     return note_stored(u, stored);
 }
 

@@ -323,7 +323,7 @@ look(struct ui_app *app, void *arg)
     p->made_ms = 0; /* the snapshot does not have these files yet */
     p2p_unlock(&p->lock);
     if (count > 0)
-        ui_watch_peers(app);
+        ui_watch_report(app->watch, UI_NEWS_PEERS);
 }
 
 void
@@ -377,7 +377,7 @@ ui_peers_add(struct ui_app *app, const struct p2p_addr *addr, struct p2p_id *id)
                                                         addr, text, sizeof(text)),
                                                     .time_s = p2p_time_s()});
     ui_peers_look(app);
-    ui_watch_peers(app);
+    ui_watch_report(app->watch, UI_NEWS_PEERS);
     return P2P_OK;
 }
 

@@ -12,7 +12,7 @@
 #include "http/json.h"
 #include "p2p/conn.h"
 #include "p2p/discovery.h"
-#include "ui/transfers/transfer.h"
+#include "ui/peers/source.h"
 
 struct ui_app;
 struct ui_peers;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "p2p/about.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/lock.h"
@@ -20,7 +19,10 @@
 P2P_MUTEX_KIND(ui_config_lock);
 struct ui_config {
     struct ui_config_lock lock;
-    struct ui_settings now;
+    struct ui_settings now P2P_GUARDED_BY(ui_config_lock);
+    struct ui_store *store;
+    void (*changed)(void *arg);
+    void *changed_arg;
 };
 
 /* ---- each setting from its text; false when the text is wrong ---- */
@@ -107,18 +109,8 @@ set_defaults(struct ui_settings *s, const struct ui_options *opt)
     s->max_running = (unsigned)opt->max_running;
 }
 
-/* To the peers that it talks to. */
-static void
-say_name(struct ui_app *app, const struct ui_settings *s)
-{
-    struct p2p_about about = {.kind = app->opt.about.kind};
-
-    (void)p2p_about_set_name(&about, s->name, strlen(s->name));
-    p2p_identity_set_about(app->identity, &about);
-}
-
 struct ui_config *
-ui_config_new(struct ui_app *app)
+ui_config_new(const struct ui_options *opt, struct ui_store *store)
 {
     struct ui_config *config = calloc(1, sizeof(*config));
     char text[UI_RATE_MAX];
@@ -126,14 +118,21 @@ ui_config_new(struct ui_app *app)
     if (config == NULL)
         return NULL;
     p2p_mutex_init(&config->lock);
-    set_defaults(&config->now, &app->opt);
+    config->store = store;
+    set_defaults(&config->now, opt);
     for (size_t i = 0; i < SETTINGS; i++) {
-        ui_store_get_setting(app->store, settings[i].key, text, sizeof(text));
+        ui_store_get_setting(store, settings[i].key, text, sizeof(text));
         if (text[0] != '\0')
             settings[i].set(&config->now, text);
     }
-    say_name(app, &config->now);
     return config;
+}
+
+void
+ui_config_on_change(struct ui_config *config, void (*changed)(void *), void *arg)
+{
+    config->changed = changed;
+    config->changed_arg = arg;
 }
 
 void
@@ -232,7 +231,7 @@ apply(struct http_request *req, const cJSON *body, struct ui_settings *s)
 }
 
 static void
-keep(struct ui_app *app, const cJSON *body)
+keep(struct ui_config *config, const cJSON *body)
 {
     const cJSON *value;
 
@@ -240,8 +239,19 @@ keep(struct ui_app *app, const cJSON *body)
     {
         char text[UI_RATE_MAX];
         if (value_text(find_setting(value->string), value, text, sizeof(text)))
-            ui_store_put_setting(app->store, value->string, text);
+            ui_store_put_setting(config->store, value->string, text);
     }
+}
+
+static void
+change(struct ui_config *config, const struct ui_settings *s, const cJSON *body)
+{
+    p2p_lock(&config->lock);
+    config->now = *s;
+    p2p_unlock(&config->lock);
+    keep(config, body);
+    if (config->changed != NULL)
+        config->changed(config->changed_arg);
 }
 
 void
@@ -262,12 +272,7 @@ ui_config_handle_patch(struct http_request *req, void *arg)
     ui_config_get(app->config, &s);
     if (!apply(req, body, &s))
         return;
-    p2p_lock(&app->config->lock);
-    app->config->now = s;
-    p2p_unlock(&app->config->lock);
-    keep(app, body);
-    say_name(app, &s);
-    ui_transfers_reconfigure(app->transfers);
+    change(app->config, &s, body);
     put_config(&o, app);
     http_json_end(&o, '}');
     ui_event_publish(app, "config", &o);

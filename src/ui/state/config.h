@@ -17,6 +17,8 @@
 
 struct ui_app;
 struct ui_config;
+struct ui_options;
+struct ui_store;
 
 struct ui_settings {
     char name[UI_NAME_MAX + 1];
@@ -27,8 +29,11 @@ struct ui_settings {
     bool verify_tree;
 };
 
-/* Reads the options, then the store. NULL: out of memory. */
-struct ui_config *ui_config_new(struct ui_app *app);
+/* From the options, then the store. NULL: out of memory. */
+struct ui_config *ui_config_new(const struct ui_options *opt, struct ui_store *store);
+/* `changed` is called after each change, on the thread of the request. */
+void ui_config_on_change(struct ui_config *config, void (*changed)(void *arg),
+                         void *arg);
 void ui_config_free(struct ui_config *config);
 void ui_config_get(struct ui_config *config, struct ui_settings *out); /* a copy */
 

@@ -15,7 +15,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "ui/transfers/transfer.h"
+#include "ui/state/store_sql.h"
 
 #define OLD_NAME  "transfers.db"
 #define PLACE_LEN 8 /* bytes of the hash that tells downloads folders apart */
@@ -41,36 +41,25 @@ static const char *const additions[] = {
     "ALTER TABLE transfers ADD COLUMN works TEXT NOT NULL DEFAULT ''",
 };
 
-enum {
-    PUT_TRANSFER,
-    REMOVE_TRANSFER,
-    LOAD_TRANSFERS,
-    GET_SETTING,
-    PUT_SETTING,
-    PUT_NOTE,
-    REMOVE_NOTE,
-    LOAD_NOTES,
-    STATEMENTS
-};
-static const char *const sql[STATEMENTS] = {
-    [PUT_TRANSFER] = "INSERT OR REPLACE INTO transfers VALUES(?1, ?2, ?3, ?4, ?5, ?6, "
-                     "?7, ?8, ?9, ?10,"
-                     " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
-    [REMOVE_TRANSFER] = "DELETE FROM transfers WHERE id = ?1",
-    [LOAD_TRANSFERS] = "SELECT * FROM transfers ORDER BY created, rowid",
-    [GET_SETTING] = "SELECT value FROM settings WHERE key = ?1",
-    [PUT_SETTING] = "INSERT OR REPLACE INTO settings VALUES(?1, ?2)",
-    [PUT_NOTE] = "INSERT OR REPLACE INTO notes VALUES(?1, ?2, ?3, ?4)",
-    [REMOVE_NOTE] = "DELETE FROM notes WHERE kind = ?1 AND key = ?2",
-    [LOAD_NOTES] =
+static const char *const sql[UI_STORE_STATEMENTS] = {
+    [UI_STORE_PUT_TRANSFER] =
+        "INSERT OR REPLACE INTO transfers VALUES(?1, ?2, ?3, ?4, ?5, ?6, "
+        "?7, ?8, ?9, ?10,"
+        " ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22)",
+    [UI_STORE_REMOVE_TRANSFER] = "DELETE FROM transfers WHERE id = ?1",
+    [UI_STORE_LOAD_TRANSFERS] = "SELECT * FROM transfers ORDER BY created, rowid",
+    [UI_STORE_GET_SETTING] = "SELECT value FROM settings WHERE key = ?1",
+    [UI_STORE_PUT_SETTING] = "INSERT OR REPLACE INTO settings VALUES(?1, ?2)",
+    [UI_STORE_PUT_NOTE] = "INSERT OR REPLACE INTO notes VALUES(?1, ?2, ?3, ?4)",
+    [UI_STORE_REMOVE_NOTE] = "DELETE FROM notes WHERE kind = ?1 AND key = ?2",
+    [UI_STORE_LOAD_NOTES] =
         "SELECT key, value, time FROM notes WHERE kind = ?1 ORDER BY time, key",
 };
 
-P2P_MUTEX_KIND(ui_store_lock);
 struct ui_store {
     struct ui_store_lock lock;
-    sqlite3 *db;
-    sqlite3_stmt *stmt[STATEMENTS];
+    sqlite3 *db P2P_GUARDED_BY(ui_store_lock);
+    sqlite3_stmt *stmt[UI_STORE_STATEMENTS] P2P_GUARDED_BY(ui_store_lock);
     int lock_fd;
 };
 
@@ -88,9 +77,9 @@ take_lock(struct ui_store *s, const struct p2p_root *downloads)
 }
 
 static void
-close_database(struct ui_store *s)
+close_database(struct ui_store *s) P2P_REQUIRES(ui_store_lock)
 {
-    for (int i = 0; i < STATEMENTS; i++) {
+    for (int i = 0; i < UI_STORE_STATEMENTS; i++) {
         sqlite3_finalize(s->stmt[i]);
         s->stmt[i] = NULL;
     }
@@ -99,7 +88,7 @@ close_database(struct ui_store *s)
 }
 
 static int
-open_database(struct ui_store *s, const char *path)
+open_database(struct ui_store *s, const char *path) P2P_REQUIRES(ui_store_lock)
 {
     int code =
         sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
@@ -112,7 +101,7 @@ open_database(struct ui_store *s, const char *path)
         if (code == SQLITE_ERROR)
             code = SQLITE_OK;
     }
-    for (int i = 0; i < STATEMENTS && code == SQLITE_OK; i++)
+    for (int i = 0; i < UI_STORE_STATEMENTS && code == SQLITE_OK; i++)
         code = sqlite3_prepare_v3(s->db, sql[i], -1, SQLITE_PREPARE_PERSISTENT,
                                   &s->stmt[i], NULL);
     if (code != SQLITE_OK)
@@ -144,7 +133,7 @@ set_aside(const char *path)
 }
 
 static enum p2p_err
-open_or_begin_anew(struct ui_store *s, const char *path)
+open_or_begin_anew(struct ui_store *s, const char *path) P2P_REQUIRES(ui_store_lock)
 {
     int code = open_database(s, path);
 
@@ -161,8 +150,8 @@ open_or_begin_anew(struct ui_store *s, const char *path)
     return code == SQLITE_FULL ? P2P_ERR_DISK_FULL : P2P_ERR_CORRUPT;
 }
 
-static void
-bind_text(sqlite3_stmt *stmt, int at, const char *text)
+void
+ui_store_bind_text(sqlite3_stmt *stmt, int at, const char *text)
 {
     sqlite3_bind_text(stmt, at, text, -1, SQLITE_TRANSIENT);
 }
@@ -198,7 +187,7 @@ copy_database(const char *from, const char *to)
     if (code == SQLITE_OK)
         code = sqlite3_prepare_v2(db, "VACUUM INTO ?1", -1, &stmt, NULL);
     if (code == SQLITE_OK) {
-        bind_text(stmt, 1, to);
+        ui_store_bind_text(stmt, 1, to);
         code = sqlite3_step(stmt);
     }
     sqlite3_finalize(stmt);
@@ -279,6 +268,7 @@ ui_store_close(struct ui_store *s)
 {
     if (s == NULL)
         return;
+    p2p_mutex_unshared(&s->lock);
     close_database(s);
     p2p_fd_close(&s->lock_fd);
     p2p_mutex_clear(&s->lock);
@@ -287,61 +277,62 @@ ui_store_close(struct ui_store *s)
 
 /* ---- one statement at a time: begin (locks), bind, step, end (unlocks) ---- */
 
-static sqlite3_stmt *
-begin(struct ui_store *s, int which)
+sqlite3_stmt *
+ui_store_begin(struct ui_store *s, enum ui_store_statement which)
 {
     p2p_lock(&s->lock);
     return s->stmt[which];
 }
 
-static void
-end(struct ui_store *s, sqlite3_stmt *stmt)
+void
+ui_store_end(struct ui_store *s, sqlite3_stmt *stmt)
 {
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
     p2p_unlock(&s->lock);
 }
 
-static void
-write_and_end(struct ui_store *s, sqlite3_stmt *stmt)
+void
+ui_store_write_and_end(struct ui_store *s, sqlite3_stmt *stmt)
 {
     if (sqlite3_step(stmt) != SQLITE_DONE)
         p2p_log_error("cannot save the list of transfers reason=\"%s\"",
                       sqlite3_errmsg(s->db));
-    end(s, stmt);
+    ui_store_end(s, stmt);
 }
 
-static void
-bind_u64(sqlite3_stmt *stmt, int at, uint64_t value)
+void
+ui_store_bind_u64(sqlite3_stmt *stmt, int at, uint64_t value)
 {
     sqlite3_bind_int64(stmt, at, (sqlite3_int64)value);
 }
 
-static void
-bind_digest(sqlite3_stmt *stmt, int at, bool is_known, const struct p2p_digest *d)
+void
+ui_store_bind_digest(sqlite3_stmt *stmt, int at, bool is_known,
+                     const struct p2p_digest *d)
 {
     if (is_known)
         sqlite3_bind_blob(stmt, at, d->b, sizeof(d->b), SQLITE_TRANSIENT);
 }
 
-static const char *
-text_at(sqlite3_stmt *stmt, int at)
+const char *
+ui_store_text_at(sqlite3_stmt *stmt, int at)
 {
     const unsigned char *text = sqlite3_column_text(stmt, at);
 
     return text != NULL ? (const char *)text : "";
 }
 
-static uint64_t
-u64_at(sqlite3_stmt *stmt, int at)
+uint64_t
+ui_store_u64_at(sqlite3_stmt *stmt, int at)
 {
     sqlite3_int64 value = sqlite3_column_int64(stmt, at);
 
     return value > 0 ? (uint64_t)value : 0;
 }
 
-static bool
-digest_at(sqlite3_stmt *stmt, int at, struct p2p_digest *out)
+bool
+ui_store_digest_at(sqlite3_stmt *stmt, int at, struct p2p_digest *out)
 {
     const void *blob = sqlite3_column_blob(stmt, at);
 
@@ -351,144 +342,10 @@ digest_at(sqlite3_stmt *stmt, int at, struct p2p_digest *out)
     return true;
 }
 
-static void
-copy_at(sqlite3_stmt *stmt, int at, char *out, size_t cap)
-{
-    snprintf(out, cap, "%s", text_at(stmt, at));
-}
-
-/* ---- transfers; sources are lines "<id or -> <host:port>" ---- */
-
-static char *
-format_sources(const struct ui_transfer *t)
-{
-    const size_t line = 2 * P2P_DIGEST_LEN + P2P_HOST_MAX + 16;
-    char *text = calloc(t->source_count + 1, line), *at = text;
-
-    for (size_t i = 0; i < t->source_count && text != NULL; i++) {
-        char id[P2P_ID_HEX_LEN + 1] = "-", address[P2P_HOST_MAX + 16];
-
-        if (t->sources[i].id_known)
-            p2p_hex_format(t->sources[i].id.b, sizeof(t->sources[i].id.b), id);
-        p2p_addr_format(&t->sources[i].addr, address, sizeof(address));
-        at += snprintf(at, line, "%s %s\n", id, address);
-    }
-    return text;
-}
-
-static void
-parse_sources(const char *text, struct ui_transfer *t)
-{
-    struct ui_source found[UI_TRANSFER_SOURCES_MAX];
-    size_t count = 0;
-
-    memset(found, 0, sizeof(found));
-    while (*text != '\0' && count < UI_TRANSFER_SOURCES_MAX) {
-        char id[P2P_ID_HEX_LEN + 1], address[P2P_HOST_MAX + 16];
-        struct ui_source *s = &found[count];
-
-        if (sscanf(text, "%64s %269s", id, address) == 2 &&
-            p2p_addr_parse(address, 0, &s->addr) == P2P_OK) {
-            s->id_known = p2p_hex_parse(id, s->id.b, sizeof(s->id.b)) == P2P_OK;
-            count++;
-        }
-        text += strcspn(text, "\n");
-        text += *text == '\n';
-    }
-    if (ui_transfer_set_sources(t, found, count) != P2P_OK)
-        p2p_log_error("out of memory while reading the list of transfers");
-}
-
 void
-ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t)
+ui_store_copy_at(sqlite3_stmt *stmt, int at, char *out, size_t cap)
 {
-    char *sources = format_sources(t);
-    sqlite3_stmt *stmt = begin(s, PUT_TRANSFER);
-
-    bind_text(stmt, 1, t->id);
-    bind_text(stmt, 2, t->filename);
-    bind_digest(stmt, 3, t->root_known, &t->root);
-    bind_text(stmt, 4, sources != NULL ? sources : "");
-    bind_u64(stmt, 5, t->is_auto);
-    bind_u64(stmt, 6, t->priority);
-    bind_u64(stmt, 7, t->place);
-    bind_u64(stmt, 8, t->limit_rate);
-    bind_u64(stmt, 9, t->state);
-    if (t->size_known)
-        bind_u64(stmt, 10, t->size);
-    bind_digest(stmt, 11, t->sha256_known, &t->sha256);
-    bind_u64(stmt, 12, t->verified);
-    bind_text(stmt, 13, t->path);
-    bind_u64(stmt, 14, t->error);
-    bind_text(stmt, 15, t->message);
-    bind_u64(stmt, 16, t->created_s);
-    bind_u64(stmt, 17, t->finished_s);
-    bind_u64(stmt, 18, t->retry_at_s);
-    bind_u64(stmt, 19, t->attempts);
-    bind_text(stmt, 20, t->save_as);
-    bind_u64(stmt, 21, t->conflict);
-    bind_text(stmt, 22, t->works);
-    write_and_end(s, stmt);
-    free(sources);
-}
-
-static struct ui_transfer *
-read_transfer(sqlite3_stmt *stmt)
-{
-    struct ui_transfer *t = ui_transfer_new();
-
-    if (t == NULL)
-        return NULL;
-    copy_at(stmt, 0, t->id, sizeof(t->id));
-    copy_at(stmt, 1, t->filename, sizeof(t->filename));
-    t->root_known = digest_at(stmt, 2, &t->root);
-    parse_sources(text_at(stmt, 3), t);
-    t->is_auto = u64_at(stmt, 4) != 0;
-    t->priority =
-        u64_at(stmt, 5) <= UI_HIGH ? (enum ui_priority)u64_at(stmt, 5) : UI_NORMAL;
-    t->place = u64_at(stmt, 6);
-    t->limit_rate = u64_at(stmt, 7);
-    t->state = u64_at(stmt, 8) < UI_STATES ? (enum ui_state)u64_at(stmt, 8) : UI_FAILED;
-    t->size_known = sqlite3_column_type(stmt, 9) != SQLITE_NULL;
-    t->size = u64_at(stmt, 9);
-    t->sha256_known = digest_at(stmt, 10, &t->sha256);
-    t->verified = u64_at(stmt, 11);
-    copy_at(stmt, 12, t->path, sizeof(t->path));
-    t->error = (enum p2p_err)u64_at(stmt, 13);
-    copy_at(stmt, 14, t->message, sizeof(t->message));
-    t->created_s = u64_at(stmt, 15);
-    t->finished_s = u64_at(stmt, 16);
-    t->retry_at_s = u64_at(stmt, 17);
-    t->attempts = (unsigned)u64_at(stmt, 18);
-    copy_at(stmt, 19, t->save_as, sizeof(t->save_as));
-    if (u64_at(stmt, 20) >= P2P_CONFLICT_RENAME &&
-        u64_at(stmt, 20) <= P2P_CONFLICT_SKIP)
-        t->conflict = (enum p2p_on_conflict)u64_at(stmt, 20);
-    copy_at(stmt, 21, t->works, sizeof(t->works));
-    return t;
-}
-
-void
-ui_store_load_transfers(struct ui_store *s, void (*visit)(void *, struct ui_transfer *),
-                        void *arg)
-{
-    sqlite3_stmt *stmt = begin(s, LOAD_TRANSFERS);
-
-    while (sqlite3_step(stmt) == SQLITE_ROW) {
-        struct ui_transfer *t = read_transfer(stmt);
-        if (t != NULL)
-            visit(arg, t);
-    }
-    end(s, stmt);
-}
-
-void
-ui_store_remove_transfer(struct ui_store *s, const char *id)
-{
-    sqlite3_stmt *stmt = begin(s, REMOVE_TRANSFER);
-
-    bind_text(stmt, 1, id);
-    write_and_end(s, stmt);
+    snprintf(out, cap, "%s", ui_store_text_at(stmt, at));
 }
 
 /* ---- settings and notes ---- */
@@ -496,60 +353,60 @@ ui_store_remove_transfer(struct ui_store *s, const char *id)
 void
 ui_store_get_setting(struct ui_store *s, const char *key, char *out, size_t cap)
 {
-    sqlite3_stmt *stmt = begin(s, GET_SETTING);
+    sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_GET_SETTING);
 
     *out = '\0';
-    bind_text(stmt, 1, key);
+    ui_store_bind_text(stmt, 1, key);
     if (sqlite3_step(stmt) == SQLITE_ROW)
-        copy_at(stmt, 0, out, cap);
-    end(s, stmt);
+        ui_store_copy_at(stmt, 0, out, cap);
+    ui_store_end(s, stmt);
 }
 
 void
 ui_store_put_setting(struct ui_store *s, const char *key, const char *value)
 {
-    sqlite3_stmt *stmt = begin(s, PUT_SETTING);
+    sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_PUT_SETTING);
 
-    bind_text(stmt, 1, key);
-    bind_text(stmt, 2, value);
-    write_and_end(s, stmt);
+    ui_store_bind_text(stmt, 1, key);
+    ui_store_bind_text(stmt, 2, value);
+    ui_store_write_and_end(s, stmt);
 }
 
 void
 ui_store_put_note(struct ui_store *s, const struct ui_note *note)
 {
-    sqlite3_stmt *stmt = begin(s, PUT_NOTE);
+    sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_PUT_NOTE);
 
-    bind_text(stmt, 1, note->kind);
-    bind_text(stmt, 2, note->key);
-    bind_text(stmt, 3, note->value);
-    bind_u64(stmt, 4, note->time_s);
-    write_and_end(s, stmt);
+    ui_store_bind_text(stmt, 1, note->kind);
+    ui_store_bind_text(stmt, 2, note->key);
+    ui_store_bind_text(stmt, 3, note->value);
+    ui_store_bind_u64(stmt, 4, note->time_s);
+    ui_store_write_and_end(s, stmt);
 }
 
 void
 ui_store_remove_note(struct ui_store *s, const char *kind, const char *key)
 {
-    sqlite3_stmt *stmt = begin(s, REMOVE_NOTE);
+    sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_REMOVE_NOTE);
 
-    bind_text(stmt, 1, kind);
-    bind_text(stmt, 2, key);
-    write_and_end(s, stmt);
+    ui_store_bind_text(stmt, 1, kind);
+    ui_store_bind_text(stmt, 2, key);
+    ui_store_write_and_end(s, stmt);
 }
 
 void
 ui_store_load_notes(struct ui_store *s, const char *kind,
                     void (*visit)(void *, const struct ui_note *), void *arg)
 {
-    sqlite3_stmt *stmt = begin(s, LOAD_NOTES);
+    sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_LOAD_NOTES);
 
-    bind_text(stmt, 1, kind);
+    ui_store_bind_text(stmt, 1, kind);
     while (sqlite3_step(stmt) == SQLITE_ROW) {
         struct ui_note note = {.kind = kind,
-                               .key = text_at(stmt, 0),
-                               .value = text_at(stmt, 1),
-                               .time_s = u64_at(stmt, 2)};
+                               .key = ui_store_text_at(stmt, 0),
+                               .value = ui_store_text_at(stmt, 1),
+                               .time_s = ui_store_u64_at(stmt, 2)};
         visit(arg, &note);
     }
-    end(s, stmt);
+    ui_store_end(s, stmt);
 }

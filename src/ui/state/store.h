@@ -19,20 +19,12 @@
 #include "p2p/path.h"
 
 struct ui_store; /* *returned owned*, free with ui_store_close */
-struct ui_transfer;
 
 /* BUSY: another p2p-ui uses this downloads folder. A damaged file is renamed and a new
  * one is created (P2P_OK, with a line in the log). */
 P2P_MUST_CHECK enum p2p_err ui_store_open(const struct p2p_root *downloads,
                                           const char *keys_dir, struct ui_store **out);
 void ui_store_close(struct ui_store *s);
-
-void ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t);
-void ui_store_remove_transfer(struct ui_store *s, const char *id);
-/* Oldest first; `visit` takes ownership of each one. */
-void ui_store_load_transfers(struct ui_store *s,
-                             void (*visit)(void *arg, struct ui_transfer *t),
-                             void *arg);
 
 /* A setting; "" when it was never set. */
 void ui_store_get_setting(struct ui_store *s, const char *key, char *out, size_t cap);

@@ -1,27 +1,37 @@
 /*
- * watch - one thread that tells the dashboards about changes and does work that is due.
- * It sleeps until something is reported to it. Only while a page follows the events, it
- * also checks every ten seconds which peers are online, and the state of this machine.
+ * watch - one thread that sleeps until something is reported to it, or until its work
+ * is due. What the work is, it does not know (ui/chores.h).
  */
 #ifndef P2P_UI_WATCH_H
 #define P2P_UI_WATCH_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "p2p/err.h"
-#include "ui/folders/listing.h"
 
-struct ui_app;
-struct ui_watch;
+struct ui_watch; /* *returned owned*, free with ui_watch_free */
 
-struct ui_watch *ui_watch_new(struct ui_app *app); /* NULL: out of memory */
-P2P_MUST_CHECK enum p2p_err ui_watch_start(struct ui_watch *w);
-void
-ui_watch_stop(struct ui_watch *w); /* ends the thread; reports are still accepted */
+/* What is reported. */
+enum ui_news {
+    UI_NEWS_SHARED,    /* the shared folder has changed */
+    UI_NEWS_DOWNLOADS, /* the downloads folder has changed */
+    UI_NEWS_PEERS,     /* the peers are to be looked at now */
+    UI_NEWS_OTHER,     /* a page follows the events now, or other work is due */
+    UI_NEWS
+};
+
+/* Does the work, on the watch's thread. `news`: what was reported since the last time.
+ * Returns when it is to be called again at the latest (p2p_now_ms). */
+typedef uint64_t ui_watch_work(void *arg, const bool news[UI_NEWS]);
+
+struct ui_watch *ui_watch_new(void); /* NULL: out of memory */
+P2P_MUST_CHECK enum p2p_err ui_watch_start(struct ui_watch *w, ui_watch_work *work,
+                                           void *arg);
+void ui_watch_stop(struct ui_watch *w); /* the thread; reports are still taken */
 void ui_watch_free(struct ui_watch *w); /* these accept NULL */
 
-/* Never block, may be called under any lock. */
-void ui_watch_folder(struct ui_app *app, enum ui_folder folder); /* it changed */
-void ui_watch_follower(
-    struct ui_app *app); /* a page follows the events now, or other work is due */
-void ui_watch_peers(struct ui_app *app); /* look at them now */
+/* Never blocks, may be called under any lock. */
+void ui_watch_report(struct ui_watch *w, enum ui_news news);
 
 #endif

@@ -217,7 +217,7 @@ complete(struct ui_transfers *ts, struct ui_transfer *t,
     t->retry_at_s = 0;
     t->finished_s = p2p_time_s();
     snprintf(t->path, sizeof(t->path), "%s", st->stored);
-    ui_watch_folder(ts->app, UI_DOWNLOADS);
+    ui_listing_changed(ts->app, UI_DOWNLOADS);
 }
 
 /* The request for the stop has already set the state PAUSED, CANCELLED or QUEUED. */

@@ -12,6 +12,7 @@
 #include "http/json.h"
 #include "p2p/download.h"
 #include "p2p/limits.h"
+#include "ui/peers/source.h"
 
 #define UI_TRANSFER_ID_LEN      36
 #define UI_TRANSFER_SOURCES_MAX 64
@@ -39,12 +40,6 @@ bool ui_priority_parse(const char *text, enum ui_priority *out);
 /* "rename", "overwrite", "skip". */
 const char *ui_conflict_name(enum p2p_on_conflict conflict);
 bool ui_conflict_parse(const char *text, enum p2p_on_conflict *out);
-
-struct ui_source {
-    struct p2p_addr addr;
-    struct p2p_id id;
-    bool id_known;
-};
 
 /* The reason to end a run before its download is complete. */
 enum ui_stop { UI_GO_ON, UI_STOP_KEEP, UI_STOP_DISCARD };

@@ -9,8 +9,8 @@
 #include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/state/events.h"
-#include "ui/state/store.h"
 #include "ui/transfers/queue.h"
+#include "ui/transfers/transfer_store.h"
 
 /* ---- the list; under the lock ---- */
 
