@@ -1,4 +1,4 @@
-/* The parent: starts the child, passes signals on, and replaces it. */
+/* The parent process: starts the child, passes signals on to it, and replaces it. */
 #include "p2p/guardian.h"
 
 #include <errno.h>
@@ -20,9 +20,9 @@
 #include "p2p/service.h"
 
 enum {
-    LOOK_MS = 1000,          /* between two looks at the watched folders */
-    REPLACE_GRACE_MS = 5000, /* until a child that was replaced is ended */
-    KILLED_STATUS = 128,     /* and the signal, as in a shell */
+    LOOK_MS = 1000,          /* interval between two checks of the watched folders */
+    REPLACE_GRACE_MS = 5000, /* time after which a replaced child is killed */
+    KILLED_STATUS = 128,     /* plus the number of the signal, as in a shell */
 };
 
 /* ---- The child's beginning and end ---- */
@@ -34,7 +34,7 @@ make_sockets(int orders[2], int requests[2])
            socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, requests) == 0;
 }
 
-/* 0 in the child, its pid or -1 in the parent. */
+/* Returns 0 in the child, and the child's pid or -1 in the parent. */
 static pid_t
 start_child(struct guardian *g)
 {
@@ -92,7 +92,7 @@ begin_replacing(struct guardian *g)
 
 /* ---- What happens ---- */
 
-/* The second signal ends the program at once, and by that signal. */
+/* A second signal ends the program at once, with that signal. */
 static void
 end_at_once(struct guardian *g, int signum)
 {
@@ -119,14 +119,14 @@ on_signal(struct guardian *g)
                      "keep running)");
         info.ssi_signo = SIGTERM;
         if (g->is_stopping)
-            return; /* the kernel and the shell may both say so */
+            return; /* the kernel and the shell may both send it */
     }
     if (info.ssi_signo == SIGHUP) {
         (void)p2p_guardian_send(g->orders, P2P_GUARDIAN_RELOAD, "", -1);
         return;
     }
     if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
-        return; /* SIGCHLD: seen by its end */
+        return; /* SIGCHLD: its end is noticed below */
     if (g->is_stopping)
         end_at_once(g, (int)info.ssi_signo);
     g->is_stopping = true;
@@ -136,7 +136,7 @@ on_signal(struct guardian *g)
         stop_child(g);
 }
 
-/* Whether the daemon goes on; else g->status is its exit status. */
+/* True if the daemon continues; otherwise g->status is its exit status. */
 static bool
 on_end(struct guardian *g, int status)
 {
@@ -157,7 +157,7 @@ on_end(struct guardian *g, int status)
     return g->is_replacing;
 }
 
-/* Whether it has ended, with its status. */
+/* True if the child has ended; also gives its status. */
 static bool
 has_ended(struct guardian *g, int *status)
 {
@@ -186,7 +186,7 @@ on_time(struct guardian *g)
     }
 }
 
-/* Until the child has ended. */
+/* Waits until the child has ended. */
 static int
 mind_child(struct guardian *g)
 {

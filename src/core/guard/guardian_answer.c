@@ -1,7 +1,7 @@
 /*
- * What the parent does for its child, which is not trusted: a file is opened when its
- * path is one of those given at start, the passphrase is told once, and folders are
- * taken only before the sandbox is closed.
+ * What the parent does for its child, which it does not trust. It opens a file only if
+ * its path is one of those given at start, it sends the passphrase only once, and it
+ * accepts folders only before the sandbox is closed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,7 +39,7 @@ watch(struct guardian *g, const char *path, int fd)
     g->watched[g->watched_count++].fd = fd;
 }
 
-/* The first child's only: who starts us waits for one line. */
+/* Only for the first child: the program that started us waits for one line. */
 static void
 on_ready(struct guardian *g, const char *line)
 {
@@ -60,7 +60,7 @@ guardian_on_order(struct guardian *g)
     int fd;
 
     if (!p2p_guardian_take(g->orders, &order, &fd)) {
-        p2p_fd_close(&g->orders); /* its end is near, or it sends nonsense */
+        p2p_fd_close(&g->orders); /* it is about to end, or it sends invalid messages */
         return false;
     }
     if (order.verb == P2P_GUARDIAN_WATCH) {
@@ -123,7 +123,8 @@ take_address(const uint8_t bytes[P2P_GUARDIAN_ADDR_SIZE], struct sockaddr_storag
     return out->ss_family == AF_INET || out->ss_family == AF_INET6;
 }
 
-/* Acts as the user who serves: root may more, and others see who asks. */
+/* Acts with the rights of the serving user: root may do more, and the other side would
+ * see root. */
 static bool
 begin_as_user(const struct guardian *g)
 {
@@ -209,7 +210,8 @@ guardian_on_request(struct guardian *g)
 
 /* ---- Watched folders ---- */
 
-/* Something else has the name. Nothing there is no reason: it may come back. */
+/* True if something else has the name now. A missing file is no reason: it may come
+ * back. */
 static bool
 is_another(const char *path, int fd)
 {

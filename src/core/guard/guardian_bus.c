@@ -1,12 +1,11 @@
 /*
- * Avahi inside the sandbox, which has no Unix sockets: they would reach the session
- * bus, key agents and whatever else acts for this user. Avahi's library speaks to it
- * over the system bus, and name resolution (names in .local) over Avahi's own socket.
- * Both open their connection on their own, so the two functions of the C library that
- * they call are ours in the daemons: `socket` gives them a socket without another end,
- * and `connect` puts the connection in its place that the parent has opened
- * (guardian_answer.c). Whoever makes the system calls directly is refused by the
- * filter.
+ * Gives access to Avahi inside the sandbox. The sandbox allows no Unix sockets, because
+ * they would reach the session bus, key agents and other services of this user. But
+ * Avahi's library uses the system bus, and name resolution (names in .local) uses
+ * Avahi's own socket. Both open their connection themselves. So the daemons replace two
+ * functions of the C library: `socket` returns a socket without another end, and
+ * `connect` replaces it by a connection that the parent has opened (guardian_answer.c).
+ * Code that makes the system calls directly is refused by the filter.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,7 +23,7 @@
 #define AVAHI_PATH   "/run/avahi-daemon/socket"
 #define ADDRESS_HEAD "unix:path="
 
-/* From DBUS_SYSTEM_BUS_ADDRESS, in a form that names a path. */
+/* The path in DBUS_SYSTEM_BUS_ADDRESS, if it has the form that names a path. */
 static const char *
 bus_path(char out[P2P_GUARDIAN_SOCKET_MAX])
 {
@@ -44,7 +43,7 @@ bus_path(char out[P2P_GUARDIAN_SOCKET_MAX])
     return out;
 }
 
-/* /var/run and /run are one folder. */
+/* /var/run and /run are the same folder. */
 static const char *
 without_var(const char *path)
 {

@@ -1,4 +1,4 @@
-/* The child: its way into the sandbox, and what it asks its parent for. */
+/* The child process: how it enters the sandbox, and its requests to the parent. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,7 +22,7 @@
 struct p2p_guardian_child p2p_guardian_child = {.orders = -1, .requests = -1};
 
 P2P_MUTEX_KIND(guardian_asking_lock);
-/* One question at a time: the answer has no number. */
+/* Only one request at a time, because answers have no number. */
 static struct guardian_asking_lock asking = P2P_MUTEX_INITIALIZER;
 
 /* ---- Into the sandbox ---- */
@@ -38,7 +38,7 @@ is_kept(const struct p2p_guardian_options *opt, int fd)
     return false;
 }
 
-/* Whatever the parent has open, or had been given when it was started. */
+/* Closes all descriptors that the parent has open or was started with. */
 static void
 close_others(const struct p2p_guardian_options *opt)
 {
@@ -52,8 +52,8 @@ close_others(const struct p2p_guardian_options *opt)
     closefrom(last + 1 > 1024 ? last + 1 : 1024);
 }
 
-/* The parent may have died before the kernel was told to end us with it. A change of
- * user would clear this: call it afterwards. */
+/* The parent may have died before this call told the kernel to end the child with it. A
+ * change of the user would clear the setting, so call this afterwards. */
 static void
 die_with(pid_t parent)
 {
@@ -85,7 +85,7 @@ wants_sandbox(const struct p2p_guardian_options *opt)
     return opt->settings.sandbox && p2p_sandbox_is_possible();
 }
 
-/* The parent sees the very folders that the rules hold. */
+/* The parent gets exactly the folders that the rules contain. */
 static bool
 report_watched(const struct p2p_sandbox_rules *rules)
 {
@@ -104,7 +104,7 @@ enter(const struct p2p_guardian_options *opt)
     enum p2p_err err;
 
     p2p_sandbox_rules_init(&rules);
-    err = opt->allow(opt->arg, &rules); /* it has said why not */
+    err = opt->allow(opt->arg, &rules); /* it has logged the reason */
     if (err == P2P_OK && !report_watched(&rules))
         err = P2P_ERR_CLOSED;
     if (err == P2P_OK && wants_sandbox(opt)) {
@@ -156,7 +156,7 @@ take_order(void)
     int fd;
 
     if (!p2p_guardian_take(p2p_guardian_child.orders, &order, &fd))
-        _exit(1); /* without a parent nobody would end us */
+        _exit(1); /* without a parent, nothing would end this process */
     if (fd >= 0)
         close(fd);
     if (order.verb == P2P_GUARDIAN_RELOAD)
@@ -174,7 +174,7 @@ p2p_guardian_wait_child(void)
     bool goes_on = true;
 
     sigemptyset(&term);
-    sigaddset(&term, SIGTERM); /* to this process alone, or p2p_service_stop */
+    sigaddset(&term, SIGTERM); /* a signal to this process only, or p2p_service_stop */
     on[1].fd = signalfd(-1, &term, SFD_CLOEXEC);
     while (goes_on) {
         if (alive_ms > 0)

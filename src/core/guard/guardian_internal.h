@@ -1,9 +1,8 @@
 /*
- * guardian_internal - the words between parent and child, and what the files of the
- * guardian and service.c share. Nobody else.
- *
- * Two pairs of sockets (SOCK_SEQPACKET: a message is whole or not there). On `orders`
- * each side speaks when it wants to and expects no answer; on `requests` the child asks
+ * guardian_internal - the messages between parent and child, and declarations shared by
+ * the files of the guardian and service.c. For no other files. There are two pairs of
+ * sockets (SOCK_SEQPACKET: a message arrives completely or not at all). On `orders`,
+ * each side sends when it wants and expects no answer; on `requests`, the child asks
  * and the parent answers.
  */
 #ifndef P2P_GUARDIAN_INTERNAL_H
@@ -21,19 +20,21 @@ enum p2p_guardian_verb {
     P2P_GUARDIAN_STOP = 1,
     P2P_GUARDIAN_RELOAD,
     /* orders, to the parent */
-    P2P_GUARDIAN_WATCH,  /* a path and its descriptor; only before SEALED */
-    P2P_GUARDIAN_SEALED, /* the sandbox is closed: from here on do not believe me */
+    P2P_GUARDIAN_WATCH,  /* a path and its descriptor; allowed only before SEALED */
+    P2P_GUARDIAN_SEALED, /* the sandbox is closed: from here on the child is not trusted
+                          */
     P2P_GUARDIAN_READY,  /* the ready line */
     P2P_GUARDIAN_ALIVE,  /* for the watchdog */
     P2P_GUARDIAN_REPLACE,
     /* requests */
-    P2P_GUARDIAN_OPEN,       /* a path; answered with a descriptor */
-    P2P_GUARDIAN_PASSPHRASE, /* the prompt; answered with the passphrase */
-    P2P_GUARDIAN_SOCKET,     /* a path; answered with a connection to Avahi there */
-    P2P_GUARDIAN_CALLER,     /* two addresses in hex; answered with the reason */
+    P2P_GUARDIAN_OPEN,       /* a path; the answer has a descriptor */
+    P2P_GUARDIAN_PASSPHRASE, /* the prompt; the answer is the passphrase */
+    P2P_GUARDIAN_SOCKET,     /* a path; the answer has a connection to Avahi at that
+                              * path */
+    P2P_GUARDIAN_CALLER,     /* two addresses in hex; the answer is the reason */
 };
 
-/* Two socket addresses, each as large as one of IPv6 and filled with zeros. */
+/* Two socket addresses, each with the size of an IPv6 one and filled up with zeros. */
 enum { P2P_GUARDIAN_ADDR_SIZE = sizeof(struct sockaddr_in6) };
 
 struct p2p_guardian_message {
@@ -42,19 +43,19 @@ struct p2p_guardian_message {
     char text[P2P_GUARDIAN_TEXT_MAX + 1];
 };
 
-/* Sends or takes one message, with a descriptor when `fd` is not -1. False: the other
- * side is gone, or it sent something that is no message. The text taken ends with a NUL
- * and has no other. */
+/* Sends or receives one message, with a descriptor if `fd` is not -1. False: the other
+ * side is gone, or it sent something invalid. A received text ends with a NUL and
+ * contains no other. */
 bool p2p_guardian_send(int sock, uint32_t verb, const char *text, int fd);
 bool p2p_guardian_take(int sock, struct p2p_guardian_message *message, int *fd);
 
 /* ---- Who serves (guardian_user.c) ---- */
 
 struct p2p_guardian_user {
-    bool changes; /* root gives up being root */
+    bool changes; /* root changes to another user */
     uid_t uid;
     gid_t gid;
-    char name[64]; /* empty: the uid has none */
+    char name[64]; /* empty: the uid has no name */
 };
 
 /* Logs why not. USAGE. */
@@ -65,28 +66,30 @@ P2P_MUST_CHECK enum p2p_err p2p_guardian_become(const struct p2p_guardian_user *
 
 /* ---- The child (guardian_child.c) ---- */
 
-/* What it got from its parent; -1 where there is none. */
+/* Descriptors from its parent; -1 if there is none. */
 struct p2p_guardian_child {
     int orders, requests;
-    bool is_confined;  /* system calls are filtered */
-    uint64_t alive_ms; /* between two signs of life; 0: nobody waits for them */
+    bool is_confined; /* system calls are filtered */
+    uint64_t
+        alive_ms; /* interval between two signs of life; 0: nothing waits for them */
 };
 extern struct p2p_guardian_child p2p_guardian_child;
 
-/* The life of a child after fork: user, sandbox, serve. Gives its exit status. */
+/* Runs the child after fork: changes the user, enters the sandbox, serves. Returns its
+ * exit status. */
 int p2p_guardian_serve(const struct p2p_guardian_options *opt,
                        const struct p2p_guardian_user *user,
                        const struct p2p_guardian_child *child, pid_t parent);
-/* Until SIGTERM or an order to stop. */
+/* Waits for SIGTERM or an order to stop. */
 void p2p_guardian_wait_child(void);
 
 /* ---- Avahi (guardian_bus.c) ---- */
 
 enum { P2P_GUARDIAN_SOCKET_MAX = 104 };
-/* The socket that `wanted` means: the system bus or Avahi's own. NULL: another one,
- * which the child may not reach. Returns out. */
+/* The path of the socket that `wanted` stands for: the system bus or Avahi's own. NULL:
+ * another one, which the child may not use. Returns out. */
 const char *p2p_guardian_socket(const char *wanted, char out[P2P_GUARDIAN_SOCKET_MAX]);
-/* Asks the parent. NOT_ALLOWED: this daemon needs none. */
+/* Asks the parent for the passphrase. NOT_ALLOWED: this daemon does not need one. */
 P2P_MUST_CHECK enum p2p_err p2p_guardian_ask_socket(const char *path, int *fd);
 
 /* ---- For service.c and the parent ---- */
@@ -94,10 +97,10 @@ P2P_MUST_CHECK enum p2p_err p2p_guardian_ask_socket(const char *path, int *fd);
 void p2p_service_notify(const char *state);
 /* What p2p_service_on_hangup asked for. */
 void p2p_service_hang_up(void);
-/* Half the interval after which systemd gives up on us; 0 when it does not watch. */
+/* Half of the interval of systemd's watchdog; 0 if it has none. */
 uint64_t p2p_service_watchdog_ms(void);
 void p2p_service_stop_signals(void *sigset);
-/* Prints the ready line and tells systemd. */
+/* Prints the ready line and notifies systemd. */
 void p2p_service_say_ready(const char *line);
 
 #endif

@@ -38,7 +38,7 @@ p2p_guardian_send(int sock, uint32_t verb, const char *text, int fd)
         control.head.cmsg_len = CMSG_LEN(sizeof(int));
         memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
     }
-    /* A side that does not read must not hold up the other one. */
+    /* A side that does not read must not block the other one. */
     do
         n = sendmsg(sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
@@ -46,7 +46,7 @@ p2p_guardian_send(int sock, uint32_t verb, const char *text, int fd)
     return n >= 0;
 }
 
-/* The first descriptor that came along; the kernel has closed what did not fit. */
+/* The first received descriptor; the kernel has closed the ones that did not fit. */
 static int
 take_descriptor(struct msghdr *msg)
 {

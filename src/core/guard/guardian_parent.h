@@ -1,5 +1,5 @@
-/* guardian_parent - what the parent knows (guardian.c, guardian_answer.c). Nobody else.
- */
+/* guardian_parent - the state of the parent process (guardian.c, guardian_answer.c).
+ * For no other files. */
 #ifndef P2P_GUARDIAN_PARENT_H
 #define P2P_GUARDIAN_PARENT_H
 
@@ -15,30 +15,31 @@ struct guardian {
     int status;
     uint64_t alive_ms;
     bool is_stopping; /* a signal said so */
-    bool is_ready;    /* the ready line is out */
-    char *passphrase; /* as it was given, for the next child; NULL: not asked for yet */
+    bool is_ready;    /* the ready line was printed */
+    char *passphrase; /* the passphrase as it was given, for the next child; NULL: not
+                       * asked for yet */
 
     /* the child */
     pid_t pid;
     int orders, requests;
-    bool is_sealed;      /* it names no more folders */
-    bool has_passphrase; /* it got it: once is enough */
+    bool is_sealed;      /* the child can name no more folders */
+    bool has_passphrase; /* the child got the passphrase: it gets it only once */
     bool is_ending, is_replacing;
     uint64_t kill_at_ms, look_at_ms;
     struct {
         char *path;
-        int fd;        /* what the child's rules hold */
-        unsigned seen; /* looks in a row that saw another one there */
+        int fd;        /* the folders in the child's rules */
+        unsigned seen; /* successive checks that found a different folder there */
     } watched[P2P_SANDBOX_WATCHED_MAX];
     size_t watched_count;
 };
 
-/* Takes one order; true: a new child is wanted. */
+/* Handles one order; true: a new child is needed. */
 bool guardian_on_order(struct guardian *g);
-/* Takes one request and answers it. */
+/* Receives one request and answers it. */
 void guardian_on_request(struct guardian *g);
-/* Whether a watched folder has been another one for two looks: whoever makes it anew
- * has had time to finish. */
+/* True if two checks in a row found a different folder at a watched path: by then,
+ * whoever replaces it has had time to finish. */
 bool guardian_look(struct guardian *g);
 void guardian_forget_watched(struct guardian *g);
 void guardian_forget_secrets(struct guardian *g);

@@ -1,4 +1,4 @@
-/* As which user the child serves. Who is not root serves as who he is. */
+/* Chooses the user of the child. A user other than root serves as that user. */
 #include <grp.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -43,7 +43,7 @@ choose_by_owner(const struct stat *st, struct p2p_guardian_user *user)
         take_passwd(pw, user);
 }
 
-/* The owner of the folders, which has to be one. */
+/* The owner of the folders; all must have the same one. */
 static enum p2p_err
 choose_by_folders(const struct p2p_guardian_options *opt,
                   struct p2p_guardian_user *user)
@@ -64,10 +64,10 @@ choose_by_folders(const struct p2p_guardian_options *opt,
             choose_by_owner(&st, user);
         first = first != NULL ? first : *folder;
     }
-    /* A program without folders needs no rights on any. */
+    /* A program without folders needs no rights to any folder. */
     if (opt->folders[0] == NULL)
         return choose_by_name(NOBODY, user);
-    return P2P_OK; /* folders that will be made are root's */
+    return P2P_OK; /* folders that do not exist yet will belong to root */
 }
 
 static enum p2p_err

@@ -1,4 +1,4 @@
-/* Capabilities, no_new_privs, and the order of it all. */
+/* Capabilities, no_new_privs, and the order of the steps into the sandbox. */
 #include "p2p/sandbox.h"
 
 #include <errno.h>
@@ -27,7 +27,8 @@ p2p_sandbox_is_possible(void)
 #endif
 }
 
-/* Without them root is a user like others: files of other users stay closed to it. */
+/* Without capabilities, root has the rights of an ordinary user: files of other users
+ * cannot be accessed. */
 static enum p2p_err
 drop_capabilities(void)
 {
@@ -36,7 +37,8 @@ drop_capabilities(void)
 
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-        (void)prctl(PR_CAPBSET_DROP, cap, 0, 0, 0); /* only root may, only root needs */
+        (void)prctl(PR_CAPBSET_DROP, cap, 0, 0,
+                    0); /* only root may do it, and only root needs it */
     return syscall(SYS_capset, &head, none) == 0 ? P2P_OK : p2p_err_from_errno(errno);
 }
 

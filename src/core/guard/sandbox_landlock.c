@@ -1,7 +1,7 @@
 /*
- * The file system, with Landlock (landlock(7)): every right that is handled here is
- * refused everywhere but beneath the folders of the rules. Constants newer than the
- * oldest headers we build with are written out.
+ * Restricts the file system with Landlock (landlock(7)): every right that is handled
+ * here is refused except beneath the folders of the rules. Constants that are newer
+ * than the oldest supported headers are written as numbers.
  */
 #include <errno.h>
 #include <linux/landlock.h>
@@ -13,7 +13,7 @@
 
 #include "core/guard/sandbox_internal.h"
 
-/* Before version 2 nothing could be moved between folders, and downloads are. */
+/* Before version 2, files could not be moved between folders, as downloads must be. */
 enum { ABI_MIN = 2, ABI_TRUNCATE = 3, ABI_NET = 4, ABI_IOCTL = 5, ABI_SCOPE = 6 };
 
 #define FS_TRUNCATE  (1ULL << 14)
@@ -28,7 +28,7 @@ struct ruleset_attr {
 };
 
 #define FS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-/* Neither links nor devices, sockets or pipes are made. */
+/* Creating links, devices, sockets and pipes is never needed. */
 #define FS_WRITE                                                      \
     (FS_READ | LANDLOCK_ACCESS_FS_WRITE_FILE | FS_TRUNCATE |          \
      LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
@@ -66,7 +66,7 @@ create_ruleset(int abi, uint64_t *handled_fs)
         attr.handled_access_fs |= FS_TRUNCATE;
     if (abi >= ABI_IOCTL)
         attr.handled_access_fs |= FS_IOCTL_DEV;
-    /* The listening sockets are there already: nobody needs another one. */
+    /* The listening sockets are open already, and no others are needed. */
     if (abi >= ABI_NET) {
         attr.handled_access_net = NET_BIND_TCP;
         size = offsetof(struct ruleset_attr, scoped);

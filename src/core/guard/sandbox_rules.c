@@ -1,4 +1,4 @@
-/* Which files a process may reach. */
+/* The files that a process may use. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -93,9 +93,9 @@ p2p_sandbox_watch(struct p2p_sandbox_rules *rules, const char *path)
     return P2P_OK;
 }
 
-/* What may be read, with the reason; files that hold secrets are not among them. */
+/* Paths that may be read, with the reason. Files with secrets are not among them. */
 static const char *const system_files[] = {
-    /* libraries, also those that name resolution loads when it needs them */
+    /* libraries, including those that name resolution loads later */
     "/usr/lib",
     "/usr/lib32",
     "/usr/lib64",
@@ -114,8 +114,8 @@ static const char *const system_files[] = {
     "/usr/share/crypto-policies",
     "/usr/share/ca-certificates",
     "/usr/local/share/ca-certificates",
-    /* host names; where /etc/resolv.conf is a link, its folder: the file is replaced
-     * when the network changes */
+    /* host names; if /etc/resolv.conf is a link, its target's folder, because the file
+     * is replaced when the network changes */
     "/etc/resolv.conf",
     "/etc/hosts",
     "/etc/host.conf",
@@ -128,14 +128,14 @@ static const char *const system_files[] = {
     "/run/NetworkManager/no-stub-resolv.conf",
     "/run/resolvconf",
     "/run/connman",
-    /* timetables go by local time */
+    /* timetables use local time */
     "/etc/localtime",
     "/etc/timezone",
     "/usr/share/zoneinfo",
     /* Avahi, over the system bus */
     "/etc/machine-id",
     "/var/lib/dbus/machine-id",
-    /* what the C library asks about the machine and this process */
+    /* information about the machine and this process, for the C library */
     "/dev/null",
     "/dev/urandom",
     "/dev/random",
@@ -148,7 +148,7 @@ static const char *const system_files[] = {
     "/sys/devices/system/cpu",
 };
 
-/* Variables that name certificates or time zones elsewhere. */
+/* Variables that name certificates or time zones in other places. */
 static const char *const system_variables[] = {
     "SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "OPENSSL_CONF", "TZDIR",
 };
@@ -161,8 +161,9 @@ p2p_sandbox_allow_system(struct p2p_sandbox_rules *rules)
     for (size_t i = 0;
          i < sizeof(system_files) / sizeof(system_files[0]) && err == P2P_OK; i++)
         err = p2p_sandbox_allow(rules, system_files[i], P2P_SANDBOX_READ);
-    /* A user's /etc is for all to read, and editors replace its files. Root can read
-     * what is not for all: it gets the files above, as they are now. */
+    /* For an ordinary user, all of /etc may be read, because it is readable anyway and
+     * editors replace its files. Root could read secret files there, so root gets only
+     * the files above, as they are now. */
     if (err == P2P_OK && geteuid() != 0)
         err = p2p_sandbox_allow(rules, "/etc", P2P_SANDBOX_READ);
     for (size_t i = 0;

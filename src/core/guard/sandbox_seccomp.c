@@ -1,11 +1,10 @@
 /*
- * System calls, with a seccomp allow list (libseccomp).
- *
- * A call that is not in the list fails; it does not end the process. Which calls
- * libraries make changes from release to release, and a daemon that dies after an
- * upgrade helps nobody, while an attacker gains nothing from an error. What is not
- * listed is ENOSYS, so that the C library falls back to an older call; what an attacker
- * would want is EPERM, which reads better in a trace.
+ * Restricts system calls with a seccomp allow list (libseccomp). A call that is not in
+ * the list fails, but does not end the process: the calls that libraries make change
+ * from release to release, and a daemon that dies after an upgrade would be worse,
+ * while an error does not help an attacker. Unlisted calls return ENOSYS, so that the C
+ * library falls back to an older call. Calls that an attacker would need return EPERM,
+ * which is easier to read in a trace.
  */
 #include "core/guard/sandbox_internal.h"
 
@@ -30,8 +29,8 @@
 
 #define SOCK_TYPE_MASK 0xfU
 
-/* Argument `n` is `value`, or has these bits under a mask. The library's own macros
- * leave a field out, which clang warns about. */
+/* Compares argument `n` with `value`, or its bits under a mask. The library's own
+ * macros leave a field uninitialized, which clang warns about. */
 #define EQUAL(n, value) \
     ((struct scmp_arg_cmp){.arg = (n), .op = SCMP_CMP_EQ, .datum_a = (value)})
 #define MASKED(n, mask, value) \
@@ -114,7 +113,7 @@ static const char *const allowed[] = {
     "unlinkat",
     "write",
     "writev",
-    /* connections; listen is not here */
+    /* connections, without listen */
     "accept",
     "accept4",
     "bind",
@@ -146,7 +145,7 @@ static const char *const allowed[] = {
     "timerfd_create",
     "timerfd_gettime",
     "timerfd_settime",
-    /* memory; mmap and mprotect are below */
+    /* memory; mmap and mprotect have rules below */
     "brk",
     "madvise",
     "mincore",
@@ -183,7 +182,7 @@ static const char *const allowed[] = {
     "set_robust_list",
     "set_tid_address",
     "setpriority",
-    /* signals of this process; kill is below */
+    /* signals of this process; kill has a rule below */
     "pause",
     "rt_sigaction",
     "rt_sigpending",
@@ -194,7 +193,7 @@ static const char *const allowed[] = {
     "rt_sigtimedwait_time64",
     "sigaltstack",
     "sigreturn",
-    /* time, chance, and who we are */
+    /* time, random numbers, and ids of the process */
     "capget",
     "clock_getres",
     "clock_gettime",
@@ -291,7 +290,7 @@ static const char *const refused[] = {
     "vfork",
 };
 
-/* The terminal's TIOCSTI would type commands for the user. */
+/* TIOCSTI on the terminal could type commands for the user. */
 static const unsigned long ioctls[] = {
     FIONREAD, FIONBIO,      TCGETS,       TIOCGWINSZ,
     FICLONE,  FICLONERANGE, SIOCGIFINDEX, SIOCGIFNAME,
@@ -314,7 +313,7 @@ add_list(scmp_filter_ctx ctx, uint32_t action, const char *const *names, size_t 
     return 0;
 }
 
-/* A family of sockets whose type (without flags) and protocol are these. */
+/* Allows sockets of a family with this type (without flags) and protocol. */
 static int
 add_socket(scmp_filter_ctx ctx, int family, unsigned type, int protocol)
 {
@@ -323,8 +322,8 @@ add_socket(scmp_filter_ctx ctx, int family, unsigned type, int protocol)
                             EQUAL(2, (unsigned)protocol));
 }
 
-/* A pair reaches nobody else. One of datagrams would: sendto and connect give it any
- * other end (unix(7)), such as the journal or the service manager. */
+/* A socket pair has no other end. A datagram pair could get one: sendto and connect
+ * give it any other end (unix(7)), such as the journal or the service manager. */
 static int
 add_pair(scmp_filter_ctx ctx, unsigned type)
 {
@@ -351,7 +350,7 @@ add_sockets(scmp_filter_ctx ctx)
         if (rc == 0)
             rc = add_socket(ctx, AF_INET6, kinds[i].type, kinds[i].protocol);
     }
-    /* Which interfaces and addresses there are: NETLINK_ROUTE. */
+    /* Lists of interfaces and addresses: NETLINK_ROUTE. */
     if (rc == 0)
         rc = add_socket(ctx, AF_NETLINK, SOCK_RAW, 0);
     if (rc == 0)
@@ -363,7 +362,8 @@ add_sockets(scmp_filter_ctx ctx)
     return rc;
 }
 
-/* Memory is never written and executed: new code cannot be brought in. */
+/* Memory is never both writable and executable, so that no new code can be brought
+ * in. */
 static int
 add_memory(scmp_filter_ctx ctx)
 {
@@ -381,7 +381,7 @@ add_memory(scmp_filter_ctx ctx)
     return rc;
 }
 
-/* New threads but no new processes, and signals for this process alone. */
+/* Allows new threads but no new processes, and signals to this process only. */
 static int
 add_process(scmp_filter_ctx ctx)
 {
@@ -396,7 +396,7 @@ add_process(scmp_filter_ctx ctx)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, EQUAL(0, self));
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, EQUAL(0, 0));
-    /* futimens: the times of what is open, not of a path */
+    /* futimens: the times of an open file, not of a path */
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(utimensat), 1, EQUAL(1, 0));
     return rc;
@@ -421,8 +421,8 @@ load(scmp_filter_ctx ctx)
 {
     int rc = seccomp_attr_set(ctx, SCMP_FLTATR_CTL_NNP, 0); /* it is set already */
 
-    /* A tree instead of a chain: a few comparisons a call. Older libraries have none.
-     */
+    /* Builds a tree instead of a chain, so that a call needs few comparisons. Older
+     * versions of the library cannot do this. */
     (void)seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2);
     if (rc == 0)
         rc = add_list(ctx, SCMP_ACT_ALLOW, allowed,

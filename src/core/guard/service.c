@@ -1,5 +1,5 @@
-/* A daemon's life. Where it is a guardian's child, the parent does what systemd and
- * whoever started it see (guardian.h). */
+/* The life of a daemon. In the child of a guardian, the parent does everything that
+ * systemd and the starting program see (guardian.h). */
 #include "p2p/service.h"
 
 #include <errno.h>
@@ -74,7 +74,8 @@ p2p_service_stop_signals(void *sigset)
         sigaddset(set, SIGINT);
 }
 
-/* The soft limit is often 1024, for programs that use select(): we do not. */
+/* The soft limit is often 1024, for the sake of programs that use select(), which ours
+ * do not. */
 static void
 allow_descriptors(void)
 {
@@ -149,7 +150,8 @@ p2p_service_begin(void)
     terminal.is_ignored = is_ignored(SIGHUP);
     terminal.parent = getppid();
     signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that gets too large is an error of write(2) */
+    signal(SIGXFSZ, SIG_IGN); /* a file that gets too large gives an error in write(2)
+                               * instead */
     p2p_service_stop_signals(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     p2p_hardening_begin();
@@ -181,7 +183,7 @@ p2p_service_ready(const char *program, const char *format, ...)
         p2p_service_say_ready(line);
 }
 
-/* One signal of the set, or 0 after `ms` (0: waits for ever). */
+/* Waits for one signal of the set; 0 after `ms` (0: waits forever). */
 static int
 next_signal(const sigset_t *set, uint64_t ms)
 {
@@ -229,7 +231,7 @@ wait_alone(void)
     atomic_store(&stopping, true);
     p2p_service_notify("STOPPING=1");
 
-    /* From here on the default action: the second signal ends the process. */
+    /* Restores the default action, so that a second signal ends the process. */
     sigdelset(&set, SIGHUP);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
@@ -241,7 +243,7 @@ p2p_service_wait(void)
         wait_alone();
         return;
     }
-    p2p_guardian_wait_child(); /* a second signal is the parent's matter */
+    p2p_guardian_wait_child(); /* the parent handles a second signal */
     atomic_store(&stopping, true);
 }
 

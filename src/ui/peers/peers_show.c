@@ -1,4 +1,4 @@
-/* The object `Peer` of docs/openapi.yaml. */
+/* Writes the object `Peer` of docs/openapi.yaml. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,7 +63,7 @@ judge(struct ui_app *app, const struct ui_peer *peer, struct trust *out)
         out->text = "new";
 }
 
-/* `bytes_left`: what the names of this answer may still take. */
+/* `bytes_left`: how many bytes of names this answer may still contain. */
 static void
 put_files(struct http_json_out *o, const struct ui_peer *peer, size_t *bytes_left)
 {
@@ -127,7 +127,7 @@ ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
     p2p_unlock(&p->lock);
 }
 
-/* A peer that is not online, as it is remembered. */
+/* A peer that is not online, from the known peers. */
 static bool
 recall(struct ui_app *app, const struct p2p_id *id, struct ui_peer *out)
 {
