@@ -38,14 +38,14 @@ struct p2p_wr {
 
 /* Starts at the first byte. Borrows `data` for as long as the reader is used. */
 void p2p_rd_init(struct p2p_rd *rd, const void *data, size_t len);
-/* The next integer, big endian, and moves past it. 0 when too few bytes are left, and
- * after any failure. */
+/* Reads the next integer, big endian. 0 when too few bytes are left, and after any
+ * failure. */
 uint8_t p2p_rd_get_u8(struct p2p_rd *rd);
-/* As p2p_rd_get_u8. */
+/* Reads two bytes; otherwise like p2p_rd_get_u8. */
 uint16_t p2p_rd_get_u16(struct p2p_rd *rd);
-/* As p2p_rd_get_u8. */
+/* Reads four bytes; otherwise like p2p_rd_get_u8. */
 uint32_t p2p_rd_get_u32(struct p2p_rd *rd);
-/* As p2p_rd_get_u8. */
+/* Reads eight bytes; otherwise like p2p_rd_get_u8. */
 uint64_t p2p_rd_get_u64(struct p2p_rd *rd);
 /* Copies exactly `len` bytes out; zeroes `out` when they are not there. */
 void p2p_rd_get_bytes(struct p2p_rd *rd, void *out, size_t len);
@@ -57,14 +57,14 @@ P2P_MUST_CHECK enum p2p_err p2p_rd_end(const struct p2p_rd *rd);
 /* Starts with nothing written. Borrows `buf` of `cap` bytes for as long as the writer
  * is used. */
 void p2p_wr_init(struct p2p_wr *wr, void *buf, size_t cap);
-/* Appends the integer, big endian. When it does not fit, nothing is written and the
+/* Appends the integer, big endian. If it does not fit, nothing is written and the
  * writer has failed. */
 void p2p_wr_put_u8(struct p2p_wr *wr, uint8_t value);
-/* As p2p_wr_put_u8. */
+/* Appends two bytes; otherwise like p2p_wr_put_u8. */
 void p2p_wr_put_u16(struct p2p_wr *wr, uint16_t value);
-/* As p2p_wr_put_u8. */
+/* Appends four bytes; otherwise like p2p_wr_put_u8. */
 void p2p_wr_put_u32(struct p2p_wr *wr, uint32_t value);
-/* As p2p_wr_put_u8. */
+/* Appends eight bytes; otherwise like p2p_wr_put_u8. */
 void p2p_wr_put_u64(struct p2p_wr *wr, uint64_t value);
 /* Appends a copy of `len` bytes, all or none. */
 void p2p_wr_put_bytes(struct p2p_wr *wr, const void *data, size_t len);
@@ -72,28 +72,28 @@ void p2p_wr_put_text(struct p2p_wr *wr, const char *text); /* without its NUL */
 /* P2P_OK and `*len` = bytes written, or TOO_LARGE when something did not fit. */
 P2P_MUST_CHECK enum p2p_err p2p_wr_end(const struct p2p_wr *wr, size_t *len);
 
-/* Loads and stores for places where a cursor would be in the way. */
+/* Loads and stores for code that does not need a cursor. */
 uint32_t p2p_load_u32(const uint8_t in[4]);
-/* As p2p_load_u32, the other way. */
+/* Stores an integer, big endian. */
 void p2p_store_u32(uint8_t out[4], uint32_t value);
-/* As p2p_load_u32. */
+/* Loads an integer of eight bytes, big endian. */
 uint64_t p2p_load_u64(const uint8_t in[8]);
-/* As p2p_store_u32. */
+/* Stores an integer of eight bytes, big endian. */
 void p2p_store_u64(uint8_t out[8], uint64_t value);
 
 /* Lower-case hex with a NUL: `out` holds 2 * len + 1 bytes. */
 void p2p_hex_format(const void *data, size_t len, char *out);
-/* Exactly 2 * len digits, either case, and a NUL after them; else MALFORMED. */
+/* Parses exactly 2 * len digits in either case, followed by a NUL; else MALFORMED. */
 P2P_MUST_CHECK enum p2p_err p2p_hex_parse(const char *text, void *out, size_t len);
 
 /*
- * Decimal digits and a NUL; returns their number. For every integer that goes into a
- * text: what goes through a double (cJSON's numbers do) is exact up to 15 digits only.
+ * Writes decimal digits and a NUL; returns the number of digits. Use it for every
+ * integer in a text, because doubles (cJSON's numbers) are exact up to 15 digits only.
  */
 #define P2P_U64_TEXT_MAX 21
 size_t p2p_u64_format(uint64_t value, char out[P2P_U64_TEXT_MAX]);
 
-/* Plain decimal digits only: no sign, space or leading zero; RANGE beyond `max`. */
+/* Parses plain decimal digits: no sign, space or leading zero. RANGE beyond `max`. */
 P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len,
                                               uint64_t max, uint64_t *value);
 
@@ -102,16 +102,18 @@ P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len,
  * Returns its length in bytes, 0 when `in` does not begin with one.
  */
 size_t p2p_utf8_next(const uint8_t *in, size_t len, uint32_t *code_point);
-/* Every byte belongs to a code point that p2p_utf8_next accepts. True for no bytes. */
+/* True if every byte belongs to a code point that p2p_utf8_next accepts; also for no
+ * bytes. */
 bool p2p_utf8_is_valid(const void *text, size_t len);
 struct p2p_code_range {
     uint32_t first, last;
 };
-/* Whether one of the `count` ranges contains the code point; both ends are included. */
+/* True if one of the `count` ranges contains the code point; both ends are included. */
 bool p2p_utf8_is_in(uint32_t code_point, const struct p2p_code_range *ranges,
                     size_t count);
-/* Bidi controls, zero-width and other characters that hide or reorder text. Not the
- * joiners and the two selectors of emoji, which need a look at what is beside them. */
+/* True for bidi controls, zero-width and other characters that hide or reorder text.
+ * Not for joiners and the two emoji selectors, which depend on the characters beside
+ * them. */
 bool p2p_utf8_is_invisible(uint32_t code_point);
 
 #ifdef __cplusplus

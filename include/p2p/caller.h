@@ -1,12 +1,11 @@
 /*
- * caller - does the other end of a loopback connection belong to the user of this
- * process?
- *
- * The address 127.0.0.1 says nothing about a person: a proxy, an ssh tunnel or another
- * user of the machine connects from there, too. So this module asks the kernel who
- * holds the other end, and looks at that process and its ancestors (docs/SECURITY.md,
- * "The owner"). It knows nothing of HTTP. It reads /proc and a netlink socket that it
- * opens and closes for each question. It keeps no state. Thread-safe.
+ * caller - tells whether the other end of a loopback connection belongs to the user of
+ * this process. The address 127.0.0.1 does not identify a person: a proxy, an ssh
+ * tunnel or another user of the machine connects from there, too. So this module asks
+ * the kernel which process holds the other end, and examines that process and its
+ * ancestors (docs/SECURITY.md, "The owner"). It knows nothing of HTTP. It reads /proc
+ * and a netlink socket, which it opens and closes for each check. It keeps no state.
+ * Thread-safe.
  */
 #ifndef P2P_CALLER_H
 #define P2P_CALLER_H
@@ -52,8 +51,9 @@ enum p2p_caller p2p_caller_check(const struct sockaddr *ours,
                                  size_t cap);
 
 /*
- * For the side that connects: the user whose program has accepted our connection on
- * this machine. NOT_FOUND: nobody has accepted it yet. `ours` and `theirs` as above.
+ * For the connecting side: finds the user whose program has accepted our connection on
+ * this machine. NOT_FOUND: no program has accepted it yet. `ours` and `theirs` as
+ * above.
  */
 P2P_MUST_CHECK enum p2p_err p2p_caller_find_server(const struct sockaddr *ours,
                                                    const struct sockaddr *theirs,

@@ -21,20 +21,22 @@ struct p2p_chunks {
     uint64_t count;      /* ceil(size / chunk_size), 0 for an empty file */
 };
 
-/* A power of two from P2P_CHUNK_SIZE_MIN to P2P_CHUNK_SIZE_MAX. */
+/* True for a power of two from P2P_CHUNK_SIZE_MIN to P2P_CHUNK_SIZE_MAX. */
 bool p2p_chunk_size_is_valid(uint64_t chunk_size);
-/* The largest power of two that is not above it: what protocol 2 uses where protocol 1
- * uses `size`. For a size from P2P_CHUNK_SIZE_MIN on. */
+/* The largest power of two that is not above `size`: the chunk size of protocol 2 if
+ * protocol 1 uses `size`. For sizes from P2P_CHUNK_SIZE_MIN on. */
 uint32_t p2p_chunk_size_floor(uint64_t size);
 
-/* RANGE when size or chunk size is beyond its limits or not a power of two. */
+/* RANGE if the size or the chunk size is outside its limits, or the chunk size is not a
+ * power of two. */
 P2P_MUST_CHECK enum p2p_err p2p_chunks_init(struct p2p_chunks *g, uint64_t size,
                                             uint64_t chunk_size);
-/* For i < count; all chunks are chunk_size long but the last. */
+/* The length of chunk i, for i < count: all chunks have chunk_size bytes, except the
+ * last one. */
 uint64_t p2p_chunk_offset(const struct p2p_chunks *g, uint64_t i);
-/* As p2p_chunk_offset. */
+/* The length of chunk i, for i < count: chunk_size, or less for the last chunk. */
 uint32_t p2p_chunk_length(const struct p2p_chunks *g, uint64_t i);
-/* True when offset .. offset + length lies within the file. */
+/* True if offset .. offset + length is within the file. */
 bool p2p_chunks_has_range(const struct p2p_chunks *g, uint64_t offset, uint64_t length);
 
 #ifdef __cplusplus

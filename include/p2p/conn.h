@@ -1,12 +1,10 @@
 /*
- * conn - one remote peer, seen from a client: connections with their handshake,
- * requests in flight, what the peer has. Used by download (many requests, many
- * connections) and directly by `p2p ls`, the dashboard's browsing and metadata look-ups
- * (one at a time).
- *
- * A connection is blocking with deadlines; it is used by one thread at a time.
- * Everything that arrives is checked: answers that were not asked for, twice, or after
- * CANCEL are PROTOCOL errors of the peer, not data.
+ * conn - one remote peer, from a client's view: connections with their handshake,
+ * requests, and answers. Used by downloads (many requests, many connections) and
+ * directly by `p2p ls`, the dashboard's browsing and metadata lookups (one request at a
+ * time). A connection is blocking, with deadlines; one thread at a time uses it.
+ * Everything that arrives is checked: answers without a request, repeated answers and
+ * answers after CANCEL are PROTOCOL errors of the peer, not data.
  */
 #ifndef P2P_CONN_H
 #define P2P_CONN_H
@@ -35,29 +33,29 @@ struct p2p_conn_options {
     uint64_t timeout_ms;
 };
 /*
- * Connects and shakes hands; remembers nothing. UNREACHABLE, TIMEOUT, AUTH, WRONG_PEER,
- * KEY_CHANGED, NOT_ALLOWED, DOWNGRADE, CLOSED (the peer closed during the handshake: it
- * may not trust this device, be busy, or speak only protocol 1).
+ * Connects and does the handshake; does not change the known peers. UNREACHABLE,
+ * TIMEOUT, AUTH, WRONG_PEER, KEY_CHANGED, NOT_ALLOWED, DOWNGRADE, CLOSED (the peer
+ * closed during the handshake: it may not trust this device, be busy, or support only
+ * protocol 1).
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_open(const struct p2p_conn_options *opt,
                                           struct p2p_conn **out);
 void p2p_conn_close(
-    struct p2p_conn *conn); /* says CLOSE or DONE when it still can; NULL is fine */
+    struct p2p_conn *conn); /* sends CLOSE or DONE if possible; accepts NULL */
 const struct p2p_id *
 p2p_conn_peer(const struct p2p_conn *conn); /* NULL with protocol 1 */
 
-/* What the peer says of itself: a claim. NULL: it has said nothing, or not yet. Its
- * answer comes before that to the first question that is asked. Borrowed until close.
- */
+/* The claims of the peer about itself. NULL: none yet. They arrive before the answer to
+ * the first request. Borrowed until close. */
 const struct p2p_about *p2p_conn_about(const struct p2p_conn *conn);
 
-/* Remembers the peer as met, where it was asked for and where it was reached: for what
- * the user did on purpose (named this peer, downloaded from it), never for what the
- * program looks up on its own account. A list that is full or cannot be written is
- * logged. Does nothing with protocol 1, which proves nobody. */
+/* Adds the peer to the known peers as met, with the requested and the reached address.
+ * Call it for actions of the user (who named this peer, or downloaded from it), never
+ * for lookups of the program itself. If the list is full or cannot be written, that is
+ * logged. Does nothing with protocol 1, which proves no identity. */
 void p2p_conn_remember(struct p2p_conn *conn);
 
-/* What a peer says about a file. */
+/* A file as the peer describes it. */
 struct p2p_meta {
     char name[P2P_NAME_MAX + 1];
     struct p2p_chunks geometry;
@@ -68,19 +66,19 @@ struct p2p_meta {
     bool root_known, sha256_known;
 };
 
-/* One request at a time, waiting for its answer. Error answers come back as what they
- * mean (NOT_FOUND, BUSY, FILE_CHANGED, ...). */
+/* Sends one request and waits for its answer. An error answer is returned as the
+ * matching error (NOT_FOUND, BUSY, FILE_CHANGED, ...). */
 P2P_MUST_CHECK enum p2p_err
 p2p_conn_meta_by_name(struct p2p_conn *conn, const char *name, struct p2p_meta *out);
-/* As p2p_conn_meta_by_name, for a file that the peer shares under any name. PROTOCOL:
+/* Like p2p_conn_meta_by_name, for a file that the peer shares under any name. PROTOCOL:
  * the answer has another root. UNSUPPORTED with protocol 1. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_meta_by_root(struct p2p_conn *conn,
                                                   const struct p2p_digest *root,
                                                   struct p2p_meta *out);
-/* The layer, checked against the root; *returns owned* array of geometry->count,
- * free(). The geometry is the source's, or of larger chunks where these would be more
- * than P2P_DOWNLOAD_LAYER_MAX. TOO_LARGE: more than P2P_DOWNLOAD_CHUNKS_MAX all the
- * same. */
+/* Downloads the layer and checks it against the root; *returns owned* array of
+ * geometry->count, free(). The geometry is the source's, or has larger chunks if there
+ * would be more than P2P_DOWNLOAD_LAYER_MAX. TOO_LARGE: more than
+ * P2P_DOWNLOAD_CHUNKS_MAX even so. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_layer(struct p2p_conn *conn,
                                            const struct p2p_meta *meta,
                                            struct p2p_chunks *geometry,
@@ -97,8 +95,8 @@ typedef enum p2p_err p2p_list_visit(void *arg, const char *name,
                                     const struct p2p_list_entry *entry);
 P2P_MUST_CHECK enum p2p_err p2p_conn_list(struct p2p_conn *conn, char *cursor,
                                           p2p_list_visit *visit, void *arg);
-/* All pages. TIMEOUT: there are more at the deadline, because a peer could send pages
- * for ever. */
+/* Reads all pages. TIMEOUT: there are more pages at the deadline, because a peer could
+ * send pages forever. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_list_all(struct p2p_conn *conn,
                                               uint64_t deadline_ms,
                                               p2p_list_visit *visit, void *arg);

@@ -47,7 +47,7 @@ struct p2p_nonce {
 struct p2p_x25519_public {
     uint8_t b[32];
 };
-/* SubjectPublicKeyInfo of a peer, checked to be canonical RSA-2048. */
+/* The SubjectPublicKeyInfo of a peer: a canonical RSA-2048 key. */
 struct p2p_spki {
     uint8_t b[P2P_SPKI_LEN];
 };
@@ -66,13 +66,14 @@ struct p2p_id {
  */
 P2P_MUST_CHECK enum p2p_err p2p_crypto_init(void);
 
-/* Overwrites memory in a way that the compiler does not leave out. */
+/* Overwrites memory; the compiler does not remove this call. */
 void p2p_wipe(void *secret, size_t len);
-/* Overwrites what functions of this module called before have left: below the caller's
- * stack, and the last key in this thread's cipher context. About a microsecond. */
+/* Overwrites data that earlier calls of this module have left: on the stack below the
+ * caller, and the last key in this thread's cipher context. Takes about a
+ * microsecond. */
 void p2p_wipe_traces(void);
 bool p2p_equal_ct(const void *a, const void *b, size_t len); /* constant time */
-/* Bytes from the generator of OpenSSL. CRYPTO. */
+/* Random bytes from OpenSSL's generator. CRYPTO. */
 P2P_MUST_CHECK enum p2p_err p2p_random(void *out, size_t len);
 
 /*
@@ -83,7 +84,7 @@ P2P_MUST_CHECK enum p2p_err p2p_gcm_seal(const struct p2p_secret *key,
                                          const struct p2p_nonce *nonce, const void *aad,
                                          size_t aad_len, const uint8_t *in, size_t len,
                                          uint8_t *out, uint8_t tag[P2P_TAG_LEN]);
-/* As p2p_gcm_seal; `out` holds `len` bytes. */
+/* Decrypts `len` bytes to `out` and checks the tag; see p2p_gcm_seal. */
 P2P_MUST_CHECK enum p2p_err p2p_gcm_open(const struct p2p_secret *key,
                                          const struct p2p_nonce *nonce, const void *aad,
                                          size_t aad_len, const uint8_t *in, size_t len,
@@ -93,18 +94,18 @@ P2P_MUST_CHECK enum p2p_err p2p_gcm_open(const struct p2p_secret *key,
 P2P_MUST_CHECK enum p2p_err p2p_sha256(const void *data, size_t len,
                                        struct p2p_digest *out);
 struct p2p_sha256; /* a running hash; *returns owned*, free with p2p_sha256_free */
-/* A hash of no bytes so far. */
+/* Starts a hash without any bytes. */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_new(struct p2p_sha256 **out);
 /* NULL is fine. */
 void p2p_sha256_free(struct p2p_sha256 *sha);
-/* Adds `len` bytes, which may be none. CRYPTO. */
+/* Adds `len` bytes (0 is allowed). CRYPTO. */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_update(struct p2p_sha256 *sha, const void *data,
                                               size_t len);
 /* The digest of the bytes so far. The stream can be continued (so it can serve as a
  * transcript). */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_peek(const struct p2p_sha256 *sha,
                                             struct p2p_digest *out);
-/* A running hash as it can be stored: after `length` bytes, a multiple of 64. */
+/* The storable state of a running hash, after `length` bytes (a multiple of 64). */
 struct p2p_sha256_state {
     uint64_t length;
     uint32_t words[8];
@@ -117,11 +118,11 @@ P2P_MUST_CHECK enum p2p_err p2p_sha256_save(const struct p2p_sha256 *sha,
 P2P_MUST_CHECK enum p2p_err p2p_sha256_restore(struct p2p_sha256 *sha,
                                                const struct p2p_sha256_state *state);
 
-/* HKDF-SHA-256 (RFC 5869). Expand gives 32 bytes; info is label || context. */
+/* HKDF-Extract with SHA-256 (RFC 5869). */
 P2P_MUST_CHECK enum p2p_err p2p_hkdf_extract(const struct p2p_digest *salt,
                                              const void *ikm, size_t len,
                                              struct p2p_secret *prk);
-/* As p2p_hkdf_extract. */
+/* HKDF-Expand (RFC 5869): writes 32 bytes; info is label || context. */
 P2P_MUST_CHECK enum p2p_err p2p_hkdf_expand(const struct p2p_secret *prk,
                                             const void *info, size_t len,
                                             struct p2p_secret *out);
@@ -130,7 +131,8 @@ P2P_MUST_CHECK enum p2p_err p2p_hkdf_expand(const struct p2p_secret *prk,
  * is a low-order point from the other side, is AUTH. */
 P2P_MUST_CHECK enum p2p_err p2p_x25519_public(const struct p2p_secret *private_key,
                                               struct p2p_x25519_public *out);
-/* As p2p_x25519_public; `shared` is a secret: wipe it. */
+/* Computes the shared secret of our private and the other side's public key. Wipe
+ * `shared` after use. */
 P2P_MUST_CHECK enum p2p_err p2p_x25519(const struct p2p_secret *private_key,
                                        const struct p2p_x25519_public *theirs,
                                        struct p2p_secret *shared);
@@ -140,8 +142,8 @@ P2P_MUST_CHECK enum p2p_err p2p_x25519(const struct p2p_secret *private_key,
  * hardware: not on an event loop.
  */
 struct p2p_rsa;
-/* A new pair from the random generator; *returns owned*, free with p2p_rsa_free. Takes
- * a fraction of a second. */
+/* Generates a new key pair; *returns owned*, free with p2p_rsa_free. Takes a fraction
+ * of a second. */
 P2P_MUST_CHECK enum p2p_err p2p_rsa_generate(struct p2p_rsa **out);
 /* Wipes the private key. NULL is fine. */
 void p2p_rsa_free(struct p2p_rsa *rsa);
@@ -157,12 +159,11 @@ const struct p2p_spki *p2p_rsa_spki(const struct p2p_rsa *rsa);
 P2P_MUST_CHECK enum p2p_err p2p_rsa_parse_pem(const char *pem, size_t len,
                                               const char *passphrase,
                                               struct p2p_rsa **out);
-/* As p2p_rsa_parse_pem. NULL passphrase: not encrypted. */
+/* Writes the key as PEM, see p2p_rsa_parse_pem. NULL passphrase: not encrypted. */
 P2P_MUST_CHECK enum p2p_err p2p_rsa_format_pem(const struct p2p_rsa *rsa,
                                                const char *passphrase, char **pem,
                                                size_t *len);
-/* Whether p2p_rsa_parse_pem needs a passphrase for this text. Looks at its label only.
- */
+/* True if p2p_rsa_parse_pem needs a passphrase for this text. Reads only its label. */
 bool p2p_rsa_pem_is_encrypted(const char *pem, size_t len);
 
 /*
@@ -172,10 +173,11 @@ bool p2p_rsa_pem_is_encrypted(const char *pem, size_t len);
  * checks as well.
  */
 P2P_MUST_CHECK enum p2p_err p2p_spki_check(const uint8_t der[P2P_SPKI_LEN]);
-/* As p2p_spki_check. `pem` is borrowed during the call and needs no NUL. */
+/* Parses a canonical PEM and checks the key like p2p_spki_check. `pem` is borrowed
+ * during the call and needs no NUL. */
 P2P_MUST_CHECK enum p2p_err p2p_spki_from_pem(const char *pem, size_t len,
                                               struct p2p_spki *out);
-/* The one canonical PEM text of the key, with a NUL. */
+/* Writes the canonical PEM text of the key, with a NUL. */
 void p2p_spki_to_pem(const struct p2p_spki *spki, char pem[P2P_PEM_LEN + 1]);
 /* The peer id that belongs to the key. */
 P2P_MUST_CHECK enum p2p_err p2p_spki_id(const struct p2p_spki *spki,
@@ -183,11 +185,11 @@ P2P_MUST_CHECK enum p2p_err p2p_spki_id(const struct p2p_spki *spki,
 /* Ids are public, so this need not take constant time. */
 bool p2p_id_equal(const struct p2p_id *a, const struct p2p_id *b);
 
-/* RSA-PSS, SHA-256, MGF1-SHA-256, salt of exactly 32 bytes. verify: AUTH when it fails.
- * sign checks its own result before handing it out (faults leak keys). */
+/* Signs with RSA-PSS: SHA-256, MGF1-SHA-256, a salt of exactly 32 bytes. Checks its own
+ * result before returning it, because a faulty signature would reveal the key. */
 P2P_MUST_CHECK enum p2p_err p2p_pss_sign(const struct p2p_rsa *rsa, const void *data,
                                          size_t len, struct p2p_signature *out);
-/* As p2p_pss_sign. */
+/* Verifies a signature of p2p_pss_sign. AUTH if it is wrong. */
 P2P_MUST_CHECK enum p2p_err p2p_pss_verify(const struct p2p_spki *spki,
                                            const void *data, size_t len,
                                            const struct p2p_signature *sig);
@@ -198,7 +200,8 @@ P2P_MUST_CHECK enum p2p_err p2p_oaep_encrypt(const struct p2p_spki *spki,
                                              const void *label, size_t label_len,
                                              const struct p2p_secret *secret,
                                              uint8_t out[P2P_RSA_LEN]);
-/* As p2p_oaep_encrypt; `label` is the same. `secret` is zero after an error. */
+/* Decrypts with the same `label` as p2p_oaep_encrypt. `secret` is zero after an
+ * error. */
 P2P_MUST_CHECK enum p2p_err p2p_oaep_decrypt(const struct p2p_rsa *rsa,
                                              const void *label, size_t label_len,
                                              const uint8_t in[P2P_RSA_LEN],

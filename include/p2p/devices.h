@@ -1,10 +1,9 @@
 /*
- * devices - who may use the dashboard: browsers of the owner, paired browsers, tokens.
- *
- * Each has a random token of 256 bits that is handed out once; only its SHA-256 is
- * kept, in `<keys>/devices.db` (SQLite, 0600). p2p-ui and `p2p token` share the file,
- * so what one takes away is refused by the other at once. Knows nothing of HTTP,
- * cookies or codes. Thread-safe.
+ * devices - the devices that may use the dashboard: browsers of the owner, paired
+ * browsers, tokens. Each has a random token of 256 bits that is shown only once; only
+ * its SHA-256 is kept, in `<keys>/devices.db` (SQLite, 0600). p2p-ui and `p2p token`
+ * share the file, so a device that one of them removes is refused by the other at once.
+ * Knows nothing of HTTP, cookies or codes. Thread-safe.
  */
 #ifndef P2P_DEVICES_H
 #define P2P_DEVICES_H
@@ -52,8 +51,8 @@ P2P_MUST_CHECK enum p2p_err p2p_devices_open(const char *keys_dir,
 void p2p_devices_close(struct p2p_devices *devices);
 
 /*
- * Lets a device in: `token` gets the secret, the only time it is ever known. `name` is
- * clipped and loses control characters. TOO_LARGE beyond P2P_DEVICES_MAX.
+ * Adds a device: `token` gets the secret, which cannot be read again later. `name` is
+ * cut if necessary and loses control characters. TOO_LARGE beyond P2P_DEVICES_MAX.
  */
 P2P_MUST_CHECK enum p2p_err p2p_devices_add(struct p2p_devices *devices,
                                             enum p2p_device_kind kind, const char *name,

@@ -1,12 +1,10 @@
 /*
- * discovery - client of p2p-discovery (docs/HTTP.md): register, heartbeat, find. And of
- * several: every call goes to all registries that were given; answers are merged by
- * peer id, and one that answers is enough.
- *
- * HTTP by libcurl with deadlines, bounded answers, no redirects, http and https only. A
- * registry is believed about names and addresses only, never about keys: ids are proven
- * by the handshake. Answers from outside are checked field by field; entries that are
- * wrong are left out. Thread-safe.
+ * discovery - the client of registries (p2p-discovery, docs/HTTP.md): register,
+ * heartbeat, find. Every call goes to all given registries. Answers are merged by peer
+ * id, and one registry that answers is enough. Uses HTTP with libcurl, with deadlines,
+ * limits for answers, no redirects, http and https only. Registries are trusted for
+ * names and addresses only, never for keys: the handshake proves ids. Answers are
+ * checked field by field; invalid entries are left out. Thread-safe.
  */
 #ifndef P2P_DISCOVERY_H
 #define P2P_DISCOVERY_H
@@ -27,34 +25,35 @@ extern "C" {
 struct p2p_discovery; /* *returned owned*, free with p2p_discovery_close */
 struct p2p_identity;
 
-/* urls: "http://host:port", `count` of them, copied. USAGE for one that is none. */
+/* urls: `count` URLs such as "http://host:port", copied. USAGE if one is invalid. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_open(const char *const *urls, size_t count,
                                                uint64_t timeout_ms,
                                                struct p2p_discovery **out);
-/* NULL is fine. No other thread uses `d` any longer. Does not leave the registries: see
- * p2p_discovery_leave. */
+/* Accepts NULL. No other thread may use `d` any longer. Does not unregister the peer:
+ * see p2p_discovery_leave. */
 void p2p_discovery_close(struct p2p_discovery *d);
-/* The last seq of registrations is kept with this identity (borrowed until close), and
- * the next one is above it whatever the clock says. Call it before the first one. */
+/* Stores the last seq of registrations with this identity (borrowed until close), so
+ * that the next one is higher whatever the clock shows. Call it before the first
+ * registration. */
 void p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identity);
 
-/* One peer as the registries know it. */
+/* One peer, as the registries describe it. */
 struct p2p_peer_info {
     struct p2p_id id;
     struct p2p_addr addr;
     bool verified;        /* its registration was signed */
     bool unproven;        /* it was asked itself (ask.h) and did not say so */
     uint64_t last_seen_s; /* 0: not said */
-    size_t registry;      /* which of them said so */
-    char **files; /* names, checked; owned by the list; not always all of them */
+    size_t registry;      /* the registries that list it */
+    char **files;         /* checked names; owned by the list; may be incomplete */
     size_t file_count;
-    size_t files_total; /* how many it shares, as the registry says */
+    size_t files_total; /* number of shared files, as the registry states it */
 };
 struct p2p_peer_list {
     struct p2p_peer_info *at;
     size_t count;
 };
-/* Frees what the list owns and leaves it empty. */
+/* Frees the content of the list and leaves it empty. */
 void p2p_peer_list_clear(struct p2p_peer_list *list);
 /* The same for one peer. */
 void p2p_peer_info_clear(struct p2p_peer_info *peer);
@@ -98,7 +97,7 @@ struct p2p_search_results {
     struct p2p_search_result *at;
     size_t count;
 };
-/* Frees what the results own and leaves them empty. */
+/* Frees the content of the results and leaves them empty. */
 void p2p_search_results_clear(struct p2p_search_results *results);
 enum p2p_search_mode {
     P2P_SEARCH_EXACT,
@@ -125,13 +124,14 @@ struct p2p_reg_file {
     uint64_t mtime_s;
     uint32_t version;
 };
-/* Registries take signatures for two hours; the rest is for clocks that differ. */
+/* Registries accept signatures for two hours; the rest is a reserve for clocks that
+ * differ. */
 #define P2P_REG_TTL_MAX_S (2 * 3600 - 120)
 struct p2p_reg {
     const struct p2p_rsa *key; /* signs; borrowed during the call */
     const char *advertise;     /* IP to be listed under, or NULL */
     uint16_t port;
-    bool no_protocol_1; /* only protocol 2 is spoken */
+    bool no_protocol_1; /* the peer supports only protocol 2 */
     uint32_t ttl_s; /* signature expires this much later; P2P_REG_TTL_MAX_S at most */
     const struct p2p_reg_file *files; /* sorted by name, bytewise */
     size_t count;
@@ -151,26 +151,26 @@ struct p2p_reg {
  */
 P2P_MUST_CHECK enum p2p_err
 p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force);
-/* NOT_FOUND when a registry has forgotten this peer, has not been told all, or half of
- * the signature's time is over: register again. UNREACHABLE. Waits for no registration
- * that is under way in another thread. */
+/* Sends a heartbeat. NOT_FOUND: register again, because a registry has forgotten this
+ * peer, does not have everything, or half of the signature's time is over. UNREACHABLE.
+ * Does not wait for a registration in another thread. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_heartbeat(struct p2p_discovery *d,
                                                     const struct p2p_id *id);
-/* Makes registrations and heartbeats in other threads return soon, and later ones at
- * once. */
+/* Makes registrations and heartbeats in other threads return soon, and later ones
+ * return at once. */
 void p2p_discovery_stop(struct p2p_discovery *d);
-/* Leaves at once (signed), also after a stop. Best effort. */
+/* Unregisters at once (signed), also after a stop. Failures are ignored. */
 void p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key);
 
-/* How each registry is doing, for status pages. */
+/* The state of each registry, for status pages. */
 struct p2p_registry_state {
     char url[256];
     bool reachable, registered;
     bool is_signed; /* the registration it holds */
     enum p2p_err last_error;
-    char detail[160]; /* what it said about the error, escaped; may be empty */
-    /* The largest request that came through after a larger one was refused (413): the
-     * server in front of the registry takes no more. 0: none was refused. */
+    char detail[160]; /* the registry's error text, escaped; may be empty */
+    /* The largest request that was accepted after a larger one was refused (413): the
+     * proxy in front of the registry accepts no more. 0: none was refused. */
     size_t body_limit_bytes;
     bool skew_known;
     int64_t skew_s; /* this clock minus the registry's, at the last answer */
@@ -181,8 +181,8 @@ struct p2p_registry_state {
 size_t p2p_discovery_states(struct p2p_discovery *d, struct p2p_registry_state *out,
                             size_t max);
 
-/* About how many bytes registry i of those states takes in one registration, as its
- * answers to announced lengths say (no body is sent). 0: as many as it may have. */
+/* How many bytes registry i accepts in one registration, approximately; found by
+ * announcing lengths (no body is sent). 0: no limit below the usual one. */
 size_t p2p_discovery_body_limit(struct p2p_discovery *d, size_t i);
 
 #ifdef __cplusplus

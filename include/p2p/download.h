@@ -45,7 +45,8 @@ enum p2p_download_state {
     P2P_DL_CONNECTING,
     P2P_DL_DOWNLOADING,
     P2P_DL_VERIFYING, /* all bytes are here; the whole-file hash is finishing */
-    P2P_DL_PAUSED,    /* by the user, or waiting: see error (disk full, no source) */
+    P2P_DL_PAUSED,    /* by the user, or waiting (the error tells for what: disk full,
+                       * no source) */
     P2P_DL_COMPLETED,
     P2P_DL_FAILED,
     P2P_DL_CANCELLED,
@@ -57,7 +58,7 @@ enum p2p_verify {
     P2P_VERIFY_TREE,
 };
 
-/* Where to fetch from. `id` NULL: whoever is remembered for this address, or first
+/* A source. `id` NULL: the peer that is remembered for this address, or a first
  * contact. */
 struct p2p_source_spec {
     struct p2p_addr addr;
@@ -69,14 +70,14 @@ struct p2p_download_options {
     struct p2p_identity *identity;    /* borrowed until free */
     const struct p2p_root *downloads; /* borrowed until free */
     const char *name;                 /* copied; a name ending in '/' is a folder */
-    const struct p2p_digest *root;    /* NULL: what the first source says (copied) */
+    const struct p2p_digest *root;    /* NULL: the first source decides (copied) */
     const char *save_as;              /* NULL: name */
     enum p2p_on_conflict conflict;    /* default RENAME */
     const struct p2p_source_spec
-        *sources;        /* at least one, copied; rank.h says who of */
+        *sources;        /* at least one, copied; rank.h decides which of */
     size_t source_count; /* them is asked, the rest wait */
     struct p2p_discovery
-        *discovery; /* may be NULL: asked again for more sources by root; borrowed */
+        *discovery;        /* may be NULL; asked for more sources by root; borrowed */
     unsigned connections;  /* per source to begin with; 0: default */
     uint64_t timeout_ms;   /* 0: default */
     struct p2p_rate *rate; /* may be NULL; shared by downloads; borrowed */
@@ -84,9 +85,9 @@ struct p2p_download_options {
     int protocol; /* 2 (default when 0) or 1 */
     unsigned
         retries; /* rounds over all sources without progress before it fails; 0: 5 */
-    /* What was announced (by a registry, a search, the user) and agreed to: a source
-     * that states another size is refused. Without a root the file may have changed
-     * since, so that only a much larger one is. */
+    /* The size that was announced (by a registry, a search, the user): a source that
+     * states another size is refused. Without a root, the file may have changed since
+     * then, so only a much larger one is refused. */
     bool size_announced;
     uint64_t announced_size;
     uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
@@ -104,7 +105,8 @@ enum p2p_source_state {
     P2P_SRC_ACTIVE,
     P2P_SRC_SLOW,
     P2P_SRC_RETRYING, /* backing off after a failure */
-    P2P_SRC_DROPPED,  /* lied, or does not have it: not asked again in this session */
+    P2P_SRC_DROPPED,  /* sent wrong data or does not have it: not asked again in this
+                       * session */
 };
 /* "connecting", "active", "slow", "retrying" or "dropped"; "unknown" for anything else.
  */
@@ -131,18 +133,19 @@ struct p2p_download_status {
     char stored[P2P_NAME_MAX +
                 1];      /* COMPLETED: the name below the downloads directory */
     bool already_there;  /* COMPLETED: nothing had to be downloaded */
-    uint64_t retry_in_s; /* the sources are asked again then; 0: not waiting for that */
-    uint32_t files_renamed; /* of a folder: the file system refuses their own names */
+    uint64_t retry_in_s; /* time until the sources are asked again; 0: not waiting */
+    uint32_t
+        files_renamed; /* files of a folder whose own names the file system refuses */
     char works[P2P_NAME_MAX + 1]; /* TARGET_NAME: a name that would work, or "" */
     uint64_t size;                /* known when size_known */
     bool size_known;
     struct p2p_digest root, sha256;
     bool root_known,
-        sha256_known; /* sha256: stated by the source; COMPLETED: computed */
-    uint64_t
-        received; /* bytes that came over the network in this run, wrong ones too */
-    uint64_t verified; /* bytes of the file on disk and verified, resumed ones too */
-    uint64_t hashed;   /* how far the whole-file hash is (VERIFYING) */
+        sha256_known;  /* sha256: stated by the source; COMPLETED: computed */
+    uint64_t received; /* bytes received over the network in this run, including wrong
+                          ones */
+    uint64_t verified; /* verified bytes on disk, including those of earlier runs */
+    uint64_t hashed;   /* progress of the whole-file hash (VERIFYING) */
     uint64_t speed;    /* bytes per second, smoothed */
     uint64_t eta_s;    /* UINT64_MAX: unknown */
     uint32_t files_done, files_total; /* folders; 0/1 of 1 for a file */
@@ -152,7 +155,8 @@ struct p2p_download_status {
 
 struct p2p_download; /* *returned owned*, free with p2p_download_free */
 
-/* Called on each change of state and at most four times a second while bytes come. */
+/* Called on each change of state, and at most four times per second while bytes
+ * arrive. */
 typedef void p2p_download_event(void *arg, const struct p2p_download_status *status);
 
 /* Checks the options (USAGE, NAME) and starts. The last event has state COMPLETED,
@@ -160,7 +164,7 @@ typedef void p2p_download_event(void *arg, const struct p2p_download_status *sta
 P2P_MUST_CHECK enum p2p_err p2p_download_start(const struct p2p_download_options *opt,
                                                p2p_download_event *on_event, void *arg,
                                                struct p2p_download **out);
-/* A copy of the state at this moment. Any thread. */
+/* Copies the current state. From any thread. */
 void p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out);
 /* Adds a source that was found later; duplicates are ignored. TOO_LARGE: the list is
  * full of better candidates. */
@@ -174,9 +178,9 @@ void p2p_download_resume(struct p2p_download *dl);
 /* Ends the download and deletes its data. keep_data: the data stay for a later resume.
  */
 void p2p_download_cancel(struct p2p_download *dl, bool keep_data);
-/* Waits until it is over; returns P2P_OK or why not. */
+/* Waits for the end; returns P2P_OK or the error. */
 P2P_MUST_CHECK enum p2p_err p2p_download_wait(struct p2p_download *dl);
-/* Cancels with keep_data when it still runs, waits for its threads. */
+/* Cancels with keep_data if it still runs, and waits for its threads. */
 void p2p_download_free(struct p2p_download *dl);
 
 #ifdef __cplusplus

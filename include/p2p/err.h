@@ -1,11 +1,9 @@
 /*
- * err - the one list of errors of the suite.
- *
- * Every function of libp2pcore that can fail returns an enum p2p_err. The table
- * below gives each one a name (stable, for machines), a text (for people) and a
- * class. Only the class decides what others see: the HTTP status, the error code
- * on the wire and the exit status are each derived in one function here.
- * Knows nothing of the rest of the core. Thread-safe: constant data only.
+ * err - the list of all errors. Every function of libp2pcore that can fail returns an
+ * enum p2p_err. The table below gives each error a name (stable, for machines), a text
+ * (for people) and a class. The HTTP status, the error code on the wire and the exit
+ * status are each derived in one function here, mostly from the class. Knows nothing of
+ * the rest of the core. Thread-safe: constant data only.
  */
 #ifndef P2P_ERR_H
 #define P2P_ERR_H
@@ -19,14 +17,14 @@ extern "C" {
 
 #define P2P_MUST_CHECK __attribute__((warn_unused_result))
 
-/* The class of an error: it says who has to act. */
+/* The class of an error tells who has to act. */
 enum p2p_err_class {
     P2P_CLASS_OK,
-    P2P_CLASS_CALLER, /* what was asked for cannot be: ask differently */
+    P2P_CLASS_CALLER, /* the request is impossible: change it */
     P2P_CLASS_LOCAL,  /* this machine: memory, disk, files, libraries */
     P2P_CLASS_PEER,   /* the other side broke the protocol or went away */
-    P2P_CLASS_AUTH,   /* somebody is not who was expected, or may not */
-    P2P_CLASS_AGAIN,  /* nothing is wrong: later, or with more bytes */
+    P2P_CLASS_AUTH,   /* the identity is wrong, or the peer is not allowed */
+    P2P_CLASS_AGAIN,  /* no failure: try again later, or with more bytes */
 };
 
 /* clang-format off */
@@ -97,19 +95,20 @@ enum p2p_err {
 /* The class in the table above. */
 enum p2p_err_class p2p_err_class(enum p2p_err err);
 
-/* Stable upper-case name ("HASH_MISMATCH") and a text for people. Never NULL. */
+/* The stable upper-case name, such as "HASH_MISMATCH". Never NULL. */
 const char *p2p_err_name(enum p2p_err err);
-/* As p2p_err_name. */
+/* The text for people. Never NULL. */
 const char *p2p_err_text(enum p2p_err err);
 
-/* The nearest error for an errno value: ENOSPC is DISK_FULL, EACCES PERMISSION, ... */
+/* The error that is nearest to an errno value: ENOSPC is DISK_FULL, EACCES PERMISSION,
+ * ... */
 enum p2p_err p2p_err_from_errno(int errnum);
-/* Space is missing, and somebody may make some: DISK_FULL, QUOTA, NO_INODES. */
+/* True if space is missing, which may become free: DISK_FULL, QUOTA, NO_INODES. */
 bool p2p_err_is_space(enum p2p_err err);
 
-/* HTTP status (docs/HTTP.md, "Errors") and error code of docs/PROTOCOL.md. */
+/* The HTTP status of an error (docs/HTTP.md, "Errors"). */
 int p2p_err_http_status(enum p2p_err err);
-/* As p2p_err_http_status. */
+/* The error code of docs/PROTOCOL.md for an error. */
 unsigned p2p_err_wire_code(enum p2p_err err);
 
 /* The error that a received wire code stands for. */

@@ -26,10 +26,10 @@ extern "C" {
 #define P2P_FRAME_SIZE(plain_len) ((plain_len) + P2P_FRAME_OVERHEAD)
 
 /*
- * Looks at the beginning of what was received. P2P_OK: a whole frame is there, `*size`
- * bytes with its length word. MORE: `*size` says how many bytes are needed in all (4
+ * Examines the beginning of the received bytes. P2P_OK: there is a complete frame of
+ * `*size` bytes, including its length word. MORE: `*size` bytes are needed in total (4
  * until the length is known). MALFORMED: the length is outside plain_min..plain_max +
- * 28: close.
+ * 28: close the connection.
  */
 P2P_MUST_CHECK enum p2p_err p2p_frame_peek(const uint8_t *data, size_t len,
                                            size_t plain_min, size_t plain_max,
@@ -45,8 +45,8 @@ P2P_MUST_CHECK enum p2p_err p2p_frame_seal(uint8_t *frame, size_t plain_len,
                                            const struct p2p_nonce *nonce,
                                            const void *aad, size_t aad_len);
 
-/* Opens in place a whole frame of `size` bytes; borrows the plaintext inside it. AUTH
- * when it does not open. */
+/* Decrypts a complete frame of `size` bytes in place; borrows the plaintext inside it.
+ * AUTH if that fails. */
 P2P_MUST_CHECK enum p2p_err p2p_frame_open(uint8_t *frame, size_t size,
                                            const struct p2p_secret *key,
                                            const void *aad, size_t aad_len,

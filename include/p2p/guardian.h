@@ -52,25 +52,26 @@ struct p2p_guardian_settings {
 struct p2p_guardian_options {
     const char *program; /* for messages */
     struct p2p_guardian_settings settings;
-    /* NULL-terminated. As root: the owner of those that exist is the user who serves.
+    /* NULL-terminated. For root: the owner of the existing ones is the user who serves.
      */
     const char *folders[P2P_GUARDIAN_PATHS_MAX + 1];
-    /* NULL-terminated: what p2p_guardian_open may open, word for word. */
+    /* NULL-terminated: the exact paths that p2p_guardian_open may open. */
     const char *files[P2P_GUARDIAN_PATHS_MAX + 1];
-    /* What the child keeps open beside stdin, stdout and stderr: listening sockets. */
+    /* Descriptors that the child keeps open in addition to stdin, stdout and stderr:
+     * listening sockets. */
     const int *descriptors;
     size_t descriptor_count;
-    /* Answers p2p_guardian_passphrase, once a child; returns owned text
+    /* Answers p2p_guardian_passphrase, once per child; returns owned text
      * (p2p_vault_free) or NULL. */
     char *(*passphrase)(void *arg, const char *prompt);
-    /* Answers p2p_guardian_caller, with the effective uid of the user who serves:
-     * p2p_caller_check. NULL: nobody is proven. */
+    /* Answers p2p_guardian_caller, with the effective uid of the serving user:
+     * p2p_caller_check. NULL: no caller is proven. */
     enum p2p_caller (*caller)(const struct sockaddr *ours,
                               const struct sockaddr *theirs, char *reason, size_t cap);
     /* The child may have connections to Avahi and the system bus. It has no other Unix
      * socket. */
     bool avahi;
-    /* Fills in the rules, as the user who serves and before the sandbox. */
+    /* Fills in the rules; called as the serving user, before the sandbox. */
     enum p2p_err (*allow)(void *arg, struct p2p_sandbox_rules *rules);
     /* Serves until p2p_service_wait returns; gives the exit status. */
     int (*serve)(void *arg);
@@ -86,18 +87,19 @@ int p2p_guardian_run(const struct p2p_guardian_options *opt);
 
 /* ---- The child; any thread ---- */
 
-/* Opens a file of `files` for reading. NOT_ALLOWED: it is not in the list. */
+/* Opens a file of the list `files` for reading. NOT_ALLOWED: it is not in the list. */
 P2P_MUST_CHECK enum p2p_err p2p_guardian_open(const char *path, int *fd);
-/* For p2p_identity_open: the parent asks for it once and remembers it. *Returns owned*,
- * free with p2p_vault_free. `arg` is not used. NULL: there is none. */
+/* For p2p_identity_open: gets the passphrase from the parent, which asks for it once
+ * and remembers it. *Returns owned*, free with p2p_vault_free. `arg` is not used. NULL:
+ * there is none. */
 char *p2p_guardian_passphrase(void *arg, const char *prompt);
-/* p2p_caller_check, asked by the parent, which sees other processes. Where there is no
- * parent it is UNPROVEN. */
+/* p2p_caller_check, done by the parent, which can see other processes. Without a
+ * parent: UNPROVEN. */
 enum p2p_caller p2p_guardian_caller(const struct sockaddr *ours,
                                     const struct sockaddr *theirs, char *reason,
                                     size_t cap);
-/* Asks for a new child with new rules: this one is told to stop soon. Does nothing
- * where there is no parent. */
+/* Asks the parent for a new child with new rules; this child will be stopped soon. Does
+ * nothing without a parent. */
 void p2p_guardian_replace(void);
 
 #ifdef __cplusplus

@@ -31,12 +31,13 @@ extern "C" {
 #define P2P_M4_SIZE (4 + 835)
 #define P2P_M5_SIZE (4 + 29)
 
-/* What the machine waits for. */
+/* What the state machine waits for. */
 enum p2p_handshake_step {
     P2P_HS_READ,  /* p2p_handshake_read with p2p_handshake_want bytes */
-    P2P_HS_WRITE, /* p2p_handshake_write, then send what it gave */
-    P2P_HS_TRUST, /* decide on p2p_handshake_peer, then p2p_handshake_trust */
-    P2P_HS_WORK,  /* p2p_handshake_work: RSA private operation, not on an event loop */
+    P2P_HS_WRITE, /* call p2p_handshake_write, then send its bytes */
+    P2P_HS_TRUST, /* decide about p2p_handshake_peer, then call p2p_handshake_trust */
+    P2P_HS_WORK,  /* call p2p_handshake_work: an RSA private-key operation, not on an
+                   * event loop */
     P2P_HS_DONE,  /* p2p_handshake_take_session */
     P2P_HS_FAILED,
 };
@@ -58,25 +59,25 @@ P2P_MUST_CHECK enum p2p_err p2p_handshake_new(enum p2p_role role,
                                               struct p2p_handshake **out);
 void p2p_handshake_free(struct p2p_handshake *hs); /* wipes; NULL is fine */
 
-/* What the caller has to do now. Changes nothing. */
+/* Returns what the caller has to do now. Changes nothing. */
 enum p2p_handshake_step p2p_handshake_next(const struct p2p_handshake *hs);
 
-/* FAILED: which check it was, in words for the local log; "" before. Never for the
- * wire. */
+/* FAILED: the failed check, in words for the local log; "" before. Never send it to the
+ * other side. */
 const char *p2p_handshake_reason(const struct p2p_handshake *hs);
 
-/* READ: exactly how many bytes the next message has. */
+/* READ: the exact number of bytes of the next message. */
 size_t p2p_handshake_want(const struct p2p_handshake *hs);
 /*
- * READ: takes exactly that many bytes (they are changed). After an error the step is
- * FAILED and all secrets are wiped: MALFORMED (magic, length, version, type), AUTH (a
- * point, key, signature or tag). Any call that does not fit the step fails the
+ * READ: processes exactly that many bytes (and changes them). After an error, the step
+ * is FAILED and all secrets are wiped: MALFORMED (magic, length, version, type), AUTH
+ * (a point, key, signature or tag). A call that does not match the step fails the
  * handshake (PROTOCOL).
  */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_read(struct p2p_handshake *hs, uint8_t *data,
                                                size_t len);
-/* WRITE: gives the next message, at most P2P_M4_SIZE bytes. `nonce` fresh and random
- * for each of M3, M4 and M5; not used, and may be NULL, for M1 and M2. */
+/* WRITE: writes the next message, at most P2P_M4_SIZE bytes. `nonce` must be new and
+ * random for each of M3, M4 and M5; it is not used, and may be NULL, for M1 and M2. */
 P2P_MUST_CHECK enum p2p_err p2p_handshake_write(struct p2p_handshake *hs,
                                                 const struct p2p_nonce *nonce,
                                                 uint8_t out[P2P_M4_SIZE], size_t *len);

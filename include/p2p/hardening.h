@@ -1,6 +1,6 @@
 /*
- * hardening - what every program of ours does before it touches a key, in one place.
- * The memory of the keys themselves is p2p/vault.h.
+ * hardening - steps of every program before it uses a key. The memory of the keys
+ * themselves is in p2p/vault.h.
  */
 #ifndef P2P_HARDENING_H
 #define P2P_HARDENING_H
@@ -13,12 +13,12 @@
 extern "C" {
 #endif
 
-/* No core dumps, and no other process of this user may look into this one. Call first
- * in main; p2p_service_begin does. Under the address sanitizer, whose leak check looks,
- * the second half is left out. */
+/* Disables core dumps, and keeps other processes of this user from reading this one's
+ * memory. Call it first in main; p2p_service_begin does. Under the address sanitizer,
+ * whose leak check needs to read, the second part is left out. */
 void p2p_hardening_begin(void);
 
-/* How this process stands, for `p2p doctor` and tests. */
+/* The state of this process, for `p2p doctor` and tests. */
 struct p2p_hardening {
     bool is_dumpable;          /* core dumps, ptrace, /proc/PID/mem */
     bool has_core_limit_zero;  /* RLIMIT_CORE */

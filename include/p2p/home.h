@@ -36,8 +36,8 @@ enum p2p_home_kind {
     P2P_HOME_USER,
 };
 
-/* Absolute paths. Of FOLDER only `config` is one, and it is that of USER: programs read
- * it from the moment it is there. */
+/* Absolute paths. For FOLDER only `config` is absolute, and it is the one of USER:
+ * programs read it as soon as it exists. */
 struct p2p_home {
     enum p2p_home_kind kind;
     char config[P2P_HOME_PATH_MAX]; /* p2p.conf; it need not exist */
@@ -49,7 +49,7 @@ struct p2p_home {
 /* RANGE: a path is too long. SYS: the current folder or the user's home folder cannot
  * be found. */
 P2P_MUST_CHECK enum p2p_err p2p_home_find(struct p2p_home *home);
-/* The same for a program that lies at `program` (NULL: nobody knows where). */
+/* The same for a program at the path `program` (NULL: unknown). */
 P2P_MUST_CHECK enum p2p_err p2p_home_find_for(const char *program,
                                               struct p2p_home *home);
 

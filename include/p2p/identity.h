@@ -30,13 +30,13 @@ struct p2p_identity; /* *returned owned*, free with p2p_identity_close */
  * with p2p_vault_free) or NULL for none. See p2p_passphrase_default. */
 typedef char *p2p_passphrase_fn(void *arg, const char *prompt);
 
-/* From P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, a systemd credential
- * ("key-passphrase" in $CREDENTIALS_DIRECTORY), or a prompt on the terminal without
- * echo. The descriptor gives its passphrase once. */
+/* Reads the passphrase from P2P_PASSPHRASE_FILE, the descriptor P2P_PASSPHRASE_FD, a
+ * systemd credential ("key-passphrase" in $CREDENTIALS_DIRECTORY), or a prompt on the
+ * terminal without echo. The descriptor gives its passphrase once. */
 char *p2p_passphrase_default(void *arg, const char *prompt);
 
-/* Which of them p2p_passphrase_default uses: the first that is set. A source that is
- * set and cannot be read gives no passphrase; the next one is not tried. */
+/* The source that p2p_passphrase_default uses: the first that is set. If that source
+ * cannot be read, there is no passphrase; the next source is not tried. */
 enum p2p_passphrase_source {
     P2P_PASSPHRASE_FROM_FILE,
     P2P_PASSPHRASE_FROM_DESCRIPTOR,
@@ -58,8 +58,8 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_open(const char *keys_dir, bool create,
                                               struct p2p_identity **out, char *why,
                                               size_t cap);
 void p2p_identity_close(struct p2p_identity *identity); /* wipes */
-/* Says that one program serves under this identity, until close. BUSY: another one
- * does, on this machine. */
+/* Claims this identity for one serving program, until close. BUSY: another program on
+ * this machine has claimed it. */
 P2P_MUST_CHECK enum p2p_err p2p_identity_claim(struct p2p_identity *identity);
 
 const struct p2p_rsa *
@@ -91,13 +91,13 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_rotate(const char *keys_dir,
 /* ---- The seq of registrations ---- */
 
 /*
- * The last seq, kept beside the key, so that the next one is higher even if the clock
- * is wrong after a restart. NOT_FOUND: never stored. CORRUPT. Storing never lowers the
- * stored value, unless `may_lower`.
+ * Reads the last seq, which is kept beside the key, so that the next one is higher even
+ * if the clock is wrong after a restart. NOT_FOUND: never stored. CORRUPT.
  */
 P2P_MUST_CHECK enum p2p_err p2p_identity_load_seq(struct p2p_identity *identity,
                                                   uint64_t *seq);
-/* As p2p_identity_load_seq. */
+/* Stores the last seq. Never lowers the stored value, unless `may_lower`. Errors of the
+ * file system. */
 P2P_MUST_CHECK enum p2p_err p2p_identity_store_seq(struct p2p_identity *identity,
                                                    uint64_t seq, bool may_lower);
 
@@ -105,11 +105,12 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_store_seq(struct p2p_identity *identity
 
 enum p2p_trust {
     P2P_TRUST_UNKNOWN,
-    P2P_TRUST_SEEN,    /* met by the user's act: asked for, or downloaded from */
+    P2P_TRUST_SEEN,    /* met by an action of the user: named by the user, or downloaded
+                        * from */
     P2P_TRUST_TRUSTED, /* the user said so */
     P2P_TRUST_BLOCKED,
-    P2P_TRUST_PENDING, /* authenticated, but only listed peers may: waits for the user
-                        */
+    P2P_TRUST_PENDING, /* authenticated, but only listed peers are allowed: waits for
+                        * the user's decision */
 };
 /* The word in the known_peers file: "seen", "trusted", "blocked", "pending"; else
  * "unknown". */
@@ -124,15 +125,16 @@ struct p2p_known_peer {
     enum p2p_trust trust;
     uint8_t min_protocol;             /* 2 once protocol 2 has worked */
     char name[P2P_PEER_NAME_MAX + 1]; /* given by the user; may be empty */
-    struct p2p_about claim; /* what it said of itself when it had proven its id */
-    /* Where it was met, the last place first; the unused ones at the end are empty. */
+    struct p2p_about claim; /* its claims about itself, after it had proven its id */
+    /* The addresses where it was met, the last one first; the unused ones at the end
+     * are empty. */
     char addresses[P2P_PEER_ADDRESSES_MAX][P2P_ADDRESS_MAX];
     uint64_t first_seen_s, last_seen_s;
 };
-/* In any spelling of the address. */
+/* True if the peer has this address, in any spelling. */
 bool p2p_known_is_at(const struct p2p_known_peer *peer, const char *address);
 
-/* NOT_FOUND when the id is not in the list. */
+/* Finds a peer by its id. NOT_FOUND: it is not in the list. */
 P2P_MUST_CHECK enum p2p_err p2p_known_find(struct p2p_identity *identity,
                                            const struct p2p_id *id,
                                            struct p2p_known_peer *out);
@@ -192,17 +194,17 @@ P2P_MUST_CHECK enum p2p_err p2p_known_claim(struct p2p_identity *identity,
 P2P_MUST_CHECK enum p2p_err p2p_known_set(struct p2p_identity *identity,
                                           const struct p2p_id *id, enum p2p_trust trust,
                                           const char *name, const char *address);
-/* Removes the peer from the list, with its addresses. NOT_FOUND. */
+/* Removes the peer and its addresses from the list. NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err p2p_known_forget(struct p2p_identity *identity,
                                              const struct p2p_id *id);
-/* An id from the user: 64 hex digits, or a unique prefix of at least 8 of a known
- * peer's, with or without the "..." that lists show. NOT_FOUND: no such peer; USAGE: no
- * id, or not unique. */
+/* Parses an id that a user typed: 64 hex digits, or a unique prefix of at least 8
+ * digits of a known peer's id, with or without the "..." that lists append. NOT_FOUND:
+ * no such peer; USAGE: not an id, or not unique. */
 P2P_MUST_CHECK enum p2p_err p2p_known_resolve(struct p2p_identity *identity,
                                               const char *text, struct p2p_id *out);
-/* The sentence for a person about KEY_CHANGED, WRONG_PEER or NOT_ALLOWED at this
- * address: what happened and which command accepts the new key. */
-/* NULL for `id`: it is not known which peer answered. */
+/* Writes the sentence for a person about KEY_CHANGED, WRONG_PEER or NOT_ALLOWED at this
+ * address: what happened, and which command accepts the new key. */
+/* NULL for `id`: the answering peer is unknown. */
 void p2p_known_explain(enum p2p_err err, const char *address, const struct p2p_id *id,
                        char *out, size_t cap);
 

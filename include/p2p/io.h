@@ -1,5 +1,5 @@
 /*
- * io - reading and writing a whole range of a file, and closing descriptors.
+ * io - complete reads and writes of a range of a file, and closing descriptors.
  * Thread-safe.
  */
 #ifndef P2P_IO_H
@@ -15,11 +15,12 @@
 extern "C" {
 #endif
 
-/* Exactly `len` bytes at `offset` of a file, past EINTR and short reads. CORRUPT when
- * the file ends before them; otherwise the error for errno. */
+/* Reads exactly `len` bytes at `offset` of a file, and handles EINTR and short reads.
+ * CORRUPT if the file ends before; otherwise the error for errno. */
 P2P_MUST_CHECK enum p2p_err p2p_pread_full(int fd, void *out, size_t len,
                                            uint64_t offset);
-/* As p2p_pread_full. DISK_FULL. */
+/* Writes exactly `len` bytes at `offset` of a file. DISK_FULL and other errors for
+ * errno. */
 P2P_MUST_CHECK enum p2p_err p2p_pwrite_full(int fd, const void *data, size_t len,
                                             uint64_t offset);
 

@@ -41,9 +41,9 @@ struct p2p_journal_info {
     uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
 };
 
-/* DISK_FULL: the rest of this download does not fit next to the space that stays free.
- * TOO_LARGE: the size is far beyond the size of the disk. Data of an interrupted
- * download counts. Creates nothing. */
+/* Checks the space for a download. DISK_FULL: the rest does not fit beside the space
+ * that must stay free. TOO_LARGE: the size is far beyond the size of the disk. Data of
+ * an interrupted download counts. Creates nothing. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_check_room(const struct p2p_root *downloads,
                                                    const struct p2p_journal_info *info);
 
@@ -64,11 +64,11 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_open(const struct p2p_root *downloads,
 void p2p_journal_close(struct p2p_journal *journal);
 
 int p2p_journal_fd(const struct p2p_journal *journal); /* of the data: pread, pwrite */
-/* The chunk is written and not doubted. */
+/* True if the chunk is written and not doubtful. */
 bool p2p_journal_has(struct p2p_journal *journal, uint64_t chunk);
-/* Chunks that p2p_journal_has says yes to. */
+/* The number of chunks for which p2p_journal_has is true. */
 uint64_t p2p_journal_done_count(struct p2p_journal *journal);
-/* The bytes of these chunks. */
+/* The total bytes of these chunks. */
 uint64_t p2p_journal_done_bytes(struct p2p_journal *journal);
 
 /* The chunk's verified bytes were given to pwrite: it counts from now on, kill -9 or
@@ -79,14 +79,14 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_mark(struct p2p_journal *journal,
  * receives. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_checkpoint(struct p2p_journal *journal);
 
-/* How many chunks are doubted. They are not `has` until rechecked. */
+/* The number of doubtful chunks. They do not count until they are rechecked. */
 uint64_t p2p_journal_doubted(struct p2p_journal *journal);
-/* Doubts every chunk (the whole-file hash did not fit). */
+/* Marks every chunk as doubtful (because the hash of the whole file did not match). */
 void p2p_journal_doubt_all(struct p2p_journal *journal);
 /*
- * Reads the doubted chunks and marks those that fit the layer; the others are simply
- * not there. `stop` (may be NULL) is asked between chunks; true ends it with CANCELLED,
- * the rest stays doubted.
+ * Reads the doubtful chunks and marks those that match the layer; the others count as
+ * missing. `stop` (may be NULL) is called between chunks; true ends the check with
+ * CANCELLED, and the rest stays doubtful.
  */
 typedef bool p2p_journal_stop(void *arg);
 P2P_MUST_CHECK enum p2p_err p2p_journal_recheck(struct p2p_journal *journal,
@@ -117,11 +117,12 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_peek(const struct p2p_root *downloads,
                                              struct p2p_journal_info *info,
                                              uint64_t *done_bytes);
 
-/* Each interrupted download in the directory, in no order; running ones, too. They stay
- * until they are finished or removed (p2p_journal_replace without a successor): nothing
- * that was fetched is thrown away because of its age. */
+/* Visits each interrupted download in the directory, in any order, including running
+ * ones. They stay until they are finished or removed (p2p_journal_replace without a
+ * successor): age is no reason to delete them. */
 struct p2p_unfinished {
-    struct p2p_journal_info info; /* but for the root only when is_known */
+    struct p2p_journal_info info; /* other fields than the root are valid only if
+                                   * is_known */
     bool is_known;                /* the journal is there and can be read */
     bool is_running;              /* some program has it open */
     uint64_t done_bytes, disk_bytes;

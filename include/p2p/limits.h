@@ -1,6 +1,6 @@
 /*
- * limits - every limit of the suite by name, with its reason. Those a person may
- * want to change have a flag (docs/man); this is then the default.
+ * limits - all limits by name, with their reasons. If a person may want to change a
+ * limit, there is an option for it (docs/man), and this is its default.
  */
 #ifndef P2P_LIMITS_H
 #define P2P_LIMITS_H
@@ -9,8 +9,8 @@
 #define P2P_MIB (1024ull * 1024)
 #define P2P_GIB (1024ull * 1024 * 1024)
 
-/* Names. A part is what ext4 and most file systems take; a path is parts joined by '/'.
- */
+/* Names. A part may have the length that ext4 and most file systems allow; a path is
+ * parts joined by '/'. */
 #define P2P_NAME_PART_MAX  255
 #define P2P_NAME_MAX       1024
 #define P2P_NAME_DEPTH_MAX 32
@@ -34,8 +34,8 @@
 #define P2P_HANDSHAKES_PER_SOURCE      8
 #define P2P_HANDSHAKE_RATE_PER_SOURCE  5
 #define P2P_HANDSHAKE_BURST_PER_SOURCE 20
-/* What costs the private key, finished or not. One such handshake is 0.7 ms of a core:
- * strangers together get about a seventh of one. */
+/* Handshakes that use the private key, finished or not. Each takes 0.7 ms of a core:
+ * all unknown peers together get about a seventh of one core. */
 #define P2P_HANDSHAKE_WORK_RATE     20
 #define P2P_HANDSHAKE_WORK_BURST_S  5 /* seconds' worth */
 #define P2P_HANDSHAKE_TOTAL_RATE    200
@@ -49,7 +49,7 @@
  * Strangers cause entries of the latter kind, so these must not push out the others. */
 #define P2P_KNOWN_PEERS_MAX         10000
 #define P2P_KNOWN_PEERS_PENDING_MAX 256
-/* Places that only the user's decisions take. */
+/* Places that are reserved for peers that the user has decided about. */
 #define P2P_KNOWN_PEERS_KEPT_FREE 1000
 
 /* Records and messages (PROTOCOL.md, "Records" and "Messages"). */
@@ -68,12 +68,14 @@
 #define P2P_FRAME1_NONCES_MAX  (1u << 18) /* 128 GiB in chunks of 1 MiB; 6 MiB */
 
 /* A peer that serves. */
-#define P2P_CONNECTIONS_MAX        4096
-#define P2P_CONNECTIONS_PER_SOURCE 1024 /* so that one does not take all */
-#define P2P_CONNECTIONS_RESERVED   512  /* for loopback and known peers */
-#define P2P_IDLE_TIMEOUT_MS        120000
-#define P2P_STALL_TIMEOUT_MS       30000
-#define P2P_CLIENT_MEMORY          (32 * P2P_MIB)
+#define P2P_CONNECTIONS_MAX 4096
+#define P2P_CONNECTIONS_PER_SOURCE                                                 \
+    1024                             /* so that one address cannot use all of them \
+                                      */
+#define P2P_CONNECTIONS_RESERVED 512 /* for loopback and known peers */
+#define P2P_IDLE_TIMEOUT_MS      120000
+#define P2P_STALL_TIMEOUT_MS     30000
+#define P2P_CLIENT_MEMORY        (32 * P2P_MIB)
 
 /* A download. */
 #define P2P_DOWNLOAD_CONNECTIONS     4
@@ -86,8 +88,8 @@
  * larger ones (at most P2P_CHUNK_SIZE_MAX). They take 16 MiB, several times that while
  * a layer is checked and stored. */
 #define P2P_DOWNLOAD_LAYER_MAX (1ull << 19)
-/* Of a size that is announced without a root: another one may be so much larger, as the
- * file may have changed since. */
+/* For a size that was announced without a root: the file may be larger by this factor,
+ * because it may have changed since. */
 #define P2P_DOWNLOAD_GROWTH_MAX (64 * P2P_MIB)
 /* Space that downloads leave free, 5 % of the disk at most. */
 #define P2P_KEEP_FREE  P2P_GIB

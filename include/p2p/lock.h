@@ -32,20 +32,20 @@
 #define P2P_LOCK_CHECK(attribute)
 #endif
 
-/* Behind a field or a variable: it is used under this lock only. The second one: what
- * the pointer points to. */
+/* After a field or a variable: it is used under this lock only. The second one: this is
+ * true for the memory that the pointer points to. */
 #define P2P_GUARDED_BY(kind)    P2P_LOCK_CHECK(guarded_by(kind))
 #define P2P_PT_GUARDED_BY(kind) P2P_LOCK_CHECK(pt_guarded_by(kind))
-/* Behind a function: the caller holds the lock. The second one: it may hold it for
- * reading only. */
+/* After a function: the caller holds the lock. The second one: holding it for reading
+ * is enough. */
 #define P2P_REQUIRES(kind)      P2P_LOCK_CHECK(requires_capability(kind))
 #define P2P_REQUIRES_READ(kind) P2P_LOCK_CHECK(requires_shared_capability(kind))
 /* The caller does not hold the lock: the function takes it itself. */
 #define P2P_EXCLUDES(kind) P2P_LOCK_CHECK(locks_excluded(kind))
-/* It returns with the lock, and without it. */
+/* The function returns with the lock held, or released. */
 #define P2P_ACQUIRES(kind) P2P_LOCK_CHECK(acquire_capability(kind))
 #define P2P_RELEASES(kind) P2P_LOCK_CHECK(release_capability(kind))
-/* The analysis leaves this function alone. A comment says why it is right. */
+/* The analysis skips this function. A comment tells why the function is right. */
 #define P2P_NO_LOCK_CHECK P2P_LOCK_CHECK(no_thread_safety_analysis)
 
 /* For locks in static memory. */
@@ -94,7 +94,7 @@ void p2p_rwlock_prepare(void *rwlock);
     static inline                  \
         __attribute__((overloadable, unused, no_thread_safety_analysis, attributes))
 
-/* The variable is never defined: it stands for the lock in the annotations. */
+/* This variable is never defined: it represents the lock in the annotations. */
 #define P2P_LOCK_KIND_(kind, member) \
     struct kind {                    \
         member;                      \

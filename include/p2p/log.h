@@ -28,8 +28,8 @@ void p2p_log_init(const char *program, enum p2p_log_level level);
 /* "error", "warn", "info" or "debug"; anything else is P2P_ERR_USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_log_parse_level(const char *text,
                                                 enum p2p_log_level *level);
-/* Whether a line of this level is written: for callers that would prepare a costly one.
- */
+/* True if lines of this level are written: for callers that would prepare an expensive
+ * one. */
 bool p2p_log_is_on(enum p2p_log_level level);
 
 /* Writes one line, without a final newline in `format`. Longer lines are cut. */

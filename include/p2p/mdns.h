@@ -1,12 +1,10 @@
 /*
- * mdns - peers of the local network, without a registry: DNS-SD through Avahi
- * (RFC 6762, RFC 6763), service type `_p2pshare._tcp`.
- *
- * The instance is the first 16 digits of the peer id, the TXT record has `id` (64
- * digits), `proto` and `name`. What others announce is a hint like a registry's:
- * checked field by field, ids are proven by the handshake. Built without Avahi, or
- * where no daemon answers on the system bus: UNSUPPORTED, and nothing else changes.
- * Thread-safe.
+ * mdns - peers of the local network, without a registry: DNS-SD with Avahi (RFC 6762,
+ * RFC 6763), service type `_p2pshare._tcp`. The instance is the first 16 digits of the
+ * peer id; the TXT record has `id` (64 digits), `proto` and `name`. Announcements of
+ * others are checked field by field, and ids are proven by the handshake. UNSUPPORTED:
+ * built without Avahi, or no daemon answers on the system bus; everything else works
+ * without it. Thread-safe.
  */
 #ifndef P2P_MDNS_H
 #define P2P_MDNS_H
@@ -55,9 +53,9 @@ void p2p_mdns_stop(struct p2p_mdns *mdns); /* NULL is fine */
 /* ---- Finding ---- */
 
 /*
- * The peers that announce themselves now. Waits until no more are expected, at most
- * `wait_ms`. One entry per peer id, IPv4 before IPv6, at most `max`. P2P_OK with no
- * entries is a valid answer. UNSUPPORTED as above.
+ * Finds the peers that announce themselves now. Waits until no more are expected, at
+ * most `wait_ms`. One entry per peer id, IPv4 before IPv6, at most `max`. P2P_OK with
+ * no entries is a valid result. UNSUPPORTED as above.
  */
 P2P_MUST_CHECK enum p2p_err p2p_mdns_browse(uint64_t wait_ms, struct p2p_mdns_peer *out,
                                             size_t max, size_t *count);

@@ -23,7 +23,7 @@
 extern "C" {
 #endif
 
-/* Text as it is in a message: not terminated. */
+/* Text in a message, without a NUL. */
 struct p2p_text {
     const char *at;
     size_t len;
@@ -209,12 +209,14 @@ struct p2p_msg1 {
 
 /* Encodes the message into wr, which has room for it. */
 void p2p_msg1_put(struct p2p_wr *wr, const struct p2p_msg1 *msg);
-/* CHUNK without a copy: the text before the bytes. Returns its length (at most 32). */
+/* CHUNK without a copy: writes the text that precedes the bytes. Returns its length (at
+ * most 32). */
 size_t p2p_msg1_chunk_prefix(uint64_t index, char out[32]);
-/* What a client sends, and what a server answers. PROTOCOL for an unknown word. */
+/* Parses a request of a client. PROTOCOL for an unknown word. */
 P2P_MUST_CHECK enum p2p_err p2p_msg1_parse_request(const void *plain, size_t len,
                                                    struct p2p_msg1 *msg);
-/* As p2p_msg1_parse_request. `msg` borrows from `plain`. */
+/* Parses an answer of a server. PROTOCOL for an unknown word. `msg` borrows from
+ * `plain`. */
 P2P_MUST_CHECK enum p2p_err p2p_msg1_parse_answer(const void *plain, size_t len,
                                                   struct p2p_msg1 *msg);
 
@@ -245,14 +247,13 @@ struct p2p_reg_delta {
     const struct p2p_reg_entry *added; /* sorted by name */
     uint32_t added_count;
 };
-/* Exact number of bytes the put below writes. */
+/* The exact number of bytes that p2p_registration_put writes. */
 size_t p2p_registration_size(const struct p2p_registration *reg);
-/* Writes the bytes that are signed, by the fields alone: the caller has sorted the
- * entries. */
+/* Writes the bytes to sign, from the fields only: the caller has sorted the entries. */
 void p2p_registration_put(struct p2p_wr *wr, const struct p2p_registration *reg);
-/* As p2p_registration_size. */
+/* The exact number of bytes that p2p_reg_delta_put writes. */
 size_t p2p_reg_delta_size(const struct p2p_reg_delta *delta);
-/* As p2p_registration_put. */
+/* Writes the bytes to sign of a delta; names and entries are sorted by the caller. */
 void p2p_reg_delta_put(struct p2p_wr *wr, const struct p2p_reg_delta *delta);
 #define P2P_REG_LEAVE_LEN (11 + 1 + 32 + 8)
 /* Writes P2P_REG_LEAVE_LEN bytes. */

@@ -1,8 +1,8 @@
 /*
- * net - TCP sockets with deadlines: the one place that knows partial I/O, EINTR and
- * SIGPIPE. IPv4 and IPv6. Descriptors are non-blocking and close-on-exec. Times are
- * milliseconds of CLOCK_MONOTONIC (p2p_now_ms); a deadline is a point in that time,
- * P2P_NO_DEADLINE never. Thread-safe; one descriptor, one reader and one writer at a
+ * net - TCP sockets with deadlines; handles partial I/O, EINTR and SIGPIPE. IPv4 and
+ * IPv6. Descriptors are non-blocking and close-on-exec. Times are milliseconds of
+ * CLOCK_MONOTONIC (p2p_now_ms); a deadline is a point in that time, P2P_NO_DEADLINE
+ * means never. Thread-safe; a descriptor has at most one reader and one writer at a
  * time.
  */
 #ifndef P2P_NET_H
@@ -27,19 +27,19 @@ extern "C" {
 /* The address of a socket's other end, in the form of addr.h (v4-mapped v6 as v4, a
  * link-local one with its zone). */
 void p2p_addr_from_sockaddr(const struct sockaddr *sa, struct p2p_addr *out);
-/* 127.0.0.0/8, ::1 or the name "localhost". Looks up no names. */
+/* True for 127.0.0.0/8, ::1 and the name "localhost". Looks up no names. */
 bool p2p_addr_is_loopback(const struct p2p_addr *addr);
-/* This machine's address towards other machines, as text: of the interface the default
- * route leaves by. False when there is no such route. Nothing is sent. */
+/* This machine's address for other machines, as text: the one of the interface with the
+ * default route. False if there is no such route. Sends nothing. */
 bool p2p_net_own_address(char *out, size_t cap);
 /*
- * A descriptor that becomes readable when an address or a route of this machine has
- * changed; -1: the kernel does not report changes. Drain it, then read the current
+ * Returns a descriptor that becomes readable when an address or a route of this machine
+ * has changed; -1: the kernel does not report changes. Drain it, then read the current
  * addresses.
  */
 int p2p_net_watch_open(void);
-/* Takes all messages that wait on a descriptor of p2p_net_watch_open. Does not block.
- */
+/* Discards all messages that wait on a descriptor of p2p_net_watch_open. Does not
+ * block. */
 void p2p_net_watch_drain(int fd);
 
 /*
@@ -60,24 +60,23 @@ P2P_MUST_CHECK enum p2p_err p2p_net_connect_or_stop(const struct p2p_addr *addr,
                                                     uint64_t deadline_ms, int stop_fd,
                                                     int *fd);
 
-/* Exactly `len` bytes, or CLOSED, TIMEOUT, SYS. writev consumes `iov`: its entries are
- * changed as bytes go out. */
+/* Reads exactly `len` bytes; CLOSED, TIMEOUT, SYS. */
 P2P_MUST_CHECK enum p2p_err p2p_net_read(int fd, void *out, size_t len,
                                          uint64_t deadline_ms);
-/* As p2p_net_read. */
+/* Writes exactly `len` bytes; CLOSED, TIMEOUT, SYS. */
 P2P_MUST_CHECK enum p2p_err p2p_net_write(int fd, const void *data, size_t len,
                                           uint64_t deadline_ms);
-/* As p2p_net_read. `iov` is changed. */
+/* Writes all bytes of `iov` and changes its entries; CLOSED, TIMEOUT, SYS. */
 P2P_MUST_CHECK enum p2p_err p2p_net_writev(int fd, struct iovec *iov, int count,
                                            uint64_t deadline_ms);
 /* Reads what has arrived: at least one byte, at most `cap`. */
 P2P_MUST_CHECK enum p2p_err p2p_net_read_some(int fd, void *out, size_t cap,
                                               uint64_t deadline_ms, size_t *got);
 
-/* Without waiting: BUSY when it would block, CLOSED at the end. For event loops. */
+/* Reads without waiting: BUSY if it would block, CLOSED at the end. For event loops. */
 P2P_MUST_CHECK enum p2p_err p2p_net_try_read(int fd, void *out, size_t cap,
                                              size_t *got);
-/* As p2p_net_try_read; `*sent` may be less than `len`. */
+/* Writes without waiting; `*sent` may be less than `len`. BUSY if it would block. */
 P2P_MUST_CHECK enum p2p_err p2p_net_try_write(int fd, const void *data, size_t len,
                                               size_t *sent);
 

@@ -75,16 +75,17 @@ P2P_MUST_CHECK enum p2p_err p2p_options_parse(const struct p2p_option_set *set,
                                               void *target, int argc, char **argv,
                                               int *arguments,
                                               struct p2p_options_text **text);
-/* NULL is fine. Texts of the configuration file are gone afterwards. */
+/* Accepts NULL. Texts from the configuration file become invalid. */
 void p2p_options_free(struct p2p_options_text *text);
 
 /* The libraries that this process has loaded and their versions, a line each, as
  * --version prints them. */
 void p2p_libraries_print(void);
 
-/* Sizes and durations as above, for other places (rates, timetables). RANGE, USAGE. */
+/* Parses sizes and durations as above, for other purposes (rates, timetables). RANGE,
+ * USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_size_parse(const char *text, uint64_t *bytes);
-/* As p2p_size_parse, in milliseconds. */
+/* Parses a duration and gives it in milliseconds. RANGE, USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_duration_parse(const char *text, uint64_t *ms);
 
 #ifdef __cplusplus

@@ -21,15 +21,14 @@ extern "C" {
 #define P2P_OWNER_TOKEN_LEN  64 /* hex digits, without a NUL */
 #define P2P_OWNER_TOKEN_FILE "owner.token"
 
-/* Reads the token, and makes one when there is none that is fit. `keys_dir` exists.
- * PERMISSION and others of the system. */
+/* Reads the token, or creates one if there is no valid one. `keys_dir` exists.
+ * PERMISSION and other system errors. */
 P2P_MUST_CHECK enum p2p_err p2p_owner_token_obtain(const char *keys_dir,
                                                    char token[P2P_OWNER_TOKEN_LEN + 1]);
 
-/* Reads the token that p2p-ui has made. `uid` (may be NULL) gets the user the file
- * belongs to. NOT_FOUND: there is none. CORRUPT: the file is not a token, or not only
- * its owner's.
- */
+/* Reads the token that p2p-ui has created. `uid` (may be NULL) gets the owner of the
+ * file. NOT_FOUND: there is none. CORRUPT: the file contains no token, or other users
+ * may access it. */
 P2P_MUST_CHECK enum p2p_err p2p_owner_token_read(const char *keys_dir,
                                                  char token[P2P_OWNER_TOKEN_LEN + 1],
                                                  uid_t *uid);

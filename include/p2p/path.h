@@ -1,12 +1,11 @@
 /*
- * path - names from outside turned into files beneath a held directory.
- *
- * The only place that opens, renames, links or unlinks by a name. A root is a directory
- * descriptor; names are resolved beneath it with openat2(RESOLVE_BENEATH |
+ * path - opens files beneath a held directory by names that come from outside. The only
+ * module that opens, renames, links or unlinks files by such a name. A root is a
+ * directory descriptor; names are resolved beneath it with openat2(RESOLVE_BENEATH |
  * RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), so neither ".." nor a link nor a race
- * leads outside. A name is UTF-8, parts joined by '/', no part empty or beginning with
- * a dot: files of the program itself live in `.p2p/` beneath the root and can never be
- * named from outside. Thread-safe: a root is read-only after open.
+ * leads outside. A name is UTF-8; its parts are joined by '/', and no part is empty or
+ * begins with a dot. The program's own files are in `.p2p/` beneath the root, which no
+ * name from outside can reach. Thread-safe: a root is read-only after open.
  */
 #ifndef P2P_PATH_H
 #define P2P_PATH_H
@@ -28,8 +27,8 @@ extern "C" {
 
 struct p2p_root; /* *returned owned*, free with p2p_root_close */
 
-/* Opens a directory; `create` makes it (0700 for mode 0700, and parents) when missing.
- */
+/* Opens a directory; with `create`, makes it and its parents if missing (0700 for mode
+ * 0700). */
 P2P_MUST_CHECK enum p2p_err p2p_root_open(const char *directory, bool create,
                                           mode_t mode, struct p2p_root **out);
 /* NULL is fine. */
@@ -37,8 +36,8 @@ void p2p_root_close(struct p2p_root *root);
 int p2p_root_fd(const struct p2p_root *root);           /* borrowed */
 const char *p2p_root_path(const struct p2p_root *root); /* as it was given; borrowed */
 
-/* False when its path leads nowhere now, or to another folder: it was moved, deleted or
- * mounted over. A path that cannot be looked at says nothing. */
+/* False if its path leads to nothing or to another folder now: it was moved, deleted or
+ * mounted over. True if the path cannot be checked. */
 bool p2p_root_is_in_place(const struct p2p_root *root);
 
 /* Opens a regular file for reading. NOT_FOUND for anything else (folder, link, device).
@@ -47,7 +46,7 @@ P2P_MUST_CHECK enum p2p_err p2p_root_open_file(const struct p2p_root *root,
                                                const char *name, int *fd,
                                                struct stat *st);
 
-/* The same without opening it: also for files that cannot be read. */
+/* The same without opening the file; also for unreadable files. */
 P2P_MUST_CHECK enum p2p_err p2p_root_stat(const struct p2p_root *root, const char *name,
                                           struct stat *st);
 
@@ -66,7 +65,7 @@ P2P_MUST_CHECK enum p2p_err p2p_root_walk(const struct p2p_root *root,
  * entries are read (to watch it): `fd` is borrowed for the call, the root's own name is
  * "". */
 typedef enum p2p_err p2p_visit_folder(void *arg, const char *name, int fd);
-/* An entry of `folder` that is passed over; `leaf` may hold any bytes. */
+/* Called for an entry of `folder` that is skipped; `leaf` may contain any bytes. */
 typedef void p2p_visit_left_out(void *arg, const char *folder, const char *leaf,
                                 const char *reason);
 struct p2p_walk {
@@ -89,7 +88,7 @@ P2P_MUST_CHECK enum p2p_err p2p_root_open_private(const struct p2p_root *root,
 /* Removes a private file. NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err p2p_root_unlink_private(const struct p2p_root *root,
                                                     const char *name);
-/* EXISTS when `to` is taken. */
+/* Renames a private file. EXISTS if `to` exists. */
 P2P_MUST_CHECK enum p2p_err p2p_root_move_private(const struct p2p_root *root,
                                                   const char *from, const char *to);
 /* Removes private files whose name ends in `suffix` and that were not written since
@@ -107,12 +106,13 @@ P2P_MUST_CHECK enum p2p_err p2p_root_private_path(const struct p2p_root *root,
                                                   const char *name, char *out,
                                                   size_t cap);
 
-/* What to do when the name is taken. */
+/* What to do if the name is taken. */
 enum p2p_on_conflict {
     P2P_CONFLICT_FAIL,
     P2P_CONFLICT_RENAME,
     P2P_CONFLICT_OVERWRITE,
-    P2P_CONFLICT_SKIP, /* of a download: what has the name is kept; here as FAIL */
+    P2P_CONFLICT_SKIP, /* for a download: the existing file is kept; here the same as
+                        * FAIL */
 };
 
 /*
@@ -140,15 +140,16 @@ P2P_MUST_CHECK enum p2p_err p2p_root_publish_unflushed(const struct p2p_root *ro
  * are removed. NOT_FOUND for anything but a regular file. */
 P2P_MUST_CHECK enum p2p_err p2p_root_unlink(const struct p2p_root *root,
                                             const char *name);
-/* As p2p_root_unlink. Folders in `to` are made. */
+/* Renames a public file; see p2p_root_unlink. Folders in `to` are made. */
 P2P_MUST_CHECK enum p2p_err p2p_root_rename(const struct p2p_root *root,
                                             const char *from, const char *to);
-/* Takes a public file back into a private one (undo of delete keeps it there). */
+/* Turns a public file into a private one (a deleted file is kept there for undo). */
 P2P_MUST_CHECK enum p2p_err p2p_root_withdraw(const struct p2p_root *root,
                                               const char *name,
                                               const char *private_name);
 
-/* Writes a small private state file whole: aside, flushed, renamed over the old one. */
+/* Writes a small private file completely: writes a temporary file, flushes it, and
+ * renames it over the old one. */
 P2P_MUST_CHECK enum p2p_err p2p_root_replace_private(const struct p2p_root *root,
                                                      const char *name, const void *data,
                                                      size_t len);

@@ -26,19 +26,19 @@ P2P_MUST_CHECK enum p2p_err p2p_probe_open(const struct p2p_root *root,
                                            struct p2p_probe **out);
 void p2p_probe_close(struct p2p_probe *probe); /* NULL is fine */
 
-/* FILE_TOO_BIG when the file system has no files of this size. */
+/* FILE_TOO_BIG if the file system does not allow files of this size. */
 P2P_MUST_CHECK enum p2p_err p2p_probe_size(struct p2p_probe *probe, uint64_t size);
 
 /*
- * Whether a file can be stored under this name. TARGET_NAME: the file system refuses
- * it; `works` (P2P_NAME_MAX + 1 bytes) gets a name like it that was tried, or "".
- * IN_THE_WAY: a file or a link stands where one of its folders has to be. OTHER_DISK:
+ * Checks whether a file can be stored under this name. TARGET_NAME: the file system
+ * refuses it; `works` (P2P_NAME_MAX + 1 bytes) gets a similar name that was tried, or
+ * "". IN_THE_WAY: a file or a link has the name of one of its folders. OTHER_DISK:
  * another file system is mounted at one of its folders.
  */
 P2P_MUST_CHECK enum p2p_err p2p_probe_name(struct p2p_probe *probe, const char *name,
                                            char *works);
 
-/* DISK_FULL becomes NO_INODES when it is not bytes that are missing. */
+/* Changes DISK_FULL to NO_INODES if bytes are free but inodes are not. */
 enum p2p_err p2p_root_full_reason(const struct p2p_root *root, enum p2p_err err);
 
 #ifdef __cplusplus

@@ -1,11 +1,10 @@
 /*
- * rank - who is asked first. Trust decides, count never does.
- *
- * One order for everything that chooses among peers: those the user trusts, those the
- * user has met (p2p_known_met), then the rest. Among equals the order is random, with a
- * key of this process: ids cost nothing, and nobody can make one that comes first. The
- * blocked come last and are never chosen. Knows nothing of downloads, registries or
- * files. Thread-safe.
+ * rank - the order in which peers are asked. Trust decides, numbers never do. All code
+ * that chooses among peers uses this order: trusted peers first, then those the user
+ * has met (p2p_known_met), then the rest. Equal peers are in random order, with a key
+ * of this process, because ids cost nothing and nobody should be able to make one that
+ * comes first. Blocked peers come last and are never chosen. Knows nothing of
+ * downloads, registries or files. Thread-safe.
  */
 #ifndef P2P_RANK_H
 #define P2P_RANK_H
@@ -24,7 +23,7 @@ extern "C" {
 
 enum p2p_rank {
     P2P_RANK_TRUSTED,
-    P2P_RANK_MET, /* remembered as SEEN, or named by the user just now */
+    P2P_RANK_MET, /* known as SEEN, or named by the user just now */
     P2P_RANK_NEW,
     P2P_RANK_BLOCKED,
     P2P_RANKS
@@ -32,16 +31,16 @@ enum p2p_rank {
 const char *
 p2p_rank_name(enum p2p_rank rank); /* "trusted", "known", "new", "blocked" */
 
-/* What the known peers say about this one; NEW for NULL. */
+/* The rank of a peer, from the list of known peers; NEW for NULL. */
 enum p2p_rank p2p_rank_of(struct p2p_identity *identity, const struct p2p_id *id);
 
 /* The random order among equals: SipHash-2-4 with the key of this process. */
 uint64_t p2p_rank_order(const void *data, size_t len);
 
-/* One of those to choose among. */
+/* One of the peers to choose from. */
 struct p2p_ranked {
     enum p2p_rank rank;
-    size_t turn;    /* compared first among equals; 0 for all: only chance decides */
+    size_t turn; /* compared first among equals; with 0 for all, the order is random */
     uint64_t order; /* of p2p_rank_order */
     size_t index;   /* the caller's */
 };
@@ -61,10 +60,10 @@ struct p2p_net_of {
     uint8_t prefix[8];
 };
 bool p2p_rank_net(const struct p2p_addr *addr, struct p2p_net_of *out);
-/* Both have such a network, and it is the same. */
+/* True if both have such a network and it is the same. */
 bool p2p_rank_same_net(const struct p2p_addr *a, const struct p2p_addr *b);
 
-/* Strangers of one such network that are asked at a time. */
+/* The number of unknown peers of one such network that are asked at a time. */
 #define P2P_RANK_PER_NET_MAX 4
 
 /* The addresses at which a trusted or met peer is remembered: a registry may say where

@@ -1,9 +1,8 @@
 /*
- * rate - token buckets, and timetables of rates.
- *
- * A bucket holds bytes, filled at a rate from a clock the caller gives; nothing here
- * waits or sleeps. Burst: the larger of 64 KiB and 20 ms. A bucket of rate 0 is
- * unlimited. Thread-safe (one lock inside).
+ * rate - token buckets, and timetables of rates. A bucket is filled with bytes at a
+ * rate, by a clock that the caller passes; nothing here waits. The burst is the larger
+ * of 64 KiB and 20 ms. A bucket with rate 0 is unlimited. Thread-safe (one lock
+ * inside).
  */
 #ifndef P2P_RATE_H
 #define P2P_RATE_H
@@ -26,26 +25,26 @@ struct p2p_rate {
     uint64_t bytes_per_s P2P_GUARDED_BY(p2p_rate_lock);
     double tokens P2P_GUARDED_BY(p2p_rate_lock);
     uint64_t last_us P2P_GUARDED_BY(p2p_rate_lock);
-    /* A wider bucket that every take has to pass as well (one download within the
-     * limit of all); NULL after init; borrowed. */
+    /* A second bucket from which every take must take as well (the limit of all
+     * downloads); NULL after init; borrowed. */
     struct p2p_rate *parent;
 };
 
-/* A full bucket of `bytes_per_s` (0: no limit). `now_us` is p2p_now_us, here and below.
- */
+/* Starts with a full bucket of `bytes_per_s` (0: no limit). `now_us` is p2p_now_us,
+ * here and below. */
 void p2p_rate_init(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
-/* Destroys the lock. No thread may use the bucket any longer, as `parent` or directly.
- */
+/* Destroys the lock. No thread may use the bucket any longer, neither directly nor as
+ * `parent`. */
 void p2p_rate_clear(struct p2p_rate *rate);
-/* Changes the rate. The content of the bucket stays; a debt is cut to one burst of the
+/* Changes the rate. The bucket keeps its content; a debt is reduced to one burst of the
  * new rate. */
 void p2p_rate_set(struct p2p_rate *rate, uint64_t bytes_per_s, uint64_t now_us);
 /* Takes `bytes` when the bucket is not in debt and returns 0; else takes nothing and
  * returns the microseconds until it is worth asking again. */
 uint64_t p2p_rate_take(struct p2p_rate *rate, uint64_t bytes, uint64_t now_us);
-/* Charges bytes that were sent without a take, here and in the wider buckets. They
- * become a debt that later takes wait for. Negative: the bytes were not sent after all.
- */
+/* Takes bytes that were sent without asking, here and in the parent buckets. They
+ * become a debt that later takes wait for. Negative: the bytes were not sent after
+ * all. */
 void p2p_rate_charge(struct p2p_rate *rate, int64_t bytes);
 
 /* "2M", "off", or "08:00,2M 23:00,off" (local time; the last entry holds over
@@ -61,7 +60,7 @@ struct p2p_timetable {
 /* Reads the texts above. USAGE, RANGE. */
 P2P_MUST_CHECK enum p2p_err p2p_timetable_parse(const char *text,
                                                 struct p2p_timetable *out);
-/* Bytes per second that hold at this minute of the day (0 to 1439); 0: no limit. */
+/* The bytes per second at this minute of the day (0 to 1439); 0: no limit. */
 uint64_t p2p_timetable_rate(const struct p2p_timetable *table, unsigned minute_of_day);
 
 #ifdef __cplusplus

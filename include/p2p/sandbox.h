@@ -1,15 +1,13 @@
 /*
- * sandbox - takes from this process what it does not need, for the rest of its life.
- *
- * Rules name folders and files; p2p_sandbox_enter then drops all capabilities, sets
- * no_new_privs, confines the file system with Landlock and the system calls with a
- * seccomp allow list. What the C library, OpenSSL, libcurl and name resolution read is
- * added by p2p_sandbox_allow_system. A rule holds the folder that has the name when the
- * rule is made: another one that takes its place later is not covered (guardian.h
- * starts a new process then).
- *
- * Trust boundary: code that was taken over after p2p_sandbox_enter. It knows nothing of
- * peers, keys or HTTP. One thread, before others start.
+ * sandbox - removes all rights that this process does not need, for the rest of its
+ * life. Rules name folders and files; p2p_sandbox_enter then drops all capabilities,
+ * sets no_new_privs, restricts the file system with Landlock, and restricts the system
+ * calls with a seccomp allow list. p2p_sandbox_allow_system adds the files that the C
+ * library, OpenSSL, libcurl and name resolution read. A rule is for the folder that has
+ * the name when the rule is made: another folder that replaces it later is not allowed
+ * (guardian.h starts a new process then). Trust boundary: code that an attacker
+ * controls after p2p_sandbox_enter. It knows nothing of peers, keys or HTTP. One
+ * thread, before others start.
  */
 #ifndef P2P_SANDBOX_H
 #define P2P_SANDBOX_H
@@ -39,7 +37,7 @@ struct p2p_sandbox_rules {
         enum p2p_sandbox_access access;
     } at[P2P_SANDBOX_RULES_MAX];
     size_t count;
-    /* Folders that the parent looks at: when another one has the name, the rules are
+    /* Folders that the parent checks: when another folder has the name, the rules are
      * out of date. */
     struct {
         char *path;
@@ -50,23 +48,22 @@ struct p2p_sandbox_rules {
 
 /* No rules: nothing is allowed. */
 void p2p_sandbox_rules_init(struct p2p_sandbox_rules *rules);
-/* Closes and frees what the rules hold. */
+/* Closes and frees the content of the rules. */
 void p2p_sandbox_rules_clear(struct p2p_sandbox_rules *rules);
 
-/* Allows what `path` names now, with all beneath it. A path that does not exist is left
- * out: P2P_OK. */
+/* Allows the file or folder that `path` names now, and everything in it. A path that
+ * does not exist is left out: P2P_OK. */
 P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow(struct p2p_sandbox_rules *rules,
                                               const char *path,
                                               enum p2p_sandbox_access access);
-/* The same for a folder of the user's, made with `mode` when it is missing. */
+/* The same for a folder of the user; it is created with `mode` if missing. */
 P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_folder(struct p2p_sandbox_rules *rules,
                                                      const char *path, unsigned mode,
                                                      enum p2p_sandbox_access access);
-/* A folder to read, and to write its `.p2p`, which is made when it is missing and can
- * be made. */
+/* Allows to read a folder and to write its `.p2p`, which is created if possible. */
 P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_shared(struct p2p_sandbox_rules *rules,
                                                      const char *path);
-/* Has the parent watch the folder that was allowed last. Copies `path`. */
+/* Makes the parent check the folder that was allowed last. Copies `path`. */
 P2P_MUST_CHECK enum p2p_err p2p_sandbox_watch(struct p2p_sandbox_rules *rules,
                                               const char *path);
 /* Libraries, certificates, name resolution, time zones, devices without secrets:
@@ -75,13 +72,13 @@ P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_system(struct p2p_sandbox_rules *r
 
 /* What is in force. */
 struct p2p_sandbox_state {
-    int landlock_abi; /* 0: the kernel has none, or too old a one */
+    int landlock_abi; /* 0: the kernel has none, or one that is too old */
     bool seccomp;     /* false: built without libseccomp, or the kernel has none */
 };
 
 /* The Landlock version of this kernel that the sandbox can use; 0: none. */
 int p2p_sandbox_landlock_abi(void);
-/* Whether this build can filter system calls. */
+/* True if this build can filter system calls. */
 bool p2p_sandbox_has_seccomp(void);
 /* False in builds with sanitizers, whose own calls the sandbox would refuse. */
 bool p2p_sandbox_is_possible(void);

@@ -1,5 +1,6 @@
 /*
- * service - how a daemon lives: signals taken by one waiter, the ready line, systemd.
+ * service - the life of a daemon: one thread waits for signals, the ready line,
+ * systemd.
  */
 #ifndef P2P_SERVICE_H
 #define P2P_SERVICE_H
@@ -21,9 +22,11 @@ extern "C" {
  * order. */
 void p2p_service_begin(void);
 
-/* Whether this program may open as many files as a daemon needs; logs why not. */
+/* True if this program may open as many files as a daemon needs; otherwise logs the
+ * reason. */
 bool p2p_service_has_descriptors(void);
-/* Logs why a daemon cannot listen, and what to do: one text for all three. */
+/* Logs the reason why a daemon cannot listen, and what to do: the same text for all
+ * daemons. */
 void p2p_service_say_no_listener(enum p2p_err err, const char *host, unsigned port);
 
 /* Prints `ready <program> <format...>` on stdout (flushed) and tells systemd (when
@@ -33,11 +36,12 @@ void p2p_service_ready(const char *program, const char *format, ...)
 
 /* Whether a SIGHUP says that the terminal of this program has gone (`code` and `pid` as
  * in its siginfo), and is no request to read the settings again: it had one at the
- * start, has none now, and the signal came from the kernel, from the session's leader (a
- * shell that passes it on) or from the process that started it. Never after nohup. */
+ * start, has none now, and the signal came from the kernel, from the session's leader
+ * (a shell that passes it on) or from the process that started it. Never after nohup.
+ */
 bool p2p_service_has_lost_terminal(int code, int pid);
 
-/* What SIGHUP does while p2p_service_wait waits, on its thread; NULL: nothing. */
+/* The action of SIGHUP while p2p_service_wait waits, on its thread; NULL: none. */
 typedef void p2p_service_hangup_fn(void *arg);
 /* Sets the function. Call it before p2p_service_wait. */
 void p2p_service_on_hangup(p2p_service_hangup_fn *fn, void *arg);

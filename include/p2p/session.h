@@ -61,10 +61,10 @@ P2P_MUST_CHECK enum p2p_err p2p_direction_peek(const uint8_t *data, size_t len,
 P2P_MUST_CHECK enum p2p_err p2p_direction_open(struct p2p_direction *d, uint8_t *frame,
                                                size_t size, uint64_t now_s,
                                                uint8_t **plain, size_t *plain_len);
-/* It is time for p2p_direction_rekey: a limit of the epoch (frames, bytes, seconds) is
+/* True if p2p_direction_rekey is due: a limit of the epoch (frames, bytes, seconds) is
  * near or reached. */
 bool p2p_direction_wants_rekey(const struct p2p_direction *d, uint64_t now_s);
-/* Seals a REKEY record into `frame` (P2P_FRAME_SIZE(1) bytes) and goes to the next
+/* Encrypts a REKEY record into `frame` (P2P_FRAME_SIZE(1) bytes) and starts the next
  * epoch. */
 P2P_MUST_CHECK enum p2p_err p2p_direction_rekey(struct p2p_direction *d, uint8_t *frame,
                                                 const struct p2p_nonce *nonce,
@@ -76,8 +76,8 @@ struct p2p_session1;
 P2P_MUST_CHECK enum p2p_err p2p_session1_new(const struct p2p_secret *key,
                                              struct p2p_session1 **out);
 void p2p_session1_free(struct p2p_session1 *s); /* wipes */
-/* Fewer than `margin` frames are left before P2P_FRAME1_NONCES_MAX: time to connect
- * again. False, and 0, for NULL. */
+/* True if fewer than `margin` frames are left before P2P_FRAME1_NONCES_MAX: connect
+ * again. False (and 0) for NULL. */
 bool p2p_session1_is_worn(const struct p2p_session1 *s, size_t margin);
 size_t p2p_session1_memory(const struct p2p_session1 *s); /* grows with the nonces */
 /* Seals in place (layout of p2p_frame_seal). `nonce` is random and new for each frame.
@@ -85,12 +85,12 @@ size_t p2p_session1_memory(const struct p2p_session1 *s); /* grows with the nonc
 P2P_MUST_CHECK enum p2p_err p2p_session1_seal(struct p2p_session1 *s, uint8_t *frame,
                                               size_t plain_len,
                                               const struct p2p_nonce *nonce);
-/* AUTH also for a nonce that was seen before on this connection. */
+/* Decrypts a frame. AUTH also for a nonce that was used before on this connection. */
 P2P_MUST_CHECK enum p2p_err p2p_session1_open(struct p2p_session1 *s, uint8_t *frame,
                                               size_t size, uint8_t **plain,
                                               size_t *plain_len);
 
-/* Protocol 1's hello, both ways. */
+/* The HELLO of protocol 1, in both directions. */
 #define P2P_HELLO1_SIZE   (6 + P2P_ID_HEX_LEN + 1 + P2P_PEM_LEN)
 #define P2P_SESSION1_SIZE (8 + P2P_RSA_LEN)
 /* Writes our hello: id and key. */
@@ -107,8 +107,8 @@ P2P_MUST_CHECK enum p2p_err p2p_hello1_parse(const uint8_t *data, size_t len,
 P2P_MUST_CHECK enum p2p_err p2p_session1_offer(const struct p2p_spki *client,
                                                const struct p2p_secret *key,
                                                uint8_t out[P2P_SESSION1_SIZE]);
-/* Client: takes the session key out of that message. MALFORMED, AUTH; `key` is zero
- * then. */
+/* Client: decrypts the session key from that message. MALFORMED, AUTH; then `key` is
+ * zero. */
 P2P_MUST_CHECK enum p2p_err p2p_session1_accept(const struct p2p_rsa *own,
                                                 const uint8_t in[P2P_SESSION1_SIZE],
                                                 struct p2p_secret *key);

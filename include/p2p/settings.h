@@ -22,23 +22,23 @@ extern "C" {
 
 struct p2p_settings; /* *returned owned*, free with p2p_settings_close */
 
-/* A file that does not exist is an empty one. TOO_LARGE: over 256 KiB. MALFORMED: no
- * UTF-8 text. */
+/* Opens the file; a missing file counts as empty. TOO_LARGE: over 256 KiB. MALFORMED:
+ * not UTF-8 text. */
 P2P_MUST_CHECK enum p2p_err p2p_settings_open(const char *path,
                                               struct p2p_settings **out);
 /* NULL is fine. */
 void p2p_settings_close(struct p2p_settings *settings);
 
-/* Whether a program reads this name in this section; `why` gets a sentence if none
- * does. */
+/* True if a program reads this name in this section; otherwise `why` gets a
+ * sentence. */
 bool p2p_settings_are_known(const char *section, const char *name, char *why,
                             size_t cap);
 
-/* The values of one name, `cap` at most; returns how many there are. */
+/* Reads the values of one name, at most `cap`; returns their number. */
 size_t p2p_settings_get(const struct p2p_settings *settings, const char *section,
                         const char *name, const char **values, size_t cap);
 
-/* Each setting in the order of the file. */
+/* Visits each setting in the order of the file. */
 typedef void p2p_settings_fn(void *arg, const char *section, const char *name,
                              const char *value);
 void p2p_settings_each(const struct p2p_settings *settings, p2p_settings_fn *fn,
@@ -50,7 +50,8 @@ P2P_MUST_CHECK enum p2p_err p2p_settings_set(struct p2p_settings *settings,
                                              const char *section, const char *name,
                                              const char *const *values, size_t count);
 
-/* Writes the file whole (aside, flushed, renamed), mode 0600; makes its folder. */
+/* Writes the file completely (as a temporary file, flushed and renamed), with mode
+ * 0600; creates its folder. */
 P2P_MUST_CHECK enum p2p_err p2p_settings_save(const struct p2p_settings *settings);
 
 #ifdef __cplusplus

@@ -19,14 +19,14 @@ extern "C" {
 
 /*
  * out[i] = SHA-256(data + i * stride .. + len) for i < count. stride >= len. Any
- * alignment, any len including 0. `out` may begin where `data` does when stride >= 32:
- * so a level of a tree is folded in place.
+ * alignment, any len including 0. `out` may begin at `data` if stride >= 32, so that a
+ * level of a tree can be folded in place.
  */
 P2P_MUST_CHECK enum p2p_err p2p_sha256_lanes(const uint8_t *data, size_t stride,
                                              size_t len, size_t count,
                                              struct p2p_digest *out);
 
-/* What was chosen: "avx512", "avx2", "sha-ni", "openssl". */
+/* The chosen implementation: "avx512", "avx2", "sha-ni", "openssl". */
 const char *p2p_sha256_lanes_name(void);
 
 #ifdef __cplusplus

@@ -22,7 +22,7 @@ extern "C" {
 enum { P2P_STITCHED_LEAVES = 16 };
 #define P2P_STITCHED_SIZE ((size_t)P2P_STITCHED_LEAVES * P2P_BLOCK_SIZE)
 
-/* Whether one pass is what happens. */
+/* True if one pass does both. */
 bool p2p_sha256_is_stitched(void);
 
 /*

@@ -64,11 +64,11 @@ struct p2p_share_options {
      * NULL: only its own index tells. */
     const char *keys_dir, *program;
 };
-/* Returns before the folder is looked through: see p2p_share_wait_idle. Makes the
- * folder when it is missing. */
+/* Opens the share and returns before the folder was scanned: see p2p_share_wait_idle.
+ * Creates the folder if it is missing. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open(const struct p2p_share_options *opt,
                                            struct p2p_share **out);
-/* Stops its threads and waits for them; NULL is fine. Close its open files first. */
+/* Stops its threads and waits for them; accepts NULL. Close its open files first. */
 void p2p_share_close(struct p2p_share *share);
 const struct p2p_root *p2p_share_root(const struct p2p_share *share); /* borrowed */
 
@@ -83,12 +83,12 @@ struct p2p_share_entry {
     bool sha256_known;
 };
 
-/* NOT_FOUND (also for names that may not be used); BUSY while the file is there but not
- * hashed yet. */
+/* Finds a file by name. NOT_FOUND (also for invalid names); BUSY while the file exists
+ * but is not hashed yet. */
 P2P_MUST_CHECK enum p2p_err p2p_share_find_name(struct p2p_share *share,
                                                 const char *name,
                                                 struct p2p_share_entry *out);
-/* Any one of the files with this content. */
+/* Finds any one of the files with this content. */
 P2P_MUST_CHECK enum p2p_err p2p_share_find_root(struct p2p_share *share,
                                                 const struct p2p_digest *root,
                                                 struct p2p_share_entry *out);
@@ -99,22 +99,22 @@ P2P_MUST_CHECK enum p2p_err p2p_share_layer(struct p2p_share *share,
                                             uint64_t first, uint32_t count,
                                             struct p2p_digest *out);
 
-/* Pages through the files in order of name: those after `after` ("" at first), at most
- * `max`.
- * `*count` 0 at the end. */
+/* Lists the files in order of name, a page at a time: those after `after` ("" at
+ * first), at most `max`. `*count` is 0 at the end. */
 P2P_MUST_CHECK enum p2p_err p2p_share_list(struct p2p_share *share, const char *after,
                                            struct p2p_share_entry *out, size_t max,
                                            size_t *count);
 struct p2p_share_totals {
     uint64_t files, bytes;
-    uint64_t hashing_files, hashing_bytes; /* tree or SHA-256 still to come */
-    uint64_t hashed_bytes;                 /* for trees by this process, since open */
+    uint64_t hashing_files, hashing_bytes; /* the tree or SHA-256 is not ready yet */
+    uint64_t hashed_bytes;                 /* bytes hashed for trees by this process
+                                            * since open */
     uint64_t generation;                   /* rises with every change */
     bool is_away; /* the folder is not at its path now, or is empty and was not:
                      nothing is shared until it returns */
     uint64_t missing_files; /* files that an empty folder had, unconfirmed; or 0 */
 };
-/* Counters of this moment. Does not block on the disk. */
+/* The current counters. Does not wait for the disk. */
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
 
 /*
@@ -144,17 +144,17 @@ P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
                                                 uint64_t offset, void *out, size_t len);
 
 /*
- * What lies in the folder and is not shared, with the reason as a sentence ("it
- * contains ':'"), in order of name: names that may not be used, links, special files,
- * files that cannot be read. A folder counts once, with all it holds. `name` is fit to
- * be shown (odd bytes are escaped). A last visit with an empty name tells how many more
- * there are.
+ * Visits the files in the folder that are not shared, each with the reason as a
+ * sentence ("it contains ':'"), in order of name: invalid names, links, special files,
+ * unreadable files. A folder counts once, with everything in it. `name` can be shown
+ * (odd bytes are escaped). A last visit with an empty name gives the number of further
+ * files.
  */
 typedef void p2p_share_visit_problem(void *arg, const char *name, const char *reason);
 P2P_MUST_CHECK enum p2p_err
 p2p_share_problems(struct p2p_share *share, p2p_share_visit_problem *visit, void *arg);
-/* The same from another process, for the folder `root` that some program shares.
- * NOT_FOUND when none has shared it yet. */
+/* The same from another process, for the folder `root` that a program shares.
+ * NOT_FOUND: no program has shared it yet. */
 P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
                                                   p2p_share_visit_problem *visit,
                                                   void *arg);
@@ -163,17 +163,18 @@ P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
  * system does not report (network folders). */
 P2P_MUST_CHECK enum p2p_err p2p_share_request_scan(const struct p2p_root *root);
 
-/* The owner says that the files were deleted: an empty folder is no longer away. Asks
- * the process that scans the folder. */
+/* Confirms for the owner that the files were deleted: an empty folder is no longer
+ * away. Asks the process that scans the folder. */
 P2P_MUST_CHECK enum p2p_err p2p_share_confirm(struct p2p_share *share);
 /* The same from another process. */
 P2P_MUST_CHECK enum p2p_err p2p_share_confirm_at(const struct p2p_root *root);
-/* As missing_files of the totals, from another process. NOT_FOUND when no program has
- * shared the folder yet. */
+/* Reads the number of files that an empty folder had (missing_files of the totals),
+ * from another process. NOT_FOUND: no program has shared the folder yet. */
 P2P_MUST_CHECK enum p2p_err p2p_share_missing_at(const struct p2p_root *root,
                                                  uint64_t *files);
 
-/* What `program` wrote down of its shared folder in the folder of its keys. */
+/* Reads the record that `program` has stored about its shared folder in the keys
+ * directory. */
 struct p2p_share_record {
     char path[4096]; /* absolute */
     uint64_t files;  /* about as many as it shared last */

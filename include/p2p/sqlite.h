@@ -38,8 +38,8 @@ P2P_MUST_CHECK enum p2p_err p2p_sqlite_prepare(sqlite3 *db, const char *sql,
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_run(sqlite3 *db, const char *sql);
 /* Runs a bound statement that gives no rows, and makes it ready for the next time. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_done(sqlite3_stmt *stmt);
-/* The next row of a bound statement: `*row` false at the end, when it is made ready for
- * the next time. To stop before: sqlite3_reset. */
+/* Steps to the next row of a bound statement: `*row` is false at the end; the statement
+ * is then ready for the next use. To stop before the end, call sqlite3_reset. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_next(sqlite3_stmt *stmt, bool *row);
 /* Copies a blob of exactly `len` bytes out of a row; CORRUPT otherwise. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_get_blob(sqlite3_stmt *stmt, int column,

@@ -16,8 +16,8 @@
 extern "C" {
 #endif
 
-/* Hash of one chunk (`len` bytes, 1..chunk size) as it stands in the layer of a file
- * with geometry `g`. For a file of one chunk that is the root. */
+/* Computes the hash of one chunk (`len` bytes, 1..chunk size) as it is in the layer of
+ * a file with geometry `g`. For a file of one chunk, that is the root. */
 P2P_MUST_CHECK enum p2p_err p2p_tree_chunk(const struct p2p_chunks *g,
                                            const uint8_t *data, size_t len,
                                            struct p2p_digest *out);

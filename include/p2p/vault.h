@@ -29,7 +29,7 @@ void p2p_vault_free(void *block);
 /* The size of a block of the vault or of the heap, which is at least the requested
  * size. */
 size_t p2p_vault_capacity(void *block);
-/* Whether the address is in the vault. */
+/* True if the address is in the vault. */
 bool p2p_vault_holds(const void *at);
 
 struct p2p_vault_state {

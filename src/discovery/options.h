@@ -2,8 +2,8 @@
 #ifndef P2P_DISCOVERY_OPTIONS_H
 #define P2P_DISCOVERY_OPTIONS_H
 
-#include "p2p/guardian.h"
 #include "http/tls.h"
+#include "p2p/guardian.h"
 #include "p2p/options.h"
 
 struct discovery_options {
@@ -29,7 +29,8 @@ struct discovery_options {
     struct http_tls_options tls; /* --tls-cert, --tls-key */
 };
 
-/* As p2p_options_parse(): P2P_OK, CANCELLED (help was shown) or USAGE (said why). */
+/* Parses the options. P2P_OK, CANCELLED (help was shown), or USAGE (a message was
+ * shown). */
 P2P_MUST_CHECK enum p2p_err discovery_options_parse(struct discovery_options *opt,
                                                     int argc, char **argv,
                                                     struct p2p_options_text **text);

@@ -41,7 +41,8 @@ struct ui_options {
     struct p2p_options_text *text; /* memory that the pointers above may point into */
 };
 
-/* As p2p_options_parse; also checks options that belong together. */
+/* Parses the options like p2p_options_parse, and checks options that belong together.
+ */
 P2P_MUST_CHECK enum p2p_err ui_options_parse(struct ui_options *opt, int argc,
                                              char **argv);
 void ui_options_clear(struct ui_options *opt);
