@@ -1,9 +1,8 @@
 /*
- * hasher - the threads that read and hash files.
- *
- * Shortest rest first: a thread looks for the job with the least left to read after
- * every span, trees before whole-file hashes (a tree is what makes a file shareable).
- * So a small file never waits for a large one. Holes are hashed without being read.
+ * hasher - the threads that read and hash files. The job with the least remaining data
+ * comes first: after every span a thread chooses again, trees before whole-file hashes
+ * (a tree is needed to share a file). So a small file never waits for a large one.
+ * Holes are hashed without being read.
  */
 #ifndef P2P_SHARE_HASHER_H
 #define P2P_SHARE_HASHER_H
@@ -16,15 +15,15 @@ P2P_MUST_CHECK enum p2p_err p2p_hasher_new(const struct p2p_root *root,
                                            struct p2p_hasher **out);
 void p2p_hasher_free(struct p2p_hasher *hasher);
 void p2p_hasher_add(struct p2p_hasher *hasher, struct p2p_hash_job *job); /* takes it */
-/* Ends a job that nobody wants any longer, soon: it comes back with CANCELLED, or
- * finished. The caller still owns its view of it until p2p_hasher_take. */
+/* Ends a job whose result is no longer needed. It comes back soon, with CANCELLED or
+ * finished. The caller must not free it before p2p_hasher_take. */
 void p2p_hasher_cancel(struct p2p_hasher *hasher, struct p2p_hash_job *job);
-/* Finished jobs as a list (owned), NULL for none. wake_fd (an eventfd) is written when
- * there are. */
+/* Takes the finished jobs as a list (owned); NULL if there are none. wake_fd (an
+ * eventfd) is written when there are some. */
 struct p2p_hash_job *p2p_hasher_take(struct p2p_hasher *hasher);
 
-/* How far the jobs of large files have come. They stay the hasher's; of `layer` only
- * what is settled may be read. */
+/* Visits the unfinished jobs of large files, to save their progress. They still belong
+ * to the hasher; only the settled part of `layer` may be read. */
 struct p2p_hash_progress {
     struct p2p_hash_job *job;
     uint64_t settled;                   /* tree: chunks */
@@ -34,8 +33,9 @@ struct p2p_hash_progress {
 size_t p2p_hasher_progress(struct p2p_hasher *hasher, struct p2p_hash_progress *out,
                            size_t max);
 
-/* Up to this size the SHA-256 comes with the tree; beyond, the tree first: that is when
- * the file can be shared, and it takes a fifth of the time. */
+/* Up to this size, the SHA-256 is computed together with the tree. For larger files the
+ * tree comes first: the file can be shared then, and the tree takes a fifth of the
+ * time. */
 #define P2P_HASH_TOGETHER_MAX (256 * P2P_KIB)
 
 #endif

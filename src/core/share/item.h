@@ -1,6 +1,6 @@
 /*
- * item - one file of the catalogue, and what tells whether it is still the file that
- * was hashed.
+ * item - one file of the catalogue, and the data that tells whether the file is still
+ * the one that was hashed.
  */
 #ifndef P2P_SHARE_ITEM_H
 #define P2P_SHARE_ITEM_H
@@ -13,7 +13,7 @@
 
 struct p2p_hash_job;
 
-/* What tells whether a file is still the one that was hashed. */
+/* The data that tells whether a file is still the one that was hashed. */
 struct p2p_file_state {
     uint64_t size, inode;
     int64_t mtime_ns, ctime_ns;
@@ -21,28 +21,27 @@ struct p2p_file_state {
 struct p2p_file_state p2p_file_state_of(const struct stat *st);
 
 /*
- * What two states of a file say about its bytes. Size, modification time and inode tell
- * whether they changed. The time of the inode (ctime) alone tells nothing: chmod, link,
- * rename and extended attributes change it, too.
+ * The result of comparing two states of a file. Size, modification time and inode tell
+ * whether its bytes changed. The time of the inode (ctime) alone tells nothing: chmod,
+ * link, rename and extended attributes change it, too.
  */
 enum p2p_file_change {
     P2P_FILE_SAME,
-    P2P_FILE_TOUCHED, /* only the ctime differs: the bytes are the same, as far as one
-                         can tell */
+    P2P_FILE_TOUCHED, /* only the ctime differs: the bytes are probably the same */
     P2P_FILE_CHANGED,
 };
 enum p2p_file_change p2p_file_state_compare(const struct p2p_file_state *a,
                                             const struct p2p_file_state *b);
 
 enum p2p_item_state {
-    P2P_ITEM_NOTED,   /* named by an event or by the index: not looked at yet */
+    P2P_ITEM_NOTED,   /* named by an event or by the index, and not examined yet */
     P2P_ITEM_PENDING, /* there, to be hashed */
     P2P_ITEM_READY,   /* hashed: shared */
     P2P_ITEM_REFUSED, /* there, but it cannot be read: see `problem` */
-    P2P_ITEM_GONE,    /* to be freed when nothing holds it any longer */
+    P2P_ITEM_GONE,    /* removed; freed when nothing holds it any longer */
 };
 
-/* What is known of a hashed file. */
+/* The facts about a hashed file. */
 struct p2p_file_facts {
     struct p2p_file_state state;
     uint32_t chunk_size, version;
@@ -50,30 +49,32 @@ struct p2p_file_facts {
     bool sha256_known;
 };
 
-/* A file of the catalogue. Readers see `facts`, `state`, `problem`, `layer` and the
- * links by root, under the catalogue's lock; the rest is the loop's alone. */
+/* A file of the catalogue. Readers may use `facts`, `state`, `problem`, `layer` and the
+ * links by root, under the catalogue's lock; the other fields belong to the share's
+ * loop. */
 struct p2p_item {
     enum p2p_item_state state;
     enum p2p_err problem; /* REFUSED: why */
-    /* While PENDING: the state as last seen, the rest as before. */
+    /* While PENDING: the state when it was last seen; the other fields are unchanged.
+     */
     struct p2p_file_facts facts;
     struct p2p_digest *layer; /* owned; only while the index has not stored it */
     struct p2p_item *next_by_root;
     struct p2p_item *next_by_inode; /* with facts, that is a version above 0 */
     bool is_sorted;                 /* a pointer to it is in `sorted` */
     bool is_dirty, is_queued, is_owed, is_missing, is_unsaved, is_by_inode;
-    bool is_unchecked; /* may have been written unseen: to be hashed again */
+    bool is_unchecked; /* may have been written without an event: hash it again */
     bool is_held;      /* among the missing files, see share_missing.c */
-    bool is_written; /* an event told of a write since it was hashed, whatever the times
-                        say */
+    bool is_written; /* an event has reported a write since it was hashed, whatever the
+                      * times show */
     struct p2p_hash_job *job; /* with the hasher */
     struct p2p_item *next_dirty, *next_queued, *next_unsaved;
     uint64_t due_ms; /* dirty: when to look */
     uint64_t owed_bytes;
     uint64_t hashed_ms,
         hash_cost_ms;  /* when it was last hashed, and how long that took */
-    unsigned failures; /* in a row, of reading it */
-    uint32_t seen;     /* the scan that saw it last */
+    unsigned failures; /* failures to read it, in a row */
+    uint32_t seen;     /* number of the last scan that saw it */
     char name[];
 };
 

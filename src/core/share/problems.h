@@ -1,9 +1,8 @@
 /*
- * problems - the files and folders beneath the shared one that are not shared, and why.
- *
- * The owner collects them while it scans and writes them to a table of the index, where
- * followers and the command line read them. The loop's own, except for
- * p2p_problems_read.
+ * problems - the files and folders in the shared folder that are not shared, with the
+ * reasons. The owner collects them while it scans and writes them to a table of the
+ * index, where followers and the command line read them. For the share's loop only,
+ * except for p2p_problems_read.
  */
 #ifndef P2P_SHARE_PROBLEMS_H
 #define P2P_SHARE_PROBLEMS_H
@@ -11,26 +10,26 @@
 #include "core/share/catalogue.h"
 #include "core/share/index.h"
 
-/* Only so many are kept with their names; the others are counted. */
+/* Only this many are kept with their names; the others are only counted. */
 #define P2P_PROBLEMS_MAX 1000
 
 struct p2p_problems; /* *returned owned*, free with p2p_problems_free */
 P2P_MUST_CHECK enum p2p_err p2p_problems_new(struct p2p_problems **out);
 void p2p_problems_free(struct p2p_problems *problems);
-/* A scan of everything begins: what was left out before is forgotten. */
+/* A full scan begins: removes the entries of the scan before. */
 void p2p_problems_restart(struct p2p_problems *problems);
-/* Copies both. `name` may hold any bytes. */
+/* Adds an entry; copies both texts. `name` may contain any bytes. */
 void p2p_problems_add(struct p2p_problems *problems, const char *name,
                       const char *reason);
-/* Entries left out by the last scan. */
+/* The number of entries that the last scan left out. */
 size_t p2p_problems_count(const struct p2p_problems *problems);
 /* Writes them to the index, together with the catalogue's files that cannot be read, in
  * the open transaction. */
 P2P_MUST_CHECK enum p2p_err p2p_problems_store(const struct p2p_problems *problems,
                                                struct p2p_catalogue *catalogue,
                                                struct p2p_index *index);
-/* Visits what the owner wrote, in order of name. `db` is any connection to the index.
- */
+/* Visits the entries that the owner wrote, in order of name. `db` is any connection to
+ * the index. */
 P2P_MUST_CHECK enum p2p_err
 p2p_problems_read(sqlite3 *db, p2p_share_visit_problem *visit, void *arg);
 

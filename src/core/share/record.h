@@ -1,10 +1,8 @@
 /*
- * record - what a program remembers of its shared folder between two starts: where the
- * folder is, and how many files it had.
- *
- * The record lies outside of the folder, in the folder of the keys. So a program knows
- * that an empty folder had files also when it is another folder than before: the place
- * where a disk was mounted. The share's loop writes it.
+ * record - what a program remembers about its shared folder between two starts: the
+ * path of the folder, and how many files it had. The record is in the keys folder, not
+ * in the shared one. So a program recognizes an empty folder that had files, even if
+ * the folder is only the place where a disk was mounted. The share's loop writes it.
  */
 #ifndef P2P_SHARE_RECORD_H
 #define P2P_SHARE_RECORD_H
@@ -19,10 +17,10 @@ P2P_MUST_CHECK enum p2p_err p2p_record_open(const char *keys_dir, const char *pr
                                             const char *folder,
                                             struct p2p_record **out);
 void p2p_record_close(struct p2p_record *record); /* NULL is fine */
-/* Files that the folder had; 0 for NULL. */
+/* The number of files that the folder had; 0 for NULL. */
 uint64_t p2p_record_files(const struct p2p_record *record);
-/* The folder has so many now. Written when that differs much from what is written, or
- * when `is_last`: the program ends. NULL is fine. */
+/* Stores the current number of files. Written only if it differs much from the stored
+ * one, or if `is_last` (the program ends). Accepts NULL. */
 void p2p_record_set(struct p2p_record *record, uint64_t files, bool is_last);
 
 #endif

@@ -1,4 +1,4 @@
-/* Opening and closing a share, and what is asked of it. */
+/* Opens and closes a share, and answers questions about it. */
 #include "p2p/share.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
@@ -146,7 +146,7 @@ p2p_share_find_name(struct p2p_share *s, const char *name, struct p2p_share_entr
         err = P2P_OK;
     }
     p2p_rw_unlock(&s->catalogue.lock);
-    /* There, but not hashed or not even noticed yet? */
+    /* True if the file exists, but is not hashed or not even noticed yet. */
     if (err && !is_refused && p2p_root_stat(s->root, name, &st) == P2P_OK)
         err = P2P_ERR_BUSY;
     return err;
@@ -318,7 +318,7 @@ p2p_share_problems(struct p2p_share *s, p2p_share_visit_problem *visit, void *ar
     return err;
 }
 
-/* Opening makes a missing index, which is the owner's business. */
+/* Opening would create a missing index, which only the owner may do. */
 static enum p2p_err
 open_at(const struct p2p_root *root, struct p2p_index **out)
 {

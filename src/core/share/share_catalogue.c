@@ -1,4 +1,5 @@
-/* The catalogue in memory. The loop changes it, under the lock for what readers see. */
+/* The catalogue in memory. The share's loop changes it, under the lock for the fields
+ * that readers use. */
 #include <search.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -10,8 +11,8 @@
 
 #define BUCKETS_MIN 256
 
-/* Times beyond what 64 bits hold (before 1677, after 2262) become the nearest that they
- * do. */
+/* Times that do not fit into 64 bits (before 1677, after 2262) become the nearest
+ * possible one. */
 static int64_t
 nanoseconds(const struct timespec *t)
 {
@@ -86,7 +87,8 @@ compare_items(const void *a, const void *b)
                   ((const struct p2p_item *)b)->name);
 }
 
-/* The tree holds items and is asked with a name: both sides of it are the name. */
+/* The tree contains items and is searched by name, so both arguments point to a
+ * name. */
 static int
 compare_name(const void *name, const void *item)
 {
@@ -189,8 +191,8 @@ static struct p2p_item **
 inode_bucket(const struct p2p_catalogue *catalogue, uint64_t inode)
     P2P_REQUIRES_READ(p2p_catalogue_lock)
 {
-    uint64_t mixed =
-        inode * 0x9e3779b97f4a7c15u; /* Fibonacci hashing: inodes come in rows */
+    uint64_t mixed = inode * 0x9e3779b97f4a7c15u; /* Fibonacci hashing, because inode
+                                                   * numbers are often consecutive */
 
     return &catalogue->by_inode[(mixed >> 32) & (catalogue->buckets - 1)];
 }
@@ -221,7 +223,7 @@ unlink_inode(struct p2p_catalogue *catalogue, struct p2p_item *item)
     item->is_by_inode = false;
 }
 
-/* Twice the buckets when they fill up; without memory the chains grow instead. */
+/* Doubles the buckets when they fill up; without memory, the chains grow instead. */
 static void
 grow_tables(struct p2p_catalogue *catalogue) P2P_REQUIRES(p2p_catalogue_lock)
 {
@@ -322,7 +324,7 @@ push(struct p2p_item ***array, size_t *count, size_t *cap, struct p2p_item *item
     return true;
 }
 
-/* With the lock: out of what is shared. */
+/* With the lock: removes the item from the shared ones. */
 static void
 withdraw(struct p2p_catalogue *catalogue, struct p2p_item *item)
     P2P_REQUIRES(p2p_catalogue_lock)
@@ -376,8 +378,9 @@ p2p_catalogue_set_state(struct p2p_catalogue *catalogue, struct p2p_item *item,
     p2p_rw_unlock(&catalogue->lock);
 }
 
-/* Without a place by inode: another file may have it by now. A row that is about to be
- * hashed has the state of the new bytes and the root of the old ones. */
+/* Removes the item from the table by inode, because another file may have this inode
+ * now. For a row that will be hashed, the state belongs to the new bytes and the root
+ * to the old ones. */
 void
 p2p_catalogue_hold(struct p2p_catalogue *catalogue, struct p2p_item *item)
 {
@@ -459,8 +462,8 @@ p2p_catalogue_remove(struct p2p_catalogue *catalogue, struct p2p_item *item)
     tdelete(item, &catalogue->by_name, compare_items);
     catalogue->item_count--;
     p2p_rw_unlock(&catalogue->lock);
-    /* Lists and queues may still point to it. Without memory for the grave it is
-     * leaked. */
+    /* Lists and queues may still point to the item, so it is freed later. Without
+     * memory to remember it, it is leaked. */
     (void)push(&catalogue->graves, &catalogue->graves_count, &catalogue->graves_cap,
                item);
 }
@@ -488,7 +491,7 @@ compare_pointers(const void *a, const void *b)
     return compare_items(*(struct p2p_item *const *)a, *(struct p2p_item *const *)b);
 }
 
-/* Appends what is still shared; the others lose their place. */
+/* Keeps the items that are still shared; the others are removed from the list. */
 static void
 append(struct p2p_item **out, size_t *count, struct p2p_item *item)
 {

@@ -1,4 +1,4 @@
-/* Following another process that owns the folder: its index is read as it changes. */
+/* Follows another process that owns the folder: reads its index as it changes. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,7 +9,7 @@
 
 #define FOLLOW_MS       100
 #define FOLLOW_RETRY_MS 1000
-/* How often to see whether the owner has gone without a word. */
+/* How often to check whether the owner has ended without a notice. */
 #define FOLLOW_LOOK_MS 5000
 
 static void
@@ -32,7 +32,7 @@ watch_index(struct p2p_share *s)
     close(dir);
 }
 
-/* An owner that found the index damaged has made another one under the same name. */
+/* An owner that found a damaged index has made a new one with the same name. */
 static bool
 is_replaced(struct p2p_share *s)
 {
@@ -141,8 +141,8 @@ p2p_follow_round(struct p2p_share *s, uint64_t *due_ms)
         *due_ms = s->follower.due_ms;
         return false;
     }
-    if (s->follower.is_stale) /* once more soon: an owner that ends lets the lock go
-                        after its files */
+    if (s->follower.is_stale) /* check once more soon: an ending owner releases the lock
+                               * after its files */
         *due_ms = now + FOLLOW_MS;
     s->follower.is_stale = false;
     if (is_replaced(s) || !p2p_share_own_index(s))
@@ -150,7 +150,7 @@ p2p_follow_round(struct p2p_share *s, uint64_t *due_ms)
     if (!err && p2p_share_own_index(s))
         err = read_changes(s, &status);
     s->follower.due_ms = now + FOLLOW_MS;
-    if (err) { /* the owner is about to make it, or to mend it */
+    if (err) { /* the owner is about to create or repair it */
         s->follower.is_stale = true;
         s->follower.index_inode = 0;
         *due_ms = s->follower.due_ms = now + FOLLOW_RETRY_MS;

@@ -1,4 +1,4 @@
-/* One file that is hashed: opened, read, and how far it has come. */
+/* One file that is being hashed: opening, reading, and its progress. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -94,8 +94,9 @@ p2p_hash_job_span(const struct p2p_hash_job *job)
                                                  : 1;
 }
 
-/* The layer and the spans; what was hashed before an interruption is taken over, but
- * for the last span, so that there is always one that is finished by somebody. */
+/* Allocates the layer and the spans. Hashes from before an interruption are reused,
+ * except for the last span, so that a thread always finishes a span and with it the
+ * job. */
 static enum p2p_err
 make_room(struct p2p_hash_job *job)
 {

@@ -17,7 +17,7 @@
 #include "p2p/tree.h"
 
 #define BUFFER_MIN (1 * P2P_MIB)
-/* A whole-file hash gives way to other work after this many bytes. */
+/* After this many bytes, a whole-file hash lets other work go first. */
 #define FLAT_SLICE_BYTES (64 * P2P_MIB)
 
 P2P_MUTEX_KIND(p2p_hasher_lock);
@@ -26,7 +26,7 @@ struct p2p_hasher {
     int wake_fd;
     struct p2p_hasher_lock lock;
     pthread_cond_t work;
-    /* not finished, in no order */
+    /* unfinished jobs, in any order */
     struct p2p_hash_job *jobs P2P_GUARDED_BY(p2p_hasher_lock);
     struct p2p_hash_job *done P2P_GUARDED_BY(p2p_hasher_lock);
     struct p2p_hash_job **done_last P2P_GUARDED_BY(p2p_hasher_lock);
@@ -50,7 +50,7 @@ hash_span(const struct p2p_hasher *h, struct p2p_hash_job *job, uint64_t first,
           uint64_t end, uint8_t *buf)
 {
     const struct p2p_chunks *g = &job->geometry;
-    uint64_t data = 0; /* no byte before it that lies in this span is data */
+    uint64_t data = 0; /* the part of this span before it has no data */
     enum p2p_err err = P2P_OK;
 
     for (uint64_t i = first; i < end && !err; i++) {
@@ -145,8 +145,8 @@ report(struct p2p_hasher *h, struct p2p_hash_job *job)
         p2p_log_debug("cannot write to an eventfd"); /* full: it wakes anyway */
 }
 
-/* The last step of a job: the root, and whether the file was the same all the while. No
- * other thread works on it any longer. */
+/* The last step of a job: computes the root, and checks that the file did not change.
+ * No other thread works on the job any longer. */
 static void
 finish(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
 {
@@ -157,7 +157,7 @@ finish(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
     if (!job->err)
         job->err = p2p_hash_job_check(job);
     p2p_fd_close(&job->fd);
-    if (job->geometry.count <= 1) { /* its root says it all */
+    if (job->geometry.count <= 1) { /* its root is enough */
         free(job->layer);
         job->layer = NULL;
     }
@@ -198,7 +198,7 @@ open_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *buf)
     p2p_unlock(&h->lock);
 }
 
-/* No thread works on the job any longer, and none starts to. */
+/* True if no thread works on the job any longer and none starts to. */
 static void
 leave(struct p2p_hash_job *job) P2P_REQUIRES(p2p_hasher_lock)
 {
@@ -255,7 +255,7 @@ hash_slice_and_unlock(struct p2p_hasher *h, struct p2p_hash_job *job, uint8_t *b
         finish(h, job, buf);
 }
 
-/* Whether a thread can do something for this job now. */
+/* True if a thread can work on this job now. */
 static bool
 has_work(const struct p2p_hash_job *job) P2P_REQUIRES(p2p_hasher_lock)
 {
@@ -264,8 +264,8 @@ has_work(const struct p2p_hash_job *job) P2P_REQUIRES(p2p_hasher_lock)
     return job->flat || !job->is_begun || job->claimed < job->geometry.count;
 }
 
-/* The order of work: cancelled jobs (they only have to be given back), trees, the
- * shorter rest. */
+/* The order of work: cancelled jobs (which only have to be returned), trees, the job
+ * with less remaining data. */
 static bool
 goes_before(const struct p2p_hash_job *a, const struct p2p_hash_job *b)
 {
@@ -292,7 +292,7 @@ choose(const struct p2p_hasher *h) P2P_REQUIRES(p2p_hasher_lock)
 
 /* ---- Threads ---- */
 
-/* Transfers come first, for the processor and for the disk. */
+/* Lowers the priority for the processor and the disk, so that transfers come first. */
 static void
 become_idle(void)
 {
@@ -312,8 +312,8 @@ work_once(struct p2p_hasher *h, uint8_t *buf)
 
     p2p_lock(&h->lock);
     while (!atomic_load(&h->stop) && !(job = choose(h))) {
-        /* An idle thread holds no memory; the pages come back empty when they are used.
-         */
+        /* An idle thread gives its memory back; the pages come back empty when they are
+         * used again. */
         madvise(buf, P2P_CHUNK_SIZE_MAX, MADV_DONTNEED);
         p2p_wait(&h->work, &h->lock);
     }

@@ -1,4 +1,4 @@
-/* index.db: what was hashed, so that it need not be read again. */
+/* index.db: the facts about hashed files, so that they need not be read again. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -14,12 +14,12 @@
 #include "p2p/tree.h"
 
 #define INDEX_FILE "index.db"
-/* Rows that make no sense and are deleted after a load; more of them the next time. */
+/* How many invalid rows are deleted after a load; others are deleted the next time. */
 #define SENSELESS_MAX 64
 
-/* `change` rises with every change and is what followers go by; a row without a root
- * tells them that the file went. Layers stand apart: they are large and seldom asked
- * for. */
+/* `change` rises with every change, and followers read the rows by it. A row without a
+ * root tells them that the file was removed. Layers are in a separate table, because
+ * they are large and seldom needed. */
 static const char schema[] =
     "CREATE TABLE files(name TEXT PRIMARY KEY, size INTEGER NOT NULL,"
     " mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,"
@@ -31,8 +31,9 @@ static const char schema[] =
     " hashing_files INTEGER NOT NULL, hashing_bytes INTEGER NOT NULL);"
     "INSERT INTO status VALUES(1, 0, 0, 0);";
 
-/* Names of `files` that are not on disk now and may come back; the row '' says how many
- * files an empty folder had. Older indexes get the table when they are opened. */
+/* Names of `files` that are not on disk now and may come back. The row '' has the
+ * number of files that an empty folder had. Older indexes get this table when they are
+ * opened. */
 static const char missing_schema[] =
     "CREATE TABLE IF NOT EXISTS missing(name TEXT PRIMARY KEY, files INTEGER NOT NULL)";
 
@@ -79,9 +80,9 @@ static const char *const sql[STATEMENTS] = {
 };
 
 P2P_MUTEX_KIND(p2p_index_lock);
-/* The loop writes with `db`; layers are read by any thread, under the lock, with
- * `reader`: a connection of its own where there is a file, so that they need not wait
- * for a commit. */
+/* The share's loop writes with `db`. Any thread reads layers with `reader`, under the
+ * lock. If there is a file, `reader` is a separate connection, so that reads need not
+ * wait for a commit. */
 struct p2p_index {
     sqlite3 *db, *reader;
     sqlite3_stmt *stmt[STATEMENTS];
@@ -155,7 +156,7 @@ open_at(const char *path, struct p2p_index **out)
     return P2P_OK;
 }
 
-/* Rows that only told followers of the past, and a new epoch. */
+/* Deletes rows that only told followers about removed files, and starts a new epoch. */
 static enum p2p_err
 begin_anew(struct p2p_index *index)
 {
@@ -187,8 +188,7 @@ open_as_owner(const char *path, struct p2p_index **out)
     return err;
 }
 
-/* The damaged file is kept for a look at it; its journal belongs to it and goes with
- * it. */
+/* The damaged file is kept for examination; its journal is renamed with it. */
 static void
 put_aside(const struct p2p_root *root)
 {
@@ -250,7 +250,7 @@ integer_at(sqlite3_stmt *stmt, int column)
     return sqlite3_column_int64(stmt, column);
 }
 
-/* A row is believed only as far as it makes sense: the file may be damaged in small. */
+/* Each value of a row is checked, because small parts of the file may be damaged. */
 static enum p2p_err
 read_row(sqlite3_stmt *stmt, const char **name, struct p2p_file_facts *facts)
 {
@@ -517,7 +517,7 @@ unset_missing(struct p2p_index *index, const char *name)
     return p2p_sqlite_done(index->stmt[UNSET_MISSING]);
 }
 
-/* So that followers look at the row again. */
+/* Changes the row's number, so that followers read it again. */
 static enum p2p_err
 mark_changed(struct p2p_index *index, const char *name)
 {

@@ -49,12 +49,12 @@ struct p2p_layer_cache {
     unsigned next P2P_GUARDED_BY(p2p_layer_cache_lock);
 };
 
-/* Items in line, linked by next_queued. */
+/* A queue of items, linked by next_queued. */
 struct p2p_queue {
     struct p2p_item *first, *last;
 };
 
-/* Items that wait for one kind of hash, and jobs that are with the hasher, by size: the
+/* Items that wait for one kind of hash, and jobs of the hasher, by size class: the
  * hasher has jobs of every class, so that it can prefer the small ones. */
 #define P2P_SIZE_CLASSES 6
 struct p2p_pipeline {
@@ -63,7 +63,7 @@ struct p2p_pipeline {
 };
 
 P2P_MUTEX_KIND(p2p_mailbox_lock);
-/* What other threads tell the share's thread. */
+/* Messages of other threads for the share's thread. */
 struct p2p_share_mailbox {
     int wake_fd; /* an eventfd */
     atomic_bool stop, hurry;
@@ -72,9 +72,9 @@ struct p2p_share_mailbox {
     pthread_cond_t idle;
     uint64_t idle_wanted P2P_GUARDED_BY(p2p_mailbox_lock);
     uint64_t idle_reached P2P_GUARDED_BY(p2p_mailbox_lock);
-    /* A name: it differs on disk from what was hashed, look again. */
+    /* A name: the file differs from the hashed one, so examine it again. */
     char suspect[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_mailbox_lock);
-    /* Its layer is not in the index, hash again. */
+    /* Its layer is not in the index, so hash it again. */
     char doubtful[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_mailbox_lock);
     /* It was served, but its inode has changed since it was hashed. */
     char unchecked[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_mailbox_lock);
@@ -90,20 +90,22 @@ struct p2p_share_owner {
     struct p2p_pipeline trees, flats;
     struct p2p_pipeline checks; /* files that are hashed again and stay shared; with the
                                    hasher they count as trees */
-    struct p2p_item *unsaved;   /* whose row is not in a committed transaction yet */
+    struct p2p_item
+        *unsaved; /* items whose row is not in a committed transaction yet */
     uint64_t resave_ms, resave_pause_ms; /* after a failed commit: when to try again */
     bool is_lost, is_scanned, is_in_transaction, has_warned;
-    bool is_in_doubt; /* the scan follows a time without events */
+    bool is_in_doubt; /* the scan follows a time in which events were lost */
     bool has_failed;  /* a row of the open transaction could not be written */
     size_t skipped;
     size_t missing;      /* items that are gone from the disk and kept */
-    uint64_t waiting_ms; /* since then some are missing */
+    uint64_t waiting_ms; /* since this time some are missing */
     uint64_t settle_ms;  /* when they are judged */
-    uint64_t confirm_ms; /* until then what goes was deleted by the owner */
+    uint64_t confirm_ms; /* until this time, files that disappear count as deleted by
+                          * the owner */
     uint64_t next_scan_ms, scan_cost_ms, last_scan_ms, last_commit_ms;
 };
 
-/* A follower reads what the owner wrote to the index. */
+/* A follower reads the index that the owner writes. */
 struct p2p_share_follower {
     int64_t epoch, last_change;
     ino_t index_inode;
@@ -129,8 +131,8 @@ struct p2p_share {
 
     struct p2p_share_mailbox mail;
     struct p2p_record *record; /* or NULL; the loop's */
-    /* By the loop: the folder is not at its path; the folder is empty and had so many
-     * files. */
+    /* Set by the share's loop: the folder is not at its path; the folder is empty and
+     * had this many files. */
     atomic_bool is_gone, is_follower;
     atomic_uint_fast64_t missing_files;
 
@@ -146,7 +148,7 @@ struct p2p_share {
     struct p2p_share_follower follower;
 };
 
-/* The index as the share's thread sees it, which alone replaces it. */
+/* The index for the share's thread, which alone replaces it. */
 static inline struct p2p_index *
 p2p_share_own_index(struct p2p_share *s)
 {
@@ -160,46 +162,46 @@ p2p_share_own_index(struct p2p_share *s)
 void p2p_share_wake(struct p2p_share *share);
 bool p2p_share_is_away(struct p2p_share *share); /* gone, or emptied */
 bool p2p_share_is_emptied(struct p2p_share *share);
-/* Says so to readers and in the log when that is news. */
+/* Reports a change of this state to readers and in the log. */
 void p2p_share_set_emptied(struct p2p_share *share, uint64_t files);
 void *p2p_share_loop(void *share);
-/* Leaves a name in one of the mailbox's slots and wakes the loop. A second name
- * replaces the first when the loop has not read it yet: these are hints, inotify is the
- * rule. */
+/* Puts a name into one of the mailbox's slots and wakes the loop. A second name
+ * replaces the first if the loop has not read it yet: these are only hints, the events
+ * of inotify are complete. */
 void p2p_share_tell(struct p2p_share *share, char slot[P2P_NAME_MAX + 1],
                     const char *name);
 /* Closes the index and opens it as owner or follower. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open_index(struct p2p_share *share);
-/* Calls `lose` for what the last scan or load did not see. */
+/* Calls `lose` for the items that the last scan or load did not see. */
 void p2p_share_lose_unseen(struct p2p_share *share,
                            void (*lose)(struct p2p_share *, struct p2p_item *));
 
-/* Items on their way (share_pipeline.c). */
+/* Items that are being hashed (share_pipeline.c). */
 
-/* After the last write before a file counts as quiet; after it was closed or moved in.
- */
+/* How long after the last write a file counts as quiet; the second one is for a file
+ * that was closed or moved in. */
 #define P2P_QUIET_MS  500
 #define P2P_SETTLE_MS 20
 
-/* How long the file has to be quiet before it is hashed: longer for a file that keeps
- * changing, in proportion to the time that hashing takes, so that most of the time goes
- * to its rest. */
+/* How long the file must be quiet before it is hashed. The time is longer for a file
+ * that keeps changing, in proportion to its hashing time, so that the file is left
+ * alone for most of the time. */
 uint64_t p2p_pipeline_quiet_ms(const struct p2p_item *item);
-/* To be looked at after a while; a later note puts it off. */
+/* Examine the item after a while; a later call puts it off. */
 void p2p_pipeline_note(struct p2p_share *share, struct p2p_item *item,
                        uint64_t delay_ms);
-/* To be hashed, with the item's state and facts as they are. */
+/* Hash the item, with its current state and facts. */
 void p2p_pipeline_want_tree(struct p2p_share *share, struct p2p_item *item);
 void p2p_pipeline_want_sha256(struct p2p_share *share, struct p2p_item *item);
-/* Hashes a file again that stays shared: its inode changed, its bytes probably did not.
- */
+/* Hashes a file again that stays shared: its inode changed, but probably not its
+ * bytes. */
 void p2p_pipeline_recheck(struct p2p_share *share, struct p2p_item *item,
                           const struct p2p_file_state *now);
-/* The same when its turn comes, for a file that may have been written unseen. */
+/* The same, at low priority, for a file that may have been written without an event. */
 void p2p_pipeline_want_check(struct p2p_share *share, struct p2p_item *item);
-/* Nobody needs what the hasher is doing for this item any longer. */
+/* The hasher's result for this item is no longer needed. */
 void p2p_pipeline_cancel(struct p2p_share *share, struct p2p_item *item);
-/* Not shared because it cannot be read; it is tried again where time can help. */
+/* The item is not shared because it cannot be read; it is retried if time can help. */
 void p2p_pipeline_refuse(struct p2p_share *share, struct p2p_item *item,
                          enum p2p_err problem);
 /* Makes the item READY with the facts of its twin, which is the same file on disk.
@@ -210,26 +212,26 @@ bool p2p_pipeline_adopt(struct p2p_share *share, struct p2p_item *item,
 void p2p_pipeline_touch(struct p2p_share *share, struct p2p_item *item,
                         int64_t ctime_ns);
 bool p2p_pipeline_is_busy(const struct p2p_share *share);
-/* Gives the hasher jobs, and takes those that it has finished. */
+/* Gives new jobs to the hasher, and takes the finished ones. */
 void p2p_pipeline_feed(struct p2p_share *share);
 void p2p_pipeline_collect(struct p2p_share *share);
-/* Writes down how far the hasher has come with large files, or that it has done all. */
+/* Saves the progress of the hasher with large files, or that everything is done. */
 void p2p_pipeline_save(struct p2p_share *share);
-/* Before the end: files that were written and are not hashed again are hashed at the
- * next start. */
+/* Before the end: marks files that were written and not hashed again, so that they are
+ * hashed at the next start. */
 void p2p_pipeline_doubt_pending(struct p2p_share *share);
 void p2p_pipeline_clear_saved(struct p2p_share *share);
 /* Removes the item from the index and ends its job. */
 void p2p_pipeline_forget(struct p2p_share *share, struct p2p_item *item);
-/* Notes in the index that the item is not on disk, or that it is; and that the folder
- * is empty and had so many files (0: it is not so). */
+/* Stores in the index whether the item is on disk; and that the folder is empty and had
+ * this many files (0: it is not in this state). */
 void p2p_pipeline_set_missing(struct p2p_share *share, struct p2p_item *item,
                               bool is_missing);
 void p2p_pipeline_set_emptied(struct p2p_share *share, uint64_t files);
 /* Writes the list of what is not shared to the index. */
 void p2p_pipeline_store_problems(struct p2p_share *share);
 void p2p_pipeline_commit(struct p2p_share *share);
-/* Writes again what a full or failing disk has refused, when that is due. */
+/* Writes rows again that a full or failing disk has refused, when that is due. */
 void p2p_pipeline_resave(struct p2p_share *share, uint64_t now_ms);
 void p2p_pipeline_warn(struct p2p_share *share, enum p2p_err err); /* once */
 
@@ -241,15 +243,16 @@ void p2p_scan_stop(struct p2p_share *share);
 bool p2p_scan_round(struct p2p_share *share, uint64_t *due_ms);
 
 /*
- * Missing files (share_missing.c): gone from the disk, out of every list, and kept in
- * the index. When no other file goes for a moment, either some files are left, and the
- * missing ones were deleted; or none is left, and the folder counts as away.
+ * Missing files (share_missing.c) are gone from the disk and from every list, but are
+ * kept in the index. When no other file disappears for a moment, there are two cases:
+ * if other files are left, the missing ones were deleted; if none is left, the folder
+ * counts as away.
  */
 void p2p_missing_add(struct p2p_share *share, struct p2p_item *item);
-/* As the index says at the start. */
+/* Loads the state from the index at the start. */
 void p2p_missing_load(struct p2p_share *share, struct p2p_item *item);
 void p2p_missing_end(struct p2p_share *share, struct p2p_item *item); /* it is back */
-/* The owner said that they were deleted, a moment ago or now. */
+/* The owner has confirmed that they were deleted, a moment ago or now. */
 void p2p_missing_confirm(struct p2p_share *share, uint64_t now_ms);
 /* One round; `*due_ms` as p2p_scan_round. */
 void p2p_missing_round(struct p2p_share *share, uint64_t now_ms, uint64_t *due_ms);

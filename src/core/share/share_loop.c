@@ -13,7 +13,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
-/* How often the path of the folder is looked at. */
+/* How often the path of the folder is checked. */
 #define PLACE_LOOK_MS 2000
 
 void
@@ -169,7 +169,8 @@ become_owner(struct p2p_share *s)
     p2p_watch_close(&s->watch);
     s->is_owner = true;
     atomic_store(&s->is_follower, false);
-    p2p_write_lock(&s->catalogue.lock); /* what was left was the former owner's work */
+    p2p_write_lock(&s->catalogue.lock); /* the remaining work was that of the former
+                                         * owner */
     s->catalogue.totals.hashing_files = s->catalogue.totals.hashing_bytes = 0;
     p2p_rw_unlock(&s->catalogue.lock);
     err = p2p_share_open_index(s);

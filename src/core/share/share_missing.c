@@ -1,25 +1,24 @@
 /*
- * Files that are gone from the disk.
- *
- * One that goes while others stay was deleted: two seconds after the last one went, all
- * that went are forgotten. When none is left, nobody can tell whether they were deleted
- * or their disk was unmounted. Then the folder counts as away, and the index keeps what
- * it knows, until a file returns or the owner confirms. An index that never knew a file
- * is the same case when the record says that the folder at this path had some: it is
- * the place of the disk that is looked at.
+ * Files that are gone from the disk. If a file disappears while others stay, it was
+ * deleted: two seconds after the last one disappeared, all of them are removed from the
+ * index. If none is left, it is unknown whether they were deleted or their disk was
+ * unmounted. Then the folder counts as away, and the index keeps its facts until a file
+ * returns or the owner confirms the deletion. The same is true for an index without
+ * files, if the record says that the folder at this path had some: the program then
+ * sees only the place where the disk was mounted.
  */
 #include <stdlib.h>
 
 #include "core/share/share_internal.h"
 #include "p2p/log.h"
 
-/* No other file goes for this long: what went is judged. */
+/* If no other file disappears for this long, the missing ones are judged. */
 #define SETTLE_MS 2000
-/* Files return to an empty folder: time for the others to return, too. */
+/* After a file has returned to an empty folder: time for the others to return, too. */
 #define RETURN_MS 10000
-/* In a folder where files go all the time. */
+/* The longest time to wait in a folder where files disappear all the time. */
 #define WAIT_MAX_MS (10 * 60 * 1000)
-/* What the owner deletes takes a moment to be noticed. */
+/* How long it may take until a deletion by the owner is noticed. */
 #define CONFIRM_MS 5000
 
 static void
@@ -152,7 +151,7 @@ p2p_missing_confirm(struct p2p_share *s, uint64_t now_ms)
     p2p_record_set(s->record, s->catalogue.totals.files, true);
 }
 
-/* Some are missing, and nothing has changed for a while. */
+/* True if some are missing and nothing has changed for a while. */
 static void
 judge(struct p2p_share *s, uint64_t now_ms)
 {

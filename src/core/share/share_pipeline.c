@@ -12,7 +12,7 @@
 #include "core/share/share_internal.h"
 #include "p2p/log.h"
 
-/* With the hasher at once: of the smallest class, and of each other one. */
+/* Jobs at the hasher at once: of the smallest class, and of each other one. */
 #define SMALL_JOBS_MAX 64
 #define JOBS_MAX       16
 #define PROGRESS_MAX   (2 * (SMALL_JOBS_MAX + (P2P_SIZE_CLASSES - 1) * JOBS_MAX))
@@ -233,7 +233,7 @@ clear_unsaved(struct p2p_share *s)
     s->owner.resave_pause_ms = 0;
 }
 
-/* The status goes with the last change, so that followers see both together. */
+/* The status is written with the last change, so that followers see both together. */
 void
 p2p_pipeline_commit(struct p2p_share *s)
 {
@@ -392,8 +392,8 @@ feed_checks(struct p2p_share *s)
             check_next(s, item);
 }
 
-/* Whether a queued item still needs this hash; it may have changed since it was queued.
- */
+/* True if a queued item still needs this hash; it may have changed since it was
+ * queued. */
 static bool
 still_wants(const struct p2p_item *item, bool flat)
 {
@@ -583,7 +583,7 @@ p2p_pipeline_save(struct p2p_share *s)
         p2p_pipeline_warn(s, err);
 }
 
-/* The next start must not take the row for the file's: the times may have been put
+/* The next start must not use this row for the file: its times may have been set
  * back. */
 static void
 doubt(struct p2p_item *item, void *arg)

@@ -1,4 +1,4 @@
-/* What is not shared, and why. */
+/* The files that are not shared, and the reasons. */
 #include "core/share/problems.h"
 
 #include <stdio.h>
@@ -152,7 +152,7 @@ p2p_problems_read(sqlite3 *db, p2p_share_visit_problem *visit, void *arg)
     bool row = true;
     enum p2p_err err;
 
-    /* An owner that has found none has made no table. */
+    /* An owner that has found no problem has created no table. */
     if (p2p_sqlite_prepare(db,
                            "SELECT name, reason FROM problems ORDER BY name = '', name",
                            &stmt) != P2P_OK)

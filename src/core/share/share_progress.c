@@ -1,8 +1,8 @@
 /*
- * How far the hashing of large files has come, kept in the index so that a restart goes
- * on there. Rows are believed for exactly the file they were made of (size, times,
- * inode), and only if their sum is right: a root cannot show that a hash in it is
- * wrong.
+ * Progress of hashing large files, kept in the index, so that it continues after a
+ * restart. A row is used only for exactly the file that it was made of (size, times,
+ * inode), and only if its checksum is right: a root cannot show that one of its hashes
+ * is wrong.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,9 +12,10 @@
 #include "p2p/sqlite.h"
 
 #define SAVE_EVERY_MS 1000
-#define STATE_LEN     40 /* a struct p2p_sha256_state as it is stored */
+#define STATE_LEN     40 /* size of a stored struct p2p_sha256_state */
 
-/* Beside the tables of the index; `at`: the first chunk of hashes, or FLAT. */
+/* In the same file as the tables of the index; `at`: the first chunk of the hashes, or
+ * FLAT. */
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS progress(name TEXT NOT NULL, at INTEGER NOT NULL,"
     " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,"
@@ -67,7 +68,7 @@ p2p_progress_open(struct p2p_index *index, struct p2p_progress **out)
 
 /* ---- Going on ---- */
 
-/* What both statements say of the file. */
+/* Binds the file's state, which both statements use. */
 static void
 bind_file(sqlite3_stmt *stmt, const struct p2p_hash_job *job)
 {
@@ -79,7 +80,7 @@ bind_file(sqlite3_stmt *stmt, const struct p2p_hash_job *job)
     sqlite3_bind_int64(stmt, 6, job->chunk_size);
 }
 
-/* The bytes of the row, when their sum is right; NULL otherwise. */
+/* The bytes of the row if their checksum is right; NULL otherwise. */
 static const uint8_t *
 bytes_of_row(sqlite3_stmt *stmt, size_t *len)
 {
@@ -94,7 +95,7 @@ bytes_of_row(sqlite3_stmt *stmt, size_t *len)
     return bytes;
 }
 
-/* Hashes that go on where the ones before them end. */
+/* Appends hashes that continue the ones before them. */
 static void
 take_hashes(struct p2p_hash_job *job, uint64_t count, sqlite3_stmt *stmt)
 {

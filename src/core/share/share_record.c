@@ -32,7 +32,7 @@ put_name(const char *program, char out[NAME_MAX_LEN])
     snprintf(out, NAME_MAX_LEN, "%.16s.shared", program);
 }
 
-/* The whole file with a NUL. */
+/* Reads the whole file and adds a NUL. */
 static enum p2p_err
 read_text(int dir, const char *name, char out[TEXT_MAX])
 {

@@ -96,8 +96,8 @@ on_other_bytes(struct p2p_share *s, struct p2p_item *item,
     p2p_pipeline_note(s, item, P2P_SETTLE_MS);
 }
 
-/* The system tells of a write only under the name that was used: the other hard links
- * are looked at, too. */
+/* The system reports a write only under the name that was used, so the other hard links
+ * are examined, too. */
 static void
 note_links(struct p2p_share *s, const struct p2p_item *item, const struct stat *st)
 {
@@ -326,8 +326,8 @@ on_write(struct p2p_share *s, struct p2p_item *item, enum p2p_watch_event event)
 {
     item->is_written = true;
     if (event == P2P_WATCH_WRITING) {
-        /* While it is written nobody can be served from it, and hashing it is in vain.
-         */
+        /* While a file is being written, it cannot be served, and hashing it would be
+         * useless. */
         p2p_pipeline_cancel(s, item);
         if (item->state == P2P_ITEM_READY) {
             p2p_catalogue_set_state(&s->catalogue, item, P2P_ITEM_PENDING);
@@ -337,8 +337,8 @@ on_write(struct p2p_share *s, struct p2p_item *item, enum p2p_watch_event event)
     note_event(s, item, event);
 }
 
-/* The system tells of a write only under the name that was used. Other hard links of
- * the file have the new bytes, too, and so would a name that it had a moment ago. */
+/* The system reports a write only under the name that was used. Other hard links of the
+ * file have the new bytes, too, and so has a name that it had a moment ago. */
 static void
 on_write_to_all_links(struct p2p_share *s, struct p2p_item *item,
                       enum p2p_watch_event event)
@@ -407,8 +407,8 @@ scan_all(struct p2p_share *s)
     s->scan++;
     walk(s, "");
     s->owner.is_in_doubt = false;
-    /* Writes that happened before the new watches were there; some names may be old
-     * ones. */
+    /* Handles writes that happened before the new watches were set; some names may be
+     * old ones. */
     p2p_watch_read(&old, on_event, s);
     p2p_watch_close(&old);
     if (p2p_root_unlink_private(s->root, P2P_CONFIRM_REQUEST) == P2P_OK)
@@ -471,7 +471,8 @@ heed_readers(struct p2p_share *s)
         p2p_pipeline_note(s, suspect, P2P_SETTLE_MS);
     if (doubtful && doubtful->state == P2P_ITEM_READY)
         hash_again(s, doubtful, &doubtful->facts.state);
-    /* A dirty item is examined anyway, and its event says more than the reader. */
+    /* A dirty item is examined anyway, and its event has more information than the
+     * reader. */
     if (unchecked && unchecked->state == P2P_ITEM_READY && !unchecked->is_dirty)
         check_touched(s, unchecked);
 }
@@ -521,7 +522,7 @@ p2p_scan_round(struct p2p_share *s, uint64_t *due_ms)
 
 /* ---- Beginning and end ---- */
 
-/* What the index knows waits as NOTED for the scan to find it on disk. */
+/* Files that the index knows are NOTED until the scan finds them on disk. */
 static enum p2p_err
 load_row(void *arg, const char *name, const struct p2p_file_facts *facts,
          bool is_missing)
@@ -550,7 +551,7 @@ p2p_scan_start(struct p2p_share *s)
     if (err) /* what could not be loaded is hashed again */
         p2p_pipeline_warn(s, err);
     if (!p2p_index_is_in_memory(
-            p2p_share_own_index(s))) /* what ends with us needs no progress */
+            p2p_share_own_index(s))) /* an index in memory needs no saved progress */
         err = p2p_progress_open(p2p_share_own_index(s), &s->owner.progress);
     if (err)
         p2p_pipeline_warn(s, err);
@@ -567,7 +568,7 @@ p2p_scan_start(struct p2p_share *s)
 void
 p2p_scan_stop(struct p2p_share *s)
 {
-    if (s->owner.hasher) { /* what is finished is not lost, nor what is begun */
+    if (s->owner.hasher) {                      /* keeps finished and begun work */
         p2p_watch_read(&s->watch, on_event, s); /* the last writes */
         p2p_pipeline_collect(s);
         if (s->owner.progress)

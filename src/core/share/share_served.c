@@ -1,5 +1,5 @@
-/* Files that are served: opened by root, and told from what has become of them since.
- */
+/* Files that are being served: opens them by root, and tells what has happened to them
+ * since. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +122,7 @@ p2p_share_file_fd(const struct p2p_share_file *file)
     return file->fd;
 }
 
-/* Whether the name stands for other bytes by now, or is being written. */
+/* True if the name has other bytes by now, or is being written. */
 static bool
 has_other_bytes(struct p2p_share *share, const char *name,
                 const struct p2p_digest *root)
@@ -195,7 +195,8 @@ p2p_share_file_read(struct p2p_share_file *file, uint64_t offset, void *out, siz
         len -= (size_t)n;
         offset += (uint64_t)n;
     }
-    /* Afterwards: a change before the read still shows, one after it does no harm. */
+    /* Checked after the read: a change before the read is still visible then, and a
+     * later one does no harm. */
     enum p2p_err err = p2p_share_file_verify(file);
     return err || len == 0 ? err : P2P_ERR_FILE_CHANGED;
 }

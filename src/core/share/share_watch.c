@@ -12,7 +12,8 @@
 #define WATCH_MASK                                                        \
     (IN_CREATE | IN_MODIFY | IN_ATTRIB | IN_CLOSE_WRITE | IN_MOVED_FROM | \
      IN_MOVED_TO | IN_DELETE | IN_ONLYDIR | IN_EXCL_UNLINK)
-/* Descriptors are never used twice; past this many it is time to begin anew. */
+/* Watch descriptors are never reused; after this many, start with a new inotify
+ * instance. */
 #define PRIVATE_FOLDER  ".p2p"
 #define DESCRIPTORS_MAX (1u << 20)
 
@@ -59,7 +60,7 @@ add(struct p2p_watch *watch, const char *folder, int fd, uint32_t mask)
 
     if (watch->fd < 0)
         return;
-    /* By descriptor, so that it is this folder that is watched and not what has its
+    /* By descriptor, so that exactly this folder is watched, not another one with its
      * name. */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     int wd = inotify_add_watch(watch->fd, path, mask);
@@ -91,7 +92,7 @@ deliver_folder(const struct inotify_event *event, const char *name,
 {
     if (event->mask & (IN_CREATE | IN_MOVED_TO | IN_ATTRIB))
         visit(arg, P2P_WATCH_FOLDER, name);
-    else if (event->mask & IN_MOVED_FROM) /* its watches tell old names from now on */
+    else if (event->mask & IN_MOVED_FROM) /* its watches report old names from now on */
         visit(arg, P2P_WATCH_LOST, "");
 }
 
