@@ -3,8 +3,10 @@
  * room. libmicrohttpd only counts connections per address, and when it is full it stops
  * accepting, so that even the machine's owner has to wait. Here a part of the
  * connections is reserved for the favored ones: loopback, and callers that have proven
- * their identity. Among all others, the source with the most connections loses one
- * first: a connection that waits for its client, beginning with the longest wait.
+ * their identity. Among all others, the network with the most connections (IPv6: a
+ * /48, so that thousands of /64 count as one), and in it the source with the most,
+ * loses one first: a connection that waits for its client, beginning with the longest
+ * wait.
  */
 #include <string.h>
 #include <sys/socket.h>
@@ -36,15 +38,16 @@ reserved(const struct http_server *s)
 }
 
 struct newcomer {
-    struct http_source *source; /* may be NULL: the source has no connection yet */
+    struct http_source *source, *network;
     bool is_favored;
     uint64_t now_ms;
 };
 
 struct offer {
     struct http_conn *conn;
-    unsigned crowd; /* connections of its source, including the new one */
-    unsigned rank;  /* 0: between requests, ... */
+    unsigned crowd;     /* connections of its network, including the new one */
+    unsigned of_source; /* of these, those of its source */
+    unsigned rank;      /* 0: between requests, ... */
     uint64_t since_ms;
 };
 
@@ -80,6 +83,8 @@ is_better(const struct offer *a, const struct offer *b)
         return true;
     if (a->crowd != b->crowd)
         return a->crowd > b->crowd;
+    if (a->of_source != b->of_source)
+        return a->of_source > b->of_source;
     if (a->rank != b->rank)
         return a->rank < b->rank;
     return a->since_ms <= b->since_ms; /* the list begins with the youngest */
@@ -109,22 +114,36 @@ find_place(struct http_server *s, const struct newcomer *n,
         if (c->is_given_up || (only != NULL && c->source != only) ||
             !can_go(c, n->now_ms, &o.rank) || !may_be_asked(c, n, o.rank))
             continue;
-        o.crowd = c->is_favored ? 0 : c->source->connections + (c->source == n->source);
+        if (!c->is_favored) {
+            o.crowd = c->network->network_connections + (c->network == n->network);
+            o.of_source = c->source->connections + (c->source == n->source);
+        }
         if (is_better(&o, &best))
             best = o;
     }
     return best;
 }
 
-/* A source with many connections does not replace sources with fewer that are about to
- * send. */
+/* A network with many connections does not replace networks with fewer that are about
+ * to send. */
 static bool
 is_fair(const struct offer *o, const struct newcomer *n)
 {
-    unsigned wants = n->source != NULL ? n->source->connections + 1 : 1;
+    unsigned wants = n->network->network_connections + 1;
 
-    return n->is_favored || o->conn->source == n->source || o->crowd >= wants ||
+    return n->is_favored || o->conn->network == n->network || o->crowd >= wants ||
            (o->rank == 0 && n->now_ms - o->since_ms >= SILENT_MS);
+}
+
+/* Counts a connection, or no longer. */
+static void
+count(struct http_conn *c, int by)
+{
+    c->source->connections += (unsigned)by;
+    c->network->network_connections += (unsigned)by;
+    c->server->n_placed += (unsigned)by;
+    if (!c->is_favored)
+        c->server->n_others += (unsigned)by;
 }
 
 /* The library's thread closes it; its place is free at once. */
@@ -134,9 +153,7 @@ http_place_give_up(struct http_conn *c)
     struct http_server *s = c->server;
 
     c->is_given_up = true;
-    c->source->connections--;
-    s->n_placed--;
-    s->n_others -= !c->is_favored;
+    count(c, -1);
     atomic_fetch_add(&s->n_given_up, 1);
     shutdown(c->fd, SHUT_RDWR);
     s->looks_for_closed = true; /* see wait.c: the library does not check suspended
@@ -161,8 +178,7 @@ finds_place(struct http_server *s, const struct newcomer *n, bool is_limited)
 {
     unsigned max = s->opt.max_connections, others_max = max - reserved(s);
 
-    if (is_limited && n->source != NULL &&
-        n->source->connections >= s->opt.max_connections_per_ip)
+    if (is_limited && n->source->connections >= s->opt.max_connections_per_ip)
         return make_place(s, n, n->source);
     /* Connections that were given up are closed within moments, and there are never
      * more than half as many. */
@@ -185,13 +201,15 @@ http_place_asked(void *server, const struct sockaddr *sa, socklen_t len)
     http_address_from(sa, &address);
     is_proxy = http_networks_contain(&s->proxies, &address);
     n.is_favored = !is_proxy && http_address_is_loopback(&address);
-    if ((n.source = http_source_hold(&s->sources, &address)) == NULL)
-        return MHD_NO;
+    n.source = http_source_hold(&s->sources, &address);
+    n.network = http_source_hold_network(&s->sources, &address);
     p2p_lock(&s->lock);
     /* The connections of a proxy carry many clients. */
-    has_place = finds_place(s, &n, s->opt.max_connections_per_ip > 0 && !is_proxy);
+    has_place = n.source != NULL && n.network != NULL &&
+                finds_place(s, &n, s->opt.max_connections_per_ip > 0 && !is_proxy);
     p2p_unlock(&s->lock);
     http_source_release(&s->sources, n.source);
+    http_source_release(&s->sources, n.network);
     if (!has_place)
         atomic_fetch_add(&s->n_turned_away, 1);
     return has_place ? MHD_YES : MHD_NO;
@@ -223,7 +241,7 @@ settle(struct http_conn *c)
 {
     struct http_server *s = c->server;
     unsigned limit = s->opt.max_connections_per_ip, max = s->opt.max_connections;
-    struct newcomer n = {c->source, c->is_favored, p2p_now_ms()};
+    struct newcomer n = {c->source, c->network, c->is_favored, p2p_now_ms()};
     bool is_proxy = http_networks_contain(&s->proxies, &c->address);
     bool is_over = limit > 0 && !is_proxy && c->source->connections > limit;
 
@@ -240,24 +258,15 @@ settle(struct http_conn *c)
 void
 http_place_take(struct http_conn *c)
 {
-    struct http_server *s = c->server;
-
-    c->source->connections++;
-    s->n_placed++;
-    s->n_others += !c->is_favored;
+    count(c, 1);
     settle(c);
 }
 
 void
 http_place_leave(struct http_conn *c)
 {
-    struct http_server *s = c->server;
-
-    if (c->is_given_up)
-        return;
-    c->source->connections--;
-    s->n_placed--;
-    s->n_others -= !c->is_favored;
+    if (!c->is_given_up)
+        count(c, -1);
 }
 
 /* ---- without it ---- */

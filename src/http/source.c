@@ -37,10 +37,9 @@ bucket_of(struct http_sources *t, const struct http_address *key)
     return &t->buckets[(h >> 20) % HTTP_SOURCE_BUCKETS];
 }
 
-struct http_source *
-http_source_hold(struct http_sources *t, const struct http_address *address)
+static struct http_source *
+hold(struct http_sources *t, struct http_address key)
 {
-    struct http_address key = http_address_source(address);
     struct http_source **bucket = bucket_of(t, &key), *s;
 
     p2p_lock(&t->lock);
@@ -56,6 +55,24 @@ http_source_hold(struct http_sources *t, const struct http_address *address)
         s->holders++;
     p2p_unlock(&t->lock);
     return s;
+}
+
+struct http_source *
+http_source_hold(struct http_sources *t, const struct http_address *address)
+{
+    return hold(t, http_address_source(address));
+}
+
+struct http_source *
+http_source_hold_network(struct http_sources *t, const struct http_address *address)
+{
+    struct http_address key = http_address_source(address);
+
+    if (!http_address_is_v4(address)) {
+        memset(key.b + 6, 0, sizeof(key.b) - 6);
+        key.b[sizeof(key.b) - 1] = 48; /* of a /64 this byte is 0 */
+    }
+    return hold(t, key);
 }
 
 void

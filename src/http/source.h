@@ -21,7 +21,8 @@ struct http_source {
     struct http_address key;
     unsigned holders; /* the table's */
 
-    unsigned connections; /* under the server's lock */
+    unsigned connections;         /* under the server's lock; so is: */
+    unsigned network_connections; /* of all sources of this network (IPv6: one /48) */
 
     uint64_t body_bytes;   /* guarded by the table's lock: bytes of bodies in memory, */
     uint64_t answer_bytes; /* and bytes of unsent answers */
@@ -50,6 +51,10 @@ void http_sources_clear(struct http_sources *t);
  * memory. */
 struct http_source *http_source_hold(struct http_sources *t,
                                      const struct http_address *address);
+/* The same for the network that the source belongs to: the /48 of an IPv6 address, of
+ * which one customer has up to 65,536 /64; the address itself for IPv4. */
+struct http_source *http_source_hold_network(struct http_sources *t,
+                                             const struct http_address *address);
 void http_source_release(struct http_sources *t, struct http_source *source);
 
 /*

@@ -234,6 +234,40 @@ def test_one_network_counts_as_one_address(suite):
                 assert len(closed(sockets)) == 8
 
 
+def connect_freely(address, source):
+    """From an address that no interface lists."""
+    sock = socket.socket(socket.AF_INET6)
+    sock.setsockopt(socket.IPPROTO_IP, 15, 1)  # IP_FREEBIND
+    sock.settimeout(10)
+    sock.bind((source, 0))
+    sock.connect(address)
+    return sock
+
+
+def test_many_prefixes_of_one_network_push_nobody_out(suite):
+    """A customer of a network provider has thousands of /64. They count as one when places are short, so that it is
+    its own connections that go."""
+    with crowd_of_networks(1) as (machine, pairs):
+        ours, its = pairs[0]
+        wide = f"fd01:{os.getpid() & 0xFFFF:x}:1"
+        for words in (
+            ["ip", "route", "add", f"{wide}::/48", "via", its, "dev", machine.name],
+            ["ip", "-n", machine.name, "link", "set", "lo", "up"],  # what follows makes all of them its own
+            ["ip", "-n", machine.name, "route", "add", "local", f"{wide}::/48", "dev", "lo"],
+        ):
+            subprocess.run(words, check=True)
+        program = suite.discovery("--max-connections", "64", "--max-connections-per-ip", "8", host="::")
+        honest = machine.run(lambda: [connect((machine.our_ip, program.port)) for _ in range(3)])
+        with closing(honest):
+            of_each = lambda: [connect_freely((ours, program.port), f"{wide}:{i:x}::1") for i in range(200)]
+            with closing(machine.run(of_each)) as sockets:
+                wait_until(lambda: len(closed(sockets)) >= 140, 20, "its own are closed")
+                assert not closed(honest)
+                status, seconds = machine.run(ask, (machine.our_ip, program.port))
+                assert status == 200 and seconds < SERVED_WITHIN
+                assert not closed(honest)
+
+
 def closed(sockets):
     """Those whose other end has been closed."""
     ended = []

@@ -228,7 +228,7 @@ def test_a_peer_that_never_proves_its_id_is_not_listed_as_met(suite):
     ui = suite.ui()
     stranger = keys.Identity().peer_id
     assert ui.api.get(f"/api/peers/{stranger}").status_code == 404
-    for verb in ("trust", "block", "forget"):
+    for verb in ("trust", "forget"):  # a block needs no acquaintance
         assert ui.api.request("POST", f"/api/peers/{stranger}/{verb}").status_code == 404
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         answer = ui.api.request("POST", "/api/peers", json={"address": f"127.0.0.1:{nobody.getsockname()[1]}"})
