@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "p2p/about.h"
 #include "p2p/crypto.h"
 #include "p2p/limits.h"
 #include "p2p/net.h"
@@ -41,11 +42,12 @@ void p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identi
 struct p2p_peer_info {
     struct p2p_id id;
     struct p2p_addr addr;
-    bool verified;        /* its registration was signed */
-    bool unproven;        /* it was asked itself (ask.h) and did not say so */
-    uint64_t last_seen_s; /* 0: not said */
-    size_t registry;      /* the registries that list it */
-    char **files;         /* checked names; owned by the list; may be incomplete */
+    struct p2p_about about; /* what it says of itself, as the registry states it */
+    bool verified;          /* its registration was signed */
+    bool unproven;          /* it was asked itself (ask.h) and did not say so */
+    uint64_t last_seen_s;   /* 0: not said */
+    size_t registry;        /* the registries that list it */
+    char **files;           /* checked names; owned by the list; may be incomplete */
     size_t file_count;
     size_t files_total; /* number of shared files, as the registry states it */
 };
@@ -128,8 +130,9 @@ struct p2p_reg_file {
  * differ. */
 #define P2P_REG_TTL_MAX_S (2 * 3600 - 120)
 struct p2p_reg {
-    const struct p2p_rsa *key; /* signs; borrowed during the call */
-    const char *advertise;     /* IP to be listed under, or NULL */
+    const struct p2p_rsa *key;     /* signs; borrowed during the call */
+    const struct p2p_about *about; /* name and kind; NULL: not told */
+    const char *advertise;         /* IP to be listed under, or NULL */
     uint16_t port;
     bool no_protocol_1; /* the peer supports only protocol 2 */
     uint32_t ttl_s; /* signature expires this much later; P2P_REG_TTL_MAX_S at most */

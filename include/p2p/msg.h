@@ -237,6 +237,10 @@ struct p2p_registration {
     uint16_t port;
     const struct p2p_reg_entry *entries; /* sorted by name, bytewise */
     uint32_t count;
+    /* Of the second signature only: enum p2p_about_kind, and further addresses
+     * (HOST:PORT), with a space between two. */
+    uint8_t kind;
+    struct p2p_text name, addresses;
 };
 struct p2p_reg_delta {
     struct p2p_id peer_id;
@@ -251,6 +255,10 @@ struct p2p_reg_delta {
 size_t p2p_registration_size(const struct p2p_registration *reg);
 /* Writes the bytes to sign, from the fields only: the caller has sorted the entries. */
 void p2p_registration_put(struct p2p_wr *wr, const struct p2p_registration *reg);
+/* The same for the second signature, which covers the name as well. */
+size_t p2p_registration2_size(const struct p2p_registration *reg);
+/* As p2p_registration_put. */
+void p2p_registration2_put(struct p2p_wr *wr, const struct p2p_registration *reg);
 /* The exact number of bytes that p2p_reg_delta_put writes. */
 size_t p2p_reg_delta_size(const struct p2p_reg_delta *delta);
 /* Writes the bytes to sign of a delta; names and entries are sorted by the caller. */

@@ -124,13 +124,17 @@ announce(struct announcer *a, bool force)
 {
     struct catalogue catalogue = {0};
     char own[INET6_ADDRSTRLEN];
+    struct p2p_about about;
     struct p2p_reg reg = {
         .key = p2p_identity_key(a->opt.identity),
+        .about = &about,
         .advertise = a->opt.advertise,
         .port = a->opt.port,
         .ttl_s = (uint32_t)(a->opt.heartbeat_ms / 1000 * 4 + SIGNATURE_TTL_S),
     };
     enum p2p_err err = catalogue_fill(&catalogue, a->opt.share);
+
+    p2p_identity_get_about(a->opt.identity, &about);
 
     /* Determined each time, because a laptop moves. */
     if (a->opt.advertise_own && reg.advertise == NULL &&

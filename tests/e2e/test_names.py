@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, environment
+from conftest import BIN, environment, wait_until
 from getting import CHUNK, DATA, assert_fetched
 from p2pwire import msg
 from p2pwire.client import Refused
@@ -88,3 +88,77 @@ def test_the_name_of_this_device_is_not_given_to_a_peer_that_is_trusted(suite):
     suite.p2p("peers", "trust", other, check=True, env={"P2P_NAME": "Mine, too"})
     known = json.loads(suite.p2p("peers", "--known", "--json", check=True).stdout)["peers"]
     assert [peer["name"] or "" for peer in known] == [""]
+
+
+# --- signature2 -----------------------------------------------------------------------------
+
+A, B = Identity(), Identity()
+
+
+def listed(registry, who):
+    """What the registry says of a peer: its name and kind."""
+    peer = registry.get(f"/peers/{who}").json()
+    return peer.get("name"), peer.get("kind")
+
+
+@pytest.fixture
+def registry(suite):
+    return suite.discovery().registry
+
+
+def register(registry, seq=1, who=A, **more):
+    return registry.register_signed(who, 9000, [], seq, **more)
+
+
+def test_a_registry_shows_signed_names(registry):
+    about = {"name": "Küche", "kind": 2, "addresses": ["203.0.113.9:9000", "[2001:db8::2]:9001"]}
+    assert register(registry, about=about).status_code == 200
+    assert listed(registry, A.peer_id) == ("Küche", "desktop")
+    assert [(p["name"], p["kind"], p["verified"]) for p in registry.peers()] == [("Küche", "desktop", True)]
+    assert register(registry, 2, who=B, about={"name": "Küche"}).status_code == 200
+    assert listed(registry, B.peer_id) == ("Küche", "unknown"), "names need not be unique"
+    assert registry.delta(A, 3, 1).status_code == 200
+    assert listed(registry, A.peer_id) == ("Küche", "desktop"), "a delta leaves it"
+    assert register(registry, 4).status_code == 200
+    assert listed(registry, A.peer_id) == (None, None), "it says no name any longer"
+
+
+@pytest.mark.parametrize(
+    "change, status",
+    [
+        (dict(name="Hall"), 401), (dict(kind="phone"), 401), (dict(addresses=["203.0.113.9:9001"]), 401),
+        (dict(addresses=[]), 401), (dict(port=9001), 401), (dict(signature2=""), 401), (dict(signature2=5), 401),
+        (dict(signature2=None), 401), (dict(name="n" * 64), 422), (dict(name="a\nb"), 422), (dict(name="a\u202eb"), 422),
+        (dict(name=5), 422), (dict(kind="toaster"), 422), (dict(kind=2), 422), (dict(addresses="x"), 422),
+        (dict(addresses=["a b:1"]), 422), (dict(addresses=["203.0.113.9"]), 422), (dict(addresses=[5]), 422),
+        (dict(addresses=["203.0.113.9:9000"] * 9), 422),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_what_the_second_signature_does_not_cover_is_refused(registry, change, status):
+    about = {"name": "Küche", "kind": 2, "addresses": ["203.0.113.9:9000"]}
+    assert register(registry, about=about, **change).status_code == status
+    assert registry.peers() == []
+
+
+def test_a_name_without_the_second_signature_is_not_taken(registry):
+    assert register(registry, name="Küche", kind="laptop").status_code == 200
+    assert registry.register(B, 9001, ["b"], name="Hall", kind="laptop").status_code == 200
+    assert listed(registry, A.peer_id) == listed(registry, B.peer_id) == (None, None)
+
+
+def test_the_first_signature_stays_valid_for_old_registries(registry):
+    """The same body without what 0.1.0 does not know."""
+    sent = register(registry, about={"name": "Küche", "kind": 2}).request.body
+    body = json.loads(sent)
+    for field in ("name", "kind", "addresses", "signature2"):
+        del body[field]
+    assert registry.request("POST", "/register", json={**body, "seq": 2}).status_code == 401
+    assert registry.request("POST", "/register", json=body).status_code == 200, "the same seq again"
+    assert listed(registry, A.peer_id) == ("Küche", "desktop"), "what nobody signed takes no name away"
+
+
+def test_a_peer_registers_its_name(suite):
+    discovery = suite.discovery()
+    peer = suite.peer("--name", "Küche", "--device-kind", "server", discovery=discovery, files={"f.txt": b"x"})
+    wait_until(lambda: listed(discovery.registry, peer.peer_id) == ("Küche", "server"), what="the name")

@@ -45,8 +45,11 @@ entries_of(const cJSON *list, struct p2p_reg_entry *out)
 }
 
 static void
-put_registration(struct p2p_wr *wr, const cJSON *f, const struct p2p_id *id)
+put_registration(struct p2p_wr *wr, const cJSON *f, const struct p2p_id *id,
+                 bool second)
 {
+    char addresses[256] = "";
+    const cJSON *list = cJSON_GetObjectItem(f, "addresses"), *item;
     struct p2p_reg_entry entries[ENTRIES_MAX];
     const char *ip = vectors_text(f, "ip");
     struct p2p_registration reg = {
@@ -59,8 +62,23 @@ put_registration(struct p2p_wr *wr, const cJSON *f, const struct p2p_id *id)
         .count = entries_of(cJSON_GetObjectItem(f, "entries"), entries),
     };
 
-    p2p_registration_put(wr, &reg);
-    assert_int_equal(p2p_registration_size(&reg), wr->used);
+    if (!second) {
+        p2p_registration_put(wr, &reg);
+        assert_int_equal(p2p_registration_size(&reg), wr->used);
+        return;
+    }
+    cJSON_ArrayForEach(item, list)
+    {
+        if (addresses[0] != '\0')
+            strcat(addresses, " ");
+        strcat(addresses, item->valuestring);
+    }
+    reg.kind = (uint8_t)vectors_number(f, "kind");
+    reg.name =
+        (struct p2p_text){vectors_text(f, "name"), strlen(vectors_text(f, "name"))};
+    reg.addresses = (struct p2p_text){addresses, strlen(addresses)};
+    p2p_registration2_put(wr, &reg);
+    assert_int_equal(p2p_registration2_size(&reg), wr->used);
 }
 
 static int
@@ -98,7 +116,7 @@ static void
 known_registrations(void **state)
 {
     cJSON *all = vectors_load("registration.json");
-    int kinds[3] = {0, 0, 0};
+    int kinds[4] = {0, 0, 0, 0};
 
     (void)state;
     for (cJSON *c = all->child; c != NULL; c = c->next) {
@@ -113,8 +131,11 @@ known_registrations(void **state)
         p2p_wr_init(&wr, bytes, sizeof(bytes));
         vectors_fill(f, "peer_id", id.b, sizeof(id.b));
         if (strcmp(kind, "registration") == 0) {
-            put_registration(&wr, f, &id);
+            put_registration(&wr, f, &id, false);
             kinds[0]++;
+        } else if (strcmp(kind, "registration 2") == 0) {
+            put_registration(&wr, f, &id, true);
+            kinds[3]++;
         } else if (strcmp(kind, "delta") == 0) {
             put_delta(&wr, f, &id);
             kinds[1]++;
@@ -130,7 +151,7 @@ known_registrations(void **state)
                          P2P_OK);
         p2p_rsa_free(key);
     }
-    assert_true(kinds[0] > 0 && kinds[1] > 0 && kinds[2] > 0);
+    assert_true(kinds[0] > 0 && kinds[1] > 0 && kinds[2] > 0 && kinds[3] > 0);
     cJSON_Delete(all);
 }
 

@@ -48,6 +48,11 @@ def registrations():
         }
         leave = {"peer_id": peer, "seq": 7}
         cases += [signed(name, "registration", r, registration.registration_bytes) for r in (full, bare, six)]
+        named = {**full, "kind": 1, "name": "Küche", "addresses": ["203.0.113.9:9000", "[2001:db8::2]:9001"]}
+        nameless = {**bare, "kind": 0, "name": "", "addresses": []}
+        cases += [
+            signed(name, "registration 2", r, registration.registration2_bytes) for r in (named, nameless)
+        ]
         cases += [signed(name, "delta", delta, registration.delta_bytes)]
         cases += [signed(name, "leave", leave, registration.leave_bytes)]
     return cases

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/registry/discovery_internal.h"
+#include "p2p/about.h"
 #include "p2p/bytes.h"
 #include "p2p/msg.h"
 
@@ -123,12 +124,12 @@ add_names(cJSON *object, const char *name, const char *const *names, size_t coun
 }
 
 static bool
-add_signature(cJSON *object, const struct p2p_signature *signature)
+add_signature(cJSON *object, const char *name, const struct p2p_signature *signature)
 {
     char text[BASE64_SIGNATURE_LEN + 1];
 
     base64_format(signature->b, sizeof(signature->b), text);
-    return cJSON_AddStringToObject(object, "signature", text) != NULL;
+    return cJSON_AddStringToObject(object, name, text) != NULL;
 }
 
 /* The members of a registration in the documentation. */
@@ -165,9 +166,38 @@ finish(cJSON *object, bool ok, char **body)
 
 /* ---- Signatures ---- */
 
+/* One of the two signatures of a whole registration. */
+typedef size_t size_fn(const struct p2p_registration *r);
+typedef void put_fn(struct p2p_wr *wr, const struct p2p_registration *r);
+
+static enum p2p_err
+sign_one(const struct p2p_rsa *key, const struct p2p_registration *r, size_fn *size,
+         put_fn *put, struct p2p_signature *out)
+{
+    uint8_t *bytes = malloc(size(r));
+    enum p2p_err err = bytes != NULL ? P2P_OK : P2P_ERR_NOMEM;
+    struct p2p_wr wr;
+    size_t len;
+
+    if (err == P2P_OK) {
+        p2p_wr_init(&wr, bytes, size(r));
+        put(&wr, r);
+        err = p2p_wr_end(&wr, &len);
+    }
+    if (err == P2P_OK)
+        err = p2p_pss_sign(key, bytes, len, out);
+    free(bytes);
+    return err;
+}
+
+/* The first signature is for registries that do not know the second one. */
+struct signatures {
+    struct p2p_signature first, second;
+};
+
 static enum p2p_err
 sign_whole(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t seq,
-           uint64_t expires_at_s, struct p2p_signature *out)
+           uint64_t expires_at_s, struct signatures *out)
 {
     struct p2p_reg_entry *entries = entries_of(diff);
     struct p2p_registration r = {
@@ -179,21 +209,18 @@ sign_whole(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t 
         .count = (uint32_t)diff->added_count,
     };
     enum p2p_err err = p2p_spki_id(p2p_rsa_spki(reg->key), &r.peer_id);
-    struct p2p_wr wr;
-    uint8_t *bytes = NULL;
-    size_t len;
 
-    if (err == P2P_OK &&
-        (entries == NULL || (bytes = malloc(p2p_registration_size(&r))) == NULL))
+    if (err == P2P_OK && entries == NULL)
         err = P2P_ERR_NOMEM;
-    if (err == P2P_OK) {
-        p2p_wr_init(&wr, bytes, p2p_registration_size(&r));
-        p2p_registration_put(&wr, &r);
-        err = p2p_wr_end(&wr, &len);
-    }
     if (err == P2P_OK)
-        err = p2p_pss_sign(reg->key, bytes, len, out);
-    free(bytes);
+        err = sign_one(reg->key, &r, p2p_registration_size, p2p_registration_put,
+                       &out->first);
+    if (err == P2P_OK && reg->about != NULL) {
+        r.kind = (uint8_t)reg->about->kind;
+        r.name = text_of(reg->about->name);
+        err = sign_one(reg->key, &r, p2p_registration2_size, p2p_registration2_put,
+                       &out->second);
+    }
     free(entries);
     return err;
 }
@@ -235,28 +262,40 @@ sign_delta(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t 
 
 /* ---- Bodies ---- */
 
+/* What the second signature covers beside the first. */
+static bool
+add_about(cJSON *object, const struct p2p_about *about,
+          const struct signatures *signatures)
+{
+    return cJSON_AddStringToObject(object, "name", about->name) != NULL &&
+           cJSON_AddStringToObject(object, "kind", p2p_about_kind_name(about->kind)) !=
+               NULL &&
+           add_signature(object, "signature2", &signatures->second);
+}
+
 enum p2p_err
 p2p_reg_body_whole(const struct p2p_reg *reg, const struct p2p_reg_diff *diff,
                    uint64_t seq, uint64_t expires_at_s, char **body)
 {
     static const int protocols[] = {2, 1};
-    struct p2p_signature signature;
+    struct signatures signatures;
     cJSON *object, *spoken;
-    enum p2p_err err = sign_whole(reg, diff, seq, expires_at_s, &signature);
+    enum p2p_err err = sign_whole(reg, diff, seq, expires_at_s, &signatures);
 
     *body = NULL;
     if (err != P2P_OK)
         return err;
     object = cJSON_CreateObject();
     spoken = cJSON_CreateIntArray(protocols, reg->no_protocol_1 ? 1 : 2);
-    return finish(object,
-                  cJSON_AddItemToObject(object, "protocols", spoken) &&
-                      add_documented(object, reg, diff) &&
-                      add_entries(object, "entries", diff) &&
-                      add_number(object, "seq", seq) &&
-                      add_number(object, "expires_at", expires_at_s) &&
-                      add_signature(object, &signature),
-                  body);
+    return finish(
+        object,
+        cJSON_AddItemToObject(object, "protocols", spoken) &&
+            add_documented(object, reg, diff) && add_entries(object, "entries", diff) &&
+            add_number(object, "seq", seq) &&
+            add_number(object, "expires_at", expires_at_s) &&
+            add_signature(object, "signature", &signatures.first) &&
+            (reg->about == NULL || add_about(object, reg->about, &signatures)),
+        body);
 }
 
 enum p2p_err
@@ -279,7 +318,7 @@ p2p_reg_body_delta(const struct p2p_reg *reg, const struct p2p_reg_diff *diff,
                       add_number(object, "base", base) &&
                       add_entries(object, "add", diff) &&
                       add_names(object, "remove", diff->removed, diff->removed_count) &&
-                      add_signature(object, &signature),
+                      add_signature(object, "signature", &signature),
                   body);
 }
 
@@ -315,6 +354,6 @@ p2p_reg_body_leave(const struct p2p_rsa *key, uint64_t seq, char **body)
     object = cJSON_CreateObject();
     return finish(object,
                   add_hex(object, "peer_id", id.b) && add_number(object, "seq", seq) &&
-                      add_signature(object, &signature),
+                      add_signature(object, "signature", &signature),
                   body);
 }

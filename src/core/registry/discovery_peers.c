@@ -91,6 +91,8 @@ p2p_peers_merge(struct p2p_peer_list *list)
             *last = *next;
             *next = swap;
         }
+        if (last->about.name[0] == '\0' && next->verified)
+            last->about = next->about; /* an older registry does not say it */
         p2p_peer_info_clear(next);
     }
     list->count = kept + 1;
@@ -202,6 +204,18 @@ take_files(const cJSON *names, struct p2p_peers *peers, struct p2p_peer_info *pe
     return P2P_OK;
 }
 
+/* A name that cannot be shown is none. */
+static void
+take_about(const cJSON *json, struct p2p_about *about)
+{
+    const char *name = p2p_json_text(json, "name"), *kind = p2p_json_text(json, "kind");
+
+    if (name != NULL)
+        (void)p2p_about_set_name(about, name, strlen(name));
+    if (kind == NULL || p2p_about_kind_parse(kind, &about->kind) != P2P_OK)
+        about->kind = P2P_ABOUT_UNKNOWN;
+}
+
 /* MALFORMED: the peer cannot be listed. */
 static enum p2p_err
 parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *peer)
@@ -216,6 +230,7 @@ parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *pee
         p2p_addr_make(ip, (uint16_t)port, &peer->addr) != P2P_OK)
         return P2P_ERR_MALFORMED;
     peer->verified = p2p_json_bool(json, "verified");
+    take_about(json, &peer->about);
     (void)p2p_json_u64(json, "last_seen", UINT64_MAX, &peer->last_seen_s);
     err = take_files(cJSON_GetObjectItemCaseSensitive(json, "files"), peers, peer);
     if (err != P2P_OK)

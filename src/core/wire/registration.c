@@ -4,6 +4,7 @@
 #include "p2p/msg.h"
 
 static const char label_registration[] = "p2p/2 registration"; /* each with its NUL */
+static const char label_registration2[] = "p2p/2 registration 2";
 static const char label_delta[] = "p2p/2 delta";
 static const char label_leave[] = "p2p/2 leave";
 _Static_assert(P2P_REG_LEAVE_LEN == sizeof(label_leave) + P2P_DIGEST_LEN + 8, "leave");
@@ -51,24 +52,52 @@ put_head(struct p2p_wr *wr, const char *label, const struct p2p_id *id, uint64_t
     p2p_wr_put_u64(wr, seq);
 }
 
-size_t
-p2p_registration_size(const struct p2p_registration *reg)
+static size_t
+size_after_label(const struct p2p_registration *reg)
 {
-    return sizeof(label_registration) + sizeof(reg->peer_id.b) + 8 + 8 + 1 +
-           reg->ip.len + 2 + entries_size(reg->entries, reg->count);
+    return sizeof(reg->peer_id.b) + 8 + 8 + 1 + reg->ip.len + 2 +
+           entries_size(reg->entries, reg->count);
 }
 
-void
-p2p_registration_put(struct p2p_wr *wr, const struct p2p_registration *reg)
+static void
+put_with_label(struct p2p_wr *wr, const char *label, const struct p2p_registration *reg)
 {
     if (reg->ip.len > UINT8_MAX)
         wr->failed = true;
-    put_head(wr, label_registration, &reg->peer_id, reg->seq);
+    put_head(wr, label, &reg->peer_id, reg->seq);
     p2p_wr_put_u64(wr, reg->expires_at_s);
     p2p_wr_put_u8(wr, (uint8_t)reg->ip.len);
     p2p_wr_put_bytes(wr, reg->ip.at, reg->ip.len);
     p2p_wr_put_u16(wr, reg->port);
     put_entries(wr, reg->entries, reg->count);
+}
+
+size_t
+p2p_registration_size(const struct p2p_registration *reg)
+{
+    return sizeof(label_registration) + size_after_label(reg);
+}
+
+void
+p2p_registration_put(struct p2p_wr *wr, const struct p2p_registration *reg)
+{
+    put_with_label(wr, label_registration, reg);
+}
+
+size_t
+p2p_registration2_size(const struct p2p_registration *reg)
+{
+    return sizeof(label_registration2) + size_after_label(reg) + 1 + 2 + reg->name.len +
+           2 + reg->addresses.len;
+}
+
+void
+p2p_registration2_put(struct p2p_wr *wr, const struct p2p_registration *reg)
+{
+    put_with_label(wr, label_registration2, reg);
+    p2p_wr_put_u8(wr, reg->kind);
+    put_name(wr, reg->name);
+    put_name(wr, reg->addresses);
 }
 
 size_t

@@ -51,6 +51,19 @@ put_name(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
 }
 
 static void
+put_about(struct http_json_out *o, const struct registry_peer *p)
+{
+    char name[P2P_ABOUT_NAME_MAX + 1];
+    enum p2p_about_kind kind = p->about->kind;
+
+    memcpy(name, p->about->name, sizeof(name));
+    if (name[0] != '\0')
+        http_json_put_string(o, "name", name);
+    if (name[0] != '\0' || kind != P2P_ABOUT_UNKNOWN)
+        http_json_put_string(o, "kind", p2p_about_kind_name(kind));
+}
+
+static void
 put_members(struct http_json_out *o, struct registry_peer *p, uint32_t names_max)
 {
     uint64_t silent_s = (p2p_now_ms() - p->heard_ms) / 1000;
@@ -61,6 +74,7 @@ put_members(struct http_json_out *o, struct registry_peer *p, uint32_t names_max
     for_files(o, p, names_max, put_name);
     http_json_end(o, ']');
     http_json_put_u64(o, "files_count", file_count);
+    put_about(o, p);
     http_json_put_bool(o, "verified", p->is_signed && !p->is_ip_claimed);
     http_json_put_u64(o, "last_seen", p2p_time_s() - silent_s);
     http_json_begin(o, "protocols", '[');

@@ -8,6 +8,8 @@
 #include <cjson/cJSON.h>
 
 #include "http/json.h"
+#include "p2p/about.h"
+#include "p2p/addr.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/path.h"
@@ -115,11 +117,12 @@ get_digest(const cJSON *json, const char *name, bool is_optional,
 }
 
 static bool
-get_signature(const cJSON *json, struct p2p_signature *out, struct intake_error *e)
+get_signature(const cJSON *json, const char *name, struct p2p_signature *out,
+              struct intake_error *e)
 {
-    if (intake_base64(http_json_string(json, "signature"), out->b, sizeof(out->b)))
+    if (intake_base64(http_json_string(json, name), out->b, sizeof(out->b)))
         return true;
-    return refuse(e, 401, "bad_signature", "signature must be %d bytes in base64",
+    return refuse(e, 401, "bad_signature", "%s must be %d bytes in base64", name,
                   P2P_RSA_LEN);
 }
 
@@ -321,48 +324,126 @@ verify(const struct p2p_spki *key, const struct p2p_signature *signature,
     return is_genuine;
 }
 
-/* `ip_signed` is the text that the peer signed, not the address that it is listed
- * under. */
+/* ---- what the second signature covers beside the first ---- */
+
+enum { ADDRESSES_MAX = 8, ADDRESSES_TEXT = ADDRESSES_MAX * (P2P_HOST_MAX + 9) };
+
 static bool
-is_genuine(const struct record *r, const char *ip_signed,
-           const struct p2p_signature *signature)
+get_about(const cJSON *json, struct p2p_about *about, struct intake_error *e)
 {
-    struct p2p_registration reg = {
-        .peer_id = r->id,
-        .seq = r->seq,
-        .expires_at_s = r->expires_at_s,
-        .ip = {ip_signed, strlen(ip_signed)},
-        .port = r->port,
-        .entries = r->entries,
-        .count = r->count,
-    };
-    size_t size = p2p_registration_size(&reg);
-    uint8_t *bytes = malloc(size);
+    const char *name = http_json_string(json, "name");
+    const char *kind = http_json_string(json, "kind");
+
+    if (cJSON_HasObjectItem(json, "name") &&
+        (name == NULL ||
+         (name[0] != '\0' && !p2p_about_set_name(about, name, strlen(name)))))
+        return refuse_field(e, "name",
+                            "at most 63 bytes of text without hidden characters");
+    if (cJSON_HasObjectItem(json, "kind") &&
+        (kind == NULL || p2p_about_kind_parse(kind, &about->kind) != P2P_OK))
+        return refuse_field(e, "kind",
+                            "laptop, desktop, phone, server, tablet or unknown");
+    return true;
+}
+
+/* As they are signed: with a space between two. */
+static bool
+get_addresses(const cJSON *json, char out[ADDRESSES_TEXT], struct intake_error *e)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "addresses"), *item;
+    size_t used = 0, count = 0;
+
+    out[0] = '\0';
+    if (list == NULL)
+        return true;
+    if (!cJSON_IsArray(list))
+        return refuse_field(e, "addresses", "a list of HOST:PORT");
+    cJSON_ArrayForEach(item, list)
+    {
+        const char *text = cJSON_GetStringValue(item);
+        struct p2p_addr addr;
+
+        if (text == NULL || ++count > ADDRESSES_MAX ||
+            strpbrk(text, " \t\r\n") != NULL ||
+            p2p_addr_parse(text, 0, &addr) != P2P_OK ||
+            strlen(text) + 2 > ADDRESSES_TEXT - used)
+            return refuse_field(e, "addresses", "a list of at most 8 HOST:PORT");
+        used += (size_t)snprintf(out + used, ADDRESSES_TEXT - used, "%s%s",
+                                 used > 0 ? " " : "", text);
+    }
+    return true;
+}
+
+/* ---- signatures of a registration ---- */
+
+typedef size_t size_fn(const struct p2p_registration *reg);
+typedef void put_fn(struct p2p_wr *wr, const struct p2p_registration *reg);
+
+static bool
+is_signed_so(const struct p2p_registration *reg, const struct p2p_spki *key,
+             const struct p2p_signature *signature, size_fn *size, put_fn *put)
+{
+    uint8_t *bytes = malloc(size(reg));
     struct p2p_wr wr;
 
-    p2p_wr_init(&wr, bytes, bytes != NULL ? size : 0);
+    p2p_wr_init(&wr, bytes, bytes != NULL ? size(reg) : 0);
     if (bytes != NULL)
-        p2p_registration_put(&wr, &reg);
-    return verify(&r->key, signature, bytes, &wr);
+        put(&wr, reg);
+    return verify(key, signature, bytes, &wr);
+}
+
+/* The second signature covers all that the first does, so that it is the one that
+ * counts where it is given; without it the name is not taken. */
+static bool
+check_signature(const cJSON *json, struct record *r, struct p2p_registration *reg,
+                struct intake_error *e)
+{
+    char addresses[ADDRESSES_TEXT];
+    struct p2p_signature signature;
+    bool is_genuine;
+
+    if (!get_signature(json, "signature", &signature, e))
+        return false;
+    if (!cJSON_HasObjectItem(json, "signature2")) {
+        is_genuine = is_signed_so(reg, &r->key, &signature, p2p_registration_size,
+                                  p2p_registration_put);
+    } else {
+        if (!get_signature(json, "signature2", &signature, e) ||
+            !get_about(json, &r->about, e) || !get_addresses(json, addresses, e))
+            return false;
+        reg->kind = (uint8_t)r->about.kind;
+        reg->name = (struct p2p_text){r->about.name, strlen(r->about.name)};
+        reg->addresses = (struct p2p_text){addresses, strlen(addresses)};
+        is_genuine = is_signed_so(reg, &r->key, &signature, p2p_registration2_size,
+                                  p2p_registration2_put);
+    }
+    return is_genuine || refuse(e, 401, "bad_signature", "invalid signature");
 }
 
 static bool
 get_signed_part(const cJSON *json, uint64_t now_s, struct record *r,
                 struct intake_error *e)
 {
+    /* The text that the peer signed, not the address that it is listed under. */
     const char *ip = http_json_string(json, "ip");
-    struct p2p_signature signature;
+    struct p2p_registration reg = {
+        .peer_id = r->id,
+        .ip = {ip != NULL ? ip : "", ip != NULL ? strlen(ip) : 0},
+        .port = r->port,
+        .entries = r->entries,
+        .count = r->count,
+    };
 
     r->is_signed = true;
     if (!get_seq(json, now_s, &r->seq, e) ||
         !get_number(json, "expires_at", 1, MAX_EXACT, &r->expires_at_s, e) ||
-        !get_signature(json, &signature, e) || !check_expiry(r->expires_at_s, now_s, e))
+        !check_expiry(r->expires_at_s, now_s, e))
         return false;
     if (!r->has_content)
         return refuse_field(e, "entries", "given in a signed registration");
-    if (!is_genuine(r, ip != NULL ? ip : "", &signature))
-        return refuse(e, 401, "bad_signature", "invalid signature");
-    return true;
+    reg.seq = r->seq;
+    reg.expires_at_s = r->expires_at_s;
+    return check_signature(json, r, &reg, e);
 }
 
 static bool
@@ -425,7 +506,7 @@ fill_delta(const cJSON *json, uint64_t now_s, struct intake_delta *d,
 {
     if (!get_id(json, &d->delta.id, e) || !get_seq(json, now_s, &d->delta.seq, e) ||
         !get_number(json, "base", 0, MAX_EXACT, &d->delta.base, e) ||
-        !get_signature(json, &d->signature, e) ||
+        !get_signature(json, "signature", &d->signature, e) ||
         !get_entries(cJSON_GetObjectItemCaseSensitive(json, "add"), "add", &d->add,
                      &d->delta.n_add, e) ||
         !get_removed(cJSON_GetObjectItemCaseSensitive(json, "remove"), d, e))
@@ -480,7 +561,7 @@ intake_leave(const struct cJSON *json, uint64_t now_s, struct intake_leave *out,
              struct intake_error *e)
 {
     return get_id(json, &out->id, e) && get_seq(json, now_s, &out->seq, e) &&
-           get_signature(json, &out->signature, e);
+           get_signature(json, "signature", &out->signature, e);
 }
 
 bool

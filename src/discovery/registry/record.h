@@ -6,6 +6,7 @@
 #ifndef P2P_DISCOVERY_RECORD_H
 #define P2P_DISCOVERY_RECORD_H
 
+#include "p2p/about.h"
 #include "p2p/crypto.h"
 #include "p2p/msg.h"
 
@@ -34,6 +35,9 @@ struct record {
     uint64_t seq;
     uint64_t expires_at_s; /* time of day */
     struct p2p_spki key;
+    /* What the peer says of itself, under its second signature. Not stored: a copy that
+     * comes from elsewhere does not have it. */
+    struct p2p_about about;
     /* Sorted by name, without duplicates. Unsigned entries have no root. */
     struct p2p_reg_entry *entries;
     uint32_t count;

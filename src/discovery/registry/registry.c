@@ -378,6 +378,7 @@ registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer
         .files = p->files,
         .catalogue = &r->catalogue,
         .key = p->key,
+        .about = &p->about,
         .registry = (struct registry *)(uintptr_t)r,
         .number = peer,
     };

@@ -147,6 +147,7 @@ struct registry_peer {
     const uint32_t *files; /* of the catalogue */
     const struct catalogue *catalogue;
     const struct p2p_spki *key; /* NULL when unsigned */
+    const struct p2p_about *about;
     struct registry *registry;
     uint32_t number; /* in it */
 };

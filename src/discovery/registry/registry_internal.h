@@ -35,6 +35,7 @@ struct peer {
     _Atomic uint32_t told_source; /* the last source that was told that the peer has
                                    * moved */
     _Atomic uint64_t told_move_ms;
+    struct p2p_about about;
     struct p2p_spki *key; /* key of a signed record; NULL: unsigned */
     _Atomic uint64_t heard_ms;
     _Atomic uint64_t told_ms; /* the heard_ms that other registries know */

@@ -428,6 +428,15 @@ take_home(struct peer *p, const struct record *rec)
     p->put_ms = p2p_now_ms();
 }
 
+/* The record is there already, perhaps without what only the peer itself tells. */
+static void
+take_again(struct peer *p, const struct record *rec)
+{
+    take_home(p, rec);
+    if (rec->about.name[0] != '\0')
+        p->about = rec->about;
+}
+
 /* Stores all of the record but the files. The record was checked. Takes `key`. */
 static void
 take_facts(struct registry *r, uint32_t at, const struct record *rec,
@@ -448,6 +457,8 @@ take_facts(struct registry *r, uint32_t at, const struct record *rec,
     p->is_ip_claimed = rec->is_ip_claimed;
     p->is_home_known = false;
     take_home(p, rec);
+    if (rec->from[0] != '\0') /* others do not know it, and do not change it */
+        p->about = rec->about;
     p->stamp = rec->is_signed || rec->stamp != 0 ? rec->stamp : next_stamp(r, p);
     p->expires_at_s = 0;
     if (rec->is_signed)
@@ -543,9 +554,8 @@ registry_put(struct registry *r, const struct record *rec, uint64_t heard_ms,
     if ((result = check_put(r, room.peer, rec, tag, known_seq)) == REGISTRY_OK &&
         is_counted)
         result = check_source(r, p, from, charge);
-    if (result ==
-        REGISTRY_REPEATED) /* another registry has sent the same record first */
-        take_home(peer_at(r, room.peer), rec);
+    if (result == REGISTRY_REPEATED) /* another registry has sent the same one first */
+        take_again(peer_at(r, room.peer), rec);
     if (result != REGISTRY_OK)
         goto out;
     room.start_bytes = registry_bytes(r);

@@ -27,6 +27,14 @@ def registration_bytes(peer_id, seq, expires_at, ip, port, entries):
     return head + numbers + _text(">B", ip.encode()) + struct.pack(">H", port) + _entries(entries)
 
 
+def registration2_bytes(peer_id, seq, expires_at, ip, port, entries, kind=0, name="", addresses=()):
+    """What the second signature covers: the first, the kind, the name and further addresses."""
+    first = registration_bytes(peer_id, seq, expires_at, ip, port, entries)
+    rest = first.removeprefix(b"p2p/2 registration\x00")
+    more = struct.pack(">B", kind) + _text(">H", name.encode()) + _text(">H", " ".join(addresses).encode())
+    return b"p2p/2 registration 2\x00" + rest + more
+
+
 def delta_bytes(peer_id, seq, base, removed, added):
     head = b"p2p/2 delta\x00" + bytes.fromhex(peer_id) + struct.pack(">QQ", seq, base)
     names = sorted(name.encode() for name in removed)

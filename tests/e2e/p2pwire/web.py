@@ -10,6 +10,9 @@ import requests
 from . import registration
 
 
+KINDS = ["unknown", "laptop", "desktop", "phone", "server", "tablet"]
+
+
 class Registry:
     """A client of p2p-discovery."""
 
@@ -33,8 +36,9 @@ class Registry:
         }
         return self.request("POST", "/register", json={**body, **more})
 
-    def register_signed(self, identity, port, entries, seq, /, signed_ip="", expires_in=600, **change):
-        """`change` replaces fields of the body after it was signed."""
+    def register_signed(self, identity, port, entries, seq, /, signed_ip="", expires_in=600, about=None, **change):
+        """`change` replaces fields of the body after it was signed; `about` (name, kind, addresses)
+        adds the second signature."""
         expires_at = int(time.time()) + expires_in
         text = registration.registration_bytes(identity.peer_id, seq, expires_at, signed_ip, port, entries)
         body = {
@@ -50,6 +54,13 @@ class Registry:
         }
         if signed_ip:
             body["ip"] = signed_ip
+        if about:
+            body.update({"name": about.get("name", ""), "kind": KINDS[about.get("kind", 0)]})
+            body["addresses"] = list(about.get("addresses", ()))
+            text = registration.registration2_bytes(
+                identity.peer_id, seq, expires_at, signed_ip, port, entries, **about
+            )
+            body["signature2"] = base64.b64encode(identity.sign(text)).decode()
         return self.request("POST", "/register", json={**body, **change})
 
     def delta(self, identity, seq, base, add=(), remove=(), **change):
