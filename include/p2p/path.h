@@ -101,7 +101,8 @@ void p2p_root_sweep_aside(const struct p2p_root *root, const char *name);
 
 /* The path of a private file for libraries that want one (SQLite): where the held
  * directory is now, with no link in it, so that the library can be told to follow none.
- * `out` holds `cap` bytes, PATH_MAX is enough. */
+ * `out` holds `cap` bytes, PATH_MAX is enough. AWAY: it has no path, its file system was
+ * unmounted. */
 P2P_MUST_CHECK enum p2p_err p2p_root_private_path(const struct p2p_root *root,
                                                   const char *name, char *out,
                                                   size_t cap);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -167,25 +168,56 @@ p2p_root_sweep_aside(const struct p2p_root *root, const char *name)
                         .prefix = prefix, .suffix = ASIDE_SUFFIX, .before = any_age});
 }
 
+static bool
+leads_to(const char *path, int dir)
+{
+    struct stat held, there;
+
+    return fstat(dir, &held) == 0 && stat(path, &there) == 0 &&
+           held.st_dev == there.st_dev && held.st_ino == there.st_ino;
+}
+
+/* The path of the open `dir`, which is a private directory of `root`. The system tells
+ * the path within its own mount for a file system that was unmounted lazily: that path
+ * leads to something else. The same file system may be mounted again at its place. */
+static enum p2p_err
+find_path(const struct p2p_root *root, int dir, char out[PATH_MAX])
+{
+    char link[PATH_MAX];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+    n = readlink(link, out, PATH_MAX - 1);
+    if (n <= 0)
+        return P2P_ERR_SYS;
+    out[n] = '\0';
+    if (leads_to(out, dir))
+        return P2P_OK;
+    if (snprintf(link, sizeof(link), "%s/" PRIVATE_DIR, root->path) <
+            (int)sizeof(link) &&
+        realpath(link, out) && leads_to(out, dir))
+        return P2P_OK;
+    return P2P_ERR_AWAY;
+}
+
 enum p2p_err
 p2p_root_private_path(const struct p2p_root *root, const char *name, char *out,
                       size_t cap)
 {
-    char link[32], base[PATH_MAX];
+    char base[PATH_MAX];
     int dir;
     enum p2p_err err = open_private_dir(root, name, &dir);
 
     out[0] = '\0';
     if (err)
         return err;
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
-    ssize_t n = readlink(link, base, sizeof(base));
+    err = find_path(root, dir, base);
     close(dir);
-    if (n <= 0 || (size_t)n >= sizeof(base))
-        return P2P_ERR_SYS;
-    if ((size_t)n + 1 + strlen(name) >= cap)
+    if (err)
+        return err;
+    if (strlen(base) + 1 + strlen(name) >= cap)
         return P2P_ERR_TOO_LARGE;
-    snprintf(out, cap, "%.*s/%s", (int)n, base, name);
+    snprintf(out, cap, "%s/%s", base, name);
     return P2P_OK;
 }
 

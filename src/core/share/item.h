@@ -64,6 +64,7 @@ struct p2p_item {
     bool is_sorted;                 /* a pointer to it is in `sorted` */
     bool is_dirty, is_queued, is_owed, is_missing, is_unsaved, is_by_inode;
     bool is_unchecked; /* may have been written without an event: hash it again */
+    bool is_hidden;    /* its row in the index is marked: followers do not list it */
     bool is_held;      /* among the missing files, see share_missing.c */
     bool is_written; /* an event has reported a write since it was hashed, whatever the
                       * times show */

@@ -222,7 +222,7 @@ p2p_index_open(const struct p2p_root *root, bool owner, struct p2p_index **out)
         put_aside(root);
         err = open_as_owner(path, out);
     }
-    if (!err || !owner)
+    if (!err || !owner || err == P2P_ERR_AWAY)
         return err;
     p2p_log_warn("cannot store the index in the shared folder, so its files are hashed "
                  "again at every start reason=\"%s\"",

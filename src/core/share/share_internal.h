@@ -93,9 +93,10 @@ struct p2p_share_owner {
     struct p2p_item
         *unsaved; /* items whose row is not in a committed transaction yet */
     uint64_t resave_ms, resave_pause_ms; /* after a failed commit: when to try again */
-    bool is_lost, is_scanned, is_in_transaction, has_warned;
-    bool is_in_doubt; /* the scan follows a time in which events were lost */
-    bool has_failed;  /* a row of the open transaction could not be written */
+    bool is_lost, is_scanned, is_in_transaction;
+    enum p2p_err warned; /* of this failure the log has told */
+    bool is_in_doubt;    /* the scan follows a time in which events were lost */
+    bool is_behind;      /* a failing disk lost rows, which must be written again */
     size_t skipped;
     size_t missing;      /* items that are gone from the disk and kept */
     uint64_t waiting_ms; /* since this time some are missing */

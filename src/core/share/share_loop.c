@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "core/share/share_internal.h"
+#include "p2p/io.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
@@ -174,6 +175,14 @@ become_owner(struct p2p_share *s)
     s->catalogue.totals.hashing_files = s->catalogue.totals.hashing_bytes = 0;
     p2p_rw_unlock(&s->catalogue.lock);
     err = p2p_share_open_index(s);
+    if (err == P2P_ERR_AWAY) { /* it left its path a moment ago: when it is back */
+        s->is_owner = false;
+        flock(s->lock_fd, LOCK_UN);
+        return;
+    }
+    /* An index in memory has no followers: another process may be able to write one. */
+    if (!err && p2p_index_is_in_memory(p2p_share_own_index(s)))
+        p2p_fd_close(&s->lock_fd);
     if (!err)
         err = p2p_scan_start(s);
     if (err)
@@ -240,11 +249,11 @@ p2p_share_loop(void *arg)
         /* Read before the round: a request that arrives during the round needs another
          * round. */
         uint64_t wanted = idle_wanted(s);
-        if (!s->is_owner && try_to_own(s))
-            become_owner(s);
-        else if (!s->is_owner)
-            atomic_store(&s->is_follower, true);
         look_at_place(s, p2p_now_ms());
+        if (!s->is_owner && !is_gone(s) && try_to_own(s))
+            become_owner(s);
+        if (!s->is_owner)
+            atomic_store(&s->is_follower, true);
         bool is_idle =
             s->is_broken || is_gone(s) ||
             (s->is_owner ? p2p_scan_round(s, &due_ms) : p2p_follow_round(s, &due_ms));

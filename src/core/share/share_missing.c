@@ -53,7 +53,7 @@ void
 p2p_missing_load(struct p2p_share *s, struct p2p_item *item)
 {
     p2p_catalogue_hold(&s->catalogue, item);
-    item->is_missing = item->is_held = true;
+    item->is_missing = item->is_held = item->is_hidden = true;
     s->owner.missing++;
     s->owner.waiting_ms = p2p_now_ms();
     put_off(s, s->owner.waiting_ms, SETTLE_MS);
@@ -111,7 +111,8 @@ collect(struct p2p_item *item, void *arg)
 {
     struct held *held = arg;
 
-    if (item->is_held && held->count < held->cap)
+    /* One that an event named a moment ago may be back. */
+    if (item->is_held && !item->is_dirty && held->count < held->cap)
         held->items[held->count++] = item;
 }
 
@@ -131,8 +132,10 @@ forget_all(struct p2p_share *s, uint64_t now_ms)
         p2p_pipeline_forget(s, held.items[i]);
         p2p_catalogue_remove(&s->catalogue, held.items[i]);
     }
-    s->owner.missing = 0;
+    s->owner.missing -= held.count;
     free(held.items);
+    if (s->owner.missing > 0)
+        put_off(s, now_ms, SETTLE_MS);
 }
 
 static void

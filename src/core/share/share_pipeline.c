@@ -110,10 +110,10 @@ p2p_pipeline_is_busy(const struct p2p_share *s)
 void
 p2p_pipeline_warn(struct p2p_share *s, enum p2p_err err)
 {
-    if (!s->owner.has_warned)
+    if (s->owner.warned != err)
         p2p_log_warn("cannot write the index of the shared folder reason=\"%s\"",
                      p2p_err_text(err));
-    s->owner.has_warned = true;
+    s->owner.warned = err;
 }
 
 /* Changes of many files go into one transaction. */
@@ -150,6 +150,16 @@ put_off_resave(struct p2p_share *s)
     s->owner.resave_ms = p2p_now_ms() + pause;
 }
 
+/* Something is not in the index that should be: all of it is compared later. */
+static void
+fail(struct p2p_share *s, enum p2p_err err)
+{
+    p2p_pipeline_warn(s, err);
+    s->owner.is_behind = true;
+    if (s->owner.resave_ms == 0)
+        put_off_resave(s);
+}
+
 /* Writes the row of a READY item, and its layer when the catalogue still has it. */
 static void
 put(struct p2p_share *s, struct p2p_item *item)
@@ -160,12 +170,10 @@ put(struct p2p_share *s, struct p2p_item *item)
         err = p2p_index_put(p2p_share_own_index(s), item->name, &item->facts,
                             item->layer);
     mark_unsaved(s, item);
-    if (!err)
-        return;
-    p2p_pipeline_warn(s, err);
-    s->owner.has_failed = true;
-    if (s->owner.resave_ms == 0)
-        put_off_resave(s);
+    if (err)
+        fail(s, err);
+    else if (item->is_hidden)
+        p2p_pipeline_set_missing(s, item, false);
 }
 
 void
@@ -192,7 +200,7 @@ p2p_pipeline_forget(struct p2p_share *s, struct p2p_item *item)
     if (!err)
         err = p2p_index_remove(p2p_share_own_index(s), item->name);
     if (err)
-        p2p_pipeline_warn(s, err);
+        fail(s, err);
 }
 
 void
@@ -203,7 +211,9 @@ p2p_pipeline_set_missing(struct p2p_share *s, struct p2p_item *item, bool is_mis
     if (!err)
         err = p2p_index_set_missing(p2p_share_own_index(s), item->name, is_missing);
     if (err)
-        p2p_pipeline_warn(s, err);
+        fail(s, err);
+    else
+        item->is_hidden = is_missing;
 }
 
 void
@@ -214,7 +224,7 @@ p2p_pipeline_set_emptied(struct p2p_share *s, uint64_t files)
     if (!err)
         err = p2p_index_set_emptied(p2p_share_own_index(s), files);
     if (err)
-        p2p_pipeline_warn(s, err);
+        fail(s, err);
 }
 
 /* All rows up to here are stored. */
@@ -252,12 +262,73 @@ p2p_pipeline_commit(struct p2p_share *s)
     s->owner.is_in_transaction = false;
     if (failed) {
         p2p_pipeline_warn(s, failed);
+        s->owner.is_behind = true;
         put_off_resave(s);
-    } else if (!s->owner.has_failed) {
+    } else if (!s->owner.is_behind) {
         clear_unsaved(s);
-        s->owner.has_warned = false;
+        s->owner.warned = P2P_OK;
     }
-    s->owner.has_failed = false;
+}
+
+/* Rows that are not as the catalogue has them. */
+struct odd_rows {
+    struct p2p_share *s;
+    char **names; /* owned */
+    size_t count, cap;
+};
+
+static bool
+should_be_hidden(const struct p2p_item *item)
+{
+    return item->is_held || item->state == P2P_ITEM_REFUSED;
+}
+
+static enum p2p_err
+note_odd_row(void *arg, const char *name, const struct p2p_file_facts *facts,
+             bool is_missing)
+{
+    struct odd_rows *odd = arg;
+    const struct p2p_item *item = p2p_catalogue_find_own(&odd->s->catalogue, name);
+
+    if (!facts || (item && should_be_hidden(item) == is_missing))
+        return P2P_OK;
+    if (odd->count == odd->cap) {
+        size_t cap = odd->cap ? 2 * odd->cap : 64;
+        char **more = realloc(odd->names, cap * sizeof(*more));
+        if (!more)
+            return P2P_ERR_NOMEM;
+        odd->names = more;
+        odd->cap = cap;
+    }
+    odd->names[odd->count] = strdup(name);
+    return odd->names[odd->count++] ? P2P_OK : P2P_ERR_NOMEM;
+}
+
+/* What a failing disk did not take: deletions, and marks of missing files. */
+static void
+correct_rows(struct p2p_share *s)
+{
+    struct odd_rows odd = {.s = s};
+    struct p2p_index *index = p2p_share_own_index(s);
+    int64_t last_change;
+    enum p2p_err err = begin(s);
+
+    if (!err)
+        err = p2p_index_load(index, 0, note_odd_row, &odd, &last_change);
+    for (size_t i = 0; i < odd.count && !err; i++) {
+        struct p2p_item *item = p2p_catalogue_find_own(&s->catalogue, odd.names[i]);
+        if (item)
+            p2p_pipeline_set_missing(s, item, should_be_hidden(item));
+        else
+            err = p2p_index_remove(index, odd.names[i]);
+    }
+    if (!err)
+        err = p2p_index_set_emptied(index, atomic_load(&s->missing_files));
+    if (err)
+        fail(s, err);
+    for (size_t i = 0; i < odd.count; i++)
+        free(odd.names[i]);
+    free(odd.names);
 }
 
 void
@@ -266,9 +337,11 @@ p2p_pipeline_resave(struct p2p_share *s, uint64_t now_ms)
     if (s->owner.resave_ms == 0 || now_ms < s->owner.resave_ms)
         return;
     s->owner.resave_ms = 0;
+    s->owner.is_behind = false; /* unless one of these fails, or the commit */
     for (struct p2p_item *item = s->owner.unsaved; item; item = item->next_unsaved)
         if (item->state == P2P_ITEM_READY)
             put(s, item);
+    correct_rows(s);
     if (!s->owner.is_in_transaction) /* the transaction could not be started */
         put_off_resave(s);
 }
@@ -502,6 +575,11 @@ p2p_pipeline_adopt(struct p2p_share *s, struct p2p_item *item,
         return false;
     if (layer)
         put(s, item);
+    else /* its layer is lost when the commit fails, and the file is then hashed again
+          */
+        mark_unsaved(s, item);
+    if (item->is_hidden)
+        p2p_pipeline_set_missing(s, item, false);
     p2p_pipeline_want_sha256(s, item);
     return true;
 }
@@ -518,6 +596,8 @@ p2p_pipeline_refuse(struct p2p_share *s, struct p2p_item *item, enum p2p_err pro
             p2p_log_escape(item->name, strlen(item->name), name, sizeof(name)),
             p2p_err_text(problem));
     p2p_catalogue_refuse(&s->catalogue, item, problem);
+    if (item->facts.version > 0 && !item->is_hidden)
+        p2p_pipeline_set_missing(s, item, true);
     s->owner.has_new_problems = true;
     if (problem == P2P_ERR_PERMISSION || problem == P2P_ERR_TOO_LARGE)
         return; /* only a change of the file can help */

@@ -96,6 +96,20 @@ on_other_bytes(struct p2p_share *s, struct p2p_item *item,
     p2p_pipeline_note(s, item, P2P_SETTLE_MS);
 }
 
+/* Scans soon enough for a person who waits, and rarely enough for a large folder. */
+static void
+rescan_soon(struct p2p_share *s)
+{
+    uint64_t due_ms = p2p_now_ms() + RESCAN_MS;
+    uint64_t earliest_ms =
+        s->owner.last_scan_ms + RESCAN_FACTOR * s->owner.scan_cost_ms;
+
+    if (due_ms < earliest_ms)
+        due_ms = earliest_ms;
+    if (due_ms < s->owner.next_scan_ms)
+        s->owner.next_scan_ms = due_ms;
+}
+
 /* The system reports a write only under the name that was used, so the other hard links
  * are examined, too. */
 static void
@@ -128,6 +142,22 @@ compare_ready(struct p2p_share *s, struct p2p_item *item,
     p2p_pipeline_want_sha256(s, item);
 }
 
+/* What is listed can be read: permissions may have been taken away. */
+static enum p2p_err
+check_readable(const struct p2p_share *s, const struct p2p_item *item,
+               const struct stat *st)
+{
+    struct stat opened;
+    int fd;
+    enum p2p_err err;
+
+    if ((st->st_mode & 0444) == 0444)
+        return P2P_OK;
+    err = p2p_root_open_file(s->root, item->name, &fd, &opened);
+    p2p_fd_close(&fd);
+    return err == P2P_ERR_PERMISSION ? err : P2P_OK;
+}
+
 /*
  * Compares the file with what is known of it. `is_told`: an event named the file, so a
  * write to it would have been noticed, and a new ctime alone does not mean new bytes.
@@ -150,6 +180,12 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
         note_links(s, item, st);
     if (now.size > P2P_FILE_SIZE_MAX) {
         p2p_pipeline_refuse(s, item, P2P_ERR_TOO_LARGE);
+    } else if (is_known && item->state != P2P_ITEM_REFUSED &&
+               check_readable(s, item, st) != P2P_OK) {
+        item->facts.state.ctime_ns = now.ctime_ns;
+        note_links(s, item, st); /* the event named one of them */
+        p2p_pipeline_cancel(s, item);
+        p2p_pipeline_refuse(s, item, P2P_ERR_PERMISSION);
     } else if (item->state == P2P_ITEM_READY) {
         compare_ready(s, item, &now, is_told);
     } else if (item->state == P2P_ITEM_NOTED && item->facts.version > 0 && is_known) {
@@ -163,6 +199,8 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
                 item->problem == P2P_ERR_TOO_LARGE)) {
         return;
     } else {
+        if (item->state == P2P_ITEM_REFUSED && st->st_nlink > 1)
+            rescan_soon(s); /* its other links can be read again, too */
         on_other_bytes(s, item, &now, is_told);
     }
 }
@@ -239,20 +277,6 @@ see_file(void *arg, const char *name, const struct stat *st)
     if (!item->is_dirty)
         compare(s, item, st, false);
     return s->catalogue.item_count > P2P_SHARE_FILES_MAX ? P2P_ERR_TOO_LARGE : P2P_OK;
-}
-
-/* Scans soon enough for a person who waits, and rarely enough for a large folder. */
-static void
-rescan_soon(struct p2p_share *s)
-{
-    uint64_t due_ms = p2p_now_ms() + RESCAN_MS;
-    uint64_t earliest_ms =
-        s->owner.last_scan_ms + RESCAN_FACTOR * s->owner.scan_cost_ms;
-
-    if (due_ms < earliest_ms)
-        due_ms = earliest_ms;
-    if (due_ms < s->owner.next_scan_ms)
-        s->owner.next_scan_ms = due_ms;
 }
 
 static enum p2p_err
