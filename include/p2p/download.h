@@ -91,6 +91,9 @@ struct p2p_download_options {
     bool size_announced;
     uint64_t announced_size;
     uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
+    /* Before a file that changed at its source is asked for again, and twice as long
+     * each time. 0: default. */
+    uint64_t restart_ms;
 };
 
 /* Sources at a time. Of these places, P2P_DOWNLOAD_SOURCES_KEPT are reserved for peers

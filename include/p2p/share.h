@@ -56,8 +56,9 @@ typedef void p2p_share_changed(void *arg);
 struct p2p_share_options {
     const char *directory;
     uint32_t
-        chunk_size;   /* of files hashed from now on; 0: default. RANGE if not valid */
-    unsigned threads; /* that hash; 0: one per core */
+        chunk_size;    /* of files hashed from now on; 0: default. RANGE if not valid */
+    unsigned threads;  /* that hash; 0: one per core */
+    unsigned quiet_ms; /* how long after the last write a file is hashed; 0: 500 */
     p2p_share_changed *on_change;
     void *arg;
     /* Where to remember between starts, as PROGRAM.shared, that the folder had files;

@@ -406,10 +406,40 @@ listener_main(void *arg)
     return NULL;
 }
 
+/* Making a key takes longer than most tests, so those of peers that have stopped are
+ * used again. Peers that run at the same time have different ones. */
+enum { KEYS_MAX = 16 };
+static struct {
+    struct p2p_rsa *key;
+    bool is_used;
+} keys[KEYS_MAX];
+
+static struct p2p_rsa *
+take_key(void)
+{
+    size_t i = 0;
+
+    while (i < KEYS_MAX && keys[i].is_used)
+        i++;
+    assert_true(i < KEYS_MAX);
+    if (keys[i].key == NULL)
+        assert_int_equal(p2p_rsa_generate(&keys[i].key), P2P_OK);
+    keys[i].is_used = true;
+    return keys[i].key;
+}
+
+static void
+give_key_back(const struct p2p_rsa *key)
+{
+    for (size_t i = 0; i < KEYS_MAX; i++)
+        if (keys[i].key == key)
+            keys[i].is_used = false;
+}
+
 void
 fake_peer_start(struct fake_peer *p)
 {
-    assert_int_equal(p2p_rsa_generate(&p->key), P2P_OK);
+    p->key = take_key();
     assert_int_equal(p2p_spki_id(p2p_rsa_spki(p->key), &p->id), P2P_OK);
     assert_int_equal(p2p_net_listen("127.0.0.1", 0, false, 64, &p->fd, &p->port),
                      P2P_OK);
@@ -454,7 +484,7 @@ fake_peer_stop(struct fake_peer *p)
     for (size_t i = 0; i < p->file_count; i++)
         free(p->files[i].layer);
     free(p->files);
-    p2p_rsa_free(p->key);
+    give_key_back(p->key);
 }
 
 struct p2p_source_spec

@@ -9,7 +9,8 @@
 #include "p2p/tree.h"
 #include "scratch.h"
 
-#define IDLE_MS 20000
+#define IDLE_MS  20000
+#define QUIET_MS 50
 
 struct shared {
     struct scratch scratch; /* the folder is "s" in it */
@@ -23,6 +24,7 @@ shared_open(struct shared *f, uint32_t chunk_size)
         .directory = scratch_path(&f->scratch, "s"),
         .chunk_size = chunk_size,
         .threads = 2,
+        .quiet_ms = QUIET_MS,
     };
 
     assert_int_equal(p2p_share_open(&opt, &f->share), P2P_OK);

@@ -148,6 +148,7 @@ a_changed_file_fails_clearly_when_the_root_was_asked_for(void **state)
     f->peers[0].manners.change_after = f->size / 3;
     start_peers(f, 1);
     f->opt.root = &f->peers[0].files[0].root;
+    f->opt.restart_ms = 1;
     download(f, P2P_ERR_FILE_CHANGED);
     assert_no_file(f);
     expect_dropped(f, 0, P2P_ERR_FILE_CHANGED);

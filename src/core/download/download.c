@@ -7,7 +7,8 @@
 #include "core/download/file.h"
 #include "core/download/folder.h"
 
-#define RETRIES 5
+#define RETRIES    5
+#define RESTART_MS 250 /* a source needs a moment to see the change */
 
 static bool
 is_folder_name(const char *name)
@@ -62,6 +63,7 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
     dl->opt.size_announced = opt->size_announced && !is_folder_name(opt->name);
     dl->opt.announced_size = opt->announced_size;
     dl->opt.keep_free = opt->keep_free;
+    dl->opt.restart_ms = opt->restart_ms > 0 ? opt->restart_ms : RESTART_MS;
     return err;
 }
 

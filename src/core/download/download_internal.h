@@ -102,7 +102,7 @@ struct dl_options {
     uint64_t timeout_ms;
     int protocol;
     bool root_asked, size_announced;
-    uint64_t announced_size, keep_free;
+    uint64_t announced_size, keep_free, restart_ms;
     p2p_download_event *on_event;
     void *event_arg;
 };

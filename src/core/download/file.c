@@ -9,7 +9,6 @@
 #include "p2p/log.h"
 
 #define RESTARTS_MAX   3
-#define RESTART_MS     250 /* the first time; a source needs a moment to see the change */
 #define RESTART_MAX_MS 15000
 #define CHANGES_MAX    7 /* restarts of a file that changed or moved at its source */
 /* Chunks that a connection needs to be worth its handshake. */
@@ -529,7 +528,7 @@ static void
 restart(struct p2p_download *dl, bool keep_version)
 {
     struct dl_file *file = dl->file;
-    uint64_t pause_ms = (uint64_t)RESTART_MS << file->restarts++;
+    uint64_t pause_ms = dl->opt.restart_ms << file->restarts++;
 
     p2p_dl_report(
         dl); /* report dropped sources and the reasons before they get another chance */

@@ -49,6 +49,7 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
         .size_announced = true,
         .announced_size = file->size,
         .keep_free = dl->opt.keep_free,
+        .restart_ms = dl->opt.restart_ms,
     };
 
     if (opt.source_count == 0)

@@ -15,6 +15,8 @@
 
 #include "core/share/share_internal.h"
 
+#define QUIET_MS 500
+
 /* ---- Open and close ---- */
 
 static void
@@ -58,6 +60,7 @@ p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
     init_locks(s);
     s->chunk_size = opt->chunk_size ? opt->chunk_size : P2P_CHUNK_SIZE_DEFAULT;
     s->threads = opt->threads ? opt->threads : cores > 0 ? (unsigned)cores : 1;
+    s->quiet_ms = opt->quiet_ms ? opt->quiet_ms : QUIET_MS;
     s->on_change = opt->on_change;
     s->arg = opt->arg;
     s->mail.wake_fd = s->lock_fd = s->watch.fd = -1;

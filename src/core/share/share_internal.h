@@ -120,7 +120,7 @@ struct p2p_share {
     /* As opened. */
     struct p2p_root *root;
     uint32_t chunk_size;
-    unsigned threads;
+    unsigned threads, quiet_ms;
     p2p_share_changed *on_change;
     void *arg;
 
@@ -179,15 +179,14 @@ void p2p_share_lose_unseen(struct p2p_share *share,
 
 /* Items that are being hashed (share_pipeline.c). */
 
-/* How long after the last write a file counts as quiet; the second one is for a file
- * that was closed or moved in. */
-#define P2P_QUIET_MS  500
+/* How long after it was closed or moved in a file counts as quiet. */
 #define P2P_SETTLE_MS 20
 
 /* How long the file must be quiet before it is hashed. The time is longer for a file
  * that keeps changing, in proportion to its hashing time, so that the file is left
  * alone for most of the time. */
-uint64_t p2p_pipeline_quiet_ms(const struct p2p_item *item);
+uint64_t p2p_pipeline_quiet_ms(const struct p2p_share *share,
+                               const struct p2p_item *item);
 /* Examine the item after a while; a later call puts it off. */
 void p2p_pipeline_note(struct p2p_share *share, struct p2p_item *item,
                        uint64_t delay_ms);

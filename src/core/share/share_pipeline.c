@@ -29,13 +29,13 @@
 /* ---- Lines of items ---- */
 
 uint64_t
-p2p_pipeline_quiet_ms(const struct p2p_item *item)
+p2p_pipeline_quiet_ms(const struct p2p_share *s, const struct p2p_item *item)
 {
     uint64_t quiet = QUIET_FACTOR * item->hash_cost_ms;
 
-    if (item->hashed_ms == 0 || quiet < P2P_QUIET_MS ||
+    if (item->hashed_ms == 0 || quiet < s->quiet_ms ||
         p2p_now_ms() - item->hashed_ms > CHANGES_OFTEN * item->hash_cost_ms)
-        return P2P_QUIET_MS;
+        return s->quiet_ms;
     return quiet < QUIET_MAX_MS ? quiet : QUIET_MAX_MS;
 }
 
@@ -402,7 +402,7 @@ give_next(struct p2p_share *s, struct p2p_item *item, bool flat)
     struct p2p_hash_job *job = p2p_hash_job_new(item->name);
 
     if (!job) {
-        p2p_pipeline_note(s, item, P2P_QUIET_MS);
+        p2p_pipeline_note(s, item, s->quiet_ms);
         return;
     }
     job->state = item->facts.state;
@@ -624,7 +624,7 @@ accept(struct p2p_share *s, struct p2p_hash_job *job)
         item->state != (stays_shared ? P2P_ITEM_READY : P2P_ITEM_PENDING)) {
         if (!item->is_dirty) /* otherwise the code that cancelled the job has set the
                                 time */
-            p2p_pipeline_note(s, item, p2p_pipeline_quiet_ms(item));
+            p2p_pipeline_note(s, item, p2p_pipeline_quiet_ms(s, item));
         return;
     }
     if (job->err) {

@@ -337,10 +337,10 @@ walk(struct p2p_share *s, const char *folder)
 static void
 note_event(struct p2p_share *s, struct p2p_item *item, enum p2p_watch_event event)
 {
-    uint64_t quiet_ms = p2p_pipeline_quiet_ms(item);
+    uint64_t quiet_ms = p2p_pipeline_quiet_ms(s, item);
 
     if (event != P2P_WATCH_WRITING && event != P2P_WATCH_CREATED &&
-        quiet_ms == P2P_QUIET_MS)
+        quiet_ms == s->quiet_ms)
         quiet_ms = P2P_SETTLE_MS;
     p2p_pipeline_note(s, item, quiet_ms);
 }
