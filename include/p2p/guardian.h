@@ -4,8 +4,15 @@
  *
  * The parent holds the listening sockets, takes the signals, talks to systemd, and does
  * for the child what the sandbox forbids, after checking each request against what it
- * was told at start. It starts a new child when a folder of the rules is another one
- * now, which Landlock could not let in. When one of the two dies, the other one ends.
+ * was told at start. When one of the two dies, the other one ends.
+ *
+ * Landlock cannot let in what a child was not allowed at its start. So the parent
+ * starts a new child when a folder of the rules is another one now, when the child asks
+ * for it (p2p_guardian_replace), and when SIGHUP finds settings that a running child
+ * cannot take. Each child asks `allow` for the folders of its time, as many as there
+ * are. The old child stops within 5 s, then the new one gets the same listening
+ * sockets: those who connect in between wait. A new child that cannot start with new
+ * settings is followed by one with the former settings.
  *
  * Trust boundary: every message of a child. The child's half of this header can also be
  * called where there is no parent (tests, the command line): it then acts directly.
@@ -20,6 +27,7 @@
 #include "p2p/caller.h"
 #include "p2p/err.h"
 #include "p2p/options.h"
+#include "p2p/reload.h"
 #include "p2p/sandbox.h"
 
 #pragma GCC visibility push(default)
@@ -52,6 +60,12 @@ struct p2p_guardian_settings {
 struct p2p_guardian_options {
     const char *program; /* for messages */
     struct p2p_guardian_settings settings;
+    /* Fills in `folders`, `files` and `avahi` from the settings in use. Called at the
+     * start and after each change of the settings; NULL: they never change. */
+    void (*describe)(void *arg, struct p2p_guardian_options *opt);
+    /* The settings that SIGHUP reads again; NULL: SIGHUP only calls the function of
+     * p2p_service_on_hangup. */
+    struct p2p_reload *reload;
     /* NULL-terminated. For root: the owner of the existing ones is the user who serves.
      */
     const char *folders[P2P_GUARDIAN_PATHS_MAX + 1];
@@ -61,6 +75,8 @@ struct p2p_guardian_options {
      * listening sockets. */
     const int *descriptors;
     size_t descriptor_count;
+    /* A file in memory is passed from child to child: p2p_guardian_state. */
+    bool keeps_state;
     /* Answers p2p_guardian_passphrase, once per child; returns owned text
      * (p2p_vault_free) or NULL. */
     char *(*passphrase)(void *arg, const char *prompt);
@@ -98,8 +114,11 @@ char *p2p_guardian_passphrase(void *arg, const char *prompt);
 enum p2p_caller p2p_guardian_caller(const struct sockaddr *ours,
                                     const struct sockaddr *theirs, char *reason,
                                     size_t cap);
-/* Asks the parent for a new child with new rules; this child will be stopped soon. Does
- * nothing without a parent. */
+/* A file in memory: empty at first, then what the previous child wrote when it ended.
+ * That child may have been taken over. Do not close it. -1: there is none. */
+int p2p_guardian_state(void);
+/* Asks the parent for a new child with new rules, for example because a folder was
+ * added; this child will be stopped soon. Does nothing without a parent. */
 void p2p_guardian_replace(void);
 
 #ifdef __cplusplus

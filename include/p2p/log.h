@@ -5,7 +5,7 @@
  * misbehaves; info = lifecycle; debug = per message. A line is logged once, by the
  * layer that decides what to do. Text that came from outside goes through
  * p2p_log_escape. Keys and other secrets never reach a format string.
- * Thread-safe; the level and program name are set once before threads start.
+ * Thread-safe, except for p2p_log_init.
  */
 #ifndef P2P_LOG_H
 #define P2P_LOG_H
@@ -24,6 +24,11 @@ enum p2p_log_level { P2P_LOG_ERROR, P2P_LOG_WARN, P2P_LOG_INFO, P2P_LOG_DEBUG };
 
 /* Borrows `program` for the life of the process. Default level: info. */
 void p2p_log_init(const char *program, enum p2p_log_level level);
+
+/* Any time, any thread. */
+void p2p_log_set_level(enum p2p_log_level level);
+/* Its word, as p2p_log_parse_level takes it. */
+const char *p2p_log_level_name(enum p2p_log_level level);
 
 /* "error", "warn", "info" or "debug"; anything else is P2P_ERR_USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_log_parse_level(const char *text,

@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "p2p/err.h"
+#include "p2p/log.h"
 
 #pragma GCC visibility push(default)
 #ifdef __cplusplus
@@ -75,6 +76,22 @@ P2P_MUST_CHECK enum p2p_err p2p_options_parse(const struct p2p_option_set *set,
                                               void *target, int argc, char **argv,
                                               int *arguments,
                                               struct p2p_options_text **text);
+/* Says why a setting is refused, for checks beyond a single value: like the messages of
+ * p2p_options_parse. Returns USAGE. */
+enum p2p_err p2p_options_refuse(const char *program, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Where a text or an entry of a list was given, for the beginning of such a message:
+ * "--limit-rate", "P2P_LIMIT_RATE" or "p2p.conf:3: limit-rate". `value` is the pointer
+ * in the target. Borrowed from `text`. */
+const char *p2p_options_place(const struct p2p_options_text *text, const char *value);
+/* Whether refusals are log lines: nobody types options while a daemon runs. */
+void p2p_options_refuse_in_log(bool in_log);
+/* The file that was read: that of --config or the one in the home. NULL: none. Borrowed
+ * from `text`. */
+const char *p2p_options_config(const struct p2p_options_text *text);
+/* The log level of these options. */
+enum p2p_log_level p2p_options_log_level(const struct p2p_options_text *text);
+
 /* Accepts NULL. Texts from the configuration file become invalid. */
 void p2p_options_free(struct p2p_options_text *text);
 

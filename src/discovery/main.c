@@ -22,6 +22,8 @@
 
 struct discovery {
     struct discovery_options opt;
+    int argc;
+    char **argv;
     struct app app;
     struct p2p_options_text *text;
     int listener;
@@ -133,6 +135,36 @@ report_snapshot(const char *path, enum p2p_err err)
                      p2p_err_text(err));
 }
 
+/* From the process that served before this one; the snapshot is not newer. */
+static bool
+take_over(struct discovery *d)
+{
+    int fd = p2p_guardian_state();
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+    uint32_t count;
+
+    if (fd >= 0)
+        err = snapshot_take_over(d->app.registry, fd, d->opt.ttl_ms, &count);
+    if (err == P2P_OK)
+        p2p_log_info("taken over from the former process: peers=%u", count);
+    else if (err != P2P_ERR_NOT_FOUND)
+        p2p_log_warn("cannot take over from the former process: %s", p2p_err_text(err));
+    return err == P2P_OK;
+}
+
+static void
+hand_over(struct discovery *d)
+{
+    int fd = p2p_guardian_state();
+    enum p2p_err err;
+
+    if (fd < 0 || d->app.registry == NULL)
+        return;
+    err = snapshot_hand_over(d->app.registry, fd);
+    if (err != P2P_OK)
+        p2p_log_warn("cannot hand over to the next process: %s", p2p_err_text(err));
+}
+
 static void
 load_snapshot(struct discovery *d)
 {
@@ -140,7 +172,7 @@ load_snapshot(struct discovery *d)
     enum p2p_err err;
     uint32_t count;
 
-    if (path == NULL)
+    if (take_over(d) || path == NULL)
         return;
     err = snapshot_load(d->app.registry, path, d->opt.ttl_ms, &count);
     if (err == P2P_OK)
@@ -194,6 +226,13 @@ open_store(struct discovery *d)
 /* Otherwise free() keeps up to 64 MiB of each arena; malloc_trim does not touch it. */
 #define TRIM_THRESHOLD (1 << 20)
 
+static void
+on_hangup(void *unused)
+{
+    (void)unused;
+    http_tls_look();
+}
+
 static enum p2p_err
 start_and_wait(struct discovery *d)
 {
@@ -215,6 +254,7 @@ start_and_wait(struct discovery *d)
         return err;
     if ((err = open_store(d)) != P2P_OK || (err = open_server(d)) != P2P_OK)
         return err;
+    p2p_service_on_hangup(on_hangup, NULL);
     p2p_service_ready(PROGRAM, "port=%u", http_server_port(d->app.server));
     p2p_service_wait();
     return P2P_OK;
@@ -227,6 +267,7 @@ release(struct discovery *d)
     http_prepared_free(d->app.heartbeat_answer);
     store_close(d->app.store);
     housekeeper_stop(d->housekeeper);
+    hand_over(d);
     http_waitlist_free(d->app.waiters);
     registry_close(d->app.registry);
     changes_free(d->app.changes);
@@ -286,20 +327,50 @@ serve(void *arg)
     enum p2p_err err;
 
     d->app.started_ms = p2p_now_ms();
+    d->app.require_signed = d->opt.require_signed;
+    d->app.snapshot = d->opt.snapshot;
     err = start_and_wait(d);
     release(d);
     return exit_status(err);
 }
 
+static enum p2p_err
+parse(void *arg, void *fresh, struct p2p_options_text **text)
+{
+    const struct discovery *d = arg;
+
+    return discovery_options_parse(fresh, d->argc, d->argv, text);
+}
+
+static void
+describe(void *arg, struct p2p_guardian_options *guardian)
+{
+    static char path[PATH_MAX];
+    const struct discovery *d = arg;
+
+    guardian->folders[0] = snapshot_folder(d, path);
+    guardian->files[0] = d->opt.tls.cert;
+    guardian->files[1] = d->opt.tls.key;
+}
+
 static int
 run(struct discovery *d)
 {
-    char path[PATH_MAX];
+    struct p2p_reload reload = {
+        .set = &discovery_option_set,
+        .fixed = discovery_fixed_options,
+        .target = &d->opt,
+        .size = sizeof(d->opt),
+        .text = &d->text,
+        .parse = parse,
+        .arg = d,
+    };
     const struct p2p_guardian_options guardian = {
         .program = PROGRAM,
         .settings = d->opt.guardian,
-        .folders = {snapshot_folder(d, path)},
-        .files = {d->opt.tls.cert, d->opt.tls.key},
+        .describe = describe,
+        .reload = &reload,
+        .keeps_state = true,
         .descriptors = &d->listener,
         .descriptor_count = 1,
         .allow = allow,
@@ -320,9 +391,9 @@ main(int argc, char **argv)
 
     p2p_service_begin();
     p2p_log_init(PROGRAM, P2P_LOG_INFO);
+    d.argc = argc;
+    d.argv = argv;
     err = discovery_options_parse(&d.opt, argc, argv, &d.text);
-    d.app.require_signed = d.opt.require_signed;
-    d.app.snapshot = d.opt.snapshot;
     if (err != P2P_ERR_CANCELLED)
         status = err == P2P_OK ? run(&d) : exit_status(err);
     p2p_options_free(d.text);

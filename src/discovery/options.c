@@ -1,10 +1,9 @@
 #include "discovery/options.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "discovery/store/store.h"
-#include "http/http.h"
+#include "http/given.h"
 #include "p2p/limits.h"
 
 #define FIELD(name) offsetof(struct discovery_options, name)
@@ -35,7 +34,11 @@ static const struct p2p_option table[] = {
 };
 /* clang-format on */
 
-static const struct p2p_option_set set = {
+/* The parent has the socket and the user. */
+const char *const discovery_fixed_options[] = {"host",        "port",    "user",
+                                               "run-as-root", "sandbox", NULL};
+
+const struct p2p_option_set discovery_option_set = {
     .program = "p2p-discovery",
     .usage = "[options]",
     .summary = "Registry of peers: knows who is online and what they share, and "
@@ -63,40 +66,42 @@ static const struct discovery_options defaults = {
     .guardian = {.sandbox = true},
 };
 
+static enum p2p_err
+check(const struct discovery_options *opt, const struct p2p_options_text *text,
+      int arguments, char **argv)
+{
+    const char *program = discovery_option_set.program;
+    enum p2p_err err;
+
+    if (arguments > 0)
+        return p2p_options_refuse(
+            program, "unexpected argument %s; --help lists the options", argv[1]);
+    if (strcmp(opt->store, "memory") != 0 && store_check_url(opt->store) != P2P_OK)
+        return p2p_options_refuse(program,
+                                  "%s must be memory, redis://HOST:PORT/DB or "
+                                  "redis+sentinel://HOST:PORT,.../MASTER/DB",
+                                  p2p_options_place(text, opt->store));
+    if ((err = http_check_tls(program, text, &opt->tls)) != P2P_OK ||
+        (err = http_check_list(program, text, &opt->trusted_proxies,
+                               http_proxies_check)) != P2P_OK)
+        return err;
+    return http_check_list(program, text, &opt->allow_host, http_hosts_check);
+}
+
 enum p2p_err
 discovery_options_parse(struct discovery_options *opt, int argc, char **argv,
                         struct p2p_options_text **text)
 {
     enum p2p_err err;
     int arguments = 0;
-    char why[256];
 
     *opt = defaults;
-    if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
+    err = p2p_options_parse(&discovery_option_set, opt, argc, argv, &arguments, text);
+    if (err != P2P_OK)
         return err;
-    if (arguments > 0) {
-        fprintf(stderr,
-                "p2p-discovery: unexpected argument %s; --help lists the options\n",
-                argv[1]);
-        return P2P_ERR_USAGE;
+    if ((err = check(opt, *text, arguments, argv)) != P2P_OK) {
+        p2p_options_free(*text);
+        *text = NULL;
     }
-    if (strcmp(opt->store, "memory") != 0 && store_check_url(opt->store) != P2P_OK) {
-        fprintf(stderr,
-                "p2p-discovery: --store must be memory, redis://HOST:PORT/DB or "
-                "redis+sentinel://HOST:PORT,.../MASTER/DB\n");
-        return P2P_ERR_USAGE;
-    }
-    if (http_tls_options_check(&opt->tls, why, sizeof(why)) != P2P_OK) {
-        fprintf(stderr, "p2p-discovery: %s\n", why);
-        return P2P_ERR_USAGE;
-    }
-    if (http_proxies_check(opt->trusted_proxies.at, why, sizeof(why)) != P2P_OK) {
-        fprintf(stderr, "p2p-discovery: --trusted-proxy %s\n", why);
-        return P2P_ERR_USAGE;
-    }
-    if (http_hosts_check(opt->allow_host.at, why, sizeof(why)) != P2P_OK) {
-        fprintf(stderr, "p2p-discovery: --allow-host %s\n", why);
-        return P2P_ERR_USAGE;
-    }
-    return P2P_OK;
+    return err;
 }

@@ -29,6 +29,11 @@ struct discovery_options {
     struct http_tls_options tls; /* --tls-cert, --tls-key */
 };
 
+/* The table; which options change in a running process, and which never change
+ * (p2p/reload.h). */
+extern const struct p2p_option_set discovery_option_set;
+extern const char *const discovery_fixed_options[];
+
 /* Parses the options. P2P_OK, CANCELLED (help was shown), or USAGE (a message was
  * shown). */
 P2P_MUST_CHECK enum p2p_err discovery_options_parse(struct discovery_options *opt,

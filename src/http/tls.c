@@ -272,6 +272,16 @@ http_tls_start(const struct http_tls_options *opt)
 }
 
 void
+http_tls_look(void)
+{
+    p2p_lock(&store.lock);
+    store.look_at_ms = 0;
+    if (store.pair != NULL)
+        look(p2p_now_ms());
+    p2p_unlock(&store.lock);
+}
+
+void
 http_tls_stop(void)
 {
     p2p_lock(&store.lock);
@@ -302,6 +312,11 @@ http_tls_check(const struct http_tls_options *opt, char *why, size_t size)
     (void)opt;
     snprintf(why, size, "this program was built without GnuTLS");
     return P2P_ERR_UNSUPPORTED;
+}
+
+void
+http_tls_look(void)
+{
 }
 #endif
 

@@ -29,4 +29,8 @@ P2P_MUST_CHECK enum p2p_err http_tls_options_check(const struct http_tls_options
 P2P_MUST_CHECK enum p2p_err http_tls_check(const struct http_tls_options *opt,
                                            char *why, size_t size);
 
+/* Looks at the files now instead of when the next client connects. Does nothing while
+ * there is no server with TLS. */
+void http_tls_look(void);
+
 #endif

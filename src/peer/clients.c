@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/queue.h>
 
+#include "p2p/clock.h"
 #include "p2p/lock.h"
 
 enum { BUCKETS = 1024 };
@@ -49,6 +50,20 @@ clients_free(struct clients *c)
         return;
     p2p_mutex_clear(&c->lock);
     free(c);
+}
+
+void
+clients_set_rate(struct clients *c, uint64_t bytes_per_s)
+{
+    uint64_t now_us = p2p_now_ms() * 1000;
+    struct client *client;
+
+    p2p_lock(&c->lock);
+    c->bytes_per_s = bytes_per_s;
+    for (size_t i = 0; i < BUCKETS; i++)
+        LIST_FOREACH(client, &c->bucket[i], link)
+    p2p_rate_set(&client->rate, bytes_per_s, now_us);
+    p2p_unlock(&c->lock);
 }
 
 static unsigned

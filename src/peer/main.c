@@ -19,12 +19,16 @@
 enum { STOP_GRACE_MS = 5000, DISCOVERY_TIMEOUT_MS = 5000 };
 
 P2P_MUTEX_KIND(peer_lock);
+P2P_MUTEX_KIND(rates_lock);
 struct peer {
+    int argc;
+    char **argv;
     struct peer_options opt;
     struct p2p_options_text *text;
     uint16_t port; /* the actual one */
     int listeners[PEER_THREADS_MAX];
-    struct p2p_timetable rates;
+    struct rates_lock rates_lock;
+    struct p2p_timetable rates P2P_GUARDED_BY(rates_lock);
     struct p2p_identity *identity;
     struct p2p_share *share;
     struct access *access;
@@ -55,18 +59,41 @@ on_tick(void *arg)
     struct peer *peer = arg;
     time_t now = time(NULL);
     struct tm local;
+    uint64_t rate;
 
     localtime_r(&now, &local);
-    server_set_rate(peer->server,
-                    p2p_timetable_rate(&peer->rates,
-                                       (unsigned)(local.tm_hour * 60 + local.tm_min)));
+    p2p_lock(&peer->rates_lock);
+    rate =
+        p2p_timetable_rate(&peer->rates, (unsigned)(local.tm_hour * 60 + local.tm_min));
+    p2p_unlock(&peer->rates_lock);
+    server_set_rate(peer->server, rate);
 }
 
-/* The lists are read again when they change; this is for who does not rely on that. */
-static void
-on_hangup(void *server)
+static enum p2p_err
+read_rates(struct peer *peer)
 {
-    server_recheck(server);
+    struct p2p_timetable rates;
+    enum p2p_err err = p2p_timetable_parse(peer->opt.limit_rate, &rates);
+
+    if (err != P2P_OK)
+        return err;
+    p2p_lock(&peer->rates_lock);
+    peer->rates = rates;
+    p2p_unlock(&peer->rates_lock);
+    return P2P_OK;
+}
+
+/* The lists are read again when they change; this is for who does not rely on that.
+ * The rates are those of the settings, which may have changed. */
+static void
+on_hangup(void *arg)
+{
+    struct peer *peer = arg;
+
+    server_recheck(peer->server);
+    if (read_rates(peer) == P2P_OK)
+        on_tick(peer);
+    server_set_rate_per_peer(peer->server, peer->opt.limit_rate_per_peer);
 }
 
 static enum p2p_err
@@ -272,19 +299,13 @@ start_mdns(struct peer *peer)
 static enum p2p_err
 start(struct peer *peer)
 {
-    enum p2p_err err = p2p_timetable_parse(peer->opt.limit_rate, &peer->rates);
+    enum p2p_err err = read_rates(peer);
 
-    if (err != P2P_OK) {
-        p2p_log_error("invalid --limit-rate '%s': use a rate such as 2M, off, or a "
-                      "timetable such as \"08:00,2M 23:00,off\"",
-                      peer->opt.limit_rate);
-        return P2P_ERR_USAGE;
-    }
-    if ((err = p2p_crypto_init()) != P2P_OK || (err = open_identity(peer)) != P2P_OK ||
-        (err = open_access(peer)) != P2P_OK || (err = open_share(peer)) != P2P_OK ||
-        (err = open_server(peer)) != P2P_OK)
+    if (err != P2P_OK || (err = p2p_crypto_init()) != P2P_OK ||
+        (err = open_identity(peer)) != P2P_OK || (err = open_access(peer)) != P2P_OK ||
+        (err = open_share(peer)) != P2P_OK || (err = open_server(peer)) != P2P_OK)
         return err;
-    p2p_service_on_hangup(on_hangup, peer->server);
+    p2p_service_on_hangup(on_hangup, peer);
     on_tick(peer);
     start_mdns(peer);
     return start_announcer(peer);
@@ -382,19 +403,46 @@ serve(void *arg)
     return exit_status(err);
 }
 
+static enum p2p_err
+parse(void *arg, void *fresh, struct p2p_options_text **text)
+{
+    const struct peer *peer = arg;
+
+    return peer_options_parse(peer->argc, peer->argv, fresh, text);
+}
+
+static void
+describe(void *arg, struct p2p_guardian_options *guardian)
+{
+    const struct peer_options *opt = &((const struct peer *)arg)->opt;
+
+    guardian->folders[0] = opt->shared_dir;
+    guardian->folders[1] = opt->keys_dir;
+    guardian->files[0] = opt->allow_peers;
+    guardian->avahi = opt->mdns;
+}
+
 static int
 run(struct peer *peer)
 {
-    const struct peer_options *opt = &peer->opt;
+    struct p2p_reload reload = {
+        .set = &peer_option_set,
+        .fixed = peer_fixed_options,
+        .live = peer_live_options,
+        .target = &peer->opt,
+        .size = sizeof(peer->opt),
+        .text = &peer->text,
+        .parse = parse,
+        .arg = peer,
+    };
     const struct p2p_guardian_options guardian = {
         .program = "p2p-peer",
-        .settings = opt->guardian,
-        .folders = {opt->shared_dir, opt->keys_dir},
-        .files = {opt->allow_peers},
+        .settings = peer->opt.guardian,
+        .describe = describe,
+        .reload = &reload,
         .descriptors = peer->listeners,
-        .descriptor_count = opt->threads,
+        .descriptor_count = peer->opt.threads,
         .passphrase = p2p_passphrase_default,
-        .avahi = opt->mdns,
         .allow = allow,
         .serve = serve,
         .arg = peer,
@@ -407,12 +455,15 @@ run(struct peer *peer)
 int
 main(int argc, char **argv)
 {
-    static struct peer peer = {.lock = P2P_MUTEX_INITIALIZER};
+    static struct peer peer = {.lock = P2P_MUTEX_INITIALIZER,
+                               .rates_lock = P2P_MUTEX_INITIALIZER};
     enum p2p_err err;
     int status = 0; /* --help, --version */
 
     p2p_service_begin();
     p2p_log_init("p2p-peer", P2P_LOG_INFO);
+    peer.argc = argc;
+    peer.argv = argv;
     err = peer_options_parse(argc, argv, &peer.opt, &peer.text);
     if (err != P2P_ERR_CANCELLED)
         status = err == P2P_OK ? run(&peer) : exit_status(err);

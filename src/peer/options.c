@@ -1,12 +1,12 @@
 #include "peer/options.h"
 
 #include <arpa/inet.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "p2p/limits.h"
 #include "p2p/machine.h"
+#include "p2p/rate.h"
 #include "peer/server.h"
 
 #define FIELD(name) offsetof(struct peer_options, name)
@@ -47,7 +47,12 @@ static const struct p2p_option table[] = {
 };
 /* clang-format on */
 
-static const struct p2p_option_set set = {
+/* The parent has the sockets, as many as threads, and the user. */
+const char *const peer_fixed_options[] = {"host",        "port",    "threads", "user",
+                                          "run-as-root", "sandbox", NULL};
+const char *const peer_live_options[] = {"limit-rate", "limit-rate-per-peer", NULL};
+
+const struct p2p_option_set peer_option_set = {
     .program = "p2p-peer",
     .usage = "[options]",
     .summary = "Serves a shared folder to other peers over an encrypted connection.",
@@ -92,33 +97,50 @@ is_ip(const char *text)
            strcmp(text, "0.0.0.0") != 0 && strcmp(text, "::") != 0;
 }
 
+static enum p2p_err
+check(struct peer_options *opt, const struct p2p_options_text *text, int arguments,
+      char **argv)
+{
+    const char *program = peer_option_set.program;
+    struct p2p_timetable rates;
+    char why[256];
+
+    if (arguments > 0)
+        return p2p_options_refuse(
+            program, "unexpected argument %s; --help lists the options", argv[1]);
+    if (opt->advertise != NULL && !is_ip(opt->advertise))
+        return p2p_options_refuse(program,
+                                  "invalid %s %s: use an IP address of this "
+                                  "machine that others can reach",
+                                  p2p_options_place(text, opt->advertise),
+                                  opt->advertise);
+    if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
+        return p2p_options_refuse(program,
+                                  "invalid %s %s: use a rate (2M), off, or a "
+                                  "timetable (\"08:00,2M 23:00,off\")",
+                                  p2p_options_place(text, opt->limit_rate),
+                                  opt->limit_rate);
+    if (p2p_machine_about(opt->name, opt->device_kind, &opt->about, why, sizeof(why)) !=
+        P2P_OK)
+        return p2p_options_refuse(program, "%s", why);
+    return P2P_OK;
+}
+
 enum p2p_err
 peer_options_parse(int argc, char **argv, struct peer_options *opt,
                    struct p2p_options_text **text)
 {
     enum p2p_err err;
     int arguments = 0;
-    char why[256];
 
     *opt = defaults;
-    if ((err = p2p_options_parse(&set, opt, argc, argv, &arguments, text)) != P2P_OK)
+    if ((err = p2p_options_parse(&peer_option_set, opt, argc, argv, &arguments,
+                                 text)) != P2P_OK)
         return err;
-    if (arguments > 0) {
-        fprintf(stderr, "p2p-peer: unexpected argument %s; --help lists the options\n",
-                argv[1]);
-        return P2P_ERR_USAGE;
-    }
-    if (opt->advertise != NULL && !is_ip(opt->advertise)) {
-        fprintf(stderr,
-                "p2p-peer: invalid --advertise %s: use an IP address of this "
-                "machine that others can reach\n",
-                opt->advertise);
-        return P2P_ERR_USAGE;
-    }
-    if (p2p_machine_about(opt->name, opt->device_kind, &opt->about, why, sizeof(why)) !=
-        P2P_OK) {
-        fprintf(stderr, "p2p-peer: %s\n", why);
-        return P2P_ERR_USAGE;
+    if ((err = check(opt, *text, arguments, argv)) != P2P_OK) {
+        p2p_options_free(*text);
+        *text = NULL;
+        return err;
     }
     if (opt->threads == 0)
         opt->threads = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);

@@ -38,6 +38,12 @@ struct peer_options {
     struct p2p_guardian_settings guardian;
 };
 
+/* The table; and what changes in a running process, and what never does
+ * (p2p/reload.h). */
+extern const struct p2p_option_set peer_option_set;
+extern const char *const peer_fixed_options[];
+extern const char *const peer_live_options[];
+
 /* Like p2p_options_parse; also checks combinations of options. */
 P2P_MUST_CHECK enum p2p_err peer_options_parse(int argc, char **argv,
                                                struct peer_options *opt,

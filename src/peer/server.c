@@ -102,6 +102,12 @@ server_set_rate(struct server *s, uint64_t bytes_per_s)
 }
 
 void
+server_set_rate_per_peer(struct server *s, uint64_t bytes_per_s)
+{
+    clients_set_rate(s->clients, bytes_per_s);
+}
+
+void
 server_files_changed(struct server *s)
 {
     for (unsigned i = 0; i < s->loop_count; i++)

@@ -47,6 +47,8 @@ P2P_MUST_CHECK enum p2p_err server_open(const struct server_options *opt,
                                         struct server **out);
 /* The limit for all connections together; any time. */
 void server_set_rate(struct server *s, uint64_t bytes_per_s);
+/* The limit for each peer, as `rate_per_peer`; any time. */
+void server_set_rate_per_peer(struct server *s, uint64_t bytes_per_s);
 /* The shared files changed: answers that waited for a file's hash may be possible now.
  * From any thread. */
 void server_files_changed(struct server *s);

@@ -10,6 +10,7 @@
 #include "p2p/service.h"
 #include "ui/access/access.h"
 #include "ui/app.h"
+#include "ui/state/config.h"
 
 /* Prints on the terminal who can reach the dashboard, and how. */
 static void
@@ -70,6 +71,13 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
     return err;
 }
 
+static void
+on_hangup(void *arg)
+{
+    http_tls_look();
+    ui_config_read_again(arg);
+}
+
 static int
 serve(void *arg)
 {
@@ -78,6 +86,7 @@ serve(void *arg)
 
     if (err == P2P_OK) {
         say_who_may_call(app);
+        p2p_service_on_hangup(on_hangup, app);
         p2p_service_ready("p2p-ui", "port=%u", http_server_port(app->http));
         p2p_service_wait();
         p2p_log_info("stopping");
@@ -86,15 +95,54 @@ serve(void *arg)
     return err == P2P_OK ? 0 : 1;
 }
 
-static int
-run(struct ui_app *app)
+/* ---- Parent and child ---- */
+
+struct command_line {
+    int argc;
+    char **argv;
+};
+
+static enum p2p_err
+parse(void *arg, void *fresh, struct p2p_options_text **text)
 {
-    const struct ui_options *opt = &app->opt;
+    const struct command_line *line = arg;
+    struct ui_options *opt = fresh;
+    enum p2p_err err = ui_options_parse(opt, line->argc, line->argv);
+
+    *text = opt->text;
+    return err;
+}
+
+static void
+describe(void *arg, struct p2p_guardian_options *guardian)
+{
+    const struct ui_options *opt = &((const struct ui_app *)arg)->opt;
+
+    guardian->folders[0] = opt->downloads_dir;
+    guardian->folders[1] = opt->shared_dir;
+    guardian->folders[2] = opt->keys_dir;
+    guardian->files[0] = opt->tls.cert;
+    guardian->files[1] = opt->tls.key;
+}
+
+static int
+run(struct ui_app *app, struct command_line *line)
+{
+    struct p2p_reload reload = {
+        .set = &ui_option_set,
+        .fixed = ui_fixed_options,
+        .live = ui_live_options,
+        .target = &app->opt,
+        .size = sizeof(app->opt),
+        .text = &app->opt.text,
+        .parse = parse,
+        .arg = line,
+    };
     const struct p2p_guardian_options guardian = {
         .program = "p2p-ui",
-        .settings = opt->guardian,
-        .folders = {opt->downloads_dir, opt->shared_dir, opt->keys_dir},
-        .files = {opt->tls.cert, opt->tls.key},
+        .settings = app->opt.guardian,
+        .describe = describe,
+        .reload = &reload,
         .descriptors = &app->listener,
         .descriptor_count = 1,
         .passphrase = p2p_passphrase_default,
@@ -112,6 +160,7 @@ int
 main(int argc, char **argv)
 {
     static struct ui_app app;
+    struct command_line line = {argc, argv};
     enum p2p_err err;
     int status = 0; /* --help, --version */
 
@@ -119,7 +168,7 @@ main(int argc, char **argv)
     p2p_log_init("p2p-ui", P2P_LOG_INFO);
     err = ui_options_parse(&app.opt, argc, argv);
     if (err != P2P_ERR_CANCELLED)
-        status = err == P2P_OK ? run(&app) : 2;
+        status = err == P2P_OK ? run(&app, &line) : 2;
     ui_options_clear(&app.opt);
     return status;
 }

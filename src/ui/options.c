@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "http/http.h"
+#include "http/given.h"
 #include "p2p/limits.h"
 #include "p2p/machine.h"
 #include "p2p/rate.h"
@@ -75,7 +75,13 @@ static const struct p2p_option table[] = {
     P2P_GUARDIAN_OPTIONS(AT(guardian)),
 };
 
-static const struct p2p_option_set set = {
+/* The parent has the socket and the user. */
+const char *const ui_fixed_options[] = {"host",        "port",    "user",
+                                        "run-as-root", "sandbox", NULL};
+const char *const ui_live_options[] = {"name",        "limit-rate", "connections",
+                                       "max-running", "verify",     NULL};
+
+const struct p2p_option_set ui_option_set = {
     .program = "p2p-ui",
     .usage = "[options]",
     .summary = "Serves the dashboard and its web API, and runs downloads.",
@@ -105,42 +111,39 @@ static const struct ui_options defaults = {
 };
 
 static enum p2p_err
-refuse(const char *option, const char *value, const char *right)
+refuse(const struct ui_options *opt, const char *value, const char *right)
 {
-    fprintf(stderr, "p2p-ui: invalid --%s %s: use %s\n", option, value, right);
-    return P2P_ERR_USAGE;
+    return p2p_options_refuse(ui_option_set.program, "invalid %s %s: use %s",
+                              p2p_options_place(opt->text, value), value, right);
 }
 
 static enum p2p_err
 check(struct ui_options *opt)
 {
+    const char *program = ui_option_set.program;
     struct p2p_timetable rates;
+    enum p2p_err err;
     char why[256];
 
     if (p2p_machine_about(opt->name, opt->device_kind, &opt->about, why, sizeof(why)) !=
-        P2P_OK) {
-        fprintf(stderr, "p2p-ui: %s\n", why);
-        return P2P_ERR_USAGE;
-    }
+        P2P_OK)
+        return p2p_options_refuse(program, "%s", why);
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
-        return refuse("verify", opt->verify, "full or tree");
+        return refuse(opt, opt->verify, "full or tree");
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
-        return refuse("limit-rate", opt->limit_rate,
+        return refuse(opt, opt->limit_rate,
                       "a rate (2M), off, or a timetable (\"08:00,2M 23:00,off\")");
-    if (http_hosts_check(opt->allow_host.at, why, sizeof(why)) != P2P_OK) {
-        fprintf(stderr, "p2p-ui: --allow-host %s\n", why);
-        return P2P_ERR_USAGE;
-    }
-    if (http_proxies_check(opt->trusted_proxy.at, why, sizeof(why)) != P2P_OK) {
-        fprintf(stderr, "p2p-ui: --trusted-proxy %s\n", why);
-        return P2P_ERR_USAGE;
-    }
-    if (http_tls_options_check(&opt->tls, why, sizeof(why)) != P2P_OK) {
-        fprintf(stderr, "p2p-ui: %s\n", why);
-        return P2P_ERR_USAGE;
-    }
+    if ((err = http_check_list(program, opt->text, &opt->allow_host,
+                               http_hosts_check)) != P2P_OK ||
+        (err = http_check_list(program, opt->text, &opt->trusted_proxy,
+                               http_proxies_check)) != P2P_OK ||
+        (err = http_check_tls(program, opt->text, &opt->tls)) != P2P_OK)
+        return err;
     if (!opt->pairing && opt->require_pairing)
-        return refuse("require-pairing", "with --no-pairing", "one of the two");
+        return p2p_options_refuse(
+            ui_option_set.program,
+            "invalid --require-pairing with --no-pairing: use one "
+            "of the two");
     return P2P_OK;
 }
 
@@ -151,17 +154,20 @@ ui_options_parse(struct ui_options *opt, int argc, char **argv)
     enum p2p_err err;
 
     *opt = defaults;
-    err = p2p_options_parse(&set, opt, argc, argv, &arguments, &opt->text);
+    err = p2p_options_parse(&ui_option_set, opt, argc, argv, &arguments, &opt->text);
     if (err != P2P_OK)
         return err;
-    if (arguments > 0) {
-        fprintf(stderr, "p2p-ui: unexpected argument %s; --help lists the options\n",
-                argv[1]);
-        return P2P_ERR_USAGE;
-    }
     if (opt->discovery.count == 0)
         opt->discovery.at[opt->discovery.count++] = "http://localhost:8000";
-    return check(opt);
+    if (arguments > 0)
+        err = p2p_options_refuse(ui_option_set.program,
+                                 "unexpected argument %s; --help lists the options",
+                                 argv[1]);
+    else
+        err = check(opt);
+    if (err != P2P_OK)
+        ui_options_clear(opt);
+    return err;
 }
 
 void

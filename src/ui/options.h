@@ -41,6 +41,12 @@ struct ui_options {
     struct p2p_options_text *text; /* memory that the pointers above may point into */
 };
 
+/* The table; which options change in a running process, and which never change
+ * (p2p/reload.h). */
+extern const struct p2p_option_set ui_option_set;
+extern const char *const ui_fixed_options[];
+extern const char *const ui_live_options[];
+
 /* Parses the options like p2p_options_parse, and checks options that belong together.
  */
 P2P_MUST_CHECK enum p2p_err ui_options_parse(struct ui_options *opt, int argc,

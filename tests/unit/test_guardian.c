@@ -224,10 +224,36 @@ is_replaced(void *arg)
 
     (void)arg;
     snprintf(mark, sizeof(mark), "%s/mark", folder);
-    if (access(mark, F_OK) == 0)
+    if (access(mark, F_OK) == 0) {
+        p2p_service_ready("p2p-test", "port=1");
         return unlink(mark) == 0 ? 9 : 1;
+    }
     EXPECT((out = fopen(mark, "w")) != NULL);
     fclose(out);
+    p2p_service_ready("p2p-test", "port=1");
+    p2p_guardian_replace();
+    p2p_service_wait();
+    return 8;
+}
+
+/* The second one cannot start, as when a folder is not right yet; the third one can. */
+static int
+starts_late(void *arg)
+{
+    char mark[64], later[64];
+    FILE *out;
+
+    (void)arg;
+    snprintf(mark, sizeof(mark), "%s/mark", folder);
+    snprintf(later, sizeof(later), "%s/later", folder);
+    if (access(later, F_OK) == 0) {
+        p2p_service_ready("p2p-test", "port=1");
+        return unlink(later) == 0 && unlink(mark) == 0 ? 9 : 1;
+    }
+    EXPECT((out = fopen(access(mark, F_OK) == 0 ? later : mark, "w")) != NULL);
+    fclose(out);
+    if (access(later, F_OK) == 0)
+        return 1;
     p2p_service_ready("p2p-test", "port=1");
     p2p_guardian_replace();
     p2p_service_wait();
@@ -285,6 +311,13 @@ a_child_can_be_replaced(void **state)
 }
 
 static void
+a_child_that_cannot_start_is_tried_again(void **state)
+{
+    (void)state;
+    assert_int_equal(status_of(starts_late, true), 9);
+}
+
+static void
 avahi_is_where_it_should_be(void **state)
 {
     char out[P2P_GUARDIAN_SOCKET_MAX];
@@ -326,6 +359,7 @@ main(void)
         cmocka_unit_test(other_questions_are_refused),
         cmocka_unit_test(the_status_is_the_childs),
         cmocka_unit_test(a_child_can_be_replaced),
+        cmocka_unit_test(a_child_that_cannot_start_is_tried_again),
         cmocka_unit_test(avahi_is_where_it_should_be),
         cmocka_unit_test(without_a_parent_files_are_opened_directly),
     };

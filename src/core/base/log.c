@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -13,7 +14,7 @@ enum { LINE_MAX_BYTES = 2048 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *program_name = "p2p";
-static enum p2p_log_level max_level = P2P_LOG_INFO;
+static atomic_int max_level = P2P_LOG_INFO;
 
 P2P_MUTEX_KIND(log_lock);
 static struct log_lock lock = P2P_MUTEX_INITIALIZER;
@@ -24,7 +25,19 @@ void
 p2p_log_init(const char *program, enum p2p_log_level level)
 {
     program_name = program;
-    max_level = level;
+    p2p_log_set_level(level);
+}
+
+void
+p2p_log_set_level(enum p2p_log_level level)
+{
+    atomic_store(&max_level, (int)level);
+}
+
+const char *
+p2p_log_level_name(enum p2p_log_level level)
+{
+    return level_names[level];
 }
 
 enum p2p_err
@@ -42,7 +55,7 @@ p2p_log_parse_level(const char *text, enum p2p_log_level *level)
 bool
 p2p_log_is_on(enum p2p_log_level level)
 {
-    return level <= max_level;
+    return (int)level <= atomic_load_explicit(&max_level, memory_order_relaxed);
 }
 
 void

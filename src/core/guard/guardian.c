@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -23,6 +24,8 @@ enum {
     LOOK_MS = 1000,          /* interval between two checks of the watched folders */
     REPLACE_GRACE_MS = 5000, /* time after which a replaced child is killed */
     KILLED_STATUS = 128,     /* plus the number of the signal, as in a shell */
+    RETRY_MS = 1000,         /* pause after a new child that could not start; doubles */
+    RETRY_MAX_MS = 30000,
 };
 
 /* ---- The child's beginning and end ---- */
@@ -44,8 +47,10 @@ start_child(struct guardian *g)
     if (make_sockets(orders, requests))
         pid = fork();
     if (pid == 0) {
-        struct p2p_guardian_child child = {
-            .orders = orders[1], .requests = requests[1], .alive_ms = g->alive_ms};
+        struct p2p_guardian_child child = {.orders = orders[1],
+                                           .requests = requests[1],
+                                           .state = g->state,
+                                           .alive_ms = g->alive_ms};
         pthread_sigmask(SIG_SETMASK, &g->child_mask, NULL);
         g->status = p2p_guardian_serve(g->opt, &g->user, &child, parent);
         return 0;
@@ -59,7 +64,8 @@ start_child(struct guardian *g)
     g->pid = pid;
     g->orders = orders[0];
     g->requests = requests[0];
-    g->is_sealed = g->has_passphrase = g->is_ending = g->is_replacing = false;
+    g->is_sealed = g->is_up = g->has_passphrase = false;
+    g->is_ending = g->is_replacing = false;
     return pid;
 }
 
@@ -72,12 +78,20 @@ forget_child(struct guardian *g)
     g->pid = -1;
 }
 
+/* Never to a group, or to all: between two children there is none. */
+static void
+signal_child(const struct guardian *g, int signum)
+{
+    if (g->pid > 0)
+        kill(g->pid, signum);
+}
+
 static void
 stop_child(struct guardian *g)
 {
     g->is_ending = true;
     if (!p2p_guardian_send(g->orders, P2P_GUARDIAN_STOP, "", -1))
-        kill(g->pid, SIGTERM);
+        signal_child(g, SIGTERM);
 }
 
 static void
@@ -98,12 +112,35 @@ end_at_once(struct guardian *g, int signum)
 {
     sigset_t set;
 
-    kill(g->pid, SIGKILL);
+    signal_child(g, SIGKILL);
     signal(signum, SIG_DFL);
     sigemptyset(&set);
     sigaddset(&set, signum);
     raise(signum);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
+static void
+describe(struct guardian *g)
+{
+    if (g->opt->describe != NULL)
+        g->opt->describe(g->opt->arg, g->opt);
+}
+
+/* Lists and certificates are read again by the child in any case. */
+static void
+reload(struct guardian *g)
+{
+    struct p2p_reload_news news = {0};
+
+    if (g->opt->reload != NULL && p2p_reload_read(g->opt->reload, &news) == P2P_OK)
+        describe(g);
+    g->is_reloaded = true;
+    if (g->pid < 0 || g->is_ending) /* the next child begins with what is set now */
+        return;
+    if (news.needs_process ||
+        !p2p_guardian_send(g->orders, P2P_GUARDIAN_RELOAD, news.live, -1))
+        begin_replacing(g);
 }
 
 static void
@@ -122,7 +159,8 @@ on_signal(struct guardian *g)
             return; /* the kernel and the shell may both send it */
     }
     if (info.ssi_signo == SIGHUP) {
-        (void)p2p_guardian_send(g->orders, P2P_GUARDIAN_RELOAD, "", -1);
+        if (!g->is_stopping)
+            reload(g);
         return;
     }
     if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT)
@@ -134,6 +172,45 @@ on_signal(struct guardian *g)
     p2p_service_notify("STOPPING=1");
     if (!g->is_ending)
         stop_child(g);
+}
+
+/* A new child did not become ready, and nobody told it to stop: its settings may be
+ * wrong. */
+static bool
+goes_back(struct guardian *g)
+{
+    if (g->is_up || g->is_stopping || g->opt->reload == NULL ||
+        !p2p_reload_go_back(g->opt->reload))
+        return false;
+    p2p_log_error("settings: no process could serve with the new ones; the former ones "
+                  "are in use again");
+    describe(g);
+    return true;
+}
+
+/* A folder that is missing or cannot be read may be right again soon. At the first
+ * start the daemon ends instead: the person who starts it sees the reason. */
+static bool
+retries(struct guardian *g)
+{
+    uint64_t end_ms;
+
+    if (!g->is_ready || g->is_up || g->is_stopping)
+        return false;
+    g->retry_ms = g->retry_ms == 0                 ? RETRY_MS
+                  : g->retry_ms > RETRY_MAX_MS / 2 ? RETRY_MAX_MS
+                                                   : 2 * g->retry_ms;
+    p2p_log_error("the new process could not start; trying again in %u s",
+                  g->retry_ms / 1000);
+    g->is_reloaded = false;
+    end_ms = p2p_now_ms() + g->retry_ms;
+    while (p2p_now_ms() < end_ms && !g->is_stopping && !g->is_reloaded) {
+        struct pollfd on = {.fd = g->signals, .events = POLLIN};
+        if (poll(&on, 1, LOOK_MS / 4) > 0)
+            on_signal(g);
+        p2p_service_notify("WATCHDOG=1");
+    }
+    return !g->is_stopping;
 }
 
 /* True if the daemon continues; otherwise g->status is its exit status. */
@@ -150,11 +227,11 @@ on_end(struct guardian *g, int status)
                 (int)g->pid, WTERMSIG(status), strsignal(WTERMSIG(status)));
     } else {
         g->status = WEXITSTATUS(status);
-        if (!was_asked && g->is_ready)
+        if (!was_asked && g->is_up)
             p2p_log_error("the serving process (pid %d) ended with status %d; stopping",
                           (int)g->pid, g->status);
     }
-    return g->is_replacing;
+    return g->is_replacing || goes_back(g);
 }
 
 /* True if the child has ended; also gives its status. */
@@ -175,7 +252,7 @@ on_time(struct guardian *g)
     uint64_t now = p2p_now_ms();
 
     if (g->is_replacing && now >= g->kill_at_ms)
-        kill(g->pid, SIGKILL);
+        signal_child(g, SIGKILL);
     if (now >= g->look_at_ms) {
         g->look_at_ms = now + LOOK_MS;
         if (!g->is_ending && guardian_look(g)) {
@@ -184,6 +261,16 @@ on_time(struct guardian *g)
             begin_replacing(g);
         }
     }
+}
+
+/* What the child said before it ended: it matters whether it was ready. */
+static void
+hear_last_orders(struct guardian *g)
+{
+    struct pollfd on = {.fd = g->orders, .events = POLLIN};
+
+    while (g->orders >= 0 && poll(&on, 1, 0) > 0)
+        (void)guardian_on_order(g);
 }
 
 /* Waits until the child has ended. */
@@ -206,6 +293,7 @@ mind_child(struct guardian *g)
             guardian_on_request(g);
         on_time(g);
     }
+    hear_last_orders(g);
     return status;
 }
 
@@ -222,20 +310,25 @@ open_signals(struct guardian *g)
 }
 
 int
-p2p_guardian_run(const struct p2p_guardian_options *opt)
+p2p_guardian_run(const struct p2p_guardian_options *given)
 {
-    struct guardian g = {.opt = opt,
+    struct p2p_guardian_options opt = *given;
+    struct guardian g = {.opt = &opt,
                          .orders = -1,
                          .requests = -1,
                          .pid = -1,
                          .signals = -1,
+                         .state = -1,
                          .status = 1};
     bool goes_on = true;
 
-    if (p2p_guardian_choose_user(opt, &g.user) != P2P_OK)
+    describe(&g);
+    if (p2p_guardian_choose_user(&opt, &g.user) != P2P_OK)
         return 2;
     g.alive_ms = p2p_service_watchdog_ms();
-    if (!open_signals(&g)) {
+    if (opt.keeps_state)
+        g.state = memfd_create("p2p-state", MFD_CLOEXEC);
+    if ((opt.keeps_state && g.state < 0) || !open_signals(&g)) {
         p2p_log_error("cannot start: %s", strerror(errno));
         return 1;
     }
@@ -247,6 +340,9 @@ p2p_guardian_run(const struct p2p_guardian_options *opt)
             break;
         goes_on = on_end(&g, mind_child(&g));
         forget_child(&g);
+        if (g.is_up)
+            g.retry_ms = 0;
+        goes_on = goes_on || (g.status < KILLED_STATUS && retries(&g));
     }
     guardian_forget_secrets(&g);
     if (g.signals >= 0)

@@ -45,6 +45,9 @@ on_ready(struct guardian *g, const char *line)
 {
     char safe[512];
 
+    g->is_up = true;
+    if (g->opt->reload != NULL)
+        p2p_reload_accept(g->opt->reload);
     if (g->is_ready) {
         p2p_log_info("serving again");
         return;

@@ -19,7 +19,9 @@
 #include "p2p/log.h"
 #include "p2p/vault.h"
 
-struct p2p_guardian_child p2p_guardian_child = {.orders = -1, .requests = -1};
+struct p2p_guardian_child p2p_guardian_child = {
+    .orders = -1, .requests = -1, .state = -1};
+static struct p2p_reload *settings;
 
 P2P_MUTEX_KIND(guardian_asking_lock);
 /* Only one request at a time, because answers have no number. */
@@ -30,7 +32,8 @@ static struct guardian_asking_lock asking = P2P_MUTEX_INITIALIZER;
 static bool
 is_kept(const struct p2p_guardian_options *opt, int fd)
 {
-    if (fd == p2p_guardian_child.orders || fd == p2p_guardian_child.requests)
+    if (fd == p2p_guardian_child.orders || fd == p2p_guardian_child.requests ||
+        fd == p2p_guardian_child.state)
         return true;
     for (size_t i = 0; i < opt->descriptor_count; i++)
         if (opt->descriptors[i] == fd)
@@ -134,6 +137,7 @@ p2p_guardian_serve(const struct p2p_guardian_options *opt,
     enum p2p_err err;
 
     p2p_guardian_child = *child;
+    settings = opt->reload;
     close_others(opt);
     if ((err = p2p_guardian_become(user)) != P2P_OK) {
         p2p_log_error("cannot become user %s (uid %u): %s", user->name,
@@ -148,6 +152,15 @@ p2p_guardian_serve(const struct p2p_guardian_options *opt,
 
 /* ---- Orders ---- */
 
+/* Live settings, then whatever the program looks at again. */
+static void
+reload(const char *live)
+{
+    if (settings != NULL && !p2p_reload_take(settings, live))
+        p2p_log_error("settings: some could not be set in the running process");
+    p2p_service_hang_up();
+}
+
 /* Whether to go on. */
 static bool
 take_order(void)
@@ -160,7 +173,7 @@ take_order(void)
     if (fd >= 0)
         close(fd);
     if (order.verb == P2P_GUARDIAN_RELOAD)
-        p2p_service_hang_up();
+        reload(order.text);
     return order.verb != P2P_GUARDIAN_STOP;
 }
 
@@ -187,6 +200,12 @@ p2p_guardian_wait_child(void)
             goes_on = false;
     }
     p2p_fd_close(&on[1].fd);
+}
+
+int
+p2p_guardian_state(void)
+{
+    return p2p_guardian_child.state;
 }
 
 void

@@ -69,6 +69,7 @@ P2P_MUST_CHECK enum p2p_err p2p_guardian_become(const struct p2p_guardian_user *
 /* Descriptors from its parent; -1 if there is none. */
 struct p2p_guardian_child {
     int orders, requests;
+    int state;        /* the same file in memory for all children */
     bool is_confined; /* system calls are filtered */
     uint64_t
         alive_ms; /* interval between two signs of life; 0: nothing waits for them */

@@ -8,21 +8,25 @@
 #include "core/guard/guardian_internal.h"
 
 struct guardian {
-    const struct p2p_guardian_options *opt;
+    struct p2p_guardian_options *opt;
     struct p2p_guardian_user user;
     int signals; /* signalfd */
+    int state;   /* a file in memory; -1: none */
     sigset_t child_mask;
     int status;
     uint64_t alive_ms;
-    bool is_stopping; /* a signal said so */
-    bool is_ready;    /* the ready line was printed */
-    char *passphrase; /* the passphrase as it was given, for the next child; NULL: not
-                       * asked for yet */
+    bool is_stopping;  /* a signal said so */
+    bool is_reloaded;  /* SIGHUP came: the next try need not wait */
+    bool is_ready;     /* the ready line was printed */
+    unsigned retry_ms; /* pause before the last try; 0: the last child became ready */
+    char *passphrase;  /* the passphrase as it was given, for the next child; NULL: not
+                        * asked for yet */
 
     /* the child */
     pid_t pid;
     int orders, requests;
     bool is_sealed;      /* the child can name no more folders */
+    bool is_up;          /* the child has said that it is ready */
     bool has_passphrase; /* the child got the passphrase: it gets it only once */
     bool is_ending, is_replacing;
     uint64_t kill_at_ms, look_at_ms;

@@ -23,46 +23,137 @@ const struct p2p_option p2p_common_options[P2P_COMMON_OPTIONS] = {
     {"version", P2P_OPT_FLAG, COMMON(version), 0, 0, NULL, "show the version"},
 };
 
-struct p2p_options_text {
-    struct p2p_options_text *next;
+struct kept {
+    struct kept *next;
     char at[];
+};
+
+/* Where a value was given. */
+struct place {
+    struct place *next;
+    const char *value; /* as the target has it */
+    char shown[];
+};
+
+struct p2p_options_text {
+    struct kept *kept;
+    struct place *places;
+    enum p2p_log_level level;
+    const char *config; /* the file that was read; NULL: none */
 };
 
 char *
 p2p_options_keep(struct p2p_options_text *text, const char *from, size_t len)
 {
-    struct p2p_options_text *kept = malloc(sizeof(*kept) + len + 1);
+    struct kept *kept = malloc(sizeof(*kept) + len + 1);
 
     if (kept == NULL)
         return NULL;
     memcpy(kept->at, from, len);
     kept->at[len] = '\0';
-    kept->next = text->next;
-    text->next = kept;
+    kept->next = text->kept;
+    text->kept = kept;
     return kept->at;
 }
 
 void
 p2p_options_free(struct p2p_options_text *text)
 {
-    while (text != NULL) {
-        struct p2p_options_text *next = text->next;
-        free(text);
-        text = next;
+    struct kept *kept = text != NULL ? text->kept : NULL;
+    struct place *place = text != NULL ? text->places : NULL;
+
+    while (kept != NULL) {
+        struct kept *next = kept->next;
+        free(kept);
+        kept = next;
     }
+    while (place != NULL) {
+        struct place *next = place->next;
+        free(place);
+        place = next;
+    }
+    free(text);
+}
+
+static enum p2p_err
+remember_place(struct p2p_options_text *text, const char *value, const char *shown)
+{
+    size_t size = strlen(shown) + 1;
+    struct place *place = malloc(sizeof(*place) + size);
+
+    if (place == NULL)
+        return P2P_ERR_NOMEM;
+    memcpy(place->shown, shown, size);
+    place->value = value;
+    place->next = text->places;
+    text->places = place;
+    return P2P_OK;
+}
+
+const char *
+p2p_options_place(const struct p2p_options_text *text, const char *value)
+{
+    for (const struct place *place = text->places; place != NULL; place = place->next)
+        if (place->value == value)
+            return place->shown;
+    return "the default";
+}
+
+enum p2p_log_level
+p2p_options_log_level(const struct p2p_options_text *text)
+{
+    return text->level;
+}
+
+const char *
+p2p_options_config(const struct p2p_options_text *text)
+{
+    return text->config;
+}
+
+static bool refuses_in_log;
+
+void
+p2p_options_refuse_in_log(bool in_log)
+{
+    refuses_in_log = in_log;
+}
+
+__attribute__((format(printf, 2, 0))) static enum p2p_err
+refuse(const char *program, const char *format, va_list args)
+{
+    char text[2048];
+
+    vsnprintf(text, sizeof(text), format, args);
+    if (refuses_in_log)
+        p2p_log_error("%s", text);
+    else
+        fprintf(stderr, "%s: %s\n", program, text);
+    return P2P_ERR_USAGE;
+}
+
+enum p2p_err
+p2p_options_refuse(const char *program, const char *format, ...)
+{
+    enum p2p_err err;
+    va_list args;
+
+    va_start(args, format);
+    err = refuse(program, format, args);
+    va_end(args);
+    return err;
 }
 
 enum p2p_err
 p2p_option_complain(const struct p2p_option_parse *parse, const char *format, ...)
 {
+    enum p2p_err err;
     va_list args;
 
-    fprintf(stderr, "%s: ", parse->set->program);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    err = refuse(parse->set->program, format, args);
     va_end(args);
-    fputc('\n', stderr);
-    return P2P_ERR_USAGE;
+    return err;
 }
 
 const struct p2p_option *
@@ -121,6 +212,8 @@ p2p_option_set_value(struct p2p_option_parse *parse, size_t i,
     if (option->kind == P2P_OPT_LIST && parse->sources[i] != source)
         ((struct p2p_option_list *)field)->count = 0;
     parse->sources[i] = source;
+    if (remember_place(parse->text, value, shown) != P2P_OK)
+        return P2P_ERR_NOMEM;
     return p2p_option_assign(parse, option, field, shown, value);
 }
 
@@ -373,8 +466,10 @@ apply_log_level(const struct p2p_option_parse *parse)
     if (parse->common.log_level != NULL &&
         p2p_log_parse_level(parse->common.log_level, &level) != P2P_OK)
         return p2p_option_complain(
-            parse, "invalid --log-level %s: use error, warn, info or debug",
+            parse, "invalid %s %s: use error, warn, info or debug",
+            p2p_options_place(parse->text, parse->common.log_level),
             parse->common.log_level);
+    parse->text->level = level;
     p2p_log_init(parse->set->program, level);
     return P2P_OK;
 }
@@ -394,7 +489,8 @@ parse_all(struct p2p_option_parse *parse, int argc, char **argv, int *arguments)
         err = p2p_options_read_file(parse, parse->common.config);
     if (err == P2P_OK)
         err = apply_log_level(parse);
-    if (err == P2P_OK)
+    parse->text->config = parse->common.config;
+    if (err == P2P_OK && !refuses_in_log)
         p2p_options_tell_of_folder(parse);
     return err;
 }

@@ -98,10 +98,28 @@ sync_folder(const char *path)
     close(fd);
 }
 
+/* Takes `fd`. */
+static enum p2p_err
+write_to(struct registry *r, int fd)
+{
+    struct writer w = {.now_ms = p2p_now_ms(), .now_s = p2p_time_s()};
+    enum p2p_err err;
+
+    if ((w.file = fdopen(fd, "wb")) == NULL) {
+        close(fd);
+        return P2P_ERR_NOMEM;
+    }
+    if ((err = p2p_sha256_new(&w.sha)) == P2P_OK)
+        err = write_all(r, &w);
+    if (fclose(w.file) != 0 && err == P2P_OK)
+        err = p2p_err_from_errno(errno);
+    p2p_sha256_free(w.sha);
+    return err;
+}
+
 enum p2p_err
 snapshot_write(struct registry *r, const char *path)
 {
-    struct writer w = {.now_ms = p2p_now_ms(), .now_s = p2p_time_s()};
     char aside[PATH_MAX];
     enum p2p_err err;
     int fd;
@@ -111,21 +129,32 @@ snapshot_write(struct registry *r, const char *path)
     fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return p2p_err_from_errno(errno);
-    if ((w.file = fdopen(fd, "wb")) == NULL) {
-        close(fd);
-        return P2P_ERR_NOMEM;
-    }
-    if ((err = p2p_sha256_new(&w.sha)) == P2P_OK)
-        err = write_all(r, &w);
-    if (fclose(w.file) != 0 && err == P2P_OK)
-        err = p2p_err_from_errno(errno);
+    err = write_to(r, fd);
     if (err == P2P_OK && rename(aside, path) != 0)
         err = p2p_err_from_errno(errno);
     if (err == P2P_OK)
         sync_folder(path);
     else
         unlink(aside);
-    p2p_sha256_free(w.sha);
+    return err;
+}
+
+enum p2p_err
+snapshot_hand_over(struct registry *r, int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    enum p2p_err err;
+
+    if (copy < 0)
+        return p2p_err_from_errno(errno);
+    if (ftruncate(copy, 0) != 0 || lseek(copy, 0, SEEK_SET) != 0) {
+        err = p2p_err_from_errno(errno);
+        close(copy);
+        return err;
+    }
+    err = write_to(r, copy);
+    if (err != P2P_OK)
+        (void)!ftruncate(fd, 0);
     return err;
 }
 
@@ -225,31 +254,23 @@ check(const uint8_t *bytes, size_t len)
 }
 
 static enum p2p_err
-map_file(const char *path, uint8_t **bytes, size_t *len)
+map_open_file(int fd, uint8_t **bytes, size_t *len)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    enum p2p_err err = P2P_OK;
     struct stat st;
     void *map;
 
-    if (fd < 0)
-        return errno == ENOENT ? P2P_ERR_NOT_FOUND : p2p_err_from_errno(errno);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0) {
-        close(fd);
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_size == 0)
         return P2P_ERR_CORRUPT;
-    }
     *len = (size_t)st.st_size;
     map = mmap(NULL, *len, PROT_READ, MAP_PRIVATE, fd, 0);
     if (map == MAP_FAILED)
-        err = P2P_ERR_NOMEM;
-    else
-        *bytes = map;
-    close(fd);
-    return err;
+        return P2P_ERR_NOMEM;
+    *bytes = map;
+    return P2P_OK;
 }
 
-enum p2p_err
-snapshot_load(struct registry *r, const char *path, uint64_t ttl_ms, uint32_t *count)
+static enum p2p_err
+load_from(struct registry *r, int fd, uint64_t ttl_ms, uint32_t *count)
 {
     struct loader l = {
         .registry = r, .now_ms = p2p_now_ms(), .now_s = p2p_time_s(), .ttl_ms = ttl_ms};
@@ -258,8 +279,7 @@ snapshot_load(struct registry *r, const char *path, uint64_t ttl_ms, uint32_t *c
     struct p2p_rd rd;
     enum p2p_err err;
 
-    *count = 0;
-    if ((err = map_file(path, &bytes, &len)) != P2P_OK)
+    if ((err = map_open_file(fd, &bytes, &len)) != P2P_OK)
         return err;
     if ((err = check(bytes, len)) == P2P_OK) {
         p2p_rd_init(&rd, bytes + head, len - head - P2P_DIGEST_LEN);
@@ -267,5 +287,36 @@ snapshot_load(struct registry *r, const char *path, uint64_t ttl_ms, uint32_t *c
     }
     munmap(bytes, len);
     *count = l.count;
+    return err;
+}
+
+enum p2p_err
+snapshot_load(struct registry *r, const char *path, uint64_t ttl_ms, uint32_t *count)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    enum p2p_err err;
+
+    *count = 0;
+    if (fd < 0)
+        return errno == ENOENT ? P2P_ERR_NOT_FOUND : p2p_err_from_errno(errno);
+    err = load_from(r, fd, ttl_ms, count);
+    close(fd);
+    return err;
+}
+
+enum p2p_err
+snapshot_take_over(struct registry *r, int fd, uint64_t ttl_ms, uint32_t *count)
+{
+    enum p2p_err err;
+    struct stat st;
+
+    *count = 0;
+    if (fstat(fd, &st) != 0)
+        return p2p_err_from_errno(errno);
+    if (st.st_size == 0)
+        return P2P_ERR_NOT_FOUND;
+    err = load_from(r, fd, ttl_ms, count);
+    if (ftruncate(fd, 0) != 0 && err == P2P_OK)
+        err = p2p_err_from_errno(errno);
     return err;
 }

@@ -23,6 +23,14 @@ P2P_MUST_CHECK enum p2p_err snapshot_load(struct registry *r, const char *path,
                                           uint64_t ttl_ms, uint32_t *count);
 
 /*
+ * The same through a descriptor of a file in memory, from one process that serves to
+ * the next one. Taking over empties it. P2P_ERR_NOT_FOUND: it was empty.
+ */
+P2P_MUST_CHECK enum p2p_err snapshot_hand_over(struct registry *r, int fd);
+P2P_MUST_CHECK enum p2p_err snapshot_take_over(struct registry *r, int fd,
+                                               uint64_t ttl_ms, uint32_t *count);
+
+/*
  * Renames a file that could not be loaded to PATH.damaged, which replaces an earlier
  * one. `aside` gets this name. False: the file was not renamed.
  */

@@ -103,28 +103,40 @@ set_defaults(struct ui_settings *s, const struct ui_options *opt)
 {
     if (!set_name(s, opt->about.name))
         set_name(s, "this machine");
+    if (opt->name != NULL) /* it may have changed since the start */
+        set_name(s, opt->name);
     set_limit_rate(s, opt->limit_rate);
     set_verify(s, opt->verify);
     s->connections = (unsigned)opt->connections;
     s->max_running = (unsigned)opt->max_running;
 }
 
+/* The options, and above them what was set in the dashboard. */
+static void
+read_settings(const struct ui_options *opt, struct ui_store *store,
+              struct ui_settings *s)
+{
+    char text[UI_RATE_MAX];
+
+    memset(s, 0, sizeof(*s));
+    set_defaults(s, opt);
+    for (size_t i = 0; i < SETTINGS; i++) {
+        ui_store_get_setting(store, settings[i].key, text, sizeof(text));
+        if (text[0] != '\0')
+            settings[i].set(s, text);
+    }
+}
+
 struct ui_config *
 ui_config_new(const struct ui_options *opt, struct ui_store *store)
 {
     struct ui_config *config = calloc(1, sizeof(*config));
-    char text[UI_RATE_MAX];
 
     if (config == NULL)
         return NULL;
     p2p_mutex_init(&config->lock);
     config->store = store;
-    set_defaults(&config->now, opt);
-    for (size_t i = 0; i < SETTINGS; i++) {
-        ui_store_get_setting(store, settings[i].key, text, sizeof(text));
-        if (text[0] != '\0')
-            settings[i].set(&config->now, text);
-    }
+    read_settings(opt, store, &config->now);
     return config;
 }
 
@@ -243,15 +255,25 @@ keep(struct ui_config *config, const cJSON *body)
     }
 }
 
+/* Uses the settings from now on. */
 static void
-change(struct ui_config *config, const struct ui_settings *s, const cJSON *body)
+use(struct ui_config *config, const struct ui_settings *s)
 {
     p2p_lock(&config->lock);
     config->now = *s;
     p2p_unlock(&config->lock);
-    keep(config, body);
     if (config->changed != NULL)
         config->changed(config->changed_arg);
+}
+
+static void
+publish(struct ui_app *app)
+{
+    struct http_json_out o;
+
+    put_config(&o, app);
+    http_json_end(&o, '}');
+    ui_event_publish(app, "config", &o);
 }
 
 void
@@ -272,10 +294,19 @@ ui_config_handle_patch(struct http_request *req, void *arg)
     ui_config_get(app->config, &s);
     if (!apply(req, body, &s))
         return;
-    change(app->config, &s, body);
-    put_config(&o, app);
-    http_json_end(&o, '}');
-    ui_event_publish(app, "config", &o);
+    keep(app->config, body);
+    use(app->config, &s);
+    publish(app);
     put_config(&o, app);
     ui_json_reply(&o, req, 200);
+}
+
+void
+ui_config_read_again(struct ui_app *app)
+{
+    struct ui_settings s;
+
+    read_settings(&app->opt, app->store, &s);
+    use(app->config, &s);
+    publish(app);
 }

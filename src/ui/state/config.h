@@ -37,6 +37,9 @@ void ui_config_on_change(struct ui_config *config, void (*changed)(void *arg),
 void ui_config_free(struct ui_config *config);
 void ui_config_get(struct ui_config *config, struct ui_settings *out); /* a copy */
 
+/* The options have changed; what was set in the dashboard still wins. */
+void ui_config_read_again(struct ui_app *app);
+
 void ui_config_handle_get(struct http_request *req, void *app);
 void ui_config_handle_patch(struct http_request *req, void *app);
 

@@ -1,0 +1,69 @@
+/*
+ * reload - the options of a daemon while it runs: read again, compared with those in
+ * use, and passed on to the process that serves (guardian.h).
+ *
+ * The flags and the environment are those of the start, so what changes comes from the
+ * file of --config. `live` options take effect in the running process, `fixed` ones
+ * need a restart of the program, and for all others a new process has to serve. When
+ * anything in the file is wrong, nothing changes. One thread.
+ */
+#ifndef P2P_RELOAD_H
+#define P2P_RELOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "p2p/err.h"
+#include "p2p/options.h"
+
+#pragma GCC visibility push(default)
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct p2p_reload {
+    const struct p2p_option_set *set;
+    /* Names of options, each NULL or ended by NULL. */
+    const char *const *live, *const *fixed;
+    void *target; /* the program's options struct, of `size` bytes */
+    size_t size;
+    struct p2p_options_text **text; /* of the target: replaced and freed */
+    /* Parses everything as at the start, into a struct of `size` bytes. */
+    enum p2p_err (*parse)(void *arg, void *fresh, struct p2p_options_text **text);
+    void *arg;
+    /* What was in use before the change that still has to prove itself; NULL: none. */
+    void *former;
+    struct p2p_options_text *former_text;
+};
+
+#define P2P_RELOAD_LIVE_MAX 4000
+
+struct p2p_reload_news {
+    bool needs_process;
+    /* For p2p_reload_take: lines `name=value`; empty: nothing changes there. */
+    char live[P2P_RELOAD_LIVE_MAX];
+};
+
+/*
+ * Reads all options again. P2P_OK: the target has what is new, except for fixed
+ * options, and a log line names what changed and what cannot. Anything else: nothing
+ * changed, and a log line says why.
+ */
+P2P_MUST_CHECK enum p2p_err p2p_reload_read(struct p2p_reload *s,
+                                            struct p2p_reload_news *news);
+
+/* In the process that serves: sets live options from `live`. False: a line is wrong,
+ * and those after it were not read. */
+bool p2p_reload_take(struct p2p_reload *s, const char *live);
+
+/* A new process serves with the settings: the former ones are forgotten. */
+void p2p_reload_accept(struct p2p_reload *s);
+/* It could not: the former ones are in use again. False: there are none. */
+bool p2p_reload_go_back(struct p2p_reload *s);
+
+#ifdef __cplusplus
+}
+#endif
+#pragma GCC visibility pop
+
+#endif
