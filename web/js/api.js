@@ -1,4 +1,4 @@
-// The only place that talks to the server. Every failure becomes an ApiError with a code of docs/openapi.yaml
+// All requests to the server. Failures become an ApiError with a code of docs/openapi.yaml
 // (or "offline" when nobody answered).
 import { known, t } from './i18n.js';
 
@@ -8,7 +8,7 @@ export class ApiError extends Error {
 		Object.assign(this, { code, status, retryAfter });
 	}
 
-	/** What people read: our own text for a code we know, else the server's. */
+	/** Our text for a known code, else the server's. */
 	get text() {
 		return known(`err.${this.code}`) ? t(`err.${this.code}`, this.data) : this.message;
 	}
@@ -39,7 +39,7 @@ export async function api(method, path, body) {
 export const get = (path) => api('GET', path);
 export const post = (path, body = {}) => api('POST', path, body);
 
-/** Names keep their slashes; everything else is percent-encoded. */
+/** Percent-encodes all but slashes. */
 export const encodeName = (name) => name.split('/').map(encodeURIComponent).join('/');
 
 function problem(status, data, retryAfter) {
@@ -54,10 +54,10 @@ function problem(status, data, retryAfter) {
 	return error;
 }
 
-/** Asks whether the server would take this file, before its bytes are sent. */
+/** Asks whether the server would accept this file. */
 export const checkUpload = (file, query) => get(`shares/check?${query}&size=${file.size}`);
 
-/** Sends one file; resolves with the server's answer. `abort` is set on the handle for cancelling. */
+/** Sends one file; resolves with the answer. handle.abort cancels. */
 export function upload(file, query, onProgress) {
 	const request = new XMLHttpRequest();
 	const form = new FormData();
@@ -69,7 +69,7 @@ export function upload(file, query, onProgress) {
 			try {
 				data = JSON.parse(request.responseText);
 			} catch {
-				/* not ours: the status says enough */
+				/* not JSON: the status is enough */
 			}
 			if (request.status === 200) resolve(data);
 			else reject(problem(request.status, data, request.getResponseHeader('Retry-After')));

@@ -1,4 +1,3 @@
-// The speed chart: the last two minutes, in the colours of the theme.
 import { h, setAttr } from './dom.js';
 import { speed } from './format.js';
 import { t } from './i18n.js';

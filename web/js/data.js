@@ -1,11 +1,10 @@
-// Reads lists from the server into the store, and applies events to it.
 import { get } from './api.js';
 import { changed, state } from './store.js';
 
-/** What was asked for so far, whether it came or not. */
+/** The lists requested so far. */
 const asked = new Set();
 
-/** Runs f, never twice at once: a call during a run makes one more run follow. */
+/** Runs f, never twice at once; a call during a run causes one more run. */
 function single(f) {
 	let running = null;
 	let again = false;
@@ -76,7 +75,7 @@ export const loadConfig = single(async () => {
 	changed('config');
 });
 
-/** Reads again what views have asked for: at the start, after a gap in events, when polling. */
+/** Reads all requested lists again: at start, after a gap, when polling. */
 export async function reload() {
 	const results = await Promise.allSettled([...asked].map((f) => f()));
 	const failed = results.find((r) => r.status === 'rejected');
@@ -85,7 +84,7 @@ export async function reload() {
 
 const quietly = (f) => () =>
 	f().catch(() => {
-		/* the connection line shows it; the next event tries again */
+		/* shown by the connection line; the next event retries */
 	});
 
 function applyTransfer(data) {
@@ -117,7 +116,7 @@ function applyDownloads(data) {
 	if (state.downloads.loaded) quietly(loadDownloads)();
 }
 
-/** Old speeds would be lies. */
+/** Old speeds would be wrong. */
 export function stall() {
 	const still = [...state.transfers.byId].map(([id, one]) => [id, { ...one, speed: 0, eta_s: null }]);
 	state.transfers.byId = new Map(still);
@@ -130,7 +129,7 @@ const HANDLERS = {
 	downloads: applyDownloads,
 	peers: () => state.peers.loaded && quietly(loadPeers)(),
 	status: (data) => {
-		// The event goes to all pages: each knows who it is from its own request.
+		// The event is for all pages; `caller` is from this page's request.
 		const { caller = data.caller, urls = data.urls } = state.status ?? {};
 		state.status = { ...data, caller, urls };
 		changed('status');

@@ -1,8 +1,8 @@
-// Builds the page. Text always becomes a text node: there is no way from here to markup.
+// Builds the page. Text is always a text node, never markup.
 
 const SVG = 'http://www.w3.org/2000/svg';
 
-/** h('button', {class: 'x', onclick: f, disabled: true}, 'text', child): false/null props and children are left out. */
+/** h('button', {class: 'x', onclick: f}, 'text', child); skips false and null. */
 export function h(tag, props, ...kids) {
 	const el = document.createElement(tag);
 	for (const [name, value] of Object.entries(props ?? {})) attr(el, name, value);
@@ -17,7 +17,7 @@ export function attr(el, name, value) {
 	else el.setAttribute(name, value === true ? '' : String(value));
 }
 
-/** Changes the text only when it differs: selections and screen readers are left in peace. */
+/** Changes the text only if it differs, so that selections stay. */
 export function setText(el, text) {
 	const value = text ?? '';
 	if (el.textContent !== value) el.textContent = value;
@@ -30,12 +30,12 @@ export function setAttr(el, name, value) {
 	if (now !== next) attr(el, name, value);
 }
 
-// Control and direction characters could make a name look like another one.
+// Characters that could make a name look like another one.
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 export const visible = (name) => String(name ?? '').replace(UNSAFE, '\ufffd');
 
-/** A file name as one line; the whole of it in the tooltip when it is cut. */
+/** A file name in one line; the tooltip has the whole name. */
 export function fileName(name) {
 	const el = h('bdi', { class: 'name', dir: 'auto' });
 	setFileName(el, name);
@@ -46,7 +46,7 @@ export function setFileName(el, name) {
 	if (el.dataset.raw === name) return;
 	el.dataset.raw = name;
 	el.title = visible(name);
-	// The extension stays in sight when the name is cut.
+	// Keeps the extension visible.
 	const [, stem, end] = el.title.match(/^(.+)(\.[^. ]{1,16})$/s) ?? [, el.title, ''];
 	el.replaceChildren(h('span', {}, stem), end);
 }
@@ -142,7 +142,7 @@ export const grow = (...kids) => h('span', { class: 'grow' }, ...kids);
 export const para = (...kids) => h('p', {}, ...kids);
 export const item = (...kids) => h('li', { class: 'source' }, ...kids);
 
-/** A button with an icon: with its label shown, or (bare) with the label as its accessible name. */
+/** A button with an icon and a label; `bare`: the label is for screen readers only. */
 export function button(label, { icon: name, kind = '', onclick, bare = false, ...rest } = {}) {
 	const props = { type: 'button', class: `btn ${kind} ${bare ? 'bare' : ''}`.trim(), onclick, ...rest };
 	if (bare) Object.assign(props, { 'aria-label': label, title: label });

@@ -1,11 +1,11 @@
-// Files dropped anywhere on the page, folders too, or pasted.
+// Files and folders that are dropped on the page or pasted.
 import { h, icon, para } from './dom.js';
 import { t } from './i18n.js';
 import { addUploads } from './upload.js';
 
 const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes('Files');
 
-/** All files below a dropped entry, with the folder each lies in. */
+/** All files of a dropped entry, with their folders. */
 async function walk(entry, path, found) {
 	if (entry.isFile) {
 		found.push({ file: await new Promise((resolve, reject) => entry.file(resolve, reject)), path });
@@ -21,7 +21,7 @@ async function walk(entry, path, found) {
 }
 
 async function dropped(transfer) {
-	// Taken before the first await: the transfer is emptied after the event.
+	// Read before the first await: later the event is empty.
 	const entries = [...transfer.items]
 		.map((item) => item.kind === 'file' && item.webkitGetAsEntry?.())
 		.filter(Boolean);

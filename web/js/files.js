@@ -1,4 +1,4 @@
-// What the lists of shared and of downloaded files have in common.
+// Shared by the lists of shared and downloaded files.
 import { api, encodeName, post } from './api.js';
 import { button, h, para, visible } from './dom.js';
 import { t } from './i18n.js';
@@ -14,10 +14,10 @@ export const undo = (path, body, load) => ({
 		}),
 });
 
-/** `del` and `restore`: the paths of the interface before the name. */
-export async function removeFile(file, { text, del, restore, load }) {
+/** `del`, `restore`: API paths before the name. */
+export async function removeFile(file, { del, restore, load }) {
 	const name = visible(file.name);
-	if (!(await confirm(t('delete.title', { name }), text, t('delete')))) return;
+	if (!(await confirm(t('delete.title', { name }), t('delete.text'), t('delete')))) return;
 	await attempt(async () => {
 		const answer = await api('DELETE', `${del}/${encodeName(file.name)}`);
 		await load();
@@ -40,7 +40,7 @@ export const saveAction = (folder, name) => ({
 export const filterInput = (oninput) =>
 	h('input', { type: 'search', placeholder: t('filter'), 'aria-label': t('filter'), oninput });
 
-/** A new list: those whose name holds the text of the filter. */
+/** The items whose name contains the filter's text. */
 export function matching(files, filter) {
 	const wanted = filter.value.trim().toLowerCase();
 	return files.filter((f) => f.name.toLowerCase().includes(wanted));
@@ -58,7 +58,7 @@ export const searchButton = () =>
 export const notice = (title, ...rest) =>
 	h('div', { class: 'notice warn' }, badge('warn', title, 'alert'), rest);
 
-/** For a folder (shared, downloads) that is away; else nothing. */
+/** A notice for a missing folder, or nothing. */
 export const awayNotice = (folder) => {
 	const s = state.status ?? {};
 	if (s[`${folder}_state`] !== 'away') return '';

@@ -1,4 +1,3 @@
-// Numbers as people read them, in the page's language.
 import { lang, t } from './i18n.js';
 
 const UNITS = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];

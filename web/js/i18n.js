@@ -1,4 +1,4 @@
-// Strings by key, one JSON file per language; what is missing there is taken from English.
+// Texts by key, one JSON file per language; English is the fallback.
 
 export const LANGUAGES = { en: 'English', de: 'Deutsch', es: 'Español', fr: 'Français', zh: '中文', ar: 'العربية' };
 
@@ -22,7 +22,7 @@ async function read(code) {
 	return answer.json();
 }
 
-/** Without English there is no page at all: asked for until it comes. */
+/** The page needs English: retries until it is loaded. */
 async function readEnglish() {
 	for (;;) {
 		try {
@@ -47,7 +47,7 @@ export async function useLanguage(code) {
 	document.documentElement.dir = lang === 'ar' ? 'rtl' : 'ltr';
 }
 
-/** t('n.files', {n: 3}): takes the plural form `key_few` and so on, else `key_other`. */
+/** t('n.files', {n: 3}) uses the plural form `key_few` etc., else `key_other`. */
 export function t(key, values) {
 	const text =
 		find(values && 'n' in values ? `${key}_${plural.select(values.n)}` : key) ?? find(`${key}_other`) ?? key;
@@ -73,6 +73,6 @@ export function save(key, value) {
 		if (value === null) localStorage.removeItem(key);
 		else localStorage.setItem(key, value);
 	} catch {
-		/* storage is off: the choice lasts as long as the page */
+		/* no storage: kept only by this page */
 	}
 }

@@ -1,4 +1,4 @@
-// Keyboard shortcuts and their table. Single keys can be turned off (WCAG 2.1.4).
+// Keyboard shortcuts. Single keys can be turned off (WCAG 2.1.4).
 import { h } from './dom.js';
 import { load, save, t } from './i18n.js';
 import { dialog } from './ui.js';

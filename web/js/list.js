@@ -1,9 +1,9 @@
-// Lists that stay smooth: rows are made once, kept by key and only updated.
+// Lists whose rows are kept by key and only updated.
 import { h, setAttr } from './dom.js';
 
 const OVERSCAN = 6;
 
-/** Arrow keys move from a control of a row to the same one of the next row. */
+/** Arrow keys move to the same control of the next row. */
 function arrows(event) {
 	if (event.key !== 'ArrowDown' && event.key !== 'ArrowUp') return;
 	if (event.target.matches('input, select, textarea')) return;
@@ -21,7 +21,7 @@ function arrows(event) {
 	next.scrollIntoView({ block: 'nearest' });
 }
 
-/** Puts rows in this order. Rows that go are taken out first: moving one would lose its focus. */
+/** Sorts the rows. Removes old ones first, because moving a row would lose its focus. */
 function arrange(list, rows, wanted) {
 	const keep = new Set(wanted.map((row) => row.el));
 	const focused = list.contains(document.activeElement) ? document.activeElement : null;
@@ -38,7 +38,7 @@ function arrange(list, rows, wanted) {
 	if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
 }
 
-/** A whole list in the page, in the order of its items. `create(item)` returns {el, update(item)}. */
+/** A complete list. `create(item)` returns {el, update(item)}. */
 export class KeyedList {
 	constructor(label, { key, create }) {
 		Object.assign(this, { key, create, rows: new Map() });
@@ -59,7 +59,7 @@ export class KeyedList {
 	}
 }
 
-/** Only the rows in sight are in the page. All rows have the height that CSS gives `.vrow`. */
+/** Has only the visible rows. All rows have the height of `.vrow` in CSS. */
 export class VirtualList {
 	constructor(label, { key, create }) {
 		Object.assign(this, { key, create, rows: new Map(), items: [], rowHeight: 0 });

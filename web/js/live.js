@@ -1,6 +1,6 @@
 // One event stream for all tabs (a browser opens about six connections to a server).
-// The leading tab holds the EventSource and passes events on over a BroadcastChannel; the newest claim leads.
-// A tab that hears nothing for a while claims. Where events fail but the server answers, lists are polled.
+// The leading tab has the EventSource and sends events over a BroadcastChannel; the newest claim leads.
+// A tab without messages claims the lead. If events fail but the server answers, lists are polled.
 import { EVENTS, apply, reload, stall } from './data.js';
 import { changed, state } from './store.js';
 
@@ -45,7 +45,7 @@ function openStream() {
 	source?.close();
 	source = new EventSource('api/events');
 	source.onopen = () => {
-		// What happened meanwhile is sent again, or the server says "resync".
+		// The server repeats missed events, or sends "resync".
 		failures = 0;
 		clearTimeout(pollTimer);
 		pollTimer = 0;
@@ -77,7 +77,7 @@ function parse(text) {
 	}
 }
 
-/** Reads the lists every few seconds as long as the stream is down. */
+/** Polls the lists while the stream is down. */
 async function poll() {
 	try {
 		await reload();
@@ -144,7 +144,7 @@ export function startLive() {
 	addEventListener('pageshow', (event) => event.persisted && reload().catch(() => {}));
 	setInterval(watch, BEAT_MS);
 	tell({ kind: 'hello' });
-	// A leader answers at once; without one this tab leads.
+	// Without an answer of a leader, this tab leads.
 	heard = 0;
 	setTimeout(() => heard === 0 && lead(), channel ? 150 + Math.random() * 100 : 0);
 }

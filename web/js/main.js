@@ -1,4 +1,4 @@
-// Starts the page: language, frame, views, events, keys. Views live under the fragment (#share, ...).
+// Starts the page. The fragment (#share, ...) chooses the view.
 import { whenPairingNeeded } from './api.js';
 import { loadStatus, loadTransfers } from './data.js';
 import { button, h, icon, metaText, setAttr, setText, visible } from './dom.js';
@@ -97,7 +97,7 @@ function navigation() {
 	return h('nav', { class: 'nav', 'aria-label': t('nav') }, h('ul', {}, links));
 }
 
-/** One quiet line: live, or what is wrong with the connection to p2p-ui. */
+/** One line with the state of the connection to p2p-ui. */
 function connectionLine() {
 	const text = h('span', {});
 	const el = h(
@@ -163,7 +163,7 @@ function sideActions() {
 	return h('div', { class: 'side-acts' }, pairOne, keys, h('a', gear, icon('settings')));
 }
 
-/** Makes the whole page; again when the language changes. */
+/** Builds the page, again after a change of language. */
 function build() {
 	forgetListeners();
 	stopDrop();
@@ -190,7 +190,7 @@ function route(focus = true) {
 		try {
 			openSharedLink(decodeURIComponent(file));
 		} catch {
-			/* not a link of ours */
+			/* not our link */
 		}
 	}
 	if (id !== current) show(id, focus);
@@ -271,7 +271,7 @@ async function pair() {
 	location.reload(); // everything starts anew, now with the cookie
 }
 
-/** Installable: what was loaded is kept, so that the page opens while p2p-ui is away. */
+/** Installable: the page opens without p2p-ui. */
 async function keepShell() {
 	if (!('serviceWorker' in navigator) || !isSecureContext) return;
 	await navigator.serviceWorker.register('sw.js');

@@ -1,4 +1,4 @@
-// System notifications, where the browser offers them (a secure page) and they are allowed.
+// System notifications; they need a secure page.
 import { load, save } from './i18n.js';
 import { visible } from './dom.js';
 

@@ -1,4 +1,4 @@
-// What the page knows. Views read `state` and are told (once a frame) which topics changed.
+// The state of the page. Views read it and get the changed topics once per frame.
 
 export const state = {
 	status: null,

@@ -1,10 +1,10 @@
-// Runs before the first paint (a plain script) so that a chosen theme never flashes.
+// Runs before the first paint, so that the theme does not flash.
 (function () {
 	let theme = null;
 	try {
 		theme = localStorage.getItem('p2p.theme');
 	} catch {
-		/* storage is off: follow the system */
+		/* no storage: use the system's theme */
 	}
 	if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
 })();

@@ -1,4 +1,3 @@
-// What views ask about transfers: order, groups, sums, actions.
 import { api, post } from './api.js';
 import { button, para } from './dom.js';
 import { bytes, clock } from './format.js';
@@ -26,7 +25,7 @@ const RANK = {
 	cancelled: 4,
 };
 
-/** Running first, then the queue in its order, then the newest. */
+/** Running ones, then the queue, then the newest. */
 export function ordered(group) {
 	return [...state.transfers.byId.values()]
 		.filter(GROUPS[group])
@@ -73,7 +72,7 @@ export function totals() {
 	return sum;
 }
 
-/** The newest transfer of a content or, without one, of a name. */
+/** The newest transfer of a content, or else of a name. */
 export function transferOf({ root, name }) {
 	let best = null;
 	for (const one of state.transfers.byId.values()) {
@@ -91,7 +90,7 @@ const holders = (content) =>
 		.map((rank) => `${t(`trust.${RANKS[rank]}`)}: ${content[rank]}`)
 		.join(', ');
 
-/** Different files have the name: the user says which. */
+/** Several files have this name: the user chooses. */
 const choose = (name, contents) =>
 	dialog({
 		title: t('choice.title', { name }),
@@ -163,18 +162,17 @@ export const all = (verb) =>
 
 export const statusText = (one) => t(`st.${one.state}`);
 
-/** Why it failed and what to do about it. */
 export function reason(one) {
 	if (!one.error && !one.error_code) return '';
-	const key = `why.${one.error_code}`;
-	const text = known(key) ? t(key) : one.error;
+	const key = [`why.${one.error_code}`, `err.${one.error_code}`].find(known);
+	const text = key ? t(key) : one.error;
 	return one.retry_at ? `${text} ${t('retry.at', { time: clock(one.retry_at) })}` : text;
 }
 
 const SAMPLES = 120;
 const lastState = new Map();
 
-/** One sample of the total speed a second, for the chart. */
+/** One sample per second, for the chart. */
 export function sampleSpeeds() {
 	const now = totals().speed;
 	if (now === 0 && state.speeds.every((s) => s === 0) && state.speeds.length >= SAMPLES) return;
@@ -183,7 +181,7 @@ export function sampleSpeeds() {
 	changed('speeds');
 }
 
-/** Calls back when a transfer that was seen running has ended. */
+/** Calls back when a running transfer has ended. */
 export function watchEnds(one, ended) {
 	if (one.removed) {
 		lastState.delete(one.id);

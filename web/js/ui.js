@@ -1,8 +1,8 @@
-// Parts that every view uses: dialogs, toasts, row actions, empty states, copying.
+// Parts of all views.
 import { button, h, icon, para, setText } from './dom.js';
 import { t } from './i18n.js';
 
-/** Opens a modal; resolves with the value of the button pressed, null when it was closed. */
+/** Opens a dialog; resolves with the pressed button's value, or null. */
 export function dialog({ title, body = [], actions = [], className = '' }) {
 	return new Promise((resolve) => {
 		let result = null;
@@ -73,7 +73,7 @@ const TOAST_MS = 6000;
 const UNDO_MS = 12000;
 let shelf = null;
 
-/** Messages that come and go; a screen reader hears each once. */
+/** Short messages; a screen reader reads each one once. */
 export function toastShelf() {
 	shelf = h('div', { class: 'toasts', role: 'status', 'aria-live': 'polite' });
 	return shelf;
@@ -110,7 +110,7 @@ export function toast(text, { kind = '', action = null } = {}) {
 
 export const fail = (error) => toast(error.text ?? error.message ?? String(error), { kind: 'error' });
 
-/** Runs an action of the user; what goes wrong is shown. */
+/** Runs an action and shows its error. */
 export async function attempt(work) {
 	try {
 		return await work();
@@ -120,7 +120,7 @@ export async function attempt(work) {
 	}
 }
 
-/** Icon buttons of a row; on a narrow page all but the first are behind "more". `list()` is asked when used. */
+/** Icon buttons of a row; narrow pages put all but the first behind "more". */
 export function rowActions(name, list) {
 	const box = h('div', { class: 'acts' });
 	let shown = '';
@@ -170,7 +170,6 @@ export function rowActions(name, list) {
 	return { el: box, update };
 }
 
-/** What a list shows while it is empty. */
 export function empty(name, title, text, ...rest) {
 	return h(
 		'div',
@@ -192,7 +191,7 @@ export function badge(kind, text, mark) {
 	return h('span', { class: `badge ${kind}` }, mark && icon(mark), h('span', {}, text));
 }
 
-/** The clipboard needs a secure page; the old way does not. */
+/** navigator.clipboard needs a secure page; the old way does not. */
 export async function copy(text) {
 	try {
 		await navigator.clipboard.writeText(text);
@@ -226,7 +225,6 @@ export function progressBar(label) {
 	};
 }
 
-/** The head of a view: title, a line below it, buttons. */
 export function viewHead(title, ...actions) {
 	const line = h('p', { class: 'sub' });
 	const el = h(

@@ -1,4 +1,4 @@
-// The upload queue. Files are sent one request each, two at a time, straight from disk.
+// The upload queue: one request per file, two at a time.
 import { checkUpload, upload } from './api.js';
 import { loadShared, loadStatus } from './data.js';
 import { t } from './i18n.js';
@@ -13,7 +13,7 @@ let serial = 0;
 
 const active = (u) => u.state === 'sending' || u.state === 'waiting';
 
-/** entries: [{file, path}], path being the folder below the shared folder ('' for none). */
+/** entries: [{file, path}]; path: folder in the shared folder, or ''. */
 export function addUploads(entries) {
 	const shown = entries.filter(({ file, path }) => !`/${path}/${file.name}`.includes('/.'));
 	if (shown.length < entries.length) toast(t('up.hidden', { n: entries.length - shown.length }));
@@ -88,7 +88,7 @@ function finish(one, result) {
 	refresh();
 }
 
-/** For the time when there is no stream of events. */
+/** Without an event stream. */
 function refresh() {
 	if (state.connection !== 'live') Promise.all([loadShared(), loadStatus()]).catch(() => {});
 }

@@ -47,7 +47,7 @@ def test_several_files_and_a_folder_dropped(world, page, tmp_path):
     page.drop(write(tmp_path, "one.txt", b"1"), write(tmp_path, "two.txt", b"2"), folder)
     for name in ("one.txt", "two.txt", "trip/day 1/a.jpg"):
         page.row(name, SHARED)
-    page.see("1 hidden file was left out.")
+    page.see("1 hidden file left out.")
     assert (world.near.shared / "trip/day 1/a.jpg").read_bytes() == b"a"
     assert not (world.near.shared / "trip/day 1/.DS_Store").exists()
 
@@ -70,7 +70,7 @@ def test_an_existing_name_asks_and_keeps_both_or_replaces(page, world, tmp_path)
     page.row("twice.txt", SHARED)
     page.press("Clear list")
     page.choose_files(write(tmp_path, "twice.txt", b"second"))
-    page.see("A file of this name is shared already.")
+    page.see("A file with this name is shared already.")
     assert (world.near.shared / "twice.txt").read_bytes() == b"first"
     if page.all('[aria-label="Uploads"] .btn.more') and page.one('[aria-label="Uploads"] .btn.more').is_displayed():
         page.one('[aria-label="Uploads"] .btn.more').click()

@@ -24,7 +24,7 @@ def page(driver, world):  # noqa: F811
 
 def test_what_is_not_shared_is_counted_and_listed(page, world):
     (world.near.shared / "Re: mail.eml").write_bytes(b"x")
-    page.open("share").see("1 entry of the folder is not shared")
+    page.open("share").see("1 entry is not shared")
     page.press("Show", ".notice")
     page.see("it contains ':'")
     page.see("Re: mail.eml")
@@ -33,7 +33,7 @@ def test_what_is_not_shared_is_counted_and_listed(page, world):
 
 def test_a_rescan_is_asked_for(page):
     page.open("share").press("Rescan")
-    page.see("Looking through the folder")
+    page.see("Scanning the folder")
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -62,7 +62,7 @@ def test_a_name_that_exists_is_asked_about_before_it_is_sent(page, world, tmp_pa
         "XMLHttpRequest.prototype.send = function (b) { window.sent += 1; return send.call(this, b); };"
     )
     page.choose_files(path)
-    page.see("A file of this name is shared already.")
+    page.see("A file with this name is shared already.")
     assert page.js("return window.sent") == 0
     page.press("Keep both")
     wait_until(lambda: (world.near.shared / "mine (1).txt").is_file(), what="both")
@@ -101,8 +101,8 @@ def test_a_downloads_folder_that_is_away(page, world):
     try:
         page.see("A folder is away", 30)
         world.near.api.request("POST", "/api/transfers", json={"filename": "song.flac"})
-        page.open("transfers").see("The downloads folder was moved, deleted or unmounted.", 30)
-        page.see("Tried again at")
+        page.open("transfers").see("The folder was moved, deleted or unmounted.", 30)
+        page.see("Retry at")
     finally:
         aside.rename(world.near.downloads)
     wait_until(lambda: (world.near.downloads / "song.flac").is_file(), 40, "the download")

@@ -111,7 +111,7 @@ def test_an_address_where_nobody_answers_says_what_to_check(world, driver, width
     page = world.page(driver, width).open("peers")
     page.press("Add a peer")
     page.one("#peer-address").send_keys("127.0.0.1:9", Keys.ENTER)
-    page.see("Nobody answers there.")
+    page.see("No answer. Check the address")
 
 
 def test_with_the_keyboard_alone(world, driver):

@@ -23,7 +23,7 @@ def refused_upload(page, tmp_path):
     big = tmp_path / "too big.bin"
     big.write_bytes(bytes(40 << 20))
     page.choose_files(big)
-    page.see("The file is larger than this server accepts")
+    page.see("The file is too large")
 
 
 def open_dialog(view, label):

@@ -123,7 +123,7 @@ def test_a_failure_says_why_and_retry_works_when_the_peer_is_back(world, page):
     page.open("transfers")
     begin(world, gone, "gone.bin")
     page.wait(lambda: "Failed" in page.row("gone.bin", TRANSFERS).text, 90, "failed")
-    assert "not reachable" in page.row("gone.bin", TRANSFERS).text
+    assert "cannot be reached" in page.row("gone.bin", TRANSFERS).text
     assert not (world.near.downloads / "gone.bin").exists()
     page.one("[data-group=failed]").click()
     with Server(files, identity=gone.identity, port=gone.address[1]):

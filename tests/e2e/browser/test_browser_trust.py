@@ -38,7 +38,7 @@ def test_a_changed_key_is_shown_explained_and_trusted_only_on_request(world, dri
 
     page.press("Refresh")
     page.wait(lambda: far() and "Key changed" in far().text, 30, "the change shown")
-    assert "Nothing is fetched from it until you decide." in far().text
+    assert "Nothing is downloaded from it until you decide." in far().text
     assert page.axe() == []
     far().find_element("css selector", "[data-act=trust]").click()
     assert "Trust the new key?" in page.dialog().text

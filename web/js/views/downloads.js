@@ -1,4 +1,3 @@
-// Downloaded Files: what has arrived on the machine that runs p2p-ui.
 import { loadDownloads } from '../data.js';
 import { fileIcon, fileName, growBox, h, hintLine, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { awayNotice, filterInput, matching, removeFile, saveAction, searchButton } from '../files.js';
@@ -12,7 +11,7 @@ const EVERY_MS = 5000;
 const POLLED = 500; // longer lists are read again only when an event says so
 
 const remove = (file) =>
-	removeFile(file, { text: t('delete.download'), del: 'download', restore: 'downloads', load: loadDownloads });
+	removeFile(file, { del: 'download', restore: 'downloads', load: loadDownloads });
 
 const checksum = (file) =>
 	dialog({

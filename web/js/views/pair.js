@@ -1,4 +1,4 @@
-// What an unknown browser sees: the field for the code, and a command.
+// The page of an unpaired browser.
 import { post } from '../api.js';
 import { button, h, hintLine, icon, para, setText } from '../dom.js';
 import { t } from '../i18n.js';
@@ -24,7 +24,6 @@ function refusal(error) {
 	return t('pair.wait', { n: Math.ceil((error.retryAfter || 900) / 60) });
 }
 
-/** `paired` is called when the code was right. */
 function pairForm(paired) {
 	const code = codeField();
 	const problem = h('p', { class: 'why', id: 'pair-problem', role: 'alert' });
@@ -63,7 +62,7 @@ function pairForm(paired) {
 	return { el, code, send };
 }
 
-/** Resolves when paired. A code in the link (#pair=123456) is tried at once. */
+/** Resolves when paired. Tries a code in the link (#pair=123456) at once. */
 export function pairScreen(app) {
 	return new Promise((resolve) => {
 		const given = /^#pair=(\d+)$/.exec(location.hash)?.[1];

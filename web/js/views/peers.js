@@ -1,4 +1,3 @@
-// Online Peers: who is there, how far they are to be trusted, what they share.
 import { get, post } from '../api.js';
 import { loadPeers } from '../data.js';
 import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setAttr, setText, visible } from '../dom.js';
@@ -21,7 +20,7 @@ const TRUST = {
 const label = (peer) => (peer.name ? visible(peer.name) : short(peer.peer_id_full));
 const addressOf = (peer) => (peer.ip.includes(':') ? `[${peer.ip}]:${peer.port}` : `${peer.ip}:${peer.port}`);
 
-/** The files of one peer, asked of the peer itself, page by page. */
+/** The files of one peer, page by page. */
 async function browse(peer) {
 	const status = h('p', { class: 'hint', role: 'status' }, t('loading'));
 	const list = h('ul', { class: 'sources' });

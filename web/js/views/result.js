@@ -1,11 +1,10 @@
-// One result of a search: its content, its sources, the button, and its transfer.
 import { button, fileIcon, fileName, growBox, grow, h, item, metaText, setAttr, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { RANKS, RUNNING, fetchFile, statusText, transferOf } from '../transfers.js';
 import { badge, progressBar, short } from '../ui.js';
 
-/** What of this content is here or on its way, as text; '' when nothing is. */
+/** Tells whether this content is here already; else ''. */
 function here(result, transfer) {
 	if (transfer && RUNNING.has(transfer.state)) {
 		const p = percent(transfer.received, transfer.size);
@@ -57,7 +56,7 @@ function sourcesPart(first) {
 	return { list, toggle, update };
 }
 
-/** The button, and how far a transfer of this content has come. */
+/** The button and the progress of its transfer. */
 function progressPart(first, run) {
 	const text = h('span', { class: 'meta strong' });
 	const bar = progressBar(t('progress.of', { name: visible(first.name) }));
@@ -73,7 +72,7 @@ function progressPart(first, run) {
 			bar.set(p, percentText(p), transfer.state === 'verifying' ? 'busy' : '');
 		}
 		start.hidden = others === 0;
-		// Not "disabled": that would take the focus and every key.
+		// Not "disabled": it would lose the focus.
 		setAttr(start, 'aria-disabled', running || transfer?.state === 'queued' ? 'true' : null);
 		setAttr(start, 'aria-label', `${t('get')}: ${visible(result.name)}`);
 	};

@@ -1,4 +1,4 @@
-// Search & Download: as you type, over all peers, one result for each content.
+// Search: one result per content.
 import { get } from '../api.js';
 import { loadPeers } from '../data.js';
 import { button, h, icon, para, setText, visible } from '../dom.js';
@@ -11,7 +11,7 @@ import { resultRow } from './result.js';
 const PAUSE_MS = 250;
 const PAGE = 50;
 
-// The documented second peer, at the registry this one uses.
+// The second peer of the documentation, with this peer's registry.
 export function startPeer() {
 	const registry = state.status?.discovery?.[0]?.url.replace(/\/$/, '');
 	const elsewhere = registry && registry !== 'http://localhost:8000' ? ` --discovery ${registry}` : '';

@@ -1,4 +1,3 @@
-// Settings: this machine, transfers, appearance, paired devices.
 import { api, get, post } from '../api.js';
 import { loadConfig } from '../data.js';
 import { button, grow, h, hintLine, icon, item, metaText, para, setText, visible } from '../dom.js';
@@ -9,10 +8,10 @@ import * as notes from '../notify.js';
 import { on, state } from '../store.js';
 import { attempt, command, confirm, dialog, fail, toast, viewHead } from '../ui.js';
 
-/** What only the owner may do is not offered to paired devices. */
+/** Paired devices do not see the owner's actions. */
 export const isOwner = () => ['local', 'owner'].includes(state.status?.caller);
 
-/** The pairing code with its QR code; renewed when it has been used or has run out. */
+/** The pairing code; renewed after use or expiry. */
 export async function pairDevice() {
 	const code = h('p', { class: 'code', dir: 'ltr' });
 	const until = hintLine();

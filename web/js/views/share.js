@@ -1,4 +1,3 @@
-// Share Files: the drop zone, the upload queue, the shared files.
 import { encodeName, get, post } from '../api.js';
 import { loadShared } from '../data.js';
 import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
@@ -16,7 +15,6 @@ const RETRY_MS = 5000; // for a page opened while p2p-ui was away
 
 const pageOf = (base, name) => `${base}#file=${encodeURIComponent(name)}`;
 
-/** A link to the file, with its QR code. */
 export async function shareLink(file) {
 	const base = state.status?.urls?.[0];
 	const link = pageOf(base ?? location.href.split('#')[0], file.name);
@@ -67,9 +65,9 @@ async function rename(file) {
 }
 
 const remove = (file) =>
-	removeFile(file, { text: t('delete.shared'), del: 'shared', restore: 'shared', load: loadShared });
+	removeFile(file, { del: 'shared', restore: 'shared', load: loadShared });
 
-/** What others get of a file that they cannot fetch now, and why. */
+/** Why others cannot download a file now. */
 const stateText = (file) =>
 	`${t(`fs.${file.state}`)}${file.reason ? `: ${file.reason.split(': ').pop()}` : ''}`;
 
@@ -188,7 +186,7 @@ function uploadPanel() {
 	return { el, render };
 }
 
-/** A file chooser as a real button, for keyboard and screen reader. */
+/** A real button, for keyboards and screen readers. */
 export function chooser({ folder = false } = {}) {
 	const input = h('input', {
 		type: 'file',
@@ -296,7 +294,7 @@ export function shareView() {
 	};
 }
 
-/** The page that a shared link opens: one file. */
+/** The page of a shared link. */
 export async function openSharedLink(name) {
 	await attempt(async () => {
 		if (!state.shared.loaded) await loadShared();

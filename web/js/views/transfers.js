@@ -1,4 +1,3 @@
-// Transfers: totals with the speed chart, then every transfer with its sources.
 import { speedChart } from '../chart.js';
 import { button, fileIcon, fileName, growBox, grow, h, hintLine, item, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
 import { saveAction, searchButton } from '../files.js';
@@ -82,7 +81,6 @@ function sourceLine(source) {
 	);
 }
 
-/** Everything about one transfer. */
 function showDetails(id) {
 	const find = () => state.transfers.byId.get(id);
 	const first = find();
