@@ -49,10 +49,10 @@ enum p2p_about_kind p2p_about_kind_of(uint64_t number);
  * bytes. */
 bool p2p_text_is_displayable(const void *text, size_t len);
 
-/* P2P_OK when `name` may be the name of a device: 1 to P2P_ABOUT_NAME_MAX bytes that
- * can be shown. Else NAME. */
+/* P2P_OK if `name` is a valid name of a device: 1 to P2P_ABOUT_NAME_MAX printable
+ * bytes. Else NAME. */
 P2P_MUST_CHECK enum p2p_err p2p_about_name_check(const void *name, size_t len);
-/* Sets the name when it passes the check, else "". True when it was set. */
+/* Sets the name if it is valid, else "". True if it was set. */
 bool p2p_about_set_name(struct p2p_about *about, const void *name, size_t len);
 
 #ifdef __cplusplus

@@ -18,8 +18,8 @@
 
 /* ---- Offers ---- */
 
-/* The addresses to try for one spec: the one that was given, and those where the peer
- * was met. */
+/* The addresses to try for one source: the given one, and those where the peer was
+ * met. */
 struct dl_offer {
     struct dl_candidate at[1 + P2P_PEER_ADDRESSES_MAX];
     size_t count;
@@ -58,8 +58,8 @@ make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec, size_t t
         p2p_addr_format(&spec->addr, text, sizeof(text));
         c.rank.order = p2p_rank_order(text, strlen(text));
     }
-    /* A peer that the user names is not a stranger. If it is blocked, the handshake
-     * fails and says so. */
+    /* A peer that the user names does not count as unknown. If it is blocked, the
+     * handshake fails with the reason. */
     if (c.rank.rank >= P2P_RANK_NEW && (spec->id == NULL || spec->by_user))
         c.rank.rank = P2P_RANK_MET;
     add_to_offer(out, &c, &spec->addr);
@@ -169,8 +169,8 @@ p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
            (s->state != P2P_SRC_DROPPED && s->failures < dl->opt.retries);
 }
 
-/* The source keeps failing and has delivered nothing, and the candidate has failed less
- * often. */
+/* True if the source keeps failing and has delivered nothing, and the candidate has
+ * failed less often. */
 static bool
 gives_way(const struct p2p_download *dl, const struct dl_source *s,
           const struct dl_candidate *c) P2P_REQUIRES(p2p_dl_lock)
@@ -179,7 +179,7 @@ gives_way(const struct p2p_download *dl, const struct dl_source *s,
            s->failures > c->failures && s->rank.rank >= c->rank.rank;
 }
 
-/* The live source that is this peer, or at this address. */
+/* Finds the live source that is this peer, or that has this address. */
 static unsigned
 find_twin(const struct p2p_download *dl, const struct dl_candidate *c)
     P2P_REQUIRES(p2p_dl_lock)
@@ -200,8 +200,8 @@ is_same_net(const struct p2p_net_of *a, const struct p2p_net_of *b)
            memcmp(a->prefix, b->prefix, sizeof(a->prefix)) == 0;
 }
 
-/* Counts live strangers, all of them or those of the candidate's network, and finds one
- * that can give way. */
+/* Counts live unknown peers, all of them or those of the candidate's network, and finds
+ * one that can be replaced. */
 static unsigned
 count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
                 bool same_net, unsigned *tired) P2P_REQUIRES(p2p_dl_lock)
@@ -221,8 +221,8 @@ count_strangers(const struct p2p_download *dl, const struct dl_candidate *c,
     return count;
 }
 
-/* A place that can be reused. Sources that have delivered keep theirs as long as there
- * are others. */
+/* Finds a place that can be reused. Sources that have delivered keep theirs as long as
+ * there are others. */
 static unsigned
 free_place(const struct p2p_download *dl, const struct dl_candidate *c)
     P2P_REQUIRES(p2p_dl_lock)

@@ -1,5 +1,5 @@
-/* The chunks of a file: what a connection does once the file is known, and how a chunk
- * that came is checked, written, marked and counted, in this order. */
+/* The chunks of a file. This is the work of a connection when the file is known: a
+ * received chunk is checked, written, marked and counted, in this order. */
 #include "core/download/file.h"
 
 #include <string.h>

@@ -39,11 +39,11 @@ struct dl_candidate {
     struct p2p_ranked rank;
     struct p2p_net_of net; /* family 0: counts alone */
     enum p2p_rank who;
-    unsigned failures; /* while it had a place */
+    unsigned failures; /* failures while it had a place as a source */
     uint64_t next_try_ms;
 };
 
-/* A peer that is asked. Under the lock. */
+/* A peer that is asked for data. Guarded by the lock. */
 struct dl_source {
     struct p2p_addr addr;
     struct p2p_id expected;
@@ -59,7 +59,7 @@ struct dl_source {
     enum p2p_err error;
     uint64_t rtt_us; /* of the first connection; 0: not connected yet */
     bool agreed;     /* its META is about our (root, size) */
-    bool had;        /* that was so once, and may be so again */
+    bool had;        /* this was true once, and may become true again */
     bool disagreed;  /* dropped because its META describes another file. It gets another
                         chance if ours turns out to be wrong */
     struct p2p_meta meta;
@@ -67,7 +67,7 @@ struct dl_source {
     double speed;
     unsigned workers, wanted; /* connections: running, aimed at */
     unsigned failures;        /* in a row without a verified byte */
-    unsigned busy; /* times in a row that it was busy; not counted as failures yet */
+    unsigned busy; /* how often in a row it was busy; not counted as failures yet */
     uint64_t next_try_ms;
 };
 
@@ -76,7 +76,7 @@ struct dl_worker {
     unsigned lane;
     unsigned source;
     pthread_t thread;
-    /* Between spawn and join. The control thread's own. */
+    /* True between spawn and join. Used by the control thread only. */
     bool running;
     /* `end` is final: join it. */
     bool finished P2P_GUARDED_BY(p2p_dl_lock);
@@ -89,7 +89,7 @@ struct dl_worker {
     struct p2p_conn *conn;
 };
 
-/* As asked for; constant after start. */
+/* The request; constant after start. */
 struct dl_options {
     struct p2p_identity *identity;
     const struct p2p_root *downloads;
@@ -110,7 +110,7 @@ struct dl_options {
 /* What the user wants. */
 struct dl_wants {
     bool pause, cancel, keep_data;
-    bool resume; /* do not wait any longer for room on the disk */
+    bool resume; /* stop waiting for room on the disk */
 };
 
 /* Sources and the connections to them. */
@@ -121,17 +121,17 @@ struct dl_swarm {
     struct dl_candidate *waiting; /* best first; owned */
     size_t waiting_count;
     unsigned hungry; /* connections that wait for a chunk, a buffer or a verdict */
-    enum p2p_err local_error; /* of the disk or of memory: stops all workers */
+    enum p2p_err local_error; /* an error of the disk or of memory: stops all workers */
     bool is_stirred; /* something has changed since the control thread last looked */
 };
 
-/* What is told about it. */
+/* The state that is reported. */
 struct dl_report {
     enum p2p_download_state state;
     enum p2p_err error;
     char message[256];
     char stored[P2P_NAME_MAX + 1];
-    char works[P2P_NAME_MAX + 1]; /* TARGET_NAME: a name that would do; or "" */
+    char works[P2P_NAME_MAX + 1]; /* with TARGET_NAME: a name that would work; or "" */
     uint64_t received, sampled_received, sampled_ms;
     double speed;
     uint64_t reported_ms;
@@ -140,9 +140,9 @@ struct dl_report {
 };
 
 /*
- * What is downloaded: a file of protocol 2 or 1 (file.c, file1.c), or a folder
- * (folder.c). The functions marked "control" run on the control thread; those marked
- * "locked" need the lock, and the others do not have it.
+ * The task: a file of protocol 2 or 1 (file.c, file1.c), or a folder (folder.c). The
+ * functions marked "control" run on the control thread. Those marked "locked" need the
+ * lock, and the others are called without it.
  */
 struct dl_task {
     /* A connected worker's job: moves bytes until there is no more to do. */
@@ -151,29 +151,30 @@ struct dl_task {
      * asked. */
     unsigned (*wanted)(const struct p2p_download *dl, const struct dl_source *s,
                        unsigned usable, unsigned share);
-    /* Locked. The meaning of the name is open: only the best ranked sources are asked.
-     */
+    /* Locked. True while it is unknown which content the name means: then only the best
+     * ranked sources are asked. */
     bool (*is_open)(const struct p2p_download *dl);
     /* Locked. Another source has this place now. May be NULL. */
     void (*on_seat)(struct p2p_download *dl, unsigned place);
-    /* Locked. Our own limit, and not the source, delays this worker. May be NULL. */
+    /* Locked. Our own rate limit, not the source, delays this worker. May be NULL. */
     void (*on_throttle)(struct dl_worker *w);
     /* Control, locked, several times a second. May be NULL. */
     void (*on_tick)(struct p2p_download *dl);
 
     /* Control: before the workers start. May be NULL. */
     void (*begin)(struct p2p_download *dl);
-    /* Control: one look at what the workers have brought; `*is_done`: all of it. */
+    /* Control: checks the progress of the workers; `*is_done`: everything is here. */
     enum p2p_err (*step)(struct p2p_download *dl, bool *is_done);
-    /* Control: the workers have brought all (P2P_OK), or not. Ends them, and does the
-     * rest. */
+    /* Control: the workers have downloaded everything (P2P_OK), or failed. Ends them,
+     * and does the rest. */
     enum p2p_err (*finish)(struct p2p_download *dl, enum p2p_err err);
-    /* Control: another try after this error can succeed, and is prepared. May be NULL.
-     */
+    /* Control: true if another try can succeed after this error; prepares it. May be
+     * NULL. */
     bool (*retry)(struct p2p_download *dl, enum p2p_err err);
-    /* Control: it is over. `discard`: what was written is not needed. May be NULL. */
+    /* Control: the download is over. `discard`: the written data is not needed. May be
+     * NULL. */
     void (*close)(struct p2p_download *dl, bool discard);
-    /* Control: whether the disk has room for the rest. */
+    /* Control: true if the disk has room for the rest. */
     bool (*has_room)(struct p2p_download *dl);
     /* Locked, the next three. */
     uint64_t (*bytes_to_come)(const struct p2p_download *dl);
@@ -182,7 +183,8 @@ struct dl_task {
     void (*fill_status)(const struct p2p_download *dl, struct p2p_download_status *out);
     /* Releases dl->file or dl->folder. */
     void (*free)(struct p2p_download *dl);
-    /* It cannot be known which source sent wrong bytes: one source at a time. */
+    /* True if it cannot be known which source sent wrong bytes: then only one source at
+     * a time is used. */
     bool one_source;
 };
 
@@ -200,9 +202,10 @@ struct p2p_download {
 };
 
 /* ---- worker.c: connections, each a thread ---- */
-/* Something has changed that another thread may wait for. */
+/* Reports a change for which another thread may wait. */
 void p2p_dl_wake(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
-/* Waits for that, at most `ms`; releases the lock meanwhile, as every wait does. */
+/* Waits for such a change, at most `ms`; releases the lock meanwhile, as every wait
+ * does. */
 void p2p_dl_wait(struct p2p_download *dl, uint64_t ms) P2P_REQUIRES(p2p_dl_lock);
 /* Control: waits until something has changed since the last rest, for DL_TICK_MS at
  * most. A change while the thread was busy is not missed. */
@@ -253,21 +256,22 @@ void p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t 
     P2P_REQUIRES(p2p_dl_lock);
 /* Sets how many connections each source should have now. */
 void p2p_dl_share_out_connections(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
-/* Does that, and starts those that the source's back-off allows. */
+/* The same, and starts the connections that the source's back-off allows. */
 void p2p_dl_spawn_workers(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
-/* Sources that are not dropped; true when one of them has confirmed (root, size). */
+/* Counts sources that are not dropped; true if one of them has confirmed (root,
+ * size). */
 unsigned p2p_dl_usable_sources(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 bool p2p_dl_has_witness(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
-/* The reason why no source can deliver; P2P_OK while one still may. */
+/* The reason why no source can deliver; P2P_OK if one still may. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_hopeless(struct p2p_download *dl)
     P2P_REQUIRES(p2p_dl_lock);
-/* What the file is is open again: sources that disagreed or had changed get another
- * chance. */
+/* The content of the file is unknown again: sources that disagreed or had changed get
+ * another chance. */
 void p2p_dl_ask_sources_again(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 
 /* ---- status.c ---- */
-/* Sets the state and wakes who waits for it; true when it is a new one, to be reported.
- */
+/* Sets the state and wakes waiting threads; true if it is a new state, to be
+ * reported. */
 bool p2p_dl_set_state(struct p2p_download *dl, enum p2p_download_state state)
     P2P_REQUIRES(p2p_dl_lock);
 void p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format,
@@ -276,26 +280,28 @@ P2P_REQUIRES(p2p_dl_lock);
 /* Sets the message for an error that has none yet. `size`: of the file. */
 void p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
     P2P_REQUIRES(p2p_dl_lock);
-/* Speeds; about four times a second. */
+/* Updates the speeds, about four times per second. */
 void p2p_dl_sample(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 void p2p_dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out)
     P2P_REQUIRES(p2p_dl_lock);
 /* Calls the callback. */
 void p2p_dl_report(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
-/* Sets the state, and reports it when it is a new one. */
+/* Sets the state, and reports it if it is new. */
 void p2p_dl_enter(struct p2p_download *dl, enum p2p_download_state state)
     P2P_EXCLUDES(p2p_dl_lock);
 
 /* ---- run.c: the control thread ---- */
 void *p2p_dl_run(void *download);
-/* The user wants it to pause or to end. */
+/* True if the user wants the download to pause or to end. */
 bool p2p_dl_is_stopping(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
-/* The same as a callback without the lock: `arg` is the download. */
+/* The same as a callback, called without the lock: `arg` is the download. */
 bool p2p_dl_should_stop(void *arg) P2P_EXCLUDES(p2p_dl_lock);
-/* Measures speeds, and reports a few times per second. Then rests. */
+/* Measures speeds, and reports a few times per second. Then waits for the next
+ * change. */
 void p2p_dl_tick(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
 
-/* The file's modification time is the one at its source, as far as that has been. */
+/* Sets the file's modification time to that of its source; a time in the future becomes
+ * the current time. */
 void p2p_dl_keep_time(int fd, uint64_t mtime_s);
 
 #endif

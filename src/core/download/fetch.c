@@ -1,7 +1,7 @@
 /*
- * Moves chunks over one connection of protocol 2: requests in flight, their answers put
- * together, finished chunks stored. Everything the other side says is checked against
- * what was asked.
+ * Downloads chunks over one connection of protocol 2: sends requests, puts their
+ * answers together, and stores finished chunks. Everything that the other side sends is
+ * checked against the requests.
  */
 #include "core/download/fetch.h"
 
@@ -133,10 +133,10 @@ is_full(const struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
 }
 
 /*
- * In the end the whole download waits for the hash of the whole file. So
- * when receiving is faster than hashing, the hash gets the processor: this connection
- * asks for nothing until the hash has caught up, and lowers its priority for the rest
- * of its life (on Linux, setpriority applies to the thread). Not while the hash itself
+ * At the end, the whole download waits for the hash of the whole file. So if receiving
+ * is faster than hashing, the hash gets the processor: this connection requests nothing
+ * until the hash has caught up, and lowers its priority for the rest of its life (on
+ * Linux, setpriority applies to the thread). This does not apply while the hash itself
  * waits for a chunk that has not arrived.
  */
 static bool
@@ -152,7 +152,7 @@ hash_is_behind(struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
     return behind;
 }
 
-/* A chunk and a buffer for it, or false. */
+/* Takes a chunk and a buffer for it; false if there is none. */
 static bool
 take_chunk(struct fetch *f) P2P_REQUIRES(p2p_dl_lock)
 {
@@ -236,7 +236,7 @@ cancel_lost(struct fetch *f)
 
     for (unsigned i = 0; i < FETCH_SLOTS && err == P2P_OK; i++) {
         if (f->slots[i].buf == NULL || f->slots[i].offer != FRONTIER_REFUSED)
-            continue; /* parked chunks are dealt with when they are collected */
+            continue; /* parked chunks are handled when they are collected */
         p2p_lock(&dl->lock);
         bool lost = p2p_plan_is_done(&dl->file->plan, f->slots[i].chunk);
         if (lost)

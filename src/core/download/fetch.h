@@ -1,8 +1,9 @@
 /*
- * fetch - the requests of one connection. A slot is a chunk being put together in a
- * buffer; it is asked for in one request, or in several when the source's chunk size is
- * smaller than the download's. A whole chunk is checked and written at once, or parked:
- * offered to the verifier, its buffer kept until there is a verdict.
+ * fetch - the requests of one connection. A slot is a chunk that is put together in a
+ * buffer. It is requested with one request, or with several if the source's chunk size
+ * is smaller than the download's. A complete chunk is checked and written at once, or
+ * parked: it is offered to the verifier, and its buffer is kept until there is a
+ * verdict.
  */
 #ifndef P2P_FETCH_H
 #define P2P_FETCH_H
@@ -17,7 +18,7 @@ struct fetch_slot {
     uint64_t chunk;
     uint8_t *buf; /* NULL: free */
     uint32_t length, asked, received;
-    int offer; /* to the frontier, or FRONTIER_REFUSED */
+    int offer; /* the offer at the frontier, or FRONTIER_REFUSED */
 };
 
 struct fetch {
@@ -26,9 +27,9 @@ struct fetch {
     uint32_t max_get;
     struct fetch_slot slots[FETCH_SLOTS];
     struct requests requests;
-    unsigned slot_count; /* in use, parked ones included */
+    unsigned slot_count; /* number of used slots, including parked ones */
     unsigned parked;
-    bool proven;       /* a chunk of this connection was right */
+    bool proven;       /* one chunk of this connection was correct */
     bool stepped_back; /* it has lowered its priority in favor of the hash */
     uint64_t last_bytes_ms;
     uint64_t taken;     /* bytes of DATA so far */
@@ -44,7 +45,7 @@ void p2p_fetch_release_slot(struct fetch *f, unsigned slot) P2P_REQUIRES(p2p_dl_
 
 /* Parks a whole chunk with the verifier. False: the caller checks it. */
 bool p2p_fetch_offer(struct fetch *f, unsigned slot);
-/* Writes parked chunks that were found right, and checks those that the verifier gave
+/* Writes parked chunks with a good verdict, and checks those that the verifier gave
  * back. HASH_MISMATCH, ... */
 P2P_MUST_CHECK enum p2p_err p2p_fetch_collect(struct fetch *f);
 /* For a connection that has only parked chunks: waits until there may be something to

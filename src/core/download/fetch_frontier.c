@@ -2,8 +2,8 @@
 #include "core/download/fetch.h"
 #include "p2p/lock.h"
 
-/* Chunks that one connection may have parked. Bounds what a peer that turns malicious
- * can waste; more gave no speed. */
+/* How many chunks one connection may have parked. This limits what a peer that turns
+ * malicious can waste; more parked chunks gave no more speed. */
 #define PARKED_MAX 1
 
 /* With a smaller share than this, all buffers are needed for receiving. */

@@ -1,5 +1,6 @@
-/* The task of a file: opens the journal and makes the plan once the layer is known,
- * waits for the hash of the whole file, publishes, and decides whether to try again. */
+/* The task of a file: opens the journal and makes the plan when the layer is known,
+ * waits for the hash of the whole file, publishes the file, and decides whether to try
+ * again. */
 #include "core/download/file.h"
 
 #include <stdlib.h>
@@ -11,12 +12,12 @@
 #define RESTARTS_MAX   3
 #define RESTART_MAX_MS 15000
 #define CHANGES_MAX    7 /* restarts of a file that changed or moved at its source */
-/* Chunks that a connection needs to be worth its handshake. */
+/* How many chunks make a connection worth its handshake. */
 #define CHUNKS_PER_CONNECTION 4
 /* Above this round-trip time, open a source's connections in parallel. */
 #define FAR_RTT_US 20000
-/* Above this one, start with more connections: socket buffers and slow start limit four
- * of them for a long time. */
+/* Above this round-trip time, start with more connections: socket buffers and slow
+ * start limit four of them for a long time. */
 #define VERY_FAR_RTT_US 200000
 
 enum p2p_err
@@ -52,10 +53,10 @@ p2p_dl_file_is_open(const struct p2p_download *dl)
     return !dl->opt.root_asked && !dl->file->meta_known;
 }
 
-/* One connection until the file is known and worth more, then the same number for each
- * source. To a distant source all connections are opened at once: that saves three
- * round trips, and costs the source a few signatures if the file turns out to be small.
- */
+/* One connection until the file is known and large enough for more, then the same
+ * number for each source. To a distant source, all connections are opened at once: that
+ * saves three round trips, and costs the source a few signatures if the file is
+ * small. */
 unsigned
 p2p_dl_file_wanted(const struct p2p_download *dl, const struct dl_source *s,
                    unsigned usable, unsigned share)
@@ -218,7 +219,7 @@ prepare(struct p2p_download *dl)
         return err;
     p2p_lock(&dl->lock);
     dl->file->ready = true;
-    p2p_dl_wake(dl); /* the workers, which fetch from now on */
+    p2p_dl_wake(dl); /* the workers, which download from now on */
     p2p_unlock(&dl->lock);
     p2p_dl_enter(dl, P2P_DL_DOWNLOADING);
     return P2P_OK;
@@ -246,8 +247,8 @@ stop_all(struct p2p_download *dl)
 
 /* ---- Fetching ---- */
 
-/* Somebody cleans up: what is written is in no folder any more. Seen now and then, and
- * at the end. */
+/* Another program has removed the file: the written data is in no folder any longer.
+ * Checked at intervals, and at the end. */
 static bool
 data_is_gone(struct dl_file *file)
 {
@@ -369,9 +370,10 @@ usable_sources(struct p2p_download *dl)
 }
 
 /*
- * The hash of the whole file is not the one that was stated. Doubts all chunks and
- * checks them again. Chunks that are bad on disk are downloaded again. If all are good,
- * the sources that stated the hash were wrong, and others are asked. BUSY: run again.
+ * The hash of the whole file differs from the stated one. Marks all chunks as doubtful
+ * and checks them again. Chunks that are wrong on disk are downloaded again. If all are
+ * correct, the sources that stated the hash were wrong, and others are asked. BUSY: run
+ * again.
  */
 static enum p2p_err
 on_wrong_hash(struct p2p_download *dl)
@@ -479,8 +481,8 @@ p2p_dl_file_has_room(struct p2p_download *dl)
     return p2p_journal_check_room(dl->opt.downloads, &info) == P2P_OK;
 }
 
-/* True when another try can succeed: other sources may have the file, or the same
- * sources a new version of it. `*all`: all sources say that they no longer have the old
+/* True if another try can succeed: other sources may have the file, or the same sources
+ * may have a new version. `*all`: all sources report that they no longer have the old
  * version. */
 static bool
 can_restart(struct p2p_download *dl, bool *all)
@@ -500,12 +502,11 @@ can_restart(struct p2p_download *dl, bool *all)
     p2p_unlock(&dl->lock);
     if (dl->file->restarts < RESTARTS_MAX)
         return changed || other;
-    /* What had begun to come is asked for by its root for a while. */
+    /* A file whose download had begun is requested by its root for a while. */
     return changed && dl->file->restarts < CHANGES_MAX;
 }
 
-/* Forgets what is known about the file; `retry_ms` from now its sources are asked
- * again. */
+/* Forgets the facts about the file; its sources are asked again in `retry_ms`. */
 static void
 forget_file(struct p2p_download *dl, bool keep_version, uint64_t pause_ms)
 {
@@ -544,7 +545,7 @@ restart(struct p2p_download *dl, bool keep_version)
     p2p_unlock(&dl->lock);
 }
 
-/* What was written is gone: nothing is left to continue from. */
+/* The written data was removed: there is nothing to continue from. */
 static void
 begin_again(struct p2p_download *dl)
 {
@@ -600,7 +601,7 @@ p2p_dl_file_fill_status(const struct p2p_download *dl, struct p2p_download_statu
     out->size = file->meta.geometry.size;
     out->root_known = file->meta_known && file->meta.root_known;
     out->root = file->meta.root;
-    /* What a source states is no fact about a file that is complete. */
+    /* When the file is complete, statements of sources no longer matter. */
     out->sha256_known = file->sha256_done ||
                         (file->meta_known && file->meta.sha256_known && !is_complete);
     out->sha256 = file->sha256_done ? file->sha256 : file->meta.sha256;

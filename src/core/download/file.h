@@ -17,19 +17,20 @@
 #include "p2p/journal.h"
 
 struct dl_file {
-    /* What it is. Written under the lock; constant once the layer is known, except for
-     * the SHA-256 that sources state. */
+    /* The identity of the file. Written under the lock; constant once the layer is
+     * known, except for the SHA-256 that sources state. */
     struct p2p_meta meta;        /* name, geometry, root as agreed */
     struct p2p_digest *layer;    /* constant once layer_known; NULL: protocol 1 */
     struct p2p_journal *journal; /* constant while ready */
     bool meta_known P2P_GUARDED_BY(p2p_dl_lock);
     bool layer_known P2P_GUARDED_BY(p2p_dl_lock);
-    /* A worker is fetching it, or looks whether the file is there. */
+    /* A worker is downloading the layer, or checks whether the file is there already.
+     */
     bool layer_wanted P2P_GUARDED_BY(p2p_dl_lock);
-    /* Was looked for in the folder; is there (`stored`). */
+    /* The folder was searched for the file; the file is there (`stored`). */
     bool looked P2P_GUARDED_BY(p2p_dl_lock);
     bool present P2P_GUARDED_BY(p2p_dl_lock);
-    /* Journal and plan are there. */
+    /* The journal and the plan exist. */
     bool ready P2P_GUARDED_BY(p2p_dl_lock);
 
     /* Its chunks. */
@@ -44,12 +45,12 @@ struct dl_file {
     /* The whole file. */
     struct p2p_digest sha256 P2P_GUARDED_BY(p2p_dl_lock);
     bool sha256_done P2P_GUARDED_BY(p2p_dl_lock);
-    /* The verifier is at work. */
+    /* The verifier is running. */
     bool hashing P2P_GUARDED_BY(p2p_dl_lock);
     /* The sources that stated the SHA-256 were wrong: another one has to confirm the
      * file first. */
     bool needs_witness P2P_GUARDED_BY(p2p_dl_lock);
-    /* Asked again then, because it had changed or moved; 0: not. */
+    /* Time of the next try, because the file had changed or moved; 0: none. */
     uint64_t retry_ms P2P_GUARDED_BY(p2p_dl_lock);
     /* Connections added to each source because they made the download faster. */
     unsigned grown P2P_GUARDED_BY(p2p_dl_lock);
@@ -60,7 +61,7 @@ struct dl_file {
     struct dl_finder *finder;
     struct grow grow;
     unsigned restarts;
-    bool data_gone; /* somebody has removed what was written so far */
+    bool data_gone; /* another program has removed the written data */
 
     /* An older version that is kept (versions.c): of the control thread; workers read
      * it under the lock. NULL: none. */
@@ -103,12 +104,13 @@ P2P_MUST_CHECK enum p2p_err p2p_dl_fetch(struct dl_worker *w);
 P2P_MUST_CHECK enum p2p_err p2p_dl_fetch1(struct dl_worker *w);
 
 /* ---- chunks.c ---- */
-/* Learns what the file is, then runs `fetch` with a lane of the plan. */
+/* Finds out what the file is, then runs `fetch` with a lane of the plan. */
 P2P_MUST_CHECK enum p2p_err
 p2p_dl_work_in_lane(struct dl_worker *w, enum p2p_err (*fetch)(struct dl_worker *));
-/* Our own limit causes a wait, so the lane does not count as silent. */
+/* Our own rate limit causes a wait, so the lane does not count as silent. */
 void p2p_dl_lane_on_throttle(struct dl_worker *w) P2P_REQUIRES(p2p_dl_lock);
-/* A whole chunk came: checks it, writes it, marks it. HASH_MISMATCH, DISK_FULL, ... */
+/* Handles a complete chunk: checks it, writes it, marks it. HASH_MISMATCH, DISK_FULL,
+ * ... */
 P2P_MUST_CHECK enum p2p_err p2p_dl_store_chunk(struct dl_worker *w, uint64_t chunk,
                                                const uint8_t *data)
     P2P_EXCLUDES(p2p_dl_lock);
@@ -125,10 +127,10 @@ void p2p_dl_keep_version(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 void p2p_dl_settle_version(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
 
 /* ---- target.c ---- */
-/* Whether this content is in the folder already; sets `present` and `stored`. */
+/* Checks whether this content is in the folder already; sets `present` and `stored`. */
 void p2p_dl_look(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
-/* Before the first byte: whether the file system takes such a name and such a size.
- * What is known of the file does not change meanwhile. */
+/* Before the first byte: checks whether the file system allows this name and size. The
+ * facts about the file do not change meanwhile. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_check_target(struct p2p_download *dl)
     P2P_EXCLUDES(p2p_dl_lock);
 
@@ -138,7 +140,7 @@ P2P_MUST_CHECK enum p2p_err p2p_dl_verifier_start(struct p2p_download *dl,
     P2P_EXCLUDES(p2p_dl_lock);
 void p2p_dl_verifier_stop(struct dl_verifier *v)
     P2P_EXCLUDES(p2p_dl_lock); /* NULL is fine */
-/* P2P_OK while it works or is done (sha256_done), else why it cannot. */
+/* P2P_OK while the verifier works or is done (sha256_done), else its error. */
 enum p2p_err p2p_dl_verifier_error(const struct dl_verifier *v)
     P2P_REQUIRES(p2p_dl_lock);
 

@@ -1,5 +1,5 @@
 /*
- * The task of a file of protocol 1, and how its chunks are moved over a connection. A
+ * The task of a file of protocol 1, and the download of its chunks over a connection. A
  * chunk is one answer, matched by its index. Only the SHA-256 of the whole file can be
  * checked.
  */

@@ -1,4 +1,4 @@
-/* The task of a folder: its list, what is there already, publishing in batches. */
+/* The task of a folder: its list, the existing files, and publishing in batches. */
 #include "core/download/folder.h"
 
 #include <errno.h>
@@ -15,7 +15,7 @@
 #include "p2p/log.h"
 #include "p2p/probe.h"
 
-#define LEFT_OVER_S (24 * 3600) /* nobody fetches a folder's file for a day */
+#define LEFT_OVER_S (24 * 3600) /* no file of a folder takes longer than a day */
 #define FLUSH_MS    3000 /* longest time that a small file waits to be published */
 
 /* ---- The list ---- */
@@ -89,7 +89,7 @@ list_all(struct dl_worker *w)
     return err;
 }
 
-/* True: this worker is to ask for the list. */
+/* True if this worker must ask for the list. */
 static bool
 take_turn(struct dl_worker *w)
 {
@@ -208,7 +208,7 @@ is_there(struct p2p_download *dl, const struct folder_file *file)
 
 /* ---- What the file system takes ---- */
 
-/* Whether a file system may refuse it; the others need no trial. */
+/* True for names that a file system may refuse; the others need not be tried. */
 static bool
 is_unusual(const char *leaf)
 {
@@ -228,8 +228,8 @@ folder_length(const char *name)
     return slash != NULL ? (size_t)(slash - name) : 0;
 }
 
-/* The list is in the order of names: each folder is looked at once. `before` is the
- * name before this one. */
+/* The list is sorted by name, so each folder is checked once. `before` is the name
+ * before this one. */
 static enum p2p_err
 try_file(struct p2p_download *dl, struct p2p_probe *probe, struct folder_file *file,
          const char *before)
@@ -253,8 +253,8 @@ try_file(struct p2p_download *dl, struct p2p_probe *probe, struct folder_file *f
     return err;
 }
 
-/* Files that cannot be stored are failures of their own; P2P_OK unless
- * nothing can be stored at all now. */
+/* A file that cannot be stored fails alone; P2P_OK unless nothing can be stored at all
+ * now. */
 static enum p2p_err
 try_target(struct p2p_download *dl)
 {
@@ -266,7 +266,7 @@ try_target(struct p2p_download *dl)
 
     for (size_t i = 0; i < f->count && err == P2P_OK && !p2p_dl_should_stop(dl); i++) {
         struct folder_file *file = &f->files[i];
-        /* Below a folder whose name is refused each file needs a name of its own. */
+        /* In a folder whose name is refused, each file needs another name. */
         enum p2p_err one = try_file(dl, probe, file, in_safe_folder ? NULL : before);
         before = file->name;
         in_safe_folder = file->safe != NULL || one != P2P_OK;
@@ -328,7 +328,7 @@ count_files(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
         }
     }
     f->prepared = true;
-    p2p_dl_wake(dl); /* the workers, which fetch from now on */
+    p2p_dl_wake(dl); /* the workers, which download from now on */
 }
 
 static enum p2p_err
@@ -472,7 +472,7 @@ is_batch_due(const struct folder *f) P2P_REQUIRES(p2p_dl_lock)
 
 /* ---- Running ---- */
 
-/* Sources that can be asked, as bits. */
+/* The sources that can be asked, as bits. */
 static uint32_t
 usable_sources(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 {

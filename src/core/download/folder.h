@@ -14,16 +14,16 @@
 #include "core/download/download_internal.h"
 
 #define FOLDER_FILES_MAX 1000000
-/* Fetched as a whole: one buffer, checked by its root. */
+/* Files up to this size are downloaded as a whole: one buffer, checked by the root. */
 #define FOLDER_SMALL_MAX (4 * P2P_MIB)
-/* Files that are published together at the latest. */
+/* The maximum number of files that are published together. */
 #define FOLDER_BATCH 5000
 
 enum folder_state {
     FOLDER_TODO,
     FOLDER_HELD,    /* a worker fetches it */
     FOLDER_WRITTEN, /* verified, under its private name */
-    FOLDER_DONE,    /* published, or was there before */
+    FOLDER_DONE,    /* published, or it existed before */
     FOLDER_FAILED,
 };
 
@@ -34,8 +34,9 @@ struct folder_file {
     enum folder_state state;
     enum p2p_err problem; /* it cannot be stored here */
     uint64_t mtime_s;
-    char *safe; /* NULL: its own name; where the file system refuses that one; owned */
-    uint32_t refused; /* bit i: source i does not have it */
+    char *safe; /* NULL: its own name; otherwise another one, because the file system
+                 * refuses its own; owned */
+    uint32_t refused; /* bit i is set if source i does not have it */
 };
 
 struct folder {
@@ -44,24 +45,23 @@ struct folder {
     struct folder_file *files;
     size_t count, room;
     uint64_t size;
-    /* A worker asks for the list; it is complete. */
+    /* A worker is asking for the list; the list is complete. */
     bool listing P2P_GUARDED_BY(p2p_dl_lock);
     bool listed P2P_GUARDED_BY(p2p_dl_lock);
-    /* Files that exist already were found. */
+    /* The search for existing files is done. */
     bool prepared P2P_GUARDED_BY(p2p_dl_lock);
     /* No file below it is TODO and small. */
     size_t next P2P_GUARDED_BY(p2p_dl_lock);
     /* Small files not DONE or FAILED, and those of them that wait to be published. */
     size_t small_left P2P_GUARDED_BY(p2p_dl_lock);
     size_t written P2P_GUARDED_BY(p2p_dl_lock);
-    /* Bytes of the files that are here. */
+    /* Total bytes of the downloaded files. */
     uint64_t verified P2P_GUARDED_BY(p2p_dl_lock);
     uint32_t files_done P2P_GUARDED_BY(p2p_dl_lock);
     uint32_t files_total P2P_GUARDED_BY(p2p_dl_lock);
     /* Files that are stored under another name. */
     uint32_t renamed P2P_GUARDED_BY(p2p_dl_lock);
-    /* The error of the first file that failed; the same in words, where there is more
-     * to say, or "". */
+    /* The error of the first file that failed; its text, or "". */
     enum p2p_err failure P2P_GUARDED_BY(p2p_dl_lock);
     char reason[256] P2P_GUARDED_BY(p2p_dl_lock);
     /* The control thread's own. */
@@ -73,14 +73,14 @@ extern const struct dl_task p2p_folder_task;
 P2P_MUST_CHECK enum p2p_err p2p_folder_new(struct p2p_download *dl);
 
 /* ---- folder_fetch.c ---- */
-/* Small files over one connection, until there are none for it. */
+/* Downloads small files over one connection, until there are none for it. */
 P2P_MUST_CHECK enum p2p_err p2p_folder_fetch(struct dl_worker *w)
     P2P_EXCLUDES(p2p_dl_lock);
 bool p2p_folder_is_small(const struct folder_file *file);
 /* Takes a small file for source `source`; false: none now. */
 bool p2p_folder_take(struct folder *f, unsigned source, size_t *index)
     P2P_REQUIRES(p2p_dl_lock);
-/* The name below `.p2p/` under which a small file waits. */
+/* The private name in `.p2p/` of a small file until it is published. */
 #define FOLDER_SUFFIX      ".small"
 #define FOLDER_PRIVATE_MAX (2 * P2P_DIGEST_LEN + 64)
 void p2p_folder_private_name(const struct folder *f, const struct folder_file *file,

@@ -1,5 +1,5 @@
-/* Small files over one connection: whole files in flight, across files, without a pause
- * between them. */
+/* Downloads small files over one connection: requests several whole files at a time, so
+ * that there is no pause between them. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,14 +13,14 @@
 #include "p2p/tree.h"
 
 #define SLICE_MS  200
-#define AHEAD_MAX (8 * P2P_MIB) /* bytes asked for and not yet here */
+#define AHEAD_MAX (8 * P2P_MIB) /* bytes requested and not yet received */
 
 struct slot {
     size_t file;
     uint8_t *buf; /* NULL: free */
     uint32_t length, asked, received;
-    bool wants_meta, has_meta; /* state of the question for its SHA-256 */
-    uint32_t meta_req;         /* the request for it, once it is asked */
+    bool wants_meta, has_meta; /* state of the request for its SHA-256 */
+    uint32_t meta_req;         /* this request, once it is sent */
     struct p2p_digest sha256;
     bool sha256_known;
 };
@@ -119,7 +119,7 @@ write_private(const struct p2p_download *dl, const struct folder_file *file,
     return err;
 }
 
-/* The whole file's hash, too, where one is stated. */
+/* Also checks the whole file's hash, if one is stated. */
 static enum p2p_err
 check_sha256(const struct slot *slot)
 {
@@ -168,7 +168,7 @@ finish_if_complete(struct small_fetch *s, struct slot *slot)
 
 /* ---- Asking ---- */
 
-/* In the table of requests a META? is one of length 0. */
+/* In the table of requests, a META? has length 0. */
 static enum p2p_err
 ask_meta(struct small_fetch *s, unsigned i)
 {
@@ -340,8 +340,8 @@ on_meta_refused(struct small_fetch *s, struct request *r)
 }
 
 /*
- * The source may lack this one file; the connection stays in use. A refused range means
- * that its chunks are smaller than we assumed: 16 KiB always fit.
+ * The source may lack only this file, so the connection stays in use. If a range is
+ * refused, its chunks are smaller than assumed: 16 KiB always fit.
  */
 static enum p2p_err
 on_refusal(struct small_fetch *s, const struct p2p_msg *msg)

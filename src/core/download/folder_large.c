@@ -57,12 +57,13 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
     return p2p_download_start(&opt, NULL, NULL, out);
 }
 
-/* What the folder had before this file. */
+/* The folder's numbers before this file. */
 struct before {
     uint64_t verified, received;
 };
 
-/* Copies the child's figures to the folder. True: the child is over. */
+/* Copies the progress of the file's download to the folder. True: that download is
+ * over. */
 static bool
 follow(struct p2p_download *dl, struct p2p_download *child, const struct before *before)
 {
@@ -72,7 +73,7 @@ follow(struct p2p_download *dl, struct p2p_download *child, const struct before 
     p2p_lock(&dl->lock);
     dl->folder->verified = before->verified + status.verified;
     dl->report.received = before->received + status.received;
-    /* A full disk pauses the child, which resumes automatically. */
+    /* A full disk pauses the file's download, which resumes automatically. */
     dl->report.error = status.error;
     memcpy(dl->report.message, status.message, sizeof(dl->report.message));
     p2p_unlock(&dl->lock);
@@ -80,7 +81,8 @@ follow(struct p2p_download *dl, struct p2p_download *child, const struct before 
            status.state == P2P_DL_CANCELLED;
 }
 
-/* Until the child is over, or the folder is to stop: `*keep` its data then. */
+/* Waits until the file's download is over, or the folder must stop: then `*keep` its
+ * data. */
 static bool
 wait_for_child(struct p2p_download *dl, struct p2p_download *child,
                const struct before *before, bool *keep)

@@ -4,8 +4,8 @@
 
 #include "core/download/folder.h"
 
-/* Fetches one large file. CANCELLED when the folder is to stop. On the control thread.
- */
+/* Downloads one large file. CANCELLED if the folder must stop. On the control
+ * thread. */
 P2P_MUST_CHECK enum p2p_err p2p_folder_large(struct p2p_download *dl,
                                              struct folder_file *file)
     P2P_EXCLUDES(p2p_dl_lock);
@@ -15,8 +15,8 @@ P2P_MUST_CHECK enum p2p_err p2p_folder_large(struct p2p_download *dl,
 P2P_MUST_CHECK enum p2p_err p2p_folder_target(const struct p2p_download *dl,
                                               const struct folder_file *file,
                                               char out[P2P_NAME_MAX + 1]);
-/* How a taken name is dealt with: a name that was made up may be another file's, too.
- */
+/* What to do if the name is taken: a changed name may belong to another file of the
+ * folder. */
 enum p2p_on_conflict p2p_folder_conflict(const struct p2p_download *dl,
                                          const struct folder_file *file);
 

@@ -16,9 +16,10 @@
 
 #include "p2p/err.h"
 
-#define FRONTIER_WINDOW                                                              \
-    64 /* chunks from the next one on that may be offered; also the number of offers \
-        */
+#define FRONTIER_WINDOW                                                           \
+    64 /* how many chunks from the next one on may be offered; also the number of \
+        * offers                                                                  \
+        * \ */
 #define FRONTIER_PATIENCE_US 30000
 #define FRONTIER_REFUSED     (-1)
 
@@ -39,14 +40,14 @@ struct p2p_frontier_offer {
 struct frontier {
     bool open;        /* the verifier takes offers */
     uint64_t next;    /* the chunk that is hashed next */
-    uint64_t idle_us; /* when the verifier ran out of work; 0: it is working */
+    uint64_t idle_us; /* time when the verifier ran out of work; 0: it is working */
     struct p2p_frontier_offer offers[FRONTIER_WINDOW];
 };
 
 enum frontier_answer {
     FRONTIER_WAIT,
     FRONTIER_CHECKED,   /* the verdict is there */
-    FRONTIER_UNCHECKED, /* the verifier will not check it: the owner has to */
+    FRONTIER_UNCHECKED, /* the verifier will not check it, so the owner must */
 };
 
 /* ---- For the connection that has the chunk ---- */
@@ -54,7 +55,7 @@ enum frontier_answer {
 /* Borrows `data` until the offer is collected. FRONTIER_REFUSED: check it yourself. */
 int p2p_frontier_offer(struct frontier *f, uint64_t chunk, const uint8_t *data,
                        uint64_t now_us);
-/* Unless the answer is WAIT the offer is gone. */
+/* Unless the result is WAIT, the offer no longer exists. */
 enum frontier_answer p2p_frontier_collect(struct frontier *f, int offer,
                                           uint64_t now_us, enum p2p_err *verdict);
 /* The same for an owner that cannot wait: WAIT only while the chunk is being hashed. */
@@ -63,7 +64,7 @@ enum frontier_answer p2p_frontier_withdraw(struct frontier *f, int offer,
 
 /* ---- For the verifier ---- */
 
-/* Takes the offer of the next chunk; it has to be settled. FRONTIER_REFUSED: the chunk
+/* Takes the offer of the next chunk; it must be settled. FRONTIER_REFUSED: the chunk
  * was not offered. */
 int p2p_frontier_take(struct frontier *f);
 /* Stores the verdict. After P2P_OK the following chunk is next. */

@@ -2,9 +2,10 @@
 
 #define INTERVAL_MS 1000
 #define GAIN        1.05
-#define PAUSES      10 /* after a trial that did not help */
+#define PAUSES      10 /* pause after a trial that did not help */
 #define EXTRA_MAX   12
-/* Round trips of a new connection: three to shake hands, the others to get to speed. */
+/* Round trips until a new connection is at full speed: three for the handshake, the
+ * others for slow start. */
 #define SETTLING_ROUNDS 10
 
 /* Speed since the last call in bytes per ms; below 0: the interval is not over, or it

@@ -1,12 +1,11 @@
 /*
- * grow - are more connections worth it? Pure. While the speed is steady one is added to
- * each source; when that does not make it 5 % faster, it is taken back and that was it
- * for a while. Not while the speed changes by itself: what slow start brings is not
- * what a connection brought.
- *
- * On a long, fast way there is no need to try: when each connection has as many bytes
- * under way as the kernels' buffers hold, it is they that limit, and half as many again
- * are added at once.
+ * grow - decides whether more connections are useful. Pure. While the speed is steady,
+ * one connection is added to each source. If the download does not become 5 % faster,
+ * the connection is removed and no other is tried for a while. Nothing is tried while
+ * the speed is changing anyway, because slow start, not a new connection, may be the
+ * reason. On a long, fast path no trial is needed: if each connection has as many bytes
+ * in flight as the kernels' buffers hold, the buffers are the limit, and half as many
+ * connections again are added at once.
  */
 #ifndef P2P_GROW_H
 #define P2P_GROW_H
@@ -19,7 +18,7 @@
                          */
 
 struct grow {
-    uint64_t since_ms, since_bytes; /* the interval that is measured */
+    uint64_t since_ms, since_bytes; /* the current interval of measuring */
     double last;                    /* speed of the interval before, bytes per ms */
     double before;                  /* speed before the last addition */
     unsigned pauses;                /* intervals without a trial */
@@ -30,12 +29,12 @@ struct grow {
 
 /* What is measured now. */
 struct grow_now {
-    uint64_t ms, received; /* the time, and bytes in total */
+    uint64_t ms, received; /* the current time, and the total bytes */
     uint64_t rtt_us;       /* to the farthest source */
     unsigned connections;
 };
 
-/* Changes `*extra`; true when connections became too many. */
+/* Changes `*extra`; true if there are too many connections now. */
 bool p2p_grow_step(struct grow *g, const struct grow_now *now, unsigned *extra);
 
 #endif

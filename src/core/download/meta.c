@@ -1,5 +1,5 @@
-/* The questions of a connection before it fetches: does this source have the same file,
- * and what is the file's layer? */
+/* The first requests of a connection: finds out whether this source has the same file,
+ * and gets the file's layer. */
 #include "core/download/file.h"
 
 #include <stdlib.h>
@@ -46,7 +46,7 @@ is_size_announced(const struct p2p_download *dl, uint64_t size)
     return !dl->opt.root_asked && size <= 2 * announced + P2P_DOWNLOAD_GROWTH_MAX;
 }
 
-/* The first source to answer says what the file is, and the others must agree. */
+/* The first source that answers decides what the file is, and the others must agree. */
 static enum p2p_err
 agree(struct dl_worker *w, const struct p2p_meta *meta) P2P_REQUIRES(p2p_dl_lock)
 {
@@ -72,12 +72,12 @@ agree(struct dl_worker *w, const struct p2p_meta *meta) P2P_REQUIRES(p2p_dl_lock
         dl->file->meta.sha256_known = true;
     }
     s->agreed = true;
-    s->had = meta->root_known; /* by its root it can be asked for again */
+    s->had = meta->root_known; /* it can be requested again by its root */
     s->disagreed = false;
     return P2P_OK;
 }
 
-/* The name is gone, but what was downloaded so far may be there under another one. */
+/* The name is gone, but the content may be there under another name. */
 static enum p2p_err
 ask_moved(struct dl_worker *w, struct p2p_meta *meta)
 {
@@ -154,7 +154,8 @@ check_disk(struct p2p_download *dl)
     p2p_dl_journal_info(dl, &info);
     p2p_unlock(&dl->lock);
     enum p2p_err err = p2p_journal_check_room(dl->opt.downloads, &info);
-    if (err == P2P_ERR_TOO_LARGE) /* a lie of this source, and not our problem */
+    if (err == P2P_ERR_TOO_LARGE) /* a wrong statement of this source, not an error of
+                                   * ours */
         return err;
     enum p2p_err target = p2p_dl_check_target(dl);
     return target != P2P_OK ? target : err;
@@ -185,8 +186,8 @@ fetch_layer(struct dl_worker *w)
     return P2P_OK;
 }
 
-/* True: this worker is to find the layer. False: it is known, or another worker has
- * found that the file is there already, or this one is to stop. */
+/* True if this worker must get the layer. False: it is known, or another worker has
+ * found that the file is there already, or this one must stop. */
 static bool
 take_turn(struct dl_worker *w)
 {
@@ -211,7 +212,7 @@ end_turn(struct p2p_download *dl)
     p2p_unlock(&dl->lock);
 }
 
-/* Whether the file is not there already. Looks once. */
+/* True if the file is not there already. Checks only once. */
 static bool
 is_missing(struct p2p_download *dl)
 {
@@ -242,7 +243,7 @@ find_layer(struct dl_worker *w)
     return fetch_layer(w);
 }
 
-/* Until the control thread has opened the journal. */
+/* Waits until the control thread has opened the journal. */
 static enum p2p_err
 wait_until_ready(struct dl_worker *w)
 {

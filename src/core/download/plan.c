@@ -1,20 +1,19 @@
 /*
- * How a chunk is given out. Each chunk has one byte of state: 0, 1 or 2 holders, or
+ * How a chunk is assigned. Each chunk has one byte of state: 0, 1 or 2 holders, or
  * done. `next` is a lower bound for the lowest free chunk, so that a search starts
  * there and not at the beginning; it moves back when a chunk below it becomes free.
  *
- * A lane that asks first looks for a chunk that is late elsewhere. While free chunks
- * are left, only chunks of silent lanes count as late: a lane that sends nothing must
- * not hold up the front of the file. When no free chunk is left (the endgame), chunks
- * of slow lanes count, too. The expected time of a lane's i-th chunk follows from its
- * rate. A chunk is requested a second time if this lane would need less than half of
- * that time, and if at least ENDGAME_GAIN_US are saved; of all such chunks the latest
- * one is taken. There is never a third request. If nothing is late, the lane takes the
- * lowest free chunk.
+ * A lane that asks for work first looks for a chunk that is late at another lane. While
+ * free chunks are left, only chunks of silent lanes count as late: a lane that sends
+ * nothing must not block the beginning of the file. When no free chunk is left (the
+ * endgame), chunks of slow lanes count, too. The expected time of a lane's i-th chunk
+ * follows from its rate. A chunk is requested a second time if this lane would need
+ * less than half of that time, and if at least ENDGAME_GAIN_US are saved; among these
+ * chunks the latest one is chosen. There is never a third request. If nothing is late,
+ * the lane takes the lowest free chunk.
  *
- * Invariants: `free` counts chunks in state 0, `left` those that are not done. A chunk
- * in state 1 or 2 is in `held` of that many lanes, unless it became done by one of
- * them: then the other lane keeps it in `held` until it gives it back.
+ * Invariants: `free` counts the chunks in state 0, `left` the chunks that are not done,
+ * and no chunk below `next` is free.
  */
 #include "core/download/plan.h"
 

@@ -1,12 +1,11 @@
 /*
- * plan - which chunk is asked over which connection. Pure: no sockets, no clock, no
- * lock (the download's lock guards it); tested without any of them.
- *
- * A connection is a lane. It takes the lowest chunk nobody holds, so that the front of
- * the file fills first. A chunk is held by one lane, or by two when the first seems
- * unable to deliver: it has been silent, or everything else is asked for and another
- * lane would be done much earlier (endgame). Whoever completes first wins, the other
- * finds the chunk done and cancels.
+ * plan - decides which chunk is requested over which connection. Pure: no sockets, no
+ * clock, no lock (the download's lock guards it), so it is tested without any of them.
+ * A connection is a lane. It takes the lowest chunk that no lane holds, so that the
+ * file fills from its beginning. A chunk is held by one lane, or by two if the first
+ * one seems unable to deliver it: it has been silent, or all other chunks are requested
+ * and another lane would finish this one much earlier (endgame). The first lane that
+ * completes the chunk wins; the other one finds it done and cancels its request.
  */
 #ifndef P2P_PLAN_H
 #define P2P_PLAN_H
@@ -19,15 +18,16 @@
 
 #define PLAN_LANES    P2P_DOWNLOAD_CONNECTIONS_MAX
 #define PLAN_HELD_MAX P2P_REQUESTS_IN_FLIGHT
-#define PLAN_SILENT_US \
-    700000 /* a lane that owes bytes and has sent none for this long is silent */
+#define PLAN_SILENT_US                                                                 \
+    700000 /* a lane with open requests that has sent no bytes for this long is silent \
+            */
 
 struct plan_lane {
     bool open;
-    unsigned source; /* lanes of one source share its fate */
+    unsigned source; /* lanes of one source fail together */
     unsigned count;
-    uint64_t held[PLAN_HELD_MAX]; /* chunks, in the order they were asked for */
-    uint64_t last_us;             /* when bytes came last, or the first was asked for */
+    uint64_t held[PLAN_HELD_MAX]; /* its chunks, in the order of the requests */
+    uint64_t last_us;             /* time of the last bytes, or of the first request */
     double rate;                  /* bytes per microsecond; 0: not yet known */
 };
 
@@ -35,9 +35,9 @@ struct plan {
     struct p2p_chunks geometry;
     uint8_t *state;   /* per chunk: holders 0..2, or PLAN_DONE */
     uint64_t next;    /* no chunk below it is free */
-    uint64_t free;    /* chunks nobody holds and that are not done */
-    uint64_t left;    /* chunks that are not done */
-    uint64_t doubled; /* chunks asked for twice so far */
+    uint64_t free;    /* number of chunks that no lane holds and that are not done */
+    uint64_t left;    /* number of chunks that are not done */
+    uint64_t doubled; /* number of chunks that were requested twice */
     struct plan_lane lanes[PLAN_LANES];
 };
 
@@ -61,7 +61,7 @@ void p2p_plan_give_back(struct plan *p, unsigned lane, uint64_t chunk);
 /* The chunk is verified and on disk. False: another lane was first. */
 bool p2p_plan_complete(struct plan *p, unsigned lane, uint64_t chunk);
 
-/* The lane's bytes came; `rate` as its window measures it. */
+/* Bytes of the lane have arrived; `rate` is what its window measures. */
 void p2p_plan_on_bytes(struct plan *p, unsigned lane, uint64_t now_us, double rate);
 
 #endif

@@ -1,4 +1,4 @@
-/* What is there already under the wanted name, or under a number of it. */
+/* Finds content that exists already under the wanted name, or under a numbered one. */
 #include "core/download/present.h"
 
 #include <fcntl.h>
@@ -9,7 +9,8 @@
 #include "core/journal/journal_file.h"
 #include "p2p/tree.h"
 
-/* Numbers after which no copy is looked for: each one may have to be read. */
+/* The highest number of a name that is checked, because each file may have to be
+ * read. */
 #define COPIES_MAX 1000
 
 static bool
@@ -67,7 +68,7 @@ has_content(const struct p2p_root *downloads, const char *name,
     return same;
 }
 
-/* By anything: a file, a folder, a link. */
+/* True if anything has the name: a file, a folder, a link. */
 static bool
 is_taken(const struct p2p_root *downloads, const char *name)
 {

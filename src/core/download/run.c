@@ -47,7 +47,7 @@ p2p_dl_tick(struct p2p_download *dl)
     p2p_dl_rest(dl);
 }
 
-/* Why the workers are to stop, if they are. */
+/* The reason why the workers must stop, if there is one. */
 static enum p2p_err
 reason_to_stop(struct p2p_download *dl)
 {
@@ -73,7 +73,7 @@ start_workers(struct p2p_download *dl)
     return err;
 }
 
-/* P2P_OK: the workers have brought all they can. */
+/* P2P_OK: the workers have downloaded everything that they can. */
 static enum p2p_err
 fetch(struct p2p_download *dl)
 {
@@ -120,7 +120,7 @@ pause_with(struct p2p_download *dl, enum p2p_err err, const char *message)
         p2p_dl_report(dl);
 }
 
-/* PAUSED until the user resumes or cancels. */
+/* Stays PAUSED until the user resumes or cancels. */
 static void
 wait_paused(struct p2p_download *dl)
 {
@@ -155,7 +155,8 @@ explain_missing_space(struct p2p_download *dl, enum p2p_err err, char *out, size
                  mib);
 }
 
-/* True: looking for room again is due, and the user has not said anything else. */
+/* True if it is time to check for room again and the user has not requested anything
+ * else. */
 static bool
 wait_for_look(struct p2p_download *dl)
 {
@@ -175,8 +176,7 @@ has_room(struct p2p_download *dl)
            dl->task->has_room(dl);
 }
 
-/* PAUSED until there is room on the disk for the rest, or the user resumes or cancels.
- */
+/* Stays PAUSED until the disk has room for the rest, or the user resumes or cancels. */
 static void
 wait_for_space(struct p2p_download *dl, enum p2p_err err)
 {
@@ -189,7 +189,7 @@ wait_for_space(struct p2p_download *dl, enum p2p_err err)
     p2p_lock(&dl->lock);
     dl->wants.resume = false;
     p2p_unlock(&dl->lock);
-    /* How much of a quota is left cannot be asked everywhere: only tried. */
+    /* The rest of a quota cannot be queried everywhere: try again. */
     while (wait_for_look(dl))
         if (err == P2P_ERR_QUOTA ? p2p_now_ms() >= again_ms : has_room(dl))
             break;

@@ -105,7 +105,7 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     }
 }
 
-/* False: it was dropped before. `*why` becomes what is said about it. */
+/* False if it was dropped before. `*why` gets the sentence for the user. */
 static bool
 drop(struct p2p_download *dl, unsigned source, enum p2p_err *why)
     P2P_REQUIRES(p2p_dl_lock)
@@ -115,7 +115,7 @@ drop(struct p2p_download *dl, unsigned source, enum p2p_err *why)
     if (s->state == P2P_SRC_DROPPED)
         return false;
     bool is_gone = *why == P2P_ERR_NOT_FOUND;
-    if (is_gone && (s->agreed || s->had)) /* it had it a moment ago */
+    if (is_gone && (s->agreed || s->had)) /* the source had the file a moment ago */
         *why = P2P_ERR_FILE_CHANGED;
     s->state = P2P_SRC_DROPPED;
     s->error = *why;
@@ -151,7 +151,7 @@ backoff_ms(unsigned failures)
     return ms * 3 / 4 + ms * noise / 65536 / 2; /* +- a quarter */
 }
 
-/* False: this one does not count. */
+/* False if this failure does not count. */
 static bool
 count_failure(struct p2p_download *dl, struct dl_source *s, enum p2p_err why,
               const char *label) P2P_REQUIRES(p2p_dl_lock)
@@ -233,8 +233,8 @@ p2p_dl_has_witness(const struct p2p_download *dl)
 }
 
 /* Until it is known which content a name means, only the best ranked sources are asked.
- * Otherwise a stranger that answers faster would decide what is downloaded, while a
- * trusted peer is still being asked. */
+ * Otherwise an unknown peer that answers faster could decide what is downloaded, while
+ * a trusted peer is still being asked. */
 static enum p2p_rank
 speakers_rank(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 {
@@ -283,7 +283,7 @@ p2p_dl_spawn_workers(struct p2p_download *dl)
     }
 }
 
-/* The most telling error: that of all sources if it is the same, else NO_SOURCE. */
+/* The most useful error: that of all sources if it is the same, else NO_SOURCE. */
 static enum p2p_err
 summary(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 {

@@ -105,8 +105,8 @@ smooth(double old, double sample, double seconds)
     return old <= 0 ? sample : old + weight * (sample - old);
 }
 
-/* A source is called slow when it has a quarter or less of what the others have on
- * average. */
+/* A source is called slow if its speed is a quarter or less of the average of the
+ * others. */
 static void
 judge_sources(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 {

@@ -1,4 +1,4 @@
-/* Whether the target takes what is to come: asked before the first byte. */
+/* Checks before the first byte whether the target can store the download. */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -45,7 +45,7 @@ p2p_dl_look(struct p2p_download *dl)
     bool present = p2p_present_find(dl->opt.downloads, dl->opt.save_as, &wanted,
                                     dl->opt.conflict, found);
 
-    if (present) /* what an earlier, interrupted download of it has left */
+    if (present) /* the data of an earlier, interrupted download */
         (void)!p2p_journal_replace(dl->opt.downloads, &root, NULL);
     p2p_lock(&dl->lock);
     if (present)
@@ -58,7 +58,7 @@ p2p_dl_look(struct p2p_download *dl)
 void
 p2p_dl_keep_time(int fd, uint64_t mtime_s)
 {
-    /* A time that is still to come would make it the newest file for ever. */
+    /* A time in the future would make it the newest file forever. */
     if (mtime_s == 0 || mtime_s > p2p_time_s())
         return;
     const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},

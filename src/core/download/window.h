@@ -1,12 +1,10 @@
 /*
- * window - how many requests one connection keeps in flight. Pure: bytes and times come
- * in.
- *
- * The aim is twice the bandwidth-delay product of what was measured, and two chunks
- * more, so that the server always has the next request at hand. Twice, so that the
- * window itself never is what limits: while the link has room, a window of twice the
- * rate doubles the rate each round trip (slow start); once it has none, rate and window
- * stand still.
+ * window - decides how many requests one connection keeps in flight. Pure: bytes and
+ * times are passed in. The goal is twice the measured bandwidth-delay product plus two
+ * chunks, so that the server always has the next request. Twice, so that the window
+ * itself is never the limit: while the link has capacity, a window of twice the rate
+ * doubles the rate in each round trip (slow start); when it has none, rate and window
+ * stay the same.
  */
 #ifndef P2P_WINDOW_H
 #define P2P_WINDOW_H
@@ -21,17 +19,17 @@ struct window {
     unsigned max;
     uint32_t chunk_size;
     uint64_t rtt_us;   /* smallest seen */
-    uint64_t round_us; /* when the round began; 0: none has */
+    uint64_t round_us; /* start of the round; 0: none has begun */
     uint64_t round_bytes;
     double rate; /* bytes per microsecond, smoothed */
 };
 
 void p2p_window_init(struct window *w, uint32_t chunk_size, unsigned max);
 void p2p_window_on_rtt(struct window *w, uint64_t rtt_us);
-/* Bytes came. A round lasts a round trip, at least 10 ms. Returns true at the end of
- * one. */
+/* Bytes have arrived. A round lasts one round trip, at least 10 ms. Returns true at the
+ * end of a round. */
 int p2p_window_on_bytes(struct window *w, uint64_t bytes, uint64_t now_us);
-/* Nothing was requested for a while: the link is not the cause of the pause. */
+/* Nothing was requested for a while, so the link is not the reason for the pause. */
 void p2p_window_on_idle(struct window *w);
 
 #endif

@@ -206,7 +206,7 @@ on_local_error(struct p2p_download *dl, unsigned source, enum p2p_err err)
                  p2p_err_name(err), label);
 }
 
-/* Draws the conclusion about a source from how its connection ended. */
+/* Decides about a source after its connection has ended. */
 static void
 judge_end(struct p2p_download *dl, unsigned source, enum p2p_err end)
 {

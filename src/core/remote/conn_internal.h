@@ -59,9 +59,9 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_receive(struct p2p_conn *conn,
                                              uint64_t deadline_ms, struct p2p_msg *msg);
 P2P_MUST_CHECK enum p2p_err
 p2p_conn_receive1(struct p2p_conn *conn, uint64_t deadline_ms, struct p2p_msg1 *msg);
-/* Says what this device is, and asks the peer (INFO?). The answer comes beside the
- * others, and receive keeps it; a peer that does not know INFO? says ERROR, and that is
- * all. */
+/* Sends the claims about this device and asks for those of the peer (INFO?). The answer
+ * may come at any time, and receive stores it. A peer that does not know INFO? answers
+ * with ERROR, which is ignored. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_say_info(struct p2p_conn *conn);
 /* True if the next receive returns a message without reading from the socket. */
 bool p2p_conn_is_ready(const struct p2p_conn *conn);

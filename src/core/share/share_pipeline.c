@@ -429,7 +429,7 @@ void
 p2p_pipeline_want_check(struct p2p_share *s, struct p2p_item *item)
 {
     item->is_unchecked = true;
-    enqueue(&s->owner.checks, item); /* or after what it waits for now */
+    enqueue(&s->owner.checks, item); /* or after the reason for which it waits now */
 }
 
 static void

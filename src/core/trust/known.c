@@ -324,7 +324,7 @@ p2p_known_claim(struct p2p_identity *identity, const struct p2p_id *id,
     struct change c = {.id = id, .claim = claim};
     struct p2p_known_peer peer;
 
-    /* Most peers say what they said before: that needs no lock of the folder. */
+    /* Most peers repeat their claims, which needs no lock of the folder. */
     if (p2p_known_find(identity, id, &peer) == P2P_OK &&
         strcmp(peer.claim.name, claim->name) == 0 && peer.claim.kind == claim->kind)
         return P2P_OK;

@@ -27,7 +27,7 @@
 struct gather {
     uint32_t key; /* EMPTY: free place */
     uint32_t count;
-    uint32_t last; /* rank it was seen at, + 1 */
+    uint32_t last; /* the last rank with this trigram, plus 1 */
     uint32_t bytes;
     uint32_t offset;
 };

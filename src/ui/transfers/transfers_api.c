@@ -321,8 +321,8 @@ ui_api_transfer_delete(struct http_request *req, void *arg)
     ui_json_reply(&o, req, 200);
 }
 
-/* True when the member is absent or right; `*given` says which. Answers 422 otherwise.
- */
+/* True if the member is missing or valid; `*given` tells which. Otherwise answers
+ * 422. */
 static bool
 take_number(struct http_request *req, const cJSON *body, const char *name,
             uint64_t *out, bool *given)
