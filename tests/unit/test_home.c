@@ -65,7 +65,7 @@ end(void **state)
 static void
 assert_below_top(const char *path, const char *rest)
 {
-    char wanted[PATH_MAX];
+    char wanted[P2P_HOME_PATH_MAX];
 
     snprintf(wanted, sizeof(wanted), "%s/%s", top, rest);
     assert_string_equal(path, wanted);
@@ -160,7 +160,7 @@ static void
 a_source_tree_counts_once_it_has_an_identity(void **state)
 {
     struct p2p_home home;
-    char program[PATH_MAX];
+    char program[P2P_HOME_PATH_MAX];
 
     (void)state;
     make("tree/scripts/run.sh", "");
@@ -204,7 +204,7 @@ an_identity_in_the_folder_serves_who_has_no_other(void **state)
 static void
 a_path_that_is_too_long_is_refused(void **state)
 {
-    static char path[PATH_MAX];
+    static char path[P2P_HOME_PATH_MAX];
     struct p2p_home home;
 
     (void)state;
