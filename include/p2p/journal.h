@@ -10,6 +10,9 @@
  * *durable* says that fdatasync has returned for them. It is true after a power loss as
  * well.
  *
+ * Chunks whose hash in the layer is that of zeros count as written from the start: they
+ * are holes of the data file, as far as the file system has holes.
+ *
  * After a restart of the system, chunks that are written but not durable are doubted:
  * they do not count until p2p_journal_recheck has compared them with the layer. All
  * chunks are doubted if the journal does not fit the data (it is damaged, or inode,

@@ -192,3 +192,47 @@ def test_somebody_cleans_up_during_a_download(suite):
         said, status = getter.finish()
         assert status == 0, said
         assert (suite.folder / "out" / "f.bin").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("protocol", [1, 2])
+def test_holes_arrive_as_holes(suite, protocol):
+    """A sparse file takes at the receiver about what it takes at the sender, and has its time."""
+    mib = 1 << 20
+    peer = suite.peer()
+    with open(peer.shared / "disk.img", "wb") as file:
+        file.write(b"head" * 1000)
+        file.seek(40 * mib)
+        file.write(os.urandom(mib))
+        file.truncate(100 * mib + 5)
+    peer.wait_for("disk.img", timeout=60)
+    run = suite.get("disk.img", peer, more=["--protocol", str(protocol)])
+    assert run.returncode == 0, run.stderr
+    source, copy = peer.shared / "disk.img", suite.folder / "out" / "disk.img"
+    assert copy.read_bytes() == source.read_bytes()
+    if protocol == 2:  # the other one has neither hashes of chunks nor times
+        assert copy.stat().st_blocks * 512 < 8 * mib
+        assert int(copy.stat().st_mtime) == int(source.stat().st_mtime)
+
+
+def test_zeros_are_not_asked_for(suite):
+    mib = 1 << 20  # the server's chunks
+    data = os.urandom(mib) + bytes(20 * mib) + os.urandom(mib + 5)
+    with Counting({"f.bin": data}) as server:
+        assert suite.get("f.bin", server).returncode == 0
+        asked = sum(m.length for m in server.requests if isinstance(m, msg.Get))
+        assert asked <= 4 * mib
+    assert (suite.folder / "out" / "f.bin").read_bytes() == data
+
+
+def test_a_hole_in_the_place_of_older_bytes(suite):
+    """Bytes of an interrupted download lie where the new content has zeros."""
+    old = os.urandom(24 << 20)
+    new = bytes(12 << 20) + old[12 << 20 :]
+    out = suite.folder / "out"
+    with Counting({"f.bin": new}) as server:
+        (out / ".p2p").mkdir(parents=True)
+        part = out / ".p2p" / f"{server.files['f.bin'].root.hex()}.part"
+        part.write_bytes(old)
+        run = suite.get("f.bin", server)
+        assert run.returncode == 0, run.stderr
+    assert (out / "f.bin").read_bytes() == new

@@ -126,6 +126,10 @@ p2p_journal_reserve_ahead(struct p2p_journal *j)
     uint64_t size = j->info.geometry.size, done = j->done_bytes, step = done;
     enum p2p_err err;
 
+    if (j->hole_bytes > 0) /* space that is reserved would fill the holes */
+        return check_room(j->fd, size - done < STEP_MIN ? size - done : STEP_MIN,
+                          j->info.keep_free);
+
     if (step < STEP_MIN)
         step = STEP_MIN;
     if (step > STEP_MAX)
@@ -157,13 +161,14 @@ reserve(struct p2p_journal *j) P2P_REQUIRES(p2p_journal_lock)
         return P2P_OK;
     if (fstat(j->fd, &st) < 0)
         return p2p_err_from_errno(errno);
-    if (missing(&st, size) == 0)
+    uint64_t needed = missing(&st, size - j->hole_bytes);
+    if (needed == 0)
         j->reserved = size;
-    else if ((err = check_room(j->fd, missing(&st, size), j->info.keep_free)) != P2P_OK)
+    else if ((err = check_room(j->fd, needed, j->info.keep_free)) != P2P_OK)
         return err;
     if ((uint64_t)st.st_size != size && ftruncate(j->fd, (off_t)size) < 0)
         return p2p_err_from_errno(errno);
-    return p2p_journal_reserve_ahead(j);
+    return j->hole_bytes > 0 ? P2P_OK : p2p_journal_reserve_ahead(j);
 }
 
 /* ---- What is there ---- */
@@ -287,6 +292,8 @@ open_files(struct p2p_journal *j) P2P_REQUIRES(p2p_journal_lock)
         p2p_log_warn("cannot remove an empty download file=%s", j->part_name);
     if (err == P2P_OK && !loaded)
         err = create(j, &st, !is_new && j->layer != NULL);
+    if (err == P2P_OK)
+        err = p2p_journal_mark_holes(j, is_new);
     return err == P2P_OK ? p2p_journal_refresh_stamp(j) : err;
 }
 
@@ -326,6 +333,8 @@ p2p_journal_open(const struct p2p_root *downloads, const struct p2p_journal_info
     j->info = *info;
     p2p_journal_name_files(j);
     err = allocate(j, layer);
+    if (err == P2P_OK)
+        err = p2p_journal_find_holes(j);
     if (err == P2P_OK)
         err = open_files(j);
     if (err == P2P_OK)

@@ -118,6 +118,7 @@ p2p_journal_release(struct p2p_journal *j)
         close(j->fd); /* gives the lock up */
     p2p_mutex_clear(&j->lock);
     free(j->layer);
+    free(j->holes);
     free(j->pages);
     free(j->doubt);
     free(j);

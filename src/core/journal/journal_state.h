@@ -19,6 +19,8 @@ struct p2p_journal {
     struct p2p_journal_info info;
     struct p2p_digest *layer; /* NULL: protocol 1 */
     char part_name[JOURNAL_NAME_MAX], journal_name[JOURNAL_NAME_MAX];
+    uint8_t *holes; /* a bit per chunk: all its bytes are zero; NULL: no such chunk */
+    uint64_t hole_bytes;
     int fd, journal_fd;
     /* Bytes from the beginning that have space. */
     uint64_t reserved P2P_GUARDED_BY(p2p_journal_lock);
@@ -49,6 +51,13 @@ void p2p_journal_doubt(struct p2p_journal *j, uint64_t first, uint64_t end)
 
 /* Reserves space for the next chunks, as long as the disk keeps its free space. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_reserve_ahead(struct p2p_journal *j)
+    P2P_REQUIRES(p2p_journal_lock);
+
+/* Finds the chunks of the layer whose bytes are all zero. */
+P2P_MUST_CHECK enum p2p_err p2p_journal_find_holes(struct p2p_journal *j);
+/* Makes holes of them, as far as the file system can, and marks them as written: nobody
+ * has to send them. `is_new`: the data file is one hole. */
+P2P_MUST_CHECK enum p2p_err p2p_journal_mark_holes(struct p2p_journal *j, bool is_new)
     P2P_REQUIRES(p2p_journal_lock);
 
 /* Writes page `index`. */
