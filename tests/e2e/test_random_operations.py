@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import random
+import signal
 import stat
 import subprocess
 import time
@@ -171,15 +172,22 @@ class Machine:
     def unmount(self):
         self.unbind()
 
+    def kill(self, program):
+        """The process that serves, or the one that has taken its place at this moment; and its parent."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(program.pid, signal.SIGKILL)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            program.process.wait(3)
+        program.kill()
+        self.suite.programs.remove(program)
+
     def kill_peer(self):
-        self.peer.kill()
-        self.suite.programs.remove(self.peer)
+        self.kill(self.peer)
         self.act(most=3, kinds=FILE_KINDS)
         self.peer = self.suite.peer(discovery=self.registry, port=self.peer.port)
 
     def kill_ui(self):
-        self.ui.kill()
-        self.suite.programs.remove(self.ui)
+        self.kill(self.ui)
         self.ui = self.suite.ui(discovery=self.registry, peer=self.peer, port=self.ui.port)
 
     def pause(self, most):
@@ -210,7 +218,7 @@ class Machine:
         try:
             with self.peer.client() as client:
                 listed = {e.name.decode(): (e.root, e.size) for e in client.list_all()}
-        except (Closed, Refused, OSError) as error:
+        except (AssertionError, Closed, Refused, OSError) as error:
             return [f"the peer: {error!r}"]
         out += difference("the peer", listed, expected)
         names = {f for p in self.registry.registry.peers() for f in p["files"]}
