@@ -14,6 +14,7 @@
 
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
+#include "p2p/names.h"
 #include "p2p/options.h"
 
 struct cJSON;
@@ -146,6 +147,9 @@ void cli_put_number(struct cJSON *object, const char *name, uint64_t value);
 void cli_put_bool(struct cJSON *object, const char *name, bool value);
 void cli_put_hex(struct cJSON *object, const char *name, const uint8_t digest[32],
                  bool is_known);
+/* The name of a peer that may be known; null when it has none. */
+void cli_put_name(struct cJSON *object, struct p2p_identity *identity,
+                  const struct p2p_id *id, const struct p2p_about *said);
 struct cJSON *cli_put_array(struct cJSON *object, const char *name);
 struct cJSON *cli_add_object(struct cJSON *array);
 /* Prints the object as one line on stdout and frees it. */
@@ -160,6 +164,9 @@ struct cli_peer {
     struct p2p_id id;
     struct p2p_addr addr;
     bool id_known, verified, in_registry, on_lan, is_self;
+    struct p2p_about about;           /* as a registry or mDNS says */
+    char called[P2P_CALLED_MAX];      /* what to show for it */
+    char name[P2P_PEER_NAME_MAX + 1]; /* given by the user */
     size_t file_count;
     uint64_t last_seen_s;
     enum p2p_trust trust;
@@ -183,9 +190,9 @@ void cli_peers_clear(struct cli_peers *peers);
 
 /*
  * Finds the peer that a person named: as HOST:PORT, or as an id or its beginning (at
- * least 8 digits), which is looked up among known and online peers. Fills addr and, if
- * known, id. A peer that is not online, or that no registry knows, is where it was last
- * met. Prints its own error message.
+ * least 8 digits) or a name that only one peer has: looked up among known and online
+ * peers. Fills addr and, if known, id. A peer that is not online, or that no registry
+ * knows, is where it was last met. Prints its own error message.
  */
 P2P_MUST_CHECK enum p2p_err cli_resolve_peer(const struct cli_common *common,
                                              struct p2p_identity *identity,

@@ -251,22 +251,24 @@ check_peer(struct doctor *doc, const struct cli_peer *peer)
         .protocol = 2,
         .timeout_ms = doc->opt.common.timeout_ms,
     };
-    char address[CLI_ADDRESS], hex[P2P_ID_HEX_LEN + 1];
+    char address[CLI_ADDRESS], called[P2P_CALLED_MAX];
     struct p2p_conn *conn = NULL;
     uint64_t rtt_us = 0;
     enum p2p_err err = p2p_conn_open(&conn_options, &conn);
 
     if (err == P2P_OK)
         err = p2p_conn_ping(conn, &rtt_us);
+    p2p_peer_called(doc->identity, &peer->id,
+                    conn != NULL && p2p_conn_about(conn) != NULL ? p2p_conn_about(conn)
+                                                                 : &peer->about,
+                    called);
     p2p_conn_close(conn);
     p2p_addr_format(&peer->addr, address, sizeof(address));
-    p2p_hex_format(peer->id.b, sizeof(peer->id.b), hex);
     if (err == P2P_OK)
-        report(doc, GOOD, "peer", "%.16s... at %s: identity proven, round trip %.2f ms",
-               hex, address, (double)rtt_us / 1000);
+        report(doc, GOOD, "peer", "%s at %s: identity proven, round trip %.2f ms",
+               called, address, (double)rtt_us / 1000);
     else
-        report(doc, NOTE, "peer", "%.16s... at %s: %s", hex, address,
-               p2p_err_text(err));
+        report(doc, NOTE, "peer", "%s at %s: %s", called, address, p2p_err_text(err));
 }
 
 static void

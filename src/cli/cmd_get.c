@@ -18,8 +18,8 @@ static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct get_options),
     {"from", P2P_OPT_LIST, AT(from), 0, 0, "HOST:PORT",
      "download from this peer without asking a registry"},
-    {"peer", P2P_OPT_TEXT, AT(peer), 0, 0, "ID",
-     "download only from the peer with this id"},
+    {"peer", P2P_OPT_TEXT, AT(peer), 0, 0, "PEER",
+     "download only from this peer: its name or id"},
     {"root", P2P_OPT_TEXT, AT(root), 0, 0, "HEX",
      "download only the content with this root; the first 8 digits are enough to "
      "choose between several files of the same name"},
@@ -320,7 +320,7 @@ run(struct get *get)
 
     if (status != 0)
         return status;
-    get_show_init(&get->show, &get->opt);
+    get_show_init(&get->show, &get->opt, get->identity);
     err = run_once(get);
     /* Only the peers that shared this content: a peer that does not state its content
      * could answer with a different file. */

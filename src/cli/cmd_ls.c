@@ -17,8 +17,8 @@ static const struct p2p_option options[] = {
 };
 static const struct p2p_option_set set = {
     "p2p ls", "[options] PEER",
-    "Lists the files that a peer shares. PEER is HOST:PORT or a peer id (the first 8 "
-    "digits are enough).",
+    "Lists the files that a peer shares. PEER is its name, its id (the first 8 digits "
+    "are enough) or HOST:PORT.",
     options, sizeof(options) / sizeof(options[0])};
 
 /* Adds an entry to `array`, or prints it if `array` is NULL. */

@@ -24,7 +24,7 @@ static const struct p2p_option options[] = {
     CLI_OPTION_JSON(struct peers_options),
 };
 static const struct p2p_option_set set = {
-    "p2p peers", "[options] [trust ID [HOST:PORT] | forget ID | block ID]",
+    "p2p peers", "[options] [trust PEER [HOST:PORT] | forget PEER | block PEER]",
     "Lists the peers that are online, or changes which peers this device trusts.",
     options, sizeof(options) / sizeof(options[0])};
 
@@ -47,6 +47,9 @@ print_online_json(const struct cli_peers *peers)
         const struct cli_peer *p = &peers->at[i];
         cJSON *item = cli_add_object(array);
         cli_put_hex(item, "peer_id", p->id.b, true);
+        cli_put_text(item, "name", p->name);
+        cli_put_text(item, "claimed_name", p->about.name);
+        cli_put_text(item, "kind", p2p_about_kind_name(p->about.kind));
         cli_put_text(item, "ip", p->addr.host);
         cli_put_number(item, "port", p->addr.port);
         cli_put_number(item, "files", p->file_count);
@@ -60,19 +63,31 @@ print_online_json(const struct cli_peers *peers)
     cli_print_json(object);
 }
 
+/* Columns are characters, not bytes; wide ones may still stand out. */
+static void
+print_padded(const char *text, size_t width)
+{
+    size_t columns = 0;
+
+    for (const char *at = text; *at != '\0'; at++)
+        columns += ((unsigned char)*at & 0xc0) != 0x80;
+    printf("%s%*s", text, columns < width ? (int)(width - columns) : 0, "");
+}
+
 static void
 print_online(const struct cli_peers *peers)
 {
     if (peers->count > 0)
-        printf("%-19s  %-24s %7s  %-8s  %s\n", "PEER", "ADDRESS", "FILES", "TRUST",
-               "FOUND BY");
+        printf("%-24s  %-19s  %-24s %7s  %-8s  %s\n", "NAME", "PEER", "ADDRESS",
+               "FILES", "TRUST", "FOUND BY");
     for (size_t i = 0; i < peers->count; i++) {
         const struct cli_peer *p = &peers->at[i];
         char hex[P2P_ID_HEX_LEN + 1], address[CLI_ADDRESS], files[CLI_SHORT] = "-";
         p2p_hex_format(p->id.b, sizeof(p->id.b), hex);
         if (p->in_registry)
             snprintf(files, sizeof(files), "%zu", p->file_count);
-        printf("%.16s...  %-24s %7s  %-8s  %s%s%s\n", hex,
+        print_padded(p->called, 24);
+        printf("  %.16s...  %-24s %7s  %-8s  %s%s%s\n", hex,
                p2p_addr_format(&p->addr, address, sizeof(address)), files,
                p2p_trust_name(p->trust), found_by(p), p->verified ? ", signed" : "",
                p->is_self ? " (this device)" : "");
@@ -118,6 +133,8 @@ print_known_json(const struct p2p_known_peer *known, size_t count)
         cli_put_hex(item, "peer_id", known[i].id.b, true);
         cli_put_text(item, "trust", p2p_trust_name(known[i].trust));
         cli_put_text(item, "name", known[i].name);
+        cli_put_text(item, "claimed_name", known[i].claim.name);
+        cli_put_text(item, "kind", p2p_about_kind_name(known[i].claim.kind));
         cli_put_text(item, "address", known[i].addresses[0]);
         cJSON *addresses = cli_put_array(item, "addresses");
         for (size_t a = 0; a < P2P_PEER_ADDRESSES_MAX && known[i].addresses[a][0]; a++)
@@ -141,12 +158,15 @@ list_known(const struct peers_options *opt, struct p2p_identity *identity)
     if (opt->common.json)
         print_known_json(known, count);
     for (size_t i = 0; i < count && !opt->common.json; i++) {
-        char hex[P2P_ID_HEX_LEN + 1], seen[CLI_SHORT], name[CLI_TEXT],
-            address[CLI_TEXT];
+        char hex[P2P_ID_HEX_LEN + 1], seen[CLI_SHORT], address[CLI_TEXT],
+            called[P2P_CALLED_MAX];
         p2p_hex_format(known[i].id.b, sizeof(known[i].id.b), hex);
         printf("%.16s...  %-8s  %-16s  %-24s  %s\n", hex,
                p2p_trust_name(known[i].trust), cli_time(known[i].last_seen_s, seen),
-               cli_text(known[i].addresses[0], address), cli_text(known[i].name, name));
+               cli_text(known[i].addresses[0], address),
+               p2p_known_name(&known[i], NULL)[0] != '\0'
+                   ? p2p_known_called(&known[i], &known[i].id, NULL, called)
+                   : "");
     }
     if (count == 0 && !opt->common.json)
         cli_say("no peer has been met yet");
@@ -181,8 +201,9 @@ change_trust(const struct peers_options *opt, struct p2p_identity *identity, int
 
     if ((!trust && !forget && strcmp(words[0], "block") != 0) || count < 2 ||
         count > 2 + trust)
-        return cli_fail(P2P_ERR_USAGE, "usage: p2p peers trust ID [HOST:PORT], p2p "
-                                       "peers forget ID, or p2p peers block ID");
+        return cli_fail(P2P_ERR_USAGE, "usage: p2p peers trust PEER [HOST:PORT], p2p "
+                                       "peers forget PEER, or p2p peers block PEER; "
+                                       "PEER is a name or an id");
     if (count == 3 && p2p_addr_parse(words[2], 0, &addr) != P2P_OK)
         return cli_fail(P2P_ERR_USAGE, "invalid address of the peer: use HOST:PORT");
     err = cli_resolve_id(&opt->common, identity, words[1], &id);
@@ -197,6 +218,11 @@ change_trust(const struct peers_options *opt, struct p2p_identity *identity, int
     if (err != P2P_OK)
         return cli_fail(err, "peer %.16s...: %s", hex, p2p_err_text(err));
     cli_say("peer %.16s... is %s", hex, done[trust ? 0 : forget ? 1 : 2]);
+    if (trust && strncasecmp(hex, words[1], 8) != 0)
+        cli_say(
+            "its name is only a claim: compare its id with what `p2p id` shows on that "
+            "device: %s",
+            hex);
     return 0;
 }
 

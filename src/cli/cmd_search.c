@@ -129,6 +129,7 @@ print_json(const struct p2p_search_results *results, struct p2p_identity *identi
             const struct p2p_peer_info *p = &r->peers.at[k];
             cJSON *peer = cli_add_object(peers);
             cli_put_hex(peer, "peer_id", p->id.b, true);
+            cli_put_name(peer, identity, &p->id, &p->about);
             cli_put_text(peer, "ip", p->addr.host);
             cli_put_number(peer, "port", p->addr.port);
             cli_put_bool(peer, "verified", p->verified);

@@ -19,6 +19,7 @@ static const struct p2p_option options[] = {
      "DIR",
      "shared folder to check (default: the one that p2p-peer shares, or shared)"},
     CLI_OPTION_TIMEOUT(struct status_options),
+    CLI_OPTIONS_NAME(struct status_options),
     CLI_OPTION_KEYS(struct status_options),
     CLI_OPTION_MDNS(struct status_options),
     CLI_OPTION_JSON(struct status_options),
@@ -48,7 +49,12 @@ print_json(const struct view *v)
     uint64_t missing;
     enum p2p_err err = cli_look_at_shared(&v->shared, &problems, &missing);
 
+    struct p2p_about about;
+
+    p2p_identity_get_about(v->identity, &about);
     cli_put_text(object, "peer_id", p2p_identity_id_hex(v->identity));
+    cli_put_text(object, "name", about.name);
+    cli_put_text(object, "kind", p2p_about_kind_name(about.kind));
     cli_put_text(object, "keys_dir", v->common->keys_dir);
     cli_put_bool(object, "registered", v->self != NULL && v->self->in_registry);
     cli_put_text(object, "address",
@@ -77,8 +83,11 @@ static void
 print_text(const struct view *v)
 {
     char address[CLI_ADDRESS], shared[SHARED_LINE];
+    struct p2p_about about;
 
+    p2p_identity_get_about(v->identity, &about);
     printf("this device   %s\n", p2p_identity_id_hex(v->identity));
+    printf("name          %s (%s)\n", about.name, p2p_about_kind_name(about.kind));
     for (size_t i = 0; i < v->registry_count; i++)
         printf("registry      %s  %s\n", v->registries[i].url,
                p2p_err_text(v->registries[i].last_error));

@@ -85,9 +85,11 @@ struct get_show {
     bool whole_file; /* --verify full */
     uint64_t started_ms;
     const char *output_dir;
+    struct p2p_identity *identity; /* borrowed: for the names of peers */
     enum p2p_source_state told[P2P_DOWNLOAD_SOURCES_MAX];
 };
-void get_show_init(struct get_show *show, const struct get_options *opt);
+void get_show_init(struct get_show *show, const struct get_options *opt,
+                   struct p2p_identity *identity);
 /* Shows every event of the download except the last. */
 void get_show_event(struct get_show *show, const struct p2p_download_status *status);
 void get_show_end(struct get_show *show, const struct p2p_download_status *status);

@@ -19,7 +19,8 @@ enum {
 };
 
 void
-get_show_init(struct get_show *show, const struct get_options *opt)
+get_show_init(struct get_show *show, const struct get_options *opt,
+              struct p2p_identity *identity)
 {
     *show = (struct get_show){
         .json = opt->common.json,
@@ -29,6 +30,7 @@ get_show_init(struct get_show *show, const struct get_options *opt)
             !opt->quiet && (opt->output == NULL || strcmp(opt->output, "-") != 0),
         .started_ms = p2p_now_ms(),
         .output_dir = opt->output_dir,
+        .identity = identity,
         .whole_file = strcmp(opt->verify, "full") == 0,
     };
 }
@@ -36,7 +38,8 @@ get_show_init(struct get_show *show, const struct get_options *opt)
 /* ---- JSON ---- */
 
 static void
-put_sources(cJSON *object, const struct p2p_download_status *status)
+put_sources(cJSON *object, struct p2p_identity *identity,
+            const struct p2p_download_status *status)
 {
     cJSON *array = cli_put_array(object, "sources");
 
@@ -45,6 +48,8 @@ put_sources(cJSON *object, const struct p2p_download_status *status)
         cJSON *source = cli_add_object(array);
         char address[CLI_ADDRESS];
         cli_put_hex(source, "peer_id", s->id.b, s->id_known);
+        if (s->id_known)
+            cli_put_name(source, identity, &s->id, NULL);
         cli_put_text(source, "address",
                      p2p_addr_format(&s->addr, address, sizeof(address)));
         cli_put_text(source, "trust", p2p_rank_name(s->who));
@@ -57,8 +62,8 @@ put_sources(cJSON *object, const struct p2p_download_status *status)
 }
 
 static void
-print_json(const struct p2p_download_status *status, const char *event,
-           const char *path)
+print_json(const struct get_show *show, const struct p2p_download_status *status,
+           const char *event, const char *path)
 {
     cJSON *object = cli_object();
 
@@ -80,7 +85,7 @@ print_json(const struct p2p_download_status *status, const char *event,
         cli_put_bool(object, "already_there", true);
     if (status->retry_in_s > 0)
         cli_put_number(object, "retry_in_s", status->retry_in_s);
-    put_sources(object, status);
+    put_sources(object, show->identity, status);
     if (status->root_known)
         cli_put_hex(object, "root", status->root.b, true);
     if (status->sha256_known)
@@ -188,13 +193,17 @@ tell_dropped(struct get_show *show, const struct p2p_download_status *status)
 {
     for (size_t i = 0; i < status->source_count; i++) {
         const struct p2p_source_status *s = &status->sources[i];
-        char address[CLI_ADDRESS];
+        char address[CLI_ADDRESS], called[P2P_CALLED_MAX], who[sizeof(address) + 128];
         if (s->state == P2P_SRC_DROPPED && show->told[i] != s->state) {
             erase_line(show);
+            p2p_addr_format(&s->addr, address, sizeof(address));
+            snprintf(who, sizeof(who), s->id_known ? "%s at %s" : "%s%s",
+                     s->id_known ? p2p_peer_called(show->identity, &s->id, NULL, called)
+                                 : "",
+                     address);
             cli_say(s->error == P2P_ERR_FILE_CHANGED ? "%s: %s"
                                                      : "%s is no longer used: %s",
-                    p2p_addr_format(&s->addr, address, sizeof(address)),
-                    p2p_err_text(s->error));
+                    who, p2p_err_text(s->error));
         }
         show->told[i] = s->state;
     }
@@ -231,7 +240,7 @@ void
 get_show_event(struct get_show *show, const struct p2p_download_status *status)
 {
     if (show->json) {
-        print_json(status, "progress", NULL);
+        print_json(show, status, "progress", NULL);
         return;
     }
     if (show->quiet)
@@ -341,7 +350,7 @@ get_show_end(struct get_show *show, const struct p2p_download_status *status)
 
     snprintf(path, sizeof(path), "%s/%s", show->output_dir, status->stored);
     if (show->json) {
-        print_json(status, events[status->state], ok ? path : NULL);
+        print_json(show, status, events[status->state], ok ? path : NULL);
         return;
     }
     if (!show->quiet)

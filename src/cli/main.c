@@ -11,7 +11,7 @@
 static const struct cli_command commands[] = {
     {"get", cmd_get, "NAME", "download a file or a folder (NAME/)"},
     {"search", cmd_search, "TEXT", "find files by name"},
-    {"peers", cmd_peers, "[trust|forget|block ID]",
+    {"peers", cmd_peers, "[trust|forget|block PEER]",
      "list online peers, choose whom to trust"},
     {"ls", cmd_ls, "PEER", "list what a peer shares"},
     {"status", cmd_status, "", "show the state of this device"},

@@ -32,6 +32,7 @@ add_peer(struct cli_peers *peers, struct p2p_identity *identity,
 {
     struct cli_peer *bigger = realloc(peers->at, (peers->count + 1) * sizeof(*bigger));
     struct p2p_known_peer known;
+    bool is_known = false;
 
     if (bigger == NULL)
         return P2P_ERR_NOMEM;
@@ -39,9 +40,29 @@ add_peer(struct cli_peers *peers, struct p2p_identity *identity,
     bigger += peers->count++;
     *bigger = *peer;
     bigger->is_self = p2p_id_equal(&peer->id, p2p_identity_id(identity));
-    if (p2p_known_find(identity, &peer->id, &known) == P2P_OK)
+    if (p2p_known_find(identity, &peer->id, &known) == P2P_OK) {
         bigger->trust = known.trust;
+        is_known = true;
+        memcpy(bigger->name, known.name, sizeof(bigger->name));
+        if (known.claim.name[0] != '\0')
+            memcpy(bigger->about.name, known.claim.name, sizeof(bigger->about.name));
+        if (known.claim.kind != P2P_ABOUT_UNKNOWN)
+            bigger->about.kind = known.claim.kind;
+    }
+    p2p_known_called(is_known ? &known : NULL, &peer->id, &peer->about, bigger->called);
     return P2P_OK;
+}
+
+/* The registry's word on the name counts more, because the peer has signed it. */
+static void
+note_lan(struct p2p_identity *identity, struct cli_peer *peer,
+         const struct p2p_about *said)
+{
+    peer->on_lan = true;
+    if (peer->about.name[0] != '\0' || said->name[0] == '\0')
+        return;
+    memcpy(peer->about.name, said->name, sizeof(peer->about.name));
+    p2p_peer_called(identity, &peer->id, &peer->about, peer->called);
 }
 
 /* A peer that the registry also lists stays one entry; its local address comes
@@ -59,13 +80,16 @@ add_lan(const struct cli_common *common, struct p2p_identity *identity,
         return P2P_OK; /* no Avahi: registries and addresses still work */
     for (size_t i = 0; i < count && err == P2P_OK; i++) {
         struct cli_peer *known = find_peer(peers, &found[i].id);
+        struct p2p_about said = {.kind = P2P_ABOUT_UNKNOWN};
+        (void)p2p_about_set_name(&said, found[i].name, strlen(found[i].name));
         if (known != NULL)
-            known->on_lan = true;
+            note_lan(identity, known, &said);
         else
             err = add_peer(peers, identity,
                            &(struct cli_peer){.id = found[i].id,
                                               .addr = found[i].addr,
                                               .id_known = true,
+                                              .about = said,
                                               .on_lan = true});
     }
     return err;
@@ -130,6 +154,7 @@ cli_find_peers(const struct cli_common *common, struct p2p_discovery *d,
                        &(struct cli_peer){.id = list.at[i].id,
                                           .addr = list.at[i].addr,
                                           .id_known = true,
+                                          .about = list.at[i].about,
                                           .verified = list.at[i].verified,
                                           .in_registry = true,
                                           .file_count = list.at[i].files_total,
@@ -140,6 +165,17 @@ cli_find_peers(const struct cli_common *common, struct p2p_discovery *d,
     if (err != P2P_OK)
         cli_peers_clear(out);
     return err;
+}
+
+void
+cli_put_name(struct cJSON *object, struct p2p_identity *identity,
+             const struct p2p_id *id, const struct p2p_about *said)
+{
+    struct p2p_known_peer known;
+    bool is_known = p2p_known_find(identity, id, &known) == P2P_OK;
+    const char *name = p2p_known_name(is_known ? &known : NULL, said);
+
+    cli_put_text(object, "peer_name", name[0] != '\0' ? name : NULL);
 }
 
 /* ---- What a person calls a peer ---- */
@@ -195,6 +231,92 @@ online(const struct cli_common *common, struct p2p_identity *identity, bool may_
     return err;
 }
 
+/* ---- Names ---- */
+
+static void
+say_several(const char *text, const struct p2p_names_found *found)
+{
+    char shown[CLI_TEXT];
+
+    cli_say("%zu peers are called %s; use the id of the one that you mean:",
+            found->count, cli_text(text, shown));
+    for (size_t i = 0; i < found->count && i < P2P_NAMES_SEVERAL; i++) {
+        char hex[P2P_ID_HEX_LEN + 1];
+        p2p_hex_format(found->ids[i].b, sizeof(found->ids[i].b), hex);
+        fprintf(stderr, "  %s\n", hex);
+    }
+}
+
+/* Among known peers. NOT_FOUND or AMBIGUOUS: claims have to decide. */
+static enum p2p_err
+find_name(const struct p2p_names *names, const char *text, struct p2p_id *out,
+          enum p2p_name_claim *claim)
+{
+    struct p2p_names_found found;
+    enum p2p_err err = p2p_names_find(names, text, &found);
+
+    *claim = found.claim;
+    *out = found.ids[0];
+    if (err == P2P_ERR_AMBIGUOUS && found.claim != P2P_NAME_CLAIMED) {
+        say_several(text, &found);
+        return P2P_ERR_USAGE;
+    }
+    return err;
+}
+
+/* Claims count only when all of those who make them have been asked for. */
+static enum p2p_err
+find_claim(const struct cli_common *common, struct p2p_identity *identity,
+           struct p2p_names *names, const char *text, struct p2p_id *out)
+{
+    struct cli_peers peers = {0};
+    struct p2p_names_found found;
+    /* Who is known can be meant without a registry. */
+    enum p2p_err asked = online(common, identity, names->count > 0, &peers);
+    enum p2p_err err = P2P_OK;
+    char shown[CLI_TEXT];
+
+    if (asked == P2P_ERR_NOMEM || asked == P2P_ERR_USAGE ||
+        (asked != P2P_OK && names->count == 0))
+        return asked;
+    for (size_t i = 0; i < peers.count && err == P2P_OK; i++)
+        err = p2p_names_add_said(names, &peers.at[i].id, &peers.at[i].about);
+    cli_peers_clear(&peers);
+    if (err == P2P_OK)
+        err = p2p_names_find(names, text, &found);
+    if (err == P2P_OK)
+        *out = found.ids[0];
+    if (err == P2P_ERR_AMBIGUOUS) {
+        say_several(text, &found);
+        err = P2P_ERR_USAGE;
+    } else if (err == P2P_ERR_NOT_FOUND && asked != P2P_OK) {
+        cli_say("no known peer is called %s, and no registry answers",
+                cli_text(text, shown));
+        err = asked;
+    } else if (err == P2P_ERR_NOT_FOUND) {
+        cli_say("no known or online peer is called %s; `p2p peers` lists them",
+                cli_text(text, shown));
+    }
+    return err;
+}
+
+static enum p2p_err
+resolve_name(const struct cli_common *common, struct p2p_identity *identity,
+             const char *text, struct p2p_id *out)
+{
+    struct p2p_names names = {0};
+    enum p2p_name_claim claim;
+    enum p2p_err err = p2p_names_add_known(&names, identity);
+
+    if (err == P2P_OK)
+        err = find_name(&names, text, out, &claim);
+    if (err == P2P_ERR_NOT_FOUND || err == P2P_ERR_AMBIGUOUS ||
+        (err == P2P_OK && claim == P2P_NAME_CLAIMED))
+        err = find_claim(common, identity, &names, text, out);
+    p2p_names_clear(&names);
+    return err;
+}
+
 enum p2p_err
 cli_resolve_id(const struct cli_common *common, struct p2p_identity *identity,
                const char *text, struct p2p_id *out)
@@ -202,10 +324,13 @@ cli_resolve_id(const struct cli_common *common, struct p2p_identity *identity,
     struct cli_peers peers = {0};
     struct cli_peer peer;
     char shown[CLI_TEXT];
-    enum p2p_err err = P2P_ERR_USAGE;
+    enum p2p_err err;
 
-    if (is_id_text(text))
-        err = p2p_known_resolve(identity, text, out);
+    *out = (struct p2p_id){0};
+    /* What looks like an id is one: nobody takes it by its name. */
+    if (!is_id_text(text))
+        return resolve_name(common, identity, text, out);
+    err = p2p_known_resolve(identity, text, out);
     if (err == P2P_ERR_NOT_FOUND) {
         err = online(common, identity, false, &peers);
         if (err != P2P_OK)
@@ -255,16 +380,11 @@ cli_resolve_peer(const struct cli_common *common, struct p2p_identity *identity,
                  const char *text, struct cli_peer *out)
 {
     struct p2p_id id;
-    char shown[CLI_TEXT];
     enum p2p_err err;
 
     *out = (struct cli_peer){0};
-    if (is_id_text(text)) {
-        err = cli_resolve_id(common, identity, text, &id);
-        return err == P2P_OK ? find_by_id(common, identity, &id, out) : err;
-    }
-    err = p2p_addr_parse(text, 0, &out->addr);
-    if (err != P2P_OK)
-        cli_say("invalid peer %s: use HOST:PORT or a peer id", cli_text(text, shown));
-    return err;
+    if (!is_id_text(text) && p2p_addr_parse(text, 0, &out->addr) == P2P_OK)
+        return P2P_OK;
+    err = cli_resolve_id(common, identity, text, &id);
+    return err == P2P_OK ? find_by_id(common, identity, &id, out) : err;
 }

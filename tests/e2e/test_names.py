@@ -162,3 +162,107 @@ def test_a_peer_registers_its_name(suite):
     discovery = suite.discovery()
     peer = suite.peer("--name", "Küche", "--device-kind", "server", discovery=discovery, files={"f.txt": b"x"})
     wait_until(lambda: listed(discovery.registry, peer.peer_id) == ("Küche", "server"), what="the name")
+
+
+# --- shown and accepted by the command line -------------------------------------------------
+
+
+def cli(suite, discovery, *words, **kwargs):
+    return suite.p2p(*words, "--discovery", discovery.url, "--no-mdns", **kwargs)
+
+
+@pytest.fixture
+def world(suite):
+    """Two peers, Küche and Hall, at one registry."""
+
+    class World:
+        discovery = suite.discovery()
+        kitchen = suite.peer("--name", "Küche", "--device-kind", "laptop", name="a", discovery=discovery,
+                             files={"k.txt": b"k"})  # fmt: skip
+        hall = suite.peer("--name", "Hall", name="b", discovery=discovery, files={"h.txt": b"h"})
+
+        def p2p(self, *words, **kwargs):
+            return cli(suite, self.discovery, *words, **kwargs)
+
+        def trust(self, *words):
+            return suite.p2p("peers", *words, "--discovery", self.discovery.url, "--no-mdns", check=True)
+
+        def twin(self):
+            """A stranger that says it is Küche, too."""
+            return suite.peer("--name", "Küche", name="c", discovery=self.discovery, files={"c.txt": b"c"})
+
+    world = World()
+    online = lambda: len(world.discovery.registry.peers()) == 2  # noqa: E731
+    wait_until(online, what="both peers at the registry")
+    return world
+
+
+def files_of(run):
+    return [file["name"] for file in json.loads(run.stdout)["files"]]
+
+
+def test_peers_are_listed_by_name_with_digits_until_trusted(world):
+    listing = world.p2p("peers", check=True).stdout
+    digits = world.kitchen.peer_id[:8]
+    assert f"Küche ({digits})" in listing and f"Hall ({world.hall.peer_id[:8]})" in listing
+    rows = {row["peer_id"]: row for row in json.loads(world.p2p("peers", "--json", check=True).stdout)["peers"]}
+    row = rows[world.kitchen.peer_id]
+    assert (row["claimed_name"], row["kind"], row["name"]) == ("Küche", "laptop", "")
+    world.trust("trust", world.kitchen.peer_id)
+    assert f"Küche ({digits})" in world.p2p("peers", check=True).stdout, "the registry's word is not proof"
+    world.p2p("ls", world.kitchen.peer_id, check=True)
+    listing = world.p2p("peers", check=True).stdout
+    assert "Küche" in listing and f"({digits})" not in listing
+    world.trust("trust", world.kitchen.peer_id, "--name", "Mine")
+    assert "Mine" in world.p2p("peers", check=True).stdout
+    assert "Mine" in world.p2p("peers", "--known", check=True).stdout
+
+
+def test_a_unique_name_is_accepted_where_an_id_is(suite, world):
+    assert files_of(world.p2p("ls", "Küche", "--json", check=True)) == ["k.txt"]
+    run = suite.get("h.txt", more=["--peer", "Hall", "--discovery", world.discovery.url, "--no-mdns"])
+    assert_fetched(suite, run, b"h", "h.txt")
+    run = world.trust("trust", "Hall", "--name", "Flur")
+    assert world.hall.peer_id in run.stderr, "says which one"
+    assert files_of(world.p2p("ls", "Flur", "--json", check=True)) == ["h.txt"]
+    world.trust("block", "Flur")
+    assert world.p2p("ls", "Flur").returncode != 0
+    world.trust("forget", "Flur")
+    run = world.p2p("ls", "Flur")
+    assert run.returncode == 3 and "Flur" in run.stderr
+
+
+def test_a_name_of_several_is_refused_with_the_list(world):
+    twin = world.twin()
+    wait_until(lambda: len(world.discovery.registry.peers()) == 3, what="the twin at the registry")
+    run = world.p2p("ls", "Küche")
+    assert run.returncode == 2
+    assert twin.peer_id in run.stderr and world.kitchen.peer_id in run.stderr
+    assert world.p2p("peers", "trust", "Küche").returncode == 2
+    assert world.p2p("ls", twin.peer_id[:12], check=True).returncode == 0
+
+
+def test_a_claim_takes_no_name_from_a_trusted_peer(world):
+    world.trust("trust", world.kitchen.peer_id)
+    world.p2p("ls", world.kitchen.peer_id, check=True)  # it proves what it is called
+    world.trust("trust", world.hall.peer_id, "--name", "Flur")
+    world.twin()
+    wait_until(lambda: len(world.discovery.registry.peers()) == 3, what="the twin at the registry")
+    assert files_of(world.p2p("ls", "Küche", "--json", check=True)) == ["k.txt"]
+    world.trust("trust", world.hall.peer_id, "--name", "Küche")
+    assert files_of(world.p2p("ls", "Küche", "--json", check=True)) == ["h.txt"], "the user's own name wins"
+
+
+def test_what_looks_like_an_id_is_never_a_name(suite):
+    discovery = suite.discovery()
+    suite.peer("--name", "deadbeef", name="a", discovery=discovery)
+    wait_until(lambda: len(discovery.registry.peers()) == 1, what="the peer at the registry")
+    run = cli(suite, discovery, "ls", "deadbeef")
+    assert run.returncode == 3 and "begins with" in run.stderr
+
+
+def test_status_says_the_name_of_this_device(suite):
+    (suite.folder / "cli").mkdir()
+    (suite.folder / "cli" / "p2p.conf").write_text("name = Werkstatt\ndevice-kind = desktop\n")
+    run = suite.p2p("status", "--discovery", "none", "--no-mdns")
+    assert "Werkstatt (desktop)" in run.stdout

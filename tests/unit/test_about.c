@@ -15,6 +15,7 @@
 #include "keys_fixture.h"
 #include "p2p/conn.h"
 #include "p2p/machine.h"
+#include "p2p/names.h"
 
 static enum p2p_err
 check(const char *name)
@@ -46,7 +47,7 @@ names_are_texts_that_can_be_shown(void **state)
     static const char *const wrong[] = {
         "",         " a",       "a ",      "a\nb",         "a\tb",     "\x1b[31m",
         "a\u202eb", "a\u200bb", "\ufeffa", "a\u00a0b",     "a\u2028b", "\x7f",
-        "\xc2\x85",   "\xff",     "a\xc3",   "\xed\xa0\x80", "a\u200d",  "\u2800",
+        "\xc2\x85", "\xff",     "a\xc3",   "\xed\xa0\x80", "a\u200d",  "\u2800",
     };
 
     (void)state;
@@ -213,6 +214,97 @@ wrong_lines_of_claims_are_passed_over(void **state)
     assert_int_equal(get(k->identity, &a).trust, P2P_TRUST_TRUSTED);
 }
 
+/* ---- What peers are called ---- */
+
+static const char *
+called(struct keys *k, uint8_t byte, const char *said)
+{
+    static char out[P2P_CALLED_MAX];
+    struct p2p_id id = keys_peer(byte);
+    struct p2p_about about = {.kind = P2P_ABOUT_UNKNOWN};
+
+    if (said != NULL)
+        assert_true(p2p_about_set_name(&about, said, strlen(said)));
+    return p2p_peer_called(k->identity, &id, &about, out);
+}
+
+static void
+claim(struct keys *k, uint8_t byte, enum p2p_trust trust, const char *own,
+      const char *name)
+{
+    struct p2p_id id = keys_peer(byte);
+    struct p2p_about about = {.kind = P2P_ABOUT_UNKNOWN};
+
+    assert_int_equal(p2p_known_set(k->identity, &id, trust, own, NULL), P2P_OK);
+    assert_true(p2p_about_set_name(&about, name, strlen(name)));
+    assert_int_equal(p2p_known_claim(k->identity, &id, &about), P2P_OK);
+}
+
+static void
+digits_stand_beside_a_name_until_it_is_sure(void **state)
+{
+    struct keys *k = *state;
+
+    assert_string_equal(called(k, 0xaa, NULL), "aaaaaaaaaaaaaaaa...");
+    assert_string_equal(called(k, 0xaa, "Said"), "Said (aaaaaaaa)");
+    claim(k, 0xaa, P2P_TRUST_SEEN, NULL, "Claim");
+    assert_string_equal(called(k, 0xaa, "Said"), "Claim (aaaaaaaa)");
+    claim(k, 0xaa, P2P_TRUST_TRUSTED, NULL, "Claim");
+    assert_string_equal(called(k, 0xaa, "Said"), "Claim");
+    claim(k, 0xaa, P2P_TRUST_BLOCKED, NULL, "Claim");
+    assert_string_equal(called(k, 0xaa, NULL), "Claim (aaaaaaaa)");
+    claim(k, 0xaa, P2P_TRUST_TRUSTED, "Mine", "Claim");
+    assert_string_equal(called(k, 0xaa, "Said"), "Mine");
+    struct p2p_id b = keys_peer(0xbb);
+    assert_int_equal(p2p_known_set(k->identity, &b, P2P_TRUST_TRUSTED, NULL, NULL),
+                     P2P_OK);
+    assert_string_equal(called(k, 0xbb, "Said"), "Said (bbbbbbbb)"); /* by others */
+}
+
+static enum p2p_err
+find(struct keys *k, const char *name, uint8_t said_by, const char *said,
+     struct p2p_names_found *found)
+{
+    struct p2p_names names = {0};
+    struct p2p_id id = keys_peer(said_by);
+    struct p2p_about about = {.kind = P2P_ABOUT_UNKNOWN};
+    enum p2p_err err;
+
+    assert_int_equal(p2p_names_add_known(&names, k->identity), P2P_OK);
+    (void)p2p_about_set_name(&about, said, strlen(said));
+    assert_int_equal(p2p_names_add_said(&names, &id, &about), P2P_OK);
+    err = p2p_names_find(&names, name, found);
+    p2p_names_clear(&names);
+    return err;
+}
+
+static void
+a_claim_takes_no_name_from_a_trusted_peer(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_names_found found;
+    struct p2p_id a = keys_peer(0xaa), b = keys_peer(0xbb), c = keys_peer(0xcc);
+
+    assert_int_equal(find(k, "Kitchen", 0xcc, "Hall", &found), P2P_ERR_NOT_FOUND);
+    assert_int_equal(find(k, "", 0xcc, "", &found), P2P_ERR_NOT_FOUND);
+    assert_int_equal(find(k, "Kitchen", 0xcc, "Kitchen", &found), P2P_OK);
+    assert_true(p2p_id_equal(&found.ids[0], &c) && found.claim == P2P_NAME_CLAIMED);
+    assert_int_equal(find(k, "kitchen", 0xcc, "Kitchen", &found), P2P_ERR_NOT_FOUND);
+    claim(k, 0xbb, P2P_TRUST_SEEN, NULL, "Kitchen");
+    assert_int_equal(find(k, "Kitchen", 0xcc, "Kitchen", &found), P2P_ERR_AMBIGUOUS);
+    assert_int_equal(found.count, 2);
+    assert_int_equal(find(k, "Kitchen", 0xbb, "Kitchen", &found), P2P_OK); /* one id */
+    claim(k, 0xbb, P2P_TRUST_TRUSTED, NULL, "Kitchen");
+    assert_int_equal(find(k, "Kitchen", 0xcc, "Kitchen", &found), P2P_OK);
+    assert_true(p2p_id_equal(&found.ids[0], &b) && found.claim == P2P_NAME_TRUSTED);
+    claim(k, 0xaa, P2P_TRUST_SEEN, "Kitchen", "Other");
+    assert_int_equal(find(k, "Kitchen", 0xcc, "Kitchen", &found), P2P_OK);
+    assert_true(p2p_id_equal(&found.ids[0], &a) && found.claim == P2P_NAME_OWN);
+    claim(k, 0xdd, P2P_TRUST_TRUSTED, "Kitchen", "Other");
+    assert_int_equal(find(k, "Kitchen", 0xcc, "Kitchen", &found), P2P_ERR_AMBIGUOUS);
+    assert_int_equal(found.count, 2);
+}
+
 /* ---- INFO on a connection ---- */
 
 /* A peer with one small file that says `name` of itself; NULL: knows no INFO?. */
@@ -320,6 +412,8 @@ main(void)
         cmocka_unit_test(options_say_what_the_machine_is),
         WITH_KEYS(a_claim_is_kept_with_a_known_peer_only),
         WITH_KEYS(wrong_lines_of_claims_are_passed_over),
+        WITH_KEYS(digits_stand_beside_a_name_until_it_is_sure),
+        WITH_KEYS(a_claim_takes_no_name_from_a_trusted_peer),
         WITH_KEYS(a_peer_says_its_name_beside_the_first_answer),
         WITH_KEYS(an_old_peer_goes_on_without_a_name),
         WITH_KEYS(a_known_peer_that_is_met_again_gets_its_new_name),
