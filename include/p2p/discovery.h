@@ -108,6 +108,8 @@ enum p2p_search_mode {
     P2P_SEARCH_FUZZY,
 };
 #define P2P_SEARCH_RESULTS_MAX 1000
+/* Peers of one result that are taken from each registry; an honest one names 100. */
+#define P2P_SEARCH_PEERS_MAX 1000
 /* At most `limit` results, at most P2P_SEARCH_RESULTS_MAX, best first. Clear `out` with
  * p2p_search_results_clear. UNREACHABLE when no registry answers. */
 P2P_MUST_CHECK enum p2p_err p2p_discovery_search(struct p2p_discovery *d,

@@ -229,6 +229,17 @@ def test_a_search_shows_what_a_trusted_peer_says(world):
     assert found(world, "report") == {evil: "new"}, "it did not say so itself"
 
 
+def test_a_vast_answer_is_cut(world):
+    """Of one result it takes a thousand peers from a registry, and the friend answers for itself."""
+    strangers = [(f"{n:064x}", 9) for n in range(20000)]
+    world.liar.say("report.txt", EVIL, *strangers, world.moved())
+    run = world.run("search", "report", "--json")
+    results = {r["root"]: r for r in json.loads(run.stdout)["results"]}
+    assert len(results[tree.root_of(EVIL).hex()]["peers"]) == 1000
+    assert results[tree.root_of(HONEST).hex()]["trust"] == "trusted"
+    world.assert_honest(world.get("report.txt"))
+
+
 # --- p2p ls ----------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "core/registry/contents_internal.h"
 #include "keys_fixture.h"
 #include "p2p/contents.h"
 #include "p2p/rank.h"
@@ -248,6 +249,61 @@ contents_name_their_peers_by_rank(void **state)
     p2p_search_results_clear(&results);
 }
 
+static void
+what_a_peer_did_not_say_itself_counts_as_a_strangers(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id trusted = keys_peer(1);
+    const struct claim claims[] = {{7, 1, 1}, {8, 60, 1}};
+    const struct p2p_content *chosen;
+    struct p2p_search_results results;
+    struct p2p_contents contents;
+
+    assert_int_equal(
+        p2p_known_set(k->identity, &trusted, P2P_TRUST_TRUSTED, NULL, NULL), P2P_OK);
+    claim(&results, claims, 2);
+    assert_int_equal(p2p_peers_best(k->identity, &results.at[0].peers),
+                     P2P_RANK_TRUSTED);
+    results.at[0].peers.at[0].unproven = true;
+    assert_int_equal(p2p_peers_best(k->identity, &results.at[0].peers), P2P_RANK_NEW);
+    assert_int_equal(p2p_contents_find(k->identity, &results, "f", &contents), P2P_OK);
+    assert_int_equal(p2p_contents_choose(&contents, &chosen), P2P_ERR_AMBIGUOUS);
+    p2p_contents_clear(&contents);
+    p2p_search_results_clear(&results);
+}
+
+/* A registry names very many, and the one that counts last. */
+static void
+of_strangers_a_content_keeps_some_and_of_the_known_all(void **state)
+{
+    struct keys *k = *state;
+    struct p2p_id trusted = keys_peer(1);
+    const struct claim claims[] = {{7, 1, 0}, {7, 1, 0}};
+    struct p2p_search_results results;
+    struct p2p_contents contents;
+
+    assert_int_equal(
+        p2p_known_set(k->identity, &trusted, P2P_TRUST_TRUSTED, NULL, NULL), P2P_OK);
+    claim(&results, claims, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        struct p2p_peer_list *peers = &results.at[i].peers;
+        peers->count = 3000;
+        peers->at = realloc(peers->at, peers->count * sizeof(*peers->at));
+        memset(peers->at, 0, peers->count * sizeof(*peers->at));
+        for (unsigned n = 0; n < peers->count; n++) {
+            peers->at[n].addr = at("10.0.0.1");
+            peers->at[n].id.b[0] = (uint8_t)(i + 1);
+            memcpy(peers->at[n].id.b + 8, &n, sizeof(n));
+        }
+    }
+    results.at[1].peers.at[2999].id = trusted;
+    assert_int_equal(p2p_contents_find(k->identity, &results, "f", &contents), P2P_OK);
+    assert_int_equal(contents.at[0].peers.count, P2P_CONTENT_STRANGERS_MAX + 1);
+    assert_true(p2p_id_equal(&contents.at[0].peers.at[0].id, &trusted));
+    p2p_contents_clear(&contents);
+    p2p_search_results_clear(&results);
+}
+
 int
 main(void)
 {
@@ -258,6 +314,8 @@ main(void)
         cmocka_unit_test(chance_knows_no_prefix),
         cmocka_unit_test(networks_of_the_open_internet),
         WITH_KEYS(a_peer_that_was_met_is_remembered_where_it_was),
+        WITH_KEYS(what_a_peer_did_not_say_itself_counts_as_a_strangers),
+        WITH_KEYS(of_strangers_a_content_keeps_some_and_of_the_known_all),
         WITH_KEYS(trust_decides_what_a_name_means),
         WITH_KEYS(contents_name_their_peers_by_rank),
     };

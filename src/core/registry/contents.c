@@ -217,6 +217,8 @@ add_peers(struct p2p_identity *identity, struct p2p_content *c,
     for (size_t i = 0; i < from->count && err == P2P_OK; i++) {
         const struct p2p_peer_info *peer = &from->at[i];
         enum p2p_rank rank = p2p_peer_info_rank(identity, peer);
+        if (rank == P2P_RANK_NEW && c->ranks[rank] >= P2P_CONTENT_STRANGERS_MAX)
+            continue;
         if (!p2p_id_equal(&peer->id, p2p_identity_id(identity)) &&
             rank != P2P_RANK_BLOCKED && !has_peer(c, before, &peer->id))
             err = p2p_content_add_peer(c, peer, rank);

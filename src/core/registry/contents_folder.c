@@ -17,13 +17,18 @@ struct owners {
 };
 
 static struct owner *
-owner_of(struct owners *owners, const struct p2p_peer_info *peer, enum p2p_rank rank)
+owner_of(struct owners *owners, const struct p2p_peer_info *peer, enum p2p_rank rank,
+         bool *is_full)
 {
     struct owner *grown;
 
+    *is_full = false;
     for (size_t i = 0; i < owners->count; i++)
         if (p2p_id_equal(&owners->at[i].peer.id, &peer->id))
             return &owners->at[i];
+    *is_full = rank == P2P_RANK_NEW && owners->count >= P2P_CONTENT_STRANGERS_MAX;
+    if (*is_full)
+        return NULL;
     grown = realloc(owners->at, (owners->count + 1) * sizeof(*grown));
     if (grown == NULL)
         return NULL;
@@ -56,9 +61,12 @@ add_file(struct p2p_identity *identity, struct owners *owners,
         const struct p2p_id *id = &r->peers.at[i].id;
         enum p2p_rank rank = p2p_peer_info_rank(identity, &r->peers.at[i]);
         struct owner *owner;
+        bool is_full;
         if (rank == P2P_RANK_BLOCKED || p2p_id_equal(id, p2p_identity_id(identity)))
             continue;
-        owner = owner_of(owners, &r->peers.at[i], rank);
+        owner = owner_of(owners, &r->peers.at[i], rank, &is_full);
+        if (is_full)
+            continue;
         if (owner == NULL)
             return P2P_ERR_NOMEM;
         owner->size += r->size;

@@ -4,6 +4,10 @@
 
 #include "p2p/contents.h"
 
+/* Nobody downloads from more, and comparing a hundred thousand with each other would
+ * take minutes. */
+#define P2P_CONTENT_STRANGERS_MAX 2000
+
 /* Its rank, or NEW for one that was asked and did not say what is said about it. */
 enum p2p_rank p2p_peer_info_rank(struct p2p_identity *identity,
                                  const struct p2p_peer_info *peer);

@@ -184,6 +184,7 @@ struct p2p_peers {
     const char *only;  /* NULL: any */
     size_t names_max;  /* of each peer */
     size_t bytes_left; /* of all */
+    size_t count_max;  /* of the list, altogether; 0: no limit */
 };
 /* Adds the valid peers of a JSON array from that registry; only NOMEM is an error. */
 P2P_MUST_CHECK enum p2p_err p2p_peers_take(const struct cJSON *array, size_t registry,

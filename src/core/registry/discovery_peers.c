@@ -251,6 +251,8 @@ p2p_peers_take(const cJSON *array, size_t registry, struct p2p_peers *out)
     cJSON_ArrayForEach(item, array)
     {
         struct p2p_peer_info peer;
+        if (out->count_max > 0 && out->list.count >= out->count_max)
+            break;
         err = parse_peer(item, out, &peer);
         peer.registry = registry;
         if (err == P2P_OK)

@@ -64,9 +64,14 @@ add_group(struct search *search, const struct p2p_search_result *like)
 static enum p2p_err
 join(struct p2p_search_result *group, size_t registry, const cJSON *from)
 {
-    struct p2p_peers peers = {.list = group->peers, .cap = group->peers.count};
-    enum p2p_err err = p2p_peers_take(from, registry, &peers);
+    struct p2p_peers peers = {.list = group->peers,
+                              .cap = group->peers.count,
+                              .count_max = P2P_SEARCH_PEERS_MAX + group->peers.count};
+    enum p2p_err err;
 
+    for (size_t i = 0; i < group->peers.count; i++)
+        peers.count_max -= group->peers.at[i].registry == registry;
+    err = p2p_peers_take(from, registry, &peers);
     group->peers = peers.list;
     p2p_peers_merge(&group->peers);
     return err;

@@ -77,16 +77,39 @@ add_hints(struct asked *peer, const struct p2p_search_results *results)
                 add_address(peer, &results->at[i].peers.at[k].addr);
 }
 
+static int
+compare_known(const void *a, const void *b)
+{
+    const struct p2p_known_peer *x = a, *y = b;
+
+    return memcmp(x->id.b, y->id.b, sizeof(x->id.b));
+}
+
+/* Which of the known ones, sorted, are listed. There may be very many listed ones. */
+static void
+mark_listed(const struct p2p_known_peer *known, size_t count,
+            const struct p2p_search_results *results, bool *listed)
+{
+    for (size_t i = 0; i < results->count; i++)
+        for (size_t k = 0; k < results->at[i].peers.count; k++) {
+            const struct p2p_known_peer like = {.id = results->at[i].peers.at[k].id};
+            const struct p2p_known_peer *found =
+                bsearch(&like, known, count, sizeof(*known), compare_known);
+            if (found != NULL)
+                listed[found - known] = true;
+        }
+}
+
 /* The best ranked ones; of one rank those that are listed, then the last met. */
 static size_t
 rank_known(struct asking *a, const struct p2p_known_peer *known, size_t count,
-           const struct p2p_search_results *results, struct p2p_ranked *ranked)
+           const bool *listed, struct p2p_ranked *ranked)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < count; i++) {
         enum p2p_rank rank = p2p_rank_of(a->identity, &known[i].id);
-        bool is_said = is_listed(results, &known[i].id);
+        bool is_said = listed[i];
         if (rank > (a->ask->only_trusted ? P2P_RANK_TRUSTED : P2P_RANK_MET) ||
             (a->ask->root != NULL && is_said))
             continue;
@@ -104,13 +127,18 @@ choose_peers(struct asking *a, const struct p2p_search_results *results)
 {
     struct p2p_known_peer *known = NULL;
     struct p2p_ranked *ranked = NULL;
+    bool *listed = NULL;
     size_t count = 0;
     enum p2p_err err = p2p_known_list(a->identity, &known, &count);
 
-    if (err == P2P_OK && (ranked = calloc(count + 1, sizeof(*ranked))) == NULL)
+    if (err == P2P_OK && ((ranked = calloc(count + 1, sizeof(*ranked))) == NULL ||
+                          (listed = calloc(count + 1, sizeof(*listed))) == NULL))
         err = P2P_ERR_NOMEM;
-    if (err == P2P_OK)
-        count = rank_known(a, known, count, results, ranked);
+    if (err == P2P_OK && count > 0) {
+        qsort(known, count, sizeof(*known), compare_known);
+        mark_listed(known, count, results, listed);
+        count = rank_known(a, known, count, listed, ranked);
+    }
     for (size_t i = 0; i < count && a->count < P2P_ASK_PEERS_MAX && err == P2P_OK;
          i++) {
         struct asked *peer = &a->peers[a->count++];
@@ -120,6 +148,7 @@ choose_peers(struct asking *a, const struct p2p_search_results *results)
         add_hints(peer, results);
     }
     free(ranked);
+    free(listed);
     free(known);
     return err;
 }
