@@ -25,6 +25,7 @@ SIZES = [0, 1, 1000, 16384, 70_000, 300_000, (1 << 20) + 1, 2_500_000]
 FOLDERS = ["", "", "a/", "b/", "a/c/"]
 NAMES = [f"{folder}{leaf}" for folder in FOLDERS for leaf in ("x", "y.txt", "z.bin", "ä ö.jpg", "w")]
 BAD_NAMES = ["Re: mail", "ends.", "b/aux.c", "a/what:"]
+BAD_LEAVES = {os.path.basename(name) for name in BAD_NAMES}  # also after their folder was renamed
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
@@ -85,14 +86,14 @@ class Machine:
         """What should be shared: name, (root, size)."""
         out = {}
         for name, st in self.files():
-            if name not in BAD_NAMES and st.st_mode & 0o400:
+            if os.path.basename(name) not in BAD_LEAVES and st.st_mode & 0o400:
                 out[name] = self.known[(st.st_ino, st.st_size, st.st_mtime_ns, st.st_ctime_ns)][1:]
         return out
 
     # ---- operations ----
 
     def some(self):
-        there = sorted(name for name, _ in self.files() if name != "keep" and name not in BAD_NAMES)
+        there = sorted(name for name, _ in self.files() if name != "keep" and os.path.basename(name) not in BAD_LEAVES)
         return self.rng.choice(there) if there else None
 
     def data(self):

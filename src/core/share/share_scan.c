@@ -82,10 +82,15 @@ on_other_bytes(struct p2p_share *s, struct p2p_item *item,
     struct p2p_file_state state = *now;
     bool is_same_file = twin && !twin->is_written && !item->is_written;
 
-    if (is_same_file && !is_told)
+    bool is_unchecked = is_same_file && twin->is_unchecked;
+
+    if (is_same_file && (!is_told || is_unchecked))
         state.ctime_ns = twin->facts.state.ctime_ns;
-    if (is_same_file && p2p_pipeline_adopt(s, item, twin, &state))
+    if (is_same_file && p2p_pipeline_adopt(s, item, twin, &state)) {
+        if (is_unchecked)
+            p2p_pipeline_want_check(s, item);
         return;
+    }
     p2p_pipeline_cancel(s, item);
     if (!is_too_fresh(now)) {
         hash_again(s, item, now);
@@ -135,10 +140,11 @@ compare_ready(struct p2p_share *s, struct p2p_item *item,
         on_other_bytes(s, item, now, is_told);
         return;
     }
-    if (change == P2P_FILE_TOUCHED && is_told)
+    bool is_doubtful = item->is_unchecked || (!is_told && s->owner.is_in_doubt);
+    if (change == P2P_FILE_TOUCHED && is_doubtful)
+        p2p_pipeline_want_check(s, item); /* the old ctime stays until then */
+    else if (change == P2P_FILE_TOUCHED && is_told)
         p2p_pipeline_touch(s, item, now->ctime_ns);
-    else if (change == P2P_FILE_TOUCHED && s->owner.is_in_doubt)
-        p2p_pipeline_want_check(s, item);
     p2p_pipeline_want_sha256(s, item);
 }
 
