@@ -77,3 +77,46 @@ def tmpfs(folder, options):
         yield folder
     finally:
         unmount(folder)
+
+
+@contextlib.contextmanager
+def overlay(folder):
+    """A folder whose changes go into an upper layer. The lower one has `lower.txt` and the folder `d`."""
+    layers = folder.with_name(folder.name + "-layers")
+    for name in ("lower/d", "upper", "work"):
+        (layers / name).mkdir(parents=True)
+    (layers / "lower" / "lower.txt").write_bytes(b"lower")
+    folder.mkdir(parents=True)
+    with tmpfs(layers / "disk", "size=64m"):  # overlayfs takes no overlay as its upper layer
+        for name in ("upper", "work"):
+            (layers / "disk" / name).mkdir()
+        options = f"lowerdir={layers}/lower,upperdir={layers}/disk/upper,workdir={layers}/disk/work"
+        result = run("mount -t overlay overlay -o OPTIONS PLACE", OPTIONS=options, PLACE=folder)
+        if result.returncode:
+            pytest.skip(f"overlayfs cannot be mounted here: {result.stderr.strip()}")
+        try:
+            yield folder
+        finally:
+            unmount(folder)
+
+
+@contextlib.contextmanager
+def encrypted(kind, folder):
+    """gocryptfs or encfs, file systems in user space that encrypt names: long ones do not fit."""
+    store = folder.with_name(folder.name + "-store")
+    store.mkdir()
+    folder.mkdir(parents=True)
+    commands = {
+        "gocryptfs": [["-q", "-init", "-extpass", "echo test", store], ["-q", "-extpass", "echo test", store, folder]],
+        "encfs": [["--standard", "--extpass=echo test", store, folder]],
+    }[kind]
+    if shutil.which(kind) is None:
+        pytest.skip(f"{kind} is not installed (scripts/deps.sh test)")
+    for command in commands:
+        result = subprocess.run([kind, *command], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+        if result.returncode:
+            pytest.skip(f"{kind} cannot be mounted here: {(result.stderr or result.stdout).strip()[-200:]}")
+    try:
+        yield folder
+    finally:
+        unmount(folder)

@@ -1,14 +1,16 @@
 """Downloads and uploads on the file systems that people have: what each one takes, and what is said when it does not."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
 
 from conftest import BIN, NO_REGISTRY, environment, wait_until
-from file_systems import KINDS, mounted, tmpfs
+from file_systems import KINDS, encrypted, mounted, overlay, tmpfs
 from getting import visible
 from p2pwire import msg
+from p2pwire.client import Refused
 from p2pwire.server import Server
 
 DATA = os.urandom(3 << 20)
@@ -70,9 +72,9 @@ def test_a_file_that_is_too_large_for_the_file_system(suite, kind, size):
         assert list((disk / ".p2p").iterdir()) == []
 
 
-def launch(suite, disk, server, log):
+def launch(suite, disk, server, log, prefix=()):
     words = [
-        BIN / "p2p", "get", "f.bin", "--output-dir", disk, "--keys-dir", suite.folder / "cli" / "keys",
+        *prefix, BIN / "p2p", "get", "f.bin", "--output-dir", disk, "--keys-dir", suite.folder / "cli" / "keys",
         "--discovery", NO_REGISTRY, "--timeout", "5", "--from", server.where,
     ]  # fmt: skip
     with open(log, "w") as text:
@@ -200,3 +202,69 @@ def test_the_dashboard_says_what_it_waits_for(suite):
         finally:
             suite.stop()
             suite.programs.clear()
+
+
+def test_an_overlay(suite):
+    """Downloads beside and over files of the lower layer, and a peer that shares both layers."""
+    files = {"f.bin": DATA, "d/e": b"e", "lower.txt": b"new"}
+    with Server(files) as server, overlay(suite.folder / "peer" / "shared") as disk:
+        for name in ("f.bin", "d/", "lower.txt"):
+            run = suite.get(name, server, out="peer/shared")
+            assert run.returncode == 0, run.stderr
+        assert (disk / "lower.txt").read_bytes() == b"lower" and (disk / "lower (1).txt").read_bytes() == b"new"
+        assert (disk / "f.bin").read_bytes() == DATA and (disk / "d" / "e").read_bytes() == b"e"
+        peer = suite.peer()
+        try:
+            peer.wait_for("lower.txt")
+            (disk / "lower.txt").write_bytes(b"copied up")
+            with peer.client() as client:
+                wait_until(lambda: fetched(client, "lower.txt") == b"copied up", what="the copy in the upper layer")
+                assert client.fetch("f.bin") == DATA
+        finally:
+            suite.stop()
+            suite.programs.clear()
+
+
+def fetched(client, name):
+    try:
+        return client.fetch(name)
+    except Refused:
+        return None
+
+
+@pytest.mark.parametrize("kind", ["gocryptfs", "encfs"])
+def test_a_file_system_that_encrypts_names(suite, kind):
+    """A name that does not fit when it is encrypted is found out before the first byte; a shorter one works."""
+    files = {"f.bin": DATA, "n" * 230 + ".bin": DATA}
+    with Server(files) as server, encrypted(kind, suite.folder / "disk") as disk:
+        run = suite.get("f.bin", server, out="disk")
+        assert run.returncode == 0, run.stderr
+        assert (disk / "f.bin").read_bytes() == DATA
+        before = len(server.requests)
+        run = suite.get("n" * 230 + ".bin", server, out="disk")
+        if run.returncode == 0:  # gocryptfs keeps long names in a file
+            assert (disk / ("n" * 230 + ".bin")).read_bytes() == DATA
+            return
+        assert run.returncode == 6 and "does not allow the name" in run.stderr, run.stderr
+        assert not any(isinstance(m, msg.Get) for m in server.requests[before:])
+        works = run.stderr.split('--save-as "')[1].split('"')[0]
+        run = suite.get("n" * 230 + ".bin", server, out="disk", more=["--save-as", works])
+        assert run.returncode == 0 and (disk / works).read_bytes() == DATA, run.stderr
+
+
+@pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
+def test_a_quota_is_not_a_full_disk(suite):
+    """It says that the quota is used up, and goes on when there is room. Few kernels of test machines have quotas."""
+    with Server({"f.bin": DATA}) as server:
+        log = suite.folder / "log"
+        strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fallocate:error=EDQUOT:when=1"]
+        getter = launch(suite, suite.folder / "out", server, log, strace)
+        try:
+            wait_until(lambda: "quota" in log.read_text() or getter.poll() is not None, 60, "the cause told")
+            if "ptrace" in log.read_text():
+                pytest.skip("strace cannot trace here")
+            assert "quota" in log.read_text() and "disk is full" not in log.read_text(), log.read_text()
+            assert getter.wait(60) == 0, log.read_text()
+        finally:
+            getter.kill()
+        assert (suite.folder / "out" / "f.bin").read_bytes() == DATA
