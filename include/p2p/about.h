@@ -1,9 +1,7 @@
 /*
- * about - what a device says of itself: a name for people, and its kind.
- *
- * Both are claims. Nobody proves that a device is the one of its name; the id is what
- * is proven. One rule says what a name may be, wherever it comes from. Pure: no file,
- * no socket.
+ * about - the claims of a device about itself: a name for people, and its kind. They
+ * are only claims: the id is proven, the name is not. One rule decides which names are
+ * valid, wherever they come from. Pure: no file, no socket.
  */
 #ifndef P2P_ABOUT_H
 #define P2P_ABOUT_H
@@ -44,9 +42,9 @@ P2P_MUST_CHECK enum p2p_err p2p_about_kind_parse(const char *word,
 /* A number from outside: one that is not known yet becomes UNKNOWN. */
 enum p2p_about_kind p2p_about_kind_of(uint64_t number);
 
-/* Whether a text can be shown to people as it is: UTF-8 without controls, without
- * characters that hide or reorder others, and without spaces at its ends. True for no
- * bytes. */
+/* True if a text can be shown to people unchanged: UTF-8 without control characters,
+ * without characters that hide or reorder others, and without spaces at its ends. Also
+ * true for an empty text. */
 bool p2p_text_is_displayable(const void *text, size_t len);
 
 /* P2P_OK if `name` is a valid name of a device: 1 to P2P_ABOUT_NAME_MAX printable

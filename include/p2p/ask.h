@@ -1,11 +1,10 @@
 /*
- * ask - what trusted and met peers say themselves.
+ * ask - asks trusted and met peers directly.
  *
- * A registry may leave a peer out, list it elsewhere, or state contents in its name. So
- * trusted and met peers are asked directly, all at once: where they were met, where a
- * registry lists them, and where they announce themselves on the local network. What
- * they answer counts as theirs; what a registry says about one that does not answer is
- * hearsay. Thread-safe.
+ * A registry may leave a peer out, list it with a wrong address, or claim contents for
+ * it. So trusted and met peers are asked directly, all at once: at the addresses where
+ * they were met, where a registry lists them, and where they announce themselves on the
+ * local network. Only their own answers count as theirs. Thread-safe.
  */
 #ifndef P2P_ASK_H
 #define P2P_ASK_H
@@ -26,7 +25,8 @@ extern "C" {
 struct p2p_ask {
     /* One of these. */
     const char *name;              /* which file this is */
-    const struct p2p_digest *root; /* what they call it; those listed are not asked */
+    const struct p2p_digest *root; /* finds its name; peers that are listed are not
+                                    * asked */
     const char *text;              /* files whose names contain it, case aside */
 
     /* May be NULL: with `name`, where registries have not shown all peers, they are
@@ -37,10 +37,10 @@ struct p2p_ask {
     uint64_t timeout_ms; /* for each of them, at most two seconds */
 };
 /*
- * Asks, and joins what they say to `results`. With `name` or `text`, a peer that
- * answers takes back all that `results` say about it and these names, and one that does
- * not is marked as `unproven` there. Costs nothing where nobody is trusted or met.
- * NOMEM.
+ * Asks the peers and adds their answers to `results`. With `name` or `text`, the answer
+ * of a peer replaces everything that `results` state about it and these names; a peer
+ * that does not answer is marked as `unproven`. Returns at once if no peer is trusted
+ * or met. NOMEM.
  */
 P2P_MUST_CHECK enum p2p_err p2p_ask_known(struct p2p_identity *identity,
                                           const struct p2p_ask *ask,

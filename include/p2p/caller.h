@@ -30,21 +30,20 @@ enum p2p_caller {
 
 /*
  * `ours` and `theirs` are the two addresses of an established TCP connection, as
- * getsockname and getpeername give them at our end. SAME_USER when all of this holds:
+ * getsockname and getpeername give them at our end. SAME_USER if all of this is true:
  *
  * - Both addresses are loopback addresses, and the other end belongs to our effective
- * uid.
+ *   uid.
  * - This process and the one that holds the other end run under no system unit.
  * - Neither a process that holds the other end nor any of its ancestors, up to the
- * leader of its session, listens for TCP or is a carrier of other people's connections
- * (ssh, socat, cloudflared, ...). In a service of the user's systemd this goes on to
- * the first process of the service. In session 0, which has no leader, it ends below
- * the first process of the machine or container. Above the leader only carriers that
- * start programs count.
+ *   leader of its session, listens for TCP or is known to carry connections of others
+ *   (ssh, socat, cloudflared, ...). In a service of the user's systemd, the check
+ *   continues to the first process of the service. In session 0, which has no leader,
+ *   it ends below the first process of the machine or container. Above the leader, only
+ *   carriers that start programs count.
  *
  * A process that cannot be read counts against the caller, and so does a hidden /proc.
- * `reason` (may be NULL) gets a sentence for the log, `cap` bytes at most. The question
- * takes a few milliseconds: ask once for each connection.
+ * `reason` (may be NULL) gets a sentence for the log.
  */
 enum p2p_caller p2p_caller_check(const struct sockaddr *ours,
                                  const struct sockaddr *theirs, char *reason,

@@ -42,9 +42,9 @@ void p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identi
 struct p2p_peer_info {
     struct p2p_id id;
     struct p2p_addr addr;
-    struct p2p_about about; /* what it says of itself, as the registry states it */
+    struct p2p_about about; /* its claims about itself, as the registry states them */
     bool verified;          /* its registration was signed */
-    bool unproven;          /* it was asked itself (ask.h) and did not say so */
+    bool unproven;          /* it was asked directly (ask.h) and did not confirm this */
     uint64_t last_seen_s;   /* 0: not said */
     size_t registry;        /* the registries that list it */
     char **files;           /* checked names; owned by the list; may be incomplete */
@@ -61,14 +61,15 @@ void p2p_peer_list_clear(struct p2p_peer_list *list);
 void p2p_peer_info_clear(struct p2p_peer_info *peer);
 
 /*
- * All peers, by id; those that share exactly `name`; those that have `root`. Sources,
- * and the peers of a search result, come from each registry in turn, and of one
- * registry in an order of chance: the first few are some of each, however many one
- * registry makes up, and no id comes first by its digits. rank.h says who of them is
- * asked. UNREACHABLE when no registry answers.
+ * Three lists: all peers, sorted by id; the peers that share exactly `name`; the peers
+ * that have `root`. Sources, and the peers of a search result, are taken from each
+ * registry in turn. Those of one registry are in random order: however many peers one
+ * registry invents, the first few come from all registries, and no peer comes first
+ * because of its id. rank.h decides which of them are asked. UNREACHABLE if no registry
+ * answers.
  *
- * Of all peers only the first P2P_PEER_NAMES_KEPT names of each are kept, together at
- * most P2P_NAMES_BYTES_MAX bytes; of sources the name that was asked for.
+ * Of all peers, only the first P2P_PEER_NAMES_KEPT names of each are kept, in total at
+ * most P2P_NAMES_BYTES_MAX bytes; of sources, only the requested name.
  */
 #define P2P_PEER_NAMES_KEPT 100
 #define P2P_NAMES_BYTES_MAX (4u * 1024 * 1024)
@@ -142,17 +143,18 @@ struct p2p_reg {
     size_t count;
 };
 /*
- * Registers at every registry that does not have this state yet: signed, as a delta
- * where the registry has the state before; falls back to a whole one, and to the
- * documented unsigned form where a registry does not know signatures. Does nothing
- * where all is told and the signature has more than half of its time left. Long lists
- * go out in several requests. P2P_OK when at least one registry has it all. `force`:
- * whole, everywhere.
+ * Registers with every registry that does not have this state yet. Registrations are
+ * signed. A registry that has the state before gets a delta; if that fails, it gets the
+ * whole list. A registry that does not support signatures gets the documented unsigned
+ * form. Does nothing if all registries are up to date and more than half of the
+ * signature's time is left. Long lists are sent in several requests. P2P_OK if at least
+ * one registry has everything. `force`: sends the whole list to all registries.
  *
- * seq is the clock in ms or the last one + 1, whichever is more. Whatever a registry
- * says it has, it is raised no further than 60 s ahead of this clock: else one registry
- * could make this peer sign what freezes its record at the others. A registry whose
- * clock is behind gets a seq by that clock. expires_at is by the registry's clock.
+ * seq is the clock in ms or the last one + 1, whichever is higher. A registry's answer
+ * can raise it at most 60 s above this clock; otherwise one registry could make this
+ * peer sign a number that blocks its later registrations at the others. A registry
+ * whose clock is behind gets a seq of that clock. expires_at follows the registry's
+ * clock.
  */
 P2P_MUST_CHECK enum p2p_err
 p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force);

@@ -1,26 +1,28 @@
 /*
- * download - fetches one file (or one folder) from any number of sources, verified.
+ * download - downloads one file (or one folder) from any number of sources and verifies
+ * it.
  *
- * Who is asked is decided by trust (rank.h): peers that are trusted first, then those
- * that were met, then others in an order of chance, few of one network. Where no root
- * is given, what the best of them says the name means is fetched. The plan over all
- * sources: which chunk is asked from whom, with request windows from measured rate and
- * round trip, connections added while they help, slow, dead and lying sources named and
- * dropped, endgame, each chunk checked against the layer before it counts, the
- * whole-file SHA-256 on its own thread behind the write frontier, progress in the
- * journal so that nothing is lost. Nothing appears under the wanted name before
+ * Trust decides which peers are asked (rank.h): trusted peers first, then those that
+ * were met, then others in random order, only a few of one network. Without a root, the
+ * best of them decides which content the name means. One plan covers all sources: which
+ * chunk is requested from which source. Request windows follow the measured rate and
+ * round trip, and connections are added while they help. Slow, dead and lying sources
+ * are reported and dropped. Each chunk is checked against the layer before it counts. A
+ * thread of its own computes the SHA-256 of the whole file. A journal keeps the
+ * progress, so that nothing is lost. Nothing appears under the wanted name before
  * everything is verified and flushed.
  *
- * A folder (a name that ends in '/') is every file beneath it: small ones whole, many
- * in flight, published in batches; large ones one after the other as downloads of their
- * own. What is there already with the same content is left alone, so an interrupted
- * folder goes on when it is asked for again.
+ * A folder (a name that ends in '/') means every file in it: small ones are downloaded
+ * whole, many at a time, and published in batches; large ones are downloaded one after
+ * the other, each with a journal. Existing files with the same content are left alone,
+ * so a repeated request resumes an interrupted folder.
  *
- * Protocol 1 has no tree: one source at a time, no folders, no resume; the whole file's
- * SHA-256 decides.
+ * Protocol 1 has no tree: one source at a time, no folders, no resume; only the whole
+ * file's SHA-256 is checked.
  *
- * A download runs in threads of its own; the calls here are thread-safe. Callbacks come
- * from those threads, one at a time, and may call anything here but p2p_download_free.
+ * A download has its own threads; the functions here are thread-safe. Callbacks come
+ * from those threads, one at a time, and may call every function here except
+ * p2p_download_free.
  */
 #ifndef P2P_DOWNLOAD_H
 #define P2P_DOWNLOAD_H

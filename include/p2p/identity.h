@@ -1,12 +1,13 @@
 /*
- * identity - who this machine is, and whom it knows.
+ * identity - the identity of this machine, and the peers that it knows.
  *
- * A keys directory (0700) holds `private_key.pem` (PKCS#8, 0600, optionally with a
- * passphrase), `public_key.pem` and `known_peers` (0600). The key pair is made at first
- * start. Peer id = hex SHA-256 of the public PEM. A private key that others can read is
- * refused with a text that names the command. known_peers: one line a peer, replaced as
- * a whole (written aside, flushed, renamed), shared by all programs of this directory
- * (locked while it is changed, read again when it changed). Thread-safe.
+ * A keys directory (0700) contains `private_key.pem` (PKCS#8, 0600, optionally with a
+ * passphrase), `public_key.pem` and `known_peers` (0600). The key pair is created at
+ * the first start. The peer id is the hex SHA-256 of the public PEM. A private key that
+ * other users can read is refused, with a message that names the command to run.
+ * known_peers has one line per peer. It is replaced as a whole (a temporary file is
+ * written, flushed and renamed), and all programs of this directory share it: it is
+ * locked during changes, and read again after a change. Thread-safe.
  */
 #ifndef P2P_IDENTITY_H
 #define P2P_IDENTITY_H
@@ -46,12 +47,12 @@ enum p2p_passphrase_source {
 enum p2p_passphrase_source p2p_passphrase_source(void);
 
 /*
- * Opens the directory, making it and the key pair when `create` (NOT_FOUND otherwise);
- * of programs that start at once one makes the pair and the others find it. KEY_FILE:
- * unreadable, not RSA-2048, readable by others, or in a directory that others can write
- * to; PASSPHRASE. A new key gets the passphrase when one of the sources above but the
- * terminal is set. `why` (may be NULL) gets a sentence that says what to do, cap bytes
- * at most.
+ * Opens the directory. With `create`, makes it and the key pair if they are missing
+ * (NOT_FOUND otherwise); if several programs start at once, one makes the pair and the
+ * others find it. KEY_FILE: unreadable, not RSA-2048, readable by others, or in a
+ * directory that others can write to; PASSPHRASE. A new key gets a passphrase if one of
+ * the sources above, except the terminal, is set. `why` (may be NULL) gets a sentence
+ * that tells what to do, at most cap bytes.
  */
 P2P_MUST_CHECK enum p2p_err p2p_identity_open(const char *keys_dir, bool create,
                                               p2p_passphrase_fn *passphrase, void *arg,
@@ -68,8 +69,8 @@ p2p_identity_key(const struct p2p_identity *identity); /* borrowed */
 const struct p2p_id *p2p_identity_id(const struct p2p_identity *identity);
 const char *
 p2p_identity_id_hex(const struct p2p_identity *identity); /* 64 digits, NUL */
-/* What this device says of itself to the peers it connects to (INFO). At first it has
- * no name. Copied. */
+/* The claims of this device about itself for the peers that it connects to (INFO). At
+ * first it has no name. Copied. */
 void p2p_identity_set_about(struct p2p_identity *identity,
                             const struct p2p_about *about);
 /* As p2p_identity_set_about, the other way. */
@@ -143,22 +144,22 @@ P2P_MUST_CHECK enum p2p_err p2p_known_list(struct p2p_identity *identity,
                                            struct p2p_known_peer **out, size_t *count);
 
 /*
- * Client side, before data flows: may the peer that answers at `address` be `id`?
- * `expected` (may be NULL) is the id asked for: another one is WRONG_PEER. Unless it is
- * the user who gave it (`by_user`), an address that is remembered with another id is
- * KEY_CHANGED. Writes nothing, so that what is listed may be judged as well. Only a
- * peer that was met before may turn up there when a registry says so: addresses are
- * given to others, and its key is the one remembered. A blocked peer is NOT_ALLOWED.
- * P2P_OK says nothing is against it; call p2p_known_met once it has proven itself.
+ * Client side, before data is transferred: checks whether the peer at `address` may
+ * have the id `id`. `expected` (may be NULL) is the requested id; another one is
+ * WRONG_PEER. KEY_CHANGED: another id is remembered for the address, unless the user
+ * gave the id (`by_user`). A peer that was met before is accepted at a new address that
+ * a registry tells, because addresses are reassigned and its key is the remembered one.
+ * NOT_ALLOWED: the peer is blocked. Changes nothing, so it can also be used for lists.
+ * After P2P_OK, call p2p_known_met when the peer has proven its identity.
  */
 P2P_MUST_CHECK enum p2p_err p2p_known_check(struct p2p_identity *identity,
                                             const char *address,
                                             const struct p2p_id *expected, bool by_user,
                                             const struct p2p_id *id);
-/* The same for a place with two addresses: the one that was asked for (for example a
- * name) and the one that was reached (getpeername). Each may be NULL. The peer that is
- * remembered for the first one decides; if there is none, the peer that is remembered
- * for the second one. */
+/* The same for a place with two addresses: the requested one (for example a name) and
+ * the one that was reached (getpeername). Each may be NULL. The peer that is remembered
+ * for the first one decides; if there is none, the peer that is remembered for the
+ * second one. */
 struct p2p_place {
     const char *asked, *reached;
 };
@@ -167,30 +168,30 @@ P2P_MUST_CHECK enum p2p_err p2p_known_check_place(struct p2p_identity *identity,
                                                   const struct p2p_id *expected,
                                                   bool by_user,
                                                   const struct p2p_id *id);
-/* After KEY_CHANGED, and once the peer has proven its key: notes it as PENDING at the
- * address that is remembered for another peer, so that `p2p peers trust ID` can accept
- * it. A peer that is remembered already is not changed. NOT_FOUND: no peer is
- * remembered for the place. */
+/* Call it after KEY_CHANGED, when the peer has proven its key: stores the peer as
+ * PENDING at the address that is remembered for another peer, so that `p2p peers trust
+ * ID` can accept it. A known peer is not changed. NOT_FOUND: no peer is remembered for
+ * the place. */
 P2P_MUST_CHECK enum p2p_err p2p_known_note_newcomer(struct p2p_identity *identity,
                                                     const struct p2p_place *where,
                                                     const struct p2p_id *id);
-/* Remembers a proven peer that the user meant to deal with: new ones as SEEN, and that
- * `protocol` has worked. `address` may be NULL; a new one is added and the one met
- * longest ago makes room, but one that is remembered for another peer stays with that
- * one. NOT_ALLOWED: blocked. TOO_LARGE: the list is full; nobody who was met or decided
- * about makes room. Cheap when nothing is new: the file is written at most once an hour
+/* Remembers a proven peer that the user wanted to connect to, a new one as SEEN, and
+ * stores that `protocol` has worked. `address` may be NULL. A new address is added and
+ * replaces the oldest one, but an address that is remembered for another peer stays
+ * with that peer. NOT_ALLOWED: blocked. TOO_LARGE: the list is full of peers that were
+ * met or decided about. Cheap without news: the file is written at most once an hour
  * for a peer. */
 P2P_MUST_CHECK enum p2p_err p2p_known_met(struct p2p_identity *identity,
                                           const char *address, const struct p2p_id *id,
                                           uint8_t protocol);
-/* What the proven peer says of itself. NOT_FOUND, and nothing is written: it is not in
- * the list. Cheap when it says the same as before. */
+/* Stores the claims of a proven peer about itself. NOT_FOUND, and nothing is written:
+ * it is not in the list. Cheap if they did not change. */
 P2P_MUST_CHECK enum p2p_err p2p_known_claim(struct p2p_identity *identity,
                                             const struct p2p_id *id,
                                             const struct p2p_about *claim);
-/* `p2p peers trust|block|forget`. NULL name or address: as it is. TRUSTED also moves
- * its addresses from a former id to this one. USAGE: a name or an address that cannot
- * stand in the file. TOO_LARGE: the list is full; forget some. */
+/* For `p2p peers trust|block|forget`. A NULL name or address stays unchanged. TRUSTED
+ * also moves its addresses from a former id to this one. USAGE: the file cannot store
+ * the name or the address. TOO_LARGE: the list is full; forget some peers. */
 P2P_MUST_CHECK enum p2p_err p2p_known_set(struct p2p_identity *identity,
                                           const struct p2p_id *id, enum p2p_trust trust,
                                           const char *name, const char *address);

@@ -51,12 +51,11 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_check_room(const struct p2p_root *downlo
                                                    const struct p2p_journal_info *info);
 
 /*
- * Opens the journal of (root, size), resuming one that is there, or makes one. Locked:
- * a second opening of the same gets BUSY. Reserves the first space (DISK_FULL when the
- * whole does not fit: nothing is left behind that was not there). `layer`
- * (geometry.count hashes, already checked against the root) is copied. NULL layer
- * (protocol 1: chunks cannot be checked): nothing is resumed, every opening begins with
- * no chunk.
+ * Opens the journal of (root, size), or creates one. It is locked: BUSY if it is open
+ * already. Reserves the first space. DISK_FULL: the whole file does not fit; then
+ * everything that was created is removed again. `layer` (geometry.count hashes, already
+ * checked against the root) is copied. With a NULL layer (protocol 1: chunks cannot be
+ * checked), nothing is resumed, and every opening begins without chunks.
  */
 P2P_MUST_CHECK enum p2p_err p2p_journal_open(const struct p2p_root *downloads,
                                              const struct p2p_journal_info *info,

@@ -45,8 +45,9 @@
 /* Files of one shared folder. */
 #define P2P_SHARE_FILES_MAX 1000000
 
-/* Remembered peers in total, and those of them that wait for the user's decision.
- * Strangers cause entries of the latter kind, so these must not push out the others. */
+/* The maximum number of known peers, and of those that wait for the user's decision.
+ * Unknown peers cause entries of the second kind, so these must not push out the
+ * others. */
 #define P2P_KNOWN_PEERS_MAX         10000
 #define P2P_KNOWN_PEERS_PENDING_MAX 256
 /* Places that are reserved for peers that the user has decided about. */

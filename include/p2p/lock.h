@@ -59,9 +59,9 @@
 extern "C" {
 #endif
 
-/* For p2p_rwlock_init: makes a pthread_rwlock_t, a type that strict C11 does not know.
- * Writers go first: readers that come one after another do not keep a writer waiting.
- * So a thread must not take the lock for reading twice. */
+/* For p2p_rwlock_init: initializes a pthread_rwlock_t, a type that strict C11 does not
+ * know. Writers have priority: a stream of readers does not keep a writer waiting. So a
+ * thread must not take the lock for reading twice. */
 void p2p_rwlock_prepare(void *rwlock);
 
 #ifdef __cplusplus

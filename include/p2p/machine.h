@@ -1,6 +1,6 @@
 /*
- * machine - what this machine says of itself unless its owner says otherwise. Reads
- * files of the system: call before a sandbox closes.
+ * machine - the name and kind of this machine, unless its owner sets them. Reads system
+ * files: call it before a sandbox closes.
  */
 #ifndef P2P_MACHINE_H
 #define P2P_MACHINE_H
@@ -18,9 +18,9 @@ enum p2p_about_kind p2p_machine_kind(void);
 enum p2p_about_kind p2p_machine_kind_of_chassis(unsigned type);
 
 /*
- * From the options --name and --device-kind; NULL for what was not given. Without a
- * name it is the host's name, or "" when that cannot be shown. USAGE: one of the
- * options has a wrong value; `why` (cap bytes) says which and what to do.
+ * Uses the options --name and --device-kind; NULL if one is not set. Without a name,
+ * the host's name is used, or "" if that cannot be shown. USAGE: one of the options is
+ * invalid; `why` (cap bytes) tells which one and what to do.
  */
 P2P_MUST_CHECK enum p2p_err p2p_machine_about(const char *name, const char *kind,
                                               struct p2p_about *out, char *why,

@@ -99,8 +99,8 @@ struct p2p_msg_error {
     uint16_t code;
     struct p2p_text text;
 };
-/* INFO? and INFO: what the sender says of itself. The name passes
- * p2p_about_name_check, or is empty; the version is such a text, too. */
+/* INFO? and INFO: the claims of the sender about itself. The name passes
+ * p2p_about_name_check, or is empty; the version has the same kind of text. */
 struct p2p_msg_info {
     uint8_t kind;      /* enum p2p_about_kind; a later one may be unknown here */
     uint32_t features; /* of P2P_FEATURE_...; unknown bits mean nothing */
@@ -237,8 +237,8 @@ struct p2p_registration {
     uint16_t port;
     const struct p2p_reg_entry *entries; /* sorted by name, bytewise */
     uint32_t count;
-    /* Of the second signature only: enum p2p_about_kind, and further addresses
-     * (HOST:PORT), with a space between two. */
+    /* Only in the second signature: enum p2p_about_kind, and additional addresses
+     * (HOST:PORT), separated by a space. */
     uint8_t kind;
     struct p2p_text name, addresses;
 };

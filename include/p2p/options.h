@@ -1,18 +1,19 @@
 /*
- * options - how every program takes its settings: flag > environment > file > default.
+ * options - reads the settings of every program: flag > environment > file > default.
  *
- * A program describes its options once, in a table; the same table parses the command
+ * A program describes its options once, in a table. The same table parses the command
  * line (`--name value`, `--name=value`, `--flag`, `--no-flag`, `--` ends options), the
- * environment (`P2P_<NAME>`, '-' as '_'; lists separated by spaces), the INI file named
- * by `--config` (`name = value` lines, `#` and `;` comments), and prints --help.
+ * environment (`P2P_<NAME>`, '-' as '_'; lists separated by spaces) and the INI file
+ * named by `--config` (`name = value` lines, `#` and `;` comments), and prints --help.
  * In the file, lines before the first `[section]` are for all programs, `[p2p-peer]` is
- * for that one, `[p2p]` for all commands and `[p2p get]` for one. What can have no
- * effect is USAGE: a section of no program, a name that no program has, in its own
- * section a name that it does not have itself; a variable whose name is nearly that of
- * an option. `no-flag = yes` and `P2P_NO_FLAG=1` are `--no-flag`. Every program has
- * --help, --version, --config, --log-level (applied by p2p_log_init). Values are
- * checked when they are parsed; the message names the option, the value, and what would
- * be right. Call before threads start.
+ * for that one, `[p2p]` for all commands and `[p2p get]` for one.
+ *
+ * A setting that can have no effect is USAGE: a section of no program, a name that no
+ * program has, in its own section a name that the program does not have, or a variable
+ * whose name resembles that of an option. `no-flag = yes` and `P2P_NO_FLAG=1` mean
+ * `--no-flag`. Every program has --help, --version, --config, --log-level (applied by
+ * p2p_log_init). Values are checked when they are parsed; the message names the option,
+ * the value, and valid values. Call before threads start.
  */
 #ifndef P2P_OPTIONS_H
 #define P2P_OPTIONS_H
@@ -31,8 +32,8 @@ extern "C" {
 
 enum p2p_option_kind {
     P2P_OPT_TEXT,   /* const char * ; borrows argv, environment or the options object */
-    P2P_OPT_WORD,   /* the same, but from the command line only: what a setting of this
-                       name in the file or the environment says is for others */
+    P2P_OPT_WORD,   /* the same, but from the command line only: in the file or the
+                     * environment, this name belongs to other programs */
     P2P_OPT_LIST,   /* struct p2p_option_list; repeatable; replaces the default */
     P2P_OPT_FLAG,   /* bool */
     P2P_OPT_NUMBER, /* uint64_t, plain */
@@ -67,10 +68,10 @@ struct p2p_option_set {
 struct p2p_options_text;
 
 /*
- * Fills `target` (already holding the defaults). `argv` is reordered so that arguments
- * come first: `*arguments` of them at argv[1..]. P2P_OK: go on. CANCELLED: --help or
- * --version was printed on stdout: exit 0. USAGE: a message was printed on stderr:
- * exit 2.
+ * Fills `target`, which contains the defaults. `argv` is reordered so that arguments
+ * come first: `*arguments` of them at argv[1..]. P2P_OK: continue. CANCELLED: --help or
+ * --version was printed on stdout: exit 0. USAGE: a message was printed on stderr: exit
+ * 2.
  */
 P2P_MUST_CHECK enum p2p_err p2p_options_parse(const struct p2p_option_set *set,
                                               void *target, int argc, char **argv,
@@ -80,11 +81,11 @@ P2P_MUST_CHECK enum p2p_err p2p_options_parse(const struct p2p_option_set *set,
  * p2p_options_parse. Returns USAGE. */
 enum p2p_err p2p_options_refuse(const char *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Where a text or an entry of a list was given, for the beginning of such a message:
+/* Where a text or an entry of a list was set, for the beginning of such a message:
  * "--limit-rate", "P2P_LIMIT_RATE" or "p2p.conf:3: limit-rate". `value` is the pointer
  * in the target. Borrowed from `text`. */
 const char *p2p_options_place(const struct p2p_options_text *text, const char *value);
-/* Whether refusals are log lines: nobody types options while a daemon runs. */
+/* True if errors are logged instead of printed: for a running daemon. */
 void p2p_options_refuse_in_log(bool in_log);
 /* The file that was read: that of --config or the one in the home. NULL: none. Borrowed
  * from `text`. */

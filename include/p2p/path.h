@@ -79,10 +79,10 @@ P2P_MUST_CHECK enum p2p_err p2p_root_walk_folder(const struct p2p_root *root,
                                                  const struct p2p_walk *how,
                                                  size_t *skipped);
 
-/* The program's own files, in `.p2p/` beneath the root (made at need, 0700; PERMISSION
- * when it is a link or belongs to somebody else). `name` is the program's (not from
- * outside): one part, no leading dot. flags as open(2), new files have mode 0600, links
- * are not followed. */
+/* The program's own files, in `.p2p/` beneath the root (created when needed, 0700;
+ * PERMISSION if it is a link or belongs to another user). `name` is chosen by the
+ * program (never from outside): one part, no leading dot. flags as in open(2); new
+ * files have mode 0600; links are not followed. */
 P2P_MUST_CHECK enum p2p_err p2p_root_open_private(const struct p2p_root *root,
                                                   const char *name, int flags, int *fd);
 /* Removes a private file. NOT_FOUND. */
@@ -101,8 +101,8 @@ void p2p_root_sweep_aside(const struct p2p_root *root, const char *name);
 
 /* The path of a private file for libraries that want one (SQLite): where the held
  * directory is now, with no link in it, so that the library can be told to follow none.
- * `out` holds `cap` bytes, PATH_MAX is enough. AWAY: it has no path, its file system was
- * unmounted. */
+ * `out` holds `cap` bytes, PATH_MAX is enough. AWAY: it has no path, its file system
+ * was unmounted. */
 P2P_MUST_CHECK enum p2p_err p2p_root_private_path(const struct p2p_root *root,
                                                   const char *name, char *out,
                                                   size_t cap);
@@ -117,14 +117,14 @@ enum p2p_on_conflict {
 };
 
 /*
- * Puts the private file in place under a public name: fsync of the file is the
- * caller's; link or rename without ever replacing (unless OVERWRITE), then fsync of the
- * directories. Folders in `name` are made. The file gets the mode that the umask gives
- * new files, never executable. RENAME picks `name (1).ext`, `name (2).ext`, ...
- * (`.tar.gz` counts as one extension; too long names are cut between characters);
- * `stored` (P2P_NAME_MAX + 1 bytes) gets the name that was used. EXISTS with FAIL, and
- * with OVERWRITE when a folder has the name. IN_THE_WAY: a file or a link stands where
- * a folder is needed. OTHER_DISK, TARGET_NAME: as p2p_probe_name says beforehand.
+ * Gives the private file a public name. The caller has called fsync for the file.
+ * Renames or links it, never replacing a file (unless OVERWRITE), then calls fsync for
+ * the directories. Creates folders in `name`. The file gets the mode that the umask
+ * gives new files, never executable. RENAME chooses `name (1).ext`, `name (2).ext`, ...
+ * (`.tar.gz` counts as one extension; names that are too long are cut between
+ * characters); `stored` (P2P_NAME_MAX + 1 bytes) gets the final name. EXISTS with FAIL,
+ * and with OVERWRITE if a folder has the name. IN_THE_WAY: a file or a link has the
+ * name of a folder that is needed. OTHER_DISK, TARGET_NAME: see p2p_probe_name.
  */
 P2P_MUST_CHECK enum p2p_err p2p_root_publish(const struct p2p_root *root,
                                              const char *private_name, const char *name,

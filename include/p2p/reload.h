@@ -1,11 +1,11 @@
 /*
- * reload - the options of a daemon while it runs: read again, compared with those in
- * use, and passed on to the process that serves (guardian.h).
+ * reload - reads the options of a running daemon again, compares them with the current
+ * ones, and passes changes on to the serving process (guardian.h).
  *
- * The flags and the environment are those of the start, so what changes comes from the
- * file of --config. `live` options take effect in the running process, `fixed` ones
- * need a restart of the program, and for all others a new process has to serve. When
- * anything in the file is wrong, nothing changes. One thread.
+ * The flags and the environment are those of the start, so changes come from the file
+ * of --config. `live` options take effect in the running process, `fixed` ones need a
+ * restart of the program, and all others need a new serving process. If anything in the
+ * file is wrong, nothing changes. One thread.
  */
 #ifndef P2P_RELOAD_H
 #define P2P_RELOAD_H
@@ -31,7 +31,8 @@ struct p2p_reload {
     /* Parses everything as at the start, into a struct of `size` bytes. */
     enum p2p_err (*parse)(void *arg, void *fresh, struct p2p_options_text **text);
     void *arg;
-    /* What was in use before the change that still has to prove itself; NULL: none. */
+    /* The former settings, as long as a new process has not become ready; NULL: none.
+     */
     void *former;
     struct p2p_options_text *former_text;
 };
@@ -45,18 +46,18 @@ struct p2p_reload_news {
 };
 
 /*
- * Reads all options again. P2P_OK: the target has what is new, except for fixed
- * options, and a log line names what changed and what cannot. Anything else: nothing
- * changed, and a log line says why.
+ * Reads all options again. P2P_OK: the target has the new settings, except for fixed
+ * options, and a log line names what changed and what cannot change. Any error: nothing
+ * changed, and a log line tells the reason.
  */
 P2P_MUST_CHECK enum p2p_err p2p_reload_read(struct p2p_reload *s,
                                             struct p2p_reload_news *news);
 
-/* In the process that serves: sets live options from `live`. False: a line is wrong,
- * and those after it were not read. */
+/* In the serving process: sets live options from `live`. False: a line is wrong, and
+ * the lines after it were not read. */
 bool p2p_reload_take(struct p2p_reload *s, const char *live);
 
-/* A new process serves with the settings: the former ones are forgotten. */
+/* A new process serves with the new settings: the former ones are dropped. */
 void p2p_reload_accept(struct p2p_reload *s);
 /* It could not: the former ones are in use again. False: there are none. */
 bool p2p_reload_go_back(struct p2p_reload *s);

@@ -14,12 +14,12 @@
 extern "C" {
 #endif
 
-/* Blocks SIGTERM, SIGINT, SIGHUP and ignores SIGPIPE; p2p_hardening_begin, and
- * as many descriptors as may be. The umask stays the user's: it decides who may read
- * fetched files, and what is secret is made 0600 where it is made. Call first in main,
- * before any thread starts. SIGINT stays ignored when it was ignored by the parent: so
- * a script that starts daemons with `&` gets the Ctrl-C alone and stops them in its own
- * order. */
+/* Blocks SIGTERM, SIGINT and SIGHUP, ignores SIGPIPE, calls p2p_hardening_begin, and
+ * allows as many descriptors as possible. The user's umask is kept, because it decides
+ * which users may read downloaded files; secret files are created with mode 0600. Call
+ * it first in main, before any thread starts. SIGINT stays ignored if the parent
+ * ignored it: so a script that starts daemons with `&` gets Ctrl-C alone and stops them
+ * in its own order. */
 void p2p_service_begin(void);
 
 /* True if this program may open as many files as a daemon needs; otherwise logs the
@@ -29,16 +29,16 @@ bool p2p_service_has_descriptors(void);
  * daemons. */
 void p2p_service_say_no_listener(enum p2p_err err, const char *host, unsigned port);
 
-/* Prints `ready <program> <format...>` on stdout (flushed) and tells systemd (when
+/* Prints `ready <program> <format...>` on stdout (flushed) and notifies systemd (if
  * built with it). */
 void p2p_service_ready(const char *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Whether a SIGHUP says that the terminal of this program has gone (`code` and `pid` as
- * in its siginfo), and is no request to read the settings again: it had one at the
- * start, has none now, and the signal came from the kernel, from the session's leader
- * (a shell that passes it on) or from the process that started it. Never after nohup.
- */
+/* True if a SIGHUP means that the program's terminal was closed (`code` and `pid` are
+ * from its siginfo), and not that the settings must be read again: the program had a
+ * terminal at the start and has none now, and the signal came from the kernel, from the
+ * session's leader (a shell that passes it on) or from the process that started it.
+ * Never after nohup. */
 bool p2p_service_has_lost_terminal(int code, int pid);
 
 /* The action of SIGHUP while p2p_service_wait waits, on its thread; NULL: none. */

@@ -1,16 +1,17 @@
 /*
- * session - sealing and opening records once a handshake is done (PROTOCOL.md,
- * "Records", and protocol 1's frames). Bytes in, bytes out: no socket, no clock, and
- * the caller gives the nonces (p2p_random in the programs, fixed ones in tests).
+ * session - encrypts and decrypts records after the handshake (PROTOCOL.md, "Records",
+ * and protocol 1's frames). Bytes in, bytes out: no socket, no clock, and the caller
+ * passes the nonces (p2p_random in the programs, fixed ones in tests).
  *
- * Protocol 2: a key per direction; AAD = sender, epoch, seq; counters live beside the
- * key they belong to and are never reset, so a record can be opened once and in order
- * only. Rekeying: a sender must send REKEY when p2p_direction_wants_rekey says so.
- * Protocol 1: one key both ways, no AAD; nonces of both directions are remembered and a
- * repeat is refused. After P2P_FRAME1_NONCES_MAX frames there are no more.
- * Any AUTH, MALFORMED or PROTOCOL from here ends the connection. Sending and receiving
- * may be done by two threads of a protocol 2 session at the same time, one for each
- * direction.
+ * Protocol 2 has one key per direction; AAD = sender, epoch, seq. Each key has a
+ * counter that is never reset, so each record can be decrypted only once and in order.
+ * Rekeying: a sender must send REKEY when p2p_direction_wants_rekey is true. Protocol 1
+ * has one key for both directions and no AAD; the nonces of both directions are
+ * remembered, and a repeated one is refused. After P2P_FRAME1_NONCES_MAX frames, no
+ * more are possible.
+ *
+ * Every AUTH, MALFORMED or PROTOCOL error here ends the connection. In protocol 2, one
+ * thread may send while another one receives.
  */
 #ifndef P2P_SESSION_H
 #define P2P_SESSION_H

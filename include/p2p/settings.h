@@ -1,11 +1,11 @@
 /*
- * settings - reads and changes a configuration file (p2p/options.h) as its lines, so
- * that comments, order and blank lines stay as the owner wrote them.
+ * settings - reads and changes a configuration file (p2p/options.h) line by line, so
+ * that comments, order and blank lines are kept.
  *
  * `section` is "" for the lines before the first [section], which are for all programs;
- * else "p2p-peer", "p2p-ui", "p2p-discovery", "p2p" or "p2p get" and the like. A name
- * that stands there several times is a list. Text from here is borrowed until the next
- * change. One thread.
+ * otherwise it is "p2p-peer", "p2p-ui", "p2p-discovery", "p2p", "p2p get" or the like.
+ * A name that appears several times is a list. Returned texts are borrowed until the
+ * next change. One thread.
  */
 #ifndef P2P_SETTINGS_H
 #define P2P_SETTINGS_H

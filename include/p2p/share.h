@@ -2,30 +2,29 @@
  * share - the catalogue of the shared folder.
  *
  * It watches the folder (inotify, recursively), hashes files in the background on idle
- * cores, and keeps root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL). A
- * known file is never read again to be described: not after a restart, and not when it
- * was renamed, linked or got other permissions. Size, modification time and inode tell
- * whether its bytes are still the same. Large files resume their hashing after a
- * restart, and small ones never wait for them.
+ * cores, and stores root, layer and SHA-256 in `<shared>/.p2p/index.db` (SQLite, WAL).
+ * A known file is not read again: neither after a restart, nor after it was renamed,
+ * linked or got other permissions. Size, modification time and inode tell whether its
+ * bytes are the same. Hashing of large files continues after a restart, and small files
+ * never wait for it.
  *
- * A file is shared once its tree is known and it has not been written for a moment; the
+ * A file is shared when its tree is known and it was not written for a moment; the
  * SHA-256 of a larger file follows (sha256_known). A file whose bytes changed gets a
  * new root and version, and readers of the old one get FILE_CHANGED instead of mixed
- * bytes. Hashing yields to transfers (SCHED_IDLE). Where the index cannot be kept (a
- * read-only folder) it lives in memory.
+ * bytes. Hashing has a lower priority than transfers (SCHED_IDLE). If the index cannot
+ * be stored (in a read-only folder), it is in memory.
  *
- * A folder is a path: when it was moved, deleted or unmounted, nothing of it is shared
- * any longer (is_away), also not from its new place, and nothing is recorded as
- * deleted. When it is back at its path its files are shared again, without being read.
- * Another folder that takes the path is not this share's business: the program opens it
- * anew (guardian.h).
+ * The folder is identified by its path: if it is moved, deleted or unmounted, none of
+ * its files are shared any longer (is_away), and nothing is recorded as deleted. When
+ * it is back at its path, its files are shared again without being read. If another
+ * folder takes the path, the program has to open the share again (guardian.h).
  *
- * A folder that had files and has none now counts as away, too: it may be the place of
- * a disk that is not mounted. What it had is kept in the index (missing_files) until a
- * file returns, or until the owner confirms that the files were deleted. Files that go
- * while others stay are forgotten two seconds after the last one went.
+ * A folder that had files and has none now counts as away, too, because its disk may
+ * not be mounted. Its files are kept in the index (missing_files) until a file returns,
+ * or until the owner confirms that they were deleted. If files disappear while others
+ * stay, they are removed from the index two seconds after the last one disappeared.
  *
- * Thread-safe. Look-ups wait neither for hashing nor for the disk, except
+ * Thread-safe. Lookups wait neither for hashing nor for the disk, except
  * p2p_share_layer, which may read the index. Several processes may open the same folder
  * (p2p-peer and p2p-ui): one of them hashes (a lock in `.p2p/`), the others follow the
  * index and take over when it ends.
@@ -61,7 +60,7 @@ struct p2p_share_options {
     unsigned quiet_ms; /* how long after the last write a file is hashed; 0: 500 */
     p2p_share_changed *on_change;
     void *arg;
-    /* Where to remember between starts, as PROGRAM.shared, that the folder had files;
+    /* Folder in which to remember, as PROGRAM.shared, that the shared folder had files;
      * NULL: only its own index tells. */
     const char *keys_dir, *program;
 };

@@ -1,13 +1,13 @@
 /*
  * vault - memory for secrets: private keys, passphrases, keys of connections.
  *
- * A block lies in pages that hold nothing else, are locked (never in swap) and are left
- * out of core dumps; it is wiped when it is freed. The vault grows in steps. What no
- * longer fits (16 MiB, or one block of 64 KiB) comes from the heap, and pages over
- * RLIMIT_MEMLOCK stay unlocked: both work, and the log says so once at level debug.
- * After a fork the child has the same blocks and locks them again.
+ * The pages of the vault contain nothing else, are locked (never in swap) and are left
+ * out of core dumps. A block is wiped when it is freed. The vault grows in steps. When
+ * it is full (16 MiB, or one block of 64 KiB), blocks come from the heap, and pages
+ * beyond RLIMIT_MEMLOCK stay unlocked: both work, and are logged once at level debug.
+ * After a fork, the child has the same blocks and locks them again.
  *
- * Any thread. Under the address sanitizer every block is malloc's own, so that it is
+ * Any thread. Under the address sanitizer, every block comes from malloc, so that it is
  * checked.
  */
 #ifndef P2P_VAULT_H

@@ -44,7 +44,8 @@ int cmd_config(int argc, char **argv);
 
 struct cli_common {
     const char *keys_dir;
-    const char *name, *device_kind; /* what others see; NULL: as the machine says */
+    const char *name,
+        *device_kind; /* the name that others see; NULL: the machine's own */
     struct p2p_option_list discovery;
     uint64_t timeout_ms;
     bool json, mdns;

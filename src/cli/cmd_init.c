@@ -87,7 +87,7 @@ ask_for_identity(struct init_run *run)
     run->opt.keys_dir = run->keys_dir;
 }
 
-/* What stands in p2p.conf has been read into the options already. */
+/* The settings of p2p.conf have been read into the options already. */
 static void
 ask_for_missing(struct init_run *run)
 {
@@ -238,7 +238,8 @@ set_up(struct init_run *run)
         return status;
     if (run->opt.keys_dir != NULL)
         common.keys_dir = run->opt.keys_dir;
-    /* The identity first: settings that name one which cannot be opened help nobody. */
+    /* Creates the identity first: settings that name an unusable one would be useless.
+     */
     err = cli_open_identity(&common, &identity);
     if (err != P2P_OK)
         return p2p_err_exit_status(err);

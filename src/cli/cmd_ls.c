@@ -48,9 +48,9 @@ print_file(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
-/* Connects to the first address at which the peer answers: where it is said to be, then
- * where it was met. `*at` is that one, or the first; the error is the one of the first.
- */
+/* Connects to the first address at which the peer answers: first the address where it
+ * is listed, then those where it was met. `*at` is that address, or the first one on
+ * failure, with its error. */
 static enum p2p_err
 connect_to(const struct ls_options *opt, struct p2p_identity *identity,
            const struct cli_peer *peer, struct p2p_addr *at, struct p2p_conn **conn)

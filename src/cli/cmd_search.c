@@ -103,7 +103,7 @@ is_mode(const char *mode)
 
 /* ---- Showing ---- */
 
-/* Only this device has it: nobody to download it from. */
+/* Only this device has it, so it cannot be downloaded. */
 static bool
 is_own(const struct p2p_id *self, const struct p2p_search_result *r)
 {
@@ -206,7 +206,8 @@ take_wanted(const struct search_options *opt, int arguments, char **argv,
     return false;
 }
 
-/* All that is found, best known first. P2P_OK when somebody has answered. */
+/* Collects all results, best known peers first. P2P_OK if a registry or peer has
+ * answered. */
 static enum p2p_err
 search(const struct search_options *opt, struct p2p_discovery *d,
        struct p2p_identity *identity, const struct lan_wanted *wanted,

@@ -46,8 +46,8 @@ int get_find_sources(const struct get_options *opt, const char *name,
 
 /* ---- get_output.c ---- */
 
-/* What --output means: a folder, a file, or stdout. 0, or the exit status. `text` keeps
- * the folder's path. */
+/* Decides what --output means: a folder, a file, or stdout. Returns 0 or the exit
+ * status. `text` keeps the folder's path. */
 struct get_output {
     char folder[P2P_HOME_PATH_MAX];
     bool is_stdout; /* `folder` is a temporary one then */

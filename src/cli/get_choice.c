@@ -55,7 +55,8 @@ print_json(const char *name, const struct p2p_contents *contents)
     cli_print_json(object);
 }
 
-/* How a content is told from the others: its root, or who has it. */
+/* The text that distinguishes a content from the others: its root, or the peers that
+ * have it. */
 static const char *
 label_of(const struct p2p_content *c, char out[2 * P2P_DIGEST_LEN + 1])
 {

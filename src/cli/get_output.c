@@ -1,4 +1,4 @@
-/* Where `p2p get --output` puts things. */
+/* The target of `p2p get --output`. */
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>

@@ -142,7 +142,7 @@ choose(const struct get_options *opt, const struct p2p_search_results *results,
                : choose_file(opt, results, name, identity, out);
 }
 
-/* What trusted and met peers say themselves, whatever registries say or leave out. */
+/* Asks trusted and met peers directly, whatever registries state or leave out. */
 static enum p2p_err
 ask_known(const struct get_options *opt, const char *name, struct p2p_discovery *d,
           struct p2p_identity *identity, struct p2p_search_results *results)
@@ -157,8 +157,8 @@ ask_known(const struct get_options *opt, const char *name, struct p2p_discovery 
     return opt->protocol == 1 ? P2P_OK : p2p_ask_known(identity, &ask, results);
 }
 
-/* The registries (d may be NULL), and those who are known. *err: how asking the
- * registries went. 0, or the exit status. */
+/* Asks the registries (d may be NULL) and the known peers. *err: the result of asking
+ * the registries. Returns 0 or the exit status. */
 static int
 ask_all(const struct get_options *opt, struct p2p_discovery *d, const char *name,
         struct p2p_identity *identity, struct get_sources *out, bool *only_self,
@@ -261,8 +261,8 @@ add_lan(const struct get_options *opt, const char *name, struct p2p_identity *id
     return status;
 }
 
-/* Those who are known and not listed: a registry may leave them out. Those that are
- * listed are tried where they were met in any case. */
+/* Adds known peers that are not listed, because a registry may leave them out. Peers
+ * that are listed are in any case also tried where they were met. */
 static void
 add_known(const struct get_options *opt, const struct p2p_peer_list *listed,
           struct p2p_identity *identity, struct get_sources *out)

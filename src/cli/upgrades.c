@@ -203,8 +203,9 @@ read_answer(int from, char *out)
     return false;
 }
 
-/* Runs `words` in the C locale; what it prints to `out` (ANSWER_MAX + 1 bytes). Its
- * status says little: dpkg-query fails when it knows all but one. */
+/* Runs the command `words` in the C locale and stores its output in `out` (ANSWER_MAX +
+ * 1 bytes). Its exit status is of little use: dpkg-query fails if one of the packages
+ * is unknown. */
 static bool
 ask(const struct cli_words *words, char *out)
 {

@@ -362,7 +362,7 @@ void http_fail_busy(struct http_request *req, unsigned retry_after_s,
  */
 bool http_not_modified(struct http_request *req, const char *tag);
 
-/* Whether an answer has been given. */
+/* True if the request was answered. */
 bool http_is_answered(const struct http_request *req);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum {
     BUCKETS = 4096,
-    WIDE_FACTOR = 4,    /* a /48 may do so many times as much as one of its /64 */
+    WIDE_FACTOR = 4, /* a /48 network has this many times the limit of one of its /64 */
     EXPIRE_PER_ADD = 2, /* how many sources with nothing to remember a new one may
                          * replace */
 };

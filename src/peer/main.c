@@ -83,8 +83,8 @@ read_rates(struct peer *peer)
     return P2P_OK;
 }
 
-/* The lists are read again when they change; this is for who does not rely on that.
- * The rates are those of the settings, which may have changed. */
+/* The lists are read again when they change; this is for operators who do not rely on
+ * that. The rates are those of the settings, which may have changed. */
 static void
 on_hangup(void *arg)
 {
@@ -214,8 +214,8 @@ open_server(struct peer *peer)
     return err;
 }
 
-/* A registry on this machine sees us as 127.0.0.1, which is no use to others: a peer
- * that listens for them then says where it is. */
+/* A registry on this machine sees us as 127.0.0.1, which other machines cannot use. A
+ * peer that listens for them then states its own address. */
 static bool
 is_seen_as_loopback(const struct peer *peer)
 {
@@ -328,7 +328,7 @@ open_listeners(struct peer *peer)
     return err;
 }
 
-/* What the child may reach beside the system's files. */
+/* The files that the child may use, in addition to the system's. */
 static enum p2p_err
 allow(void *arg, struct p2p_sandbox_rules *rules)
 {
@@ -348,7 +348,8 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
     return err;
 }
 
-/* Nobody new first, then the running requests, then what they used. */
+/* First no new clients, then the running requests end, then everything that they used
+ * is freed. */
 static void
 stop(struct peer *peer)
 {

@@ -13,7 +13,7 @@ struct peer_options {
     const char *keys_dir;
     struct p2p_option_list discovery;
     const char *name, *device_kind; /* as given; NULL: not given */
-    struct p2p_about about;         /* what they say, or the machine does */
+    struct p2p_about about;         /* from the options, or from the machine */
     const char *advertise;
     uint64_t heartbeat_ms;
     uint64_t chunk_size;

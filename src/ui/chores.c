@@ -1,4 +1,5 @@
-/* What the watch does: tells the dashboards what changed, and work that is due. */
+/* The work of the watch thread: tells the dashboards about changes, and does work that
+ * is due. */
 #include "ui/chores.h"
 
 #include <stdlib.h>
@@ -161,7 +162,7 @@ look_at_peers(struct ui_chores *c)
     ui_status_publish(c->app);
 }
 
-/* The share tells of its own folder. */
+/* The share reports changes of its own folder. */
 static bool
 notice_place(struct ui_chores *c)
 {

@@ -12,7 +12,7 @@
 #include "ui/app.h"
 #include "ui/state/config.h"
 
-/* Prints on the terminal who can reach the dashboard, and how. */
+/* Prints on the terminal which devices can reach the dashboard, and how. */
 static void
 say_who_may_call(struct ui_app *app)
 {

@@ -19,7 +19,7 @@ struct ui_options {
     struct p2p_option_list discovery;
     uint64_t peer_port;  /* port of p2p-peer until the registry tells it */
     const char *web_dir; /* NULL: found beside the program, see ui_options_find_web */
-    const char *name, *device_kind; /* as given; NULL: as the machine says */
+    const char *name, *device_kind; /* as given; NULL: the machine's own */
     struct p2p_about about;         /* what they say */
     uint64_t connections;
     uint64_t timeout_ms;

@@ -1,4 +1,4 @@
-/* What the macros of lock.h call. */
+/* The functions that the macros of lock.h call. */
 
 #include "p2p/lock.h"
 

@@ -1,10 +1,10 @@
 /*
  * Decides which candidates become sources. Candidates wait in the order of rank.h.
- * Strangers never take the places that are reserved for trusted and met peers, and only
- * a few strangers of one network of the open Internet are asked at a time. A source
- * that fails gives its place to a candidate that has failed less often, and waits as a
- * candidate itself. So a thousand dead addresses can delay an honest peer, but not shut
- * it out.
+ * Unknown peers never take the places that are reserved for trusted and met peers, and
+ * only a few unknown peers of one network of the open Internet are asked at a time. A
+ * source that fails gives its place to a candidate that has failed less often, and
+ * waits as a candidate itself. So a thousand dead addresses can delay an honest peer,
+ * but not shut it out.
  */
 #include "core/download/download_internal.h"
 

@@ -1,5 +1,5 @@
-/* One connection's thread: connects, and does what the task says until there is no more
- * to do. */
+/* The thread of one connection: connects, and does the work of the task until there is
+ * no more to do. */
 #include "core/download/download_internal.h"
 
 #include <unistd.h>

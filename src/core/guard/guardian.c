@@ -174,8 +174,8 @@ on_signal(struct guardian *g)
         stop_child(g);
 }
 
-/* A new child did not become ready, and nobody told it to stop: its settings may be
- * wrong. */
+/* True if a new child did not become ready and was not told to stop: its settings may
+ * be wrong. */
 static bool
 goes_back(struct guardian *g)
 {
@@ -263,7 +263,8 @@ on_time(struct guardian *g)
     }
 }
 
-/* What the child said before it ended: it matters whether it was ready. */
+/* Reads the last messages of an ended child, because it matters whether it was
+ * ready. */
 static void
 hear_last_orders(struct guardian *g)
 {

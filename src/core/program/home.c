@@ -33,7 +33,7 @@ is_there(const char *folder, const char *name)
     return join(path, folder, name) == P2P_OK && access(path, F_OK) == 0;
 }
 
-/* Of a variable that lists several folders, the first. NULL: not set. */
+/* The first folder of a variable that lists several. NULL: not set. */
 static const char *
 variable(const char *name, char out[P2P_HOME_PATH_MAX])
 {

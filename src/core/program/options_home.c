@@ -1,4 +1,4 @@
-/* Defaults that depend on who runs the program, and from where. */
+/* Defaults that depend on the user, and on the location of the program. */
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>

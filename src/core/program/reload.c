@@ -218,8 +218,8 @@ replace(struct p2p_reload *s, const void *fresh, struct p2p_options_text *text)
         p2p_options_free(old);
 }
 
-/* The file of the home is found by looking; when it is gone, that is no wish for
- * defaults. */
+/* The file of the home is optional. But if it disappears, that does not mean that the
+ * defaults are wanted. */
 static enum p2p_err
 check_file(const struct p2p_reload *s)
 {

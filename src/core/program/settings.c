@@ -195,7 +195,7 @@ p2p_settings_close(struct p2p_settings *s)
 
 /* ---- looking up ---- */
 
-/* What programs would complain of when they read it. */
+/* Errors that programs would report when they read the file. */
 bool
 p2p_settings_are_known(const char *section, const char *name, char *why, size_t cap)
 {
@@ -264,8 +264,8 @@ is_fit(const char *value)
            p2p_utf8_is_valid(value, len);
 }
 
-/* Removes the settings of that name. Returns where the first was, or behind the last
- * line of the section that says something; SIZE_MAX: there is no such section. */
+/* Removes the settings with this name. Returns the position of the first one, or the
+ * end of the section's content; SIZE_MAX: there is no such section. */
 static size_t
 clear(struct p2p_settings *s, const char *section, const char *name)
 {

@@ -10,7 +10,7 @@
 
 /* ---- Peers by rank ---- */
 
-/* What a registry says about a peer does not make it the peer's word. */
+/* A statement of a registry about a peer does not count as the peer's own. */
 enum p2p_rank
 p2p_peer_info_rank(struct p2p_identity *identity, const struct p2p_peer_info *peer)
 {

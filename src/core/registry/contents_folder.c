@@ -1,4 +1,5 @@
-/* What a folder's name means: a folder has no root, so its peers and files decide. */
+/* Finds out what a folder's name means. A folder has no root, so its peers and files
+ * decide. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +10,7 @@ struct owner {
     struct p2p_peer_info peer;
     enum p2p_rank rank;
     uint64_t size;
-    uint64_t mark; /* of names and roots; nobody outside can make two that are equal */
+    uint64_t mark; /* hash of names and roots; an attacker cannot make two equal ones */
 };
 struct owners {
     struct owner *at;
@@ -83,8 +84,8 @@ are_rivals(const struct p2p_search_result *a, const struct p2p_search_result *b)
            (a->size != b->size || memcmp(&a->root, &b->root, sizeof(a->root)) != 0);
 }
 
-/* Two files have one name and different contents. Where trusted peers have the folder,
- * only theirs count: nobody else says what is in it. */
+/* True if two files have the same name and different contents. If trusted peers have
+ * the folder, only their files count. */
 static bool
 is_disputed(const struct p2p_search_results *results, const enum p2p_rank *best)
 {

@@ -1,14 +1,15 @@
-/* What the files of the contents module share. */
+/* Declarations shared by the files of the contents module. */
 #ifndef P2P_CONTENTS_INTERNAL_H
 #define P2P_CONTENTS_INTERNAL_H
 
 #include "p2p/contents.h"
 
-/* Nobody downloads from more, and comparing a hundred thousand with each other would
- * take minutes. */
+/* A limit, because no download uses more of them, and comparing a hundred thousand peers
+ * with each other would take minutes. */
 #define P2P_CONTENT_STRANGERS_MAX 2000
 
-/* Its rank, or NEW for one that was asked and did not say what is said about it. */
+/* Its rank, or NEW if it was asked directly and did not confirm the statement about
+ * it. */
 enum p2p_rank p2p_peer_info_rank(struct p2p_identity *identity,
                                  const struct p2p_peer_info *peer);
 /* Adds one peer, without its names. The caller has made sure that it is not there yet.

@@ -262,7 +262,7 @@ sign_delta(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t 
 
 /* ---- Bodies ---- */
 
-/* What the second signature covers beside the first. */
+/* The data that the second signature covers in addition to the first one. */
 static bool
 add_about(cJSON *object, const struct p2p_about *about,
           const struct signatures *signatures)

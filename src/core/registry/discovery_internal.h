@@ -154,7 +154,7 @@ struct p2p_registry {
     uint64_t renew_at_ms P2P_GUARDED_BY(p2p_discovery_lock);
     /* What the registry holds about us; guarded by d->reg_lock. */
     struct p2p_reg_state state P2P_GUARDED_BY(p2p_discovery_reg_lock);
-    /* Of the record it has, as far as we know. */
+    /* The seq of the record that the registry has, as far as we know. */
     uint64_t seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
     char ip[64] P2P_GUARDED_BY(p2p_discovery_reg_lock);
     uint16_t port P2P_GUARDED_BY(p2p_discovery_reg_lock);
@@ -168,7 +168,7 @@ struct p2p_discovery {
     uint64_t timeout_ms;
     _Atomic bool is_stopping;
     uint64_t last_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
-    /* What the file beside the key says. */
+    /* The number in the file beside the key. */
     uint64_t stored_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
     struct p2p_identity *seq_keeper P2P_GUARDED_BY(p2p_discovery_reg_lock);
     size_t count;

@@ -92,7 +92,7 @@ p2p_peers_merge(struct p2p_peer_list *list)
             *next = swap;
         }
         if (last->about.name[0] == '\0' && next->verified)
-            last->about = next->about; /* an older registry does not say it */
+            last->about = next->about; /* an older registry does not send it */
         p2p_peer_info_clear(next);
     }
     list->count = kept + 1;

@@ -549,7 +549,7 @@ p2p_discovery_stop(struct p2p_discovery *d)
     d->is_stopping = true;
 }
 
-/* Whether it lists a signed record of ours. */
+/* True if it lists a signed record of ours. */
 static bool
 has_signed(struct p2p_discovery *d, const struct p2p_registry *r)
 {

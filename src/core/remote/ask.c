@@ -1,4 +1,4 @@
-/* Asking trusted and met peers directly, each address in a thread of its own. */
+/* Asks trusted and met peers directly, with one thread per address. */
 #include "p2p/ask.h"
 
 #include <stdatomic.h>
@@ -65,7 +65,7 @@ add_address(struct asked *peer, const struct p2p_addr *addr)
         peer->at[peer->count++] = *addr;
 }
 
-/* Where results say that it is. */
+/* Its address in the results. */
 static void
 add_hints(struct asked *peer, const struct p2p_search_results *results)
 {
@@ -266,7 +266,7 @@ run(void *arg)
 
     if (err == P2P_OK && !atomic_exchange(&t->peer->is_reached, true)) {
         err = ask_one(t, conn);
-        /* Only this thread has reached it; who reads it waits for the thread. */
+        /* Only this thread uses it now; readers wait for the end of the thread. */
         t->peer->has_answered = err == P2P_OK || err == P2P_ERR_NOT_FOUND;
     }
     p2p_conn_close(conn);
@@ -349,8 +349,8 @@ is_asked_about(const struct p2p_ask *ask, const struct p2p_search_result *r)
     return ask->name != NULL && strcmp(r->name, ask->name) == 0;
 }
 
-/* Of one result, said before they were asked: what others say about those that have
- * answered goes, and about the others it is hearsay. */
+/* Handles one result from before they were asked: statements of others about peers that
+ * have answered are removed, and about the other peers they are marked as unproven. */
 static void
 correct(const struct asking *a, struct p2p_search_result *r)
 {
@@ -367,7 +367,7 @@ correct(const struct asking *a, struct p2p_search_result *r)
     r->peers.count = kept;
 }
 
-/* Of a root there is one result, under the name that is known first. */
+/* A root has one result, with the first known name. */
 static enum p2p_err
 join_root(struct p2p_search_results *results, const struct p2p_search_results *said)
 {

@@ -19,7 +19,7 @@ struct p2p_conn {
     struct p2p_id peer;            /* protocol 2 */
     uint32_t info_req;             /* of the INFO? that waits for its answer; 0: none */
     bool has_about;                /* it has answered */
-    struct p2p_about about;        /* what it says of itself: a claim */
+    struct p2p_about about;        /* its claims about itself */
     struct p2p_identity *identity; /* borrowed */
     /* The peer's address: as requested, and as reported by the socket ("" if unknown).
      */

@@ -111,7 +111,7 @@ collect(struct p2p_item *item, void *arg)
 {
     struct held *held = arg;
 
-    /* One that an event named a moment ago may be back. */
+    /* A file that an event named a moment ago may be back. */
     if (item->is_held && !item->is_dirty && held->count < held->cap)
         held->items[held->count++] = item;
 }

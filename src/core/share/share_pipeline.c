@@ -304,7 +304,7 @@ note_odd_row(void *arg, const char *name, const struct p2p_file_facts *facts,
     return odd->names[odd->count++] ? P2P_OK : P2P_ERR_NOMEM;
 }
 
-/* What a failing disk did not take: deletions, and marks of missing files. */
+/* Changes that a failing disk did not store: deletions, and marks of missing files. */
 static void
 correct_rows(struct p2p_share *s)
 {

@@ -148,7 +148,8 @@ compare_ready(struct p2p_share *s, struct p2p_item *item,
     p2p_pipeline_want_sha256(s, item);
 }
 
-/* What is listed can be read: permissions may have been taken away. */
+/* Checks that listed files can still be read, because their permissions may have
+ * changed. */
 static enum p2p_err
 check_readable(const struct p2p_share *s, const struct p2p_item *item,
                const struct stat *st)

@@ -267,7 +267,7 @@ put_info(struct p2p_wr *wr, const struct p2p_msg *msg)
     put_text(wr, msg->info.version);
 }
 
-/* Nobody has to say a name, but one that is said must be fit to be shown. */
+/* A name is optional, but it must be printable. */
 static bool
 is_shown(struct p2p_text text)
 {

@@ -10,7 +10,7 @@
 struct round {
     struct dict_view *view;
     uint32_t first_segment; /* these and later ones, */
-    uint32_t n_parts;       /* and the first so many parts */
+    uint32_t n_parts;       /* and the number of parts, from the first one on */
     struct segment_name *names;
     uint32_t count;
 };

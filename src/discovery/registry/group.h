@@ -52,7 +52,7 @@ void groups_clear(struct groups *g);
 uint32_t groups_choose_page(struct registry *r, struct groups *g,
                             const struct group_cursor *after, uint32_t limit,
                             bool *has_more);
-/* Of a group of a page. */
+/* Fields of a group of a page. */
 void group_cursor_of(struct registry *r, const struct group *g,
                      struct group_cursor *out);
 

@@ -35,8 +35,8 @@ struct record {
     uint64_t seq;
     uint64_t expires_at_s; /* time of day */
     struct p2p_spki key;
-    /* What the peer says of itself, under its second signature. Not stored: a copy that
-     * comes from elsewhere does not have it. */
+    /* The claims of the peer about itself, under its second signature. Not stored: a
+     * copy from another registry does not have them. */
     struct p2p_about about;
     /* Sorted by name, without duplicates. Unsigned entries have no root. */
     struct p2p_reg_entry *entries;

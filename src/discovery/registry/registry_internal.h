@@ -55,8 +55,8 @@ P2P_RWLOCK_KIND(registry_data_lock);
 P2P_MUTEX_KIND(registry_writer_lock);
 struct registry {
     struct registry_options opt;
-    /* Everything below. Nobody takes it twice; writers let readers in after each slice.
-     */
+    /* Guards everything below. No thread takes it twice; writers let readers in after
+     * each slice. */
     struct registry_data_lock lock;
     /* Held by a writer over all slices of its change. */
     struct registry_writer_lock writer;

@@ -66,7 +66,7 @@ check_width(const struct registry *r, const struct peer *p, const uint8_t from[1
     return REGISTRY_OK;
 }
 
-/* Whether the source, and those that contain it, may register one more peer of this
+/* True if the source, and those that contain it, may register one more peer of this
  * many bytes, instead of `p` (or NULL). */
 static enum registry_result
 check_source(const struct registry *r, const struct peer *p, const uint8_t from[16],
@@ -152,7 +152,7 @@ charge_of(const struct record *rec)
     return charge;
 }
 
-/* What a source has if the peer has this many bytes and counts for it. */
+/* The usage of a source if the peer has this many bytes and counts for it. */
 static uint64_t
 bytes_with(const struct registry *r, const struct peer *p, const uint8_t from[16],
            uint64_t charge)
@@ -285,7 +285,7 @@ registry_new_peer(struct registry *r, const struct p2p_id *id)
     return at;
 }
 
-/* A hash of all that a signed record says; 0 without memory. */
+/* A hash of the content of a signed record; 0 when out of memory. */
 static uint64_t
 tag_of(const struct record *rec)
 {
@@ -588,7 +588,7 @@ registry_find_signed(const struct registry *r, const struct p2p_id *id)
     return at;
 }
 
-/* Whether the name of a file is among `remove` or the names of `add`. */
+/* True if the name of a file is among `remove` or the names of `add`. */
 static bool
 is_replaced(const struct registry *r, uint32_t file, const struct registry_delta *d)
 {

@@ -42,10 +42,10 @@ parse_cursor(const char *text, struct group_cursor *at)
 /* ---- which sources are shown ---- */
 
 /*
- * Ids cost nothing, and a slot says who registered first: of a content with more peers
- * than are shown, chance chooses. First it draws some of them evenly from all, under
- * the registry's lock. Then, without it, it prefers those of many networks: crowds sit
- * in few.
+ * Ids cost nothing, and the slot of a peer tells when it registered. So if a content
+ * has more peers than are shown, a random choice is made. First, some peers are drawn
+ * evenly from all, under the registry's lock. Then, without the lock, peers of many
+ * networks are preferred, because large groups of fake peers are in few networks.
  */
 enum { DRAWN = 4 * SEARCH_SOURCES, NAMES_LOOKED_AT = 1000 };
 
@@ -76,8 +76,8 @@ begin_draw(struct draw *d, uint64_t total)
     d->random |= 1;
 }
 
-/* Where in the list of all the next one stands: one at random of each of equal parts.
- */
+/* The position of the next one in the list of all: the list is divided into equal
+ * parts, and one is drawn from each. */
 static uint64_t
 next_place(struct draw *d)
 {

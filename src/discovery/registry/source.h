@@ -44,10 +44,10 @@ source_at(const struct sources *s, uint32_t at)
     return slab_at(&s->slab, at);
 }
 
-/* Counts a peer of so many bytes for it and for all that contain it. */
+/* Counts a peer of this many bytes for the source and for all that contain it. */
 void sources_add_peer(struct sources *s, uint32_t at, uint64_t bytes);
 void sources_remove_peer(struct sources *s, uint32_t at, uint64_t bytes);
-/* Whether `at` (may be SLAB_NONE) is `outer` or is contained in it. */
+/* True if `at` (may be SLAB_NONE) is `outer` or is contained in it. */
 bool sources_is_within(const struct sources *s, uint32_t at, uint32_t outer);
 /* SLAB_NONE: nothing counts for this address. */
 uint32_t sources_find(const struct sources *s, const uint8_t from[16]);

@@ -15,8 +15,8 @@ struct ui_hosts {
     char local[UI_HOST_NAME_SIZE];           /* the name that mDNS gives it */
 };
 
-/* Those of --allow-host, this machine's own name, and that name under .local. `allowed`
- * is borrowed, and `out` must not move. */
+/* Collects the names of --allow-host, this machine's own name, and that name under
+ * .local. `allowed` is borrowed, and `out` must not move. */
 void ui_hosts_find(struct ui_hosts *out, const struct p2p_option_list *allowed);
 
 #endif

@@ -254,7 +254,7 @@ note_problem(void *arg, const char *name, const char *reason)
     keep_problem(m, name, reason);
 }
 
-/* Files that are neither shared nor refused. The share says how many it still has to
+/* Files that are neither shared nor refused. The share tells how many it still has to
  * read, for a tree or for a SHA-256. */
 static void
 note_rest(struct ui_app *app, struct ui_listing *l)

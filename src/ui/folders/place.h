@@ -6,8 +6,8 @@
 #include "http/http.h"
 #include "ui/folders/listing.h"
 
-/* Files that the shared folder had, when it is empty and nobody has confirmed that they
- * were deleted; or 0. */
+/* The number of files that the shared folder had, if it is empty and their deletion was
+ * not confirmed; otherwise 0. */
 uint64_t ui_folder_missing_files(const struct ui_app *app);
 /* True if the folder was moved, deleted or unmounted, or the shared folder was emptied.
  * Accesses the disk. */

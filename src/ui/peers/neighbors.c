@@ -239,7 +239,8 @@ is_announced(const struct p2p_mdns_peer *found, size_t count, const struct p2p_i
     return false;
 }
 
-/* Under the lock. Removes neighbors that say goodbye; those added by hand stay. */
+/* Under the lock. Removes neighbors that have announced their end; those added by hand
+ * stay. */
 static void
 take_announced(struct ui_peers *p, const struct p2p_mdns_peer *found, size_t count)
 {

@@ -470,7 +470,7 @@ collect_neighbour(void *arg, const struct ui_peer *peer, const char *name,
     collect(c, &peer->id, &peer->addr);
 }
 
-/* Those who are known and not listed: a registry may leave them out. */
+/* Adds known peers that are not listed, because a registry may leave them out. */
 static void
 collect_known(struct collector *c, const struct p2p_digest *root)
 {

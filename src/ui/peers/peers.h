@@ -19,7 +19,7 @@ struct ui_peers;
 
 enum ui_found_by { UI_BY_REGISTRY, UI_BY_MDNS, UI_BY_HAND };
 
-/* What a neighbor states about a file. */
+/* A file as a neighbor describes it. */
 struct ui_content {
     uint64_t size;
     struct p2p_digest root;

@@ -251,7 +251,7 @@ choose_content(struct ui_wanted *w)
     return err;
 }
 
-/* What trusted and met peers say themselves, whatever registries say or leave out. */
+/* Asks trusted and met peers directly, whatever registries state or leave out. */
 static enum p2p_err
 ask_known(struct ui_app *app, const struct p2p_ask *what,
           struct p2p_search_results *results)

@@ -138,8 +138,8 @@ on_event(void *arg, const struct p2p_download_status *st)
 
 /* ---- the end of a run; under the lock ---- */
 
-/* A file that is known by its root may be renamed or saved anew at its source: it is
- * asked for again for a while. */
+/* A file that is known by its root may be renamed or saved again at its source: it is
+ * requested again for a while. */
 static bool
 may_work_later(const struct ui_transfer *t, enum p2p_err err)
 {
