@@ -49,7 +49,7 @@ OPT_PKGS := $(foreach o,$(FEATURES),$(firstword $(subst :, ,$(o))))
 OPT_DEFS := $(foreach o,$(FEATURES),-DP2P_WITH_$(lastword $(subst :, ,$(o))))
 
 WARN := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
-        -Wmissing-prototypes -Wformat=2 -Wvla $(if $(filter 1,$(WERROR)),-Werror)
+        -Wmissing-prototypes -Wformat=2 -Wvla $(if $(filter clang%,$(COMPILER)),-Wthread-safety) $(if $(filter 1,$(WERROR)),-Werror)
 # Of these the ones that the compiler has for this machine. Not with sanitizers: variables that
 # begin with zeros would hide from them what was never written.
 HARDEN_IF := -fstack-clash-protection -fcf-protection -mbranch-protection=standard \
@@ -87,6 +87,9 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(PIC) -c -o $@ $<
+
+# Tests look into structs on one thread, without their locks.
+$(B)/tests/%.o: ALL_CFLAGS += -Wno-thread-safety
 
 # Built into p2p-ui by the assembler, which -MMD does not see.
 $(B)/src/ui/openapi.o: docs/openapi.yaml

@@ -42,9 +42,11 @@
 #define P2P_REQUIRES_READ(kind) P2P_LOCK_CHECK(requires_shared_capability(kind))
 /* The caller does not hold the lock: the function takes it itself. */
 #define P2P_EXCLUDES(kind) P2P_LOCK_CHECK(locks_excluded(kind))
-/* The function returns with the lock held, or released. */
-#define P2P_ACQUIRES(kind) P2P_LOCK_CHECK(acquire_capability(kind))
-#define P2P_RELEASES(kind) P2P_LOCK_CHECK(release_capability(kind))
+/* The function returns with the lock held, with the lock held for reading, or with the
+ * lock released. */
+#define P2P_ACQUIRES(kind)      P2P_LOCK_CHECK(acquire_capability(kind))
+#define P2P_ACQUIRES_READ(kind) P2P_LOCK_CHECK(acquire_shared_capability(kind))
+#define P2P_RELEASES(kind)      P2P_LOCK_CHECK(release_generic_capability(kind))
 /* The analysis skips this function. A comment tells why the function is right. */
 #define P2P_NO_LOCK_CHECK P2P_LOCK_CHECK(no_thread_safety_analysis)
 

@@ -72,6 +72,7 @@ struct get {
     struct p2p_root *downloads;
     struct p2p_timetable rates;
     struct p2p_rate rate;
+    uint64_t bytes_per_s; /* of `rate` */
     struct get_sources sources;
     struct get_show show;
     pthread_t main_thread;
@@ -232,8 +233,10 @@ follow_timetable(struct get *get)
     localtime_r(&now, &local);
     rate =
         p2p_timetable_rate(&get->rates, (unsigned)(local.tm_hour * 60 + local.tm_min));
-    if (rate != get->rate.bytes_per_s)
-        p2p_rate_set(&get->rate, rate, p2p_now_us());
+    if (rate == get->bytes_per_s)
+        return;
+    get->bytes_per_s = rate;
+    p2p_rate_set(&get->rate, rate, p2p_now_us());
 }
 
 /* Waits for the end. A signal stops the download and keeps its data; a second signal

@@ -26,8 +26,10 @@ struct housekeeper {
     pthread_t thread;
     struct housekeeper_lock lock;
     pthread_cond_t wake;
-    bool is_stopping, is_poked;
-    uint64_t trim_at; /* of any thread */
+    bool is_stopping P2P_GUARDED_BY(housekeeper_lock);
+    bool is_poked P2P_GUARDED_BY(housekeeper_lock);
+    /* Of any thread. */
+    uint64_t trim_at P2P_GUARDED_BY(housekeeper_lock);
     /* For its own thread only: when each job is due. */
     uint64_t wake_at, expire_at, snapshot_at, snapshot_pause_ms;
 };
@@ -73,49 +75,79 @@ write_snapshot(struct housekeeper *h)
     h->snapshot_pause_ms = (p2p_now_ms() - start) * 20;
 }
 
-/* Does one thing that is due; releases the lock for it. False: nothing is due. */
-static bool
-do_one(struct housekeeper *h, uint64_t now)
-{
-    bool is_poked = h->is_poked && now >= h->wake_at, trims = now >= h->trim_at;
+enum chore { NOTHING, TRIM, WAKE, EXPIRE, SNAPSHOT };
 
-    if (!is_poked && !trims && now < h->expire_at && now < h->snapshot_at)
-        return false;
-    if (trims)
+static enum chore
+take_chore(struct housekeeper *h, uint64_t now) P2P_REQUIRES(housekeeper_lock)
+{
+    if (now >= h->trim_at) {
         h->trim_at = UINT64_MAX;
-    else if (is_poked)
+        return TRIM;
+    }
+    if (h->is_poked && now >= h->wake_at) {
         h->is_poked = false;
-    p2p_unlock(&h->lock);
-    if (trims)
+        return WAKE;
+    }
+    if (now >= h->expire_at)
+        return EXPIRE;
+    return now >= h->snapshot_at ? SNAPSHOT : NOTHING;
+}
+
+static void
+do_chore(struct housekeeper *h, enum chore chore, uint64_t now)
+{
+    switch (chore) {
+    case NOTHING:
+        break;
+    case TRIM:
         malloc_trim(0);
-    else if (is_poked)
+        break;
+    case WAKE:
         wake_watchers(h, now);
-    else if (now >= h->expire_at)
+        break;
+    case EXPIRE:
         expire(h, now);
-    else
+        break;
+    case SNAPSHOT:
         write_snapshot(h);
-    p2p_lock(&h->lock);
-    return true;
+        break;
+    }
 }
 
 static uint64_t
-next_wake(const struct housekeeper *h)
+next_wake(const struct housekeeper *h) P2P_REQUIRES(housekeeper_lock)
 {
-    return h->is_poked ? h->wake_at : UINT64_MAX;
+    uint64_t wake_at = h->is_poked ? h->wake_at : UINT64_MAX;
+
+    return earlier(earlier(h->trim_at, wake_at), earlier(h->expire_at, h->snapshot_at));
+}
+
+/* Waits while nothing is due. False: the thread is to end. */
+static bool
+wait_for_chore(struct housekeeper *h, enum chore *chore, uint64_t *now)
+{
+    p2p_lock(&h->lock);
+    while (!h->is_stopping) {
+        *now = p2p_now_ms();
+        *chore = take_chore(h, *now);
+        if (*chore != NOTHING)
+            break;
+        (void)p2p_wait_until(&h->wake, &h->lock, next_wake(h));
+    }
+    bool goes_on = !h->is_stopping;
+    p2p_unlock(&h->lock);
+    return goes_on;
 }
 
 static void *
 housekeeper_main(void *arg)
 {
     struct housekeeper *h = arg;
+    enum chore chore = NOTHING;
+    uint64_t now = 0;
 
-    p2p_lock(&h->lock);
-    while (!h->is_stopping)
-        if (!do_one(h, p2p_now_ms()))
-            (void)p2p_wait_until(&h->wake, &h->lock,
-                                 earlier(earlier(h->trim_at, next_wake(h)),
-                                         earlier(h->expire_at, h->snapshot_at)));
-    p2p_unlock(&h->lock);
+    while (wait_for_chore(h, &chore, &now))
+        do_chore(h, chore, now);
     return NULL;
 }
 
@@ -128,8 +160,8 @@ housekeeper_start(struct app *app, struct housekeeper **result)
     if (h == NULL)
         return P2P_ERR_NOMEM;
     h->app = app;
-    h->snapshot_at = h->trim_at = UINT64_MAX;
     p2p_mutex_init(&h->lock);
+    h->snapshot_at = h->trim_at = UINT64_MAX;
     p2p_cond_init(&h->wake);
     if (pthread_create(&h->thread, NULL, housekeeper_main, h) != 0) {
         free(h);

@@ -245,7 +245,7 @@ http_close_groups(struct http_server *s, bool (*may_stay)(uint64_t group, void *
     return count;
 }
 
-/* Called with the server's lock held; returns the earliest remaining deadline. */
+/* Returns the earliest remaining deadline. */
 uint64_t
 http_conn_reap(struct http_server *s, uint64_t now_ms)
 {

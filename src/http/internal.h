@@ -140,11 +140,13 @@ struct http_server {
 
     struct http_sources sources;
 
-    struct http_server_lock lock; /* conns, tickers, places */
-    struct http_conn *conns;
-    unsigned n_placed; /* open connections that were not given up, */
-    unsigned n_others; /* and how many of them have no reserved place */
-    struct http_ticker *tickers;
+    struct http_server_lock lock;
+    struct http_conn *conns P2P_GUARDED_BY(http_server_lock);
+    /* Open connections that were not given up, */
+    unsigned n_placed P2P_GUARDED_BY(http_server_lock);
+    /* And how many of them have no reserved place. */
+    unsigned n_others P2P_GUARDED_BY(http_server_lock);
+    struct http_ticker *tickers P2P_GUARDED_BY(http_server_lock);
 
     pthread_t clock;
     bool has_clock, has_tls;
@@ -172,15 +174,16 @@ void http_clock_remove(struct http_server *s, struct http_ticker *t);
 void http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
                       enum MHD_ConnectionNotificationCode code);
 void http_conn_set_phase(struct http_conn *c, enum http_phase phase);
-uint64_t http_conn_reap(struct http_server *s, uint64_t now_ms);
+uint64_t http_conn_reap(struct http_server *s, uint64_t now_ms)
+    P2P_REQUIRES(http_server_lock);
 
 /* places.c: the library asks before it accepts a connection; take and leave need the
  * server's lock. */
 enum MHD_Result http_place_asked(void *server, const struct sockaddr *sa,
                                  socklen_t len);
-void http_place_take(struct http_conn *c);
-void http_place_leave(struct http_conn *c);
-void http_place_give_up(struct http_conn *c);
+void http_place_take(struct http_conn *c) P2P_REQUIRES(http_server_lock);
+void http_place_leave(struct http_conn *c) P2P_REQUIRES(http_server_lock);
+void http_place_give_up(struct http_conn *c) P2P_REQUIRES(http_server_lock);
 /* Needs no lock: closes the connection whose client has not read for longest. */
 void http_place_end_reader(struct http_server *s);
 /* The caller has proven its identity, or no longer does. */

@@ -26,15 +26,17 @@ P2P_MUTEX_KIND(http_pool_lock);
 struct http_pool {
     struct http_pool_lock lock;
     pthread_cond_t work;
-    struct http_source *sources; /* sources with work, linked by work_next */
-    unsigned queued, n_threads;
-    uint64_t least; /* the cost (`spent`) of the source that was chosen last */
+    /* Sources with work, linked by work_next. */
+    struct http_source *sources P2P_GUARDED_BY(http_pool_lock);
+    unsigned queued P2P_GUARDED_BY(http_pool_lock), n_threads;
+    /* The cost (`spent`) of the source that was chosen last. */
+    uint64_t least P2P_GUARDED_BY(http_pool_lock);
     _Atomic bool is_stopping;
     pthread_t threads[THREADS_MAX];
 };
 
 static void
-push(struct http_pool *p, struct http_request *req)
+push(struct http_pool *p, struct http_request *req) P2P_REQUIRES(http_pool_lock)
 {
     struct http_source *s = req->source;
 
@@ -54,7 +56,7 @@ push(struct http_pool *p, struct http_request *req)
 }
 
 static struct http_request *
-pop(struct http_pool *p, struct http_source **at)
+pop(struct http_pool *p, struct http_source **at) P2P_REQUIRES(http_pool_lock)
 {
     struct http_source *s = *at;
     struct http_request *req = s->first;
@@ -84,7 +86,7 @@ may_work(struct http_source *s, bool *all_is_full)
 
 /* NULL: there is no work, or none that may run now. */
 static struct http_request *
-choose(struct http_pool *p, struct http_server **full)
+choose(struct http_pool *p, struct http_server **full) P2P_REQUIRES(http_pool_lock)
 {
     struct http_source **best = NULL;
     bool all_is_full = false;

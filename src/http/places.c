@@ -104,7 +104,7 @@ may_be_asked(const struct http_conn *c, const struct newcomer *n, unsigned rank)
  */
 static struct offer
 find_place(struct http_server *s, const struct newcomer *n,
-           const struct http_source *only)
+           const struct http_source *only) P2P_REQUIRES(http_server_lock)
 {
     struct offer best = {.conn = NULL};
 
@@ -137,7 +137,7 @@ is_fair(const struct offer *o, const struct newcomer *n)
 
 /* Counts a connection, or no longer. */
 static void
-count(struct http_conn *c, int by)
+count(struct http_conn *c, int by) P2P_REQUIRES(http_server_lock)
 {
     c->source->connections += (unsigned)by;
     c->network->network_connections += (unsigned)by;
@@ -163,7 +163,7 @@ http_place_give_up(struct http_conn *c)
 
 static bool
 make_place(struct http_server *s, const struct newcomer *n,
-           const struct http_source *only)
+           const struct http_source *only) P2P_REQUIRES(http_server_lock)
 {
     struct offer o = find_place(s, n, only);
 
@@ -175,6 +175,7 @@ make_place(struct http_server *s, const struct newcomer *n,
 
 static bool
 finds_place(struct http_server *s, const struct newcomer *n, bool is_limited)
+    P2P_REQUIRES(http_server_lock)
 {
     unsigned max = s->opt.max_connections, others_max = max - reserved(s);
 
@@ -237,7 +238,7 @@ http_place_end_reader(struct http_server *s)
 
 /* Several threads may have been told that the last place is free. */
 static void
-settle(struct http_conn *c)
+settle(struct http_conn *c) P2P_REQUIRES(http_server_lock)
 {
     struct http_server *s = c->server;
     unsigned limit = s->opt.max_connections_per_ip, max = s->opt.max_connections;
@@ -272,7 +273,7 @@ http_place_leave(struct http_conn *c)
 /* ---- without it ---- */
 
 static void
-set_favored(struct http_conn *c, bool is_favored)
+set_favored(struct http_conn *c, bool is_favored) P2P_REQUIRES(http_server_lock)
 {
     struct http_server *s = c->server;
 

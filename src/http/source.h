@@ -39,8 +39,10 @@ P2P_MUTEX_KIND(http_sources_lock);
 struct http_sources {
     struct http_sources_lock lock;
     uint64_t seed;
-    uint64_t body_bytes, answer_bytes; /* of all sources */
-    struct http_source *buckets[HTTP_SOURCE_BUCKETS];
+    /* Of all sources. */
+    uint64_t body_bytes P2P_GUARDED_BY(http_sources_lock);
+    uint64_t answer_bytes P2P_GUARDED_BY(http_sources_lock);
+    struct http_source *buckets[HTTP_SOURCE_BUCKETS] P2P_GUARDED_BY(http_sources_lock);
 };
 
 void http_sources_init(struct http_sources *t);

@@ -31,9 +31,11 @@ struct http_sse {
                                 * to the stream */
     struct http_server *server;
     struct http_sse_lock lock;
-    struct client *clients;
-    size_t n_clients, max_clients;
-    uint64_t first_id, next_id; /* events in the ring: [first_id, next_id) */
+    struct client *clients P2P_GUARDED_BY(http_sse_lock);
+    size_t n_clients P2P_GUARDED_BY(http_sse_lock), max_clients;
+    /* Events in the ring: [first_id, next_id). */
+    uint64_t first_id P2P_GUARDED_BY(http_sse_lock);
+    uint64_t next_id P2P_GUARDED_BY(http_sse_lock);
     size_t capacity;
     struct event ring[];
 };
@@ -101,6 +103,7 @@ http_sse_new(struct http_server *s, size_t capacity, size_t max_clients)
 
     if (sse == NULL)
         return NULL;
+    p2p_mutex_init(&sse->lock);
     sse->server = s;
     sse->capacity = capacity;
     sse->max_clients = max_clients;
@@ -110,7 +113,6 @@ http_sse_new(struct http_server *s, size_t capacity, size_t max_clients)
     sse->first_id = sse->next_id = now_us();
     sse->ticker.tick = on_tick;
     sse->ticker.stop = on_stop;
-    p2p_mutex_init(&sse->lock);
     http_clock_add(s, &sse->ticker);
     return sse;
 }
@@ -163,7 +165,7 @@ http_sse_publish(struct http_sse *sse, const char *name, const char *data,
  * sent. False if there is none.
  */
 static bool
-take_next(struct client *c, uint64_t now_ms)
+take_next(struct client *c, uint64_t now_ms) P2P_REQUIRES(http_sse_lock)
 {
     struct http_sse *sse = c->sse;
     char text[96] = "";

@@ -42,8 +42,8 @@ P2P_MUTEX_KIND(http_tls_lock);
 static struct {
     struct http_tls_lock lock;
     struct http_tls_options opt;
-    struct pair *pair;
-    uint64_t look_at_ms;
+    struct pair *pair P2P_GUARDED_BY(http_tls_lock);
+    uint64_t look_at_ms P2P_GUARDED_BY(http_tls_lock);
 } store = {.lock = P2P_MUTEX_INITIALIZER};
 
 static enum p2p_err
@@ -197,7 +197,7 @@ is_same_file(const char *path, const struct stat *then)
 }
 
 static void
-drop_former(uint64_t now_ms)
+drop_former(uint64_t now_ms) P2P_REQUIRES(http_tls_lock)
 {
     struct pair **at = &store.pair->former;
 
@@ -214,7 +214,7 @@ drop_former(uint64_t now_ms)
 }
 
 static void
-look(uint64_t now_ms)
+look(uint64_t now_ms) P2P_REQUIRES(http_tls_lock)
 {
     struct pair *fresh = NULL;
     char why[512];

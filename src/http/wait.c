@@ -21,14 +21,15 @@ struct http_waitlist {
                                 * to the list */
     struct http_server *server;
     struct http_waitlist_lock lock;
-    struct http_request *first;
-    size_t count;
+    struct http_request *first P2P_GUARDED_BY(http_waitlist_lock);
+    size_t count P2P_GUARDED_BY(http_waitlist_lock);
     uint64_t look_at_ms; /* the clock's own */
     _Atomic uint64_t generation;
 };
 
 static void
 resume(struct http_waitlist *list, struct http_request *req)
+    P2P_REQUIRES(http_waitlist_lock)
 {
     if (req->wait_prev != NULL)
         req->wait_prev->wait_next = req->wait_next;
@@ -124,6 +125,7 @@ http_waitlist_wake(struct http_waitlist *list)
 
 static void
 park(struct http_waitlist *list, struct http_request *req)
+    P2P_REQUIRES(http_waitlist_lock)
 {
     req->has_parked = true; /* before another thread may resume it */
     req->wait_prev = NULL;

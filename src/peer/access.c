@@ -18,10 +18,10 @@ P2P_MUTEX_KIND(access_lock);
 struct access {
     struct access_options opt;
     struct access_lock lock;
-    struct stat read; /* state of the file when it was read; st_ino is 0 if it was not
-                       * read */
-    struct p2p_id *ids;
-    size_t count;
+    /* State of the file when it was read; st_ino is 0 if it was not * read. */
+    struct stat read P2P_GUARDED_BY(access_lock);
+    struct p2p_id *ids P2P_GUARDED_BY(access_lock);
+    size_t count P2P_GUARDED_BY(access_lock);
 };
 
 /* Parses one id, or nothing for an empty line or a comment. */
@@ -86,6 +86,7 @@ is_same_file(const struct stat *a, const struct stat *b)
 
 static void
 set_list(struct access *a, struct p2p_id *ids, size_t count, const struct stat *st)
+    P2P_REQUIRES(access_lock)
 {
     free(a->ids);
     a->ids = ids;
@@ -96,7 +97,7 @@ set_list(struct access *a, struct p2p_id *ids, size_t count, const struct stat *
 /* Reads the list again if it changed. After any failure it is empty, so that no peer
  * may download. */
 static enum p2p_err
-refresh(struct access *a)
+refresh(struct access *a) P2P_REQUIRES(access_lock)
 {
     struct stat st, none = {.st_ino = 0};
     enum p2p_err err = P2P_ERR_NOT_FOUND;
@@ -147,8 +148,9 @@ access_close(struct access *a)
 {
     if (a == NULL)
         return;
-    p2p_mutex_clear(&a->lock);
+    p2p_mutex_unshared(&a->lock);
     free(a->ids);
+    p2p_mutex_clear(&a->lock);
     free(a);
 }
 

@@ -50,17 +50,20 @@ struct admission {
     struct admission_lock lock;
     struct admission_options opt;
     uint64_t hash_key;
-    unsigned unfinished, strangers; /* tickets of unknown clients are in `tickets`,
-                                     * oldest first */
-    struct ticket_list tickets;
-    struct tokens total;
-    struct admission_source *known; /* sorted */
-    size_t known_count;
-    unsigned entries;
-    struct entry_list quiet; /* sources without a handshake or connection, the longest
-                              * idle one first */
-    struct entry shared;     /* shared by sources that do not fit into the table */
-    struct entry *bucket[BUCKETS];
+    /* The tickets of unknown clients are in `tickets`, oldest first. */
+    unsigned unfinished P2P_GUARDED_BY(admission_lock);
+    unsigned strangers P2P_GUARDED_BY(admission_lock);
+    struct ticket_list tickets P2P_GUARDED_BY(admission_lock);
+    struct tokens total P2P_GUARDED_BY(admission_lock);
+    /* Sorted. */
+    struct admission_source *known P2P_GUARDED_BY(admission_lock);
+    size_t known_count P2P_GUARDED_BY(admission_lock);
+    unsigned entries P2P_GUARDED_BY(admission_lock);
+    /* Sources without a handshake or connection, the longest * idle one first. */
+    struct entry_list quiet P2P_GUARDED_BY(admission_lock);
+    /* Shared by sources that do not fit into the table. */
+    struct entry shared P2P_GUARDED_BY(admission_lock);
+    struct entry *bucket[BUCKETS] P2P_GUARDED_BY(admission_lock);
     struct wide *wide[BUCKETS];
 };
 
@@ -91,6 +94,7 @@ admission_free(struct admission *a)
 {
     if (a == NULL)
         return;
+    p2p_mutex_unshared(&a->lock);
     for (unsigned i = 0; i < BUCKETS; i++) {
         for (struct entry *e = a->bucket[i], *next; e != NULL; e = next) {
             next = e->next;
@@ -173,6 +177,7 @@ admission_know(struct admission *a, struct admission_source *sources, size_t cou
 
 static bool
 is_known(const struct admission *a, const struct admission_source *source)
+    P2P_REQUIRES(admission_lock)
 {
     return a->known_count > 0 && bsearch(source, a->known, a->known_count,
                                          sizeof(*a->known), compare) != NULL;
@@ -278,7 +283,7 @@ crowd_of(const struct entry *e)
 }
 
 static void
-forget(struct admission *a, struct entry *e)
+forget(struct admission *a, struct entry *e) P2P_REQUIRES(admission_lock)
 {
     struct entry **link = e->bucket;
 
@@ -303,7 +308,7 @@ is_stale(const struct admission *a, struct entry *e, uint64_t now_ms)
 /* Makes room for one more source: removes one with nothing left to remember, or else
  * the one that was quiet for longest. */
 static bool
-make_room(struct admission *a, uint64_t now_ms)
+make_room(struct admission *a, uint64_t now_ms) P2P_REQUIRES(admission_lock)
 {
     struct entry *e;
 
@@ -332,6 +337,7 @@ set_quiet(struct admission *a, struct entry *e)
 /* Sources share one entry when the table is full of sources that are connected. */
 static struct entry *
 find_or_add(struct admission *a, const struct admission_source *source, uint64_t now_ms)
+    P2P_REQUIRES(admission_lock)
 {
     struct entry **head = bucket_of(a, source), *e;
 
@@ -357,6 +363,7 @@ find_or_add(struct admission *a, const struct admission_source *source, uint64_t
 
 static void
 leave_unfinished(struct admission *a, struct admission_ticket *t)
+    P2P_REQUIRES(admission_lock)
 {
     t->is_unfinished = false;
     a->unfinished--;
@@ -408,6 +415,7 @@ pick_victim(const struct admission *a, const struct entry *newcomer)
 
 static bool
 take_place_of_another(struct admission *a, const struct entry *newcomer)
+    P2P_REQUIRES(admission_lock)
 {
     struct admission_ticket *victim = pick_victim(a, newcomer);
 
@@ -424,6 +432,7 @@ take_place_of_another(struct admission *a, const struct entry *newcomer)
 static enum admission_verdict
 begin_remote(struct admission *a, struct admission_ticket *t,
              const struct admission_source *source, uint64_t now_ms)
+    P2P_REQUIRES(admission_lock)
 {
     struct entry *e = find_or_add(a, source, now_ms);
     bool is_full;
@@ -473,6 +482,7 @@ admission_begin(struct admission *a, struct admission_ticket *ticket,
  * common bucket is empty. */
 static bool
 take_total(struct admission *a, const struct entry *e, uint64_t now_ms)
+    P2P_REQUIRES(admission_lock)
 {
     bool is_fresh =
         e->work.left > a->opt.work_burst - 1 &&
@@ -488,6 +498,7 @@ take_total(struct admission *a, const struct entry *e, uint64_t now_ms)
 
 static bool
 take_work(struct admission *a, const struct admission_ticket *ticket, uint64_t now_ms)
+    P2P_REQUIRES(admission_lock)
 {
     struct entry *e = ticket->entry;
 

@@ -39,18 +39,25 @@ struct announcer {
 
     struct announcer_lock lock; /* everything below */
     pthread_cond_t wake;
-    bool changed;   /* the files */
-    bool forgotten; /* a registry needs a new registration */
-    bool moved;     /* this machine has another address */
-    bool ending;
-    bool is_away;    /* no registry answered last time */
-    bool is_told;    /* at least once since the start */
-    bool has_failed; /* the last registration failed: retry after the back-off */
-    uint64_t backoff_ms;
+    /* The files. */
+    bool changed P2P_GUARDED_BY(announcer_lock);
+    /* A registry needs a new registration. */
+    bool forgotten P2P_GUARDED_BY(announcer_lock);
+    /* This machine has another address. */
+    bool moved P2P_GUARDED_BY(announcer_lock);
+    bool ending P2P_GUARDED_BY(announcer_lock);
+    /* No registry answered last time. */
+    bool is_away P2P_GUARDED_BY(announcer_lock);
+    /* At least once since the start. */
+    bool is_told P2P_GUARDED_BY(announcer_lock);
+    /* The last registration failed: retry after the back-off. */
+    bool has_failed P2P_GUARDED_BY(announcer_lock);
+    uint64_t backoff_ms P2P_GUARDED_BY(announcer_lock);
     struct seen {
         bool is_registered, has_limit;
         enum p2p_err error;
-    } seen[REGISTRIES_MAX]; /* what was last logged about each registry */
+    } seen[REGISTRIES_MAX] P2P_GUARDED_BY(
+        announcer_lock); /* what was last logged about each registry */
 };
 
 /* The shared files in the form of a registration. */
@@ -175,7 +182,7 @@ note_registry(struct announcer *a, size_t i, const struct p2p_registry_state *no
 /* Logs that a registry is away or has come back. A registry that has forgotten us is
  * registered again at once, without a log line. With the lock. */
 static void
-note_state(struct announcer *a, enum p2p_err err)
+note_state(struct announcer *a, enum p2p_err err) P2P_REQUIRES(announcer_lock)
 {
     struct p2p_registry_state states[REGISTRIES_MAX];
     size_t count;
@@ -194,7 +201,7 @@ note_state(struct announcer *a, enum p2p_err err)
 /* Waits until there is something to register, or a failed registration is due again.
  * With the lock. */
 static void
-wait_for_news(struct announcer *a)
+wait_for_news(struct announcer *a) P2P_REQUIRES(announcer_lock)
 {
     uint64_t until_ms = a->has_failed ? p2p_now_ms() + a->backoff_ms : P2P_NO_DEADLINE;
 
@@ -204,7 +211,7 @@ wait_for_news(struct announcer *a)
 }
 
 static void
-note_told(struct announcer *a, enum p2p_err err)
+note_told(struct announcer *a, enum p2p_err err) P2P_REQUIRES(announcer_lock)
 {
     a->has_failed = err != P2P_OK;
     if (!a->has_failed)
@@ -396,6 +403,7 @@ announcer_stop(struct announcer *a)
     if (a->opt.discovery == NULL)
         return;
     pthread_join(a->teller, NULL);
+    p2p_mutex_unshared(&a->lock);
     if (!a->is_away)
         p2p_discovery_leave(a->opt.discovery, p2p_identity_key(a->opt.identity));
 }

@@ -23,10 +23,10 @@ struct client {
 P2P_MUTEX_KIND(clients_lock);
 struct clients {
     struct clients_lock lock;
-    uint64_t bytes_per_s;
+    uint64_t bytes_per_s P2P_GUARDED_BY(clients_lock);
     struct p2p_rate *all; /* borrowed */
-    size_t count;
-    LIST_HEAD(, client) bucket[BUCKETS];
+    size_t count P2P_GUARDED_BY(clients_lock);
+    LIST_HEAD(, client) bucket[BUCKETS] P2P_GUARDED_BY(clients_lock);
 };
 
 enum p2p_err

@@ -57,8 +57,8 @@ struct loop {
     uint8_t packed[P2P_DATA_MAX]; /* a compressed record */
 
     struct loop_inbox_lock inbox_lock;
-    STAILQ_HEAD(, loop_parcel) arrived;
-    STAILQ_HEAD(, job) finished;
+    STAILQ_HEAD(, loop_parcel) arrived P2P_GUARDED_BY(loop_inbox_lock);
+    STAILQ_HEAD(, job) finished P2P_GUARDED_BY(loop_inbox_lock);
 };
 
 P2P_MUST_CHECK enum p2p_err loop_new(struct server *s, int listen_fd,

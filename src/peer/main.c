@@ -35,8 +35,8 @@ struct peer {
     struct p2p_discovery *discovery;
     /* The share's thread uses these two as soon as they are there. */
     struct peer_lock lock;
-    struct server *server;
-    struct announcer *announcer;
+    struct server *server P2P_GUARDED_BY(peer_lock);
+    struct announcer *announcer P2P_GUARDED_BY(peer_lock);
     struct p2p_mdns *mdns;
 };
 
@@ -50,6 +50,13 @@ on_share_changed(void *arg)
     if (peer->server != NULL)
         server_files_changed(peer->server);
     p2p_unlock(&peer->lock);
+}
+
+/* The server as the main thread sees it, which alone sets it. */
+static struct server *
+own_server(const struct peer *peer) P2P_NO_LOCK_CHECK
+{
+    return peer->server;
 }
 
 /* The rate of this minute, from the timetable. */
@@ -66,7 +73,7 @@ on_tick(void *arg)
     rate =
         p2p_timetable_rate(&peer->rates, (unsigned)(local.tm_hour * 60 + local.tm_min));
     p2p_unlock(&peer->rates_lock);
-    server_set_rate(peer->server, rate);
+    server_set_rate(own_server(peer), rate);
 }
 
 static enum p2p_err
@@ -90,10 +97,10 @@ on_hangup(void *arg)
 {
     struct peer *peer = arg;
 
-    server_recheck(peer->server);
+    server_recheck(own_server(peer));
     if (read_rates(peer) == P2P_OK)
         on_tick(peer);
-    server_set_rate_per_peer(peer->server, peer->opt.limit_rate_per_peer);
+    server_set_rate_per_peer(own_server(peer), peer->opt.limit_rate_per_peer);
 }
 
 static enum p2p_err
@@ -353,17 +360,20 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
 static void
 stop(struct peer *peer)
 {
+    p2p_lock(&peer->lock);
     struct server *server = peer->server;
+    struct announcer *announcer = peer->announcer;
+    p2p_unlock(&peer->lock);
 
     p2p_service_on_hangup(NULL, NULL);
     p2p_mdns_stop(peer->mdns);
-    announcer_stop(peer->announcer);
+    announcer_stop(announcer);
     p2p_lock(&peer->lock);
     peer->server = NULL;
     p2p_unlock(&peer->lock);
     server_close(server, STOP_GRACE_MS);
     p2p_share_close(peer->share);
-    announcer_free(peer->announcer);
+    announcer_free(announcer);
     p2p_discovery_close(peer->discovery);
     access_close(peer->access);
     p2p_identity_close(peer->identity);

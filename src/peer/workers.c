@@ -10,9 +10,9 @@ P2P_MUTEX_KIND(workers_lock);
 struct workers {
     struct workers_lock lock;
     pthread_cond_t more;
-    STAILQ_HEAD(, job) queue;
-    unsigned queued, queue_max;
-    bool ending;
+    STAILQ_HEAD(, job) queue P2P_GUARDED_BY(workers_lock);
+    unsigned queued P2P_GUARDED_BY(workers_lock), queue_max;
+    bool ending P2P_GUARDED_BY(workers_lock);
     unsigned threads;
     pthread_t thread[];
 };

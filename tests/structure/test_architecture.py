@@ -1,5 +1,5 @@
-"""docs/ARCHITECTURE.md names every thread, every lock, and every function that opens the lock of its
-caller. Read from the source, so that the page stays true."""
+"""docs/ARCHITECTURE.md names every thread and every lock, and a function that opens the lock of its
+caller says so in its name. Read from the source, so that both stay true."""
 
 import re
 from pathlib import Path
@@ -56,11 +56,11 @@ def functions(text):
     return re.findall(r"^(\w+)\([^;{]*\)\n\{\n(.*?)^\}", text, re.M | re.S)
 
 
-def test_every_function_that_opens_its_callers_lock_is_named():
+def test_every_function_that_opens_its_callers_lock_says_so():
     found = {name for p in SOURCES for name, body in functions(text_of(p)) if reopens(body)}
-    assert len(found) > 4
-    listed = names_in(section("Functions that release their caller's lock"))
-    assert not found - listed, "name these in the table, or better: let the caller release the lock"
+    assert len(found) > 2
+    wrong = {name for name in found if not name.endswith(("_unlocks", "_and_unlock"))}
+    assert not wrong, "let the caller release the lock, or end the name in _unlocks"
 
 
 @pytest.mark.parametrize(

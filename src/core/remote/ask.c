@@ -398,9 +398,7 @@ p2p_ask_known(struct p2p_identity *identity, const struct p2p_ask *ask,
     a->identity = identity;
     a->ask = ask;
     p2p_mutex_init(&a->lock);
-    p2p_lock(&a->lock);
     a->results = &said;
-    p2p_unlock(&a->lock);
     err = find_hidden(a, results);
     if (err == P2P_OK)
         err = choose_peers(a, results);

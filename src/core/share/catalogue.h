@@ -33,6 +33,14 @@ struct p2p_catalogue {
     bool is_changed; /* since the last commit */
 };
 
+/* How many files are shared, for the loop, which needs no lock. */
+static inline uint64_t
+p2p_catalogue_own_files(const struct p2p_catalogue *catalogue)
+{
+    p2p_sole_writer(&catalogue->lock);
+    return catalogue->totals.files;
+}
+
 P2P_MUST_CHECK enum p2p_err p2p_catalogue_init(struct p2p_catalogue *catalogue);
 void p2p_catalogue_clear(struct p2p_catalogue *catalogue);
 struct p2p_item *p2p_catalogue_find(const struct p2p_catalogue *catalogue,

@@ -88,7 +88,7 @@ lose(struct p2p_share *s, struct p2p_item *item)
 static void
 note_place(struct p2p_share *s, uint64_t missing_files)
 {
-    uint64_t files = s->catalogue.totals.files;
+    uint64_t files = p2p_catalogue_own_files(&s->catalogue);
     bool is_confirmed = atomic_exchange(&s->mail.confirmed, false);
 
     p2p_share_set_emptied(s, missing_files);

@@ -92,7 +92,7 @@ presence(struct p2p_share *s)
 {
     enum presence seen = NO_FILES;
 
-    if (s->catalogue.totals.files > 0)
+    if (p2p_catalogue_own_files(&s->catalogue) > 0)
         return SOME_FILES;
     if (s->catalogue.item_count > s->owner.missing)
         p2p_catalogue_each(&s->catalogue, look, &seen);
@@ -151,7 +151,7 @@ p2p_missing_confirm(struct p2p_share *s, uint64_t now_ms)
     s->owner.confirm_ms = now_ms + CONFIRM_MS;
     forget_all(s, now_ms);
     set_emptied(s, 0);
-    p2p_record_set(s->record, s->catalogue.totals.files, true);
+    p2p_record_set(s->record, p2p_catalogue_own_files(&s->catalogue), true);
 }
 
 /* True if some are missing and nothing has changed for a while. */
@@ -178,8 +178,8 @@ compare_with_record(struct p2p_share *s)
 
     if (now == NO_FILES && p2p_record_files(s->record) > 0)
         set_emptied(s, p2p_record_files(s->record));
-    else if (s->catalogue.totals.files > 0)
-        p2p_record_set(s->record, s->catalogue.totals.files, false);
+    else if (p2p_catalogue_own_files(&s->catalogue) > 0)
+        p2p_record_set(s->record, p2p_catalogue_own_files(&s->catalogue), false);
 }
 
 static uint64_t

@@ -605,8 +605,8 @@ p2p_scan_stop(struct p2p_share *s)
         if (s->owner.progress)
             p2p_pipeline_save(s);
         p2p_pipeline_doubt_pending(s);
-        if (s->catalogue.totals.files > 0)
-            p2p_record_set(s->record, s->catalogue.totals.files, true);
+        if (p2p_catalogue_own_files(&s->catalogue) > 0)
+            p2p_record_set(s->record, p2p_catalogue_own_files(&s->catalogue), true);
         p2p_pipeline_commit(s);
     }
     p2p_hasher_free(s->owner.hasher);

@@ -40,7 +40,7 @@ for_files(struct http_json_out *o, struct registry_peer *p, uint32_t max,
     for (uint32_t i = 0; i < p->file_count && i < max; i++) {
         put(o, p, p->files[i]);
         if (i % REGISTRY_VISIT_SLICE == REGISTRY_VISIT_SLICE - 1)
-            registry_let_others_in(p);
+            registry_let_others_in_unlocks(p);
     }
 }
 

@@ -126,7 +126,7 @@ static bool
 open_next_part(struct dict *d)
 {
     struct dict_part *part = part_new(), **parts = NULL;
-    struct dict_view *old = d->view, *fresh = NULL;
+    struct dict_view *old, *fresh = NULL;
 
     p2p_lock(&d->lock);
     old = d->view;
@@ -251,6 +251,7 @@ dict_close(struct dict *d)
     p2p_unlock(&d->lock);
     if (d->has_thread)
         pthread_join(d->thread, NULL);
+    p2p_mutex_unshared(&d->lock);
     dict_release(d->view);
     p2p_mutex_clear(&d->lock);
     pthread_cond_destroy(&d->wake);

@@ -16,14 +16,17 @@ enum dict_work {
 P2P_MUTEX_KIND(dict_lock);
 struct dict {
     struct dict_owner owner;
-    struct dict_lock lock; /* view, work, is_busy, is_stopping */
+    struct dict_lock lock;
     pthread_cond_t wake, idle;
-    struct dict_view *view;
-    struct dict_part
-        *open; /* part of the view; only dict_add's thread writes into it */
+    struct dict_view *view P2P_GUARDED_BY(dict_lock);
+    /* Part of the view; only dict_add's thread writes into it. */
+    struct dict_part *open;
     pthread_t thread;
-    unsigned work; /* of enum dict_work */
-    bool has_thread, is_busy, is_stopping;
+    /* Of enum dict_work. */
+    unsigned work P2P_GUARDED_BY(dict_lock);
+    bool has_thread;
+    bool is_busy P2P_GUARDED_BY(dict_lock);
+    bool is_stopping P2P_GUARDED_BY(dict_lock);
 };
 
 void dict_segment_release(struct dict_segment *s);

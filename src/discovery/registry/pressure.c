@@ -50,7 +50,7 @@ note_victim(struct pressure *w, const struct p2p_id *id, uint64_t score)
 }
 
 static void
-look(struct registry *r, uint32_t except)
+look(struct registry *r, uint32_t except) P2P_REQUIRES(registry_data_lock)
 {
     struct pressure *w = &r->pressure;
     uint64_t now_ms = p2p_now_ms();
@@ -62,13 +62,13 @@ look(struct registry *r, uint32_t except)
 
         if (p->is_used && i != except)
             note_victim(w, &p->id, score_of(r, p, now_ms));
-        registry_breathe(r, i);
+        registry_breathe_unlocks(r, i);
     }
 }
 
 bool
 pressure_evict(struct registry *r, uint64_t score, uint32_t except,
-               struct evicted *evicted)
+               struct evicted *evicted) P2P_REQUIRES(registry_data_lock)
 {
     struct pressure *w = &r->pressure;
     uint64_t now_ms = p2p_now_ms();

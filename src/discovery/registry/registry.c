@@ -186,6 +186,7 @@ registry_close(struct registry *r)
     if (r == NULL)
         return;
     dict_close(r->dict);
+    p2p_rwlock_unshared(&r->lock);
     catalogue_clear(&r->catalogue);
     for (uint32_t i = 0; i < r->peers.used; i++) {
         free(peer_at(r, i)->files);
@@ -430,14 +431,14 @@ registry_dict(struct registry *r)
 }
 
 const struct catalogue *
-registry_lock_catalogue(struct registry *r)
+registry_lock_catalogue(struct registry *r) P2P_ACQUIRES_READ(registry_data_lock)
 {
     p2p_read_lock(&r->lock);
     return &r->catalogue;
 }
 
 void
-registry_unlock_catalogue(struct registry *r)
+registry_unlock_catalogue(struct registry *r) P2P_RELEASES(registry_data_lock)
 {
     p2p_rw_unlock(&r->lock);
 }

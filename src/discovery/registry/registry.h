@@ -156,7 +156,7 @@ struct registry_peer {
  * A visit that goes through a long list calls this on a copy of its argument: lets
  * writers in. Afterwards the list may be another one, or empty if the peer has left.
  */
-void registry_let_others_in(struct registry_peer *peer);
+void registry_let_others_in_unlocks(struct registry_peer *peer);
 #define REGISTRY_VISIT_SLICE 128u /* files between two calls */
 
 /* Called with readers' lock: must be quick and must not call the registry. False: stop.

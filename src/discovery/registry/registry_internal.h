@@ -60,16 +60,18 @@ struct registry {
     struct registry_data_lock lock;
     /* Held by a writer over all slices of its change. */
     struct registry_writer_lock writer;
-    struct slab peers;
-    struct table by_id;
-    struct sources sources;
-    struct tombstones tombstones;
-    struct pressure pressure;
-    struct catalogue catalogue;
+    struct slab peers P2P_GUARDED_BY(registry_data_lock);
+    struct table by_id P2P_GUARDED_BY(registry_data_lock);
+    struct sources sources P2P_GUARDED_BY(registry_data_lock);
+    struct tombstones tombstones P2P_GUARDED_BY(registry_data_lock);
+    struct pressure pressure P2P_GUARDED_BY(registry_data_lock);
+    struct catalogue catalogue P2P_GUARDED_BY(registry_data_lock);
     struct dict *dict;
-    uint32_t live_signed;
-    uint64_t list_bytes;       /* total of all peers' lists of files */
-    uint64_t evicted;          /* number of peers removed to make room for others */
+    uint32_t live_signed P2P_GUARDED_BY(registry_data_lock);
+    /* Total of all peers' lists of files. */
+    uint64_t list_bytes P2P_GUARDED_BY(registry_data_lock);
+    /* Number of peers removed to make room for others. */
+    uint64_t evicted P2P_GUARDED_BY(registry_data_lock);
     uint64_t stones_looked_ms; /* registry_expire()'s, without a lock */
     uint16_t mark; /* the last digits of the stamps made here, so that no two registries
                     * make the same */
@@ -98,20 +100,22 @@ uint32_t registry_find_signed(const struct registry *r, const struct p2p_id *id)
 /* ---- with `writer` held ---- */
 
 static inline void
-registry_lock(struct registry *r)
+registry_lock(struct registry *r) P2P_ACQUIRES(registry_data_lock)
 {
     p2p_write_lock(&r->lock);
 }
 
 static inline void
-registry_unlock(struct registry *r)
+registry_unlock(struct registry *r) P2P_RELEASES(registry_data_lock)
 {
     p2p_rw_unlock(&r->lock);
 }
 
-/* Lets readers in between two slices of a long change. */
+/* Lets readers in between two slices of a long change: releases the lock and takes it
+ * again. */
 static inline void
-registry_breathe(struct registry *r, uint32_t done)
+registry_breathe_unlocks(struct registry *r, uint32_t done)
+    P2P_REQUIRES(registry_data_lock)
 {
     if (done % REGISTRY_SLICE != REGISTRY_SLICE - 1)
         return;
@@ -135,11 +139,11 @@ void registry_set_source(struct registry *r, uint32_t at, const uint8_t *from,
 
 /* Removes a peer, in slices. Keeps its seq as long as an old signature could be
  * replayed. */
-void registry_bury(struct registry *r, uint32_t at);
+void registry_bury(struct registry *r, uint32_t at) P2P_REQUIRES(registry_data_lock);
 
 /* Replaces the peer's old list by `files` (takes ownership). */
 void registry_swap_files(struct registry *r, uint32_t at, uint32_t *files,
-                         uint32_t count);
+                         uint32_t count) P2P_REQUIRES(registry_data_lock);
 
 /* ---- with any lock ---- */
 

@@ -27,7 +27,8 @@ registry_visit_one(struct registry *r, const struct p2p_id *id, registry_visit *
 }
 
 void
-registry_let_others_in(struct registry_peer *peer)
+registry_let_others_in_unlocks(struct registry_peer *peer)
+    P2P_REQUIRES_READ(registry_data_lock)
 {
     struct registry *r = peer->registry;
     const struct peer *p = peer_at(r, peer->number);

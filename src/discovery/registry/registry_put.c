@@ -107,8 +107,9 @@ struct room {
     struct evicted evicted;
 };
 
+/* Also with `writer` alone: nobody else changes these numbers then. */
 uint64_t
-registry_bytes(const struct registry *r)
+registry_bytes(const struct registry *r) P2P_NO_LOCK_CHECK
 {
     return r->catalogue.bytes + r->list_bytes + (uint64_t)r->peers.live * PEER_BYTES;
 }
@@ -120,6 +121,7 @@ registry_bytes(const struct registry *r)
  */
 static bool
 is_over(const struct registry *r, const struct room *room)
+    P2P_REQUIRES(registry_data_lock)
 {
     uint64_t max = r->opt.max_bytes - r->opt.max_bytes / REGISTRY_STONES_PART;
     uint64_t bytes = registry_bytes(r), dead = r->catalogue.dead_bytes;
@@ -131,7 +133,7 @@ is_over(const struct registry *r, const struct room *room)
 
 /* False: over the limit, and there is no peer that is less worth keeping. */
 static bool
-has_memory(struct registry *r, struct room *room)
+has_memory(struct registry *r, struct room *room) P2P_REQUIRES(registry_data_lock)
 {
     while (is_over(r, room)) {
         if (r->catalogue.dead_bytes > r->opt.max_bytes / 8)
@@ -209,7 +211,7 @@ compare_numbers(const void *a, const void *b)
 static enum registry_result
 post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
          uint32_t count, bool has_content, uint32_t *files, uint32_t *posted,
-         struct room *room)
+         struct room *room) P2P_REQUIRES(registry_data_lock)
 {
     for (*posted = 0; *posted < count; (*posted)++) {
         uint32_t file =
@@ -222,7 +224,7 @@ post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
             ++*posted;
             return REGISTRY_NO_ROOM;
         }
-        registry_breathe(r, *posted);
+        registry_breathe_unlocks(r, *posted);
     }
     qsort(files, count, sizeof(*files), compare_numbers);
     return REGISTRY_OK;
@@ -231,7 +233,7 @@ post_all(struct registry *r, uint32_t peer, const struct p2p_reg_entry *entries,
 /* Removes the postings of `old` that `now` does not have. Both lists ascend. */
 static void
 unpost_missing(struct registry *r, uint32_t peer, const uint32_t *old, uint32_t n_old,
-               const uint32_t *now, uint32_t n_now)
+               const uint32_t *now, uint32_t n_now) P2P_REQUIRES(registry_data_lock)
 {
     uint32_t k = 0;
 
@@ -241,7 +243,7 @@ unpost_missing(struct registry *r, uint32_t peer, const uint32_t *old, uint32_t 
         if (k < n_now && now[k] == old[i])
             continue;
         catalogue_unpost(&r->catalogue, old[i], peer);
-        registry_breathe(r, i);
+        registry_breathe_unlocks(r, i);
     }
 }
 
@@ -262,6 +264,7 @@ registry_swap_files(struct registry *r, uint32_t at, uint32_t *files, uint32_t c
 /* Undoes a failed change: removes its postings, except for those of the old list. */
 static void
 take_back(struct registry *r, uint32_t at, uint32_t *files, uint32_t posted)
+    P2P_REQUIRES(registry_data_lock)
 {
     const struct peer *p = peer_at(r, at);
 
@@ -441,6 +444,7 @@ take_again(struct peer *p, const struct record *rec)
 static void
 take_facts(struct registry *r, uint32_t at, const struct record *rec,
            struct p2p_spki *key, uint64_t heard_ms, uint64_t charge)
+    P2P_REQUIRES(registry_data_lock)
 {
     struct peer *p = peer_at(r, at);
     uint8_t from[16];
@@ -469,6 +473,7 @@ take_facts(struct registry *r, uint32_t at, const struct record *rec,
 /* A place for a peer that is not there yet. */
 static enum registry_result
 make_peer(struct registry *r, const struct record *rec, struct room *room)
+    P2P_REQUIRES(registry_data_lock)
 {
     if (!has_memory(r, room))
         return REGISTRY_NO_ROOM;
@@ -484,7 +489,7 @@ make_peer(struct registry *r, const struct record *rec, struct room *room)
 
 /* Removes a new peer whose registration failed. */
 static void
-unmake_peer(struct registry *r, uint32_t at)
+unmake_peer(struct registry *r, uint32_t at) P2P_REQUIRES(registry_data_lock)
 {
     peer_at(r, at)->seq = 0;
     registry_bury(r, at);
@@ -497,7 +502,7 @@ unmake_peer(struct registry *r, uint32_t at)
 static enum registry_result
 put_checked(struct registry *r, const struct record *rec, struct p2p_spki *key,
             uint64_t heard_ms, uint64_t charge, uint64_t tag, uint32_t *files,
-            struct room *room)
+            struct room *room) P2P_REQUIRES(registry_data_lock)
 {
     bool is_new = room->peer == SLAB_NONE;
     enum registry_result result = REGISTRY_OK;
@@ -608,6 +613,7 @@ is_replaced(const struct registry *r, uint32_t file, const struct registry_delta
 static enum registry_result
 build_list(struct registry *r, const struct registry_delta *d, uint32_t *now,
            uint32_t *count, uint64_t *charge, struct room *room)
+    P2P_REQUIRES(registry_data_lock)
 {
     struct peer *p = peer_at(r, room->peer);
     enum registry_result result;
@@ -619,7 +625,7 @@ build_list(struct registry *r, const struct registry_delta *d, uint32_t *now,
     for (uint32_t i = 0; i < p->count; i++) {
         uint32_t name = catalogue_file(&r->catalogue, p->files[i])->name;
 
-        registry_breathe(r, i);
+        registry_breathe_unlocks(r, i);
         if (is_replaced(r, p->files[i], d))
             continue;
         now[kept++] = p->files[i];
@@ -647,6 +653,7 @@ build_list(struct registry *r, const struct registry_delta *d, uint32_t *now,
 static void
 take_delta(struct registry *r, uint32_t at, const struct registry_delta *d,
            uint32_t *now, uint32_t count, uint64_t charge)
+    P2P_REQUIRES(registry_data_lock)
 {
     struct peer *p = peer_at(r, at);
     uint8_t from[16];

@@ -216,6 +216,7 @@ store_close(struct store *s)
         pthread_join(s->writer, NULL);
     if (s->has_reader)
         pthread_join(s->reader, NULL);
+    p2p_mutex_unshared(&s->lock);
     if (s->waiting_bytes > 0)
         p2p_log_warn("store: stopping; %llu bytes were not written to Redis",
                      (unsigned long long)s->waiting_bytes);

@@ -43,11 +43,20 @@ struct store {
     struct store_lock lock;
     pthread_cond_t work; /* for the writer: items, stopping */
     pthread_cond_t told; /* acked, is_reading, is_stopping have changed */
-    struct store_item *first, *last;
-    uint64_t next_number, acked; /* items up to acked are in Redis */
-    uint64_t waiting_bytes, sent, received, resyncs;
-    bool is_stopping, is_reading, write_failed;
-    struct redis_link *reading; /* for store_close() to break */
+    struct store_item *first P2P_GUARDED_BY(store_lock);
+    struct store_item *last P2P_GUARDED_BY(store_lock);
+    uint64_t next_number P2P_GUARDED_BY(store_lock);
+    /* Items up to this one are in Redis. */
+    uint64_t acked P2P_GUARDED_BY(store_lock);
+    uint64_t waiting_bytes P2P_GUARDED_BY(store_lock);
+    uint64_t sent P2P_GUARDED_BY(store_lock);
+    uint64_t received P2P_GUARDED_BY(store_lock);
+    uint64_t resyncs P2P_GUARDED_BY(store_lock);
+    bool is_stopping P2P_GUARDED_BY(store_lock);
+    bool is_reading P2P_GUARDED_BY(store_lock);
+    bool write_failed P2P_GUARDED_BY(store_lock);
+    /* For store_close() to break. */
+    struct redis_link *reading P2P_GUARDED_BY(store_lock);
 };
 
 /* The threads. */

@@ -207,7 +207,7 @@ write_batch(struct store *s, struct redis_link *l, const struct store_item *firs
 }
 
 static void
-drop_batch(struct store *s, unsigned n)
+drop_batch(struct store *s, unsigned n) P2P_REQUIRES(store_lock)
 {
     for (unsigned i = 0; i < n; i++) {
         struct store_item *item = s->first;
@@ -224,7 +224,7 @@ drop_batch(struct store *s, unsigned n)
 
 /* Only this thread removes items, so the first n stay in place. */
 static unsigned
-batch_size(const struct store *s)
+batch_size(const struct store *s) P2P_REQUIRES(store_lock)
 {
     unsigned n = 0;
 

@@ -25,7 +25,7 @@ struct ui_links {
     struct {
         struct p2p_digest hash;
         uint64_t expires_s; /* 0: no link */
-    } at[UI_LINKS_MAX];
+    } at[UI_LINKS_MAX] P2P_GUARDED_BY(ui_links_lock);
 };
 
 void ui_links_init(struct ui_links *links);

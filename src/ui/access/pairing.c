@@ -65,7 +65,7 @@ ui_pairing_renew(struct ui_pairing *p, uint64_t now_s, char code[UI_CODE_LEN + 1
 }
 
 static bool
-has_code(const struct ui_pairing *p, uint64_t now_s)
+has_code(const struct ui_pairing *p, uint64_t now_s) P2P_REQUIRES(ui_pairing_lock)
 {
     return p->code[0] != '\0' && now_s < p->expires_s;
 }
@@ -103,6 +103,7 @@ network_of(const char *address, char out[UI_PAIR_ADDRESS_TEXT])
  */
 static size_t
 row_of(struct ui_pairing *p, const char *network, uint64_t now_s)
+    P2P_REQUIRES(ui_pairing_lock)
 {
     size_t best = 0;
 
@@ -122,6 +123,7 @@ row_of(struct ui_pairing *p, const char *network, uint64_t now_s)
 
 static bool
 is_right(const struct ui_pairing *p, uint64_t now_s, const char *code)
+    P2P_REQUIRES(ui_pairing_lock)
 {
     size_t len = strlen(code);
 
@@ -130,14 +132,14 @@ is_right(const struct ui_pairing *p, uint64_t now_s, const char *code)
 }
 
 static bool
-is_long(const struct ui_pairing *p, uint64_t now_s)
+is_long(const struct ui_pairing *p, uint64_t now_s) P2P_REQUIRES(ui_pairing_lock)
 {
     return has_code(p, now_s) && p->code[UI_CODE_SHORT] != '\0';
 }
 
 /* Replaces a short code that may be guessed, with a new lifetime. */
 static void
-raise_alarm(struct ui_pairing *p, uint64_t now_s)
+raise_alarm(struct ui_pairing *p, uint64_t now_s) P2P_REQUIRES(ui_pairing_lock)
 {
     bool had_code = has_code(p, now_s);
 
@@ -155,6 +157,7 @@ raise_alarm(struct ui_pairing *p, uint64_t now_s)
  * counts only for its address. */
 static bool
 count_wrong(struct ui_pairing *p, size_t row, uint64_t now_s)
+    P2P_REQUIRES(ui_pairing_lock)
 {
     p->seen[row].wrong++;
     p->seen[row].until_s = now_s + UI_PAIR_LOCKOUT_S;
@@ -169,7 +172,7 @@ count_wrong(struct ui_pairing *p, size_t row, uint64_t now_s)
 
 static enum p2p_err
 refuse(struct ui_pairing *p, size_t row, uint64_t now_s, size_t len,
-       struct ui_pairing_answer *answer)
+       struct ui_pairing_answer *answer) P2P_REQUIRES(ui_pairing_lock)
 {
     answer->is_long = is_long(p, now_s);
     /* Six digits cannot be right then: the person has not seen the new code yet, or has

@@ -34,16 +34,18 @@
 P2P_MUTEX_KIND(ui_pairing_lock);
 struct ui_pairing {
     struct ui_pairing_lock lock;
-    char code[UI_CODE_LEN + 1]; /* empty: none */
-    uint64_t expires_s;
-    unsigned tries; /* wrong ones from anywhere, until ... */
+    /* Empty: none. */
+    char code[UI_CODE_LEN + 1] P2P_GUARDED_BY(ui_pairing_lock);
+    uint64_t expires_s P2P_GUARDED_BY(ui_pairing_lock);
+    /* Wrong ones from anywhere, until ... */
+    unsigned tries P2P_GUARDED_BY(ui_pairing_lock);
     uint64_t tries_until_s;
     uint64_t alarm_until_s; /* codes are long */
     struct {
         char address[UI_PAIR_ADDRESS_TEXT];
         unsigned wrong;
         uint64_t until_s; /* forgotten, or let in again, after this */
-    } seen[UI_PAIR_ADDRESSES];
+    } seen[UI_PAIR_ADDRESSES] P2P_GUARDED_BY(ui_pairing_lock);
 };
 
 void ui_pairing_init(struct ui_pairing *p);

@@ -14,7 +14,7 @@ struct ui_revoker {
     pthread_t thread;
     struct ui_revoker_lock lock;
     pthread_cond_t stop;
-    bool is_stopping;
+    bool is_stopping P2P_GUARDED_BY(ui_revoker_lock);
 };
 
 /* Ids are 16 hexadecimal digits: the number is the id itself. */

@@ -33,7 +33,7 @@ P2P_MUTEX_KIND(ui_trash_lock);
 struct ui_trash {
     struct ui_app *app;
     struct ui_trash_lock lock;
-    struct item *first;
+    struct item *first P2P_GUARDED_BY(ui_trash_lock);
 };
 
 static const char *const kinds[UI_FOLDERS] = {"trash-shared", "trash-downloads"};
@@ -48,7 +48,7 @@ root_of(const struct ui_trash *trash, enum ui_folder folder)
 
 static bool
 add(struct ui_trash *trash, enum ui_folder folder, const char *name,
-    const char *private_name, uint64_t until_s)
+    const char *private_name, uint64_t until_s) P2P_REQUIRES(ui_trash_lock)
 {
     struct item *item = calloc(1, sizeof(*item));
 
@@ -101,13 +101,13 @@ delete_for_good(struct ui_trash *trash, struct item **at)
 /* ---- life ---- */
 
 static void
-load_shared(void *arg, const struct ui_note *note)
+load_shared(void *arg, const struct ui_note *note) P2P_REQUIRES(ui_trash_lock)
 {
     add(arg, UI_SHARED, note->key, note->value, note->time_s);
 }
 
 static void
-load_downloads(void *arg, const struct ui_note *note)
+load_downloads(void *arg, const struct ui_note *note) P2P_REQUIRES(ui_trash_lock)
 {
     add(arg, UI_DOWNLOADS, note->key, note->value, note->time_s);
 }
@@ -165,6 +165,7 @@ ui_trash_free(struct ui_trash *trash)
 {
     if (trash == NULL)
         return;
+    p2p_mutex_unshared(&trash->lock);
     for (struct item *item = trash->first, *next; item != NULL; item = next) {
         next = item->next;
         free(item->name);
@@ -193,7 +194,7 @@ make_private_name(char out[PRIVATE_LEN])
  * without a note. */
 static enum p2p_err
 withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
-         uint64_t until_s)
+         uint64_t until_s) P2P_REQUIRES(ui_trash_lock)
 {
     struct ui_note note = {.kind = kinds[folder], .key = name, .time_s = until_s};
     char private_name[PRIVATE_LEN];

@@ -36,7 +36,7 @@
 /* ---- the list; under the lock ---- */
 
 static struct ui_peer *
-find(struct ui_peers *p, const struct p2p_id *id)
+find(struct ui_peers *p, const struct p2p_id *id) P2P_REQUIRES(ui_peers_lock)
 {
     for (size_t i = 0; i < p->near_count; i++)
         if (p2p_id_equal(&p->near[i].id, id))
@@ -46,7 +46,7 @@ find(struct ui_peers *p, const struct p2p_id *id)
 
 /* Makes room for a peer that the user added. */
 static void
-drop_announced(struct ui_peers *p)
+drop_announced(struct ui_peers *p) P2P_REQUIRES(ui_peers_lock)
 {
     for (size_t i = p->near_count; i-- > 0;)
         if (p->near[i].found_by == UI_BY_MDNS) {
@@ -85,7 +85,7 @@ allowance(struct ui_peers *p, const struct p2p_id *id, enum ui_found_by found_by
 
 static struct ui_peer *
 add(struct ui_peers *p, const struct p2p_id *id, const struct p2p_addr *addr,
-    enum ui_found_by found_by)
+    enum ui_found_by found_by) P2P_REQUIRES(ui_peers_lock)
 {
     struct ui_peer *peer = find(p, id);
 
@@ -108,7 +108,7 @@ add(struct ui_peers *p, const struct p2p_id *id, const struct p2p_addr *addr,
 }
 
 static void
-load_one(void *arg, const struct ui_note *note)
+load_one(void *arg, const struct ui_note *note) P2P_REQUIRES(ui_peers_lock)
 {
     struct p2p_addr addr;
     struct p2p_id id;
@@ -243,6 +243,7 @@ is_announced(const struct p2p_mdns_peer *found, size_t count, const struct p2p_i
  * stay. */
 static void
 take_announced(struct ui_peers *p, const struct p2p_mdns_peer *found, size_t count)
+    P2P_REQUIRES(ui_peers_lock)
 {
     for (size_t i = p->near_count; i-- > 0;)
         if (p->near[i].found_by == UI_BY_MDNS &&
@@ -278,7 +279,7 @@ struct target {
 /* Under the lock. Lists neighbors that were never asked, and all of them once a minute.
  */
 static size_t
-choose(struct ui_peers *p, struct target *out)
+choose(struct ui_peers *p, struct target *out) P2P_REQUIRES(ui_peers_lock)
 {
     bool all =
         p->near_asked_ms == 0 || p2p_now_ms() - p->near_asked_ms >= LIST_EVERY_MS;

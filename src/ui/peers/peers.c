@@ -93,6 +93,7 @@ ui_peers_free(struct ui_peers *p)
 {
     if (p == NULL)
         return;
+    p2p_mutex_unshared(&p->lock);
     clear_list(p->list, p->count);
     clear_list(p->near, p->near_count);
     p2p_mutex_clear(&p->looking);
@@ -135,7 +136,7 @@ add_registered(struct snapshot *s, struct p2p_peer_info *info)
 /* Under the lock. Registries come first, because their addresses are the most recent.
  */
 static void
-add_neighbours(struct ui_peers *p, struct snapshot *s)
+add_neighbours(struct ui_peers *p, struct snapshot *s) P2P_REQUIRES(ui_peers_lock)
 {
     for (size_t i = 0; i < p->near_count; i++)
         if (!knows(s, &p->near[i].id) && copy_peer(&s->list[s->count], &p->near[i]))
@@ -186,7 +187,7 @@ is_same_peer(const struct ui_peer *a, const struct ui_peer *b)
 
 /* Under the lock: replaces the snapshot; true if it differs from the one before. */
 static bool
-replace(struct ui_peers *p, struct snapshot *s)
+replace(struct ui_peers *p, struct snapshot *s) P2P_REQUIRES(ui_peers_lock)
 {
     bool differs = s->count != p->count;
 
@@ -345,6 +346,7 @@ ui_peers_locate(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *ou
  * digits, neither is found. */
 static size_t
 resolve_short(struct ui_peers *p, const char *text, struct p2p_id *out)
+    P2P_REQUIRES(ui_peers_lock)
 {
     uint8_t prefix[8];
     char digits[17];

@@ -13,22 +13,29 @@ P2P_MUTEX_KIND(ui_peers_looking);
 struct ui_peers {
     struct ui_app *app;
     struct ui_peers_lock lock; /* everything below */
-    struct ui_peer *list;      /* the snapshot */
-    size_t count;
-    uint64_t made_ms;
-    uint64_t took_ms;     /* when the registries last answered, or failed to */
-    bool is_reachable;    /* a registry answered last time */
-    struct ui_peer *near; /* added by hand, or announced by mDNS */
-    size_t near_count;
-    uint64_t near_asked_ms, browsed_ms;
-    bool is_looking_near; /* a worker does */
+    /* The snapshot. */
+    struct ui_peer *list P2P_GUARDED_BY(ui_peers_lock);
+    size_t count P2P_GUARDED_BY(ui_peers_lock);
+    uint64_t made_ms P2P_GUARDED_BY(ui_peers_lock);
+    /* When the registries last answered, or failed to. */
+    uint64_t took_ms P2P_GUARDED_BY(ui_peers_lock);
+    /* A registry answered last time. */
+    bool is_reachable P2P_GUARDED_BY(ui_peers_lock);
+    /* Added by hand, or announced by mDNS. */
+    struct ui_peer *near P2P_GUARDED_BY(ui_peers_lock);
+    size_t near_count P2P_GUARDED_BY(ui_peers_lock);
+    uint64_t near_asked_ms P2P_GUARDED_BY(ui_peers_lock);
+    uint64_t browsed_ms P2P_GUARDED_BY(ui_peers_lock);
+    /* A worker does. */
+    bool is_looking_near P2P_GUARDED_BY(ui_peers_lock);
     _Atomic bool is_stopping;
     struct ui_peers_looking looking; /* while registries are asked; before `lock` */
 };
 
 void ui_peer_clear(struct ui_peer *peer);
 /* Under the lock. */
-struct ui_peer *ui_peers_find(struct ui_peers *p, const struct p2p_id *id);
+struct ui_peer *ui_peers_find(struct ui_peers *p, const struct p2p_id *id)
+    P2P_REQUIRES(ui_peers_lock);
 
 /* neighbors.c. Reads the peers that were added by hand from the store. */
 void ui_near_load(struct ui_peers *p);

@@ -25,11 +25,14 @@ struct ui_jobs {
     struct http_waitlist *list;
     struct ui_jobs_lock lock;
     pthread_cond_t changed;
-    struct job *first;
-    size_t count;  /* number of jobs that take a place */
-    size_t n_left; /* of the others */
-    unsigned threads, idle;
-    bool stopping;
+    struct job *first P2P_GUARDED_BY(ui_jobs_lock);
+    /* Number of jobs that take a place. */
+    size_t count P2P_GUARDED_BY(ui_jobs_lock);
+    /* Of the others. */
+    size_t n_left P2P_GUARDED_BY(ui_jobs_lock);
+    unsigned threads P2P_GUARDED_BY(ui_jobs_lock);
+    unsigned idle P2P_GUARDED_BY(ui_jobs_lock);
+    bool stopping P2P_GUARDED_BY(ui_jobs_lock);
 };
 
 struct ui_jobs *
@@ -49,7 +52,7 @@ ui_jobs_new(struct ui_app *app, struct http_server *server)
 
 /* Under the lock. */
 static void
-unlink_job(struct ui_jobs *j, struct job *job)
+unlink_job(struct ui_jobs *j, struct job *job) P2P_REQUIRES(ui_jobs_lock)
 {
     struct job **at = &j->first;
 
@@ -80,6 +83,7 @@ ui_jobs_free(struct ui_jobs *j)
     while (j->threads > 0)
         p2p_wait(&j->changed, &j->lock);
     p2p_unlock(&j->lock);
+    p2p_mutex_unshared(&j->lock);
     for (struct job *job = j->first, *next; job != NULL; job = next) {
         next = job->next;
         free_job(job);
@@ -95,7 +99,7 @@ ui_jobs_free(struct ui_jobs *j)
 /* New jobs are put in front. A job without a waiting request lets the others go first.
  */
 static struct job *
-oldest_waiting(struct ui_jobs *j)
+oldest_waiting(struct ui_jobs *j) P2P_REQUIRES(ui_jobs_lock)
 {
     struct job *found = NULL;
 
@@ -107,7 +111,7 @@ oldest_waiting(struct ui_jobs *j)
 
 /* Under the lock: waits for work; NULL if this thread should end. */
 static struct job *
-next_job(struct ui_jobs *j)
+next_job(struct ui_jobs *j) P2P_REQUIRES(ui_jobs_lock)
 {
     uint64_t until_ms = p2p_now_ms() + IDLE_S * 1000;
     struct job *job;
@@ -153,7 +157,7 @@ work(void *arg)
 
 /* Under the lock. If no thread can be made, the running ones will do the job. */
 static void
-add_thread(struct ui_jobs *j)
+add_thread(struct ui_jobs *j) P2P_REQUIRES(ui_jobs_lock)
 {
     pthread_attr_t attr;
     pthread_t thread;
@@ -229,7 +233,7 @@ is_done(struct ui_jobs *j, const struct job *job)
  * frees the job. False: a worker frees it after it has run.
  */
 static bool
-leave(struct ui_jobs *j, struct job *job)
+leave(struct ui_jobs *j, struct job *job) P2P_REQUIRES(ui_jobs_lock)
 {
     bool runs_on =
         job->state == RUNNING || (job->state == WAITING && job->kind->runs_anyway &&

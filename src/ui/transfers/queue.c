@@ -45,7 +45,7 @@ ui_queue_apply_rate(struct ui_transfers *ts)
 /* ---- one step each; all under the lock ---- */
 
 static struct ui_transfer *
-next_to_start(struct ui_transfers *ts)
+next_to_start(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock)
 {
     struct ui_transfer *best = NULL;
 
@@ -57,7 +57,7 @@ next_to_start(struct ui_transfers *ts)
 }
 
 static void
-start_some(struct ui_transfers *ts)
+start_some(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock)
 {
     struct ui_settings set;
     struct ui_transfer *t;
@@ -68,28 +68,42 @@ start_some(struct ui_transfers *ts)
         ui_run_begin(ts, t);
 }
 
-/* Releases the lock while it cancels a download. True: it did, so look at the list
- * again from the start. */
+/* The next transfer whose download is to be cancelled; it stays in use until that is
+ * done. NULL: none. */
+static struct ui_transfer *
+take_one_to_stop(struct ui_transfers *ts, struct p2p_download **dl, bool *keeps_data)
+{
+    struct ui_transfer *t;
+
+    p2p_lock(&ts->lock);
+    t = ts->first;
+    while (t != NULL && (t->stop == UI_GO_ON || t->dl == NULL || t->is_told))
+        t = t->next;
+    if (t != NULL) {
+        *dl = t->dl;
+        *keeps_data = t->stop == UI_STOP_KEEP;
+        t->is_told = true;
+        t->is_in_use = true;
+    }
+    p2p_unlock(&ts->lock);
+    return t;
+}
+
+/* True: there was one, so look at the list again from the start. */
 static bool
 stop_one(struct ui_transfers *ts)
 {
-    struct ui_transfer *t = ts->first;
     struct p2p_download *dl;
     bool keeps_data;
+    struct ui_transfer *t = take_one_to_stop(ts, &dl, &keeps_data);
 
-    while (t != NULL && (t->stop == UI_GO_ON || t->dl == NULL || t->is_told))
-        t = t->next;
     if (t == NULL)
         return false;
-    dl = t->dl;
-    keeps_data = t->stop == UI_STOP_KEEP;
-    t->is_told = true;
-    t->is_in_use = true;
-    p2p_unlock(&ts->lock);
     p2p_download_cancel(dl, keeps_data);
     p2p_lock(&ts->lock);
     t->is_in_use = false;
-    pthread_cond_broadcast(&ts->changed);
+    ui_transfers_wake(ts);
+    p2p_unlock(&ts->lock);
     return true;
 }
 
@@ -108,48 +122,76 @@ delete_data(struct ui_app *app, const struct p2p_digest *root)
     p2p_journal_close(journal);
 }
 
+/* Takes what is over out of the list. `*must_delete`: what is left of its data, by its
+ * root. */
 static bool
-clean_one(struct ui_transfers *ts)
+take_one_to_clean(struct ui_transfers *ts, bool *must_delete, struct p2p_digest *root)
+    P2P_REQUIRES(ui_transfers_lock)
 {
     struct ui_transfer *t = ts->first;
-    struct p2p_digest root;
-    bool must_delete;
 
     while (t != NULL && (t->has_thread || (!t->is_removed && !t->is_discarding)))
         t = t->next;
     if (t == NULL)
         return false;
-    must_delete = t->is_discarding && t->root_known;
-    root = t->root;
+    *must_delete = t->is_discarding && t->root_known;
+    *root = t->root;
     t->is_discarding = false;
     if (t->is_removed) {
         ui_transfers_unlink(ts, t);
         ui_transfer_free(t);
     }
-    if (must_delete) {
-        p2p_unlock(&ts->lock);
-        delete_data(ts->app, &root);
-        p2p_lock(&ts->lock);
-    }
     return true;
 }
 
 static bool
-has_space_for(struct ui_transfers *ts, const struct ui_transfer *t)
+clean_one(struct ui_transfers *ts)
 {
+    struct p2p_digest root;
+    bool must_delete = false;
+
+    p2p_lock(&ts->lock);
+    bool found = take_one_to_clean(ts, &must_delete, &root);
+    p2p_unlock(&ts->lock);
+    if (must_delete)
+        delete_data(ts->app, &root);
+    return found;
+}
+
+/* The downloads folder, looked at without the lock: the file system may be slow. */
+struct place {
+    bool is_away;
+    bool is_known; /* how many bytes are free */
+    uint64_t free_bytes;
+};
+
+static struct place
+look_at_place(struct ui_app *app)
+{
+    struct place place = {.is_away = ui_folder_is_away(app, UI_DOWNLOADS)};
     struct statvfs fs;
+
+    place.is_known = fstatvfs(p2p_root_fd(app->downloads), &fs) == 0;
+    if (place.is_known)
+        place.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+    return place;
+}
+
+static bool
+has_space_for(const struct place *place, const struct ui_transfer *t)
+{
     uint64_t missing = t->size > t->verified ? t->size - t->verified : 0;
 
-    return fstatvfs(p2p_root_fd(ts->app->downloads), &fs) == 0 &&
-           (uint64_t)fs.f_bavail * fs.f_frsize > missing + DISK_SPARE;
+    return place->is_known && place->free_bytes > missing + DISK_SPARE;
 }
 
 /* A folder that was moved away is still writable: running downloads would be stored
  * there. */
 static void
-pause_when_away(struct ui_transfers *ts)
+pause_when_away(struct ui_transfers *ts, const struct place *place)
+    P2P_REQUIRES(ui_transfers_lock)
 {
-    if (ts->threads == 0 || !ui_folder_is_away(ts->app, UI_DOWNLOADS))
+    if (ts->threads == 0 || !place->is_away)
         return;
     for (struct ui_transfer *t = ts->first; t != NULL; t = t->next)
         if (t->dl != NULL && t->stop == UI_GO_ON && ui_state_is_running(t->state))
@@ -157,16 +199,17 @@ pause_when_away(struct ui_transfers *ts)
 }
 
 static void
-retry_due(struct ui_transfers *ts, uint64_t now_s)
+retry_due(struct ui_transfers *ts, const struct place *place, uint64_t now_s)
+    P2P_REQUIRES(ui_transfers_lock)
 {
     for (struct ui_transfer *t = ts->first; t != NULL; t = t->next) {
         if (t->retry_at_s == 0 || t->retry_at_s > now_s || t->is_removed)
             continue;
-        if (t->error == P2P_ERR_DISK_FULL && !has_space_for(ts, t)) {
+        if (t->error == P2P_ERR_DISK_FULL && !has_space_for(place, t)) {
             t->retry_at_s = now_s + DISK_CHECK_S;
             continue;
         }
-        if (t->error == P2P_ERR_AWAY && ui_folder_is_away(ts->app, UI_DOWNLOADS)) {
+        if (t->error == P2P_ERR_AWAY && place->is_away) {
             t->retry_at_s = now_s + UI_PLACE_CHECK_S;
             continue;
         }
@@ -177,7 +220,7 @@ retry_due(struct ui_transfers *ts, uint64_t now_s)
 
 /* Seconds until something is due; 0: nothing is. */
 static uint64_t
-next_due(struct ui_transfers *ts, uint64_t now_s)
+next_due(struct ui_transfers *ts, uint64_t now_s) P2P_REQUIRES(ui_transfers_lock)
 {
     struct ui_settings set;
     uint64_t due = UINT64_MAX;
@@ -196,7 +239,7 @@ next_due(struct ui_transfers *ts, uint64_t now_s)
 }
 
 static void
-sleep_until_due(struct ui_transfers *ts)
+sleep_until_due(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock)
 {
     uint64_t seconds = next_due(ts, p2p_time_s());
 
@@ -205,8 +248,26 @@ sleep_until_due(struct ui_transfers *ts)
                                       : p2p_now_ms() + seconds * 1000);
 }
 
+/* What is decided under the lock. False: the manager is to end. */
 static bool
-has_work(struct ui_transfers *ts)
+decide(struct ui_transfers *ts, const struct place *place)
+{
+    p2p_lock(&ts->lock);
+    bool goes_on = !ts->is_stopping || ts->threads > 0;
+    if (goes_on) {
+        ts->is_stirred = false;
+        ui_queue_apply_rate(ts);
+        pause_when_away(ts, place);
+        retry_due(ts, place, p2p_time_s());
+        start_some(ts);
+    }
+    p2p_unlock(&ts->lock);
+    return goes_on;
+}
+
+/* What takes time. True: something was done, so decide again. */
+static bool
+work(struct ui_transfers *ts)
 {
     bool some = false;
 
@@ -215,22 +276,25 @@ has_work(struct ui_transfers *ts)
     return some;
 }
 
+static void
+rest(struct ui_transfers *ts)
+{
+    p2p_lock(&ts->lock);
+    if (!ts->is_stirred && (!ts->is_stopping || ts->threads > 0))
+        sleep_until_due(ts);
+    p2p_unlock(&ts->lock);
+}
+
 void *
 ui_queue_main(void *transfers)
 {
     struct ui_transfers *ts = transfers;
+    struct place place = look_at_place(ts->app);
 
-    p2p_lock(&ts->lock);
-    while (!ts->is_stopping || ts->threads > 0) {
-        ui_queue_apply_rate(ts);
-        pause_when_away(ts);
-        retry_due(ts, p2p_time_s());
-        start_some(ts);
-        /* The lock was released meanwhile, so a change may have signaled when no thread
-         * was waiting. */
-        if (!has_work(ts) && (!ts->is_stopping || ts->threads > 0))
-            sleep_until_due(ts);
+    while (decide(ts, &place)) {
+        if (!work(ts))
+            rest(ts);
+        place = look_at_place(ts->app);
     }
-    p2p_unlock(&ts->lock);
     return NULL;
 }

@@ -13,40 +13,54 @@ struct ui_transfers {
     struct ui_app *app;
     struct ui_transfers_lock lock; /* the list and every transfer in it */
     pthread_cond_t changed;
-    struct ui_transfer *first; /* newest first */
-    size_t count;
-    uint64_t last_place;
-    unsigned threads;     /* running transfers, including those that are ending */
+    /* Newest first. */
+    struct ui_transfer *first P2P_GUARDED_BY(ui_transfers_lock);
+    size_t count P2P_GUARDED_BY(ui_transfers_lock);
+    uint64_t last_place P2P_GUARDED_BY(ui_transfers_lock);
+    /* Running transfers, including those that are ending. */
+    unsigned threads P2P_GUARDED_BY(ui_transfers_lock);
     struct p2p_rate rate; /* of all downloads together */
     pthread_t manager;
-    bool has_manager, is_stopping;
+    bool has_manager;
+    bool is_stopping P2P_GUARDED_BY(ui_transfers_lock);
+    /* Something has changed since the manager last looked. */
+    bool is_stirred P2P_GUARDED_BY(ui_transfers_lock);
 };
 
 /* All under the lock. */
-struct ui_transfer *ui_transfers_find(struct ui_transfers *ts, const char *id);
-void ui_transfers_unlink(struct ui_transfers *ts, struct ui_transfer *t);
+/* Something has changed that another thread may wait for. */
+void ui_transfers_wake(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock);
+struct ui_transfer *ui_transfers_find(struct ui_transfers *ts, const char *id)
+    P2P_REQUIRES(ui_transfers_lock);
+void ui_transfers_unlink(struct ui_transfers *ts, struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock);
 /* Reports the change to the dashboards and to the store. */
-void ui_transfers_tell(struct ui_transfers *ts, const struct ui_transfer *t);
-void ui_transfers_save(struct ui_transfers *ts, const struct ui_transfer *t);
+void ui_transfers_tell(struct ui_transfers *ts, const struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock);
+void ui_transfers_save(struct ui_transfers *ts, const struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock);
 /* Position in the queue, from 0; -1 if it is not queued. */
-long ui_transfers_position(struct ui_transfers *ts, const struct ui_transfer *t);
+long ui_transfers_position(struct ui_transfers *ts, const struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock);
 /* True if `a` starts before `b`. */
 bool ui_transfer_is_before(const struct ui_transfer *a, const struct ui_transfer *b);
 /* Puts the transfer at the end of the queue (again), without its error. */
-void ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t);
+void ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock);
 
 /* queue.c: the manager thread. */
 void *ui_queue_main(void *transfers);
 /* Sets the rate of all downloads from the settings and the time of day. */
-void ui_queue_apply_rate(struct ui_transfers *ts);
+void ui_queue_apply_rate(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock);
 
 /* How often to check whether a missing downloads folder is back. */
 #define UI_PLACE_CHECK_S 2
 
 /* run.c: ends this run for now, and keeps what it has; under the lock. */
 void ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
-                     const char *message);
+                     const char *message) P2P_REQUIRES(ui_transfers_lock);
 /* run.c: starts the thread of one transfer; under the lock. */
-void ui_run_begin(struct ui_transfers *ts, struct ui_transfer *t);
+void ui_run_begin(struct ui_transfers *ts, struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock);
 
 #endif

@@ -110,7 +110,7 @@ ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err
     t->error = err != P2P_OK ? err : P2P_ERR_NO_SOURCE;
     snprintf(t->message, sizeof(t->message), "%s", message);
     t->stop = UI_STOP_KEEP;
-    pthread_cond_broadcast(&ts->changed);
+    ui_transfers_wake(ts);
 }
 
 static void
@@ -223,7 +223,7 @@ complete(struct ui_transfers *ts, struct ui_transfer *t,
 /* The request for the stop has already set the state PAUSED, CANCELLED or QUEUED. */
 static void
 conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
-         const struct p2p_download_status *st)
+         const struct p2p_download_status *st) P2P_REQUIRES(ui_transfers_lock)
 {
     bool was_running = ui_state_is_running(t->state);
 
@@ -249,7 +249,7 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
     t->has_thread = false;
     ts->threads--;
     ui_transfers_save(ts, t);
-    pthread_cond_broadcast(&ts->changed);
+    ui_transfers_wake(ts);
 }
 
 /* ---- the thread ---- */
@@ -309,7 +309,7 @@ wait_for(struct run *run, struct p2p_download *dl)
 
     p2p_lock(&run->ts->lock);
     run->t->dl = dl;
-    pthread_cond_broadcast(&run->ts->changed);
+    ui_transfers_wake(run->ts);
     p2p_unlock(&run->ts->lock);
     err = p2p_download_wait(dl);
     p2p_lock(&run->ts->lock);

@@ -14,6 +14,13 @@
 
 /* ---- the list; under the lock ---- */
 
+void
+ui_transfers_wake(struct ui_transfers *ts)
+{
+    ts->is_stirred = true;
+    pthread_cond_broadcast(&ts->changed);
+}
+
 struct ui_transfer *
 ui_transfers_find(struct ui_transfers *ts, const char *id)
 {
@@ -26,6 +33,7 @@ ui_transfers_find(struct ui_transfers *ts, const char *id)
 
 static void
 link_first(struct ui_transfers *ts, struct ui_transfer *t)
+    P2P_REQUIRES(ui_transfers_lock)
 {
     t->next = ts->first;
     ts->first = t;
@@ -106,7 +114,7 @@ ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
     t->is_discarding = false;
     t->speed = 0;
     t->eta_s = UINT64_MAX;
-    pthread_cond_broadcast(&ts->changed);
+    ui_transfers_wake(ts);
 }
 
 /* ---- life ---- */
@@ -114,7 +122,7 @@ ui_transfer_enqueue(struct ui_transfers *ts, struct ui_transfer *t)
 /* Transfers that ran when the program ended, in whatever way, are queued again. The
  * store gives the oldest first. */
 static void
-adopt(void *arg, struct ui_transfer *t)
+adopt(void *arg, struct ui_transfer *t) P2P_REQUIRES(ui_transfers_lock)
 {
     struct ui_transfers *ts = arg;
 
@@ -144,7 +152,9 @@ ui_transfers_new(struct ui_app *app, struct ui_transfers **out)
 enum p2p_err
 ui_transfers_start(struct ui_transfers *ts)
 {
+    p2p_lock(&ts->lock);
     ui_queue_apply_rate(ts);
+    p2p_unlock(&ts->lock);
     if (pthread_create(&ts->manager, NULL, ui_queue_main, ts) != 0)
         return P2P_ERR_NOMEM;
     ts->has_manager = true;
@@ -162,7 +172,7 @@ stop_all(struct ui_transfers *ts)
             t->state = UI_QUEUED; /* it keeps its place, so that it resumes first */
             ui_transfers_save(ts, t);
         }
-    pthread_cond_broadcast(&ts->changed);
+    ui_transfers_wake(ts);
     p2p_unlock(&ts->lock);
     if (ts->has_manager)
         pthread_join(ts->manager, NULL);
@@ -174,6 +184,7 @@ ui_transfers_free(struct ui_transfers *ts)
     if (ts == NULL)
         return;
     stop_all(ts);
+    p2p_mutex_unshared(&ts->lock);
     for (struct ui_transfer *t = ts->first, *next; t != NULL; t = next) {
         next = t->next;
         ui_transfer_free(t);
@@ -287,6 +298,7 @@ end_with(struct ui_transfer *t, enum ui_state state, enum ui_stop stop)
 /* Under the lock. Applies the verb if the state allows it. */
 static bool
 apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
+    P2P_REQUIRES(ui_transfers_lock)
 {
     bool is_active = t->state == UI_QUEUED || ui_state_is_running(t->state);
 
@@ -322,7 +334,7 @@ apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
         break;
     }
     ui_transfers_save(ts, t);
-    pthread_cond_broadcast(&ts->changed);
+    ui_transfers_wake(ts);
     return true;
 }
 
@@ -378,7 +390,7 @@ by_place(const void *a, const void *b)
  * those with a higher one. */
 static struct ui_transfer **
 rivals_of(struct ui_transfers *ts, const struct ui_transfer *t, size_t *count,
-          size_t *ahead)
+          size_t *ahead) P2P_REQUIRES(ui_transfers_lock)
 {
     struct ui_transfer **list = calloc(ts->count, sizeof(*list));
 
@@ -399,6 +411,7 @@ rivals_of(struct ui_transfers *ts, const struct ui_transfer *t, size_t *count,
  * places. */
 static void
 move_to(struct ui_transfers *ts, struct ui_transfer *t, uint64_t position)
+    P2P_REQUIRES(ui_transfers_lock)
 {
     size_t count, ahead;
     struct ui_transfer **rivals = rivals_of(ts, t, &count, &ahead);
@@ -460,7 +473,7 @@ ui_transfers_reconfigure(struct ui_transfers *ts)
 {
     p2p_lock(&ts->lock);
     ui_queue_apply_rate(ts);
-    pthread_cond_broadcast(&ts->changed);
+    ui_transfers_wake(ts);
     p2p_unlock(&ts->lock);
 }
 
@@ -482,6 +495,6 @@ ui_transfers_without(struct ui_transfers *ts, const struct p2p_id *id)
             t->stop = UI_STOP_KEEP;
             t->state = UI_QUEUED;
         }
-    pthread_cond_broadcast(&ts->changed);
+    ui_transfers_wake(ts);
     p2p_unlock(&ts->lock);
 }

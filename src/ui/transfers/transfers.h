@@ -8,7 +8,8 @@
  * those that found no peer (after 15 s, doubled up to 10 min), and continues those that
  * met a full disk when there is space. It sleeps without a time limit if none of that
  * is due. Each running transfer has a thread that waits for its p2p_download. Verbs
- * only note the request and answer at once: nothing here blocks. Thread-safe.
+ * note the request, write a row of the store and answer; they wait for no file system
+ * but the store's, and for no peer. Thread-safe.
  */
 #ifndef P2P_UI_TRANSFERS_H
 #define P2P_UI_TRANSFERS_H

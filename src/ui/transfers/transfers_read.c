@@ -45,7 +45,7 @@ by_address(const void *a, const void *b)
 }
 
 static struct place *
-positions_of(struct ui_transfers *ts, size_t *count)
+positions_of(struct ui_transfers *ts, size_t *count) P2P_REQUIRES(ui_transfers_lock)
 {
     struct place *list = calloc(ts->count + 1, sizeof(*list));
 
@@ -111,6 +111,7 @@ count_one(const struct ui_transfer *t, struct ui_counts *n)
 
 static void
 count_all(const struct ui_transfers *ts, struct ui_counts *n)
+    P2P_REQUIRES(ui_transfers_lock)
 {
     memset(n, 0, sizeof(*n));
     for (const struct ui_transfer *t = ts->first; t != NULL; t = t->next)
@@ -135,7 +136,7 @@ is_on_page(const struct ui_transfer *t, const struct ui_page *page)
 /* Writes the page and returns the offset of the next one, 0 when there is none. */
 static size_t
 put_transfers(struct ui_transfers *ts, const struct ui_page *page,
-              struct http_json_out *o)
+              struct http_json_out *o) P2P_REQUIRES(ui_transfers_lock)
 {
     size_t seen = 0, shown = 0, queued = 0;
     struct place *places = positions_of(ts, &queued);
