@@ -1,0 +1,310 @@
+// uses p2p
+/* Every command of p2p: what it takes, what it refuses, and where it says so. No test
+ * speaks to another program. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <cjson/cJSON.h>
+
+#include "cli/cli.h"
+#include "cli/daemons.h"
+#include "cli/dashboard.h"
+#include "cli/get.h"
+#include "cli/shared.h"
+#include "scratch.h"
+
+enum { TEXT_MAX = 16384, WORDS_MAX = 8 };
+
+static struct scratch scratch;
+static char out[TEXT_MAX], err[TEXT_MAX];
+
+/* ---- what a command prints ---- */
+
+static int
+divert(FILE *stream, int *saved)
+{
+    FILE *file = tmpfile();
+    int fd;
+
+    assert_non_null(file);
+    fflush(stream);
+    *saved = dup(fileno(stream));
+    fd = dup(fileno(file));
+    fclose(file);
+    assert_true(dup2(fd, fileno(stream)) >= 0);
+    return fd;
+}
+
+static void
+restore(FILE *stream, int saved, int fd, char text[TEXT_MAX])
+{
+    ssize_t n;
+
+    fflush(stream);
+    n = pread(fd, text, TEXT_MAX - 1, 0);
+    assert_true(n >= 0);
+    text[n] = '\0';
+    close(fd);
+    dup2(saved, fileno(stream));
+    close(saved);
+}
+
+/* Runs `command`, which is named by the first of the words, as main does. */
+static int
+run(int (*command)(int argc, char **argv), const char *words)
+{
+    char text[512], *argv[WORDS_MAX + 1] = {NULL}, *save = NULL;
+    int argc = 0, status, out_saved, err_saved, out_fd, err_fd;
+
+    snprintf(text, sizeof(text), "%s", words);
+    for (char *w = strtok_r(text, " ", &save); w != NULL && argc < WORDS_MAX;
+         w = strtok_r(NULL, " ", &save))
+        argv[argc++] = w;
+    out_fd = divert(stdout, &out_saved);
+    err_fd = divert(stderr, &err_saved);
+    status = command(argc, argv);
+    restore(stderr, err_saved, err_fd, err);
+    restore(stdout, out_saved, out_fd, out);
+    return status;
+}
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *wrong; /* arguments that it does not take */
+} commands[] = {
+    {"get", cmd_get, ""},
+    {"search", cmd_search, ""},
+    {"peers", cmd_peers, "nonsense"},
+    {"ls", cmd_ls, ""},
+    {"status", cmd_status, "nonsense"},
+    {"id", cmd_id, "nonsense"},
+    {"key", cmd_key, "nonsense"},
+    {"ui", cmd_ui, "nonsense"},
+    {"token", cmd_token, "nonsense"},
+    {"share", cmd_share, "nonsense"},
+    {"unfinished", cmd_unfinished, "nonsense"},
+    {"init", cmd_init, "nonsense"},
+    {"config", cmd_config, "nonsense"},
+    {"doctor", cmd_doctor, "nonsense"},
+};
+enum { COUNT = sizeof(commands) / sizeof(commands[0]) };
+
+static void
+help_goes_to_stdout(void **state)
+{
+    char words[64];
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(words, sizeof(words), "%s --help", commands[i].name);
+        assert_int_equal(run(commands[i].run, words), 0);
+        assert_non_null(strstr(out, commands[i].name));
+        assert_non_null(strstr(out, "--help"));
+        assert_string_equal(err, "");
+    }
+}
+
+static void
+wrong_arguments_are_refused(void **state)
+{
+    char words[64];
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(words, sizeof(words), "%s %s", commands[i].name, commands[i].wrong);
+        if (run(commands[i].run, words) != 2)
+            fail_msg("%s was taken: %s%s", words, out, err);
+        assert_string_equal(out, "");
+        assert_string_not_equal(err, "");
+    }
+}
+
+static void
+unknown_options_are_refused(void **state)
+{
+    static const char *const options[] = {"--no-such-option", "--keys-dir", "--=1"};
+    char words[64];
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        for (size_t k = 0; k < sizeof(options) / sizeof(options[0]); k++) {
+            snprintf(words, sizeof(words), "%s %s", commands[i].name, options[k]);
+            if (run(commands[i].run, words) != 2)
+                fail_msg("%s was taken: %s%s", words, out, err);
+            assert_string_equal(out, "");
+            assert_string_not_equal(err, "");
+        }
+    }
+}
+
+static void
+an_identity_is_made_and_shown(void **state)
+{
+    char words[300], id[65] = "";
+
+    (void)state;
+    snprintf(words, sizeof(words), "id --keys-dir %s", scratch_path(&scratch, "keys"));
+    assert_int_equal(run(cmd_id, words), 0);
+    assert_int_equal(sscanf(out, "%64[0-9a-f]", id), 1);
+    assert_int_equal(strlen(id), 64);
+    assert_int_equal(run(cmd_id, words), 0);
+    assert_memory_equal(out, id, 64); /* the same one */
+}
+
+static void
+a_peer_that_is_not_there_cannot_be_listed(void **state)
+{
+    char words[300];
+
+    (void)state;
+    snprintf(words, sizeof(words),
+             "ls 127.0.0.1:1 --no-mdns --discovery none --keys-dir %s",
+             scratch_path(&scratch, "keys"));
+    assert_int_equal(run(cmd_ls, words), 4);
+    assert_string_equal(out, "");
+    assert_non_null(strstr(err, "127.0.0.1:1"));
+}
+
+/* ---- the parts that several commands use ---- */
+
+static void
+sizes_and_times_are_short(void **state)
+{
+    char text[CLI_SHORT];
+
+    (void)state;
+    assert_string_equal(cli_size(0, text), "0 B");
+    assert_string_equal(cli_size(1023, text), "1023 B");
+    assert_string_equal(cli_size(1536, text), "1.5 KiB");
+    assert_string_equal(cli_size((uint64_t)1 << 40, text), "1.0 TiB");
+    assert_true(strlen(cli_size(UINT64_MAX, text)) < CLI_SHORT);
+    assert_string_equal(cli_duration(59, text), "0:59");
+    assert_string_equal(cli_duration(3723, text), "1:02:03");
+    assert_true(strlen(cli_duration(UINT64_MAX, text)) < CLI_SHORT);
+    assert_true(strlen(cli_time(UINT64_MAX, text)) < CLI_SHORT);
+}
+
+static void
+text_from_others_is_escaped(void **state)
+{
+    char text[CLI_TEXT];
+
+    (void)state;
+    assert_string_equal(cli_text("a letter.txt", text), "a letter.txt");
+    assert_null(strchr(cli_text("red\033[31m", text), '\033'));
+    assert_null(strchr(cli_text("two\nlines", text), '\n'));
+}
+
+static void
+json_holds_what_was_put(void **state)
+{
+    const uint8_t digest[32] = {0xab};
+    struct cJSON *object = cli_object(), *array = cli_put_array(object, "list");
+    char *text;
+
+    (void)state;
+    cli_put_text(object, "none", NULL);
+    cli_put_number(object, "n", 7);
+    cli_put_bool(object, "b", true);
+    cli_put_hex(object, "hex", digest, true);
+    cli_put_hex(object, "unknown", digest, false);
+    cli_put_text(cli_add_object(array), "t", "x");
+    text = cJSON_PrintUnformatted(object);
+    assert_non_null(text);
+    assert_non_null(strstr(text, "\"list\":[{\"t\":\"x\"}],\"none\":null,\"n\":7"));
+    assert_non_null(strstr(text, "\"hex\":\"ab0000"));
+    assert_non_null(strstr(text, "\"unknown\":null"));
+    free(text);
+    cJSON_Delete(object);
+}
+
+/* The token goes to a program on this machine and nowhere else. */
+static void
+the_token_is_sent_to_no_stranger(void **state)
+{
+    static const struct {
+        const char *url;
+        enum p2p_err err;
+    } rows[] = {
+        {"http://192.0.2.1:8080", P2P_ERR_USAGE},
+        {"", P2P_ERR_USAGE},
+        {"http://127.0.0.1:1", P2P_ERR_UNREACHABLE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct cli_dashboard d = {
+            .url = rows[i].url, .token = "secret", .uid = getuid(), .timeout_ms = 2000};
+        char answer[64] = "", why[256] = "";
+        enum p2p_err got = cli_dashboard_post(&d, "/api/owner/link", answer,
+                                              sizeof(answer), why, sizeof(why));
+        if (got != rows[i].err)
+            fail_msg("%s: %s", rows[i].url, p2p_err_name(got));
+        assert_string_not_equal(why, "");
+        assert_string_equal(answer, "");
+    }
+}
+
+static void
+our_own_process_is_no_daemon(void **state)
+{
+    struct cli_daemon daemons[64];
+    size_t count = cli_find_daemons(daemons, 64);
+
+    (void)state;
+    assert_true(count <= 64);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_not_equal(daemons[i].pid, getpid());
+        assert_non_null(strstr(daemons[i].name, "p2p-"));
+    }
+    assert_int_equal(cli_find_daemons(daemons, 0), 0);
+}
+
+static int
+set_up(void **state)
+{
+    (void)state;
+    scratch_make(&scratch);
+    setenv("P2P_HOME", scratch.dir, 1); /* nothing of who runs the tests is touched */
+    setenv("HOME", scratch.dir, 1);
+    scratch_folder(&scratch, "shared");
+    scratch_folder(&scratch, "downloads");
+    return chdir(scratch.dir);
+}
+
+static int
+tear_down(void **state)
+{
+    (void)state;
+    (void)!chdir("/");
+    scratch_remove(&scratch);
+    return 0;
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(help_goes_to_stdout),
+        cmocka_unit_test(wrong_arguments_are_refused),
+        cmocka_unit_test(unknown_options_are_refused),
+        cmocka_unit_test(an_identity_is_made_and_shown),
+        cmocka_unit_test(a_peer_that_is_not_there_cannot_be_listed),
+        cmocka_unit_test(sizes_and_times_are_short),
+        cmocka_unit_test(text_from_others_is_escaped),
+        cmocka_unit_test(json_holds_what_was_put),
+        cmocka_unit_test(the_token_is_sent_to_no_stranger),
+        cmocka_unit_test(our_own_process_is_no_daemon),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,290 @@
+// uses p2p-peer
+/* The serving side of p2p-peer, asked by a client of the core in the same process: what
+ * is shared arrives, what is not and who may not are refused. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "keys_fixture.h"
+#include "p2p/conn.h"
+#include "p2p/log.h"
+#include "p2p/share.h"
+#include "p2p/tree.h"
+#include "peer/announcer.h"
+#include "peer/options.h"
+#include "peer/server.h"
+
+#define TEXT "what is shared"
+
+struct world {
+    struct scratch scratch;
+    struct keys *own, *other; /* of the server and of the client */
+    struct p2p_share *share;
+    struct access *access;
+    struct server *server;
+    uint16_t port;
+};
+
+/* With options as p2p-peer would find them on its command line; "" for none. */
+static void
+serve(struct world *w, const char *option)
+{
+    char *argv[] = {(char[]){"p2p-peer"}, (char *)(uintptr_t)option, NULL};
+    struct p2p_options_text *text = NULL;
+    struct peer_options opt;
+    int listener;
+
+    assert_int_equal(peer_options_parse(option[0] != '\0' ? 2 : 1, argv, &opt, &text),
+                     P2P_OK);
+    const struct access_options access = {.identity = w->own->identity,
+                                          .trusted_only = opt.trusted_only};
+    assert_int_equal(access_open(&access, &w->access), P2P_OK);
+    w->port = 0;
+    assert_int_equal(server_listen("127.0.0.1", &w->port, &listener, 1), P2P_OK);
+    const struct server_options options = {
+        .listeners = &listener,
+        .threads = 1,
+        .max_connections = 8,
+        .client_memory = opt.client_memory,
+        .chunk_size = (uint32_t)opt.chunk_size,
+        .protocol_1 = opt.protocol_1,
+        .compress = opt.compress,
+        .identity = w->own->identity,
+        .share = w->share,
+        .access = w->access,
+        .keys_dir = w->own->dir,
+        .admission = {.max = 8,
+                      .per_source = 8,
+                      .open_per_source = 8,
+                      .rate_per_s = 1000,
+                      .burst = 1000,
+                      .work_rate_per_s = 1000,
+                      .work_burst = 1000,
+                      .total_rate_per_s = 1000,
+                      .total_burst = 1000,
+                      .sources_max = 16},
+        .handshake_timeout_ms = opt.handshake_timeout_ms,
+        .idle_timeout_ms = opt.idle_timeout_ms,
+        .stall_timeout_ms = opt.stall_timeout_ms,
+    };
+    assert_int_equal(server_open(&options, &w->server), P2P_OK);
+    p2p_options_free(text);
+}
+
+static enum p2p_err
+dial(struct world *w, int protocol, const struct p2p_id *expected,
+     struct p2p_conn **out)
+{
+    struct p2p_conn_options opt = {.identity = w->other->identity,
+                                   .protocol = protocol,
+                                   .expected = expected,
+                                   .expected_by_user = expected != NULL,
+                                   .timeout_ms = 10000};
+
+    assert_int_equal(p2p_addr_make("127.0.0.1", w->port, &opt.addr), P2P_OK);
+    return p2p_conn_open(&opt, out);
+}
+
+static int
+set_up(void **state)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct p2p_share_options share = {.quiet_ms = 20};
+    void *keys;
+
+    assert_non_null(w);
+    p2p_log_init("test_peer_server", P2P_LOG_ERROR);
+    scratch_make(&w->scratch);
+    scratch_folder(&w->scratch, "s");
+    scratch_put(&w->scratch, "s/a", TEXT);
+    scratch_put(&w->scratch, "s/b", "");
+    keys_setup(&keys);
+    w->own = keys;
+    w->other = calloc(1, sizeof(*w->other));
+    assert_non_null(w->other);
+    scratch_make(&w->other->scratch);
+    snprintf(w->other->dir, sizeof(w->other->dir), "%s/keys", w->other->scratch.dir);
+    w->other->identity = keys_open(w->other);
+    share.directory = scratch_path(&w->scratch, "s");
+    assert_int_equal(p2p_share_open(&share, &w->share), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(w->share, 20000), P2P_OK);
+    *state = w;
+    return 0;
+}
+
+static int
+tear_down(void **state)
+{
+    struct world *w = *state;
+    void *own = w->own, *other = w->other;
+
+    server_close(w->server, 0);
+    access_close(w->access);
+    p2p_share_close(w->share);
+    keys_teardown(&own);
+    keys_teardown(&other);
+    scratch_remove(&w->scratch);
+    free(w);
+    return 0;
+}
+
+static enum p2p_err
+count_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+{
+    unsigned *seen = arg;
+
+    *seen += strcmp(name, "a") == 0 && entry->size == strlen(TEXT);
+    *seen += strcmp(name, "b") == 0 && entry->size == 0;
+    return P2P_OK;
+}
+
+static void
+what_is_shared_is_described(void **state)
+{
+    struct world *w = *state;
+    struct p2p_conn *conn;
+    struct p2p_meta meta, again;
+    struct p2p_digest sha256;
+    unsigned seen = 0;
+    uint64_t rtt_us;
+
+    serve(w, "");
+    assert_int_equal(dial(w, 2, p2p_identity_id(w->own->identity), &conn), P2P_OK);
+    assert_int_equal(p2p_conn_list_all(conn, p2p_now_ms() + 10000, count_file, &seen),
+                     P2P_OK);
+    assert_int_equal(seen, 2);
+    assert_int_equal(p2p_conn_meta_by_name(conn, "a", &meta), P2P_OK);
+    assert_int_equal(meta.geometry.size, strlen(TEXT));
+    assert_int_equal(p2p_conn_meta_by_root(conn, &meta.root, &again), P2P_OK);
+    assert_int_equal(p2p_conn_sha256(conn, &meta.root, &sha256), P2P_OK);
+    assert_memory_equal(sha256.b, meta.sha256.b, sizeof(sha256.b));
+    assert_int_equal(p2p_conn_ping(conn, &rtt_us), P2P_OK);
+    p2p_conn_close(conn);
+}
+
+static void
+what_is_not_shared_is_not_found(void **state)
+{
+    static const char *const names[] = {"c", "A", "d/a", ".p2p/index.db"};
+    struct world *w = *state;
+    const struct p2p_digest nothing = {{1}};
+    struct p2p_conn *conn;
+    struct p2p_meta meta;
+
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &conn), P2P_OK);
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        assert_int_not_equal(p2p_conn_meta_by_name(conn, names[i], &meta), P2P_OK);
+    assert_int_equal(p2p_conn_meta_by_root(conn, &nothing, &meta), P2P_ERR_NOT_FOUND);
+    p2p_conn_close(conn);
+}
+
+static void
+another_identity_than_expected_is_noticed(void **state)
+{
+    struct world *w = *state;
+    struct p2p_id other = keys_peer(7);
+    struct p2p_conn *conn = NULL;
+
+    serve(w, "");
+    assert_int_equal(dial(w, 2, &other, &conn), P2P_ERR_WRONG_PEER);
+    assert_null(conn);
+}
+
+static void
+only_the_trusted_may_when_so_asked(void **state)
+{
+    struct world *w = *state;
+    struct p2p_conn *conn = NULL;
+    struct p2p_meta meta;
+    enum p2p_err err;
+
+    serve(w, "--trusted-only");
+    err = dial(w, 2, NULL, &conn);
+    if (err == P2P_OK)
+        err = p2p_conn_meta_by_name(conn, "a", &meta);
+    p2p_conn_close(conn);
+    assert_int_not_equal(err, P2P_OK);
+    assert_true(access_needs_proof(w->access));
+}
+
+static void
+protocol_1_is_served_unless_it_is_off(void **state)
+{
+    struct world *w = *state;
+    struct p2p_conn *conn = NULL;
+    struct p2p_meta meta;
+    enum p2p_err err;
+
+    serve(w, "--no-protocol-1");
+    err = dial(w, 1, NULL, &conn);
+    if (err == P2P_OK)
+        err = p2p_conn_meta_by_name(conn, "a", &meta);
+    p2p_conn_close(conn);
+    assert_int_not_equal(err, P2P_OK);
+    server_close(w->server, 0);
+    access_close(w->access);
+    serve(w, "");
+    assert_int_equal(dial(w, 1, NULL, &conn), P2P_OK);
+    assert_int_equal(p2p_conn_meta_by_name(conn, "a", &meta), P2P_OK);
+    assert_int_equal(meta.geometry.size, strlen(TEXT));
+    p2p_conn_close(conn);
+}
+
+static void
+wrong_options_are_refused(void **state)
+{
+    static const char *const words[] = {"--port=70000",         "--max-connections=0",
+                                        "--chunk-size=1",       "--no-such-option",
+                                        "--heartbeat=0",        "--handshake-rate=x",
+                                        "--idle-timeout=1.5.2", "extra"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        char *argv[] = {(char[]){"p2p-peer"}, (char *)(uintptr_t)words[i], NULL};
+        struct p2p_options_text *text = NULL;
+        struct peer_options opt;
+        if (peer_options_parse(2, argv, &opt, &text) != P2P_ERR_USAGE)
+            fail_msg("%s was taken", words[i]);
+        p2p_options_free(text);
+    }
+}
+
+static void
+an_announcer_without_a_registry_ends(void **state)
+{
+    struct world *w = *state;
+    const struct announcer_options opt = {.identity = w->own->identity,
+                                          .share = w->share,
+                                          .port = 9000,
+                                          .heartbeat_ms = 1000};
+    struct announcer *announcer;
+
+    assert_int_equal(announcer_start(&opt, &announcer), P2P_OK);
+    announcer_poke(announcer);
+    announcer_stop(announcer);
+    announcer_free(announcer);
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(what_is_shared_is_described),
+        IN_WORLD(what_is_not_shared_is_not_found),
+        IN_WORLD(another_identity_than_expected_is_noticed),
+        IN_WORLD(only_the_trusted_may_when_so_asked),
+        IN_WORLD(protocol_1_is_served_unless_it_is_off),
+        cmocka_unit_test(wrong_options_are_refused),
+        IN_WORLD(an_announcer_without_a_registry_ends),
+    };
+
+    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+}
