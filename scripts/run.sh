@@ -130,11 +130,15 @@ trap stop_all EXIT
 trap 'echo; echo "Stopping ..."; exit 130' INT
 trap 'echo "Stopping ..."; exit 0' TERM HUP
 
+port_is_taken() { # PORT
+    [ "$1" != 0 ] && (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
 # start PROGRAM PORT FLAG OPTIONS...: runs it, waits for its ready line, sets `port` to the actual one.
 start() {
     local name=$1 wanted=$2 flag=$3
     shift 3
-    if [ "$wanted" != 0 ] && (exec 3<>"/dev/tcp/127.0.0.1/$wanted") 2>/dev/null; then
+    if port_is_taken "$wanted"; then
         echo "Port $wanted is already in use; choose another one for $name with $flag." >&2
         exit 1
     fi
@@ -150,7 +154,11 @@ start() {
     names+=("$name") pids+=($!)
     until grep -q '^ready ' "$state/$name"; do
         if ! kill -0 "${pids[-1]}" 2>/dev/null; then
-            echo "$name did not start on port $wanted; $flag chooses another port." >&2
+            if port_is_taken "$wanted"; then
+                echo "Port $wanted is already in use; choose another one for $name with $flag." >&2
+            else
+                echo "$name did not start; its message above says why." >&2
+            fi
             exit 1
         fi
         sleep 0.05

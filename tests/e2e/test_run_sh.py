@@ -162,6 +162,18 @@ def test_when_one_dies_the_others_stop_and_it_is_named(start, victim):
     assert run.daemons() == {}
 
 
+def test_what_is_not_the_port_is_not_blamed_on_it(start, tmp_path):
+    (tmp_path / "keys").write_text("a file in the place of the folder")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run = start("--discovery-port", 0, "--peer-port", port, "--ui-port", 0)
+    assert run.process.wait(120) == 1
+    run.reader.join(5)
+    assert "p2p-peer did not start; its message above says why" in run.text, run.text
+    assert "port" not in run.text.split("did not start")[1], run.text
+
+
 def test_joins_another_registry(start, suite):
     discovery = suite.discovery()
     run = start("--peer-port", 0, "--ui-port", 0, "--discovery", discovery.url)
