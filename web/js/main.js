@@ -181,11 +181,13 @@ function build() {
 	changed('status', 'transfers', 'peers', 'connection', 'shared', 'downloads');
 }
 
+let begun = false;
+
 function route(focus = true) {
 	const file = /^#file=(.+)$/.exec(location.hash)?.[1];
 	const wanted = location.hash.replace(/^#\/?/, '');
 	const id = wanted in views ? wanted : 'share';
-	if (file) {
+	if (file && begun) {
 		history.replaceState(null, '', '#/share');
 		try {
 			openSharedLink(decodeURIComponent(file));
@@ -288,6 +290,8 @@ async function start() {
 	whenPairingNeeded(pair);
 	build();
 	if (!(await begin())) return;
+	begun = true; // a link to a file waits for the pairing
+	route();
 	if (/^#pair=/.test(location.hash)) history.replaceState(null, '', '#/share');
 	useKeys(shortcuts());
 	listenForKeys();

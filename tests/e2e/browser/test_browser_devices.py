@@ -92,6 +92,15 @@ def test_the_link_of_the_qr_code_pairs_at_once(world, phone):
     assert "pair" not in phone.js("return location.href")
 
 
+def test_a_link_to_a_file_outlives_the_pairing(world, phone):
+    phone.driver.get(f"{world.outside}/#file=mine.txt")
+    phone.see("Pair this device")
+    type_code(phone, world.code())
+    phone.see("4 bytes")
+    phone.see("Save")
+    assert "file=" not in phone.js("return location.href")
+
+
 def test_the_machine_itself_shows_the_code_and_removes_a_device(world, driver, phone):
     for device in world.devices():
         world.near.api.request("DELETE", f"/api/devices/{device['id']}")
