@@ -19,6 +19,7 @@
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
 #include "ui/routes.h"
+#include "ui/state/checksums.h"
 #include "ui/state/events.h"
 #include "ui/state/store.h"
 #include "ui/state/watch.h"
@@ -65,11 +66,12 @@ on_config_change(void *arg)
     ui_transfers_reconfigure(app->transfers);
 }
 
-/* From the transfer that brought the file. */
+/* From the transfer that brought the file, also when it was removed from the list. */
 static bool
 known_sha256(struct ui_app *app, const char *name, struct p2p_digest *out)
 {
-    return ui_transfers_find_path(app->transfers, name, out);
+    return ui_transfers_find_path(app->transfers, name, out) ||
+           ui_checksum_find(app->store, app->downloads, name, out);
 }
 
 /* ---- what lies on disk ---- */

@@ -140,6 +140,11 @@ def test_pause_all_resume_all_clear_finished(world, slow):
     assert world.json("POST", "/api/transfers/clear-finished")["count"] >= 1
     world.call("GET", f"/api/transfers/{transfer['id']}", 404)
     assert (world.ui.downloads / done["path"]).exists(), "their files stay"
+    listed = lambda: {f["name"]: f["sha256"] for f in world.json("GET", "/api/downloads")["downloads"]}  # noqa: E731
+    assert done["sha256"] and listed()[done["path"]] == done["sha256"], "and so do their checksums"
+    with open(world.ui.downloads / done["path"], "ab") as file:
+        file.write(b"x")
+    wait_until(lambda: listed()[done["path"]] is None, what="no checksum of other bytes")
     world.call("DELETE", "/api/download/slow.bin", 200)
 
 

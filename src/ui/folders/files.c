@@ -12,6 +12,7 @@
 #include "ui/folders/trash.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
+#include "ui/state/checksums.h"
 #include "ui/state/watch.h"
 
 /* Fields of a file that is not shared, in addition to those of the list. */

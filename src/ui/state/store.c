@@ -50,6 +50,7 @@ static const char *const sql[UI_STORE_STATEMENTS] = {
     [UI_STORE_LOAD_TRANSFERS] = "SELECT * FROM transfers ORDER BY created, rowid",
     [UI_STORE_GET_SETTING] = "SELECT value FROM settings WHERE key = ?1",
     [UI_STORE_PUT_SETTING] = "INSERT OR REPLACE INTO settings VALUES(?1, ?2)",
+    [UI_STORE_GET_NOTE] = "SELECT value FROM notes WHERE kind = ?1 AND key = ?2",
     [UI_STORE_PUT_NOTE] = "INSERT OR REPLACE INTO notes VALUES(?1, ?2, ?3, ?4)",
     [UI_STORE_REMOVE_NOTE] = "DELETE FROM notes WHERE kind = ?1 AND key = ?2",
     [UI_STORE_LOAD_NOTES] =
@@ -357,6 +358,20 @@ ui_store_get_setting(struct ui_store *s, const char *key, char *out, size_t cap)
 
     *out = '\0';
     ui_store_bind_text(stmt, 1, key);
+    if (sqlite3_step(stmt) == SQLITE_ROW)
+        ui_store_copy_at(stmt, 0, out, cap);
+    ui_store_end(s, stmt);
+}
+
+void
+ui_store_get_note(struct ui_store *s, const char *kind, const char *key, char *out,
+                  size_t cap)
+{
+    sqlite3_stmt *stmt = ui_store_begin(s, UI_STORE_GET_NOTE);
+
+    *out = '\0';
+    ui_store_bind_text(stmt, 1, kind);
+    ui_store_bind_text(stmt, 2, key);
     if (sqlite3_step(stmt) == SQLITE_ROW)
         ui_store_copy_at(stmt, 0, out, cap);
     ui_store_end(s, stmt);

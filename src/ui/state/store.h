@@ -31,7 +31,7 @@ void ui_store_get_setting(struct ui_store *s, const char *key, char *out, size_t
 void ui_store_put_setting(struct ui_store *s, const char *key, const char *value);
 
 /* Rows of two texts and a time: peers added by hand (id, address), the trash (see
- * below). */
+ * below), checksums (checksums.h). */
 struct ui_note {
     const char *kind; /* "peer", "trash-shared", "trash-downloads" */
     const char *key;
@@ -39,6 +39,9 @@ struct ui_note {
     uint64_t time_s;
 };
 void ui_store_put_note(struct ui_store *s, const struct ui_note *note);
+/* Its value; "" when there is none. */
+void ui_store_get_note(struct ui_store *s, const char *kind, const char *key, char *out,
+                       size_t cap);
 void ui_store_remove_note(struct ui_store *s, const char *kind, const char *key);
 void ui_store_load_notes(struct ui_store *s, const char *kind,
                          void (*visit)(void *arg, const struct ui_note *note),

@@ -8,6 +8,7 @@
 #include "p2p/lock.h"
 #include "ui/app.h"
 #include "ui/reply/json.h"
+#include "ui/state/checksums.h"
 #include "ui/state/events.h"
 #include "ui/transfers/queue.h"
 #include "ui/transfers/transfer_store.h"
@@ -296,6 +297,14 @@ end_with(struct ui_transfer *t, enum ui_state state, enum ui_stop stop)
 }
 
 /* Under the lock. Applies the verb if the state allows it. */
+/* The proof of a file's content outlives the row in the list. */
+static void
+keep_checksum(struct ui_transfers *ts, const struct ui_transfer *t)
+{
+    if (t->state == UI_COMPLETED && t->sha256_known && t->path[0] != '\0')
+        ui_checksum_keep(ts->app->store, ts->app->downloads, t->path, &t->sha256);
+}
+
 static bool
 apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
     P2P_REQUIRES(ui_transfers_lock)
@@ -328,6 +337,7 @@ apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
     case UI_REMOVE:
         if (t->state != UI_COMPLETED)
             end_with(t, UI_CANCELLED, UI_STOP_DISCARD);
+        keep_checksum(ts, t);
         ui_store_remove_transfer(ts->app->store, t->id);
         tell_removed(ts, t->id);
         t->is_removed = true; /* the manager frees it */

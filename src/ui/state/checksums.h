@@ -1,0 +1,21 @@
+/*
+ * checksums - the SHA-256 of downloaded files whose transfers were removed from the
+ * list.
+ *
+ * A checksum holds for the file as it was: with another size or time it is not told any
+ * longer.
+ */
+#ifndef P2P_UI_CHECKSUMS_H
+#define P2P_UI_CHECKSUMS_H
+
+#include "p2p/crypto.h"
+#include "p2p/path.h"
+#include "ui/state/store.h"
+
+void ui_checksum_keep(struct ui_store *store, const struct p2p_root *downloads,
+                      const char *path, const struct p2p_digest *sha256);
+bool ui_checksum_find(struct ui_store *store, const struct p2p_root *downloads,
+                      const char *path, struct p2p_digest *out);
+void ui_checksum_forget(struct ui_store *store, const char *path);
+
+#endif
