@@ -72,14 +72,15 @@ def environment(home):
 
 
 def children(pid):
-    """The processes that `pid` has started."""
+    """The processes that `pid` has started, without those between a daemon and the system bus."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
-            words = stat.read_text().rpartition(")")[2].split()
+            head, _, rest = stat.read_text().rpartition(")")
         except OSError:
             continue
-        if int(words[1]) == pid and words[0] not in "ZX":
+        words = rest.split()
+        if int(words[1]) == pid and words[0] not in "ZX" and not head.endswith("(p2p-bus"):
             found.append(int(stat.parent.name))
     return found
 

@@ -15,6 +15,7 @@ import pytest
 
 import conftest
 from conftest import BIN, ROOT, environment, is_alive, wait_until
+from reloading import a_new_process
 
 pytestmark = pytest.mark.skipif(
     b"__asan_init" in (BIN / "p2p-peer").read_bytes() or b"__tsan_init" in (BIN / "p2p-peer").read_bytes(),
@@ -130,6 +131,47 @@ def test_no_datagram_leaves_by_a_pair(suite, hooked, other_service, monkeypatch,
             assert sock.recv(16) == b"x"
 
 
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={socket}</listen>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_type="method_call"/>
+<allow send_destination="*"/><allow receive_sender="*"/></policy></busconfig>
+"""
+
+
+@pytest.fixture
+def system_bus(tmp_path):
+    """A bus that answers every call, if only that nobody has the name."""
+    if shutil.which("dbus-daemon") is None:
+        pytest.skip("no dbus-daemon")
+    where = tmp_path / "bus"
+    (tmp_path / "bus.conf").write_text(BUS.format(socket=where))
+    bus = subprocess.Popen(["dbus-daemon", f"--config-file={tmp_path}/bus.conf", "--nofork", "--nopidfile"])
+    wait_until(where.exists, 20, "the bus")
+    yield where
+    bus.terminate()
+    bus.wait(20)
+
+
+@pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
+def test_the_system_bus_leads_to_avahi_alone(suite, hooked, system_bus, monkeypatch, program, sandbox):
+    """Services there do for a user, and everything for root, what the sandbox forbids."""
+    monkeypatch.setattr(conftest, "BIN", hooked)
+    words = [f"{word}={system_bus}" for word in ("bus", "bus-driver", "bus-avahi")]
+    env = {"P2P_ATTACK": " ".join(words), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={system_bus}"}
+    running = start(suite, program, env, *([] if sandbox else ["--no-sandbox"]))
+    found = results(running)
+    reached = {word.split("=")[0] for word in words if found[word] == "done"}
+    if not sandbox:
+        assert reached == {"bus", "bus-driver", "bus-avahi"}
+    elif program == "p2p-discovery":
+        assert not reached
+    else:
+        assert reached == {"bus-avahi"}
+        assert running.stderr().count("system bus: a call to something other than Avahi was refused") == 2
+
+
 @pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui"])
 def test_what_is_needed_is_reached(suite, hooked, monkeypatch, program):
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -238,12 +280,11 @@ def wait_served(peer, name):
 
 def test_a_folder_that_is_made_again(suite):
     peer = suite.peer(files={"old": b"old"})
-    first, port = peer.pid, peer.port
-    shutil.rmtree(peer.shared)
-    peer.shared.mkdir()
-    (peer.shared / "new").write_bytes(b"new")
+    with a_new_process(peer):  # and nobody who connects is refused
+        shutil.rmtree(peer.shared)
+        peer.shared.mkdir()
+        (peer.shared / "new").write_bytes(b"new")
     wait_served(peer, "new")
-    assert peer.pid != first and peer.port == port
     assert [line for line in peer.lines if line.startswith("ready ")] == peer.lines, "one ready line"
     assert "restarting the serving process" in peer.stderr()
     result = suite.get("old", peer)
@@ -265,15 +306,28 @@ def test_a_folder_that_comes_back_later(suite):
 @as_root
 def test_a_folder_that_is_mounted_later(suite):
     peer = suite.peer(files={"below": b"below"})
-    mount = subprocess.run(["mount", "-t", "tmpfs", "none", peer.shared], capture_output=True, text=True)
-    if mount.returncode != 0:
-        pytest.skip(mount.stderr)
+    if not can_mount(suite.folder):
+        pytest.skip("no mounts here")
+    mounted = False
     try:
-        (peer.shared / "above").write_bytes(b"above")
+        with a_new_process(peer):
+            subprocess.run(["mount", "-t", "tmpfs", "none", peer.shared], check=True)
+            mounted = True
+            (peer.shared / "above").write_bytes(b"above")
         wait_served(peer, "above")
     finally:
-        subprocess.run(["umount", "-l", peer.shared], check=True)
+        if mounted:
+            subprocess.run(["umount", "-l", peer.shared], check=True)
     wait_served(peer, "below")
+
+
+def can_mount(folder):
+    where = folder / "try-mount"
+    where.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "none", where], capture_output=True).returncode != 0:
+        return False
+    subprocess.run(["umount", where], check=True)
+    return True
 
 
 @as_root

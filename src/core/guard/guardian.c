@@ -293,6 +293,7 @@ mind_child(struct guardian *g)
         if (n > 0 && on[2].revents != 0)
             guardian_on_request(g);
         on_time(g);
+        guardian_reap_relays(g);
     }
     hear_last_orders(g);
     return status;

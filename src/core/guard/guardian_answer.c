@@ -142,7 +142,7 @@ end_as_user(const struct guardian *g)
 }
 
 static enum p2p_err
-connect_avahi(const struct guardian *g, const char *wanted, int *fd)
+connect_avahi(struct guardian *g, const char *wanted, int *fd)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
     char path[P2P_GUARDIAN_SOCKET_MAX];
@@ -157,6 +157,9 @@ connect_avahi(const struct guardian *g, const char *wanted, int *fd)
     if (!begin_as_user(g) || connect(*fd, (struct sockaddr *)&to, sizeof(to)) != 0)
         err = p2p_err_from_errno(errno);
     end_as_user(g);
+    /* Avahi's own socket resolves names and does nothing else. */
+    if (err == P2P_OK && !p2p_guardian_is_avahi(path))
+        err = guardian_relay(g, fd);
     if (err != P2P_OK)
         p2p_fd_close(fd);
     return err;

@@ -60,6 +60,12 @@ p2p_guardian_socket(const char *wanted, char out[P2P_GUARDIAN_SOCKET_MAX])
     return strcmp(without_var(wanted), AVAHI_PATH) == 0 ? out : NULL;
 }
 
+bool
+p2p_guardian_is_avahi(const char *path)
+{
+    return strcmp(path, AVAHI_PATH) == 0;
+}
+
 #if defined(P2P_WITH_AVAHI) && defined(P2P_WITH_SECCOMP)
 
 static int

@@ -90,6 +90,8 @@ enum { P2P_GUARDIAN_SOCKET_MAX = 104 };
 /* The path of the socket that `wanted` stands for: the system bus or Avahi's own. NULL:
  * another one, which the child may not use. Returns out. */
 const char *p2p_guardian_socket(const char *wanted, char out[P2P_GUARDIAN_SOCKET_MAX]);
+/* Whether that is Avahi's own socket, not the bus. */
+bool p2p_guardian_is_avahi(const char *path);
 /* Asks the parent for the passphrase. NOT_ALLOWED: this daemon does not need one. */
 P2P_MUST_CHECK enum p2p_err p2p_guardian_ask_socket(const char *path, int *fd);
 

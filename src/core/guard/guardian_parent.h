@@ -7,6 +7,10 @@
 
 #include "core/guard/guardian_internal.h"
 
+/* Connections to the system bus that children of one parent have at once. */
+enum { GUARDIAN_RELAYS_MAX = 8 };
+#define P2P_GUARDIAN_RELAY_NAME "p2p-bus"
+
 struct guardian {
     struct p2p_guardian_options *opt;
     struct p2p_guardian_user user;
@@ -21,6 +25,9 @@ struct guardian {
     unsigned retry_ms; /* pause before the last try; 0: the last child became ready */
     char *passphrase;  /* the passphrase as it was given, for the next child; NULL: not
                         * asked for yet */
+
+    pid_t relays[GUARDIAN_RELAYS_MAX]; /* processes between a child and the bus */
+    size_t relay_count;
 
     /* the child */
     pid_t pid;
@@ -47,5 +54,13 @@ void guardian_on_request(struct guardian *g);
 bool guardian_look(struct guardian *g);
 void guardian_forget_watched(struct guardian *g);
 void guardian_forget_secrets(struct guardian *g);
+
+/* ---- The system bus (guardian_relay.c) ---- */
+
+/* Puts a process with a filter before a connection to the system bus: takes `*fd` and
+ * gives the other end instead. BUSY: there are too many. */
+P2P_MUST_CHECK enum p2p_err guardian_relay(struct guardian *g, int *fd);
+/* Forgets those that have ended. */
+void guardian_reap_relays(struct guardian *g);
 
 #endif
