@@ -1,5 +1,6 @@
 """A registry that leaves a trusted peer out, moves it, or speaks for it: what is downloaded stays the peer's word."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -8,6 +9,7 @@ import threading
 import time
 
 import pytest
+import requests
 
 from conftest import NO_REGISTRY, wait_until
 from getting import CHUNK
@@ -265,6 +267,60 @@ def test_ls_of_a_stranger_is_where_the_registry_says(world):
     world.liar.say("report.txt", EVIL, world.stranger)
     assert world.run("ls", world.stranger[0]).returncode == 0
     assert world.run("ls", os.urandom(32).hex()).returncode != 0
+
+
+# --- registrations ---------------------------------------------------------------------------
+
+
+class Freezer:
+    """A registry that says of each registration that it has a newer one, from far ahead, and keeps what it gets."""
+
+    def __init__(self):
+        freezer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                with contextlib.suppress(ValueError):
+                    freezer.got.append((self.path, json.loads(body)))
+                answer = {"status": 409, "code": "stale_seq", "base": 9007199254740989, "error": "x", "message": "x"}
+                answer = json.dumps(answer).encode()
+                self.send_response(409)
+                self.send_header("Content-Type", "application/problem+json")
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *arguments):
+                pass
+
+        self.got = []
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = "http://127.0.0.1:%d" % self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
+        self.thread.start()
+
+    close = Liar.close
+
+
+def test_a_hostile_registry_freezes_no_record_elsewhere(suite):
+    """What it makes the peer sign may be sent to the honest one, and the peer's changes still arrive there."""
+    honest, freezer = suite.discovery(), Freezer()
+    peer = suite.peer("--discovery", freezer.url, files={"one.txt": b"1"}, discovery=honest)
+
+    def is_listed(name):
+        return lambda: honest.registry.peers(file=name)
+
+    wait_until(is_listed("one.txt"), 30, "the first file listed")
+    for name in ("two.txt", "three.txt"):
+        wait_until(lambda: any("seq" in body for _, body in freezer.got), 60, "a registration at the hostile one")
+        for path, body in freezer.got:
+            assert body.get("seq", 0) < (time.time() + 61) * 1000
+            requests.post(honest.url + path, json=body, timeout=20)
+        (peer.shared / name).write_bytes(name.encode())
+        wait_until(is_listed(name), 60, f"{name} listed")
+    freezer.close()
 
 
 # --- the dashboard ---------------------------------------------------------------------------

@@ -92,6 +92,27 @@ def test_shorthands_of_addresses_are_refused(suite, host):
     assert host in run.stderr
 
 
+def test_strangers_push_no_key_out_of_the_memory(suite):
+    """The list of known peers is full of strangers that were met: one more leaves the oldest key in place."""
+    with Server({"f.bin": DATA}, chunk_size=CHUNK) as nas:
+        port = nas.address[1]
+        assert_fetched(suite, get_from(suite, nas.where))
+        (suite.folder / "out" / "f.bin").unlink()
+    known = suite.folder / "cli" / "keys" / "known_peers"
+    line = next(x for x in known.read_text().splitlines() if nas.identity.peer_id in x)
+    others = (
+        line.replace(nas.identity.peer_id, os.urandom(32).hex()).replace(nas.where, f"10.{n // 250}.{n % 250}.1:9000")
+        for n in range(10000)
+    )
+    known.write_text(known.read_text() + "".join(f"{x}\n" for x in others))
+    with Server({"f.bin": DATA}, chunk_size=CHUNK) as stranger:
+        suite.p2p("ls", stranger.where)
+    assert nas.identity.peer_id in known.read_text()
+    with Server({"f.bin": DATA}, chunk_size=CHUNK, port=port) as impostor:
+        assert_failed(suite, get_from(suite, impostor.where), "key", "p2p peers trust")
+        assert not impostor.requests
+
+
 # --- a name that means different files -------------------------------------------------------
 
 @pytest.fixture(scope="module")
