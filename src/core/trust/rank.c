@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "p2p/crypto.h"
+#include "p2p/siphash.h"
 
 const char *
 p2p_rank_name(enum p2p_rank rank)
@@ -60,52 +61,13 @@ make_key(void)
         key[0] = (uint64_t)(uintptr_t)&key; /* address randomization has to do */
 }
 
-static uint64_t
-rotate(uint64_t x, int n)
-{
-    return x << n | x >> (64 - n);
-}
-
-static void
-sip_rounds(uint64_t v[4], int rounds)
-{
-    for (int i = 0; i < rounds; i++) {
-        v[0] += v[1], v[2] += v[3];
-        v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
-        v[0] = rotate(v[0], 32);
-        v[2] += v[1], v[0] += v[3];
-        v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
-        v[2] = rotate(v[2], 32);
-    }
-}
-
-/* SipHash-2-4 (Aumasson and Bernstein, 2012). */
 uint64_t
 p2p_rank_order(const void *data, size_t len)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    const uint8_t *in = data;
-    uint64_t word;
-    size_t i = 0;
 
     pthread_once(&once, make_key);
-    uint64_t v[4] = {key[0] ^ 0x736f6d6570736575ull, key[1] ^ 0x646f72616e646f6dull,
-                     key[0] ^ 0x6c7967656e657261ull, key[1] ^ 0x7465646279746573ull};
-    for (; i + 8 <= len; i += 8) {
-        memcpy(&word, in + i, 8);
-        v[3] ^= word;
-        sip_rounds(v, 2);
-        v[0] ^= word;
-    }
-    word = (uint64_t)len << 56;
-    for (size_t k = 0; i + k < len; k++)
-        word |= (uint64_t)in[i + k] << (8 * k);
-    v[3] ^= word;
-    sip_rounds(v, 2);
-    v[0] ^= word;
-    v[2] ^= 0xff;
-    sip_rounds(v, 4);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return p2p_siphash24(key, data, len);
 }
 
 /* ---- Sorting ---- */

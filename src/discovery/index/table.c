@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "p2p/crypto.h"
+#include "p2p/siphash.h"
 
 #define FIRST_LEVEL 64u
 
@@ -141,7 +142,7 @@ table_remove(struct table *t, uint32_t id)
     t->count--;
 }
 
-/* ---- SipHash-1-3 ---- */
+/* ---- The hash ---- */
 
 static uint64_t seed[2];
 
@@ -152,48 +153,11 @@ make_seed(void)
         seed[0] = (uint64_t)(uintptr_t)&seed; /* fall back on address randomization */
 }
 
-static inline uint64_t
-rotate(uint64_t x, int n)
-{
-    return x << n | x >> (64 - n);
-}
-
-static inline void
-sip_round(uint64_t v[4])
-{
-    v[0] += v[1], v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0], v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1], v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2], v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
-}
-
 uint64_t
 table_hash(const void *data, size_t len)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
-    const uint8_t *p = data;
-    uint64_t v[4], last = (uint64_t)len << 56;
 
     pthread_once(&once, make_seed);
-    v[0] = seed[0] ^ 0x736f6d6570736575u, v[1] = seed[1] ^ 0x646f72616e646f6du;
-    v[2] = seed[0] ^ 0x6c7967656e657261u, v[3] = seed[1] ^ 0x7465646279746573u;
-    for (; len >= 8; p += 8, len -= 8) {
-        uint64_t word;
-
-        memcpy(&word, p, 8); /* any byte order will do: the hash never leaves */
-        v[3] ^= word;
-        sip_round(v);
-        v[0] ^= word;
-    }
-    for (size_t i = 0; i < len; i++)
-        last |= (uint64_t)p[i] << (8 * i);
-    v[3] ^= last;
-    sip_round(v);
-    v[0] ^= last;
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++)
-        sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return p2p_siphash13(seed, data, len); /* the hash never leaves this machine */
 }
