@@ -82,7 +82,9 @@ on_other_bytes(struct p2p_share *s, struct p2p_item *item,
     struct p2p_file_state state = *now;
     bool is_same_file = twin && !twin->is_written && !item->is_written;
 
-    bool is_unchecked = is_same_file && twin->is_unchecked;
+    bool is_unchecked = is_same_file && (twin->is_unchecked ||
+                                         (!is_told && s->owner.is_in_doubt &&
+                                          now->ctime_ns != twin->facts.state.ctime_ns));
 
     if (is_same_file && (!is_told || is_unchecked))
         state.ctime_ns = twin->facts.state.ctime_ns;
