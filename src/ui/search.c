@@ -120,8 +120,12 @@ static bool
 put_source(struct http_json_out *o, struct ui_app *app,
            const struct p2p_peer_info *peer)
 {
+    struct p2p_about said;
+
     http_json_begin(o, NULL, '{');
     ui_json_id(o, &peer->id);
+    ui_peers_said(app, &peer->id, &said);
+    ui_json_name(o, app->identity, &peer->id, &said);
     http_json_put_string(o, "ip", peer->addr.host);
     http_json_put_u64(o, "port", peer->addr.port);
     http_json_put_bool(o, "verified", peer->verified);

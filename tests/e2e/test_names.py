@@ -266,3 +266,23 @@ def test_status_says_the_name_of_this_device(suite):
     (suite.folder / "cli" / "p2p.conf").write_text("name = Werkstatt\ndevice-kind = desktop\n")
     run = suite.p2p("status", "--discovery", "none", "--no-mdns")
     assert "Werkstatt (desktop)" in run.stdout
+
+
+def test_the_dashboard_shows_names(suite, world):
+    ui = suite.ui("--name", "Mine", "--device-kind", "tablet", name="d", discovery=world.discovery)
+
+    def shown(peer_id):
+        rows = {row["peer_id_full"]: row for row in ui.api.request("GET", "/api/peers").json()["peers"]}
+        row = rows.get(peer_id, {})
+        return row.get("name"), row.get("name_is_claim"), row.get("kind")
+
+    wait_until(lambda: shown(world.kitchen.peer_id) == ("Küche", True, "laptop"), what="the claim")
+    found = ui.api.request("GET", "/api/search", params={"q": "k.txt"}).json()["results"][0]["sources"][0]
+    assert (found["name"], found["name_is_claim"]) == ("Küche", True)
+    assert ui.api.request("POST", f"/api/peers/{world.kitchen.peer_id}/trust").status_code == 200
+    assert shown(world.kitchen.peer_id)[1] is True, "the registry's word is not proof"
+    assert ui.api.request("GET", f"/api/peers/{world.kitchen.peer_id}/files").status_code == 200
+    assert shown(world.kitchen.peer_id) == ("Küche", False, "laptop")
+    keys = suite.folder / "d" / "keys"
+    suite.p2p("peers", "trust", world.hall.peer_id, "--name", "Flur", "--keys-dir", keys, check=True)
+    assert shown(world.hall.peer_id)[:2] == ("Flur", False)

@@ -1,5 +1,5 @@
 // Parts of all views.
-import { button, h, icon, para, setText } from './dom.js';
+import { button, h, icon, para, setText, visible } from './dom.js';
 import { t } from './i18n.js';
 
 /** Opens a dialog; resolves with the pressed button's value, or null. */
@@ -237,3 +237,5 @@ export function viewHead(title, ...actions) {
 }
 
 export const short = (id) => `${String(id).slice(0, 16)}…`;
+/* A name is sure when the owner gave it or trusts who says it; else digits of the id stand beside it. */
+export const called = (p) => (p.name ? visible(p.name) + (p.name_is_claim ? ` (${p.peer_id_full.slice(0, 8)})` : '') : short(p.peer_id_full));

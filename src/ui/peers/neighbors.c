@@ -181,7 +181,7 @@ list_names(struct p2p_conn *conn, struct names *n)
 
 static void
 keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
-     struct names *n)
+     const struct p2p_about *about, struct names *n)
 {
     struct ui_peer *peer;
 
@@ -192,6 +192,8 @@ keep(struct ui_peers *p, const struct ui_source *who, enum ui_found_by found_by,
         peer->contents = n->contents;
         peer->file_count = peer->files_total = n->count;
         peer->last_seen_s = p2p_time_s();
+        if (about != NULL)
+            peer->about = *about;
         ui_peer_clear(&old);
         memset(n, 0, sizeof(*n));
     }
@@ -223,7 +225,7 @@ meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
     if (err == P2P_OK && found_by == UI_BY_HAND)
         p2p_conn_remember(conn);
     if (err == P2P_OK)
-        keep(p, who, found_by, &n);
+        keep(p, who, found_by, p2p_conn_about(conn), &n);
     p2p_conn_close(conn);
     return err;
 }
@@ -237,6 +239,17 @@ is_announced(const struct p2p_mdns_peer *found, size_t count, const struct p2p_i
         if (p2p_id_equal(&found[i].id, id))
             return true;
     return false;
+}
+
+/* Under the lock. What the peer itself said counts more than its announcement. */
+static void
+add_announced(struct ui_peers *p, const struct p2p_mdns_peer *found)
+    P2P_REQUIRES(ui_peers_lock)
+{
+    struct ui_peer *peer = add(p, &found->id, &found->addr, UI_BY_MDNS);
+
+    if (peer != NULL && peer->about.name[0] == '\0')
+        (void)p2p_about_set_name(&peer->about, found->name, strlen(found->name));
 }
 
 /* Under the lock. Removes neighbors that have announced their end; those added by hand
@@ -253,7 +266,7 @@ take_announced(struct ui_peers *p, const struct p2p_mdns_peer *found, size_t cou
         }
     for (size_t i = 0; i < count; i++)
         if (!p2p_id_equal(&found[i].id, p2p_identity_id(p->app->identity)))
-            add(p, &found[i].id, &found[i].addr, UI_BY_MDNS);
+            add_announced(p, &found[i]);
 }
 
 static void

@@ -101,6 +101,19 @@ ui_peers_free(struct ui_peers *p)
     free(p);
 }
 
+void
+ui_peers_said(struct ui_app *app, const struct p2p_id *id, struct p2p_about *out)
+{
+    struct ui_peers *p = app->peers;
+    const struct ui_peer *peer;
+
+    *out = (struct p2p_about){.kind = P2P_ABOUT_UNKNOWN};
+    p2p_lock(&p->lock);
+    if ((peer = ui_peers_find(p, id)) != NULL)
+        *out = peer->about;
+    p2p_unlock(&p->lock);
+}
+
 /* ---- a new snapshot ---- */
 
 struct snapshot {
@@ -123,6 +136,7 @@ add_registered(struct snapshot *s, struct p2p_peer_info *info)
 {
     s->list[s->count++] = (struct ui_peer){.id = info->id,
                                            .addr = info->addr,
+                                           .about = info->about,
                                            .verified = info->verified,
                                            .last_seen_s = info->last_seen_s,
                                            .found_by = UI_BY_REGISTRY,
@@ -182,6 +196,7 @@ is_same_peer(const struct ui_peer *a, const struct ui_peer *b)
 {
     return p2p_id_equal(&a->id, &b->id) && a->files_total == b->files_total &&
            a->verified == b->verified && a->found_by == b->found_by &&
+           strcmp(a->about.name, b->about.name) == 0 &&
            p2p_addr_equal(&a->addr, &b->addr);
 }
 

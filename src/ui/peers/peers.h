@@ -28,6 +28,7 @@ struct ui_content {
 struct ui_peer {
     struct p2p_id id;
     struct p2p_addr addr;
+    struct p2p_about about; /* as it says, or a registry or mDNS says for it */
     bool verified;
     uint64_t last_seen_s;
     enum ui_found_by found_by;
@@ -71,6 +72,8 @@ bool ui_peers_put_one(struct ui_app *app, const struct p2p_id *id,
 void ui_peers_put_stranger(struct ui_app *app, const struct p2p_id *id,
                            const struct p2p_addr *addr, struct http_json_out *o);
 
+/* From the snapshot: what a peer says of itself; empty if it is not there. */
+void ui_peers_said(struct ui_app *app, const struct p2p_id *id, struct p2p_about *out);
 /* True if the registry lists this machine; also gives the address. */
 bool ui_peers_own(struct ui_app *app, uint16_t *port);
 /* Finds the address of a peer by its id, or by the first 16 digits and "...".

@@ -12,7 +12,6 @@
 
 struct trust {
     const char *text;
-    char name[P2P_PEER_NAME_MAX + 1];
     struct p2p_id known_as;
     bool is_changed;
 };
@@ -46,8 +45,6 @@ judge(struct ui_app *app, const struct ui_peer *peer, struct trust *out)
     bool is_known = p2p_known_find(app->identity, &peer->id, &known) == P2P_OK;
 
     memset(out, 0, sizeof(*out));
-    if (is_known)
-        memcpy(out->name, known.name, sizeof(out->name));
     p2p_addr_format(&peer->addr, address, sizeof(address));
     if (is_known && known.trust == P2P_TRUST_BLOCKED)
         out->text = "blocked";
@@ -79,16 +76,26 @@ put_files(struct http_json_out *o, const struct ui_peer *peer, size_t *bytes_lef
     http_json_end(o, ']');
 }
 
+/* This device: what it says of itself. */
+static void
+own_name(struct ui_app *app, struct http_json_out *o)
+{
+    struct p2p_about own;
+
+    p2p_identity_get_about(app->identity, &own);
+    ui_json_text(o, "name", own.name);
+    http_json_put_bool(o, "name_is_claim", false);
+    http_json_put_string(o, "kind", p2p_about_kind_name(own.kind));
+}
+
 static void
 put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o,
          size_t *bytes_left)
 {
     static const char *const found_by[] = {"registry", "mdns", "manual"};
     bool is_self = p2p_id_equal(&peer->id, p2p_identity_id(app->identity));
-    struct ui_settings own;
     struct trust trust;
 
-    ui_config_get(app->config, &own);
     judge(app, peer, &trust);
     ui_json_id(o, &peer->id);
     http_json_put_string(o, "ip", peer->addr.host);
@@ -97,7 +104,10 @@ put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o
     http_json_put_bool(o, "verified", peer->verified);
     http_json_put_u64(o, "last_seen", peer->last_seen_s);
     http_json_put_bool(o, "self", is_self);
-    ui_json_text(o, "name", is_self ? own.name : trust.name);
+    if (is_self)
+        own_name(app, o);
+    else
+        ui_json_name(o, app->identity, &peer->id, &peer->about);
     http_json_put_string(o, "found_by", found_by[peer->found_by]);
     http_json_put_string(o, "trust", is_self ? "verified" : trust.text);
     if (trust.is_changed)

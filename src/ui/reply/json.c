@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
+#include "p2p/names.h"
 
 const char *
 ui_short_id(const struct p2p_id *id, char *out)
@@ -20,6 +21,25 @@ ui_json_id(struct http_json_out *o, const struct p2p_id *id)
 
     http_json_put_string(o, "peer_id", ui_short_id(id, text));
     http_json_put_hex(o, "peer_id_full", id->b, sizeof(id->b));
+}
+
+void
+ui_json_name(struct http_json_out *o, struct p2p_identity *identity,
+             const struct p2p_id *id, const struct p2p_about *said)
+{
+    struct p2p_known_peer known;
+    bool is_known = p2p_known_find(identity, id, &known) == P2P_OK;
+    const char *name = p2p_known_name(is_known ? &known : NULL, said);
+    enum p2p_about_kind kind = is_known ? known.claim.kind : P2P_ABOUT_UNKNOWN;
+    bool is_sure =
+        is_known && (name == known.name ||
+                     (name == known.claim.name && known.trust == P2P_TRUST_TRUSTED));
+
+    if (kind == P2P_ABOUT_UNKNOWN && said != NULL)
+        kind = said->kind;
+    ui_json_text(o, "name", name);
+    http_json_put_bool(o, "name_is_claim", name[0] != '\0' && !is_sure);
+    http_json_put_string(o, "kind", p2p_about_kind_name(kind));
 }
 
 void

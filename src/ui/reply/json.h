@@ -7,6 +7,7 @@
 #include "http/http.h"
 #include "http/json.h"
 #include "p2p/crypto.h"
+#include "p2p/identity.h"
 
 #define UI_SHORT_ID_LEN 19 /* 16 digits and "..." */
 
@@ -14,7 +15,11 @@
 const char *ui_short_id(const struct p2p_id *id, char *out);
 
 void ui_json_id(struct http_json_out *o,
-                const struct p2p_id *id);                  /* peer_id, peer_id_full */
+                const struct p2p_id *id); /* peer_id, peer_id_full */
+/* name, name_is_claim, kind: what people call a peer; `said` is what a registry, mDNS
+ * or the peer itself says (NULL: nothing). */
+void ui_json_name(struct http_json_out *o, struct p2p_identity *identity,
+                  const struct p2p_id *id, const struct p2p_about *said);
 void ui_json_size(struct http_json_out *o, uint64_t size); /* size, size_mb */
 void ui_json_digest(struct http_json_out *o, const char *name, bool is_known,
                     const struct p2p_digest *digest);

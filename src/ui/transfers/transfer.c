@@ -274,21 +274,23 @@ source_state(const struct p2p_source_status *s)
 }
 
 static void
-put_source(struct http_json_out *o, const struct p2p_id *id,
-           const struct p2p_addr *addr)
+put_source(struct http_json_out *o, struct p2p_identity *identity,
+           const struct p2p_id *id, const struct p2p_addr *addr)
 {
     static const struct p2p_id nobody;
     char text[P2P_HOST_MAX + 16];
 
     ui_json_id(o, id != NULL ? id : &nobody);
+    ui_json_name(o, identity, id != NULL ? id : &nobody, NULL);
     http_json_put_string(o, "address", p2p_addr_format(addr, text, sizeof(text)));
 }
 
 static void
-put_live(struct http_json_out *o, const struct p2p_source_status *s)
+put_live(struct http_json_out *o, struct p2p_identity *identity,
+         const struct p2p_source_status *s)
 {
     http_json_begin(o, NULL, '{');
-    put_source(o, s->id_known ? &s->id : NULL, &s->addr);
+    put_source(o, identity, s->id_known ? &s->id : NULL, &s->addr);
     http_json_put_u64(o, "received", s->received);
     http_json_put_u64(o, "speed", s->speed);
     http_json_put_string(o, "state", source_state(s));
@@ -297,10 +299,11 @@ put_live(struct http_json_out *o, const struct p2p_source_status *s)
 }
 
 static void
-put_planned(struct http_json_out *o, const struct ui_source *s)
+put_planned(struct http_json_out *o, struct p2p_identity *identity,
+            const struct ui_source *s)
 {
     http_json_begin(o, NULL, '{');
-    put_source(o, s->id_known ? &s->id : NULL, &s->addr);
+    put_source(o, identity, s->id_known ? &s->id : NULL, &s->addr);
     http_json_put_u64(o, "received", 0);
     http_json_put_u64(o, "speed", 0);
     http_json_put_string(o, "state", "idle");
@@ -309,13 +312,14 @@ put_planned(struct http_json_out *o, const struct ui_source *s)
 }
 
 static void
-put_sources(struct http_json_out *o, const struct ui_transfer *t)
+put_sources(struct http_json_out *o, struct p2p_identity *identity,
+            const struct ui_transfer *t)
 {
     http_json_begin(o, "sources", '[');
     for (size_t i = 0; i < t->live_count; i++)
-        put_live(o, &t->live[i]);
+        put_live(o, identity, &t->live[i]);
     for (size_t i = 0; i < t->source_count && t->live_count == 0; i++)
-        put_planned(o, &t->sources[i]);
+        put_planned(o, identity, &t->sources[i]);
     http_json_end(o, ']');
 }
 
@@ -330,7 +334,8 @@ put_failure(struct http_json_out *o, const struct ui_transfer *t)
 }
 
 void
-ui_transfer_json(struct http_json_out *o, const char *name, const struct ui_transfer *t,
+ui_transfer_json(struct http_json_out *o, const char *name,
+                 struct p2p_identity *identity, const struct ui_transfer *t,
                  long position)
 {
     http_json_begin(o, name, '{');
@@ -352,7 +357,7 @@ ui_transfer_json(struct http_json_out *o, const char *name, const struct ui_tran
         http_json_put_u64(o, "eta_s", t->eta_s);
     else
         http_json_put_null(o, "eta_s");
-    put_sources(o, t);
+    put_sources(o, identity, t);
     ui_json_text(o, "path", t->path);
     put_failure(o, t);
     http_json_put_string(o, "priority", ui_priority_name(t->priority));

@@ -109,6 +109,7 @@ unsigned ui_transfer_percent(const struct ui_transfer *t);
 
 /* The object `Transfer` of docs/openapi.yaml; `position` is -1 unless queued. */
 void ui_transfer_json(struct http_json_out *o, const char *name,
-                      const struct ui_transfer *t, long position);
+                      struct p2p_identity *identity, const struct ui_transfer *t,
+                      long position);
 
 #endif

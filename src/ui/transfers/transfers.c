@@ -78,7 +78,7 @@ ui_transfers_tell(struct ui_transfers *ts, const struct ui_transfer *t)
     if (t->is_removed)
         return;
     http_json_init(&o, 1024);
-    ui_transfer_json(&o, NULL, t, ui_transfers_position(ts, t));
+    ui_transfer_json(&o, NULL, ts->app->identity, t, ui_transfers_position(ts, t));
     ui_event_publish(ts->app, "transfer", &o);
 }
 

@@ -122,6 +122,7 @@ put_holders(struct http_json_out *o, const struct p2p_content *c, struct ui_app 
         const struct p2p_peer_info *peer = &c->peers.at[i];
         http_json_begin(o, NULL, '{');
         ui_json_id(o, &peer->id);
+        ui_json_name(o, app->identity, &peer->id, &peer->about);
         http_json_put_string(o, "ip", peer->addr.host);
         http_json_put_u64(o, "port", peer->addr.port);
         http_json_put_string(o, "trust",

@@ -6,7 +6,7 @@ import { t } from '../i18n.js';
 import { KeyedList } from '../list.js';
 import { on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
-import { attempt, badge, command, confirm, dialog, empty, rowActions, short, toast, viewHead } from '../ui.js';
+import { attempt, badge, called, command, confirm, dialog, empty, rowActions, short, toast, viewHead } from '../ui.js';
 import { startPeer } from './search.js';
 
 const EVERY_MS = 10000;
@@ -17,7 +17,7 @@ const TRUST = {
 	blocked: ['bad', 'block'],
 };
 
-const label = (peer) => (peer.name ? visible(peer.name) : short(peer.peer_id_full));
+const label = called;
 const addressOf = (peer) => (peer.ip.includes(':') ? `[${peer.ip}]:${peer.port}` : `${peer.ip}:${peer.port}`);
 
 /** The files of one peer, page by page. */

@@ -2,7 +2,7 @@ import { button, fileIcon, fileName, growBox, grow, h, item, metaText, setAttr, 
 import { bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { RANKS, RUNNING, fetchFile, statusText, transferOf } from '../transfers.js';
-import { badge, progressBar, short } from '../ui.js';
+import { badge, called, progressBar } from '../ui.js';
 
 /** Tells whether this content is here already; else ''. */
 function here(result, transfer) {
@@ -19,8 +19,8 @@ function here(result, transfer) {
 }
 
 function sourceRow(result, source) {
-	const id = `${short(source.peer_id_full)}`;
-	return item(grow(h('span', { class: 'mono', title: source.peer_id_full }, id),
+	const id = called(source);
+	return item(grow(h('span', { class: source.name ? '' : 'mono', title: source.peer_id_full }, id),
 			metaText(h('bdi', {}, `${source.ip}:${source.port}`)),
 		),
 		!source.self && badge(source.trust === 'trusted' ? 'ok' : '', t(`trust.${RANKS[source.trust]}`)),

@@ -6,7 +6,7 @@ import { t } from '../i18n.js';
 import { KeyedList } from '../list.js';
 import { on, state } from '../store.js';
 import { act, all, change, countOf, forget, ordered, reason, statusText, totals } from '../transfers.js';
-import { badge, command, confirm, dialog, empty, progressBar, rowActions, short, viewHead } from '../ui.js';
+import { badge, called, command, confirm, dialog, empty, progressBar, rowActions, viewHead } from '../ui.js';
 
 const PAGE = 50;
 const BAR = {
@@ -72,7 +72,7 @@ function actionsOf(one, details) {
 
 function sourceLine(source) {
 	const tone = { active: 'ok', slow: 'warn', failed: 'bad', banned: 'bad' }[source.state] ?? '';
-	return item(grow(h('span', { class: 'mono', title: source.peer_id_full }, short(source.peer_id_full ?? source.peer_id)),
+	return item(grow(h('span', { class: source.name ? '' : 'mono', title: source.peer_id_full }, called(source)),
 			metaText(h('bdi', {}, source.address),
 				` · ${bytes(source.received)}${source.speed ? ` · ${speed(source.speed)}` : ''}${source.error ? ` · ${source.error}` : ''}`,
 			),
