@@ -9,7 +9,8 @@
 #include "p2p/tree.h"
 #include "scratch.h"
 
-#define IDLE_MS  20000
+/* Hashing runs at idle priority: it gets only what other programs leave. */
+#define IDLE_MS  120000
 #define QUIET_MS 50
 
 struct shared {
