@@ -151,10 +151,11 @@ void p2p_rsa_free(struct p2p_rsa *rsa);
 const struct p2p_spki *p2p_rsa_spki(const struct p2p_rsa *rsa);
 
 /*
- * PKCS#8 PEM text. With a passphrase: PBES2, scrypt (N 2^14, r 8, p 5: as much as
- * `openssl pkey` still reads), AES-256-CBC. parse takes both kinds; PASSPHRASE when one
- * is needed or wrong, KEY_FILE when it is not a sound RSA-2048 key with e = 65537.
- * format *returns owned* NUL-terminated text of `*len` bytes: p2p_vault_free.
+ * Reads and writes a private key as PKCS#8 PEM text. With a passphrase: PBES2, scrypt
+ * (N 2^14, r 8, p 5: the most that `openssl pkey` accepts), AES-256-CBC. parse accepts
+ * both forms: PASSPHRASE if one is needed or wrong, KEY_FILE if it is not a valid
+ * RSA-2048 key with e = 65537. format *returns owned* NUL-terminated text of `*len`
+ * bytes: p2p_vault_free.
  */
 P2P_MUST_CHECK enum p2p_err p2p_rsa_parse_pem(const char *pem, size_t len,
                                               const char *passphrase,

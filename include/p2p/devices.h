@@ -39,7 +39,7 @@ struct p2p_device {
     enum p2p_device_kind kind;
     uint64_t created_s;
     uint64_t last_seen_s; /* 0: not yet; kept to the minute */
-    char address[64];     /* it was last seen from; may be empty */
+    char address[64];     /* the address of its last request; may be empty */
 };
 
 struct p2p_devices; /* *returned owned*, free with p2p_devices_close */

@@ -139,7 +139,8 @@ const struct p2p_chunks *p2p_share_file_geometry(const struct p2p_share_file *fi
 int p2p_share_file_fd(const struct p2p_share_file *file);
 /* FILE_CHANGED: the bytes read so far may be of another content. */
 P2P_MUST_CHECK enum p2p_err p2p_share_file_verify(struct p2p_share_file *file);
-/* Exactly `len` bytes, and verifies afterwards. RANGE beyond the end, FILE_CHANGED. */
+/* Reads exactly `len` bytes and then checks that the file is unchanged. RANGE beyond
+ * the end, FILE_CHANGED. */
 P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
                                                 uint64_t offset, void *out, size_t len);
 

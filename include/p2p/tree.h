@@ -23,9 +23,9 @@ P2P_MUST_CHECK enum p2p_err p2p_tree_chunk(const struct p2p_chunks *g,
                                            struct p2p_digest *out);
 
 /*
- * HASH_MISMATCH unless the chunk's hash, as above, is `want`; else the chunk is what
- * `sha` takes next, in one pass with the check where the CPU gains by it. `sha` has
- * taken a multiple of 64 bytes so far (RANGE); after an error it is as it was.
+ * Checks that the chunk's hash (see above) is `want`, and adds the chunk to `sha`. Both
+ * are done in one pass if that is faster on this CPU. HASH_MISMATCH; RANGE: `sha` must
+ * have processed a multiple of 64 bytes before. After an error, `sha` is unchanged.
  */
 P2P_MUST_CHECK enum p2p_err p2p_tree_check_next(const struct p2p_chunks *g,
                                                 const uint8_t *data, size_t len,

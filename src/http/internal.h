@@ -53,7 +53,7 @@ struct http_request {
     char proxied_ip[HTTP_IP_TEXT]; /* "": the client's address is that of the connection
                                     */
     const char *forwarded_host, *forwarded_proto; /* from a trusted proxy, or NULL */
-    bool is_by_proxy; /* the connection is a trusted one's */
+    bool is_by_proxy; /* the connection comes from a trusted proxy */
     bool shows_proxy, shows_address;
 
     struct http_source *source; /* the client's source: that of the connection, unless a

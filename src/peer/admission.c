@@ -35,7 +35,7 @@ struct wide {
 
 struct entry {
     struct entry *next;
-    struct wide *wide;     /* NULL: IPv4, or the shared entry */
+    struct wide *wide;     /* NULL for IPv4 and for the shared entry */
     struct entry **bucket; /* NULL: the shared entry */
     TAILQ_ENTRY(entry) quiet_link;
     bool is_quiet;

@@ -38,7 +38,7 @@ class Settings:
 
         def done():
             said = self.said()[before:]
-            return any(re.match("settings: (changed|read again|all stay)", line) for line in said) and said
+            return any(re.match("settings: (changed|read again|nothing was changed)", line) for line in said) and said
 
         return wait_until(done, 20, "the settings read again")
 

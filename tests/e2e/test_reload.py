@@ -77,7 +77,7 @@ def test_a_broken_file_changes_nothing(suite, settings, program, text, named):
     running = start(suite, program, settings)
     with the_same_process(running):
         said = settings.reload(text)
-    assert said[-1] == "settings: all stay as they were"
+    assert said[-1] == "settings: nothing was changed"
     errors = [line for line in running.stderr().splitlines() if f" error {program}: " in line]
     assert any(named in line for line in errors), errors
     assert not any(f"{program}: {program}" in line for line in errors)
@@ -101,7 +101,7 @@ def test_what_only_the_program_can_judge_is_named_with_its_line(suite, settings,
     good = {"allow-host": "allow-host = x.example", "trusted-proxy": "trusted-proxy = 127.0.0.2"}.get(name, "")
     running = start(suite, program, settings)
     with the_same_process(running):
-        assert settings.reload(f"{good}\n\n{line}\n{good}\n")[-1] == "settings: all stay as they were"
+        assert settings.reload(f"{good}\n\n{line}\n{good}\n")[-1] == "settings: nothing was changed"
     assert f" error {program}: " in running.stderr() and f"{settings.path}:3: {name}" in running.stderr()
     assert answers(running)
 
@@ -112,7 +112,7 @@ def test_a_file_that_is_gone_changes_nothing(suite, settings, program):
     settings.path.unlink()
     with the_same_process(running):
         running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: settings.said()[-1:] == ["settings: all stay as they were"], what="the complaint")
+        wait_until(lambda: settings.said()[-1:] == ["settings: nothing was changed"], what="the complaint")
     assert f"cannot read {settings.path}" in running.stderr()
     assert answers(running)
 
@@ -128,7 +128,7 @@ def test_the_file_of_the_home(suite, tmp_path, gone):
     if gone:
         settings.path.unlink()
         running.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: "all stay as they were" in running.stderr(), what="the complaint")
+        wait_until(lambda: "settings: nothing was changed" in running.stderr(), what="the complaint")
         assert f"cannot read {settings.path}" in running.stderr()
     else:
         with the_same_process(running):
@@ -251,7 +251,7 @@ def test_a_rate_takes_effect_in_a_running_download(suite, settings, which):
         finish(getter, suite, "f.bin", data)  # it would take 96 s
     with the_same_process(peer):
         said = settings.reload(**{which: "fast"})
-    assert said[-1] == "settings: all stay as they were"
+    assert said[-1] == "settings: nothing was changed"
     assert f":1: {which.replace('_', '-')}" in peer.stderr()
 
 
@@ -410,8 +410,8 @@ def test_certificates(suite, settings, tmp_path, program):
         settings.reload(tls_cert=cert, tls_key=key)
     assert serial_at(running.port, authority) == second
     with the_same_process(running):
-        assert settings.reload(tls_cert=key, tls_key=key)[-1] == "settings: all stay as they were"
-        assert settings.reload(tls_cert=cert)[-1] == "settings: all stay as they were"
+        assert settings.reload(tls_cert=key, tls_key=key)[-1] == "settings: nothing was changed"
+        assert settings.reload(tls_cert=cert)[-1] == "settings: nothing was changed"
     assert "give both --tls-cert and --tls-key" in running.stderr()
     assert serial_at(running.port, authority) == second
 

@@ -135,7 +135,7 @@ def test_strangers_neither_burn_a_code_nor_keep_the_owners_device_out(device):
     assert device("GET", "/api/status").status_code == 200
     device.far.http.cookies.clear()
     assert device("POST", "/api/pair", json={"code": now}).status_code != 200, "it works once"
-    assert re.fullmatch(r"\d{12}", code_of(ui)), "for a day"
+    assert re.fullmatch(r"\d{12}", code_of(ui)), "for one day"
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ what_is_wrong_changes_nothing(void **state)
         assert_null(now.name);
         assert_string_equal(news.live, "");
         assert_non_null(strstr(last, file));
-        assert_non_null(strstr(last, "all stay as they were"));
+        assert_non_null(strstr(last, "settings: nothing was changed"));
     }
 }
 

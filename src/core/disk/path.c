@@ -33,7 +33,7 @@ openat2_beneath(int dir, const char *name, int flags, mode_t mode)
     };
     int fd;
 
-    /* EAGAIN: a rename raced with the look-up (openat2(2)). */
+    /* EAGAIN: a rename happened during the lookup (openat2(2)). */
     for (int tries = 0; tries < 64; tries++) {
         fd = (int)syscall(SYS_openat2, dir, name, &how, sizeof(how));
         if (fd >= 0 || (errno != EAGAIN && errno != EINTR))

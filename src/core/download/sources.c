@@ -69,11 +69,11 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
                          label);
         break;
     case P2P_ERR_FILE_CHANGED:
-        p2p_dl_set_error(dl, why,
-                         is_gone ? "%s does not have the file any more: it changed, or "
-                                   "was moved or deleted"
-                                 : "the file changed at %s",
-                         label);
+        p2p_dl_set_error(
+            dl, why,
+            is_gone ? "%s no longer has the file: it was changed, moved or deleted"
+                    : "the file changed at %s",
+            label);
         break;
     case P2P_ERR_WRONG_SIZE:
         p2p_dl_set_error(dl, why,
@@ -86,11 +86,10 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     case P2P_ERR_WRONG_PEER:
     case P2P_ERR_NOT_ALLOWED:
         if (dl->opt.protocol == 1) {
-            p2p_dl_set_error(
-                dl, why,
-                "%s has spoken protocol 2 before; protocol 1, which proves "
-                "nothing, is not used with it any more",
-                label);
+            p2p_dl_set_error(dl, why,
+                             "%s has used protocol 2 before, so protocol 1, which "
+                             "proves nothing, is no longer used with it",
+                             label);
             break;
         }
         dl->report.error = why;

@@ -256,7 +256,7 @@ p2p_reload_read(struct p2p_reload *s, struct p2p_reload_news *news)
         text = NULL;
     } else {
         p2p_log_set_level(level); /* parsing may have changed it */
-        p2p_log_error("settings: all stay as they were%s%s",
+        p2p_log_error("settings: nothing was changed%s%s",
                       err == P2P_ERR_USAGE ? "" : ": ",
                       err == P2P_ERR_USAGE ? "" : p2p_err_text(err));
     }

@@ -226,7 +226,8 @@ add_peers(struct p2p_identity *identity, struct p2p_content *c,
     return err;
 }
 
-/* Chance: of the root, or of the first peer where there is none. */
+/* The random order of a content: from its root, or from its first peer if it has no
+ * root. */
 static uint64_t
 order_of(const struct p2p_content *c)
 {

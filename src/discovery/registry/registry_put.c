@@ -43,7 +43,7 @@ counts_for(const struct record *rec, uint8_t from[16])
     return true;
 }
 
-/* The same for one width of the source. */
+/* The same for one prefix length of the source's address. */
 static enum registry_result
 check_width(const struct registry *r, const struct peer *p, const uint8_t from[16],
             uint64_t charge)

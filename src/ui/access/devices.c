@@ -122,8 +122,8 @@ refuse_code(struct http_request *req, struct ui_app *app,
 {
     p2p_log_warn("a wrong pairing code was tried address=%s", http_client_ip(req));
     if (answer->is_alarm_raised) {
-        p2p_log_warn("somebody may be guessing pairing codes; for a day the codes have "
-                     "12 digits");
+        p2p_log_warn("an attacker may be guessing pairing codes; for one day, codes "
+                     "have 12 digits");
         ui_access_show_code(app);
     }
     if (answer->is_long)

@@ -175,8 +175,8 @@ refuse(struct ui_pairing *p, size_t row, uint64_t now_s, size_t len,
        struct ui_pairing_answer *answer) P2P_REQUIRES(ui_pairing_lock)
 {
     answer->is_long = is_long(p, now_s);
-    /* Six digits cannot be right then: the person has not seen the new code yet, or has
-     * typed half of it. */
+    /* Six digits cannot be right during an alarm: the user has not seen the new code
+     * yet, or has typed half of it. */
     if (answer->is_long && len == UI_CODE_SHORT)
         return P2P_ERR_NOT_ALLOWED;
     if (p->seen[row].wrong >= UI_PAIR_TRIES) {

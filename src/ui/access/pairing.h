@@ -44,7 +44,7 @@ struct ui_pairing {
     struct {
         char address[UI_PAIR_ADDRESS_TEXT];
         unsigned wrong;
-        uint64_t until_s; /* forgotten, or let in again, after this */
+        uint64_t until_s; /* time after which the entry, or the lockout, ends */
     } seen[UI_PAIR_ADDRESSES] P2P_GUARDED_BY(ui_pairing_lock);
 };
 

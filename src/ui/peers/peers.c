@@ -500,7 +500,7 @@ collect_known(struct collector *c, const struct p2p_digest *root)
             (void)p2p_results_add(&said, &listed,
                                   &(struct p2p_peer_info){.id = c->at[i].id});
     if (p2p_ask_known(c->app->identity, &ask, &said) != P2P_OK)
-        p2p_log_warn("out of memory: known peers are not asked for a file");
+        p2p_log_warn("out of memory: cannot ask known peers for a file");
     for (size_t i = 0; i < said.count; i++)
         for (size_t k = 0; k < said.at[i].peers.count; k++) {
             const struct p2p_peer_info *peer = &said.at[i].peers.at[k];

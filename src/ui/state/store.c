@@ -217,8 +217,9 @@ take_over(const char *old, const char *path)
     }
     if (code != SQLITE_OK || rename(copy, path) != 0) {
         unlink(copy);
-        p2p_log_warn("the list of transfers stays at %s for now reason=\"%s\"", old,
-                     code != SQLITE_OK ? sqlite3_errstr(code) : strerror(errno));
+        p2p_log_warn("cannot move the list of transfers from %s; it stays there for "
+                     "now reason=\"%s\"",
+                     old, code != SQLITE_OK ? sqlite3_errstr(code) : strerror(errno));
         return false;
     }
     snprintf(kept, sizeof(kept), "%s.moved", old);
