@@ -203,3 +203,15 @@ def test_files_that_were_touched_while_the_peer_was_down_stay_listed(suite):
         for _ in range(20):
             assert len(client.list_all()) == 30
         assert [client.meta(name).version for name in files] == before
+
+
+def test_a_file_that_cannot_be_read_is_not_promised_for_later(suite):
+    """Also not by a peer whose index another program writes."""
+    ui = suite.ui()
+    wait_until(lambda: ui.api.json("/api/status")["shared_state"] == "ok", what="the dashboard owns the index")
+    (ui.shared / "secret").write_bytes(b"secret")
+    (ui.shared / "secret").chmod(0)
+    peer = suite.peer(files={"f": b"x"})
+    peer.wait_for("f")
+    run = suite.get("secret", peer, timeout=60)
+    assert run.returncode == 3, (run.returncode, run.stderr)

@@ -132,11 +132,23 @@ fill_entry(const struct p2p_item *item, struct p2p_share_entry *out)
     out->sha256_known = f->sha256_known;
 }
 
+/* One that cannot be read will not be shared later, either: a follower knows only this
+ * way. */
+static bool
+is_readable(struct p2p_share *s, const char *name)
+{
+    struct stat st;
+    int fd;
+    bool is_there = p2p_root_open_file(s->root, name, &fd, &st) == P2P_OK;
+
+    p2p_fd_close(&fd);
+    return is_there;
+}
+
 enum p2p_err
 p2p_share_find_name(struct p2p_share *s, const char *name, struct p2p_share_entry *out)
 {
     enum p2p_err err = P2P_ERR_NOT_FOUND;
-    struct stat st;
 
     memset(out, 0, sizeof(*out));
     if (p2p_share_is_away(s))
@@ -150,7 +162,7 @@ p2p_share_find_name(struct p2p_share *s, const char *name, struct p2p_share_entr
     }
     p2p_rw_unlock(&s->catalogue.lock);
     /* True if the file exists, but is not hashed or not even noticed yet. */
-    if (err && !is_refused && p2p_root_stat(s->root, name, &st) == P2P_OK)
+    if (err && !is_refused && is_readable(s, name))
         err = P2P_ERR_BUSY;
     return err;
 }
