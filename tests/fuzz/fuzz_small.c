@@ -424,7 +424,7 @@ say(struct guardian *g, int orders, int requests)
 static void
 try_guardian(void)
 {
-    static const struct p2p_guardian_options opt = {
+    static struct p2p_guardian_options opt = {
         .program = "fuzz", .files = {LISTED}, .caller = caller};
     struct guardian g = {.opt = &opt, .is_ready = true};
     int orders[2], requests[2];
