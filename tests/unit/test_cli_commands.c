@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -57,12 +58,14 @@ restore(FILE *stream, int saved, int fd, char text[TEXT_MAX])
     close(saved);
 }
 
-/* Runs `command`, which is named by the first of the words, as main does. */
+/* Runs `command`, which is named by the first of the words, as main does: in a process
+ * of its own, because a command runs once. */
 static int
 run(int (*command)(int argc, char **argv), const char *words)
 {
     char text[512], *argv[WORDS_MAX + 1] = {NULL}, *save = NULL;
-    int argc = 0, status, out_saved, err_saved, out_fd, err_fd;
+    pid_t pid;
+    int argc = 0, status = 0, out_saved, err_saved, out_fd, err_fd;
 
     snprintf(text, sizeof(text), "%s", words);
     for (char *w = strtok_r(text, " ", &save); w != NULL && argc < WORDS_MAX;
@@ -70,10 +73,15 @@ run(int (*command)(int argc, char **argv), const char *words)
         argv[argc++] = w;
     out_fd = divert(stdout, &out_saved);
     err_fd = divert(stderr, &err_saved);
-    status = command(argc, argv);
+    if ((pid = fork()) == 0) {
+        status = command(argc, argv);
+        fflush(NULL);
+        _exit(status);
+    }
+    assert_true(pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status));
     restore(stderr, err_saved, err_fd, err);
     restore(stdout, out_saved, out_fd, out);
-    return status;
+    return WEXITSTATUS(status);
 }
 
 static const struct {

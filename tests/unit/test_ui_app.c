@@ -101,16 +101,12 @@ check(const struct row *rows, size_t count)
 static int
 set_up(void **state)
 {
-    char arguments[5][PATH_MAX + 32];
-    char *argv[] = {(char[]){"p2p-ui"},
-                    arguments[0],
-                    arguments[1],
-                    arguments[2],
-                    arguments[3],
-                    arguments[4],
-                    (char[]){"--port=0"},
-                    (char[]){"--host=127.0.0.1"},
-                    NULL};
+    /* The options point into these. */
+    static char program[] = "p2p-ui", port[] = "--port=0", host[] = "--host=127.0.0.1";
+    static char arguments[5][PATH_MAX + 32];
+    char *argv[] = {program,      arguments[0], arguments[1],
+                    arguments[2], arguments[3], arguments[4],
+                    port,         host,         NULL};
     void *made = NULL;
 
     (void)state;

@@ -188,7 +188,9 @@ find(const struct ui_listing *l, const char *name)
 {
     struct ui_file key = {.name = (char *)(uintptr_t)name};
 
-    return bsearch(&key, l->files, l->count, sizeof(key), by_name);
+    /* An empty list may have no memory, which bsearch does not take. */
+    return l->count > 0 ? bsearch(&key, l->files, l->count, sizeof(key), by_name)
+                        : NULL;
 }
 
 /* In the share's form. */
