@@ -166,3 +166,26 @@ def test_a_heartbeat_from_elsewhere_says_so_and_changes_nothing(suite):
     after = registry.get(f"/peers/{A.peer_id}").json()
     assert {**before, "last_seen": 0} == {**after, "last_seen": 0}
     assert registry.register_signed(A, 9000, [], 2).json()["ip"] == "198.51.100.8"
+
+
+def test_nobody_hides_behind_ids_that_begin_alike(suite):
+    """A registration without a signature costs nothing, so its id can be made to begin like a victim's."""
+    registry = suite.discovery("--max-peers-per-ip", "0", "--ttl", "1h").registry
+    victim, alike = StandIn(), []
+    while len(alike) < 200:
+        crowd = StandIn()
+        if crowd.peer_id[:2] == victim.peer_id[:2]:
+            alike.append(crowd)
+    assert registry.register(victim, 9000, ["victim"]).status_code == 200
+    for number, crowd in enumerate(alike):
+        assert registry.register(crowd, 9001, [f"crowd {number}"]).status_code == 200
+    wanted = {victim.peer_id, *(crowd.peer_id for crowd in alike)}
+    for limit in (1000, 50, 7):
+        found, cursor = [], None
+        while cursor is not None or not found:
+            page = registry.get("/peers", limit=limit, **({"cursor": cursor} if cursor else {})).json()
+            assert len(page["peers"]) <= limit
+            found += [peer["peer_id"] for peer in page["peers"]]
+            cursor = page.get("next")
+        assert len(found) == len(wanted) and set(found) == wanted
+    assert [p["peer_id"] for p in registry.peers(file="victim")] == [victim.peer_id]
