@@ -87,7 +87,6 @@ def test_get_with_options(world, tmp_path, connections, verify):
         ("--timeout", "-1"),
         ("--from", "nowhere"),
         ("--from", "host:99999"),
-        ("--peer", "xyz"),
     ],
 )
 def test_get_with_wrong_options(world, tmp_path, option):

@@ -21,7 +21,10 @@ def change_file(path, how):
     elif how == "shrink":
         os.truncate(path, 20 * MIB)
     elif how == "replace":
-        (path.parent / ".new").rename(path)
+        new = path.parent / ".new"
+        if not new.exists():
+            new.write_bytes(os.urandom(SIZE))
+        new.rename(path)
     elif how == "first byte":
         with open(path, "r+b") as file:
             first = file.read(1)[0]
@@ -57,7 +60,7 @@ def test_a_file_that_vanishes_and_comes_back(suite):
     getter.wait_for(10 * MIB)
     (peer.shared / "f.bin").rename(peer.shared / ".away")
     last, status = getter.finish()
-    assert status != 0 and "does not have the file" in last["message"], last
+    assert status != 0 and "no longer has the file" in last["message"], last
     assert visible(suite.folder / "out") == []
     (peer.shared / ".away").rename(peer.shared / "f.bin")
     peer.wait_for("f.bin")

@@ -54,7 +54,7 @@ def test_a_record_ends_by_the_clock_and_the_answer_says_which(suite):
     assert registry.heartbeat(A.peer_id).status_code == 404
     answer = registry.register_signed(A, 9001, [], 6, expires_in=HOUR)
     assert (answer.status_code, answer.json()["code"]) == (422, "expired")
-    ago, reads = map(int, re.search(r"expired (\d+) s ago.* reads (\d+)", answer.json()["detail"]).groups())
+    ago, reads = map(int, re.search(r"expired (\d+) s ago.* shows (\d+)", answer.json()["detail"]).groups())
     assert abs(ago - 2 * HOUR) < 60 and abs(reads - time.time() - 3 * HOUR) < 60
     clock.set(-30 * 24 * HOUR, program)
     answer = registry.register_signed(A, 9001, [], 7, expires_in=HOUR)
