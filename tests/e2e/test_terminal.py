@@ -26,6 +26,7 @@ def on_a_terminal(folder, command):
     """A shell that leads a session with a terminal of its own; yields (terminal, pid of the shell)."""
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
         os.chdir(folder)
         os.execve("/bin/sh", ["sh", "-c", command], environment(folder))
     try:
