@@ -18,6 +18,8 @@
 #include "p2p/options.h"
 
 struct cJSON;
+struct p2p_home;
+struct p2p_settings;
 
 struct cli_command {
     const char *name;
@@ -114,6 +116,9 @@ int cli_outcome_end(int status);
 
 P2P_MUST_CHECK enum p2p_err cli_open_identity(const struct cli_common *common,
                                               struct p2p_identity **out);
+/* The configuration file of this home; *out is owned by the caller. Returns 0 or the
+ * exit status. */
+int cli_open_settings(struct p2p_home *home, struct p2p_settings **out);
 /* With "none" as the only URL: NULL and P2P_OK. */
 P2P_MUST_CHECK enum p2p_err cli_open_discovery(const struct cli_common *common,
                                                struct p2p_discovery **out);

@@ -179,16 +179,12 @@ cmd_config(int argc, char **argv)
 {
     struct config_run run = {.settings = NULL};
     int arguments, status;
-    enum p2p_err err;
 
     if (!cli_parse(&set, &run.opt, argc, argv, &arguments, &status))
         return status;
-    err = p2p_home_find(&run.home);
-    if (err == P2P_OK)
-        err = p2p_settings_open(run.home.config, &run.settings);
-    status = err == P2P_OK ? act(&run, arguments, argv)
-                           : cli_fail(err, "cannot read %s: %s", run.home.config,
-                                      p2p_err_text(err));
+    status = cli_open_settings(&run.home, &run.settings);
+    if (status == 0)
+        status = act(&run, arguments, argv);
     p2p_settings_close(run.settings);
     return status;
 }

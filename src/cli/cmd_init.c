@@ -12,7 +12,6 @@
 #include "p2p/path.h"
 #include "p2p/settings.h"
 
-#define NAME_MAX_BYTES   63 /* what p2p-ui takes */
 #define DEFAULT_REGISTRY "http://localhost:8000"
 
 struct init_options {
@@ -44,7 +43,7 @@ struct init_run {
     struct init_options opt;
     struct p2p_home home;
     struct p2p_settings *settings;
-    char name[NAME_MAX_BYTES + 1];
+    char name[P2P_ABOUT_NAME_MAX + 1];
     char shared_dir[PATH_MAX], downloads_dir[PATH_MAX], keys_dir[PATH_MAX];
     char registry[512];
 };
@@ -91,13 +90,14 @@ ask_for_identity(struct init_run *run)
 static void
 ask_for_missing(struct init_run *run)
 {
-    char host[NAME_MAX_BYTES + 1] = "";
+    struct p2p_about host;
 
     ask_for_identity(run);
     if (run->opt.name == NULL) {
-        if (gethostname(host, sizeof(host) - 1) != 0 || host[0] == '\0')
-            snprintf(host, sizeof(host), "this machine");
-        ask("Name of this device", host, run->name, sizeof(run->name));
+        if (p2p_machine_about(NULL, NULL, &host, NULL, 0) != P2P_OK ||
+            host.name[0] == '\0')
+            snprintf(host.name, sizeof(host.name), "this machine");
+        ask("Name of this device", host.name, run->name, sizeof(run->name));
         run->opt.name = run->name;
     }
     if (run->opt.shared_dir == NULL) {
@@ -119,10 +119,8 @@ static int
 make_absolute(const char *option, const char **path, char out[PATH_MAX], mode_t mode)
 {
     struct p2p_root *root = NULL;
+    char shown[CLI_TEXT], named[PATH_MAX];
     enum p2p_err err;
-    char shown[CLI_TEXT];
-
-    char named[PATH_MAX];
 
     if (*path == NULL)
         return 0;
@@ -144,10 +142,9 @@ check(struct init_run *run)
 {
     struct cli_common common = {.discovery = run->opt.discovery, .timeout_ms = 1000};
     struct p2p_discovery *d = NULL;
-    int status = 0;
-
     struct p2p_about about;
     char why[256];
+    int status;
 
     if (p2p_machine_about(run->opt.name, NULL, &about, why, sizeof(why)) != P2P_OK)
         return cli_fail(P2P_ERR_USAGE, "%s", why);
@@ -255,18 +252,14 @@ cmd_init(int argc, char **argv)
 {
     struct init_run run = {.settings = NULL};
     int arguments, status;
-    enum p2p_err err;
 
     if (!cli_parse(&set, &run.opt, argc, argv, &arguments, &status))
         return status;
     if (arguments > 0)
         return cli_fail(P2P_ERR_USAGE, "p2p init takes options only; see --help");
-    err = p2p_home_find(&run.home);
-    if (err == P2P_OK)
-        err = p2p_settings_open(run.home.config, &run.settings);
-    status = err == P2P_OK ? set_up(&run)
-                           : cli_fail(err, "cannot read %s: %s", run.home.config,
-                                      p2p_err_text(err));
+    status = cli_open_settings(&run.home, &run.settings);
+    if (status == 0)
+        status = set_up(&run);
     p2p_settings_close(run.settings);
     return status;
 }

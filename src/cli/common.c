@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "cli.h"
+#include "p2p/home.h"
 #include "p2p/log.h"
 #include "p2p/machine.h"
+#include "p2p/settings.h"
 
 bool
 cli_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
@@ -38,6 +40,20 @@ cli_open_identity(const struct cli_common *common, struct p2p_identity **out)
     else
         cli_say("%s", why[0] != '\0' ? why : p2p_err_text(err));
     return err;
+}
+
+int
+cli_open_settings(struct p2p_home *home, struct p2p_settings **out)
+{
+    enum p2p_err err = p2p_home_find(home);
+
+    *out = NULL;
+    if (err != P2P_OK)
+        return cli_fail(err, "cannot find your home folder: %s", p2p_err_text(err));
+    err = p2p_settings_open(home->config, out);
+    return err == P2P_OK
+               ? 0
+               : cli_fail(err, "cannot read %s: %s", home->config, p2p_err_text(err));
 }
 
 enum p2p_err

@@ -47,7 +47,7 @@ int get_find_sources(const struct get_options *opt, const char *name,
 /* ---- get_output.c ---- */
 
 /* Decides what --output means: a folder, a file, or stdout. Returns 0 or the exit
- * status. `text` keeps the folder's path. */
+ * status. `output` keeps the folder's path. */
 struct get_output {
     char folder[P2P_HOME_PATH_MAX];
     bool is_stdout; /* `folder` is a temporary one then */

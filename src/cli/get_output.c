@@ -35,7 +35,6 @@ open_stdout(struct get_options *opt, struct get_output *output)
                         cli_text(opt->output_dir, shown), p2p_err_text(err));
     output->is_stdout = true;
     opt->output_dir = output->folder;
-    opt->save_as = NULL;
     return 0;
 }
 
