@@ -19,13 +19,13 @@
 #include "ui/status.h"
 
 #define LOOK_EVERY_MS 10000
-#define PLACE_LOOK_MS 2000 /* whether the downloads folder is at its path */
+#define PLACE_LOOK_MS 2000 /* whether the folders are at their paths */
 #define CHANGES_MAX   100  /* with more, the page reads the list again */
 
 /* Used by the watch's thread only. */
 struct ui_chores {
     struct ui_app *app;
-    bool is_away;                    /* the downloads folder, as last seen */
+    bool is_away[UI_FOLDERS];        /* as last seen */
     const struct ui_listing *shared; /* as the pages know it */
     uint64_t look_at_ms;             /* at the peers, while a page follows the events */
 };
@@ -89,19 +89,18 @@ put_list(struct http_json_out *o, const char *name, struct http_json_out *list,
 }
 
 static void
-tell_shared(struct ui_chores *c, const struct ui_listing *is)
+tell_shared(struct ui_chores *c, const struct ui_listing *is, bool reload)
 {
     static const struct ui_listing nothing;
     struct difference d = {.count = 0};
     struct http_json_out o;
-    bool reload;
 
     http_json_init(&d.changed, 256);
     http_json_begin(&d.changed, NULL, '[');
     http_json_init(&d.removed, 64);
     http_json_begin(&d.removed, NULL, '[');
     compare(c->shared != NULL ? c->shared : &nothing, is, &d);
-    reload = d.count > CHANGES_MAX || c->shared == NULL;
+    reload |= d.count > CHANGES_MAX || c->shared == NULL;
     ui_json_begin(&o, 512);
     http_json_put_u64(&o, "count", is->count);
     http_json_put_u64(&o, "total_size", is->total_size);
@@ -115,18 +114,20 @@ tell_shared(struct ui_chores *c, const struct ui_listing *is)
         http_json_clear(&o);
 }
 
+/* `moved`: pages may know a listing that was never told. */
 static void
-look_at_shared(struct ui_chores *c)
+look_at_shared(struct ui_chores *c, bool moved)
 {
     const struct ui_listing *is;
 
     if (ui_listing_get(c->app, UI_SHARED, &is) != P2P_OK)
         return;
-    if (c->shared == is) { /* no new listing was made: there is nothing to report */
+    if (c->shared == is &&
+        !moved) { /* no new listing was made: there is nothing to report */
         ui_listing_release(is);
         return;
     }
-    tell_shared(c, is);
+    tell_shared(c, is, moved);
     if (c->shared != NULL)
         ui_listing_release(c->shared);
     c->shared = is;
@@ -162,21 +163,34 @@ look_at_peers(struct ui_chores *c)
     ui_status_publish(c->app);
 }
 
-/* The share reports changes of its own folder. */
+/* True if the folder went away or came back, even if it was away only between two calls
+ * and a page saw it so. */
 static bool
-notice_place(struct ui_chores *c)
+notice_place(struct ui_chores *c, enum ui_folder folder)
 {
-    bool is_away = ui_folder_is_away(c->app, UI_DOWNLOADS),
-         is_news = is_away != c->is_away;
+    bool is_away = ui_folder_is_away(c->app, folder),
+         is_news = is_away != c->is_away[folder];
 
-    if (is_news && is_away)
+    if (!is_away && ui_listing_take_away(c->app, folder))
+        is_news = true;
+    c->is_away[folder] = is_away;
+    return is_news;
+}
+
+/* The share writes the log line of its own folder. */
+static bool
+notice_downloads(struct ui_chores *c)
+{
+    bool was_away = c->is_away[UI_DOWNLOADS], is_news = notice_place(c, UI_DOWNLOADS),
+         is_away = c->is_away[UI_DOWNLOADS];
+
+    if (is_away && !was_away)
         p2p_log_warn(
             "the downloads folder %s is missing: transfers wait until it is back",
             p2p_root_path(c->app->downloads));
-    else if (is_news)
+    else if (was_away && !is_away)
         p2p_log_info("the downloads folder is back at %s",
                      p2p_root_path(c->app->downloads));
-    c->is_away = is_away;
     return is_news;
 }
 
@@ -197,18 +211,18 @@ uint64_t
 ui_chores_run(void *chores, const bool news[UI_NEWS])
 {
     struct ui_chores *c = chores;
-    bool downloads = news[UI_NEWS_DOWNLOADS];
+    bool downloads = news[UI_NEWS_DOWNLOADS] | notice_downloads(c),
+         moved = notice_place(c, UI_SHARED), shared = news[UI_NEWS_SHARED] || moved;
 
     ui_trash_expire(c->app->trash);
-    downloads |= notice_place(c);
-    if (news[UI_NEWS_SHARED])
-        look_at_shared(c);
+    if (shared)
+        look_at_shared(c, moved);
     if (downloads)
         look_at_downloads(c);
     if (news[UI_NEWS_PEERS] || (is_followed(c) && p2p_now_ms() >= c->look_at_ms)) {
         look_at_peers(c);
         c->look_at_ms = p2p_now_ms() + LOOK_EVERY_MS;
-    } else if (news[UI_NEWS_SHARED] || downloads)
+    } else if (shared || downloads)
         ui_status_publish(c->app);
     return next_due_ms(c);
 }

@@ -199,6 +199,22 @@ def test_a_shared_folder_that_is_away(alone):
     assert alone.api.json("/api/status")["shared_state"] == "ok"
 
 
+def test_a_page_that_saw_the_folder_away_reads_the_list_again(alone):
+    """Away for a moment only, so that nothing but the page's own request saw it."""
+    (alone.shared / "a.txt").write_bytes(b"a")
+    wait_until(lambda: states(alone.api).get("a.txt", {}).get("state") == "ready", what="a.txt is shared")
+    aside = alone.shared.with_name("aside")
+    events = Events(alone)
+    for _ in range(20):
+        before = len(events.of("shared"))
+        alone.shared.rename(aside)
+        seen = states(alone.api)
+        aside.rename(alone.shared)
+        assert seen == {}
+        wait_until(lambda: [e for e in events.of("shared")[before:] if e[2]["count"] == 1 and e[2]["reload"]], what="told")
+    events.close()
+
+
 def test_a_shared_folder_made_again_is_used(alone):
     shutil.rmtree(alone.shared)
     alone.shared.mkdir()

@@ -39,6 +39,7 @@ struct ui_listings {
         uint64_t made_ms P2P_GUARDED_BY(ui_listing_lock);
     } of[UI_FOLDERS];
     _Atomic bool is_expired[UI_FOLDERS];
+    _Atomic bool was_away[UI_FOLDERS]; /* in a listing that somebody may have read */
     ui_known_sha256 *known_sha256;
 };
 
@@ -315,8 +316,10 @@ make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
         return P2P_ERR_NOMEM;
     m.l->refs = 1;
     *out = m.l;
-    if ((m.l->is_away = ui_folder_is_away(app, folder)))
+    if ((m.l->is_away = ui_folder_is_away(app, folder))) {
+        atomic_store(&app->listings->was_away[folder], true);
         return P2P_OK;
+    }
     err = p2p_root_walk_folder(folder == UI_SHARED ? app->shared : app->downloads, "",
                                &how, &skipped);
     if (err == P2P_OK && m.l->count > 0)
@@ -342,6 +345,21 @@ ui_listing_changed(struct ui_app *app, enum ui_folder folder)
                     folder == UI_SHARED ? UI_NEWS_SHARED : UI_NEWS_DOWNLOADS);
 }
 
+bool
+ui_listing_take_away(struct ui_app *app, enum ui_folder folder)
+{
+    return atomic_exchange(&app->listings->was_away[folder], false);
+}
+
+/* A folder that went away or came back says nothing of it by itself. */
+static bool
+is_stale(struct ui_app *app, enum ui_folder folder, const struct ui_listing *l,
+         uint64_t made_ms)
+{
+    return l == NULL || p2p_now_ms() - made_ms > FRESH_MS ||
+           l->is_away != ui_folder_is_away(app, folder);
+}
+
 enum p2p_err
 ui_listing_get(struct ui_app *app, enum ui_folder folder, const struct ui_listing **out)
 {
@@ -353,8 +371,8 @@ ui_listing_get(struct ui_app *app, enum ui_folder folder, const struct ui_listin
     p2p_lock(&ls->of[folder].lock);
     /* Cleared before the walk, so that the next get sees a change that happens during
      * it. */
-    if (atomic_exchange(&ls->is_expired[folder], false) || ls->of[folder].now == NULL ||
-        p2p_now_ms() - ls->of[folder].made_ms > FRESH_MS) {
+    if (atomic_exchange(&ls->is_expired[folder], false) ||
+        is_stale(app, folder, ls->of[folder].now, ls->of[folder].made_ms)) {
         if ((err = make(app, folder, &fresh)) == P2P_OK) {
             release(ls->of[folder].now);
             ls->of[folder].now = fresh;

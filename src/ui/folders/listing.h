@@ -75,5 +75,8 @@ void ui_listing_release(const struct ui_listing *l);
 /* The folder was changed: the next get looks again, and the watch tells the dashboards.
  * Never blocks, may be called under any lock. */
 void ui_listing_changed(struct ui_app *app, enum ui_folder folder);
+/* True if a listing was made while the folder was away, since the last call. Whoever
+ * read it knows an empty folder. For the watch's thread only. */
+bool ui_listing_take_away(struct ui_app *app, enum ui_folder folder);
 
 #endif
