@@ -69,7 +69,7 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 objs      = $(patsubst %.c,$(B)/%.o,$(wildcard $(1)))
 CORE_OBJ := $(call objs,src/core/*/*.c)
-HTTP_OBJ := $(call objs,src/http/*.c)
+HTTP_OBJ := $(call objs,src/http/*.c src/http/*/*.c)
 CORE      := $(B)/libp2pcore.a
 # The number changes when a program that was linked with the library would not run any longer.
 SONAME    := libp2pcore.so.0

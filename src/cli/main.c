@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "cli/commands/commands.h"
 #include "p2p/crypto.h"
 #include "p2p/hardening.h"
 #include "p2p/options.h"

@@ -11,7 +11,7 @@
 #include "discovery/http/app.h"
 #include "discovery/options.h"
 #include "discovery/registry/snapshot.h"
-#include "http/ratelimit.h"
+#include "http/source/ratelimit.h"
 #include "p2p/crypto.h"
 #include "p2p/guardian.h"
 #include "p2p/log.h"

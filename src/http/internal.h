@@ -10,11 +10,11 @@
 
 #include <microhttpd.h>
 
-#include "http/address.h"
 #include "http/guard.h"
 #include "http/http.h"
-#include "http/ratelimit.h"
-#include "http/source.h"
+#include "http/source/address.h"
+#include "http/source/ratelimit.h"
+#include "http/source/source.h"
 #include "p2p/clock.h"
 #include "p2p/lock.h"
 

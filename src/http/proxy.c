@@ -4,8 +4,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "http/forwarded.h"
 #include "http/internal.h"
+#include "http/source/forwarded.h"
 #include "p2p/log.h"
 
 /* An unknown client: never the proxy's own address. */

@@ -1,7 +1,7 @@
 /* The accessors of a request, for handlers. */
-#include "http/decode.h"
 #include "http/internal.h"
-#include "http/json.h"
+#include "http/text/decode.h"
+#include "http/text/json.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>

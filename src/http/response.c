@@ -8,7 +8,7 @@
 #include <cjson/cJSON.h>
 
 #include "http/internal.h"
-#include "http/json.h"
+#include "http/text/json.h"
 
 #define JSON_TYPE    "application/json"
 #define PROBLEM_TYPE "application/problem+json"

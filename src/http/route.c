@@ -1,6 +1,6 @@
 /* Finds the row of the route table for a request. */
-#include "http/decode.h"
 #include "http/internal.h"
+#include "http/text/decode.h"
 
 #include <stdio.h>
 #include <string.h>

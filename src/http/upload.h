@@ -7,7 +7,7 @@
 #define P2P_HTTP_UPLOAD_H
 
 #include "http/http.h"
-#include "http/multipart.h"
+#include "http/text/multipart.h"
 
 struct http_upload_sink {
     struct http_multipart_events events;

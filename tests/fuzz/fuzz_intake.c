@@ -10,7 +10,7 @@
 #include "discovery/http/register_parse.h"
 #include "discovery/registry/registry.h"
 #include "fuzz.h"
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/name.h"
 
 #define NOW_S 1899999000u /* when the signatures of tests/vectors hold */

@@ -5,7 +5,7 @@
 #include <cjson/cJSON.h>
 
 #include "fuzz.h"
-#include "http/json.h"
+#include "http/text/json.h"
 
 static unsigned
 depth_of(const cJSON *v)

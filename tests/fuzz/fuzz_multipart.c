@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "fuzz.h"
-#include "http/multipart.h"
+#include "http/text/multipart.h"
 
 /* What the events said, without where the content was cut. */
 struct seen {

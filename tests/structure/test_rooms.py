@@ -13,10 +13,12 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 CORE = [
-    "base", "crypto", "wire", "disk", "program", "guard", "journal", "share", "trust", "net",
+    "base", "crypto", "wire", "plan", "disk", "program", "guard", "journal", "share", "trust", "net",
     "registry", "remote", "download",
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "http", "."]  # ".": main.c and its neighbors
+HTTP = ["text", "source", "."]
+CLI = ["machine", "print", "ask", "get", "commands", "."]
 UI = ["reply", "state", "access", "folders", "peers", "transfers", "."]
 
 # What does not hold: (file, room it uses). Nothing now, and nothing should come.
@@ -96,6 +98,14 @@ def test_rooms_of_the_registry():
 
 def test_rooms_of_the_dashboard():
     check_order("ui", UI, UI_EXCEPTIONS)
+
+
+def test_rooms_of_http():
+    check_order("http", HTTP, set())
+
+
+def test_rooms_of_the_command_line():
+    check_order("cli", CLI, set())
 
 
 def test_the_core_knows_no_program():

@@ -15,11 +15,11 @@
 
 #include <cjson/cJSON.h>
 
-#include "cli/cli.h"
-#include "cli/daemons.h"
-#include "cli/dashboard.h"
-#include "cli/get.h"
-#include "cli/shared.h"
+#include "cli/commands/commands.h"
+#include "cli/get/get.h"
+#include "cli/machine/daemons.h"
+#include "cli/machine/dashboard.h"
+#include "cli/machine/shared.h"
 #include "scratch.h"
 
 enum { TEXT_MAX = 16384, WORDS_MAX = 8 };

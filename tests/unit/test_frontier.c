@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "core/download/frontier.h"
+#include "core/plan/frontier.h"
 
 #define T0 1000000u
 

@@ -12,11 +12,11 @@
 
 #include <cjson/cJSON.h>
 
-#include "http/decode.h"
 #include "http/file.h"
 #include "http/guard.h"
-#include "http/json.h"
-#include "http/ratelimit.h"
+#include "http/source/ratelimit.h"
+#include "http/text/decode.h"
+#include "http/text/json.h"
 
 /* ---- JSON ---- */
 

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "http/forwarded.h"
 #include "http/http.h"
+#include "http/source/forwarded.h"
 
 static struct http_networks
 networks(const char *list)

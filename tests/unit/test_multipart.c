@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/multipart.h"
+#include "http/text/multipart.h"
 
 /* What the events said: "[name|filename]content;" for each part. */
 struct seen {

@@ -10,9 +10,9 @@
 #include <string.h>
 
 #include "core/download/file.h"
-#include "core/download/grow.h"
-#include "core/download/plan.h"
-#include "core/download/window.h"
+#include "core/plan/grow.h"
+#include "core/plan/plan.h"
+#include "core/plan/window.h"
 #include "core/remote/request.h"
 
 #define CHUNK P2P_CHUNK_SIZE_MIN

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "cli/upgrades.h"
+#include "cli/machine/upgrades.h"
 
 static void
 test_paths_of_libraries(void **state)

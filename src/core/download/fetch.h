@@ -9,7 +9,7 @@
 #define P2P_FETCH_H
 
 #include "core/download/file.h"
-#include "core/download/window.h"
+#include "core/plan/window.h"
 #include "core/remote/request.h"
 
 #define FETCH_SLOTS PLAN_HELD_MAX

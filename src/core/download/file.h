@@ -10,10 +10,10 @@
 #define P2P_DOWNLOAD_FILE_H
 
 #include "core/download/download_internal.h"
-#include "core/download/frontier.h"
-#include "core/download/grow.h"
-#include "core/download/plan.h"
-#include "core/download/pool.h"
+#include "core/plan/frontier.h"
+#include "core/plan/grow.h"
+#include "core/plan/plan.h"
+#include "core/plan/pool.h"
 #include "p2p/journal.h"
 
 struct dl_file {

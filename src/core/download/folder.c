@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "core/download/folder_large.h"
-#include "core/download/present.h"
 #include "core/journal/journal_file.h"
+#include "core/journal/present.h"
 #include "p2p/log.h"
 #include "p2p/probe.h"
 

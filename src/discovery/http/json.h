@@ -3,7 +3,7 @@
 #define P2P_DISCOVERY_VIEW_H
 
 #include "discovery/registry/registry.h"
-#include "http/json.h"
+#include "http/text/json.h"
 
 /* {"peer_id","ip","port","files":[names],"files_count","verified","last_seen",
  * "protocols"} with at most names_max names. */

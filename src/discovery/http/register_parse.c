@@ -7,7 +7,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/about.h"
 #include "p2p/addr.h"
 #include "p2p/bytes.h"

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "discovery/http/app.h"
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/net.h"

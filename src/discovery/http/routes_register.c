@@ -3,9 +3,9 @@
 
 #include "discovery/http/app.h"
 #include "discovery/http/register_parse.h"
-#include "http/json.h"
 #include "http/offload.h"
-#include "http/ratelimit.h"
+#include "http/source/ratelimit.h"
+#include "http/text/json.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/crypto.h"
 #include "p2p/log.h"
 #include "p2p/net.h"

@@ -3,7 +3,7 @@
 #define P2P_UI_FILES_H
 
 #include "http/http.h"
-#include "http/json.h"
+#include "http/text/json.h"
 #include "ui/folders/listing.h"
 
 /* An object `SharedFile` in an array. */

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/conn.h"
 #include "p2p/discovery.h"
 #include "ui/peers/source.h"

@@ -5,7 +5,7 @@
 #include <stdbool.h>
 
 #include "http/http.h"
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/crypto.h"
 #include "p2p/identity.h"
 

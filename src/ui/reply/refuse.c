@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/limits.h"
 #include "p2p/path.h"
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "http/http.h"
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/rate.h"
 
 #define UI_NAME_MAX 63

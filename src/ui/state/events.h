@@ -2,7 +2,7 @@
 #ifndef P2P_UI_EVENTS_H
 #define P2P_UI_EVENTS_H
 
-#include "http/json.h"
+#include "http/text/json.h"
 
 #define UI_EVENTS_KEPT    1024
 #define UI_EVENTS_CLIENTS 64

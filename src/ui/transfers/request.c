@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/ask.h"
 #include "p2p/bytes.h"
 #include "ui/app.h"

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "http/json.h"
+#include "http/text/json.h"
 #include "p2p/download.h"
 #include "p2p/limits.h"
 #include "ui/peers/source.h"

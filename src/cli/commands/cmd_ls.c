@@ -1,0 +1,160 @@
+/* p2p ls: lists what a peer shares; asks the peer itself (protocol 2, LIST). */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/commands/commands.h"
+#include "p2p/conn.h"
+#include "p2p/rank.h"
+
+struct ls_options {
+    struct cli_common common;
+};
+static const struct p2p_option options[] = {
+    CLI_OPTION_DISCOVERY(struct ls_options), CLI_OPTION_TIMEOUT(struct ls_options),
+    CLI_OPTIONS_NAME(struct ls_options),     CLI_OPTION_KEYS(struct ls_options),
+    CLI_OPTION_MDNS(struct ls_options),      CLI_OPTION_JSON(struct ls_options),
+};
+static const struct p2p_option_set set = {
+    "p2p ls", "[options] PEER",
+    "Lists the files that a peer shares. PEER is its name, its id (the first 8 digits "
+    "are enough) or HOST:PORT.",
+    options, sizeof(options) / sizeof(options[0])};
+
+/* Adds an entry to `array`, or prints it if `array` is NULL. */
+struct listing {
+    cJSON *array;
+    size_t count;
+};
+
+static enum p2p_err
+print_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+{
+    struct listing *listing = arg;
+    cJSON *array = listing->array;
+    char size[CLI_SHORT], time[CLI_SHORT], shown[CLI_TEXT];
+
+    listing->count++;
+    if (array != NULL) {
+        cJSON *file = cli_add_object(array);
+        cli_put_text(file, "name", name);
+        cli_put_number(file, "size", entry->size);
+        cli_put_number(file, "mtime", entry->mtime_s);
+        cli_put_hex(file, "root", entry->root.b, true);
+    } else {
+        printf("%10s  %-16s  %s\n", cli_size(entry->size, size),
+               cli_time(entry->mtime_s, time), cli_text(name, shown));
+    }
+    return P2P_OK;
+}
+
+/* Connects to the first address at which the peer answers: first the address where it
+ * is listed, then those where it was met. `*at` is that address, or the first one on
+ * failure, with its error. */
+static enum p2p_err
+connect_to(const struct ls_options *opt, struct p2p_identity *identity,
+           const struct cli_peer *peer, struct p2p_addr *at, struct p2p_conn **conn)
+{
+    struct p2p_conn_options conn_options = {
+        .identity = identity,
+        .addr = peer->addr,
+        .expected = peer->id_known ? &peer->id : NULL,
+        .expected_by_user = peer->id_known,
+        .protocol = 2,
+        .timeout_ms = opt->common.timeout_ms,
+    };
+    struct p2p_addr met[P2P_PEER_ADDRESSES_MAX];
+    size_t count =
+        p2p_rank_remembered(identity, peer->id_known ? &peer->id : NULL, met);
+    enum p2p_err err = p2p_conn_open(&conn_options, conn);
+
+    *at = peer->addr;
+    for (size_t i = 0; i < count && *conn == NULL; i++) {
+        if (p2p_addr_equal(&met[i], &peer->addr))
+            continue;
+        conn_options.addr = met[i];
+        if (p2p_conn_open(&conn_options, conn) == P2P_OK) {
+            *at = met[i];
+            err = P2P_OK;
+        }
+    }
+    return err;
+}
+
+static enum p2p_err
+list_all(struct p2p_conn *conn, struct listing *listing)
+{
+    char cursor[P2P_NAME_MAX + 1] = "";
+    enum p2p_err err;
+
+    do
+        err = p2p_conn_list(conn, cursor, print_file, listing);
+    while (err == P2P_OK && cursor[0] != '\0');
+    return err;
+}
+
+static int
+say_why(enum p2p_err err, const char *address)
+{
+    if (err == P2P_ERR_KEY_CHANGED)
+        return cli_fail(err,
+                        "%s: %s; `p2p peers --known` shows it as pending, "
+                        "`p2p peers trust ID %s` accepts it",
+                        address, p2p_err_text(err), address);
+    cli_say("%s: %s", address, p2p_err_text(err));
+    cli_advise_peer(err);
+    return p2p_err_exit_status(err);
+}
+
+static int
+list(const struct ls_options *opt, struct p2p_identity *identity,
+     const struct cli_peer *peer)
+{
+    struct listing listing = {0};
+    cJSON *object = NULL;
+    char address[CLI_ADDRESS];
+    struct p2p_conn *conn = NULL;
+    struct p2p_addr at;
+    enum p2p_err err = connect_to(opt, identity, peer, &at, &conn);
+
+    p2p_addr_format(&at, address, sizeof(address));
+    if (err == P2P_OK)
+        p2p_conn_remember(conn);
+    if (err == P2P_OK && opt->common.json) {
+        object = cli_object();
+        cli_put_hex(object, "peer_id", p2p_conn_peer(conn)->b, true);
+        cli_put_text(object, "address", address);
+        listing.array = cli_put_array(object, "files");
+    }
+    if (err == P2P_OK)
+        err = list_all(conn, &listing);
+    p2p_conn_close(conn);
+    if (err == P2P_OK && object == NULL && listing.count == 0)
+        cli_say("%s shares nothing", address);
+    if (err == P2P_OK && object != NULL)
+        cli_print_json(object);
+    else
+        cJSON_Delete(object);
+    return err == P2P_OK ? 0 : say_why(err, address);
+}
+
+int
+cmd_ls(int argc, char **argv)
+{
+    struct ls_options opt = {.common = CLI_DEFAULTS};
+    struct p2p_identity *identity = NULL;
+    struct cli_peer peer;
+    int arguments, status;
+    enum p2p_err err;
+
+    if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
+        return status;
+    if (arguments != 1)
+        return cli_fail(P2P_ERR_USAGE, "missing peer; usage: p2p ls [options] PEER");
+    err = cli_open_identity(&opt.common, &identity);
+    if (err == P2P_OK)
+        err = cli_resolve_peer(&opt.common, identity, argv[1], &peer);
+    status = err == P2P_OK ? list(&opt, identity, &peer) : p2p_err_exit_status(err);
+    p2p_identity_close(identity);
+    return status;
+}

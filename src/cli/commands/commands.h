@@ -1,0 +1,32 @@
+/*
+ * commands - one function for each command of `p2p`. It gets its own argv and returns
+ * the exit status. With --json, stdout is one object (get: one per line).
+ */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/ask/common.h"
+#include "cli/ask/peers.h"
+
+struct cli_command {
+    const char *name;
+    int (*run)(int argc, char **argv); /* argv[0] is the command */
+    const char *arguments;
+    const char *summary;
+};
+int cmd_get(int argc, char **argv);
+int cmd_search(int argc, char **argv);
+int cmd_peers(int argc, char **argv);
+int cmd_ls(int argc, char **argv);
+int cmd_status(int argc, char **argv);
+int cmd_id(int argc, char **argv);
+int cmd_key(int argc, char **argv);
+int cmd_token(int argc, char **argv);
+int cmd_share(int argc, char **argv);
+int cmd_unfinished(int argc, char **argv);
+int cmd_doctor(int argc, char **argv);
+int cmd_ui(int argc, char **argv);
+int cmd_init(int argc, char **argv);
+int cmd_config(int argc, char **argv);
+
+#endif

@@ -1,0 +1,363 @@
+/* Shows the progress of a download: one line on a terminal, or one JSON object per
+ * line. */
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "cli/get/get.h"
+#include "p2p/bytes.h"
+
+/* The text beside the bar takes about 60 columns. */
+enum {
+    BAR_MIN = 6,
+    BAR_MAX = 40,
+    TEXT_COLUMNS = 62,
+    COLUMNS_DEFAULT = 80,
+    LINE_MAX_BYTES = 512
+};
+
+void
+get_show_init(struct get_show *show, const struct get_options *opt,
+              struct p2p_identity *identity)
+{
+    *show = (struct get_show){
+        .json = opt->common.json,
+        .terminal = !opt->common.json && !opt->quiet && isatty(STDERR_FILENO),
+        .quiet = opt->quiet,
+        .prints_path =
+            !opt->quiet && (opt->output == NULL || strcmp(opt->output, "-") != 0),
+        .started_ms = p2p_now_ms(),
+        .output_dir = opt->output_dir,
+        .identity = identity,
+        .whole_file = strcmp(opt->verify, "full") == 0,
+    };
+}
+
+/* ---- JSON ---- */
+
+static void
+put_sources(cJSON *object, struct p2p_identity *identity,
+            const struct p2p_download_status *status)
+{
+    cJSON *array = cli_put_array(object, "sources");
+
+    for (size_t i = 0; i < status->source_count; i++) {
+        const struct p2p_source_status *s = &status->sources[i];
+        cJSON *source = cli_add_object(array);
+        char address[CLI_ADDRESS];
+        cli_put_hex(source, "peer_id", s->id.b, s->id_known);
+        if (s->id_known)
+            cli_put_name(source, identity, &s->id, NULL);
+        cli_put_text(source, "address",
+                     p2p_addr_format(&s->addr, address, sizeof(address)));
+        cli_put_text(source, "trust", p2p_rank_name(s->who));
+        cli_put_text(source, "state", p2p_source_state_name(s->state));
+        cli_put_number(source, "received", s->received);
+        cli_put_number(source, "speed", s->speed);
+        if (s->error != P2P_OK)
+            cli_put_text(source, "error", p2p_err_name(s->error));
+    }
+}
+
+static void
+print_json(const struct get_show *show, const struct p2p_download_status *status,
+           const char *event, const char *path)
+{
+    cJSON *object = cli_object();
+
+    cli_put_text(object, "event", event);
+    cli_put_text(object, "state", p2p_download_state_name(status->state));
+    cli_put_text(object, "name", status->name);
+    if (status->size_known)
+        cli_put_number(object, "size", status->size);
+    cli_put_number(object, "received", status->received);
+    cli_put_number(object, "verified", status->verified);
+    cli_put_number(object, "speed", status->speed);
+    if (status->eta_s != UINT64_MAX)
+        cli_put_number(object, "eta_s", status->eta_s);
+    cli_put_number(object, "files_done", status->files_done);
+    cli_put_number(object, "files_total", status->files_total);
+    if (status->files_renamed > 0)
+        cli_put_number(object, "files_renamed", status->files_renamed);
+    if (status->already_there)
+        cli_put_bool(object, "already_there", true);
+    if (status->retry_in_s > 0)
+        cli_put_number(object, "retry_in_s", status->retry_in_s);
+    put_sources(object, show->identity, status);
+    if (status->root_known)
+        cli_put_hex(object, "root", status->root.b, true);
+    if (status->sha256_known)
+        cli_put_hex(object, "sha256", status->sha256.b, true);
+    if (path != NULL)
+        cli_put_text(object, "path", path);
+    if (status->error != P2P_OK) {
+        cli_put_text(object, "error", p2p_err_name(status->error));
+        cli_put_text(object, "message", status->message);
+        if (status->works[0] != '\0')
+            cli_put_text(object, "suggested_name", status->works);
+    }
+    cli_print_json(object);
+}
+
+/* ---- A terminal ---- */
+
+static int
+columns(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 20)
+        return COLUMNS_DEFAULT;
+    return size.ws_col;
+}
+
+static void
+erase_line(struct get_show *show)
+{
+    if (show->is_drawn)
+        fputs("\r\033[K", stderr);
+    show->is_drawn = false;
+}
+
+/* Empty if there is no room for it: the numbers are more important. */
+static void
+format_bar(unsigned percent, char out[BAR_MAX + 4])
+{
+    unsigned cells = (unsigned)columns(), full;
+
+    out[0] = '\0';
+    if (cells < TEXT_COLUMNS + BAR_MIN)
+        return;
+    cells -= TEXT_COLUMNS;
+    cells = cells < BAR_MAX ? cells : BAR_MAX;
+    full = percent * cells / 100;
+    out[0] = '[';
+    memset(out + 1, '=', full);
+    memset(out + 1 + full, ' ', cells - full);
+    if (full < cells)
+        out[1 + full] = '>';
+    memcpy(out + 1 + cells, "] ", 3);
+}
+
+static unsigned
+active_sources(const struct p2p_download_status *status)
+{
+    unsigned active = 0;
+
+    for (size_t i = 0; i < status->source_count; i++)
+        active += status->sources[i].state == P2P_SRC_ACTIVE ||
+                  status->sources[i].state == P2P_SRC_SLOW;
+    return active;
+}
+
+/* " 45% [=====>    ] 123.4 MiB / 1.2 GiB  96.0 MiB/s  ETA 0:12  3 sources" */
+static void
+draw(struct get_show *show, const struct p2p_download_status *status)
+{
+    char line[LINE_MAX_BYTES], bar[BAR_MAX + 4];
+    char done[CLI_SHORT], size[CLI_SHORT], speed[CLI_SHORT], eta[CLI_SHORT];
+    /* 100 % means that everything is verified (an empty file is done at once). */
+    uint64_t at = status->state == P2P_DL_VERIFYING ? status->hashed : status->verified;
+    unsigned percent =
+        status->size > 0 ? (unsigned)((double)at * 100 / (double)status->size) : 0;
+    unsigned sources = active_sources(status);
+
+    if (percent > 100)
+        percent = 100;
+    format_bar(percent, bar);
+    if (status->state == P2P_DL_PAUSED)
+        snprintf(line, sizeof(line), "%3u%% %swaiting: %s", percent, bar,
+                 status->message);
+    else if (status->state == P2P_DL_CONNECTING || !status->size_known)
+        snprintf(line, sizeof(line), "connecting ...");
+    else if (status->state == P2P_DL_VERIFYING)
+        snprintf(line, sizeof(line), "%3u%% %sverifying %s", percent, bar,
+                 cli_size(status->size, size));
+    else
+        snprintf(line, sizeof(line), "%3u%% %s%s / %s  %s/s  ETA %s  %u source%s",
+                 percent, bar, cli_size(status->verified, done),
+                 cli_size(status->size, size), cli_size(status->speed, speed),
+                 status->eta_s == UINT64_MAX ? "-" : cli_duration(status->eta_s, eta),
+                 sources, sources == 1 ? "" : "s");
+    fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
+    show->is_drawn = true;
+}
+
+/* ---- Both ---- */
+
+/* Reports each source that is no longer used once, with the reason. */
+static void
+tell_dropped(struct get_show *show, const struct p2p_download_status *status)
+{
+    for (size_t i = 0; i < status->source_count; i++) {
+        const struct p2p_source_status *s = &status->sources[i];
+        char address[CLI_ADDRESS], called[P2P_CALLED_MAX], who[sizeof(address) + 128];
+        if (s->state == P2P_SRC_DROPPED && show->told[i] != s->state) {
+            erase_line(show);
+            p2p_addr_format(&s->addr, address, sizeof(address));
+            snprintf(who, sizeof(who), s->id_known ? "%s at %s" : "%s%s",
+                     s->id_known ? p2p_peer_called(show->identity, &s->id, NULL, called)
+                                 : "",
+                     address);
+            cli_say(s->error == P2P_ERR_FILE_CHANGED ? "%s: %s"
+                                                     : "%s is no longer used: %s",
+                    who, p2p_err_text(s->error));
+        }
+        show->told[i] = s->state;
+    }
+}
+
+/* Reports each pause before the sources are asked again. */
+static void
+tell_retry(struct get_show *show, const struct p2p_download_status *status)
+{
+    bool waits = status->retry_in_s > 0;
+
+    if (waits && !show->told_retry) {
+        erase_line(show);
+        cli_say("%s; retrying in %llu s",
+                status->message[0] != '\0' ? status->message
+                                           : p2p_err_text(P2P_ERR_FILE_CHANGED),
+                (unsigned long long)status->retry_in_s);
+    }
+    show->told_retry = waits;
+}
+
+/* Without a progress line, a waiting download is reported once. */
+static void
+tell_paused(struct get_show *show, const struct p2p_download_status *status)
+{
+    bool is_paused = status->state == P2P_DL_PAUSED;
+
+    if (is_paused && !show->told_paused)
+        cli_say("waiting: %s", status->message);
+    show->told_paused = is_paused;
+}
+
+void
+get_show_event(struct get_show *show, const struct p2p_download_status *status)
+{
+    if (show->json) {
+        print_json(show, status, "progress", NULL);
+        return;
+    }
+    if (show->quiet)
+        return;
+    tell_dropped(show, status);
+    tell_retry(show, status);
+    if (show->terminal)
+        draw(show, status);
+    else
+        tell_paused(show, status);
+}
+
+/* Which peers sent it, such as "1 trusted, 2 new". Empty if nothing came over the
+ * network. */
+static void
+format_senders(const struct p2p_download_status *status, char out[P2P_CONTENT_WHO])
+{
+    struct p2p_content senders = {.root_known = false};
+
+    for (size_t i = 0; i < status->source_count; i++)
+        if (status->sources[i].received > 0)
+            senders.ranks[status->sources[i].who]++;
+    p2p_content_who(&senders, out);
+}
+
+/* States exactly what was verified. That the bytes match a root does not tell who made
+ * them. */
+static void
+format_verified(const struct get_show *show, const struct p2p_download_status *status,
+                char *out, size_t cap)
+{
+    char hex[2 * P2P_DIGEST_LEN + 1], who[P2P_CONTENT_WHO];
+    size_t len;
+
+    format_senders(status, who);
+    p2p_hex_format(status->root.b, sizeof(status->root.b), hex);
+    if (status->root_known)
+        len = (size_t)snprintf(out, cap, "verified: the bytes match root %.16s%s", hex,
+                               show->whole_file ? " and its SHA-256" : "");
+    else if (status->files_total > 1 || status->name[strlen(status->name) - 1] == '/')
+        len = (size_t)snprintf(out, cap, "verified: each file matches its root");
+    else
+        len = (size_t)snprintf(out, cap,
+                               "verified: the bytes match the SHA-256 that the peer "
+                               "sent, but protocol 1 does not prove who the peer is");
+    if (who[0] != '\0' && len < cap)
+        snprintf(out + len, cap - len, "; sent by %s", who);
+}
+
+static void
+tell_completed(const struct get_show *show, const struct p2p_download_status *status,
+               const char *path)
+{
+    char size[CLI_SHORT], took[CLI_SHORT], speed[CLI_SHORT], verified[256];
+    uint64_t ms = p2p_now_ms() - show->started_ms;
+
+    if (show->prints_path)
+        printf("%s\n", path);
+    if (show->quiet)
+        return;
+    if (status->already_there) {
+        cli_say("the file is already there; nothing was downloaded");
+        return;
+    }
+    if (status->files_renamed > 0)
+        cli_say("%u files are stored under other names, because this file system does "
+                "not allow theirs",
+                status->files_renamed);
+    format_verified(show, status, verified, sizeof(verified));
+    snprintf(took, sizeof(took), "%.1f s", (double)ms / 1000);
+    cli_size(status->size, size);
+    cli_size(ms > 0 ? status->received * 1000 / ms : status->received, speed);
+    if (status->received == 0) /* the file is empty, or all of it was there already */
+        cli_say("%s; %s", size, verified);
+    else
+        cli_say("%s in %s (%s/s from the network); %s", size, took, speed, verified);
+}
+
+/* An error without an explanation is about the folder: it cannot be written, or its
+ * file system refused. */
+static void
+tell_failed(const struct get_show *show, const struct p2p_download_status *status)
+{
+    const char *why = p2p_err_text(status->error);
+    char shown[CLI_TEXT];
+
+    if (status->message[0] != '\0' && strcmp(status->message, why) != 0)
+        cli_say("%s", status->message);
+    else if (p2p_err_class(status->error) == P2P_CLASS_LOCAL)
+        cli_say("%s: %s", cli_text(show->output_dir, shown), why);
+    else
+        cli_say("%s", why);
+    if (status->error == P2P_ERR_TARGET_NAME && status->works[0] != '\0')
+        cli_say("store it under that name with: --save-as \"%s\"",
+                cli_text(status->works, shown));
+    cli_advise_peer(status->error);
+}
+
+void
+get_show_end(struct get_show *show, const struct p2p_download_status *status)
+{
+    static const char *const events[] = {[P2P_DL_COMPLETED] = "completed",
+                                         [P2P_DL_FAILED] = "failed",
+                                         [P2P_DL_CANCELLED] = "cancelled"};
+    char path[P2P_NAME_MAX + 4096];
+    bool ok = status->state == P2P_DL_COMPLETED;
+
+    snprintf(path, sizeof(path), "%s/%s", show->output_dir, status->stored);
+    if (show->json) {
+        print_json(show, status, events[status->state], ok ? path : NULL);
+        return;
+    }
+    if (!show->quiet)
+        tell_dropped(show, status);
+    erase_line(show);
+    if (ok)
+        tell_completed(show, status, path);
+    else if (status->state == P2P_DL_FAILED)
+        tell_failed(show, status);
+}

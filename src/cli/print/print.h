@@ -1,0 +1,68 @@
+/*
+ * print - what the command line writes: messages to stderr, data to stdout. Text for
+ * people, JSON for programs, and the outcome of the command. Single-threaded, except
+ * for the callbacks of a download.
+ */
+#ifndef CLI_PRINT_H
+#define CLI_PRINT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/err.h"
+#include "p2p/identity.h"
+#include "p2p/names.h"
+#include "p2p/options.h"
+
+struct cJSON;
+
+/* ---- Messages ---- */
+
+/* "p2p: ..." on stderr. */
+void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same; returns the exit status of the error. */
+int cli_fail(enum p2p_err err, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ---- Text for people ---- */
+
+/* Valid file names are shown unchanged, other text is escaped. Returns out. */
+#define CLI_TEXT 1100
+const char *cli_text(const char *text, char out[CLI_TEXT]);
+/* "1.2 GiB", "96.0 MiB/s", "1:02:03", "2026-01-31 23:59". Return out. */
+#define CLI_SHORT 32
+const char *cli_size(uint64_t bytes, char out[CLI_SHORT]);
+const char *cli_duration(uint64_t seconds, char out[CLI_SHORT]);
+const char *cli_time(uint64_t seconds, char out[CLI_SHORT]);
+
+/* ---- JSON; out of memory ends the program ---- */
+
+struct cJSON *cli_object(void);
+void cli_put_text(struct cJSON *object, const char *name,
+                  const char *text); /* NULL: null */
+void cli_put_number(struct cJSON *object, const char *name, uint64_t value);
+void cli_put_bool(struct cJSON *object, const char *name, bool value);
+void cli_put_hex(struct cJSON *object, const char *name, const uint8_t digest[32],
+                 bool is_known);
+/* The name of a peer that may be known; null when it has none. */
+void cli_put_name(struct cJSON *object, struct p2p_identity *identity,
+                  const struct p2p_id *id, const struct p2p_about *said);
+struct cJSON *cli_put_array(struct cJSON *object, const char *name);
+struct cJSON *cli_add_object(struct cJSON *array);
+/* Prints the object as one line on stdout and frees it. */
+void cli_print_json(struct cJSON *object);
+
+/* ---- outcome.c: with --json stdout tells every outcome, failures included ---- */
+
+void cli_outcome_begin(const struct p2p_option_set *set, const void *target, int argc,
+                       char **argv, enum p2p_err parsed);
+void cli_outcome_note(enum p2p_err err, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+void cli_outcome_note_printed(const struct cJSON *object);
+/* At the end: prints an object if none was printed, and checks that all output was
+ * written. Returns the exit status. */
+int cli_outcome_end(int status);
+
+#endif

@@ -1,0 +1,47 @@
+#include "http/text/decode.h"
+
+#include <string.h>
+
+#include "p2p/bytes.h"
+
+static int
+hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}
+
+bool
+http_percent_decode(const char *in, size_t n, char *out, size_t *out_len)
+{
+    size_t o = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        char c = in[i];
+
+        if (c == '%') {
+            int hi = i + 1 < n ? hex_value(in[i + 1]) : -1;
+            int lo = i + 2 < n ? hex_value(in[i + 2]) : -1;
+
+            if (hi < 0 || lo < 0)
+                return false;
+            c = (char)(hi << 4 | lo);
+            i += 2;
+        }
+        out[o++] = c;
+    }
+    out[o] = '\0';
+    *out_len = o;
+    return http_is_utf8(out, o);
+}
+
+bool
+http_is_utf8(const char *s, size_t n)
+{
+    return memchr(s, '\0', n) == NULL && p2p_utf8_is_valid(s, n);
+}
