@@ -1,0 +1,158 @@
+"""A small Internet of network namespaces: homes behind routers that translate addresses, and public machines.
+
+                      203.0.113.0/24, a switch in the namespace of the first public machine
+        public[0] .1 ----+---- public[1] .2 ...
+                         |
+           +-------------+--------------+
+           | .11                        | .12
+        router of homes[0]           router of homes[1]        nftables: masquerade, nothing comes in unasked
+           | 192.168.1.1                | 192.168.1.1
+           |                            |
+        machine 192.168.1.5 ...      machine 192.168.1.5 ...   the same network in each home, as in reality
+
+Nothing of it is in the network of the test, so worlds do not meet, and one world does not reach this machine.
+"""
+
+import contextlib
+import itertools
+import os
+import subprocess
+
+PUBLIC_NET, HOME_NET = "203.0.113", "192.168.1"
+# What the router does with the source port of a connection. "port": keeps it where it can, and lets answers in
+# from where they were asked for. "symmetric": takes another one for each destination.
+NATS = {"port": "masquerade", "symmetric": "masquerade fully-random"}
+RULES = """
+table ip nat {{
+    chain after {{
+        type nat hook postrouting priority 100
+        oifname "wan" {nat}
+    }}
+}}
+table inet filter {{
+    chain in {{
+        type filter hook input priority 0
+        iifname "wan" ct state established,related accept
+        iifname "wan" drop
+    }}
+    chain through {{
+        type filter hook forward priority 0
+        iifname "wan" ct state established,related accept
+        iifname "wan" drop
+    }}
+}}
+"""
+_numbers = itertools.count()
+
+
+class Unavailable(Exception):
+    """Namespaces, or a router's rules, cannot be made here."""
+
+
+def run(*words, check=True, **kwargs):
+    return subprocess.run([str(w) for w in words], check=check, capture_output=True, text=True, **kwargs)
+
+
+class Machine:
+    """One namespace. `prefix` goes before a command that shall run in it."""
+
+    def __init__(self, name):
+        self.name, self.address = name, None
+        self.prefix = ("ip", "netns", "exec", name)
+        run("ip", "netns", "add", name)
+        self.ip("link", "set", "lo", "up")
+
+    def ip(self, *words):
+        return run("ip", "-n", self.name, *words)
+
+    def run(self, *words, **kwargs):
+        return run(*self.prefix, *words, **kwargs)
+
+    def join(self, device, switch, switch_device, address):
+        """A cable from here to a port of the other one's switch."""
+        self.ip("link", "add", device, "type", "veth", "peer", "name", switch_device, "netns", switch.name)
+        switch.ip("link", "set", switch_device, "master", "switch", "up")
+        self.ip("addr", "add", f"{address}/24", "dev", device)
+        self.ip("link", "set", device, "up")
+
+    def make_switch(self, address):
+        self.ip("link", "add", "switch", "type", "bridge")
+        self.ip("addr", "add", f"{address}/24", "dev", "switch")
+        self.ip("link", "set", "switch", "up")
+
+    def remove(self):
+        run("ip", "netns", "del", self.name, check=False)
+
+
+class Home:
+    """A router and the machines behind it."""
+
+    def __init__(self, world, number, nat, machines):
+        self.nat = nat
+        self.router = world.machine(f"r{number}")
+        self.router.address = f"{PUBLIC_NET}.{10 + number}"
+        self.router.make_switch(f"{HOME_NET}.1")
+        self.router.join("wan", world.public[0], f"r{number}", self.router.address)
+        self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+        self.set_nat(nat)
+        self.machines = [self._add_machine(world, number, i) for i in range(machines)]
+
+    def _add_machine(self, world, number, i):
+        machine = world.machine(f"h{number}" + ("" if i == 0 else chr(ord("a") + i)))
+        machine.address = f"{HOME_NET}.{5 + i}"
+        machine.join("eth0", self.router, f"h{i}", machine.address)
+        machine.ip("route", "add", "default", "via", f"{HOME_NET}.1")
+        return machine
+
+    def set_nat(self, nat):
+        """Another kind of router, from now on."""
+        self.nat = nat
+        rules = "flush ruleset\n" + RULES.format(nat=NATS[nat])
+        self.router.run("nft", "-f", "-", input=rules)
+
+    @property
+    def machine(self):
+        return self.machines[0]
+
+
+class World:
+    def __init__(self):
+        self.tag = f"p2pw{os.getpid()}n{next(_numbers)}"
+        self._all, self.public, self.homes = [], [], []
+
+    def make(self, nats, machines, public):
+        first = self.machine("pub")
+        first.address = f"{PUBLIC_NET}.1"
+        first.make_switch(first.address)
+        self.public.append(first)
+        for i in range(1, public):
+            other = self.machine(f"pub{i + 1}")
+            other.address = f"{PUBLIC_NET}.{1 + i}"
+            other.join("eth0", first, f"p{i}", other.address)
+            self.public.append(other)
+        for number, nat in enumerate(nats, 1):
+            self.homes.append(Home(self, number, nat, machines))
+
+    def machine(self, name):
+        made = Machine(f"{self.tag}-{name}")
+        self._all.append(made)
+        return made
+
+    def remove(self):
+        for machine in self._all:
+            machine.remove()
+
+
+@contextlib.contextmanager
+def world(nats=("port", "port"), machines=1, public=1):
+    """nats: the router of each home; machines: in each home; public: machines without a router. Raises
+    Unavailable where it cannot be made."""
+    made = World()
+    try:
+        try:
+            made.make(nats, machines, public)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise Unavailable(f"{error}: {getattr(error, 'stderr', '')}") from error
+        yield made
+    finally:
+        made.remove()
