@@ -33,6 +33,12 @@ bool p2p_addr_is_loopback(const struct p2p_addr *addr);
  * default route. False if there is no such route. Sends nothing. */
 bool p2p_net_own_address(char *out, size_t cap);
 /*
+ * The addresses of this machine that other machines may reach, each with this port: of
+ * all interfaces that are up, without loopback and link-local addresses. The one above
+ * comes first, then IPv4, then IPv6. At most `max`; returns their number.
+ */
+size_t p2p_net_own_addresses(uint16_t port, struct p2p_addr *out, size_t max);
+/*
  * Returns a descriptor that becomes readable when an address or a route of this machine
  * has changed; -1: the kernel does not report changes. Drain it, then read the current
  * addresses.

@@ -17,6 +17,8 @@
 enum {
     BACKOFF_MIN_MS = 1000,
     PAGE = 256,
+    OWN_ADDRESSES_MAX = 16,
+    SETTLE_MS = 1000, /* a new network means several changes: wait for the last ones */
     REGISTRIES_MAX = P2P_OPTION_LIST_MAX,
     SIGNATURE_TTL_S = 3600, /* the whole list is registered again when half of this time
                              * is over */
@@ -32,10 +34,11 @@ P2P_MUTEX_KIND(announcer_lock);
 struct announcer {
     struct announcer_options opt;
     pthread_t teller, beater;
-    int end_fd;   /* becomes readable at the end, for the heartbeat thread */
-    int watch_fd; /* -1: looks for a new address at every heartbeat only */
-    char own[INET6_ADDRSTRLEN]; /* used by the heartbeat thread only: this machine's
-                                 * current address */
+    int end_fd;       /* becomes readable at the end, for the heartbeat thread */
+    int watch_fd;     /* -1: looks for a new address at every heartbeat only */
+    uint64_t look_ms; /* when to look at them again; used by the same thread */
+    /* This machine's current addresses; used by the heartbeat thread only. */
+    struct p2p_addr own[OWN_ADDRESSES_MAX];
 
     struct announcer_lock lock; /* everything below */
     pthread_cond_t wake;
@@ -248,14 +251,15 @@ tell(void *arg)
 
 /* ---- beating ---- */
 
-/* True if this machine's address has changed since the last look. */
+/* True if this machine's addresses have changed since the last look. */
 static bool
 has_moved(struct announcer *a)
 {
-    char now[sizeof(a->own)] = "";
+    struct p2p_addr now[OWN_ADDRESSES_MAX];
 
-    (void)p2p_net_own_address(now, sizeof(now));
-    if (strcmp(now, a->own) == 0)
+    memset(now, 0, sizeof(now));
+    (void)p2p_net_own_addresses(a->opt.port, now, OWN_ADDRESSES_MAX);
+    if (memcmp(now, a->own, sizeof(now)) == 0)
         return false;
     memcpy(a->own, now, sizeof(now));
     return true;
@@ -293,6 +297,17 @@ beat(struct announcer *a, uint64_t *pause_ms)
     return *pause_ms;
 }
 
+/* Looks at the addresses if that is due. Registers again if they have changed. */
+static void
+look_for_move(struct announcer *a, uint64_t now)
+{
+    if (now < a->look_ms)
+        return;
+    a->look_ms = P2P_NO_DEADLINE;
+    if (has_moved(a))
+        ask_to_tell(a, &a->moved);
+}
+
 /* False at the end. */
 static bool
 wait_for_beat(struct announcer *a, uint64_t until_ms)
@@ -302,17 +317,19 @@ wait_for_beat(struct announcer *a, uint64_t until_ms)
     uint64_t now = p2p_now_ms();
 
     while (now < until_ms) {
-        uint64_t left_ms = until_ms - now;
+        uint64_t next_ms = a->look_ms < until_ms ? a->look_ms : until_ms;
+        uint64_t left_ms = next_ms > now ? next_ms - now : 0;
         int n = poll(fds, 2, left_ms < INT_MAX ? (int)left_ms : INT_MAX);
 
         if (n > 0 && fds[0].revents != 0)
             return false;
+        now = p2p_now_ms();
         if (n > 0 && fds[1].revents != 0) {
             p2p_net_watch_drain(a->watch_fd);
-            if (has_moved(a))
-                ask_to_tell(a, &a->moved);
+            if (a->look_ms == P2P_NO_DEADLINE)
+                a->look_ms = now + SETTLE_MS;
         }
-        now = p2p_now_ms();
+        look_for_move(a, now);
     }
     return true;
 }
@@ -330,8 +347,8 @@ keep_beating(void *arg)
         next_ms = now + pause_ms;
         if (a->opt.discovery == NULL)
             continue;
-        if (has_moved(a))
-            ask_to_tell(a, &a->moved);
+        a->look_ms = now;
+        look_for_move(a, now);
         next_ms = now + beat(a, &pause_ms);
     }
     return NULL;
@@ -365,6 +382,7 @@ announcer_start(const struct announcer_options *opt, struct announcer **out)
     p2p_cond_init(&a->wake);
     a->end_fd = eventfd(0, EFD_CLOEXEC);
     a->watch_fd = opt->discovery != NULL ? p2p_net_watch_open() : -1;
+    a->look_ms = P2P_NO_DEADLINE;
     (void)has_moved(a);
     if (a->end_fd < 0 || pthread_create(&a->beater, NULL, keep_beating, a) != 0) {
         announcer_free(a);

@@ -159,26 +159,30 @@ def machine():
         yield our_ip, machines[0]
 
 
-def move(machine, our_ip, new_ip):
+def move(machine, our_ip, new_ip, way_out=True):
     _ip("-n", machine.name, "addr", "flush", "dev", "veth0")
     _ip("-n", machine.name, "addr", "add", f"{new_ip}/24", "dev", "veth0")
-    _ip("-n", machine.name, "route", "add", "default", "via", our_ip)
+    if way_out:
+        _ip("-n", machine.name, "route", "add", "default", "via", our_ip)
 
 
 def listed_ip(registry):
     return next((p["ip"] for p in registry.peers()), None)
 
 
-def test_a_peer_that_moves_is_listed_where_it_is_at_once(suite, machine):
-    """Long before its next heartbeat."""
+@pytest.mark.parametrize("way_out", [True, False], ids=["", "no way out"])
+def test_a_peer_that_moves_is_listed_where_it_is_at_once(suite, machine, way_out):
+    """Long before its next heartbeat; also in a network that leads to no other one."""
     our_ip, other = machine
+    if not way_out:
+        _ip("-n", other.name, "route", "del", "default")
     program = suite.discovery("--ttl", "10m", host="0.0.0.0")
     seen_from_there = SimpleNamespace(url=f"http://{our_ip}:{program.port}")
     suite.peer("--heartbeat", "5m", discovery=seen_from_there, host="0.0.0.0", prefix=other.prefix)
     wait_until(lambda: listed_ip(program.registry) == other.ip, 20, "listed")
     new_ip = other.ip.rsplit(".", 1)[0] + ".77"
-    move(other, our_ip, new_ip)
-    wait_until(lambda: listed_ip(program.registry) == new_ip, 20, "listed at its new address")
+    move(other, our_ip, new_ip, way_out)
+    wait_until(lambda: listed_ip(program.registry) == new_ip, 30, "listed at its new address")
 
 
 def test_a_peer_beside_its_registry_moves_too(suite, machine):

@@ -56,6 +56,25 @@ addresses(void **state)
 }
 
 static void
+own_addresses_are_for_others(void **state)
+{
+    struct p2p_addr own[16];
+    size_t count = p2p_net_own_addresses(9000, own, 16);
+
+    (void)state;
+    assert_true(count <= 16);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(own[i].port, 9000);
+        assert_false(p2p_addr_is_loopback(&own[i]));
+        assert_null(strchr(own[i].host, '%'));
+        for (size_t k = 0; k < i; k++)
+            assert_false(p2p_addr_equal(&own[i], &own[k]));
+    }
+    assert_int_equal(p2p_net_own_addresses(9000, own, 1), count > 0 ? 1 : 0);
+    assert_int_equal(p2p_net_own_addresses(9000, own, 0), 0);
+}
+
+static void
 a_host_of_any_length_is_bounded(void **state)
 {
     char text[P2P_HOST_MAX + 2];
@@ -325,6 +344,7 @@ main(void)
         cmocka_unit_test(a_reader_that_stalls_is_a_timeout),
         cmocka_unit_test(partial_writes_add_up),
         cmocka_unit_test(clocks_move_on),
+        cmocka_unit_test(own_addresses_are_for_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
