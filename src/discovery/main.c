@@ -223,8 +223,10 @@ open_store(struct discovery *d)
     return err;
 }
 
-/* Otherwise free() keeps up to 64 MiB of each arena; malloc_trim does not touch it. */
-#define TRIM_THRESHOLD (1 << 20)
+/* Otherwise free() keeps up to 64 MiB of each arena; malloc_trim does not touch it. A
+ * search takes a byte a name for a moment: less than this much comes from memory that
+ * the process has already, without page faults. */
+#define KEPT_BYTES (4 << 20)
 
 static void
 on_hangup(void *unused)
@@ -238,7 +240,8 @@ start_and_wait(struct discovery *d)
 {
     enum p2p_err err;
 
-    (void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
     if ((err = p2p_crypto_init()) != P2P_OK || (err = open_registry(d)) != P2P_OK ||
         (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK)
         return err;
