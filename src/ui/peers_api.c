@@ -207,8 +207,8 @@ answer_lookup(struct http_request *req, struct ui_app *app, void *arg)
     http_json_begin(&o, "peers", '[');
     for (size_t i = 0; i < l->found.count; i++)
         put_hit(&hits, &l->found.at[i].id, &l->found.at[i].addr);
-    ui_peers_each_near_file(app, &(struct ui_file_filter){.name = l->name},
-                            put_neighbour, &hits);
+    ui_peers_each_neighbor_file(app, &(struct ui_file_filter){.name = l->name},
+                                put_neighbour, &hits);
     http_json_end(&o, ']');
     http_json_put_u64(&o, "found", hits.count);
     if (l->err == P2P_OK || l->err == P2P_ERR_NOT_FOUND || hits.count > 0) {

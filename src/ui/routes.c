@@ -8,7 +8,7 @@
 #include "ui/status.h"
 
 #define SMALL 4096u        /* bodies of a few members */
-#define WISH  (32u * 1024) /* a list of peers */
+#define LIST  (32u * 1024) /* a list of peers */
 #define LAST  (HTTP_OPEN | HTTP_FALLBACK)
 #define OWNER UI_ONLY_OWNER
 #define PAGE  (HTTP_OPEN | HTTP_PAGE)
@@ -66,7 +66,7 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/download-progress/{filename*}", ui_api_download_progress,         0, 0},
 
     {"GET",    "/api/transfers",                   ui_api_transfers,                   0, 0},
-    {"POST",   "/api/transfers",                   ui_api_transfers_add,            WISH, 0},
+    {"POST",   "/api/transfers",                   ui_api_transfers_add,            LIST, 0},
     {"POST",   "/api/transfers/retry-failed",      ui_api_transfers_retry_failed,  SMALL, 0},
     {"POST",   "/api/transfers/pause-all",         ui_api_transfers_pause_all,     SMALL, 0},
     {"POST",   "/api/transfers/resume-all",        ui_api_transfers_resume_all,    SMALL, 0},

@@ -86,11 +86,11 @@ search_root(struct ui_app *app, const struct p2p_digest *root,
 
 /* A registry that does not answer is an error only if there are no other results. */
 static void
-search_neighbours(struct ui_app *app, struct search *s,
-                  const struct ui_file_filter *filter)
+search_neighbors(struct ui_app *app, struct search *s,
+                 const struct ui_file_filter *filter)
 {
     ui_peers_refresh(app);
-    ui_peers_add_near_results(app, filter, RESULTS_MAX, &s->results);
+    ui_peers_add_neighbor_results(app, filter, RESULTS_MAX, &s->results);
     if (s->results.count > 0)
         s->err = P2P_OK;
 }
@@ -99,17 +99,17 @@ static void
 work(struct ui_app *app, void *arg)
 {
     struct search *s = arg;
-    struct ui_file_filter near = {.part = s->text};
+    struct ui_file_filter filter = {.part = s->text};
     struct p2p_digest root;
 
     if (strlen(s->text) == 2 * P2P_DIGEST_LEN &&
         p2p_hex_parse(s->text, root.b, sizeof(root.b)) == P2P_OK) {
-        near = (struct ui_file_filter){.root = &root};
+        filter = (struct ui_file_filter){.root = &root};
         s->err = search_root(app, &root, &s->results);
     } else
         s->err = p2p_discovery_search(app->discovery, s->text, s->mode, RESULTS_MAX,
                                       &s->results);
-    search_neighbours(app, s, &near);
+    search_neighbors(app, s, &filter);
     if (s->err == P2P_OK) /* trust decides which of them are on the first page */
         s->err = p2p_results_rank(app->identity, &s->results);
 }

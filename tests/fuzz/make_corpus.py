@@ -79,9 +79,9 @@ def main():
             body["public_key"] = pems.get(case["key"], "")
         kind = {"registration": 0, "delta": 3, "leave": 2}[case["kind"]]
         for address in range(4):
-            seed("intake", bytes([kind + 4 * address]) + json.dumps(body).encode())
+            seed("registration", bytes([kind + 4 * address]) + json.dumps(body).encode())
     unsigned = {"peer_id": "0" * 64, "public_key": "", "port": 1, "files": ["a", "b"], "protocols": [1, 2]}
-    seed("intake", b"\x00" + json.dumps(unsigned).encode())
+    seed("registration", b"\x00" + json.dumps(unsigned).encode())
 
     def answer(how, *bodies, status=0, date=180):
         parts = [body if isinstance(body, bytes) else json.dumps(body).encode() for body in bodies]

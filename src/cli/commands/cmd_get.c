@@ -75,7 +75,7 @@ struct get {
     struct p2p_rate rate;
     uint64_t bytes_per_s; /* of `rate` */
     struct get_sources sources;
-    struct get_show show;
+    struct get_print print;
     pthread_t main_thread;
     atomic_bool over;
     struct p2p_download_status last; /* written before `over` */
@@ -216,7 +216,7 @@ on_event(void *arg, const struct p2p_download_status *status)
     struct get *get = arg;
 
     if (!is_final(status->state)) {
-        get_show_event(&get->show, status);
+        get_print_event(&get->print, status);
         return;
     }
     get->last = *status;
@@ -324,14 +324,14 @@ run(struct get *get)
 
     if (status != 0)
         return status;
-    get_show_init(&get->show, &get->opt, get->identity);
+    get_print_init(&get->print, &get->opt, get->identity);
     err = run_once(get);
     /* Only the peers that shared this content: a peer that does not state its content
      * could answer with a different file. */
     if (is_worth_another_try(get, err)) {
         get->sources.root_known = get->sources.size_known = false;
         get->sources.count = get->sources.claimed;
-        memset(get->show.told, 0, sizeof(get->show.told));
+        memset(get->print.told, 0, sizeof(get->print.told));
         err = run_once(get);
     }
     if (err == P2P_OK) {
@@ -340,7 +340,7 @@ run(struct get *get)
             return cli_fail(err, "cannot write to stdout: %s", p2p_err_text(err));
     }
     if (is_final(get->last.state))
-        get_show_end(&get->show, &get->last);
+        get_print_end(&get->print, &get->last);
     if (err == P2P_ERR_CANCELLED)
         cli_say("stopped; the downloaded part is kept: `p2p get \"%s\"` resumes",
                 cli_text(get->name, shown));

@@ -30,7 +30,7 @@ static const struct p2p_option_set set = {
     "registered.",
     options, sizeof(options) / sizeof(options[0])};
 
-struct view {
+struct report {
     const struct cli_common *common;
     struct cli_shared shared;
     struct p2p_identity *identity;
@@ -41,97 +41,97 @@ struct view {
 };
 
 static void
-print_json(const struct view *v)
+print_json(const struct report *r)
 {
     cJSON *object = cli_object(), *array;
     char address[CLI_ADDRESS];
     size_t problems;
     uint64_t missing;
-    enum p2p_err err = cli_look_at_shared(&v->shared, &problems, &missing);
+    enum p2p_err err = cli_look_at_shared(&r->shared, &problems, &missing);
 
     struct p2p_about about;
 
-    p2p_identity_get_about(v->identity, &about);
-    cli_put_text(object, "peer_id", p2p_identity_id_hex(v->identity));
+    p2p_identity_get_about(r->identity, &about);
+    cli_put_text(object, "peer_id", p2p_identity_id_hex(r->identity));
     cli_put_text(object, "name", about.name);
     cli_put_text(object, "kind", p2p_about_kind_name(about.kind));
-    cli_put_text(object, "keys_dir", v->common->keys_dir);
-    cli_put_bool(object, "registered", v->self != NULL && v->self->in_registry);
+    cli_put_text(object, "keys_dir", r->common->keys_dir);
+    cli_put_bool(object, "registered", r->self != NULL && r->self->in_registry);
     cli_put_text(object, "address",
-                 v->self != NULL
-                     ? p2p_addr_format(&v->self->addr, address, sizeof(address))
+                 r->self != NULL
+                     ? p2p_addr_format(&r->self->addr, address, sizeof(address))
                      : NULL);
-    cli_put_number(object, "shared_files", v->self != NULL ? v->self->file_count : 0);
-    cli_put_text(object, "shared_dir", v->shared.dir);
+    cli_put_number(object, "shared_files", r->self != NULL ? r->self->file_count : 0);
+    cli_put_text(object, "shared_dir", r->shared.dir);
     cli_put_text(object, "shared_state", err == P2P_OK ? "ok" : p2p_err_name(err));
     cli_put_number(object, "not_shared", problems);
     cli_put_number(object, "missing_files", missing);
-    cli_put_number(object, "peers_online", v->peers.count - (v->self != NULL));
-    cli_put_number(object, "peers_known", v->known_count);
+    cli_put_number(object, "peers_online", r->peers.count - (r->self != NULL));
+    cli_put_number(object, "peers_known", r->known_count);
     array = cli_put_array(object, "registries");
-    for (size_t i = 0; i < v->registry_count; i++) {
+    for (size_t i = 0; i < r->registry_count; i++) {
         cJSON *item = cli_add_object(array);
-        cli_put_text(item, "url", v->registries[i].url);
-        cli_put_bool(item, "reachable", v->registries[i].reachable);
-        if (v->registries[i].last_error != P2P_OK)
-            cli_put_text(item, "error", p2p_err_name(v->registries[i].last_error));
+        cli_put_text(item, "url", r->registries[i].url);
+        cli_put_bool(item, "reachable", r->registries[i].reachable);
+        if (r->registries[i].last_error != P2P_OK)
+            cli_put_text(item, "error", p2p_err_name(r->registries[i].last_error));
     }
     cli_print_json(object);
 }
 
 static void
-print_text(const struct view *v)
+print_text(const struct report *r)
 {
     char address[CLI_ADDRESS], shared[SHARED_LINE];
     struct p2p_about about;
 
-    p2p_identity_get_about(v->identity, &about);
-    printf("this device   %s\n", p2p_identity_id_hex(v->identity));
+    p2p_identity_get_about(r->identity, &about);
+    printf("this device   %s\n", p2p_identity_id_hex(r->identity));
     printf("name          %s (%s)\n", about.name, p2p_about_kind_name(about.kind));
-    for (size_t i = 0; i < v->registry_count; i++)
-        printf("registry      %s  %s\n", v->registries[i].url,
-               p2p_err_text(v->registries[i].last_error));
-    if (v->self != NULL)
+    for (size_t i = 0; i < r->registry_count; i++)
+        printf("registry      %s  %s\n", r->registries[i].url,
+               p2p_err_text(r->registries[i].last_error));
+    if (r->self != NULL)
         printf("own peer      %s, %zu file%s shared, listed%s\n",
-               p2p_addr_format(&v->self->addr, address, sizeof(address)),
-               v->self->file_count, v->self->file_count == 1 ? "" : "s",
-               v->self->verified ? " (signed)" : "");
+               p2p_addr_format(&r->self->addr, address, sizeof(address)),
+               r->self->file_count, r->self->file_count == 1 ? "" : "s",
+               r->self->verified ? " (signed)" : "");
     else
         printf("own peer      not registered (p2p-peer is not running, or it uses "
                "other keys)\n");
-    if (cli_tell_shared(&v->shared, shared, sizeof(shared)))
+    if (cli_tell_shared(&r->shared, shared, sizeof(shared)))
         printf("shared folder %s\n", shared);
-    printf("peers online  %zu\npeers known   %zu\n", v->peers.count - (v->self != NULL),
-           v->known_count);
+    printf("peers online  %zu\npeers known   %zu\n", r->peers.count - (r->self != NULL),
+           r->known_count);
 }
 
 static int
-show(struct view *v, struct p2p_discovery *d)
+print_report(struct report *r, struct p2p_discovery *d)
 {
     struct p2p_known_peer *known = NULL;
-    enum p2p_err err = cli_find_peers(v->common, d, v->identity, &v->peers);
+    enum p2p_err err = cli_find_peers(r->common, d, r->identity, &r->peers);
 
     if (err != P2P_OK)
         return cli_fail(err, "%s", p2p_err_text(err));
-    for (size_t i = 0; i < v->peers.count; i++)
-        if (v->peers.at[i].is_self)
-            v->self = &v->peers.at[i];
+    for (size_t i = 0; i < r->peers.count; i++)
+        if (r->peers.at[i].is_self)
+            r->self = &r->peers.at[i];
     if (d != NULL)
-        v->registry_count = p2p_discovery_states(d, v->registries, P2P_OPTION_LIST_MAX);
-    (void)!p2p_known_list(v->identity, &known, &v->known_count); /* shown as none */
+        r->registry_count = p2p_discovery_states(d, r->registries, P2P_OPTION_LIST_MAX);
+    (void)!p2p_known_list(r->identity, &known, &r->known_count); /* shown as none */
     free(known);
-    if (v->common->json)
-        print_json(v);
+    if (r->common->json)
+        print_json(r);
     else
-        print_text(v);
-    return d == NULL ? 0 : p2p_err_exit_status(v->peers.registry_err);
+        print_text(r);
+    return d == NULL ? 0 : p2p_err_exit_status(r->peers.registry_err);
 }
 
 int
 cmd_status(int argc, char **argv)
 {
     struct status_options opt = {.common = CLI_DEFAULTS};
-    struct view v = {.common = &opt.common};
+    struct report r = {.common = &opt.common};
     struct p2p_discovery *d = NULL;
     int arguments, status;
     enum p2p_err err;
@@ -140,13 +140,13 @@ cmd_status(int argc, char **argv)
         return status;
     if (arguments != 0)
         return cli_fail(P2P_ERR_USAGE, "p2p status takes no arguments");
-    cli_find_shared(opt.common.keys_dir, opt.shared_dir, &v.shared);
-    err = cli_open_identity(&opt.common, &v.identity);
+    cli_find_shared(opt.common.keys_dir, opt.shared_dir, &r.shared);
+    err = cli_open_identity(&opt.common, &r.identity);
     if (err == P2P_OK)
         err = cli_open_discovery(&opt.common, &d);
-    status = err == P2P_OK ? show(&v, d) : p2p_err_exit_status(err);
-    cli_peers_clear(&v.peers);
+    status = err == P2P_OK ? print_report(&r, d) : p2p_err_exit_status(err);
+    cli_peers_clear(&r.peers);
     p2p_discovery_close(d);
-    p2p_identity_close(v.identity);
+    p2p_identity_close(r.identity);
     return status;
 }

@@ -74,9 +74,9 @@ int get_choose_folder(const struct get_options *opt, const char *name,
                       const struct p2p_contents *contents,
                       const struct p2p_content **out);
 
-/* ---- get_show.c ---- */
+/* ---- get_print.c ---- */
 
-struct get_show {
+struct get_print {
     bool json, terminal, quiet;
     bool prints_path; /* of what was downloaded, on stdout */
     bool is_drawn;    /* a progress line is on the terminal */
@@ -88,10 +88,10 @@ struct get_show {
     struct p2p_identity *identity; /* borrowed: for the names of peers */
     enum p2p_source_state told[P2P_DOWNLOAD_SOURCES_MAX];
 };
-void get_show_init(struct get_show *show, const struct get_options *opt,
-                   struct p2p_identity *identity);
+void get_print_init(struct get_print *print, const struct get_options *opt,
+                    struct p2p_identity *identity);
 /* Shows every event of the download except the last. */
-void get_show_event(struct get_show *show, const struct p2p_download_status *status);
-void get_show_end(struct get_show *show, const struct p2p_download_status *status);
+void get_print_event(struct get_print *print, const struct p2p_download_status *status);
+void get_print_end(struct get_print *print, const struct p2p_download_status *status);
 
 #endif

@@ -19,10 +19,10 @@ enum {
 };
 
 void
-get_show_init(struct get_show *show, const struct get_options *opt,
-              struct p2p_identity *identity)
+get_print_init(struct get_print *print, const struct get_options *opt,
+               struct p2p_identity *identity)
 {
-    *show = (struct get_show){
+    *print = (struct get_print){
         .json = opt->common.json,
         .terminal = !opt->common.json && !opt->quiet && isatty(STDERR_FILENO),
         .quiet = opt->quiet,
@@ -62,7 +62,7 @@ put_sources(cJSON *object, struct p2p_identity *identity,
 }
 
 static void
-print_json(const struct get_show *show, const struct p2p_download_status *status,
+print_json(const struct get_print *print, const struct p2p_download_status *status,
            const char *event, const char *path)
 {
     cJSON *object = cli_object();
@@ -85,7 +85,7 @@ print_json(const struct get_show *show, const struct p2p_download_status *status
         cli_put_bool(object, "already_there", true);
     if (status->retry_in_s > 0)
         cli_put_number(object, "retry_in_s", status->retry_in_s);
-    put_sources(object, show->identity, status);
+    put_sources(object, print->identity, status);
     if (status->root_known)
         cli_put_hex(object, "root", status->root.b, true);
     if (status->sha256_known)
@@ -114,11 +114,11 @@ columns(void)
 }
 
 static void
-erase_line(struct get_show *show)
+erase_line(struct get_print *print)
 {
-    if (show->is_drawn)
+    if (print->is_drawn)
         fputs("\r\033[K", stderr);
-    show->is_drawn = false;
+    print->is_drawn = false;
 }
 
 /* Empty if there is no room for it: the numbers are more important. */
@@ -154,7 +154,7 @@ active_sources(const struct p2p_download_status *status)
 
 /* " 45% [=====>    ] 123.4 MiB / 1.2 GiB  96.0 MiB/s  ETA 0:12  3 sources" */
 static void
-draw(struct get_show *show, const struct p2p_download_status *status)
+draw(struct get_print *print, const struct p2p_download_status *status)
 {
     char line[LINE_MAX_BYTES], bar[BAR_MAX + 4];
     char done[CLI_SHORT], size[CLI_SHORT], speed[CLI_SHORT], eta[CLI_SHORT];
@@ -182,75 +182,76 @@ draw(struct get_show *show, const struct p2p_download_status *status)
                  status->eta_s == UINT64_MAX ? "-" : cli_duration(status->eta_s, eta),
                  sources, sources == 1 ? "" : "s");
     fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
-    show->is_drawn = true;
+    print->is_drawn = true;
 }
 
 /* ---- Both ---- */
 
 /* Reports each source that is no longer used once, with the reason. */
 static void
-tell_dropped(struct get_show *show, const struct p2p_download_status *status)
+tell_dropped(struct get_print *print, const struct p2p_download_status *status)
 {
     for (size_t i = 0; i < status->source_count; i++) {
         const struct p2p_source_status *s = &status->sources[i];
         char address[CLI_ADDRESS], called[P2P_CALLED_MAX], who[sizeof(address) + 128];
-        if (s->state == P2P_SRC_DROPPED && show->told[i] != s->state) {
-            erase_line(show);
+        if (s->state == P2P_SRC_DROPPED && print->told[i] != s->state) {
+            erase_line(print);
             p2p_addr_format(&s->addr, address, sizeof(address));
             snprintf(who, sizeof(who), s->id_known ? "%s at %s" : "%s%s",
-                     s->id_known ? p2p_peer_called(show->identity, &s->id, NULL, called)
-                                 : "",
+                     s->id_known
+                         ? p2p_peer_called(print->identity, &s->id, NULL, called)
+                         : "",
                      address);
             cli_say(s->error == P2P_ERR_FILE_CHANGED ? "%s: %s"
                                                      : "%s is no longer used: %s",
                     who, p2p_err_text(s->error));
         }
-        show->told[i] = s->state;
+        print->told[i] = s->state;
     }
 }
 
 /* Reports each pause before the sources are asked again. */
 static void
-tell_retry(struct get_show *show, const struct p2p_download_status *status)
+tell_retry(struct get_print *print, const struct p2p_download_status *status)
 {
     bool waits = status->retry_in_s > 0;
 
-    if (waits && !show->told_retry) {
-        erase_line(show);
+    if (waits && !print->told_retry) {
+        erase_line(print);
         cli_say("%s; retrying in %llu s",
                 status->message[0] != '\0' ? status->message
                                            : p2p_err_text(P2P_ERR_FILE_CHANGED),
                 (unsigned long long)status->retry_in_s);
     }
-    show->told_retry = waits;
+    print->told_retry = waits;
 }
 
 /* Without a progress line, a waiting download is reported once. */
 static void
-tell_paused(struct get_show *show, const struct p2p_download_status *status)
+tell_paused(struct get_print *print, const struct p2p_download_status *status)
 {
     bool is_paused = status->state == P2P_DL_PAUSED;
 
-    if (is_paused && !show->told_paused)
+    if (is_paused && !print->told_paused)
         cli_say("waiting: %s", status->message);
-    show->told_paused = is_paused;
+    print->told_paused = is_paused;
 }
 
 void
-get_show_event(struct get_show *show, const struct p2p_download_status *status)
+get_print_event(struct get_print *print, const struct p2p_download_status *status)
 {
-    if (show->json) {
-        print_json(show, status, "progress", NULL);
+    if (print->json) {
+        print_json(print, status, "progress", NULL);
         return;
     }
-    if (show->quiet)
+    if (print->quiet)
         return;
-    tell_dropped(show, status);
-    tell_retry(show, status);
-    if (show->terminal)
-        draw(show, status);
+    tell_dropped(print, status);
+    tell_retry(print, status);
+    if (print->terminal)
+        draw(print, status);
     else
-        tell_paused(show, status);
+        tell_paused(print, status);
 }
 
 /* Which peers sent it, such as "1 trusted, 2 new". Empty if nothing came over the
@@ -269,7 +270,7 @@ format_senders(const struct p2p_download_status *status, char out[P2P_CONTENT_WH
 /* States exactly what was verified. That the bytes match a root does not tell who made
  * them. */
 static void
-format_verified(const struct get_show *show, const struct p2p_download_status *status,
+format_verified(const struct get_print *print, const struct p2p_download_status *status,
                 char *out, size_t cap)
 {
     char hex[2 * P2P_DIGEST_LEN + 1], who[P2P_CONTENT_WHO];
@@ -279,7 +280,7 @@ format_verified(const struct get_show *show, const struct p2p_download_status *s
     p2p_hex_format(status->root.b, sizeof(status->root.b), hex);
     if (status->root_known)
         len = (size_t)snprintf(out, cap, "verified: the bytes match root %.16s%s", hex,
-                               show->whole_file ? " and its SHA-256" : "");
+                               print->whole_file ? " and its SHA-256" : "");
     else if (status->files_total > 1 || status->name[strlen(status->name) - 1] == '/')
         len = (size_t)snprintf(out, cap, "verified: each file matches its root");
     else
@@ -291,15 +292,15 @@ format_verified(const struct get_show *show, const struct p2p_download_status *s
 }
 
 static void
-tell_completed(const struct get_show *show, const struct p2p_download_status *status,
+tell_completed(const struct get_print *print, const struct p2p_download_status *status,
                const char *path)
 {
     char size[CLI_SHORT], took[CLI_SHORT], speed[CLI_SHORT], verified[256];
-    uint64_t ms = p2p_now_ms() - show->started_ms;
+    uint64_t ms = p2p_now_ms() - print->started_ms;
 
-    if (show->prints_path)
+    if (print->prints_path)
         printf("%s\n", path);
-    if (show->quiet)
+    if (print->quiet)
         return;
     if (status->already_there) {
         cli_say("the file is already there; nothing was downloaded");
@@ -309,7 +310,7 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
         cli_say("%u files are stored under other names, because this file system does "
                 "not allow theirs",
                 status->files_renamed);
-    format_verified(show, status, verified, sizeof(verified));
+    format_verified(print, status, verified, sizeof(verified));
     snprintf(took, sizeof(took), "%.1f s", (double)ms / 1000);
     cli_size(status->size, size);
     cli_size(ms > 0 ? status->received * 1000 / ms : status->received, speed);
@@ -322,7 +323,7 @@ tell_completed(const struct get_show *show, const struct p2p_download_status *st
 /* An error without an explanation is about the folder: it cannot be written, or its
  * file system refused. */
 static void
-tell_failed(const struct get_show *show, const struct p2p_download_status *status)
+tell_failed(const struct get_print *print, const struct p2p_download_status *status)
 {
     const char *why = p2p_err_text(status->error);
     char shown[CLI_TEXT];
@@ -330,7 +331,7 @@ tell_failed(const struct get_show *show, const struct p2p_download_status *statu
     if (status->message[0] != '\0' && strcmp(status->message, why) != 0)
         cli_say("%s", status->message);
     else if (p2p_err_class(status->error) == P2P_CLASS_LOCAL)
-        cli_say("%s: %s", cli_text(show->output_dir, shown), why);
+        cli_say("%s: %s", cli_text(print->output_dir, shown), why);
     else
         cli_say("%s", why);
     if (status->error == P2P_ERR_TARGET_NAME && status->works[0] != '\0')
@@ -340,7 +341,7 @@ tell_failed(const struct get_show *show, const struct p2p_download_status *statu
 }
 
 void
-get_show_end(struct get_show *show, const struct p2p_download_status *status)
+get_print_end(struct get_print *print, const struct p2p_download_status *status)
 {
     static const char *const events[] = {[P2P_DL_COMPLETED] = "completed",
                                          [P2P_DL_FAILED] = "failed",
@@ -348,16 +349,16 @@ get_show_end(struct get_show *show, const struct p2p_download_status *status)
     char path[P2P_NAME_MAX + 4096];
     bool ok = status->state == P2P_DL_COMPLETED;
 
-    snprintf(path, sizeof(path), "%s/%s", show->output_dir, status->stored);
-    if (show->json) {
-        print_json(show, status, events[status->state], ok ? path : NULL);
+    snprintf(path, sizeof(path), "%s/%s", print->output_dir, status->stored);
+    if (print->json) {
+        print_json(print, status, events[status->state], ok ? path : NULL);
         return;
     }
-    if (!show->quiet)
-        tell_dropped(show, status);
-    erase_line(show);
+    if (!print->quiet)
+        tell_dropped(print, status);
+    erase_line(print);
     if (ok)
-        tell_completed(show, status, path);
+        tell_completed(print, status, path);
     else if (status->state == P2P_DL_FAILED)
-        tell_failed(show, status);
+        tell_failed(print, status);
 }

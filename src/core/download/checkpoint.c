@@ -13,19 +13,19 @@
 
 #define INTERVAL_S 5
 
-P2P_MUTEX_KIND(dl_keeper_lock);
-struct dl_keeper {
+P2P_MUTEX_KIND(dl_checkpoint_lock);
+struct dl_checkpoint {
     struct p2p_journal *journal;
     pthread_t thread;
-    struct dl_keeper_lock lock;
+    struct dl_checkpoint_lock lock;
     pthread_cond_t wake;
     bool stop;
 };
 
 static void *
-keeper_main(void *arg)
+checkpoint_main(void *arg)
 {
-    struct dl_keeper *k = arg;
+    struct dl_checkpoint *k = arg;
 
     p2p_lock(&k->lock);
     while (!k->stop) {
@@ -44,16 +44,16 @@ keeper_main(void *arg)
 }
 
 enum p2p_err
-p2p_dl_keeper_start(struct p2p_journal *journal, struct dl_keeper **out)
+p2p_dl_checkpoint_start(struct p2p_journal *journal, struct dl_checkpoint **out)
 {
-    struct dl_keeper *k = calloc(1, sizeof(*k));
+    struct dl_checkpoint *k = calloc(1, sizeof(*k));
 
     if (k == NULL)
         return P2P_ERR_NOMEM;
     k->journal = journal;
     p2p_mutex_init(&k->lock);
     p2p_cond_init(&k->wake);
-    int rc = pthread_create(&k->thread, NULL, keeper_main, k);
+    int rc = pthread_create(&k->thread, NULL, checkpoint_main, k);
     if (rc != 0) {
         free(k);
         return p2p_err_from_errno(rc);
@@ -63,7 +63,7 @@ p2p_dl_keeper_start(struct p2p_journal *journal, struct dl_keeper **out)
 }
 
 void
-p2p_dl_keeper_stop(struct dl_keeper *k)
+p2p_dl_checkpoint_stop(struct dl_checkpoint *k)
 {
     if (k == NULL)
         return;

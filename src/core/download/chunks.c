@@ -44,7 +44,7 @@ p2p_dl_keep_chunk(struct dl_worker *w, uint64_t chunk, const uint8_t *data)
         pthread_cond_signal(&dl->file->next_ready);
     if (dl->file->plan.left == 0)
         p2p_dl_wake(dl);
-    p2p_dl_feed(dl);
+    p2p_dl_wake_waiters(dl);
     p2p_unlock(&dl->lock);
     return P2P_OK;
 }

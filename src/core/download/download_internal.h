@@ -120,7 +120,7 @@ struct dl_swarm {
     size_t source_count;
     struct dl_candidate *waiting; /* best first; owned */
     size_t waiting_count;
-    unsigned hungry; /* connections that wait for a chunk, a buffer or a verdict */
+    unsigned waiters; /* connections that wait for a chunk, a buffer or a verdict */
     enum p2p_err local_error; /* an error of the disk or of memory: stops all workers */
     bool is_stirred; /* something has changed since the control thread last looked */
 };
@@ -214,9 +214,10 @@ void p2p_dl_rest(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
 /* A chunk, a buffer or a verdict has become available: wakes the connections that wait
  * for one. Other waiters are not woken, because this happens a thousand times per GB.
  */
-void p2p_dl_feed(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
-/* Waits for p2p_dl_feed, at most `ms`. */
-void p2p_dl_wait_hungry(struct p2p_download *dl, uint64_t ms) P2P_REQUIRES(p2p_dl_lock);
+void p2p_dl_wake_waiters(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* Waits for p2p_dl_wake_waiters, at most `ms`. */
+void p2p_dl_wait_for_chunk(struct p2p_download *dl, uint64_t ms)
+    P2P_REQUIRES(p2p_dl_lock);
 
 P2P_MUST_CHECK enum p2p_err p2p_dl_worker_spawn(struct p2p_download *dl,
                                                 unsigned source)

@@ -225,7 +225,7 @@ p2p_fetch_release_slot(struct fetch *f, unsigned slot)
     p2p_pool_put(&f->w->dl->file->pool, f->slots[slot].buf);
     f->slots[slot] = (struct fetch_slot){0};
     f->slot_count--;
-    p2p_dl_feed(f->w->dl);
+    p2p_dl_wake_waiters(f->w->dl);
 }
 
 static enum p2p_err
@@ -399,7 +399,7 @@ wait_for_work(struct fetch *f)
     p2p_lock(&dl->lock);
     bool more = !f->w->stop && !f->w->retire && dl->file->plan.left > 0;
     if (more)
-        p2p_dl_wait_hungry(dl, SLICE_MS / 2);
+        p2p_dl_wait_for_chunk(dl, SLICE_MS / 2);
     p2p_unlock(&dl->lock);
     p2p_window_on_idle(&f->window);
     f->last_bytes_ms = p2p_now_ms();

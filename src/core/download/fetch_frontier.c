@@ -98,7 +98,7 @@ p2p_fetch_wait_parked(struct fetch *f)
             is_parked(&f->slots[i]) &&
             dl->file->frontier.offers[f->slots[i].offer].state == FRONTIER_SETTLED;
     if (!settled && !f->w->stop)
-        p2p_dl_wait_hungry(dl, LOOK_MS);
+        p2p_dl_wait_for_chunk(dl, LOOK_MS);
     p2p_unlock(&dl->lock);
 }
 
@@ -116,7 +116,7 @@ p2p_fetch_take_back(struct fetch *f)
         p2p_lock(&dl->lock);
         while ((answer = p2p_frontier_withdraw(&dl->file->frontier, f->slots[i].offer,
                                                &verdict)) == FRONTIER_WAIT)
-            p2p_dl_wait_hungry(dl, LOOK_MS);
+            p2p_dl_wait_for_chunk(dl, LOOK_MS);
         p2p_unlock(&dl->lock);
         err = finish_offer(f, i, answer, verdict);
         if (worst == P2P_OK)

@@ -196,10 +196,10 @@ start_helpers(struct p2p_download *dl)
     if (dl->opt.verify == P2P_VERIFY_FULL || !file->meta.root_known)
         err = p2p_dl_verifier_start(dl, &file->verifier);
     if (err == P2P_OK)
-        err = p2p_dl_keeper_start(file->journal, &file->keeper);
+        err = p2p_dl_checkpoint_start(file->journal, &file->checkpoint);
     if (err == P2P_OK && dl->opt.discovery != NULL && file->meta.root_known &&
-        file->finder == NULL)
-        err = p2p_dl_finder_start(dl, &file->finder);
+        file->source_finder == NULL)
+        err = p2p_dl_source_finder_start(dl, &file->source_finder);
     return err;
 }
 
@@ -232,11 +232,11 @@ stop_all(struct p2p_download *dl)
     struct dl_file *file = dl->file;
 
     p2p_dl_workers_end(dl);
-    p2p_dl_finder_stop(file->finder);
-    p2p_dl_keeper_stop(file->keeper);
+    p2p_dl_source_finder_stop(file->source_finder);
+    p2p_dl_checkpoint_stop(file->checkpoint);
     p2p_dl_verifier_stop(file->verifier);
-    file->finder = NULL;
-    file->keeper = NULL;
+    file->source_finder = NULL;
+    file->checkpoint = NULL;
     file->verifier = NULL;
     p2p_lock(&dl->lock);
     file->ready = false;

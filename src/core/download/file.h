@@ -57,8 +57,8 @@ struct dl_file {
 
     /* The control thread's own. */
     struct dl_verifier *verifier;
-    struct dl_keeper *keeper;
-    struct dl_finder *finder;
+    struct dl_checkpoint *checkpoint;
+    struct dl_source_finder *source_finder;
     struct grow grow;
     unsigned restarts;
     bool data_gone; /* another program has removed the written data */
@@ -145,13 +145,14 @@ enum p2p_err p2p_dl_verifier_error(const struct dl_verifier *v)
     P2P_REQUIRES(p2p_dl_lock);
 
 /* ---- checkpoint.c ---- */
-P2P_MUST_CHECK enum p2p_err p2p_dl_keeper_start(struct p2p_journal *journal,
-                                                struct dl_keeper **out);
-void p2p_dl_keeper_stop(struct dl_keeper *k); /* NULL is fine */
+P2P_MUST_CHECK enum p2p_err p2p_dl_checkpoint_start(struct p2p_journal *journal,
+                                                    struct dl_checkpoint **out);
+void p2p_dl_checkpoint_stop(struct dl_checkpoint *k); /* NULL is fine */
 
 /* ---- source_finder.c ---- */
-P2P_MUST_CHECK enum p2p_err p2p_dl_finder_start(struct p2p_download *dl,
-                                                struct dl_finder **out);
-void p2p_dl_finder_stop(struct dl_finder *f) P2P_EXCLUDES(p2p_dl_lock); /* NULL: fine */
+P2P_MUST_CHECK enum p2p_err p2p_dl_source_finder_start(struct p2p_download *dl,
+                                                       struct dl_source_finder **out);
+void p2p_dl_source_finder_stop(struct dl_source_finder *f)
+    P2P_EXCLUDES(p2p_dl_lock); /* NULL: fine */
 
 #endif

@@ -9,7 +9,7 @@
 #define HURRY_MS \
     2000 /* first interval, doubled each time; also used while no source delivers */
 
-struct dl_finder {
+struct dl_source_finder {
     struct p2p_download *dl;
     pthread_t thread;
     bool stop P2P_GUARDED_BY(p2p_dl_lock);
@@ -55,7 +55,7 @@ ask(struct p2p_download *dl)
 /* Waits for the next time to ask, in `interval_ms`, or sooner while no source delivers.
  * False: told to stop. */
 static bool
-rest(struct dl_finder *f, uint64_t interval_ms)
+rest(struct dl_source_finder *f, uint64_t interval_ms)
 {
     struct p2p_download *dl = f->dl;
 
@@ -71,7 +71,7 @@ rest(struct dl_finder *f, uint64_t interval_ms)
 static void *
 finder_main(void *arg)
 {
-    struct dl_finder *f = arg;
+    struct dl_source_finder *f = arg;
     uint64_t interval_ms = HURRY_MS, pause_ms;
 
     do {
@@ -83,9 +83,9 @@ finder_main(void *arg)
 }
 
 enum p2p_err
-p2p_dl_finder_start(struct p2p_download *dl, struct dl_finder **out)
+p2p_dl_source_finder_start(struct p2p_download *dl, struct dl_source_finder **out)
 {
-    struct dl_finder *f = calloc(1, sizeof(*f));
+    struct dl_source_finder *f = calloc(1, sizeof(*f));
 
     if (f == NULL)
         return P2P_ERR_NOMEM;
@@ -100,7 +100,7 @@ p2p_dl_finder_start(struct p2p_download *dl, struct dl_finder **out)
 }
 
 void
-p2p_dl_finder_stop(struct dl_finder *f)
+p2p_dl_source_finder_stop(struct dl_source_finder *f)
 {
     if (f == NULL)
         return;

@@ -94,7 +94,7 @@ settle(struct dl_verifier *v, const struct next *next, enum p2p_err err)
     if (frontier->next > next->chunk)
         dl->file->hashed = p2p_chunk_offset(&v->geometry, next->chunk) +
                            p2p_chunk_length(&v->geometry, next->chunk);
-    p2p_dl_feed(dl); /* a verdict, or the hash has caught up */
+    p2p_dl_wake_waiters(dl); /* a verdict, or the hash has caught up */
     p2p_unlock(&dl->lock);
 }
 
@@ -153,7 +153,7 @@ verifier_main(void *arg)
     }
     v->error = err;
     v->dl->file->hashing = false;
-    p2p_dl_feed(v->dl);
+    p2p_dl_wake_waiters(v->dl);
     p2p_dl_wake(v->dl);
     p2p_unlock(&v->dl->lock);
     return NULL;

@@ -32,18 +32,18 @@ p2p_dl_rest(struct p2p_download *dl)
 }
 
 void
-p2p_dl_feed(struct p2p_download *dl)
+p2p_dl_wake_waiters(struct p2p_download *dl)
 {
-    if (dl->swarm.hungry > 0)
+    if (dl->swarm.waiters > 0)
         pthread_cond_broadcast(&dl->changed);
 }
 
 void
-p2p_dl_wait_hungry(struct p2p_download *dl, uint64_t ms)
+p2p_dl_wait_for_chunk(struct p2p_download *dl, uint64_t ms)
 {
-    dl->swarm.hungry++;
+    dl->swarm.waiters++;
     p2p_dl_wait(dl, ms);
-    dl->swarm.hungry--;
+    dl->swarm.waiters--;
 }
 
 void

@@ -135,7 +135,7 @@ p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identity)
                      p2p_err_text(err));
     p2p_lock(&d->reg_lock);
     d->last_seq = d->stored_seq = stored;
-    d->seq_keeper = identity;
+    d->seq_identity = identity;
     p2p_unlock(&d->reg_lock);
 }
 

@@ -170,7 +170,7 @@ struct p2p_discovery {
     uint64_t last_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
     /* The number in the file beside the key. */
     uint64_t stored_seq P2P_GUARDED_BY(p2p_discovery_reg_lock);
-    struct p2p_identity *seq_keeper P2P_GUARDED_BY(p2p_discovery_reg_lock);
+    struct p2p_identity *seq_identity P2P_GUARDED_BY(p2p_discovery_reg_lock);
     size_t count;
     struct p2p_registry at[];
 };

@@ -94,10 +94,10 @@ next_seq(struct p2p_discovery *d) P2P_REQUIRES(p2p_discovery_reg_lock)
 static void
 store_seq(struct p2p_discovery *d, uint64_t seq) P2P_REQUIRES(p2p_discovery_reg_lock)
 {
-    if (d->seq_keeper == NULL || seq <= d->stored_seq)
+    if (d->seq_identity == NULL || seq <= d->stored_seq)
         return;
     d->stored_seq = seq + SEQ_STORED_AHEAD_MS;
-    if (p2p_identity_store_seq(d->seq_keeper, d->stored_seq, false) != P2P_OK)
+    if (p2p_identity_store_seq(d->seq_identity, d->stored_seq, false) != P2P_OK)
         p2p_log_warn(
             "cannot save the number of the last registration: after a restart with a "
             "wrong clock, registries may refuse this device for a while");
@@ -140,8 +140,8 @@ drop_wrong_seq(struct p2p_discovery *d, struct p2p_registry *r)
         return;
     d->last_seq = p2p_time_ms();
     d->stored_seq = d->last_seq;
-    if (d->seq_keeper != NULL &&
-        p2p_identity_store_seq(d->seq_keeper, d->last_seq, true) != P2P_OK)
+    if (d->seq_identity != NULL &&
+        p2p_identity_store_seq(d->seq_identity, d->last_seq, true) != P2P_OK)
         p2p_log_warn("cannot save the number of the last registration");
 }
 

@@ -6,7 +6,7 @@
 #include "p2p/net.h"
 
 bool
-view_digest_is_known(const struct p2p_digest *d)
+json_digest_is_known(const struct p2p_digest *d)
 {
     static const struct p2p_digest zero;
 
@@ -96,14 +96,14 @@ put_entry(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
         c = catalogue_content(p->catalogue, at);
         http_json_put_u64(o, "size", c->size);
         http_json_put_hex(o, "root", c->root.b, sizeof(c->root.b));
-        if (view_digest_is_known(&c->sha256))
+        if (json_digest_is_known(&c->sha256))
             http_json_put_hex(o, "sha256", c->sha256.b, sizeof(c->sha256.b));
     }
     http_json_end(o, '}');
 }
 
 void
-view_put_peer(struct http_json_out *o, const struct registry_peer *shown,
+json_put_peer(struct http_json_out *o, const struct registry_peer *shown,
               uint32_t names_max)
 {
     struct registry_peer p = *shown;
@@ -114,7 +114,7 @@ view_put_peer(struct http_json_out *o, const struct registry_peer *shown,
 }
 
 void
-view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown)
+json_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown)
 {
     struct registry_peer p = *shown;
 
@@ -132,7 +132,7 @@ view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown
 }
 
 void
-view_put_source(struct http_json_out *o, const struct registry_source *s)
+json_put_source(struct http_json_out *o, const struct registry_source *s)
 {
     char ip[RECORD_IP_MAX + 1];
 

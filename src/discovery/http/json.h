@@ -1,20 +1,20 @@
 /* Peers in JSON form. */
-#ifndef P2P_DISCOVERY_VIEW_H
-#define P2P_DISCOVERY_VIEW_H
+#ifndef P2P_DISCOVERY_JSON_H
+#define P2P_DISCOVERY_JSON_H
 
 #include "discovery/registry/registry.h"
 #include "http/text/json.h"
 
 /* {"peer_id","ip","port","files":[names],"files_count","verified","last_seen",
  * "protocols"} with at most names_max names. */
-void view_put_peer(struct http_json_out *o, const struct registry_peer *shown,
+void json_put_peer(struct http_json_out *o, const struct registry_peer *shown,
                    uint32_t names_max);
 /* The same with "seq", "expires_at" and "entries" (size, root, sha256) of a signed
  * registration. */
-void view_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown);
+void json_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown);
 /* {"peer_id","ip","port","verified"} */
-void view_put_source(struct http_json_out *o, const struct registry_source *s);
+void json_put_source(struct http_json_out *o, const struct registry_source *s);
 
-bool view_digest_is_known(const struct p2p_digest *d);
+bool json_digest_is_known(const struct p2p_digest *d);
 
 #endif

@@ -20,7 +20,7 @@
 /* ---- saying no ---- */
 
 static bool __attribute__((format(printf, 4, 5)))
-refuse(struct intake_error *e, unsigned status, const char *code, const char *format,
+refuse(struct register_error *e, unsigned status, const char *code, const char *format,
        ...)
 {
     va_list args;
@@ -34,7 +34,7 @@ refuse(struct intake_error *e, unsigned status, const char *code, const char *fo
 }
 
 static bool
-refuse_field(struct intake_error *e, const char *field, const char *want)
+refuse_field(struct register_error *e, const char *field, const char *want)
 {
     return refuse(e, 422, "bad_field", "%s must be %s", field, want);
 }
@@ -52,7 +52,7 @@ base64_value(char c)
 }
 
 bool
-intake_base64(const char *text, uint8_t *out, size_t len)
+parse_base64(const char *text, uint8_t *out, size_t len)
 {
     size_t chars = (len * 8 + 5) / 6, padded = (len + 2) / 3 * 4;
     uint32_t bits = 0;
@@ -80,7 +80,7 @@ intake_base64(const char *text, uint8_t *out, size_t len)
 }
 
 static bool
-get_id(const cJSON *json, struct p2p_id *id, struct intake_error *e)
+get_id(const cJSON *json, struct p2p_id *id, struct register_error *e)
 {
     const char *text = http_json_string(json, "peer_id");
 
@@ -92,7 +92,7 @@ get_id(const cJSON *json, struct p2p_id *id, struct intake_error *e)
 
 static bool
 get_number(const cJSON *json, const char *name, uint64_t min, uint64_t max,
-           uint64_t *out, struct intake_error *e)
+           uint64_t *out, struct register_error *e)
 {
     if (http_json_u64(json, name, min, max, out))
         return true;
@@ -102,7 +102,7 @@ get_number(const cJSON *json, const char *name, uint64_t min, uint64_t max,
 
 static bool
 get_digest(const cJSON *json, const char *name, bool is_optional,
-           struct p2p_digest *out, struct intake_error *e)
+           struct p2p_digest *out, struct register_error *e)
 {
     const char *text = http_json_string(json, name);
 
@@ -118,16 +118,16 @@ get_digest(const cJSON *json, const char *name, bool is_optional,
 
 static bool
 get_signature(const cJSON *json, const char *name, struct p2p_signature *out,
-              struct intake_error *e)
+              struct register_error *e)
 {
-    if (intake_base64(http_json_string(json, name), out->b, sizeof(out->b)))
+    if (parse_base64(http_json_string(json, name), out->b, sizeof(out->b)))
         return true;
     return refuse(e, 401, "bad_signature", "%s must be %d bytes in base64", name,
                   P2P_RSA_LEN);
 }
 
 static bool
-get_name(const cJSON *value, struct p2p_text *out, struct intake_error *e)
+get_name(const cJSON *value, struct p2p_text *out, struct register_error *e)
 {
     const char *text = cJSON_GetStringValue(value);
 
@@ -143,7 +143,7 @@ get_name(const cJSON *value, struct p2p_text *out, struct intake_error *e)
 
 static bool
 list_length(const cJSON *list, const char *field, uint32_t *count,
-            struct intake_error *e)
+            struct register_error *e)
 {
     int n = 0;
 
@@ -159,7 +159,7 @@ list_length(const cJSON *list, const char *field, uint32_t *count,
 }
 
 static bool
-get_entry(const cJSON *json, struct p2p_reg_entry *entry, struct intake_error *e)
+get_entry(const cJSON *json, struct p2p_reg_entry *entry, struct register_error *e)
 {
     uint64_t version = 0;
 
@@ -180,7 +180,7 @@ get_entry(const cJSON *json, struct p2p_reg_entry *entry, struct intake_error *e
 /* Entries must be sorted, without duplicates: the canonical bytes have only one order.
  */
 static bool
-sort_entries(struct p2p_reg_entry *entries, uint32_t count, struct intake_error *e)
+sort_entries(struct p2p_reg_entry *entries, uint32_t count, struct register_error *e)
 {
     qsort(entries, count, sizeof(*entries), record_compare_entries);
     for (uint32_t i = 1; i < count; i++)
@@ -191,7 +191,7 @@ sort_entries(struct p2p_reg_entry *entries, uint32_t count, struct intake_error 
 
 static bool
 get_entries(const cJSON *list, const char *field, struct p2p_reg_entry **entries,
-            uint32_t *count, struct intake_error *e)
+            uint32_t *count, struct register_error *e)
 {
     const cJSON *item;
     uint32_t i = 0;
@@ -207,7 +207,7 @@ get_entries(const cJSON *list, const char *field, struct p2p_reg_entry **entries
 
 /* The documented form: only names. The same name twice counts as one file. */
 static bool
-get_files(const cJSON *list, struct record *r, struct intake_error *e)
+get_files(const cJSON *list, struct record *r, struct register_error *e)
 {
     const cJSON *item;
     uint32_t n = 0, kept = 0;
@@ -231,7 +231,7 @@ get_files(const cJSON *list, struct record *r, struct intake_error *e)
 /* ---- a registration ---- */
 
 static bool
-get_key(const cJSON *json, struct record *r, struct intake_error *e)
+get_key(const cJSON *json, struct record *r, struct register_error *e)
 {
     const char *pem = http_json_string(json, "public_key");
     struct p2p_id id;
@@ -245,7 +245,7 @@ get_key(const cJSON *json, struct record *r, struct intake_error *e)
 
 static bool
 get_ip(const cJSON *json, const char *client_ip, struct record *r,
-       struct intake_error *e)
+       struct register_error *e)
 {
     const char *text = http_json_string(json, "ip");
 
@@ -259,7 +259,7 @@ get_ip(const cJSON *json, const char *client_ip, struct record *r,
 }
 
 static bool
-get_protocols(const cJSON *json, struct record *r, struct intake_error *e)
+get_protocols(const cJSON *json, struct record *r, struct register_error *e)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "protocols"), *item;
 
@@ -281,7 +281,7 @@ get_protocols(const cJSON *json, struct record *r, struct intake_error *e)
 
 /* A seq is a time in ms. A seq far in the future would win over all later ones. */
 static bool
-get_seq(const cJSON *json, uint64_t now_s, uint64_t *seq, struct intake_error *e)
+get_seq(const cJSON *json, uint64_t now_s, uint64_t *seq, struct register_error *e)
 {
     if (!get_number(json, "seq", 1, MAX_EXACT, seq, e))
         return false;
@@ -295,7 +295,7 @@ get_seq(const cJSON *json, uint64_t now_s, uint64_t *seq, struct intake_error *e
 
 /* The text names the registry's time, because a wrong clock is the usual reason. */
 static bool
-check_expiry(uint64_t expires_at_s, uint64_t now_s, struct intake_error *e)
+check_expiry(uint64_t expires_at_s, uint64_t now_s, struct register_error *e)
 {
     if (expires_at_s <= now_s)
         return refuse(e, 422, "expired",
@@ -329,7 +329,7 @@ verify(const struct p2p_spki *key, const struct p2p_signature *signature,
 enum { ADDRESSES_MAX = 8, ADDRESSES_TEXT = ADDRESSES_MAX * (P2P_HOST_MAX + 9) };
 
 static bool
-get_about(const cJSON *json, struct p2p_about *about, struct intake_error *e)
+get_about(const cJSON *json, struct p2p_about *about, struct register_error *e)
 {
     const char *name = http_json_string(json, "name");
     const char *kind = http_json_string(json, "kind");
@@ -348,7 +348,7 @@ get_about(const cJSON *json, struct p2p_about *about, struct intake_error *e)
 
 /* As they are signed: with a space between two. */
 static bool
-get_addresses(const cJSON *json, char out[ADDRESSES_TEXT], struct intake_error *e)
+get_addresses(const cJSON *json, char out[ADDRESSES_TEXT], struct register_error *e)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "addresses"), *item;
     size_t used = 0, count = 0;
@@ -396,7 +396,7 @@ is_signed_so(const struct p2p_registration *reg, const struct p2p_spki *key,
  * counts where it is given; without it the name is not taken. */
 static bool
 check_signature(const cJSON *json, struct record *r, struct p2p_registration *reg,
-                struct intake_error *e)
+                struct register_error *e)
 {
     char addresses[ADDRESSES_TEXT];
     struct p2p_signature signature;
@@ -422,7 +422,7 @@ check_signature(const cJSON *json, struct record *r, struct p2p_registration *re
 
 static bool
 get_signed_part(const cJSON *json, uint64_t now_s, struct record *r,
-                struct intake_error *e)
+                struct register_error *e)
 {
     /* The text that the peer signed, not the address that it is listed under. */
     const char *ip = http_json_string(json, "ip");
@@ -448,7 +448,7 @@ get_signed_part(const cJSON *json, uint64_t now_s, struct record *r,
 
 static bool
 fill_record(const cJSON *json, const char *client_ip, uint64_t now_s, struct record *r,
-            struct intake_error *e)
+            struct register_error *e)
 {
     const cJSON *entries = cJSON_GetObjectItemCaseSensitive(json, "entries");
     uint64_t port;
@@ -470,8 +470,8 @@ fill_record(const cJSON *json, const char *client_ip, uint64_t now_s, struct rec
 }
 
 bool
-intake_registration(const struct cJSON *json, const char *client_ip, uint64_t now_s,
-                    struct record *out, struct intake_error *e)
+register_parse(const struct cJSON *json, const char *client_ip, uint64_t now_s,
+               struct record *out, struct register_error *e)
 {
     *out = (struct record){0};
     snprintf(out->from, sizeof(out->from), "%s", client_ip);
@@ -484,7 +484,7 @@ intake_registration(const struct cJSON *json, const char *client_ip, uint64_t no
 /* ---- delta and leave ---- */
 
 static bool
-get_removed(const cJSON *list, struct intake_delta *d, struct intake_error *e)
+get_removed(const cJSON *list, struct register_delta *d, struct register_error *e)
 {
     const cJSON *item;
     uint32_t n = 0;
@@ -501,8 +501,8 @@ get_removed(const cJSON *list, struct intake_delta *d, struct intake_error *e)
 }
 
 static bool
-fill_delta(const cJSON *json, uint64_t now_s, struct intake_delta *d,
-           struct intake_error *e)
+fill_delta(const cJSON *json, uint64_t now_s, struct register_delta *d,
+           struct register_error *e)
 {
     if (!get_id(json, &d->delta.id, e) || !get_seq(json, now_s, &d->delta.seq, e) ||
         !get_number(json, "base", 0, MAX_EXACT, &d->delta.base, e) ||
@@ -516,26 +516,26 @@ fill_delta(const cJSON *json, uint64_t now_s, struct intake_delta *d,
 }
 
 bool
-intake_delta(const struct cJSON *json, uint64_t now_s, struct intake_delta *out,
-             struct intake_error *e)
+register_parse_delta(const struct cJSON *json, uint64_t now_s,
+                     struct register_delta *out, struct register_error *e)
 {
-    *out = (struct intake_delta){0};
+    *out = (struct register_delta){0};
     if (fill_delta(json, now_s, out, e))
         return true;
-    intake_delta_clear(out);
+    register_delta_clear(out);
     return false;
 }
 
 void
-intake_delta_clear(struct intake_delta *d)
+register_delta_clear(struct register_delta *d)
 {
     free(d->add);
     free(d->remove);
-    *d = (struct intake_delta){0};
+    *d = (struct register_delta){0};
 }
 
 bool
-intake_delta_is_genuine(const struct intake_delta *d, const struct p2p_spki *key)
+register_delta_is_genuine(const struct register_delta *d, const struct p2p_spki *key)
 {
     struct p2p_reg_delta delta = {
         .peer_id = d->delta.id,
@@ -557,15 +557,15 @@ intake_delta_is_genuine(const struct intake_delta *d, const struct p2p_spki *key
 }
 
 bool
-intake_leave(const struct cJSON *json, uint64_t now_s, struct intake_leave *out,
-             struct intake_error *e)
+register_parse_leave(const struct cJSON *json, uint64_t now_s,
+                     struct register_leave *out, struct register_error *e)
 {
     return get_id(json, &out->id, e) && get_seq(json, now_s, &out->seq, e) &&
            get_signature(json, "signature", &out->signature, e);
 }
 
 bool
-intake_leave_is_genuine(const struct intake_leave *l, const struct p2p_spki *key)
+register_leave_is_genuine(const struct register_leave *l, const struct p2p_spki *key)
 {
     uint8_t bytes[P2P_REG_LEAVE_LEN];
     struct p2p_wr wr;

@@ -30,7 +30,7 @@ add_peer(void *arg, const struct registry_peer *p)
         page->has_more = true;
         return false;
     }
-    view_put_peer(&page->out, p, (uint32_t)page->names);
+    json_put_peer(&page->out, p, (uint32_t)page->names);
     page->last = p->id;
     page->count++;
     return true;
@@ -111,7 +111,7 @@ get_peers(struct http_request *req, void *arg)
 static bool
 put_in_full(void *arg, const struct registry_peer *p)
 {
-    view_put_peer_in_full(arg, p);
+    json_put_peer_in_full(arg, p);
     return true;
 }
 

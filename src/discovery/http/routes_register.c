@@ -10,7 +10,7 @@
 #include "p2p/net.h"
 
 static void
-fail_intake(struct http_request *req, const struct intake_error *e)
+fail_register(struct http_request *req, const struct register_error *e)
 {
     http_fail(req, e->status, e->code, "%s", e->detail);
 }
@@ -145,7 +145,7 @@ post_register(struct http_request *req, void *arg)
 {
     struct app *app = arg;
     enum registry_result result;
-    struct intake_error error;
+    struct register_error error;
     const struct cJSON *json;
     struct record record;
     uint64_t known_seq;
@@ -153,9 +153,8 @@ post_register(struct http_request *req, void *arg)
     if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL ||
         !has_address(req, json))
         return;
-    if (!intake_registration(json, http_client_ip(req), p2p_time_s(), &record,
-                             &error)) {
-        fail_intake(req, &error);
+    if (!register_parse(json, http_client_ip(req), p2p_time_s(), &record, &error)) {
+        fail_register(req, &error);
         return;
     }
     if (app->require_signed && !record.is_signed)
@@ -194,7 +193,7 @@ reply_seq(struct http_request *req, const char *message, uint64_t seq)
 }
 
 static void
-apply_delta(struct http_request *req, struct app *app, const struct intake_delta *d)
+apply_delta(struct http_request *req, struct app *app, const struct register_delta *d)
 {
     enum registry_result result;
     struct p2p_spki key;
@@ -204,7 +203,7 @@ apply_delta(struct http_request *req, struct app *app, const struct intake_delta
         return;
     if (!registry_key(app->registry, &d->delta.id, &key))
         is_refused(req, REGISTRY_UNKNOWN, 0);
-    else if (!intake_delta_is_genuine(d, &key))
+    else if (!register_delta_is_genuine(d, &key))
         fail_signature(req);
     else {
         result = registry_apply_delta(app->registry, &d->delta, &known_seq);
@@ -217,17 +216,17 @@ void
 post_delta(struct http_request *req, void *arg)
 {
     const struct cJSON *json;
-    struct intake_error error;
-    struct intake_delta delta;
+    struct register_error error;
+    struct register_delta delta;
 
     if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL)
         return;
-    if (!intake_delta(json, p2p_time_s(), &delta, &error)) {
-        fail_intake(req, &error);
+    if (!register_parse_delta(json, p2p_time_s(), &delta, &error)) {
+        fail_register(req, &error);
         return;
     }
     apply_delta(req, arg, &delta);
-    intake_delta_clear(&delta);
+    register_delta_clear(&delta);
 }
 
 void
@@ -236,18 +235,18 @@ delete_register(struct http_request *req, void *arg)
     const struct cJSON *json;
     struct app *app = arg;
     enum registry_result result;
-    struct intake_leave leave;
-    struct intake_error error;
+    struct register_leave leave;
+    struct register_error error;
     struct p2p_spki key;
     uint64_t known_seq;
 
     if (goes_elsewhere(req, arg) || (json = http_json(req)) == NULL)
         return;
-    if (!intake_leave(json, p2p_time_s(), &leave, &error))
-        fail_intake(req, &error);
+    if (!register_parse_leave(json, p2p_time_s(), &leave, &error))
+        fail_register(req, &error);
     else if (!registry_key(app->registry, &leave.id, &key))
         is_refused(req, REGISTRY_UNKNOWN, 0);
-    else if (!intake_leave_is_genuine(&leave, &key))
+    else if (!register_leave_is_genuine(&leave, &key))
         fail_signature(req);
     else {
         result = registry_leave(app->registry, &leave.id, leave.seq, &known_seq);

@@ -37,14 +37,14 @@ put_result(struct http_json_out *o, const struct search_result *res)
         http_json_put_null(o, "size");
         http_json_put_null(o, "root");
     }
-    if (view_digest_is_known(&res->sha256))
+    if (json_digest_is_known(&res->sha256))
         http_json_put_hex(o, "sha256", res->sha256.b, sizeof(res->sha256.b));
     else
         http_json_put_null(o, "sha256");
     http_json_put_u64(o, "sources", res->sources);
     http_json_begin(o, "peers", '[');
     for (uint32_t i = 0; i < res->n_peers; i++)
-        view_put_source(o, &res->peers[i]);
+        json_put_source(o, &res->peers[i]);
     http_json_end(o, ']');
     http_json_end(o, '}');
 }

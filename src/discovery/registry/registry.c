@@ -361,7 +361,7 @@ registry_stats(struct registry *r, struct registry_stats *out)
 }
 
 void
-registry_fill_view(const struct registry *r, uint32_t peer, struct registry_peer *out)
+registry_fill_peer(const struct registry *r, uint32_t peer, struct registry_peer *out)
 {
     const struct peer *p = peer_at(r, peer);
 

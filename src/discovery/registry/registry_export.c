@@ -39,7 +39,7 @@ encode_peer(const struct registry *r, uint32_t at, uint8_t **bytes, size_t *len)
     struct registry_peer view;
     enum p2p_err err = P2P_ERR_NOMEM;
 
-    registry_fill_view(r, at, &view);
+    registry_fill_peer(r, at, &view);
     rec.id = p->id;
     memcpy(rec.ip, view.ip, sizeof(rec.ip));
     rec.port = p->port;

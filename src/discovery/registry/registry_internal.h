@@ -159,7 +159,7 @@ uint64_t registry_guard_ms(uint64_t until_s, uint64_t now_s);
 /* The bytes that all live peers take. */
 uint64_t registry_bytes(const struct registry *r);
 
-void registry_fill_view(const struct registry *r, uint32_t peer,
+void registry_fill_peer(const struct registry *r, uint32_t peer,
                         struct registry_peer *out);
 
 #endif

@@ -18,7 +18,7 @@ registry_visit_one(struct registry *r, const struct p2p_id *id, registry_visit *
 
     p2p_read_lock(&r->lock);
     if ((at = registry_find(r, id)) != SLAB_NONE) {
-        registry_fill_view(r, at, &view);
+        registry_fill_peer(r, at, &view);
         visit(arg, &view);
         found = true;
     }
@@ -171,7 +171,7 @@ visit_id(struct registry *r, const struct p2p_id *id, registry_visit *visit, voi
 
     p2p_read_lock(&r->lock);
     if ((at = registry_find(r, id)) != SLAB_NONE) {
-        registry_fill_view(r, at, &view);
+        registry_fill_peer(r, at, &view);
         goes_on = visit(arg, &view);
     }
     p2p_rw_unlock(&r->lock);

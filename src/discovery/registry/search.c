@@ -293,7 +293,7 @@ search_results_clear(struct search_results *results)
 }
 
 static enum p2p_err
-search_view(struct registry *r, const struct dict_view *view,
+search_dict(struct registry *r, const struct dict_view *view,
             const struct search_query *q, const char *folded,
             const struct group_cursor *after, struct search_results *out)
 {
@@ -340,7 +340,7 @@ search_run(struct registry *r, const struct search_query *q, struct search_resul
     if (q->cursor != NULL && !parse_cursor(q->cursor, &after))
         return P2P_ERR_MALFORMED;
     view = dict_acquire(registry_dict(r));
-    err = search_view(r, view, q, folded, q->cursor != NULL ? &after : NULL, out);
+    err = search_dict(r, view, q, folded, q->cursor != NULL ? &after : NULL, out);
     dict_release(view);
     return err;
 }

@@ -17,7 +17,7 @@
 #include "ui/state/store.h"
 #include "ui/state/watch.h"
 
-#define NEAR_MAX      64
+#define NEIGHBORS_MAX 64
 #define LIST_EVERY_MS 60000
 #define LOOK_EVERY_MS 10000
 #define BROWSE_MS     500
@@ -25,10 +25,10 @@
 /* Limits in bytes for the names of one peer that was added by hand, of one that
  * announced itself, and of all that announced themselves. A name costs NAME_COST in
  * addition to its bytes. */
-#define HAND_BYTES_MAX (4u * 1024 * 1024)
-#define NEAR_BYTES_MAX (1024u * 1024)
-#define ALL_BYTES_MAX  (16u * 1024 * 1024)
-#define NAME_COST      64
+#define HAND_BYTES_MAX      (4u * 1024 * 1024)
+#define NEIGHBORS_BYTES_MAX (1024u * 1024)
+#define ALL_BYTES_MAX       (16u * 1024 * 1024)
+#define NAME_COST           64
 /* Any device on the network can announce itself, so the time for one neighbor is
  * limited. */
 #define LIST_PATIENCE_MS 5000
@@ -38,9 +38,9 @@
 static struct ui_peer *
 find(struct ui_peers *p, const struct p2p_id *id) P2P_REQUIRES(ui_peers_lock)
 {
-    for (size_t i = 0; i < p->near_count; i++)
-        if (p2p_id_equal(&p->near[i].id, id))
-            return &p->near[i];
+    for (size_t i = 0; i < p->neighbor_count; i++)
+        if (p2p_id_equal(&p->neighbors[i].id, id))
+            return &p->neighbors[i];
     return NULL;
 }
 
@@ -48,10 +48,10 @@ find(struct ui_peers *p, const struct p2p_id *id) P2P_REQUIRES(ui_peers_lock)
 static void
 drop_announced(struct ui_peers *p) P2P_REQUIRES(ui_peers_lock)
 {
-    for (size_t i = p->near_count; i-- > 0;)
-        if (p->near[i].found_by == UI_BY_MDNS) {
-            ui_peer_clear(&p->near[i]);
-            p->near[i] = p->near[--p->near_count];
+    for (size_t i = p->neighbor_count; i-- > 0;)
+        if (p->neighbors[i].found_by == UI_BY_MDNS) {
+            ui_peer_clear(&p->neighbors[i]);
+            p->neighbors[i] = p->neighbors[--p->neighbor_count];
             return;
         }
 }
@@ -75,12 +75,13 @@ allowance(struct ui_peers *p, const struct p2p_id *id, enum ui_found_by found_by
     if (found_by == UI_BY_HAND)
         return HAND_BYTES_MAX;
     p2p_lock(&p->lock);
-    for (size_t i = 0; i < p->near_count; i++)
-        if (p->near[i].found_by == UI_BY_MDNS && !p2p_id_equal(&p->near[i].id, id))
-            used += bytes_of(&p->near[i]);
+    for (size_t i = 0; i < p->neighbor_count; i++)
+        if (p->neighbors[i].found_by == UI_BY_MDNS &&
+            !p2p_id_equal(&p->neighbors[i].id, id))
+            used += bytes_of(&p->neighbors[i]);
     p2p_unlock(&p->lock);
     left = used < ALL_BYTES_MAX ? ALL_BYTES_MAX - used : 0;
-    return left < NEAR_BYTES_MAX ? left : NEAR_BYTES_MAX;
+    return left < NEIGHBORS_BYTES_MAX ? left : NEIGHBORS_BYTES_MAX;
 }
 
 static struct ui_peer *
@@ -92,14 +93,15 @@ add(struct ui_peers *p, const struct p2p_id *id, const struct p2p_addr *addr,
     if (peer != NULL && peer->found_by == UI_BY_HAND && found_by == UI_BY_MDNS)
         return peer; /* any device can announce anything, so an entry of the user is not
                         changed */
-    if (peer == NULL && p->near_count == NEAR_MAX && found_by == UI_BY_HAND)
+    if (peer == NULL && p->neighbor_count == NEIGHBORS_MAX && found_by == UI_BY_HAND)
         drop_announced(p);
-    if (peer == NULL && p->near_count < NEAR_MAX) {
-        struct ui_peer *list = realloc(p->near, (p->near_count + 1) * sizeof(*list));
+    if (peer == NULL && p->neighbor_count < NEIGHBORS_MAX) {
+        struct ui_peer *list =
+            realloc(p->neighbors, (p->neighbor_count + 1) * sizeof(*list));
         if (list == NULL)
             return NULL;
-        p->near = list;
-        peer = &list[p->near_count++];
+        p->neighbors = list;
+        peer = &list[p->neighbor_count++];
         *peer = (struct ui_peer){.id = *id, .found_by = found_by};
     }
     if (peer != NULL)
@@ -119,7 +121,7 @@ load_one(void *arg, const struct ui_note *note) P2P_REQUIRES(ui_peers_lock)
 }
 
 void
-ui_near_load(struct ui_peers *p)
+ui_neighbors_load(struct ui_peers *p)
 {
     ui_store_load_notes(p->app->store, "peer", load_one, p);
 }
@@ -258,11 +260,11 @@ static void
 take_announced(struct ui_peers *p, const struct p2p_mdns_peer *found, size_t count)
     P2P_REQUIRES(ui_peers_lock)
 {
-    for (size_t i = p->near_count; i-- > 0;)
-        if (p->near[i].found_by == UI_BY_MDNS &&
-            !is_announced(found, count, &p->near[i].id)) {
-            ui_peer_clear(&p->near[i]);
-            p->near[i] = p->near[--p->near_count];
+    for (size_t i = p->neighbor_count; i-- > 0;)
+        if (p->neighbors[i].found_by == UI_BY_MDNS &&
+            !is_announced(found, count, &p->neighbors[i].id)) {
+            ui_peer_clear(&p->neighbors[i]);
+            p->neighbors[i] = p->neighbors[--p->neighbor_count];
         }
     for (size_t i = 0; i < count; i++)
         if (!p2p_id_equal(&found[i].id, p2p_identity_id(p->app->identity)))
@@ -272,10 +274,10 @@ take_announced(struct ui_peers *p, const struct p2p_mdns_peer *found, size_t cou
 static void
 browse(struct ui_peers *p)
 {
-    struct p2p_mdns_peer found[NEAR_MAX];
+    struct p2p_mdns_peer found[NEIGHBORS_MAX];
     size_t count = 0;
 
-    if (p2p_mdns_browse(BROWSE_MS, found, NEAR_MAX, &count) != P2P_OK)
+    if (p2p_mdns_browse(BROWSE_MS, found, NEIGHBORS_MAX, &count) != P2P_OK)
         return;
     p2p_lock(&p->lock);
     take_announced(p, found, count);
@@ -294,14 +296,14 @@ struct target {
 static size_t
 choose(struct ui_peers *p, struct target *out) P2P_REQUIRES(ui_peers_lock)
 {
-    bool all =
-        p->near_asked_ms == 0 || p2p_now_ms() - p->near_asked_ms >= LIST_EVERY_MS;
+    bool all = p->neighbor_asked_ms == 0 ||
+               p2p_now_ms() - p->neighbor_asked_ms >= LIST_EVERY_MS;
     size_t count = 0;
 
     if (all)
-        p->near_asked_ms = p2p_now_ms();
-    for (size_t i = 0; i < p->near_count; i++) {
-        struct ui_peer *peer = &p->near[i];
+        p->neighbor_asked_ms = p2p_now_ms();
+    for (size_t i = 0; i < p->neighbor_count; i++) {
+        struct ui_peer *peer = &p->neighbors[i];
         if (!all && (peer->is_asked || peer->last_seen_s > 0))
             continue;
         peer->is_asked = true;
@@ -319,7 +321,7 @@ static void
 look(struct ui_app *app, void *arg)
 {
     struct ui_peers *p = app->peers;
-    struct target targets[NEAR_MAX];
+    struct target targets[NEIGHBORS_MAX];
     size_t count;
 
     (void)arg;
@@ -334,7 +336,7 @@ look(struct ui_app *app, void *arg)
                           p2p_err_name(err));
     }
     p2p_lock(&p->lock);
-    p->is_looking_near = false;
+    p->is_asking_neighbors = false;
     p->made_ms = 0; /* the snapshot does not have these files yet */
     p2p_unlock(&p->lock);
     if (count > 0)
@@ -342,22 +344,22 @@ look(struct ui_app *app, void *arg)
 }
 
 void
-ui_near_look(struct ui_peers *p)
+ui_neighbors_look(struct ui_peers *p)
 {
     static const struct ui_job_kind kind = {look, NULL, free, false};
     bool is_due;
 
     p2p_lock(&p->lock);
-    is_due = !p->is_looking_near && p->app->jobs != NULL &&
+    is_due = !p->is_asking_neighbors && p->app->jobs != NULL &&
              (p->browsed_ms == 0 || p2p_now_ms() - p->browsed_ms >= LOOK_EVERY_MS);
     if (is_due) {
         p->browsed_ms = p2p_now_ms();
-        p->is_looking_near = true;
+        p->is_asking_neighbors = true;
     }
     p2p_unlock(&p->lock);
     if (is_due && !ui_job_spawn(p->app->jobs, &kind, malloc(1))) {
         p2p_lock(&p->lock);
-        p->is_looking_near = false;
+        p->is_asking_neighbors = false;
         p2p_unlock(&p->lock);
     }
 }
@@ -408,7 +410,7 @@ ui_peers_drop(struct ui_app *app, const struct p2p_id *id)
     p2p_lock(&p->lock);
     if ((peer = find(p, id)) != NULL) {
         ui_peer_clear(peer);
-        *peer = p->near[--p->near_count];
+        *peer = p->neighbors[--p->neighbor_count];
     }
     p->made_ms = 0; /* the snapshot still has it */
     p2p_unlock(&p->lock);

@@ -77,7 +77,7 @@ ui_peers_new(struct ui_app *app)
     p->app = app;
     p2p_mutex_init(&p->lock);
     p2p_mutex_init(&p->looking);
-    ui_near_load(p);
+    ui_neighbors_load(p);
     return p;
 }
 
@@ -95,7 +95,7 @@ ui_peers_free(struct ui_peers *p)
         return;
     p2p_mutex_unshared(&p->lock);
     clear_list(p->list, p->count);
-    clear_list(p->near, p->near_count);
+    clear_list(p->neighbors, p->neighbor_count);
     p2p_mutex_clear(&p->looking);
     p2p_mutex_clear(&p->lock);
     free(p);
@@ -152,8 +152,9 @@ add_registered(struct snapshot *s, struct p2p_peer_info *info)
 static void
 add_neighbours(struct ui_peers *p, struct snapshot *s) P2P_REQUIRES(ui_peers_lock)
 {
-    for (size_t i = 0; i < p->near_count; i++)
-        if (!knows(s, &p->near[i].id) && copy_peer(&s->list[s->count], &p->near[i]))
+    for (size_t i = 0; i < p->neighbor_count; i++)
+        if (!knows(s, &p->neighbors[i].id) &&
+            copy_peer(&s->list[s->count], &p->neighbors[i]))
             s->count++;
 }
 
@@ -229,7 +230,7 @@ look(struct ui_peers *p)
     p->took_ms = p2p_now_ms() - asked_ms;
     differs = p->is_reachable != (err == P2P_OK);
     p->is_reachable = err == P2P_OK;
-    s.list = calloc(found.count + p->near_count + 1, sizeof(*s.list));
+    s.list = calloc(found.count + p->neighbor_count + 1, sizeof(*s.list));
     for (size_t i = 0; i < found.count && s.list != NULL; i++)
         add_registered(&s, &found.at[i]);
     if (s.list != NULL) {
@@ -281,7 +282,7 @@ ui_peers_refresh(struct ui_app *app)
         p2p_lock(&p->looking);
     }
     if (!is_fresh(p)) {
-        ui_near_look(p);
+        ui_neighbors_look(p);
         look(p);
     }
     p2p_unlock(&p->looking);
@@ -293,7 +294,7 @@ ui_peers_look(struct ui_app *app)
     bool differs;
 
     p2p_lock(&app->peers->looking);
-    ui_near_look(app->peers);
+    ui_neighbors_look(app->peers);
     differs = look(app->peers);
     p2p_unlock(&app->peers->looking);
     return differs;
@@ -414,8 +415,8 @@ fits(const struct ui_file_filter *f, const char *name, const struct ui_content *
 }
 
 void
-ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
-                        ui_file_visit *visit, void *arg)
+ui_peers_each_neighbor_file(struct ui_app *app, const struct ui_file_filter *filter,
+                            ui_file_visit *visit, void *arg)
 {
     struct ui_peers *p = app->peers;
 
@@ -529,7 +530,7 @@ ui_peers_find_sources(struct ui_app *app, const char *name,
     for (size_t i = 0; i < found.count && err == P2P_OK; i++)
         collect(&c, &found.at[i].id, &found.at[i].addr);
     p2p_peer_list_clear(&found);
-    ui_peers_each_near_file(
+    ui_peers_each_neighbor_file(
         app, &(struct ui_file_filter){.name = root == NULL ? name : NULL, .root = root},
         collect_neighbour, &c);
     if (root != NULL)

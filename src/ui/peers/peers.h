@@ -100,13 +100,15 @@ struct ui_file_filter {
 };
 typedef void ui_file_visit(void *arg, const struct ui_peer *peer, const char *name,
                            const struct ui_content *content);
-void ui_peers_each_near_file(struct ui_app *app, const struct ui_file_filter *filter,
-                             ui_file_visit *visit, void *arg);
+void ui_peers_each_neighbor_file(struct ui_app *app,
+                                 const struct ui_file_filter *filter,
+                                 ui_file_visit *visit, void *arg);
 
 /* Adds the same files to the results of a search: to existing groups, and as new groups
  * up to `max` in total. */
-void ui_peers_add_near_results(struct ui_app *app, const struct ui_file_filter *filter,
-                               size_t max, struct p2p_search_results *results);
+void ui_peers_add_neighbor_results(struct ui_app *app,
+                                   const struct ui_file_filter *filter, size_t max,
+                                   struct p2p_search_results *results);
 
 /* Asks. Connects, and the peer proves its key. */
 P2P_MUST_CHECK enum p2p_err ui_peers_connect(struct ui_app *app,

@@ -1,4 +1,4 @@
-/* Shared by peers.c, neighbors.c, near_results.c and peers_show.c; no other file
+/* Shared by peers.c, neighbors.c, neighbor_results.c and peers_json.c; no other file
  * includes it. */
 #ifndef P2P_UI_PEERS_INTERNAL_H
 #define P2P_UI_PEERS_INTERNAL_H
@@ -22,12 +22,12 @@ struct ui_peers {
     /* A registry answered last time. */
     bool is_reachable P2P_GUARDED_BY(ui_peers_lock);
     /* Added by hand, or announced by mDNS. */
-    struct ui_peer *near P2P_GUARDED_BY(ui_peers_lock);
-    size_t near_count P2P_GUARDED_BY(ui_peers_lock);
-    uint64_t near_asked_ms P2P_GUARDED_BY(ui_peers_lock);
+    struct ui_peer *neighbors P2P_GUARDED_BY(ui_peers_lock);
+    size_t neighbor_count P2P_GUARDED_BY(ui_peers_lock);
+    uint64_t neighbor_asked_ms P2P_GUARDED_BY(ui_peers_lock);
     uint64_t browsed_ms P2P_GUARDED_BY(ui_peers_lock);
     /* A worker does. */
-    bool is_looking_near P2P_GUARDED_BY(ui_peers_lock);
+    bool is_asking_neighbors P2P_GUARDED_BY(ui_peers_lock);
     _Atomic bool is_stopping;
     struct ui_peers_looking looking; /* while registries are asked; before `lock` */
 };
@@ -38,9 +38,9 @@ struct ui_peer *ui_peers_find(struct ui_peers *p, const struct p2p_id *id)
     P2P_REQUIRES(ui_peers_lock);
 
 /* neighbors.c. Reads the peers that were added by hand from the store. */
-void ui_near_load(struct ui_peers *p);
+void ui_neighbors_load(struct ui_peers *p);
 /* Lets a worker find out, at most every ten seconds, which peers announce themselves
  * and what neighbors share. */
-void ui_near_look(struct ui_peers *p);
+void ui_neighbors_look(struct ui_peers *p);
 
 #endif

@@ -15,10 +15,9 @@
 /* ---- POST /api/download ---- */
 
 struct asked {
-    char filename[P2P_NAME_MAX + 2];
-    char short_id[UI_SHORT_ID_LEN + 1]; /* empty: source.id is known */
-    struct ui_source source;
-    char id[UI_TRANSFER_ID_LEN + 1]; /* id of the transfer that was started */
+    struct ui_request request;          /* with one source */
+    char short_id[UI_SHORT_ID_LEN + 1]; /* empty: the id of the source is known */
+    char id[UI_TRANSFER_ID_LEN + 1];    /* id of the transfer that was started */
     bool is_unknown, is_blocked;
     enum p2p_err err;
 };
@@ -28,14 +27,9 @@ start(struct ui_app *app, struct asked *a)
 {
     bool is_new;
 
-    a->is_blocked = ui_peers_is_blocked(app, &a->source);
+    a->is_blocked = ui_peers_is_blocked(app, &a->request.sources[0]);
     if (!a->is_blocked)
-        a->err = ui_transfers_add(app->transfers,
-                                  &(struct ui_wish){.filename = a->filename,
-                                                    .sources = &a->source,
-                                                    .source_count = 1,
-                                                    .priority = UI_NORMAL},
-                                  a->id, &is_new);
+        a->err = ui_transfers_add(app->transfers, &a->request, a->id, &is_new);
 }
 
 /* A short id is looked up among the online peers, so the list must be there first. */
@@ -45,8 +39,9 @@ look_up_and_start(struct ui_app *app, void *arg)
     struct asked *a = arg;
 
     ui_peers_refresh(app);
-    a->is_unknown = ui_peers_resolve(app, a->short_id, &a->source.id) != P2P_OK;
-    a->source.id_known = !a->is_unknown;
+    a->is_unknown =
+        ui_peers_resolve(app, a->short_id, &a->request.sources[0].id) != P2P_OK;
+    a->request.sources[0].id_known = !a->is_unknown;
     if (!a->is_unknown)
         start(app, a);
 }
@@ -60,7 +55,7 @@ answer_started(struct http_request *req, struct ui_app *app, void *arg)
 
     (void)app;
     if (a->is_unknown)
-        ui_wish_fail_id(req);
+        ui_request_fail_id(req);
     else if (a->is_blocked)
         ui_fail(req, P2P_ERR_NOT_ALLOWED, "you have blocked this peer");
     else if (a->err != P2P_OK)
@@ -68,9 +63,10 @@ answer_started(struct http_request *req, struct ui_app *app, void *arg)
     else {
         ui_json_begin(&o, 256);
         http_json_put_string(&o, "status", "downloading");
-        http_json_put_string(&o, "filename", a->filename);
-        http_json_put_string(&o, "peer",
-                             p2p_addr_format(&a->source.addr, where, sizeof(where)));
+        http_json_put_string(&o, "filename", a->request.filename);
+        http_json_put_string(
+            &o, "peer",
+            p2p_addr_format(&a->request.sources[0].addr, where, sizeof(where)));
         http_json_put_string(&o, "id", a->id);
         ui_json_reply(&o, req, 200);
     }
@@ -83,13 +79,15 @@ parse_asked(struct http_request *req, struct ui_app *app, const cJSON *body,
     const char *filename = http_json_string(body, "filename");
     const char *id = http_json_string(body, "peer_id");
 
-    if (!ui_wish_check_name(req, filename))
+    if (!ui_request_check_name(req, filename))
         return false;
-    snprintf(a->filename, sizeof(a->filename), "%s", filename);
+    a->request.source_count = 1;
+    a->request.priority = UI_NORMAL;
+    snprintf(a->request.filename, sizeof(a->request.filename), "%s", filename);
     if (id == NULL || strlen(id) != UI_SHORT_ID_LEN)
-        return ui_wish_parse_source(req, app, body, true, &a->source);
+        return ui_request_parse_source(req, app, body, true, &a->request.sources[0]);
     snprintf(a->short_id, sizeof(a->short_id), "%s", id);
-    return ui_wish_parse_address(req, body, &a->source);
+    return ui_request_parse_address(req, body, &a->request.sources[0]);
 }
 
 void

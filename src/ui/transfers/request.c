@@ -16,17 +16,19 @@
 /* ---- from JSON ---- */
 
 bool
-ui_wish_check_name(struct http_request *req, const char *name)
+ui_request_check_name(struct http_request *req, const char *name)
 {
     size_t len = name != NULL ? strlen(name) : 0;
+    bool is_short;
 
     if (name == NULL) {
         ui_fail_value(req, "filename", "a file name");
         return false;
     }
+    is_short = len <= P2P_NAME_MAX; /* with the slash of a folder */
     if (len > 1 && name[len - 1] == '/')
         len--;
-    if (p2p_name_check(name, len, true) == P2P_OK)
+    if (is_short && p2p_name_check(name, len, true) == P2P_OK)
         return true;
     http_fail(req, 400, "bad_name", "%s", p2p_err_text(P2P_ERR_NAME));
     return false;
@@ -43,7 +45,7 @@ is_address(const char *text)
 }
 
 void
-ui_wish_fail_id(struct http_request *req)
+ui_request_fail_id(struct http_request *req)
 {
     ui_fail_value(
         req, "peer_id",
@@ -62,13 +64,13 @@ parse_id(struct http_request *req, struct ui_app *app, const cJSON *object,
         out->id_known = true;
         return true;
     }
-    ui_wish_fail_id(req);
+    ui_request_fail_id(req);
     return false;
 }
 
 bool
-ui_wish_parse_address(struct http_request *req, const cJSON *object,
-                      struct ui_source *out)
+ui_request_parse_address(struct http_request *req, const cJSON *object,
+                         struct ui_source *out)
 {
     const char *ip = http_json_string(object, "ip");
     uint64_t port;
@@ -90,16 +92,16 @@ ui_wish_parse_address(struct http_request *req, const cJSON *object,
 }
 
 bool
-ui_wish_parse_source(struct http_request *req, struct ui_app *app, const cJSON *object,
-                     bool needs_id, struct ui_source *out)
+ui_request_parse_source(struct http_request *req, struct ui_app *app,
+                        const cJSON *object, bool needs_id, struct ui_source *out)
 {
-    return ui_wish_parse_address(req, object, out) &&
+    return ui_request_parse_address(req, object, out) &&
            parse_id(req, app, object, needs_id, out);
 }
 
 static bool
 parse_peers(struct http_request *req, struct ui_app *app, const cJSON *body,
-            struct ui_wanted *w)
+            struct ui_request *r)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "peers");
     const cJSON *peer;
@@ -112,53 +114,54 @@ parse_peers(struct http_request *req, struct ui_app *app, const cJSON *body,
     }
     cJSON_ArrayForEach(peer, list)
     {
-        if (!ui_wish_parse_source(req, app, peer, false, &w->sources[w->source_count]))
+        if (!ui_request_parse_source(req, app, peer, false,
+                                     &r->sources[r->source_count]))
             return false;
-        w->source_count++;
+        r->source_count++;
     }
     return true;
 }
 
 static bool
-parse_content(struct http_request *req, const cJSON *body, struct ui_wanted *w)
+parse_content(struct http_request *req, const cJSON *body, struct ui_request *r)
 {
     const cJSON *root = cJSON_GetObjectItemCaseSensitive(body, "root");
     const char *filename = http_json_string(body, "filename");
 
     if (root != NULL && !cJSON_IsNull(root)) {
-        w->root_known =
+        r->root_known =
             cJSON_IsString(root) &&
-            p2p_hex_parse(root->valuestring, w->root.b, sizeof(w->root.b)) == P2P_OK;
-        if (!w->root_known) {
+            p2p_hex_parse(root->valuestring, r->root.b, sizeof(r->root.b)) == P2P_OK;
+        if (!r->root_known) {
             ui_fail_value(req, "root", "64 hexadecimal digits");
             return false;
         }
     }
-    if (filename == NULL && w->root_known &&
+    if (filename == NULL && r->root_known &&
         cJSON_GetObjectItemCaseSensitive(body, "filename") == NULL)
-        p2p_hex_format(w->root.b, sizeof(w->root.b), w->filename);
-    else if (!ui_wish_check_name(req, filename))
+        p2p_hex_format(r->root.b, sizeof(r->root.b), r->filename);
+    else if (!ui_request_check_name(req, filename))
         return false;
     else
-        snprintf(w->filename, sizeof(w->filename), "%s", filename);
+        snprintf(r->filename, sizeof(r->filename), "%s", filename);
     return true;
 }
 
 static bool
-parse_rest(struct http_request *req, const cJSON *body, struct ui_wanted *w)
+parse_rest(struct http_request *req, const cJSON *body, struct ui_request *r)
 {
     const cJSON *is_auto = cJSON_GetObjectItemCaseSensitive(body, "auto");
     const cJSON *size = cJSON_GetObjectItemCaseSensitive(body, "size");
     const cJSON *is_any = cJSON_GetObjectItemCaseSensitive(body, "any");
 
-    w->priority = UI_NORMAL;
+    r->priority = UI_NORMAL;
     if (cJSON_GetObjectItemCaseSensitive(body, "priority") != NULL &&
-        !ui_priority_parse(http_json_string(body, "priority"), &w->priority)) {
+        !ui_priority_parse(http_json_string(body, "priority"), &r->priority)) {
         ui_fail_value(req, "priority", "low, normal or high");
         return false;
     }
     if (size != NULL && !cJSON_IsNull(size) &&
-        !http_json_u64(body, "size", 0, P2P_FILE_SIZE_MAX, &w->size)) {
+        !http_json_u64(body, "size", 0, P2P_FILE_SIZE_MAX, &r->size)) {
         ui_fail_value(req, "size", "a whole number of bytes");
         return false;
     }
@@ -170,9 +173,9 @@ parse_rest(struct http_request *req, const cJSON *body, struct ui_wanted *w)
         ui_fail_value(req, "any", "true or false");
         return false;
     }
-    w->is_any = cJSON_IsTrue(is_any);
-    w->is_auto = is_auto != NULL ? cJSON_IsTrue(is_auto) : w->source_count == 0;
-    if (!w->is_auto && w->source_count == 0) {
+    r->is_any = cJSON_IsTrue(is_any);
+    r->is_auto = is_auto != NULL ? cJSON_IsTrue(is_auto) : r->source_count == 0;
+    if (!r->is_auto && r->source_count == 0) {
         ui_fail_value(req, "peers", "given when auto is false");
         return false;
     }
@@ -186,44 +189,44 @@ is_folder_name(const char *name)
 }
 
 static bool
-parse_target(struct http_request *req, const cJSON *body, struct ui_wanted *w)
+parse_target(struct http_request *req, const cJSON *body, struct ui_request *r)
 {
     const cJSON *save_as = cJSON_GetObjectItemCaseSensitive(body, "save_as");
     const cJSON *conflict = cJSON_GetObjectItemCaseSensitive(body, "on_conflict");
 
-    w->conflict = P2P_CONFLICT_RENAME;
+    r->conflict = P2P_CONFLICT_RENAME;
     if (conflict != NULL && !cJSON_IsNull(conflict) &&
-        !ui_conflict_parse(http_json_string(body, "on_conflict"), &w->conflict)) {
+        !ui_conflict_parse(http_json_string(body, "on_conflict"), &r->conflict)) {
         ui_fail_value(req, "on_conflict", "rename, overwrite or skip");
         return false;
     }
     if (save_as == NULL || cJSON_IsNull(save_as))
         return true;
     if (!cJSON_IsString(save_as) || strlen(save_as->valuestring) > P2P_NAME_MAX ||
-        is_folder_name(save_as->valuestring) != is_folder_name(w->filename)) {
+        is_folder_name(save_as->valuestring) != is_folder_name(r->filename)) {
         ui_fail_value(req, "save_as",
                       "a file name, or for a folder one that ends in /");
         return false;
     }
-    if (!ui_wish_check_name(req, save_as->valuestring))
+    if (!ui_request_check_name(req, save_as->valuestring))
         return false;
-    snprintf(w->save_as, sizeof(w->save_as), "%s", save_as->valuestring);
+    snprintf(r->save_as, sizeof(r->save_as), "%s", save_as->valuestring);
     return true;
 }
 
-struct ui_wanted *
-ui_wish_parse(struct http_request *req, struct ui_app *app, const cJSON *body)
+struct ui_request *
+ui_request_parse(struct http_request *req, struct ui_app *app, const cJSON *body)
 {
-    struct ui_wanted *w = calloc(1, sizeof(*w));
+    struct ui_request *r = calloc(1, sizeof(*r));
 
-    if (w == NULL) {
+    if (r == NULL) {
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return NULL;
     }
-    if (parse_content(req, body, w) && parse_peers(req, app, body, w) &&
-        parse_rest(req, body, w) && parse_target(req, body, w))
-        return w;
-    free(w);
+    if (parse_content(req, body, r) && parse_peers(req, app, body, r) &&
+        parse_rest(req, body, r) && parse_target(req, body, r))
+        return r;
+    free(r);
     return NULL;
 }
 
@@ -234,19 +237,19 @@ enum { CONTENTS_MAX = 1000 };
 /* Decides which content the name means: the only one, or the only one at a trusted
  * peer. AMBIGUOUS keeps the contents for the answer. */
 static enum p2p_err
-choose_content(struct ui_wanted *w)
+choose_content(struct ui_request *r)
 {
     const struct p2p_content *chosen = NULL;
-    enum p2p_err err = p2p_contents_choose(&w->contents, &chosen);
+    enum p2p_err err = p2p_contents_choose(&r->contents, &chosen);
 
-    if (err == P2P_ERR_AMBIGUOUS && w->is_any) {
-        chosen = &w->contents.at[0];
+    if (err == P2P_ERR_AMBIGUOUS && r->is_any) {
+        chosen = &r->contents.at[0];
         err = P2P_OK;
     }
     if (err == P2P_OK && chosen != NULL && chosen->root_known) {
-        w->root = chosen->root;
-        w->root_known = true;
-        w->size = chosen->size;
+        r->root = chosen->root;
+        r->root_known = true;
+        r->size = chosen->size;
     }
     return err;
 }
@@ -265,28 +268,28 @@ ask_known(struct ui_app *app, const struct p2p_ask *what,
 
 /* *asked: how the registries answered. */
 static enum p2p_err
-find_content(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
+find_content(struct ui_app *app, struct ui_request *r, enum p2p_err *asked)
 {
-    const struct ui_file_filter near = {.name = w->filename};
+    const struct ui_file_filter filter = {.name = r->filename};
     struct p2p_search_results results = {0};
     enum p2p_err err;
 
-    *asked = p2p_discovery_search(app->discovery, w->filename, P2P_SEARCH_EXACT,
+    *asked = p2p_discovery_search(app->discovery, r->filename, P2P_SEARCH_EXACT,
                                   CONTENTS_MAX, &results);
-    ui_peers_add_near_results(app, &near, CONTENTS_MAX, &results);
-    err = ask_known(app, &(struct p2p_ask){.name = w->filename}, &results);
+    ui_peers_add_neighbor_results(app, &filter, CONTENTS_MAX, &results);
+    err = ask_known(app, &(struct p2p_ask){.name = r->filename}, &results);
     if (err == P2P_OK)
-        err = p2p_contents_find(app->identity, &results, w->filename, &w->contents);
+        err = p2p_contents_find(app->identity, &results, r->filename, &r->contents);
     p2p_search_results_clear(&results);
-    return err == P2P_OK ? choose_content(w) : err;
+    return err == P2P_OK ? choose_content(r) : err;
 }
 
 static void
-add_holders(struct ui_wanted *w, const struct p2p_peer_list *peers)
+add_holders(struct ui_request *r, const struct p2p_peer_list *peers)
 {
-    for (size_t i = 0; i < peers->count && w->source_count < UI_TRANSFER_SOURCES_MAX;
+    for (size_t i = 0; i < peers->count && r->source_count < UI_TRANSFER_SOURCES_MAX;
          i++)
-        w->sources[w->source_count++] = (struct ui_source){
+        r->sources[r->source_count++] = (struct ui_source){
             .addr = peers->at[i].addr, .id = peers->at[i].id, .id_known = true};
 }
 
@@ -294,79 +297,63 @@ add_holders(struct ui_wanted *w, const struct p2p_peer_list *peers)
  * If they share different folders and trust does not decide, there are no sources and
  * the error is AMBIGUOUS. */
 static enum p2p_err
-find_folder(struct ui_app *app, struct ui_wanted *w, enum p2p_err *asked)
+find_folder(struct ui_app *app, struct ui_request *r, enum p2p_err *asked)
 {
-    const struct ui_file_filter near = {.part = w->filename};
+    const struct ui_file_filter filter = {.part = r->filename};
     struct p2p_search_results results = {0};
     bool disputed = false;
     enum p2p_err err;
 
-    *asked = p2p_discovery_search(app->discovery, w->filename, P2P_SEARCH_PREFIX,
+    *asked = p2p_discovery_search(app->discovery, r->filename, P2P_SEARCH_PREFIX,
                                   CONTENTS_MAX, &results);
-    ui_peers_add_near_results(app, &near, CONTENTS_MAX, &results);
-    err = ask_known(app, &(struct p2p_ask){.text = w->filename}, &results);
+    ui_peers_add_neighbor_results(app, &filter, CONTENTS_MAX, &results);
+    err = ask_known(app, &(struct p2p_ask){.text = r->filename}, &results);
     if (err == P2P_OK)
-        err = p2p_contents_of_folder(app->identity, &results, w->filename, &w->contents,
+        err = p2p_contents_of_folder(app->identity, &results, r->filename, &r->contents,
                                      &disputed);
     p2p_search_results_clear(&results);
-    if (err == P2P_OK && disputed && !w->is_any)
+    if (err == P2P_OK && disputed && !r->is_any)
         return P2P_ERR_AMBIGUOUS;
-    for (size_t i = 0; i < w->contents.count; i++)
-        add_holders(w, &w->contents.at[i].peers);
+    for (size_t i = 0; i < r->contents.count; i++)
+        add_holders(r, &r->contents.at[i].peers);
     return err;
 }
 
 void
-ui_wish_find(struct ui_app *app, struct ui_wanted *w)
+ui_request_find(struct ui_app *app, struct ui_request *r)
 {
     struct ui_source found[UI_TRANSFER_SOURCES_MAX];
-    bool is_folder = w->filename[strlen(w->filename) - 1] == '/';
+    bool is_folder = r->filename[strlen(r->filename) - 1] == '/';
     enum p2p_err asked = P2P_OK;
     size_t count;
 
-    w->err = P2P_OK;
-    if (!w->is_auto)
+    r->err = P2P_OK;
+    if (!r->is_auto)
         return;
     if (is_folder)
-        w->err = find_folder(app, w, &asked);
-    else if (!w->root_known)
-        w->err = find_content(app, w, &asked);
-    if (w->err != P2P_OK)
+        r->err = find_folder(app, r, &asked);
+    else if (!r->root_known)
+        r->err = find_content(app, r, &asked);
+    if (r->err != P2P_OK)
         return;
     count = is_folder ? 0
-                      : ui_peers_find_sources(app, w->filename,
-                                              w->root_known ? &w->root : NULL, found,
+                      : ui_peers_find_sources(app, r->filename,
+                                              r->root_known ? &r->root : NULL, found,
                                               UI_TRANSFER_SOURCES_MAX);
-    for (size_t i = 0; i < count && w->source_count < UI_TRANSFER_SOURCES_MAX; i++)
-        w->sources[w->source_count++] = found[i];
-    if (w->source_count == 0)
-        w->err = asked == P2P_ERR_UNREACHABLE || asked == P2P_ERR_TIMEOUT
+    for (size_t i = 0; i < count && r->source_count < UI_TRANSFER_SOURCES_MAX; i++)
+        r->sources[r->source_count++] = found[i];
+    if (r->source_count == 0)
+        r->err = asked == P2P_ERR_UNREACHABLE || asked == P2P_ERR_TIMEOUT
                      ? asked
                      : P2P_ERR_NO_SOURCE;
 }
 
 void
-ui_wish_free(void *wanted)
+ui_request_free(void *request)
 {
-    struct ui_wanted *w = wanted;
+    struct ui_request *r = request;
 
-    if (w != NULL)
-        p2p_contents_clear(&w->contents);
-    free(w);
-}
-
-void
-ui_wish_view(const struct ui_wanted *w, struct ui_wish *out)
-{
-    *out = (struct ui_wish){
-        .filename = w->filename,
-        .root = w->root_known ? &w->root : NULL,
-        .size = w->size,
-        .sources = w->sources,
-        .source_count = w->source_count,
-        .is_auto = w->is_auto,
-        .priority = w->priority,
-        .save_as = w->save_as,
-        .conflict = w->conflict,
-    };
+    if (r != NULL)
+        p2p_contents_clear(&r->contents);
+    free(r);
 }

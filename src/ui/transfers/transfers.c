@@ -11,6 +11,7 @@
 #include "ui/state/checksums.h"
 #include "ui/state/events.h"
 #include "ui/transfers/queue.h"
+#include "ui/transfers/request.h"
 #include "ui/transfers/transfer_store.h"
 
 /* ---- the list; under the lock ---- */
@@ -199,51 +200,48 @@ ui_transfers_free(struct ui_transfers *ts)
 /* ---- adding ---- */
 
 static bool
-has_source(const struct ui_transfer *t, const struct ui_wish *wish)
+has_source(const struct ui_transfer *t, const struct ui_request *request)
 {
-    return t->source_count > 0 && wish->source_count > 0 &&
-           t->sources[0].addr.port == wish->sources[0].addr.port &&
-           strcmp(t->sources[0].addr.host, wish->sources[0].addr.host) == 0;
+    return t->source_count > 0 && request->source_count > 0 &&
+           t->sources[0].addr.port == request->sources[0].addr.port &&
+           strcmp(t->sources[0].addr.host, request->sources[0].addr.host) == 0;
 }
 
 static bool
-is_for_same_name(const struct ui_transfer *t, const struct ui_wish *wish)
+is_for_same_name(const struct ui_transfer *t, const struct ui_request *request)
 {
-    return strcmp(t->save_as, wish->save_as != NULL ? wish->save_as : "") == 0;
+    return strcmp(t->save_as, request->save_as) == 0;
 }
 
 static bool
-is_same(const struct ui_transfer *t, const struct ui_wish *wish)
+is_same(const struct ui_transfer *t, const struct ui_request *request)
 {
-    if (t->is_removed || ui_state_is_over(t->state) || !is_for_same_name(t, wish))
+    if (t->is_removed || ui_state_is_over(t->state) || !is_for_same_name(t, request))
         return false;
-    if (wish->root != NULL && t->root_known)
-        return memcmp(t->root.b, wish->root->b, sizeof(t->root.b)) == 0;
-    return strcmp(t->filename, wish->filename) == 0 &&
-           (has_source(t, wish) || (t->is_auto && wish->is_auto));
+    if (request->root_known && t->root_known)
+        return memcmp(t->root.b, request->root.b, sizeof(t->root.b)) == 0;
+    return strcmp(t->filename, request->filename) == 0 &&
+           (has_source(t, request) || (t->is_auto && request->is_auto));
 }
 
 static struct ui_transfer *
-make(const struct ui_wish *wish)
+make(const struct ui_request *request)
 {
     struct ui_transfer *t = ui_transfer_new();
 
     if (t == NULL)
         return NULL;
-    snprintf(t->filename, sizeof(t->filename), "%s", wish->filename);
-    snprintf(t->save_as, sizeof(t->save_as), "%s",
-             wish->save_as != NULL ? wish->save_as : "");
-    if (wish->conflict != P2P_CONFLICT_FAIL)
-        t->conflict = wish->conflict;
-    if (wish->root != NULL) {
-        t->root = *wish->root;
-        t->root_known = true;
-    }
-    t->size = wish->size;
-    t->size_known = wish->size > 0;
-    t->is_auto = wish->is_auto;
-    t->priority = wish->priority;
-    if (ui_transfer_set_sources(t, wish->sources, wish->source_count) != P2P_OK) {
+    snprintf(t->filename, sizeof(t->filename), "%s", request->filename);
+    snprintf(t->save_as, sizeof(t->save_as), "%s", request->save_as);
+    if (request->conflict != P2P_CONFLICT_FAIL)
+        t->conflict = request->conflict;
+    t->root = request->root;
+    t->root_known = request->root_known;
+    t->size = request->size;
+    t->size_known = request->size > 0;
+    t->is_auto = request->is_auto;
+    t->priority = request->priority;
+    if (ui_transfer_set_sources(t, request->sources, request->source_count) != P2P_OK) {
         ui_transfer_free(t);
         return NULL;
     }
@@ -251,7 +249,7 @@ make(const struct ui_wish *wish)
 }
 
 enum p2p_err
-ui_transfers_add(struct ui_transfers *ts, const struct ui_wish *wish,
+ui_transfers_add(struct ui_transfers *ts, const struct ui_request *request,
                  char id[UI_TRANSFER_ID_LEN + 1], bool *is_new)
 {
     enum p2p_err err = P2P_OK;
@@ -260,11 +258,11 @@ ui_transfers_add(struct ui_transfers *ts, const struct ui_wish *wish,
     *is_new = false;
     id[0] = '\0';
     p2p_lock(&ts->lock);
-    for (t = ts->first; t != NULL && !is_same(t, wish); t = t->next)
+    for (t = ts->first; t != NULL && !is_same(t, request); t = t->next)
         ;
     if (t == NULL && ts->count >= UI_TRANSFERS_MAX)
         err = P2P_ERR_RATE_LIMITED;
-    else if (t == NULL && (t = make(wish)) == NULL)
+    else if (t == NULL && (t = make(request)) == NULL)
         err = P2P_ERR_NOMEM;
     else if (t->place == 0) {
         link_first(ts, t);

@@ -19,6 +19,7 @@
 #define UI_TRANSFERS_MAX 10000
 
 struct ui_app;
+struct ui_request;
 struct ui_transfers;
 
 /* Loads the list from app->store; nothing runs before ui_transfers_start. */
@@ -29,25 +30,13 @@ P2P_MUST_CHECK enum p2p_err ui_transfers_start(struct ui_transfers *ts);
  * start. Accepts NULL. */
 void ui_transfers_free(struct ui_transfers *ts);
 
-/* A download request; all pointers are borrowed. */
-struct ui_wish {
-    const char *filename;
-    const struct p2p_digest *root; /* NULL: the first source decides */
-    uint64_t size;                 /* 0: not known */
-    const struct ui_source *sources;
-    size_t source_count;
-    bool is_auto;
-    enum ui_priority priority;
-    const char *save_as; /* NULL or "": as filename */
-    enum p2p_on_conflict conflict;
-};
 /*
- * Queues a transfer; `id` gets its id. `*is_new` is false if the same content (or,
- * without a root, the same name from the same source) is being downloaded already; then
- * this is its id. RATE_LIMITED: the list is full.
+ * Queues a transfer (copies the request); `id` gets its id. `*is_new` is false if the
+ * same content (or, without a root, the same name from the same source) is being
+ * downloaded already; then this is its id. RATE_LIMITED: the list is full.
  */
 P2P_MUST_CHECK enum p2p_err ui_transfers_add(struct ui_transfers *ts,
-                                             const struct ui_wish *wish,
+                                             const struct ui_request *request,
                                              char id[UI_TRANSFER_ID_LEN + 1],
                                              bool *is_new);
 

@@ -79,7 +79,7 @@ ui_api_transfer(struct http_request *req, void *app)
 /* ---- adding ---- */
 
 struct addition {
-    struct ui_wanted *wanted;
+    struct ui_request *request;
     char id[UI_TRANSFER_ID_LEN + 1];
     bool is_new;
     enum p2p_err err;
@@ -91,7 +91,7 @@ free_addition(void *arg)
     struct addition *a = arg;
 
     if (a != NULL)
-        ui_wish_free(a->wanted);
+        ui_request_free(a->request);
     free(a);
 }
 
@@ -101,13 +101,10 @@ static void
 find_and_add(struct ui_app *app, void *arg)
 {
     struct addition *a = arg;
-    struct ui_wish wish;
 
-    ui_wish_find(app, a->wanted);
-    if ((a->err = a->wanted->err) != P2P_OK)
-        return;
-    ui_wish_view(a->wanted, &wish);
-    a->err = ui_transfers_add(app->transfers, &wish, a->id, &a->is_new);
+    ui_request_find(app, a->request);
+    if ((a->err = a->request->err) == P2P_OK)
+        a->err = ui_transfers_add(app->transfers, a->request, a->id, &a->is_new);
 }
 
 /* ---- a name with several contents ---- */
@@ -195,7 +192,7 @@ answer_added(struct http_request *req, struct ui_app *app, void *arg)
     char location[64];
 
     if (a->err == P2P_ERR_AMBIGUOUS) {
-        refuse_ambiguous(req, app, &a->wanted->contents);
+        refuse_ambiguous(req, app, &a->request->contents);
         return;
     }
     if (a->err != P2P_OK) {
@@ -215,17 +212,17 @@ ui_api_transfers_add(struct http_request *req, void *arg)
     static const struct ui_job_kind kind = {find_and_add, answer_added, free_addition,
                                             true};
     struct ui_app *app = arg;
-    struct ui_wanted *w;
+    struct ui_request *request;
     struct addition *a;
     cJSON *body;
 
     if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL ||
-        (w = ui_wish_parse(req, app, body)) == NULL)
+        (request = ui_request_parse(req, app, body)) == NULL)
         return;
     if ((a = calloc(1, sizeof(*a))) != NULL)
-        a->wanted = w;
+        a->request = request;
     else
-        free(w);
+        free(request);
     ui_job_begin(app->jobs, req, &kind, a);
 }
 
@@ -367,7 +364,7 @@ ui_api_transfer_patch(struct http_request *req, void *arg)
             ui_fail_value(req, "save_as", "a file name");
             return;
         }
-        if (!ui_wish_check_name(req, change.save_as))
+        if (!ui_request_check_name(req, change.save_as))
             return;
     }
     if (change.priority == NULL && !has_position && !has_limit && !change.save_as)

@@ -60,10 +60,10 @@ add_neighbor(void *arg, const struct ui_peer *peer, const char *name,
 }
 
 void
-ui_peers_add_near_results(struct ui_app *app, const struct ui_file_filter *filter,
-                          size_t max, struct p2p_search_results *results)
+ui_peers_add_neighbor_results(struct ui_app *app, const struct ui_file_filter *filter,
+                              size_t max, struct p2p_search_results *results)
 {
     struct adding adding = {results, max};
 
-    ui_peers_each_near_file(app, filter, add_neighbor, &adding);
+    ui_peers_each_neighbor_file(app, filter, add_neighbor, &adding);
 }

@@ -18,7 +18,7 @@
 static const char *const addresses[] = {"127.0.0.1", "192.0.2.7", "2001:db8::1", "::1"};
 
 static void
-check_error(const struct intake_error *e)
+check_error(const struct register_error *e)
 {
     MUST(e->status >= 400 && e->status < 600 && e->code != NULL);
     MUST(memchr(e->detail, '\0', sizeof(e->detail)) != NULL && e->detail[0] != '\0');
@@ -54,12 +54,12 @@ register_one(const cJSON *json, const char *client_ip)
 {
     struct registry_options opt = {
         .ttl_ms = 60000, .max_peers = 8, .max_peers_per_ip = 2, .max_bytes = 1 << 20};
-    struct intake_error error = {0};
+    struct register_error error = {0};
     struct registry *r;
     struct record rec;
     uint64_t seq;
 
-    if (!intake_registration(json, client_ip, NOW_S, &rec, &error)) {
+    if (!register_parse(json, client_ip, NOW_S, &rec, &error)) {
         check_error(&error);
         MUST(rec.entries == NULL);
         return;
@@ -78,9 +78,9 @@ static void
 change_one(const cJSON *json, bool is_leave)
 {
     static struct p2p_spki key;
-    struct intake_error error = {0};
-    struct intake_delta delta;
-    struct intake_leave leave;
+    struct register_error error = {0};
+    struct register_delta delta;
+    struct register_leave leave;
 
     if (key.b[0] == 0) {
         struct p2p_rsa *rsa = fuzz_key("client");
@@ -88,13 +88,13 @@ change_one(const cJSON *json, bool is_leave)
         p2p_rsa_free(rsa);
     }
     if (is_leave) {
-        if (!intake_leave(json, NOW_S, &leave, &error))
+        if (!register_parse_leave(json, NOW_S, &leave, &error))
             check_error(&error);
         else
-            (void)!intake_leave_is_genuine(&leave, &key);
+            (void)!register_leave_is_genuine(&leave, &key);
         return;
     }
-    if (!intake_delta(json, NOW_S, &delta, &error)) {
+    if (!register_parse_delta(json, NOW_S, &delta, &error)) {
         check_error(&error);
         MUST(delta.add == NULL && delta.remove == NULL);
         return;
@@ -102,8 +102,8 @@ change_one(const cJSON *json, bool is_leave)
     check_entries(delta.delta.add, delta.delta.n_add);
     for (uint32_t i = 0; i < delta.delta.n_remove; i++)
         MUST(p2p_name_check(delta.remove[i].at, delta.remove[i].len, true) == P2P_OK);
-    (void)!intake_delta_is_genuine(&delta, &key);
-    intake_delta_clear(&delta);
+    (void)!register_delta_is_genuine(&delta, &key);
+    register_delta_clear(&delta);
 }
 
 int
