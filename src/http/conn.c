@@ -12,10 +12,6 @@
 
 /* A body gets one more second for each time this many bytes have arrived. */
 #define BODY_MIN_RATE (8u * 1024)
-/* The time that an answer may take, and one more second for each time this many of its
- * bytes. */
-#define ANSWER_TIMEOUT_S 30u
-#define ANSWER_MIN_RATE  (16u * 1024)
 /* An upload must transfer this many bytes in each span of time. */
 #define UPLOAD_MIN_BYTES (64u * 1024)
 #define UPLOAD_SPAN_S    30u
@@ -146,23 +142,24 @@ http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
     }
 }
 
-/* The maximum seconds of a phase; 0: another deadline applies. */
+/* The maximum milliseconds of a phase; 0: another deadline applies. */
 static uint64_t
-seconds_for(const struct http_conn *c, enum http_phase phase)
+limit_ms(const struct http_conn *c, enum http_phase phase)
 {
     const struct http_options *opt = &c->server->opt;
     switch (phase) {
     case HTTP_IDLE:
-        return opt->idle_timeout_s;
+        return opt->idle_timeout_s * 1000u;
     case HTTP_HEADERS:
-        return opt->header_timeout_s;
+        return opt->header_timeout_s * 1000u;
     case HTTP_BODY:
-        return opt->body_timeout_s; /* and more as bytes arrive, see moves() */
+        return opt->body_timeout_s * 1000u; /* and more as bytes arrive, see moves() */
     case HTTP_UPLOAD:
-        return UPLOAD_SPAN_S;
+        return UPLOAD_SPAN_S * 1000u;
     case HTTP_ANSWER:
         if (c->req.response != NULL && c->req.answer_bytes > 0)
-            return ANSWER_TIMEOUT_S + c->req.answer_bytes / ANSWER_MIN_RATE;
+            return opt->answer_timeout_ms +
+                   1000 * c->req.answer_bytes / opt->answer_min_rate;
         break;
     }
     return 0;
@@ -171,9 +168,9 @@ seconds_for(const struct http_conn *c, enum http_phase phase)
 void
 http_conn_set_phase(struct http_conn *c, enum http_phase phase)
 {
-    uint64_t seconds = seconds_for(c, phase);
+    uint64_t limit = limit_ms(c, phase);
     uint64_t now = p2p_now_ms();
-    uint64_t deadline = seconds == 0 ? HTTP_NO_DEADLINE : now + seconds * 1000;
+    uint64_t deadline = limit == 0 ? HTTP_NO_DEADLINE : now + limit;
 
     c->upload_mark = 0;
     atomic_store(&c->since_ms, now);

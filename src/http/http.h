@@ -96,9 +96,11 @@ struct http_options {
     unsigned idle_timeout_s;   /* 0: 60; seconds of keep-alive without a request */
     unsigned body_timeout_s; /* 0: 5; seconds for a body, and one more for each 8 KiB of
                               * it */
-    size_t body_budget;      /* 0: HTTP_BODY_BUDGET; bytes of all bodies in memory */
-    size_t answer_budget;    /* 0: HTTP_ANSWER_BUDGET; bytes of all answers that wait to
-                              * be sent */
+    unsigned answer_timeout_ms; /* 0: 30,000; for a client to read an answer */
+    unsigned answer_min_rate;   /* 0: 16 KiB; one more second for each so many bytes */
+    size_t body_budget;         /* 0: HTTP_BODY_BUDGET; bytes of all bodies in memory */
+    size_t answer_budget; /* 0: HTTP_ANSWER_BUDGET; bytes of all answers that wait to
+                           * be sent */
     double rate;  /* requests per second and address; each 128 KiB of an answer count as
                    * one more; 0: no limit */
     double burst; /* 0: twice the rate */

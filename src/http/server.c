@@ -118,6 +118,10 @@ fill_defaults(struct http_options *opt)
         opt->idle_timeout_s = 60;
     if (opt->body_timeout_s == 0)
         opt->body_timeout_s = 5;
+    if (opt->answer_timeout_ms == 0)
+        opt->answer_timeout_ms = 30000;
+    if (opt->answer_min_rate == 0)
+        opt->answer_min_rate = 16 * 1024;
     if (opt->body_budget == 0)
         opt->body_budget = HTTP_BODY_BUDGET;
     if (opt->answer_budget == 0)
