@@ -190,6 +190,8 @@ install: all
 	install -m 644 completions/p2p.bash "$(BASH)/p2p"
 	install -m 644 completions/_p2p "$(ZSH)"
 	install -m 644 completions/p2p.fish "$(FISH)"
+	for f in $(filter-out p2p,$(PROGRAMS)); do \
+	    ln -sf p2p "$(BASH)/$$f" && ln -sf p2p.fish "$(FISH)/$$f.fish" || exit 1; done
 	install -m 644 $(HEADERS) "$(DEST)/include/p2p"
 	install -m 644 $(CORE) $(SHARED) "$(LIB)"
 	ln -sf $(SONAME) "$(LIB)/libp2pcore.so"
@@ -218,7 +220,8 @@ uninstall:
 	for f in $(PROGRAMS); do rm -f "$(DEST)/bin/$$f"; done
 	for f in $(notdir $(MANUALS)); do rm -f "$(SHARE)/man/man1/$$f"; done
 	for f in $(notdir $(HEADERS)); do rm -f "$(DEST)/include/p2p/$$f"; done
-	rm -f "$(BASH)/p2p" "$(ZSH)/_p2p" "$(FISH)/p2p.fish" "$(LIB)/pkgconfig/p2pcore.pc" \
+	for f in $(PROGRAMS); do rm -f "$(BASH)/$$f" "$(FISH)/$$f.fish"; done
+	rm -f "$(ZSH)/_p2p" "$(LIB)/pkgconfig/p2pcore.pc" \
 	    "$(LIB)/libp2pcore.a" "$(LIB)/libp2pcore.so" "$(LIB)/$(SONAME)"
 	rm -rf "$(SHARE)/p2p/web"
 	for d in "$(SHARE)/p2p" "$(DEST)/include/p2p"; do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done

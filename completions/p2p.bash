@@ -1,20 +1,62 @@
-# bash completion of p2p, p2p-peer, p2p-ui and p2p-discovery. Options come from --help, so
-# that they are always those of the installed version.
+# bash completion of p2p, p2p-peer, p2p-ui and p2p-discovery. Commands and options come from
+# --help, and peers and files from `p2p complete`, so that they are always the current ones.
+
+_p2p_offer() { # LINES: those that begin with the word, one a line
+    local line
+    while IFS= read -r line; do
+        [[ $line != "$cur"* ]] || COMPREPLY+=("$line")
+    done
+}
 
 _p2p_options() {
     "$@" --help 2>/dev/null | sed -n 's/^  \(--[a-z0-9-]*\).*/\1/p'
 }
 
+_p2p_commands() {
+    "$program" help 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p'
+}
+
+_p2p_verbs() { # of one command: the lower-case words of its arguments in `p2p help`
+    "$program" help 2>/dev/null | awk -v command="$1" '
+        $1 == command {
+            sub(/^  [a-z]+ /, ""); sub(/  .*/, "")
+            for (n = split($0, word, "|"); n > 0; n--) {
+                gsub(/[][]/, "", word[n]); sub(/ .*/, "", word[n])
+                if (word[n] ~ /^[a-z]+$/ && word[n] != "all") print word[n]
+            }
+        }'
+}
+
+_p2p_names() { # peers|files: readline quotes what the shell would read otherwise
+    compopt -o filenames 2>/dev/null
+    _p2p_offer < <(timeout 5 "$program" complete "$1" "$cur" 2>/dev/null)
+    [[ ${#COMPREPLY[@]} -ne 1 || ${COMPREPLY[0]} != */ ]] || compopt -o nospace 2>/dev/null
+}
+
 _p2p_value() { # completes the value of option $1; false when it takes none we know
     case $1 in
-    --*-dir) mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
-    --config | --snapshot | --allow-peers) mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
-    --log-level) mapfile -t COMPREPLY < <(compgen -W "error warn info debug" -- "$cur") ;;
-    --device-kind) mapfile -t COMPREPLY < <(compgen -W "laptop desktop phone server tablet unknown" -- "$cur") ;;
-    --verify) mapfile -t COMPREPLY < <(compgen -W "full tree" -- "$cur") ;;
-    --protocol) mapfile -t COMPREPLY < <(compgen -W "2 1" -- "$cur") ;;
-    --mode) mapfile -t COMPREPLY < <(compgen -W "auto exact prefix substring fuzzy" -- "$cur") ;;
+    --*-dir) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
+    --config | --snapshot | --allow-peers | --output | --tls-cert | --tls-key)
+        compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
+    --log-level) _p2p_offer < <(printf '%s\n' error warn info debug) ;;
+    --device-kind) _p2p_offer < <(printf '%s\n' laptop desktop phone server tablet unknown) ;;
+    --verify) _p2p_offer < <(printf '%s\n' full tree) ;;
+    --protocol) _p2p_offer < <(printf '%s\n' 2 1) ;;
+    --on-conflict) _p2p_offer < <(printf '%s\n' rename overwrite skip) ;;
+    --mode) _p2p_offer < <(printf '%s\n' auto exact prefix substring fuzzy) ;;
+    --peer) _p2p_names peers ;;
     *) return 1 ;;
+    esac
+}
+
+_p2p_argument() { # of a command: a verb, a peer, or a file
+    case $command:$COMP_CWORD:${COMP_WORDS[2]} in
+    get:*) _p2p_names files ;;
+    ls:2:*) _p2p_names peers ;;
+    help:2:*) _p2p_offer < <(_p2p_commands) ;;
+    peers:3:trust | peers:3:forget | peers:3:block) _p2p_names peers ;;
+    *:2:*) _p2p_offer < <(_p2p_verbs "$command") ;;
+    share:*) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
     esac
 }
 
@@ -23,27 +65,22 @@ _p2p() {
     local program=$1 command=${COMP_WORDS[1]}
 
     COMPREPLY=()
+    # --option=value is three words here
+    if [[ $cur == "=" ]]; then
+        cur=""
+    elif [[ $prev == "=" && $COMP_CWORD -gt 2 ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+    fi
+    cur=${cur//\\/} cur=${cur#[\"\']}
     _p2p_value "$prev" && return
     if [[ ${program##*/} != p2p ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(_p2p_options "$program")" -- "$cur")
+        _p2p_offer < <(_p2p_options "$program")
     elif [[ $COMP_CWORD -eq 1 ]]; then
-        mapfile -t COMPREPLY < <(
-            compgen -W "get search peers ls status id key ui token share unfinished init config doctor help --help --version" -- "$cur"
-        )
+        _p2p_offer < <(_p2p_commands; printf '%s\n' help --help --version)
     elif [[ $cur == -* ]]; then
-        mapfile -t COMPREPLY < <(compgen -W "$(_p2p_options "$program" "$command")" -- "$cur")
-    elif [[ $COMP_CWORD -eq 2 ]]; then
-        case $command in
-        peers) mapfile -t COMPREPLY < <(compgen -W "trust forget block" -- "$cur") ;;
-        key) mapfile -t COMPREPLY < <(compgen -W "show protect unprotect rotate" -- "$cur") ;;
-        share) mapfile -t COMPREPLY < <(compgen -W "ls rescan confirm" -- "$cur") ;;
-        unfinished) mapfile -t COMPREPLY < <(compgen -W "remove" -- "$cur") ;;
-        config) mapfile -t COMPREPLY < <(compgen -W "get set unset list path" -- "$cur") ;;
-        token) mapfile -t COMPREPLY < <(compgen -W "new list revoke" -- "$cur") ;;
-        help) mapfile -t COMPREPLY < <(
-            compgen -W "get search peers ls status id key ui token share unfinished init config doctor" -- "$cur"
-        ) ;;
-        esac
+        _p2p_offer < <(_p2p_options "$program" "$command")
+    else
+        _p2p_argument
     fi
 }
 

@@ -1,28 +1,98 @@
-# fish completion of p2p, p2p-peer, p2p-ui and p2p-discovery. Options come from --help, so
-# that they are always those of the installed version.
+# fish completion of p2p, p2p-peer, p2p-ui and p2p-discovery. Commands and options come from
+# --help, and peers and files from `p2p complete`, so that they are always the current ones.
 
-function __p2p_options
-    $argv --help 2>/dev/null | string replace -rf '^  (--[a-z0-9-]+)(?: \S+)?(?:  +(.*))?$' '$1\t$2'
+function __p2p_options # with the whole description, which --help wraps
+    $argv --help 2>/dev/null | awk '
+        /^  --/ {
+            if (line != "") print line
+            line = $1 "\t"; rest = $0; sub(/^  --[^ ]+( [^ ]+)?/, "", rest); sub(/^ +/, "", rest)
+            line = line rest; next
+        }
+        /^                    / && line != "" { sub(/^ +/, ""); line = line (line ~ /\t$/ ? "" : " ") $0; next }
+        { if (line != "") print line; line = "" }
+        END { if (line != "") print line }'
 end
 
-function __p2p_command_options
+function __p2p_commands
+    $argv help 2>/dev/null | string replace -rf '^  ([a-z]+) .*  (\S.*)$' '$1\t$2'
+    printf 'help\tshow the help of a command\n'
+end
+
+function __p2p_verbs # of one command: the lower-case words of its arguments in `p2p help`
+    $argv[1] help 2>/dev/null | awk -v command="$argv[2]" '
+        $1 == command {
+            sub(/^  [a-z]+ /, ""); sub(/  .*/, "")
+            for (n = split($0, word, "|"); n > 0; n--) {
+                gsub(/[][]/, "", word[n]); sub(/ .*/, "", word[n])
+                if (word[n] ~ /^[a-z]+$/ && word[n] != "all") print word[n]
+            }
+        }'
+end
+
+# Program, option, word: what the value can be; false when it takes none we know.
+function __p2p_value
+    switch $argv[2]
+        case '--*-dir'
+            __fish_complete_directories $argv[3] ''
+        case --config --snapshot --allow-peers --output --tls-cert --tls-key
+            __fish_complete_path $argv[3] ''
+        case --log-level
+            printf '%s\n' error warn info debug
+        case --device-kind
+            printf '%s\n' laptop desktop phone server tablet unknown
+        case --verify
+            printf '%s\n' full tree
+        case --protocol
+            printf '%s\n' 2 1
+        case --on-conflict
+            printf '%s\n' rename overwrite skip
+        case --mode
+            printf '%s\n' auto exact prefix substring fuzzy
+        case --peer
+            timeout 5 $argv[1] complete peers "$argv[3]" 2>/dev/null
+        case '*'
+            return 1
+    end
+end
+
+function __p2p_command # words of p2p before the current one, and that one
+    set -l word $argv[-1]
+    set -l words $argv[1..-2]
+    if test (count $words) -eq 1
+        __p2p_commands $words[1]
+    else if string match -q -- '-*' $word
+        __p2p_options $words[1..2]
+    else
+        switch "$words[2]:"(count $words)":$words[3]"
+            case 'get:*'
+                timeout 5 $words[1] complete files "$word" 2>/dev/null
+            case 'ls:2:*' 'peers:3:trust' 'peers:3:forget' 'peers:3:block'
+                timeout 5 $words[1] complete peers "$word" 2>/dev/null
+            case 'help:2:*'
+                __p2p_commands $words[1]
+            case '*:2:*'
+                __p2p_verbs $words[1..2]
+            case 'share:*'
+                __fish_complete_directories $word ''
+        end
+    end
+end
+
+function __p2p_complete
     set -l words (commandline -opc)
-    __p2p_options $words[1..2]
+    set -l word (commandline -ct)
+    if string match -qr -- '^--[a-z0-9-]+=' $word
+        set -l part (string split -m 1 = -- $word)
+        __p2p_value $words[1] $part[1] "$part[2]" | string replace -r -- '^' "$part[1]="
+    else if test (count $words) -gt 1; and __p2p_value $words[1] $words[-1] "$word"
+        return
+    else if string match -q -- '*p2p' $words[1]
+        __p2p_command $words "$word"
+    else
+        __p2p_options $words[1]
+    end
 end
 
-set -l commands get search peers ls status id key ui token share unfinished init config doctor help
-
-complete -c p2p -f
-complete -c p2p -n "not __fish_seen_subcommand_from $commands" -a "$commands"
-complete -c p2p -n "__fish_seen_subcommand_from $commands; and string match -q -- '-*' (commandline -ct)" \
-    -a "(__p2p_command_options)"
-complete -c p2p -n "__fish_seen_subcommand_from peers" -a "trust forget block"
-complete -c p2p -n "__fish_seen_subcommand_from key" -a "show protect unprotect rotate"
-complete -c p2p -n "__fish_seen_subcommand_from share" -a "ls rescan confirm"
-complete -c p2p -n "__fish_seen_subcommand_from unfinished" -a "remove"
-complete -c p2p -n "__fish_seen_subcommand_from config" -a "get set unset list path"
-complete -c p2p -n "__fish_seen_subcommand_from token" -a "new list revoke"
-
-for program in p2p-peer p2p-ui p2p-discovery
-    complete -c $program -n "string match -q -- '-*' (commandline -ct)" -a "(__p2p_options $program)"
+for program in p2p p2p-peer p2p-ui p2p-discovery
+    complete -c $program -f -a "(__p2p_complete)"
 end

@@ -26,6 +26,7 @@ static const struct cli_command commands[] = {
     {"init", cmd_init, "", "set up this device"},
     {"config", cmd_config, "get|set|unset|list|path", "show or change settings"},
     {"doctor", cmd_doctor, "", "find out why peers do not connect"},
+    {"complete", cmd_complete, NULL, NULL}, /* for the shells; not listed */
 };
 #define COUNT (sizeof(commands) / sizeof(commands[0]))
 
@@ -34,7 +35,7 @@ print_usage(FILE *out)
 {
     fprintf(out, "p2p - peer-to-peer file sharing on your own machines\n\n"
                  "Usage: p2p COMMAND [options]\n\nCommands:\n");
-    for (size_t i = 0; i < COUNT; i++) {
+    for (size_t i = 0; i < COUNT && commands[i].summary != NULL; i++) {
         int n = fprintf(out, "  %s %s", commands[i].name, commands[i].arguments);
         fprintf(out, "%*s%s\n", n < 40 ? 40 - n : 1, "", commands[i].summary);
     }

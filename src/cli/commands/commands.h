@@ -12,7 +12,7 @@ struct cli_command {
     const char *name;
     int (*run)(int argc, char **argv); /* argv[0] is the command */
     const char *arguments;
-    const char *summary;
+    const char *summary; /* NULL: `p2p help` does not list it */
 };
 int cmd_get(int argc, char **argv);
 int cmd_search(int argc, char **argv);
@@ -28,5 +28,6 @@ int cmd_doctor(int argc, char **argv);
 int cmd_ui(int argc, char **argv);
 int cmd_init(int argc, char **argv);
 int cmd_config(int argc, char **argv);
+int cmd_complete(int argc, char **argv);
 
 #endif

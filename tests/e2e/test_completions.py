@@ -1,0 +1,216 @@
+"""The completions of bash, zsh and fish as an installation has them: each shell loads them itself, for
+each program, and a person types into it."""
+
+import contextlib
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import BIN, ROOT, environment, wait_until
+
+PROGRAMS = ["p2p", "p2p-peer", "p2p-ui", "p2p-discovery"]
+FILES = {"holiday in Rome.mp4": b"1", "photos/a.jpg": b"2", "photos/b.jpg": b"3"}
+PATIENCE_S = 60
+
+pytestmark = pytest.mark.skipif(BIN != ROOT / "bin", reason="a sanitizer's programs are not installed")
+
+
+def needs(tool):
+    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"{tool} is not installed")
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    where = tmp_path_factory.mktemp("completions")
+    done = subprocess.run(
+        ["make", "-s", "-C", ROOT, "install", f"DESTDIR={where}", "PREFIX=/usr"], capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return where / "usr"
+
+
+@pytest.fixture(scope="module")
+def world(module_suite, installed, tmp_path_factory):
+    """Environment of a shell on a machine with the programs installed, a registry, and one peer."""
+    registry = module_suite.discovery()
+    module_suite.peer("--no-mdns", "--name", "Kitchen", files=FILES, discovery=registry)
+    ask = ["search", "photos", "--discovery", registry.url, "--no-mdns"]
+    wait_until(lambda: module_suite.p2p(*ask).stdout.count("photos/") == 2, PATIENCE_S, "the files listed")
+    home = tmp_path_factory.mktemp("home of a shell")
+    (home / "a folder").mkdir()
+    (home / "p2p.conf").write_text(f"discovery = {registry.url}\n")
+    env = environment(home)
+    env |= {
+        "PATH": f"{installed / 'bin'}:/usr/bin:/bin", "XDG_DATA_DIRS": f"{installed / 'share'}:/usr/share",
+        "TERM": "dumb", "LC_ALL": "C.UTF-8", "BIN": str(installed / "bin"),
+    }  # fmt: skip
+    return env
+
+
+class Shell:
+    """An interactive shell on a terminal."""
+
+    def __init__(self, env, words, setup):
+        self.output = ""
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            with contextlib.suppress(BaseException):
+                os.chdir(env["HOME"])
+                os.execvpe(words[0], words, env)
+            os._exit(127)
+        self.type(setup + "; echo re''ady\n")
+        self.wait_for(r"^ready")
+
+    def type(self, text):
+        os.write(self.terminal, text.encode())
+
+    def wait_for(self, pattern):
+        end = time.monotonic() + PATIENCE_S
+        while True:
+            found = re.search(pattern, self.output.replace("\r", ""), re.M)
+            if found:
+                return found
+            assert time.monotonic() < end, f"no {pattern} in {self.output!r}"
+            if select.select([self.terminal], [], [], 0.2)[0]:
+                self.output += os.read(self.terminal, 65536).decode(errors="replace")
+
+    def complete(self, line):
+        """The words of the line after one Tab, as the shell would pass them to a program."""
+        self.output = ""
+        # Ctrl-A: what is typed next goes to the beginning of the line
+        self.type(line + "\t\x01printf '<%s>' \x05 ; echo; echo do''ne\n")
+        self.wait_for(r"^done")
+        return re.findall(r"<([^>\n]*)>", self.output.replace("\r", "").rsplit("do''ne", 1)[1])
+
+    def close(self):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.terminal)
+
+
+SHELLS = {
+    "bash": (
+        ["bash", "--noprofile", "--norc", "-i"],
+        "source /usr/share/bash-completion/bash_completion; bind 'set bell-style none'; bind 'set enable-bracketed-paste off'",
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        "unsetopt zle_bracketed_paste 2>/dev/null; unset zle_bracketed_paste; bindkey -e; PS1='% '; unsetopt prompt_sp prompt_cr;"
+        ' fpath=("${BIN%/bin}/share/zsh/site-functions" $fpath); autoload -U compinit; compinit -u -D',
+    ),
+}
+
+
+@pytest.fixture(scope="module", params=[pytest.param("bash", marks=needs("bash")), pytest.param("zsh", marks=needs("zsh"))])
+def shell(request, world):
+    if request.param == "bash" and not os.path.exists("/usr/share/bash-completion/bash_completion"):
+        pytest.skip("bash-completion is not installed")
+    result = Shell(world, *SHELLS[request.param])
+    yield result
+    result.close()
+
+
+# What a person types before Tab, and the words after it.
+LINES = [
+    ("p2p sear", ["p2p", "search"]),
+    ("p2p get --on-con", ["p2p", "get", "--on-conflict"]),
+    ("p2p get --on-conflict over", ["p2p", "get", "--on-conflict", "overwrite"]),
+    ("p2p get --on-conflict=over", ["p2p", "get", "--on-conflict=overwrite"]),
+    ("p2p peers tru", ["p2p", "peers", "trust"]),
+    ("p2p key unpro", ["p2p", "key", "unprotect"]),
+    ("p2p help doc", ["p2p", "help", "doctor"]),
+    ("p2p get holi", ["p2p", "get", "holiday in Rome.mp4"]),
+    ("p2p get pho", ["p2p", "get", "photos/"]),
+    ("p2p get photos/b", ["p2p", "get", "photos/b.jpg"]),
+    ("p2p get nothing-like-i", ["p2p", "get", "nothing-like-i"]),
+    ("p2p ls Kit", ["p2p", "ls", "Kitchen"]),
+    ("p2p peers trust Kit", ["p2p", "peers", "trust", "Kitchen"]),
+    ("p2p get x --peer Kit", ["p2p", "get", "x", "--peer", "Kitchen"]),
+    ("p2p-peer --adver", ["p2p-peer", "--advertise"]),
+    ("p2p-peer --shared-dir a\\ fo", ["p2p-peer", "--shared-dir", "a folder"]),
+    ("p2p-ui --peer-po", ["p2p-ui", "--peer-port"]),
+    ("p2p-discovery --snap", ["p2p-discovery", "--snapshot"]),
+    ("p2p-discovery --log-level de", ["p2p-discovery", "--log-level", "debug"]),
+]
+
+
+@pytest.mark.parametrize("line, words", LINES, ids=[line for line, _ in LINES])
+def test_a_shell_completes(shell, line, words):
+    # zsh takes the slash of a folder away when something else follows
+    assert [word.replace("a folder/", "a folder") for word in shell.complete(line)] == words
+
+
+@needs("fish")
+@pytest.mark.parametrize("line, words", LINES, ids=[line for line, _ in LINES])
+def test_fish_completes(world, installed, line, words):
+    """fish finds the file of each program below XDG_DATA_DIRS, as it does for packages."""
+    done = subprocess.run(
+        ["fish", "--private", "-c", "complete -C \"$argv[1]\"", line], env={**world, "XDG_CONFIG_HOME": world["HOME"]},
+        cwd=world["HOME"], capture_output=True, text=True, check=False, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    offered = [row.split("\t")[0].replace("\\ ", " ").replace("a folder/", "a folder") for row in done.stdout.splitlines()]
+    assert offered == ([words[-1]] if words[-1] != "nothing-like-i" else [])
+
+
+@needs("fish")
+def test_fish_shows_whole_descriptions(world):
+    done = subprocess.run(
+        ["fish", "--private", "-c", "complete -C 'p2p-peer --adver'"], env=world, cwd=world["HOME"], capture_output=True,
+        text=True, check=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.stdout.rstrip().endswith("registry sees)")
+
+
+def names(suite, env, *words):
+    run = subprocess.run(
+        [BIN / "p2p", "complete", *words], env=env, cwd=env["HOME"], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+    )  # fmt: skip
+    assert run.returncode == 0 and not run.stderr, run.stderr
+    return run.stdout.splitlines()
+
+
+def test_ids_complete_where_they_begin_so(module_suite, world):
+    (peer_id,) = set(re.findall(r'"peer_id":"(\w{64})"', module_suite.p2p("peers", "--json", "--no-mdns", env={"P2P_CONFIG": world["HOME"] + "/p2p.conf"}).stdout))
+    assert names(module_suite, world, "peers", peer_id[:5]) == [peer_id[:16]]
+    assert names(module_suite, world, "peers") == ["Kitchen"]
+    assert names(module_suite, world, "peers", "kitch") == []
+
+
+def test_tab_makes_nothing_and_says_nothing(module_suite, tmp_path):
+    """No identity, no question, no error: also where no registry answers."""
+    env = {**environment(tmp_path), "P2P_DISCOVERY": "http://127.0.0.1:9"}
+    for words in (["peers"], ["peers", "x"], ["files"], ["files", "x"], ["files", "\\"], ["peers", "\x1b"]):
+        assert names(module_suite, env, *words) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_protected_key_is_not_asked_for(suite, tmp_path):
+    home = tmp_path / "protected"
+    home.mkdir()
+    env = environment(home)
+    subprocess.run([BIN / "p2p", "id"], env=env, cwd=home, check=True, capture_output=True)
+    subprocess.run(
+        [BIN / "p2p", "key", "protect"], env={**env, "P2P_PASSPHRASE_FD": "0"}, input="one two three four five\n",
+        cwd=home, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert names(suite, {**env, "P2P_DISCOVERY": "none"}, "peers") == []
+
+
+@pytest.mark.parametrize("words", [(), ("nonsense",), ("peers", "a", "b"), ("files", "--nonsense")], ids=repr)
+def test_wrong_words_are_refused(suite, words):
+    assert suite.p2p("complete", *words).returncode == 2
+
+
+def test_each_program_has_a_file_of_its_own_name(installed):
+    """bash and fish look for the file by the name of the program."""
+    for folder, ending in (("bash-completion/completions", ""), ("fish/vendor_completions.d", ".fish")):
+        for program in PROGRAMS:
+            assert (installed / "share" / folder / (program + ending)).read_text().startswith(f"# {ending[1:] or 'bash'} completion")
