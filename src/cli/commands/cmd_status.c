@@ -61,7 +61,11 @@ print_json(const struct report *r)
                  r->self != NULL
                      ? p2p_addr_format(&r->self->addr, address, sizeof(address))
                      : NULL);
-    cli_put_number(object, "shared_files", r->self != NULL ? r->self->file_count : 0);
+    if (r->self != NULL && !r->self->in_registry) /* mDNS does not tell how many */
+        cli_put_text(object, "shared_files", NULL);
+    else
+        cli_put_number(object, "shared_files",
+                       r->self != NULL ? r->self->file_count : 0);
     cli_put_text(object, "shared_dir", r->shared.dir);
     cli_put_text(object, "shared_state", err == P2P_OK ? "ok" : p2p_err_name(err));
     cli_put_number(object, "not_shared", problems);
@@ -91,7 +95,10 @@ print_text(const struct report *r)
     for (size_t i = 0; i < r->registry_count; i++)
         printf("registry      %s  %s\n", r->registries[i].url,
                p2p_err_text(r->registries[i].last_error));
-    if (r->self != NULL)
+    if (r->self != NULL && !r->self->in_registry)
+        printf("own peer      %s, on the local network only: no registry lists it\n",
+               p2p_addr_format(&r->self->addr, address, sizeof(address)));
+    else if (r->self != NULL)
         printf("own peer      %s, %zu file%s shared, listed%s\n",
                p2p_addr_format(&r->self->addr, address, sizeof(address)),
                r->self->file_count, r->self->file_count == 1 ? "" : "s",

@@ -113,8 +113,11 @@ pass_what_may(struct relay *r)
 static bool
 pass_on(struct relay *r)
 {
-    ssize_t n = read(r->child, r->bytes + r->used, sizeof(r->bytes) - r->used);
+    ssize_t n;
 
+    if (r->used >= sizeof(r->bytes)) /* the filter refuses such a message before */
+        return false;
+    n = read(r->child, r->bytes + r->used, sizeof(r->bytes) - r->used);
     if (n <= 0)
         return false;
     r->used += (size_t)n;
