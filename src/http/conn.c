@@ -76,10 +76,7 @@ conn_new(struct http_server *s, struct MHD_Connection *mhd)
     c->is_loopback = http_address_is_loopback(&c->address);
     c->is_favored = c->is_loopback && !http_networks_contain(&s->proxies, &c->address);
     c->source = http_source_hold(&s->sources, &c->address);
-    c->network = http_source_hold_network(&s->sources, &c->address);
-    if (c->source == NULL || c->network == NULL) {
-        http_source_release(&s->sources, c->source);
-        http_source_release(&s->sources, c->network);
+    if (c->source == NULL) {
         free(c);
         return NULL;
     }
@@ -136,7 +133,6 @@ http_conn_notify(void *server, struct MHD_Connection *mhd, void **context,
         conn_unlink(c);
         http_request_end(&c->req);
         http_source_release(&c->server->sources, c->source);
-        http_source_release(&c->server->sources, c->network);
         free(c);
         *context = NULL;
     }

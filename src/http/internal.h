@@ -97,7 +97,7 @@ enum http_phase {
 struct http_conn {
     struct http_conn *prev, *next; /* under server->lock */
     struct http_server *server;
-    struct http_source *source, *network;
+    struct http_source *source;
     int fd;
     _Atomic int phase;
     _Atomic uint64_t since_ms; /* in this phase */

@@ -38,7 +38,7 @@ reserved(const struct http_server *s)
 }
 
 struct newcomer {
-    struct http_source *source, *network;
+    struct http_source *source;
     bool is_favored;
     uint64_t now_ms;
 };
@@ -115,7 +115,8 @@ find_place(struct http_server *s, const struct newcomer *n,
             !can_go(c, n->now_ms, &o.rank) || !may_be_asked(c, n, o.rank))
             continue;
         if (!c->is_favored) {
-            o.crowd = c->network->network_connections + (c->network == n->network);
+            o.crowd = c->source->network->network_connections +
+                      (c->source->network == n->source->network);
             o.of_source = c->source->connections + (c->source == n->source);
         }
         if (is_better(&o, &best))
@@ -129,10 +130,10 @@ find_place(struct http_server *s, const struct newcomer *n,
 static bool
 is_fair(const struct offer *o, const struct newcomer *n)
 {
-    unsigned wants = n->network->network_connections + 1;
+    unsigned wants = n->source->network->network_connections + 1;
 
-    return n->is_favored || o->conn->network == n->network || o->crowd >= wants ||
-           (o->rank == 0 && n->now_ms - o->since_ms >= SILENT_MS);
+    return n->is_favored || o->conn->source->network == n->source->network ||
+           o->crowd >= wants || (o->rank == 0 && n->now_ms - o->since_ms >= SILENT_MS);
 }
 
 /* Counts a connection, or no longer. */
@@ -140,7 +141,7 @@ static void
 count(struct http_conn *c, int by) P2P_REQUIRES(http_server_lock)
 {
     c->source->connections += (unsigned)by;
-    c->network->network_connections += (unsigned)by;
+    c->source->network->network_connections += (unsigned)by;
     c->server->n_placed += (unsigned)by;
     if (!c->is_favored)
         c->server->n_others += (unsigned)by;
@@ -203,14 +204,12 @@ http_place_asked(void *server, const struct sockaddr *sa, socklen_t len)
     is_proxy = http_networks_contain(&s->proxies, &address);
     n.is_favored = !is_proxy && http_address_is_loopback(&address);
     n.source = http_source_hold(&s->sources, &address);
-    n.network = http_source_hold_network(&s->sources, &address);
     p2p_lock(&s->lock);
     /* The connections of a proxy carry many clients. */
-    has_place = n.source != NULL && n.network != NULL &&
+    has_place = n.source != NULL &&
                 finds_place(s, &n, s->opt.max_connections_per_ip > 0 && !is_proxy);
     p2p_unlock(&s->lock);
     http_source_release(&s->sources, n.source);
-    http_source_release(&s->sources, n.network);
     if (!has_place)
         atomic_fetch_add(&s->n_turned_away, 1);
     return has_place ? MHD_YES : MHD_NO;
@@ -242,7 +241,7 @@ settle(struct http_conn *c) P2P_REQUIRES(http_server_lock)
 {
     struct http_server *s = c->server;
     unsigned limit = s->opt.max_connections_per_ip, max = s->opt.max_connections;
-    struct newcomer n = {c->source, c->network, c->is_favored, p2p_now_ms()};
+    struct newcomer n = {c->source, c->is_favored, p2p_now_ms()};
     bool is_proxy = http_networks_contain(&s->proxies, &c->address);
     bool is_over = limit > 0 && !is_proxy && c->source->connections > limit;
 

@@ -38,76 +38,107 @@ bucket_of(struct http_sources *t, const struct http_address *key)
 }
 
 static struct http_source *
-hold(struct http_sources *t, struct http_address key)
+hold(struct http_sources *t, const struct http_address *key)
+    P2P_REQUIRES(http_sources_lock)
 {
-    struct http_source **bucket = bucket_of(t, &key), *s;
+    struct http_source **bucket = bucket_of(t, key), *s;
 
-    p2p_lock(&t->lock);
     for (s = *bucket; s != NULL; s = s->next)
-        if (memcmp(&s->key, &key, sizeof(key)) == 0)
+        if (memcmp(&s->key, key, sizeof(*key)) == 0)
             break;
     if (s == NULL && (s = calloc(1, sizeof(*s))) != NULL) {
-        s->key = key;
+        s->key = *key;
         s->next = *bucket;
         *bucket = s;
     }
     if (s != NULL)
         s->holders++;
-    p2p_unlock(&t->lock);
     return s;
+}
+
+static void
+release(struct http_sources *t, struct http_source *source)
+    P2P_REQUIRES(http_sources_lock)
+{
+    struct http_source **at;
+
+    if (--source->holders > 0)
+        return;
+    for (at = bucket_of(t, &source->key); *at != source; at = &(*at)->next)
+        ;
+    *at = source->next;
+    if (source->network != NULL && source->network != source)
+        release(t, source->network);
+    free(source);
+}
+
+/* Of a source that was just made. False: out of memory. */
+static bool
+find_network(struct http_sources *t, struct http_source *s)
+    P2P_REQUIRES(http_sources_lock)
+{
+    struct http_address key = s->key;
+
+    if (s->network != NULL)
+        return true;
+    if (http_address_is_v4(&key)) {
+        s->network = s;
+        return true;
+    }
+    memset(key.b + 6, 0, sizeof(key.b) - 6);
+    key.b[sizeof(key.b) - 1] = 48; /* of a /64 this byte is 0 */
+    s->network = hold(t, &key);
+    return s->network != NULL;
 }
 
 struct http_source *
 http_source_hold(struct http_sources *t, const struct http_address *address)
 {
-    return hold(t, http_address_source(address));
-}
-
-struct http_source *
-http_source_hold_network(struct http_sources *t, const struct http_address *address)
-{
     struct http_address key = http_address_source(address);
+    struct http_source *s;
 
-    if (!http_address_is_v4(address)) {
-        memset(key.b + 6, 0, sizeof(key.b) - 6);
-        key.b[sizeof(key.b) - 1] = 48; /* of a /64 this byte is 0 */
+    p2p_lock(&t->lock);
+    if ((s = hold(t, &key)) != NULL && !find_network(t, s)) {
+        release(t, s);
+        s = NULL;
     }
-    return hold(t, key);
+    p2p_unlock(&t->lock);
+    return s;
 }
 
 void
 http_source_release(struct http_sources *t, struct http_source *source)
 {
-    struct http_source **at;
-
     if (source == NULL)
         return;
     p2p_lock(&t->lock);
-    if (--source->holders == 0) {
-        for (at = bucket_of(t, &source->key); *at != source; at = &(*at)->next)
-            ;
-        *at = source->next;
-    } else
-        source = NULL;
+    release(t, source);
     p2p_unlock(&t->lock);
-    free(source);
+}
+
+/* The source itself may be its network. */
+static void
+add(uint64_t *of_source, uint64_t *of_network, uint64_t *of_all, uint64_t bytes)
+{
+    *of_source += bytes;
+    if (of_network != of_source)
+        *of_network += bytes;
+    *of_all += bytes;
 }
 
 bool
 http_source_take_body(struct http_sources *t, struct http_source *source, uint64_t more,
                       uint64_t budget, uint64_t always)
 {
-    uint64_t after, left;
+    uint64_t left;
     bool fits;
 
     p2p_lock(&t->lock);
-    after = source->body_bytes + more;
     left = budget > t->body_bytes ? budget - t->body_bytes : 0;
-    fits = after <= left || after <= always;
-    if (fits) {
-        source->body_bytes = after;
-        t->body_bytes += more;
-    }
+    fits = source->network->body_bytes + more <= left ||
+           source->body_bytes + more <= always;
+    if (fits)
+        add(&source->body_bytes, &source->network->body_bytes, &t->body_bytes, more);
     p2p_unlock(&t->lock);
     return fits;
 }
@@ -117,8 +148,7 @@ http_source_give_body(struct http_sources *t, struct http_source *source,
                       uint64_t bytes)
 {
     p2p_lock(&t->lock);
-    source->body_bytes -= bytes;
-    t->body_bytes -= bytes;
+    add(&source->body_bytes, &source->network->body_bytes, &t->body_bytes, 0 - bytes);
     p2p_unlock(&t->lock);
 }
 
@@ -127,8 +157,7 @@ http_source_add_answer(struct http_sources *t, struct http_source *source,
                        uint64_t bytes)
 {
     p2p_lock(&t->lock);
-    source->answer_bytes += bytes;
-    t->answer_bytes += bytes;
+    add(&source->answer_bytes, &source->network->answer_bytes, &t->answer_bytes, bytes);
     p2p_unlock(&t->lock);
 }
 
@@ -137,8 +166,8 @@ http_source_sub_answer(struct http_sources *t, struct http_source *source,
                        uint64_t bytes)
 {
     p2p_lock(&t->lock);
-    source->answer_bytes -= bytes;
-    t->answer_bytes -= bytes;
+    add(&source->answer_bytes, &source->network->answer_bytes, &t->answer_bytes,
+        0 - bytes);
     p2p_unlock(&t->lock);
 }
 
@@ -151,7 +180,7 @@ http_source_may_answer(struct http_sources *t, const struct http_source *source,
     p2p_lock(&t->lock);
     if (t->answer_bytes >= budget)
         may = HTTP_ALL_IS_FULL;
-    else if (source->answer_bytes > (budget - t->answer_bytes) / ANSWER_SHARE)
+    else if (source->network->answer_bytes > (budget - t->answer_bytes) / ANSWER_SHARE)
         may = HTTP_HAS_ENOUGH;
     p2p_unlock(&t->lock);
     return may;

@@ -1,6 +1,7 @@
 /*
- * Sources: the resources that the clients of one address (IPv6: one /64) use. A source
- * may use at most the part of a limit that is still free. So no number of greedy
+ * Sources: the resources that the clients of one address (IPv6: one /64) use. A source,
+ * and the network that it belongs to, may use at most the part of a limit that is still
+ * free. So no number of greedy
  * sources takes everything, and a new one always finds something free. The table has
  * its own lock. The members of a source belong to the code that uses them, under the
  * locks named here. A source exists as long as something holds it.
@@ -19,6 +20,9 @@ struct http_source {
     struct http_source
         *next; /* next source in its bucket; guarded by the table's lock */
     struct http_address key;
+    /* The /48 of an IPv6 address, of which one customer has up to 65,536 /64. The
+     * source itself for IPv4. Set once. */
+    struct http_source *network;
     unsigned holders; /* the table's */
 
     unsigned connections;         /* under the server's lock; so is: */
@@ -53,16 +57,12 @@ void http_sources_clear(struct http_sources *t);
  * memory. */
 struct http_source *http_source_hold(struct http_sources *t,
                                      const struct http_address *address);
-/* The same for the network that the source belongs to: the /48 of an IPv6 address, of
- * which one customer has up to 65,536 /64; the address itself for IPv4. */
-struct http_source *http_source_hold_network(struct http_sources *t,
-                                             const struct http_address *address);
 void http_source_release(struct http_sources *t, struct http_source *source);
 
 /*
  * Charges `more` bytes of a body. False, and nothing is charged, if the source would
- * then use more than the free part of `budget`; up to `always` bytes are allowed in any
- * case.
+ * or its network would then use more than the free part of `budget`; up to `always`
+ * bytes of the source are allowed in any case.
  */
 bool http_source_take_body(struct http_sources *t, struct http_source *source,
                            uint64_t more, uint64_t budget, uint64_t always);
