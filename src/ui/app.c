@@ -206,14 +206,14 @@ open_server(struct ui_app *app)
 static enum p2p_err
 start_parts(struct ui_app *app)
 {
-    app->events = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
-    app->jobs = ui_jobs_new(app, app->http);
+    app->events.sse = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
+    app->jobs = ui_jobs_new(app->http);
     app->revoker = ui_revoker_new(app);
-    if (app->events == NULL || app->jobs == NULL || app->revoker == NULL ||
+    if (app->events.sse == NULL || app->jobs == NULL || app->revoker == NULL ||
         ui_transfers_start(app->transfers) != P2P_OK ||
         ui_watch_start(app->watch, ui_chores_run, app->chores) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
-    ui_events_open_log(app);
+    ui_events_open_log(&app->events);
     app->is_ready = true;
     /* So that the first answers know whether a registry answers. */
     ui_watch_report(app->watch, UI_NEWS_PEERS);
@@ -267,7 +267,7 @@ ui_app_close(struct ui_app *app)
     p2p_share_close(app->share);
     ui_watch_free(app->watch);
     ui_chores_free(app->chores);
-    http_sse_free(app->events);
+    http_sse_free(app->events.sse);
     ui_peers_free(app->peers);
     ui_trash_free(app->trash);
     ui_listings_free(app->listings);

@@ -58,7 +58,7 @@ ui_status_handle_metrics(struct http_request *req, void *arg)
     http_metrics_server(&m, app->http);
     http_metrics_gauge(&m, "p2p_ui_event_streams",
                        "Open event streams (dashboard pages).",
-                       http_sse_count(app->events));
+                       http_sse_count(app->events.sse));
     add_transfers(&m, app);
     add_folders(&m, app);
     http_metrics_gauge(&m, "p2p_ui_peers", "Peers known to be online.",

@@ -167,17 +167,17 @@ on_request_end(uint64_t serial, void *app)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/ready", get_prepared, 0, 0},
-    {"GET", "/item/{name}", get_item, 0, 0},
-    {"GET", "/tree/{name*}", get_item, 0, 0},
-    {"POST", "/json", post_json, 1000, 0},
-    {"PUT", "/json", post_json, 1000, 0},
-    {"GET", "/version", get_version, 0, 0},
-    {"GET", "/events", get_events, 0, 0},
-    {"GET", "/pages/{path*}", get_page, 0, 0},
-    {"GET", "/long", get_long, 0, 0},
-    {"GET", "/nothing", get_nothing, 0, 0},
-    {"POST", "/upload", post_upload, 0, HTTP_MULTIPART},
+    {"GET", "/ready", get_prepared, 0, 0, 0},
+    {"GET", "/item/{name}", get_item, 0, 0, 0},
+    {"GET", "/tree/{name*}", get_item, 0, 0, 0},
+    {"POST", "/json", post_json, 1000, 0, 0},
+    {"PUT", "/json", post_json, 1000, 0, 0},
+    {"GET", "/version", get_version, 0, 0, 0},
+    {"GET", "/events", get_events, 0, 0, 0},
+    {"GET", "/pages/{path*}", get_page, 0, 0, 0},
+    {"GET", "/long", get_long, 0, 0, 0},
+    {"GET", "/nothing", get_nothing, 0, 0, 0},
+    {"POST", "/upload", post_upload, 0, HTTP_MULTIPART, 0},
     {0},
 };
 

@@ -45,7 +45,7 @@ ui_access_tell_devices(struct ui_app *app)
     size_t count = 0;
 
     if (p2p_devices_list(app->devices, &list, &count) == P2P_OK)
-        ui_event_count(app, "devices", count);
+        ui_event_count(&app->events, "devices", count);
     free(list);
 }
 
