@@ -97,7 +97,7 @@ ask_for_missing(struct init_run *run)
         if (p2p_machine_about(NULL, NULL, &host, NULL, 0) != P2P_OK ||
             host.name[0] == '\0')
             snprintf(host.name, sizeof(host.name), "this machine");
-        ask("name of this device", host.name, run->name, sizeof(run->name));
+        ask("Name of this device", host.name, run->name, sizeof(run->name));
         run->opt.name = run->name;
     }
     if (run->opt.shared_dir == NULL) {
