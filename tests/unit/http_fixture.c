@@ -24,7 +24,7 @@ _Atomic uint64_t last_serial, last_ended;
 _Atomic int n_ended;
 
 static struct http_prepared *prepared;
-static int pages_fd = -1;
+int pages_fd = -1;
 static char pages_dir[] = "/tmp/p2p-test-http-XXXXXX";
 
 /* ---- the program under test ---- */
@@ -210,6 +210,13 @@ start_http(void **state)
         return -1;
     fputs("0123456789", f);
     fclose(f);
+    for (int i = 0; i < 2; i++) { /* a page, and its copy that nobody unpacks here */
+        snprintf(path, sizeof(path), "%s/page.js%s", pages_dir, i == 0 ? "" : ".gz");
+        if ((f = fopen(path, "w")) == NULL)
+            return -1;
+        fputs(i == 0 ? "plain text" : "packed", f);
+        fclose(f);
+    }
     snprintf(path, sizeof(path), "%s/link.html", pages_dir);
     if (symlink("/etc/passwd", path) != 0)
         return -1;
@@ -243,6 +250,10 @@ stop_http(void **state)
     close(pages_fd);
     snprintf(path, sizeof(path), "%s/index.html", pages_dir);
     unlink(path);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/page.js%s", pages_dir, i == 0 ? "" : ".gz");
+        unlink(path);
+    }
     snprintf(path, sizeof(path), "%s/link.html", pages_dir);
     unlink(path);
     rmdir(pages_dir);
