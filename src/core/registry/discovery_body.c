@@ -6,29 +6,9 @@
 
 #include "core/registry/discovery_internal.h"
 #include "p2p/about.h"
+#include "p2p/base64.h"
 #include "p2p/bytes.h"
 #include "p2p/msg.h"
-
-enum { BASE64_SIGNATURE_LEN = (P2P_RSA_LEN + 2) / 3 * 4 };
-
-static void
-base64_format(const uint8_t *in, size_t len, char *out)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < len; i += 3) {
-        size_t n = len - i < 3 ? len - i : 3;
-        uint32_t bits = (uint32_t)in[i] << 16;
-        if (n > 1)
-            bits |= (uint32_t)in[i + 1] << 8;
-        if (n > 2)
-            bits |= in[i + 2];
-        for (size_t k = 0; k < 4; k++)
-            *out++ = k <= n ? digits[bits >> (18 - 6 * k) & 63] : '=';
-    }
-    *out = '\0';
-}
 
 static struct p2p_text
 text_of(const char *text)
@@ -126,9 +106,9 @@ add_names(cJSON *object, const char *name, const char *const *names, size_t coun
 static bool
 add_signature(cJSON *object, const char *name, const struct p2p_signature *signature)
 {
-    char text[BASE64_SIGNATURE_LEN + 1];
+    char text[P2P_BASE64_TEXT(P2P_RSA_LEN)];
 
-    base64_format(signature->b, sizeof(signature->b), text);
+    p2p_base64_format(signature->b, sizeof(signature->b), text);
     return cJSON_AddStringToObject(object, name, text) != NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "http/text/json.h"
 #include "p2p/about.h"
 #include "p2p/addr.h"
+#include "p2p/base64.h"
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
 #include "p2p/path.h"
@@ -40,44 +41,6 @@ refuse_field(struct register_error *e, const char *field, const char *want)
 }
 
 /* ---- single fields ---- */
-
-static int
-base64_value(char c)
-{
-    static const char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const char *at = c != '\0' ? strchr(digits, c) : NULL;
-
-    return at != NULL ? (int)(at - digits) : -1;
-}
-
-bool
-parse_base64(const char *text, uint8_t *out, size_t len)
-{
-    size_t chars = (len * 8 + 5) / 6, padded = (len + 2) / 3 * 4;
-    uint32_t bits = 0;
-    size_t done = 0;
-    unsigned held = 0;
-
-    if (text == NULL || strlen(text) != padded)
-        return false;
-    for (size_t i = 0; i < chars; i++) {
-        int v = base64_value(text[i]);
-
-        if (v < 0)
-            return false;
-        bits = bits << 6 | (uint32_t)v;
-        held += 6;
-        if (held >= 8) {
-            held -= 8;
-            out[done++] = (uint8_t)(bits >> held);
-        }
-    }
-    for (size_t i = chars; i < padded; i++)
-        if (text[i] != '=')
-            return false;
-    return (bits & ((1u << held) - 1)) == 0;
-}
 
 static bool
 get_id(const cJSON *json, struct p2p_id *id, struct register_error *e)
@@ -120,7 +83,7 @@ static bool
 get_signature(const cJSON *json, const char *name, struct p2p_signature *out,
               struct register_error *e)
 {
-    if (parse_base64(http_json_string(json, name), out->b, sizeof(out->b)))
+    if (p2p_base64_parse(http_json_string(json, name), out->b, sizeof(out->b)))
         return true;
     return refuse(e, 401, "bad_signature", "%s must be %d bytes in base64", name,
                   P2P_RSA_LEN);

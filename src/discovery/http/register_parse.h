@@ -48,7 +48,4 @@ bool register_parse_leave(const struct cJSON *json, uint64_t now_s,
 bool register_leave_is_genuine(const struct register_leave *l,
                                const struct p2p_spki *key);
 
-/* RFC 4648 base64 of exactly `len` bytes, padded, nothing else in it. */
-bool parse_base64(const char *text, uint8_t *out, size_t len);
-
 #endif
