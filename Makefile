@@ -1,5 +1,5 @@
-# Builds bin/p2p-discovery, bin/p2p-peer, bin/p2p-ui, bin/p2p, build/<mode>/libp2pcore.a and
-# build/<mode>/libp2pcore.so.0.
+# Builds bin/p2p-discovery, bin/p2p-peer, bin/p2p-ui, bin/p2p-relay, bin/p2p,
+# build/<mode>/libp2pcore.a and build/<mode>/libp2pcore.so.0.
 #   make [SAN=address,undefined|thread] [V=1] [WERROR=1] [CC=clang]
 #   make check [T="test_bytes test_path"]    unit tests, and the fuzz corpora replayed
 #   make fuzz FUZZ_TIME=60       libFuzzer (clang), each target in turn
@@ -8,13 +8,14 @@
 #   make install [PREFIX=/usr/local] [LIBDIR=...] [DESTDIR=...], make uninstall
 #   make bench format lint dist clean
 
-PROGRAMS := p2p-discovery p2p-peer p2p-ui p2p
+PROGRAMS := p2p-discovery p2p-peer p2p-ui p2p-relay p2p
 DIR_p2p-discovery := discovery
 DIR_p2p-peer      := peer
 DIR_p2p-ui        := ui
+DIR_p2p-relay     := relay
 DIR_p2p           := cli
-# The two HTTP daemons share src/http; the core does not know it.
-USES_HTTP := p2p-discovery p2p-ui
+# The HTTP daemons share src/http; the core does not know it. p2p-relay has /health and /metrics.
+USES_HTTP := p2p-discovery p2p-ui p2p-relay
 
 # make's own default for CC is cc, whatever that is.
 ifeq ($(origin CC),default)
@@ -78,11 +79,7 @@ HTTP      := $(B)/libp2phttp.a
 TESTS     := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 TEST_BIN  := $(addprefix $(B)/tests/,$(TESTS))
 
-# The dashboard's texts, compressed once: p2p-ui sends these copies to browsers.
-PACKED := $(addsuffix .gz,$(wildcard $(foreach at,web/* web/*/* web/*/*/*, \
-        $(foreach kind,html css js json svg webmanifest,$(at).$(kind)))))
-
-all: $(addprefix $(BIN)/,$(PROGRAMS)) $(SHARED) $(PACKED)
+all: $(addprefix $(BIN)/,$(PROGRAMS)) $(SHARED)
 ifneq ($(strip $(MISSING)),)
 	@echo "  note  built without: $(foreach o,$(MISSING),$(firstword $(subst :, ,$(o))))"
 endif
@@ -91,10 +88,6 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(PIC) -c -o $@ $<
-
-$(PACKED): %.gz: %
-	$(call say,GZIP,$<)
-	$(Q)gzip -9nc $< >$@.$$$$ && chmod 644 $@.$$$$ && mv -f $@.$$$$ $@
 
 # Tests look into structs on one thread, without their locks.
 $(B)/tests/%.o: ALL_CFLAGS += -Wno-thread-safety
@@ -193,7 +186,7 @@ install: all
 	    "$(SHARE)/man/man1" "$(BASH)" "$(ZSH)" "$(FISH)"
 	install -m 755 $(addprefix $(BIN)/,$(PROGRAMS)) "$(DEST)/bin"
 	find web -type d -exec install -d -m 755 "$(SHARE)/p2p/{}" ';'
-	find web -type f -exec install -p -m 644 "{}" "$(SHARE)/p2p/{}" ';'
+	find web -type f -exec install -m 644 "{}" "$(SHARE)/p2p/{}" ';'
 	install -m 644 $(MANUALS) "$(SHARE)/man/man1"
 	install -m 644 completions/p2p.bash "$(BASH)/p2p"
 	install -m 644 completions/_p2p "$(ZSH)"
@@ -238,7 +231,7 @@ dist:
 	@mkdir -p build
 	git archive --prefix=p2p-$(VERSION)/ -o build/p2p-$(VERSION).tar.gz HEAD
 clean:
-	rm -rf build bin $(PACKED)
+	rm -rf build bin
 
 # For editors, clangd and clang-tidy: how each file is compiled.
 compile_commands: export HOW := $(CC) $(subst ",\",$(filter-out -MMD -MP,$(ALL_CFLAGS)))

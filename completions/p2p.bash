@@ -1,4 +1,4 @@
-# bash completion of p2p, p2p-peer, p2p-ui and p2p-discovery. Commands and options come from
+# bash completion of p2p and its daemons. Commands and options come from
 # --help, and peers and files from `p2p complete`, so that they are always the current ones.
 
 _p2p_offer() { # LINES: those that begin with the word, one a line
@@ -36,7 +36,7 @@ _p2p_names() { # peers|files: readline quotes what the shell would read otherwis
 _p2p_value() { # completes the value of option $1; false when it takes none we know
     case $1 in
     --*-dir) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
-    --config | --snapshot | --allow-peers | --output | --tls-cert | --tls-key)
+    --config | --snapshot | --allow-peers | --relay-secret-file | --output | --tls-cert | --tls-key)
         compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
     --log-level) _p2p_offer < <(printf '%s\n' error warn info debug) ;;
     --device-kind) _p2p_offer < <(printf '%s\n' laptop desktop phone server tablet unknown) ;;
@@ -84,4 +84,4 @@ _p2p() {
     fi
 }
 
-complete -F _p2p p2p p2p-peer p2p-ui p2p-discovery
+complete -F _p2p p2p p2p-peer p2p-ui p2p-discovery p2p-relay

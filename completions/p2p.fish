@@ -1,4 +1,4 @@
-# fish completion of p2p, p2p-peer, p2p-ui and p2p-discovery. Commands and options come from
+# fish completion of p2p and its daemons. Commands and options come from
 # --help, and peers and files from `p2p complete`, so that they are always the current ones.
 
 function __p2p_options # with the whole description, which --help wraps
@@ -34,7 +34,7 @@ function __p2p_value
     switch $argv[2]
         case '--*-dir'
             __fish_complete_directories $argv[3] ''
-        case --config --snapshot --allow-peers --output --tls-cert --tls-key
+        case --config --snapshot --allow-peers --relay-secret-file --output --tls-cert --tls-key
             __fish_complete_path $argv[3] ''
         case --log-level
             printf '%s\n' error warn info debug
@@ -93,6 +93,6 @@ function __p2p_complete
     end
 end
 
-for program in p2p p2p-peer p2p-ui p2p-discovery
+for program in p2p p2p-peer p2p-ui p2p-discovery p2p-relay
     complete -c $program -f -a "(__p2p_complete)"
 end

@@ -96,14 +96,14 @@ def is_alive(pid):
 class Program:
     """One running program."""
 
-    def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0, prefix=(), binaries=BIN):
+    def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0, prefix=()):
         """prefix: words of a command that executes the program, as `ip netns exec NAME`."""
         self.name, self.folder = name, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / f"{name}.log"
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [*prefix, binaries / name, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL,
+            [*prefix, BIN / name, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.log, env={**environment(folder), **(env or {})},
         )  # fmt: skip
         self.lines = []
@@ -232,6 +232,17 @@ class Suite:
         arguments = ["--host", host, "--port", port, *more]
         program = self._keep(Program("p2p-discovery", arguments, self.folder / folder, **launch))
         program.registry = Registry(program.url)
+        return program
+
+    def relay(self, *more, port=0, folder="relay", host="127.0.0.1", secret="a secret of this test alone", **launch):
+        """With .admin_port, and .secret_file for registries."""
+        (self.folder / folder).mkdir(parents=True, exist_ok=True)
+        secret_file = self.folder / folder / "relay.secret"
+        secret_file.write_text(secret + "\n")
+        words = ["--host", host, "--port", port, "--admin-port", 0, "--relay-secret-file", secret_file, *more]
+        program = self._keep(Program("p2p-relay", words, self.folder / folder, **launch))
+        program.secret, program.secret_file = secret, secret_file
+        program.admin_port = int(re.search(r"admin_port=(\d+)", program.lines[0])[1])
         return program
 
     def peer(

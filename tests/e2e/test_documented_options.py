@@ -8,7 +8,7 @@ import pytest
 from conftest import BIN, ROOT
 
 COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "init", "config", "doctor"]
-PROGRAMS = [["p2p-peer"], ["p2p-ui"], ["p2p-discovery"], *(["p2p", command] for command in COMMANDS)]
+PROGRAMS = [["p2p-peer"], ["p2p-ui"], ["p2p-discovery"], ["p2p-relay"], *(["p2p", command] for command in COMMANDS)]
 
 
 def options(program, *words):
@@ -31,7 +31,7 @@ def test_the_manual_has_every_option(words):
     assert [o for o in listed if not re.search(rf"^\.BR {o}( |$)", text, re.M)] == []
 
 
-@pytest.mark.parametrize("words", PROGRAMS[:3], ids=" ".join)
+@pytest.mark.parametrize("words", PROGRAMS[:4], ids=" ".join)
 def test_the_manual_has_no_option_that_is_gone(words):
     known = options(*words)
     named = re.findall(r"^\.BR (--[a-z0-9-]+)", manual(words[0]).split(".SH CONFIGURATION")[0], re.M)

@@ -6,6 +6,7 @@ import pytest
 
 from conftest import ROOT, wait_until
 from p2pwire import keys, prometheus
+from p2pwire.web import Registry
 
 A = keys.Identity()
 ROW = re.compile(r"^\| `(p2p_\w+)` \| (gauge|counter|histogram) \| (.+) \|$", re.M)
@@ -28,7 +29,8 @@ def metrics(daemon):
 def test_all_metrics_are_documented_and_none_is_missing(suite):
     registry = suite.discovery("--store", "redis://127.0.0.1:9/0")
     ui = suite.ui(discovery=registry)
-    printed = {**metrics(registry.registry), **metrics(ui.api)}
+    relay = suite.relay()
+    printed = {**metrics(registry.registry), **metrics(ui.api), **metrics(Registry(f"http://127.0.0.1:{relay.admin_port}"))}
     assert {name: family.type for name, family in printed.items()} == documented()
 
 

@@ -56,6 +56,8 @@ def start(suite, program, env, *more):
         return suite.peer(*more, wait=False, env=env)
     if program == "p2p-ui":
         return suite.ui(*more, env=env)
+    if program == "p2p-relay":
+        return suite.relay(*more, env=env)
     return suite.discovery("--snapshot", "registry.snapshot", *more, env=env)
 
 
@@ -72,7 +74,7 @@ def secrets(suite):
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_a_daemon_that_was_taken_over(suite, hooked, victim, monkeypatch, program, sandbox):
     """It reaches nothing of the user's. Without the sandbox it does: so the attacks are real ones."""
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -102,7 +104,7 @@ def test_a_daemon_that_was_taken_over(suite, hooked, victim, monkeypatch, progra
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_no_unix_socket_is_reached(suite, hooked, other_service, monkeypatch, program, sandbox):
     """The session bus and key agents would act for the attacker. Avahi is reached through the parent."""
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -112,7 +114,7 @@ def test_no_unix_socket_is_reached(suite, hooked, other_service, monkeypatch, pr
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_no_datagram_leaves_by_a_pair(suite, hooked, other_service, monkeypatch, tmp_path, program, sandbox):
     """A pair of datagram sockets can be given another end: the journal, the service manager, a key agent."""
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -154,7 +156,7 @@ def system_bus(tmp_path):
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_the_system_bus_leads_to_avahi_alone(suite, hooked, system_bus, monkeypatch, program, sandbox):
     """Services there do for a user, and everything for root, what the sandbox forbids."""
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -165,7 +167,7 @@ def test_the_system_bus_leads_to_avahi_alone(suite, hooked, system_bus, monkeypa
     reached = {word.split("=")[0] for word in words if found[word] == "done"}
     if not sandbox:
         assert reached == {"bus", "bus-driver", "bus-avahi"}
-    elif program == "p2p-discovery":
+    elif program in ("p2p-discovery", "p2p-relay"):
         assert not reached
     else:
         assert reached == {"bus-avahi"}
@@ -193,7 +195,7 @@ def status_of(pid):
     return dict(re.findall(r"^(\w+):\s*(.*)$", Path(f"/proc/{pid}/status").read_text(), re.M))
 
 
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_the_process_that_serves_has_no_rights(suite, program):
     running = start(suite, program, {})
     status = status_of(running.pid)
@@ -208,7 +210,7 @@ def test_the_process_that_serves_has_no_rights(suite, program):
 # ---- Parent and child
 
 
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_the_end_of_one_is_the_end_of_the_other(suite, program):
     running = start(suite, program, {})
     os.kill(running.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ import pytest
 
 from conftest import BIN, ROOT, Refused1, wait_until
 
-DAEMONS = ["p2p-peer", "p2p-ui", "p2p-discovery"]
+DAEMONS = ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"]
 COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "init", "config", "doctor"]
 
 

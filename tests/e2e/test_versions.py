@@ -12,6 +12,7 @@ PROGRAMS = {
     "p2p-peer": {"OpenSSL", "libcurl"},
     "p2p-ui": {"OpenSSL", "SQLite", "libmicrohttpd", "cJSON"},
     "p2p-discovery": {"libmicrohttpd"},
+    "p2p-relay": {"OpenSSL", "libmicrohttpd"},
 }
 
 

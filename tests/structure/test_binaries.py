@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("P2P_BIN", ROOT / "bin")).resolve()
-PROGRAMS = ["p2p", "p2p-discovery", "p2p-peer", "p2p-ui"]
+PROGRAMS = ["p2p", "p2p-discovery", "p2p-peer", "p2p-relay", "p2p-ui"]
 ASKED = [
     "-fstack-clash-protection", "-fcf-protection", "-fzero-call-used-regs=used-gpr",
     "-ftrivial-auto-var-init=zero",

@@ -113,7 +113,7 @@ def test_the_core_knows_no_program():
         place = path.relative_to(ROOT / "src").parts[0]
         allowed = {"core": {"core"}, "http": {"core", "http"}}.get(place)
         for name in re.findall(r'^#include "(\w+)/', path.read_text(), re.M):
-            if allowed and name in {"discovery", "peer", "ui", "cli", "http", "core"}:
+            if allowed and name in {"discovery", "peer", "ui", "relay", "cli", "http", "core"}:
                 assert name in allowed, f"{path} includes {name}"
 
 
@@ -130,7 +130,7 @@ def test_exported_names_of_the_core_say_so():
 def test_a_name_stands_for_one_thing():
     """Over all libraries: a program is linked from several of them. main is each program's own."""
     places = defaultdict(set)
-    for folder in ("core", "http", "discovery", "peer", "ui", "cli"):
+    for folder in ("core", "http", "discovery", "peer", "ui", "relay", "cli"):
         for source, (defined, _) in symbols(folder).items():
             for name in defined - {"main"}:
                 places[name].add(source)

@@ -35,7 +35,7 @@ static bool
 is_daemon(const char *name)
 {
     return strcmp(name, "p2p-peer") == 0 || strcmp(name, "p2p-ui") == 0 ||
-           strcmp(name, "p2p-discovery") == 0;
+           strcmp(name, "p2p-discovery") == 0 || strcmp(name, "p2p-relay") == 0;
 }
 
 /* The serving process is the child of a process with the same name. */

@@ -56,8 +56,8 @@ enter_section(struct ini *ini, const char *section)
     return p2p_option_complain(ini->parse, "%s:%u: unknown section [%s]; %s%s%s",
                                ini->file, ini->line, shown,
                                near != NULL ? "did you mean [" : "sections are [p2p], ",
-                               near != NULL ? near : "[p2p-peer], [p2p-ui] and ",
-                               near != NULL ? "]?" : "[p2p-discovery]");
+                               near != NULL ? near : "[p2p-peer], [p2p-ui], ",
+                               near != NULL ? "]?" : "[p2p-discovery] and [p2p-relay]");
 }
 
 /* Refuses a name that would silently have no effect. */

@@ -12,6 +12,8 @@ static const struct {
     const char *name;
     unsigned of;
 } known[] = {
+    {"admin-host", DAEMONS},
+    {"admin-port", DAEMONS},
     {"advertise", DAEMONS},
     {"allow-host", DAEMONS},
     {"allow-peers", DAEMONS},
@@ -42,6 +44,7 @@ static const struct {
     {"limit", COMMANDS},
     {"limit-rate", DAEMONS | COMMANDS},
     {"limit-rate-per-peer", DAEMONS},
+    {"limit-rate-total", DAEMONS},
     {"log-level", DAEMONS | COMMANDS},
     {"max-body-memory", DAEMONS},
     {"max-connections", DAEMONS},
@@ -52,7 +55,10 @@ static const struct {
     {"max-memory-per-ip", DAEMONS},
     {"max-peers", DAEMONS},
     {"max-peers-per-ip", DAEMONS},
+    {"max-per-peer", DAEMONS},
     {"max-running", DAEMONS},
+    {"max-sessions", DAEMONS},
+    {"max-time", DAEMONS},
     {"max-upload", DAEMONS},
     {"mdns", FLAG | DAEMONS | COMMANDS},
     {"mode", COMMANDS},
@@ -69,8 +75,11 @@ static const struct {
     {"protocol", COMMANDS},
     {"protocol-1", FLAG | DAEMONS},
     {"quiet", FLAG | COMMANDS},
+    {"quota", DAEMONS},
+    {"quota-total", DAEMONS},
     {"rate", DAEMONS},
     {"register-rate", DAEMONS},
+    {"relay-secret-file", DAEMONS},
     {"requests-per-second", DAEMONS},
     {"require-pairing", FLAG | DAEMONS},
     {"require-signed", FLAG | DAEMONS},
@@ -101,7 +110,8 @@ static const char *const commands[] = {
     "get", "search", "peers",      "ls",    "status", "id",   "key",
     "ui",  "token",  "unfinished", "share", "doctor", "init", "config",
 };
-static const char *const programs[] = {"p2p", "p2p-peer", "p2p-ui", "p2p-discovery"};
+static const char *const programs[] = {"p2p", "p2p-peer", "p2p-ui", "p2p-discovery",
+                                       "p2p-relay"};
 
 static bool
 is_known(const char *name, unsigned of, unsigned kind)

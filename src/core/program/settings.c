@@ -206,8 +206,8 @@ p2p_settings_are_known(const char *section, const char *name, char *why, size_t 
     if (section[0] != '\0' && !p2p_option_is_section(section)) {
         p2p_log_escape(section, strlen(section), shown, sizeof(shown));
         snprintf(why, cap,
-                 "no program reads a section [%s]; sections are p2p, p2p-peer, p2p-ui "
-                 "and p2p-discovery",
+                 "no program reads a section [%s]; sections are p2p, p2p-peer, "
+                 "p2p-ui, p2p-discovery and p2p-relay",
                  shown);
         return false;
     }

@@ -43,9 +43,8 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
 /* Reads whole pages of the peer until there are `limit` names, because its cursors are
  * only valid at the ends of its pages. */
 static void
-work(void *context, void *arg)
+work(struct ui_app *app, void *arg)
 {
-    struct ui_app *app = context;
     struct browse *b = arg;
     struct p2p_conn *conn = NULL;
     struct p2p_addr addr;
@@ -79,14 +78,14 @@ refuse(struct http_request *req, enum p2p_err err)
 }
 
 static void
-answer(struct http_request *req, void *context, void *arg)
+answer(struct http_request *req, struct ui_app *app, void *arg)
 {
     struct browse *b = arg;
     struct http_json_out o;
     size_t len;
     char *text;
 
-    (void)context;
+    (void)app;
     if (b->err != P2P_OK) {
         refuse(req, b->err);
         return;
@@ -144,5 +143,5 @@ ui_api_peer_files(struct http_request *req, void *arg)
         http_json_init(&b->files, 4096);
         http_json_begin(&b->files, NULL, '[');
     }
-    ui_job_begin(app->jobs, req, &kind, app, b);
+    ui_job_begin(app->jobs, req, &kind, b);
 }

@@ -15,12 +15,13 @@ struct job {
     uint64_t serial;  /* serial number of the waiting request; 0: none (any longer) */
     bool is_left;     /* its request is over, so it no longer takes a place */
     const struct ui_job_kind *kind;
-    void *context, *arg;
+    void *arg;
     enum { WAITING, RUNNING, DONE } state;
 };
 
 P2P_MUTEX_KIND(ui_jobs_lock);
 struct ui_jobs {
+    struct ui_app *app;
     struct http_waitlist *list;
     struct ui_jobs_lock lock;
     pthread_cond_t changed;
@@ -35,7 +36,7 @@ struct ui_jobs {
 };
 
 struct ui_jobs *
-ui_jobs_new(struct http_server *server)
+ui_jobs_new(struct ui_app *app, struct http_server *server)
 {
     struct ui_jobs *j = calloc(1, sizeof(*j));
 
@@ -43,6 +44,7 @@ ui_jobs_new(struct http_server *server)
         free(j);
         return NULL;
     }
+    j->app = app;
     p2p_mutex_init(&j->lock);
     p2p_cond_init(&j->changed);
     return j;
@@ -134,7 +136,7 @@ work(void *arg)
 
         job->state = RUNNING;
         p2p_unlock(&j->lock);
-        job->kind->work(job->context, job->arg);
+        job->kind->work(j->app, job->arg);
         p2p_lock(&j->lock);
         job->state = DONE;
         is_wanted = job->serial != 0;
@@ -170,15 +172,15 @@ add_thread(struct ui_jobs *j) P2P_REQUIRES(ui_jobs_lock)
 }
 
 static bool
-enqueue(struct ui_jobs *j, const struct job *what)
+enqueue(struct ui_jobs *j, uint64_t serial, const struct ui_job_kind *kind, void *arg)
 {
     struct job *job = NULL;
     bool taken = false;
 
     p2p_lock(&j->lock);
     if (!j->stopping && j->count < UI_JOBS_MAX && (job = calloc(1, sizeof(*job)))) {
-        *job = *what;
-        job->next = j->first;
+        *job =
+            (struct job){.next = j->first, .serial = serial, .kind = kind, .arg = arg};
         j->first = job;
         j->count++;
         add_thread(j);
@@ -190,18 +192,15 @@ enqueue(struct ui_jobs *j, const struct job *what)
     p2p_unlock(&j->lock);
     if (!taken) {
         free(job);
-        what->kind->release(what->arg);
+        kind->release(arg);
     }
     return taken;
 }
 
 bool
-ui_job_spawn(struct ui_jobs *j, const struct ui_job_kind *kind, void *context,
-             void *arg)
+ui_job_spawn(struct ui_jobs *j, const struct ui_job_kind *kind, void *arg)
 {
-    const struct job job = {.kind = kind, .context = context, .arg = arg};
-
-    return arg != NULL && enqueue(j, &job);
+    return arg != NULL && enqueue(j, 0, kind, arg);
 }
 
 /* ---- requests ---- */
@@ -281,7 +280,7 @@ park_or_answer(struct ui_jobs *j, struct http_request *req, struct job *job)
     do {
         seen = http_waitlist_generation(j->list);
         if (is_done(j, job)) {
-            job->kind->answer(req, job->context, job->arg);
+            job->kind->answer(req, j->app, job->arg);
             abandon(j, job);
             return;
         }
@@ -305,16 +304,13 @@ ui_job_resume(struct ui_jobs *j, struct http_request *req)
 
 void
 ui_job_begin(struct ui_jobs *j, struct http_request *req,
-             const struct ui_job_kind *kind, void *context, void *arg)
+             const struct ui_job_kind *kind, void *arg)
 {
-    const struct job job = {
-        .serial = http_serial(req), .kind = kind, .context = context, .arg = arg};
-
     if (arg == NULL) {
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return;
     }
-    if (enqueue(j, &job)) {
+    if (enqueue(j, http_serial(req), kind, arg)) {
         park_or_answer(j, req, job_of(j, http_serial(req)));
         return;
     }

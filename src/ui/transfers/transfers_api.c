@@ -98,9 +98,8 @@ free_addition(void *arg)
 /* Starts the transfer here and not with the answer, so that it is also started if the
  * client has gone. */
 static void
-find_and_add(void *context, void *arg)
+find_and_add(struct ui_app *app, void *arg)
 {
-    struct ui_app *app = context;
     struct addition *a = arg;
 
     ui_request_find(app, a->request);
@@ -187,9 +186,8 @@ refuse(struct http_request *req, enum p2p_err err)
 }
 
 static void
-answer_added(struct http_request *req, void *context, void *arg)
+answer_added(struct http_request *req, struct ui_app *app, void *arg)
 {
-    struct ui_app *app = context;
     const struct addition *a = arg;
     char location[64];
 
@@ -225,7 +223,7 @@ ui_api_transfers_add(struct http_request *req, void *arg)
         a->request = request;
     else
         free(request);
-    ui_job_begin(app->jobs, req, &kind, app, a);
+    ui_job_begin(app->jobs, req, &kind, a);
 }
 
 /* ---- changing ---- */
