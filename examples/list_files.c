@@ -37,6 +37,7 @@ print_file(void *arg, const char *name, const struct p2p_list_entry *entry)
 static enum p2p_err
 list(struct p2p_identity *identity, const struct p2p_addr *addr, unsigned *count)
 {
+    const struct p2p_list_visitor visitor = {.file = print_file, .arg = count};
     struct p2p_conn_options options;
     struct p2p_conn *conn = NULL;
     enum p2p_err err;
@@ -49,7 +50,7 @@ list(struct p2p_identity *identity, const struct p2p_addr *addr, unsigned *count
     err = p2p_conn_open(&options, &conn);
     if (err == P2P_OK) {
         p2p_conn_remember(conn);
-        err = p2p_conn_list_all(conn, p2p_now_ms() + LIST_MS, print_file, count);
+        err = p2p_conn_list_all(conn, p2p_now_ms() + LIST_MS, &visitor);
     }
     p2p_conn_close(conn);
     return err;

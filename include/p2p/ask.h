@@ -28,6 +28,8 @@ struct p2p_ask {
     const struct p2p_digest *root; /* finds its name; peers that are listed are not
                                     * asked */
     const char *text;              /* files whose names contain it, case aside */
+    bool folders;                  /* with `text`: also empty folders, as files of size
+                                    * 0 whose names end in '/' */
 
     /* May be NULL: with `name`, where registries have not shown all peers, they are
      * asked for all, to learn where the known ones are. */

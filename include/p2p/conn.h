@@ -90,16 +90,21 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_sha256(struct p2p_conn *conn,
                                             struct p2p_digest *out);
 /* One page of the peer's files: `cursor` ("" first) is replaced by the next one ("" at
  * the end; P2P_NAME_MAX + 1 bytes). Names are checked; wrong ones are left out. The
- * entries borrow the connection's buffer: `visit` must not use the connection. */
-typedef enum p2p_err p2p_list_visit(void *arg, const char *name,
-                                    const struct p2p_list_entry *entry);
+ * entries borrow the connection's buffer: the visitor must not use the connection.
+ * `folder` gets the empty folders, whose names end in '/'; it may be NULL. */
+struct p2p_list_visitor {
+    enum p2p_err (*file)(void *arg, const char *name,
+                         const struct p2p_list_entry *entry);
+    enum p2p_err (*folder)(void *arg, const char *name);
+    void *arg;
+};
 P2P_MUST_CHECK enum p2p_err p2p_conn_list(struct p2p_conn *conn, char *cursor,
-                                          p2p_list_visit *visit, void *arg);
+                                          const struct p2p_list_visitor *visitor);
 /* Reads all pages. TIMEOUT: there are more pages at the deadline, because a peer could
  * send pages forever. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_list_all(struct p2p_conn *conn,
                                               uint64_t deadline_ms,
-                                              p2p_list_visit *visit, void *arg);
+                                              const struct p2p_list_visitor *visitor);
 /* Sends a PING and waits for its PONG; `*rtt_us` is the round trip in microseconds.
  * UNSUPPORTED with protocol 1. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_ping(struct p2p_conn *conn, uint64_t *rtt_us);

@@ -68,9 +68,13 @@ typedef enum p2p_err p2p_visit_folder(void *arg, const char *name, int fd);
 /* Called for an entry of `folder` that is skipped; `leaf` may contain any bytes. */
 typedef void p2p_visit_left_out(void *arg, const char *folder, const char *leaf,
                                 const char *reason);
+/* Called for each folder, except where the walk begins, that contains nothing or only
+ * hidden entries. */
+typedef void p2p_visit_empty(void *arg, const char *name);
 struct p2p_walk {
     p2p_visit_file *file; /* each may be NULL */
     p2p_visit_folder *folder;
+    p2p_visit_empty *empty;
     p2p_visit_left_out *left_out;
     void *arg;
 };
@@ -78,6 +82,15 @@ P2P_MUST_CHECK enum p2p_err p2p_root_walk_folder(const struct p2p_root *root,
                                                  const char *folder,
                                                  const struct p2p_walk *how,
                                                  size_t *skipped);
+
+/* True if this is a folder beneath the root that contains nothing or only hidden
+ * entries. */
+bool p2p_root_is_empty_folder(const struct p2p_root *root, const char *name);
+/* Creates a folder and the folders above it. P2P_OK if it exists. IN_THE_WAY: a file or
+ * a link has its name or the name of a folder above it. Flushes nothing but new folders
+ * above it. */
+P2P_MUST_CHECK enum p2p_err p2p_root_make_folder(const struct p2p_root *root,
+                                                 const char *name);
 
 /* The program's own files, in `.p2p/` beneath the root (created when needed, 0700;
  * PERMISSION if it is a link or belongs to another user). `name` is chosen by the

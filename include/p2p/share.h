@@ -104,6 +104,12 @@ P2P_MUST_CHECK enum p2p_err p2p_share_layer(struct p2p_share *share,
 P2P_MUST_CHECK enum p2p_err p2p_share_list(struct p2p_share *share, const char *after,
                                            struct p2p_share_entry *out, size_t max,
                                            size_t *count);
+/* The same with empty folders in it: their names end in '/', and everything else in the
+ * entry is zero. A folder with hidden entries alone is empty. */
+P2P_MUST_CHECK enum p2p_err p2p_share_list_all(struct p2p_share *share,
+                                               const char *after,
+                                               struct p2p_share_entry *out, size_t max,
+                                               size_t *count);
 struct p2p_share_totals {
     uint64_t files, bytes;
     uint64_t hashing_files, hashing_bytes; /* the tree or SHA-256 is not ready yet */

@@ -365,8 +365,8 @@ answer_list(struct conn *c, struct request *request, size_t *used)
     enum p2p_err err = P2P_ERR_NOMEM;
 
     if (entries != NULL)
-        err = p2p_share_list(c->loop->server->opt.share, request->text, entries,
-                             P2P_LIST_ENTRIES_MAX, &count);
+        err = p2p_share_list_all(c->loop->server->opt.share, request->text, entries,
+                                 P2P_LIST_ENTRIES_MAX, &count);
     if (err != P2P_OK) {
         fail(c, request, err);
         err = P2P_OK;

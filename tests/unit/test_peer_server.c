@@ -151,12 +151,12 @@ what_is_shared_is_described(void **state)
     struct p2p_meta meta, again;
     struct p2p_digest sha256;
     unsigned seen = 0;
+    const struct p2p_list_visitor visitor = {.file = count_file, .arg = &seen};
     uint64_t rtt_us;
 
     serve(w, "");
     assert_int_equal(dial(w, 2, p2p_identity_id(w->own->identity), &conn), P2P_OK);
-    assert_int_equal(p2p_conn_list_all(conn, p2p_now_ms() + 10000, count_file, &seen),
-                     P2P_OK);
+    assert_int_equal(p2p_conn_list_all(conn, p2p_now_ms() + 10000, &visitor), P2P_OK);
     assert_int_equal(seen, 2);
     assert_int_equal(p2p_conn_meta_by_name(conn, "a", &meta), P2P_OK);
     assert_int_equal(meta.geometry.size, strlen(TEXT));

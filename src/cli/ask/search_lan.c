@@ -62,6 +62,7 @@ visit_file(void *arg, const char *name, const struct p2p_list_entry *entry)
 static void
 ask_neighbour(struct lan_search *s)
 {
+    const struct p2p_list_visitor visitor = {.file = visit_file, .arg = s};
     struct p2p_conn *conn;
     struct p2p_meta meta;
 
@@ -70,8 +71,8 @@ ask_neighbour(struct lan_search *s)
     if (s->wanted->text == NULL) {
         if (p2p_conn_meta_by_root(conn, &s->wanted->root, &meta) == P2P_OK)
             add_file(s, meta.name, meta.geometry.size, &meta.root);
-    } else if (p2p_conn_list_all(conn, p2p_now_ms() + s->common->timeout_ms, visit_file,
-                                 s) != P2P_OK)
+    } else if (p2p_conn_list_all(conn, p2p_now_ms() + s->common->timeout_ms,
+                                 &visitor) != P2P_OK)
         p2p_log_debug("the file list of a peer on the local network is incomplete");
     p2p_conn_close(conn);
 }

@@ -141,6 +141,11 @@ check_names(const struct get *get)
                         "invalid --save-as \"%s\": give a file name; --output-dir "
                         "chooses the folder",
                         cli_text(opt->save_as, shown));
+    if (opt->save_as != NULL && opt->save_as[strlen(opt->save_as) - 1] == '/' &&
+        get->names[0][strlen(get->names[0]) - 1] != '/')
+        return cli_fail(P2P_ERR_NAME,
+                        "invalid --save-as \"%s\" for a file: remove the / at its end",
+                        cli_text(opt->save_as, shown));
     return 0;
 }
 
@@ -263,9 +268,23 @@ wait_for_end(struct get *get, struct p2p_download *dl)
     }
 }
 
+/* A folder's new name may be given with or without the '/' at its end. */
+static const char *
+target_name(const struct get *get, char target[P2P_NAME_MAX + 2])
+{
+    const char *save_as = get->opt.save_as;
+    bool is_folder = get->name[strlen(get->name) - 1] == '/';
+
+    if (save_as == NULL || !is_folder || save_as[strlen(save_as) - 1] == '/')
+        return save_as;
+    snprintf(target, P2P_NAME_MAX + 2, "%s/", save_as);
+    return target;
+}
+
 static enum p2p_err
 run_once(struct get *get)
 {
+    char target[P2P_NAME_MAX + 2];
     struct p2p_download_options dl_options = {
         .identity = get->identity,
         .downloads = get->downloads,
@@ -273,7 +292,7 @@ run_once(struct get *get)
         /* Protocol 1 requests files by name only. */
         .root = get->sources.root_known && get->opt.protocol != 1 ? &get->sources.root
                                                                   : NULL,
-        .save_as = get->opt.save_as,
+        .save_as = target_name(get, target),
         .conflict = get->opt.conflict,
         .sources = get->sources.at,
         .source_count = get->sources.count,

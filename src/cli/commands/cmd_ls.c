@@ -21,9 +21,9 @@ static const struct p2p_option_set set = {
     "are enough) or HOST:PORT.",
     options, sizeof(options) / sizeof(options[0])};
 
-/* Adds an entry to `array`, or prints it if `array` is NULL. */
+/* Adds entries to the arrays, or prints them if the arrays are NULL. */
 struct listing {
-    cJSON *array;
+    cJSON *array, *folders;
     size_t count;
 };
 
@@ -45,6 +45,21 @@ print_file(void *arg, const char *name, const struct p2p_list_entry *entry)
         printf("%10s  %-16s  %s\n", cli_size(entry->size, size),
                cli_time(entry->mtime_s, time), cli_text(name, shown));
     }
+    return P2P_OK;
+}
+
+/* An empty folder. */
+static enum p2p_err
+print_folder(void *arg, const char *name)
+{
+    struct listing *listing = arg;
+    char shown[CLI_TEXT];
+
+    listing->count++;
+    if (listing->folders != NULL)
+        cJSON_AddItemToArray(listing->folders, cJSON_CreateString(name));
+    else
+        printf("%10s  %-16s  %s\n", "-", "", cli_text(name, shown));
     return P2P_OK;
 }
 
@@ -84,11 +99,13 @@ connect_to(const struct ls_options *opt, struct p2p_identity *identity,
 static enum p2p_err
 list_all(struct p2p_conn *conn, struct listing *listing)
 {
+    const struct p2p_list_visitor visitor = {
+        .file = print_file, .folder = print_folder, .arg = listing};
     char cursor[P2P_NAME_MAX + 1] = "";
     enum p2p_err err;
 
     do
-        err = p2p_conn_list(conn, cursor, print_file, listing);
+        err = p2p_conn_list(conn, cursor, &visitor);
     while (err == P2P_OK && cursor[0] != '\0');
     return err;
 }
@@ -125,6 +142,7 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         cli_put_hex(object, "peer_id", p2p_conn_peer(conn)->b, true);
         cli_put_text(object, "address", address);
         listing.array = cli_put_array(object, "files");
+        listing.folders = cli_put_array(object, "empty_folders");
     }
     if (err == P2P_OK)
         err = list_all(conn, &listing);

@@ -150,6 +150,7 @@ ask_known(const struct get_options *opt, const char *name, struct p2p_discovery 
     bool is_folder = name[strlen(name) - 1] == '/';
     const struct p2p_ask ask = {.name = is_folder ? NULL : name,
                                 .text = is_folder ? name : NULL,
+                                .folders = is_folder,
                                 .discovery = d,
                                 .mdns = opt->common.mdns,
                                 .timeout_ms = opt->common.timeout_ms};
@@ -261,6 +262,72 @@ add_lan(const struct get_options *opt, const char *name, struct p2p_identity *id
     return status;
 }
 
+struct wanted_folder {
+    const char *name;
+    bool is_found;
+};
+
+static enum p2p_err
+see_folder(void *arg, const char *name)
+{
+    struct wanted_folder *wanted = arg;
+
+    wanted->is_found |= strncmp(name, wanted->name, strlen(wanted->name)) == 0;
+    return P2P_OK;
+}
+
+static enum p2p_err
+see_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+{
+    (void)entry;
+    return see_folder(arg, name);
+}
+
+static bool
+has_folder(struct p2p_identity *identity, const struct p2p_peer_info *peer,
+           const char *name)
+{
+    const struct p2p_conn_options conn_options = {.identity = identity,
+                                                  .addr = peer->addr,
+                                                  .expected = &peer->id,
+                                                  .protocol = 2,
+                                                  .timeout_ms = NEIGHBOR_MS};
+    struct wanted_folder wanted = {.name = name};
+    const struct p2p_list_visitor visitor = {see_file, see_folder, &wanted};
+    struct p2p_conn *conn = NULL;
+
+    if (p2p_conn_open(&conn_options, &conn) == P2P_OK)
+        (void)!p2p_conn_list_all(conn, p2p_now_ms() + NEIGHBOR_MS, &visitor);
+    p2p_conn_close(conn);
+    return wanted.is_found;
+}
+
+/* No registry lists empty folders, so peers of the registries are asked for a folder
+ * that contains nothing else. */
+static void
+add_listed(const char *name, struct p2p_discovery *d, struct p2p_identity *identity,
+           struct get_sources *out)
+{
+    uint64_t enough_ms = p2p_now_ms() + NEIGHBORS_MS;
+    struct p2p_peer_list peers = {0};
+    size_t asked = 0;
+
+    if (d == NULL || p2p_discovery_peers(d, &peers) != P2P_OK)
+        return;
+    for (size_t i = 0;
+         i < peers.count && asked < NEIGHBORS_ASKED_MAX && p2p_now_ms() < enough_ms;
+         i++) {
+        const struct p2p_peer_info *peer = &peers.at[i];
+        if (p2p_rank_of(identity, &peer->id) == P2P_RANK_BLOCKED ||
+            p2p_id_equal(&peer->id, p2p_identity_id(identity)))
+            continue;
+        asked++;
+        if (has_folder(identity, peer, name))
+            add_source(out, &peer->addr, &peer->id, false);
+    }
+    p2p_peer_list_clear(&peers);
+}
+
 /* Adds known peers that are not listed, because a registry may leave them out. Peers
  * that are listed are in any case also tried where they were met. */
 static void
@@ -332,6 +399,8 @@ by_name(const struct get_options *opt, const char *name, struct p2p_discovery *d
      * did not help. */
     if (out->count == 0 && status == 0)
         status = add_lan(opt, name, identity, out);
+    if (out->count == 0 && status == 0 && !only_self && name[strlen(name) - 1] == '/')
+        add_listed(name, d, identity, out);
     if (out->count > 0 || status != 0)
         return status;
     if (err != P2P_OK)

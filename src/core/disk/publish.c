@@ -76,6 +76,21 @@ place_close(struct place *place)
         close(place->dir);
 }
 
+enum p2p_err
+p2p_root_make_folder(const struct p2p_root *root, const char *name)
+{
+    struct place place;
+    enum p2p_err err = place_open(root, name, true, &place);
+    int fd = -1;
+
+    if (!err)
+        err = enter_folder(place.dir, place.leaf, true, &fd);
+    if (fd >= 0)
+        close(fd);
+    place_close(&place);
+    return err;
+}
+
 static bool
 is_regular(int dir, const char *leaf)
 {

@@ -108,6 +108,7 @@ walk_folder(struct walk *w, int fd)
 {
     enum p2p_err err = P2P_OK;
     DIR *dir = fdopendir(fd);
+    bool is_empty = true;
 
     if (!dir) {
         close(fd);
@@ -125,9 +126,12 @@ walk_folder(struct walk *w, int fd)
                 err = p2p_err_from_errno(errno);
             break;
         }
+        is_empty = is_empty && entry->d_name[0] == '.';
         err = walk_entry(w, fd, entry->d_name);
     }
     closedir(dir);
+    if (!err && is_empty && w->len > 0 && w->how->empty)
+        w->how->empty(w->how->arg, w->name);
     return err;
 }
 
@@ -175,4 +179,28 @@ p2p_root_walk(const struct p2p_root *root, p2p_visit_file *visit, void *arg,
     struct p2p_walk how = {.file = visit, .arg = arg};
 
     return p2p_root_walk_folder(root, "", &how, skipped);
+}
+
+bool
+p2p_root_is_empty_folder(const struct p2p_root *root, const char *name)
+{
+    const struct dirent *entry;
+    int fd;
+    DIR *dir;
+
+    if (p2p_name_check(name, strlen(name), true) != P2P_OK)
+        return false;
+    fd = p2p_path_open_beneath(root->fd, name, O_RDONLY | O_DIRECTORY, 0);
+    dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (!dir) {
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    errno = 0;
+    while ((entry = readdir(dir)) && entry->d_name[0] == '.')
+        continue;
+    bool is_empty = !entry && errno == 0;
+    closedir(dir);
+    return is_empty;
 }

@@ -50,9 +50,30 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
+static enum p2p_err
+add_empty(void *arg, const char *name)
+{
+    struct p2p_download *dl = arg;
+    struct folder *f = dl->folder;
+
+    if (strncmp(name, dl->opt.name, strlen(dl->opt.name)) != 0)
+        return P2P_OK;
+    if (f->empty_count == FOLDER_EMPTY_MAX)
+        return P2P_ERR_TOO_LARGE;
+    if (f->empty == NULL)
+        f->empty = calloc(FOLDER_EMPTY_MAX, sizeof(*f->empty));
+    if (f->empty == NULL || (f->empty[f->empty_count] = strdup(name)) == NULL)
+        return P2P_ERR_NOMEM;
+    f->empty_count++;
+    return P2P_OK;
+}
+
 static void
 forget_list(struct folder *f)
 {
+    for (size_t i = 0; i < f->empty_count; i++)
+        free(f->empty[i]);
+    f->empty_count = 0;
     for (size_t i = 0; i < f->count; i++) {
         free(f->files[i].name);
         free(f->files[i].safe);
@@ -71,18 +92,20 @@ forget_list(struct folder *f)
 static enum p2p_err
 list_all(struct dl_worker *w)
 {
+    const struct p2p_list_visitor visitor = {
+        .file = add_file, .folder = add_empty, .arg = w->dl};
     char cursor[P2P_NAME_MAX + 1] = "";
     uint64_t deadline_ms = p2p_now_ms() + LIST_MS;
     unsigned pages = 0;
     enum p2p_err err;
 
     do
-        err = p2p_conn_list(w->conn, cursor, add_file, w->dl);
+        err = p2p_conn_list(w->conn, cursor, &visitor);
     while (err == P2P_OK && cursor[0] != '\0' && !p2p_dl_worker_is_stopped(w) &&
            ++pages < LIST_PAGES_MAX && p2p_now_ms() < deadline_ms);
     if (err == P2P_OK && cursor[0] != '\0')
         err = p2p_dl_worker_is_stopped(w) ? P2P_ERR_CANCELLED : P2P_ERR_PROTOCOL;
-    if (err == P2P_OK && w->dl->folder->count == 0)
+    if (err == P2P_OK && w->dl->folder->count == 0 && w->dl->folder->empty_count == 0)
         err = P2P_ERR_NOT_FOUND;
     if (err != P2P_OK)
         forget_list(w->dl->folder);
@@ -172,18 +195,28 @@ wanted(const struct p2p_download *dl, const struct dl_source *s, unsigned usable
 
 /* ---- What is there already ---- */
 
+/* Where a file or an empty folder of the list is stored: beneath `save_as`. */
+static enum p2p_err
+target_of(const struct p2p_download *dl, const char *name, char out[P2P_NAME_MAX + 1])
+{
+    int n = snprintf(out, P2P_NAME_MAX + 1, "%s%s", dl->opt.save_as,
+                     name + strlen(dl->opt.name));
+
+    if (n > 1 && n <= P2P_NAME_MAX && out[n - 1] == '/')
+        out[--n] = '\0';
+    return n > 0 && n <= P2P_NAME_MAX && p2p_name_check(out, (size_t)n, true) == P2P_OK
+               ? P2P_OK
+               : P2P_ERR_NAME;
+}
+
 enum p2p_err
 p2p_folder_target(const struct p2p_download *dl, const struct folder_file *file,
                   char out[P2P_NAME_MAX + 1])
 {
-    int n = file->safe != NULL
-                ? snprintf(out, P2P_NAME_MAX + 1, "%s", file->safe)
-                : snprintf(out, P2P_NAME_MAX + 1, "%s%s", dl->opt.save_as,
-                           file->name + strlen(dl->opt.name));
-
-    return n > 0 && n <= P2P_NAME_MAX && p2p_name_check(out, (size_t)n, true) == P2P_OK
-               ? P2P_OK
-               : P2P_ERR_NAME;
+    if (file->safe == NULL)
+        return target_of(dl, file->name, out);
+    snprintf(out, P2P_NAME_MAX + 1, "%s", file->safe); /* was checked */
+    return P2P_OK;
 }
 
 enum p2p_on_conflict
@@ -566,6 +599,62 @@ fetch_large(struct p2p_download *dl, struct folder_file *file)
     return P2P_OK;
 }
 
+/* ---- Empty folders ---- */
+
+/* Under another name if the file system refuses this one, as for files. */
+static enum p2p_err
+make_empty(struct p2p_download *dl, struct p2p_probe *probe, const char *name)
+{
+    char target[P2P_NAME_MAX + 1], works[P2P_NAME_MAX + 1];
+    enum p2p_err err = target_of(dl, name, target);
+
+    if (err == P2P_OK)
+        err = p2p_probe_name(probe, target, works);
+    if (err == P2P_ERR_TARGET_NAME && works[0] != '\0')
+        return p2p_root_make_folder(dl->opt.downloads, works);
+    return err == P2P_OK || err == P2P_ERR_OTHER_DISK
+               ? p2p_root_make_folder(dl->opt.downloads, target)
+               : err;
+}
+
+static void
+empty_failed(struct p2p_download *dl, const char *name, enum p2p_err err)
+{
+    struct folder *f = dl->folder;
+    char shown[256];
+
+    p2p_log_warn("empty folder not created error=%s name=\"%s\"", p2p_err_name(err),
+                 p2p_log_escape(name, strlen(name), shown, sizeof(shown)));
+    p2p_lock(&dl->lock);
+    if (f->failure == P2P_OK)
+        f->failure = err;
+    f->empty_failed++;
+    p2p_unlock(&dl->lock);
+}
+
+/* A folder that cannot be created does not end the download, unless nothing can be
+ * stored any longer. */
+static enum p2p_err
+make_empty_folders(struct p2p_download *dl)
+{
+    const struct folder *f = dl->folder;
+    struct p2p_probe *probe = NULL;
+    enum p2p_err err =
+        f->empty_count > 0 ? p2p_probe_open(dl->opt.downloads, &probe) : P2P_OK;
+
+    for (size_t i = 0; i < f->empty_count && err == P2P_OK; i++) {
+        if (p2p_dl_should_stop(dl))
+            err = P2P_ERR_CANCELLED;
+        enum p2p_err one = err == P2P_OK ? make_empty(dl, probe, f->empty[i]) : P2P_OK;
+        if (p2p_err_is_space(one) || one == P2P_ERR_READ_ONLY)
+            err = one;
+        else if (one != P2P_OK)
+            empty_failed(dl, f->empty[i], one);
+    }
+    p2p_probe_close(probe);
+    return err;
+}
+
 static enum p2p_err
 finish(struct p2p_download *dl, enum p2p_err err)
 {
@@ -575,6 +664,8 @@ finish(struct p2p_download *dl, enum p2p_err err)
     enum p2p_err last = flush_batch(dl); /* verified files are kept */
     if (err == P2P_OK)
         err = last;
+    if (err == P2P_OK)
+        err = make_empty_folders(dl);
     if (err == P2P_OK)
         err = flush(dl);
     for (size_t i = 0; i < f->count && err == P2P_OK; i++)
@@ -613,7 +704,10 @@ explain(struct p2p_download *dl, enum p2p_err err) P2P_REQUIRES(p2p_dl_lock)
 {
     const struct folder *f = dl->folder;
 
-    if (f->failure != P2P_OK)
+    if (f->failure != P2P_OK && f->files_done == f->files_total)
+        p2p_dl_set_error(dl, err, "%u of %zu empty folders could not be created: %s",
+                         f->empty_failed, f->empty_count, p2p_err_text(err));
+    else if (f->failure != P2P_OK)
         p2p_dl_set_error(dl, err, "%u of %u files could not be downloaded: %s",
                          f->files_total - f->files_done, f->files_total,
                          f->reason[0] != '\0' ? f->reason : p2p_err_text(err));
@@ -648,6 +742,7 @@ folder_free(struct p2p_download *dl)
 {
     forget_list(dl->folder);
     free(dl->folder->files);
+    free(dl->folder->empty);
     free(dl->folder);
 }
 

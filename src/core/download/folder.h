@@ -14,6 +14,7 @@
 #include "core/download/download_internal.h"
 
 #define FOLDER_FILES_MAX 1000000
+#define FOLDER_EMPTY_MAX 10000
 /* Files up to this size are downloaded as a whole: one buffer, checked by the root. */
 #define FOLDER_SMALL_MAX (4 * P2P_MIB)
 /* The maximum number of files that are published together. */
@@ -45,6 +46,9 @@ struct folder {
     struct folder_file *files;
     size_t count, room;
     uint64_t size;
+    char **empty; /* names of empty folders at the sources, each with a '/' at its end;
+                   * owned */
+    size_t empty_count;
     /* A worker is asking for the list; the list is complete. */
     bool listing P2P_GUARDED_BY(p2p_dl_lock);
     bool listed P2P_GUARDED_BY(p2p_dl_lock);
@@ -61,6 +65,8 @@ struct folder {
     uint32_t files_total P2P_GUARDED_BY(p2p_dl_lock);
     /* Files that are stored under another name. */
     uint32_t renamed P2P_GUARDED_BY(p2p_dl_lock);
+    /* Empty folders that could not be created. */
+    uint32_t empty_failed P2P_GUARDED_BY(p2p_dl_lock);
     /* The error of the first file that failed; its text, or "". */
     enum p2p_err failure P2P_GUARDED_BY(p2p_dl_lock);
     char reason[256] P2P_GUARDED_BY(p2p_dl_lock);

@@ -229,6 +229,15 @@ visit_file(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
+/* An empty folder is a result without bytes: it shows who has the folder. */
+static enum p2p_err
+visit_folder(void *arg, const char *name)
+{
+    const struct p2p_list_entry entry = {.size = 0};
+
+    return visit_file(arg, name, &entry);
+}
+
 /* P2P_OK and NOT_FOUND are answers. */
 static enum p2p_err
 ask_one(struct target *t, struct p2p_conn *conn)
@@ -236,11 +245,15 @@ ask_one(struct target *t, struct p2p_conn *conn)
     const struct p2p_ask *ask = t->asking->ask;
     struct p2p_peer_info from = {.id = t->peer->id, .addr = t->addr};
     struct listing listing = {t->asking, &from};
+    const struct p2p_list_visitor visitor = {
+        .file = visit_file,
+        .folder = t->asking->ask->folders ? visit_folder : NULL,
+        .arg = &listing};
     struct p2p_meta meta;
     enum p2p_err err;
 
     if (ask->text != NULL)
-        return p2p_conn_list_all(conn, p2p_now_ms() + LIST_MS, visit_file, &listing);
+        return p2p_conn_list_all(conn, p2p_now_ms() + LIST_MS, &visitor);
     err = ask->root != NULL ? p2p_conn_meta_by_root(conn, ask->root, &meta)
                             : p2p_conn_meta_by_name(conn, ask->name, &meta);
     if (err == P2P_OK)

@@ -269,8 +269,27 @@ p2p_conn_sha256(struct p2p_conn *conn, const struct p2p_digest *root,
     return err;
 }
 
+/* An empty folder has a name that ends in '/', no size and the root of an empty file.
+ * Its name without the '/' is checked like a file's. */
+static bool
+take_folder(const struct p2p_list_entry *entry, char name[P2P_NAME_MAX + 1])
+{
+    const struct p2p_digest none = {0};
+    struct p2p_text text = entry->name;
+
+    if (text.len < 2 || text.len > P2P_NAME_MAX || text.at[text.len - 1] != '/' ||
+        entry->size != 0 || memcmp(&entry->root, &none, sizeof(none)) != 0)
+        return false;
+    text.len--;
+    if (take_name(&text, name) != P2P_OK)
+        return false;
+    name[text.len] = '/';
+    name[text.len + 1] = '\0';
+    return true;
+}
+
 static enum p2p_err
-visit_entries(struct p2p_msg_list *list, p2p_list_visit *visit, void *arg)
+visit_entries(struct p2p_msg_list *list, const struct p2p_list_visitor *visitor)
 {
     enum p2p_err err = P2P_OK;
 
@@ -278,15 +297,18 @@ visit_entries(struct p2p_msg_list *list, p2p_list_visit *visit, void *arg)
         struct p2p_list_entry entry;
         char name[P2P_NAME_MAX + 1];
         p2p_msg_get_list_entry(&list->entries, &entry);
-        if (entry.size > P2P_FILE_SIZE_MAX || take_name(&entry.name, name) != P2P_OK)
-            continue;
-        err = visit(arg, name, &entry);
+        if (visitor->folder != NULL && take_folder(&entry, name))
+            err = visitor->folder(visitor->arg, name);
+        else if (entry.size <= P2P_FILE_SIZE_MAX &&
+                 take_name(&entry.name, name) == P2P_OK)
+            err = visitor->file(visitor->arg, name, &entry);
     }
     return err;
 }
 
 enum p2p_err
-p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *arg)
+p2p_conn_list(struct p2p_conn *conn, char *cursor,
+              const struct p2p_list_visitor *visitor)
 {
     struct p2p_msg question = {.type = P2P_MSG_LIST_GET}, answer;
     enum p2p_err err;
@@ -308,18 +330,18 @@ p2p_conn_list(struct p2p_conn *conn, char *cursor, p2p_list_visit *visit, void *
         return P2P_ERR_PROTOCOL;
     memcpy(cursor, answer.list.next.at, answer.list.next.len);
     cursor[answer.list.next.len] = '\0';
-    return visit_entries(&answer.list, visit, arg);
+    return visit_entries(&answer.list, visitor);
 }
 
 enum p2p_err
-p2p_conn_list_all(struct p2p_conn *conn, uint64_t deadline_ms, p2p_list_visit *visit,
-                  void *arg)
+p2p_conn_list_all(struct p2p_conn *conn, uint64_t deadline_ms,
+                  const struct p2p_list_visitor *visitor)
 {
     char cursor[P2P_NAME_MAX + 1] = "";
     enum p2p_err err;
 
     do
-        err = p2p_now_ms() < deadline_ms ? p2p_conn_list(conn, cursor, visit, arg)
+        err = p2p_now_ms() < deadline_ms ? p2p_conn_list(conn, cursor, visitor)
                                          : P2P_ERR_TIMEOUT;
     while (err == P2P_OK && cursor[0] != '\0');
     return err;

@@ -11,6 +11,13 @@
 #include "core/share/item.h"
 #include "p2p/lock.h"
 
+/* Names in order. */
+struct p2p_names {
+    char *text; /* all of them, each with its NUL; owned */
+    const char **at;
+    size_t count;
+};
+
 P2P_RWLOCK_KIND(p2p_catalogue_lock);
 struct p2p_catalogue {
     struct p2p_catalogue_lock lock;
@@ -24,6 +31,8 @@ struct p2p_catalogue {
     struct p2p_item **sorted P2P_GUARDED_BY(p2p_catalogue_lock);
     size_t sorted_count P2P_GUARDED_BY(p2p_catalogue_lock);
     struct p2p_share_totals totals P2P_GUARDED_BY(p2p_catalogue_lock);
+    /* The empty folders; the names end in '/'. */
+    struct p2p_names folders P2P_GUARDED_BY(p2p_catalogue_lock);
     /* The loop's own. */
     struct p2p_item **fresh; /* will be sorted in at the next commit */
     size_t fresh_count, fresh_cap;
@@ -92,6 +101,9 @@ void p2p_catalogue_each(struct p2p_catalogue *catalogue,
 /* The remaining work for this item, for the totals. */
 void p2p_catalogue_owe(struct p2p_catalogue *catalogue, struct p2p_item *item,
                        bool owed) P2P_EXCLUDES(p2p_catalogue_lock);
+/* Replaces the list of empty folders. Takes `names` and clears it. */
+void p2p_catalogue_set_folders(struct p2p_catalogue *catalogue, struct p2p_names *names)
+    P2P_EXCLUDES(p2p_catalogue_lock);
 /* Makes the changes visible in lists. True if there were any. */
 bool p2p_catalogue_commit(struct p2p_catalogue *catalogue)
     P2P_EXCLUDES(p2p_catalogue_lock);

@@ -199,20 +199,66 @@ place_after(const struct p2p_catalogue *catalogue, const char *after)
     return low;
 }
 
-enum p2p_err
-p2p_share_list(struct p2p_share *s, const char *after, struct p2p_share_entry *out,
-               size_t max, size_t *count)
+/* The first empty folder with a name after `after`. */
+static size_t
+folder_after(const struct p2p_names *folders, const char *after)
+{
+    size_t low = 0, high = folders->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(folders->at[middle], after) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void
+fill_folder(const char *name, struct p2p_share_entry *out)
+{
+    memset(out, 0, sizeof(*out));
+    strcpy(out->name, name); /* P2P_NAME_MAX at most, as for files */
+}
+
+static enum p2p_err
+list(struct p2p_share *s, const char *after, bool with_folders,
+     struct p2p_share_entry *out, size_t max, size_t *count)
 {
     *count = 0;
     if (p2p_share_is_away(s))
         return P2P_OK;
     p2p_read_lock(&s->catalogue.lock);
-    for (size_t i = place_after(&s->catalogue, after);
-         i < s->catalogue.sorted_count && *count < max; i++)
-        if (s->catalogue.sorted[i]->state == P2P_ITEM_READY)
-            fill_entry(s->catalogue.sorted[i], &out[(*count)++]);
+    const struct p2p_names *folders = &s->catalogue.folders;
+    size_t i = place_after(&s->catalogue, after);
+    size_t k = with_folders ? folder_after(folders, after) : folders->count;
+    for (; i < s->catalogue.sorted_count && *count < max; i++) {
+        const struct p2p_item *item = s->catalogue.sorted[i];
+        while (k < folders->count && *count < max &&
+               strcmp(folders->at[k], item->name) < 0)
+            fill_folder(folders->at[k++], &out[(*count)++]);
+        if (item->state == P2P_ITEM_READY && *count < max)
+            fill_entry(item, &out[(*count)++]);
+    }
+    while (k < folders->count && *count < max)
+        fill_folder(folders->at[k++], &out[(*count)++]);
     p2p_rw_unlock(&s->catalogue.lock);
     return P2P_OK;
+}
+
+enum p2p_err
+p2p_share_list(struct p2p_share *s, const char *after, struct p2p_share_entry *out,
+               size_t max, size_t *count)
+{
+    return list(s, after, false, out, max, count);
+}
+
+enum p2p_err
+p2p_share_list_all(struct p2p_share *s, const char *after, struct p2p_share_entry *out,
+                   size_t max, size_t *count)
+{
+    return list(s, after, true, out, max, count);
 }
 
 void

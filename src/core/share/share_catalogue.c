@@ -75,6 +75,8 @@ p2p_catalogue_clear(struct p2p_catalogue *catalogue)
     free(catalogue->sorted);
     free(catalogue->by_root);
     free(catalogue->by_inode);
+    free(catalogue->folders.text);
+    free(catalogue->folders.at);
     p2p_rwlock_clear(&catalogue->lock);
 }
 
@@ -569,4 +571,18 @@ p2p_catalogue_commit(struct p2p_catalogue *catalogue)
     }
     bury(catalogue);
     return false;
+}
+
+void
+p2p_catalogue_set_folders(struct p2p_catalogue *catalogue, struct p2p_names *names)
+{
+    struct p2p_names old;
+
+    p2p_write_lock(&catalogue->lock);
+    old = catalogue->folders;
+    catalogue->folders = *names;
+    p2p_rw_unlock(&catalogue->lock);
+    *names = (struct p2p_names){0};
+    free(old.text);
+    free(old.at);
 }

@@ -115,6 +115,9 @@ read_changes(struct p2p_share *s, struct p2p_index_status *status)
                          &s->follower.last_change);
     if (!err)
         err = p2p_index_get_emptied(p2p_share_own_index(s), &missing_files);
+    if (!err)
+        err = p2p_folders_load(p2p_share_own_index(s), &s->catalogue,
+                               &s->follower.folders_version);
     if (err)
         return err;
     if (is_anew)

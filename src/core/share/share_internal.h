@@ -5,6 +5,7 @@
  *     share.c            open, close, and the questions from outside
  *     share_loop.c       the share's own thread: owner or follower of the index
  *     share_scan.c       the owner's work: compare the disk with the catalogue
+ *     share_folders.c    empty folders
  *     share_missing.c    files that are gone, until it is clear that they were deleted
  *     share_record.c     what is remembered outside of the folder
  *     share_pipeline.c   items on their way to the hasher, and their results
@@ -27,6 +28,7 @@
 #include <stdatomic.h>
 
 #include "core/share/catalogue.h"
+#include "core/share/folders.h"
 #include "core/share/hasher.h"
 #include "core/share/index.h"
 #include "core/share/problems.h"
@@ -85,7 +87,8 @@ struct p2p_share_owner {
     struct p2p_hasher *hasher;
     struct p2p_progress *progress;
     struct p2p_problems *problems;
-    bool has_new_problems; /* since they were stored */
+    struct p2p_folders *folders; /* the empty ones */
+    bool has_new_problems;       /* since they were stored */
     struct p2p_item *dirty;
     struct p2p_pipeline trees, flats;
     struct p2p_pipeline checks; /* files that are hashed again and stay shared; with the
@@ -108,7 +111,7 @@ struct p2p_share_owner {
 
 /* A follower reads the index that the owner writes. */
 struct p2p_share_follower {
-    int64_t epoch, last_change;
+    int64_t epoch, last_change, folders_version;
     ino_t index_inode;
     bool is_stale;
     bool has_removed; /* a file, and not only because it is missing */
@@ -228,6 +231,8 @@ void p2p_pipeline_forget(struct p2p_share *share, struct p2p_item *item);
 void p2p_pipeline_set_missing(struct p2p_share *share, struct p2p_item *item,
                               bool is_missing);
 void p2p_pipeline_set_emptied(struct p2p_share *share, uint64_t files);
+/* Shows the empty folders to readers and writes them to the index. */
+void p2p_pipeline_store_folders(struct p2p_share *share);
 /* Writes the list of what is not shared to the index. */
 void p2p_pipeline_store_problems(struct p2p_share *share);
 void p2p_pipeline_commit(struct p2p_share *share);

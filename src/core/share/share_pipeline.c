@@ -359,6 +359,19 @@ p2p_pipeline_store_problems(struct p2p_share *s)
         p2p_pipeline_warn(s, err);
 }
 
+void
+p2p_pipeline_store_folders(struct p2p_share *s)
+{
+    enum p2p_err err = p2p_folders_show(s->owner.folders, &s->catalogue);
+
+    if (!err)
+        err = begin(s);
+    if (!err)
+        err = p2p_folders_store(s->owner.folders, p2p_share_own_index(s));
+    if (err)
+        p2p_pipeline_warn(s, err);
+}
+
 /* ---- Hashing ---- */
 
 void

@@ -298,6 +298,18 @@ see_folder(void *arg, const char *name, int fd)
 }
 
 static void
+see_empty(void *arg, const char *name)
+{
+    struct p2p_share *s = arg;
+    enum p2p_err err = p2p_folders_add(s->owner.folders, name, s->scan);
+
+    if (err == P2P_ERR_NAME)
+        p2p_problems_add(s->owner.problems, name, "its path is too long");
+    else if (err)
+        p2p_problems_add(s->owner.problems, name, "there are too many empty folders");
+}
+
+static void
 see_left_out(void *arg, const char *folder, const char *leaf, const char *reason)
 {
     struct p2p_share *s = arg;
@@ -313,6 +325,7 @@ walk(struct p2p_share *s, const char *folder)
     bool is_all = folder[0] == '\0';
     const struct p2p_walk how = {.file = see_file,
                                  .folder = see_folder,
+                                 .empty = see_empty,
                                  .left_out = is_all ? see_left_out : NULL,
                                  .arg = s};
     uint64_t now = p2p_now_ms();
@@ -327,6 +340,7 @@ walk(struct p2p_share *s, const char *folder)
         rescan_soon(s); /* only scans of everything update the list of problems */
     if (!err && is_all) {
         p2p_share_lose_unseen(s, p2p_missing_add);
+        p2p_folders_lose_unseen(s->owner.folders, s->scan);
         s->owner.is_scanned = true;
         if (skipped != s->owner.skipped)
             p2p_log_info("some files are not shared; `p2p share ls --problems` lists "
@@ -405,8 +419,13 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
         rescan_soon(s);
         return;
     }
-    if (event == P2P_WATCH_FOLDER) {
-        walk(s, name);
+    if (event != P2P_WATCH_WRITING && event != P2P_WATCH_WRITTEN &&
+        !p2p_folders_doubt_above(s->owner.folders, name))
+        rescan_soon(s);
+    if (event == P2P_WATCH_FOLDER || event == P2P_WATCH_FOLDER_GONE) {
+        p2p_folders_remove(s->owner.folders, name);
+        if (event == P2P_WATCH_FOLDER)
+            walk(s, name);
         return;
     }
     item = p2p_catalogue_get(&s->catalogue, name);
@@ -462,6 +481,8 @@ commit(struct p2p_share *s, uint64_t now)
         return;
     if (s->owner.has_new_problems && s->owner.is_scanned)
         p2p_pipeline_store_problems(s);
+    if (s->owner.is_scanned && p2p_folders_take_changed(s->owner.folders))
+        p2p_pipeline_store_folders(s);
     p2p_pipeline_commit(s);
     if (p2p_catalogue_commit(&s->catalogue) && s->callback_due_ms == 0)
         s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
@@ -524,6 +545,7 @@ p2p_scan_round(struct p2p_share *s, uint64_t *due_ms)
     bool hurry = atomic_exchange(&s->mail.hurry, false);
 
     p2p_watch_read(&s->watch, on_event, s);
+    p2p_folders_examine(s->owner.folders, s->root, s->scan);
     heed_readers(s);
     if (s->owner.is_lost || now >= s->owner.next_scan_ms ||
         (hurry && s->watch.is_incomplete))
@@ -589,6 +611,8 @@ p2p_scan_start(struct p2p_share *s)
     if (err)
         p2p_pipeline_warn(s, err);
     err = p2p_problems_new(&s->owner.problems);
+    if (!err)
+        err = p2p_folders_new(&s->owner.folders);
     if (err)
         return err;
     p2p_watch_open(&s->watch);
@@ -617,4 +641,6 @@ p2p_scan_stop(struct p2p_share *s)
     s->owner.progress = NULL;
     p2p_problems_free(s->owner.problems);
     s->owner.problems = NULL;
+    p2p_folders_free(s->owner.folders);
+    s->owner.folders = NULL;
 }

@@ -94,6 +94,8 @@ deliver_folder(const struct inotify_event *event, const char *name,
         visit(arg, P2P_WATCH_FOLDER, name);
     else if (event->mask & IN_MOVED_FROM) /* its watches report old names from now on */
         visit(arg, P2P_WATCH_LOST, "");
+    else if (event->mask & IN_DELETE)
+        visit(arg, P2P_WATCH_FOLDER_GONE, name);
 }
 
 static enum p2p_watch_event

@@ -24,6 +24,7 @@ enum p2p_watch_event {
     P2P_WATCH_WRITTEN, /* a file was closed by someone who could write to it */
     P2P_WATCH_TOUCHED, /* a name appeared, disappeared or changed its inode; no write */
     P2P_WATCH_FOLDER,  /* a folder appeared, or its permissions changed */
+    P2P_WATCH_FOLDER_GONE, /* a folder was removed */
     P2P_WATCH_LEFT_OUT, /* something with an invalid name appeared or disappeared (name
                          * "") */
     P2P_WATCH_OVERFLOW, /* events were lost: also of writes (name "") */

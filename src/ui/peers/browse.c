@@ -20,7 +20,7 @@ struct browse {
     size_t limit;
     char cursor[P2P_NAME_MAX + 1]; /* the peer's cursor: the last name that was shown,
                                       or the one that the peer gave */
-    struct http_json_out files;
+    struct http_json_out files, folders;
     size_t count;
     enum p2p_err err;
 };
@@ -40,12 +40,24 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
     return P2P_OK;
 }
 
+static enum p2p_err
+add_folder(void *arg, const char *name)
+{
+    struct browse *b = arg;
+
+    http_json_put_string(&b->folders, NULL, name);
+    b->count++;
+    return P2P_OK;
+}
+
 /* Reads whole pages of the peer until there are `limit` names, because its cursors are
  * only valid at the ends of its pages. */
 static void
 work(struct ui_app *app, void *arg)
 {
     struct browse *b = arg;
+    const struct p2p_list_visitor visitor = {
+        .file = add_file, .folder = add_folder, .arg = b};
     struct p2p_conn *conn = NULL;
     struct p2p_addr addr;
     uint64_t enough_ms;
@@ -58,7 +70,7 @@ work(struct ui_app *app, void *arg)
     /* A limit, because a peer could send endless pages of names that are not shown. */
     enough_ms = p2p_now_ms() + PATIENCE_MS;
     do
-        b->err = p2p_conn_list(conn, b->cursor, add_file, b);
+        b->err = p2p_conn_list(conn, b->cursor, &visitor);
     while (b->err == P2P_OK && b->cursor[0] != '\0' && b->count < b->limit &&
            p2p_now_ms() < enough_ms);
     p2p_conn_close(conn);
@@ -82,8 +94,8 @@ answer(struct http_request *req, struct ui_app *app, void *arg)
 {
     struct browse *b = arg;
     struct http_json_out o;
-    size_t len;
-    char *text;
+    size_t len, folders_len;
+    char *text, *folders;
 
     (void)app;
     if (b->err != P2P_OK) {
@@ -91,16 +103,21 @@ answer(struct http_request *req, struct ui_app *app, void *arg)
         return;
     }
     http_json_end(&b->files, ']');
-    if ((text = http_json_take(&b->files, &len)) == NULL) {
+    http_json_end(&b->folders, ']');
+    text = http_json_take(&b->files, &len);
+    folders = http_json_take(&b->folders, &folders_len);
+    if (text != NULL && folders != NULL) {
+        ui_json_begin(&o, len + folders_len + 256);
+        ui_json_id(&o, &b->id);
+        http_json_put_json(&o, "files", text, len);
+        http_json_put_json(&o, "empty_folders", folders, folders_len);
+        ui_json_text(&o, "next", b->cursor);
+        ui_json_reply(&o, req, 200);
+    } else {
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
-        return;
     }
-    ui_json_begin(&o, len + 256);
-    ui_json_id(&o, &b->id);
-    http_json_put_json(&o, "files", text, len);
-    ui_json_text(&o, "next", b->cursor);
-    ui_json_reply(&o, req, 200);
     free(text);
+    free(folders);
 }
 
 static void
@@ -108,8 +125,10 @@ release(void *arg)
 {
     struct browse *b = arg;
 
-    if (b != NULL)
+    if (b != NULL) {
         http_json_clear(&b->files);
+        http_json_clear(&b->folders);
+    }
     free(b);
 }
 
@@ -142,6 +161,8 @@ ui_api_peer_files(struct http_request *req, void *arg)
                cursor ? strlen(cursor) + 1 : 1);
         http_json_init(&b->files, 4096);
         http_json_begin(&b->files, NULL, '[');
+        http_json_init(&b->folders, 256);
+        http_json_begin(&b->folders, NULL, '[');
     }
     ui_job_begin(app->jobs, req, &kind, b);
 }

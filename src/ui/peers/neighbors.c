@@ -175,8 +175,9 @@ add_name(void *arg, const char *name, const struct p2p_list_entry *entry)
 static enum p2p_err
 list_names(struct p2p_conn *conn, struct names *n)
 {
+    const struct p2p_list_visitor visitor = {.file = add_name, .arg = n};
     enum p2p_err err =
-        p2p_conn_list_all(conn, p2p_now_ms() + LIST_PATIENCE_MS, add_name, n);
+        p2p_conn_list_all(conn, p2p_now_ms() + LIST_PATIENCE_MS, &visitor);
 
     return err == P2P_ERR_TOO_LARGE || err == P2P_ERR_TIMEOUT ? P2P_OK : err;
 }

@@ -307,7 +307,8 @@ find_folder(struct ui_app *app, struct ui_request *r, enum p2p_err *asked)
     *asked = p2p_discovery_search(app->discovery, r->filename, P2P_SEARCH_PREFIX,
                                   CONTENTS_MAX, &results);
     ui_peers_add_neighbor_results(app, &filter, CONTENTS_MAX, &results);
-    err = ask_known(app, &(struct p2p_ask){.text = r->filename}, &results);
+    err = ask_known(app, &(struct p2p_ask){.text = r->filename, .folders = true},
+                    &results);
     if (err == P2P_OK)
         err = p2p_contents_of_folder(app->identity, &results, r->filename, &r->contents,
                                      &disputed);

@@ -130,13 +130,14 @@ class Client:
     def list_page(self, cursor=b""):
         return self.ask(msg.List, msg.ListRequest(self.new_req(), cursor))
 
-    def list_all(self):
+    def list_all(self, folders=False):
+        """folders: also the empty ones."""
         entries, cursor, pages = [], b"", 0
         while pages == 0 or cursor:
             page = self.list_page(cursor)
             entries, cursor, pages = entries + page.entries, page.next_cursor, pages + 1
             assert pages < 10000
-        return entries
+        return [e for e in entries if folders or not e.name.endswith(b"/")]
 
     def hash(self, root):
         return self.ask(msg.Hash, msg.HashRequest(self.new_req(), root)).sha256

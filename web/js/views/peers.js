@@ -34,9 +34,9 @@ async function browse(peer) {
 			next = data.next;
 			more.hidden = !next;
 			list.append(
-				...data.files.map((f) =>
-					item(fileIcon(f.name),
-						grow(fileName(f.name), metaText(bytes(f.size))),
+				...[...data.files, ...data.empty_folders.map((name) => ({ name }))].map((f) =>
+					item(f.root ? fileIcon(f.name) : icon('folder'),
+						grow(fileName(f.name), metaText(f.root ? bytes(f.size) : '')),
 						button(`${t('get')}: ${visible(f.name)}`, {
 							icon: 'download',
 							bare: true,
