@@ -79,7 +79,11 @@ HTTP      := $(B)/libp2phttp.a
 TESTS     := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 TEST_BIN  := $(addprefix $(B)/tests/,$(TESTS))
 
-all: $(addprefix $(BIN)/,$(PROGRAMS)) $(SHARED)
+# The dashboard's texts, compressed once: p2p-ui sends these copies to browsers.
+PACKED := $(addsuffix .gz,$(wildcard $(foreach at,web/* web/*/* web/*/*/*, \
+        $(foreach kind,html css js json svg webmanifest,$(at).$(kind)))))
+
+all: $(addprefix $(BIN)/,$(PROGRAMS)) $(SHARED) $(PACKED)
 ifneq ($(strip $(MISSING)),)
 	@echo "  note  built without: $(foreach o,$(MISSING),$(firstword $(subst :, ,$(o))))"
 endif
@@ -88,6 +92,10 @@ $(B)/%.o: %.c
 	@mkdir -p $(@D)
 	$(call say,CC,$<)
 	$(Q)$(CC) $(ALL_CFLAGS) $(PIC) -c -o $@ $<
+
+$(PACKED): %.gz: %
+	$(call say,GZIP,$<)
+	$(Q)gzip -9nc $< >$@.$$$$ && chmod 644 $@.$$$$ && mv -f $@.$$$$ $@
 
 # Tests look into structs on one thread, without their locks.
 $(B)/tests/%.o: ALL_CFLAGS += -Wno-thread-safety
@@ -186,7 +194,7 @@ install: all
 	    "$(SHARE)/man/man1" "$(BASH)" "$(ZSH)" "$(FISH)"
 	install -m 755 $(addprefix $(BIN)/,$(PROGRAMS)) "$(DEST)/bin"
 	find web -type d -exec install -d -m 755 "$(SHARE)/p2p/{}" ';'
-	find web -type f -exec install -m 644 "{}" "$(SHARE)/p2p/{}" ';'
+	find web -type f -exec install -p -m 644 "{}" "$(SHARE)/p2p/{}" ';'
 	install -m 644 $(MANUALS) "$(SHARE)/man/man1"
 	install -m 644 completions/p2p.bash "$(BASH)/p2p"
 	install -m 644 completions/_p2p "$(ZSH)"
@@ -231,7 +239,7 @@ dist:
 	@mkdir -p build
 	git archive --prefix=p2p-$(VERSION)/ -o build/p2p-$(VERSION).tar.gz HEAD
 clean:
-	rm -rf build bin
+	rm -rf build bin $(PACKED)
 
 # For editors, clangd and clang-tidy: how each file is compiled.
 compile_commands: export HOW := $(CC) $(subst ",\",$(filter-out -MMD -MP,$(ALL_CFLAGS)))

@@ -71,7 +71,7 @@ enum p2p_err_class {
     X(NOT_ALLOWED,   AUTH,   "not allowed")                               \
     X(DOWNGRADE,     AUTH,   "protocol 1 is refused: protocol 2 has worked with this peer") \
     X(PASSPHRASE,    AUTH,   "wrong or missing passphrase")             \
-    X(MORE,          AGAIN,  "more bytes are needed")                     \
+    X(MORE,          AGAIN,  "the message is incomplete")                     \
     X(BUSY,          AGAIN,  "busy, try again later")                     \
     X(RATE_LIMITED,  AGAIN,  "too many requests, try again later")        \
     /* p2p-ui stores the numbers: new errors go to the end */               \
@@ -80,7 +80,7 @@ enum p2p_err_class {
     X(FILE_TOO_BIG,  LOCAL,  "this file system does not allow files of this size") \
     X(READ_ONLY,     LOCAL,  "the file system is read-only")              \
     X(TARGET_NAME,   LOCAL,  "this file system does not allow this file name") \
-    X(IN_THE_WAY,    LOCAL,  "a file or a link has the name of a folder that is needed") \
+    X(IN_THE_WAY,    LOCAL,  "a file or a link is in the way of a folder") \
     X(OTHER_DISK,    LOCAL,  "another file system is mounted at this folder")
 /* clang-format on */
 

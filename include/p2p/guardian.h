@@ -49,8 +49,8 @@ struct p2p_guardian_settings {
 /* clang-format off */
 #define P2P_GUARDIAN_OPTIONS(base) \
     {"sandbox", P2P_OPT_FLAG, P2P_GUARDIAN_AT(base, sandbox), 0, 0, NULL, "run the serving process in a sandbox"}, \
-    {"user", P2P_OPT_TEXT, P2P_GUARDIAN_AT(base, user), 0, 0, "NAME", "when started as root: serve as this user (default: the owner of the folders)"}, \
-    {"run-as-root", P2P_OPT_FLAG, P2P_GUARDIAN_AT(base, run_as_root), 0, 0, NULL, "when started as root: serve root's own folders, as user root without its privileges"}
+    {"user", P2P_OPT_TEXT, P2P_GUARDIAN_AT(base, user), 0, 0, "NAME", "serve as this user when started as root (default: the owner of the folders)"}, \
+    {"run-as-root", P2P_OPT_FLAG, P2P_GUARDIAN_AT(base, run_as_root), 0, 0, NULL, "when started as root, serve folders that belong to root: as user root, but without its privileges"}
 /* clang-format on */
 
 /* ---- The parent ---- */

@@ -70,7 +70,8 @@ write_snapshot(struct housekeeper *h)
     enum p2p_err err = snapshot_write(h->app->registry, path);
 
     if (err != P2P_OK)
-        p2p_log_error("snapshot file=%s: %s", path, p2p_err_text(err));
+        p2p_log_error("cannot write the snapshot file=%s reason=\"%s\"", path,
+                      p2p_err_text(err));
     h->snapshot_at = UINT64_MAX; /* until something changes */
     h->snapshot_pause_ms = (p2p_now_ms() - start) * 20;
 }

@@ -128,11 +128,13 @@ report_snapshot(const char *path, enum p2p_err err)
     char aside[PATH_MAX];
 
     if (snapshot_set_aside(path, aside, sizeof(aside)))
-        p2p_log_warn("cannot use snapshot file=%s: %s; it was renamed to %s", path,
-                     p2p_err_text(err), aside);
+        p2p_log_warn("cannot use the snapshot, so it was renamed file=%s reason=\"%s\" "
+                     "renamed=%s",
+                     path, p2p_err_text(err), aside);
     else
-        p2p_log_warn("cannot use snapshot file=%s, it will be replaced: %s", path,
-                     p2p_err_text(err));
+        p2p_log_warn(
+            "cannot use the snapshot, so it will be replaced file=%s reason=\"%s\"",
+            path, p2p_err_text(err));
 }
 
 /* From the process that served before this one; the snapshot is not newer. */
@@ -146,9 +148,10 @@ take_over(struct discovery *d)
     if (fd >= 0)
         err = snapshot_take_over(d->app.registry, fd, d->opt.ttl_ms, &count);
     if (err == P2P_OK)
-        p2p_log_info("taken over from the former process: peers=%u", count);
+        p2p_log_info("took over from the previous process peers=%u", count);
     else if (err != P2P_ERR_NOT_FOUND)
-        p2p_log_warn("cannot take over from the former process: %s", p2p_err_text(err));
+        p2p_log_warn("cannot take over from the previous process reason=\"%s\"",
+                     p2p_err_text(err));
     return err == P2P_OK;
 }
 
@@ -162,7 +165,8 @@ hand_over(struct discovery *d)
         return;
     err = snapshot_hand_over(d->app.registry, fd);
     if (err != P2P_OK)
-        p2p_log_warn("cannot hand over to the next process: %s", p2p_err_text(err));
+        p2p_log_warn("cannot hand over to the next process reason=\"%s\"",
+                     p2p_err_text(err));
 }
 
 static void
@@ -176,7 +180,7 @@ load_snapshot(struct discovery *d)
         return;
     err = snapshot_load(d->app.registry, path, d->opt.ttl_ms, &count);
     if (err == P2P_OK)
-        p2p_log_info("snapshot file=%s peers=%u", path, count);
+        p2p_log_info("loaded the snapshot file=%s peers=%u", path, count);
     else if (err != P2P_ERR_NOT_FOUND)
         report_snapshot(path, err);
 }

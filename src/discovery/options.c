@@ -13,7 +13,7 @@ static const struct p2p_option table[] = {
     {"host", P2P_OPT_TEXT, FIELD(host), 0, 0, "ADDRESS", "address to listen on"},
     {"port", P2P_OPT_NUMBER, FIELD(port), 0, 65535, "PORT", "port to listen on; 0: any free port"},
     {"ttl", P2P_OPT_DURATION, FIELD(ttl_ms), 1000, 86400000, "TIME", "remove a peer that has not checked in for this long"},
-    {"store", P2P_OPT_TEXT, FIELD(store), 0, 0, "STORE", "where the list of peers is kept: memory, or a Redis database that several registries share (redis://HOST:PORT/DB or redis+sentinel://HOST:PORT,.../MASTER/DB)"},
+    {"store", P2P_OPT_TEXT, FIELD(store), 0, 0, "STORE", "keep the list of peers here: memory, or a Redis database that several registries share (redis://HOST:PORT/DB or redis+sentinel://HOST:PORT,.../MASTER/DB)"},
     {"snapshot", P2P_OPT_TEXT, FIELD(snapshot), 0, 0, "FILE", "save the list of peers to FILE and load it at the next start"},
     {"require-signed", P2P_OPT_FLAG, FIELD(require_signed), 0, 0, NULL, "refuse unsigned registrations"},
     {"threads", P2P_OPT_NUMBER, FIELD(threads), 0, 64, "N", "threads that answer requests; 0: one per core"},

@@ -151,7 +151,7 @@ body_is_acceptable(struct http_request *req)
     const struct http_route *r = req->route;
 
     if (r->flags & HTTP_MULTIPART) {
-        r->handler(req, req->server->opt.app);
+        http_request_run(req);
         return req->response == NULL && req->upload != NULL;
     }
     if (req->declared == UINT64_MAX || req->declared <= r->max_body)
@@ -334,7 +334,7 @@ finish(struct http_request *req)
     if (req->response == NULL && req->upload != NULL)
         http_upload_finish(req);
     else if (req->response == NULL)
-        req->route->handler(req, req->server->opt.app);
+        http_request_run(req);
     if (req->has_parked)
         return MHD_YES;
     if (req->response == NULL)

@@ -63,6 +63,48 @@ http_range_parse(const char *value, uint64_t size, uint64_t *first, uint64_t *le
 }
 
 static bool
+is_word(const char *at, size_t len, const char *word)
+{
+    return len == strlen(word) && strncasecmp(at, word, len) == 0;
+}
+
+/* The weight of one item of a list, "gzip;q=0.5": true unless it is zero. */
+static bool
+has_weight(const char *params, const char *end)
+{
+    const char *p = params;
+
+    while (p < end && (*p == ';' || *p == ' ' || *p == '\t'))
+        p++;
+    if (end - p < 3 || strncasecmp(p, "q=", 2) != 0)
+        return true;
+    for (p += 2; p < end; p++)
+        if (*p >= '1' && *p <= '9')
+            return true;
+    return false;
+}
+
+bool
+http_accepts_gzip(const char *value)
+{
+    bool any = false;
+    const char *p = value != NULL ? value : "";
+
+    while (*p != '\0') {
+        const char *item = p + strspn(p, ", \t");
+        const char *end = item + strcspn(item, ",");
+        size_t len = strcspn(item, ",; \t");
+
+        if (is_word(item, len, "gzip") || is_word(item, len, "x-gzip"))
+            return has_weight(item + len, end);
+        if (is_word(item, len, "*"))
+            any = has_weight(item + len, end);
+        p = end;
+    }
+    return any;
+}
+
+static bool
 is_token_safe(unsigned char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
@@ -148,6 +190,8 @@ add_headers(struct http_request *req, const struct http_file *f)
     http_set_header(req, "Accept-Ranges", "bytes");
     http_set_header(req, "Content-Type",
                     f->type != NULL ? f->type : "application/octet-stream");
+    if (f->encoding != NULL)
+        http_set_header(req, "Content-Encoding", f->encoding);
     if (f->download_name == NULL)
         return;
     http_disposition(f->download_name, disposition, sizeof(disposition));
@@ -177,9 +221,10 @@ http_reply_file(struct http_request *req, const struct http_file *f)
     if (f->etag != NULL)
         snprintf(tag, sizeof(tag), "%s", f->etag);
     else if (fstat(f->fd, &st) == 0)
-        snprintf(tag, sizeof(tag), "%llx-%llx.%lx", (unsigned long long)st.st_size,
+        snprintf(tag, sizeof(tag), "%llx-%llx.%lx%s%s", (unsigned long long)st.st_size,
                  (unsigned long long)st.st_mtim.tv_sec,
-                 (unsigned long)st.st_mtim.tv_nsec);
+                 (unsigned long)st.st_mtim.tv_nsec, f->encoding != NULL ? "-" : "",
+                 f->encoding != NULL ? f->encoding : "");
     snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
     if (http_not_modified(req, tag))
         goto out;
@@ -252,25 +297,70 @@ open_beneath(int dir_fd, const char *path)
     return (int)syscall(SYS_openat2, dir_fd, path, &how, sizeof(how));
 }
 
+/* Opens a regular file; -1: there is none. */
+static int
+open_page(int dir_fd, const char *path, struct stat *st)
+{
+    int fd = open_beneath(dir_fd, path);
+
+    if (fd < 0 || (fstat(fd, st) == 0 && S_ISREG(st->st_mode)))
+        return fd;
+    close(fd);
+    return -1;
+}
+
+static bool
+is_older(const struct stat *a, const struct stat *b)
+{
+    return a->st_mtim.tv_sec != b->st_mtim.tv_sec
+               ? a->st_mtim.tv_sec < b->st_mtim.tv_sec
+               : a->st_mtim.tv_nsec < b->st_mtim.tv_nsec;
+}
+
+/* The compressed copy of a page, unless the page was changed since; -1: there is
+ * none. */
+static int
+open_packed(int dir_fd, const char *path, const struct stat *page, struct stat *st)
+{
+    char name[1024 + sizeof(".gz")];
+    int fd;
+
+    snprintf(name, sizeof(name), "%s.gz", path);
+    fd = open_page(dir_fd, name, st);
+    if (fd < 0 || !is_older(st, page))
+        return fd;
+    close(fd);
+    return -1;
+}
+
 void
 http_reply_static(struct http_request *req, int dir_fd, const char *path)
 {
     size_t len = strlen(path);
+    struct http_file file = {.fd = -1};
+    struct stat st, packed;
     char full[1024];
-    struct stat st;
-    int fd;
+    int fd = -1;
 
     snprintf(full, sizeof(full), "%s%s", path,
              len == 0 || path[len - 1] == '/' ? "index.html" : "");
-    fd = len < sizeof(full) - 16 ? open_beneath(dir_fd, full) : -1;
-    if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        if (fd >= 0)
-            close(fd);
+    if (len < sizeof(full) - 16)
+        file.fd = open_page(dir_fd, full, &st);
+    if (file.fd < 0) {
         http_fail(req, 404, "not_found", "there is no such page");
         return;
     }
     http_set_header(req, "Cache-Control", "no-cache");
-    http_reply_file(req, &(struct http_file){.fd = fd,
-                                             .size = (uint64_t)st.st_size,
-                                             .type = type_of(full)});
+    http_set_header(req, "Vary", "Accept-Encoding");
+    if (http_accepts_gzip(http_header(req, "Accept-Encoding")))
+        fd = open_packed(dir_fd, full, &st, &packed);
+    if (fd >= 0) {
+        close(file.fd);
+        file.fd = fd;
+        file.encoding = "gzip";
+        st = packed;
+    }
+    file.size = (uint64_t)st.st_size;
+    file.type = type_of(full);
+    http_reply_file(req, &file);
 }

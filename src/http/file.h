@@ -10,8 +10,9 @@
 struct http_file {
     int fd; /* taken in every case */
     uint64_t size;
-    const char *etag; /* without quotes; NULL: from size and mtime of the file */
-    const char *type; /* NULL: application/octet-stream */
+    const char *etag;     /* without quotes; NULL: from size and mtime of the file */
+    const char *encoding; /* how the bytes are compressed: "gzip"; NULL: not at all */
+    const char *type;     /* NULL: application/octet-stream */
     /* If not NULL, the answer has Content-Disposition: attachment with this name
      * (UTF-8), and a Content-Security-Policy that makes the file harmless if a browser
      * shows it anyway. */
@@ -28,7 +29,8 @@ void http_reply_file(struct http_request *req, const struct http_file *file);
 /*
  * Answers with the file `path` (decoded, relative) of this directory. Links are not
  * followed, and names that begin with a dot are not found. "" and "x/" stand for
- * index.html in that folder.
+ * index.html in that folder. A client that accepts gzip gets the compressed copy
+ * `path`.gz, if there is one that is not older than the file.
  */
 void http_reply_static(struct http_request *req, int dir_fd, const char *path);
 
@@ -36,6 +38,9 @@ void http_reply_static(struct http_request *req, int dir_fd, const char *path);
 enum http_range { HTTP_RANGE_NONE, HTTP_RANGE_PART, HTTP_RANGE_BAD };
 enum http_range http_range_parse(const char *value, uint64_t size, uint64_t *first,
                                  uint64_t *len);
+
+/* True if an Accept-Encoding header (NULL: none) allows gzip (RFC 9110, 12.5.3). */
+bool http_accepts_gzip(const char *value);
 
 /* Writes `attachment; filename="..."; filename*=UTF-8''...` (RFC 6266), cut if `out` is
  * too short. */

@@ -52,6 +52,7 @@ struct http_route {
     http_handler *handler;
     size_t max_body;
     unsigned flags;
+    size_t part; /* offset in `app` of what the handler gets */
 };
 
 /* A header of every answer; arrays end with {NULL, NULL}. */

@@ -210,6 +210,7 @@ bool http_route_table_is_valid(const struct http_route *routes);
 /* request.c */
 bool http_request_decode_query(struct http_request *req); /* or answers 400 */
 void http_request_clear(struct http_request *req);
+void http_request_run(struct http_request *req); /* the handler of its route */
 char *http_request_text(struct http_request *req, size_t size); /* room in req->text */
 
 /* guard.c: answers 421 or 403 and returns false. */

@@ -126,7 +126,7 @@ run(struct http_pool *p, struct http_request *req)
     if (p->is_stopping)
         http_fail(req, 503, "stopping", "the server is stopping");
     else
-        req->route->handler(req, req->server->opt.app);
+        http_request_run(req);
     if (!http_is_answered(req))
         http_fail(req, 500, "internal", "internal error: the request was not answered");
     req->charged_bytes = req->answer_bytes;

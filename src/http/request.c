@@ -279,6 +279,15 @@ give_back(struct http_request *req)
 }
 
 void
+http_request_run(struct http_request *req)
+{
+    void *app = req->server->opt.app;
+    size_t part = req->route->part;
+
+    req->route->handler(req, part > 0 ? (char *)app + part : app);
+}
+
+void
 http_request_clear(struct http_request *req)
 {
     give_back(req);

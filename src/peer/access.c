@@ -45,9 +45,9 @@ read_ids(FILE *in, struct p2p_id **ids, size_t *count)
         bool found;
 
         if (parse_line(line, &id, &found) != P2P_OK) {
-            p2p_log_error(
-                "--allow-peers: invalid peer id in line %u (use 64 hex digits)",
-                number);
+            p2p_log_error("invalid peer id in line %u of the file of --allow-peers: "
+                          "use 64 hex digits",
+                          number);
             return P2P_ERR_MALFORMED;
         }
         if (!found)
@@ -135,7 +135,7 @@ access_open(const struct access_options *opt, struct access **out)
     a->opt = *opt;
     p2p_mutex_init(&a->lock);
     if (opt->allow_file != NULL && (err = refresh(a)) != P2P_OK) {
-        p2p_log_error("allow-peers: cannot use the file: %s", p2p_err_text(err));
+        p2p_log_error("cannot use the file of --allow-peers: %s", p2p_err_text(err));
         access_close(a);
         return err;
     }
@@ -169,7 +169,7 @@ is_listed(struct access *a, const struct p2p_id *id)
         return false;
     p2p_lock(&a->lock);
     if (refresh(a) != P2P_OK)
-        p2p_log_error("--allow-peers: cannot read the file, so no peer may download");
+        p2p_log_error("cannot read the file of --allow-peers, so no peer may download");
     for (size_t i = 0; i < a->count && !found; i++)
         found = p2p_id_equal(&a->ids[i], id);
     p2p_unlock(&a->lock);

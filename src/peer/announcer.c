@@ -122,9 +122,9 @@ catalogue_fill(struct catalogue *c, struct p2p_share *share)
             memcpy(after, page[count - 1].name, sizeof(after));
     }
     if (c->count > P2P_REGISTER_FILES_MAX)
-        p2p_log_warn(
-            "the shared folder has more than %d files: the rest is not registered",
-            P2P_REGISTER_FILES_MAX);
+        p2p_log_warn("the shared folder has more than %d files; the others are not "
+                     "registered, so searches do not find them",
+                     P2P_REGISTER_FILES_MAX);
     free(page);
     return err;
 }
@@ -174,8 +174,8 @@ note_registry(struct announcer *a, size_t i, const struct p2p_registry_state *no
                      p2p_err_text(now->last_error), now->detail[0] != '\0' ? ": " : "",
                      now->detail);
     if (registered && now->body_limit_bytes > 0 && !seen->has_limit)
-        p2p_log_warn("registry %s: the proxy in front of the registry accepts about "
-                     "%zu KiB per request at most, so the file list is sent in parts",
+        p2p_log_warn("registry %s: the proxy in front of it accepts at most about %zu "
+                     "KiB per request, so the file list is sent in parts",
                      now->url, now->body_limit_bytes / 1024 + 1);
     seen->has_limit = now->body_limit_bytes > 0;
     seen->is_registered = registered;

@@ -123,7 +123,7 @@ conn_close(struct conn *c, enum p2p_err why)
 
     if (c->state == CONN_CLOSED)
         return;
-    p2p_log_debug("connection closed fd=%d state=%d why=%s", c->fd, (int)c->state,
+    p2p_log_debug("connection closed fd=%d state=%d reason=%s", c->fd, (int)c->state,
                   p2p_err_name(why));
     admission_end(s->admission, &c->ticket, c->ended, p2p_now_ms());
     leave_place(c);

@@ -47,7 +47,7 @@ log_refusal(struct conn *c, enum p2p_err why)
      * it. */
     if (hs != NULL && why == P2P_ERR_NOT_ALLOWED)
         p2p_hex_format(p2p_handshake_peer(hs)->b, sizeof(struct p2p_id), id);
-    p2p_log_warn("handshake refused from=%s%s peer=%s err=%s reason=\"%s\"", address,
+    p2p_log_warn("handshake refused from=%s%s peer=%s error=%s reason=\"%s\"", address,
                  c->source.is_v6 ? "/64" : "", id, p2p_err_name(why),
                  hs != NULL ? p2p_handshake_reason(hs) : "");
 }

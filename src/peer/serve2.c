@@ -89,7 +89,7 @@ log_info(const struct p2p_msg_info *info)
     if (!p2p_log_is_on(P2P_LOG_DEBUG))
         return;
     p2p_log_escape(info->name.at, info->name.len, name, sizeof(name));
-    p2p_log_debug("a client says what it is name=\"%s\" kind=%s", name,
+    p2p_log_debug("a client sent its name and kind name=\"%s\" kind=%s", name,
                   p2p_about_kind_name(p2p_about_kind_of(info->kind)));
 }
 

@@ -69,8 +69,8 @@ get_metrics(struct http_request *req, void *arg)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/health", get_health, 0, 0},
-    {"GET", "/metrics", get_metrics, 0, 0},
+    {"GET", "/health", get_health, 0, 0, 0},
+    {"GET", "/metrics", get_metrics, 0, 0, 0},
     {0},
 };
 

@@ -35,7 +35,7 @@ static enum p2p_err
 fail(enum p2p_err err, const char *what, const char *which)
 {
     if (err != P2P_OK)
-        fprintf(stderr, "p2p-ui: %s %s: %s\n", what, which, p2p_err_text(err));
+        p2p_log_error("%s %s: %s", what, which, p2p_err_text(err));
     return err;
 }
 
@@ -85,7 +85,7 @@ open_identity(struct ui_app *app)
                           &app->identity, why, sizeof(why));
 
     if (err != P2P_OK)
-        fprintf(stderr, "p2p-ui: %s\n", why[0] != '\0' ? why : p2p_err_text(err));
+        p2p_log_error("keys: %s", why[0] != '\0' ? why : p2p_err_text(err));
     if (err != P2P_OK)
         return err;
     err = fail(p2p_owner_token_obtain(app->opt.keys_dir, app->owner_token),
@@ -113,10 +113,8 @@ open_folders(struct ui_app *app)
         return fail(err, "cannot open the downloads folder", app->opt.downloads_dir);
     err = ui_store_open(app->downloads, app->opt.keys_dir, &app->store);
     if (err == P2P_ERR_BUSY) {
-        fprintf(
-            stderr,
-            "p2p-ui: another p2p-ui uses %s; give this one its own --downloads-dir\n",
-            app->opt.downloads_dir);
+        p2p_log_error("another p2p-ui uses %s; give this one its own --downloads-dir",
+                      app->opt.downloads_dir);
         return err;
     }
     if (err != P2P_OK)
@@ -141,8 +139,8 @@ open_pages(struct ui_app *app)
         return fail(P2P_ERR_NOT_FOUND, "there is no index.html in --web-dir",
                     app->opt.web_dir);
     if (app->web_fd < 0)
-        p2p_log_warn("cannot find the dashboard's pages: only the API is served (see "
-                     "--web-dir)");
+        p2p_log_warn("cannot find the dashboard's pages, so only the API is served; "
+                     "name their folder with --web-dir");
     return P2P_OK;
 }
 
@@ -206,14 +204,14 @@ open_server(struct ui_app *app)
 static enum p2p_err
 start_parts(struct ui_app *app)
 {
-    app->events = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
-    app->jobs = ui_jobs_new(app, app->http);
+    app->events.sse = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
+    app->jobs = ui_jobs_new(app->http);
     app->revoker = ui_revoker_new(app);
-    if (app->events == NULL || app->jobs == NULL || app->revoker == NULL ||
+    if (app->events.sse == NULL || app->jobs == NULL || app->revoker == NULL ||
         ui_transfers_start(app->transfers) != P2P_OK ||
         ui_watch_start(app->watch, ui_chores_run, app->chores) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
-    ui_events_open_log(app);
+    ui_events_open_log(&app->events);
     app->is_ready = true;
     /* So that the first answers know whether a registry answers. */
     ui_watch_report(app->watch, UI_NEWS_PEERS);
@@ -267,7 +265,7 @@ ui_app_close(struct ui_app *app)
     p2p_share_close(app->share);
     ui_watch_free(app->watch);
     ui_chores_free(app->chores);
-    http_sse_free(app->events);
+    http_sse_free(app->events.sse);
     ui_peers_free(app->peers);
     ui_trash_free(app->trash);
     ui_listings_free(app->listings);

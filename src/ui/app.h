@@ -22,9 +22,9 @@
 #include "ui/access/pairing.h"
 #include "ui/options.h"
 #include "ui/state/config.h"
+#include "ui/state/events.h"
 #include "ui/transfers/transfers.h"
 
-struct http_sse;
 struct ui_chores;
 struct ui_jobs;
 struct ui_listings;
@@ -62,7 +62,7 @@ struct ui_app {
     struct ui_chores *chores;
 
     struct http_server *http;
-    struct http_sse *events;
+    struct ui_events events;
     struct ui_jobs *jobs;
     struct ui_revoker *revoker;
     _Atomic bool is_ready; /* until this is true, requests are answered with 503 */

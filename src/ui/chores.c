@@ -109,7 +109,7 @@ tell_shared(struct ui_chores *c, const struct ui_listing *is, bool reload)
     http_json_put_bool(&o, "reload", reload);
     http_json_end(&o, '}');
     if (d.count > 0 || reload)
-        ui_event_publish(c->app, "shared", &o);
+        ui_event_publish(&c->app->events, "shared", &o);
     else
         http_json_clear(&o);
 }
@@ -145,21 +145,21 @@ look_at_downloads(struct ui_chores *c)
     http_json_put_u64(&o, "count", is->count);
     http_json_put_u64(&o, "total_size", is->total_size);
     http_json_end(&o, '}');
-    ui_event_publish(c->app, "downloads", &o);
+    ui_event_publish(&c->app->events, "downloads", &o);
     ui_listing_release(is);
 }
 
 static bool
 is_followed(const struct ui_chores *c)
 {
-    return http_sse_count(c->app->events) > 0;
+    return http_sse_count(c->app->events.sse) > 0;
 }
 
 static void
 look_at_peers(struct ui_chores *c)
 {
     if (ui_peers_look(c->app))
-        ui_event_count(c->app, "peers", ui_peers_count(c->app));
+        ui_event_count(&c->app->events, "peers", ui_peers_count(c->app));
     ui_status_publish(c->app);
 }
 

@@ -50,7 +50,7 @@ allow_folder(struct p2p_sandbox_rules *rules, const char *path, unsigned mode,
     if (err == P2P_OK && watched)
         err = p2p_sandbox_watch(rules, path);
     if (err != P2P_OK)
-        fprintf(stderr, "p2p-ui: cannot open %s: %s\n", path, p2p_err_text(err));
+        p2p_log_error("cannot open %s: %s", path, p2p_err_text(err));
     return err;
 }
 

@@ -33,12 +33,14 @@ add_folders(struct http_metrics *m, struct ui_app *app)
 
     if (ui_listing_get(app, UI_SHARED, &l) == P2P_OK) {
         http_metrics_gauge(m, "p2p_ui_shared_files", "Files shared.", l->count);
-        http_metrics_gauge(m, "p2p_ui_shared_bytes", "Their size.", l->total_size);
+        http_metrics_gauge(m, "p2p_ui_shared_bytes", "Their size in bytes.",
+                           l->total_size);
         ui_listing_release(l);
     }
     if (ui_listing_get(app, UI_DOWNLOADS, &l) == P2P_OK) {
-        http_metrics_gauge(m, "p2p_ui_downloads_files", "Files fetched.", l->count);
-        http_metrics_gauge(m, "p2p_ui_downloads_bytes", "Their size.", l->total_size);
+        http_metrics_gauge(m, "p2p_ui_downloads_files", "Downloaded files.", l->count);
+        http_metrics_gauge(m, "p2p_ui_downloads_bytes", "Their size in bytes.",
+                           l->total_size);
         ui_listing_release(l);
     }
 }
@@ -58,7 +60,7 @@ ui_status_handle_metrics(struct http_request *req, void *arg)
     http_metrics_server(&m, app->http);
     http_metrics_gauge(&m, "p2p_ui_event_streams",
                        "Open event streams (dashboard pages).",
-                       http_sse_count(app->events));
+                       http_sse_count(app->events.sse));
     add_transfers(&m, app);
     add_folders(&m, app);
     http_metrics_gauge(&m, "p2p_ui_peers", "Peers known to be online.",

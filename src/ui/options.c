@@ -31,7 +31,7 @@ static const struct p2p_option table[] = {
      "name of this device, shown to others (default: the host name)"},
     {"device-kind", P2P_OPT_TEXT, AT(device_kind), 0, 0, "KIND",
      "kind of this device: laptop, desktop, phone, server, tablet or unknown (default: "
-     "by its chassis)"},
+     "from the hardware)"},
     {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX,
      "N", "connections of one download to each peer at the start"},
     {"timeout", P2P_OPT_DURATION, AT(timeout_ms), 1000, 600000, "TIME",

@@ -16,7 +16,7 @@ ui_api_events(struct http_request *req, void *arg)
 {
     struct ui_app *app = arg;
 
-    http_sse_follow(app->events, req);
+    http_sse_follow(app->events.sse, req);
     ui_watch_report(app->watch, UI_NEWS_OTHER);
 }
 

@@ -17,15 +17,17 @@
 /* ---- GET /api/peers, GET /api/peers/{id} ---- */
 
 static void
-refresh(struct ui_app *app, void *arg)
+refresh(void *context, void *arg)
 {
+    struct ui_app *app = context;
     (void)arg;
     ui_peers_refresh(app);
 }
 
 static void
-answer_list(struct http_request *req, struct ui_app *app, void *arg)
+answer_list(struct http_request *req, void *context, void *arg)
 {
+    struct ui_app *app = context;
     const char *files = http_query(req, "file_list");
     size_t offset, limit;
     struct http_json_out o;
@@ -45,7 +47,7 @@ ui_api_peers(struct http_request *req, void *arg)
     struct ui_app *app = arg;
 
     if (!ui_job_resume(app->jobs, req))
-        ui_job_begin(app->jobs, req, &kind, malloc(1));
+        ui_job_begin(app->jobs, req, &kind, app, malloc(1));
 }
 
 static bool
@@ -74,8 +76,9 @@ reply_peer(struct http_request *req, struct ui_app *app, unsigned status,
 }
 
 static void
-answer_one(struct http_request *req, struct ui_app *app, void *arg)
+answer_one(struct http_request *req, void *context, void *arg)
 {
+    struct ui_app *app = context;
     reply_peer(req, app, 200, arg);
 }
 
@@ -90,7 +93,7 @@ ui_api_peer(struct http_request *req, void *arg)
         return;
     if ((copy = malloc(sizeof(*copy))) != NULL)
         *copy = id;
-    ui_job_begin(app->jobs, req, &kind, copy);
+    ui_job_begin(app->jobs, req, &kind, app, copy);
 }
 
 /* ---- POST /api/peers: by address ---- */
@@ -102,16 +105,18 @@ struct meeting {
 };
 
 static void
-meet(struct ui_app *app, void *arg)
+meet(void *context, void *arg)
 {
+    struct ui_app *app = context;
     struct meeting *m = arg;
 
     m->err = ui_peers_add(app, &m->addr, &m->id);
 }
 
 static void
-answer_met(struct http_request *req, struct ui_app *app, void *arg)
+answer_met(struct http_request *req, void *context, void *arg)
 {
+    struct ui_app *app = context;
     const struct meeting *m = arg;
 
     if (m->err == P2P_OK)
@@ -142,7 +147,7 @@ ui_api_peers_add(struct http_request *req, void *arg)
         ui_fail_value(req, "address", "host:port, [ipv6]:port, or a host alone");
         free(m);
     } else
-        ui_job_begin(app->jobs, req, &kind, m);
+        ui_job_begin(app->jobs, req, &kind, app, m);
 }
 
 /* ---- GET /api/peers/search ---- */
@@ -154,8 +159,9 @@ struct lookup {
 };
 
 static void
-look_up(struct ui_app *app, void *arg)
+look_up(void *context, void *arg)
 {
+    struct ui_app *app = context;
     struct lookup *l = arg;
 
     l->err = p2p_discovery_find(app->discovery, l->name, &l->found);
@@ -196,8 +202,9 @@ put_neighbour(void *arg, const struct ui_peer *peer, const char *name,
 }
 
 static void
-answer_lookup(struct http_request *req, struct ui_app *app, void *arg)
+answer_lookup(struct http_request *req, void *context, void *arg)
 {
+    struct ui_app *app = context;
     struct lookup *l = arg;
     struct http_json_out o;
     struct hits hits = {.o = &o};
@@ -238,7 +245,7 @@ ui_api_peers_search(struct http_request *req, void *arg)
         return;
     if ((l = calloc(1, sizeof(*l))) != NULL)
         memcpy(l->name, name, strlen(name) + 1); /* a checked name fits */
-    ui_job_begin(app->jobs, req, &kind, l);
+    ui_job_begin(app->jobs, req, &kind, app, l);
 }
 
 /* ---- trust, block, forget ---- */

@@ -96,8 +96,9 @@ search_neighbors(struct ui_app *app, struct search *s,
 }
 
 static void
-work(struct ui_app *app, void *arg)
+work(void *context, void *arg)
 {
+    struct ui_app *app = context;
     struct search *s = arg;
     struct ui_file_filter filter = {.part = s->text};
     struct p2p_digest root;
@@ -178,8 +179,9 @@ put_result(struct http_json_out *o, struct ui_app *app,
 }
 
 static void
-answer(struct http_request *req, struct ui_app *app, void *arg)
+answer(struct http_request *req, void *context, void *arg)
 {
+    struct ui_app *app = context;
     const struct search *s = arg;
     struct http_json_out o;
     size_t end = s->offset + s->limit;
@@ -256,5 +258,5 @@ ui_api_search(struct http_request *req, void *arg)
         s->offset = offset < RESULTS_MAX ? offset : RESULTS_MAX;
         s->limit = limit;
     }
-    ui_job_begin(app->jobs, req, &kind, s);
+    ui_job_begin(app->jobs, req, &kind, app, s);
 }

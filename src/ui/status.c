@@ -135,15 +135,17 @@ put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s
 /* ---- GET /api/status ---- */
 
 static void
-work(struct ui_app *app, void *arg)
+work(void *context, void *arg)
 {
+    struct ui_app *app = context;
     ui_peers_refresh(app);
     find_standing(app, arg);
 }
 
 static void
-answer(struct http_request *req, struct ui_app *app, void *arg)
+answer(struct http_request *req, void *context, void *arg)
 {
+    struct ui_app *app = context;
     const char *list = http_query(req, "shared_files");
     struct http_json_out o;
 
@@ -161,7 +163,7 @@ ui_status_handle(struct http_request *req, void *arg)
     struct ui_app *app = arg;
 
     if (!ui_job_resume(app->jobs, req))
-        ui_job_begin(app->jobs, req, &kind, calloc(1, sizeof(struct standing)));
+        ui_job_begin(app->jobs, req, &kind, app, calloc(1, sizeof(struct standing)));
 }
 
 /* One event for all pages, so it has no `caller`, which differs for each. */
@@ -174,7 +176,7 @@ ui_status_publish(struct ui_app *app)
     find_standing(app, &s);
     put_status(&o, app, &s, false, NULL);
     http_json_end(&o, '}');
-    ui_event_publish(app, "status", &o);
+    ui_event_publish(&app->events, "status", &o);
 }
 
 void
@@ -251,8 +253,9 @@ explain(struct ui_app *app, struct registration *r)
 }
 
 static void
-register_now(struct ui_app *app, void *arg)
+register_now(void *context, void *arg)
 {
+    struct ui_app *app = context;
     struct registration *r = arg;
     const struct ui_listing *l;
 
@@ -265,8 +268,9 @@ register_now(struct ui_app *app, void *arg)
 }
 
 static void
-answer_registered(struct http_request *req, struct ui_app *app, void *arg)
+answer_registered(struct http_request *req, void *context, void *arg)
 {
+    struct ui_app *app = context;
     const struct registration *r = arg;
     char id[UI_SHORT_ID_LEN + 1];
     struct http_json_out o;
@@ -302,5 +306,5 @@ ui_status_handle_register(struct http_request *req, void *arg)
     }
     if ((r = calloc(1, sizeof(*r))) != NULL)
         r->port = (uint16_t)port;
-    ui_job_begin(app->jobs, req, &kind, r);
+    ui_job_begin(app->jobs, req, &kind, app, r);
 }

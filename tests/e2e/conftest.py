@@ -96,14 +96,14 @@ def is_alive(pid):
 class Program:
     """One running program."""
 
-    def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0, prefix=()):
+    def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0, prefix=(), binaries=BIN):
         """prefix: words of a command that executes the program, as `ip netns exec NAME`."""
         self.name, self.folder = name, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / f"{name}.log"
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [*prefix, BIN / name, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL,
+            [*prefix, binaries / name, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.log, env={**environment(folder), **(env or {})},
         )  # fmt: skip
         self.lines = []

@@ -144,7 +144,7 @@ def test_https_where_there_is_none(suite):
     with Server(page()) as server:
         url = server.url.replace("http:", "https:")
         run = suite.p2p("peers", "--no-mdns", "--discovery", url)
-        assert run.returncode == 4 and "does not speak HTTPS; use http://" in run.stderr
+        assert run.returncode == 4 and "does not use HTTPS; begin its URL with http://" in run.stderr
 
 
 def test_http_where_https_is_spoken(suite, tmp_path):
@@ -197,7 +197,7 @@ def test_a_long_list_goes_in_parts_through_nginx(suite, tmp_path):
             return sum(p["files_count"] for p in peers) == 6000
 
         wait_until(total, 180, "6,000 files listed")
-        wait_until(lambda: "the proxy in front of the registry accepts" in peer.stderr(), what="the log")
+        wait_until(lambda: "the proxy in front of it accepts" in peer.stderr(), what="the log")
         doctor = suite.p2p("doctor", "--no-mdns", "--discovery", Front.url)
         assert "the server in front of the registry" in doctor.stdout and "accepts at most 1024 KiB" in doctor.stdout
         straight = suite.p2p("doctor", "--no-mdns", "--discovery", registry.url)

@@ -209,7 +209,7 @@ def test_settings_that_nothing_can_serve_with(suite, tmp_path, program, name):
     with a_new_process(running):
         wrong = tmp_path / "file" / "list" if name == "snapshot" else tmp_path / "file"
         settings.reload(**{**settings.values, name: wrong})
-        wait_until(lambda: "the former ones are in use again" in running.stderr(), 30, "the way back")
+        wait_until(lambda: "uses the old ones again" in running.stderr(), 30, "the way back")
     assert str(wrong) in running.stderr(), "the reason"
     assert answers(running)
     with the_same_process(running):
@@ -430,7 +430,7 @@ def test_the_registry_keeps_its_peers(suite, settings, tmp_path, snapshot):
             settings.reload(max_peers=most)
         assert [p["peer_id"] for p in registry.registry.peers()] == [peer.peer_id]
         assert registry.registry.heartbeat(peer.peer_id).status_code == 200
-    assert registry.stderr().count("taken over from the former process: peers=1") == 2
+    assert registry.stderr().count("took over from the previous process peers=1") == 2
 
 
 def test_the_registry_uses_another_snapshot(suite, settings, tmp_path):

@@ -24,7 +24,7 @@ _Atomic uint64_t last_serial, last_ended;
 _Atomic int n_ended;
 
 static struct http_prepared *prepared;
-static int pages_fd = -1;
+int pages_fd = -1;
 static char pages_dir[] = "/tmp/p2p-test-http-XXXXXX";
 
 /* ---- the program under test ---- */
@@ -167,17 +167,17 @@ on_request_end(uint64_t serial, void *app)
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/ready", get_prepared, 0, 0},
-    {"GET", "/item/{name}", get_item, 0, 0},
-    {"GET", "/tree/{name*}", get_item, 0, 0},
-    {"POST", "/json", post_json, 1000, 0},
-    {"PUT", "/json", post_json, 1000, 0},
-    {"GET", "/version", get_version, 0, 0},
-    {"GET", "/events", get_events, 0, 0},
-    {"GET", "/pages/{path*}", get_page, 0, 0},
-    {"GET", "/long", get_long, 0, 0},
-    {"GET", "/nothing", get_nothing, 0, 0},
-    {"POST", "/upload", post_upload, 0, HTTP_MULTIPART},
+    {"GET", "/ready", get_prepared, 0, 0, 0},
+    {"GET", "/item/{name}", get_item, 0, 0, 0},
+    {"GET", "/tree/{name*}", get_item, 0, 0, 0},
+    {"POST", "/json", post_json, 1000, 0, 0},
+    {"PUT", "/json", post_json, 1000, 0, 0},
+    {"GET", "/version", get_version, 0, 0, 0},
+    {"GET", "/events", get_events, 0, 0, 0},
+    {"GET", "/pages/{path*}", get_page, 0, 0, 0},
+    {"GET", "/long", get_long, 0, 0, 0},
+    {"GET", "/nothing", get_nothing, 0, 0, 0},
+    {"POST", "/upload", post_upload, 0, HTTP_MULTIPART, 0},
     {0},
 };
 
@@ -210,6 +210,13 @@ start_http(void **state)
         return -1;
     fputs("0123456789", f);
     fclose(f);
+    for (int i = 0; i < 2; i++) { /* a page, and its copy that nobody unpacks here */
+        snprintf(path, sizeof(path), "%s/page.js%s", pages_dir, i == 0 ? "" : ".gz");
+        if ((f = fopen(path, "w")) == NULL)
+            return -1;
+        fputs(i == 0 ? "plain text" : "packed", f);
+        fclose(f);
+    }
     snprintf(path, sizeof(path), "%s/link.html", pages_dir);
     if (symlink("/etc/passwd", path) != 0)
         return -1;
@@ -243,6 +250,10 @@ stop_http(void **state)
     close(pages_fd);
     snprintf(path, sizeof(path), "%s/index.html", pages_dir);
     unlink(path);
+    for (int i = 0; i < 2; i++) {
+        snprintf(path, sizeof(path), "%s/page.js%s", pages_dir, i == 0 ? "" : ".gz");
+        unlink(path);
+    }
     snprintf(path, sizeof(path), "%s/link.html", pages_dir);
     unlink(path);
     rmdir(pages_dir);

@@ -327,6 +327,28 @@ parses_ranges(void **state)
 }
 
 static void
+knows_who_accepts_gzip(void **state)
+{
+    static const char *const yes[] = {
+        "gzip",      "GZIP",         "deflate, gzip",     "x-gzip",
+        "gzip;q=1",  "gzip ; q=0.1", "br;q=0, gzip;q=.5", "*",
+        "*;q=0.001", " gzip ",       "identity;q=0, gzip"};
+    static const char *const no[] = {
+        "",       "identity",        "br",     "gzip;q=0", "gzip;q=0.000",
+        "gzip2",  "agzip",           "*;q=0",  ",,;q=1",   "*, gzip;q=0",
+        "gzi, p", "gzip;Q=0, *;q=1", ";gzip=1"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
+        if (!http_accepts_gzip(yes[i]))
+            fail_msg("refused: %s", yes[i]);
+    for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++)
+        if (http_accepts_gzip(no[i]))
+            fail_msg("accepted: %s", no[i]);
+    assert_false(http_accepts_gzip(NULL));
+}
+
+static void
 names_downloads_harmlessly(void **state)
 {
     char out[300];
@@ -428,6 +450,7 @@ main(void)
         cmocka_unit_test(knows_default_ports),
         cmocka_unit_test(takes_names_of_this_machine),
         cmocka_unit_test(parses_ranges),
+        cmocka_unit_test(knows_who_accepts_gzip),
         cmocka_unit_test(names_downloads_harmlessly),
         cmocka_unit_test(decodes_escapes_once_and_strictly),
         cmocka_unit_test(limits_each_key_by_itself),

@@ -38,7 +38,7 @@ on_end(uint64_t serial, void *app)
     n_ended++;
 }
 
-static const struct http_route routes[] = {{"GET", "/vast", get_vast, 0, 0}, {0}};
+static const struct http_route routes[] = {{"GET", "/vast", get_vast, 0, 0, 0}, {0}};
 
 static struct http_server *
 serve(unsigned timeout_ms, unsigned min_rate)

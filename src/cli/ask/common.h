@@ -37,10 +37,10 @@ struct cli_common {
      0,                                                                                \
      0,                                                                                \
      "NAME",                                                                           \
-     "Name of this device, shown to others (default: the host name)"},                 \
+     "name of this device, shown to others (default: the host name)"},                 \
     {                                                                                  \
         "device-kind", P2P_OPT_TEXT, offsetof(type, common.device_kind), 0, 0, "KIND", \
-            "Kind of this device: laptop, desktop, phone, server, tablet or unknown"   \
+            "kind of this device: laptop, desktop, phone, server, tablet or unknown"   \
     }
 #define CLI_OPTION_JSON(type)                                          \
     {                                                                  \

@@ -46,7 +46,8 @@ take_name(struct config_run *run, const char *text)
         if (p2p_settings_are_known(run->section, run->name, why, sizeof(why)))
             return true;
     } else {
-        snprintf(why, sizeof(why), "the section is too long");
+        snprintf(why, sizeof(why),
+                 "unknown setting: the part before the dot is too long");
     }
     cli_fail(P2P_ERR_USAGE, "%s", why);
     return false;
@@ -73,11 +74,12 @@ change(struct config_run *run, const char *const *values, size_t count)
 
     if (run->home.kind == P2P_HOME_FOLDER)
         return cli_fail(P2P_ERR_USAGE,
-                        "your identity is in the folder keys/ here and known nowhere "
-                        "else; `p2p init --keys-dir keys` comes first");
+                        "p2p.conf does not name the identity in keys/ here yet; run "
+                        "`p2p init --keys-dir keys` first");
     err = p2p_settings_set(run->settings, run->section, run->name, values, count);
     if (err == P2P_ERR_USAGE)
-        return cli_fail(err, "a value is one line of text without space around it");
+        return cli_fail(err, "invalid value: use one line of text that does not begin "
+                             "or end with a space");
     if (err != P2P_OK)
         return cli_fail(err, "%s", p2p_err_text(err));
     return save(run);
@@ -170,8 +172,8 @@ act(struct config_run *run, int argc, char **argv)
                    ? get(run)
                    : change(run, (const char *const *)argv + 3, (size_t)argc - 2);
     }
-    return cli_fail(P2P_ERR_USAGE, "p2p config get NAME, set NAME VALUE, unset NAME, "
-                                   "list or path is needed");
+    return cli_fail(P2P_ERR_USAGE, "missing or unknown command; use p2p config get "
+                                   "NAME, set NAME VALUE, unset NAME, list or path");
 }
 
 int

@@ -131,7 +131,8 @@ check_names(const struct get *get)
         if (opt->protocol == 1)
             return cli_fail(P2P_ERR_USAGE, "a folder needs protocol 2");
         if (opt->output != NULL && strcmp(opt->output, "-") == 0)
-            return cli_fail(P2P_ERR_USAGE, "a folder cannot be written to stdout");
+            return cli_fail(P2P_ERR_USAGE, "a folder cannot be written to standard "
+                                           "output; name a folder with --output-dir");
     }
     if (get->count > 1 && (opt->save_as != NULL || opt->root != NULL))
         return cli_fail(P2P_ERR_USAGE, "%s works with one name only",
@@ -356,7 +357,8 @@ run(struct get *get)
     if (err == P2P_OK) {
         err = get_output_write(&get->output, get->last.stored);
         if (err != P2P_OK)
-            return cli_fail(err, "cannot write to stdout: %s", p2p_err_text(err));
+            return cli_fail(err, "cannot write to standard output: %s",
+                            p2p_err_text(err));
     }
     if (is_final(get->last.state))
         get_print_end(&get->print, &get->last);

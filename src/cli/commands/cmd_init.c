@@ -29,7 +29,7 @@ static const struct p2p_option options[] = {
     {"discovery", P2P_OPT_LIST, AT(discovery), 0, 0, "URL",
      "registry to use, or none; may be repeated"},
     {"keys-dir", P2P_OPT_TEXT, AT(keys_dir), 0, 0, "DIR",
-     "use the key that is in this folder already"},
+     "use the existing key in this folder"},
     {"json", P2P_OPT_FLAG, AT(json), 0, 0, NULL, "write JSON to standard output"},
 };
 static const struct p2p_option_set set = {
@@ -128,11 +128,11 @@ make_absolute(const char *option, const char **path, char out[PATH_MAX], mode_t 
     err = p2p_root_open(named, true, mode, &root);
     p2p_root_close(root);
     if (err != P2P_OK)
-        return cli_fail(err, "--%s: the folder %s cannot be used: %s", option,
-                        cli_text(named, shown), p2p_err_text(err));
+        return cli_fail(err, "cannot use the folder %s (--%s): %s",
+                        cli_text(named, shown), option, p2p_err_text(err));
     if (realpath(named, out) == NULL)
-        return cli_fail(P2P_ERR_SYS, "--%s: the folder %s has no usable path", option,
-                        cli_text(named, shown));
+        return cli_fail(P2P_ERR_SYS, "cannot find the path of the folder %s (--%s)",
+                        cli_text(named, shown), option);
     *path = out;
     return 0;
 }
@@ -189,8 +189,8 @@ write_settings(struct init_run *run)
         err = p2p_settings_set(run->settings, "", "discovery", registries->at,
                                registries->count);
     if (err == P2P_ERR_USAGE)
-        return cli_fail(err, "a name or a path has a line break, or a space at its "
-                             "beginning or end");
+        return cli_fail(err, "invalid value: a name or path may not contain a line "
+                             "break, or begin or end with a space");
     if (err == P2P_OK)
         err = p2p_settings_save(run->settings);
     return err == P2P_OK ? 0
@@ -226,10 +226,10 @@ set_up(struct init_run *run)
     if (isatty(STDIN_FILENO) && isatty(STDERR_FILENO))
         ask_for_missing(run);
     else if (run->opt.keys_dir == NULL && run->home.kind == P2P_HOME_FOLDER)
-        return cli_fail(P2P_ERR_USAGE,
-                        "there is an identity in keys/ here: --keys-dir keys uses it "
-                        "in every folder, --keys-dir with another folder makes a new "
-                        "one");
+        return cli_fail(
+            P2P_ERR_USAGE,
+            "there is an identity in keys/ here: give --keys-dir keys to use it in "
+            "every folder, or --keys-dir with another folder to create a new one");
     status = check(run);
     if (status != 0)
         return status;

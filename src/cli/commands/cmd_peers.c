@@ -219,10 +219,9 @@ change_trust(const struct peers_options *opt, struct p2p_identity *identity, int
         return cli_fail(err, "peer %.16s...: %s", hex, p2p_err_text(err));
     cli_say("peer %.16s... is %s", hex, done[trust ? 0 : forget ? 1 : 2]);
     if (trust && strncasecmp(hex, words[1], 8) != 0)
-        cli_say(
-            "its name is only a claim: compare its id with what `p2p id` shows on that "
-            "device: %s",
-            hex);
+        cli_say("a name proves nothing: compare this id with the one that `p2p id` "
+                "prints on that device: %s",
+                hex);
     return 0;
 }
 

@@ -71,8 +71,7 @@ print_list(const char *name, const struct p2p_contents *contents)
     bool is_folder = name[strlen(name) - 1] == '/';
     char shown[CLI_TEXT];
 
-    cli_say("%zu different %s are called \"%s\", and no peer that you trust shares "
-            "only one of them:",
+    cli_say("%zu different %s are called \"%s\", and it is unclear which one you want:",
             contents->count, is_folder ? "folders" : "files", cli_text(name, shown));
     for (size_t i = 0; i < contents->count && i < SHOWN_MAX; i++) {
         const struct p2p_content *c = &contents->at[i];
@@ -82,7 +81,7 @@ print_list(const char *name, const struct p2p_contents *contents)
                 cli_size(c->size, size), p2p_content_who(c, who));
     }
     if (contents->count > SHOWN_MAX)
-        fprintf(stderr, "      and %zu more: --json shows all of them\n",
+        fprintf(stderr, "      and %zu more; --json lists all of them\n",
                 contents->count - SHOWN_MAX);
 }
 

@@ -24,14 +24,16 @@ open_stdout(struct get_options *opt, struct get_output *output)
                      opt->output_dir);
 
     if (opt->common.json)
-        return cli_fail(P2P_ERR_USAGE, "--output - and --json both write to stdout");
+        return cli_fail(
+            P2P_ERR_USAGE,
+            "--output - cannot be combined with --json: both write to standard output");
     err = p2p_root_open(opt->output_dir, true, 0755, &root);
     p2p_root_close(root);
     if (err == P2P_OK &&
         ((size_t)n >= sizeof(output->folder) || mkdtemp(output->folder) == NULL))
         err = p2p_err_from_errno(errno);
     if (err != P2P_OK)
-        return cli_fail(P2P_ERR_SYS, "no temporary folder can be made in %s: %s",
+        return cli_fail(P2P_ERR_SYS, "cannot create a temporary folder in %s: %s",
                         cli_text(opt->output_dir, shown), p2p_err_text(err));
     output->is_stdout = true;
     opt->output_dir = output->folder;
@@ -46,7 +48,7 @@ open_file(struct get_options *opt, struct get_output *output)
     size_t len = slash == NULL ? 0 : (size_t)(slash - opt->output);
 
     if (len >= sizeof(output->folder))
-        return cli_fail(P2P_ERR_NAME, "--output: the path is too long");
+        return cli_fail(P2P_ERR_NAME, "invalid --output: the path is too long");
     memcpy(output->folder, opt->output, len);
     output->folder[len] = '\0';
     opt->save_as = slash == NULL ? opt->output : slash + 1;
@@ -56,8 +58,8 @@ open_file(struct get_options *opt, struct get_output *output)
         snprintf(output->folder, sizeof(output->folder), "/");
     opt->output_dir = output->folder;
     if (p2p_name_check(opt->save_as, strlen(opt->save_as), true) != P2P_OK)
-        return cli_fail(P2P_ERR_NAME, "--output: its last part cannot be the name of a "
-                                      "download; --output-dir names a folder");
+        return cli_fail(P2P_ERR_NAME, "invalid --output: the path must end in a file "
+                                      "name; --output-dir names a folder");
     return 0;
 }
 
@@ -70,9 +72,11 @@ get_output_open(struct get_options *opt, size_t names, struct get_output *output
     if (opt->output == NULL)
         return 0;
     if (len == 0 || opt->save_as != NULL)
-        return cli_fail(P2P_ERR_USAGE, len == 0
-                                           ? "--output: a path is needed"
-                                           : "--output and --save-as both name a file");
+        return cli_fail(
+            P2P_ERR_USAGE,
+            len == 0
+                ? "missing path for --output"
+                : "--output cannot be combined with --save-as: both name the file");
     if (strcmp(opt->output, "-") == 0)
         return open_stdout(opt, output);
     if (opt->output[len - 1] == '/' ||
@@ -82,8 +86,8 @@ get_output_open(struct get_options *opt, size_t names, struct get_output *output
     }
     if (names > 1)
         return cli_fail(P2P_ERR_USAGE,
-                        "--output names one file, but there are several names to get; "
-                        "a folder ends in /");
+                        "--output names one file, but several names are to be "
+                        "downloaded; end the path in / to name a folder");
     return open_file(opt, output);
 }
 

@@ -36,7 +36,7 @@ checkpoint_main(void *arg)
         /* A failure is ignored here: it happens again when the file is finished, and
          * stops the download then. */
         if (p2p_journal_checkpoint(k->journal) != P2P_OK)
-            p2p_log_warn("download could not be flushed to disk");
+            p2p_log_warn("cannot flush a download to disk");
         p2p_lock(&k->lock);
     }
     p2p_unlock(&k->lock);

@@ -552,13 +552,12 @@ begin_again(struct p2p_download *dl)
     dl->file->restarts++;
     dl->file->data_gone = false;
     p2p_dl_file_close(dl, false);
-    p2p_log_warn(
-        "the data of a download was removed by another program; it begins again");
+    p2p_log_warn("another program removed the data of a download; the download starts "
+                 "again from the beginning");
     p2p_lock(&dl->lock);
-    p2p_dl_set_error(
-        dl, P2P_ERR_NOT_FOUND,
-        "what was downloaded so far was removed from .p2p in the downloads "
-        "folder by another program; the download begins again");
+    p2p_dl_set_error(dl, P2P_ERR_NOT_FOUND,
+                     "another program removed the downloaded data from .p2p in the "
+                     "downloads folder; the download starts again from the beginning");
     p2p_unlock(&dl->lock);
     p2p_dl_report(dl);
 }

@@ -338,7 +338,8 @@ log_failed(const struct folder_file *file, enum p2p_err err)
 {
     char name[256];
 
-    p2p_log_warn("file of a folder failed error=%s name=\"%s\"", p2p_err_name(err),
+    p2p_log_warn("cannot download a file of a folder error=%s name=\"%s\"",
+                 p2p_err_name(err),
                  p2p_log_escape(file->name, strlen(file->name), name, sizeof(name)));
 }
 

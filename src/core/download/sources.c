@@ -53,13 +53,13 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     switch (why) {
     case P2P_ERR_HASH_MISMATCH:
         p2p_dl_set_error(dl, why,
-                         "%s sent data that does not match the file's hash; it is not "
-                         "asked again",
+                         "%s sent data that does not match the file's hash; it will "
+                         "not be asked again",
                          label);
         break;
     case P2P_ERR_PROTOCOL:
     case P2P_ERR_MALFORMED:
-        p2p_dl_set_error(dl, why, "%s broke the protocol; it is not asked again",
+        p2p_dl_set_error(dl, why, "%s broke the protocol; it will not be asked again",
                          label);
         break;
     case P2P_ERR_NOT_FOUND:
@@ -78,7 +78,7 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     case P2P_ERR_WRONG_SIZE:
         p2p_dl_set_error(dl, why,
                          "%s says that the file has %llu bytes, but %llu were "
-                         "announced; it is not downloaded from there",
+                         "announced; it will not be asked again",
                          label, (unsigned long long)s->meta.geometry.size,
                          (unsigned long long)dl->opt.announced_size);
         break;
@@ -87,8 +87,8 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
     case P2P_ERR_NOT_ALLOWED:
         if (dl->opt.protocol == 1) {
             p2p_dl_set_error(dl, why,
-                             "%s has used protocol 2 before, so protocol 1, which "
-                             "proves nothing, is no longer used with it",
+                             "%s has used protocol 2 before, so it is no longer asked "
+                             "with protocol 1, which proves nothing",
                              label);
             break;
         }

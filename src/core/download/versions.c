@@ -47,7 +47,7 @@ p2p_dl_settle_version(struct p2p_download *dl)
         err = p2p_journal_replace(dl->opt.downloads, &dl->file->old_root,
                                   have_common_chunks(dl) ? &dl->file->meta.root : NULL);
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
-        p2p_log_warn("the old version's data could not be removed reason=\"%s\"",
+        p2p_log_warn("cannot remove the data of the old version reason=\"%s\"",
                      p2p_err_text(err));
     free(dl->file->old_layer);
     dl->file->old_layer = NULL;

@@ -202,7 +202,7 @@ on_local_error(struct p2p_download *dl, unsigned source, enum p2p_err err)
     if (dl->swarm.local_error == P2P_OK)
         dl->swarm.local_error = err;
     p2p_unlock(&dl->lock);
-    p2p_log_warn("a connection ended by a local error error=%s source=\"%s\"",
+    p2p_log_warn("a local error ended a connection error=%s source=\"%s\"",
                  p2p_err_name(err), label);
 }
 

@@ -182,8 +182,8 @@ goes_back(struct guardian *g)
     if (g->is_up || g->is_stopping || g->opt->reload == NULL ||
         !p2p_reload_go_back(g->opt->reload))
         return false;
-    p2p_log_error("settings: no process could serve with the new ones; the former ones "
-                  "are in use again");
+    p2p_log_error("settings: the program could not start with the new settings and "
+                  "uses the old ones again");
     describe(g);
     return true;
 }

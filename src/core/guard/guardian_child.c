@@ -69,11 +69,11 @@ static void
 log_sandbox(const struct p2p_sandbox_state *state)
 {
     if (state->landlock_abi > 0 && state->seccomp)
-        p2p_log_info("sandbox=on landlock=%d seccomp=on uid=%u", state->landlock_abi,
-                     (unsigned)geteuid());
+        p2p_log_info("process confined sandbox=on landlock=%d seccomp=on uid=%u",
+                     state->landlock_abi, (unsigned)geteuid());
     else
-        p2p_log_warn("sandbox=partial landlock=%d seccomp=%s uid=%u: this kernel or "
-                     "build supports no more",
+        p2p_log_warn("process partly confined, because this kernel or build supports "
+                     "no more sandbox=partial landlock=%d seccomp=%s uid=%u",
                      state->landlock_abi, state->seccomp ? "on" : "off",
                      (unsigned)geteuid());
 }
@@ -82,9 +82,10 @@ static bool
 wants_sandbox(const struct p2p_guardian_options *opt)
 {
     if (!opt->settings.sandbox)
-        p2p_log_warn("sandbox=off (--no-sandbox)");
+        p2p_log_warn("process not confined sandbox=off reason=\"--no-sandbox\"");
     else if (!p2p_sandbox_is_possible())
-        p2p_log_warn("sandbox=off: this build has sanitizers");
+        p2p_log_warn(
+            "process not confined sandbox=off reason=\"this build has sanitizers\"");
     return opt->settings.sandbox && p2p_sandbox_is_possible();
 }
 
@@ -157,7 +158,8 @@ static void
 reload(const char *live)
 {
     if (settings != NULL && !p2p_reload_take(settings, live))
-        p2p_log_error("settings: some could not be set in the running process");
+        p2p_log_error(
+            "settings: some new values could not be applied to the running process");
     p2p_service_hang_up();
 }
 

@@ -74,7 +74,7 @@ p2p_options_tell_of_folder(const struct p2p_option_parse *parse)
 
     if (parse->is_in_folder && i != SIZE_MAX && parse->sources[i] == P2P_FROM_DEFAULT)
         fprintf(stderr,
-                "%s: uses the identity of this folder, keys/; `p2p init --keys-dir "
-                "keys` makes it yours in every folder\n",
+                "%s: using the identity in keys/ here; to use it in every folder, run "
+                "`p2p init --keys-dir keys`\n",
                 parse->set->program);
 }

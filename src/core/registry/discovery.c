@@ -130,9 +130,10 @@ p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identity)
     enum p2p_err err = p2p_identity_load_seq(identity, &stored);
 
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
-        p2p_log_warn("cannot read the number of the last registration (%s); the "
-                     "registry refuses this device if its clock is behind",
-                     p2p_err_text(err));
+        p2p_log_warn(
+            "cannot read the number of the last registration; if this device's clock "
+            "is behind, the registry will refuse it reason=\"%s\"",
+            p2p_err_text(err));
     p2p_lock(&d->reg_lock);
     d->last_seq = d->stored_seq = stored;
     d->seq_identity = identity;

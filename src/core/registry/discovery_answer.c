@@ -56,12 +56,12 @@ static enum p2p_err
 judge_connection(const struct p2p_http_call *call, char *detail, size_t cap)
 {
     if (call->err == P2P_ERR_TLS && is_plain_http(call->where))
-        snprintf(detail, cap, "it does not speak HTTPS; use http:// in its URL");
+        snprintf(detail, cap, "it does not use HTTPS; begin its URL with http://");
     else if (call->err == P2P_ERR_TLS || call->err == P2P_ERR_AUTH)
         snprintf(detail, cap, "%s", call->where);
     else if (call->err == P2P_ERR_NOT_REGISTRY)
         snprintf(detail, cap,
-                 "it does not speak HTTP; its URL may have to begin with https://");
+                 "it does not use HTTP; its URL may have to begin with https://");
     return call->err;
 }
 

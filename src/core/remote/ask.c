@@ -295,7 +295,7 @@ run_all(struct target *targets, size_t count)
            pthread_create(&targets[started].thread, NULL, run, &targets[started]) == 0)
         started++;
     if (started < count)
-        p2p_log_debug("not all known peers are asked: no threads");
+        p2p_log_debug("cannot start a thread, so some known peers are not asked");
     for (size_t i = 0; i < started; i++)
         pthread_join(targets[i].thread, NULL);
 }

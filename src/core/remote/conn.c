@@ -192,7 +192,7 @@ keep_claim(struct p2p_conn *conn)
     enum p2p_err err = p2p_known_claim(conn->identity, &conn->peer, &conn->about);
 
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
-        p2p_log_warn("a peer's name is not remembered error=%s", p2p_err_name(err));
+        p2p_log_warn("cannot store a peer's name error=%s", p2p_err_name(err));
 }
 
 void

@@ -69,7 +69,7 @@ add(struct p2p_watch *watch, const char *folder, int fd, uint32_t mask)
     if (!watch->is_incomplete)
         p2p_log_warn(
             "cannot watch all folders for changes, so they are scanned at intervals "
-            "instead; raise fs.inotify.max_user_watches error=\"%s\"",
+            "instead; raise fs.inotify.max_user_watches reason=\"%s\"",
             strerror(errno));
     watch->is_incomplete = true;
 }

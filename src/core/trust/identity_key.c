@@ -264,8 +264,8 @@ make_first_key(struct p2p_identity *identity, const struct p2p_key_request *requ
         phrase = obtain_phrase(request);
         if (!phrase.text)
             return refuse(request, P2P_ERR_PASSPHRASE,
-                          "cannot read the passphrase of the new key from the place "
-                          "that the environment names");
+                          "cannot read the passphrase of the new key: check "
+                          "P2P_PASSPHRASE_FILE and P2P_PASSPHRASE_FD");
     }
     err = p2p_rsa_generate(&rsa);
     if (!err)

@@ -10,16 +10,16 @@
 #define CHANGES_WAIT_MAX_S 60
 
 const struct http_route discovery_routes[] = {
-    {"GET", "/heartbeat", get_heartbeat, 0, 0},
-    {"POST", "/register", post_register, P2P_REGISTER_BODY_MAX, 0},
-    {"DELETE", "/register", delete_register, 4096, 0},
-    {"POST", "/register/delta", post_delta, P2P_REGISTER_BODY_MAX, 0},
-    {"GET", "/peers", get_peers, 0, 0},
-    {"GET", "/peers/{peer_id}", get_peer, 0, 0},
-    {"GET", "/search", get_search, 0, 0},
-    {"GET", "/changes", get_changes, 0, 0},
-    {"GET", "/health", get_health, 0, 0},
-    {"GET", "/metrics", get_metrics, 0, 0},
+    {"GET", "/heartbeat", get_heartbeat, 0, 0, 0},
+    {"POST", "/register", post_register, P2P_REGISTER_BODY_MAX, 0, 0},
+    {"DELETE", "/register", delete_register, 4096, 0, 0},
+    {"POST", "/register/delta", post_delta, P2P_REGISTER_BODY_MAX, 0, 0},
+    {"GET", "/peers", get_peers, 0, 0, 0},
+    {"GET", "/peers/{peer_id}", get_peer, 0, 0, 0},
+    {"GET", "/search", get_search, 0, 0, 0},
+    {"GET", "/changes", get_changes, 0, 0, 0},
+    {"GET", "/health", get_health, 0, 0, 0},
+    {"GET", "/metrics", get_metrics, 0, 0, 0},
     {0},
 };
 

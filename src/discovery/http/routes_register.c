@@ -136,7 +136,7 @@ has_address(struct http_request *req, const struct cJSON *json)
     http_fail(req, 400, "behind_proxy",
               "the registry does not know this peer's address, because a proxy "
               "forwarded the request: start the registry with --trusted-proxy and the "
-              "proxy's address, or register with ip");
+              "proxy's address, or send ip in the registration");
     return false;
 }
 

@@ -218,8 +218,9 @@ store_close(struct store *s)
         pthread_join(s->reader, NULL);
     p2p_mutex_unshared(&s->lock);
     if (s->waiting_bytes > 0)
-        p2p_log_warn("store: stopping; %llu bytes were not written to Redis",
-                     (unsigned long long)s->waiting_bytes);
+        p2p_log_warn(
+            "store: stopping with changes that were not written to Redis bytes=%llu",
+            (unsigned long long)s->waiting_bytes);
     for (struct store_item *i = s->first, *next; i != NULL; i = next) {
         next = i->next;
         free(i);

@@ -45,7 +45,7 @@ ui_access_tell_devices(struct ui_app *app)
     size_t count = 0;
 
     if (p2p_devices_list(app->devices, &list, &count) == P2P_OK)
-        ui_event_count(app, "devices", count);
+        ui_event_count(&app->events, "devices", count);
     free(list);
 }
 
@@ -103,7 +103,7 @@ let_in(struct http_request *req, struct ui_app *app, const char *name)
     err = p2p_devices_add(app->devices, P2P_DEVICE_BROWSER, name, http_client_ip(req),
                           &device, token);
     if (err == P2P_OK) {
-        p2p_log_info("a device was paired id=%s address=%s", device.id,
+        p2p_log_info("paired a device id=%s address=%s", device.id,
                      http_client_ip(req));
         reply_paired(req, app, &device, token);
         ui_access_tell_devices(app);
@@ -120,19 +120,19 @@ static void
 refuse_code(struct http_request *req, struct ui_app *app,
             const struct ui_pairing_answer *answer)
 {
-    p2p_log_warn("a wrong pairing code was tried address=%s", http_client_ip(req));
+    p2p_log_warn("wrong pairing code address=%s", http_client_ip(req));
     if (answer->is_alarm_raised) {
-        p2p_log_warn("an attacker may be guessing pairing codes; for one day, codes "
-                     "have 12 digits");
+        p2p_log_warn("someone may be guessing pairing codes, so codes have 12 digits "
+                     "for one day");
         ui_access_show_code(app);
     }
     if (answer->is_long)
         http_fail(req, 403, "long_code",
-                  "somebody tried to guess the code, so it has 12 digits now: look "
-                  "again where it is shown, and type all of them");
+                  "someone tried to guess the code, so it now has 12 digits: look it "
+                  "up again and type all 12");
     else
         http_fail(req, 403, "wrong_code",
-                  "this code is wrong, was used, or is too old");
+                  "this code is wrong, already used, or expired");
 }
 
 void
@@ -256,7 +256,7 @@ ui_access_handle_device_delete(struct http_request *req, void *arg)
      * A device that removes itself still gets the answer. */
     http_set_group(req, 0);
     ui_revoke_look(app);
-    p2p_log_info("a device was removed by=%s", http_client_ip(req));
+    p2p_log_info("removed a device by=%s", http_client_ip(req));
     ui_json_begin(&o, 64);
     http_json_put_string(&o, "status", "deleted");
     http_json_put_string(&o, "id", id);

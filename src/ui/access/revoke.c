@@ -58,7 +58,7 @@ ui_revoke_look(struct ui_app *app)
         return;
     closed = http_close_groups(app->http, may_stay, &list);
     if (closed > 0)
-        p2p_log_info("requests of removed devices were closed count=%zu", closed);
+        p2p_log_info("closed requests of removed devices count=%zu", closed);
     free(list.at);
 }
 

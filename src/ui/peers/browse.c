@@ -53,8 +53,9 @@ add_folder(void *arg, const char *name)
 /* Reads whole pages of the peer until there are `limit` names, because its cursors are
  * only valid at the ends of its pages. */
 static void
-work(struct ui_app *app, void *arg)
+work(void *context, void *arg)
 {
+    struct ui_app *app = context;
     struct browse *b = arg;
     const struct p2p_list_visitor visitor = {
         .file = add_file, .folder = add_folder, .arg = b};
@@ -90,14 +91,14 @@ refuse(struct http_request *req, enum p2p_err err)
 }
 
 static void
-answer(struct http_request *req, struct ui_app *app, void *arg)
+answer(struct http_request *req, void *context, void *arg)
 {
     struct browse *b = arg;
     struct http_json_out o;
     size_t len, folders_len;
     char *text, *folders;
 
-    (void)app;
+    (void)context;
     if (b->err != P2P_OK) {
         refuse(req, b->err);
         return;
@@ -164,5 +165,5 @@ ui_api_peer_files(struct http_request *req, void *arg)
         http_json_init(&b->folders, 256);
         http_json_begin(&b->folders, NULL, '[');
     }
-    ui_job_begin(app->jobs, req, &kind, b);
+    ui_job_begin(app->jobs, req, &kind, app, b);
 }

@@ -224,7 +224,7 @@ meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
     if (p2p_id_equal(&who->id, p2p_identity_id(p->app->identity)))
         err = P2P_ERR_EXISTS;
     else if (list_names(conn, &n) != P2P_OK)
-        p2p_log_info("a peer on the local network did not list its files");
+        p2p_log_info("no file list from a peer on the local network");
     if (err == P2P_OK && found_by == UI_BY_HAND)
         p2p_conn_remember(conn);
     if (err == P2P_OK)
@@ -319,9 +319,9 @@ choose(struct ui_peers *p, struct target *out) P2P_REQUIRES(ui_peers_lock)
  * Runs on a worker, because it takes ten seconds to be sure that a neighbor is gone.
  */
 static void
-look(struct ui_app *app, void *arg)
+look(void *context, void *arg)
 {
-    struct ui_peers *p = app->peers;
+    struct ui_peers *p = context;
     struct target targets[NEIGHBORS_MAX];
     size_t count;
 
@@ -341,7 +341,7 @@ look(struct ui_app *app, void *arg)
     p->made_ms = 0; /* the snapshot does not have these files yet */
     p2p_unlock(&p->lock);
     if (count > 0)
-        ui_watch_report(app->watch, UI_NEWS_PEERS);
+        ui_watch_report(p->app->watch, UI_NEWS_PEERS);
 }
 
 void
@@ -358,7 +358,7 @@ ui_neighbors_look(struct ui_peers *p)
         p->is_asking_neighbors = true;
     }
     p2p_unlock(&p->lock);
-    if (is_due && !ui_job_spawn(p->app->jobs, &kind, malloc(1))) {
+    if (is_due && !ui_job_spawn(p->app->jobs, &kind, p, malloc(1))) {
         p2p_lock(&p->lock);
         p->is_asking_neighbors = false;
         p2p_unlock(&p->lock);

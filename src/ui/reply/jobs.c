@@ -15,13 +15,12 @@ struct job {
     uint64_t serial;  /* serial number of the waiting request; 0: none (any longer) */
     bool is_left;     /* its request is over, so it no longer takes a place */
     const struct ui_job_kind *kind;
-    void *arg;
+    void *context, *arg;
     enum { WAITING, RUNNING, DONE } state;
 };
 
 P2P_MUTEX_KIND(ui_jobs_lock);
 struct ui_jobs {
-    struct ui_app *app;
     struct http_waitlist *list;
     struct ui_jobs_lock lock;
     pthread_cond_t changed;
@@ -36,7 +35,7 @@ struct ui_jobs {
 };
 
 struct ui_jobs *
-ui_jobs_new(struct ui_app *app, struct http_server *server)
+ui_jobs_new(struct http_server *server)
 {
     struct ui_jobs *j = calloc(1, sizeof(*j));
 
@@ -44,7 +43,6 @@ ui_jobs_new(struct ui_app *app, struct http_server *server)
         free(j);
         return NULL;
     }
-    j->app = app;
     p2p_mutex_init(&j->lock);
     p2p_cond_init(&j->changed);
     return j;
@@ -136,7 +134,7 @@ work(void *arg)
 
         job->state = RUNNING;
         p2p_unlock(&j->lock);
-        job->kind->work(j->app, job->arg);
+        job->kind->work(job->context, job->arg);
         p2p_lock(&j->lock);
         job->state = DONE;
         is_wanted = job->serial != 0;
@@ -172,15 +170,15 @@ add_thread(struct ui_jobs *j) P2P_REQUIRES(ui_jobs_lock)
 }
 
 static bool
-enqueue(struct ui_jobs *j, uint64_t serial, const struct ui_job_kind *kind, void *arg)
+enqueue(struct ui_jobs *j, const struct job *what)
 {
     struct job *job = NULL;
     bool taken = false;
 
     p2p_lock(&j->lock);
     if (!j->stopping && j->count < UI_JOBS_MAX && (job = calloc(1, sizeof(*job)))) {
-        *job =
-            (struct job){.next = j->first, .serial = serial, .kind = kind, .arg = arg};
+        *job = *what;
+        job->next = j->first;
         j->first = job;
         j->count++;
         add_thread(j);
@@ -192,15 +190,18 @@ enqueue(struct ui_jobs *j, uint64_t serial, const struct ui_job_kind *kind, void
     p2p_unlock(&j->lock);
     if (!taken) {
         free(job);
-        kind->release(arg);
+        what->kind->release(what->arg);
     }
     return taken;
 }
 
 bool
-ui_job_spawn(struct ui_jobs *j, const struct ui_job_kind *kind, void *arg)
+ui_job_spawn(struct ui_jobs *j, const struct ui_job_kind *kind, void *context,
+             void *arg)
 {
-    return arg != NULL && enqueue(j, 0, kind, arg);
+    const struct job job = {.kind = kind, .context = context, .arg = arg};
+
+    return arg != NULL && enqueue(j, &job);
 }
 
 /* ---- requests ---- */
@@ -280,7 +281,7 @@ park_or_answer(struct ui_jobs *j, struct http_request *req, struct job *job)
     do {
         seen = http_waitlist_generation(j->list);
         if (is_done(j, job)) {
-            job->kind->answer(req, j->app, job->arg);
+            job->kind->answer(req, job->context, job->arg);
             abandon(j, job);
             return;
         }
@@ -304,13 +305,16 @@ ui_job_resume(struct ui_jobs *j, struct http_request *req)
 
 void
 ui_job_begin(struct ui_jobs *j, struct http_request *req,
-             const struct ui_job_kind *kind, void *arg)
+             const struct ui_job_kind *kind, void *context, void *arg)
 {
+    const struct job job = {
+        .serial = http_serial(req), .kind = kind, .context = context, .arg = arg};
+
     if (arg == NULL) {
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return;
     }
-    if (enqueue(j, http_serial(req), kind, arg)) {
+    if (enqueue(j, &job)) {
         park_or_answer(j, req, job_of(j, http_serial(req)));
         return;
     }

@@ -21,13 +21,12 @@
 #define UI_JOBS_MAX     64
 #define UI_JOB_WAIT_MS  30000
 
-struct ui_app;
 struct ui_jobs;
 
 struct ui_job_kind {
-    void (*work)(struct ui_app *app, void *arg); /* on a worker: may block */
+    void (*work)(void *context, void *arg); /* on a worker: may block */
     /* On the server's thread, when the work is done. */
-    void (*answer)(struct http_request *req, struct ui_app *app, void *arg);
+    void (*answer)(struct http_request *req, void *context, void *arg);
     void (*release)(void *arg);
     /* The job changes something: it is done even if the client has gone. */
     bool runs_anyway;
@@ -35,7 +34,7 @@ struct ui_job_kind {
 
 /* Open it after the server; close it after the server. Closing waits for running jobs.
  * NULL: out of memory. */
-struct ui_jobs *ui_jobs_new(struct ui_app *app, struct http_server *server);
+struct ui_jobs *ui_jobs_new(struct http_server *server);
 void ui_jobs_free(struct ui_jobs *jobs);
 
 /*
@@ -45,9 +44,9 @@ void ui_jobs_free(struct ui_jobs *jobs);
 bool ui_job_resume(struct ui_jobs *jobs, struct http_request *req);
 
 /* Starts a job for this request; takes ownership of `arg` (NULL: answers 500) in every
- * case. */
+ * case, and borrows `context`, which both functions get, too. */
 void ui_job_begin(struct ui_jobs *jobs, struct http_request *req,
-                  const struct ui_job_kind *kind, void *arg);
+                  const struct ui_job_kind *kind, void *context, void *arg);
 
 /* The request with this serial number is over (http_options.on_end). `jobs` NULL: does
  * nothing. */
@@ -55,6 +54,7 @@ void ui_job_on_end(struct ui_jobs *jobs, uint64_t serial);
 
 /* Work without a request (kind->answer is not called). False, and arg released, when
  * there is no room. */
-bool ui_job_spawn(struct ui_jobs *jobs, const struct ui_job_kind *kind, void *arg);
+bool ui_job_spawn(struct ui_jobs *jobs, const struct ui_job_kind *kind, void *context,
+                  void *arg);
 
 #endif

@@ -273,7 +273,7 @@ publish(struct ui_app *app)
 
     put_config(&o, app);
     http_json_end(&o, '}');
-    ui_event_publish(app, "config", &o);
+    ui_event_publish(&app->events, "config", &o);
 }
 
 void

@@ -5,29 +5,29 @@
 #include "http/sse.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "ui/app.h"
 #include "ui/reply/json.h"
 
 void
-ui_event_publish(struct ui_app *app, const char *name, struct http_json_out *o)
+ui_event_publish(const struct ui_events *events, const char *name,
+                 struct http_json_out *o)
 {
     size_t len;
     char *text = http_json_take(o, &len);
 
-    if (text != NULL && app->events != NULL)
-        http_sse_publish(app->events, name, text, len);
+    if (text != NULL && events->sse != NULL)
+        http_sse_publish(events->sse, name, text, len);
     free(text);
 }
 
 void
-ui_event_count(struct ui_app *app, const char *name, size_t count)
+ui_event_count(const struct ui_events *events, const char *name, size_t count)
 {
     struct http_json_out o;
 
     ui_json_begin(&o, 32);
     http_json_put_u64(&o, "count", count);
     http_json_end(&o, '}');
-    ui_event_publish(app, name, &o);
+    ui_event_publish(events, name, &o);
 }
 
 static void
@@ -47,9 +47,9 @@ on_log(void *arg, enum p2p_log_level level, const char *text)
 }
 
 void
-ui_events_open_log(struct ui_app *app)
+ui_events_open_log(struct ui_events *events)
 {
-    p2p_log_set_sink(on_log, app);
+    p2p_log_set_sink(on_log, events);
 }
 
 void

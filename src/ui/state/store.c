@@ -209,10 +209,9 @@ take_over(const char *old, const char *path)
     unlink(copy);
     code = copy_database(old, copy);
     if (is_damage(code)) {
-        p2p_log_error(
-            "the list of transfers is damaged; it is kept as %s.damaged and a "
-            "new one is begun",
-            old);
+        p2p_log_error("the list of transfers is damaged; it was renamed to %s.damaged "
+                      "and a new list was created",
+                      old);
         return set_aside(old);
     }
     if (code != SQLITE_OK || rename(copy, path) != 0) {
@@ -224,7 +223,7 @@ take_over(const char *old, const char *path)
     }
     snprintf(kept, sizeof(kept), "%s.moved", old);
     (void)rename(old, kept);
-    p2p_log_info("the list of transfers is kept at %s from now on", path);
+    p2p_log_info("moved the list of transfers to %s", path);
     return true;
 }
 

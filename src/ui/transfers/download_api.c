@@ -34,8 +34,9 @@ start(struct ui_app *app, struct asked *a)
 
 /* A short id is looked up among the online peers, so the list must be there first. */
 static void
-look_up_and_start(struct ui_app *app, void *arg)
+look_up_and_start(void *context, void *arg)
 {
+    struct ui_app *app = context;
     struct asked *a = arg;
 
     ui_peers_refresh(app);
@@ -47,13 +48,13 @@ look_up_and_start(struct ui_app *app, void *arg)
 }
 
 static void
-answer_started(struct http_request *req, struct ui_app *app, void *arg)
+answer_started(struct http_request *req, void *context, void *arg)
 {
     const struct asked *a = arg;
     char where[P2P_HOST_MAX + 16];
     struct http_json_out o;
 
-    (void)app;
+    (void)context;
     if (a->is_unknown)
         ui_request_fail_id(req);
     else if (a->is_blocked)
@@ -107,7 +108,7 @@ ui_api_download(struct http_request *req, void *arg)
     }
     if (parse_asked(req, app, body, a)) {
         if (a->short_id[0] != '\0') {
-            ui_job_begin(app->jobs, req, &kind, a); /* takes it */
+            ui_job_begin(app->jobs, req, &kind, app, a); /* takes it */
             return;
         }
         start(app, a);

@@ -80,7 +80,7 @@ ui_transfers_tell(struct ui_transfers *ts, const struct ui_transfer *t)
         return;
     http_json_init(&o, 1024);
     ui_transfer_json(&o, NULL, ts->app->identity, t, ui_transfers_position(ts, t));
-    ui_event_publish(ts->app, "transfer", &o);
+    ui_event_publish(&ts->app->events, "transfer", &o);
 }
 
 void
@@ -101,7 +101,7 @@ tell_removed(struct ui_transfers *ts, const char *id)
     http_json_put_string(&o, "id", id);
     http_json_put_bool(&o, "removed", true);
     http_json_end(&o, '}');
-    ui_event_publish(ts->app, "transfer", &o);
+    ui_event_publish(&ts->app->events, "transfer", &o);
 }
 
 void

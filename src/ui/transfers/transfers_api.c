@@ -98,8 +98,9 @@ free_addition(void *arg)
 /* Starts the transfer here and not with the answer, so that it is also started if the
  * client has gone. */
 static void
-find_and_add(struct ui_app *app, void *arg)
+find_and_add(void *context, void *arg)
 {
+    struct ui_app *app = context;
     struct addition *a = arg;
 
     ui_request_find(app, a->request);
@@ -186,8 +187,9 @@ refuse(struct http_request *req, enum p2p_err err)
 }
 
 static void
-answer_added(struct http_request *req, struct ui_app *app, void *arg)
+answer_added(struct http_request *req, void *context, void *arg)
 {
+    struct ui_app *app = context;
     const struct addition *a = arg;
     char location[64];
 
@@ -223,7 +225,7 @@ ui_api_transfers_add(struct http_request *req, void *arg)
         a->request = request;
     else
         free(request);
-    ui_job_begin(app->jobs, req, &kind, a);
+    ui_job_begin(app->jobs, req, &kind, app, a);
 }
 
 /* ---- changing ---- */

@@ -6,9 +6,10 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from conftest import wait_until
-from page import Page, driver, width  # noqa: F401
+from page import ROOT, Page, driver, width  # noqa: F401
 from world import FAR, SHARED, sign_in, world  # noqa: F401
 
+WEB = ROOT / "web"
 VIEWS = {"share": "Share Files", "search": "Search & Download", "transfers": "Transfers", "downloads": "Downloaded Files", "peers": "Online Peers", "settings": "Settings"}  # fmt: skip
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; connect-src 'self'; "
@@ -21,6 +22,41 @@ def test_the_policy_is_strict_on_every_file_of_the_page(world):
         answer = world.near.api.get(path)
         assert answer.status_code == 200, path
         assert answer.headers["Content-Security-Policy"] == CSP, path
+
+
+def wire_bytes(answer):
+    """Headers and body, as they were sent."""
+    headers = sum(len(f"{name}: {value}\r\n") for name, value in answer.headers.items())
+    return headers + len(answer.raw.read(decode_content=False))
+
+
+def test_the_first_visit_is_light_on_the_wire(world, driver):
+    """All that the browser loads before the first event, but for what the API answers."""
+    page = world.page(driver).open("share").live()
+    urls = page.js("return performance.getEntriesByType('resource').map((e) => e.name)")
+    paths = {url.removeprefix(page.url) for url in urls if "/api/" not in url} | {""}
+    assert {"js/main.js", "i18n/en.json", "css/parts.css"} <= paths
+    size = 0
+    for path in paths:
+        answer = world.near.api.request("GET", f"/{path}", stream=True, headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == 200, path
+        if not path.endswith(".png"):
+            assert answer.headers.get("Content-Encoding") == "gzip", f"{path}: make packs it"
+            assert answer.headers["Vary"] == "Accept-Encoding"
+        size += wire_bytes(answer)
+    assert size < 100 * 1024, size
+
+
+def test_a_client_without_gzip_gets_the_text_itself(world):
+    for path in ("", "js/main.js", "i18n/ar.json"):
+        plain = world.near.api.request("GET", f"/{path}", headers={"Accept-Encoding": "identity"})
+        packed = world.near.api.request("GET", f"/{path}", headers={"Accept-Encoding": "gzip"})
+        assert "Content-Encoding" not in plain.headers and packed.headers["Content-Encoding"] == "gzip"
+        assert plain.content == packed.content == (WEB / (path or "index.html")).read_bytes()
+        assert plain.headers["ETag"] != packed.headers["ETag"]
+        for answer, accepts in ((plain, "identity"), (packed, "gzip")):
+            again = {"Accept-Encoding": accepts, "If-None-Match": answer.headers["ETag"]}
+            assert world.near.api.request("GET", f"/{path}", headers=again).status_code == 304
 
 
 def test_all_views_with_an_empty_console(world, driver, width):
