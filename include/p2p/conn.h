@@ -31,7 +31,14 @@ struct p2p_conn_options {
     bool expected_by_user;
     int protocol; /* 2 or 1 */
     uint64_t timeout_ms;
+    /* Further addresses of the peer `expected`, at most P2P_CONN_OTHERS_MAX, borrowed
+     * during open. They are tried beside `addr`, and the first one where the peer
+     * proves its id is used. Without `expected`, and with protocol 1, only `addr`
+     * counts. */
+    const struct p2p_addr *others;
+    size_t other_count;
 };
+#define P2P_CONN_OTHERS_MAX 11
 /*
  * Connects and does the handshake; does not change the known peers. UNREACHABLE,
  * TIMEOUT, AUTH, WRONG_PEER, KEY_CHANGED, NOT_ALLOWED, DOWNGRADE, CLOSED (the peer
@@ -42,6 +49,8 @@ P2P_MUST_CHECK enum p2p_err p2p_conn_open(const struct p2p_conn_options *opt,
                                           struct p2p_conn **out);
 void p2p_conn_close(
     struct p2p_conn *conn); /* sends CLOSE or DONE if possible; accepts NULL */
+/* The address that was used, as it was given. Borrowed until close. */
+const struct p2p_addr *p2p_conn_address(const struct p2p_conn *conn);
 const struct p2p_id *
 p2p_conn_peer(const struct p2p_conn *conn); /* NULL with protocol 1 */
 

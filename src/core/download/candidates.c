@@ -134,15 +134,32 @@ wait_in_line(struct p2p_download *dl, const struct dl_candidate *c)
     return P2P_OK;
 }
 
+/* A source has one more address: tries it now, whatever the others have led to. */
+static void
+tell_source(struct p2p_download *dl, const struct dl_candidate *c)
+    P2P_REQUIRES(p2p_dl_lock)
+{
+    for (size_t i = 0; i < dl->swarm.source_count; i++) {
+        struct dl_source *s = &dl->swarm.sources[i];
+        if (!is_same_id(s, c) || s->state == P2P_SRC_DROPPED)
+            continue;
+        s->has_new_address = true;
+        s->next_try_ms = 0;
+    }
+}
+
 static enum p2p_err
 take_offer(struct p2p_download *dl, const struct dl_offer *offer)
     P2P_REQUIRES(p2p_dl_lock)
 {
     enum p2p_err err = P2P_OK;
 
-    for (size_t i = 0; i < offer->count && err == P2P_OK; i++)
-        if (!is_known_already(dl, &offer->at[i]))
-            err = wait_in_line(dl, &offer->at[i]);
+    for (size_t i = 0; i < offer->count && err == P2P_OK; i++) {
+        if (is_known_already(dl, &offer->at[i]))
+            continue;
+        err = wait_in_line(dl, &offer->at[i]);
+        tell_source(dl, &offer->at[i]);
+    }
     p2p_dl_wake(dl); /* the control thread gives out places */
     return err;
 }
@@ -158,6 +175,59 @@ p2p_dl_offer_source(struct p2p_download *dl, const struct p2p_source_spec *spec,
     enum p2p_err err = take_offer(dl, &offer);
     p2p_unlock(&dl->lock);
     return err;
+}
+
+/* ---- Several addresses of one source ---- */
+
+/* The candidates that are tried together with the source. */
+static struct dl_candidate *
+next_twin(struct p2p_download *dl, const struct dl_source *s, size_t *from)
+    P2P_REQUIRES(p2p_dl_lock)
+{
+    while (*from < dl->swarm.waiting_count) {
+        struct dl_candidate *c = &dl->swarm.waiting[(*from)++];
+        if (is_same_id(s, c))
+            return c;
+    }
+    return NULL;
+}
+
+size_t
+p2p_dl_other_addresses(struct p2p_download *dl, const struct dl_source *s,
+                       struct p2p_addr out[P2P_CONN_OTHERS_MAX])
+{
+    size_t count = 0, from = 0;
+    const struct dl_candidate *c;
+
+    while (count < P2P_CONN_OTHERS_MAX && (c = next_twin(dl, s, &from)) != NULL)
+        out[count++] = c->addr;
+    return count;
+}
+
+void
+p2p_dl_source_is_at(struct p2p_download *dl, struct dl_source *s,
+                    const struct p2p_addr *addr)
+{
+    struct dl_candidate *c;
+    size_t from = 0;
+
+    if (p2p_addr_equal(&s->addr, addr))
+        return;
+    while ((c = next_twin(dl, s, &from)) != NULL)
+        if (p2p_addr_equal(&c->addr, addr))
+            c->addr = s->addr;
+    s->addr = *addr;
+    (void)p2p_rank_net(addr, &s->net);
+}
+
+void
+p2p_dl_all_addresses_failed(struct p2p_download *dl, const struct dl_source *s)
+{
+    struct dl_candidate *c;
+    size_t count = 0, from = 0;
+
+    while (count++ < P2P_CONN_OTHERS_MAX && (c = next_twin(dl, s, &from)) != NULL)
+        c->failures++;
 }
 
 /* ---- Places ---- */
@@ -309,14 +379,17 @@ p2p_dl_fill_places(struct p2p_download *dl)
 
     for (size_t i = 0; i < dl->swarm.waiting_count;) {
         struct dl_candidate c = dl->swarm.waiting[i];
-        unsigned place = c.next_try_ms <= now ? place_for(dl, &c) : NO_PLACE;
-        if (place == NO_PLACE) {
+        bool is_hopeless = c.failures >= dl->opt.retries;
+        unsigned place =
+            c.next_try_ms <= now && !is_hopeless ? place_for(dl, &c) : NO_PLACE;
+        if (place == NO_PLACE && !(is_hopeless && find_twin(dl, &c) == NO_PLACE)) {
             i++;
             continue;
         }
         dl->swarm.waiting_count--;
         memmove(&dl->swarm.waiting[i], &dl->swarm.waiting[i + 1],
                 (dl->swarm.waiting_count - i) * sizeof(*dl->swarm.waiting));
-        seat(dl, place, &c);
+        if (place != NO_PLACE)
+            seat(dl, place, &c);
     }
 }

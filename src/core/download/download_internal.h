@@ -66,6 +66,7 @@ struct dl_source {
     uint64_t received, sampled; /* verified bytes; the same at the last sample */
     double speed;
     unsigned workers, wanted; /* connections: running, aimed at */
+    bool has_new_address;     /* offered since the last look, see p2p_dl_reconnect */
     unsigned failures;        /* in a row without a verified byte */
     unsigned busy; /* how often in a row it was busy; not counted as failures yet */
     uint64_t next_try_ms;
@@ -238,6 +239,17 @@ void p2p_dl_throttle(struct dl_worker *w, uint64_t bytes) P2P_EXCLUDES(p2p_dl_lo
 P2P_MUST_CHECK enum p2p_err p2p_dl_offer_source(struct p2p_download *dl,
                                                 const struct p2p_source_spec *spec,
                                                 size_t turn) P2P_EXCLUDES(p2p_dl_lock);
+/* The addresses of the waiting candidates that are the same peer as this source: they
+ * are tried together with its own. Returns their number. */
+size_t p2p_dl_other_addresses(struct p2p_download *dl, const struct dl_source *s,
+                              struct p2p_addr out[P2P_CONN_OTHERS_MAX])
+    P2P_REQUIRES(p2p_dl_lock);
+/* The source was reached at this one of its addresses: it comes first from now on. */
+void p2p_dl_source_is_at(struct p2p_download *dl, struct dl_source *s,
+                         const struct p2p_addr *addr) P2P_REQUIRES(p2p_dl_lock);
+/* None of the addresses that were tried together has worked. */
+void p2p_dl_all_addresses_failed(struct p2p_download *dl, const struct dl_source *s)
+    P2P_REQUIRES(p2p_dl_lock);
 /* Gives free places, and those of failing sources, to candidates. */
 void p2p_dl_fill_places(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
@@ -253,6 +265,9 @@ void p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err w
     P2P_EXCLUDES(p2p_dl_lock);
 void p2p_dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why)
     P2P_EXCLUDES(p2p_dl_lock);
+/* The connections are silent: ends those of sources that have a new address, so that it
+ * is tried. */
+void p2p_dl_reconnect(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 void p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes)
     P2P_REQUIRES(p2p_dl_lock);
 /* Sets how many connections each source should have now. */

@@ -1,4 +1,5 @@
-/* Regularly asks the registry which other peers have the content. */
+/* Regularly asks the registry which other peers have the content, and where those that
+ * are silent are now. */
 #include "core/download/file.h"
 
 #include <stdlib.h>
@@ -9,9 +10,15 @@
 #define HURRY_MS \
     2000 /* first interval, doubled each time; also used while no source delivers */
 
+/* Without a byte for this long, connections may lead to an address where the peer no
+ * longer is. */
+#define SILENT_MS 3000
+#define LOOK_MS   500
+
 struct dl_source_finder {
     struct p2p_download *dl;
     pthread_t thread;
+    uint64_t received, heard_ms; /* bytes at the last look; when they last rose */
     bool stop P2P_GUARDED_BY(p2p_dl_lock);
 };
 
@@ -29,9 +36,26 @@ add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
     }
 }
 
+/* True if no byte has arrived for a while. */
 static bool
-somebody_delivers(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
+is_silent(struct dl_source_finder *f) P2P_REQUIRES(p2p_dl_lock)
 {
+    uint64_t now = p2p_now_ms();
+
+    if (f->dl->report.received != f->received) {
+        f->received = f->dl->report.received;
+        f->heard_ms = now;
+    }
+    return now - f->heard_ms >= SILENT_MS;
+}
+
+static bool
+somebody_delivers(struct dl_source_finder *f) P2P_REQUIRES(p2p_dl_lock)
+{
+    const struct p2p_download *dl = f->dl;
+
+    if (is_silent(f))
+        return false;
     for (size_t i = 0; i < dl->swarm.source_count; i++)
         if (dl->swarm.sources[i].workers > 0 && dl->swarm.sources[i].agreed)
             return true;
@@ -39,8 +63,9 @@ somebody_delivers(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
 }
 
 static void
-ask(struct p2p_download *dl)
+ask(struct dl_source_finder *f)
 {
+    struct p2p_download *dl = f->dl;
     struct p2p_peer_list list = {0};
 
     p2p_lock(&dl->lock);
@@ -50,6 +75,10 @@ ask(struct p2p_download *dl)
     if (err == P2P_OK)
         add_found(dl, &list);
     p2p_peer_list_clear(&list);
+    p2p_lock(&dl->lock);
+    if (is_silent(f))
+        p2p_dl_reconnect(dl);
+    p2p_unlock(&dl->lock);
 }
 
 /* Waits for the next time to ask, in `interval_ms`, or sooner while no source delivers.
@@ -60,9 +89,12 @@ rest(struct dl_source_finder *f, uint64_t interval_ms)
     struct p2p_download *dl = f->dl;
 
     p2p_lock(&dl->lock);
-    uint64_t next = p2p_now_ms() + (somebody_delivers(dl) ? interval_ms : HURRY_MS);
-    while (!f->stop && p2p_now_ms() < next)
-        p2p_dl_wait(dl, next - p2p_now_ms() + 1);
+    uint64_t begin = p2p_now_ms(), now = begin;
+    /* A silence may begin at any time. */
+    while (!f->stop && now < begin + (somebody_delivers(f) ? interval_ms : HURRY_MS)) {
+        p2p_dl_wait(dl, LOOK_MS);
+        now = p2p_now_ms();
+    }
     bool goes_on = !f->stop;
     p2p_unlock(&dl->lock);
     return goes_on;
@@ -75,7 +107,7 @@ finder_main(void *arg)
     uint64_t interval_ms = HURRY_MS, pause_ms;
 
     do {
-        ask(f->dl);
+        ask(f);
         pause_ms = interval_ms;
         interval_ms = 2 * interval_ms < INTERVAL_MS ? 2 * interval_ms : INTERVAL_MS;
     } while (rest(f, pause_ms));
@@ -90,6 +122,7 @@ p2p_dl_source_finder_start(struct p2p_download *dl, struct dl_source_finder **ou
     if (f == NULL)
         return P2P_ERR_NOMEM;
     f->dl = dl;
+    f->heard_ms = p2p_now_ms();
     int rc = pthread_create(&f->thread, NULL, finder_main, f);
     if (rc != 0) {
         free(f);

@@ -41,6 +41,17 @@ stop_workers_of(struct p2p_download *dl, unsigned source) P2P_REQUIRES(p2p_dl_lo
     }
 }
 
+void
+p2p_dl_reconnect(struct p2p_download *dl)
+{
+    for (unsigned i = 0; i < dl->swarm.source_count; i++) {
+        if (dl->swarm.sources[i].has_new_address)
+            stop_workers_of(dl, i);
+        dl->swarm.sources[i].has_new_address = false;
+    }
+    p2p_dl_wake(dl);
+}
+
 /* Sets the message for the user; the log line has the same facts. */
 static void
 explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err why,
@@ -164,8 +175,10 @@ count_failure(struct p2p_download *dl, struct dl_source *s, enum p2p_err why,
         return false;
     if (why == P2P_ERR_BUSY && s->busy < BUSY_MAX)
         s->busy++;
-    else
+    else {
         s->failures++;
+        p2p_dl_all_addresses_failed(dl, s);
+    }
     s->next_try_ms = now + backoff_ms(s->failures + s->busy);
     if (s->workers == 0)
         s->state = P2P_SRC_RETRYING;

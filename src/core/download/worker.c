@@ -91,17 +91,27 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
     struct p2p_conn_options opt = {.identity = dl->opt.identity,
                                    .protocol = dl->opt.protocol,
                                    .timeout_ms = dl->opt.timeout_ms};
+    struct p2p_addr others[P2P_CONN_OTHERS_MAX];
     struct p2p_id expected;
+    enum p2p_err err;
 
     p2p_lock(&dl->lock);
-    const struct dl_source *s = &dl->swarm.sources[w->source];
+    struct dl_source *s = &dl->swarm.sources[w->source];
     opt.addr = s->addr;
+    opt.others = others;
+    opt.other_count = p2p_dl_other_addresses(dl, s, others);
     expected = s->id_known ? s->id : s->expected;
     if (s->id_known || s->is_expected)
         opt.expected = &expected;
     opt.expected_by_user = s->by_user;
     p2p_unlock(&dl->lock);
-    return p2p_conn_open_shown(&opt, show_connection, w, conn);
+    err = p2p_conn_open_shown(&opt, show_connection, w, conn);
+    if (err == P2P_OK) {
+        p2p_lock(&dl->lock);
+        p2p_dl_source_is_at(dl, s, p2p_conn_address(*conn));
+        p2p_unlock(&dl->lock);
+    }
+    return err;
 }
 
 /* A peer that the user named counts as met once it has proven its key; a peer that a

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/remote/conn_race.h"
 #include "p2p/log.h"
 #include "p2p/vault.h"
 
@@ -40,6 +41,7 @@ conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
     conn->in_cap = conn->protocol == 1 ? IN_CAP1_FIRST : IN_CAP2;
     conn->out_cap = OUT_CAP;
     conn->identity = opt->identity;
+    conn->addr = opt->addr;
     p2p_addr_format(&opt->addr, conn->asked, sizeof(conn->asked));
     conn->in = malloc(conn->in_cap);
     conn->out = malloc(conn->out_cap);
@@ -100,8 +102,8 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
 }
 
 enum p2p_err
-p2p_conn_open_shown(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket,
-                    void *arg, struct p2p_conn **out)
+p2p_conn_open_one(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket,
+                  void *arg, struct p2p_conn **out)
 {
     struct p2p_conn *conn = NULL;
     enum p2p_err err = conn_new(opt, &conn);
@@ -117,6 +119,35 @@ p2p_conn_open_shown(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_s
     if (conn != NULL)
         conn_free(conn);
     return err;
+}
+
+/* What is shown meanwhile has no socket; an interruption of it ends the race. */
+static enum p2p_err
+open_any(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket, void *arg,
+         struct p2p_conn **out)
+{
+    struct p2p_conn *front = NULL;
+    enum p2p_err err = conn_new(opt, &front);
+
+    *out = NULL;
+    if (err == P2P_OK) {
+        on_socket(arg, front);
+        err = p2p_conn_race(opt, front->stop_fd, out);
+    }
+    on_socket(arg, *out);
+    if (front != NULL)
+        conn_free(front);
+    return err;
+}
+
+enum p2p_err
+p2p_conn_open_shown(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket,
+                    void *arg, struct p2p_conn **out)
+{
+    bool is_one = opt->other_count == 0 || opt->expected == NULL || opt->protocol == 1;
+
+    return is_one ? p2p_conn_open_one(opt, on_socket, arg, out)
+                  : open_any(opt, on_socket, arg, out);
 }
 
 static void
@@ -164,6 +195,12 @@ const struct p2p_about *
 p2p_conn_about(const struct p2p_conn *conn)
 {
     return conn->has_about ? &conn->about : NULL;
+}
+
+const struct p2p_addr *
+p2p_conn_address(const struct p2p_conn *conn)
+{
+    return &conn->addr;
 }
 
 const struct p2p_id *

@@ -21,6 +21,7 @@ struct p2p_conn {
     bool has_about;                /* it has answered */
     struct p2p_about about;        /* its claims about itself */
     struct p2p_identity *identity; /* borrowed */
+    struct p2p_addr addr;          /* as requested */
     /* The peer's address: as requested, and as reported by the socket ("" if unknown).
      */
     char asked[P2P_ADDR_TEXT], reached[P2P_ADDR_TEXT];

@@ -1,0 +1,196 @@
+#include "core/remote/conn_race.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "p2p/lock.h"
+
+enum { NEXT_MS = 250 };
+
+P2P_MUTEX_KIND(race_lock);
+struct race;
+/* One address. */
+struct racer {
+    struct race *race;
+    struct p2p_conn_options opt;
+    pthread_t thread;
+    /* The connection while it can be interrupted; later the one that succeeded. */
+    struct p2p_conn *conn;
+    bool has_ended;
+    enum p2p_err err;
+};
+struct race {
+    struct racer at[1 + P2P_CONN_OTHERS_MAX];
+    size_t count, started;
+    int news_fd; /* readable when a racer has ended */
+    struct race_lock lock;
+    bool is_over P2P_GUARDED_BY(race_lock); /* the others must stop */
+};
+
+static void
+show(void *arg, struct p2p_conn *conn)
+{
+    struct racer *racer = arg;
+    struct race *race = racer->race;
+
+    p2p_lock(&race->lock);
+    racer->conn = conn;
+    if (race->is_over && conn != NULL)
+        p2p_conn_interrupt(conn);
+    p2p_unlock(&race->lock);
+}
+
+static void *
+run(void *arg)
+{
+    struct racer *racer = arg;
+    struct race *race = racer->race;
+    struct p2p_conn *conn = NULL;
+    enum p2p_err err = p2p_conn_open_one(&racer->opt, show, racer, &conn);
+
+    p2p_lock(&race->lock);
+    racer->conn = conn;
+    racer->err = err;
+    racer->has_ended = true;
+    p2p_unlock(&race->lock);
+    (void)eventfd_write(race->news_fd, 1);
+    return NULL;
+}
+
+static enum p2p_err
+start_next(struct race *race)
+{
+    struct racer *racer = &race->at[race->started];
+    int rc = pthread_create(&racer->thread, NULL, run, racer);
+
+    race->started += rc == 0;
+    return p2p_err_from_errno(rc);
+}
+
+/* True if there is a winner, or nobody is left who could win. */
+static bool
+is_decided(struct race *race, struct racer **winner)
+{
+    size_t ended = 0;
+
+    p2p_lock(&race->lock);
+    for (size_t i = 0; i < race->started; i++) {
+        struct racer *racer = &race->at[i];
+
+        ended += racer->has_ended;
+        if (racer->has_ended && racer->err == P2P_OK && *winner == NULL)
+            *winner = racer;
+    }
+    p2p_unlock(&race->lock);
+    return *winner != NULL || ended == race->count;
+}
+
+/* Waits until a racer has ended, or it is time for the next one. False: the caller
+ * wants to stop. */
+static bool
+wait_for_news(struct race *race, int stop_fd)
+{
+    struct pollfd fds[] = {{.fd = stop_fd, .events = POLLIN},
+                           {.fd = race->news_fd, .events = POLLIN}};
+    int n = poll(fds, 2, race->started < race->count ? NEXT_MS : -1);
+    eventfd_t ignored;
+
+    if (n > 0 && fds[1].revents != 0)
+        (void)eventfd_read(race->news_fd, &ignored);
+    return n <= 0 || fds[0].revents == 0;
+}
+
+/* P2P_OK: `*winner`, or NULL when all have failed. */
+static enum p2p_err
+drive(struct race *race, int stop_fd, struct racer **winner)
+{
+    while (!is_decided(race, winner)) {
+        enum p2p_err err = P2P_OK;
+
+        if (race->started < race->count)
+            err = start_next(race);
+        if (err != P2P_OK && race->started == 0)
+            return err;
+        if (err != P2P_OK) /* no more threads: those that run have to do */
+            race->count = race->started;
+        if (!wait_for_news(race, stop_fd))
+            return P2P_ERR_CANCELLED;
+    }
+    return P2P_OK;
+}
+
+static bool
+may_pass(enum p2p_err err)
+{
+    return err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT ||
+           err == P2P_ERR_CLOSED || err == P2P_ERR_BUSY || err == P2P_ERR_RATE_LIMITED;
+}
+
+static enum p2p_err
+verdict(const struct race *race)
+{
+    for (size_t i = 0; i < race->started; i++)
+        if (may_pass(race->at[i].err))
+            return race->at[i].err;
+    return race->at[0].err;
+}
+
+/* Stops and joins all racers; closes their connections but that of the winner. */
+static void
+end(struct race *race, const struct racer *winner)
+{
+    p2p_lock(&race->lock);
+    race->is_over = true;
+    for (size_t i = 0; i < race->started; i++)
+        if (!race->at[i].has_ended && race->at[i].conn != NULL)
+            p2p_conn_interrupt(race->at[i].conn);
+    p2p_unlock(&race->lock);
+    for (size_t i = 0; i < race->started; i++) {
+        pthread_join(race->at[i].thread, NULL);
+        if (&race->at[i] != winner && race->at[i].err == P2P_OK)
+            p2p_conn_close(race->at[i].conn);
+    }
+}
+
+static void
+line_up(struct race *race, const struct p2p_conn_options *opt)
+{
+    race->count = 1 + (opt->other_count < P2P_CONN_OTHERS_MAX ? opt->other_count
+                                                              : P2P_CONN_OTHERS_MAX);
+    for (size_t i = 0; i < race->count; i++) {
+        race->at[i].race = race;
+        race->at[i].opt = *opt;
+        race->at[i].opt.other_count = 0;
+        if (i > 0)
+            race->at[i].opt.addr = opt->others[i - 1];
+    }
+}
+
+enum p2p_err
+p2p_conn_race(const struct p2p_conn_options *opt, int stop_fd, struct p2p_conn **out)
+{
+    struct race race;
+    struct racer *winner = NULL;
+    enum p2p_err err;
+
+    *out = NULL;
+    memset(&race, 0, sizeof(race));
+    race.news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (race.news_fd < 0)
+        return p2p_err_from_errno(errno);
+    p2p_mutex_init(&race.lock);
+    line_up(&race, opt);
+    err = drive(&race, stop_fd, &winner);
+    end(&race, winner);
+    if (err == P2P_OK && winner != NULL)
+        *out = winner->conn;
+    else if (err == P2P_OK)
+        err = verdict(&race);
+    p2p_mutex_clear(&race.lock);
+    close(race.news_fd);
+    return err;
+}
