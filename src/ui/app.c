@@ -40,9 +40,9 @@ fail(enum p2p_err err, const char *what, const char *which)
 }
 
 static void
-on_share_change(void *app)
+on_share_change(void *folders)
 {
-    ui_listing_changed(app, UI_SHARED);
+    ui_listing_changed(folders, UI_SHARED);
 }
 
 /* To the peers that it talks to. */
@@ -68,10 +68,12 @@ on_config_change(void *arg)
 
 /* From the transfer that brought the file, also when it was removed from the list. */
 static bool
-known_sha256(struct ui_app *app, const char *name, struct p2p_digest *out)
+known_sha256(void *arg, const char *name, struct p2p_digest *out)
 {
+    struct ui_app *app = arg;
+
     return ui_transfers_find_path(app->transfers, name, out) ||
-           ui_checksum_find(app->store, app->downloads, name, out);
+           ui_checksum_find(app->store, app->folders.downloads, name, out);
 }
 
 /* ---- what lies on disk ---- */
@@ -102,16 +104,16 @@ open_folders(struct ui_app *app)
     struct p2p_share_options share = {
         .directory = app->opt.shared_dir,
         .on_change = on_share_change,
-        .arg = app,
+        .arg = &app->folders,
         .keys_dir = app->opt.keys_dir,
         .program = "p2p-ui",
     };
     enum p2p_err err =
-        p2p_root_open(app->opt.downloads_dir, true, 0755, &app->downloads);
+        p2p_root_open(app->opt.downloads_dir, true, 0755, &app->folders.downloads);
 
     if (err != P2P_OK)
         return fail(err, "cannot open the downloads folder", app->opt.downloads_dir);
-    err = ui_store_open(app->downloads, app->opt.keys_dir, &app->store);
+    err = ui_store_open(app->folders.downloads, app->opt.keys_dir, &app->store);
     if (err == P2P_ERR_BUSY) {
         p2p_log_error("another p2p-ui uses %s; give this one its own --downloads-dir",
                       app->opt.downloads_dir);
@@ -120,9 +122,11 @@ open_folders(struct ui_app *app)
     if (err != P2P_OK)
         return fail(err, "cannot open the list of transfers in",
                     app->opt.downloads_dir);
-    if ((err = p2p_share_open(&share, &app->share)) != P2P_OK)
+    if ((err = p2p_share_open(&share, &app->folders.share)) != P2P_OK)
         return fail(err, "cannot open the shared folder", app->opt.shared_dir);
-    app->shared = p2p_share_root(app->share);
+    app->folders.store = app->store;
+    app->folders.max_upload = app->opt.max_upload;
+    app->folders.shared = p2p_share_root(app->folders.share);
     return P2P_OK;
 }
 
@@ -158,7 +162,7 @@ make_parts(struct ui_app *app)
     p2p_discovery_keep_seq(app->discovery, app->identity);
     if ((app->config = ui_config_new(&app->opt, app->store)) == NULL ||
         (app->chores = ui_chores_new(app)) == NULL ||
-        (app->trash = ui_trash_new(app)) == NULL ||
+        (app->folders.trash = ui_trash_new(&app->folders)) == NULL ||
         (app->peers = ui_peers_new(app)) == NULL)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     say_name(app);
@@ -229,9 +233,11 @@ ui_app_open(struct ui_app *app)
     ui_pairing_init(&app->pairing);
     ui_links_init(&app->links);
     /* Before the share, whose thread reports to them. */
-    if (err == P2P_OK && ((app->watch = ui_watch_new()) == NULL ||
-                          (app->listings = ui_listings_new(known_sha256)) == NULL))
+    if (err == P2P_OK &&
+        ((app->watch = ui_watch_new()) == NULL ||
+         (app->folders.listings = ui_listings_new(known_sha256, app)) == NULL))
         err = P2P_ERR_NOMEM;
+    app->folders.watch = app->watch;
     if (err == P2P_OK)
         err = open_identity(app);
     if (err == P2P_OK)
@@ -262,17 +268,17 @@ ui_app_close(struct ui_app *app)
     ui_watch_stop(app->watch);
     ui_jobs_free(app->jobs);
     ui_transfers_free(app->transfers);
-    p2p_share_close(app->share);
+    p2p_share_close(app->folders.share);
     ui_watch_free(app->watch);
     ui_chores_free(app->chores);
     http_sse_free(app->events.sse);
     ui_peers_free(app->peers);
-    ui_trash_free(app->trash);
-    ui_listings_free(app->listings);
+    ui_trash_free(app->folders.trash);
+    ui_listings_free(app->folders.listings);
     ui_config_free(app->config);
     p2p_discovery_close(app->discovery);
     ui_store_close(app->store);
-    p2p_root_close(app->downloads);
+    p2p_root_close(app->folders.downloads);
     p2p_devices_close(app->devices);
     p2p_identity_close(app->identity);
     ui_pairing_clear(&app->pairing);

@@ -15,11 +15,10 @@
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
 #include "p2p/owner.h"
-#include "p2p/path.h"
-#include "p2p/share.h"
 #include "ui/access/hosts.h"
 #include "ui/access/links.h"
 #include "ui/access/pairing.h"
+#include "ui/folders/folders.h"
 #include "ui/options.h"
 #include "ui/state/config.h"
 #include "ui/state/events.h"
@@ -27,11 +26,9 @@
 
 struct ui_chores;
 struct ui_jobs;
-struct ui_listings;
 struct ui_peers;
 struct ui_revoker;
 struct ui_store;
-struct ui_trash;
 struct ui_watch;
 
 struct ui_app {
@@ -43,9 +40,7 @@ struct ui_app {
     int web_fd; /* folder of the dashboard's pages; -1: none was found */
 
     struct p2p_identity *identity;
-    struct p2p_share *share;
-    const struct p2p_root *shared; /* of `share` */
-    struct p2p_root *downloads;
+    struct ui_folders folders;
     struct p2p_discovery *discovery;
     struct p2p_devices *devices;
     char owner_token[P2P_OWNER_TOKEN_LEN + 1];
@@ -54,8 +49,6 @@ struct ui_app {
     struct ui_config *config;
     struct ui_pairing pairing;
     struct ui_links links;
-    struct ui_listings *listings;
-    struct ui_trash *trash;
     struct ui_peers *peers;
     struct ui_transfers *transfers;
     struct ui_watch *watch;

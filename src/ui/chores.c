@@ -120,7 +120,7 @@ look_at_shared(struct ui_chores *c, bool moved)
 {
     const struct ui_listing *is;
 
-    if (ui_listing_get(c->app, UI_SHARED, &is) != P2P_OK)
+    if (ui_listing_get(&c->app->folders, UI_SHARED, &is) != P2P_OK)
         return;
     if (c->shared == is &&
         !moved) { /* no new listing was made: there is nothing to report */
@@ -139,7 +139,7 @@ look_at_downloads(struct ui_chores *c)
     const struct ui_listing *is;
     struct http_json_out o;
 
-    if (ui_listing_get(c->app, UI_DOWNLOADS, &is) != P2P_OK)
+    if (ui_listing_get(&c->app->folders, UI_DOWNLOADS, &is) != P2P_OK)
         return;
     ui_json_begin(&o, 64);
     http_json_put_u64(&o, "count", is->count);
@@ -168,10 +168,10 @@ look_at_peers(struct ui_chores *c)
 static bool
 notice_place(struct ui_chores *c, enum ui_folder folder)
 {
-    bool is_away = ui_folder_is_away(c->app, folder),
+    bool is_away = ui_folder_is_away(&c->app->folders, folder),
          is_news = is_away != c->is_away[folder];
 
-    if (!is_away && ui_listing_take_away(c->app, folder))
+    if (!is_away && ui_listing_take_away(&c->app->folders, folder))
         is_news = true;
     c->is_away[folder] = is_away;
     return is_news;
@@ -187,10 +187,10 @@ notice_downloads(struct ui_chores *c)
     if (is_away && !was_away)
         p2p_log_warn(
             "the downloads folder %s is missing: transfers wait until it is back",
-            p2p_root_path(c->app->downloads));
+            p2p_root_path(c->app->folders.downloads));
     else if (was_away && !is_away)
         p2p_log_info("the downloads folder is back at %s",
-                     p2p_root_path(c->app->downloads));
+                     p2p_root_path(c->app->folders.downloads));
     return is_news;
 }
 
@@ -198,7 +198,7 @@ notice_downloads(struct ui_chores *c)
 static uint64_t
 next_due_ms(struct ui_chores *c)
 {
-    uint64_t due_ms = ui_trash_due_ms(c->app->trash), now_ms = p2p_now_ms();
+    uint64_t due_ms = ui_trash_due_ms(c->app->folders.trash), now_ms = p2p_now_ms();
 
     if (due_ms > now_ms + PLACE_LOOK_MS)
         due_ms = now_ms + PLACE_LOOK_MS;
@@ -214,7 +214,7 @@ ui_chores_run(void *chores, const bool news[UI_NEWS])
     bool downloads = news[UI_NEWS_DOWNLOADS] | notice_downloads(c),
          moved = notice_place(c, UI_SHARED), shared = news[UI_NEWS_SHARED] || moved;
 
-    ui_trash_expire(c->app->trash);
+    ui_trash_expire(c->app->folders.trash);
     if (shared)
         look_at_shared(c, moved);
     if (downloads)

@@ -31,13 +31,13 @@ add_folders(struct http_metrics *m, struct ui_app *app)
 {
     const struct ui_listing *l;
 
-    if (ui_listing_get(app, UI_SHARED, &l) == P2P_OK) {
+    if (ui_listing_get(&app->folders, UI_SHARED, &l) == P2P_OK) {
         http_metrics_gauge(m, "p2p_ui_shared_files", "Files shared.", l->count);
         http_metrics_gauge(m, "p2p_ui_shared_bytes", "Their size in bytes.",
                            l->total_size);
         ui_listing_release(l);
     }
-    if (ui_listing_get(app, UI_DOWNLOADS, &l) == P2P_OK) {
+    if (ui_listing_get(&app->folders, UI_DOWNLOADS, &l) == P2P_OK) {
         http_metrics_gauge(m, "p2p_ui_downloads_files", "Downloaded files.", l->count);
         http_metrics_gauge(m, "p2p_ui_downloads_bytes", "Their size in bytes.",
                            l->total_size);

@@ -1,7 +1,10 @@
 #include "ui/routes.h"
 
+#include <stddef.h>
+
 #include "ui/access/access.h"
 #include "ui/api.h"
+#include "ui/app.h"
 #include "ui/folders/files.h"
 #include "ui/folders/upload.h"
 #include "ui/state/config.h"
@@ -12,6 +15,9 @@
 #define LAST  (HTTP_OPEN | HTTP_FALLBACK)
 #define OWNER UI_ONLY_OWNER
 #define PAGE  (HTTP_OPEN | HTTP_PAGE)
+
+/* What a handler gets; 0: the whole app. */
+#define FOLDERS offsetof(struct ui_app, folders)
 
 const struct http_header ui_headers[] = {
     {"Content-Security-Policy",
@@ -37,7 +43,7 @@ const struct http_route ui_routes[] = {
 
     {"GET",    "/api/status",                      ui_status_handle,                   0, 0, 0},
     {"POST",   "/api/register",                    ui_status_handle_register,      SMALL, 0, 0},
-    {"POST",   "/api/upload",                      ui_upload_handle,                   0, HTTP_MULTIPART, 0},
+    {"POST",   "/api/upload",                      ui_upload_handle,                   0, HTTP_MULTIPART, FOLDERS},
 
     {"GET",    "/api/peers",                       ui_api_peers,                       0, 0, 0},
     {"POST",   "/api/peers",                       ui_api_peers_add,               SMALL, 0, 0},
@@ -49,20 +55,20 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/peers/{id}/forget",           ui_api_peer_forget,             SMALL, 0, 0},
     {"GET",    "/api/search",                      ui_api_search,                      0, 0, 0},
 
-    {"GET",    "/api/shares/problems",             ui_files_handle_problems,           0, 0, 0},
-    {"GET",    "/api/shares/check",                ui_upload_handle_check,             0, 0, 0},
-    {"POST",   "/api/shares/confirm",              ui_files_handle_confirm,        SMALL, 0, 0},
-    {"POST",   "/api/shares/rescan",               ui_files_handle_rescan,         SMALL, 0, 0},
-    {"POST",   "/api/shared/{filename}/rename",    ui_files_handle_shared_rename,  SMALL, 0, 0},
-    {"POST",   "/api/shared/{filename}/restore",   ui_files_handle_shared_restore, SMALL, 0, 0},
-    {"GET",    "/api/shared",                      ui_files_handle_shared,             0, 0, 0},
-    {"GET",    "/api/shared/{filename*}",          ui_files_handle_shared_bytes,       0, 0, 0},
-    {"DELETE", "/api/shared/{filename*}",          ui_files_handle_shared_delete,      0, 0, 0},
-    {"POST",   "/api/downloads/{filename}/restore", ui_files_handle_downloads_restore, SMALL, 0, 0},
-    {"GET",    "/api/downloads",                   ui_files_handle_downloads,          0, 0, 0},
-    {"GET",    "/api/downloads/{filename*}",       ui_files_handle_downloads_bytes,    0, 0, 0},
+    {"GET",    "/api/shares/problems",             ui_files_handle_problems,           0, 0, FOLDERS},
+    {"GET",    "/api/shares/check",                ui_upload_handle_check,             0, 0, FOLDERS},
+    {"POST",   "/api/shares/confirm",              ui_files_handle_confirm,        SMALL, 0, FOLDERS},
+    {"POST",   "/api/shares/rescan",               ui_files_handle_rescan,         SMALL, 0, FOLDERS},
+    {"POST",   "/api/shared/{filename}/rename",    ui_files_handle_shared_rename,  SMALL, 0, FOLDERS},
+    {"POST",   "/api/shared/{filename}/restore",   ui_files_handle_shared_restore, SMALL, 0, FOLDERS},
+    {"GET",    "/api/shared",                      ui_files_handle_shared,             0, 0, FOLDERS},
+    {"GET",    "/api/shared/{filename*}",          ui_files_handle_shared_bytes,       0, 0, FOLDERS},
+    {"DELETE", "/api/shared/{filename*}",          ui_files_handle_shared_delete,      0, 0, FOLDERS},
+    {"POST",   "/api/downloads/{filename}/restore", ui_files_handle_downloads_restore, SMALL, 0, FOLDERS},
+    {"GET",    "/api/downloads",                   ui_files_handle_downloads,          0, 0, FOLDERS},
+    {"GET",    "/api/downloads/{filename*}",       ui_files_handle_downloads_bytes,    0, 0, FOLDERS},
     {"POST",   "/api/download",                    ui_api_download,                SMALL, 0, 0},
-    {"DELETE", "/api/download/{filename*}",        ui_files_handle_downloads_delete,   0, 0, 0},
+    {"DELETE", "/api/download/{filename*}",        ui_files_handle_downloads_delete,   0, 0, FOLDERS},
     {"GET",    "/api/download-progress/{filename*}", ui_api_download_progress,         0, 0, 0},
 
     {"GET",    "/api/transfers",                   ui_api_transfers,                   0, 0, 0},

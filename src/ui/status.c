@@ -93,22 +93,24 @@ put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
     static const struct ui_listing nothing;
     const struct ui_listing *shared = NULL, *downloads = NULL;
 
-    if (ui_listing_get(app, UI_SHARED, &shared) == P2P_OK) {
+    if (ui_listing_get(&app->folders, UI_SHARED, &shared) == P2P_OK) {
         ui_files_put_status(o, shared, with_list);
         ui_listing_release(shared);
     } else
         ui_files_put_status(o, &nothing, with_list);
-    if (ui_listing_get(app, UI_DOWNLOADS, &downloads) == P2P_OK) {
+    if (ui_listing_get(&app->folders, UI_DOWNLOADS, &downloads) == P2P_OK) {
         http_json_put_u64(o, "downloads_count", downloads->count);
         ui_listing_release(downloads);
     } else
         http_json_put_u64(o, "downloads_count", 0);
-    http_json_put_u64(o, "free_space", free_space(app->downloads));
-    http_json_put_string(o, "shared_state", ui_folder_state(app, UI_SHARED));
-    http_json_put_u64(o, "shared_missing_files", ui_folder_missing_files(app));
-    http_json_put_string(o, "downloads_state", ui_folder_state(app, UI_DOWNLOADS));
-    http_json_put_string(o, "shared_dir", p2p_root_path(app->shared));
-    http_json_put_string(o, "downloads_dir", p2p_root_path(app->downloads));
+    http_json_put_u64(o, "free_space", free_space(app->folders.downloads));
+    http_json_put_string(o, "shared_state", ui_folder_state(&app->folders, UI_SHARED));
+    http_json_put_u64(o, "shared_missing_files",
+                      ui_folder_missing_files(&app->folders));
+    http_json_put_string(o, "downloads_state",
+                         ui_folder_state(&app->folders, UI_DOWNLOADS));
+    http_json_put_string(o, "shared_dir", p2p_root_path(app->folders.shared));
+    http_json_put_string(o, "downloads_dir", p2p_root_path(app->folders.downloads));
 }
 
 static void
@@ -259,7 +261,7 @@ register_now(void *context, void *arg)
     struct registration *r = arg;
     const struct ui_listing *l;
 
-    if ((r->err = ui_listing_get(app, UI_SHARED, &l)) != P2P_OK)
+    if ((r->err = ui_listing_get(&app->folders, UI_SHARED, &l)) != P2P_OK)
         return;
     r->err = register_files(app, r->port, l);
     if (r->err != P2P_OK)

@@ -144,7 +144,7 @@ reply_share(struct http_request *req, struct ui_app *app, const char *base)
 
     if (!ui_check_name(req, name))
         return;
-    if (p2p_root_open_file(app->shared, name, &fd, &st) != P2P_OK) {
+    if (p2p_root_open_file(app->folders.shared, name, &fd, &st) != P2P_OK) {
         ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such shared file");
         return;
     }

@@ -7,7 +7,7 @@
 #include "http/file.h"
 #include "p2p/bytes.h"
 #include "p2p/log.h"
-#include "ui/app.h"
+#include "ui/folders/folders.h"
 #include "ui/folders/place.h"
 #include "ui/folders/trash.h"
 #include "ui/reply/json.h"
@@ -131,17 +131,17 @@ ui_files_handle_problems(struct http_request *req, void *arg)
 void
 ui_files_handle_rescan(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_folders *folders = arg;
     struct http_json_out o;
     enum p2p_err err;
 
-    if (!ui_check_folder(req, app, UI_SHARED))
+    if (!ui_check_folder(req, folders, UI_SHARED))
         return;
-    if ((err = p2p_share_request_scan(app->shared)) != P2P_OK) {
+    if ((err = p2p_share_request_scan(folders->shared)) != P2P_OK) {
         ui_fail(req, err, NULL);
         return;
     }
-    ui_listing_changed(app, UI_SHARED);
+    ui_listing_changed(folders, UI_SHARED);
     ui_json_begin(&o, 32);
     http_json_put_string(&o, "status", "scanning");
     ui_json_reply(&o, req, 202);
@@ -150,9 +150,9 @@ ui_files_handle_rescan(struct http_request *req, void *arg)
 void
 ui_files_handle_confirm(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_folders *folders = arg;
     struct http_json_out o;
-    uint64_t files = ui_folder_missing_files(app);
+    uint64_t files = ui_folder_missing_files(folders);
     enum p2p_err err;
 
     if (files == 0) {
@@ -161,11 +161,11 @@ ui_files_handle_confirm(struct http_request *req, void *arg)
                   "had files before");
         return;
     }
-    if ((err = p2p_share_confirm(app->share)) != P2P_OK) {
+    if ((err = p2p_share_confirm(folders->share)) != P2P_OK) {
         ui_fail(req, err, NULL);
         return;
     }
-    ui_listing_changed(app, UI_SHARED);
+    ui_listing_changed(folders, UI_SHARED);
     ui_json_begin(&o, 64);
     http_json_put_string(&o, "status", "confirmed");
     http_json_put_u64(&o, "files", files);
@@ -275,10 +275,10 @@ last_part(const char *name)
 
 /* The SHA-256 can serve as the tag as long as the file is the one that was hashed. */
 static bool
-find_tag(struct ui_app *app, const char *name, const struct stat *st, char *out)
+find_tag(struct ui_folders *folders, const char *name, const struct stat *st, char *out)
 {
     struct p2p_share_entry *e = malloc(sizeof(*e));
-    bool known = e != NULL && p2p_share_find_name(app->share, name, e) == P2P_OK &&
+    bool known = e != NULL && p2p_share_find_name(folders->share, name, e) == P2P_OK &&
                  e->sha256_known && e->geometry.size == (uint64_t)st->st_size &&
                  (int64_t)e->mtime_s == st->st_mtime;
 
@@ -289,7 +289,7 @@ find_tag(struct ui_app *app, const char *name, const struct stat *st, char *out)
 }
 
 static void
-reply_bytes(struct http_request *req, struct ui_app *app, enum ui_folder folder)
+reply_bytes(struct http_request *req, struct ui_folders *folders, enum ui_folder folder)
 {
     char tag[2 * P2P_DIGEST_LEN + 1];
     const char *name = ui_param_name(req);
@@ -298,15 +298,15 @@ reply_bytes(struct http_request *req, struct ui_app *app, enum ui_folder folder)
     bool has_tag;
     int fd = -1;
 
-    if (name == NULL || !ui_check_folder(req, app, folder))
+    if (name == NULL || !ui_check_folder(req, folders, folder))
         return;
-    err = p2p_root_open_file(folder == UI_SHARED ? app->shared : app->downloads, name,
-                             &fd, &st);
+    err = p2p_root_open_file(folder == UI_SHARED ? folders->shared : folders->downloads,
+                             name, &fd, &st);
     if (err != P2P_OK) {
         ui_fail(req, err, "there is no such file");
         return;
     }
-    has_tag = folder == UI_SHARED && find_tag(app, name, &st, tag);
+    has_tag = folder == UI_SHARED && find_tag(folders, name, &st, tag);
     http_reply_file(req, &(struct http_file){.fd = fd,
                                              .size = (uint64_t)st.st_size,
                                              .etag = has_tag ? tag : NULL,
@@ -314,25 +314,25 @@ reply_bytes(struct http_request *req, struct ui_app *app, enum ui_folder folder)
 }
 
 void
-ui_files_handle_shared_bytes(struct http_request *req, void *app)
+ui_files_handle_shared_bytes(struct http_request *req, void *folders)
 {
-    reply_bytes(req, app, UI_SHARED);
+    reply_bytes(req, folders, UI_SHARED);
 }
 
 void
-ui_files_handle_downloads_bytes(struct http_request *req, void *app)
+ui_files_handle_downloads_bytes(struct http_request *req, void *folders)
 {
-    reply_bytes(req, app, UI_DOWNLOADS);
+    reply_bytes(req, folders, UI_DOWNLOADS);
 }
 
 /* ---- changes ---- */
 
 static void
-note_change(struct ui_app *app, enum ui_folder folder)
+note_change(struct ui_folders *folders, enum ui_folder folder)
 {
-    ui_listing_changed(app, folder);
+    ui_listing_changed(folders, folder);
     if (folder == UI_SHARED)
-        p2p_share_rescan(app->share);
+        p2p_share_rescan(folders->share);
 }
 
 static void
@@ -348,35 +348,35 @@ reply_done(struct http_request *req, const char *status, const char *name)
 
 /* When the owner deletes the last file, no other confirmation is needed. */
 static void
-confirm_if_empty(struct ui_app *app)
+confirm_if_empty(struct ui_folders *folders)
 {
     const struct ui_listing *l;
 
-    ui_listing_changed(app, UI_SHARED);
-    if (ui_listing_get(app, UI_SHARED, &l) != P2P_OK)
+    ui_listing_changed(folders, UI_SHARED);
+    if (ui_listing_get(folders, UI_SHARED, &l) != P2P_OK)
         return;
-    if (l->count == 0 && p2p_share_confirm(app->share) != P2P_OK)
+    if (l->count == 0 && p2p_share_confirm(folders->share) != P2P_OK)
         p2p_log_warn("cannot store that the last shared file was deleted");
     ui_listing_release(l);
 }
 
 static void
-delete_file(struct http_request *req, struct ui_app *app, enum ui_folder folder)
+delete_file(struct http_request *req, struct ui_folders *folders, enum ui_folder folder)
 {
     const char *name = ui_param_name(req);
     struct http_json_out o;
     uint64_t until_s;
     enum p2p_err err;
 
-    if (name == NULL || !ui_check_folder(req, app, folder))
+    if (name == NULL || !ui_check_folder(req, folders, folder))
         return;
-    if ((err = ui_trash_put(app->trash, folder, name, &until_s)) != P2P_OK) {
+    if ((err = ui_trash_put(folders->trash, folder, name, &until_s)) != P2P_OK) {
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such file" : NULL);
         return;
     }
-    note_change(app, folder);
+    note_change(folders, folder);
     if (folder == UI_SHARED)
-        confirm_if_empty(app);
+        confirm_if_empty(folders);
     ui_json_begin(&o, 128);
     http_json_put_string(&o, "status", "deleted");
     http_json_put_string(&o, "filename", name);
@@ -385,52 +385,53 @@ delete_file(struct http_request *req, struct ui_app *app, enum ui_folder folder)
 }
 
 void
-ui_files_handle_shared_delete(struct http_request *req, void *app)
+ui_files_handle_shared_delete(struct http_request *req, void *folders)
 {
-    delete_file(req, app, UI_SHARED);
+    delete_file(req, folders, UI_SHARED);
 }
 
 void
-ui_files_handle_downloads_delete(struct http_request *req, void *app)
+ui_files_handle_downloads_delete(struct http_request *req, void *folders)
 {
-    delete_file(req, app, UI_DOWNLOADS);
+    delete_file(req, folders, UI_DOWNLOADS);
 }
 
 static void
-restore_file(struct http_request *req, struct ui_app *app, enum ui_folder folder)
+restore_file(struct http_request *req, struct ui_folders *folders,
+             enum ui_folder folder)
 {
     const char *name = ui_param_name(req);
     enum p2p_err err;
 
-    if (name == NULL || !ui_check_folder(req, app, folder))
+    if (name == NULL || !ui_check_folder(req, folders, folder))
         return;
-    if ((err = ui_trash_restore(app->trash, folder, name)) != P2P_OK) {
+    if ((err = ui_trash_restore(folders->trash, folder, name)) != P2P_OK) {
         ui_fail(req, err,
                 err == P2P_ERR_NOT_FOUND
                     ? "no deleted file with this name can be restored"
                     : NULL);
         return;
     }
-    note_change(app, folder);
+    note_change(folders, folder);
     reply_done(req, "restored", name);
 }
 
 void
-ui_files_handle_shared_restore(struct http_request *req, void *app)
+ui_files_handle_shared_restore(struct http_request *req, void *folders)
 {
-    restore_file(req, app, UI_SHARED);
+    restore_file(req, folders, UI_SHARED);
 }
 
 void
-ui_files_handle_downloads_restore(struct http_request *req, void *app)
+ui_files_handle_downloads_restore(struct http_request *req, void *folders)
 {
-    restore_file(req, app, UI_DOWNLOADS);
+    restore_file(req, folders, UI_DOWNLOADS);
 }
 
 void
 ui_files_handle_shared_rename(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_folders *folders = arg;
     const char *from = ui_param_name(req), *to;
     struct http_json_out o;
     cJSON *body;
@@ -442,13 +443,13 @@ ui_files_handle_shared_rename(struct http_request *req, void *arg)
         ui_fail_value(req, "to", "a file name");
         return;
     }
-    if (!ui_check_name(req, to) || !ui_check_folder(req, app, UI_SHARED))
+    if (!ui_check_name(req, to) || !ui_check_folder(req, folders, UI_SHARED))
         return;
-    if ((err = p2p_root_rename(app->shared, from, to)) != P2P_OK) {
+    if ((err = p2p_root_rename(folders->shared, from, to)) != P2P_OK) {
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such file" : NULL);
         return;
     }
-    note_change(app, UI_SHARED);
+    note_change(folders, UI_SHARED);
     ui_json_begin(&o, 128);
     http_json_put_string(&o, "status", "renamed");
     http_json_put_string(&o, "filename", to);

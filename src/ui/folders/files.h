@@ -12,17 +12,17 @@ void ui_files_put_shared(struct http_json_out *o, const struct ui_file *f);
 void ui_files_put_status(struct http_json_out *o, const struct ui_listing *l,
                          bool with_list);
 
-void ui_files_handle_shared(struct http_request *req, void *app);
-void ui_files_handle_problems(struct http_request *req, void *app);
-void ui_files_handle_rescan(struct http_request *req, void *app);
-void ui_files_handle_confirm(struct http_request *req, void *app);
-void ui_files_handle_shared_bytes(struct http_request *req, void *app);
-void ui_files_handle_shared_delete(struct http_request *req, void *app);
-void ui_files_handle_shared_restore(struct http_request *req, void *app);
-void ui_files_handle_shared_rename(struct http_request *req, void *app);
-void ui_files_handle_downloads(struct http_request *req, void *app);
-void ui_files_handle_downloads_bytes(struct http_request *req, void *app);
-void ui_files_handle_downloads_delete(struct http_request *req, void *app);
-void ui_files_handle_downloads_restore(struct http_request *req, void *app);
+void ui_files_handle_shared(struct http_request *req, void *folders);
+void ui_files_handle_problems(struct http_request *req, void *folders);
+void ui_files_handle_rescan(struct http_request *req, void *folders);
+void ui_files_handle_confirm(struct http_request *req, void *folders);
+void ui_files_handle_shared_bytes(struct http_request *req, void *folders);
+void ui_files_handle_shared_delete(struct http_request *req, void *folders);
+void ui_files_handle_shared_restore(struct http_request *req, void *folders);
+void ui_files_handle_shared_rename(struct http_request *req, void *folders);
+void ui_files_handle_downloads(struct http_request *req, void *folders);
+void ui_files_handle_downloads_bytes(struct http_request *req, void *folders);
+void ui_files_handle_downloads_delete(struct http_request *req, void *folders);
+void ui_files_handle_downloads_restore(struct http_request *req, void *folders);
 
 #endif

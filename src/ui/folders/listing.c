@@ -8,7 +8,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "ui/app.h"
+#include "ui/folders/folders.h"
 #include "ui/folders/place.h"
 #include "ui/state/watch.h"
 
@@ -41,16 +41,19 @@ struct ui_listings {
     _Atomic bool is_expired[UI_FOLDERS];
     _Atomic bool was_away[UI_FOLDERS]; /* in a listing that somebody may have read */
     ui_known_sha256 *known_sha256;
+    void *known_arg;
 };
 
 struct ui_listings *
-ui_listings_new(ui_known_sha256 *known_sha256)
+ui_listings_new(ui_known_sha256 *known_sha256, void *arg)
 {
     struct ui_listings *ls = calloc(1, sizeof(*ls));
 
-    if (ls != NULL)
-        ls->known_sha256 = known_sha256;
-    for (int i = 0; i < UI_FOLDERS && ls != NULL; i++)
+    if (ls == NULL)
+        return NULL;
+    ls->known_sha256 = known_sha256;
+    ls->known_arg = arg;
+    for (int i = 0; i < UI_FOLDERS; i++)
         p2p_mutex_init(&ls->of[i].lock);
     return ls;
 }
@@ -220,7 +223,7 @@ note_hash(struct ui_listing *l, const struct p2p_share_entry *e)
 }
 
 static enum p2p_err
-note_hashes(struct ui_app *app, struct ui_listing *l)
+note_hashes(struct ui_folders *folders, struct ui_listing *l)
 {
     struct p2p_share_entry *page = calloc(SHARE_PAGE, sizeof(*page));
     char after[P2P_NAME_MAX + 1] = "";
@@ -228,7 +231,7 @@ note_hashes(struct ui_app *app, struct ui_listing *l)
     size_t count = SHARE_PAGE;
 
     while (err == P2P_OK && count == SHARE_PAGE) {
-        err = p2p_share_list(app->share, after, page, SHARE_PAGE, &count);
+        err = p2p_share_list(folders->share, after, page, SHARE_PAGE, &count);
         if (err != P2P_OK || count == 0)
             break;
         for (size_t i = 0; i < count; i++)
@@ -260,12 +263,12 @@ note_problem(void *arg, const char *name, const char *reason)
 /* Files that are neither shared nor refused. The share tells how many it still has to
  * read, for a tree or for a SHA-256. */
 static void
-note_rest(struct ui_app *app, struct ui_listing *l)
+note_rest(struct ui_folders *folders, struct ui_listing *l)
 {
     struct p2p_share_totals totals;
     uint64_t flats = 0;
 
-    p2p_share_totals(app->share, &totals);
+    p2p_share_totals(folders->share, &totals);
     for (size_t i = 0; i < l->count; i++)
         flats += l->files[i].state == UI_FILE_READY && !l->files[i].sha256_known;
     for (size_t i = 0; i < l->count; i++) {
@@ -280,15 +283,15 @@ note_rest(struct ui_app *app, struct ui_listing *l)
 }
 
 static enum p2p_err
-note_share(struct ui_app *app, struct maker *m)
+note_share(struct ui_folders *folders, struct maker *m)
 {
-    enum p2p_err err = note_hashes(app, m->l);
+    enum p2p_err err = note_hashes(folders, m->l);
 
     if (err != P2P_OK)
         return err;
     /* Without an index, there is nothing to report yet. */
-    (void)!p2p_share_problems(app->share, note_problem, m);
-    note_rest(app, m->l);
+    (void)!p2p_share_problems(folders->share, note_problem, m);
+    note_rest(folders, m->l);
     if (m->l->problem_count > 0)
         qsort(m->l->problems, m->l->problem_count, sizeof(*m->l->problems),
               problems_by_name);
@@ -296,15 +299,15 @@ note_share(struct ui_app *app, struct maker *m)
 }
 
 static void
-note_known_hashes(struct ui_app *app, struct ui_listing *l)
+note_known_hashes(const struct ui_listings *ls, struct ui_listing *l)
 {
     for (size_t i = 0; i < l->count; i++)
         l->files[i].sha256_known =
-            app->listings->known_sha256(app, l->files[i].name, &l->files[i].sha256);
+            ls->known_sha256(ls->known_arg, l->files[i].name, &l->files[i].sha256);
 }
 
 static enum p2p_err
-make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
+make(struct ui_folders *folders, enum ui_folder folder, struct ui_listing **out)
 {
     struct maker m = {.l = calloc(1, sizeof(*m.l)), .now_s = p2p_time_s()};
     const struct p2p_walk how = {.file = add_file, .left_out = add_left_out, .arg = &m};
@@ -316,18 +319,18 @@ make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
         return P2P_ERR_NOMEM;
     m.l->refs = 1;
     *out = m.l;
-    if ((m.l->is_away = ui_folder_is_away(app, folder))) {
-        atomic_store(&app->listings->was_away[folder], true);
+    if ((m.l->is_away = ui_folder_is_away(folders, folder))) {
+        atomic_store(&folders->listings->was_away[folder], true);
         return P2P_OK;
     }
-    err = p2p_root_walk_folder(folder == UI_SHARED ? app->shared : app->downloads, "",
-                               &how, &skipped);
+    err = p2p_root_walk_folder(
+        folder == UI_SHARED ? folders->shared : folders->downloads, "", &how, &skipped);
     if (err == P2P_OK && m.l->count > 0)
         qsort(m.l->files, m.l->count, sizeof(*m.l->files), by_name);
     if (err == P2P_OK && folder == UI_SHARED)
-        err = note_share(app, &m);
+        err = note_share(folders, &m);
     else if (err == P2P_OK)
-        note_known_hashes(app, m.l);
+        note_known_hashes(folders->listings, m.l);
     if (err != P2P_OK) {
         release(m.l);
         *out = NULL;
@@ -338,32 +341,33 @@ make(struct ui_app *app, enum ui_folder folder, struct ui_listing **out)
 /* ---- keeping it ---- */
 
 void
-ui_listing_changed(struct ui_app *app, enum ui_folder folder)
+ui_listing_changed(struct ui_folders *folders, enum ui_folder folder)
 {
-    atomic_store(&app->listings->is_expired[folder], true);
-    ui_watch_report(app->watch,
+    atomic_store(&folders->listings->is_expired[folder], true);
+    ui_watch_report(folders->watch,
                     folder == UI_SHARED ? UI_NEWS_SHARED : UI_NEWS_DOWNLOADS);
 }
 
 bool
-ui_listing_take_away(struct ui_app *app, enum ui_folder folder)
+ui_listing_take_away(struct ui_folders *folders, enum ui_folder folder)
 {
-    return atomic_exchange(&app->listings->was_away[folder], false);
+    return atomic_exchange(&folders->listings->was_away[folder], false);
 }
 
 /* A folder that went away or came back says nothing of it by itself. */
 static bool
-is_stale(struct ui_app *app, enum ui_folder folder, const struct ui_listing *l,
+is_stale(struct ui_folders *folders, enum ui_folder folder, const struct ui_listing *l,
          uint64_t made_ms)
 {
     return l == NULL || p2p_now_ms() - made_ms > FRESH_MS ||
-           l->is_away != ui_folder_is_away(app, folder);
+           l->is_away != ui_folder_is_away(folders, folder);
 }
 
 enum p2p_err
-ui_listing_get(struct ui_app *app, enum ui_folder folder, const struct ui_listing **out)
+ui_listing_get(struct ui_folders *folders, enum ui_folder folder,
+               const struct ui_listing **out)
 {
-    struct ui_listings *ls = app->listings;
+    struct ui_listings *ls = folders->listings;
     enum p2p_err err = P2P_OK;
     struct ui_listing *fresh;
 
@@ -372,8 +376,8 @@ ui_listing_get(struct ui_app *app, enum ui_folder folder, const struct ui_listin
     /* Cleared before the walk, so that the next get sees a change that happens during
      * it. */
     if (atomic_exchange(&ls->is_expired[folder], false) ||
-        is_stale(app, folder, ls->of[folder].now, ls->of[folder].made_ms)) {
-        if ((err = make(app, folder, &fresh)) == P2P_OK) {
+        is_stale(folders, folder, ls->of[folder].now, ls->of[folder].made_ms)) {
+        if ((err = make(folders, folder, &fresh)) == P2P_OK) {
             release(ls->of[folder].now);
             ls->of[folder].now = fresh;
             ls->of[folder].made_ms = p2p_now_ms();

@@ -15,7 +15,7 @@
 #include "p2p/crypto.h"
 #include "p2p/err.h"
 
-struct ui_app;
+struct ui_folders;
 struct ui_listings;
 
 /* The state of a shared file for other peers. */
@@ -62,21 +62,21 @@ struct ui_listing {
 enum ui_folder { UI_SHARED, UI_DOWNLOADS, UI_FOLDERS };
 
 /* The SHA-256 of a downloaded file, as far as it is known without reading the file. */
-typedef bool ui_known_sha256(struct ui_app *app, const char *name,
-                             struct p2p_digest *out);
+typedef bool ui_known_sha256(void *arg, const char *name, struct p2p_digest *out);
 /* NULL: out of memory. */
-struct ui_listings *ui_listings_new(ui_known_sha256 *known_sha256);
+struct ui_listings *ui_listings_new(ui_known_sha256 *known_sha256, void *arg);
 void ui_listings_free(struct ui_listings *ls);
 
 /* Release it with ui_listing_release. Never NULL on P2P_OK. */
-P2P_MUST_CHECK enum p2p_err ui_listing_get(struct ui_app *app, enum ui_folder folder,
+P2P_MUST_CHECK enum p2p_err ui_listing_get(struct ui_folders *folders,
+                                           enum ui_folder folder,
                                            const struct ui_listing **out);
 void ui_listing_release(const struct ui_listing *l);
 /* The folder was changed: the next get looks again, and the watch tells the dashboards.
  * Never blocks, may be called under any lock. */
-void ui_listing_changed(struct ui_app *app, enum ui_folder folder);
+void ui_listing_changed(struct ui_folders *folders, enum ui_folder folder);
 /* True if a listing was made while the folder was away, since the last call. Whoever
  * read it knows an empty folder. For the watch's thread only. */
-bool ui_listing_take_away(struct ui_app *app, enum ui_folder folder);
+bool ui_listing_take_away(struct ui_folders *folders, enum ui_folder folder);
 
 #endif

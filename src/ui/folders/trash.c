@@ -14,7 +14,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "ui/app.h"
+#include "ui/folders/folders.h"
 #include "ui/folders/upload.h"
 #include "ui/state/store.h"
 #include "ui/state/watch.h"
@@ -31,7 +31,7 @@ struct item {
 
 P2P_MUTEX_KIND(ui_trash_lock);
 struct ui_trash {
-    struct ui_app *app;
+    struct ui_folders *folders;
     struct ui_trash_lock lock;
     struct item *first P2P_GUARDED_BY(ui_trash_lock);
 };
@@ -41,7 +41,7 @@ static const char *const kinds[UI_FOLDERS] = {"trash-shared", "trash-downloads"}
 static const struct p2p_root *
 root_of(const struct ui_trash *trash, enum ui_folder folder)
 {
-    return folder == UI_SHARED ? trash->app->shared : trash->app->downloads;
+    return folder == UI_SHARED ? trash->folders->shared : trash->folders->downloads;
 }
 
 /* ---- items; under the lock ---- */
@@ -79,7 +79,7 @@ forget(struct ui_trash *trash, struct item **at)
 {
     struct item *item = *at;
 
-    ui_store_remove_note(trash->app->store, kinds[item->folder], item->name);
+    ui_store_remove_note(trash->folders->store, kinds[item->folder], item->name);
     *at = item->next;
     free(item->name);
     free(item);
@@ -146,17 +146,17 @@ sweep_uploads(const struct p2p_root *root)
 }
 
 struct ui_trash *
-ui_trash_new(struct ui_app *app)
+ui_trash_new(struct ui_folders *folders)
 {
     struct ui_trash *trash = calloc(1, sizeof(*trash));
 
     if (trash == NULL)
         return NULL;
-    trash->app = app;
+    trash->folders = folders;
     p2p_mutex_init(&trash->lock);
-    ui_store_load_notes(app->store, kinds[UI_SHARED], load_shared, trash);
-    ui_store_load_notes(app->store, kinds[UI_DOWNLOADS], load_downloads, trash);
-    sweep_uploads(app->shared);
+    ui_store_load_notes(folders->store, kinds[UI_SHARED], load_shared, trash);
+    ui_store_load_notes(folders->store, kinds[UI_DOWNLOADS], load_downloads, trash);
+    sweep_uploads(folders->shared);
     return trash;
 }
 
@@ -211,10 +211,10 @@ withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
     if (*(old = find(trash, folder, name)) != NULL)
         delete_for_good(trash, old);
     note.value = private_name;
-    ui_store_put_note(trash->app->store, &note);
+    ui_store_put_note(trash->folders->store, &note);
     err = p2p_root_withdraw(root_of(trash, folder), name, private_name);
     if (err != P2P_OK || !add(trash, folder, name, private_name, until_s))
-        ui_store_remove_note(trash->app->store, kinds[folder], name);
+        ui_store_remove_note(trash->folders->store, kinds[folder], name);
     return err;
 }
 
@@ -233,7 +233,7 @@ ui_trash_put(struct ui_trash *trash, enum ui_folder folder, const char *name,
         err = p2p_root_unlink(root_of(trash, folder), name);
     }
     if (err == P2P_OK)
-        ui_watch_report(trash->app->watch, UI_NEWS_OTHER);
+        ui_watch_report(trash->folders->watch, UI_NEWS_OTHER);
     return err;
 }
 

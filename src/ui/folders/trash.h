@@ -17,7 +17,7 @@ struct ui_trash;
 
 /* Reads the notes in the store, and removes files that interrupted uploads left. NULL:
  * out of memory. */
-struct ui_trash *ui_trash_new(struct ui_app *app);
+struct ui_trash *ui_trash_new(struct ui_folders *folders);
 void ui_trash_free(struct ui_trash *trash);
 
 /* NOT_FOUND, PERMISSION. `*until_s`: how long it can be restored; 0: it could only be

@@ -15,7 +15,7 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "p2p/probe.h"
-#include "ui/app.h"
+#include "ui/folders/folders.h"
 #include "ui/folders/place.h"
 #include "ui/folders/trash.h"
 #include "ui/reply/json.h"
@@ -43,7 +43,7 @@ struct target {
 };
 
 struct upload {
-    struct ui_app *app;
+    struct ui_folders *folders;
     struct target to;
     char refused[P2P_NAME_MAX + 1]; /* the invalid name of the part */
 
@@ -88,10 +88,10 @@ set_name(struct upload *u, const char *filename)
 
 /* Checks, before the bytes are sent, whether the file system allows the name. */
 static enum p2p_err
-check_target(const struct ui_app *app, const char *name, char *works)
+check_target(const struct ui_folders *folders, const char *name, char *works)
 {
     struct p2p_probe *probe = NULL;
-    enum p2p_err err = p2p_probe_open(app->shared, &probe);
+    enum p2p_err err = p2p_probe_open(folders->shared, &probe);
 
     works[0] = '\0';
     if (err == P2P_OK)
@@ -103,13 +103,15 @@ check_target(const struct ui_app *app, const char *name, char *works)
 
 /* Checked before the bytes are sent; publishing checks it again. */
 static enum p2p_err
-check_free(const struct ui_app *app, const char *name, enum p2p_on_conflict conflict)
+check_free(const struct ui_folders *folders, const char *name,
+           enum p2p_on_conflict conflict)
 {
     struct stat st;
 
     if (conflict != P2P_CONFLICT_FAIL)
         return P2P_OK;
-    return p2p_root_stat(app->shared, name, &st) == P2P_OK ? P2P_ERR_EXISTS : P2P_OK;
+    return p2p_root_stat(folders->shared, name, &st) == P2P_OK ? P2P_ERR_EXISTS
+                                                               : P2P_OK;
 }
 
 static enum p2p_err
@@ -123,7 +125,7 @@ open_private(struct upload *u)
         return err;
     p2p_hex_format(random, sizeof(random), hex);
     snprintf(u->private_name, sizeof(u->private_name), UI_UPLOAD_PREFIX "%s", hex);
-    err = p2p_root_open_private(u->app->shared, u->private_name,
+    err = p2p_root_open_private(u->folders->shared, u->private_name,
                                 O_RDWR | O_CREAT | O_EXCL, &u->fd);
     if (err == P2P_OK)
         flock(u->fd, LOCK_EX | LOCK_NB);
@@ -139,8 +141,8 @@ on_part(void *arg, const char *field, const char *filename)
     if (strcmp(field, "file") != 0 || filename == NULL)
         return P2P_OK; /* another field of the form: its content is skipped */
     if ((err = set_name(u, filename)) != P2P_OK ||
-        (err = check_target(u->app, u->name, u->works)) != P2P_OK ||
-        (err = check_free(u->app, u->name, u->to.conflict)) != P2P_OK)
+        (err = check_target(u->folders, u->name, u->works)) != P2P_OK ||
+        (err = check_free(u->folders, u->name, u->to.conflict)) != P2P_OK)
         return err;
     u->size = u->flushed = 0;
     return open_private(u);
@@ -151,7 +153,7 @@ on_part(void *arg, const char *field, const char *filename)
 static bool
 made_space(struct upload *u)
 {
-    return errno == ENOSPC && ui_trash_drop_first(u->app->trash);
+    return errno == ENOSPC && ui_trash_drop_first(u->folders->trash);
 }
 
 static enum p2p_err
@@ -190,7 +192,7 @@ static enum p2p_err
 on_data(void *arg, const void *data, size_t len)
 {
     struct upload *u = arg;
-    uint64_t max = u->app->opt.max_upload;
+    uint64_t max = u->folders->max_upload;
     enum p2p_err err;
 
     if (u->fd < 0)
@@ -208,7 +210,7 @@ drop_part(struct upload *u)
 {
     if (u->fd < 0)
         return;
-    if (p2p_root_unlink_private(u->app->shared, u->private_name) != P2P_OK)
+    if (p2p_root_unlink_private(u->folders->shared, u->private_name) != P2P_OK)
         p2p_log_warn("cannot remove an unfinished upload file=%s", u->private_name);
     p2p_fd_close(&u->fd);
 }
@@ -240,14 +242,14 @@ on_part_end(void *arg)
         return P2P_OK;
     if (fsync(u->fd) != 0)
         return p2p_err_from_errno(errno);
-    if (ui_folder_is_away(u->app, UI_SHARED))
+    if (ui_folder_is_away(u->folders, UI_SHARED))
         return P2P_ERR_AWAY;
-    err = p2p_root_publish(u->app->shared, u->private_name, u->name, u->to.conflict,
+    err = p2p_root_publish(u->folders->shared, u->private_name, u->name, u->to.conflict,
                            stored);
     if (err != P2P_OK)
         return err;
     p2p_fd_close(&u->fd);
-    ui_listing_changed(u->app, UI_SHARED);
+    ui_listing_changed(u->folders, UI_SHARED);
     return note_stored(u, stored);
 }
 
@@ -301,18 +303,18 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
 
     drop_part(u);
     if (u->first != NULL)
-        p2p_share_rescan(u->app->share);
+        p2p_share_rescan(u->folders->share);
     if (err == P2P_ERR_TOO_LARGE)
         http_fail(req, 413, "too_large",
                   "the upload is larger than this server allows (--max-upload)");
     else if (err == P2P_ERR_NAME)
         ui_fail_name(req, u->refused, false, "suggestion");
     else if (err == P2P_ERR_AWAY)
-        (void)ui_check_folder(req, u->app, UI_SHARED);
+        (void)ui_check_folder(req, u->folders, UI_SHARED);
     else if (err == P2P_ERR_TARGET_NAME)
         fail_target(req, u->name, u->works);
     else if (err != P2P_OK)
-        ui_fail(req, p2p_root_full_reason(u->app->shared, err),
+        ui_fail(req, p2p_root_full_reason(u->folders->shared, err),
                 err == P2P_ERR_MALFORMED ? "the form data is damaged" : NULL);
     else if (u->first == NULL)
         http_fail(req, 400, "no_file",
@@ -361,23 +363,24 @@ parse_conflict(struct http_request *req, enum p2p_on_conflict *out)
 /* An upload that cannot succeed by its announced size is refused before its bytes are
  * sent. */
 static bool
-size_is_acceptable(struct ui_app *app, struct http_request *req, uint64_t length)
+size_is_acceptable(struct ui_folders *folders, struct http_request *req,
+                   uint64_t length)
 {
     struct statvfs fs;
 
-    if (app->opt.max_upload > 0 && length > app->opt.max_upload + FORM_OVERHEAD) {
+    if (folders->max_upload > 0 && length > folders->max_upload + FORM_OVERHEAD) {
         http_fail(
             req, 413, "too_large",
             "the upload is too large: at most %llu bytes are allowed (--max-upload)",
-            (unsigned long long)app->opt.max_upload);
+            (unsigned long long)folders->max_upload);
         return false;
     }
-    if (length <= FORM_OVERHEAD || fstatvfs(p2p_root_fd(app->shared), &fs) != 0 ||
+    if (length <= FORM_OVERHEAD || fstatvfs(p2p_root_fd(folders->shared), &fs) != 0 ||
         (uint64_t)fs.f_bavail * fs.f_frsize >= length - FORM_OVERHEAD)
         return true;
     /* The trash is emptied only when bytes have arrived and there is no space for them.
      */
-    if ((uint64_t)fs.f_bavail * fs.f_frsize + ui_trash_bytes(app->trash) >=
+    if ((uint64_t)fs.f_bavail * fs.f_frsize + ui_trash_bytes(folders->trash) >=
         length - FORM_OVERHEAD)
         return true;
     ui_fail(req, P2P_ERR_DISK_FULL, "there is not enough disk space for these files");
@@ -386,7 +389,8 @@ size_is_acceptable(struct ui_app *app, struct http_request *req, uint64_t length
 
 /* Reads the query; answers with an error if it cannot succeed. */
 static bool
-read_target(struct http_request *req, const struct ui_app *app, struct target *to)
+read_target(struct http_request *req, const struct ui_folders *folders,
+            struct target *to)
 {
     const char *path = http_query(req, "path"), *leaf = http_query(req, "name");
     char name[P2P_NAME_MAX + 1], works[P2P_NAME_MAX + 1];
@@ -397,7 +401,8 @@ read_target(struct http_request *req, const struct ui_app *app, struct target *t
         ui_fail_name(req, path, true, "suggested_path");
         return false;
     }
-    if (!parse_conflict(req, &to->conflict) || !ui_check_folder(req, app, UI_SHARED))
+    if (!parse_conflict(req, &to->conflict) ||
+        !ui_check_folder(req, folders, UI_SHARED))
         return false;
     snprintf(to->folder, sizeof(to->folder), "%s", path != NULL ? path : "");
     if (leaf == NULL)
@@ -407,8 +412,8 @@ read_target(struct http_request *req, const struct ui_app *app, struct target *t
         return false;
     }
     snprintf(to->leaf, sizeof(to->leaf), "%s", leaf);
-    if ((err = check_target(app, name, works)) == P2P_OK)
-        err = check_free(app, name, to->conflict);
+    if ((err = check_target(folders, name, works)) == P2P_OK)
+        err = check_free(folders, name, to->conflict);
     if (err == P2P_ERR_TARGET_NAME)
         fail_target(req, name, works);
     else if (err != P2P_OK)
@@ -430,7 +435,7 @@ ui_upload_handle(struct http_request *req, void *arg)
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return;
     }
-    u->app = arg;
+    u->folders = arg;
     u->to = to;
     u->fd = -1;
     u->last = &u->first;

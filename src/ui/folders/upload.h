@@ -8,9 +8,9 @@
 #define UI_UPLOAD_PREFIX \
     "upload-" /* of the private files; each is locked while it is written */
 
-void ui_upload_handle(struct http_request *req, void *app);
+void ui_upload_handle(struct http_request *req, void *folders);
 /* GET /api/shares/check: checks whether an upload with this name and size would be
  * accepted, before it is sent. */
-void ui_upload_handle_check(struct http_request *req, void *app);
+void ui_upload_handle_check(struct http_request *req, void *folders);
 
 #endif

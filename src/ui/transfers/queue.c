@@ -115,8 +115,8 @@ delete_data(struct ui_app *app, const struct p2p_digest *root)
     struct p2p_journal_info info;
     uint64_t done;
 
-    if (p2p_journal_peek(app->downloads, root, &info, &done) != P2P_OK ||
-        p2p_journal_open(app->downloads, &info, NULL, &journal) != P2P_OK)
+    if (p2p_journal_peek(app->folders.downloads, root, &info, &done) != P2P_OK ||
+        p2p_journal_open(app->folders.downloads, &info, NULL, &journal) != P2P_OK)
         return;
     p2p_journal_discard(journal);
     p2p_journal_close(journal);
@@ -168,10 +168,10 @@ struct place {
 static struct place
 look_at_place(struct ui_app *app)
 {
-    struct place place = {.is_away = ui_folder_is_away(app, UI_DOWNLOADS)};
+    struct place place = {.is_away = ui_folder_is_away(&app->folders, UI_DOWNLOADS)};
     struct statvfs fs;
 
-    place.is_known = fstatvfs(p2p_root_fd(app->downloads), &fs) == 0;
+    place.is_known = fstatvfs(p2p_root_fd(app->folders.downloads), &fs) == 0;
     if (place.is_known)
         place.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     return place;

@@ -217,7 +217,7 @@ complete(struct ui_transfers *ts, struct ui_transfer *t,
     t->retry_at_s = 0;
     t->finished_s = p2p_time_s();
     snprintf(t->path, sizeof(t->path), "%s", st->stored);
-    ui_listing_changed(ts->app, UI_DOWNLOADS);
+    ui_listing_changed(&ts->app->folders, UI_DOWNLOADS);
 }
 
 /* The request for the stop has already set the state PAUSED, CANCELLED or QUEUED. */
@@ -232,7 +232,7 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
     else if (t->stop != UI_GO_ON && was_running)
         fail(t, t->error, t->message); /* it gave way to another one, and its message
                                         * tells why */
-    else if (t->stop == UI_GO_ON && ui_folder_is_away(ts->app, UI_DOWNLOADS))
+    else if (t->stop == UI_GO_ON && ui_folder_is_away(&ts->app->folders, UI_DOWNLOADS))
         fail(t, P2P_ERR_AWAY, "");
     else if (t->stop == UI_GO_ON)
         fail(t, real_reason(err, st), st->message);
@@ -273,7 +273,7 @@ start(struct run *run, const struct ui_source *sources, size_t count,
     return p2p_download_start(
         &(struct p2p_download_options){
             .identity = app->identity,
-            .downloads = app->downloads,
+            .downloads = app->folders.downloads,
             .name = t->filename,
             .root = t->root_known ? &t->root : NULL,
             .save_as = t->save_as[0] != '\0' ? t->save_as : NULL,
@@ -335,7 +335,7 @@ run_main(void *arg)
         count = gather(run->ts->app, run->t, sources);
         if (count > 0)
             keep_sources(run, sources, count);
-        err = ui_folder_is_away(run->ts->app, UI_DOWNLOADS)
+        err = ui_folder_is_away(&run->ts->app->folders, UI_DOWNLOADS)
                   ? P2P_ERR_AWAY
                   : start(run, sources, count, &dl);
     }

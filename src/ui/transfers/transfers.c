@@ -300,7 +300,8 @@ static void
 keep_checksum(struct ui_transfers *ts, const struct ui_transfer *t)
 {
     if (t->state == UI_COMPLETED && t->sha256_known && t->path[0] != '\0')
-        ui_checksum_keep(ts->app->store, ts->app->downloads, t->path, &t->sha256);
+        ui_checksum_keep(ts->app->store, ts->app->folders.downloads, t->path,
+                         &t->sha256);
 }
 
 static bool
