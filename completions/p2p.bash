@@ -39,6 +39,7 @@ _p2p_value() { # completes the value of option $1; false when it takes none we k
     --config | --snapshot | --allow-peers | --relay-secret-file | --output | --tls-cert | --tls-key)
         compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
     --log-level) _p2p_offer < <(printf '%s\n' error warn info debug) ;;
+    --log-format) _p2p_offer < <(printf '%s\n' text json) ;;
     --device-kind) _p2p_offer < <(printf '%s\n' laptop desktop phone server tablet unknown) ;;
     --verify) _p2p_offer < <(printf '%s\n' full tree) ;;
     --protocol) _p2p_offer < <(printf '%s\n' 2 1) ;;

@@ -38,6 +38,8 @@ function __p2p_value
             __fish_complete_path $argv[3] ''
         case --log-level
             printf '%s\n' error warn info debug
+        case --log-format
+            printf '%s\n' text json
         case --device-kind
             printf '%s\n' laptop desktop phone server tablet unknown
         case --verify

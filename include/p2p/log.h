@@ -1,5 +1,7 @@
 /*
- * log - one line per event on stderr: `<time> <level> <program>: text key=value ...`.
+ * log - one line per event on stderr: `<time> <level> <program>: text key=value ...`,
+ * or one JSON object per line. If stderr is the systemd journal, each line begins with
+ * its priority (`<3>` to `<7>`), and a text has no time, level and program of its own.
  *
  * Levels: error = the operator must act; warn = a peer or the environment
  * misbehaves; info = lifecycle; debug = per message. A line is logged once, by the
@@ -25,9 +27,24 @@ enum p2p_log_level { P2P_LOG_ERROR, P2P_LOG_WARN, P2P_LOG_INFO, P2P_LOG_DEBUG };
 /* Borrows `program` for the life of the process. Default level: info. */
 void p2p_log_init(const char *program, enum p2p_log_level level);
 
+/* TEXT: `text key=value`. JSON: an object with time, level, program and message; the
+ * fields at the end of the text are strings in its object `fields`. */
+enum p2p_log_format { P2P_LOG_TEXT, P2P_LOG_JSON };
+
+/* Default: text. Any time, any thread. */
+void p2p_log_set_format(enum p2p_log_format format);
+/* The name of the format as p2p_log_parse_format accepts it. */
+const char *p2p_log_format_name(enum p2p_log_format format);
+/* "text" or "json"; anything else is P2P_ERR_USAGE. */
+P2P_MUST_CHECK enum p2p_err p2p_log_parse_format(const char *text,
+                                                 enum p2p_log_format *format);
+/* True if stderr is the systemd journal: JOURNAL_STREAM names the device and the inode
+ * of stderr. Checked by p2p_log_init. */
+bool p2p_log_is_journal(void);
+
 /* Any time, any thread. */
 void p2p_log_set_level(enum p2p_log_level level);
-/* Its word, as p2p_log_parse_level takes it. */
+/* The name of the level as p2p_log_parse_level accepts it. */
 const char *p2p_log_level_name(enum p2p_log_level level);
 
 /* "error", "warn", "info" or "debug"; anything else is P2P_ERR_USAGE. */
@@ -45,6 +62,14 @@ void p2p_log(enum p2p_log_level level, const char *format, ...)
 #define p2p_log_warn(...)  p2p_log(P2P_LOG_WARN, __VA_ARGS__)
 #define p2p_log_info(...)  p2p_log(P2P_LOG_INFO, __VA_ARGS__)
 #define p2p_log_debug(...) p2p_log(P2P_LOG_DEBUG, __VA_ARGS__)
+
+/*
+ * Writes a line for the person who starts the program, such as how to open the
+ * dashboard: at every log level, and never to the sink. As text it is `<program>:
+ * text`.
+ */
+void p2p_log_notice(enum p2p_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /*
  * A sink that sees every line that is logged (formatted, without the time), for the

@@ -11,8 +11,8 @@
  * A setting that can have no effect is USAGE: a section of no program, a name that no
  * program has, in its own section a name that the program does not have, or a variable
  * whose name resembles that of an option. `no-flag = yes` and `P2P_NO_FLAG=1` mean
- * `--no-flag`. Every program has --help, --version, --config, --log-level (applied by
- * p2p_log_init). Values are checked when they are parsed; the message names the option,
+ * `--no-flag`. Every program has --help, --version, --config, --log-level and --log-format
+ * (both applied to the log). Values are checked when they are parsed; the message names the option,
  * the value, and valid values. Call before threads start.
  */
 #ifndef P2P_OPTIONS_H
@@ -90,8 +90,9 @@ void p2p_options_refuse_in_log(bool in_log);
 /* The file that was read: that of --config or the one in the home. NULL: none. Borrowed
  * from `text`. */
 const char *p2p_options_config(const struct p2p_options_text *text);
-/* The log level of these options. */
+/* The log level and the format of log lines of these options. */
 enum p2p_log_level p2p_options_log_level(const struct p2p_options_text *text);
+enum p2p_log_format p2p_options_log_format(const struct p2p_options_text *text);
 
 /* Accepts NULL. Texts from the configuration file become invalid. */
 void p2p_options_free(struct p2p_options_text *text);

@@ -16,13 +16,14 @@
 static void
 say_who_may_call(struct ui_app *app)
 {
-    bool is_terminal = isatty(STDERR_FILENO);
+    bool colored =
+        isatty(STDERR_FILENO) && p2p_options_log_format(app->opt.text) == P2P_LOG_TEXT;
 
     if (!app->opt.pairing)
-        fprintf(stderr,
-                "%sp2p-ui: WARNING: --no-pairing: anyone who can reach this port can "
-                "share, download and delete files without pairing%s\n",
-                is_terminal ? "\033[1;31m" : "", is_terminal ? "\033[0m" : "");
+        p2p_log_notice(P2P_LOG_WARN,
+                       "%sWARNING: --no-pairing: anyone who can reach this port can "
+                       "share, download and delete files without pairing%s",
+                       colored ? "\033[1;31m" : "", colored ? "\033[0m" : "");
     ui_access_show_start(app);
 }
 

@@ -255,7 +255,10 @@ def test_the_start_shows_a_link(suite):
 
 
 def test_the_journal_gets_no_secret(suite):
-    ui = suite.ui(env={"JOURNAL_STREAM": "8:12345"})
+    log = suite.folder / "peer" / "p2p-ui.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch()
+    ui = suite.ui(env={"JOURNAL_STREAM": f"{log.stat().st_dev}:{log.stat().st_ino}"})
     wait_until(lambda: "p2p ui" in ui.stderr(), what="the advice")
     assert not SECRET.search(ui.stderr()) and not re.search(r"\b\d{6}\b", ui.stderr())
     assert ui.owner_token not in ui.stderr()

@@ -18,7 +18,9 @@ enum { NAME_MAX_BYTES = 64 };
 const struct p2p_option p2p_common_options[P2P_COMMON_OPTIONS] = {
     {"config", P2P_OPT_TEXT, COMMON(config), 0, 0, "FILE", "read settings from FILE"},
     {"log-level", P2P_OPT_TEXT, COMMON(log_level), 0, 0, "LEVEL",
-     "error, warn, info or debug"},
+     "log messages up to this level: error, warn, info or debug (default info)"},
+    {"log-format", P2P_OPT_TEXT, COMMON(log_format), 0, 0, "FORMAT",
+     "write log lines as text or json (default text)"},
     {"help", P2P_OPT_FLAG, COMMON(help), 0, 0, NULL, "show this help"},
     {"version", P2P_OPT_FLAG, COMMON(version), 0, 0, NULL, "show the version"},
 };
@@ -39,6 +41,7 @@ struct p2p_options_text {
     struct kept *kept;
     struct place *places;
     enum p2p_log_level level;
+    enum p2p_log_format format;
     const char *config; /* the file that was read; NULL: none */
 };
 
@@ -105,6 +108,12 @@ p2p_options_log_level(const struct p2p_options_text *text)
     return text->level;
 }
 
+enum p2p_log_format
+p2p_options_log_format(const struct p2p_options_text *text)
+{
+    return text->format;
+}
+
 const char *
 p2p_options_config(const struct p2p_options_text *text)
 {
@@ -125,7 +134,7 @@ refuse(const char *program, const char *format, va_list args)
     char text[2048];
 
     vsnprintf(text, sizeof(text), format, args);
-    if (refuses_in_log)
+    if (refuses_in_log || p2p_log_is_journal())
         p2p_log_error("%s", text);
     else
         fprintf(stderr, "%s: %s\n", program, text);
@@ -459,9 +468,10 @@ parse_environment(struct p2p_option_parse *parse)
 /* ---- All together ---- */
 
 static enum p2p_err
-apply_log_level(const struct p2p_option_parse *parse)
+apply_log_options(const struct p2p_option_parse *parse)
 {
     enum p2p_log_level level = P2P_LOG_INFO;
+    enum p2p_log_format format = P2P_LOG_TEXT;
 
     if (parse->common.log_level != NULL &&
         p2p_log_parse_level(parse->common.log_level, &level) != P2P_OK)
@@ -469,8 +479,16 @@ apply_log_level(const struct p2p_option_parse *parse)
             parse, "invalid %s %s: use error, warn, info or debug",
             p2p_options_place(parse->text, parse->common.log_level),
             parse->common.log_level);
+    if (parse->common.log_format != NULL &&
+        p2p_log_parse_format(parse->common.log_format, &format) != P2P_OK)
+        return p2p_option_complain(
+            parse, "invalid %s %s: use text or json",
+            p2p_options_place(parse->text, parse->common.log_format),
+            parse->common.log_format);
     parse->text->level = level;
+    parse->text->format = format;
     p2p_log_init(parse->set->program, level);
+    p2p_log_set_format(format);
     return P2P_OK;
 }
 
@@ -488,7 +506,7 @@ parse_all(struct p2p_option_parse *parse, int argc, char **argv, int *arguments)
     if (err == P2P_OK && parse->common.config != NULL)
         err = p2p_options_read_file(parse, parse->common.config);
     if (err == P2P_OK)
-        err = apply_log_level(parse);
+        err = apply_log_options(parse);
     parse->text->config = parse->common.config;
     if (err == P2P_OK && !refuses_in_log)
         p2p_options_tell_of_folder(parse);

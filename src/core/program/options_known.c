@@ -45,6 +45,7 @@ static const struct {
     {"limit-rate", DAEMONS | COMMANDS},
     {"limit-rate-per-peer", DAEMONS},
     {"limit-rate-total", DAEMONS},
+    {"log-format", DAEMONS | COMMANDS},
     {"log-level", DAEMONS | COMMANDS},
     {"max-body-memory", DAEMONS},
     {"max-connections", DAEMONS},

@@ -12,6 +12,7 @@
 #include "p2p/log.h"
 
 static const char log_level_name[] = "log-level";
+static const char log_format_name[] = "log-format";
 
 static bool
 is_listed(const char *const *names, const char *name)
@@ -175,6 +176,7 @@ compare(struct p2p_reload *s, char *fresh, struct p2p_options_text *text,
         struct p2p_reload_news *news)
 {
     enum p2p_log_level level = p2p_options_log_level(text);
+    enum p2p_log_format format = p2p_options_log_format(text);
     struct names changed = {""};
     enum p2p_err err = P2P_OK;
 
@@ -182,6 +184,11 @@ compare(struct p2p_reload *s, char *fresh, struct p2p_options_text *text,
         if (!add_line(news, log_level_name, p2p_log_level_name(level)))
             news->needs_process = true;
         add_name(&changed, log_level_name);
+    }
+    if (format != p2p_options_log_format(*s->text)) {
+        if (!add_line(news, log_format_name, p2p_log_format_name(format)))
+            news->needs_process = true;
+        add_name(&changed, log_format_name);
     }
     for (size_t i = 0; i < s->set->count && err == P2P_OK; i++)
         err = compare_one(s, &s->set->options[i], fresh, text, news, &changed);
@@ -235,6 +242,7 @@ enum p2p_err
 p2p_reload_read(struct p2p_reload *s, struct p2p_reload_news *news)
 {
     enum p2p_log_level level = p2p_options_log_level(*s->text);
+    enum p2p_log_format format = p2p_options_log_format(*s->text);
     struct p2p_options_text *text = NULL;
     char *fresh = malloc(s->size);
     enum p2p_err err = P2P_ERR_NOMEM;
@@ -255,7 +263,8 @@ p2p_reload_read(struct p2p_reload *s, struct p2p_reload_news *news)
         replace(s, fresh, text);
         text = NULL;
     } else {
-        p2p_log_set_level(level); /* parsing may have changed it */
+        p2p_log_set_level(level); /* parsing may have changed both */
+        p2p_log_set_format(format);
         p2p_log_error("settings: nothing was changed%s%s",
                       err == P2P_ERR_USAGE ? "" : ": ",
                       err == P2P_ERR_USAGE ? "" : p2p_err_text(err));
@@ -290,6 +299,7 @@ p2p_reload_go_back(struct p2p_reload *s)
     s->former_text = NULL;
     p2p_options_free(failed);
     p2p_log_set_level(p2p_options_log_level(*s->text));
+    p2p_log_set_format(p2p_options_log_format(*s->text));
     return true;
 }
 
@@ -302,6 +312,7 @@ take_line(struct p2p_reload *s, char *line)
     char *equals = strchr(line, '=');
     const struct p2p_option *option;
     enum p2p_log_level level;
+    enum p2p_log_format format;
     const char *value;
     void *field;
     size_t i;
@@ -314,6 +325,12 @@ take_line(struct p2p_reload *s, char *line)
         if (p2p_log_parse_level(value, &level) != P2P_OK)
             return false;
         p2p_log_set_level(level);
+        return true;
+    }
+    if (strcmp(line, log_format_name) == 0) {
+        if (p2p_log_parse_format(value, &format) != P2P_OK)
+            return false;
+        p2p_log_set_format(format);
         return true;
     }
     i = p2p_option_index(&parse, line, strlen(line));

@@ -1,9 +1,7 @@
 /* The link that gives a browser the owner's rights, and the lines on the terminal at
  * start. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "p2p/clock.h"
 #include "p2p/crypto.h"
@@ -113,12 +111,12 @@ show_link(struct ui_app *app)
     snprintf(addr.host, sizeof(addr.host), "%s",
              listens_on_all(app->opt.host) ? "localhost" : app->opt.host);
     if (ui_links_make(&app->links, now_s(), secret) == P2P_OK)
-        fprintf(stderr,
-                "p2p-ui: to open the dashboard as its owner: %s://%s/open/%s (works "
-                "once, for %d minutes; `p2p ui` prints a new link)\n",
-                app->opt.tls.cert != NULL ? "https" : "http",
-                p2p_addr_format(&addr, where, sizeof(where)), secret,
-                UI_LINK_LIFE_S / 60);
+        p2p_log_notice(P2P_LOG_INFO,
+                       "to open the dashboard as its owner: %s://%s/open/%s (works "
+                       "once, for %d minutes; `p2p ui` prints a new link)",
+                       app->opt.tls.cert != NULL ? "https" : "http",
+                       p2p_addr_format(&addr, where, sizeof(where)), secret,
+                       UI_LINK_LIFE_S / 60);
     p2p_wipe(secret, sizeof(secret));
 }
 
@@ -128,11 +126,11 @@ say_code(struct ui_app *app, const char *code, uint64_t left_s)
     struct ui_urls urls;
 
     ui_urls_find(app, NULL, &urls);
-    fprintf(stderr,
-            "p2p-ui: to use another device, open %s there and type %s "
-            "(for %llu minutes)\n",
-            urls.count > 0 ? urls.at[0] : "the page", code,
-            (unsigned long long)left_s / 60);
+    p2p_log_notice(P2P_LOG_INFO,
+                   "to use another device, open %s there and type %s "
+                   "(for %llu minutes)",
+                   urls.count > 0 ? urls.at[0] : "the page", code,
+                   (unsigned long long)left_s / 60);
 }
 
 static void
@@ -146,21 +144,13 @@ show_new_code(struct ui_app *app)
     p2p_wipe(code, sizeof(code));
 }
 
-/* systemd sets the variable for what writes to the journal; a terminal that was started
- * from there has inherited it. */
-static bool
-writes_to_journal(void)
-{
-    return getenv("JOURNAL_STREAM") != NULL && !isatty(STDERR_FILENO);
-}
-
 void
 ui_access_show_code(struct ui_app *app)
 {
     char code[UI_CODE_LEN + 1];
     uint64_t left_s;
 
-    if (!writes_to_journal() &&
+    if (!p2p_log_is_journal() &&
         ui_pairing_current(&app->pairing, now_s(), code, &left_s))
         say_code(app, code, left_s);
     p2p_wipe(code, sizeof(code));
@@ -169,9 +159,9 @@ ui_access_show_code(struct ui_app *app)
 void
 ui_access_show_start(struct ui_app *app)
 {
-    if (writes_to_journal())
-        fprintf(stderr, "p2p-ui: run `p2p ui` to open the dashboard as its owner; it "
-                        "shows the code for other devices\n");
+    if (p2p_log_is_journal())
+        p2p_log_notice(P2P_LOG_INFO, "run `p2p ui` to open the dashboard as its owner; "
+                                     "it shows the code for other devices");
     else {
         show_link(app);
         if (app->opt.pairing)
