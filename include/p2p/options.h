@@ -90,8 +90,9 @@ void p2p_options_refuse_in_log(bool in_log);
 /* The file that was read: that of --config or the one in the home. NULL: none. Borrowed
  * from `text`. */
 const char *p2p_options_config(const struct p2p_options_text *text);
-/* The log level and the format of log lines of these options. */
+/* The log level of these options. */
 enum p2p_log_level p2p_options_log_level(const struct p2p_options_text *text);
+/* The format of log lines of these options. */
 enum p2p_log_format p2p_options_log_format(const struct p2p_options_text *text);
 
 /* Accepts NULL. Texts from the configuration file become invalid. */
