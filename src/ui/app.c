@@ -52,7 +52,7 @@ say_name(struct ui_app *app)
     struct p2p_about about = {.kind = app->opt.about.kind};
     struct ui_settings set;
 
-    ui_config_get(app->config, &set);
+    ui_config_get(&app->config, &set);
     (void)p2p_about_set_name(&about, set.name, strlen(set.name));
     p2p_identity_set_about(app->identity, &about);
 }
@@ -160,13 +160,13 @@ make_parts(struct ui_app *app)
     if (err != P2P_OK)
         return fail(err, "invalid registry URL:", app->opt.discovery.at[0]);
     p2p_discovery_keep_seq(app->discovery, app->identity);
-    if ((app->config = ui_config_new(&app->opt, app->store)) == NULL ||
-        (app->chores = ui_chores_new(app)) == NULL ||
+    ui_config_init(&app->config, &app->opt, app->store, &app->events);
+    if ((app->chores = ui_chores_new(app)) == NULL ||
         (app->folders.trash = ui_trash_new(&app->folders)) == NULL ||
         (app->peers = ui_peers_new(app)) == NULL)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     say_name(app);
-    ui_config_on_change(app->config, on_config_change, app);
+    ui_config_on_change(&app->config, on_config_change, app);
     return fail(ui_transfers_new(app, &app->transfers), "cannot", "start");
 }
 
@@ -275,7 +275,7 @@ ui_app_close(struct ui_app *app)
     ui_peers_free(app->peers);
     ui_trash_free(app->folders.trash);
     ui_listings_free(app->folders.listings);
-    ui_config_free(app->config);
+    ui_config_clear(&app->config);
     p2p_discovery_close(app->discovery);
     ui_store_close(app->store);
     p2p_root_close(app->folders.downloads);

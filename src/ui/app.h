@@ -19,9 +19,9 @@
 #include "ui/access/links.h"
 #include "ui/access/pairing.h"
 #include "ui/folders/folders.h"
-#include "ui/options.h"
 #include "ui/state/config.h"
 #include "ui/state/events.h"
+#include "ui/state/options.h"
 #include "ui/transfers/transfers.h"
 
 struct ui_chores;
@@ -46,7 +46,7 @@ struct ui_app {
     char owner_token[P2P_OWNER_TOKEN_LEN + 1];
 
     struct ui_store *store;
-    struct ui_config *config;
+    struct ui_config config;
     struct ui_pairing pairing;
     struct ui_links links;
     struct ui_peers *peers;

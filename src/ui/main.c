@@ -76,7 +76,7 @@ static void
 on_hangup(void *arg)
 {
     http_tls_look();
-    ui_config_read_again(arg);
+    ui_config_read_again(&((struct ui_app *)arg)->config);
 }
 
 static int

@@ -17,6 +17,7 @@
 #define PAGE  (HTTP_OPEN | HTTP_PAGE)
 
 /* What a handler gets; 0: the whole app. */
+#define CONFIG  offsetof(struct ui_app, config)
 #define FOLDERS offsetof(struct ui_app, folders)
 
 const struct http_header ui_headers[] = {
@@ -94,8 +95,8 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/pair/code",                   ui_access_handle_new_code,      SMALL, OWNER, 0},
     {"GET",    "/api/devices",                     ui_access_handle_devices,           0, OWNER, 0},
     {"DELETE", "/api/devices/{id}",                ui_access_handle_device_delete,     0, OWNER, 0},
-    {"GET",    "/api/config",                      ui_config_handle_get,               0, 0, 0},
-    {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, OWNER, 0},
+    {"GET",    "/api/config",                      ui_config_handle_get,               0, 0, CONFIG},
+    {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, OWNER, CONFIG},
 
     {"GET",    "/{path*}",                         ui_api_page,                        0, LAST | HTTP_PAGE, 0},
     {"POST",   "/{path*}",                         ui_api_nothing,                     0, LAST, 0},

@@ -119,7 +119,7 @@ put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s
 {
     struct ui_settings set;
 
-    ui_config_get(app->config, &set);
+    ui_config_get(&app->config, &set);
     ui_json_begin(o, 2048);
     ui_json_id(o, p2p_identity_id(app->identity));
     http_json_put_u64(o, "port", s->port);

@@ -8,22 +8,12 @@
 
 #include "p2p/bytes.h"
 #include "p2p/limits.h"
-#include "p2p/lock.h"
-#include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/state/events.h"
+#include "ui/state/options.h"
 #include "ui/state/store.h"
 
 #define MAX_RUNNING 64
-
-P2P_MUTEX_KIND(ui_config_lock);
-struct ui_config {
-    struct ui_config_lock lock;
-    struct ui_settings now P2P_GUARDED_BY(ui_config_lock);
-    struct ui_store *store;
-    void (*changed)(void *arg);
-    void *changed_arg;
-};
 
 /* ---- each setting from its text; false when the text is wrong ---- */
 
@@ -127,17 +117,18 @@ read_settings(const struct ui_options *opt, struct ui_store *store,
     }
 }
 
-struct ui_config *
-ui_config_new(const struct ui_options *opt, struct ui_store *store)
+void
+ui_config_init(struct ui_config *config, const struct ui_options *opt,
+               struct ui_store *store, const struct ui_events *events)
 {
-    struct ui_config *config = calloc(1, sizeof(*config));
-
-    if (config == NULL)
-        return NULL;
+    memset(config, 0, sizeof(*config));
     p2p_mutex_init(&config->lock);
+    config->opt = opt;
     config->store = store;
+    config->events = events;
+    p2p_lock(&config->lock);
     read_settings(opt, store, &config->now);
-    return config;
+    p2p_unlock(&config->lock);
 }
 
 void
@@ -148,12 +139,10 @@ ui_config_on_change(struct ui_config *config, void (*changed)(void *), void *arg
 }
 
 void
-ui_config_free(struct ui_config *config)
+ui_config_clear(struct ui_config *config)
 {
-    if (config == NULL)
-        return;
-    p2p_mutex_clear(&config->lock);
-    free(config);
+    if (config->opt != NULL)
+        p2p_mutex_clear(&config->lock);
 }
 
 void
@@ -167,20 +156,20 @@ ui_config_get(struct ui_config *config, struct ui_settings *out)
 /* ---- the API ---- */
 
 static void
-put_config(struct http_json_out *o, struct ui_app *app)
+put_config(struct http_json_out *o, struct ui_config *config)
 {
     struct ui_settings s;
 
-    ui_config_get(app->config, &s);
+    ui_config_get(config, &s);
     ui_json_begin(o, 512);
     http_json_put_string(o, "name", s.name);
     http_json_put_string(o, "limit_rate", s.limit_rate);
     http_json_put_u64(o, "connections", s.connections);
     http_json_put_u64(o, "max_running", s.max_running);
     http_json_put_string(o, "verify", s.verify_tree ? "tree" : "full");
-    http_json_put_string(o, "shared_dir", app->opt.shared_dir);
-    http_json_put_string(o, "downloads_dir", app->opt.downloads_dir);
-    http_json_put_u64(o, "max_upload", app->opt.max_upload);
+    http_json_put_string(o, "shared_dir", config->opt->shared_dir);
+    http_json_put_string(o, "downloads_dir", config->opt->downloads_dir);
+    http_json_put_u64(o, "max_upload", config->opt->max_upload);
 }
 
 void
@@ -267,19 +256,19 @@ use(struct ui_config *config, const struct ui_settings *s)
 }
 
 static void
-publish(struct ui_app *app)
+publish(struct ui_config *config)
 {
     struct http_json_out o;
 
-    put_config(&o, app);
+    put_config(&o, config);
     http_json_end(&o, '}');
-    ui_event_publish(&app->events, "config", &o);
+    ui_event_publish(config->events, "config", &o);
 }
 
 void
 ui_config_handle_patch(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_config *config = arg;
     cJSON *body = http_json(req);
     struct http_json_out o;
     struct ui_settings s;
@@ -291,22 +280,22 @@ ui_config_handle_patch(struct http_request *req, void *arg)
                   "the request contains no setting to change");
         return;
     }
-    ui_config_get(app->config, &s);
+    ui_config_get(config, &s);
     if (!apply(req, body, &s))
         return;
-    keep(app->config, body);
-    use(app->config, &s);
-    publish(app);
-    put_config(&o, app);
+    keep(config, body);
+    use(config, &s);
+    publish(config);
+    put_config(&o, config);
     ui_json_reply(&o, req, 200);
 }
 
 void
-ui_config_read_again(struct ui_app *app)
+ui_config_read_again(struct ui_config *config)
 {
     struct ui_settings s;
 
-    read_settings(&app->opt, app->store, &s);
-    use(app->config, &s);
-    publish(app);
+    read_settings(config->opt, config->store, &s);
+    use(config, &s);
+    publish(config);
 }

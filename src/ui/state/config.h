@@ -10,13 +10,13 @@
 
 #include "http/http.h"
 #include "http/text/json.h"
+#include "p2p/lock.h"
 #include "p2p/rate.h"
 
 #define UI_NAME_MAX 63
 #define UI_RATE_MAX 512
 
-struct ui_app;
-struct ui_config;
+struct ui_events;
 struct ui_options;
 struct ui_store;
 
@@ -29,18 +29,30 @@ struct ui_settings {
     bool verify_tree;
 };
 
-/* From the options, then the store. NULL: out of memory. */
-struct ui_config *ui_config_new(const struct ui_options *opt, struct ui_store *store);
+P2P_MUTEX_KIND(ui_config_lock);
+struct ui_config {
+    struct ui_config_lock lock;
+    struct ui_settings now P2P_GUARDED_BY(ui_config_lock);
+    const struct ui_options *opt;
+    struct ui_store *store;
+    const struct ui_events *events; /* each change is published */
+    void (*changed)(void *arg);
+    void *changed_arg;
+};
+
+/* From the options, then the store. Borrows the three. */
+void ui_config_init(struct ui_config *config, const struct ui_options *opt,
+                    struct ui_store *store, const struct ui_events *events);
 /* `changed` is called after each change, on the thread of the request. */
 void ui_config_on_change(struct ui_config *config, void (*changed)(void *arg),
                          void *arg);
-void ui_config_free(struct ui_config *config);
+void ui_config_clear(struct ui_config *config);
 void ui_config_get(struct ui_config *config, struct ui_settings *out); /* a copy */
 
 /* The options have changed; what was set in the dashboard still wins. */
-void ui_config_read_again(struct ui_app *app);
+void ui_config_read_again(struct ui_config *config);
 
-void ui_config_handle_get(struct http_request *req, void *app);
-void ui_config_handle_patch(struct http_request *req, void *app);
+void ui_config_handle_get(struct http_request *req, void *config);
+void ui_config_handle_patch(struct http_request *req, void *config);
 
 #endif

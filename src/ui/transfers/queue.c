@@ -37,7 +37,7 @@ ui_queue_apply_rate(struct ui_transfers *ts)
 {
     struct ui_settings set;
 
-    ui_config_get(ts->app->config, &set);
+    ui_config_get(&ts->app->config, &set);
     p2p_rate_set(&ts->rate, p2p_timetable_rate(&set.timetable, minute_of_day()),
                  p2p_now_ms() * 1000);
 }
@@ -62,7 +62,7 @@ start_some(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock)
     struct ui_settings set;
     struct ui_transfer *t;
 
-    ui_config_get(ts->app->config, &set);
+    ui_config_get(&ts->app->config, &set);
     while (!ts->is_stopping && ts->threads < set.max_running &&
            (t = next_to_start(ts)) != NULL)
         ui_run_begin(ts, t);
@@ -230,7 +230,7 @@ next_due(struct ui_transfers *ts, uint64_t now_s) P2P_REQUIRES(ui_transfers_lock
             due = t->retry_at_s;
     if (ts->threads > 0 && due > now_s + UI_PLACE_CHECK_S)
         due = now_s + UI_PLACE_CHECK_S;
-    ui_config_get(ts->app->config, &set);
+    ui_config_get(&ts->app->config, &set);
     if (ts->threads > 0 && set.timetable.count > 1 && due > now_s + 60)
         due = now_s + 60;
     if (due == UINT64_MAX)

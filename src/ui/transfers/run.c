@@ -269,7 +269,7 @@ start(struct run *run, const struct ui_source *sources, size_t count,
     for (size_t i = 0; i < count; i++)
         specs[i] = (struct p2p_source_spec){
             .addr = sources[i].addr, .id = sources[i].id_known ? &sources[i].id : NULL};
-    ui_config_get(app->config, &set);
+    ui_config_get(&app->config, &set);
     return p2p_download_start(
         &(struct p2p_download_options){
             .identity = app->identity,

@@ -1,4 +1,4 @@
-#include "ui/options.h"
+#include "ui/state/options.h"
 
 #include <limits.h>
 #include <stddef.h>
