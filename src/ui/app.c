@@ -11,7 +11,6 @@
 #include "p2p/guardian.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "ui/access/access.h"
 #include "ui/access/revoke.h"
 #include "ui/chores.h"
 #include "ui/folders/listing.h"
@@ -90,11 +89,11 @@ open_identity(struct ui_app *app)
         p2p_log_error("keys: %s", why[0] != '\0' ? why : p2p_err_text(err));
     if (err != P2P_OK)
         return err;
-    err = fail(p2p_owner_token_obtain(app->opt.keys_dir, app->owner_token),
+    err = fail(p2p_owner_token_obtain(app->opt.keys_dir, app->access.owner_token),
                "cannot create owner.token in", app->opt.keys_dir);
     if (err != P2P_OK)
         return err;
-    return fail(p2p_devices_open(app->opt.keys_dir, &app->devices),
+    return fail(p2p_devices_open(app->opt.keys_dir, &app->access.devices),
                 "cannot open the list of devices in", app->opt.keys_dir);
 }
 
@@ -176,6 +175,12 @@ on_request_end(uint64_t serial, void *app)
     ui_job_on_end(((struct ui_app *)app)->jobs, serial);
 }
 
+static bool
+admit(struct http_request *req, const struct http_route *route, void *app)
+{
+    return ui_access_admit(req, route, &((struct ui_app *)app)->access);
+}
+
 static enum p2p_err
 open_server(struct ui_app *app)
 {
@@ -196,13 +201,20 @@ open_server(struct ui_app *app)
                   .allow_hosts = app->hosts.at},
         .headers = ui_headers,
         .routes = ui_routes,
-        .admit = ui_access_admit,
+        .admit = admit,
         .on_end = on_request_end,
         .app = app,
     };
+    enum p2p_err err;
 
+    app->access.opt = opt;
+    app->access.identity = app->identity;
+    app->access.events = &app->events;
+    app->access.shared = app->folders.shared;
     ui_hosts_find(&app->hosts, &opt->allow_host);
-    return fail(http_server_open(&http, &app->http), "cannot serve", "pages");
+    err = http_server_open(&http, &app->http);
+    app->access.http = app->http;
+    return fail(err, "cannot serve", "pages");
 }
 
 static enum p2p_err
@@ -210,13 +222,13 @@ start_parts(struct ui_app *app)
 {
     app->events.sse = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
     app->jobs = ui_jobs_new(app->http);
-    app->revoker = ui_revoker_new(app);
-    if (app->events.sse == NULL || app->jobs == NULL || app->revoker == NULL ||
+    app->access.revoker = ui_revoker_new(&app->access);
+    if (app->events.sse == NULL || app->jobs == NULL || app->access.revoker == NULL ||
         ui_transfers_start(app->transfers) != P2P_OK ||
         ui_watch_start(app->watch, ui_chores_run, app->chores) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     ui_events_open_log(&app->events);
-    app->is_ready = true;
+    app->access.is_ready = true;
     /* So that the first answers know whether a registry answers. */
     ui_watch_report(app->watch, UI_NEWS_PEERS);
     return P2P_OK;
@@ -230,8 +242,8 @@ ui_app_open(struct ui_app *app)
 
     app->web_fd = -1;
     app->started_s = p2p_now_ms() / 1000;
-    ui_pairing_init(&app->pairing);
-    ui_links_init(&app->links);
+    ui_pairing_init(&app->access.pairing);
+    ui_links_init(&app->access.links);
     /* Before the share, whose thread reports to them. */
     if (err == P2P_OK &&
         ((app->watch = ui_watch_new()) == NULL ||
@@ -260,9 +272,9 @@ ui_app_open(struct ui_app *app)
 void
 ui_app_close(struct ui_app *app)
 {
-    app->is_ready = false;
+    app->access.is_ready = false;
     ui_events_close_log();
-    ui_revoker_free(app->revoker);
+    ui_revoker_free(app->access.revoker);
     http_server_close(app->http);
     ui_peers_stop(app->peers);
     ui_watch_stop(app->watch);
@@ -279,11 +291,11 @@ ui_app_close(struct ui_app *app)
     p2p_discovery_close(app->discovery);
     ui_store_close(app->store);
     p2p_root_close(app->folders.downloads);
-    p2p_devices_close(app->devices);
+    p2p_devices_close(app->access.devices);
     p2p_identity_close(app->identity);
-    ui_pairing_clear(&app->pairing);
-    ui_links_clear(&app->links);
-    p2p_wipe(app->owner_token, sizeof(app->owner_token));
+    ui_pairing_clear(&app->access.pairing);
+    ui_links_clear(&app->access.links);
+    p2p_wipe(app->access.owner_token, sizeof(app->access.owner_token));
     if (app->web_fd >= 0)
         close(app->web_fd);
 }

@@ -6,18 +6,14 @@
 #ifndef P2P_UI_APP_H
 #define P2P_UI_APP_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "http/http.h"
-#include "p2p/devices.h"
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
-#include "p2p/owner.h"
+#include "ui/access/access.h"
 #include "ui/access/hosts.h"
-#include "ui/access/links.h"
-#include "ui/access/pairing.h"
 #include "ui/folders/folders.h"
 #include "ui/state/config.h"
 #include "ui/state/events.h"
@@ -27,7 +23,6 @@
 struct ui_chores;
 struct ui_jobs;
 struct ui_peers;
-struct ui_revoker;
 struct ui_store;
 struct ui_watch;
 
@@ -42,13 +37,10 @@ struct ui_app {
     struct p2p_identity *identity;
     struct ui_folders folders;
     struct p2p_discovery *discovery;
-    struct p2p_devices *devices;
-    char owner_token[P2P_OWNER_TOKEN_LEN + 1];
+    struct ui_access access;
 
     struct ui_store *store;
     struct ui_config config;
-    struct ui_pairing pairing;
-    struct ui_links links;
     struct ui_peers *peers;
     struct ui_transfers *transfers;
     struct ui_watch *watch;
@@ -57,8 +49,6 @@ struct ui_app {
     struct http_server *http;
     struct ui_events events;
     struct ui_jobs *jobs;
-    struct ui_revoker *revoker;
-    _Atomic bool is_ready; /* until this is true, requests are answered with 503 */
 };
 
 /* Opens all parts in order; on failure, a sentence is printed to stderr. Call

@@ -24,7 +24,7 @@ say_who_may_call(struct ui_app *app)
                        "%sWARNING: --no-pairing: anyone who can reach this port can "
                        "share, download and delete files without pairing%s",
                        colored ? "\033[1;31m" : "", colored ? "\033[0m" : "");
-    ui_access_show_start(app);
+    ui_access_show_start(&app->access);
 }
 
 static enum p2p_err

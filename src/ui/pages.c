@@ -40,7 +40,8 @@ ui_api_nothing(struct http_request *req, void *arg)
 {
     const char *path = http_param(req, "path");
 
-    if (path != NULL && is_api(path) && !ui_access_require(req, arg))
+    if (path != NULL && is_api(path) &&
+        !ui_access_require(req, &((struct ui_app *)arg)->access))
         return;
     ui_fail(req, P2P_ERR_NOT_FOUND, "there is nothing at this path");
 }

@@ -17,6 +17,7 @@
 #define PAGE  (HTTP_OPEN | HTTP_PAGE)
 
 /* What a handler gets; 0: the whole app. */
+#define ACCESS  offsetof(struct ui_app, access)
 #define CONFIG  offsetof(struct ui_app, config)
 #define FOLDERS offsetof(struct ui_app, folders)
 
@@ -87,14 +88,14 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/transfers/{id}/retry",        ui_api_transfer_retry,          SMALL, 0, 0},
 
     {"GET",    "/api/events",                      ui_api_events,                      0, 0, 0},
-    {"GET",    "/api/qr",                          ui_api_qr,                          0, 0, 0},
-    {"GET",    "/open/{secret}",                   ui_owner_handle_open,               0, PAGE, 0},
-    {"POST",   "/api/owner/link",                  ui_owner_handle_link,           SMALL, OWNER, 0},
-    {"POST",   "/api/pair",                        ui_access_handle_pair,          SMALL, HTTP_OPEN, 0},
-    {"GET",    "/api/pair/code",                   ui_access_handle_code,              0, OWNER, 0},
-    {"POST",   "/api/pair/code",                   ui_access_handle_new_code,      SMALL, OWNER, 0},
-    {"GET",    "/api/devices",                     ui_access_handle_devices,           0, OWNER, 0},
-    {"DELETE", "/api/devices/{id}",                ui_access_handle_device_delete,     0, OWNER, 0},
+    {"GET",    "/api/qr",                          ui_api_qr,                          0, 0, ACCESS},
+    {"GET",    "/open/{secret}",                   ui_owner_handle_open,               0, PAGE, ACCESS},
+    {"POST",   "/api/owner/link",                  ui_owner_handle_link,           SMALL, OWNER, ACCESS},
+    {"POST",   "/api/pair",                        ui_access_handle_pair,          SMALL, HTTP_OPEN, ACCESS},
+    {"GET",    "/api/pair/code",                   ui_access_handle_code,              0, OWNER, ACCESS},
+    {"POST",   "/api/pair/code",                   ui_access_handle_new_code,      SMALL, OWNER, ACCESS},
+    {"GET",    "/api/devices",                     ui_access_handle_devices,           0, OWNER, ACCESS},
+    {"DELETE", "/api/devices/{id}",                ui_access_handle_device_delete,     0, OWNER, ACCESS},
     {"GET",    "/api/config",                      ui_config_handle_get,               0, 0, CONFIG},
     {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, OWNER, CONFIG},
 

@@ -71,7 +71,7 @@ put_urls(struct http_json_out *o, struct ui_app *app, const struct http_request 
 {
     struct ui_urls urls;
 
-    ui_urls_find(app, req, &urls);
+    ui_urls_find(&app->access, req, &urls);
     http_json_begin(o, "urls", '[');
     for (size_t i = 0; i < urls.count; i++)
         http_json_put_string(o, NULL, urls.at[i]);
@@ -153,8 +153,8 @@ answer(struct http_request *req, void *context, void *arg)
 
     put_status(&o, app, arg, list == NULL || strcmp(list, "0") != 0, req);
     http_json_put_string(&o, "caller",
-                         ui_caller_name(ui_access_caller(app, req, NULL)));
-    ui_access_renew(app, req); /* each page requests this when it opens */
+                         ui_caller_name(ui_access_caller(&app->access, req, NULL)));
+    ui_access_renew(&app->access, req); /* each page requests this when it opens */
     ui_json_reply(&o, req, 200);
 }
 
@@ -192,7 +192,7 @@ ui_status_handle_health(struct http_request *req, void *arg)
 
     /* Health probes do not wait for the registry; each starts a refresh whose result
      * the next one reports. */
-    if (app->is_ready && ui_peers_is_old(app))
+    if (app->access.is_ready && ui_peers_is_old(app))
         ui_watch_report(app->watch, UI_NEWS_PEERS);
     for (size_t i = 0; i < count && i < REGISTRIES_MAX; i++)
         is_well |= states[i].reachable;

@@ -75,7 +75,7 @@ own(const char *method, const char *path, const char *body)
     char who[256];
 
     snprintf(who, sizeof(who), "Host: localhost\r\nAuthorization: Bearer %s\r\n",
-             app.owner_token);
+             app.access.owner_token);
     return ask(who, method, path, body);
 }
 
@@ -253,7 +253,7 @@ another_name_or_origin_is_refused(void **state)
     snprintf(who, sizeof(who),
              "Host: localhost\r\nOrigin: http://evil.example\r\n"
              "Authorization: Bearer %s\r\n",
-             app.owner_token);
+             app.access.owner_token);
     assert_int_equal(status_of(ask(who, "POST", "/api/transfers/pause-all", "{}")),
                      403);
 }

@@ -8,7 +8,7 @@
 #include "ui/access/cookie.h"
 #include "ui/access/local.h"
 #include "ui/access/revoke.h"
-#include "ui/app.h"
+#include "ui/state/options.h"
 
 const char *
 ui_caller_name(enum ui_caller caller)
@@ -28,24 +28,26 @@ ui_caller_is_owner(enum ui_caller caller)
 /* ---- what the caller shows ---- */
 
 static bool
-find_token(struct ui_app *app, const struct http_request *req, char *out, size_t cap)
+find_token(struct ui_access *access, const struct http_request *req, char *out,
+           size_t cap)
 {
     const char *header = http_header(req, "Authorization");
 
     if (header != NULL && strncasecmp(header, "Bearer ", 7) == 0)
         return snprintf(out, cap, "%s", header + 7) < (int)cap;
-    return ui_cookie_find(req, app, out, cap);
+    return ui_cookie_find(req, access, out, cap);
 }
 
 static bool
-is_owner_token(const struct ui_app *app, const char *token)
+is_owner_token(const struct ui_access *access, const char *token)
 {
     return strlen(token) == P2P_OWNER_TOKEN_LEN &&
-           p2p_equal_ct(app->owner_token, token, P2P_OWNER_TOKEN_LEN);
+           p2p_equal_ct(access->owner_token, token, P2P_OWNER_TOKEN_LEN);
 }
 
 static enum ui_caller
-by_token(struct ui_app *app, const struct http_request *req, struct p2p_device *device)
+by_token(struct ui_access *access, const struct http_request *req,
+         struct p2p_device *device)
 {
     static const enum ui_caller callers[P2P_DEVICE_KINDS] = {
         [P2P_DEVICE_BROWSER] = UI_DEVICE,
@@ -54,11 +56,11 @@ by_token(struct ui_app *app, const struct http_request *req, struct p2p_device *
     char token[P2P_DEVICE_TOKEN_LEN + 1] = "";
     enum ui_caller caller = UI_STRANGER;
 
-    if (!find_token(app, req, token, sizeof(token)))
+    if (!find_token(access, req, token, sizeof(token)))
         caller = UI_STRANGER;
-    else if (is_owner_token(app, token))
+    else if (is_owner_token(access, token))
         caller = UI_OWNER;
-    else if (p2p_devices_check(app->devices, token, http_client_ip(req), device) ==
+    else if (p2p_devices_check(access->devices, token, http_client_ip(req), device) ==
              P2P_OK)
         caller = callers[device->kind];
     p2p_wipe(token, sizeof(token));
@@ -66,30 +68,31 @@ by_token(struct ui_app *app, const struct http_request *req, struct p2p_device *
 }
 
 enum ui_caller
-ui_access_caller(struct ui_app *app, const struct http_request *req,
+ui_access_caller(struct ui_access *access, const struct http_request *req,
                  struct p2p_device *device)
 {
     struct p2p_device unused;
-    enum ui_caller caller = by_token(app, req, device != NULL ? device : &unused);
+    enum ui_caller caller = by_token(access, req, device != NULL ? device : &unused);
 
     if (caller == UI_OWNER)
         return caller;
-    if (!app->opt.require_pairing && ui_local_is_owner(req))
+    if (!access->opt->require_pairing && ui_local_is_owner(req))
         return UI_LOCAL;
-    if (caller == UI_STRANGER && !app->opt.pairing)
+    if (caller == UI_STRANGER && !access->opt->pairing)
         return UI_OPEN;
     return caller;
 }
 
 void
-ui_access_renew(struct ui_app *app, struct http_request *req)
+ui_access_renew(struct ui_access *access, struct http_request *req)
 {
     char token[P2P_DEVICE_TOKEN_LEN + 1] = "";
     struct p2p_device device;
 
-    if (ui_cookie_find(req, app, token, sizeof(token)) &&
-        p2p_devices_check(app->devices, token, http_client_ip(req), &device) == P2P_OK)
-        ui_cookie_set(req, app, token);
+    if (ui_cookie_find(req, access, token, sizeof(token)) &&
+        p2p_devices_check(access->devices, token, http_client_ip(req), &device) ==
+            P2P_OK)
+        ui_cookie_set(req, access, token);
     p2p_wipe(token, sizeof(token));
 }
 
@@ -107,10 +110,10 @@ refuse_stranger(struct http_request *req)
 }
 
 static bool
-admit(struct http_request *req, struct ui_app *app, bool only_owner)
+admit(struct http_request *req, struct ui_access *access, bool only_owner)
 {
     struct p2p_device device = {.id = ""};
-    enum ui_caller caller = ui_access_caller(app, req, &device);
+    enum ui_caller caller = ui_access_caller(access, req, &device);
 
     if (caller == UI_STRANGER)
         return refuse_stranger(req);
@@ -127,20 +130,19 @@ admit(struct http_request *req, struct ui_app *app, bool only_owner)
 }
 
 bool
-ui_access_require(struct http_request *req, struct ui_app *app)
+ui_access_require(struct http_request *req, struct ui_access *access)
 {
-    return admit(req, app, false);
+    return admit(req, access, false);
 }
 
 bool
-ui_access_admit(struct http_request *req, const struct http_route *route, void *arg)
+ui_access_admit(struct http_request *req, const struct http_route *route,
+                struct ui_access *access)
 {
-    struct ui_app *app = arg;
-
-    if (!app->is_ready) {
+    if (!access->is_ready) {
         http_set_header(req, "Retry-After", "1");
         http_fail(req, 503, "starting", "the program is still starting; try again");
         return false;
     }
-    return admit(req, app, (route->flags & UI_ONLY_OWNER) != 0);
+    return admit(req, access, (route->flags & UI_ONLY_OWNER) != 0);
 }

@@ -9,13 +9,14 @@
 
 #include "http/guard.h"
 #include "p2p/net.h"
-#include "ui/app.h"
+#include "ui/access/access.h"
+#include "ui/state/options.h"
 
 static bool
-listens_everywhere(const struct ui_app *app)
+listens_everywhere(const struct ui_access *access)
 {
-    return strcmp(app->opt.host, "0.0.0.0") == 0 || strcmp(app->opt.host, "::") == 0 ||
-           strcmp(app->opt.host, "*") == 0;
+    return strcmp(access->opt->host, "0.0.0.0") == 0 ||
+           strcmp(access->opt->host, "::") == 0 || strcmp(access->opt->host, "*") == 0;
 }
 
 static bool
@@ -34,9 +35,9 @@ is_useful(const struct ifaddrs *ifa, int family)
 }
 
 static const char *
-own_scheme(const struct ui_app *app)
+own_scheme(const struct ui_access *access)
 {
-    return app->opt.tls.cert != NULL ? "https" : "http";
+    return access->opt->tls.cert != NULL ? "https" : "http";
 }
 
 static void
@@ -54,19 +55,20 @@ add_url(struct ui_urls *out, const char *scheme, const char *where)
 }
 
 static void
-add(struct ui_app *app, struct ui_urls *out, const char *ip)
+add(struct ui_access *access, struct ui_urls *out, const char *ip)
 {
-    struct p2p_addr addr = {.port = http_server_port(app->http)};
+    struct p2p_addr addr = {.port = http_server_port(access->http)};
     char where[P2P_HOST_MAX + 16];
 
     snprintf(addr.host, sizeof(addr.host), "%s", ip);
-    add_url(out, own_scheme(app), p2p_addr_format(&addr, where, sizeof(where)));
+    add_url(out, own_scheme(access), p2p_addr_format(&addr, where, sizeof(where)));
 }
 
 /* The address that the page was opened by works for the person who reads the page, also
  * if it is a name or a proxy's address. The guard has checked the Host. */
 static void
-add_of_page(struct ui_app *app, const struct http_request *req, struct ui_urls *out)
+add_of_page(struct ui_access *access, const struct http_request *req,
+            struct ui_urls *out)
 {
     const char *host = http_host(req), *scheme = http_scheme(req);
     struct p2p_addr addr = {.port = 0};
@@ -74,11 +76,11 @@ add_of_page(struct ui_app *app, const struct http_request *req, struct ui_urls *
     if (host == NULL || !http_host_parse(host, addr.host, sizeof(addr.host)) ||
         strcmp(addr.host, "localhost") == 0 || p2p_addr_is_loopback(&addr))
         return;
-    add_url(out, scheme != NULL ? scheme : own_scheme(app), host);
+    add_url(out, scheme != NULL ? scheme : own_scheme(access), host);
 }
 
 static void
-add_family(struct ui_app *app, struct ui_urls *out, const struct ifaddrs *list,
+add_family(struct ui_access *access, struct ui_urls *out, const struct ifaddrs *list,
            int family)
 {
     for (const struct ifaddrs *ifa = list; ifa != NULL; ifa = ifa->ifa_next) {
@@ -87,28 +89,29 @@ add_family(struct ui_app *app, struct ui_urls *out, const struct ifaddrs *list,
         if (!is_useful(ifa, family))
             continue;
         p2p_addr_from_sockaddr(ifa->ifa_addr, &addr);
-        add(app, out, addr.host);
+        add(access, out, addr.host);
     }
 }
 
 void
-ui_urls_find(struct ui_app *app, const struct http_request *req, struct ui_urls *out)
+ui_urls_find(struct ui_access *access, const struct http_request *req,
+             struct ui_urls *out)
 {
     struct p2p_addr only = {.port = 0};
     struct ifaddrs *list = NULL;
 
     memset(out, 0, sizeof(*out));
     if (req != NULL)
-        add_of_page(app, req, out);
-    if (!listens_everywhere(app)) {
-        snprintf(only.host, sizeof(only.host), "%s", app->opt.host);
+        add_of_page(access, req, out);
+    if (!listens_everywhere(access)) {
+        snprintf(only.host, sizeof(only.host), "%s", access->opt->host);
         if (!p2p_addr_is_loopback(&only))
-            add(app, out, app->opt.host);
+            add(access, out, access->opt->host);
         return;
     }
     if (getifaddrs(&list) != 0)
         return;
-    add_family(app, out, list, AF_INET);
-    add_family(app, out, list, AF_INET6);
+    add_family(access, out, list, AF_INET);
+    add_family(access, out, list, AF_INET6);
     freeifaddrs(list);
 }

@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct http_request;
-struct ui_app;
+struct ui_access;
 
 #define UI_URL_MAX  288
 #define UI_URLS_MAX 8
@@ -20,7 +20,7 @@ struct ui_urls {
  * loopback name; `req` may be NULL. Then this machine's addresses, IPv4 first; none
  * when it listens on loopback only.
  */
-void ui_urls_find(struct ui_app *app, const struct http_request *req,
+void ui_urls_find(struct ui_access *access, const struct http_request *req,
                   struct ui_urls *out);
 
 #endif

@@ -7,13 +7,13 @@
 
 #include "http/http.h"
 
-struct ui_app;
+struct ui_access;
 
 /* Sets the cookie in the answer. With TLS, it is valid for TLS only. */
-void ui_cookie_set(struct http_request *req, const struct ui_app *app,
+void ui_cookie_set(struct http_request *req, const struct ui_access *access,
                    const char *token);
 /* Reads the token from the cookie; false if there is none, or it does not fit. */
-bool ui_cookie_find(const struct http_request *req, const struct ui_app *app, char *out,
-                    size_t cap);
+bool ui_cookie_find(const struct http_request *req, const struct ui_access *access,
+                    char *out, size_t cap);
 
 #endif

@@ -12,7 +12,6 @@
 #include "ui/access/addresses.h"
 #include "ui/access/cookie.h"
 #include "ui/access/revoke.h"
-#include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
 #include "ui/state/events.h"
@@ -39,13 +38,13 @@ put_device(struct http_json_out *o, const char *name, const struct p2p_device *d
 }
 
 void
-ui_access_tell_devices(struct ui_app *app)
+ui_access_tell_devices(struct ui_access *access)
 {
     struct p2p_device *list = NULL;
     size_t count = 0;
 
-    if (p2p_devices_list(app->devices, &list, &count) == P2P_OK)
-        ui_event_count(&app->events, "devices", count);
+    if (p2p_devices_list(access->devices, &list, &count) == P2P_OK)
+        ui_event_count(access->events, "devices", count);
     free(list);
 }
 
@@ -77,12 +76,12 @@ ui_access_name_browser(const struct http_request *req, char *out, size_t cap)
 }
 
 static void
-reply_paired(struct http_request *req, struct ui_app *app,
+reply_paired(struct http_request *req, struct ui_access *access,
              const struct p2p_device *device, const char *token)
 {
     struct http_json_out o;
 
-    ui_cookie_set(req, app, token);
+    ui_cookie_set(req, access, token);
     ui_json_begin(&o, 256);
     http_json_put_string(&o, "status", "paired");
     put_device(&o, "device", device, true);
@@ -90,7 +89,7 @@ reply_paired(struct http_request *req, struct ui_app *app,
 }
 
 static void
-let_in(struct http_request *req, struct ui_app *app, const char *name)
+let_in(struct http_request *req, struct ui_access *access, const char *name)
 {
     char token[P2P_DEVICE_TOKEN_LEN + 1], made[P2P_DEVICE_NAME_MAX + 1];
     struct p2p_device device;
@@ -100,13 +99,13 @@ let_in(struct http_request *req, struct ui_app *app, const char *name)
         ui_access_name_browser(req, made, sizeof(made));
         name = made;
     }
-    err = p2p_devices_add(app->devices, P2P_DEVICE_BROWSER, name, http_client_ip(req),
-                          &device, token);
+    err = p2p_devices_add(access->devices, P2P_DEVICE_BROWSER, name,
+                          http_client_ip(req), &device, token);
     if (err == P2P_OK) {
         p2p_log_info("paired a device id=%s address=%s", device.id,
                      http_client_ip(req));
-        reply_paired(req, app, &device, token);
-        ui_access_tell_devices(app);
+        reply_paired(req, access, &device, token);
+        ui_access_tell_devices(access);
     } else if (err == P2P_ERR_TOO_LARGE)
         http_fail(
             req, 403, "too_many_devices",
@@ -117,14 +116,14 @@ let_in(struct http_request *req, struct ui_app *app, const char *name)
 }
 
 static void
-refuse_code(struct http_request *req, struct ui_app *app,
+refuse_code(struct http_request *req, struct ui_access *access,
             const struct ui_pairing_answer *answer)
 {
     p2p_log_warn("wrong pairing code address=%s", http_client_ip(req));
     if (answer->is_alarm_raised) {
         p2p_log_warn("someone may be guessing pairing codes, so codes have 12 digits "
                      "for one day");
-        ui_access_show_code(app);
+        ui_access_show_code(access);
     }
     if (answer->is_long)
         http_fail(req, 403, "long_code",
@@ -138,7 +137,7 @@ refuse_code(struct http_request *req, struct ui_app *app,
 void
 ui_access_handle_pair(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_access *access = arg;
     cJSON *body = http_json(req);
     struct ui_pairing_answer answer;
     const char *code;
@@ -150,28 +149,28 @@ ui_access_handle_pair(struct http_request *req, void *arg)
         http_fail(req, 400, "malformed", "code must be a string of digits");
         return;
     }
-    err = ui_pairing_try(&app->pairing, now_s(), http_client_ip(req), code, &answer);
+    err = ui_pairing_try(&access->pairing, now_s(), http_client_ip(req), code, &answer);
     if (err == P2P_OK)
-        let_in(req, app, http_json_string(body, "name"));
+        let_in(req, access, http_json_string(body, "name"));
     else if (err == P2P_ERR_RATE_LIMITED)
         http_fail_busy(req, answer.retry_s,
                        "too many wrong codes from this address; a code of 12 digits, "
                        "which the owner can make now, still works");
     else
-        refuse_code(req, app, &answer);
+        refuse_code(req, access, &answer);
 }
 
 /* ---- the code, for the owner only: a paired device must not let others in, nor pair
  * itself again after it was removed ---- */
 
 static void
-reply_code(struct http_request *req, struct ui_app *app, unsigned status,
+reply_code(struct http_request *req, struct ui_access *access, unsigned status,
            const char *code, uint64_t left_s)
 {
     struct http_json_out o;
     struct ui_urls urls;
 
-    ui_urls_find(app, req, &urls);
+    ui_urls_find(access, req, &urls);
     ui_json_begin(&o, 256);
     http_json_put_string(&o, "code", code);
     http_json_put_u64(&o, "expires_at", p2p_time_s() + left_s);
@@ -188,12 +187,12 @@ reply_code(struct http_request *req, struct ui_app *app, unsigned status,
 void
 ui_access_handle_code(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_access *access = arg;
     char code[UI_CODE_LEN + 1];
     uint64_t left_s;
 
-    if (ui_pairing_current(&app->pairing, now_s(), code, &left_s))
-        reply_code(req, app, 200, code, left_s);
+    if (ui_pairing_current(&access->pairing, now_s(), code, &left_s))
+        reply_code(req, access, 200, code, left_s);
     else
         http_fail(req, 404, "no_code",
                   "the code was used already or has expired; create a new one");
@@ -203,15 +202,15 @@ ui_access_handle_code(struct http_request *req, void *arg)
 void
 ui_access_handle_new_code(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_access *access = arg;
     char code[UI_CODE_LEN + 1];
     uint64_t left_s;
     enum p2p_err err;
 
-    if ((err = ui_pairing_renew(&app->pairing, now_s(), code, &left_s)) != P2P_OK)
+    if ((err = ui_pairing_renew(&access->pairing, now_s(), code, &left_s)) != P2P_OK)
         ui_fail(req, err, NULL);
     else
-        reply_code(req, app, 201, code, left_s);
+        reply_code(req, access, 201, code, left_s);
     p2p_wipe(code, sizeof(code));
 }
 
@@ -220,14 +219,14 @@ ui_access_handle_new_code(struct http_request *req, void *arg)
 void
 ui_access_handle_devices(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_access *access = arg;
     struct p2p_device *list = NULL, self = {.id = ""};
     struct http_json_out o;
     size_t count = 0;
     enum p2p_err err;
 
-    ui_access_caller(app, req, &self);
-    if ((err = p2p_devices_list(app->devices, &list, &count)) != P2P_OK) {
+    ui_access_caller(access, req, &self);
+    if ((err = p2p_devices_list(access->devices, &list, &count)) != P2P_OK) {
         ui_fail(req, err, NULL);
         return;
     }
@@ -243,10 +242,10 @@ ui_access_handle_devices(struct http_request *req, void *arg)
 void
 ui_access_handle_device_delete(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_access *access = arg;
     const char *id = http_param(req, "id");
     struct http_json_out o;
-    enum p2p_err err = p2p_devices_remove(app->devices, id);
+    enum p2p_err err = p2p_devices_remove(access->devices, id);
 
     if (err != P2P_OK) {
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such device" : NULL);
@@ -255,11 +254,11 @@ ui_access_handle_device_delete(struct http_request *req, void *arg)
     /* Closes the device's requests first, so that the event does not reach its stream.
      * A device that removes itself still gets the answer. */
     http_set_group(req, 0);
-    ui_revoke_look(app);
+    ui_revoke_look(access);
     p2p_log_info("removed a device by=%s", http_client_ip(req));
     ui_json_begin(&o, 64);
     http_json_put_string(&o, "status", "deleted");
     http_json_put_string(&o, "id", id);
     ui_json_reply(&o, req, 200);
-    ui_access_tell_devices(app);
+    ui_access_tell_devices(access);
 }

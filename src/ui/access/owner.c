@@ -10,9 +10,9 @@
 #include "ui/access/access.h"
 #include "ui/access/addresses.h"
 #include "ui/access/cookie.h"
-#include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
+#include "ui/state/options.h"
 
 static uint64_t
 now_s(void)
@@ -25,10 +25,10 @@ now_s(void)
 void
 ui_owner_handle_link(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_access *access = arg;
     char secret[UI_LINK_LEN + 1], url[UI_LINK_LEN + 320];
     struct http_json_out o;
-    enum p2p_err err = ui_links_make(&app->links, now_s(), secret);
+    enum p2p_err err = ui_links_make(&access->links, now_s(), secret);
 
     if (err != P2P_OK) {
         ui_fail(req, err, NULL);
@@ -48,22 +48,22 @@ ui_owner_handle_link(struct http_request *req, void *arg)
 /* ---- GET /open/{secret} ---- */
 
 static void
-let_owner_in(struct http_request *req, struct ui_app *app)
+let_owner_in(struct http_request *req, struct ui_access *access)
 {
     char token[P2P_DEVICE_TOKEN_LEN + 1], name[P2P_DEVICE_NAME_MAX + 1];
     struct p2p_device device;
     enum p2p_err err;
 
     ui_access_name_browser(req, name, sizeof(name));
-    err = p2p_devices_add(app->devices, P2P_DEVICE_OWNER, name, http_client_ip(req),
+    err = p2p_devices_add(access->devices, P2P_DEVICE_OWNER, name, http_client_ip(req),
                           &device, token);
     if (err == P2P_OK) {
         p2p_log_info("the owner opened the dashboard in a browser id=%s address=%s",
                      device.id, http_client_ip(req));
-        ui_cookie_set(req, app, token);
+        ui_cookie_set(req, access, token);
         http_set_header(req, "Location", "/");
         http_reply_empty(req, 303);
-        ui_access_tell_devices(app);
+        ui_access_tell_devices(access);
     } else if (err == P2P_ERR_TOO_LARGE)
         http_fail(req, 403, "too_many_devices",
                   "there are too many paired devices; remove one that you no longer "
@@ -76,13 +76,13 @@ let_owner_in(struct http_request *req, struct ui_app *app)
 void
 ui_owner_handle_open(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_access *access = arg;
 
     /* A HEAD request must not use up the link. */
     if (strcmp(http_method(req), "GET") != 0)
         http_reply_empty(req, 204);
-    else if (ui_links_take(&app->links, now_s(), http_param(req, "secret")))
-        let_owner_in(req, app);
+    else if (ui_links_take(&access->links, now_s(), http_param(req, "secret")))
+        let_owner_in(req, access);
     else
         http_fail(req, 403, "link_expired",
                   "this link was used already or has expired; run `p2p ui` on the "
@@ -103,29 +103,29 @@ listens_on_all(const char *host)
 }
 
 static void
-show_link(struct ui_app *app)
+show_link(struct ui_access *access)
 {
-    struct p2p_addr addr = {.port = http_server_port(app->http)};
+    struct p2p_addr addr = {.port = http_server_port(access->http)};
     char secret[UI_LINK_LEN + 1], where[P2P_HOST_MAX + 16];
 
     snprintf(addr.host, sizeof(addr.host), "%s",
-             listens_on_all(app->opt.host) ? "localhost" : app->opt.host);
-    if (ui_links_make(&app->links, now_s(), secret) == P2P_OK)
+             listens_on_all(access->opt->host) ? "localhost" : access->opt->host);
+    if (ui_links_make(&access->links, now_s(), secret) == P2P_OK)
         p2p_log_notice(P2P_LOG_INFO,
                        "to open the dashboard as its owner: %s://%s/open/%s (works "
                        "once, for %d minutes; `p2p ui` prints a new link)",
-                       app->opt.tls.cert != NULL ? "https" : "http",
+                       access->opt->tls.cert != NULL ? "https" : "http",
                        p2p_addr_format(&addr, where, sizeof(where)), secret,
                        UI_LINK_LIFE_S / 60);
     p2p_wipe(secret, sizeof(secret));
 }
 
 static void
-say_code(struct ui_app *app, const char *code, uint64_t left_s)
+say_code(struct ui_access *access, const char *code, uint64_t left_s)
 {
     struct ui_urls urls;
 
-    ui_urls_find(app, NULL, &urls);
+    ui_urls_find(access, NULL, &urls);
     p2p_log_notice(P2P_LOG_INFO,
                    "to use another device, open %s there and type %s "
                    "(for %llu minutes)",
@@ -134,37 +134,37 @@ say_code(struct ui_app *app, const char *code, uint64_t left_s)
 }
 
 static void
-show_new_code(struct ui_app *app)
+show_new_code(struct ui_access *access)
 {
     char code[UI_CODE_LEN + 1];
     uint64_t left_s;
 
-    if (ui_pairing_renew(&app->pairing, now_s(), code, &left_s) == P2P_OK)
-        say_code(app, code, left_s);
+    if (ui_pairing_renew(&access->pairing, now_s(), code, &left_s) == P2P_OK)
+        say_code(access, code, left_s);
     p2p_wipe(code, sizeof(code));
 }
 
 void
-ui_access_show_code(struct ui_app *app)
+ui_access_show_code(struct ui_access *access)
 {
     char code[UI_CODE_LEN + 1];
     uint64_t left_s;
 
     if (!p2p_log_is_journal() &&
-        ui_pairing_current(&app->pairing, now_s(), code, &left_s))
-        say_code(app, code, left_s);
+        ui_pairing_current(&access->pairing, now_s(), code, &left_s))
+        say_code(access, code, left_s);
     p2p_wipe(code, sizeof(code));
 }
 
 void
-ui_access_show_start(struct ui_app *app)
+ui_access_show_start(struct ui_access *access)
 {
     if (p2p_log_is_journal())
         p2p_log_notice(P2P_LOG_INFO, "run `p2p ui` to open the dashboard as its owner; "
                                      "it shows the code for other devices");
     else {
-        show_link(app);
-        if (app->opt.pairing)
-            show_new_code(app);
+        show_link(access);
+        if (access->opt->pairing)
+            show_new_code(access);
     }
 }

@@ -8,7 +8,6 @@
 #include "ui/access/access.h"
 #include "ui/access/addresses.h"
 #include "ui/api.h"
-#include "ui/app.h"
 #include "ui/reply/refuse.h"
 
 #ifdef P2P_WITH_QRENCODE
@@ -118,14 +117,14 @@ choose_base(struct http_request *req, struct ui_urls *urls)
 }
 
 static void
-reply_dashboard(struct http_request *req, struct ui_app *app, const char *base)
+reply_dashboard(struct http_request *req, struct ui_access *access, const char *base)
 {
     char code[UI_CODE_LEN + 1], text[UI_URL_MAX + 32];
     uint64_t left_s;
-    bool may_see = ui_caller_is_owner(ui_access_caller(app, req, NULL));
+    bool may_see = ui_caller_is_owner(ui_access_caller(access, req, NULL));
 
     if (may_see &&
-        ui_pairing_current(&app->pairing, p2p_now_ms() / 1000, code, &left_s))
+        ui_pairing_current(&access->pairing, p2p_now_ms() / 1000, code, &left_s))
         snprintf(text, sizeof(text), "%s#pair=%s", base, code);
     else
         snprintf(text, sizeof(text), "%s", base);
@@ -135,7 +134,7 @@ reply_dashboard(struct http_request *req, struct ui_app *app, const char *base)
 }
 
 static void
-reply_share(struct http_request *req, struct ui_app *app, const char *base)
+reply_share(struct http_request *req, struct ui_access *access, const char *base)
 {
     const char *name = http_query(req, "name");
     char encoded[3 * P2P_NAME_MAX + 1], text[sizeof(encoded) + UI_URL_MAX + 16];
@@ -144,7 +143,7 @@ reply_share(struct http_request *req, struct ui_app *app, const char *base)
 
     if (!ui_check_name(req, name))
         return;
-    if (p2p_root_open_file(app->folders.shared, name, &fd, &st) != P2P_OK) {
+    if (p2p_root_open_file(access->shared, name, &fd, &st) != P2P_OK) {
         ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such shared file");
         return;
     }

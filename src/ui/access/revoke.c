@@ -6,11 +6,11 @@
 #include "p2p/clock.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
-#include "ui/app.h"
+#include "ui/access/access.h"
 
 P2P_MUTEX_KIND(ui_revoker_lock);
 struct ui_revoker {
-    struct ui_app *app;
+    struct ui_access *access;
     pthread_t thread;
     struct ui_revoker_lock lock;
     pthread_cond_t stop;
@@ -47,16 +47,16 @@ may_stay(uint64_t group, void *arg)
 }
 
 void
-ui_revoke_look(struct ui_app *app)
+ui_revoke_look(struct ui_access *access)
 {
     struct devices list = {0};
     size_t closed;
 
     /* If the list cannot be read, no connection is closed: each request is checked
      * again anyway. */
-    if (p2p_devices_list(app->devices, &list.at, &list.count) != P2P_OK)
+    if (p2p_devices_list(access->devices, &list.at, &list.count) != P2P_OK)
         return;
-    closed = http_close_groups(app->http, may_stay, &list);
+    closed = http_close_groups(access->http, may_stay, &list);
     if (closed > 0)
         p2p_log_info("closed requests of removed devices count=%zu", closed);
     free(list.at);
@@ -73,8 +73,8 @@ revoker_main(void *arg)
         if (r->is_stopping)
             break;
         p2p_unlock(&r->lock);
-        if (http_close_groups(r->app->http, NULL, NULL) > 0)
-            ui_revoke_look(r->app);
+        if (http_close_groups(r->access->http, NULL, NULL) > 0)
+            ui_revoke_look(r->access);
         p2p_lock(&r->lock);
     }
     p2p_unlock(&r->lock);
@@ -82,13 +82,13 @@ revoker_main(void *arg)
 }
 
 struct ui_revoker *
-ui_revoker_new(struct ui_app *app)
+ui_revoker_new(struct ui_access *access)
 {
     struct ui_revoker *r = calloc(1, sizeof(*r));
 
     if (r == NULL)
         return NULL;
-    r->app = app;
+    r->access = access;
     p2p_mutex_init(&r->lock);
     p2p_cond_init(&r->stop);
     if (pthread_create(&r->thread, NULL, revoker_main, r) == 0)

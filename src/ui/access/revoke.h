@@ -13,11 +13,11 @@
 
 #define UI_REVOKE_LOOK_MS 500
 
-struct ui_app;
+struct ui_access;
 struct ui_revoker;
 
 /* Starts the thread; after the server is open. NULL: no memory. */
-struct ui_revoker *ui_revoker_new(struct ui_app *app);
+struct ui_revoker *ui_revoker_new(struct ui_access *access);
 /* Ends the thread; before the server is closed. Accepts NULL. */
 void ui_revoker_free(struct ui_revoker *r);
 
@@ -25,6 +25,6 @@ void ui_revoker_free(struct ui_revoker *r);
 void ui_revoke_tie(struct http_request *req, const struct p2p_device *device);
 
 /* Closes all open requests of devices that are no longer in the list. */
-void ui_revoke_look(struct ui_app *app);
+void ui_revoke_look(struct ui_access *access);
 
 #endif
