@@ -77,7 +77,8 @@ struct p2p_share_entry {
     char name[P2P_NAME_MAX + 1];
     struct p2p_chunks geometry;
     uint64_t mtime_s;
-    uint32_t version; /* 1, then +1 for each change of content under this name */
+    uint32_t version; /* 1, then +1 for each change of content under this name, also if
+                       * the name was gone meanwhile (for up to 90 days) */
     struct p2p_digest root;
     struct p2p_digest sha256;
     bool sha256_known;

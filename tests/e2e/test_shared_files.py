@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -203,6 +204,30 @@ def test_files_that_were_touched_while_the_peer_was_down_stay_listed(suite):
         for _ in range(20):
             assert len(client.list_all()) == 30
         assert [client.meta(name).version for name in files] == before
+
+
+def test_a_name_that_comes_back_goes_on_with_its_numbers(suite):
+    """Others have signed and seen (name, version): it never names another content, however often a file goes."""
+    peer = suite.peer(files={"a.txt": b"0", "stays.txt": b"the folder is never empty"})
+
+    def version():
+        with peer.client() as client:
+            return client.meta("a.txt").version
+
+    def is_removed():
+        with sqlite3.connect(f"file:{peer.shared}/.p2p/index.db?mode=ro", uri=True) as index:
+            return index.execute("SELECT root IS NULL FROM files WHERE name = 'a.txt'").fetchone() == (1,)
+
+    assert version() == 1
+    for number in (2, 3):
+        (peer.shared / "a.txt").unlink()
+        wait_until(is_removed, 60, "the removal")
+        if number == 3:
+            peer.stop()
+            peer = suite.peer()
+        (peer.shared / "a.txt").write_bytes(b"%d" % number)
+        peer.wait_for("a.txt")
+        assert version() == number
 
 
 def test_a_file_that_cannot_be_read_is_not_promised_for_later(suite):

@@ -497,6 +497,72 @@ senseless_rows_are_hashed_again(void **state)
     }
 }
 
+/* Opens, so that what is in the folder is hashed, and closes. */
+static void
+look(struct shared *f)
+{
+    shared_open(f, 0);
+    shared_settle(f);
+    shared_close(f);
+}
+
+/* The folder has "a" in its second version and "b" in its first one. Then both are
+ * removed, in this order; `when` is SQL for the time. */
+static void
+remove_two(struct shared *f, const char *when)
+{
+    char text[256];
+
+    scratch_put(&f->scratch, "s/stays", "the folder is never empty");
+    scratch_put(&f->scratch, "s/a", "one");
+    scratch_put(&f->scratch, "s/b", "b");
+    look(f);
+    scratch_put(&f->scratch, "s/a", "two");
+    look(f);
+    remove(scratch_path(&f->scratch, "s/a"));
+    remove(scratch_path(&f->scratch, "s/b"));
+    snprintf(text, sizeof(text),
+             "UPDATE files SET root = NULL, sha256 = NULL, mtime_ns = %s,"
+             " change = change + CASE name WHEN 'a' THEN 100 ELSE 200 END"
+             " WHERE name <> 'stays'",
+             when);
+    sql(f, text);
+}
+
+static void
+a_name_that_comes_back_goes_on_with_its_numbers(void **state)
+{
+    struct shared *f = *state;
+
+    remove_two(f, "1000000000 * unixepoch()");
+    look(f); /* a restart forgets nothing */
+    scratch_put(&f->scratch, "s/a", "three");
+    scratch_put(&f->scratch, "s/b", "b");
+    scratch_put(&f->scratch, "s/c", "new");
+    shared_open(f, 0);
+    shared_settle(f);
+    assert_int_equal(shared_entry(f, "a").version, 3);
+    assert_int_equal(shared_entry(f, "b").version, 2);
+    assert_int_equal(shared_entry(f, "c").version, 1);
+    assert_int_equal(shared_entry(f, "stays").version, 1);
+}
+
+/* But never the newest change: the next one must have a larger number. */
+static void
+removed_files_are_forgotten_in_the_end(void **state)
+{
+    struct shared *f = *state;
+
+    remove_two(f, "1000000000 * (unixepoch() - 91 * 86400)");
+    look(f);
+    scratch_put(&f->scratch, "s/a", "three");
+    scratch_put(&f->scratch, "s/b", "b");
+    shared_open(f, 0);
+    shared_settle(f);
+    assert_int_equal(shared_entry(f, "a").version, 1);
+    assert_int_equal(shared_entry(f, "b").version, 2);
+}
+
 /* ---- several processes ---- */
 
 /* Locks belong to open files, so two shares in one process behave as two processes. */
@@ -658,6 +724,8 @@ main(void)
         SHARED(what_is_read_well_fits_the_root),
         SHARED(wrong_layers_are_mended),
         SHARED(senseless_rows_are_hashed_again),
+        SHARED(a_name_that_comes_back_goes_on_with_its_numbers),
+        SHARED(removed_files_are_forgotten_in_the_end),
         SHARED(one_hashes_and_the_others_follow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,8 @@ typedef enum p2p_err p2p_index_visit(void *arg, const char *name,
 P2P_MUST_CHECK enum p2p_err p2p_index_load(struct p2p_index *index, int64_t after,
                                            p2p_index_visit *visit, void *arg,
                                            int64_t *last_change);
+/* The version that a name had last, also if its file was removed; 0: none is known. */
+uint32_t p2p_index_last_version(struct p2p_index *index, const char *name);
 P2P_MUST_CHECK enum p2p_err p2p_index_begin(struct p2p_index *index);
 P2P_MUST_CHECK enum p2p_err p2p_index_commit(struct p2p_index *index);
 /* Writes the row of a file. `layer` NULL: the row keeps its layer. */

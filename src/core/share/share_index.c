@@ -8,6 +8,7 @@
 
 #include "core/disk/path_internal.h"
 #include "core/share/share_internal.h"
+#include "p2p/clock.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/sqlite.h"
@@ -18,8 +19,9 @@
 #define SENSELESS_MAX 64
 
 /* `change` rises with every change, and followers read the rows by it. A row without a
- * root tells them that the file was removed. Layers are in a separate table, because
- * they are large and seldom needed. */
+ * root tells them that the file was removed; it keeps the file's last version, and its
+ * mtime_ns is when it was removed. Layers are in a separate table, because they are
+ * large and seldom needed. */
 static const char schema[] =
     "CREATE TABLE files(name TEXT PRIMARY KEY, size INTEGER NOT NULL,"
     " mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, inode INTEGER NOT NULL,"
@@ -39,6 +41,8 @@ static const char missing_schema[] =
 
 enum statement {
     LOAD,
+    LAST_VERSION,
+    FORGET_REMOVED,
     PUT,
     PUT_LAYER,
     COPY_LAYER,
@@ -59,14 +63,20 @@ static const char *const sql[STATEMENTS] = {
         "SELECT f.name, size, mtime_ns, ctime_ns, inode, chunk_size, version, root,"
         " sha256, change, f.rowid, m.name IS NOT NULL FROM files f"
         " LEFT JOIN missing m ON m.name = f.name WHERE change > ?1 ORDER BY change",
+    [LAST_VERSION] = "SELECT version FROM files WHERE name = ?1",
+    /* Never the newest change: the next one must be larger. */
+    [FORGET_REMOVED] = "DELETE FROM files WHERE root IS NULL AND"
+                       " change < (SELECT max(change) FROM files) AND (mtime_ns < ?1 OR"
+                       " change < (SELECT change FROM files WHERE root IS NULL"
+                       " ORDER BY change DESC LIMIT 1 OFFSET ?2))",
     [PUT] =
         "INSERT OR REPLACE INTO files VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     [PUT_LAYER] = "INSERT OR REPLACE INTO layers VALUES(?1, ?2)",
     [COPY_LAYER] = "INSERT OR REPLACE INTO layers SELECT ?1, hashes FROM layers"
                    " WHERE name = ?2",
     [DROP_LAYER] = "DELETE FROM layers WHERE name = ?1",
-    [REMOVE] =
-        "UPDATE files SET root = NULL, sha256 = NULL, change = ?2 WHERE name = ?1",
+    [REMOVE] = "UPDATE files SET root = NULL, sha256 = NULL, change = ?2, mtime_ns = ?3"
+               " WHERE name = ?1",
     [DELETE_ROW] = "DELETE FROM files WHERE rowid = ?1",
     [GET_STATUS] =
         "SELECT epoch, hashing_files, hashing_bytes FROM status WHERE id = 1",
@@ -89,6 +99,7 @@ struct p2p_index {
     struct p2p_index_lock lock;
     int64_t change;
     bool in_memory, is_owner;
+    bool has_removed; /* some file was removed: a name may have had versions */
     int64_t senseless[SENSELESS_MAX]; /* row ids */
     size_t senseless_count;
 };
@@ -156,7 +167,27 @@ open_at(const char *path, struct p2p_index **out)
     return P2P_OK;
 }
 
-/* Deletes rows that only told followers about removed files, and starts a new epoch. */
+/* Removed files are remembered for this long, and this many of them. */
+#define REMOVED_KEEP_S (90 * 24 * 3600ll)
+#define REMOVED_MAX    1000000
+
+static int64_t
+now_ns(void)
+{
+    return (int64_t)p2p_time_ms() * 1000000;
+}
+
+static enum p2p_err
+forget_removed(struct p2p_index *index)
+{
+    sqlite3_stmt *stmt = index->stmt[FORGET_REMOVED];
+
+    sqlite3_bind_int64(stmt, 1, now_ns() - REMOVED_KEEP_S * 1000000000);
+    sqlite3_bind_int64(stmt, 2, REMOVED_MAX);
+    return p2p_sqlite_done(stmt);
+}
+
+/* Forgets files that were removed long ago, and starts a new epoch. */
 static enum p2p_err
 begin_anew(struct p2p_index *index)
 {
@@ -164,8 +195,9 @@ begin_anew(struct p2p_index *index)
     enum p2p_err err = p2p_random(&status.epoch, sizeof(status.epoch));
 
     if (!err)
-        err = p2p_sqlite_run(index->db, "DELETE FROM files WHERE root IS NULL;"
-                                        "DELETE FROM layers WHERE name NOT IN"
+        err = forget_removed(index);
+    if (!err)
+        err = p2p_sqlite_run(index->db, "DELETE FROM layers WHERE name NOT IN"
                                         " (SELECT name FROM files);"
                                         "DELETE FROM missing WHERE name <> '' AND"
                                         " name NOT IN (SELECT name FROM files)");
@@ -287,6 +319,7 @@ visit_row(struct p2p_index *index, p2p_index_visit *visit, void *arg)
 
     if (sqlite3_column_type(stmt, 7) == SQLITE_NULL) {
         name = (const char *)sqlite3_column_text(stmt, 0);
+        index->has_removed = true;
         return name ? visit(arg, name, NULL, false) : P2P_OK;
     }
     if (read_row(stmt, &name, &facts) == P2P_OK)
@@ -336,6 +369,24 @@ p2p_index_load(struct p2p_index *index, int64_t after, p2p_index_visit *visit,
     if (index->change < *last_change)
         index->change = *last_change;
     return err;
+}
+
+uint32_t
+p2p_index_last_version(struct p2p_index *index, const char *name)
+{
+    sqlite3_stmt *stmt = index->stmt[LAST_VERSION];
+    bool row = false;
+    int64_t version = 0;
+
+    if (!index->has_removed)
+        return 0;
+    lock_memory(index);
+    sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+    if (p2p_sqlite_next(stmt, &row) == P2P_OK && row)
+        version = integer_at(stmt, 0);
+    sqlite3_reset(stmt);
+    unlock_memory(index);
+    return version > 0 && version < UINT32_MAX ? (uint32_t)version : 0;
 }
 
 enum p2p_err
@@ -574,7 +625,9 @@ p2p_index_remove(struct p2p_index *index, const char *name)
     lock_memory(index);
     sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
     sqlite3_bind_int64(stmt, 2, ++index->change);
+    sqlite3_bind_int64(stmt, 3, now_ns());
     enum p2p_err err = p2p_sqlite_done(stmt);
+    index->has_removed = true;
     if (!err)
         err = drop_layer(index, name);
     if (!err)

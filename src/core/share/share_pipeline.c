@@ -509,15 +509,21 @@ p2p_pipeline_feed(struct p2p_share *s)
     feed_line(s, true);
 }
 
-/* Content that was here before keeps its version and its SHA-256. An empty file's root
- * is all zero, as a fresh item's: the version tells them apart. */
+/* Content that was here before keeps its version and its SHA-256. A name that comes
+ * back goes on with its numbers. An empty file's root is all zero, as a fresh item's:
+ * the version tells them apart. */
 static void
-number_version(struct p2p_file_facts *facts, const struct p2p_file_facts *before)
+number_version(struct p2p_share *s, struct p2p_file_facts *facts,
+               const struct p2p_item *item)
 {
+    const struct p2p_file_facts *before = &item->facts;
+    uint32_t last = before->version > 0
+                        ? before->version
+                        : p2p_index_last_version(p2p_share_own_index(s), item->name);
     bool is_same = before->version > 0 &&
                    memcmp(facts->root.b, before->root.b, sizeof(facts->root.b)) == 0;
 
-    facts->version = before->version + !is_same;
+    facts->version = last + !is_same;
     if (is_same && before->sha256_known && !facts->sha256_known) {
         facts->sha256 = before->sha256;
         facts->sha256_known = true;
@@ -537,7 +543,7 @@ accept_tree(struct p2p_share *s, struct p2p_item *item, struct p2p_hash_job *job
     struct p2p_digest *layer = job->layer;
     uint64_t read_before = job->begin * job->chunk_size;
 
-    number_version(&facts, &item->facts);
+    number_version(s, &facts, item);
     item->is_unchecked = false;
     job->layer = NULL;
     p2p_catalogue_count_hashed(&s->catalogue, facts.state.size - read_before);
@@ -569,7 +575,7 @@ p2p_pipeline_adopt(struct p2p_share *s, struct p2p_item *item,
     if (p2p_chunks_init(&g, facts.state.size, facts.chunk_size) != P2P_OK)
         return false;
     facts.state = *now;
-    number_version(&facts, &item->facts);
+    number_version(s, &facts, item);
     if (twin->layer) {
         layer = malloc(g.count * sizeof(*layer));
         if (!layer)
