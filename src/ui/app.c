@@ -156,13 +156,19 @@ make_parts(struct ui_app *app)
         p2p_discovery_open(app->opt.discovery.at, app->opt.discovery.count,
                            REGISTRY_TIMEOUT_MS, &app->discovery);
 
+    const struct ui_peers_parts peers = {.identity = app->identity,
+                                         .discovery = app->discovery,
+                                         .store = app->store,
+                                         .watch = app->watch,
+                                         .timeout_ms = app->opt.timeout_ms};
+
     if (err != P2P_OK)
         return fail(err, "invalid registry URL:", app->opt.discovery.at[0]);
     p2p_discovery_keep_seq(app->discovery, app->identity);
     ui_config_init(&app->config, &app->opt, app->store, &app->events);
     if ((app->chores = ui_chores_new(app)) == NULL ||
         (app->folders.trash = ui_trash_new(&app->folders)) == NULL ||
-        (app->peers = ui_peers_new(app)) == NULL)
+        (app->peers = ui_peers_new(&peers)) == NULL)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     say_name(app);
     ui_config_on_change(&app->config, on_config_change, app);
@@ -222,6 +228,8 @@ start_parts(struct ui_app *app)
 {
     app->events.sse = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
     app->jobs = ui_jobs_new(app->http);
+    app->browse = (struct ui_browse){app->peers, app->jobs};
+    ui_peers_use_jobs(app->peers, app->jobs);
     app->access.revoker = ui_revoker_new(&app->access);
     if (app->events.sse == NULL || app->jobs == NULL || app->access.revoker == NULL ||
         ui_transfers_start(app->transfers) != P2P_OK ||

@@ -15,6 +15,7 @@
 #include "ui/access/access.h"
 #include "ui/access/hosts.h"
 #include "ui/folders/folders.h"
+#include "ui/peers/peers.h"
 #include "ui/state/config.h"
 #include "ui/state/events.h"
 #include "ui/state/options.h"
@@ -22,7 +23,6 @@
 
 struct ui_chores;
 struct ui_jobs;
-struct ui_peers;
 struct ui_store;
 struct ui_watch;
 
@@ -42,6 +42,7 @@ struct ui_app {
     struct ui_store *store;
     struct ui_config config;
     struct ui_peers *peers;
+    struct ui_browse browse;
     struct ui_transfers *transfers;
     struct ui_watch *watch;
     struct ui_chores *chores;

@@ -158,8 +158,8 @@ is_followed(const struct ui_chores *c)
 static void
 look_at_peers(struct ui_chores *c)
 {
-    if (ui_peers_look(c->app))
-        ui_event_count(&c->app->events, "peers", ui_peers_count(c->app));
+    if (ui_peers_look(c->app->peers))
+        ui_event_count(&c->app->events, "peers", ui_peers_count(c->app->peers));
     ui_status_publish(c->app);
 }
 

@@ -64,6 +64,6 @@ ui_status_handle_metrics(struct http_request *req, void *arg)
     add_transfers(&m, app);
     add_folders(&m, app);
     http_metrics_gauge(&m, "p2p_ui_peers", "Peers known to be online.",
-                       ui_peers_count(app));
+                       ui_peers_count(app->peers));
     http_metrics_reply(req, &m);
 }

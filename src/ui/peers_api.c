@@ -21,7 +21,7 @@ refresh(void *context, void *arg)
 {
     struct ui_app *app = context;
     (void)arg;
-    ui_peers_refresh(app);
+    ui_peers_refresh(app->peers);
 }
 
 static void
@@ -36,7 +36,8 @@ answer_list(struct http_request *req, void *context, void *arg)
     if (!ui_query_page(req, 1000, &offset, &limit))
         return;
     ui_json_begin(&o, 4096);
-    ui_peers_put_list(app, &o, offset, limit, files == NULL || strcmp(files, "0") != 0);
+    ui_peers_put_list(app->peers, &o, offset, limit,
+                      files == NULL || strcmp(files, "0") != 0);
     ui_json_reply(&o, req, 200);
 }
 
@@ -66,7 +67,7 @@ reply_peer(struct http_request *req, struct ui_app *app, unsigned status,
     struct http_json_out o;
 
     ui_json_begin(&o, 512);
-    if (ui_peers_put_one(app, id, &o)) {
+    if (ui_peers_put_one(app->peers, id, &o)) {
         ui_json_reply(&o, req, status);
         return;
     }
@@ -110,7 +111,7 @@ meet(void *context, void *arg)
     struct ui_app *app = context;
     struct meeting *m = arg;
 
-    m->err = ui_peers_add(app, &m->addr, &m->id);
+    m->err = ui_peers_add(app->peers, &m->addr, &m->id);
 }
 
 static void
@@ -214,7 +215,7 @@ answer_lookup(struct http_request *req, void *context, void *arg)
     http_json_begin(&o, "peers", '[');
     for (size_t i = 0; i < l->found.count; i++)
         put_hit(&hits, &l->found.at[i].id, &l->found.at[i].addr);
-    ui_peers_each_neighbor_file(app, &(struct ui_file_filter){.name = l->name},
+    ui_peers_each_neighbor_file(app->peers, &(struct ui_file_filter){.name = l->name},
                                 put_neighbour, &hits);
     http_json_end(&o, ']');
     http_json_put_u64(&o, "found", hits.count);
@@ -255,7 +256,7 @@ is_known(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *addr)
 {
     struct p2p_known_peer known;
 
-    return ui_peers_locate(app, id, addr) == P2P_OK ||
+    return ui_peers_locate(app->peers, id, addr) == P2P_OK ||
            p2p_known_find(app->identity, id, &known) == P2P_OK;
 }
 
@@ -316,7 +317,7 @@ ui_api_peer_forget(struct http_request *req, void *arg)
                 "there is no such peer among the online and the known peers");
         return;
     }
-    ui_peers_drop(app, &id);
+    ui_peers_drop(app->peers, &id);
     err = p2p_known_forget(app->identity, &id);
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND) {
         ui_fail(req, err, NULL);
@@ -324,7 +325,7 @@ ui_api_peer_forget(struct http_request *req, void *arg)
     }
     ui_watch_report(app->watch, UI_NEWS_PEERS);
     ui_json_begin(&o, 512);
-    if (!ui_peers_put_one(app, &id, &o))
-        ui_peers_put_stranger(app, &id, &addr, &o);
+    if (!ui_peers_put_one(app->peers, &id, &o))
+        ui_peers_put_stranger(app->peers, &id, &addr, &o);
     ui_json_reply(&o, req, 200);
 }

@@ -18,6 +18,7 @@
 
 /* What a handler gets; 0: the whole app. */
 #define ACCESS  offsetof(struct ui_app, access)
+#define BROWSE  offsetof(struct ui_app, browse)
 #define CONFIG  offsetof(struct ui_app, config)
 #define FOLDERS offsetof(struct ui_app, folders)
 
@@ -51,7 +52,7 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/peers",                       ui_api_peers_add,               SMALL, 0, 0},
     {"GET",    "/api/peers/search",                ui_api_peers_search,                0, 0, 0},
     {"GET",    "/api/peers/{id}",                  ui_api_peer,                        0, 0, 0},
-    {"GET",    "/api/peers/{id}/files",            ui_api_peer_files,                  0, 0, 0},
+    {"GET",    "/api/peers/{id}/files",            ui_api_peer_files,                  0, 0, BROWSE},
     {"POST",   "/api/peers/{id}/trust",            ui_api_peer_trust,              SMALL, 0, 0},
     {"POST",   "/api/peers/{id}/block",            ui_api_peer_block,              SMALL, 0, 0},
     {"POST",   "/api/peers/{id}/forget",           ui_api_peer_forget,             SMALL, 0, 0},

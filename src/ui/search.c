@@ -42,7 +42,7 @@ describe(struct ui_app *app, struct p2p_search_result *r)
         struct p2p_meta meta;
 
         if (p2p_id_equal(&peer->id, p2p_identity_id(app->identity)) ||
-            ui_peers_connect(app, &peer->addr, &peer->id, &conn) != P2P_OK)
+            ui_peers_connect(app->peers, &peer->addr, &peer->id, &conn) != P2P_OK)
             continue;
         err = p2p_conn_meta_by_root(conn, &r->root, &meta);
         p2p_conn_close(conn);
@@ -89,8 +89,8 @@ static void
 search_neighbors(struct ui_app *app, struct search *s,
                  const struct ui_file_filter *filter)
 {
-    ui_peers_refresh(app);
-    ui_peers_add_neighbor_results(app, filter, RESULTS_MAX, &s->results);
+    ui_peers_refresh(app->peers);
+    ui_peers_add_neighbor_results(app->peers, filter, RESULTS_MAX, &s->results);
     if (s->results.count > 0)
         s->err = P2P_OK;
 }
@@ -125,7 +125,7 @@ put_source(struct http_json_out *o, struct ui_app *app,
 
     http_json_begin(o, NULL, '{');
     ui_json_id(o, &peer->id);
-    ui_peers_said(app, &peer->id, &said);
+    ui_peers_said(app->peers, &peer->id, &said);
     ui_json_name(o, app->identity, &peer->id, &said);
     http_json_put_string(o, "ip", peer->addr.host);
     http_json_put_u64(o, "port", peer->addr.port);

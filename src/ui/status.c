@@ -44,7 +44,7 @@ static void
 find_standing(struct ui_app *app, struct standing *s)
 {
     s->port = (uint16_t)app->opt.peer_port;
-    s->is_registered = ui_peers_own(app, &s->port);
+    s->is_registered = ui_peers_own(app->peers, &s->port);
     s->peer_runs = answers(s->port);
 }
 
@@ -140,7 +140,7 @@ static void
 work(void *context, void *arg)
 {
     struct ui_app *app = context;
-    ui_peers_refresh(app);
+    ui_peers_refresh(app->peers);
     find_standing(app, arg);
 }
 
@@ -192,7 +192,7 @@ ui_status_handle_health(struct http_request *req, void *arg)
 
     /* Health probes do not wait for the registry; each starts a refresh whose result
      * the next one reports. */
-    if (app->access.is_ready && ui_peers_is_old(app))
+    if (app->access.is_ready && ui_peers_is_old(app->peers))
         ui_watch_report(app->watch, UI_NEWS_PEERS);
     for (size_t i = 0; i < count && i < REGISTRIES_MAX; i++)
         is_well |= states[i].reachable;

@@ -7,7 +7,6 @@
 #include "p2p/msg.h"
 #include "p2p/net.h"
 #include "ui/api.h"
-#include "ui/app.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
 #include "ui/reply/json.h"
@@ -55,7 +54,7 @@ add_folder(void *arg, const char *name)
 static void
 work(void *context, void *arg)
 {
-    struct ui_app *app = context;
+    struct ui_peers *peers = context;
     struct browse *b = arg;
     const struct p2p_list_visitor visitor = {
         .file = add_file, .folder = add_folder, .arg = b};
@@ -63,9 +62,9 @@ work(void *context, void *arg)
     struct p2p_addr addr;
     uint64_t enough_ms;
 
-    ui_peers_refresh(app);
-    if ((b->err = ui_peers_locate(app, &b->id, &addr)) != P2P_OK ||
-        (b->err = ui_peers_connect(app, &addr, &b->id, &conn)) != P2P_OK)
+    ui_peers_refresh(peers);
+    if ((b->err = ui_peers_locate(peers, &b->id, &addr)) != P2P_OK ||
+        (b->err = ui_peers_connect(peers, &addr, &b->id, &conn)) != P2P_OK)
         return;
     p2p_conn_remember(conn);
     /* A limit, because a peer could send endless pages of names that are not shown. */
@@ -137,13 +136,13 @@ void
 ui_api_peer_files(struct http_request *req, void *arg)
 {
     static const struct ui_job_kind kind = {work, answer, release, false};
-    struct ui_app *app = arg;
+    const struct ui_browse *browse = arg;
     const char *cursor = http_query(req, "cursor");
     struct browse *b;
     struct p2p_id id;
     uint64_t limit;
 
-    if (ui_job_resume(app->jobs, req))
+    if (ui_job_resume(browse->jobs, req))
         return;
     if (p2p_hex_parse(http_param(req, "id"), id.b, sizeof(id.b)) != P2P_OK) {
         http_fail(req, 400, "malformed", "a peer's id is 64 hexadecimal digits");
@@ -165,5 +164,5 @@ ui_api_peer_files(struct http_request *req, void *arg)
         http_json_init(&b->folders, 256);
         http_json_begin(&b->folders, NULL, '[');
     }
-    ui_job_begin(app->jobs, req, &kind, app, b);
+    ui_job_begin(browse->jobs, req, &kind, browse->peers, b);
 }

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ui/app.h"
 #include "ui/peers/peers.h"
 
 struct adding {
@@ -60,10 +59,10 @@ add_neighbor(void *arg, const struct ui_peer *peer, const char *name,
 }
 
 void
-ui_peers_add_neighbor_results(struct ui_app *app, const struct ui_file_filter *filter,
+ui_peers_add_neighbor_results(struct ui_peers *p, const struct ui_file_filter *filter,
                               size_t max, struct p2p_search_results *results)
 {
     struct adding adding = {results, max};
 
-    ui_peers_each_neighbor_file(app, filter, add_neighbor, &adding);
+    ui_peers_each_neighbor_file(p, filter, add_neighbor, &adding);
 }

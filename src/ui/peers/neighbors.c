@@ -11,7 +11,6 @@
 #include "p2p/log.h"
 #include "p2p/mdns.h"
 #include "p2p/net.h"
-#include "ui/app.h"
 #include "ui/peers/peers_internal.h"
 #include "ui/reply/jobs.h"
 #include "ui/state/store.h"
@@ -123,7 +122,7 @@ load_one(void *arg, const struct ui_note *note) P2P_REQUIRES(ui_peers_lock)
 void
 ui_neighbors_load(struct ui_peers *p)
 {
-    ui_store_load_notes(p->app->store, "peer", load_one, p);
+    ui_store_load_notes(p->parts.store, "peer", load_one, p);
 }
 
 /* ---- asking them ---- */
@@ -215,13 +214,13 @@ meet(struct ui_peers *p, struct ui_source *who, enum ui_found_by found_by)
     struct p2p_conn *conn = NULL;
     struct names n = {0};
     enum p2p_err err =
-        ui_peers_connect(p->app, &who->addr, who->id_known ? &who->id : NULL, &conn);
+        ui_peers_connect(p, &who->addr, who->id_known ? &who->id : NULL, &conn);
 
     if (err != P2P_OK)
         return err;
     who->id = *p2p_conn_peer(conn);
     n.bytes_left = allowance(p, &who->id, found_by);
-    if (p2p_id_equal(&who->id, p2p_identity_id(p->app->identity)))
+    if (p2p_id_equal(&who->id, p2p_identity_id(p->parts.identity)))
         err = P2P_ERR_EXISTS;
     else if (list_names(conn, &n) != P2P_OK)
         p2p_log_info("no file list from a peer on the local network");
@@ -268,7 +267,7 @@ take_announced(struct ui_peers *p, const struct p2p_mdns_peer *found, size_t cou
             p->neighbors[i] = p->neighbors[--p->neighbor_count];
         }
     for (size_t i = 0; i < count; i++)
-        if (!p2p_id_equal(&found[i].id, p2p_identity_id(p->app->identity)))
+        if (!p2p_id_equal(&found[i].id, p2p_identity_id(p->parts.identity)))
             add_announced(p, &found[i]);
 }
 
@@ -341,7 +340,7 @@ look(void *context, void *arg)
     p->made_ms = 0; /* the snapshot does not have these files yet */
     p2p_unlock(&p->lock);
     if (count > 0)
-        ui_watch_report(p->app->watch, UI_NEWS_PEERS);
+        ui_watch_report(p->parts.watch, UI_NEWS_PEERS);
 }
 
 void
@@ -351,14 +350,14 @@ ui_neighbors_look(struct ui_peers *p)
     bool is_due;
 
     p2p_lock(&p->lock);
-    is_due = !p->is_asking_neighbors && p->app->jobs != NULL &&
+    is_due = !p->is_asking_neighbors && p->jobs != NULL &&
              (p->browsed_ms == 0 || p2p_now_ms() - p->browsed_ms >= LOOK_EVERY_MS);
     if (is_due) {
         p->browsed_ms = p2p_now_ms();
         p->is_asking_neighbors = true;
     }
     p2p_unlock(&p->lock);
-    if (is_due && !ui_job_spawn(p->app->jobs, &kind, p, malloc(1))) {
+    if (is_due && !ui_job_spawn(p->jobs, &kind, p, malloc(1))) {
         p2p_lock(&p->lock);
         p->is_asking_neighbors = false;
         p2p_unlock(&p->lock);
@@ -378,36 +377,35 @@ make_lasting(struct ui_peers *p, const struct p2p_id *id)
 }
 
 enum p2p_err
-ui_peers_add(struct ui_app *app, const struct p2p_addr *addr, struct p2p_id *id)
+ui_peers_add(struct ui_peers *p, const struct p2p_addr *addr, struct p2p_id *id)
 {
     char hex[P2P_ID_HEX_LEN + 1], text[P2P_HOST_MAX + 16];
     struct ui_source who = {.addr = *addr};
-    enum p2p_err err = meet(app->peers, &who, UI_BY_HAND);
+    enum p2p_err err = meet(p, &who, UI_BY_HAND);
 
     if (err != P2P_OK)
         return err;
     *id = who.id;
-    make_lasting(app->peers, id);
+    make_lasting(p, id);
     p2p_hex_format(id->b, sizeof(id->b), hex);
-    ui_store_put_note(app->store, &(struct ui_note){.kind = "peer",
-                                                    .key = hex,
-                                                    .value = p2p_addr_format(
-                                                        addr, text, sizeof(text)),
-                                                    .time_s = p2p_time_s()});
-    ui_peers_look(app);
-    ui_watch_report(app->watch, UI_NEWS_PEERS);
+    ui_store_put_note(p->parts.store, &(struct ui_note){.kind = "peer",
+                                                        .key = hex,
+                                                        .value = p2p_addr_format(
+                                                            addr, text, sizeof(text)),
+                                                        .time_s = p2p_time_s()});
+    ui_peers_look(p);
+    ui_watch_report(p->parts.watch, UI_NEWS_PEERS);
     return P2P_OK;
 }
 
 void
-ui_peers_drop(struct ui_app *app, const struct p2p_id *id)
+ui_peers_drop(struct ui_peers *p, const struct p2p_id *id)
 {
     char hex[P2P_ID_HEX_LEN + 1];
-    struct ui_peers *p = app->peers;
     struct ui_peer *peer;
 
     p2p_hex_format(id->b, sizeof(id->b), hex);
-    ui_store_remove_note(app->store, "peer", hex);
+    ui_store_remove_note(p->parts.store, "peer", hex);
     p2p_lock(&p->lock);
     if ((peer = find(p, id)) != NULL) {
         ui_peer_clear(peer);

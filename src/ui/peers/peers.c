@@ -12,7 +12,6 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "p2p/rank.h"
-#include "ui/app.h"
 #include "ui/peers/peers_internal.h"
 
 #define FRESH_MS 2000
@@ -68,17 +67,23 @@ ui_peers_find(struct ui_peers *p, const struct p2p_id *id)
 /* ---- life ---- */
 
 struct ui_peers *
-ui_peers_new(struct ui_app *app)
+ui_peers_new(const struct ui_peers_parts *parts)
 {
     struct ui_peers *p = calloc(1, sizeof(*p));
 
     if (p == NULL)
         return NULL;
-    p->app = app;
+    p->parts = *parts;
     p2p_mutex_init(&p->lock);
     p2p_mutex_init(&p->looking);
     ui_neighbors_load(p);
     return p;
+}
+
+void
+ui_peers_use_jobs(struct ui_peers *p, struct ui_jobs *jobs)
+{
+    p->jobs = jobs;
 }
 
 void
@@ -102,9 +107,8 @@ ui_peers_free(struct ui_peers *p)
 }
 
 void
-ui_peers_said(struct ui_app *app, const struct p2p_id *id, struct p2p_about *out)
+ui_peers_said(struct ui_peers *p, const struct p2p_id *id, struct p2p_about *out)
 {
-    struct ui_peers *p = app->peers;
     const struct ui_peer *peer;
 
     *out = (struct p2p_about){.kind = P2P_ABOUT_UNKNOWN};
@@ -164,8 +168,8 @@ is_met(struct ui_peers *p, const struct ui_peer *peer)
     struct p2p_known_peer known;
 
     return peer->found_by == UI_BY_HAND ||
-           p2p_id_equal(&peer->id, p2p_identity_id(p->app->identity)) ||
-           (p2p_known_find(p->app->identity, &peer->id, &known) == P2P_OK &&
+           p2p_id_equal(&peer->id, p2p_identity_id(p->parts.identity)) ||
+           (p2p_known_find(p->parts.identity, &peer->id, &known) == P2P_OK &&
             known.trust != P2P_TRUST_PENDING);
 }
 
@@ -224,7 +228,7 @@ look(struct ui_peers *p)
     struct snapshot s = {0};
     bool differs = false;
     uint64_t asked_ms = p2p_now_ms();
-    enum p2p_err err = p2p_discovery_peers(p->app->discovery, &found);
+    enum p2p_err err = p2p_discovery_peers(p->parts.discovery, &found);
 
     p2p_lock(&p->lock);
     p->took_ms = p2p_now_ms() - asked_ms;
@@ -272,10 +276,8 @@ was_silent(struct ui_peers *p)
 }
 
 void
-ui_peers_refresh(struct ui_app *app)
+ui_peers_refresh(struct ui_peers *p)
 {
-    struct ui_peers *p = app->peers;
-
     if (!p2p_try_lock(&p->looking)) {
         if (was_silent(p))
             return;
@@ -289,49 +291,48 @@ ui_peers_refresh(struct ui_app *app)
 }
 
 bool
-ui_peers_look(struct ui_app *app)
+ui_peers_look(struct ui_peers *p)
 {
     bool differs;
 
-    p2p_lock(&app->peers->looking);
-    ui_neighbors_look(app->peers);
-    differs = look(app->peers);
-    p2p_unlock(&app->peers->looking);
+    p2p_lock(&p->looking);
+    ui_neighbors_look(p);
+    differs = look(p);
+    p2p_unlock(&p->looking);
     return differs;
 }
 
 /* ---- questions ---- */
 
 size_t
-ui_peers_count(struct ui_app *app)
+ui_peers_count(struct ui_peers *p)
 {
     size_t count;
 
-    p2p_lock(&app->peers->lock);
-    count = app->peers->count;
-    p2p_unlock(&app->peers->lock);
+    p2p_lock(&p->lock);
+    count = p->count;
+    p2p_unlock(&p->lock);
     return count;
 }
 
 bool
-ui_peers_is_old(struct ui_app *app)
+ui_peers_is_old(struct ui_peers *p)
 {
     bool old;
 
-    p2p_lock(&app->peers->lock);
-    old = p2p_now_ms() - app->peers->made_ms > 10000;
-    p2p_unlock(&app->peers->lock);
+    p2p_lock(&p->lock);
+    old = p2p_now_ms() - p->made_ms > 10000;
+    p2p_unlock(&p->lock);
     return old;
 }
 
 bool
-ui_peers_own(struct ui_app *app, uint16_t *port)
+ui_peers_own(struct ui_peers *p, uint16_t *port)
 {
-    struct ui_peers *p = app->peers;
     const struct ui_peer *own;
 
     p2p_lock(&p->lock);
-    own = ui_peers_find(p, p2p_identity_id(app->identity));
+    own = ui_peers_find(p, p2p_identity_id(p->parts.identity));
     if (own != NULL && own->found_by != UI_BY_REGISTRY)
         own = NULL;
     if (own != NULL)
@@ -341,18 +342,18 @@ ui_peers_own(struct ui_app *app, uint16_t *port)
 }
 
 enum p2p_err
-ui_peers_locate(struct ui_app *app, const struct p2p_id *id, struct p2p_addr *out)
+ui_peers_locate(struct ui_peers *p, const struct p2p_id *id, struct p2p_addr *out)
 {
     struct p2p_known_peer known;
     const struct ui_peer *peer;
 
-    p2p_lock(&app->peers->lock);
-    if ((peer = ui_peers_find(app->peers, id)) != NULL)
+    p2p_lock(&p->lock);
+    if ((peer = ui_peers_find(p, id)) != NULL)
         *out = peer->addr;
-    p2p_unlock(&app->peers->lock);
+    p2p_unlock(&p->lock);
     if (peer != NULL)
         return P2P_OK;
-    if (p2p_known_find(app->identity, id, &known) != P2P_OK ||
+    if (p2p_known_find(p->parts.identity, id, &known) != P2P_OK ||
         p2p_addr_parse(known.addresses[0], 0, out) != P2P_OK)
         return P2P_ERR_NOT_FOUND;
     return P2P_OK;
@@ -381,7 +382,7 @@ resolve_short(struct ui_peers *p, const char *text, struct p2p_id *out)
 }
 
 enum p2p_err
-ui_peers_resolve(struct ui_app *app, const char *text, struct p2p_id *out)
+ui_peers_resolve(struct ui_peers *p, const char *text, struct p2p_id *out)
 {
     size_t matches;
 
@@ -389,19 +390,19 @@ ui_peers_resolve(struct ui_app *app, const char *text, struct p2p_id *out)
         return p2p_hex_parse(text, out->b, sizeof(out->b));
     if (strlen(text) != 19)
         return P2P_ERR_MALFORMED;
-    p2p_lock(&app->peers->lock);
-    matches = resolve_short(app->peers, text, out);
-    p2p_unlock(&app->peers->lock);
+    p2p_lock(&p->lock);
+    matches = resolve_short(p, text, out);
+    p2p_unlock(&p->lock);
     return matches == 1 ? P2P_OK : P2P_ERR_NOT_FOUND;
 }
 
 bool
-ui_peers_is_blocked(struct ui_app *app, const struct ui_source *source)
+ui_peers_is_blocked(struct ui_peers *p, const struct ui_source *source)
 {
     struct p2p_known_peer known;
 
     return source->id_known &&
-           p2p_known_find(app->identity, &source->id, &known) == P2P_OK &&
+           p2p_known_find(p->parts.identity, &source->id, &known) == P2P_OK &&
            known.trust == P2P_TRUST_BLOCKED;
 }
 
@@ -415,11 +416,9 @@ fits(const struct ui_file_filter *f, const char *name, const struct ui_content *
 }
 
 void
-ui_peers_each_neighbor_file(struct ui_app *app, const struct ui_file_filter *filter,
+ui_peers_each_neighbor_file(struct ui_peers *p, const struct ui_file_filter *filter,
                             ui_file_visit *visit, void *arg)
 {
-    struct ui_peers *p = app->peers;
-
     p2p_lock(&p->lock);
     for (size_t i = 0; i < p->count; i++) {
         const struct ui_peer *peer = &p->list[i];
@@ -438,7 +437,7 @@ ui_peers_each_neighbor_file(struct ui_app *app, const struct ui_file_filter *fil
 /* ---- sources of a file ---- */
 
 struct collector {
-    struct ui_app *app;
+    struct ui_peers *p;
     struct ui_source *at;
     struct p2p_ranked *ranked;
     size_t count, cap;
@@ -464,9 +463,9 @@ make_room(struct collector *c)
 static void
 collect(struct collector *c, const struct p2p_id *id, const struct p2p_addr *addr)
 {
-    enum p2p_rank rank = p2p_rank_of(c->app->identity, id);
+    enum p2p_rank rank = p2p_rank_of(c->p->parts.identity, id);
 
-    if (p2p_id_equal(id, p2p_identity_id(c->app->identity)) ||
+    if (p2p_id_equal(id, p2p_identity_id(c->p->parts.identity)) ||
         rank == P2P_RANK_BLOCKED || (c->count == c->cap && !make_room(c)))
         return;
     c->ranked[c->count] =
@@ -492,7 +491,7 @@ collect_neighbour(void *arg, const struct ui_peer *peer, const char *name,
 static void
 collect_known(struct collector *c, const struct p2p_digest *root)
 {
-    const struct p2p_ask ask = {.root = root, .timeout_ms = c->app->opt.timeout_ms};
+    const struct p2p_ask ask = {.root = root, .timeout_ms = c->p->parts.timeout_ms};
     struct p2p_search_results said = {.at = NULL};
     struct p2p_search_result listed = {.root = *root, .root_known = true};
 
@@ -500,7 +499,7 @@ collect_known(struct collector *c, const struct p2p_digest *root)
         if (c->ranked[i].rank <= P2P_RANK_MET)
             (void)p2p_results_add(&said, &listed,
                                   &(struct p2p_peer_info){.id = c->at[i].id});
-    if (p2p_ask_known(c->app->identity, &ask, &said) != P2P_OK)
+    if (p2p_ask_known(c->p->parts.identity, &ask, &said) != P2P_OK)
         p2p_log_warn("out of memory: cannot ask known peers for a file");
     for (size_t i = 0; i < said.count; i++)
         for (size_t k = 0; k < said.at[i].peers.count; k++) {
@@ -512,26 +511,26 @@ collect_known(struct collector *c, const struct p2p_digest *root)
 }
 
 size_t
-ui_peers_find_sources(struct ui_app *app, const char *name,
+ui_peers_find_sources(struct ui_peers *p, const char *name,
                       const struct p2p_digest *root, struct ui_source *out, size_t max)
 {
-    struct collector c = {.app = app};
+    struct collector c = {.p = p};
     struct p2p_peer_list found = {0};
     enum p2p_err err = P2P_ERR_NOT_FOUND;
     size_t count;
 
     if (root != NULL)
-        err = p2p_discovery_find_root(app->discovery, root, &found);
+        err = p2p_discovery_find_root(p->parts.discovery, root, &found);
     if (err != P2P_OK ||
         found.count == 0) { /* roots are not signed: uses the name then */
         p2p_peer_list_clear(&found);
-        err = p2p_discovery_find(app->discovery, name, &found);
+        err = p2p_discovery_find(p->parts.discovery, name, &found);
     }
     for (size_t i = 0; i < found.count && err == P2P_OK; i++)
         collect(&c, &found.at[i].id, &found.at[i].addr);
     p2p_peer_list_clear(&found);
     ui_peers_each_neighbor_file(
-        app, &(struct ui_file_filter){.name = root == NULL ? name : NULL, .root = root},
+        p, &(struct ui_file_filter){.name = root == NULL ? name : NULL, .root = root},
         collect_neighbour, &c);
     if (root != NULL)
         collect_known(&c, root);
@@ -567,17 +566,17 @@ ui_peers_explain(enum p2p_err err)
 }
 
 enum p2p_err
-ui_peers_connect(struct ui_app *app, const struct p2p_addr *addr,
+ui_peers_connect(struct ui_peers *p, const struct p2p_addr *addr,
                  const struct p2p_id *expected, struct p2p_conn **out)
 {
     const uint64_t patience_ms = 10000; /* a caller waits for the answer */
     struct p2p_conn_options opt = {
-        .identity = app->identity,
+        .identity = p->parts.identity,
         .addr = *addr,
         .expected = expected,
         .protocol = 2,
         .timeout_ms =
-            app->opt.timeout_ms < patience_ms ? app->opt.timeout_ms : patience_ms,
+            p->parts.timeout_ms < patience_ms ? p->parts.timeout_ms : patience_ms,
     };
 
     return p2p_conn_open(&opt, out);

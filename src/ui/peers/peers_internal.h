@@ -11,7 +11,8 @@
 P2P_MUTEX_KIND(ui_peers_lock);
 P2P_MUTEX_KIND(ui_peers_looking);
 struct ui_peers {
-    struct ui_app *app;
+    struct ui_peers_parts parts;
+    struct ui_jobs *jobs;      /* NULL until the server is open */
     struct ui_peers_lock lock; /* everything below */
     /* The snapshot. */
     struct ui_peer *list P2P_GUARDED_BY(ui_peers_lock);

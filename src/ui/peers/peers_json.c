@@ -4,7 +4,6 @@
 
 #include "p2p/lock.h"
 #include "p2p/net.h"
-#include "ui/app.h"
 #include "ui/peers/peers_internal.h"
 #include "ui/reply/json.h"
 
@@ -38,19 +37,19 @@ find_former(struct p2p_identity *identity, const char *address, const struct p2p
 }
 
 static void
-judge(struct ui_app *app, const struct ui_peer *peer, struct trust *out)
+judge(struct ui_peers *p, const struct ui_peer *peer, struct trust *out)
 {
     struct p2p_known_peer known;
     char address[P2P_HOST_MAX + 16];
-    bool is_known = p2p_known_find(app->identity, &peer->id, &known) == P2P_OK;
+    bool is_known = p2p_known_find(p->parts.identity, &peer->id, &known) == P2P_OK;
 
     memset(out, 0, sizeof(*out));
     p2p_addr_format(&peer->addr, address, sizeof(address));
     if (is_known && known.trust == P2P_TRUST_BLOCKED)
         out->text = "blocked";
-    else if (p2p_known_check(app->identity, address, &peer->id, false, &peer->id) ==
+    else if (p2p_known_check(p->parts.identity, address, &peer->id, false, &peer->id) ==
                  P2P_ERR_KEY_CHANGED &&
-             find_former(app->identity, address, &peer->id, &out->known_as)) {
+             find_former(p->parts.identity, address, &peer->id, &out->known_as)) {
         out->text = "changed";
         out->is_changed = true;
     } else if (is_known &&
@@ -78,25 +77,25 @@ put_files(struct http_json_out *o, const struct ui_peer *peer, size_t *bytes_lef
 
 /* This device: what it says of itself. */
 static void
-own_name(struct ui_app *app, struct http_json_out *o)
+own_name(struct ui_peers *p, struct http_json_out *o)
 {
     struct p2p_about own;
 
-    p2p_identity_get_about(app->identity, &own);
+    p2p_identity_get_about(p->parts.identity, &own);
     ui_json_text(o, "name", own.name);
     http_json_put_bool(o, "name_is_claim", false);
     http_json_put_string(o, "kind", p2p_about_kind_name(own.kind));
 }
 
 static void
-put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o,
+put_peer(struct ui_peers *p, const struct ui_peer *peer, struct http_json_out *o,
          size_t *bytes_left)
 {
     static const char *const found_by[] = {"registry", "mdns", "manual"};
-    bool is_self = p2p_id_equal(&peer->id, p2p_identity_id(app->identity));
+    bool is_self = p2p_id_equal(&peer->id, p2p_identity_id(p->parts.identity));
     struct trust trust;
 
-    judge(app, peer, &trust);
+    judge(p, peer, &trust);
     ui_json_id(o, &peer->id);
     http_json_put_string(o, "ip", peer->addr.host);
     http_json_put_u64(o, "port", peer->addr.port);
@@ -105,9 +104,9 @@ put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o
     http_json_put_u64(o, "last_seen", peer->last_seen_s);
     http_json_put_bool(o, "self", is_self);
     if (is_self)
-        own_name(app, o);
+        own_name(p, o);
     else
-        ui_json_name(o, app->identity, &peer->id, &peer->about);
+        ui_json_name(o, p->parts.identity, &peer->id, &peer->about);
     http_json_put_string(o, "found_by", found_by[peer->found_by]);
     http_json_put_string(o, "trust", is_self ? "verified" : trust.text);
     if (trust.is_changed)
@@ -117,17 +116,16 @@ put_peer(struct ui_app *app, const struct ui_peer *peer, struct http_json_out *o
 }
 
 void
-ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
+ui_peers_put_list(struct ui_peers *p, struct http_json_out *o, size_t offset,
                   size_t limit, bool with_files)
 {
-    struct ui_peers *p = app->peers;
     size_t bytes_left = with_files ? UI_FILE_LISTS_BYTES : 0;
 
     p2p_lock(&p->lock);
     http_json_begin(o, "peers", '[');
     for (size_t i = offset; i < p->count && i - offset < limit; i++) {
         http_json_begin(o, NULL, '{');
-        put_peer(app, &p->list[i], o, &bytes_left);
+        put_peer(p, &p->list[i], o, &bytes_left);
         http_json_end(o, '}');
     }
     http_json_end(o, ']');
@@ -139,11 +137,11 @@ ui_peers_put_list(struct ui_app *app, struct http_json_out *o, size_t offset,
 
 /* A peer that is not online, from the known peers. */
 static bool
-recall(struct ui_app *app, const struct p2p_id *id, struct ui_peer *out)
+recall(struct ui_peers *p, const struct p2p_id *id, struct ui_peer *out)
 {
     struct p2p_known_peer known;
 
-    if (p2p_known_find(app->identity, id, &known) != P2P_OK)
+    if (p2p_known_find(p->parts.identity, id, &known) != P2P_OK)
         return false;
     *out = (struct ui_peer){
         .id = *id, .last_seen_s = known.last_seen_s, .found_by = UI_BY_HAND};
@@ -153,28 +151,27 @@ recall(struct ui_app *app, const struct p2p_id *id, struct ui_peer *out)
 }
 
 bool
-ui_peers_put_one(struct ui_app *app, const struct p2p_id *id, struct http_json_out *o)
+ui_peers_put_one(struct ui_peers *p, const struct p2p_id *id, struct http_json_out *o)
 {
-    struct ui_peers *p = app->peers;
     const struct ui_peer *peer;
     struct ui_peer recalled;
     size_t bytes_left = UI_FILE_LISTS_BYTES;
 
     p2p_lock(&p->lock);
-    if ((peer = ui_peers_find(p, id)) == NULL && recall(app, id, &recalled))
+    if ((peer = ui_peers_find(p, id)) == NULL && recall(p, id, &recalled))
         peer = &recalled;
     if (peer != NULL)
-        put_peer(app, peer, o, &bytes_left);
+        put_peer(p, peer, o, &bytes_left);
     p2p_unlock(&p->lock);
     return peer != NULL;
 }
 
 void
-ui_peers_put_stranger(struct ui_app *app, const struct p2p_id *id,
+ui_peers_put_stranger(struct ui_peers *p, const struct p2p_id *id,
                       const struct p2p_addr *addr, struct http_json_out *o)
 {
     struct ui_peer peer = {.id = *id, .addr = *addr, .found_by = UI_BY_HAND};
     size_t none = 0;
 
-    put_peer(app, &peer, o, &none);
+    put_peer(p, &peer, o, &none);
 }

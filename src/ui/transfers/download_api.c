@@ -27,7 +27,7 @@ start(struct ui_app *app, struct asked *a)
 {
     bool is_new;
 
-    a->is_blocked = ui_peers_is_blocked(app, &a->request.sources[0]);
+    a->is_blocked = ui_peers_is_blocked(app->peers, &a->request.sources[0]);
     if (!a->is_blocked)
         a->err = ui_transfers_add(app->transfers, &a->request, a->id, &is_new);
 }
@@ -39,9 +39,9 @@ look_up_and_start(void *context, void *arg)
     struct ui_app *app = context;
     struct asked *a = arg;
 
-    ui_peers_refresh(app);
+    ui_peers_refresh(app->peers);
     a->is_unknown =
-        ui_peers_resolve(app, a->short_id, &a->request.sources[0].id) != P2P_OK;
+        ui_peers_resolve(app->peers, a->short_id, &a->request.sources[0].id) != P2P_OK;
     a->request.sources[0].id_known = !a->is_unknown;
     if (!a->is_unknown)
         start(app, a);

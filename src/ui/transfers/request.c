@@ -60,7 +60,7 @@ parse_id(struct http_request *req, struct ui_app *app, const cJSON *object,
 
     if (!needs_id && cJSON_GetObjectItemCaseSensitive(object, "peer_id") == NULL)
         return true;
-    if (text != NULL && ui_peers_resolve(app, text, &out->id) == P2P_OK) {
+    if (text != NULL && ui_peers_resolve(app->peers, text, &out->id) == P2P_OK) {
         out->id_known = true;
         return true;
     }
@@ -276,7 +276,7 @@ find_content(struct ui_app *app, struct ui_request *r, enum p2p_err *asked)
 
     *asked = p2p_discovery_search(app->discovery, r->filename, P2P_SEARCH_EXACT,
                                   CONTENTS_MAX, &results);
-    ui_peers_add_neighbor_results(app, &filter, CONTENTS_MAX, &results);
+    ui_peers_add_neighbor_results(app->peers, &filter, CONTENTS_MAX, &results);
     err = ask_known(app, &(struct p2p_ask){.name = r->filename}, &results);
     if (err == P2P_OK)
         err = p2p_contents_find(app->identity, &results, r->filename, &r->contents);
@@ -306,7 +306,7 @@ find_folder(struct ui_app *app, struct ui_request *r, enum p2p_err *asked)
 
     *asked = p2p_discovery_search(app->discovery, r->filename, P2P_SEARCH_PREFIX,
                                   CONTENTS_MAX, &results);
-    ui_peers_add_neighbor_results(app, &filter, CONTENTS_MAX, &results);
+    ui_peers_add_neighbor_results(app->peers, &filter, CONTENTS_MAX, &results);
     err = ask_known(app, &(struct p2p_ask){.text = r->filename, .folders = true},
                     &results);
     if (err == P2P_OK)
@@ -338,7 +338,7 @@ ui_request_find(struct ui_app *app, struct ui_request *r)
     if (r->err != P2P_OK)
         return;
     count = is_folder ? 0
-                      : ui_peers_find_sources(app, r->filename,
+                      : ui_peers_find_sources(app->peers, r->filename,
                                               r->root_known ? &r->root : NULL, found,
                                               UI_TRANSFER_SOURCES_MAX);
     for (size_t i = 0; i < count && r->source_count < UI_TRANSFER_SOURCES_MAX; i++)

@@ -50,11 +50,12 @@ gather(struct ui_app *app, const struct ui_transfer *t, struct ui_source *out)
     size_t count = 0;
 
     if (t->is_auto)
-        count = ui_peers_find_sources(app, t->filename, t->root_known ? &t->root : NULL,
-                                      out, CANDIDATES_MAX);
+        count =
+            ui_peers_find_sources(app->peers, t->filename,
+                                  t->root_known ? &t->root : NULL, out, CANDIDATES_MAX);
     for (size_t i = 0; i < t->source_count && count < CANDIDATES_MAX; i++)
         if (!has_address(out, count, &t->sources[i].addr) &&
-            !ui_peers_is_blocked(app, &t->sources[i]))
+            !ui_peers_is_blocked(app->peers, &t->sources[i]))
             out[count++] = t->sources[i];
     return count;
 }
