@@ -87,6 +87,9 @@ struct p2p_guardian_options {
     /* The child may have connections to Avahi and the system bus. It has no other Unix
      * socket. */
     bool avahi;
+    /* The keys directory of the p2p-peer that the child may ask (control.h); NULL:
+     * none. `describe` fills it in. */
+    const char *control_dir;
     /* Fills in the rules; called as the serving user, before the sandbox. */
     enum p2p_err (*allow)(void *arg, struct p2p_sandbox_rules *rules);
     /* Serves until p2p_service_wait returns; gives the exit status. */
@@ -114,6 +117,9 @@ char *p2p_guardian_passphrase(void *arg, const char *prompt);
 enum p2p_caller p2p_guardian_caller(const struct sockaddr *ours,
                                     const struct sockaddr *theirs, char *reason,
                                     size_t cap);
+/* p2p_control_connect, done by the parent, for the control_dir of its options. Without
+ * a parent: connects to `keys_dir`. */
+P2P_MUST_CHECK enum p2p_err p2p_guardian_control(const char *keys_dir, int *fd);
 /* A file in memory: empty at first, then what the previous child wrote when it ended.
  * That child may have been taken over. Do not close it. -1: there is none. */
 int p2p_guardian_state(void);

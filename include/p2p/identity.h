@@ -59,9 +59,9 @@ P2P_MUST_CHECK enum p2p_err p2p_identity_open(const char *keys_dir, bool create,
                                               struct p2p_identity **out, char *why,
                                               size_t cap);
 void p2p_identity_close(struct p2p_identity *identity); /* wipes */
-/* Claims this identity for one serving program, until close. BUSY: another program on
- * this machine has claimed it. */
-P2P_MUST_CHECK enum p2p_err p2p_identity_claim(struct p2p_identity *identity);
+/* Claims the keys directory for one serving program, until `*fd` (owned) is closed. It
+ * has to exist. BUSY: another program on this machine has claimed it. */
+P2P_MUST_CHECK enum p2p_err p2p_keys_claim(const char *keys_dir, int *fd);
 
 const struct p2p_rsa *
 p2p_identity_key(const struct p2p_identity *identity); /* borrowed */

@@ -142,6 +142,10 @@ P2P_MUST_CHECK enum p2p_err p2p_share_file_open(struct p2p_share *share,
 void p2p_share_file_close(struct p2p_share_file *file);
 /* Borrowed until close. */
 const struct p2p_chunks *p2p_share_file_geometry(const struct p2p_share_file *file);
+/* The name that it had when it was opened. Borrowed until close. */
+const char *p2p_share_file_name(const struct p2p_share_file *file);
+/* The root that it was opened by. Borrowed until close. */
+const struct p2p_digest *p2p_share_file_root(const struct p2p_share_file *file);
 /* Borrowed until close: read with an offset only. */
 int p2p_share_file_fd(const struct p2p_share_file *file);
 /* FILE_CHANGED: the bytes read so far may be of another content. */

@@ -132,6 +132,12 @@ client_rate(struct client *client)
     return &client->rate;
 }
 
+const struct p2p_id *
+client_id(const struct client *client)
+{
+    return &client->id;
+}
+
 enum p2p_err
 clients_ids(struct clients *c, struct p2p_id **ids, size_t *count)
 {

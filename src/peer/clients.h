@@ -25,6 +25,7 @@ P2P_MUST_CHECK enum p2p_err clients_get(struct clients *c, const struct p2p_id *
                                         struct client **out);
 void clients_put(struct clients *c, struct client *client); /* NULL is fine */
 struct p2p_rate *client_rate(struct client *client);
+const struct p2p_id *client_id(const struct client *client); /* borrowed */
 /* The ids of all connected peers; *returns owned* array of `*count`, free(). */
 P2P_MUST_CHECK enum p2p_err clients_ids(struct clients *c, struct p2p_id **ids,
                                         size_t *count);

@@ -7,12 +7,14 @@
 
 #include "p2p/chunk.h"
 #include "p2p/guardian.h"
+#include "p2p/io.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/mdns.h"
 #include "p2p/net.h"
 #include "p2p/service.h"
 #include "peer/announcer.h"
+#include "peer/control.h"
 #include "peer/options.h"
 #include "peer/server.h"
 
@@ -32,6 +34,11 @@ struct peer {
     struct p2p_identity *identity;
     struct p2p_share *share;
     struct access *access;
+    struct uploads *uploads;
+    int claim;          /* of the keys directory */
+    int control_socket; /* until `control` has it; -1: none */
+    struct control_view view;
+    struct p2p_control *control;
     struct p2p_discovery *discovery;
     /* The share's thread uses these two as soon as they are there. */
     struct peer_lock lock;
@@ -116,15 +123,7 @@ open_identity(struct peer *peer)
     if (err != P2P_OK)
         return err;
     p2p_identity_set_about(peer->identity, &peer->opt.about);
-    /* Registries list one peer for an identity: two would take each other's place. */
-    err = p2p_identity_claim(peer->identity);
-    if (err == P2P_ERR_BUSY)
-        p2p_log_error("another p2p-peer uses %s; give this one its own --keys-dir",
-                      peer->opt.keys_dir);
-    else if (err != P2P_OK)
-        p2p_log_error("keys: cannot lock %s: %s", peer->opt.keys_dir,
-                      p2p_err_text(err));
-    return err;
+    return P2P_OK;
 }
 
 static enum p2p_err
@@ -202,6 +201,7 @@ open_server(struct peer *peer)
         .identity = peer->identity,
         .share = peer->share,
         .access = peer->access,
+        .uploads = peer->uploads,
         .keys_dir = opt->keys_dir,
         .allow_file = opt->allow_peers,
         .admission = admission_options(opt),
@@ -219,6 +219,29 @@ open_server(struct peer *peer)
     if (err != P2P_OK)
         p2p_log_error("cannot serve: %s", p2p_err_text(err));
     return err;
+}
+
+/* Without it the peer serves as well, only nobody can ask it. */
+static void
+start_control(struct peer *peer)
+{
+    int fd = peer->control_socket;
+
+    peer->view = (struct control_view){
+        .identity = peer->identity,
+        .share = peer->share,
+        .server = own_server(peer),
+        .uploads = peer->uploads,
+        .shared_dir = peer->opt.shared_dir,
+        .port = peer->port,
+    };
+    peer->control_socket = -1;
+    if (fd < 0)
+        return;
+    enum p2p_err err =
+        control_start(fd, peer->opt.keys_dir, &peer->view, &peer->control);
+    if (err != P2P_OK)
+        p2p_log_warn("control socket: %s", p2p_err_text(err));
 }
 
 /* A registry on this machine sees us as 127.0.0.1, which other machines cannot use. A
@@ -310,10 +333,13 @@ start(struct peer *peer)
 
     if (err != P2P_OK || (err = p2p_crypto_init()) != P2P_OK ||
         (err = open_identity(peer)) != P2P_OK || (err = open_access(peer)) != P2P_OK ||
-        (err = open_share(peer)) != P2P_OK || (err = open_server(peer)) != P2P_OK)
+        (err = open_share(peer)) != P2P_OK ||
+        (err = uploads_open(peer->opt.keys_dir, &peer->uploads)) != P2P_OK ||
+        (err = open_server(peer)) != P2P_OK)
         return err;
     p2p_service_on_hangup(on_hangup, peer);
     on_tick(peer);
+    start_control(peer);
     start_mdns(peer);
     return start_announcer(peer);
 }
@@ -335,11 +361,38 @@ open_listeners(struct peer *peer)
     return err;
 }
 
+/* Registries list one peer for an identity: two would take each other's place. */
+static enum p2p_err
+claim_keys(struct peer *peer)
+{
+    const char *keys = peer->opt.keys_dir;
+    enum p2p_err err = p2p_keys_claim(keys, &peer->claim);
+
+    if (err == P2P_ERR_BUSY)
+        p2p_log_error("another p2p-peer uses %s; give this one its own --keys-dir",
+                      keys);
+    else if (err != P2P_OK)
+        p2p_log_error("keys: cannot lock %s: %s", keys, p2p_err_text(err));
+    return err;
+}
+
+/* The sandbox allows no new Unix socket. */
+static void
+bind_control(struct peer *peer)
+{
+    enum p2p_err err = p2p_control_bind(peer->opt.keys_dir, &peer->control_socket);
+
+    if (err != P2P_OK)
+        p2p_log_warn("cannot create %s/%s: %s; `p2p status` and the dashboard cannot "
+                     "show uploads",
+                     peer->opt.keys_dir, P2P_CONTROL_FILE, p2p_err_text(err));
+}
+
 /* The files that the child may use, in addition to the system's. */
 static enum p2p_err
 allow(void *arg, struct p2p_sandbox_rules *rules)
 {
-    const struct peer *peer = arg;
+    struct peer *peer = arg;
     const char *shared = peer->opt.shared_dir, *keys = peer->opt.keys_dir;
     enum p2p_err err = p2p_sandbox_allow_folder(rules, keys, 0700, P2P_SANDBOX_WRITE);
 
@@ -347,6 +400,9 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
         p2p_log_error("keys: %s: %s", keys, p2p_err_text(err));
         return err;
     }
+    if ((err = claim_keys(peer)) != P2P_OK)
+        return err;
+    bind_control(peer);
     err = p2p_sandbox_allow_shared(rules, shared);
     if (err == P2P_OK)
         err = p2p_sandbox_watch(rules, shared);
@@ -366,17 +422,21 @@ stop(struct peer *peer)
     p2p_unlock(&peer->lock);
 
     p2p_service_on_hangup(NULL, NULL);
+    p2p_control_stop(peer->control);
     p2p_mdns_stop(peer->mdns);
     announcer_stop(announcer);
     p2p_lock(&peer->lock);
     peer->server = NULL;
     p2p_unlock(&peer->lock);
     server_close(server, STOP_GRACE_MS);
+    uploads_close(peer->uploads);
     p2p_share_close(peer->share);
     announcer_free(announcer);
     p2p_discovery_close(peer->discovery);
     access_close(peer->access);
     p2p_identity_close(peer->identity);
+    p2p_fd_close(&peer->control_socket);
+    p2p_fd_close(&peer->claim);
 }
 
 static int
@@ -467,7 +527,9 @@ int
 main(int argc, char **argv)
 {
     static struct peer peer = {.lock = P2P_MUTEX_INITIALIZER,
-                               .rates_lock = P2P_MUTEX_INITIALIZER};
+                               .rates_lock = P2P_MUTEX_INITIALIZER,
+                               .claim = -1,
+                               .control_socket = -1};
     enum p2p_err err;
     int status = 0; /* --help, --version */
 

@@ -75,6 +75,21 @@ serve_may_send(struct conn *c, uint64_t bytes)
     return wait_us == 0;
 }
 
+void
+serve_count(struct conn *c, const struct request *request, uint64_t bytes)
+{
+    const struct upload_piece piece = {
+        .peer = client_id(c->client),
+        .is_proven = c->state == CONN_OPEN2,
+        .root = p2p_share_file_root(request->file),
+        .name = p2p_share_file_name(request->file),
+        .size = p2p_share_file_geometry(request->file)->size,
+        .bytes = bytes,
+    };
+
+    uploads_add(c->loop->server->opt.uploads, &piece, p2p_now_ms());
+}
+
 /* ---- Disk ---- */
 
 static void

@@ -38,6 +38,8 @@ bool serve_may_send(struct conn *c, uint64_t bytes);
  */
 P2P_MUST_CHECK enum p2p_err serve_read(struct conn *c, struct request *request,
                                        uint64_t offset, uint8_t *out, size_t len);
+/* Counts bytes of a file that are about to be sent (uploads.h). */
+void serve_count(struct conn *c, const struct request *request, uint64_t bytes);
 void cold_read_free(struct cold_read *cold);
 
 /* For protocol 1: the content of the last META to this client, so that a download never

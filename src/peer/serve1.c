@@ -197,6 +197,7 @@ answer_chunk(struct conn *c, struct request *request, size_t *len)
         return P2P_OK;
     if (err != P2P_OK)
         return put_error(c, request, explain(err), len);
+    serve_count(c, request, n);
     return finish(c, request, prefix_len + n, len);
 }
 

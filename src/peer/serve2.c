@@ -434,6 +434,7 @@ answer_get(struct conn *c, struct request *request, size_t *used)
         flags |= P2P_DATA_LAST;
     p2p_msg_put_data_header(plain, request->req, flags, request->done);
     request->done += n;
+    serve_count(c, request, n);
     if (n == left)
         requests_remove(&c->requests, request);
     else

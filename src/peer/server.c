@@ -120,6 +120,13 @@ server_recheck(struct server *s)
     recheck_poke(s->recheck);
 }
 
+void
+server_totals(struct server *s, struct server_totals *out)
+{
+    out->connections = s->connections;
+    out->proven = s->open;
+}
+
 struct loop *
 server_pick_loop(struct server *s, struct loop *own)
 {

@@ -10,6 +10,7 @@
 #include "p2p/share.h"
 #include "peer/access.h"
 #include "peer/admission.h"
+#include "peer/uploads.h"
 
 #define PEER_THREADS_MAX 64
 
@@ -27,10 +28,16 @@ struct server_options {
     struct p2p_identity *identity; /* these are borrowed until close */
     struct p2p_share *share;
     struct access *access;
+    struct uploads *uploads;           /* NULL: uploads are not counted */
     const char *keys_dir, *allow_file; /* files to watch for changes of the lists */
     struct admission_options admission;
     uint64_t handshake_timeout_ms, idle_timeout_ms, stall_timeout_ms;
     uint64_t rate_per_peer; /* bytes a second, 0: no limit */
+};
+
+struct server_totals {
+    unsigned connections; /* all, with those in a handshake */
+    unsigned proven;      /* of these, connections of proven clients */
 };
 
 struct server; /* *returned owned*, free with server_close */
@@ -56,6 +63,8 @@ void server_files_changed(struct server *s);
  * no longer download. Changes of the files are noticed without this call. From any
  * thread. */
 void server_recheck(struct server *s);
+/* The current counters; from any thread. */
+void server_totals(struct server *s, struct server_totals *out);
 /* Stops listening, lets running requests finish (for at most grace_ms), closes and
  * frees everything. */
 void server_close(struct server *s, uint64_t grace_ms);

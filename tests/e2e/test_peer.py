@@ -109,7 +109,7 @@ def test_advertise(suite):
 def test_refuses_a_private_key_others_can_read(suite):
     peer = suite.peer()
     peer.stop()
-    key = next(p for p in peer.keys.iterdir() if b"PRIVATE KEY" in p.read_bytes())
+    key = next(p for p in peer.keys.glob("*.pem") if b"PRIVATE KEY" in p.read_bytes())
     key.chmod(0o644)
     run = subprocess.run(
         [BIN / "p2p-peer", "--port", "0", "--keys-dir", peer.keys, "--shared-dir", peer.shared],
@@ -459,7 +459,7 @@ def test_signals_that_mean_nothing(suite):
 
 def test_no_secret_in_log_or_arguments(suite):
     peer = suite.peer(files={"f": b"served"})
-    key = next(p for p in peer.keys.iterdir() if b"PRIVATE KEY" in p.read_bytes()).read_text()
+    key = next(p for p in peer.keys.glob("*.pem") if b"PRIVATE KEY" in p.read_bytes()).read_text()
     assert can_fetch(peer)
     for line in key.splitlines()[1:-1]:
         assert line not in peer.stderr()

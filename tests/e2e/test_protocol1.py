@@ -346,7 +346,7 @@ def test_no_protocol_1(suite, identity):
 
 def test_key_and_id_are_the_documented_form(peer):
     """peer id = SHA-256 of the PEM that openssl prints for the key in keys/."""
-    private = next(p for p in peer.keys.iterdir() if b"PRIVATE KEY" in p.read_bytes())
+    private = next(p for p in peer.keys.glob("*.pem") if b"PRIVATE KEY" in p.read_bytes())
     pem = subprocess.run(
         ["openssl", "pkey", "-in", private, "-pubout"], capture_output=True, check=True
     ).stdout

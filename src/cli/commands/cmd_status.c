@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/ask/running.h"
 #include "cli/commands/commands.h"
 #include "cli/machine/shared.h"
 
@@ -12,6 +13,7 @@
 struct status_options {
     struct cli_common common;
     const char *shared_dir; /* NULL: not named */
+    bool metrics;
 };
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct status_options),
@@ -22,12 +24,14 @@ static const struct p2p_option options[] = {
     CLI_OPTIONS_NAME(struct status_options),
     CLI_OPTION_KEYS(struct status_options),
     CLI_OPTION_MDNS(struct status_options),
+    {"metrics", P2P_OPT_FLAG, offsetof(struct status_options, metrics), 0, 0, NULL,
+     "print the counters of the running p2p-peer in Prometheus text format"},
     CLI_OPTION_JSON(struct status_options),
 };
 static const struct p2p_option_set set = {
     "p2p status", "[options]",
-    "Shows this device's id, the state of its registries, and whether its peer is "
-    "registered.",
+    "Shows this device's id, the state of its registries, whether its peer is "
+    "registered, and what the peer uploads.",
     options, sizeof(options) / sizeof(options[0])};
 
 struct report {
@@ -38,6 +42,7 @@ struct report {
     const struct cli_peer *self; /* or NULL */
     struct p2p_registry_state registries[P2P_OPTION_LIST_MAX];
     size_t registry_count, known_count;
+    cJSON *running, *uploads; /* answers of the running peer, or NULL */
 };
 
 static void
@@ -72,6 +77,7 @@ print_json(const struct report *r)
     cli_put_number(object, "missing_files", missing);
     cli_put_number(object, "peers_online", r->peers.count - (r->self != NULL));
     cli_put_number(object, "peers_known", r->known_count);
+    cli_put_running(object, r->running, r->uploads, r->identity);
     array = cli_put_array(object, "registries");
     for (size_t i = 0; i < r->registry_count; i++) {
         cJSON *item = cli_add_object(array);
@@ -110,6 +116,8 @@ print_text(const struct report *r)
         printf("shared folder %s\n", shared);
     printf("peers online  %zu\npeers known   %zu\n", r->peers.count - (r->self != NULL),
            r->known_count);
+    if (r->uploads != NULL)
+        cli_print_uploads(r->uploads, r->identity);
 }
 
 static int
@@ -134,6 +142,24 @@ print_report(struct report *r, struct p2p_discovery *d)
     return d == NULL ? 0 : p2p_err_exit_status(r->peers.registry_err);
 }
 
+static int
+print_metrics(const struct status_options *opt)
+{
+    enum p2p_err err;
+    cJSON *answer = cli_ask_running(opt->common.keys_dir, "metrics", &err);
+    const char *text =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "text"));
+
+    if (answer == NULL && (err == P2P_ERR_NOT_FOUND || err == P2P_ERR_UNREACHABLE))
+        return cli_fail(err, "no p2p-peer with the keys in %s is running",
+                        opt->common.keys_dir);
+    if (answer == NULL)
+        return cli_fail(err, "p2p-peer did not answer: %s", p2p_err_text(err));
+    fputs(text != NULL ? text : "", stdout);
+    cJSON_Delete(answer);
+    return 0;
+}
+
 int
 cmd_status(int argc, char **argv)
 {
@@ -147,11 +173,17 @@ cmd_status(int argc, char **argv)
         return status;
     if (arguments != 0)
         return cli_fail(P2P_ERR_USAGE, "p2p status takes no arguments");
+    if (opt.metrics)
+        return print_metrics(&opt);
     cli_find_shared(opt.common.keys_dir, opt.shared_dir, &r.shared);
+    r.running = cli_ask_running(opt.common.keys_dir, "status", &err);
+    r.uploads = cli_ask_running(opt.common.keys_dir, "uploads", &err);
     err = cli_open_identity(&opt.common, &r.identity);
     if (err == P2P_OK)
         err = cli_open_discovery(&opt.common, &d);
     status = err == P2P_OK ? print_report(&r, d) : p2p_err_exit_status(err);
+    cJSON_Delete(r.running);
+    cJSON_Delete(r.uploads);
     cli_peers_clear(&r.peers);
     p2p_discovery_close(d);
     p2p_identity_close(r.identity);

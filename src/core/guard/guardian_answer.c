@@ -15,6 +15,7 @@
 #include "core/guard/guardian_parent.h"
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
+#include "p2p/control.h"
 #include "p2p/crypto.h"
 #include "p2p/io.h"
 #include "p2p/log.h"
@@ -165,6 +166,20 @@ connect_avahi(struct guardian *g, const char *wanted, int *fd)
     return err;
 }
 
+/* The peer sees the user who serves, as it checks. */
+static enum p2p_err
+connect_control(const struct guardian *g, int *fd)
+{
+    enum p2p_err err = P2P_ERR_NOT_ALLOWED;
+
+    if (g->opt->control_dir == NULL)
+        return err;
+    if (begin_as_user(g))
+        err = p2p_control_connect(g->opt->control_dir, fd);
+    end_as_user(g);
+    return err;
+}
+
 static enum p2p_err
 check_caller(const struct guardian *g, const char *text,
              char reason[P2P_CALLER_REASON_MAX])
@@ -206,6 +221,8 @@ guardian_on_request(struct guardian *g)
         err = text != NULL ? P2P_OK : P2P_ERR_PASSPHRASE;
     } else if (request.verb == P2P_GUARDIAN_SOCKET) {
         err = connect_avahi(g, request.text, &fd);
+    } else if (request.verb == P2P_GUARDIAN_CONTROL) {
+        err = connect_control(g, &fd);
     } else if (request.verb == P2P_GUARDIAN_CALLER) {
         err = check_caller(g, request.text, reason);
         text = reason;

@@ -13,6 +13,7 @@
 
 #include "core/guard/guardian_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/control.h"
 #include "p2p/crypto.h"
 #include "p2p/io.h"
 #include "p2p/lock.h"
@@ -256,6 +257,18 @@ p2p_guardian_ask_socket(const char *path, int *fd)
     struct p2p_guardian_message answer;
     enum p2p_err err = ask(P2P_GUARDIAN_SOCKET, path, &answer, fd);
 
+    return err == P2P_OK && *fd < 0 ? P2P_ERR_SYS : err;
+}
+
+enum p2p_err
+p2p_guardian_control(const char *keys_dir, int *fd)
+{
+    struct p2p_guardian_message answer;
+    enum p2p_err err;
+
+    if (p2p_guardian_child.requests < 0)
+        return p2p_control_connect(keys_dir, fd);
+    err = ask(P2P_GUARDIAN_CONTROL, "", &answer, fd);
     return err == P2P_OK && *fd < 0 ? P2P_ERR_SYS : err;
 }
 

@@ -31,6 +31,7 @@ enum p2p_guardian_verb {
     P2P_GUARDIAN_PASSPHRASE, /* the prompt; the answer is the passphrase */
     P2P_GUARDIAN_SOCKET,     /* a path; the answer has a connection to Avahi at that
                               * path */
+    P2P_GUARDIAN_CONTROL,    /* nothing; the answer has a connection to p2p-peer */
     P2P_GUARDIAN_CALLER,     /* two addresses in hex; the answer is the reason */
 };
 

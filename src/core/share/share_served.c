@@ -116,6 +116,18 @@ p2p_share_file_geometry(const struct p2p_share_file *file)
     return &file->geometry;
 }
 
+const char *
+p2p_share_file_name(const struct p2p_share_file *file)
+{
+    return file->name;
+}
+
+const struct p2p_digest *
+p2p_share_file_root(const struct p2p_share_file *file)
+{
+    return &file->root;
+}
+
 int
 p2p_share_file_fd(const struct p2p_share_file *file)
 {

@@ -11,6 +11,7 @@
 
 #include "core/trust/identity_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/io.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 
@@ -62,7 +63,6 @@ p2p_identity_open(const char *keys_dir, bool create, p2p_passphrase_fn *passphra
     if (!identity)
         return err;
     p2p_mutex_init(&identity->lock);
-    identity->claim = -1;
     err = p2p_root_open(keys_dir, create, 0700, &identity->dir);
     if (err && why)
         snprintf(why, cap, "cannot open the keys directory %s: %s", keys_dir,
@@ -85,8 +85,6 @@ p2p_identity_close(struct p2p_identity *identity)
 {
     if (!identity)
         return;
-    if (identity->claim >= 0)
-        close(identity->claim);
     p2p_rsa_free(identity->rsa);
     p2p_root_close(identity->dir);
     p2p_known_clear(&identity->known);
@@ -95,21 +93,22 @@ p2p_identity_close(struct p2p_identity *identity)
 }
 
 enum p2p_err
-p2p_identity_claim(struct p2p_identity *identity)
+p2p_keys_claim(const char *keys_dir, int *fd)
 {
-    int fd = openat(p2p_root_fd(identity->dir), CLAIM_FILE,
-                    O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    struct p2p_root *dir;
+    enum p2p_err err = p2p_root_open(keys_dir, false, 0700, &dir);
 
-    if (fd < 0)
-        return p2p_err_from_errno(errno);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        enum p2p_err err =
-            errno == EWOULDBLOCK ? P2P_ERR_BUSY : p2p_err_from_errno(errno);
-        close(fd);
+    *fd = -1;
+    if (err != P2P_OK)
         return err;
-    }
-    identity->claim = fd;
-    return P2P_OK;
+    *fd = openat(p2p_root_fd(dir), CLAIM_FILE,
+                 O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (*fd < 0 || flock(*fd, LOCK_EX | LOCK_NB) != 0)
+        err = errno == EWOULDBLOCK ? P2P_ERR_BUSY : p2p_err_from_errno(errno);
+    if (err != P2P_OK)
+        p2p_fd_close(fd);
+    p2p_root_close(dir);
+    return err;
 }
 
 const struct p2p_rsa *

@@ -28,8 +28,6 @@ struct p2p_known {
 P2P_MUTEX_KIND(p2p_known_lock);
 struct p2p_identity {
     struct p2p_root *dir;
-    int claim; /* the lock of the serving program; -1 if this program does not hold it
-                */
     struct p2p_rsa *rsa;
     struct p2p_id id;
     char id_hex[P2P_ID_HEX_LEN + 1];

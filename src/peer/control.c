@@ -1,0 +1,211 @@
+#include "peer/control.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "p2p/bytes.h"
+#include "p2p/clock.h"
+
+enum { PEERS_SHOWN = 100, UPLOADS_SHOWN = 128, METRICS_MAX = 4096 };
+
+/* Out of memory leaves a member out, and the sender of the request says what is
+ * missing. Numbers above 2^53 lose their last digits. */
+static void
+put_number(cJSON *object, const char *name, uint64_t value)
+{
+    cJSON_AddNumberToObject(object, name, (double)value);
+}
+
+static void
+put_id(cJSON *object, const char *name, const uint8_t bytes[32])
+{
+    char hex[P2P_ID_HEX_LEN + 1];
+
+    p2p_hex_format(bytes, 32, hex);
+    cJSON_AddStringToObject(object, name, hex);
+}
+
+static cJSON *
+add_object(cJSON *array)
+{
+    cJSON *object = cJSON_CreateObject();
+
+    if (!cJSON_AddItemToArray(array, object)) {
+        cJSON_Delete(object);
+        return NULL;
+    }
+    return object;
+}
+
+static void
+put_folder(cJSON *array, const struct control_view *view)
+{
+    struct p2p_share_totals totals;
+    cJSON *folder = add_object(array);
+
+    p2p_share_totals(view->share, &totals);
+    cJSON_AddNullToObject(folder, "name");
+    cJSON_AddStringToObject(folder, "path", view->shared_dir);
+    put_number(folder, "files", totals.files);
+    put_number(folder, "bytes", totals.bytes);
+    put_number(folder, "hashing_files", totals.hashing_files);
+    put_number(folder, "missing_files", totals.missing_files);
+    cJSON_AddStringToObject(folder, "state", totals.is_away ? "away" : "ok");
+}
+
+static void
+put_sum(cJSON *answer, const struct control_view *view)
+{
+    struct uploads_sum sum;
+    cJSON *object = cJSON_AddObjectToObject(answer, "uploaded");
+
+    uploads_sum(view->uploads, &sum, p2p_now_ms());
+    put_number(object, "running", sum.running);
+    put_number(object, "speed", sum.speed);
+    put_number(object, "uploads", sum.uploads);
+    put_number(object, "bytes", sum.bytes);
+    put_number(object, "peers", sum.peers);
+    put_number(object, "since", sum.since_s);
+}
+
+/* Who this peer is, what it shares, and how much it does. */
+static enum p2p_err
+status(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
+{
+    const struct control_view *view = arg;
+    struct server_totals totals;
+    struct p2p_about about;
+
+    (void)request, (void)why, (void)cap;
+    server_totals(view->server, &totals);
+    p2p_identity_get_about(view->identity, &about);
+    cJSON_AddStringToObject(answer, "version", P2P_VERSION);
+    cJSON_AddStringToObject(answer, "peer_id", p2p_identity_id_hex(view->identity));
+    cJSON_AddStringToObject(answer, "name", about.name);
+    put_number(answer, "port", view->port);
+    put_number(answer, "pid", (uint64_t)getpid());
+    put_number(answer, "connections", totals.connections);
+    put_number(answer, "proven_connections", totals.proven);
+    put_folder(cJSON_AddArrayToObject(answer, "folders"), view);
+    put_sum(answer, view);
+    return P2P_OK;
+}
+
+static void
+put_upload(cJSON *array, const struct upload *upload)
+{
+    cJSON *object = add_object(array);
+
+    put_number(object, "id", upload->id);
+    put_id(object, "peer_id", upload->peer.b);
+    cJSON_AddBoolToObject(object, "proven", upload->is_proven);
+    cJSON_AddStringToObject(object, "name", upload->name);
+    put_id(object, "root", upload->root.b);
+    put_number(object, "size", upload->size);
+    put_number(object, "sent", upload->sent);
+    put_number(object, "speed", upload->speed);
+    put_number(object, "started", upload->started_s);
+    if (upload->ended_s == 0)
+        cJSON_AddNullToObject(object, "ended");
+    else
+        put_number(object, "ended", upload->ended_s);
+}
+
+static void
+put_peer(cJSON *array, const struct upload_peer *peer)
+{
+    cJSON *object = add_object(array);
+
+    put_id(object, "peer_id", peer->id.b);
+    cJSON_AddBoolToObject(object, "proven", peer->is_proven);
+    put_number(object, "uploads", peer->uploads);
+    put_number(object, "bytes", peer->bytes);
+    put_number(object, "last", peer->last_s);
+}
+
+/* The uploads that run or ended lately, and the peers that have downloaded most. */
+static enum p2p_err
+uploads(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
+{
+    const struct control_view *view = arg;
+    struct upload *list = calloc(UPLOADS_SHOWN, sizeof(*list));
+    struct upload_peer *peers = calloc(PEERS_SHOWN, sizeof(*peers));
+    cJSON *array;
+    size_t n;
+
+    (void)request, (void)why, (void)cap;
+    if (list != NULL && peers != NULL) {
+        put_sum(answer, view);
+        n = uploads_list(view->uploads, list, UPLOADS_SHOWN, p2p_now_ms());
+        array = cJSON_AddArrayToObject(answer, "uploads");
+        for (size_t i = 0; i < n; i++)
+            put_upload(array, &list[i]);
+        n = uploads_peers(view->uploads, peers, PEERS_SHOWN);
+        array = cJSON_AddArrayToObject(answer, "peers");
+        for (size_t i = 0; i < n; i++)
+            put_peer(array, &peers[i]);
+    }
+    n = list != NULL && peers != NULL;
+    free(list);
+    free(peers);
+    return n ? P2P_OK : P2P_ERR_NOMEM;
+}
+
+/* Prometheus text format. */
+static enum p2p_err
+metrics(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
+{
+    const struct control_view *view = arg;
+    struct p2p_share_totals shared;
+    struct server_totals totals;
+    struct uploads_sum sum;
+    char text[METRICS_MAX] = "";
+
+    (void)request, (void)why, (void)cap;
+    p2p_share_totals(view->share, &shared);
+    server_totals(view->server, &totals);
+    uploads_sum(view->uploads, &sum, p2p_now_ms());
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } rows[] = {
+        {"p2p_peer_uploads_running", "gauge", "Uploads that run now.", sum.running},
+        {"p2p_peer_upload_speed_bytes", "gauge", "Bytes per second of all uploads.",
+         sum.speed},
+        {"p2p_peer_uploads_total", "counter", "Uploads, over restarts.", sum.uploads},
+        {"p2p_peer_uploaded_bytes_total", "counter",
+         "Bytes of files that were sent, over restarts.", sum.bytes},
+        {"p2p_peer_connections", "gauge", "Connections, with those in a handshake.",
+         totals.connections},
+        {"p2p_peer_proven_connections", "gauge", "Connections of proven clients.",
+         totals.proven},
+        {"p2p_peer_shared_files", "gauge", "Files that are shared.", shared.files},
+        {"p2p_peer_shared_bytes", "gauge", "Bytes of these files.", shared.bytes},
+        {"p2p_peer_hashing_files", "gauge", "Files that are not hashed yet.",
+         shared.hashing_files},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text),
+                 "# HELP %s %s\n# TYPE %s %s\n%s %llu\n", rows[i].name, rows[i].help,
+                 rows[i].name, rows[i].type, rows[i].name,
+                 (unsigned long long)rows[i].value);
+    return cJSON_AddStringToObject(answer, "text", text) != NULL ? P2P_OK
+                                                                 : P2P_ERR_NOMEM;
+}
+
+static const struct p2p_control_verb verbs[] = {
+    {"status", status},
+    {"metrics", metrics},
+    {"uploads", uploads},
+    {NULL, NULL},
+};
+
+enum p2p_err
+control_start(int fd, const char *keys_dir, struct control_view *view,
+              struct p2p_control **out)
+{
+    return p2p_control_start(fd, keys_dir, verbs, view, out);
+}

@@ -1,0 +1,24 @@
+/* control - the requests that p2p-peer answers at its control socket (p2p/control.h).
+ */
+#ifndef PEER_CONTROL_H
+#define PEER_CONTROL_H
+
+#include "p2p/control.h"
+#include "peer/server.h"
+
+/* What the answers tell; borrowed until the stop. */
+struct control_view {
+    struct p2p_identity *identity;
+    struct p2p_share *share;
+    struct server *server;
+    struct uploads *uploads;
+    const char *shared_dir;
+    unsigned port;
+};
+
+/* Answers on a thread of its own. *Takes* `fd`, from p2p_control_bind. */
+P2P_MUST_CHECK enum p2p_err control_start(int fd, const char *keys_dir,
+                                          struct control_view *view,
+                                          struct p2p_control **out);
+
+#endif
