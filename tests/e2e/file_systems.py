@@ -101,6 +101,24 @@ def overlay(folder):
 
 
 @contextlib.contextmanager
+def encrypted_view(plain, folder):
+    """gocryptfs -reverse: what is in `plain` as encrypted files. The kernel does not tell of changes there."""
+    plain.mkdir()
+    folder.mkdir(parents=True)
+    if shutil.which("gocryptfs") is None:
+        pytest.skip("gocryptfs is not installed (scripts/deps.sh test)")
+    for words in (["-init", plain], [plain, folder]):
+        command = ["gocryptfs", "-q", "-reverse", "-extpass", "echo test", *words]
+        result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+        if result.returncode:
+            pytest.skip(f"gocryptfs cannot be mounted here: {(result.stderr or result.stdout).strip()[-200:]}")
+    try:
+        yield folder
+    finally:
+        unmount(folder)
+
+
+@contextlib.contextmanager
 def encrypted(kind, folder):
     """gocryptfs or encfs, file systems in user space that encrypt names: long ones do not fit."""
     store = folder.with_name(folder.name + "-store")

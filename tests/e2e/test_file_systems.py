@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from conftest import BIN, NO_REGISTRY, environment, wait_until
-from file_systems import KINDS, encrypted, mounted, overlay, tmpfs
+from file_systems import KINDS, encrypted, encrypted_view, mounted, overlay, tmpfs
 from getting import visible
 from p2pwire import msg
 from p2pwire.client import Refused
@@ -250,6 +250,24 @@ def test_a_file_system_that_encrypts_names(suite, kind):
         works = run.stderr.split('--save-as "')[1].split('"')[0]
         run = suite.get("n" * 230 + ".bin", server, out="disk", more=["--save-as", works])
         assert run.returncode == 0 and (disk / works).read_bytes() == DATA, run.stderr
+
+
+def test_changes_of_which_the_kernel_does_not_tell_are_found(suite):
+    """On FUSE and on a network, others write without a word to this kernel: a scan each half minute sees it."""
+    plain = suite.folder / "plain"
+    with encrypted_view(plain, suite.folder / "peer" / "shared" / "view"):
+        peer = suite.peer()
+
+        def count():
+            with peer.client() as client:
+                return len([e for e in client.list_all() if e.name.startswith(b"view/")])
+
+        wait_until(lambda: count() > 0, 60, "the view's own files")
+        before = count()
+        (plain / "new.txt").write_bytes(b"new")
+        wait_until(lambda: count() == before + 1, 120, "the new file")
+        peer.stop()
+        suite.programs.remove(peer)
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")

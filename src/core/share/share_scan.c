@@ -439,6 +439,17 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
 
 /* ---- All of them again ---- */
 
+/* At most a twentieth of the time goes into scans. */
+static uint64_t
+next_unwatched_ms(uint64_t now, uint64_t cost_ms)
+{
+    uint64_t pause = 20 * cost_ms;
+
+    if (pause < SCAN_UNWATCHED_MS)
+        pause = SCAN_UNWATCHED_MS;
+    return now + (pause < SCAN_EVERY_MS ? pause : SCAN_EVERY_MS);
+}
+
 static void
 scan_all(struct p2p_share *s)
 {
@@ -467,8 +478,8 @@ scan_all(struct p2p_share *s)
         p2p_missing_confirm(s, now);
     s->owner.last_scan_ms = p2p_now_ms();
     s->owner.scan_cost_ms = s->owner.last_scan_ms - now;
-    if (s->watch.is_incomplete && s->owner.next_scan_ms > now + SCAN_UNWATCHED_MS)
-        s->owner.next_scan_ms = now + SCAN_UNWATCHED_MS;
+    if (s->watch.is_incomplete)
+        s->owner.next_scan_ms = next_unwatched_ms(now, s->owner.scan_cost_ms);
 }
 
 /* ---- Rounds ---- */

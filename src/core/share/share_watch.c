@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "core/share/share_internal.h"
 #include "p2p/log.h"
@@ -53,6 +56,24 @@ remember(struct p2p_watch *watch, size_t wd, const char *folder)
     return watch->folders[wd] != NULL;
 }
 
+/* File systems that other machines or programs change without a word to this kernel. */
+static bool
+changes_unseen(int fd)
+{
+    static const uint32_t kinds[] = {
+        FUSE_SUPER_MAGIC, NFS_SUPER_MAGIC, SMB_SUPER_MAGIC,  CIFS_SUPER_MAGIC,
+        SMB2_SUPER_MAGIC, V9FS_MAGIC,      CEPH_SUPER_MAGIC, AFS_FS_MAGIC,
+    };
+    struct statfs fs;
+
+    if (fstatfs(fd, &fs) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if ((uint32_t)fs.f_type == kinds[i])
+            return true;
+    return false;
+}
+
 static void
 add(struct p2p_watch *watch, const char *folder, int fd, uint32_t mask)
 {
@@ -60,6 +81,7 @@ add(struct p2p_watch *watch, const char *folder, int fd, uint32_t mask)
 
     if (watch->fd < 0)
         return;
+    watch->is_incomplete |= changes_unseen(fd);
     /* By descriptor, so that exactly this folder is watched, not another one with its
      * name. */
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);

@@ -11,7 +11,8 @@ struct p2p_watch {
     int fd;         /* inotify, or -1 */
     char **folders; /* by watch descriptor */
     size_t cap;
-    bool is_incomplete; /* the system has no more watches: scan at intervals instead */
+    bool is_incomplete; /* the system has no more watches, or a folder is on a network
+                         * or FUSE: scan at intervals, too */
 };
 /* Files with these names in `.p2p` request a scan, and confirm that missing files were
  * deleted. */
