@@ -246,7 +246,7 @@ part_delay() {
     sleep 3
     local single
     single=$(ip netns exec p2p-bench-a /usr/bin/python3 tests/bench/one_by_one.py 10.77.0.2 "$PEER_PORT" far 6) || return
-    record delay "the same, one chunk of 1 MiB each round trip (MB/s)" "$(awk "BEGIN{print $single/1e6}")"
+    record delay "for comparison: one chunk of 1 MiB per round trip (MB/s)" "$(awk "BEGIN{print $single/1e6}")"
     for ROUND in $(seq 0 2); do
         rm -rf "$WORK/dl"
         local line; line=$(ip netns exec p2p-bench-a "$BENCH/bench_get" "$WORK/keys-client" "$WORK/dl" far 10.77.0.2:"$PEER_PORT" full)
