@@ -172,7 +172,20 @@ make_parts(struct ui_app *app)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     say_name(app);
     ui_config_on_change(&app->config, on_config_change, app);
-    return fail(ui_transfers_new(app, &app->transfers), "cannot", "start");
+    return fail(ui_transfers_new(
+                    &(struct ui_transfers_parts){
+                        .identity = app->identity,
+                        .discovery = app->discovery,
+                        .peers = app->peers,
+                        .folders = &app->folders,
+                        .store = app->store,
+                        .config = &app->config,
+                        .events = &app->events,
+                        .timeout_ms = app->opt.timeout_ms,
+                        .keep_free = app->opt.keep_free,
+                    },
+                    &app->transfers),
+                "cannot", "start");
 }
 
 static void
@@ -228,6 +241,10 @@ start_parts(struct ui_app *app)
 {
     app->events.sse = http_sse_new(app->http, UI_EVENTS_KEPT, UI_EVENTS_CLIENTS);
     app->jobs = ui_jobs_new(app->http);
+    app->transfers_api = (struct ui_transfers_api){
+        .transfers = app->transfers,
+        .network = {app->peers, app->discovery, app->identity, app->opt.timeout_ms},
+        .jobs = app->jobs};
     app->browse = (struct ui_browse){app->peers, app->jobs};
     ui_peers_use_jobs(app->peers, app->jobs);
     app->access.revoker = ui_revoker_new(&app->access);

@@ -19,7 +19,7 @@
 #include "ui/state/config.h"
 #include "ui/state/events.h"
 #include "ui/state/options.h"
-#include "ui/transfers/transfers.h"
+#include "ui/transfers/handlers.h"
 
 struct ui_chores;
 struct ui_jobs;
@@ -44,6 +44,7 @@ struct ui_app {
     struct ui_peers *peers;
     struct ui_browse browse;
     struct ui_transfers *transfers;
+    struct ui_transfers_api transfers_api;
     struct ui_watch *watch;
     struct ui_chores *chores;
 

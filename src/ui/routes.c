@@ -17,10 +17,11 @@
 #define PAGE  (HTTP_OPEN | HTTP_PAGE)
 
 /* What a handler gets; 0: the whole app. */
-#define ACCESS  offsetof(struct ui_app, access)
-#define BROWSE  offsetof(struct ui_app, browse)
-#define CONFIG  offsetof(struct ui_app, config)
-#define FOLDERS offsetof(struct ui_app, folders)
+#define ACCESS    offsetof(struct ui_app, access)
+#define BROWSE    offsetof(struct ui_app, browse)
+#define CONFIG    offsetof(struct ui_app, config)
+#define FOLDERS   offsetof(struct ui_app, folders)
+#define TRANSFERS offsetof(struct ui_app, transfers_api)
 
 const struct http_header ui_headers[] = {
     {"Content-Security-Policy",
@@ -70,23 +71,23 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/downloads/{filename}/restore", ui_files_handle_downloads_restore, SMALL, 0, FOLDERS},
     {"GET",    "/api/downloads",                   ui_files_handle_downloads,          0, 0, FOLDERS},
     {"GET",    "/api/downloads/{filename*}",       ui_files_handle_downloads_bytes,    0, 0, FOLDERS},
-    {"POST",   "/api/download",                    ui_api_download,                SMALL, 0, 0},
+    {"POST",   "/api/download",                    ui_api_download,                SMALL, 0, TRANSFERS},
     {"DELETE", "/api/download/{filename*}",        ui_files_handle_downloads_delete,   0, 0, FOLDERS},
-    {"GET",    "/api/download-progress/{filename*}", ui_api_download_progress,         0, 0, 0},
+    {"GET",    "/api/download-progress/{filename*}", ui_api_download_progress,         0, 0, TRANSFERS},
 
-    {"GET",    "/api/transfers",                   ui_api_transfers,                   0, 0, 0},
-    {"POST",   "/api/transfers",                   ui_api_transfers_add,            LIST, 0, 0},
-    {"POST",   "/api/transfers/retry-failed",      ui_api_transfers_retry_failed,  SMALL, 0, 0},
-    {"POST",   "/api/transfers/pause-all",         ui_api_transfers_pause_all,     SMALL, 0, 0},
-    {"POST",   "/api/transfers/resume-all",        ui_api_transfers_resume_all,    SMALL, 0, 0},
-    {"POST",   "/api/transfers/clear-finished",    ui_api_transfers_clear_finished, SMALL, 0, 0},
-    {"GET",    "/api/transfers/{id}",              ui_api_transfer,                    0, 0, 0},
-    {"PATCH",  "/api/transfers/{id}",              ui_api_transfer_patch,          SMALL, 0, 0},
-    {"DELETE", "/api/transfers/{id}",              ui_api_transfer_delete,             0, 0, 0},
-    {"POST",   "/api/transfers/{id}/pause",        ui_api_transfer_pause,          SMALL, 0, 0},
-    {"POST",   "/api/transfers/{id}/resume",       ui_api_transfer_resume,         SMALL, 0, 0},
-    {"POST",   "/api/transfers/{id}/cancel",       ui_api_transfer_cancel,         SMALL, 0, 0},
-    {"POST",   "/api/transfers/{id}/retry",        ui_api_transfer_retry,          SMALL, 0, 0},
+    {"GET",    "/api/transfers",                   ui_api_transfers,                   0, 0, TRANSFERS},
+    {"POST",   "/api/transfers",                   ui_api_transfers_add,            LIST, 0, TRANSFERS},
+    {"POST",   "/api/transfers/retry-failed",      ui_api_transfers_retry_failed,  SMALL, 0, TRANSFERS},
+    {"POST",   "/api/transfers/pause-all",         ui_api_transfers_pause_all,     SMALL, 0, TRANSFERS},
+    {"POST",   "/api/transfers/resume-all",        ui_api_transfers_resume_all,    SMALL, 0, TRANSFERS},
+    {"POST",   "/api/transfers/clear-finished",    ui_api_transfers_clear_finished, SMALL, 0, TRANSFERS},
+    {"GET",    "/api/transfers/{id}",              ui_api_transfer,                    0, 0, TRANSFERS},
+    {"PATCH",  "/api/transfers/{id}",              ui_api_transfer_patch,          SMALL, 0, TRANSFERS},
+    {"DELETE", "/api/transfers/{id}",              ui_api_transfer_delete,             0, 0, TRANSFERS},
+    {"POST",   "/api/transfers/{id}/pause",        ui_api_transfer_pause,          SMALL, 0, TRANSFERS},
+    {"POST",   "/api/transfers/{id}/resume",       ui_api_transfer_resume,         SMALL, 0, TRANSFERS},
+    {"POST",   "/api/transfers/{id}/cancel",       ui_api_transfer_cancel,         SMALL, 0, TRANSFERS},
+    {"POST",   "/api/transfers/{id}/retry",        ui_api_transfer_retry,          SMALL, 0, TRANSFERS},
 
     {"GET",    "/api/events",                      ui_api_events,                      0, 0, 0},
     {"GET",    "/api/qr",                          ui_api_qr,                          0, 0, ACCESS},

@@ -77,6 +77,9 @@ void ui_access_handle_device_delete(struct http_request *req, void *access);
 void ui_owner_handle_link(struct http_request *req, void *access);
 void ui_owner_handle_open(struct http_request *req, void *access);
 
+/* qr.c: a QR code of an address of this dashboard. */
+void ui_api_qr(struct http_request *req, void *access);
+
 /* "Firefox on Android", from the request's User-Agent. */
 void ui_access_name_browser(const struct http_request *req, char *out, size_t cap);
 /* Tells open pages how many devices there are. */

@@ -7,7 +7,6 @@
 #include "p2p/net.h"
 #include "ui/access/access.h"
 #include "ui/access/addresses.h"
-#include "ui/api.h"
 #include "ui/reply/refuse.h"
 
 #ifdef P2P_WITH_QRENCODE

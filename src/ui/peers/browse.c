@@ -6,7 +6,6 @@
 #include "p2p/bytes.h"
 #include "p2p/msg.h"
 #include "p2p/net.h"
-#include "ui/api.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
 #include "ui/reply/json.h"

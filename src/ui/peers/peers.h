@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+#include "http/http.h"
 #include "http/text/json.h"
 #include "p2p/conn.h"
 #include "p2p/discovery.h"
@@ -136,11 +137,12 @@ ui_peers_add(struct ui_peers *peers, const struct p2p_addr *addr, struct p2p_id 
 /* Forgets that it was added by hand. */
 void ui_peers_drop(struct ui_peers *peers, const struct p2p_id *id);
 
-/* GET /api/peers/{id}/files gets this. */
+/* GET /api/peers/{id}/files: lists the files that a peer shares. */
 struct ui_browse {
     struct ui_peers *peers;
     struct ui_jobs *jobs;
 };
+void ui_api_peer_files(struct http_request *req, void *browse);
 
 /* Texts for a failure to reach a peer. */
 const char *ui_peers_explain(enum p2p_err err);

@@ -4,13 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ui/api.h"
-#include "ui/app.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
-#include "ui/transfers/request.h"
+#include "ui/transfers/handlers.h"
 
 /* ---- POST /api/download ---- */
 
@@ -23,28 +21,28 @@ struct asked {
 };
 
 static void
-start(struct ui_app *app, struct asked *a)
+start(struct ui_transfers_api *api, struct asked *a)
 {
     bool is_new;
 
-    a->is_blocked = ui_peers_is_blocked(app->peers, &a->request.sources[0]);
+    a->is_blocked = ui_peers_is_blocked(api->network.peers, &a->request.sources[0]);
     if (!a->is_blocked)
-        a->err = ui_transfers_add(app->transfers, &a->request, a->id, &is_new);
+        a->err = ui_transfers_add(api->transfers, &a->request, a->id, &is_new);
 }
 
 /* A short id is looked up among the online peers, so the list must be there first. */
 static void
 look_up_and_start(void *context, void *arg)
 {
-    struct ui_app *app = context;
+    struct ui_transfers_api *api = context;
     struct asked *a = arg;
 
-    ui_peers_refresh(app->peers);
-    a->is_unknown =
-        ui_peers_resolve(app->peers, a->short_id, &a->request.sources[0].id) != P2P_OK;
+    ui_peers_refresh(api->network.peers);
+    a->is_unknown = ui_peers_resolve(api->network.peers, a->short_id,
+                                     &a->request.sources[0].id) != P2P_OK;
     a->request.sources[0].id_known = !a->is_unknown;
     if (!a->is_unknown)
-        start(app, a);
+        start(api, a);
 }
 
 static void
@@ -74,7 +72,7 @@ answer_started(struct http_request *req, void *context, void *arg)
 }
 
 static bool
-parse_asked(struct http_request *req, struct ui_app *app, const cJSON *body,
+parse_asked(struct http_request *req, struct ui_transfers_api *api, const cJSON *body,
             struct asked *a)
 {
     const char *filename = http_json_string(body, "filename");
@@ -86,7 +84,8 @@ parse_asked(struct http_request *req, struct ui_app *app, const cJSON *body,
     a->request.priority = UI_NORMAL;
     snprintf(a->request.filename, sizeof(a->request.filename), "%s", filename);
     if (id == NULL || strlen(id) != UI_SHORT_ID_LEN)
-        return ui_request_parse_source(req, app, body, true, &a->request.sources[0]);
+        return ui_request_parse_source(req, api->network.peers, body, true,
+                                       &a->request.sources[0]);
     snprintf(a->short_id, sizeof(a->short_id), "%s", id);
     return ui_request_parse_address(req, body, &a->request.sources[0]);
 }
@@ -96,23 +95,23 @@ ui_api_download(struct http_request *req, void *arg)
 {
     static const struct ui_job_kind kind = {look_up_and_start, answer_started, free,
                                             true};
-    struct ui_app *app = arg;
+    struct ui_transfers_api *api = arg;
     struct asked *a;
     cJSON *body;
 
-    if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL)
+    if (ui_job_resume(api->jobs, req) || (body = http_json(req)) == NULL)
         return;
     if ((a = calloc(1, sizeof(*a))) == NULL) {
         ui_fail(req, P2P_ERR_NOMEM, NULL);
         return;
     }
-    if (parse_asked(req, app, body, a)) {
+    if (parse_asked(req, api, body, a)) {
         if (a->short_id[0] != '\0') {
-            ui_job_begin(app->jobs, req, &kind, app, a); /* takes it */
+            ui_job_begin(api->jobs, req, &kind, api, a); /* takes it */
             return;
         }
-        start(app, a);
-        answer_started(req, app, a);
+        start(api, a);
+        answer_started(req, api, a);
     }
     free(a);
 }
@@ -128,14 +127,14 @@ documented_state(enum ui_state state)
 void
 ui_api_download_progress(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_transfers_api *api = arg;
     const char *name = ui_param_name(req);
     struct ui_progress p;
     struct http_json_out o;
 
     if (name == NULL)
         return;
-    if (ui_transfers_progress(app->transfers, name, &p) != P2P_OK) {
+    if (ui_transfers_progress(api->transfers, name, &p) != P2P_OK) {
         ui_fail(req, P2P_ERR_NOT_FOUND, "no download of this file was ever started");
         return;
     }

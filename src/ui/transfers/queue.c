@@ -11,7 +11,7 @@
 
 #include "p2p/journal.h"
 #include "p2p/lock.h"
-#include "ui/app.h"
+#include "ui/folders/folders.h"
 #include "ui/folders/place.h"
 #include "ui/state/config.h"
 
@@ -37,7 +37,7 @@ ui_queue_apply_rate(struct ui_transfers *ts)
 {
     struct ui_settings set;
 
-    ui_config_get(&ts->app->config, &set);
+    ui_config_get(ts->parts.config, &set);
     p2p_rate_set(&ts->rate, p2p_timetable_rate(&set.timetable, minute_of_day()),
                  p2p_now_ms() * 1000);
 }
@@ -62,7 +62,7 @@ start_some(struct ui_transfers *ts) P2P_REQUIRES(ui_transfers_lock)
     struct ui_settings set;
     struct ui_transfer *t;
 
-    ui_config_get(&ts->app->config, &set);
+    ui_config_get(ts->parts.config, &set);
     while (!ts->is_stopping && ts->threads < set.max_running &&
            (t = next_to_start(ts)) != NULL)
         ui_run_begin(ts, t);
@@ -109,14 +109,14 @@ stop_one(struct ui_transfers *ts)
 
 /* Deletes what an interrupted download left: opens its journal and discards it. */
 static void
-delete_data(struct ui_app *app, const struct p2p_digest *root)
+delete_data(struct p2p_root *downloads, const struct p2p_digest *root)
 {
     struct p2p_journal *journal = NULL;
     struct p2p_journal_info info;
     uint64_t done;
 
-    if (p2p_journal_peek(app->folders.downloads, root, &info, &done) != P2P_OK ||
-        p2p_journal_open(app->folders.downloads, &info, NULL, &journal) != P2P_OK)
+    if (p2p_journal_peek(downloads, root, &info, &done) != P2P_OK ||
+        p2p_journal_open(downloads, &info, NULL, &journal) != P2P_OK)
         return;
     p2p_journal_discard(journal);
     p2p_journal_close(journal);
@@ -154,7 +154,7 @@ clean_one(struct ui_transfers *ts)
     bool found = take_one_to_clean(ts, &must_delete, &root);
     p2p_unlock(&ts->lock);
     if (must_delete)
-        delete_data(ts->app, &root);
+        delete_data(ts->parts.folders->downloads, &root);
     return found;
 }
 
@@ -166,12 +166,12 @@ struct place {
 };
 
 static struct place
-look_at_place(struct ui_app *app)
+look_at_place(const struct ui_folders *folders)
 {
-    struct place place = {.is_away = ui_folder_is_away(&app->folders, UI_DOWNLOADS)};
+    struct place place = {.is_away = ui_folder_is_away(folders, UI_DOWNLOADS)};
     struct statvfs fs;
 
-    place.is_known = fstatvfs(p2p_root_fd(app->folders.downloads), &fs) == 0;
+    place.is_known = fstatvfs(p2p_root_fd(folders->downloads), &fs) == 0;
     if (place.is_known)
         place.free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
     return place;
@@ -230,7 +230,7 @@ next_due(struct ui_transfers *ts, uint64_t now_s) P2P_REQUIRES(ui_transfers_lock
             due = t->retry_at_s;
     if (ts->threads > 0 && due > now_s + UI_PLACE_CHECK_S)
         due = now_s + UI_PLACE_CHECK_S;
-    ui_config_get(&ts->app->config, &set);
+    ui_config_get(ts->parts.config, &set);
     if (ts->threads > 0 && set.timetable.count > 1 && due > now_s + 60)
         due = now_s + 60;
     if (due == UINT64_MAX)
@@ -289,12 +289,12 @@ void *
 ui_queue_main(void *transfers)
 {
     struct ui_transfers *ts = transfers;
-    struct place place = look_at_place(ts->app);
+    struct place place = look_at_place(ts->parts.folders);
 
     while (decide(ts, &place)) {
         if (!work(ts))
             rest(ts);
-        place = look_at_place(ts->app);
+        place = look_at_place(ts->parts.folders);
     }
     return NULL;
 }

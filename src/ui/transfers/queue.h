@@ -10,7 +10,7 @@
 
 P2P_MUTEX_KIND(ui_transfers_lock);
 struct ui_transfers {
-    struct ui_app *app;
+    struct ui_transfers_parts parts;
     struct ui_transfers_lock lock; /* the list and every transfer in it */
     pthread_cond_t changed;
     /* Newest first. */

@@ -9,7 +9,6 @@
 #include "http/text/json.h"
 #include "p2p/ask.h"
 #include "p2p/bytes.h"
-#include "ui/app.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/refuse.h"
 
@@ -53,14 +52,14 @@ ui_request_fail_id(struct http_request *req)
 }
 
 static bool
-parse_id(struct http_request *req, struct ui_app *app, const cJSON *object,
+parse_id(struct http_request *req, struct ui_peers *peers, const cJSON *object,
          bool needs_id, struct ui_source *out)
 {
     const char *text = http_json_string(object, "peer_id");
 
     if (!needs_id && cJSON_GetObjectItemCaseSensitive(object, "peer_id") == NULL)
         return true;
-    if (text != NULL && ui_peers_resolve(app->peers, text, &out->id) == P2P_OK) {
+    if (text != NULL && ui_peers_resolve(peers, text, &out->id) == P2P_OK) {
         out->id_known = true;
         return true;
     }
@@ -92,15 +91,15 @@ ui_request_parse_address(struct http_request *req, const cJSON *object,
 }
 
 bool
-ui_request_parse_source(struct http_request *req, struct ui_app *app,
+ui_request_parse_source(struct http_request *req, struct ui_peers *peers,
                         const cJSON *object, bool needs_id, struct ui_source *out)
 {
     return ui_request_parse_address(req, object, out) &&
-           parse_id(req, app, object, needs_id, out);
+           parse_id(req, peers, object, needs_id, out);
 }
 
 static bool
-parse_peers(struct http_request *req, struct ui_app *app, const cJSON *body,
+parse_peers(struct http_request *req, struct ui_peers *peers, const cJSON *body,
             struct ui_request *r)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(body, "peers");
@@ -114,7 +113,7 @@ parse_peers(struct http_request *req, struct ui_app *app, const cJSON *body,
     }
     cJSON_ArrayForEach(peer, list)
     {
-        if (!ui_request_parse_source(req, app, peer, false,
+        if (!ui_request_parse_source(req, peers, peer, false,
                                      &r->sources[r->source_count]))
             return false;
         r->source_count++;
@@ -215,7 +214,7 @@ parse_target(struct http_request *req, const cJSON *body, struct ui_request *r)
 }
 
 struct ui_request *
-ui_request_parse(struct http_request *req, struct ui_app *app, const cJSON *body)
+ui_request_parse(struct http_request *req, struct ui_peers *peers, const cJSON *body)
 {
     struct ui_request *r = calloc(1, sizeof(*r));
 
@@ -223,7 +222,7 @@ ui_request_parse(struct http_request *req, struct ui_app *app, const cJSON *body
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
         return NULL;
     }
-    if (parse_content(req, body, r) && parse_peers(req, app, body, r) &&
+    if (parse_content(req, body, r) && parse_peers(req, peers, body, r) &&
         parse_rest(req, body, r) && parse_target(req, body, r))
         return r;
     free(r);
@@ -256,30 +255,31 @@ choose_content(struct ui_request *r)
 
 /* Asks trusted and met peers directly, whatever registries state or leave out. */
 static enum p2p_err
-ask_known(struct ui_app *app, const struct p2p_ask *what,
+ask_known(const struct ui_network *network, const struct p2p_ask *what,
           struct p2p_search_results *results)
 {
     struct p2p_ask ask = *what;
 
-    ask.timeout_ms = app->opt.timeout_ms;
-    ask.discovery = app->discovery;
-    return p2p_ask_known(app->identity, &ask, results);
+    ask.timeout_ms = network->timeout_ms;
+    ask.discovery = network->discovery;
+    return p2p_ask_known(network->identity, &ask, results);
 }
 
 /* *asked: how the registries answered. */
 static enum p2p_err
-find_content(struct ui_app *app, struct ui_request *r, enum p2p_err *asked)
+find_content(const struct ui_network *network, struct ui_request *r,
+             enum p2p_err *asked)
 {
     const struct ui_file_filter filter = {.name = r->filename};
     struct p2p_search_results results = {0};
     enum p2p_err err;
 
-    *asked = p2p_discovery_search(app->discovery, r->filename, P2P_SEARCH_EXACT,
+    *asked = p2p_discovery_search(network->discovery, r->filename, P2P_SEARCH_EXACT,
                                   CONTENTS_MAX, &results);
-    ui_peers_add_neighbor_results(app->peers, &filter, CONTENTS_MAX, &results);
-    err = ask_known(app, &(struct p2p_ask){.name = r->filename}, &results);
+    ui_peers_add_neighbor_results(network->peers, &filter, CONTENTS_MAX, &results);
+    err = ask_known(network, &(struct p2p_ask){.name = r->filename}, &results);
     if (err == P2P_OK)
-        err = p2p_contents_find(app->identity, &results, r->filename, &r->contents);
+        err = p2p_contents_find(network->identity, &results, r->filename, &r->contents);
     p2p_search_results_clear(&results);
     return err == P2P_OK ? choose_content(r) : err;
 }
@@ -297,21 +297,21 @@ add_holders(struct ui_request *r, const struct p2p_peer_list *peers)
  * If they share different folders and trust does not decide, there are no sources and
  * the error is AMBIGUOUS. */
 static enum p2p_err
-find_folder(struct ui_app *app, struct ui_request *r, enum p2p_err *asked)
+find_folder(const struct ui_network *network, struct ui_request *r, enum p2p_err *asked)
 {
     const struct ui_file_filter filter = {.part = r->filename};
     struct p2p_search_results results = {0};
     bool disputed = false;
     enum p2p_err err;
 
-    *asked = p2p_discovery_search(app->discovery, r->filename, P2P_SEARCH_PREFIX,
+    *asked = p2p_discovery_search(network->discovery, r->filename, P2P_SEARCH_PREFIX,
                                   CONTENTS_MAX, &results);
-    ui_peers_add_neighbor_results(app->peers, &filter, CONTENTS_MAX, &results);
-    err = ask_known(app, &(struct p2p_ask){.text = r->filename, .folders = true},
+    ui_peers_add_neighbor_results(network->peers, &filter, CONTENTS_MAX, &results);
+    err = ask_known(network, &(struct p2p_ask){.text = r->filename, .folders = true},
                     &results);
     if (err == P2P_OK)
-        err = p2p_contents_of_folder(app->identity, &results, r->filename, &r->contents,
-                                     &disputed);
+        err = p2p_contents_of_folder(network->identity, &results, r->filename,
+                                     &r->contents, &disputed);
     p2p_search_results_clear(&results);
     if (err == P2P_OK && disputed && !r->is_any)
         return P2P_ERR_AMBIGUOUS;
@@ -321,7 +321,7 @@ find_folder(struct ui_app *app, struct ui_request *r, enum p2p_err *asked)
 }
 
 void
-ui_request_find(struct ui_app *app, struct ui_request *r)
+ui_request_find(const struct ui_network *network, struct ui_request *r)
 {
     struct ui_source found[UI_TRANSFER_SOURCES_MAX];
     bool is_folder = r->filename[strlen(r->filename) - 1] == '/';
@@ -332,13 +332,13 @@ ui_request_find(struct ui_app *app, struct ui_request *r)
     if (!r->is_auto)
         return;
     if (is_folder)
-        r->err = find_folder(app, r, &asked);
+        r->err = find_folder(network, r, &asked);
     else if (!r->root_known)
-        r->err = find_content(app, r, &asked);
+        r->err = find_content(network, r, &asked);
     if (r->err != P2P_OK)
         return;
     count = is_folder ? 0
-                      : ui_peers_find_sources(app->peers, r->filename,
+                      : ui_peers_find_sources(network->peers, r->filename,
                                               r->root_known ? &r->root : NULL, found,
                                               UI_TRANSFER_SOURCES_MAX);
     for (size_t i = 0; i < count && r->source_count < UI_TRANSFER_SOURCES_MAX; i++)

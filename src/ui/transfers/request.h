@@ -10,7 +10,17 @@
 #include "ui/transfers/transfers.h"
 
 struct cJSON;
-struct ui_app;
+struct p2p_discovery;
+struct p2p_identity;
+struct ui_peers;
+
+/* Where contents and sources are looked for; all borrowed. */
+struct ui_network {
+    struct ui_peers *peers;
+    struct p2p_discovery *discovery;
+    struct p2p_identity *identity;
+    uint64_t timeout_ms; /* of a peer that is asked */
+};
 
 struct ui_request {
     char filename[P2P_NAME_MAX + 1];
@@ -30,12 +40,12 @@ struct ui_request {
 
 /* Parses the body of POST /api/transfers; *returns owned*, free with ui_request_free.
  * NULL: an error was answered. */
-struct ui_request *ui_request_parse(struct http_request *req, struct ui_app *app,
+struct ui_request *ui_request_parse(struct http_request *req, struct ui_peers *peers,
                                     const struct cJSON *body);
 
 /* Parses a source from the members `ip`, `port` and `peer_id` (may be missing unless
  * `needs_id`); otherwise answers and returns false. */
-bool ui_request_parse_source(struct http_request *req, struct ui_app *app,
+bool ui_request_parse_source(struct http_request *req, struct ui_peers *peers,
                              const struct cJSON *object, bool needs_id,
                              struct ui_source *out);
 /* The same, without the id. */
@@ -52,7 +62,7 @@ bool ui_request_check_name(struct http_request *req, const char *name);
  * it. Sets err: NO_SOURCE, UNREACHABLE (no registry answers and no other peer is
  * known), AMBIGUOUS (the name has several contents, and trust does not decide).
  */
-void ui_request_find(struct ui_app *app, struct ui_request *r);
+void ui_request_find(const struct ui_network *network, struct ui_request *r);
 
 void ui_request_free(void *request); /* NULL is fine */
 

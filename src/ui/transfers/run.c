@@ -6,7 +6,7 @@
 
 #include "p2p/lock.h"
 #include "p2p/log.h"
-#include "ui/app.h"
+#include "ui/folders/folders.h"
 #include "ui/folders/place.h"
 #include "ui/peers/peers.h"
 #include "ui/state/config.h"
@@ -45,17 +45,18 @@ has_address(const struct ui_source *list, size_t count, const struct p2p_addr *a
  * network, so it runs without the lock (the request itself never changes).
  */
 static size_t
-gather(struct ui_app *app, const struct ui_transfer *t, struct ui_source *out)
+gather(const struct ui_transfers_parts *with, const struct ui_transfer *t,
+       struct ui_source *out)
 {
     size_t count = 0;
 
     if (t->is_auto)
         count =
-            ui_peers_find_sources(app->peers, t->filename,
+            ui_peers_find_sources(with->peers, t->filename,
                                   t->root_known ? &t->root : NULL, out, CANDIDATES_MAX);
     for (size_t i = 0; i < t->source_count && count < CANDIDATES_MAX; i++)
         if (!has_address(out, count, &t->sources[i].addr) &&
-            !ui_peers_is_blocked(app->peers, &t->sources[i]))
+            !ui_peers_is_blocked(with->peers, &t->sources[i]))
             out[count++] = t->sources[i];
     return count;
 }
@@ -218,7 +219,7 @@ complete(struct ui_transfers *ts, struct ui_transfer *t,
     t->retry_at_s = 0;
     t->finished_s = p2p_time_s();
     snprintf(t->path, sizeof(t->path), "%s", st->stored);
-    ui_listing_changed(&ts->app->folders, UI_DOWNLOADS);
+    ui_listing_changed(ts->parts.folders, UI_DOWNLOADS);
 }
 
 /* The request for the stop has already set the state PAUSED, CANCELLED or QUEUED. */
@@ -233,7 +234,7 @@ conclude(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err,
     else if (t->stop != UI_GO_ON && was_running)
         fail(t, t->error, t->message); /* it gave way to another one, and its message
                                         * tells why */
-    else if (t->stop == UI_GO_ON && ui_folder_is_away(&ts->app->folders, UI_DOWNLOADS))
+    else if (t->stop == UI_GO_ON && ui_folder_is_away(ts->parts.folders, UI_DOWNLOADS))
         fail(t, P2P_ERR_AWAY, "");
     else if (t->stop == UI_GO_ON)
         fail(t, real_reason(err, st), st->message);
@@ -259,7 +260,7 @@ static enum p2p_err
 start(struct run *run, const struct ui_source *sources, size_t count,
       struct p2p_download **out)
 {
-    struct ui_app *app = run->ts->app;
+    const struct ui_transfers_parts *with = &run->ts->parts;
     struct ui_transfer *t = run->t;
     struct p2p_source_spec specs[CANDIDATES_MAX];
     struct ui_settings set;
@@ -270,25 +271,25 @@ start(struct run *run, const struct ui_source *sources, size_t count,
     for (size_t i = 0; i < count; i++)
         specs[i] = (struct p2p_source_spec){
             .addr = sources[i].addr, .id = sources[i].id_known ? &sources[i].id : NULL};
-    ui_config_get(&app->config, &set);
+    ui_config_get(with->config, &set);
     return p2p_download_start(
         &(struct p2p_download_options){
-            .identity = app->identity,
-            .downloads = app->folders.downloads,
+            .identity = with->identity,
+            .downloads = with->folders->downloads,
             .name = t->filename,
             .root = t->root_known ? &t->root : NULL,
             .save_as = t->save_as[0] != '\0' ? t->save_as : NULL,
             .conflict = t->conflict,
             .sources = specs,
             .source_count = count,
-            .discovery = t->is_auto ? app->discovery : NULL,
+            .discovery = t->is_auto ? with->discovery : NULL,
             .connections = set.connections,
-            .timeout_ms = app->opt.timeout_ms,
+            .timeout_ms = with->timeout_ms,
             .rate = &t->rate,
             .verify = set.verify_tree ? P2P_VERIFY_TREE : P2P_VERIFY_FULL,
             .size_announced = t->size_known,
             .announced_size = t->size,
-            .keep_free = app->opt.keep_free,
+            .keep_free = with->keep_free,
         },
         on_event, run, out);
 }
@@ -333,10 +334,10 @@ run_main(void *arg)
 
     if (st != NULL) {
         st->state = P2P_DL_FAILED;
-        count = gather(run->ts->app, run->t, sources);
+        count = gather(&run->ts->parts, run->t, sources);
         if (count > 0)
             keep_sources(run, sources, count);
-        err = ui_folder_is_away(&run->ts->app->folders, UI_DOWNLOADS)
+        err = ui_folder_is_away(run->ts->parts.folders, UI_DOWNLOADS)
                   ? P2P_ERR_AWAY
                   : start(run, sources, count, &dl);
     }

@@ -6,7 +6,7 @@
 
 #include "p2p/clock.h"
 #include "p2p/lock.h"
-#include "ui/app.h"
+#include "ui/folders/folders.h"
 #include "ui/reply/json.h"
 #include "ui/state/checksums.h"
 #include "ui/state/events.h"
@@ -79,8 +79,8 @@ ui_transfers_tell(struct ui_transfers *ts, const struct ui_transfer *t)
     if (t->is_removed)
         return;
     http_json_init(&o, 1024);
-    ui_transfer_json(&o, NULL, ts->app->identity, t, ui_transfers_position(ts, t));
-    ui_event_publish(&ts->app->events, "transfer", &o);
+    ui_transfer_json(&o, NULL, ts->parts.identity, t, ui_transfers_position(ts, t));
+    ui_event_publish(ts->parts.events, "transfer", &o);
 }
 
 void
@@ -88,7 +88,7 @@ ui_transfers_save(struct ui_transfers *ts, const struct ui_transfer *t)
 {
     if (t->is_removed)
         return;
-    ui_store_put_transfer(ts->app->store, t);
+    ui_store_put_transfer(ts->parts.store, t);
     ui_transfers_tell(ts, t);
 }
 
@@ -101,7 +101,7 @@ tell_removed(struct ui_transfers *ts, const char *id)
     http_json_put_string(&o, "id", id);
     http_json_put_bool(&o, "removed", true);
     http_json_end(&o, '}');
-    ui_event_publish(&ts->app->events, "transfer", &o);
+    ui_event_publish(ts->parts.events, "transfer", &o);
 }
 
 void
@@ -136,18 +136,18 @@ adopt(void *arg, struct ui_transfer *t) P2P_REQUIRES(ui_transfers_lock)
 }
 
 enum p2p_err
-ui_transfers_new(struct ui_app *app, struct ui_transfers **out)
+ui_transfers_new(const struct ui_transfers_parts *parts, struct ui_transfers **out)
 {
     struct ui_transfers *ts = calloc(1, sizeof(*ts));
 
     *out = ts;
     if (ts == NULL)
         return P2P_ERR_NOMEM;
-    ts->app = app;
+    ts->parts = *parts;
     p2p_mutex_init(&ts->lock);
     p2p_cond_init(&ts->changed);
     p2p_rate_init(&ts->rate, 0, p2p_now_ms() * 1000);
-    ui_store_load_transfers(app->store, adopt, ts);
+    ui_store_load_transfers(parts->store, adopt, ts);
     return P2P_OK;
 }
 
@@ -300,7 +300,7 @@ static void
 keep_checksum(struct ui_transfers *ts, const struct ui_transfer *t)
 {
     if (t->state == UI_COMPLETED && t->sha256_known && t->path[0] != '\0')
-        ui_checksum_keep(ts->app->store, ts->app->folders.downloads, t->path,
+        ui_checksum_keep(ts->parts.store, ts->parts.folders->downloads, t->path,
                          &t->sha256);
 }
 
@@ -337,7 +337,7 @@ apply(struct ui_transfers *ts, struct ui_transfer *t, enum ui_verb verb)
         if (t->state != UI_COMPLETED)
             end_with(t, UI_CANCELLED, UI_STOP_DISCARD);
         keep_checksum(ts, t);
-        ui_store_remove_transfer(ts->app->store, t->id);
+        ui_store_remove_transfer(ts->parts.store, t->id);
         tell_removed(ts, t->id);
         t->is_removed = true; /* the manager frees it */
         break;

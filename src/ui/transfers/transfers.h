@@ -18,12 +18,30 @@
 
 #define UI_TRANSFERS_MAX 10000
 
-struct ui_app;
+struct p2p_discovery;
+struct p2p_identity;
+struct ui_config;
+struct ui_events;
+struct ui_folders;
+struct ui_peers;
 struct ui_request;
+struct ui_store;
 struct ui_transfers;
 
-/* Loads the list from app->store; nothing runs before ui_transfers_start. */
-P2P_MUST_CHECK enum p2p_err ui_transfers_new(struct ui_app *app,
+/* What the transfers work with; all borrowed. */
+struct ui_transfers_parts {
+    struct p2p_identity *identity;
+    struct p2p_discovery *discovery;
+    struct ui_peers *peers;     /* tells the sources */
+    struct ui_folders *folders; /* files are stored in its downloads folder */
+    struct ui_store *store;
+    struct ui_config *config;
+    const struct ui_events *events;
+    uint64_t timeout_ms; /* of a source */
+    uint64_t keep_free;  /* bytes of the disk that no download may use */
+};
+/* Loads the list from the store; nothing runs before ui_transfers_start. */
+P2P_MUST_CHECK enum p2p_err ui_transfers_new(const struct ui_transfers_parts *parts,
                                              struct ui_transfers **out);
 P2P_MUST_CHECK enum p2p_err ui_transfers_start(struct ui_transfers *ts);
 /* Stops all running transfers and leaves them queued, so that they resume at the next

@@ -5,18 +5,16 @@
 #include <string.h>
 
 #include "p2p/bytes.h"
-#include "ui/api.h"
-#include "ui/app.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
-#include "ui/transfers/request.h"
+#include "ui/transfers/handlers.h"
 
 /* ---- reading ---- */
 
 static void
-reply_transfer(struct http_request *req, struct ui_app *app, unsigned status,
+reply_transfer(struct http_request *req, struct ui_transfers_api *api, unsigned status,
                const char *id)
 {
     struct http_json_out o;
@@ -24,7 +22,7 @@ reply_transfer(struct http_request *req, struct ui_app *app, unsigned status,
     char *text;
 
     http_json_init(&o, 1024);
-    if (!ui_transfers_put(app->transfers, id, &o, NULL)) {
+    if (!ui_transfers_put(api->transfers, id, &o, NULL)) {
         http_json_clear(&o);
         ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such transfer");
         return;
@@ -52,7 +50,7 @@ parse_states(const char *text, bool states[UI_STATES])
 void
 ui_api_transfers(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_transfers_api *api = arg;
     const char *text = http_query(req, "state");
     bool states[UI_STATES] = {false};
     struct ui_page page = {.states = text != NULL ? states : NULL};
@@ -66,14 +64,14 @@ ui_api_transfers(struct http_request *req, void *arg)
         return;
     }
     ui_json_begin(&o, 4096);
-    ui_transfers_put_page(app->transfers, &page, &o);
+    ui_transfers_put_page(api->transfers, &page, &o);
     ui_json_reply(&o, req, 200);
 }
 
 void
-ui_api_transfer(struct http_request *req, void *app)
+ui_api_transfer(struct http_request *req, void *api)
 {
-    reply_transfer(req, app, 200, http_param(req, "id"));
+    reply_transfer(req, api, 200, http_param(req, "id"));
 }
 
 /* ---- adding ---- */
@@ -100,12 +98,12 @@ free_addition(void *arg)
 static void
 find_and_add(void *context, void *arg)
 {
-    struct ui_app *app = context;
+    struct ui_transfers_api *api = context;
     struct addition *a = arg;
 
-    ui_request_find(app, a->request);
+    ui_request_find(&api->network, a->request);
     if ((a->err = a->request->err) == P2P_OK)
-        a->err = ui_transfers_add(app->transfers, a->request, a->id, &a->is_new);
+        a->err = ui_transfers_add(api->transfers, a->request, a->id, &a->is_new);
 }
 
 /* ---- a name with several contents ---- */
@@ -113,18 +111,19 @@ find_and_add(void *context, void *arg)
 enum { CONTENTS_SHOWN = 100, HOLDERS_SHOWN = 20 };
 
 static void
-put_holders(struct http_json_out *o, const struct p2p_content *c, struct ui_app *app)
+put_holders(struct http_json_out *o, const struct p2p_content *c,
+            struct ui_transfers_api *api)
 {
     http_json_begin(o, "sources", '[');
     for (size_t i = 0; i < c->peers.count && i < HOLDERS_SHOWN; i++) {
         const struct p2p_peer_info *peer = &c->peers.at[i];
         http_json_begin(o, NULL, '{');
         ui_json_id(o, &peer->id);
-        ui_json_name(o, app->identity, &peer->id, &peer->about);
+        ui_json_name(o, api->network.identity, &peer->id, &peer->about);
         http_json_put_string(o, "ip", peer->addr.host);
         http_json_put_u64(o, "port", peer->addr.port);
-        http_json_put_string(o, "trust",
-                             p2p_rank_name(p2p_rank_of(app->identity, &peer->id)));
+        http_json_put_string(
+            o, "trust", p2p_rank_name(p2p_rank_of(api->network.identity, &peer->id)));
         http_json_end(o, '}');
     }
     http_json_end(o, ']');
@@ -132,7 +131,7 @@ put_holders(struct http_json_out *o, const struct p2p_content *c, struct ui_app 
 
 /* The problem document of 409 `ambiguous`: the contents, best first. */
 static void
-refuse_ambiguous(struct http_request *req, struct ui_app *app,
+refuse_ambiguous(struct http_request *req, struct ui_transfers_api *api,
                  const struct p2p_contents *contents)
 {
     const char *detail =
@@ -162,7 +161,7 @@ refuse_ambiguous(struct http_request *req, struct ui_app *app,
         ui_json_size(&o, c->size);
         for (int rank = P2P_RANK_TRUSTED; rank <= P2P_RANK_NEW; rank++)
             http_json_put_u64(&o, p2p_rank_name((enum p2p_rank)rank), c->ranks[rank]);
-        put_holders(&o, c, app);
+        put_holders(&o, c, api);
         http_json_end(&o, '}');
     }
     http_json_end(&o, ']');
@@ -189,12 +188,12 @@ refuse(struct http_request *req, enum p2p_err err)
 static void
 answer_added(struct http_request *req, void *context, void *arg)
 {
-    struct ui_app *app = context;
+    struct ui_transfers_api *api = context;
     const struct addition *a = arg;
     char location[64];
 
     if (a->err == P2P_ERR_AMBIGUOUS) {
-        refuse_ambiguous(req, app, &a->request->contents);
+        refuse_ambiguous(req, api, &a->request->contents);
         return;
     }
     if (a->err != P2P_OK) {
@@ -205,7 +204,7 @@ answer_added(struct http_request *req, void *context, void *arg)
         snprintf(location, sizeof(location), "/api/transfers/%s", a->id);
         http_set_header(req, "Location", location);
     }
-    reply_transfer(req, app, a->is_new ? 201 : 200, a->id);
+    reply_transfer(req, api, a->is_new ? 201 : 200, a->id);
 }
 
 void
@@ -213,66 +212,66 @@ ui_api_transfers_add(struct http_request *req, void *arg)
 {
     static const struct ui_job_kind kind = {find_and_add, answer_added, free_addition,
                                             true};
-    struct ui_app *app = arg;
+    struct ui_transfers_api *api = arg;
     struct ui_request *request;
     struct addition *a;
     cJSON *body;
 
-    if (ui_job_resume(app->jobs, req) || (body = http_json(req)) == NULL ||
-        (request = ui_request_parse(req, app, body)) == NULL)
+    if (ui_job_resume(api->jobs, req) || (body = http_json(req)) == NULL ||
+        (request = ui_request_parse(req, api->network.peers, body)) == NULL)
         return;
     if ((a = calloc(1, sizeof(*a))) != NULL)
         a->request = request;
     else
         free(request);
-    ui_job_begin(app->jobs, req, &kind, app, a);
+    ui_job_begin(api->jobs, req, &kind, api, a);
 }
 
 /* ---- changing ---- */
 
 static void
-do_all(struct http_request *req, struct ui_app *app, enum ui_verb verb)
+do_all(struct http_request *req, struct ui_transfers_api *api, enum ui_verb verb)
 {
     struct http_json_out o;
 
     ui_json_begin(&o, 48);
     http_json_put_string(&o, "status", "ok");
-    http_json_put_u64(&o, "count", ui_transfers_do_all(app->transfers, verb));
+    http_json_put_u64(&o, "count", ui_transfers_do_all(api->transfers, verb));
     ui_json_reply(&o, req, 200);
 }
 
 void
-ui_api_transfers_retry_failed(struct http_request *req, void *app)
+ui_api_transfers_retry_failed(struct http_request *req, void *api)
 {
-    do_all(req, app, UI_RETRY);
+    do_all(req, api, UI_RETRY);
 }
 
 void
-ui_api_transfers_pause_all(struct http_request *req, void *app)
+ui_api_transfers_pause_all(struct http_request *req, void *api)
 {
-    do_all(req, app, UI_PAUSE);
+    do_all(req, api, UI_PAUSE);
 }
 
 void
-ui_api_transfers_resume_all(struct http_request *req, void *app)
+ui_api_transfers_resume_all(struct http_request *req, void *api)
 {
-    do_all(req, app, UI_RESUME);
+    do_all(req, api, UI_RESUME);
 }
 
 void
-ui_api_transfers_clear_finished(struct http_request *req, void *app)
+ui_api_transfers_clear_finished(struct http_request *req, void *api)
 {
-    do_all(req, app, UI_REMOVE);
+    do_all(req, api, UI_REMOVE);
 }
 
 static void
-do_one(struct http_request *req, struct ui_app *app, enum ui_verb verb)
+do_one(struct http_request *req, struct ui_transfers_api *api, enum ui_verb verb)
 {
     const char *id = http_param(req, "id");
-    enum p2p_err err = ui_transfers_do(app->transfers, id, verb);
+    enum p2p_err err = ui_transfers_do(api->transfers, id, verb);
 
     if (err == P2P_OK)
-        reply_transfer(req, app, 200, id);
+        reply_transfer(req, api, 200, id);
     else if (err == P2P_ERR_USAGE)
         http_fail(req, 409, "wrong_state",
                   "the transfer's current state does not allow this");
@@ -281,37 +280,37 @@ do_one(struct http_request *req, struct ui_app *app, enum ui_verb verb)
 }
 
 void
-ui_api_transfer_pause(struct http_request *req, void *app)
+ui_api_transfer_pause(struct http_request *req, void *api)
 {
-    do_one(req, app, UI_PAUSE);
+    do_one(req, api, UI_PAUSE);
 }
 
 void
-ui_api_transfer_resume(struct http_request *req, void *app)
+ui_api_transfer_resume(struct http_request *req, void *api)
 {
-    do_one(req, app, UI_RESUME);
+    do_one(req, api, UI_RESUME);
 }
 
 void
-ui_api_transfer_cancel(struct http_request *req, void *app)
+ui_api_transfer_cancel(struct http_request *req, void *api)
 {
-    do_one(req, app, UI_CANCEL);
+    do_one(req, api, UI_CANCEL);
 }
 
 void
-ui_api_transfer_retry(struct http_request *req, void *app)
+ui_api_transfer_retry(struct http_request *req, void *api)
 {
-    do_one(req, app, UI_RETRY);
+    do_one(req, api, UI_RETRY);
 }
 
 void
 ui_api_transfer_delete(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_transfers_api *api = arg;
     const char *id = http_param(req, "id");
     struct http_json_out o;
 
-    if (ui_transfers_do(app->transfers, id, UI_REMOVE) != P2P_OK) {
+    if (ui_transfers_do(api->transfers, id, UI_REMOVE) != P2P_OK) {
         ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such transfer");
         return;
     }
@@ -337,7 +336,7 @@ take_number(struct http_request *req, const cJSON *body, const char *name,
 void
 ui_api_transfer_patch(struct http_request *req, void *arg)
 {
-    struct ui_app *app = arg;
+    struct ui_transfers_api *api = arg;
     const char *id = http_param(req, "id");
     cJSON *body = http_json(req);
     struct ui_change change = {.save_as = NULL};
@@ -372,11 +371,11 @@ ui_api_transfer_patch(struct http_request *req, void *arg)
     if (change.priority == NULL && !has_position && !has_limit && !change.save_as)
         http_fail(req, 422, "invalid_value",
                   "nothing to change: give priority, position, limit_rate or save_as");
-    else if ((err = ui_transfers_change(app->transfers, id, &change)) == P2P_ERR_USAGE)
+    else if ((err = ui_transfers_change(api->transfers, id, &change)) == P2P_ERR_USAGE)
         http_fail(req, 409, "wrong_state",
                   "the transfer's current state does not allow this");
     else if (err != P2P_OK)
         ui_fail(req, err, "there is no such transfer");
     else
-        reply_transfer(req, app, 200, id);
+        reply_transfer(req, api, 200, id);
 }

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "p2p/lock.h"
-#include "ui/app.h"
 #include "ui/reply/json.h"
 #include "ui/transfers/queue.h"
 
@@ -15,7 +14,7 @@ ui_transfers_put(struct ui_transfers *ts, const char *id, struct http_json_out *
 
     p2p_lock(&ts->lock);
     if ((t = ui_transfers_find(ts, id)) != NULL)
-        ui_transfer_json(o, name, ts->app->identity, t, ui_transfers_position(ts, t));
+        ui_transfer_json(o, name, ts->parts.identity, t, ui_transfers_position(ts, t));
     p2p_unlock(&ts->lock);
     return t != NULL;
 }
@@ -148,7 +147,8 @@ put_transfers(struct ui_transfers *ts, const struct ui_page *page,
             continue;
         if (page->limit > 0 && shown == page->limit)
             break;
-        ui_transfer_json(o, NULL, ts->app->identity, t, position_in(places, queued, t));
+        ui_transfer_json(o, NULL, ts->parts.identity, t,
+                         position_in(places, queued, t));
         shown++;
     }
     http_json_end(o, ']');

@@ -1,0 +1,37 @@
+/* The requests about transfers, and what they get. */
+#ifndef P2P_UI_TRANSFERS_HANDLERS_H
+#define P2P_UI_TRANSFERS_HANDLERS_H
+
+#include "http/http.h"
+#include "ui/transfers/request.h"
+#include "ui/transfers/transfers.h"
+
+struct ui_jobs;
+
+/* All borrowed. Does not change while requests are handled. */
+struct ui_transfers_api {
+    struct ui_transfers *transfers;
+    struct ui_network network;
+    struct ui_jobs *jobs;
+};
+
+/* transfers_api.c */
+void ui_api_transfers(struct http_request *req, void *api);
+void ui_api_transfers_add(struct http_request *req, void *api);
+void ui_api_transfers_retry_failed(struct http_request *req, void *api);
+void ui_api_transfers_pause_all(struct http_request *req, void *api);
+void ui_api_transfers_resume_all(struct http_request *req, void *api);
+void ui_api_transfers_clear_finished(struct http_request *req, void *api);
+void ui_api_transfer(struct http_request *req, void *api);
+void ui_api_transfer_patch(struct http_request *req, void *api);
+void ui_api_transfer_delete(struct http_request *req, void *api);
+void ui_api_transfer_pause(struct http_request *req, void *api);
+void ui_api_transfer_resume(struct http_request *req, void *api);
+void ui_api_transfer_cancel(struct http_request *req, void *api);
+void ui_api_transfer_retry(struct http_request *req, void *api);
+
+/* download_api.c: the documented pair */
+void ui_api_download(struct http_request *req, void *api);
+void ui_api_download_progress(struct http_request *req, void *api);
+
+#endif
