@@ -150,6 +150,10 @@ struct p2p_reg {
  * signature's time is left. Long lists are sent in several requests. P2P_OK if at least
  * one registry has everything. `force`: sends the whole list to all registries.
  *
+ * A registry that answers 413, or that has no room for all files, gets them in smaller
+ * requests, as far as it takes them. One that answers 429 or 503 with Retry-After gets
+ * nothing before that time, five minutes at most (RATE_LIMITED until then).
+ *
  * seq is the clock in ms or the last one + 1, whichever is higher. A registry's answer
  * can raise it at most 60 s above this clock; otherwise one registry could make this
  * peer sign a number that blocks its later registrations at the others. A registry
@@ -158,6 +162,9 @@ struct p2p_reg {
  */
 P2P_MUST_CHECK enum p2p_err
 p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool force);
+/* The first time at which a registry that asked to wait (Retry-After) takes a
+ * registration again, as p2p_now_ms; 0: none of them waits. */
+uint64_t p2p_discovery_held_until(struct p2p_discovery *d);
 /* Sends a heartbeat. NOT_FOUND: register again, because a registry has forgotten this
  * peer, does not have everything, or half of the signature's time is over. UNREACHABLE.
  * Does not wait for a registration in another thread. */

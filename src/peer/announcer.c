@@ -166,13 +166,15 @@ note_registry(struct announcer *a, size_t i, const struct p2p_registry_state *no
 {
     struct seen *seen = &a->seen[i];
     bool registered = now->registered && now->last_error == P2P_OK;
+    bool is_partly = now->registered && (now->last_error == P2P_ERR_RATE_LIMITED ||
+                                         now->last_error == P2P_ERR_BUSY);
 
     if (registered && !seen->is_registered)
         p2p_log_info("registry %s: registered", now->url);
     else if (!registered && (seen->is_registered || seen->error != now->last_error))
-        p2p_log_warn("registry %s: cannot register, will retry: %s%s%s", now->url,
-                     p2p_err_text(now->last_error), now->detail[0] != '\0' ? ": " : "",
-                     now->detail);
+        p2p_log_warn("registry %s: cannot register%s, will retry: %s%s%s", now->url,
+                     is_partly ? " all files" : "", p2p_err_text(now->last_error),
+                     now->detail[0] != '\0' ? ": " : "", now->detail);
     if (registered && now->body_limit_bytes > 0 && !seen->has_limit)
         p2p_log_warn("registry %s: the proxy in front of it accepts at most about %zu "
                      "KiB per request, so the file list is sent in parts",
@@ -207,6 +209,11 @@ static void
 wait_for_news(struct announcer *a) P2P_REQUIRES(announcer_lock)
 {
     uint64_t until_ms = a->has_failed ? p2p_now_ms() + a->backoff_ms : P2P_NO_DEADLINE;
+    uint64_t held_ms = p2p_discovery_held_until(a->opt.discovery);
+
+    /* A registry that asked to wait is tried again at that time. */
+    if (held_ms > 0 && (!a->has_failed || held_ms > until_ms))
+        until_ms = held_ms;
 
     while (!a->changed && !a->forgotten && !a->moved && !a->ending &&
            p2p_wait_until(&a->wake, &a->lock, until_ms))

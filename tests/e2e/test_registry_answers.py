@@ -4,6 +4,7 @@ import http.server
 import json
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -204,14 +205,16 @@ def test_a_long_list_goes_in_parts_through_nginx(suite, tmp_path):
         assert "accepts at most" not in straight.stdout
 
 
-def forward_to(url, limit):
-    """A small proxy: no body above the limit."""
+def forward_to(url, limit, client=None):
+    """A small proxy: no body above the limit. client: the address that it names as the client's."""
     import urllib.error
     import urllib.request
 
     def answer(handler, body):
         request = urllib.request.Request(url + handler.path, body or None, method=handler.command)
         request.add_header("Content-Type", "application/json")
+        if client:
+            request.add_header("X-Forwarded-For", client)
         try:
             with urllib.request.urlopen(request) as reply:
                 return reply.status, "application/json", reply.read(), ()
@@ -262,3 +265,51 @@ def test_a_server_that_is_away_for_a_while_loses_no_record(suite):
         wait_until(lambda: peer.stderr().count(f"registry {front.url}: registered") == 2, 30, "registered again")
         (listed,) = registry.registry.peers()
         assert sorted(listed["files"]) == ["a", "b"]
+
+
+def test_a_registry_that_asks_to_wait_is_left_alone(suite):
+    """429 with Retry-After: the next registration comes then, with all that changed meanwhile, and not before."""
+    registry = suite.discovery("--register-rate", "0")
+    forward = forward_to(registry.url, 0)
+    wait_s, refused = 3, []
+
+    def answer(handler, body):
+        if handler.command == "POST" and len(refused) < 2:
+            refused.append(time.monotonic())
+            return 429, "text/plain", b"slow down", [("Retry-After", str(wait_s))]
+        if handler.command == "POST":
+            accepted.append(time.monotonic())
+        return forward(handler, body)
+
+    accepted = []
+    with Server(answer) as front:
+        peer = suite.peer("--no-mdns", "--heartbeat", "1s", discovery=front, files={"f0": b"0"})
+        wait_until(lambda: refused, what="a refused registration")
+        for i in range(1, 6):
+            (peer.shared / f"f{i}").write_text(str(i))
+            with peer.client() as client:
+                wait_until(lambda: len(client.list_all()) == i + 1, 60, "a shared file")
+        wait_until(lambda: registry.registry.peers() and len(registry.registry.peers()[0]["files"]) == 6, 60, "6 files")
+        assert refused[1] - refused[0] >= wait_s and accepted[0] - refused[1] >= wait_s
+        assert "cannot register, will retry" in peer.stderr()
+
+
+def test_a_registry_without_room_for_all_files_lists_some(suite):
+    registry = suite.discovery(
+        "--register-rate", "0", "--trusted-proxy", "127.0.0.1", "--max-memory-per-ip", "300K"
+    )  # fmt: skip
+    fill(suite.folder / "peer", 3000)
+    forward, refused = forward_to(registry.url, 0, client="192.0.2.7"), []
+
+    def answer(handler, body):
+        status, *rest = forward(handler, body)
+        refused.extend([status] * (status == 429))
+        return status, *rest
+
+    with Server(answer) as front:
+        peer = suite.peer("--no-mdns", "--heartbeat", "1s", discovery=front, wait=False)
+        wait_until(lambda: "cannot register all files" in peer.stderr(), 90, "a line about the files")
+        assert "--max-memory-per-ip" in peer.stderr()
+        (listed,) = registry.registry.peers(limit=10, names=0)
+        assert 0 < listed["files_count"] < 3000
+        assert len(refused) < 30, "the parts get smaller until one fits"

@@ -553,6 +553,36 @@ refusals(void **state)
     assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
 }
 
+/* A registry that asks to wait gets nothing meanwhile; the other one does not wait. */
+static void
+retry_after_is_honored_within_limits(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(2);
+
+    assert_int_equal(p2p_discovery_held_until(w->d), 0);
+    w->behaviour[0].fail = 429;
+    w->fake[0].extra_header = "Retry-After: 86400\r\n";
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    uint64_t held_ms = p2p_discovery_held_until(w->d), now_ms = p2p_now_ms();
+    assert_true(held_ms > now_ms && held_ms <= now_ms + 300 * 1000);
+    size_t asked = w->fake[0].count;
+
+    w->behaviour[0].fail = 0;
+    reg.count = 3;
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    assert_int_equal(p2p_discovery_register(w->d, &reg, true), P2P_OK);
+    assert_int_equal(w->fake[0].count, asked);
+    assert_int_equal(p2p_discovery_heartbeat(w->d, &id), P2P_OK);
+    assert_int_equal(w->fake[0].count, asked + 1); /* heartbeats go on */
+
+    w->behaviour[1].fail = 503;
+    w->fake[1].extra_header = "Retry-After: 100\r\n";
+    assert_int_equal(p2p_discovery_register(w->d, &reg, true), P2P_ERR_BUSY);
+    assert_true(p2p_discovery_held_until(w->d) <= p2p_now_ms() + 100 * 1000);
+    assert_int_equal(p2p_discovery_register(w->d, &reg, true), P2P_ERR_RATE_LIMITED);
+}
+
 static void
 leaving_is_signed(void **state)
 {
@@ -612,6 +642,7 @@ main(void)
         WORLD_TEST(documented_registries_get_the_documented_form),
         WORLD_TEST(a_forgetful_registry_is_told_again),
         WORLD_TEST(refusals),
+        WORLD_TEST(retry_after_is_honored_within_limits),
         WORLD_TEST(leaving_is_signed),
     };
 

@@ -9,6 +9,8 @@
 #include "p2p/net.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, POLL_MS = 250 };
+/* A Retry-After above this counts as this: a wrong one must not hide a peer. */
+enum { RETRY_AFTER_MAX_S = 300 };
 
 /* One call under way. */
 struct transfer {
@@ -177,6 +179,17 @@ date_of(CURL *easy)
     return at > 0 ? at : 0;
 }
 
+/* Understands seconds and dates, as RFC 9110, section 10.2.3. */
+static uint64_t
+retry_after_ms(CURL *easy)
+{
+    curl_off_t s = 0;
+
+    if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &s) != CURLE_OK || s <= 0)
+        return 0;
+    return (uint64_t)(s < RETRY_AFTER_MAX_S ? s : RETRY_AFTER_MAX_S) * 1000;
+}
+
 static void
 copy_header(CURL *easy, const char *name, const char *end, char *out, size_t cap)
 {
@@ -216,6 +229,7 @@ take_results(CURLM *multi)
         curl_easy_getinfo(msg->easy_handle, CURLINFO_RESPONSE_CODE, &t->call->status);
         t->call->err = from_curl(t, msg->data.result);
         t->call->date_s = date_of(msg->easy_handle);
+        t->call->retry_after_ms = retry_after_ms(msg->easy_handle);
         note_answer(t, msg->data.result);
         is_answered = is_answered || t->call->err == P2P_OK;
     }

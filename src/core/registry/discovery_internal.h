@@ -30,6 +30,8 @@ struct p2p_http_call {
     long status;
     char *answer; /* NUL-terminated, `len` bytes; owned; NULL when empty */
     size_t len;
+    uint64_t
+        retry_after_ms; /* as its Retry-After says, within limits; 0: no such header */
     int64_t date_s; /* the registry's clock from its Date header; 0 if there was none */
     char type[64];  /* Content-Type without parameters, escaped; may be empty */
     char where[160]; /* Location of a 3xx, or why TLS failed; escaped */
@@ -145,6 +147,8 @@ struct p2p_registry {
     bool is_behind P2P_GUARDED_BY(p2p_discovery_lock);
     uint64_t retry_at_ms P2P_GUARDED_BY(p2p_discovery_lock);
     uint64_t retry_pause_ms P2P_GUARDED_BY(p2p_discovery_lock);
+    /* The registry has asked for no registration before this time (Retry-After). */
+    uint64_t held_until_ms P2P_GUARDED_BY(p2p_discovery_lock);
     /* How many bytes of entries one request may carry; reduced after a 413. And the
      * largest body that was accepted since then; 0 if none was refused. */
     size_t budget_bytes P2P_GUARDED_BY(p2p_discovery_reg_lock);

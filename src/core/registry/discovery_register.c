@@ -14,6 +14,8 @@
 
 /* Request bodies stay well below the registry's limit (P2P_REGISTER_BODY_MAX). */
 enum { BODY_BUDGET = 8 * 1024 * 1024, BODY_BUDGET_MIN = 2048, ROUNDS_MAX = 1024 };
+/* A 429 may be about the number of requests: then smaller ones would not help. */
+enum { BODY_BUDGET_BUSY = 256 * 1024 };
 /* The time that slow registries have after another one has answered, in addition to the
  * time for the body at 100 kB/s. */
 enum { PATIENCE_MS = 5000, PATIENCE_BYTES_PER_MS = 100, LEAVE_PATIENCE_MS = 1000 };
@@ -39,7 +41,7 @@ struct job {
     uint64_t expires_at_s;
     unsigned seq_conflicts, clock_tries;
     bool has_new_clock; /* the registry refused a seq so far ahead: use its clock */
-    bool done;
+    bool done, is_held;
     enum p2p_err err;
 };
 
@@ -154,10 +156,18 @@ plan_first(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     bool is_unsigned_and_same = false, registered, is_signed, again;
 
     p2p_lock(&d->lock);
+    job->is_held = r->held_until_ms > p2p_now_ms();
     registered = r->registered;
     is_signed = r->is_signed;
     again = must_be_told_again(r, reg, r->renew_at_ms);
     p2p_unlock(&d->lock);
+    if (job->is_held) {
+        if (force)
+            forget(d, r); /* it gets the whole list then */
+        job->done = true;
+        job->err = P2P_ERR_RATE_LIMITED;
+        return;
+    }
     if (!force && registered && !is_signed && !again) {
         /* For a registry that only knows the documented request: sends everything, and
          * only if something changed. */
@@ -182,23 +192,34 @@ budget_of(const struct p2p_registry *r) P2P_REQUIRES(p2p_discovery_reg_lock)
     return r->budget_bytes > 0 ? r->budget_bytes : BODY_BUDGET;
 }
 
-/* A 413 comes from a proxy in front of the registry, because the registry itself
- * accepts more than we send. Sends less per request from now on; the rest follows as
+/* Sends less per request from now on, but not less than `least`; the rest follows as
  * deltas. False: the request cannot be smaller. */
 static bool
-send_less(struct p2p_discovery *d, struct job *job, size_t body_bytes)
+send_less(struct job *job, size_t body_bytes, size_t least)
     P2P_REQUIRES(p2p_discovery_reg_lock)
 {
     struct p2p_registry *r = job->registry;
     size_t budget = budget_of(r);
 
-    if (job->diff.added_count + job->diff.removed_count < 2 ||
-        budget <= BODY_BUDGET_MIN)
+    if (job->diff.added_count + job->diff.removed_count < 2 || budget <= least)
         return false;
     /* The list may be smaller than the limit: use the size that was sent. */
     r->budget_bytes = (body_bytes < budget ? body_bytes : budget) / 2;
-    if (r->budget_bytes < BODY_BUDGET_MIN)
-        r->budget_bytes = BODY_BUDGET_MIN;
+    if (r->budget_bytes < least)
+        r->budget_bytes = least;
+    return true;
+}
+
+/* A 413 comes from a proxy in front of the registry, because the registry itself
+ * accepts more than we send. */
+static bool
+fit_proxy(struct p2p_discovery *d, struct job *job, size_t body_bytes)
+    P2P_REQUIRES(p2p_discovery_reg_lock)
+{
+    struct p2p_registry *r = job->registry;
+
+    if (!send_less(job, body_bytes, BODY_BUDGET_MIN))
+        return false;
     p2p_lock(&d->lock);
     r->body_limit_bytes = 1; /* until a size is known that is accepted */
     p2p_unlock(&d->lock);
@@ -346,6 +367,30 @@ is_passing(const struct p2p_http_call *call)
                                    (call->status >= 500 && call->status != 501));
 }
 
+/* The registry wants no more now (429, 503): it gets nothing before the time that it
+ * states, and then less at once. */
+static void
+hold(struct p2p_discovery *d, struct job *job, const struct p2p_http_call *call)
+    P2P_REQUIRES(p2p_discovery_reg_lock)
+{
+    struct p2p_registry *r = job->registry;
+
+    if (call->status == 429)
+        (void)send_less(job, strlen(call->body), BODY_BUDGET_BUSY);
+    p2p_lock(&d->lock);
+    if (call->retry_after_ms > 0)
+        r->held_until_ms = p2p_now_ms() + call->retry_after_ms;
+    p2p_unlock(&d->lock);
+}
+
+/* The registry has no room for all files, but perhaps for some. */
+static bool
+lacks_room(const struct p2p_http_call *call)
+{
+    return (call->status == 429 && has_code(call, "too_many_files")) ||
+           (call->status == 503 && has_code(call, "no_memory"));
+}
+
 static void
 on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
           const struct p2p_http_call *call, enum p2p_err err)
@@ -355,9 +400,14 @@ on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
 
     if (err == P2P_OK) {
         on_accepted(d, job, reg, strlen(call->body));
-    } else if (call->status == 413 && send_less(d, job, strlen(call->body))) {
+    } else if (call->err == P2P_OK && call->status == 413 &&
+               fit_proxy(d, job, strlen(call->body))) {
         return; /* the next round sends less */
+    } else if (call->err == P2P_OK && lacks_room(call) &&
+               send_less(job, strlen(call->body), BODY_BUDGET_MIN)) {
+        return;
     } else if (is_passing(call)) {
+        hold(d, job, call);
         job->done = true; /* the registry keeps what it has; the rest follows later */
         job->err = err;
     } else if (err == P2P_ERR_EXISTS) {
@@ -449,7 +499,11 @@ note_behind(struct p2p_discovery *d, const struct job *jobs)
         struct p2p_registry *r = &d->at[i];
 
         r->is_behind = !jobs[i].done || jobs[i].err != P2P_OK;
+        if (jobs[i].is_held)
+            continue; /* it was not asked */
         r->retry_at_ms = p2p_now_ms() + r->retry_pause_ms;
+        if (r->retry_at_ms < r->held_until_ms)
+            r->retry_at_ms = r->held_until_ms;
         if (!r->is_behind)
             r->retry_pause_ms = 0;
         else if (r->retry_pause_ms < RETRY_PAUSE_MAX_MS)
@@ -484,6 +538,21 @@ p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool 
     err = sum_up(jobs, d->count);
     free(jobs);
     return err;
+}
+
+uint64_t
+p2p_discovery_held_until(struct p2p_discovery *d)
+{
+    uint64_t first_ms = 0, now_ms = p2p_now_ms();
+
+    p2p_lock(&d->lock);
+    for (size_t i = 0; i < d->count; i++) {
+        uint64_t until_ms = d->at[i].held_until_ms;
+        if (until_ms > now_ms && (first_ms == 0 || until_ms < first_ms))
+            first_ms = until_ms;
+    }
+    p2p_unlock(&d->lock);
+    return first_ms;
 }
 
 /* ---- Heartbeat, leave ---- */

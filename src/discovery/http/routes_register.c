@@ -67,10 +67,11 @@ is_refused(struct http_request *req, enum registry_result result, uint64_t known
         http_fail_busy(req, 60, "too many peers are registered from this address");
         break;
     case REGISTRY_HEAVY:
-        http_fail_busy(req, 60,
-                       "the peers of this address register more files than the "
-                       "registry allows (--max-memory-per-ip): share fewer files, or "
-                       "ask the registry's operator to raise the limit");
+        http_set_header(req, "Retry-After", "60");
+        http_fail(req, 429, "too_many_files",
+                  "the peers of this address register more files than the registry "
+                  "allows (--max-memory-per-ip): share fewer files, or ask the "
+                  "registry's operator to raise the limit");
         break;
     case REGISTRY_FULL:
         http_set_header(req, "Retry-After", "60");
