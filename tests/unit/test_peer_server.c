@@ -8,6 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 
 #include "keys_fixture.h"
@@ -46,6 +51,8 @@ serve(struct world *w, const char *option)
     assert_int_equal(access_open(&access, &w->access), P2P_OK);
     w->port = 0;
     assert_int_equal(server_listen("127.0.0.1", &w->port, &listener, 1), P2P_OK);
+    /* Always there, and what accepted sockets begin with. */
+    assert_int_equal(setsockopt(listener, IPPROTO_TCP, TCP_CONGESTION, "reno", 4), 0);
     const struct server_options options = {
         .listeners = &listener,
         .threads = 1,
@@ -273,6 +280,46 @@ an_announcer_without_a_registry_ends(void **state)
 
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* The server's end of the only connection, in this process. */
+static int
+accepted_socket(uint16_t port)
+{
+    struct sockaddr_in here, there;
+
+    for (int fd = 3; fd < 1024; fd++) {
+        socklen_t len = sizeof(here), their_len = sizeof(there);
+
+        if (getsockname(fd, (struct sockaddr *)&here, &len) == 0 &&
+            here.sin_family == AF_INET && ntohs(here.sin_port) == port &&
+            getpeername(fd, (struct sockaddr *)&there, &their_len) == 0)
+            return fd;
+    }
+    fail_msg("no connection of port %u", port);
+    return -1;
+}
+
+static void
+bbr_is_used_where_it_is_allowed(void **state)
+{
+    struct world *w = *state;
+    struct p2p_conn *conn;
+    char allowed[256] = "", used[16] = "";
+    socklen_t len = sizeof(used);
+    FILE *f = fopen("/proc/sys/net/ipv4/tcp_allowed_congestion_control", "r");
+
+    assert_non_null(f);
+    assert_non_null(fgets(allowed, sizeof(allowed), f));
+    fclose(f);
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &conn), P2P_OK);
+    assert_int_equal(
+        getsockopt(accepted_socket(w->port), IPPROTO_TCP, TCP_CONGESTION, used, &len),
+        0);
+    if (strstr(allowed, "bbr") != NULL || geteuid() != 0)
+        assert_string_equal(used, strstr(allowed, "bbr") != NULL ? "bbr" : "reno");
+    p2p_conn_close(conn);
+}
+
 int
 main(void)
 {
@@ -282,6 +329,7 @@ main(void)
         IN_WORLD(another_identity_than_expected_is_noticed),
         IN_WORLD(only_the_trusted_may_when_so_asked),
         IN_WORLD(protocol_1_is_served_unless_it_is_off),
+        IN_WORLD(bbr_is_used_where_it_is_allowed),
         cmocka_unit_test(wrong_options_are_refused),
         IN_WORLD(an_announcer_without_a_registry_ends),
     };
