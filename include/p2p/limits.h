@@ -97,7 +97,9 @@
 #define P2P_TIMEOUT_MS 30000
 
 /* Registry. */
-#define P2P_REGISTRY_TTL_S     60
+#define P2P_REGISTRY_TTL_S 60
+/* The registry of programs that were not given one. */
+#define P2P_REGISTRY_DEFAULT   "http://localhost:8000"
 #define P2P_HEARTBEAT_S        30
 #define P2P_REGISTER_BODY_MAX  (16 * P2P_MIB)
 #define P2P_REGISTER_FILES_MAX 100000

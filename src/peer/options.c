@@ -149,6 +149,6 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
     if (opt->reserved_connections >= opt->max_connections)
         opt->reserved_connections = opt->max_connections / 2;
     if (opt->discovery.count == 0)
-        opt->discovery.at[opt->discovery.count++] = "http://localhost:8000";
+        opt->discovery.at[opt->discovery.count++] = P2P_REGISTRY_DEFAULT;
     return P2P_OK;
 }

@@ -217,7 +217,7 @@ open_server(struct ui_app *app)
         .guard = {.check_host = true,
                   .check_origin = true,
                   .check_site = true,
-                  .allow_hosts = app->hosts.at},
+                  .allow_hosts = opt->allow_host.at},
         .headers = ui_headers,
         .routes = ui_routes,
         .admit = admit,
@@ -230,7 +230,6 @@ open_server(struct ui_app *app)
     app->access.identity = app->identity;
     app->access.events = &app->events;
     app->access.shared = app->folders.shared;
-    ui_hosts_find(&app->hosts, &opt->allow_host);
     err = http_server_open(&http, &app->http);
     app->access.http = app->http;
     return fail(err, "cannot serve", "pages");

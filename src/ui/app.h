@@ -13,7 +13,6 @@
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
 #include "ui/access/access.h"
-#include "ui/access/hosts.h"
 #include "ui/folders/folders.h"
 #include "ui/peers/peers.h"
 #include "ui/state/config.h"
@@ -29,8 +28,6 @@ struct ui_watch;
 struct ui_app {
     struct ui_options opt;
     int listener; /* the parent's, before ui_app_open */
-    struct ui_hosts
-        hosts; /* names that are accepted as Host, in addition to addresses */
     uint64_t started_s;
     int web_fd; /* folder of the dashboard's pages; -1: none was found */
 

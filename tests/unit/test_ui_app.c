@@ -302,25 +302,6 @@ a_link_opens_once(void **state)
 }
 
 static void
-the_machines_own_names_are_hosts(void **state)
-{
-    static struct ui_hosts hosts;
-    const struct p2p_option_list allowed = {{"files.example"}, 1};
-    char name[HOST_NAME_MAX + 1] = "";
-    size_t count = 0;
-    bool has_own = false;
-
-    (void)state;
-    gethostname(name, sizeof(name) - 1);
-    ui_hosts_find(&hosts, &allowed);
-    for (; hosts.at[count] != NULL; count++)
-        has_own = has_own || strcasecmp(hosts.at[count], name) == 0;
-    assert_true(count >= 1 && count <= P2P_OPTION_LIST_MAX + 3);
-    assert_string_equal(hosts.at[0], "files.example");
-    assert_true(has_own || strcmp(name, "localhost") == 0);
-}
-
-static void
 wrong_options_are_refused(void **state)
 {
     static const char *const words[] = {"--port=x",         "--max-running=0",
@@ -348,7 +329,6 @@ main(void)
         cmocka_unit_test(another_name_or_origin_is_refused),
         cmocka_unit_test(a_file_is_renamed_deleted_and_restored),
         cmocka_unit_test(a_link_opens_once),
-        cmocka_unit_test(the_machines_own_names_are_hosts),
         cmocka_unit_test(wrong_options_are_refused),
     };
 

@@ -21,7 +21,7 @@ struct cli_common {
 };
 #define CLI_DEFAULTS                                                     \
     {                                                                    \
-        .keys_dir = "keys", .discovery = {{"http://localhost:8000"}, 1}, \
+        .keys_dir = "keys", .discovery = {{P2P_REGISTRY_DEFAULT}, 1}, \
         .timeout_ms = P2P_TIMEOUT_MS, .mdns = true                       \
     }
 /* Rows of an option table; `type` holds a struct cli_common named common. */

@@ -12,8 +12,6 @@
 #include "p2p/path.h"
 #include "p2p/settings.h"
 
-#define DEFAULT_REGISTRY "http://localhost:8000"
-
 struct init_options {
     const char *name, *shared_dir, *downloads_dir, *keys_dir;
     struct p2p_option_list discovery;
@@ -106,7 +104,7 @@ ask_for_missing(struct init_run *run)
         run->opt.shared_dir = run->shared_dir;
     }
     if (run->opt.discovery.count == 0) {
-        ask("Registry (its URL, or none)", DEFAULT_REGISTRY, run->registry,
+        ask("Registry (its URL, or none)", P2P_REGISTRY_DEFAULT, run->registry,
             sizeof(run->registry));
         run->opt.discovery.at[run->opt.discovery.count++] = run->registry;
     }

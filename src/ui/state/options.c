@@ -158,7 +158,7 @@ ui_options_parse(struct ui_options *opt, int argc, char **argv)
     if (err != P2P_OK)
         return err;
     if (opt->discovery.count == 0)
-        opt->discovery.at[opt->discovery.count++] = "http://localhost:8000";
+        opt->discovery.at[opt->discovery.count++] = P2P_REGISTRY_DEFAULT;
     if (arguments > 0)
         err = p2p_options_refuse(ui_option_set.program,
                                  "unexpected argument %s; --help lists the options",
