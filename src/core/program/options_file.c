@@ -1,18 +1,15 @@
 /* The INI file of --config. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/program/ini.h"
 #include "core/program/options_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 
-enum { FILE_MAX_BYTES = 256 * 1024, SHOWN_MAX_BYTES = 512 };
-
-/* Byte order mark that some editors write at the beginning of UTF-8 files. */
-static const char byte_order_mark[] = "\xef\xbb\xbf";
+enum { SHOWN_MAX_BYTES = 512 };
 
 struct ini {
     struct p2p_option_parse *parse;
@@ -22,19 +19,6 @@ struct ini {
     bool is_own;    /* and the section is for this program only */
     bool is_shared; /* before the first section: for all programs */
 };
-
-static char *
-trim(char *text)
-{
-    char *end = text + strlen(text);
-
-    while (end > text && isspace((unsigned char)end[-1]))
-        end--;
-    *end = '\0';
-    while (isspace((unsigned char)*text))
-        text++;
-    return text;
-}
 
 /* "[p2p]" is also for "p2p get". */
 static enum p2p_err
@@ -139,24 +123,44 @@ take_setting(struct ini *ini, char *name, char *value)
                                 negated ? p2p_option_negate(value) : value);
 }
 
-static enum p2p_err
-take_line(struct ini *ini, char *line)
+/* Ends the part with a NUL, in the kept text. */
+static char *
+text_of(struct p2p_ini_part part)
 {
-    char *text = trim(line), *equals = strchr(text, '=');
-    size_t len = strlen(text);
+    part.at[part.len] = '\0';
+    return part.at;
+}
 
-    if (text[0] == '\0' || text[0] == '#' || text[0] == ';')
-        return P2P_OK;
-    if (text[0] == '[' && text[len - 1] == ']') {
-        text[len - 1] = '\0';
-        return enter_section(ini, trim(text + 1));
-    }
-    if (equals == NULL)
+static enum p2p_err
+take_line(struct ini *ini, char *text)
+{
+    struct p2p_ini_line line;
+
+    p2p_ini_read(text, &line);
+    switch (line.kind) {
+    case P2P_INI_SECTION:
+        return enter_section(ini, text_of(line.name));
+    case P2P_INI_SETTING:
+        return take_setting(ini, text_of(line.name), text_of(line.value));
+    case P2P_INI_INVALID:
         return p2p_option_complain(ini->parse,
                                    "%s:%u: invalid line; write `name = value`",
                                    ini->file, ini->line);
-    *equals = '\0';
-    return take_setting(ini, trim(text), trim(equals + 1));
+    default:
+        return P2P_OK;
+    }
+}
+
+static enum p2p_err
+complain_of_file(struct p2p_option_parse *parse, const char *file, enum p2p_err err)
+{
+    const char *why = err == P2P_ERR_TOO_LARGE   ? "it is larger than 256 KiB"
+                      : err == P2P_ERR_MALFORMED ? "it is not a UTF-8 text file"
+                                                 : strerror(errno);
+
+    return err == P2P_ERR_NOMEM
+               ? err
+               : p2p_option_complain(parse, "cannot read --config %s: %s", file, why);
 }
 
 /* Reads the whole file and keeps it as long as the options, because values point into
@@ -164,35 +168,15 @@ take_line(struct ini *ini, char *line)
 static enum p2p_err
 load(struct p2p_option_parse *parse, const char *file, char **text)
 {
-    enum p2p_err err = P2P_ERR_NOMEM;
-    FILE *in = fopen(file, "re");
-    char *buf = malloc(FILE_MAX_BYTES + 1);
-    size_t len = 0;
+    char *read;
+    size_t len;
+    enum p2p_err err = p2p_ini_load(file, &read, &len);
 
-    if (in == NULL) {
-        err = p2p_option_complain(parse, "cannot read --config %s: %s", file,
-                                  strerror(errno));
-        goto out;
-    }
-    if (buf == NULL)
-        goto out;
-    len = fread(buf, 1, FILE_MAX_BYTES + 1, in);
-    if (ferror(in))
-        err = p2p_option_complain(parse, "cannot read --config %s: %s", file,
-                                  strerror(errno));
-    else if (len > FILE_MAX_BYTES)
-        err = p2p_option_complain(
-            parse, "cannot read --config %s: it is larger than 256 KiB", file);
-    else if (!p2p_utf8_is_valid(buf, len) || memchr(buf, '\0', len) != NULL)
-        err = p2p_option_complain(
-            parse, "cannot read --config %s: it is not a UTF-8 text file", file);
-    else if ((*text = p2p_options_keep(parse->text, buf, len)) != NULL)
-        err = P2P_OK;
-out:
-    free(buf);
-    if (in != NULL)
-        fclose(in);
-    return err;
+    if (err != P2P_OK)
+        return complain_of_file(parse, file, err);
+    *text = p2p_options_keep(parse->text, read, len);
+    free(read);
+    return *text != NULL ? P2P_OK : P2P_ERR_NOMEM;
 }
 
 enum p2p_err
@@ -202,8 +186,6 @@ p2p_options_read_file(struct p2p_option_parse *parse, const char *file)
     char *text = NULL;
     enum p2p_err err = load(parse, file, &text);
 
-    if (text != NULL && strncmp(text, byte_order_mark, 3) == 0)
-        text += 3;
     while (err == P2P_OK && text != NULL) {
         char *line = strsep(&text, "\n");
         ini.line++;

@@ -2,19 +2,18 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/disk/path_internal.h"
+#include "core/program/ini.h"
 #include "core/program/options_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "p2p/path.h"
 
-enum { FILE_MAX_BYTES = 256 * 1024, WORD_MAX_BYTES = 64 };
+enum { WORD_MAX_BYTES = 64 };
 
 struct p2p_settings {
     char **lines; /* without their ends and the space before it */
@@ -57,52 +56,26 @@ remove_line(struct p2p_settings *s, size_t at)
     memmove(s->lines + at, s->lines + at + 1, (s->count - at) * sizeof(*s->lines));
 }
 
-/* A part of a line without the space around it. */
-struct part {
-    const char *at;
-    size_t len;
-};
-
-static struct part
-trimmed(const char *at, size_t len)
+static bool
+is_section(char *text, struct p2p_ini_part *name)
 {
-    while (len > 0 && isspace((unsigned char)at[0])) {
-        at++;
-        len--;
-    }
-    while (len > 0 && isspace((unsigned char)at[len - 1]))
-        len--;
-    return (struct part){at, len};
+    struct p2p_ini_line line;
+
+    p2p_ini_read(text, &line);
+    if (line.kind == P2P_INI_SECTION)
+        *name = line.name;
+    return line.kind == P2P_INI_SECTION;
 }
 
 static bool
-is_equal(struct part part, const char *text)
+is_setting(char *text, struct p2p_ini_part *name, struct p2p_ini_part *value)
 {
-    return strlen(text) == part.len && memcmp(part.at, text, part.len) == 0;
-}
+    struct p2p_ini_line line;
 
-static bool
-is_section(const char *line, struct part *name)
-{
-    struct part all = trimmed(line, strlen(line));
-
-    if (all.len < 2 || all.at[0] != '[' || all.at[all.len - 1] != ']')
-        return false;
-    *name = trimmed(all.at + 1, all.len - 2);
-    return true;
-}
-
-static bool
-is_setting(const char *line, struct part *name, struct part *value)
-{
-    struct part all = trimmed(line, strlen(line));
-    const char *equals = memchr(all.at, '=', all.len);
-
-    if (equals == NULL || all.at[0] == '#' || all.at[0] == ';')
-        return false;
-    *name = trimmed(all.at, (size_t)(equals - all.at));
-    *value = trimmed(equals + 1, (size_t)(all.at + all.len - equals - 1));
-    return true;
+    p2p_ini_read(text, &line);
+    *name = line.name;
+    *value = line.value;
+    return line.kind == P2P_INI_SETTING;
 }
 
 /* ---- reading ---- */
@@ -110,13 +83,8 @@ is_setting(const char *line, struct part *name, struct part *value)
 static enum p2p_err
 split(struct p2p_settings *s, const char *text, size_t len)
 {
-    static const char mark[] = "\xef\xbb\xbf"; /* some editors begin UTF-8 with it */
     enum p2p_err err = P2P_OK;
 
-    if (len >= 3 && memcmp(text, mark, 3) == 0) {
-        text += 3;
-        len -= 3;
-    }
     while (len > 0 && err == P2P_OK) {
         const char *end = memchr(text, '\n', len);
         size_t line = end != NULL ? (size_t)(end - text) : len, used = line;
@@ -133,27 +101,15 @@ split(struct p2p_settings *s, const char *text, size_t len)
 static enum p2p_err
 load(struct p2p_settings *s)
 {
-    FILE *in = fopen(s->path, "re");
-    enum p2p_err err;
     char *text;
     size_t len;
+    enum p2p_err err = p2p_ini_load(s->path, &text, &len);
 
-    if (in == NULL)
-        return errno == ENOENT ? P2P_OK : p2p_err_from_errno(errno);
-    text = malloc(FILE_MAX_BYTES + 1);
-    len = text != NULL ? fread(text, 1, FILE_MAX_BYTES + 1, in) : 0;
-    if (text == NULL)
-        err = P2P_ERR_NOMEM;
-    else if (ferror(in))
-        err = p2p_err_from_errno(errno);
-    else if (len > FILE_MAX_BYTES)
-        err = P2P_ERR_TOO_LARGE;
-    else if (!p2p_utf8_is_valid(text, len) || memchr(text, '\0', len) != NULL)
-        err = P2P_ERR_MALFORMED;
-    else
+    if (err == P2P_OK)
         err = split(s, text, len);
+    else if (err == P2P_ERR_NOT_FOUND && errno == ENOENT)
+        err = P2P_OK; /* a new file */
     free(text);
-    fclose(in);
     return err;
 }
 
@@ -223,12 +179,12 @@ size_t
 p2p_settings_get(const struct p2p_settings *s, const char *section, const char *name,
                  const char **values, size_t cap)
 {
-    struct part here = {"", 0}, key, value;
+    struct p2p_ini_part here = {(char[]){""}, 0}, key, value;
     size_t found = 0;
 
     for (size_t i = 0; i < s->count; i++) {
-        if (is_section(s->lines[i], &here) || !is_equal(here, section) ||
-            !is_setting(s->lines[i], &key, &value) || !is_equal(key, name))
+        if (is_section(s->lines[i], &here) || !p2p_ini_part_is(here, section) ||
+            !is_setting(s->lines[i], &key, &value) || !p2p_ini_part_is(key, name))
             continue;
         if (found < cap)
             values[found] = value.at;
@@ -240,7 +196,7 @@ p2p_settings_get(const struct p2p_settings *s, const char *section, const char *
 void
 p2p_settings_each(const struct p2p_settings *s, p2p_settings_fn *fn, void *arg)
 {
-    struct part here = {"", 0}, key, value;
+    struct p2p_ini_part here = {(char[]){""}, 0}, key, value;
 
     for (size_t i = 0; i < s->count; i++) {
         char section[WORD_MAX_BYTES], name[WORD_MAX_BYTES];
@@ -260,8 +216,9 @@ is_fit(const char *value)
 {
     size_t len = strlen(value);
 
-    return trimmed(value, len).len == len && strpbrk(value, "\r\n") == NULL &&
-           p2p_utf8_is_valid(value, len);
+    return (len == 0 || (!isspace((unsigned char)value[0]) &&
+                         !isspace((unsigned char)value[len - 1]))) &&
+           strpbrk(value, "\r\n") == NULL && p2p_utf8_is_valid(value, len);
 }
 
 /* Removes the settings with this name. Returns the position of the first one, or the
@@ -269,19 +226,20 @@ is_fit(const char *value)
 static size_t
 clear(struct p2p_settings *s, const char *section, const char *name)
 {
-    struct part here = {"", 0}, key, value;
+    struct p2p_ini_part here = {(char[]){""}, 0}, key, value;
     size_t first = SIZE_MAX, end = section[0] == '\0' ? 0 : SIZE_MAX;
 
     for (size_t i = 0; i < s->count; i++) {
         bool is_head = is_section(s->lines[i], &here);
 
-        if (!is_equal(here, section))
+        if (!p2p_ini_part_is(here, section))
             continue;
-        if (!is_head && is_setting(s->lines[i], &key, &value) && is_equal(key, name)) {
+        if (!is_head && is_setting(s->lines[i], &key, &value) &&
+            p2p_ini_part_is(key, name)) {
             if (first == SIZE_MAX)
                 first = i;
             remove_line(s, i--);
-        } else if (trimmed(s->lines[i], strlen(s->lines[i])).len > 0) {
+        } else if (p2p_ini_trim(s->lines[i], strlen(s->lines[i])).len > 0) {
             end = i + 1;
         }
     }
@@ -361,7 +319,7 @@ p2p_settings_save(const struct p2p_settings *s)
     char *text = joined(s, &len);
     enum p2p_err err = text != NULL ? P2P_OK : P2P_ERR_NOMEM;
 
-    if (err == P2P_OK && len > FILE_MAX_BYTES)
+    if (err == P2P_OK && len > P2P_INI_BYTES_MAX)
         err = P2P_ERR_TOO_LARGE;
     if (err == P2P_OK)
         err = p2p_root_open(s->folder, true, 0700, &folder);
