@@ -121,6 +121,12 @@ http_metrics_server(struct http_metrics *m, struct http_server *s)
 }
 
 void
+http_metrics_text(struct http_metrics *m, const char *text)
+{
+    add(m, "%s", text);
+}
+
+void
 http_metrics_reply(struct http_request *req, struct http_metrics *m)
 {
     if (m->failed) {

@@ -35,6 +35,8 @@ void http_metrics_counter(struct http_metrics *m, const char *name, const char *
 /* The metrics of every program that serves HTTP: p2p_http_*. */
 void http_metrics_server(struct http_metrics *m, struct http_server *s);
 
+/* Adds whole families as another program has written them. */
+void http_metrics_text(struct http_metrics *m, const char *text);
 /* Answers with the metrics that were added, and frees them. */
 void http_metrics_reply(struct http_request *req, struct http_metrics *m);
 

@@ -122,6 +122,7 @@ describe(void *arg, struct p2p_guardian_options *guardian)
     guardian->folders[0] = opt->downloads_dir;
     guardian->folders[1] = opt->shared_dir;
     guardian->folders[2] = opt->keys_dir;
+    guardian->control_dir = opt->keys_dir;
     guardian->files[0] = opt->tls.cert;
     guardian->files[1] = opt->tls.key;
 }

@@ -1,12 +1,17 @@
 /* GET /metrics: Prometheus text. */
+#include <cjson/cJSON.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "http/metrics.h"
 #include "http/sse.h"
+#include "http/text/json.h"
 #include "p2p/net.h"
+#include "ui/activity.h"
 #include "ui/app.h"
 #include "ui/folders/listing.h"
 #include "ui/peers/peers.h"
+#include "ui/reply/jobs.h"
 #include "ui/status.h"
 
 static void
@@ -45,10 +50,23 @@ add_folders(struct http_metrics *m, struct ui_app *app)
     }
 }
 
-void
-ui_status_handle_metrics(struct http_request *req, void *arg)
+/* The counters of p2p-peer come over its control socket. */
+struct question {
+    cJSON *answer; /* NULL: no peer is running */
+};
+
+static void
+work(void *context, void *arg)
 {
-    struct ui_app *app = arg;
+    ((struct question *)arg)->answer = ui_activity_ask(context, "metrics");
+}
+
+static void
+answer(struct http_request *req, void *context, void *arg)
+{
+    const char *of_peer =
+        http_json_string(((const struct question *)arg)->answer, "text");
+    struct ui_app *app = context;
     struct http_metrics m;
 
     http_metrics_init(&m);
@@ -65,5 +83,24 @@ ui_status_handle_metrics(struct http_request *req, void *arg)
     add_folders(&m, app);
     http_metrics_gauge(&m, "p2p_ui_peers", "Peers known to be online.",
                        ui_peers_count(app->peers));
+    if (of_peer != NULL)
+        http_metrics_text(&m, of_peer);
     http_metrics_reply(req, &m);
+}
+
+static void
+release(void *arg)
+{
+    cJSON_Delete(((struct question *)arg)->answer);
+    free(arg);
+}
+
+void
+ui_status_handle_metrics(struct http_request *req, void *arg)
+{
+    static const struct ui_job_kind kind = {work, answer, release, false};
+    struct ui_app *app = arg;
+
+    if (!ui_job_resume(app->jobs, req))
+        ui_job_begin(app->jobs, req, &kind, app, calloc(1, sizeof(struct question)));
 }

@@ -3,6 +3,7 @@
 #include <stddef.h>
 
 #include "ui/access/access.h"
+#include "ui/activity.h"
 #include "ui/api.h"
 #include "ui/app.h"
 #include "ui/folders/files.h"
@@ -89,6 +90,7 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/transfers/{id}/cancel",       ui_api_transfer_cancel,         SMALL, 0, TRANSFERS},
     {"POST",   "/api/transfers/{id}/retry",        ui_api_transfer_retry,          SMALL, 0, TRANSFERS},
 
+    {"GET",    "/api/activity",                    ui_activity_handle,                 0, 0, 0},
     {"GET",    "/api/events",                      ui_api_events,                      0, 0, 0},
     {"GET",    "/api/qr",                          ui_api_qr,                          0, 0, ACCESS},
     {"GET",    "/open/{secret}",                   ui_owner_handle_open,               0, PAGE, ACCESS},

@@ -28,7 +28,8 @@ def metrics(daemon):
 
 def test_all_metrics_are_documented_and_none_is_missing(suite):
     registry = suite.discovery("--store", "redis://127.0.0.1:9/0")
-    ui = suite.ui(discovery=registry)
+    peer = suite.peer(discovery=registry)
+    ui = suite.ui(discovery=registry, peer=peer)
     relay = suite.relay()
     peer = suite.peer()
     shown = suite.p2p("status", "--metrics", "--keys-dir", peer.folder / "keys", "--discovery", "none")

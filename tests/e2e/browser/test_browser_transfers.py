@@ -145,3 +145,11 @@ def test_p2p_ui_killed_during_a_transfer_the_page_comes_back_by_itself(world, pa
     page.live(40)
     page.wait(lambda: "Completed" in page.row("slow.bin", TRANSFERS).text, 60, "completed without being asked")
     assert (world.near.downloads / "slow.bin").read_bytes() == BIG
+
+
+def test_what_other_devices_download_is_shown(world, page):
+    world.suite.get("mine.txt", world.near_peer, out="elsewhere", check=True)
+    page.open("transfers")
+    wait_until(lambda: "mine.txt" in page.js("return document.querySelector('#uploads')?.textContent ?? ''"), 60, "the upload")
+    assert page.one("#uploads").is_displayed()
+    assert "4 bytes of 4 bytes" in page.one("#uploads").text

@@ -1,3 +1,4 @@
+import { get } from '../api.js';
 import { speedChart } from '../chart.js';
 import { button, fileIcon, fileName, growBox, grow, h, hintLine, item, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
 import { saveAction, searchButton } from '../files.js';
@@ -9,6 +10,7 @@ import { act, all, change, countOf, forget, ordered, reason, statusText, totals 
 import { badge, called, command, confirm, dialog, empty, progressBar, rowActions, viewHead } from '../ui.js';
 
 const PAGE = 50;
+const UPLOADS_MS = 3000;
 const BAR = {
 	paused: 'idle',
 	queued: 'idle',
@@ -196,6 +198,32 @@ function totalsCard() {
 	return { el, render, draw: () => el.isConnected && chart.draw(state.speeds) };
 }
 
+function uploadRow(one) {
+	const parts = [called({ ...one, ...one.peer }), t('of', { part: bytes(one.done), whole: bytes(one.size) })];
+	parts.push(one.ended ? ago(one.ended) : speed(one.speed));
+	return item(grow(fileName(one.name), metaText(parts.join(' · '))), one.ended ? null : badge('ok', t('src.active')));
+}
+
+/** What other devices download from this one. The peer is asked while the page is seen. */
+function uploadsCard() {
+	const list = h('ul', { class: 'sources' });
+	const el = h(
+		'section',
+		{ class: 'card totals-text', id: 'uploads', hidden: true },
+		h('h2', { class: 'label' }, t('tr.sent')),
+		hintLine(t('tr.sent.text')),
+		list,
+	);
+	const load = async () => {
+		if (!el.isConnected || document.hidden) return;
+		const { activity } = await get('activity').catch(() => ({ activity: [] }));
+		el.hidden = activity.length === 0;
+		list.replaceChildren(...activity.slice(0, PAGE).map(uploadRow));
+	};
+	setInterval(load, UPLOADS_MS);
+	return { el, load };
+}
+
 export function transfersView() {
 	const bulk = {
 		pause: button(t('pause.all'), { icon: 'pause', onclick: () => all('pause-all') }),
@@ -237,7 +265,8 @@ export function transfersView() {
 	const none = h('p', { class: 'hint center' }, t('group.none'));
 	const nothing = empty('transfers', t('tr.empty'), t('tr.empty.text'), searchButton());
 	const card = h('section', { class: 'card', 'aria-label': t('transfers') }, chips, list.el, none, more);
-	const el = h('div', { class: 'view' }, head.el, top.el, card, nothing);
+	const sent = uploadsCard();
+	const el = h('div', { class: 'view' }, head.el, top.el, card, nothing, sent.el);
 
 	const render = () => {
 		if (!el.isConnected) return;
@@ -267,6 +296,7 @@ export function transfersView() {
 		show: () => {
 			render();
 			top.draw();
+			sent.load();
 		},
 	};
 }
