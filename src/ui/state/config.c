@@ -126,9 +126,7 @@ ui_config_init(struct ui_config *config, const struct ui_options *opt,
     config->opt = opt;
     config->store = store;
     config->events = events;
-    p2p_lock(&config->lock);
     read_settings(opt, store, &config->now);
-    p2p_unlock(&config->lock);
 }
 
 void
