@@ -57,7 +57,7 @@ HARDEN_IF := -fstack-clash-protection -fcf-protection -mbranch-protection=standa
         -ftrivial-auto-var-init=zero -fzero-call-used-regs=used-gpr
 HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3 $(shell for f in $(HARDEN_IF); do \
         $(CC) -Werror $$f -E -x c /dev/null >/dev/null 2>&1 && echo $$f; done))
-ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -DP2P_VERSION='"$(VERSION)"' -Iinclude -Isrc $(WARN) $(HARDEN) \
+ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DP2P_VERSION='"$(VERSION)"' -Iinclude -Isrc $(WARN) $(HARDEN) \
         $(OPT_DEFS) $(shell pkg-config --cflags $(PKGS) libmicrohttpd $(OPT_PKGS)) \
         -pthread -fvisibility=hidden -MMD -MP $(CFLAGS) \
         $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)

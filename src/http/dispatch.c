@@ -272,7 +272,7 @@ grow_body(struct http_request *req, size_t need)
     if (cap < need)
         cap = need;
     if (cap > req->declared)
-        cap = req->declared;
+        cap = (size_t)req->declared;
     if (cap > req->route->max_body)
         cap = req->route->max_body;
     more = cap - req->body_cap;

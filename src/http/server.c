@@ -159,13 +159,13 @@ start_daemon(struct http_server *s)
     struct MHD_OptionItem items[] = {
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)log_library, NULL},
         {MHD_OPTION_LISTEN_SOCKET, s->listen_fd, NULL},
-        {MHD_OPTION_THREAD_POOL_SIZE, opt->threads, NULL},
+        {MHD_OPTION_THREAD_POOL_SIZE, (intptr_t)opt->threads, NULL},
         {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)limit, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t)opt->connection_memory, NULL},
         {MHD_OPTION_CONNECTION_MEMORY_INCREMENT, 1024, NULL},
         /* This time-out only affects clients that read answers; senders have their own
          * deadlines (conn.c). */
-        {MHD_OPTION_CONNECTION_TIMEOUT, opt->idle_timeout_s * 2, NULL},
+        {MHD_OPTION_CONNECTION_TIMEOUT, (intptr_t)opt->idle_timeout_s * 2, NULL},
         {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)http_conn_notify, s},
         {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)http_on_completed, s},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)http_on_uri, s},

@@ -355,7 +355,7 @@ open_listeners(struct peer *peer)
     if (!p2p_service_has_descriptors())
         return P2P_ERR_SYS;
     peer->port = (uint16_t)opt->port;
-    err = server_listen(opt->host, &peer->port, peer->listeners, opt->threads);
+    err = server_listen(opt->host, &peer->port, peer->listeners, (size_t)opt->threads);
     if (err != P2P_OK)
         p2p_service_say_no_listener(err, opt->host, (unsigned)opt->port);
     return err;
@@ -512,7 +512,7 @@ run(struct peer *peer)
         .describe = describe,
         .reload = &reload,
         .descriptors = peer->listeners,
-        .descriptor_count = peer->opt.threads,
+        .descriptor_count = (unsigned)peer->opt.threads,
         .passphrase = p2p_passphrase_default,
         .allow = allow,
         .serve = serve,

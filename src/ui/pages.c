@@ -24,7 +24,7 @@ void
 ui_api_openapi(struct http_request *req, void *app)
 {
     (void)app;
-    http_reply(req, 200, "application/yaml", ui_openapi_text, ui_openapi_len);
+    http_reply(req, 200, "application/yaml", ui_openapi_text, (size_t)ui_openapi_len);
 }
 
 static bool

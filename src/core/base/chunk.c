@@ -1,6 +1,12 @@
 #include "p2p/chunk.h"
 
+#include <stdint.h>
+
 #include "p2p/limits.h"
+
+/* One hash a chunk, twice: what is in memory for a tree. Only a 32-bit machine has less
+ * address space than the largest file needs. */
+#define COUNT_MAX (SIZE_MAX / 64)
 
 bool
 p2p_chunk_size_is_valid(uint64_t chunk_size)
@@ -23,7 +29,8 @@ enum p2p_err
 p2p_chunks_init(struct p2p_chunks *g, uint64_t size, uint64_t chunk_size)
 {
     *g = (struct p2p_chunks){0};
-    if (size > P2P_FILE_SIZE_MAX || !p2p_chunk_size_is_valid(chunk_size))
+    if (size > P2P_FILE_SIZE_MAX || !p2p_chunk_size_is_valid(chunk_size) ||
+        size / chunk_size >= COUNT_MAX)
         return P2P_ERR_RANGE;
     g->size = size;
     g->chunk_size = (uint32_t)chunk_size;

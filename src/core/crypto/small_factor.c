@@ -12,8 +12,6 @@
 
 #include "p2p/bytes.h"
 
-__extension__ typedef unsigned __int128 uint128;
-
 enum { LIMIT = 1 << 16, PRIMES = 6541, LIMBS = 256 / 8, ABREAST = 8 };
 
 /* x is a multiple of p if and only if x * inverse mod 2^64 <= most. */
@@ -24,6 +22,22 @@ struct product {
     uint64_t value, inverse;
     unsigned first, count; /* its primes */
 };
+
+/* The upper half of the product. */
+static inline uint64_t
+multiply_high(uint64_t a, uint64_t b)
+{
+#ifdef __SIZEOF_INT128__
+    __extension__ typedef unsigned __int128 uint128;
+    return (uint64_t)((uint128)a * b >> 64);
+#else /* machines of 32 bits: four products of halves; none of the sums overflows */
+    uint64_t a0 = (uint32_t)a, a1 = a >> 32, b0 = (uint32_t)b, b1 = b >> 32;
+    uint64_t middle = a1 * b0 + (a0 * b0 >> 32);
+    uint64_t other = a0 * b1 + (uint32_t)middle;
+
+    return a1 * b1 + (middle >> 32) + (other >> 32);
+#endif
+}
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static struct prime primes[PRIMES];
@@ -88,7 +102,7 @@ exact_remainders(const uint64_t limbs[LIMBS], const struct product by[ABREAST],
             uint64_t borrow = limbs[i] < rest[k];
             uint64_t quotient = (limbs[i] - rest[k]) * by[k].inverse;
 
-            rest[k] = (uint64_t)((uint128)quotient * by[k].value >> 64) + borrow;
+            rest[k] = multiply_high(quotient, by[k].value) + borrow;
         }
     }
 }

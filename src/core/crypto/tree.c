@@ -138,11 +138,11 @@ p2p_tree_root(const struct p2p_chunks *g, const struct p2p_digest *layer,
     err = empty_chunk(g, &pad);
     if (err != P2P_OK)
         return err;
-    h = malloc((g->count + 1) * sizeof(*h));
+    h = malloc(((size_t)g->count + 1) * sizeof(*h));
     if (h == NULL)
         return P2P_ERR_NOMEM;
-    memcpy(h, layer, g->count * sizeof(*h));
-    err = fold(h, g->count, levels_above(g->count), pad);
+    memcpy(h, layer, (size_t)g->count * sizeof(*h));
+    err = fold(h, (size_t)g->count, levels_above(g->count), pad);
     if (err == P2P_OK)
         *root = h[0];
     free(h);

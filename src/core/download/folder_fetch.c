@@ -111,7 +111,7 @@ write_private(const struct p2p_download *dl, const struct folder_file *file,
     err = p2p_root_open_private(dl->opt.downloads, name, O_WRONLY | O_CREAT | O_TRUNC,
                                 &fd);
     if (err == P2P_OK && file->size > 0)
-        err = p2p_pwrite_full(fd, data, file->size, 0);
+        err = p2p_pwrite_full(fd, data, (size_t)file->size, 0);
     if (err == P2P_OK)
         p2p_dl_keep_time(fd, file->mtime_s);
     if (fd >= 0)

@@ -311,7 +311,7 @@ static enum p2p_err
 load_layer(struct p2p_share *s, const char *name, const struct p2p_chunks *g,
            const struct p2p_digest *root)
 {
-    struct p2p_digest *hashes = calloc(g->count, sizeof(*hashes));
+    struct p2p_digest *hashes = calloc((size_t)g->count, sizeof(*hashes));
     enum p2p_err err = hashes ? P2P_ERR_NOT_FOUND : P2P_ERR_NOMEM;
 
     p2p_read_lock(&s->index_lock);

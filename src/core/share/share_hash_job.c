@@ -103,8 +103,9 @@ make_room(struct p2p_hash_job *job)
     uint64_t count = job->geometry.count, span = p2p_hash_job_span(job);
 
     if (!job->layer)
-        job->layer = calloc(count, sizeof(*job->layer));
-    job->settled_spans = calloc((count - 1) / span + 1, sizeof(*job->settled_spans));
+        job->layer = calloc((size_t)count, sizeof(*job->layer));
+    job->settled_spans =
+        calloc((size_t)((count - 1) / span + 1), sizeof(*job->settled_spans));
     if (!job->layer || !job->settled_spans)
         return P2P_ERR_NOMEM;
     if (job->begin >= count)

@@ -424,7 +424,7 @@ p2p_index_layer(struct p2p_index *index, const char *name, const struct p2p_chun
     if (!err && !row)
         err = P2P_ERR_NOT_FOUND;
     if (!err)
-        err = p2p_sqlite_get_blob(stmt, 0, out, g->count * sizeof(*out));
+        err = p2p_sqlite_get_blob(stmt, 0, out, (size_t)g->count * sizeof(*out));
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
     p2p_unlock(&index->lock);

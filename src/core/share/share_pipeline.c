@@ -577,10 +577,10 @@ p2p_pipeline_adopt(struct p2p_share *s, struct p2p_item *item,
     facts.state = *now;
     number_version(s, &facts, item);
     if (twin->layer) {
-        layer = malloc(g.count * sizeof(*layer));
+        layer = malloc((size_t)g.count * sizeof(*layer));
         if (!layer)
             return false;
-        memcpy(layer, twin->layer, g.count * sizeof(*layer));
+        memcpy(layer, twin->layer, (size_t)g.count * sizeof(*layer));
     } else {
         err = begin(s);
         if (!err)

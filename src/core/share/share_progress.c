@@ -137,7 +137,7 @@ p2p_progress_load(struct p2p_progress *p, struct p2p_hash_job *job)
     if (!p || job->state.size < P2P_HASH_SAVED_MIN ||
         p2p_chunks_init(&g, job->state.size, job->chunk_size) != P2P_OK)
         return;
-    if (!job->flat && !(job->layer = calloc(g.count, sizeof(*job->layer))))
+    if (!job->flat && !(job->layer = calloc((size_t)g.count, sizeof(*job->layer))))
         return; /* the hasher says so */
     bind_file(p->stmt[GET], job);
     sqlite3_bind_int(p->stmt[GET], 7, job->flat);

@@ -109,7 +109,8 @@ struct redis_link {
 static struct timeval
 milliseconds(unsigned ms)
 {
-    return (struct timeval){.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+    return (struct timeval){.tv_sec = (time_t)(ms / 1000),
+                            .tv_usec = (suseconds_t)(ms % 1000 * 1000)};
 }
 
 /* Also true if there is no password. */
