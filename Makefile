@@ -236,8 +236,7 @@ uninstall:
 	for d in "$(SHARE)/p2p" "$(DEST)/include/p2p"; do [ ! -d "$$d" ] || rmdir "$$d" 2>/dev/null || true; done
 # What is committed, as a tarball.
 dist:
-	@mkdir -p build
-	git archive --prefix=p2p-$(VERSION)/ -o build/p2p-$(VERSION).tar.gz HEAD
+	packaging/source-tarball.sh "build/p2p-$(VERSION).tar.gz"
 clean:
 	rm -rf build bin $(PACKED)
 
