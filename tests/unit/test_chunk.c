@@ -27,6 +27,11 @@ chunks_cover_a_file_once(void **state)
              chunk *= 2) {
             struct p2p_chunks g;
 
+            if (sizes[i] / chunk >= SIZE_MAX / 64) { /* a machine of 32 bits */
+                assert_int_equal(p2p_chunks_init(&g, sizes[i], chunk),
+                                 P2P_ERR_TOO_LARGE);
+                continue;
+            }
             assert_int_equal(p2p_chunks_init(&g, sizes[i], chunk), P2P_OK);
             if (g.count == 0) {
                 assert_int_equal(sizes[i], 0);

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <microhttpd.h>
+
 #include "http_fixture.h"
 
 static void
@@ -120,20 +122,27 @@ refuses_unclear_framing(void **state)
 static void
 says_what_is_wrong_in_json(void **state)
 {
-    static const char *const broken[] = {
-        "GET /ready HTTP/1.1\r\nConnection: close\r\n\r\n", /* no Host */
-        "POST /json HTTP/1.1\r\n" LOCAL "Transfer-Encoding: gzip\r\n\r\n",
-        "POST /json HTTP/1.1\r\n" LOCAL "Content-Length: 2\r\nContent-Length: 2\r\n"
-        "\r\n{}",
-        "BREW /ready HTTP/1.1\r\n" LOCAL "\r\n",
-        "GET /item/%zz HTTP/1.1\r\n" LOCAL "\r\n",
+    static const struct {
+        const char *request;
+        bool by_library; /* libmicrohttpd 1.0 does not even show us this one */
+    } broken[] = {
+        {"GET /ready HTTP/1.1\r\nConnection: close\r\n\r\n", true}, /* no Host */
+        {"POST /json HTTP/1.1\r\n" LOCAL "Transfer-Encoding: gzip\r\n\r\n", true},
+        {"POST /json HTTP/1.1\r\n" LOCAL
+         "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+         true},
+        {"BREW /ready HTTP/1.1\r\n" LOCAL "\r\n", false},
+        {"GET /item/%zz HTTP/1.1\r\n" LOCAL "\r\n", false},
     };
+    const bool is_strict_library = MHD_get_version()[0] != '0';
 
     (void)state;
     for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++) {
-        const char *answer = ask(broken[i]);
+        const char *answer = ask(broken[i].request);
 
         assert_starts(answer, "40"); /* 400, or 405 */
+        if (broken[i].by_library && is_strict_library)
+            continue;
         assert_has(answer, "Content-Type: application/problem+json\r\n");
         assert_has(answer, "\"code\":\"");
     }

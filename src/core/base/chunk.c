@@ -29,9 +29,10 @@ enum p2p_err
 p2p_chunks_init(struct p2p_chunks *g, uint64_t size, uint64_t chunk_size)
 {
     *g = (struct p2p_chunks){0};
-    if (size > P2P_FILE_SIZE_MAX || !p2p_chunk_size_is_valid(chunk_size) ||
-        size / chunk_size >= COUNT_MAX)
+    if (size > P2P_FILE_SIZE_MAX || !p2p_chunk_size_is_valid(chunk_size))
         return P2P_ERR_RANGE;
+    if (size / chunk_size >= COUNT_MAX)
+        return P2P_ERR_TOO_LARGE;
     g->size = size;
     g->chunk_size = (uint32_t)chunk_size;
     g->count = size / chunk_size + (size % chunk_size != 0);

@@ -5,9 +5,21 @@
 
 #define STEP (1024u * 1024)
 
+/* A machine of 32 bits has address space for a dozen arrays of this size. */
+#define NARROW_BYTES_MAX (128u * STEP)
+
+static uint32_t
+fit(size_t item_size, uint32_t max)
+{
+    if (sizeof(size_t) > sizeof(uint32_t) || max <= NARROW_BYTES_MAX / item_size)
+        return max;
+    return (uint32_t)(NARROW_BYTES_MAX / item_size);
+}
+
 enum p2p_err
 slab_init(struct slab *s, size_t item_size, uint32_t max)
 {
+    max = fit(item_size, max);
     size_t bytes = (item_size * max + STEP - 1) / STEP * STEP;
     void *base = mmap(NULL, bytes, PROT_NONE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

@@ -23,6 +23,7 @@ struct slab {
     size_t committed;    /* bytes readable */
 };
 
+/* Reserves `max` items, or fewer on a machine of 32 bits. */
 P2P_MUST_CHECK enum p2p_err slab_init(struct slab *s, size_t item_size, uint32_t max);
 void slab_clear(struct slab *s);
 
