@@ -15,6 +15,8 @@
 /* An upload must transfer this many bytes in each span of time. */
 #define UPLOAD_MIN_BYTES (64u * 1024)
 #define UPLOAD_SPAN_S    30u
+/* How long a client may go on sending after an early answer. */
+#define LINGER_S 10u
 
 static const char timed_out_answer[] =
     "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n"
@@ -152,6 +154,8 @@ limit_ms(const struct http_conn *c, enum http_phase phase)
         return opt->body_timeout_s * 1000u; /* and more as bytes arrive, see moves() */
     case HTTP_UPLOAD:
         return UPLOAD_SPAN_S * 1000u;
+    case HTTP_LINGER:
+        return LINGER_S * 1000u;
     case HTTP_ANSWER:
         if (c->req.response != NULL && c->req.answer_bytes > 0)
             return opt->answer_timeout_ms +

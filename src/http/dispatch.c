@@ -319,6 +319,8 @@ take_body(struct http_request *req, const char *data, size_t n)
         is_unwanted = !http_upload_feed(req, data, n);
     else if (!is_unwanted)
         keep_body(req, data, n);
+    if (http_early_is_over(req))
+        return MHD_NO;
     return is_unwanted && req->received > HTTP_DRAIN_BYTES && req->upload == NULL
                ? MHD_NO
                : MHD_YES;
@@ -329,6 +331,8 @@ take_body(struct http_request *req, const char *data, size_t n)
 static enum MHD_Result
 finish(struct http_request *req)
 {
+    if (req->is_early)
+        return MHD_NO; /* all was said */
     req->has_parked = false;
     http_conn_set_phase(req->conn, HTTP_ANSWER); /* also while it waits */
     if (req->response == NULL && req->upload != NULL)

@@ -74,6 +74,10 @@ struct http_request {
         char *name, *value;
     } extra[HTTP_MAX_EXTRA];
     unsigned n_extra;
+    /* An answer that is sent before the whole body has arrived (early.c). */
+    bool is_early;
+    char *early_text;           /* its body; owned */
+    uint64_t early_at;          /* bytes of the request's body that had arrived */
     const char *problem_member; /* NULL: none */
     uint64_t problem_value;
 
@@ -91,6 +95,7 @@ enum http_phase {
     HTTP_HEADERS, /* request line seen */
     HTTP_BODY,
     HTTP_UPLOAD, /* limited by progress, not by a total time */
+    HTTP_LINGER, /* an early answer was sent; the rest of the body is discarded */
     HTTP_ANSWER, /* the library's own time-out applies to the reader */
 };
 
@@ -231,6 +236,15 @@ void http_pool_stop(struct http_pool *p);
 void http_pool_free(struct http_pool *p);
 /* A source has read an answer, so its next one may be made. */
 void http_pool_poke(struct http_pool *p);
+
+/* ---- early.c ---- */
+
+/* Sends the answer that was given now, although the body has not arrived: the library
+ * can do that only before the body or after it. The connection is closed then. */
+void http_early_send(struct http_request *req);
+/* True if so much arrived after the answer that the client does not read it: the
+ * connection is closed. */
+bool http_early_is_over(const struct http_request *req);
 
 /* upload.c */
 bool http_upload_feed(struct http_request *req, const char *data, size_t n);

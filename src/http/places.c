@@ -67,6 +67,7 @@ can_go(const struct http_conn *c, uint64_t now_ms, unsigned *rank)
         return age_ms >= SPEAKING_MS;
     case HTTP_BODY:
     case HTTP_UPLOAD:
+    case HTTP_LINGER:
         *rank = 2;
         return age_ms >= SENDING_MS;
     case HTTP_ANSWER:

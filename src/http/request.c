@@ -294,6 +294,7 @@ http_request_clear(struct http_request *req)
     http_upload_free(req);
     cJSON_Delete(req->json);
     free(req->body);
+    free(req->early_text);
     if (req->text != req->small)
         free(req->text);
     for (unsigned i = 0; i < req->n_extra; i++) {
@@ -319,6 +320,9 @@ http_request_clear(struct http_request *req)
     req->is_shared = req->is_begun = false;
     req->status = 0;
     req->answer_bytes = req->charged_bytes = 0;
+    req->is_early = false;
+    req->early_text = NULL;
+    req->early_at = 0;
     req->problem_member = NULL;
     req->has_waited = req->has_parked = req->is_offloaded = false;
 }

@@ -106,8 +106,11 @@ static void
 reply_buffer(struct http_request *req, unsigned status, const char *type, void *body,
              size_t len, enum MHD_ResponseMemoryMode mode)
 {
-    struct MHD_Response *r = MHD_create_response_from_buffer(len, body, mode);
+    struct MHD_Response *r;
 
+    if (req->is_early && req->early_text == NULL)
+        req->early_text = strndup(body, len);
+    r = MHD_create_response_from_buffer(len, body, mode);
     if (r == NULL && mode == MHD_RESPMEM_MUST_FREE)
         free(body);
     if (r != NULL && type != NULL)

@@ -42,7 +42,15 @@ out:
     sink->on_free(arg);
 }
 
-/* False: stop reading from this client. */
+/* True if so much of the body is still to come that the client should not wait for the
+ * answer until then. */
+static bool
+is_long_way(const struct http_request *req)
+{
+    return req->declared == UINT64_MAX ||
+           req->declared - req->received > HTTP_DRAIN_BYTES;
+}
+
 bool
 http_upload_feed(struct http_request *req, const char *data, size_t n)
 {
@@ -51,6 +59,11 @@ http_upload_feed(struct http_request *req, const char *data, size_t n)
     if (u->err != P2P_OK)
         return false;
     u->err = http_multipart_feed(u->parser, data, n);
+    if (u->err != P2P_OK && is_long_way(req)) {
+        req->is_early = true;
+        http_upload_finish(req);
+        http_early_send(req);
+    }
     return u->err == P2P_OK;
 }
 

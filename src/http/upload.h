@@ -11,8 +11,9 @@
 
 struct http_upload_sink {
     struct http_multipart_events events;
-    /* The whole body was read: answer now. `err` is the error with which an event of
-     * this sink ended the upload early; then the rest of the body was discarded. Not
+    /* The whole body was read, or `err` is the error with which an event of this sink
+     * ended the upload: answer now. If much of the body is still to come, the answer is
+     * sent at once and the connection closed; a short rest is read and discarded. Not
      * called for a malformed body, which is answered with 400 here. */
     void (*on_done)(void *arg, struct http_request *req, enum p2p_err err);
     /* The last call in every case, also if the client went away: free arg. */

@@ -125,3 +125,22 @@ def test_peers_and_the_command_line_use_a_registry_with_https(suite, tmp_path, a
     wait_until(lambda: "theirs.txt" in found(trust).stdout, 30, "the file found")
     refused = found({})
     assert refused.returncode != 0 and "theirs.txt" not in refused.stdout, "an authority that nobody trusts"
+
+
+def test_an_upload_is_refused_while_its_body_arrives(ui, authority):
+    """The answer comes within the TLS connection, although 20 GB are still to come."""
+    context = ssl.create_default_context(cafile=authority.cert)
+    request = (
+        f"POST /api/upload HTTP/1.1\r\nHost: localhost:{ui.port}\r\nAuthorization: Bearer {ui.owner_token}\r\n"
+        f"Content-Type: multipart/form-data; boundary=b0\r\nContent-Length: {20 << 30}\r\n\r\n"
+        '--b0\r\nContent-Disposition: form-data; name="file"; filename="a:b"\r\n\r\nbeginning'
+    )
+    with socket.create_connection(("127.0.0.1", ui.port), 60) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as secure:
+            secure.sendall(request.encode())
+            answer = b""
+            while b'would work"' not in answer:
+                more = secure.recv(65536)
+                assert more, answer
+                answer += more
+    assert answer.startswith(b"HTTP/1.1 400 ")

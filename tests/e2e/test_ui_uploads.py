@@ -1,7 +1,10 @@
 """Uploads into the shared folder, honest and hostile, and deletion there (docs/HTTP.md)."""
 
+import contextlib
 import hashlib
+import json
 import os
+import re
 import socket
 import time
 
@@ -181,3 +184,69 @@ def test_uploads_that_are_none(world, api, content_type, body):
     answer = api.request("POST", "/api/upload", data=body, headers={"Content-Type": content_type})
     assert 400 <= answer.status_code < 500
     assert snapshot(world) == before
+
+
+def early_answer(ui, head, body, announced, reads_at_once=True):
+    """Sends the beginning of an upload of `announced` bytes and returns what the server answers to that."""
+    sock = socket.create_connection(ui.address, timeout=60)
+    request = (
+        f"POST /api/upload{head} HTTP/1.1\r\nHost: {ui.where}\r\nAuthorization: Bearer {ui.owner_token}\r\n"
+        f"Content-Type: multipart/form-data; boundary=b0\r\nContent-Length: {announced}\r\n\r\n"
+    )
+    with sock:
+        sock.sendall(request.encode() + body)
+        if not reads_at_once:
+            with contextlib.suppress(OSError):
+                for _ in range(8):
+                    sock.sendall(bytes(1 << 20))
+        answer = b""
+        while more := sock.recv(65536):
+            answer += more
+            header, _, text = answer.partition(b"\r\n\r\n")
+            length = re.search(rb"(?i)content-length: (\d+)", header)
+            if length and len(text) >= int(length[1]):
+                break
+        return header.decode(), json.loads(text)
+
+
+PART = b'--b0\r\nContent-Disposition: form-data; name="file"; filename="%s"\r\n\r\nbeginning'
+
+
+@pytest.mark.parametrize("reads_at_once", [True, False])
+def test_a_bad_name_is_refused_before_the_bytes_of_the_file(suite, reads_at_once):
+    ui = suite.ui()
+    (ui.shared / "there.bin").write_bytes(b"mine")
+    for name, status, words in [
+        (b"Re: mail.eml", 400, ['"Re mail.eml" would work', "':'"]),
+        (b"there.bin", 409, ["exist"]),
+    ]:
+        # Twenty gigabytes are announced, and the answer comes after the first bytes.
+        head, text = early_answer(ui, "", PART % name, 20 << 30, reads_at_once)
+        assert f" {status} " in head and "connection: close" in head.lower()
+        assert "x-content-type-options" in head.lower(), "the same headers as every answer"
+        for word in words:
+            assert word in text["detail"]
+    assert not list(ui.shared.glob(".p2p/upload*"))
+    assert (ui.shared / "there.bin").read_bytes() == b"mine"
+    # Short ones are read to their end, so that every client sees the answer.
+    short = ui.api.request("POST", "/api/upload", files={"file": ("a: b", b"x" * 1000)})
+    assert short.status_code == 400 and short.json()["suggestion"] == "a b"
+    assert ui.api.request("POST", "/api/upload", files={"file": ("good", b"x")}).status_code == 200
+
+
+def test_a_client_that_goes_on_sending_is_cut_off(suite):
+    ui = suite.ui()
+    sock = socket.create_connection(ui.address, timeout=60)
+    sent = 0
+    with sock:
+        sock.sendall(
+            f"POST /api/upload HTTP/1.1\r\nHost: {ui.where}\r\nAuthorization: Bearer {ui.owner_token}\r\n"
+            f"Content-Type: multipart/form-data; boundary=b0\r\nContent-Length: {20 << 30}\r\n\r\n".encode()
+            + PART % b"a:b"
+        )
+        with pytest.raises(OSError):
+            while sent < 200 << 20:
+                sock.sendall(bytes(1 << 20))
+                sent += 1 << 20
+    assert sent < 100 << 20
+    assert ui.api.request("POST", "/api/upload", files={"file": ("good", b"x")}).status_code == 200

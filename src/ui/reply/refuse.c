@@ -54,13 +54,17 @@ ui_fail_name(struct http_request *req, const char *name, bool allow_folders,
              const char *member)
 {
     const char *problem = p2p_name_problem(name, strlen(name), allow_folders);
-    char detail[128], usable[P2P_NAME_MAX + 1];
+    char detail[P2P_NAME_MAX + 256], usable[P2P_NAME_MAX + 1];
+    bool is_usable =
+        p2p_name_usable(name, strlen(name), allow_folders, usable) == P2P_OK;
     struct http_json_out o;
     size_t len;
     char *text;
 
-    snprintf(detail, sizeof(detail), "%s: %s", p2p_err_text(P2P_ERR_NAME),
-             problem != NULL ? problem : "the path is too long");
+    snprintf(detail, sizeof(detail), "%s: %s%s%s%s", p2p_err_text(P2P_ERR_NAME),
+             problem != NULL ? problem : "the path is too long",
+             is_usable ? "; \"" : "", is_usable ? usable : "",
+             is_usable ? "\" would work" : "");
     http_json_init(&o, 256);
     http_json_begin(&o, NULL, '{');
     http_json_put_string(&o, "type", "about:blank");
@@ -71,7 +75,7 @@ ui_fail_name(struct http_request *req, const char *name, bool allow_folders,
     http_json_put_string(&o, "error", detail);
     if (problem != NULL)
         http_json_put_string(&o, "reason", problem);
-    if (p2p_name_usable(name, strlen(name), allow_folders, usable) == P2P_OK)
+    if (is_usable)
         http_json_put_string(&o, member, usable);
     http_json_end(&o, '}');
     text = http_json_take(&o, &len);
