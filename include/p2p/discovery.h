@@ -39,9 +39,13 @@ void p2p_discovery_close(struct p2p_discovery *d);
 void p2p_discovery_keep_seq(struct p2p_discovery *d, struct p2p_identity *identity);
 
 /* One peer, as the registries describe it. */
+#define P2P_PEER_OTHERS_MAX  8
+#define P2P_PEER_OTHERS_TEXT 192
 struct p2p_peer_info {
     struct p2p_id id;
     struct p2p_addr addr;
+    /* Its further addresses, see p2p_addr_list: as many as there is room for. */
+    char others[P2P_PEER_OTHERS_TEXT];
     struct p2p_about about; /* its claims about itself, as the registry states them */
     bool verified;          /* its registration was signed */
     bool unproven;          /* it was asked directly (ask.h) and did not confirm this */
@@ -137,6 +141,9 @@ struct p2p_reg {
     const struct p2p_about *about; /* name and kind; NULL: not told */
     const char *advertise;         /* IP to be listed under, or NULL */
     uint16_t port;
+    /* Further addresses; at most P2P_PEER_OTHERS_MAX count. Sent with `about` only. */
+    const struct p2p_addr *others;
+    size_t other_count;
     bool no_protocol_1; /* the peer supports only protocol 2 */
     uint32_t ttl_s; /* signature expires this much later; P2P_REG_TTL_MAX_S at most */
     const struct p2p_reg_file *files; /* sorted by name, bytewise */

@@ -66,6 +66,8 @@ struct p2p_source_spec {
     struct p2p_addr addr;
     const struct p2p_id *id;
     bool by_user; /* the user gave the id, not a registry: see p2p_known_check */
+    /* Further addresses of this peer (p2p_addr_list_read); they need an id. */
+    char others[P2P_PEER_OTHERS_TEXT];
 };
 
 struct p2p_download_options {

@@ -1,5 +1,6 @@
 #include "peer/announcer.h"
 
+#include <arpa/inet.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -129,27 +130,76 @@ catalogue_fill(struct catalogue *c, struct p2p_share *share)
     return err;
 }
 
+/* The addresses of a registration. */
+struct places {
+    struct p2p_addr first; /* host "": the address that the registry sees */
+    struct p2p_addr others[P2P_PEER_OTHERS_MAX];
+    size_t count;
+};
+
+static bool
+is_literal(const char *host)
+{
+    unsigned char ip[sizeof(struct in6_addr)];
+
+    return inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1;
+}
+
+static void
+add_place(struct places *p, const struct p2p_addr *addr)
+{
+    if (p2p_addr_equal(addr, &p->first))
+        return;
+    for (size_t i = 0; i < p->count; i++)
+        if (p2p_addr_equal(addr, &p->others[i]))
+            return;
+    if (p->count < P2P_PEER_OTHERS_MAX)
+        p->others[p->count++] = *addr;
+}
+
+/* Determined each time, because a laptop moves. */
+static void
+find_places(const struct announcer *a, struct places *p)
+{
+    struct p2p_addr own[OWN_ADDRESSES_MAX], given;
+    size_t count = 0;
+
+    *p = (struct places){.first.port = a->opt.port};
+    for (size_t i = 0; i < a->opt.advertise_count && p->first.host[0] == '\0'; i++)
+        if (p2p_addr_parse(a->opt.advertise[i], a->opt.port, &given) == P2P_OK &&
+            is_literal(given.host))
+            p->first = given;
+    if (p->first.host[0] == '\0' && a->opt.advertise_own)
+        (void)p2p_net_own_address(p->first.host, sizeof(p->first.host));
+    for (size_t i = 0; i < a->opt.advertise_count; i++)
+        if (p2p_addr_parse(a->opt.advertise[i], a->opt.port, &given) == P2P_OK)
+            add_place(p, &given);
+    if (a->opt.listens_everywhere)
+        count = p2p_net_own_addresses(a->opt.port, own, OWN_ADDRESSES_MAX);
+    for (size_t i = 0; i < count; i++)
+        add_place(p, &own[i]);
+}
+
 static enum p2p_err
 announce(struct announcer *a, bool force)
 {
     struct catalogue catalogue = {0};
-    char own[INET6_ADDRSTRLEN];
     struct p2p_about about;
+    struct places places;
     struct p2p_reg reg = {
         .key = p2p_identity_key(a->opt.identity),
         .about = &about,
-        .advertise = a->opt.advertise,
-        .port = a->opt.port,
         .ttl_s = (uint32_t)(a->opt.heartbeat_ms / 1000 * 4 + SIGNATURE_TTL_S),
     };
     enum p2p_err err = catalogue_fill(&catalogue, a->opt.share);
 
     p2p_identity_get_about(a->opt.identity, &about);
 
-    /* Determined each time, because a laptop moves. */
-    if (a->opt.advertise_own && reg.advertise == NULL &&
-        p2p_net_own_address(own, sizeof(own)))
-        reg.advertise = own;
+    find_places(a, &places);
+    reg.advertise = places.first.host[0] != '\0' ? places.first.host : NULL;
+    reg.port = places.first.port;
+    reg.others = places.others;
+    reg.other_count = places.count;
     if (err == P2P_OK) {
         reg.files = catalogue.files;
         reg.count = catalogue.count < P2P_REGISTER_FILES_MAX ? catalogue.count

@@ -22,8 +22,13 @@ struct announcer_options {
                                       * until stop */
     struct p2p_identity *identity;
     struct p2p_share *share;
-    const char *advertise; /* NULL: the address that the registry sees */
-    bool advertise_own;    /* without `advertise`: this machine's own address */
+    /* Where others reach this peer, best first: IP, IP:PORT or NAME:PORT, valid. The
+     * first IP is the address of the registration; without one, that is the address
+     * that the registry sees. */
+    const char *const *advertise;
+    size_t advertise_count;
+    bool advertise_own; /* without an IP in `advertise`: this machine's own address */
+    bool listens_everywhere; /* so the machine's other addresses are listed, too */
     uint16_t port;
     uint64_t heartbeat_ms;
     announcer_tick *tick;

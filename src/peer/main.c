@@ -244,16 +244,24 @@ start_control(struct peer *peer)
         p2p_log_warn("control socket: %s", p2p_err_text(err));
 }
 
+static bool
+listens_everywhere(const struct peer *peer)
+{
+    const char *host = peer->opt.host;
+
+    return strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::") == 0 ||
+           strcmp(host, "[::]") == 0;
+}
+
 /* A registry on this machine sees us as 127.0.0.1, which other machines cannot use. A
  * peer that listens for them then states its own address. */
 static bool
 is_seen_as_loopback(const struct peer *peer)
 {
     const struct p2p_option_list *urls = &peer->opt.discovery;
-    const char *host = peer->opt.host;
     bool is_local = false;
 
-    if (strcmp(host, "0.0.0.0") != 0 && strcmp(host, "::") != 0)
+    if (!listens_everywhere(peer))
         return false;
     for (size_t i = 0; i < urls->count; i++) {
         const char *authority = strstr(urls->at[i], "://");
@@ -276,7 +284,9 @@ start_announcer(struct peer *peer)
     struct announcer_options options = {
         .identity = peer->identity,
         .share = peer->share,
-        .advertise = peer->opt.advertise,
+        .advertise = peer->opt.advertise.at,
+        .advertise_count = peer->opt.advertise.count,
+        .listens_everywhere = listens_everywhere(peer),
         .advertise_own = is_seen_as_loopback(peer),
         .port = peer->port,
         .heartbeat_ms = peer->opt.heartbeat_ms,

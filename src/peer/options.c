@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "p2p/addr.h"
+#include "p2p/discovery.h"
 #include "p2p/limits.h"
 #include "p2p/machine.h"
 #include "p2p/rate.h"
@@ -18,7 +20,7 @@ static const struct p2p_option table[] = {
     {"shared-dir", P2P_OPT_TEXT, FIELD(shared_dir), 0, 0, "DIR", "folder to share"},
     {"keys-dir", P2P_OPT_TEXT, FIELD(keys_dir), 0, 0, "DIR", "folder with this device's key; created at the first start"},
     {"discovery", P2P_OPT_LIST, FIELD(discovery), 0, 0, "URL", "registry to use; may be repeated; 'none': use no registry"},
-    {"advertise", P2P_OPT_TEXT, FIELD(advertise), 0, 0, "IP", "address at which others reach this peer (default: the address the registry sees)"},
+    {"advertise", P2P_OPT_LIST, FIELD(advertise), 0, 0, "IP[:PORT]", "Tell registries that others reach this peer at this address, for example a forwarded port of the router (NAME:PORT, too); may be repeated, the best one first (default: the address that the registry sees)"},
     {"name", P2P_OPT_TEXT, FIELD(name), 0, 0, "NAME", "name of this device, shown to others (default: the host name)"},
     {"device-kind", P2P_OPT_TEXT, FIELD(device_kind), 0, 0, "KIND", "kind of this device: laptop, desktop, phone, server, tablet or unknown (default: from the hardware)"},
     {"heartbeat", P2P_OPT_DURATION, FIELD(heartbeat_ms), 1000, 3600000, "TIME", "interval between heartbeats to the registry"},
@@ -86,15 +88,39 @@ static const struct peer_options defaults = {
     .guardian = {.sandbox = true},
 };
 
+/* An address that another machine could connect to. A name without a port would be read
+ * as this peer's own port, which a name for a forwarded port seldom means. */
 static bool
-is_ip(const char *text)
+is_for_others(const char *text)
 {
-    unsigned char address[sizeof(struct in6_addr)];
+    unsigned char ip[sizeof(struct in6_addr)];
+    struct p2p_addr addr;
 
-    /* 0.0.0.0 is not an address that another machine could connect to */
-    return (inet_pton(AF_INET, text, address) == 1 ||
-            inet_pton(AF_INET6, text, address) == 1) &&
-           strcmp(text, "0.0.0.0") != 0 && strcmp(text, "::") != 0;
+    if (p2p_addr_parse(text, 1, &addr) != P2P_OK)
+        return false;
+    if (inet_pton(AF_INET, addr.host, ip) == 1 ||
+        inet_pton(AF_INET6, addr.host, ip) == 1)
+        return strcmp(addr.host, "0.0.0.0") != 0 && strcmp(addr.host, "::") != 0;
+    return strchr(addr.host, '.') != NULL && strchr(addr.host, '%') == NULL &&
+           p2p_addr_parse(text, 0, &addr) == P2P_OK;
+}
+
+static enum p2p_err
+check_advertise(const struct peer_options *opt, const struct p2p_options_text *text)
+{
+    const char *program = peer_option_set.program;
+
+    for (size_t i = 0; i < opt->advertise.count; i++)
+        if (!is_for_others(opt->advertise.at[i]))
+            return p2p_options_refuse(
+                program,
+                "invalid %s %s: use an IP address of this machine that others can "
+                "reach, or HOST:PORT of a forwarded port",
+                p2p_options_place(text, opt->advertise.at[i]), opt->advertise.at[i]);
+    if (opt->advertise.count > P2P_PEER_OTHERS_MAX)
+        return p2p_options_refuse(program, "--advertise: at most %d addresses",
+                                  P2P_PEER_OTHERS_MAX);
+    return P2P_OK;
 }
 
 static enum p2p_err
@@ -108,12 +134,8 @@ check(struct peer_options *opt, const struct p2p_options_text *text, int argumen
     if (arguments > 0)
         return p2p_options_refuse(
             program, "unexpected argument %s; --help lists the options", argv[1]);
-    if (opt->advertise != NULL && !is_ip(opt->advertise))
-        return p2p_options_refuse(program,
-                                  "invalid %s %s: use an IP address of this "
-                                  "machine that others can reach",
-                                  p2p_options_place(text, opt->advertise),
-                                  opt->advertise);
+    if (check_advertise(opt, text) != P2P_OK)
+        return P2P_ERR_USAGE;
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
         return p2p_options_refuse(program,
                                   "invalid %s %s: use a rate (2M), off, or a "

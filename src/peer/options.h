@@ -14,7 +14,7 @@ struct peer_options {
     struct p2p_option_list discovery;
     const char *name, *device_kind; /* as given; NULL: not given */
     struct p2p_about about;         /* from the options, or from the machine */
-    const char *advertise;
+    struct p2p_option_list advertise;
     uint64_t heartbeat_ms;
     uint64_t chunk_size;
     uint64_t threads;

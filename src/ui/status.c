@@ -215,7 +215,11 @@ static enum p2p_err
 register_files(struct ui_app *app, uint16_t port, const struct ui_listing *l)
 {
     struct p2p_reg_file *files = calloc(l->count + 1, sizeof(*files));
+    struct p2p_addr others[P2P_PEER_OTHERS_MAX];
+    struct p2p_about about;
     struct p2p_reg reg = {.key = p2p_identity_key(app->identity),
+                          .about = &about,
+                          .others = others,
                           .port = port,
                           .ttl_s = P2P_REGISTRY_TTL_S * 10,
                           .files = files};
@@ -223,6 +227,8 @@ register_files(struct ui_app *app, uint16_t port, const struct ui_listing *l)
 
     if (files == NULL)
         return P2P_ERR_NOMEM;
+    p2p_identity_get_about(app->identity, &about);
+    reg.other_count = p2p_net_own_addresses(port, others, P2P_PEER_OTHERS_MAX);
     for (size_t i = 0; i < l->count && reg.count < P2P_REGISTER_FILES_MAX; i++) {
         const struct ui_file *f = &l->files[i];
         if (f->state == UI_FILE_READY)

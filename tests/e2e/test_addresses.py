@@ -1,13 +1,16 @@
 """Addresses that change, several addresses of one peer, and addresses that lead nowhere."""
 
 import os
+import subprocess
 from types import SimpleNamespace
 
 import pytest
+import requests
 
-from conftest import wait_until
+from conftest import BIN, environment, wait_until
 from getting import Getter
 from netns import _ip, switched_machines
+from p2pwire.keys import Identity
 from test_heartbeats import listed_ip, move
 
 MIB = 1 << 20
@@ -37,5 +40,148 @@ def test_a_download_follows_its_source_to_another_address(suite, machine):
     move(other, our_ip, new_ip)
     wait_until(lambda: listed_ip(program.registry) == new_ip, 30, "listed at its new address")
     said, status = getter.finish(240)
+    assert status == 0, said
+    assert (suite.folder / "out" / "f.bin").read_bytes() == data
+
+
+# --- what a registry lists ---------------------------------------------------------------------
+
+WHO = Identity()
+ENTRY = {"name": "a.txt", "size": 5, "root": "22" * 32, "version": 0}
+
+
+def places(registry, who=WHO.peer_id):
+    peer = registry.get(f"/peers/{who}").json()
+    return peer.get("addresses")
+
+
+def test_a_registry_lists_what_others_can_use(suite):
+    registry = suite.discovery().registry
+    given = [
+        "203.0.113.9:9000", "[2001:DB8::2]:9001", "home.example:7000", "127.0.0.1:9000", "[::1]:9000", "localhost:9000",
+        "[fe80::1%lo]:9000", "169.254.7.7:9000",
+    ]  # fmt: skip
+    about = {"name": "Küche", "addresses": given}
+    assert registry.register_signed(WHO, 9000, [ENTRY], 1, about=about).status_code == 200
+    right = ["203.0.113.9:9000", "[2001:db8::2]:9001", "home.example:7000"]
+    assert places(registry) == right
+    assert [p["addresses"] for p in registry.peers()] == [right]
+    results = registry.get("/search", q="a.txt", mode="exact").json()["results"]
+    assert [(p["name"], p["addresses"]) for r in results for p in r["peers"]] == [("Küche", right)]
+    assert registry.register_signed(WHO, 9000, [ENTRY], 2, about={"name": "Küche"}).status_code == 200
+    assert places(registry) is None, "it states none any longer"
+    assert "addresses" not in registry.get("/search", q="a.txt", mode="exact").json()["results"][0]["peers"][0]
+
+
+def test_addresses_without_the_second_signature_are_not_taken(suite):
+    registry = suite.discovery().registry
+    assert registry.register_signed(WHO, 9000, [ENTRY], 1, addresses=["203.0.113.9:9000"]).status_code == 200
+    assert places(registry) is None
+
+
+def test_a_heartbeat_from_a_listed_address_moves_nobody(suite):
+    registry = suite.discovery(host="0.0.0.0").registry
+    about = {"name": "", "addresses": ["10.99.99.99:9000"]}
+    assert registry.register_signed(WHO, 9000, [ENTRY], 1, about=about).status_code == 200
+
+    def beat(source):
+        with requests.Session() as session:
+            session.mount("http://", Source(source))
+            return session.get(f"{registry.url}/heartbeat", params={"peer_id": WHO.peer_id}, timeout=30).status_code
+
+    assert beat("127.0.0.1") == 200
+    assert beat("127.0.0.2") == 404, "an address that is not listed"
+    assert beat("127.0.0.1") == 200
+
+
+class Source(requests.adapters.HTTPAdapter):
+    """Connects from this address."""
+
+    def __init__(self, address):
+        self.address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments, **kwargs):
+        super().init_poolmanager(*arguments, source_address=(self.address, 0), **kwargs)
+
+
+def test_a_snapshot_keeps_names_and_addresses(suite):
+    snapshot = suite.folder / "snapshot"
+    about = {"name": "Küche", "kind": 2, "addresses": ["203.0.113.9:9000", "home.example:7000"]}
+    first = suite.discovery("--snapshot", snapshot)
+    assert first.registry.register_signed(WHO, 9000, [ENTRY], 1, about=about).status_code == 200
+    first.stop()
+    again = suite.discovery("--snapshot", snapshot, folder="again").registry
+    peer = again.get(f"/peers/{WHO.peer_id}").json()
+    assert (peer["name"], peer["kind"], peer["addresses"]) == ("Küche", "desktop", about["addresses"])
+    assert again.register_signed(WHO, 9000, [ENTRY], 2).status_code == 200
+    peer = again.get(f"/peers/{WHO.peer_id}").json()
+    assert "name" not in peer and "addresses" not in peer
+
+
+# --- p2p-peer ---------------------------------------------------------------------------------
+
+
+def record(program, peer):
+    return program.registry.get(f"/peers/{peer.peer_id}").json()
+
+
+def test_advertised_addresses_come_first(suite):
+    program = suite.discovery()
+    peer = suite.peer("--advertise", "home.example:7000", "--advertise", "192.0.2.55:7001", "--advertise", "192.0.2.56",
+                      discovery=program, files={"a.txt": b"1"})  # fmt: skip
+    wait_until(lambda: program.registry.peers(file="a.txt"), 30, "registered")
+    listed = record(program, peer)
+    assert (listed["ip"], listed["port"]) == ("192.0.2.55", 7001)
+    assert listed["addresses"] == ["home.example:7000", f"192.0.2.56:{peer.port}"]
+
+
+def test_advertise_is_a_setting_of_the_home(suite):
+    program = suite.discovery()
+    (suite.folder / "peer").mkdir()
+    (suite.folder / "peer" / "p2p.conf").write_text("[p2p-peer]\nadvertise = 192.0.2.55:7001\n")
+    peer = suite.peer(discovery=program, files={"a.txt": b"1"})
+    wait_until(lambda: program.registry.peers(file="a.txt"), 30, "registered")
+    listed = record(program, peer)
+    assert (listed["ip"], listed["port"]) == ("192.0.2.55", 7001)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["home", "home.example", "home:7000", "192.0.2.55:0", "192.0.2.55:65536", "0.0.0.0:80", "[::]:80", "a b.c:1", ""],
+)
+def test_what_nobody_can_use_is_not_advertised(suite, given):
+    folder = suite.folder / "peer"
+    folder.mkdir()
+    run = subprocess.run(
+        [BIN / "p2p-peer", "--port", "0", "--advertise", given], capture_output=True, text=True, timeout=60, cwd=folder,
+        env=environment(folder),
+    )  # fmt: skip
+    assert run.returncode == 2 and "--advertise" in run.stderr and "ready" not in run.stdout
+
+
+def test_too_many_addresses_are_refused(suite):
+    folder = suite.folder / "peer"
+    folder.mkdir()
+    many = [word for i in range(9) for word in ("--advertise", f"192.0.2.{i + 1}")]
+    run = subprocess.run(
+        [BIN / "p2p-peer", "--port", "0", *many], capture_output=True, text=True, timeout=60, cwd=folder,
+        env=environment(folder),
+    )  # fmt: skip
+    assert run.returncode == 2 and "at most 8" in run.stderr
+
+
+def test_a_download_uses_the_address_that_works(suite, machine):
+    """The advertised one leads nowhere from here, as a router's that does not lead back inside."""
+    our_ip, other = machine
+    nowhere = other.ip.rsplit(".", 1)[0] + ".99"
+    data = os.urandom(MIB)
+    program = suite.discovery("--ttl", "10m", host="0.0.0.0")
+    there = SimpleNamespace(url=f"http://{our_ip}:{program.port}")
+    suite.peer("--advertise", f"{nowhere}:9", "--heartbeat", "5m", "--no-mdns", discovery=there, host="0.0.0.0",
+               prefix=other.prefix, files={"f.bin": data}, wait=False)  # fmt: skip
+    wait_until(lambda: program.registry.peers(file="f.bin"), 30, "listed")
+    assert listed_ip(program.registry) == nowhere
+    said, status = Getter(suite, registry=program.url).finish(240)
     assert status == 0, said
     assert (suite.folder / "out" / "f.bin").read_bytes() == data

@@ -130,10 +130,74 @@ random_bytes_are_checked_safely(void **state)
     }
 }
 
+static struct p2p_addr
+parsed(const char *text)
+{
+    struct p2p_addr addr;
+
+    assert_int_equal(p2p_addr_parse(text, 0, &addr), P2P_OK);
+    return addr;
+}
+
+static void
+lists_are_read_as_they_were_written(void **state)
+{
+    const struct p2p_addr a = parsed("10.0.0.1:1"), b = parsed("[2001:db8::1]:2"),
+                          c = parsed("home.example:3"), d = parsed("10.0.0.1:11");
+    struct p2p_addr out[4];
+    char list[64] = "";
+
+    (void)state;
+    assert_int_equal(p2p_addr_list_read(list, out, 4), 0);
+    assert_true(p2p_addr_list_add(list, sizeof(list), &d));
+    assert_true(p2p_addr_list_add(list, sizeof(list), &a));
+    assert_true(p2p_addr_list_add(list, sizeof(list), &b));
+    assert_true(p2p_addr_list_add(list, sizeof(list), &a)); /* it is there */
+    assert_string_equal(list, "10.0.0.1:11 10.0.0.1:1 [2001:db8::1]:2");
+    assert_true(p2p_addr_list_add(list, sizeof(list), &c));
+    assert_int_equal(p2p_addr_list_read(list, out, 4), 4);
+    assert_true(p2p_addr_equal(&out[1], &a) && p2p_addr_equal(&out[3], &c));
+    assert_int_equal(p2p_addr_list_read(list, out, 2), 2);
+}
+
+static void
+a_full_list_stays_as_it_is(void **state)
+{
+    const struct p2p_addr a = parsed("10.0.0.1:1"), b = parsed("10.0.0.2:2");
+    char list[sizeof("10.0.0.1:1 10.0.0.2:2")] = "";
+
+    (void)state;
+    assert_false(p2p_addr_list_add(list, 10, &a));
+    assert_string_equal(list, "");
+    assert_true(p2p_addr_list_add(list, 11, &a));
+    assert_false(p2p_addr_list_add(list, sizeof(list) - 1, &b));
+    assert_string_equal(list, "10.0.0.1:1");
+    assert_true(p2p_addr_list_add(list, sizeof(list), &b));
+}
+
+static void
+what_is_no_address_is_left_out(void **state)
+{
+    struct p2p_addr out[8];
+    char longer[P2P_ADDR_TEXT + 20];
+
+    (void)state;
+    assert_int_equal(p2p_addr_list_read("x 10.0.0.1 10.0.0.1:0  10.0.0.2:5 ", out, 8),
+                     1);
+    assert_string_equal(out[0].host, "10.0.0.2");
+    memset(longer, 'a', sizeof(longer));
+    strcpy(longer + sizeof(longer) - 12, " 10.0.0.1:7");
+    assert_int_equal(p2p_addr_list_read(longer, out, 8), 1);
+    assert_int_equal(out[0].port, 7);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lists_are_read_as_they_were_written),
+        cmocka_unit_test(a_full_list_stays_as_it_is),
+        cmocka_unit_test(what_is_no_address_is_left_out),
         cmocka_unit_test(spellings_become_one),
         cmocka_unit_test(shorthands_are_refused),
         cmocka_unit_test(a_host_and_a_port_make_an_address),

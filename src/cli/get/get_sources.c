@@ -13,8 +13,8 @@
 enum { NEIGHBORS_ASKED_MAX = 32, NEIGHBOR_MS = 3000, NEIGHBORS_MS = 10000 };
 
 static void
-add_source(struct get_sources *out, const struct p2p_addr *addr,
-           const struct p2p_id *id, bool by_user)
+add_source_at(struct get_sources *out, const struct p2p_addr *addr, const char *others,
+              const struct p2p_id *id, bool by_user)
 {
     struct p2p_source_spec *spec = &out->at[out->count];
 
@@ -24,12 +24,20 @@ add_source(struct get_sources *out, const struct p2p_addr *addr,
     if (out->count == P2P_DOWNLOAD_WAITING_MAX)
         return;
     spec->addr = *addr;
+    snprintf(spec->others, sizeof(spec->others), "%s", others);
     if (id != NULL) {
         out->ids[out->count] = *id;
         spec->id = &out->ids[out->count];
         spec->by_user = by_user;
     }
     out->count++;
+}
+
+static void
+add_source(struct get_sources *out, const struct p2p_addr *addr,
+           const struct p2p_id *id, bool by_user)
+{
+    add_source_at(out, addr, "", id, by_user);
 }
 
 static int
@@ -54,7 +62,8 @@ add_peers(struct get_sources *out, const struct p2p_peer_list *peers,
 {
     for (size_t i = 0; i < peers->count; i++)
         if (!p2p_id_equal(&peers->at[i].id, self))
-            add_source(out, &peers->at[i].addr, &peers->at[i].id, false);
+            add_source_at(out, &peers->at[i].addr, peers->at[i].others,
+                          &peers->at[i].id, false);
 }
 
 static bool

@@ -169,3 +169,50 @@ p2p_addr_equal(const struct p2p_addr *a, const struct p2p_addr *b)
 {
     return a->port == b->port && strcmp(a->host, b->host) == 0;
 }
+
+/* True if the list has this text between two spaces. */
+static bool
+is_in_list(const char *list, const char *text)
+{
+    size_t len = strlen(text);
+
+    for (const char *at = list; (at = strstr(at, text)) != NULL; at += len)
+        if ((at == list || at[-1] == ' ') && (at[len] == ' ' || at[len] == '\0'))
+            return true;
+    return false;
+}
+
+bool
+p2p_addr_list_add(char *list, size_t cap, const struct p2p_addr *addr)
+{
+    char text[P2P_ADDR_TEXT];
+    size_t used = strlen(list);
+
+    p2p_addr_format(addr, text, sizeof(text));
+    if (is_in_list(list, text))
+        return true;
+    if (used + (used > 0) + strlen(text) + 1 > cap)
+        return false;
+    snprintf(list + used, cap - used, "%s%s", used > 0 ? " " : "", text);
+    return true;
+}
+
+size_t
+p2p_addr_list_read(const char *list, struct p2p_addr *out, size_t max)
+{
+    size_t count = 0;
+
+    while (count < max && *list != '\0') {
+        size_t len = strcspn(list, " ");
+        char text[P2P_ADDR_TEXT];
+
+        if (len < sizeof(text)) {
+            memcpy(text, list, len);
+            text[len] = '\0';
+            count += p2p_addr_parse(text, 0, &out[count]) == P2P_OK;
+        }
+        list += len;
+        list += strspn(list, " ");
+    }
+    return count;
+}

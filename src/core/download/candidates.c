@@ -21,7 +21,7 @@
 /* The addresses to try for one source: the given one, and those where the peer was
  * met. */
 struct dl_offer {
-    struct dl_candidate at[1 + P2P_PEER_ADDRESSES_MAX];
+    struct dl_candidate at[1 + P2P_PEER_OTHERS_MAX + P2P_PEER_ADDRESSES_MAX];
     size_t count;
 };
 
@@ -42,9 +42,10 @@ static void
 make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec, size_t turn,
            struct dl_offer *out)
 {
-    struct p2p_addr remembered[P2P_PEER_ADDRESSES_MAX];
+    struct p2p_addr remembered[P2P_PEER_ADDRESSES_MAX], others[P2P_PEER_OTHERS_MAX];
     struct dl_candidate c = {.addr = spec->addr, .rank.turn = turn};
     size_t count = p2p_rank_remembered(dl->opt.identity, spec->id, remembered);
+    size_t other_count = 0;
     char text[P2P_ADDR_TEXT];
 
     *out = (struct dl_offer){.count = 0};
@@ -63,6 +64,10 @@ make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec, size_t t
     if (c.rank.rank >= P2P_RANK_NEW && (spec->id == NULL || spec->by_user))
         c.rank.rank = P2P_RANK_MET;
     add_to_offer(out, &c, &spec->addr);
+    if (spec->id != NULL)
+        other_count = p2p_addr_list_read(spec->others, others, P2P_PEER_OTHERS_MAX);
+    for (size_t i = 0; i < other_count; i++)
+        add_to_offer(out, &c, &others[i]);
     for (size_t i = 0; i < count; i++)
         add_to_offer(out, &c, &remembered[i]);
 }

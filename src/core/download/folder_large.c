@@ -4,6 +4,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void
+list_others(struct p2p_download *dl, const struct dl_source *s,
+            char list[P2P_PEER_OTHERS_TEXT]) P2P_REQUIRES(p2p_dl_lock)
+{
+    struct p2p_addr others[P2P_CONN_OTHERS_MAX];
+    size_t count = p2p_dl_other_addresses(dl, s, others);
+
+    list[0] = '\0';
+    for (size_t i = 0; i < count; i++)
+        (void)p2p_addr_list_add(list, P2P_PEER_OTHERS_TEXT, &others[i]);
+}
+
 static size_t
 usable_specs(struct p2p_download *dl, struct p2p_source_spec specs[DL_SOURCES],
              struct p2p_id ids[DL_SOURCES])
@@ -19,6 +31,7 @@ usable_specs(struct p2p_download *dl, struct p2p_source_spec specs[DL_SOURCES],
         specs[count].addr = s->addr;
         specs[count].id = s->id_known || s->is_expected ? &ids[count] : NULL;
         specs[count].by_user = s->by_user;
+        list_others(dl, s, specs[count].others);
         count++;
     }
     p2p_unlock(&dl->lock);

@@ -1,6 +1,7 @@
 /* Request bodies of registrations (docs/HTTP.md), signed over the canonical bytes of
  * msg. */
 #include <cjson/cJSON.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,11 +176,38 @@ struct signatures {
     struct p2p_signature first, second;
 };
 
+/* ---- Further addresses ---- */
+
+enum { OTHERS_TEXT = P2P_PEER_OTHERS_MAX * P2P_ADDR_TEXT };
+
+static size_t
+other_count(const struct p2p_reg *reg)
+{
+    return reg->other_count < P2P_PEER_OTHERS_MAX ? reg->other_count
+                                                  : P2P_PEER_OTHERS_MAX;
+}
+
+/* As they are signed. */
+static void
+list_others(const struct p2p_reg *reg, char out[OTHERS_TEXT])
+{
+    size_t used = 0;
+
+    out[0] = '\0';
+    for (size_t i = 0; i < other_count(reg); i++) {
+        char text[P2P_ADDR_TEXT];
+        p2p_addr_format(&reg->others[i], text, sizeof(text));
+        used += (size_t)snprintf(out + used, OTHERS_TEXT - used, "%s%s",
+                                 i > 0 ? " " : "", text);
+    }
+}
+
 static enum p2p_err
 sign_whole(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t seq,
            uint64_t expires_at_s, struct signatures *out)
 {
     struct p2p_reg_entry *entries = entries_of(diff);
+    char others[OTHERS_TEXT];
     struct p2p_registration r = {
         .seq = seq,
         .expires_at_s = expires_at_s,
@@ -198,6 +226,8 @@ sign_whole(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t 
     if (err == P2P_OK && reg->about != NULL) {
         r.kind = (uint8_t)reg->about->kind;
         r.name = text_of(reg->about->name);
+        list_others(reg, others);
+        r.addresses = text_of(others);
         err = sign_one(reg->key, &r, p2p_registration2_size, p2p_registration2_put,
                        &out->second);
     }
@@ -242,14 +272,30 @@ sign_delta(const struct p2p_reg *reg, const struct p2p_reg_diff *diff, uint64_t 
 
 /* ---- Bodies ---- */
 
+static bool
+add_others(cJSON *object, const struct p2p_reg *reg)
+{
+    cJSON *list = cJSON_AddArrayToObject(object, "addresses");
+    bool ok = list != NULL;
+
+    for (size_t i = 0; i < other_count(reg) && ok; i++) {
+        char text[P2P_ADDR_TEXT];
+        p2p_addr_format(&reg->others[i], text, sizeof(text));
+        ok = cJSON_AddItemToArray(list, cJSON_CreateString(text));
+    }
+    return ok;
+}
+
 /* The data that the second signature covers in addition to the first one. */
 static bool
-add_about(cJSON *object, const struct p2p_about *about,
-          const struct signatures *signatures)
+add_about(cJSON *object, const struct p2p_reg *reg, const struct signatures *signatures)
 {
+    const struct p2p_about *about = reg->about;
+
     return cJSON_AddStringToObject(object, "name", about->name) != NULL &&
            cJSON_AddStringToObject(object, "kind", p2p_about_kind_name(about->kind)) !=
                NULL &&
+           add_others(object, reg) &&
            add_signature(object, "signature2", &signatures->second);
 }
 
@@ -267,15 +313,15 @@ p2p_reg_body_whole(const struct p2p_reg *reg, const struct p2p_reg_diff *diff,
         return err;
     object = cJSON_CreateObject();
     spoken = cJSON_CreateIntArray(protocols, reg->no_protocol_1 ? 1 : 2);
-    return finish(
-        object,
-        cJSON_AddItemToObject(object, "protocols", spoken) &&
-            add_documented(object, reg, diff) && add_entries(object, "entries", diff) &&
-            add_number(object, "seq", seq) &&
-            add_number(object, "expires_at", expires_at_s) &&
-            add_signature(object, "signature", &signatures.first) &&
-            (reg->about == NULL || add_about(object, reg->about, &signatures)),
-        body);
+    return finish(object,
+                  cJSON_AddItemToObject(object, "protocols", spoken) &&
+                      add_documented(object, reg, diff) &&
+                      add_entries(object, "entries", diff) &&
+                      add_number(object, "seq", seq) &&
+                      add_number(object, "expires_at", expires_at_s) &&
+                      add_signature(object, "signature", &signatures.first) &&
+                      (reg->about == NULL || add_about(object, reg, &signatures)),
+                  body);
 }
 
 enum p2p_err

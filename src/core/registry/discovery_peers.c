@@ -72,6 +72,19 @@ p2p_peer_has(const struct p2p_peer_info *peer, const char *name)
     return false;
 }
 
+/* Each registry may know other addresses of it. */
+static void
+add_others(struct p2p_peer_info *peer, const struct p2p_peer_info *from)
+{
+    struct p2p_addr others[1 + P2P_PEER_OTHERS_MAX];
+    size_t count = p2p_addr_list_read(from->others, others + 1, P2P_PEER_OTHERS_MAX);
+
+    others[0] = from->addr;
+    for (size_t i = 0; i <= count; i++)
+        if (!p2p_addr_equal(&others[i], &peer->addr))
+            (void)p2p_addr_list_add(peer->others, sizeof(peer->others), &others[i]);
+}
+
 void
 p2p_peers_merge(struct p2p_peer_list *list)
 {
@@ -93,6 +106,7 @@ p2p_peers_merge(struct p2p_peer_list *list)
         }
         if (last->about.name[0] == '\0' && next->verified)
             last->about = next->about; /* an older registry does not send it */
+        add_others(last, next);
         p2p_peer_info_clear(next);
     }
     list->count = kept + 1;
@@ -216,6 +230,36 @@ take_about(const cJSON *json, struct p2p_about *about)
         about->kind = P2P_ABOUT_UNKNOWN;
 }
 
+/* A name without a dot means another machine in each network, and one of this machine
+ * is never the peer's. */
+static bool
+is_usable_name(const char *host)
+{
+    return strchr(host, ':') == NULL && strchr(host, '.') != NULL &&
+           host[strspn(host, "0123456789.")] != '\0';
+}
+
+/* Of an invalid list, the valid part is used. */
+static void
+take_addresses(const cJSON *list, struct p2p_peer_info *peer)
+{
+    const cJSON *item;
+    size_t count = 0;
+
+    cJSON_ArrayForEach(item, list)
+    {
+        const char *text = cJSON_GetStringValue(item);
+        struct p2p_addr addr;
+
+        if (count++ == P2P_PEER_OTHERS_MAX)
+            return;
+        if (text != NULL && p2p_addr_parse(text, 0, &addr) == P2P_OK &&
+            (is_usable_ip(addr.host) || is_usable_name(addr.host)) &&
+            !p2p_addr_equal(&addr, &peer->addr))
+            (void)p2p_addr_list_add(peer->others, sizeof(peer->others), &addr);
+    }
+}
+
 /* MALFORMED: the peer cannot be listed. */
 static enum p2p_err
 parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *peer)
@@ -231,6 +275,7 @@ parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *pee
         return P2P_ERR_MALFORMED;
     peer->verified = p2p_json_bool(json, "verified");
     take_about(json, &peer->about);
+    take_addresses(cJSON_GetObjectItemCaseSensitive(json, "addresses"), peer);
     (void)p2p_json_u64(json, "last_seen", UINT64_MAX, &peer->last_seen_s);
     err = take_files(cJSON_GetObjectItemCaseSensitive(json, "files"), peers, peer);
     if (err != P2P_OK)

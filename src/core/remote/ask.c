@@ -13,7 +13,7 @@
 
 /* One answer takes milliseconds. A peer that is off must not hold up the person. */
 enum { TRUSTED_MS = 2000, MET_MS = 1000, LIST_MS = 3000 };
-enum { BROWSE_MS = 1000, NEIGHBORS_MAX = 256, TARGETS_MAX = 64, HINTS_MAX = 2 };
+enum { BROWSE_MS = 1000, NEIGHBORS_MAX = 256, TARGETS_MAX = 64, HINTS_MAX = 6 };
 
 struct asked {
     struct p2p_id id;
@@ -65,16 +65,25 @@ add_address(struct asked *peer, const struct p2p_addr *addr)
         peer->at[peer->count++] = *addr;
 }
 
-/* Its address in the results. */
+/* Its addresses in the results. */
 static void
 add_hints(struct asked *peer, const struct p2p_search_results *results)
 {
     size_t most = peer->count + HINTS_MAX;
 
     for (size_t i = 0; i < results->count; i++)
-        for (size_t k = 0; k < results->at[i].peers.count && peer->count < most; k++)
-            if (p2p_id_equal(&results->at[i].peers.at[k].id, &peer->id))
-                add_address(peer, &results->at[i].peers.at[k].addr);
+        for (size_t k = 0; k < results->at[i].peers.count && peer->count < most; k++) {
+            const struct p2p_peer_info *said = &results->at[i].peers.at[k];
+            struct p2p_addr others[P2P_PEER_OTHERS_MAX];
+            size_t count;
+
+            if (!p2p_id_equal(&said->id, &peer->id))
+                continue;
+            add_address(peer, &said->addr);
+            count = p2p_addr_list_read(said->others, others, P2P_PEER_OTHERS_MAX);
+            for (size_t n = 0; n < count && peer->count < most; n++)
+                add_address(peer, &others[n]);
+        }
 }
 
 static int

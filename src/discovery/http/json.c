@@ -64,12 +64,28 @@ put_about(struct http_json_out *o, const struct registry_peer *p)
 }
 
 static void
+put_addresses(struct http_json_out *o, const struct registry_peer *p)
+{
+    char copy[RECORD_ADDRESSES_MAX + 1], *rest = NULL;
+
+    if (p->addresses[0] == '\0')
+        return;
+    memcpy(copy, p->addresses, strlen(p->addresses) + 1);
+    http_json_begin(o, "addresses", '[');
+    for (char *at = strtok_r(copy, " ", &rest); at != NULL;
+         at = strtok_r(NULL, " ", &rest))
+        http_json_put_string(o, NULL, at);
+    http_json_end(o, ']');
+}
+
+static void
 put_members(struct http_json_out *o, struct registry_peer *p, uint32_t names_max)
 {
     uint64_t silent_s = (p2p_now_ms() - p->heard_ms) / 1000;
     uint32_t file_count = p->file_count;
 
     put_where(o, &p->id, p->ip, p->port);
+    put_addresses(o, p); /* others are let in below */
     http_json_begin(o, "files", '[');
     for_files(o, p, names_max, put_name);
     http_json_end(o, ']');
@@ -131,8 +147,19 @@ json_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown
     http_json_end(o, '}');
 }
 
+static bool
+put_claims(void *arg, const struct registry_peer *p)
+{
+    struct http_json_out *o = arg;
+
+    put_about(o, p);
+    put_addresses(o, p);
+    return true;
+}
+
 void
-json_put_source(struct http_json_out *o, const struct registry_source *s)
+json_put_source(struct http_json_out *o, struct registry *r,
+                const struct registry_source *s)
 {
     char ip[RECORD_IP_MAX + 1];
 
@@ -140,5 +167,6 @@ json_put_source(struct http_json_out *o, const struct registry_source *s)
     http_json_begin(o, NULL, '{');
     put_where(o, &s->id, ip, s->port);
     http_json_put_bool(o, "verified", s->is_signed && !s->is_ip_claimed);
+    (void)registry_visit_one(r, &s->id, put_claims, o);
     http_json_end(o, '}');
 }

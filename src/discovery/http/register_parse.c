@@ -309,9 +309,11 @@ get_about(const cJSON *json, struct p2p_about *about, struct register_error *e)
     return true;
 }
 
-/* As they are signed: with a space between two. */
+/* `out`: as they are signed, with a space between two. `listed`: those that are shown,
+ * in canonical form. */
 static bool
-get_addresses(const cJSON *json, char out[ADDRESSES_TEXT], struct register_error *e)
+get_addresses(const cJSON *json, char out[ADDRESSES_TEXT], char *listed,
+              struct register_error *e)
 {
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "addresses"), *item;
     size_t used = 0, count = 0;
@@ -333,6 +335,7 @@ get_addresses(const cJSON *json, char out[ADDRESSES_TEXT], struct register_error
             return refuse_field(e, "addresses", "a list of at most 8 HOST:PORT");
         used += (size_t)snprintf(out + used, ADDRESSES_TEXT - used, "%s%s",
                                  used > 0 ? " " : "", text);
+        record_add_address(listed, &addr);
     }
     return true;
 }
@@ -372,7 +375,8 @@ check_signature(const cJSON *json, struct record *r, struct p2p_registration *re
                                   p2p_registration_put);
     } else {
         if (!get_signature(json, "signature2", &signature, e) ||
-            !get_about(json, &r->about, e) || !get_addresses(json, addresses, e))
+            !get_about(json, &r->about, e) ||
+            !get_addresses(json, addresses, r->addresses, e))
             return false;
         reg->kind = (uint8_t)r->about.kind;
         reg->name = (struct p2p_text){r->about.name, strlen(r->about.name)};

@@ -26,7 +26,7 @@ parse_mode(const char *text, enum match_mode *mode)
 }
 
 static void
-put_result(struct http_json_out *o, const struct search_result *res)
+put_result(struct http_json_out *o, struct registry *r, const struct search_result *res)
 {
     http_json_begin(o, NULL, '{');
     http_json_put_string(o, "name", res->name);
@@ -44,13 +44,14 @@ put_result(struct http_json_out *o, const struct search_result *res)
     http_json_put_u64(o, "sources", res->sources);
     http_json_begin(o, "peers", '[');
     for (uint32_t i = 0; i < res->n_peers; i++)
-        json_put_source(o, &res->peers[i]);
+        json_put_source(o, r, &res->peers[i]);
     http_json_end(o, ']');
     http_json_end(o, '}');
 }
 
 static void
-reply_results(struct http_request *req, const struct search_results *results)
+reply_results(struct http_request *req, struct app *app,
+              const struct search_results *results)
 {
     struct http_json_out o;
     size_t len;
@@ -60,7 +61,7 @@ reply_results(struct http_request *req, const struct search_results *results)
     http_json_begin(&o, NULL, '{');
     http_json_begin(&o, "results", '[');
     for (uint32_t i = 0; i < results->count; i++)
-        put_result(&o, &results->at[i]);
+        put_result(&o, app->registry, &results->at[i]);
     http_json_end(&o, ']');
     if (results->next[0] != '\0')
         http_json_put_string(&o, "next", results->next);
@@ -90,7 +91,7 @@ search(struct http_request *req, struct app *app, const struct search_query *q)
         http_fail_err(req, err, NULL);
     if (err != P2P_OK)
         return;
-    reply_results(req, &results);
+    reply_results(req, app, &results);
     search_results_clear(&results);
     timing_add(&app->searches[q->mode], p2p_now_us() - start);
 }

@@ -1,6 +1,7 @@
 #include "discovery/registry/record.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -126,6 +127,62 @@ record_ip_is_claimed(const char *stated, const char *from)
         IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)(const void *)b))
         return false;
     return memcmp(a, b, is_v4 ? 15 : 8) != 0;
+}
+
+/* ---- further addresses ---- */
+
+static bool
+is_of_this_link(const uint8_t ip[16])
+{
+    const struct in6_addr *v6 = (const void *)ip;
+
+    if (!IN6_IS_ADDR_V4MAPPED(v6))
+        return IN6_IS_ADDR_LOOPBACK(v6) || IN6_IS_ADDR_LINKLOCAL(v6);
+    return ip[12] == 127 || (ip[12] == 169 && ip[13] == 254);
+}
+
+/* A name without a dot means another machine in each network. */
+static bool
+is_for_others(const char *host)
+{
+    char text[RECORD_IP_MAX + 1];
+    uint8_t ip[16];
+
+    if (strchr(host, ':') == NULL && host[strspn(host, "0123456789.")] != '\0')
+        return strchr(host, '.') != NULL;
+    if (record_parse_ip(host, text) != P2P_OK)
+        return false;
+    record_read_ip(text, ip);
+    return !is_of_this_link(ip);
+}
+
+void
+record_add_address(char *list, const struct p2p_addr *addr)
+{
+    char text[P2P_ADDR_TEXT];
+    size_t used = strlen(list), len;
+
+    p2p_addr_format(addr, text, sizeof(text));
+    len = strlen(text);
+    if (!is_for_others(addr->host) || used + (used > 0) + len > RECORD_ADDRESSES_MAX)
+        return;
+    if (used > 0)
+        list[used++] = ' ';
+    memcpy(list + used, text, len + 1);
+}
+
+bool
+record_lists_host(const char *list, const char *ip)
+{
+    char text[RECORD_IP_MAX + 4];
+    size_t len;
+
+    snprintf(text, sizeof(text), strchr(ip, ':') != NULL ? "[%s]:" : "%s:", ip);
+    len = strlen(text);
+    for (const char *at = list; (at = strstr(at, text)) != NULL; at += len)
+        if (at == list || at[-1] == ' ')
+            return true;
+    return false;
 }
 
 /* ---- bytes ---- */

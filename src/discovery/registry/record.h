@@ -7,12 +7,16 @@
 #define P2P_DISCOVERY_RECORD_H
 
 #include "p2p/about.h"
+#include "p2p/addr.h"
 #include "p2p/crypto.h"
 #include "p2p/msg.h"
 
 #define RECORD_IP_MAX 45
 
 #define RECORD_VERSION 2
+
+/* Further addresses of a peer: at most 8 and this many bytes of text. */
+#define RECORD_ADDRESSES_MAX 512
 
 struct record {
     struct p2p_id id;
@@ -38,6 +42,9 @@ struct record {
     /* The claims of the peer about itself, under its second signature. Not stored: a
      * copy from another registry does not have them. */
     struct p2p_about about;
+    /* HOST:PORT in canonical form, with a space between two; "" for none. As `about`.
+     */
+    char addresses[RECORD_ADDRESSES_MAX + 1];
     /* Sorted by name, without duplicates. Unsigned entries have no root. */
     struct p2p_reg_entry *entries;
     uint32_t count;
@@ -46,6 +53,13 @@ struct record {
 };
 
 void record_clear(struct record *r);
+
+/* Adds an address to this list (of RECORD_ADDRESSES_MAX + 1 bytes), if other machines
+ * may be able to use it and there is room: no loopback and no link-local address, whose
+ * zone only its own machine knows. */
+void record_add_address(char *list, const struct p2p_addr *addr);
+/* True if an address of the list has this host. */
+bool record_lists_host(const char *list, const char *ip);
 
 /*
  * Encodes the record for snapshots and for other registries: u8 RECORD_VERSION, u8

@@ -191,6 +191,7 @@ registry_close(struct registry *r)
     for (uint32_t i = 0; i < r->peers.used; i++) {
         free(peer_at(r, i)->files);
         free(peer_at(r, i)->key);
+        free(peer_at(r, i)->addresses);
     }
     table_clear(&r->by_id);
     tombstones_clear(&r->tombstones);
@@ -249,6 +250,15 @@ may_be_told(struct peer *p, const uint8_t source[16], uint64_t now_ms)
     return true;
 }
 
+static bool
+is_listed(const struct peer *p, const uint8_t source[16])
+{
+    char ip[RECORD_IP_MAX + 1];
+
+    record_format_ip(source, ip);
+    return p->addresses != NULL && record_lists_host(p->addresses, ip);
+}
+
 enum registry_beat_result
 registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char *ip)
 {
@@ -264,7 +274,7 @@ registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char 
 
         result = REGISTRY_BEAT_OK;
         if (p->is_home_known && !p->is_ip_stated &&
-            memcmp(p->ip, source, sizeof(source)) != 0 &&
+            memcmp(p->ip, source, sizeof(source)) != 0 && !is_listed(p, source) &&
             may_be_told(p, source, now_ms))
             result = REGISTRY_BEAT_MOVED;
         else
@@ -380,6 +390,7 @@ registry_fill_peer(const struct registry *r, uint32_t peer, struct registry_peer
         .catalogue = &r->catalogue,
         .key = p->key,
         .about = &p->about,
+        .addresses = p->addresses != NULL ? p->addresses : "",
         .registry = (struct registry *)(uintptr_t)r,
         .number = peer,
     };

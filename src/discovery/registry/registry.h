@@ -148,6 +148,7 @@ struct registry_peer {
     const struct catalogue *catalogue;
     const struct p2p_spki *key; /* NULL when unsigned */
     const struct p2p_about *about;
+    const char *addresses; /* see record.h; may be empty */
     struct registry *registry;
     uint32_t number; /* in it */
 };
@@ -191,6 +192,9 @@ struct registry_exported {
     const uint8_t
         *bytes; /* bytes of record_encode(); NULL: only its seq is remembered */
     size_t len;
+    /* What is not in these bytes; borrowed during the visit, "" for none. */
+    struct p2p_about about;
+    const char *addresses;
 };
 typedef bool registry_visit_export(void *arg, const struct registry_exported *peer);
 
@@ -200,6 +204,10 @@ bool registry_export(struct registry *r, registry_visit_export *visit, void *arg
 /* Finds one peer, live or remembered; false if it is neither. */
 bool registry_export_one(struct registry *r, const struct p2p_id *id,
                          registry_visit_export *visit, void *arg);
+
+/* Sets what a snapshot knows about a peer in addition to its record. */
+void registry_set_claims(struct registry *r, const struct p2p_id *id,
+                         const struct p2p_about *about, const char *addresses);
 
 /* Remembers the seq of a peer that has left, so that no older record can come back. */
 void registry_remember(struct registry *r, const struct p2p_id *id, uint64_t seq,

@@ -71,7 +71,7 @@ static bool
 export_tombstone(struct registry *r, uint32_t at, registry_visit_export *visit,
                  void *arg)
 {
-    struct registry_exported out = {0};
+    struct registry_exported out = {.addresses = ""};
     const struct tombstone *stone;
     bool is_used;
 
@@ -92,6 +92,7 @@ export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *a
     struct registry_exported out = {0};
     enum p2p_err err = P2P_OK;
     uint8_t *bytes = NULL;
+    char addresses[RECORD_ADDRESSES_MAX + 1] = "";
     bool goes_on = true;
     struct peer *p;
     bool is_used;
@@ -103,10 +104,14 @@ export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *a
         out.heard_ms = p->heard_ms;
         out.seq = p->seq;
         out.seq_until_s = until_s(p->guard_ms);
+        out.about = p->about;
+        if (p->addresses != NULL)
+            memcpy(addresses, p->addresses, strlen(p->addresses) + 1);
         err = encode_peer(r, at, &bytes, &out.len);
     }
     p2p_rw_unlock(&r->lock);
     out.bytes = bytes;
+    out.addresses = addresses;
     if (is_used && err == P2P_OK)
         goes_on = visit(arg, &out);
     free(bytes);

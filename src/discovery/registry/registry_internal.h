@@ -36,6 +36,7 @@ struct peer {
                                    * moved */
     _Atomic uint64_t told_move_ms;
     struct p2p_about about;
+    char *addresses;      /* see record.h; NULL: none */
     struct p2p_spki *key; /* key of a signed record; NULL: unsigned */
     _Atomic uint64_t heard_ms;
     _Atomic uint64_t told_ms; /* the heard_ms that other registries know */

@@ -26,6 +26,8 @@ registry_bury(struct registry *r, uint32_t at)
     registry_set_source(r, at, NULL, 0);
     free(p->key);
     p->key = NULL;
+    free(p->addresses);
+    p->addresses = NULL;
     p->about = (struct p2p_about){.kind = P2P_ABOUT_UNKNOWN};
     table_remove(&r->by_id, at);
     p->is_used = false;

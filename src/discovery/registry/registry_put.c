@@ -147,7 +147,7 @@ has_memory(struct registry *r, struct room *room) P2P_REQUIRES(registry_data_loc
 static uint64_t
 charge_of(const struct record *rec)
 {
-    uint64_t charge = PEER_BYTES;
+    uint64_t charge = PEER_BYTES + strlen(rec->addresses);
 
     for (uint32_t i = 0; i < rec->count; i++)
         charge += catalogue_cost(rec->entries[i].name.len, rec->has_content);
@@ -431,13 +431,36 @@ take_home(struct peer *p, const struct record *rec)
     p->put_ms = p2p_now_ms();
 }
 
+/* Without memory, the addresses are left out. */
+static void
+take_claims(struct peer *p, const struct p2p_about *about, const char *addresses)
+{
+    p->about = *about;
+    free(p->addresses);
+    p->addresses = addresses[0] != '\0' ? strdup(addresses) : NULL;
+}
+
+void
+registry_set_claims(struct registry *r, const struct p2p_id *id,
+                    const struct p2p_about *about, const char *addresses)
+{
+    uint32_t at;
+
+    p2p_lock(&r->writer);
+    registry_lock(r);
+    if ((at = registry_find_signed(r, id)) != SLAB_NONE)
+        take_claims(peer_at(r, at), about, addresses);
+    registry_unlock(r);
+    p2p_unlock(&r->writer);
+}
+
 /* The record is there already, perhaps without what only the peer itself tells. */
 static void
 take_again(struct peer *p, const struct record *rec)
 {
     take_home(p, rec);
-    if (rec->about.name[0] != '\0')
-        p->about = rec->about;
+    if (rec->about.name[0] != '\0' || rec->addresses[0] != '\0')
+        take_claims(p, &rec->about, rec->addresses);
 }
 
 /* Stores all of the record but the files. The record was checked. Takes `key`. */
@@ -462,7 +485,7 @@ take_facts(struct registry *r, uint32_t at, const struct record *rec,
     p->is_home_known = false;
     take_home(p, rec);
     if (rec->from[0] != '\0') /* others do not know it, and do not change it */
-        p->about = rec->about;
+        take_claims(p, &rec->about, rec->addresses);
     p->stamp = rec->is_signed || rec->stamp != 0 ? rec->stamp : next_stamp(r, p);
     p->expires_at_s = 0;
     if (rec->is_signed)
