@@ -185,3 +185,17 @@ def test_a_download_uses_the_address_that_works(suite, machine):
     said, status = Getter(suite, registry=program.url).finish(240)
     assert status == 0, said
     assert (suite.folder / "out" / "f.bin").read_bytes() == data
+
+
+def test_a_peer_is_listed_and_named_at_the_address_that_works(suite, machine):
+    our_ip, other = machine
+    nowhere = other.ip.rsplit(".", 1)[0] + ".99"
+    program = suite.discovery("--ttl", "10m", host="0.0.0.0")
+    there = SimpleNamespace(url=f"http://{our_ip}:{program.port}")
+    suite.peer("--advertise", f"{nowhere}:9", "--heartbeat", "5m", "--no-mdns", "--name", "Attic", discovery=there,
+               host="0.0.0.0", prefix=other.prefix, files={"f.bin": b"12345"}, wait=False)  # fmt: skip
+    wait_until(lambda: program.registry.peers(file="f.bin"), 30, "listed")
+    run = suite.p2p("ls", "Attic", "--discovery", program.url, "--timeout", "20s", timeout=120)
+    assert run.returncode == 0 and "f.bin" in run.stdout, run.stderr
+    run = suite.p2p("get", "f.bin", "--peer", "Attic", "--discovery", program.url, "--timeout", "20s", timeout=120)
+    assert run.returncode == 0, run.stderr

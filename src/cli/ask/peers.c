@@ -53,12 +53,20 @@ add_peer(struct cli_peers *peers, struct p2p_identity *identity,
     return P2P_OK;
 }
 
+static void
+add_other(struct cli_peer *peer, const struct p2p_addr *addr)
+{
+    if (!p2p_addr_equal(addr, &peer->addr))
+        (void)p2p_addr_list_add(peer->others, sizeof(peer->others), addr);
+}
+
 /* The registry's word on the name counts more, because the peer has signed it. */
 static void
 note_lan(struct p2p_identity *identity, struct cli_peer *peer,
-         const struct p2p_about *said)
+         const struct p2p_addr *addr, const struct p2p_about *said)
 {
     peer->on_lan = true;
+    add_other(peer, addr);
     if (peer->about.name[0] != '\0' || said->name[0] == '\0')
         return;
     memcpy(peer->about.name, said->name, sizeof(peer->about.name));
@@ -83,7 +91,7 @@ add_lan(const struct cli_common *common, struct p2p_identity *identity,
         struct p2p_about said = {.kind = P2P_ABOUT_UNKNOWN};
         (void)p2p_about_set_name(&said, found[i].name, strlen(found[i].name));
         if (known != NULL)
-            note_lan(identity, known, &said);
+            note_lan(identity, known, &found[i].addr, &said);
         else
             err = add_peer(peers, identity,
                            &(struct cli_peer){.id = found[i].id,
@@ -149,16 +157,18 @@ cli_find_peers(const struct cli_common *common, struct p2p_discovery *d,
     *out = (struct cli_peers){.registry_err = P2P_ERR_UNREACHABLE};
     if (d != NULL)
         out->registry_err = p2p_discovery_peers(d, &list);
-    for (size_t i = 0; i < list.count && err == P2P_OK; i++)
-        err = add_peer(out, identity,
-                       &(struct cli_peer){.id = list.at[i].id,
-                                          .addr = list.at[i].addr,
-                                          .id_known = true,
-                                          .about = list.at[i].about,
-                                          .verified = list.at[i].verified,
-                                          .in_registry = true,
-                                          .file_count = list.at[i].files_total,
-                                          .last_seen_s = list.at[i].last_seen_s});
+    for (size_t i = 0; i < list.count && err == P2P_OK; i++) {
+        struct cli_peer peer = {.id = list.at[i].id,
+                                .addr = list.at[i].addr,
+                                .id_known = true,
+                                .about = list.at[i].about,
+                                .verified = list.at[i].verified,
+                                .in_registry = true,
+                                .file_count = list.at[i].files_total,
+                                .last_seen_s = list.at[i].last_seen_s};
+        memcpy(peer.others, list.at[i].others, sizeof(peer.others));
+        err = add_peer(out, identity, &peer);
+    }
     p2p_peer_list_clear(&list);
     if (err == P2P_OK)
         err = add_lan(common, identity, out);
@@ -348,6 +358,17 @@ cli_resolve_id(const struct cli_common *common, struct p2p_identity *identity,
     return err;
 }
 
+/* The places where it was met. */
+static void
+add_remembered(struct p2p_identity *identity, struct cli_peer *peer)
+{
+    struct p2p_addr met[P2P_PEER_ADDRESSES_MAX];
+    size_t count = p2p_rank_remembered(identity, &peer->id, met);
+
+    for (size_t i = 0; i < count; i++)
+        add_other(peer, &met[i]);
+}
+
 /* Finds a peer with this id: online, or at its last known address. */
 static enum p2p_err
 find_by_id(const struct cli_common *common, struct p2p_identity *identity,
@@ -371,6 +392,8 @@ find_by_id(const struct cli_common *common, struct p2p_identity *identity,
         err = P2P_ERR_NOT_FOUND;
         cli_say("this peer is not online, and its address is not known");
     }
+    if (err == P2P_OK)
+        add_remembered(identity, out);
     cli_peers_clear(&peers);
     return err;
 }

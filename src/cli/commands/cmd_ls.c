@@ -63,36 +63,26 @@ print_folder(void *arg, const char *name)
     return P2P_OK;
 }
 
-/* Connects to the first address at which the peer answers: first the address where it
- * is listed, then those where it was met. `*at` is that address, or the first one on
- * failure, with its error. */
+/* Connects at the first address at which the peer proves its id. `*at` is that address,
+ * or the first one on failure. */
 static enum p2p_err
 connect_to(const struct ls_options *opt, struct p2p_identity *identity,
            const struct cli_peer *peer, struct p2p_addr *at, struct p2p_conn **conn)
 {
-    struct p2p_conn_options conn_options = {
+    struct p2p_addr others[P2P_CONN_OTHERS_MAX];
+    const struct p2p_conn_options conn_options = {
         .identity = identity,
         .addr = peer->addr,
         .expected = peer->id_known ? &peer->id : NULL,
         .expected_by_user = peer->id_known,
         .protocol = 2,
         .timeout_ms = opt->common.timeout_ms,
+        .others = others,
+        .other_count = p2p_addr_list_read(peer->others, others, P2P_CONN_OTHERS_MAX),
     };
-    struct p2p_addr met[P2P_PEER_ADDRESSES_MAX];
-    size_t count =
-        p2p_rank_remembered(identity, peer->id_known ? &peer->id : NULL, met);
     enum p2p_err err = p2p_conn_open(&conn_options, conn);
 
-    *at = peer->addr;
-    for (size_t i = 0; i < count && *conn == NULL; i++) {
-        if (p2p_addr_equal(&met[i], &peer->addr))
-            continue;
-        conn_options.addr = met[i];
-        if (p2p_conn_open(&conn_options, conn) == P2P_OK) {
-            *at = met[i];
-            err = P2P_OK;
-        }
-    }
+    *at = err == P2P_OK ? *p2p_conn_address(*conn) : peer->addr;
     return err;
 }
 

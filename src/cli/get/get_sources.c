@@ -444,7 +444,7 @@ get_find_sources(const struct get_options *opt, const char *name,
         err = cli_resolve_peer(&opt->common, identity, opt->peer, &peer);
         if (err != P2P_OK)
             return p2p_err_exit_status(err);
-        add_source(out, &peer.addr, &opt->peer_id, true);
+        add_source_at(out, &peer.addr, peer.others, &opt->peer_id, true);
         return 0;
     }
     if (opt->root_is_whole)
