@@ -1,4 +1,4 @@
-"""Programs that pass on connections: proxies, relays and tunnels on the machine of a dashboard."""
+"""Programs that forward connections: proxies, relays and tunnels on the machine of a dashboard."""
 
 import contextlib
 import shutil
@@ -28,7 +28,7 @@ def listens(port, host="127.0.0.1"):
 
 @contextlib.contextmanager
 def running(*command, folder, port=None, path=None, **kwargs):
-    """Goes on once it listens on the port, or its socket has the path. In a session of its own."""
+    """Returns when it listens on the port, or its socket has the path. It runs in a new session."""
     log = folder / "carrier.log"
     with open(log, "ab") as out:
         process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stdout=out, stderr=out,
@@ -86,7 +86,7 @@ def ssh_server(folder):
         "AllowTcpForwarding yes\n"
     )
     if sys.platform == "linux":
-        subprocess.run(["mkdir", "-p", "/run/sshd"], check=False)  # where its unprivileged part is shut in
+        subprocess.run(["mkdir", "-p", "/run/sshd"], check=False)  # the folder in which its unprivileged part is confined
     client = ["ssh", "-F", "none", "-N", "-i", folder / "user", "-p", port, "-o", "BatchMode=yes",
               "-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={folder}/known",
               "-o", "ExitOnForwardFailure=yes"]  # fmt: skip

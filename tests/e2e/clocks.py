@@ -1,4 +1,4 @@
-"""A program's time of day, set while it runs; its monotonic clock goes on as ever."""
+"""A program's time of day, set while it runs; its monotonic clock is not changed."""
 
 import mmap
 import struct
@@ -10,12 +10,12 @@ from pathlib import Path
 from conftest import wait_until
 
 NUMBER = struct.Struct("=q")
-READER = struct.Struct("=qq")  # process, offset of the last time that it was told
+READER = struct.Struct("=qq")  # process, offset of the last time that it got
 SIZE = NUMBER.size + 64 * READER.size  # as in clock_jump.c
 
 
 class Clock:
-    """Start programs with env=clock.env; each Clock is one machine's."""
+    """Start programs with env=clock.env; each Clock belongs to one machine."""
 
     def __init__(self, folder, offset_s=0):
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,11 +36,11 @@ class Clock:
         self.wait_read(*programs)
 
     def told(self):
-        """By process: how far off the time was that it was told last."""
+        """For each process: the offset of the last time that it got."""
         return {pid: offset for pid, offset in READER.iter_unpack(self.shared[NUMBER.size :]) if pid}
 
     def wait_read(self, *programs):
-        """A clock that did not reach its program would make a test pass that proves nothing."""
+        """If the clock did not reach its program, the test would pass and prove nothing."""
         for program in programs:
             if hasattr(program, "registry"):
                 wait_until(lambda: abs(date_of(program.registry) - self.offset_s) < 60, 15, "the Date is off")

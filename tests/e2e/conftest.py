@@ -26,18 +26,18 @@ from p2pwire.web import Dashboard, Registry
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(os.environ.get("P2P_BIN", ROOT / "bin")).resolve()
 LONG = os.environ.get("P2P_LONG_TESTS") == "1"
-NO_REGISTRY = "http://127.0.0.1:9"  # the discard port: nothing answers
+NO_REGISTRY = "http://127.0.0.1:9"  # the discard port: no program answers
 REPORT = re.compile(r"(ERROR|WARNING): \w+Sanitizer|runtime error:|Sanitizer:DEADLYSIGNAL")
 
 long_test = pytest.mark.skipif(not LONG, reason="takes minutes: P2P_LONG_TESTS=1 runs it")
 
-# The dashboard counts a caller as its owner only if no process of its session listens. What started
-# the tests may listen, so they get a session of their own, except at a terminal (Ctrl-C).
+# The dashboard counts a caller as its owner only if no process of its session listens. The program that started the
+# tests may listen, so the tests get a new session, except on a terminal (Ctrl-C).
 if not sys.stdin.isatty():
     with contextlib.suppress(PermissionError):  # leads one already
         os.setsid()
 
-# A run in the background begins with SIGINT ignored, and would hand that on to every program.
+# A run in the background starts with SIGINT ignored, and every program would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -65,14 +65,15 @@ def wait_until(condition, timeout=15.0, what="the condition"):
 
 
 def environment(home):
-    """Ours without P2P_*, so that a developer's settings do not reach the programs. Tests may run as root,
-    in folders of root."""
+    """The environment without P2P_*, so that a developer's settings do not reach the programs. Tests may run as
+    root, in folders of root.
+    """
     env = {k: v for k, v in os.environ.items() if not k.startswith("P2P_") and "proxy" not in k.lower()}
     return {**env, "HOME": str(home), "UBSAN_OPTIONS": "print_stacktrace=1", "P2P_RUN_AS_ROOT": "1", "P2P_HOME": str(home)}
 
 
 def children(pid):
-    """The processes that `pid` has started, without those between a daemon and the system bus."""
+    """The processes that `pid` has started, except for those between a daemon and the system bus."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -97,7 +98,7 @@ class Program:
     """One running program."""
 
     def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0, prefix=(), binaries=BIN):
-        """prefix: words of a command that executes the program, as `ip netns exec NAME`."""
+        """prefix: words of a command that executes the program, such as `ip netns exec NAME`."""
         self.name, self.folder = name, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / f"{name}.log"
@@ -154,7 +155,7 @@ class Program:
         return self.log_path.read_text(errors="replace")
 
     def memory_kib(self, field="VmRSS"):
-        """0 for a sanitized program: its memory says nothing about ours."""
+        """0 for a program with sanitizers, because its memory says nothing about the real one."""
         if b"__asan_init" in (BIN / self.name).read_bytes():
             return 0
         status = Path(f"/proc/{self.pid}/status").read_text()
@@ -168,7 +169,7 @@ class Program:
         self.log.close()
 
     def stop(self, timeout=20.0):
-        """SIGTERM; the program has to end by itself, with status 0 and no sanitizer report."""
+        """Sends SIGTERM; the program must end with status 0 and without a sanitizer report."""
         if self.log.closed:
             return
         self.process.send_signal(signal.SIGTERM)
@@ -202,7 +203,7 @@ class Peer(Program):
         return Client1(self.address, **kwargs)
 
     def wait_for(self, name, timeout=20.0):
-        """Until the file has been hashed and can be asked for, in both protocols."""
+        """Waits until the file is hashed and can be requested with both protocols."""
 
         def served():
             try:
@@ -217,9 +218,9 @@ class Peer(Program):
 
 
 class Suite:
-    """Programs of one test: started through here, stopped at the end in reverse order."""
+    """The programs of one test: started here, and stopped at the end in reverse order."""
 
-    identity = Identity()  # one RSA key for all tests that do not care
+    identity = Identity()  # one RSA key for all tests to which the key does not matter
 
     def __init__(self, folder):
         self.folder, self.programs = folder, []
@@ -297,7 +298,7 @@ class Suite:
         return run
 
     def get(self, name, *sources, out="out", **kwargs):
-        """`p2p get NAME` from servers that have .where, without a registry."""
+        """`p2p get NAME` from servers that have a `where`, without a registry."""
         arguments = [
             "get",
             name,
@@ -316,7 +317,7 @@ class Suite:
         for program in reversed(self.programs):
             try:
                 program.stop()
-            except BaseException as failure:  # all are stopped before the first failure is told
+            except BaseException as failure:  # all are stopped before the first failure is reported
                 failures.append(failure)
         if failures:
             raise failures[0]

@@ -7,7 +7,7 @@ import struct
 
 
 def connect(keys, timeout=30.0):
-    """The path of a socket may be too long for its address, the way through a descriptor is not."""
+    """The path of a socket may be too long for an address; the path through a descriptor is not."""
     folder = os.open(keys, os.O_PATH | os.O_DIRECTORY)
     try:
         sock = socket.socket(socket.AF_UNIX)

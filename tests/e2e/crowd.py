@@ -1,4 +1,4 @@
-"""Peers that register, change and leave at several registries at once, and know what has to be listed afterwards."""
+"""Peers that register, change and leave at several registries at once, and know what must be listed afterwards."""
 
 import itertools
 import math
@@ -14,7 +14,9 @@ _PRIMES = math.prod(p for p in range(3, 1 << 16, 2) if all(p % q for q in range(
 
 
 def _pairs_of_halves():
-    """Numbers of 1024 bits without a small factor, each with every one before it: few of them make many keys."""
+    """Numbers of 1024 bits without a small factor. Each is combined with all earlier ones, so that few of them
+    make many keys.
+    """
     halves = []
     while True:
         half = random.getrandbits(1024) | 3 << 1022 | 1
@@ -24,7 +26,7 @@ def _pairs_of_halves():
 
 
 class StandIn:
-    """An identity nobody has the private key of: good enough to register without a signature."""
+    """An identity whose private key does not exist: enough to register without a signature."""
 
     _pairs = _pairs_of_halves()
     _lock = threading.Lock()
@@ -43,7 +45,7 @@ def entries(names):
 class _Member:
     def __init__(self, identity):
         self.identity, self.seq, self.names = identity, 0, None
-        self.is_sure = True  # `names` (None: not listed) is what the registries last answered
+        self.is_sure = True  # `names` (None: not listed) is the result of the last request that a registry answered
 
     @property
     def is_signed(self):
@@ -51,7 +53,7 @@ class _Member:
 
 
 class Crowd:
-    """Works from start() to stop(); a request that fails is made again at the next registry."""
+    """Works from start() to stop(); a request that fails is repeated at the next registry."""
 
     def __init__(self, urls, signed, unsigned, threads=4, wants_to_leave=True):
         self.urls, self.wants_to_leave = urls, wants_to_leave
@@ -82,7 +84,7 @@ class Crowd:
             self._act(registries[turn % len(registries)], member, turn, random_)
             if self._over.is_set():
                 break
-        for member in members:  # nobody is left in doubt
+        for member in members:  # no peer's state is unknown
             for registry in itertools.cycle(registries):
                 if member.is_sure:
                     break
@@ -95,7 +97,7 @@ class Crowd:
             self._register(registry, member, sorted({f"file {turn}", f"file {random_.randrange(50)}"}))
 
     def _ask(self, member, request, names, refusals=()):
-        """Makes the request: what it says counts when it is answered with 200."""
+        """Makes the request; its effect counts if the answer is 200."""
         member.is_sure = False
         try:
             answer = request()

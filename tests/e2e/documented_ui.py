@@ -43,7 +43,7 @@ class World:
 
 
 def snapshot(world):
-    """Every file of the test's folder outside the state folders, with its content's hash."""
+    """Every file in the test's folder outside the state folders, with the hash of its content."""
     return {
         str(p): hashlib.sha256(p.read_bytes()).hexdigest()
         for p in world.suite.folder.rglob("*")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-# kind: what makes it, what mounts it (IMAGE, DEVICE and PLACE are put in), size in MiB
+# kind: command that makes it, command that mounts it (IMAGE, DEVICE and PLACE are replaced), size in MiB
 KINDS = {
     "exfat": ("mkfs.exfat IMAGE", "mount.exfat-fuse DEVICE PLACE", 48),
     "ntfs": ("mkfs.ntfs -F -Q IMAGE", "ntfs-3g -o windows_names IMAGE PLACE", 48),
@@ -27,7 +27,7 @@ def run(command, **words):
 
 
 def unmount(place):
-    """A file system in user space may be busy for a moment after its last file was closed."""
+    """A file system in user space may still be busy for a moment after its last file was closed."""
     for _ in range(50):
         if subprocess.run(["umount", place], capture_output=True).returncode == 0:
             return
@@ -87,7 +87,7 @@ def overlay(folder):
         (layers / name).mkdir(parents=True)
     (layers / "lower" / "lower.txt").write_bytes(b"lower")
     folder.mkdir(parents=True)
-    with tmpfs(layers / "disk", "size=64m"):  # overlayfs takes no overlay as its upper layer
+    with tmpfs(layers / "disk", "size=64m"):  # overlayfs does not accept an overlay as its upper layer
         for name in ("upper", "work"):
             (layers / "disk" / name).mkdir()
         options = f"lowerdir={layers}/lower,upperdir={layers}/disk/upper,workdir={layers}/disk/work"
@@ -102,7 +102,7 @@ def overlay(folder):
 
 @contextlib.contextmanager
 def encrypted_view(plain, folder):
-    """gocryptfs -reverse: what is in `plain` as encrypted files. The kernel does not tell of changes there."""
+    """gocryptfs -reverse shows the files of `plain` encrypted. The kernel reports no changes there."""
     plain.mkdir()
     folder.mkdir(parents=True)
     if shutil.which("gocryptfs") is None:

@@ -1,4 +1,4 @@
-"""What the tests of `p2p get` share: a file, and what success and failure look like."""
+"""Helpers for the tests of `p2p get`: a file, and the signs of success and failure."""
 
 import json
 import os
@@ -12,7 +12,7 @@ DATA = os.urandom(9 * CHUNK + 777)
 
 
 def visible(folder):
-    """What a user sees in the folder."""
+    """The files that a user sees in the folder."""
     return (
         sorted(p.name for p in Path(folder).iterdir() if not p.name.startswith("."))
         if Path(folder).exists()
@@ -34,7 +34,7 @@ def assert_failed(suite, run, *words):
 
 
 class Getter:
-    """`p2p get f.bin --json` into out/ that runs beside the test; without a registry unless one is given."""
+    """Runs `p2p get f.bin --json` beside the test, into out/; without a registry unless one is given."""
 
     def __init__(self, suite, *more, registry=NO_REGISTRY, name="f.bin"):
         command = [
@@ -47,7 +47,7 @@ class Getter:
         )  # fmt: skip
 
     def wait_until(self, condition):
-        """Until the condition is true for something it says, which is returned."""
+        """Waits until the condition is true for one of its events, and returns this event."""
         for line in self.process.stdout:
             if condition(said := json.loads(line)):
                 return said
@@ -57,6 +57,6 @@ class Getter:
         return self.wait_until(lambda said: said["received"] >= received)
 
     def finish(self, timeout=60):
-        """The last thing it says, and its exit status."""
+        """Its last event, and its exit status."""
         out, _ = self.process.communicate(timeout=timeout)
         return json.loads(out.splitlines()[-1]), self.process.returncode

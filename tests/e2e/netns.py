@@ -1,4 +1,4 @@
-"""Another machine, as far as the programs can tell: a network namespace behind a veth pair."""
+"""Another machine, as the programs see it: a network namespace behind a veth pair."""
 
 import contextlib
 import ctypes
@@ -20,7 +20,7 @@ class OtherMachine:
         self.name, self.our_ip, self.its_ip = name, our_ip, its_ip
 
     def run(self, function, *arguments, **kwargs):
-        """Calls function in a thread whose network is the other machine's; returns or raises as it does."""
+        """Calls the function in a thread whose network is that of the other machine; returns or raises like it."""
         outcome = {}
 
         def inside():
@@ -67,7 +67,7 @@ def other_machine(number=0):
 
 
 def give_addresses(machine, count):
-    """More addresses for an OtherMachine, each reachable from here: a crowd, as far as we can tell."""
+    """More addresses for an OtherMachine, each reachable from here: to the programs they look like a crowd."""
     net = f"10.216.{os.getpid() % 250}"
     _ip("route", "add", f"{net}.0/24", "dev", machine.name)
     _ip("-n", machine.name, "route", "add", "default", "via", machine.our_ip)
@@ -127,7 +127,7 @@ class BridgedMachine:
         _ip("link", "set", self.device, "up")
 
 
-_switches = itertools.count()  # what the kernel has not taken down yet keeps its name
+_switches = itertools.count()  # the name is in use until the kernel has removed the old one
 
 
 @contextlib.contextmanager

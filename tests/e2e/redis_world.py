@@ -16,10 +16,10 @@ def free_port():
 
 
 class Server:
-    """What speaks Redis' protocol: a Redis, a Sentinel."""
+    """A program that speaks Redis' protocol: a Redis or a Sentinel."""
 
     def __init__(self, folder, port=None, host="127.0.0.1", prefix=()):
-        """prefix: words of a command that executes redis-server, as `ip netns exec NAME`."""
+        """prefix: words of a command that executes redis-server, such as `ip netns exec NAME`."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.port, self.host, self.prefix = folder, port or free_port(), host, prefix
 
@@ -76,7 +76,7 @@ class Redis(Server):
         )  # fmt: skip
 
     def forget(self):
-        """What a machine that was set up anew has: nothing. Only while it is dead."""
+        """Removes its data, as on a machine that was set up again. Only while it is stopped."""
         shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
 
     def is_master(self, password=None):
@@ -92,7 +92,7 @@ class Redis(Server):
 
 class Sentinel(Server):
     def __init__(self, folder, lines, port=None):
-        """lines: of sentinel.conf, beside the port."""
+        """lines: more lines of sentinel.conf, besides the port."""
         super().__init__(folder, port)
         self.config = folder / "sentinel.conf"
         text = [f"port {self.port}", "bind 127.0.0.1", f"dir {folder}", *lines]

@@ -1,4 +1,4 @@
-"""p2p-relay as docs/PROTOCOL.md describes it: tokens, and a client."""
+"""A client of p2p-relay, written from docs/PROTOCOL.md, and its tokens."""
 
 import base64
 import hashlib
@@ -27,7 +27,7 @@ def connect(address, text):
 
 
 def answer(connection):
-    """The line, without its end; b"" when the relay has closed."""
+    """The line without its end; b"" if the relay has closed the connection."""
     line = b""
     while not line.endswith(b"\n"):
         byte = connection.recv(1)

@@ -1,4 +1,4 @@
-"""For tests of SIGHUP and of new processes behind the same listening socket."""
+"""Helpers for tests of SIGHUP and of new processes behind the same listening socket."""
 
 import contextlib
 import os
@@ -31,7 +31,7 @@ class Settings:
         return re.findall(r"(?:info|warn|error) \S+: (settings: .*)$", self.program.stderr(), re.M)
 
     def reload(self, text=None, **values):
-        """Writes the file, sends SIGHUP to the program, and returns what it says about that."""
+        """Writes the file, sends SIGHUP to the program, and returns its log lines about that."""
         self.write(text, **values)
         before = len(self.said())
         self.program.process.send_signal(signal.SIGHUP)
@@ -45,7 +45,7 @@ class Settings:
 
 @contextlib.contextmanager
 def knocking(port):
-    """Somebody connects all the time, and is never refused."""
+    """A client connects all the time, and is never refused."""
     refused, knocks, stop = [], [0], threading.Event()
 
     def knock():
@@ -69,7 +69,7 @@ def knocking(port):
 
 @contextlib.contextmanager
 def a_new_process(program):
-    """What happens in here makes the parent start another process that serves, on the same port."""
+    """The body of this `with` makes the parent start another serving process on the same port."""
     first, before = program.pid, program.stderr().count("serving again")
     with knocking(program.port):
         yield
@@ -87,7 +87,7 @@ def the_same_process(program):
 
 
 def start_with_file_only(suite, name, path, **launch):
-    """(program, settings): its folders are named in the file alone, so that they can change there."""
+    """(program, settings): only the file names its folders, so that they can change there."""
     import conftest
 
     folder = suite.folder / name

@@ -1,4 +1,4 @@
-"""Files that change while p2p-peer serves them: bytes of the root that was asked for, or an error."""
+"""Files that change while p2p-peer serves them: a client gets bytes of the requested root, or an error."""
 
 import hashlib
 import os
@@ -27,7 +27,9 @@ def test_a_changed_file_gets_a_new_root_and_the_old_one_error_6(suite, identity)
 
 
 def test_a_file_changed_in_place_is_never_served_mixed(suite, identity):
-    """Each GET gives bytes of the root it names, or an error: checked chunk by chunk, while the file is rewritten."""
+    """Each GET returns bytes of the root that it names, or an error. Checked chunk by chunk while the file is
+    rewritten.
+    """
     size, chunk = 4 << 20, 1 << 16
     contents = [bytes([65 + i]) * size for i in range(4)]
     peer = suite.peer("--chunk-size", "64K", files={"f": contents[0]})
@@ -52,7 +54,7 @@ def test_a_file_changed_in_place_is_never_served_mixed(suite, identity):
 
 
 def described(client, chunks):
-    """META and layer of one moment; None while the file is being hashed."""
+    """META and layer of the same moment; None while the file is being hashed."""
     try:
         meta = client.meta("f")
         return meta, client.layer(meta.root, 0, chunks)

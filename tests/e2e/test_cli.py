@@ -144,7 +144,7 @@ def test_get_of_names_that_cannot_be(world, tmp_path, name):
 def test_get_never_overwrites(world, tmp_path):
     (tmp_path / "only a.txt").write_bytes(b"mine")
     run(world, tmp_path, "get", "only a.txt", check=True)
-    run(world, tmp_path, "get", "only a.txt", check=True)  # it is there already: no third file
+    run(world, tmp_path, "get", "only a.txt", check=True)  # it is already there, so no third file
     assert visible(tmp_path) == ["only a (1).txt", "only a.txt"]
     assert (tmp_path / "only a.txt").read_bytes() == b"mine"
     assert (tmp_path / "only a (1).txt").read_bytes() == b"from a"
@@ -161,7 +161,7 @@ def test_get_does_not_follow_a_link_in_the_way(world, tmp_path):
 
 
 def test_get_tries_the_next_peer(world, tmp_path):
-    """The first address answers nothing."""
+    """No program answers at the first address."""
     result = run(
         world,
         tmp_path,
@@ -179,7 +179,7 @@ def test_get_tries_the_next_peer(world, tmp_path):
 
 
 def test_get_with_a_registry_that_lies_about_a_key(suite, tmp_path):
-    """Someone else's id at this address: the handshake has to prove it, so nothing is fetched."""
+    """Another peer's id is expected at this address: the handshake has to prove it, so nothing is downloaded."""
     discovery = suite.discovery()
     peer = suite.peer(files={"f": b"content"})
     victim = keys.Identity()
@@ -198,7 +198,7 @@ def test_get_a_folder(world, tmp_path):
 
 
 def peak_memory_kib(pid):
-    """Of the program itself, after exec; 0 when it has ended."""
+    """The memory of the program itself, after exec; 0 if it has ended."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -229,7 +229,7 @@ def test_get_keeps_the_time_of_a_large_file_out_of_memory(world, tmp_path):
     process = subprocess.Popen(
         command, cwd=tmp_path, env=environment(tmp_path), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
     )
-    # Not ru_maxrss: that would count what this test process had in memory when it forked.
+    # Not ru_maxrss, which would include the memory of this test process at the fork.
     peak = 0
     while process.poll() is None:
         peak = max(peak, peak_memory_kib(process.pid))
@@ -305,7 +305,7 @@ def test_usage(suite, arguments):
 
 
 def test_names_of_a_peer_cannot_write_on_the_terminal(suite, tmp_path):
-    """A peer may list any bytes as names: what is printed is harmless."""
+    """A peer may list any bytes as names: the output is harmless."""
     evil = "e\x1b]0;title\x07\u202evil\x9b31m"
     with Server({"fine": b"1"}) as server:
         server.on_list = lambda c, r: c.send(hostile_list(r, evil))
@@ -323,7 +323,7 @@ def hostile_list(request, name):
 
 
 def test_key_with_a_passphrase(suite, tmp_path):
-    """Never on the command line: from a file named by the environment."""
+    """Never from the command line: from a file that the environment names."""
     keys_dir = tmp_path / "keys"
     peer_id = json.loads(suite.p2p("id", "--keys-dir", keys_dir, "--json", check=True).stdout)["peer_id"]
     (tmp_path / "passphrase").write_text("correct horse\n")

@@ -1,5 +1,6 @@
-"""The completions of bash, zsh and fish as an installation has them: each shell loads them itself, for
-each program, and a person types into it."""
+"""The completions of bash, zsh and fish as they are installed: each shell loads them itself for each program, and
+a test types into it.
+"""
 
 import contextlib
 import os
@@ -84,7 +85,7 @@ class Shell:
     def complete(self, line):
         """The words of the line after one Tab, as the shell would pass them to a program."""
         self.output = ""
-        # Ctrl-A: what is typed next goes to the beginning of the line
+        # Ctrl-A: the next text goes to the beginning of the line
         self.type(line + "\t\x01printf '<%s>' \x05 ; echo; echo do''ne\n")
         self.wait_for(r"^done")
         return re.findall(r"<([^>\n]*)>", self.output.replace("\r", "").rsplit("do''ne", 1)[1])
@@ -117,7 +118,7 @@ def shell(request, world):
     result.close()
 
 
-# What a person types before Tab, and the words after it.
+# The text before Tab, and the words after it.
 LINES = [
     ("p2p sear", ["p2p", "search"]),
     ("p2p get --on-con", ["p2p", "get", "--on-conflict"]),
@@ -144,7 +145,7 @@ LINES = [
 
 @pytest.mark.parametrize("line, words", LINES, ids=[line for line, _ in LINES])
 def test_a_shell_completes(shell, line, words):
-    # zsh takes the slash of a folder away when something else follows
+    # zsh removes the slash of a folder when other text follows
     assert [word.replace("a folder/", "a folder") for word in shell.complete(line)] == words
 
 
@@ -186,7 +187,7 @@ def test_ids_complete_where_they_begin_so(module_suite, world):
 
 
 def test_tab_makes_nothing_and_says_nothing(module_suite, tmp_path):
-    """No identity, no question, no error: also where no registry answers."""
+    """No identity, no question, no error, even if no registry answers."""
     env = {**environment(tmp_path), "P2P_DISCOVERY": "http://127.0.0.1:9"}
     for words in (["peers"], ["peers", "x"], ["files"], ["files", "x"], ["files", "\\"], ["peers", "\x1b"]):
         assert names(module_suite, env, *words) == []

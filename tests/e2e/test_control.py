@@ -85,7 +85,7 @@ def test_the_largest_request_arrives(peer):
 
 
 def test_many_clients_that_say_nothing(peer):
-    """The one that has asked nothing for longest makes room; nobody waits."""
+    """The client that has been idle longest makes room; no new client waits."""
     silent = [controlling.connect(peer.keys) for _ in range(3 * CLIENTS_MAX)]
     try:
         for sock in silent[:5]:
@@ -103,7 +103,7 @@ def test_half_a_request_and_unread_answers_hold_up_nobody(peer):
         deaf.setblocking(False)
         request = json.dumps({"verb": "uploads"}).encode()
         request = struct.pack(">I", len(request)) + request
-        for _ in range(20000):  # until nothing more is taken
+        for _ in range(20000):  # until the socket takes no more bytes
             try:
                 deaf.send(request)
             except BlockingIOError:
@@ -187,7 +187,7 @@ def test_a_new_serving_process_answers_again(suite, tmp_path):
 
 
 def test_a_file_system_without_sockets_is_no_reason_to_stop(suite):
-    """Something at the name of the socket that cannot be removed stands for it."""
+    """An entry with the name of the socket that cannot be removed takes its place."""
     keys = suite.folder / "peer" / "keys"
     (keys / "control.sock" / "x").mkdir(parents=True)
     keys.chmod(0o700)

@@ -1,5 +1,6 @@
-"""scripts/deps.sh and `p2p doctor` say which libraries could be newer and install nothing; only
-`deps.sh --upgrade` does. With a package manager of our own in PATH that writes down every call."""
+"""scripts/deps.sh and `p2p doctor` list libraries that could be newer and install nothing; only `deps.sh
+--upgrade` installs. A fake package manager in PATH writes down every call.
+"""
 
 import json
 import os
@@ -57,7 +58,7 @@ LOGGED = '#!/bin/sh\necho "$(basename "$0") $*" >>"$FAKE/calls"\n'
 
 @pytest.fixture
 def fake(tmp_path):
-    """{environment, folder}: the fakes come first in PATH; the caller is nobody special."""
+    """{environment, folder}: the fakes come first in PATH; the caller is an ordinary user."""
     tools = {
         "dpkg-query": DPKG_QUERY,
         "apt-cache": APT_CACHE,

@@ -208,7 +208,7 @@ def test_trailing_bytes_after_a_good_body(shared):
 
 
 def test_duplicate_keys_do_not_smuggle(shared):
-    """Whichever of the two counts, id and key are checked against each other."""
+    """Whichever of the two is checked first, id and key must match."""
     text = json.dumps(good())[:-1] + f', "peer_id": "{B.peer_id}"}}'
     answer = shared.registry.request(
         "POST", "/register", data=text, headers={"Content-Type": "application/json"}

@@ -1,4 +1,4 @@
-"""Signed registrations: nobody can lie about somebody else (docs/HTTP.md, extensions)."""
+"""Signed registrations: no client can lie about another peer (docs/HTTP.md, extensions)."""
 
 import base64
 import concurrent.futures
@@ -112,7 +112,7 @@ def test_forgeries(registry, case):
     ids=str,
 )
 def test_entries_with_wrong_values(registry, change):
-    """Signed over what can be encoded; refused for the value itself."""
+    """The signature covers what can be encoded; the value itself is refused."""
     bad = {**ENTRIES[0], **change}
     answer = registry.register_signed(A, 9000, ENTRIES, 5, entries=[bad])
     assert answer.status_code in (400, 401, 403, 422), answer.text
@@ -255,7 +255,7 @@ def test_leave_forged_or_old(registry):
 
 
 def test_an_old_registration_cannot_come_back_after_leaving(registry):
-    """The canonical bytes hold seq, and the registry remembers it beyond the record."""
+    """The signed bytes contain seq, and the registry remembers it longer than the record."""
     register(registry, seq=1)
     assert registry.leave(A, 2).status_code == 200
     assert registry.register_signed(A, 9000, ENTRIES, 1).status_code == 409

@@ -1,4 +1,4 @@
-"""What --help says, the manual and the completions say too."""
+"""The manual and the completions contain everything that --help shows."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ def manual(program):
 @pytest.mark.parametrize("words", PROGRAMS, ids=" ".join)
 def test_the_manual_has_every_option(words):
     text = manual(words[0])
-    if len(words) > 1:  # the command's own section, and the one that is for all
+    if len(words) > 1:  # the command's own section, and the section for all commands
         sections = text.split(".SS ")
         text = "".join(s for s in sections if s.startswith((f"p2p {words[1]} ", "All commands")))
     listed = options(*words)
@@ -39,7 +39,7 @@ def test_the_manual_has_no_option_that_is_gone(words):
 
 
 def complete(*words):
-    """What bash would offer for the last word."""
+    """The words that bash would offer for the last word."""
     script = (
         f"source {ROOT}/completions/p2p.bash; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1));"
         ' _p2p "$1"; printf "%s\\n" "${COMPREPLY[@]}"'

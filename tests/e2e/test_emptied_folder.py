@@ -40,7 +40,7 @@ def read_bytes(pid):
 
 
 def empty(folder):
-    """Deletes all that people see."""
+    """Deletes all files that people see."""
     for entry in list(folder.iterdir()):
         if entry.name != ".p2p":
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -71,7 +71,7 @@ def test_an_emptied_folder_is_away_until_its_files_return(suite):
     wait_until(lambda: names(peer) == [] and listed(registry) == [], what="no name listed")
     wait_until(lambda: is_away(suite, peer), what="the folder is away")
     assert "is empty and had files" in peer.stderr()
-    for command in ("status", "doctor"):  # the keys tell which folder it is
+    for command in ("status", "doctor"):  # the keys folder remembers which folder it is
         text = suite.p2p(command, "--keys-dir", peer.keys, "--discovery", "none", "--no-mdns").stdout
         assert f"{peer.shared} is empty and had 3 files" in text, text
     peer.stop()
@@ -145,7 +145,7 @@ def mount(place):
 
 
 def test_an_unmounted_disk_is_away_and_comes_back(suite):
-    """The empty place of the disk is another folder, with an index of its own."""
+    """The empty mount point is another folder, with its own index."""
     shared, disk = suite.folder / "peer" / "shared", suite.folder / "disk"
     for folder in (shared, disk):
         folder.mkdir(parents=True)
@@ -207,7 +207,7 @@ def test_what_the_dashboard_deletes_is_deleted(suite):
     wait_until(lambda: ui.api.json("/api/shared")["count"] == 1, what="shared")
     assert ui.api.request("DELETE", "/api/shared/only.txt").status_code == 200
     wait_until(lambda: names(peer) == [], what="gone")
-    # The verdict falls when nothing has gone for a while: a restart sees what it was.
+    # The decision is made when no file has disappeared for a while: a restart sees the files that were there before.
     peer.stop()
     peer = suite.peer()
     (peer.shared / "more.txt").write_bytes(b"y")

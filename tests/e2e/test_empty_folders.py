@@ -1,4 +1,4 @@
-"""Empty folders arrive: they are listed, found and created, and they do no harm where they cannot be created."""
+"""Empty folders arrive: they are listed, found and created, and they do no harm if they cannot be created."""
 
 import os
 
@@ -42,7 +42,7 @@ def test_a_folder_arrives_with_its_empty_folders(suite, save_as):
     peer = share_tree(suite)
     out = suite.folder / "out"
     where = ["-o", out / save_as] if save_as else ["--output-dir", out]
-    for _ in range(1 if save_as else 2):  # the second time they are there; -o would name a folder that exists
+    for _ in range(1 if save_as else 2):  # the second time they are already there; -o would name a folder that exists
         done = suite.p2p("get", "trip/", "--from", peer.where, *where)
         assert done.returncode == 0, done.stderr
     base = out / (save_as or "trip")
@@ -154,7 +154,7 @@ def test_the_dashboard_downloads_a_folder_of_empty_folders(suite):
     ui = suite.ui(name="ui")
     added = ui.api.request("POST", "/api/peers", json={"address": peer.where}).json()
     source = {"peer_id": added["peer_id_full"], "ip": "127.0.0.1", "port": peer.port}
-    for name, more in {"hollow/": {"peers": [source]}, "trip/": {}}.items():  # without peers: met ones are asked
+    for name, more in {"hollow/": {"peers": [source]}, "trip/": {}}.items():  # without naming peers: the ones that were met are asked
         started = ui.api.request("POST", "/api/transfers", json={"filename": name, **more})
         assert started.status_code == 201, started.text
         one = f"/api/transfers/{started.json()['id']}"

@@ -1,4 +1,4 @@
-"""Full disks, files that change under way, signals: the right file in the end, or none."""
+"""Full disks, files that change during a download, signals: the right file in the end, or none."""
 
 import contextlib
 import hashlib
@@ -66,7 +66,7 @@ def small_disk(folder, size):
 
 
 def test_a_full_disk_and_then_room(suite):
-    """It says so and waits; once there is room it goes on by itself."""
+    """It reports this and waits, and continues automatically when there is room."""
     data = os.urandom(24 << 20)
     with Server({"f.bin": data}) as server, small_disk(suite.folder / "disk", "16m") as disk:
         log = suite.folder / "log"
@@ -82,7 +82,7 @@ def test_a_full_disk_and_then_room(suite):
 
 
 def test_a_folder_onto_a_full_disk_and_then_room(suite):
-    """Small files and a large one: what fits is there, then it waits, then all of it is there."""
+    """Small files and a large one: those that fit arrive; then it waits; then all of them arrive."""
     files = {f"d/{i:03}": os.urandom(200_000) for i in range(60)} | {"d/large": os.urandom(9 << 20)}
     with Server(files) as server, small_disk(suite.folder / "disk", "8m") as disk:
         log = suite.folder / "log"
@@ -100,7 +100,7 @@ def test_a_folder_onto_a_full_disk_and_then_room(suite):
 
 
 def test_space_is_reserved_at_the_start(suite):
-    """Somebody else fills the disk during the download: its room was taken before the first byte."""
+    """Another program fills the disk during the download: its space was reserved before the first byte."""
     data = os.urandom(24 << 20)
 
     class Slow(Server):
@@ -121,7 +121,7 @@ def test_space_is_reserved_at_the_start(suite):
 
 
 def test_few_descriptors(suite):
-    """accept() runs out of descriptors: no spin, no end, and it recovers."""
+    """accept() runs out of descriptors: the peer neither uses up the processor nor ends, and it recovers."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))  # noqa: E731
     peer = suite.peer(files={"f": b"served"})
     peer.stop()
@@ -152,7 +152,7 @@ def cpu_seconds(pid):
 
 
 def test_idle_daemons_rest(suite):
-    """Nothing to do: next to no processor time."""
+    """An idle program uses almost no processor time."""
     discovery = suite.discovery()
     peer = suite.peer(discovery=discovery, files={"f": b"x"})
     ui = suite.ui(discovery=discovery, peer=peer)
@@ -167,7 +167,7 @@ def test_idle_daemons_rest(suite):
 
 
 def test_two_downloads_of_one_file_into_one_folder(suite):
-    """Started twice: both end, and whatever is there is right."""
+    """Two downloads of one file: both end, and the file is right."""
     data = os.urandom(16 << 20)
     with Server({"f.bin": data}) as server:
         getters = [
@@ -183,7 +183,7 @@ def test_two_downloads_of_one_file_into_one_folder(suite):
 
 
 def test_folders_swapped_for_links_during_downloads(suite):
-    """Somebody swaps the state folder for a link again and again: nothing is written outside."""
+    """Another program replaces the state folder by a link again and again: nothing is written outside."""
     outside = suite.folder / "outside"
     outside.mkdir()
     (outside / "canary").write_bytes(b"untouched")
@@ -215,7 +215,7 @@ def test_folders_swapped_for_links_during_downloads(suite):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_to_a_download(suite, number):
-    """It ends, and what it has is kept for the next time."""
+    """It ends, and keeps its data for the next time."""
     data = os.urandom(8 << 20)
 
     class Slow(Server):
@@ -232,7 +232,7 @@ def test_signals_to_a_download(suite, number):
 
 
 def test_a_clock_that_is_set_during_a_download(suite):
-    """Three hours at once are no reason to call an honest peer's records worn out."""
+    """A jump of three hours must not make an honest peer's records count as too old."""
     clock = Clock(suite.folder / "clock")
     data = os.urandom(3 << 20)
     peer = suite.peer(files={"f.bin": data})

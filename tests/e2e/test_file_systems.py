@@ -1,4 +1,4 @@
-"""Downloads and uploads on the file systems that people have: what each one takes, and what is said when it does not."""
+"""Downloads and uploads on common file systems: what each one accepts, and what the message says if it does not."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def asked_for_bytes(server):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_and_a_folder_arrive(suite, kind):
-    """The same name again is numbered and replaces nothing; a folder with small and large files arrives."""
+    """The same name again gets a number and replaces nothing; a folder with small and large files arrives."""
     files = {"f.bin": DATA, "d/small": b"abc", "d/e/large": os.urandom(5 << 20), "d/empty": b""}
     with Server(files) as server, mounted(kind, suite.folder / "disk") as disk:
         (disk / "f.bin").write_bytes(b"mine")
@@ -40,7 +40,7 @@ def test_a_file_and_a_folder_arrive(suite, kind):
 
 @pytest.mark.parametrize("kind", STRICT)
 def test_a_name_that_the_file_system_refuses(suite, kind):
-    """It is found out before the first byte, and the name that is offered works."""
+    """This is found before the first byte, and the suggested name works."""
     name = "Who? What*.mp4"
     with Server({name: DATA}) as server, mounted(kind, suite.folder / "disk") as disk:
         run = suite.get(name, server, out="disk")
@@ -56,7 +56,7 @@ def test_a_name_that_the_file_system_refuses(suite, kind):
 
 @pytest.mark.parametrize("kind,size", [("vfat", 5 << 30), ("ext3", 20 << 30)])
 def test_a_file_that_is_too_large_for_the_file_system(suite, kind, size):
-    """No room is waited for: no room would help."""
+    """It does not wait for room, because room would not help."""
 
     class Huge(Server):
         def meta_of(self, req, file):
@@ -64,7 +64,7 @@ def test_a_file_that_is_too_large_for_the_file_system(suite, kind, size):
             meta.size = size
             return meta
 
-    # Large enough that the size is not taken for a lie (a disk of a 64th of it).
+    # Large enough that the size does not count as a lie (the disk has a 64th of it).
     with Huge({"f.bin": DATA}) as server, mounted(kind, suite.folder / "disk", mib=512) as disk:
         run = suite.get("f.bin", server, out="disk", timeout=60)
         assert run.returncode == 6, run.stderr
@@ -82,7 +82,7 @@ def launch(suite, disk, server, log, prefix=()):
 
 
 def test_no_inodes_and_then_some(suite):
-    """It says that files are to be deleted, not that bytes are missing, and continues when some are."""
+    """It says that files have to be deleted, not that bytes are missing, and continues when some are deleted."""
     with Server({"f.bin": DATA}) as server, tmpfs(suite.folder / "disk", "size=64m,nr_inodes=8") as disk:
         filler = [disk / f"filler{i}" for i in range(7)]
         for path in filler:
@@ -106,7 +106,7 @@ def test_a_read_only_file_system(suite):
 
 
 def test_what_stands_in_the_way_is_named(suite):
-    """A link or a file where a folder has to be, or another disk mounted there: not "exists already"."""
+    """A link or a file in the place of a folder, or another disk mounted there: the error is not "exists already"."""
     files = {f"tree/{i}.txt": b"x" * 100 for i in range(3)} | {"tree/big": DATA}
     out = suite.folder / "out"
     out.mkdir()
@@ -131,7 +131,7 @@ def test_what_stands_in_the_way_is_named(suite):
 
 @pytest.mark.parametrize("kind", STRICT)
 def test_a_folder_with_names_that_are_refused(suite, kind):
-    """Those files get names that work, the same ones again; the others keep theirs."""
+    """These files get names that work, the same ones each time; the others keep their names."""
     files = {"d/ok": b"fine", "d/Who?": b"small", "d/sub*/x": b"below", "d/What?.bin": os.urandom(5 << 20)}
     with Server(files) as server, mounted(kind, suite.folder / "disk") as disk:
         for _ in range(2):
@@ -144,7 +144,7 @@ def test_a_folder_with_names_that_are_refused(suite, kind):
 
 @pytest.mark.parametrize("kind", STRICT)
 def test_uploads(suite, kind):
-    """The dashboard stores a file on such a disk, and says which name would work where one is refused."""
+    """The dashboard stores a file on such a disk; if a name is refused, it suggests one that works."""
     shared = suite.folder / "peer" / "shared"
     with mounted(kind, shared):
         peer = suite.peer()
@@ -163,7 +163,7 @@ def test_uploads(suite, kind):
 
 
 def test_the_dashboard_says_what_it_waits_for(suite):
-    """No space, and then a name that is refused: the sentence, the code, and the name that works."""
+    """First no space, then a refused name: the sentence, the code, and a name that works."""
     downloads = suite.folder / "peer" / "downloads"
     name = "Who?.mp4"
     with Server({name: DATA, "f.bin": DATA}) as server, mounted("exfat", downloads) as disk:
@@ -234,7 +234,7 @@ def fetched(client, name):
 
 @pytest.mark.parametrize("kind", ["gocryptfs", "encfs"])
 def test_a_file_system_that_encrypts_names(suite, kind):
-    """A name that does not fit when it is encrypted is found out before the first byte; a shorter one works."""
+    """A name that is too long when encrypted is found before the first byte; a shorter one works."""
     files = {"f.bin": DATA, "n" * 230 + ".bin": DATA}
     with Server(files) as server, encrypted(kind, suite.folder / "disk") as disk:
         run = suite.get("f.bin", server, out="disk")
@@ -253,7 +253,9 @@ def test_a_file_system_that_encrypts_names(suite, kind):
 
 
 def test_changes_of_which_the_kernel_does_not_tell_are_found(suite):
-    """On FUSE and on a network, others write without a word to this kernel: a scan each half minute sees it."""
+    """On FUSE and network file systems, this kernel does not see writes of others: a scan every half minute finds
+    them.
+    """
     plain = suite.folder / "plain"
     with encrypted_view(plain, suite.folder / "peer" / "shared" / "view"):
         peer = suite.peer()
@@ -272,7 +274,9 @@ def test_changes_of_which_the_kernel_does_not_tell_are_found(suite):
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_a_quota_is_not_a_full_disk(suite):
-    """It says that the quota is used up, and goes on when there is room. Few kernels of test machines have quotas."""
+    """It reports that the quota is used up, and continues when there is room. Few kernels of test machines have
+    quotas.
+    """
     with Server({"f.bin": DATA}) as server:
         log = suite.folder / "log"
         strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", "inject=fallocate:error=EDQUOT:when=1"]

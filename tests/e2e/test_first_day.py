@@ -1,4 +1,6 @@
-"""What somebody meets on the first day: the machine next door, a slip in an option, a file where a folder should be."""
+"""The first day of a new user: another machine in the network, a typing error in an option, a file where a folder
+should be.
+"""
 
 import os
 import socket
@@ -9,7 +11,7 @@ from conftest import BIN, environment, wait_until
 
 
 def own_address():
-    """Of this machine towards others; nothing is sent."""
+    """The address of this machine towards others; nothing is sent."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -100,7 +102,9 @@ def test_a_folder_that_cannot_be_written_is_named(suite):
 
 
 def test_the_machine_itself_is_no_stranger_under_its_own_address(suite):
-    """A probe of the own peer fails (nobody calls himself); it must not shut out the other programs of the machine."""
+    """A probe of the own peer fails, because a device does not connect to itself; this must not shut out other
+    programs of the machine.
+    """
     if own_address() is None:
         pytest.skip("this machine has no route to others")
     peer = suite.peer("--handshake-rate", "1", host="0.0.0.0", files={"a.txt": b"hello"})
@@ -120,7 +124,7 @@ def test_doctor_measures_how_far_a_peer_is(suite):
 
 
 def test_forgotten_peers_are_told(suite):
-    """Who was known is a stranger again: that must not happen in silence."""
+    """The known peers are lost, so these peers are unknown again: the program must say so."""
     keys = suite.folder / "cli" / "keys"
     suite.p2p("id", "--keys-dir", keys, check=True)
     (keys / "known_peers").write_bytes(b"\xff not a peer\n" * 3)

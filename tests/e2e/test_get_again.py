@@ -1,4 +1,4 @@
-"""Downloads that are asked for again, and files that move or vanish for a moment at their source."""
+"""Downloads that are repeated, and files that move or disappear for a moment at their source."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from p2pwire import msg
 from p2pwire.server import File, Server
 
 DATA = os.urandom(9 * CHUNK + 777)
-MTIME = 1_700_000_000  # what the server says
+MTIME = 1_700_000_000  # the answer of the server
 
 
 class Counting(Server):
@@ -30,7 +30,7 @@ class Counting(Server):
 
 
 def test_a_file_again_is_already_there(suite):
-    """Nothing is downloaded, and it is no failure; a changed one comes once, and then never again."""
+    """Nothing is downloaded, and this is no failure; a changed file is downloaded once, and then not again."""
     with Counting({"f.bin": DATA}) as server:
         assert suite.get("f.bin", server).returncode == 0
         before = server.gets
@@ -48,7 +48,7 @@ def test_a_file_again_is_already_there(suite):
 
 
 def test_a_folder_again(suite):
-    """`p2p get p/` once more after a change: one new copy, whatever the number of tries."""
+    """`p2p get p/` again after a change: one new copy, however often it runs."""
     files = {"p/a.txt": b"one", "p/b.txt": b"two", "p/large": os.urandom(5 << 20)}
     with Counting(files) as server:
         assert suite.get("p/", server).returncode == 0
@@ -81,7 +81,7 @@ def test_a_folder_is_brought_up_to_date_or_left(suite, how):
 
 
 def test_overwrite_replaces_only_what_was_verified(suite):
-    """A download that fails leaves the old file; a folder of the name is never replaced."""
+    """A failed download keeps the old file; a folder with this name is never replaced."""
 
     class Liar(Counting):
         def on_get(self, connection, request):
@@ -118,7 +118,7 @@ def test_what_is_there_needs_no_space(suite):
 
 
 def test_times_are_kept(suite):
-    """Of a file, and of small and large files of a folder; a time to come is not."""
+    """The time of a file, and of small and large files of a folder; a time in the future is not used."""
     files = {"f.bin": DATA, "p/small": b"x", "p/large": os.urandom(5 << 20)}
     with Server(files) as server:
         assert suite.get("f.bin", server).returncode == 0
@@ -138,7 +138,7 @@ def test_times_are_kept(suite):
 
 
 def test_a_file_that_moves_at_its_source(suite):
-    """The name is gone and the connections with it: the same bytes come from the new name."""
+    """The name is gone and the connections are closed: the same bytes come from the new name."""
     peer = suite.peer(files={"f.bin": os.urandom(8 << 20)})
     data = (suite.folder / "peer" / "shared" / "f.bin").read_bytes()
     getter = Getter(suite, "--from", peer.where, "--limit-rate", "2M")
@@ -152,7 +152,7 @@ def test_a_file_that_moves_at_its_source(suite):
 
 
 class Vanishing(Counting):
-    """Denies the file for a while after its first bytes."""
+    """Says for a while after the first bytes that it does not have the file."""
 
     gone_until = None
 
@@ -169,7 +169,7 @@ class Vanishing(Counting):
 
 
 def test_a_file_that_is_gone_for_a_moment(suite):
-    """It is asked for again, and the user is told when."""
+    """The file is requested again, and the user is told when."""
     with Vanishing({"f.bin": DATA}, chunk_size=CHUNK) as server:
         run = suite.get("f.bin", server)
         assert run.returncode == 0, run.stderr
@@ -178,7 +178,7 @@ def test_a_file_that_is_gone_for_a_moment(suite):
 
 
 def test_somebody_cleans_up_during_a_download(suite):
-    """The data is removed under way: the download begins again, and says so."""
+    """The data is removed during the download: the download starts again, and says so."""
 
     class Slow(Server):
         def on_get(self, connection, request):
@@ -196,7 +196,7 @@ def test_somebody_cleans_up_during_a_download(suite):
 
 @pytest.mark.parametrize("protocol", [1, 2])
 def test_holes_arrive_as_holes(suite, protocol):
-    """A sparse file takes at the receiver about what it takes at the sender, and has its time."""
+    """A sparse file uses about as much disk space at the receiver as at the sender, and gets its time."""
     mib = 1 << 20
     peer = suite.peer()
     with open(peer.shared / "disk.img", "wb") as file:
@@ -209,7 +209,7 @@ def test_holes_arrive_as_holes(suite, protocol):
     assert run.returncode == 0, run.stderr
     source, copy = peer.shared / "disk.img", suite.folder / "out" / "disk.img"
     assert copy.read_bytes() == source.read_bytes()
-    if protocol == 2:  # the other one has neither hashes of chunks nor times
+    if protocol == 2:  # the other version has neither hashes of chunks nor times
         assert copy.stat().st_blocks * 512 < 8 * mib
         assert int(copy.stat().st_mtime) == int(source.stat().st_mtime)
 
@@ -225,7 +225,7 @@ def test_zeros_are_not_asked_for(suite):
 
 
 def test_a_hole_in_the_place_of_older_bytes(suite):
-    """Bytes of an interrupted download lie where the new content has zeros."""
+    """Bytes of an interrupted download are where the new content has zeros."""
     old = os.urandom(24 << 20)
     new = bytes(12 << 20) + old[12 << 20 :]
     out = suite.folder / "out"

@@ -1,5 +1,6 @@
-"""A file that changes at its source while it is fetched: the new version, or a clear end; never a mixture, and no
-byte twice that both versions have."""
+"""A file that changes at its source during the download: the new version or a clear error, never a mixture, and no
+byte is downloaded twice that both versions have.
+"""
 
 import os
 import time
@@ -11,7 +12,7 @@ from getting import Getter, visible
 
 MIB = 1 << 20
 SIZE = 24 * MIB
-IN_FLIGHT = 4 * MIB  # what a change may cost beside the new bytes
+IN_FLIGHT = 4 * MIB  # bytes that a change may cost in addition to the new bytes
 
 
 def change_file(path, how):
@@ -53,7 +54,7 @@ def test_a_file_that_changes_is_fetched_as_it_is_now(suite, how):
 
 
 def test_a_file_that_vanishes_and_comes_back(suite):
-    """The end is clear, what was fetched is kept, and counts when the file is there again."""
+    """The error is clear, and the downloaded part is kept and used when the file is there again."""
     data = os.urandom(SIZE)
     peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": data})
     getter = Getter(suite, "--from", peer.where)
@@ -72,7 +73,7 @@ def test_a_file_that_vanishes_and_comes_back(suite):
 
 @long_test
 def test_a_file_that_changes_again_and_again(suite):
-    """It gives up with a sentence; nothing of the many versions becomes a file."""
+    """It gives up with a sentence; no mixture of the many versions becomes a file."""
     peer = suite.peer("--limit-rate", "8M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
     getter = Getter(suite, "--from", peer.where)
     getter.wait_for(MIB)
@@ -85,7 +86,7 @@ def test_a_file_that_changes_again_and_again(suite):
 
 
 def test_the_version_that_was_asked_for_by_its_root(suite):
-    """Another version is not what was asked for; what was fetched stays, should somebody else have the rest."""
+    """Another version is not what was requested; the downloaded part stays, because another peer may have the rest."""
     peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
     with peer.client() as client:
         root = client.meta("f.bin").root.hex()

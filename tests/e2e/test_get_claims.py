@@ -1,4 +1,4 @@
-"""What a source only states costs the one who downloads next to nothing: space, memory, time."""
+"""Claims of a source cost the downloader next to nothing: space, memory, time."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ DATA = os.urandom(300 << 10)
 
 
 class States(Server):
-    """Says that each file has `size` bytes in chunks of `chunk`; has hashes without end and no data."""
+    """States that each file has `size` bytes in chunks of `chunk`; has endless hashes and no data."""
 
     size, chunk = 230 * MIB, 1 << 20
 
@@ -32,7 +32,7 @@ def used_by(folder):
 
 
 def test_a_size_that_is_not_the_announced_one_is_refused(suite):
-    """The registry said 300 KB, the source says 230 MiB."""
+    """The registry stated 300 KB, the source states 230 MiB."""
     discovery = suite.discovery()
     with States({"f.bin": DATA}, identity=Identity()) as server, small_disk(suite.folder / "out", "256m") as disk:
         file = server.files["f.bin"]
@@ -102,7 +102,7 @@ def test_some_of_the_disk_stays_free(suite):
 
 
 class EndlessList(Server):
-    """Pages that never end, of files that nobody asked for."""
+    """Endless pages, with files that were not requested."""
 
     pages = 0
 
@@ -123,7 +123,7 @@ def test_a_list_without_end_ends(suite):
 
 
 def test_two_peers_with_one_identity(suite, tmp_path):
-    """The second one is refused, and the first goes on; after its end another one may."""
+    """The second one is refused, and the first continues; another one may start after the first has ended."""
     first = suite.peer(files={"f": DATA})
     shared = tmp_path / "other"
     shared.mkdir()

@@ -59,7 +59,7 @@ def test_names(suite, name):
 
 def test_answers_in_any_order(suite):
     class Reversed(Server):
-        """Holds back requests while more are on the way, and answers the last one first."""
+        """Holds requests back while more are coming, and answers the last one first."""
 
         def run(self, connection):
             connection.held = []
@@ -92,7 +92,7 @@ def test_a_server_may_rekey_at_any_time(suite):
 
 
 class WrongBytes(Server):
-    """One bit of one chunk."""
+    """One bit of one chunk is wrong."""
 
     def bytes_for(self, file, request):
         data = bytearray(super().bytes_for(file, request))
@@ -112,7 +112,7 @@ class SwappedLayer(Server):
 
 
 class ShortLayer(Server):
-    """A layer that folds to the root of a smaller file, in a record for this one."""
+    """A layer that folds to the root of a smaller file, in a record of this file."""
 
     def on_layer(self, connection, request):
         connection.send(msg.Layer(request.req, 0, self.by_root[request.root].layer[:-1]))
@@ -127,7 +127,7 @@ class LongLayer(Server):
 
 
 class SizeTooLarge(Server):
-    """The right root and layer, with a size that is not theirs."""
+    """The right root and layer, with a wrong size."""
 
     def meta_of(self, req, file):
         meta = super().meta_of(req, file)
@@ -146,7 +146,7 @@ class SizeTooSmall(Server):
 
 
 class WrongSha256(Server):
-    """The tree is right and the whole-file hash is not: documented to be verified as well."""
+    """The tree is right and the whole-file hash is wrong; the documentation says that it is verified, too."""
 
     def meta_of(self, req, file):
         meta = super().meta_of(req, file)
@@ -158,7 +158,7 @@ class WrongSha256(Server):
 
 
 class ShortData(Server):
-    """Says LAST too early."""
+    """Sets LAST too early."""
 
     def bytes_for(self, file, request):
         return super().bytes_for(file, request)[:-1] or b"x"
@@ -193,14 +193,14 @@ class AnotherFilesBytes(Server):
 
 
 class ZstdBomb(Server):
-    """Bytes that claim to be zstd and are none, though the client may not even have asked."""
+    """Bytes that are marked as zstd and are not, although the client may not even have offered it."""
 
     def on_get(self, connection, request):
         connection.send(msg.Data(request.req, msg.LAST | msg.ZSTD, 0, b"\x28\xb5\x2f\xfd" + os.urandom(60)))
 
 
 class HugeSize(Server):
-    """No space is taken by the word of a stranger."""
+    """The claim of an unknown peer reserves no space."""
 
     def meta_of(self, req, file):
         meta = super().meta_of(req, file)
@@ -216,7 +216,7 @@ class MaximalSize(Server):
 
 
 class VastSize(Server):
-    """A size that may be, and for which the layer alone would be two tebibytes."""
+    """An allowed size, whose layer alone would be two tebibytes."""
 
     def meta_of(self, req, file):
         meta = super().meta_of(req, file)
@@ -228,7 +228,7 @@ class VastSize(Server):
 
 
 class PingFlood(Server):
-    """Answers a question with PINGs, for as long as somebody listens."""
+    """Answers a request with endless PINGs."""
 
     def on_meta(self, connection, request):
         while True:
@@ -238,7 +238,7 @@ class PingFlood(Server):
 
 
 class LayerTrickle(Server):
-    """A hash of the layer now and then: each one is in time, the layer is not."""
+    """Sends a hash of the layer from time to time: each one is in time, but the layer is not."""
 
     def on_layer(self, connection, request):
         for at, digest in enumerate(self.layer_for(self.by_root[request.root])):
@@ -283,7 +283,7 @@ class MetaForAnotherRequest(Server):
 
 
 class MetaUnderAnotherName(Server):
-    """The name asked for is the name written; the server does not choose."""
+    """The file gets the requested name; the server does not choose it."""
 
     def meta_of(self, req, file):
         meta = super().meta_of(req, file)
@@ -360,7 +360,7 @@ def test_a_list_that_does_not_end(suite, liar):
 
 
 class MetaOfAnotherRoot(Server):
-    """Has the name, and offers what it likes under the root asked for."""
+    """Has the name, and sends other bytes under the requested root."""
 
     def find(self, request):
         return self.files["f.bin"]
@@ -425,7 +425,7 @@ class SilentAfterHandshake(Server):
 
 
 class Trickling(Server):
-    """A byte now and then, for ever."""
+    """Sends a byte from time to time, forever."""
 
     def on_get(self, connection, request):
         for at in range(200):
@@ -434,7 +434,7 @@ class Trickling(Server):
 
 
 class DiesUnderWay(Server):
-    """Closes after the third GET, and answers no further connection."""
+    """Closes after the third GET, and answers no other connection."""
 
     gets = 0
 

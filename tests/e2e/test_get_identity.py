@@ -42,7 +42,9 @@ def test_a_changed_key_is_refused_until_accepted(suite):
 
 
 def test_a_registry_cannot_put_a_stranger_where_somebody_is_remembered(suite):
-    """Its word is enough for a first contact, and for a peer met before; not for a new key at a known address."""
+    """Its statement is enough for a first contact, and for a peer that was met before, but not for a new key at a
+    known address.
+    """
 
     def get_as_listed(server, folder):
         discovery = suite.discovery(folder=folder)
@@ -61,7 +63,7 @@ def test_a_registry_cannot_put_a_stranger_where_somebody_is_remembered(suite):
 
 
 def test_a_man_in_the_middle_with_his_own_key(suite):
-    """Relays everything, with his own identity on both sides; the registry's or user's id is what stops him."""
+    """Relays everything, with its own identity on both sides; the id from the registry or the user stops it."""
     with Server({"f.bin": DATA}, chunk_size=CHUNK) as real, Server(
         {"f.bin": b"evil"}, chunk_size=CHUNK
     ) as middle:
@@ -105,7 +107,7 @@ class ReflectsM1(HandshakeLiar):
 
 
 class SignsNothing(HandshakeLiar):
-    """A whole and consistent handshake in which only the signature is random."""
+    """A complete and consistent handshake in which only the signature is random."""
 
     def shake_hands(self, stream):
         self.identity = BadSigner(self.identity)
@@ -132,7 +134,7 @@ class RoleSwapper(keys.Identity):
 
 
 class BorrowedKey(HandshakeLiar):
-    """Someone else's public key, an own signature."""
+    """The public key of another peer, with the liar's own signature."""
 
     def shake_hands(self, stream):
         self.identity = Impostor(keys.Identity().spki)
@@ -191,7 +193,7 @@ def test_handshake_lies(suite, case):
 
 
 def test_m4_of_another_connection(suite):
-    """A genuine M4 that was made for somebody else."""
+    """A genuine M4 that was made for another client."""
 
     class Replaying(HandshakeLiar):
         first = None
@@ -209,7 +211,7 @@ def test_m4_of_another_connection(suite):
 
 
 def test_no_fall_back_to_protocol_1(suite):
-    """A server that closes on HELLO2 is never offered HELLO."""
+    """The client never offers HELLO to a server that closes on HELLO2."""
     first_bytes = []
 
     class OnlyProtocol1(Server):

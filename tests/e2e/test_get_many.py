@@ -1,4 +1,4 @@
-"""One file from many peers: found through the registry while it runs, good and bad ones at once."""
+"""One file from many peers: found through the registry during the download, good and bad peers at once."""
 
 import os
 
@@ -35,7 +35,7 @@ def test_a_peer_that_comes_later_joins(suite):
 
 
 class WrongBytes(Server):
-    """Whatever is asked, one bit is wrong."""
+    """One bit of every answer is wrong."""
 
     def bytes_for(self, file, request):
         data = bytearray(super().bytes_for(file, request))
@@ -44,7 +44,7 @@ class WrongBytes(Server):
 
 
 class Stopping(Server):
-    """Ends after the first chunks, for good."""
+    """Stops for good after the first chunks."""
 
     left = 8
 

@@ -1,4 +1,4 @@
-"""`p2p get --protocol 1` against servers of the documentation, honest and not."""
+"""`p2p get --protocol 1` with servers of the documentation, honest and dishonest ones."""
 
 import hashlib
 import os
@@ -101,20 +101,20 @@ class Slow1(Server1):
 
 
 def test_protocol_1_interrupted_begins_again(suite):
-    """Without a tree nothing of it can be checked: it says so, and the file is right and alone in the end."""
+    """Without a tree, parts cannot be checked: it says so, and in the end the file is right and alone."""
     with Slow1({"f.bin": DATA}, chunk_size=CHUNK) as server:
         getter = Getter(suite, "--protocol", "1", "--from", server.where)
         getter.wait_for(3 * CHUNK)
         getter.process.kill()
         assert "starts from the beginning" in getter.process.communicate()[1]
         part = next((suite.folder / "out" / ".p2p").glob("*.part"))
-        part.write_bytes(bytes(len(DATA)))  # as if what was received were wrong
+        part.write_bytes(bytes(len(DATA)))  # as if the received bytes were wrong
         assert_fetched(suite, suite.get("f.bin", server, more=["--protocol", "1"]))
     assert list((suite.folder / "out" / ".p2p").iterdir()) == []
 
 
 def test_no_protocol_1_with_a_peer_that_has_spoken_protocol_2(suite):
-    """Whoever answers in its place could be anybody: not even HELLO is said."""
+    """Any program could answer at its address: the client does not even send HELLO."""
     with Server({"f.bin": DATA}, chunk_size=CHUNK) as real:
         assert_fetched(suite, suite.get("f.bin", real))
         port = real.address[1]

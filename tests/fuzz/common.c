@@ -12,7 +12,7 @@ fuzz_key(const char *name)
 
     snprintf(path, sizeof(path), "tests/vectors/keys/%s.pem", name);
     f = fopen(path, "rb");
-    MUST(f != NULL); /* run from the project's folder */
+    MUST(f != NULL); /* run in the project's folder */
     len = fread(pem, 1, sizeof(pem), f);
     fclose(f);
     MUST(p2p_rsa_parse_pem(pem, len, NULL, &key) == P2P_OK);

@@ -43,7 +43,7 @@ p2p_cond_init(pthread_cond_t *cond)
     pthread_cond_init(cond, NULL);
 }
 
-/* A fake deadline does not pass while one waits. */
+/* Waiting does not let a fake deadline pass. */
 bool
 p2p_cond_wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t deadline_ms)
 {

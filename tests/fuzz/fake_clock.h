@@ -1,5 +1,5 @@
-/* fake_clock - the clocks of p2p/clock.h as a target sets them. Only the fuzzer moves
- * them, so that an input does the same every time. */
+/* fake_clock - the clocks of p2p/clock.h, set by a target. Only the fuzzer moves them,
+ * so an input always does the same. */
 #ifndef TESTS_FUZZ_FAKE_CLOCK_H
 #define TESTS_FUZZ_FAKE_CLOCK_H
 

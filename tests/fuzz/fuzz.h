@@ -1,7 +1,8 @@
 /*
- * fuzz - what every target has: one function that takes any bytes and never crashes,
- * reads past their end, leaks, or breaks a promise of a header (MUST aborts). libFuzzer
- * drives it in `make fuzz`, replay.c over the committed corpus in `make check`.
+ * fuzz - what all targets have in common: one function that takes any bytes and never
+ * crashes, reads past their end, leaks, or breaks a promise of a header (MUST aborts).
+ * `make fuzz` runs it with libFuzzer, and `make check` with replay.c over the
+ * committed corpus.
  */
 #ifndef TESTS_FUZZ_FUZZ_H
 #define TESTS_FUZZ_FUZZ_H

@@ -1,7 +1,7 @@
 /*
- * What a client makes of the answers of registries. The registries' side of HTTP is
- * replaced: each answer is a piece of the input. First byte: what is asked; then one
- * piece an answer: u8 status, u8 Date, u16 length, body.
+ * How a client handles the answers of registries. The registries' side of HTTP is
+ * replaced: each answer is a piece of the input. First byte: the request; then one
+ * piece for each answer: u8 status, u8 Date, u16 length, body.
  */
 #include <limits.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 #include "p2p/clock.h"
 #include "p2p/name.h"
 
-#define CALLS_MAX 24u /* a round of registering signs for each */
+#define CALLS_MAX 24u /* each round of registering makes a signature */
 
 static const uint8_t *input;
 static size_t input_left;
@@ -34,7 +34,7 @@ take_byte(void)
     return take(1) == 1 ? input[-1] : 0;
 }
 
-/* ---- in the place of core/registry/discovery_http.c ---- */
+/* replaces core/registry/discovery_http.c */
 
 void
 p2p_http_global_init(void)
@@ -108,7 +108,7 @@ p2p_http_url(const char *base, const char *path, const char *const *arguments,
     return strdup(base);
 }
 
-/* ---- what has to be true of what is taken ---- */
+/* what must be true of accepted answers */
 
 static void
 check_peers(const struct p2p_peer_list *list, bool has_names)
@@ -129,7 +129,7 @@ check_peers(const struct p2p_peer_list *list, bool has_names)
                  P2P_OK);
             bytes += strlen(peer->files[k]);
         }
-        for (size_t k = 0; k < i; k++) /* nobody is there twice */
+        for (size_t k = 0; k < i; k++) /* no peer is listed twice */
             MUST(!p2p_id_equal(&list->at[k].id, &peer->id));
     }
     MUST(bytes <= P2P_NAMES_BYTES_MAX);
@@ -192,7 +192,8 @@ tell(struct p2p_discovery *d, unsigned how)
         reg.count = (reg.count + 1) % 3;
     }
     p2p_discovery_leave(d, key);
-    /* No registry makes us sign what the others would have to wait for. */
+    /* No registry can make the client sign a seq so far ahead that other registries
+     * refuse it. */
     MUST(d->last_seq <= p2p_time_ms() + 120000);
     MUST(p2p_discovery_states(d, states, 2) == 2);
     for (unsigned i = 0; i < 2; i++) {

@@ -1,9 +1,8 @@
 // uses tests/fuzz/liar.c
 /*
- * The whole download engine against peers that lie (liar.h). First byte: with or
- * without a root, an announced size, a second liar; the rest is their script. Whatever
- * they say, what is stored in the end has the root that was asked for, and otherwise
- * nothing is stored.
+ * The whole download engine with peers that lie (liar.h). First byte: with or without
+ * a root, an announced size, a second liar; the rest is their script. Whatever they
+ * send, the stored file has the requested root, or nothing is stored.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -76,7 +75,7 @@ set_up(void)
     MUST(p2p_sha256(content, SIZE, &file.sha256) == P2P_OK);
 }
 
-/* The stored file is what its root says; with a root that was asked for, the file. */
+/* The stored file matches its root; if a root was requested, it is the file. */
 static void
 check_stored(const struct p2p_root *root, const struct p2p_download_status *status,
              bool by_root)

@@ -1,8 +1,8 @@
 // uses p2p-discovery
 /*
- * Files of our own that somebody has changed: known_peers, a snapshot of the registry,
- * the journal of a download, in turn by the first byte. Snapshot and journal get right
- * hashes, so that what is behind them is reached.
+ * Our own files after an attacker changed them: known_peers, a snapshot of the
+ * registry, or the journal of a download; the first byte chooses one. Snapshot and
+ * journal get correct hashes, so that the code behind the check is reached.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -104,14 +104,14 @@ check_same(const struct p2p_known_peer *a, const struct p2p_known_peer *b)
         MUST(strcmp(a->addresses[k], b->addresses[k]) == 0);
 }
 
-/* What was read is written so that it is read again. */
+/* A list that was read can be written and read again. */
 static void
 try_known(const uint8_t *data, size_t size)
 {
     struct p2p_known known = {0}, again = {0};
 
     close(write_file("known_peers", data, size));
-    int loud = be_quiet(); /* a damaged file is worth a line of the log */
+    int loud = be_quiet(); /* a damaged file causes a log line */
     enum p2p_err err = p2p_known_load(folder, &known);
     be_loud(loud);
     if (err != P2P_OK)
@@ -164,7 +164,7 @@ try_snapshot(const uint8_t *data, size_t size)
     if (snapshot_load(r, path, opt.ttl_ms, &count) == P2P_OK) {
         registry_visit_peers(r, &all, NULL, count_one, &listed);
         MUST(listed <= count);
-        /* What it has now comes back whole. */
+        /* Everything that it has now is read back. */
         MUST(snapshot_write(r, path) == P2P_OK);
         registry_close(r);
         MUST(registry_open(&opt, &r) == P2P_OK);
@@ -175,7 +175,7 @@ try_snapshot(const uint8_t *data, size_t size)
 
 /* ---- journal ---- */
 
-/* As the file has it: the SHA-256 of where the block belongs, and of the block. */
+/* As in the file: the SHA-256 of the block's position and of the block. */
 static void
 seal(uint8_t *block, size_t len, uint64_t place)
 {
@@ -192,7 +192,7 @@ seal(uint8_t *block, size_t len, uint64_t place)
     memcpy(block + len - P2P_DIGEST_LEN, sum.b, P2P_DIGEST_LEN);
 }
 
-/* u8 sectors of the head; then the head; what is left are pages. */
+/* u8 sectors of the head; then the head; the rest are pages. */
 static void
 try_journal(const uint8_t *data, size_t size)
 {

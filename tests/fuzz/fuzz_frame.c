@@ -1,4 +1,5 @@
-/* Bytes of a connection, cut anywhere: what p2p_frame_peek says must hold. */
+/* Bytes of a connection, cut at any place: the result of p2p_frame_peek must be right.
+ */
 #include <string.h>
 
 #include "fuzz.h"
@@ -18,7 +19,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         MUST(frame > size && frame <= P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX));
     if (err == P2P_OK)
         MUST(frame <= size && frame >= P2P_FRAME_SIZE(1));
-    if (size > 0) /* the same of a shorter piece: never OK sooner, never less wanted */
+    if (size > 0) /* the same for a shorter piece: it is never complete sooner, and
+                     never needs fewer bytes */
         MUST(p2p_frame_peek(data, size / 2, 1, P2P_RECORD_PLAIN_MAX, &part) != P2P_OK ||
              (err == P2P_OK && part == frame));
     copy = malloc(size > 0 ? size : 1);

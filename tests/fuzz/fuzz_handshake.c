@@ -1,9 +1,9 @@
 /*
- * The handshake, both roles. Input: u8 how (bit 0: the server is attacked, else the
- * client; bit 1: the sealed part is raw bytes instead), a hello of 75 bytes, and what
- * is sent in M3's or M4's place. Unless raw, that is the plaintext, sealed with the
- * right key, since the fuzzer would never find one; the key of the hello is replaced
- * for that. Nobody may ever be done.
+ * The handshake, both roles. Input: u8 how (bit 0: attacks the server, otherwise the
+ * client; bit 1: the sealed part is raw bytes), a hello of 75 bytes, and the bytes in
+ * place of M3 or M4. Unless raw, these are the plaintext and are sealed with the right
+ * key, because the fuzzer would never find one; for that, the key in the hello is
+ * replaced. No handshake may ever finish.
  */
 #include <string.h>
 
@@ -18,7 +18,7 @@ enum { SERVER = 1, RAW = 2, SHARE_AT = 43, PLAIN_MAX = 1000 };
 static const struct p2p_secret attacker_key = {{3, 3, 3}};
 static const struct p2p_nonce nonce = {{1}};
 
-/* Keys of M3 and M4, as the attacker has them. */
+/* Keys of M3 and M4, known to the attacker. */
 static bool
 derive(const struct p2p_transcript *said, const uint8_t their_hello[75],
        struct p2p_secret_pair *keys)
@@ -33,7 +33,7 @@ derive(const struct p2p_transcript *said, const uint8_t their_hello[75],
            p2p_schedule_handshake(&th2, &dh, keys) == P2P_OK;
 }
 
-/* Lets the attacked side read; true when it goes on. */
+/* Lets the attacked side read; true if it continues. */
 static bool
 give(struct p2p_handshake *hs, uint8_t *data, size_t len)
 {
@@ -88,7 +88,7 @@ attack(struct p2p_handshake *hs, bool server, bool raw, const uint8_t hello[75],
     MUST(p2p_handshake_want(hs) == want);
     if (!give(hs, frame, want))
         return;
-    MUST(!server); /* a server looks at the signature first of all */
+    MUST(!server); /* a server checks the signature before anything else */
     MUST(p2p_handshake_trust(hs, P2P_OK) == P2P_OK);
     MUST(p2p_handshake_work(hs) != P2P_OK);
     MUST(p2p_handshake_next(hs) == P2P_HS_FAILED);

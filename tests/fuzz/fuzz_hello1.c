@@ -1,4 +1,4 @@
-/* HELLO of protocol 1 and keys as PEM, as a stranger sends them. */
+/* HELLO of protocol 1 and keys in PEM, as an unknown client sends them. */
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,5 +1,5 @@
-/* JSON from outside: what is taken is within the limits, and is taken again when
- * written. */
+/* JSON from outside: accepted values are within the limits, and are accepted again
+ * after writing. */
 #include <string.h>
 
 #include <cjson/cJSON.h>
@@ -34,7 +34,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     text = cJSON_PrintUnformatted(json);
     MUST(text != NULL);
     again = http_json_parse(text, strlen(text), &why);
-    /* 1e999 is read as infinity and written as null: a value all the same. */
+    /* 1e999 is read as infinity and written as null, which is still a value. */
     MUST(again != NULL);
     cJSON_Delete(again);
     cJSON_free(text);

@@ -1,4 +1,4 @@
-/* Messages of protocol 2: what is taken is written again as it was. */
+/* Messages of protocol 2: an accepted message is written again with the same bytes. */
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,5 +1,5 @@
-/* Messages of protocol 1: what is taken is written again as it was (hex in small
- * letters). */
+/* Messages of protocol 1: an accepted message is written again with the same bytes (hex
+ * in lower case). */
 #include <string.h>
 
 #include "fuzz.h"

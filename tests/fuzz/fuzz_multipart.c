@@ -1,11 +1,11 @@
-/* A form cut anywhere says the same as in one piece. First byte: the size of the
- * pieces. */
+/* A form that arrives in pieces gives the same events as in one piece. First byte: the
+ * size of the pieces. */
 #include <string.h>
 
 #include "fuzz.h"
 #include "http/text/multipart.h"
 
-/* What the events said, without where the content was cut. */
+/* The events as text, without the places where the content was cut. */
 struct seen {
     uint64_t hash;
 };

@@ -1,4 +1,4 @@
-/* Names from outside: what is allowed has none of what may never be in one. */
+/* Names from outside: an allowed name contains nothing that is forbidden. */
 #include <string.h>
 
 #include "fuzz.h"

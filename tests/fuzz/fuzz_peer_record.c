@@ -1,5 +1,6 @@
 // uses p2p-discovery
-/* Records of snapshots and shared stores: what decodes encodes to the same bytes. */
+/* Records of snapshots and shared stores: a decoded record is encoded to the same
+ * bytes. */
 #include <string.h>
 
 #include "discovery/registry/record.h"

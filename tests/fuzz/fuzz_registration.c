@@ -1,8 +1,8 @@
 // uses p2p-discovery
 /*
- * What the registry makes of registrations. First byte: which kind, and where it comes
- * from; then JSON. What is taken is what a record or a delta may be, so it goes through
- * a registry and comes back as it was.
+ * How the registry handles registrations. First byte: the kind of request, and its
+ * address; then JSON. An accepted request is a valid record or delta, so it goes
+ * through a registry and comes back unchanged.
  */
 #include <cjson/cJSON.h>
 #include <string.h>

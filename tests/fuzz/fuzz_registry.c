@@ -1,11 +1,10 @@
 // uses tests/fuzz/fake_clock.c p2p-discovery
 /*
- * The registry against a plain model: an array of peers and what they have.
- *
- * The first byte chooses the limits; then each step is a byte that says what to do and
- * a few more that say with what. After each step: the result is the one that the model
- * says, bytes and counts are what a recount finds, every peer is listed once, and the
- * limits hold. At the end a second registry takes all that is exported and is the same.
+ * The registry compared with a plain model: an array of peers with their files. The
+ * first byte chooses the limits; then each step is a byte that chooses the operation,
+ * and a few more with its arguments. After each step, the result equals that of the
+ * model, bytes and counts equal a recount, every peer is listed once, and the limits
+ * hold. At the end, a second registry imports everything and is equal.
  */
 #include <string.h>
 
@@ -30,7 +29,7 @@ static const char *const names[] = {
     "x/a",     "zz"};
 #define NAMES (sizeof(names) / sizeof(names[0]))
 
-/* Whom peers come from; the first is this machine, which counts for nobody. */
+/* Addresses of peers; the first is this machine, which has no limit. */
 static const char *const addresses[] = {"127.0.0.1",     "192.0.2.1",
                                         "192.0.2.2",     "2001:db8::1:1",
                                         "2001:db8::2:9", "2001:db8:0:1::1"};
@@ -42,8 +41,9 @@ struct model_peer {
     int source;
     uint64_t charge, heard_ms, stamp;
     uint64_t seq, expires_at_s, expires_ms, guard_ms;
-    uint64_t tag;           /* of the whole signed record; 0: none */
-    uint8_t content[NAMES]; /* of each name: 0 does not have it, else content + 1 */
+    uint64_t tag;           /* seq of the whole signed record; 0: none */
+    uint8_t content[NAMES]; /* for each name: 0 if the peer does not have it, otherwise
+                               content + 1 */
     uint64_t stone_seq, stone_until_ms; /* when it is not here */
 };
 
@@ -132,7 +132,8 @@ model_gone(const struct state *s, struct model_peer *p)
         model_stone(s, p, old.seq, old.guard_ms);
 }
 
-/* The registry says so: the model follows, so all of its changes have to be told. */
+/* Reports of the registry: the model follows them, so the registry has to report all
+ * changes. */
 static void
 on_change(void *arg, const struct p2p_id *id, bool is_gone)
 {
@@ -179,7 +180,7 @@ model_source(const struct state *s, const struct model_peer *p, int source,
     return REGISTRY_OK;
 }
 
-/* What the model cannot know: whether others were worth less. */
+/* The model cannot know whether other peers counted less. */
 static bool
 is_full(const struct state *s, enum registry_result result, unsigned here)
 {
@@ -206,7 +207,7 @@ entry_of(unsigned name, unsigned content, bool has_content)
 
     if (!has_content)
         return e;
-    /* 1 and 3 are of one root and of different sizes; 4 has no SHA-256. */
+    /* 1 and 3 have the same root and different sizes; 4 has no SHA-256. */
     e.size = content * 10;
     memset(e.root.b, content == 3 ? 2 : (int)content + 1, sizeof(e.root.b));
     if (content != 4)
@@ -214,7 +215,7 @@ entry_of(unsigned name, unsigned content, bool has_content)
     return e;
 }
 
-/* Two bytes say which names, one which content; sorted as a record has to be. */
+/* Two bytes choose the names, one the content; sorted, as a record has to be. */
 static uint32_t
 take_entries(struct state *s, bool has_content, uint8_t content[NAMES],
              struct p2p_reg_entry out[NAMES])
@@ -235,7 +236,7 @@ take_entries(struct state *s, bool has_content, uint8_t content[NAMES],
     return count;
 }
 
-/* Around the clock, around what is known, or far ahead. */
+/* Near the clock, near a known seq, or far ahead. */
 static uint64_t
 take_seq(struct state *s, const struct model_peer *p)
 {
@@ -308,7 +309,7 @@ model_put(struct state *s, struct model_peer *p, const struct record *rec, int s
     take_back_stone(s, p);
 }
 
-/* What the registry has to say; OK also for the same once more. */
+/* The result that the registry must return; OK also for the same record again. */
 static enum registry_result
 expect_put(const struct state *s, const struct model_peer *p, const struct record *rec,
            int source, uint64_t charge, uint64_t tag, bool *is_repeated)
@@ -360,7 +361,7 @@ put(struct state *s, bool is_signed)
     rec.is_signed = is_signed;
     rec.has_content = is_signed || (how & 0x40) != 0;
     strcpy(rec.ip, addresses[address]);
-    if (!(how & 0x80)) /* else another registry, or a snapshot, says so */
+    if (!(how & 0x80)) /* otherwise it comes from another registry or a snapshot */
         strcpy(rec.from, addresses[address]);
     if (is_signed) {
         rec.seq = take_seq(s, p);
@@ -477,7 +478,8 @@ is_due(const struct state *s, const struct model_peer *p)
             (p->expires_ms <= s->now_ms || p->expires_at_s <= s->time_ms / 1000));
 }
 
-/* Who is due goes, nobody else; and it says when the next one is. */
+/* Peers that are due are removed, and no others; the result is the time of the next
+ * one. */
 static void
 expire(struct state *s)
 {
@@ -530,7 +532,8 @@ beat(struct state *s)
 
 /* ---- search ---- */
 
-#define CONTENT_GROUPS (CONTENTS + NAMES) /* names without a content are one each */
+#define CONTENT_GROUPS \
+    (CONTENTS + NAMES) /* each name without a content counts separately */
 
 static unsigned
 group_of_result(const struct search_result *r)
@@ -539,7 +542,7 @@ group_of_result(const struct search_result *r)
         for (unsigned i = 0; i < NAMES; i++)
             if (strcmp(names[i], r->name) == 0)
                 return CONTENTS + i;
-        MUST(r == NULL); /* a name that nobody has registered */
+        MUST(r == NULL); /* a name that no peer has registered */
     }
     for (unsigned c = 0; c < CONTENTS; c++) {
         struct p2p_reg_entry e = entry_of(0, c, true);
@@ -547,7 +550,7 @@ group_of_result(const struct search_result *r)
             memcmp(&r->sha256, &e.sha256, 32) == 0)
             return c;
     }
-    MUST(r == NULL); /* a content that nobody has registered */
+    MUST(r == NULL); /* a content that no peer has registered */
     return 0;
 }
 
@@ -658,7 +661,7 @@ check_list(struct state *s)
         MUST(seen.count[i] == s->peers[i].is_here);
 }
 
-/* Those of one name, root or SHA-256, from some id on. */
+/* Peers with this name, root or SHA-256, beginning at some id. */
 static void
 list(struct state *s)
 {
@@ -790,7 +793,7 @@ limit_of(const struct state *s)
     return s->opt.max_bytes - s->opt.max_bytes / REGISTRY_STONES_PART;
 }
 
-/* `before`: what was kept when the step began; nothing takes that away. */
+/* `before`: the bytes stored when the step began, which a lower limit does not remove. */
 static void
 check(struct state *s, uint64_t before)
 {

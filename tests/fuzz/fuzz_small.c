@@ -1,7 +1,7 @@
 // uses p2p-discovery
 /*
- * Small parsers of text from outside, and the guardian's side of the questions of an
- * untrusted child. The first byte chooses which; texts end at a NUL.
+ * Small parsers of text from outside, and the guardian's handling of requests of an
+ * untrusted child. The first byte chooses one; texts end at a NUL.
  */
 #include <string.h>
 #include <strings.h>
@@ -32,7 +32,7 @@ take_byte(void)
     return *input++;
 }
 
-/* The next text up to a NUL or the end, in a block of its own size. */
+/* The next text up to a NUL or the end, in a block of its exact size. */
 static char *
 take_text(void)
 {
@@ -69,7 +69,7 @@ try_host(void)
     }
     if (http_host_parse(host, small, sizeof(small)))
         MUST(strlen(small) < sizeof(small));
-    /* Nothing but these names, in whatever spelling, gets in. */
+    /* Only these names, in any spelling, are accepted. */
     if (http_host_is_own(host, "192.0.2.1", allowed))
         MUST(strcasestr(host, "localhost") != NULL || strstr(host, "127.0.0.1") ||
              strstr(host, "192.0.2.1") || strcasestr(host, "nas.example") ||
@@ -84,7 +84,7 @@ try_origin(void)
     struct http_origin_headers h = {.origin = origin, .host = host, .scheme = "http"};
 
     if (http_origin_is_own(&h)) {
-        /* The host is what stands behind the scheme, but for a default port. */
+        /* The host is the part after the scheme, without a default port. */
         const char *at = strstr(origin, "://");
         size_t len = strcspn(host, ":");
 
@@ -165,7 +165,7 @@ try_percent(void)
 
 static const char *cookie_header;
 
-/* In the place of libmicrohttpd's. */
+/* Replaces the function of libmicrohttpd. */
 const char *
 MHD_lookup_connection_value(struct MHD_Connection *mhd, enum MHD_ValueKind kind,
                             const char *name)
@@ -193,7 +193,7 @@ try_cookie(void)
 
 /* ---- Forwarded ---- */
 
-/* What a client writes to the left of the proxy's word changes nothing. */
+/* Text that a client writes to the left of the proxy's entry changes nothing. */
 static void
 try_forwarded(void)
 {
@@ -227,7 +227,7 @@ try_forwarded(void)
         snprintf(joined, size, "%s, %s", texts[i], lines[count]);
         lines[0] = joined;
         got = zero;
-        /* Refused, or the proxy's word: never the client's. */
+        /* Refused, or the address from the proxy; never one from the client. */
         if (http_forwarded_client(kind, lines, 1, &trusted, &got))
             MUST(memcmp(&got, &client, sizeof(got)) == 0);
         MUST(strlen(http_forwarded_last(joined)) <= strlen(joined));
@@ -385,7 +385,7 @@ read_answer(int sock, uint32_t verb, const char *asked)
         close(fd);
 }
 
-/* u8 where to, u8 verb, u16 length of the text as it is said, text; or raw bytes. */
+/* u8 address, u8 verb, u16 stated length of the text, text; or raw bytes. */
 static void
 say(struct guardian *g, int orders, int requests)
 {
@@ -405,9 +405,9 @@ say(struct guardian *g, int orders, int requests)
     memcpy(said.text, text, said.len);
     size = head + said.len;
     free(text);
-    if (how & 4) /* a length that is not so */
+    if (how & 4) /* a wrong length */
         said.len += take_byte() - 128u;
-    if (how & 8) /* cut in the middle, and never empty: that would be its end */
+    if (how & 8) /* cut in the middle, and never empty, because that would be the end */
         size = take_byte() % size + 1;
     send_raw(is_request ? requests : orders, (const void *)&said, size, has_descriptor);
     if (is_request && g->requests >= 0) {

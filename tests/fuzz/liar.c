@@ -11,7 +11,7 @@
 #include "p2p/net.h"
 
 #define TIMEOUT_MS 3000
-/* More than any honest download of the file asks for: then it only says no. */
+/* More than any honest download of the file needs: from then on it only refuses. */
 #define ANSWERS_MAX 200u
 
 struct link {
@@ -48,7 +48,7 @@ take_byte(struct link *l)
     return byte;
 }
 
-/* A number near 0, near what is right, or of any size. */
+/* A number near 0, near the right one, or of any size. */
 static uint64_t
 take_number(struct link *l, uint64_t right)
 {
@@ -86,7 +86,7 @@ write_all(struct link *l, const void *data, size_t len)
     return p2p_net_write(l->fd, data, len, p2p_now_ms() + TIMEOUT_MS) == P2P_OK;
 }
 
-/* One step of the handshake; false when it is over, one way or the other. */
+/* One step of the handshake; false if it is over, successful or not. */
 static bool
 step(struct link *l, struct p2p_handshake *hs)
 {
@@ -160,7 +160,7 @@ refuse(struct link *l, uint32_t req, uint16_t code)
 
 /* ---- answers ---- */
 
-/* Which lie a byte stands for, in the answers that know it. */
+/* The lie that a byte stands for, in the answers that support it. */
 enum lie {
     HONEST,
     OTHER_REQUEST,
@@ -285,7 +285,7 @@ answer_honestly(struct link *l, const struct p2p_msg *q, enum lie lie)
     case P2P_MSG_PING:
         msg.ping = lie == OTHER_NUMBERS ? q->ping + 1 : q->ping;
         return send_msg(l, &msg);
-    case P2P_MSG_CANCEL: /* and what was cancelled comes all the same */
+    case P2P_MSG_CANCEL: /* and the cancelled data comes nevertheless */
         return lie == HONEST || send_data(l, q->req, (const uint8_t *)"x", 1, 0, 0);
     case P2P_MSG_CLOSE:
         return false;
@@ -294,7 +294,7 @@ answer_honestly(struct link *l, const struct p2p_msg *q, enum lie lie)
     }
 }
 
-/* A message that nobody has asked for. */
+/* A message that was not requested. */
 static bool
 blurt(struct link *l)
 {
@@ -312,7 +312,7 @@ blurt(struct link *l)
     }
 }
 
-/* A record with any bytes in it, in the right encryption. */
+/* A record with any bytes, encrypted correctly. */
 static bool
 send_raw(struct link *l)
 {
@@ -326,7 +326,8 @@ answer(struct link *l, const struct p2p_msg *q)
 {
     uint8_t how, junk[64];
 
-    if (q->type == P2P_MSG_INFO_GET) /* costs no script; raw records say INFO, too */
+    if (q->type == P2P_MSG_INFO_GET) /* uses no byte of the script; raw records contain
+                                        INFO, too */
         return refuse(l, q->req, 2);
     how = take_byte(l);
     if (atomic_fetch_add(&l->liar->answers, 1) > ANSWERS_MAX)

@@ -1,9 +1,8 @@
 /*
- * liar - a peer of protocol 2 whose answers come from a fuzzer's input.
- *
- * Its handshake and its encryption are right, so that a client listens. Each request
- * takes the next byte of the input, which says how to answer; when there is no input
- * left it is honest. One thread a connection; the input is shared by all liars.
+ * liar - a peer of protocol 2 whose answers come from a fuzzer's input. Its handshake
+ * and its encryption are right, so that a client accepts it. Each request takes the
+ * next byte of the input, which chooses the answer; when the input is used up, it is
+ * honest. One thread per connection; all liars share the input.
  */
 #ifndef TESTS_FUZZ_LIAR_H
 #define TESTS_FUZZ_LIAR_H
@@ -16,7 +15,7 @@
 #include "p2p/crypto.h"
 #include "p2p/download.h"
 
-/* The file that all of them have. */
+/* The file that all liars have. */
 struct liar_file {
     const char *name;
     const uint8_t *data;

@@ -1,9 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the first seeds of every corpus beside this file from tests/vectors.
-
-Each seed is named by its content, so that running this again changes nothing. What libFuzzer
-found to reach more code (-merge=1), and inputs that
-once broke something, are added to the same folders by hand, and stay.
+"""Writes the first seeds of every corpus beside this file from tests/vectors. Each seed is named by its content,
+so running this again changes nothing. Inputs with which libFuzzer reached more code (-merge=1), and inputs that
+broke something once, are added to the same folders by hand and stay.
 """
 
 import base64

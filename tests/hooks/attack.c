@@ -37,7 +37,7 @@ void __real_p2p_service_ready(const char *program, const char *format, ...)
 void __wrap_p2p_service_ready(const char *program, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Each gives -1 and errno when it was refused. */
+/* Each attack returns -1 and errno if it was refused. */
 
 static int
 try_open(const char *path, int flags)
@@ -77,7 +77,7 @@ try_symlink(const char *path)
     return symlink("/etc/passwd", path);
 }
 
-/* A new process, or this one when there can be none. */
+/* In a new process, or in this one if none can be created. */
 static int
 try_exec(const char *path)
 {
@@ -116,7 +116,8 @@ try_ptrace(const char *pid)
 
     if (ptrace(PTRACE_SEIZE, victim, NULL, NULL) != 0)
         return -1;
-    /* Let go, or its parent would wait for us when it ends. */
+    /* It is killed, because otherwise the parent would wait for this process when it
+     * ends. */
     ptrace(PTRACE_INTERRUPT, victim, NULL, NULL);
     waitpid(victim, NULL, __WALL);
     ptrace(PTRACE_DETACH, victim, NULL, NULL);
@@ -129,7 +130,8 @@ try_peek(const char *pid)
     char byte;
     struct iovec here = {&byte, 1}, there = {(void *)(uintptr_t)try_peek, 1};
 
-    /* An address that is not there would be EFAULT: allowed, but nothing found. */
+    /* A missing address would give EFAULT: the call is allowed, but nothing is found.
+     */
     return process_vm_readv(atoi(pid), &here, 1, &there, 1, 0) >= 0 || errno == EFAULT
                ? 0
                : -1;
@@ -167,7 +169,7 @@ static int
 try_unix(const char *path)
 {
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    /* As an attacker would, past the functions of the program. */
+    /* Bypasses the functions of the program, as an attacker would. */
     int fd = (int)syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0), rc, saved;
 
     if (fd < 0)
@@ -180,7 +182,8 @@ try_unix(const char *path)
     return rc;
 }
 
-/* A pair is two sockets of this process; one of datagrams can be given another end. */
+/* A pair is two sockets of this process; a datagram socket can be connected to another
+ * socket. */
 static int
 try_pair(const char *path)
 {
@@ -200,7 +203,8 @@ try_pair(const char *path)
     return rc;
 }
 
-/* The same with pairs that the sandbox leaves: they have their other end for ever. */
+/* The same with the pairs that the sandbox allows: their other end cannot be changed.
+ */
 static int
 try_stream_pair(const char *path)
 {
@@ -224,8 +228,7 @@ try_stream_pair(const char *path)
 
 /* ---- The system bus ---- */
 
-/* Directly as an attacker would, else by way of the parent, which the daemon may ask.
- */
+/* Directly, as an attacker would, or through the parent, which the daemon may ask. */
 static int
 connect_to_bus(const char *path)
 {
@@ -282,7 +285,8 @@ put_call(uint8_t *out, uint32_t serial, const char *to, const char *interface,
     return at;
 }
 
-/* Whether the bus lets this process call `to`: it answers, if only with an error. */
+/* True if the bus passes on this process's call to `to`: there is an answer, even if it
+ * is an error. */
 static int
 call_by_bus(const char *path, const char *to, const char *interface, const char *member)
 {
@@ -304,7 +308,7 @@ call_by_bus(const char *path, const char *to, const char *interface, const char 
     (void)!write(fd, begin, sizeof(begin) - 1);
     len = put_call(out, 1, "org.freedesktop.DBus", "org.freedesktop.DBus", "Hello");
     (void)!write(fd, out, len);
-    usleep(200000); /* the answers to this one are not those to the next */
+    usleep(200000); /* answers to this call do not count for the next one */
     (void)!recv(fd, in, sizeof(in), MSG_DONTWAIT);
     len = put_call(out, 2, to, interface, member);
     (void)!write(fd, out, len);
@@ -385,7 +389,7 @@ try_root(const char *unused)
     return (int)syscall(SYS_setuid, 0);
 }
 
-/* What the parent is asked for, it checks. */
+/* The parent checks each request. */
 static int
 try_parent(const char *path)
 {

@@ -12,7 +12,7 @@
 
 #define PEER(id, ip, port) "{\"peer_id\":" id ",\"ip\":" ip ",\"port\":" port "}"
 
-/* Whatever is asked, the text that is fake->arg. */
+/* Answers every request with the text in fake->arg. */
 static inline char *
 answer_text(struct fake_registry *fake, const struct fake_request *request, int *status)
 {

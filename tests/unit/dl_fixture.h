@@ -23,7 +23,8 @@ struct fixture {
     uint8_t *data, *other;
     uint64_t size;
     uint32_t chunk_sizes[PEERS_MAX];
-    unsigned other_content; /* this peer (not 0) has another file under the name */
+    unsigned
+        other_content; /* this peer (not peer 0) has a different file under the name */
     struct fake_peer peers[PEERS_MAX];
     struct p2p_source_spec specs[PEERS_MAX];
     unsigned peer_count;
@@ -62,7 +63,7 @@ setup(void **state)
         f->chunk_sizes[i] = CHUNK;
     void *keys = NULL;
     keys_setup(&keys);
-    /* However slow the self-test finds it on a busy machine. */
+    /* However slow the self-test says that this is on a busy machine. */
     setenv("P2P_SHA256_STITCHED", "yes", 1);
     f->keys = keys;
     reopen_root(f);
@@ -166,7 +167,7 @@ count_private(const struct fixture *f)
     return count;
 }
 
-/* The stored file is the right one, and nothing is left of the work on it. */
+/* The stored file is correct, and no temporary file is left. */
 static UNUSED_OK void
 assert_complete(const struct fixture *f)
 {
@@ -209,7 +210,7 @@ scratch_put_zeros(struct fixture *f, const char *name, size_t len)
     free(zeros);
 }
 
-/* As if it had never been fetched. */
+/* Makes it look as if the file had never been downloaded. */
 static UNUSED_OK void
 forget_download(struct fixture *f)
 {

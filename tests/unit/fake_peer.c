@@ -31,11 +31,11 @@ struct link {
     uint8_t out[P2P_FRAME_SIZE(P2P_RECORD_PLAIN_MAX)];
     uint64_t sent;
     uint32_t cancelled; /* the last one */
-    bool confused;      /* has sent what `unasked` demands */
+    bool confused;      /* has sent the message that `unasked` asks for */
 };
 
-/* All of `len`, unless the test is over. Pieces that came before a time-out must not be
- * lost, hence the wait for the first byte. */
+/* Reads all of `len`, unless the test is over. Waits for the first byte first, because
+ * bytes that arrived before a timeout must not be lost. */
 static bool
 read_some(struct link *l, void *out, size_t len)
 {
@@ -194,7 +194,7 @@ answer_layer(struct link *l, const struct p2p_msg *q)
     return ok;
 }
 
-/* One DATA record; returns false when the connection is to end. */
+/* Sends one DATA record; returns false if the connection must end. */
 static bool
 send_data(struct link *l, uint32_t req, const uint8_t *bytes, size_t len,
           uint32_t offset, uint8_t flags)
@@ -272,7 +272,7 @@ answer_list(struct link *l, const struct p2p_msg *q)
     struct p2p_wr wr;
     size_t len;
 
-    /* The cursor is the last name of the page before. */
+    /* The cursor is the last name of the previous page. */
     while (q->cursor.len > 0 && i < l->peer->file_count) {
         const char *name = l->peer->files[i++].name;
         if (strlen(name) == q->cursor.len &&
@@ -304,7 +304,7 @@ answer_info(struct link *l, const struct p2p_msg *q)
     struct p2p_msg msg = {.type = P2P_MSG_INFO, .req = q->req};
 
     if (name == NULL)
-        return refuse(l, q->req, 2); /* as programs before INFO do */
+        return refuse(l, q->req, 2); /* like programs from before INFO */
     msg.info.kind = P2P_ABOUT_LAPTOP;
     msg.info.name = (struct p2p_text){name, strlen(name)};
     return send_msg(l, &msg);
@@ -406,8 +406,8 @@ listener_main(void *arg)
     return NULL;
 }
 
-/* Making a key takes longer than most tests, so those of peers that have stopped are
- * used again. Peers that run at the same time have different ones. */
+/* Making a key takes longer than most tests, so the keys of stopped peers are used
+ * again. Peers that run at the same time have different keys. */
 enum { KEYS_MAX = 16 };
 static struct {
     struct p2p_rsa *key;

@@ -1,7 +1,7 @@
 /*
- * fake_peer - a small server of protocol 2 for tests of the client: it serves files
- * from memory, well or badly. Built on the same handshake, session and messages as the
- * real one; one thread a connection.
+ * fake_peer - a small server of protocol 2 for tests of the client. It serves files
+ * from memory, correctly or incorrectly. It uses the same handshake, session and
+ * messages as the real server, with one thread per connection.
  */
 #ifndef TESTS_UNIT_FAKE_PEER_H
 #define TESTS_UNIT_FAKE_PEER_H
@@ -22,29 +22,30 @@ struct fake_file {
     struct p2p_digest root, sha256, *layer;
 };
 
-/* How it misbehaves; all zero: it does not. */
+/* The ways in which it misbehaves; all zero: it does not. */
 struct fake_manners {
     bool wrong_bytes;  /* the first byte of each request is flipped */
-    uint64_t honest;   /* not in the first so many bytes of a connection */
-    bool wrong_layer;  /* a hash of the layer is */
-    bool wrong_sha256; /* META states another one */
+    uint64_t honest;   /* but not in this many first bytes of a connection */
+    bool wrong_layer;  /* a hash of the layer is wrong */
+    bool wrong_sha256; /* META states a different root */
     bool hide_sha256;  /* META states none */
     int64_t size_lie;  /* added to the size in META */
-    bool unasked;      /* DATA of a request nobody made, before the first answer */
-    bool twice;        /* the last DATA of each request again */
-    bool after_cancel; /* DATA of a cancelled request after the PONG */
-    bool zstd;         /* DATA as zstd frames */
-    bool zstd_bomb;    /* frames that state more than there is room for */
+    bool unasked;      /* sends DATA that was not requested before the first answer */
+    bool twice;        /* sends the last DATA of each request twice */
+    bool after_cancel; /* sends DATA of a cancelled request after the PONG */
+    bool zstd;         /* sends DATA as zstd frames */
+    bool zstd_bomb;    /* the frames state more bytes than a record may hold */
     uint64_t
-        die_after; /* bytes in all, then connections are reset and new ones refused */
-    uint64_t drop_every;   /* bytes of a connection, then it is closed */
-    uint64_t stall_after;  /* bytes in all, then silence */
-    uint64_t change_after; /* bytes in all, then ERROR 6 */
-    uint64_t bytes_per_s;  /* of each connection; 0: as fast as it goes */
-    unsigned nap_ms; /* each connection is silent for so long after its first DATA */
-    unsigned hello_delay_ms; /* before the handshake: others are first */
+        die_after; /* bytes in total; then it resets connections and refuses new ones */
+    uint64_t drop_every;   /* bytes of one connection; then it closes this connection */
+    uint64_t stall_after;  /* bytes in total; then it is silent */
+    uint64_t change_after; /* bytes in total; then it sends ERROR 6 */
+    uint64_t bytes_per_s;  /* speed of each connection; 0: no limit */
+    unsigned nap_ms; /* each connection is silent for this long after its first DATA */
+    unsigned
+        hello_delay_ms; /* delay before the handshake, so that other peers are first */
     bool not_found;
-    const char *name; /* what INFO says; NULL: it does not know INFO? */
+    const char *name; /* the name in INFO; NULL: the peer does not know INFO? */
 };
 
 #define FAKE_FILES_MAX 4096

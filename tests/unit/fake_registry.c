@@ -11,7 +11,8 @@
 
 enum { HEAD_MAX = 16384, DEADLINE_MS = 5000 };
 
-/* The head, up to its empty line, byte by byte: simple, and fast enough. */
+/* Reads the head up to its empty line, byte by byte: this is simple, and fast enough.
+ */
 static bool
 read_head(int fd, char head[HEAD_MAX])
 {
@@ -82,7 +83,7 @@ fake_start(struct fake_registry *fake, fake_answer *answer, void *arg)
     *fake = (struct fake_registry){.answer = answer, .arg = arg};
     if (p2p_net_listen("127.0.0.1", 0, false, 16, &fake->listener, &port) != P2P_OK)
         abort();
-    /* accept is to wait; shutdown of the listener ends it. */
+    /* accept blocks until the listener is shut down. */
     if (fcntl(fake->listener, F_SETFL, 0) != 0)
         abort();
     snprintf(fake->url, sizeof(fake->url), "http://127.0.0.1:%u", port);

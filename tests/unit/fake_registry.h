@@ -1,5 +1,5 @@
-/* A registry on loopback that answers as the test says, and remembers what it was
- * asked. */
+/* A registry on loopback that answers as the test tells it to, and remembers the
+ * requests. */
 #ifndef FAKE_REGISTRY_H
 #define FAKE_REGISTRY_H
 
@@ -14,7 +14,8 @@ struct fake_request {
 };
 
 struct fake_registry;
-/* Fills *status and returns the owned body of the answer; NULL: none. */
+/* Fills in *status and returns the body of the answer, which the caller owns; NULL: no
+ * answer. */
 typedef char *fake_answer(struct fake_registry *fake,
                           const struct fake_request *request, int *status);
 
@@ -23,9 +24,9 @@ struct fake_registry {
     char url[64];
     fake_answer *answer;
     void *arg;
-    const char *extra_header; /* one more line of every answer, with CRLF */
+    const char *extra_header; /* one more header line of every answer, with CRLF */
     pthread_t thread;
-    struct fake_request requests[256]; /* read them when no call is under way */
+    struct fake_request requests[256]; /* read them only while no request is running */
     size_t count;
 };
 

@@ -189,7 +189,8 @@ forger_send(struct forger *f, struct side *to)
                                     to_server ? &f->keys.c2s : &f->keys.s2c, &nonce,
                                     aad, sizeof(aad)),
                      P2P_OK);
-    memcpy(m.bytes, frame, m.len); /* as many as a reader takes, whatever was sent */
+    memcpy(m.bytes, frame,
+           m.len); /* as many bytes as a reader takes, whatever was sent */
     side_read(to, &m);
     side_work(to, P2P_OK);
 }

@@ -1,5 +1,5 @@
-/* http_fixture - a server with one route of each kind, and a client that knows nothing.
- */
+/* http_fixture - a server with one route of each kind, and a client that uses no HTTP
+ * library. */
 #include "http_fixture.h"
 
 #include <arpa/inet.h>
@@ -210,7 +210,8 @@ start_http(void **state)
         return -1;
     fputs("0123456789", f);
     fclose(f);
-    for (int i = 0; i < 2; i++) { /* a page, and its copy that nobody unpacks here */
+    for (int i = 0; i < 2;
+         i++) { /* a page, and its packed copy, which no test unpacks */
         snprintf(path, sizeof(path), "%s/page.js%s", pages_dir, i == 0 ? "" : ".gz");
         if ((f = fopen(path, "w")) == NULL)
             return -1;

@@ -31,25 +31,25 @@ extern struct http_sse *events;
 extern _Atomic int version;          /* what /version answers */
 extern _Atomic int uploads_freed;    /* how often an upload's state was released */
 extern _Atomic uint64_t last_serial; /* of the last request for /version */
-extern _Atomic uint64_t last_ended;  /* the last one that was told to be over */
+extern _Atomic uint64_t last_ended;  /* number of the last request that ended */
 extern _Atomic int n_ended;          /* how many were */
 extern _Atomic int gate_is_open;     /* 1: /long answers */
 
 int start_http(void **state);
 int stop_http(void **state);
 
-/* The orderly stop alone, for tests of it; stop_http may follow. */
+/* Only the orderly stop, for tests of it; stop_http may follow. */
 void stop_serving(void);
 
 /* A connection; every read on it ends after 10 s. The caller closes it. */
 int dial(void);
 void send_text(int fd, const char *text);
 
-/* Everything until the server closes or `until` (may be NULL) was seen; text that lives
- * until the next call. */
+/* Reads everything until the server closes or `until` (may be NULL) was seen. The text
+ * is valid until the next call. */
 const char *receive(int fd, const char *until);
 
-/* One request on a connection of its own, and the whole answer. */
+/* Sends one request on a new connection and returns the whole answer. */
 const char *ask(const char *request);
 
 /* `extra`: header lines, each with its line end. */

@@ -1,6 +1,6 @@
 /*
- * keys_fixture - a keys directory of its own for each test, all with the same key pair,
- * which is made once: keys_group_setup for the program, keys_setup for a test.
+ * keys_fixture - a separate keys directory for each test. All have the same key pair,
+ * which is made once. Call keys_group_setup for the program and keys_setup for a test.
  */
 #ifndef P2P_KEYS_FIXTURE_H
 #define P2P_KEYS_FIXTURE_H
@@ -81,7 +81,7 @@ keys_teardown(void **state)
     return 0;
 }
 
-/* A peer id that is all one byte. */
+/* A peer id whose bytes are all the same. */
 static UNUSED_OK struct p2p_id
 keys_peer(uint8_t byte)
 {

@@ -1,6 +1,6 @@
 /*
  * path_fixture - a root in a scratch directory with a canary beside it, a tree of good
- * and bad things beneath it, and the names nobody may use.
+ * and bad entries in it, and names that are never allowed.
  */
 #ifndef P2P_PATH_FIXTURE_H
 #define P2P_PATH_FIXTURE_H
@@ -13,7 +13,7 @@
 #include "p2p/path.h"
 #include "scratch.h"
 
-/* Each with its length, since some hold a NUL. */
+/* Each has its length, because some contain a NUL. */
 #define NAME(s)          \
     {                    \
         s, sizeof(s) - 1 \

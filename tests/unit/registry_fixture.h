@@ -1,4 +1,5 @@
-/* registry_fixture.h - one registry a test, records to put into it, who is in it. */
+/* registry_fixture.h - one registry for each test, records to put into it, and a look
+ * at its peers. */
 #ifndef TESTS_UNIT_REGISTRY_FIXTURE_H
 #define TESTS_UNIT_REGISTRY_FIXTURE_H
 
@@ -44,7 +45,7 @@ id_of(unsigned n)
     return id;
 }
 
-/* A number that passes for a modulus. */
+/* A number that is accepted as a modulus. */
 static inline void
 make_key(struct p2p_spki *key)
 {

@@ -1,7 +1,8 @@
 /*
- * residue - is a secret anywhere in this process? Searches all writable memory but what
- * is_expected (may be NULL) claims. Secrets are given in hex and kept masked, so that
- * the search does not find itself. Include after cmocka.h.
+ * residue - checks whether a secret is anywhere in this process. It searches all
+ * writable memory except for what is_expected (may be NULL) claims. Secrets are given
+ * in hex and kept masked, so that the search does not find itself. Include after
+ * cmocka.h.
  */
 #ifndef P2P_RESIDUE_H
 #define P2P_RESIDUE_H
@@ -67,7 +68,8 @@ is_in(const uint8_t *data, size_t len, const struct piece *p)
     return false;
 }
 
-/* Reads through /proc/self/mem: any mapping, and no sanitizer minds. */
+/* Reads through /proc/self/mem, which works for every mapping and does not disturb
+ * sanitizers. */
 static bool
 region_holds(int mem, unsigned long from, unsigned long to, const struct piece *p)
 {
@@ -78,7 +80,8 @@ region_holds(int mem, unsigned long from, unsigned long to, const struct piece *
         ssize_t got = pread(mem, window, len, (off_t)from);
         bool found = got > 0 && is_in(window, (size_t)got, p);
 
-        p2p_wipe(window, sizeof(window)); /* not to be found here the next time */
+        p2p_wipe(window,
+                 sizeof(window)); /* so that the next search does not find it here */
         if (found || got <= PIECE)
             return found;
         from += (size_t)got - PIECE + 1; /* a piece may lie across two windows */

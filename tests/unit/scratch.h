@@ -1,6 +1,6 @@
 /*
- * scratch - a temporary directory for a test program and files in it. Whatever fails
- * here fails the test at once. Include after cmocka.h.
+ * scratch - a temporary directory for a test program, and files in it. An error in
+ * these functions fails the test immediately. Include after cmocka.h.
  */
 #ifndef P2P_SCRATCH_H
 #define P2P_SCRATCH_H
@@ -40,7 +40,7 @@ scratch_remove(struct scratch *s)
     nftw(s->dir, scratch_remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* The path of `name` in the scratch directory; good until the next four calls. */
+/* The path of `name` in the scratch directory; valid until the next four calls. */
 static UNUSED_OK const char *
 scratch_path(const struct scratch *s, const char *name)
 {

@@ -1,5 +1,6 @@
 /*
- * share_fixture - a shared folder in a scratch directory, opened and closed at will.
+ * share_fixture - a shared folder in a scratch directory, which a test opens and
+ * closes.
  */
 #ifndef P2P_SHARE_FIXTURE_H
 #define P2P_SHARE_FIXTURE_H
@@ -9,12 +10,12 @@
 #include "p2p/tree.h"
 #include "scratch.h"
 
-/* Hashing runs at idle priority: it gets only what other programs leave. */
+/* Hashing runs at idle priority: it gets only the time that other programs leave. */
 #define IDLE_MS  120000
 #define QUIET_MS 50
 
 struct shared {
-    struct scratch scratch; /* the folder is "s" in it */
+    struct scratch scratch; /* the folder is "s" in this directory */
     struct p2p_share *share;
 };
 
@@ -68,7 +69,7 @@ shared_teardown(void **state)
     return 0;
 }
 
-/* Bytes that differ from place to place and from seed to seed. */
+/* Bytes that depend on their position and on the seed. */
 static UNUSED_OK uint8_t *
 shared_bytes(size_t len, uint32_t seed)
 {

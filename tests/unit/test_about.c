@@ -1,5 +1,5 @@
 // uses tests/unit/fake_peer.c
-/* What devices say of themselves: names, kinds, and what is kept of the claims. */
+/* Names and kinds of devices: what they send, and which claims are stored. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -21,7 +21,8 @@ static enum p2p_err
 check(const char *name)
 {
     size_t len = strlen(name);
-    char *exact = malloc(len + 1); /* a read past its end is seen */
+    char *exact =
+        malloc(len + 1); /* an exact block, so that a read past its end is seen */
     enum p2p_err err;
 
     assert_non_null(exact);
@@ -174,7 +175,8 @@ a_claim_is_kept_with_a_known_peer_only(void **state)
     assert_int_equal(peer.claim.kind, P2P_ABOUT_LAPTOP);
     assert_string_equal(peer.name, "Mine"); /* the user's own name stays */
     assert_string_equal(get(k->identity, &b).claim.name, "");
-    claim = (struct p2p_about){.kind = P2P_ABOUT_SERVER}; /* it has none any longer */
+    claim = (struct p2p_about){
+        .kind = P2P_ABOUT_SERVER}; /* the device no longer has a name */
     assert_int_equal(p2p_known_claim(k->identity, &a, &claim), P2P_OK);
     keys_reopen(k);
     assert_string_equal(get(k->identity, &a).claim.name, "");
@@ -307,7 +309,7 @@ a_claim_takes_no_name_from_a_trusted_peer(void **state)
 
 /* ---- INFO on a connection ---- */
 
-/* A peer with one small file that says `name` of itself; NULL: knows no INFO?. */
+/* A peer with one small file whose INFO has this name; NULL: it does not know INFO?. */
 struct told {
     struct keys *keys;
     struct fake_peer peer;
@@ -345,13 +347,13 @@ a_peer_says_its_name_beside_the_first_answer(void **state)
     struct p2p_known_peer peer;
 
     tell(&t, *state, "Kitchen");
-    assert_null(p2p_conn_about(t.conn)); /* nothing was waited for */
+    assert_null(p2p_conn_about(t.conn)); /* the client did not wait for an answer */
     assert_int_equal(p2p_conn_meta_by_name(t.conn, "f", &meta), P2P_OK);
     assert_non_null(p2p_conn_about(t.conn));
     assert_string_equal(p2p_conn_about(t.conn)->name, "Kitchen");
     assert_int_equal(p2p_conn_about(t.conn)->kind, P2P_ABOUT_LAPTOP);
     assert_int_equal(p2p_known_find(t.keys->identity, &t.peer.id, &peer),
-                     P2P_ERR_NOT_FOUND); /* a stranger's name is not written down */
+                     P2P_ERR_NOT_FOUND); /* the name of an unknown peer is not stored */
     p2p_conn_remember(t.conn);
     assert_string_equal(get(t.keys->identity, &t.peer.id).claim.name, "Kitchen");
     end(&t);

@@ -1,4 +1,5 @@
-/* The one form of an address: what becomes the same, what is refused. */
+/* Addresses in their canonical form: which spellings are equal, and which are refused.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -106,7 +107,8 @@ a_host_and_a_port_make_an_address(void **state)
     assert_int_equal(p2p_addr_make("10.1", 9000, &a), P2P_ERR_USAGE);
 }
 
-/* Any bytes: no crash, and what is accepted stays what it is when it is read again. */
+/* Random bytes: no crash, and an accepted address has the same canonical form when it
+ * is read again. */
 static void
 random_bytes_are_checked_safely(void **state)
 {

@@ -98,7 +98,7 @@ begin_numbered(struct admission *a, struct admission_ticket *t, unsigned n,
     return admission_begin(a, t, &s, NULL, now);
 }
 
-/* One whole handshake and the end of its connection. False: it was refused. */
+/* A complete handshake and the end of its connection. False: it was refused. */
 static bool
 shake_hands(struct admission *a, const char *from, uint64_t now)
 {
@@ -129,7 +129,7 @@ limits_unfinished_ones_per_source(void **state)
     assert_int_equal(revoked, 0);
 }
 
-/* 26 addresses with 8 half-open handshakes each: everybody else still gets in. */
+/* 26 addresses with 8 half-open handshakes each: all other addresses still get in. */
 static void
 half_open_ones_from_many_addresses_make_room(void **state)
 {
@@ -170,13 +170,14 @@ the_source_with_most_gives_its_oldest(void **state)
         assert_false(admission_is_revoked(&single[i]));
     assert_true(admission_is_revoked(&heavy[0]));
     assert_false(admission_is_revoked(&heavy[1]));
-    /* What was revoked does not finish and does not count a second time. */
+    /* A revoked handshake does not finish and is not counted a second time. */
     assert_false(admission_work(a, &heavy[0], 1000));
     assert_false(admission_finish(a, &heavy[0], 1000));
     admission_end(a, &heavy[0], ADMISSION_WRONG, 1000);
     assert_int_equal(admission_count(a), 15);
     assert_int_equal(begin(a, &heavy[0], "192.0.2.1", 1000), ADMISSION_YES);
-    assert_true(admission_is_revoked(&heavy[1])); /* its own, not another's */
+    assert_true(admission_is_revoked(
+        &heavy[1])); /* the place of its own source, not of another one */
 }
 
 static void
@@ -197,7 +198,8 @@ loopback_and_known_sources_have_places_of_their_own(void **state)
     for (int i = 2; i < 5; i++)
         assert_int_equal(begin(a, &t[i], "127.0.0.1", 1000), ADMISSION_YES);
     assert_int_equal(revoked, 0);
-    /* All is taken now: strangers make room for the known, never the reverse. */
+    /* All places are taken now: unknown peers make room for known ones, never the
+     * reverse. */
     assert_int_equal(begin(a, &t[5], "::1", 1000), ADMISSION_YES);
     assert_int_equal(begin(a, &t[6], "192.0.2.1", 1000), ADMISSION_YES);
     assert_int_equal(revoked, 2);
@@ -216,7 +218,8 @@ finished_ones_give_their_first_token_back(void **state)
     assert_int_equal(admission_count(a), 0);
 }
 
-/* Each costs a private-key operation: one source gets its rate and no more. */
+/* Each handshake costs a private-key operation: one source gets its rate and no more.
+ */
 static void
 finished_ones_are_limited_per_source(void **state)
 {
@@ -257,8 +260,8 @@ finished_ones_of_strangers_are_limited_in_total(void **state)
             break;
     }
     assert_int_equal(done, options.total_burst);
-    /* The known one is not among them; a stranger that asked for nothing so far may
-     * borrow, once. */
+    /* The known peer is not among them. An unknown source without earlier handshakes
+     * may borrow a place once. */
     for (int i = 0; i < 20; i++)
         assert_true(shake_hands(a, "192.0.2.1", 1000));
     assert_true(shake_hands(a, "192.0.2.77", 1000));
@@ -316,7 +319,7 @@ an_ipv6_network_is_one_source(void **state)
     assert_int_equal(begin(a, &t[9], "2001:db8:0:2::1", 1), ADMISSION_YES);
 }
 
-/* ---- a network that has many /64 ---- */
+/* a network with many /64 networks */
 
 static struct admission *
 open_wide(unsigned max)
@@ -376,7 +379,7 @@ its_unfinished_ones_are_limited_together(void **state)
     admission_free(a);
 }
 
-/* Each of its /64 looks like one that has not used the private key yet. */
+/* Each /64 of it looks like a source that has not used the private key yet. */
 static void
 it_does_not_use_up_the_private_key(void **state)
 {
@@ -408,7 +411,7 @@ a_mapped_address_is_the_ipv4_one(void **state)
     assert_true(home.is_loopback);
 }
 
-/* Strangers that came and went fill the table: they are forgotten for one who comes. */
+/* Sources that have left fill the table: they are forgotten when a new source comes. */
 static void
 a_table_full_of_strangers_lets_others_in(void **state)
 {
@@ -421,7 +424,7 @@ a_table_full_of_strangers_lets_others_in(void **state)
         assert_int_equal(begin_numbered(a, &t, n, 1), ADMISSION_YES);
         admission_end(a, &t, ADMISSION_WRONG, 1);
     }
-    /* The last ones are remembered, and so is the one that is here. */
+    /* The latest sources are remembered, and so is the one that is connected. */
     assert_int_equal(begin_numbered(a, &t, 20 * options.sources_max - 1, 2),
                      ADMISSION_NO);
     for (unsigned i = 1; i < options.open_per_source; i++) {
@@ -431,7 +434,7 @@ a_table_full_of_strangers_lets_others_in(void **state)
     assert_int_equal(begin(a, &t, "192.0.2.1", 1000000), ADMISSION_NO);
 }
 
-/* A table full of sources that are all here: the others share one entry's limits. */
+/* The table is full of connected sources: all others share the limits of one entry. */
 static void
 sources_without_a_place_share_one(void **state)
 {
@@ -451,8 +454,8 @@ sources_without_a_place_share_one(void **state)
     assert_int_equal(begin_numbered(a, &more[8], 2000, 1000), ADMISSION_YES);
 }
 
-/* Loops read the clock before they get the lock: a time may be older than the last one,
- * which must not fill the bucket. */
+/* Loops read the clock before they get the lock, so a time may be earlier than the
+ * previous one. This must not fill the bucket. */
 static void
 a_time_that_goes_back_earns_nothing(void **state)
 {
@@ -465,13 +468,14 @@ a_time_that_goes_back_earns_nothing(void **state)
         if (begin(a, &t, "192.0.2.1", now) != ADMISSION_YES)
             continue;
         begun++;
-        /* Closed by us before it could fail: no penalty in the way of the next. */
+        /* The peer closed it before it could fail, so the next one has no penalty. */
         admission_end(a, &t, ADMISSION_NO_AUTH, now - 1000);
     }
     assert_int_equal(begun, options.burst);
 }
 
-/* A source that finishes its handshakes and stays could else take every place. */
+/* Otherwise a source that finishes its handshakes and stays connected could take every
+ * place. */
 static void
 limits_open_connections_per_source(void **state)
 {

@@ -1,5 +1,5 @@
-/* The filter before the system bus: what passes, what does not, and every way to be cut
- * short or to be ambiguous. */
+/* The filter in front of the system bus: what it passes on and what it refuses,
+ * including messages that are cut short or ambiguous in every way. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -77,7 +77,7 @@ make(char order, uint8_t type, const struct field *fields, const char *body)
     return c;
 }
 
-/* In a block of its exact size: a sanitizer sees what reads on. */
+/* In a block of its exact size, so that a sanitizer sees a read past its end. */
 static enum p2p_bus_verdict
 judge(const struct call *c, size_t len)
 {
@@ -191,7 +191,8 @@ what_could_be_read_in_two_ways(void **state)
         {{6, 's', "x"}, {2, 's', AVAHI ".Server"}, {6, 's', AVAHI}, {0, 0, NULL}},
         {{6, 'o', AVAHI}, {2, 's', AVAHI ".Server"}, {0, 0, NULL}},
         {{6, 'g', AVAHI}, {2, 's', AVAHI ".Server"}, {0, 0, NULL}},
-        {{6, 's', AVAHI}, {0, 0, NULL}}, /* no interface: any would do */
+        {{6, 's', AVAHI},
+         {0, 0, NULL}}, /* no interface: the bus would call any of them */
         {{2, 's', AVAHI ".Server"}, {0, 0, NULL}},
         {{6, 's', AVAHI}, {2, 's', AVAHI ".Server"}, {9, 'u', NULL}, {0, 0, NULL}},
         {{6, 's', AVAHI}, {2, 's', AVAHI ".Server"}, {10, 's', "x"}, {0, 0, NULL}},
@@ -217,7 +218,7 @@ what_could_be_read_in_two_ways(void **state)
     assert_int_equal(judge(&c, c.len), P2P_BUS_REFUSE);
 }
 
-/* Nothing reads past the end, and nothing for somebody else passes. */
+/* No read goes past the end, and no call to another service passes. */
 static void
 every_flipped_bit(void **state)
 {

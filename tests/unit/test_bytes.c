@@ -54,7 +54,8 @@ a_reader_stops_at_its_end(void **state)
     p2p_rd_init(&rd, three, 3);
     assert_int_equal(p2p_rd_get_u32(&rd), 0);
     assert_true(rd.failed);
-    assert_int_equal(p2p_rd_get_u8(&rd), 0); /* once failed, always failed */
+    assert_int_equal(p2p_rd_get_u8(&rd),
+                     0); /* after the first failure all calls fail */
     assert_int_equal(p2p_rd_end(&rd), P2P_ERR_MALFORMED);
 
     p2p_rd_init(&rd, three, 3);
@@ -84,7 +85,7 @@ a_writer_stops_at_its_end(void **state)
     p2p_wr_init(&wr, three, 3);
     p2p_wr_put_u16(&wr, 1);
     p2p_wr_put_u16(&wr, 1);
-    p2p_wr_put_u8(&wr, 1); /* would fit, but what came before did not */
+    p2p_wr_put_u8(&wr, 1); /* this one would fit, but an earlier one did not */
     assert_int_equal(p2p_wr_end(&wr, &len), P2P_ERR_TOO_LARGE);
     assert_int_equal(len, 0);
     p2p_wr_init(&wr, three, 3);

@@ -1,4 +1,4 @@
-/* caller: who holds the other end of a loopback connection. */
+/* caller: finds out which process holds the other end of a loopback connection. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <setjmp.h>
@@ -173,9 +173,9 @@ check(const struct connection *c, char *reason)
 }
 
 /*
- * A client in a process of its own. `prepare` runs in it before it connects; what it
- * leaves behind (a session, a user, a name, a listener) is what is asked about. The
- * client ends when its connection does.
+ * A client in a separate process. `prepare` runs in it before it connects and sets up
+ * what the test is about: a session, a user, a name, a listener. The client ends when
+ * its connection does.
  */
 typedef void prepare_fn(void);
 
@@ -199,8 +199,8 @@ be_client(const struct sockaddr_storage *at, prepare_fn *prepare)
     _exit(0);
 }
 
-/* The answer about a client that was prepared so, asked by a process that is no
- * ancestor of it in its session. */
+/* The verdict about a client that was prepared in this way. A process that is not an
+ * ancestor of the client in its session asks. */
 static enum p2p_caller
 ask_about(int family, prepare_fn *prepare, char *reason)
 {
@@ -236,12 +236,12 @@ the_same_user_is_accepted(void **state)
     (void)state;
     if (ask_about(AF_INET, begin_session, reason) != P2P_CALLER_SAME_USER &&
         (strstr(reason, "system unit") != NULL || strstr(reason, "hides") != NULL))
-        skip(); /* here nobody is accepted */
+        skip(); /* no caller is accepted here */
     assert_string_equal(reason, "");
     assert_int_equal(ask_about(AF_INET6, begin_session, reason), P2P_CALLER_SAME_USER);
 }
 
-/* The test itself listens, and is the parent in the same session. */
+/* The test itself listens, and it is the parent in the same session. */
 static void
 an_ancestor_that_listens_counts(void **state)
 {
@@ -295,7 +295,7 @@ fork_below_ssh(void)
     (void)prctl(PR_SET_NAME, "cat", 0, 0, 0);
 }
 
-/* The relay starts what connects in a session of its own. */
+/* The relay starts the connecting program in a new session. */
 static void
 fork_a_session_below_socat(void)
 {
@@ -308,7 +308,7 @@ fork_a_session_below_socat(void)
     begin_session();
 }
 
-/* What somebody does who has logged in is theirs. */
+/* The programs of a user who has logged in over ssh belong to this user. */
 static void
 fork_a_session_below_sshd(void)
 {
@@ -382,8 +382,8 @@ another_user_is_refused(void **state)
     assert_non_null(strstr(reason, "user 65534"));
 }
 
-/* A process of our own that may not be looked at. root may look at everything, so the
- * one who asks becomes another user first. */
+/* A process of this user that cannot be inspected. Root can inspect everything, so the
+ * asking process becomes another user first. */
 static void
 what_cannot_be_read_is_refused(void **state)
 {

@@ -1,6 +1,6 @@
 // uses p2p
-/* Every command of p2p: what it takes, what it refuses, and where it says so. No test
- * speaks to another program. */
+/* Every command of p2p: the arguments that it takes and refuses, and where the message
+ * goes. No test connects to another program. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -58,8 +58,8 @@ restore(FILE *stream, int saved, int fd, char text[TEXT_MAX])
     close(saved);
 }
 
-/* Runs `command`, which is named by the first of the words, as main does: in a process
- * of its own, because a command runs once. */
+/* Runs `command`, whose name is the first word, as main does: in a separate process,
+ * because a command can run only once. */
 static int
 run(int (*command)(int argc, char **argv), const char *words)
 {
@@ -87,7 +87,7 @@ run(int (*command)(int argc, char **argv), const char *words)
 static const struct {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *wrong; /* arguments that it does not take */
+    const char *wrong; /* arguments that the command does not take */
 } commands[] = {
     {"get", cmd_get, ""},
     {"search", cmd_search, ""},
@@ -182,7 +182,7 @@ a_peer_that_is_not_there_cannot_be_listed(void **state)
     assert_non_null(strstr(err, "127.0.0.1:1"));
 }
 
-/* ---- the parts that several commands use ---- */
+/* the functions that several commands use */
 
 static void
 sizes_and_times_are_short(void **state)
@@ -282,7 +282,8 @@ set_up(void **state)
 {
     (void)state;
     scratch_make(&scratch);
-    setenv("P2P_HOME", scratch.dir, 1); /* nothing of who runs the tests is touched */
+    setenv("P2P_HOME", scratch.dir,
+           1); /* the files of the user who runs the tests are not changed */
     setenv("HOME", scratch.dir, 1);
     scratch_folder(&scratch, "shared");
     scratch_folder(&scratch, "downloads");

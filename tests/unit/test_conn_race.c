@@ -1,6 +1,6 @@
 // uses tests/unit/fake_peer.c
-/* One peer at several addresses: which of them is used, and what is said when none is.
- */
+/* One peer at several addresses: which address is used, and which error is reported if
+ * none works. */
 #include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -19,7 +19,7 @@
 
 struct world {
     struct keys *keys;
-    struct fake_peer peer, other; /* ours, and another device */
+    struct fake_peer peer, other; /* this device, and another one */
     int no_listener;              /* holds a port where nothing listens */
     uint16_t no_port;
 };
@@ -111,7 +111,7 @@ the_right_address_wins_wherever_it_stands(void **state)
     assert_reached(w, (const struct p2p_addr[]){dead, wrong, dead, here}, 4);
 }
 
-/* Alone, the first one would take all of the time for a handshake, and fail. */
+/* Alone, the first address would use up all of the time for the handshake and fail. */
 static void
 silence_holds_nobody_up(void **state)
 {
@@ -122,7 +122,7 @@ silence_holds_nobody_up(void **state)
     int mute;
 
     deaf_open(&deaf);
-    /* The kernel accepts, and nobody answers. */
+    /* The kernel accepts the connection, and no program answers. */
     assert_int_equal(p2p_net_listen("127.0.0.1", 0, false, 8, &mute, &mute_port),
                      P2P_OK);
     assert_reached(w, (const struct p2p_addr[]){deaf.addr, at(mute_port), here}, 3);
@@ -147,7 +147,7 @@ of_all_failures_one_that_may_pass_is_told(void **state)
     assert_null(conn);
 }
 
-/* Addresses of different peers are no addresses of one. */
+/* Addresses of different peers do not count as addresses of one peer. */
 static void
 without_an_id_there_is_one_address(void **state)
 {

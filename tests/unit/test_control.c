@@ -212,7 +212,7 @@ a_folder_that_is_not_there_is_an_error(void **state)
     assert_int_equal(p2p_control_connect(none, &fd), P2P_ERR_NOT_FOUND);
 }
 
-/* Without a server behind them: what needs none of its parts. */
+/* Without a server: only the verbs that need none of its parts. */
 static void
 the_peer_knows_its_verbs(void **state)
 {

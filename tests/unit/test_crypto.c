@@ -53,7 +53,7 @@ sha256_known_answers(void **state)
     cJSON_Delete(whole);
 }
 
-/* Put away at every block and gone on with, the hash is that of the whole. */
+/* A hash that is saved and continued after every block equals the hash of the whole. */
 static void
 sha256_goes_on_from_a_stored_state(void **state)
 {
@@ -81,7 +81,7 @@ sha256_goes_on_from_a_stored_state(void **state)
                          P2P_OK);
         assert_int_equal(p2p_sha256_peek(sha, &digest), P2P_OK);
         assert_memory_equal(digest.b, whole.b, sizeof(whole.b));
-        stored.length = 5ull << 40; /* counted in bits, in two words */
+        stored.length = 5ull << 40; /* the length is counted in bits, in two words */
         assert_int_equal(p2p_sha256_restore(sha, &stored), P2P_OK);
         stored.length = 0;
         assert_int_equal(p2p_sha256_save(sha, &stored), P2P_OK);
@@ -195,7 +195,8 @@ gcm_known_answers_and_refusals(void **state)
             assert_int_equal(
                 p2p_gcm_open(&key, &nonce, aad, aad_len, copy, len, copy, tag),
                 P2P_ERR_AUTH);
-            assert_memory_equal(copy, zero, len); /* nothing unauthenticated gets out */
+            assert_memory_equal(copy, zero,
+                                len); /* no unauthenticated bytes are given out */
             tag[bit / 8] ^= (uint8_t)(1 << bit % 8);
             free(copy);
         }

@@ -1,5 +1,5 @@
-/* Sound keys of other kinds and sizes are no identities: not as key files, not as what
- * a stranger sends. */
+/* Valid keys of other kinds and sizes are refused as identities: as key files, and as
+ * the keys that a peer sends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -14,8 +14,8 @@
 #include <openssl/rsa.h>
 
 #include "p2p/crypto.h"
-#include "p2p/vault.h"
 #include "p2p/session.h"
+#include "p2p/vault.h"
 
 static EVP_PKEY *
 rsa_with_exponent(unsigned exponent)
@@ -34,7 +34,7 @@ rsa_with_exponent(unsigned exponent)
     return pkey;
 }
 
-/* HELLO with this PEM and an id nobody gets as far as comparing. */
+/* HELLO with this PEM; the id does not matter, because it is never compared. */
 static enum p2p_err
 hello_with(const char *pem, size_t len)
 {
@@ -104,7 +104,7 @@ not_rsa(void **state)
     assert_refused(EVP_PKEY_Q_keygen(NULL, NULL, "X25519"));
 }
 
-/* A file of anything; each beginning of a good one. */
+/* A key file with random bytes, and each prefix of a good one. */
 static void
 not_a_key_file(void **state)
 {
@@ -124,7 +124,7 @@ not_a_key_file(void **state)
     assert_int_equal(p2p_rsa_generate(&key), P2P_OK);
     assert_int_equal(p2p_rsa_format_pem(key, NULL, &pem, &len), P2P_OK);
     for (size_t n = 0; n + 2 < len;
-         n += 7) { /* without "-\n" at the end it is one still */
+         n += 7) { /* without the final "-\\n" it is still a key */
         char *exact = malloc(n > 0 ? n : 1);
 
         memcpy(exact, pem, n);

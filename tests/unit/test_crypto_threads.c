@@ -1,5 +1,5 @@
-/* What crypto.h says about threads, for a thread sanitizer: one RSA key, many users;
- * contexts of a thread end with it (a leak checker sees the rest). */
+/* Checks with a thread sanitizer what crypto.h says about threads: one RSA key for many
+ * threads, and contexts that end with their thread (a leak checker sees the rest). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -16,7 +16,7 @@ enum { THREADS = 4, ROUNDS = 20 };
 
 static struct p2p_rsa *key;
 
-/* Everything once; false when something is not as it should be. */
+/* Runs each function once; returns false if a result is wrong. */
 static bool
 use_all(uint8_t tag)
 {

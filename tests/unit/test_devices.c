@@ -1,4 +1,5 @@
-/* Paired devices and tokens: kept hashed, in a file for one user's eyes. */
+/* Paired devices and tokens: only hashes are stored, in a file that only the user can
+ * read. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -34,7 +34,7 @@ answer_nothing(struct fake_registry *fake, const struct fake_request *request,
     return NULL;
 }
 
-/* The list that a registry with this /peers answer gives. */
+/* The list that the client reads from this answer to /peers. */
 static enum p2p_err
 peers_from(const char *text, struct p2p_peer_list *list)
 {
@@ -187,7 +187,7 @@ answers_that_are_none(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         enum p2p_err err = peers_from(wrong[i], &list);
-        /* What does not even begin as an object is no registry's. */
+        /* An answer that does not begin as an object does not come from a registry. */
         if (err != (wrong[i][0] == '{' ? P2P_ERR_MALFORMED : P2P_ERR_NOT_REGISTRY))
             fail_msg("accepted: %s", wrong[i]);
         assert_int_equal(list.count, 0);

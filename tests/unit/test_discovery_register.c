@@ -21,15 +21,15 @@
 static struct p2p_rsa *key;
 static struct p2p_id id;
 
-/* What the fake registry does, and what it holds. */
+/* How the fake registry behaves, and what it stores. */
 struct behaviour {
     bool knows_signatures, knows_deltas, forgets;
-    uint64_t seq;     /* of the record it has */
+    uint64_t seq;     /* seq of the record that it has */
     uint64_t clock_s; /* 0: takes any time */
-    int fail;         /* status of everything when not 0 */
+    int fail;         /* if not 0: the status of every answer */
 };
 
-/* ---- The registry's side of a signature, from the JSON alone ---- */
+/* Builds the signed bytes from the JSON alone, as a registry does. */
 
 static uint8_t
 base64_digit(char c)
@@ -180,7 +180,7 @@ answer_registration(struct behaviour *b, const cJSON *json, bool delta, int *sta
     return strdup("{\"message\":\"registered\",\"ip\":\"127.0.0.1\"}");
 }
 
-/* Two registries may share one behaviour: each has its thread. */
+/* Two registries may share one behavior, because each has its own thread. */
 static pthread_mutex_t answering = PTHREAD_MUTEX_INITIALIZER;
 
 static char *
@@ -357,10 +357,12 @@ a_clock_that_went_back_a_little_goes_on_above(void **state)
     w->behaviour[0].seq = there;
     assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
     assert_true(w->behaviour[0].seq == there + 1);
-    assert_true(w->behaviour[1].seq < there); /* one's word is not another's */
+    assert_true(w->behaviour[1].seq <
+                there); /* the answer of one registry does not count for another */
 }
 
-/* What it signed for the one could be played at the other, and stand there for ever. */
+/* One registry could replay at the other what the peer signed for it, and that record
+ * would stay there forever. */
 static void
 no_registry_raises_the_seq_beyond_a_minute(void **state)
 {
@@ -381,7 +383,8 @@ no_registry_raises_the_seq_beyond_a_minute(void **state)
     assert_int_equal(p2p_discovery_heartbeat(w->d, &id), P2P_ERR_NOT_FOUND);
 }
 
-/* Ten years behind: it takes no signature that ends later than two hours from then. */
+/* The clock is ten years behind: the peer signs nothing that ends later than two hours
+ * after the time on its clock. */
 static void
 a_registry_gets_what_its_own_clock_can_take(void **state)
 {
@@ -419,7 +422,8 @@ a_stored_seq_from_a_wrong_clock_is_dropped(void **state)
     assert_true(w->d->last_seq < p2p_time_ms() + 10000);
 }
 
-/* Above the stored one whatever the clock says, and not again what none has taken. */
+/* The seq is above the stored one whatever the clock shows, and a seq that no registry
+ * accepted is not used again. */
 static void
 the_last_seq_outlives_the_program(void **state)
 {
@@ -549,11 +553,12 @@ refusals(void **state)
         assert_false(states[1].registered);
     }
     assert_true(w->fake[0].count < 20);
-    w->behaviour[1].fail = 0; /* one that takes it is enough */
+    w->behaviour[1].fail = 0; /* one registry that accepts it is enough */
     assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
 }
 
-/* A registry that asks to wait gets nothing meanwhile; the other one does not wait. */
+/* A registry that asks the peer to wait gets nothing meanwhile; the other one does not
+ * have to wait. */
 static void
 retry_after_is_honored_within_limits(void **state)
 {
@@ -593,7 +598,8 @@ leaving_is_signed(void **state)
     struct p2p_wr wr;
     cJSON *json;
 
-    p2p_discovery_leave(w->d, key); /* nowhere registered: nothing to leave */
+    p2p_discovery_leave(
+        w->d, key); /* not registered anywhere, so there is nothing to leave */
     assert_int_equal(w->fake[0].count, 0);
     assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
     p2p_discovery_leave(w->d, key);

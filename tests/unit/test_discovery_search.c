@@ -1,6 +1,6 @@
 // uses tests/unit/fake_registry.c
-/* What the client asks for and how it reads long answers: pages, names in URLs, search.
- */
+/* The requests of the client and how it reads long answers: pages, names in URLs,
+ * search. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ answer_pages(struct fake_registry *fake, const struct fake_request *request,
     return text;
 }
 
-/* Each page all but as long as an answer may be, most of it blanks. */
+/* Each page is almost as long as an answer may be; most of it is blanks. */
 static char *
 answer_vast_pages(struct fake_registry *fake, const struct fake_request *request,
                   int *status)

@@ -1,5 +1,5 @@
 // uses tests/unit/fake_peer.c
-/* download: the right file in the end, whatever sources do; and nothing but it. */
+/* download: the right file in the end, whatever the sources do, and no other file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -48,7 +48,8 @@ four_sources_share_the_work(void **state)
     struct fixture *f = *state;
 
     for (int i = 0; i < 4; i++)
-        f->peers[i].manners.bytes_per_s = 512 << 10; /* time for all to join */
+        f->peers[i].manners.bytes_per_s =
+            512 << 10; /* enough time for all sources to join */
     start_peers(f, 4);
     download(f, P2P_OK);
     assert_complete(f);
@@ -113,18 +114,18 @@ a_slow_source_is_helped_out_in_the_end(void **state)
 {
     struct fixture *f = *state;
 
-    f->peers[0].manners.bytes_per_s = 10000; /* more than a second a chunk */
+    f->peers[0].manners.bytes_per_s = 10000; /* more than a second per chunk */
     f->peers[1].manners.bytes_per_s = 16 << 20;
     start_peers(f, 2);
     uint64_t began = p2p_now_ms();
     download(f, P2P_OK);
     assert_complete(f);
-    /* It held at least four chunks in each of four connections: 20 s on its own. */
+    /* Each of its four connections held at least four chunks: alone it needs 20 s. */
     assert_true(p2p_now_ms() - began < 10000);
 }
 
-/* A silent source's chunks go to another one while there is more to do: it is told to
- * stop. */
+/* Another source takes the chunks of a silent one while there is other work; the silent
+ * one is told to stop. */
 static void
 what_another_delivered_is_cancelled(void **state)
 {
@@ -201,7 +202,7 @@ nobody_there_is_said(void **state)
     download(f, P2P_ERR_UNREACHABLE);
 }
 
-/* Abort at random points, as often as it takes; each time what was there is not fetched
+/* Aborts at random points until the download succeeds; what was there is not downloaded
  * again. */
 static void
 resumes_after_aborts(void **state)
@@ -213,7 +214,7 @@ resumes_after_aborts(void **state)
     for (unsigned round = 0; round < 50; round++) {
         begin(f);
         usleep(20000 + 17000 * (round % 5) +
-               10000 * round); /* in the end it has time */
+               10000 * round); /* the last try has enough time */
         p2p_download_free(f->dl);
         f->dl = NULL;
         if (f->last.state == P2P_DL_COMPLETED)
@@ -223,7 +224,7 @@ resumes_after_aborts(void **state)
     f->checked = true;
     assert_complete(f);
     assert_true(f->peers[0].sent <
-                3 * f->size); /* in flight are at most 16 x 4 chunks a time */
+                3 * f->size); /* at most 16 x 4 chunks are in flight at a time */
 }
 
 static void
@@ -245,7 +246,7 @@ pauses_and_goes_on(void **state)
     assert_complete(f);
 }
 
-/* Resumed before the pause has come about, at every stage of it. */
+/* Resumes before the pause has taken effect, at every stage of the download. */
 static void
 pauses_of_no_length_stop_nothing(void **state)
 {
@@ -264,7 +265,8 @@ pauses_of_no_length_stop_nothing(void **state)
     assert_complete(f);
 }
 
-/* One that does not even answer the connect: ten seconds would be wasted on it. */
+/* A source that does not even answer the connect: waiting for it would waste ten
+ * seconds. */
 static void
 cancel_does_not_wait_for_a_connect(void **state)
 {
@@ -275,7 +277,7 @@ cancel_does_not_wait_for_a_connect(void **state)
     f->specs[0] = (struct p2p_source_spec){.addr = deaf.addr};
     f->opt.source_count = 1;
     begin(f);
-    usleep(50000); /* into the connect; earlier is as well */
+    usleep(50000); /* during the connect; an earlier moment is fine, too */
     uint64_t began_ms = p2p_now_ms();
     p2p_download_cancel(f->dl, false);
     end(f, P2P_ERR_CANCELLED);
@@ -339,7 +341,8 @@ the_rate_limit_holds(void **state)
     download(f, P2P_OK);
     uint64_t ms = p2p_now_ms() - began;
     assert_complete(f);
-    /* Not a measurement: far from unlimited, and not stuck. */
+    /* This does not measure the speed: it must be far below unlimited, and the download
+     * must not stop. */
     assert_true(ms > f->size * 1000 / (4 << 20) / 2);
     p2p_rate_clear(&rate);
 }

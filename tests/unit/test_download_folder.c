@@ -1,5 +1,6 @@
 // uses tests/unit/fake_peer.c
-/* download of a folder: every file of it, checked, whatever is in the way. */
+/* download of a folder: every file of it arrives and is checked, whatever goes wrong.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -34,7 +35,8 @@ add_files(struct fixture *f, unsigned peer, unsigned from, unsigned to)
     }
 }
 
-/* Two names of one content, a file that is not of the folder, one that is large. */
+/* Two names with the same content, a file that is not in the folder, and a large file.
+ */
 static void
 add_special(struct fixture *f, unsigned peer)
 {
@@ -94,7 +96,7 @@ every_file_arrives(void **state)
     add_special(f, 0);
     download(f, P2P_OK);
     assert_folder(f);
-    assert_true(f->peers[0].connections <= 5); /* no handshake for each file */
+    assert_true(f->peers[0].connections <= 5); /* not one handshake per file */
     unsigned long long gets = f->peers[0].gets;
     download(f, P2P_OK); /* all is there */
     assert_folder(f);
@@ -152,7 +154,8 @@ a_liar_is_dropped(void **state)
     assert_int_equal(f->last.sources[0].error, P2P_ERR_HASH_MISMATCH);
 }
 
-/* The tree is right, what is stated of the whole file is not: as for a single file. */
+/* The tree is right, but the stated whole-file hash is wrong: the same result as for a
+ * single file. */
 static void
 a_false_sha256_is_noticed(void **state)
 {
@@ -163,7 +166,7 @@ a_false_sha256_is_noticed(void **state)
     assert_int_equal(f->last.sources[0].error, P2P_ERR_HASH_MISMATCH);
 }
 
-/* Nobody has asked for it. */
+/* No program has requested this hash yet. */
 static void
 a_false_sha256_is_no_matter_with_the_tree(void **state)
 {
@@ -231,7 +234,7 @@ large_files_have_journals(void **state)
     free(data);
 }
 
-/* Resumed before the pause has come about, among small files and in a large one. */
+/* Resumes before the pause has taken effect, among small files and in a large one. */
 static void
 pauses_of_no_length_stop_nothing(void **state)
 {
@@ -255,7 +258,7 @@ pauses_of_no_length_stop_nothing(void **state)
     free(data);
 }
 
-/* A list that a pause cuts short is not the list. */
+/* If a pause interrupts the reading of a list, the part that was read is not used. */
 static void
 pauses_while_it_is_listed_lose_no_file(void **state)
 {

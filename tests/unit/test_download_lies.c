@@ -1,6 +1,6 @@
 // uses tests/unit/fake_peer.c
-/* download: peers that lie are named and dropped; the file is right, or is not there.
- */
+/* download: peers that lie are named and dropped; the file is correct, or there is no
+ * file. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -11,8 +11,8 @@
 
 #include "dl_fixture.h"
 
-/* Each lie: alone it cannot succeed and is named; beside a good source it is dropped
- * and the file is right. */
+/* Each lie: if this is the only source, the download fails and names it; beside a good
+ * source it is dropped and the file is correct. */
 static void
 lie(struct fixture *f, struct fake_manners manners, enum p2p_err why)
 {
@@ -27,7 +27,7 @@ lie(struct fixture *f, struct fake_manners manners, enum p2p_err why)
     forget_download(f);
 
     f->peers[0].manners = manners;
-    f->peers[1].manners.hello_delay_ms = 200; /* so that the liar has its turn */
+    f->peers[1].manners.hello_delay_ms = 200; /* so that the liar is asked, too */
     start_peers(f, 2);
     download(f, P2P_OK);
     assert_complete(f);
@@ -40,7 +40,8 @@ lies_wrong_bytes(void **state)
     lie(*state, (struct fake_manners){.wrong_bytes = true}, P2P_ERR_HASH_MISMATCH);
 }
 
-/* When what it sends is no longer checked at once, but by the verifier in its turn. */
+/* Later, when the verifier checks the data in its turn, and no longer the connection
+ * immediately. */
 static void
 lies_after_it_was_trusted(void **state)
 {
@@ -72,8 +73,8 @@ lies_a_size_whose_layer_would_fill_the_memory(void **state)
     lie(*state, (struct fake_manners){.size_lie = 1ll << 49}, P2P_ERR_TOO_LARGE);
 }
 
-/* The size is one less (as many chunks, a layer that folds): the last chunk gives it
- * away. */
+/* The stated size is one byte less (the same number of chunks, a layer that folds):
+ * only the last chunk shows the lie. */
 static void
 lies_right_layer_for_another_size(void **state)
 {
@@ -94,7 +95,7 @@ lies_about_the_sha256(void **state)
     lie(*state, (struct fake_manners){.wrong_sha256 = true}, P2P_ERR_HASH_MISMATCH);
 }
 
-/* Nobody has computed it: then it is not said of the file that is there. */
+/* No program has computed the whole-file hash: then the file that is there has none. */
 static void
 a_stated_sha256_is_not_shown_as_the_files(void **state)
 {

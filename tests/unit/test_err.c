@@ -68,7 +68,7 @@ meanings_others_rely_on(void **state)
     assert_int_equal(p2p_err_exit_status(P2P_ERR_KEY_CHANGED), 7);
     assert_int_equal(p2p_err_exit_status(P2P_ERR_AMBIGUOUS), 9);
     assert_int_equal(p2p_err_http_status(P2P_ERR_AMBIGUOUS), 409);
-    /* A code sent for one of these means the same to the one who receives it. */
+    /* The code of each of these errors means the same error to the receiver. */
     static const enum p2p_err same[] = {P2P_ERR_NOT_FOUND,    P2P_ERR_RANGE,
                                         P2P_ERR_NOT_ALLOWED,  P2P_ERR_BUSY,
                                         P2P_ERR_FILE_CHANGED, P2P_ERR_RATE_LIMITED};

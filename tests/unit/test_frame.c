@@ -19,7 +19,8 @@ static const struct p2p_nonce nonce = {{4, 5, 6}};
 static enum p2p_err
 peek_length(uint32_t length, size_t *size)
 {
-    uint8_t *head = malloc(P2P_FRAME_HEAD); /* exact: nothing behind may be looked at */
+    uint8_t *head = malloc(
+        P2P_FRAME_HEAD); /* an exact block: the bytes behind it must not be read */
     enum p2p_err err;
 
     p2p_store_u32(head, length);

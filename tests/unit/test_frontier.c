@@ -1,4 +1,5 @@
-/* Which chunk is hashed from memory, and who is told to check his own. */
+/* Which chunk is hashed from memory, and which connection has to check its own chunk.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -56,7 +57,7 @@ a_wrong_chunk_is_asked_for_again(void **state)
     p2p_frontier_settle(&f, bad, P2P_ERR_HASH_MISMATCH);
     assert_int_equal(f.next, 0);
     good = offer(&f, 0);
-    assert_int_not_equal(good, bad); /* its owner has not seen the verdict yet */
+    assert_int_not_equal(good, bad); /* its owner has not collected the verdict yet */
     assert_int_equal(p2p_frontier_take(&f), good);
     p2p_frontier_settle(&f, good, P2P_OK);
     assert_int_equal(p2p_frontier_collect(&f, bad, T0, &verdict), FRONTIER_CHECKED);
@@ -119,7 +120,7 @@ a_busy_verifier_is_waited_for(void **state)
 
     (void)state;
     p2p_frontier_idle(&f, T0);
-    p2p_frontier_pass(&f); /* 0 was on disk: there was something to do again */
+    p2p_frontier_pass(&f); /* 0 was on disk, so there was work again */
     assert_int_equal(
         p2p_frontier_collect(&f, waiting, T0 + 10 * FRONTIER_PATIENCE_US, &verdict),
         FRONTIER_WAIT);
@@ -133,7 +134,7 @@ a_chunk_the_hash_has_passed_is_given_back(void **state)
     enum p2p_err verdict;
 
     (void)state;
-    p2p_frontier_pass(&f); /* another connection's copy was on disk first */
+    p2p_frontier_pass(&f); /* the copy of another connection was on disk first */
     assert_int_equal(p2p_frontier_collect(&f, doubled, T0, &verdict),
                      FRONTIER_UNCHECKED);
 }

@@ -1,5 +1,5 @@
-/* The parent of a daemon, and what it makes of the questions of a child that it does
- * not trust. */
+/* The parent of a daemon, and how it answers requests of a child that it does not
+ * trust. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -47,8 +47,8 @@ same_user(const struct sockaddr *ours, const struct sockaddr *theirs, char *reas
                                                 : P2P_CALLER_UNPROVEN;
 }
 
-/* The exit status of a daemon whose child does `serve`. A process of its own: parent
- * and child both come back from p2p_guardian_run. */
+/* The exit status of a daemon whose child runs `serve`. It needs a separate process,
+ * because parent and child both return from p2p_guardian_run. */
 static int
 status_of(int (*serve)(void *), bool sandbox)
 {
@@ -76,7 +76,7 @@ status_of(int (*serve)(void *), bool sandbox)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-/* ---- What a child does: 0 when all was as it should be, else the line ---- */
+/* Runs in the child: returns 0 if everything was right, otherwise the line */
 
 #define EXPECT(condition)              \
     do {                               \
@@ -116,7 +116,7 @@ asks_for_the_passphrase(void *arg)
 
     (void)arg;
     EXPECT(first != NULL && strcmp(first, "correct horse") == 0);
-    EXPECT(second == NULL); /* once is enough for one child */
+    EXPECT(second == NULL); /* one child may ask only once */
     p2p_vault_free(first);
     return 0;
 }
@@ -167,21 +167,21 @@ sends_nonsense(void *arg)
     for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); i++)
         (void)send(p2p_guardian_child.requests, nonsense[i], strlen(nonsense[i]),
                    MSG_NOSIGNAL);
-    /* The parent speaks no more with it, and lives. */
+    /* The parent no longer talks to it, and keeps running. */
     EXPECT(p2p_guardian_open(LISTED, &fd) != P2P_OK);
     EXPECT(p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_ALIVE, "", -1));
     return 0;
 }
 
-/* Folders are named before the sandbox is closed, not afterwards: the parent would
- * start a new child again and again. */
+/* Folders must be named before the sandbox is closed; otherwise the parent would start
+ * a new child again and again. */
 static int
 names_a_folder_too_late(void *arg)
 {
     (void)arg;
     EXPECT(p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_WATCH, "/",
                              STDERR_FILENO));
-    sleep(3); /* two looks: nothing may happen */
+    sleep(3); /* two checks, in which nothing may happen */
     return 7;
 }
 
@@ -215,7 +215,7 @@ is_killed(void *arg)
     return 0;
 }
 
-/* The first one asks for a successor, and leaves a mark for it. */
+/* The first child asks for a successor, and leaves a mark for it. */
 static int
 is_replaced(void *arg)
 {
@@ -236,7 +236,8 @@ is_replaced(void *arg)
     return 8;
 }
 
-/* The second one cannot start, as when a folder is not right yet; the third one can. */
+/* The second child cannot start, for example because a folder is wrong at that moment;
+ * the third one can. */
 static int
 starts_late(void *arg)
 {

@@ -1,6 +1,6 @@
 // uses tests/unit/vectors.c tests/unit/pair.c
-/* What works: known answers of tests/vectors, byte for byte, and the steps of both
- * roles. */
+/* Successful handshakes: the known answers of tests/vectors, byte for byte, and the
+ * steps of both roles. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -59,7 +59,7 @@ known_end(struct known *k)
     p2p_rsa_free(k->server_key);
 }
 
-/* One message from one side to the other, compared on the way. */
+/* One message from one side to the other, compared with the known answer. */
 static void
 known_message(struct known *k, struct side *from, struct side *to, const char *name,
               const char *nonce_field)

@@ -1,7 +1,7 @@
 // uses tests/unit/vectors.c tests/unit/pair.c tests/unit/forger.c
 /*
- * A client that can seal what it likes in the place of an honest one: M3 and M5. The
- * server is never done with it, and each check says its own reason.
+ * A forged client that can seal any M3 and M5. The server must never accept it, and
+ * each check must report its own reason.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include "forger.h"
 #include "p2p/msg.h"
 
-/* ---- M3, by one who knows its key ---- */
+/* M3 of a client that knows the key of M3 */
 
 enum m3_wrong {
     M3_HONEST,
@@ -33,7 +33,7 @@ enum m3_wrong {
     M3_WITHOUT_HELLOS,
 };
 
-/* Makes the honest M3 in `f` wrong in one respect. */
+/* Makes the honest M3 in `f` wrong in one point. */
 static void
 spoil_m3(struct forger *f, enum m3_wrong wrong)
 {
@@ -71,14 +71,15 @@ spoil_m3(struct forger *f, enum m3_wrong wrong)
     case M3_SERVERS_OWN_KEY:
         f->said.spki_c = *p2p_rsa_spki(server_key);
         break;
-    case M3_SOMEBODYS_KEY: /* claims the stranger's id, signs with its own key */
+    case M3_SOMEBODYS_KEY: /* claims the id of another client, but signs with its own
+                              key */
         f->said.spki_c = *p2p_rsa_spki(stranger_key);
         assert_int_equal(p2p_transcript_sign_c(&f->said, f->own), P2P_OK);
         break;
     case M3_SIGNATURE_BIT:
         f->said.sig_c.b[17] ^= 4;
         break;
-    case M3_SERVER_LABEL: /* a signature the same key made as a server */
+    case M3_SERVER_LABEL: /* a signature that the same key made as a server */
         assert_int_equal(p2p_transcript_sign_s(&other, f->own), P2P_OK);
         f->said.sig_c = other.sig_s;
         break;
@@ -117,7 +118,8 @@ every_part_of_m3(void **state)
     struct forger f;
 
     (void)state;
-    forger_meet_server(&f, client_key, &server); /* the forger can do it right */
+    forger_meet_server(&f, client_key,
+                       &server); /* the forger can also make a correct M3 */
     forger_m3(&f);
     forger_send(&f, &server);
     assert_int_equal(server.err, P2P_OK);
@@ -168,7 +170,7 @@ a_blocked_client_gets_nothing(void **state)
 
 /* ---- M5 ---- */
 
-/* What the forged client, who did everything else right, sends in place of M5. */
+/* The forged client does everything else correctly, and sends this instead of M5. */
 static void
 send_as_m5(struct side *server, uint8_t type, uint64_t seq, uint8_t sender,
            bool other_way)

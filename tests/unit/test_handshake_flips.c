@@ -1,8 +1,9 @@
 // uses tests/unit/vectors.c tests/unit/pair.c
 /*
- * Every single-bit flip of M1 to M5: 12,840 handshakes with somebody in the middle. Not
- * one may be done on the side that got the flipped message, nor carry a byte of data; a
- * flip of M1 or M2, which both sides go on with, must end it with M3 at the latest.
+ * Every single-bit flip of M1 to M5: 12,840 handshakes with an attacker in the middle.
+ * The side that got the flipped message must never finish nor carry a byte of data. A
+ * flip of M1 or M2, after which both sides continue, must end the handshake with M3 at
+ * the latest.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,8 +16,7 @@
 #include "pair.h"
 #include "vectors.h"
 
-/* There is one thread, so the thread sanitizer has little to see here, and takes long.
- */
+/* There is one thread, so the thread sanitizer finds little here and takes long. */
 #if defined(__SANITIZE_THREAD__)
 #define STEP 31
 #elif defined(__has_feature)
@@ -29,7 +29,8 @@
 #endif
 
 static struct p2p_rsa *client_key, *server_key;
-static struct wire recorded[5]; /* of an undisturbed run: all randomness is fixed */
+static struct wire
+    recorded[5]; /* messages of an undisturbed run: all randomness is fixed */
 
 static void
 new_sides(struct side *client, struct side *server)
@@ -44,7 +45,7 @@ flip(struct wire *m, size_t bit)
     m->bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
 }
 
-/* Both sides go on after a changed hello, up to M3, which must not open. */
+/* Both sides continue after a changed hello, up to M3, which must not open. */
 static void
 flip_hello(int which, size_t bit)
 {
@@ -67,7 +68,7 @@ flip_hello(int which, size_t bit)
     side_end(&server);
 }
 
-/* One side as it is after the recorded messages before `which`. */
+/* One side in the state after the recorded messages before `which`. */
 static struct side
 side_before(int which)
 {

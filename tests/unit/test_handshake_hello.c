@@ -1,5 +1,6 @@
 // uses tests/unit/vectors.c tests/unit/pair.c tests/unit/forger.c
-/* M1 and M2 by somebody else: offers, points; and messages where they do not belong. */
+/* M1 and M2 of an attacker: offers and points; and messages in places where they do not
+ * belong. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -158,7 +159,7 @@ hello_reflected_to_the_client(void **state)
 
     (void)state;
     side_write(&client, &m);
-    m.bytes[8] = 1; /* otherwise it is not even an answer */
+    m.bytes[8] = 1; /* otherwise it is not even accepted as an answer */
     side_read(&client, &m);
     assert_failed(&client, P2P_ERR_AUTH, "M2 repeats our own key share");
 }
@@ -179,9 +180,10 @@ messages_swapped(void **state)
          first++) { /* each message as the first to each role */
         client = real_client();
         server = real_server();
-        side_read(&client, &m[first]); /* it is to write */
+        side_read(&client, &m[first]); /* this side has to write */
         assert_int_equal(client.err, P2P_ERR_PROTOCOL);
-        if (first != 0 && first != 1) { /* M1; M2 could be one, with these four bytes */
+        if (first != 0 &&
+            first != 1) { /* M1; with these four bytes it could be an M2 */
             side_read(&server, &m[first]);
             assert_int_not_equal(server.err, P2P_OK);
         }

@@ -1,7 +1,7 @@
 // uses tests/unit/vectors.c tests/unit/pair.c tests/unit/forger.c
 /*
- * A server that can seal what it likes in the place of an honest one: M4. The client is
- * never done with it, and each check says its own reason.
+ * A forged server that can seal any M4. The client must never accept it, and each
+ * check must report its own reason.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <setjmp.h>
@@ -17,7 +17,7 @@
 #include "core/crypto/ossl.h"
 #include "forger.h"
 
-/* ---- M4, by one who knows its key ---- */
+/* M4 of a server that knows the key of M4 */
 
 enum m4_wrong {
     M4_TYPE,
@@ -35,7 +35,7 @@ enum m4_wrong {
     M4_OAEP_SHORT_KEY,
 };
 
-/* k of 31 bytes, which p2p_oaep_encrypt cannot make, under the right label. */
+/* A k of 31 bytes, which p2p_oaep_encrypt cannot make, with the right label. */
 static void
 seal_short_key(struct forger *f)
 {
@@ -100,7 +100,7 @@ spoil_m4(struct forger *f, enum m4_wrong wrong)
         f->said.oaep[200] ^= 1;
         sign_again(f);
         break;
-    case M4_OAEP_UNSIGNED: /* right, but not the one that was signed */
+    case M4_OAEP_UNSIGNED: /* valid, but not the one that was signed */
         assert_int_equal(p2p_transcript_seal_k(&f->said, &f->k), P2P_OK);
         break;
     case M4_OAEP_LABEL: /* sealed for another transcript */
@@ -149,7 +149,8 @@ every_part_of_m4(void **state)
     struct forger f;
 
     (void)state;
-    forger_meet_client(&f, server_key, &client); /* the forger can do it right */
+    forger_meet_client(&f, server_key,
+                       &client); /* the forger can also make a correct M4 */
     forger_m4(&f);
     forger_send(&f, &client);
     assert_int_equal(client.err, P2P_OK);
@@ -191,7 +192,7 @@ m4_made_for_another_client(void **state)
     side_end(&second);
 }
 
-/* A man in the middle with a key of his own is himself, not the one who was asked for.
+/* An attacker in the middle with his own key proves his own id, not the requested one.
  */
 static void
 the_wrong_peer_is_refused_before_its_signature_is_looked_at(void **state)

@@ -1,9 +1,9 @@
-/* home: where everything is when no option says so. */
+/* home: which folders are used when no option names them. */
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 // uses tests/unit/http_fixture.c
-/* The HTTP server from outside: raw bytes over a socket, as clients and attackers send.
- */
+/* The HTTP server seen from outside: raw bytes over a socket, as clients and attackers
+ * send them. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -92,7 +92,7 @@ refuses_bodies_over_the_cap(void **state)
     (void)state;
     memset(big, ' ', sizeof(big) - 1);
     assert_starts(post("/json", "", big), "413");
-    /* With Expect it is said before a byte of the body is sent. */
+    /* With Expect, the refusal comes before a byte of the body is sent. */
     assert_starts(ask("POST /json HTTP/1.1\r\n" LOCAL "Content-Length: 99999999999\r\n"
                       "Expect: 100-continue\r\n\r\n"),
                   "413");
@@ -118,7 +118,8 @@ refuses_unclear_framing(void **state)
                   "400");
 }
 
-/* By us, with our errors, as far as the library lets us: "For both" in docs/HTTP.md. */
+/* Answered by this server with its own errors, where the library allows it: "For both"
+ * in docs/HTTP.md. */
 static void
 says_what_is_wrong_in_json(void **state)
 {
@@ -149,7 +150,8 @@ says_what_is_wrong_in_json(void **state)
     assert_starts(ask("GET /ready HTTP/1.0\r\n\r\n"), "421"); /* may have none */
 }
 
-/* The library's own answers: the right status and the end, nothing of the request. */
+/* Answers of the library itself: the right status, the end of the connection, and
+ * nothing from the request. */
 static void
 is_not_confused_by_what_is_no_request(void **state)
 {
@@ -303,7 +305,7 @@ sends_the_packed_copy_to_those_who_accept_it(void **state)
     copy_tag(answer, packed);
     assert_string_not_equal(plain, packed);
     assert_has(ask(PAGE("Accept-Encoding: gzip;q=0\r\n")), "\r\n\r\nplain text");
-    /* Each tag is for its own form only. */
+    /* Each tag is valid only for its own form (packed or not). */
     snprintf(request, sizeof(request),
              PAGE("Accept-Encoding: gzip\r\nIf-None-Match: %s\r\n"), packed);
     answer = ask(request);

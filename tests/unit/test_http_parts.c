@@ -1,4 +1,5 @@
-/* The pure parts of src/http: JSON, hosts and origins, ranges, names, rate limits. */
+/* The parts of src/http that need no connection: JSON, hosts and origins, ranges,
+ * names, rate limits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,7 +21,7 @@
 
 /* ---- JSON ---- */
 
-/* In an exact heap block without NUL, so that reading on is seen. */
+/* In an exact heap block without NUL, so that a read past the end is seen. */
 static cJSON *
 parse(const char *text, size_t len)
 {
@@ -234,7 +235,7 @@ knows_pages_of_its_own(void **state)
     assert_false(is_own(NULL, "same-site", host, NULL));
     assert_false(is_own("http://localhost:8080", "cross-site", host, NULL));
     assert_false(is_own("http://localhost:8080", NULL, NULL, NULL));
-    /* No page can write Sec-Fetch-Site: a proxy may have changed the Host. */
+    /* A page cannot set Sec-Fetch-Site, but a proxy may have changed the Host. */
     assert_true(is_own("https://files.example", "same-origin", "127.0.0.1:8080", NULL));
 }
 
@@ -357,7 +358,7 @@ names_downloads_harmlessly(void **state)
     http_disposition("a\"b\r\n\\\xc3\xa4.txt", out, sizeof(out));
     assert_string_equal(out, "attachment; filename=\"a_b____.txt\"; "
                              "filename*=UTF-8''a%22b%0D%0A%5C%C3%A4.txt");
-    /* Whatever the room, in blocks of exactly that size. */
+    /* With every size of the output, in blocks of exactly this size. */
     for (size_t size = 1; size < 150; size++) {
         char *small = malloc(size);
 
@@ -399,7 +400,7 @@ limits_each_key_by_itself(void **state)
     assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 1, 1499), 1);
     assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 1, 1501), 0);
     assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 4, 1501), 2);
-    /* A long silence saves up no more than the burst. */
+    /* After a long silence, only the burst is available. */
     for (unsigned i = 0; i < 4; i++)
         assert_int_equal(http_ratelimit_take_ip(t, "192.0.2.1", 1, 9000000), 0);
     assert_true(http_ratelimit_take_ip(t, "192.0.2.1", 1, 9000000) > 0);
@@ -418,7 +419,8 @@ counts_ipv6_by_network(void **state)
     http_ratelimit_free(t);
 }
 
-/* Many others in a small table must not free one that is over its limit. */
+/* Many other clients in a small table must not reset a client that is over its limit.
+ */
 static void
 keeps_the_guilty_when_the_table_is_full(void **state)
 {

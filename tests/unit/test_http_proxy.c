@@ -1,4 +1,4 @@
-/* Addresses, networks and what forwarding headers say: src/http/address, forwarded. */
+/* Addresses, networks and forwarding headers: src/http/address, forwarded. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -129,7 +129,7 @@ counts_a_customer_once(void **state)
     assert_memory_not_equal(&x, &y, sizeof(x));
 }
 
-/* "" for a client that cannot be told; a `|` ends a line. */
+/* "" if the client cannot be known; a `|` ends a line. */
 static const char *
 client_of(enum http_forwarded_kind kind, const char *header)
 {
@@ -199,7 +199,7 @@ reads_forwarded_from_the_right(void **state)
         {"host=\"for=1.1.1.1\";for=192.0.2.9", "192.0.2.9"},
         {"for=192.0.2.9;host=\"x, for=1.1.1.1\"", "192.0.2.9"},
         {"for=192.0.2.9;host=\"x\\\", for=1.1.1.1\"", "192.0.2.9"},
-        /* An open quotation mark swallows nothing. */
+        /* An open quotation mark does not hide what follows it. */
         {"for=1.1.1.1;x=\", for=192.0.2.9", ""},
         {"for=1.1.1.1;x=\", for=192.0.2.9;host=\"a\"", ""},
         {"for=1.1.1.1;x=\", for=\"[2001:db8::1]\"", ""},

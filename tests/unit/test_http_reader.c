@@ -1,4 +1,5 @@
-/* A client that does not read its answer: the time that it gets, and what it holds. */
+/* A client that does not read its answer: the time that it gets, and the memory that it
+ * can hold. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -57,7 +58,7 @@ serve(unsigned timeout_ms, unsigned min_rate)
     return server;
 }
 
-/* Asks for the vast answer. What the kernel holds for the client is small. */
+/* Requests the very large answer. The kernel buffers little for this client. */
 static int
 ask(const struct http_server *server)
 {
@@ -111,7 +112,7 @@ each_byte_of_an_answer_gives_time(void **state)
     int fd = ask(server);
 
     (void)state;
-    usleep(100 * 1000); /* far beyond the time without the bytes */
+    usleep(100 * 1000); /* far beyond the time that it would get without these bytes */
     assert_int_equal(n_ended, 0);
     assert_true(read_all(fd) > VAST);
     close(fd);

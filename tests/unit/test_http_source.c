@@ -1,4 +1,5 @@
-/* Sources of requests and their networks: what each may use of a shared budget. */
+/* Sources of requests and their networks: how much of a shared budget each one may use.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -84,7 +85,7 @@ a_slash_48_is_one_network(void **state)
     http_source_release(&table, b);
 }
 
-/* A body of as many bytes as fit; 0: none. */
+/* Asks for a body of as many bytes as fit; 0: no byte fits. */
 static uint64_t
 take(struct http_source *s, uint64_t always)
 {

@@ -1,7 +1,6 @@
 // uses tests/unit/http_fixture.c
-/* The HTTP server and time: long polls, event streams, slow senders, long work, the
- * stop.
- */
+/* The HTTP server and time: long polls, event streams, slow senders, long work, and the
+ * stop. */
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -49,7 +48,7 @@ streams_events_and_replays_them(void **state)
     close(fd);
 }
 
-/* Also one that saw no event at all has an id to come back with. */
+/* A stream that saw no event has an id, too, with which it can come back. */
 static void
 a_newcomer_is_told_to_read_everything(void **state)
 {
@@ -142,7 +141,8 @@ await_end_of(uint64_t serial)
     assert_int_equal(last_ended, serial);
 }
 
-/* A request that waits ends when its client goes, and is told once, by its number. */
+/* A waiting request ends when its client leaves, and the program is told once, with its
+ * number. */
 static void
 tells_when_a_request_is_over(void **state)
 {
@@ -170,7 +170,7 @@ tells_when_a_request_is_over(void **state)
         assert_int_equal(n_ended, ended + 1);
         before = last_serial;
     }
-    /* Refused by a route table row or by no row at all: over as well. */
+    /* A request that a route table row refuses, or no row matches, ends as well. */
     ended = n_ended;
     assert_starts(ask(GET("/nowhere")), "404");
     for (int i = 0; n_ended == ended && i < 10000; i++)

@@ -268,7 +268,7 @@ rotation_keeps_the_old_key(void **state)
     assert_true(p2p_id_equal(p2p_identity_id(now), &id));
     assert_int_equal(mode_of(k, "keys/private_key.pem"), 0600);
     p2p_identity_close(now);
-    /* An identity opened before must not bring its key back. */
+    /* An identity that was opened earlier must not restore its old key. */
     assert_int_equal(p2p_identity_protect(k->identity, "phrase"), P2P_ERR_BUSY);
 
     remove(scratch_path(&k->scratch, "keys/private_key.pem"));
@@ -282,7 +282,7 @@ rotation_does_not_lose_the_passphrase(void **state)
     struct p2p_id id;
     char why[300];
 
-    /* Protected by another program after a caller looked. */
+    /* Another program protected the key after a caller had looked. */
     assert_int_equal(p2p_identity_protect(k->identity, "correct horse"), P2P_OK);
     assert_int_equal(p2p_identity_rotate(k->dir, NULL, false, &id), P2P_ERR_PASSPHRASE);
     assert_int_equal(count_files(k, "private_key."), 1);

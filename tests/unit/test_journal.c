@@ -1,5 +1,5 @@
-/* journal: what is promised is there, what is not there is not promised, whatever
- * happened to the files. */
+/* journal: everything that it promises is there, and it promises nothing that is not
+ * there, whatever happened to the files. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -164,7 +164,7 @@ closes_and_resumes(void **state)
                      P2P_ERR_NOT_FOUND);
 }
 
-/* kill -9: nothing is closed, nothing flushed; all that was marked counts. */
+/* kill -9: nothing is closed or flushed; all marked chunks count. */
 static void
 survives_a_kill(void **state)
 {
@@ -199,8 +199,8 @@ only_one_may_open(void **state)
     p2p_journal_close(open_journal(f));
 }
 
-/* As after a power loss: another boot id in the stamp. Durable chunks count, written
- * ones are looked at, and those whose bytes were lost are not there. */
+/* As after a power loss: the stamp has another boot id. Durable chunks count, written
+ * ones are checked, and those whose bytes were lost do not count. */
 static void
 another_boot_doubts_what_was_not_durable(void **state)
 {
@@ -224,12 +224,12 @@ another_boot_doubts_what_was_not_durable(void **state)
     assert_int_equal(p2p_journal_stamp_write(fd, &stamp), P2P_OK);
     close(fd);
     damage(f, f->part, 2 * CHUNK, f->data + 2 * CHUNK, CHUNK); /* ... 2 arrived, */
-    damage(f, f->part, 3 * CHUNK, lost, CHUNK); /* 3 did not, 4 is a hole */
+    damage(f, f->part, 3 * CHUNK, lost, CHUNK); /* 3 did not arrive, 4 is a hole */
 
     j = open_journal(f);
     assert_int_equal(p2p_journal_done_count(j), 2);
     assert_int_equal(p2p_journal_doubted(j), 3);
-    write_chunk(f, j, 7); /* does not make anybody forget the doubted ones */
+    write_chunk(f, j, 7); /* the doubted chunks are not forgotten */
     p2p_journal_close(j);
     j = open_journal(f);
     assert_int_equal(p2p_journal_doubted(j), 3);
@@ -244,8 +244,8 @@ another_boot_doubts_what_was_not_durable(void **state)
     finish(f, j);
 }
 
-/* Whatever byte of the journal is wrong: what is there is found again, nothing false is
- * believed. */
+/* Whichever byte of the journal is wrong: existing chunks are found again, and nothing
+ * false is believed. */
 static void
 a_damaged_journal_is_repaired(void **state)
 {
@@ -260,7 +260,8 @@ a_damaged_journal_is_repaired(void **state)
             write_chunk(f, j, 5);
         write_chunk(f, j, 6);
         p2p_journal_close(j);
-        damage(f, f->part, 6 * CHUNK + 9, wrong, 3); /* a promise that is not kept */
+        damage(f, f->part, 6 * CHUNK + 9, wrong,
+               3); /* a durable mark for bytes that are wrong */
         damage(f, f->journal, places[i], wrong, 3);
         j = open_journal(f);
         if (p2p_journal_doubted(j) == 0)
@@ -314,7 +315,7 @@ truncated_data_are_not_believed(void **state)
     finish(f, j);
 }
 
-/* Another file of the same size was put in the place of the data. */
+/* The data file was replaced by another file of the same size. */
 static void
 another_inode_is_not_believed(void **state)
 {
@@ -402,7 +403,8 @@ discards(void **state)
     assert_false(scratch_has(&f->scratch, f->journal));
 }
 
-/* Without a layer (protocol 1) nothing can be checked, so nothing is resumed. */
+/* Without a layer (protocol 1), chunks cannot be checked, so the download does not
+ * resume. */
 static void
 without_a_layer_it_begins_again(void **state)
 {

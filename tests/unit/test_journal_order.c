@@ -1,8 +1,8 @@
 /*
- * journal: what is written when. The system calls of the module go through this file,
- * which keeps what a disk would have after a power loss: data count from the moment a
- * flush of them has begun, the journal's own bytes at once. (The worst of all orders: a
- * promise arrives, what it is about does not.)
+ * journal: the order of writes. The system calls of the module go through this file,
+ * which keeps what a disk would have after a power loss: data counts from the
+ * beginning of a flush, the journal's own bytes count immediately. This is the worst
+ * order: a promise arrives on the disk before the bytes that it promises.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,7 +59,7 @@ note(char event)
     now->events[len] = event;
 }
 
-/* Every chunk the journal calls durable has arrived. */
+/* Asserts that every chunk that the journal calls durable is on the disk. */
 static void
 check_promises(int fd)
 {
@@ -216,7 +216,7 @@ rewrite(const struct fixture *f, const char *name, const void *data, size_t len)
     close(fd);
 }
 
-/* Another system runs: "written" says nothing any more. */
+/* After a restart of the system, "written" means nothing. */
 static void
 change_boot(const struct fixture *f)
 {
@@ -229,7 +229,7 @@ change_boot(const struct fixture *f)
     close(fd);
 }
 
-/* The machine starts again with what has arrived on the disk. */
+/* The machine starts again with the bytes that had arrived on the disk. */
 static void
 lose_power(struct fixture *f)
 {
@@ -240,13 +240,13 @@ lose_power(struct fixture *f)
     close(fd);
     assert_in_range(len, 1, sizeof(journal) - 1);
     f->watching = false;
-    p2p_journal_close(f->j); /* which flushes: all of that is undone */
+    p2p_journal_close(f->j); /* it flushes: everything before is made undone */
     rewrite(f, f->journal, journal, (size_t)len);
     rewrite(f, f->part, f->disk, SIZE);
     change_boot(f);
 }
 
-/* All that the journal says is there, is. */
+/* Everything that the journal promises is there. */
 static uint64_t
 check_all(struct fixture *f)
 {
@@ -274,7 +274,7 @@ a_promise_follows_its_flush(void **state)
     open_journal(f);
     write_chunk(f, 0);
     write_chunk(f, 1);
-    f->during_flush = 2; /* too late for the flush that runs */
+    f->during_flush = 2; /* too late for the running flush */
     assert_int_equal(p2p_journal_checkpoint(f->j), P2P_OK);
     lose_power(f);
     open_journal(f);
@@ -307,16 +307,16 @@ power_goes_at_any_moment(void **state)
                 write_chunk(f, chunk);
         }
         lose_power(f);
-        if (round % 10 == 9) { /* and now and then all begins again */
+        if (round % 10 == 9) { /* sometimes everything starts from the beginning */
             assert_int_equal(unlink(scratch_path(&f->scratch, f->part)), 0);
             assert_int_equal(unlink(scratch_path(&f->scratch, f->journal)), 0);
             memset(f->disk, 0, SIZE);
         }
     }
-    assert_true(kept > 100); /* it is not that nothing is ever kept */
+    assert_true(kept > 100); /* at least some chunks are kept */
 }
 
-/* Chunks that turn out bad lose their promise on disk before they are written again. */
+/* Bad chunks lose their durable mark on disk before they are written again. */
 static void
 a_promise_is_taken_back_on_disk(void **state)
 {
@@ -344,7 +344,7 @@ a_promise_is_taken_back_on_disk(void **state)
     p2p_journal_close(f->j);
 }
 
-/* Data, name, folder; only then may the journal go. */
+/* First data, name and folder; only then may the journal be removed. */
 static void
 publishing_is_in_order(void **state)
 {

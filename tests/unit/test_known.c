@@ -110,7 +110,8 @@ forgetting_the_old_one_accepts_the_new_one(void **state)
     assert_int_equal(check(k, HERE, NULL, &old), P2P_ERR_KEY_CHANGED);
 }
 
-/* Asked for by id, a peer may answer anywhere; but it does not inherit the address. */
+/* A peer that is requested by id may answer at any address, but it does not take over
+ * the address. */
 static void
 an_expected_id_must_be_proven_and_takes_no_address(void **state)
 {
@@ -157,7 +158,7 @@ every_address_it_was_met_at_stays_its_own(void **state)
     assert_true(p2p_known_is_at(&peer, THERE));
     assert_int_equal(check(k, HERE, NULL, &other), P2P_OK);
 
-    /* The user's word takes just the address meant. */
+    /* A decision of the user changes only the address that it names. */
     assert_int_equal(p2p_known_set(k->identity, &other, P2P_TRUST_TRUSTED, NULL, THERE),
                      P2P_OK);
     peer = get(k->identity, &a);
@@ -166,8 +167,8 @@ every_address_it_was_met_at_stays_its_own(void **state)
     assert_int_equal(check(k, THERE, NULL, &a), P2P_ERR_KEY_CHANGED);
 }
 
-/* A registry may say where a peer is that was met before, but not put a stranger where
- * somebody is remembered. */
+/* A registry may list a new address of a peer that was met before, but cannot list an
+ * unknown peer where another one is remembered. */
 static void
 a_registry_s_word_is_less_than_the_user_s(void **state)
 {
@@ -176,7 +177,7 @@ a_registry_s_word_is_less_than_the_user_s(void **state)
 
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
     assert_int_equal(p2p_known_met(k->identity, THERE, &met, 2), P2P_OK);
-    for (int twice = 0; twice < 2; twice++) /* being refused makes no acquaintance */
+    for (int twice = 0; twice < 2; twice++) /* a refused peer does not count as met */
         assert_int_equal(
             p2p_known_check(k->identity, HERE, &stranger, false, &stranger),
             P2P_ERR_KEY_CHANGED);
@@ -193,7 +194,7 @@ a_registry_s_word_is_less_than_the_user_s(void **state)
         P2P_OK);
 }
 
-/* To list strangers is no reason to write: the file stays as it is, byte for byte. */
+/* Listing unknown peers writes nothing: the file stays the same, byte for byte. */
 static void
 judging_writes_nothing(void **state)
 {
@@ -407,8 +408,8 @@ damaged_lines_are_passed_over_and_kept(void **state)
     }
 }
 
-/* A line of an earlier version has one address; too many are no reason to forget a
- * peer, and one that could not stand there alone is. */
+/* A line of an earlier version has one address. A line with too many addresses, or with
+ * one that is not valid, does not make the peer forgotten. */
 static void
 lists_of_addresses_are_read(void **state)
 {
@@ -466,7 +467,8 @@ numbered_peer(uint32_t number)
     return id;
 }
 
-/* The table alone: only those that wait for the user make room, whatever comes. */
+/* Only the table: only peers that wait for the user's decision make room, whatever
+ * comes. */
 static void
 the_table_is_bounded(void **state)
 {
@@ -491,9 +493,10 @@ the_table_is_bounded(void **state)
         assert_int_not_equal(known.peers[i].trust, P2P_TRUST_PENDING);
     struct p2p_id one_more = numbered_peer(n++);
     assert_int_equal(p2p_known_add(&known, &one_more, P2P_TRUST_SEEN, &peer),
-                     P2P_ERR_TOO_LARGE); /* who was met first stays */
+                     P2P_ERR_TOO_LARGE); /* the peer that was met first stays */
     assert_int_equal(known.count, met_max);
-    while (known.count < P2P_KNOWN_PEERS_MAX) { /* the user's word always has room */
+    while (known.count <
+           P2P_KNOWN_PEERS_MAX) { /* there is always room for a decision of the user */
         struct p2p_id id = numbered_peer(n);
         enum p2p_trust trust = n++ % 2 ? P2P_TRUST_TRUSTED : P2P_TRUST_BLOCKED;
         assert_int_equal(p2p_known_add(&known, &id, trust, &peer), P2P_OK);
@@ -505,7 +508,7 @@ the_table_is_bounded(void **state)
     p2p_known_clear(&known);
 }
 
-/* One address, many texts: the key that is remembered for it holds in all of them. */
+/* One address in many spellings: the remembered key applies to all of them. */
 static void
 another_spelling_is_the_same_address(void **state)
 {
@@ -552,8 +555,8 @@ check_place(const struct keys *k, const char *asked, const char *reached,
     return p2p_known_check_place(k->identity, &where, NULL, false, id);
 }
 
-/* A name that leads to an address somebody is remembered for is no way around it; the
- * user's word about the name is enough. */
+/* A host name that leads to an address with a remembered key does not avoid this key; a
+ * decision of the user about the name is enough. */
 static void
 a_name_does_not_hide_the_address_behind_it(void **state)
 {

@@ -1,10 +1,9 @@
 // uses tests/unit/vectors.c
 /*
- * After a handshake no secret of its making is left in the process: not on the heap,
- * freed or not, not on the stack, not inside OpenSSL. A known handshake is run, in a
- * process of its own, and all writable memory is searched for the values of
- * tests/vectors. The test keeps them in hex or masked only, so that it does not find
- * itself.
+ * After a handshake, none of its secrets is left in the process: not on the heap,
+ * freed or not, not on the stack, not inside OpenSSL. A separate process runs a known
+ * handshake, and all writable memory is searched for the values of tests/vectors. The
+ * test keeps them only in hex or masked, so that it does not find itself.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,7 +58,7 @@ start(enum p2p_role role, const struct p2p_rsa *own, const cJSON *random)
     return hs;
 }
 
-/* Steps of `from` until it has written a message, which `to` reads. */
+/* Runs `from` until it has written a message, which `to` then reads. */
 static void
 pass(struct p2p_handshake *from, struct p2p_handshake *to)
 {
@@ -102,7 +101,7 @@ assert_nothing_left(const cJSON *want)
         fail_msg("the server's ephemeral key is left in memory");
 }
 
-/* `messages` 5: a whole handshake. Fewer: left there. */
+/* `messages` is 5 for a whole handshake; with fewer, it stops there. */
 static void
 run(const cJSON *want, int messages, struct outcome *out)
 {
@@ -122,7 +121,7 @@ run(const cJSON *want, int messages, struct outcome *out)
         pass(i % 2 == 0 ? c : s, i % 2 == 0 ? s : c);
     vectors_random_off();
     if (messages == 5) {
-        assert_nothing_left(want); /* while both still stand */
+        assert_nothing_left(want); /* while both sides still exist */
         assert_int_equal(
             p2p_handshake_take_session(c, 0, &out->c_send, &out->c_receive), P2P_OK);
         assert_int_equal(
@@ -144,7 +143,7 @@ nothing_is_left_after_a_handshake(void **state)
 
     (void)state;
     run(want, 5, &out);
-    /* What is in use is there: the search can find. */
+    /* Secrets in use are found, so the search works. */
     assert_true(secret_is_left(vectors_text(schedule, "s_c2s_1")));
     assert_true(secret_is_left(vectors_text(schedule, "key_s2c_1")));
     assert_nothing_left(want);
@@ -171,7 +170,7 @@ nothing_is_left_after_one_that_broke_off(void **state)
     cJSON_Delete(all);
 }
 
-/* OpenSSL frees the padded block of OAEP, which tells k, without clearing it. */
+/* OpenSSL frees the padded block of OAEP, which reveals k, without clearing it. */
 static void
 what_openssl_frees_is_wiped(void **state)
 {

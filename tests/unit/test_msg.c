@@ -144,7 +144,7 @@ check_fields(const cJSON *f, const struct p2p_msg *m)
     }
 }
 
-/* Writes a parsed message again; LIST by its own calls. */
+/* Writes a parsed message again; LIST has its own functions for this. */
 static size_t
 put_again(const struct p2p_msg *m)
 {
@@ -225,7 +225,8 @@ parses_to_itself(void *arg, uint8_t *data, size_t len)
     (void)arg;
     if (p2p_msg_parse(data, len, &m) != P2P_OK)
         return false;
-    /* Whatever is taken has one spelling (LIST is limited when written). */
+    /* Every accepted message has exactly one encoding (LIST is limited when it is
+     * written). */
     if (m.type == P2P_MSG_LIST)
         return true;
     assert_int_equal(put_again(&m), len);
@@ -276,7 +277,7 @@ limits_of_data_and_layers(void **state)
     p2p_store_u32(plain + 13, P2P_LAYER_HASHES_MAX + 1);
     assert_int_equal(p2p_msg_parse(plain, 17 + 32 * (P2P_LAYER_HASHES_MAX + 1), &m),
                      P2P_ERR_MALFORMED);
-    p2p_store_u32(plain + 13, 0x08000000); /* times 32 is 0 in 32 bits */
+    p2p_store_u32(plain + 13, 0x08000000); /* times 32, this is 0 in 32 bits */
     assert_int_equal(p2p_msg_parse(plain, 17, &m), P2P_ERR_MALFORMED);
     free(plain);
 }

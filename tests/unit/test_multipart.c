@@ -1,4 +1,4 @@
-/* The multipart parser: forms as browsers send them, in pieces, and as attackers do. */
+/* The multipart parser: forms as browsers send them, in pieces, and hostile ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,11 +12,11 @@
 
 #include "http/text/multipart.h"
 
-/* What the events said: "[name|filename]content;" for each part. */
+/* The events as text: "[name|filename]content;" for each part. */
 struct seen {
     char text[300000];
     size_t len;
-    enum p2p_err answer; /* of the next on_data */
+    enum p2p_err answer; /* position of the next on_data */
 };
 static struct seen seen;
 

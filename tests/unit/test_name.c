@@ -1,4 +1,5 @@
-/* Names from outside: what is refused, what is not, and how taken ones are numbered. */
+/* Names from outside: which are refused, which are allowed, and how a name that exists
+ * is numbered. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -49,7 +50,7 @@ names_are_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(bad_names) / sizeof(bad_names[0]); i++) {
-        /* An exact copy, so that a sanitizer sees a step beyond the end. */
+        /* An exact copy, so that a sanitizer sees a read past the end. */
         char *copy = malloc(bad_names[i].len + !bad_names[i].len);
         memcpy(copy, bad_names[i].text, bad_names[i].len);
         if (p2p_name_check(copy, bad_names[i].len, true) != P2P_ERR_NAME)
@@ -93,7 +94,7 @@ lengths_and_depths_have_limits(void **state)
                      P2P_ERR_NAME);
 }
 
-/* Any bytes: no crash, and what is accepted can never lead out by itself. */
+/* Random bytes: no crash, and an accepted name never leads out of the folder. */
 static void
 random_bytes_are_checked_safely(void **state)
 {
@@ -139,7 +140,7 @@ numbers_go_before_the_extension(void **state)
     check_numbered("Mr. Smith goes", "Mr. Smith goes (1)");
     check_numbered("a.thisisnoextensionatall", "a.thisisnoextensionatall (1)");
 
-    /* 254 bytes of two-byte characters and nothing else: cut between two of them. */
+    /* 254 bytes of two-byte characters only: the cut is between two characters. */
     for (size_t i = 0; i < 254; i += 2)
         memcpy(name + i, "\u00e9", 2);
     name[254] = '\0';
@@ -203,7 +204,7 @@ a_usable_name_is_cut_before_its_extension(void **state)
     assert_int_equal(p2p_name_usable(name, 299, true, out), P2P_ERR_NAME);
 }
 
-/* Whatever comes in: what comes out may be used, and what may be used stays. */
+/* For any input the result is a usable name, and a usable name is not changed. */
 static void
 random_bytes_become_usable(void **state)
 {
@@ -233,8 +234,8 @@ random_bytes_become_usable(void **state)
     }
 }
 
-/* Folders alone take all of the room, or more than there is: refused, and nothing but
- * an empty name is written. */
+/* The folders alone take all of the room or more: refused, and only an empty name is
+ * written. */
 static void
 long_folders_leave_no_room(void **state)
 {

@@ -247,7 +247,7 @@ reads_have_deadlines(void **state)
     assert_int_equal(p2p_net_try_read(pair.client, byte, 1, &got), P2P_ERR_BUSY);
     assert_int_equal(p2p_net_read(pair.client, byte, 1, p2p_now_ms() + 30),
                      P2P_ERR_TIMEOUT);
-    /* One byte of two: the deadline is for both. */
+    /* One of two bytes arrives: the deadline is for both. */
     assert_int_equal(p2p_net_write(pair.server, "x", 1, P2P_NO_DEADLINE), P2P_OK);
     assert_int_equal(p2p_net_read(pair.client, byte, 2, p2p_now_ms() + 30),
                      P2P_ERR_TIMEOUT);
@@ -275,7 +275,7 @@ a_reader_that_stalls_is_a_timeout(void **state)
     free(data);
 }
 
-enum { BIG = 24 * 1000 * 1000 + 7 }; /* more than socket buffers take at once */
+enum { BIG = 24 * 1000 * 1000 + 7 }; /* more than the socket buffers hold */
 
 static void *
 write_big(void *arg)

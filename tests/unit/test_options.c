@@ -299,7 +299,7 @@ a_flag_is_turned_off_everywhere(void **state)
     assert_int_equal(p.err, P2P_OK);
     assert_false(p.got.fast);
     p2p_options_free(p.text);
-    setenv("P2P_FAST", "1", 1); /* which of the two? */
+    setenv("P2P_FAST", "1", 1); /* ambiguous: which of the two is meant? */
     parse(&p, &set, line);
     assert_int_equal(p.err, P2P_ERR_USAGE);
     unsetenv("P2P_FAST");

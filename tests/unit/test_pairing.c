@@ -1,6 +1,6 @@
 // uses p2p-ui
-/* Pairing codes: what lets a device in, and what stops guessing. Time is an argument.
- */
+/* Pairing codes: which codes are accepted, and how guessing is stopped. The time is an
+ * argument. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -50,7 +50,7 @@ try(uint64_t now_s, const char *address, const char *code)
     return ui_pairing_try(&pairing, now_s, address, code, &answer);
 }
 
-/* Wrong codes of as many addresses as it takes. */
+/* Wrong codes from as many addresses as necessary. */
 static void
 make_alarm(uint64_t now_s)
 {
@@ -142,7 +142,7 @@ five_wrong_codes_lock_an_address_out(void **state)
     assert_int_equal(ui_pairing_try(&pairing, 20, "192.0.2.1", wrong(now), &answer),
                      P2P_ERR_RATE_LIMITED);
     assert_int_equal(answer.retry_s, UI_PAIR_LOCKOUT_S - 10);
-    /* Elsewhere the old code is wrong, and costs nothing. */
+    /* From other addresses the old code is wrong, but does not count as a guess. */
     for (int i = 0; i < 2 * UI_PAIR_TRIES; i++)
         assert_int_equal(ui_pairing_try(&pairing, 20, "192.0.2.2", code, &answer),
                          P2P_ERR_NOT_ALLOWED);
@@ -183,7 +183,7 @@ an_alarm_lasts_a_day(void **state)
     assert_int_equal(strlen(code), UI_CODE_SHORT);
 }
 
-/* However many addresses and codes there are. */
+/* For any number of addresses and codes. */
 static void
 a_day_has_less_than_forty_tries_at_short_codes(void **state)
 {

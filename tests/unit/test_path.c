@@ -1,5 +1,4 @@
-/* path: opening, walking, private files, and that nothing outside the root is touched.
- */
+/* path: opening, walking, private files; nothing outside the root is touched. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -60,7 +59,7 @@ only_regular_files_open(void **state)
         for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++)
             if (try_open(f, absent[i]) != P2P_ERR_NOT_FOUND)
                 fail_msg("%s opened (fallback %d)", absent[i], fallback);
-        /* Beneath the name check as well: the resolver alone must hold. */
+        /* Without the name check, too: the resolver alone must be enough. */
         assert_int_equal(
             p2p_path_open_beneath(p2p_root_fd(f->root), "../canary", O_RDONLY, 0), -1);
         assert_int_equal(

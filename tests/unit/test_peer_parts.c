@@ -23,7 +23,7 @@
 
 struct counted_job {
     struct job job;
-    pthread_mutex_t *gate; /* run waits for it */
+    pthread_mutex_t *gate; /* the job waits for this */
     _Atomic int *runs, *dones;
 };
 
@@ -91,7 +91,7 @@ connections_of_one_peer_share_a_limit(void **state)
     assert_ptr_equal(client_rate(first), client_rate(second));
     assert_ptr_not_equal(client_rate(first), client_rate(stranger));
     clients_put(c, first);
-    /* The second reference keeps it. */
+    /* The second reference keeps the object. */
     assert_int_equal(clients_get(c, &one, &first), P2P_OK);
     assert_ptr_equal(client_rate(first), client_rate(second));
     clients_put(c, first);
@@ -101,7 +101,7 @@ connections_of_one_peer_share_a_limit(void **state)
     clients_free(c);
 }
 
-/* One that waits because all together are too fast has not used up its own limit. */
+/* A peer that waits because of the limit of all has not used up its own limit. */
 static void
 a_take_passes_both_limits_or_costs_neither(void **state)
 {
@@ -169,13 +169,13 @@ compresses_what_shrinks_and_leaves_the_rest(void **state)
     assert_memory_equal(back, text, sizeof(text));
 
     assert_int_equal(compressor_try(z, &slow, noise, sizeof(noise), out), 0);
-    /* After noise it does not even try for a while, then it does again. */
+    /* After incompressible data it does not try for a while, then it tries again. */
     assert_int_equal(compressor_try(z, &slow, text, sizeof(text), out), 0);
     for (int i = 0; i < 14; i++)
         assert_int_equal(compressor_try(z, &slow, text, sizeof(text), out), 0);
     assert_int_not_equal(compressor_try(z, &slow, text, sizeof(text), out), 0);
 
-    /* It would save, but less than an eighth. */
+    /* It would save space, but less than an eighth. */
     memcpy(noise, text, sizeof(noise) / 12);
     assert_int_equal(compressor_try(z, &slow, noise, sizeof(noise), out), 0);
     compressor_free(z);

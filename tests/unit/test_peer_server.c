@@ -1,6 +1,6 @@
 // uses p2p-peer
-/* The serving side of p2p-peer, asked by a client of the core in the same process: what
- * is shared arrives, what is not and who may not are refused. */
+/* The serving side of p2p-peer with a client of the core in the same process: shared
+ * files arrive; other files, and clients that are not allowed, are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -35,7 +35,7 @@ struct world {
     uint16_t port;
 };
 
-/* With options as p2p-peer would find them on its command line; "" for none. */
+/* With options as on the command line of p2p-peer; "" for none. */
 static void
 serve(struct world *w, const char *option)
 {

@@ -1,4 +1,4 @@
-/* plan, window, grow, request: what is decided without sockets. */
+/* plan, window, grow, request: decisions that need no sockets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -103,8 +103,8 @@ a_silent_lane_is_helped_at_once(void **state)
 
     (void)state;
     p2p_plan_open_lane(&p, 0, 0, 0);
-    p2p_plan_open_lane(&p, 1, 0,
-                       0); /* of the same source: connections die alone, too */
+    p2p_plan_open_lane(&p, 1, 0, 0); /* a connection of the same source, because single
+                                        connections can fail, too */
     assert_int_equal(take(&p, 0, 0), 0);
     assert_int_equal(take(&p, 1, PLAN_SILENT_US), 1);
     assert_int_equal(take(&p, 1, PLAN_SILENT_US + 1), 0);
@@ -112,7 +112,7 @@ a_silent_lane_is_helped_at_once(void **state)
     assert_int_equal(take(&p, 1, PLAN_SILENT_US + 1), 2); /* not by a third */
     assert_true(p2p_plan_complete(&p, 1, 0));
     assert_true(p2p_plan_is_done(&p, 0));
-    p2p_plan_give_back(&p, 0, 0); /* the late one lets go of what is done */
+    p2p_plan_give_back(&p, 0, 0); /* the late lane gives up the finished chunk */
     assert_true(p2p_plan_is_done(&p, 0));
     assert_int_equal(p.left, 9);
     p2p_plan_clear(&p);
@@ -124,9 +124,9 @@ endgame_helps_slow_sources_only(void **state)
     struct plan p = make(3);
 
     (void)state;
-    p2p_plan_open_lane(&p, 0, 0, 0); /* slow: two seconds a chunk */
+    p2p_plan_open_lane(&p, 0, 0, 0); /* slow: two seconds per chunk */
     p2p_plan_open_lane(&p, 1, 1, 0);
-    p2p_plan_open_lane(&p, 2, 0, 0); /* fast, but of the slow source */
+    p2p_plan_open_lane(&p, 2, 0, 0); /* fast, but belongs to the slow source */
     assert_int_equal(take(&p, 0, S), 0);
     assert_int_equal(take(&p, 0, S), 1);
     assert_int_equal(take(&p, 1, S), 2);
@@ -134,7 +134,7 @@ endgame_helps_slow_sources_only(void **state)
     p2p_plan_on_bytes(&p, 1, S, (double)CHUNK / 1000);
     p2p_plan_on_bytes(&p, 2, S, (double)CHUNK / 1000);
     assert_int_equal(take(&p, 2, S), UINT64_MAX);
-    assert_int_equal(take(&p, 1, S), 1); /* the one that would come last */
+    assert_int_equal(take(&p, 1, S), 1); /* the chunk that would arrive last */
     assert_int_equal(take(&p, 1, S), 0);
     assert_int_equal(take(&p, 1, S), UINT64_MAX);
     p2p_plan_clear(&p);
@@ -157,8 +157,8 @@ equals_do_not_ask_twice(void **state)
     p2p_plan_clear(&p);
 }
 
-/* Any number of lanes that take, complete, fail and help: every chunk is done exactly
- * once. */
+/* Any number of lanes that take, complete, fail and help: every chunk is completed
+ * exactly once. */
 static void
 every_chunk_once(void **state)
 {
@@ -193,8 +193,8 @@ every_chunk_once(void **state)
     p2p_plan_clear(&p);
 }
 
-/* A link of `rate` bytes per microsecond and `rtt`: what a window lets through each
- * round. */
+/* A link with `rate` bytes per microsecond and `rtt`: how much a window lets through in
+ * each round. */
 static void
 run_link(struct window *w, double rate, uint64_t rtt, unsigned rounds)
 {
@@ -239,8 +239,8 @@ the_window_stays_small_on_a_short_link(void **state)
     assert_int_equal(w.limit, 2);
 }
 
-/* A second later, in which `bytes` came over `connections` with a round trip of rtt_ms.
- */
+/* One second later; meanwhile `bytes` arrived over `connections` with a round trip of
+ * rtt_ms. */
 static bool
 grow_second(struct grow *g, uint64_t bytes, unsigned connections, unsigned rtt_ms,
             unsigned *extra)
@@ -261,13 +261,13 @@ growth_stops_when_it_does_not_help(void **state)
 
     (void)state;
     assert_false(grow_second(&g, 0, 4, 1, &extra));
-    for (int i = 0; i < 14; i++) /* each brings 100, up to seven of them */
+    for (int i = 0; i < 14; i++) /* each connection adds 100, up to seven of them */
         (void)grow_second(&g, 100 * (4 + (extra < 3 ? extra : 3)), 4 + extra, 1,
                           &extra);
     assert_int_equal(extra, 3);
 }
 
-/* Slow start doubles the speed by itself; nothing is tried before it stands still. */
+/* Slow start alone doubles the speed; nothing is tried before the speed is steady. */
 static void
 a_speed_that_rises_by_itself_is_no_gain(void **state)
 {
@@ -280,7 +280,8 @@ a_speed_that_rises_by_itself_is_no_gain(void **state)
         assert_false(grow_second(&g, 100ull << i, 4, 1, &extra));
         assert_int_equal(extra, 0);
     }
-    for (int i = 0; i < 2; i++) { /* the link is full: one trial, taken back */
+    for (int i = 0; i < 2;
+         i++) { /* the link is full: one connection is tried and removed again */
         assert_false(grow_second(&g, 100 << 7, 5, 1, &extra));
         assert_int_equal(extra, 1);
     }
@@ -288,7 +289,8 @@ a_speed_that_rises_by_itself_is_no_gain(void **state)
     assert_int_equal(extra, 0);
 }
 
-/* 300 ms away a connection needs more than a second before it says anything. */
+/* With a round trip of 300 ms, a connection needs more than a second until its effect
+ * is visible. */
 static void
 a_far_connection_is_judged_later(void **state)
 {
@@ -303,7 +305,8 @@ a_far_connection_is_judged_later(void **state)
     assert_true(grow_second(&g, 1000, 5, 300, &extra));
 }
 
-/* Three MiB under way in each of four: their sockets are full, not the link. */
+/* Each of four connections has three MiB in flight: their sockets are full, not the
+ * link. */
 static void
 full_sockets_need_no_trial(void **state)
 {

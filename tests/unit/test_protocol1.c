@@ -79,8 +79,9 @@ every_mutated_hello_is_refused(void **state)
     assert_int_equal(p2p_hello1_put(p2p_rsa_spki(client), hello), P2P_OK);
     taken = mutate_all(hello, sizeof(hello), hello_taken, &waiting);
     assert_int_equal(taken.prefixes, 0);
-    assert_int_equal(waiting,
-                     sizeof(hello)); /* the prefixes; no flip keeps us waiting */
+    assert_int_equal(
+        waiting,
+        sizeof(hello)); /* the prefixes; no flip makes the parser wait for more */
     /* Hex digits a to f may be capitals. */
     assert_true(taken.flips > 0 && taken.flips < P2P_ID_HEX_LEN);
     p2p_rsa_free(client);
@@ -169,7 +170,7 @@ a_nonce_counts_once(void **state)
     static const struct p2p_secret key = {{5}};
     struct p2p_session1 *s, *other;
     uint8_t frame[P2P_FRAME_SIZE(4)], again[sizeof(frame)], *plain;
-    struct p2p_nonce nonce = {{0}}; /* zeros are a nonce like any other */
+    struct p2p_nonce nonce = {{0}}; /* a nonce of zeros is valid */
     size_t len;
 
     (void)state;
@@ -180,7 +181,7 @@ a_nonce_counts_once(void **state)
         memcpy(frame + P2P_FRAME_PREFIX, "DONE", 4);
         assert_int_equal(p2p_session1_seal(s, frame, 4, &nonce), P2P_OK);
         memcpy(again, frame, sizeof(frame));
-        /* reflected to the one who sent it */
+        /* reflected to its sender */
         assert_int_equal(p2p_session1_open(s, again, sizeof(again), &plain, &len),
                          P2P_ERR_AUTH);
         assert_int_equal(p2p_session1_open(other, again, sizeof(again), &plain, &len),
@@ -190,7 +191,7 @@ a_nonce_counts_once(void **state)
         assert_int_equal(len, 0);
         assert_int_equal(p2p_session1_seal(s, frame, 4, &nonce), P2P_ERR_AUTH);
     }
-    p2p_store_u32(nonce.b, 17); /* one of the first, after all that growing */
+    p2p_store_u32(nonce.b, 17); /* one of the first nonces, after the table has grown */
     assert_int_equal(p2p_session1_seal(other, frame, 4, &nonce), P2P_ERR_AUTH);
     p2p_session1_free(s);
     p2p_session1_free(other);
@@ -385,7 +386,7 @@ mutated_messages_do_no_harm(void **state)
     cJSON_Delete(v);
 }
 
-/* 2^18 frames and not one more; who asks is told a little earlier. */
+/* Exactly 2^18 frames; the side that asks is told a little earlier. */
 static void
 nonces_are_bounded(void **state)
 {

@@ -1,4 +1,5 @@
-/* path: publishing, renaming and deleting, also while others swap folders for links. */
+/* path: publishing, renaming and deleting, also while another process swaps folders for
+ * links. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -67,7 +68,7 @@ publish_makes_folders_but_follows_no_link(void **state)
     assert_int_equal(publish(f, "2", "folder", P2P_CONFLICT_OVERWRITE, stored),
                      P2P_ERR_EXISTS);
     assert_false(scratch_has(&f->scratch, "outside/x"));
-    /* A link with the wanted name is replaced itself, or left: never followed. */
+    /* A link with the wanted name is replaced or left alone, but never followed. */
     assert_int_equal(publish(f, "2", "link", P2P_CONFLICT_FAIL, stored),
                      P2P_ERR_EXISTS);
     assert_int_equal(publish(f, "2", "link", P2P_CONFLICT_OVERWRITE, stored), P2P_OK);
@@ -83,7 +84,7 @@ publish_refuses_hostile_names(void **state)
     put_private(f, "part", "x");
     for (size_t i = 0; i < sizeof(bad_names) / sizeof(bad_names[0]); i++) {
         if (memchr(bad_names[i].text, 0, bad_names[i].len))
-            continue; /* no C string can say it */
+            continue; /* a C string cannot contain it */
         const char *name = bad_names[i].text;
         assert_int_equal(
             p2p_root_publish(f->root, "part", name, P2P_CONFLICT_OVERWRITE, stored),
@@ -131,7 +132,7 @@ unlink_rename_and_withdraw(void **state)
     assert_true(scratch_holds(&f->scratch, "outside/secret", "secret"));
 }
 
-/* Exchanges a folder and a link to the outside, as fast as it can. */
+/* Exchanges a folder and a link to the outside, as fast as possible. */
 static void *
 swap_forever(void *arg)
 {
@@ -142,8 +143,7 @@ swap_forever(void *arg)
     return NULL;
 }
 
-/* What is read, written and removed while the swapping goes on: only ever the folder's.
- */
+/* During the swapping, only files of the folder are read, written and removed. */
 static void
 race_once(const struct fixture *f, int round)
 {
@@ -187,7 +187,8 @@ swapped_folders_lead_nowhere(void **state)
     assert_false(scratch_has(&f->scratch, "outside/inner"));
 }
 
-/* Two that publish under one name at once: both files end up there, none replaced. */
+/* Two publish under the same name at once: both files are stored, and none is replaced.
+ */
 struct publisher {
     const struct fixture *f;
     const char *private_name;

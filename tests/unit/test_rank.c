@@ -1,4 +1,5 @@
-/* Who is asked first: trust, then acquaintance, then chance. Networks of strangers. */
+/* Which peers are asked first: trusted, then met, then the rest at random. Networks of
+ * unknown peers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -56,7 +57,8 @@ the_best_come_first(void **state)
     p2p_rank_sort(list, 0);
 }
 
-/* Ids that begin alike do not come alike: of ten halves one is never all first. */
+/* Ids with the same beginning are not grouped together: in ten tries, neither half is
+ * ever completely first. */
 static void
 chance_knows_no_prefix(void **state)
 {
@@ -145,7 +147,7 @@ struct claim {
     size_t peers;
 };
 
-/* Results for "f", one a claim; root 0: not stated. */
+/* Results for "f", one for each claim; root 0: no root is stated. */
 static void
 claim(struct p2p_search_results *results, const struct claim *claims, size_t count)
 {
@@ -166,8 +168,8 @@ claim(struct p2p_search_results *results, const struct claim *claims, size_t cou
     }
 }
 
-/* The first byte of the root that is chosen, 0 for none, -1 for a question, -2 for the
- * content that has no root. */
+/* The first byte of the chosen root; 0: none; -1: the user is asked; -2: the content
+ * that has no root. */
 static int
 choice(const struct keys *k, const struct claim *claims, size_t count)
 {
@@ -206,11 +208,12 @@ trust_decides_what_a_name_means(void **state)
     assert_int_equal(CHOICE(k, {7, 20, 30}, {8, 1, 1}), 8);
     assert_int_equal(CHOICE(k, {7, 20, 30}, {8, 60, 1}), -1);
     assert_int_equal(CHOICE(k, {7, 20, 30}, {8, 2, 1}), -1); /* met is not trusted */
-    assert_int_equal(CHOICE(k, {7, 20, 1}, {8, 3, 1}), 7); /* the blocked say nothing */
+    assert_int_equal(CHOICE(k, {7, 20, 1}, {8, 3, 1}),
+                     7); /* blocked peers do not count */
     assert_int_equal(CHOICE(k, {8, 3, 1}), 0);
     assert_int_equal(CHOICE(k, {7, 1, 1}, {8, 4, 1}), -1); /* both are trusted */
     assert_int_equal(CHOICE(k, {7, 1, 1}, {7, 4, 1}), 7);
-    /* Those that do not say which file it is. */
+    /* The peers that state no root. */
     assert_int_equal(CHOICE(k, {0, 20, 3}), 0);
     assert_int_equal(CHOICE(k, {0, 20, 30}, {7, 60, 1}), 7);
     assert_int_equal(CHOICE(k, {0, 1, 1}, {7, 60, 1}), -2);
@@ -272,7 +275,7 @@ what_a_peer_did_not_say_itself_counts_as_a_strangers(void **state)
     p2p_search_results_clear(&results);
 }
 
-/* A registry names very many, and the one that counts last. */
+/* A registry lists very many peers, and the one that counts is the last one. */
 static void
 of_strangers_a_content_keeps_some_and_of_the_known_all(void **state)
 {

@@ -8,7 +8,8 @@
 
 #define MIB (1024ull * 1024)
 
-/* Bytes that get through in `us`, asked for in pieces of 64 KiB, waiting as told. */
+/* The bytes that pass in `us`, requested in pieces of 64 KiB, with the waits that the
+ * bucket demands. */
 static uint64_t
 moved(struct p2p_rate *rate, uint64_t from_us, uint64_t us)
 {

@@ -1,5 +1,6 @@
 // uses p2p-discovery
-/* The registry's store of peers: who may change what, order of lists, expiry. */
+/* The registry's store of peers: which records may change, the order of lists, and
+ * expiry. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +13,7 @@
 
 #include "registry_fixture.h"
 
-/* ---- who may change what ---- */
+/* which request may change which record */
 
 static void
 a_signed_record_yields_only_to_its_key_and_a_higher_seq(void **state)
@@ -35,7 +36,7 @@ a_signed_record_yields_only_to_its_key_and_a_higher_seq(void **state)
     assert_int_equal(registry_leave(registry, &r.id, 6, &known), REGISTRY_STALE);
     assert_int_equal(registry_leave(registry, &r.id, 7, &known), REGISTRY_OK);
     assert_int_equal(count_peers(NULL), 0);
-    assert_int_equal(put(&r), REGISTRY_STALE); /* remembered beyond the record */
+    assert_int_equal(put(&r), REGISTRY_STALE); /* kept longer than the record */
     r.seq = 8;
     assert_int_equal(put(&r), REGISTRY_OK);
 }
@@ -47,8 +48,8 @@ note_seq(void *arg, const struct registry_peer *p)
     return false;
 }
 
-/* What a wrong clock left behind counts as the clock, and takes nothing from a record
- * that is above that. */
+/* A seq that a wrong clock left behind counts as the registry's clock, and does not
+ * affect a record with a higher seq. */
 static void
 a_record_keeps_its_seq_whatever_was_left_behind(void **state)
 {
@@ -74,10 +75,10 @@ an_address_registers_so_many_peers(void **state)
 
         strcpy(r.from, "192.0.2.1");
         strcpy(r.ip, i % 2 == 0 ? "192.0.2.2"
-                                : "127.0.0.1"); /* wherever they are said to be */
+                                : "127.0.0.1"); /* whatever address they state */
         assert_int_equal(put(&r), i < 3 ? REGISTRY_OK : REGISTRY_CROWDED);
     }
-    other = unsigned_record(5); /* whose address the others have given */
+    other = unsigned_record(5); /* their records come from other registries */
     strcpy(other.ip, "192.0.2.2");
     strcpy(other.from, "192.0.2.2");
     assert_int_equal(put(&other), REGISTRY_OK);
@@ -159,7 +160,7 @@ lists_go_by_id_whatever_the_page(void **state)
     }
 }
 
-/* One chain of the table of ids: all begin with the same ten bits. */
+/* One chain of the table of ids: all ids begin with the same ten bits. */
 static void
 nobody_hides_behind_ids_that_begin_alike(void **state)
 {

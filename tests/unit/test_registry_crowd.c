@@ -1,6 +1,6 @@
 // uses p2p-discovery
-/* Many entries that are one content, or that all claim something else about one root:
- * what is left of them is right in whatever order they go. */
+/* Many entries with one content, or with different claims about one root: the rest
+ * stays right, in whatever order they are removed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -47,7 +47,7 @@ fill(struct p2p_digest (*root)(uint32_t i), struct p2p_digest (*sha)(uint32_t i)
     }
 }
 
-/* Every `step`th entry, from `from` on, as the list of the peer. */
+/* Every `step`th entry, beginning at `from`, as the list of the peer. */
 static void
 put(uint8_t peer, uint32_t from, uint32_t step)
 {
@@ -79,7 +79,7 @@ peers_of(struct registry_filter filter)
     return count;
 }
 
-/* Three peers with the lists woven into each other; they go one after the other. */
+/* Three peers whose lists are interleaved leave one after the other. */
 static void
 come_and_go(struct registry_filter filter, uint32_t contents)
 {
@@ -90,7 +90,7 @@ come_and_go(struct registry_filter filter, uint32_t contents)
     put(2, 0, 2);
     put(3, 1, 3);
     assert_int_equal(peers_of(filter), 3);
-    put(1, 5, 7); /* a shorter list in place of the whole */
+    put(1, 5, 7); /* a shorter list replaces the whole one */
     assert_int_equal(peers_of(filter), 3);
     registry_remove(registry, &second);
     assert_int_equal(peers_of(filter), 2);

@@ -1,6 +1,6 @@
 // uses p2p-discovery
-/* What a registry keeps: records as bytes, the snapshot, names, and under many threads.
- */
+/* What a registry stores: records as bytes, the snapshot, names; and the same with many
+ * threads. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -121,7 +121,7 @@ names_that_nobody_has_are_forgotten(void **state)
         r.count = 200;
         assert_int_equal(put(&r), REGISTRY_OK);
     }
-    registry_tidy(registry); /* all are in use: nothing to do */
+    registry_tidy(registry); /* all of them are in use, so nothing happens */
     dict_settle(registry_dict(registry));
     registry_stats(registry, &stats);
     assert_int_equal(stats.names, 20000);
@@ -153,7 +153,8 @@ read_on(void *arg)
     return NULL;
 }
 
-/* For the thread sanitizer, and that nothing is left when all have gone. */
+/* For the thread sanitizer; also checks that nothing is left when all peers have left.
+ */
 static void
 readers_and_writers_go_together(void **state)
 {

@@ -1,6 +1,6 @@
 // uses p2p-discovery
-/* What a registry keeps of whom: memory, in all and for one address; what those that
- * have gone leave behind; where a heartbeat may come from. */
+/* How much a registry keeps: memory in total and for one address, records of peers that
+ * left, and addresses of heartbeats. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -37,7 +37,7 @@ stats_now(void)
     return stats;
 }
 
-/* A list of names that nobody else has. */
+/* A list of names that no other peer has. */
 struct list {
     struct p2p_reg_entry *entries;
     char (*names)[24];
@@ -118,14 +118,14 @@ it_never_keeps_more_than_its_memory(void **state)
         assert_true(is_listed(n) == (result == REGISTRY_OK));
     }
     assert_true(taken > 0 && taken < 8);
-    assert_true(is_listed(1)); /* who was there before stays */
+    assert_true(is_listed(1)); /* the peers that were there before stay */
     assert_int_equal(put_many(2, 100, "127.0.0.1"), REGISTRY_OK);
     assert_true(is_listed(1) && is_listed(2));
     assert_int_equal(count_peers("000007 of 000002"), 1);
     assert_true(stats_now().bytes <= 8 * MIB);
 }
 
-/* Ids are free: what many small ones of one address take is one large share. */
+/* Ids cost nothing: many small lists of one address count as one large share. */
 static void
 a_crowd_of_one_address_makes_room_for_others(void **state)
 {
@@ -158,7 +158,7 @@ worth_is_bytes_by_age_and_a_signature_counts(void **state)
     assert_true(pressure_score(1000, true, 0) > pressure_score(1000, true, hour));
     assert_true(pressure_score(2000, true, 0) > pressure_score(1000, true, 0));
     assert_true(pressure_score(1000, false, 0) == pressure_score(4000, true, 0));
-    /* A day of being there outweighs a large list of somebody new. */
+    /* A large list of a peer that is known for a day is kept before a new one. */
     assert_true(pressure_score(MIB, true, 24 * hour) <
                 pressure_score(64 * 1024, true, 0));
 }
@@ -191,7 +191,7 @@ a_change_that_is_refused_changes_nothing(void **state)
     assert_int_equal(after.bytes, before.bytes);
     assert_int_equal(count_peers("a"), 1);
     assert_int_equal(count_peers("000001 of 000007"), 0);
-    d.add = first + 1; /* the seq is what it was, too */
+    d.add = first + 1; /* the seq has not changed, either */
     d.n_add = 1;
     assert_int_equal(registry_apply_delta(registry, &d, &known), REGISTRY_OK);
     list_clear(&l);
@@ -215,7 +215,7 @@ what_goes_is_not_counted_any_more(void **state)
     }
 }
 
-/* Names that nobody has any more are memory, too, until they are dropped. */
+/* Names that no peer has any longer use memory until they are dropped. */
 static void
 names_that_change_for_ever_stay_within_the_memory(void **state)
 {
@@ -253,8 +253,8 @@ one_address_has_its_share(void **state)
     assert_true(is_listed(1) && is_listed(2));
 }
 
-/* How many of `count` peers are taken, one from each /64 of prefix:0 and up (IPv4: from
- * each address). */
+/* How many of `count` peers are accepted, one from each /64 of prefix:0 and up (IPv4:
+ * from each address). */
 static unsigned
 put_from_each(unsigned first, unsigned count, const char *prefix, unsigned start)
 {
@@ -274,7 +274,7 @@ put_from_each(unsigned first, unsigned count, const char *prefix, unsigned start
     return taken;
 }
 
-/* A customer of a network provider has thousands of /64. */
+/* A customer of a network provider has thousands of /64 networks. */
 static void
 many_prefixes_of_one_network_have_their_share(void **state)
 {
@@ -330,7 +330,7 @@ a_network_that_spreads_makes_room_for_others(void **state)
         assert_true(is_listed(1000 + n));
 }
 
-/* With the limits that p2p-discovery has by itself. */
+/* With the default limits of p2p-discovery. */
 static void
 five_hundred_colleagues_come_from_one_address(void **state)
 {
@@ -343,7 +343,7 @@ five_hundred_colleagues_come_from_one_address(void **state)
     assert_int_equal(stats_now().peers, 500);
 }
 
-/* ---- what is left behind ---- */
+/* the records of peers that left */
 
 static enum registry_result
 come_and_leave(unsigned n, const char *from)
@@ -371,7 +371,8 @@ the_dead_take_no_place_from_the_living(void **state)
     assert_int_equal(stats_now().peers, 0);
     assert_true(stats_now().remembered <= 1 + 4 * 10);
     strcpy(r.from, "192.0.2.1");
-    assert_int_equal(put(&r), REGISTRY_STALE); /* the crowd has not flushed this one */
+    assert_int_equal(put(&r),
+                     REGISTRY_STALE); /* the crowd has not pushed this record out */
     r.seq = 7;
     assert_int_equal(put(&r), REGISTRY_OK);
     r = signed_record(2999, 5); /* nor its own last ones */
@@ -401,7 +402,7 @@ take_until(void *arg, const struct registry_exported *p)
     return true;
 }
 
-/* A snapshot or a store may say anything. */
+/* A snapshot or a store may contain anything. */
 static void
 nothing_is_remembered_for_longer_than_a_signature_is_valid(void **state)
 {
@@ -419,14 +420,14 @@ nothing_is_remembered_for_longer_than_a_signature_is_valid(void **state)
     assert_int_equal(put(&r), REGISTRY_OK);
     assert_true(registry_export_one(registry, &r.id, take_until, &until_s));
     assert_true(until_s <= p2p_time_s() + REGISTRY_SIGNATURE_MAX_S + 1);
-    for (unsigned n = 0; n < 10; n++) /* it lives, but its signature ends */
+    for (unsigned n = 0; n < 10; n++) /* the peer is alive, but its signature expires */
         registry_heartbeat(registry, &r.id,
                            p2p_now_ms() + REGISTRY_SIGNATURE_MAX_S * 1000ull);
     registry_expire(registry, p2p_now_ms() + REGISTRY_SIGNATURE_MAX_S * 1000ull + 1000);
     assert_false(is_listed(3));
 }
 
-/* Taken while the clock here was ten years ahead, which it is no more. */
+/* Accepted while this clock was ten years ahead; it has been corrected since. */
 static void
 a_seq_from_a_wrong_clock_yields_to_the_right_one(void **state)
 {
@@ -445,7 +446,8 @@ a_seq_from_a_wrong_clock_yields_to_the_right_one(void **state)
     assert_int_equal(put(&r), REGISTRY_OK);
     assert_true(registry_seq_is_ahead(ahead, p2p_time_s()));
     assert_false(registry_seq_is_ahead(p2p_time_ms() + 60000, p2p_time_s()));
-    assert_false(registry_seq_is_ahead(p2p_time_ms(), 100)); /* it is not set yet */
+    assert_false(
+        registry_seq_is_ahead(p2p_time_ms(), 100)); /* the clock is not set yet */
 }
 
 /* ---- heartbeats ---- */
@@ -473,10 +475,12 @@ a_peer_that_has_moved_is_told_once_a_minute(void **state)
     assert_int_equal(beat(1, "192.0.2.9"), REGISTRY_BEAT_OK);
     assert_int_equal(beat(1, "2001:db8::1"), REGISTRY_BEAT_OK);
     assert_int_equal(beat(1, "192.0.2.1"), REGISTRY_BEAT_OK);
-    r.is_ip_stated = true; /* says where it is: it may be anywhere */
+    r.is_ip_stated =
+        true; /* it states its address, so its heartbeats may come from any address */
     assert_int_equal(put(&r), REGISTRY_OK);
     assert_int_equal(beat(1, "198.51.100.1"), REGISTRY_BEAT_OK);
-    r.id = id_of(2); /* from another registry: not known whether it said so */
+    r.id = id_of(
+        2); /* from another registry: it is not known whether it stated its address */
     r.is_ip_stated = false;
     r.from[0] = '\0';
     assert_int_equal(put(&r), REGISTRY_OK);

@@ -41,7 +41,7 @@ unsigned_record(uint16_t port)
         .id = peer_id, .ip = "127.0.0.1", .port = port, .protocols = 1};
 }
 
-/* What another registry says of a peer that it has taken `ms` after 1970. */
+/* A record that another registry accepted `ms` after 1970. */
 static enum registry_result
 put_stamped(uint64_t ms, unsigned mark, uint16_t port)
 {
@@ -94,14 +94,15 @@ of_two_unsigned_records_the_newer_stays(void **state)
     assert_int_equal(put_stamped(1000, 3, 9005), REGISTRY_OK); /* of one moment */
     assert_int_equal(put_stamped(1001, 1, 9006), REGISTRY_OK);
     assert_int_equal(listed_port(), 9006);
-    /* A registry whose clock is ahead; who registers here after that is newer still. */
+    /* The clock of the other registry is ahead; a record that is registered here later
+     * is still the newer one. */
     assert_int_equal(put_stamped(ahead_ms, 1, 9007), REGISTRY_OK);
     assert_int_equal(registry_put(registry, &here, 0, &seq), REGISTRY_OK);
     assert_int_equal(put_stamped(ahead_ms, 65535, 9009), REGISTRY_STALE);
     assert_int_equal(listed_port(), 9008);
     assert_true(registry_export_one(registry, &peer_id, take_stamp, &stamp));
     assert_int_equal(stamp >> 16, ahead_ms + 1);
-    /* One that is not there any more is no measure. */
+    /* A record that was removed does not count. */
     registry_remove(registry, &peer_id);
     assert_int_equal(put_stamped(5, 1, 9010), REGISTRY_OK);
 }

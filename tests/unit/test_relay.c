@@ -1,5 +1,5 @@
 // uses p2p-relay
-/* p2p-relay's parts, and its loop over real sockets. */
+/* The parts of p2p-relay, and its loop with real sockets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -57,7 +57,7 @@ accounts(unsigned sessions, uint64_t quota, uint64_t total, size_t max)
     return a;
 }
 
-/* Opens a session of peers `from` and `to`, at two addresses. */
+/* Opens a session between the peers `from` and `to`, at two addresses. */
 static enum accounts_verdict
 open_at(struct accounts *a, uint8_t from, uint8_t to, const char *where,
         const char *other, uint64_t now, struct accounts_bill *bill)
@@ -93,7 +93,7 @@ a_peer_has_so_many_sessions(void **state)
                      ACCOUNTS_YES);
     assert_int_equal(open_at(a, 3, 1, "192.0.2.3", "192.0.2.1", 0, &bills[1]),
                      ACCOUNTS_YES);
-    /* As a caller and as a callee alike; the other one keeps what it had. */
+    /* The same for callers and callees; the other one keeps what it had. */
     assert_int_equal(open_at(a, 1, 4, "192.0.2.1", "192.0.2.4", 0, &bills[2]),
                      ACCOUNTS_BUSY);
     assert_int_equal(open_at(a, 4, 1, "192.0.2.4", "192.0.2.1", 0, &bills[2]),
@@ -104,7 +104,7 @@ a_peer_has_so_many_sessions(void **state)
     accounts_free(a);
 }
 
-/* Ids cost nothing: those of one address share what four peers may have. */
+/* Ids cost nothing: all ids of one address share the allowance of four peers. */
 static void
 an_address_has_so_many_sessions(void **state)
 {
@@ -141,7 +141,7 @@ a_quota_is_of_a_day(void **state)
     assert_int_equal(open_at(a, 1, 3, "192.0.2.1", "192.0.2.3", 2 * DAY - 1, &other),
                      ACCOUNTS_QUOTA);
     assert_int_equal(open_at(a, 3, 4, "192.0.2.1", "192.0.2.3", 2 * DAY - 1, &other),
-                     ACCOUNTS_YES); /* the address has four times as much */
+                     ACCOUNTS_YES); /* an address may have four times as many */
     accounts_close(a, &other);
     assert_int_equal(open_at(a, 1, 3, "192.0.2.1", "192.0.2.3", 2 * DAY, &other),
                      ACCOUNTS_YES);
@@ -186,7 +186,7 @@ all_together_have_a_quota(void **state)
     accounts_free(a);
 }
 
-/* Filling the table gives nobody a new quota, and it has a size. */
+/* Filling the table does not renew a quota, and the table is bounded. */
 static void
 the_table_is_bounded(void **state)
 {
@@ -210,7 +210,7 @@ the_table_is_bounded(void **state)
                      ACCOUNTS_QUOTA);
     assert_int_equal(open_at(a, 50, 51, "192.0.2.5", "192.0.2.6", DAY, &bill),
                      ACCOUNTS_FULL);
-    /* A day later those that nobody uses make room. */
+    /* A day later, unused entries make room. */
     assert_int_equal(open_at(a, 50, 51, "192.0.2.5", "192.0.2.6", 2 * DAY, &bill),
                      ACCOUNTS_YES);
     accounts_free(a);
@@ -405,7 +405,7 @@ join(const struct running *r, uint8_t session, int ends[2])
     hears(ends[1], "+\n");
 }
 
-/* Until the loop has noticed. */
+/* Waits until the loop has noticed it. */
 static struct relay_stats
 stats_when(struct relay *relay, bool (*is_so)(const struct relay_stats *))
 {
@@ -445,7 +445,7 @@ bytes_pass_both_ways_and_end(void **state)
     hears(ends[1], "hello");
     for (size_t i = 0; i < sizeof(much); i++)
         much[i] = (char)(i * 7 + i / 251);
-    /* More than all buffers hold, so it is read meanwhile. */
+    /* More than all buffers hold, so the other side reads meanwhile. */
     for (size_t at = 0; at < sizeof(much); at += 1 << 16) {
         say(ends[1], much + at, 1 << 16);
         assert_int_equal(
@@ -453,7 +453,7 @@ bytes_pass_both_ways_and_end(void **state)
             P2P_OK);
     }
     assert_memory_equal(much, got, sizeof(much));
-    /* The end of one direction is passed on; the other one goes on. */
+    /* The end of one direction is passed on; the other direction continues. */
     shutdown(ends[0], SHUT_WR);
     {
         char byte;
@@ -489,7 +489,7 @@ one_who_does_not_read_holds_up_nobody(void **state)
     }
     say(quick[0], "quick", 5);
     hears(quick[1], "quick");
-    /* It gets all of it when it reads at last. */
+    /* It gets all of it when it finally reads. */
     for (size_t got = 0; got < sent; got += n)
         assert_int_equal(p2p_net_read_some(slow[1], much, sizeof(much),
                                            p2p_now_ms() + PATIENCE_MS, &n),
@@ -574,7 +574,7 @@ one_who_waits_has_to_wait_silently(void **state)
     close(fd);
     fd = show(&r, &b);
     (void)stats_when(r.relay, has_one_waiting);
-    close(fd); /* leaves: its side is spent */
+    close(fd); /* it leaves, so the token of its side is used up */
     b.side = P2P_RELAY_CALLER;
     do {
         struct relay_stats s;
@@ -645,7 +645,8 @@ a_session_has_an_end(void **state)
     relay_close(r.relay);
 }
 
-/* The rate is one of both directions together; how fast it is, is not asked here. */
+/* The rate is for both directions together. This test does not measure how fast it is.
+ */
 static void
 a_session_with_a_rate_gets_everything(void **state)
 {

@@ -1,4 +1,5 @@
-/* Options that are read again: what changes, what stays, and the way back. */
+/* Options that are read again: which change, which stay, and the return to the old
+ * ones. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -44,7 +45,7 @@ static const char *const fixed[] = {"host", "discovery", NULL};
 static char file[] = "/tmp/p2p-settings-XXXXXX";
 static struct sample now;
 static struct p2p_options_text *text;
-static char last[4096]; /* what was logged, a line each */
+static char last[4096]; /* the log lines */
 
 static void
 sink(void *arg, enum p2p_log_level level, const char *line)
@@ -127,7 +128,7 @@ nothing_has_changed(void **state)
     assert_string_equal(last, "settings: read again, nothing to change\n");
 }
 
-/* The other process has the state of before, as after a fork. */
+/* The other process has the old state, as after a fork. */
 static void
 live_options_reach_the_other_process(void **state)
 {
@@ -169,7 +170,7 @@ fixed_options_stay(void **state)
     assert_int_equal(now.many.count, 0);
     assert_non_null(strstr(last, "--host cannot change while p2p-test runs"));
     assert_non_null(strstr(last, "--discovery cannot change while p2p-test runs"));
-    /* and again: what stays is not lost with the text it came from */
+    /* and once more: values that stay are not lost with their old text */
     assert_int_equal(read_again("host = elsewhere\nname = n\n", &news), P2P_OK);
     assert_string_equal(now.host, "here");
     assert_string_equal(now.name, "n");
@@ -220,7 +221,7 @@ the_former_settings_come_back(void **state)
     assert_false(p2p_reload_go_back(&settings));
     assert_int_equal(read_again("name = new\nthreads = 5\n", &news), P2P_OK);
     assert_true(news.needs_process);
-    /* a second change before the first has proved itself */
+    /* a second change before the first one has proved that it works */
     assert_int_equal(read_again("name = newer\nthreads = 6\n", &news), P2P_OK);
     assert_true(p2p_reload_go_back(&settings));
     assert_string_equal(now.name, "known");
@@ -234,7 +235,7 @@ the_former_settings_come_back(void **state)
     settings.live = live;
 }
 
-/* The child is told by its parent alone; still it takes nothing but live options. */
+/* Only the parent sends changes to the child; even so, it accepts live options only. */
 static void
 other_lines_are_refused(void **state)
 {

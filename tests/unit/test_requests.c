@@ -1,5 +1,5 @@
 // uses p2p-peer
-/* The queue of what a client asked for: order, turns, errors. */
+/* The queue of a client's requests: order, turns, errors. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@ make(enum p2p_msg_type type, uint32_t req)
     return request;
 }
 
-/* The numbers of the requests as they stand, e.g. "3 1 2". */
+/* The numbers of the requests in their order, for example "3 1 2". */
 static void
 assert_order(const struct requests *r, const uint32_t *wanted, unsigned count)
 {

@@ -1,5 +1,6 @@
 // uses p2p-discovery
-/* Search against a naive oracle, over names in sealed segments and in open parts. */
+/* Search compared with a simple model, over names in sealed segments and in open parts.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +23,7 @@ static struct registry *registry;
 static char names[NAMES][64];
 static bool gone[NAMES];
 
-/* Few distinct letters and words, so that everything overlaps. */
+/* Few different letters and words, so that many names match. */
 static void
 make_name(unsigned i, char out[64])
 {
@@ -67,7 +68,7 @@ put(unsigned peer, struct p2p_reg_entry *entries, uint32_t count)
     assert_int_equal(registry_put(registry, &r, 0, &seq), REGISTRY_OK);
 }
 
-/* 90 peers of 100 names; then every tenth leaves. */
+/* 90 peers with 100 names each; then every tenth peer leaves. */
 static int
 fill(void **state)
 {
@@ -104,7 +105,8 @@ empty(void **state)
 
 /* ---- the oracle ---- */
 
-/* Damerau's optimal string alignment over every part of the text, by the definition. */
+/* Damerau's optimal string alignment with every part of the text, written as it is
+ * defined. */
 static unsigned
 naive_distance(const char *q, const char *t)
 {
@@ -160,7 +162,7 @@ compare_strings(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The distinct live names that fit, sorted. */
+/* The different live names that match, sorted. */
 static size_t
 oracle(enum match_mode mode, const char *query, const char **out)
 {
@@ -176,7 +178,8 @@ oracle(enum match_mode mode, const char *query, const char **out)
     return kept;
 }
 
-static bool was_cut; /* the last search_all() met more names than are looked at */
+static bool
+    was_cut; /* the last search_all() matched more names than a search looks at */
 
 /* All pages of a search. Names are copied into `store`. */
 static size_t
@@ -213,7 +216,7 @@ compare_with_oracle(enum match_mode mode, const char *query)
     size_t n_want = oracle(mode, query, want);
     size_t n_have = search_all(mode, query, store, have);
 
-    if (was_cut) { /* a part of them, then, and nothing else */
+    if (was_cut) { /* then it finds some of them, and nothing else */
         assert_true(n_have > 1000 && n_have < n_want);
         for (size_t i = 0; i < n_have; i++)
             assert_true(oracle_fits(mode, query, have[i]));
@@ -290,7 +293,8 @@ counts_edits_as_the_definition_does(void **state)
     }
 }
 
-/* Fuzzy is the oracle's for queries whose errors cannot spoil all of their trigrams. */
+/* Fuzzy search finds the same as the model, for queries whose errors cannot change all
+ * of their trigrams. */
 static void
 finds_with_errors_what_the_oracle_finds(void **state)
 {
@@ -339,7 +343,7 @@ ranks_whole_names_and_beginnings_first(void **state)
     search_results_clear(&results);
 }
 
-/* Pages of one result each: how many there are, and that none comes twice. */
+/* Pages of one result each: counts them, and checks that no result comes twice. */
 static unsigned
 page_through(const char *text, char seen[8][64])
 {
@@ -364,8 +368,8 @@ page_through(const char *text, char seen[8][64])
     return pages;
 }
 
-/* Whoever claims another size of somebody's content, or another spelling of a name,
- * does not push it between two pages. */
+/* A peer that claims another size of a content, or another spelling of a name, does not
+ * move the result from one page to another. */
 static void
 pages_pass_over_nothing_that_looks_alike(void **state)
 {
@@ -399,7 +403,7 @@ shown_name(const char *text, char out[64])
     search_results_clear(&results);
 }
 
-/* A content is shown by the same name whoever registered first. */
+/* A content is shown with the same name, in whatever order the peers registered. */
 static void
 of_names_that_fit_alike_the_first_by_bytes_is_shown(void **state)
 {
@@ -443,7 +447,7 @@ refuses_queries_and_cursors_that_are_none(void **state)
     longest[399] = '\0';
     q.text = longest;
     assert_int_equal(search_run(registry, &q, &results), P2P_ERR_RANGE);
-    q.text = "\xcc\x81"; /* nothing but an accent */
+    q.text = "\xcc\x81"; /* only an accent */
     assert_int_equal(search_run(registry, &q, &results), P2P_ERR_RANGE);
     q.text = "a";
     q.cursor = "1-2-3x";

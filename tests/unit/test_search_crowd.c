@@ -1,6 +1,6 @@
 // uses p2p-discovery
-/* Search where many claim the same: who is shown as a source, and pages without a gap.
- */
+/* Search with many peers that claim the same: which sources are shown, and pages
+ * without a gap. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,8 @@ shows(const struct search_results *results, const struct p2p_id *id)
 
 /* ---- sources ---- */
 
-/* 300 ids of a few networks of the open Internet, and an honest peer that came last. */
+/* 300 ids from a few networks of the open Internet, and an honest peer that came last.
+ */
 static void
 a_crowd_of_few_networks_hides_nobody(void **state)
 {
@@ -84,7 +85,7 @@ a_crowd_of_few_networks_hides_nobody(void **state)
     }
 }
 
-/* Of one network, or where addresses say nothing, chance chooses among all of them. */
+/* Among peers of one network, or of private addresses, the choice is random. */
 static void
 nobody_is_hidden_for_good(void **state)
 {
@@ -102,7 +103,7 @@ nobody_is_hidden_for_good(void **state)
         saw_last += shows(&results, &last);
         search_results_clear(&results);
     }
-    assert_true(saw_first > 0 && saw_last > 0); /* else a chance of 1 in 10^40 */
+    assert_true(saw_first > 0 && saw_last > 0); /* otherwise a chance of 1 in 10^40 */
 }
 
 static void
@@ -140,7 +141,7 @@ step(uint64_t h, uint64_t word)
     return h ^ h >> 32;
 }
 
-/* Another root that the hash cannot tell from `root`. */
+/* Another root with the same hash as `root`. */
 static struct p2p_digest
 forge_root(const struct p2p_digest *root)
 {
@@ -153,7 +154,7 @@ forge_root(const struct p2p_digest *root)
     return forged;
 }
 
-/* A stranger makes a content whose place in the order is that of an honest one. */
+/* An attacker makes a content with the same place in the order as an honest one. */
 static void
 a_forged_content_hides_none_at_the_end_of_a_page(void **state)
 {

@@ -1,7 +1,7 @@
 // uses p2p-discovery
 /*
- * Search over random names that come and go, against a model that keeps a list and
- * looks at all of it: what is found, how many sources it has, and in which order.
+ * Search over random names that are added and removed, compared with a model that
+ * looks at all names: the results, their number of sources, and their order.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -18,7 +18,7 @@
 #include "discovery/registry/registry.h"
 #include "discovery/registry/search.h"
 
-#define POOL   6000u /* names there are; more than an open part holds */
+#define POOL   6000u /* number of names; more than an open part holds */
 #define PEERS  120u
 #define FILES  100u
 #define ROUNDS 12u
@@ -36,7 +36,7 @@ any_of(const char *const *list, size_t n)
     return list[(size_t)rand() % n];
 }
 
-/* Few letters, so that everything overlaps; upper case, accents and other scripts. */
+/* Few letters, so that many names match; upper case, accents and other scripts. */
 static void
 make_name(unsigned i, char out[48])
 {
@@ -91,7 +91,7 @@ is_word_char(char c)
     return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
 }
 
-/* 0 the whole name, 1 its beginning, 2 a word of it, 3 a part; -1: does not fit. */
+/* 0: the whole name, 1: its beginning, 2: a word of it, 3: a part; -1: no match. */
 static int
 rank_of(enum match_mode mode, const char *query, const char *name)
 {
@@ -137,7 +137,7 @@ put(unsigned peer)
     assert_int_equal(registry_put(registry, &r, 0, &seq), REGISTRY_OK);
 }
 
-/* A new list of a peer, or none: it leaves. A few names are everybody's. */
+/* A peer gets a new list, or leaves. All peers have a few names in common. */
 static void
 change(unsigned peer)
 {
@@ -188,7 +188,7 @@ number_of(const char *name)
     return i;
 }
 
-/* One result: right in itself, and not before the one in front of it. */
+/* One result: correct, and not before the previous one in the order. */
 static void
 check_result(enum match_mode mode, const char *query, const struct search_result *res,
              int *last_rank, uint32_t *last_sources)
@@ -235,7 +235,7 @@ compare(enum match_mode mode, const char *query)
     assert_int_equal(found, want);
 }
 
-/* A piece of a name, from a character's beginning on. */
+/* A part of a name that begins at a character. */
 static void
 make_query(char out[48])
 {
@@ -253,7 +253,7 @@ make_query(char out[48])
     out[len] = '\0';
 }
 
-/* In any state of the index: open parts, sealed, compacted, weighed. */
+/* In every state of the index: open parts, sealed, compacted, weighted. */
 static void
 finds_what_the_model_finds(void **state)
 {
@@ -279,8 +279,8 @@ finds_what_the_model_finds(void **state)
     }
 }
 
-/* Peers come and go between two pages: what they do not have is shown once all the
- * same. */
+/* Peers are added and removed between two pages: each result that stays is shown
+ * exactly once. */
 static void
 pages_hold_still_under_changes(void **state)
 {
@@ -313,10 +313,10 @@ pages_hold_still_under_changes(void **state)
             assert_int_equal(seen[i], strstr(folded[i], "a") != NULL);
 }
 
-/* ---- more names than are looked at ---- */
+/* more names than a search looks at */
 
 #define MANY   12000u
-#define COMMON 8100u /* from here on: among the last that were sealed */
+#define COMMON 8100u /* from this one on, they are among the last that were sealed */
 
 static void
 put_many(unsigned peer, unsigned first, unsigned count)
@@ -359,7 +359,7 @@ check_best(enum match_mode mode, const char *text)
     search_results_clear(&results);
 }
 
-/* The common ones are the last by alphabet, and became common after they were sealed.
+/* The common names are last in the alphabet, and became common after they were sealed.
  */
 static void
 cuts_off_the_least_common_names(void **state)

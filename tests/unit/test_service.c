@@ -13,7 +13,8 @@
 
 #include "p2p/service.h"
 
-/* A daemon in a child: its stdout in `out`; "stopping" there once the wait is over. */
+/* A daemon in a child process: its standard output is `out`; it writes "stopping" when
+ * the wait is over. */
 struct child {
     pid_t pid;
     FILE *out;
@@ -22,14 +23,15 @@ struct child {
 static void
 run_daemon(bool ignores_interrupt, bool stops_itself)
 {
-    /* Whatever the test run inherited: one in the background ignores it. */
+    /* The test run may have inherited this setting: a program in the background ignores
+     * the signal. */
     signal(SIGINT, ignores_interrupt ? SIG_IGN : SIG_DFL);
     p2p_service_begin();
     p2p_service_ready("p2p-test", "port=%d name=%s", 7, "x");
     if (stops_itself)
         p2p_service_stop();
     p2p_service_wait();
-    p2p_service_stop(); /* too late: does nothing */
+    p2p_service_stop(); /* too late, so this has no effect */
     puts("stopping");
     fflush(stdout);
     for (;;)
@@ -137,7 +139,7 @@ a_program_can_stop_itself(void **state)
     assert_int_equal(finish(&child), SIGTERM);
 }
 
-/* The soft limit is 1024 nearly everywhere, the limits of connections are higher. */
+/* The soft limit is usually 1024; the limits of connections are higher. */
 static void
 takes_all_the_descriptors_it_may_have(void **state)
 {

@@ -1,4 +1,4 @@
-/* Records of protocol 2: order, place, rekeying, ends. */
+/* Records of protocol 2: order, positions, rekeying, ends. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -52,7 +52,7 @@ seal_ping(struct p2p_direction *d, uint64_t number, uint8_t frame[RECORD])
     return p2p_direction_seal(d, frame, 9, &nonce);
 }
 
-/* Opens a copy, so that a record can be given twice. */
+/* Opens a copy, so that the same record can be used twice. */
 static enum p2p_err
 open_copy(struct p2p_direction *d, const uint8_t *frame, size_t size, uint64_t now_s,
           uint64_t *number)
@@ -90,7 +90,7 @@ records_open_once_and_in_order(void **state)
     }
 }
 
-/* After what went wrong, nothing opens any more, be it right or not. */
+/* After an error, no record opens any longer, whether it is right or not. */
 static void
 assert_dead(struct ends *e)
 {
@@ -156,7 +156,7 @@ reflected(void **state)
     uint64_t got;
 
     (void)state;
-    other.sender = 'S'; /* even if both directions had one key */
+    other.sender = 'S'; /* even if both directions had the same key */
     assert_int_equal(seal_ping(&e.send, 1, frame), P2P_OK);
     assert_int_equal(open_ping(&other, frame, &got), P2P_ERR_AUTH);
 }
@@ -243,7 +243,7 @@ a_sender_is_told_when_to_rekey(void **state)
     assert_false(p2p_direction_wants_rekey(&e.send, 100000));
 }
 
-/* One ping to a receiver whose epoch is worn in one way or another. */
+/* Sends one ping to a receiver whose epoch has reached one of its limits. */
 static enum p2p_err
 ping_worn(uint64_t frames, uint64_t bytes, uint64_t now_s)
 {
@@ -278,8 +278,8 @@ a_late_rekey_is_still_one(void **state)
     struct p2p_nonce nonce = next_nonce();
     uint64_t got;
 
-    (void)state; /* an idle sender has nothing to seal for hours, and then begins with
-                    it */
+    (void)
+        state; /* an idle sender seals nothing for hours and then begins with a rekey */
     assert_int_equal(p2p_direction_rekey(&e.send, rekey, &nonce, 50000), P2P_OK);
     assert_int_equal(open_copy(&e.receive, rekey, sizeof(rekey), 50000, &got), P2P_OK);
     assert_false(e.receive.ended);

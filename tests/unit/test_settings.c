@@ -1,4 +1,4 @@
-/* settings: changes a configuration file and leaves what the owner wrote. */
+/* settings: changes a configuration file and keeps what the owner wrote. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

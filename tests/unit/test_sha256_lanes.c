@@ -1,5 +1,5 @@
-/* Every way of p2p_sha256_lanes that this CPU has, each in a process of its own,
- * against OpenSSL one by one. */
+/* Every kernel of p2p_sha256_lanes that this CPU supports, each in a separate process,
+ * compared with OpenSSL. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -92,7 +92,7 @@ a_level_folds_in_place(void **state)
     assert_memory_equal(h, want, sizeof(want));
 }
 
-/* A kernel that the CPU could run but that was not taken gives wrong hashes. */
+/* A kernel that the CPU supports, but that was not chosen, gives wrong hashes. */
 static bool
 is_for_this_cpu(const char *way)
 {

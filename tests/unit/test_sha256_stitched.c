@@ -1,5 +1,5 @@
-/* Blocks and stream in one pass, against OpenSSL; and a tree's check that feeds a
- * stream. Where this CPU has no such pass, the two passes are tested. */
+/* Blocks and a stream in one pass, compared with OpenSSL; and the check of a tree that
+ * also feeds a stream. If this CPU cannot do it in one pass, two passes are tested. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* share: what is found, hashed, noticed, remembered and shared out between processes.
- */
+/* share: which files are found, hashed, noticed, remembered, and shared between
+ * processes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -100,7 +100,7 @@ lookups_answer_and_refuse(void **state)
     assert_int_equal(p2p_share_layer(f->share, &unknown, 0, 1, hashes),
                      P2P_ERR_NOT_FOUND);
 
-    /* One of two equal files goes: the content is still there. */
+    /* One of two equal files is deleted: the content is still there. */
     remove(scratch_path(&f->scratch, "s/copy of a"));
     shared_settle(f);
     assert_int_equal(p2p_share_find_root(f->share, &entry.root, &by_root), P2P_OK);
@@ -136,7 +136,8 @@ changes_are_noticed(void **state)
     assert_int_equal(after.hashing_files, 0);
     assert_int_equal(after.bytes, 3);
 
-    /* As editors save: another file moved over it. Then touched without a change. */
+    /* First an editor's way to save: another file is moved over it. Then only the times
+     * change. */
     scratch_put(&f->scratch, "new", "three");
     assert_int_equal(
         rename(scratch_path(&f->scratch, "new"), scratch_path(&f->scratch, "s/a.txt")),
@@ -223,7 +224,7 @@ only_what_may_be_shared_is(void **state)
         shared_close(f);
         shared_open(f, 0);
     }
-    /* A file that turns into a link is not a file any more. */
+    /* A file that is replaced by a link is no longer shared. */
     shared_settle(f);
     remove(scratch_path(&f->scratch, "s/good"));
     assert_int_equal(symlink("../secret", scratch_path(&f->scratch, "s/good")), 0);
@@ -295,7 +296,7 @@ the_owner_of_the_share_is_told(void **state)
     pthread_mutex_lock(&c.lock);
     while (c.calls == 0)
         pthread_cond_wait(&c.changed, &c.lock);
-    assert_true(c.calls <= 3); /* gathered, not one for each file */
+    assert_true(c.calls <= 3); /* one report for many files, not one for each */
     pthread_mutex_unlock(&c.lock);
     shared_close(f);
 }
@@ -379,7 +380,7 @@ a_damaged_index_is_made_anew(void **state)
     shared_check(f, "f", (const uint8_t *)"content", 7);
     assert_true(scratch_has(&f->scratch, "s/.p2p/index.db.damaged"));
     shared_close(f);
-    /* Damage in the middle: the head is good, so it opens. */
+    /* Damage in the middle: the header is good, so the database opens. */
     int fd = open(scratch_path(&f->scratch, "s/.p2p/index.db"), O_WRONLY | O_CLOEXEC);
     assert_true(pwrite(fd, junk, 20000, 4096) == 20000);
     close(fd);
@@ -389,7 +390,7 @@ a_damaged_index_is_made_anew(void **state)
     free(junk);
 }
 
-/* `.p2p` cannot be made or used: the folder is shared all the same. */
+/* `.p2p` cannot be created or used: the folder is shared nevertheless. */
 static void
 without_an_index_files_are_shared_all_the_same(void **state)
 {
@@ -417,7 +418,7 @@ a_scan_can_be_asked_for(void **state)
     uint64_t until = p2p_now_ms() + IDLE_MS;
     char mounted[PATH_MAX];
 
-    /* No event tells of what is mounted over a watched folder. */
+    /* No event reports that something is mounted over a watched folder. */
     scratch_folder(&f->scratch, "s/net");
     shared_open(f, 0);
     shared_settle(f);

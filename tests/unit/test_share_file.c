@@ -1,5 +1,5 @@
-/* share: files that change while they are served, and several processes at one folder.
- */
+/* share: files that change while they are served, and several processes that use one
+ * folder. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -23,7 +23,7 @@
 
 #include "share_fixture.h"
 
-/* Looks again and again, for what another process or thread is about to do. */
+/* Waits for a change that another process or thread is about to make. */
 #define EVENTUALLY(claim)                                             \
     do {                                                              \
         int tries_ = 0;                                               \
@@ -70,7 +70,7 @@ files_are_read_within_their_bounds(void **state)
     free(data);
 }
 
-/* Each way to change a file under its reader. */
+/* All ways to change a file while it is read. */
 enum change { OVERWRITE, APPEND, SHRINK, FORGE_TIMES, CHANGES };
 
 static void
@@ -107,8 +107,8 @@ changed_files_are_noticed_by_their_readers(void **state)
         struct p2p_share_file *file = open_file(f, "f"), *other;
         assert_int_equal(p2p_share_file_read(file, 0, buf, 1000), P2P_OK);
         change_file(f, (enum change)change);
-        /* Where the times were put back, only the new ctime shows, as after a chmod:
-         * readers are served, and check what they get, until the event is seen. */
+        /* If the times were set back, only the new ctime shows the change, as after a
+         * chmod: readers are served, and check the bytes, until the event is seen. */
         if (change == FORGE_TIMES)
             shared_settle(f);
         assert_int_equal(p2p_share_file_read(file, 0, buf, 1000), P2P_ERR_FILE_CHANGED);
@@ -124,7 +124,7 @@ changed_files_are_noticed_by_their_readers(void **state)
     free(data);
 }
 
-/* Changes of the inode alone: not one byte differs. */
+/* Only the inode changes: all bytes stay the same. */
 static void
 touch_file(const struct shared *f, int how)
 {
@@ -142,7 +142,7 @@ touch_file(const struct shared *f, int how)
     case 2:
         assert_int_equal(unlink(to), 0);
         return;
-    case 3: /* a second name elsewhere, which no event tells of */
+    case 3: /* a second name in another folder, which no event reports */
         assert_int_equal(link(from, scratch_path(&f->scratch, "elsewhere")), 0);
         return;
     case 4:
@@ -179,8 +179,8 @@ a_change_of_the_inode_alone_interrupts_nobody(void **state)
     }
     p2p_share_file_close(file);
     shared_check(f, "f", data, 100000);
-    /* After a restart as well. Nobody knows what was written meanwhile, so the bytes
-     * are checked, once: they are the same. */
+    /* The same after a restart. Writes during that time are not known, so the bytes are
+     * checked once: they are the same. */
     shared_close(f);
     assert_int_equal(unlink(scratch_path(&f->scratch, "elsewhere")), 0);
     shared_open(f, 16384);
@@ -231,7 +231,7 @@ await_away(struct shared *f, bool is_away)
     fail_msg("the folder is %s", is_away ? "still shared" : "still away");
 }
 
-/* A share is a path, not what once was there. */
+/* A share is a path, not the folder that was there before. */
 static void
 a_folder_that_was_moved_away_is_not_shared_from_its_new_place(void **state)
 {
@@ -262,7 +262,7 @@ a_folder_that_was_moved_away_is_not_shared_from_its_new_place(void **state)
                      P2P_ERR_NOT_FOUND);
     assert_int_equal(p2p_share_find_root(f->share, &entry.root, &entry),
                      P2P_ERR_NOT_FOUND);
-    /* Back again, with the new file; the old one is not read a second time. */
+    /* The folder is back, with the new file; the old file is not read a second time. */
     assert_int_equal(unlink(scratch_path(&f->scratch, "private/secret")), 0);
     scratch_put(&f->scratch, "private/new", "new");
     assert_int_equal(rename(away, here), 0);
@@ -271,10 +271,10 @@ a_folder_that_was_moved_away_is_not_shared_from_its_new_place(void **state)
     shared_check(f, "f", (const uint8_t *)"one", 3);
     shared_check(f, "new", (const uint8_t *)"new", 3);
     assert_true(shared_hashed(f) <=
-                9); /* "secret" may have been hashed before the look */
+                9); /* "secret" may have been hashed before the check */
 }
 
-/* A folder that is renamed keeps what is known of its files. */
+/* A renamed folder keeps the hashes of its files. */
 static void
 renamed_folders_are_not_read_again(void **state)
 {
@@ -296,7 +296,7 @@ renamed_folders_are_not_read_again(void **state)
     assert_int_equal(shared_find(f, "old/a"), P2P_ERR_NOT_FOUND);
     shared_check(f, "new/a", data, 100000);
     shared_check(f, "new/b", data, 50000);
-    /* While nobody looks, too. */
+    /* The same while no program runs. */
     shared_close(f);
     assert_int_equal(rename(to, from), 0);
     shared_open(f, 16384);
@@ -306,7 +306,7 @@ renamed_folders_are_not_read_again(void **state)
     free(data);
 }
 
-/* A file that was replaced or deleted is still what its reader opened. */
+/* A reader that opened a file keeps reading it after it was replaced or deleted. */
 static void
 replaced_files_end_with_their_readers(void **state)
 {
@@ -323,8 +323,8 @@ replaced_files_end_with_their_readers(void **state)
     scratch_put(&f->scratch, "new", "new");
     assert_int_equal(
         rename(scratch_path(&f->scratch, "new"), scratch_path(&f->scratch, "s/f")), 0);
-    /* Its last link is gone, which shows as a change: sent or refused, but never "new".
-     */
+    /* Its last link is removed, which counts as a change: the bytes are sent or
+     * refused, but never those of the new file. */
     if (p2p_share_file_read(file, 0, buf, 3) == P2P_OK)
         assert_memory_equal(buf, "old", 3);
     p2p_share_file_close(file);
@@ -362,7 +362,7 @@ of_equal_files_an_unchanged_one_is_served(void **state)
     }
 }
 
-/* Writes the file anew, all of one letter, over and over. */
+/* Rewrites the file again and again, each time with one letter only. */
 struct rewriter {
     const struct shared *f;
     atomic_bool stop;
@@ -439,7 +439,7 @@ sql(const struct shared *f, const char *text)
     sqlite3_close(db);
 }
 
-/* Layers that were lost or falsified in the index are never handed out. */
+/* Layers that were lost or changed in the index are never given out. */
 static void
 wrong_layers_are_mended(void **state)
 {
@@ -497,7 +497,7 @@ senseless_rows_are_hashed_again(void **state)
     }
 }
 
-/* Opens, so that what is in the folder is hashed, and closes. */
+/* Opens the share until the files in the folder are hashed, and closes it. */
 static void
 look(struct shared *f)
 {
@@ -506,7 +506,7 @@ look(struct shared *f)
     shared_close(f);
 }
 
-/* The folder has "a" in its second version and "b" in its first one. Then both are
+/* The folder has the second version of "a" and the first version of "b". Both are
  * removed, in this order; `when` is SQL for the time. */
 static void
 remove_two(struct shared *f, const char *when)
@@ -547,7 +547,7 @@ a_name_that_comes_back_goes_on_with_its_numbers(void **state)
     assert_int_equal(shared_entry(f, "stays").version, 1);
 }
 
-/* But never the newest change: the next one must have a larger number. */
+/* The newest change always stays, because the next one must have a larger number. */
 static void
 removed_files_are_forgotten_in_the_end(void **state)
 {
@@ -589,7 +589,7 @@ one_hashes_and_the_others_follow(void **state)
     assert_int_equal(shared_find(&other, "f"), P2P_ERR_NOT_FOUND);
     assert_int_equal(shared_hashed(&other), 0);
 
-    /* The owner goes: the follower goes on in its place. */
+    /* The owner ends, and the follower becomes the owner. */
     shared_close(f);
     scratch_put(&f->scratch, "s/h", "mine");
     EVENTUALLY(shared_find(&other, "h") == P2P_OK);
@@ -641,7 +641,7 @@ an_owner_that_is_killed_loses_nothing(void **state)
     }
 }
 
-/* From now on this thread and those it makes find that the system is out of watches. */
+/* From now on, this thread and its children see a system that is out of watches. */
 static bool
 use_up_watches(void)
 {

@@ -1,4 +1,5 @@
-/* share: empty folders are listed beside the files, also while they come and go. */
+/* share: empty folders are listed beside the files, also when they are created and
+ * removed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -82,7 +83,7 @@ empty_folders_are_listed_between_the_files(void **state)
     scratch_folder(&f->scratch, "s/aux"); /* a name that is not shared */
     shared_open(f, 0);
     shared_settle(f);
-    /* By bytes ' ' comes before '/'. */
+    /* In the order of bytes, ' ' comes before '/'. */
     await_list(f->share, "a/\nb\nc g/\nc/d/e/\nc/f\n");
     list_all(f->share, 1, by_one, sizeof(by_one));
     assert_string_equal(by_one, "a/\nb\nc g/\nc/d/e/\nc/f\n");

@@ -1,7 +1,7 @@
 /*
- * share: random operations on a folder, by a person who is in no hurry to be
- * predictable. After each burst the catalogue has to say exactly what lies on the disk:
- * every file, its root, its chunks and its SHA-256, and nothing else.
+ * share: random operations on a folder. After each burst, the catalogue must contain
+ * exactly what is on the disk: every file with its root, its chunks and its SHA-256,
+ * and nothing else.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -65,8 +65,8 @@ write_some(struct model *m, const char *path, int flags)
     free(bytes);
 }
 
-/* In place, and the times are put back: only the event tells. Not in the folder that
- * moves: no event tells of what happens there before it is watched again. */
+/* Writes in place and sets the times back, so that only the event shows the change. Not
+ * in the folder that moves: its events are lost until it is watched again. */
 static void
 write_in_secret(struct model *m, const char *path)
 {
@@ -188,7 +188,7 @@ the_catalogue_says_what_is_on_disk(void **state)
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < BURST; i++)
             act(&m);
-        if (round % 10 == 9) { /* some changes happen while nobody looks */
+        if (round % 10 == 9) { /* some changes happen while no program runs */
             shared_settle(m.f);
             shared_close(m.f);
             write_some(&m, some_name(&m), O_TRUNC);

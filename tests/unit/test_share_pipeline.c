@@ -1,5 +1,4 @@
-/* share: the order in which files are hashed, what ends a job, and a disk that is full.
- */
+/* share: the order in which files are hashed, the end of jobs, and a full disk. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -49,12 +48,12 @@ small_files_do_not_wait_for_large_ones(void **state)
         make_sparse(f, name, LARGE);
     }
     shared_open(f, 0);
-    await_found(f, "disk0"); /* a tree of holes; its SHA-256 takes minutes */
+    await_found(f, "disk0"); /* a tree of holes, whose SHA-256 takes minutes */
     scratch_put(&f->scratch, "s/note", "hello");
     await_found(f, "note");
     struct p2p_share_entry note = shared_entry(f, "note");
     assert_true(note.sha256_known);
-    /* Deleted files end their jobs, so that the share comes to rest. */
+    /* Deletes files to end their jobs, so that the share becomes idle. */
     for (int i = 0; i < 4; i++) {
         char name[16];
         snprintf(name, sizeof(name), "s/disk%d", i);
@@ -124,7 +123,7 @@ await_stored_layer(const struct shared *f)
     }
 }
 
-/* What is listed can be served: the hashes stay in memory until the index has them. */
+/* Listed files can be served: the hashes stay in memory until the index has them. */
 static void
 a_full_disk_keeps_nobody_from_sharing(void **state)
 {
@@ -148,7 +147,8 @@ a_full_disk_keeps_nobody_from_sharing(void **state)
     struct p2p_digest hashes[23];
     assert_int_equal(entry.geometry.count, 23);
     assert_int_equal(p2p_share_layer(f->share, &entry.root, 0, 23, hashes), P2P_OK);
-    /* With room again the index gets them, so that a restart reads nothing. */
+    /* When there is room again, the index gets the hashes, so a restart reads no file.
+     */
     assert_int_equal(unlink(scratch_path(&f->scratch, "s/.fill")), 0);
     await_stored_layer(f);
     shared_close(f);

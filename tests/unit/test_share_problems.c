@@ -1,4 +1,5 @@
-/* share: what is not shared is listed with its reason, also while the program runs. */
+/* share: files that are not shared are listed with the reason, also while the program
+ * runs. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -60,7 +61,8 @@ what_is_left_out_is_listed_with_its_reason(void **state)
     struct lines elsewhere = {.text = ""};
 
     scratch_put(&f->scratch, "s/good.txt", "x");
-    scratch_put(&f->scratch, "s/.hidden", "x"); /* by custom: not worth a word */
+    scratch_put(&f->scratch, "s/.hidden",
+                "x"); /* ignored on purpose, so it is not listed */
     scratch_put(&f->scratch, "s/Re: mail.eml", "x");
     scratch_folder(&f->scratch, "s/Vol. 1.");
     scratch_put(&f->scratch, "s/Vol. 1./a", "x");
@@ -99,7 +101,7 @@ the_list_follows_what_happens(void **state)
     await_problems(f, "");
     shared_settle(f);
     assert_int_equal(shared_find(f, "Mr"), P2P_OK);
-    /* In a folder that moves in as a whole. */
+    /* In a folder that is moved here as a whole. */
     scratch_folder(&f->scratch, "in");
     scratch_put(&f->scratch, "in/a:b", "x");
     snprintf(bad, sizeof(bad), "%s", scratch_path(&f->scratch, "in"));

@@ -1,5 +1,4 @@
-/* share: a large file whose hashing was interrupted is gone on with, if it is the same.
- */
+/* share: the interrupted hashing of a large file continues if the file is the same. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -19,18 +18,20 @@
 #define COUNT        80 /* chunks of the file, which is one large hole */
 #define SIZE         (COUNT * CHUNK + 5)
 #define FALSE_CHUNKS 32   /* two spans */
-#define FALSE_BYTE   0xee /* what the stored progress says of them, to be recognised */
+#define FALSE_BYTE   0xee /* the hashes in the stored progress, which can be recognized \
+                           */
 
 static void
 make_file(struct shared *f)
 {
     scratch_put(&f->scratch, "s/f", "begin");
     assert_int_equal(truncate(scratch_path(&f->scratch, "s/f"), SIZE), 0);
-    usleep(50000); /* older than the grain of the clock, so that it is hashed at once */
+    usleep(50000); /* older than the resolution of the clock, so that it is hashed at
+                      once */
 }
 
-/* A job as it was interrupted. Its hashes are false, so that the root tells whether
- * they were believed. */
+/* An interrupted job. Its hashes are false, so the root shows whether they were used.
+ */
 static struct p2p_hash_job *
 interrupted_job(struct shared *f, bool flat)
 {
@@ -48,7 +49,8 @@ interrupted_job(struct shared *f, bool flat)
     return job;
 }
 
-/* Stores the progress of a job in two rows, as a program would that is then killed. */
+/* Stores the progress of a job in two rows, like a program that is killed afterwards.
+ */
 static void
 store(struct shared *f, const struct p2p_hash_job *job)
 {
@@ -89,7 +91,8 @@ run_sql(struct shared *f, const char *sql)
     sqlite3_close(db);
 }
 
-/* The root of the file if the first `false_chunks` of it were as stored. */
+/* The root of the file if the first `false_chunks` hashes came from the stored
+ * progress. */
 static struct p2p_digest
 root_with(size_t false_chunks)
 {
@@ -111,8 +114,8 @@ root_with(size_t false_chunks)
     return root;
 }
 
-/* Opens the share: is the file described by these, and how much was read for its tree?
- */
+/* Opens the share: checks that the file has these hashes, and how much was read for its
+ * tree. */
 static void
 expect(struct shared *f, size_t false_chunks)
 {
@@ -219,7 +222,7 @@ damaged_progress_is_not_believed(void **state)
     p2p_hash_job_free(job);
 }
 
-/* The last span is hashed again: somebody has to be the one who finishes it. */
+/* The last span is hashed again, because one job has to finish the file. */
 static void
 all_of_it_stored_still_ends(void **state)
 {

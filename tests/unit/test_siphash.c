@@ -8,7 +8,7 @@
 
 #include "p2p/siphash.h"
 
-/* The bytes 0 to 15, as the first machine of the paper reads them. */
+/* The bytes 0 to 15 in the byte order of the paper. */
 static const uint64_t key[2] = {0x0706050403020100u, 0x0f0e0d0c0b0a0908u};
 
 static void

@@ -108,7 +108,8 @@ a_layer_of_another_size_does_not_fit(void **state)
     free(layer);
 }
 
-/* The layer of a chunk size folds to those of every larger one, in parts as well. */
+/* The layer of one chunk size folds to the layers of all larger sizes, also in parts.
+ */
 static void
 a_layer_is_raised_to_larger_chunks(void **state)
 {

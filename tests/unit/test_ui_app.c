@@ -1,6 +1,6 @@
 // uses p2p-ui
-/* The whole of p2p-ui in this process, asked over HTTP: what the owner gets, what is
- * refused, and the parts that decide who is in. */
+/* All of p2p-ui in this process, used over HTTP: what the owner gets, what is refused,
+ * and the decision who is the owner. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,8 +28,8 @@ static struct keys *keys;
 
 /* ---- asking ---- */
 
-/* One request on a connection of its own; the answer lives until the next call. `who`:
- * header lines that say who asks. */
+/* Sends one request on a new connection; the answer is valid until the next call.
+ * `who`: header lines that identify the caller. */
 static const char *
 ask(const char *who, const char *method, const char *path, const char *body)
 {
@@ -146,7 +146,7 @@ tear_down(void **state)
 
 /* ---- tests ---- */
 
-/* The two searches ask a registry, and none is there. */
+/* Both searches ask a registry, and none is running. */
 static void
 the_owner_sees_every_room(void **state)
 {
@@ -220,7 +220,8 @@ what_makes_no_sense_is_refused(void **state)
     assert_true(scratch_holds(&keys->scratch, "shared/mine.txt", "mine"));
 }
 
-/* A program that sends no sign of who it is, through something that carries others. */
+/* A program that does not identify itself, behind a program that forwards connections.
+ */
 static void
 nobody_else_is_the_owner(void **state)
 {

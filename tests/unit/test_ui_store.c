@@ -1,5 +1,5 @@
 // uses p2p-ui
-/* What p2p-ui remembers over a restart. */
+/* What p2p-ui remembers across a restart. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -238,7 +238,8 @@ one_program_at_a_time(void **state)
     assert_null(second);
 }
 
-/* The one file in `keys` that ends in `end`, beneath the scratch folder; "": none. */
+/* The only file in `keys`, below the scratch folder, whose name ends in `end`; "":
+ * there is none. */
 static const char *
 stored_file(const char *end)
 {
@@ -276,7 +277,7 @@ a_damaged_file_is_set_aside(void **state)
     ui_transfer_free(t);
 }
 
-/* Where an older version kept it. */
+/* The place where an older version kept it. */
 static void
 move_to_the_old_place(void)
 {
@@ -347,7 +348,7 @@ percent_is_whole_only_when_complete(void **state)
     ui_transfer_free(t);
 }
 
-/* Every error of the core has a sentence, and a code the document names. */
+/* Every error of the core has a sentence, and a code that the document lists. */
 static void
 failures_are_explained(void **state)
 {

@@ -1,5 +1,5 @@
-/* Compressed DATA: frames that are unpacked, and those that are refused before they
- * are. */
+/* Compressed DATA: frames that are unpacked, and frames that are refused before that.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -80,7 +80,8 @@ refuses_a_frame_of_unknown_size(void **state)
     ZSTD_freeCCtx(z);
 }
 
-/* A skippable frame unpacks to nothing: the sizes alone would not give it away. */
+/* A skippable frame unpacks to nothing: the sizes alone would not show the difference.
+ */
 static void
 refuses_bytes_behind_the_frame(void **state)
 {

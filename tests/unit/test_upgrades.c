@@ -1,5 +1,5 @@
 // uses p2p
-/* What ldd, dpkg-query and apt-cache print, read for `p2p doctor`. */
+/* The output of ldd, dpkg-query and apt-cache, as `p2p doctor` reads it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

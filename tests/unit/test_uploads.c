@@ -1,5 +1,5 @@
 // uses p2p-peer
-/* What p2p-peer counts of uploads, with a clock of the test's own. */
+/* How p2p-peer counts uploads, with a clock that the test sets. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "peer/uploads_file.h"
 #include "scratch.h"
 
-/* Far ahead of the real clock, so that the thread of the uploads ends none. */
+/* Far ahead of the real clock, so that the thread of the uploads ends none of them. */
 #define START_MS (UINT64_C(1) << 50)
 
 struct world {
@@ -141,7 +141,7 @@ running_ones_are_bounded_and_the_quiet_one_goes(void **state)
 
     for (uint32_t i = 0; i < UPLOADS_RUNNING_MAX; i++)
         add(w, 1, i, 1, i);
-    add(w, 1, 0, 1, UPLOADS_RUNNING_MAX); /* the first one is the busy one now */
+    add(w, 1, 0, 1, UPLOADS_RUNNING_MAX); /* the first one is the active one now */
     add(w, 2, 0, 1, UPLOADS_RUNNING_MAX + 1);
     assert_int_equal(sum(w, 0).running, UPLOADS_RUNNING_MAX);
     assert_int_equal(uploads_list(w->uploads, list, UPLOADS_RUNNING_MAX + 1, START_MS),

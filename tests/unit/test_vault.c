@@ -1,5 +1,5 @@
 // uses tests/unit/vectors.c
-/* The memory of secrets: locked, not dumped, wiped; and a private key lies nowhere
+/* The memory for secrets: locked, left out of dumps, wiped; a private key is nowhere
  * else. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -46,7 +46,8 @@ is_memory_locked(void)
 
     assert_true(at != MAP_FAILED);
     assert_int_equal(munmap(at, (size_t)page), 0);
-    return mlock(at, (size_t)page) != 0; /* what is not mapped cannot be locked */
+    return mlock(at, (size_t)page) !=
+           0; /* memory that is not mapped cannot be locked */
 }
 
 static void
@@ -81,8 +82,8 @@ blocks_are_zero_aligned_and_apart(void **state)
     p2p_vault_free(strdup("of the heap"));
 }
 
-/* Far more than it has addresses for: the heap takes the rest, and all of it comes
- * back. */
+/* Far more blocks than it has: the heap provides the rest, and all of them are
+ * returned. */
 static void
 a_full_vault_goes_on_with_the_heap(void **state)
 {
@@ -146,7 +147,7 @@ pages_are_locked_and_not_dumped_in_a_child_too(void **state)
     if (!p2p_vault_holds(block) || p2p_vault_look().locked_bytes == 0 ||
         !is_memory_locked()) {
         p2p_vault_free(block);
-        skip(); /* no memory may be locked here */
+        skip(); /* no memory may be locked in this environment */
     }
     assert_true(mapping_has_flags(block, " lo", " dd"));
     child = fork();
@@ -156,7 +157,7 @@ pages_are_locked_and_not_dumped_in_a_child_too(void **state)
     p2p_vault_free(block);
 }
 
-/* A limit of one page, and no right to go past it. */
+/* A limit of one page, without the right to exceed it. */
 static void
 without_locked_memory_it_works(void **state)
 {
@@ -209,8 +210,8 @@ hardening_ends_core_dumps(void **state)
 
 enum { PARTS = 5, HEX_MAX = 520 };
 
-/* In a child, so that these copies are not ours: the secret numbers of the key in hex,
- * as they lie in memory (least significant byte first). */
+/* In a child, so that these copies are not in this process: the secret numbers of the
+ * key in hex, as they are in memory (least significant byte first). */
 static void
 read_secret_numbers(const char *path, char hex[PARTS][HEX_MAX])
 {
@@ -279,7 +280,7 @@ a_private_key_is_in_the_vault_only(void **state)
     assert_memory_equal(&secret, &opened, sizeof(secret));
     for (size_t i = 0; i < PARTS; i++) {
         is_expected = NULL;
-        if (i > 0) /* d alone need not be kept as such */
+        if (i > 0) /* d itself need not be stored */
             assert_true(number_is_somewhere(hex[i]));
         is_expected = p2p_vault_holds;
         if (number_is_somewhere(hex[i]))

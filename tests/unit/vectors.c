@@ -1,4 +1,5 @@
-/* RAND_set_rand_method is deprecated but still the one way to fix padding. */
+/* RAND_set_rand_method is deprecated, but it is still the only way to fix the padding.
+ */
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include <setjmp.h>
@@ -77,7 +78,7 @@ vectors_number(const cJSON *object, const char *field)
 
     if (!cJSON_IsNumber(item))
         fail_msg("no number field %s", field);
-    /* cJSON keeps doubles: 2^64 - 1 comes back as 2^64. */
+    /* cJSON stores doubles: 2^64 - 1 is read as 2^64. */
     return item->valuedouble >= 0x1p64 ? UINT64_MAX : (uint64_t)item->valuedouble;
 }
 

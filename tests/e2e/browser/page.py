@@ -1,4 +1,4 @@
-"""The dashboard in a real browser (Selenium, Debian's Chromium), as a person meets it: by text, label and key."""
+"""The dashboard in a real browser (Selenium, Debian's Chromium), used as a person uses it: by text, label and key."""
 
 import json
 import time
@@ -67,7 +67,7 @@ class Page:
         self.driver.get(self.url + "#" + (fragment or f"/{view}"))
         try:
             self.wait(lambda: self.one("h1"), 40, "a heading")
-        except AssertionError as failure:  # an empty page tells nothing: what was asked for, and what came back when
+        except AssertionError as failure:  # an empty page says nothing: report which requests were made, and when their answers came
             entries = "performance.getEntriesByType('resource').map((e) => [e.name, e.responseStatus, e.responseEnd])"
             raise AssertionError(self.js(f"return JSON.stringify([document.readyState, {entries}])")) from failure
         if fragment is None:
@@ -75,7 +75,7 @@ class Page:
         return self
 
     def go(self, view):
-        """By the navigation, or on a narrow page by the gear for the settings."""
+        """By the navigation, or on a narrow page by the gear icon of the settings."""
         links = self.all(f'a[href="#/{view}"]')
         next(link for link in links if link.is_displayed()).click()
         self.wait(lambda: self.js("return location.hash") == f"#/{view}")
@@ -111,7 +111,7 @@ class Page:
         return self.text("h1")
 
     def names(self, css="main .card .row"):
-        """Whole names of the rows shown, however they are cut on the screen."""
+        """The whole names of the visible rows, even if they are shortened on the screen."""
         found = "[...document.querySelectorAll(arguments[0] + ' .name')]"
         return self.js(f"return {found}.filter((e) => e.offsetParent).map((e) => e.dataset.raw ?? e.textContent)", css)
 
@@ -127,7 +127,7 @@ class Page:
         return self
 
     def see(self, text, timeout=20.0):
-        """Until the text is on the page."""
+        """Waits until the text is on the page."""
         return self.wait(lambda: text in self.text(), timeout, f"the text {text!r}")
 
     # Acting
@@ -153,8 +153,9 @@ class Page:
         self.wait(press, what=f"{action} of {name}")
 
     def press(self, label, css="body"):
-        """The visible button (or link) of this name. Looked for again when the page replaces it before
-        it is clicked, as a list of results does that grows."""
+        """The visible button (or link) with this name. Looked up again if the page replaces it before the click,
+        as a growing list of results does.
+        """
 
         def click():
             for button in self.all(f"{css} button, {css} a[href]"):
@@ -176,7 +177,7 @@ class Page:
         self.one("input[data-input=files]").send_keys("\n".join(map(str, paths)))
 
     def drop(self, *paths):
-        """Files and folders of the disk, dropped in the middle of the window by the browser's own machinery."""
+        """Drops files and folders of the disk in the middle of the window, with the browser's own functions."""
         data = {"items": [], "files": [str(p) for p in paths], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
             where = {"type": kind, "x": 180, "y": 300, "data": data}
@@ -187,16 +188,16 @@ class Page:
                    document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: data, bubbles: true, cancelable: true}))""", name, text)
 
     def keys(self, *keys):
-        """To whatever has the focus."""
+        """To the element that has the focus."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def focused(self):
-        """Name and text of what has the focus."""
+        """Name and text of the element that has the focus."""
         element = self.driver.switch_to.active_element
         return element.get_attribute("aria-label") or element.text or element.get_attribute("id") or element.tag_name
 
     def tab_to(self, label, limit=60):
-        """Presses Tab until this is focused, as somebody without a mouse would."""
+        """Presses Tab until this has the focus, like a person without a mouse."""
         for _ in range(limit):
             self.keys(Keys.TAB)
             if self.focused() == label:
@@ -210,7 +211,7 @@ class Page:
         return [entry for entry in self.driver.get_log("browser") if entry["level"] in ("SEVERE", "WARNING")]
 
     def axe(self):
-        """Violations of WCAG 2.2 AA and of good practice, each as one readable line."""
+        """Violations of WCAG 2.2 AA and of good practice, one readable line each."""
         if not AXE.exists():
             pytest.skip("axe-core is not installed: npm install --no-save --prefix build/npm axe-core")
         self.js(AXE.read_text())

@@ -1,4 +1,6 @@
-"""Chromium driven through a pipe: unlike a debugging port, this listens for nothing, as a person's browser does."""
+"""Chromium controlled through a pipe: unlike with a debugging port, it does not listen for anything, like a
+person's browser.
+"""
 
 import contextlib
 import json
@@ -60,7 +62,7 @@ class PipedBrowser:
                 return answer["result"]
 
     def js(self, code):
-        """The value of an expression; a promise is waited for."""
+        """The value of an expression; waits for a promise."""
         answer = self.call("Runtime.evaluate", {"expression": code, "awaitPromise": True, "returnByValue": True})
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")

@@ -1,4 +1,4 @@
-"""A name that different files have: the dashboard asks which one before it downloads anything."""
+"""Several different files have one name: the dashboard asks which one before it downloads anything."""
 
 import time
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(not ADDRESS, reason="this machine has no network
 
 
 class OpenWorld(World):
-    """near listens on all addresses, as it does by default."""
+    """`near` listens on all addresses, as it does by default."""
 
     def __init__(self, suite):
         super().__init__(suite, near={"mine.txt": b"mine"})
@@ -76,7 +76,7 @@ def test_a_wrong_code_is_refused_and_the_right_one_lets_in(world, phone):
     type_code(phone, code)
     phone.row("mine.txt")
     assert [d["kind"] for d in world.devices()] == ["browser"]
-    # Not a secure page: what needs one is absent, without complaint.
+    # The page is not secure: functions that need this are missing, without an error.
     assert phone.js("return isSecureContext") is False
     phone.console()
     phone.go("settings")

@@ -1,4 +1,4 @@
-"""Sharing and the folder of arrived files, by mouse and finger: each flow on a phone and at a desk."""
+"""Sharing files and the list of downloaded files, by mouse and by finger: each action on a phone and on a desktop."""
 
 import hashlib
 import os
@@ -189,7 +189,7 @@ def test_upload_progress_speed_and_cancel_leave_nothing_behind(page, world, tmp_
 def test_a_page_with_a_running_upload_asks_before_it_is_left(page, tmp_path, slow_line, driver):
     page.choose_files(write(tmp_path, "leaving.bin", os.urandom(6 << 20)))
     page.row("leaving.bin", '[aria-label="Uploads"] .row')
-    page.one("h1").click()  # browsers ask only after the person has done something on the page
+    page.one("h1").click()  # browsers ask only after the person has used the page
     leave = "return !dispatchEvent(new Event('beforeunload', {cancelable: true}))"
     assert page.js(leave) is True
     page.press("Cancel", '[aria-label="Uploads"]')

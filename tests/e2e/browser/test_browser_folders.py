@@ -1,4 +1,4 @@
-"""What the page says of files that are not shared, of folders that are away, and of names that cannot be used."""
+"""How the page shows files that are not shared, folders that are away, and names that cannot be used."""
 
 import os
 

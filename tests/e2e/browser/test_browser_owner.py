@@ -1,4 +1,4 @@
-"""A browser on the machine itself: the dashboard just opens, unless the browser listens for others."""
+"""A browser on the machine itself: the dashboard opens without a code, unless the browser listens for connections."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ FIREFOX = ["firefox-esr", "--headless", "--new-instance"]
 
 
 def follows(ui):
-    """Whether a page follows the events: only one that was let in does."""
+    """True if the page receives events; only a page that was let in does."""
     text = ui.api.get("/metrics").text
     return int(re.search(r"^p2p_ui_event_streams (\d+)", text, re.M).group(1)) > 0
 
@@ -53,7 +53,7 @@ def test_a_browser_of_the_same_user_is_let_in(suite, tmp_path, command, host):
 @pytest.mark.parametrize("command", [[*CHROMIUM, "--remote-debugging-port=0"], [*FIREFOX, "--remote-debugging-port=0"]],
                          ids=["chromium", "firefox"])  # fmt: skip
 def test_a_browser_with_a_debugging_port_is_asked_for_the_code(suite, tmp_path, command):
-    """Who reaches that port drives the browser."""
+    """Any program that reaches this port controls the browser."""
     ui = suite.ui(peer=suite.peer(files={"f.txt": b"x"}))
     with open_in(command, tmp_path / "profile", f"http://localhost:{ui.port}/"):
         wait_until(lambda: "listens for TCP" in ui.stderr(), 90, "a request that was refused")

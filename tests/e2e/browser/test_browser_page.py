@@ -1,4 +1,4 @@
-"""The page itself: strict CSP, no complaint in the console, keyboard alone, two tabs, accessibility, languages."""
+"""The page itself: strict CSP, no errors in the console, keyboard only, two tabs, accessibility, languages."""
 
 import time
 
@@ -31,7 +31,7 @@ def wire_bytes(answer):
 
 
 def test_the_first_visit_is_light_on_the_wire(world, driver):
-    """All that the browser loads before the first event, but for what the API answers."""
+    """Everything that the browser loads before the first event, except for the answers of the API."""
     page = world.page(driver).open("share").live()
     urls = page.js("return performance.getEntriesByType('resource').map((e) => e.name)")
     paths = {url.removeprefix(page.url) for url in urls if "/api/" not in url} | {""}
@@ -65,7 +65,7 @@ def test_all_views_with_an_empty_console(world, driver, width):
         page.go(view)
         page.wait(lambda: page.heading() == title, what=title)
         assert page.overflow() <= 0, view
-        time.sleep(0.3)  # what loads late may complain too
+        time.sleep(0.3)  # files that load late may cause errors, too
     assert page.console() == []
     assert "serviceWorker" in page.js("return Object.getOwnPropertyNames(Navigator.prototype).join()")
 
@@ -207,7 +207,7 @@ def test_two_tabs_share_one_stream_and_the_second_takes_over(world, driver):
     second = driver.current_window_handle
     driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": COUNT_STREAMS})
     page.size("desk").open("share").live()
-    assert page.js("return window.streams") == 0  # the newcomer has no stream of its own, yet hears what happens
+    assert page.js("return window.streams") == 0  # the new tab has no stream of its own, but it receives the events
     (world.near.shared / "seen by both.txt").write_bytes(b"x")
     page.row("seen by both.txt", SHARED)
     driver.switch_to.window(first)

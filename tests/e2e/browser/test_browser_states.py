@@ -1,4 +1,4 @@
-"""States that are rarely seen: dialogs, refusals, p2p-ui away, installed, in the background."""
+"""Rare states: dialogs, refusals, p2p-ui away, installed, in the background."""
 
 import time
 
@@ -94,7 +94,7 @@ NAMES = ["refused", "pair", "add peer", "keys", "actions", "files of a peer", "r
 def test_axe_finds_nothing_and_nothing_is_cut_off(world, driver, width, state, tmp_path):
     page = world.page(driver, width, theme="dark" if width == "phone" else "light")
     state(page, tmp_path)
-    time.sleep(0.3)  # what fades in has no contrast yet
+    time.sleep(0.3)  # elements that fade in do not have their contrast yet
     assert page.axe() == []
     assert page.overflow() <= 0
 

@@ -1,4 +1,4 @@
-"""Search, download and everything around transfers, on a phone and at a desk."""
+"""Search, downloads and the list of transfers, on a phone and on a desktop."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ RESULTS = 'section[aria-label="Results"] .row'
 
 
 class SlowFile(Server):
-    """A source that takes its time, so that a transfer can be watched."""
+    """A slow source, so that a transfer can be watched."""
 
     delay = 0.15
 
@@ -59,7 +59,7 @@ def slow():
 
 def test_search_as_you_type_then_download_and_check_the_bytes(world, page):
     search(page, "song")
-    songs = ["song one.flac", "song two.flac"]  # what the first letters find is shown before
+    songs = ["song one.flac", "song two.flac"]  # results of the first letters are shown before
     page.wait(lambda: sorted(page.names(RESULTS)) == songs, what="the results of the whole word")
     page.press("Download: song one.flac")
     wait_until(lambda: (world.near.downloads / "song one.flac").exists(), what="downloaded")

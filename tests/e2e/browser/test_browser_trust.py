@@ -1,4 +1,4 @@
-"""A peer that comes back with another key: refused until a person decides."""
+"""A peer that comes back with another key is refused until a person decides."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""The dashboard's files, judged without a browser: strings, size, nothing from other hosts."""
+"""The dashboard's files, checked without a browser: strings, size, nothing from other hosts."""
 
 import gzip
 import json
@@ -71,7 +71,7 @@ def test_every_string_the_scripts_ask_for_exists():
 
 
 def test_every_code_of_the_interface_families_has_a_text():
-    """States and reasons of docs/openapi.yaml that the page shows by a key made of them."""
+    """States and reasons of docs/openapi.yaml for which the page builds the key of a text."""
     import yaml
 
     schemas = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())["components"]["schemas"]

@@ -1,4 +1,4 @@
-"""Two machines for the browser tests: "near" has the dashboard the browser looks at, "far" one of its own."""
+"""Two machines for the browser tests: "near" has the dashboard that the browser shows, "far" has another one."""
 
 import pytest
 
@@ -10,8 +10,9 @@ DOWNLOADED = 'section[aria-label="Downloaded Files"] .row'
 
 
 def sign_in(driver, ui):
-    """With the owner's link: a browser that a test drives listens for TCP, so that it is not local. Once for each
-    browser and dashboard."""
+    """With the owner's link, because a browser that a test controls listens for TCP and so does not count as
+    local. Once for each browser and dashboard.
+    """
     signed_in = driver.__dict__.setdefault("signed_in", set())
     if ui.owner_token not in signed_in:
         url = ui.api.request("POST", "/api/owner/link").json()["url"].replace("127.0.0.1", "localhost")

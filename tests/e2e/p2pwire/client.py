@@ -89,7 +89,7 @@ class Client:
         return self.ask(msg.Meta, msg.MetaRequest(self.new_req(), by, key))
 
     def layer(self, root, first, count):
-        """The hashes asked for, from as many LAYER records as it takes."""
+        """The requested hashes, from as many LAYER records as necessary."""
         request = msg.LayerRequest(self.new_req(), root, first, count)
         self.send(request)
         hashes = []
@@ -107,7 +107,7 @@ class Client:
         return self.read_data(request.req, length)
 
     def read_data(self, req, length):
-        """The bytes of one GET, when nothing else is under way."""
+        """The bytes of one GET, when no other request is in flight."""
         data, last = b"", False
         while not last:
             piece = self.expect(msg.Data, req)
@@ -131,7 +131,7 @@ class Client:
         return self.ask(msg.List, msg.ListRequest(self.new_req(), cursor))
 
     def list_all(self, folders=False):
-        """folders: also the empty ones."""
+        """folders: includes the empty ones."""
         entries, cursor, pages = [], b"", 0
         while pages == 0 or cursor:
             page = self.list_page(cursor)
@@ -143,7 +143,7 @@ class Client:
         return self.ask(msg.Hash, msg.HashRequest(self.new_req(), root)).sha256
 
     def info(self, name=b"", kind=0):
-        """Says what this device is; the answer says what the other one is."""
+        """Sends INFO? with this device's data and returns the answer."""
         return self.ask(msg.Info, msg.InfoRequest(self.new_req(), kind, 0, name, b"p2pwire"))
 
     def ping(self, token):

@@ -71,7 +71,7 @@ def check_spki(spki, own):
 
 
 class _Role:
-    """What both roles know; filled as the handshake goes on and read by tests."""
+    """What both roles know; filled during the handshake and read by tests."""
 
     def __init__(self, identity: Identity, rand: Randomness | None = None):
         self.identity, self.rand = identity, rand or Randomness()

@@ -90,7 +90,7 @@ def oaep_encrypt(spki, message, label=b"", seed=None):
 
 
 def pss_verify(spki, message, signature):
-    """True or false, by the library and not by the code above."""
+    """True or false, according to the library and not to the code above."""
     key = rsa.RSAPublicNumbers(65537, modulus_of_spki(spki)).public_key()
     try:
         pss = padding.PSS(padding.MGF1(hashes.SHA256()), salt_length=32)

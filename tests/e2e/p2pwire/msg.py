@@ -266,7 +266,7 @@ class Error:
 
 
 def is_shown(text):
-    """What may be shown to people as it is: at most 63 bytes, nothing hidden, no space at the ends."""
+    """Text that may be shown to people unchanged: at most 63 bytes, no hidden characters, no space at the ends."""
     try:
         shown = text.decode()
     except UnicodeDecodeError:
@@ -277,7 +277,7 @@ def is_shown(text):
 
 @dataclass
 class InfoRequest:
-    """What the sender says of itself; INFO, the answer, has the same body."""
+    """The sender's description of itself; INFO, the answer, has the same body."""
 
     TYPE = 0x28
     req: int

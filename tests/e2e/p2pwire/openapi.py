@@ -1,4 +1,4 @@
-"""docs/openapi.yaml as a judge: does an answer have the status, type and fields it promises?"""
+"""Checks answers against docs/openapi.yaml: status, type and fields."""
 
 import re
 
@@ -22,7 +22,7 @@ class Api:
         }
 
     def find(self, method, path):
-        """The template a path belongs to; literal ones before those with parameters."""
+        """The template that matches a path; literal ones come before those with parameters."""
         candidates = []
         for template in self.document["paths"]:
             pattern = re.sub(r"\\\{[^}]*\\\}", "[^/]+", re.escape(template))
@@ -53,7 +53,7 @@ class Api:
         return answer
 
     def check_code(self, response, problem, where):
-        """The codes of a refusal stand in backticks: with its status, or in the part that is for all routes."""
+        """The codes of a refusal are in backticks: with its status, or in the part for all routes."""
         everywhere = self.document["info"]["description"]
         named = set(re.findall(r"`([a-z_]+)`", response["description"] + everywhere))
         assert problem["code"] in named, f"{where}: code {problem['code']!r} is not documented"

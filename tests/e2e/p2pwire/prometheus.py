@@ -44,7 +44,7 @@ def _check_histogram(family):
 
 
 def parse(text):
-    """{name: Family}; AssertionError for what promtool would complain of."""
+    """{name: Family}; raises AssertionError for everything that promtool would report."""
     assert text.endswith("\n"), "the last line has no end"
     families, family = {}, None
     for line in text.splitlines():

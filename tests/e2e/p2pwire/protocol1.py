@@ -1,4 +1,4 @@
-"""Protocol 1, both roles: what a client of the documentation does, and a server for `p2p get --protocol 1`."""
+"""Protocol 1, both roles: a client of the documentation, and a server for `p2p get --protocol 1`."""
 
 import base64
 import os

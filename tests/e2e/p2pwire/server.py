@@ -1,4 +1,4 @@
-"""A server of protocol 2 for `p2p get`. Honest as it stands; tests override a method to make it lie."""
+"""A server of protocol 2 for `p2p get`. It is honest; tests override a method to make it lie."""
 
 import contextlib
 import hashlib
@@ -45,7 +45,7 @@ class Server:
         self.files = {name: File(name, data, chunk_size) for name, data in files.items()}
         self.by_root = {file.root: file for file in self.files.values()}
         self.requests = []  # every message received, over all connections
-        self.failures = []  # handshakes and records that were wrong: a fault of the client
+        self.failures = []  # wrong handshakes and records: a fault of the client
         self.connections = 0
         self.listener = socket.create_server(("127.0.0.1", port))
         self.address = self.listener.getsockname()
@@ -108,7 +108,7 @@ class Server:
                 handlers[type(message)](connection, message)
 
     def close(self):
-        """Ends everything; a second time does nothing."""
+        """Ends everything; a second call does nothing."""
         for sock in (self.listener, *self.sockets):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)

@@ -48,7 +48,7 @@ class Stream:
         return self.read(length)
 
     def expect_close(self, timeout=15.0):
-        """Waits for the end; AssertionError when bytes come first, TimeoutError when none does."""
+        """Waits for the end of the stream; AssertionError if bytes come first, TimeoutError if it does not come."""
         self.sock.settimeout(timeout)
         try:
             data = self.sock.recv(4096)
@@ -57,7 +57,7 @@ class Stream:
         assert data == b"", f"expected a close, got {len(data)} bytes: {data[:40]!r}"
 
     def half_close(self):
-        """The end of our direction; nothing when the other side has reset the connection already."""
+        """Ends our direction; does nothing if the other side has already reset the connection."""
         try:
             self.sock.shutdown(socket.SHUT_WR)
         except OSError as error:

@@ -43,7 +43,7 @@ def layer_of(data, chunk_size):
 
 
 def root_of_layer(layer, size, chunk_size):
-    """The root a layer folds to; ValueError when it has not one hash for each chunk."""
+    """The root to which a layer folds; ValueError unless it has one hash for each chunk."""
     if len(layer) != -(-size // chunk_size):
         raise ValueError("layer does not fit the size")
     return fold(list(layer), zero_subtree(chunk_size))

@@ -1,4 +1,4 @@
-"""Every HTTP call of docs/HTTP.md, as a client written from it would make them."""
+"""Every HTTP call of docs/HTTP.md, as a client that is written from this page makes them."""
 
 import base64
 import http.client
@@ -37,8 +37,9 @@ class Registry:
         return self.request("POST", "/register", json={**body, **more})
 
     def register_signed(self, identity, port, entries, seq, /, signed_ip="", expires_in=600, about=None, **change):
-        """`change` replaces fields of the body after it was signed; `about` (name, kind, addresses)
-        adds the second signature."""
+        """`change` replaces fields of the body after signing; `about` (name, kind, addresses) adds the second
+        signature.
+        """
         expires_at = int(time.time()) + expires_in
         text = registration.registration_bytes(identity.peer_id, seq, expires_at, signed_ip, port, entries)
         body = {
@@ -93,7 +94,7 @@ class Dashboard:
     """A client of p2p-ui."""
 
     def __init__(self, url, timeout=30, token=None):
-        """With the owner's token: a test that listens for TCP itself is no local caller."""
+        """With the owner's token, because a test that listens for TCP does not count as a local caller."""
         self.url, self.timeout = url.rstrip("/"), timeout
         self.http = requests.Session()
         self.http.trust_env = False
@@ -132,7 +133,7 @@ class Dashboard:
 
 
 def raw(port, method, target, headers=(), body=b"", host="127.0.0.1", timeout=10):
-    """A request whose target and headers go out exactly as given: (status, headers, body)."""
+    """Sends a request with exactly this target and these headers: (status, headers, body)."""
     connection = http.client.HTTPConnection(host, port, timeout=timeout)
     try:
         connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
