@@ -124,7 +124,7 @@ not_a_key_file(void **state)
     assert_int_equal(p2p_rsa_generate(&key), P2P_OK);
     assert_int_equal(p2p_rsa_format_pem(key, NULL, &pem, &len), P2P_OK);
     for (size_t n = 0; n + 2 < len;
-         n += 7) { /* without the final "-\\n" it is still a key */
+         n += 7) { /* without the final "-\n" it is still a key */
         char *exact = malloc(n > 0 ? n : 1);
 
         memcpy(exact, pem, n);

@@ -1,5 +1,15 @@
-/* The threads that read and hash. A large file is cut into spans that any thread may
- * claim. */
+/*
+ * The threads that read and hash.
+ *
+ * A thread always works on the job with the least data left, and on the trees of files
+ * before their whole-file hashes, because a file can be shared as soon as its tree is
+ * known. A tree is cut into spans: a thread claims one span, hashes it, and then
+ * chooses again. So a small file waits at most for one span of a large file, and all
+ * threads can work on the same large file. The hash of a whole file is one stream, so
+ * only one thread at a time works on it; after FLAT_SLICE_BYTES it gives way to other
+ * work and continues later. The thread that finishes the last span also finishes the
+ * job.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>

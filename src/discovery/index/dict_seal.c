@@ -1,4 +1,18 @@
-/* The work of the dictionary's thread: makes segments of parts, and merges segments. */
+/*
+ * The work of the dictionary's thread: makes segments of parts, and merges segments.
+ *
+ * New names go into open parts, which a search has to read from end to end. So full
+ * parts are sealed: their names become a segment, which is sorted and has lists of
+ * trigrams. A search asks every segment, so there should be few. Therefore a round
+ * merges the new names with the smallest segment if it has at most twice as many names
+ * as they, then with the next larger one by the same rule, and so on. The sizes of the
+ * segments then grow by more than a factor of two from one to the next: there are few
+ * segments, and each name is copied only a few times. A round drops names that no peer
+ * has any longer.
+ *
+ * The new segment is built without a lock, from a view that the thread holds. Only the
+ * exchange of the view needs the lock of the dictionary.
+ */
 #include <stdlib.h>
 #include <string.h>
 

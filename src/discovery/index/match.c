@@ -1,3 +1,22 @@
+/*
+ * How a search works. A view consists of open parts and sealed segments. An open part
+ * holds a few thousand names in no order, so every name of it is compared with the
+ * text. A segment may hold millions, so a search first collects candidates from all
+ * segments (candidates.h), sorts them by how promising they are, and then compares only
+ * as many as it has time for:
+ *
+ * - An exact search and a search for beginnings find their names by binary search,
+ *   because a segment is sorted.
+ * - A search for a part of a name adds the names that contain all trigrams of the text,
+ *   unless enough names begin with it.
+ * - A fuzzy search collects the names that share enough trigrams with the text that
+ *   their distance can be within the allowed errors, and then computes this distance
+ *   (distance.h). A text of fewer than three bytes has no trigram, so it is searched as
+ *   a part.
+ *
+ * The result is cut at MATCH_NAMES_MAX names. Its order does not matter here, because
+ * group.c sorts what was found.
+ */
 #include "discovery/index/match.h"
 
 #include <stdlib.h>

@@ -1,3 +1,16 @@
+/*
+ * How a page of results is made. Several matching names can belong to one content, and
+ * one name to several contents. So the files of all matches are put into groups, one
+ * for each content, with a small hash table. A group keeps the best of its names and
+ * counts its sources.
+ *
+ * The order of groups must be the same in every registry with the same peers, because a
+ * cursor from one registry continues a list at another. So it depends only on what
+ * peers have registered: on the rank of the match, the number of sources, and then on
+ * the tie, a hash of name and content. A page has few groups, and there may be
+ * thousands. So they pass through a heap with the size of a page, whose root is the
+ * worst group of the page; a group that was on an earlier page is skipped.
+ */
 #include "discovery/registry/group.h"
 
 #include <stdlib.h>
