@@ -36,6 +36,16 @@ export async function api(method, path, body) {
 	return data;
 }
 
+/** Fails if there is nothing to read at this path. */
+export async function there(path) {
+	const options = { method: 'HEAD', signal: AbortSignal.timeout(60000) };
+	const response = await fetch(`api/${path}`, options).catch(() => {
+		throw new ApiError('offline', t('err.offline'));
+	});
+	if (response.status === 404) throw new ApiError('not_found', '', 404);
+	if (!response.ok) throw problem(response.status, null, null);
+}
+
 export const get = (path) => api('GET', path);
 export const post = (path, body = {}) => api('POST', path, body);
 

@@ -1,4 +1,4 @@
-import { h, setAttr } from './dom.js';
+import { h, setAttr, setText } from './dom.js';
 import { speed } from './format.js';
 import { t } from './i18n.js';
 
@@ -11,8 +11,18 @@ function trace(context, samples, top, width, height) {
 	samples.forEach((value, i) => context.lineTo(start + i * step, height - 2 - (value / top) * (height - 8)));
 }
 
+/** The top of the scale: 1, 2 or 5 times a power of ten, at least 1 kB/s. */
+function scaleOf(peak) {
+	const power = 10 ** Math.floor(Math.log10(Math.max(1000, peak)));
+	return [1, 2, 5, 10].map((step) => step * power).find((top) => top >= peak);
+}
+
 export function speedChart() {
 	const el = h('canvas', { class: 'chart', role: 'img' });
+	const scale = h('span', { class: 'chart-top' });
+	const since = h('span', {}, t('chart.since'));
+	const axis = h('div', { class: 'chart-axis', 'aria-hidden': 'true' }, since, h('span', {}, t('now')));
+	const box = h('div', { class: 'chart-box' }, h('span', { 'aria-hidden': 'true' }, scale), el, axis);
 	const draw = (samples) => {
 		const { clientWidth: width, clientHeight: height } = el;
 		if (!width) return;
@@ -25,7 +35,7 @@ export function speedChart() {
 		const context = el.getContext('2d');
 		context.setTransform(ratio, 0, 0, ratio, 0, 0);
 		context.clearRect(0, 0, width, height);
-		const peak = Math.max(1, ...samples);
+		const peak = scaleOf(Math.max(1, ...samples));
 		context.strokeStyle = style.borderTopColor;
 		context.lineWidth = 1;
 		for (const part of [0.25, 0.5, 0.75, 1]) {
@@ -47,11 +57,9 @@ export function speedChart() {
 			context.fill();
 			context.globalAlpha = 1;
 		}
-		setAttr(
-			el,
-			'aria-label',
-			t('chart', { now: speed(samples.at(-1) ?? 0), peak: speed(peak > 1 ? peak : 0) }),
-		);
+		setText(scale, speed(peak));
+		const now = speed(samples.at(-1) ?? 0);
+		setAttr(el, 'aria-label', t('chart', { now, peak: speed(Math.max(0, ...samples)) }));
 	};
-	return { el, draw };
+	return { el: box, draw };
 }

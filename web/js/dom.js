@@ -35,6 +35,9 @@ const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u206
 
 export const visible = (name) => String(name ?? '').replace(UNSAFE, '\ufffd');
 
+/** The folder of a name, for the second line; '' if there is none. */
+export const folderOf = (name) => visible(name).split('/').slice(0, -1).join('/');
+
 /** A file name in one line; the tooltip has the whole name. */
 export function fileName(name) {
 	const el = h('bdi', { class: 'name', dir: 'auto' });
@@ -46,8 +49,9 @@ export function setFileName(el, name) {
 	if (el.dataset.raw === name) return;
 	el.dataset.raw = name;
 	el.title = visible(name);
-	// Keeps the extension visible.
-	const [, stem, end] = el.title.match(/^(.+)(\.[^. ]{1,16})$/s) ?? [, el.title, ''];
+	// Without its folder, and with the end always visible: "(1)" and the extension.
+	const own = el.title.slice(el.title.lastIndexOf('/') + 1) || el.title;
+	const [, stem, end] = own.match(/^(.+?)((?: ?\(\d{1,4}\))?\.[^. ]{1,16})$/s) ?? [, own, ''];
 	el.replaceChildren(h('span', {}, stem), end);
 }
 
@@ -75,6 +79,9 @@ const PATHS = {
 	link: 'M10 14a4 4 0 0 0 5.7 0l3-3a4 4 0 0 0-5.7-5.7l-1 1M14 10a4 4 0 0 0-5.7 0l-3 3a4 4 0 0 0 5.7 5.7l1-1',
 	copy: 'M9 9h10v11H9ZM5 15V4h10',
 	device: 'M8 3h8a1 1 0 0 1 1 1v16a1 1 0 0 1-1 1H8a1 1 0 0 1-1-1V4a1 1 0 0 1 1-1Zm3 15h2',
+	finger: 'M7 18c1-2 1-4 1-6a4 4 0 0 1 8 0c0 2 0 4-1 7M12 12c0 3 0 5-1.5 8M5 14c.5-1 .5-2 .5-3M6.5 7.5a7 7 0 0 1 12.5 4.5c0 1.5 0 2.5-.2 4',
+	laptop: 'M5 16V6.5A1.5 1.5 0 0 1 6.5 5h11A1.5 1.5 0 0 1 19 6.5V16M3 19h18',
+	desktop: 'M4 5h16v11H4ZM9 20h6M12 16v4',
 	shield: 'M12 3.5 5 6v5.5c0 4 2.8 7.3 7 9 4.2-1.7 7-5 7-9V6ZM9 12l2.2 2.2L15.2 10',
 	alert: 'M12 4 3 20h18ZM12 10v4.5M12 17.3v.01',
 	block: `${CIRCLE}M6.5 6.5l11 11`,

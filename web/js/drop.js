@@ -1,6 +1,7 @@
 // Files and folders that are dropped on the page or pasted.
 import { h, icon, para } from './dom.js';
 import { t } from './i18n.js';
+import { toast } from './ui.js';
 import { addUploads } from './upload.js';
 
 const hasFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes('Files');
@@ -30,6 +31,23 @@ async function dropped(transfer) {
 	for (const entry of entries) await walk(entry, '', found);
 	return found;
 }
+
+/** Such as "Pasted 2026-11-27 14.05.09": every picture of the clipboard is called image.png. */
+function pastedName(ending) {
+	const now = new Date(Date.now() - new Date().getTimezoneOffset() * 60000);
+	return `${t('pasted')} ${now.toISOString().slice(0, 19).replace('T', ' ').replaceAll(':', '.')}${ending}`;
+}
+
+const named = (file) =>
+	file.name === 'image.png' ? new File([file], pastedName('.png'), { type: file.type }) : file;
+
+const offerText = (text, share) =>
+	toast(t('paste.text'), {
+		action: {
+			label: t('paste.share'),
+			run: () => share(new File([text], pastedName('.txt'), { type: 'text/plain' })),
+		},
+	});
 
 export const fromInput = (input) =>
 	[...input.files].map((file) => ({
@@ -79,10 +97,13 @@ export function dropTarget(onFiles) {
 			take(dropped(e.dataTransfer));
 		},
 		paste(e) {
-			const files = [...(e.clipboardData?.files ?? [])];
-			if (files.length === 0) return;
-			e.preventDefault();
-			take(files.map((file) => ({ file, path: '' })));
+			if (e.target.closest?.('input, textarea')) return;
+			const files = [...(e.clipboardData?.files ?? [])].map(named);
+			const text = e.clipboardData?.getData('text/plain') ?? '';
+			if (files.length) {
+				e.preventDefault();
+				take(files.map((file) => ({ file, path: '' })));
+			} else if (text.trim()) offerText(text, (file) => take([{ file, path: '' }]));
 		},
 	};
 	for (const [name, f] of Object.entries(handlers)) document.addEventListener(name, f);

@@ -1,6 +1,6 @@
 // Shared by the lists of shared and downloaded files.
-import { api, encodeName, post } from './api.js';
-import { button, h, para, visible } from './dom.js';
+import { api, encodeName, post, there } from './api.js';
+import { button, h, para, setText, visible } from './dom.js';
 import { t } from './i18n.js';
 import { state } from './store.js';
 import { attempt, badge, confirm, toast } from './ui.js';
@@ -23,27 +23,46 @@ export async function removeFile(file, { del, restore, load }) {
 		await load();
 		toast(
 			t('deleted', { name }),
-			answer.restore_until ? { action: undo(`${restore}/${encodeName(file.name)}/restore`, {}, load) } : {},
+			answer.restore_until ? { undo: true, action: undo(`${restore}/${encodeName(file.name)}/restore`, {}, load) } : {},
 		);
 	});
 }
+
+/** Through a link, which does not leave the page, after a check that the file is there. */
+export const save = (folder, name) =>
+	attempt(async () => {
+		const path = `${folder}/${encodeName(name)}`;
+		await there(path);
+		const link = h('a', { href: `api/${path}`, download: name.split('/').pop(), hidden: true });
+		document.body.append(link);
+		link.click();
+		link.remove();
+	});
 
 export const saveAction = (folder, name) => ({
 	id: 'save',
 	icon: 'download',
 	label: t('save'),
-	run: () => {
-		location.assign(`api/${folder}/${encodeName(name())}`);
-	},
+	run: () => save(folder, name()),
 });
 
 export const filterInput = (oninput) =>
 	h('input', { type: 'search', placeholder: t('filter'), 'aria-label': t('filter'), oninput });
 
-/** The items whose name contains the filter's text. */
+/** The items whose name contains all words of the filter, in any order. */
 export function matching(files, filter) {
-	const wanted = filter.value.trim().toLowerCase();
-	return files.filter((f) => f.name.toLowerCase().includes(wanted));
+	const words = filter.value.trim().toLowerCase().split(/\s+/);
+	return files.filter((f) => words.every((word) => f.name.toLowerCase().includes(word)));
+}
+
+/** Says so when the filter hides every file. */
+export function noMatch() {
+	const el = h('p', { class: 'hint center', hidden: true });
+	const say = (shown, count, filter) => {
+		el.hidden = shown > 0 || count === 0;
+		setText(el, t('filter.none', { q: visible(filter.value.trim()) }));
+	};
+	return { el, say };
 }
 
 export const searchButton = () =>

@@ -15,9 +15,9 @@ function unit(value, name, digits, display = 'short') {
 /** Speeds begin at kilobytes. */
 function scaled(value, suffix) {
 	let i = suffix ? 1 : 0;
-	let v = suffix ? value / 1024 : value;
-	while (v >= 1000 && i < UNITS.length - 1) {
-		v /= 1024;
+	let v = suffix ? value / 1000 : value;
+	while (v >= 999.5 && i < UNITS.length - 1) {
+		v /= 1000;
 		i += 1;
 	}
 	return unit(v, UNITS[i] + suffix, i === 0 || v >= 100 ? 0 : 1, i === 0 ? 'long' : 'short');

@@ -12,8 +12,10 @@ export function useKeys(rows) {
 	table = rows;
 }
 
-export function listenForKeys() {
+export function listenForKeys(undo) {
 	document.addEventListener('keydown', (event) => {
+		const writes = event.target.closest?.('input, select, textarea');
+		if ((event.ctrlKey || event.metaKey) && event.key === 'z' && !writes && undo()) event.preventDefault();
 		if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || !keysOn()) return;
 		if (event.target.closest?.('input, select, textarea, dialog')) return;
 		const row = table.find((r) => r.keys.includes(event.key));
@@ -30,7 +32,7 @@ export function showKeys() {
 		onchange: () => save('p2p.keys', box.checked ? null : 'off'),
 	});
 	box.checked = keysOn();
-	const extra = [{ keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Esc'], label: t('key.esc') }];
+	const extra = [{ keys: ['↑', '↓'], label: t('key.rows') }, { keys: ['Ctrl', 'Z'], label: t('undo') }, { keys: ['Esc'], label: t('key.esc') }];
 	return dialog({
 		title: t('keys'),
 		body: [

@@ -1,17 +1,17 @@
 // Starts the page. The fragment (#share, ...) chooses the view.
 import { whenPairingNeeded } from './api.js';
-import { loadStatus, loadTransfers } from './data.js';
+import { loadPeers, loadStatus, loadTransfers } from './data.js';
 import { button, h, icon, metaText, setAttr, setText, visible } from './dom.js';
 import { dropTarget } from './drop.js';
-import { bytes, speed } from './format.js';
+import { bytes, percent, percentText, speed } from './format.js';
 import { load, number, preferred, save, t, useLanguage } from './i18n.js';
 import { listenForKeys, showKeys, useKeys } from './keys.js';
 import { onEvent, startLive } from './live.js';
 import { notify } from './notify.js';
 import { changed, forgetListeners, on, state } from './store.js';
-import { all, reason, sampleSpeeds, totals, watchEnds } from './transfers.js';
-import { fail, short, toast, toastShelf } from './ui.js';
-import { guardLeaving } from './upload.js';
+import { all, reason, recallSpeeds, sampleSpeeds, totals, watchEnds } from './transfers.js';
+import { closeDialogs, fail, short, toast, toastShelf, undoLast } from './ui.js';
+import { guardLeaving, uploadTotals } from './upload.js';
 import { downloadsView } from './views/downloads.js';
 import { pairScreen } from './views/pair.js';
 import { peersView } from './views/peers.js';
@@ -86,13 +86,20 @@ function navigation() {
 		counts[id].hidden = !n;
 		setText(counts[id], n ? number(n) : '');
 	};
-	on('status transfers peers', () => {
+	on('status transfers peers uploads', () => {
 		const sum = totals();
 		set('share', state.status?.shared_files_count);
 		set('transfers', sum.open);
 		set('downloads', state.status?.downloads_count);
 		if (state.peers.loaded) set('peers', state.peers.list.filter((p) => !p.self).length);
-		document.title = `${sum.speed > 0 ? `↓ ${speed(sum.speed)} · ` : ''}${t(`nav.${current}`)} · p2p`;
+		const up = uploadTotals();
+		const moves = [
+			up.open && `↑ ${percentText(percent(up.sent, up.size))}`,
+			sum.speed > 0 && `↓ ${speed(sum.speed)}`,
+			t(`nav.${current}`),
+			'p2p',
+		];
+		document.title = moves.filter(Boolean).join(' · ');
 	});
 	return h('nav', { class: 'nav', 'aria-label': t('nav') }, h('ul', {}, links));
 }
@@ -119,23 +126,39 @@ function selfCard() {
 	const name = h('bdi', { class: 'self-name' });
 	const id = h('span', { class: 'meta mono', dir: 'ltr' });
 	const line = metaText();
-	on('status', () => {
+	on('status connection', () => {
 		const s = state.status;
 		if (!s) return;
+		const away = state.connection === 'offline';
 		setText(name, visible(s.name || t('self')));
 		setText(id, short(s.peer_id_full));
 		setAttr(id, 'title', s.peer_id_full);
 		setText(
 			line,
 			[
-				t(s.registered ? 'online' : 'not.registered'),
-				s.free_space === undefined ? null : t('free', { size: bytes(s.free_space) }),
+				away ? t('conn.offline') : t(s.registered ? 'online' : 'not.registered'),
+				away || s.free_space === undefined ? null : t('free', { size: bytes(s.free_space) }),
 			]
 				.filter(Boolean)
 				.join(' · '),
 		);
 	});
 	return h('div', { class: 'self' }, name, id, line);
+}
+
+/** Uploads, seen from every other view. */
+function uploadLink() {
+	const text = h('span', {});
+	const el = h('a', { class: 'up-link', href: '#/share', hidden: true }, icon('share'), text);
+	const render = () => {
+		const up = uploadTotals();
+		el.hidden = current === 'share' || up.open + up.stopped === 0;
+		setAttr(el, 'class', `up-link ${up.stopped ? 'bad' : ''}`);
+		const done = percentText(percent(up.sent, up.size));
+		setText(text, up.stopped ? t('up.stopped', { n: up.stopped }) : `${t('up.n', { n: up.open })} · ${done}`);
+	};
+	on('uploads view', render);
+	return el;
 }
 
 function skipLink() {
@@ -172,7 +195,7 @@ function build() {
 	});
 	stopDrop = drop.stop;
 	const top = h('div', { class: 'side-top' }, brand(), connectionLine(), sideActions());
-	const side = h('header', { class: 'side' }, top, navigation(), selfCard());
+	const side = h('header', { class: 'side' }, top, navigation(), uploadLink(), selfCard());
 	app.replaceChildren(skipLink(), side, main, drop.el, toastShelf());
 	const actions = { theme: setTheme, language: setLanguage };
 	views = Object.fromEntries(VIEWS.map(([id, , make]) => [id, make(actions)]));
@@ -183,10 +206,16 @@ function build() {
 
 let begun = false;
 
+/** Where each view was scrolled to, for Back. */
+const scrolled = new Map();
+
+/** The fragment is #/view or #/view?name=value. */
 function route(focus = true) {
 	const file = /^#file=(.+)$/.exec(location.hash)?.[1];
-	const wanted = location.hash.replace(/^#\/?/, '');
+	const [wanted, query] = location.hash.replace(/^#\/?/, '').split('?');
 	const id = wanted in views ? wanted : 'share';
+	const back = history.state?.seen === true;
+	closeDialogs();
 	if (file && begun) {
 		history.replaceState(null, '', '#/share');
 		try {
@@ -195,26 +224,31 @@ function route(focus = true) {
 			/* not our link */
 		}
 	}
-	if (id !== current) show(id, focus);
+	if (id !== current) show(id, focus, back);
+	views[id].open?.(new URLSearchParams(query));
+	history.replaceState({ ...history.state, seen: true }, '');
 }
 
-function show(id, focus) {
+function show(id, focus, back) {
 	const view = views[id];
+	if (current) scrolled.set(current, scrollY);
 	current = id;
+	state.view = id;
 	main.replaceChildren(view.el);
 	scrollTo(0, 0);
 	for (const link of app.querySelectorAll('[data-view]'))
 		setAttr(link, 'aria-current', link.dataset.view === id ? 'page' : null);
 	if (focus) view.el.querySelector('h1')?.focus({ preventScroll: true });
 	view.show?.();
+	if (back) scrollTo(0, scrolled.get(id) ?? 0);
 	clearInterval(ticker);
 	if (view.every) ticker = setInterval(() => document.hidden || view.tick(), view.every);
-	changed('status');
+	changed('status', 'view');
 }
 
 function shortcuts() {
 	const go = (id) => () => {
-		location.hash = `#/${id}`;
+		if (current !== id) location.hash = `#/${id}`;
 		route();
 	};
 	const then = (id, action) => () => {
@@ -250,14 +284,16 @@ function announce(one) {
 	const title = t(one.state === 'completed' ? 'tr.done' : 'tr.failed');
 	const name = visible(one.filename);
 	if (current === 'transfers' && !document.hidden) return; // the list itself shows it
+	const many = (n) => t('tr.done.n', { n });
 	if (document.hidden) notify(title, one.filename, one.id);
-	else if (one.state === 'completed') toast(`${title}: ${name}`, { kind: 'ok' });
+	else if (one.state === 'completed') toast(`${title}: ${name}`, { kind: 'ok', group: 'done', many });
 	else toast(`${title}: ${name}. ${reason(one)}`, { kind: 'error' });
 }
 
 async function begin() {
 	try {
 		await Promise.all([loadStatus(), loadTransfers()]);
+		loadPeers().catch(() => {}); // for the count beside its section
 		for (const one of state.transfers.byId.values()) watchEnds(one, () => {});
 	} catch (error) {
 		if (error.code === 'pairing_required') return false;
@@ -294,13 +330,17 @@ async function start() {
 	route();
 	if (/^#pair=/.test(location.hash)) history.replaceState(null, '', '#/share');
 	useKeys(shortcuts());
-	listenForKeys();
+	listenForKeys(undoLast);
 	guardLeaving();
 	onEvent((name, data) => {
 		if (name === 'transfer') watchEnds(data, announce);
 		if (name === 'log' && data.level === 'error') toast(visible(data.message), { kind: 'error' });
 	});
+	history.scrollRestoration = 'manual';
 	addEventListener('hashchange', () => route());
+	addEventListener('popstate', () => closeDialogs());
+	matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => changed('speeds'));
+	recallSpeeds();
 	setInterval(sampleSpeeds, 1000);
 	startLive();
 	document.documentElement.dataset.ready = '';

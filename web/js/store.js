@@ -1,6 +1,7 @@
 // The state of the page. Views read it and get the changed topics once per frame.
 
 export const state = {
+	view: '',
 	status: null,
 	connection: 'connecting', // connecting, live, polling, offline
 	shared: { files: [], count: 0, totalSize: 0, loaded: false },
@@ -15,11 +16,14 @@ export const state = {
 const listeners = new Map();
 const dirty = new Set();
 
+/** Returns what ends the listening. */
 export function on(topics, listener) {
-	for (const topic of topics.split(' ')) {
+	const names = topics.split(' ');
+	for (const topic of names) {
 		if (!listeners.has(topic)) listeners.set(topic, new Set());
 		listeners.get(topic).add(listener);
 	}
+	return () => names.forEach((topic) => listeners.get(topic)?.delete(listener));
 }
 
 export const forgetListeners = () => listeners.clear();

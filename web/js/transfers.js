@@ -1,11 +1,11 @@
 import { api, post } from './api.js';
-import { button, para } from './dom.js';
+import { button, para, visible } from './dom.js';
 import { bytes, clock } from './format.js';
 import { loadDownloads, loadTransfers } from './data.js';
 import { known, t } from './i18n.js';
 import { apply } from './data.js';
 import { changed, state } from './store.js';
-import { attempt, dialog, short, toast } from './ui.js';
+import { attempt, called, dialog, short, toast } from './ui.js';
 
 export const RUNNING = new Set(['connecting', 'downloading', 'verifying']);
 const GROUPS = {
@@ -128,7 +128,10 @@ export async function fetchFile({ root, name, size, peers }) {
 		const one = await begin(body);
 		if (!one) return undefined;
 		apply('transfer', one);
-		toast(t('tr.begun', { name: one.filename }), {
+		if (state.view === 'transfers') return one; // the list itself shows it
+		toast(t('tr.begun', { name: visible(one.filename) }), {
+			group: 'begun',
+			many: (n) => t('tr.begun.n', { n }),
 			action: {
 				label: t('show'),
 				run: () => {
@@ -154,6 +157,14 @@ export const forget = (one) =>
 		apply('transfer', { id: one.id, removed: true });
 	});
 
+export const forgetFailed = () =>
+	attempt(async () => {
+		for (const one of [...state.transfers.byId.values()].filter(GROUPS.failed)) {
+			await api('DELETE', `transfers/${one.id}`);
+			apply('transfer', { id: one.id, removed: true });
+		}
+	});
+
 export const all = (verb) =>
 	attempt(async () => {
 		await post(`transfers/${verb}`);
@@ -165,7 +176,8 @@ export const statusText = (one) => t(`st.${one.state}`);
 export function reason(one) {
 	if (!one.error && !one.error_code) return '';
 	const key = [`why.${one.error_code}`, `err.${one.error_code}`].find(known);
-	const text = key ? t(key) : one.error;
+	const peer = one.sources?.length === 1 ? called(one.sources[0]) : t('the.device');
+	const text = key ? t(key, { peer }) : one.error;
 	return one.retry_at ? `${text} ${t('retry.at', { time: clock(one.retry_at) })}` : text;
 }
 
@@ -178,7 +190,27 @@ export function sampleSpeeds() {
 	if (now === 0 && state.speeds.every((s) => s === 0) && state.speeds.length >= SAMPLES) return;
 	state.speeds.push(now);
 	if (state.speeds.length > SAMPLES) state.speeds.shift();
+	keepSpeeds();
 	changed('speeds');
+}
+
+/** The samples outlive a reload of the page. */
+function keepSpeeds() {
+	try {
+		sessionStorage.setItem('p2p.speeds', JSON.stringify({ at: Date.now(), speeds: state.speeds }));
+	} catch {
+		/* no storage: the chart begins empty */
+	}
+}
+
+export function recallSpeeds() {
+	try {
+		const { at, speeds } = JSON.parse(sessionStorage.getItem('p2p.speeds'));
+		const missed = Math.round((Date.now() - at) / 1000);
+		state.speeds = [...speeds, ...Array(Math.min(SAMPLES, Math.max(0, missed))).fill(0)].slice(-SAMPLES);
+	} catch {
+		/* nothing kept */
+	}
 }
 
 /** Calls back when a running transfer has ended. */

@@ -1,14 +1,54 @@
 // Parts of all views.
 import { button, h, icon, para, setText, visible } from './dom.js';
 import { t } from './i18n.js';
+import { state } from './store.js';
 
-/** Opens a dialog; resolves with the pressed button's value, or null. */
-export function dialog({ title, body = [], actions = [], className = '' }) {
+// Open dialogs, the topmost last. Each has an entry in the history, so that Back closes it.
+const open = [];
+const BACK_MS = 1000;
+
+/** Removes a dialog's entry; waits, because a new address must not be set before. */
+function leaveEntry(depth) {
+	if (history.state?.dialog !== depth) return null;
+	return new Promise((resolve) => {
+		const timer = setTimeout(resolve, BACK_MS);
+		addEventListener('popstate', () => resolve(clearTimeout(timer)), { once: true });
+		history.back();
+	});
+}
+
+/** Back, or another view: closes the dialogs that do not belong to this entry of the history. */
+export function closeDialogs(depth = history.state?.dialog ?? 0) {
+	for (const box of open.slice(depth).reverse()) box.close();
+}
+
+/** Above an open dialog, since everything else is out of reach then. */
+const raiseToasts = () => shelf && (open.at(-1) ?? document.getElementById('app')).append(shelf);
+
+/**
+ * Opens a dialog; resolves with the pressed button's value, or null. `submit` runs before the main
+ * button closes it; its error is shown, and the dialog stays.
+ */
+export function dialog({ title, body = [], actions = [], className = '', submit = null }) {
 	return new Promise((resolve) => {
 		let result = null;
+		let busy = false;
 		const close = (value) => {
 			result = value ?? null;
 			box.close();
+		};
+		const problem = h('p', { class: 'why', role: 'alert' });
+		const finish = async () => {
+			if (busy) return;
+			busy = true;
+			setText(problem, '');
+			try {
+				await submit?.();
+				close(actions.find((a) => a.main)?.value);
+			} catch (error) {
+				setText(problem, error.text ?? error.message);
+			}
+			busy = false;
 		};
 		const id = `d${Math.random().toString(36).slice(2)}`;
 		const box = h(
@@ -20,7 +60,7 @@ export function dialog({ title, body = [], actions = [], className = '' }) {
 					method: 'dialog',
 					onsubmit: (e) => {
 						e.preventDefault();
-						close(actions.find((a) => a.main)?.value);
+						finish();
 					},
 				},
 				h(
@@ -29,7 +69,7 @@ export function dialog({ title, body = [], actions = [], className = '' }) {
 					h('h2', { id, tabindex: '-1' }, title),
 					button(t('close'), { icon: 'close', bare: true, onclick: () => close(null) }),
 				),
-				h('div', { class: 'dialog-body' }, typeof body === 'function' ? body(close) : body),
+				h('div', { class: 'dialog-body' }, typeof body === 'function' ? body(close) : body, problem),
 				actions.length > 0 &&
 					h(
 						'div',
@@ -44,8 +84,12 @@ export function dialog({ title, body = [], actions = [], className = '' }) {
 					),
 			),
 		);
-		box.addEventListener('close', () => {
+		box.addEventListener('close', async () => {
+			const depth = open.indexOf(box) + 1;
+			open.splice(depth - 1, 1);
+			raiseToasts();
 			box.remove();
+			await leaveEntry(depth);
 			resolve(result);
 		});
 		box.addEventListener('click', (e) => {
@@ -53,6 +97,9 @@ export function dialog({ title, body = [], actions = [], className = '' }) {
 		});
 		document.body.append(box);
 		box.showModal();
+		open.push(box);
+		history.pushState({ ...history.state, dialog: open.length }, '');
+		raiseToasts();
 		(
 			box.querySelector('[autofocus]') ??
 			box.querySelector('[type=submit]') ??
@@ -61,17 +108,19 @@ export function dialog({ title, body = [], actions = [], className = '' }) {
 	});
 }
 
-export function confirm(title, text, label) {
+export function confirm(title, text, label, no = t('cancel')) {
 	return dialog({
 		title,
 		body: [para(text)],
-		actions: [{ label: t('cancel'), value: null }, { label, value: true, main: true, danger: true }],
+		actions: [{ label: no, value: null }, { label, value: true, main: true, danger: true }],
 	});
 }
 
 const TOAST_MS = 6000;
 const UNDO_MS = 12000;
+const TOASTS = 4;
 let shelf = null;
+let lastUndo = null;
 
 /** Short messages; a screen reader reads each one once. */
 export function toastShelf() {
@@ -79,31 +128,53 @@ export function toastShelf() {
 	return shelf;
 }
 
-export function toast(text, { kind = '', action = null } = {}) {
+/** Ctrl+Z: the last action that can be undone; false if there is none. */
+export function undoLast() {
+	const run = lastUndo;
+	lastUndo = null;
+	run?.();
+	return Boolean(run);
+}
+
+/**
+ * `group`: messages of a group become one, with the text many(count). `undo`: the action undoes
+ * something. The same text is not shown twice.
+ */
+export function toast(text, { kind = '', action = null, group = text, many = () => text, undo = false } = {}) {
+	const same = [...shelf.children].find((box) => box.dataset.group === group);
+	const count = Number(same?.dataset.count ?? 0) + 1;
+	same?.remove();
 	const remove = () => box.remove();
 	let timer = 0;
 	const start = () => {
-		timer = setTimeout(remove, action ? UNDO_MS : TOAST_MS);
+		timer = setTimeout(remove, undo ? UNDO_MS : TOAST_MS);
 	};
 	const stop = () => clearTimeout(timer);
 	const marks = { error: 'alert', ok: 'check' };
+	const run = () => {
+		if (lastUndo === run) lastUndo = null;
+		stop();
+		remove();
+		action.run();
+	};
+	if (undo) lastUndo = run;
 	const box = h(
 		'div',
-		{ class: `toast ${kind}`, onmouseenter: stop, onmouseleave: start, onfocusin: stop, onfocusout: start },
+		{
+			class: `toast ${kind}`,
+			'data-group': group,
+			'data-count': count,
+			onmouseenter: stop,
+			onmouseleave: start,
+			onfocusin: stop,
+			onfocusout: start,
+		},
 		marks[kind] && icon(marks[kind]),
-		h('span', { class: 'toast-text' }, text),
-		action &&
-			button(action.label, {
-				kind: 'link',
-				onclick: () => {
-					stop();
-					remove();
-					action.run();
-				},
-			}),
+		h('span', { class: 'toast-text' }, count > 1 ? many(count) : text),
+		action && button(action.label, { kind: 'link', onclick: run }),
 		button(t('close'), { icon: 'close', bare: true, onclick: remove }),
 	);
-	while (shelf.children.length > 3) shelf.firstChild.remove();
+	while (shelf.children.length >= TOASTS) shelf.firstChild.remove();
 	shelf.append(box);
 	start();
 }
@@ -198,7 +269,7 @@ export async function copy(text) {
 	} catch {
 		const area = h('textarea', { class: 'offscreen', 'aria-hidden': 'true' });
 		area.value = text;
-		(document.querySelector('dialog[open]') ?? document.body).append(area);
+		(open.at(-1) ?? document.body).append(area);
 		area.select();
 		const ok = document.execCommand('copy');
 		area.remove();
@@ -235,6 +306,19 @@ export function viewHead(title, ...actions) {
 	);
 	return { el, say: (text) => setText(line, text) };
 }
+
+const quoted = (text) => (/^[\w./:@%+,=-]+$/.test(text) ? text : `'${String(text).replaceAll("'", "'\\''")}'`);
+
+/** Starts this machine's own p2p-peer: the port, folder, key and registries of this p2p-ui. */
+export function ownPeer() {
+	const { port, shared_dir: folder, keys_dir: keys, discovery = [] } = state.status ?? {};
+	const options = [['--port', port], ['--shared-dir', folder], ['--keys-dir', keys]];
+	for (const { url } of discovery) options.push(['--discovery', url]);
+	return ['bin/p2p-peer', ...options.filter(([, v]) => v).flatMap(([k, v]) => [k, quoted(v)])].join(' ');
+}
+
+/** Of a list that is not there yet. */
+export const loadingText = () => t(state.connection === 'offline' ? 'conn.offline' : 'loading');
 
 export const short = (id) => `${String(id).slice(0, 16)}…`;
 /* A name is sure when the owner gave it or trusts who says it; else digits of the id stand beside it. */

@@ -119,6 +119,18 @@ export function cancelUploads() {
 	for (const one of state.uploads.filter((u) => u.state === 'sending')) cancelUpload(one);
 }
 
+export function uploadTotals() {
+	const sum = { open: 0, stopped: 0, sent: 0, size: 0 };
+	for (const one of state.uploads) {
+		if (one.state === 'failed' || one.state === 'exists') sum.stopped += 1;
+		else if (active(one)) sum.open += 1;
+		if (!active(one) && one.state !== 'done') continue;
+		sum.sent += one.sent;
+		sum.size += one.size;
+	}
+	return sum;
+}
+
 export const uploading = () => state.uploads.some(active);
 
 export function guardLeaving() {

@@ -71,7 +71,7 @@ def test_a_wrong_code_is_refused_and_the_right_one_lets_in(world, phone):
     phone.driver.get(world.outside)
     phone.see("Pair this device")
     type_code(phone, f"{(int(code) + 1) % 1000000:06}")
-    phone.see("The code is wrong, used or expired.")
+    phone.see("That code isn’t valid.")
     phone.one("#pair-code").clear()
     type_code(phone, code)
     phone.row("mine.txt")
@@ -80,7 +80,7 @@ def test_a_wrong_code_is_refused_and_the_right_one_lets_in(world, phone):
     assert phone.js("return isSecureContext") is False
     phone.console()
     phone.go("settings")
-    phone.see("Only with https")
+    phone.see("Only available over HTTPS")
     assert phone.console() == []
     for device in world.devices():
         world.near.api.request("DELETE", f"/api/devices/{device['id']}")

@@ -70,7 +70,7 @@ def test_an_existing_name_asks_and_keeps_both_or_replaces(page, world, tmp_path)
     page.row("twice.txt", SHARED)
     page.press("Clear list")
     page.choose_files(write(tmp_path, "twice.txt", b"second"))
-    page.see("A file with this name is shared already.")
+    page.see("There’s already a shared file with this name.")
     assert (world.near.shared / "twice.txt").read_bytes() == b"first"
     if page.all('[aria-label="Uploads"] .btn.more') and page.one('[aria-label="Uploads"] .btn.more').is_displayed():
         page.one('[aria-label="Uploads"] .btn.more').click()
@@ -205,7 +205,7 @@ def test_p2p_ui_killed_during_an_upload_which_is_tried_again(page, world, tmp_pa
     port = world.near.port
     world.near.kill()
     world.suite.programs.remove(world.near)
-    page.wait(lambda: "does not answer" in row.text, what="the failure told")
+    page.wait(lambda: "No connection" in row.text, what="the failure told")
     assert not (world.near.shared / "survivor.bin").exists()
     world.near = world.suite.ui(name="near", discovery=world.discovery, peer=world.near_peer, port=port)
     slow_line()

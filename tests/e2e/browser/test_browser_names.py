@@ -21,7 +21,7 @@ def test_a_name_is_a_claim_until_its_peer_is_trusted(world, driver):
     page = world.page(driver).open("peers")
 
     def row():
-        rows = page.all('section[aria-label="Online Peers"] .row')
+        rows = page.all('section[aria-label="Devices"] .row')
         return next((row for row in rows if f":{peer.port}" in row.text), None)
 
     def press(action):

@@ -109,7 +109,7 @@ def test_cancel_asks_then_clears(world, page, slow):
     page.open("transfers")
     begin(world, slow)
     page.act("slow.bin", "cancel")
-    page.press("Cancel download", "dialog[open]")
+    page.press("Stop and delete", "dialog[open]")
     page.wait(lambda: "Cancelled" in page.row("slow.bin", TRANSFERS).text, what="cancelled")
     page.press("Clear finished")
     page.see("No transfers")
@@ -123,7 +123,7 @@ def test_a_failure_says_why_and_retry_works_when_the_peer_is_back(world, page):
     page.open("transfers")
     begin(world, gone, "gone.bin")
     page.wait(lambda: "Failed" in page.row("gone.bin", TRANSFERS).text, 90, "failed")
-    assert "cannot be reached" in page.row("gone.bin", TRANSFERS).text
+    assert "is offline" in page.row("gone.bin", TRANSFERS).text
     assert not (world.near.downloads / "gone.bin").exists()
     page.one("[data-group=failed]").click()
     with Server(files, identity=gone.identity, port=gone.address[1]):
@@ -139,7 +139,7 @@ def test_p2p_ui_killed_during_a_transfer_the_page_comes_back_by_itself(world, pa
     port = world.near.port
     world.near.kill()
     world.suite.programs.remove(world.near)
-    page.see("p2p-ui does not answer", 30)
+    page.see("Connection lost", 30)
     slow.delay = 0
     world.near = world.suite.ui(name="near", discovery=world.discovery, peer=world.near_peer, port=port)
     page.live(40)

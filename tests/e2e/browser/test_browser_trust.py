@@ -19,7 +19,7 @@ def world(module_suite):
 def test_a_changed_key_is_shown_explained_and_trusted_only_on_request(world, driver):
     page = world.page(driver).open("peers")
     port = world.far_peer.port
-    card = 'section[aria-label="Online Peers"] .row'
+    card = 'section[aria-label="Devices"] .row'
 
     def far():
         return next((row for row in page.all(card) if f":{port}" in row.text), None)
@@ -37,15 +37,15 @@ def test_a_changed_key_is_shown_explained_and_trusted_only_on_request(world, dri
     wait_until(lambda: len([p for p in world.discovery.registry.peers() if p["port"] == port]) == 1, 80, "one peer there")
 
     page.press("Refresh")
-    page.wait(lambda: far() and "Key changed" in far().text, 30, "the change shown")
-    assert "Nothing is downloaded from it until you decide." in far().text
+    page.wait(lambda: far() and "Identity changed" in far().text, 30, "the change shown")
+    assert "Downloads are blocked until you decide." in far().text
     assert page.axe() == []
     far().find_element("css selector", "[data-act=trust]").click()
-    assert "Trust the new key?" in page.dialog().text
+    assert "Trust the new identity?" in page.dialog().text
     page.press("Cancel", "dialog[open] .dialog-foot")
-    assert "Key changed" in far().text
+    assert "Identity changed" in far().text
     far().find_element("css selector", "[data-act=trust]").click()
     page.press("Trust", "dialog[open] .dialog-foot")
-    page.wait(lambda: "Key changed" not in far().text, what="trusted")
+    page.wait(lambda: "Identity changed" not in far().text, what="trusted")
     far().find_element("css selector", "[data-act=browse]").click()
     page.wait(lambda: "plan.txt" in page.names("dialog[open] .source"), what="its files again")

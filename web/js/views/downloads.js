@@ -1,11 +1,11 @@
 import { loadDownloads } from '../data.js';
-import { fileIcon, fileName, growBox, h, hintLine, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
-import { awayNotice, filterInput, matching, removeFile, saveAction, searchButton } from '../files.js';
+import { fileIcon, fileName, folderOf, growBox, h, hintLine, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
+import { awayNotice, filterInput, matching, noMatch, removeFile, saveAction, searchButton } from '../files.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
-import { attempt, command, dialog, empty, rowActions, viewHead } from '../ui.js';
+import { attempt, command, dialog, empty, loadingText, rowActions, viewHead } from '../ui.js';
 
 const EVERY_MS = 5000;
 const POLLED = 500; // longer lists are read again only when an event says so
@@ -43,7 +43,7 @@ function downloadRow(first) {
 			file = next;
 			setFileName(name, file.name);
 			setFileIcon(kind, file.name);
-			setText(meta, [bytes(file.size), ago(file.mtime)].join(' · '));
+			setText(meta, [bytes(file.size), ago(file.mtime), folderOf(file.name)].filter(Boolean).join(' · '));
 			actions.update();
 		},
 	};
@@ -52,38 +52,40 @@ function downloadRow(first) {
 export function downloadsView() {
 	const head = viewHead(t('downloads'));
 	const list = new VirtualList(t('downloads'), { key: (f) => f.name, create: downloadRow });
-	const filter = filterInput(() => render());
+	const filter = filterInput(() => render(true));
 	const tools = h('div', { class: 'tools' }, filter);
-	const none = h('p', { class: 'hint center', hidden: true }, t('filter.none'));
+	const none = noMatch();
 	const nothing = empty('download', t('dl.empty'), t('dl.empty.text'), searchButton());
 	const notices = h('div', { class: 'notices' });
+	const card = h('section', { class: 'card', 'aria-label': t('downloads') }, tools, list.el, none.el, nothing);
 	const el = h(
 		'div',
 		{ class: 'view' },
 		head.el,
 		notices,
-		h('section', { class: 'card', 'aria-label': t('downloads') }, tools, list.el, none, nothing),
+		card,
 	);
-	const render = () => {
+	const render = (fresh = false) => {
 		const { files, loaded } = state.downloads;
 		const shown = matching(files, filter);
 		head.say(
 			loaded
 				? `${t('n.files', { n: files.length })} · ${bytes(files.reduce((sum, f) => sum + f.size, 0))}`
-				: t('loading'),
+				: loadingText(),
 		);
+		card.hidden = !loaded;
 		tools.hidden = files.length < 6;
-		list.set(shown);
-		none.hidden = shown.length > 0 || files.length === 0;
+		list.set(shown, fresh);
+		none.say(shown.length, files.length, filter);
 		nothing.hidden = !loaded || files.length > 0;
 	};
-	on('downloads', render);
+	on('downloads connection', () => render());
 	on('status', () => notices.replaceChildren(awayNotice('downloads')));
 	render();
 	return {
 		el,
 		show: () => {
-			render();
+			render(true);
 			return attempt(loadDownloads);
 		},
 		every: EVERY_MS,

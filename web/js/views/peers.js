@@ -1,13 +1,14 @@
 import { get, post } from '../api.js';
 import { loadPeers } from '../data.js';
-import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setAttr, setText, visible } from '../dom.js';
+import { faceOf } from '../face.js';
+import { filterInput, matching, noMatch } from '../files.js';
+import { button, fileIcon, fileName, folderOf, growBox, h, hintLine, metaText, para, setAttr, setFileIcon, setFileName, setIcon, setText, visible } from '../dom.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
-import { KeyedList } from '../list.js';
+import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
-import { attempt, badge, called, command, confirm, dialog, empty, rowActions, short, toast, viewHead } from '../ui.js';
-import { startPeer } from './search.js';
+import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, rowActions, short, toast, viewHead } from '../ui.js';
 
 const EVERY_MS = 10000;
 const TRUST = {
@@ -20,43 +21,68 @@ const TRUST = {
 const label = called;
 const addressOf = (peer) => (peer.ip.includes(':') ? `[${peer.ip}]:${peer.port}` : `${peer.ip}:${peer.port}`);
 
-/** The files of one peer, page by page. */
+function peerFileRow(peer, first) {
+	let file = first;
+	const kind = fileIcon(file.name);
+	const name = fileName(file.name);
+	const meta = metaText();
+	const get = button('', { icon: 'download', bare: true, onclick: () => fetchFile({ ...file, peers: [peer] }) });
+	return {
+		el: h('div', { class: 'row source' }, kind, growBox(name, meta), get),
+		update(next) {
+			file = next;
+			setFileName(name, file.name);
+			if (file.root) setFileIcon(kind, file.name);
+			else setIcon(kind, 'folder');
+			setText(meta, [file.root && bytes(file.size), folderOf(file.name)].filter(Boolean).join(' · '));
+			const label = `${t('get')}: ${visible(file.name)}`;
+			setAttr(get, 'aria-label', label);
+			setAttr(get, 'title', label);
+		},
+	};
+}
+
+/** All files of one peer; those that have arrived can be filtered and downloaded at once. */
 async function browse(peer) {
 	const status = h('p', { class: 'hint', role: 'status' }, t('loading'));
-	const list = h('ul', { class: 'sources' });
-	let next = '';
-	const more = button(t('show.more'), { kind: 'quiet wide', hidden: true, onclick: () => load() });
+	const list = new VirtualList(t('peer.files', { name: label(peer) }), {
+		key: (f) => f.name,
+		create: (f) => peerFileRow(peer, f),
+	});
+	const filter = filterInput(() => render());
+	const none = noMatch();
+	const files = [];
+	let ended = false;
+	const render = () => {
+		const shown = matching(files, filter);
+		filter.hidden = files.length < 6;
+		list.set(shown, true);
+		none.say(shown.length, files.length, filter);
+	};
 	const load = async () => {
-		try {
-			const data = await get(
-				`peers/${peer.peer_id_full}/files?limit=200${next ? `&cursor=${encodeURIComponent(next)}` : ''}`,
-			);
+		let next = '';
+		do {
+			const cursor = next ? `&cursor=${encodeURIComponent(next)}` : '';
+			const data = await get(`peers/${peer.peer_id_full}/files?limit=1000${cursor}`);
 			next = data.next;
-			more.hidden = !next;
-			list.append(
-				...[...data.files, ...data.empty_folders.map((name) => ({ name }))].map((f) =>
-					item(f.root ? fileIcon(f.name) : icon('folder'),
-						grow(fileName(f.name), metaText(f.root ? bytes(f.size) : '')),
-						button(`${t('get')}: ${visible(f.name)}`, {
-							icon: 'download',
-							bare: true,
-							onclick: () => fetchFile({ ...f, peers: [peer] }),
-						}),
-					),
-				),
-			);
-			setText(status, list.children.length ? '' : t('peer.nofiles'));
-		} catch (error) {
-			setText(status, error.text ?? error.message);
-		}
+			files.push(...data.files, ...data.empty_folders.map((name) => ({ name })));
+			setText(status, files.length ? t('n.files', { n: files.length }) : t('peer.nofiles'));
+			render();
+		} while (next && !ended);
 	};
 	const shown = dialog({
 		title: t('peer.files', { name: label(peer) }),
 		className: 'wide',
-		body: [status, list, more],
+		body: [status, filter, list.el, none.el],
 	});
-	await load();
+	filter.hidden = true;
+	await load().catch((error) => {
+		const silent = error.code === 'peer_offline';
+		setText(status, silent ? t('peer.silent', { name: label(peer) }) : (error.text ?? error.message));
+	});
 	await shown;
+	ended = true;
+	list.end();
 }
 
 async function trustChanged(peer) {
@@ -99,10 +125,10 @@ function actionsOf(peer) {
 	};
 	const stop = { id: 'block', icon: 'block', label: t('block'), danger: true, run: () => block(peer) };
 	const lift = { id: 'trust', icon: 'check', label: t('unblock'), run: () => verb(peer, 'trust') };
-	const drop = { id: 'forget', icon: 'close', label: t('forget'), run: () => verb(peer, 'forget') };
+	const drop = { id: 'forget', icon: 'trash', label: t('forget'), run: () => verb(peer, 'forget') };
 	const copyId = {
 		id: 'id',
-		icon: 'copy',
+		icon: 'finger',
 		label: t('peer.id'),
 		run: () =>
 			dialog({ title: label(peer), body: [hintLine(t('peer.id.text')), command(peer.peer_id_full)] }),
@@ -119,6 +145,7 @@ function actionsOf(peer) {
 
 function peerRow(first) {
 	let peer = first;
+	const face = faceOf(peer);
 	const name = h('bdi', { class: 'name' });
 	const id = h('span', { class: 'meta mono' });
 	const meta = metaText();
@@ -133,7 +160,7 @@ function peerRow(first) {
 			h(
 				'div',
 				{ class: 'row-main' },
-				h('span', { class: 'kind', 'data-kind': 'peer' }, icon('peers')),
+				face,
 				growBox(h('div', { class: 'line' }, name, marks), id, meta, why),
 				actions.el,
 			),
@@ -146,10 +173,10 @@ function peerRow(first) {
 			setText(
 				meta,
 				[
-					addressOf(peer),
 					t('n.files', { n: peer.files }),
-					peer.last_seen ? t('seen', { time: ago(peer.last_seen) }) : null,
-					peer.self ? null : t(`by.${peer.found_by ?? 'registry'}`),
+					isOnline(peer) ? t('online') : t('seen', { time: ago(peer.last_seen) }),
+					addressOf(peer),
+					peer.self || peer.found_by === 'registry' ? null : t(`by.${peer.found_by ?? 'registry'}`),
 				]
 					.filter(Boolean)
 					.join(' · '),
@@ -176,20 +203,31 @@ async function addPeer() {
 		autocomplete: 'off',
 		spellcheck: 'false',
 		dir: 'ltr',
+		required: true,
 	});
 	const body = [h('label', { for: 'peer-address' }, t('peer.address')), input, hintLine(t('peer.address.hint'))];
-	const value = await dialog({
+	const submit = async () => {
+		const peer = await post('peers', { address: input.value.trim() });
+		loadPeers().catch(() => {});
+		toast(t('peer.added', { name: label(peer) }), { kind: 'ok' });
+	};
+	await dialog({
 		title: t('peer.add'),
 		body,
 		actions: [{ label: t('cancel'), value: null }, { label: t('add'), value: 'yes', main: true }],
-	});
-	if (!value || !input.value.trim()) return;
-	await attempt(async () => {
-		const peer = await post('peers', { address: input.value.trim() });
-		await loadPeers();
-		toast(t('peer.added', { name: label(peer) }), { kind: 'ok' });
+		submit,
 	});
 }
+
+// The second peer of the documentation, with this peer's registry.
+function startPeer() {
+	const registry = state.status?.discovery?.[0]?.url.replace(/\/$/, '');
+	const elsewhere = registry && registry !== 'http://localhost:8000' ? ` --discovery ${registry}` : '';
+	return `bin/p2p-peer --port 9001 --shared-dir shared_b --keys-dir keys_b${elsewhere}`;
+}
+
+const ONLINE_S = 120;
+const isOnline = (peer) => !peer.last_seen || Date.now() / 1000 - peer.last_seen < ONLINE_S;
 
 export function peersView() {
 	const refresh = button(t('refresh'), {
@@ -199,24 +237,19 @@ export function peersView() {
 	});
 	const head = viewHead(t('peers'), refresh, button(t('peer.add'), { icon: 'plus', onclick: addPeer }));
 	const notice = h('div', {});
-	const list = new KeyedList(t('peers'), { key: (p) => `${p.peer_id_full} ${addressOf(p)}`, create: peerRow });
+	const list = new VirtualList(t('peers'), {
+		key: (p) => `${p.peer_id_full} ${addressOf(p)}`,
+		create: peerRow,
+		tall: true,
+	});
 	const start = command(startPeer());
 	const nothing = empty('peers', t('peers.empty'), t('peers.empty.text'), start);
 	const card = h('section', { class: 'card', 'aria-label': t('peers') }, list.el, nothing);
-	const more = button(t('show.more'), {
-		kind: 'quiet wide',
-		hidden: true,
-		onclick: () => {
-			limit += 100;
-			render();
-		},
-	});
-	card.append(more);
 	const el = h('div', { class: 'view' }, head.el, notice, card);
-	let limit = 100;
 
 	const warn = () => {
 		const lost = state.peers.loaded && !state.peers.reachable;
+		const off = state.status?.peer_running === false;
 		const unknown = !lost && state.status && !state.status.registered;
 		const url = state.status?.discovery?.[0]?.url ?? 'http://localhost:8000';
 		if (lost)
@@ -225,6 +258,7 @@ export function peersView() {
 				para(t('registry.lost.text', { url })),
 				command('bin/p2p-discovery'),
 			];
+		if (off) return [badge('warn', t('peer.off'), 'alert'), para(t('peer.off.text')), command(ownPeer())];
 		if (unknown)
 			return [
 				badge('warn', t('registry.not'), 'alert'),
@@ -240,14 +274,17 @@ export function peersView() {
 			];
 		return null;
 	};
-	const render = () => {
+	const render = (fresh = false) => {
 		const others = state.peers.list.filter((p) => !p.self);
 		const all = [...others, ...state.peers.list.filter((p) => p.self)];
-		head.say(state.peers.loaded ? t('n.peers', { n: others.length }) : t('loading'));
-		list.set(all.slice(0, limit));
-		more.hidden = all.length <= limit;
+		const { loaded, reachable } = state.peers;
+		head.say(loaded ? t('n.peers', { n: others.length }) : loadingText());
+		card.hidden = !loaded;
+		list.set(all, fresh);
 		setText(start.firstElementChild, startPeer());
-		nothing.hidden = !state.peers.loaded || others.length > 0;
+		nothing.hidden = !loaded || others.length > 0;
+		setText(nothing.querySelector('h2'), t(reachable ? 'peers.empty' : 'peers.unseen'));
+		for (const el of [start, nothing.querySelector('p')]) el.hidden = !reachable;
 		const warning = warn();
 		const shape = warning ? warning[0].textContent : '';
 		if (notice.dataset.shape !== shape) {
@@ -255,12 +292,12 @@ export function peersView() {
 			notice.replaceChildren(...(warning ? [h('div', { class: 'notice warn' }, warning)] : []));
 		}
 	};
-	on('peers status', render);
+	on('peers status connection', () => render());
 	render();
 	return {
 		el,
 		show: () => {
-			render();
+			render(true);
 			return attempt(loadPeers);
 		},
 		every: EVERY_MS,

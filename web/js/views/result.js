@@ -1,8 +1,8 @@
-import { button, fileIcon, fileName, growBox, grow, h, item, metaText, setAttr, setFileIcon, setFileName, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, folderOf, growBox, grow, h, item, metaText, setAttr, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { RANKS, RUNNING, fetchFile, statusText, transferOf } from '../transfers.js';
-import { badge, called, progressBar } from '../ui.js';
+import { badge, called, confirm, progressBar } from '../ui.js';
 
 /** Tells whether this content is here already; else ''. */
 function here(result, transfer) {
@@ -60,7 +60,12 @@ function sourcesPart(first) {
 function progressPart(first, run) {
 	const text = h('span', { class: 'meta strong' });
 	const bar = progressBar(t('progress.of', { name: visible(first.name) }));
-	const onclick = () => start.getAttribute('aria-disabled') || run();
+	let again = false;
+	const onclick = async () => {
+		if (start.getAttribute('aria-disabled')) return;
+		if (!again || (await confirm(t('again.title', { name: visible(last.name) }), t('again.text'), t('get.again')))) run();
+	};
+	let last = first;
 	const start = button(t('get'), { icon: 'download', kind: 'soft', onclick });
 	const update = (result, others) => {
 		const transfer = transferOf(result);
@@ -71,17 +76,22 @@ function progressPart(first, run) {
 			const p = percent(transfer.received, transfer.size);
 			bar.set(p, percentText(p), transfer.state === 'verifying' ? 'busy' : '');
 		}
+		last = result;
+		again = transfer?.state === 'completed' || result.have !== null;
+		setText(start.lastChild, t(again ? 'get.again' : 'get'));
+		start.classList.toggle('plain', again);
 		start.hidden = others === 0;
 		// Not "disabled": it would lose the focus.
 		setAttr(start, 'aria-disabled', running || transfer?.state === 'queued' ? 'true' : null);
-		setAttr(start, 'aria-label', `${t('get')}: ${visible(result.name)}`);
+		setAttr(start, 'aria-label', `${t(again ? 'get.again' : 'get')}: ${visible(result.name)}`);
 	};
 	return { text, bar: bar.el, start, update };
 }
 
 function facts(result, others) {
 	const size = result.size === null ? null : bytes(result.size);
-	return [size, others ? t('n.sources', { n: others }) : t('only.here')].filter(Boolean).join(' · ');
+	const who = others ? t('n.sources', { n: others }) : t('only.here');
+	return [size, who, folderOf(result.name)].filter(Boolean).join(' · ');
 }
 
 export function resultRow(first) {
@@ -89,10 +99,9 @@ export function resultRow(first) {
 	const kind = fileIcon(result.name);
 	const name = fileName(result.name);
 	const meta = metaText();
-	const signed = badge('ok', t('signed'), 'shield');
 	const progress = progressPart(first, () => fetchFile(result));
 	const sources = sourcesPart(first);
-	const lines = [[name, signed], [meta, progress.text]].map((line) => h('div', { class: 'line' }, line));
+	const lines = [[name], [meta, progress.text]].map((line) => h('div', { class: 'line' }, line));
 	const text = growBox(lines, progress.bar);
 	const top = h('div', { class: 'row-main' }, kind, text, progress.start, sources.toggle);
 	const update = (next) => {
@@ -101,7 +110,6 @@ export function resultRow(first) {
 		setFileName(name, result.name);
 		setFileIcon(kind, result.name);
 		setText(meta, facts(result, others));
-		signed.hidden = !result.verified;
 		progress.update(result, others);
 		sources.update(result);
 	};

@@ -5,26 +5,19 @@ import { button, h, icon, para, setText, visible } from '../dom.js';
 import { t } from '../i18n.js';
 import { KeyedList } from '../list.js';
 import { on, state } from '../store.js';
-import { command, empty, viewHead } from '../ui.js';
+import { empty, viewHead } from '../ui.js';
 import { resultRow } from './result.js';
 
 const PAUSE_MS = 250;
 const PAGE = 50;
-
-// The second peer of the documentation, with this peer's registry.
-export function startPeer() {
-	const registry = state.status?.discovery?.[0]?.url.replace(/\/$/, '');
-	const elsewhere = registry && registry !== 'http://localhost:8000' ? ` --discovery ${registry}` : '';
-	return `bin/p2p-peer --port 9001 --shared-dir shared_b --keys-dir keys_b${elsewhere}`;
-}
 
 function nothingFound(query) {
 	const alone = state.peers.loaded && state.peers.list.every((p) => p.self);
 	return [
 		h('span', { class: 'empty-icon' }, icon('search')),
 		h('h2', {}, t('search.none', { q: visible(query) })),
-		para(alone ? t('search.none.alone') : t('search.none.text')),
-		...(alone ? [command(startPeer())] : []),
+		para(t(alone ? 'search.none.alone' : 'search.none.text')),
+		h('a', { class: 'btn', href: '#/peers' }, icon('peers'), h('span', {}, t('search.who'))),
 	];
 }
 
@@ -66,6 +59,40 @@ function searchForm(input, run) {
 	return h('form', { class: 'search-form', role: 'search', onsubmit: now }, field, submit);
 }
 
+const ask = (q, more = {}) => get(`search?${new URLSearchParams({ q, limit: PAGE, ...more })}`);
+
+/** Names with all words of the query, in any order: asked for by the longest word. */
+async function withAllWords(q) {
+	const words = q.toLowerCase().split(/\s+/);
+	if (words.length < 2) return [];
+	const longest = words.reduce((a, b) => (b.length > a.length ? b : a));
+	const { results } = await ask(longest, { limit: 500 });
+	return results.filter((r) => words.every((word) => r.name.toLowerCase().includes(word)));
+}
+
+/** The name as typed; else its words in any order; else names like it. */
+async function find(q, cursor) {
+	const first = await ask(q, cursor ? { cursor } : {});
+	if (first.results.length || cursor) return first;
+	const results = await withAllWords(q);
+	if (results.length) return { results, next: null };
+	const { results: like } = await ask(q, { mode: 'fuzzy' });
+	return { results: like, next: null, like: true };
+}
+
+/** What only this computer has comes last. */
+const foreignFirst = (results) => {
+	const own = (r) => r.sources.every((s) => s.self);
+	return [...results.filter((r) => !own(r)), ...results.filter(own)];
+};
+
+/** The address of the page names the search, so that it can be kept, sent and reloaded. */
+function keep(q) {
+	if (!location.hash.startsWith('#/search')) return;
+	const hash = q ? `#/search?${new URLSearchParams({ q })}` : '#/search';
+	if (location.hash !== hash) history.replaceState(history.state, '', hash);
+}
+
 export function searchView() {
 	const head = viewHead(t('search'));
 	const input = searchField();
@@ -95,15 +122,15 @@ export function searchView() {
 		turn += 1;
 		const mine = turn;
 		start.hidden = q !== '';
+		keep(q);
 		if (!q) return show({ results: [], next: null });
-		const params = new URLSearchParams({ q, limit: PAGE });
-		if (cursor) params.set('cursor', cursor);
 		try {
-			const { results, next } = await get(`search?${params}`);
+			const { results, next, like } = await find(q, cursor);
 			if (mine !== turn) return; // a later key was pressed meanwhile
 			const all = cursor ? [...found.results, ...results] : results;
-			const text = all.length ? t('n.results', { n: all.length }) + (next ? '+' : '') : '';
-			show({ results: all, next }, text, all.length ? [] : nothingFound(q));
+			const count = t('n.results', { n: all.length, more: next ? '+' : '' });
+			const text = all.length ? (like ? t('search.like', { q: visible(q) }) : count) : '';
+			show({ results: cursor ? all : foreignFirst(all), next }, text, all.length ? [] : nothingFound(q));
 		} catch (error) {
 			if (mine === turn)
 				show({ results: [], next: null }, '', failed(error, () => run()));
@@ -120,6 +147,13 @@ export function searchView() {
 			render();
 			if (!state.peers.loaded) loadPeers().catch(() => {});
 			if (matchMedia('(min-width: 56rem)').matches) input.focus();
+		},
+		open: (query) => {
+			const q = query.get('q');
+			if (q !== null && q !== input.value.trim()) {
+				input.value = q;
+				run();
+			} else keep(input.value.trim());
 		},
 		focus: () => input.focus(),
 	};

@@ -1,8 +1,8 @@
 import { api, get, post } from '../api.js';
 import { loadConfig } from '../data.js';
-import { button, grow, h, hintLine, icon, item, metaText, para, setText, visible } from '../dom.js';
+import { button, grow, h, hintLine, icon, item, metaText, para, setAttr, setText, visible } from '../dom.js';
 import { ago, bytes, clock, duration } from '../format.js';
-import { LANGUAGES, lang, load, save, t } from '../i18n.js';
+import { LANGUAGES, known, lang, load, t } from '../i18n.js';
 import { showKeys } from '../keys.js';
 import * as notes from '../notify.js';
 import { on, state } from '../store.js';
@@ -11,23 +11,31 @@ import { attempt, command, confirm, dialog, fail, toast, viewHead } from '../ui.
 /** Paired devices do not see the owner's actions. */
 export const isOwner = () => ['local', 'owner'].includes(state.status?.caller);
 
-/** The pairing code; renewed after use or expiry. */
+/** Addresses to type; the first one is that of the picture. */
+function addressList(urls) {
+	if (urls.length === 0) return [hintLine(t('pair.noaddress'))];
+	const [first, ...others] = urls.map((url) => command(url.split('#')[0]));
+	const rest = h('details', {}, h('summary', {}, t('pair.others', { n: others.length })), others);
+	return others.length ? [first, rest] : [first];
+}
+
+/** The pairing code; renewed after use or expiry. Says when a device has used it. */
 export async function pairDevice() {
 	const code = h('p', { class: 'code', dir: 'ltr' });
 	const until = hintLine();
 	const image = h('img', { class: 'qr', alt: t('pair.qr'), width: 200, height: 200, hidden: true });
-	const where = h('div', {});
+	const where = h('div', { class: 'addresses' });
+	const done = h('p', { class: 'paired', role: 'status' });
+	let timer = 0;
 	const show = (data) => {
 		setText(code, data.code.replace(/...(?=.)/g, '$& '));
 		code.setAttribute('aria-label', [...data.code].join(' '));
 		setText(until, t('pair.until', { time: clock(data.expires_at) }));
 		image.hidden = data.urls.length === 0;
 		if (data.urls.length) image.src = `api/qr?target=dashboard&t=${Date.now()}`;
-		where.replaceChildren(
-			...(data.urls.length
-				? data.urls.map((url) => command(url.split('#')[0]))
-				: [hintLine(t('pair.noaddress'))]),
-		);
+		where.replaceChildren(...addressList(data.urls));
+		clearTimeout(timer);
+		timer = setTimeout(renew, Math.max(1000, data.expires_at * 1000 - Date.now() + 500));
 	};
 	const renew = async () => {
 		try {
@@ -36,15 +44,25 @@ export async function pairDevice() {
 			fail(error);
 		}
 	};
+	const devices = async () => (await get('devices')).devices;
 	const first = await get('pair/code')
 		.catch((error) => (error.code === 'no_code' ? post('pair/code') : Promise.reject(error)))
 		.catch(fail);
 	if (!first) return;
+	const known = new Set((await devices().catch(() => [])).map((d) => d.id));
 	show(first);
+	const stop = on('devices', async () => {
+		const fresh = (await devices().catch(() => [])).find((d) => !known.has(d.id));
+		if (!fresh) return;
+		known.add(fresh.id);
+		done.replaceChildren(icon('check'), t('pair.done', { name: visible(fresh.name) }));
+		renew(); // the old code is used
+	});
 	await dialog({
 		title: t('pair.device'),
 		className: 'pair-dialog',
 		body: [
+			done,
 			para(t('pair.text')),
 			image,
 			code,
@@ -53,6 +71,8 @@ export async function pairDevice() {
 			button(t('pair.renew'), { icon: 'retry', kind: 'quiet', onclick: renew }),
 		],
 	});
+	stop();
+	clearTimeout(timer);
 }
 
 function deviceRow(device, again) {
@@ -120,49 +140,123 @@ const field = (id, label, control, hint) =>
 		hint && h('p', { class: 'hint', id: `${id}-hint` }, hint),
 	);
 
+const MB = 1000 * 1000;
+const UNITS = { '': 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+const TIMETABLE = /^\d\d?:\d\d,(off|\d+[kmg]?)(\s+\d\d?:\d\d,(off|\d+[kmg]?))*$/i;
+
+/** "2M" as megabytes per second; null for "off" and timetables. */
+function megabytes(text) {
+	const [, digits, unit] = /^(\d+)([kmg]?)$/i.exec(text) ?? [];
+	return digits ? (digits * UNITS[unit.toLowerCase()]) / MB : null;
+}
+
+const limitKind = (text) => (!text || text === 'off' ? 'off' : text.includes(',') ? 'table' : 'rate');
+
+/** No limit, a number, or a timetable. `send(text)` resolves when the value is accepted. */
+function limitField(send, problem) {
+	const kind = h(
+		'select',
+		{ id: 'set-limit_rate' },
+		['off', 'rate', 'table'].map((k) => h('option', { value: k }, t(`limit.${k}`))),
+	);
+	const rate = h('input', {
+		type: 'number',
+		id: 'set-limit-number',
+		min: 0.01,
+		step: 'any',
+		inputmode: 'decimal',
+		'aria-label': t('limit.rate.label'),
+	});
+	const table = h('input', {
+		type: 'text',
+		id: 'set-limit-table',
+		spellcheck: 'false',
+		autocomplete: 'off',
+		dir: 'ltr',
+		'aria-label': t('limit.table'),
+	});
+	const number = h('div', { class: 'unit' }, rate, h('span', {}, 'MB/s'));
+	const example = hintLine(t('limit.table.hint'));
+	const arrange = () => {
+		number.hidden = kind.value !== 'rate';
+		table.hidden = example.hidden = kind.value !== 'table';
+	};
+	const submit = (el) => {
+		const wrong = kind.value === 'rate' ? !(rate.valueAsNumber >= 0.01) : kind.value === 'table' && !TIMETABLE.test(table.value.trim());
+		if (wrong) return problem(el, t(kind.value === 'rate' ? 'limit.bad' : 'limit.table.bad'));
+		const texts = { off: 'off', rate: String(Math.round(rate.valueAsNumber * MB)), table: table.value.trim() };
+		return send(el, texts[kind.value]);
+	};
+	kind.addEventListener('change', () => {
+		arrange();
+		const field = { rate, table }[kind.value];
+		if (!field || field.value) return submit(field ?? kind);
+		return field.focus();
+	});
+	for (const el of [rate, table]) el.addEventListener('change', () => submit(el));
+	const fill = (text) => {
+		kind.value = limitKind(text);
+		if (kind.value === 'rate') rate.value = megabytes(text);
+		if (kind.value === 'table') table.value = text;
+		arrange();
+	};
+	return { el: h('div', { class: 'limit' }, kind, number, table, example), controls: [kind, rate, table], fill };
+}
+
 function configCard() {
-	const change = async (name, value) => {
+	const wrong = new Map(); // name of a setting: its line with what is wrong
+	/** What was typed stays, with the reason beneath it. */
+	const problem = (name) => (el, text) => {
+		setText(wrong.get(name), text);
+		setAttr(el, 'aria-invalid', text ? 'true' : null);
+	};
+	const change = (name) => async (el, value) => {
 		try {
 			state.config = await api('PATCH', 'config', { [name]: value });
+			problem(name)(el, '');
 			toast(t('saved'), { kind: 'ok' });
+			fill();
 		} catch (error) {
-			fail(error);
+			problem(name)(el, ['bad_value', 'bad_request'].includes(error.code) && error.message ? error.message : error.text);
 		}
-		fill();
 	};
-	const input = (id, props, read = (el) => el.value.trim()) => {
+	const input = (id, props, read, accepts, why) => {
 		const el = h('input', {
 			id: `set-${id}`,
 			autocomplete: 'off',
-			'aria-describedby': `set-${id}-hint`,
+			'aria-describedby': `set-${id}-hint set-${id}-why`,
 			...props,
 		});
-		el.addEventListener('change', () => change(id, read(el)));
+		el.addEventListener('change', () =>
+			accepts(read(el)) ? change(id)(el, read(el)) : problem(id)(el, t(why, { min: el.min, max: el.max })),
+		);
 		return el;
 	};
+	const whole = (id, max) =>
+		input(
+			id,
+			{ type: 'number', min: 1, max, inputmode: 'numeric' },
+			(el) => el.valueAsNumber,
+			(n) => Number.isInteger(n) && n >= 1 && n <= max,
+			'set.bad',
+		);
+	const limit = limitField(change('limit_rate'), problem('limit_rate'));
 	const controls = {
-		name: input('name', { type: 'text', maxlength: 63, dir: 'auto' }),
-		limit_rate: input(
-			'limit_rate',
-			{ type: 'text', spellcheck: 'false', dir: 'ltr' },
-			(el) => el.value.trim() || 'off',
+		name: input(
+			'name',
+			{ type: 'text', maxlength: 63, dir: 'auto' },
+			(el) => el.value.trim(),
+			(name) => name !== '' && new TextEncoder().encode(name).length <= 63,
+			'set.name.bad',
 		),
-		connections: input(
-			'connections',
-			{ type: 'number', min: 1, max: 16, inputmode: 'numeric' },
-			(el) => el.valueAsNumber || 0,
-		),
-		max_running: input(
-			'max_running',
-			{ type: 'number', min: 1, max: 64, inputmode: 'numeric' },
-			(el) => el.valueAsNumber || 0,
-		),
+		connections: whole('connections', 16),
+		max_running: whole('max_running', 64),
 		verify: h(
 			'select',
 			{
 				id: 'set-verify',
 				'aria-describedby': 'set-verify-hint',
-				onchange: (e) => change('verify', e.target.value),
+				onchange: (e) => change('verify')(e.target, e.target.value),
 			},
 			['full', 'tree'].map((v) => h('option', { value: v }, t(`verify.${v}`))),
 		),
@@ -170,14 +264,19 @@ function configCard() {
 	const note = hintLine(t('set.owner'));
 	const fill = () => {
 		note.hidden = isOwner();
-		for (const [name, el] of Object.entries(controls)) {
-			el.disabled = !isOwner();
-			if (state.config && document.activeElement !== el) el.value = state.config[name] ?? '';
-		}
+		for (const el of [...Object.values(controls), ...limit.controls]) el.disabled = !isOwner();
+		if (!state.config) return;
+		const busy = (el) => document.activeElement === el || el.getAttribute('aria-invalid');
+		for (const [name, el] of Object.entries(controls)) if (!busy(el)) el.value = state.config[name] ?? '';
+		if (!limit.controls.some(busy)) limit.fill(state.config.limit_rate);
 	};
-	const rows = Object.entries(controls).map(([name, el]) =>
-		field(`set-${name}`, t(`set.${name}`), el, t(`set.${name}.hint`)),
-	);
+	const row = (name, el) => {
+		wrong.set(name, h('p', { class: 'why', id: `set-${name}-why`, role: 'alert' }));
+		const box = field(`set-${name}`, t(`set.${name}`), el, known(`set.${name}.hint`) && t(`set.${name}.hint`));
+		box.append(wrong.get(name));
+		return box;
+	};
+	const rows = Object.entries({ name: controls.name, limit_rate: limit.el, ...controls }).map(([name, el]) => row(name, el));
 	on('config status', fill);
 	return {
 		el: card('set-this', t('set.transfers'), note,
@@ -226,7 +325,7 @@ function appearanceCard(actions) {
 		),
 		h('label', { class: 'check', for: 'set-notify' }, box, t('notify')),
 		hintLine(why),
-		button(t('keys'), { kind: 'quiet', onclick: showKeys }),
+		button(t('keys'), { icon: 'keyboard', onclick: showKeys }),
 	);
 }
 
@@ -271,7 +370,6 @@ export function settingsView(actions) {
 	const devices = devicesCard();
 	const about = aboutCard();
 	const el = h('div', { class: 'view' }, head.el, config.el, appearanceCard(actions), devices.el, about.el);
-	head.say(t('settings.sub'));
 	on('devices', () => el.isConnected && devices.refresh().catch(() => {}));
 	return {
 		el,

@@ -1,13 +1,13 @@
 import { encodeName, get, post } from '../api.js';
 import { loadShared } from '../data.js';
-import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { fromInput } from '../drop.js';
-import { awayNotice, filterInput, matching, notice, removeFile, saveAction, undo } from '../files.js';
+import { awayNotice, filterInput, matching, noMatch, notice, removeFile, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList, VirtualList } from '../list.js';
 import { on, state } from '../store.js';
-import { attempt, command, dialog, empty, progressBar, rowActions, toast, viewHead } from '../ui.js';
+import { attempt, command, dialog, empty, loadingText, ownPeer, progressBar, rowActions, toast, viewHead } from '../ui.js';
 import { addUploads, cancelUpload, cancelUploads, clearUploads, dropUpload, retryUpload, uploading } from '../upload.js';
 
 const UPLOADS_SHOWN = 50;
@@ -47,21 +47,24 @@ async function rename(file) {
 		dir: 'auto',
 	});
 	const dot = file.name.lastIndexOf('.');
+	const submit = async () => {
+		if (!input.value || input.value === file.name) return;
+		const answer = await post(`shared/${encodeName(file.name)}/rename`, { to: input.value });
+		loadShared().catch(() => {});
+		toast(t('renamed', { name: visible(answer.filename) }), {
+			kind: 'ok',
+			undo: true,
+			action: undo(`shared/${encodeName(answer.filename)}/rename`, { to: file.name }, loadShared),
+		});
+	};
 	const asked = dialog({
 		title: t('rename'),
 		body: [h('label', { for: 'new-name' }, t('rename.label')), input],
 		actions: [{ label: t('cancel'), value: null }, { label: t('rename'), value: 'yes', main: true }],
+		submit,
 	});
 	input.setSelectionRange(file.name.lastIndexOf('/') + 1, dot > 0 ? dot : file.name.length);
-	if (!(await asked) || !input.value || input.value === file.name) return;
-	await attempt(async () => {
-		const answer = await post(`shared/${encodeName(file.name)}/rename`, { to: input.value });
-		await loadShared();
-		toast(t('renamed', { name: visible(answer.filename) }), {
-			kind: 'ok',
-			action: undo(`shared/${encodeName(answer.filename)}/rename`, { to: file.name }, loadShared),
-		});
-	});
+	await asked;
 }
 
 const remove = (file) =>
@@ -105,7 +108,9 @@ function sharedRow(first) {
 			file = next;
 			setFileName(name, file.name);
 			setFileIcon(kind, file.name);
-			setText(meta, `${bytes(file.size)} · ${file.state === 'ready' ? ago(file.mtime) : stateText(file)}`);
+			const folder = folderOf(file.name);
+			const when = file.state === 'ready' ? ago(file.mtime) : stateText(file);
+			setText(meta, [bytes(file.size), when, folder].filter(Boolean).join(' · '));
 		},
 	};
 }
@@ -204,10 +209,13 @@ export function chooser({ folder = false } = {}) {
 	return input;
 }
 
+/** Nothing can be dropped here: a phone or a tablet. */
+const touch = () => matchMedia('(hover: none) and (pointer: coarse)').matches;
+
 function dropZone() {
 	const files = chooser();
 	const folder = chooser({ folder: true });
-	const choose = button(t('choose'), {
+	const choose = button(t(touch() ? 'choose.phone' : 'choose'), {
 		icon: 'plus',
 		kind: 'primary',
 		onclick: () => files.click(),
@@ -217,7 +225,7 @@ function dropZone() {
 	const chooseFolder = button(t('choose.folder'), { icon: 'folder', onclick: () => folder.click() });
 	return h(
 		'div',
-		{ class: 'drop-zone' },
+		{ class: `drop-zone ${touch() ? 'touch' : ''}` },
 		h('span', { class: 'drop-icon', 'aria-hidden': 'true' }, icon('share')),
 		growBox(h('p', { class: 'drop-title' }, t('drop.title')), hintLine(t('drop.text'))),
 		h('div', { class: 'drop-acts' }, choose, chooseFolder, files, folder),
@@ -236,15 +244,16 @@ export function shareView() {
 	const notices = h('div', { class: 'notices' });
 	const uploads = uploadPanel();
 	const list = new VirtualList(t('share'), { key: (f) => f.name, create: sharedRow });
-	const filter = filterInput(() => render());
+	const filter = filterInput(() => render(true));
 	const sort = h(
 		'select',
-		{ 'aria-label': t('sort'), onchange: () => render() },
+		{ 'aria-label': t('sort'), onchange: () => render(true) },
 		Object.keys(SORTS).map((s) => h('option', { value: s }, t(`sort.${s}`))),
 	);
 	const tools = h('div', { class: 'tools' }, filter, sort);
-	const none = h('p', { class: 'hint center', hidden: true }, t('filter.none'));
+	const none = noMatch();
 	const nothing = empty('share', t('share.empty'), t('share.empty.text'));
+	const card = h('section', { class: 'card', 'aria-label': t('share') }, tools, list.el, none.el, nothing);
 	const el = h(
 		'div',
 		{ class: 'view' },
@@ -252,16 +261,17 @@ export function shareView() {
 		notices,
 		dropZone(),
 		uploads.el,
-		h('section', { class: 'card', 'aria-label': t('share') }, tools, list.el, none, nothing),
+		card,
 	);
 
-	const render = () => {
+	const render = (fresh = false) => {
 		const { count, totalSize, loaded } = state.shared;
-		head.say(loaded ? `${t('n.files', { n: count })} · ${bytes(totalSize)}` : t('loading'));
+		head.say(loaded ? `${t('n.files', { n: count })} · ${bytes(totalSize)}` : loadingText());
+		card.hidden = !loaded;
 		const shown = matching(state.shared.files, filter).sort(SORTS[sort.value]);
 		tools.hidden = count < 6;
-		list.set(shown);
-		none.hidden = !(shown.length === 0 && count > 0);
+		list.set(shown, fresh === true);
+		none.say(shown.length, count, filter);
 		nothing.hidden = !loaded || count > 0;
 	};
 	const renderNotice = () => {
@@ -269,7 +279,7 @@ export function shareView() {
 		const seen = JSON.stringify([runs, port, n, unlisted, state.status?.shared_state, state.status?.shared_missing_files]);
 		if (seen === notices.dataset.seen) return; // a button keeps its focus
 		notices.dataset.seen = seen;
-		const off = runs === false && [para(t('peer.off.text', { port })), command('bin/p2p-peer --shared-dir shared')];
+		const off = runs === false && [para(t('peer.off.text')), command(ownPeer())];
 		notices.replaceChildren(
 			awayNotice('shared'),
 			off ? notice(t('peer.off'), off) : '',
@@ -277,7 +287,7 @@ export function shareView() {
 			unlisted ? notice(t('unlisted', { n: unlisted })) : '',
 		);
 	};
-	on('shared', render);
+	on('shared connection', () => render());
 	on('uploads', uploads.render);
 	on('status', renderNotice);
 	uploads.render();
@@ -286,7 +296,7 @@ export function shareView() {
 	return {
 		el,
 		show: () => {
-			render();
+			render(true);
 			return state.shared.loaded ? null : attempt(loadShared);
 		},
 		every: RETRY_MS,
@@ -308,6 +318,6 @@ export async function openSharedLink(name) {
 			body: [para(bytes(file.size))],
 			actions: [{ label: t('cancel'), value: null }, { label: t('save'), value: 'yes', main: true }],
 		});
-		if (go) location.assign(`api/shared/${encodeName(file.name)}`);
+		if (go) await save('shared', file.name);
 	});
 }

@@ -1,15 +1,14 @@
 import { get } from '../api.js';
 import { speedChart } from '../chart.js';
-import { button, fileIcon, fileName, growBox, grow, h, hintLine, item, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, item, metaText, setAttr, setFileName, setText, visible } from '../dom.js';
 import { saveAction, searchButton } from '../files.js';
 import { ago, bytes, duration, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
-import { KeyedList } from '../list.js';
+import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
-import { act, all, change, countOf, forget, ordered, reason, statusText, totals } from '../transfers.js';
-import { badge, called, command, confirm, dialog, empty, progressBar, rowActions, viewHead } from '../ui.js';
+import { act, all, change, countOf, forget, forgetFailed, ordered, reason, statusText, totals } from '../transfers.js';
+import { badge, called, command, confirm, dialog, empty, loadingText, progressBar, rowActions, viewHead } from '../ui.js';
 
-const PAGE = 50;
 const UPLOADS_MS = 3000;
 const BAR = {
 	paused: 'idle',
@@ -42,13 +41,15 @@ function numbers(one) {
 	if (one.state === 'downloading') parts.push(speed(one.speed), one.eta_s === null ? null : left(one.eta_s));
 	const sources = one.sources.filter((s) => s.state === 'active' || s.state === 'slow').length;
 	if (one.state === 'downloading' && sources) parts.push(t('n.sources', { n: sources }));
+	const folder = folderOf(one.filename);
+	if (folder) parts.push(folder);
 	if (one.state === 'queued' && one.priority !== 'normal') parts.push(t(`prio.${one.priority}`));
 	return parts.filter(Boolean).join(' · ');
 }
 
 async function cancel(one) {
-	if (await confirm(t('tr.cancel', { name: visible(one.filename) }), t('tr.cancel.text'), t('tr.cancel.yes')))
-		act(one, 'cancel');
+	const title = t('tr.cancel', { name: visible(one.filename) });
+	if (await confirm(title, t('tr.cancel.text'), t('tr.cancel.yes'), t('tr.cancel.no'))) act(one, 'cancel');
 }
 
 async function rename(one) {
@@ -100,7 +101,7 @@ function showDetails(id) {
 		if (!one) return;
 		const rows = [
 			[t('state'), statusText(one)],
-			[t('size'), numbers(one)],
+			[t('progress'), numbers(one)],
 			[t('verified'), bytes(one.verified)],
 			[t('tr.created'), ago(one.created)],
 		];
@@ -122,7 +123,7 @@ function showDetails(id) {
 			sources,
 			!first.finished &&
 				h('div', { class: 'field inline' }, h('label', { for: 'prio' }, t('prio')), prio, front),
-			first.sha256 && hintLine('SHA-256'),
+			first.sha256 && hintLine(t('sha.text')),
 			first.sha256 && command(first.sha256),
 		],
 	}).then(() => clearInterval(timer));
@@ -188,9 +189,9 @@ function totalsCard() {
 	);
 	const render = () => {
 		const sum = totals();
-		el.hidden = state.transfers.byId.size === 0;
+		el.hidden = sum.open === 0 && state.speeds.every((s) => s === 0);
 		setText(figure, speed(sum.speed));
-		const parts = [t('n.running', { n: sum.running })];
+		const parts = [sum.running ? t('n.running', { n: sum.running }) : t(sum.open ? 'all.paused' : 'idle')];
 		if (sum.open) parts.push(t('of', { part: bytes(sum.received), whole: bytes(sum.size) }));
 		if (sum.eta !== null) parts.push(left(sum.eta));
 		setText(text, parts.join(' · '));
@@ -230,12 +231,12 @@ export function transfersView() {
 		resume: button(t('resume.all'), { icon: 'play', onclick: () => all('resume-all') }),
 		retry: button(t('retry.all'), { icon: 'retry', onclick: () => all('retry-failed') }),
 		clear: button(t('clear.done'), { icon: 'check', onclick: () => all('clear-finished') }),
+		drop: button(t('clear.failed'), { icon: 'close', onclick: forgetFailed }),
 	};
 	const head = viewHead(t('transfers'), Object.values(bulk));
 	const top = totalsCard();
-	const list = new KeyedList(t('transfers'), { key: (x) => x.id, create: transferRow });
+	const list = new VirtualList(t('transfers'), { key: (x) => x.id, create: transferRow, tall: true });
 	let group = 'all';
-	let limit = PAGE;
 	const tabs = ['all', 'active', 'done', 'failed'].map((g) =>
 		h(
 			'button',
@@ -246,8 +247,7 @@ export function transfersView() {
 				'data-group': g,
 				onclick: () => {
 					group = g;
-					limit = PAGE;
-					render();
+					render(true);
 				},
 			},
 			h('span', {}, t(`group.${g}`)),
@@ -255,29 +255,22 @@ export function transfersView() {
 		),
 	);
 	const chips = h('div', { class: 'chips', role: 'group', 'aria-label': t('filter') }, tabs);
-	const more = button(t('show.more'), {
-		kind: 'quiet wide',
-		onclick: () => {
-			limit += PAGE;
-			render();
-		},
-	});
 	const none = h('p', { class: 'hint center' }, t('group.none'));
 	const nothing = empty('transfers', t('tr.empty'), t('tr.empty.text'), searchButton());
-	const card = h('section', { class: 'card', 'aria-label': t('transfers') }, chips, list.el, none, more);
+	const card = h('section', { class: 'card', 'aria-label': t('transfers') }, chips, list.el, none);
 	const sent = uploadsCard();
 	const el = h('div', { class: 'view' }, head.el, top.el, card, nothing, sent.el);
 
-	const render = () => {
+	const render = (fresh = false) => {
 		if (!el.isConnected) return;
 		const items = ordered(group);
+		if (list.held.on && !fresh) items.push(...gone(items));
 		const sum = totals();
 		for (const tab of tabs) {
 			setAttr(tab, 'aria-pressed', String(tab.dataset.group === group));
 			setText(tab.lastChild, String(countOf(tab.dataset.group)));
 		}
-		list.set(items.slice(0, limit));
-		more.hidden = items.length <= limit;
+		list.set(items, fresh);
 		none.hidden = items.length > 0;
 		const any = state.transfers.byId.size > 0;
 		card.hidden = !any;
@@ -286,15 +279,26 @@ export function transfersView() {
 		bulk.resume.hidden = sum.paused === 0;
 		bulk.retry.hidden = sum.failed === 0;
 		bulk.clear.hidden = sum.finished === 0;
-		head.say(any ? t('n.transfers', { n: state.transfers.byId.size }) : t('tr.sub'));
+		bulk.drop.hidden = group !== 'failed' || sum.failed === 0;
+		const { loaded } = state.transfers;
+		head.say(any ? t('n.transfers', { n: state.transfers.byId.size }) : loaded ? t('tr.sub') : loadingText());
 		top.render();
 	};
-	on('transfers', render);
-	on('speeds', () => el.isConnected && top.draw());
+	/** Rows that left the group while somebody points at the list stay until then. */
+	const gone = (items) => {
+		const here = new Set(items.map((x) => x.id));
+		return list.held.order.filter((id) => !here.has(id)).map((id) => state.transfers.byId.get(id)).filter(Boolean);
+	};
+	on('transfers connection', () => render());
+	on('speeds', () => {
+		if (!el.isConnected) return;
+		top.render();
+		top.draw();
+	});
 	return {
 		el,
 		show: () => {
-			render();
+			render(true);
 			top.draw();
 			sent.load();
 		},
