@@ -1,5 +1,6 @@
 /* Answers that are not JSON: the dashboard's files, the event stream, the description
  * of the API. */
+#include <stdio.h>
 #include <string.h>
 
 #include "http/file.h"
@@ -46,6 +47,29 @@ ui_api_nothing(struct http_request *req, void *arg)
     ui_fail(req, P2P_ERR_NOT_FOUND, "there is nothing at this path");
 }
 
+/* A view of the dashboard that somebody typed as a path: /share is #/share. */
+static bool
+is_view(const char *path)
+{
+    static const char *const views[] = {"share",     "search", "transfers",
+                                        "downloads", "peers",  "settings"};
+
+    for (size_t i = 0; i < sizeof(views) / sizeof(views[0]); i++)
+        if (strcmp(path, views[i]) == 0)
+            return true;
+    return false;
+}
+
+static void
+go_to_view(struct http_request *req, const char *view)
+{
+    char where[32];
+
+    snprintf(where, sizeof(where), "./#/%s", view);
+    http_set_header(req, "Location", where);
+    http_reply_empty(req, 302);
+}
+
 void
 ui_api_page(struct http_request *req, void *arg)
 {
@@ -54,6 +78,8 @@ ui_api_page(struct http_request *req, void *arg)
 
     if (path != NULL && is_api(path))
         ui_api_nothing(req, arg);
+    else if (path != NULL && is_view(path))
+        go_to_view(req, path);
     else if (app->web_fd >= 0)
         http_reply_static(req, app->web_fd, path != NULL ? path : "");
     else

@@ -111,6 +111,7 @@ put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
                          ui_folder_state(&app->folders, UI_DOWNLOADS));
     http_json_put_string(o, "shared_dir", p2p_root_path(app->folders.shared));
     http_json_put_string(o, "downloads_dir", p2p_root_path(app->folders.downloads));
+    http_json_put_string(o, "keys_dir", app->opt.keys_dir);
 }
 
 static void

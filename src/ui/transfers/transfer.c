@@ -252,25 +252,28 @@ ui_error_advice(enum p2p_err err)
 /* ---- JSON ---- */
 
 /* The name of a source's state in the API. A dropped source lied or does not have the
- * file. */
+ * file. Nothing is active in a transfer that does not run, nor without a connection. */
 static const char *
-source_state(const struct p2p_source_status *s)
+source_state(const struct p2p_source_status *s, bool is_running)
 {
+    bool is_bad = s->error == P2P_ERR_HASH_MISMATCH || s->error == P2P_ERR_PROTOCOL;
+
     switch (s->state) {
-    case P2P_SRC_CONNECTING:
-        return "connecting";
-    case P2P_SRC_ACTIVE:
-        return s->connections > 0 ? "active" : "idle";
-    case P2P_SRC_SLOW:
-        return "slow";
     case P2P_SRC_RETRYING:
         return "failed";
     case P2P_SRC_DROPPED:
-        return s->error == P2P_ERR_HASH_MISMATCH || s->error == P2P_ERR_PROTOCOL
-                   ? "banned"
-                   : "failed";
+        return is_bad ? "banned" : "failed";
+    case P2P_SRC_CONNECTING:
+        if (is_running)
+            return "connecting";
+        break;
+    case P2P_SRC_ACTIVE:
+    case P2P_SRC_SLOW:
+        if (is_running && s->connections > 0)
+            return s->state == P2P_SRC_SLOW ? "slow" : "active";
+        break;
     }
-    return "failed";
+    return s->error != P2P_OK ? "failed" : "idle";
 }
 
 static void
@@ -287,13 +290,13 @@ put_source(struct http_json_out *o, struct p2p_identity *identity,
 
 static void
 put_live(struct http_json_out *o, struct p2p_identity *identity,
-         const struct p2p_source_status *s)
+         const struct p2p_source_status *s, bool is_running)
 {
     http_json_begin(o, NULL, '{');
     put_source(o, identity, s->id_known ? &s->id : NULL, &s->addr);
     http_json_put_u64(o, "received", s->received);
-    http_json_put_u64(o, "speed", s->speed);
-    http_json_put_string(o, "state", source_state(s));
+    http_json_put_u64(o, "speed", is_running ? s->speed : 0);
+    http_json_put_string(o, "state", source_state(s, is_running));
     ui_json_text(o, "error", s->error != P2P_OK ? p2p_err_text(s->error) : NULL);
     http_json_end(o, '}');
 }
@@ -315,9 +318,12 @@ static void
 put_sources(struct http_json_out *o, struct p2p_identity *identity,
             const struct ui_transfer *t)
 {
+    bool is_running = t->state == UI_CONNECTING || t->state == UI_DOWNLOADING ||
+                      t->state == UI_VERIFYING;
+
     http_json_begin(o, "sources", '[');
     for (size_t i = 0; i < t->live_count; i++)
-        put_live(o, identity, &t->live[i]);
+        put_live(o, identity, &t->live[i], is_running);
     for (size_t i = 0; i < t->source_count && t->live_count == 0; i++)
         put_planned(o, identity, &t->sources[i]);
     http_json_end(o, ']');
