@@ -9,10 +9,12 @@ from selenium.webdriver.common.keys import Keys
 
 from conftest import wait_until
 from page import driver, width  # noqa: F401
+from p2pwire.keys import Identity
 from p2pwire.server import Server
 from world import DOWNLOADED, FAR, world  # noqa: F401
 
 BIG = os.urandom(8 << 20)
+SOURCE = Identity()  # one for all servers here: a port may come again, and a new key there is suspect
 TRANSFERS = 'section[aria-label="Transfers"] .row'
 RESULTS = 'section[aria-label="Results"] .row'
 
@@ -53,7 +55,7 @@ def begin(world, server, name="slow.bin"):
 
 @pytest.fixture
 def slow():
-    with SlowFile({"slow.bin": BIG}, chunk_size=1 << 17) as server:
+    with SlowFile({"slow.bin": BIG}, chunk_size=1 << 17, identity=SOURCE) as server:
         yield server
 
 
@@ -118,7 +120,7 @@ def test_cancel_asks_then_clears(world, page, slow):
 
 def test_a_failure_says_why_and_retry_works_when_the_peer_is_back(world, page):
     files = {"gone.bin": BIG[:500_000]}
-    with Server(files) as gone:
+    with Server(files, identity=SOURCE) as gone:
         pass
     page.open("transfers")
     begin(world, gone, "gone.bin")

@@ -10,6 +10,7 @@ import { act, all, change, countOf, forget, forgetFailed, ordered, reason, statu
 import { badge, called, command, confirm, dialog, empty, loadingText, progressBar, rowActions, viewHead } from '../ui.js';
 
 const UPLOADS_MS = 3000;
+const UPLOADS_SHOWN = 50;
 const BAR = {
 	paused: 'idle',
 	queued: 'idle',
@@ -219,7 +220,7 @@ function uploadsCard() {
 		if (!el.isConnected || document.hidden) return;
 		const { activity } = await get('activity').catch(() => ({ activity: [] }));
 		el.hidden = activity.length === 0;
-		list.replaceChildren(...activity.slice(0, PAGE).map(uploadRow));
+		list.replaceChildren(...activity.slice(0, UPLOADS_SHOWN).map(uploadRow));
 	};
 	setInterval(load, UPLOADS_MS);
 	return { el, load };
