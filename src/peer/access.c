@@ -135,7 +135,8 @@ access_open(const struct access_options *opt, struct access **out)
     a->opt = *opt;
     p2p_mutex_init(&a->lock);
     if (opt->allow_file != NULL && (err = refresh(a)) != P2P_OK) {
-        p2p_log_error("cannot use the file of --allow-peers: %s", p2p_err_text(err));
+        p2p_log_error("cannot use --allow-peers %s: %s", opt->allow_file,
+                      p2p_err_text(err));
         access_close(a);
         return err;
     }
@@ -169,7 +170,8 @@ is_listed(struct access *a, const struct p2p_id *id)
         return false;
     p2p_lock(&a->lock);
     if (refresh(a) != P2P_OK)
-        p2p_log_error("cannot read the file of --allow-peers, so no peer may download");
+        p2p_log_error("cannot read --allow-peers %s, so no peer may download",
+                      a->opt.allow_file);
     for (size_t i = 0; i < a->count && !found; i++)
         found = p2p_id_equal(&a->ids[i], id);
     p2p_unlock(&a->lock);

@@ -300,7 +300,7 @@ start_announcer(struct peer *peer)
         err = p2p_discovery_open(urls->at, urls->count, DISCOVERY_TIMEOUT_MS,
                                  &peer->discovery);
     if (err != P2P_OK) {
-        p2p_log_error("--discovery: %s",
+        p2p_log_error("invalid --discovery: %s",
                       err == P2P_ERR_USAGE ? "use a URL such as http://192.168.1.2:8000"
                                            : p2p_err_text(err));
         return err;

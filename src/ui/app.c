@@ -162,8 +162,11 @@ make_parts(struct ui_app *app)
                                          .watch = app->watch,
                                          .timeout_ms = app->opt.timeout_ms};
 
+    if (err == P2P_ERR_USAGE)
+        p2p_log_error("invalid --discovery: use a URL such as "
+                      "http://192.168.1.2:8000");
     if (err != P2P_OK)
-        return fail(err, "invalid registry URL:", app->opt.discovery.at[0]);
+        return err == P2P_ERR_USAGE ? err : fail(err, "cannot use", "--discovery");
     p2p_discovery_keep_seq(app->discovery, app->identity);
     ui_config_init(&app->config, &app->opt, app->store, &app->events);
     if ((app->chores = ui_chores_new(app)) == NULL ||

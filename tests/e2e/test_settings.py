@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, ROOT, Refused1, wait_until
+from conftest import BIN, ROOT, Program, Refused1, wait_until
+from p2pwire.web import Dashboard
 
 DAEMONS = ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"]
 COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "init", "config", "doctor"]
@@ -168,3 +169,16 @@ def test_every_documented_chunk_size(suite, size, protocol_1, protocol_2):
 @pytest.mark.parametrize("size", ["16383", "17M", "0", "5.5M"])
 def test_chunk_sizes_that_are_none(tmp_path, size):
     refused(run(tmp_path, ["p2p-peer", "--chunk-size", size]), f"invalid --chunk-size {size}: use a size")
+
+
+def test_a_dashboard_works_without_a_registry(suite):
+    """`p2p init` offers none as a registry, so every program has to accept it."""
+    folder = suite.folder / "alone"
+    for part in ("shared", "downloads"):
+        (folder / part).mkdir(parents=True)
+    words = ["--host", "127.0.0.1", "--port", 0, "--discovery", "none", "--web-dir", ROOT / "web"]
+    for option in ("shared", "downloads", "keys"):
+        words += [f"--{option}-dir", folder / option]
+    ui = suite._keep(Program("p2p-ui", words, folder))
+    token = (folder / "keys" / "owner.token").read_text().strip()
+    assert Dashboard(ui.url, token=token).request("GET", "/api/peers").json()["discovery_reachable"] is False

@@ -362,7 +362,9 @@ run(struct get *get)
     }
     if (is_final(get->last.state))
         get_print_end(&get->print, &get->last);
-    if (err == P2P_ERR_CANCELLED)
+    if (err == P2P_ERR_CANCELLED && get->last.received == 0 && get->last.verified == 0)
+        cli_say("stopped; nothing was downloaded yet");
+    else if (err == P2P_ERR_CANCELLED)
         cli_say("stopped; the downloaded part is kept: `p2p get \"%s\"` resumes",
                 cli_text(get->name, shown));
     return p2p_err_exit_status(err);

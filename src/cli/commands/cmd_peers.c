@@ -89,8 +89,8 @@ print_online(const struct cli_peers *peers)
         print_padded(p->called, 24);
         printf("  %.16s...  %-24s %7s  %-8s  %s%s%s\n", hex,
                p2p_addr_format(&p->addr, address, sizeof(address)), files,
-               p2p_trust_name(p->trust), found_by(p), p->verified ? ", signed" : "",
-               p->is_self ? " (this device)" : "");
+               p->is_self ? "-" : p2p_trust_name(p->trust), found_by(p),
+               p->verified ? ", signed" : "", p->is_self ? " (this device)" : "");
     }
 }
 

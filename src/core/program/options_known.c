@@ -62,6 +62,7 @@ static const struct {
     {"max-time", DAEMONS},
     {"max-upload", DAEMONS},
     {"mdns", FLAG | DAEMONS | COMMANDS},
+    {"metrics", FLAG | COMMANDS},
     {"mode", COMMANDS},
     {"name", DAEMONS | COMMANDS},
     {"no-passphrase", FLAG | COMMANDS},

@@ -23,7 +23,7 @@ static const struct p2p_option table[] = {
     {"keys-dir", P2P_OPT_TEXT, AT(keys_dir), 0, 0, "DIR",
      "keys directory; use the same one as p2p-peer"},
     {"discovery", P2P_OPT_LIST, AT(discovery), 0, 0, "URL",
-     "registry to use; may be repeated"},
+     "registry to use; may be repeated; 'none': use no registry"},
     {"peer-port", P2P_OPT_NUMBER, AT(peer_port), 1, 65535, "PORT", "port of p2p-peer"},
     {"web-dir", P2P_OPT_TEXT, AT(web_dir), 0, 0, "DIR",
      "folder with the dashboard's pages"},
@@ -159,6 +159,8 @@ ui_options_parse(struct ui_options *opt, int argc, char **argv)
         return err;
     if (opt->discovery.count == 0)
         opt->discovery.at[opt->discovery.count++] = P2P_REGISTRY_DEFAULT;
+    else if (opt->discovery.count == 1 && strcmp(opt->discovery.at[0], "none") == 0)
+        opt->discovery.count = 0;
     if (arguments > 0)
         err = p2p_options_refuse(ui_option_set.program,
                                  "unexpected argument %s; --help lists the options",
