@@ -37,7 +37,7 @@ def change_file(path, how):
 
 @pytest.mark.parametrize("how", ["grow", "shrink", "replace", "first byte", "touch"])
 def test_a_file_that_changes_is_fetched_as_it_is_now(suite, how):
-    peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
+    peer = suite.peer("--limit-rate", "6M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
     path = peer.shared / "f.bin"
     (peer.shared / ".new").write_bytes(os.urandom(SIZE))  # now: later the download would not wait for it
     getter = Getter(suite, "--from", peer.where)
@@ -56,7 +56,7 @@ def test_a_file_that_changes_is_fetched_as_it_is_now(suite, how):
 def test_a_file_that_vanishes_and_comes_back(suite):
     """The error is clear, and the downloaded part is kept and used when the file is there again."""
     data = os.urandom(SIZE)
-    peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": data})
+    peer = suite.peer("--limit-rate", "6M", "--chunk-size", "64K", files={"f.bin": data})
     getter = Getter(suite, "--from", peer.where)
     getter.wait_for(10 * MIB)
     (peer.shared / "f.bin").rename(peer.shared / ".away")
@@ -87,7 +87,7 @@ def test_a_file_that_changes_again_and_again(suite):
 
 def test_the_version_that_was_asked_for_by_its_root(suite):
     """Another version is not what was requested; the downloaded part stays, because another peer may have the rest."""
-    peer = suite.peer("--limit-rate", "16M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
+    peer = suite.peer("--limit-rate", "6M", "--chunk-size", "64K", files={"f.bin": os.urandom(SIZE)})
     with peer.client() as client:
         root = client.meta("f.bin").root.hex()
     getter = Getter(suite, "--from", peer.where, "--root", root)

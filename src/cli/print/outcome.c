@@ -101,8 +101,8 @@ cli_outcome_end(int status)
     if (outcome.is_json && !outcome.has_outcome)
         print_outcome(status);
     errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout))
-        return status;
+    if ((fflush(stdout) == 0 && !ferror(stdout)) || status != 0)
+        return status; /* a failure was reported already */
     /* A reader must not take half of the output for all of it. */
     fprintf(stderr, "p2p: cannot write to standard output%s%s\n",
             errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");

@@ -16,7 +16,9 @@
 static bool
 is_refused_elsewhere(uint32_t cp)
 {
-    return cp < 0x80 && strchr("<>:\"|?*\\", (int)cp) != NULL;
+    static const char refused[] = {'<', '>', ':', '"', '|', '?', '*', '\\'};
+
+    return cp < 0x80 && memchr(refused, (int)cp, sizeof(refused)) != NULL;
 }
 
 /* The length of the longest beginning of `part` that has whole characters and at most
@@ -26,6 +28,9 @@ cut(const char *part, size_t len, size_t max)
 {
     size_t at = len < max ? len : max;
 
+    /*@ loop invariant at <= len && at <= max;
+        loop assigns at;
+        loop variant at; */
     while (at > 0 && at < len && ((uint8_t)part[at] & 0xc0) == 0x80)
         at--;
     return at;
@@ -38,11 +43,15 @@ shorten(char *part, size_t len, size_t max)
 
     if (len <= max)
         return len;
+    /*@ loop invariant dot <= len;
+        loop assigns dot;
+        loop variant dot; */
     while (dot > 1 && part[dot - 1] != '.')
         dot--;
     size_t tail = dot > 1 && len - dot + 1 <= EXTENSION_MAX ? len - dot + 1 : 0;
     size_t head = cut(part, len - tail, max - tail);
-    memmove(part + head, part + len - tail, tail);
+    if (tail > 0)
+        memmove(part + head, part + len - tail, tail);
     return head + tail;
 }
 
@@ -53,6 +62,10 @@ put_part(const char *part, size_t len, size_t max, bool ascii, char *out)
     const uint8_t *at = (const uint8_t *)part;
     size_t n = 0;
 
+    /*@ loop invariant left <= len && n <= len - left;
+        loop invariant at == (uint8_t *)part + (len - left);
+        loop assigns at, left, n, out[0 .. len - 1];
+        loop variant left; */
     for (size_t left = len; left > 0;) {
         uint32_t cp;
         size_t bytes = p2p_utf8_next(at, left, &cp);
@@ -68,6 +81,9 @@ put_part(const char *part, size_t len, size_t max, bool ascii, char *out)
         left -= bytes;
     }
     n = shorten(out, n, max);
+    /*@ loop invariant n <= len;
+        loop assigns n;
+        loop variant n; */
     while (n > 0 && (out[n - 1] == ' ' || out[n - 1] == '.'))
         n--;
     return n;
@@ -81,17 +97,23 @@ p2p_name_safe(const char *name, size_t part_max, bool ascii, char *out)
     out[0] = '\0';
     if (len > P2P_NAME_MAX || part_max <= EXTENSION_MAX)
         return P2P_ERR_NAME;
-    for (const char *part = name;; part += strcspn(part, "/") + 1) {
-        size_t put = put_part(part, strcspn(part, "/"), part_max, ascii, out + n);
-        if (put == 0)
-            break;
+    /*@ loop invariant n + len <= P2P_NAME_MAX;
+        loop invariant \valid_read(name + (0 .. len - 1));
+        loop invariant \separated(name + (0 .. len - 1), out + (0 .. P2P_NAME_MAX));
+        loop assigns name, len, n, out[0 .. P2P_NAME_MAX];
+        loop variant len; */
+    for (;;) {
+        const char *slash = memchr(name, '/', len);
+        size_t part = slash != NULL ? (size_t)(slash - name) : len;
+        size_t put = put_part(name, part, part_max, ascii, out + n);
+
         n += put;
-        if (part[strcspn(part, "/")] == '\0') {
-            out[n] = '\0';
-            return p2p_name_check(out, n, true);
-        }
+        if (put == 0 || slash == NULL)
+            break;
         out[n++] = '/';
+        name += part + 1;
+        len -= part + 1;
     }
-    out[0] = '\0';
-    return P2P_ERR_NAME;
+    out[n] = '\0';
+    return p2p_name_check(out, n, true);
 }

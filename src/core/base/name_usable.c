@@ -1,5 +1,4 @@
 /* Makes a valid name that is similar to an invalid one. */
-#include <stdio.h>
 #include <string.h>
 
 #include "core/base/name_rules.h"
@@ -18,7 +17,7 @@ struct part {
 static void
 append(struct part *p, const char *text, size_t len)
 {
-    if (p->len + len > PART_ROOM)
+    if (len == 0 || p->len + len > PART_ROOM)
         return;
     memcpy(p->text + p->len, text, len);
     p->len += len;
@@ -32,18 +31,18 @@ is_space(uint32_t cp)
            cp == 0x202f || cp == 0x205f || cp == 0x3000;
 }
 
-/* The replacement of an invalid character: "Re: a" loses its colon, "10:30" gets a
- * dash. */
-static const char *
+/* The replacement of an invalid character, 0: none. "Re: a" loses its colon, "10:30"
+ * gets a dash. */
+static char
 stand_in(uint32_t cp, uint32_t after)
 {
     if (is_space(cp))
-        return " ";
+        return ' ';
     if (p2p_name_is_dot_lookalike(cp))
-        return ".";
+        return '.';
     if (cp == ':')
-        return after == 0 || after == ' ' || after == '.' ? "" : "-";
-    return p2p_name_is_slash_lookalike(cp) ? "-" : "";
+        return after == 0 || after == ' ' || after == '.' ? '\0' : '-';
+    return p2p_name_is_slash_lookalike(cp) ? '-' : '\0';
 }
 
 static void
@@ -52,16 +51,20 @@ copy_characters(struct part *p, const char *text, size_t len)
     const uint8_t *at = (const uint8_t *)text;
     struct p2p_name_neighbors neighbors = {0, 0};
 
+    /*@ loop invariant left <= len && at == (uint8_t *)text + (len - left);
+        loop invariant p->len <= PART_ROOM;
+        loop assigns at, left, neighbors, *p;
+        loop variant left; */
     for (size_t left = len; left > 0;) {
         uint32_t cp;
         size_t n = p2p_utf8_next(at, left, &cp);
-        const char *other = NULL;
+        char other = '\0';
 
         neighbors.after = 0;
         if (n > 0)
             (void)p2p_utf8_next(at + n, left - n, &neighbors.after);
         if (n == 0) {
-            other = "_";
+            other = '_';
             n = 1;
         } else if (p2p_name_character_problem(cp, &neighbors) != NULL) {
             other = stand_in(cp, neighbors.after);
@@ -69,9 +72,9 @@ copy_characters(struct part *p, const char *text, size_t len)
             append(p, (const char *)at, n);
             neighbors.before = cp;
         }
-        if (other != NULL && *other != '\0') {
-            append(p, other, 1);
-            neighbors.before = (uint8_t)*other;
+        if (other != '\0') {
+            append(p, &other, 1);
+            neighbors.before = (uint8_t)other;
         }
         at += n;
         left -= n;
@@ -83,8 +86,14 @@ trim(struct part *p)
 {
     size_t start = 0;
 
+    /*@ loop invariant p->len <= \at(p->len, Pre);
+        loop assigns p->len;
+        loop variant p->len; */
     while (p->len > 0 && (p->text[p->len - 1] == '.' || p->text[p->len - 1] == ' '))
         p->len--;
+    /*@ loop invariant start <= p->len;
+        loop assigns start;
+        loop variant p->len - start; */
     while (start < p->len && (p->text[start] == '.' || p->text[start] == ' '))
         start++;
     memmove(p->text, p->text + start, p->len - start);
@@ -95,11 +104,15 @@ trim(struct part *p)
 static void
 break_escapes(struct part *p)
 {
-    for (size_t i = 0; i + 2 < p->len; i++)
-        if (p->text[i] == '%' && strchr("25", p->text[i + 1]) != NULL)
+    /*@ loop invariant i <= p->len && p->len <= PART_ROOM;
+        loop assigns i, p->text[0 .. PART_ROOM - 1];
+        loop variant p->len - i; */
+    for (size_t i = 0; i + 2 < p->len; i++) {
+        char next = p->text[i + 1];
+
+        if (p->text[i] == '%' && (next == '0' || next == '2' || next == '5'))
             p->text[i] = '_';
-        else if (p->text[i] == '%' && p->text[i + 1] == '0')
-            p->text[i] = '_';
+    }
 }
 
 /* "aux.c" becomes "aux_.c". */
@@ -125,8 +138,14 @@ shorten(struct part *p)
     if (p->len <= P2P_NAME_PART_MAX)
         return;
     keep = P2P_NAME_PART_MAX - tail;
+    /*@ loop invariant keep <= P2P_NAME_PART_MAX - tail;
+        loop assigns keep;
+        loop variant keep; */
     while (keep > 0 && ((uint8_t)p->text[keep] & 0xc0) == 0x80)
         keep--;
+    /*@ loop invariant keep <= P2P_NAME_PART_MAX - tail;
+        loop assigns keep;
+        loop variant keep; */
     while (keep > 0 && (p->text[keep - 1] == ' ' || p->text[keep - 1] == '.'))
         keep--;
     memmove(p->text + keep, p->text + stem, tail);
@@ -151,6 +170,9 @@ make_part(const char *text, size_t len, struct part *out)
         return true;
     /* Removing a character can bring together two others that are invalid side by side.
      */
+    /*@ loop invariant from.len <= PART_ROOM && out->len <= PART_ROOM;
+        loop assigns i, from, *out;
+        loop variant 4 - i; */
     for (int i = 0; i < 4; i++) {
         out->len = 0;
         copy_characters(out, from.text, from.len);
@@ -169,10 +191,15 @@ make_part(const char *text, size_t len, struct part *out)
 enum p2p_err
 p2p_name_usable(const char *name, size_t len, bool allow_folders, char *out)
 {
+    static const char unnamed[] = "unnamed";
     size_t used = 0;
     struct part part = {.len = 0};
 
     out[0] = '\0';
+    /*@ loop invariant len <= \at(len, Pre) && used <= P2P_NAME_MAX;
+        loop invariant name == \at(name, Pre) + (\at(len, Pre) - len);
+        loop assigns name, len, used, part, out[0 .. P2P_NAME_MAX];
+        loop variant len; */
     while (len > 0) {
         const char *slash = memchr(name, '/', len);
         size_t n = slash != NULL ? (size_t)(slash - name) : len;
@@ -190,7 +217,9 @@ p2p_name_usable(const char *name, size_t len, bool allow_folders, char *out)
         name += n;
         len -= n;
     }
-    if (used == 0)
-        used = (size_t)snprintf(out, P2P_NAME_MAX + 1, "unnamed");
+    if (used == 0) {
+        memcpy(out, unnamed, sizeof(unnamed));
+        used = sizeof(unnamed) - 1;
+    }
     return p2p_name_check(out, used, allow_folders);
 }

@@ -9,10 +9,7 @@
  * prove: is_in_place,is_joined,is_keycap,is_emoji_base,is_overlay,is_foreign_space,is_blank_or_nothing
  */
 #include "core/base/name_hidden.h"
-#include "core/base/name_rules.h"
-#include "p2p/limits.h"
-#include "p2p/name.h"
-#include "text.h"
+#include "name.h"
 
 /*@ assigns \nothing; */
 static bool is_blank_or_nothing(uint32_t cp);
@@ -32,22 +29,14 @@ static bool is_in_place(uint32_t cp, const struct p2p_name_neighbors *n);
 const char *p2p_name_hidden(uint32_t cp, const struct p2p_name_neighbors *neighbors);
 
 /*@ assigns \nothing; */
-bool p2p_name_is_slash_lookalike(uint32_t cp);
-/*@ assigns \nothing; */
-bool p2p_name_is_dot_lookalike(uint32_t cp);
-/*@ assigns \nothing; */
 static bool is_dots(uint32_t cp);
 /*@ assigns \nothing; */
 static bool is_control(uint32_t cp);
-/*@ requires \valid_read(neighbors); assigns \nothing; */
-const char *p2p_name_character_problem(uint32_t cp, const struct p2p_name_neighbors *neighbors);
 
 /*@ requires READABLE(part, len) && len <= P2P_NAME_PART_MAX; assigns \nothing; */
 static bool has_escape(const char *part, size_t len);
 /*@ requires READABLE(stem, len); assigns \nothing; */
 static bool is_numbered_device(const char *stem, size_t len);
-/*@ requires READABLE(part, len); assigns \nothing; */
-bool p2p_name_is_reserved(const char *part, size_t len);
 /*@ requires READABLE(part, len); assigns \nothing; */
 static const char *characters_problem(const char *part, size_t len);
 /*@ requires READABLE(part, len); assigns \nothing; */
@@ -55,15 +44,6 @@ static const char *part_problem(const char *part, size_t len);
 
 /*@ requires READABLE(name, len); assigns \nothing; */
 const char *p2p_name_problem(const char *name, size_t len, bool allow_folders);
-/*@
-  requires READABLE(name, len);
-  assigns \nothing;
-  ensures \result == P2P_OK || \result == P2P_ERR_NAME;
-*/
-enum p2p_err p2p_name_check(const char *name, size_t len, bool allow_folders);
-
-/*@ requires READABLE(leaf, len); assigns \nothing; ensures \result <= len; */
-size_t p2p_name_extension(const char *leaf, size_t len);
 
 /*@ requires READABLE(text, len); assigns \nothing; ensures \result <= len; */
 static size_t keep_in_room(const char *text, size_t len, size_t room);
