@@ -3,6 +3,7 @@
 #include "p2p/options.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -513,6 +514,17 @@ parse_all(struct p2p_option_parse *parse, int argc, char **argv, int *arguments)
     return err;
 }
 
+/* A help that did not arrive is a failure. */
+static enum p2p_err
+end_answer(const struct p2p_option_parse *parse)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return P2P_ERR_CANCELLED;
+    (void)p2p_option_complain(parse, "cannot write to standard output: %s",
+                              strerror(errno));
+    return P2P_ERR_SYS;
+}
+
 enum p2p_err
 p2p_options_parse(const struct p2p_option_set *set, void *target, int argc, char **argv,
                   int *arguments, struct p2p_options_text **text)
@@ -529,7 +541,7 @@ p2p_options_parse(const struct p2p_option_set *set, void *target, int argc, char
     else
         err = p2p_options_use_home(&parse);
     if (err == P2P_OK && answer_common(&parse, argc, argv))
-        err = fflush(stdout) == 0 && !ferror(stdout) ? P2P_ERR_CANCELLED : P2P_ERR_SYS;
+        err = end_answer(&parse);
     else if (err == P2P_OK)
         err = parse_all(&parse, argc, argv, arguments);
     free(parse.sources);
