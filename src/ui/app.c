@@ -203,10 +203,24 @@ admit(struct http_request *req, const struct http_route *route, void *app)
     return ui_access_admit(req, route, &((struct ui_app *)app)->access);
 }
 
+/* Also the name that a container is published under. */
+static void
+list_hosts(const struct ui_options *opt, const char *hosts[P2P_OPTION_LIST_MAX + 2])
+{
+    size_t n = 0;
+
+    for (; n < opt->allow_host.count; n++)
+        hosts[n] = opt->allow_host.at[n];
+    if (opt->published != NULL)
+        hosts[n++] = opt->published_at.host;
+    hosts[n] = NULL;
+}
+
 static enum p2p_err
 open_server(struct ui_app *app)
 {
     const struct ui_options *opt = &app->opt;
+    const char *hosts[P2P_OPTION_LIST_MAX + 2];
     const struct http_options http = {
         .has_listener = true,
         .listener = app->listener,
@@ -220,7 +234,7 @@ open_server(struct ui_app *app)
         .guard = {.check_host = true,
                   .check_origin = true,
                   .check_site = true,
-                  .allow_hosts = opt->allow_host.at},
+                  .allow_hosts = hosts},
         .headers = ui_headers,
         .routes = ui_routes,
         .admit = admit,
@@ -229,6 +243,7 @@ open_server(struct ui_app *app)
     };
     enum p2p_err err;
 
+    list_hosts(opt, hosts);
     app->access.opt = opt;
     app->access.identity = app->identity;
     app->access.events = &app->events;

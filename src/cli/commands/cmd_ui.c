@@ -12,12 +12,15 @@
 #include "cli/machine/dashboard.h"
 #include "p2p/clock.h"
 #include "p2p/crypto.h"
+#include "p2p/home.h"
 #include "p2p/limits.h"
 #include "p2p/owner.h"
 
 #define OPENER         "xdg-open"
 #define OPENER_WAIT_MS 5000
 #define OPENER_STEP_US 20000
+#define SERVICE_HOME   "/var/lib/p2p"
+#define SERVICE_KEYS   SERVICE_HOME "/keys"
 
 struct ui_command {
     struct cli_common common;
@@ -112,6 +115,23 @@ ask_and_show(const struct ui_command *c, const struct cli_dashboard *dashboard)
     return status;
 }
 
+/* The token of the dashboard that runs as this user, or of the machine's own service
+ * (packaging/systemd/system), which only root can read. Changes *keys_dir. */
+static enum p2p_err
+read_token(const char **keys_dir, char token[P2P_OWNER_TOKEN_LEN + 1], uid_t *uid)
+{
+    struct p2p_home home;
+    enum p2p_err err = p2p_owner_token_read(*keys_dir, token, uid);
+
+    if (err != P2P_ERR_NOT_FOUND || geteuid() != 0 || p2p_home_find(&home) != P2P_OK ||
+        strcmp(*keys_dir, home.keys_dir) != 0)
+        return err;
+    if (p2p_owner_token_read(SERVICE_KEYS, token, uid) != P2P_OK)
+        return err;
+    *keys_dir = SERVICE_KEYS;
+    return P2P_OK;
+}
+
 int
 cmd_ui(int argc, char **argv)
 {
@@ -126,12 +146,16 @@ cmd_ui(int argc, char **argv)
     if (arguments > 0)
         return cli_fail(P2P_ERR_USAGE,
                         "unexpected argument; p2p ui --help lists the options");
-    err = p2p_owner_token_read(c.common.keys_dir, token, &dashboard.uid);
+    err = read_token(&c.common.keys_dir, token, &dashboard.uid);
     if (err == P2P_ERR_NOT_FOUND)
         return cli_fail(err,
                         "there is no owner.token in %s: start p2p-ui once to create "
-                        "it, or name its keys directory with --keys-dir",
-                        c.common.keys_dir);
+                        "it, or name its keys directory with --keys-dir%s",
+                        c.common.keys_dir,
+                        access(SERVICE_HOME, F_OK) == 0
+                            ? "; for the dashboard of the machine's service, run "
+                              "`sudo p2p ui`"
+                            : "");
     if (err != P2P_OK)
         return cli_fail(err, "cannot read owner.token in %s: %s", c.common.keys_dir,
                         p2p_err_text(err));

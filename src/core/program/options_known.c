@@ -76,6 +76,7 @@ static const struct {
     {"problems", FLAG | COMMANDS},
     {"protocol", COMMANDS},
     {"protocol-1", FLAG | DAEMONS},
+    {"published", DAEMONS},
     {"quiet", FLAG | COMMANDS},
     {"quota", DAEMONS},
     {"quota-total", DAEMONS},

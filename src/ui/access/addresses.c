@@ -103,6 +103,10 @@ ui_urls_find(struct ui_access *access, const struct http_request *req,
     memset(out, 0, sizeof(*out));
     if (req != NULL)
         add_of_page(access, req, out);
+    if (access->opt->published != NULL) { /* others reach nothing else of a container */
+        add_url(out, own_scheme(access), access->opt->published);
+        return;
+    }
     if (!listens_everywhere(access)) {
         snprintf(only.host, sizeof(only.host), "%s", access->opt->host);
         if (!p2p_addr_is_loopback(&only))

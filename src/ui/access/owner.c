@@ -110,6 +110,8 @@ show_link(struct ui_access *access)
 
     snprintf(addr.host, sizeof(addr.host), "%s",
              listens_on_all(access->opt->host) ? "localhost" : access->opt->host);
+    if (access->opt->published != NULL)
+        addr = access->opt->published_at;
     if (ui_links_make(&access->links, now_s(), secret) == P2P_OK)
         p2p_log_notice(P2P_LOG_INFO,
                        "to open the dashboard as its owner: %s://%s/open/%s (works "

@@ -55,6 +55,10 @@ static const struct p2p_option table[] = {
     {"allow-host", P2P_OPT_LIST, AT(allow_host), 0, 0, "NAME",
      "also answer to this host name, for example files.example; without a port; may be "
      "repeated"},
+    {"published", P2P_OPT_TEXT, AT(published), 0, 0, "HOST:PORT",
+     "name and port at which browsers reach this dashboard, if they differ from its "
+     "own "
+     "(the published port of a container): used in links, and answered to"},
     {"trusted-proxy", P2P_OPT_LIST, AT(trusted_proxy), 0, 0, "ADDRESS",
      "trust this reverse proxy to name the client's address, host and scheme "
      "(Forwarded or X-Forwarded-For, -Host and -Proto headers): an address or a "
@@ -118,6 +122,18 @@ refuse(const struct ui_options *opt, const char *value, const char *right)
 }
 
 static enum p2p_err
+take_published(struct ui_options *opt)
+{
+    const char *const one[] = {opt->published_at.host, NULL};
+    char why[256];
+
+    if (p2p_addr_parse(opt->published, 80, &opt->published_at) != P2P_OK ||
+        http_hosts_check(one, why, sizeof(why)) != P2P_OK)
+        return refuse(opt, opt->published, "HOST:PORT, such as nas.local:8080");
+    return P2P_OK;
+}
+
+static enum p2p_err
 check(struct ui_options *opt)
 {
     const char *program = ui_option_set.program;
@@ -133,6 +149,8 @@ check(struct ui_options *opt)
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
         return refuse(opt, opt->limit_rate,
                       "a rate (2M), off, or a timetable (\"08:00,2M 23:00,off\")");
+    if (opt->published != NULL && (err = take_published(opt)) != P2P_OK)
+        return err;
     if ((err = http_check_list(program, opt->text, &opt->allow_host,
                                http_hosts_check)) != P2P_OK ||
         (err = http_check_list(program, opt->text, &opt->trusted_proxy,

@@ -7,6 +7,7 @@
 
 #include "http/tls.h"
 #include "p2p/about.h"
+#include "p2p/addr.h"
 #include "p2p/guardian.h"
 #include "p2p/options.h"
 
@@ -31,6 +32,8 @@ struct ui_options {
     bool pairing;         /* --no-pairing */
     bool require_pairing; /* from this machine too */
     struct p2p_option_list allow_host;
+    const char *published;        /* --published, or NULL */
+    struct p2p_addr published_at; /* the same, parsed */
     struct p2p_option_list trusted_proxy;
     struct http_tls_options tls; /* --tls-cert, --tls-key */
     uint64_t max_connections;
