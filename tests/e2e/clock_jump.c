@@ -1,7 +1,7 @@
-/* Preloaded: the time of day is off by as many seconds as the file $CLOCK_JUMP says,
- * and the file says who was told such a time. It is mapped before main(): a program
- * that has put itself into a sandbox cannot open it any longer, and a child has it from
- * its parent. */
+/* A preloaded library: shifts the time of day by the number of seconds in the file
+ * $CLOCK_JUMP, and records there which process got such a time. The file is mapped
+ * before main(), because a program in a sandbox can no longer open it; a child inherits
+ * the mapping from its parent. */
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdint.h>

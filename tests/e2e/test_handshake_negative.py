@@ -28,7 +28,7 @@ LOW_ORDER = [
 
 
 def test_the_steps_do_work(attempt):
-    """Guards everything below: unchanged, the same steps end in an answer."""
+    """Guards the tests below: without a change, the same steps end in an answer."""
     one = attempt().hello().proof().ready()
     one.send(one.shake.c2s.seal(msg.encode(msg.Ping(3))))
     assert msg.decode(one.shake.s2c.open(one.stream.read_frame())).token == 3
@@ -57,7 +57,7 @@ def test_m1_offers_that_include_ours(attempt, change):
 
 @pytest.mark.parametrize("point", LOW_ORDER)
 def test_m1_low_order_points(attempt, point):
-    """Not even M2 would hurt, but M3 under the all-zero secret must not be taken."""
+    """M2 would do no harm, but M3 under the all-zero secret must be refused."""
     one = attempt()
     m1 = one.shake.make_m1()[:43] + bytes.fromhex(point)
     one.shake.m1 = m1
@@ -82,7 +82,7 @@ def test_m1_cut(attempt, cut):
 
 def test_m1_again_in_the_place_of_m3(attempt):
     one = attempt().hello()
-    one.send(one.shake.m1 * 8).refused()  # more bytes than M3 has: nothing to wait for
+    one.send(one.shake.m1 * 8).refused()  # more bytes than M3 has, so the server does not wait
 
 
 # --- M3 --------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def test_m3_key_swapped(attempt):
 
 
 def signed_texts(shake):
-    """What a careless server might take for the client's signature."""
+    """Data that a careless server might accept as the client's signature."""
     text = shake.text_for_sig_c()
     bare = keys.sha256(schedule.PROTO, shake.m1, shake.m2, shake.spki_c)
     other_m1 = shake.m1[:7] + b"\x03" + shake.m1[8:]
@@ -187,7 +187,7 @@ def test_m3_pkcs1_signature(attempt, identity):
 
 
 def test_m3_of_another_connection(peer, attempt, identity):
-    """Same ephemeral key and randoms on our side: only the server's freshness stops the replay."""
+    """Our side uses the same ephemeral key and randoms again: only the server's fresh values stop the replay."""
     rand = Randomness()
     first = attempt(rand).hello()
     m3 = first.shake.make_m3()
@@ -211,7 +211,7 @@ def test_m3_twice(attempt):
 
 
 def test_the_servers_own_key(peer, attempt):
-    """Nobody can be the server towards the server: its key, taken from its own folder."""
+    """A client cannot use the server's own key, even with the private key from its folder."""
     files = [p for p in peer.keys.glob("*.pem") if b"PRIVATE KEY" in p.read_bytes()]
     own = keys.Identity.load(files[0])
     one = attempt(who=own).hello()
@@ -222,7 +222,7 @@ def test_the_servers_own_key(peer, attempt):
 
 
 class OddKey:
-    """Something in the place of SPKI_C with a best effort at a signature."""
+    """Another key in the place of SPKI_C, with the best possible signature."""
 
     def __init__(self, private, spki=None):
         self.private = private
@@ -267,13 +267,13 @@ def test_odd_client_keys(attempt, case):
 
 
 def test_a_real_key_with_a_small_factor(attempt):
-    """Signatures that verify do not save a modulus with a factor below 2^16."""
+    """Valid signatures do not help a modulus that has a factor below 2^16."""
     one = attempt(who=weak_identity()).hello()
     one.send(one.shake.make_m3()).refused()
 
 
 def weak_identity():
-    """n = 65521 q: the private operation works, so everything but the factor check passes."""
+    """n = 65521 q: the private operation works, so every check except that of the factor passes."""
     return WeakIdentity(65521, rsa.generate_private_key(65537, 4064).private_numbers().p)
 
 
@@ -297,7 +297,7 @@ def test_weak_identity_does_sign():
 
 
 def test_nothing_is_served_before_m5(attempt):
-    """A request in the place of READY."""
+    """A request instead of READY."""
     one = attempt().hello().proof()
     one.send(one.shake.c2s.seal(msg.encode(msg.MetaRequest(1, 0, b"f")))).refused()
 
@@ -347,7 +347,7 @@ def test_m5_sealed_for_another_place(attempt, place):
 
 
 def test_m5_from_one_who_does_not_know_k(attempt):
-    """dh alone, with OAEP undecipherable: what an impostor who signs nothing of his own could make."""
+    """Only dh, with OAEP undecipherable: the most that an impostor without a signature of its own could make."""
     one = attempt().hello().proof()
     shake = one.shake
     shake.k = bytes(32)

@@ -1,5 +1,6 @@
-"""What every program that holds a key does with its memory: no core dumps, no other process looks
-in, and the pages of keys are locked and left out of dumps."""
+"""How every program that holds a key protects its memory: no core dumps, no access by other processes, and the
+pages of keys are locked and left out of dumps.
+"""
 
 import json
 import os
@@ -36,7 +37,7 @@ def check(pid):
     assert re.search(r"^Max core file size +0 +0 ", limits, re.M), limits
     if SANITIZED:
         return
-    if os.geteuid() != 0:  # a process that is not dumpable belongs to root there
+    if os.geteuid() != 0:  # a process that is not dumpable belongs to root in /proc
         assert Path(f"/proc/{pid}").stat().st_uid == 0
         with pytest.raises(PermissionError):
             Path(f"/proc/{pid}/smaps").read_text()
@@ -46,7 +47,7 @@ def check(pid):
 
 
 def start_blocked(folder, command, user=None, keys=None):
-    """`p2p command` that waits for its passphrase at a pipe with a name."""
+    """`p2p command` that waits for its passphrase at a named pipe."""
     fifo = folder / "fifo"
     if not fifo.exists():
         os.mkfifo(fifo, 0o666)
@@ -82,7 +83,7 @@ def test_every_command(protected, command):
     process, pipe = start_blocked(protected, command)
     try:
         if os.geteuid() == 0 and not SANITIZED:
-            # The line's buffer is the first secret of its life.
+            # The buffer of the line is its first secret.
             wait_until(lambda: any("dd" in f and k > 0 for f, k in mappings(process.pid)), what="locked memory")
         check(process.pid)
     finally:
@@ -118,7 +119,7 @@ def look(pid):
 
 
 def family(pid):
-    """The process and its children, which may be who serves."""
+    """The process and its children, one of which may be the one that serves."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [pid, *(int(c) for c in children)]
 
@@ -161,7 +162,7 @@ def look_as(nobody, folder):
 
 
 def test_little_memory_may_be_locked(suite, protected):
-    """No failure, a line at level debug, and doctor says it."""
+    """This is no failure: a line at level debug, and doctor reports it."""
 
     def no_locks():
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))

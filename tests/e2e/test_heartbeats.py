@@ -1,4 +1,4 @@
-"""Signs of life: a living peer stays listed, whatever happens in its folder, at a registry, or to its address."""
+"""Heartbeats: a living peer stays listed, whatever happens in its folder, at a registry, or to its address."""
 
 import os
 import socket
@@ -13,11 +13,11 @@ from crowd import listed
 from netns import OtherMachine, _ip, switched_machines
 from p2pwire.web import Registry
 
-TTL_S = 4  # the peer's heartbeat is 1 s; a busy machine has three beats to spare
+TTL_S = 4  # the peer's heartbeat is 1 s, so a busy machine may miss three
 
 
 def stays_listed(registry, peer, seconds, meanwhile=lambda: None):
-    """Two TTLs and more: looks often, and says when it was missing."""
+    """Checks often for more than two TTLs, and reports when the peer was not listed."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         meanwhile()
@@ -33,7 +33,7 @@ def registered(suite):
 
 
 def save(folder):
-    """An editor: a lock file that lives a moment, the text over and over again."""
+    """Works like an editor: a lock file that exists for a moment, and a text that is saved again and again."""
     lock = folder / ".lock file"
     name = folder / "~$lock"
     for path in (lock, name):
@@ -52,7 +52,7 @@ def test_a_busy_folder_keeps_nobody_from_being_listed(registered):
 
 @pytest.mark.parametrize("what", ["mode", "link"])
 def test_changes_that_are_none_do_not_either(registered, what):
-    """Nothing of them is told to a registry, and the pause must not begin again for them."""
+    """The registry is not told about them, and they must not restart the pause."""
     program, peer = registered
 
     def change():
@@ -68,7 +68,7 @@ def test_changes_that_are_none_do_not_either(registered, what):
 
 
 def test_a_registry_that_hangs_keeps_nobody_from_the_other(suite):
-    """It takes connections and never answers, while there is something to tell all the time."""
+    """It accepts connections and never answers, while there are changes to report all the time."""
     program = suite.discovery("--ttl", f"{TTL_S}s")
     with socket.create_server(("127.0.0.1", 0)) as hangs:
         url = f"http://127.0.0.1:{hangs.getsockname()[1]}"
@@ -78,7 +78,7 @@ def test_a_registry_that_hangs_keeps_nobody_from_the_other(suite):
 
 
 def test_a_refused_change_keeps_nobody_from_being_listed(suite):
-    """A registry that takes no more registrations for now (429) still hears that the peer lives."""
+    """A registry that refuses registrations for a while (429) still gets heartbeats."""
     program = suite.discovery("--ttl", f"{TTL_S}s")
     refuser = Refuser(program)
     try:
@@ -94,7 +94,7 @@ def test_a_refused_change_keeps_nobody_from_being_listed(suite):
 
 
 class Refuser:
-    """Between a peer and its registry: answers registrations with 429 while it `refuses`."""
+    """A proxy between a peer and its registry: answers registrations with 429 while it `refuses`."""
 
     def __init__(self, program):
         self.refuses, self._target = False, program.address
@@ -172,7 +172,7 @@ def listed_ip(registry):
 
 @pytest.mark.parametrize("way_out", [True, False], ids=["", "no way out"])
 def test_a_peer_that_moves_is_listed_where_it_is_at_once(suite, machine, way_out):
-    """Long before its next heartbeat; also in a network that leads to no other one."""
+    """Long before its next heartbeat; also in a network without a way out."""
     our_ip, other = machine
     if not way_out:
         _ip("-n", other.name, "route", "del", "default")
@@ -186,7 +186,7 @@ def test_a_peer_that_moves_is_listed_where_it_is_at_once(suite, machine, way_out
 
 
 def test_a_peer_beside_its_registry_moves_too(suite, machine):
-    """The registry sees 127.0.0.1: the peer says where it is, also when it had no network at its start."""
+    """The registry sees 127.0.0.1, so the peer states its address, even if it had no network at its start."""
     our_ip, other = machine
     _ip("-n", other.name, "addr", "flush", "dev", "veth0")
     program = suite.discovery("--ttl", "10m", host="0.0.0.0", prefix=other.prefix)

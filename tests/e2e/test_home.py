@@ -13,7 +13,7 @@ from conftest import BIN, NO_REGISTRY, ROOT, environment, wait_until
 
 
 class User:
-    """Somebody with a home folder of their own and no setting yet."""
+    """A user with a home folder and no settings yet."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -158,7 +158,7 @@ def test_an_explicit_file_takes_the_place_of_the_one_at_home(suite, user):
 
 @pytest.fixture
 def tree(tmp_path):
-    """What scripts/run.sh needs of a source tree, built."""
+    """The files of a built source tree that scripts/run.sh needs."""
     tree = tmp_path / "tree"
     (tree / "scripts").mkdir(parents=True)
     shutil.copy(ROOT / "scripts" / "run.sh", tree / "scripts")
@@ -171,7 +171,7 @@ def tree(tmp_path):
 
 
 class Run:
-    """scripts/run.sh with the folders of its tree, until it serves."""
+    """Runs scripts/run.sh with the folders of its tree, until it serves."""
 
     def __init__(self, tree, user, *options):
         ports = [x for name in ("discovery", "peer", "ui") for x in (f"--{name}-port", "0")]

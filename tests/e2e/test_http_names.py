@@ -1,4 +1,4 @@
-"""By which names, from which pages and through which proxies the HTTP daemons may be called (docs/HTTP.md)."""
+"""The names, pages and proxies through which the HTTP daemons may be called (docs/HTTP.md)."""
 
 import json
 import socket
@@ -103,7 +103,7 @@ def test_every_405_names_what_is_allowed(module_suite, what):
 
 @pytest.fixture(scope="module")
 def behind(module_suite):
-    """A dashboard behind a proxy on this machine that the owner named."""
+    """A dashboard behind a proxy on this machine that the owner has configured."""
     return module_suite.ui("--trusted-proxy", "10.9.9.9,127.0.0.0/8", "--allow-host", "files.example:8443", name="behind")
 
 
@@ -146,7 +146,7 @@ def test_a_name_that_can_never_match_is_refused(program, value):
 
 
 def test_wrong_codes_count_for_who_sent_them(suite):
-    """Five wrong codes of one client behind the proxy are not the owner's."""
+    """Five wrong codes of one client behind the proxy do not count for the owner."""
     ui = suite.ui("--trusted-proxy", "127.0.0.1")
 
     def pair(code, client):

@@ -1,4 +1,4 @@
-"""The HTTP daemons while strangers use all they can: who is still served (docs/SECURITY.md, "Limits")."""
+"""The HTTP daemons while strangers use as much as they can: who is still served (docs/SECURITY.md, "Limits")."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from netns import other_machine
 from p2pwire.web import raw
 
 MIB = 1 << 20
-SERVED_WITHIN = 5  # seconds; a victim that is not served waits until the time-out
+SERVED_WITHIN = 5  # seconds; a client that is not served waits until the timeout
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -55,7 +55,7 @@ def closing(sockets):
 
 @pytest.mark.parametrize("count", [18, 200])
 def test_a_declared_length_costs_nothing(suite, count):
-    """The sockets of a stranger that announce 16 MiB and send a byte."""
+    """Connections of a stranger that announce 16 MiB and send one byte."""
     registry = suite.discovery()
     before = rss(registry)
     with closing([connect(registry.address, "127.0.0.2") for _ in range(count)]) as sockets:
@@ -84,7 +84,7 @@ def post_from(registry, source, who, files, timeout=10):
 
 
 def test_a_body_that_stops_is_dropped(suite):
-    """Within the five seconds of any body, and the time its bytes have earned."""
+    """Within the five seconds that each body has, plus the time for the bytes that arrived."""
     registry = suite.discovery()
     with closing([connect(registry.address, timeout=30) for _ in range(3)]) as sockets:
         for sock, sent in zip(sockets, (1, 1000, 20000)):
@@ -96,7 +96,7 @@ def test_a_body_that_stops_is_dropped(suite):
 
 
 def test_a_body_that_moves_is_not(suite):
-    """24 KiB a second are slow and honest."""
+    """24 KiB per second is slow, but allowed."""
     registry = suite.discovery()
     body = json.dumps({**register_body(StandIn()), "files": ["x" * 200 + str(i) for i in range(1200)]}).encode()
     assert len(body) > 10 * 24 * 1024 * 0.95
@@ -109,7 +109,9 @@ def test_a_body_that_moves_is_not(suite):
 
 
 def test_bodies_that_are_sent_leave_room_for_others(suite):
-    """One address sends all but the end of 30 bodies of 16 MiB: it gets half of the budget, and others the rest."""
+    """One address sends 30 bodies of 16 MiB except for their ends: it gets half of the budget, and others get the
+    rest.
+    """
     registry = suite.discovery("--max-body-memory", "32M")
     before = rss(registry)
     refused, full = 0, b" " * (4 * MIB - 1)
@@ -154,7 +156,7 @@ def crowd_of_networks(count, number=0):
 
 
 def idle_from(machine, pairs, port, each, say=b""):
-    """`each` connections from every network, that say this and then nothing."""
+    """`each` connections from every network that send this and then nothing."""
 
     def dial():
         made = []
@@ -170,7 +172,7 @@ def idle_from(machine, pairs, port, each, say=b""):
 
 
 def ask(address, path="/health", source=None, headers=(), machine=None):
-    """(status, seconds) of a request on a connection of its own; status 0: it was closed."""
+    """(status, seconds) of a request on a new connection; status 0: it was closed."""
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     lines = [f"GET {path} HTTP/1.1", f"Host: {host}:{address[1]}", "Connection: close", *headers]
 
@@ -197,7 +199,7 @@ SAYINGS = {
 @pytest.mark.parametrize("say", SAYINGS)
 @pytest.mark.parametrize("what", ["ui", "discovery"])
 def test_nine_networks_do_not_keep_the_owner_out(suite, what, say):
-    """Each holds as many connections as one address may: together more than there are."""
+    """Each holds as many connections as one address may have: together more than there are places."""
     options = () if what == "ui" else ("--max-connections", "512", "--max-connections-per-ip", "64")
     with crowd_of_networks(10) as (machine, pairs):
         program = getattr(suite, what)(*options, host="::")
@@ -206,7 +208,7 @@ def test_nine_networks_do_not_keep_the_owner_out(suite, what, say):
             for _ in range(20):
                 status, seconds = ask(program.address)
                 assert status == 200 and seconds < SERVED_WITHIN
-            # Neither a newcomer of another network.
+            # Nor does a new client of another network get one.
             if say != "half a header" and say != "half a body":
                 ours, its = pairs[9]
                 status, seconds = ask((ours, program.port), source=its, machine=machine)
@@ -214,7 +216,7 @@ def test_nine_networks_do_not_keep_the_owner_out(suite, what, say):
 
 
 def test_one_network_counts_as_one_address(suite):
-    """64 addresses of one /64 share its limit: the oldest idle connection gives way to the newest."""
+    """64 addresses of one /64 share its limit: the newest connection replaces the oldest idle one."""
     with crowd_of_networks(2) as (machine, pairs):
         ours, its = pairs[0]
         for i in range(16, 32):
@@ -227,7 +229,7 @@ def test_one_network_counts_as_one_address(suite):
             sockets += idle_from(machine, places[8:], program.port, 1)
             wait_until(lambda: len(closed(sockets)) == 8, 10, "eight of sixteen are closed")
             assert closed(sockets) == sockets[:8], "the oldest"
-            # A mapped IPv4 address is the IPv4 address, and another source.
+            # A mapped IPv4 address counts as the IPv4 address, which is another source.
             v4 = machine.run(lambda: [connect((machine.our_ip, program.port)) for _ in range(9)])
             with closing(v4):
                 wait_until(lambda: len(closed(v4)) == 1, 10, "one of nine")
@@ -245,14 +247,15 @@ def connect_freely(address, source):
 
 
 def test_many_prefixes_of_one_network_push_nobody_out(suite):
-    """A customer of a network provider has thousands of /64. They count as one when places are short, so that it is
-    its own connections that go."""
+    """A customer of a network provider has thousands of /64 networks. They count as one when places are short, so
+    its own connections are closed.
+    """
     with crowd_of_networks(1) as (machine, pairs):
         ours, its = pairs[0]
         wide = f"fd01:{os.getpid() & 0xFFFF:x}:1"
         for words in (
             ["ip", "route", "add", f"{wide}::/48", "via", its, "dev", machine.name],
-            ["ip", "-n", machine.name, "link", "set", "lo", "up"],  # what follows makes all of them its own
+            ["ip", "-n", machine.name, "link", "set", "lo", "up"],  # the following makes all of them its own
             ["ip", "-n", machine.name, "route", "add", "local", f"{wide}::/48", "dev", "lo"],
         ):
             subprocess.run(words, check=True)
@@ -269,7 +272,7 @@ def test_many_prefixes_of_one_network_push_nobody_out(suite):
 
 
 def closed(sockets):
-    """Those whose other end has been closed."""
+    """The connections whose other end was closed."""
     ended = []
     for sock in sockets:
         ready, _, _ = select.select([sock], [], [], 0)
@@ -282,7 +285,9 @@ def closed(sockets):
 
 
 def test_a_paired_device_keeps_its_connection(suite):
-    """A device that showed its token is not closed for a crowd, and finds a place in it."""
+    """The connection of a device that sent its token is not closed in favor of a crowd, and such a device gets a
+    place.
+    """
     with crowd_of_networks(10) as (machine, pairs):
         ui = suite.ui(host="::")
         code = ui.api.request("POST", "/api/pair/code").json()["code"]
@@ -306,7 +311,7 @@ def test_a_paired_device_keeps_its_connection(suite):
 
 
 def test_a_proxy_nobody_named_has_no_reserved_place(suite):
-    """Connections from loopback that show a proxy are strangers' connections: the owner's own come first."""
+    """Connections from loopback that show a proxy count as strangers: the owner's own connections come first."""
     ui = suite.ui("--max-connections", "16", "--max-connections-per-address", "16")
     say = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 192.0.2.9\r\n\r\n"
     with closing([]) as sockets:
@@ -324,7 +329,7 @@ def test_a_proxy_nobody_named_has_no_reserved_place(suite):
 
 
 class Flood(threading.Thread):
-    """Asks the same on many connections, again and again; reads what comes unless it is told not to."""
+    """Sends the same request on many connections again and again; reads the answers unless told not to."""
 
     def __init__(self, address, source, count, path, reads=True):
         super().__init__(daemon=True)
@@ -361,7 +366,7 @@ class Flood(threading.Thread):
 
 @pytest.fixture
 def big_registry(suite):
-    """Where a list of all peers has some megabytes; the addresses of two strangers on another machine."""
+    """A registry whose list of all peers has some megabytes, and the addresses of two strangers on another machine."""
     with other_machine() as machine:
         if machine is None:
             pytest.skip("network namespaces cannot be made here")
@@ -377,7 +382,7 @@ def big_registry(suite):
 
 @pytest.mark.parametrize("path", ["/peers?limit=10000", "/search?q=a&limit=200"])
 def test_a_flood_of_one_address_slows_nobody_else(big_registry, path):
-    """300 connections that ask for all: another address waits for one of their answers, not for all of them."""
+    """300 connections request everything: another address waits for one of their answers, not for all of them."""
     registry, machine, address, attacker, victim = big_registry
     flood = machine.run(Flood, address, attacker, 300, path)
     flood.start()
@@ -396,7 +401,7 @@ def test_a_flood_of_one_address_slows_nobody_else(big_registry, path):
 
 
 def test_answers_that_nobody_reads_stay_few(big_registry):
-    """A stranger who asks 300 times and reads nothing: his next answers are not made before he reads the first."""
+    """A stranger sends 300 requests and reads nothing: further answers are made only after the first ones were read."""
     registry, machine, address, attacker, victim = big_registry
     before = registry.memory_kib()
     flood = machine.run(Flood, address, attacker, 300, "/peers?limit=10000", reads=False)

@@ -1,5 +1,6 @@
-"""What others build on libp2pcore: `make install` into a place of its own, then examples/list_files.c
-against the installed headers, libraries and p2pcore.pc, as C and as C++."""
+"""Programs of others that use libp2pcore: `make install` into an empty folder, then examples/list_files.c with the
+installed headers, libraries and p2pcore.pc, as C and as C++.
+"""
 
 import os
 import re
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.skipif(BIN != ROOT / "bin", reason="a sanitizer's progr
 
 @pytest.fixture(scope="module")
 def prefix(tmp_path_factory):
-    """Below a folder with a space in its name, by a user whose umask lets nobody else read."""
+    """Into a folder with a space in its name, by a user whose umask does not let others read."""
     where = tmp_path_factory.mktemp("in stalled") / "pre fix"
     done = subprocess.run(
         ["sh", "-c", 'umask 077; exec make -s -C "$0" install "PREFIX=$1"', ROOT, where],
@@ -29,7 +30,7 @@ def prefix(tmp_path_factory):
 
 
 def config(prefix, *words):
-    """The words pkg-config gives a shell."""
+    """The words that pkg-config prints for a shell."""
     env = {**os.environ, "PKG_CONFIG_PATH": str(prefix / "lib" / "pkgconfig")}
     done = subprocess.run(["pkg-config", *words, "p2pcore"], env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The passphrase of the private key: where it comes from, and that no command loses it."""
+"""The passphrase of the private key: its sources, and that no command loses it."""
 
 import json
 import os
@@ -27,7 +27,7 @@ class Keys:
         (folder / "credentials").mkdir()
 
     def run(self, *words, source=None, phrase=PHRASE):
-        """-> (exit status, stdout, stderr or what stood on the terminal)."""
+        """Returns (exit status, stdout, stderr or the text on the terminal)."""
         argv = [BIN / "p2p", words[0], *words[1:], "--keys-dir", self.dir]
         return getattr(self, f"from_{source or 'nothing'}")([str(a) for a in argv], phrase)
 
@@ -57,7 +57,7 @@ class Keys:
         return self.from_nothing(argv, None, {"CREDENTIALS_DIRECTORY": str(self.folder / "credentials")})
 
     def from_terminal(self, argv, phrase):
-        """Types `phrase` at every prompt; a command that asks nothing gets nothing."""
+        """Types `phrase` at every prompt; a command that does not ask gets nothing."""
         ours, theirs = os.pipe()
         pid, terminal = pty.fork()
         if pid == 0:
@@ -183,7 +183,7 @@ def test_a_passphrase_that_is_set_protects_what_rotate_makes(keys):
 
 
 def test_an_imported_key_keeps_its_passphrase(keys):
-    """A key that openssl made and protected in its own way."""
+    """A key that openssl made and encrypted in its own way."""
     keys.dir.mkdir(mode=0o700)
     private = keys.dir / "private_key.pem"
     subprocess.run(

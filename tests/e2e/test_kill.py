@@ -20,7 +20,7 @@ PEER_OPTIONS = ("--chunk-size", "16K", "--limit-rate", "32M")
 
 
 class World:
-    """One peer that is started again when it was killed, and downloads from it into `out`."""
+    """A peer that is started again when it was killed, and downloads from it into `out`."""
 
     def __init__(self, suite, data):
         self.suite, self.out = suite, suite.folder / "out"
@@ -50,7 +50,7 @@ class World:
         self.peer = self.suite.peer(*PEER_OPTIONS, port=self.peer.port)
 
     def finish(self):
-        """The download that runs, and others after it, until one has succeeded."""
+        """The running download, and further ones until one has succeeded."""
         for _ in range(5):
             _, text = self.getter.communicate(timeout=60)
             if self.getter.returncode == 0:
@@ -88,7 +88,7 @@ def test_kill_9_at_random_moments(suite, who):
         world.finish()
         names = [p.name for p in world.out.iterdir() if p.name != ".p2p"]
         left_over.update(world.left_over())
-        # Killed after the file got its name, and started again: a second copy, as right as the first.
+        # Killed after the file got its name, and started again: a second copy, which is also correct.
         assert set(names) <= {"f.bin"} | {f"f ({i}).bin" for i in range(1, 4)} and names, f"{where}: {names}"
         for name in names:
             assert (world.out / name).read_bytes() == data, f"{where}: {name}"
@@ -99,7 +99,7 @@ def test_kill_9_at_random_moments(suite, who):
 
 
 def rows(peer, sql):
-    """What the index of the peer says; nothing while it is being made."""
+    """Rows of the peer's index; nothing while the index is being created."""
     with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(
         sqlite3.connect(peer.shared / ".p2p" / "index.db", timeout=5)
     ) as db:
@@ -112,7 +112,7 @@ def bytes_read(program):
     return int(re.search(r"rchar: (\d+)", text).group(1))
 
 
-DEADLINE_S = 240  # hashing in the background gets only what the tests beside this one leave
+DEADLINE_S = 240  # hashing in the background gets only the time that the tests beside this one leave
 
 
 def run_in_slices(peer, condition, what):
@@ -131,7 +131,7 @@ def run_in_slices(peer, condition, what):
 
 @pytest.mark.parametrize("change", ["nothing", pytest.param("content", marks=long_test)])
 def test_kill_9_while_a_large_file_is_hashed(suite, change):
-    """Started again, the peer goes on where it was, with the tree and with the SHA-256; not if the file changed."""
+    """After a restart, the peer continues with the tree and the SHA-256 where it stopped; not if the file changed."""
     size, piece = 1 << 30, os.urandom(1 << 20)
     path = suite.folder / "peer" / "shared" / "large"
     path.parent.mkdir(parents=True)

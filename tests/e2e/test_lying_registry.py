@@ -1,4 +1,4 @@
-"""A registry that leaves a trusted peer out, moves it, or speaks for it: what is downloaded stays the peer's word."""
+"""A registry that omits a trusted peer, lists it elsewhere, or speaks for it: the trusted peer's own answer decides."""
 
 import contextlib
 import http.server
@@ -19,7 +19,7 @@ from p2pwire.server import Server
 
 HONEST, EVIL = b"the honest report" * 500, b"EVIL report" * 700
 CHOICE_NEEDED = 9
-BOUND_S = 15  # of one command; a peer that is off costs two seconds
+BOUND_S = 15  # time of one command; a peer that is off costs two seconds
 
 
 def closed_port():
@@ -54,7 +54,7 @@ class Liar:
         self.thread.start()
 
     def say(self, name, data, *peers):
-        """That these peers, (id, port) each, have it."""
+        """Answers that these peers, (id, port) each, have it."""
         listed = [{"peer_id": i, "ip": "127.0.0.1", "port": p, "verified": True, "files": [name]} for i, p in peers]
         self.results.append({"name": name, "size": len(data), "root": tree.root_of(data).hex(), "sha256": None, "peers": listed})
         self.peers += listed
@@ -66,7 +66,9 @@ class Liar:
 
 
 class World:
-    """A trusted peer that is remembered where it is, a stranger with another file of the name, and the liar."""
+    """A trusted peer whose address is remembered, a stranger with another file of the same name, and the lying
+    registry.
+    """
 
     NAME = "report.txt"
 
@@ -121,7 +123,7 @@ def test_one_that_leaves_a_trusted_peer_out(world):
 
 
 def test_one_that_speaks_for_a_trusted_peer(world):
-    """At a wrong place, or at the place of the stranger."""
+    """At a wrong address, or at the address of the stranger."""
     for port in (None, world.stranger[1]):
         world.liar.results.clear()
         world.liar.say("report.txt", EVIL, world.moved(port), world.stranger)
@@ -161,7 +163,7 @@ def test_a_peer_that_does_not_have_it_takes_the_word_back(world):
 
 
 def test_a_trusted_peer_where_only_the_registry_says_it_is(world):
-    """It has moved, and the registry is honest: what is remembered is tried, too, and does not matter."""
+    """It has moved, and the registry is honest: the remembered address is tried, too, and does no harm."""
     with Server({"report.txt": HONEST}, identity=world.friend.identity, chunk_size=CHUNK) as moved:
         world.friend.close()
         world.liar.say("report.txt", HONEST, world.moved(moved.address[1]))
@@ -170,10 +172,10 @@ def test_a_trusted_peer_where_only_the_registry_says_it_is(world):
 
 
 def test_peers_that_are_off_cost_two_seconds_together(world):
-    """Thirty trusted ones, at addresses that swallow everything."""
+    """Thirty trusted peers, at addresses that never answer."""
     full = socket.create_server(("127.0.0.1", 0), backlog=1)
     fill = [socket.socket() for _ in range(8)]
-    for s in fill:  # its queue is full: further ones wait
+    for s in fill:  # its queue is full, so further connections wait
         s.setblocking(False)
         s.connect_ex(full.getsockname())
     known = world.suite.folder / "cli" / "keys" / "known_peers"
@@ -203,7 +205,7 @@ def test_by_root(world, says):
 
 
 def test_a_folder(suite):
-    """Of two peers with a folder, the registry lists the stranger's only."""
+    """Two peers have a folder, and the registry lists only the stranger's."""
     friend = suite.peer(name="friend", files={"docs/a": HONEST})
     evil = suite.peer(name="evil", files={"docs/a": EVIL, "docs/b": EVIL})
     suite.p2p("ls", friend.where, check=True)
@@ -233,7 +235,9 @@ def test_a_search_shows_what_a_trusted_peer_says(world):
 
 
 def test_a_vast_answer_is_cut(world):
-    """Of one result it takes a thousand peers from a registry, and the friend answers for itself."""
+    """The client takes at most a thousand peers of one result from a registry, and the trusted peer answers for
+    itself.
+    """
     strangers = [(f"{n:064x}", 9) for n in range(20000)]
     world.liar.say("report.txt", EVIL, *strangers, world.moved())
     run = world.run("search", "report", "--json")
@@ -274,7 +278,7 @@ def test_ls_of_a_stranger_is_where_the_registry_says(world):
 
 
 class Freezer:
-    """A registry that says of each registration that it has a newer one, from far ahead, and keeps what it gets."""
+    """A registry that answers each registration with a newer seq, far ahead, and keeps what it gets."""
 
     def __init__(self):
         freezer = self
@@ -306,7 +310,7 @@ class Freezer:
 
 
 def test_a_hostile_registry_freezes_no_record_elsewhere(suite):
-    """What it makes the peer sign may be sent to the honest one, and the peer's changes still arrive there."""
+    """Signed requests may be sent on to the honest registry, and the peer's changes still arrive there."""
     honest, freezer = suite.discovery(), Freezer()
     peer = suite.peer("--discovery", freezer.url, files={"one.txt": b"1"}, discovery=honest)
 
@@ -335,7 +339,7 @@ def dashboard(world):
 
 
 def remember(ui, server):
-    """As a trusted peer that was met there, and that is not asked for its files now and then."""
+    """Behaves like a trusted peer that was met there, and sometimes is not asked for its files."""
     words = ["--keys-dir", ui.folder / "keys"]
     ui.suite.p2p("ls", server.where, *words, check=True)
     ui.suite.p2p("peers", "trust", server.identity.peer_id, *words, check=True)

@@ -1,4 +1,4 @@
-"""Two machines on one cable and no registry: peers find each other by mDNS (Avahi)."""
+"""Two machines on one network without a registry: peers find each other by mDNS (Avahi)."""
 
 import contextlib
 import json
@@ -34,7 +34,7 @@ class Machine:
     """A namespace with its own message bus and Avahi."""
 
     def __init__(self, name, folder, host, ipv6=False):
-        """ipv6: that alone, with the link-local addresses every interface has."""
+        """ipv6: only IPv6, with the link-local addresses that every interface has."""
         folder.mkdir(parents=True)
         self.prefix = ("ip", "netns", "exec", name)
         socket = folder / "bus"
@@ -151,7 +151,7 @@ def test_two_peers_on_one_machine_and_search(machines, suite):
 
 
 def asking(suite, machine):
-    """`p2p` at a machine, without a registry: (exit status, its JSON)."""
+    """Runs `p2p` on a machine, without a registry: (exit status, its JSON)."""
 
     def ask(*words):
         run = suite.p2p(*words, "--discovery", "none", "--json", prefix=machine.prefix, env=machine.env)
@@ -183,7 +183,7 @@ def test_by_root_with_sizes_and_grouped_by_content(machines, suite):
 
 
 def test_neighbours_beside_a_registry(machines, suite):
-    """--lan: what a registry and a neighbour it does not know have is one list, grouped by content."""
+    """lan: results of the registry and of a neighbor that it does not know form one list, grouped by content."""
     alpha, beta = machines
     data = b"in both places"
     registry = suite.discovery(host="0.0.0.0", prefix=beta.prefix)
@@ -206,7 +206,7 @@ def test_neighbours_beside_a_registry(machines, suite):
 
 @pytest.mark.parametrize("machines", [True], indirect=True, ids=["ipv6"])
 def test_over_link_local_ipv6(machines, suite):
-    """No IPv4 and no router: addresses with their interface, fe80::...%veth0."""
+    """No IPv4 and no router: addresses contain their interface, fe80::...%veth0."""
     alpha, beta = machines
     peer = suite.peer(host="::", files={"f.txt": b"over IPv6"}, wait=False, prefix=alpha.prefix, env=alpha.env)
     ask = asking(suite, beta)
@@ -230,7 +230,7 @@ def test_over_link_local_ipv6(machines, suite):
 
 
 def test_a_name_that_is_taken(machines, suite):
-    """One identity on two machines is one instance name twice: both are announced, and one can go."""
+    """One identity on two machines has the same instance name twice: both are announced, and one can leave."""
     alpha, beta = machines
     first = suite.peer(host="0.0.0.0", name="first", wait=False, prefix=alpha.prefix, env=alpha.env)
     peer_id = re.search(r"peer_id=([0-9a-f]{64})", first.lines[0]).group(1)
@@ -247,7 +247,7 @@ def test_a_name_that_is_taken(machines, suite):
 
 
 def test_an_announcement_moves_no_peer_that_was_added_by_hand(machines, suite):
-    """Anybody can announce any id at any place; what the user said stays."""
+    """Any device can announce any id at any address; the decision of the user stays."""
     alpha, beta = machines
     real = suite.peer("--no-mdns", host="0.0.0.0", name="real", files={"f.txt": b"x"}, wait=False, prefix=alpha.prefix, env=alpha.env)
     peer_id = re.search(r"peer_id=([0-9a-f]{64})", real.lines[0]).group(1)
@@ -278,7 +278,7 @@ print(urllib.request.urlopen(request, timeout=30).read().decode())
 
 
 def asking_ui(machine, ui):
-    """Requests to a dashboard, made at its machine."""
+    """Requests to a dashboard, made on its machine."""
 
     def ask(method, path, body=""):
         run = subprocess.run(
@@ -306,7 +306,7 @@ def test_the_dashboard_lists_browses_and_fetches_without_a_registry(machines, su
         return [p for p in answer["peers"] if p["found_by"] == "mdns" and p["file_list"] == ["by air.txt"]]
 
     peer = wait_until(listed_with_files, 40, "the peer listed, with its file")[0]
-    # Nobody has met it: being announced is not an acquaintance.
+    # It was never met: an announcement does not count.
     assert (peer["ip"], peer["files"], peer["trust"]) == ("10.214.0.1", 1, "new")
     files = ask("GET", f"/api/peers/{peer['peer_id_full']}/files")["files"]
     assert [(f["name"], f["size"]) for f in files] == [("by air.txt", 13)]
@@ -325,7 +325,7 @@ def test_the_dashboard_lists_browses_and_fetches_without_a_registry(machines, su
 
 
 def test_without_avahi_all_else_works(suite, tmp_path):
-    """No bus at all: one line in the log, and the peer serves."""
+    """No message bus: one line in the log, and the peer serves."""
     peer = suite.peer(files={"f": b"x"}, env={"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={tmp_path}/none"})
     with peer.client() as client:
         assert client.fetch("f") == b"x"

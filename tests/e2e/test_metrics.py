@@ -1,4 +1,6 @@
-"""GET /metrics of both HTTP daemons: what Prometheus can read, and what docs/OPERATIONS.md says."""
+"""GET /metrics of the HTTP daemons and the counters of p2p-peer: Prometheus can read them, and docs/OPERATIONS.md
+lists them.
+"""
 
 import re
 

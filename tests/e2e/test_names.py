@@ -1,4 +1,4 @@
-"""Names of devices: said after the handshake and to registries, claims until the user trusts them."""
+"""Names of devices: sent after the handshake and to registries, and only claims until the user trusts them."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from p2pwire.server import Server
 
 
 class Old(Server):
-    """As peers before INFO?."""
+    """A peer from before INFO?."""
 
     def on_info(self, connection, request):
         connection.send(msg.Error(request.req, msg.MALFORMED, b"unknown message type"))
@@ -96,7 +96,7 @@ A, B = Identity(), Identity()
 
 
 def listed(registry, who):
-    """What the registry says of a peer: its name and kind."""
+    """The name and kind that the registry shows for a peer."""
     peer = registry.get(f"/peers/{who}").json()
     return peer.get("name"), peer.get("kind")
 
@@ -148,7 +148,7 @@ def test_a_name_without_the_second_signature_is_not_taken(registry):
 
 
 def test_the_first_signature_stays_valid_for_old_registries(registry):
-    """The same body without what 0.1.0 does not know."""
+    """The same body without the fields that 0.1.0 does not know."""
     sent = register(registry, about={"name": "Küche", "kind": 2}).request.body
     body = json.loads(sent)
     for field in ("name", "kind", "addresses", "signature2"):
@@ -188,7 +188,7 @@ def world(suite):
             return suite.p2p("peers", *words, "--discovery", self.discovery.url, "--no-mdns", check=True)
 
         def twin(self):
-            """A stranger that says it is Küche, too."""
+            """A stranger that also calls itself Küche."""
             return suite.peer("--name", "Küche", name="c", discovery=self.discovery, files={"c.txt": b"c"})
 
     world = World()
@@ -244,7 +244,7 @@ def test_a_name_of_several_is_refused_with_the_list(world):
 
 def test_a_claim_takes_no_name_from_a_trusted_peer(world):
     world.trust("trust", world.kitchen.peer_id)
-    world.p2p("ls", world.kitchen.peer_id, check=True)  # it proves what it is called
+    world.p2p("ls", world.kitchen.peer_id, check=True)  # it proves that it has this name
     world.trust("trust", world.hall.peer_id, "--name", "Flur")
     world.twin()
     wait_until(lambda: len(world.discovery.registry.peers()) == 3, what="the twin at the registry")

@@ -114,7 +114,7 @@ def is_listed(registry, name):
 
 
 def arrived(folder):
-    """Bytes on disk below a folder, wherever the program keeps what is not complete."""
+    """The bytes below a folder, wherever the program keeps unfinished downloads."""
     total = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
@@ -124,7 +124,7 @@ def arrived(folder):
 
 @pytest.mark.parametrize("registry_is, peer_is, client_is", PAIRINGS, ids=["-".join(p) for p in PAIRINGS])
 def test_the_command_line(machine, registry_is, peer_is, client_is):
-    """Registry, peer, client: register, find, list, download a file and a folder, go on after an interruption."""
+    """Registry, peer, client: register, find, list, download a file and a folder, resume after an interruption."""
     registry = machine.registry(registry_is)
     peer = machine.peer(peer_is, registry)
     wait_until(lambda: is_listed(registry, "song.flac"), 30, "registered")
@@ -169,7 +169,9 @@ def test_the_dashboard(machine, registry_is, peer_is, client_is):
 
 @pytest.mark.parametrize("first, then", [("old", "new"), ("new", "old")])
 def test_a_device_changes_its_version(machine, first, then):
-    """The same keys and shared folder, up and down: the id stays, what is shared stays, and others see no stranger."""
+    """Upgrade and downgrade with the same keys and shared folder: the id and the shared files stay, and other
+    peers do not see a stranger.
+    """
     registry = machine.registry("new")
     peer = machine.peer(first, registry)
     wait_until(lambda: is_listed(registry, "song.flac"), 30, "registered")

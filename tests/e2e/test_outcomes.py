@@ -1,4 +1,4 @@
-"""What programs say when they cannot start or cannot finish: exit status, one object with --json, the reason."""
+"""The result of programs that cannot start or cannot finish: exit status, one object with --json, the reason."""
 
 import json
 import resource
@@ -131,8 +131,9 @@ def test_a_snapshot_that_cannot_be_written(suite, tmp_path):
 
 
 def test_a_name_that_does_not_resolve_is_final(suite):
-    """A name in .invalid needs no server to be unknown where the machine's resolver follows RFC 6761; elsewhere the
-    reason is another one, and nothing is promised."""
+    """Where the machine's resolver follows RFC 6761, a name in .invalid is unknown without a server; elsewhere
+    there may be another reason, which is not checked.
+    """
     try:
         socket.getaddrinfo("nohost.invalid", 9000)
     except socket.gaierror as error:

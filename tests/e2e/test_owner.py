@@ -18,7 +18,7 @@ SECRET = re.compile(r"/open/([0-9a-f]{64})")
 
 
 def own(*command, **kwargs):
-    """Runs a program in a session of its own: what the test itself holds does not count for it."""
+    """Runs a program in a new session, so that the sockets of the test itself do not count."""
     kwargs = {"capture_output": True, "text": True, "timeout": 60, **kwargs}
     return subprocess.run(list(map(str, command)), start_new_session=True, **kwargs)
 
@@ -125,7 +125,7 @@ def test_http_1_0_is_not_local(ui):
 
 
 def test_a_connection_is_judged_by_each_request(ui):
-    """What was accepted once on a connection is no excuse for what a proxy sends on it later."""
+    """That one request on a connection was accepted does not help a proxy that uses the connection later."""
     code = """
 import http.client, sys
 client = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
@@ -310,7 +310,7 @@ def test_p2p_ui_says_what_is_wrong(ui, tmp_path):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to become another user")
 def test_p2p_ui_sends_the_token_to_no_other_user(ui, tmp_path):
-    """Somebody else listens where p2p-ui should, and writes down what comes."""
+    """Another user's program listens on p2p-ui's port, and writes down what it gets."""
     heard = tmp_path / "heard"
     heard.touch()
     heard.chmod(0o666)

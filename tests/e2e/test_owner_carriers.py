@@ -1,7 +1,5 @@
-"""A stranger behind a proxy, a relay or a tunnel on the machine of a dashboard is never its owner.
-
-The dashboard listens on loopback only; the stranger is another machine that reaches the carrier and writes whatever
-Host it likes.
+"""A stranger behind a proxy, a relay or a tunnel on the machine of a dashboard is never its owner. The dashboard
+listens on loopback only; the stranger is another machine that reaches this program and can send any Host.
 """
 
 import getpass
@@ -75,7 +73,7 @@ def test_caddy_that_hides_itself(stage, tmp_path):
 
 
 def relay(folder, ui):
-    """A relay for one connection that nobody knows by name."""
+    """A relay for one connection, with an unknown name."""
     script = folder / "relay.py"
     script.write_text(
         "import os, socket, sys, threading\n"
@@ -114,7 +112,7 @@ def test_socat_under_another_name(stage, tmp_path):
 
 
 def test_socat_with_a_unix_socket_in_between(stage, tmp_path):
-    """The half that connects does not listen for TCP: its name gives it away."""
+    """The process that connects does not listen for TCP: only its name shows that it is a relay."""
     port = carriers.free_port()
     socat, unix = carriers.need("socat"), tmp_path / "s"
     outer = [socat, f"TCP-LISTEN:{port},fork,reuseaddr", f"UNIX-CONNECT:{unix}"]

@@ -1,4 +1,4 @@
-"""The test library itself, checked against other implementations, so that it may judge the C programs."""
+"""The test library itself, checked against other implementations, so that it can be used to check the C programs."""
 
 import subprocess
 import sys

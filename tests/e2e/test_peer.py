@@ -189,7 +189,7 @@ def test_a_file_swapped_for_a_link_is_not_followed(suite):
 
 
 def test_names_that_no_client_may_see(suite):
-    """Files whose names others could not take are left out, and the rest is served."""
+    """Files whose names other systems do not allow are left out, and the others are served."""
     peer = suite.peer(files={"good": b"1"})
     for name in (b"with\nnewline", b"with\x1bescape", b"not utf-8 \xff", b"tab\tname"):
         (os.fsencode(peer.shared) + b"/" + name).decode("utf-8", "surrogateescape")
@@ -215,7 +215,7 @@ def test_folders(suite):
 
 
 def test_hashes_survive_a_restart(suite):
-    """META of a large file is there at once the second time: the index is kept beside the files."""
+    """META of a large file comes at once the second time, because the index is stored beside the files."""
     data = os.urandom(64 << 20)
     peer = suite.peer(files={"large": data})
     assert (peer.shared / ".p2p" / "index.db").exists()
@@ -278,7 +278,7 @@ def test_fifty_clients_with_different_files(suite):
 
 
 def test_idle_connections_cost_little_and_stop_nobody(suite):
-    """200 authenticated connections that say nothing."""
+    """200 authenticated connections that send nothing."""
     peer = suite.peer("--max-connections", "1000", files={"f": b"served"})
     before = peer.memory_kib()
     idle = [peer.client() for _ in range(200)]
@@ -292,7 +292,7 @@ def test_idle_connections_cost_little_and_stop_nobody(suite):
 
 
 def test_strangers_who_say_nothing_are_closed(suite):
-    """3 s to the first message, not extended by trickling."""
+    """3 s to the first message; sending single bytes does not extend it."""
     peer = suite.peer(files={"f": b"served"})
     silent = Stream.connect(peer.address)
     trickle = Stream.connect(peer.address)
@@ -351,7 +351,7 @@ def test_max_connections(suite):
     open_ones = []
     for _ in range(4):
         open_ones.append(peer.client())
-        # An answer says that the peer has read the end of the handshake and given the place.
+        # An answer shows that the peer has read the end of the handshake and released the place.
         assert open_ones[-1].fetch("f") == b"served"
     with pytest.raises(Exception):
         peer.client(timeout=3)
@@ -402,7 +402,7 @@ def test_rate_limit(suite):
 
 
 def test_clients_share_the_rate_limit(suite):
-    """Not one after the other: when the first has its file, the others are well under way."""
+    """Not one after the other: when the first one has its file, the others have most of theirs."""
     peer = suite.peer("--limit-rate", "2M", "--threads", "1", files={"f": os.urandom(1 << 20)})
     came, at_the_end = [0, 0, 0], []
 
@@ -466,7 +466,7 @@ def test_no_secret_in_log_or_arguments(suite):
 
 
 def test_no_session_secret_in_memory(suite):
-    """dh, k and MS are wiped when the handshake is over (docs/PROTOCOL.md): looked for in the whole process."""
+    """dh, k and MS are wiped when the handshake is over (docs/PROTOCOL.md): the test searches the whole process."""
     peer = suite.peer(files={"f": b"served"})
     with peer.client() as client:
         client.ping(1)

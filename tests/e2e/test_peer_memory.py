@@ -1,4 +1,6 @@
-"""p2p-peer when clients ask for much and read nothing: memory is bounded, and who reads again is served."""
+"""p2p-peer with clients that request much and read nothing: memory is bounded, and a client that reads again is
+served.
+"""
 
 import os
 import select
@@ -15,7 +17,7 @@ STALLED_S = 2  # src/peer/loop.h
 
 
 def sluggish_client(peer, identity):
-    """Its kernel buffers next to nothing, so that what it does not read stays with the peer."""
+    """Its kernel buffers next to nothing, so that unread answers stay in the peer."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(peer.address)
@@ -27,7 +29,7 @@ def sluggish_client(peer, identity):
 
 
 def test_a_stalled_client_that_reads_again_when_memory_is_short(suite):
-    """It is the one that has not read for longest, and the one that asks for memory."""
+    """The client that has not read for longest is closed, or the one that needs the memory."""
     peer = suite.peer(
         "--threads", "1", "--chunk-size", "4M", files={"small": SMALL, "big": os.urandom(CHUNK)}
     )
@@ -47,7 +49,7 @@ def test_a_stalled_client_that_reads_again_when_memory_is_short(suite):
 
 
 def test_long_questions_that_wait_for_an_answer(suite):
-    """Answers are not read, so questions stay: their texts must not be what fills the memory."""
+    """Answers are not read, so requests wait: their texts must not fill the memory."""
     peer = suite.peer("--chunk-size", "4M", files={"big": os.urandom(CHUNK)})
     clients = [peer.client(timeout=30) for _ in range(20)]
     root = clients[0].meta("big").root
@@ -57,7 +59,7 @@ def test_long_questions_that_wait_for_an_answer(suite):
             client.send(msg.Get(client.new_req(), root, 0, CHUNK))
         for _ in range(50):
             client.send(msg.ListRequest(client.new_req(), b"x" * 60000))
-    # All are served in turn: when one has its answers, the questions of all have been taken.
+    # All clients are served in turn: when one has its answers, the requests of all have been read.
     answers = 0
     while answers < 50:
         answers += isinstance(clients[0].receive(), (msg.List, msg.Error))
@@ -67,7 +69,7 @@ def test_long_questions_that_wait_for_an_answer(suite):
 
 
 def long_question(client):
-    """A frame nearly as long as one may be."""
+    """A frame of almost the maximum length."""
     return client.shake.c2s.seal(msg.encode(msg.ListRequest(client.new_req(), b"x" * 60000)))
 
 
@@ -80,7 +82,7 @@ def closed_ones(clients):
 
 
 def test_frames_that_are_begun_and_never_ended(suite):
-    """They have half of --client-memory, all together; small requests are served beside them."""
+    """Together they get half of --client-memory; small requests are served beside them."""
     peer = suite.peer("--client-memory", "1M", files={"small": SMALL})
     clients = [peer.client(timeout=30) for _ in range(50)]
     frames = [long_question(client) for client in clients]
@@ -105,7 +107,9 @@ def test_frames_that_are_begun_and_never_ended(suite):
 
 
 def test_nonces_of_protocol_1_when_memory_is_short(suite):
-    """Who has sent many messages is told to connect again; the others, and it, are served."""
+    """A client that has sent many messages is told to connect again; the others are served, and so is this one
+    afterwards.
+    """
     peer = suite.peer("--client-memory", "64K", files={"small": SMALL})
     clients = [peer.client1() for _ in range(4)]
     for rounds in range(4000):

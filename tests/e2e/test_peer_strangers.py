@@ -1,4 +1,4 @@
-"""What strangers may cost p2p-peer: places, handshakes and decisions about them, with others served meanwhile."""
+"""How much strangers may use of p2p-peer: places, handshakes and decisions, while other clients are served."""
 
 import contextlib
 import os
@@ -36,7 +36,7 @@ def open_peer(suite, machine, *more, **kwargs):
 
 
 def raw(address, source, first=b""):
-    """A connection that has said `first` and says nothing more; None when it was refused at once."""
+    """A connection that has sent `first` and sends nothing more; None if it was refused at once."""
     with contextlib.suppress(OSError):
         sock = socket.create_connection(address, 5, source_address=(source, 0))
         try:
@@ -48,7 +48,7 @@ def raw(address, source, first=b""):
 
 
 def still_open(socks):
-    """Those that the peer has not closed; what it sent is read away."""
+    """The connections that the peer has not closed; reads and drops what it sent."""
     poll = select.poll()
     by_fd = {sock.fileno(): sock for sock in socks}
     for fd in by_fd:
@@ -68,7 +68,7 @@ def fetched_by(address, identity, source=None):
 
 
 def know(peer, peer_id, trust="trusted", address="-"):
-    """As `p2p peers` of another process writes it."""
+    """Writes the file as `p2p peers` in another process does."""
     now = int(time.time())
     aside = peer.keys / "known_peers.new"
     aside.write_text(f"{peer_id} {trust} 2 {now} {now} {address}\n")
@@ -76,7 +76,7 @@ def know(peer, peer_id, trust="trusted", address="-"):
 
 
 def test_hellos_of_protocol_1_without_a_key(suite, crowd):
-    """4 addresses take 1024 places each: none of them is kept, and all others are served."""
+    """4 addresses take 1024 places each: they lose their connections, and all others are served."""
     machine, addresses = crowd
     peer, address = open_peer(suite, machine)
     friend, nobody = Identity(), Identity()
@@ -97,7 +97,7 @@ def test_hellos_of_protocol_1_without_a_key(suite, crowd):
         assert fetched_by(peer.address, Identity())  # loopback
         assert machine.run(fetched_by, address, friend, addresses[10])
         assert machine.run(fetched_by, address, Identity(), addresses[11])
-        # Unfinished ones end with the handshake's time, whatever they were told.
+        # Unfinished handshakes end when their time is over, whatever was sent.
         wait_until(lambda: not still_open(socks), 30, "the end of all of them")
     finally:
         for sock in socks:
@@ -113,7 +113,7 @@ def test_a_client_of_protocol_1_that_proves_itself_stays(suite):
 
 
 def test_half_open_handshakes_from_many_addresses(suite, crowd):
-    """26 addresses with 8 each are twice what may be unfinished in all."""
+    """26 addresses with 8 each are twice as many unfinished handshakes as allowed in total."""
     machine, addresses = crowd
     peer, address = open_peer(suite, machine, "--handshake-timeout", "60s")
 
@@ -132,7 +132,9 @@ def test_half_open_handshakes_from_many_addresses(suite, crowd):
 
 
 def test_idle_strangers_make_room(suite, crowd):
-    """Proven strangers take what is not reserved; the idle ones go first, known peers and loopback have theirs."""
+    """Proven strangers get the places that are not reserved; idle ones are closed first; known peers and loopback
+    have their own places.
+    """
     machine, addresses = crowd
     peer, address = open_peer(
         suite, machine, "--threads", "1", "--max-connections", "20", "--reserved-connections", "8"
@@ -151,7 +153,7 @@ def test_idle_strangers_make_room(suite, crowd):
         own = [stack.enter_context(peer.client()) for _ in range(4)]
         for client in [*friends, *own, *strangers[4:]]:
             assert client.meta("f").size == len(DATA)
-        # One that works is not the idle one.
+        # One with a running request does not count as idle.
         newcomer = machine.run(enter, Identity(), addresses[21])
         strangers[4].stream.expect_close()
         for client in [newcomer, *friends, *own, *strangers[5:]]:
@@ -181,7 +183,7 @@ def test_finished_handshakes_have_a_rate(suite, crowd):
 
 
 def test_strangers_together_have_a_rate(suite, crowd):
-    """They use up what they have; the known address and loopback do not wait for it."""
+    """The strangers use up their share; the known address and loopback do not have to wait."""
     machine, addresses = crowd
     peer, address = open_peer(
         suite, machine, "--handshake-total-rate", "2", "--handshake-work-rate", "50"
@@ -303,7 +305,7 @@ def test_only_trusted_peers(suite):
 
 
 def flood_and_count(client, make, seconds):
-    """Bytes that come while questions never stop."""
+    """Reads bytes that never stop while requests continue."""
     sock, got, end = client.stream.sock, 0, time.monotonic() + seconds
     waiting = b""
     sock.setblocking(False)

@@ -50,7 +50,7 @@ def client(peer, identity):
 
 
 def assert_serves(peer):
-    """The peer is still well."""
+    """The peer still serves."""
     with peer.client1() as other:
         assert other.fetch("hello.txt") == FILES["hello.txt"]
 
@@ -74,7 +74,7 @@ def test_pieces_of_one_byte(peer, identity):
 
 
 def test_everything_after_the_hello_in_one_segment(peer, identity):
-    """HELLO and frames may share segments in any way; here many frames share one."""
+    """HELLO and frames may be split over segments in any way; here many frames share one."""
     with Client(peer.address, identity) as client:
         frames = [
             seal(client.key, b"META|hello.txt"),
@@ -126,7 +126,7 @@ UNKNOWN_NAMES = [
 
 @pytest.fixture(scope="module")
 def traps(peer):
-    """Things around the shared folder that must not be served."""
+    """Files around the shared folder that must not be served."""
     (peer.shared.parent / "secret").write_bytes(SECRET)
     (peer.shared / ".hidden").write_bytes(SECRET)
     (peer.shared / "link").symlink_to(peer.shared.parent / "secret")
@@ -163,7 +163,7 @@ def test_requests_that_are_refused(client, request_text):
     [b"", b"META", b"meta|hello.txt", b"HELLO|x", b"CHUNK|0|x", b"ERROR|x", b"\x00", b"DONEX", b"X" * 60000],
 )
 def test_messages_nobody_knows(peer, client, text):
-    """An ERROR or a close; never an answer, never a crash."""
+    """An ERROR or a close, but never an answer or a crash."""
     client.send(text)
     try:
         assert client.receive().startswith(b"ERROR|")
@@ -366,7 +366,7 @@ def test_memory_stays_small_while_chunks_are_served(peer, identity):
 
 
 def test_unread_answers_do_not_pile_up(peer, identity):
-    """A client that asks and never reads costs the server no memory and nobody else their service."""
+    """A client that sends requests and never reads uses no memory of the server and delays no other client."""
     before = peer.memory_kib()
     with Client(peer.address, identity) as client:
         client.stream.sock.settimeout(2)

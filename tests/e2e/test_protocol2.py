@@ -259,7 +259,7 @@ def test_cancel_frees_the_connection(client):
     while not isinstance(client.receive(), msg.Pong):
         pass
     client.send(msg.Get(31, root, 0, 10))
-    while True:  # what was under way at the cancel may still arrive, and then nothing
+    while True:  # data in flight at the cancel may still arrive, but nothing after it
         message = client.receive()
         if message.req == 31:
             break
@@ -402,7 +402,7 @@ def test_bytes_left_over_are_an_error_and_the_end(client, message):
     ids=lambda m: type(m).__name__,
 )
 def test_messages_cut_short(peer, identity, message):
-    """Every prefix: an ERROR or a close, and nothing else suffers."""
+    """Every prefix: an ERROR or a close, and no effect on other connections."""
     whole = msg.encode(message)
     for cut in {1, 2, len(whole) // 2, len(whole) - 1}:
         with Client(peer.address, identity) as client:
@@ -427,7 +427,7 @@ def test_messages_cut_short(peer, identity, message):
     ids=lambda m: type(m).__name__,
 )
 def test_a_servers_messages_sent_by_a_client(peer, identity, client, message):
-    """Never acted on: an ERROR, a close, or for PONG nothing."""
+    """These messages have no effect: an ERROR, a close, or nothing for PONG."""
     client.send(message)
     try:
         client.send(msg.Ping(4))

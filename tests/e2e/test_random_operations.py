@@ -30,7 +30,7 @@ EMPTY = hashlib.sha256(b"").hexdigest()
 
 
 class Machine:
-    """A peer with its dashboard, the folder that it shares (a disk of its own), and what the disk has had."""
+    """A peer with its dashboard, its shared folder (a separate disk), and all contents that were on the disk."""
 
     def __init__(self, suite, disk, rng):
         self.suite, self.disk, self.rng = suite, disk, rng
@@ -64,7 +64,7 @@ class Machine:
             file.write(data)
 
     def entries(self):
-        """Of the disk, without folders: name, lstat."""
+        """The entries of the disk, without folders: name, lstat."""
         for folder, folders, leaves in os.walk(self.disk):
             folders[:] = [f for f in folders if not f.startswith(".") and f != "lost+found"]
             for path in [os.path.join(folder, leaf) for leaf in leaves if not leaf.startswith(".")]:
@@ -83,7 +83,7 @@ class Machine:
             self.seen.setdefault(name, {EMPTY}).add(self.known[key][0])
 
     def expected(self):
-        """What should be shared: name, (root, size)."""
+        """The files that should be shared: name, (root, size)."""
         out = {}
         for name, st in self.files():
             if os.path.basename(name) not in BAD_LEAVES and st.st_mode & 0o400:
@@ -107,7 +107,7 @@ class Machine:
             path = self.disk / name
             size, before = path.stat().st_size, path.stat()
             self.write(name, self.rng.randbytes(min(size, 5000)), "r+b", self.rng.randrange(size + 1))
-            if self.rng.random() < 0.3 and path.stat().st_size == size:  # nobody sees it by the time
+            if self.rng.random() < 0.3 and path.stat().st_size == size:  # the times do not show the change
                 os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def append(self):
@@ -174,7 +174,7 @@ class Machine:
         self.unbind()
 
     def kill(self, program):
-        """The process that serves, or the one that has taken its place at this moment; and its parent."""
+        """The process that serves now, or its successor; and its parent."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(program.pid, signal.SIGKILL)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -192,7 +192,7 @@ class Machine:
         self.ui = self.suite.ui(discovery=self.registry, peer=self.peer, port=self.ui.port)
 
     def pause(self, most):
-        time.sleep(self.rng.uniform(0, most))  # a moment of somebody's work
+        time.sleep(self.rng.uniform(0, most))  # a moment between two operations
 
     def act(self, most=4, kinds=None):
         kinds = kinds or FILE_KINDS + RARE_KINDS
@@ -206,7 +206,7 @@ class Machine:
     # ---- do all agree? ----
 
     def settle(self):
-        """All as it should be in the end; what is to be seen then."""
+        """Waits until everything is as it should be; then shows what differs."""
         self.free()
         self.unbind()
         self.bind()
@@ -214,7 +214,7 @@ class Machine:
         return self.expected()
 
     def differences(self, expected):
-        """What the peer, the registry and the dashboard say otherwise."""
+        """The differences that the peer, the registry and the dashboard show."""
         out = []
         try:
             with self.peer.client() as client:
@@ -258,7 +258,7 @@ def ended(process):
 
 
 class Downloads:
-    """From the machine, by the command line and by another dashboard."""
+    """From the machine itself, with the command line and with another dashboard."""
 
     def __init__(self, suite, machine):
         self.suite, self.machine, self.running, self.count = suite, machine, [], 0
@@ -312,7 +312,7 @@ class Downloads:
         self.transfers.clear()
 
     def over(self, one):
-        """Completed, or one that waits for what may never come."""
+        """Completed, or waiting for a file that may never come."""
         now = self.ui.api.json(f"/api/transfers/{one}")
         return now if now["state"] in ("completed", "failed", "paused") or now["retry_at"] else None
 

@@ -144,7 +144,7 @@ def flip(data, bit):
 
 
 def survives_flip(peer, identity, message, bit):
-    """True when, with that bit flipped on the way, anything came back that should not have."""
+    """True if, with this bit flipped, anything came back that should not have."""
     with Stream.connect(peer.address, timeout=3) as stream:
         shake = ClientHandshake(identity)
         changed = lambda name, data: flip(data, bit) if name == message else data  # noqa: E731

@@ -1,4 +1,4 @@
-"""Only a registry's answer counts as one, and what stands in front of a registry is named."""
+"""Only a registry's answer counts as one, and the message names a proxy in front of a registry."""
 
 import http.server
 import json
@@ -14,7 +14,7 @@ from tls_world import make_authority, make_certificate
 
 
 class Server:
-    """An HTTP server that answers as `answer(handler, body)` says: (status, type, body, headers)."""
+    """An HTTP server whose answers come from `answer(handler, body)`: (status, type, body, headers)."""
 
     def __init__(self, answer, context=None):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -183,7 +183,7 @@ def test_a_long_list_goes_in_parts_through_nginx(suite, tmp_path):
     class Front:
         url = f"http://127.0.0.1:{port}"
 
-    # Hashed before, so that the first registration has all of them.
+    # The files are hashed before, so that the first registration contains all of them.
     fill(suite.folder / "peer", 6000)
     first = suite.peer("--no-mdns")
     with first.client() as client:
@@ -241,13 +241,13 @@ def test_a_list_goes_in_small_parts(suite):
         (peer.shared / "file-number-7.txt").unlink()
         wait_until(lambda: len(names()) == 300 and "one-more" in names(), 60, "the change")
         assert "file-number-7.txt" not in names()
-        # The record was never thrown away on the way: one whole registration, then deltas.
+        # The record was never removed: one whole registration, then deltas.
         accepted = [path for method, path, _ in front.seen if method == "POST"]
         assert accepted.count("/register") == 1 and accepted.count("/register/delta") > 5
 
 
 def test_a_server_that_is_away_for_a_while_loses_no_record(suite):
-    """502 to a delta is not a reason to send all again."""
+    """A 502 to a delta is no reason to send the whole list again."""
     registry = suite.discovery("--register-rate", "0")
     away = threading.Event()
     forward = forward_to(registry.url, 0)

@@ -1,4 +1,4 @@
-"""The registry where things are not as they should be: clocks that jump, a thousand watchers, hostile keys, IPv6."""
+"""The registry in unusual conditions: clocks that jump, a thousand watchers, hostile keys, IPv6."""
 
 import base64
 import hashlib
@@ -43,7 +43,9 @@ def test_a_jump_of_the_clock_expires_nobody(suite, jump):
 
 
 def test_a_record_ends_by_the_clock_and_the_answer_says_which(suite):
-    """Forward beyond the end of a signature: it is over; who signs by another clock is told both times."""
+    """A jump beyond the end of a signature: the record expires; a peer that signs by another clock gets both times
+    in the error.
+    """
     clock = Clock(suite.folder / "clock")
     program = suite.discovery(env=clock.env)
     registry = program.registry
@@ -99,7 +101,7 @@ def watchers(registry):
 
 
 def test_a_thousand_watchers(suite):
-    """All are told of a change, none is left waiting, others are served meanwhile."""
+    """All watchers get the change, none keeps waiting, and other clients are served meanwhile."""
     count = 1000
     program = suite.discovery("--max-connections", "1200")
     registry = program.registry
@@ -215,7 +217,7 @@ def test_hostile_names(module_registry, name):
 
 
 def test_a_name_that_is_a_folder_of_another(suite):
-    """Allowed: they are two peers' business, and each is found."""
+    """This is allowed: they are two different peers, and both are found."""
     registry = suite.discovery().registry
     assert registry.register(B, 9000, ["a", "a/b", "a/b/c"]).status_code == 200
     for name in ("a", "a/b", "a/b/c"):

@@ -27,7 +27,7 @@ def test_rate_by_the_address_a_trusted_proxy_names(suite):
     answer = registry.request("GET", "/health", headers={"Forwarded": 'for="192.0.2.9:4711"'})
     assert answer.status_code == 429 and int(answer.headers["Retry-After"]) >= 1
     assert answer.json()["status"] == 429 and answer.json()["code"]
-    # The hop before the proxy's own is anybody's invention: another one there does not help.
+    # An entry before the proxy's own may be invented by the client: another address there does not help it.
     assert 429 in statuses(registry, 3, **{"X-Forwarded-For": "198.51.100.77, 192.0.2.9"})
     assert statuses(registry, 1, **{"X-Forwarded-For": "192.0.2.10"}) == [200]
     assert 429 in statuses(registry, 20), "who comes through the proxy without a header is not this machine"
@@ -35,7 +35,7 @@ def test_rate_by_the_address_a_trusted_proxy_names(suite):
 
 
 def test_a_client_cannot_slip_a_second_header_past_the_proxy(suite):
-    """A proxy that writes X-Forwarded-For passes a Forwarded of the client's on as it is."""
+    """A proxy that writes X-Forwarded-For passes on the client's Forwarded header unchanged."""
     registry = suite.discovery("--trusted-proxy", "127.0.0.1", "--rate", "3").registry
     made_up = [{"Forwarded": f"for=198.51.100.{i}", "X-Forwarded-For": "192.0.2.9"} for i in range(20)]
     assert 429 in [statuses(registry, 1, **headers)[0] for headers in made_up]
@@ -54,7 +54,7 @@ def post(program, headers, body):
 
 
 def test_lines_of_a_header_are_joined(suite):
-    """HAProxy appends a line of its own: the client's line comes first and counts for nothing."""
+    """HAProxy appends its own line: the client's line comes first and does not count."""
     program = suite.discovery("--trusted-proxy", "10.0.0.9, 127.0.0.0/8")
     for lines, expected in [
         (["198.51.100.7", "192.0.2.9"], "192.0.2.9"),

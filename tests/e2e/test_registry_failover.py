@@ -1,4 +1,4 @@
-"""Registries and their Redis killed in turn while peers come, change and go: nothing answered is lost."""
+"""Registries and their Redis are killed in turn while peers register, change and leave: no confirmed change is lost."""
 
 import contextlib
 import time
@@ -46,7 +46,7 @@ def state_of(registry):
 
 
 def test_each_is_killed_in_turn_under_load(suite, redis):
-    """Two registries, then Redis with its data, then Redis that has lost all: equal, and as it was answered."""
+    """Two registries, then Redis with its data, then Redis without data: all are equal, and match the answers."""
     ports, programs = [], []
     for name in ("one", "two"):
         programs.append(registry_at(suite, redis.url, name))
@@ -84,7 +84,9 @@ def names_of(registry, who):
 
 @pytest.mark.parametrize("ahead", [0, 3600, -3600])
 def test_the_later_of_two_unsigned_registrations_stays(suite, redis, ahead):
-    """Taken by two registries while Redis is away, the older one first; with clocks that differ, the same for both."""
+    """Two registries accept a record each while Redis is away, the older one first; whatever their clocks show,
+    both agree in the end.
+    """
     clock = Clock(suite.folder / "clock", ahead)
     program = registry_at(suite, redis.url, "one", env=clock.env)
     clock.wait_read(program)
@@ -111,7 +113,7 @@ def test_the_later_of_two_unsigned_registrations_stays(suite, redis, ahead):
 
 @pytest.mark.parametrize("ahead", [3 * 3600, -3 * 3600])
 def test_registries_whose_clocks_differ_share_one_list(suite, redis, ahead):
-    """Times in Redis are by its own clock: nobody is taken for dead by a registry that is hours off."""
+    """Times in Redis follow its own clock: a registry whose clock is hours off does not remove living peers."""
     clock = Clock(suite.folder / "clock", ahead)
     program = registry_at(suite, redis.url, "one", env=clock.env)
     clock.wait_read(program)
@@ -130,7 +132,7 @@ def test_registries_whose_clocks_differ_share_one_list(suite, redis, ahead):
 
 
 def test_an_old_unsigned_record_does_not_come_back(suite, redis):
-    """Redis is set back to what it had before the change (a replica that was behind)."""
+    """Redis goes back to its state before the change (like a replica that was behind)."""
     one = registry_at(suite, redis.url, "one").registry
     one.register(B, 9000, ["old"])
     key = f"p2p:peer:{B.peer_id}".encode()
@@ -197,7 +199,7 @@ def store_url(watchers):
 
 
 def test_the_registries_follow_sentinel(suite, tmp_path):
-    """The master is killed under load: the next one has everything, and what it missed is told again."""
+    """The master is killed under load: the next one has everything, and gets again what it missed."""
     with replicated(tmp_path / "world") as (servers, watchers):
         dead_sentinel = "redis+sentinel://127.0.0.1:9," + store_url(watchers).split("//")[1]
         programs = [registry_at(suite, url, n) for n, url in (("one", store_url(watchers)), ("two", dead_sentinel))]
@@ -216,7 +218,7 @@ def test_the_registries_follow_sentinel(suite, tmp_path):
 
 
 def test_a_sentinel_that_knows_nothing_and_one_that_lies(suite, tmp_path):
-    """Another name, a replica called master: no store, and the registry serves on without."""
+    """A wrong name, or a replica in place of the master: no store, and the registry serves without it."""
     with replicated(tmp_path / "world") as (servers, watchers):
         where = store_url(watchers).removesuffix("p2p")
         program = registry_at(suite, where + "other", "one")

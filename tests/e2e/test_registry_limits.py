@@ -1,4 +1,4 @@
-"""What a stranger may cost a registry: memory, places, time; and that others are served meanwhile."""
+"""How much strangers may use of a registry: memory, places, time; other clients are served meanwhile."""
 
 import random
 import time
@@ -25,7 +25,7 @@ def flood(registry, number, count):
 
 
 def test_a_flood_of_names_stays_within_the_memory(suite):
-    """Lists that fill it and lists of 14 MB: --max-memory and what one request takes meanwhile are the bound."""
+    """Lists that fill the memory, and lists of 14 MB: the bound is --max-memory plus the memory of one request."""
     program = suite.discovery("--max-memory", "48M", "--ttl", "1h")
     registry = program.registry
     registry.timeout = 60
@@ -103,7 +103,7 @@ YEARS = 10 * 365 * 24 * HOUR
 @pytest.mark.parametrize("wrong", [-int(time.time()) + 1000, YEARS], ids=["1970", "ten years ahead"])
 @pytest.mark.parametrize("whose", ["peer", "registry"])
 def test_a_wrong_clock_and_back(suite, whose, wrong):
-    """Whoever's clock it is, the peer is listed with what it shares: at once, and long before two hours are over."""
+    """Whichever clock is wrong, the peer is listed with its files: at once, and long before two hours are over."""
     clock = Clock(suite.folder / "clock", wrong)
     env = {"env": clock.env}
     program = suite.discovery("--ttl", "20s", **(env if whose == "registry" else {}))
@@ -144,7 +144,7 @@ def test_doctor_says_that_the_clock_is_off_and_by_which_registry(suite):
 
 
 def test_only_whoever_is_near_is_listed_as_verified(suite):
-    """A proxy tells where requests come from."""
+    """A proxy names the addresses of its clients."""
     registry = suite.discovery("--trusted-proxy", "127.0.0.1").registry
     cases = {"203.0.113.66": False, "198.51.100.99": True, "192.168.1.5": True}
     registry.http.headers["X-Forwarded-For"] = "198.51.100.7"
@@ -169,7 +169,7 @@ def test_a_heartbeat_from_elsewhere_says_so_and_changes_nothing(suite):
 
 
 def test_nobody_hides_behind_ids_that_begin_alike(suite):
-    """A registration without a signature costs nothing, so its id can be made to begin like a victim's."""
+    """A registration without a signature costs nothing, so an attacker can choose an id that begins like a victim's."""
     registry = suite.discovery("--max-peers-per-ip", "0", "--ttl", "1h").registry
     victim, alike = StandIn(), []
     while len(alike) < 200:

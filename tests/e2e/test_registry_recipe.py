@@ -75,7 +75,7 @@ class Machine:
         return f"http://{self.place.ip}:8000"
 
     def master(self):
-        """The address of the master, by this machine's Sentinel."""
+        """The address of the master, according to this machine's Sentinel."""
         try:
             return self.sentinel.command(b"SENTINEL", b"get-master-addr-by-name", b"p2p", password="SECRET")[0].decode()
         except (OSError, TypeError):
@@ -116,7 +116,7 @@ def three(suite, tmp_path):
 
 
 def healthy(machines, start, timeout, what):
-    """Seconds from `start` until all registries are in step with Redis."""
+    """Seconds from `start` until all registries are synchronized with Redis."""
     wait_until(lambda: all(state_of(m.registry) == "ok" for m in machines), timeout, what)
     return time.monotonic() - start
 
@@ -159,7 +159,7 @@ def test_what_the_page_promises(three, tmp_path):
     print({what: round(s, 1) for what, s in took.items()}, crowd.done, "answered,", crowd.failed, "not")
     assert crowd.done > 500
     wait_for_equal([m.registry for m in three], crowd.expected)
-    # And a registry that comes new learns all of it.
+    # A new registry learns everything, too.
     three[1].program.stop()
     (three[1].folder / "registry.snapshot").unlink()
     three[1].start_registry()
@@ -168,7 +168,7 @@ def test_what_the_page_promises(three, tmp_path):
 
 @long_test
 def test_who_registers_at_a_machine_that_is_cut_off(three):
-    """It is served there, and everywhere when the cable is in again."""
+    """It is served there, and everywhere after the cable is connected again."""
     at = three[0]
     peer, other = StandIn(), StandIn()
     at.place.cut_off()
@@ -234,6 +234,6 @@ def test_behind_haproxy(proxy, suite):
     assert time.monotonic() - start < 15
     programs[0].kill()
     suite.programs.remove(programs[0])
-    # Refused connections are sent on at once; after two checks it is not asked any more.
+    # Refused connections go to another registry at once; after two checks it is no longer used.
     statuses = [front.get("/health").status_code for _ in range(40)]
     assert set(statuses) == {200}, statuses

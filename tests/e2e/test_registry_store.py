@@ -168,7 +168,7 @@ def written(redis):
 
 
 def test_a_redis_that_never_was(suite):
-    """Starts, serves what it can, says what is wrong."""
+    """It starts, serves what it can, and reports what is wrong."""
     program = suite.discovery("--store", "redis://127.0.0.1:9/0")
     assert "degraded" in program.registry.get("/health").text
     assert ids(program.registry) == []

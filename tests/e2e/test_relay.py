@@ -1,4 +1,4 @@
-"""p2p-relay as a program: joins who shows a token, bounds what it gives, and gives strangers nothing."""
+"""p2p-relay as a program: it joins clients that send a token, limits what it gives, and gives strangers nothing."""
 
 import hashlib
 import os
@@ -106,7 +106,7 @@ def test_one_side_alone_is_told(suite):
 
 
 def test_strangers_get_no_place(suite):
-    """One address holds 16 connections without a token, and whoever is silent loses them in seconds."""
+    """One address may hold 16 connections without a token, and silent ones are closed within seconds."""
     relay = suite.relay()
     silent = [socket.create_connection(relay.address, 60) for _ in range(16)]
     wait_until(lambda: refused(relay, "busy") or socket.create_connection(relay.address, 60).close(), 60, "a refusal")

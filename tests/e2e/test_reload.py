@@ -1,5 +1,6 @@
-"""SIGHUP reads the settings again: some take effect in the running process, some in a new one behind the same
-listening socket, some need a restart and say so. What is wrong changes nothing."""
+"""SIGHUP reads the settings again: some take effect in the running process, some in a new process behind the same
+listening socket, and some need a restart, which the log says. A wrong setting changes nothing.
+"""
 
 import os
 import random
@@ -35,7 +36,7 @@ def settings(tmp_path):
 
 
 def answers(running):
-    """A program that listens but serves no longer would not notice its client."""
+    """A program that listens but no longer serves would not notice its client."""
     if running.name == "p2p-peer":
         with running.client() as client:
             return bool(client.server_id)
@@ -119,7 +120,7 @@ def test_a_file_that_is_gone_changes_nothing(suite, settings, program):
 
 @pytest.mark.parametrize("gone", [False, True], ids=["changed", "gone"])
 def test_the_file_of_the_home(suite, tmp_path, gone):
-    """It is read without --config. Its absence later is no wish for the defaults."""
+    """The file is read without --config. If it is missing later, the settings stay."""
     home = tmp_path / "home"
     home.mkdir()
     settings = Settings(home / "p2p.conf", log_level="warn")
@@ -142,7 +143,7 @@ def test_what_needs_a_restart_is_named(suite, settings, program):
     port = running.port
     with the_same_process(running):
         said = settings.reload(port=1, sandbox="no", user="daemon")
-    # Both have been given as options, and those win.
+    # Both are also given as options, which win.
     assert not any("--port" in line for line in said)
     for name in ("sandbox", "user"):
         assert f"settings: --{name} cannot change while {program} runs; restart it to use the new value" in said
@@ -203,7 +204,7 @@ WRONG = [
 
 @pytest.mark.parametrize("program, name", WRONG)
 def test_settings_that_nothing_can_serve_with(suite, tmp_path, program, name):
-    """A new process cannot start with a file in the place of a folder; the next one has the former settings."""
+    """A new process cannot start, because a file is in the place of a folder; the next one has the old settings."""
     (tmp_path / "file").write_text("no folder")
     running, settings = start_with_file_only(suite, program, tmp_path / "p2p.conf")
     with a_new_process(running):
@@ -214,7 +215,7 @@ def test_settings_that_nothing_can_serve_with(suite, tmp_path, program, name):
     assert answers(running)
     with the_same_process(running):
         assert settings.reload(**settings.values)[-1] == "settings: read again, nothing to change"
-    with a_new_process(running):  # and nothing is left over from that
+    with a_new_process(running):  # and nothing of the wrong settings is left
         settings.reload(**settings.values, max_connections=99)
 
 
@@ -256,13 +257,13 @@ def test_a_rate_takes_effect_in_a_running_download(suite, settings, which):
 
 
 def wait_served(peer, name):
-    """Across the change from one process to the next, which closes connections."""
+    """Works while one process takes over from the other, which closes connections."""
 
     def served():
         try:
             with peer.client() as client:
                 return client.meta(name)
-        except Exception:  # whatever a connection that is closed means at that moment
+        except Exception:  # whatever a closed connection means at that moment
             return None
 
     return wait_until(served, 60, f"{name} served")
@@ -283,7 +284,7 @@ def test_another_shared_folder_at_run_time(suite, tmp_path):
         client.meta("old")
     if os.environ.get("P2P_BIN") is None:
         assert peer.stderr().count("sandbox=on") == 2
-    # The folder of now is the one that is watched.
+    # The current folder is the one that is watched.
     with a_new_process(peer):
         shutil.rmtree(other)
         other.mkdir()
@@ -401,7 +402,7 @@ def test_certificates(suite, settings, tmp_path, program):
     _, _, renewed = make_certificate(tmp_path, "localhost", authority)
     with the_same_process(running):
         settings.reload(tls_cert=cert, tls_key=key)
-        # without anybody who connects
+        # without any client that connects
         wait_until(lambda: "tls: loaded the new certificate" in running.stderr(), 20, "the new certificate")
     assert serial_at(running.port, authority) == renewed
     (tmp_path / "second").mkdir()

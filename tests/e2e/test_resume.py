@@ -17,7 +17,7 @@ from p2pwire.server import Server
 
 
 class Slow(Server):
-    """Takes its time, so that a kill finds the download under way; counts what it sends."""
+    """A slow server, so that a kill happens during the download; counts what it sends."""
 
     sent = 0
 
@@ -109,7 +109,7 @@ def test_resume_after_the_file_changed_is_a_new_download(suite):
 
 @pytest.mark.parametrize("damage", ["journal", "data"])
 def test_damaged_state_is_detected(suite, damage):
-    """What is on disk is not believed: the result is right whatever was done to the half-done download."""
+    """Data on disk is not trusted: the result is right whatever happened to the unfinished download."""
     data = os.urandom(8 << 20)
     out = suite.folder / "out"
     with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
@@ -156,7 +156,7 @@ def test_interrupt_leaves_a_download_that_goes_on(suite):
 
 
 class Stalling(Slow):
-    """Falls silent in the middle."""
+    """Stops sending in the middle."""
 
     def on_get(self, connection, request):
         if self.sent > 3 << 20:
@@ -186,7 +186,7 @@ def test_unfinished_downloads_are_listed_and_removed(suite):
 
 
 def sparse_file(path, size):
-    """Mostly a hole, with bytes that tell places apart, some of them around 2^32."""
+    """Mostly a hole, with bytes that identify their position, some of them around 2^32."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "wb") as file:
         for place in (0, 1 << 31, (1 << 32) - 4096, (1 << 32) + 12345, size - 4096):

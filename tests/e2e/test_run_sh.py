@@ -1,4 +1,4 @@
-"""scripts/run.sh, as a new user starts it."""
+"""scripts/run.sh as a new user runs it."""
 
 import os
 import re
@@ -62,7 +62,7 @@ class Run:
         return wait_until(url, timeout, "the dashboard's URL")
 
     def daemons(self):
-        """{program: pid} of what runs in this session."""
+        """{program: pid} of the programs in this session."""
         found = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -78,7 +78,7 @@ class Run:
         if self.process.poll() is None:
             self.process.terminate()
         self.process.wait(60)
-        for pid in self.daemons().values():  # of a script that failed the test
+        for pid in self.daemons().values():  # programs of a script whose test failed
             os.kill(pid, signal.SIGKILL)
 
 
@@ -196,7 +196,7 @@ def test_a_second_peer_on_the_machine(start, suite):
     run = start(*FREE)
     url = run.wait_ui()
 
-    def its_registry():  # the script names it after the dashboard has begun to answer
+    def its_registry():  # the script prints it after the dashboard has begun to answer
         ports = {int(p) for p in re.findall(r"http://(?:localhost|127\.0\.0\.1):(\d+)", run.text)}
         return next((p for p in ports if answers_as_registry(p)), None)
 

@@ -1,4 +1,4 @@
-"""scripts/run.sh with a key that has a passphrase: it is asked once, and both daemons get it."""
+"""scripts/run.sh with a key that has a passphrase: the script asks once, and both daemons get it."""
 
 import os
 import pty
@@ -85,7 +85,7 @@ class Terminal:
 def arguments_and_environment(pid):
     try:
         return b"".join(Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ"))
-    except OSError:  # a helper of the script that has ended
+    except OSError:  # an ended helper process of the script
         return b""
 
 

@@ -1,6 +1,6 @@
-"""What a daemon that was taken over can reach, and that the sandbox takes nothing that is needed.
-
-The programs of the first part are copies with attacks linked in (tests/hooks/attack.c, make hooked)."""
+"""What an attacker who controls a daemon can reach; and that the sandbox allows everything that the daemon needs.
+The programs of the first part are copies with attacks linked in (tests/hooks/attack.c, make hooked).
+"""
 
 import os
 import re
@@ -35,7 +35,7 @@ def hooked():
 
 @pytest.fixture
 def victim():
-    """A process of the same user that has done nothing."""
+    """Another process of the same user."""
     process = subprocess.Popen(["sleep", "600"])
     yield process.pid
     process.kill()
@@ -44,7 +44,7 @@ def victim():
 
 @pytest.fixture
 def other_service(tmp_path):
-    """A Unix socket of the same user, as those of the session bus and the key agent."""
+    """A Unix socket of the same user, like those of the session bus and the key agent."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "agent"))
         sock.listen(8)
@@ -76,7 +76,7 @@ def secrets(suite):
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
 @pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_a_daemon_that_was_taken_over(suite, hooked, victim, monkeypatch, program, sandbox):
-    """It reaches nothing of the user's. Without the sandbox it does: so the attacks are real ones."""
+    """The attacker reaches nothing of the user. Without the sandbox the attacks succeed, so they are real."""
     monkeypatch.setattr(conftest, "BIN", hooked)
     home = secrets(suite)
     always = [
@@ -116,7 +116,7 @@ def test_no_unix_socket_is_reached(suite, hooked, other_service, monkeypatch, pr
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
 @pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_no_datagram_leaves_by_a_pair(suite, hooked, other_service, monkeypatch, tmp_path, program, sandbox):
-    """A pair of datagram sockets can be given another end: the journal, the service manager, a key agent."""
+    """A datagram socket can be connected to another socket: the journal, the service manager, a key agent."""
     monkeypatch.setattr(conftest, "BIN", hooked)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.bind(str(tmp_path / "log"))
@@ -143,7 +143,7 @@ BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration
 
 @pytest.fixture
 def system_bus(tmp_path):
-    """A bus that answers every call, if only that nobody has the name."""
+    """A bus that answers every call, even if only with an error."""
     if shutil.which("dbus-daemon") is None:
         pytest.skip("no dbus-daemon")
     where = tmp_path / "bus"
@@ -158,7 +158,7 @@ def system_bus(tmp_path):
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
 @pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
 def test_the_system_bus_leads_to_avahi_alone(suite, hooked, system_bus, monkeypatch, program, sandbox):
-    """Services there do for a user, and everything for root, what the sandbox forbids."""
+    """For a user, services on the bus can do what the sandbox forbids; for root, they can do everything."""
     monkeypatch.setattr(conftest, "BIN", hooked)
     words = [f"{word}={system_bus}" for word in ("bus", "bus-driver", "bus-avahi")]
     env = {"P2P_ATTACK": " ".join(words), "DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={system_bus}"}
@@ -229,7 +229,7 @@ def test_the_end_of_one_is_the_end_of_the_other(suite, program):
 
 
 def test_a_signal_for_all_stops_it_in_order(suite):
-    """As systemd stops a service: every process gets the signal."""
+    """Like systemd when it stops a service: every process gets the signal."""
     peer = suite.peer(files={"f": b"x"})
     os.kill(peer.pid, signal.SIGTERM)
     peer.process.send_signal(signal.SIGTERM)
@@ -239,7 +239,7 @@ def test_a_signal_for_all_stops_it_in_order(suite):
 
 
 def test_systemd_hears_from_the_parent(suite):
-    """Type=notify believes the main process alone: READY, signs of life from the child, STOPPING."""
+    """With Type=notify, systemd accepts messages of the main process only: READY, WATCHDOG for the child, STOPPING."""
     where = suite.folder / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
@@ -268,13 +268,13 @@ def test_systemd_hears_from_the_parent(suite):
 
 
 def wait_served(peer, name):
-    """As Peer.wait_for, across the change from one process to the next, which closes connections."""
+    """Like Peer.wait_for, while one process takes over from the other, which closes connections."""
 
     def served():
         try:
             with peer.client() as client:
                 return client.meta(name)
-        except Exception:  # whatever a connection that is closed means at that moment
+        except Exception:  # whatever a closed connection means at that moment
             return None
 
     return wait_until(served, 60, f"{name} served")
@@ -282,7 +282,7 @@ def wait_served(peer, name):
 
 def test_a_folder_that_is_made_again(suite):
     peer = suite.peer(files={"old": b"old"})
-    with a_new_process(peer):  # and nobody who connects is refused
+    with a_new_process(peer):  # and no client that connects is refused
         shutil.rmtree(peer.shared)
         peer.shared.mkdir()
         (peer.shared / "new").write_bytes(b"new")
@@ -294,7 +294,7 @@ def test_a_folder_that_is_made_again(suite):
 
 
 def test_a_folder_that_comes_back_later(suite):
-    """While it is away nothing is made in its place."""
+    """While the folder is away, nothing is created in its place."""
     peer = suite.peer(files={"f": b"f"})
     aside = peer.shared.with_name("aside")
     peer.shared.rename(aside)
@@ -334,7 +334,7 @@ def can_mount(folder):
 
 @as_root
 def test_folders_that_are_added_in_the_shared_folder(suite):
-    """Beneath a folder that is shared nothing has to be started again, not even for a mount."""
+    """Changes below a shared folder need no new process, not even a mount."""
     peer = suite.peer(files={"f": b"f"})
     first = peer.pid
     (peer.shared / "sub").mkdir()
@@ -347,7 +347,7 @@ def test_folders_that_are_added_in_the_shared_folder(suite):
         pytest.skip(mount.stderr)
     try:
         (disk / "h").write_bytes(b"h")
-        # A mount is no event of the folder; a folder with another name is looked through.
+        # A mount causes no event in the folder; a scan looks through a folder with a new name.
         (peer.shared / "top").rename(peer.shared / "moved")
         wait_served(peer, "moved/disk/h")
     finally:
@@ -396,7 +396,7 @@ def test_the_dashboard_follows_its_folders(suite):
 
 
 def test_a_passphrase_is_asked_for_once(suite):
-    """A new process gets it from the parent: a descriptor can be read only once."""
+    """A new process gets the passphrase from the parent, because a descriptor can be read only once."""
     keys = suite.folder / "peer" / "keys"
     made = suite.p2p("id", "--keys-dir", keys)
     assert made.returncode == 0, made.stderr
@@ -469,7 +469,7 @@ def test_different_owners_need_a_choice(suite):
 
 @as_root
 def test_a_registry_over_https_by_name(suite):
-    """Certificates, OpenSSL's files and name resolution are within reach: `localhost` is looked up."""
+    """Certificates, OpenSSL's files and name resolution can be used: `localhost` is looked up."""
     (discovery, url, certificate), stop = tls_front(suite)
     store = "/etc/ssl/certs/ca-certificates.crt"
     prefix = ("unshare", "--mount", "sh", "-c", f'mount --bind {certificate} {store} && exec "$@"', "sh")
@@ -483,7 +483,7 @@ def test_a_registry_over_https_by_name(suite):
 
 
 def tls_front(suite):
-    """A registry, TLS in front of it, and the certificate, which takes the place of the system's store."""
+    """A registry behind TLS, with a certificate that replaces those of the system."""
     import datetime
     import ssl
     import threading

@@ -1,4 +1,4 @@
-"""Settings: what can have no effect is refused at start, by name and place."""
+"""Settings: a setting that can have no effect is refused at start, with its name and place."""
 
 import random
 import re
@@ -14,7 +14,7 @@ COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token"
 
 
 def run(tmp_path, words, env=None):
-    """A start that has to fail: a program that serves would not end."""
+    """A start that must fail, because a serving program would not end."""
     return subprocess.run(
         [BIN / words[0], *words[1:]],
         cwd=tmp_path,
@@ -31,7 +31,7 @@ def refused(result, *texts):
     assert "ready" not in result.stdout
     for text in texts:
         assert text in result.stderr, result.stderr
-    # A wrong option is told to the one who typed it, not to a log.
+    # A wrong option is reported to the person who typed it, not to a log.
     assert not re.match(r"\d{4}-\d\d-\d\d", result.stderr)
 
 
@@ -120,7 +120,7 @@ def test_an_option_that_could_do_nothing(tmp_path, words, named):
 
 
 def test_a_flag_is_turned_off_in_each_place(tmp_path):
-    """Of p2p key rotate: --json=perhaps tells which value was taken."""
+    """An option of p2p key rotate: --json=perhaps shows which value was used."""
     (tmp_path / "c").write_text("no-mdns = perhaps\n")
     refused(run(tmp_path, ["p2p-peer", "--config", "c"]), "c:1: no-mdns perhaps: use yes or no")
     refused(run(tmp_path, ["p2p-peer"], {"P2P_NO_MDNS": "perhaps"}), "P2P_NO_MDNS perhaps: use yes or no")

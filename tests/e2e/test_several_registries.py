@@ -1,4 +1,6 @@
-"""Several --discovery URLs of which one is dead, one hangs, one drips and one lies: all programs stay quick and right."""
+"""Several --discovery URLs, of which one is dead, one hangs, one sends slowly and one lies: all programs stay fast
+and correct.
+"""
 
 import contextlib
 import http.server
@@ -17,7 +19,7 @@ SOON = 8.0  # far below the time-out of one request, 30 s (p2p-ui: 4 s)
 
 
 class Hanging:
-    """Accepts, and never says a word."""
+    """Accepts connections and never answers."""
 
     def __init__(self):
         self.socket = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -51,7 +53,7 @@ class _Fake(http.server.BaseHTTPRequestHandler):
 
 
 class _Liar(_Fake):
-    """Endless pages of strangers, names that lead out of the folder, everybody's content at one address."""
+    """Endless pages of strangers, names that lead out of the folder, and all contents at one address."""
 
     def answer(self):
         self.server.asked += 1
@@ -75,7 +77,7 @@ class _Liar(_Fake):
 
 
 class _Dripping(_Fake):
-    """Each page comes, after most of a second, and there is always another one."""
+    """Each page takes most of a second, and there is always another one."""
 
     def answer(self):
         time.sleep(0.7)
@@ -98,7 +100,7 @@ def serving(handler):
 
 @pytest.fixture
 def bad(suite):
-    """URLs of registries that are none."""
+    """URLs of registries that do not work."""
     hanging = Hanging()
     with serving(_Liar) as liar, serving(_Dripping) as dripping:
         yield [hanging.url, NO_REGISTRY, liar.url, dripping.url]
@@ -130,7 +132,7 @@ def test_the_command_line(suite, bad):
     assert not [r for r in results if r["name"].startswith("..")]
     listed = timed(suite.p2p, "peers", *all_of_them, check=True)
     assert good.registry.peers()[0]["peer_id"][:16] in listed.stdout
-    # Most of the peers the liar names have the name, too: content and keys decide.
+    # Most of the peers that the liar lists have the name, too: content and keys decide.
     run = timed(
         suite.p2p, "get", "the file.bin", "--root", tree.root_of(data).hex(), "--output-dir", suite.folder / "out",
         *all_of_them,

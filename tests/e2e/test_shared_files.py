@@ -1,5 +1,6 @@
-"""Files of the shared folder as people have them: metadata that changes during a download, names that
-cannot be shared, files that are written all the time, disks that fail to read."""
+"""Shared files as they occur in practice: metadata that changes during a download, names that cannot be shared,
+files that are written all the time, disks that fail to read.
+"""
 
 import concurrent.futures
 import hashlib
@@ -16,7 +17,7 @@ import pytest
 
 from conftest import wait_until
 
-# Each changes the file's inode, and not one byte.
+# Each of these changes the file's inode, and no byte.
 TOUCHES = {
     "chmod": lambda shared: os.chmod(shared / "f.bin", 0o640),
     "a hard link": lambda shared: os.link(shared / "f.bin", shared / ".backup"),
@@ -27,7 +28,7 @@ TOUCHES = {
 
 
 def read_bytes(pid):
-    """What the process has read in its life, from files, sockets and pipes."""
+    """The number of bytes that the process has read so far, from files, sockets and pipes."""
     return int(Path(f"/proc/{pid}/io").read_text().split()[1])
 
 
@@ -143,7 +144,7 @@ def test_a_file_that_keeps_changing_is_read_in_proportion_to_its_rest(suite):
     for _ in range(8):
         with open(peer.shared / "vm.img", "r+b") as file:
             file.write(os.urandom(1))
-        time.sleep(0.8)  # the pause of the one who writes
+        time.sleep(0.8)  # the pause of the writing program
     assert read_bytes(peer.pid) - before < 4 * size
     with peer.client() as client:
         wait_until(lambda: client.fetch("note") == b"x", what="the other file served")
@@ -172,7 +173,7 @@ def test_a_read_error_is_tried_again(suite):
 @pytest.mark.parametrize("name", ["f", "renamed"])
 @pytest.mark.parametrize("size", [5000, 3_000_000])
 def test_a_write_with_a_forged_time_while_the_peer_is_down(suite, size, name):
-    """Its hashes are corrected without a reader; a file that was touched only stays shared meanwhile."""
+    """Its hashes are corrected without a reader; a file of which only the times change stays shared meanwhile."""
     old, new = b"a" * size, b"b" * size
     peer = suite.peer(files={"f": old, "touched": old})
     peer.kill()
@@ -207,7 +208,9 @@ def test_files_that_were_touched_while_the_peer_was_down_stay_listed(suite):
 
 
 def test_a_name_that_comes_back_goes_on_with_its_numbers(suite):
-    """Others have signed and seen (name, version): it never names another content, however often a file goes."""
+    """Other peers have signed and seen (name, version): it never stands for another content, however often a file
+    is deleted.
+    """
     peer = suite.peer(files={"a.txt": b"0", "stays.txt": b"the folder is never empty"})
 
     def version():
@@ -231,7 +234,7 @@ def test_a_name_that_comes_back_goes_on_with_its_numbers(suite):
 
 
 def test_a_file_that_cannot_be_read_is_not_promised_for_later(suite):
-    """Also not by a peer whose index another program writes."""
+    """The same for a peer whose index another program writes."""
     ui = suite.ui()
     wait_until(lambda: ui.api.json("/api/status")["shared_state"] == "ok", what="the dashboard owns the index")
     (ui.shared / "secret").write_bytes(b"secret")

@@ -23,7 +23,7 @@ def words_of(program, folder):
 
 @contextlib.contextmanager
 def on_a_terminal(folder, command):
-    """A shell that leads a session with a terminal of its own; yields (terminal, pid of the shell)."""
+    """A shell that leads a session with its own terminal; yields (terminal, pid of the shell)."""
     pid, terminal = pty.fork()
     if pid == 0:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests themselves may run under nohup
@@ -57,7 +57,7 @@ def test_it_ends_with_its_terminal(tmp_path, program):
     command = " ".join(words_of(program, tmp_path))
     with on_a_terminal(tmp_path, f"echo $$ > pid; exec {command} >ready 2>log") as (terminal, _):
         pid = started(tmp_path)
-        os.kill(pid, signal.SIGHUP)  # the terminal is there: only a request
+        os.kill(pid, signal.SIGHUP)  # the terminal is there, so this is only a request
         time.sleep(0.5)
         assert is_alive(pid)
         os.close(terminal)

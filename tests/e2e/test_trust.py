@@ -1,4 +1,4 @@
-"""Trust decides, count never does: pins, names with several contents, who is asked first."""
+"""Trust decides, and numbers never do: pins, names with several contents, the order in which peers are asked."""
 
 import http.server
 import json
@@ -27,7 +27,7 @@ def closed_port():
 
 
 class Saying:
-    """A registry that says of every name and root that these peers have it."""
+    """A registry that lists these peers for every name and root."""
 
     def __init__(self, peers, root, size):
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -93,7 +93,7 @@ def test_shorthands_of_addresses_are_refused(suite, host):
 
 
 def test_strangers_push_no_key_out_of_the_memory(suite):
-    """The list of known peers is full of strangers that were met: one more leaves the oldest key in place."""
+    """The list of known peers is full of strangers that were met: one more does not push out the oldest key."""
     with Server({"f.bin": DATA}, chunk_size=CHUNK) as nas:
         port = nas.address[1]
         assert_fetched(suite, get_from(suite, nas.where))
@@ -117,7 +117,7 @@ def test_strangers_push_no_key_out_of_the_memory(suite):
 
 @pytest.fixture(scope="module")
 def crowd():
-    """Throw-away ids; keys take their time."""
+    """Ids that are used once; making keys takes time."""
     return [keys.Identity() for _ in range(20)]
 
 
@@ -135,7 +135,7 @@ def register_signed(registry, identity, port, name, data):
 
 
 class World:
-    """An honest peer and twenty throw-away ids with another content under the same name."""
+    """An honest peer and twenty new ids with another content under the same name."""
 
     def __init__(self, suite, crowd):
         self.suite = suite
@@ -248,7 +248,7 @@ def test_on_a_terminal_the_answer_counts(world):
 
 
 def test_peers_that_do_not_say_what_it_is_cannot_decide_for_a_trusted_one(suite, crowd):
-    """Unsigned registrations state no content: whoever answers first would say what the name means."""
+    """Unsigned registrations state no content: the first peer that answers would decide what the name means."""
     registry = suite.discovery()
     with Server({"report.txt": HONEST}, chunk_size=CHUNK) as honest, Server(
         {"report.txt": EVIL}, chunk_size=CHUNK
@@ -269,7 +269,7 @@ def test_peers_that_do_not_say_what_it_is_cannot_decide_for_a_trusted_one(suite,
 
 
 class Folders:
-    """Two peers that share a folder of one name; `other` decides whether they agree."""
+    """Two peers that share a folder with the same name; `other` decides whether their files are equal."""
 
     def __init__(self, suite, other):
         self.suite, self.registry = suite, suite.discovery()
@@ -355,7 +355,7 @@ def test_the_dashboard_asks_about_a_folder_in_dispute(suite):
 
 
 def ground_ids(count, port):
-    """Peers whose ids sort before every other one, and which nobody is."""
+    """Ids that sort before all others, and for which there is no peer."""
     return [
         {"peer_id": f"{n:064x}", "ip": "127.0.0.1", "port": port, "verified": True, "files": ["movie.bin"]}
         for n in range(count)
@@ -383,7 +383,7 @@ def test_ids_that_sort_first_do_not_shut_out_an_honest_source(suite, known):
 
 
 def test_a_registry_cannot_move_a_known_peer_away(suite):
-    """It says the peer that was met is somewhere else, where nobody answers or another peer does."""
+    """The registry lists the met peer at another address, where no peer or another one answers."""
     data = os.urandom(4 * CHUNK)
     with Server({"movie.bin": data}, chunk_size=CHUNK) as honest, Server({}, chunk_size=CHUNK) as other:
         assert_fetched(suite, suite.get("movie.bin", honest), data, "movie.bin")
@@ -409,7 +409,7 @@ def test_a_registry_cannot_dress_ipv4_up(suite):
 
 
 def test_a_crowd_does_not_hide_where_a_trusted_peer_is(suite):
-    """It has moved, and the registry shows a hundred of six hundred that say they have the file."""
+    """It has moved, and the registry shows a hundred of the six hundred peers that claim to have the file."""
     registry = suite.discovery()
     with Server({"report.txt": HONEST}) as before:
         suite.p2p("ls", before.where, check=True)
@@ -438,7 +438,7 @@ def named(registry, identity, port, *names):
 
 
 def test_a_search_shows_who_is_trusted_and_begins_with_them(suite):
-    """Strangers have better matches, at more peers each, than the limit shows."""
+    """Strangers have more and better matches than the limit shows."""
     registry = suite.discovery()
     friend, met = keys.Identity(), keys.Identity()
     better = [f"report {n:03}.txt" for n in range(300)]

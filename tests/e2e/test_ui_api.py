@@ -137,7 +137,7 @@ def test_download_that_fails(world, api):
 
 
 def test_download_from_somebody_else_than_named(world, api):
-    """The id is proven or nothing is fetched."""
+    """The id is proven, or nothing is downloaded."""
     peer = {**far_peer(api, "small.txt"), "peer_id_full": keys.Identity().peer_id}
     answer = api.download("small.txt", peer)
     if answer.status_code == 200:

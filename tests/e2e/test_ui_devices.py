@@ -62,7 +62,7 @@ def test_pairing(device):
 
 
 def test_each_visit_renews_the_cookie(device):
-    """Browsers forget a cookie after 400 days, and one that is in use must not be forgotten."""
+    """Browsers forget a cookie after 400 days; one that is in use must not be forgotten."""
     ui = device.ui
     paired = device("POST", "/api/pair", json={"code": code_of(ui)}).headers["Set-Cookie"]
     for _ in range(2):
@@ -118,8 +118,9 @@ def test_five_wrong_codes(device):
 
 
 def test_strangers_neither_burn_a_code_nor_keep_the_owners_device_out(device):
-    """Whoever guesses makes the codes longer, for a day. The owner is told, and the new one counts from wherever it
-    comes, also from an address that guessed."""
+    """Guessing makes the codes longer for a day. The owner is told, and the new code works from every address,
+    even from one that guessed.
+    """
     ui = device.ui
     first = code_of(ui)
     wrong = f"{(int(first) + 1) % 1_000_000:06}"

@@ -13,7 +13,7 @@ import pytest
 from conftest import wait_until
 from ui_world import SlowFile, World, start_slow
 
-pytestmark = pytest.mark.xdist_group("openapi")  # what they called is counted in one process
+pytestmark = pytest.mark.xdist_group("openapi")  # the operations that tests called are counted in one process
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def test_names_of_all_peers_are_not_kept(suite):
 
 
 def test_the_list_of_peers_has_pages(suite):
-    """In all, each once; whoever is met comes first, however many strangers there are."""
+    """All of them, each once; peers that were met come first, however many strangers there are."""
     discovery = suite.discovery("--ttl", 900)
     far = suite.peer(name="far", files={"f.txt": b"x"})
     ui = suite.ui(discovery=discovery)
@@ -118,7 +118,7 @@ class ManyNames(Server):
 
 
 def test_a_neighbor_with_many_names(suite):
-    """What is kept of them is bounded in bytes."""
+    """The memory for the names is bounded in bytes."""
     with ManyNames({"f.bin": b"x"}) as server:
         ui = suite.ui()
         ui.api.json("/api/peers")

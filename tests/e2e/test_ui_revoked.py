@@ -1,4 +1,4 @@
-"""Access that is taken away ends at once, also for what is open."""
+"""A device whose access is removed loses its open connections at once, too."""
 
 import http.client
 import json
@@ -9,7 +9,7 @@ import pytest
 from conftest import wait_until
 
 SIZE = 256 << 20  # more than socket buffers hold
-PROXIED = {"X-Forwarded-For": "203.0.113.7"}  # not the machine itself: only the token counts
+PROXIED = {"X-Forwarded-For": "203.0.113.7"}  # not the machine itself, so only the token counts
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def skip_to(answer, text):
 
 
 def read_to_the_end(answer):
-    """How many bytes still come; a connection that stays open is a failure."""
+    """The number of bytes that still arrive; a connection that stays open is a failure."""
     count = 0
     try:
         while data := answer.fp.read1(1 << 20):
@@ -84,10 +84,10 @@ def test_what_is_open_is_closed(ui, take_away):
         text = answer.fp.read()  # ends: the server closes
         assert b"device" not in text, "not even the line about its removal"
     assert read_to_the_end(download) < SIZE - (16 << 20)
-    assert time.monotonic() - start < 8  # a second is meant; the machine may be busy
+    assert time.monotonic() - start < 8  # one second is intended, but the machine may be busy
     assert gone.status() == 401
 
-    # Everybody else goes on: the other device's streams and bytes, and the page of the machine itself.
+    # All others continue: the other device's streams and downloads, and the page on the machine itself.
     assert stays.status() == 200
     ui.api.upload("news.txt", b"news", "?on_conflict=overwrite")
     for answer in streams[stays]:
@@ -108,7 +108,7 @@ def test_one_that_removes_itself_hears_of_it(ui):
 
 
 def test_streams_of_removed_devices_give_their_places_back(ui):
-    """64 clients may follow: what was taken away holds none of these places."""
+    """64 clients may receive events: closed streams use none of these places."""
     for _ in range(2):
         device = Device(ui, "many")
         streams = [device.open("/api/events") for _ in range(30)]

@@ -10,7 +10,7 @@ from conftest import wait_until
 from p2pwire import keys, tree
 from ui_world import BIG, SlowFile, World, start_slow
 
-pytestmark = pytest.mark.xdist_group("openapi")  # what they called is counted in one process
+pytestmark = pytest.mark.xdist_group("openapi")  # the operations that tests called are counted in one process
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_transfers_that_cannot_be(world, body, status):
 
 
 def test_transfers_survive_a_restart(suite):
-    """kill -9 of p2p-ui: afterwards the transfer goes on by itself, without a click."""
+    """kill -9 of p2p-ui: afterwards the transfer continues automatically."""
     data = os.urandom(8 << 20)
     with SlowFile({"slow.bin": data}, chunk_size=1 << 17) as server:
         ui = suite.ui(peer=suite.peer(files={"f": b"x"}))

@@ -1,4 +1,4 @@
-"""Deleted files wait for an undo until bytes that have come need their space."""
+"""Deleted files can be restored until arriving bytes need their space."""
 
 import socket
 
@@ -13,7 +13,7 @@ def dashboard(suite):
 
 
 def announce(ui, length):
-    """An upload of which only the beginning comes: what is answered at once, or None."""
+    """An upload of which only the beginning arrives: the immediate answer, or None."""
     head = [
         ("Host", "localhost"), *ui.owner, ("Content-Type", "multipart/form-data; boundary=b"), ("Content-Length", length),
     ]  # fmt: skip
@@ -24,7 +24,9 @@ def announce(ui, length):
 
 
 def test_announcements_leave_the_trash_alone(suite):
-    """More than the disk has even without the trash is refused, less than that is believed when it comes."""
+    """More than the disk has even without the trash is refused; a smaller upload is accepted, and the trash is
+    emptied when its bytes arrive.
+    """
     with small_disk(suite.folder / "one" / "shared", "64m") as disk:
         ui = dashboard(suite)
         (disk / "kept.bin").write_bytes(bytes(30 * MIB))
@@ -44,7 +46,7 @@ def test_bytes_that_come_take_the_space_of_the_trash(suite):
         answer = ui.api.request("POST", "/api/upload", files={"file": ("new.bin", bytes(35 * MIB))})
         assert answer.status_code == 200, answer.text
         assert (disk / "new.bin").stat().st_size == 35 * MIB
-        # One of them was enough.
+        # Removing one of them was enough.
         answers = [
             ui.api.request("POST", f"/api/shared/{name}/restore").status_code
             for name in ("first.bin", "second.bin")

@@ -125,7 +125,7 @@ def test_delete_of_hostile_names(world, kind, name):
 
 
 def test_upload_is_streamed(world, api):
-    """300 MB of a generator: the daemon's memory does not follow."""
+    """300 MB from a generator: the daemon's memory does not grow with it."""
     before = world.ui.memory_kib("VmHWM")
     size = 300 << 20
 

@@ -1,6 +1,5 @@
-"""Whatever docs/openapi.yaml promises has been asked for, and answered with success.
-
-The name of this file makes it the last one that talks to p2p-ui: it counts what the others did.
+"""Everything that docs/openapi.yaml describes was requested and answered with success. The name of this file makes
+it the last one that uses p2p-ui, because it counts the requests of the others.
 """
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from conftest import wait_until
 from ui_world import API, World
 
-pytestmark = pytest.mark.xdist_group("openapi")  # what they called is counted in one process
+pytestmark = pytest.mark.xdist_group("openapi")  # the operations that tests called are counted in one process
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +50,6 @@ def test_every_operation_of_the_document_was_called(world):
         ("POST", "/api/owner/link"),
         ("POST", "/api/shares/confirm"),
         ("GET", "/open/{secret}"),
-    }  # checked by the tests above without the judge
+    }  # the tests above check these without the document
     missing = set(world.api.operations()) - success - elsewhere
     assert not missing, sorted(missing)

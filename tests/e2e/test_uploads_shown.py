@@ -19,7 +19,7 @@ def uploads(peer):
 
 
 def ended(peer, count=1):
-    """Waits until so many uploads have ended, and returns the answer."""
+    """Waits until this many uploads have ended, and returns the answer."""
 
     def look():
         answer = uploads(peer)
@@ -52,7 +52,7 @@ def test_a_download_is_an_upload_of_the_other_side(suite, protocol):
 
 
 def test_a_running_upload_is_seen_while_it_runs(suite):
-    """The client asks for one piece again and again: a slow machine may see the upload end in between."""
+    """The client requests one piece again and again: on a slow machine, the upload may end in between."""
     peer = suite.peer(files={"film.bin": FILM})
     words = ["status", "--keys-dir", peer.keys, "--discovery", "none", "--no-mdns"]
     with peer.client() as client:

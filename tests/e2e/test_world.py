@@ -1,4 +1,4 @@
-"""The world of tests/net is as it says: the tests that stand in it rely on that."""
+"""The world of tests/net works as described, because other tests rely on it."""
 
 import subprocess
 import sys
@@ -54,7 +54,7 @@ def servers(here):
 
 
 def seen(machine, servers, source_port):
-    """The addresses that a machine has for the servers, from one port of its own."""
+    """The addresses of a machine as the servers see them, from one port."""
     found = []
     for server, port, lines in servers:
         machine.run(sys.executable, "-c", CLIENT, server.address, port, source_port, 30)
@@ -78,7 +78,7 @@ def test_a_symmetric_router(here, servers):
 
 
 def test_nothing_comes_in_unasked(here):
-    """Neither to the router nor through it."""
+    """A connection reaches neither the router nor a machine behind it."""
     for home in here.homes:
         for target in (home.router.address, home.machine.address):
             ended = here.public[0].run(sys.executable, "-c", CLIENT, target, 9, 0, 1, check=False)

@@ -53,7 +53,7 @@ def make_certificate(folder, name, authority, names=()):
     builder = _builder(name, "Test authority", key).add_extension(x509.SubjectAlternativeName(alternatives), False)
     certificate = builder.sign(authority.key, hashes.SHA256())
     cert = certificate.public_bytes(serialization.Encoding.PEM)
-    # Each appears whole: a server that looks meanwhile sees the former one or this.
+    # Each file is replaced as a whole: a server that reads meanwhile sees the old one or the new one.
     for suffix, data in ((".key", _pem(key)), (".crt", cert), (".pem", cert + _pem(key))):
         path = folder / (name + suffix)
         aside = folder / (name + suffix + ".new")

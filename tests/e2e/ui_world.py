@@ -1,4 +1,4 @@
-"""A registry, two far peers and a near one with its dashboard, and docs/openapi.yaml as the judge."""
+"""A registry, two far peers and a near one with its dashboard; answers are checked against docs/openapi.yaml."""
 
 import os
 import time
@@ -8,7 +8,7 @@ from p2pwire.openapi import Api
 from p2pwire.server import Server
 
 BIG = os.urandom(6 << 20)
-API = Api(ROOT / "docs" / "openapi.yaml")  # remembers over all files which operations were called
+API = Api(ROOT / "docs" / "openapi.yaml")  # remembers over all files which operations tests have called
 
 
 class World:
@@ -53,7 +53,7 @@ class World:
 
 
 class SlowFile(Server):
-    """A source that takes its time, so that a transfer can be met while it runs."""
+    """A slow source, so that a test can use a transfer while it runs."""
 
     delay = 0.05
 

@@ -1,4 +1,4 @@
-"""Fixtures for tests that do something forbidden to one peer and see that it goes on serving."""
+"""Fixtures for tests that do something forbidden to a peer and check that it still serves."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def identity():
 
 @pytest.fixture(autouse=True)
 def still_serving(peer, identity):
-    """After each test the peer takes an honest client."""
+    """After each test, the peer serves an honest client."""
     yield
     with Client(peer.address, identity) as client:
         assert client.fetch("f") == b"served"

@@ -1,4 +1,6 @@
-"""The design was checked by these models: run what Debian has tools for, guard the rest against going stale."""
+"""The models that checked the design: runs those for which Debian has the tools, and checks that the others are up
+to date.
+"""
 
 import hashlib
 import lzma
@@ -14,8 +16,8 @@ HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 LONG = os.environ.get("P2P_LONG_TESTS") == "1"
 
-# What ProVerif must have answered. A scenario's controls are "false" on purpose: an event that
-# must be reachable, or the query without the premise that the other side is honest.
+# The answers that ProVerif must give. The controls of a scenario are "false" on purpose: an event that must be
+# reachable, or the query without the condition that the other side is honest.
 SCENARIOS = {
     "id_passive": {"true": 1, "false": 0},
     "out_auth": {"true": 9, "false": 5},

@@ -1,5 +1,6 @@
-"""docs/ARCHITECTURE.md names every thread and every lock, and a function that opens the lock of its
-caller says so in its name. Read from the source, so that both stay true."""
+"""docs/ARCHITECTURE.md names every thread and every lock, and a function that releases the lock of its caller says
+so in its name. The test reads the source, so both stay true.
+"""
 
 import re
 from pathlib import Path
@@ -22,7 +23,7 @@ def section(title):
 
 
 def names_in(text):
-    """What stands in `code` there; a folder given before a file counts for the next ones."""
+    """The names in `code` there; a folder before a file applies to the following ones."""
     return {Path(word).name for word in re.findall(r"`([^`]+)`", text)}
 
 
@@ -47,7 +48,7 @@ def test_every_lock_is_of_a_kind_that_clang_checks():
 
 
 def reopens(body):
-    """True when the first thing that is done with a lock is to release it, to take it again later."""
+    """True if the first use of a lock is to release it, to take it again later."""
     calls = [name.endswith("unlock") for name in LOCK_CALL.findall(body)]
     return bool(calls) and calls[0] and not all(calls)
 

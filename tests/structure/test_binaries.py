@@ -1,4 +1,4 @@
-"""The programs as the linker left them: what makes an error in them hard to use."""
+"""The linked programs: properties that make a fault in them hard to exploit."""
 
 import os
 import re
@@ -66,7 +66,7 @@ def test_indirect_jumps_land_where_they_may(program):
 
 @pytest.mark.parametrize("flag", ASKED)
 def test_the_compiler_was_asked(flag):
-    """Some leave no mark in the file: make asks for them where the compiler knows them."""
+    """Some of these leave no mark in the file, so the test checks that make uses them if the compiler knows them."""
     probe = ["gcc", "-Werror", flag, "-E", "-x", "c", "/dev/null"]
     knows = subprocess.run(probe, capture_output=True, check=False).returncode == 0
     assert (flag in variable("HARDEN", "CC=gcc")) == knows

@@ -78,7 +78,7 @@ def test_every_function_has_a_comment(header):
 
 
 def test_every_function_is_seen():
-    """The reader of prototypes above finds those that the core has."""
+    """The reader of prototypes above finds those of the core."""
     seen = {name for header in HEADERS for name, _ in prototypes(header.read_text())}
     assert len(seen) > 300 and {"p2p_err_name", "p2p_log", "p2p_rank_name", "p2p_vault_look"} <= seen
 

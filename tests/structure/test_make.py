@@ -1,4 +1,4 @@
-"""make and make install, as packagers and people with odd settings call them."""
+"""make and make install, as packagers and users with unusual settings call them."""
 
 import json
 import os

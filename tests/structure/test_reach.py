@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 PROGRAMS = {"p2p-ui": "ui", "p2p-peer": "peer", "p2p-relay": "relay", "p2p": "cli"}
-# (file, why no unit test links it). Entries go, none come.
+# (file, why no unit test links it). Entries may be removed, but not added.
 UNREACHED = set()
 
 

@@ -21,11 +21,11 @@ HTTP = ["text", "source", "."]
 CLI = ["machine", "print", "ask", "get", "commands", "."]
 UI = ["reply", "state", "access", "folders", "peers", "transfers", "."]
 
-# What does not hold: (file, room it uses). Nothing now, and nothing should come.
+# Exceptions: (file, room that it uses). There are none, and there should be none.
 CORE_EXCEPTIONS = set()
 DISCOVERY_EXCEPTIONS = set()
 UI_EXCEPTIONS = set()
-# The files that know all of p2p-ui; the rooms get what they need from them. This list only shrinks.
+# The files that know all of p2p-ui; the rooms get from them what they need. This list may only become shorter.
 WHOLE_UI = {
     "app.c", "chores.c", "main.c", "metrics.c", "pages.c", "peers_api.c", "routes.c", "search.c", "status.c",
 }  # fmt: skip
