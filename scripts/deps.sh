@@ -3,7 +3,7 @@
 #   scripts/deps.sh                 says what is missing for a build and what could be newer
 #   scripts/deps.sh SET...          installs what is missing; asks first at a terminal
 #   scripts/deps.sh --upgrade       also upgrades what is installed
-# The sets are build, test, bench and proof; without one it is build. --report only says, for any set;
+# The sets are build, test, bench, proof and platforms; without one it is build. --report only says, for any set;
 # --yes does not ask. Without apt it names the packages.
 set -euo pipefail
 
@@ -17,15 +17,17 @@ TEST="g++ clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-pyt
       gocryptfs encfs bash-completion zsh fish mandoc groff shellcheck desktop-file-utils dpkg-dev gnupg apt-utils"
 BENCH="nginx-light curl aria2 rsync wrk opentracker linux-perf iproute2 openssl"
 PROOF="frama-c-base why3 z3"
+# Chroots of other systems, packages, images: what the long tests build.
+PLATFORMS="mmdebstrap debhelper lintian fakeroot buildah qemu-user-static musl-tools"
 
 sets=() yes=no mode=
 for word in "$@"; do
     case $word in
-    build | test | bench | proof) sets+=("$word") ;;
+    build | test | bench | proof | platforms) sets+=("$word") ;;
     --yes) yes=yes ;;
     --report) mode=report ;;
     --upgrade) mode=upgrade ;;
-    *) echo "usage: $0 [build] [test] [bench] [proof] [--yes] [--report | --upgrade]" >&2; exit 2 ;;
+    *) echo "usage: $0 [build] [test] [bench] [proof] [platforms] [--yes] [--report | --upgrade]" >&2; exit 2 ;;
     esac
 done
 if [ $# -eq 0 ]; then mode=report; fi
@@ -38,6 +40,7 @@ for set in "${sets[@]}"; do
     test) wanted+=($BUILD $TEST) ;;
     bench) wanted+=($BUILD $BENCH) ;;
     proof) wanted+=($PROOF) ;;
+    platforms) wanted+=($BUILD $PLATFORMS) ;;
     esac
 done
 

@@ -61,8 +61,8 @@ if [ $# -eq 0 ]; then
     step "hostile input against the sanitized programs"
     P2P_BIN=build/clang-address-undefined/bin end_to_end -q $HOSTILE
     if [ "${P2P_LONG_TESTS:-}" = 1 ]; then
+        scripts/deps.sh proof platforms --yes
         step "contracts, with Frama-C"
-        scripts/deps.sh proof --yes
         make -s prove
         step "end to end under the thread sanitizer"
         make -s CC=clang SAN=thread
