@@ -62,7 +62,7 @@ def test_a_name_that_exists_is_asked_about_before_it_is_sent(page, world, tmp_pa
         "XMLHttpRequest.prototype.send = function (b) { window.sent += 1; return send.call(this, b); };"
     )
     page.choose_files(path)
-    page.see("A file with this name is shared already.")
+    page.see("There’s already a shared file with this name.")
     assert page.js("return window.sent") == 0
     page.press("Keep both")
     wait_until(lambda: (world.near.shared / "mine (1).txt").is_file(), what="both")
