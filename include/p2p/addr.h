@@ -48,13 +48,11 @@ P2P_MUST_CHECK enum p2p_err p2p_addr_parse(const char *text, uint16_t default_po
                                            struct p2p_addr *out);
 /* Writes "host:port" or "[v6]:port"; cap >= P2P_ADDR_TEXT always fits. Returns out. */
 const char *p2p_addr_format(const struct p2p_addr *addr, char *out, size_t cap);
-/*
- * Several addresses as one text: formatted, with a space between two. add: appends one
- * to a list of `cap` bytes, unless it is in there already; false if there is no room.
- * read: at most `max` into `out`; returns their number, and leaves out what is no
- * address.
- */
+/* A list is several formatted addresses as one text, with a space between two. Appends
+ * one to a list of `cap` bytes, unless it is in there already. False: no room. */
 bool p2p_addr_list_add(char *list, size_t cap, const struct p2p_addr *addr);
+/* Reads at most `max` addresses of a list and returns their number; leaves out what is
+ * no address. */
 size_t p2p_addr_list_read(const char *list, struct p2p_addr *out, size_t max);
 /* True if both have the same host, byte for byte, and the same port. Both must come
  * from the functions above. */

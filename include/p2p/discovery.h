@@ -183,6 +183,21 @@ void p2p_discovery_stop(struct p2p_discovery *d);
 /* Unregisters at once (signed), also after a stop. Failures are ignored. */
 void p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key);
 
+/* Where this device is: its port, and all its addresses. */
+struct p2p_own_place {
+    uint16_t port;
+    const struct p2p_addr *at;
+    size_t count;
+};
+/*
+ * True if a registry lists a newer record of this identity than our last one, at a
+ * place that is not ours: another device has the same keys. `*at` is where. A copy
+ * behind the same router with the same addresses and the same port cannot be told from
+ * this device.
+ */
+bool p2p_discovery_find_copy(struct p2p_discovery *d, const struct p2p_id *id,
+                             const struct p2p_own_place *own, struct p2p_addr *at);
+
 /* The state of each registry, for status pages. */
 struct p2p_registry_state {
     char url[256];

@@ -19,6 +19,7 @@ enum {
     BACKOFF_MIN_MS = 1000,
     PAGE = 256,
     OWN_ADDRESSES_MAX = 16,
+    COPY_EVERY_MS = 10 * 60 * 1000,
     SETTLE_MS = 1000, /* a new network means several changes: wait for the last ones */
     REGISTRIES_MAX = P2P_OPTION_LIST_MAX,
     SIGNATURE_TTL_S = 3600, /* the whole list is registered again when half of this time
@@ -37,6 +38,7 @@ struct announcer {
     pthread_t teller, beater;
     int end_fd;       /* becomes readable at the end, for the heartbeat thread */
     int watch_fd;     /* -1: looks for a new address at every heartbeat only */
+    uint64_t copy_ms; /* when to look for a copy; used by the same thread */
     uint64_t look_ms; /* when to look at them again; used by the same thread */
     /* This machine's current addresses; used by the heartbeat thread only. */
     struct p2p_addr own[OWN_ADDRESSES_MAX];
@@ -331,6 +333,30 @@ ask_to_tell(struct announcer *a, bool *what)
     p2p_unlock(&a->lock);
 }
 
+/* Looks for another device with this identity: when a registry wants a new
+ * registration, and now and then. */
+static void
+look_for_copy(struct announcer *a, bool is_due)
+{
+    struct p2p_own_place own = {.port = a->opt.port};
+    struct p2p_addr at, all[1 + P2P_PEER_OTHERS_MAX + OWN_ADDRESSES_MAX];
+    struct places places;
+    uint64_t now = p2p_now_ms();
+
+    if (!is_due && now < a->copy_ms)
+        return;
+    a->copy_ms = now + COPY_EVERY_MS;
+    find_places(a, &places);
+    all[own.count++] = places.first;
+    for (size_t i = 0; i < places.count; i++)
+        all[own.count++] = places.others[i];
+    own.count += p2p_net_own_addresses(a->opt.port, all + own.count, OWN_ADDRESSES_MAX);
+    own.at = all;
+    if (p2p_discovery_find_copy(a->opt.discovery, p2p_identity_id(a->opt.identity),
+                                &own, &at))
+        duplicate_note(a->opt.duplicate, &at);
+}
+
 /* Sends one heartbeat and returns the time of the next one. Registries that do not
  * answer are tried more often. */
 static uint64_t
@@ -345,6 +371,8 @@ beat(struct announcer *a, uint64_t *pause_ms)
         *pause_ms = *pause_ms == a->opt.heartbeat_ms ? BACKOFF_MIN_MS : 2 * *pause_ms;
     if (*pause_ms > a->opt.heartbeat_ms)
         *pause_ms = a->opt.heartbeat_ms;
+    if (err == P2P_OK || err == P2P_ERR_NOT_FOUND)
+        look_for_copy(a, err == P2P_ERR_NOT_FOUND); /* before it is replaced */
     if (err == P2P_ERR_NOT_FOUND)
         ask_to_tell(a, &a->forgotten);
     p2p_lock(&a->lock);

@@ -78,6 +78,7 @@ status(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
     const struct control_view *view = arg;
     struct server_totals totals;
     struct p2p_about about;
+    char copy[P2P_ADDR_TEXT];
 
     (void)request, (void)why, (void)cap;
     server_totals(view->server, &totals);
@@ -86,6 +87,11 @@ status(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
     cJSON_AddStringToObject(answer, "peer_id", p2p_identity_id_hex(view->identity));
     cJSON_AddStringToObject(answer, "name", about.name);
     put_number(answer, "port", view->port);
+    duplicate_get(view->duplicate, copy);
+    if (copy[0] != '\0')
+        cJSON_AddStringToObject(answer, "copy_at", copy);
+    else
+        cJSON_AddNullToObject(answer, "copy_at");
     put_number(answer, "pid", (uint64_t)getpid());
     put_number(answer, "connections", totals.connections);
     put_number(answer, "proven_connections", totals.proven);

@@ -4,6 +4,7 @@
 #define PEER_CONTROL_H
 
 #include "p2p/control.h"
+#include "peer/duplicate.h"
 #include "peer/server.h"
 
 /* What the answers tell; borrowed until the stop. */
@@ -12,6 +13,7 @@ struct control_view {
     struct p2p_share *share;
     struct server *server;
     struct uploads *uploads;
+    struct duplicate *duplicate;
     const char *shared_dir;
     unsigned port;
 };

@@ -45,6 +45,7 @@ struct peer {
     struct server *server P2P_GUARDED_BY(peer_lock);
     struct announcer *announcer P2P_GUARDED_BY(peer_lock);
     struct p2p_mdns *mdns;
+    struct duplicate duplicate;
 };
 
 static void
@@ -232,6 +233,7 @@ start_control(struct peer *peer)
         .share = peer->share,
         .server = own_server(peer),
         .uploads = peer->uploads,
+        .duplicate = &peer->duplicate,
         .shared_dir = peer->opt.shared_dir,
         .port = peer->port,
     };
@@ -284,6 +286,7 @@ start_announcer(struct peer *peer)
     struct announcer_options options = {
         .identity = peer->identity,
         .share = peer->share,
+        .duplicate = &peer->duplicate,
         .advertise = peer->opt.advertise.at,
         .advertise_count = peer->opt.advertise.count,
         .listens_everywhere = listens_everywhere(peer),
@@ -537,6 +540,7 @@ int
 main(int argc, char **argv)
 {
     static struct peer peer = {.lock = P2P_MUTEX_INITIALIZER,
+                               .duplicate.lock = P2P_MUTEX_INITIALIZER,
                                .rates_lock = P2P_MUTEX_INITIALIZER,
                                .claim = -1,
                                .control_socket = -1};

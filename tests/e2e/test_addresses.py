@@ -1,6 +1,8 @@
 """Addresses that change, several addresses of one peer, and addresses that lead nowhere."""
 
+import json
 import os
+import shutil
 import subprocess
 from types import SimpleNamespace
 
@@ -199,3 +201,75 @@ def test_a_peer_is_listed_and_named_at_the_address_that_works(suite, machine):
     assert run.returncode == 0 and "f.bin" in run.stdout, run.stderr
     run = suite.p2p("get", "f.bin", "--peer", "Attic", "--discovery", program.url, "--timeout", "20s", timeout=120)
     assert run.returncode == 0, run.stderr
+
+
+# --- one identity, two devices -----------------------------------------------------------------
+
+
+@pytest.fixture
+def two():
+    """Two machines, and our own address on their network."""
+    with switched_machines(2) as (our_ip, machines):
+        if our_ip is None:
+            pytest.skip("no network namespaces here")
+        yield our_ip, machines
+
+
+def peer_at(suite, machine, there, name, **kwargs):
+    return suite.peer("--heartbeat", "1s", "--no-mdns", "--name", name, discovery=there, host="0.0.0.0", name=name,
+                      prefix=machine.prefix, wait=False, **kwargs)  # fmt: skip
+
+
+def test_a_copy_of_the_keys_on_another_machine_is_noticed(suite, two):
+    our_ip, (one, other) = two
+    program = suite.discovery("--ttl", "10m", host="0.0.0.0")
+    there = SimpleNamespace(url=f"http://{our_ip}:{program.port}")
+    first = peer_at(suite, one, there, "first", files={"f.bin": b"1"})
+    wait_until(lambda: listed_ip(program.registry) == one.ip, 30, "listed")
+    assert "another device" not in first.stderr()
+    (suite.folder / "clone").mkdir()
+    shutil.copytree(first.keys, suite.folder / "clone" / "keys", ignore=shutil.ignore_patterns("*.sock"))
+    clone = peer_at(suite, other, there, "clone", files={"g.bin": b"2"})
+    wait_until(lambda: f"another device at {other.ip}:" in first.stderr(), 120, "noticed by the first")
+    wait_until(lambda: f"another device at {one.ip}:" in clone.stderr(), 120, "noticed by the copy")
+    assert first.stderr().count("another device") == 1, "said once"
+    at = {"discovery": program.url, "keys": first.keys}
+    run = suite.p2p("status", "--keys-dir", at["keys"], "--discovery", at["discovery"], timeout=60)
+    assert f"another device at {other.ip}:" in run.stdout, run.stdout + run.stderr
+    run = suite.p2p("status", "--json", "--keys-dir", at["keys"], "--discovery", at["discovery"], timeout=60)
+    assert json.loads(run.stdout)["peer"]["copy_at"].startswith(f"{other.ip}:")
+    run = suite.p2p("doctor", "--keys-dir", at["keys"], "--discovery", at["discovery"], timeout=120)
+    assert f"another device at {other.ip}:" in run.stdout, run.stdout + run.stderr
+
+
+def test_moving_is_no_copy(suite, machine):
+    """Nor does p2p-ui make one, which registers the same device."""
+    our_ip, other = machine
+    program = suite.discovery("--ttl", "10m", host="0.0.0.0")
+    there = SimpleNamespace(url=f"http://{our_ip}:{program.port}")
+    peer = peer_at(suite, other, there, "first", files={"f.bin": b"1"})
+    wait_until(lambda: listed_ip(program.registry) == other.ip, 30, "listed")
+    for last in (77, 78):
+        new_ip = other.ip.rsplit(".", 1)[0] + f".{last}"
+        move(other, our_ip, new_ip)
+        wait_until(lambda: listed_ip(program.registry) == new_ip, 60, "listed at its new address")
+        before = program.registry.get(f"/peers/{listed_id(program.registry)}?names=0").json()["seq"]
+        (peer.shared / f"more {last}").write_bytes(b"x")
+        seq = lambda: program.registry.get(f"/peers/{listed_id(program.registry)}?names=0").json()["seq"]  # noqa: E731
+        wait_until(lambda: seq() > before, 60, "registered again")  # noqa: B023
+    assert "another device" not in peer.stderr()
+
+
+def listed_id(registry):
+    return registry.peers()[0]["peer_id"]
+
+
+def test_a_peer_in_short(suite):
+    registry = suite.discovery().registry
+    assert registry.register_signed(WHO, 9000, [ENTRY], 7, about={"name": "Küche"}).status_code == 200
+    whole = registry.get(f"/peers/{WHO.peer_id}").json()
+    short = registry.get(f"/peers/{WHO.peer_id}", names=0).json()
+    assert short["files"] == [] and short["files_count"] == 1 and "entries" not in short
+    assert (short["seq"], short["name"], short["port"]) == (7, "Küche", 9000) and whole["files"] == ["a.txt"]
+    assert registry.get(f"/peers/{WHO.peer_id}", names=1).json()["files"] == ["a.txt"]
+    assert registry.get(f"/peers/{WHO.peer_id}", names="x").status_code == 400

@@ -24,9 +24,11 @@ static struct p2p_id id;
 /* How the fake registry behaves, and what it stores. */
 struct behaviour {
     bool knows_signatures, knows_deltas, forgets;
-    uint64_t seq;     /* seq of the record that it has */
-    uint64_t clock_s; /* 0: takes any time */
-    int fail;         /* if not 0: the status of every answer */
+    uint64_t seq;       /* seq of the record that it has */
+    uint64_t clock_s;   /* 0: takes any time */
+    int fail;           /* if not 0: the status of every answer */
+    const char *record; /* what it lists for /peers/ID, without seq; NULL: nothing */
+    uint64_t newer;     /* how much newer than our last registration */
 };
 
 /* Builds the signed bytes from the JSON alone, as a registry does. */
@@ -198,6 +200,12 @@ answer(struct fake_registry *fake, const struct fake_request *request, int *stat
         text = strdup("{}");
     } else if (strncmp(request->target, "/register", 9) == 0) {
         text = answer_registration(b, json, request->target[9] == '/', status);
+    } else if (strncmp(request->target, "/peers/", 7) == 0) {
+        *status = b->record != NULL ? 200 : 404;
+        if (b->record == NULL ||
+            asprintf(&text, "{\"seq\":%llu,%s}",
+                     (unsigned long long)(b->seq + b->newer), b->record) < 0)
+            text = strdup("{}");
     } else {
         *status = b->forgets ? 404 : 200;
         text = strdup(b->forgets ? "{\"error\":\"peer not found\"}"
@@ -329,6 +337,58 @@ another_port_or_address_is_whole_again(void **state)
     assert_int_equal(w->fake[0].count, 4);
     for (size_t i = 0; i < 4; i++)
         assert_asked(&w->fake[0], i, "POST", "/register");
+}
+
+/* ---- another device with our identity ---- */
+
+static void
+a_copy_is_a_newer_record_elsewhere(void **state)
+{
+    static const struct {
+        const char *record;
+        uint64_t newer;
+        const char *found; /* NULL: it is us */
+    } cases[] = {
+        {"\"ip\":\"10.0.0.9\",\"port\":9000,\"addresses\":[\"10.0.0.9:9000\"]", 5,
+         "10.0.0.9:9000"},
+        {"\"ip\":\"10.0.0.1\",\"port\":9100,\"addresses\":[]", 5, "10.0.0.1:9100"},
+        /* our own last record, whatever it says: we have moved since */
+        {"\"ip\":\"10.0.0.9\",\"port\":9000,\"addresses\":[\"10.0.0.9:9000\"]", 0,
+         NULL},
+        /* p2p-ui has registered us; the registry sees the address of a router */
+        {"\"ip\":\"203.0.113.9\",\"port\":9000,\"addresses\":[\"10.0.0.1:9000\"]", 5,
+         NULL},
+        {"\"ip\":\"10.0.0.1\",\"port\":9000", 5, NULL},
+        {"\"ip\":\"203.0.113.7\",\"port\":7000,\"addresses\":[\"10.0.0.1:9000\"]", 5,
+         NULL},
+        /* answers of no registry */
+        {"\"ip\":\"no where\",\"port\":9100", 5, NULL},
+        {"\"ip\":\"10.0.0.9\",\"port\":\"x\"", 5, NULL},
+        {"\"ip\":\"10.0.0.1\",\"port\":9000,\"addresses\":[5,\"x\",\"y y:1\"]", 5,
+         NULL},
+    };
+    struct p2p_addr here[2], at;
+    const struct p2p_own_place own = {.port = 9000, .at = here, .count = 2};
+    struct world *w = *state;
+    struct p2p_reg reg = registration(1);
+
+    assert_int_equal(p2p_addr_make("10.0.0.1", 9000, &here[0]), P2P_OK);
+    assert_int_equal(p2p_addr_make("203.0.113.7", 7000, &here[1]), P2P_OK);
+    w->behaviour[0].record = cases[0].record;
+    w->behaviour[0].newer = 5;
+    assert_false(p2p_discovery_find_copy(w->d, &id, &own, &at)); /* nothing told yet */
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[P2P_ADDR_TEXT];
+
+        w->behaviour[0].record = cases[i].record;
+        w->behaviour[0].newer = cases[i].newer;
+        if (p2p_discovery_find_copy(w->d, &id, &own, &at) != (cases[i].found != NULL))
+            fail_msg("case %zu", i);
+        if (cases[i].found != NULL)
+            assert_string_equal(p2p_addr_format(&at, text, sizeof(text)),
+                                cases[i].found);
+    }
 }
 
 static void
@@ -638,6 +698,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(whole_then_nothing_then_delta),
         WORLD_TEST(another_port_or_address_is_whole_again),
+        WORLD_TEST(a_copy_is_a_newer_record_elsewhere),
         WORLD_TEST(a_base_that_does_not_fit_is_whole_again),
         WORLD_TEST(a_clock_that_went_back_a_little_goes_on_above),
         WORLD_TEST(no_registry_raises_the_seq_beyond_a_minute),

@@ -17,7 +17,28 @@
 #include "p2p/limits.h"
 #include "peer/clients.h"
 #include "peer/compress.h"
+#include "peer/duplicate.h"
 #include "peer/workers.h"
+
+/* ---- another device with our identity ---- */
+
+static void
+a_copy_is_remembered_where_it_was_seen_last(void **state)
+{
+    struct duplicate d = {.lock = P2P_MUTEX_INITIALIZER};
+    struct p2p_addr at;
+    char text[P2P_ADDR_TEXT];
+
+    (void)state;
+    duplicate_get(&d, text);
+    assert_string_equal(text, "");
+    for (uint16_t port = 1; port < 4; port++) {
+        assert_int_equal(p2p_addr_make("10.0.0.9", port, &at), P2P_OK);
+        duplicate_note(&d, &at);
+    }
+    duplicate_get(&d, text);
+    assert_string_equal(text, "10.0.0.9:3");
+}
 
 /* ---- workers ---- */
 
@@ -198,6 +219,7 @@ int
 main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_copy_is_remembered_where_it_was_seen_last),
         cmocka_unit_test(a_queue_is_bounded_and_finished_at_the_end),
         cmocka_unit_test(connections_of_one_peer_share_a_limit),
         cmocka_unit_test(a_take_passes_both_limits_or_costs_neither),

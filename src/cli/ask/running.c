@@ -134,3 +134,11 @@ cli_put_running(cJSON *object, const cJSON *status, const cJSON *uploads,
     put_copy(object, "uploaded", uploads);
     put_called(cJSON_GetObjectItemCaseSensitive(object, "uploads"), identity);
 }
+
+const char *
+cli_running_copy(const cJSON *status)
+{
+    const char *at = text(status, "copy_at");
+
+    return at[0] != '\0' ? at : NULL;
+}

@@ -1,11 +1,13 @@
 /* p2p doctor: checks everything that must work; prints one line for each check, with
  * advice. */
+#include <cjson/cJSON.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "cli/ask/running.h"
 #include "cli/commands/commands.h"
 #include "cli/machine/daemons.h"
 #include "cli/machine/shared.h"
@@ -241,6 +243,25 @@ check_own_peer(struct doctor *doc)
                address, p2p_err_text(err));
 }
 
+/* The running peer has noticed it. */
+static void
+check_copy(struct doctor *doc)
+{
+    enum p2p_err err;
+    cJSON *status = cli_ask_running(doc->opt.common.keys_dir, "status", &err);
+    const char *at = cli_running_copy(status);
+    char shown[CLI_TEXT];
+
+    if (at != NULL)
+        report(
+            doc, BAD, "identity",
+            "another device at %s uses the identity of this one, so registries list "
+            "only one of the two. Its keys folder is a copy: stop one of the two, move "
+            "its keys folder away, and start it again",
+            cli_text(at, shown));
+    cJSON_Delete(status);
+}
+
 static void
 check_peer(struct doctor *doc, const struct cli_peer *peer)
 {
@@ -405,6 +426,7 @@ cmd_doctor(int argc, char **argv)
     if (check_keys(&doc)) {
         check_registries(&doc);
         check_own_peer(&doc);
+        check_copy(&doc);
         check_other_peers(&doc);
     }
     check_memory(&doc);

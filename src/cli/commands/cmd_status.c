@@ -92,8 +92,9 @@ print_json(const struct report *r)
 static void
 print_text(const struct report *r)
 {
-    char address[CLI_ADDRESS], shared[SHARED_LINE];
+    char address[CLI_ADDRESS], shared[SHARED_LINE], shown[CLI_TEXT];
     struct p2p_about about;
+    const char *copy;
 
     p2p_identity_get_about(r->identity, &about);
     printf("this device   %s\n", p2p_identity_id_hex(r->identity));
@@ -116,6 +117,11 @@ print_text(const struct report *r)
         printf("shared folder %s\n", shared);
     printf("peers online  %zu\npeers known   %zu\n", r->peers.count - (r->self != NULL),
            r->known_count);
+    copy = cli_running_copy(r->running);
+    if (copy != NULL)
+        printf("warning       another device at %s uses the identity of this one: give "
+               "one of them keys of its own\n",
+               cli_text(copy, shown));
     if (r->uploads != NULL)
         cli_print_uploads(r->uploads, r->identity);
 }

@@ -39,7 +39,11 @@ take_another_name(struct p2p_mdns *mdns)
 {
     char *other;
 
-    if (mdns->collisions++ >= COLLISIONS_MAX)
+    if (mdns->collisions++ == 0)
+        p2p_log_warn("mdns: another device of the local network announces the identity "
+                     "of this one (%s): its keys folder may be a copy",
+                     mdns->instance);
+    if (mdns->collisions > COLLISIONS_MAX)
         return false;
     other = avahi_alternative_service_name(mdns->instance);
     if (other == NULL)

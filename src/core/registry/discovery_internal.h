@@ -156,6 +156,8 @@ struct p2p_registry {
     /* Monotonic time of the next full registration: half of the signature's validity.
      * For an unsigned record: the next time to try a signed one. */
     uint64_t renew_at_ms P2P_GUARDED_BY(p2p_discovery_lock);
+    /* The last seq of ours that it accepted since the start; 0: none. */
+    uint64_t told_seq P2P_GUARDED_BY(p2p_discovery_lock);
     /* What the registry holds about us; guarded by d->reg_lock. */
     struct p2p_reg_state state P2P_GUARDED_BY(p2p_discovery_reg_lock);
     /* The seq of the record that the registry has, as far as we know. */

@@ -285,6 +285,8 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     if (job->step != STEP_DELTA)
         r->renew_at_ms = job->renew_at_ms;
     r->registered = job->err == P2P_OK;
+    if (job->step != STEP_UNSIGNED)
+        r->told_seq = job->seq;
     r->is_signed = job->step != STEP_UNSIGNED;
     r->last_error = P2P_OK;
     r->detail[0] = '\0';

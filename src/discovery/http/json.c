@@ -130,6 +130,21 @@ json_put_peer(struct http_json_out *o, const struct registry_peer *shown,
 }
 
 void
+json_put_peer_in_short(struct http_json_out *o, const struct registry_peer *shown,
+                       uint32_t names_max)
+{
+    struct registry_peer p = *shown;
+
+    http_json_begin(o, NULL, '{');
+    put_members(o, &p, names_max);
+    if (shown->is_signed) {
+        http_json_put_u64(o, "seq", shown->seq);
+        http_json_put_u64(o, "expires_at", shown->expires_at_s);
+    }
+    http_json_end(o, '}');
+}
+
+void
 json_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown)
 {
     struct registry_peer p = *shown;

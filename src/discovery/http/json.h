@@ -9,6 +9,9 @@
  * "protocols"} with at most names_max names. */
 void json_put_peer(struct http_json_out *o, const struct registry_peer *shown,
                    uint32_t names_max);
+/* The same with "seq" and "expires_at" of a signed registration. */
+void json_put_peer_in_short(struct http_json_out *o, const struct registry_peer *shown,
+                            uint32_t names_max);
 /* The same with "seq", "expires_at" and "entries" (size, root, sha256) of a signed
  * registration. */
 void json_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown);

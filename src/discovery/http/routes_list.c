@@ -108,10 +108,21 @@ get_peers(struct http_request *req, void *arg)
     reply_page(req, app, &filter, after != NULL ? &after_id : NULL, limit, names);
 }
 
+struct one {
+    struct http_json_out o;
+    bool is_short;
+    uint32_t names;
+};
+
 static bool
-put_in_full(void *arg, const struct registry_peer *p)
+put_one(void *arg, const struct registry_peer *p)
 {
-    json_put_peer_in_full(arg, p);
+    struct one *one = arg;
+
+    if (one->is_short)
+        json_put_peer_in_short(&one->o, p, one->names);
+    else
+        json_put_peer_in_full(&one->o, p);
     return true;
 }
 
@@ -120,8 +131,9 @@ get_peer(struct http_request *req, void *arg)
 {
     const char *hex = http_param(req, "peer_id");
     struct app *app = arg;
-    struct http_json_out o;
+    struct one one = {.is_short = http_query(req, "names") != NULL};
     struct p2p_id id;
+    uint64_t names;
     size_t len;
     char *text;
 
@@ -130,14 +142,17 @@ get_peer(struct http_request *req, void *arg)
         http_fail(req, 400, "bad_parameter", "invalid peer id: use 64 hex digits");
         return;
     }
+    if (!http_query_u64(req, "names", 0, UINT32_MAX, UINT32_MAX, &names))
+        return;
+    one.names = (uint32_t)names;
     if (http_offload(req)) /* all names of one peer may take megabytes, too */
         return;
-    http_json_init(&o, 4096);
-    if (registry_visit_one(app->registry, &id, put_in_full, &o)) {
-        text = http_json_take(&o, &len);
+    http_json_init(&one.o, 4096);
+    if (registry_visit_one(app->registry, &id, put_one, &one)) {
+        text = http_json_take(&one.o, &len);
         http_reply_owned(req, 200, "application/json", text, len);
         return;
     }
-    http_json_clear(&o);
+    http_json_clear(&one.o);
     http_fail(req, 404, "peer_not_found", "peer not found");
 }
