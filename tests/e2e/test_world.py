@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "net"))
 
-from world import Unavailable, world  # noqa: E402
+from networld import Unavailable, world  # noqa: E402
 
 # Says which address each connection comes from, one line each, after a first one with its port.
 SERVER = """
