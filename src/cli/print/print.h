@@ -39,6 +39,7 @@ const char *cli_time(uint64_t seconds, char out[CLI_SHORT]);
 
 /* ---- JSON; out of memory ends the program ---- */
 
+/* A new object; owned, until cli_print_json takes it. */
 struct cJSON *cli_object(void);
 void cli_put_text(struct cJSON *object, const char *name,
                   const char *text); /* NULL: null */
@@ -56,10 +57,13 @@ void cli_print_json(struct cJSON *object);
 
 /* ---- outcome.c: with --json stdout tells every outcome, failures included ---- */
 
+/* After the options were parsed: notes whether output is JSON. */
 void cli_outcome_begin(const struct p2p_option_set *set, const void *target, int argc,
                        char **argv, enum p2p_err parsed);
+/* Notes the first error and message of the command. */
 void cli_outcome_note(enum p2p_err err, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
+/* An object was printed, which may be the outcome. */
 void cli_outcome_note_printed(const struct cJSON *object);
 /* At the end: prints an object if none was printed, and checks that all output was
  * written. Returns the exit status. */

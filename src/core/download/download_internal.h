@@ -220,9 +220,11 @@ void p2p_dl_wake_waiters(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 void p2p_dl_wait_for_chunk(struct p2p_download *dl, uint64_t ms)
     P2P_REQUIRES(p2p_dl_lock);
 
+/* Starts the thread of one more connection to this source. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_worker_spawn(struct p2p_download *dl,
                                                 unsigned source)
     P2P_REQUIRES(p2p_dl_lock);
+/* True if this worker is told to end. */
 bool p2p_dl_worker_is_stopped(struct dl_worker *w) P2P_EXCLUDES(p2p_dl_lock);
 /* Joins workers that have finished, and judges their sources; true when none runs. */
 bool p2p_dl_workers_reap(struct p2p_download *dl) P2P_EXCLUDES(p2p_dl_lock);
@@ -252,6 +254,8 @@ void p2p_dl_all_addresses_failed(struct p2p_download *dl, const struct dl_source
     P2P_REQUIRES(p2p_dl_lock);
 /* Gives free places, and those of failing sources, to candidates. */
 void p2p_dl_fill_places(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* True if it has a connection, or may get one: it was not dropped, and has not failed
+ * too often. */
 bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
     P2P_REQUIRES(p2p_dl_lock);
 
@@ -263,18 +267,20 @@ const char *p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX
 /* Ends the source's connections; it is not asked again in this session. */
 void p2p_dl_drop_source(struct p2p_download *dl, unsigned source, enum p2p_err why)
     P2P_EXCLUDES(p2p_dl_lock);
+/* A connection ended with this error: counts the failure, and delays the next try. */
 void p2p_dl_source_failed(struct p2p_download *dl, unsigned source, enum p2p_err why)
     P2P_EXCLUDES(p2p_dl_lock);
 /* The connections are silent: ends those of sources that have a new address, so that it
  * is tried. */
 void p2p_dl_reconnect(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* The source has sent these bytes: earlier failures no longer count. */
 void p2p_dl_source_delivered(struct p2p_download *dl, unsigned source, uint64_t bytes)
     P2P_REQUIRES(p2p_dl_lock);
 /* Sets how many connections each source should have now. */
 void p2p_dl_share_out_connections(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* The same, and starts the connections that the source's back-off allows. */
 void p2p_dl_spawn_workers(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
-/* Counts sources that are not dropped; true if one of them has confirmed (root,
+/* How many sources are not dropped; and whether one of them has confirmed (root,
  * size). */
 unsigned p2p_dl_usable_sources(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 bool p2p_dl_has_witness(const struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
@@ -290,6 +296,7 @@ void p2p_dl_ask_sources_again(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock)
  * reported. */
 bool p2p_dl_set_state(struct p2p_download *dl, enum p2p_download_state state)
     P2P_REQUIRES(p2p_dl_lock);
+/* Sets the error and its message. */
 void p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format,
                       ...) __attribute__((format(printf, 3, 4)))
 P2P_REQUIRES(p2p_dl_lock);
@@ -298,6 +305,7 @@ void p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
     P2P_REQUIRES(p2p_dl_lock);
 /* Updates the speeds, about four times per second. */
 void p2p_dl_sample(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
+/* Copies the whole state for the callback. */
 void p2p_dl_fill_status(struct p2p_download *dl, struct p2p_download_status *out)
     P2P_REQUIRES(p2p_dl_lock);
 /* Calls the callback. */

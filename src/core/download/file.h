@@ -72,6 +72,7 @@ struct dl_file {
 
 /* ---- file.c, file1.c: the tasks of protocol 2 and of protocol 1 ---- */
 extern const struct dl_task p2p_dl_file_task, p2p_dl_file1_task;
+/* Makes dl->file; `root` may be NULL (the first source decides). NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_dl_file_new(struct p2p_download *dl,
                                             const struct p2p_digest *root);
 /* Fills `info` with what is known about the file. */

@@ -98,6 +98,7 @@ P2P_MUST_CHECK enum p2p_err p2p_guardian_ask_socket(const char *path, int *fd);
 
 /* ---- For service.c and the parent ---- */
 
+/* Tells systemd this state, as sd_notify does. */
 void p2p_service_notify(const char *state);
 /* What p2p_service_on_hangup asked for. */
 void p2p_service_hang_up(void);

@@ -36,13 +36,17 @@ struct p2p_journal {
     bool closed; /* finished or discarded: the files are removed */
 };
 
+/* A bit of a bitmap, and setting it. */
 bool p2p_journal_bit(const uint8_t *bits, uint64_t i);
 void p2p_journal_bit_put(uint8_t *bits, uint64_t i, bool on);
 
+/* True if the chunk is marked as on disk. */
 bool p2p_journal_is_written(const struct p2p_journal *j, uint64_t chunk)
     P2P_REQUIRES(p2p_journal_lock);
+/* Sets the mark, or takes it away, in memory only (see p2p_journal_write_page). */
 void p2p_journal_set_written(struct p2p_journal *j, uint64_t chunk, bool on)
     P2P_REQUIRES(p2p_journal_lock);
+/* Marks it as to be checked before it counts, or takes the mark away. */
 void p2p_journal_set_doubt(struct p2p_journal *j, uint64_t chunk, bool on)
     P2P_REQUIRES(p2p_journal_lock);
 /* Marks the chunks first .. end - 1 as doubtful (as far as they exist). */

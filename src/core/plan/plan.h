@@ -41,14 +41,19 @@ struct plan {
     struct plan_lane lanes[PLAN_LANES];
 };
 
+/* All chunks are free, all lanes closed. NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_plan_init(struct plan *p, const struct p2p_chunks *g);
+/* Frees what init made. */
 void p2p_plan_clear(struct plan *p);
 
-/* Marks a chunk as on disk, or as missing again. */
+/* Marks a chunk as on disk. */
 void p2p_plan_set_done(struct plan *p, uint64_t chunk);
+/* Marks it as missing again. */
 void p2p_plan_set_free(struct plan *p, uint64_t chunk);
+/* True if the chunk is on disk. */
 bool p2p_plan_is_done(const struct plan *p, uint64_t chunk);
 
+/* The lane belongs to this source now and holds nothing. */
 void p2p_plan_open_lane(struct plan *p, unsigned lane, unsigned source,
                         uint64_t now_us);
 /* Gives back everything that the lane holds. */

@@ -24,7 +24,9 @@ struct window {
     double rate; /* bytes per microsecond, smoothed */
 };
 
+/* At most `max` requests are in flight; begins with few. */
 void p2p_window_init(struct window *w, uint32_t chunk_size, unsigned max);
+/* A round trip was measured; the shortest counts. */
 void p2p_window_on_rtt(struct window *w, uint64_t rtt_us);
 /* Bytes have arrived. A round lasts one round trip, at least 10 ms. Returns true at the
  * end of a round. */

@@ -81,8 +81,10 @@ enum p2p_err p2p_option_complain(const struct p2p_option_parse *parse,
 /* Copies text that lives as long as the options; NULL when out of memory. */
 char *p2p_options_keep(struct p2p_options_text *text, const char *from, size_t len);
 
+/* Reads the settings for this program from a configuration file. */
 P2P_MUST_CHECK enum p2p_err p2p_options_read_file(struct p2p_option_parse *parse,
                                                   const char *file);
+/* "yes", "off", "1" and the like. USAGE: none of them. */
 P2P_MUST_CHECK enum p2p_err p2p_option_parse_flag(const char *text, bool *out);
 void p2p_options_print_help(const struct p2p_option_parse *parse);
 void p2p_option_format_value(const struct p2p_option *option, uint64_t value, char *out,

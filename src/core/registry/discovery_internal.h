@@ -108,17 +108,22 @@ void p2p_reg_state_clear(struct p2p_reg_state *state);
 
 /* ---- discovery_body.c: what is sent ---- */
 
+/* Each makes the JSON of one request; *body is *returned owned*. A signed registration
+ * of all files. */
 P2P_MUST_CHECK enum p2p_err p2p_reg_body_whole(const struct p2p_reg *reg,
                                                const struct p2p_reg_diff *diff,
                                                uint64_t seq, uint64_t expires_at_s,
                                                char **body);
+/* A signed one of what has changed since `base`. */
 P2P_MUST_CHECK enum p2p_err p2p_reg_body_delta(const struct p2p_reg *reg,
                                                const struct p2p_reg_diff *diff,
                                                uint64_t seq, uint64_t base,
                                                char **body);
+/* One without a signature, for registries that know no other. */
 P2P_MUST_CHECK enum p2p_err p2p_reg_body_unsigned(const struct p2p_reg *reg,
                                                   const struct p2p_reg_diff *diff,
                                                   char **body);
+/* The end of a registration. */
 P2P_MUST_CHECK enum p2p_err p2p_reg_body_leave(const struct p2p_rsa *key, uint64_t seq,
                                                char **body);
 

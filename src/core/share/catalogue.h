@@ -50,8 +50,11 @@ p2p_catalogue_own_files(const struct p2p_catalogue *catalogue)
     return catalogue->totals.files;
 }
 
+/* Empty. NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_catalogue_init(struct p2p_catalogue *catalogue);
+/* Frees all items; no reader is left. */
 void p2p_catalogue_clear(struct p2p_catalogue *catalogue);
+/* The item of this name, or NULL. Borrowed while the lock is held. */
 struct p2p_item *p2p_catalogue_find(const struct p2p_catalogue *catalogue,
                                     const char *name)
     P2P_REQUIRES_READ(p2p_catalogue_lock);

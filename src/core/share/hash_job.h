@@ -53,6 +53,7 @@ P2P_MUST_CHECK enum p2p_err p2p_hash_job_read(const struct p2p_hash_job *job,
                                               uint64_t offset);
 /* Chunks of a span, which one thread claims and hashes at once. */
 #define P2P_HASH_SPAN_BYTES (16 * P2P_MIB)
+/* How many chunks a thread hashes at a time. */
 uint64_t p2p_hash_job_span(const struct p2p_hash_job *job);
 /* The number of bytes that no thread has claimed yet. */
 uint64_t p2p_hash_job_rest(const struct p2p_hash_job *job);

@@ -30,6 +30,7 @@ struct p2p_hash_progress {
     struct p2p_sha256_state flat_state; /* flat */
 };
 #define P2P_HASH_SAVED_MIN (64 * P2P_MIB)
+/* Copies how far the jobs of large files are, at most `max`; returns their number. */
 size_t p2p_hasher_progress(struct p2p_hasher *hasher, struct p2p_hash_progress *out,
                            size_t max);
 

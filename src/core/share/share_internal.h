@@ -163,11 +163,13 @@ p2p_share_own_index(struct p2p_share *s)
 /* Changes are gathered this long before on_change is called. */
 #define P2P_SHARE_DEBOUNCE_MS 250
 
+/* Makes the loop look at its mailbox; from any thread. */
 void p2p_share_wake(struct p2p_share *share);
 bool p2p_share_is_away(struct p2p_share *share); /* gone, or emptied */
 bool p2p_share_is_emptied(struct p2p_share *share);
 /* Reports a change of this state to readers and in the log. */
 void p2p_share_set_emptied(struct p2p_share *share, uint64_t files);
+/* The thread of the share. */
 void *p2p_share_loop(void *share);
 /* Puts a name into one of the mailbox's slots and wakes the loop. A second name
  * replaces the first if the loop has not read it yet: these are only hints, the events
@@ -214,6 +216,7 @@ bool p2p_pipeline_adopt(struct p2p_share *share, struct p2p_item *item,
 /* Stores the ctime of a READY item that was touched. */
 void p2p_pipeline_touch(struct p2p_share *share, struct p2p_item *item,
                         int64_t ctime_ns);
+/* True if items wait to be hashed, or are being hashed. */
 bool p2p_pipeline_is_busy(const struct p2p_share *share);
 /* Gives new jobs to the hasher, and takes the finished ones. */
 void p2p_pipeline_feed(struct p2p_share *share);
@@ -223,6 +226,7 @@ void p2p_pipeline_save(struct p2p_share *share);
 /* Before the end: marks files that were written and not hashed again, so that they are
  * hashed at the next start. */
 void p2p_pipeline_doubt_pending(struct p2p_share *share);
+/* Removes the saved progress. */
 void p2p_pipeline_clear_saved(struct p2p_share *share);
 /* Removes the item from the index and ends its job. */
 void p2p_pipeline_forget(struct p2p_share *share, struct p2p_item *item);
@@ -235,6 +239,7 @@ void p2p_pipeline_set_emptied(struct p2p_share *share, uint64_t files);
 void p2p_pipeline_store_folders(struct p2p_share *share);
 /* Writes the list of what is not shared to the index. */
 void p2p_pipeline_store_problems(struct p2p_share *share);
+/* Ends the open transaction of the index, if there is one. */
 void p2p_pipeline_commit(struct p2p_share *share);
 /* Writes rows again that a full or failing disk has refused, when that is due. */
 void p2p_pipeline_resave(struct p2p_share *share, uint64_t now_ms);
@@ -242,6 +247,7 @@ void p2p_pipeline_warn(struct p2p_share *share, enum p2p_err err); /* once */
 
 /* The owner's work (share_scan.c). */
 P2P_MUST_CHECK enum p2p_err p2p_scan_start(struct p2p_share *share);
+/* Stores what is done, then frees the hasher and the other parts of the owner. */
 void p2p_scan_stop(struct p2p_share *share);
 /* One round: events, files that are due, results. True when nothing is left to do;
  * `*due_ms` is when the next round is due at the latest. */

@@ -72,6 +72,7 @@ P2P_MUST_CHECK enum p2p_err p2p_known_insert(struct p2p_known *known,
                                              const struct p2p_id *id,
                                              struct p2p_known_peer **out);
 
+/* Takes a row out of the table in memory. */
 void p2p_known_remove(struct p2p_known *known, size_t i);
 /* Puts an address first in the list. An address that is there already moves to the
  * front; if the list is full, the last address is removed. */

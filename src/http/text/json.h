@@ -47,10 +47,15 @@ struct http_json_out {
     bool needs_comma, failed;
 };
 
+/* An empty writer; `expected` bytes are reserved at once. */
 void http_json_init(struct http_json_out *o, size_t expected);
+/* Frees the text that was not taken. */
 void http_json_clear(struct http_json_out *o);
+/* Opens an object with '{' or an array with '['. */
 void http_json_begin(struct http_json_out *o, const char *name, char bracket);
+/* Closes it with '}' or ']'. */
 void http_json_end(struct http_json_out *o, char bracket);
+/* Members and elements. A string is escaped; NULL becomes null. */
 void http_json_put_string(struct http_json_out *o, const char *name, const char *value);
 void http_json_put_bytes(struct http_json_out *o, const char *name, const char *value,
                          size_t len); /* UTF-8 text without NUL */

@@ -67,14 +67,21 @@ bool ui_access_admit(struct http_request *req, const struct http_route *route,
 /* The same check, for handlers of open routes. */
 bool ui_access_require(struct http_request *req, struct ui_access *access);
 
+/* The handlers get a struct ui_access. POST: tries a pairing code, and pairs the
+ * browser. */
 void ui_access_handle_pair(struct http_request *req, void *access);
+/* GET, for the owner: the code that is valid now. */
 void ui_access_handle_code(struct http_request *req, void *access);
+/* POST, for the owner: replaces the code. */
 void ui_access_handle_new_code(struct http_request *req, void *access);
+/* GET, for the owner: the paired devices and tokens. */
 void ui_access_handle_devices(struct http_request *req, void *access);
+/* DELETE, for the owner: removes a device and closes its connections. */
 void ui_access_handle_device_delete(struct http_request *req, void *access);
 
 /* owner.c: the link that gives a browser the owner's rights. */
 void ui_owner_handle_link(struct http_request *req, void *access);
+/* GET: uses the link up and makes the browser the owner's. */
 void ui_owner_handle_open(struct http_request *req, void *access);
 
 /* qr.c: a QR code of an address of this dashboard. */

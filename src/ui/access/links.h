@@ -28,7 +28,9 @@ struct ui_links {
     } at[UI_LINKS_MAX] P2P_GUARDED_BY(ui_links_lock);
 };
 
+/* Of a struct in the caller's memory. */
 void ui_links_init(struct ui_links *links);
+/* Wipes it. */
 void ui_links_clear(struct ui_links *links);
 
 /* Creates a new secret. Wipe it after use. */

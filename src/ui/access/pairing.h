@@ -48,6 +48,7 @@ struct ui_pairing {
     } seen[UI_PAIR_ADDRESSES] P2P_GUARDED_BY(ui_pairing_lock);
 };
 
+/* Of a struct in the caller's memory; there is no code at first. */
 void ui_pairing_init(struct ui_pairing *p);
 void ui_pairing_clear(struct ui_pairing *p); /* wipes */
 

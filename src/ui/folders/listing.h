@@ -28,6 +28,7 @@ enum ui_file_state {
     UI_FILE_NOT_SHARED, /* for another reason */
     UI_FILE_STATES
 };
+/* "ready", "waiting", ...: static text. */
 const char *ui_file_state_name(enum ui_file_state state);
 
 struct ui_file {

@@ -33,6 +33,7 @@ struct ui_peers {
     struct ui_peers_looking looking; /* while registries are asked; before `lock` */
 };
 
+/* Frees what the peer owns. */
 void ui_peer_clear(struct ui_peer *peer);
 /* Under the lock. */
 struct ui_peer *ui_peers_find(struct ui_peers *p, const struct p2p_id *id)

@@ -52,9 +52,3 @@ ui_checksum_find(struct ui_store *store, const struct p2p_root *downloads,
     value[HEX_LEN] = '\0';
     return p2p_hex_parse(value, out->b, sizeof(out->b)) == P2P_OK;
 }
-
-void
-ui_checksum_forget(struct ui_store *store, const char *path)
-{
-    ui_store_remove_note(store, KIND, path);
-}

@@ -12,10 +12,11 @@
 #include "p2p/path.h"
 #include "ui/state/store.h"
 
+/* Remembers the SHA-256 for the file as it is now; copies. */
 void ui_checksum_keep(struct ui_store *store, const struct p2p_root *downloads,
                       const char *path, const struct p2p_digest *sha256);
+/* False: nothing is remembered, or the file has changed. */
 bool ui_checksum_find(struct ui_store *store, const struct p2p_root *downloads,
                       const char *path, struct p2p_digest *out);
-void ui_checksum_forget(struct ui_store *store, const char *path);
 
 #endif

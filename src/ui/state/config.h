@@ -52,7 +52,9 @@ void ui_config_get(struct ui_config *config, struct ui_settings *out); /* a copy
 /* The options have changed; what was set in the dashboard still wins. */
 void ui_config_read_again(struct ui_config *config);
 
+/* The handlers get a struct ui_config. GET: all settings. */
 void ui_config_handle_get(struct http_request *req, void *config);
+/* PATCH, for the owner: changes settings, all or none of them. */
 void ui_config_handle_patch(struct http_request *req, void *config);
 
 #endif

@@ -17,11 +17,14 @@ struct ui_transfers_api {
 
 /* transfers_api.c */
 void ui_api_transfers(struct http_request *req, void *api);
+/* POST: starts a download; asks the network for its content and sources. */
 void ui_api_transfers_add(struct http_request *req, void *api);
+/* POST: one verb for all transfers that allow it; the answer counts them. */
 void ui_api_transfers_retry_failed(struct http_request *req, void *api);
 void ui_api_transfers_pause_all(struct http_request *req, void *api);
 void ui_api_transfers_resume_all(struct http_request *req, void *api);
 void ui_api_transfers_clear_finished(struct http_request *req, void *api);
+/* One transfer, by the id in the path: GET, PATCH, DELETE, and POST of a verb. */
 void ui_api_transfer(struct http_request *req, void *api);
 void ui_api_transfer_patch(struct http_request *req, void *api);
 void ui_api_transfer_delete(struct http_request *req, void *api);
@@ -32,6 +35,7 @@ void ui_api_transfer_retry(struct http_request *req, void *api);
 
 /* download_api.c: the documented pair */
 void ui_api_download(struct http_request *req, void *api);
+/* GET: the latest transfer of this name. */
 void ui_api_download_progress(struct http_request *req, void *api);
 
 #endif

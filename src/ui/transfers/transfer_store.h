@@ -8,7 +8,9 @@
 #include "ui/state/store.h"
 #include "ui/transfers/transfer.h"
 
+/* Writes the row of a transfer, new or changed. */
 void ui_store_put_transfer(struct ui_store *s, const struct ui_transfer *t);
+/* Removes the row. */
 void ui_store_remove_transfer(struct ui_store *s, const char *id);
 /* Oldest first; `visit` takes ownership of each one. */
 void ui_store_load_transfers(struct ui_store *s,
