@@ -101,7 +101,9 @@ do_chore(struct housekeeper *h, enum chore chore, uint64_t now)
     case NOTHING:
         break;
     case TRIM:
+#ifdef __GLIBC__
         malloc_trim(0);
+#endif
         break;
     case WAKE:
         wake_watchers(h, now);

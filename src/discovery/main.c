@@ -244,8 +244,10 @@ start_and_wait(struct discovery *d)
 {
     enum p2p_err err;
 
+#ifdef __GLIBC__
     (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
     (void)mallopt(M_MMAP_THRESHOLD, KEPT_BYTES);
+#endif
     if ((err = p2p_crypto_init()) != P2P_OK || (err = open_registry(d)) != P2P_OK ||
         (err = housekeeper_start(&d->app, &d->housekeeper)) != P2P_OK)
         return err;

@@ -1,4 +1,5 @@
 #include "peer/serve.h"
+#include "core/base/libc.h"
 
 #include <errno.h>
 #include <fcntl.h>

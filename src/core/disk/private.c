@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/base/libc.h"
 #include "core/disk/path_internal.h"
 #include "p2p/limits.h"
 

@@ -92,6 +92,15 @@ connect_by_parent(int fd, const struct sockaddr_un *to, socklen_t len)
 /* Visible to Avahi's library, unlike what the compiler hides. */
 #define SEEN_BY_LIBRARIES __attribute__((visibility("default")))
 
+/* glibc declares it with a union. */
+#ifdef __GLIBC__
+#define CONNECT_ADDRESS    __CONST_SOCKADDR_ARG
+#define SOCKADDR_OF(given) (given).__sockaddr__
+#else
+#define CONNECT_ADDRESS    const struct sockaddr *
+#define SOCKADDR_OF(given) (given)
+#endif
+
 SEEN_BY_LIBRARIES int
 socket(int family, int type, int protocol)
 {
@@ -106,9 +115,9 @@ socket(int family, int type, int protocol)
 }
 
 SEEN_BY_LIBRARIES int
-connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t len)
+connect(int fd, CONNECT_ADDRESS address, socklen_t len)
 {
-    const struct sockaddr *to = address.__sockaddr__;
+    const struct sockaddr *to = SOCKADDR_OF(address);
 
     if (len < sizeof(to->sa_family) || to->sa_family != AF_UNIX ||
         !p2p_guardian_child.is_confined)

@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "core/base/libc.h"
 #include "core/guard/guardian_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/control.h"

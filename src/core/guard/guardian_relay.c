@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/libc.h"
 #include "core/guard/bus_filter.h"
 #include "core/guard/guardian_parent.h"
 #include "p2p/io.h"

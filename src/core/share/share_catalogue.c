@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/base/libc.h"
 #include "core/share/share_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/lock.h"

@@ -1,5 +1,6 @@
 /* The share's own thread. */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
