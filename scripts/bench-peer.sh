@@ -32,13 +32,13 @@ start() {
     done
     until bin/p2p ls "127.0.0.1:$port" --keys-dir "$work/client" 2>/dev/null | grep -q file; do sleep 0.2; done
 }
-# Of the process that serves, the child.
+# Reads the process that serves, which is the child.
 rss_kib() { awk '/^VmRSS/ {print $2}' "/proc/$(pgrep -P "$peer")/status"; }
 ticks() { awk '{print $14 + $15}' "/proc/$(pgrep -P "$peer")/stat"; }
 field() { sed -n "s/.*\b$1=\([^ ]*\).*/\1/p" <<<"$result"; }
-# Two threads of load: one is busy before the peer is, with 2,000 sessions.
+# Two threads of load: with 2,000 sessions, one thread would be busy before the peer is.
 active() { run active "127.0.0.1:$port" "$1" "$seconds" file 2 "$peer"; }
-# beside MODE N SECONDS [NAME]: clients that stay while others are measured.
+# beside MODE N SECONDS [NAME]: starts clients that stay while other clients are measured.
 beside() {
     local mode=$1 n=$2
     shift 2

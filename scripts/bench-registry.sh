@@ -22,7 +22,7 @@ trap 'stop; rm -rf "$work"' EXIT
 
 free_port() { /usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 answers() { until curl -s -o /dev/null --max-time 1 "$1"; do sleep 0.1; done; }
-# ready NAME COMMAND...: starts a program of ours; its port in $port, its process in $pid
+# ready NAME COMMAND...: starts one of our programs; its port is in $port, its process in $pid
 ready() {
     local name=$1
     shift
@@ -34,7 +34,7 @@ ready() {
         sleep 0.05
     done
 }
-# rate URL [HEADER]: requests a second of one round
+# rate URL [HEADER]: requests per second of one round
 rate() {
     wrk -t2 -c32 -d"${seconds}s" ${2:+-H "$2"} "$1" >"$work/wrk"
     ! grep -q 'Non-2xx' "$work/wrk" || { echo "errors from $1" >&2; exit 1; }
@@ -96,7 +96,7 @@ echo "| registry of $peers peers with $files files, $names names | measured | ta
 echo "|---|---|---|"
 ready big bin/p2p-discovery --host 127.0.0.1 --port 0 --ttl "${ttl}s" --max-peers-per-ip 0
 big=$port big_pid=$pid
-# Of the process that serves, the child.
+# Reads the process that serves, which is the child.
 resident() { awk '/^VmRSS/ {print $2}' "/proc/$(pgrep -P "$big_pid")/status"; }
 empty=$(resident)
 echo "| filling, 4 clients | $("$load" fill "$big" "$peers" "$files" "$names") | |"

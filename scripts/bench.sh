@@ -61,7 +61,7 @@ start_peer() {
     [ -n "$PEER_PORT" ] || { cat "$WORK/$name.err" >&2; exit 1; }
 }
 stop_peer() { kill "$1" 2>/dev/null; wait "$1" 2>/dev/null; }
-# The peer describes a file once it is hashed: a download that is answered says so.
+# The peer answers a request for a file only after it was hashed, so a successful download shows that it is ready.
 wait_shared() {
     for _ in $(seq 600); do
         "$BENCH/bench_get" "$WORK/keys-client" "$WORK/dl" "$1" 127.0.0.1:"$PEER_PORT" tree >/dev/null 2>&1 && return
@@ -187,7 +187,7 @@ for i in range(10000):
         f.write(os.urandom(4096))
 PY
     start_peer many "$WORK/many"; wait_shared dir/09999; sleep 2
-    # Nothing is deleted between rounds: ext4 searches long for inodes after mass deletions.
+    # Nothing is deleted between rounds, because ext4 takes long to find inodes after many deletions.
     for ROUND in $(seq 0 "$ROUNDS"); do
         say "10,000 files of 4 KiB, round $ROUND"
         local line began dl=$WORK/dl-many-$ROUND; sync
@@ -230,7 +230,7 @@ part_sources() {
     (sleep 1.5; kill -9 "${pids[0]}") &
     line=$("$BENCH/bench_get" "$WORK/keys-client" "$WORK/dl" file4 "$list" full)
     cmp -s "$WORK/four/file4" "$WORK/dl/file4" || record wrong "four sources, one killed" 1
-    # Four for 1.5 s, three for the rest; what it took longer is the price of the death.
+    # Four sources for 1.5 s, then three; the additional time is the cost of the killed one.
     record sources "one of them killed after 1.5 s: time lost (s)" "$(awk "BEGIN{print $(field "$line" verified_s)-(1.5+(256-120)/60)}")"
     for pid in "${pids[@]}"; do stop_peer "$pid"; done
 }

@@ -59,7 +59,7 @@ for package in "${wanted[@]}"; do
     grep -qxF "$package" <<<"$installed" || missing+=("$package")
 done
 
-# What is installed, and the libraries that it needs.
+# The installed packages, and the libraries that they need.
 present=() libraries=()
 look_at_installed() {
     local package
@@ -71,7 +71,7 @@ look_at_installed() {
         tr ',|' '\n\n' | sed 's/^ *//; s/[ :(].*//' | grep '^lib' | sort -u |
         xargs -r dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p')
 }
-# PACKAGE INSTALLED -> NEWER, as far as apt's lists know.
+# PACKAGE INSTALLED -> NEWER, according to apt's lists.
 newer_versions() {
     [ ${#present[@]} -gt 0 ] || return 0
     printf '%s\n' "${present[@]}" "${libraries[@]}" | sort -u |
@@ -104,7 +104,7 @@ if [ "$yes" = no ] && [ -t 0 ] && [ ${#missing[@]} -gt 0 ]; then
 fi
 root=()
 [ "$(id -u)" = 0 ] || root=(sudo)
-# Servers that tests or benchmarks use are started by them; the packages must not start their own.
+# Tests and benchmarks start the servers that they use, so the packages must not start their own.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ] && [ "$(id -u)" = 0 ]; then
     printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy

@@ -5,7 +5,7 @@ import unicodedata
 
 RANGES = [(0xA0, 0x24F), (0x300, 0x36F), (0x370, 0x3FF), (0x400, 0x52F), (0x531, 0x556),
           (0x1E00, 0x1FFF), (0x2C60, 0x2C7F), (0xFB00, 0xFB06), (0xFF01, 0xFF5E)]  # fmt: skip
-# Letters that Unicode does not decompose and people type without their stroke.
+# Letters that Unicode does not decompose, and that people type without their stroke.
 BY_HAND = {"ß": "ss", "ẞ": "ss", "æ": "ae", "Æ": "ae", "œ": "oe", "Œ": "oe", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d",
            "ł": "l", "Ł": "l", "ħ": "h", "Ħ": "h", "ı": "i", "ð": "d", "Ð": "d", "þ": "th", "Þ": "th", "ŧ": "t", "Ŧ": "t"}  # fmt: skip
 

@@ -60,7 +60,7 @@ if [ -z "$(find "$shared_dir" -mindepth 1 -not -name '.*' -print -quit)" ]; then
         >"$shared_dir/notes.md"
 fi
 
-# As root in folders of root there is nobody else to serve them as.
+# If root starts the script in folders of root, there is no other user to serve them as.
 if [ "$(id -u)" = 0 ] && [ "$(stat -c %u "$shared_dir")" = 0 ]; then
     export P2P_RUN_AS_ROOT=1
 fi
@@ -112,8 +112,7 @@ if [ $has_passphrase = yes ]; then
     unset P2P_PASSPHRASE_FILE P2P_PASSPHRASE_FD
 fi
 
-# Each daemon is in a process group of its own, so that Ctrl-C reaches this script alone and
-# they stop in order.
+# Each daemon has its own process group, so that Ctrl-C reaches only this script, and the script stops them in order.
 set -m
 state=$(mktemp -d)
 names=() pids=()
@@ -176,7 +175,7 @@ start p2p-ui "$ui_port" --ui-port --shared-dir "$shared_dir" --downloads-dir "$d
     --keys-dir "$keys_dir" --discovery "$registry" --peer-port "$peer_port" --web-dir "$root/web"
 passphrase=
 
-# What is not the default is written down for the commands of bin/p2p, which read it in any folder.
+# Settings that are not the default are written to p2p.conf, so that bin/p2p finds them in every folder.
 remember() { # NAME VALUE DEFAULT
     if [ "$2" != "$3" ]; then
         "$root/bin/p2p" config set "$1" "$2"

@@ -27,7 +27,7 @@ ATTIC = {"Summer school – lecture 01.mkv": 90 * MB, "Midsummer concert.flac": 
 
 
 def content(name, size):
-    """The same name has the same bytes on every machine, so that it has several sources."""
+    """A name has the same bytes on every machine, so that the file has several sources."""
     block = (name.encode() * 4096)[:65536]
     return (block * (size // len(block) + 1))[:size]
 

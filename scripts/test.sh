@@ -41,7 +41,7 @@ end_to_end() {
 
 step "packages"
 scripts/deps.sh test --yes
-# The accessibility checker for the browser tests; without it those checks say that they were skipped.
+# The accessibility checker for the browser tests; without it, they report that these checks were skipped.
 if [ ! -e build/npm/node_modules/axe-core/axe.min.js ] && command -v npm >/dev/null; then
     npm install --no-save --silent --prefix build/npm axe-core || echo "axe-core could not be installed"
 fi
