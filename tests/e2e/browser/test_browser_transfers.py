@@ -98,6 +98,8 @@ def test_progress_pause_resume_and_the_finished_file(world, page, slow):
     page.wait(lambda: int(row.find_element("css selector", "[role=progressbar]").get_attribute("aria-valuenow")) > 5, what="progress")
     page.act("slow.bin", "pause")
     page.wait(lambda: "Paused" in page.row("slow.bin", TRANSFERS).text, what="paused")
+    sources = world.near.api.json("/api/transfers")["transfers"][0]["sources"]
+    assert sources and all(s["state"] == "idle" and s["speed"] == 0 for s in sources), sources
     page.act("slow.bin", "details")
     assert "127.0.0.1" in page.dialog().text
     page.keys(Keys.ESCAPE)
