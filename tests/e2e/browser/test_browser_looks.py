@@ -35,6 +35,21 @@ def test_a_name_in_another_script_begins_where_its_second_line_does(world, drive
     assert abs(box(page, ".name", row)[edge] - box(page, ".meta", row)[edge]) < 1.5
 
 
+@pytest.mark.parametrize("language, edge", [("en", "left"), ("ar", "right")])
+def test_the_name_of_this_computer_begins_where_its_state_does(world, driver, language, edge):
+    page = world.page(driver, lang=language).open("share")
+    page.wait(lambda: page.text(".self-name"), what="the name")
+    assert abs(box(page, ".self-name")[edge] - box(page, ".self .mono")[edge]) < 1.5
+
+
+def test_latin_words_leave_room_for_the_icon_of_an_arabic_search(world, driver):
+    page = world.page(driver, lang="ar").open("search")
+    page.one("#search-box").send_keys("song")
+    padding = page.js("const s = getComputedStyle(document.querySelector('#search-box')); return [s.paddingLeft, s.paddingRight].map(parseFloat)")
+    icon, field = box(page, ".search-field .icon"), box(page, "#search-box")
+    assert field["right"] - icon["left"] <= padding[1], "the clear cross and the icon"
+
+
 def test_the_end_of_a_name_shows_and_its_folder_is_below(world, driver):
     page = world.page(driver, "phone").open("share")
     row = found(page, LONG)
