@@ -58,7 +58,8 @@ P2P_MUST_CHECK enum p2p_err p2p_net_listen(const char *host, uint16_t port,
                                            uint16_t *actual_port);
 
 /* Resolves and connects, trying each address in turn. UNREACHABLE, TIMEOUT. Sets
- * TCP_NODELAY. */
+ * TCP_NODELAY. After UNREACHABLE, errno is the
+ * reason of the last address that was tried. */
 P2P_MUST_CHECK enum p2p_err p2p_net_connect(const struct p2p_addr *addr,
                                             uint64_t deadline_ms, int *fd);
 /* The same, but CANCELLED as soon as `stop_fd` is readable (an eventfd; -1: never). */

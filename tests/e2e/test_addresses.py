@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import socket
 import subprocess
 from types import SimpleNamespace
 
@@ -273,3 +274,23 @@ def test_a_peer_in_short(suite):
     assert (short["seq"], short["name"], short["port"]) == (7, "Küche", 9000) and whole["files"] == ["a.txt"]
     assert registry.get(f"/peers/{WHO.peer_id}", names=1).json()["files"] == ["a.txt"]
     assert registry.get(f"/peers/{WHO.peer_id}", names="x").status_code == 400
+
+
+# --- the reason ------------------------------------------------------------------------------
+
+
+def test_doctor_names_the_reason(suite):
+    program = suite.discovery()
+    peer = suite.peer("--no-mdns", discovery=program, files={"a.txt": b"1"})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        closed = taken.getsockname()[1]
+    stopped, elsewhere = Identity(), Identity()
+    assert program.registry.register_signed(stopped, closed, [], 1).status_code == 200
+    assert program.registry.register_signed(elsewhere, peer.port, [], 1).status_code == 200
+    run = suite.p2p("doctor", "--discovery", program.url, timeout=120)
+
+    def said(identity):
+        return next(line for line in run.stdout.splitlines() if identity.peer_id[:8] in line)
+
+    assert "the connection is refused" in said(stopped), run.stdout
+    assert "a device with another identity answers" in said(elsewhere), run.stdout

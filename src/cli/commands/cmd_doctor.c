@@ -1,6 +1,7 @@
 /* p2p doctor: checks everything that must work; prints one line for each check, with
  * advice. */
 #include <cjson/cJSON.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -199,6 +200,28 @@ can_connect(const struct doctor *doc, const struct p2p_addr *addr)
     return err;
 }
 
+/* Why a peer cannot be reached at its address, and what to do about it. */
+static const char *
+reason(const struct doctor *doc, const struct p2p_addr *addr, enum p2p_err err)
+{
+    if (err == P2P_ERR_UNREACHABLE && can_connect(doc, addr) == P2P_ERR_UNREACHABLE) {
+        if (errno == ECONNREFUSED)
+            return "the connection is refused: no program listens on this port there. "
+                   "p2p-peer may be stopped, or the port is wrong";
+        if (errno == ENETUNREACH || errno == EHOSTUNREACH)
+            return "there is no route to this address: the device is off, or in "
+                   "another "
+                   "network";
+    }
+    if (err == P2P_ERR_TIMEOUT)
+        return "no answer: a firewall drops the connection, or the device is off or "
+               "has "
+               "another address now";
+    if (err == P2P_ERR_WRONG_PEER || err == P2P_ERR_KEY_CHANGED)
+        return "a device with another identity answers at this address";
+    return p2p_err_text(err);
+}
+
 /* Checks this device's peer: whether it runs, is registered, and can be reached at the
  * registered address. */
 static void
@@ -240,7 +263,7 @@ check_own_peer(struct doctor *doc)
         report(doc, BAD, "own peer",
                "is registered as %s but cannot be reached there: %s. Check the "
                "firewall, the router's port forwarding, and p2p-peer --advertise",
-               address, p2p_err_text(err));
+               address, reason(doc, &self->addr, err));
 }
 
 /* The running peer has noticed it. */
@@ -265,12 +288,15 @@ check_copy(struct doctor *doc)
 static void
 check_peer(struct doctor *doc, const struct cli_peer *peer)
 {
+    struct p2p_addr others[P2P_CONN_OTHERS_MAX], at = peer->addr;
     const struct p2p_conn_options conn_options = {
         .identity = doc->identity,
         .addr = peer->addr,
         .expected = &peer->id,
         .protocol = 2,
         .timeout_ms = doc->opt.common.timeout_ms,
+        .others = others,
+        .other_count = p2p_addr_list_read(peer->others, others, P2P_CONN_OTHERS_MAX),
     };
     char address[CLI_ADDRESS], called[P2P_CALLED_MAX];
     struct p2p_conn *conn = NULL;
@@ -283,13 +309,16 @@ check_peer(struct doctor *doc, const struct cli_peer *peer)
                     conn != NULL && p2p_conn_about(conn) != NULL ? p2p_conn_about(conn)
                                                                  : &peer->about,
                     called);
+    if (conn != NULL)
+        at = *p2p_conn_address(conn);
     p2p_conn_close(conn);
-    p2p_addr_format(&peer->addr, address, sizeof(address));
+    p2p_addr_format(&at, address, sizeof(address));
     if (err == P2P_OK)
         report(doc, GOOD, "peer", "%s at %s: identity proven, round trip %.2f ms",
                called, address, (double)rtt_us / 1000);
     else
-        report(doc, NOTE, "peer", "%s at %s: %s", called, address, p2p_err_text(err));
+        report(doc, NOTE, "peer", "%s at %s: %s", called, address,
+               reason(doc, &peer->addr, err));
 }
 
 static void

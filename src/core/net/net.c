@@ -183,6 +183,7 @@ finish_connect(int fd, uint64_t deadline_ms, int stop_fd)
         return err;
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
+    errno = error;
     return error == 0 ? P2P_OK : from_socket_errno(error);
 }
 
@@ -227,13 +228,16 @@ p2p_net_connect_or_stop(const struct p2p_addr *addr, uint64_t deadline_ms, int s
 {
     struct addrinfo *list = NULL;
     enum p2p_err err = p2p_net_resolve(addr, deadline_ms, stop_fd, &list);
+    int error;
 
     *fd = -1;
     for (struct addrinfo *to = list; to != NULL && *fd < 0 && err != P2P_ERR_CANCELLED;
          to = to->ai_next)
         err = connect_one(to, share_of_time(to, deadline_ms), stop_fd, fd);
+    error = errno;
     if (list != NULL)
         freeaddrinfo(list);
+    errno = error;
     return err == P2P_ERR_CLOSED ? P2P_ERR_UNREACHABLE : err;
 }
 
