@@ -229,12 +229,17 @@ def test_over_link_local_ipv6(machines, suite):
     assert (ui.downloads / "f.txt").read_bytes() == b"over IPv6"
 
 
+def copy_keys(peer, folder):
+    """Without its control socket, which cannot be copied."""
+    shutil.copytree(peer.keys, folder / "keys", ignore=shutil.ignore_patterns("*.sock"))
+
+
 def test_a_name_that_is_taken(machines, suite):
     """One identity on two machines has the same instance name twice: both are announced, and one can leave."""
     alpha, beta = machines
     first = suite.peer(host="0.0.0.0", name="first", wait=False, prefix=alpha.prefix, env=alpha.env)
     peer_id = re.search(r"peer_id=([0-9a-f]{64})", first.lines[0]).group(1)
-    shutil.copytree(first.keys, suite.folder / "second" / "keys")
+    copy_keys(first, suite.folder / "second")
 
     def ports(machine):
         status, answer = asking(suite, machine)("peers")
@@ -242,6 +247,8 @@ def test_a_name_that_is_taken(machines, suite):
 
     wait_until(lambda: ports(beta) == {first.port}, 25, "the first listed")
     second = suite.peer(host="0.0.0.0", name="second", wait=False, prefix=beta.prefix, env=beta.env)
+    said = "another device of the local network announces the identity"
+    wait_until(lambda: said in first.stderr() + second.stderr(), 60, "the copy is noticed")
     first.stop()
     wait_until(lambda: ports(alpha) == {second.port}, 40, "the second is still announced")
 
@@ -255,7 +262,7 @@ def test_an_announcement_moves_no_peer_that_was_added_by_hand(machines, suite):
     ask = asking_ui(beta, ui)
     assert ask("POST", "/api/peers", json.dumps({"address": f"10.214.0.1:{real.port}"}))["peer_id_full"] == peer_id
 
-    shutil.copytree(real.keys, suite.folder / "spoof" / "keys")
+    copy_keys(real, suite.folder / "spoof")
     spoof = suite.peer(host="0.0.0.0", name="spoof", wait=False, prefix=alpha.prefix, env=alpha.env)
     wait_until(lambda: peer_id in json.dumps(asking(suite, alpha)("peers")[1]), 25, "the false announcement")
     other = suite.peer(host="0.0.0.0", name="other", wait=False, prefix=alpha.prefix, env=alpha.env)
