@@ -117,7 +117,7 @@ export function confirm(title, text, label, no = t('cancel')) {
 }
 
 const TOAST_MS = 6000;
-const UNDO_MS = 12000;
+const ACTION_MS = 12000;
 const TOASTS = 4;
 let shelf = null;
 let lastUndo = null;
@@ -147,7 +147,7 @@ export function toast(text, { kind = '', action = null, group = text, many = () 
 	const remove = () => box.remove();
 	let timer = 0;
 	const start = () => {
-		timer = setTimeout(remove, undo ? UNDO_MS : TOAST_MS);
+		timer = setTimeout(remove, action ? ACTION_MS : TOAST_MS);
 	};
 	const stop = () => clearTimeout(timer);
 	const marks = { error: 'alert', ok: 'check' };

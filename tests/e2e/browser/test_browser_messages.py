@@ -27,12 +27,18 @@ def page(world, driver, width):
         world.near.api.delete("download", file["name"])
 
 
+def patient(page):
+    """Messages stay for as long as a slow machine needs to press them."""
+    page.live().js("const real = setTimeout; window.setTimeout = (f, ms, ...a) => real(f, ms > 5000 ? ms * 30 : ms, ...a)")
+    return page
+
+
 def toasts(page):
     return page.js("return [...document.querySelectorAll('.toast-text')].map((e) => e.textContent)")
 
 
 def test_several_downloads_make_one_message_that_covers_no_button(world, page):
-    page.open("search").live().one("#search-box").send_keys("song")
+    patient(page.open("search")).one("#search-box").send_keys("song")
     page.wait(lambda: len(page.names('section[aria-label="Results"] .row')) == 4, what="the results")
     for name in FAR:
         page.press(f"Download: {name}")
@@ -43,7 +49,7 @@ def test_several_downloads_make_one_message_that_covers_no_button(world, page):
 
 
 def test_a_message_over_a_dialog_can_be_pressed(world, page):
-    page.open("peers").live()
+    patient(page.open("peers"))
     rows = 'section[aria-label="Devices"] .row'
     other = page.wait(lambda: next((r for r in page.all(rows) if f":{world.far_peer.port}" in r.text), None), what="the other")
     page.act(other.find_element("css selector", ".name").text, "browse")
@@ -65,7 +71,7 @@ def test_what_is_here_already_is_downloaded_again_only_after_a_question(world, p
 
 
 def test_save_of_a_file_that_is_gone_says_so_and_stays(world, page):
-    page.open("share").live().row("other.txt", SHARED)
+    patient(page.open("share")).row("other.txt", SHARED)
     page.js("""const real = fetch; window.fetch = (url, options) => real(String(url).replace('other.txt', 'gone.txt'), options)""")
     page.act("other.txt", "save")
     page.see("It is no longer there.")
@@ -114,7 +120,7 @@ def test_a_limit_is_a_number_with_a_unit(world, page):
 
 
 def test_two_pasted_pictures_are_two_files_and_text_can_be_shared(world, page, width):
-    page.open("share").live()
+    patient(page.open("share"))
     page.js("""window.RealDate = Date; let tick = 0;
                Date.now = () => RealDate.UTC(2026, 0, 1) + (tick += 1000)""")
     before = set(os.listdir(world.near.shared))
@@ -142,7 +148,7 @@ def slow_line(driver):
 
 def test_an_upload_is_seen_from_every_view(world, page, tmp_path, slow_line):
     data = tmp_path / "slow upload.bin"
-    data.write_bytes(os.urandom(8 << 20))
+    data.write_bytes(os.urandom(16 << 20))
     page.open("share").live().choose_files(data)
     page.row("slow upload.bin", '[aria-label="Uploads"] .row')
     page.go("transfers")

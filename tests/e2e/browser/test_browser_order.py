@@ -1,6 +1,6 @@
 """Lists under the hand: rows stay where they are pointed at, the focus survives what goes away."""
 
-import time
+import threading
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
@@ -14,10 +14,12 @@ TRANSFERS = 'section[aria-label="Transfers"] .row'
 
 
 class Slow(Server):
-    """A source that takes its time."""
+    """A source that takes its time, until the test is done with it."""
+
+    done = threading.Event()
 
     def on_get(self, connection, request):
-        time.sleep(0.3)
+        self.done.wait(4)
         super().on_get(connection, request)
 
 
@@ -58,6 +60,7 @@ def test_a_paused_row_stays_under_the_pointer_until_it_leaves(world, page, drive
         page.wait(lambda: page.names(TRANSFERS)[-1] == before[0], what="the paused one below those that run")
         for id in ids:
             world.near.api.request("DELETE", f"/api/transfers/{id}")
+        Slow.done.set()
 
 
 def test_the_focus_goes_to_the_next_row_and_ctrl_z_undoes(world, page):
@@ -71,6 +74,7 @@ def test_the_focus_goes_to_the_next_row_and_ctrl_z_undoes(world, page):
     page.wait(lambda: page.focused() == "Delete", what="the focus on the next row's own button")
     name = "return document.activeElement.closest('[role=listitem]').querySelector('.name').dataset.raw"
     assert page.js(name) == "b.txt"
+    page.see("“a.txt” deleted")  # from now on it can be undone
     page.keys(Keys.CONTROL, "z")
     page.row("a.txt", SHARED)
     assert (world.near.shared / "a.txt").exists()
