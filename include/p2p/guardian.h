@@ -27,6 +27,7 @@
 #include "p2p/caller.h"
 #include "p2p/err.h"
 #include "p2p/options.h"
+#include "p2p/relay.h"
 #include "p2p/reload.h"
 #include "p2p/sandbox.h"
 
@@ -108,6 +109,10 @@ int p2p_guardian_run(const struct p2p_guardian_options *opt);
 
 /* Opens a file of the list `files` for reading. NOT_ALLOWED: it is not in the list. */
 P2P_MUST_CHECK enum p2p_err p2p_guardian_open(const char *path, int *fd);
+/* Reads the secret of a relay from a file of the list `files` (p2p/relay.h). Logs why
+ * it cannot. USAGE: too short. */
+P2P_MUST_CHECK enum p2p_err p2p_guardian_relay_key(const char *path,
+                                                   struct p2p_secret *key);
 /* For p2p_identity_open: gets the passphrase from the parent, which asks for it once
  * and remembers it. *Returns owned*, free with p2p_vault_free. `arg` is not used. NULL:
  * there is none. */

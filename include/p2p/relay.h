@@ -8,6 +8,7 @@
 #ifndef P2P_RELAY_H
 #define P2P_RELAY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -40,6 +41,9 @@ struct p2p_relay_token {
 #define P2P_RELAY_TOKEN_LEN (8 + P2P_SESSION_LEN + 32 + 32 + 1 + 8 + P2P_RELAY_MAC_LEN)
 /* Its text, with the NUL. */
 #define P2P_RELAY_TOKEN_TEXT P2P_BASE64_TEXT(P2P_RELAY_TOKEN_LEN)
+
+/* True if the text can be a token: for one that is only passed on. */
+bool p2p_relay_token_is_text(const char *text);
 
 /* A client's first line is P2P_RELAY_HELLO, the token and a newline. The relay answers
  * with "+" and a newline when both sides are there, or with a line that begins with

@@ -117,6 +117,8 @@ open_server(struct discovery *d)
     if (d->app.waiters == NULL || d->app.heartbeat_answer == NULL)
         return P2P_ERR_NOMEM;
     changes_set_waitlist(d->app.changes, d->app.waiters);
+    if ((err = meeting_open(&d->app.meeting, d->app.server)) != P2P_OK)
+        return err;
     return http_server_start(d->app.server);
 }
 
@@ -240,6 +242,18 @@ on_hangup(void *unused)
 }
 
 static enum p2p_err
+know_relay(struct discovery *d)
+{
+    struct meeting *m = &d->app.meeting;
+
+    m->has_relay = d->opt.relay != NULL;
+    m->relay = d->opt.relay_at;
+    return m->has_relay
+               ? p2p_guardian_relay_key(d->opt.relay_secret_file, &m->relay_key)
+               : P2P_OK;
+}
+
+static enum p2p_err
 start_and_wait(struct discovery *d)
 {
     enum p2p_err err;
@@ -261,7 +275,8 @@ start_and_wait(struct discovery *d)
     load_snapshot(d);
     if ((err = try_snapshot(d)) != P2P_OK)
         return err;
-    if ((err = open_store(d)) != P2P_OK || (err = open_server(d)) != P2P_OK)
+    if ((err = know_relay(d)) != P2P_OK || (err = open_store(d)) != P2P_OK ||
+        (err = open_server(d)) != P2P_OK)
         return err;
     p2p_service_on_hangup(on_hangup, NULL);
     p2p_service_ready(PROGRAM, "port=%u", http_server_port(d->app.server));
@@ -278,6 +293,7 @@ release(struct discovery *d)
     housekeeper_stop(d->housekeeper);
     hand_over(d);
     http_waitlist_free(d->app.waiters);
+    meeting_close(&d->app.meeting);
     registry_close(d->app.registry);
     changes_free(d->app.changes);
     http_ratelimit_free(d->app.registrations);
@@ -356,10 +372,15 @@ describe(void *arg, struct p2p_guardian_options *guardian)
 {
     static char path[PATH_MAX];
     const struct discovery *d = arg;
+    const char *const files[] = {d->opt.tls.cert, d->opt.tls.key,
+                                 d->opt.relay_secret_file};
+    size_t count = 0;
 
     guardian->folders[0] = snapshot_folder(d, path);
-    guardian->files[0] = d->opt.tls.cert;
-    guardian->files[1] = d->opt.tls.key;
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        if (files[i] != NULL)
+            guardian->files[count++] = files[i];
+    guardian->files[count] = NULL;
 }
 
 static int

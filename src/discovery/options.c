@@ -29,6 +29,8 @@ static const struct p2p_option table[] = {
     {"tls-cert", P2P_OPT_TEXT, FIELD(tls.cert), 0, 0, "FILE", "serve HTTPS with this certificate (PEM, with its chain); a changed file is loaded automatically"},
     {"tls-key", P2P_OPT_TEXT, FIELD(tls.key), 0, 0, "FILE", "private key of --tls-cert (PEM, without a passphrase)"},
     {"allow-host", P2P_OPT_LIST, FIELD(allow_host), 0, 0, "NAME", "also answer to this host name, for example files.example; without a port; may be repeated"},
+    {"relay", P2P_OPT_TEXT, FIELD(relay), 0, 0, "HOST:PORT", "send peers that find no other way to each other to this p2p-relay; needs --relay-secret-file"},
+    {"relay-secret-file", P2P_OPT_TEXT, FIELD(relay_secret_file), 0, 0, "FILE", "file with the secret of that relay"},
     {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "ADDRESS", "trust this reverse proxy to name the client's address (Forwarded or X-Forwarded-For header): an address or a network such as 172.18.0.0/16; may be repeated or separated by commas"},
     P2P_GUARDIAN_OPTIONS(FIELD(guardian)),
 };
@@ -67,8 +69,25 @@ static const struct discovery_options defaults = {
 };
 
 static enum p2p_err
-check(const struct discovery_options *opt, const struct p2p_options_text *text,
-      int arguments, char **argv)
+check_relay(struct discovery_options *opt, const struct p2p_options_text *text)
+{
+    const char *program = discovery_option_set.program;
+
+    if (opt->relay == NULL)
+        return P2P_OK; /* the file may name the secret for p2p-relay */
+    if (opt->relay_secret_file == NULL)
+        return p2p_options_refuse(program, "%s needs --relay-secret-file",
+                                  p2p_options_place(text, opt->relay));
+    if (p2p_addr_parse(opt->relay, 7100, &opt->relay_at) != P2P_OK)
+        return p2p_options_refuse(program,
+                                  "%s must be an address such as relay.example:7100",
+                                  p2p_options_place(text, opt->relay));
+    return P2P_OK;
+}
+
+static enum p2p_err
+check(struct discovery_options *opt, const struct p2p_options_text *text, int arguments,
+      char **argv)
 {
     const char *program = discovery_option_set.program;
     enum p2p_err err;
@@ -81,7 +100,8 @@ check(const struct discovery_options *opt, const struct p2p_options_text *text,
                                   "%s must be memory, redis://HOST:PORT/DB or "
                                   "redis+sentinel://HOST:PORT,.../MASTER/DB",
                                   p2p_options_place(text, opt->store));
-    if ((err = http_check_tls(program, text, &opt->tls)) != P2P_OK ||
+    if ((err = check_relay(opt, text)) != P2P_OK ||
+        (err = http_check_tls(program, text, &opt->tls)) != P2P_OK ||
         (err = http_check_list(program, text, &opt->trusted_proxies,
                                http_proxies_check)) != P2P_OK)
         return err;

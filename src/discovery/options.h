@@ -3,6 +3,7 @@
 #define P2P_DISCOVERY_OPTIONS_H
 
 #include "http/tls.h"
+#include "p2p/addr.h"
 #include "p2p/guardian.h"
 #include "p2p/options.h"
 
@@ -27,6 +28,8 @@ struct discovery_options {
     struct p2p_option_list trusted_proxies;
     struct p2p_guardian_settings guardian;
     struct http_tls_options tls; /* --tls-cert, --tls-key */
+    const char *relay, *relay_secret_file;
+    struct p2p_addr relay_at; /* of `relay` */
 };
 
 /* The table; which options change in a running process, and which never change

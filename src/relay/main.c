@@ -1,12 +1,8 @@
 /* p2p-relay: joins two connections that find no other way. The parent listens, the
  * child does all the rest (p2p/guardian.h). */
-#include <unistd.h>
-
 #include "p2p/guardian.h"
-#include "p2p/io.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "p2p/relay.h"
 #include "p2p/service.h"
 #include "relay/admin.h"
 #include "relay/options.h"
@@ -35,30 +31,6 @@ on_hangup(void *arg)
     relay_set_limits(p->relay, &limits);
 }
 
-/* The sandbox does not let this process open the file: the parent does. */
-static enum p2p_err
-read_secret(const char *path, struct p2p_secret *key)
-{
-    char secret[P2P_RELAY_SECRET_MAX];
-    ssize_t n = -1;
-    int fd = -1;
-    enum p2p_err err = p2p_guardian_open(path, &fd);
-
-    if (err == P2P_OK && (n = read(fd, secret, sizeof(secret))) < 0)
-        err = P2P_ERR_SYS;
-    if (err == P2P_OK)
-        err = p2p_relay_key(secret, (size_t)n, key);
-    if (err == P2P_ERR_USAGE)
-        p2p_log_error("--relay-secret-file %s: a secret needs at least %d characters",
-                      path, P2P_RELAY_SECRET_MIN);
-    else if (err != P2P_OK)
-        p2p_log_error("cannot read --relay-secret-file %s: %s", path,
-                      p2p_err_text(err));
-    p2p_wipe(secret, sizeof(secret));
-    p2p_fd_close(&fd);
-    return err;
-}
-
 static enum p2p_err
 start(struct program *p)
 {
@@ -66,7 +38,7 @@ start(struct program *p)
     enum p2p_err err = p2p_crypto_init();
 
     if (err == P2P_OK)
-        err = read_secret(p->opt.relay_secret_file, &opt.key);
+        err = p2p_guardian_relay_key(p->opt.relay_secret_file, &opt.key);
     relay_options_limits(&p->opt, &opt.limits);
     if (err == P2P_OK)
         err = relay_open(&opt, &p->relay);

@@ -74,6 +74,16 @@ p2p_relay_token_format(const struct p2p_secret *key,
     return P2P_OK;
 }
 
+bool
+p2p_relay_token_is_text(const char *text)
+{
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    size_t len = strlen(text);
+
+    return len > 0 && len < P2P_RELAY_TOKEN_TEXT && text[strspn(text, digits)] == '\0';
+}
+
 static enum p2p_err
 get_token(const uint8_t *bytes, struct p2p_relay_token *out)
 {

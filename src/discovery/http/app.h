@@ -3,6 +3,7 @@
 #ifndef P2P_DISCOVERY_APP_H
 #define P2P_DISCOVERY_APP_H
 
+#include "discovery/http/meeting.h"
 #include "discovery/http/timing.h"
 #include "discovery/registry/changes.h"
 #include "discovery/registry/registry.h"
@@ -25,6 +26,7 @@ struct app {
     struct http_prepared *heartbeat_answer;
     uint64_t started_ms;
     struct timing searches[MATCH_MODES];
+    struct meeting meeting;
 };
 
 extern const struct http_route discovery_routes[];
@@ -42,6 +44,12 @@ void get_peers(struct http_request *req, void *app);
 void get_peer(struct http_request *req, void *app);
 /* routes_search.c: */
 void get_search(struct http_request *req, void *app);
+/* routes_box.c: */
+void post_box(struct http_request *req, void *app);
+void get_box_messages(struct http_request *req, void *app);
+/* routes_relay.c: */
+void get_reach(struct http_request *req, void *app);
+void post_relay(struct http_request *req, void *app);
 /* metrics.c: */
 void get_metrics(struct http_request *req, void *app);
 

@@ -4,6 +4,7 @@
 #include "discovery/http/app.h"
 #include "http/text/json.h"
 #include "p2p/bytes.h"
+#include "p2p/call.h"
 #include "p2p/limits.h"
 #include "p2p/net.h"
 
@@ -18,6 +19,10 @@ const struct http_route discovery_routes[] = {
     {"GET", "/peers/{peer_id}", get_peer, 0, 0, 0},
     {"GET", "/search", get_search, 0, 0, 0},
     {"GET", "/changes", get_changes, 0, 0, 0},
+    {"POST", "/box/{id}", post_box, P2P_CALL_TEXT_MAX, 0, 0},
+    {"GET", "/box/{id}", get_box_messages, 0, 0, 0},
+    {"GET", "/reach", get_reach, 0, 0, 0},
+    {"POST", "/reach/relay", post_relay, 2 * P2P_CALL_TEXT_MAX, 0, 0},
     {"GET", "/health", get_health, 0, 0, 0},
     {"GET", "/metrics", get_metrics, 0, 0, 0},
     {0},

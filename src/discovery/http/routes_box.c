@@ -1,0 +1,251 @@
+/* POST /box/{id}, GET /box/{id}: messages between peers that cannot reach each other.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "discovery/http/app.h"
+#include "http/source/address.h"
+#include "http/text/json.h"
+#include "http/wait.h"
+#include "p2p/bytes.h"
+#include "p2p/call.h"
+#include "p2p/clock.h"
+
+#define BOX_WAIT_MAX_S  60
+#define BOX_LOGIN_MAX_S 3600
+
+/* 64 hex digits: a peer's; 32: one for answers. */
+static bool
+get_box(struct http_request *req, struct box_id *id)
+{
+    const char *text = http_param(req, "id");
+    size_t len = strlen(text);
+
+    memset(id, 0, sizeof(*id));
+    id->is_peer = len == 2 * sizeof(id->b);
+    if ((len == sizeof(id->b) || id->is_peer) &&
+        p2p_hex_parse(text, id->b, len / 2) == P2P_OK)
+        return true;
+    http_fail(req, 404, "no_box", "no such box");
+    return false;
+}
+
+static void
+source_of(struct http_request *req, struct box_source *out)
+{
+    const char *ip = http_client_ip(req);
+    struct http_address address = {{0}};
+
+    if (http_address_parse(ip, strlen(ip), &address))
+        address = http_address_source(&address);
+    memcpy(out->b, address.b, sizeof(out->b));
+}
+
+/* ---- POST ---- */
+
+static void
+reply_posted(struct http_request *req, enum box_result result, uint64_t number)
+{
+    struct http_json_out o;
+    size_t len;
+    char *text;
+
+    switch (result) {
+    case BOX_OK:
+        http_json_init(&o, 32);
+        http_json_begin(&o, NULL, '{');
+        http_json_put_u64(&o, "n", number);
+        http_json_end(&o, '}');
+        text = http_json_take(&o, &len);
+        http_reply_owned(req, 202, "application/json", text, len);
+        break;
+    case BOX_NONE:
+        http_fail(req, 404, "no_box", "no such box");
+        break;
+    case BOX_FULL:
+        http_fail(req, 507, "box_full", "the box is full");
+        break;
+    case BOX_CROWDED:
+        http_fail_busy(req, 30, "too many messages of this address are waiting");
+        break;
+    }
+}
+
+static bool
+refuse_call(struct http_request *req, enum p2p_err err)
+{
+    switch (err) {
+    case P2P_OK:
+        return false;
+    case P2P_ERR_MALFORMED:
+    case P2P_ERR_TOO_LARGE:
+        http_fail(req, 422, "bad_call", "the message is not a call");
+        break;
+    case P2P_ERR_TIMEOUT:
+        http_fail(req, 422, "expired", "the call has expired, or expires too late");
+        break;
+    default:
+        http_fail(req, 401, "bad_signature", "the call is not signed by its sender");
+        break;
+    }
+    return true;
+}
+
+/* A peer's box takes calls to this peer only, and no forged ones: so what is in it
+ * comes from somebody with a key, and one sender has a budget. */
+static bool
+may_call(struct http_request *req, struct app *app, const struct box_id *id,
+         const char *text, size_t len)
+{
+    struct p2p_call call;
+    enum p2p_err err = p2p_call_parse(text, len, &call);
+
+    if (err == P2P_OK &&
+        (call.type != P2P_CALL || memcmp(call.to.b, id->b, sizeof(call.to.b)) != 0))
+        err = P2P_ERR_MALFORMED;
+    if (err == P2P_OK)
+        err = p2p_call_check(&call, p2p_time_s());
+    return !refuse_call(req, err) &&
+           !meeting_is_limited_for(req, app->meeting.senders, call.from.b,
+                                   sizeof(call.from.b)) &&
+           !meeting_is_limited_for(req, app->meeting.targets, id->b, sizeof(id->b));
+}
+
+void
+post_box(struct http_request *req, void *arg)
+{
+    struct app *app = arg;
+    struct box_source source;
+    struct box_id id;
+    const char *text;
+    size_t len;
+    uint64_t number;
+    enum box_result result;
+
+    if (!get_box(req, &id) || meeting_is_limited(req, app->meeting.posts))
+        return;
+    if (http_json(req) == NULL) /* it was answered */
+        return;
+    text = http_body(req, &len);
+    if (id.is_peer && !may_call(req, app, &id, text, len))
+        return;
+    source_of(req, &source);
+    result =
+        boxes_post(app->meeting.boxes, &id, &source, text, len, p2p_now_ms(), &number);
+    if (result == BOX_OK)
+        http_waitlist_wake(meeting_list(&app->meeting, &id));
+    reply_posted(req, result, number);
+}
+
+/* ---- GET ---- */
+
+/* Authorization: P2P <expires>.<base64 of the signature> */
+static bool
+parse_login(const char *text, uint64_t *expires_s, struct p2p_signature *signature)
+{
+    const char *dot;
+
+    if (text == NULL || strncmp(text, "P2P ", 4) != 0)
+        return false;
+    text += 4;
+    return (dot = strchr(text, '.')) != NULL &&
+           p2p_decimal_parse(text, (size_t)(dot - text), UINT32_MAX, expires_s) ==
+               P2P_OK &&
+           p2p_base64_parse(dot + 1, signature->b, sizeof(signature->b));
+}
+
+/* Only a registered peer with a signed record has a box of its own. */
+static bool
+is_owner(struct http_request *req, struct app *app, const struct box_id *id)
+{
+    uint64_t expires_s = 0, now_s = p2p_time_s();
+    struct p2p_signature signature;
+    struct p2p_spki key;
+    struct p2p_id peer;
+
+    memcpy(peer.b, id->b, sizeof(peer.b));
+    if (!registry_key(app->registry, &peer, &key)) {
+        http_fail(req, 404, "peer_not_found", "no such peer with a signed record");
+        return false;
+    }
+    if (!parse_login(http_header(req, "Authorization"), &expires_s, &signature) ||
+        expires_s < now_s || expires_s > now_s + BOX_LOGIN_MAX_S ||
+        p2p_box_verify(&key, &peer, expires_s, &signature) != P2P_OK) {
+        http_fail(req, 401, "bad_signature", "this box is read by its owner only");
+        return false;
+    }
+    return true;
+}
+
+static void
+put_message(void *arg, uint64_t number, const char *text, size_t len)
+{
+    struct http_json_out *o = arg;
+
+    http_json_begin(o, NULL, '{');
+    http_json_put_u64(o, "n", number);
+    http_json_put_json(o, "m", text, len);
+    http_json_end(o, '}');
+}
+
+/* False, with `*o` empty, if there is nothing new. */
+static bool
+collect(struct app *app, const struct box_id *id, uint64_t after,
+        struct http_json_out *o)
+{
+    uint64_t next = 0;
+    size_t before;
+    bool is_new;
+
+    http_json_init(o, 256);
+    http_json_begin(o, NULL, '{');
+    http_json_begin(o, "messages", '[');
+    before = o->len;
+    (void)boxes_read(app->meeting.boxes, id, after, p2p_now_ms(), put_message, o,
+                     &next);
+    is_new = o->len > before;
+    http_json_end(o, ']');
+    http_json_put_u64(o, "next", next);
+    http_json_end(o, '}');
+    return is_new;
+}
+
+static void
+reply_messages(struct http_request *req, struct http_json_out *o)
+{
+    size_t len;
+    char *text = http_json_take(o, &len);
+
+    http_reply_owned(req, 200, "application/json", text, len);
+}
+
+void
+get_box_messages(struct http_request *req, void *arg)
+{
+    struct app *app = arg;
+    uint64_t after, wait_s, seen;
+    struct http_json_out o;
+    struct box_source source;
+    struct box_id id;
+    enum box_result result;
+
+    if (!get_box(req, &id) ||
+        !http_query_u64(req, "after", 0, UINT64_MAX - 1, 0, &after) ||
+        !http_query_u64(req, "wait", 0, BOX_WAIT_MAX_S, 0, &wait_s) ||
+        (id.is_peer && !is_owner(req, app, &id)))
+        return;
+    seen = http_waitlist_generation(meeting_list(&app->meeting, &id));
+    source_of(req, &source);
+    result = boxes_attend(app->meeting.boxes, &id, &source, p2p_now_ms());
+    if (result != BOX_OK) {
+        reply_posted(req, result, 0);
+        return;
+    }
+    if (!collect(app, &id, after, &o) &&
+        http_wait(req, meeting_list(&app->meeting, &id), seen,
+                  (unsigned)wait_s * 1000)) {
+        http_json_clear(&o);
+        return;
+    }
+    reply_messages(req, &o);
+}

@@ -1,0 +1,242 @@
+// uses p2p-discovery
+/* The registry's boxes: who finds what, and what everything costs. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "discovery/meet/boxes.h"
+
+static const struct boxes_limits plenty = {1000, 1 << 20, 1 << 18};
+
+static struct boxes *
+boxes(const struct boxes_limits *limits)
+{
+    struct boxes *b;
+
+    assert_int_equal(boxes_new(limits, &b), P2P_OK);
+    return b;
+}
+
+static struct box_id
+of_peer(uint8_t number)
+{
+    return (struct box_id){.b = {number}, .is_peer = true};
+}
+
+static struct box_id
+for_answers(uint8_t number)
+{
+    return (struct box_id){.b = {number}};
+}
+
+static struct box_source
+from(uint8_t number)
+{
+    return (struct box_source){
+        {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, number}};
+}
+
+static enum box_result
+attend(struct boxes *b, struct box_id id, uint8_t source, uint64_t now)
+{
+    struct box_source s = from(source);
+
+    return boxes_attend(b, &id, &s, now);
+}
+
+static enum box_result
+post(struct boxes *b, struct box_id id, uint8_t source, const char *text, uint64_t now)
+{
+    struct box_source s = from(source);
+    uint64_t number;
+
+    return boxes_post(b, &id, &s, text, strlen(text), now, &number);
+}
+
+static void
+add(void *arg, uint64_t number, const char *text, size_t len)
+{
+    char *all = arg;
+
+    assert_int_equal(strlen(text), len);
+    sprintf(all + strlen(all), "%llu:%s ", (unsigned long long)number, text);
+}
+
+static const char *
+read_all(struct boxes *b, struct box_id id, uint64_t after, uint64_t now)
+{
+    static char all[4096];
+    uint64_t next;
+
+    all[0] = '\0';
+    if (boxes_read(b, &id, after, now, add, all, &next) != BOX_OK)
+        return NULL;
+    return all;
+}
+
+static void
+messages_wait_in_order(void **state)
+{
+    struct boxes *b = boxes(&plenty);
+
+    (void)state;
+    assert_int_equal(post(b, of_peer(1), 1, "early", 0), BOX_NONE);
+    assert_null(read_all(b, of_peer(1), 0, 0));
+    assert_int_equal(attend(b, of_peer(1), 9, 0), BOX_OK);
+    assert_int_equal(post(b, of_peer(1), 1, "a", 1), BOX_OK);
+    assert_int_equal(post(b, of_peer(1), 2, "b", 2), BOX_OK);
+    assert_string_equal(read_all(b, of_peer(1), 0, 3), "1:a 2:b ");
+    assert_string_equal(read_all(b, of_peer(1), 1, 3), "2:b ");
+    assert_string_equal(read_all(b, of_peer(1), 2, 3), "");
+    /* A number of before a restart of the registry. */
+    assert_string_equal(read_all(b, of_peer(1), 77, 3), "1:a 2:b ");
+    assert_int_equal(post(b, of_peer(2), 1, "c", 3), BOX_NONE);
+    assert_int_equal(post(b, for_answers(1), 1, "d", 3), BOX_NONE);
+    boxes_free(b);
+}
+
+static void
+what_is_old_is_gone(void **state)
+{
+    struct boxes *b = boxes(&plenty);
+    struct boxes_stats s;
+
+    (void)state;
+    assert_int_equal(attend(b, of_peer(1), 9, 0), BOX_OK);
+    assert_int_equal(attend(b, for_answers(1), 9, 0), BOX_OK);
+    assert_int_equal(post(b, of_peer(1), 1, "a", 10), BOX_OK);
+    assert_int_equal(post(b, of_peer(1), 1, "b", 20), BOX_OK);
+    assert_string_equal(read_all(b, of_peer(1), 0, 10 + BOXES_MESSAGE_MS), "2:b ");
+    assert_int_equal(attend(b, for_answers(1), 9, BOXES_ANSWER_MS - 1), BOX_OK);
+    assert_non_null(read_all(b, for_answers(1), 0, BOXES_ANSWER_MS - 1));
+    assert_null(
+        read_all(b, for_answers(1), 0, BOXES_ANSWER_MS)); /* reading kept it not */
+    assert_int_equal(post(b, of_peer(1), 1, "c", BOXES_READER_MS - 1), BOX_OK);
+    assert_int_equal(post(b, of_peer(1), 1, "d", BOXES_READER_MS), BOX_NONE);
+    assert_int_equal(attend(b, of_peer(2), 9, 10 * BOXES_READER_MS), BOX_OK);
+    boxes_stats(b, &s);
+    assert_int_equal(s.boxes, 1);
+    assert_int_equal(s.messages, 0);
+    assert_int_equal(s.bytes, 0);
+    assert_int_equal(s.posted, 3);
+    boxes_free(b);
+}
+
+/* A flood of one source does not keep the call of another one out. */
+static void
+one_source_does_not_fill_a_box(void **state)
+{
+    struct boxes *b = boxes(&plenty);
+    char text[16];
+
+    (void)state;
+    assert_int_equal(attend(b, of_peer(1), 9, 0), BOX_OK);
+    for (int i = 0; i < BOXES_IN_PEERS_BOX; i++) {
+        snprintf(text, sizeof(text), "f%d", i);
+        assert_int_equal(post(b, of_peer(1), 1, text, 1), BOX_OK);
+    }
+    assert_int_equal(post(b, of_peer(1), 1, "more", 1), BOX_FULL);
+    assert_int_equal(post(b, of_peer(1), 2, "friend", 1), BOX_OK);
+    assert_int_equal(post(b, of_peer(1), 3, "other", 1), BOX_OK);
+    assert_non_null(strstr(read_all(b, of_peer(1), 0, 2), "friend"));
+    assert_null(strstr(read_all(b, of_peer(1), 0, 2), "1:f0 "));
+    /* What was read makes room for everybody. */
+    (void)read_all(b, of_peer(1), 30, 2);
+    assert_int_equal(post(b, of_peer(1), 1, "more", 3), BOX_OK);
+    assert_non_null(strstr(read_all(b, of_peer(1), 30, 3), "friend"));
+    boxes_free(b);
+}
+
+static void
+a_source_has_few_boxes(void **state)
+{
+    struct boxes *b = boxes(&plenty);
+
+    (void)state;
+    for (uint8_t i = 0; i < BOXES_ANSWERS_PER_SOURCE; i++)
+        assert_int_equal(attend(b, for_answers(i), 1, 0), BOX_OK);
+    assert_int_equal(attend(b, for_answers(200), 1, 0), BOX_CROWDED);
+    assert_int_equal(attend(b, for_answers(0), 1, 0), BOX_OK); /* it has this one */
+    assert_int_equal(attend(b, for_answers(200), 2, 0), BOX_OK);
+    assert_int_equal(attend(b, for_answers(201), 1, BOXES_ANSWER_MS), BOX_OK);
+    boxes_free(b);
+}
+
+static void
+bytes_are_bounded(void **state)
+{
+    const struct boxes_limits small = {
+        .max_boxes = 2, .max_bytes = 20000, .max_bytes_per_source = 9000};
+    struct boxes *b = boxes(&small);
+    static char text[BOXES_MESSAGE_MAX + 2];
+
+    (void)state;
+    assert_int_equal(attend(b, of_peer(1), 9, 0), BOX_OK);
+    assert_int_equal(attend(b, of_peer(2), 9, 0), BOX_OK);
+    assert_int_equal(attend(b, of_peer(3), 9, 0), BOX_FULL);
+    assert_int_equal(attend(b, of_peer(3), 9, BOXES_READER_MS), BOX_OK);
+    memset(text, 'x', sizeof(text) - 1);
+    assert_int_equal(post(b, of_peer(3), 1, text, BOXES_READER_MS), BOX_FULL);
+    text[BOXES_MESSAGE_MAX] = '\0';
+    assert_int_equal(post(b, of_peer(3), 1, text, BOXES_READER_MS), BOX_OK);
+    assert_int_equal(post(b, of_peer(3), 1, text, BOXES_READER_MS), BOX_CROWDED);
+    assert_int_equal(post(b, of_peer(3), 2, text, BOXES_READER_MS), BOX_OK);
+    assert_int_equal(post(b, of_peer(3), 3, text, BOXES_READER_MS), BOX_FULL);
+    assert_int_equal(post(b, of_peer(3), 3, "small", BOXES_READER_MS), BOX_OK);
+    boxes_free(b);
+}
+
+/* Random use: the sums come out. */
+static void
+nothing_is_lost_in_the_accounts(void **state)
+{
+    const struct boxes_limits small = {
+        .max_boxes = 6, .max_bytes = 3000, .max_bytes_per_source = 1000};
+    struct boxes *b = boxes(&small);
+    struct boxes_stats s;
+    uint64_t now = 0;
+
+    (void)state;
+    srand(7);
+    for (int i = 0; i < 20000; i++) {
+        uint8_t box = (uint8_t)(rand() % 8), source = (uint8_t)(rand() % 5);
+        struct box_id id = rand() % 2 == 0 ? of_peer(box) : for_answers(box);
+
+        now += (uint64_t)(rand() % 2000);
+        if (rand() % 3 == 0)
+            (void)attend(b, id, source, now);
+        else if (rand() % 2 == 0)
+            (void)post(b, id, source, "some text of some length", now);
+        else
+            (void)read_all(b, id, (uint64_t)(rand() % 10), now);
+        boxes_stats(b, &s);
+        assert_true(s.boxes <= 6 && s.bytes <= 3000);
+        assert_true((s.messages == 0) == (s.bytes == 0));
+    }
+    (void)attend(b, of_peer(1), 1, now + 10 * BOXES_READER_MS);
+    boxes_stats(b, &s);
+    assert_int_equal(s.messages, 0);
+    assert_int_equal(s.boxes, 1);
+    boxes_free(b);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_wait_in_order),
+        cmocka_unit_test(what_is_old_is_gone),
+        cmocka_unit_test(one_source_does_not_fill_a_box),
+        cmocka_unit_test(a_source_has_few_boxes),
+        cmocka_unit_test(bytes_are_bounded),
+        cmocka_unit_test(nothing_is_lost_in_the_accounts),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
