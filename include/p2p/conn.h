@@ -16,6 +16,7 @@
 #include "p2p/identity.h"
 #include "p2p/msg.h"
 #include "p2p/net.h"
+#include "p2p/reach.h"
 
 #pragma GCC visibility push(default)
 #ifdef __cplusplus
@@ -37,6 +38,9 @@ struct p2p_conn_options {
      * counts. */
     const struct p2p_addr *others;
     size_t other_count;
+    /* Other ways than these addresses, with protocol 2 and if `expected` is set; NULL:
+     * none. Borrowed during open. */
+    const struct p2p_reach *reach;
 };
 #define P2P_CONN_OTHERS_MAX 11
 /*
@@ -53,6 +57,9 @@ void p2p_conn_close(
 const struct p2p_addr *p2p_conn_address(const struct p2p_conn *conn);
 const struct p2p_id *
 p2p_conn_peer(const struct p2p_conn *conn); /* NULL with protocol 1 */
+
+/* How it is reached. */
+enum p2p_path_kind p2p_conn_path(const struct p2p_conn *conn);
 
 /* The claims of the peer about itself. NULL: none yet. They arrive before the answer to
  * the first request. Borrowed until close. */

@@ -37,6 +37,7 @@
 #include "p2p/path.h"
 #include "p2p/rank.h"
 #include "p2p/rate.h"
+#include "p2p/reach.h"
 
 #pragma GCC visibility push(default)
 #ifdef __cplusplus
@@ -81,7 +82,9 @@ struct p2p_download_options {
         *sources;        /* at least one, copied; rank.h decides which of */
     size_t source_count; /* them is asked, the rest wait */
     struct p2p_discovery
-        *discovery;        /* may be NULL; asked for more sources by root; borrowed */
+        *discovery; /* may be NULL; asked for more sources by root; borrowed */
+    /* May be NULL: other ways to sources that are known by id, see conn.h; borrowed */
+    const struct p2p_reach *reach;
     unsigned connections;  /* per source to begin with; 0: default */
     uint64_t timeout_ms;   /* 0: default */
     struct p2p_rate *rate; /* may be NULL; shared by downloads; borrowed */
@@ -129,6 +132,8 @@ struct p2p_source_status {
     uint64_t received;  /* verified bytes from it */
     uint64_t speed;     /* bytes per second, smoothed */
     unsigned connections;
+    bool path_known; /* it was connected */
+    enum p2p_path_kind path;
 };
 
 struct p2p_download_status {

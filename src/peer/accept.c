@@ -19,9 +19,10 @@ enum {
 };
 
 void
-loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from)
+loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from,
+           const struct p2p_id *caller)
 {
-    struct conn *c = conn_new(loop, fd, from);
+    struct conn *c = conn_new(loop, fd, from, caller);
 
     if (c == NULL) {
         loop->load--;
@@ -31,9 +32,10 @@ loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from)
 }
 
 static void
-post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from)
+post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from,
+            const struct p2p_id *caller)
 {
-    struct loop_parcel *parcel = malloc(sizeof(*parcel));
+    struct loop_parcel *parcel = calloc(1, sizeof(*parcel));
 
     if (parcel == NULL) {
         loop->server->connections--;
@@ -42,6 +44,10 @@ post_socket(struct loop *loop, int fd, const struct sockaddr_storage *from)
     }
     parcel->fd = fd;
     parcel->from = *from;
+    if (caller != NULL) {
+        parcel->has_caller = true;
+        parcel->caller = *caller;
+    }
     loop->load++;
     p2p_lock(&loop->inbox_lock);
     STAILQ_INSERT_TAIL(&loop->arrived, parcel, link);
@@ -72,11 +78,24 @@ accept_one(struct loop *loop, int fd, const struct sockaddr_storage *from)
     }
     s->connections++;
     if (target != loop) {
-        post_socket(target, fd, from);
+        post_socket(target, fd, from, NULL);
         return;
     }
     loop->load++;
-    loop_adopt(loop, fd, from);
+    loop_adopt(loop, fd, from, NULL);
+}
+
+void
+server_adopt(struct server *s, int fd, const struct p2p_id *caller)
+{
+    struct sockaddr_storage from = {0};
+
+    if (is_full(s)) {
+        close(fd);
+        return;
+    }
+    s->connections++;
+    post_socket(server_pick_loop(s, s->loops[0]), fd, &from, caller);
 }
 
 /* Without free descriptors, trying to accept again and again would only waste CPU

@@ -208,6 +208,17 @@ access_look(struct access *a, const struct p2p_id *id)
 }
 
 enum p2p_err
+access_look_outside(struct access *a, const struct p2p_id *id)
+{
+    enum p2p_trust trust;
+    enum p2p_err err = look(a, id, &trust);
+
+    if (err == P2P_OK && trust != P2P_TRUST_TRUSTED)
+        err = P2P_ERR_NOT_ALLOWED;
+    return err;
+}
+
+enum p2p_err
 access_check(struct access *a, const struct p2p_id *id, bool *is_known)
 {
     enum p2p_trust trust;

@@ -28,6 +28,10 @@ P2P_MUST_CHECK enum p2p_err access_check(struct access *a, const struct p2p_id *
                                          bool *is_known);
 /* The same for a peer that is connected already: stores nothing. */
 P2P_MUST_CHECK enum p2p_err access_look(struct access *a, const struct p2p_id *id);
+/* The same for a peer that comes from outside the local networks: only trusted ones
+ * may, whoever else may download here. */
+P2P_MUST_CHECK enum p2p_err access_look_outside(struct access *a,
+                                                const struct p2p_id *id);
 /* With a list, only proven peers may download; the id in protocol 1 is only a claim. */
 bool access_needs_proof(const struct access *a);
 

@@ -16,7 +16,7 @@ struct client {
     LIST_ENTRY(client) link;
     struct p2p_id id;
     unsigned references;
-    _Atomic bool refused;
+    _Atomic bool refused, refused_outside;
     struct p2p_rate rate;
 };
 
@@ -158,20 +158,24 @@ clients_ids(struct clients *c, struct p2p_id **ids, size_t *count)
 }
 
 bool
-clients_refuse(struct clients *c, const struct p2p_id *id, bool refused)
+clients_refuse(struct clients *c, const struct p2p_id *id,
+               struct client_refusal refusal)
 {
     struct client *client;
     bool is_news = false;
 
     p2p_lock(&c->lock);
-    if ((client = find(c, id, bucket_of(id))) != NULL)
-        is_news = atomic_exchange(&client->refused, refused) != refused;
+    if ((client = find(c, id, bucket_of(id))) != NULL) {
+        client->refused_outside = refusal.outside;
+        is_news =
+            atomic_exchange(&client->refused, refusal.everywhere) != refusal.everywhere;
+    }
     p2p_unlock(&c->lock);
     return is_news;
 }
 
 bool
-client_is_refused(const struct client *client)
+client_is_refused(const struct client *client, bool is_outside)
 {
-    return client->refused;
+    return client->refused || (is_outside && client->refused_outside);
 }

@@ -29,8 +29,13 @@ const struct p2p_id *client_id(const struct client *client); /* borrowed */
 /* The ids of all connected peers; *returns owned* array of `*count`, free(). */
 P2P_MUST_CHECK enum p2p_err clients_ids(struct clients *c, struct p2p_id **ids,
                                         size_t *count);
-/* Marks a peer as refused. False if it was refused already, or is not connected. */
-bool clients_refuse(struct clients *c, const struct p2p_id *id, bool refused);
-bool client_is_refused(const struct client *client);
+/* Whom a peer is refused: everywhere, or from outside the local networks. */
+struct client_refusal {
+    bool everywhere, outside;
+};
+/* Marks a peer. False if `everywhere` was so already, or the peer is not connected. */
+bool clients_refuse(struct clients *c, const struct p2p_id *id,
+                    struct client_refusal refusal);
+bool client_is_refused(const struct client *client, bool is_outside);
 
 #endif

@@ -37,8 +37,24 @@ set_socket_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
 }
 
+/* A connection through a relay counts for the peer that called, not for the relay. */
+static void
+set_source(struct conn *c, const struct sockaddr_storage *from,
+           const struct p2p_id *caller)
+{
+    if (caller == NULL) {
+        admission_source_of(c->fd, (const struct sockaddr *)from, &c->source);
+        return;
+    }
+    c->is_outside = true;
+    c->caller = *caller;
+    c->source.is_v6 = true;
+    memcpy(c->source.key, caller->b, sizeof(c->source.key));
+}
+
 struct conn *
-conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from)
+conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from,
+         const struct p2p_id *caller)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET};
     struct conn *c = p2p_vault_new(sizeof(*c)); /* its keys */
@@ -50,7 +66,7 @@ conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from)
     c->fd = fd;
     c->writable = true;
     requests_init(&c->requests);
-    admission_source_of(fd, (const struct sockaddr *)from, &c->source);
+    set_source(c, from, caller);
     set_socket_options(fd);
     event.data.ptr = c;
     if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
@@ -222,7 +238,7 @@ conn_proven(struct conn *c)
 void
 conn_recheck(struct conn *c)
 {
-    if (c->client != NULL && client_is_refused(c->client))
+    if (c->client != NULL && client_is_refused(c->client, c->is_outside))
         conn_close(c, P2P_ERR_NOT_ALLOWED);
 }
 

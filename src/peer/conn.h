@@ -76,11 +76,14 @@ struct conn {
     bool is_parked;   /* has requests that wait for the shared files to change */
     bool is_known;    /* the user trusts it or has downloaded from it */
     bool is_unproven; /* protocol 1: no frame was decrypted yet */
+    bool is_outside; /* through a relay: only for the peer that called, if it is trusted
+                      */
     bool has_place,
         is_stranger; /* counted by the server as open, and in which counter */
     unsigned access_generation; /* version of the lists that allowed it */
     enum admission_end ended;
 
+    struct p2p_id caller; /* of one from outside */
     struct admission_source source;
     struct admission_ticket ticket;
     struct greeting *greeting;
@@ -110,7 +113,10 @@ struct conn {
 /* A connection is in at most one of the lists run, throttled and waiting: they share
  * run_link. */
 
-struct conn *conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from);
+/* `caller`: the peer that called for this way through a relay; NULL: it was accepted.
+ */
+struct conn *conn_new(struct loop *loop, int fd, const struct sockaddr_storage *from,
+                      const struct p2p_id *caller);
 void conn_free(struct conn *c); /* wipes; the loop's business */
 
 /* Closes it now: removes it from all lists, closes the socket, and moves it to the list

@@ -112,6 +112,11 @@ decide(struct conn *c, const struct p2p_id *id)
     struct server *s = c->loop->server;
 
     c->access_generation = s->access_generation; /* before the lists are read */
+    if (c->is_outside) {
+        c->is_known = true;
+        return p2p_id_equal(id, &c->caller) ? access_look_outside(s->opt.access, id)
+                                            : P2P_ERR_NOT_ALLOWED;
+    }
     return access_check(s->opt.access, id, &c->is_known);
 }
 
@@ -319,7 +324,7 @@ may_speak_1(const struct conn *c)
 {
     const struct server_options *opt = &c->loop->server->opt;
 
-    return opt->protocol_1 && !access_needs_proof(opt->access);
+    return opt->protocol_1 && !c->is_outside && !access_needs_proof(opt->access);
 }
 
 static enum p2p_err

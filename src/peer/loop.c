@@ -401,7 +401,8 @@ take_inbox(struct loop *loop)
     p2p_unlock(&loop->inbox_lock);
     while ((parcel = STAILQ_FIRST(&arrived)) != NULL) {
         STAILQ_REMOVE_HEAD(&arrived, link);
-        loop_adopt(loop, parcel->fd, &parcel->from);
+        loop_adopt(loop, parcel->fd, &parcel->from,
+                   parcel->has_caller ? &parcel->caller : NULL);
         free(parcel);
     }
     while ((job = STAILQ_FIRST(&finished)) != NULL) {

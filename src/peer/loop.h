@@ -28,6 +28,8 @@ struct loop_parcel {
     STAILQ_ENTRY(loop_parcel) link;
     int fd;
     struct sockaddr_storage from;
+    bool has_caller;
+    struct p2p_id caller;
 };
 
 P2P_MUTEX_KIND(loop_inbox_lock);
@@ -76,7 +78,8 @@ unsigned loop_load(const struct loop *loop);
 extern char loop_is_listener; /* its address marks the listener in epoll */
 void loop_accept(struct loop *loop);
 void loop_resume_accept(struct loop *loop);
-void loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from);
+void loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from,
+                const struct p2p_id *caller);
 /* Starts waiting connections when a place for a handshake becomes free. */
 void loop_admit_waiting(struct loop *loop);
 

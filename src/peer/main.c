@@ -12,6 +12,7 @@
 #include "p2p/log.h"
 #include "p2p/mdns.h"
 #include "p2p/net.h"
+#include "p2p/reach.h"
 #include "p2p/service.h"
 #include "peer/announcer.h"
 #include "peer/control.h"
@@ -46,6 +47,7 @@ struct peer {
     struct announcer *announcer P2P_GUARDED_BY(peer_lock);
     struct p2p_mdns *mdns;
     struct duplicate duplicate;
+    struct p2p_doorman *doorman;
 };
 
 static void
@@ -339,6 +341,37 @@ start_mdns(struct peer *peer)
                      "announced on the local network");
 }
 
+static bool
+may_call(void *arg, const struct p2p_id *from)
+{
+    struct peer *peer = arg;
+
+    return access_look_outside(peer->access, from) == P2P_OK;
+}
+
+static void
+on_path(void *arg, int fd, const struct p2p_id *from)
+{
+    server_adopt(own_server(arg), fd, from);
+}
+
+/* Trusted peers reach this one through a relay if nothing else comes through. */
+static enum p2p_err
+start_doorman(struct peer *peer)
+{
+    const struct p2p_doorman_options options = {
+        .identity = peer->identity,
+        .discovery = peer->discovery,
+        .may_call = may_call,
+        .on_path = on_path,
+        .arg = peer,
+    };
+
+    if (peer->discovery == NULL || !peer->opt.reach)
+        return P2P_OK;
+    return p2p_doorman_start(&options, &peer->doorman);
+}
+
 static enum p2p_err
 start(struct peer *peer)
 {
@@ -354,7 +387,8 @@ start(struct peer *peer)
     on_tick(peer);
     start_control(peer);
     start_mdns(peer);
-    return start_announcer(peer);
+    err = start_announcer(peer);
+    return err == P2P_OK ? start_doorman(peer) : err;
 }
 
 /* ---- Parent and child ---- */
@@ -437,6 +471,7 @@ stop(struct peer *peer)
     p2p_service_on_hangup(NULL, NULL);
     p2p_control_stop(peer->control);
     p2p_mdns_stop(peer->mdns);
+    p2p_doorman_stop(peer->doorman);
     announcer_stop(announcer);
     p2p_lock(&peer->lock);
     peer->server = NULL;

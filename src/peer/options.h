@@ -28,6 +28,7 @@ struct peer_options {
     bool trusted_only;
     bool protocol_1;
     bool mdns;
+    bool reach;
     bool compress;
     uint64_t max_handshakes;
     uint64_t handshakes_per_source;

@@ -55,9 +55,12 @@ static void
 review(struct server *s, const struct p2p_id *id)
 {
     char hex[P2P_ID_HEX_LEN + 1];
-    bool is_refused = access_look(s->opt.access, id) != P2P_OK;
+    const struct client_refusal refusal = {
+        .everywhere = access_look(s->opt.access, id) != P2P_OK,
+        .outside = access_look_outside(s->opt.access, id) != P2P_OK,
+    };
 
-    if (!clients_refuse(s->clients, id, is_refused) || !is_refused)
+    if (!clients_refuse(s->clients, id, refusal) || !refusal.everywhere)
         return;
     p2p_hex_format(id->b, sizeof(id->b), hex);
     p2p_log_info("closed the connections of a peer that may no longer download peer=%s",

@@ -59,6 +59,10 @@ void server_set_rate_per_peer(struct server *s, uint64_t bytes_per_s);
 /* The shared files changed: answers that waited for a file's hash may be possible now.
  * From any thread. */
 void server_files_changed(struct server *s);
+/* Serves a connection through a relay, for which this peer has called; takes `fd`. Only
+ * this peer is served there, if it is trusted, and not by protocol 1. From any
+ * thread. */
+void server_adopt(struct server *s, int fd, const struct p2p_id *caller);
 /* Checks the lists of allowed peers again and closes the connections of peers that may
  * no longer download. Changes of the files are noticed without this call. From any
  * thread. */

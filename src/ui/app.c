@@ -160,6 +160,7 @@ make_parts(struct ui_app *app)
                                          .discovery = app->discovery,
                                          .store = app->store,
                                          .watch = app->watch,
+                                         .reach = &app->reach,
                                          .timeout_ms = app->opt.timeout_ms};
 
     if (err == P2P_ERR_USAGE)
@@ -168,6 +169,11 @@ make_parts(struct ui_app *app)
     if (err != P2P_OK)
         return err == P2P_ERR_USAGE ? err : fail(err, "cannot use", "--discovery");
     p2p_discovery_keep_seq(app->discovery, app->identity);
+    app->reach = (struct p2p_reach){
+        .identity = app->identity,
+        .discovery = app->discovery,
+        .wish = app->opt.reach ? P2P_WISH_AUTO : P2P_WISH_DIRECT,
+    };
     ui_config_init(&app->config, &app->opt, app->store, &app->events);
     if ((app->chores = ui_chores_new(app)) == NULL ||
         (app->folders.trash = ui_trash_new(&app->folders)) == NULL ||
@@ -179,6 +185,7 @@ make_parts(struct ui_app *app)
                     &(struct ui_transfers_parts){
                         .identity = app->identity,
                         .discovery = app->discovery,
+                        .reach = &app->reach,
                         .peers = app->peers,
                         .folders = &app->folders,
                         .store = app->store,

@@ -12,6 +12,7 @@
 #include "http/http.h"
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
+#include "p2p/reach.h"
 #include "ui/access/access.h"
 #include "ui/folders/folders.h"
 #include "ui/peers/peers.h"
@@ -34,6 +35,7 @@ struct ui_app {
     struct p2p_identity *identity;
     struct ui_folders folders;
     struct p2p_discovery *discovery;
+    struct p2p_reach reach; /* how peers are reached */
     struct ui_access access;
 
     struct ui_store *store;

@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 CORE = [
     "base", "crypto", "wire", "plan", "disk", "program", "control", "guard", "journal", "share", "trust",
-    "net", "registry", "remote", "download",
+    "net", "registry", "reach", "remote", "download",
 ]  # fmt: skip
-DISCOVERY = ["index", "registry", "store", "http", "."]  # ".": main.c and its neighbors
+DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
 HTTP = ["text", "source", "."]
 CLI = ["machine", "print", "ask", "get", "commands", "."]
 UI = ["reply", "state", "access", "folders", "peers", "transfers", "."]

@@ -44,6 +44,10 @@ static const struct p2p_option options[] = {
      "disk space that downloads leave free (never more than 5 % of the disk)"},
     {"verify", P2P_OPT_TEXT, AT(verify), 0, 0, "HOW",
      "full: every chunk and the whole file's SHA-256; tree: every chunk"},
+    {"path", P2P_OPT_TEXT, AT(path), 0, 0, "WAY",
+     "how to connect: auto (through a relay if nothing else works), direct, or relay"},
+    {"reach", P2P_OPT_FLAG, AT(reach), 0, 0, NULL,
+     "ask peers, through the registries, for a way through a relay"},
     {"protocol", P2P_OPT_NUMBER, AT(protocol), 1, 2, "2|1",
      "use 1 only for old programs: it does not prove who the peer is"},
     {"quiet", P2P_OPT_FLAG, AT(quiet), 0, 0, NULL, "print only errors"},
@@ -70,6 +74,7 @@ struct get {
     struct get_output output;
     struct p2p_identity *identity;
     struct p2p_discovery *discovery;
+    struct p2p_reach reach;
     struct p2p_root *downloads;
     struct p2p_timetable rates;
     struct p2p_rate rate;
@@ -161,6 +166,13 @@ check(struct get *get)
         return status;
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
         return cli_fail(P2P_ERR_USAGE, "invalid --verify: use full or tree");
+    if (p2p_path_wish_parse(opt->path, &opt->wish) != P2P_OK)
+        return cli_fail(P2P_ERR_USAGE, "invalid --path: use auto, direct or relay");
+    if (opt->wish == P2P_WISH_RELAY && (!opt->reach || opt->from.count > 0))
+        return cli_fail(P2P_ERR_USAGE,
+                        "--path relay does not work with %s, because peers are asked "
+                        "through the registries",
+                        opt->reach ? "--from" : "--no-reach");
     if (!parse_conflict(opt))
         return cli_fail(P2P_ERR_USAGE,
                         "invalid --on-conflict: use rename, overwrite or skip");
@@ -198,6 +210,9 @@ acquire(struct get *get)
         err = cli_open_discovery(&opt->common, &get->discovery);
     if (err != P2P_OK)
         return p2p_err_exit_status(err);
+    get->reach = (struct p2p_reach){.identity = get->identity,
+                                    .discovery = get->discovery,
+                                    .wish = opt->reach ? opt->wish : P2P_WISH_DIRECT};
     err = p2p_root_open(opt->output_dir, true, 0755, &get->downloads);
     if (err != P2P_OK)
         return cli_fail(p2p_err_class(err) == P2P_CLASS_LOCAL ? err : P2P_ERR_SYS,
@@ -298,6 +313,7 @@ run_once(struct get *get)
         .sources = get->sources.at,
         .source_count = get->sources.count,
         .discovery = get->opt.peer == NULL ? get->discovery : NULL,
+        .reach = &get->reach,
         .connections = (unsigned)get->opt.connections,
         .timeout_ms = get->opt.common.timeout_ms,
         .rate = &get->rate,
@@ -402,6 +418,8 @@ cmd_get(int argc, char **argv)
                 .limit_rate = "off",
                 .keep_free = P2P_KEEP_FREE,
                 .verify = "full",
+                .path = "auto",
+                .reach = true,
                 .connections = P2P_DOWNLOAD_CONNECTIONS,
                 .protocol = 2},
     };

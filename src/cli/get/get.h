@@ -12,12 +12,13 @@
 struct get_options {
     struct cli_common common;
     const char *peer, *root, *output, *output_dir, *limit_rate, *verify, *save_as,
-        *on_conflict;
+        *on_conflict, *path;
     struct p2p_option_list from;
     uint64_t connections, protocol, keep_free;
-    bool any, quiet;
+    bool any, quiet, reach;
     /* Made of the texts above. */
     enum p2p_on_conflict conflict;
+    enum p2p_path_wish wish;
     struct p2p_id peer_id;
     struct p2p_digest wanted_root; /* when root_is_whole */
     bool root_is_whole;
@@ -81,6 +82,7 @@ struct get_print {
     bool prints_path; /* of what was downloaded, on stdout */
     bool is_drawn;    /* a progress line is on the terminal */
     bool told_paused, told_retry;
+    bool told_path[P2P_DOWNLOAD_SOURCES_MAX];
     bool is_verifying;
     bool whole_file; /* --verify full */
     uint64_t started_ms;

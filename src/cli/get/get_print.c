@@ -38,6 +38,18 @@ get_print_init(struct get_print *print, const struct get_options *opt,
 /* ---- JSON ---- */
 
 static void
+put_path(cJSON *source, const struct p2p_source_status *s)
+{
+    cJSON *path;
+
+    if (!s->path_known)
+        return;
+    path = cli_object();
+    cli_put_text(path, "kind", p2p_path_kind_name(s->path));
+    cJSON_AddItemToObject(source, "path", path);
+}
+
+static void
 put_sources(cJSON *object, struct p2p_identity *identity,
             const struct p2p_download_status *status)
 {
@@ -56,6 +68,7 @@ put_sources(cJSON *object, struct p2p_identity *identity,
         cli_put_text(source, "state", p2p_source_state_name(s->state));
         cli_put_number(source, "received", s->received);
         cli_put_number(source, "speed", s->speed);
+        put_path(source, s);
         if (s->error != P2P_OK)
             cli_put_text(source, "error", p2p_err_name(s->error));
     }
@@ -210,6 +223,23 @@ tell_dropped(struct get_print *print, const struct p2p_download_status *status)
     }
 }
 
+/* Reports each source that is reached through a relay once. */
+static void
+tell_paths(struct get_print *print, const struct p2p_download_status *status)
+{
+    for (size_t i = 0; i < status->source_count; i++) {
+        const struct p2p_source_status *s = &status->sources[i];
+        char called[P2P_CALLED_MAX];
+
+        if (!s->path_known || s->path != P2P_PATH_RELAY || print->told_path[i])
+            continue;
+        print->told_path[i] = true;
+        erase_line(print);
+        cli_say("%s is reached through a relay",
+                p2p_peer_called(print->identity, &s->id, NULL, called));
+    }
+}
+
 /* Reports each pause before the sources are asked again. */
 static void
 tell_retry(struct get_print *print, const struct p2p_download_status *status)
@@ -247,6 +277,7 @@ get_print_event(struct get_print *print, const struct p2p_download_status *statu
     if (print->quiet)
         return;
     tell_dropped(print, status);
+    tell_paths(print, status);
     tell_retry(print, status);
     if (print->terminal)
         draw(print, status);
@@ -354,8 +385,10 @@ get_print_end(struct get_print *print, const struct p2p_download_status *status)
         print_json(print, status, events[status->state], ok ? path : NULL);
         return;
     }
-    if (!print->quiet)
+    if (!print->quiet) {
         tell_dropped(print, status);
+        tell_paths(print, status);
+    }
     erase_line(print);
     if (ok)
         tell_completed(print, status, path);

@@ -51,6 +51,7 @@ take_options(struct p2p_download *dl, const struct p2p_download_options *opt)
     dl->opt.identity = opt->identity;
     dl->opt.downloads = opt->downloads;
     dl->opt.discovery = opt->discovery;
+    dl->opt.reach = opt->reach;
     dl->opt.rate = opt->rate;
     dl->opt.conflict = opt->conflict;
     dl->opt.verify = opt->verify;

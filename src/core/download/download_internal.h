@@ -58,6 +58,8 @@ struct dl_source {
     enum p2p_source_state state;
     enum p2p_err error;
     uint64_t rtt_us; /* of the first connection; 0: not connected yet */
+    bool path_known;
+    enum p2p_path_kind path; /* of the last connection */
     bool agreed;     /* its META is about our (root, size) */
     bool had;        /* this was true once, and may become true again */
     bool disagreed;  /* dropped because its META describes another file. It gets another
@@ -94,6 +96,7 @@ struct dl_worker {
 struct dl_options {
     struct p2p_identity *identity;
     const struct p2p_root *downloads;
+    const struct p2p_reach *reach;
     struct p2p_discovery *discovery;
     struct p2p_rate *rate;
     char name[P2P_NAME_MAX + 1], save_as[P2P_NAME_MAX + 1];

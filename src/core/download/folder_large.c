@@ -54,6 +54,7 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
         .sources = specs,
         .source_count = usable_specs(dl, specs, ids),
         .discovery = dl->opt.discovery,
+        .reach = dl->opt.reach,
         .connections = dl->opt.connections,
         .timeout_ms = dl->opt.timeout_ms,
         .rate = dl->opt.rate,

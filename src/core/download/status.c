@@ -165,6 +165,8 @@ fill_source(const struct dl_source *s, struct p2p_source_status *out)
     out->received = s->received;
     out->speed = s->workers > 0 ? (uint64_t)s->speed : 0;
     out->connections = s->workers;
+    out->path_known = s->path_known;
+    out->path = s->path;
 }
 
 void

@@ -90,7 +90,8 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
     struct p2p_download *dl = w->dl;
     struct p2p_conn_options opt = {.identity = dl->opt.identity,
                                    .protocol = dl->opt.protocol,
-                                   .timeout_ms = dl->opt.timeout_ms};
+                                   .timeout_ms = dl->opt.timeout_ms,
+                                   .reach = dl->opt.reach};
     struct p2p_addr others[P2P_CONN_OTHERS_MAX];
     struct p2p_id expected;
     enum p2p_err err;
@@ -133,6 +134,20 @@ remember_source(struct dl_worker *w, struct p2p_conn *conn)
         p2p_conn_remember(conn);
 }
 
+static void
+note_path(struct dl_worker *w, const struct p2p_conn *conn)
+{
+    uint64_t rtt_us = p2p_conn_rtt_us(conn);
+
+    p2p_lock(&w->dl->lock);
+    struct dl_source *s = &w->dl->swarm.sources[w->source];
+    s->path = p2p_conn_path(conn);
+    s->path_known = true;
+    if (s->rtt_us == 0)
+        s->rtt_us = rtt_us;
+    p2p_unlock(&w->dl->lock);
+}
+
 static void *
 worker_main(void *arg)
 {
@@ -141,6 +156,7 @@ worker_main(void *arg)
     enum p2p_err err = connect_to_source(w, &conn);
 
     if (err == P2P_OK) {
+        note_path(w, conn);
         remember_source(w, conn);
         err = w->dl->task->work(w);
         remember_source(w, conn);

@@ -61,8 +61,9 @@ on_bytes(char *data, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;
     size_t len = size * count; /* size is always 1 (libcurl's documentation) */
+    size_t max = t->call->answer_max > 0 ? t->call->answer_max : P2P_HTTP_ANSWER_MAX;
 
-    if (len > P2P_HTTP_ANSWER_MAX - t->call->len) {
+    if (len > max - t->call->len) {
         t->too_large = true;
         return 0;
     }
@@ -75,16 +76,22 @@ on_bytes(char *data, size_t size, size_t count, void *arg)
 }
 
 static bool
-set_body(struct transfer *t)
+add_header(struct transfer *t, const char *line)
 {
-    t->headers = curl_slist_append(NULL, "Content-Type: application/json");
-    if (t->headers == NULL)
-        return false;
-    /* Disables Expect: 100-continue, which costs up to a second. */
-    struct curl_slist *more = curl_slist_append(t->headers, "Expect:");
+    struct curl_slist *more = curl_slist_append(t->headers, line);
+
     if (more == NULL)
         return false;
-    return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, more) == CURLE_OK &&
+    t->headers = more;
+    return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->headers) == CURLE_OK;
+}
+
+static bool
+set_body(struct transfer *t)
+{
+    /* The second one disables Expect: 100-continue, which costs up to a second. */
+    return add_header(t, "Content-Type: application/json") &&
+           add_header(t, "Expect:") &&
            curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE,
                             (curl_off_t)strlen(t->call->body)) == CURLE_OK &&
            curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, t->call->body) == CURLE_OK;
@@ -126,6 +133,7 @@ set_up(struct transfer *t, uint64_t timeout_ms)
            curl_easy_setopt(e, CURLOPT_WRITEDATA, t) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_PRIVATE, t) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error) == CURLE_OK &&
+           (t->call->header == NULL || add_header(t, t->call->header)) &&
            (t->call->body == NULL || set_body(t)) &&
            curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, t->call->method) == CURLE_OK;
 }
@@ -291,6 +299,7 @@ p2p_http_call_clear(struct p2p_http_call *call)
 {
     free(call->url);
     free(call->body);
+    free(call->header);
     free(call->answer);
     *call = (struct p2p_http_call){0};
 }

@@ -23,6 +23,8 @@ struct p2p_http_call {
     const char *method; /* "GET", "POST", "DELETE" */
     char *url;          /* owned */
     char *body;         /* JSON or NULL; owned */
+    char *header;       /* one more header line, or NULL; owned */
+    size_t answer_max;  /* 0: P2P_HTTP_ANSWER_MAX */
     enum p2p_answer expected;
     /* The answer. err is about the connection only: it is P2P_OK for every status that
      * arrived. */

@@ -2,12 +2,10 @@
  * requests. */
 #include "core/remote/conn_internal.h"
 
-#include <errno.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -29,13 +27,13 @@ static enum p2p_err
 conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
 {
     struct p2p_conn *conn = p2p_vault_new(sizeof(*conn)); /* its keys */
+    enum p2p_err err;
 
     *out = conn;
     if (conn == NULL)
         return P2P_ERR_NOMEM;
     conn->fd = -1;
     conn->cut = -1;
-    conn->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     conn->protocol = opt->protocol == 1 ? 1 : 2;
     conn->timeout_ms = opt->timeout_ms > 0 ? opt->timeout_ms : P2P_TIMEOUT_MS;
     conn->in_cap = conn->protocol == 1 ? IN_CAP1_FIRST : IN_CAP2;
@@ -45,8 +43,8 @@ conn_new(const struct p2p_conn_options *opt, struct p2p_conn **out)
     p2p_addr_format(&opt->addr, conn->asked, sizeof(conn->asked));
     conn->in = malloc(conn->in_cap);
     conn->out = malloc(conn->out_cap);
-    if (conn->stop_fd < 0)
-        return p2p_err_from_errno(errno);
+    if ((err = p2p_stop_new(&conn->stop)) != P2P_OK)
+        return err;
     return conn->in != NULL && conn->out != NULL ? P2P_OK : P2P_ERR_NOMEM;
 }
 
@@ -54,7 +52,7 @@ static void
 conn_free(struct p2p_conn *conn)
 {
     p2p_fd_close(&conn->fd);
-    p2p_fd_close(&conn->stop_fd);
+    p2p_stop_free(conn->stop);
     p2p_direction_clear(&conn->send);
     p2p_direction_clear(&conn->receive);
     p2p_session1_free(conn->session1);
@@ -80,6 +78,21 @@ note_reached(struct p2p_conn *conn)
 }
 
 static enum p2p_err
+open_path(struct p2p_conn *conn, const struct p2p_conn_options *opt,
+          uint64_t timeout_ms)
+{
+    enum p2p_err err;
+
+    if (conn->path == P2P_PATH_RELAY)
+        return p2p_reach_relay(opt->reach, opt->expected, conn->stop, &conn->fd);
+    err = p2p_net_connect_or_stop(&opt->addr, p2p_now_ms() + timeout_ms,
+                                  p2p_stop_fd(conn->stop), &conn->fd);
+    if (err == P2P_OK)
+        note_reached(conn);
+    return err;
+}
+
+static enum p2p_err
 connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
                   p2p_conn_on_socket *on_socket, void *arg)
 {
@@ -89,11 +102,8 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
     enum p2p_err err;
 
     on_socket(arg, conn);
-    err = p2p_net_connect_or_stop(&opt->addr, p2p_now_ms() + timeout_ms, conn->stop_fd,
-                                  &conn->fd);
-    if (err != P2P_OK)
+    if ((err = open_path(conn, opt, timeout_ms)) != P2P_OK)
         return err;
-    note_reached(conn);
     conn->cut = conn->fd;
     on_socket(arg, conn); /* if a stop was requested meanwhile, interrupt it now */
     if (conn->protocol == 1)
@@ -102,13 +112,17 @@ connect_and_shake(struct p2p_conn *conn, const struct p2p_conn_options *opt,
 }
 
 enum p2p_err
-p2p_conn_open_one(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket,
-                  void *arg, struct p2p_conn **out)
+p2p_conn_open_one(const struct p2p_conn_options *opt, enum p2p_path_kind path,
+                  p2p_conn_on_socket *on_socket, void *arg, struct p2p_conn **out)
 {
     struct p2p_conn *conn = NULL;
     enum p2p_err err = conn_new(opt, &conn);
 
     *out = NULL;
+    if (err == P2P_OK)
+        conn->path = path;
+    if (err == P2P_OK && path == P2P_PATH_RELAY) /* it has no address */
+        conn->asked[0] = '\0';
     if (err == P2P_OK)
         err = connect_and_shake(conn, opt, on_socket, arg);
     if (err == P2P_OK) {
@@ -132,7 +146,7 @@ open_any(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket, void
     *out = NULL;
     if (err == P2P_OK) {
         on_socket(arg, front);
-        err = p2p_conn_race(opt, front->stop_fd, out);
+        err = p2p_conn_race(opt, p2p_stop_fd(front->stop), out);
     }
     on_socket(arg, *out);
     if (front != NULL)
@@ -144,9 +158,10 @@ enum p2p_err
 p2p_conn_open_shown(const struct p2p_conn_options *opt, p2p_conn_on_socket *on_socket,
                     void *arg, struct p2p_conn **out)
 {
-    bool is_one = opt->other_count == 0 || opt->expected == NULL || opt->protocol == 1;
+    bool is_one = (opt->other_count == 0 && opt->reach == NULL) ||
+                  opt->expected == NULL || opt->protocol == 1;
 
-    return is_one ? p2p_conn_open_one(opt, on_socket, arg, out)
+    return is_one ? p2p_conn_open_one(opt, P2P_PATH_DIRECT, on_socket, arg, out)
                   : open_any(opt, on_socket, arg, out);
 }
 
@@ -191,6 +206,12 @@ p2p_conn_close(struct p2p_conn *conn)
     conn_free(conn);
 }
 
+enum p2p_path_kind
+p2p_conn_path(const struct p2p_conn *conn)
+{
+    return conn->path;
+}
+
 const struct p2p_about *
 p2p_conn_about(const struct p2p_conn *conn)
 {
@@ -215,7 +236,9 @@ remember_at(struct p2p_conn *conn, const char *address)
 {
     enum p2p_err err = P2P_OK;
 
-    if (address[0] != '\0' && strlen(address) < P2P_ADDRESS_MAX)
+    if (conn->path == P2P_PATH_RELAY)
+        err = p2p_known_met(conn->identity, NULL, &conn->peer, 2);
+    else if (address[0] != '\0' && strlen(address) < P2P_ADDRESS_MAX)
         err = p2p_known_met(conn->identity, address, &conn->peer, 2);
     if (err != P2P_OK)
         p2p_log_warn("cannot add a peer to the known peers error=%s address=%s",
@@ -239,7 +262,8 @@ p2p_conn_remember(struct p2p_conn *conn)
         return;
     if (strcmp(conn->reached, conn->asked) != 0)
         remember_at(conn, conn->reached);
-    remember_at(conn, conn->asked); /* the last one comes first in the list */
+    /* The last one comes first in the list. Through a relay there is none. */
+    remember_at(conn, conn->asked);
     if (conn->has_about)
         keep_claim(conn);
 }
@@ -249,7 +273,7 @@ p2p_conn_interrupt(struct p2p_conn *conn)
 {
     int fd = conn->cut;
 
-    (void)eventfd_write(conn->stop_fd, 1); /* fails only if it is readable already */
+    p2p_stop_set(conn->stop);
     if (fd >= 0)
         (void)shutdown(fd, SHUT_RDWR);
 }
@@ -260,6 +284,9 @@ p2p_conn_rtt_us(const struct p2p_conn *conn)
     struct tcp_info info;
     socklen_t len = sizeof(info);
 
+    /* The kernel knows the way to the relay only. */
+    if (conn->path == P2P_PATH_RELAY)
+        return conn->shake_rtt_us;
     memset(&info, 0, sizeof(info));
     if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)
         return 0;

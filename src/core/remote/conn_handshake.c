@@ -29,11 +29,14 @@ static enum p2p_err
 read_step(struct p2p_conn *conn, struct p2p_handshake *hs, uint64_t deadline_ms)
 {
     size_t want = p2p_handshake_want(hs);
+    uint64_t began_us = p2p_now_us(); /* M1 has just been sent */
     enum p2p_err err;
 
     if (want > conn->in_cap)
         return P2P_ERR_TOO_LARGE;
     err = p2p_net_read(conn->fd, conn->in, want, deadline_ms);
+    if (conn->shake_rtt_us == 0)
+        conn->shake_rtt_us = p2p_now_us() - began_us;
     return err == P2P_OK ? p2p_handshake_read(hs, conn->in, want) : err;
 }
 

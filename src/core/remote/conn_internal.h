@@ -9,13 +9,16 @@
 
 #include "p2p/conn.h"
 #include "p2p/session.h"
+#include "p2p/stop.h"
 
 struct p2p_conn {
     int fd;
-    int stop_fd;     /* an eventfd: ends connecting */
-    _Atomic int cut; /* what interrupt shuts down: fd, once it is connected */
+    struct p2p_stop *stop; /* ends connecting */
+    _Atomic int cut;       /* what interrupt shuts down: fd, once it is connected */
     int protocol;
     uint64_t timeout_ms;
+    enum p2p_path_kind path;
+    uint64_t shake_rtt_us; /* from M1 to M2: the whole path, also through a relay */
     struct p2p_id peer;            /* protocol 2 */
     uint32_t info_req;             /* of the INFO? that waits for its answer; 0: none */
     bool has_about;                /* it has answered */

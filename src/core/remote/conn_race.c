@@ -9,14 +9,13 @@
 
 #include "p2p/lock.h"
 
-enum { NEXT_MS = 250 };
-
 P2P_MUTEX_KIND(race_lock);
 struct race;
 /* One address. */
 struct racer {
     struct race *race;
     struct p2p_conn_options opt;
+    enum p2p_path_kind path;
     pthread_t thread;
     /* The connection while it can be interrupted; later the one that succeeded. */
     struct p2p_conn *conn;
@@ -24,8 +23,9 @@ struct racer {
     enum p2p_err err;
 };
 struct race {
-    struct racer at[1 + P2P_CONN_OTHERS_MAX];
-    size_t count, started;
+    struct racer at[1 + P2P_CONN_OTHERS_MAX + 1];
+    size_t count;
+    struct p2p_ladder ladder;
     int news_fd; /* readable when a racer has ended */
     struct race_lock lock;
     bool is_over P2P_GUARDED_BY(race_lock); /* the others must stop */
@@ -50,7 +50,7 @@ run(void *arg)
     struct racer *racer = arg;
     struct race *race = racer->race;
     struct p2p_conn *conn = NULL;
-    enum p2p_err err = p2p_conn_open_one(&racer->opt, show, racer, &conn);
+    enum p2p_err err = p2p_conn_open_one(&racer->opt, racer->path, show, racer, &conn);
 
     p2p_lock(&race->lock);
     racer->conn = conn;
@@ -64,10 +64,10 @@ run(void *arg)
 static enum p2p_err
 start_next(struct race *race)
 {
-    struct racer *racer = &race->at[race->started];
+    struct racer *racer = &race->at[race->ladder.started];
     int rc = pthread_create(&racer->thread, NULL, run, racer);
 
-    race->started += rc == 0;
+    race->ladder.started += rc == 0;
     return p2p_err_from_errno(rc);
 }
 
@@ -78,7 +78,7 @@ is_decided(struct race *race, struct racer **winner)
     size_t ended = 0;
 
     p2p_lock(&race->lock);
-    for (size_t i = 0; i < race->started; i++) {
+    for (size_t i = 0; i < race->ladder.started; i++) {
         struct racer *racer = &race->at[i];
 
         ended += racer->has_ended;
@@ -86,6 +86,7 @@ is_decided(struct race *race, struct racer **winner)
             *winner = racer;
     }
     p2p_unlock(&race->lock);
+    race->ladder.failed = ended;
     return *winner != NULL || ended == race->count;
 }
 
@@ -96,8 +97,13 @@ wait_for_news(struct race *race, int stop_fd)
 {
     struct pollfd fds[] = {{.fd = stop_fd, .events = POLLIN},
                            {.fd = race->news_fd, .events = POLLIN}};
-    int n = poll(fds, 2, race->started < race->count ? NEXT_MS : -1);
+    uint64_t now = p2p_now_ms(), due = p2p_ladder_due_ms(&race->ladder, now);
     eventfd_t ignored;
+    int n;
+
+    if (due <= now)
+        return true;
+    n = poll(fds, 2, due == UINT64_MAX ? -1 : (int)(due - now));
 
     if (n > 0 && fds[1].revents != 0)
         (void)eventfd_read(race->news_fd, &ignored);
@@ -109,14 +115,17 @@ static enum p2p_err
 drive(struct race *race, int stop_fd, struct racer **winner)
 {
     while (!is_decided(race, winner)) {
+        uint64_t now = p2p_now_ms();
         enum p2p_err err = P2P_OK;
 
-        if (race->started < race->count)
+        if (p2p_ladder_due_ms(&race->ladder, now) <= now)
             err = start_next(race);
-        if (err != P2P_OK && race->started == 0)
+        if (err != P2P_OK && race->ladder.started == 0)
             return err;
-        if (err != P2P_OK) /* no more threads: those that run have to do */
-            race->count = race->started;
+        if (err != P2P_OK) { /* no more threads: those that run have to do */
+            race->count = race->ladder.direct = race->ladder.started;
+            race->ladder.has_relay = false;
+        }
         if (!wait_for_news(race, stop_fd))
             return P2P_ERR_CANCELLED;
     }
@@ -133,7 +142,7 @@ may_pass(enum p2p_err err)
 static enum p2p_err
 verdict(const struct race *race)
 {
-    for (size_t i = 0; i < race->started; i++)
+    for (size_t i = 0; i < race->ladder.started; i++)
         if (may_pass(race->at[i].err))
             return race->at[i].err;
     return race->at[0].err;
@@ -145,11 +154,11 @@ end(struct race *race, const struct racer *winner)
 {
     p2p_lock(&race->lock);
     race->is_over = true;
-    for (size_t i = 0; i < race->started; i++)
+    for (size_t i = 0; i < race->ladder.started; i++)
         if (!race->at[i].has_ended && race->at[i].conn != NULL)
             p2p_conn_interrupt(race->at[i].conn);
     p2p_unlock(&race->lock);
-    for (size_t i = 0; i < race->started; i++) {
+    for (size_t i = 0; i < race->ladder.started; i++) {
         pthread_join(race->at[i].thread, NULL);
         if (&race->at[i] != winner && race->at[i].err == P2P_OK)
             p2p_conn_close(race->at[i].conn);
@@ -159,13 +168,20 @@ end(struct race *race, const struct racer *winner)
 static void
 line_up(struct race *race, const struct p2p_conn_options *opt)
 {
-    race->count = 1 + (opt->other_count < P2P_CONN_OTHERS_MAX ? opt->other_count
-                                                              : P2P_CONN_OTHERS_MAX);
+    size_t others =
+        opt->other_count < P2P_CONN_OTHERS_MAX ? opt->other_count : P2P_CONN_OTHERS_MAX;
+    bool can_call = opt->reach != NULL && opt->reach->discovery != NULL;
+
+    p2p_ladder_init(&race->ladder,
+                    opt->reach != NULL ? opt->reach->wish : P2P_WISH_DIRECT, 1 + others,
+                    can_call, p2p_now_ms());
+    race->count = p2p_ladder_ways(&race->ladder);
     for (size_t i = 0; i < race->count; i++) {
         race->at[i].race = race;
         race->at[i].opt = *opt;
         race->at[i].opt.other_count = 0;
-        if (i > 0)
+        race->at[i].path = i < race->ladder.direct ? P2P_PATH_DIRECT : P2P_PATH_RELAY;
+        if (i > 0 && i < race->ladder.direct)
             race->at[i].opt.addr = opt->others[i - 1];
     }
 }
@@ -184,7 +200,7 @@ p2p_conn_race(const struct p2p_conn_options *opt, int stop_fd, struct p2p_conn *
         return p2p_err_from_errno(errno);
     p2p_mutex_init(&race.lock);
     line_up(&race, opt);
-    err = drive(&race, stop_fd, &winner);
+    err = race.count > 0 ? drive(&race, stop_fd, &winner) : P2P_ERR_UNREACHABLE;
     end(&race, winner);
     if (err == P2P_OK && winner != NULL)
         *out = winner->conn;

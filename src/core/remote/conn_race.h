@@ -1,5 +1,6 @@
 /* conn_race - connects to one peer at several addresses side by side, as Happy Eyeballs
- * (RFC 8305) does. The first address whose handshake proves the expected peer wins. */
+ * (RFC 8305) does, and through a relay when they fail (reach.h). The first way whose
+ * handshake proves the expected peer wins. */
 #ifndef P2P_CONN_RACE_H
 #define P2P_CONN_RACE_H
 
@@ -7,15 +8,17 @@
 
 /*
  * Tries opt->addr, and 250 ms later or as soon as it has failed the next one of
- * opt->others, and so on. CANCELLED when `stop_fd` becomes readable. If all fail, the
- * error is one that may pass, if there is one: another device may have the peer's old
- * address while the peer itself is away.
+ * opt->others, and so on; last, if opt->reach allows it, through a relay. CANCELLED
+ * when `stop_fd` becomes readable. If all fail, the error is one that may pass, if
+ * there is one: another device may have the peer's old address while the peer itself is
+ * away.
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_race(const struct p2p_conn_options *opt,
                                           int stop_fd, struct p2p_conn **out);
 
-/* Connects to one address (conn.c). As p2p_conn_open_shown, without opt->others. */
+/* Connects on one way (conn.c). As p2p_conn_open_shown, without opt->others. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_open_one(const struct p2p_conn_options *opt,
+                                              enum p2p_path_kind path,
                                               p2p_conn_on_socket *on_socket, void *arg,
                                               struct p2p_conn **out);
 

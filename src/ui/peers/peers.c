@@ -574,6 +574,7 @@ ui_peers_connect(struct ui_peers *p, const struct p2p_addr *addr,
         .identity = p->parts.identity,
         .addr = *addr,
         .expected = expected,
+        .reach = p->parts.reach,
         .protocol = 2,
         .timeout_ms =
             p->parts.timeout_ms < patience_ms ? p->parts.timeout_ms : patience_ms,

@@ -52,7 +52,8 @@ struct ui_peers_parts {
     struct p2p_discovery *discovery;
     struct ui_store *store; /* peers added by hand */
     struct ui_watch *watch; /* is told about news */
-    uint64_t timeout_ms;    /* of a connection */
+    const struct p2p_reach *reach;
+    uint64_t timeout_ms; /* of a connection */
 };
 struct ui_peers *
 ui_peers_new(const struct ui_peers_parts *parts); /* NULL: out of memory */

@@ -26,6 +26,7 @@ struct ui_options {
     uint64_t timeout_ms;
     uint64_t max_running;
     const char *limit_rate;
+    bool reach;
     uint64_t keep_free;
     const char *verify;
     uint64_t max_upload;

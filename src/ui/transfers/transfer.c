@@ -289,6 +289,18 @@ put_source(struct http_json_out *o, struct p2p_identity *identity,
 }
 
 static void
+put_path(struct http_json_out *o, const struct p2p_source_status *s)
+{
+    if (!s->path_known) {
+        http_json_put_null(o, "path");
+        return;
+    }
+    http_json_begin(o, "path", '{');
+    http_json_put_string(o, "kind", p2p_path_kind_name(s->path));
+    http_json_end(o, '}');
+}
+
+static void
 put_live(struct http_json_out *o, struct p2p_identity *identity,
          const struct p2p_source_status *s, bool is_running)
 {
@@ -297,6 +309,7 @@ put_live(struct http_json_out *o, struct p2p_identity *identity,
     http_json_put_u64(o, "received", s->received);
     http_json_put_u64(o, "speed", is_running ? s->speed : 0);
     http_json_put_string(o, "state", source_state(s, is_running));
+    put_path(o, s);
     ui_json_text(o, "error", s->error != P2P_OK ? p2p_err_text(s->error) : NULL);
     http_json_end(o, '}');
 }
@@ -310,6 +323,7 @@ put_planned(struct http_json_out *o, struct p2p_identity *identity,
     http_json_put_u64(o, "received", 0);
     http_json_put_u64(o, "speed", 0);
     http_json_put_string(o, "state", "idle");
+    http_json_put_null(o, "path");
     http_json_put_null(o, "error");
     http_json_end(o, '}');
 }

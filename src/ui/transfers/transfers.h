@@ -32,6 +32,7 @@ struct ui_transfers;
 struct ui_transfers_parts {
     struct p2p_identity *identity;
     struct p2p_discovery *discovery;
+    const struct p2p_reach *reach;
     struct ui_peers *peers;     /* tells the sources */
     struct ui_folders *folders; /* files are stored in its downloads folder */
     struct ui_store *store;

@@ -17,6 +17,9 @@ class Stream:
 
     @classmethod
     def connect(cls, address, timeout=10.0, source=None):
+        """`address` may be a connection that there is already, for example through a relay."""
+        if isinstance(address, socket.socket):
+            return cls(address, timeout)
         return cls(socket.create_connection(address, timeout, source_address=source), timeout)
 
     def send(self, data, piece=None):

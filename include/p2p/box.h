@@ -1,0 +1,71 @@
+/*
+ * box - the client of boxes and relays at registries (docs/HTTP.md): leave a message
+ * for a peer, wait for messages, get tokens for a relay. Each call goes to one registry
+ * and blocks until its answer, its time-out, or `stop`. What comes back is not trusted:
+ * the caller checks signatures (call.h). Thread-safe.
+ */
+#ifndef P2P_BOX_H
+#define P2P_BOX_H
+
+#include "p2p/call.h"
+#include "p2p/discovery.h"
+#include "p2p/stop.h"
+
+#pragma GCC visibility push(default)
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Number of registries; they are numbered from 0 on. */
+size_t p2p_discovery_count(const struct p2p_discovery *d);
+/* The time of day at this registry, as far as it is known; otherwise that of this
+ * machine. */
+uint64_t p2p_discovery_time_s(struct p2p_discovery *d, size_t registry);
+
+#define P2P_BOX_TEXT (P2P_ID_HEX_LEN + 1)
+/* The name of a peer's own box. */
+void p2p_box_of_peer(const struct p2p_id *id, char out[P2P_BOX_TEXT]);
+/* The name of a box for answers. */
+void p2p_box_of_number(const struct p2p_box_number *number, char out[P2P_BOX_TEXT]);
+
+/* Leaves a message (JSON). NOT_FOUND: nobody reads there, or the registry has no
+ * boxes. */
+P2P_MUST_CHECK enum p2p_err p2p_box_post(struct p2p_discovery *d, size_t registry,
+                                         const char *box, const char *json,
+                                         const struct p2p_stop *stop);
+
+struct p2p_box_wait {
+    const char *box;
+    const struct p2p_rsa
+        *key;        /* for a peer's own box; NULL: one for answers. Borrowed */
+    unsigned wait_s; /* 0: does not wait. The box exists from then on in any case */
+    const struct p2p_stop *stop;
+};
+/* Called for each message; the text is borrowed for the call. */
+typedef void p2p_box_visit(void *arg, const char *text, size_t len);
+/* Waits for messages behind `*after` (0 at first), which becomes the next one to ask
+ * for. P2P_OK also without messages. */
+P2P_MUST_CHECK enum p2p_err p2p_box_read(struct p2p_discovery *d, size_t registry,
+                                         const struct p2p_box_wait *wait,
+                                         uint64_t *after, p2p_box_visit *visit,
+                                         void *arg);
+
+/* A relay, and a token for each side. */
+struct p2p_relay_pass {
+    struct p2p_addr relay;
+    char caller[P2P_RELAY_TOKEN_TEXT], callee[P2P_RELAY_TOKEN_TEXT];
+};
+/* Asks for tokens for this call, to which the peer with `key` was called. NOT_FOUND:
+ * the registry knows no relay. */
+P2P_MUST_CHECK enum p2p_err p2p_relay_request(struct p2p_discovery *d, size_t registry,
+                                              const struct p2p_rsa *key,
+                                              const struct p2p_call *call,
+                                              const struct p2p_stop *stop,
+                                              struct p2p_relay_pass *out);
+
+#ifdef __cplusplus
+}
+#endif
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,102 @@
+/*
+ * reach - a way to a peer whose addresses nothing comes through to: through a relay,
+ * after a call (PROTOCOL.md, "Calls"). A way is a connected descriptor; protocol 2 runs
+ * over it unchanged and proves who is at the other end. A client asks for one
+ * (p2p_reach_relay; conn.h does it where the addresses fail). A peer that serves has a
+ * doorman, who reads its boxes at the registries and answers. Trust boundary:
+ * registries, relays and callers; none of them is believed. Thread-safe.
+ */
+#ifndef P2P_REACH_H
+#define P2P_REACH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "p2p/discovery.h"
+#include "p2p/identity.h"
+#include "p2p/stop.h"
+
+#pragma GCC visibility push(default)
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum p2p_path_kind { P2P_PATH_DIRECT, P2P_PATH_RELAY };
+/* "direct" or "relay". */
+const char *p2p_path_kind_name(enum p2p_path_kind kind);
+
+enum p2p_path_wish { P2P_WISH_AUTO, P2P_WISH_DIRECT, P2P_WISH_RELAY };
+/* Reads "auto", "direct" or "relay". USAGE. */
+P2P_MUST_CHECK enum p2p_err p2p_path_wish_parse(const char *text,
+                                                enum p2p_path_wish *out);
+
+/* How this program reaches peers. The members are borrowed; it may be used by many
+ * threads at a time. */
+struct p2p_reach {
+    struct p2p_identity *identity;
+    struct p2p_discovery *discovery; /* NULL: directly only */
+    enum p2p_path_wish wish;
+};
+
+/*
+ * Calls the peer at each registry in turn, until one has its box, and opens the way
+ * through the relay that its answer names. `*fd` is a connected stream, non-blocking.
+ * NOT_FOUND: the peer reads no box; TIMEOUT: it did not answer, for example because it
+ * does not trust this device; CANCELLED: `stop`; BUSY, RATE_LIMITED: the relay's
+ * limits; UNREACHABLE, ....
+ */
+P2P_MUST_CHECK enum p2p_err p2p_reach_relay(const struct p2p_reach *reach,
+                                            const struct p2p_id *peer,
+                                            const struct p2p_stop *stop, int *fd);
+
+/* ---- Which way is tried when: pure ---- */
+
+/* Direct ways start this long after each other, and the relay when all of them have
+ * failed, or after this time. */
+#define P2P_LADDER_NEXT_MS  250
+#define P2P_LADDER_RELAY_MS 1500
+
+struct p2p_ladder {
+    size_t direct;  /* direct ways in all */
+    bool has_relay; /* one more way behind them */
+    size_t started; /* ways that were started, in this order */
+    size_t failed;  /* of the direct ones */
+    uint64_t began_ms;
+};
+/* The ways that there are, by the wish; `can_call`: the peer's id and a registry are
+ * known. */
+void p2p_ladder_init(struct p2p_ladder *l, enum p2p_path_wish wish, size_t addresses,
+                     bool can_call, uint64_t now_ms);
+/* How many there are. */
+size_t p2p_ladder_ways(const struct p2p_ladder *l);
+/* When the next way is due; UINT64_MAX: there is none. */
+uint64_t p2p_ladder_due_ms(const struct p2p_ladder *l, uint64_t now_ms);
+
+/* ---- Who answers ---- */
+
+struct p2p_doorman; /* *returned owned*, free with p2p_doorman_stop */
+
+struct p2p_doorman_options {
+    struct p2p_identity *identity; /* borrowed until stop, as everything here */
+    struct p2p_discovery *discovery;
+    /* May this peer, which has signed its call, get an answer? Others hear nothing. On
+     * a thread of the doorman; may read files. */
+    bool (*may_call)(void *arg, const struct p2p_id *from);
+    /* A way from that peer is open; takes `fd`. Who is at its other end must still be
+     * proven. */
+    void (*on_path)(void *arg, int fd, const struct p2p_id *from);
+    void *arg;
+};
+/* Starts its threads, one for each registry. SYS, NOMEM. */
+P2P_MUST_CHECK enum p2p_err p2p_doorman_start(const struct p2p_doorman_options *opt,
+                                              struct p2p_doorman **out);
+/* NULL is fine. */
+void p2p_doorman_stop(struct p2p_doorman *d);
+
+#ifdef __cplusplus
+}
+#endif
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,230 @@
+#include "p2p/box.h"
+
+#include <cjson/cJSON.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/base/stop_internal.h"
+#include "core/registry/discovery_internal.h"
+#include "p2p/bytes.h"
+
+enum {
+    ANSWER_MAX = 512 * 1024,
+    BEYOND_WAIT_MS = 10000,
+    LOGIN_S = 600, /* how long a permission to read is valid */
+    MESSAGES_MAX = 64,
+};
+
+size_t
+p2p_discovery_count(const struct p2p_discovery *d)
+{
+    return d->count;
+}
+
+uint64_t
+p2p_discovery_time_s(struct p2p_discovery *d, size_t registry)
+{
+    return p2p_registry_time_ms(d, &d->at[registry]) / 1000;
+}
+
+void
+p2p_box_of_peer(const struct p2p_id *id, char out[P2P_BOX_TEXT])
+{
+    p2p_hex_format(id->b, sizeof(id->b), out);
+}
+
+void
+p2p_box_of_number(const struct p2p_box_number *number, char out[P2P_BOX_TEXT])
+{
+    p2p_hex_format(number->b, sizeof(number->b), out);
+}
+
+static void
+note_clock(struct p2p_discovery *d, size_t registry, const struct p2p_http_call *call)
+{
+    if (call->err != P2P_OK || call->date_s <= 0)
+        return;
+    p2p_lock(&d->lock);
+    d->at[registry].date_s = call->date_s;
+    d->at[registry].date_at_ms = p2p_now_ms();
+    p2p_unlock(&d->lock);
+}
+
+/* One call, and the error that its status stands for. */
+static enum p2p_err
+run(struct p2p_discovery *d, size_t registry, struct p2p_http_call *call,
+    uint64_t timeout_ms, const struct p2p_stop *stop)
+{
+    call->answer_max = ANSWER_MAX;
+    if (call->url == NULL)
+        return P2P_ERR_NOMEM;
+    p2p_http_run(call, 1, timeout_ms, 0, p2p_stop_flag(stop));
+    note_clock(d, registry, call);
+    return call->err != P2P_OK ? call->err : p2p_http_status_err(call->status);
+}
+
+enum p2p_err
+p2p_box_post(struct p2p_discovery *d, size_t registry, const char *box,
+             const char *json, const struct p2p_stop *stop)
+{
+    struct p2p_http_call call = {
+        .method = "POST",
+        .url = p2p_http_url(d->at[registry].url, "/box/%s", &box, 1),
+        .body = strdup(json),
+    };
+    enum p2p_err err = call.body == NULL ? P2P_ERR_NOMEM
+                                         : run(d, registry, &call, d->timeout_ms, stop);
+
+    p2p_http_call_clear(&call);
+    return err;
+}
+
+/* ---- reading ---- */
+
+static enum p2p_err
+make_login(struct p2p_discovery *d, size_t registry, const struct p2p_rsa *key,
+           char **out)
+{
+    uint64_t expires_s = p2p_discovery_time_s(d, registry) + LOGIN_S;
+    char signature_text[P2P_BASE64_TEXT(P2P_RSA_LEN)];
+    struct p2p_signature signature;
+    struct p2p_id id;
+    enum p2p_err err;
+
+    if ((err = p2p_spki_id(p2p_rsa_spki(key), &id)) != P2P_OK ||
+        (err = p2p_box_sign(key, &id, expires_s, &signature)) != P2P_OK)
+        return err;
+    p2p_base64_format(signature.b, sizeof(signature.b), signature_text);
+    if (asprintf(out, "Authorization: P2P %llu.%s", (unsigned long long)expires_s,
+                 signature_text) < 0) {
+        *out = NULL;
+        return P2P_ERR_NOMEM;
+    }
+    return P2P_OK;
+}
+
+static void
+visit_one(const cJSON *item, p2p_box_visit *visit, void *arg)
+{
+    const cJSON *message = cJSON_GetObjectItemCaseSensitive(item, "m");
+    char *text = cJSON_IsObject(message) ? cJSON_PrintUnformatted(message) : NULL;
+
+    if (text != NULL)
+        visit(arg, text, strlen(text));
+    cJSON_free(text);
+}
+
+static enum p2p_err
+take_messages(const struct p2p_http_call *call, uint64_t *after, p2p_box_visit *visit,
+              void *arg)
+{
+    cJSON *json = p2p_json_parse(call->answer, call->len);
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "messages"), *item;
+    enum p2p_err err = P2P_ERR_NOT_REGISTRY;
+    uint64_t next;
+    size_t count = 0;
+
+    if (cJSON_IsArray(list) && p2p_json_u64(json, "next", UINT64_MAX, &next)) {
+        *after = next;
+        err = P2P_OK;
+        cJSON_ArrayForEach(item, list) if (count++ < MESSAGES_MAX)
+            visit_one(item, visit, arg);
+    }
+    cJSON_Delete(json);
+    return err;
+}
+
+enum p2p_err
+p2p_box_read(struct p2p_discovery *d, size_t registry, const struct p2p_box_wait *wait,
+             uint64_t *after, p2p_box_visit *visit, void *arg)
+{
+    char from[P2P_U64_TEXT_MAX], seconds[P2P_U64_TEXT_MAX];
+    const char *const arguments[] = {wait->box, from, seconds};
+    struct p2p_http_call call = {.method = "GET"};
+    enum p2p_err err = P2P_OK;
+
+    p2p_u64_format(*after, from);
+    p2p_u64_format(wait->wait_s, seconds);
+    call.url =
+        p2p_http_url(d->at[registry].url, "/box/%s?after=%s&wait=%s", arguments, 3);
+    if (wait->key != NULL)
+        err = make_login(d, registry, wait->key, &call.header);
+    if (err == P2P_OK)
+        err = run(d, registry, &call, wait->wait_s * 1000 + BEYOND_WAIT_MS, wait->stop);
+    if (err == P2P_OK)
+        err = take_messages(&call, after, visit, arg);
+    p2p_http_call_clear(&call);
+    return err;
+}
+
+/* ---- relays ---- */
+
+static char *
+relay_body(struct p2p_discovery *d, size_t registry, const struct p2p_rsa *key,
+           const struct p2p_call *call)
+{
+    uint64_t expires_s = p2p_discovery_time_s(d, registry) + P2P_CALL_LIFE_S;
+    char signature_text[P2P_BASE64_TEXT(P2P_RSA_LEN)], *body = NULL;
+    struct p2p_signature signature;
+    char *json;
+
+    if (p2p_relay_request_sign(key, call, expires_s, &signature) != P2P_OK ||
+        (json = p2p_call_format(call)) == NULL)
+        return NULL;
+    p2p_base64_format(signature.b, sizeof(signature.b), signature_text);
+    if (asprintf(&body, "{\"call\":%s,\"expires\":%llu,\"signature\":\"%s\"}", json,
+                 (unsigned long long)expires_s, signature_text) < 0)
+        body = NULL;
+    free(json);
+    return body;
+}
+
+static bool
+copy_token(const cJSON *relay, const char *name, char out[P2P_RELAY_TOKEN_TEXT])
+{
+    const char *text = p2p_json_text(relay, name);
+
+    if (text == NULL || strlen(text) >= P2P_RELAY_TOKEN_TEXT)
+        return false;
+    memcpy(out, text, strlen(text) + 1);
+    return p2p_relay_token_is_text(out);
+}
+
+/* The first one. */
+static enum p2p_err
+take_relay(const struct p2p_http_call *call, struct p2p_relay_pass *out)
+{
+    cJSON *json = p2p_json_parse(call->answer, call->len);
+    const cJSON *relay =
+        cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(json, "relays"), 0);
+    const char *host = p2p_json_text(relay, "host");
+    uint64_t port;
+    bool is_good = host != NULL && p2p_json_u64(relay, "port", UINT16_MAX, &port) &&
+                   p2p_addr_make(host, (uint16_t)port, &out->relay) == P2P_OK &&
+                   copy_token(relay, "caller", out->caller) &&
+                   copy_token(relay, "callee", out->callee);
+
+    cJSON_Delete(json);
+    return is_good ? P2P_OK : P2P_ERR_NOT_REGISTRY;
+}
+
+enum p2p_err
+p2p_relay_request(struct p2p_discovery *d, size_t registry, const struct p2p_rsa *key,
+                  const struct p2p_call *call, const struct p2p_stop *stop,
+                  struct p2p_relay_pass *out)
+{
+    struct p2p_http_call request = {
+        .method = "POST",
+        .url = p2p_http_url(d->at[registry].url, "/reach/relay", NULL, 0),
+        .body = relay_body(d, registry, key, call),
+    };
+    enum p2p_err err = request.body == NULL
+                           ? P2P_ERR_NOMEM
+                           : run(d, registry, &request, d->timeout_ms, stop);
+
+    if (err == P2P_OK)
+        err = take_relay(&request, out);
+    p2p_http_call_clear(&request);
+    return err;
+}

@@ -1,0 +1,220 @@
+"""Two peers whose routers let nothing in: they find each other through a registry, and transfer through its
+relay. Real programs, real routers (nftables), in the world of tests/net."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import BIN, Program, environment, wait_until
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
+
+from networld import Unavailable, world  # noqa: E402
+
+MIB = 1 << 20
+
+
+class Relayed:
+    """A registry and a relay on the public machine, a peer in the first home, and who downloads in the second."""
+
+    def __init__(self, suite, here):
+        self.suite, self.here = suite, here
+        self.public = here.public[0]
+        self.far, self.near = (home.machine for home in here.homes)
+
+    def start(self, *relay_options, files=None, peer_options=()):
+        self.start_relay(*relay_options)
+        self.registry = self.suite.discovery(
+            "--relay", f"{self.public.address}:{self.relay.port}", "--relay-secret-file", self.relay.secret_file,
+            host="0.0.0.0", prefix=self.public.prefix,
+        )  # fmt: skip
+        self.url = f"http://{self.public.address}:{self.registry.port}"
+        self.start_peer(files or {}, *peer_options)
+        return self
+
+    def start_relay(self, *options, port=0):
+        self.relay = self.suite.relay(*options, port=port, host="0.0.0.0", prefix=self.public.prefix)
+
+    def start_peer(self, files, *options):
+        folder = self.suite.folder / "far"
+        (folder / "shared").mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            (folder / "shared" / name).write_bytes(data)
+        words = [
+            "--host", "0.0.0.0", "--port", 0, "--shared-dir", folder / "shared", "--keys-dir", folder / "keys",
+            "--discovery", self.url, "--heartbeat", "2s", "--no-mdns", *options,
+        ]  # fmt: skip
+        self.peer = self.suite._keep(Program("p2p-peer", words, folder, prefix=self.far.prefix))
+        self.peer.id = self.p2p("far", "id", "--keys-dir", folder / "keys", "--json")["peer_id"]
+        wait_until(lambda: self.registered(), 60, "the registration of the peer")
+
+    def registered(self):
+        listed = self.p2p("near", "peers", "--discovery", self.url, "--json", "--no-mdns", check=False)
+        return any(p["peer_id"] == self.peer.id and p.get("files", 0) for p in listed.get("peers", []))
+
+    def run(self, where, *words, **kwargs):
+        """The command line at one of the homes, with keys of its own."""
+        machine = self.near if where == "near" else self.far
+        folder = self.suite.folder / where
+        folder.mkdir(exist_ok=True)
+        return subprocess.run(
+            [*machine.prefix, BIN / "p2p", *map(str, words)], cwd=folder, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=240, env=environment(folder), **kwargs,
+        )  # fmt: skip
+
+    def p2p(self, where, *words, check=True):
+        done = self.run(where, *words)
+        assert not check or done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return json.loads(done.stdout.splitlines()[-1]) if done.stdout.strip() else {}
+
+    def trust(self):
+        """The far peer trusts the keys in the folder `near`."""
+        own = self.p2p("near", "id", "--keys-dir", "keys", "--json")["peer_id"]
+        self.p2p("far", "peers", "trust", own, "--keys-dir", "keys", "--json")
+        return own
+
+    def get_words(self, name, *more):
+        return ["get", name, "--discovery", self.url, "--keys-dir", "keys", "--output-dir", "out", "--no-mdns", "--timeout", "20s", *more]
+
+    def get(self, name, *more):
+        return self.run("near", *self.get_words(name, "--json", *more))
+
+    def got(self, name):
+        return (self.suite.folder / "near" / "out" / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def here():
+    try:
+        with world(("symmetric", "symmetric")) as made:
+            yield made
+    except Unavailable as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def relayed(suite, here):
+    return Relayed(suite, here)
+
+
+def last(done):
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_trusted_peer_downloads_through_the_relay(relayed):
+    data = os.urandom(3 * MIB + 5)
+    relayed.start(files={"far.bin": data})
+    relayed.trust()
+    done = relayed.get("far.bin")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert relayed.got("far.bin") == data
+    assert [s["path"] for s in last(done)["sources"]] == [{"kind": "relay"}]
+
+
+def test_who_is_not_trusted_gets_nothing(relayed):
+    """And learns nothing: there is no answer, and the other side writes nothing down."""
+    relayed.start(files={"far.bin": b"secret" * 1000})
+    done = relayed.get("far.bin")
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert not (relayed.suite.folder / "near" / "out" / "far.bin").exists()
+    own = relayed.p2p("near", "id", "--keys-dir", "keys", "--json")["peer_id"]
+    known = relayed.suite.folder / "far" / "keys" / "known_peers"
+    assert not known.exists() or own not in known.read_text()
+    assert "a way through a relay is open" not in relayed.peer.stderr()
+
+
+@pytest.mark.parametrize("words", [["--no-reach"], ["--path", "direct"]], ids=" ".join)
+def test_who_wants_no_relay_uses_none(relayed, words):
+    relayed.start(files={"far.bin": b"x" * 1000})
+    relayed.trust()
+    done = relayed.get("far.bin", *words)
+    assert done.returncode == 4, done.stdout + done.stderr
+    assert "a way through a relay is open" not in relayed.peer.stderr()
+    done = relayed.get("far.bin", "--path", "relay")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_download_survives_the_end_of_the_relay(relayed):
+    """The relay is killed in the middle and comes back on its port: what has arrived is kept."""
+    data = os.urandom(12 * MIB)
+    relayed.start("--limit-rate", "2M", files={"far.bin": data})
+    relayed.trust()
+    folder = relayed.suite.folder / "near"
+    process = subprocess.Popen(
+        [*relayed.near.prefix, BIN / "p2p", *relayed.get_words("far.bin", "--json")], cwd=folder,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder),
+    )  # fmt: skip
+    events = []
+    for line in process.stdout:
+        events.append(json.loads(line))
+        if events[-1].get("verified", 0) >= 3 * MIB:
+            break
+    assert process.poll() is None, process.stderr.read()
+    port = relayed.relay.port
+    relayed.relay.kill()
+    relayed.suite.programs.remove(relayed.relay)
+    relayed.start_relay("--limit-rate", "off", port=port)
+    rest, errors = process.communicate(timeout=240)
+    events += [json.loads(line) for line in rest.splitlines()]
+    assert process.returncode == 0, errors + rest[-3000:]
+    assert relayed.got("far.bin") == data
+    # What was verified is not asked for again; a chunk that was under way is.
+    assert events[-1]["received"] < len(data) + 8 * MIB
+    assert [s["path"] for s in events[-1]["sources"]] == [{"kind": "relay"}]
+
+
+def test_the_dashboard_downloads_through_the_relay(relayed):
+    data = os.urandom(2 * MIB)
+    relayed.start(files={"far.bin": data})
+    folder = relayed.suite.folder / "near"
+    folder.mkdir(exist_ok=True)
+    relayed.trust()
+    for name in ("shared", "downloads"):
+        (folder / name).mkdir(exist_ok=True)
+    words = [
+        "--host", "127.0.0.1", "--port", 0, "--shared-dir", folder / "shared", "--downloads-dir",
+        folder / "downloads", "--keys-dir", folder / "keys", "--discovery", relayed.url,
+        "--web-dir", Path(__file__).resolve().parents[2] / "web",
+    ]  # fmt: skip
+    ui = relayed.suite._keep(Program("p2p-ui", words, folder, prefix=relayed.near.prefix))
+    token = (folder / "keys" / "owner.token").read_text().strip()
+
+    def api(method, path, body=None):
+        sent = ["-d", json.dumps(body), "-H", "Content-Type: application/json"] if body is not None else []
+        done = relayed.near.run(
+            "curl", "-s", "-m", "60", "-X", method, "-H", f"Authorization: Bearer {token}", *sent, ui.url + path
+        )
+        return json.loads(done.stdout)
+
+    wait_until(lambda: any(p["peer_id_full"] == relayed.peer.id for p in api("GET", "/api/peers")["peers"]), 60, "the peer")
+    made = api("POST", "/api/transfers", {"filename": "far.bin", "auto": True})
+    state = wait_until(
+        lambda: (t := api("GET", f"/api/transfers/{made['id']}"))["state"] in ("completed", "failed") and t, 120, "the end"
+    )
+    assert state["state"] == "completed", state
+    assert (folder / "downloads" / "far.bin").read_bytes() == data
+
+
+def test_a_restarted_registry_is_found_again(relayed):
+    """Its boxes are gone: the peer opens its own again."""
+    relayed.start(files={"far.bin": b"again" * 1000})
+    relayed.trust()
+    port = relayed.registry.port
+    relayed.registry.kill()
+    relayed.suite.programs.remove(relayed.registry)
+    relayed.registry = relayed.suite.discovery(
+        "--relay", f"{relayed.public.address}:{relayed.relay.port}", "--relay-secret-file", relayed.relay.secret_file,
+        host="0.0.0.0", prefix=relayed.public.prefix, port=port,
+    )  # fmt: skip
+    wait_until(relayed.registered, 120, "the registration of the peer")
+
+    def works():
+        return relayed.get("far.bin").returncode == 0
+
+    wait_until(works, 120, "a download")
