@@ -56,7 +56,7 @@ struct p2p_guardian_settings {
 
 /* ---- The parent ---- */
 
-#define P2P_GUARDIAN_PATHS_MAX 16
+#define P2P_GUARDIAN_PATHS_MAX 32
 
 struct p2p_guardian_options {
     const char *program; /* for messages */
@@ -131,6 +131,10 @@ int p2p_guardian_state(void);
 /* Asks the parent for a new child with new rules, for example because a folder was
  * added; this child will be stopped soon. Does nothing without a parent. */
 void p2p_guardian_replace(void);
+
+/* Asks the parent to read the settings again, as on SIGHUP. Does nothing without a
+ * parent. */
+void p2p_guardian_reload(void);
 
 #ifdef __cplusplus
 }

@@ -28,8 +28,8 @@ enum p2p_sandbox_access {
     P2P_SANDBOX_WRITE, /* read, write, create and remove files and folders in it */
 };
 
-#define P2P_SANDBOX_RULES_MAX   96
-#define P2P_SANDBOX_WATCHED_MAX 8
+#define P2P_SANDBOX_RULES_MAX   160
+#define P2P_SANDBOX_WATCHED_MAX 24
 
 struct p2p_sandbox_rules {
     struct {

@@ -110,7 +110,7 @@ catalogue_add(struct catalogue *c, const struct p2p_share_entry *entry)
 
 /* Pages of the share are sorted by name, bytewise, as a registration requires. */
 static enum p2p_err
-catalogue_fill(struct catalogue *c, struct p2p_share *share)
+catalogue_fill(struct catalogue *c, struct p2p_shares *shares)
 {
     struct p2p_share_entry *page = calloc(PAGE, sizeof(*page));
     char after[P2P_NAME_MAX + 1] = "";
@@ -118,7 +118,7 @@ catalogue_fill(struct catalogue *c, struct p2p_share *share)
     enum p2p_err err = page == NULL ? P2P_ERR_NOMEM : P2P_OK;
 
     while (err == P2P_OK && count == PAGE && c->count < P2P_REGISTER_FILES_MAX) {
-        err = p2p_share_list(share, after, page, PAGE, &count);
+        err = p2p_shares_list(shares, after, page, PAGE, &count);
         for (size_t i = 0; i < count && err == P2P_OK; i++)
             err = catalogue_add(c, &page[i]);
         if (count > 0)
@@ -193,7 +193,7 @@ announce(struct announcer *a, bool force)
         .about = &about,
         .ttl_s = (uint32_t)(a->opt.heartbeat_ms / 1000 * 4 + SIGNATURE_TTL_S),
     };
-    enum p2p_err err = catalogue_fill(&catalogue, a->opt.share);
+    enum p2p_err err = catalogue_fill(&catalogue, a->opt.shares);
 
     p2p_identity_get_about(a->opt.identity, &about);
 

@@ -9,7 +9,7 @@
 
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
-#include "p2p/share.h"
+#include "p2p/shares.h"
 #include "peer/duplicate.h"
 
 struct announcer; /* *returned owned*, free with announcer_free */
@@ -22,7 +22,7 @@ struct announcer_options {
     struct p2p_discovery *discovery; /* NULL: calls only on_tick; everything is borrowed
                                       * until stop */
     struct p2p_identity *identity;
-    struct p2p_share *share;
+    struct p2p_shares *shares;
     struct duplicate *duplicate;
     /* Where others reach this peer, best first: IP, IP:PORT or NAME:PORT, valid. The
      * first IP is the address of the registration; without one, that is the address

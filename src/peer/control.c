@@ -8,6 +8,7 @@
 
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
+#include "p2p/guardian.h"
 
 enum { PEERS_SHOWN = 100, UPLOADS_SHOWN = 128, METRICS_MAX = 4096 };
 
@@ -40,20 +41,57 @@ add_object(cJSON *array)
     return object;
 }
 
-static void
-put_folder(cJSON *array, const struct control_view *view)
+/* NULL: it could not be opened at the start. */
+static struct p2p_share *
+share_of(const struct control_view *view, const struct p2p_shares_folder *folder)
 {
-    struct p2p_share_totals totals;
-    cJSON *folder = add_object(array);
+    const struct p2p_shares_folders *open = p2p_shares_folders(view->shares);
 
-    p2p_share_totals(view->share, &totals);
-    cJSON_AddNullToObject(folder, "name");
-    cJSON_AddStringToObject(folder, "path", view->shared_dir);
-    put_number(folder, "files", totals.files);
-    put_number(folder, "bytes", totals.bytes);
-    put_number(folder, "hashing_files", totals.hashing_files);
-    put_number(folder, "missing_files", totals.missing_files);
-    cJSON_AddStringToObject(folder, "state", totals.is_away ? "away" : "ok");
+    for (size_t i = 0; i < open->count; i++)
+        if (strcmp(open->at[i].name, folder->name) == 0)
+            return p2p_shares_at(view->shares, i);
+    return NULL;
+}
+
+static void
+count_problem(void *count, const char *name, const char *reason)
+{
+    *(uint64_t *)count += name[0] != '\0' ? 1 : strtoul(reason, NULL, 10);
+}
+
+static void
+put_folder(cJSON *array, const struct control_view *view,
+           const struct p2p_shares_folder *folder)
+{
+    struct p2p_share *share = share_of(view, folder);
+    struct p2p_share_totals totals = {.is_away = true};
+    cJSON *object = add_object(array);
+    uint64_t problems = 0;
+
+    if (share != NULL) {
+        p2p_share_totals(share, &totals);
+        (void)!p2p_share_problems(share, count_problem, &problems);
+    }
+    if (folder->name[0] == '\0')
+        cJSON_AddNullToObject(object, "name");
+    else
+        cJSON_AddStringToObject(object, "name", folder->name);
+    cJSON_AddStringToObject(object, "path", folder->path);
+    put_number(object, "files", totals.files);
+    put_number(object, "bytes", totals.bytes);
+    put_number(object, "hashing_files", totals.hashing_files);
+    put_number(object, "missing_files", totals.missing_files);
+    put_number(object, "not_shared", problems);
+    cJSON_AddStringToObject(object, "state", totals.is_away ? "away" : "ok");
+}
+
+static void
+put_folders(cJSON *answer, const struct control_view *view)
+{
+    cJSON *array = cJSON_AddArrayToObject(answer, "folders");
+
+    for (size_t i = 0; i < view->folders->count; i++)
+        put_folder(array, view, &view->folders->at[i]);
 }
 
 static void
@@ -95,7 +133,7 @@ status(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
     put_number(answer, "pid", (uint64_t)getpid());
     put_number(answer, "connections", totals.connections);
     put_number(answer, "proven_connections", totals.proven);
-    put_folder(cJSON_AddArrayToObject(answer, "folders"), view);
+    put_folders(answer, view);
     put_sum(answer, view);
     return P2P_OK;
 }
@@ -171,7 +209,7 @@ metrics(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
     char text[METRICS_MAX] = "";
 
     (void)request, (void)why, (void)cap;
-    p2p_share_totals(view->share, &shared);
+    p2p_shares_totals(view->shares, &shared);
     server_totals(view->server, &totals);
     uploads_sum(view->uploads, &sum, p2p_now_ms());
     const struct {
@@ -202,11 +240,18 @@ metrics(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
                                                                  : P2P_ERR_NOMEM;
 }
 
+/* The settings are read again, as on SIGHUP: a new process may follow this one. */
+static enum p2p_err
+reload(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
+{
+    (void)arg, (void)request, (void)answer, (void)why, (void)cap;
+    p2p_guardian_reload();
+    return P2P_OK;
+}
+
 static const struct p2p_control_verb verbs[] = {
-    {"status", status},
-    {"metrics", metrics},
-    {"uploads", uploads},
-    {NULL, NULL},
+    {"reload", reload},   {"status", status}, {"metrics", metrics},
+    {"uploads", uploads}, {NULL, NULL},
 };
 
 enum p2p_err

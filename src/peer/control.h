@@ -10,11 +10,12 @@
 /* What the answers tell; borrowed until the stop. */
 struct control_view {
     struct p2p_identity *identity;
-    struct p2p_share *share;
+    struct p2p_shares *shares;
     struct server *server;
     struct uploads *uploads;
     struct duplicate *duplicate;
-    const char *shared_dir;
+    const struct p2p_shares_folders
+        *folders; /* all, with those that cannot be opened */
     unsigned port;
 };
 

@@ -33,7 +33,8 @@ struct peer {
     struct rates_lock rates_lock;
     struct p2p_timetable rates P2P_GUARDED_BY(rates_lock);
     struct p2p_identity *identity;
-    struct p2p_share *share;
+    struct p2p_shares_folders folders; /* those that can be opened */
+    struct p2p_shares *shares;
     struct access *access;
     struct uploads *uploads;
     int claim;          /* of the keys directory */
@@ -130,20 +131,21 @@ open_identity(struct peer *peer)
 }
 
 static enum p2p_err
-open_share(struct peer *peer)
+open_shares(struct peer *peer)
 {
     struct p2p_share_options options = {
-        .directory = peer->opt.shared_dir,
         .chunk_size = p2p_chunk_size_floor(peer->opt.chunk_size),
         .on_change = on_share_changed,
         .arg = peer,
         .keys_dir = peer->opt.keys_dir,
         .program = "p2p-peer",
     };
-    enum p2p_err err = p2p_share_open(&options, &peer->share);
+    size_t failed;
+    enum p2p_err err =
+        p2p_shares_open(&peer->folders, &options, &peer->shares, &failed);
 
     if (err != P2P_OK)
-        p2p_log_error("shared folder '%s': %s", peer->opt.shared_dir,
+        p2p_log_error("shared folder '%s': %s", peer->folders.at[failed].path,
                       p2p_err_text(err));
     return err;
 }
@@ -202,7 +204,7 @@ open_server(struct peer *peer)
         .protocol_1 = opt->protocol_1,
         .compress = opt->compress,
         .identity = peer->identity,
-        .share = peer->share,
+        .shares = peer->shares,
         .access = peer->access,
         .uploads = peer->uploads,
         .keys_dir = opt->keys_dir,
@@ -232,11 +234,11 @@ start_control(struct peer *peer)
 
     peer->view = (struct control_view){
         .identity = peer->identity,
-        .share = peer->share,
+        .shares = peer->shares,
         .server = own_server(peer),
         .uploads = peer->uploads,
         .duplicate = &peer->duplicate,
-        .shared_dir = peer->opt.shared_dir,
+        .folders = &peer->opt.folders,
         .port = peer->port,
     };
     peer->control_socket = -1;
@@ -287,8 +289,8 @@ start_announcer(struct peer *peer)
     const struct p2p_option_list *urls = &peer->opt.discovery;
     struct announcer_options options = {
         .identity = peer->identity,
-        .share = peer->share,
         .duplicate = &peer->duplicate,
+        .shares = peer->shares,
         .advertise = peer->opt.advertise.at,
         .advertise_count = peer->opt.advertise.count,
         .listens_everywhere = listens_everywhere(peer),
@@ -379,7 +381,7 @@ start(struct peer *peer)
 
     if (err != P2P_OK || (err = p2p_crypto_init()) != P2P_OK ||
         (err = open_identity(peer)) != P2P_OK || (err = open_access(peer)) != P2P_OK ||
-        (err = open_share(peer)) != P2P_OK ||
+        (err = open_shares(peer)) != P2P_OK ||
         (err = uploads_open(peer->opt.keys_dir, &peer->uploads)) != P2P_OK ||
         (err = open_server(peer)) != P2P_OK)
         return err;
@@ -435,12 +437,52 @@ bind_control(struct peer *peer)
                      peer->opt.keys_dir, P2P_CONTROL_FILE, p2p_err_text(err));
 }
 
+static enum p2p_err
+allow_folder(const char *path, struct p2p_sandbox_rules *rules)
+{
+    enum p2p_err err = p2p_sandbox_allow_shared(rules, path);
+
+    if (err == P2P_OK)
+        err = p2p_sandbox_watch(rules, path);
+    if (err != P2P_OK)
+        p2p_log_error("shared folder '%s': %s", path, p2p_err_text(err));
+    return err;
+}
+
+/* The disk of one folder may be away while the others are there: it is left out, unless
+ * it is the only one. */
+static enum p2p_err
+allow_shared(struct peer *peer, struct p2p_sandbox_rules *rules)
+{
+    const struct p2p_shares_folders *all = &peer->opt.folders;
+    enum p2p_err err = P2P_OK;
+    char why[1024];
+
+    if ((err = p2p_shares_check(all, why, sizeof(why))) != P2P_OK) {
+        p2p_log_error("%s", why);
+        return err;
+    }
+    peer->folders.count = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        enum p2p_err one = allow_folder(all->at[i].path, rules);
+        if (one == P2P_OK)
+            peer->folders.at[peer->folders.count++] = all->at[i];
+        else if (err == P2P_OK)
+            err = one;
+    }
+    if (peer->folders.count == 0)
+        return err;
+    if (err != P2P_OK)
+        p2p_log_warn("the other folders are shared; send SIGHUP when that one is back");
+    return P2P_OK;
+}
+
 /* The files that the child may use, in addition to the system's. */
 static enum p2p_err
 allow(void *arg, struct p2p_sandbox_rules *rules)
 {
     struct peer *peer = arg;
-    const char *shared = peer->opt.shared_dir, *keys = peer->opt.keys_dir;
+    const char *keys = peer->opt.keys_dir;
     enum p2p_err err = p2p_sandbox_allow_folder(rules, keys, 0700, P2P_SANDBOX_WRITE);
 
     if (err != P2P_OK) {
@@ -450,12 +492,7 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
     if ((err = claim_keys(peer)) != P2P_OK)
         return err;
     bind_control(peer);
-    err = p2p_sandbox_allow_shared(rules, shared);
-    if (err == P2P_OK)
-        err = p2p_sandbox_watch(rules, shared);
-    if (err != P2P_OK)
-        p2p_log_error("shared folder '%s': %s", shared, p2p_err_text(err));
-    return err;
+    return allow_shared(peer, rules);
 }
 
 /* First no new clients, then the running requests end, then everything that they used
@@ -478,7 +515,7 @@ stop(struct peer *peer)
     p2p_unlock(&peer->lock);
     server_close(server, STOP_GRACE_MS);
     uploads_close(peer->uploads);
-    p2p_share_close(peer->share);
+    p2p_shares_close(peer->shares);
     announcer_free(announcer);
     p2p_discovery_close(peer->discovery);
     access_close(peer->access);
@@ -535,8 +572,12 @@ describe(void *arg, struct p2p_guardian_options *guardian)
 {
     const struct peer_options *opt = &((const struct peer *)arg)->opt;
 
-    guardian->folders[0] = opt->shared_dir;
-    guardian->folders[1] = opt->keys_dir;
+    size_t count = opt->folders.count;
+
+    for (size_t i = 0; i < count; i++)
+        guardian->folders[i] = opt->folders.at[i].path;
+    guardian->folders[count] = opt->keys_dir;
+    guardian->folders[count + 1] = NULL;
     guardian->files[0] = opt->allow_peers;
     guardian->avahi = opt->mdns;
 }

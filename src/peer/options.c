@@ -17,7 +17,7 @@
 static const struct p2p_option table[] = {
     {"host", P2P_OPT_TEXT, FIELD(host), 0, 0, "ADDRESS", "address to listen on"},
     {"port", P2P_OPT_NUMBER, FIELD(port), 0, 65535, "PORT", "port to listen on; 0: any free port"},
-    {"shared-dir", P2P_OPT_TEXT, FIELD(shared_dir), 0, 0, "DIR", "folder to share"},
+    {"shared-dir", P2P_OPT_LIST, FIELD(shared_dirs), 0, 0, "DIR", "folder to share, or NAME=DIR"},
     {"keys-dir", P2P_OPT_TEXT, FIELD(keys_dir), 0, 0, "DIR", "folder with this device's key; created at the first start"},
     {"discovery", P2P_OPT_LIST, FIELD(discovery), 0, 0, "URL", "registry to use; may be repeated; 'none': use no registry"},
     {"advertise", P2P_OPT_LIST, FIELD(advertise), 0, 0, "IP[:PORT]", "Tell registries that others reach this peer at this address, for example a forwarded port of the router (NAME:PORT, too); may be repeated, the best one first (default: the address that the registry sees)"},
@@ -66,7 +66,7 @@ const struct p2p_option_set peer_option_set = {
 static const struct peer_options defaults = {
     .host = "0.0.0.0",
     .port = 9000,
-    .shared_dir = "shared",
+    .shared_dirs = {{"shared"}, 1},
     .keys_dir = "keys",
     .heartbeat_ms = P2P_HEARTBEAT_S * 1000,
     .chunk_size = P2P_CHUNK_SIZE_DEFAULT,
@@ -138,6 +138,9 @@ check(struct peer_options *opt, const struct p2p_options_text *text, int argumen
             program, "unexpected argument %s; --help lists the options", argv[1]);
     if (check_advertise(opt, text) != P2P_OK)
         return P2P_ERR_USAGE;
+    if (p2p_shares_parse(opt->shared_dirs.at, opt->shared_dirs.count, &opt->folders,
+                         why, sizeof(why)) != P2P_OK)
+        return p2p_options_refuse(program, "invalid --shared-dir %s", why);
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)
         return p2p_options_refuse(program,
                                   "invalid %s %s: use a rate (2M), off, or a "

@@ -5,11 +5,13 @@
 #include "p2p/about.h"
 #include "p2p/guardian.h"
 #include "p2p/options.h"
+#include "p2p/shares.h"
 
 struct peer_options {
     const char *host;
     uint64_t port;
-    const char *shared_dir;
+    struct p2p_option_list shared_dirs; /* PATH or NAME=PATH */
+    struct p2p_shares_folders folders;  /* of it */
     const char *keys_dir;
     struct p2p_option_list discovery;
     const char *name, *device_kind; /* as given; NULL: not given */

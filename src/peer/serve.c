@@ -79,16 +79,18 @@ serve_may_send(struct conn *c, uint64_t bytes)
 void
 serve_count(struct conn *c, const struct request *request, uint64_t bytes)
 {
+    const struct server *s = c->loop->server;
+    char name[P2P_NAME_MAX + 1];
     const struct upload_piece piece = {
         .peer = client_id(c->client),
         .is_proven = c->state == CONN_OPEN2,
         .root = p2p_share_file_root(request->file),
-        .name = p2p_share_file_name(request->file),
+        .name = p2p_shares_file_name(s->opt.shares, request->file, name),
         .size = p2p_share_file_geometry(request->file)->size,
         .bytes = bytes,
     };
 
-    uploads_add(c->loop->server->opt.uploads, &piece, p2p_now_ms());
+    uploads_add(s->opt.uploads, &piece, p2p_now_ms());
 }
 
 /* ---- Disk ---- */

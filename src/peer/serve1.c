@@ -132,7 +132,7 @@ answer_meta(struct conn *c, struct request *request, size_t *len)
 {
     struct p2p_share_entry entry;
     enum p2p_err err =
-        p2p_share_find_name(c->loop->server->opt.share, request->text, &entry);
+        p2p_shares_find_name(c->loop->server->opt.shares, request->text, &entry);
 
     if (err == P2P_OK && !entry.sha256_known)
         err = P2P_ERR_BUSY;
@@ -154,20 +154,20 @@ answer_meta(struct conn *c, struct request *request, size_t *len)
 static enum p2p_err
 begin_get(struct conn *c, struct request *request)
 {
-    struct p2p_share *share = c->loop->server->opt.share;
+    struct p2p_shares *shares = c->loop->server->opt.shares;
     struct p2p_share_entry entry;
     enum p2p_err err;
 
     if (request->file != NULL)
         return P2P_OK;
-    if ((err = p2p_share_find_name(share, request->text, &entry)) != P2P_OK)
+    if ((err = p2p_shares_find_name(shares, request->text, &entry)) != P2P_OK)
         return err;
     if (c->promise != NULL && strcmp(c->promise->name, entry.name) == 0 &&
         memcmp(&c->promise->root, &entry.root, sizeof(entry.root)) != 0)
         return P2P_ERR_FILE_CHANGED;
     if (request->first >= count_chunks(c, entry.geometry.size))
         return P2P_ERR_RANGE;
-    return p2p_share_file_open(share, &entry.root, &request->file);
+    return p2p_shares_file_open(shares, &entry.root, &request->file);
 }
 
 static enum p2p_err

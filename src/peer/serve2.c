@@ -241,10 +241,10 @@ find_meta(struct conn *c, struct request *request, struct p2p_share_entry *entry
     enum p2p_err err;
 
     if (request->first == P2P_META_BY_ROOT)
-        return p2p_share_find_root(c->loop->server->opt.share, &request->root, entry);
+        return p2p_shares_find_root(c->loop->server->opt.shares, &request->root, entry);
     if ((err = p2p_name_check(request->text, request->text_len, true)) != P2P_OK)
         return err;
-    return p2p_share_find_name(c->loop->server->opt.share, request->text, entry);
+    return p2p_shares_find_name(c->loop->server->opt.shares, request->text, entry);
 }
 
 static enum p2p_err
@@ -280,7 +280,7 @@ answer_hash(struct conn *c, struct request *request, size_t *used)
 {
     struct p2p_share_entry entry;
     enum p2p_err err =
-        p2p_share_find_root(c->loop->server->opt.share, &request->root, &entry);
+        p2p_shares_find_root(c->loop->server->opt.shares, &request->root, &entry);
 
     if (err == P2P_OK && !entry.sha256_known) {
         /* PROTOCOL.md: "answered when it is known" */
@@ -310,8 +310,8 @@ answer_layer(struct conn *c, struct request *request, size_t *used)
     enum p2p_err err = P2P_ERR_RANGE;
 
     if (count > 0)
-        err = p2p_share_layer(c->loop->server->opt.share, &request->root,
-                              request->first, count, hashes);
+        err = p2p_shares_layer(c->loop->server->opt.shares, &request->root,
+                               request->first, count, hashes);
     if (err != P2P_OK) {
         fail(c, request, err);
         return P2P_OK;
@@ -365,8 +365,8 @@ answer_list(struct conn *c, struct request *request, size_t *used)
     enum p2p_err err = P2P_ERR_NOMEM;
 
     if (entries != NULL)
-        err = p2p_share_list_all(c->loop->server->opt.share, request->text, entries,
-                                 P2P_LIST_ENTRIES_MAX, &count);
+        err = p2p_shares_list_all(c->loop->server->opt.shares, request->text, entries,
+                                  P2P_LIST_ENTRIES_MAX, &count);
     if (err != P2P_OK) {
         fail(c, request, err);
         err = P2P_OK;
@@ -387,8 +387,8 @@ begin_get(struct conn *c, struct request *request)
 
     if (request->file != NULL)
         return P2P_OK;
-    err =
-        p2p_share_file_open(c->loop->server->opt.share, &request->root, &request->file);
+    err = p2p_shares_file_open(c->loop->server->opt.shares, &request->root,
+                               &request->file);
     if (err != P2P_OK)
         return err;
     g = p2p_share_file_geometry(request->file);

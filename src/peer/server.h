@@ -7,7 +7,7 @@
 
 #include "p2p/identity.h"
 #include "p2p/rate.h"
-#include "p2p/share.h"
+#include "p2p/shares.h"
 #include "peer/access.h"
 #include "peer/admission.h"
 #include "peer/uploads.h"
@@ -26,7 +26,7 @@ struct server_options {
                              * P2P_CHUNK_SIZE_MAX */
     bool protocol_1, compress;
     struct p2p_identity *identity; /* these are borrowed until close */
-    struct p2p_share *share;
+    struct p2p_shares *shares;
     struct access *access;
     struct uploads *uploads;           /* NULL: uploads are not counted */
     const char *keys_dir, *allow_file; /* files to watch for changes of the lists */

@@ -217,7 +217,7 @@ static void
 the_peer_knows_its_verbs(void **state)
 {
     struct world *w = *state;
-    struct control_view view = {.shared_dir = "shared"};
+    struct control_view view = {.port = 9000};
     struct p2p_control *control;
     char text[256], *folder;
     int listener;

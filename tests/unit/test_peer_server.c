@@ -18,7 +18,7 @@
 #include "keys_fixture.h"
 #include "p2p/conn.h"
 #include "p2p/log.h"
-#include "p2p/share.h"
+#include "p2p/shares.h"
 #include "p2p/tree.h"
 #include "peer/announcer.h"
 #include "peer/options.h"
@@ -29,7 +29,7 @@
 struct world {
     struct scratch scratch;
     struct keys *own, *other; /* of the server and of the client */
-    struct p2p_share *share;
+    struct p2p_shares *shares;
     struct access *access;
     struct server *server;
     uint16_t port;
@@ -62,7 +62,7 @@ serve(struct world *w, const char *option)
         .protocol_1 = opt.protocol_1,
         .compress = opt.compress,
         .identity = w->own->identity,
-        .share = w->share,
+        .shares = w->shares,
         .access = w->access,
         .keys_dir = w->own->dir,
         .admission = {.max = 8,
@@ -117,9 +117,12 @@ set_up(void **state)
     scratch_make(&w->other->scratch);
     snprintf(w->other->dir, sizeof(w->other->dir), "%s/keys", w->other->scratch.dir);
     w->other->identity = keys_open(w->other);
-    share.directory = scratch_path(&w->scratch, "s");
-    assert_int_equal(p2p_share_open(&share, &w->share), P2P_OK);
-    assert_int_equal(p2p_share_wait_idle(w->share, 20000), P2P_OK);
+    struct p2p_shares_folders folders = {.count = 1};
+    size_t failed;
+
+    folders.at[0].path = scratch_path(&w->scratch, "s");
+    assert_int_equal(p2p_shares_open(&folders, &share, &w->shares, &failed), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(p2p_shares_at(w->shares, 0), 20000), P2P_OK);
     *state = w;
     return 0;
 }
@@ -132,7 +135,7 @@ tear_down(void **state)
 
     server_close(w->server, 0);
     access_close(w->access);
-    p2p_share_close(w->share);
+    p2p_shares_close(w->shares);
     keys_teardown(&own);
     keys_teardown(&other);
     scratch_remove(&w->scratch);
@@ -267,7 +270,7 @@ an_announcer_without_a_registry_ends(void **state)
 {
     struct world *w = *state;
     const struct announcer_options opt = {.identity = w->own->identity,
-                                          .share = w->share,
+                                          .shares = w->shares,
                                           .port = 9000,
                                           .heartbeat_ms = 1000};
     struct announcer *announcer;

@@ -31,14 +31,14 @@ struct doctor_options {
     struct cli_common common;
     uint64_t peer_port;
     const char *output_dir;
-    const char *shared_dir; /* NULL: not named */
+    struct p2p_option_list shared_dirs;
 };
 #define AT(field) offsetof(struct doctor_options, field)
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct doctor_options),
     {"peer-port", P2P_OPT_NUMBER, AT(peer_port), 1, 65535, "PORT",
      "port of this device's p2p-peer"},
-    {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR",
+    {"shared-dir", P2P_OPT_LIST, AT(shared_dirs), 0, 0, "DIR",
      "shared folder to check (default: the one that p2p-peer shares, or shared)"},
     {"output-dir", P2P_OPT_TEXT, AT(output_dir), 0, 0, "DIR",
      "folder where downloads are stored"},
@@ -375,7 +375,8 @@ check_shared(struct doctor *doc)
     size_t problems;
     uint64_t missing;
 
-    cli_find_shared(doc->opt.common.keys_dir, doc->opt.shared_dir, &shared);
+    cli_find_shared(doc->opt.common.keys_dir, cli_first_shared(&doc->opt.shared_dirs),
+                    &shared);
     if (cli_tell_shared(&shared, text, sizeof(text)))
         report(doc, NOTE, "shared folder", "%s", text);
     else if (cli_look_at_shared(&shared, &problems, &missing) == P2P_OK)

@@ -12,12 +12,12 @@
 
 struct status_options {
     struct cli_common common;
-    const char *shared_dir; /* NULL: not named */
+    struct p2p_option_list shared_dirs;
     bool metrics;
 };
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct status_options),
-    {"shared-dir", P2P_OPT_TEXT, offsetof(struct status_options, shared_dir), 0, 0,
+    {"shared-dir", P2P_OPT_LIST, offsetof(struct status_options, shared_dirs), 0, 0,
      "DIR",
      "shared folder to check (default: the one that p2p-peer shares, or shared)"},
     CLI_OPTION_TIMEOUT(struct status_options),
@@ -181,7 +181,7 @@ cmd_status(int argc, char **argv)
         return cli_fail(P2P_ERR_USAGE, "p2p status takes no arguments");
     if (opt.metrics)
         return print_metrics(&opt);
-    cli_find_shared(opt.common.keys_dir, opt.shared_dir, &r.shared);
+    cli_find_shared(opt.common.keys_dir, cli_first_shared(&opt.shared_dirs), &r.shared);
     r.running = cli_ask_running(opt.common.keys_dir, "status", &err);
     r.uploads = cli_ask_running(opt.common.keys_dir, "uploads", &err);
     err = cli_open_identity(&opt.common, &r.identity);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "p2p/path.h"
+#include "p2p/shares.h"
 
 void
 cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out)
@@ -23,6 +24,22 @@ cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out)
     else
         out->dir =
             p2p_home_find(&out->home) == P2P_OK ? out->home.shared_dir : "shared";
+}
+
+const char *
+cli_first_shared(const struct p2p_option_list *named)
+{
+    const char *first = NULL;
+
+    for (size_t i = 0; i < named->count; i++) {
+        size_t name_len;
+        const char *path = p2p_shares_path(named->at[i], &name_len);
+        if (name_len == 0)
+            return path;
+        if (first == NULL)
+            first = path;
+    }
+    return first;
 }
 
 /* The last row has no name; its text begins with the number of the others. */

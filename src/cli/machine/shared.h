@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "p2p/home.h"
+#include "p2p/options.h"
 #include "p2p/share.h"
 
 /* Which folder a command is about. */
@@ -20,6 +21,10 @@ struct cli_shared {
 /* `named` is --shared-dir, or NULL: then the programs with these keys tell, and last it
  * is that of the home. Borrows `named`. */
 void cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out);
+
+/* The folder with bare names in a list of PATH or NAME=PATH, else the first one; NULL
+ * for an empty list. */
+const char *cli_first_shared(const struct p2p_option_list *named);
 
 /* Counts the entries of the folder that are not shared. NOT_FOUND: there is no such
  * folder, or no program has shared it yet. */

@@ -290,6 +290,9 @@ mind_child(struct guardian *g)
             on_signal(g);
         if (n > 0 && on[1].revents != 0 && guardian_on_order(g))
             begin_replacing(g);
+        if (g->wants_reload && !g->is_stopping)
+            reload(g);
+        g->wants_reload = false;
         if (n > 0 && on[2].revents != 0)
             guardian_on_request(g);
         on_time(g);

@@ -84,6 +84,9 @@ guardian_on_order(struct guardian *g)
         break;
     case P2P_GUARDIAN_REPLACE:
         return true;
+    case P2P_GUARDIAN_REREAD:
+        g->wants_reload = true;
+        break;
     default:
         break;
     }

@@ -220,6 +220,13 @@ p2p_guardian_replace(void)
                                 -1);
 }
 
+void
+p2p_guardian_reload(void)
+{
+    if (p2p_guardian_child.orders >= 0)
+        (void)p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_REREAD, "", -1);
+}
+
 /* ---- Requests ---- */
 
 static enum p2p_err

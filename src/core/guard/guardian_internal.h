@@ -26,6 +26,7 @@ enum p2p_guardian_verb {
     P2P_GUARDIAN_READY,  /* the ready line */
     P2P_GUARDIAN_ALIVE,  /* for the watchdog */
     P2P_GUARDIAN_REPLACE,
+    P2P_GUARDIAN_REREAD, /* the settings */
     /* requests */
     P2P_GUARDIAN_OPEN,       /* a path; the answer has a descriptor */
     P2P_GUARDIAN_PASSPHRASE, /* the prompt; the answer is the passphrase */

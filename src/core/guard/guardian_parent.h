@@ -36,6 +36,7 @@ struct guardian {
     bool is_up;          /* the child has said that it is ready */
     bool has_passphrase; /* the child got the passphrase: it gets it only once */
     bool is_ending, is_replacing;
+    bool wants_reload; /* the child asked to read the settings again */
     uint64_t kill_at_ms, look_at_ms;
     struct {
         char *path;

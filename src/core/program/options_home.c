@@ -35,7 +35,9 @@ set_folders(struct p2p_option_parse *parse, const struct p2p_home *home)
         const struct p2p_option *option = p2p_option_at(parse, i, &field);
         const char **text = field, *path;
 
-        if (option->kind != P2P_OPT_TEXT)
+        if (option->kind == P2P_OPT_LIST) /* the default is its only value */
+            text = ((struct p2p_option_list *)field)->at;
+        else if (option->kind != P2P_OPT_TEXT)
             continue;
         path = folder_of(home, option->name, *text);
         if (path == NULL)

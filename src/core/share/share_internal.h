@@ -17,6 +17,7 @@
  *     share_index.c      index.db
  *     share_catalogue.c  the catalogue in memory, for readers
  *     share_served.c     files that are served
+ *     shares.c           several shares as one; shares_folders.c: which folders
  *
  * One thread (share_loop.c) changes the catalogue and the index; any thread reads the
  * catalogue.
@@ -270,5 +271,8 @@ void p2p_missing_round(struct p2p_share *share, uint64_t now_ms, uint64_t *due_m
 
 /* A follower's (share_follow.c). */
 bool p2p_follow_round(struct p2p_share *share, uint64_t *due_ms);
+
+/* share_served.c: the share of an open file. Borrowed. */
+const struct p2p_share *p2p_share_file_share(const struct p2p_share_file *file);
 
 #endif

@@ -116,6 +116,12 @@ p2p_share_file_geometry(const struct p2p_share_file *file)
     return &file->geometry;
 }
 
+const struct p2p_share *
+p2p_share_file_share(const struct p2p_share_file *file)
+{
+    return file->share;
+}
+
 const char *
 p2p_share_file_name(const struct p2p_share_file *file)
 {

@@ -17,7 +17,7 @@ static const struct p2p_option table[] = {
     {"host", P2P_OPT_TEXT, AT(host), 0, 0, "ADDRESS", "address to listen on"},
     {"port", P2P_OPT_NUMBER, AT(port), 0, 65535, "PORT",
      "port to listen on; 0: any free port"},
-    {"shared-dir", P2P_OPT_TEXT, AT(shared_dir), 0, 0, "DIR", "folder to share"},
+    {"shared-dir", P2P_OPT_LIST, AT(shared_dirs), 0, 0, "DIR", "folder to share, or NAME=DIR"},
     {"downloads-dir", P2P_OPT_TEXT, AT(downloads_dir), 0, 0, "DIR",
      "folder where downloads are stored"},
     {"keys-dir", P2P_OPT_TEXT, AT(keys_dir), 0, 0, "DIR",
@@ -99,7 +99,7 @@ const struct p2p_option_set ui_option_set = {
 static const struct ui_options defaults = {
     .host = "0.0.0.0",
     .port = 8080,
-    .shared_dir = "shared",
+    .shared_dirs = {{"shared"}, 1},
     .downloads_dir = "downloads",
     .keys_dir = "keys",
     .peer_port = 9000,
@@ -148,6 +148,13 @@ check(struct ui_options *opt)
     if (p2p_machine_about(opt->name, opt->device_kind, &opt->about, why, sizeof(why)) !=
         P2P_OK)
         return p2p_options_refuse(program, "%s", why);
+    if (p2p_shares_parse(opt->shared_dirs.at, opt->shared_dirs.count, &opt->folders, why,
+                         sizeof(why)) != P2P_OK)
+        return p2p_options_refuse(program, "invalid --shared-dir %s", why);
+    opt->shared_dir = opt->folders.at[0].path;
+    for (size_t i = 0; i < opt->folders.count; i++)
+        if (opt->folders.at[i].name[0] == '\0')
+            opt->shared_dir = opt->folders.at[i].path;
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
         return refuse(opt, opt->verify, "full or tree");
     if (p2p_timetable_parse(opt->limit_rate, &rates) != P2P_OK)

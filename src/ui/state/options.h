@@ -10,11 +10,15 @@
 #include "p2p/addr.h"
 #include "p2p/guardian.h"
 #include "p2p/options.h"
+#include "p2p/shares.h"
 
 struct ui_options {
     const char *host;
     uint64_t port;
-    const char *shared_dir;
+    struct p2p_option_list shared_dirs; /* PATH or NAME=PATH */
+    struct p2p_shares_folders folders;  /* of it */
+    const char *shared_dir; /* the one with bare names, else the first: uploads go there
+                             */
     const char *downloads_dir;
     const char *keys_dir;
     struct p2p_option_list discovery;
