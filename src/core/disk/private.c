@@ -162,8 +162,8 @@ p2p_root_sweep_aside(const struct p2p_root *root, const char *name)
 {
     char prefix[NAME_MAX + 1];
     int n = snprintf(prefix, sizeof(prefix), "%s.", name);
-    /* half of what a time_t holds, which has 32 bits on some machines */
-    const time_t any_age = (time_t)(UINT64_MAX >> (66 - 8 * sizeof(time_t)));
+    /* the largest time_t, which has 32 bits on some machines */
+    const time_t any_age = (time_t)(UINT64_MAX >> (65 - 8 * sizeof(time_t)));
 
     if (n > 0 && (size_t)n < sizeof(prefix))
         sweep(root, &(struct left_over){
