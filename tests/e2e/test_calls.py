@@ -48,7 +48,7 @@ class World:
         wait_until(posted, 60, "the box of the peer")
         return done[0]
 
-    def ask(self, identity, wait=30, **change):
+    def ask(self, identity, wait=90, **change):
         """The answer to a call of this identity; None: there is none."""
         message = calls.call(identity, self.id, **change)
         assert self.box(message["reply"]).status_code == 200
