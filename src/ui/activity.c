@@ -8,7 +8,6 @@
 #include "p2p/control.h"
 #include "p2p/guardian.h"
 #include "p2p/io.h"
-#include "ui/app.h"
 #include "ui/reply/jobs.h"
 #include "ui/reply/json.h"
 
@@ -16,11 +15,11 @@ enum { TIMEOUT_MS = 2000, ID_MAX = 24 };
 #define NUMBER_MAX (UINT64_C(1) << 53)
 
 cJSON *
-ui_activity_ask(struct ui_app *app, const char *verb)
+ui_activity_ask(const struct ui_activity *a, const char *verb)
 {
     cJSON *request = cJSON_CreateObject(), *answer = NULL;
     int fd = -1;
-    enum p2p_err err = p2p_guardian_control(app->opt.keys_dir, &fd);
+    enum p2p_err err = p2p_guardian_control(a->keys_dir, &fd);
 
     cJSON_AddStringToObject(request, "verb", verb);
     if (err == P2P_OK)
@@ -48,7 +47,7 @@ put_numbers(struct http_json_out *o, const cJSON *from, const char *const *names
 
 /* peer_id, peer_id_full, peer: the name and what it is; false without a valid id. */
 static bool
-put_who(struct http_json_out *o, struct ui_app *app, const cJSON *from)
+put_who(struct http_json_out *o, const struct ui_activity *a, const cJSON *from)
 {
     const char *hex = http_json_string(from, "peer_id");
     struct p2p_id id;
@@ -60,18 +59,18 @@ put_who(struct http_json_out *o, struct ui_app *app, const cJSON *from)
     http_json_put_bool(o, "proven",
                        cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(from, "proven")));
     http_json_begin(o, "peer", '{');
-    ui_json_name(o, app->identity, &id, NULL);
+    ui_json_name(o, a->identity, &id, NULL);
     http_json_end(o, '}');
     return true;
 }
 
 static void
-put_upload(struct http_json_out *o, struct ui_app *app, const cJSON *from)
+put_upload(struct http_json_out *o, const struct ui_activity *a, const cJSON *from)
 {
     const char *name = http_json_string(from, "name");
     char id[ID_MAX];
 
-    if (name == NULL || !put_who(o, app, from))
+    if (name == NULL || !put_who(o, a, from))
         return;
     snprintf(id, sizeof(id), "up-%llu", (unsigned long long)number(from, "id"));
     http_json_put_string(o, "id", id);
@@ -86,27 +85,28 @@ put_upload(struct http_json_out *o, struct ui_app *app, const cJSON *from)
 }
 
 static void
-put_peer(struct http_json_out *o, struct ui_app *app, const cJSON *from)
+put_peer(struct http_json_out *o, const struct ui_activity *a, const cJSON *from)
 {
     static const char *const names[] = {"uploads", "bytes", "last", NULL};
 
-    if (!put_who(o, app, from))
+    if (!put_who(o, a, from))
         return;
     put_numbers(o, from, names);
     http_json_end(o, '}');
 }
 
 static void
-put_array(struct http_json_out *o, struct ui_app *app, const char *name,
+put_array(struct http_json_out *o, const struct ui_activity *a, const char *name,
           const cJSON *from,
-          void (*put)(struct http_json_out *, struct ui_app *, const cJSON *))
+          void (*put)(struct http_json_out *, const struct ui_activity *,
+                      const cJSON *))
 {
     const cJSON *item;
 
     http_json_begin(o, name, '[');
     cJSON_ArrayForEach(item, from)
     {
-        put(o, app, item);
+        put(o, a, item);
     }
     http_json_end(o, ']');
 }
@@ -154,8 +154,8 @@ void
 ui_activity_handle(struct http_request *req, void *arg)
 {
     static const struct ui_job_kind kind = {work, answer, release, false};
-    struct ui_app *app = arg;
+    struct ui_activity *a = arg;
 
-    if (!ui_job_resume(app->jobs, req))
-        ui_job_begin(app->jobs, req, &kind, app, calloc(1, sizeof(struct question)));
+    if (!ui_job_resume(a->jobs, req))
+        ui_job_begin(a->jobs, req, &kind, a, calloc(1, sizeof(struct question)));
 }

@@ -6,13 +6,21 @@
 #include "http/http.h"
 
 struct cJSON;
-struct ui_app;
+struct p2p_identity;
+struct ui_jobs;
+
+/* What it gets from the program. */
+struct ui_activity {
+    const char *keys_dir; /* of the peer that is asked */
+    struct p2p_identity *identity;
+    struct ui_jobs *jobs;
+};
 
 /* Asks the peer that uses the same keys. Blocks for at most two seconds: for jobs.
  * NULL: none is running, or it does not answer. Free with cJSON_Delete. */
-struct cJSON *ui_activity_ask(struct ui_app *app, const char *verb);
+struct cJSON *ui_activity_ask(const struct ui_activity *a, const char *verb);
 
 /* GET /api/activity */
-void ui_activity_handle(struct http_request *req, void *arg);
+void ui_activity_handle(struct http_request *req, void *activity);
 
 #endif

@@ -270,6 +270,7 @@ start_parts(struct ui_app *app)
         .network = {app->peers, app->discovery, app->identity, app->opt.timeout_ms},
         .jobs = app->jobs};
     app->browse = (struct ui_browse){app->peers, app->jobs};
+    app->activity = (struct ui_activity){app->opt.keys_dir, app->identity, app->jobs};
     ui_peers_use_jobs(app->peers, app->jobs);
     app->access.revoker = ui_revoker_new(&app->access);
     if (app->events.sse == NULL || app->jobs == NULL || app->access.revoker == NULL ||

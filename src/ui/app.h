@@ -14,6 +14,7 @@
 #include "p2p/identity.h"
 #include "p2p/reach.h"
 #include "ui/access/access.h"
+#include "ui/activity.h"
 #include "ui/folders/folders.h"
 #include "ui/peers/peers.h"
 #include "ui/state/config.h"
@@ -42,6 +43,7 @@ struct ui_app {
     struct ui_config config;
     struct ui_peers *peers;
     struct ui_browse browse;
+    struct ui_activity activity;
     struct ui_transfers *transfers;
     struct ui_transfers_api transfers_api;
     struct ui_watch *watch;

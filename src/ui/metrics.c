@@ -58,7 +58,8 @@ struct question {
 static void
 work(void *context, void *arg)
 {
-    ((struct question *)arg)->answer = ui_activity_ask(context, "metrics");
+    ((struct question *)arg)->answer =
+        ui_activity_ask(&((struct ui_app *)context)->activity, "metrics");
 }
 
 static void

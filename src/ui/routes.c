@@ -19,6 +19,7 @@
 
 /* What a handler gets; 0: the whole app. */
 #define ACCESS    offsetof(struct ui_app, access)
+#define ACTIVITY  offsetof(struct ui_app, activity)
 #define BROWSE    offsetof(struct ui_app, browse)
 #define CONFIG    offsetof(struct ui_app, config)
 #define FOLDERS   offsetof(struct ui_app, folders)
@@ -90,7 +91,7 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/transfers/{id}/cancel",       ui_api_transfer_cancel,         SMALL, 0, TRANSFERS},
     {"POST",   "/api/transfers/{id}/retry",        ui_api_transfer_retry,          SMALL, 0, TRANSFERS},
 
-    {"GET",    "/api/activity",                    ui_activity_handle,                 0, 0, 0},
+    {"GET",    "/api/activity",                    ui_activity_handle,                 0, 0, ACTIVITY},
     {"GET",    "/api/events",                      ui_api_events,                      0, 0, 0},
     {"GET",    "/api/qr",                          ui_api_qr,                          0, 0, ACCESS},
     {"GET",    "/open/{secret}",                   ui_owner_handle_open,               0, PAGE, ACCESS},
