@@ -31,6 +31,16 @@ struct p2p_root; /* *returned owned*, free with p2p_root_close */
  * 0700). */
 P2P_MUST_CHECK enum p2p_err p2p_root_open(const char *directory, bool create,
                                           mode_t mode, struct p2p_root **out);
+/* For a directory that is missing now, as its disk is not mounted: a root without
+ * files, which is not in place (below) until it is opened again. Creates nothing at the
+ * path; needs a folder `near` that can be written to, for a moment. */
+P2P_MUST_CHECK enum p2p_err p2p_root_open_away(const char *directory, const char *near,
+                                               struct p2p_root **out);
+/* True if nothing is at the path. */
+bool p2p_root_is_missing(const char *directory);
+/* The path without links and "..", like realpath(3), also for a directory that is
+ * missing. `out` has PATH_MAX bytes. */
+P2P_MUST_CHECK enum p2p_err p2p_root_resolve(const char *directory, char *out);
 /* NULL is fine. */
 void p2p_root_close(struct p2p_root *root);
 int p2p_root_fd(const struct p2p_root *root);           /* borrowed */

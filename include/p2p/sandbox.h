@@ -63,6 +63,9 @@ P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_folder(struct p2p_sandbox_rules *r
 /* Allows to read a folder and to write its `.p2p`, which is created if possible. */
 P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_shared(struct p2p_sandbox_rules *rules,
                                                      const char *path);
+/* For a folder that is missing and must not be created (p2p_root_open_away). */
+P2P_MUST_CHECK enum p2p_err p2p_sandbox_allow_away(struct p2p_sandbox_rules *rules,
+                                                   const char *path, const char *near);
 /* Makes the parent check the folder that was allowed last. Copies `path`. */
 P2P_MUST_CHECK enum p2p_err p2p_sandbox_watch(struct p2p_sandbox_rules *rules,
                                               const char *path);

@@ -65,9 +65,14 @@ struct p2p_share_options {
     const char *keys_dir, *program;
 };
 /* Opens the share and returns before the folder was scanned: see p2p_share_wait_idle.
- * Creates the folder if it is missing. */
+ * Creates the folder if it is missing, but see p2p_share_is_missing. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open(const struct p2p_share_options *opt,
                                            struct p2p_share **out);
+/* True if `directory` is missing although `program` has recorded files in it: its disk
+ * may not be mounted. p2p_share_open does not create it then: the share is away until
+ * the program opens it again. */
+bool p2p_share_is_missing(const char *keys_dir, const char *program,
+                          const char *directory);
 /* Stops its threads and waits for them; accepts NULL. Close its open files first. */
 void p2p_share_close(struct p2p_share *share);
 const struct p2p_root *p2p_share_root(const struct p2p_share *share); /* borrowed */

@@ -63,6 +63,9 @@ struct p2p_shares; /* *returned owned*, free with p2p_shares_close */
 P2P_MUST_CHECK enum p2p_err p2p_shares_open(const struct p2p_shares_folders *folders,
                                             const struct p2p_share_options *opt,
                                             struct p2p_shares **out, size_t *failed);
+/* p2p_share_is_missing for one of the folders. */
+bool p2p_shares_is_missing(const struct p2p_shares_folders *folders, size_t i,
+                           const char *keys_dir, const char *program);
 /* NULL is fine. */
 void p2p_shares_close(struct p2p_shares *shares);
 

@@ -437,10 +437,14 @@ bind_control(struct peer *peer)
                      peer->opt.keys_dir, P2P_CONTROL_FILE, p2p_err_text(err));
 }
 
+/* A folder that had files is not created again when it is missing. */
 static enum p2p_err
-allow_folder(const char *path, struct p2p_sandbox_rules *rules)
+allow_folder(const struct peer *peer, size_t i, struct p2p_sandbox_rules *rules)
 {
-    enum p2p_err err = p2p_sandbox_allow_shared(rules, path);
+    const char *path = peer->opt.folders.at[i].path, *keys = peer->opt.keys_dir;
+    enum p2p_err err = p2p_shares_is_missing(&peer->opt.folders, i, keys, "p2p-peer")
+                           ? p2p_sandbox_allow_away(rules, path, keys)
+                           : p2p_sandbox_allow_shared(rules, path);
 
     if (err == P2P_OK)
         err = p2p_sandbox_watch(rules, path);
@@ -464,7 +468,7 @@ allow_shared(struct peer *peer, struct p2p_sandbox_rules *rules)
     }
     peer->folders.count = 0;
     for (size_t i = 0; i < all->count; i++) {
-        enum p2p_err one = allow_folder(all->at[i].path, rules);
+        enum p2p_err one = allow_folder(peer, i, rules);
         if (one == P2P_OK)
             peer->folders.at[peer->folders.count++] = all->at[i];
         else if (err == P2P_OK)

@@ -108,7 +108,11 @@ open_folders(struct ui_app *app)
         .program = "p2p-ui",
     };
     enum p2p_err err =
-        p2p_root_open(app->opt.downloads_dir, true, 0755, &app->folders.downloads);
+        ui_downloads_are_missing(app->opt.keys_dir, app->opt.downloads_dir)
+            ? p2p_root_open_away(app->opt.downloads_dir, app->opt.keys_dir,
+                                 &app->folders.downloads)
+            : p2p_root_open(app->opt.downloads_dir, true, 0755,
+                            &app->folders.downloads);
 
     if (err != P2P_OK)
         return fail(err, "cannot open the downloads folder", app->opt.downloads_dir);

@@ -11,6 +11,7 @@
 #include "ui/access/access.h"
 #include "ui/app.h"
 #include "ui/state/config.h"
+#include "ui/state/store.h"
 
 /* Prints on the terminal which devices can reach the dashboard, and how. */
 static void
@@ -42,13 +43,16 @@ open_listener(struct ui_app *app)
     return err;
 }
 
+/* A folder that had files is not created again when it is missing. */
 static enum p2p_err
-allow_folder(struct p2p_sandbox_rules *rules, const char *path, unsigned mode,
-             bool watched)
+allow_user_folder(struct p2p_sandbox_rules *rules, const struct ui_options *opt,
+                  const char *path, bool is_away)
 {
-    enum p2p_err err = p2p_sandbox_allow_folder(rules, path, mode, P2P_SANDBOX_WRITE);
+    enum p2p_err err =
+        is_away ? p2p_sandbox_allow_away(rules, path, opt->keys_dir)
+                : p2p_sandbox_allow_folder(rules, path, 0755, P2P_SANDBOX_WRITE);
 
-    if (err == P2P_OK && watched)
+    if (err == P2P_OK)
         err = p2p_sandbox_watch(rules, path);
     if (err != P2P_OK)
         p2p_log_error("cannot open %s: %s", path, p2p_err_text(err));
@@ -61,12 +65,19 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
 {
     const struct ui_options *opt = &((struct ui_app *)arg)->opt;
     char web[PATH_MAX];
-    enum p2p_err err = allow_folder(rules, opt->keys_dir, 0700, false);
+    enum p2p_err err =
+        p2p_sandbox_allow_folder(rules, opt->keys_dir, 0700, P2P_SANDBOX_WRITE);
 
+    if (err != P2P_OK)
+        p2p_log_error("cannot open %s: %s", opt->keys_dir, p2p_err_text(err));
     if (err == P2P_OK)
-        err = allow_folder(rules, opt->shared_dir, 0755, true);
+        err = allow_user_folder(
+            rules, opt, opt->shared_dir,
+            p2p_share_is_missing(opt->keys_dir, "p2p-ui", opt->shared_dir));
     if (err == P2P_OK)
-        err = allow_folder(rules, opt->downloads_dir, 0755, true);
+        err = allow_user_folder(
+            rules, opt, opt->downloads_dir,
+            ui_downloads_are_missing(opt->keys_dir, opt->downloads_dir));
     if (err == P2P_OK && ui_options_find_web(opt, web, sizeof(web)) == P2P_OK)
         err = p2p_sandbox_allow(rules, web, P2P_SANDBOX_READ);
     return err;

@@ -105,8 +105,9 @@ def test_a_confirmed_deletion_is_one(suite):
     wait_until(lambda: status(suite, peer)["shared_state"] == "ok", what="no longer away")
     peer.stop()
     again = suite.peer()
-    (again.shared / "a.txt").write_bytes(b"new")
-    wait_until(lambda: versions(again) == {"a.txt": 1}, what="a new file")
+    (again.shared / ".new").write_bytes(b"new")
+    (again.shared / ".new").rename(again.shared / "a.txt")
+    wait_until(lambda: versions(again) == {"a.txt": 3}, what="a new file, with the next version of its name")
     assert status(suite, again)["shared_state"] == "ok"
 
 

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -331,12 +332,47 @@ a_root_knows_whether_it_is_at_its_path(void **state)
     assert_true(p2p_root_is_in_place(f->root));
 }
 
+static void
+a_missing_root_creates_nothing(void **state)
+{
+    struct fixture *f = *state;
+    char path[PATH_MAX], near[PATH_MAX], real[PATH_MAX], expected[PATH_MAX + 16];
+    struct p2p_root *root;
+    int fd;
+
+    snprintf(near, sizeof(near), "%s", scratch_path(&f->scratch, "root"));
+    snprintf(path, sizeof(path), "%s", scratch_path(&f->scratch, "disk/shared"));
+    assert_true(p2p_root_is_missing(path));
+    assert_false(p2p_root_is_missing(near));
+    assert_int_equal(p2p_root_open_away(path, near, &root), P2P_OK);
+    assert_false(scratch_has(&f->scratch, "disk"));
+    assert_string_equal(p2p_root_path(root), path);
+    assert_false(p2p_root_is_in_place(root));
+    assert_int_not_equal(p2p_root_open_private(root, "x", O_WRONLY | O_CREAT, &fd),
+                         P2P_OK);
+    assert_int_not_equal(p2p_root_make_folder(root, "x"), P2P_OK);
+    p2p_root_close(root);
+    assert_int_equal(p2p_root_open_away(path, path, &root), P2P_ERR_NOT_FOUND);
+    assert_null(root);
+
+    /* The path of a missing folder is the one it has when it is there. */
+    assert_int_equal(p2p_root_resolve(path, real), P2P_OK);
+    assert_non_null(realpath(scratch_path(&f->scratch, "."), near));
+    snprintf(expected, sizeof(expected), "%s/disk/shared", near);
+    assert_string_equal(real, expected);
+    scratch_folder(&f->scratch, "disk");
+    scratch_folder(&f->scratch, "disk/shared");
+    assert_int_equal(p2p_root_resolve(path, real), P2P_OK);
+    assert_string_equal(real, expected);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_ROOT(roots_open_or_say_why),
         WITH_ROOT(a_root_knows_whether_it_is_at_its_path),
+        WITH_ROOT(a_missing_root_creates_nothing),
         WITH_ROOT(only_regular_files_open),
         WITH_ROOT(walk_sees_files_and_follows_nothing),
         WITH_ROOT(walk_depth_is_bounded),

@@ -150,12 +150,28 @@ make_directories(const char *directory, mode_t mode)
     return P2P_OK;
 }
 
+/* Takes `fd`. */
+static enum p2p_err
+make_root(const char *directory, int fd, struct p2p_root **out)
+{
+    size_t len = strlen(directory) + 1;
+    struct p2p_root *root = malloc(sizeof(*root) + len);
+
+    if (!root) {
+        close(fd);
+        return P2P_ERR_NOMEM;
+    }
+    root->fd = fd;
+    root->public_mode = 0666 & ~current_umask();
+    memcpy(root->path, directory, len);
+    *out = root;
+    return P2P_OK;
+}
+
 enum p2p_err
 p2p_root_open(const char *directory, bool create, mode_t mode, struct p2p_root **out)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-    size_t len = strlen(directory) + 1;
-    struct p2p_root *root;
     int fd;
 
     *out = NULL;
@@ -169,16 +185,61 @@ p2p_root_open(const char *directory, bool create, mode_t mode, struct p2p_root *
     }
     if (fd < 0) /* there is a file with this name: not "not found" */
         return errno == ENOTDIR ? P2P_ERR_NOT_FOLDER : p2p_err_from_errno(errno);
-    root = malloc(sizeof(*root) + len);
-    if (!root) {
-        close(fd);
-        return P2P_ERR_NOMEM;
+    return make_root(directory, fd, out);
+}
+
+/* The root is a folder that was removed: nothing can be created in it. */
+enum p2p_err
+p2p_root_open_away(const char *directory, const char *near, struct p2p_root **out)
+{
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof(path), "%s/.away-XXXXXX", near), fd, failed;
+
+    *out = NULL;
+    if (len < 0 || (size_t)len >= sizeof(path))
+        return P2P_ERR_TOO_LARGE;
+    if (!mkdtemp(path))
+        return p2p_err_from_errno(errno);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    failed = fd < 0 ? errno : 0;
+    rmdir(path);
+    return failed ? p2p_err_from_errno(failed) : make_root(directory, fd, out);
+}
+
+bool
+p2p_root_is_missing(const char *directory)
+{
+    struct stat st;
+
+    return stat(directory, &st) != 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
+/* Resolves the part of the path that exists, and appends the rest. */
+enum p2p_err
+p2p_root_resolve(const char *directory, char *out)
+{
+    char head[PATH_MAX], found[PATH_MAX];
+    size_t len = strlen(directory);
+
+    if (realpath(directory, out))
+        return P2P_OK;
+    if (errno != ENOENT || len >= sizeof(head))
+        return p2p_err_from_errno(errno);
+    memcpy(head, directory, len + 1);
+    for (;;) {
+        char *slash = strrchr(head, '/');
+        const char *parent = !slash ? "." : slash == head ? "/" : head;
+        if (slash)
+            *slash = '\0';
+        if (realpath(parent, found)) {
+            const char *rest = directory + (slash ? (size_t)(slash - head) + 1 : 0);
+            int n =
+                snprintf(out, PATH_MAX, "%s/%s", strcmp(found, "/") ? found : "", rest);
+            return n < PATH_MAX ? P2P_OK : P2P_ERR_TOO_LARGE;
+        }
+        if (errno != ENOENT || !slash || slash == head)
+            return p2p_err_from_errno(errno);
     }
-    root->fd = fd;
-    root->public_mode = 0666 & ~current_umask();
-    memcpy(root->path, directory, len);
-    *out = root;
-    return P2P_OK;
 }
 
 void

@@ -80,6 +80,29 @@ p2p_sandbox_allow_shared(struct p2p_sandbox_rules *rules, const char *path)
 }
 
 enum p2p_err
+p2p_sandbox_allow_away(struct p2p_sandbox_rules *rules, const char *path,
+                       const char *near)
+{
+    struct p2p_root *root;
+    enum p2p_err err = p2p_root_open_away(path, near, &root);
+    int fd;
+
+    if (err != P2P_OK)
+        return err;
+    fd = fcntl(p2p_root_fd(root), F_DUPFD_CLOEXEC, 0);
+    p2p_root_close(root);
+    if (fd < 0)
+        return p2p_err_from_errno(errno);
+    if (rules->count == P2P_SANDBOX_RULES_MAX) {
+        close(fd);
+        return P2P_ERR_TOO_LARGE;
+    }
+    rules->at[rules->count].fd = fd;
+    rules->at[rules->count++].access = P2P_SANDBOX_READ;
+    return P2P_OK;
+}
+
+enum p2p_err
 p2p_sandbox_watch(struct p2p_sandbox_rules *rules, const char *path)
 {
     char *copy;

@@ -65,7 +65,10 @@ p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
     s->arg = opt->arg;
     s->mail.wake_fd = s->lock_fd = s->watch.fd = -1;
     err = p2p_catalogue_init(&s->catalogue);
-    if (!err)
+    if (!err && opt->keys_dir &&
+        p2p_share_is_missing(opt->keys_dir, opt->program, opt->directory))
+        err = p2p_root_open_away(opt->directory, opt->keys_dir, &s->root);
+    else if (!err)
         err = p2p_root_open(opt->directory, true, 0755, &s->root);
     if (!err && opt->keys_dir)
         err = p2p_record_open(opt->keys_dir, opt->program, opt->directory, &s->record);

@@ -92,6 +92,20 @@ p2p_share_read_record(const char *keys_dir, const char *program,
     return err;
 }
 
+bool
+p2p_share_is_missing(const char *keys_dir, const char *program, const char *directory)
+{
+    struct p2p_share_record *known = malloc(sizeof(*known));
+    char path[PATH_MAX];
+    bool is_missing = known && p2p_root_is_missing(directory) &&
+                      p2p_root_resolve(directory, path) == P2P_OK &&
+                      p2p_share_read_record(keys_dir, program, known) == P2P_OK &&
+                      known->files > 0 && strcmp(known->path, path) == 0;
+
+    free(known);
+    return is_missing;
+}
+
 static void
 load_own(struct p2p_record *record)
 {
@@ -121,7 +135,7 @@ p2p_record_open(const char *keys_dir, const char *program, const char *folder,
         return err;
     }
     put_name(program, record->name);
-    if (!realpath(folder, record->path))
+    if (p2p_root_resolve(folder, record->path) != P2P_OK)
         snprintf(record->path, sizeof(record->path), "%s", folder);
     load_own(record);
     *out = record;

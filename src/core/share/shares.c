@@ -50,6 +50,16 @@ open_one(struct p2p_shares *shares, const struct p2p_share_options *opt, size_t 
     return p2p_share_open(&one, &shares->at[i]);
 }
 
+bool
+p2p_shares_is_missing(const struct p2p_shares_folders *folders, size_t i,
+                      const char *keys_dir, const char *program)
+{
+    char record[64];
+
+    name_record(program, folders->at[i].name, record);
+    return p2p_share_is_missing(keys_dir, record, folders->at[i].path);
+}
+
 enum p2p_err
 p2p_shares_open(const struct p2p_shares_folders *folders,
                 const struct p2p_share_options *opt, struct p2p_shares **out,

@@ -72,6 +72,9 @@ take_lock(struct ui_store *s, const struct p2p_root *downloads)
     enum p2p_err err =
         p2p_root_open_private(downloads, LOCK_NAME, O_RDWR | O_CREAT, &s->lock_fd);
 
+    if (err != P2P_OK && !p2p_root_is_in_place(downloads))
+        return P2P_OK; /* the folder is away, and opened again when it is back */
+
     if (err == P2P_OK && flock(s->lock_fd, LOCK_EX | LOCK_NB) != 0)
         err = errno == EWOULDBLOCK ? P2P_ERR_BUSY : p2p_err_from_errno(errno);
     return err;
@@ -160,21 +163,33 @@ ui_store_bind_text(sqlite3_stmt *stmt, int at, const char *text)
 /* ---- the place ---- */
 
 static enum p2p_err
-find_path(const struct p2p_root *downloads, const char *keys_dir, char out[PATH_MAX])
+find_path(const char *downloads, const char *keys_dir, char out[PATH_MAX])
 {
     char folder[PATH_MAX], keys[PATH_MAX], hex[2 * PLACE_LEN + 1];
     struct p2p_digest digest;
     enum p2p_err err;
     int len;
 
-    if (!realpath(p2p_root_path(downloads), folder) || !realpath(keys_dir, keys))
+    if (!realpath(keys_dir, keys))
         return p2p_err_from_errno(errno);
+    err = p2p_root_resolve(downloads, folder);
+    if (err != P2P_OK)
+        return err;
     err = p2p_sha256(folder, strlen(folder), &digest);
     if (err != P2P_OK)
         return err;
     p2p_hex_format(digest.b, PLACE_LEN, hex);
     len = snprintf(out, PATH_MAX, "%s/transfers-%s.db", keys, hex);
     return len < PATH_MAX ? P2P_OK : P2P_ERR_TOO_LARGE;
+}
+
+bool
+ui_downloads_are_missing(const char *keys_dir, const char *downloads)
+{
+    char path[PATH_MAX];
+
+    return p2p_root_is_missing(downloads) &&
+           find_path(downloads, keys_dir, path) == P2P_OK && access(path, F_OK) == 0;
 }
 
 /* Makes a complete copy, including changes that are only in the write-ahead log. */
@@ -231,10 +246,11 @@ static enum p2p_err
 place(const struct p2p_root *downloads, const char *keys_dir, char path[PATH_MAX])
 {
     char old[PATH_MAX];
-    enum p2p_err err = find_path(downloads, keys_dir, path);
+    enum p2p_err err = find_path(p2p_root_path(downloads), keys_dir, path);
 
-    if (err == P2P_OK)
-        err = p2p_root_private_path(downloads, OLD_NAME, old, sizeof(old));
+    if (err != P2P_OK || !p2p_root_is_in_place(downloads))
+        return err;
+    err = p2p_root_private_path(downloads, OLD_NAME, old, sizeof(old));
     if (err == P2P_OK && !take_over(old, path))
         memcpy(path, old, sizeof(old));
     return err;

@@ -13,6 +13,7 @@
 #ifndef P2P_UI_STORE_H
 #define P2P_UI_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,9 @@
 
 struct ui_store; /* *returned owned*, free with ui_store_close */
 
+/* True if the folder is missing although there is a list of its transfers: it must not
+ * be created, because its disk may not be mounted. */
+bool ui_downloads_are_missing(const char *keys_dir, const char *downloads);
 /* BUSY: another p2p-ui uses this downloads folder. A damaged file is renamed and a new
  * one is created (P2P_OK, with a line in the log). */
 P2P_MUST_CHECK enum p2p_err ui_store_open(const struct p2p_root *downloads,
