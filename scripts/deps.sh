@@ -14,7 +14,7 @@ TEST="g++ clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-pyt
       haproxy nginx-light caddy apache2 socat ncat openssh-server openssh-client firefox-esr curl
       bsdutils dbus avahi-daemon iproute2 nftables procps spin spass
       exfatprogs exfat-fuse ntfs-3g xfsprogs btrfs-progs dosfstools e2fsprogs
-      gocryptfs encfs bash-completion zsh fish mandoc groff shellcheck desktop-file-utils dpkg-dev gnupg apt-utils"
+      gocryptfs encfs sshfs rclone bash-completion zsh fish mandoc groff shellcheck desktop-file-utils dpkg-dev gnupg apt-utils"
 BENCH="nginx-light curl aria2 rsync wrk opentracker linux-perf iproute2 openssl"
 PROOF="frama-c-base why3 z3"
 # Chroots of other systems, packages, images: what the long tests build.

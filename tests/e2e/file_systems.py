@@ -1,9 +1,13 @@
 """Small file systems of every kind for tests: an image in a file, mounted for as long as the test needs it."""
 
 import contextlib
+import getpass
+import os
 import shutil
+import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -138,3 +142,76 @@ def encrypted(kind, folder):
         yield folder
     finally:
         unmount(folder)
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def answers(port):
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5) as sock:
+        return sock.recv(4) == b"SSH-"
+    return False
+
+
+@contextlib.contextmanager
+def ssh_server(folder):
+    """An sshd of the test's own, with keys of its own: gives its port and the client's key."""
+    sshd = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if sshd is None or shutil.which("ssh-keygen") is None:
+        pytest.skip("openssh-server is not installed (scripts/deps.sh test)")
+    folder.mkdir()
+    folder.chmod(0o700)
+    Path("/run/sshd").mkdir(exist_ok=True)  # sshd wants it, empty
+    for name in ("host", "client"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+    port = free_port()
+    conf = folder / "sshd_config"
+    conf.write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n"
+        f"AuthorizedKeysFile {folder}/client.pub\nPermitRootLogin yes\nPasswordAuthentication no\n"
+        "Subsystem sftp internal-sftp\n"
+    )
+    with open(folder / "sshd.log", "wb") as log:
+        server = subprocess.Popen([sshd, "-D", "-e", "-f", conf], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    try:
+        end = time.monotonic() + 60
+        while not answers(port):
+            if server.poll() is not None or time.monotonic() > end:
+                pytest.skip(f"sshd does not run here: {(folder / 'sshd.log').read_text()[-300:]}")
+            time.sleep(0.1)
+        yield port, folder / "client"
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@contextlib.contextmanager
+def remote(kind, folder):
+    """A folder of another machine, as sshfs or `rclone mount` show it. Gives the mount and the folder over there."""
+    there = folder.with_name(folder.name + "-there")
+    there.mkdir()
+    folder.mkdir(parents=True)
+    if shutil.which(kind) is None:
+        pytest.skip(f"{kind} is not installed (scripts/deps.sh test)")
+    if not os.path.exists("/dev/fuse"):
+        pytest.skip("no /dev/fuse here")
+    with contextlib.ExitStack() as stack:
+        if kind == "sshfs":
+            port, key = stack.enter_context(ssh_server(folder.with_name(folder.name + "-ssh")))
+            command = [
+                "sshfs", "-p", str(port), "-o", f"IdentityFile={key},StrictHostKeyChecking=no",
+                "-o", "UserKnownHostsFile=/dev/null,LogLevel=ERROR", f"{getpass.getuser()}@127.0.0.1:{there}", folder,
+            ]  # fmt: skip
+        else:
+            command = [
+                "rclone", "mount", f":local:{there}", folder, "--daemon", "--vfs-cache-mode", "writes", "--dir-cache-time", "1s",
+                "--config", "/dev/null", "--cache-dir", folder.with_name(folder.name + "-cache"),
+            ]  # fmt: skip
+        result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)
+        if result.returncode:
+            pytest.skip(f"{kind} cannot be mounted here: {(result.stderr or result.stdout).strip()[-200:]}")
+        stack.callback(unmount, folder)
+        yield folder, there

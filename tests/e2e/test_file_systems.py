@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from conftest import BIN, NO_REGISTRY, environment, wait_until
-from file_systems import KINDS, encrypted, encrypted_view, mounted, overlay, tmpfs
+from file_systems import KINDS, encrypted, encrypted_view, mounted, overlay, remote, tmpfs
 from getting import visible
 from p2pwire import msg
 from p2pwire.client import Refused
@@ -290,3 +290,47 @@ def test_a_quota_is_not_a_full_disk(suite):
         finally:
             getter.kill()
         assert (suite.folder / "out" / "f.bin").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("kind", ["sshfs", "rclone"])
+def test_downloads_to_a_folder_of_another_machine(suite, kind):
+    files = {"f.bin": DATA, "d/small": b"abc", "d/e/large": os.urandom(5 << 20), "d/none": b""}
+    with Server(files) as server, remote(kind, suite.folder / "disk") as (disk, there):
+        for name in ("f.bin", "d/"):
+            for _ in range(2):  # the second time it is there already
+                run = suite.get(name, server, out="disk")
+                assert run.returncode == 0, run.stderr
+        assert visible(disk) == ["d", "f.bin"]
+        for name, data in files.items():
+            assert (disk / name).read_bytes() == data
+            wait_until(lambda: (there / name).exists() and (there / name).read_bytes() == data, 60, f"{name} over there")
+
+
+@pytest.mark.parametrize("kind", ["sshfs", "rclone"])
+def test_a_shared_folder_of_another_machine(suite, kind):
+    """The kernel tells nothing of changes over there; `p2p share rescan` looks for them at once."""
+    shared = suite.folder / "peer" / "shared"
+    shared.parent.mkdir()
+    with remote(kind, shared) as (_, there):
+        try:
+            (there / "one.bin").write_bytes(DATA)
+            peer = suite.peer()
+            peer.wait_for("one.bin", 120)
+            run = suite.p2p("get", "one.bin", "--from", peer.where, "--output-dir", suite.folder / "out")
+            assert run.returncode == 0, run.stderr
+            assert (suite.folder / "out" / "one.bin").read_bytes() == DATA
+            (there / "two.bin").write_bytes(b"two")
+
+            def has_two():
+                suite.p2p("share", "rescan", "--shared-dir", shared, "--keys-dir", peer.keys)
+                with peer.client() as client:
+                    return "two.bin" in [e.name.decode() for e in client.list_all()]
+
+            wait_until(has_two, 120, "the new file")
+            ui = suite.ui(peer=peer)
+            sent = ui.api.request("POST", "/api/upload", files={"file": ("up.bin", b"up" * 1000)})
+            assert sent.status_code == 200, sent.text
+            wait_until(lambda: (there / "up.bin").exists() and (there / "up.bin").read_bytes() == b"up" * 1000, 60, "up.bin")
+        finally:
+            suite.stop()
+            suite.programs.clear()
