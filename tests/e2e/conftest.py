@@ -97,14 +97,14 @@ def is_alive(pid):
 class Program:
     """One running program."""
 
-    def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0, prefix=(), binaries=BIN):
+    def __init__(self, name, arguments, folder, env=None, ready_timeout=30.0, prefix=(), binaries=None):
         """prefix: words of a command that executes the program, such as `ip netns exec NAME`."""
         self.name, self.folder = name, folder
         folder.mkdir(parents=True, exist_ok=True)
         self.log_path = folder / f"{name}.log"
         self.log = open(self.log_path, "ab")
         self.process = subprocess.Popen(
-            [*prefix, binaries / name, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL,
+            [*prefix, (binaries or BIN) / name, *map(str, arguments)], cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=self.log, env={**environment(folder), **(env or {})},
         )  # fmt: skip
         self.lines = []
