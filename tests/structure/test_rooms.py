@@ -27,7 +27,7 @@ DISCOVERY_EXCEPTIONS = set()
 UI_EXCEPTIONS = set()
 # The files that know all of p2p-ui; the rooms get from them what they need. This list may only become shorter.
 WHOLE_UI = {
-    "activity.c", "app.c", "chores.c", "main.c", "metrics.c", "pages.c", "peers_api.c", "routes.c", "search.c", "status.c",
+    "app.c", "chores.c", "main.c", "metrics.c", "pages.c", "peers_api.c", "routes.c", "search.c", "status.c",
 }  # fmt: skip
 # Two functions of src/core/guard stand in for those of the C library, which every room may use.
 STAND_INS = {"connect", "socket"}
