@@ -60,7 +60,7 @@ HARDEN := -fstack-protector-strong -fPIE $(if $(SAN),,-D_FORTIFY_SOURCE=3 $(shel
 ALL_CFLAGS := -std=c11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DP2P_VERSION='"$(VERSION)"' -Iinclude -Isrc $(WARN) $(HARDEN) \
         $(OPT_DEFS) $(shell pkg-config --cflags $(PKGS) libmicrohttpd $(OPT_PKGS)) \
         -pthread -fvisibility=hidden -MMD -MP $(CFLAGS) \
-        $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+        $(if $(SAN),-DP2P_LOCK_ORDER -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 ALL_LDFLAGS := -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed -pthread $(LDFLAGS) $(if $(SAN),-fsanitize=$(SAN))
 LIBS      := $(shell pkg-config --libs $(PKGS) $(OPT_PKGS))
 HTTP_LIBS := $(shell pkg-config --libs libmicrohttpd)

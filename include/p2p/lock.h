@@ -16,6 +16,9 @@
  * released on some path. It knows the kind of lock only, not which object it belongs
  * to. With other compilers the annotations are empty.
  *
+ * Builds with clang and sanitizers also check the order of kinds, at run time
+ * (core/base/lock_order.h).
+ *
  * A function that releases its caller's lock and takes it again cannot be seen by the
  * analysis: its name ends in _unlocks.
  */
@@ -96,6 +99,21 @@ void p2p_rwlock_prepare(void *rwlock);
     static inline                  \
         __attribute__((overloadable, unused, no_thread_safety_analysis, attributes))
 
+/* Builds with sanitizers check the order in which locks of different kinds are taken.
+ */
+#ifdef P2P_LOCK_ORDER
+#include "core/base/lock_order.h"
+#define P2P_LOCK_ORDER_(call, lock, kind)                  \
+    {                                                      \
+        static p2p_lock_order_id p2p_lock_id_;             \
+        p2p_lock_order_##call(lock, #kind, &p2p_lock_id_); \
+    }
+#define P2P_LOCK_RELEASE_(lock) p2p_lock_order_release(lock);
+#else
+#define P2P_LOCK_ORDER_(call, lock, kind)
+#define P2P_LOCK_RELEASE_(lock)
+#endif
+
 /* This variable is never defined: it represents the lock in the annotations. */
 #define P2P_LOCK_KIND_(kind, member) \
     struct kind {                    \
@@ -115,16 +133,21 @@ void p2p_rwlock_prepare(void *rwlock);
     }                                                                                  \
     P2P_LOCK_CALL_(acquire_capability(kind)) void p2p_lock(struct kind *lock)          \
     {                                                                                  \
+        P2P_LOCK_ORDER_(take, lock, kind)                                              \
         pthread_mutex_lock(&lock->mutex);                                              \
     }                                                                                  \
     P2P_LOCK_CALL_(release_capability(kind)) void p2p_unlock(struct kind *lock)        \
     {                                                                                  \
+        P2P_LOCK_RELEASE_(lock)                                                        \
         pthread_mutex_unlock(&lock->mutex);                                            \
     }                                                                                  \
     P2P_LOCK_CALL_(try_acquire_capability(true, kind))                                 \
     bool p2p_try_lock(struct kind *lock)                                               \
     {                                                                                  \
-        return pthread_mutex_trylock(&lock->mutex) == 0;                               \
+        if (pthread_mutex_trylock(&lock->mutex) != 0)                                  \
+            return false;                                                              \
+        P2P_LOCK_ORDER_(took, lock, kind)                                              \
+        return true;                                                                   \
     }                                                                                  \
     P2P_LOCK_CALL_(requires_capability(kind))                                          \
     bool p2p_wait_until(pthread_cond_t *cond, struct kind *lock, uint64_t deadline_ms) \
@@ -152,15 +175,18 @@ void p2p_rwlock_prepare(void *rwlock);
     P2P_LOCK_CALL_(acquire_shared_capability(kind))                                 \
     void p2p_read_lock(struct kind *lock)                                           \
     {                                                                               \
+        P2P_LOCK_ORDER_(take, lock, kind)                                           \
         pthread_rwlock_rdlock(&lock->rwlock);                                       \
     }                                                                               \
     P2P_LOCK_CALL_(acquire_capability(kind)) void p2p_write_lock(struct kind *lock) \
     {                                                                               \
+        P2P_LOCK_ORDER_(take, lock, kind)                                           \
         pthread_rwlock_wrlock(&lock->rwlock);                                       \
     }                                                                               \
     P2P_LOCK_CALL_(release_generic_capability(kind))                                \
     void p2p_rw_unlock(struct kind *lock)                                           \
     {                                                                               \
+        P2P_LOCK_RELEASE_(lock)                                                     \
         pthread_rwlock_unlock(&lock->rwlock);                                       \
     }                                                                               \
     extern struct p2p_lock_kind kind
