@@ -74,7 +74,7 @@ def secrets(suite):
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
 def test_a_daemon_that_was_taken_over(suite, hooked, victim, monkeypatch, program, sandbox):
     """The attacker reaches nothing of the user. Without the sandbox the attacks succeed, so they are real."""
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -104,7 +104,7 @@ def test_a_daemon_that_was_taken_over(suite, hooked, victim, monkeypatch, progra
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
 def test_no_unix_socket_is_reached(suite, hooked, other_service, monkeypatch, program, sandbox):
     """The session bus and key agents would act for the attacker. Avahi is reached through the parent."""
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -114,7 +114,7 @@ def test_no_unix_socket_is_reached(suite, hooked, other_service, monkeypatch, pr
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
 def test_no_datagram_leaves_by_a_pair(suite, hooked, other_service, monkeypatch, tmp_path, program, sandbox):
     """A datagram socket can be connected to another socket: the journal, the service manager, a key agent."""
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -156,7 +156,7 @@ def system_bus(tmp_path):
 
 
 @pytest.mark.parametrize("sandbox", [True, False], ids=["sandbox", "no-sandbox"])
-@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"])
+@pytest.mark.parametrize("program", ["p2p-peer", "p2p-ui", "p2p-discovery"])
 def test_the_system_bus_leads_to_avahi_alone(suite, hooked, system_bus, monkeypatch, program, sandbox):
     """For a user, services on the bus can do what the sandbox forbids; for root, they can do everything."""
     monkeypatch.setattr(conftest, "BIN", hooked)
@@ -167,7 +167,7 @@ def test_the_system_bus_leads_to_avahi_alone(suite, hooked, system_bus, monkeypa
     reached = {word.split("=")[0] for word in words if found[word] == "done"}
     if not sandbox:
         assert reached == {"bus", "bus-driver", "bus-avahi"}
-    elif program in ("p2p-discovery", "p2p-relay"):
+    elif program == "p2p-discovery":
         assert not reached
     else:
         assert reached == {"bus-avahi"}
