@@ -11,9 +11,9 @@ def connect(keys, timeout=30.0):
     folder = os.open(keys, os.O_PATH | os.O_DIRECTORY)
     try:
         sock = socket.socket(socket.AF_UNIX)
-        sock.settimeout(timeout)
-        try:
+        try:  # blocking: with a timeout, a full backlog is an error instead of a wait
             sock.connect(f"/proc/self/fd/{folder}/control.sock")
+            sock.settimeout(timeout)
         except BaseException:
             sock.close()
             raise
