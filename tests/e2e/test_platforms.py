@@ -79,14 +79,14 @@ def put_source(root):
 CORES = os.cpu_count()
 # A peer with one file over 4 GiB, and a download from it to the other folder.
 TRANSFER = """
-cd /p2p && rm -rf /t && mkdir -p /t/shared && export P2P_HOME=/t P2P_RUN_AS_ROOT=1
+cd /p2p && rm -rf /t && mkdir -p /t/shared /t/c && export P2P_HOME=/t P2P_RUN_AS_ROOT=1
 truncate -s {size} /t/shared/big && printf end >>/t/shared/big && head -c 3000000 /dev/urandom >/t/shared/small
 {peer} --port 9100 --host 127.0.0.1 --shared-dir /t/shared --discovery http://127.0.0.1:9 --no-mdns >/t/ready 2>/t/log &
 peer=$!
+export P2P_HOME=/t/c
 i=0; while ! {get} ls 127.0.0.1:9100 --discovery none --no-mdns 2>/dev/null | grep -q big; do
     i=$((i + 1)); [ $i -lt 600 ] || {{ cat /t/log; exit 1; }}; sleep 1
 done
-mkdir /t/c && export P2P_HOME=/t/c
 for name in small big; do
     {get} get $name --from 127.0.0.1:9100 --discovery none --no-mdns --output-dir /t/got --keep-free 0
     cmp /t/shared/$name /t/got/$name
