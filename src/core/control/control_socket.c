@@ -5,13 +5,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "core/control/control_internal.h"
 #include "p2p/io.h"
 
-enum { BACKLOG = 16 };
+enum { BACKLOG = 16, CONNECT_S = 5 };
 
 /* The path of a socket has room for 107 bytes only; the way through the held folder is
  * always short enough. */
@@ -65,6 +66,8 @@ p2p_control_bind(const char *keys_dir, int *fd)
 enum p2p_err
 p2p_control_connect(const char *keys_dir, int *fd)
 {
+    /* For a peer that accepts nobody: its queue may be full. */
+    const struct timeval limit = {.tv_sec = CONNECT_S};
     struct sockaddr_un name;
     int dir = -1;
     enum p2p_err err = open_folder(keys_dir, &dir);
@@ -73,7 +76,9 @@ p2p_control_connect(const char *keys_dir, int *fd)
     if (err == P2P_OK) {
         name_socket(dir, &name);
         *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (*fd < 0 || connect(*fd, (const struct sockaddr *)&name, sizeof(name)) != 0)
+        if (*fd < 0 ||
+            setsockopt(*fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) != 0 ||
+            connect(*fd, (const struct sockaddr *)&name, sizeof(name)) != 0)
             err = p2p_err_from_errno(errno);
         else if (!p2p_control_is_own(*fd))
             err = P2P_ERR_NOT_ALLOWED;
