@@ -165,13 +165,17 @@ start() {
     port=$(sed -n 's/^ready .*port=\([0-9]*\).*/\1/p' "$state/$name")
 }
 
+export P2P_HOME=$root # one home for all programs, from the first start
 if [ -z "$registry" ]; then
     start p2p-discovery "$discovery_port" --discovery-port
     registry=http://localhost:$port
 fi
-start p2p-peer "$peer_port" --peer-port --shared-dir "$shared_dir" --keys-dir "$keys_dir" --discovery "$registry"
+# Not the default: on the command line it would hide the folders that `p2p share add` writes to p2p.conf.
+shared=()
+[ "$shared_dir" = "$root/shared" ] || shared=(--shared-dir "$shared_dir")
+start p2p-peer "$peer_port" --peer-port "${shared[@]}" --keys-dir "$keys_dir" --discovery "$registry"
 peer_port=$port
-start p2p-ui "$ui_port" --ui-port --shared-dir "$shared_dir" --downloads-dir "$downloads_dir" \
+start p2p-ui "$ui_port" --ui-port "${shared[@]}" --downloads-dir "$downloads_dir" \
     --keys-dir "$keys_dir" --discovery "$registry" --peer-port "$peer_port" --web-dir "$root/web"
 passphrase=
 
@@ -183,7 +187,6 @@ remember() { # NAME VALUE DEFAULT
         "$root/bin/p2p" config unset "$1"
     fi 2>/dev/null || true
 }
-export P2P_HOME=$root
 if [ "$keys_dir" = "$root/keys" ]; then
     remember discovery "$registry" http://localhost:8000
     remember p2p.peer-port "$peer_port" 9000

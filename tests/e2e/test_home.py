@@ -213,3 +213,23 @@ def test_run_sh_forgets_a_registry_that_is_not_used_any_more(suite, user, tree):
     with Run(tree, user):
         assert user.p2p("config", "get", "discovery", program=p2p).stdout.strip() != discovery.url
         user.p2p("peers", "--no-mdns", cwd="anywhere", program=p2p)
+
+
+def test_a_folder_is_added_while_run_sh_runs_and_stays(user, tree, tmp_path):
+    """Nothing is copied or restarted, and the next start shares it as well."""
+    p2p = tree / "bin" / "p2p"
+    photos = tmp_path / "my photos"
+    photos.mkdir()
+    (photos / "sea.jpg").write_bytes(b"sea")
+
+    def found(name):
+        command = [p2p, "search", name.rsplit("/")[-1], "--no-mdns"]
+        return name in subprocess.run(command, env=user.env, capture_output=True, text=True, timeout=60).stdout
+
+    with Run(tree, user):
+        wait_until(lambda: found("hello.txt"), 30, "the first folder")
+        user.p2p("share", "add", f"Photos={photos}", program=p2p)
+        wait_until(lambda: found("Photos/sea.jpg"), 60, "the new folder")
+        assert found("hello.txt")
+    with Run(tree, user):
+        wait_until(lambda: found("Photos/sea.jpg") and found("hello.txt"), 60, "both folders")
