@@ -6,13 +6,14 @@ import pytest
 
 from conftest import wait_until
 from p2pwire import prometheus
+from ui_world import API
 
 SIZE = 2_000_000
 FILM = random.Random(7).randbytes(SIZE)  # zeros would not be sent
 
 
 def activity(ui):
-    answer = ui.api.request("GET", "/api/activity")
+    answer = API.check("GET", "/api/activity", ui.api.request("GET", "/api/activity"))
     assert answer.status_code == 200
     return answer.json()
 

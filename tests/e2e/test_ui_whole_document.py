@@ -27,6 +27,7 @@ def test_every_operation_of_the_document_was_called(world):
         ("POST", "/api/pair/code"),
         ("GET", "/api/pair/code"),
         ("GET", "/metrics"),
+        ("GET", "/api/activity"),
     ]:
         world.call(method, path)
     world.call("POST", "/api/register", 200, json={"port": world.near.port})

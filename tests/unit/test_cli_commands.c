@@ -103,6 +103,7 @@ static const struct {
     {"init", cmd_init, "nonsense"},
     {"config", cmd_config, "nonsense"},
     {"doctor", cmd_doctor, "nonsense"},
+    {"complete", cmd_complete, "nonsense"},
 };
 enum { COUNT = sizeof(commands) / sizeof(commands[0]) };
 
@@ -180,6 +181,34 @@ a_peer_that_is_not_there_cannot_be_listed(void **state)
     assert_int_equal(run(cmd_ls, words), 4);
     assert_string_equal(out, "");
     assert_non_null(strstr(err, "127.0.0.1:1"));
+}
+
+#define KNOWN "ab12cd34ab12cd34ab12cd34ab12cd34ab12cd34ab12cd34ab12cd34ab12cd34"
+
+static void
+known_peers_are_offered_to_the_shell(void **state)
+{
+    const char *keys = scratch_path(&scratch, "tab");
+    char words[400];
+
+    (void)state;
+    snprintf(words, sizeof(words), "complete peers --discovery none --keys-dir %s",
+             keys);
+    assert_int_equal(run(cmd_complete, words), 0);
+    assert_string_equal(out, "");
+    assert_int_not_equal(access(keys, F_OK), 0); /* a Tab makes no identity */
+
+    snprintf(words, sizeof(words), "peers trust %s --discovery none --keys-dir %s",
+             KNOWN, keys);
+    assert_int_equal(run(cmd_peers, words), 0);
+    snprintf(words, sizeof(words), "complete peers ab1 --discovery none --keys-dir %s",
+             keys);
+    assert_int_equal(run(cmd_complete, words), 0);
+    assert_string_equal(out, "ab12cd34ab12cd34\n");
+    snprintf(words, sizeof(words), "complete peers cd --discovery none --keys-dir %s",
+             keys);
+    assert_int_equal(run(cmd_complete, words), 0);
+    assert_string_equal(out, "");
 }
 
 /* the functions that several commands use */
@@ -308,6 +337,7 @@ main(void)
         cmocka_unit_test(unknown_options_are_refused),
         cmocka_unit_test(an_identity_is_made_and_shown),
         cmocka_unit_test(a_peer_that_is_not_there_cannot_be_listed),
+        cmocka_unit_test(known_peers_are_offered_to_the_shell),
         cmocka_unit_test(sizes_and_times_are_short),
         cmocka_unit_test(text_from_others_is_escaped),
         cmocka_unit_test(json_holds_what_was_put),
