@@ -37,7 +37,8 @@ print_file(void *arg, const char *name, const struct p2p_list_entry *entry)
 static enum p2p_err
 list(struct p2p_identity *identity, const struct p2p_addr *addr, unsigned *count)
 {
-    const struct p2p_list_visitor visitor = {.file = print_file, .arg = count};
+    const struct p2p_list_visitor visitor = {
+        .file = print_file, .folder = NULL, .arg = count};
     struct p2p_conn_options options;
     struct p2p_conn *conn = NULL;
     enum p2p_err err;
