@@ -188,27 +188,42 @@ p2p_folders_take_changed(struct p2p_folders *folders)
 
 /* ---- For readers ---- */
 
+/* All names in order, each with its NUL: `*len` bytes. NULL: out of memory. */
+static char *
+pack_names(const struct p2p_folders *folders, size_t *len)
+{
+    size_t size = 0;
+    char *text;
+
+    for (size_t i = 0; i < folders->count; i++)
+        size += strlen(folders->list[i].name) + 1;
+    *len = 0;
+    if ((text = malloc(size + 1)) == NULL)
+        return NULL;
+    for (size_t i = 0; i < folders->count; i++) {
+        size_t more = strlen(folders->list[i].name) + 1;
+        memcpy(text + *len, folders->list[i].name, more);
+        *len += more;
+    }
+    return text;
+}
+
 enum p2p_err
 p2p_folders_show(const struct p2p_folders *folders, struct p2p_catalogue *catalogue)
 {
     struct p2p_names names = {0};
-    size_t size = 0;
+    size_t len;
 
-    for (size_t i = 0; i < folders->count; i++)
-        size += strlen(folders->list[i].name) + 1;
-    names.text = malloc(size + 1);
+    names.text = pack_names(folders, &len);
     names.at = malloc((folders->count + 1) * sizeof(*names.at));
     if (!names.text || !names.at) {
         free(names.text);
         free(names.at);
         return P2P_ERR_NOMEM;
     }
-    char *end = names.text;
-    for (; names.count < folders->count; names.count++) {
-        size_t len = strlen(folders->list[names.count].name) + 1;
-        names.at[names.count] = memcpy(end, folders->list[names.count].name, len);
-        end += len;
-    }
+    for (const char *at = names.text; names.count < folders->count;
+         at += strlen(at) + 1)
+        names.at[names.count++] = at;
     p2p_catalogue_set_folders(catalogue, &names);
     return P2P_OK;
 }
@@ -220,21 +235,13 @@ p2p_folders_store(const struct p2p_folders *folders, struct p2p_index *index)
 {
     sqlite3 *db = p2p_index_db(index);
     sqlite3_stmt *stmt = NULL;
-    size_t size = 0, len = 0;
+    size_t len;
     int64_t version;
-    char *names;
+    char *names = pack_names(folders, &len);
     enum p2p_err err;
 
-    for (size_t i = 0; i < folders->count; i++)
-        size += strlen(folders->list[i].name) + 1;
-    names = malloc(size + 1);
     if (!names)
         return P2P_ERR_NOMEM;
-    for (size_t i = 0; i < folders->count; i++) {
-        size_t more = strlen(folders->list[i].name) + 1;
-        memcpy(names + len, folders->list[i].name, more);
-        len += more;
-    }
     err = p2p_random(&version, sizeof(version));
     if (!err)
         err = p2p_sqlite_run(db, schema);
