@@ -34,6 +34,10 @@ def main():
     for text in plaintexts + [bytes.fromhex(case["plaintext"]) for case in messages["malformed"]]:
         seed("msg", text)
 
+    for case in vectors("stun")["rfc5769"]:
+        seed("stun", bytes.fromhex(case))
+    seed("stun", bytes.fromhex("000100002112a442b7e7a701bc34d686fa87dfae"))
+
     old = vectors("protocol1")
     seed("hello1", bytes.fromhex(old["hello"]))
     for key in vectors("identity")["keys"]:
