@@ -41,6 +41,8 @@ struct p2p_conn_options {
     /* Other ways than these addresses, with protocol 2 and if `expected` is set; NULL:
      * none. Borrowed during open. */
     const struct p2p_reach *reach;
+    /* A registry could not connect to `addr`: other ways are tried sooner. */
+    bool is_unreached;
 };
 #define P2P_CONN_OTHERS_MAX 11
 /*

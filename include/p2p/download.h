@@ -66,7 +66,8 @@ enum p2p_verify {
 struct p2p_source_spec {
     struct p2p_addr addr;
     const struct p2p_id *id;
-    bool by_user; /* the user gave the id, not a registry: see p2p_known_check */
+    bool by_user;      /* the user gave the id, not a registry: see p2p_known_check */
+    bool is_unreached; /* a registry could not connect to `addr` */
     /* Further addresses of this peer (p2p_addr_list_read); they need an id. */
     char others[P2P_PEER_OTHERS_TEXT];
 };

@@ -56,6 +56,8 @@ P2P_MUST_CHECK enum p2p_err p2p_reach_relay(const struct p2p_reach *reach,
  * failed, or after this time. */
 #define P2P_LADDER_NEXT_MS  250
 #define P2P_LADDER_RELAY_MS 1500
+/* The same for a peer that its registry could not reach. */
+#define P2P_LADDER_UNREACHED_MS 300
 
 struct p2p_ladder {
     size_t direct;  /* direct ways in all */
@@ -63,6 +65,7 @@ struct p2p_ladder {
     size_t started; /* ways that were started, in this order */
     size_t failed;  /* of the direct ones */
     uint64_t began_ms;
+    uint64_t relay_ms; /* P2P_LADDER_RELAY_MS, or the other one */
 };
 /* The ways that there are, by the wish; `can_call`: the peer's id and a registry are
  * known. */

@@ -9,6 +9,7 @@
 
 #include "discovery/housekeeper.h"
 #include "discovery/http/app.h"
+#include "discovery/meet/prober.h"
 #include "discovery/options.h"
 #include "discovery/registry/snapshot.h"
 #include "http/source/ratelimit.h"
@@ -253,6 +254,22 @@ know_relay(struct discovery *d)
                : P2P_OK;
 }
 
+static void
+on_trial(void *arg, const struct trial *trial, enum trial_result result)
+{
+    struct discovery *d = arg;
+
+    registry_set_direct(
+        d->app.registry, &trial->peer, trial->addr.host, trial->addr.port,
+        result == TRIAL_REACHED ? REGISTRY_DIRECT_YES : REGISTRY_DIRECT_NO);
+}
+
+static enum p2p_err
+start_prober(struct discovery *d)
+{
+    return d->opt.probe ? prober_start(on_trial, d, &d->app.prober) : P2P_OK;
+}
+
 static enum p2p_err
 start_and_wait(struct discovery *d)
 {
@@ -276,7 +293,7 @@ start_and_wait(struct discovery *d)
     if ((err = try_snapshot(d)) != P2P_OK)
         return err;
     if ((err = know_relay(d)) != P2P_OK || (err = open_store(d)) != P2P_OK ||
-        (err = open_server(d)) != P2P_OK)
+        (err = start_prober(d)) != P2P_OK || (err = open_server(d)) != P2P_OK)
         return err;
     p2p_service_on_hangup(on_hangup, NULL);
     p2p_service_ready(PROGRAM, "port=%u", http_server_port(d->app.server));
@@ -288,6 +305,7 @@ static void
 release(struct discovery *d)
 {
     http_server_close(d->app.server);
+    prober_stop(d->app.prober);
     http_prepared_free(d->app.heartbeat_answer);
     store_close(d->app.store);
     housekeeper_stop(d->housekeeper);

@@ -58,6 +58,11 @@ class Relayed:
         listed = self.p2p("near", "peers", "--discovery", self.url, "--json", "--no-mdns", check=False)
         return any(p["peer_id"] == self.peer.id and p.get("files", 0) for p in listed.get("peers", []))
 
+    def listed(self):
+        """The peer's record."""
+        done = self.public.run("curl", "-s", "-m", "20", f"{self.url}/peers/{self.peer.id}")
+        return json.loads(done.stdout)
+
     def run(self, where, *words, **kwargs):
         """The command line at one of the homes, with keys of its own."""
         machine = self.near if where == "near" else self.far
@@ -115,6 +120,8 @@ def test_a_trusted_peer_downloads_through_the_relay(relayed):
     assert done.returncode == 0, done.stdout + done.stderr
     assert relayed.got("far.bin") == data
     assert [s["path"] for s in last(done)["sources"]] == [{"kind": "relay"}]
+    # The registry has found out that nothing comes through the router, and lists it.
+    wait_until(lambda: relayed.listed().get("direct") == "no", 60, "the attempt to reach the peer")
 
 
 def test_who_is_not_trusted_gets_nothing(relayed):

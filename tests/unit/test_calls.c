@@ -327,6 +327,18 @@ addresses_first_then_the_relay(void **state)
 }
 
 static void
+whom_the_registry_cannot_reach_is_called_sooner(void **state)
+{
+    struct p2p_ladder l;
+
+    (void)state;
+    p2p_ladder_init(&l, P2P_WISH_AUTO, 1, true, 10000);
+    l.relay_ms = P2P_LADDER_UNREACHED_MS;
+    l.started = 1;
+    assert_int_equal(p2p_ladder_due_ms(&l, 10001), 10000 + P2P_LADDER_UNREACHED_MS);
+}
+
+static void
 a_failure_brings_the_next_way_at_once(void **state)
 {
     struct p2p_ladder l;
@@ -381,6 +393,7 @@ main(void)
         cmocka_unit_test(a_session_is_taken_once),
         cmocka_unit_test(callers_have_budgets),
         cmocka_unit_test(addresses_first_then_the_relay),
+        cmocka_unit_test(whom_the_registry_cannot_reach_is_called_sooner),
         cmocka_unit_test(a_failure_brings_the_next_way_at_once),
         cmocka_unit_test(a_wish_leaves_ways_out),
     };

@@ -60,10 +60,15 @@ static void
 add_peers(struct get_sources *out, const struct p2p_peer_list *peers,
           const struct p2p_id *self)
 {
-    for (size_t i = 0; i < peers->count; i++)
+    for (size_t i = 0; i < peers->count; i++) {
+        size_t before = out->count;
+
         if (!p2p_id_equal(&peers->at[i].id, self))
             add_source_at(out, &peers->at[i].addr, peers->at[i].others,
                           &peers->at[i].id, false);
+        if (out->count > before)
+            out->at[before].is_unreached = peers->at[i].is_unreached;
+    }
 }
 
 static bool

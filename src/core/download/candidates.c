@@ -54,6 +54,7 @@ make_offer(struct p2p_download *dl, const struct p2p_source_spec *spec, size_t t
         c.expected = *spec->id;
         c.is_expected = true;
         c.by_user = spec->by_user;
+        c.is_unreached = spec->is_unreached;
         c.rank.order = p2p_rank_order(spec->id->b, sizeof(spec->id->b));
     } else {
         p2p_addr_format(&spec->addr, text, sizeof(text));
@@ -342,6 +343,7 @@ step_back(struct p2p_download *dl, const struct dl_source *s) P2P_REQUIRES(p2p_d
                                    .expected = s->expected,
                                    .is_expected = s->is_expected,
                                    .by_user = s->by_user,
+                                   .is_unreached = s->is_unreached,
                                    .rank = s->rank,
                                    .net = s->net,
                                    .who = s->who,
@@ -362,6 +364,7 @@ seat(struct p2p_download *dl, unsigned place, const struct dl_candidate *c)
                             .expected = c->expected,
                             .is_expected = c->is_expected,
                             .by_user = c->by_user,
+                            .is_unreached = c->is_unreached,
                             .rank = c->rank,
                             .net = c->net,
                             .who = c->who,

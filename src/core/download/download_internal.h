@@ -34,8 +34,9 @@ P2P_MUTEX_KIND(p2p_dl_lock);
 struct dl_candidate {
     struct p2p_addr addr;
     struct p2p_id expected;
-    bool is_expected; /* the id was given: another one is refused */
-    bool by_user;     /* and not by a registry */
+    bool is_expected;  /* the id was given: another one is refused */
+    bool by_user;      /* and not by a registry */
+    bool is_unreached; /* a registry could not connect to `addr` */
     struct p2p_ranked rank;
     struct p2p_net_of net; /* family 0: counts alone */
     enum p2p_rank who;
@@ -47,8 +48,9 @@ struct dl_candidate {
 struct dl_source {
     struct p2p_addr addr;
     struct p2p_id expected;
-    bool is_expected; /* the id was given: another one is refused */
-    bool by_user;     /* and not by a registry */
+    bool is_expected;  /* the id was given: another one is refused */
+    bool by_user;      /* and not by a registry */
+    bool is_unreached; /* a registry could not connect to `addr` */
     struct p2p_ranked rank;
     struct p2p_net_of net;
     enum p2p_rank who; /* its rank before this download */
@@ -60,10 +62,10 @@ struct dl_source {
     uint64_t rtt_us; /* of the first connection; 0: not connected yet */
     bool path_known;
     enum p2p_path_kind path; /* of the last connection */
-    bool agreed;     /* its META is about our (root, size) */
-    bool had;        /* this was true once, and may become true again */
-    bool disagreed;  /* dropped because its META describes another file. It gets another
-                        chance if ours turns out to be wrong */
+    bool agreed;             /* its META is about our (root, size) */
+    bool had;                /* this was true once, and may become true again */
+    bool disagreed; /* dropped because its META describes another file. It gets another
+                       chance if ours turns out to be wrong */
     struct p2p_meta meta;
     uint64_t received, sampled; /* verified bytes; the same at the last sample */
     double speed;

@@ -31,6 +31,7 @@ usable_specs(struct p2p_download *dl, struct p2p_source_spec specs[DL_SOURCES],
         specs[count].addr = s->addr;
         specs[count].id = s->id_known || s->is_expected ? &ids[count] : NULL;
         specs[count].by_user = s->by_user;
+        specs[count].is_unreached = s->is_unreached;
         list_others(dl, s, specs[count].others);
         count++;
     }

@@ -30,7 +30,9 @@ add_found(struct p2p_download *dl, const struct p2p_peer_list *list)
     enum p2p_err err = P2P_OK;
 
     for (size_t i = 0; i < list->count && err != P2P_ERR_NOMEM; i++) {
-        struct p2p_source_spec spec = {.addr = list->at[i].addr, .id = &list->at[i].id};
+        struct p2p_source_spec spec = {.addr = list->at[i].addr,
+                                       .id = &list->at[i].id,
+                                       .is_unreached = list->at[i].is_unreached};
         memcpy(spec.others, list->at[i].others, sizeof(spec.others));
         if (!p2p_id_equal(&list->at[i].id, own))
             err = p2p_dl_offer_source(dl, &spec, i); /* TOO_LARGE: better ones wait */

@@ -105,6 +105,7 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
     if (s->id_known || s->is_expected)
         opt.expected = &expected;
     opt.expected_by_user = s->by_user;
+    opt.is_unreached = s->is_unreached;
     p2p_unlock(&dl->lock);
     err = p2p_conn_open_shown(&opt, show_connection, w, conn);
     if (err == P2P_OK) {

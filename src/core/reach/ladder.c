@@ -30,6 +30,7 @@ p2p_ladder_init(struct p2p_ladder *l, enum p2p_path_wish wish, size_t addresses,
         .direct = wish == P2P_WISH_RELAY ? 0 : addresses,
         .has_relay = can_call && wish != P2P_WISH_DIRECT,
         .began_ms = now_ms,
+        .relay_ms = P2P_LADDER_RELAY_MS,
     };
 }
 
@@ -48,6 +49,6 @@ p2p_ladder_due_ms(const struct p2p_ladder *l, uint64_t now_ms)
     if (l->started < l->direct)
         return is_idle ? now_ms : l->began_ms + l->started * P2P_LADDER_NEXT_MS;
     if (l->has_relay && l->started == l->direct)
-        return is_idle ? now_ms : l->began_ms + P2P_LADDER_RELAY_MS;
+        return is_idle ? now_ms : l->began_ms + l->relay_ms;
     return UINT64_MAX;
 }

@@ -106,6 +106,8 @@ p2p_peers_merge(struct p2p_peer_list *list)
         }
         if (last->about.name[0] == '\0' && next->verified)
             last->about = next->about; /* an older registry does not send it */
+        if (p2p_addr_equal(&last->addr, &next->addr)) /* one that can is enough */
+            last->is_unreached = last->is_unreached && next->is_unreached;
         add_others(last, next);
         p2p_peer_info_clear(next);
     }
@@ -264,7 +266,7 @@ take_addresses(const cJSON *list, struct p2p_peer_info *peer)
 static enum p2p_err
 parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *peer)
 {
-    const char *ip = p2p_json_text(json, "ip");
+    const char *ip = p2p_json_text(json, "ip"), *text;
     uint64_t port, total;
     enum p2p_err err;
 
@@ -274,6 +276,8 @@ parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *pee
         p2p_addr_make(ip, (uint16_t)port, &peer->addr) != P2P_OK)
         return P2P_ERR_MALFORMED;
     peer->verified = p2p_json_bool(json, "verified");
+    text = p2p_json_text(json, "direct");
+    peer->is_unreached = text != NULL && strcmp(text, "no") == 0;
     take_about(json, &peer->about);
     take_addresses(cJSON_GetObjectItemCaseSensitive(json, "addresses"), peer);
     (void)p2p_json_u64(json, "last_seen", UINT64_MAX, &peer->last_seen_s);

@@ -175,6 +175,8 @@ line_up(struct race *race, const struct p2p_conn_options *opt)
     p2p_ladder_init(&race->ladder,
                     opt->reach != NULL ? opt->reach->wish : P2P_WISH_DIRECT, 1 + others,
                     can_call, p2p_now_ms());
+    if (opt->is_unreached)
+        race->ladder.relay_ms = P2P_LADDER_UNREACHED_MS;
     race->count = p2p_ladder_ways(&race->ladder);
     for (size_t i = 0; i < race->count; i++) {
         race->at[i].race = race;

@@ -12,6 +12,7 @@
 #include "http/http.h"
 
 struct housekeeper;
+struct prober;
 
 struct app {
     bool require_signed;
@@ -27,6 +28,7 @@ struct app {
     uint64_t started_ms;
     struct timing searches[MATCH_MODES];
     struct meeting meeting;
+    struct prober *prober; /* NULL: --no-probe */
 };
 
 extern const struct http_route discovery_routes[];

@@ -79,6 +79,14 @@ put_addresses(struct http_json_out *o, const struct registry_peer *p)
 }
 
 static void
+put_direct(struct http_json_out *o, const struct registry_peer *p)
+{
+    if (p->direct != REGISTRY_DIRECT_UNKNOWN)
+        http_json_put_string(o, "direct",
+                             p->direct == REGISTRY_DIRECT_YES ? "yes" : "no");
+}
+
+static void
 put_members(struct http_json_out *o, struct registry_peer *p, uint32_t names_max)
 {
     uint64_t silent_s = (p2p_now_ms() - p->heard_ms) / 1000;
@@ -86,6 +94,7 @@ put_members(struct http_json_out *o, struct registry_peer *p, uint32_t names_max
 
     put_where(o, &p->id, p->ip, p->port);
     put_addresses(o, p); /* others are let in below */
+    put_direct(o, p);
     http_json_begin(o, "files", '[');
     for_files(o, p, names_max, put_name);
     http_json_end(o, ']');
@@ -169,6 +178,7 @@ put_claims(void *arg, const struct registry_peer *p)
 
     put_about(o, p);
     put_addresses(o, p);
+    put_direct(o, p);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "discovery/http/app.h"
+#include "discovery/meet/prober.h"
 #include "http/metrics.h"
 #include "p2p/net.h"
 
@@ -59,6 +60,19 @@ add_searches(struct http_metrics *m, const struct app *app)
 }
 
 static void
+add_meeting(struct http_metrics *m, const struct app *app)
+{
+    static const char name[] = "p2p_discovery_probes_total";
+    struct prober_stats s;
+
+    prober_stats(app->prober, &s);
+    http_metrics_family(m, name, "counter",
+                        "Attempts to reach peers at the address they register from.");
+    http_metrics_sample(m, name, "result=\"yes\"", s.reached);
+    http_metrics_sample(m, name, "result=\"no\"", s.failed);
+}
+
+static void
 add_store(struct http_metrics *m, struct store *store)
 {
     struct store_stats s;
@@ -87,6 +101,7 @@ get_metrics(struct http_request *req, void *arg)
     http_metrics_init(&m);
     add_registry(&m, app);
     add_searches(&m, app);
+    add_meeting(&m, app);
     http_metrics_server(&m, app->server);
     add_store(&m, app->store);
     http_metrics_gauge(&m, "p2p_uptime_seconds",

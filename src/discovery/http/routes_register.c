@@ -3,7 +3,9 @@
 
 #include "discovery/http/app.h"
 #include "discovery/http/register_parse.h"
+#include "discovery/meet/prober.h"
 #include "http/offload.h"
+#include "http/source/address.h"
 #include "http/source/ratelimit.h"
 #include "http/text/json.h"
 #include "p2p/log.h"
@@ -141,6 +143,24 @@ has_address(struct http_request *req, const struct cJSON *json)
     return false;
 }
 
+/* Only the address from which this request came, and only for peers that can sign: so
+ * nobody can point the registry at others. */
+static void
+try_to_reach(struct http_request *req, struct app *app, const struct record *r)
+{
+    struct http_address source;
+    struct trial trial = {.peer = r->id};
+
+    if (app->prober == NULL || !r->is_signed || strcmp(r->ip, r->from) != 0 ||
+        http_client_is_loopback(req) ||
+        !http_address_parse(r->from, strlen(r->from), &source) ||
+        p2p_addr_make(r->from, r->port, &trial.addr) != P2P_OK)
+        return;
+    source = http_address_source(&source);
+    memcpy(trial.source.b, source.b, sizeof(trial.source.b));
+    prober_ask(app->prober, &trial);
+}
+
 void
 post_register(struct http_request *req, void *arg)
 {
@@ -165,6 +185,8 @@ post_register(struct http_request *req, void *arg)
         result = registry_put(app->registry, &record, 0, &known_seq);
         if (!is_refused(req, result, known_seq) && is_shared(req, app, &record.id))
             reply_registered(req, &record);
+        if (result == REGISTRY_OK)
+            try_to_reach(req, app, &record);
     }
     record_clear(&record);
 }

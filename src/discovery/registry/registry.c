@@ -381,6 +381,7 @@ registry_fill_peer(const struct registry *r, uint32_t peer, struct registry_peer
         .protocols = p->protocols,
         .is_signed = p->key != NULL,
         .is_ip_claimed = p->is_ip_claimed,
+        .direct = p->direct,
         .has_content = p->has_content,
         .heard_ms = atomic_load_explicit(&p->heard_ms, memory_order_relaxed),
         .seq = p->seq,

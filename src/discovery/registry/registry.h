@@ -134,6 +134,13 @@ void registry_tidy(struct registry *r);
 /* The key of a live peer's signed record. */
 bool registry_key(struct registry *r, const struct p2p_id *id, struct p2p_spki *key);
 
+/* Whether a connection from the registry to the peer's address succeeds. */
+enum registry_direct {
+    REGISTRY_DIRECT_UNKNOWN,
+    REGISTRY_DIRECT_YES,
+    REGISTRY_DIRECT_NO
+};
+
 /* A peer as shown to clients; borrowed for the call that it is passed to. */
 struct registry_peer {
     struct p2p_id id;
@@ -142,6 +149,7 @@ struct registry_peer {
     uint8_t protocols;
     bool is_signed, has_content;
     bool is_ip_claimed;
+    enum registry_direct direct;
     uint64_t heard_ms, seq, expires_at_s;
     uint32_t file_count;
     const uint32_t *files; /* of the catalogue */
@@ -181,6 +189,13 @@ struct registry_filter {
  */
 void registry_visit_peers(struct registry *r, const struct registry_filter *filter,
                           const struct p2p_id *after, registry_visit *visit, void *arg);
+
+/* ---- reaching ---- */
+
+/* Tells whether the peer could be reached at this address. Counts only while it is the
+ * one that the peer is listed under. */
+void registry_set_direct(struct registry *r, const struct p2p_id *id, const char *ip,
+                         uint16_t port, enum registry_direct direct);
 
 /* ---- keeping elsewhere ---- */
 

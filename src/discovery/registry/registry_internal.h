@@ -31,6 +31,7 @@ struct peer {
     bool has_content;
     bool is_ip_stated;  /* false: `ip` is the address from which it registered */
     bool is_ip_claimed; /* see record.h */
+    enum registry_direct direct;
     bool is_home_known; /* it registered here, so is_ip_stated is valid */
     _Atomic uint32_t told_source; /* the last source that was told that the peer has
                                    * moved */

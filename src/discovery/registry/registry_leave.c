@@ -28,6 +28,7 @@ registry_bury(struct registry *r, uint32_t at)
     p->key = NULL;
     free(p->addresses);
     p->addresses = NULL;
+    p->direct = REGISTRY_DIRECT_UNKNOWN;
     p->about = (struct p2p_about){.kind = P2P_ABOUT_UNKNOWN};
     table_remove(&r->by_id, at);
     p->is_used = false;

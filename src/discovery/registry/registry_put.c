@@ -454,6 +454,35 @@ registry_set_claims(struct registry *r, const struct p2p_id *id,
     p2p_unlock(&r->writer);
 }
 
+static bool
+is_listed_at(const struct peer *p, const char *ip, uint16_t port)
+{
+    uint8_t bytes[16];
+
+    record_read_ip(ip, bytes);
+    return p->port == port && memcmp(p->ip, bytes, sizeof(bytes)) == 0;
+}
+
+void
+registry_set_direct(struct registry *r, const struct p2p_id *id, const char *ip,
+                    uint16_t port, enum registry_direct direct)
+{
+    bool is_news = false;
+    uint32_t at;
+
+    p2p_lock(&r->writer);
+    registry_lock(r);
+    if ((at = registry_find_signed(r, id)) != SLAB_NONE &&
+        is_listed_at(peer_at(r, at), ip, port)) {
+        is_news = peer_at(r, at)->direct != direct;
+        peer_at(r, at)->direct = direct;
+    }
+    registry_unlock(r);
+    p2p_unlock(&r->writer);
+    if (is_news)
+        registry_announce(r, id, false);
+}
+
 /* The record is there already, perhaps without what only the peer itself tells. */
 static void
 take_again(struct peer *p, const struct record *rec)
@@ -475,6 +504,8 @@ take_facts(struct registry *r, uint32_t at, const struct record *rec,
     r->live_signed += rec->is_signed;
     r->live_signed -= p->key != NULL;
     registry_set_source(r, at, counts_for(rec, from) ? from : NULL, charge);
+    if (!is_listed_at(p, rec->ip, rec->port))
+        p->direct = REGISTRY_DIRECT_UNKNOWN;
     record_read_ip(rec->ip, p->ip);
     free(p->key);
     p->key = key;
