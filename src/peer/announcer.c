@@ -59,6 +59,8 @@ struct announcer {
     /* The last registration failed: retry after the back-off. */
     bool has_failed P2P_GUARDED_BY(announcer_lock);
     uint64_t backoff_ms P2P_GUARDED_BY(announcer_lock);
+    /* Of the files, when they were last read to be registered. */
+    uint64_t generation P2P_GUARDED_BY(announcer_lock);
     struct seen {
         bool is_registered, has_limit;
         enum p2p_err error;
@@ -285,6 +287,15 @@ note_told(struct announcer *a, enum p2p_err err) P2P_REQUIRES(announcer_lock)
     note_state(a, err);
 }
 
+static uint64_t
+generation_now(const struct announcer *a)
+{
+    struct p2p_share_totals totals;
+
+    p2p_shares_totals(a->opt.shares, &totals);
+    return totals.generation;
+}
+
 static void *
 tell(void *arg)
 {
@@ -297,6 +308,7 @@ tell(void *arg)
 
         force = force || a->moved;
         a->changed = a->forgotten = a->moved = false;
+        a->generation = generation_now(a);
         p2p_unlock(&a->lock);
         err = announce(a, force);
         force = force && err != P2P_OK;
@@ -378,6 +390,12 @@ beat(struct announcer *a, uint64_t *pause_ms)
     p2p_lock(&a->lock);
     if (err != P2P_ERR_NOT_FOUND && a->is_told)
         note_state(a, err);
+    /* A poke is only a hint: a change of the files that came without one is registered
+     * now. */
+    if (a->generation != generation_now(a)) {
+        a->changed = true;
+        pthread_cond_signal(&a->wake);
+    }
     p2p_unlock(&a->lock);
     return *pause_ms;
 }

@@ -215,11 +215,10 @@ open_server(struct peer *peer)
         .stall_timeout_ms = opt->stall_timeout_ms,
         .rate_per_peer = opt->limit_rate_per_peer,
     };
-    struct server *server;
-    enum p2p_err err = server_open(&options, &server);
+    enum p2p_err err;
 
-    p2p_lock(&peer->lock);
-    peer->server = server;
+    p2p_lock(&peer->lock); /* a change of the files waits until it can be told */
+    err = server_open(&options, &peer->server);
     p2p_unlock(&peer->lock);
     if (err != P2P_OK)
         p2p_log_error("cannot serve: %s", p2p_err_text(err));
@@ -300,7 +299,6 @@ start_announcer(struct peer *peer)
         .tick = on_tick,
         .arg = peer,
     };
-    struct announcer *announcer;
     enum p2p_err err = P2P_OK;
 
     if (urls->count != 1 || strcmp(urls->at[0], "none") != 0)
@@ -315,9 +313,10 @@ start_announcer(struct peer *peer)
     options.discovery = peer->discovery;
     if (peer->discovery != NULL)
         p2p_discovery_keep_seq(peer->discovery, peer->identity);
-    err = announcer_start(&options, &announcer);
+    /* With the lock: a change of the files during the start waits for the announcer,
+     * which could not be told of it otherwise. */
     p2p_lock(&peer->lock);
-    peer->announcer = announcer;
+    err = announcer_start(&options, &peer->announcer);
     p2p_unlock(&peer->lock);
     return err;
 }

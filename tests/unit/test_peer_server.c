@@ -1,8 +1,9 @@
-// uses p2p-peer
+// uses p2p-peer tests/unit/fake_registry.c
 /* The serving side of p2p-peer with a client of the core in the same process: shared
  * files arrive; other files, and clients that are not allowed, are refused. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -15,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "fake_registry.h"
 #include "keys_fixture.h"
 #include "p2p/conn.h"
 #include "p2p/log.h"
@@ -281,6 +283,62 @@ an_announcer_without_a_registry_ends(void **state)
     announcer_free(announcer);
 }
 
+static atomic_uint whole_lists, removals;
+
+static char *
+note_registration(struct fake_registry *fake, const struct fake_request *request,
+                  int *status)
+{
+    (void)fake;
+    *status = 200;
+    if (strcmp(request->target, "/register/delta") == 0)
+        removals += strstr(request->body, "\"remove\":[\"a\"]") != NULL;
+    else if (strcmp(request->target, "/register") == 0)
+        whole_lists++;
+    return strdup("{\"message\": \"ok\"}");
+}
+
+static void
+no_tick(void *arg)
+{
+    (void)arg;
+}
+
+static void
+wait_for(const atomic_uint *count)
+{
+    for (int i = 0; i < 3000 && *count == 0; i++)
+        usleep(10000);
+    assert_int_not_equal(*count, 0);
+}
+
+/* Nobody pokes the announcer here. */
+static void
+a_change_without_a_poke_is_told_with_the_next_heartbeat(void **state)
+{
+    struct world *w = *state;
+    struct fake_registry fake;
+    struct announcer_options opt = {.identity = w->own->identity,
+                                    .shares = w->shares,
+                                    .port = 9000,
+                                    .heartbeat_ms = 100,
+                                    .tick = no_tick};
+    struct announcer *announcer;
+    const char *url = fake.url;
+
+    fake_start(&fake, note_registration, NULL);
+    assert_int_equal(p2p_discovery_open(&url, 1, 5000, &opt.discovery), P2P_OK);
+    assert_int_equal(announcer_start(&opt, &announcer), P2P_OK);
+    wait_for(&whole_lists);
+    assert_int_equal(unlink(scratch_path(&w->scratch, "s/a")), 0);
+    wait_for(&removals);
+    announcer_stop(announcer);
+    announcer_free(announcer);
+    p2p_discovery_close(opt.discovery);
+    fake_stop(&fake);
+    fake_clear(&fake);
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 /* The server's end of the only connection, in this process. */
@@ -335,6 +393,7 @@ main(void)
         IN_WORLD(bbr_is_used_where_it_is_allowed),
         cmocka_unit_test(wrong_options_are_refused),
         IN_WORLD(an_announcer_without_a_registry_ends),
+        IN_WORLD(a_change_without_a_poke_is_told_with_the_next_heartbeat),
     };
 
     return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
