@@ -10,6 +10,7 @@
 #include "discovery/housekeeper.h"
 #include "discovery/http/app.h"
 #include "discovery/meet/prober.h"
+#include "discovery/meet/stun_server.h"
 #include "discovery/options.h"
 #include "discovery/registry/snapshot.h"
 #include "http/source/ratelimit.h"
@@ -27,7 +28,10 @@ struct discovery {
     char **argv;
     struct app app;
     struct p2p_options_text *text;
-    int listener;
+    /* Of the parent: the listener, then those for STUN, without gaps. */
+    int descriptors[1 + STUN_PORTS];
+    size_t descriptor_count;
+    int listener, stun[STUN_PORTS];
     struct housekeeper *housekeeper;
 };
 
@@ -70,6 +74,18 @@ open_registry(struct discovery *d)
                                 (double)d->opt.register_rate / 2, 65536)) == NULL)
         return P2P_ERR_NOMEM;
     return registry_open(&opt, &d->app.registry);
+}
+
+static enum p2p_err
+start_stun(struct discovery *d)
+{
+    uint16_t port = http_server_port(d->app.server);
+
+    if (d->descriptor_count < 2)
+        return P2P_OK;
+    for (unsigned i = 0; i < STUN_PORTS; i++)
+        d->app.stun_ports[i] = d->stun[i] >= 0 ? (uint16_t)(port + i) : 0;
+    return stun_server_start(d->stun, &d->app.stun);
 }
 
 static enum p2p_err
@@ -119,6 +135,8 @@ open_server(struct discovery *d)
         return P2P_ERR_NOMEM;
     changes_set_waitlist(d->app.changes, d->app.waiters);
     if ((err = meeting_open(&d->app.meeting, d->app.server)) != P2P_OK)
+        return err;
+    if ((err = start_stun(d)) != P2P_OK)
         return err;
     return http_server_start(d->app.server);
 }
@@ -306,6 +324,7 @@ release(struct discovery *d)
 {
     http_server_close(d->app.server);
     prober_stop(d->app.prober);
+    stun_server_stop(d->app.stun);
     http_prepared_free(d->app.heartbeat_answer);
     store_close(d->app.store);
     housekeeper_stop(d->housekeeper);
@@ -336,9 +355,21 @@ open_listener(struct discovery *d)
         return P2P_ERR_SYS;
     err = http_listen(o->host, (uint16_t)o->port, &d->listener);
 
-    if (err != P2P_OK)
+    if (err != P2P_OK) {
         p2p_service_say_no_listener(err, o->host, (unsigned)o->port);
-    return err;
+        return err;
+    }
+    d->descriptors[d->descriptor_count++] = d->listener;
+    for (unsigned i = 0; i < STUN_PORTS; i++)
+        d->stun[i] = -1;
+    if (o->stun && stun_server_listen(d->listener, d->stun) < STUN_PORTS)
+        p2p_log_warn("cannot listen for STUN at UDP port %u and the next one: clients "
+                     "cannot find out their outside address here",
+                     (unsigned)o->port);
+    for (unsigned i = 0; i < STUN_PORTS; i++)
+        if (d->stun[i] >= 0)
+            d->descriptors[d->descriptor_count++] = d->stun[i];
+    return P2P_OK;
 }
 
 /* The folder of the snapshot. The child needs all of it, because it writes a temporary
@@ -413,19 +444,19 @@ run(struct discovery *d)
         .parse = parse,
         .arg = d,
     };
+    enum p2p_err err = open_listener(d);
     const struct p2p_guardian_options guardian = {
         .program = PROGRAM,
         .settings = d->opt.guardian,
         .describe = describe,
         .reload = &reload,
         .keeps_state = true,
-        .descriptors = &d->listener,
-        .descriptor_count = 1,
+        .descriptors = d->descriptors,
+        .descriptor_count = d->descriptor_count,
         .allow = allow,
         .serve = serve,
         .arg = d,
     };
-    enum p2p_err err = open_listener(d);
 
     return err == P2P_OK ? p2p_guardian_run(&guardian) : exit_status(err);
 }

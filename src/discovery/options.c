@@ -30,6 +30,7 @@ static const struct p2p_option table[] = {
     {"tls-key", P2P_OPT_TEXT, FIELD(tls.key), 0, 0, "FILE", "private key of --tls-cert (PEM, without a passphrase)"},
     {"allow-host", P2P_OPT_LIST, FIELD(allow_host), 0, 0, "NAME", "also answer to this host name, for example files.example; without a port; may be repeated"},
     {"probe", P2P_OPT_FLAG, FIELD(probe), 0, 0, NULL, "try once whether a peer can be reached at the address from which it registers, and list the result"},
+    {"stun", P2P_OPT_FLAG, FIELD(stun), 0, 0, NULL, "tell clients by UDP from which address they are seen (STUN), at the number of --port and the next one"},
     {"relay", P2P_OPT_TEXT, FIELD(relay), 0, 0, "HOST:PORT", "send peers that find no other way to each other to this p2p-relay; needs --relay-secret-file"},
     {"relay-secret-file", P2P_OPT_TEXT, FIELD(relay_secret_file), 0, 0, "FILE", "file with the secret of that relay"},
     {"trusted-proxy", P2P_OPT_LIST, FIELD(trusted_proxies), 0, 0, "ADDRESS", "trust this reverse proxy to name the client's address (Forwarded or X-Forwarded-For header): an address or a network such as 172.18.0.0/16; may be repeated or separated by commas"},
@@ -38,7 +39,7 @@ static const struct p2p_option table[] = {
 /* clang-format on */
 
 /* The parent has the socket and the user. */
-const char *const discovery_fixed_options[] = {"host",        "port",    "user",
+const char *const discovery_fixed_options[] = {"host", "port",        "stun",    "user",
                                                "run-as-root", "sandbox", NULL};
 
 const struct p2p_option_set discovery_option_set = {
@@ -67,6 +68,7 @@ static const struct discovery_options defaults = {
     .rate = 200,
     .register_rate = 120,
     .probe = true,
+    .stun = true,
     .guardian = {.sandbox = true},
 };
 

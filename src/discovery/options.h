@@ -28,7 +28,7 @@ struct discovery_options {
     struct p2p_option_list trusted_proxies;
     struct p2p_guardian_settings guardian;
     struct http_tls_options tls; /* --tls-cert, --tls-key */
-    bool probe;
+    bool probe, stun;
     const char *relay, *relay_secret_file;
     struct p2p_addr relay_at; /* of `relay` */
 };

@@ -13,6 +13,7 @@
 
 struct housekeeper;
 struct prober;
+struct stun_server;
 
 struct app {
     bool require_signed;
@@ -28,7 +29,9 @@ struct app {
     uint64_t started_ms;
     struct timing searches[MATCH_MODES];
     struct meeting meeting;
-    struct prober *prober; /* NULL: --no-probe */
+    struct prober *prober;    /* NULL: --no-probe */
+    struct stun_server *stun; /* NULL: no port is free for it, or --no-stun */
+    uint16_t stun_ports[2];   /* 0: none */
 };
 
 extern const struct http_route discovery_routes[];

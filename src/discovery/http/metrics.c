@@ -3,6 +3,7 @@
 
 #include "discovery/http/app.h"
 #include "discovery/meet/prober.h"
+#include "discovery/meet/stun_server.h"
 #include "http/metrics.h"
 #include "p2p/net.h"
 
@@ -70,6 +71,8 @@ add_meeting(struct http_metrics *m, const struct app *app)
                         "Attempts to reach peers at the address they register from.");
     http_metrics_sample(m, name, "result=\"yes\"", s.reached);
     http_metrics_sample(m, name, "result=\"no\"", s.failed);
+    http_metrics_counter(m, "p2p_discovery_stun_answers_total", "Answers by STUN.",
+                         stun_server_answers(app->stun));
 }
 
 static void

@@ -9,6 +9,26 @@
 #include "p2p/call.h"
 #include "p2p/clock.h"
 
+/* The same host as that of the request: the registry does not know its own name. */
+static void
+put_stun(struct http_json_out *o, struct http_request *req, const struct app *app)
+{
+    const char *host = http_header(req, "Host");
+    char text[P2P_ADDR_TEXT];
+    struct p2p_addr addr;
+
+    http_json_begin(o, "stun", '[');
+    if (host != NULL && p2p_addr_parse(host, 80, &addr) == P2P_OK)
+        for (size_t i = 0; i < sizeof(app->stun_ports) / sizeof(app->stun_ports[0]);
+             i++)
+            if (app->stun_ports[i] != 0) {
+                addr.port = app->stun_ports[i];
+                http_json_put_string(o, NULL,
+                                     p2p_addr_format(&addr, text, sizeof(text)));
+            }
+    http_json_end(o, ']');
+}
+
 void
 get_reach(struct http_request *req, void *arg)
 {
@@ -26,6 +46,7 @@ get_reach(struct http_request *req, void *arg)
         http_json_put_string(
             &o, NULL, p2p_addr_format(&app->meeting.relay, relay, sizeof(relay)));
     http_json_end(&o, ']');
+    put_stun(&o, req, app);
     http_json_end(&o, '}');
     text = http_json_take(&o, &len);
     http_reply_owned(req, 200, "application/json", text, len);
