@@ -5,13 +5,15 @@
  * The flags and the environment are those of the start, so changes come from the file
  * of --config. `live` options take effect in the running process, `fixed` ones need a
  * restart of the program, and all others need a new serving process. If anything in the
- * file is wrong, nothing changes. One thread.
+ * file is wrong, nothing changes. Changes of `follow` options are noticed without being
+ * told. One thread.
  */
 #ifndef P2P_RELOAD_H
 #define P2P_RELOAD_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "p2p/err.h"
 #include "p2p/options.h"
@@ -24,7 +26,7 @@ extern "C" {
 struct p2p_reload {
     const struct p2p_option_set *set;
     /* Names of options, each NULL or ended by NULL. */
-    const char *const *live, *const *fixed;
+    const char *const *live, *const *fixed, *const *follow;
     void *target; /* the program's options struct, of `size` bytes */
     size_t size;
     struct p2p_options_text **text; /* of the target: replaced and freed */
@@ -35,6 +37,11 @@ struct p2p_reload {
      */
     void *former;
     struct p2p_options_text *former_text;
+    struct p2p_reload_file { /* as p2p_reload_is_due has seen it last */
+        bool is_seen;
+        uint64_t device, inode, size;
+        int64_t modified_s, modified_ns;
+    } file;
 };
 
 #define P2P_RELOAD_LIVE_MAX 4000
@@ -52,6 +59,10 @@ struct p2p_reload_news {
  */
 P2P_MUST_CHECK enum p2p_err p2p_reload_read(struct p2p_reload *s,
                                             struct p2p_reload_news *news);
+
+/* Looks at the file, and if it is not the one that was seen last, at the `follow`
+ * options in it. True: one of them has another value than now. */
+bool p2p_reload_is_due(struct p2p_reload *s);
 
 /* In the serving process: sets live options from `live`. False: a line is wrong, and
  * the lines after it were not read. */

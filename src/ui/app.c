@@ -100,13 +100,13 @@ open_identity(struct ui_app *app)
 static enum p2p_err
 open_folders(struct ui_app *app)
 {
-    struct p2p_share_options share = {
-        .directory = app->opt.shared_dir,
+    const struct p2p_share_options share = {
         .on_change = on_share_change,
         .arg = &app->folders,
         .keys_dir = app->opt.keys_dir,
         .program = "p2p-ui",
     };
+    size_t failed;
     enum p2p_err err =
         ui_downloads_are_missing(app->opt.keys_dir, app->opt.downloads_dir)
             ? p2p_root_open_away(app->opt.downloads_dir, app->opt.keys_dir,
@@ -125,11 +125,11 @@ open_folders(struct ui_app *app)
     if (err != P2P_OK)
         return fail(err, "cannot open the list of transfers in",
                     app->opt.downloads_dir);
-    if ((err = p2p_share_open(&share, &app->folders.share)) != P2P_OK)
-        return fail(err, "cannot open the shared folder", app->opt.shared_dir);
+    err = p2p_shares_open(&app->shared, &share, &app->folders.shares, &failed);
+    if (err != P2P_OK)
+        return fail(err, "cannot open the shared folder", app->shared.at[failed].path);
     app->folders.store = app->store;
     app->folders.max_upload = app->opt.max_upload;
-    app->folders.shared = p2p_share_root(app->folders.share);
     return P2P_OK;
 }
 
@@ -258,7 +258,7 @@ open_server(struct ui_app *app)
     app->access.opt = opt;
     app->access.identity = app->identity;
     app->access.events = &app->events;
-    app->access.shared = app->folders.shared;
+    app->access.shares = app->folders.shares;
     err = http_server_open(&http, &app->http);
     app->access.http = app->http;
     return fail(err, "cannot serve", "pages");
@@ -334,7 +334,7 @@ ui_app_close(struct ui_app *app)
     ui_watch_stop(app->watch);
     ui_jobs_free(app->jobs);
     ui_transfers_free(app->transfers);
-    p2p_share_close(app->folders.share);
+    p2p_shares_close(app->folders.shares);
     ui_watch_free(app->watch);
     ui_chores_free(app->chores);
     http_sse_free(app->events.sse);

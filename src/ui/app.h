@@ -30,6 +30,7 @@ struct ui_watch;
 struct ui_app {
     struct ui_options opt;
     int listener; /* the parent's, before ui_app_open */
+    struct p2p_shares_folders shared; /* those that can be opened; before, too */
     uint64_t started_s;
     int web_fd; /* folder of the dashboard's pages; -1: none was found */
 

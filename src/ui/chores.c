@@ -25,7 +25,7 @@
 /* Used by the watch's thread only. */
 struct ui_chores {
     struct ui_app *app;
-    bool is_away[UI_FOLDERS];        /* as last seen */
+    uint32_t away[UI_FOLDERS];       /* as last seen */
     const struct ui_listing *shared; /* as the pages know it */
     uint64_t look_at_ms;             /* at the peers, while a page follows the events */
 };
@@ -168,12 +168,12 @@ look_at_peers(struct ui_chores *c)
 static bool
 notice_place(struct ui_chores *c, enum ui_folder folder)
 {
-    bool is_away = ui_folder_is_away(&c->app->folders, folder),
-         is_news = is_away != c->is_away[folder];
+    uint32_t away = ui_folder_away(&c->app->folders, folder);
+    bool is_news = away != c->away[folder];
 
-    if (!is_away && ui_listing_take_away(&c->app->folders, folder))
+    if (ui_listing_take_back(&c->app->folders, folder, away))
         is_news = true;
-    c->is_away[folder] = is_away;
+    c->away[folder] = away;
     return is_news;
 }
 
@@ -181,8 +181,8 @@ notice_place(struct ui_chores *c, enum ui_folder folder)
 static bool
 notice_downloads(struct ui_chores *c)
 {
-    bool was_away = c->is_away[UI_DOWNLOADS], is_news = notice_place(c, UI_DOWNLOADS),
-         is_away = c->is_away[UI_DOWNLOADS];
+    bool was_away = c->away[UI_DOWNLOADS] != 0, is_news = notice_place(c, UI_DOWNLOADS),
+         is_away = c->away[UI_DOWNLOADS] != 0;
 
     if (is_away && !was_away)
         p2p_log_warn(

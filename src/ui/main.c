@@ -45,12 +45,13 @@ open_listener(struct ui_app *app)
 
 /* A folder that had files is not created again when it is missing. */
 static enum p2p_err
-allow_user_folder(struct p2p_sandbox_rules *rules, const struct ui_options *opt,
-                  const char *path, bool is_away)
+allow_downloads(struct p2p_sandbox_rules *rules, const struct ui_options *opt)
 {
+    const char *path = opt->downloads_dir;
     enum p2p_err err =
-        is_away ? p2p_sandbox_allow_away(rules, path, opt->keys_dir)
-                : p2p_sandbox_allow_folder(rules, path, 0755, P2P_SANDBOX_WRITE);
+        ui_downloads_are_missing(opt->keys_dir, path)
+            ? p2p_sandbox_allow_away(rules, path, opt->keys_dir)
+            : p2p_sandbox_allow_folder(rules, path, 0755, P2P_SANDBOX_WRITE);
 
     if (err == P2P_OK)
         err = p2p_sandbox_watch(rules, path);
@@ -59,11 +60,52 @@ allow_user_folder(struct p2p_sandbox_rules *rules, const struct ui_options *opt,
     return err;
 }
 
+static enum p2p_err
+allow_shared(struct p2p_sandbox_rules *rules, const struct ui_options *opt, size_t i)
+{
+    const char *path = opt->folders.at[i].path;
+    enum p2p_err err =
+        p2p_shares_is_missing(&opt->folders, i, opt->keys_dir, "p2p-ui")
+            ? p2p_sandbox_allow_away(rules, path, opt->keys_dir)
+            : p2p_sandbox_allow_folder(rules, path, 0755, P2P_SANDBOX_WRITE);
+
+    if (err == P2P_OK)
+        err = p2p_sandbox_watch(rules, path);
+    if (err != P2P_OK)
+        p2p_log_error("cannot open %s: %s", path, p2p_err_text(err));
+    return err;
+}
+
+/* The disk of one folder may be away while the others are there: it is left out, unless
+ * it is the only one. */
+static enum p2p_err
+allow_all_shared(struct ui_app *app, struct p2p_sandbox_rules *rules)
+{
+    const struct p2p_shares_folders *all = &app->opt.folders;
+    enum p2p_err err = P2P_OK;
+    char why[1024];
+
+    if ((err = p2p_shares_check(all, why, sizeof(why))) != P2P_OK) {
+        p2p_log_error("%s", why);
+        return err;
+    }
+    app->shared.count = 0;
+    for (size_t i = 0; i < all->count; i++) {
+        enum p2p_err one = allow_shared(rules, &app->opt, i);
+        if (one == P2P_OK)
+            app->shared.at[app->shared.count++] = all->at[i];
+        else if (err == P2P_OK)
+            err = one;
+    }
+    return app->shared.count > 0 ? P2P_OK : err;
+}
+
 /* Adds the paths that the child may use besides the system's files. */
 static enum p2p_err
 allow(void *arg, struct p2p_sandbox_rules *rules)
 {
-    const struct ui_options *opt = &((struct ui_app *)arg)->opt;
+    struct ui_app *app = arg;
+    const struct ui_options *opt = &app->opt;
     char web[PATH_MAX];
     enum p2p_err err =
         p2p_sandbox_allow_folder(rules, opt->keys_dir, 0700, P2P_SANDBOX_WRITE);
@@ -71,13 +113,9 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
     if (err != P2P_OK)
         p2p_log_error("cannot open %s: %s", opt->keys_dir, p2p_err_text(err));
     if (err == P2P_OK)
-        err = allow_user_folder(
-            rules, opt, opt->shared_dir,
-            p2p_share_is_missing(opt->keys_dir, "p2p-ui", opt->shared_dir));
+        err = allow_all_shared(app, rules);
     if (err == P2P_OK)
-        err = allow_user_folder(
-            rules, opt, opt->downloads_dir,
-            ui_downloads_are_missing(opt->keys_dir, opt->downloads_dir));
+        err = allow_downloads(rules, opt);
     if (err == P2P_OK && ui_options_find_web(opt, web, sizeof(web)) == P2P_OK)
         err = p2p_sandbox_allow(rules, web, P2P_SANDBOX_READ);
     return err;
@@ -130,9 +168,13 @@ describe(void *arg, struct p2p_guardian_options *guardian)
 {
     const struct ui_options *opt = &((const struct ui_app *)arg)->opt;
 
+    size_t count = opt->folders.count;
+
     guardian->folders[0] = opt->downloads_dir;
-    guardian->folders[1] = opt->shared_dir;
-    guardian->folders[2] = opt->keys_dir;
+    for (size_t i = 0; i < count; i++)
+        guardian->folders[i + 1] = opt->folders.at[i].path;
+    guardian->folders[count + 1] = opt->keys_dir;
+    guardian->folders[count + 2] = NULL;
     guardian->control_dir = opt->keys_dir;
     guardian->files[0] = opt->tls.cert;
     guardian->files[1] = opt->tls.key;
@@ -145,6 +187,7 @@ run(struct ui_app *app, struct command_line *line)
         .set = &ui_option_set,
         .fixed = ui_fixed_options,
         .live = ui_live_options,
+        .follow = ui_follow_options,
         .target = &app->opt,
         .size = sizeof(app->opt),
         .text = &app->opt.text,

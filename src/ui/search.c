@@ -145,7 +145,7 @@ put_have(struct http_json_out *o, struct ui_app *app, const struct p2p_search_re
     const char *have = NULL;
 
     if (r->root_known && e != NULL &&
-        p2p_share_find_root(app->folders.share, &r->root, e) == P2P_OK)
+        p2p_shares_find_root(app->folders.shares, &r->root, e) == P2P_OK)
         have = "shared";
     else if (r->root_known && ui_transfers_have(app->transfers, &r->root))
         have = "downloaded";

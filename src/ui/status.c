@@ -87,6 +87,33 @@ free_space(const struct p2p_root *root)
                                                  : 0;
 }
 
+/* Each shared folder, as p2p-peer tells them at its control socket. */
+static void
+put_shared_folders(struct http_json_out *o, const struct ui_folders *folders,
+                   const struct ui_listing *l)
+{
+    const struct p2p_shares_folders *all = p2p_shares_folders(folders->shares);
+    uint32_t away = ui_folder_away(folders, UI_SHARED);
+
+    http_json_begin(o, "shared_folders", '[');
+    for (size_t i = 0; i < all->count; i++) {
+        struct p2p_share *share = p2p_shares_at(folders->shares, i);
+        const char *name = all->at[i].name;
+        struct p2p_share_totals totals;
+        p2p_share_totals(share, &totals);
+        http_json_begin(o, NULL, '{');
+        ui_json_text(o, "name", name[0] != '\0' ? name : NULL);
+        http_json_put_string(o, "path", p2p_root_path(p2p_share_root(share)));
+        http_json_put_string(o, "state", (away & 1u << i) != 0 ? "away" : "ok");
+        http_json_put_u64(o, "files", l->of[i].files);
+        http_json_put_u64(o, "bytes", l->of[i].bytes);
+        http_json_put_u64(o, "not_shared", l->of[i].problems);
+        http_json_put_u64(o, "missing_files", totals.missing_files);
+        http_json_end(o, '}');
+    }
+    http_json_end(o, ']');
+}
+
 static void
 put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
 {
@@ -95,9 +122,12 @@ put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
 
     if (ui_listing_get(&app->folders, UI_SHARED, &shared) == P2P_OK) {
         ui_files_put_status(o, shared, with_list);
+        put_shared_folders(o, &app->folders, shared);
         ui_listing_release(shared);
-    } else
+    } else {
         ui_files_put_status(o, &nothing, with_list);
+        put_shared_folders(o, &app->folders, &nothing);
+    }
     if (ui_listing_get(&app->folders, UI_DOWNLOADS, &downloads) == P2P_OK) {
         http_json_put_u64(o, "downloads_count", downloads->count);
         ui_listing_release(downloads);
@@ -109,7 +139,7 @@ put_folders(struct http_json_out *o, struct ui_app *app, bool with_list)
                       ui_folder_missing_files(&app->folders));
     http_json_put_string(o, "downloads_state",
                          ui_folder_state(&app->folders, UI_DOWNLOADS));
-    http_json_put_string(o, "shared_dir", p2p_root_path(app->folders.shared));
+    http_json_put_string(o, "shared_dir", app->opt.shared_dir);
     http_json_put_string(o, "downloads_dir", p2p_root_path(app->folders.downloads));
     http_json_put_string(o, "keys_dir", app->opt.keys_dir);
 }

@@ -4,9 +4,11 @@ import json
 import os
 
 import pytest
+import requests
 
 import controlling
-from conftest import BIN, NO_REGISTRY, Program, environment, wait_until
+from conftest import NO_REGISTRY, Program, wait_until
+from p2pwire.web import Dashboard
 
 
 def make(folder, files):
@@ -214,11 +216,101 @@ def test_a_peer_with_flags_says_that_it_does_not_follow(suite, photos):
     assert run.returncode != 0 and "started with --shared-dir" in run.stderr
 
 
-def test_the_dashboard_takes_the_same_file(suite, photos):
-    home = Home(suite)
-    make(home.folder / "shared", {"own.txt": b"own"})
+# ---- the dashboard
+
+
+class HomeWithDashboard(Home):
+    def start_ui(self):
+        self.ui = self.suite._keep(Program("p2p-ui", ["--host", "127.0.0.1", "--port", 0], self.folder))
+        token = (self.folder / "keys" / "owner.token").read_text().strip()
+        self.api = Dashboard(self.ui.url, token=token)
+        return self.api
+
+    def folders(self):
+        """None while a new process takes the socket over."""
+        try:
+            answer = self.api.get("/api/status")
+        except requests.RequestException:
+            return None
+        if answer.status_code != 200:
+            return None
+        return {r["name"]: (r["files"], r["state"]) for r in answer.json()["shared_folders"]}
+
+    def listed(self):
+        return {f["name"]: f["state"] for f in self.api.json("/api/shared")["files"]}
+
+    def upload(self, name, data, **query):
+        return self.api.request("POST", "/api/upload", params=query, files={"file": (name, data)})
+
+
+def test_the_dashboard_shows_and_changes_every_folder(suite, photos):
+    home = HomeWithDashboard(suite)
+    own = make(home.folder / "shared", {"own.txt": b"own"})
+    (photos / "link").symlink_to("b.jpg")
     home.p2p("share", "add", photos)
-    home.start()
-    env = {**environment(home.folder)}
-    ui = suite._keep(Program("p2p-ui", ["--host", "127.0.0.1", "--port", 0], home.folder, env=env))
-    assert ui.running and BIN
+    api = home.start_ui()
+    wait_until(lambda: home.listed() == dict.fromkeys(["own.txt", "photos/2026/a.jpg", "photos/b.jpg"], "ready"), 60)
+    assert home.folders() == {None: (1, "ok"), "photos": (2, "ok")}
+    assert [(p["name"], p["reason"]) for p in api.json("/api/shares/problems")["problems"]] == [
+        ("photos/link", "it is a symbolic link")
+    ]
+    assert api.request("GET", "/api/shared/photos/b.jpg").content == b"picture b"
+    # Uploads go where their path leads.
+    assert home.upload("in.txt", b"1").json()["filename"] == "in.txt"
+    assert home.upload("in.txt", b"2", path="photos/new").json()["filename"] == "photos/new/in.txt"
+    assert (own / "in.txt").read_bytes() == b"1" and (photos / "new" / "in.txt").read_bytes() == b"2"
+    assert home.upload("in.txt", b"3", path="photos/new").status_code == 409
+    again = home.upload("in.txt", b"3", path="photos/new", on_conflict="rename")
+    assert again.json()["filename"] == "photos/new/in (1).txt"
+    assert home.upload("photos", b"4").status_code == 409  # the name of a folder
+    # A file is renamed, deleted and restored in its folder.
+    rename = lambda name, to: api.request("POST", f"/api/shared/{name}/rename", json={"to": to})  # noqa: E731
+    assert rename("photos%2Fb.jpg", "photos/c.jpg").status_code == 200 and (photos / "c.jpg").exists()
+    assert rename("photos%2Fc.jpg", "c.jpg").json()["code"] == "other_folder"
+    assert rename("own.txt", "photos").status_code == 409
+    assert api.request("DELETE", "/api/shared/photos/c.jpg").status_code == 200 and not (photos / "c.jpg").exists()
+    assert api.request("POST", "/api/shared/photos%2Fc.jpg/restore", json={}).status_code == 200
+    assert (photos / "c.jpg").read_bytes() == b"picture b"
+    for name in ("photos/../own.txt", "photos//own.txt", "photos/.p2p/index.db"):
+        assert api.request("GET", "/api/shared/" + name.replace("/", "%2F")).status_code in (400, 404)
+
+
+def test_the_dashboard_follows_share_add_and_rm(suite, photos, tmp_path):
+    home = HomeWithDashboard(suite)
+    make(home.folder / "shared", {"own.txt": b"own"})
+    api = home.start_ui()
+    port = home.ui.port
+    home.p2p("share", "add", photos)
+    wait_until(lambda: home.folders() == {None: (1, "ok"), "photos": (2, "ok")}, 60, "the new folder")
+    assert home.upload("up.txt", b"up", path="photos").status_code == 200  # the sandbox allows it
+    assert home.ui.port == port and home.ui.running
+    # One folder is away, the other one is used.
+    photos.rename(tmp_path / "elsewhere")
+    wait_until(lambda: home.folders()["photos"][1] == "away", 60, "the folder is away")
+    assert home.upload("x.txt", b"x", path="photos").json()["code"] == "folder_away"
+    assert home.upload("x.txt", b"x").status_code == 200
+    assert set(home.listed()) == {"own.txt", "x.txt"} and api.json("/api/status")["shared_state"] == "away"
+    (tmp_path / "elsewhere").rename(photos)
+    wait_until(lambda: home.folders() == {None: (2, "ok"), "photos": (3, "ok")}, 60, "it is back")
+    home.p2p("share", "rm", "photos")
+    wait_until(lambda: home.folders() == {None: (2, "ok")}, 60, "one folder")
+    assert api.request("GET", "/api/shared/photos/b.jpg").status_code == 404
+    assert (photos / "up.txt").exists()
+
+
+def test_uploads_without_a_folder_that_has_bare_names(suite, photos):
+    home = HomeWithDashboard(suite)
+    music = make(home.folder / "m", {"song": b"la"})
+    home.conf.write_text(home.conf.read_text() + f"shared-dir = Music={music}\nshared-dir = Photos={photos}\n")
+    home.start_ui()
+    assert home.upload("a.txt", b"a").json()["filename"] == "Music/a.txt"
+    assert home.upload("a.txt", b"a", path="Photos/x").json()["filename"] == "Photos/x/a.txt"
+    assert home.upload("a.txt", b"a", path="new").json()["filename"] == "Music/new/a.txt"
+    assert home.api.request("GET", "/api/shared/a.txt").status_code == 404
+    (photos / "x" / "a.txt").unlink()
+    for f in ("2026/a.jpg", "b.jpg"):
+        (photos / f).unlink()
+    wait_until(lambda: home.folders()["Photos"][1] == "away", 60, "an emptied folder")
+    assert home.api.request("POST", "/api/shares/confirm?folder=Music", json={}).status_code == 409
+    assert home.api.request("POST", "/api/shares/confirm?folder=Photos", json={}).status_code == 202
+    wait_until(lambda: home.folders()["Photos"] == (0, "ok"), 60, "confirmed")

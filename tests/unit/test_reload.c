@@ -252,6 +252,36 @@ other_lines_are_refused(void **state)
     assert_int_equal(now.number, 1);
 }
 
+static bool
+is_due(const char *content)
+{
+    write_file(content);
+    last[0] = '\0';
+    return p2p_reload_is_due(&settings);
+}
+
+static void
+followed_options_are_noticed(void **state)
+{
+    static const char *const follow[] = {"threads", NULL};
+
+    (void)state;
+    assert_false(p2p_reload_is_due(&settings)); /* nothing is followed */
+    settings.follow = follow;
+    assert_false(p2p_reload_is_due(&settings)); /* the first look */
+    assert_false(is_due("max-memory = 2M\n"));        /* another option */
+    assert_false(is_due("threads = x\n"));       /* a mistake */
+    assert_non_null(strstr(last, "threads"));
+    assert_true(is_due("threads = 17\nmax-memory = 2M\n"));
+    last[0] = '\0';
+    assert_false(p2p_reload_is_due(&settings)); /* one look for each file */
+    assert_int_equal(now.number, 1);            /* nothing was taken */
+    assert_int_equal(remove(file), 0);
+    assert_false(p2p_reload_is_due(&settings));
+    assert_string_equal(last, "");
+    settings.follow = NULL;
+}
+
 int
 main(void)
 {
@@ -265,6 +295,7 @@ main(void)
         cmocka_unit_test_setup_teardown(what_is_wrong_changes_nothing, begin, end),
         cmocka_unit_test_setup_teardown(the_former_settings_come_back, begin, end),
         cmocka_unit_test_setup_teardown(other_lines_are_refused, begin, end),
+        cmocka_unit_test_setup_teardown(followed_options_are_noticed, begin, end),
     };
     int fd = mkstemp(file), failed;
 

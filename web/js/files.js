@@ -77,14 +77,22 @@ export const searchButton = () =>
 export const notice = (title, ...rest) =>
 	h('div', { class: 'notice warn' }, badge('warn', title, 'alert'), rest);
 
-/** A notice for a missing folder, or nothing. */
-export const awayNotice = (folder) => {
-	const s = state.status ?? {};
-	if (s[`${folder}_state`] !== 'away') return '';
-	const confirmed = () => attempt(() => post('shares/confirm'));
-	return notice(
+const awayOf = (path, name, missing) =>
+	notice(
 		t('away'),
-		para(t('away.text', { path: s[`${folder}_dir`] })),
-		folder === 'shared' && s.shared_missing_files > 0 && button(t('away.confirm'), { onclick: confirmed }),
+		para(t('away.text', { path })),
+		missing > 0 &&
+			button(t('away.confirm'), {
+				onclick: () => attempt(() => post(`shares/confirm?folder=${encodeURIComponent(name ?? '')}`)),
+			}),
 	);
+
+/** Notices for missing folders. */
+export const awayNotices = (folder) => {
+	const s = state.status ?? {};
+	if (folder === 'shared') {
+		const away = (s.shared_folders ?? []).filter((f) => f.state === 'away');
+		return away.map((f) => awayOf(f.path, f.name, f.missing_files));
+	}
+	return s[`${folder}_state`] === 'away' ? [awayOf(s[`${folder}_dir`])] : [];
 };

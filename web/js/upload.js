@@ -13,12 +13,16 @@ let serial = 0;
 
 const active = (u) => u.state === 'sending' || u.state === 'waiting';
 
+const into = () => state.status?.shared_folders?.find((f) => f.name === state.into)?.name;
+
 /** entries: [{file, path}]; path: folder in the shared folder, or ''. */
 export function addUploads(entries) {
+	const folder = into();
 	const shown = entries.filter(({ file, path }) => !`/${path}/${file.name}`.includes('/.'));
 	if (shown.length < entries.length) toast(t('up.hidden', { n: entries.length - shown.length }));
 	const taken = new Set(state.shared.files.map((f) => f.name));
-	for (const { file, path } of shown) {
+	for (const { file, path: below } of shown) {
+		const path = [folder, below].filter(Boolean).join('/');
 		const name = path ? `${path}/${file.name}` : file.name;
 		serial += 1;
 		state.uploads.push({

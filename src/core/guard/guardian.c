@@ -246,6 +246,19 @@ has_ended(struct guardian *g, int *status)
     return pid == g->pid;
 }
 
+/* Once a second. */
+static void
+look(struct guardian *g)
+{
+    if (guardian_look(g)) {
+        p2p_log_info("a shared folder was replaced by another one: restarting the "
+                     "serving process");
+        begin_replacing(g);
+    } else if (g->opt->reload != NULL && p2p_reload_is_due(g->opt->reload)) {
+        reload(g);
+    }
+}
+
 static void
 on_time(struct guardian *g)
 {
@@ -255,11 +268,8 @@ on_time(struct guardian *g)
         signal_child(g, SIGKILL);
     if (now >= g->look_at_ms) {
         g->look_at_ms = now + LOOK_MS;
-        if (!g->is_ending && guardian_look(g)) {
-            p2p_log_info("a shared folder was replaced by another one: restarting the "
-                         "serving process");
-            begin_replacing(g);
-        }
+        if (!g->is_ending)
+            look(g);
     }
 }
 

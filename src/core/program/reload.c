@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/program/options_internal.h"
+#include "p2p/home.h"
 #include "p2p/log.h"
 
 static const char log_level_name[] = "log-level";
@@ -301,6 +303,70 @@ p2p_reload_go_back(struct p2p_reload *s)
     p2p_log_set_level(p2p_options_log_level(*s->text));
     p2p_log_set_format(p2p_options_log_format(*s->text));
     return true;
+}
+
+/* ---- Without being told ---- */
+
+/* True if the file is another one than at the last look. Without a file in use, the one
+ * of the home may have been created. */
+static bool
+has_new_file(struct p2p_reload *s)
+{
+    const char *config = p2p_options_config(*s->text);
+    struct p2p_reload_file was = s->file;
+    struct p2p_home home;
+    struct stat st;
+
+    if (config == NULL && p2p_home_find(&home) == P2P_OK)
+        config = home.config;
+    if (config == NULL || stat(config, &st) != 0)
+        return false;
+    s->file = (struct p2p_reload_file){
+        .is_seen = true,
+        .device = st.st_dev,
+        .inode = st.st_ino,
+        .size = (uint64_t)st.st_size,
+        .modified_s = st.st_mtim.tv_sec,
+        .modified_ns = st.st_mtim.tv_nsec,
+    };
+    return !was.is_seen || was.device != s->file.device || was.inode != s->file.inode ||
+           was.size != s->file.size || was.modified_s != s->file.modified_s ||
+           was.modified_ns != s->file.modified_ns;
+}
+
+static bool
+differs(const struct p2p_reload *s, const char *fresh)
+{
+    for (size_t i = 0; i < s->set->count; i++) {
+        const struct p2p_option *option = &s->set->options[i];
+        if (is_listed(s->follow, option->name) &&
+            !is_same(option, (const char *)s->target + option->offset,
+                     fresh + option->offset))
+            return true;
+    }
+    return false;
+}
+
+bool
+p2p_reload_is_due(struct p2p_reload *s)
+{
+    enum p2p_log_level level = p2p_options_log_level(*s->text);
+    enum p2p_log_format format = p2p_options_log_format(*s->text);
+    struct p2p_options_text *text = NULL;
+    bool is_due = false;
+    char *fresh;
+
+    if (s->follow == NULL || !has_new_file(s) || (fresh = malloc(s->size)) == NULL)
+        return false;
+    p2p_options_refuse_in_log(true);
+    if (s->parse(s->arg, fresh, &text) == P2P_OK)
+        is_due = differs(s, fresh);
+    p2p_options_refuse_in_log(false);
+    p2p_log_set_level(level); /* parsing may have changed both */
+    p2p_log_set_format(format);
+    p2p_options_free(text);
+    free(fresh);
+    return is_due;
 }
 
 /* ---- In the process that serves ---- */

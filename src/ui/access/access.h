@@ -15,7 +15,7 @@
 #include "p2p/devices.h"
 #include "p2p/identity.h"
 #include "p2p/owner.h"
-#include "p2p/path.h"
+#include "p2p/shares.h"
 #include "ui/access/links.h"
 #include "ui/access/pairing.h"
 
@@ -37,7 +37,7 @@ struct ui_access {
     struct http_server *http;
     const struct ui_events *events;
     struct ui_revoker *revoker;
-    const struct p2p_root *shared; /* its files have QR codes */
+    const struct p2p_shares *shares; /* their files have QR codes */
     _Atomic bool is_ready; /* until this is true, requests are answered with 503 */
 };
 

@@ -137,12 +137,16 @@ reply_share(struct http_request *req, struct ui_access *access, const char *base
 {
     const char *name = http_query(req, "name");
     char encoded[3 * P2P_NAME_MAX + 1], text[sizeof(encoded) + UI_URL_MAX + 16];
+    struct p2p_share *share;
+    const char *inner;
     struct stat st;
     int fd = -1;
 
     if (!ui_check_name(req, name))
         return;
-    if (p2p_root_open_file(access->shared, name, &fd, &st) != P2P_OK) {
+    share = p2p_shares_of(access->shares, name, &inner);
+    if (share == NULL ||
+        p2p_root_open_file(p2p_share_root(share), inner, &fd, &st) != P2P_OK) {
         ui_fail(req, P2P_ERR_NOT_FOUND, "there is no such shared file");
         return;
     }

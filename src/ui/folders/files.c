@@ -128,6 +128,25 @@ ui_files_handle_problems(struct http_request *req, void *arg)
     ui_listing_release(l);
 }
 
+/* Of the folders that are there. */
+static enum p2p_err
+request_scans(const struct ui_folders *folders)
+{
+    size_t count = p2p_shares_folders(folders->shares)->count;
+    uint32_t away = ui_folder_away(folders, UI_SHARED);
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < count; i++) {
+        const struct p2p_share *share = p2p_shares_at(folders->shares, i);
+        enum p2p_err one = P2P_OK;
+        if ((away & 1u << i) == 0)
+            one = p2p_share_request_scan(p2p_share_root(share));
+        if (err == P2P_OK)
+            err = one;
+    }
+    return err;
+}
+
 void
 ui_files_handle_rescan(struct http_request *req, void *arg)
 {
@@ -137,7 +156,7 @@ ui_files_handle_rescan(struct http_request *req, void *arg)
 
     if (!ui_check_folder(req, folders, UI_SHARED))
         return;
-    if ((err = p2p_share_request_scan(folders->shared)) != P2P_OK) {
+    if ((err = request_scans(folders)) != P2P_OK) {
         ui_fail(req, err, NULL);
         return;
     }
@@ -147,21 +166,52 @@ ui_files_handle_rescan(struct http_request *req, void *arg)
     ui_json_reply(&o, req, 202);
 }
 
+/* The empty folder that a request names with `folder`, or the only one. NULL: answered
+ * with an error. */
+static struct p2p_share *
+choose_missing(struct http_request *req, const struct ui_folders *folders,
+               uint64_t *files)
+{
+    const struct p2p_shares_folders *all = p2p_shares_folders(folders->shares);
+    const char *name = http_query(req, "folder");
+    struct p2p_share *chosen = NULL;
+    size_t found = 0;
+
+    for (size_t i = 0; i < all->count; i++) {
+        struct p2p_share *share = p2p_shares_at(folders->shares, i);
+        struct p2p_share_totals totals;
+        p2p_share_totals(share, &totals);
+        if (totals.missing_files == 0 ||
+            (name != NULL && strcmp(name, all->at[i].name) != 0))
+            continue;
+        chosen = share;
+        *files = totals.missing_files;
+        found++;
+    }
+    if (found == 1)
+        return chosen;
+    if (found == 0)
+        http_fail(req, 409, "nothing_missing",
+                  "nothing to confirm: the shared folder is not an empty folder that "
+                  "had files before");
+    else
+        http_fail(req, 400, "missing_parameter",
+                  "several shared folders are empty: name one with folder");
+    return NULL;
+}
+
 void
 ui_files_handle_confirm(struct http_request *req, void *arg)
 {
     struct ui_folders *folders = arg;
     struct http_json_out o;
-    uint64_t files = ui_folder_missing_files(folders);
+    uint64_t files = 0;
+    struct p2p_share *share = choose_missing(req, folders, &files);
     enum p2p_err err;
 
-    if (files == 0) {
-        http_fail(req, 409, "nothing_missing",
-                  "nothing to confirm: the shared folder is not an empty folder that "
-                  "had files before");
+    if (share == NULL)
         return;
-    }
-    if ((err = p2p_share_confirm(folders->share)) != P2P_OK) {
+    if ((err = p2p_share_confirm(share)) != P2P_OK) {
         ui_fail(req, err, NULL);
         return;
     }
@@ -278,7 +328,8 @@ static bool
 find_tag(struct ui_folders *folders, const char *name, const struct stat *st, char *out)
 {
     struct p2p_share_entry *e = malloc(sizeof(*e));
-    bool known = e != NULL && p2p_share_find_name(folders->share, name, e) == P2P_OK &&
+    bool known = e != NULL &&
+                 p2p_shares_find_name(folders->shares, name, e) == P2P_OK &&
                  e->sha256_known && e->geometry.size == (uint64_t)st->st_size &&
                  (int64_t)e->mtime_s == st->st_mtime;
 
@@ -293,15 +344,15 @@ reply_bytes(struct http_request *req, struct ui_folders *folders, enum ui_folder
 {
     char tag[2 * P2P_DIGEST_LEN + 1];
     const char *name = ui_param_name(req);
+    struct ui_spot at;
     struct stat st;
     enum p2p_err err;
     bool has_tag;
     int fd = -1;
 
-    if (name == NULL || !ui_check_folder(req, folders, folder))
+    if (name == NULL || !ui_check_spot(req, folders, folder, name, &at))
         return;
-    err = p2p_root_open_file(folder == UI_SHARED ? folders->shared : folders->downloads,
-                             name, &fd, &st);
+    err = p2p_root_open_file(at.root, at.name, &fd, &st);
     if (err != P2P_OK) {
         ui_fail(req, err, "there is no such file");
         return;
@@ -328,11 +379,11 @@ ui_files_handle_downloads_bytes(struct http_request *req, void *folders)
 /* ---- changes ---- */
 
 static void
-note_change(struct ui_folders *folders, enum ui_folder folder)
+note_change(struct ui_folders *folders, enum ui_folder folder, const struct ui_spot *at)
 {
     ui_listing_changed(folders, folder);
-    if (folder == UI_SHARED)
-        p2p_share_rescan(folders->share);
+    if (at->share != NULL)
+        p2p_share_rescan(at->share);
 }
 
 static void
@@ -348,14 +399,17 @@ reply_done(struct http_request *req, const char *status, const char *name)
 
 /* When the owner deletes the last file, no other confirmation is needed. */
 static void
-confirm_if_empty(struct ui_folders *folders)
+confirm_if_empty(struct ui_folders *folders, struct p2p_share *share)
 {
+    size_t count = p2p_shares_folders(folders->shares)->count, i = 0;
     const struct ui_listing *l;
 
+    while (i + 1 < count && p2p_shares_at(folders->shares, i) != share)
+        i++;
     ui_listing_changed(folders, UI_SHARED);
     if (ui_listing_get(folders, UI_SHARED, &l) != P2P_OK)
         return;
-    if (l->count == 0 && p2p_share_confirm(folders->share) != P2P_OK)
+    if (l->of[i].files == 0 && p2p_share_confirm(share) != P2P_OK)
         p2p_log_warn("cannot store that the last shared file was deleted");
     ui_listing_release(l);
 }
@@ -365,18 +419,19 @@ delete_file(struct http_request *req, struct ui_folders *folders, enum ui_folder
 {
     const char *name = ui_param_name(req);
     struct http_json_out o;
+    struct ui_spot at;
     uint64_t until_s;
     enum p2p_err err;
 
-    if (name == NULL || !ui_check_folder(req, folders, folder))
+    if (name == NULL || !ui_check_spot(req, folders, folder, name, &at))
         return;
     if ((err = ui_trash_put(folders->trash, folder, name, &until_s)) != P2P_OK) {
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such file" : NULL);
         return;
     }
-    note_change(folders, folder);
-    if (folder == UI_SHARED)
-        confirm_if_empty(folders);
+    note_change(folders, folder, &at);
+    if (at.share != NULL)
+        confirm_if_empty(folders, at.share);
     ui_json_begin(&o, 128);
     http_json_put_string(&o, "status", "deleted");
     http_json_put_string(&o, "filename", name);
@@ -401,9 +456,10 @@ restore_file(struct http_request *req, struct ui_folders *folders,
              enum ui_folder folder)
 {
     const char *name = ui_param_name(req);
+    struct ui_spot at;
     enum p2p_err err;
 
-    if (name == NULL || !ui_check_folder(req, folders, folder))
+    if (name == NULL || !ui_check_spot(req, folders, folder, name, &at))
         return;
     if ((err = ui_trash_restore(folders->trash, folder, name)) != P2P_OK) {
         ui_fail(req, err,
@@ -412,7 +468,7 @@ restore_file(struct http_request *req, struct ui_folders *folders,
                     : NULL);
         return;
     }
-    note_change(folders, folder);
+    note_change(folders, folder, &at);
     reply_done(req, "restored", name);
 }
 
@@ -433,6 +489,7 @@ ui_files_handle_shared_rename(struct http_request *req, void *arg)
 {
     struct ui_folders *folders = arg;
     const char *from = ui_param_name(req), *to;
+    struct ui_spot here, there;
     struct http_json_out o;
     cJSON *body;
     enum p2p_err err;
@@ -443,13 +500,23 @@ ui_files_handle_shared_rename(struct http_request *req, void *arg)
         ui_fail_value(req, "to", "a file name");
         return;
     }
-    if (!ui_check_name(req, to) || !ui_check_folder(req, folders, UI_SHARED))
+    if (!ui_check_name(req, to) ||
+        !ui_check_spot(req, folders, UI_SHARED, from, &here) ||
+        !ui_check_spot(req, folders, UI_SHARED, to, &there))
         return;
-    if ((err = p2p_root_rename(folders->shared, from, to)) != P2P_OK) {
+    if (here.share != there.share) {
+        http_fail(req, 400, "other_folder",
+                  "a file cannot be moved to another shared folder; upload it there");
+        return;
+    }
+    err = ui_name_is_folder(folders, to)
+              ? P2P_ERR_EXISTS
+              : p2p_root_rename(here.root, here.name, there.name);
+    if (err != P2P_OK) {
         ui_fail(req, err, err == P2P_ERR_NOT_FOUND ? "there is no such file" : NULL);
         return;
     }
-    note_change(folders, UI_SHARED);
+    note_change(folders, UI_SHARED, &here);
     ui_json_begin(&o, 128);
     http_json_put_string(&o, "status", "renamed");
     http_json_put_string(&o, "filename", to);

@@ -1,5 +1,5 @@
 /*
- * folders - what the files of this room get: the shared folder, the downloads folder,
+ * folders - what the files of this room get: the shared folders, the downloads folder,
  * and what is kept about them. The program sets the members before the first request
  * and clears them after the last one; in between they do not change.
  */
@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #include "p2p/path.h"
-#include "p2p/share.h"
+#include "p2p/shares.h"
 
 struct ui_listings;
 struct ui_store;
@@ -17,8 +17,7 @@ struct ui_trash;
 struct ui_watch;
 
 struct ui_folders {
-    struct p2p_share *share;
-    const struct p2p_root *shared; /* of `share` */
+    struct p2p_shares *shares;
     struct p2p_root *downloads;
     struct ui_listings *listings;
     struct ui_trash *trash;

@@ -39,7 +39,8 @@ struct ui_listings {
         uint64_t made_ms P2P_GUARDED_BY(ui_listing_lock);
     } of[UI_FOLDERS];
     _Atomic bool is_expired[UI_FOLDERS];
-    _Atomic bool was_away[UI_FOLDERS]; /* in a listing that somebody may have read */
+    /* In a listing that somebody may have read. */
+    _Atomic uint32_t was_away[UI_FOLDERS];
     ui_known_sha256 *known_sha256;
     void *known_arg;
 };
@@ -99,46 +100,44 @@ ui_listings_free(struct ui_listings *ls)
 /* ---- making one ---- */
 
 struct maker {
+    struct ui_folders *folders;
     struct ui_listing *l;
     size_t cap, problem_cap;
     uint64_t now_s;
+    bool is_shared;
+    size_t at; /* position of the shared folder that is visited */
+    char head[P2P_SHARES_NAME_MAX + 2]; /* before its names: "Name/" or "" */
 };
 
-static enum p2p_err
-add_file(void *arg, const char *name, const struct stat *st)
+/* The whole name; false if it gets too long. */
+static bool
+put_head(const struct maker *m, const char *name, char out[P2P_NAME_MAX + 1])
 {
-    struct maker *m = arg;
-    struct ui_listing *l = m->l;
-    char *copy;
+    return snprintf(out, P2P_NAME_MAX + 1, "%s%s", m->head, name) <= P2P_NAME_MAX;
+}
 
-    if (l->count == m->cap) {
-        size_t cap = m->cap > 0 ? m->cap * 2 : 64;
-        struct ui_file *files = realloc(l->files, cap * sizeof(*files));
-        if (files == NULL)
-            return P2P_ERR_NOMEM;
-        l->files = files;
-        m->cap = cap;
-    }
-    if ((copy = strdup(name)) == NULL)
-        return P2P_ERR_NOMEM;
-    l->files[l->count++] = (struct ui_file){
-        .name = copy,
-        .size = (uint64_t)st->st_size,
-        .mtime_s = st->st_mtime,
-        .is_fresh = (uint64_t)st->st_ctime + QUIET_S > m->now_s,
-    };
-    l->total_size += (uint64_t)st->st_size;
-    return P2P_OK;
+/* A folder of the bare one can be hidden by a shared folder of its name. */
+static bool
+is_hidden(const struct maker *m, const char *name)
+{
+    const char *inner;
+
+    return m->is_shared && m->head[0] == '\0' &&
+           p2p_shares_of(m->folders->shares, name, &inner) !=
+               p2p_shares_at(m->folders->shares, m->at);
 }
 
 /* Copies. If memory runs out, the entry is only counted. */
 static void
-keep_problem(struct maker *m, const char *shown, const char *reason)
+keep_problem(struct maker *m, const char *name, const char *reason)
 {
+    char shown[P2P_SHARES_NAME_MAX + 2 + 8 * P2P_NAME_MAX + 16];
     struct ui_listing *l = m->l;
     struct ui_problem *p;
 
+    snprintf(shown, sizeof(shown), "%s%s", m->head, name);
     l->problem_total++;
+    l->of[m->at].problems++;
     if (l->problem_count == UI_PROBLEMS_MAX)
         return;
     if (l->problem_count == m->problem_cap) {
@@ -160,6 +159,41 @@ keep_problem(struct maker *m, const char *shown, const char *reason)
     free(p->reason);
 }
 
+static enum p2p_err
+add_file(void *arg, const char *name, const struct stat *st)
+{
+    struct maker *m = arg;
+    struct ui_listing *l = m->l;
+    char whole[P2P_NAME_MAX + 1], *copy;
+
+    if (is_hidden(m, name))
+        return P2P_OK;
+    if (!put_head(m, name, whole)) {
+        keep_problem(m, name, "its name is too long with that of its folder");
+        return P2P_OK;
+    }
+    if (l->count == m->cap) {
+        size_t cap = m->cap > 0 ? m->cap * 2 : 64;
+        struct ui_file *files = realloc(l->files, cap * sizeof(*files));
+        if (files == NULL)
+            return P2P_ERR_NOMEM;
+        l->files = files;
+        m->cap = cap;
+    }
+    if ((copy = strdup(whole)) == NULL)
+        return P2P_ERR_NOMEM;
+    l->files[l->count++] = (struct ui_file){
+        .name = copy,
+        .size = (uint64_t)st->st_size,
+        .mtime_s = st->st_mtime,
+        .is_fresh = (uint64_t)st->st_ctime + QUIET_S > m->now_s,
+    };
+    l->total_size += (uint64_t)st->st_size;
+    l->of[m->at].files++;
+    l->of[m->at].bytes += (uint64_t)st->st_size;
+    return P2P_OK;
+}
+
 /* The walk finds these at once; the share reports them after its next scan. */
 static void
 add_left_out(void *arg, const char *folder, const char *leaf, const char *reason)
@@ -172,6 +206,15 @@ add_left_out(void *arg, const char *folder, const char *leaf, const char *reason
         return;
     p2p_log_escape(name, (size_t)len, shown, sizeof(shown));
     keep_problem(arg, shown, reason);
+}
+
+static void
+set_folder(struct maker *m, const struct p2p_shares_folders *all, size_t i)
+{
+    const char *name = all->at[i].name;
+
+    snprintf(m->head, sizeof(m->head), "%s%s", name, name[0] != '\0' ? "/" : "");
+    m->at = i;
 }
 
 static int
@@ -231,7 +274,7 @@ note_hashes(struct ui_folders *folders, struct ui_listing *l)
     size_t count = SHARE_PAGE;
 
     while (err == P2P_OK && count == SHARE_PAGE) {
-        err = p2p_share_list(folders->share, after, page, SHARE_PAGE, &count);
+        err = p2p_shares_list(folders->shares, after, page, SHARE_PAGE, &count);
         if (err != P2P_OK || count == 0)
             break;
         for (size_t i = 0; i < count; i++)
@@ -248,7 +291,8 @@ static void
 note_problem(void *arg, const char *name, const char *reason)
 {
     struct maker *m = arg;
-    struct ui_file *f = find(m->l, name);
+    char whole[P2P_NAME_MAX + 1];
+    struct ui_file *f = put_head(m, name, whole) ? find(m->l, whole) : NULL;
 
     if (f == NULL || f->state == UI_FILE_READY)
         return;
@@ -268,7 +312,7 @@ note_rest(struct ui_folders *folders, struct ui_listing *l)
     struct p2p_share_totals totals;
     uint64_t flats = 0;
 
-    p2p_share_totals(folders->share, &totals);
+    p2p_shares_totals(folders->shares, &totals);
     for (size_t i = 0; i < l->count; i++)
         flats += l->files[i].state == UI_FILE_READY && !l->files[i].sha256_known;
     for (size_t i = 0; i < l->count; i++) {
@@ -283,15 +327,21 @@ note_rest(struct ui_folders *folders, struct ui_listing *l)
 }
 
 static enum p2p_err
-note_share(struct ui_folders *folders, struct maker *m)
+note_shares(struct maker *m)
 {
-    enum p2p_err err = note_hashes(folders, m->l);
+    const struct p2p_shares_folders *all = p2p_shares_folders(m->folders->shares);
+    enum p2p_err err = note_hashes(m->folders, m->l);
 
     if (err != P2P_OK)
         return err;
-    /* Without an index, there is nothing to report yet. */
-    (void)!p2p_share_problems(folders->share, note_problem, m);
-    note_rest(folders, m->l);
+    for (size_t i = 0; i < all->count; i++) {
+        set_folder(m, all, i);
+        /* Without an index, there is nothing to report yet. */
+        if ((m->l->away & 1u << i) == 0)
+            (void)!p2p_share_problems(p2p_shares_at(m->folders->shares, i),
+                                      note_problem, m);
+    }
+    note_rest(m->folders, m->l);
     if (m->l->problem_count > 0)
         qsort(m->l->problems, m->l->problem_count, sizeof(*m->l->problems),
               problems_by_name);
@@ -306,35 +356,63 @@ note_known_hashes(const struct ui_listings *ls, struct ui_listing *l)
             ls->known_sha256(ls->known_arg, l->files[i].name, &l->files[i].sha256);
 }
 
+/* Adds what lies in the shared folders that are there. */
+static enum p2p_err
+walk_shares(struct maker *m, const struct p2p_walk *how)
+{
+    const struct p2p_shares_folders *all = p2p_shares_folders(m->folders->shares);
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < all->count && err == P2P_OK; i++) {
+        const struct p2p_share *share = p2p_shares_at(m->folders->shares, i);
+        size_t skipped;
+        set_folder(m, all, i);
+        if ((m->l->away & 1u << i) == 0)
+            err = p2p_root_walk_folder(p2p_share_root(share), "", how, &skipped);
+    }
+    return err;
+}
+
+static enum p2p_err
+fill(struct maker *m, enum ui_folder folder)
+{
+    const struct p2p_walk how = {.file = add_file, .left_out = add_left_out, .arg = m};
+    struct ui_listing *l = m->l;
+    enum p2p_err err = P2P_OK;
+    size_t skipped;
+
+    if (folder == UI_SHARED)
+        err = walk_shares(m, &how);
+    else if (l->away == 0)
+        err = p2p_root_walk_folder(m->folders->downloads, "", &how, &skipped);
+    if (err == P2P_OK && l->count > 0)
+        qsort(l->files, l->count, sizeof(*l->files), by_name);
+    if (err == P2P_OK && folder == UI_SHARED)
+        err = note_shares(m);
+    else if (err == P2P_OK)
+        note_known_hashes(m->folders->listings, l);
+    return err;
+}
+
 static enum p2p_err
 make(struct ui_folders *folders, enum ui_folder folder, struct ui_listing **out)
 {
-    struct maker m = {.l = calloc(1, sizeof(*m.l)), .now_s = p2p_time_s()};
-    const struct p2p_walk how = {.file = add_file, .left_out = add_left_out, .arg = &m};
-    size_t skipped;
-    enum p2p_err err = P2P_ERR_NOMEM;
+    struct maker m = {.folders = folders,
+                      .l = calloc(1, sizeof(*m.l)),
+                      .now_s = p2p_time_s(),
+                      .is_shared = folder == UI_SHARED};
+    enum p2p_err err;
 
     *out = NULL;
     if (m.l == NULL)
         return P2P_ERR_NOMEM;
     m.l->refs = 1;
-    *out = m.l;
-    if ((m.l->is_away = ui_folder_is_away(folders, folder))) {
-        atomic_store(&folders->listings->was_away[folder], true);
-        return P2P_OK;
-    }
-    err = p2p_root_walk_folder(
-        folder == UI_SHARED ? folders->shared : folders->downloads, "", &how, &skipped);
-    if (err == P2P_OK && m.l->count > 0)
-        qsort(m.l->files, m.l->count, sizeof(*m.l->files), by_name);
-    if (err == P2P_OK && folder == UI_SHARED)
-        err = note_share(folders, &m);
-    else if (err == P2P_OK)
-        note_known_hashes(folders->listings, m.l);
-    if (err != P2P_OK) {
+    m.l->away = ui_folder_away(folders, folder);
+    atomic_fetch_or(&folders->listings->was_away[folder], m.l->away);
+    if ((err = fill(&m, folder)) == P2P_OK)
+        *out = m.l;
+    else
         release(m.l);
-        *out = NULL;
-    }
     return err;
 }
 
@@ -349,9 +427,11 @@ ui_listing_changed(struct ui_folders *folders, enum ui_folder folder)
 }
 
 bool
-ui_listing_take_away(struct ui_folders *folders, enum ui_folder folder)
+ui_listing_take_back(struct ui_folders *folders, enum ui_folder folder, uint32_t away)
 {
-    return atomic_exchange(&folders->listings->was_away[folder], false);
+    uint32_t was_away = atomic_fetch_and(&folders->listings->was_away[folder], away);
+
+    return (was_away & ~away) != 0;
 }
 
 /* A folder that went away or came back says nothing of it by itself. */
@@ -360,7 +440,7 @@ is_stale(struct ui_folders *folders, enum ui_folder folder, const struct ui_list
          uint64_t made_ms)
 {
     return l == NULL || p2p_now_ms() - made_ms > FRESH_MS ||
-           l->is_away != ui_folder_is_away(folders, folder);
+           l->away != ui_folder_away(folders, folder);
 }
 
 enum p2p_err

@@ -1,5 +1,6 @@
 /*
- * listing - the current files of the shared folder and the downloads folder. A listing
+ * listing - the current files of the shared folders and the downloads folder. The names
+ * of the shared files begin with those of their folders, as in p2p/shares.h. A listing
  * is a snapshot, sorted by name, that any number of threads read. A new one is made
  * when the folder has changed, or when it is requested and the old one is older than a
  * second (because other programs change the folder, too). Thread-safe.
@@ -14,6 +15,7 @@
 
 #include "p2p/crypto.h"
 #include "p2p/err.h"
+#include "p2p/shares.h"
 
 struct ui_folders;
 struct ui_listings;
@@ -55,7 +57,10 @@ struct ui_listing {
     uint64_t total_size;
     struct ui_file *files;
     size_t ready_count;
-    bool is_away; /* the folder is not at its path, or was emptied: nothing is listed */
+    uint32_t away; /* as ui_folder_away: nothing of these folders is listed */
+    struct {
+        uint64_t files, bytes, problems;
+    } of[P2P_SHARES_MAX];        /* by position of the shared folder */
     struct ui_problem *problems; /* by name; at most UI_PROBLEMS_MAX */
     size_t problem_count, problem_total;
 };
@@ -76,8 +81,10 @@ void ui_listing_release(const struct ui_listing *l);
 /* The folder was changed: the next get looks again, and the watch tells the dashboards.
  * Never blocks, may be called under any lock. */
 void ui_listing_changed(struct ui_folders *folders, enum ui_folder folder);
-/* True if a listing was made while the folder was away, since the last call. Whoever
- * read it knows an empty folder. For the watch's thread only. */
-bool ui_listing_take_away(struct ui_folders *folders, enum ui_folder folder);
+/* True if a listing was made while a folder was away that is not any longer (`away`,
+ * see ui_folder_away), since the last call. Whoever read it knows an empty folder. For
+ * the watch's thread only. */
+bool ui_listing_take_back(struct ui_folders *folders, enum ui_folder folder,
+                          uint32_t away);
 
 #endif

@@ -15,6 +15,7 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/folders/folders.h"
+#include "ui/folders/place.h"
 #include "ui/folders/upload.h"
 #include "ui/state/store.h"
 #include "ui/state/watch.h"
@@ -38,10 +39,13 @@ struct ui_trash {
 
 static const char *const kinds[UI_FOLDERS] = {"trash-shared", "trash-downloads"};
 
+/* The folder of this name. It has one: ui_trash_put and load check that. */
 static const struct p2p_root *
-root_of(const struct ui_trash *trash, enum ui_folder folder)
+root_of(const struct ui_trash *trash, enum ui_folder folder, const char *name)
 {
-    return folder == UI_SHARED ? trash->folders->shared : trash->folders->downloads;
+    struct ui_spot at;
+
+    return ui_spot_find(trash->folders, folder, name, &at) ? at.root : NULL;
 }
 
 /* ---- items; under the lock ---- */
@@ -89,8 +93,8 @@ static void
 delete_for_good(struct ui_trash *trash, struct item **at)
 {
     const struct item *item = *at;
-    enum p2p_err err =
-        p2p_root_unlink_private(root_of(trash, item->folder), item->private_name);
+    enum p2p_err err = p2p_root_unlink_private(root_of(trash, item->folder, item->name),
+                                               item->private_name);
 
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND)
         p2p_log_warn("cannot remove a deleted file from the disk file=%s error=%s",
@@ -100,10 +104,15 @@ delete_for_good(struct ui_trash *trash, struct item **at)
 
 /* ---- life ---- */
 
+/* A note about a folder that is not shared now stays in the store until the folder is
+ * shared again. */
 static void
 load_shared(void *arg, const struct ui_note *note) P2P_REQUIRES(ui_trash_lock)
 {
-    add(arg, UI_SHARED, note->key, note->value, note->time_s);
+    const struct ui_trash *trash = arg;
+
+    if (root_of(trash, UI_SHARED, note->key) != NULL)
+        add(arg, UI_SHARED, note->key, note->value, note->time_s);
 }
 
 static void
@@ -156,7 +165,8 @@ ui_trash_new(struct ui_folders *folders)
     p2p_mutex_init(&trash->lock);
     ui_store_load_notes(folders->store, kinds[UI_SHARED], load_shared, trash);
     ui_store_load_notes(folders->store, kinds[UI_DOWNLOADS], load_downloads, trash);
-    sweep_uploads(folders->shared);
+    for (size_t i = 0; i < p2p_shares_folders(folders->shares)->count; i++)
+        sweep_uploads(p2p_share_root(p2p_shares_at(folders->shares, i)));
     return trash;
 }
 
@@ -194,13 +204,13 @@ make_private_name(char out[PRIVATE_LEN])
  * without a note. */
 static enum p2p_err
 withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
-         uint64_t until_s) P2P_REQUIRES(ui_trash_lock)
+         const struct ui_spot *at, uint64_t until_s) P2P_REQUIRES(ui_trash_lock)
 {
     struct ui_note note = {.kind = kinds[folder], .key = name, .time_s = until_s};
     char private_name[PRIVATE_LEN];
     struct item **old;
     struct stat st;
-    enum p2p_err err = p2p_root_stat(root_of(trash, folder), name, &st);
+    enum p2p_err err = p2p_root_stat(at->root, at->name, &st);
 
     /* A file of this name was deleted before and can still be restored; it keeps its
      * place. */
@@ -212,7 +222,7 @@ withdraw(struct ui_trash *trash, enum ui_folder folder, const char *name,
         delete_for_good(trash, old);
     note.value = private_name;
     ui_store_put_note(trash->folders->store, &note);
-    err = p2p_root_withdraw(root_of(trash, folder), name, private_name);
+    err = p2p_root_withdraw(at->root, at->name, private_name);
     if (err != P2P_OK || !add(trash, folder, name, private_name, until_s))
         ui_store_remove_note(trash->folders->store, kinds[folder], name);
     return err;
@@ -222,15 +232,18 @@ enum p2p_err
 ui_trash_put(struct ui_trash *trash, enum ui_folder folder, const char *name,
              uint64_t *until_s)
 {
+    struct ui_spot at;
     enum p2p_err err;
 
+    if (!ui_spot_find(trash->folders, folder, name, &at))
+        return P2P_ERR_NOT_FOUND;
     *until_s = p2p_time_s() + UI_TRASH_KEEP_S;
     p2p_lock(&trash->lock);
-    err = withdraw(trash, folder, name, *until_s);
+    err = withdraw(trash, folder, name, &at, *until_s);
     p2p_unlock(&trash->lock);
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND && err != P2P_ERR_NAME) {
         *until_s = 0; /* `.p2p` may be on a full disk: deleting still works */
-        err = p2p_root_unlink(root_of(trash, folder), name);
+        err = p2p_root_unlink(at.root, at.name);
     }
     if (err == P2P_OK)
         ui_watch_report(trash->folders->watch, UI_NEWS_OTHER);
@@ -242,12 +255,18 @@ ui_trash_restore(struct ui_trash *trash, enum ui_folder folder, const char *name
 {
     char stored[P2P_NAME_MAX + 1];
     enum p2p_err err = P2P_ERR_NOT_FOUND;
+    struct ui_spot spot;
     struct item **at;
+
+    if (!ui_spot_find(trash->folders, folder, name, &spot))
+        return err;
+    if (folder == UI_SHARED && ui_name_is_folder(trash->folders, name))
+        return P2P_ERR_EXISTS;
 
     p2p_lock(&trash->lock);
     at = find(trash, folder, name);
     if (*at != NULL && (*at)->until_s > p2p_time_s()) {
-        err = p2p_root_publish(root_of(trash, folder), (*at)->private_name, name,
+        err = p2p_root_publish(spot.root, (*at)->private_name, spot.name,
                                P2P_CONFLICT_FAIL, stored);
         if (err == P2P_OK)
             forget(trash, at);
@@ -310,8 +329,8 @@ ui_trash_bytes(struct ui_trash *trash)
     for (const struct item *item = trash->first; item != NULL; item = item->next) {
         struct stat st;
         int fd = -1;
-        if (p2p_root_open_private(root_of(trash, item->folder), item->private_name,
-                                  O_RDONLY, &fd) == P2P_OK &&
+        if (p2p_root_open_private(root_of(trash, item->folder, item->name),
+                                  item->private_name, O_RDONLY, &fd) == P2P_OK &&
             fstat(fd, &st) == 0)
             bytes += (uint64_t)st.st_blocks * 512;
         p2p_fd_close(&fd);

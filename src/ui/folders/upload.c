@@ -35,8 +35,8 @@ struct stored {
 
 /* The query's parameters about where the files go. */
 struct target {
-    char folder[P2P_NAME_MAX +
-                1]; /* folder in the shared folder; empty: the shared folder itself */
+    char folder[P2P_NAME_MAX + 1]; /* with the name of its shared folder; empty: the one
+                                    * with bare names itself */
     char leaf[P2P_NAME_MAX +
               1]; /* name of the first file; empty: the name in the form */
     enum p2p_on_conflict conflict;
@@ -47,6 +47,7 @@ struct upload {
     struct target to;
     char refused[P2P_NAME_MAX + 1]; /* the invalid name of the part */
 
+    struct ui_spot at; /* of `name` */
     int fd; /* file of the current part; -1: none, or a field that is not a file */
     char private_name[sizeof(UI_UPLOAD_PREFIX) + 16];
     char name[P2P_NAME_MAX + 1];
@@ -86,16 +87,28 @@ set_name(struct upload *u, const char *filename)
     return err;
 }
 
+/* Puts the name of the shared folder before a name in it. False: it gets too long. */
+static bool
+put_whole(const struct ui_spot *at, const char *whole, const char *inner,
+          char out[P2P_NAME_MAX + 1])
+{
+    return snprintf(out, P2P_NAME_MAX + 1, "%.*s%s", (int)(at->name - whole), whole,
+                    inner) <= P2P_NAME_MAX;
+}
+
 /* Checks, before the bytes are sent, whether the file system allows the name. */
 static enum p2p_err
-check_target(const struct ui_folders *folders, const char *name, char *works)
+check_target(const struct ui_spot *at, const char *whole, char *works)
 {
+    char inner[P2P_NAME_MAX + 1];
     struct p2p_probe *probe = NULL;
-    enum p2p_err err = p2p_probe_open(folders->shared, &probe);
+    enum p2p_err err = p2p_probe_open(at->root, &probe);
 
-    works[0] = '\0';
+    works[0] = inner[0] = '\0';
     if (err == P2P_OK)
-        err = p2p_probe_name(probe, name, works);
+        err = p2p_probe_name(probe, at->name, inner);
+    if (inner[0] != '\0' && !put_whole(at, whole, inner, works))
+        works[0] = '\0';
     p2p_probe_close(probe);
     /* The trash may be emptied to make space. */
     return p2p_err_is_space(err) ? P2P_OK : err;
@@ -103,15 +116,16 @@ check_target(const struct ui_folders *folders, const char *name, char *works)
 
 /* Checked before the bytes are sent; publishing checks it again. */
 static enum p2p_err
-check_free(const struct ui_folders *folders, const char *name,
-           enum p2p_on_conflict conflict)
+check_free(const struct ui_folders *folders, const struct ui_spot *at,
+           const char *whole, enum p2p_on_conflict conflict)
 {
     struct stat st;
 
+    if (ui_name_is_folder(folders, whole))
+        return P2P_ERR_EXISTS;
     if (conflict != P2P_CONFLICT_FAIL)
         return P2P_OK;
-    return p2p_root_stat(folders->shared, name, &st) == P2P_OK ? P2P_ERR_EXISTS
-                                                               : P2P_OK;
+    return p2p_root_stat(at->root, at->name, &st) == P2P_OK ? P2P_ERR_EXISTS : P2P_OK;
 }
 
 static enum p2p_err
@@ -125,8 +139,8 @@ open_private(struct upload *u)
         return err;
     p2p_hex_format(random, sizeof(random), hex);
     snprintf(u->private_name, sizeof(u->private_name), UI_UPLOAD_PREFIX "%s", hex);
-    err = p2p_root_open_private(u->folders->shared, u->private_name,
-                                O_RDWR | O_CREAT | O_EXCL, &u->fd);
+    err = p2p_root_open_private(u->at.root, u->private_name, O_RDWR | O_CREAT | O_EXCL,
+                                &u->fd);
     if (err == P2P_OK)
         flock(u->fd, LOCK_EX | LOCK_NB);
     return err;
@@ -140,9 +154,12 @@ on_part(void *arg, const char *field, const char *filename)
 
     if (strcmp(field, "file") != 0 || filename == NULL)
         return P2P_OK; /* another field of the form: its content is skipped */
-    if ((err = set_name(u, filename)) != P2P_OK ||
-        (err = check_target(u->folders, u->name, u->works)) != P2P_OK ||
-        (err = check_free(u->folders, u->name, u->to.conflict)) != P2P_OK)
+    if ((err = set_name(u, filename)) != P2P_OK)
+        return err;
+    if (!ui_spot_find(u->folders, UI_SHARED, u->name, &u->at))
+        return P2P_ERR_NOT_FOUND;
+    if ((err = check_target(&u->at, u->name, u->works)) != P2P_OK ||
+        (err = check_free(u->folders, &u->at, u->name, u->to.conflict)) != P2P_OK)
         return err;
     u->size = u->flushed = 0;
     return open_private(u);
@@ -210,7 +227,7 @@ drop_part(struct upload *u)
 {
     if (u->fd < 0)
         return;
-    if (p2p_root_unlink_private(u->folders->shared, u->private_name) != P2P_OK)
+    if (p2p_root_unlink_private(u->at.root, u->private_name) != P2P_OK)
         p2p_log_warn("cannot remove an unfinished upload file=%s", u->private_name);
     p2p_fd_close(&u->fd);
 }
@@ -235,19 +252,22 @@ static enum p2p_err
 on_part_end(void *arg)
 {
     struct upload *u = arg;
-    char stored[P2P_NAME_MAX + 1];
+    char inner[P2P_NAME_MAX + 1], stored[P2P_NAME_MAX + 1];
     enum p2p_err err;
 
     if (u->fd < 0)
         return P2P_OK;
     if (fsync(u->fd) != 0)
         return p2p_err_from_errno(errno);
-    if (ui_folder_is_away(u->folders, UI_SHARED))
+    if (ui_spot_is_away(&u->at))
         return P2P_ERR_AWAY;
-    err = p2p_root_publish(u->folders->shared, u->private_name, u->name, u->to.conflict,
-                           stored);
+    err = p2p_root_publish(u->at.root, u->private_name, u->at.name, u->to.conflict,
+                           inner);
     if (err != P2P_OK)
         return err;
+    if (!put_whole(&u->at, u->name, inner,
+                   stored)) /* the list tells that it is too long */
+        snprintf(stored, sizeof(stored), "%s", inner);
     p2p_fd_close(&u->fd);
     ui_listing_changed(u->folders, UI_SHARED);
     return note_stored(u, stored);
@@ -303,18 +323,18 @@ on_done(void *arg, struct http_request *req, enum p2p_err err)
 
     drop_part(u);
     if (u->first != NULL)
-        p2p_share_rescan(u->folders->share);
+        p2p_share_rescan(u->at.share);
     if (err == P2P_ERR_TOO_LARGE)
         http_fail(req, 413, "too_large",
                   "the upload is larger than this server allows (--max-upload)");
     else if (err == P2P_ERR_NAME)
         ui_fail_name(req, u->refused, false, "suggestion");
     else if (err == P2P_ERR_AWAY)
-        (void)ui_check_folder(req, u->folders, UI_SHARED);
+        (void)ui_check_spot(req, u->folders, UI_SHARED, u->name, &u->at);
     else if (err == P2P_ERR_TARGET_NAME)
         fail_target(req, u->name, u->works);
     else if (err != P2P_OK)
-        ui_fail(req, p2p_root_full_reason(u->folders->shared, err),
+        ui_fail(req, u->at.root != NULL ? p2p_root_full_reason(u->at.root, err) : err,
                 err == P2P_ERR_MALFORMED ? "the form data is damaged" : NULL);
     else if (u->first == NULL)
         http_fail(req, 400, "no_file",
@@ -363,8 +383,8 @@ parse_conflict(struct http_request *req, enum p2p_on_conflict *out)
 /* An upload that cannot succeed by its announced size is refused before its bytes are
  * sent. */
 static bool
-size_is_acceptable(struct ui_folders *folders, struct http_request *req,
-                   uint64_t length)
+size_is_acceptable(struct ui_folders *folders, const struct p2p_root *root,
+                   struct http_request *req, uint64_t length)
 {
     struct statvfs fs;
 
@@ -375,7 +395,7 @@ size_is_acceptable(struct ui_folders *folders, struct http_request *req,
             (unsigned long long)folders->max_upload);
         return false;
     }
-    if (length <= FORM_OVERHEAD || fstatvfs(p2p_root_fd(folders->shared), &fs) != 0 ||
+    if (length <= FORM_OVERHEAD || fstatvfs(p2p_root_fd(root), &fs) != 0 ||
         (uint64_t)fs.f_bavail * fs.f_frsize >= length - FORM_OVERHEAD)
         return true;
     /* The trash is emptied only when bytes have arrived and there is no space for them.
@@ -387,13 +407,39 @@ size_is_acceptable(struct ui_folders *folders, struct http_request *req,
     return false;
 }
 
-/* Reads the query; answers with an error if it cannot succeed. */
+/* Without a folder that has bare names, a path that begins with none of the folders'
+ * names is one in the first folder. */
+static bool
+set_folder(const struct ui_folders *folders, const char *path, struct target *to,
+           struct ui_spot *at)
+{
+    const struct p2p_shares_folders *all = p2p_shares_folders(folders->shares);
+    char some[P2P_NAME_MAX + 3];
+    bool is_there;
+
+    /* Where any file of that folder would be. */
+    snprintf(some, sizeof(some), "%s%sx", path, path[0] != '\0' ? "/" : "");
+    is_there = ui_spot_find(folders, UI_SHARED, some, at);
+    if (is_there)
+        snprintf(to->folder, sizeof(to->folder), "%s", path);
+    else if (snprintf(to->folder, sizeof(to->folder), "%s%s%s", all->at[0].name,
+                      path[0] != '\0' ? "/" : "", path) > P2P_NAME_MAX)
+        return false;
+    if (!is_there)
+        at->share = p2p_shares_at(folders->shares, 0);
+    at->root = p2p_share_root(at->share);
+    return true;
+}
+
+/* Reads the query; answers with an error if it cannot succeed. `*root`: the folder that
+ * it leads to. */
 static bool
 read_target(struct http_request *req, const struct ui_folders *folders,
-            struct target *to)
+            struct target *to, const struct p2p_root **root)
 {
     const char *path = http_query(req, "path"), *leaf = http_query(req, "name");
     char name[P2P_NAME_MAX + 1], works[P2P_NAME_MAX + 1];
+    struct ui_spot at;
     enum p2p_err err;
 
     memset(to, 0, sizeof(*to));
@@ -401,10 +447,15 @@ read_target(struct http_request *req, const struct ui_folders *folders,
         ui_fail_name(req, path, true, "suggested_path");
         return false;
     }
-    if (!parse_conflict(req, &to->conflict) ||
-        !ui_check_folder(req, folders, UI_SHARED))
+    if (!parse_conflict(req, &to->conflict))
         return false;
-    snprintf(to->folder, sizeof(to->folder), "%s", path != NULL ? path : "");
+    if (!set_folder(folders, path != NULL ? path : "", to, &at)) {
+        ui_fail_name(req, path, true, "suggested_path");
+        return false;
+    }
+    *root = at.root;
+    if (!ui_check_spot_is_there(req, &at))
+        return false;
     if (leaf == NULL)
         return true;
     if (join(to, leaf, name) != P2P_OK) {
@@ -412,8 +463,9 @@ read_target(struct http_request *req, const struct ui_folders *folders,
         return false;
     }
     snprintf(to->leaf, sizeof(to->leaf), "%s", leaf);
-    if ((err = check_target(folders, name, works)) == P2P_OK)
-        err = check_free(folders, name, to->conflict);
+    (void)ui_spot_find(folders, UI_SHARED, name, &at); /* as set_folder found */
+    if ((err = check_target(&at, name, works)) == P2P_OK)
+        err = check_free(folders, &at, name, to->conflict);
     if (err == P2P_ERR_TARGET_NAME)
         fail_target(req, name, works);
     else if (err != P2P_OK)
@@ -425,11 +477,13 @@ void
 ui_upload_handle(struct http_request *req, void *arg)
 {
     const char *length = http_header(req, "Content-Length");
+    const struct p2p_root *root;
     struct target to;
     struct upload *u;
 
-    if (!read_target(req, arg, &to) ||
-        !size_is_acceptable(arg, req, length != NULL ? strtoull(length, NULL, 10) : 0))
+    if (!read_target(req, arg, &to, &root) ||
+        !size_is_acceptable(arg, root, req,
+                            length != NULL ? strtoull(length, NULL, 10) : 0))
         return;
     if ((u = calloc(1, sizeof(*u))) == NULL) {
         http_fail_err(req, P2P_ERR_NOMEM, NULL);
@@ -445,6 +499,7 @@ ui_upload_handle(struct http_request *req, void *arg)
 void
 ui_upload_handle_check(struct http_request *req, void *arg)
 {
+    const struct p2p_root *root;
     struct http_json_out o;
     struct target to;
     uint64_t size;
@@ -454,8 +509,8 @@ ui_upload_handle_check(struct http_request *req, void *arg)
         return;
     }
     if (!http_query_u64(req, "size", 0, P2P_FILE_SIZE_MAX, 0, &size) ||
-        !read_target(req, arg, &to) ||
-        !size_is_acceptable(arg, req, size + FORM_OVERHEAD))
+        !read_target(req, arg, &to, &root) ||
+        !size_is_acceptable(arg, root, req, size + FORM_OVERHEAD))
         return;
     ui_json_begin(&o, 64);
     http_json_put_string(&o, "status", "welcome");

@@ -87,6 +87,8 @@ const char *const ui_fixed_options[] = {"host",        "port",    "user",
                                         "run-as-root", "sandbox", NULL};
 const char *const ui_live_options[] = {"name",        "limit-rate", "connections",
                                        "max-running", "verify",     NULL};
+/* `p2p share add` and `p2p share rm` change the file. */
+const char *const ui_follow_options[] = {"shared-dir", NULL};
 
 const struct p2p_option_set ui_option_set = {
     .program = "p2p-ui",

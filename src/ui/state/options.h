@@ -49,11 +49,12 @@ struct ui_options {
     struct p2p_options_text *text; /* memory that the pointers above may point into */
 };
 
-/* The table; which options change in a running process, and which never change
- * (p2p/reload.h). */
+/* The table; which options change in a running process, which never change, and which
+ * are followed in the file (p2p/reload.h). */
 extern const struct p2p_option_set ui_option_set;
 extern const char *const ui_fixed_options[];
 extern const char *const ui_live_options[];
+extern const char *const ui_follow_options[];
 
 /* Parses the options like p2p_options_parse, and checks options that belong together.
  */

@@ -1,6 +1,6 @@
 import { loadDownloads } from '../data.js';
 import { fileIcon, fileName, folderOf, growBox, h, hintLine, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
-import { awayNotice, filterInput, matching, noMatch, removeFile, saveAction, searchButton } from '../files.js';
+import { awayNotices, filterInput, matching, noMatch, removeFile, saveAction, searchButton } from '../files.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
 import { VirtualList } from '../list.js';
@@ -80,7 +80,7 @@ export function downloadsView() {
 		nothing.hidden = !loaded || files.length > 0;
 	};
 	on('downloads connection', () => render());
-	on('status', () => notices.replaceChildren(awayNotice('downloads')));
+	on('status', () => notices.replaceChildren(...awayNotices('downloads')));
 	render();
 	return {
 		el,

@@ -329,6 +329,11 @@ function appearanceCard(actions) {
 	);
 }
 
+const sharedText = (f) =>
+	[f.name && `${f.name}/`, f.path, f.state === 'away' ? t('away') : t('n.files', { n: f.files }), bytes(f.bytes)]
+		.filter(Boolean)
+		.join(' · ');
+
 function aboutCard() {
 	const facts = h('dl', { class: 'facts' });
 	const id = h('div', {});
@@ -340,7 +345,7 @@ function aboutCard() {
 			[t('about.up'), duration(s.uptime_s ?? 0)],
 			[t('about.port'), String(s.port)],
 			[t('about.free'), bytes(s.free_space)],
-			[t('about.shared'), state.config?.shared_dir],
+			...(s.shared_folders ?? []).map((f) => [t('about.shared'), sharedText(f)]),
 			[t('about.downloads'), state.config?.downloads_dir],
 			...(s.discovery ?? []).map((d) => [
 				t('about.registry'),
@@ -356,6 +361,8 @@ function aboutCard() {
 	on('status config', render);
 	return {
 		el: card('set-about', t('set.about'), facts,
+			hintLine(t('about.add')),
+			command('p2p share add Photos=~/Pictures'),
 			hintLine(t('about.id')),
 			id,
 			para(h('a', { href: 'api/openapi.yaml' }, t('about.api'))),

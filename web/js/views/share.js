@@ -2,7 +2,7 @@ import { encodeName, get, post } from '../api.js';
 import { loadShared } from '../data.js';
 import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { fromInput } from '../drop.js';
-import { awayNotice, filterInput, matching, noMatch, notice, removeFile, save, saveAction, undo } from '../files.js';
+import { awayNotices, filterInput, matching, noMatch, notice, removeFile, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList, VirtualList } from '../list.js';
@@ -212,6 +212,27 @@ export function chooser({ folder = false } = {}) {
 /** Nothing can be dropped here: a phone or a tablet. */
 const touch = () => matchMedia('(hover: none) and (pointer: coarse)').matches;
 
+const labelOf = (folder) => folder.name ?? folder.path.split('/').filter(Boolean).pop() ?? folder.path;
+
+/** Which of several shared folders gets the uploads. */
+function intoChoice() {
+	const select = h('select', { id: 'upload-into', onchange: () => (state.into = select.value || null) });
+	const el = h('div', { class: 'field', hidden: true }, h('label', { for: 'upload-into' }, t('up.into')), select);
+	const render = () => {
+		const folders = [...(state.status?.shared_folders ?? [])].sort((a, b) => !!a.name - !!b.name);
+		const seen = JSON.stringify(folders.map((f) => [f.name, f.path]));
+		el.hidden = folders.length < 2;
+		if (seen === el.dataset.seen) return;
+		el.dataset.seen = seen;
+		if (!folders.some((f) => f.name === state.into)) state.into = folders[0]?.name;
+		select.replaceChildren(...folders.map((f) => h('option', { value: f.name ?? '' }, labelOf(f))));
+		select.value = state.into ?? '';
+	};
+	on('status', render);
+	render();
+	return el;
+}
+
 function dropZone() {
 	const files = chooser();
 	const folder = chooser({ folder: true });
@@ -229,6 +250,7 @@ function dropZone() {
 		h('span', { class: 'drop-icon', 'aria-hidden': 'true' }, icon('share')),
 		growBox(h('p', { class: 'drop-title' }, t('drop.title')), hintLine(t('drop.text'))),
 		h('div', { class: 'drop-acts' }, choose, chooseFolder, files, folder),
+		intoChoice(),
 	);
 }
 
@@ -276,12 +298,13 @@ export function shareView() {
 	};
 	const renderNotice = () => {
 		const { peer_running: runs, port, problems_count: n, unlisted_files: unlisted } = state.status ?? {};
-		const seen = JSON.stringify([runs, port, n, unlisted, state.status?.shared_state, state.status?.shared_missing_files]);
+		const folders = (state.status?.shared_folders ?? []).map((f) => [f.path, f.state, f.missing_files]);
+		const seen = JSON.stringify([runs, port, n, unlisted, folders]);
 		if (seen === notices.dataset.seen) return; // a button keeps its focus
 		notices.dataset.seen = seen;
 		const off = runs === false && [para(t('peer.off.text')), command(ownPeer())];
 		notices.replaceChildren(
-			awayNotice('shared'),
+			...awayNotices('shared'),
 			off ? notice(t('peer.off'), off) : '',
 			n ? notice(t('problems', { n }), button(t('show'), { onclick: showProblems })) : '',
 			unlisted ? notice(t('unlisted', { n: unlisted })) : '',
