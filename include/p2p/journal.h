@@ -41,8 +41,15 @@ struct p2p_journal_info {
     struct p2p_digest root;
     struct p2p_chunks geometry;
     char name[P2P_NAME_MAX + 1]; /* wanted in the end */
-    uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
+    uint64_t keep_free;  /* bytes that stay free on the disk, 5 % of it at most */
+    uint64_t zero_bytes; /* known to be holes, for p2p_journal_check_room alone */
 };
+
+/* The bytes of all chunks that contain only zeros. They need no space, because they
+ * become holes. 0 for a NULL layer. */
+P2P_MUST_CHECK enum p2p_err p2p_journal_zero_bytes(const struct p2p_chunks *geometry,
+                                                   const struct p2p_digest *layer,
+                                                   uint64_t *out);
 
 /* Checks the space for a download. DISK_FULL: the rest does not fit beside the space
  * that must stay free. TOO_LARGE: the size is far beyond the size of the disk. Data of

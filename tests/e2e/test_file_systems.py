@@ -72,9 +72,9 @@ def test_a_file_that_is_too_large_for_the_file_system(suite, kind, size):
         assert list((disk / ".p2p").iterdir()) == []
 
 
-def launch(suite, disk, server, log, prefix=()):
+def launch(suite, disk, server, log, prefix=(), name="f.bin"):
     words = [
-        *prefix, BIN / "p2p", "get", "f.bin", "--output-dir", disk, "--keys-dir", suite.folder / "cli" / "keys",
+        *prefix, BIN / "p2p", "get", name, "--output-dir", disk, "--keys-dir", suite.folder / "cli" / "keys",
         "--discovery", NO_REGISTRY, "--timeout", "5", "--from", server.where,
     ]  # fmt: skip
     with open(log, "w") as text:
@@ -95,6 +95,30 @@ def test_no_inodes_and_then_some(suite):
             path.unlink()
         assert getter.wait(60) == 0, log.read_text()
         assert (disk / "f.bin").read_bytes() == DATA
+
+
+def test_a_sparse_file_needs_room_for_its_data_only(suite):
+    """The zeros are known from the hashes, before the first byte is asked for. The sentence has the real number."""
+    mib = 1 << 20
+    sparse = os.urandom(3 * mib) + bytes(60 * mib) + os.urandom(mib)
+    full = os.urandom(20 * mib) + bytes(60 * mib)
+    with Server({"f.bin": sparse, "g.bin": full}) as server, tmpfs(suite.folder / "disk", "size=16m") as disk:
+        run = suite.get("f.bin", server, out="disk")
+        assert run.returncode == 0, run.stderr
+        assert (disk / "f.bin").read_bytes() == sparse
+        (disk / "f.bin").unlink()
+        log = suite.folder / "log"
+        before = len(server.requests)
+        getter = launch(suite, disk, server, log, name="g.bin")
+        try:
+            wait_until(lambda: "the disk is full" in log.read_text(), 60, "the cause told")
+            assert "free 21 MiB" in log.read_text(), log.read_text()
+            assert not any(isinstance(m, msg.Get) for m in server.requests[before:])
+            subprocess.run(["mount", "-o", "remount,size=32m", disk], check=True)
+            assert getter.wait(60) == 0, log.read_text()
+        finally:
+            getter.kill()
+        assert (disk / "g.bin").read_bytes() == full
 
 
 def test_a_read_only_file_system(suite):

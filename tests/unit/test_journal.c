@@ -452,6 +452,31 @@ a_full_disk_is_told_at_once(void **state)
     umount(scratch_path(&f->scratch, "small"));
 }
 
+static void
+zeros_need_no_room(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t zeros = 1;
+
+    assert_int_equal(p2p_journal_zero_bytes(&f->info.geometry, NULL, &zeros), P2P_OK);
+    assert_int_equal(zeros, 0);
+    assert_int_equal(p2p_journal_zero_bytes(&f->info.geometry, f->layer, &zeros),
+                     P2P_OK);
+    assert_int_equal(zeros, 0);
+    memset(f->data + CHUNK, 0, 2 * CHUNK);
+    memset(f->data + 5 * CHUNK, 0, CHUNK - 1);
+    memset(f->data + (CHUNKS - 1) * CHUNK, 0, 1000); /* the short last one */
+    describe(f, SIZE);
+    assert_int_equal(p2p_journal_zero_bytes(&f->info.geometry, f->layer, &zeros),
+                     P2P_OK);
+    assert_int_equal(zeros, 2 * CHUNK);
+    f->info.geometry.size = 1ull << 50; /* does not fit anywhere */
+    f->info.zero_bytes = f->info.geometry.size - 1000;
+    assert_int_equal(p2p_journal_check_room(f->root, &f->info), P2P_OK);
+    f->info.zero_bytes = 0;
+    assert_int_not_equal(p2p_journal_check_room(f->root, &f->info), P2P_OK);
+}
+
 int
 main(void)
 {
@@ -471,6 +496,7 @@ main(void)
         T(without_a_layer_it_begins_again),
         T(an_empty_file_is_done),
         T(a_full_disk_is_told_at_once),
+        T(zeros_need_no_room),
     };
 
     p2p_log_init("test_journal", P2P_LOG_ERROR);

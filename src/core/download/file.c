@@ -137,6 +137,7 @@ p2p_dl_journal_info(const struct p2p_download *dl, struct p2p_journal_info *info
         .root = meta->root_known ? meta->root : meta->sha256,
         .geometry = meta->geometry,
         .keep_free = dl->opt.keep_free,
+        .zero_bytes = dl->file->zero_bytes,
     };
     memcpy(info->name, dl->opt.save_as, sizeof(info->name));
 }
@@ -466,8 +467,9 @@ p2p_dl_file_bytes_to_come(const struct p2p_download *dl)
 {
     const struct dl_file *file = dl->file;
 
-    return file->meta.geometry.size -
-           (file->journal != NULL ? p2p_journal_done_bytes(file->journal) : 0);
+    return file->meta.geometry.size - (file->journal != NULL
+                                           ? p2p_journal_done_bytes(file->journal)
+                                           : file->zero_bytes);
 }
 
 bool
@@ -517,6 +519,7 @@ forget_file(struct p2p_download *dl, bool keep_version, uint64_t pause_ms)
         p2p_dl_keep_version(dl);
     free(file->layer);
     file->layer = NULL;
+    file->zero_bytes = 0;
     p2p_dl_ask_sources_again(dl);
     file->meta_known = file->layer_known = file->looked = false;
     if (!dl->opt.root_asked)

@@ -24,6 +24,7 @@ struct dl_file {
     struct p2p_journal *journal; /* constant while ready */
     bool meta_known P2P_GUARDED_BY(p2p_dl_lock);
     bool layer_known P2P_GUARDED_BY(p2p_dl_lock);
+    uint64_t zero_bytes P2P_GUARDED_BY(p2p_dl_lock); /* of the layer; need no space */
     /* A worker is downloading the layer, or checks whether the file is there already.
      */
     bool layer_wanted P2P_GUARDED_BY(p2p_dl_lock);

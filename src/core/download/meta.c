@@ -135,16 +135,18 @@ learn_meta(struct dl_worker *w)
 /* ---- The layer: one worker asks for it, the others wait ---- */
 
 static void
-set_layer(struct p2p_download *dl, struct p2p_digest *layer)
+set_layer(struct p2p_download *dl, struct p2p_digest *layer, uint64_t zero_bytes)
 {
     p2p_lock(&dl->lock);
     dl->file->layer = layer;
+    dl->file->zero_bytes = zero_bytes;
     dl->file->layer_known = true;
     p2p_unlock(&dl->lock);
 }
 
-/* Checks the file system and its space before it takes memory for the layer, so that a
- * file too large for the disk costs nothing. */
+/* Checks the file system before it takes memory for the layer, so that a file too large
+ * for the disk costs nothing. A file that is only a little too large may be sparse: the
+ * layer shows that, and the space is checked when the journal is opened. */
 static enum p2p_err
 check_disk(struct p2p_download *dl)
 {
@@ -158,7 +160,7 @@ check_disk(struct p2p_download *dl)
                                    * ours */
         return err;
     enum p2p_err target = p2p_dl_check_target(dl);
-    return target != P2P_OK ? target : err;
+    return target == P2P_OK && err != P2P_ERR_DISK_FULL ? err : target;
 }
 
 /* The layer has this source's chunk size, so this becomes the chunk size of the
@@ -169,6 +171,7 @@ fetch_layer(struct dl_worker *w)
     struct p2p_download *dl = w->dl;
     struct p2p_digest *layer = NULL;
     struct p2p_chunks geometry;
+    uint64_t zero_bytes = 0;
     enum p2p_err err = check_disk(dl);
 
     p2p_lock(&dl->lock);
@@ -177,12 +180,16 @@ fetch_layer(struct dl_worker *w)
     p2p_unlock(&dl->lock);
     if (err == P2P_OK)
         err = p2p_conn_layer(w->conn, &meta, &geometry, &layer);
-    if (err != P2P_OK)
+    if (err == P2P_OK)
+        err = p2p_journal_zero_bytes(&geometry, layer, &zero_bytes);
+    if (err != P2P_OK) {
+        free(layer);
         return err;
+    }
     p2p_lock(&dl->lock);
     dl->file->meta.geometry = geometry;
     p2p_unlock(&dl->lock);
-    set_layer(dl, layer);
+    set_layer(dl, layer, zero_bytes);
     return P2P_OK;
 }
 
@@ -235,7 +242,7 @@ find_layer(struct dl_worker *w)
     if (!dl->file->meta.root_known) { /* protocol 1: there is none */
         enum p2p_err err = p2p_dl_check_target(dl);
         if (err == P2P_OK)
-            set_layer(dl, NULL);
+            set_layer(dl, NULL, 0);
         return err;
     }
     if (!is_missing(dl) || p2p_dl_worker_is_stopped(w))

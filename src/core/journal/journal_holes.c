@@ -30,6 +30,32 @@ note_hole(struct p2p_journal *j, uint64_t chunk)
     return P2P_OK;
 }
 
+/* The last chunk may be shorter; its hash is another one then. */
+static bool
+is_zero(const struct p2p_chunks *g, const struct p2p_digest *layer,
+        const struct p2p_digest *zero, uint64_t chunk)
+{
+    return p2p_chunk_length(g, chunk) == g->chunk_size &&
+           memcmp(&layer[chunk], zero, sizeof(*zero)) == 0;
+}
+
+enum p2p_err
+p2p_journal_zero_bytes(const struct p2p_chunks *geometry,
+                       const struct p2p_digest *layer, uint64_t *out)
+{
+    struct p2p_digest zero;
+    enum p2p_err err;
+
+    *out = 0;
+    if (layer == NULL || geometry->count < 2)
+        return P2P_OK;
+    err = hash_zeros(geometry, &zero);
+    for (uint64_t i = 0; i < geometry->count && err == P2P_OK; i++)
+        if (is_zero(geometry, layer, &zero, i))
+            *out += geometry->chunk_size;
+    return err;
+}
+
 enum p2p_err
 p2p_journal_find_holes(struct p2p_journal *j)
 {
@@ -40,10 +66,8 @@ p2p_journal_find_holes(struct p2p_journal *j)
     if (j->layer == NULL || g->count < 2)
         return P2P_OK;
     err = hash_zeros(g, &zero);
-    /* The last chunk may be shorter; its hash is another one then. */
     for (uint64_t i = 0; i < g->count && err == P2P_OK; i++)
-        if (p2p_chunk_length(g, i) == g->chunk_size &&
-            memcmp(&j->layer[i], &zero, sizeof(zero)) == 0)
+        if (is_zero(g, j->layer, &zero, i))
             err = note_hole(j, i);
     return err;
 }

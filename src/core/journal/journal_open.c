@@ -115,7 +115,7 @@ p2p_journal_check_room(const struct p2p_root *downloads,
         st.st_blocks = 0;
     if (fd >= 0)
         close(fd);
-    uint64_t bytes = missing(&st, info->geometry.size);
+    uint64_t bytes = missing(&st, info->geometry.size - info->zero_bytes);
     return bytes == 0 ? P2P_OK
                       : check_room(p2p_root_fd(downloads), bytes, info->keep_free);
 }
