@@ -60,6 +60,8 @@ struct p2p_net_of {
     uint8_t prefix[8];
 };
 bool p2p_rank_net(const struct p2p_addr *addr, struct p2p_net_of *out);
+/* The same for the 16 bytes of an IPv6 address (IPv4 as ::ffff:a.b.c.d). */
+bool p2p_rank_net_of_ip(const uint8_t ip[16], struct p2p_net_of *out);
 /* True if both have such a network and it is the same. */
 bool p2p_rank_same_net(const struct p2p_addr *a, const struct p2p_addr *b);
 

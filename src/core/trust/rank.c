@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "p2p/bytes.h"
 #include "p2p/crypto.h"
 #include "p2p/siphash.h"
 
@@ -120,26 +121,42 @@ is_open_v4(uint32_t ip)
     return true;
 }
 
+static bool
+net_of_v4(const uint8_t ip[4], struct p2p_net_of *out)
+{
+    if (!is_open_v4(p2p_load_u32(ip)))
+        return false;
+    out->family = 4;
+    memcpy(out->prefix, ip, 3);
+    return true;
+}
+
+bool
+p2p_rank_net_of_ip(const uint8_t ip[16], struct p2p_net_of *out)
+{
+    struct in6_addr v6;
+
+    memcpy(&v6, ip, sizeof(v6));
+    memset(out, 0, sizeof(*out));
+    if (IN6_IS_ADDR_V4MAPPED(&v6))
+        return net_of_v4(ip + 12, out);
+    if (IN6_IS_ADDR_LOOPBACK(&v6) || IN6_IS_ADDR_LINKLOCAL(&v6) ||
+        (ip[0] & 0xfe) == 0xfc)
+        return false;
+    out->family = 6;
+    memcpy(out->prefix, ip, 8);
+    return true;
+}
+
 bool
 p2p_rank_net(const struct p2p_addr *addr, struct p2p_net_of *out)
 {
-    struct in6_addr v6;
-    struct in_addr v4;
+    uint8_t ip[16];
 
     memset(out, 0, sizeof(*out));
-    if (inet_pton(AF_INET, addr->host, &v4) == 1) {
-        if (!is_open_v4(ntohl(v4.s_addr)))
-            return false;
-        out->family = 4;
-        memcpy(out->prefix, &v4, 3);
-        return true;
-    }
-    if (inet_pton(AF_INET6, addr->host, &v6) != 1 || IN6_IS_ADDR_LOOPBACK(&v6) ||
-        IN6_IS_ADDR_LINKLOCAL(&v6) || (v6.s6_addr[0] & 0xfe) == 0xfc)
-        return false;
-    out->family = 6;
-    memcpy(out->prefix, &v6, 8);
-    return true;
+    if (inet_pton(AF_INET, addr->host, ip) == 1)
+        return net_of_v4(ip, out);
+    return inet_pton(AF_INET6, addr->host, ip) == 1 && p2p_rank_net_of_ip(ip, out);
 }
 
 bool

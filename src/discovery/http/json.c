@@ -51,26 +51,22 @@ put_name(struct http_json_out *o, const struct registry_peer *p, uint32_t file)
 }
 
 static void
-put_about(struct http_json_out *o, const struct registry_peer *p)
+put_about(struct http_json_out *o, const struct p2p_about *about)
 {
-    char name[P2P_ABOUT_NAME_MAX + 1];
-    enum p2p_about_kind kind = p->about->kind;
-
-    memcpy(name, p->about->name, sizeof(name));
-    if (name[0] != '\0')
-        http_json_put_string(o, "name", name);
-    if (name[0] != '\0' || kind != P2P_ABOUT_UNKNOWN)
-        http_json_put_string(o, "kind", p2p_about_kind_name(kind));
+    if (about->name[0] != '\0')
+        http_json_put_string(o, "name", about->name);
+    if (about->name[0] != '\0' || about->kind != P2P_ABOUT_UNKNOWN)
+        http_json_put_string(o, "kind", p2p_about_kind_name(about->kind));
 }
 
 static void
-put_addresses(struct http_json_out *o, const struct registry_peer *p)
+put_addresses(struct http_json_out *o, const char *addresses)
 {
     char copy[RECORD_ADDRESSES_MAX + 1], *rest = NULL;
 
-    if (p->addresses[0] == '\0')
+    if (addresses[0] == '\0')
         return;
-    memcpy(copy, p->addresses, strlen(p->addresses) + 1);
+    memcpy(copy, addresses, strlen(addresses) + 1);
     http_json_begin(o, "addresses", '[');
     for (char *at = strtok_r(copy, " ", &rest); at != NULL;
          at = strtok_r(NULL, " ", &rest))
@@ -79,11 +75,10 @@ put_addresses(struct http_json_out *o, const struct registry_peer *p)
 }
 
 static void
-put_direct(struct http_json_out *o, const struct registry_peer *p)
+put_direct(struct http_json_out *o, enum registry_direct direct)
 {
-    if (p->direct != REGISTRY_DIRECT_UNKNOWN)
-        http_json_put_string(o, "direct",
-                             p->direct == REGISTRY_DIRECT_YES ? "yes" : "no");
+    if (direct != REGISTRY_DIRECT_UNKNOWN)
+        http_json_put_string(o, "direct", direct == REGISTRY_DIRECT_YES ? "yes" : "no");
 }
 
 static void
@@ -93,13 +88,13 @@ put_members(struct http_json_out *o, struct registry_peer *p, uint32_t names_max
     uint32_t file_count = p->file_count;
 
     put_where(o, &p->id, p->ip, p->port);
-    put_addresses(o, p); /* others are let in below */
-    put_direct(o, p);
+    put_addresses(o, p->addresses); /* others are let in below */
+    put_direct(o, p->direct);
     http_json_begin(o, "files", '[');
     for_files(o, p, names_max, put_name);
     http_json_end(o, ']');
     http_json_put_u64(o, "files_count", file_count);
-    put_about(o, p);
+    put_about(o, p->about);
     http_json_put_bool(o, "verified", p->is_signed && !p->is_ip_claimed);
     http_json_put_u64(o, "last_seen", p2p_time_s() - silent_s);
     http_json_begin(o, "protocols", '[');
@@ -171,27 +166,30 @@ json_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown
     http_json_end(o, '}');
 }
 
-static bool
-put_claims(void *arg, const struct registry_peer *p)
+static void
+put_source(void *arg, const struct registry_source *s,
+           const struct registry_claims *claims)
 {
     struct http_json_out *o = arg;
-
-    put_about(o, p);
-    put_addresses(o, p);
-    put_direct(o, p);
-    return true;
-}
-
-void
-json_put_source(struct http_json_out *o, struct registry *r,
-                const struct registry_source *s)
-{
     char ip[RECORD_IP_MAX + 1];
 
     record_format_ip(s->ip, ip);
     http_json_begin(o, NULL, '{');
     put_where(o, &s->id, ip, s->port);
     http_json_put_bool(o, "verified", s->is_signed && !s->is_ip_claimed);
-    (void)registry_visit_one(r, &s->id, put_claims, o);
+    if (claims != NULL) {
+        put_about(o, claims->about);
+        put_addresses(o, claims->addresses);
+        put_direct(o, claims->direct);
+    }
     http_json_end(o, '}');
+}
+
+void
+json_put_sources(struct http_json_out *o, struct registry *r,
+                 const struct registry_source *sources, uint32_t count)
+{
+    http_json_begin(o, "peers", '[');
+    registry_visit_sources(r, sources, count, put_source, o);
+    http_json_end(o, ']');
 }

@@ -15,10 +15,10 @@ void json_put_peer_in_short(struct http_json_out *o, const struct registry_peer 
 /* The same with "seq", "expires_at" and "entries" (size, root, sha256) of a signed
  * registration. */
 void json_put_peer_in_full(struct http_json_out *o, const struct registry_peer *shown);
-/* {"peer_id","ip","port","verified"}, with "name", "kind" and "addresses" if the
- * registry knows them. */
-void json_put_source(struct http_json_out *o, struct registry *r,
-                     const struct registry_source *s);
+/* "peers": [{"peer_id","ip","port","verified"}], each with "name", "kind" and
+ * "addresses" if the registry knows them. */
+void json_put_sources(struct http_json_out *o, struct registry *r,
+                      const struct registry_source *sources, uint32_t count);
 
 bool json_digest_is_known(const struct p2p_digest *d);
 

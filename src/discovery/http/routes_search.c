@@ -42,10 +42,7 @@ put_result(struct http_json_out *o, struct registry *r, const struct search_resu
     else
         http_json_put_null(o, "sha256");
     http_json_put_u64(o, "sources", res->sources);
-    http_json_begin(o, "peers", '[');
-    for (uint32_t i = 0; i < res->n_peers; i++)
-        json_put_source(o, r, &res->peers[i]);
-    http_json_end(o, ']');
+    json_put_sources(o, r, res->peers, res->n_peers);
     http_json_end(o, '}');
 }
 

@@ -467,7 +467,29 @@ registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count
         out[i] = (struct registry_source){.id = p->id,
                                           .port = p->port,
                                           .is_signed = p->key != NULL,
-                                          .is_ip_claimed = p->is_ip_claimed};
+                                          .is_ip_claimed = p->is_ip_claimed,
+                                          .number = peers[i]};
         memcpy(out[i].ip, p->ip, sizeof(out[i].ip));
     }
+}
+
+void
+registry_visit_sources(struct registry *r, const struct registry_source *sources,
+                       uint32_t count, registry_visit_claims *visit, void *arg)
+{
+    p2p_read_lock(&r->lock);
+    for (uint32_t i = 0; i < count; i++)
+        __builtin_prefetch(&peer_at(r, sources[i].number)->about);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct peer *p = peer_at(r, sources[i].number);
+        struct registry_claims claims = {
+            .about = &p->about,
+            .addresses = p->addresses != NULL ? p->addresses : "",
+            .direct = p->direct,
+        };
+        bool is_here = p->is_used && p2p_id_equal(&p->id, &sources[i].id);
+
+        visit(arg, &sources[i], is_here ? &claims : NULL);
+    }
+    p2p_rw_unlock(&r->lock);
 }

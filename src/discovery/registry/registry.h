@@ -249,9 +249,23 @@ struct registry_source {
     uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint16_t port;
     bool is_signed, is_ip_claimed;
+    uint32_t number; /* of the peer, as long as it stays */
 };
 /* With that lock held: the peers whose numbers are in postings. */
 void registry_sources(const struct registry *r, const uint32_t *peers, uint32_t count,
                       struct registry_source *out);
+
+/* What a peer says of itself, and whether it was reached. */
+struct registry_claims {
+    const struct p2p_about *about;
+    const char *addresses; /* see record.h; may be empty */
+    enum registry_direct direct;
+};
+/* Called with the readers' lock, like registry_visit. NULL: the peer has left. */
+typedef void registry_visit_claims(void *arg, const struct registry_source *source,
+                                   const struct registry_claims *claims);
+/* Visits a few sources together with these claims. */
+void registry_visit_sources(struct registry *r, const struct registry_source *sources,
+                            uint32_t count, registry_visit_claims *visit, void *arg);
 
 #endif

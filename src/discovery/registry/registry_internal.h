@@ -22,7 +22,9 @@ struct peer {
     uint32_t next;   /* of the hash chain */
     uint32_t source; /* the source for which it counts; SLAB_NONE: none */
     uint32_t count;
-    uint32_t *files; /* ascending numbers of files; NULL when count is 0 */
+    uint32_t *files;      /* ascending numbers of files; NULL when count is 0 */
+    char *addresses;      /* see record.h; NULL: none */
+    struct p2p_spki *key; /* key of a signed record; NULL: unsigned */
     struct p2p_id id;
     uint8_t ip[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint16_t port;
@@ -37,8 +39,6 @@ struct peer {
                                    * moved */
     _Atomic uint64_t told_move_ms;
     struct p2p_about about;
-    char *addresses;      /* see record.h; NULL: none */
-    struct p2p_spki *key; /* key of a signed record; NULL: unsigned */
     _Atomic uint64_t heard_ms;
     _Atomic uint64_t told_ms; /* the heard_ms that other registries know */
     uint64_t tag;             /* hash of a signed record, to recognize it again; 0:

@@ -1,6 +1,5 @@
 #include "discovery/registry/search.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,7 +46,7 @@ parse_cursor(const char *text, struct group_cursor *at)
  * evenly from all, under the registry's lock. Then, without the lock, peers of many
  * networks are preferred, because large groups of fake peers are in few networks.
  */
-enum { DRAWN = 4 * SEARCH_SOURCES, NAMES_LOOKED_AT = 1000 };
+enum { DRAWN = 2 * SEARCH_SOURCES, NAMES_LOOKED_AT = 1000 };
 
 struct draw {
     uint32_t peers[DRAWN];
@@ -128,24 +127,6 @@ count_net(const struct p2p_net_of *nets, uint32_t count, const struct p2p_net_of
     return same;
 }
 
-static struct p2p_net_of
-net_of(const struct registry_source *source)
-{
-    struct p2p_net_of net;
-    struct p2p_addr addr = {.port = source->port};
-    char text[INET6_ADDRSTRLEN];
-    struct in6_addr ip;
-
-    memcpy(&ip, source->ip, sizeof(ip));
-    if (IN6_IS_ADDR_V4MAPPED(&ip))
-        inet_ntop(AF_INET, ip.s6_addr + 12, text, sizeof(text));
-    else
-        inet_ntop(AF_INET6, &ip, text, sizeof(text));
-    snprintf(addr.host, sizeof(addr.host), "%s", text);
-    (void)p2p_rank_net(&addr, &net);
-    return net;
-}
-
 /* Brings those that are shown to the front and returns their number: at most a few of
  * one network, unless there is room left. */
 static uint32_t
@@ -161,8 +142,9 @@ choose_shown(struct draw *d, struct registry_source *at, uint32_t count)
         at[k] = swap;
     }
     for (uint32_t i = 0; i < count && shown < SEARCH_SOURCES; i++) {
-        struct p2p_net_of net = net_of(&at[i]);
         struct registry_source swap = at[shown];
+        struct p2p_net_of net;
+        (void)p2p_rank_net_of_ip(at[i].ip, &net);
         if (count_net(nets, shown, &net) >= P2P_RANK_PER_NET_MAX)
             continue;
         nets[shown] = net;
