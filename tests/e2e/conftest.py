@@ -221,9 +221,23 @@ class Suite:
     """The programs of one test: started here, and stopped at the end in reverse order."""
 
     identity = Identity()  # one RSA key for all tests to which the key does not matter
+    made_keys = []  # PEM: each suite uses them again, because a new key takes longer than the start of a program
+    key_lock = threading.Lock()
 
     def __init__(self, folder):
-        self.folder, self.programs = folder, []
+        self.folder, self.programs, self.used_keys = folder, [], 0
+
+    def give_key(self, keys):
+        """A private key that no other program of this suite has, unless the folder exists."""
+        with self.key_lock:
+            if keys.exists():
+                return
+            if self.used_keys == len(self.made_keys):
+                self.made_keys.append(Identity().private_pem())
+            keys.mkdir(mode=0o700, parents=True)
+            with open(keys / "private_key.pem", "xb", opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+                file.write(self.made_keys[self.used_keys])
+            self.used_keys += 1
 
     def _keep(self, program):
         self.programs.append(program)
@@ -255,6 +269,7 @@ class Suite:
         for file_name, data in (files or {}).items():
             (shared / file_name).parent.mkdir(parents=True, exist_ok=True)
             (shared / file_name).write_bytes(data)
+        self.give_key(folder / "keys")
         registry = discovery.url if discovery else NO_REGISTRY
         arguments = [
             "--host", host, "--port", port, "--shared-dir", shared, "--keys-dir", folder / "keys",
@@ -270,6 +285,7 @@ class Suite:
         folder = self.folder / name
         for part in ("shared", "downloads"):
             (folder / part).mkdir(parents=True, exist_ok=True)
+        self.give_key(folder / "keys")
         arguments = [
             "--host", host, "--port", port, "--shared-dir", folder / "shared",
             "--downloads-dir", folder / "downloads", "--keys-dir", folder / "keys",
@@ -288,6 +304,7 @@ class Suite:
         """Runs the command line to its end, with the keys in cli/keys."""
         folder = self.folder / "cli"
         folder.mkdir(exist_ok=True)
+        self.give_key(folder / "keys")
         run = subprocess.run(
             [*prefix, BIN / "p2p", *map(str, arguments)], cwd=cwd or folder, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, timeout=timeout, env={**environment(folder), **(env or {})},

@@ -119,6 +119,11 @@ class Identity:
         with open(path, "rb") as file:
             return cls(serialization.load_pem_private_key(file.read(), password=None))
 
+    def private_pem(self):
+        return self.key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+
     def raw(self, block):
         """The RSA private operation, by the Chinese remainder theorem."""
         c, keys = int.from_bytes(block, "big"), self.numbers
