@@ -21,6 +21,22 @@ THREADED="$HOSTILE tests/e2e/test_faults.py tests/e2e/test_peer.py tests/e2e/tes
 
 step() { printf '\n== %s\n' "$*"; }
 
+# Runs a command beside the next steps. finish_beside waits for it, shows what it printed, and ends the
+# run if it failed. What still runs when the script ends is waited for.
+BESIDE=
+beside() {
+    "$@" >build/beside.log 2>&1 </dev/null &
+    BESIDE=$!
+}
+finish_beside() {
+    local status=0
+    wait "$BESIDE" || status=$?
+    step "$*"
+    cat build/beside.log
+    return $status
+}
+trap wait EXIT
+
 # Most tests wait for a process or a deadline, so more of them run at once than there are cores. The
 # files that take longest begin (tests/seconds.json; build/test-seconds.json is what to put there).
 # A few tests that fail beside others are listed and run again, alone. A test that passes only
@@ -29,7 +45,7 @@ step() { printf '\n== %s\n' "$*"; }
 RETRIED_MAX=10
 end_to_end() {
     local several=() failed=build/failed-tests seconds=build/test-seconds.json status=0 names
-    if $PYTHON -c 'import xdist' 2>/dev/null; then several=(-n $((CORES + 1)) --dist loadgroup); fi
+    if $PYTHON -c 'import xdist' 2>/dev/null; then several=(-n $((CORES + 2)) --dist loadgroup); fi
     $PYTHON -m pytest -p no:cacheprovider --failed-to="$failed" --seconds-to="$seconds" "${several[@]}" "$@" || status=$?
     [ $status -eq 1 ] || return $status
     mapfile -t names < <(sort -u "$failed")
@@ -46,20 +62,25 @@ if [ ! -e build/npm/node_modules/axe-core/axe.min.js ] && command -v npm >/dev/n
     npm install --no-save --silent --prefix build/npm axe-core || echo "axe-core could not be installed"
 fi
 
-step "gcc: build and unit tests"
+step "gcc: build"
 make -s CC=gcc
-make -s CC=gcc check
+beside make -s CC=gcc check
 
-step "clang, address and undefined: build, unit tests, fuzz corpora"
+step "clang, address and undefined: build"
 make -s CC=clang SAN=address,undefined
+finish_beside "gcc: unit tests"
+
+hostile() { P2P_BIN=build/clang-address-undefined/bin end_to_end -q $HOSTILE; }
+[ $# -gt 0 ] || beside hostile
+
+step "clang, address and undefined: unit tests, fuzz corpora"
 make -s CC=clang SAN=address,undefined check
 
 step "clang, threads: unit tests"
 make -s CC=clang SAN=thread check
 
 if [ $# -eq 0 ]; then
-    step "hostile input against the sanitized programs"
-    P2P_BIN=build/clang-address-undefined/bin end_to_end -q $HOSTILE
+    finish_beside "hostile input against the sanitized programs"
     if [ "${P2P_LONG_TESTS:-}" = 1 ]; then
         scripts/deps.sh proof platforms --yes
         step "contracts, with Frama-C"
