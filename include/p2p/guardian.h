@@ -91,6 +91,9 @@ struct p2p_guardian_options {
     /* The keys directory of the p2p-peer that the child may ask (control.h); NULL:
      * none. `describe` fills it in. */
     const char *control_dir;
+    /* Between two checks of the watched folders, and the first pause after a new child
+     * that could not start, which doubles. 0: a second. */
+    unsigned look_ms;
     /* Fills in the rules; called as the serving user, before the sandbox. */
     enum p2p_err (*allow)(void *arg, struct p2p_sandbox_rules *rules);
     /* Serves until p2p_service_wait returns; gives the exit status. */

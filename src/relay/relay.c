@@ -16,7 +16,7 @@
 
 enum {
     EVENTS_PER_TURN = 64,
-    LOOK_MS = 1000, /* between two looks at the limits of time */
+    LOOK_MS = 1000,
     PIPE_MIN = 4096,
     PIPE_MAX = 256 << 10,
 };
@@ -231,7 +231,7 @@ resume_accept(struct relay *r, uint64_t now_ms)
     epoll_ctl(r->epoll_fd, EPOLL_CTL_ADD, r->opt.listener, &on);
 }
 
-/* Once a second. */
+/* At the limits of time. */
 static void
 look(struct relay *r)
 {
@@ -239,7 +239,7 @@ look(struct relay *r)
 
     if (now_ms < r->next_look_ms)
         return;
-    r->next_look_ms = now_ms + LOOK_MS;
+    r->next_look_ms = now_ms + r->opt.look_ms;
     clients_expire(r, now_ms);
     expire_sessions(r, now_ms);
     (void)tickets_expire(r->tickets, p2p_time_s());
@@ -249,11 +249,11 @@ look(struct relay *r)
 static int
 sleep_ms(const struct relay *r)
 {
-    uint64_t now_us = p2p_now_us(), next_us = now_us + LOOK_MS * 1000;
+    uint64_t now_us = p2p_now_us(), next_us = now_us + 1000ull * r->opt.look_ms;
     const struct session *s;
 
     if (TAILQ_EMPTY(&r->clients) && TAILQ_EMPTY(&r->sessions))
-        return r->accept_again_ms != 0 ? LOOK_MS : -1;
+        return r->accept_again_ms != 0 ? (int)r->opt.look_ms : -1;
     TAILQ_FOREACH(s, &r->sessions, link)
     {
         if (s->is_due)
@@ -357,6 +357,8 @@ relay_open(const struct relay_options *opt, struct relay **out)
     if (r == NULL)
         return P2P_ERR_NOMEM;
     r->opt = *opt;
+    if (r->opt.look_ms == 0)
+        r->opt.look_ms = LOOK_MS;
     r->epoll_fd = r->wake_fd = -1;
     r->listener_watch.kind = WATCHED_LISTENER;
     r->wake_watch.kind = WATCHED_WAKE;

@@ -26,6 +26,7 @@ struct relay_options {
     int listener; /* takes */
     struct p2p_secret key;
     struct relay_limits limits;
+    unsigned look_ms; /* between two looks at the limits of time; 0: a second */
 };
 
 struct relay; /* *returned owned*, free with relay_close */

@@ -60,6 +60,7 @@ status_of(int (*serve)(void *), bool sandbox)
         .passphrase = passphrase,
         .caller = same_user,
         .avahi = true,
+        .look_ms = 40,
         .allow = allow,
         .serve = serve,
     };
@@ -181,7 +182,7 @@ names_a_folder_too_late(void *arg)
     (void)arg;
     EXPECT(p2p_guardian_send(p2p_guardian_child.orders, P2P_GUARDIAN_WATCH, "/",
                              STDERR_FILENO));
-    sleep(3); /* two checks, in which nothing may happen */
+    usleep(150 * 1000); /* three checks, in which nothing may happen */
     return 7;
 }
 

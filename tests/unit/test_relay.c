@@ -327,7 +327,7 @@ static const struct relay_limits plenty = {
 static void
 begin(struct running *r, const struct relay_limits *limits)
 {
-    struct relay_options opt = {.limits = *limits};
+    struct relay_options opt = {.limits = *limits, .look_ms = 50};
 
     assert_int_equal(p2p_relay_key("0123456789abcdef", 16, &r->key), P2P_OK);
     opt.key = r->key;
@@ -482,6 +482,11 @@ one_who_does_not_read_holds_up_nobody(void **state)
     begin(&r, &plenty);
     join(&r, 1, slow);
     join(&r, 2, quick);
+    for (int i = 0; i < 2; i++) { /* so that they are full soon */
+        const int size = 1 << 16;
+        setsockopt(slow[i], SOL_SOCKET, i == 0 ? SO_SNDBUF : SO_RCVBUF, &size,
+                   sizeof(size));
+    }
     while (p2p_net_try_write(slow[0], much, sizeof(much), &n) == P2P_OK) {
         sent += n;
         assert_true(sent < (size_t)1 << 30); /* the relay does not take everything */

@@ -21,10 +21,9 @@
 #include "p2p/service.h"
 
 enum {
-    LOOK_MS = 1000,          /* interval between two checks of the watched folders */
+    LOOK_MS = 1000,
     REPLACE_GRACE_MS = 5000, /* time after which a replaced child is killed */
     KILLED_STATUS = 128,     /* plus the number of the signal, as in a shell */
-    RETRY_MS = 1000,         /* pause after a new child that could not start; doubles */
     RETRY_MAX_MS = 30000,
 };
 
@@ -197,7 +196,7 @@ retries(struct guardian *g)
 
     if (!g->is_ready || g->is_up || g->is_stopping)
         return false;
-    g->retry_ms = g->retry_ms == 0                 ? RETRY_MS
+    g->retry_ms = g->retry_ms == 0                 ? g->opt->look_ms
                   : g->retry_ms > RETRY_MAX_MS / 2 ? RETRY_MAX_MS
                                                    : 2 * g->retry_ms;
     p2p_log_error("the new process could not start; trying again in %u s",
@@ -206,7 +205,7 @@ retries(struct guardian *g)
     end_ms = p2p_now_ms() + g->retry_ms;
     while (p2p_now_ms() < end_ms && !g->is_stopping && !g->is_reloaded) {
         struct pollfd on = {.fd = g->signals, .events = POLLIN};
-        if (poll(&on, 1, LOOK_MS / 4) > 0)
+        if (poll(&on, 1, (int)g->opt->look_ms / 4) > 0)
             on_signal(g);
         p2p_service_notify("WATCHDOG=1");
     }
@@ -267,7 +266,7 @@ on_time(struct guardian *g)
     if (g->is_replacing && now >= g->kill_at_ms)
         signal_child(g, SIGKILL);
     if (now >= g->look_at_ms) {
-        g->look_at_ms = now + LOOK_MS;
+        g->look_at_ms = now + g->opt->look_ms;
         if (!g->is_ending)
             look(g);
     }
@@ -294,7 +293,8 @@ mind_child(struct guardian *g)
         struct pollfd on[] = {{.fd = g->signals, .events = POLLIN},
                               {.fd = g->orders, .events = POLLIN},
                               {.fd = g->requests, .events = POLLIN}};
-        int n = poll(on, 3, g->watched_count > 0 || g->is_replacing ? LOOK_MS / 4 : -1);
+        bool has_work = g->watched_count > 0 || g->is_replacing;
+        int n = poll(on, 3, has_work ? (int)g->opt->look_ms / 4 : -1);
 
         if (n > 0 && on[0].revents != 0)
             on_signal(g);
@@ -337,6 +337,8 @@ p2p_guardian_run(const struct p2p_guardian_options *given)
                          .status = 1};
     bool goes_on = true;
 
+    if (opt.look_ms == 0)
+        opt.look_ms = LOOK_MS;
     describe(&g);
     if (p2p_guardian_choose_user(&opt, &g.user) != P2P_OK)
         return 2;

@@ -16,7 +16,7 @@
 #include "p2p/log.h"
 
 /* How often the path of the folder is checked. */
-#define PLACE_LOOK_MS 2000
+#define PLACE_LOOKS_QUIET 4 /* times the quiet time: 2 s by default */
 
 void
 p2p_share_wake(struct p2p_share *s)
@@ -135,7 +135,7 @@ look_at_place(struct p2p_share *s, uint64_t now)
 
     if (now < s->place_due_ms)
         return;
-    s->place_due_ms = now + PLACE_LOOK_MS;
+    s->place_due_ms = now + (uint64_t)PLACE_LOOKS_QUIET * s->quiet_ms;
     is_away = !p2p_root_is_in_place(s->root);
     if (is_away == is_gone(s))
         return;
