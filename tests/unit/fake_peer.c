@@ -20,6 +20,7 @@
 #include "p2p/msg.h"
 #include "p2p/net.h"
 #include "p2p/tree.h"
+#include "test_keys.h"
 
 #define TIMEOUT_MS 20000
 
@@ -406,9 +407,9 @@ listener_main(void *arg)
     return NULL;
 }
 
-/* Making a key takes longer than most tests, so the keys of stopped peers are used
- * again. Peers that run at the same time have different keys. */
-enum { KEYS_MAX = 16 };
+/* The keys of stopped peers are used again. Peers that run at the same time have
+ * different keys. */
+enum { KEYS_MAX = TEST_KEYS - 1 }; /* the last one is keys_fixture's */
 static struct {
     struct p2p_rsa *key;
     bool is_used;
@@ -423,7 +424,7 @@ take_key(void)
         i++;
     assert_true(i < KEYS_MAX);
     if (keys[i].key == NULL)
-        assert_int_equal(p2p_rsa_generate(&keys[i].key), P2P_OK);
+        keys[i].key = test_key((unsigned)i);
     keys[i].is_used = true;
     return keys[i].key;
 }

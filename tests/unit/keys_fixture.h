@@ -1,6 +1,4 @@
-/*
- * keys_fixture - a separate keys directory for each test. All have the same key pair,
- * which is made once. Call keys_group_setup for the program and keys_setup for a test.
+/* keys_fixture - a separate keys directory for each test. All have the same key pair.
  */
 #ifndef P2P_KEYS_FIXTURE_H
 #define P2P_KEYS_FIXTURE_H
@@ -8,35 +6,13 @@
 #include "p2p/bytes.h"
 #include "p2p/identity.h"
 #include "scratch.h"
+#include "test_keys.h"
 
 struct keys {
     struct scratch scratch;
     char dir[PATH_MAX];
     struct p2p_identity *identity;
 };
-
-static struct scratch keys_master;
-
-static UNUSED_OK int
-keys_group_setup(void **state)
-{
-    struct p2p_identity *identity;
-
-    (void)state;
-    scratch_make(&keys_master);
-    if (p2p_identity_open(keys_master.dir, true, NULL, NULL, &identity, NULL, 0))
-        return -1;
-    p2p_identity_close(identity);
-    return 0;
-}
-
-static UNUSED_OK int
-keys_group_teardown(void **state)
-{
-    (void)state;
-    scratch_remove(&keys_master);
-    return 0;
-}
 
 static UNUSED_OK struct p2p_identity *
 keys_open(const struct keys *k)
@@ -59,11 +35,8 @@ keys_setup(void **state)
     scratch_make(&k->scratch);
     scratch_folder(&k->scratch, "keys");
     snprintf(k->dir, sizeof(k->dir), "%s/keys", k->scratch.dir);
-    FILE *f = fopen(scratch_path(&keys_master, "private_key.pem"), "re");
-    assert_non_null(f);
-    size_t len = fread(pem, 1, sizeof(pem), f);
-    fclose(f);
-    scratch_put_bytes(&k->scratch, "keys/private_key.pem", pem, len);
+    scratch_put_bytes(&k->scratch, "keys/private_key.pem", pem,
+                      test_key_read(TEST_KEYS - 1, pem));
     assert_int_equal(chmod(scratch_path(&k->scratch, "keys/private_key.pem"), 0600), 0);
     k->identity = keys_open(k);
     *state = k;

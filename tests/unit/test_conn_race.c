@@ -253,5 +253,5 @@ main(void)
         cmocka_unit_test_setup_teardown(it_can_be_stopped, setup, teardown),
     };
 
-    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,29 +8,28 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <openssl/core_names.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 
+#include "long_tests.h"
 #include "p2p/crypto.h"
 #include "p2p/session.h"
 #include "p2p/vault.h"
+#include "test_keys.h"
 
 static EVP_PKEY *
-rsa_with_exponent(unsigned exponent)
+refused_key(const char *name)
 {
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
-    BIGNUM *e = BN_new();
-    EVP_PKEY *pkey = NULL;
+    char path[64];
+    EVP_PKEY *pkey;
 
-    assert_int_equal(EVP_PKEY_keygen_init(ctx), 1);
-    assert_int_equal(BN_set_word(e, exponent), 1);
-    assert_int_equal(EVP_PKEY_CTX_set_rsa_keygen_bits(ctx, 2048), 1);
-    assert_int_equal(EVP_PKEY_CTX_set1_rsa_keygen_pubexp(ctx, e), 1);
-    assert_int_equal(EVP_PKEY_generate(ctx, &pkey), 1);
-    BN_free(e);
-    EVP_PKEY_CTX_free(ctx);
+    snprintf(path, sizeof(path), "tests/vectors/keys/refused-%s.pem", name);
+    FILE *f = fopen(path, "re");
+    if (f == NULL)
+        fail_msg("cannot open %s: run from the project's folder", path);
+    pkey = PEM_read_PrivateKey(f, NULL, NULL, NULL);
+    fclose(f);
     return pkey;
 }
 
@@ -81,18 +80,18 @@ static void
 rsa_of_other_sizes(void **state)
 {
     (void)state;
-    assert_refused(EVP_RSA_gen(1024));
-    assert_refused(EVP_RSA_gen(2040));
-    assert_refused(EVP_RSA_gen(3072));
-    assert_refused(EVP_RSA_gen(4096));
+    assert_refused(refused_key("1024-bits"));
+    assert_refused(refused_key("2040-bits"));
+    assert_refused(refused_key("3072-bits"));
+    assert_refused(refused_key("4096-bits"));
 }
 
 static void
 rsa_with_other_exponents(void **state)
 {
     (void)state;
-    assert_refused(rsa_with_exponent(3));
-    assert_refused(rsa_with_exponent(65539));
+    assert_refused(refused_key("exponent-3"));
+    assert_refused(refused_key("exponent-65539"));
 }
 
 static void
@@ -121,10 +120,10 @@ not_a_key_file(void **state)
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
         assert_int_equal(p2p_rsa_parse_pem(texts[i], strlen(texts[i]), NULL, &part),
                          P2P_ERR_KEY_FILE);
-    assert_int_equal(p2p_rsa_generate(&key), P2P_OK);
+    key = test_key(0);
     assert_int_equal(p2p_rsa_format_pem(key, NULL, &pem, &len), P2P_OK);
-    for (size_t n = 0; n + 2 < len;
-         n += 7) { /* without the final "-\n" it is still a key */
+    /* Without the final "-\n" it is still a key. */
+    for (size_t n = 0; n + 2 < len; n += long_tests_step(67)) {
         char *exact = malloc(n > 0 ? n : 1);
 
         memcpy(exact, pem, n);

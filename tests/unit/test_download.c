@@ -445,5 +445,5 @@ main(int argc, char **argv)
         return 1;
     if (argc > 1)
         cmocka_set_test_filter(argv[1]);
-    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

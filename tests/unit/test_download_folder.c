@@ -11,7 +11,7 @@
 
 #include "dl_fixture.h"
 
-#define FILES 300
+#define FILES 150
 
 static uint64_t
 size_of(unsigned i)
@@ -262,7 +262,7 @@ pauses_of_no_length_stop_nothing(void **state)
 static void
 pauses_while_it_is_listed_lose_no_file(void **state)
 {
-    enum { COUNT = 4000 };
+    enum { COUNT = 2000 };
     struct fixture *f = *state;
 
     begin_folder(f, 1);
@@ -331,5 +331,5 @@ main(void)
     p2p_log_init("test_download_folder", P2P_LOG_ERROR);
     if (p2p_crypto_init() != P2P_OK)
         return 1;
-    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

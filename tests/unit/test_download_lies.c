@@ -185,5 +185,5 @@ main(void)
     p2p_log_init("test_download_lies", P2P_LOG_ERROR);
     if (p2p_crypto_init() != P2P_OK)
         return 1;
-    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

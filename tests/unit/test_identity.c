@@ -377,5 +377,5 @@ main(void)
         WITH_KEYS(a_first_key_gets_the_passphrase_that_is_set),
         WITH_KEYS(programs_that_start_at_once_share_one_key),
     };
-    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

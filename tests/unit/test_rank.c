@@ -323,5 +323,5 @@ main(void)
         WITH_KEYS(contents_name_their_peers_by_rank),
     };
 
-    return cmocka_run_group_tests(tests, keys_group_setup, keys_group_teardown);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -438,7 +438,7 @@ static void
 thousands_of_files_page_in_order(void **state)
 {
     struct shared *f = *state;
-    enum { FILES = 5000, PAGE = 64 };
+    enum { FILES = 1000, PAGE = 64 };
     struct p2p_share_entry *page = calloc(PAGE, sizeof(*page));
     char after[P2P_NAME_MAX + 1] = "", name[64];
     size_t count, seen = 0;

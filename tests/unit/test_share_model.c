@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "long_tests.h"
 #include "share_fixture.h"
 
 #define ROUNDS     40
@@ -181,11 +182,12 @@ static void
 the_catalogue_says_what_is_on_disk(void **state)
 {
     struct model m = {.f = *state, .seed = 20261127};
+    const int rounds = long_tests() ? ROUNDS : 10;
 
     scratch_folder(&m.f->scratch, "s/d1");
     scratch_folder(&m.f->scratch, "s/d2");
     shared_open(m.f, CHUNK);
-    for (int round = 0; round < ROUNDS; round++) {
+    for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < BURST; i++)
             act(&m);
         if (round % 10 == 9) { /* some changes happen while no program runs */

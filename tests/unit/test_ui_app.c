@@ -111,7 +111,7 @@ set_up(void **state)
 
     (void)state;
     p2p_log_init("test_ui_app", P2P_LOG_ERROR);
-    if (keys_group_setup(NULL) != 0 || keys_setup(&made) != 0)
+    if (keys_setup(&made) != 0)
         return -1;
     keys = made;
     scratch_folder(&keys->scratch, "shared");
@@ -141,7 +141,7 @@ tear_down(void **state)
     ui_app_close(&app);
     ui_options_clear(&app.opt);
     keys_teardown(&made);
-    return keys_group_teardown(NULL);
+    return 0;
 }
 
 /* ---- tests ---- */
