@@ -28,7 +28,39 @@ def step(how, damage, data):
     return bytes([how, damage, len(data)]) + data
 
 
+def chunk(kind, flags, value):
+    data = bytes([kind, flags]) + (4 + len(value)).to_bytes(2, "big") + value
+    return data + bytes(-len(data) % 4)
+
+
+def sctp_seeds():
+    """Scripts of fuzz_sctp: before the setup, in it, behind it; each kind of chunk."""
+    tsn = (2**32 - 3).to_bytes(4, "big")
+    kinds = [
+        chunk(0, 3, tsn + bytes(4) + (53).to_bytes(4, "big") + b"bytes"),
+        chunk(0, 3, (0).to_bytes(4, "big") + bytes(4) + (53).to_bytes(4, "big") + b"early"),
+        chunk(0, 3, tsn + bytes(4) + (50).to_bytes(4, "big") + b"\x03" + bytes(11)),
+        chunk(1, 0, b"\0\0\0\7" + b"\0\1\0\0" + b"\0\x10\0\x10" + tsn),
+        chunk(2, 0, b"\0\0\0\7" + b"\0\1\0\0" + b"\0\x10\0\x10" + tsn + b"\0\7\0\x08cook"),
+        chunk(3, 0, tsn + b"\0\1\0\0" + b"\0\1\0\0" + b"\0\2\0\2"),
+        chunk(4, 0, b"\0\1\0\x08info"),
+        chunk(5, 0, b"\0\1\0\x08info"),
+        chunk(6, 0, b""),
+        chunk(7, 0, tsn),
+        chunk(8, 0, b""),
+        chunk(14, 0, b""),
+        chunk(10, 0, bytes(16)),
+        chunk(11, 0, b""),
+        chunk(130, 0, b"\0\x0d\0\x10" + bytes(12)),
+    ]
+    for data in kinds:
+        packet = b"\x10" + bytes([len(data)]) + data
+        seed("sctp", packet + b"\5" + packet)
+        seed("sctp", b"\2" + packet + b"\1" + packet)
+
+
 def main():
+    sctp_seeds()
     messages = vectors("messages")
     plaintexts = [bytes.fromhex(case["plaintext"]) for case in messages["good"]]
     for text in plaintexts + [bytes.fromhex(case["plaintext"]) for case in messages["malformed"]]:

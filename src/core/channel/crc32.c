@@ -85,6 +85,12 @@ p2p_crc32c(uint32_t before, const void *data, size_t len)
     if (__builtin_cpu_supports("sse4.2"))
         return ~sum_by_instruction(~before, data, len);
 #endif
+    return p2p_crc32c_by_tables(before, data, len);
+}
+
+uint32_t
+p2p_crc32c_by_tables(uint32_t before, const void *data, size_t len)
+{
     pthread_once(&once, fill_all);
     return ~sum_by_tables(&crc32c_tables, ~before, data, len);
 }

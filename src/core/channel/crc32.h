@@ -9,5 +9,7 @@
 uint32_t p2p_crc32(const void *data, size_t len);
 /* Goes on from the sum of the bytes before; 0 at the first ones. */
 uint32_t p2p_crc32c(uint32_t before, const void *data, size_t len);
+/* The same for processors without an instruction for it. */
+uint32_t p2p_crc32c_by_tables(uint32_t before, const void *data, size_t len);
 
 #endif

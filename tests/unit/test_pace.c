@@ -1,0 +1,237 @@
+/* Senders that are paced share one simulated bottleneck: how much of it they use, and
+ * how long its queue becomes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "core/channel/pace.h"
+
+enum {
+    MS = 1000,
+    SECOND = 1000 * MS,
+    PACKET = 1200,
+    SENDERS = 2,
+    FLIGHT_MAX = 1 << 14,
+};
+
+struct packet {
+    uint64_t sent_us, acked_us; /* when the sender learns what became of it */
+    struct p2p_pace_stamp stamp;
+    bool is_lost;
+};
+
+struct sender {
+    struct p2p_pace pace;
+    struct packet flight[FLIGHT_MAX]; /* in the order of sending */
+    size_t first, count;
+    uint64_t delivered;
+};
+
+struct bottleneck {
+    uint64_t rate, rtt_us;
+    size_t queue;
+    unsigned lost; /* of 10,000 */
+    uint64_t free_us, chance, now_us;
+    size_t longest;
+    struct sender sender[SENDERS];
+};
+
+static bool
+chance(struct bottleneck *b, unsigned of_10000)
+{
+    b->chance ^= b->chance << 13;
+    b->chance ^= b->chance >> 7;
+    b->chance ^= b->chance << 17;
+    return (b->chance >> 11) % 10000 < of_10000;
+}
+
+static void
+send_one(struct bottleneck *b, struct sender *s)
+{
+    struct packet *p = &s->flight[(s->first + s->count++) % FLIGHT_MAX];
+    uint64_t begin = b->free_us > b->now_us ? b->free_us : b->now_us;
+    size_t waiting = (size_t)((begin - b->now_us) * b->rate / SECOND);
+
+    assert_true(s->count <= FLIGHT_MAX);
+    p->sent_us = b->now_us;
+    p2p_pace_on_sent(&s->pace, PACKET, b->now_us, &p->stamp);
+    if (waiting > b->queue) {
+        p->is_lost = true;
+        p->acked_us = begin + b->rtt_us + b->rtt_us / 4;
+        return;
+    }
+    b->longest = waiting > b->longest ? waiting : b->longest;
+    b->free_us = begin + PACKET * (uint64_t)SECOND / b->rate;
+    p->is_lost = chance(b, b->lost);
+    p->acked_us = b->free_us + b->rtt_us + (p->is_lost ? b->rtt_us / 4 : 0);
+}
+
+static void
+hear(struct bottleneck *b, struct sender *s)
+{
+    bool has_heard = false;
+
+    for (; s->count > 0 && s->flight[s->first].acked_us <= b->now_us;
+         s->first = (s->first + 1) % FLIGHT_MAX, s->count--) {
+        struct packet *p = &s->flight[s->first];
+
+        has_heard = true;
+        if (p->is_lost) {
+            p2p_pace_on_lost(&s->pace, PACKET);
+            continue;
+        }
+        s->delivered += PACKET;
+        p2p_pace_on_rtt(&s->pace, b->now_us - p->sent_us, b->now_us);
+        p2p_pace_on_acked(&s->pace, PACKET, p->sent_us, &p->stamp, b->now_us);
+    }
+    if (has_heard)
+        p2p_pace_on_ack_end(&s->pace, b->now_us);
+}
+
+static void
+run(struct bottleneck *b, size_t senders, uint64_t for_us)
+{
+    uint64_t until = b->now_us + for_us;
+
+    for (; b->now_us < until; b->now_us += MS / 2)
+        for (size_t i = 0; i < senders; i++) {
+            struct sender *s = &b->sender[i];
+
+            hear(b, s);
+            while (p2p_pace_has_room(&s->pace) &&
+                   p2p_pace_due_us(&s->pace) <= b->now_us)
+                send_one(b, s);
+        }
+}
+
+static void
+begin(struct bottleneck *b, uint64_t rtt_us, size_t queue, unsigned lost)
+{
+    memset(b, 0, sizeof(*b));
+    b->rate = 10000000;
+    b->rtt_us = rtt_us;
+    b->queue = queue;
+    b->lost = lost;
+    b->chance = 88172645463325252u;
+    b->now_us = SECOND;
+    for (size_t i = 0; i < SENDERS; i++)
+        p2p_pace_init(&b->sender[i].pace, PACKET, b->now_us);
+}
+
+/* Of what the bottleneck carries, in hundredths. */
+static unsigned
+share_of(struct bottleneck *b, size_t senders, size_t which, uint64_t for_us)
+{
+    uint64_t before = b->sender[which].delivered;
+
+    run(b, senders, for_us);
+    return (unsigned)((b->sender[which].delivered - before) * 100 * SECOND /
+                      (b->rate * for_us));
+}
+
+static struct bottleneck b;
+
+static void
+fills_the_bottleneck(void **state)
+{
+    static const unsigned losses[] = {0, 50, 200};
+    static const uint64_t rtts[] = {20 * MS, 100 * MS};
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        for (size_t k = 0; k < 2; k++) {
+            begin(&b, rtts[k], 10 * 1000 * 1000, losses[i]);
+            run(&b, 1, 2 * SECOND);
+            b.longest = 0;
+            unsigned share = share_of(&b, 1, 0, 10 * SECOND);
+            /* Of what the path holds, the queue is at most about as much again. */
+            unsigned queue = (unsigned)(b.longest * 100 * SECOND / (b.rate * rtts[k]));
+            if (getenv("P2P_SHOW") != NULL)
+                printf("%3u ms, %u lost of 10000: %u %% of it, queue %u %%\n",
+                       (unsigned)(rtts[k] / MS), losses[i], share, queue);
+            assert_in_range(share, 85, 101);
+            assert_in_range(queue, 0, 200);
+        }
+}
+
+/* A queue that holds a quarter of the path: little is lost in it. */
+static void
+spares_a_short_queue(void **state)
+{
+    (void)state;
+    begin(&b, 40 * MS, 100 * 1000, 0);
+    run(&b, 1, 3 * SECOND);
+    assert_in_range(share_of(&b, 1, 0, 5 * SECOND), 80, 101);
+}
+
+static void
+two_share_it(void **state)
+{
+    (void)state;
+    begin(&b, 40 * MS, 400 * 1000, 0);
+    run(&b, 1, 3 * SECOND);
+    run(&b, 2, 10 * SECOND); /* the second one comes later */
+    uint64_t before = b.sender[0].delivered;
+    unsigned second = share_of(&b, 2, 1, 10 * SECOND);
+    unsigned first = (unsigned)((b.sender[0].delivered - before) / (b.rate / 10));
+    if (getenv("P2P_SHOW") != NULL)
+        printf("first %u %%, second %u %%\n", first, second);
+    assert_in_range(first + second, 85, 101);
+    assert_in_range(first, 20, 80);
+    assert_in_range(second, 20, 80);
+}
+
+/* The rate of the path falls to a fifth, and rises again. */
+static void
+follows_the_path(void **state)
+{
+    (void)state;
+    begin(&b, 20 * MS, 400 * 1000, 0);
+    run(&b, 1, 2 * SECOND);
+    b.rate /= 5;
+    run(&b, 1, 3 * SECOND);
+    assert_in_range(share_of(&b, 1, 0, 3 * SECOND), 80, 101);
+    assert_true(p2p_pace_rate(&b.sender[0].pace) < 2 * b.rate);
+    b.rate *= 5;
+    run(&b, 1, 3 * SECOND);
+    assert_in_range(share_of(&b, 1, 0, 3 * SECOND), 80, 101);
+}
+
+/* Who has little to send does not take that for what the path can do. */
+static void
+a_pause_is_not_a_slow_path(void **state)
+{
+    (void)state;
+    begin(&b, 20 * MS, 400 * 1000, 0);
+    run(&b, 1, 2 * SECOND);
+    for (unsigned i = 0; i < 2000; i++) {
+        b.now_us += 2 * MS;
+        hear(&b, &b.sender[0]);
+        p2p_pace_on_idle(&b.sender[0].pace);
+        send_one(&b, &b.sender[0]);
+    }
+    assert_true(p2p_pace_rate(&b.sender[0].pace) >= b.rate / 2);
+    run(&b, 1, SECOND / 2);
+    assert_in_range(share_of(&b, 1, 0, SECOND), 80, 101);
+}
+
+int
+main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fills_the_bottleneck),
+        cmocka_unit_test(spares_a_short_queue),
+        cmocka_unit_test(two_share_it),
+        cmocka_unit_test(follows_the_path),
+        cmocka_unit_test(a_pause_is_not_a_slow_path),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
