@@ -4,8 +4,8 @@
 #define PEER_CONTROL_H
 
 #include "p2p/control.h"
-#include "peer/duplicate.h"
-#include "peer/server.h"
+#include "peer/registration/duplicate.h"
+#include "peer/server/server.h"
 
 /* What the answers tell; borrowed until the stop. */
 struct control_view {

@@ -14,10 +14,10 @@
 #include "p2p/net.h"
 #include "p2p/reach.h"
 #include "p2p/service.h"
-#include "peer/announcer.h"
 #include "peer/control.h"
 #include "peer/options.h"
-#include "peer/server.h"
+#include "peer/registration/announcer.h"
+#include "peer/server/server.h"
 
 enum { STOP_GRACE_MS = 5000, DISCOVERY_TIMEOUT_MS = 5000 };
 

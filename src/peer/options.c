@@ -9,7 +9,7 @@
 #include "p2p/limits.h"
 #include "p2p/machine.h"
 #include "p2p/rate.h"
-#include "peer/server.h"
+#include "peer/server/server.h"
 
 #define FIELD(name) offsetof(struct peer_options, name)
 

@@ -13,7 +13,7 @@ from p2pwire.stream import Closed, Stream
 
 CHUNK = 4 << 20
 SMALL = os.urandom(100 << 10)
-STALLED_S = 2  # src/peer/loop.h
+STALLED_S = 2  # src/peer/server/loop.h
 
 
 def sluggish_client(peer, identity):

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "peer/admission.h"
+#include "peer/access/admission.h"
 
 static unsigned revoked;
 

@@ -15,10 +15,10 @@
 #endif
 
 #include "p2p/limits.h"
-#include "peer/clients.h"
-#include "peer/compress.h"
-#include "peer/duplicate.h"
-#include "peer/workers.h"
+#include "peer/access/clients.h"
+#include "peer/registration/duplicate.h"
+#include "peer/server/compress.h"
+#include "peer/server/workers.h"
 
 /* ---- another device with our identity ---- */
 

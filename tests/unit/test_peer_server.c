@@ -22,9 +22,9 @@
 #include "p2p/log.h"
 #include "p2p/shares.h"
 #include "p2p/tree.h"
-#include "peer/announcer.h"
 #include "peer/options.h"
-#include "peer/server.h"
+#include "peer/registration/announcer.h"
+#include "peer/server/server.h"
 
 #define TEXT "what is shared"
 

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "peer/requests.h"
+#include "peer/server/requests.h"
 
 static struct request *
 make(enum p2p_msg_type type, uint32_t req)

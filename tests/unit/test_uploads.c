@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "p2p/log.h"
-#include "peer/uploads_file.h"
+#include "peer/uploads/uploads_file.h"
 #include "scratch.h"
 
 /* Far ahead of the real clock, so that the thread of the uploads ends none of them. */

@@ -1,4 +1,4 @@
-#include "peer/requests.h"
+#include "peer/server/requests.h"
 
 #include <stdlib.h>
 #include <string.h>

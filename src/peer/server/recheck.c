@@ -1,4 +1,4 @@
-#include "peer/recheck.h"
+#include "peer/server/recheck.h"
 
 #include <arpa/inet.h>
 #include <libgen.h>
@@ -14,7 +14,7 @@
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "peer/loop.h"
+#include "peer/server/loop.h"
 
 enum {
     LOOK_EVERY_MS = 500, /* interval if the kernel does not report changes */

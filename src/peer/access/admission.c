@@ -1,4 +1,4 @@
-#include "peer/admission.h"
+#include "peer/access/admission.h"
 
 #include <netinet/in.h>
 #include <pthread.h>

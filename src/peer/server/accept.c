@@ -9,7 +9,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "peer/loop.h"
+#include "peer/server/loop.h"
 
 enum {
     ACCEPTS_PER_TURN = 64,

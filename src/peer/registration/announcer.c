@@ -1,4 +1,4 @@
-#include "peer/announcer.h"
+#include "peer/registration/announcer.h"
 
 #include <arpa/inet.h>
 #include <limits.h>

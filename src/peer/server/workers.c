@@ -1,4 +1,4 @@
-#include "peer/workers.h"
+#include "peer/server/workers.h"
 
 #include <pthread.h>
 #include <stdbool.h>

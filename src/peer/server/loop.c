@@ -1,4 +1,4 @@
-#include "peer/loop.h"
+#include "peer/server/loop.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "peer/serve.h"
+#include "peer/server/serve.h"
 
 enum {
     EVENTS_PER_TURN = 256,

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "p2p/net.h"
-#include "peer/loop.h"
-#include "peer/serve.h"
+#include "peer/server/loop.h"
+#include "peer/server/serve.h"
 
 static enum p2p_err
 queue(struct conn *c, enum p2p_msg_type type, struct p2p_text text, uint64_t index)

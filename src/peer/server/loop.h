@@ -12,8 +12,8 @@
 #include <sys/queue.h>
 
 #include "p2p/lock.h"
-#include "peer/conn.h"
-#include "peer/server_internal.h"
+#include "peer/server/conn.h"
+#include "peer/server/server_internal.h"
 
 /* The bytes that one connection may send before the next one has its turn. */
 #define LOOP_QUANTUM (256 * P2P_KIB)

@@ -1,4 +1,4 @@
-#include "peer/serve.h"
+#include "peer/server/serve.h"
 #include "core/base/libc.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 #include "p2p/frame.h"
 #include "p2p/net.h"
-#include "peer/loop.h"
+#include "peer/server/loop.h"
 
 enum {
     READ_AHEAD = 4 * 1024 * 1024,

@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "p2p/net.h"
-#include "peer/conn.h"
-#include "peer/loop.h"
-#include "peer/serve.h"
+#include "peer/server/conn.h"
+#include "peer/server/loop.h"
+#include "peer/server/serve.h"
 
 enum {
     /* The number of queued requests and error answers at which reading stops. */

@@ -1,4 +1,4 @@
-#include "peer/uploads.h"
+#include "peer/uploads/uploads.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "p2p/bytes.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
-#include "peer/uploads_file.h"
+#include "peer/uploads/uploads_file.h"
 
 enum {
     BUCKETS = 256,

@@ -1,4 +1,4 @@
-#include "peer/duplicate.h"
+#include "peer/registration/duplicate.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -13,10 +13,10 @@
 
 #include "p2p/handshake.h"
 #include "p2p/session.h"
-#include "peer/admission.h"
-#include "peer/compress.h"
-#include "peer/requests.h"
-#include "peer/workers.h"
+#include "peer/access/admission.h"
+#include "peer/server/compress.h"
+#include "peer/server/requests.h"
+#include "peer/server/workers.h"
 
 struct loop;
 struct client;

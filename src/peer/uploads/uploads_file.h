@@ -3,7 +3,7 @@
 #ifndef PEER_UPLOADS_FILE_H
 #define PEER_UPLOADS_FILE_H
 
-#include "peer/uploads.h"
+#include "peer/uploads/uploads.h"
 
 struct uploads_totals {
     uint64_t since_s, uploads, bytes;

@@ -1,4 +1,4 @@
-#include "peer/clients.h"
+#include "peer/access/clients.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -10,7 +10,7 @@
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
 #include "p2p/shares.h"
-#include "peer/duplicate.h"
+#include "peer/registration/duplicate.h"
 
 struct announcer; /* *returned owned*, free with announcer_free */
 

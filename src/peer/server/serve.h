@@ -5,8 +5,8 @@
 #ifndef PEER_SERVE_H
 #define PEER_SERVE_H
 
-#include "peer/conn.h"
-#include "peer/server_internal.h"
+#include "peer/server/conn.h"
+#include "peer/server/server_internal.h"
 
 /* The buffer of one loop: holds the largest piece that is read, encrypted and sent at
  * once. */

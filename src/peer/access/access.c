@@ -1,4 +1,4 @@
-#include "peer/access.h"
+#include "peer/access/access.h"
 
 #include <pthread.h>
 #include <stdio.h>

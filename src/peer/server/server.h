@@ -8,9 +8,9 @@
 #include "p2p/identity.h"
 #include "p2p/rate.h"
 #include "p2p/shares.h"
-#include "peer/access.h"
-#include "peer/admission.h"
-#include "peer/uploads.h"
+#include "peer/access/access.h"
+#include "peer/access/admission.h"
+#include "peer/uploads/uploads.h"
 
 #define PEER_THREADS_MAX 64
 

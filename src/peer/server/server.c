@@ -1,11 +1,11 @@
-#include "peer/server.h"
+#include "peer/server/server.h"
 
 #include <stdlib.h>
 
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "peer/loop.h"
-#include "peer/server_internal.h"
+#include "peer/server/loop.h"
+#include "peer/server/server_internal.h"
 
 enum {
     LISTEN_BACKLOG = 1024,

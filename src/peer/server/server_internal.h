@@ -4,10 +4,10 @@
 
 #include <stdatomic.h>
 
-#include "peer/clients.h"
-#include "peer/recheck.h"
-#include "peer/server.h"
-#include "peer/workers.h"
+#include "peer/access/clients.h"
+#include "peer/server/recheck.h"
+#include "peer/server/server.h"
+#include "peer/server/workers.h"
 
 /* The limit for ciphertext that sockets have not accepted yet, of all connections
  * together. */

@@ -1,4 +1,4 @@
-#include "peer/compress.h"
+#include "peer/server/compress.h"
 
 #include <stdlib.h>
 

@@ -4,8 +4,8 @@
 
 #include "p2p/log.h"
 #include "p2p/net.h"
-#include "peer/loop.h"
-#include "peer/serve.h"
+#include "peer/server/loop.h"
+#include "peer/server/serve.h"
 
 /* ---- Taking requests ---- */
 

@@ -1,4 +1,4 @@
-#include "peer/uploads_file.h"
+#include "peer/uploads/uploads_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "peer/conn.h"
+#include "peer/server/conn.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -11,8 +11,8 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "p2p/vault.h"
-#include "peer/loop.h"
-#include "peer/serve.h"
+#include "peer/server/loop.h"
+#include "peer/server/serve.h"
 
 enum {
     /* At most this many bytes of a socket's buffer may be unsent, so that a later
