@@ -59,8 +59,16 @@ def sctp_seeds():
         seed("sctp", b"\2" + packet + b"\1" + packet)
 
 
+def ice_seeds():
+    """Scripts of fuzz_ice: time passes, the peer answers, asks, nominates, has the same role."""
+    for bits in (2, 3, 0x84, 0x8C, 0x94, 0xA4, 0x04):
+        step = bytes([2, 9, bits]) + bytes(8)
+        seed("ice", b"\1\1" + step + b"\1\5" + bytes([6]) + step[1:] + b"\1\xff" + step)
+
+
 def main():
     sctp_seeds()
+    ice_seeds()
     messages = vectors("messages")
     plaintexts = [bytes.fromhex(case["plaintext"]) for case in messages["good"]]
     for text in plaintexts + [bytes.fromhex(case["plaintext"]) for case in messages["malformed"]]:
