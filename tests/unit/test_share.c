@@ -435,6 +435,40 @@ a_scan_can_be_asked_for(void **state)
 }
 
 static void
+wait_for(struct shared *f, const char *name, enum p2p_err err)
+{
+    uint64_t until = p2p_now_ms() + IDLE_MS;
+
+    while (shared_find(f, name) != err) {
+        assert_true(p2p_now_ms() < until);
+        usleep(20000);
+    }
+}
+
+static void
+mounts_beneath_are_noticed(void **state)
+{
+    struct shared *f = *state;
+    char place[PATH_MAX];
+
+    scratch_folder(&f->scratch, "s/a disk");
+    put(f, "a disk/under", "x");
+    put(f, "other", "x");
+    shared_open(f, 0);
+    shared_settle(f);
+    snprintf(place, sizeof(place), "%s", scratch_path(&f->scratch, "s/a disk"));
+    if (mount("tmpfs", place, "tmpfs", 0, "size=1m") != 0)
+        skip(); /* not root */
+    wait_for(f, "a disk/under", P2P_ERR_NOT_FOUND);
+    put(f, "a disk/on it", "x");
+    wait_for(f, "a disk/on it", P2P_OK);
+    assert_int_equal(umount2(place, MNT_DETACH), 0);
+    wait_for(f, "a disk/under", P2P_OK);
+    wait_for(f, "a disk/on it", P2P_ERR_NOT_FOUND);
+    assert_int_equal(shared_find(f, "other"), P2P_OK);
+}
+
+static void
 thousands_of_files_page_in_order(void **state)
 {
     struct shared *f = *state;
@@ -484,6 +518,7 @@ main(void)
         SHARED(a_damaged_index_is_made_anew),
         SHARED(without_an_index_files_are_shared_all_the_same),
         SHARED(a_scan_can_be_asked_for),
+        SHARED(mounts_beneath_are_noticed),
         SHARED(thousands_of_files_page_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -63,7 +63,7 @@ p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
     s->quiet_ms = opt->quiet_ms ? opt->quiet_ms : QUIET_MS;
     s->on_change = opt->on_change;
     s->arg = opt->arg;
-    s->mail.wake_fd = s->lock_fd = s->watch.fd = -1;
+    s->mail.wake_fd = s->lock_fd = s->watch.fd = s->mounts.fd = -1;
     err = p2p_catalogue_init(&s->catalogue);
     if (!err && opt->keys_dir &&
         p2p_share_is_missing(opt->keys_dir, opt->program, opt->directory))

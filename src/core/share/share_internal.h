@@ -11,6 +11,7 @@
  *     share_pipeline.c   items on their way to the hasher, and their results
  *     share_follow.c     the follower's work: read what the owner wrote to the index
  *     share_watch.c      inotify on every folder
+ *     share_mounts.c     other file systems that are mounted beneath it
  *     share_hasher.c     the threads that read and hash
  *     share_hash_job.c   one file to hash
  *     share_progress.c   how far a large file has come, for the next start
@@ -32,6 +33,7 @@
 #include "core/share/folders.h"
 #include "core/share/hasher.h"
 #include "core/share/index.h"
+#include "core/share/mounts.h"
 #include "core/share/problems.h"
 #include "core/share/progress.h"
 #include "core/share/record.h"
@@ -147,7 +149,8 @@ struct p2p_share {
     int lock_fd;
     bool is_owner, is_broken;
     struct p2p_watch watch;
-    uint32_t scan; /* number of the last scan */
+    struct p2p_mounts mounts; /* watched by the owner */
+    uint32_t scan;            /* number of the last scan */
     uint64_t callback_due_ms, place_due_ms;
     struct p2p_share_owner owner;
     struct p2p_share_follower follower;

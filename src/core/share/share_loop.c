@@ -210,16 +210,20 @@ call_back(struct p2p_share *s, uint64_t now, uint64_t *due_ms)
 static void
 wait_for_events(struct p2p_share *s, uint64_t due_ms)
 {
-    struct pollfd fds[2] = {
+    struct pollfd fds[3] = {
         {.fd = s->mail.wake_fd, .events = POLLIN},
         {.fd = s->watch.fd, .events = POLLIN}, /* poll passes over -1 */
+        {.fd = s->mounts.fd, .events = POLLPRI},
     };
     uint64_t now = p2p_now_ms(), count;
     uint64_t wait = due_ms > now ? due_ms - now : 0;
 
-    if (poll(fds, 2, wait < 60000 ? (int)wait : 60000) > 0 && fds[0].revents &&
-        read(s->mail.wake_fd, &count, sizeof(count)) < 0)
+    if (poll(fds, 3, wait < 60000 ? (int)wait : 60000) <= 0)
+        return;
+    if (fds[0].revents && read(s->mail.wake_fd, &count, sizeof(count)) < 0)
         p2p_log_debug("cannot read from an eventfd");
+    if (fds[2].revents && p2p_mounts_have_changed(&s->mounts, p2p_root_fd(s->root)))
+        s->owner.is_lost = true; /* other files may be there now */
 }
 
 static uint64_t
@@ -267,6 +271,7 @@ p2p_share_loop(void *arg)
     }
     if (s->is_owner)
         p2p_scan_stop(s);
+    p2p_mounts_close(&s->mounts);
     p2p_watch_close(&s->watch);
     return NULL;
 }

@@ -627,6 +627,7 @@ p2p_scan_start(struct p2p_share *s)
     if (err)
         return err;
     p2p_watch_open(&s->watch);
+    p2p_mounts_open(&s->mounts, p2p_root_fd(s->root));
     s->owner.is_lost = false;
     s->owner.is_scanned = false;
     s->owner.next_scan_ms = 0;

@@ -1,0 +1,127 @@
+/* The mounts beneath the shared folder, from /proc/self/mountinfo. */
+#include "core/share/mounts.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "p2p/io.h"
+#include "p2p/siphash.h"
+
+#define MOUNT_TABLE "/proc/self/mountinfo"
+
+static bool
+path_of(int folder, char out[PATH_MAX])
+{
+    char link[32];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", folder);
+    n = readlink(link, out, PATH_MAX - 1);
+    if (n <= 0)
+        return false;
+    out[n] = '\0';
+    return true;
+}
+
+static bool
+is_octal(const char *digits)
+{
+    for (int i = 0; i < 3; i++)
+        if (digits[i] < '0' || digits[i] > '7')
+            return false;
+    return true;
+}
+
+/* The table has spaces and some other characters as "\040". */
+static void
+unescape(char *text)
+{
+    char *out = text;
+
+    while (*text) {
+        if (*text == '\\' && is_octal(text + 1)) {
+            *out++ = (char)((text[1] - '0') * 64 + (text[2] - '0') * 8 + text[3] - '0');
+            text += 4;
+        } else {
+            *out++ = *text++;
+        }
+    }
+    *out = '\0';
+}
+
+/* "ID PARENT MAJOR:MINOR ROOT PLACE ...": ends the line behind PLACE. NULL if it has
+ * another form. */
+static char *
+place_in(char *line)
+{
+    char *end;
+
+    for (int i = 0; i < 4; i++) {
+        line = strchr(line, ' ');
+        if (!line)
+            return NULL;
+        line++;
+    }
+    end = strchr(line, ' ');
+    if (end)
+        *end = '\0';
+    unescape(line);
+    return line;
+}
+
+static bool
+is_beneath(const char *place, const char *folder)
+{
+    size_t len = strlen(folder);
+
+    return strncmp(place, folder, len) == 0 && place[len] == '/';
+}
+
+static uint64_t
+sum_of(int folder)
+{
+    FILE *table = fopen(MOUNT_TABLE, "re");
+    char path[PATH_MAX], *line = NULL;
+    uint64_t sum[2] = {0, 0};
+    size_t cap = 0;
+
+    while (table && path_of(folder, path) && getline(&line, &cap, table) > 0) {
+        unsigned long long id = strtoull(line, NULL, 10);
+        const char *place = place_in(line);
+        if (!place || !is_beneath(place, path))
+            continue;
+        sum[1] = id; /* another file system at the same place has another id */
+        sum[0] = p2p_siphash24(sum, place, strlen(place));
+    }
+    free(line);
+    if (table)
+        fclose(table);
+    return sum[0];
+}
+
+void
+p2p_mounts_open(struct p2p_mounts *mounts, int folder)
+{
+    p2p_mounts_close(mounts);
+    mounts->fd = open(MOUNT_TABLE, O_RDONLY | O_CLOEXEC);
+    mounts->sum = sum_of(folder);
+}
+
+void
+p2p_mounts_close(struct p2p_mounts *mounts)
+{
+    p2p_fd_close(&mounts->fd);
+}
+
+bool
+p2p_mounts_have_changed(struct p2p_mounts *mounts, int folder)
+{
+    uint64_t before = mounts->sum;
+
+    mounts->sum = sum_of(folder);
+    return mounts->sum != before;
+}
