@@ -173,6 +173,9 @@ p2p_discovery_register(struct p2p_discovery *d, const struct p2p_reg *reg, bool 
 /* The first time at which a registry that asked to wait (Retry-After) takes a
  * registration again, as p2p_now_ms; 0: none of them waits. */
 uint64_t p2p_discovery_held_until(struct p2p_discovery *d);
+/* True if a registry saw the last registration, which stated no address, come from this
+ * one. Asks no registry. */
+bool p2p_discovery_is_seen_at(struct p2p_discovery *d, const char *ip);
 /* Sends a heartbeat. NOT_FOUND: register again, because a registry has forgotten this
  * peer, does not have everything, or half of the signature's time is over. UNREACHABLE.
  * Does not wait for a registration in another thread. */

@@ -38,6 +38,8 @@ bool p2p_net_own_address(char *out, size_t cap);
  * comes first, then IPv4, then IPv6. At most `max`; returns their number.
  */
 size_t p2p_net_own_addresses(uint16_t port, struct p2p_addr *out, size_t max);
+/* The router of this machine's default route (IPv4). False: there is none. */
+bool p2p_net_gateway(uint8_t out[4]);
 /*
  * Returns a descriptor that becomes readable when an address or a route of this machine
  * has changed; -1: the kernel does not report changes. Drain it, then read the current

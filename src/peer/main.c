@@ -12,6 +12,7 @@
 #include "p2p/log.h"
 #include "p2p/mdns.h"
 #include "p2p/net.h"
+#include "p2p/portmap.h"
 #include "p2p/reach.h"
 #include "p2p/service.h"
 #include "peer/control.h"
@@ -49,6 +50,7 @@ struct peer {
     struct p2p_mdns *mdns;
     struct duplicate duplicate;
     struct p2p_doorman *doorman;
+    struct p2p_portmapper *portmapper;
 };
 
 static void
@@ -373,6 +375,32 @@ start_doorman(struct peer *peer)
     return p2p_doorman_start(&options, &peer->doorman);
 }
 
+static void
+on_mapping(void *arg, const struct p2p_addr *addr, const char *by)
+{
+    struct peer *peer = arg;
+
+    (void)by;
+    p2p_lock(&peer->lock);
+    struct announcer *announcer = peer->announcer;
+    p2p_unlock(&peer->lock);
+    announcer_set_mapped(announcer, addr);
+}
+
+/* Not for a peer that only its own network can reach, nor for one whose outside address
+ * the user has given. */
+static enum p2p_err
+start_portmapper(struct peer *peer)
+{
+    const struct p2p_portmap_options options = {
+        .port = peer->port, .on_change = on_mapping, .arg = peer};
+
+    if (!peer->opt.port_map || peer->discovery == NULL || !listens_everywhere(peer) ||
+        peer->opt.advertise.count > 0)
+        return P2P_OK;
+    return p2p_portmapper_start(&options, &peer->portmapper);
+}
+
 static enum p2p_err
 start(struct peer *peer)
 {
@@ -389,7 +417,9 @@ start(struct peer *peer)
     start_control(peer);
     start_mdns(peer);
     err = start_announcer(peer);
-    return err == P2P_OK ? start_doorman(peer) : err;
+    if (err == P2P_OK)
+        err = start_doorman(peer);
+    return err == P2P_OK ? start_portmapper(peer) : err;
 }
 
 /* ---- Parent and child ---- */
@@ -511,6 +541,7 @@ stop(struct peer *peer)
     p2p_service_on_hangup(NULL, NULL);
     p2p_control_stop(peer->control);
     p2p_mdns_stop(peer->mdns);
+    p2p_portmapper_stop(peer->portmapper);
     p2p_doorman_stop(peer->doorman);
     announcer_stop(announcer);
     p2p_lock(&peer->lock);

@@ -31,6 +31,7 @@ struct peer_options {
     bool protocol_1;
     bool mdns;
     bool reach;
+    bool port_map;
     bool compress;
     uint64_t max_handshakes;
     uint64_t handshakes_per_source;

@@ -140,6 +140,8 @@ struct p2p_registry {
     bool is_signed P2P_GUARDED_BY(p2p_discovery_lock);
     enum p2p_err last_error P2P_GUARDED_BY(p2p_discovery_lock);
     char detail[160] P2P_GUARDED_BY(p2p_discovery_lock);
+    /* Where the registry saw the last registration come from; "": it did not say. */
+    char seen_ip[64] P2P_GUARDED_BY(p2p_discovery_lock);
     /* The registry's clock from its Date header (0 if none), and our monotonic time
      * when it arrived. From both follows the registry's time now, even if our time of
      * day changes. */

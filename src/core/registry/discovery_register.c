@@ -393,6 +393,34 @@ lacks_room(const struct p2p_http_call *call)
            (call->status == 503 && has_code(call, "no_memory"));
 }
 
+/* The address that the registry lists is the one from which it saw the request come,
+ * if none was stated. */
+static void
+note_seen(struct p2p_discovery *d, struct p2p_registry *r,
+          const struct p2p_http_call *call)
+{
+    cJSON *json = p2p_json_parse(call->answer, call->len);
+    const char *ip = p2p_json_text(json, "ip");
+
+    p2p_lock(&d->lock);
+    if (ip != NULL)
+        snprintf(r->seen_ip, sizeof(r->seen_ip), "%s", ip);
+    p2p_unlock(&d->lock);
+    cJSON_Delete(json);
+}
+
+bool
+p2p_discovery_is_seen_at(struct p2p_discovery *d, const char *ip)
+{
+    bool is_seen = false;
+
+    p2p_lock(&d->lock);
+    for (size_t i = 0; i < d->count; i++)
+        is_seen = is_seen || strcmp(d->at[i].seen_ip, ip) == 0;
+    p2p_unlock(&d->lock);
+    return is_seen;
+}
+
 static void
 on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
           const struct p2p_http_call *call, enum p2p_err err)
@@ -401,6 +429,8 @@ on_answer(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     bool refused = call->status == 400 || call->status == 415 || call->status == 422;
 
     if (err == P2P_OK) {
+        if (reg->advertise == NULL)
+            note_seen(d, job->registry, call);
         on_accepted(d, job, reg, strlen(call->body));
     } else if (call->err == P2P_OK && call->status == 413 &&
                fit_proxy(d, job, strlen(call->body))) {

@@ -51,6 +51,8 @@ struct announcer {
     bool forgotten P2P_GUARDED_BY(announcer_lock);
     /* This machine has another address. */
     bool moved P2P_GUARDED_BY(announcer_lock);
+    /* The router's address and port for this peer; port 0: none. */
+    struct p2p_addr mapped P2P_GUARDED_BY(announcer_lock);
     bool ending P2P_GUARDED_BY(announcer_lock);
     /* No registry answered last time. */
     bool is_away P2P_GUARDED_BY(announcer_lock);
@@ -161,9 +163,24 @@ add_place(struct places *p, const struct p2p_addr *addr)
         p->others[p->count++] = *addr;
 }
 
+/* The port under which the address that the registry sees leads here. */
+static uint16_t
+outer_port(struct announcer *a)
+{
+    struct p2p_addr mapped;
+
+    p2p_lock(&a->lock);
+    mapped = a->mapped;
+    p2p_unlock(&a->lock);
+    return mapped.port != 0 && a->opt.discovery != NULL &&
+                   p2p_discovery_is_seen_at(a->opt.discovery, mapped.host)
+               ? mapped.port
+               : a->opt.port;
+}
+
 /* Determined each time, because a laptop moves. */
 static void
-find_places(const struct announcer *a, struct places *p)
+find_places(struct announcer *a, struct places *p)
 {
     struct p2p_addr own[OWN_ADDRESSES_MAX], given;
     size_t count = 0;
@@ -175,6 +192,8 @@ find_places(const struct announcer *a, struct places *p)
             p->first = given;
     if (p->first.host[0] == '\0' && a->opt.advertise_own)
         (void)p2p_net_own_address(p->first.host, sizeof(p->first.host));
+    if (p->first.host[0] == '\0')
+        p->first.port = outer_port(a);
     for (size_t i = 0; i < a->opt.advertise_count; i++)
         if (p2p_addr_parse(a->opt.advertise[i], a->opt.port, &given) == P2P_OK)
             add_place(p, &given);
@@ -185,7 +204,7 @@ find_places(const struct announcer *a, struct places *p)
 }
 
 static enum p2p_err
-announce(struct announcer *a, bool force)
+announce(struct announcer *a, bool force, uint16_t *port)
 {
     struct catalogue catalogue = {0};
     struct p2p_about about;
@@ -201,7 +220,7 @@ announce(struct announcer *a, bool force)
 
     find_places(a, &places);
     reg.advertise = places.first.host[0] != '\0' ? places.first.host : NULL;
-    reg.port = places.first.port;
+    reg.port = *port = places.first.port;
     reg.others = places.others;
     reg.other_count = places.count;
     if (err == P2P_OK) {
@@ -296,6 +315,15 @@ generation_now(const struct announcer *a)
     return totals.generation;
 }
 
+static bool
+has_another_place(struct announcer *a, uint16_t port)
+{
+    struct places places;
+
+    find_places(a, &places);
+    return places.first.port != port;
+}
+
 static void *
 tell(void *arg)
 {
@@ -304,15 +332,19 @@ tell(void *arg)
 
     p2p_lock(&a->lock);
     while (!a->ending) {
+        uint16_t port = 0;
         enum p2p_err err;
 
         force = force || a->moved;
         a->changed = a->forgotten = a->moved = false;
         a->generation = generation_now(a);
         p2p_unlock(&a->lock);
-        err = announce(a, force);
+        err = announce(a, force, &port);
         force = force && err != P2P_OK;
+        /* The first answer has shown the address that the router's must equal. */
+        bool has_other_port = err == P2P_OK && has_another_place(a, port);
         p2p_lock(&a->lock);
+        a->moved = a->moved || has_other_port;
         note_told(a, err);
         wait_for_news(a);
     }
@@ -508,6 +540,16 @@ announcer_poke(struct announcer *a)
         return;
     p2p_lock(&a->lock);
     a->changed = true;
+    pthread_cond_signal(&a->wake);
+    p2p_unlock(&a->lock);
+}
+
+void
+announcer_set_mapped(struct announcer *a, const struct p2p_addr *addr)
+{
+    p2p_lock(&a->lock);
+    a->mapped = addr != NULL ? *addr : (struct p2p_addr){.port = 0};
+    a->moved = true;
     pthread_cond_signal(&a->wake);
     p2p_unlock(&a->lock);
 }

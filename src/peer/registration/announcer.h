@@ -40,6 +40,10 @@ P2P_MUST_CHECK enum p2p_err announcer_start(const struct announcer_options *opt,
                                             struct announcer **out);
 /* The shared files changed: registers again now. From any thread; accepts NULL. */
 void announcer_poke(struct announcer *a);
+/* The router forwards this address to the peer's port, as it says; NULL: none any
+ * longer. Registered only if a registry sees this device at the same address: otherwise
+ * there is another router behind it. From any thread. */
+void announcer_set_mapped(struct announcer *a, const struct p2p_addr *addr);
 /* Unregisters this peer and ends the threads; poke does nothing from now on. Call free
  * afterwards. */
 void announcer_stop(struct announcer *a);
