@@ -128,9 +128,7 @@ def test_32_bits(chroots):
     put_source(root)
     assert "warning" not in inside(root, f"cd /p2p && make -s -j{CORES} all 2>&1").stdout
     inside(root, transfer())
-    # One case of test_guardian fails there, for a reason that is not known yet.
-    tests = " ".join(p.stem for p in sorted((ROOT / "tests" / "unit").glob("test_*.c")) if p.stem != "test_guardian")
-    checked = inside(root, f'cd /p2p && make -k -s -j{CORES} -O WERROR=0 check T="{tests}" 2>&1', check=False)
+    checked = inside(root, f"cd /p2p && make -k -s -j{CORES} -O WERROR=0 check 2>&1", check=False)
     assert checked.returncode == 0, "\n".join(re.findall(r".*(?:FAILED|--- |Error).*", checked.stdout))
 
 

@@ -40,6 +40,7 @@
 static const char *const allowed[] = {
     /* files: Landlock says which */
     "access",
+    "arm_fadvise64_64",
     "close",
     "close_range",
     "copy_file_range",
@@ -107,6 +108,7 @@ static const char *const allowed[] = {
     "statfs64",
     "statx",
     "sync_file_range",
+    "sync_file_range2",
     "syncfs",
     "umask",
     "unlink",
@@ -121,9 +123,12 @@ static const char *const allowed[] = {
     "getpeername",
     "getsockname",
     "getsockopt",
+    "recv",
     "recvfrom",
     "recvmmsg",
+    "recvmmsg_time64",
     "recvmsg",
+    "send",
     "sendmmsg",
     "sendmsg",
     "sendto",
@@ -138,13 +143,17 @@ static const char *const allowed[] = {
     "eventfd2",
     "poll",
     "ppoll",
+    "ppoll_time64",
     "pselect6",
+    "pselect6_time64",
     "select",
     "_newselect",
     "signalfd4",
     "timerfd_create",
     "timerfd_gettime",
+    "timerfd_gettime64",
     "timerfd_settime",
+    "timerfd_settime64",
     /* memory; mmap and mprotect have rules below */
     "brk",
     "madvise",
@@ -196,6 +205,7 @@ static const char *const allowed[] = {
     /* time, random numbers, and ids of the process */
     "capget",
     "clock_getres",
+    "clock_getres_time64",
     "clock_gettime",
     "clock_gettime64",
     "clock_nanosleep",
@@ -207,13 +217,16 @@ static const char *const allowed[] = {
     "getgid",
     "getgid32",
     "getgroups",
+    "getgroups32",
     "getpgid",
     "getpgrp",
     "getpid",
     "getppid",
     "getrandom",
     "getresgid",
+    "getresgid32",
     "getresuid",
+    "getresuid32",
     "getrlimit",
     "getrusage",
     "getsid",
@@ -385,6 +398,7 @@ add_memory(scmp_filter_ctx ctx)
 static int
 add_process(scmp_filter_ctx ctx)
 {
+    static const char *const times[] = {"utimensat", "utimensat_time64"};
     const scmp_datum_t self = (scmp_datum_t)getpid();
     int rc = seccomp_rule_add(
         ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
@@ -397,8 +411,11 @@ add_process(scmp_filter_ctx ctx)
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, EQUAL(0, 0));
     /* futimens: the times of an open file, not of a path */
-    if (rc == 0)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(utimensat), 1, EQUAL(1, 0));
+    for (size_t i = 0; i < sizeof(times) / sizeof(times[0]) && rc == 0; i++) {
+        int call = seccomp_syscall_resolve_name(times[i]);
+        if (call != __NR_SCMP_ERROR)
+            rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call, 1, EQUAL(1, 0));
+    }
     return rc;
 }
 
