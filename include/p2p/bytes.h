@@ -92,6 +92,10 @@ P2P_MUST_CHECK enum p2p_err p2p_hex_parse(const char *text, void *out, size_t le
  */
 #define P2P_U64_TEXT_MAX 21
 size_t p2p_u64_format(uint64_t value, char out[P2P_U64_TEXT_MAX]);
+/* Writes a size for people, such as "1.5 MB"; returns out. One system for everything
+ * that people read: kB, MB, GB, with 1000. */
+#define P2P_SIZE_TEXT_MAX 16
+char *p2p_size_format(uint64_t bytes, char out[P2P_SIZE_TEXT_MAX]);
 
 /* Parses plain decimal digits: no sign, space or leading zero. RANGE beyond `max`. */
 P2P_MUST_CHECK enum p2p_err p2p_decimal_parse(const char *text, size_t len,

@@ -200,7 +200,7 @@ def test_a_long_list_goes_in_parts_through_nginx(suite, tmp_path):
         wait_until(total, 180, "6,000 files listed")
         wait_until(lambda: "the proxy in front of it accepts" in peer.stderr(), what="the log")
         doctor = suite.p2p("doctor", "--no-mdns", "--discovery", Front.url)
-        assert "the server in front of the registry" in doctor.stdout and "accepts at most 1024 KiB" in doctor.stdout
+        assert "the server in front of the registry" in doctor.stdout and "accepts at most 1.0 MB" in doctor.stdout
         straight = suite.p2p("doctor", "--no-mdns", "--discovery", registry.url)
         assert "accepts at most" not in straight.stdout
 

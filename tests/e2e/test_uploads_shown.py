@@ -65,7 +65,7 @@ def test_a_running_upload_is_seen_while_it_runs(suite):
         def shown():
             client.get(root, 0, 65536)
             text = suite.p2p(*words, check=True).stdout
-            return re.search(r"^uploads +1 running, .*\n  to [0-9a-f]{16}\.\.\.  film\.bin  \S+ KiB of 2\.9 MiB", text, re.M)
+            return re.search(r"^uploads +1 running, .*\n  to [0-9a-f]{16}\.\.\.  film\.bin  \S+ kB of 3\.\d MB", text, re.M)
 
         (upload,) = wait_until(running, 60, "a running upload")
         assert upload["name"] == "film.bin" and upload["sent"] % 65536 == 0 and upload["sent"] > 0
@@ -79,7 +79,7 @@ def test_status_shows_the_sum_and_json_shows_all(suite):
     words = ["status", "--keys-dir", peer.keys, "--discovery", "none", "--no-mdns"]
     text = suite.p2p(*words, check=True).stdout
     assert re.search(r"^uploads +0 running", text, re.M), text
-    assert re.search(r"^uploaded +\S+ MiB in 1 upload since ", text, re.M), text
+    assert re.search(r"^uploaded +\S+ MB in 1 upload since ", text, re.M), text
     shown = json.loads(suite.p2p(*words, "--json", check=True).stdout)
     assert shown["peer"]["port"] == peer.port and "ok" not in shown["peer"]
     assert shown["uploads"][0]["name"] == "film.bin" and shown["uploads"][0]["peer"]

@@ -220,14 +220,55 @@ sizes_and_times_are_short(void **state)
 
     (void)state;
     assert_string_equal(cli_size(0, text), "0 B");
-    assert_string_equal(cli_size(1023, text), "1023 B");
-    assert_string_equal(cli_size(1536, text), "1.5 KiB");
-    assert_string_equal(cli_size((uint64_t)1 << 40, text), "1.0 TiB");
+    assert_string_equal(cli_size(999, text), "999 B");
+    assert_string_equal(cli_size(1000, text), "1.0 kB");
+    assert_string_equal(cli_size(1536000, text), "1.5 MB");
+    assert_string_equal(cli_size(99960, text), "100 kB");
+    assert_string_equal(cli_size(999999, text), "1.0 MB");
+    assert_string_equal(cli_size((uint64_t)1 << 40, text), "1.1 TB");
+    assert_string_equal(cli_size(UINT64_MAX, text), "18.4 EB");
     assert_true(strlen(cli_size(UINT64_MAX, text)) < CLI_SHORT);
     assert_string_equal(cli_duration(59, text), "0:59");
     assert_string_equal(cli_duration(3723, text), "1:02:03");
     assert_true(strlen(cli_duration(UINT64_MAX, text)) < CLI_SHORT);
     assert_true(strlen(cli_time(UINT64_MAX, text)) < CLI_SHORT);
+}
+
+static void
+progress_names_the_file_and_drops_whole_fields(void **state)
+{
+    struct p2p_download_status s = {.state = P2P_DL_DOWNLOADING,
+                                    .name = "films/a b.mkv",
+                                    .size_known = true,
+                                    .size = 1200000000,
+                                    .verified = 540000000,
+                                    .speed = 96000000,
+                                    .eta_s = 7};
+    char line[GET_LINE_MAX];
+
+    (void)state;
+    get_print_line(&s, 90, line);
+    assert_string_equal(line, "a b.mkv   45%  [==========>             ]  "
+                              "540 MB / 1.2 GB  96.0 MB/s  ETA 0:07  0 sources");
+    get_print_line(&s, 79, line);
+    assert_int_equal(strlen(line), 79);
+    assert_non_null(strstr(line, ">"));
+    get_print_line(&s, 44, line);
+    assert_string_equal(line, "a b.mkv   45%  540 MB / 1.2 GB  96.0 MB/s");
+    get_print_line(&s, 20, line);
+    assert_string_equal(line, "a b.mkv   45%");
+    strcpy(s.name, "a very long name indeed, with \xe6\x97\xa5.txt");
+    get_print_line(&s, 40, line);
+    assert_string_equal(line, "a very lon...   45%  540 MB / 1.2 GB");
+    strcpy(s.name, "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e\xe6\x97\xa5\xe6\x9c\xac.txt");
+    get_print_line(&s, 27, line);
+    assert_string_equal(line,
+                        "\xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e...   45%  [==>   ]");
+    s.state = P2P_DL_CONNECTING;
+    strcpy(s.name, "x\033[31m");
+    get_print_line(&s, 60, line);
+    assert_null(strchr(line, '\033'));
+    assert_non_null(strstr(line, "connecting ..."));
 }
 
 static void
@@ -339,6 +380,7 @@ main(void)
         cmocka_unit_test(a_peer_that_is_not_there_cannot_be_listed),
         cmocka_unit_test(known_peers_are_offered_to_the_shell),
         cmocka_unit_test(sizes_and_times_are_short),
+        cmocka_unit_test(progress_names_the_file_and_drops_whole_fields),
         cmocka_unit_test(text_from_others_is_escaped),
         cmocka_unit_test(json_holds_what_was_put),
         cmocka_unit_test(the_token_is_sent_to_no_stranger),

@@ -110,6 +110,7 @@ static void
 check_memory(struct doctor *doc)
 {
     struct p2p_hardening now = p2p_hardening_look();
+    char size[CLI_SHORT];
 
     if (now.is_dumpable || !now.has_core_limit_zero)
         report(doc, NOTE, "key memory",
@@ -117,13 +118,13 @@ check_memory(struct doctor *doc)
     else if (now.locked_bytes < now.key_memory_bytes || now.key_memory_bytes == 0)
         report(doc, NOTE, "key memory",
                "keys never get into a core dump, but some may be written to swap: only "
-               "%llu KiB of memory can be locked. Raise the limit (ulimit -l, "
+               "%s of memory can be locked. Raise the limit (ulimit -l, "
                "LimitMEMLOCK=)",
-               (unsigned long long)now.memlock_bytes / 1024);
+               cli_size(now.memlock_bytes, size));
     else
         report(doc, GOOD, "key memory",
-               "keys never get into a core dump or into swap (%llu KiB locked)",
-               (unsigned long long)now.locked_bytes / 1024);
+               "keys never get into a core dump or into swap (%s locked)",
+               cli_size(now.locked_bytes, size));
 }
 
 static void
@@ -161,13 +162,14 @@ static void
 check_body_limit(struct doctor *doc, size_t i, const char *url)
 {
     size_t limit = p2p_discovery_body_limit(doc->discovery, i);
+    char size[CLI_SHORT];
 
     if (limit > 0)
         report(doc, NOTE, "registry",
-               "the server in front of the registry %s accepts at most %zu KiB per "
+               "the server in front of the registry %s accepts at most %s per "
                "request, so long file lists are sent in parts. Raise its limit (nginx: "
-               "client_max_body_size) to 16 MiB",
-               url, limit / 1024);
+               "client_max_body_size) to 16 MB",
+               url, cli_size(limit, size));
 }
 
 static void

@@ -92,6 +92,11 @@ struct get_print {
 };
 void get_print_init(struct get_print *print, const struct get_options *opt,
                     struct p2p_identity *identity);
+/* Writes the line of progress, in at most `room` columns: the file's name, a bar and
+ * numbers. What has no room is left out whole, the least important first. */
+#define GET_LINE_MAX 2048
+void get_print_line(const struct p2p_download_status *status, size_t room,
+                    char line[GET_LINE_MAX]);
 /* Shows every event of the download except the last. */
 void get_print_event(struct get_print *print, const struct p2p_download_status *status);
 void get_print_end(struct get_print *print, const struct p2p_download_status *status);

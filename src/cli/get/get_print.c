@@ -9,13 +9,12 @@
 #include "cli/get/get.h"
 #include "p2p/bytes.h"
 
-/* The text beside the bar takes about 60 columns. */
 enum {
     BAR_MIN = 6,
     BAR_MAX = 40,
-    TEXT_COLUMNS = 62,
-    COLUMNS_DEFAULT = 80,
-    LINE_MAX_BYTES = 512
+    NAME_MIN = 8, /* columns of the file's name */
+    NAME_MAX_COLUMNS = 32,
+    COLUMNS_DEFAULT = 80
 };
 
 void
@@ -136,22 +135,21 @@ erase_line(struct get_print *print)
 
 /* Empty if there is no room for it: the numbers are more important. */
 static void
-format_bar(unsigned percent, char out[BAR_MAX + 4])
+format_bar(unsigned percent, size_t room, char out[BAR_MAX + 4])
 {
-    unsigned cells = (unsigned)columns(), full;
+    size_t cells, full;
 
     out[0] = '\0';
-    if (cells < TEXT_COLUMNS + BAR_MIN)
+    if (room < BAR_MIN + 4)
         return;
-    cells -= TEXT_COLUMNS;
-    cells = cells < BAR_MAX ? cells : BAR_MAX;
+    cells = room - 4 < BAR_MAX ? room - 4 : BAR_MAX;
     full = percent * cells / 100;
     out[0] = '[';
     memset(out + 1, '=', full);
     memset(out + 1 + full, ' ', cells - full);
     if (full < cells)
         out[1 + full] = '>';
-    memcpy(out + 1 + cells, "] ", 3);
+    memcpy(out + 1 + cells, "]", 2);
 }
 
 static unsigned
@@ -165,36 +163,134 @@ active_sources(const struct p2p_download_status *status)
     return active;
 }
 
-/* " 45% [=====>    ] 123.4 MiB / 1.2 GiB  96.0 MiB/s  ETA 0:12  3 sources" */
+/* The columns of a character that begins with this byte: those of East Asia and
+ * pictures take two. */
+static size_t
+width_of(unsigned char first)
+{
+    return (first & 0xc0) == 0x80 ? 0 : first >= 0xe3 ? 2 : 1;
+}
+
+static size_t
+width(const char *text)
+{
+    size_t sum = 0;
+
+    for (; *text != '\0'; text++)
+        sum += width_of((unsigned char)*text);
+    return sum;
+}
+
+/* The last part of a name, in at most `room` columns. */
+static void
+format_name(const char *name, size_t room, char out[CLI_TEXT])
+{
+    const char *slash = strrchr(name, '/');
+    size_t used = 0, at = 0;
+
+    cli_text(slash != NULL && slash[1] != '\0' ? slash + 1 : name, out);
+    if (width(out) <= room)
+        return;
+    while (used + width_of((unsigned char)out[at]) + 3 <= room)
+        used += width_of((unsigned char)out[at++]);
+    while (((unsigned char)out[at] & 0xc0) == 0x80)
+        at++;
+    strcpy(out + at, "...");
+}
+
+/* Adds a field. False: it is left out, because the line would get too long. */
+static bool
+add_field(char line[GET_LINE_MAX], size_t room, const char *field)
+{
+    size_t used = strlen(line);
+
+    if (field[0] == '\0' || width(line) + 2 + width(field) > room ||
+        used + strlen(field) + 3 > GET_LINE_MAX)
+        return false;
+    sprintf(line + used, "%s%s", used > 0 ? "  " : "", field);
+    return true;
+}
+
+/* What is behind the bar, the most important first. */
+static void
+add_numbers(char line[GET_LINE_MAX], size_t room,
+            const struct p2p_download_status *status)
+{
+    char done[CLI_SHORT], size[CLI_SHORT], speed[CLI_SHORT], eta[CLI_SHORT];
+    char field[3 * CLI_SHORT];
+    unsigned sources = active_sources(status);
+
+    if (status->state == P2P_DL_VERIFYING) {
+        snprintf(field, sizeof(field), "verifying %s", cli_size(status->size, size));
+        add_field(line, room, field);
+        return;
+    }
+    snprintf(field, sizeof(field), "%s / %s", cli_size(status->verified, done),
+             cli_size(status->size, size));
+    if (!add_field(line, room, field))
+        return;
+    snprintf(field, sizeof(field), "%s/s", cli_size(status->speed, speed));
+    if (!add_field(line, room, field))
+        return;
+    snprintf(field, sizeof(field), "ETA %s",
+             status->eta_s == UINT64_MAX ? "-" : cli_duration(status->eta_s, eta));
+    if (!add_field(line, room, field))
+        return;
+    snprintf(field, sizeof(field), "%u source%s", sources, sources == 1 ? "" : "s");
+    (void)add_field(line, room, field);
+}
+
+static unsigned
+percent_of(const struct p2p_download_status *status)
+{
+    /* 100 % means that everything is verified (an empty file is done at once). */
+    uint64_t at = status->state == P2P_DL_VERIFYING ? status->hashed : status->verified;
+    double percent = status->size > 0 ? (double)at * 100 / (double)status->size : 0;
+
+    return percent < 100 ? (unsigned)percent : 100;
+}
+
+/* "film.mkv   45%  [=====>    ]  123.4 MB / 1.2 GB  96.0 MB/s  ETA 0:12  3 sources" */
+void
+get_print_line(const struct p2p_download_status *status, size_t room,
+               char line[GET_LINE_MAX])
+{
+    char name[CLI_TEXT], rest[GET_LINE_MAX] = "", bar[BAR_MAX + 4], head[8];
+    unsigned percent = percent_of(status);
+    size_t name_room = room / 3;
+
+    if (name_room < NAME_MIN)
+        name_room = NAME_MIN;
+    format_name(status->name,
+                name_room < NAME_MAX_COLUMNS ? name_room : NAME_MAX_COLUMNS, name);
+    line[0] = '\0';
+    add_field(line, room, name);
+    if (status->state == P2P_DL_CONNECTING ||
+        (status->state != P2P_DL_PAUSED && !status->size_known)) {
+        add_field(line, room, "connecting ...");
+        return;
+    }
+    snprintf(head, sizeof(head), "%3u%%", percent);
+    add_field(line, room, head);
+    if (status->state == P2P_DL_PAUSED) {
+        char why[GET_LINE_MAX / 2];
+        snprintf(why, sizeof(why), "waiting: %s", status->message);
+        add_field(line, room, why);
+        return;
+    }
+    add_numbers(rest, room - width(line) - 2, status);
+    format_bar(percent, room - width(line) - width(rest) - 2, bar);
+    add_field(line, room, bar);
+    add_field(line, room, rest);
+}
+
 static void
 draw(struct get_print *print, const struct p2p_download_status *status)
 {
-    char line[LINE_MAX_BYTES], bar[BAR_MAX + 4];
-    char done[CLI_SHORT], size[CLI_SHORT], speed[CLI_SHORT], eta[CLI_SHORT];
-    /* 100 % means that everything is verified (an empty file is done at once). */
-    uint64_t at = status->state == P2P_DL_VERIFYING ? status->hashed : status->verified;
-    unsigned percent =
-        status->size > 0 ? (unsigned)((double)at * 100 / (double)status->size) : 0;
-    unsigned sources = active_sources(status);
+    char line[GET_LINE_MAX];
 
-    if (percent > 100)
-        percent = 100;
-    format_bar(percent, bar);
-    if (status->state == P2P_DL_PAUSED)
-        snprintf(line, sizeof(line), "%3u%% %swaiting: %s", percent, bar,
-                 status->message);
-    else if (status->state == P2P_DL_CONNECTING || !status->size_known)
-        snprintf(line, sizeof(line), "connecting ...");
-    else if (status->state == P2P_DL_VERIFYING)
-        snprintf(line, sizeof(line), "%3u%% %sverifying %s", percent, bar,
-                 cli_size(status->size, size));
-    else
-        snprintf(line, sizeof(line), "%3u%% %s%s / %s  %s/s  ETA %s  %u source%s",
-                 percent, bar, cli_size(status->verified, done),
-                 cli_size(status->size, size), cli_size(status->speed, speed),
-                 status->eta_s == UINT64_MAX ? "-" : cli_duration(status->eta_s, eta),
-                 sources, sources == 1 ? "" : "s");
-    fprintf(stderr, "\r\033[K%.*s", columns() - 1, line);
+    get_print_line(status, (size_t)columns() - 1, line);
+    fprintf(stderr, "\r\033[K%s", line);
     print->is_drawn = true;
 }
 

@@ -62,18 +62,7 @@ cli_text(const char *text, char out[CLI_TEXT])
 const char *
 cli_size(uint64_t bytes, char out[CLI_SHORT])
 {
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
-    double value = (double)bytes;
-    size_t unit = 0;
-
-    for (; value >= 1024 && unit < 5; unit++)
-        value /= 1024;
-    if (unit == 0)
-        snprintf(out, CLI_SHORT, "%" PRIu64 " B", bytes);
-    else
-        snprintf(out, CLI_SHORT, value < 100 ? "%.1f %s" : "%.0f %s", value,
-                 units[unit]);
-    return out;
+    return p2p_size_format(bytes, out);
 }
 
 const char *

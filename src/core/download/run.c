@@ -134,25 +134,26 @@ wait_paused(struct p2p_download *dl)
 static void
 explain_missing_space(struct p2p_download *dl, enum p2p_err err, char *out, size_t cap)
 {
+    char size[P2P_SIZE_TEXT_MAX];
+
     p2p_lock(&dl->lock);
-    unsigned long long mib =
-        (unsigned long long)(dl->task->bytes_to_come(dl) >> 20) + 1;
+    p2p_size_format(dl->task->bytes_to_come(dl), size);
     p2p_unlock(&dl->lock);
 
     if (err == P2P_ERR_QUOTA)
         snprintf(out, cap,
-                 "the disk quota is used up: %llu MiB are needed; the download "
+                 "the disk quota is used up: %s are needed; the download "
                  "continues automatically when there is room",
-                 mib);
+                 size);
     else if (err == P2P_ERR_NO_INODES)
         snprintf(out, cap,
                  "the file system has no room for more files (no free inodes): "
                  "delete some; the download continues automatically");
     else
         snprintf(out, cap,
-                 "the disk is full: free %llu MiB; the download continues "
+                 "the disk is full: free %s; the download continues "
                  "automatically",
-                 mib);
+                 size);
 }
 
 /* True if it is time to check for room again and the user has not requested anything

@@ -51,6 +51,8 @@ p2p_dl_set_error(struct p2p_download *dl, enum p2p_err err, const char *format, 
 void
 p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
 {
+    char text[P2P_SIZE_TEXT_MAX];
+
     switch (err) {
     case P2P_ERR_BUSY:
         p2p_dl_set_error(dl, err, "this file is being downloaded already");
@@ -67,9 +69,9 @@ p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
         break;
     case P2P_ERR_FILE_TOO_BIG:
         p2p_dl_set_error(dl, err,
-                         "this file system does not allow files of %llu MiB; choose a "
+                         "this file system does not allow files of %s; choose a "
                          "folder on another disk",
-                         (unsigned long long)(size >> 20));
+                         p2p_size_format(size, text));
         break;
     case P2P_ERR_READ_ONLY:
         p2p_dl_set_error(dl, err,

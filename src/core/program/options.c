@@ -22,6 +22,8 @@ const struct p2p_option p2p_common_options[P2P_COMMON_OPTIONS] = {
      "log messages up to this level: error, warn, info or debug (default info)"},
     {"log-format", P2P_OPT_TEXT, COMMON(log_format), 0, 0, "FORMAT",
      "write log lines as text or json (default text)"},
+    {"verbose", P2P_OPT_FLAG, COMMON(verbose), 0, 0, NULL,
+     "log debug messages, too, like --log-level debug"},
     {"help", P2P_OPT_FLAG, COMMON(help), 0, 0, NULL, "show this help"},
     {"version", P2P_OPT_FLAG, COMMON(version), 0, 0, NULL, "show the version"},
 };
@@ -253,7 +255,7 @@ complain_of_option(const struct p2p_option_parse *parse, const char *word, size_
 static const struct {
     char letter;
     const char *name;
-} letters[] = {{'o', "output"}, {'q', "quiet"}};
+} letters[] = {{'o', "output"}, {'q', "quiet"}, {'v', "verbose"}};
 
 /* "-o" is --output where the program has it. The letter is the whole word. */
 static enum p2p_err
@@ -486,6 +488,8 @@ apply_log_options(const struct p2p_option_parse *parse)
             parse, "invalid %s %s: use text or json",
             p2p_options_place(parse->text, parse->common.log_format),
             parse->common.log_format);
+    if (parse->common.verbose && parse->common.log_level == NULL)
+        level = P2P_LOG_DEBUG;
     parse->text->level = level;
     parse->text->format = format;
     p2p_log_init(parse->set->program, level);

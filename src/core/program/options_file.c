@@ -154,7 +154,7 @@ take_line(struct ini *ini, char *text)
 static enum p2p_err
 complain_of_file(struct p2p_option_parse *parse, const char *file, enum p2p_err err)
 {
-    const char *why = err == P2P_ERR_TOO_LARGE   ? "it is larger than 256 KiB"
+    const char *why = err == P2P_ERR_TOO_LARGE   ? "it is larger than 262 kB"
                       : err == P2P_ERR_MALFORMED ? "it is not a UTF-8 text file"
                                                  : strerror(errno);
 

@@ -98,6 +98,6 @@ p2p_options_print_help(const struct p2p_option_parse *parse)
         print_option(option, field);
     }
     printf("\nEach option can also be set as P2P_NAME in the environment (with '_' for "
-           "'-'),\nor as `name = value` in the file of --config. Sizes: 64K, 10M, 2G. "
-           "Times: 250ms,\n30s, 5m.\n");
+           "'-'),\nor as `name = value` in the file of --config. Sizes: 64K, 10M, 2G "
+           "(powers\nof 1024). Times: 250ms, 30s, 5m.\n");
 }

@@ -18,7 +18,7 @@ struct p2p_option_parse {
     const struct p2p_option_set *set;
     void *target;
     struct {
-        bool help, version;
+        bool help, version, verbose;
         const char *config, *log_level, *log_format;
     } common;
     enum p2p_option_source *sources; /* one for each option, common ones last */
@@ -27,7 +27,7 @@ struct p2p_option_parse {
     bool is_in_folder;       /* the home is the current folder */
 };
 
-#define P2P_COMMON_OPTIONS 5
+#define P2P_COMMON_OPTIONS 6
 extern const struct p2p_option p2p_common_options[P2P_COMMON_OPTIONS];
 
 /* The option with index i (the program's own options come first), and the location of

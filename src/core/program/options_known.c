@@ -107,6 +107,7 @@ static const struct {
     {"ttl", DAEMONS},
     {"url", COMMANDS},
     {"user", DAEMONS},
+    {"verbose", FLAG | DAEMONS | COMMANDS},
     {"verify", DAEMONS | COMMANDS},
     {"web-dir", DAEMONS},
 };

@@ -10,6 +10,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "p2p/bytes.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
@@ -238,6 +239,7 @@ static void
 note_registry(struct announcer *a, size_t i, const struct p2p_registry_state *now)
 {
     struct seen *seen = &a->seen[i];
+    char size[P2P_SIZE_TEXT_MAX];
     bool registered = now->registered && now->last_error == P2P_OK;
     bool is_partly = now->registered && (now->last_error == P2P_ERR_RATE_LIMITED ||
                                          now->last_error == P2P_ERR_BUSY);
@@ -249,9 +251,9 @@ note_registry(struct announcer *a, size_t i, const struct p2p_registry_state *no
                      is_partly ? " all files" : "", p2p_err_text(now->last_error),
                      now->detail[0] != '\0' ? ": " : "", now->detail);
     if (registered && now->body_limit_bytes > 0 && !seen->has_limit)
-        p2p_log_warn("registry %s: the proxy in front of it accepts at most about %zu "
-                     "KiB per request, so the file list is sent in parts",
-                     now->url, now->body_limit_bytes / 1024 + 1);
+        p2p_log_warn("registry %s: the proxy in front of it accepts at most about %s "
+                     "per request, so the file list is sent in parts",
+                     now->url, p2p_size_format(now->body_limit_bytes, size));
     seen->has_limit = now->body_limit_bytes > 0;
     seen->is_registered = registered;
     seen->error = registered ? P2P_OK : now->last_error;

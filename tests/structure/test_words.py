@@ -1,0 +1,33 @@
+"""One system of units in everything that people read: kB, MB and GB, with 1000."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARY = re.compile(r"\b[KMGTP]iB\b")
+LITERAL = re.compile(r'"(?:[^"\\\n]|\\.)*"')
+COMMENT = re.compile(r"/\*.*?\*/", re.S)
+
+
+def shown():
+    """(place, text) of all that the programs and the first pages show."""
+    for path in sorted((ROOT / "src").rglob("*.[ch]")):
+        for text in LITERAL.findall(COMMENT.sub("", path.read_text())):
+            yield path, text
+    pages = [*(ROOT / "web").rglob("*.js*"), *(ROOT / "docs" / "man").iterdir(), *(ROOT / "completions").iterdir()]
+    for path in [*pages, ROOT / "README.md", ROOT / "CHANGELOG.md"]:
+        if path.suffix != ".gz" and path.is_file():
+            yield path, path.read_text(errors="replace")
+
+
+def test_no_binary_units():
+    texts = list(shown())
+    assert len(texts) > 2000
+    assert [(str(p.relative_to(ROOT)), BINARY.search(t)[0]) for p, t in texts if BINARY.search(t)] == []
+
+
+@pytest.mark.parametrize("text, found", [("5 MiB", True), ("5 MB", False), ("16KiB", False), ("MiBs", False)])
+def test_that_they_would_be_found(text, found):
+    assert bool(BINARY.search(text)) is found
