@@ -81,6 +81,8 @@ uint64_t p2p_load_u64(const uint8_t in[8]);
 /* Stores an integer of eight bytes, big endian. */
 void p2p_store_u64(uint8_t out[8], uint64_t value);
 
+/* The value of a hex digit in either case; -1: it is none. */
+int p2p_hex_digit(char c);
 /* Lower-case hex with a NUL: `out` holds 2 * len + 1 bytes. */
 void p2p_hex_format(const void *data, size_t len, char *out);
 /* Parses exactly 2 * len digits in either case, followed by a NUL; else MALFORMED. */

@@ -19,8 +19,8 @@ p2p_hex_format(const void *data, size_t len, char *out)
     *out = '\0';
 }
 
-static int
-hex_digit(char c)
+int
+p2p_hex_digit(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -44,7 +44,7 @@ p2p_hex_parse(const char *text, void *out, size_t len)
         loop assigns i, bytes[0 .. len - 1];
         loop variant len - i; */
     for (size_t i = 0; i < len; i++) {
-        int high = hex_digit(text[2 * i]), low = hex_digit(text[2 * i + 1]);
+        int high = p2p_hex_digit(text[2 * i]), low = p2p_hex_digit(text[2 * i + 1]);
         if (high < 0 || low < 0) {
             memset(out, 0, len);
             return P2P_ERR_MALFORMED;

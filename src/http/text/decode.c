@@ -4,18 +4,6 @@
 
 #include "p2p/bytes.h"
 
-static int
-hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool
 http_percent_decode(const char *in, size_t n, char *out, size_t *out_len)
 {
@@ -25,8 +13,8 @@ http_percent_decode(const char *in, size_t n, char *out, size_t *out_len)
         char c = in[i];
 
         if (c == '%') {
-            int hi = i + 1 < n ? hex_value(in[i + 1]) : -1;
-            int lo = i + 2 < n ? hex_value(in[i + 2]) : -1;
+            int hi = i + 1 < n ? p2p_hex_digit(in[i + 1]) : -1;
+            int lo = i + 2 < n ? p2p_hex_digit(in[i + 2]) : -1;
 
             if (hi < 0 || lo < 0)
                 return false;

@@ -3,13 +3,13 @@
  * past the length that it was given or writes past what it was promised, every loop ends, and what
  * UTF-8 is decoded to is a code point.
  *
- * prove: p2p_hex_format,hex_digit,p2p_hex_parse,p2p_decimal_parse,utf8_lead,p2p_utf8_next,
+ * prove: p2p_hex_format,p2p_hex_digit,p2p_hex_parse,p2p_decimal_parse,utf8_lead,p2p_utf8_next,
  * prove: p2p_utf8_is_valid,p2p_utf8_is_in,p2p_utf8_is_invisible
  */
 #include "text.h"
 
 /*@ assigns \nothing; ensures -1 <= \result <= 15; */
-static int hex_digit(char c);
+int p2p_hex_digit(char c);
 
 /*@
   requires \valid(bits);
