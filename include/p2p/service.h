@@ -29,6 +29,9 @@ bool p2p_service_has_descriptors(void);
  * daemons. */
 void p2p_service_say_no_listener(enum p2p_err err, const char *host, unsigned port);
 
+/* The exit status of a daemon that ended with this: 0, 2 (usage) or 1. */
+int p2p_service_exit_status(enum p2p_err err);
+
 /* Prints `ready <program> <format...>` on stdout (flushed) and notifies systemd (if
  * built with it). */
 void p2p_service_ready(const char *program, const char *format, ...)

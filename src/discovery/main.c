@@ -338,13 +338,6 @@ release(struct discovery *d)
 
 /* ---- Parent and child ---- */
 
-static int
-exit_status(enum p2p_err err)
-{
-    return p2p_err_exit_status(err) == 2 || err == P2P_OK ? p2p_err_exit_status(err)
-                                                          : 1;
-}
-
 static enum p2p_err
 open_listener(struct discovery *d)
 {
@@ -405,7 +398,7 @@ serve(void *arg)
     d->app.snapshot = d->opt.snapshot;
     err = start_and_wait(d);
     release(d);
-    return exit_status(err);
+    return p2p_service_exit_status(err);
 }
 
 static enum p2p_err
@@ -458,7 +451,7 @@ run(struct discovery *d)
         .arg = d,
     };
 
-    return err == P2P_OK ? p2p_guardian_run(&guardian) : exit_status(err);
+    return err == P2P_OK ? p2p_guardian_run(&guardian) : p2p_service_exit_status(err);
 }
 
 int
@@ -474,7 +467,7 @@ main(int argc, char **argv)
     d.argv = argv;
     err = discovery_options_parse(&d.opt, argc, argv, &d.text);
     if (err != P2P_ERR_CANCELLED)
-        status = err == P2P_OK ? run(&d) : exit_status(err);
+        status = err == P2P_OK ? run(&d) : p2p_service_exit_status(err);
     p2p_options_free(d.text);
     return status;
 }

@@ -558,12 +558,6 @@ stop(struct peer *peer)
     p2p_fd_close(&peer->claim);
 }
 
-static int
-exit_status(enum p2p_err err)
-{
-    return p2p_err_class(err) == P2P_CLASS_OK ? 0 : err == P2P_ERR_USAGE ? 2 : 1;
-}
-
 /* Protocol 2 has powers of two only. */
 static void
 log_chunk_size(const struct peer *peer)
@@ -590,7 +584,7 @@ serve(void *arg)
         p2p_service_wait();
     }
     stop(peer);
-    return exit_status(err);
+    return p2p_service_exit_status(err);
 }
 
 static enum p2p_err
@@ -643,7 +637,7 @@ run(struct peer *peer)
     };
     enum p2p_err err = open_listeners(peer);
 
-    return err == P2P_OK ? p2p_guardian_run(&guardian) : exit_status(err);
+    return err == P2P_OK ? p2p_guardian_run(&guardian) : p2p_service_exit_status(err);
 }
 
 int
@@ -663,7 +657,7 @@ main(int argc, char **argv)
     peer.argv = argv;
     err = peer_options_parse(argc, argv, &peer.opt, &peer.text);
     if (err != P2P_ERR_CANCELLED)
-        status = err == P2P_OK ? run(&peer) : exit_status(err);
+        status = err == P2P_OK ? run(&peer) : p2p_service_exit_status(err);
     p2p_options_free(peer.text);
     return status;
 }

@@ -51,13 +51,6 @@ start(struct program *p)
 }
 
 static int
-exit_status(enum p2p_err err)
-{
-    return p2p_err_exit_status(err) == 2 || err == P2P_OK ? p2p_err_exit_status(err)
-                                                          : 1;
-}
-
-static int
 serve(void *arg)
 {
     struct program *p = arg;
@@ -71,7 +64,7 @@ serve(void *arg)
     p2p_service_on_hangup(NULL, NULL);
     admin_close(&p->admin);
     relay_close(p->relay);
-    return exit_status(err);
+    return p2p_service_exit_status(err);
 }
 
 /* ---- Parent and child ---- */
@@ -146,7 +139,7 @@ run(struct program *p)
     };
     enum p2p_err err = open_listeners(p);
 
-    return err == P2P_OK ? p2p_guardian_run(&guardian) : exit_status(err);
+    return err == P2P_OK ? p2p_guardian_run(&guardian) : p2p_service_exit_status(err);
 }
 
 int
@@ -162,7 +155,7 @@ main(int argc, char **argv)
     p.argv = argv;
     err = relay_options_parse(&p.opt, argc, argv, &p.text);
     if (err != P2P_ERR_CANCELLED)
-        status = err == P2P_OK ? run(&p) : exit_status(err);
+        status = err == P2P_OK ? run(&p) : p2p_service_exit_status(err);
     p2p_options_free(p.text);
     return status;
 }

@@ -123,6 +123,14 @@ p2p_service_has_descriptors(void)
     return false;
 }
 
+int
+p2p_service_exit_status(enum p2p_err err)
+{
+    int status = p2p_err_exit_status(err);
+
+    return status == 0 || status == 2 ? status : 1;
+}
+
 void
 p2p_service_say_no_listener(enum p2p_err err, const char *host, unsigned port)
 {
