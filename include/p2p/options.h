@@ -11,9 +11,9 @@
  * A setting that can have no effect is USAGE: a section of no program, a name that no
  * program has, in its own section a name that the program does not have, or a variable
  * whose name resembles that of an option. `no-flag = yes` and `P2P_NO_FLAG=1` mean
- * `--no-flag`. Every program has --help, --version, --config, --log-level and --log-format
- * (both applied to the log). Values are checked when they are parsed; the message names the option,
- * the value, and valid values. Call before threads start.
+ * `--no-flag`. Every program has --help, --version, --config, --log-level and
+ * --log-format (both applied to the log). Values are checked when they are parsed; the
+ * message names the option, the value, and valid values. Call before threads start.
  */
 #ifndef P2P_OPTIONS_H
 #define P2P_OPTIONS_H

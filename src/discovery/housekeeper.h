@@ -9,6 +9,7 @@
 
 struct housekeeper;
 
+/* Starts the thread. Borrows `app` until it is stopped; *returns owned*. */
 P2P_MUST_CHECK enum p2p_err housekeeper_start(struct app *app,
                                               struct housekeeper **result);
 void housekeeper_stop(struct housekeeper *h); /* accepts NULL */

@@ -187,6 +187,7 @@ struct http_counters {
     uint64_t turned_away; /* connections refused because there was no room */
     uint64_t by_class[6]; /* answers by status / 100 */
 };
+/* From any thread. */
 void http_server_counters(struct http_server *s, struct http_counters *out);
 
 /* ---- the request ---- */
@@ -213,6 +214,7 @@ void http_set_group(struct http_request *req, uint64_t group);
 size_t http_close_groups(struct http_server *s,
                          bool (*may_stay)(uint64_t group, void *arg), void *arg);
 
+/* "GET", "POST" and so on; "HEAD" stays "HEAD". */
 const char *http_method(const struct http_request *req);
 
 /* The path as it was sent: percent-encoded, without the query. */
@@ -303,6 +305,7 @@ const char *http_local_ip(const struct http_request *req);
 /* The length of the body as the client announced it; UINT64_MAX if it did not. */
 uint64_t http_content_length(const struct http_request *req);
 
+/* The body, which was read completely; NULL and 0 if there is none. */
 const void *http_body(const struct http_request *req, size_t *len);
 
 /*
@@ -320,6 +323,7 @@ void http_reply(struct http_request *req, unsigned status, const char *type,
                 const void *body, size_t len); /* copies */
 void http_reply_owned(struct http_request *req, unsigned status, const char *type,
                       char *body, size_t len); /* takes a malloc'ed body */
+/* Answers without a body. */
 void http_reply_empty(struct http_request *req, unsigned status);
 void http_reply_json(struct http_request *req, unsigned status,
                      struct cJSON *json); /* takes */
@@ -332,9 +336,13 @@ void http_reply_message(struct http_request *req, unsigned status, const char *n
  * it before the server is closed.
  */
 struct http_prepared;
+/* Makes an answer once that is sent many times. Copies `body`; *returns owned*, NULL:
+ * no memory. */
 struct http_prepared *http_prepare(struct http_server *s, const char *type,
                                    const void *body, size_t len);
+/* After the last reply with it. NULL is fine. */
 void http_prepared_free(struct http_prepared *p);
+/* Answers with it, without copying. */
 void http_reply_prepared(struct http_request *req, unsigned status,
                          const struct http_prepared *p);
 

@@ -14,6 +14,7 @@ struct http_metrics {
     bool failed;
 };
 
+/* Starts an empty text of metrics. */
 void http_metrics_init(struct http_metrics *m);
 
 /* A metric with several samples: its header, then each sample with labels such as

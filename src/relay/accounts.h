@@ -29,11 +29,15 @@ struct accounts_limits {
 struct account_key {
     uint8_t b[33]; /* a kind, then an id or an address */
 };
+/* The account of a peer. */
 struct account_key account_key_of_peer(const struct p2p_id *id);
+/* The account of an address: of its /64 for IPv6. */
 struct account_key account_key_of_source(const struct sockaddr *from);
 
+/* Copies the limits; *returns owned*, free with accounts_free. */
 P2P_MUST_CHECK enum p2p_err accounts_new(const struct accounts_limits *limits,
                                          struct accounts **out);
+/* NULL is fine. */
 void accounts_free(struct accounts *a);
 /* For the sessions to come, and for the bytes of those that are open. */
 void accounts_set_limits(struct accounts *a, const struct accounts_limits *limits);

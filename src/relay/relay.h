@@ -49,6 +49,7 @@ enum relay_refusal {
     RELAY_QUOTA,
     RELAY_REFUSALS
 };
+/* Its name in metrics. */
 const char *relay_refusal_name(enum relay_refusal why);
 
 struct relay_stats {

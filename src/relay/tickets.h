@@ -23,7 +23,9 @@ enum ticket_verdict {
 /* A token that is valid for longer than this was not made for one session. */
 #define TICKET_LIFE_MAX_S 300u
 
+/* Remembers at most `max` tickets; *returns owned*, free with tickets_free. */
 P2P_MUST_CHECK enum p2p_err tickets_new(size_t max, struct tickets **out);
+/* NULL is fine. */
 void tickets_free(struct tickets *t);
 /* `holder` stands for the connection that shows the token. */
 enum ticket_verdict tickets_show(struct tickets *t, const struct p2p_relay_token *token,

@@ -8,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADERS = sorted((ROOT / "include" / "p2p").glob("*.h"))
+INTERNAL = sorted((ROOT / "src").rglob("*.h"))
+UNFINISHED = {ROOT / "src/core/channel"}  # rooms that are being written; there should be none
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-I", str(ROOT / "include")]
 COMPILERS = {
     "c": ["gcc", "-std=c11", "-x", "c"],  # without _GNU_SOURCE: what a header needs it includes
@@ -24,9 +26,10 @@ def compiles(tmp_path, language, text):
     return done.returncode == 0, done.stderr
 
 
-def prototypes(text):
+def prototypes(text, names=r"\b(p2p_\w+)\s*\(", is_shared=False):
     """[(name, whether it has a comment)]: before it, in it or behind it. One comment may stand before
-    a type and the function that takes it, without an empty line between them."""
+    a type and the function that takes it, without an empty line between them; with is_shared, before
+    several functions."""
     text = re.sub(r"\\\n", " ", text)
     text = re.sub(r"^#.*\n", "", text, flags=re.M)
     text = re.sub(r"/\*.*?\*/", "\x01", text, flags=re.S)
@@ -39,10 +42,10 @@ def prototypes(text):
         has_comment = False
         for words, behind in re.findall(r"([^;]*);([ \t]*\x01)?", paragraph):
             has_comment = has_comment or "\x01" in words
-            name = re.search(r"\b(p2p_\w+)\s*\(", words)
+            name = re.search(names, words)
             if name and "typedef" not in words:
                 found.append((name[1], has_comment or bool(behind)))
-                has_comment = False
+                has_comment = has_comment and is_shared
     return found
 
 
@@ -74,6 +77,17 @@ def test_functions_can_be_linked_from_cpp(header):
 @pytest.mark.parametrize("header", HEADERS, ids=lambda p: p.name)
 def test_every_function_has_a_comment(header):
     bare = [name for name, has_comment in prototypes(header.read_text()) if not has_comment]
+    assert not bare, f"say what the signature cannot: {bare}"
+
+
+@pytest.mark.parametrize("header", INTERNAL, ids=lambda p: str(p.relative_to(ROOT / "src")))
+def test_every_internal_function_has_a_comment(header):
+    """Here one comment may stand before a group of functions."""
+    if header.parent in UNFINISHED:
+        pytest.skip("is being written")
+    text = re.sub(r"^(S?TAILQ_HEAD|P2P_\w+_KIND)\(.*\);$", "", header.read_text(), flags=re.M)
+    found = prototypes(text, r"^(?!.*=)[^(]*?(\w+)\s*\(", is_shared=True)
+    bare = [name for name, has_comment in found if not has_comment]
     assert not bare, f"say what the signature cannot: {bare}"
 
 

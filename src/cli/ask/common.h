@@ -19,10 +19,10 @@ struct cli_common {
     uint64_t timeout_ms;
     bool json, mdns;
 };
-#define CLI_DEFAULTS                                                     \
-    {                                                                    \
+#define CLI_DEFAULTS                                                  \
+    {                                                                 \
         .keys_dir = "keys", .discovery = {{P2P_REGISTRY_DEFAULT}, 1}, \
-        .timeout_ms = P2P_TIMEOUT_MS, .mdns = true                       \
+        .timeout_ms = P2P_TIMEOUT_MS, .mdns = true                    \
     }
 /* Rows of an option table; `type` holds a struct cli_common named common. */
 #define CLI_OPTION_KEYS(type)                                                   \
@@ -70,6 +70,8 @@ bool cli_parse(const struct p2p_option_set *set, void *target, int argc, char **
 
 /* ---- Things to open; what goes wrong has been said on stderr ---- */
 
+/* Opens the identity of --keys-dir, and makes one if there is none. Prints the reason
+ * of a failure. *Returns owned*, close with p2p_identity_close. */
 P2P_MUST_CHECK enum p2p_err cli_open_identity(const struct cli_common *common,
                                               struct p2p_identity **out);
 /* The configuration file of this home; *out is owned by the caller. Returns 0 or the

@@ -14,6 +14,7 @@ struct cli_command {
     const char *arguments;
     const char *summary; /* NULL: `p2p help` does not list it */
 };
+/* The commands, by name. argv[0] is the command; each returns the exit status. */
 int cmd_get(int argc, char **argv);
 int cmd_search(int argc, char **argv);
 int cmd_peers(int argc, char **argv);

@@ -53,6 +53,8 @@ struct get_output {
     char folder[P2P_HOME_PATH_MAX];
     bool is_stdout; /* `folder` is a temporary one then */
 };
+/* Decides where the data goes: --output is a file, a folder, or "-" for stdout. Prints
+ * a failure and returns the exit status. */
 int get_output_open(struct get_options *opt, size_t names, struct get_output *output);
 /* A file that has been downloaded: copied to stdout if that is meant. */
 P2P_MUST_CHECK enum p2p_err get_output_write(const struct get_output *output,
@@ -90,6 +92,7 @@ struct get_print {
     struct p2p_identity *identity; /* borrowed: for the names of peers */
     enum p2p_source_state told[P2P_DOWNLOAD_SOURCES_MAX];
 };
+/* Prepares the output of a download: lines of JSON, a progress line, or nothing. */
 void get_print_init(struct get_print *print, const struct get_options *opt,
                     struct p2p_identity *identity);
 /* Writes the line of progress, in at most `room` columns: the file's name, a bar and

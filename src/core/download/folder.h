@@ -76,6 +76,7 @@ struct folder {
 
 /* ---- folder.c: the task ---- */
 extern const struct dl_task p2p_folder_task;
+/* Prepares the download of a folder: dl->folder. Freed with the download. */
 P2P_MUST_CHECK enum p2p_err p2p_folder_new(struct p2p_download *dl);
 
 /* ---- folder_fetch.c ---- */
@@ -89,6 +90,7 @@ bool p2p_folder_take(struct folder *f, unsigned source, size_t *index)
 /* The private name in `.p2p/` of a small file until it is published. */
 #define FOLDER_SUFFIX      ".small"
 #define FOLDER_PRIVATE_MAX (2 * P2P_DIGEST_LEN + 64)
+/* The name of a file in the private folder while it is incomplete. */
 void p2p_folder_private_name(const struct folder *f, const struct folder_file *file,
                              char out[FOLDER_PRIVATE_MAX]);
 /* Geometry for checking a whole file by its root. */

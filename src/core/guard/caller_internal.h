@@ -88,6 +88,7 @@ enum p2p_caller_unit {
     P2P_CALLER_USER_SERVICE,
     P2P_CALLER_SYSTEM_SERVICE,
 };
+/* The kind of systemd unit that a process runs in, by its cgroup path. */
 enum p2p_caller_unit p2p_caller_unit_kind(const char *cgroup);
 
 #endif

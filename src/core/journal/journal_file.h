@@ -56,11 +56,14 @@ struct journal_page {
     uint8_t written[JOURNAL_PAGE_BITS];
     uint8_t durable[JOURNAL_PAGE_BITS];
 };
+/* The number of pages that a journal of these chunks has. */
 uint64_t p2p_journal_page_count(const struct p2p_chunks *g);
+/* Reads page `index`. An error if it is damaged. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_page_read(int fd,
                                                   const struct journal_stamp *stamp,
                                                   uint64_t index,
                                                   struct journal_page *out);
+/* Writes page `index` with its checksum; does not flush. */
 P2P_MUST_CHECK enum p2p_err p2p_journal_page_write(int fd,
                                                    const struct journal_stamp *stamp,
                                                    uint64_t index,

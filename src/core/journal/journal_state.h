@@ -74,6 +74,8 @@ P2P_MUST_CHECK enum p2p_err p2p_journal_refresh_stamp(struct p2p_journal *j)
     P2P_REQUIRES(p2p_journal_lock);
 
 void p2p_journal_name_files(struct p2p_journal *j); /* from info.root */
+/* Frees the journal and closes its files, which gives up the lock of the download.
+ * Changes nothing on disk. */
 void p2p_journal_release(struct p2p_journal *j);
 
 #endif

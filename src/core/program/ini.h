@@ -18,6 +18,7 @@ struct p2p_ini_part {
     char *at;
     size_t len;
 };
+/* True if the part is exactly this text. */
 bool p2p_ini_part_is(struct p2p_ini_part part, const char *text);
 /* `text` without the space around it. */
 struct p2p_ini_part p2p_ini_trim(char *text, size_t len);

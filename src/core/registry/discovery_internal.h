@@ -38,6 +38,7 @@ struct p2p_http_call {
     char type[64];  /* Content-Type without parameters, escaped; may be empty */
     char where[160]; /* Location of a 3xx, or why TLS failed; escaped */
 };
+/* Initializes libcurl, once per process. From any thread. */
 void p2p_http_global_init(void);
 /*
  * Makes all calls at once. Returns when each has its answer or `timeout_ms` is over.
@@ -99,13 +100,19 @@ struct p2p_reg_diff {
     size_t added_count;
     bool complete; /* nothing remains after this request */
 };
+/* What has changed from `state` to `files`, at most `budget_bytes` of JSON; the rest
+ * follows in the next one. Borrows from both until cleared. */
 P2P_MUST_CHECK enum p2p_err p2p_reg_diff_make(const struct p2p_reg_state *state,
                                               const struct p2p_reg_file *files,
                                               size_t count, size_t budget_bytes,
                                               struct p2p_reg_diff *out);
+/* Makes `state` what the registry has after it accepted the diff. NOMEM leaves it
+ * unchanged. */
 P2P_MUST_CHECK enum p2p_err p2p_reg_state_apply(struct p2p_reg_state *state,
                                                 const struct p2p_reg_diff *diff);
+/* Frees the lists; the files are borrowed. */
 void p2p_reg_diff_clear(struct p2p_reg_diff *diff);
+/* Forgets everything; the state may be used again. */
 void p2p_reg_state_clear(struct p2p_reg_state *state);
 
 /* ---- discovery_body.c: what is sent ---- */

@@ -18,11 +18,11 @@ struct p2p_conn {
     int protocol;
     uint64_t timeout_ms;
     enum p2p_path_kind path;
-    uint64_t shake_rtt_us; /* from M1 to M2: the whole path, also through a relay */
-    struct p2p_id peer;            /* protocol 2 */
-    uint32_t info_req;             /* of the INFO? that waits for its answer; 0: none */
-    bool has_about;                /* it has answered */
-    struct p2p_about about;        /* its claims about itself */
+    uint64_t shake_rtt_us;  /* from M1 to M2: the whole path, also through a relay */
+    struct p2p_id peer;     /* protocol 2 */
+    uint32_t info_req;      /* of the INFO? that waits for its answer; 0: none */
+    bool has_about;         /* it has answered */
+    struct p2p_about about; /* its claims about itself */
     struct p2p_identity *identity; /* borrowed */
     struct p2p_addr addr;          /* as requested */
     /* The peer's address: as requested, and as reported by the socket ("" if unknown).
@@ -85,6 +85,8 @@ void p2p_conn_interrupt(struct p2p_conn *conn);
  * socket (so that connecting can be interrupted) and again when there is one, and with
  * NULL before it frees a connection that failed. */
 typedef void p2p_conn_on_socket(void *arg, struct p2p_conn *conn);
+/* Like p2p_conn_open, and shows each socket to `on_socket` before it is used, so that
+ * another thread can shut it down. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_open_shown(const struct p2p_conn_options *opt,
                                                 p2p_conn_on_socket *on_socket,
                                                 void *arg, struct p2p_conn **out);

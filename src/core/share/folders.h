@@ -18,7 +18,9 @@
 #define P2P_DOUBTFUL_FOLDERS_MAX 64
 
 struct p2p_folders; /* *returned owned*, free with p2p_folders_free */
+/* *Returns owned*, free with p2p_folders_free. */
 P2P_MUST_CHECK enum p2p_err p2p_folders_new(struct p2p_folders **out);
+/* NULL is fine. */
 void p2p_folders_free(struct p2p_folders *folders);
 
 /* The folder `name` (without '/' at its end) is empty, seen by scan number `scan`.

@@ -10,9 +10,12 @@
 #include "core/share/hash_job.h"
 
 struct p2p_hasher; /* *returned owned*, free with p2p_hasher_free */
+/* Starts `threads` threads at idle priority. `wake_fd` is written to when a job is
+ * finished. Borrows `root`; *returns owned*. */
 P2P_MUST_CHECK enum p2p_err p2p_hasher_new(const struct p2p_root *root,
                                            unsigned threads, int wake_fd,
                                            struct p2p_hasher **out);
+/* Stops the threads and drops the jobs that they have. NULL is fine. */
 void p2p_hasher_free(struct p2p_hasher *hasher);
 void p2p_hasher_add(struct p2p_hasher *hasher, struct p2p_hash_job *job); /* takes it */
 /* Ends a job whose result is no longer needed. It comes back soon, with CANCELLED or

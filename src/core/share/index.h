@@ -26,6 +26,8 @@ sqlite3 *p2p_index_db(const struct p2p_index *index); /* the loop's connection *
 typedef enum p2p_err p2p_index_visit(void *arg, const char *name,
                                      const struct p2p_file_facts *facts,
                                      bool is_missing);
+/* Visits the rows that changed after `after`, and removes rows that make no sense.
+ * `*last_change` is the newest change seen. Stops at an error of `visit`. */
 P2P_MUST_CHECK enum p2p_err p2p_index_load(struct p2p_index *index, int64_t after,
                                            p2p_index_visit *visit, void *arg,
                                            int64_t *last_change);
@@ -71,8 +73,10 @@ struct p2p_index_status {
         epoch; /* if it differs, the owner has started a new index: read everything */
     int64_t hashing_files, hashing_bytes;
 };
+/* Reads what the owner of the share told its followers. */
 P2P_MUST_CHECK enum p2p_err p2p_index_get_status(struct p2p_index *index,
                                                  struct p2p_index_status *out);
+/* Stores what followers are to know. */
 P2P_MUST_CHECK enum p2p_err p2p_index_set_status(struct p2p_index *index,
                                                  const struct p2p_index_status *status);
 

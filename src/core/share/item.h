@@ -18,6 +18,7 @@ struct p2p_file_state {
     uint64_t size, inode;
     int64_t mtime_ns, ctime_ns;
 };
+/* The part of `st` by which changes are noticed. */
 struct p2p_file_state p2p_file_state_of(const struct stat *st);
 
 /*
@@ -30,6 +31,7 @@ enum p2p_file_change {
     P2P_FILE_TOUCHED, /* only the ctime differs: the bytes are probably the same */
     P2P_FILE_CHANGED,
 };
+/* How b differs from a. */
 enum p2p_file_change p2p_file_state_compare(const struct p2p_file_state *a,
                                             const struct p2p_file_state *b);
 

@@ -14,7 +14,9 @@
 #define P2P_PROBLEMS_MAX 1000
 
 struct p2p_problems; /* *returned owned*, free with p2p_problems_free */
+/* *Returns owned*, free with p2p_problems_free. */
 P2P_MUST_CHECK enum p2p_err p2p_problems_new(struct p2p_problems **out);
+/* NULL is fine. */
 void p2p_problems_free(struct p2p_problems *problems);
 /* A full scan begins: removes the entries of the scan before. */
 void p2p_problems_restart(struct p2p_problems *problems);

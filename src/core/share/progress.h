@@ -12,8 +12,10 @@
 #include "core/share/index.h"
 
 struct p2p_progress; /* *returned owned*, free with p2p_progress_close */
+/* Prepares the statements. Borrows the index until close; *returns owned*. */
 P2P_MUST_CHECK enum p2p_err p2p_progress_open(struct p2p_index *index,
                                               struct p2p_progress **out);
+/* NULL is fine. */
 void p2p_progress_close(struct p2p_progress *progress);
 /* Sets where a new job may begin. */
 void p2p_progress_load(struct p2p_progress *progress, struct p2p_hash_job *job);

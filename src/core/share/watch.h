@@ -33,8 +33,12 @@ enum p2p_watch_event {
                      */
 };
 typedef void p2p_watch_visit(void *arg, enum p2p_watch_event event, const char *name);
+/* Opens inotify. Without it, the watch works and reports nothing. */
 void p2p_watch_open(struct p2p_watch *watch);
+/* Ends all watches. */
 void p2p_watch_close(struct p2p_watch *watch);
+/* Watches a folder, open as `fd`, under its name. A failure is noted, and the folder is
+ * scanned more often instead. */
 void p2p_watch_add(struct p2p_watch *watch, const char *folder, int fd);
 /* The folder `.p2p` (`fd`): a request for a scan there is delivered as P2P_WATCH_LOST.
  */

@@ -32,7 +32,9 @@ enum p2p_transcript_part {
     P2P_TO_SIG_S,  /* THF */
 };
 
+/* Starts empty. */
 void p2p_transcript_init(struct p2p_transcript *t);
+/* The hash of all messages up to this part (PROTOCOL.md, the handshake). */
 P2P_MUST_CHECK enum p2p_err p2p_transcript_hash(const struct p2p_transcript *t,
                                                 enum p2p_transcript_part part,
                                                 struct p2p_digest *out);

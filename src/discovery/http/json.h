@@ -20,6 +20,7 @@ void json_put_peer_in_full(struct http_json_out *o, const struct registry_peer *
 void json_put_sources(struct http_json_out *o, struct registry *r,
                       const struct registry_source *sources, uint32_t count);
 
+/* False for a digest of zeros, which stands for "unknown". */
 bool json_digest_is_known(const struct p2p_digest *d);
 
 #endif

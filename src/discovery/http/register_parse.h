@@ -32,9 +32,13 @@ struct register_delta {
     struct p2p_text *remove;
     struct p2p_signature signature;
 };
+/* Reads a change of a list; free it with register_delta_clear. False: `error` says what
+ * is wrong, and there is nothing to free. */
 bool register_parse_delta(const struct cJSON *json, uint64_t now_s,
                           struct register_delta *out, struct register_error *error);
+/* Frees the lists of a change. */
 void register_delta_clear(struct register_delta *d);
+/* True if the signature of the change fits this key. */
 bool register_delta_is_genuine(const struct register_delta *d,
                                const struct p2p_spki *key);
 
@@ -43,8 +47,10 @@ struct register_leave {
     uint64_t seq;
     struct p2p_signature signature;
 };
+/* Reads a request to be removed. False: `error` says what is wrong. */
 bool register_parse_leave(const struct cJSON *json, uint64_t now_s,
                           struct register_leave *out, struct register_error *error);
+/* True if the signature of the request fits this key. */
 bool register_leave_is_genuine(const struct register_leave *l,
                                const struct p2p_spki *key);
 

@@ -18,6 +18,7 @@ struct timing {
     _Atomic uint64_t sum_us;
 };
 
+/* Counts one request. From any thread. */
 void timing_add(struct timing *t, uint64_t took_us);
 
 /* Writes the samples of one label (such as `mode="exact"`) of the metric `name`. */

@@ -36,6 +36,7 @@ struct candidates_text {
     size_t len;
 };
 
+/* Frees the list; it may be used again. */
 void candidates_clear(struct candidates *c);
 
 /* Adds the names that begin with the text. */

@@ -60,6 +60,7 @@ struct dict_owner {
 #define DICT_GONE  UINT32_MAX
 
 struct dict;
+/* An empty dictionary. Copies `owner`; *returns owned*. */
 P2P_MUST_CHECK enum p2p_err dict_open(const struct dict_owner *owner,
                                       struct dict **result);
 void dict_close(struct dict *d); /* ends the thread; accepts NULL */
@@ -76,7 +77,10 @@ void dict_compact(struct dict *d);
  * common. */
 void dict_reweigh(struct dict *d);
 
+/* The names as they are now, for a search without locks. Release it soon, because it
+ * keeps memory that was replaced. */
 struct dict_view *dict_acquire(struct dict *d);
+/* Gives a view back. */
 void dict_release(struct dict_view *view);
 
 /* Waits until everything that is closed has been sealed. For tests and benchmarks. */
@@ -86,6 +90,7 @@ struct dict_stats {
     uint32_t segments, names, waiting; /* waiting: names not in a segment */
     size_t bytes;
 };
+/* From any thread. */
 void dict_stats(struct dict *d, struct dict_stats *out);
 
 #endif

@@ -29,6 +29,7 @@ struct dict {
     bool is_stopping P2P_GUARDED_BY(dict_lock);
 };
 
+/* Drops one reference; the last one frees the segment. */
 void dict_segment_release(struct dict_segment *s);
 
 /* Makes a view of these parts and segments, and holds each of them once more. */

@@ -20,6 +20,7 @@ struct distance_pattern {
 /* `text` has 1..DISTANCE_PATTERN_MAX bytes and is borrowed. */
 void distance_prepare(struct distance_pattern *p, const char *text, size_t len);
 
+/* The fewest edits between the pattern and any part of `text`. */
 unsigned distance_to_part_of(const struct distance_pattern *p, const char *text);
 
 #endif

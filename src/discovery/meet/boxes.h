@@ -49,8 +49,10 @@ enum box_result {
     BOX_CROWDED, /* this source has too many boxes or too much in them */
 };
 
+/* Copies the limits; *returns owned*, free with boxes_free. */
 P2P_MUST_CHECK enum p2p_err boxes_new(const struct boxes_limits *limits,
                                       struct boxes **out);
+/* NULL is fine. */
 void boxes_free(struct boxes *b);
 
 /* Somebody reads: the box exists from now on, for some time. The caller has checked
@@ -68,6 +70,8 @@ enum box_result boxes_post(struct boxes *b, const struct box_id *id,
  * restarted.
  */
 typedef void boxes_visit(void *arg, uint64_t number, const char *text, size_t len);
+/* Visits the messages of a box with higher numbers than `after`, which counts as read.
+ * `*next` is the last number. */
 enum box_result boxes_read(struct boxes *b, const struct box_id *id, uint64_t after,
                            uint64_t now_ms, boxes_visit *visit, void *arg,
                            uint64_t *next);
@@ -76,6 +80,7 @@ struct boxes_stats {
     uint64_t boxes, messages, bytes; /* now */
     uint64_t posted;                 /* since the start */
 };
+/* From any thread. */
 void boxes_stats(struct boxes *b, struct boxes_stats *out);
 
 #endif

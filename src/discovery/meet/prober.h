@@ -25,6 +25,7 @@ void prober_ask(struct prober *p, const struct trial *trial);
 struct prober_stats {
     uint64_t reached, failed;
 };
+/* From any thread. All zeros for NULL. */
 void prober_stats(struct prober *p, struct prober_stats *out);
 
 #endif

@@ -67,7 +67,9 @@ struct catalogue {
 /* What one entry costs if no other peer has its name or its content. */
 uint64_t catalogue_cost(size_t name_len, bool has_content);
 
+/* Starts empty. Borrows `dict` until clear. */
 P2P_MUST_CHECK enum p2p_err catalogue_init(struct catalogue *c, struct dict *dict);
+/* Frees everything. */
 void catalogue_clear(struct catalogue *c);
 
 static inline struct name *

@@ -16,6 +16,7 @@
 struct changes;
 
 struct changes *changes_new(void); /* NULL: out of memory */
+/* NULL is fine. */
 void changes_free(struct changes *c);
 
 /* The list of waiting requests; set once, before the first note. */
@@ -26,7 +27,9 @@ void changes_note(struct changes *c, const struct p2p_id *id, bool is_gone);
 /* Wakes the waiting requests if anything was noted since the last wake. */
 void changes_wake(struct changes *c);
 
+/* The number of the last change. */
 uint64_t changes_version(const struct changes *c);
+/* Names this run of the registry: numbers of another epoch mean nothing. Borrowed. */
 const char *changes_epoch(const struct changes *c);
 
 struct change {

@@ -39,6 +39,8 @@ struct evicted {
     uint32_t count;
 };
 
+/* How much a peer should make room for others: more for sources that use much memory,
+ * less for signed and for old registrations. */
 uint64_t pressure_score(uint64_t source_bytes, bool is_signed, uint64_t age_ms);
 
 /*

@@ -52,6 +52,7 @@ struct record {
     void *memory;     /* memory of the entries and names; owned by the record */
 };
 
+/* Frees the entries. */
 void record_clear(struct record *r);
 
 /* Adds an address to this list (of RECORD_ADDRESSES_MAX + 1 bytes), if other machines

@@ -54,6 +54,7 @@ enum registry_result {
     REGISTRY_REPEATED, /* not returned: the same record again is REGISTRY_OK */
 };
 
+/* An empty registry. Copies the options; *returns owned*. */
 P2P_MUST_CHECK enum p2p_err registry_open(const struct registry_options *opt,
                                           struct registry **result);
 void registry_close(struct registry *r); /* accepts NULL */
@@ -80,9 +81,13 @@ struct registry_delta {
     const struct p2p_text *remove;
     uint32_t n_remove;
 };
+/* Changes the list of a peer. STALE: the base is not the version that the registry has,
+ * `*known_seq`. */
 enum registry_result registry_apply_delta(struct registry *r,
                                           const struct registry_delta *delta,
                                           uint64_t *known_seq);
+/* Removes a peer, and remembers its `seq` so that an old registration does not bring it
+ * back. `*known_seq` as above. */
 enum registry_result registry_leave(struct registry *r, const struct p2p_id *id,
                                     uint64_t seq, uint64_t *known_seq);
 
@@ -101,6 +106,7 @@ enum registry_beat_result {
     REGISTRY_BEAT_UNKNOWN,
     REGISTRY_BEAT_MOVED
 };
+/* Notes that a peer is alive. MOVED: it is registered at another address than `ip`. */
 enum registry_beat_result
 registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char *ip);
 
@@ -237,6 +243,7 @@ struct registry_stats {
     uint64_t postings;
     uint32_t names, contents, files;
 };
+/* From any thread. */
 void registry_stats(struct registry *r, struct registry_stats *out);
 
 /* For search.c: the dictionary, and the catalogue under the readers' lock. */

@@ -34,7 +34,7 @@ struct peer {
     bool is_ip_stated;  /* false: `ip` is the address from which it registered */
     bool is_ip_claimed; /* see record.h */
     enum registry_direct direct;
-    bool is_home_known; /* it registered here, so is_ip_stated is valid */
+    bool is_home_known;           /* it registered here, so is_ip_stated is valid */
     _Atomic uint32_t told_source; /* the last source that was told that the peer has
                                    * moved */
     _Atomic uint64_t told_move_ms;
@@ -133,6 +133,7 @@ registry_announce(struct registry *r, const struct p2p_id *id, bool is_gone)
         r->opt.on_change(r->opt.arg, id, is_gone);
 }
 
+/* Takes a free row for this id. SLAB_NONE: there is none. */
 uint32_t registry_new_peer(struct registry *r, const struct p2p_id *id);
 
 /* Sets the source that the peer counts for (NULL: none), and its bytes. */
@@ -161,6 +162,7 @@ uint64_t registry_guard_ms(uint64_t until_s, uint64_t now_s);
 /* The bytes that all live peers take. */
 uint64_t registry_bytes(const struct registry *r);
 
+/* Describes the peer of a row. The texts are borrowed while the lock is held. */
 void registry_fill_peer(const struct registry *r, uint32_t peer,
                         struct registry_peer *out);
 

@@ -13,6 +13,8 @@
 /* Peers that were silent for longer than this when they are loaded are left out. */
 #define SNAPSHOT_AGE_MAX_S (15u * 60)
 
+/* Writes all registrations to a temporary file, flushes it, and renames it to `path`.
+ */
 P2P_MUST_CHECK enum p2p_err snapshot_write(struct registry *r, const char *path);
 
 /*

@@ -32,9 +32,12 @@ struct tombstones {
                       sources */
 };
 
+/* Starts empty, for at most `max` peers and `max_per_source` of one source. Borrows
+ * `sources`. */
 P2P_MUST_CHECK enum p2p_err tombstones_init(struct tombstones *t,
                                             struct sources *sources, uint32_t max,
                                             uint32_t max_per_source);
+/* Frees everything. */
 void tombstones_clear(struct tombstones *t);
 
 static inline struct tombstone *
@@ -43,6 +46,7 @@ tombstone_at(const struct tombstones *t, uint32_t at)
     return slab_at(&t->slab, at);
 }
 
+/* The row of a peer that left, or SLAB_NONE. */
 uint32_t tombstones_find(const struct tombstones *t, const struct p2p_id *id);
 /* Remembers the higher seq and the later end. May drop other tombstones to make room.
  * `from` NULL: it counts for no source. */

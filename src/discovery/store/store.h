@@ -47,6 +47,7 @@ struct store_stats {
     bool is_connected; /* connected to Redis, and synchronized with it */
     uint64_t waiting_bytes, sent, received, resyncs;
 };
+/* From any thread. */
 void store_stats(struct store *s, struct store_stats *out);
 
 #endif

@@ -15,6 +15,7 @@
 
 enum store_type { STORE_PUT, STORE_LEFT, STORE_BEAT };
 
+/* The name of a type for messages. */
 const char *store_type_name(enum store_type type);
 
 #define STORE_LEFT_LEN 48
@@ -24,8 +25,10 @@ const char *store_type_name(enum store_type type);
 void store_log_apply(struct registry *r, const char *type, const void *bytes,
                      size_t len);
 
+/* Writes the entry of a peer that left; it is remembered until `until_s`. */
 void store_log_put_left(uint8_t out[STORE_LEFT_LEN], const struct p2p_id *id,
                         uint64_t seq, uint64_t until_s);
+/* Writes the entry of a heartbeat. */
 void store_log_put_beat(uint8_t out[STORE_BEAT_LEN], const struct registry_beat *beat,
                         uint64_t now_ms);
 

@@ -30,7 +30,9 @@ void http_address_from(const struct sockaddr *sa, struct http_address *out);
 /* Writes an IPv4 address in dotted form. */
 void http_address_format(const struct http_address *a, char out[HTTP_ADDRESS_TEXT]);
 
+/* True for IPv4, also in the form ::ffff:a.b.c.d. */
 bool http_address_is_v4(const struct http_address *a);
+/* True for 127.0.0.0/8 and ::1. */
 bool http_address_is_loopback(const struct http_address *a);
 
 /*
@@ -60,6 +62,7 @@ P2P_MUST_CHECK enum p2p_err http_networks_parse(const char *const *list,
                                                 struct http_networks *out, char *why,
                                                 size_t size);
 
+/* True if the address is in one of the networks. */
 bool http_networks_contain(const struct http_networks *n, const struct http_address *a);
 
 #endif

@@ -49,6 +49,7 @@ struct http_sources {
     struct http_source *buckets[HTTP_SOURCE_BUCKETS] P2P_GUARDED_BY(http_sources_lock);
 };
 
+/* Starts empty. */
 void http_sources_init(struct http_sources *t);
 /* All sources must have been released. */
 void http_sources_clear(struct http_sources *t);

@@ -18,8 +18,11 @@ struct access_options {
     bool trusted_only;
 };
 
+/* Borrows what the options point to. Fails if the file of --allow-peers cannot be read.
+ * *Returns owned*, free with access_close. */
 P2P_MUST_CHECK enum p2p_err access_open(const struct access_options *opt,
                                         struct access **out);
+/* NULL is fine. */
 void access_close(struct access *a);
 /* P2P_OK or NOT_ALLOWED. A peer that is refused because it is on no list is stored as
  * pending, so that the user can decide about it. `*is_known`: the user trusts it or has

@@ -73,9 +73,12 @@ enum admission_end {
     ADMISSION_LATE,    /* ran into a deadline */
 };
 
+/* Copies the options; *returns owned*, free with admission_free. */
 P2P_MUST_CHECK enum p2p_err admission_new(const struct admission_options *opt,
                                           struct admission **out);
+/* NULL is fine. */
 void admission_free(struct admission *a);
+/* The source that an address counts for. */
 void admission_source_from(const struct sockaddr *sa, struct admission_source *out);
 /* True for an accepted socket whose two ends have the same address: such a connection
  * counts as loopback. */

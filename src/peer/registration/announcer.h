@@ -36,6 +36,8 @@ struct announcer_options {
     announcer_tick *tick;
     void *arg;
 };
+/* Starts the threads. Copies the options, borrows what they point to; *returns owned*.
+ */
 P2P_MUST_CHECK enum p2p_err announcer_start(const struct announcer_options *opt,
                                             struct announcer **out);
 /* The shared files changed: registers again now. From any thread; accepts NULL. */

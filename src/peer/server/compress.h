@@ -18,6 +18,8 @@ struct goodput {
     bool is_slow;     /* in the last one */
     unsigned skip;    /* number of records to send uncompressed */
 };
+/* Counts bytes that were sent. `blocked`: the socket took no more, so the network is
+ * the limit. */
 void goodput_add(struct goodput *g, uint64_t bytes, bool blocked, uint64_t now_ms);
 
 struct compressor; /* one per loop; *returned owned*, free with compressor_free */

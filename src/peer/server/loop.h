@@ -63,21 +63,30 @@ struct loop {
     STAILQ_HEAD(, job) finished P2P_GUARDED_BY(loop_inbox_lock);
 };
 
+/* A loop without its thread. Takes `listen_fd`; *returns owned*, free with loop_free.
+ */
 P2P_MUST_CHECK enum p2p_err loop_new(struct server *s, int listen_fd,
                                      struct loop **out);
+/* Starts its thread. */
 P2P_MUST_CHECK enum p2p_err loop_start(struct loop *loop);
 void loop_wake(struct loop *loop);           /* from any thread */
 void loop_files_changed(struct loop *loop);  /* from any thread */
 void loop_access_changed(struct loop *loop); /* from any thread */
 void loop_on_revoked(void *loop);            /* from any thread */
+/* Waits for the end of its thread. */
 void loop_join(struct loop *loop);
+/* After loop_join. Closes its connections and the listener. */
 void loop_free(struct loop *loop);
+/* The number of its connections. From any thread. */
 unsigned loop_load(const struct loop *loop);
 
 /* accept.c: the listener's side of a loop. */
 extern char loop_is_listener; /* its address marks the listener in epoll */
+/* Accepts all connections that wait, and gives each to the loop with the fewest. */
 void loop_accept(struct loop *loop);
+/* Accepts again after a pause (no descriptors were left). */
 void loop_resume_accept(struct loop *loop);
+/* Takes `fd` as a new connection. `caller`: the id that a call promised, or NULL. */
 void loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from,
                 const struct p2p_id *caller);
 /* Starts waiting connections when a place for a handshake becomes free. */

@@ -44,7 +44,9 @@ struct requests {
     size_t bytes;       /* of all */
 };
 
+/* Starts empty. */
 void requests_init(struct requests *r);
+/* Drops all requests and closes their files. */
 void requests_clear(struct requests *r);
 /* Copies the text into the request; NULL when out of memory. */
 struct request *request_new(enum p2p_msg_type type, uint32_t req, struct p2p_text text);

@@ -20,6 +20,7 @@ struct job {
 
 struct workers; /* *returned owned*, free with workers_free */
 
+/* Starts the threads; at most `queue_max` jobs wait. *Returns owned*. */
 P2P_MUST_CHECK enum p2p_err workers_new(unsigned threads, unsigned queue_max,
                                         struct workers **out);
 /* Finishes the queued jobs and ends the threads. */

@@ -51,6 +51,7 @@ struct upload_piece {
     uint64_t size; /* of the file */
     uint64_t bytes;
 };
+/* Counts bytes that were sent to a peer. */
 void uploads_add(struct uploads *u, const struct upload_piece *piece, uint64_t now_ms);
 
 /* One upload, a copy. */
@@ -80,6 +81,7 @@ struct uploads_sum {
     uint64_t since_s;
 };
 
+/* The totals of all peers, and what is being uploaded now. */
 void uploads_sum(struct uploads *u, struct uploads_sum *out, uint64_t now_ms);
 /* Copies the running uploads (the oldest first), and then the latest ended ones (the
  * latest first), at most `max`; returns their number. */

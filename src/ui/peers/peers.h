@@ -76,6 +76,7 @@ bool ui_peers_is_old(struct ui_peers *peers);
  * whose file lists have together at most UI_FILE_LISTS_BYTES.
  */
 #define UI_FILE_LISTS_BYTES (1024u * 1024)
+/* Writes `limit` peers from number `offset` on as JSON. */
 void ui_peers_put_list(struct ui_peers *peers, struct http_json_out *o, size_t offset,
                        size_t limit, bool with_files);
 /* Writes the members of one `Peer` into an open object; false if the peer is not known
@@ -116,6 +117,7 @@ struct ui_file_filter {
 };
 typedef void ui_file_visit(void *arg, const struct ui_peer *peer, const char *name,
                            const struct ui_content *content);
+/* Visits the files of neighbors that the filter accepts. */
 void ui_peers_each_neighbor_file(struct ui_peers *peers,
                                  const struct ui_file_filter *filter,
                                  ui_file_visit *visit, void *arg);
@@ -143,6 +145,7 @@ struct ui_browse {
     struct ui_peers *peers;
     struct ui_jobs *jobs;
 };
+/* GET /api/peers/{id}/files. */
 void ui_api_peer_files(struct http_request *req, void *browse);
 
 /* Texts for a failure to reach a peer. */

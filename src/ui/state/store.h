@@ -42,6 +42,7 @@ struct ui_note {
     const char *value;
     uint64_t time_s;
 };
+/* Adds a note, or replaces the one of this kind and key. */
 void ui_store_put_note(struct ui_store *s, const struct ui_note *note);
 /* Its value; "" when there is none. */
 void ui_store_get_note(struct ui_store *s, const char *kind, const char *key, char *out,

@@ -26,6 +26,7 @@ enum ui_news {
 typedef uint64_t ui_watch_work(void *arg, const bool news[UI_NEWS]);
 
 struct ui_watch *ui_watch_new(void); /* NULL: out of memory */
+/* Starts the thread, which runs `work` each time that it is woken. */
 P2P_MUST_CHECK enum p2p_err ui_watch_start(struct ui_watch *w, ui_watch_work *work,
                                            void *arg);
 void ui_watch_stop(struct ui_watch *w); /* the thread; reports are still taken */

@@ -28,12 +28,15 @@ enum ui_state {
     UI_CANCELLED,
     UI_STATES
 };
+/* Names of states in the API, and back. False: there is no such state. */
 const char *ui_state_name(enum ui_state state);
 bool ui_state_parse(const char *text, size_t len, enum ui_state *out);
+/* True for a state in which the download uses the network or the disk. */
 bool ui_state_is_running(enum ui_state state);
 bool ui_state_is_over(enum ui_state state); /* completed, failed, cancelled */
 
 enum ui_priority { UI_LOW, UI_NORMAL, UI_HIGH };
+/* Names of priorities in the API, and back. False: there is no such priority. */
 const char *ui_priority_name(enum ui_priority priority);
 bool ui_priority_parse(const char *text, enum ui_priority *out);
 

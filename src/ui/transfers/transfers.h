@@ -105,6 +105,7 @@ struct ui_progress {
     char peer[P2P_HOST_MAX + 16]; /* of the first source */
     char error[256];
 };
+/* The state and the progress of a transfer of this file. NOT_FOUND: there is none. */
 P2P_MUST_CHECK enum p2p_err ui_transfers_progress(struct ui_transfers *ts,
                                                   const char *filename,
                                                   struct ui_progress *out);
@@ -113,6 +114,7 @@ struct ui_counts {
     size_t by_state[UI_STATES];
     uint64_t speed, size, verified; /* size, verified: of the unfinished ones */
 };
+/* The number of transfers in each state. */
 void ui_transfers_count(struct ui_transfers *ts, struct ui_counts *out);
 
 /* The SHA-256 of a file that a transfer has stored under this name. */
