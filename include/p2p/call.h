@@ -31,15 +31,28 @@ struct p2p_box_number {
 
 enum p2p_call_type { P2P_CALL = 1, P2P_CALL_ANSWER = 2 };
 
+/* What one side tells the other for a channel over UDP. */
+#define P2P_CALL_CANDIDATES_MAX 16
+#define P2P_CALL_CANDIDATE_TEXT 80
+struct p2p_call_channel {
+    char ufrag[33], pwd[65];       /* of ICE; an empty ufrag: there is no channel */
+    struct p2p_digest fingerprint; /* of the certificate that it will show */
+    uint8_t candidate_count;
+    /* "IP PORT KIND PRIORITY": its addresses; KIND is host, srflx or relay */
+    char candidates[P2P_CALL_CANDIDATES_MAX][P2P_CALL_CANDIDATE_TEXT];
+};
+
 struct p2p_call {
     enum p2p_call_type type;
     struct p2p_session_id session;
     struct p2p_id from, to;
     struct p2p_spki key; /* of `from` */
     uint64_t expires_s;
+    struct p2p_call_channel channel;
     struct p2p_box_number reply; /* of a call */
     /* Of an answer: */
-    struct p2p_addr relay;
+    struct p2p_digest called; /* fingerprint of the call; signed, but not sent */
+    struct p2p_addr relay;    /* an empty host: none */
     char token[P2P_RELAY_TOKEN_TEXT]; /* the caller's */
     struct p2p_signature signature;
 };

@@ -28,6 +28,28 @@ add_relay(cJSON *object, const struct p2p_call *call)
            cJSON_AddStringToObject(relay, "token", call->token) != NULL;
 }
 
+/* Words of WebRTC: what a browser needs to hear. */
+static bool
+add_channel(cJSON *object, const struct p2p_call *call)
+{
+    const struct p2p_call_channel *c = &call->channel;
+    const char *setup = call->type == P2P_CALL ? "passive" : "active";
+    cJSON *list;
+
+    if (c->ufrag[0] == '\0')
+        return true;
+    if (cJSON_AddStringToObject(object, "ufrag", c->ufrag) == NULL ||
+        cJSON_AddStringToObject(object, "pwd", c->pwd) == NULL ||
+        !add_hex(object, "fingerprint", c->fingerprint.b, sizeof(c->fingerprint.b)) ||
+        cJSON_AddStringToObject(object, "setup", setup) == NULL ||
+        (list = cJSON_AddArrayToObject(object, "candidates")) == NULL)
+        return false;
+    for (size_t i = 0; i < c->candidate_count; i++)
+        if (!cJSON_AddItemToArray(list, cJSON_CreateString(c->candidates[i])))
+            return false;
+    return true;
+}
+
 static bool
 add_all(cJSON *object, const struct p2p_call *call)
 {
@@ -46,7 +68,8 @@ add_all(cJSON *object, const struct p2p_call *call)
            cJSON_AddNumberToObject(object, "expires", (double)call->expires_s) !=
                NULL &&
            (is_call ? add_hex(object, "reply", call->reply.b, sizeof(call->reply.b))
-                    : add_relay(object, call)) &&
+                    : call->relay.host[0] == '\0' || add_relay(object, call)) &&
+           add_channel(object, call) &&
            cJSON_AddStringToObject(object, "sig", signature) != NULL;
 }
 
@@ -73,6 +96,53 @@ get_hex(const cJSON *object, const char *name, uint8_t *out, size_t len)
 }
 
 static bool
+copy_text(const cJSON *object, const char *name, char *out, size_t cap)
+{
+    const char *text = p2p_json_text(object, name);
+
+    if (text == NULL || text[0] == '\0' || strlen(text) >= cap)
+        return false;
+    memcpy(out, text, strlen(text) + 1);
+    return true;
+}
+
+static bool
+get_candidates(const cJSON *object, struct p2p_call_channel *out)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(object, "candidates"), *item;
+
+    if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > P2P_CALL_CANDIDATES_MAX)
+        return false;
+    cJSON_ArrayForEach(item, list)
+    {
+        const char *text = cJSON_GetStringValue(item);
+
+        if (text == NULL || strlen(text) >= P2P_CALL_CANDIDATE_TEXT)
+            return false;
+        memcpy(out->candidates[out->candidate_count++], text, strlen(text) + 1);
+    }
+    return true;
+}
+
+/* No ufrag: it cannot, or does not want to. The form of the texts is checked by whoever
+ * uses them. */
+static bool
+get_channel(const cJSON *object, struct p2p_call *out)
+{
+    struct p2p_call_channel *c = &out->channel;
+    const char *right = out->type == P2P_CALL ? "passive" : "active";
+    const char *setup = p2p_json_text(object, "setup");
+
+    if (cJSON_GetObjectItemCaseSensitive(object, "ufrag") == NULL)
+        return true;
+    return copy_text(object, "ufrag", c->ufrag, sizeof(c->ufrag)) &&
+           copy_text(object, "pwd", c->pwd, sizeof(c->pwd)) &&
+           get_hex(object, "fingerprint", c->fingerprint.b, sizeof(c->fingerprint.b)) &&
+           setup != NULL && strcmp(setup, right) == 0 && get_candidates(object, c);
+}
+
+/* An answer names a relay, or a channel, or both. */
+static bool
 get_relay(const cJSON *object, struct p2p_call *out)
 {
     const cJSON *relay = cJSON_GetObjectItemCaseSensitive(object, "relay");
@@ -80,6 +150,8 @@ get_relay(const cJSON *object, struct p2p_call *out)
     const char *token = p2p_json_text(relay, "token");
     uint64_t port;
 
+    if (relay == NULL)
+        return cJSON_GetObjectItemCaseSensitive(object, "ufrag") != NULL;
     if (host == NULL || token == NULL || strlen(token) >= sizeof(out->token) ||
         !p2p_json_u64(relay, "port", UINT16_MAX, &port) ||
         p2p_addr_make(host, (uint16_t)port, &out->relay) != P2P_OK)
@@ -115,6 +187,7 @@ get_all(const cJSON *object, struct p2p_call *out)
            (out->type == P2P_CALL
                 ? get_hex(object, "reply", out->reply.b, sizeof(out->reply.b))
                 : get_relay(object, out)) &&
+           get_channel(object, out) &&
            p2p_base64_parse(p2p_json_text(object, "sig"), out->signature.b,
                             sizeof(out->signature.b));
 }

@@ -9,7 +9,7 @@ static const char label_call[] = "p2p/2 reach"; /* each with its NUL */
 static const char label_poll[] = "p2p/2 poll";
 static const char label_relay[] = "p2p/2 relay";
 
-enum { CANONICAL_MAX = 1024 };
+enum { CANONICAL_MAX = 2560, SETUP_ACTIVE = 1, SETUP_PASSIVE = 2 };
 
 static void
 put_short(struct p2p_wr *wr, const char *text)
@@ -30,23 +30,39 @@ put_hex(struct p2p_wr *wr, const uint8_t *bytes, size_t len)
     put_short(wr, text);
 }
 
-/* What a channel needs: there is none yet, so all of it is empty. */
+/* All of it is empty if there is no channel. Whoever answers speaks first in DTLS. */
 static void
-put_channel(struct p2p_wr *wr)
+put_channel(struct p2p_wr *wr, const struct p2p_call *call)
 {
-    static const uint8_t no_fingerprint[P2P_DIGEST_LEN] = {0};
+    const struct p2p_call_channel *c = &call->channel;
+    uint8_t setup = call->type == P2P_CALL ? SETUP_PASSIVE : SETUP_ACTIVE;
 
-    put_short(wr, ""); /* ufrag */
-    put_short(wr, ""); /* pwd */
-    p2p_wr_put_bytes(wr, no_fingerprint, sizeof(no_fingerprint));
-    p2p_wr_put_u8(wr, 0); /* setup */
-    p2p_wr_put_u8(wr, 0); /* candidates */
+    put_short(wr, c->ufrag);
+    put_short(wr, c->pwd);
+    p2p_wr_put_bytes(wr, c->fingerprint.b, sizeof(c->fingerprint.b));
+    p2p_wr_put_u8(wr, c->ufrag[0] != '\0' ? setup : 0);
+    p2p_wr_put_u8(wr, c->candidate_count);
+    for (size_t i = 0; i < c->candidate_count; i++)
+        put_short(wr, c->candidates[i]);
+}
+
+/* An answer holds for one call and for what that call offered. */
+static void
+put_answer(struct p2p_wr *wr, const struct p2p_call *call)
+{
+    char relay[P2P_ADDR_TEXT] = "";
+
+    if (call->relay.host[0] != '\0')
+        p2p_addr_format(&call->relay, relay, sizeof(relay));
+    put_short(wr, relay);
+    put_short(wr, call->token);
+    if (call->channel.ufrag[0] != '\0')
+        p2p_wr_put_bytes(wr, call->called.b, sizeof(call->called.b));
 }
 
 static enum p2p_err
 put_call(const struct p2p_call *call, uint8_t out[CANONICAL_MAX], size_t *len)
 {
-    char relay[P2P_ADDR_TEXT];
     struct p2p_wr wr;
 
     p2p_wr_init(&wr, out, CANONICAL_MAX);
@@ -60,11 +76,9 @@ put_call(const struct p2p_call *call, uint8_t out[CANONICAL_MAX], size_t *len)
     else
         put_short(&wr, "");
     p2p_wr_put_u64(&wr, call->expires_s);
-    put_channel(&wr);
-    if (call->type == P2P_CALL_ANSWER) {
-        put_short(&wr, p2p_addr_format(&call->relay, relay, sizeof(relay)));
-        put_short(&wr, call->token);
-    }
+    put_channel(&wr, call);
+    if (call->type == P2P_CALL_ANSWER)
+        put_answer(&wr, call);
     return p2p_wr_end(&wr, len);
 }
 
