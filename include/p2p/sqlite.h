@@ -3,7 +3,9 @@
  * SQL is prepared once and bound, never put together from text.
  *
  * A connection is used by one thread at a time (the caller locks). WAL mode: a writer
- * does not block readers in other connections and processes. A commit survives kill -9;
+ * does not block readers in other connections and processes. File systems that copy on
+ * write (btrfs, ZFS) get a rollback journal instead: readers wait for a commit there.
+ * A commit survives kill -9;
  * after a power loss the last commits may be missing, but never a part of one.
  */
 #ifndef P2P_SQLITE_H
@@ -29,6 +31,9 @@ struct p2p_sqlite_options {
  * UNSUPPORTED: made by another version of the program. Follows no link. */
 P2P_MUST_CHECK enum p2p_err p2p_sqlite_open(const struct p2p_sqlite_options *opt,
                                             sqlite3 **db);
+/* The kind of journal that suits the file system of `path`; p2p_sqlite_open calls it. A
+ * database that others have open keeps its kind. */
+P2P_MUST_CHECK enum p2p_err p2p_sqlite_choose_journal(sqlite3 *db, const char *path);
 void p2p_sqlite_close(sqlite3 *db); /* after all its statements; NULL is fine */
 
 /* *Returns owned*, free with sqlite3_finalize (NULL is fine). */

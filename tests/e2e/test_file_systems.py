@@ -297,6 +297,50 @@ def test_changes_of_which_the_kernel_does_not_tell_are_found(suite):
         suite.programs.remove(peer)
 
 
+def test_real_quotas(suite):
+    """Downloads, uploads and a shared folder whose quota is used up: a sentence of its own each time, and the peer
+    serves. btrfs stores every change in a new place: what is mapped into memory there ends a process.
+    """
+    folder = suite.folder / "machine"
+
+    def btrfs(*words):
+        subprocess.run(["btrfs", *words], check=True, capture_output=True)
+
+    with Server({"f.bin": os.urandom(6 << 20)}) as server, mounted("btrfs", folder, mib=256):
+        try:
+            btrfs("quota", "enable", folder)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip("no quotas of btrfs here")
+        for name in ("downloads", "shared"):
+            btrfs("subvolume", "create", folder / name)
+            btrfs("qgroup", "limit", "4M", folder / name)
+        log = suite.folder / "log"
+        getter = launch(suite, folder / "downloads", server, log)
+        try:
+            ui = suite.ui(name="machine")
+            sent = ui.api.request("POST", "/api/upload", files={"file": ("up.bin", os.urandom(6 << 20))})
+            assert sent.status_code == 507 and sent.json()["code"] == "quota", sent.text
+            assert visible(folder / "shared") == []
+            wait_until(lambda: "the disk quota is used up" in log.read_text(), 60, "the cause told")
+            assert getter.poll() is None and "disk is full" not in log.read_text()
+            peer = suite.peer(name="machine", files={"x.bin": DATA})
+            subprocess.run(["sync", "-f", folder], check=True)
+            btrfs("qgroup", "limit", "1M", folder / "shared")
+            peer.stop()
+            suite.programs.remove(peer)
+            with pytest.raises(OSError):
+                (peer.shared / "y.bin").write_bytes(DATA)
+            peer = suite.peer(name="machine")
+            peer.wait_for("x.bin", 60)
+            with peer.client() as client:
+                assert client.fetch("x.bin") == DATA
+        finally:
+            getter.kill()
+            getter.wait(30)
+            suite.stop()
+            suite.programs.clear()
+
+
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 def test_a_quota_is_not_a_full_disk(suite):
     """It reports that the quota is used up, and continues when there is room. Few kernels of test machines have

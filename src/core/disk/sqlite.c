@@ -1,7 +1,12 @@
 #include "p2p/sqlite.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "p2p/io.h"
 
 #define BUSY_TIMEOUT_MS 5000
 
@@ -35,10 +40,22 @@ p2p_sqlite_error(int rc)
     }
 }
 
+/* The same, with reasons that SQLite does not distinguish. */
+static enum p2p_err
+error_in(sqlite3 *db, int rc)
+{
+    enum p2p_err err = P2P_OK;
+
+    if ((rc & 0xff) == SQLITE_IOERR)
+        err = p2p_err_from_errno(sqlite3_system_errno(db));
+    return p2p_err_is_space(err) || err == P2P_ERR_READ_ONLY ? err
+                                                             : p2p_sqlite_error(rc);
+}
+
 enum p2p_err
 p2p_sqlite_run(sqlite3 *db, const char *sql)
 {
-    return p2p_sqlite_error(sqlite3_exec(db, sql, NULL, NULL, NULL));
+    return error_in(db, sqlite3_exec(db, sql, NULL, NULL, NULL));
 }
 
 enum p2p_err
@@ -55,7 +72,7 @@ p2p_sqlite_done(sqlite3_stmt *stmt)
 
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
-    return rc == SQLITE_ROW ? P2P_ERR_CORRUPT : p2p_sqlite_error(rc);
+    return rc == SQLITE_ROW ? P2P_ERR_CORRUPT : error_in(sqlite3_db_handle(stmt), rc);
 }
 
 enum p2p_err
@@ -68,7 +85,7 @@ p2p_sqlite_next(sqlite3_stmt *stmt, bool *row)
         return P2P_OK;
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt);
-    return p2p_sqlite_error(rc);
+    return error_in(sqlite3_db_handle(stmt), rc);
 }
 
 enum p2p_err
@@ -123,6 +140,42 @@ make_tables(sqlite3 *db, const struct p2p_sqlite_options *opt)
     return err;
 }
 
+/*
+ * True if the file system stores each change of a file in a new place. It needs space
+ * for that even if the file does not grow. WAL changes a file through mapped memory,
+ * and a full disk or quota then ends the process with SIGBUS.
+ */
+static bool
+copies_on_write(const char *path)
+{
+    static const uint32_t kinds[] = {
+        0x9123683e, /* btrfs */
+        0xca451a4e, /* bcachefs */
+        0x2fc12fc1, /* ZFS */
+        0x3434,     /* NILFS2 */
+    };
+    struct statfs fs = {.f_type = 0};
+    int fd = open(path, O_PATH | O_CLOEXEC); /* keeps the locks of SQLite */
+    bool is_known = fd >= 0 && fstatfs(fd, &fs) == 0;
+
+    p2p_fd_close(&fd);
+    for (size_t i = 0; is_known && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if ((uint32_t)fs.f_type == kinds[i])
+            return true;
+    return false;
+}
+
+enum p2p_err
+p2p_sqlite_choose_journal(sqlite3 *db, const char *path)
+{
+    enum p2p_err err;
+
+    if (!copies_on_write(path))
+        return p2p_sqlite_run(db, "PRAGMA journal_mode = WAL");
+    err = p2p_sqlite_run(db, "PRAGMA journal_mode = TRUNCATE");
+    return err == P2P_ERR_BUSY ? P2P_OK : err;
+}
+
 static enum p2p_err
 set_up(sqlite3 *db, const struct p2p_sqlite_options *opt)
 {
@@ -131,8 +184,11 @@ set_up(sqlite3 *db, const struct p2p_sqlite_options *opt)
 
     sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
     sqlite3_extended_result_codes(db, 1);
-    err = p2p_sqlite_run(db, "PRAGMA trusted_schema = OFF; PRAGMA journal_mode = WAL;"
-                             "PRAGMA synchronous = NORMAL");
+    err = p2p_sqlite_run(db, "PRAGMA trusted_schema = OFF");
+    if (!err)
+        err = p2p_sqlite_choose_journal(db, opt->path);
+    if (!err)
+        err = p2p_sqlite_run(db, "PRAGMA synchronous = NORMAL");
     if (!err)
         err = get_version(db, &version);
     if (!err && version == 0)

@@ -230,6 +230,7 @@ put_aside(const struct p2p_root *root)
         return;
     unlinkat(dir, INDEX_FILE "-wal", 0);
     unlinkat(dir, INDEX_FILE "-shm", 0);
+    unlinkat(dir, INDEX_FILE "-journal", 0);
     if (renameat(dir, INDEX_FILE, dir, INDEX_FILE ".damaged") != 0)
         p2p_log_warn("cannot rename the damaged index reason=\"%s\"", strerror(errno));
     close(dir);

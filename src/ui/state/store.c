@@ -15,6 +15,7 @@
 #include "p2p/lock.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
+#include "p2p/sqlite.h"
 #include "ui/state/store_sql.h"
 
 #define OLD_NAME  "transfers.db"
@@ -22,7 +23,7 @@
 #define LOCK_NAME "transfers.lock"
 
 static const char schema[] =
-    "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+    "PRAGMA synchronous = NORMAL;"
     "CREATE TABLE IF NOT EXISTS transfers(id TEXT PRIMARY KEY, filename TEXT NOT NULL,"
     " root BLOB, sources TEXT NOT NULL, auto INTEGER NOT NULL, priority INTEGER NOT "
     "NULL,"
@@ -97,6 +98,8 @@ open_database(struct ui_store *s, const char *path) P2P_REQUIRES(ui_store_lock)
     int code =
         sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
+    if (code == SQLITE_OK && p2p_sqlite_choose_journal(s->db, path) != P2P_OK)
+        code = sqlite3_errcode(s->db);
     if (code == SQLITE_OK)
         code = sqlite3_exec(s->db, schema, NULL, NULL, NULL);
     for (size_t i = 0;
@@ -120,11 +123,11 @@ is_damage(int code)
     return code == SQLITE_CORRUPT || code == SQLITE_NOTADB || code == SQLITE_ERROR;
 }
 
-/* Otherwise the old write-ahead log would be replayed into the new file. */
+/* Otherwise the old journal would be replayed into the new file. */
 static bool
 set_aside(const char *path)
 {
-    static const char *const parts[] = {"", "-wal", "-shm"};
+    static const char *const parts[] = {"", "-wal", "-shm", "-journal"};
     char from[PATH_MAX + 8], to[PATH_MAX + 32];
 
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
