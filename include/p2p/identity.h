@@ -62,6 +62,8 @@ void p2p_identity_close(struct p2p_identity *identity); /* wipes */
 /* Claims the keys directory for one serving program, until `*fd` (owned) is closed. It
  * has to exist. BUSY: another program on this machine has claimed it. */
 P2P_MUST_CHECK enum p2p_err p2p_keys_claim(const char *keys_dir, int *fd);
+/* True if a program has claimed it now. Creates nothing. */
+bool p2p_keys_are_claimed(const char *keys_dir);
 
 const struct p2p_rsa *
 p2p_identity_key(const struct p2p_identity *identity); /* borrowed */

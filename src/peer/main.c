@@ -2,6 +2,7 @@
  * all the rest (p2p/guardian.h). */
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -29,7 +30,8 @@ struct peer {
     char **argv;
     struct peer_options opt;
     struct p2p_options_text *text;
-    uint16_t port; /* the actual one */
+    char *own_keys; /* FOLDER.keys, of a further peer on this machine; or NULL */
+    uint16_t port;  /* the actual one */
     int listeners[PEER_THREADS_MAX];
     struct rates_lock rates_lock;
     struct p2p_timetable rates P2P_GUARDED_BY(rates_lock);
@@ -592,7 +594,11 @@ parse(void *arg, void *fresh, struct p2p_options_text **text)
 {
     const struct peer *peer = arg;
 
-    return peer_options_parse(peer->argc, peer->argv, fresh, text);
+    enum p2p_err err = peer_options_parse(peer->argc, peer->argv, fresh, text);
+
+    if (err == P2P_OK)
+        peer_options_use_own_keys(fresh, *text, peer->own_keys);
+    return err;
 }
 
 static void
@@ -640,6 +646,21 @@ run(struct peer *peer)
     return err == P2P_OK ? p2p_guardian_run(&guardian) : p2p_service_exit_status(err);
 }
 
+static enum p2p_err
+choose_keys(struct peer *peer)
+{
+    enum p2p_err err =
+        peer_options_find_own_keys(&peer->opt, peer->text, &peer->own_keys);
+
+    if (err == P2P_OK && peer->own_keys != NULL) {
+        p2p_log_info("another p2p-peer has the identity in %s, so this one has its own "
+                     "in %s",
+                     peer->opt.keys_dir, peer->own_keys);
+        peer_options_use_own_keys(&peer->opt, peer->text, peer->own_keys);
+    }
+    return err;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -656,8 +677,11 @@ main(int argc, char **argv)
     peer.argc = argc;
     peer.argv = argv;
     err = peer_options_parse(argc, argv, &peer.opt, &peer.text);
+    if (err == P2P_OK)
+        err = choose_keys(&peer);
     if (err != P2P_ERR_CANCELLED)
         status = err == P2P_OK ? run(&peer) : p2p_service_exit_status(err);
     p2p_options_free(peer.text);
+    free(peer.own_keys);
     return status;
 }

@@ -1,13 +1,18 @@
 #include "peer/options.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "p2p/addr.h"
 #include "p2p/discovery.h"
+#include "p2p/identity.h"
 #include "p2p/limits.h"
 #include "p2p/machine.h"
+#include "p2p/path.h"
 #include "p2p/rate.h"
 #include "peer/server/server.h"
 
@@ -179,4 +184,58 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
     if (opt->discovery.count == 0)
         opt->discovery.at[opt->discovery.count++] = P2P_REGISTRY_DEFAULT;
     return P2P_OK;
+}
+
+/* ---- A further peer on this machine ---- */
+
+static bool
+is_default(const struct p2p_options_text *text, const char *value)
+{
+    return strcmp(p2p_options_place(text, value), "the default") == 0;
+}
+
+static bool
+has_keys(const char *keys_dir)
+{
+    struct p2p_root *root;
+    struct stat st;
+    bool has = false;
+
+    if (p2p_root_open(keys_dir, false, 0700, &root) == P2P_OK) {
+        has = p2p_root_stat(root, "private_key.pem", &st) == P2P_OK;
+        p2p_root_close(root);
+    }
+    return has;
+}
+
+enum p2p_err
+peer_options_find_own_keys(const struct peer_options *opt,
+                           const struct p2p_options_text *text, char **keys_dir)
+{
+    const char *path = opt->folders.at[0].path;
+    size_t len = strlen(path);
+
+    *keys_dir = NULL;
+    if (!is_default(text, opt->keys_dir) ||
+        strcmp(p2p_options_place(text, opt->shared_dirs.at[0]), "--shared-dir") != 0)
+        return P2P_OK;
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    if (asprintf(keys_dir, "%.*s.keys", (int)len, path) < 0) {
+        *keys_dir = NULL;
+        return P2P_ERR_NOMEM;
+    }
+    if (has_keys(*keys_dir) || p2p_keys_are_claimed(opt->keys_dir))
+        return P2P_OK;
+    free(*keys_dir);
+    *keys_dir = NULL;
+    return P2P_OK;
+}
+
+void
+peer_options_use_own_keys(struct peer_options *opt, const struct p2p_options_text *text,
+                          const char *keys_dir)
+{
+    if (keys_dir != NULL && is_default(text, opt->keys_dir))
+        opt->keys_dir = keys_dir;
 }

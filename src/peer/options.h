@@ -53,4 +53,16 @@ P2P_MUST_CHECK enum p2p_err peer_options_parse(int argc, char **argv,
                                                struct peer_options *opt,
                                                struct p2p_options_text **text);
 
+/* A further peer on this machine gets keys of its own without --keys-dir: if its folder
+ * was named on the command line, and another p2p-peer uses the keys directory or
+ * FOLDER.keys exists, the keys are in FOLDER.keys. `*keys_dir` is that path, owned, or
+ * NULL. Call it once: a running peer would find that its keys directory is in use. */
+P2P_MUST_CHECK enum p2p_err
+peer_options_find_own_keys(const struct peer_options *opt,
+                           const struct p2p_options_text *text, char **keys_dir);
+/* Uses that path, unless the options name another one. */
+void peer_options_use_own_keys(struct peer_options *opt,
+                               const struct p2p_options_text *text,
+                               const char *keys_dir);
+
 #endif

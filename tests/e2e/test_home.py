@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import threading
 
 import pytest
 
-from conftest import BIN, NO_REGISTRY, ROOT, environment, wait_until
+from conftest import BIN, NO_REGISTRY, ROOT, Program, environment, wait_until
 
 
 class User:
@@ -233,3 +234,37 @@ def test_a_folder_is_added_while_run_sh_runs_and_stays(user, tree, tmp_path):
         assert found("hello.txt")
     with Run(tree, user):
         wait_until(lambda: found("Photos/sea.jpg") and found("hello.txt"), 60, "both folders")
+
+
+def test_a_second_peer_gets_keys_of_its_own_beside_its_folder(suite, tmp_path):
+    """As in README: only another port and folder. A third one with the same keys is refused."""
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {**environment(home), "P2P_HOME": str(home)}
+
+    def start(*words):
+        words = ["--host", "127.0.0.1", "--port", 0, "--discovery", NO_REGISTRY, "--no-mdns", *words]
+        return suite._keep(Program("p2p-peer", words, tmp_path, env=env))
+
+    def peer_id(program):
+        return re.search(r"peer_id=(\w+)", "\n".join(program.lines))[1]
+
+    first = start()
+    second = start("--shared-dir", "shared_b/")
+    assert peer_id(second) != peer_id(first)
+    assert (tmp_path / "shared_b.keys" / "private_key.pem").exists()
+    assert "so this one has its own in shared_b.keys" in second.stderr()
+    os.kill(second.process.pid, signal.SIGHUP)
+    wait_until(lambda: "nothing to change" in second.stderr(), 30, "settings read again")
+    run = subprocess.run(
+        [BIN / "p2p-peer", "--host", "127.0.0.1", "--port", "0", "--shared-dir", "shared_b", "--no-mdns"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    assert run.returncode == 1 and "another p2p-peer uses shared_b.keys" in run.stderr
+    # It keeps its identity, whichever of the two runs.
+    before = peer_id(second)
+    first.stop()
+    second.stop()
+    assert peer_id(start("--shared-dir", "shared_b")) == before
+    # Alone, a peer with a folder has the identity of the home.
+    assert peer_id(start("--shared-dir", "shared_c")) == peer_id(first)

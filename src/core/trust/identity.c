@@ -111,6 +111,22 @@ p2p_keys_claim(const char *keys_dir, int *fd)
     return err;
 }
 
+bool
+p2p_keys_are_claimed(const char *keys_dir)
+{
+    struct p2p_root *dir;
+    bool is_claimed;
+    int fd;
+
+    if (p2p_root_open(keys_dir, false, 0700, &dir) != P2P_OK)
+        return false;
+    fd = openat(p2p_root_fd(dir), CLAIM_FILE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    p2p_root_close(dir);
+    is_claimed = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    p2p_fd_close(&fd);
+    return is_claimed;
+}
+
 const struct p2p_rsa *
 p2p_identity_key(const struct p2p_identity *identity)
 {
