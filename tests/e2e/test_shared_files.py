@@ -233,6 +233,26 @@ def test_a_name_that_comes_back_goes_on_with_its_numbers(suite):
         assert version() == number
 
 
+def test_a_file_is_not_shared_under_its_new_name_if_it_cannot_be_read(suite):
+    """It is renamed a moment after its permissions were taken away."""
+    names = [f"f{i}" for i in range(20)]
+    peer = suite.peer(files={**{name: name.encode() for name in names}, "empty": b"", "keep": b"keep"})
+
+    def listed():
+        with peer.client() as client:
+            return sorted(e.name.decode() for e in client.list_all())
+
+    for name in [*names, "empty"]:
+        os.chmod(peer.shared / name, 0)
+        os.rename(peer.shared / name, peer.shared / f"new {name}")
+    (peer.shared / "later").write_bytes(b"later")
+    peer.wait_for("later")
+    wait_until(lambda: listed() == ["keep", "later"], 30, "only what can be read")
+    for name in [*names, "empty"]:
+        os.chmod(peer.shared / f"new {name}", 0o600)
+    wait_until(lambda: len(listed()) == 23, 30, "all of them")
+
+
 def test_a_file_that_cannot_be_read_is_not_promised_for_later(suite):
     """The same for a peer whose index another program writes."""
     ui = suite.ui()

@@ -68,19 +68,38 @@ is_too_fresh(const struct p2p_file_state *state)
     return age >= 0 && age < CLOCK_GRAIN_NS;
 }
 
+/* Checks that listed files can still be read, because their permissions may have
+ * changed. */
+static enum p2p_err
+check_readable(const struct p2p_share *s, const struct p2p_item *item,
+               const struct stat *st)
+{
+    struct stat opened;
+    int fd;
+    enum p2p_err err;
+
+    if ((st->st_mode & 0444) == 0444)
+        return P2P_OK;
+    err = p2p_root_open_file(s->root, item->name, &fd, &opened);
+    p2p_fd_close(&fd);
+    return err == P2P_ERR_PERMISSION ? err : P2P_OK;
+}
+
 /*
  * The file has other bytes than those that were hashed under this name. It is the same
- * file as another name's when it was renamed or linked: then nothing is read. The ctime
- * of such a twin is kept when no event told of the change, so that the first reader has
- * the file checked.
+ * file as another name's when it was renamed or linked: then nothing is read, unless it
+ * became unreadable at the same time. The ctime of such a twin is kept when no event
+ * told of the change, so that the first reader has the file checked.
  */
 static void
-on_other_bytes(struct p2p_share *s, struct p2p_item *item,
-               const struct p2p_file_state *now, bool is_told)
+on_other_bytes(struct p2p_share *s, struct p2p_item *item, const struct stat *st,
+               bool is_told)
 {
+    const struct p2p_file_state file = p2p_file_state_of(st), *now = &file;
     const struct p2p_item *twin = p2p_catalogue_twin(&s->catalogue, now, item);
     struct p2p_file_state state = *now;
-    bool is_same_file = twin && !twin->is_written && !item->is_written;
+    bool is_same_file = twin && !twin->is_written && !item->is_written &&
+                        check_readable(s, item, st) == P2P_OK;
 
     bool is_unchecked = is_same_file && (twin->is_unchecked ||
                                          (!is_told && s->owner.is_in_doubt &&
@@ -132,39 +151,23 @@ note_links(struct p2p_share *s, const struct p2p_item *item, const struct stat *
 }
 
 static void
-compare_ready(struct p2p_share *s, struct p2p_item *item,
-              const struct p2p_file_state *now, bool is_told)
+compare_ready(struct p2p_share *s, struct p2p_item *item, const struct stat *st,
+              bool is_told)
 {
-    enum p2p_file_change change = p2p_file_state_compare(now, &item->facts.state);
+    struct p2p_file_state now = p2p_file_state_of(st);
+    enum p2p_file_change change = p2p_file_state_compare(&now, &item->facts.state);
 
     if (change == P2P_FILE_CHANGED ||
         (change == P2P_FILE_TOUCHED && item->is_written)) {
-        on_other_bytes(s, item, now, is_told);
+        on_other_bytes(s, item, st, is_told);
         return;
     }
     bool is_doubtful = item->is_unchecked || (!is_told && s->owner.is_in_doubt);
     if (change == P2P_FILE_TOUCHED && is_doubtful)
         p2p_pipeline_want_check(s, item); /* the old ctime stays until then */
     else if (change == P2P_FILE_TOUCHED && is_told)
-        p2p_pipeline_touch(s, item, now->ctime_ns);
+        p2p_pipeline_touch(s, item, now.ctime_ns);
     p2p_pipeline_want_sha256(s, item);
-}
-
-/* Checks that listed files can still be read, because their permissions may have
- * changed. */
-static enum p2p_err
-check_readable(const struct p2p_share *s, const struct p2p_item *item,
-               const struct stat *st)
-{
-    struct stat opened;
-    int fd;
-    enum p2p_err err;
-
-    if ((st->st_mode & 0444) == 0444)
-        return P2P_OK;
-    err = p2p_root_open_file(s->root, item->name, &fd, &opened);
-    p2p_fd_close(&fd);
-    return err == P2P_ERR_PERMISSION ? err : P2P_OK;
 }
 
 /*
@@ -196,10 +199,10 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
         p2p_pipeline_cancel(s, item);
         p2p_pipeline_refuse(s, item, P2P_ERR_PERMISSION);
     } else if (item->state == P2P_ITEM_READY) {
-        compare_ready(s, item, &now, is_told);
+        compare_ready(s, item, st, is_told);
     } else if (item->state == P2P_ITEM_NOTED && item->facts.version > 0 && is_known) {
         if (share_now(s, item)) /* as the index knows it: nothing to read */
-            compare_ready(s, item, &now, is_told);
+            compare_ready(s, item, st, is_told);
     } else if (item->state == P2P_ITEM_PENDING && is_known &&
                (item->job || item->is_queued)) {
         item->facts.state.ctime_ns = now.ctime_ns;
@@ -210,7 +213,7 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
     } else {
         if (item->state == P2P_ITEM_REFUSED && st->st_nlink > 1)
             rescan_soon(s); /* its other links can be read again, too */
-        on_other_bytes(s, item, &now, is_told);
+        on_other_bytes(s, item, st, is_told);
     }
 }
 
