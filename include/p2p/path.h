@@ -134,20 +134,22 @@ P2P_MUST_CHECK enum p2p_err p2p_root_private_path(const struct p2p_root *root,
 enum p2p_on_conflict {
     P2P_CONFLICT_FAIL,
     P2P_CONFLICT_RENAME,
-    P2P_CONFLICT_OVERWRITE,
-    P2P_CONFLICT_SKIP, /* for a download: the existing file is kept; here the same as
-                        * FAIL */
+    P2P_CONFLICT_OVERWRITE, /* the old file is kept as a version, if that is possible */
+    P2P_CONFLICT_SKIP,    /* for a download: the existing file is kept; here the same as
+                           * FAIL */
+    P2P_CONFLICT_VERSION, /* the old file is kept as a version; otherwise this fails */
 };
 
 /*
  * Gives the private file a public name. The caller has called fsync for the file.
- * Renames or links it, never replacing a file (unless OVERWRITE), then calls fsync for
- * the directories. Creates folders in `name`. The file gets the mode that the umask
- * gives new files, never executable. RENAME chooses `name (1).ext`, `name (2).ext`, ...
+ * Renames or links it, never replacing a file (unless OVERWRITE or VERSION, see
+ * p2p/mailbox.h), then calls fsync for the directories. Creates folders in `name`. The
+ * file gets the mode that the umask gives new files, never executable. RENAME chooses
+ * `name (1).ext`, `name (2).ext`, ...
  * (`.tar.gz` counts as one extension; names that are too long are cut between
  * characters); `stored` (P2P_NAME_MAX + 1 bytes) gets the final name. EXISTS with FAIL,
- * and with OVERWRITE if a folder has the name. IN_THE_WAY: a file or a link has the
- * name of a folder that is needed. OTHER_DISK, TARGET_NAME: see p2p_probe_name.
+ * and with OVERWRITE and VERSION if a folder has the name. IN_THE_WAY: a file or a link
+ * has the name of a folder that is needed. OTHER_DISK, TARGET_NAME: see p2p_probe_name.
  */
 P2P_MUST_CHECK enum p2p_err p2p_root_publish(const struct p2p_root *root,
                                              const char *private_name, const char *name,

@@ -44,6 +44,33 @@ P2P_MUST_CHECK enum p2p_err p2p_path_create(int dir, const char *name, const voi
  * failure. */
 bool p2p_path_flush(int dir);
 
+/* Calls fsync(2) on both. */
+P2P_MUST_CHECK enum p2p_err p2p_path_flush_both(int a, int b);
+
+/* A public name: the directory that contains it (held open), and its last part
+ * (borrowed from the name). */
+struct p2p_path_place {
+    int dir;
+    const char *leaf;
+};
+/* Opens the directory of a public name; with `make`, creates the folders above it. */
+P2P_MUST_CHECK enum p2p_err p2p_path_place_open(const struct p2p_root *root,
+                                                const char *name, bool make,
+                                                struct p2p_path_place *place);
+/* Also after an error of p2p_path_place_open. */
+void p2p_path_place_close(struct p2p_path_place *place);
+/* Removes the folders above `name` that are now empty, beginning with the innermost. */
+void p2p_path_remove_empty_folders(const struct p2p_root *root, const char *name);
+
+/* Replaces the public file `name` by the private one and moves the old file into the
+ * mailbox. NOT_FOUND: nothing has the name, and the private file is where it was.
+ * EXISTS if a folder has the name. */
+struct p2p_mailbox_old;
+P2P_MUST_CHECK enum p2p_err
+p2p_mailbox_replace(const struct p2p_root *root, int private_dir,
+                    const char *private_name, const char *name,
+                    const struct p2p_mailbox_old *old, bool flush);
+
 /* Like rename(2), but never replaces a file: -1 and EEXIST if `to` exists. */
 int p2p_path_move_new(int from_dir, const char *from, int to_dir, const char *to);
 

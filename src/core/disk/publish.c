@@ -7,14 +7,10 @@
 
 #include "core/disk/path_internal.h"
 #include "p2p/limits.h"
+#include "p2p/log.h"
+#include "p2p/mailbox.h"
 
 #define NUMBERS_MAX 9999
-
-/* A public name: the directory that contains it (held open), and its last part. */
-struct place {
-    int dir;
-    const char *leaf;
-};
 
 /* Enters one folder. A new folder is flushed into its parent; otherwise a crash could
  * lose it together with the file in it. */
@@ -36,14 +32,11 @@ enter_folder(int at, const char *part, bool make, int *next)
     return p2p_path_error(errno);
 }
 
-/*
- * Opens the directory of a public name; with `make`, creates the folders above it. Each
- * part is opened in the directory before it, and links are refused. So the place is
- * beneath the root even if other programs rename folders meanwhile.
- */
-static enum p2p_err
-place_open(const struct p2p_root *root, const char *name, bool make,
-           struct place *place)
+/* Each part is opened in the directory before it, and links are refused. So the place
+ * is beneath the root even if other programs rename folders meanwhile. */
+enum p2p_err
+p2p_path_place_open(const struct p2p_root *root, const char *name, bool make,
+                    struct p2p_path_place *place)
 {
     enum p2p_err err = p2p_name_check(name, strlen(name), true);
     char part[P2P_NAME_PART_MAX + 1];
@@ -69,8 +62,8 @@ place_open(const struct p2p_root *root, const char *name, bool make,
     return P2P_OK;
 }
 
-static void
-place_close(struct place *place)
+void
+p2p_path_place_close(struct p2p_path_place *place)
 {
     if (place->dir >= 0)
         close(place->dir);
@@ -79,15 +72,15 @@ place_close(struct place *place)
 enum p2p_err
 p2p_root_make_folder(const struct p2p_root *root, const char *name)
 {
-    struct place place;
-    enum p2p_err err = place_open(root, name, true, &place);
+    struct p2p_path_place place;
+    enum p2p_err err = p2p_path_place_open(root, name, true, &place);
     int fd = -1;
 
     if (!err)
         err = enter_folder(place.dir, place.leaf, true, &fd);
     if (fd >= 0)
         close(fd);
-    place_close(&place);
+    p2p_path_place_close(&place);
     return err;
 }
 
@@ -99,28 +92,27 @@ is_regular(int dir, const char *leaf)
     return fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Removes the folders above `name` that are now empty, beginning with the innermost. */
-static void
-remove_empty_folders(const struct p2p_root *root, const char *name)
+void
+p2p_path_remove_empty_folders(const struct p2p_root *root, const char *name)
 {
     char folder[P2P_NAME_MAX + 1];
     char *slash;
 
     snprintf(folder, sizeof(folder), "%s", name);
     while ((slash = strrchr(folder, '/'))) {
-        struct place place;
+        struct p2p_path_place place;
         *slash = '\0';
-        if (place_open(root, folder, false, &place) != P2P_OK)
+        if (p2p_path_place_open(root, folder, false, &place) != P2P_OK)
             return;
         int failed = unlinkat(place.dir, place.leaf, AT_REMOVEDIR);
-        place_close(&place);
+        p2p_path_place_close(&place);
         if (failed)
             return;
     }
 }
 
-static enum p2p_err
-flush_directories(int a, int b)
+enum p2p_err
+p2p_path_flush_both(int a, int b)
 {
     if (!p2p_path_flush(a) || !p2p_path_flush(b))
         return p2p_err_from_errno(errno);
@@ -150,8 +142,8 @@ static enum p2p_err
 publish_once(const struct p2p_root *root, int private_dir, const char *private_name,
              const char *name, bool replace, bool flush)
 {
-    struct place place;
-    enum p2p_err err = place_open(root, name, true, &place);
+    struct p2p_path_place place;
+    enum p2p_err err = p2p_path_place_open(root, name, true, &place);
 
     if (err)
         return err;
@@ -159,7 +151,7 @@ publish_once(const struct p2p_root *root, int private_dir, const char *private_n
         replace ? renameat(private_dir, private_name, place.dir, place.leaf)
                 : p2p_path_move_new(private_dir, private_name, place.dir, place.leaf);
     if (!failed)
-        err = flush ? flush_directories(place.dir, private_dir) : P2P_OK;
+        err = flush ? p2p_path_flush_both(place.dir, private_dir) : P2P_OK;
     else if (errno == EEXIST || errno == EISDIR || errno == ENOTEMPTY)
         err = P2P_ERR_EXISTS;
     else if (errno == EXDEV)
@@ -168,7 +160,7 @@ publish_once(const struct p2p_root *root, int private_dir, const char *private_n
         err = P2P_ERR_TARGET_NAME;
     else
         err = p2p_err_from_errno(errno);
-    place_close(&place);
+    p2p_path_place_close(&place);
     return err;
 }
 
@@ -184,9 +176,48 @@ publish_as(const struct p2p_root *root, int private_dir, const char *private_nam
     return err;
 }
 
+/* How to publish. */
+struct manner {
+    enum p2p_on_conflict conflict;
+    bool flush;
+    const struct p2p_mailbox_old *old; /* what is known about a file that is replaced */
+};
+
+/* Takes the name, whatever file has it; that one goes to the mailbox. */
+static enum p2p_err
+publish_over(const struct p2p_root *root, int private_dir, const char *private_name,
+             const char *name, const struct manner *how)
+{
+    enum p2p_err err = P2P_ERR_NOT_FOUND;
+
+    for (int tries = 0; tries < 8; tries++) {
+        err = p2p_mailbox_replace(root, private_dir, private_name, name, how->old,
+                                  how->flush);
+        if (err != P2P_ERR_NOT_FOUND)
+            break;
+        err = publish_once(root, private_dir, private_name, name, false, how->flush);
+        if (err != P2P_ERR_EXISTS && err != P2P_ERR_NOT_FOUND)
+            break; /* else the name or its folder came or went meanwhile */
+    }
+    if (err == P2P_OK || how->conflict == P2P_CONFLICT_VERSION)
+        return err;
+    enum p2p_err kept = err;
+    err = publish_as(root, private_dir, private_name, name, true, how->flush);
+    if (err == P2P_OK)
+        p2p_log_warn("replaced a file without keeping its old content error=%s",
+                     p2p_err_name(kept));
+    return err;
+}
+
+static bool
+replaces(enum p2p_on_conflict conflict)
+{
+    return conflict == P2P_CONFLICT_OVERWRITE || conflict == P2P_CONFLICT_VERSION;
+}
+
 static enum p2p_err
 publish(const struct p2p_root *root, const char *private_name, const char *name,
-        enum p2p_on_conflict conflict, bool flush, char *stored)
+        const struct manner *how, char *stored)
 {
     char candidate[P2P_NAME_MAX + 1];
     enum p2p_err err;
@@ -202,17 +233,18 @@ publish(const struct p2p_root *root, const char *private_name, const char *name,
     snprintf(candidate, sizeof(candidate), "%s", name);
     err = make_public(root, dir, private_name);
     if (!err)
-        err = publish_as(root, dir, private_name, candidate,
-                         conflict == P2P_CONFLICT_OVERWRITE, flush);
-    for (unsigned i = 1; err == P2P_ERR_EXISTS && conflict == P2P_CONFLICT_RENAME;
+        err = replaces(how->conflict)
+                  ? publish_over(root, dir, private_name, name, how)
+                  : publish_as(root, dir, private_name, name, false, how->flush);
+    for (unsigned i = 1; err == P2P_ERR_EXISTS && how->conflict == P2P_CONFLICT_RENAME;
          i++) {
         if (i > NUMBERS_MAX || p2p_name_numbered(name, i, candidate) != P2P_OK)
             break;
-        err = publish_as(root, dir, private_name, candidate, false, flush);
+        err = publish_as(root, dir, private_name, candidate, false, how->flush);
     }
     close(dir);
     if (err)
-        remove_empty_folders(root, name);
+        p2p_path_remove_empty_folders(root, name);
     else
         snprintf(stored, P2P_NAME_MAX + 1, "%s", candidate);
     return err;
@@ -222,7 +254,10 @@ enum p2p_err
 p2p_root_publish(const struct p2p_root *root, const char *private_name,
                  const char *name, enum p2p_on_conflict conflict, char *stored)
 {
-    return publish(root, private_name, name, conflict, true, stored);
+    const struct p2p_mailbox_old old = {.may_drop = conflict != P2P_CONFLICT_VERSION};
+    const struct manner how = {.conflict = conflict, .flush = true, .old = &old};
+
+    return publish(root, private_name, name, &how, stored);
 }
 
 enum p2p_err
@@ -230,14 +265,27 @@ p2p_root_publish_unflushed(const struct p2p_root *root, const char *private_name
                            const char *name, enum p2p_on_conflict conflict,
                            char *stored)
 {
-    return publish(root, private_name, name, conflict, false, stored);
+    const struct p2p_mailbox_old old = {.may_drop = conflict != P2P_CONFLICT_VERSION};
+    const struct manner how = {.conflict = conflict, .old = &old};
+
+    return publish(root, private_name, name, &how, stored);
+}
+
+enum p2p_err
+p2p_mailbox_publish(const struct p2p_root *root, const char *private_name,
+                    const char *name, const struct p2p_mailbox_old *old, char *stored)
+{
+    const struct manner how = {
+        .conflict = P2P_CONFLICT_VERSION, .flush = true, .old = old};
+
+    return publish(root, private_name, name, &how, stored);
 }
 
 enum p2p_err
 p2p_root_unlink(const struct p2p_root *root, const char *name)
 {
-    struct place place;
-    enum p2p_err err = place_open(root, name, false, &place);
+    struct p2p_path_place place;
+    enum p2p_err err = p2p_path_place_open(root, name, false, &place);
 
     if (err)
         return err;
@@ -245,17 +293,17 @@ p2p_root_unlink(const struct p2p_root *root, const char *name)
         err = P2P_ERR_NOT_FOUND;
     else if (unlinkat(place.dir, place.leaf, 0) != 0 || !p2p_path_flush(place.dir))
         err = p2p_path_error(errno);
-    place_close(&place);
+    p2p_path_place_close(&place);
     if (!err)
-        remove_empty_folders(root, name);
+        p2p_path_remove_empty_folders(root, name);
     return err;
 }
 
 enum p2p_err
 p2p_root_rename(const struct p2p_root *root, const char *from, const char *to)
 {
-    struct place source, target = {.dir = -1};
-    enum p2p_err err = place_open(root, from, false, &source);
+    struct p2p_path_place source, target = {.dir = -1};
+    enum p2p_err err = p2p_path_place_open(root, from, false, &source);
 
     if (err)
         return err;
@@ -263,17 +311,17 @@ p2p_root_rename(const struct p2p_root *root, const char *from, const char *to)
         err = P2P_ERR_NOT_FOUND;
         goto out;
     }
-    err = place_open(root, to, true, &target);
+    err = p2p_path_place_open(root, to, true, &target);
     if (err)
         goto out;
     if (p2p_path_move_new(source.dir, source.leaf, target.dir, target.leaf) != 0)
         err = p2p_err_from_errno(errno);
     else
-        err = flush_directories(target.dir, source.dir);
-    remove_empty_folders(root, err ? to : from);
+        err = p2p_path_flush_both(target.dir, source.dir);
+    p2p_path_remove_empty_folders(root, err ? to : from);
 out:
-    place_close(&target);
-    place_close(&source);
+    p2p_path_place_close(&target);
+    p2p_path_place_close(&source);
     return err;
 }
 
@@ -281,9 +329,9 @@ enum p2p_err
 p2p_root_withdraw(const struct p2p_root *root, const char *name,
                   const char *private_name)
 {
-    struct place place;
+    struct p2p_path_place place;
     int dir = -1;
-    enum p2p_err err = place_open(root, name, false, &place);
+    enum p2p_err err = p2p_path_place_open(root, name, false, &place);
 
     if (err)
         return err;
@@ -298,12 +346,12 @@ p2p_root_withdraw(const struct p2p_root *root, const char *name,
     if (p2p_path_move_new(place.dir, place.leaf, dir, private_name) != 0)
         err = p2p_err_from_errno(errno);
     else
-        err = flush_directories(dir, place.dir);
+        err = p2p_path_flush_both(dir, place.dir);
 out:
     if (dir >= 0)
         close(dir);
-    place_close(&place);
+    p2p_path_place_close(&place);
     if (!err)
-        remove_empty_folders(root, name);
+        p2p_path_remove_empty_folders(root, name);
     return err;
 }

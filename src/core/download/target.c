@@ -21,7 +21,9 @@ p2p_dl_check_target(struct p2p_download *dl)
         err = p2p_probe_size(probe, dl->file->meta.geometry.size);
     if (err == P2P_OK)
         err = p2p_probe_name(probe, dl->opt.save_as, works);
-    if (err == P2P_OK && dl->opt.conflict == P2P_CONFLICT_OVERWRITE &&
+    if (err == P2P_OK &&
+        (dl->opt.conflict == P2P_CONFLICT_OVERWRITE ||
+         dl->opt.conflict == P2P_CONFLICT_VERSION) &&
         fstatat(p2p_root_fd(dl->opt.downloads), dl->opt.save_as, &st,
                 AT_SYMLINK_NOFOLLOW) == 0 &&
         S_ISDIR(st.st_mode))
