@@ -81,7 +81,8 @@ enum p2p_err_class {
     X(READ_ONLY,     LOCAL,  "the file system is read-only")              \
     X(TARGET_NAME,   LOCAL,  "this file system does not allow this file name") \
     X(IN_THE_WAY,    LOCAL,  "a file or a link is in the way of a folder") \
-    X(OTHER_DISK,    LOCAL,  "another file system is mounted at this folder")
+    X(OTHER_DISK,    LOCAL,  "another file system is mounted at this folder") \
+    X(GONE,          CALLER, "this content is no longer kept")
 /* clang-format on */
 
 enum p2p_err {

@@ -105,6 +105,12 @@ P2P_MUST_CHECK enum p2p_err p2p_share_layer(struct p2p_share *share,
                                             uint64_t first, uint32_t count,
                                             struct p2p_digest *out);
 
+struct p2p_mailbox_old;
+/* What is known about the file of this name, to keep it as a version when it is
+ * replaced or deleted; zeros if nothing is. */
+void p2p_share_describe(struct p2p_share *share, const char *name,
+                        struct p2p_mailbox_old *out);
+
 /* Lists the files in order of name, a page at a time: those after `after` ("" at
  * first), at most `max`. `*count` is 0 at the end. */
 P2P_MUST_CHECK enum p2p_err p2p_share_list(struct p2p_share *share, const char *after,

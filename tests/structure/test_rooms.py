@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 OBJECTS = ROOT / os.environ.get("P2P_OBJECTS", "build/gcc")
 CORE = [
-    "base", "crypto", "wire", "channel", "plan", "disk", "program", "control", "guard", "journal", "share", "trust",
-    "net", "registry", "reach", "remote", "download",
+    "base", "crypto", "wire", "channel", "plan", "disk", "program", "control", "guard", "journal", "share", "keep",
+    "trust", "net", "registry", "reach", "remote", "download",
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
 HTTP = ["text", "source", "."]

@@ -83,7 +83,8 @@ unlinkat(int dir, const char *name, int flags)
 int
 fsync(int fd)
 {
-    return step() ? (int)syscall(SYS_fsync, fd) : -1;
+    (void)fd;
+    return step() ? 0 : -1; /* the machine does not lose power here */
 }
 
 /* ---- What is where ---- */

@@ -108,6 +108,8 @@ p2p_err_http_status(enum p2p_err err)
     case P2P_ERR_AMBIGUOUS:
     case P2P_ERR_IN_THE_WAY:
         return 409;
+    case P2P_ERR_GONE:
+        return 410;
     case P2P_ERR_TOO_LARGE:
     case P2P_ERR_FILE_TOO_BIG:
         return 413;
@@ -135,6 +137,7 @@ p2p_err_wire_code(enum p2p_err err)
     switch (err) {
     case P2P_ERR_NOT_FOUND:
     case P2P_ERR_NAME:
+    case P2P_ERR_GONE:
         return 1;
     case P2P_ERR_RANGE:
     case P2P_ERR_TOO_LARGE:
@@ -170,6 +173,7 @@ p2p_err_exit_status(enum p2p_err err)
     case P2P_ERR_NAME:
         return 2;
     case P2P_ERR_NOT_FOUND:
+    case P2P_ERR_GONE:
         return 3;
     case P2P_ERR_UNREACHABLE:
     case P2P_ERR_TIMEOUT:

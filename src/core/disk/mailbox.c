@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -348,12 +349,53 @@ sweep(int in, const char *name)
         (void)unlinkat(in, name, 0);
 }
 
+/* The notes that are there, in the order of time: numbers of versions follow it. */
+struct ids {
+    char (*at)[P2P_MAILBOX_ID_LEN + 1];
+    size_t count, cap;
+};
+
+static enum p2p_err
+add_id(struct ids *ids, const char *name)
+{
+    if (ids->count == ids->cap) {
+        size_t cap = ids->cap * 2 + 16;
+        void *grown = realloc(ids->at, cap * sizeof(*ids->at));
+        if (grown == NULL)
+            return P2P_ERR_NOMEM;
+        ids->at = grown;
+        ids->cap = cap;
+    }
+    snprintf(ids->at[ids->count++], sizeof(*ids->at), "%.*s", P2P_MAILBOX_ID_LEN, name);
+    return P2P_OK;
+}
+
+static enum p2p_err
+read_ids(const struct visit *v, DIR *dir, struct ids *ids)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (struct dirent *e; err == P2P_OK && (e = readdir(dir)) != NULL;)
+        if (ends_in(e->d_name, NOTE_SUFFIX))
+            err = add_id(ids, e->d_name);
+        else if (ends_in(e->d_name, NOTE_NEW))
+            sweep(v->in, e->d_name);
+    return err;
+}
+
+static int
+compare_ids(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
 enum p2p_err
 p2p_mailbox_visit(const struct p2p_root *root, p2p_mailbox_visitor *visit, void *arg,
                   size_t *left)
 {
     struct visit v = {.root = root, .visit = visit, .arg = arg, .in = -1};
     enum p2p_err err = p2p_mailbox_dir(root, false, &v.in);
+    struct ids ids = {.at = NULL};
     int fd = -1;
     DIR *dir;
 
@@ -368,16 +410,13 @@ p2p_mailbox_visit(const struct p2p_root *root, p2p_mailbox_visitor *visit, void 
         p2p_fd_close(&v.in);
         return err;
     }
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        char id[P2P_MAILBOX_ID_LEN + 1];
-        snprintf(id, sizeof(id), "%.*s", P2P_MAILBOX_ID_LEN, entry->d_name);
-        if (ends_in(entry->d_name, NOTE_SUFFIX))
-            visit_one(&v, id);
-        else if (ends_in(entry->d_name, NOTE_NEW))
-            sweep(v.in, entry->d_name);
-    }
+    err = read_ids(&v, dir, &ids);
     closedir(dir);
+    qsort(ids.at, ids.count, sizeof(*ids.at), compare_ids);
+    for (size_t i = 0; i < ids.count; i++)
+        visit_one(&v, ids.at[i]);
+    free(ids.at);
     p2p_fd_close(&v.in);
     *left = v.left;
-    return P2P_OK;
+    return err;
 }

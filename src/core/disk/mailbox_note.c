@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/disk/path_internal.h"
@@ -100,15 +101,20 @@ file_name(const char *id, char out[NOTE_NAME])
     snprintf(out, NOTE_NAME, "%.*s" NOTE_SUFFIX, P2P_MAILBOX_ID_LEN, id);
 }
 
+/* Begins with the time, so that ids are in the order of what happened. */
 static enum p2p_err
 make_id(char id[P2P_MAILBOX_ID_LEN + 1])
 {
-    uint8_t random[P2P_MAILBOX_ID_LEN / 2];
-    enum p2p_err err = p2p_random(random, sizeof(random));
+    struct timespec now;
+    uint16_t random;
+    enum p2p_err err = p2p_random(&random, sizeof(random));
 
-    if (err == P2P_OK)
-        p2p_hex_format(random, sizeof(random), id);
-    return err;
+    if (err != P2P_OK || clock_gettime(CLOCK_REALTIME, &now) != 0)
+        return err != P2P_OK ? err : P2P_ERR_SYS;
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+    snprintf(id, P2P_MAILBOX_ID_LEN + 1, "%016" PRIx64,
+             (ns & ~(uint64_t)0xfff) | (random & 0xfff));
+    return P2P_OK;
 }
 
 static enum p2p_err
@@ -143,13 +149,14 @@ p2p_mailbox_note_put(int in, const struct p2p_mailbox_note *note, bool flush, ch
         return p2p_err_from_errno(errno);
     (void)flock(*lock, LOCK_EX | LOCK_NB); /* not every file system has locks */
     err = write_text(*lock, note, flush);
-    if (err == P2P_OK && renameat(in, temporary, in, name) != 0)
+    if (err == P2P_OK && p2p_path_move_new(in, temporary, in, name) != 0)
         err = p2p_err_from_errno(errno);
     if (err == P2P_OK && flush && !p2p_path_flush(in))
         err = p2p_err_from_errno(errno);
     if (err != P2P_OK) {
         (void)unlinkat(in, temporary, 0);
-        (void)unlinkat(in, name, 0);
+        if (err != P2P_ERR_EXISTS)
+            (void)unlinkat(in, name, 0);
         p2p_fd_close(lock);
     }
     return err;

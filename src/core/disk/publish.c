@@ -183,25 +183,36 @@ struct manner {
     const struct p2p_mailbox_old *old; /* what is known about a file that is replaced */
 };
 
-/* Takes the name, whatever file has it; that one goes to the mailbox. */
+/* Takes the name, whatever file has it; that one goes to the mailbox. `*kept`: why it
+ * cannot go there. */
 static enum p2p_err
-publish_over(const struct p2p_root *root, int private_dir, const char *private_name,
-             const char *name, const struct manner *how)
+publish_and_keep(const struct p2p_root *root, int private_dir, const char *private_name,
+                 const char *name, const struct manner *how, enum p2p_err *kept)
 {
     enum p2p_err err = P2P_ERR_NOT_FOUND;
 
     for (int tries = 0; tries < 8; tries++) {
-        err = p2p_mailbox_replace(root, private_dir, private_name, name, how->old,
-                                  how->flush);
-        if (err != P2P_ERR_NOT_FOUND)
-            break;
+        *kept = p2p_mailbox_replace(root, private_dir, private_name, name, how->old,
+                                    how->flush);
+        if (*kept != P2P_ERR_NOT_FOUND)
+            return *kept;
+        *kept = P2P_OK; /* nothing has the name */
         err = publish_once(root, private_dir, private_name, name, false, how->flush);
         if (err != P2P_ERR_EXISTS && err != P2P_ERR_NOT_FOUND)
             break; /* else the name or its folder came or went meanwhile */
     }
-    if (err == P2P_OK || how->conflict == P2P_CONFLICT_VERSION)
+    return err;
+}
+
+static enum p2p_err
+publish_over(const struct p2p_root *root, int private_dir, const char *private_name,
+             const char *name, const struct manner *how)
+{
+    enum p2p_err kept,
+        err = publish_and_keep(root, private_dir, private_name, name, how, &kept);
+
+    if (err == P2P_OK || kept == P2P_OK || how->conflict == P2P_CONFLICT_VERSION)
         return err;
-    enum p2p_err kept = err;
     err = publish_as(root, private_dir, private_name, name, true, how->flush);
     if (err == P2P_OK)
         p2p_log_warn("replaced a file without keeping its old content error=%s",

@@ -3,6 +3,7 @@
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/lock.h"
+#include "p2p/mailbox.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -168,6 +169,24 @@ p2p_share_find_name(struct p2p_share *s, const char *name, struct p2p_share_entr
     if (err && !is_refused && is_readable(s, name))
         err = P2P_ERR_BUSY;
     return err;
+}
+
+void
+p2p_share_describe(struct p2p_share *s, const char *name, struct p2p_mailbox_old *out)
+{
+    memset(out, 0, sizeof(*out));
+    p2p_read_lock(&s->catalogue.lock);
+    const struct p2p_item *item = p2p_catalogue_find(&s->catalogue, name);
+    if (item && item->state == P2P_ITEM_READY) {
+        const struct p2p_file_facts *facts = &item->facts;
+        *out = (struct p2p_mailbox_old){.version = facts->version,
+                                        .root_known = true,
+                                        .root = facts->root,
+                                        .size = facts->state.size,
+                                        .inode = facts->state.inode,
+                                        .mtime_ns = facts->state.mtime_ns};
+    }
+    p2p_rw_unlock(&s->catalogue.lock);
 }
 
 enum p2p_err

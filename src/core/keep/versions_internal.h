@@ -1,0 +1,108 @@
+/*
+ * versions_internal - what the files of the versions share: the open database, its
+ * rows, and the files that hold contents. For this room only.
+ */
+#ifndef P2P_VERSIONS_INTERNAL_H
+#define P2P_VERSIONS_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "core/keep/retention.h"
+#include "p2p/lock.h"
+#include "p2p/sqlite.h"
+#include "p2p/versions.h"
+
+P2P_MUTEX_KIND(p2p_versions_lock);
+struct p2p_versions {
+    const struct p2p_root *root;
+    struct p2p_versions_lock lock;
+    sqlite3 *db P2P_GUARDED_BY(p2p_versions_lock);
+    int dir;                                           /* `.p2p/versions` */
+    bool is_stopped P2P_GUARDED_BY(p2p_versions_lock); /* as last found */
+    bool was_warned P2P_GUARDED_BY(p2p_versions_lock);
+    char thinned[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_versions_lock); /* up to here */
+};
+
+/* ---- The database (versions.c); under the lock ---- */
+
+/* "BEGIN IMMEDIATE", then COMMIT or, after an error, ROLLBACK. Returns the first
+ * error. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_begin(struct p2p_versions *v)
+    P2P_REQUIRES(p2p_versions_lock);
+P2P_MUST_CHECK enum p2p_err p2p_versions_end(struct p2p_versions *v, enum p2p_err err)
+    P2P_REQUIRES(p2p_versions_lock);
+/* The first column of the first row of a query with up to two bound values; `missing`
+ * if there is no row. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_number(struct p2p_versions *v, const char *sql,
+                                                int64_t missing, int64_t *out)
+    P2P_REQUIRES(p2p_versions_lock);
+
+/* ---- The kept clock (versions_clock.c) ---- */
+
+/* Moves the clock by the time that the machine has run since the last call, and reads
+ * it. Needs a transaction. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_clock(struct p2p_versions *v, uint64_t *now_k)
+    P2P_REQUIRES(p2p_versions_lock);
+/* The same without moving it; 0 after an error, so that nothing seems old. */
+uint64_t p2p_versions_clock_peek(struct p2p_versions *v)
+    P2P_REQUIRES(p2p_versions_lock);
+/* How far the clock moves between two readings of the machine's running time. */
+uint64_t p2p_versions_clock_step(bool same_boot, uint64_t before_s, uint64_t now_s);
+
+/* ---- Contents on the disk (versions_object.c) ---- */
+
+/* A content's path beneath `.p2p/versions`. */
+#define OBJECT_PATH (2 + 1 + 2 * P2P_DIGEST_LEN + 1)
+void p2p_versions_object_path(const struct p2p_digest *root, char out[OBJECT_PATH]);
+/* Moves a file from the mailbox to its place. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_object_put(struct p2p_versions *v, int in,
+                                                    const char *id,
+                                                    const struct p2p_digest *root);
+P2P_MUST_CHECK enum p2p_err p2p_versions_object_open(struct p2p_versions *v,
+                                                     const struct p2p_digest *root,
+                                                     int *fd);
+void p2p_versions_object_remove(struct p2p_versions *v, const struct p2p_digest *root);
+bool p2p_versions_object_is_there(struct p2p_versions *v,
+                                  const struct p2p_digest *root);
+/* The root of an open file's bytes. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_hash(int fd, uint64_t size,
+                                              struct p2p_digest *root);
+
+/* ---- Rows (versions_read.c); under the lock ---- */
+
+#define ROW_COLUMNS                                                               \
+    "v.name, v.version, v.end, v.size, v.mtime_ns, v.since_s, v.until_s, v.root," \
+    " v.until_k, EXISTS (SELECT 1 FROM objects o WHERE o.root = v.root)"
+P2P_MUST_CHECK enum p2p_err p2p_versions_find_locked(struct p2p_versions *v,
+                                                     const char *name, uint32_t version,
+                                                     struct p2p_version *out)
+    P2P_REQUIRES(p2p_versions_lock);
+
+/* ---- Removing (versions_remove.c); under the lock ---- */
+
+/* Removes a content: the versions stay, as facts. Returns the bytes freed. */
+uint64_t p2p_versions_evict(struct p2p_versions *v, const struct p2p_digest *root)
+    P2P_REQUIRES(p2p_versions_lock);
+/* Removes the row of a version, and its content if no other version has it. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_forget(struct p2p_versions *v,
+                                                const char *name, uint32_t version,
+                                                const struct p2p_digest *root)
+    P2P_REQUIRES(p2p_versions_lock);
+/* Removes old contents until there is room for `more` bytes within the cap, and the
+ * floor is free. True if that could be reached. */
+bool p2p_versions_shrink(struct p2p_versions *v, uint64_t more)
+    P2P_REQUIRES(p2p_versions_lock);
+
+/* ---- Settings (versions_settings.c); under the lock ---- */
+
+struct p2p_versions_limits {
+    bool is_on;
+    struct p2p_retention retention;
+    uint64_t cap, floor, free; /* bytes; `free`: what is free now */
+    uint64_t used;
+};
+P2P_MUST_CHECK enum p2p_err p2p_versions_limits(struct p2p_versions *v,
+                                                struct p2p_versions_limits *out)
+    P2P_REQUIRES(p2p_versions_lock);
+
+#endif

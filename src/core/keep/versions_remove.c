@@ -1,0 +1,345 @@
+/* What goes: by age, for space, and because the owner says so. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "core/keep/versions_internal.h"
+#include "p2p/log.h"
+
+#define NAMES_PER_TURN 256
+#define ROWS_MAX       4096 /* of one name that are looked at together */
+
+static enum p2p_err
+run_for_root(struct p2p_versions *v, const char *sql, const struct p2p_digest *root)
+    P2P_REQUIRES(p2p_versions_lock)
+{
+    sqlite3_stmt *stmt = NULL;
+    enum p2p_err err = p2p_sqlite_prepare(v->db, sql, &stmt);
+
+    if (err == P2P_OK) {
+        sqlite3_bind_blob(stmt, 1, root->b, sizeof(root->b), SQLITE_STATIC);
+        err = p2p_sqlite_done(stmt);
+    }
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+/* The row goes first: a file without a row is found by nobody, but a row without a file
+ * would promise something. */
+uint64_t
+p2p_versions_evict(struct p2p_versions *v, const struct p2p_digest *root)
+{
+    int64_t before = 0, after = 0;
+
+    if (p2p_versions_number(v, "SELECT disk FROM state", 0, &before) != P2P_OK ||
+        run_for_root(v, "DELETE FROM objects WHERE root = ?1", root) != P2P_OK ||
+        p2p_versions_number(v, "SELECT disk FROM state", 0, &after) != P2P_OK)
+        return 0;
+    p2p_versions_object_remove(v, root);
+    return before > after ? (uint64_t)(before - after) : 0;
+}
+
+static enum p2p_err
+delete_row(struct p2p_versions *v, const char *name, uint32_t version)
+    P2P_REQUIRES(p2p_versions_lock)
+{
+    sqlite3_stmt *stmt = NULL;
+    enum p2p_err err = p2p_sqlite_prepare(
+        v->db, "DELETE FROM versions WHERE name = ?1 AND version = ?2", &stmt);
+
+    if (err == P2P_OK) {
+        sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 2, version);
+        err = p2p_sqlite_done(stmt);
+    }
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+enum p2p_err
+p2p_versions_forget(struct p2p_versions *v, const char *name, uint32_t version,
+                    const struct p2p_digest *root)
+{
+    static const char unused[] =
+        "DELETE FROM objects WHERE root = ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM versions v WHERE v.root = objects.root)";
+    bool is_unused = false;
+    enum p2p_err err = p2p_versions_begin(v);
+
+    if (err != P2P_OK)
+        return err;
+    err = delete_row(v, name, version);
+    if (err == P2P_OK && (err = run_for_root(v, unused, root)) == P2P_OK)
+        is_unused = sqlite3_changes(v->db) > 0;
+    err = p2p_versions_end(v, err);
+    if (err == P2P_OK && is_unused)
+        p2p_versions_object_remove(v, root);
+    return err;
+}
+
+/* ---- For space ---- */
+
+/* The first root that a query with one number finds. */
+static bool
+find_root(struct p2p_versions *v, const char *sql, uint64_t number,
+          struct p2p_digest *root) P2P_REQUIRES(p2p_versions_lock)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    enum p2p_err err = p2p_sqlite_prepare(v->db, sql, &stmt);
+
+    if (err == P2P_OK) {
+        sqlite3_bind_int64(stmt, 1, (int64_t)number);
+        err = p2p_sqlite_next(stmt, &row);
+    }
+    if (err == P2P_OK && row)
+        err = p2p_sqlite_get_blob(stmt, 0, root->b, sizeof(root->b));
+    sqlite3_finalize(stmt);
+    return err == P2P_OK && row;
+}
+
+/* The content that ended first; none of its versions is younger than min-age. */
+static bool
+find_old(struct p2p_versions *v, uint64_t min_age_s, struct p2p_digest *root)
+    P2P_REQUIRES(p2p_versions_lock)
+{
+    static const char sql[] =
+        "SELECT v.root FROM versions v WHERE v.until_k <= ?1 AND EXISTS"
+        " (SELECT 1 FROM objects o WHERE o.root = v.root) AND NOT EXISTS"
+        " (SELECT 1 FROM versions w WHERE w.root = v.root AND w.until_k > ?1)"
+        " ORDER BY v.until_k LIMIT 1";
+    uint64_t now_k = p2p_versions_clock_peek(v);
+
+    return now_k >= min_age_s && find_root(v, sql, now_k - min_age_s, root);
+}
+
+/* A content of which every version was ended by the owner's deletion. */
+static bool
+find_deleted(struct p2p_versions *v, struct p2p_digest *root)
+    P2P_REQUIRES(p2p_versions_lock)
+{
+    static const char sql[] =
+        "SELECT v.root FROM versions v WHERE v.end = 2 AND ?1 = 0 AND EXISTS"
+        " (SELECT 1 FROM objects o WHERE o.root = v.root) AND NOT EXISTS"
+        " (SELECT 1 FROM versions w WHERE w.root = v.root AND w.end <> 2)"
+        " ORDER BY v.until_k LIMIT 1";
+
+    return find_root(v, sql, 0, root);
+}
+
+bool
+p2p_versions_shrink(struct p2p_versions *v, uint64_t more)
+{
+    struct p2p_versions_limits limits;
+    struct p2p_digest root;
+    bool fits = false;
+
+    while (p2p_versions_limits(v, &limits) == P2P_OK) {
+        fits = more <= limits.cap && limits.used <= limits.cap - more;
+        if ((fits && limits.free >= limits.floor) ||
+            !find_old(v, limits.retention.min_age_s, &root))
+            break;
+        (void)p2p_versions_evict(v, &root);
+    }
+    if (!fits && !v->was_warned)
+        p2p_log_warn("versions have reached their limit of space: nothing older than "
+                     "min-age is left to remove, so new ones are not kept (p2p "
+                     "versions show) folder=%s",
+                     p2p_root_path(v->root));
+    v->was_warned = !fits;
+    if (more > 0)
+        v->is_stopped = !fits;
+    return fits;
+}
+
+bool
+p2p_versions_has_room(struct p2p_versions *v, uint64_t bytes)
+{
+    struct p2p_versions_limits limits;
+    bool fits;
+
+    p2p_lock(&v->lock);
+    fits = p2p_versions_limits(v, &limits) == P2P_OK && limits.is_on &&
+           p2p_versions_shrink(v, bytes);
+    p2p_unlock(&v->lock);
+    return fits;
+}
+
+uint64_t
+p2p_versions_make_room(struct p2p_versions *v, uint64_t bytes)
+{
+    struct p2p_versions_limits limits;
+    struct p2p_digest root;
+    uint64_t freed = 0;
+
+    p2p_lock(&v->lock);
+    if (p2p_versions_limits(v, &limits) == P2P_OK)
+        while (freed < bytes && (find_deleted(v, &root) ||
+                                 find_old(v, limits.retention.min_age_s, &root)))
+            freed += p2p_versions_evict(v, &root);
+    p2p_unlock(&v->lock);
+    return freed;
+}
+
+uint64_t
+p2p_versions_spare(struct p2p_versions *v)
+{
+    struct p2p_versions_limits limits;
+    uint64_t spare = 0, now_k;
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+
+    p2p_lock(&v->lock);
+    now_k = p2p_versions_clock_peek(v);
+    if (p2p_versions_limits(v, &limits) == P2P_OK &&
+        p2p_sqlite_prepare(v->db,
+                           "SELECT SUM(o.disk) FROM objects o WHERE NOT EXISTS"
+                           " (SELECT 1 FROM versions w WHERE w.root = o.root"
+                           " AND w.end <> 2) OR NOT EXISTS (SELECT 1 FROM versions w"
+                           " WHERE w.root = o.root AND w.until_k + ?1 > ?2)",
+                           &stmt) == P2P_OK) {
+        sqlite3_bind_int64(stmt, 1, (int64_t)limits.retention.min_age_s);
+        sqlite3_bind_int64(stmt, 2, (int64_t)now_k);
+        if (p2p_sqlite_next(stmt, &row) == P2P_OK && row)
+            spare = (uint64_t)sqlite3_column_int64(stmt, 0);
+    }
+    sqlite3_finalize(stmt);
+    p2p_unlock(&v->lock);
+    return spare;
+}
+
+/* ---- By age ---- */
+
+struct history {
+    uint32_t version[ROWS_MAX];
+    struct p2p_digest root[ROWS_MAX];
+    struct p2p_retention_row row[ROWS_MAX];
+    bool drop[ROWS_MAX];
+    size_t n;
+};
+
+static enum p2p_err
+load(struct p2p_versions *v, const char *name, struct history *h)
+    P2P_REQUIRES(p2p_versions_lock)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row = true;
+    enum p2p_err err =
+        p2p_sqlite_prepare(v->db,
+                           "SELECT version, until_k, end, root FROM versions"
+                           " WHERE name = ?1 ORDER BY version LIMIT ?2",
+                           &stmt);
+
+    h->n = 0;
+    if (err == P2P_OK) {
+        sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(stmt, 2, ROWS_MAX);
+    }
+    while (err == P2P_OK && (err = p2p_sqlite_next(stmt, &row)) == P2P_OK && row) {
+        h->version[h->n] = (uint32_t)sqlite3_column_int64(stmt, 0);
+        h->row[h->n].until_k = (uint64_t)sqlite3_column_int64(stmt, 1);
+        h->row[h->n].is_deletion = sqlite3_column_int(stmt, 2) == P2P_MAILBOX_DELETED;
+        err = p2p_sqlite_get_blob(stmt, 3, h->root[h->n].b, sizeof(h->root[h->n].b));
+        h->n++;
+    }
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+static enum p2p_err
+thin_name(struct p2p_versions *v, const char *name, const struct p2p_retention *rules,
+          uint64_t now_k, struct history *h) P2P_REQUIRES(p2p_versions_lock)
+{
+    struct stat st;
+    enum p2p_err err = load(v, name, h);
+    bool is_gone = p2p_root_stat(v->root, name, &st) == P2P_ERR_NOT_FOUND;
+
+    if (err != P2P_OK)
+        return err;
+    p2p_retention_decide(rules, h->row, h->n, is_gone, now_k, h->drop);
+    for (size_t i = 0; i < h->n && err == P2P_OK; i++)
+        if (h->drop[i])
+            err = p2p_versions_forget(v, name, h->version[i], &h->root[i]);
+    return err;
+}
+
+/* The next name after the one that was thinned last; "" at the end. */
+static enum p2p_err
+next_name(struct p2p_versions *v, char name[P2P_NAME_MAX + 1])
+    P2P_REQUIRES(p2p_versions_lock)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool row = false;
+    enum p2p_err err = p2p_sqlite_prepare(
+        v->db, "SELECT name FROM versions WHERE name > ?1 ORDER BY name LIMIT 1",
+        &stmt);
+
+    if (err == P2P_OK) {
+        sqlite3_bind_text(stmt, 1, name, -1, SQLITE_TRANSIENT);
+        err = p2p_sqlite_next(stmt, &row);
+    }
+    name[0] = '\0';
+    if (err == P2P_OK && row && sqlite3_column_text(stmt, 0) != NULL)
+        snprintf(name, P2P_NAME_MAX + 1, "%s",
+                 (const char *)sqlite3_column_text(stmt, 0));
+    sqlite3_finalize(stmt);
+    return err;
+}
+
+/* A turn looks at some names; the next one continues behind them. */
+static enum p2p_err
+thin(struct p2p_versions *v, uint64_t now_k) P2P_REQUIRES(p2p_versions_lock)
+{
+    struct p2p_versions_limits limits;
+    struct history *h = malloc(sizeof(*h));
+    enum p2p_err err = h != NULL ? p2p_versions_limits(v, &limits) : P2P_ERR_NOMEM;
+
+    for (int i = 0; i < NAMES_PER_TURN && err == P2P_OK; i++) {
+        err = next_name(v, v->thinned);
+        if (err != P2P_OK || v->thinned[0] == '\0')
+            break;
+        err = thin_name(v, v->thinned, &limits.retention, now_k, h);
+    }
+    free(h);
+    return err;
+}
+
+enum p2p_err
+p2p_versions_tend(struct p2p_versions *v)
+{
+    uint64_t now_k = 0;
+    enum p2p_err err = p2p_versions_settle(v, UINT64_MAX);
+
+    p2p_lock(&v->lock);
+    if (err == P2P_OK && (err = p2p_versions_begin(v)) == P2P_OK)
+        err = p2p_versions_end(v, p2p_versions_clock(v, &now_k));
+    if (err == P2P_OK)
+        err = thin(v, now_k);
+    if (err == P2P_OK)
+        (void)p2p_versions_shrink(v, 0);
+    p2p_unlock(&v->lock);
+    return err;
+}
+
+/* ---- For ever ---- */
+
+enum p2p_err
+p2p_versions_purge(struct p2p_versions *v, const char *name, uint32_t version)
+{
+    struct p2p_version found;
+    bool any = false;
+    enum p2p_err err = p2p_versions_settle(v, UINT64_MAX);
+
+    p2p_lock(&v->lock);
+    while (err == P2P_OK &&
+           (err = p2p_versions_find_locked(v, name, version, &found)) == P2P_OK) {
+        err = p2p_versions_forget(v, name, found.version, &found.root);
+        any = true;
+        if (version != P2P_VERSIONS_CURRENT)
+            break;
+    }
+    p2p_unlock(&v->lock);
+    return err == P2P_ERR_NOT_FOUND && any ? P2P_OK : err;
+}
