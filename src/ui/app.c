@@ -13,6 +13,7 @@
 #include "p2p/net.h"
 #include "ui/access/revoke.h"
 #include "ui/chores.h"
+#include "ui/folders/keeping.h"
 #include "ui/folders/listing.h"
 #include "ui/folders/trash.h"
 #include "ui/peers/peers.h"
@@ -181,6 +182,7 @@ make_parts(struct ui_app *app)
     ui_config_init(&app->config, &app->opt, app->store, &app->events);
     if ((app->chores = ui_chores_new(app)) == NULL ||
         (app->folders.trash = ui_trash_new(&app->folders)) == NULL ||
+        (app->folders.keeping = ui_keeping_new(&app->folders)) == NULL ||
         (app->peers = ui_peers_new(&peers)) == NULL)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     say_name(app);
@@ -334,6 +336,7 @@ ui_app_close(struct ui_app *app)
     ui_watch_stop(app->watch);
     ui_jobs_free(app->jobs);
     ui_transfers_free(app->transfers);
+    ui_keeping_free(app->folders.keeping);
     p2p_shares_close(app->folders.shares);
     ui_watch_free(app->watch);
     ui_chores_free(app->chores);

@@ -8,6 +8,7 @@
 #include "ui/app.h"
 #include "ui/folders/files.h"
 #include "ui/folders/upload.h"
+#include "ui/folders/versions_api.h"
 #include "ui/state/config.h"
 #include "ui/status.h"
 
@@ -68,6 +69,12 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/shared/{filename}/rename",    ui_files_handle_shared_rename,  SMALL, 0, FOLDERS},
     {"POST",   "/api/shared/{filename}/restore",   ui_files_handle_shared_restore, SMALL, 0, FOLDERS},
     {"GET",    "/api/shared",                      ui_files_handle_shared,             0, 0, FOLDERS},
+    {"POST",   "/api/versions/{filename}/restore", ui_versions_handle_restore,     SMALL, OWNER, FOLDERS},
+    {"GET",    "/api/versions/{filename}/{version}", ui_versions_handle_bytes,         0, OWNER, FOLDERS},
+    {"DELETE", "/api/versions/{filename}/{version}", ui_versions_handle_delete,        0, OWNER, FOLDERS},
+    {"GET",    "/api/versions/{filename}",         ui_versions_handle_list,            0, OWNER, FOLDERS},
+    {"DELETE", "/api/versions/{filename}",         ui_versions_handle_delete_all,      0, OWNER, FOLDERS},
+    {"GET",    "/api/deleted",                     ui_versions_handle_deleted,         0, OWNER, FOLDERS},
     {"GET",    "/api/shared/{filename*}",          ui_files_handle_shared_bytes,       0, 0, FOLDERS},
     {"DELETE", "/api/shared/{filename*}",          ui_files_handle_shared_delete,      0, 0, FOLDERS},
     {"POST",   "/api/downloads/{filename}/restore", ui_files_handle_downloads_restore, SMALL, 0, FOLDERS},

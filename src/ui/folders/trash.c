@@ -15,6 +15,7 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "ui/folders/folders.h"
+#include "ui/folders/keeping.h"
 #include "ui/folders/place.h"
 #include "ui/folders/upload.h"
 #include "ui/state/store.h"
@@ -237,10 +238,15 @@ ui_trash_put(struct ui_trash *trash, enum ui_folder folder, const char *name,
 
     if (!ui_spot_find(trash->folders, folder, name, &at))
         return P2P_ERR_NOT_FOUND;
-    *until_s = p2p_time_s() + UI_TRASH_KEEP_S;
-    p2p_lock(&trash->lock);
-    err = withdraw(trash, folder, name, &at, *until_s);
-    p2p_unlock(&trash->lock);
+    err = ui_keeping_delete(trash->folders, &at, until_s);
+    /* If there is no room for it among the versions, a few minutes are better than
+     * none. */
+    if (err != P2P_OK) {
+        *until_s = p2p_time_s() + UI_TRASH_KEEP_S;
+        p2p_lock(&trash->lock);
+        err = withdraw(trash, folder, name, &at, *until_s);
+        p2p_unlock(&trash->lock);
+    }
     if (err != P2P_OK && err != P2P_ERR_NOT_FOUND && err != P2P_ERR_NAME) {
         *until_s = 0; /* `.p2p` may be on a full disk: deleting still works */
         err = p2p_root_unlink(at.root, at.name);
@@ -272,7 +278,23 @@ ui_trash_restore(struct ui_trash *trash, enum ui_folder folder, const char *name
             forget(trash, at);
     }
     p2p_unlock(&trash->lock);
+    if (err == P2P_ERR_NOT_FOUND && ui_spot_find(trash->folders, folder, name, &spot))
+        err = ui_keeping_bring_back(trash->folders, &spot);
     return err;
+}
+
+bool
+ui_trash_forget(struct ui_trash *trash, enum ui_folder folder, const char *name)
+{
+    struct item **at;
+    bool found;
+
+    p2p_lock(&trash->lock);
+    at = find(trash, folder, name);
+    if ((found = *at != NULL))
+        delete_for_good(trash, at);
+    p2p_unlock(&trash->lock);
+    return found;
 }
 
 void

@@ -1,6 +1,7 @@
 /*
- * trash - keeps deleted files for some minutes, so that a deletion can be undone. A
- * file is moved into `.p2p/` of its own folder (no copy, no second file system) and
+ * trash - keeps deleted files, so that a deletion can be undone. A shared file becomes
+ * a version (keeping.h), if there is room for it. Otherwise it stays for some minutes:
+ * it is moved into `.p2p/` of its own folder (no copy, no second file system) and
  * recorded in the store, so it can be restored after a restart, too. It is removed when
  * its time is over, or earlier when its space is needed. For each name, only the last
  * deletion is kept. Thread-safe.
@@ -28,6 +29,8 @@ P2P_MUST_CHECK enum p2p_err ui_trash_put(struct ui_trash *trash, enum ui_folder 
 P2P_MUST_CHECK enum p2p_err ui_trash_restore(struct ui_trash *trash,
                                              enum ui_folder folder, const char *name);
 
+/* Deletes a file for good that was put here; false: there is none of this name. */
+bool ui_trash_forget(struct ui_trash *trash, enum ui_folder folder, const char *name);
 /* Deletes files that can no longer be restored. */
 void ui_trash_expire(struct ui_trash *trash);
 /* Deletes the one that would expire first; false: there is none. */

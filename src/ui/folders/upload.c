@@ -16,6 +16,7 @@
 #include "p2p/net.h"
 #include "p2p/probe.h"
 #include "ui/folders/folders.h"
+#include "ui/folders/keeping.h"
 #include "ui/folders/place.h"
 #include "ui/folders/trash.h"
 #include "ui/reply/json.h"
@@ -165,12 +166,15 @@ on_part(void *arg, const char *field, const char *filename)
     return open_private(u);
 }
 
+#define ROOM_STEP (64 * P2P_MIB) /* freed at once when the disk is full */
+
 /* Deleted files are kept for an undo only while their space is not needed. Bytes that
  * have arrived need space, an announced size does not. */
 static bool
 made_space(struct upload *u)
 {
-    return errno == ENOSPC && ui_trash_drop_first(u->folders->trash);
+    return ui_trash_drop_first(u->folders->trash) ||
+           ui_keeping_make_room(u->folders, &u->at, ROOM_STEP);
 }
 
 static enum p2p_err
@@ -179,10 +183,11 @@ write_all(struct upload *u, const char *data, size_t len)
     while (len > 0) {
         ssize_t n = pwrite(u->fd, data, len, (off_t)u->size);
 
-        if (n < 0 && (errno == EINTR || made_space(u)))
+        int errnum = n < 0 ? errno : 0;
+        if (n < 0 && (errnum == EINTR || (errnum == ENOSPC && made_space(u))))
             continue;
         if (n < 0)
-            return p2p_err_from_errno(errno);
+            return p2p_err_from_errno(errnum);
         data += n;
         len -= (size_t)n;
         u->size += (uint64_t)n;
@@ -261,8 +266,10 @@ on_part_end(void *arg)
         return p2p_err_from_errno(errno);
     if (ui_spot_is_away(&u->at))
         return P2P_ERR_AWAY;
-    err = p2p_root_publish(u->at.root, u->private_name, u->at.name, u->to.conflict,
-                           inner);
+    err = u->to.conflict == P2P_CONFLICT_OVERWRITE
+              ? ui_keeping_overwrite(u->folders, &u->at, u->private_name, inner)
+              : p2p_root_publish(u->at.root, u->private_name, u->at.name,
+                                 u->to.conflict, inner);
     if (err != P2P_OK)
         return err;
     if (!put_whole(&u->at, u->name, inner,
@@ -400,7 +407,8 @@ size_is_acceptable(struct ui_folders *folders, const struct p2p_root *root,
         return true;
     /* The trash is emptied only when bytes have arrived and there is no space for them.
      */
-    if ((uint64_t)fs.f_bavail * fs.f_frsize + ui_trash_bytes(folders->trash) >=
+    if ((uint64_t)fs.f_bavail * fs.f_frsize + ui_trash_bytes(folders->trash) +
+            ui_keeping_spare(folders, root) >=
         length - FORM_OVERHEAD)
         return true;
     ui_fail(req, P2P_ERR_DISK_FULL, "there is not enough disk space for these files");
