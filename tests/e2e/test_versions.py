@@ -1,36 +1,69 @@
-"""--version names the libraries in use."""
-
-import re
-import subprocess
+"""What is replaced or deleted through the dashboard or p2p stays as a version and can be restored."""
 
 import pytest
 
-from conftest import BIN
 
-PROGRAMS = {
-    "p2p": {"OpenSSL", "libcurl"},
-    "p2p-peer": {"OpenSSL", "libcurl"},
-    "p2p-ui": {"OpenSSL", "SQLite", "libmicrohttpd", "cJSON"},
-    "p2p-discovery": {"libmicrohttpd"},
-    "p2p-relay": {"OpenSSL", "libmicrohttpd"},
-}
+def quoted(name):
+    return name.replace("/", "%2F")
 
 
-@pytest.mark.parametrize("program, needed", PROGRAMS.items(), ids=PROGRAMS)
-def test_the_libraries_in_use(program, needed):
-    done = subprocess.run([BIN / program, "--version"], capture_output=True, text=True, check=True)
-    first, *rest = done.stdout.splitlines()
-    assert re.fullmatch(rf"{program} \S+", first)
-    found = dict(line.split() for line in rest)
-    assert needed <= set(found), done.stdout
-    assert all(re.match(r"\d+(\.\d+)*", version) for version in found.values()), found
-    linked = subprocess.run(["ldd", BIN / program], capture_output=True, text=True, check=True).stdout
-    assert ("OpenSSL" in found) == ("libcrypto.so" in linked)
+@pytest.fixture
+def ui(suite):
+    return suite.ui()
 
 
-def test_openssl_says_the_same():
-    done = subprocess.run([BIN / "p2p", "--version"], capture_output=True, text=True, check=True)
-    command = subprocess.run(["openssl", "version"], capture_output=True, text=True, check=False).stdout
-    if "Library:" in command:  # the command and the library may differ
-        command = command.split("Library:")[1]
-    assert dict(line.split() for line in done.stdout.splitlines()[1:])["OpenSSL"] in command
+def history(ui, name):
+    answer = ui.api.request("GET", f"/api/versions/{quoted(name)}")
+    return answer.json()["versions"] if answer.status_code == 200 else answer.status_code
+
+
+def replace(ui, name, data):
+    answer = ui.api.request("POST", "/api/upload?on_conflict=overwrite", files={"file": (name, data)})
+    assert answer.status_code == 200, answer.text
+
+
+def test_versions_through_the_api(ui):
+    for text in (b"one", b"two!", b"three"):
+        replace(ui, "a.txt", text)
+    versions = history(ui, "a.txt")
+    assert [(v["version"], v["size"], v["end"], v["kept"]) for v in versions] == [
+        (2, 4, "replaced", True),
+        (1, 3, "replaced", True),
+    ]
+    assert ui.api.request("GET", "/api/versions/a.txt/1").content == b"one"
+    part = ui.api.request("GET", "/api/versions/a.txt/2", headers={"Range": "bytes=1-2"})
+    assert (part.status_code, part.content) == (206, b"wo")
+
+    # Restoring makes the present content a version; another name leaves it.
+    answer = ui.api.request("POST", "/api/versions/a.txt/restore", json={"version": 1})
+    assert (answer.status_code, answer.json()["filename"]) == (200, "a.txt")
+    assert (ui.shared / "a.txt").read_bytes() == b"one"
+    assert [v["size"] for v in history(ui, "a.txt")] == [5, 4, 3]
+    answer = ui.api.request("POST", "/api/versions/a.txt/restore", json={"version": 2, "save_as": "sub/b.txt"})
+    assert answer.status_code == 200 and (ui.shared / "sub/b.txt").read_bytes() == b"two!"
+    answer = ui.api.request("POST", "/api/versions/a.txt/restore", json={"version": 2, "save_as": "sub/b.txt"})
+    assert answer.status_code == 409
+
+    # A deleted file comes back, by the undo of the dashboard and from the list.
+    until = ui.api.delete("shared", "sub/b.txt").json()["restore_until"]
+    deleted = ui.api.request("GET", "/api/deleted").json()
+    assert [f["name"] for f in deleted["files"]] == ["sub/b.txt"] and deleted["next"] is None
+    assert deleted["files"][0]["stays_until"] == pytest.approx(until, abs=5)
+    assert deleted["files"][0]["stays_until"] > deleted["files"][0]["until"] + 29 * 86400
+    assert deleted["versions"]["on"] and deleted["versions"]["used"] > 0
+    assert ui.api.request("POST", f"/api/shared/{quoted('sub/b.txt')}/restore").status_code == 200
+    assert (ui.shared / "sub/b.txt").read_bytes() == b"two!"
+    assert ui.api.request("GET", "/api/deleted").json()["files"] == []
+
+    # What is removed for ever is gone.
+    assert ui.api.request("DELETE", "/api/versions/a.txt/1").status_code == 200
+    assert ui.api.request("GET", "/api/versions/a.txt/1").status_code == 404
+    assert ui.api.delete("shared", "a.txt").status_code == 200
+    assert ui.api.request("DELETE", "/api/versions/a.txt").status_code == 200
+    assert history(ui, "a.txt") == 404
+    assert ui.api.request("DELETE", f"/api/versions/{quoted('sub/b.txt')}").status_code == 200
+    assert not [p for p in (ui.shared / ".p2p/versions").rglob("*") if p.is_file()]
+    for bad in ("0", "x", "-1", "99999999999"):
+        assert ui.api.request("GET", f"/api/versions/a.txt/{bad}").status_code == 400
+    for name in ("..%2Fx", ".p2p%2Findex.db"):
+        assert ui.api.request("GET", f"/api/versions/{name}").status_code == 400
