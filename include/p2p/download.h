@@ -79,9 +79,9 @@ struct p2p_download_options {
     const struct p2p_digest *root;    /* NULL: the first source decides (copied) */
     const char *save_as;              /* NULL: name */
     enum p2p_on_conflict conflict;    /* default RENAME */
-    const struct p2p_source_spec
-        *sources;        /* at least one, copied; rank.h decides which of */
-    size_t source_count; /* them is asked, the rest wait */
+    /* At least one, copied. rank.h decides which of them are asked; the others wait. */
+    const struct p2p_source_spec *sources;
+    size_t source_count;
     struct p2p_discovery
         *discovery; /* may be NULL; asked for more sources by root; borrowed */
     /* May be NULL: other ways to sources that are known by id, see conn.h; borrowed */

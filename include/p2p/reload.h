@@ -60,8 +60,8 @@ struct p2p_reload_news {
 P2P_MUST_CHECK enum p2p_err p2p_reload_read(struct p2p_reload *s,
                                             struct p2p_reload_news *news);
 
-/* Looks at the file, and if it is not the one that was seen last, at the `follow`
- * options in it. True: one of them has another value than now. */
+/* If the file has changed since the last look, reads the `follow` options in it. True:
+ * one of them has a new value. */
 bool p2p_reload_is_due(struct p2p_reload *s);
 
 /* In the serving process: sets live options from `live`. False: a line is wrong, and

@@ -36,7 +36,6 @@ void http_reply_static(struct http_request *req, int dir_fd, const char *path);
 
 /* Parses one byte range of a Range header for a file of this size. */
 enum http_range { HTTP_RANGE_NONE, HTTP_RANGE_PART, HTTP_RANGE_BAD };
-/* Reads a Range header for a file of `size` bytes. */
 enum http_range http_range_parse(const char *value, uint64_t size, uint64_t *first,
                                  uint64_t *len);
 

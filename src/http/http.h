@@ -336,8 +336,7 @@ void http_reply_message(struct http_request *req, unsigned status, const char *n
  * it before the server is closed.
  */
 struct http_prepared;
-/* Makes an answer once that is sent many times. Copies `body`; *returns owned*, NULL:
- * no memory. */
+/* Copies `body`; *returns owned*, NULL: no memory. */
 struct http_prepared *http_prepare(struct http_server *s, const char *type,
                                    const void *body, size_t len);
 /* After the last reply with it. NULL is fine. */

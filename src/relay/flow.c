@@ -80,7 +80,7 @@ drain(struct flow *f, struct flow_end *to, size_t *out)
     return P2P_OK;
 }
 
-/* Passes the end on when everything before it was passed on. */
+/* Closes the other side when every byte before the end was passed on. */
 static void
 shut(struct flow *f, const struct flow_end *to)
 {

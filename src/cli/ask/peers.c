@@ -220,8 +220,8 @@ is_id_text(const char *text)
            (text[digits] == '\0' || strcmp(text + digits, "...") == 0);
 }
 
-/* Lists online peers; prints its own error messages, with `may_fail` not the one that
- * no registry answers. */
+/* Lists online peers and prints its own error messages. With `may_fail` it does not
+ * print that no registry answers. */
 static enum p2p_err
 online(const struct cli_common *common, struct p2p_identity *identity, bool may_fail,
        struct cli_peers *peers)

@@ -386,8 +386,8 @@ run(struct get *get)
     return p2p_err_exit_status(err);
 }
 
-/* One after the other. What fails does not stop the rest, but a signal does, and so
- * does a stdout that would lack a part. */
+/* Downloads one name after the other. A failure does not stop the rest, but a signal
+ * does, and so does an output that would lack a part. */
 static int
 run_all(struct get *get)
 {

@@ -265,8 +265,8 @@ tell(const struct change *c, bool runs, bool done)
     cJSON *object, *array;
 
     if (runs && !done)
-        cli_say("%s is changed, but the running p2p-peer did not take it over: it was "
-                "started with --shared-dir, or its log tells the reason",
+        cli_say("changed %s, but the running p2p-peer does not use it: it was started "
+                "with --shared-dir, or its log says why",
                 c->home.config);
     if (!c->common->json) {
         if (!runs)

@@ -14,9 +14,6 @@ struct cli_folders_memory {
     struct cJSON *status; /* cJSON_Delete */
     struct cli_shared *shared;
 };
-/* Finds the folders that a command is about: those of `named`, otherwise those of the
- * settings. `out` borrows from `memory`. Prints a failure and returns the exit status.
- */
 int cli_find_folders(const struct cli_common *common,
                      const struct p2p_option_list *named,
                      struct cli_folders_memory *memory, struct p2p_shares_folders *out);

@@ -53,8 +53,6 @@ struct get_output {
     char folder[P2P_HOME_PATH_MAX];
     bool is_stdout; /* `folder` is a temporary one then */
 };
-/* Decides where the data goes: --output is a file, a folder, or "-" for stdout. Prints
- * a failure and returns the exit status. */
 int get_output_open(struct get_options *opt, size_t names, struct get_output *output);
 /* A file that has been downloaded: copied to stdout if that is meant. */
 P2P_MUST_CHECK enum p2p_err get_output_write(const struct get_output *output,

@@ -30,6 +30,7 @@ struct p2p_dtls_options {
     struct p2p_digest peer;                   /* its fingerprint */
     bool is_client;                           /* speaks first */
 };
+/* Copies the options; *returns owned*, free with p2p_dtls_free. */
 P2P_MUST_CHECK enum p2p_err p2p_dtls_new(const struct p2p_dtls_options *opt,
                                          struct p2p_dtls **out);
 /* NULL is fine. */

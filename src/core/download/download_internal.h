@@ -267,8 +267,6 @@ bool p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source
 /* ---- sources.c ---- */
 /* "peer 0123456789abcdef at host:port" */
 #define DL_LABEL_MAX (P2P_HOST_MAX + 64)
-/* The address of a source, and the start of its id if it is known, for messages.
- * Returns `out`. */
 const char *p2p_dl_source_label(const struct dl_source *s, char out[DL_LABEL_MAX])
     P2P_REQUIRES(p2p_dl_lock);
 /* Ends the source's connections; it is not asked again in this session. */

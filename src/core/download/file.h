@@ -28,8 +28,9 @@ struct dl_file {
     /* A worker is downloading the layer, or checks whether the file is there already.
      */
     bool layer_wanted P2P_GUARDED_BY(p2p_dl_lock);
-    /* The folder was searched for the file; the file is there (`stored`). */
+    /* The folder was searched for the file. */
     bool looked P2P_GUARDED_BY(p2p_dl_lock);
+    /* The file is there already, under the name `stored`. */
     bool present P2P_GUARDED_BY(p2p_dl_lock);
     /* The journal and the plan exist. */
     bool ready P2P_GUARDED_BY(p2p_dl_lock);

@@ -72,7 +72,7 @@ start(struct p2p_download *dl, const struct folder_file *file, const char *targe
     return p2p_download_start(&opt, NULL, NULL, out);
 }
 
-/* The folder's numbers before this file. */
+/* The progress of the folder before this file. */
 struct before {
     uint64_t verified, received;
 };

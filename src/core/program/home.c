@@ -61,7 +61,7 @@ make_absolute(const char *path, char out[P2P_HOME_PATH_MAX])
     return join(out, here, path);
 }
 
-/* All in one folder; the settings may lie elsewhere. */
+/* Everything is in one folder, except that the settings may be elsewhere. */
 static enum p2p_err
 use_folder(struct p2p_home *home, enum p2p_home_kind kind, const char *folder,
            const char *settings)

@@ -49,7 +49,7 @@ p2p_portmap_due_ms(const struct p2p_portmap *m)
 
 static const uint8_t v4_in_v6[12] = {[10] = 0xff, [11] = 0xff};
 
-/* The former port is asked for again, so that the address stays. */
+/* Asks for the former port again, so that the address does not change. */
 static size_t
 put_pcp_map(const struct p2p_portmap *m, uint32_t life_s, uint8_t *out)
 {

@@ -85,8 +85,6 @@ void p2p_conn_interrupt(struct p2p_conn *conn);
  * socket (so that connecting can be interrupted) and again when there is one, and with
  * NULL before it frees a connection that failed. */
 typedef void p2p_conn_on_socket(void *arg, struct p2p_conn *conn);
-/* Like p2p_conn_open, and shows each socket to `on_socket` before it is used, so that
- * another thread can shut it down. */
 P2P_MUST_CHECK enum p2p_err p2p_conn_open_shown(const struct p2p_conn_options *opt,
                                                 p2p_conn_on_socket *on_socket,
                                                 void *arg, struct p2p_conn **out);

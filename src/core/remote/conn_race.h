@@ -7,11 +7,11 @@
 #include "core/remote/conn_internal.h"
 
 /*
- * Tries opt->addr, and 250 ms later or as soon as it has failed the next one of
- * opt->others, and so on; last, if opt->reach allows it, through a relay. CANCELLED
- * when `stop_fd` becomes readable. If all fail, the error is one that may pass, if
- * there is one: another device may have the peer's old address while the peer itself is
- * away.
+ * Tries opt->addr, then each of opt->others, and last a relay if opt->reach allows it.
+ * Each attempt begins 250 ms after the one before, or as soon as that one has failed.
+ * CANCELLED when `stop_fd` becomes readable. If all fail, a temporary error is returned
+ * if there was one: another device may have the peer's old address while the peer
+ * itself is away.
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_race(const struct p2p_conn_options *opt,
                                           int stop_fd, struct p2p_conn **out);

@@ -31,7 +31,6 @@ enum p2p_file_change {
     P2P_FILE_TOUCHED, /* only the ctime differs: the bytes are probably the same */
     P2P_FILE_CHANGED,
 };
-/* How b differs from a. */
 enum p2p_file_change p2p_file_state_compare(const struct p2p_file_state *a,
                                             const struct p2p_file_state *b);
 

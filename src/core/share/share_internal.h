@@ -188,7 +188,7 @@ void p2p_share_lose_unseen(struct p2p_share *share,
 
 /* Items that are being hashed (share_pipeline.c). */
 
-/* How long after it was closed or moved in a file counts as quiet. */
+/* A file counts as quiet this long after it was closed or moved into the folder. */
 #define P2P_SETTLE_MS 20
 
 /* How long the file must be quiet before it is hashed. The time is longer for a file

@@ -52,7 +52,6 @@ struct p2p_key_request {
     char *why;
     size_t cap;
 };
-/* The request in one step: checks the directory and the file, too. */
 P2P_MUST_CHECK enum p2p_err p2p_keys_obtain(struct p2p_identity *identity,
                                             const struct p2p_key_request *request);
 

@@ -67,7 +67,7 @@ parse_call(const struct cJSON *json, struct p2p_call *call)
     return err;
 }
 
-/* Both have signed: the caller its call, and the callee that it wants to answer it. */
+/* Both peers have signed: the caller its call, the callee its wish to answer. */
 static enum p2p_err
 check_request(struct app *app, const struct cJSON *json, struct p2p_call *call)
 {

@@ -106,7 +106,6 @@ enum registry_beat_result {
     REGISTRY_BEAT_UNKNOWN,
     REGISTRY_BEAT_MOVED
 };
-/* Notes that a peer is alive. MOVED: it is registered at another address than `ip`. */
 enum registry_beat_result
 registry_heartbeat_from(struct registry *r, const struct p2p_id *id, const char *ip);
 

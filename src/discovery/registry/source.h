@@ -30,8 +30,6 @@ struct sources {
  * as thousands of sources, a wider one has limits as well: those of one source times
  * these. */
 #define SOURCE_WIDTHS 3
-/* How many addresses this source counts for in the limits: 2 for an IPv6 /56, 4 for a
- * /48, otherwise 1. */
 unsigned source_factor(const uint8_t from[16]);
 /* The key of the next wider source; false: there is none. */
 bool source_widen(const uint8_t from[16], uint8_t out[16]);

@@ -25,7 +25,6 @@ struct redis_url {
     char master[REDIS_MASTER_MAX + 1]; /* empty: no Sentinels */
     unsigned db;
 };
-/* Reads a redis:// or redis+sentinel:// address. USAGE: it is invalid. */
 P2P_MUST_CHECK enum p2p_err redis_url_parse(const char *text, struct redis_url *out);
 
 /* Words of a command. */

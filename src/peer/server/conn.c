@@ -20,8 +20,8 @@ enum {
     NOTSENT_LOWAT = 128 * 1024,
 };
 
-/* BBR keeps its speed where packets are lost, as on wireless and long ways: CUBIC takes
- * each loss for a full queue. The kernel allows it where it is loaded. */
+/* BBR keeps its speed when packets are lost, as on wireless links and long paths. CUBIC
+ * treats each loss as a full queue. The kernel allows BBR if its module is loaded. */
 static const char congestion_control[] = "bbr";
 
 static void

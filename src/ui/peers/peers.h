@@ -117,7 +117,6 @@ struct ui_file_filter {
 };
 typedef void ui_file_visit(void *arg, const struct ui_peer *peer, const char *name,
                            const struct ui_content *content);
-/* Visits the files of neighbors that the filter accepts. */
 void ui_peers_each_neighbor_file(struct ui_peers *peers,
                                  const struct ui_file_filter *filter,
                                  ui_file_visit *visit, void *arg);
@@ -145,7 +144,6 @@ struct ui_browse {
     struct ui_peers *peers;
     struct ui_jobs *jobs;
 };
-/* GET /api/peers/{id}/files. */
 void ui_api_peer_files(struct http_request *req, void *browse);
 
 /* Texts for a failure to reach a peer. */

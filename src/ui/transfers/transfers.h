@@ -105,7 +105,6 @@ struct ui_progress {
     char peer[P2P_HOST_MAX + 16]; /* of the first source */
     char error[256];
 };
-/* The state and the progress of a transfer of this file. NOT_FOUND: there is none. */
 P2P_MUST_CHECK enum p2p_err ui_transfers_progress(struct ui_transfers *ts,
                                                   const char *filename,
                                                   struct ui_progress *out);
