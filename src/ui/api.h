@@ -16,6 +16,8 @@ void ui_api_peer(struct http_request *req, void *app);
 void ui_api_peer_trust(struct http_request *req, void *app);
 void ui_api_peer_block(struct http_request *req, void *app);
 void ui_api_peer_forget(struct http_request *req, void *app);
+/* POST: gives the peer a name of the owner's, which wins over what it says. */
+void ui_api_peer_name(struct http_request *req, void *app);
 
 /* search.c */
 void ui_api_search(struct http_request *req, void *app);

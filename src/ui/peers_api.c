@@ -329,3 +329,54 @@ ui_api_peer_forget(struct http_request *req, void *arg)
         ui_peers_put_stranger(app->peers, &id, &addr, &o);
     ui_json_reply(&o, req, 200);
 }
+
+/* ---- a name of the owner's ---- */
+
+/* The member `name`: a valid name, or "" or null to have none. NULL: answered with an
+ * error. */
+static const char *
+take_name(struct http_request *req)
+{
+    const cJSON *body = http_json(req), *name;
+
+    if (body == NULL)
+        return NULL;
+    name = cJSON_GetObjectItemCaseSensitive(body, "name");
+    if (cJSON_IsNull(name))
+        return "";
+    if (cJSON_IsString(name) &&
+        (name->valuestring[0] == '\0' ||
+         p2p_about_name_check(name->valuestring, strlen(name->valuestring)) == P2P_OK))
+        return name->valuestring;
+    ui_fail_value(req, "name", "a name of at most 63 printable bytes, or null");
+    return NULL;
+}
+
+void
+ui_api_peer_name(struct http_request *req, void *arg)
+{
+    struct ui_app *app = arg;
+    struct p2p_known_peer known;
+    enum p2p_trust trust = P2P_TRUST_SEEN;
+    struct p2p_addr addr;
+    struct p2p_id id;
+    const char *name;
+    enum p2p_err err;
+
+    if (!take_id(req, &id) || (name = take_name(req)) == NULL)
+        return;
+    if (!is_known(app, &id, &addr)) {
+        ui_fail(req, P2P_ERR_NOT_FOUND,
+                "there is no such peer among the online and the known peers");
+        return;
+    }
+    if (p2p_known_find(app->identity, &id, &known) == P2P_OK &&
+        known.trust != P2P_TRUST_UNKNOWN)
+        trust = known.trust;
+    if ((err = p2p_known_set(app->identity, &id, trust, name, NULL)) != P2P_OK) {
+        ui_fail(req, err, NULL);
+        return;
+    }
+    ui_watch_report(app->watch, UI_NEWS_PEERS);
+    reply_peer(req, app, 200, &id);
+}

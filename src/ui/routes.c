@@ -60,6 +60,7 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/peers/{id}/trust",            ui_api_peer_trust,              SMALL, 0, 0},
     {"POST",   "/api/peers/{id}/block",            ui_api_peer_block,              SMALL, 0, 0},
     {"POST",   "/api/peers/{id}/forget",           ui_api_peer_forget,             SMALL, 0, 0},
+    {"POST",   "/api/peers/{id}/name",             ui_api_peer_name,               SMALL, 0, 0},
     {"GET",    "/api/search",                      ui_api_search,                      0, 0, 0},
 
     {"GET",    "/api/shares/problems",             ui_files_handle_problems,           0, 0, FOLDERS},

@@ -1,5 +1,6 @@
 #include "ui/status.h"
 
+#include <cjson/cJSON.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,14 @@
 #include "ui/state/watch.h"
 
 #define REGISTRIES_MAX P2P_OPTION_LIST_MAX
+#define COPY_MAX       400
 
 /* ---- facts from the network or from this machine's p2p-peer ---- */
 
 struct standing {
     bool is_registered, peer_runs;
     uint16_t port;
+    char copy_at[COPY_MAX]; /* where another device has this identity; "": not seen */
 };
 
 /* Only checks that something listens there, not that it is our p2p-peer. */
@@ -40,12 +43,24 @@ answers(uint16_t port)
     return ok;
 }
 
+/* p2p-peer notices it, and tells at its control socket. */
+static void
+find_copy(struct ui_app *app, struct standing *s)
+{
+    cJSON *answer = ui_activity_ask(&app->activity, "status");
+    const char *at = http_json_string(answer, "copy_at");
+
+    snprintf(s->copy_at, sizeof(s->copy_at), "%s", at != NULL ? at : "");
+    cJSON_Delete(answer);
+}
+
 static void
 find_standing(struct ui_app *app, struct standing *s)
 {
     s->port = (uint16_t)app->opt.peer_port;
     s->is_registered = ui_peers_own(app->peers, &s->port);
-    s->peer_runs = answers(s->port);
+    if ((s->peer_runs = answers(s->port)))
+        find_copy(app, s);
 }
 
 /* ---- the object ---- */
@@ -159,6 +174,7 @@ put_status(struct http_json_out *o, struct ui_app *app, const struct standing *s
     http_json_put_string(o, "name", set.name);
     http_json_put_string(o, "version", P2P_VERSION);
     http_json_put_bool(o, "peer_running", s->peer_runs);
+    ui_json_text(o, "copy_at", s->copy_at);
     put_registries(o, app);
     put_urls(o, app, req);
     http_json_put_bool(o, "pairing_required", app->opt.pairing);

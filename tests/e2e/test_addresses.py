@@ -248,6 +248,8 @@ def test_a_copy_of_the_keys_on_another_machine_is_noticed(suite, two):
     assert json.loads(run.stdout)["peer"]["copy_at"].startswith(f"{other.ip}:")
     run = suite.p2p("doctor", "--keys-dir", at["keys"], "--discovery", at["discovery"], timeout=120)
     assert f"another device at {other.ip}:" in run.stdout, run.stdout + run.stderr
+    ui = suite.ui(name=first.keys.parent.name, peer=first)
+    assert ui.api.json("/api/status")["copy_at"].startswith(f"{other.ip}:")
 
 
 def test_moving_is_no_copy(suite, machine):

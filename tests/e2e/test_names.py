@@ -282,6 +282,15 @@ def test_the_dashboard_shows_names(suite, world):
     assert ui.api.request("POST", f"/api/peers/{world.kitchen.peer_id}/trust").status_code == 200
     assert shown(world.kitchen.peer_id)[1] is True, "the registry's word is not proof"
     assert ui.api.request("GET", f"/api/peers/{world.kitchen.peer_id}/files").status_code == 200
+    # The owner's own name wins, and can be taken away again.
+    path = f"/api/peers/{world.kitchen.peer_id}/name"
+    said = ui.api.request("GET", f"/api/peers/{world.kitchen.peer_id}").json()["name"]
+    named = ui.api.request("POST", path, json={"name": "Oma's"}).json()
+    assert (named["name"], named["name_is_claim"]) == ("Oma's", False) and said != "Oma's"
+    for wrong in ("x" * 64, "a\nb", 5):
+        assert ui.api.request("POST", path, json={"name": wrong}).status_code in (400, 422)
+    assert ui.api.request("POST", f"/api/peers/{'ab' * 32}/name", json={"name": "x"}).status_code == 404
+    assert ui.api.request("POST", path, json={"name": None}).json()["name"] == said
     assert shown(world.kitchen.peer_id) == ("Küche", False, "laptop")
     keys = suite.folder / "d" / "keys"
     suite.p2p("peers", "trust", world.hall.peer_id, "--name", "Flur", "--keys-dir", keys, check=True)

@@ -162,6 +162,8 @@ def test_add_a_peer_by_address_trust_block_forget(world):
         assert world.json("POST", path + "/block")["trust"] == "blocked"
         world.call("GET", path + "/files", 403)
         assert world.json("POST", path + "/trust")["trust"] == "verified"
+        assert world.json("POST", path + "/name", json={"name": "Far away"})["name"] == "Far away"
+        assert world.json("POST", path + "/name", json={"name": ""})["name"] != "Far away"
         world.call("GET", path + "/files", 200)
         world.call("POST", path + "/forget", 200)
     world.call("POST", "/api/peers", 503, json={"address": "127.0.0.1:9"})

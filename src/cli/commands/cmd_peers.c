@@ -74,12 +74,20 @@ print_padded(const char *text, size_t width)
     printf("%s%*s", text, columns < width ? (int)(width - columns) : 0, "");
 }
 
+static const char *
+kind_of(const struct cli_peer *peer)
+{
+    return peer->about.kind == P2P_ABOUT_UNKNOWN
+               ? "-"
+               : p2p_about_kind_name(peer->about.kind);
+}
+
 static void
 print_online(const struct cli_peers *peers)
 {
     if (peers->count > 0)
-        printf("%-24s  %-19s  %-24s %7s  %-8s  %s\n", "NAME", "PEER", "ADDRESS",
-               "FILES", "TRUST", "FOUND BY");
+        printf("%-24s  %-7s  %-19s  %-24s %7s  %-8s  %s\n", "NAME", "KIND", "PEER",
+               "ADDRESS", "FILES", "TRUST", "FOUND BY");
     for (size_t i = 0; i < peers->count; i++) {
         const struct cli_peer *p = &peers->at[i];
         char hex[P2P_ID_HEX_LEN + 1], address[CLI_ADDRESS], files[CLI_SHORT] = "-";
@@ -87,7 +95,7 @@ print_online(const struct cli_peers *peers)
         if (p->in_registry)
             snprintf(files, sizeof(files), "%zu", p->file_count);
         print_padded(p->called, 24);
-        printf("  %.16s...  %-24s %7s  %-8s  %s%s%s\n", hex,
+        printf("  %-7s  %.16s...  %-24s %7s  %-8s  %s%s%s\n", kind_of(p), hex,
                p2p_addr_format(&p->addr, address, sizeof(address)), files,
                p->is_self ? "-" : p2p_trust_name(p->trust), found_by(p),
                p->verified ? ", signed" : "", p->is_self ? " (this device)" : "");

@@ -115,6 +115,28 @@ async function block(peer) {
 		verb(peer, 'block');
 }
 
+/** An empty name takes the owner's own name away. */
+async function rename(peer) {
+	const input = h('input', {
+		type: 'text',
+		id: 'peer-name',
+		value: peer.name ?? '',
+		autofocus: true,
+		autocomplete: 'off',
+		maxlength: 63,
+		dir: 'auto',
+	});
+	await dialog({
+		title: label(peer),
+		body: [h('label', { for: 'peer-name' }, t('peer.name.label')), input],
+		actions: [{ label: t('cancel'), value: null }, { label: t('rename'), value: 'yes', main: true }],
+		submit: async () => {
+			await post(`peers/${peer.peer_id_full}/name`, { name: input.value.trim() || null });
+			await loadPeers();
+		},
+	});
+}
+
 function actionsOf(peer) {
 	const look = { id: 'browse', icon: 'folder', label: t('browse'), run: () => browse(peer) };
 	const trust = {
@@ -133,15 +155,18 @@ function actionsOf(peer) {
 		run: () =>
 			dialog({ title: label(peer), body: [hintLine(t('peer.id.text')), command(peer.peer_id_full)] }),
 	};
+	const name = { id: 'name', icon: 'edit', label: t('rename'), run: () => rename(peer) };
 	if (peer.self) return [copyId];
 	return (
 		{
 			blocked: [lift, copyId, drop],
 			changed: [trust, copyId, stop, drop],
-			verified: [look, copyId, stop, drop],
-		}[peer.trust] ?? [look, trust, copyId, stop]
+			verified: [look, name, copyId, stop, drop],
+		}[peer.trust] ?? [look, trust, name, copyId, stop]
 	);
 }
+
+const KINDS = ['laptop', 'desktop', 'phone', 'server', 'tablet'];
 
 function peerRow(first) {
 	let peer = first;
@@ -173,6 +198,7 @@ function peerRow(first) {
 			setText(
 				meta,
 				[
+					KINDS.includes(peer.kind) && t(`kind.${peer.kind}`),
 					t('n.files', { n: peer.files }),
 					isOnline(peer) ? t('online') : t('seen', { time: ago(peer.last_seen) }),
 					addressOf(peer),

@@ -297,15 +297,16 @@ export function shareView() {
 		nothing.hidden = !loaded || count > 0;
 	};
 	const renderNotice = () => {
-		const { peer_running: runs, port, problems_count: n, unlisted_files: unlisted } = state.status ?? {};
+		const { peer_running: runs, port, problems_count: n, unlisted_files: unlisted, copy_at: copy } = state.status ?? {};
 		const folders = (state.status?.shared_folders ?? []).map((f) => [f.path, f.state, f.missing_files]);
-		const seen = JSON.stringify([runs, port, n, unlisted, folders]);
+		const seen = JSON.stringify([runs, port, n, unlisted, folders, copy]);
 		if (seen === notices.dataset.seen) return; // a button keeps its focus
 		notices.dataset.seen = seen;
 		const off = runs === false && [para(t('peer.off.text')), command(ownPeer())];
 		notices.replaceChildren(
 			...awayNotices('shared'),
 			off ? notice(t('peer.off'), off) : '',
+			copy ? notice(t('clone'), para(t('clone.text', { where: copy }))) : '',
 			n ? notice(t('problems', { n }), button(t('show'), { onclick: showProblems })) : '',
 			unlisted ? notice(t('unlisted', { n: unlisted })) : '',
 		);
