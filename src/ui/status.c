@@ -59,8 +59,8 @@ find_standing(struct ui_app *app, struct standing *s)
 {
     s->port = (uint16_t)app->opt.peer_port;
     s->is_registered = ui_peers_own(app->peers, &s->port);
-    if ((s->peer_runs = answers(s->port)))
-        find_copy(app, s);
+    s->peer_runs = answers(s->port);
+    find_copy(app, s);
 }
 
 /* ---- the object ---- */
