@@ -18,6 +18,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
 from networld import Unavailable, world  # noqa: E402
 
 MIB = 1 << 20
+OPEN = """
+table ip nat {{
+    chain before {{
+        type nat hook prerouting priority -100
+        iifname "wan" tcp dport {port} dnat to {machine}
+    }}
+}}
+insert rule inet filter through iifname "wan" ct status dnat accept
+"""
 
 
 class Relayed:
@@ -27,6 +36,7 @@ class Relayed:
         self.suite, self.here = suite, here
         self.public = here.public[0]
         self.far, self.near = (home.machine for home in here.homes)
+        self.home_of_far = here.homes[0]
 
     def start(self, *relay_options, files=None, peer_options=()):
         self.start_relay(*relay_options)
@@ -179,6 +189,32 @@ def test_a_download_survives_the_end_of_the_relay(relayed):
     # What was verified is not asked for again; a chunk that was under way is.
     assert events[-1]["received"] < len(data) + 8 * MIB
     assert [s["path"] for s in events[-1]["sources"]] == [{"kind": "relay"}]
+
+
+def test_a_direct_path_replaces_the_relay(relayed):
+    """The far router opens the peer's port during the download: what is missing comes from there, no byte twice."""
+    data = os.urandom(40 * MIB)
+    relayed.start("--limit-rate", "1M", files={"far.bin": data})
+    relayed.trust()
+    folder = relayed.suite.folder / "near"
+    process = subprocess.Popen(
+        [*relayed.near.prefix, BIN / "p2p", *relayed.get_words("far.bin", "--json")], cwd=folder,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder),
+    )  # fmt: skip
+    for line in process.stdout:
+        if json.loads(line).get("received", 0) > 0:
+            break
+    router, port = relayed.home_of_far.router, relayed.peer.port
+    try:
+        router.run("nft", "-f", "-", input=OPEN.format(port=port, machine=relayed.far.address))
+        rest, errors = process.communicate(timeout=240)
+    finally:
+        relayed.home_of_far.set_nat(relayed.home_of_far.nat)
+    assert process.returncode == 0, errors + rest[-3000:]
+    assert relayed.got("far.bin") == data
+    end = json.loads(rest.splitlines()[-1])
+    assert [s["path"] for s in end["sources"]] == [{"kind": "direct"}]
+    assert end["received"] == len(data)
 
 
 def test_the_dashboard_downloads_through_the_relay(relayed):

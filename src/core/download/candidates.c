@@ -241,7 +241,7 @@ p2p_dl_all_addresses_failed(struct p2p_download *dl, const struct dl_source *s)
 bool
 p2p_dl_source_is_live(const struct p2p_download *dl, const struct dl_source *s)
 {
-    return s->workers > 0 ||
+    return s->workers > 0 || s->is_scouted ||
            (s->state != P2P_SRC_DROPPED && s->failures < dl->opt.retries);
 }
 
@@ -251,8 +251,9 @@ static bool
 gives_way(const struct p2p_download *dl, const struct dl_source *s,
           const struct dl_candidate *c) P2P_REQUIRES(p2p_dl_lock)
 {
-    return p2p_dl_source_is_live(dl, s) && s->workers == 0 && s->received == 0 &&
-           s->failures > c->failures && s->rank.rank >= c->rank.rank;
+    return p2p_dl_source_is_live(dl, s) && s->workers == 0 && !s->is_scouted &&
+           s->received == 0 && s->failures > c->failures &&
+           s->rank.rank >= c->rank.rank;
 }
 
 /* Finds the live source that is this peer, or that has this address. */

@@ -62,6 +62,9 @@ struct dl_source {
     uint64_t rtt_us; /* of the first connection; 0: not connected yet */
     bool path_known;
     enum p2p_path_kind path; /* of the last connection */
+    unsigned scouts;         /* that were sent while it is reached through a relay */
+    bool is_scouted;         /* one is under way */
+    uint64_t scout_ms;       /* when the next one is due */
     bool agreed;             /* its META is about our (root, size) */
     bool had;                /* this was true once, and may become true again */
     bool disagreed; /* dropped because its META describes another file. It gets another
@@ -85,6 +88,9 @@ struct dl_worker {
     bool running;
     /* `end` is final: join it. */
     bool finished P2P_GUARDED_BY(p2p_dl_lock);
+    /* Looks for a direct path to a source that is reached through a relay. It does not
+     * count among the source's workers until it has found one. */
+    bool is_scout P2P_GUARDED_BY(p2p_dl_lock);
     /* Ends when its requests are done. */
     bool retire P2P_GUARDED_BY(p2p_dl_lock);
     /* Ends now. */
@@ -229,6 +235,9 @@ void p2p_dl_wait_for_chunk(struct p2p_download *dl, uint64_t ms)
 P2P_MUST_CHECK enum p2p_err p2p_dl_worker_spawn(struct p2p_download *dl,
                                                 unsigned source)
     P2P_REQUIRES(p2p_dl_lock);
+/* Looks for better paths to sources that are reached through a relay, when that is due.
+ */
+void p2p_dl_send_scouts(struct p2p_download *dl) P2P_REQUIRES(p2p_dl_lock);
 /* True if this worker is told to end. */
 bool p2p_dl_worker_is_stopped(struct dl_worker *w) P2P_EXCLUDES(p2p_dl_lock);
 /* Joins workers that have finished, and judges their sources; true when none runs. */

@@ -250,7 +250,8 @@ refill(struct small_fetch *s)
            s->used < REQUESTS_MAX && s->ahead < AHEAD_MAX) {
         size_t index;
         p2p_lock(&dl->lock);
-        bool taken = !s->w->stop && p2p_folder_take(dl->folder, s->w->source, &index);
+        bool taken = !s->w->stop && !s->w->retire &&
+                     p2p_folder_take(dl->folder, s->w->source, &index);
         p2p_unlock(&dl->lock);
         if (!taken)
             break;
@@ -398,7 +399,8 @@ wait_for_work(struct small_fetch *s)
     struct p2p_download *dl = s->w->dl;
 
     p2p_lock(&dl->lock);
-    bool more = !s->w->stop && dl->folder->small_left > dl->folder->written;
+    bool more =
+        !s->w->stop && !s->w->retire && dl->folder->small_left > dl->folder->written;
     if (more)
         p2p_dl_wait(dl, SLICE_MS);
     p2p_unlock(&dl->lock);

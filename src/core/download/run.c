@@ -69,6 +69,8 @@ start_workers(struct p2p_download *dl)
     err = p2p_dl_hopeless(dl);
     if (err == P2P_OK)
         p2p_dl_spawn_workers(dl);
+    if (err == P2P_OK)
+        p2p_dl_send_scouts(dl);
     p2p_unlock(&dl->lock);
     return err;
 }

@@ -92,6 +92,7 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
                                    .protocol = dl->opt.protocol,
                                    .timeout_ms = dl->opt.timeout_ms,
                                    .reach = dl->opt.reach};
+    struct p2p_reach directly;
     struct p2p_addr others[P2P_CONN_OTHERS_MAX];
     struct p2p_id expected;
     enum p2p_err err;
@@ -106,6 +107,11 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
         opt.expected = &expected;
     opt.expected_by_user = s->by_user;
     opt.is_unreached = s->is_unreached;
+    if (w->is_scout) {
+        directly = *dl->opt.reach;
+        directly.wish = P2P_WISH_DIRECT;
+        opt.reach = &directly;
+    }
     p2p_unlock(&dl->lock);
     err = p2p_conn_open_shown(&opt, show_connection, w, conn);
     if (err == P2P_OK) {
@@ -135,6 +141,60 @@ remember_source(struct dl_worker *w, struct p2p_conn *conn)
         p2p_conn_remember(conn);
 }
 
+/* ---- better paths ---- */
+
+static enum p2p_err spawn(struct p2p_download *dl, unsigned source, bool is_scout)
+    P2P_REQUIRES(p2p_dl_lock);
+
+/* Pauses before the scouts: a path may appear soon after the start (a port is mapped),
+ * or when a laptop comes home. */
+static uint64_t
+scout_pause_ms(unsigned scouts)
+{
+    static const uint64_t pauses[] = {5000, 30000, 300000};
+
+    return pauses[scouts < 2 ? scouts : 2];
+}
+
+/* The scout is there: it fetches from now on, and those on the relay end once what they
+ * have asked for is here. So no byte comes twice. */
+static void
+join_workers(struct dl_worker *scout, struct dl_source *s) P2P_REQUIRES(p2p_dl_lock)
+{
+    struct p2p_download *dl = scout->dl;
+    char label[DL_LABEL_MAX];
+
+    for (unsigned i = 0; i < DL_WORKERS; i++) {
+        struct dl_worker *w = &dl->swarm.workers[i];
+        if (w != scout && w->running && w->source == scout->source)
+            w->retire = true;
+    }
+    scout->is_scout = false;
+    s->workers++;
+    s->is_scouted = false;
+    s->scout_ms = s->scouts = 0;
+    p2p_log_info("a direct path replaces the relay source=\"%s\"",
+                 p2p_dl_source_label(s, label));
+    p2p_dl_wake(dl);
+}
+
+void
+p2p_dl_send_scouts(struct p2p_download *dl)
+{
+    uint64_t now = p2p_now_ms();
+
+    if (dl->opt.reach == NULL || dl->opt.reach->wish != P2P_WISH_AUTO)
+        return;
+    for (unsigned i = 0; i < dl->swarm.source_count; i++) {
+        struct dl_source *s = &dl->swarm.sources[i];
+        if (s->path != P2P_PATH_RELAY || s->workers == 0 || s->is_scouted ||
+            s->scout_ms == 0 || now < s->scout_ms || spawn(dl, i, true) != P2P_OK)
+            continue;
+        s->is_scouted = true;
+        s->scout_ms = now + scout_pause_ms(++s->scouts);
+    }
+}
+
 static void
 note_path(struct dl_worker *w, const struct p2p_conn *conn)
 {
@@ -142,10 +202,15 @@ note_path(struct dl_worker *w, const struct p2p_conn *conn)
 
     p2p_lock(&w->dl->lock);
     struct dl_source *s = &w->dl->swarm.sources[w->source];
+    bool is_other = s->path_known && s->path != p2p_conn_path(conn);
     s->path = p2p_conn_path(conn);
     s->path_known = true;
-    if (s->rtt_us == 0)
+    if (s->rtt_us == 0 || is_other)
         s->rtt_us = rtt_us;
+    if (w->is_scout)
+        join_workers(w, s);
+    else if (s->path == P2P_PATH_RELAY && s->scout_ms == 0)
+        s->scout_ms = p2p_now_ms() + scout_pause_ms(0);
     p2p_unlock(&w->dl->lock);
 }
 
@@ -167,15 +232,15 @@ worker_main(void *arg)
     p2p_unlock(&w->dl->lock);
     p2p_conn_close(conn);
     p2p_lock(&w->dl->lock);
-    w->end = w->stop ? P2P_OK : err;
+    w->end = w->stop || w->is_scout ? P2P_OK : err; /* a scout that finds nothing */
     w->finished = true;
     p2p_dl_wake(w->dl);
     p2p_unlock(&w->dl->lock);
     return NULL;
 }
 
-enum p2p_err
-p2p_dl_worker_spawn(struct p2p_download *dl, unsigned source)
+static enum p2p_err
+spawn(struct p2p_download *dl, unsigned source, bool is_scout)
 {
     unsigned lane = 0;
 
@@ -184,14 +249,24 @@ p2p_dl_worker_spawn(struct p2p_download *dl, unsigned source)
     if (lane == DL_WORKERS)
         return P2P_ERR_BUSY;
     struct dl_worker *w = &dl->swarm.workers[lane];
-    *w = (struct dl_worker){.dl = dl, .lane = lane, .source = source, .running = true};
+    *w = (struct dl_worker){.dl = dl,
+                            .lane = lane,
+                            .source = source,
+                            .running = true,
+                            .is_scout = is_scout};
     int rc = pthread_create(&w->thread, NULL, worker_main, w);
     if (rc != 0) {
         w->running = false;
         return p2p_err_from_errno(rc);
     }
-    dl->swarm.sources[source].workers++;
+    dl->swarm.sources[source].workers += !is_scout;
     return P2P_OK;
+}
+
+enum p2p_err
+p2p_dl_worker_spawn(struct p2p_download *dl, unsigned source)
+{
+    return spawn(dl, source, false);
 }
 
 bool
@@ -280,7 +355,10 @@ join_finished(struct p2p_download *dl, struct dl_worker *w, enum p2p_err *end)
     pthread_join(w->thread, NULL);
     p2p_lock(&dl->lock);
     w->running = false;
-    dl->swarm.sources[w->source].workers--;
+    if (w->is_scout)
+        dl->swarm.sources[w->source].is_scouted = false;
+    else
+        dl->swarm.sources[w->source].workers--;
     *end = w->end;
     p2p_unlock(&dl->lock);
     return true;
