@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds and runs everything on this machine: registry, peer, dashboard. Ctrl-C stops all three.
+# Builds and runs everything on this machine: registry, peer, dashboard; with --public also a relay. Ctrl-C stops all.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 
@@ -13,12 +13,18 @@ Usage: scripts/run.sh [options]
   --downloads-dir DIR     files you fetched (default downloads/)
   --keys-dir DIR          your identity (default keys/)
   --discovery URL         join the registry of another machine instead of starting one
+  --public HOST           also serve others on the Internet, who reach this machine as HOST: the
+                          registry with HTTPS, and a relay. The peer serves only peers that you trust
+  --tls-cert FILE         with --public: the registry's certificate (default: a self-made one)
+  --tls-key FILE          with --public: its key
+  --relay-port PORT       with --public: the relay's port (default 7100)
   --help                  this text
 A key with a passphrase: you type it once, or name the file that holds it with P2P_PASSPHRASE_FILE.
 END
 }
 
 discovery_port=8000 peer_port=9000 ui_port=8080 registry=
+public= tls_cert= tls_key= relay_port=7100
 shared_dir=$root/shared downloads_dir=$root/downloads keys_dir=$root/keys
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
 
@@ -28,7 +34,8 @@ while [ $# -gt 0 ]; do
     esac
     case $1 in
     --help) usage; exit 0 ;;
-    --discovery-port | --peer-port | --ui-port | --shared-dir | --downloads-dir | --keys-dir | --discovery)
+    --discovery-port | --peer-port | --ui-port | --shared-dir | --downloads-dir | --keys-dir | --discovery | \
+        --public | --tls-cert | --tls-key | --relay-port)
         [ $# -ge 2 ] || { echo "run.sh: $1 needs a value" >&2; exit 2; } ;;
     *) echo "run.sh: unknown option '$1' (see --help)" >&2; exit 2 ;;
     esac
@@ -40,13 +47,29 @@ while [ $# -gt 0 ]; do
     --downloads-dir) downloads_dir=$(absolute "$2") ;;
     --keys-dir) keys_dir=$(absolute "$2") ;;
     --discovery) registry=$2 ;;
+    --public) public=$2 ;;
+    --tls-cert) tls_cert=$(absolute "$2") ;;
+    --tls-key) tls_key=$(absolute "$2") ;;
+    --relay-port) relay_port=$2 ;;
     esac
     shift 2
 done
-for port in "$discovery_port" "$peer_port" "$ui_port"; do
+for port in "$discovery_port" "$peer_port" "$ui_port" "$relay_port"; do
     [[ $port =~ ^[0-9]{1,5}$ ]] && [ "$port" -le 65535 ] ||
         { echo "run.sh: '$port' is not a port (0 to 65535)" >&2; exit 2; }
 done
+
+if [ -n "$public" ]; then
+    [[ $public =~ ^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$ ]] ||
+        { echo "run.sh: --public '$public': give a host name or an IPv4 address" >&2; exit 2; }
+    [ -z "$registry" ] ||
+        { echo "run.sh: --public starts a registry, and --discovery uses another one: give one of them" >&2; exit 2; }
+    [ "${tls_cert:+given}" = "${tls_key:+given}" ] ||
+        { echo "run.sh: --tls-cert and --tls-key need each other" >&2; exit 2; }
+elif [ -n "$tls_cert$tls_key" ]; then
+    echo "run.sh: --tls-cert and --tls-key need --public" >&2
+    exit 2
+fi
 
 "$root/scripts/deps.sh" build
 echo "Building (the first time takes a minute) ..."
@@ -142,7 +165,7 @@ start() {
         exit 1
     fi
     : >"$state/$name" # there before it is looked into
-    if [ $has_passphrase = yes ] && [ "$name" != p2p-discovery ]; then
+    if [ $has_passphrase = yes ] && [ "$name" != p2p-discovery ] && [ "$name" != p2p-relay ]; then
         local fd
         exec {fd}< <(printf '%s\n' "$passphrase")
         P2P_PASSPHRASE_FD=$fd "$root/bin/$name" --port "$wanted" "$@" >"$state/$name" &
@@ -166,14 +189,76 @@ start() {
 }
 
 export P2P_HOME=$root # one home for all programs, from the first start
-if [ -z "$registry" ]; then
+# ---- For others on the Internet ----
+is_ip() { [[ $1 =~ ^[0-9.]+$ ]]; }
+make_secret() { # FILE
+    [ -s "$1" ] || (umask 077 && od -An -tx1 -N32 /dev/urandom | tr -d ' \n' >"$1")
+}
+make_certificate() { # FILE KEY: valid for this host and this machine
+    local kind=DNS
+    is_ip "$public" && kind=IP
+    if [ -s "$1" ] && [ -s "$2" ] && openssl x509 -in "$1" -noout -checkend 86400 >/dev/null &&
+        openssl x509 -in "$1" -noout -subject | grep -qxF "subject=CN = $public"; then
+        return
+    fi
+    (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 825 \
+        -subj "/CN=$public" -addext "subjectAltName=$kind:$public" -keyout "$2" -out "$1" 2>/dev/null)
+}
+start_public() {
+    local admin=() made
+    mkdir -p "$keys_dir"
+    make_secret "$keys_dir/relay.secret"
+    if [ -z "$tls_cert" ]; then
+        made=yes tls_cert=$keys_dir/registry.crt tls_key=$keys_dir/registry.key
+        make_certificate "$tls_cert" "$tls_key"
+        export SSL_CERT_FILE=$tls_cert # for the peer and the dashboard here
+    fi
+    [ "$relay_port" = 7100 ] || admin=(--admin-port 0)
+    start p2p-relay "$relay_port" --relay-port --relay-secret-file "$keys_dir/relay.secret" "${admin[@]}"
+    relay_port=$port
+    start p2p-discovery "$discovery_port" --discovery-port --tls-cert "$tls_cert" --tls-key "$tls_key" \
+        --allow-host "$public" --relay "$public:$relay_port" --relay-secret-file "$keys_dir/relay.secret"
+    discovery_port=$port
+    registry=https://$public:$discovery_port
+    self_made=${made:-no}
+}
+explain_public() {
+    local udp=$discovery_port-$((discovery_port + 1))
+    cat <<END
+
+  For others  scripts/run.sh --discovery $registry
+  Relay       $public:$relay_port
+
+Open these ports in the firewall, with one of:
+  nft add rule inet filter input tcp dport "{ $discovery_port, $relay_port, $peer_port }" accept
+  nft add rule inet filter input udp dport $udp accept
+
+  ufw allow proto tcp to any port $discovery_port,$relay_port,$peer_port
+  ufw allow proto udp to any port ${udp/-/:}
+
+  firewall-cmd --permanent --add-port={$discovery_port,$relay_port,$peer_port}/tcp --add-port=$udp/udp
+  firewall-cmd --reload
+END
+    [ "$self_made" = no ] || cat <<END
+
+The registry's certificate is self-made: no other machine trusts it yet. Copy the file
+$tls_cert there, and start the programs with SSL_CERT_FILE=FILE;
+or get a certificate for $public, and give it with --tls-cert and --tls-key.
+END
+}
+
+if [ -n "$public" ]; then
+    start_public
+elif [ -z "$registry" ]; then
     start p2p-discovery "$discovery_port" --discovery-port
     registry=http://localhost:$port
 fi
 # Not the default: on the command line it would hide the folders that `p2p share add` writes to p2p.conf.
 shared=()
 [ "$shared_dir" = "$root/shared" ] || shared=(--shared-dir "$shared_dir")
-start p2p-peer "$peer_port" --peer-port "${shared[@]}" --keys-dir "$keys_dir" --discovery "$registry"
+strict=()
+[ -z "$public" ] || strict=(--trusted-only --no-protocol-1)
+start p2p-peer "$peer_port" --peer-port "${shared[@]}" "${strict[@]}" --keys-dir "$keys_dir" --discovery "$registry"
 peer_port=$port
 start p2p-ui "$ui_port" --ui-port "${shared[@]}" --downloads-dir "$downloads_dir" \
     --keys-dir "$keys_dir" --discovery "$registry" --peer-port "$peer_port" --web-dir "$root/web"
@@ -198,9 +283,9 @@ cat <<END
   Dashboard   http://localhost:$port
   Registry    $registry
   Peer        port $peer_port, sharing $shared_dir
-
-Press Ctrl-C to stop.
 END
+[ -z "$public" ] || explain_public
+printf '\nPress Ctrl-C to stop.\n'
 
 died=
 wait -n -p died "${pids[@]}" || true

@@ -217,3 +217,36 @@ def answers_as_registry(port):
         return "peers" in requests.get(f"http://127.0.0.1:{port}/peers", timeout=2).json()
     except (requests.RequestException, ValueError):
         return False
+
+
+def test_public_brings_up_registry_and_relay_with_tls(start, tmp_path):
+    run = start(*FREE, "--relay-port", 0, "--public", "127.0.0.1")
+    run.wait_ui()
+    wait_until(lambda: "Press Ctrl-C" in run.text, 60, "the end of the start")
+    assert set(run.daemons()) == {"p2p-relay", "p2p-discovery", "p2p-peer", "p2p-ui"}
+    url = re.search(r"Registry +(https://127\.0\.0\.1:\d+)", run.text)[1]
+    relay = re.search(r"Relay +(127\.0\.0\.1:\d+)", run.text)[1]
+    port = int(url.rsplit(":", 1)[1])
+    # With the self-made certificate, whose file the script names, as other machines do it.
+    certificate = tmp_path / "keys" / "registry.crt"
+    assert str(certificate) in run.text and "self-made" in run.text
+    assert requests.get(url + "/reach", timeout=30, verify=certificate).json()["relays"] == [relay]
+    wait_until(lambda: requests.get(url + "/peers", timeout=30, verify=certificate).json()["peers"], 60, "the peer")
+    for rule in (f"udp dport {port}-{port + 1} accept", f"ufw allow proto udp to any port {port}:{port + 1}", "firewall-cmd --reload"):
+        assert rule in run.text
+    for secret in ("relay.secret", "registry.key"):
+        assert (tmp_path / "keys" / secret).stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (("--public", "host.example", "--discovery", "http://other:8000"), "give one of them"),
+        (("--public", "host.example", "--tls-cert", "file"), "need each other"),
+        (("--tls-cert", "file", "--tls-key", "file"), "need --public"),
+        (("--public", "https://host.example"), "host name or an IPv4 address"),
+    ],
+)
+def test_public_options_that_make_no_sense(options, says):
+    done = subprocess.run([RUN, *options], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and says in done.stderr
