@@ -50,6 +50,16 @@ P2P_MUST_CHECK enum p2p_err p2p_box_read(struct p2p_discovery *d, size_t registr
                                          uint64_t *after, p2p_box_visit *visit,
                                          void *arg);
 
+/* What a registry offers to peers that look for a path. */
+struct p2p_reach_offer {
+    struct p2p_addr stun[2]; /* its UDP ports; port 0: none */
+    struct p2p_addr relay;   /* port 0: none */
+};
+/* NOT_FOUND: the registry is too old. Of the UDP ports, only those of the registry's own
+ * host count: otherwise it could point its clients at others. */
+P2P_MUST_CHECK enum p2p_err p2p_reach_offer(struct p2p_discovery *d, size_t registry,
+                                            struct p2p_reach_offer *out);
+
 /* A relay, and a token for each side. */
 struct p2p_relay_pass {
     struct p2p_addr relay;

@@ -48,6 +48,7 @@ struct p2p_peer_info {
     char others[P2P_PEER_OTHERS_TEXT];
     struct p2p_about about; /* its claims about itself, as the registry states them */
     bool verified;          /* its registration was signed */
+    bool is_reached;        /* a registry could connect to `addr` */
     bool is_unreached;      /* a registry could not connect to `addr` */
     bool unproven;          /* it was asked directly (ask.h) and did not confirm this */
     uint64_t last_seen_s;   /* 0: not said */

@@ -141,6 +141,12 @@ def test_a_trusted_peer_downloads_through_the_relay(relayed):
     assert [s["path"] for s in last(done)["sources"]] == [{"kind": "relay"}]
     # The registry has found out that nothing comes through the router, and lists it.
     wait_until(lambda: relayed.listed().get("direct") == "no", 60, "the attempt to reach the peer")
+    # And who asks why learns it.
+    done = relayed.run("near", "doctor", relayed.peer.id, "--discovery", relayed.url, "--keys-dir", "keys", "--no-mdns", "--json")
+    said = {check["check"]: check for check in last(done)["checks"]}
+    assert "symmetric" in said["nat"]["text"] and said["nat"]["result"] == "note"
+    assert "accepts connections" in said["relay"]["text"]
+    assert ": relay, round trip" in said["path"]["text"], said["path"]
 
 
 def test_who_is_not_trusted_gets_nothing(relayed):

@@ -16,6 +16,7 @@
 
 #include "core/channel/stun.h"
 #include "discovery/meet/stun_server.h"
+#include "p2p/nat.h"
 #include "p2p/net.h"
 
 struct world {
@@ -170,6 +171,60 @@ a_source_gets_so_many_answers(void **state)
                 (seconds + 1) * STUN_ANSWERS_PER_SECOND);
 }
 
+/* ---- the client's side ---- */
+
+static void
+addresses_of(const struct world *w, struct p2p_addr out[P2P_NAT_SERVERS])
+{
+    for (unsigned i = 0; i < P2P_NAT_SERVERS; i++) {
+        struct sockaddr_in sa;
+        socklen_t len = sizeof(sa);
+
+        assert_int_equal(getsockname(w->fds[i], (struct sockaddr *)&sa, &len), 0);
+        p2p_addr_from_sockaddr((struct sockaddr *)&sa, &out[i]);
+    }
+}
+
+static void
+a_client_learns_its_address(void **state)
+{
+    struct world *w = *state;
+    struct p2p_addr servers[P2P_NAT_SERVERS], outside;
+    enum p2p_nat nat;
+
+    addresses_of(w, servers);
+    assert_int_equal(p2p_nat_check(servers, 60000, &nat, &outside), P2P_OK);
+    assert_int_equal(nat, P2P_NAT_NONE);
+    assert_string_equal(outside.host, "127.0.0.1");
+    /* Nobody reads the questions: they are in the way of nothing. */
+    stun_server_stop(w->server);
+    w->server = NULL;
+    assert_int_equal(p2p_nat_check(servers, 100, &nat, &outside), P2P_OK);
+    assert_int_equal(nat, P2P_NAT_BLOCKED);
+    assert_int_equal(outside.port, 0);
+}
+
+static void
+what_two_answers_mean(void **state)
+{
+    const struct p2p_addr own = {"192.168.1.5", 5000}, nothing = {"", 0},
+                          router = {"203.0.113.9", 5000},
+                          other_port = {"203.0.113.9", 5001};
+
+    (void)state;
+    assert_int_equal(p2p_nat_of(&own, (struct p2p_addr[]){own, own}), P2P_NAT_NONE);
+    assert_int_equal(p2p_nat_of(&own, (struct p2p_addr[]){router, router}),
+                     P2P_NAT_STEADY);
+    assert_int_equal(p2p_nat_of(&own, (struct p2p_addr[]){router, other_port}),
+                     P2P_NAT_CHANGING);
+    assert_int_equal(p2p_nat_of(&own, (struct p2p_addr[]){router, nothing}),
+                     P2P_NAT_UNKNOWN);
+    assert_int_equal(p2p_nat_of(&own, (struct p2p_addr[]){nothing, router}),
+                     P2P_NAT_UNKNOWN);
+    assert_int_equal(p2p_nat_of(&own, (struct p2p_addr[]){nothing, nothing}),
+                     P2P_NAT_BLOCKED);
+}
+
 int
 main(void)
 {
@@ -177,6 +232,8 @@ main(void)
         cmocka_unit_test_setup_teardown(both_ports_tell_the_address, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_question_gets_no_answer, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(a_client_learns_its_address, set_up, tear_down),
+        cmocka_unit_test(what_two_answers_mean),
         cmocka_unit_test_setup_teardown(a_source_gets_so_many_answers, set_up,
                                         tear_down),
     };

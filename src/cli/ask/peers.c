@@ -165,6 +165,8 @@ cli_find_peers(const struct cli_common *common, struct p2p_discovery *d,
                                 .verified = list.at[i].verified,
                                 .in_registry = true,
                                 .file_count = list.at[i].files_total,
+                                .is_reached = list.at[i].is_reached,
+                                .is_unreached = list.at[i].is_unreached,
                                 .last_seen_s = list.at[i].last_seen_s};
         memcpy(peer.others, list.at[i].others, sizeof(peer.others));
         err = add_peer(out, identity, &peer);

@@ -11,6 +11,8 @@ struct cli_peer {
     struct p2p_id id;
     struct p2p_addr addr;
     char others[P2P_PEER_OTHERS_TEXT]; /* further ones, see p2p_addr_list_read */
+    bool is_reached,
+        is_unreached; /* a registry could, or could not, connect to `addr` */
     bool id_known, verified, in_registry, on_lan, is_self;
     struct p2p_about about;           /* as a registry or mDNS says */
     char called[P2P_CALLED_MAX];      /* what to show for it */

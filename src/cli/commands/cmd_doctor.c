@@ -13,10 +13,12 @@
 #include "cli/machine/daemons.h"
 #include "cli/machine/shared.h"
 #include "cli/machine/upgrades.h"
+#include "p2p/box.h"
 #include "p2p/bytes.h"
 #include "p2p/conn.h"
 #include "p2p/hardening.h"
 #include "p2p/mdns.h"
+#include "p2p/nat.h"
 #include "p2p/sandbox.h"
 
 enum {
@@ -49,7 +51,7 @@ static const struct p2p_option options[] = {
     CLI_OPTION_JSON(struct doctor_options),
 };
 static const struct p2p_option_set set = {
-    "p2p doctor", "[options]",
+    "p2p doctor", "[PEER] [options]",
     "Checks everything that peers need to connect, and explains what does not work.",
     options, sizeof(options) / sizeof(options[0])};
 
@@ -323,6 +325,159 @@ check_peer(struct doctor *doc, const struct cli_peer *peer)
                reason(doc, &peer->addr, err));
 }
 
+/* ---- ways from and to outside ---- */
+
+static void
+report_nat(struct doctor *doc, const struct p2p_reach_offer *offer, enum p2p_nat nat,
+           const struct p2p_addr *outside)
+{
+    switch (nat) {
+    case P2P_NAT_BLOCKED:
+        report(
+            doc, NOTE, "nat",
+            "no answer by UDP from %s, ports %u and %u: UDP is blocked here or there. "
+            "Only TCP and relays work",
+            offer->stun[0].host, offer->stun[0].port, offer->stun[1].port);
+        break;
+    case P2P_NAT_UNKNOWN:
+        report(doc, NOTE, "nat", "only one of the UDP ports %u and %u of %s answers",
+               offer->stun[0].port, offer->stun[1].port, offer->stun[0].host);
+        break;
+    case P2P_NAT_NONE:
+        report(doc, GOOD, "nat",
+               "no router translates addresses on the way to the registry, which sees "
+               "%s",
+               outside->host);
+        break;
+    case P2P_NAT_STEADY:
+        report(doc, GOOD, "nat",
+               "a router shows this machine as %s, with the same port to everybody",
+               outside->host);
+        break;
+    case P2P_NAT_CHANGING:
+        report(doc, NOTE, "nat",
+               "a router shows this machine as %s, with another port to each "
+               "destination (symmetric): other peers reach it only through a forwarded "
+               "port or a relay",
+               outside->host);
+        break;
+    }
+}
+
+static void
+check_relay(struct doctor *doc, const struct p2p_addr *relay)
+{
+    char address[CLI_ADDRESS];
+    enum p2p_err err = can_connect(doc, relay);
+
+    p2p_addr_format(relay, address, sizeof(address));
+    if (err == P2P_OK)
+        report(doc, GOOD, "relay", "%s accepts connections", address);
+    else
+        report(doc, BAD, "relay",
+               "%s: %s. Check that p2p-relay runs there and that its "
+               "firewall allows the port",
+               address, p2p_err_text(err));
+}
+
+/* At the first registry that answers by UDP: they all see the same router. */
+static void
+check_ways(struct doctor *doc)
+{
+    size_t count = doc->discovery != NULL ? p2p_discovery_count(doc->discovery) : 0;
+    struct p2p_reach_offer offer;
+    bool is_nat_known = false;
+    struct p2p_addr outside;
+    enum p2p_nat nat;
+
+    for (size_t i = 0; i < count; i++) {
+        if (p2p_reach_offer(doc->discovery, i, &offer) != P2P_OK)
+            continue;
+        if (offer.relay.port != 0)
+            check_relay(doc, &offer.relay);
+        if (is_nat_known || offer.stun[0].port == 0 || offer.stun[1].port == 0 ||
+            p2p_nat_check(offer.stun, doc->opt.common.timeout_ms, &nat, &outside) !=
+                P2P_OK)
+            continue;
+        report_nat(doc, &offer, nat, &outside);
+        is_nat_known = nat != P2P_NAT_BLOCKED;
+    }
+}
+
+/* What the registry has found out when this device's peer registered. */
+static void
+check_own_port(struct doctor *doc)
+{
+    for (size_t i = 0; i < doc->peers.count; i++) {
+        const struct cli_peer *peer = &doc->peers.at[i];
+        char address[CLI_ADDRESS];
+
+        if (!peer->is_self || (!peer->is_reached && !peer->is_unreached))
+            continue;
+        p2p_addr_format(&peer->addr, address, sizeof(address));
+        if (peer->is_reached)
+            report(doc, GOOD, "port", "the registry reaches this device at %s",
+                   address);
+        else
+            report(doc, NOTE, "port",
+                   "the registry does not reach this device at %s: a router or a "
+                   "firewall lets no connection in. Forward the port, start p2p-peer "
+                   "with --port-map, or use a relay",
+                   address);
+    }
+}
+
+/* By any way: the addresses first, then a relay. */
+static void
+check_path(struct doctor *doc, const struct cli_peer *peer)
+{
+    const struct p2p_reach reach = {.identity = doc->identity,
+                                    .discovery = doc->discovery};
+    struct p2p_addr others[P2P_CONN_OTHERS_MAX];
+    const struct p2p_conn_options conn_options = {
+        .identity = doc->identity,
+        .addr = peer->addr,
+        .expected = peer->id_known ? &peer->id : NULL,
+        .protocol = 2,
+        .timeout_ms = doc->opt.common.timeout_ms,
+        .others = others,
+        .other_count = p2p_addr_list_read(peer->others, others, P2P_CONN_OTHERS_MAX),
+        .reach = doc->discovery != NULL ? &reach : NULL,
+        .is_unreached = peer->is_unreached,
+    };
+    uint64_t began = p2p_now_ms(), rtt_us = 0, opened;
+    char address[CLI_ADDRESS];
+    struct p2p_conn *conn = NULL;
+    enum p2p_err err = p2p_conn_open(&conn_options, &conn);
+
+    opened = p2p_now_ms() - began;
+    p2p_addr_format(&peer->addr, address, sizeof(address));
+    if (err == P2P_OK)
+        err = p2p_conn_ping(conn, &rtt_us);
+    if (err == P2P_OK)
+        report(doc, GOOD, "path", "to %s: %s, round trip %.2f ms, opened in %.1f s",
+               address, p2p_path_kind_name(p2p_conn_path(conn)), (double)rtt_us / 1000,
+               (double)opened / 1000);
+    else
+        report(doc, BAD, "path",
+               "to %s: %s. A relay needs a registry that names one (--relay), and the "
+               "other device must trust this one",
+               address, p2p_err_text(err));
+    p2p_conn_close(conn);
+}
+
+/* False: there is no such peer; that was said. */
+static bool
+check_named_peer(struct doctor *doc, const char *text)
+{
+    struct cli_peer peer;
+
+    if (cli_resolve_peer(&doc->opt.common, doc->identity, text, &peer) != P2P_OK)
+        return false;
+    check_path(doc, &peer);
+    return true;
+}
+
 static void
 check_other_peers(struct doctor *doc)
 {
@@ -445,12 +600,13 @@ cmd_doctor(int argc, char **argv)
         .opt = {.common = CLI_DEFAULTS, .peer_port = 9000, .output_dir = "downloads"}};
     struct cJSON *object = NULL;
     int arguments, status;
+    bool has_peer = true;
 
     doc.opt.common.timeout_ms = 5000;
     if (!cli_parse(&set, &doc.opt, argc, argv, &arguments, &status))
         return status;
-    if (arguments != 0)
-        return cli_fail(P2P_ERR_USAGE, "p2p doctor takes no arguments");
+    if (arguments > 1)
+        return cli_fail(P2P_ERR_USAGE, "p2p doctor takes one peer at most");
     if (doc.opt.common.json) {
         object = cli_object();
         doc.checks = cli_put_array(object, "checks");
@@ -459,7 +615,12 @@ cmd_doctor(int argc, char **argv)
         check_registries(&doc);
         check_own_peer(&doc);
         check_copy(&doc);
-        check_other_peers(&doc);
+        check_own_port(&doc);
+        check_ways(&doc);
+        if (arguments == 0)
+            check_other_peers(&doc);
+        else
+            has_peer = check_named_peer(&doc, argv[1]);
     }
     check_memory(&doc);
     check_lan(&doc);
@@ -472,5 +633,5 @@ cmd_doctor(int argc, char **argv)
     cli_peers_clear(&doc.peers);
     p2p_discovery_close(doc.discovery);
     p2p_identity_close(doc.identity);
-    return doc.any_bad ? 1 : 0;
+    return doc.any_bad || !has_peer ? 1 : 0;
 }

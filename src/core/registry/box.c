@@ -158,6 +158,59 @@ p2p_box_read(struct p2p_discovery *d, size_t registry, const struct p2p_box_wait
     return err;
 }
 
+/* ---- what there is ---- */
+
+/* The host in a registry's URL. */
+static bool
+host_of(const char *url, struct p2p_addr *out)
+{
+    const char *at = strstr(url, "://");
+    char text[P2P_HOST_MAX + 9];
+
+    if (at == NULL)
+        return false;
+    at += 3;
+    snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
+    return p2p_addr_parse(text, 80, out) == P2P_OK;
+}
+
+static void
+take_offer(const cJSON *json, const char *url, struct p2p_reach_offer *out)
+{
+    const cJSON *stun = cJSON_GetObjectItemCaseSensitive(json, "stun");
+    const cJSON *relays = cJSON_GetObjectItemCaseSensitive(json, "relays");
+    struct p2p_addr own, addr;
+
+    for (int i = 0; i < 2 && host_of(url, &own); i++) {
+        const char *text = cJSON_GetStringValue(cJSON_GetArrayItem(stun, i));
+
+        if (text != NULL && p2p_addr_parse(text, 0, &addr) == P2P_OK &&
+            strcmp(addr.host, own.host) == 0)
+            out->stun[i] = addr;
+    }
+    const char *relay = cJSON_GetStringValue(cJSON_GetArrayItem(relays, 0));
+    if (relay != NULL && p2p_addr_parse(relay, 0, &addr) == P2P_OK)
+        out->relay = addr;
+}
+
+enum p2p_err
+p2p_reach_offer(struct p2p_discovery *d, size_t registry, struct p2p_reach_offer *out)
+{
+    struct p2p_http_call call = {
+        .method = "GET", .url = p2p_http_url(d->at[registry].url, "/reach", NULL, 0)};
+    enum p2p_err err = run(d, registry, &call, d->timeout_ms, NULL);
+    cJSON *json = err == P2P_OK ? p2p_json_parse(call.answer, call.len) : NULL;
+
+    memset(out, 0, sizeof(*out));
+    if (err == P2P_OK && !cJSON_IsObject(json))
+        err = P2P_ERR_NOT_REGISTRY;
+    if (err == P2P_OK)
+        take_offer(json, d->at[registry].url, out);
+    cJSON_Delete(json);
+    p2p_http_call_clear(&call);
+    return err;
+}
+
 /* ---- relays ---- */
 
 static char *

@@ -277,6 +277,7 @@ parse_peer(const cJSON *json, struct p2p_peers *peers, struct p2p_peer_info *pee
         return P2P_ERR_MALFORMED;
     peer->verified = p2p_json_bool(json, "verified");
     text = p2p_json_text(json, "direct");
+    peer->is_reached = text != NULL && strcmp(text, "yes") == 0;
     peer->is_unreached = text != NULL && strcmp(text, "no") == 0;
     take_about(json, &peer->about);
     take_addresses(cJSON_GetObjectItemCaseSensitive(json, "addresses"), peer);
