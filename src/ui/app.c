@@ -126,6 +126,8 @@ open_folders(struct ui_app *app)
     if (err != P2P_OK)
         return fail(err, "cannot open the list of transfers in",
                     app->opt.downloads_dir);
+    if (app->shared.count == 0) /* no parent has looked which ones are there */
+        app->shared = app->opt.folders;
     err = p2p_shares_open(&app->shared, &share, &app->folders.shares, &failed);
     if (err != P2P_OK)
         return fail(err, "cannot open the shared folder", app->shared.at[failed].path);
