@@ -26,6 +26,8 @@ struct p2p_sqlite_options {
     const char *path;   /* from p2p_root_private_path, or ":memory:" */
     const char *schema; /* SQL that makes an empty database; ends as `version` */
     int version;        /* PRAGMA user_version, 1 or more */
+    bool is_rare; /* seldom written: no WAL, so that the database is one file, readers
+                   * write nothing, and every commit is on the disk */
 };
 /* *Returns owned*, close with p2p_sqlite_close. CORRUPT: no database, or a damaged one;
  * UNSUPPORTED: made by another version of the program. Follows no link. */

@@ -185,10 +185,11 @@ set_up(sqlite3 *db, const struct p2p_sqlite_options *opt)
     sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
     sqlite3_extended_result_codes(db, 1);
     err = p2p_sqlite_run(db, "PRAGMA trusted_schema = OFF");
-    if (!err)
+    if (!err && !opt->is_rare)
         err = p2p_sqlite_choose_journal(db, opt->path);
     if (!err)
-        err = p2p_sqlite_run(db, "PRAGMA synchronous = NORMAL");
+        err = p2p_sqlite_run(db, opt->is_rare ? "PRAGMA synchronous = FULL"
+                                              : "PRAGMA synchronous = NORMAL");
     if (!err)
         err = get_version(db, &version);
     if (!err && version == 0)
