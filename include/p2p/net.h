@@ -40,6 +40,20 @@ bool p2p_net_own_address(char *out, size_t cap);
 size_t p2p_net_own_addresses(uint16_t port, struct p2p_addr *out, size_t max);
 /* The router of this machine's default route (IPv4). False: there is none. */
 bool p2p_net_gateway(uint8_t out[4]);
+/* A network that an interface of this machine is in. */
+struct p2p_net_link {
+    uint8_t ip[16];  /* IPv4: as ::ffff:a.b.c.d */
+    unsigned prefix; /* bits of it */
+};
+/* Those of all interfaces that are up; at most `max`; returns their number. */
+size_t p2p_net_links(struct p2p_net_link *out, size_t max);
+/*
+ * Does this source belong to the local networks? Loopback, private (RFC 1918), unique
+ * local and link-local addresses do, and those in one of `links`. False for any other
+ * one, also for shared addresses (RFC 6598) and for other families. Pure.
+ */
+bool p2p_net_is_near(const struct sockaddr *from, const struct p2p_net_link *links,
+                     size_t count);
 /*
  * Returns a descriptor that becomes readable when an address or a route of this machine
  * has changed; -1: the kernel does not report changes. Drain it, then read the current

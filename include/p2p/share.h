@@ -98,6 +98,14 @@ P2P_MUST_CHECK enum p2p_err p2p_share_find_name(struct p2p_share *share,
 P2P_MUST_CHECK enum p2p_err p2p_share_find_root(struct p2p_share *share,
                                                 const struct p2p_digest *root,
                                                 struct p2p_share_entry *out);
+/* The same among the files whose name `allows` accepts. It runs under the catalogue's
+ * lock, for at most P2P_SHARE_NAMES_MAX names of one content. */
+typedef bool p2p_share_allows(void *arg, const char *name);
+#define P2P_SHARE_NAMES_MAX 4096
+P2P_MUST_CHECK enum p2p_err p2p_share_find_root_if(struct p2p_share *share,
+                                                   const struct p2p_digest *root,
+                                                   p2p_share_allows *allows, void *arg,
+                                                   struct p2p_share_entry *out);
 /* `count` hashes of the layer from `first` on; RANGE beyond the end; BUSY when the
  * index lost the layer (the file is hashed again). */
 P2P_MUST_CHECK enum p2p_err p2p_share_layer(struct p2p_share *share,

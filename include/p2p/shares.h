@@ -86,6 +86,11 @@ P2P_MUST_CHECK enum p2p_err p2p_shares_find_name(struct p2p_shares *shares,
 P2P_MUST_CHECK enum p2p_err p2p_shares_find_root(struct p2p_shares *shares,
                                                  const struct p2p_digest *root,
                                                  struct p2p_share_entry *out);
+/* As p2p_share_find_root_if; `allows` gets the names with their folder's. */
+P2P_MUST_CHECK enum p2p_err p2p_shares_find_root_if(struct p2p_shares *shares,
+                                                    const struct p2p_digest *root,
+                                                    p2p_share_allows *allows, void *arg,
+                                                    struct p2p_share_entry *out);
 /* As p2p_share_layer. */
 P2P_MUST_CHECK enum p2p_err p2p_shares_layer(struct p2p_shares *shares,
                                              const struct p2p_digest *root,

@@ -1,7 +1,10 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -160,6 +163,101 @@ any_address_takes_both_families(void **state)
         pair_open(&pair, "::1", "::1");
         pair_close(&pair);
     }
+}
+
+static bool
+is_near(const char *text, const struct p2p_net_link *links, size_t count)
+{
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        return p2p_net_is_near((const struct sockaddr *)&v4, links, count);
+    assert_int_equal(inet_pton(AF_INET6, text, &v6.sin6_addr), 1);
+    return p2p_net_is_near((const struct sockaddr *)&v6, links, count);
+}
+
+/* Both forms of an IPv4 address: "0.0.0.0" listens on both families. */
+static void
+assert_near(const char *text, const struct p2p_net_link *links, size_t count, bool near)
+{
+    char mapped[64];
+
+    if (is_near(text, links, count) != near)
+        fail_msg("%s is %s", text, near ? "outside" : "near");
+    snprintf(mapped, sizeof(mapped), "::ffff:%s", text);
+    if (strchr(text, ':') == NULL && is_near(mapped, links, count) != near)
+        fail_msg("%s is %s", mapped, near ? "outside" : "near");
+}
+
+static void
+local_sources_are_near(void **state)
+{
+    static const char *const near[] = {
+        "127.0.0.1",   "127.255.255.254",
+        "10.0.0.1",    "10.255.255.255",
+        "172.16.0.1",  "172.31.255.9",
+        "192.168.0.1", "192.168.255.255",
+        "169.254.7.7", "::1",
+        "fe80::1",     "febf::1",
+        "fc00::1",     "fdff:1::2",
+    };
+    static const char *const outside[] = {
+        "0.0.0.0",
+        "9.255.255.255",
+        "11.0.0.0",
+        "100.64.0.1",
+        "126.0.0.1",
+        "128.0.0.1",
+        "172.15.255.1",
+        "172.32.0.1",
+        "192.167.0.1",
+        "192.169.0.1",
+        "169.253.1.1",
+        "198.51.100.7",
+        "255.255.255.255",
+        "::",
+        "::2",
+        "2001:db8::7",
+        "fec0::1",
+        "fe00::1",
+        "64:ff9b::a00:1",
+        "2002:a00:1::1",
+    };
+    const struct sockaddr other = {.sa_family = AF_UNIX};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(near) / sizeof(near[0]); i++)
+        assert_near(near[i], NULL, 0, true);
+    for (size_t i = 0; i < sizeof(outside) / sizeof(outside[0]); i++)
+        assert_near(outside[i], NULL, 0, false);
+    assert_false(p2p_net_is_near(&other, NULL, 0));
+    assert_false(p2p_net_is_near(NULL, NULL, 0));
+}
+
+/* A household with public IPv6 addresses: its network is local, the next one is not. */
+static void
+networks_of_interfaces_are_near(void **state)
+{
+    static const struct p2p_net_link links[] = {
+        {{0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, 2, [15] = 9}, 64},
+        {{[10] = 0xff, [11] = 0xff, 198, 51, 100, 130}, 96 + 25},
+        {{[10] = 0xff, [11] = 0xff, 203, 0, 113, 5}, 128},
+    };
+    struct p2p_net_link own[64];
+    size_t count;
+
+    (void)state;
+    assert_near("2001:db8:1:2::7", links, 3, true);
+    assert_near("2001:db8:1:3::7", links, 3, false);
+    assert_near("198.51.100.200", links, 3, true);
+    assert_near("198.51.100.127", links, 3, false);
+    assert_near("203.0.113.5", links, 3, true);
+    assert_near("203.0.113.4", links, 3, false);
+    count = p2p_net_links(own, 64);
+    for (size_t i = 0; i < count; i++)
+        assert_true(own[i].prefix >= 32 && own[i].prefix <= 128);
+    assert_int_equal(p2p_net_links(own, 0), 0);
 }
 
 static void
@@ -337,6 +435,8 @@ main(void)
         cmocka_unit_test(a_host_of_any_length_is_bounded),
         cmocka_unit_test(loopback_names),
         cmocka_unit_test(any_address_takes_both_families),
+        cmocka_unit_test(local_sources_are_near),
+        cmocka_unit_test(networks_of_interfaces_are_near),
         cmocka_unit_test(a_port_in_use_is_named),
         cmocka_unit_test(nobody_listening_is_unreachable),
         cmocka_unit_test(connecting_can_be_stopped),

@@ -190,18 +190,36 @@ p2p_share_describe(struct p2p_share *s, const char *name, struct p2p_mailbox_old
 }
 
 enum p2p_err
-p2p_share_find_root(struct p2p_share *s, const struct p2p_digest *root,
-                    struct p2p_share_entry *out)
+p2p_share_find_root_if(struct p2p_share *s, const struct p2p_digest *root,
+                       p2p_share_allows *allows, void *arg, struct p2p_share_entry *out)
 {
     memset(out, 0, sizeof(*out));
     if (p2p_share_is_away(s))
         return P2P_ERR_NOT_FOUND;
     p2p_read_lock(&s->catalogue.lock);
     const struct p2p_item *item = p2p_catalogue_by_root(&s->catalogue, root, NULL);
+    for (int i = 1; item && !allows(arg, item->name); i++)
+        item = i < P2P_SHARE_NAMES_MAX
+                   ? p2p_catalogue_by_root(&s->catalogue, root, item)
+                   : NULL;
     if (item)
         fill_entry(item, out);
     p2p_rw_unlock(&s->catalogue.lock);
     return item ? P2P_OK : P2P_ERR_NOT_FOUND;
+}
+
+static bool
+allow_any(void *arg, const char *name)
+{
+    (void)arg, (void)name;
+    return true;
+}
+
+enum p2p_err
+p2p_share_find_root(struct p2p_share *s, const struct p2p_digest *root,
+                    struct p2p_share_entry *out)
+{
+    return p2p_share_find_root_if(s, root, allow_any, NULL, out);
 }
 
 /* The first place in `sorted` with a name after `after`. */

@@ -192,21 +192,58 @@ is_hidden(const struct p2p_shares *shares, size_t i, const char *name)
            find_folder(shares, name, &inner) != i;
 }
 
+/* What the caller of find_root_if allows, asked about names of one folder. */
+struct inner_allows {
+    const struct p2p_shares *shares;
+    size_t folder;
+    p2p_share_allows *allows;
+    void *arg;
+};
+
+static bool
+allow_inner(void *arg, const char *name)
+{
+    const struct inner_allows *in = arg;
+    char whole[P2P_NAME_MAX + 1];
+
+    if (is_hidden(in->shares, in->folder, name))
+        return false;
+    snprintf(whole, sizeof(whole), "%s", name);
+    return put_name(&in->shares->folders.at[in->folder], whole) &&
+           in->allows(in->arg, whole);
+}
+
 enum p2p_err
-p2p_shares_find_root(struct p2p_shares *shares, const struct p2p_digest *root,
-                     struct p2p_share_entry *out)
+p2p_shares_find_root_if(struct p2p_shares *shares, const struct p2p_digest *root,
+                        p2p_share_allows *allows, void *arg,
+                        struct p2p_share_entry *out)
 {
     enum p2p_err err = P2P_ERR_NOT_FOUND;
 
     for (size_t i = 0; i < shares->folders.count && !is_final(err); i++) {
-        enum p2p_err one = p2p_share_find_root(shares->at[i], root, out);
-        if (one == P2P_OK && (is_hidden(shares, i, out->name) ||
-                              !put_name(&shares->folders.at[i], out->name)))
+        struct inner_allows in = {shares, i, allows, arg};
+        enum p2p_err one =
+            p2p_share_find_root_if(shares->at[i], root, allow_inner, &in, out);
+        if (one == P2P_OK && !put_name(&shares->folders.at[i], out->name))
             one = P2P_ERR_NOT_FOUND;
         if (one != P2P_ERR_NOT_FOUND)
             err = one;
     }
     return err;
+}
+
+static bool
+allow_any(void *arg, const char *name)
+{
+    (void)arg, (void)name;
+    return true;
+}
+
+enum p2p_err
+p2p_shares_find_root(struct p2p_shares *shares, const struct p2p_digest *root,
+                     struct p2p_share_entry *out)
+{
+    return p2p_shares_find_root_if(shares, root, allow_any, NULL, out);
 }
 
 enum p2p_err
