@@ -125,6 +125,7 @@ status(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
     cJSON_AddStringToObject(answer, "peer_id", p2p_identity_id_hex(view->identity));
     cJSON_AddStringToObject(answer, "name", about.name);
     put_number(answer, "port", view->port);
+    cJSON_AddBoolToObject(answer, "public", view->is_public);
     duplicate_get(view->duplicate, copy);
     if (copy[0] != '\0')
         cJSON_AddStringToObject(answer, "copy_at", copy);

@@ -17,6 +17,7 @@ struct control_view {
     const struct p2p_shares_folders
         *folders; /* all, with those that cannot be opened */
     unsigned port;
+    bool is_public;
 };
 
 /* Answers on a thread of its own. *Takes* `fd`, from p2p_control_bind. */

@@ -67,6 +67,17 @@ on_share_changed(void *arg)
     p2p_unlock(&peer->lock);
 }
 
+/* Registries get the names that everyone may see from now on. */
+static void
+on_rules(void *arg)
+{
+    struct peer *peer = arg;
+
+    p2p_lock(&peer->lock);
+    announcer_poke(peer->announcer);
+    p2p_unlock(&peer->lock);
+}
+
 /* The server as the main thread sees it, which alone sets it. */
 static struct server *
 own_server(const struct peer *peer) P2P_NO_LOCK_CHECK
@@ -161,6 +172,8 @@ open_access(struct peer *peer)
         .identity = peer->identity,
         .allow_file = peer->opt.allow_peers,
         .trusted_only = peer->opt.trusted_only,
+        .keys_dir = peer->opt.keys_dir,
+        .is_public = peer->opt.is_public,
     };
     enum p2p_err err = access_open(&options, &peer->access);
 
@@ -210,6 +223,8 @@ open_server(struct peer *peer)
         .identity = peer->identity,
         .shares = peer->shares,
         .access = peer->access,
+        .on_rules = on_rules,
+        .arg = peer,
         .uploads = peer->uploads,
         .keys_dir = opt->keys_dir,
         .allow_file = opt->allow_peers,
@@ -243,6 +258,7 @@ start_control(struct peer *peer)
         .duplicate = &peer->duplicate,
         .folders = &peer->opt.folders,
         .port = peer->port,
+        .is_public = peer->opt.is_public,
     };
     peer->control_socket = -1;
     if (fd < 0)
@@ -294,6 +310,7 @@ start_announcer(struct peer *peer)
         .identity = peer->identity,
         .duplicate = &peer->duplicate,
         .shares = peer->shares,
+        .access = peer->access,
         .advertise = peer->opt.advertise.at,
         .advertise_count = peer->opt.advertise.count,
         .listens_everywhere = listens_everywhere(peer),
@@ -350,8 +367,10 @@ static bool
 may_call(void *arg, const struct p2p_id *from)
 {
     struct peer *peer = arg;
+    struct access_standing standing;
 
-    return access_look_outside(peer->access, from) == P2P_OK;
+    access_look(peer->access, from, &standing);
+    return !standing.refused_outside;
 }
 
 static void

@@ -39,6 +39,7 @@ static const struct p2p_option table[] = {
     {"limit-rate-per-peer", P2P_OPT_SIZE, FIELD(limit_rate_per_peer), 0, 0, "RATE", "bytes per second for each peer; 0: no limit"},
     {"allow-peers", P2P_OPT_TEXT, FIELD(allow_peers), 0, 0, "FILE", "allow downloads only to the peer ids in this file"},
     {"trusted-only", P2P_OPT_FLAG, FIELD(trusted_only), 0, 0, NULL, "allow downloads only to peers that you trust (p2p peers trust ID)"},
+    {"public", P2P_OPT_FLAG, FIELD(is_public), 0, 0, NULL, "share with everyone on the Internet who can connect to this peer, not only with devices on the local networks and trusted ones"},
     {"protocol-1", P2P_OPT_FLAG, FIELD(protocol_1), 0, 0, NULL, "also serve clients of protocol 1"},
     {"mdns", P2P_OPT_FLAG, FIELD(mdns), 0, 0, NULL, "announce this peer on the local network"},
     {"reach", P2P_OPT_FLAG, FIELD(reach), 0, 0, NULL, "let trusted peers that cannot connect to this one ask for a way through the registries and their relay"},

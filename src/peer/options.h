@@ -28,6 +28,7 @@ struct peer_options {
     uint64_t limit_rate_per_peer;
     const char *allow_peers;
     bool trusted_only;
+    bool is_public;
     bool protocol_1;
     bool mdns;
     bool reach;

@@ -19,6 +19,7 @@
 #include "fake_registry.h"
 #include "keys_fixture.h"
 #include "p2p/conn.h"
+#include "p2p/grants.h"
 #include "p2p/log.h"
 #include "p2p/shares.h"
 #include "p2p/tree.h"
@@ -49,7 +50,9 @@ serve(struct world *w, const char *option)
     assert_int_equal(peer_options_parse(option[0] != '\0' ? 2 : 1, argv, &opt, &text),
                      P2P_OK);
     const struct access_options access = {.identity = w->own->identity,
-                                          .trusted_only = opt.trusted_only};
+                                          .keys_dir = w->own->dir,
+                                          .trusted_only = opt.trusted_only,
+                                          .is_public = opt.is_public};
     assert_int_equal(access_open(&access, &w->access), P2P_OK);
     w->port = 0;
     assert_int_equal(server_listen("127.0.0.1", &w->port, &listener, 1), P2P_OK);
@@ -193,6 +196,64 @@ what_is_not_shared_is_not_found(void **state)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         assert_int_not_equal(p2p_conn_meta_by_name(conn, names[i], &meta), P2P_OK);
     assert_int_equal(p2p_conn_meta_by_root(conn, &nothing, &meta), P2P_ERR_NOT_FOUND);
+    p2p_conn_close(conn);
+}
+
+/* Private for somebody else: the same answers as for what does not exist. */
+static void
+what_is_private_is_not_there(void **state)
+{
+    struct world *w = *state;
+    struct p2p_id other = keys_peer(7);
+    struct p2p_digest sha256;
+    struct p2p_conn *conn;
+    struct p2p_meta meta, found;
+    unsigned seen = 0;
+    const struct p2p_list_visitor visitor = {.file = count_file, .arg = &seen};
+
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &conn), P2P_OK);
+    assert_int_equal(p2p_conn_meta_by_name(conn, "a", &meta), P2P_OK);
+    p2p_conn_close(conn);
+    server_close(w->server, 0);
+    access_close(w->access);
+    assert_int_equal(p2p_grants_set_private(w->own->dir, "", &other, 1), P2P_OK);
+
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &conn), P2P_OK);
+    assert_int_equal(p2p_conn_meta_by_name(conn, "a", &found), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_conn_meta_by_root(conn, &meta.root, &found),
+                     P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_conn_sha256(conn, &meta.root, &sha256), P2P_ERR_NOT_FOUND);
+    assert_int_equal(p2p_conn_list_all(conn, p2p_now_ms() + 10000, &visitor), P2P_OK);
+    assert_int_equal(seen, 0);
+    p2p_conn_close(conn);
+    assert_int_equal(dial(w, 1, NULL, &conn), P2P_OK);
+    assert_int_equal(p2p_conn_meta_by_name(conn, "a", &found), P2P_ERR_NOT_FOUND);
+    p2p_conn_close(conn);
+}
+
+/* A client that is connected gets its right, and loses it, without connecting again. */
+static void
+a_right_comes_and_goes(void **state)
+{
+    struct world *w = *state;
+    struct p2p_conn *conn;
+    struct p2p_meta meta;
+    enum p2p_err err = P2P_OK;
+
+    serve(w, "");
+    assert_int_equal(dial(w, 2, NULL, &conn), P2P_OK);
+    assert_int_equal(p2p_grants_set_private(w->own->dir, "", NULL, 0), P2P_OK);
+    for (uint64_t end = p2p_now_ms() + 30000; err == P2P_OK && p2p_now_ms() < end;)
+        err = p2p_conn_meta_by_name(conn, "a", &meta);
+    assert_int_equal(err, P2P_ERR_NOT_FOUND);
+    assert_int_equal(
+        p2p_grants_set_private(w->own->dir, "", p2p_identity_id(w->other->identity), 1),
+        P2P_OK);
+    for (uint64_t end = p2p_now_ms() + 30000; err != P2P_OK && p2p_now_ms() < end;)
+        err = p2p_conn_meta_by_name(conn, "a", &meta);
+    assert_int_equal(err, P2P_OK);
     p2p_conn_close(conn);
 }
 
@@ -387,6 +448,8 @@ main(void)
     const struct CMUnitTest tests[] = {
         IN_WORLD(what_is_shared_is_described),
         IN_WORLD(what_is_not_shared_is_not_found),
+        IN_WORLD(what_is_private_is_not_there),
+        IN_WORLD(a_right_comes_and_goes),
         IN_WORLD(another_identity_than_expected_is_noticed),
         IN_WORLD(only_the_trusted_may_when_so_asked),
         IN_WORLD(protocol_1_is_served_unless_it_is_off),

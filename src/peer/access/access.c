@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "p2p/bytes.h"
+#include "p2p/grants.h"
 #include "p2p/guardian.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
@@ -22,6 +23,7 @@ struct access {
     struct stat read P2P_GUARDED_BY(access_lock);
     struct p2p_id *ids P2P_GUARDED_BY(access_lock);
     size_t count P2P_GUARDED_BY(access_lock);
+    struct p2p_access *rules P2P_GUARDED_BY(access_lock);
 };
 
 /* Parses one id, or nothing for an empty line or a comment. */
@@ -123,17 +125,72 @@ out:
     return err;
 }
 
+/* ---- Rules ---- */
+
+struct p2p_access *
+access_rules(struct access *a)
+{
+    struct p2p_access *rules;
+
+    p2p_lock(&a->lock);
+    rules = p2p_access_hold(a->rules);
+    p2p_unlock(&a->lock);
+    return rules;
+}
+
+/* Takes `rules`. */
+static bool
+set_rules(struct access *a, struct p2p_access *rules)
+{
+    struct p2p_access *former;
+    bool is_same;
+
+    p2p_lock(&a->lock);
+    former = a->rules;
+    a->rules = rules;
+    is_same = former != NULL && p2p_access_equal(former, rules);
+    p2p_unlock(&a->lock);
+    p2p_access_put(former);
+    return !is_same;
+}
+
+/* Without memory for them, the former rules stay. */
+enum p2p_err
+access_reload(struct access *a, bool *changed)
+{
+    static const struct p2p_access_rule nothing = {.folder = ""};
+    struct p2p_access *rules;
+    enum p2p_err err = p2p_grants_read(a->opt.keys_dir, a->opt.is_public, &rules);
+
+    *changed = false;
+    if (err != P2P_OK && p2p_access_new(&nothing, 1, false, &rules) != P2P_OK)
+        return err;
+    *changed = set_rules(a, rules);
+    if (err != P2P_OK && *changed)
+        p2p_log_error("cannot read %s/" P2P_GRANTS_FILE
+                      ", so no peer sees any file until it can be read: %s",
+                      a->opt.keys_dir, p2p_err_text(err));
+    return err;
+}
+
+/* ---- Life ---- */
+
 enum p2p_err
 access_open(const struct access_options *opt, struct access **out)
 {
     struct access *a = calloc(1, sizeof(*a));
     enum p2p_err err;
+    bool changed;
 
     *out = NULL;
     if (a == NULL)
         return P2P_ERR_NOMEM;
     a->opt = *opt;
     p2p_mutex_init(&a->lock);
+    if ((err = access_reload(a, &changed)) != P2P_OK) {
+        access_close(a);
+        return err;
+    }
     if (opt->allow_file != NULL && (err = refresh(a)) != P2P_OK) {
         p2p_log_error("cannot use --allow-peers %s: %s", opt->allow_file,
                       p2p_err_text(err));
@@ -151,6 +208,7 @@ access_close(struct access *a)
         return;
     p2p_mutex_unshared(&a->lock);
     free(a->ids);
+    p2p_access_put(a->rules);
     p2p_mutex_clear(&a->lock);
     free(a);
 }
@@ -178,55 +236,56 @@ is_listed(struct access *a, const struct p2p_id *id)
     return found;
 }
 
-static enum p2p_err
-look(struct access *a, const struct p2p_id *id, enum p2p_trust *trust)
+/* If the blocked peers cannot be read, every peer could be one of them. */
+static enum p2p_trust
+trust_of(struct access *a, const struct p2p_id *id)
 {
     struct p2p_known_peer known = {.trust = P2P_TRUST_UNKNOWN};
     enum p2p_err err = p2p_known_find(a->opt.identity, id, &known);
 
-    *trust = known.trust;
-    if (err != P2P_OK && err != P2P_ERR_NOT_FOUND) {
-        *trust = P2P_TRUST_BLOCKED; /* the blocked peers are unknown, so no peer may
-                                     * download */
-        return P2P_ERR_NOT_ALLOWED;
-    }
-    if (known.trust == P2P_TRUST_BLOCKED)
-        return P2P_ERR_NOT_ALLOWED;
-    if (!access_needs_proof(a) || is_listed(a, id))
+    return err == P2P_OK || err == P2P_ERR_NOT_FOUND ? known.trust : P2P_TRUST_BLOCKED;
+}
+
+static void
+judge(struct access *a, const struct p2p_id *id, enum p2p_trust trust,
+      struct access_standing *out)
+{
+    bool is_listed_here = is_listed(a, id);
+    struct p2p_access_caller caller = {
+        .id = id,
+        .is_outside = true,
+        .is_trusted = trust == P2P_TRUST_TRUSTED || is_listed_here,
+    };
+    struct p2p_access *rules = access_rules(a);
+
+    *out = (struct access_standing){
+        .is_known = trust == P2P_TRUST_TRUSTED || trust == P2P_TRUST_SEEN,
+        .is_trusted = caller.is_trusted,
+        .refused = trust == P2P_TRUST_BLOCKED ||
+                   (access_needs_proof(a) && !is_listed_here &&
+                    !(a->opt.trusted_only && trust == P2P_TRUST_TRUSTED)),
+    };
+    out->refused_outside = out->refused || !p2p_access_may_enter(rules, &caller);
+    p2p_access_put(rules);
+}
+
+void
+access_look(struct access *a, const struct p2p_id *id, struct access_standing *out)
+{
+    judge(a, id, trust_of(a, id), out);
+}
+
+enum p2p_err
+access_check(struct access *a, const struct p2p_id *id, bool is_outside,
+             struct access_standing *out)
+{
+    enum p2p_trust trust = trust_of(a, id);
+
+    judge(a, id, trust, out);
+    if (!(is_outside ? out->refused_outside : out->refused))
         return P2P_OK;
-    return a->opt.trusted_only && known.trust == P2P_TRUST_TRUSTED
-               ? P2P_OK
-               : P2P_ERR_NOT_ALLOWED;
-}
-
-enum p2p_err
-access_look(struct access *a, const struct p2p_id *id)
-{
-    enum p2p_trust trust;
-
-    return look(a, id, &trust);
-}
-
-enum p2p_err
-access_look_outside(struct access *a, const struct p2p_id *id)
-{
-    enum p2p_trust trust;
-    enum p2p_err err = look(a, id, &trust);
-
-    if (err == P2P_OK && trust != P2P_TRUST_TRUSTED)
-        err = P2P_ERR_NOT_ALLOWED;
-    return err;
-}
-
-enum p2p_err
-access_check(struct access *a, const struct p2p_id *id, bool *is_known)
-{
-    enum p2p_trust trust;
-    enum p2p_err err = look(a, id, &trust);
-
-    *is_known = trust == P2P_TRUST_TRUSTED || trust == P2P_TRUST_SEEN;
-    if (err != P2P_OK && trust == P2P_TRUST_UNKNOWN &&
+    if (trust == P2P_TRUST_UNKNOWN &&
         p2p_known_set(a->opt.identity, id, P2P_TRUST_PENDING, NULL, NULL) != P2P_OK)
         p2p_log_warn("cannot save a new peer in the list of known peers");
-    return err;
+    return P2P_ERR_NOT_ALLOWED;
 }

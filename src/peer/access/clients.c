@@ -16,7 +16,7 @@ struct client {
     LIST_ENTRY(client) link;
     struct p2p_id id;
     unsigned references;
-    _Atomic bool refused, refused_outside;
+    _Atomic bool refused, refused_outside, is_trusted;
     struct p2p_rate rate;
 };
 
@@ -157,18 +157,25 @@ clients_ids(struct clients *c, struct p2p_id **ids, size_t *count)
     return *ids == NULL ? P2P_ERR_NOMEM : P2P_OK;
 }
 
+void
+client_judge(struct client *client, const struct access_standing *standing)
+{
+    client->refused_outside = standing->refused_outside;
+    client->is_trusted = standing->is_trusted;
+    client->refused = standing->refused;
+}
+
 bool
-clients_refuse(struct clients *c, const struct p2p_id *id,
-               struct client_refusal refusal)
+clients_judge(struct clients *c, const struct p2p_id *id,
+              const struct access_standing *standing)
 {
     struct client *client;
     bool is_news = false;
 
     p2p_lock(&c->lock);
     if ((client = find(c, id, bucket_of(id))) != NULL) {
-        client->refused_outside = refusal.outside;
-        is_news =
-            atomic_exchange(&client->refused, refusal.everywhere) != refusal.everywhere;
+        is_news = standing->refused && !client->refused;
+        client_judge(client, standing);
     }
     p2p_unlock(&c->lock);
     return is_news;
@@ -178,4 +185,10 @@ bool
 client_is_refused(const struct client *client, bool is_outside)
 {
     return client->refused || (is_outside && client->refused_outside);
+}
+
+bool
+client_is_trusted(const struct client *client)
+{
+    return client->is_trusted;
 }

@@ -10,6 +10,7 @@
 
 #include "p2p/crypto.h"
 #include "p2p/rate.h"
+#include "peer/access/access.h"
 
 struct clients; /* *returned owned*, free with clients_free */
 struct client;  /* a reference to an entry */
@@ -29,13 +30,13 @@ const struct p2p_id *client_id(const struct client *client); /* borrowed */
 /* The ids of all connected peers; *returns owned* array of `*count`, free(). */
 P2P_MUST_CHECK enum p2p_err clients_ids(struct clients *c, struct p2p_id **ids,
                                         size_t *count);
-/* Whom a peer is refused: everywhere, or from outside the local networks. */
-struct client_refusal {
-    bool everywhere, outside;
-};
-/* Marks a peer. False if `everywhere` was so already, or the peer is not connected. */
-bool clients_refuse(struct clients *c, const struct p2p_id *id,
-                    struct client_refusal refusal);
+/* Where a peer stands now (access.h). False if it was refused already, or is not
+ * connected. */
+bool clients_judge(struct clients *c, const struct p2p_id *id,
+                   const struct access_standing *standing);
+/* The same for one that has just connected. */
+void client_judge(struct client *client, const struct access_standing *standing);
 bool client_is_refused(const struct client *client, bool is_outside);
+bool client_is_trusted(const struct client *client);
 
 #endif

@@ -113,9 +113,21 @@ catalogue_add(struct catalogue *c, const struct p2p_share_entry *entry)
     return P2P_OK;
 }
 
+/* A registry tells everyone. */
+static enum p2p_err
+catalogue_add_visible(struct catalogue *c, const struct p2p_access *rules,
+                      const struct p2p_share_entry *entry)
+{
+    static const struct p2p_access_caller everyone = {.id = NULL};
+
+    return p2p_access_may(rules, &everyone, entry->name) ? catalogue_add(c, entry)
+                                                         : P2P_OK;
+}
+
 /* Pages of the share are sorted by name, bytewise, as a registration requires. */
 static enum p2p_err
-catalogue_fill(struct catalogue *c, struct p2p_shares *shares)
+catalogue_fill(struct catalogue *c, struct p2p_shares *shares,
+               const struct p2p_access *rules)
 {
     struct p2p_share_entry *page = calloc(PAGE, sizeof(*page));
     char after[P2P_NAME_MAX + 1] = "";
@@ -125,7 +137,7 @@ catalogue_fill(struct catalogue *c, struct p2p_shares *shares)
     while (err == P2P_OK && count == PAGE && c->count < P2P_REGISTER_FILES_MAX) {
         err = p2p_shares_list(shares, after, page, PAGE, &count);
         for (size_t i = 0; i < count && err == P2P_OK; i++)
-            err = catalogue_add(c, &page[i]);
+            err = catalogue_add_visible(c, rules, &page[i]);
         if (count > 0)
             memcpy(after, page[count - 1].name, sizeof(after));
     }
@@ -215,8 +227,10 @@ announce(struct announcer *a, bool force, uint16_t *port)
         .about = &about,
         .ttl_s = (uint32_t)(a->opt.heartbeat_ms / 1000 * 4 + SIGNATURE_TTL_S),
     };
-    enum p2p_err err = catalogue_fill(&catalogue, a->opt.shares);
+    struct p2p_access *rules = access_rules(a->opt.access);
+    enum p2p_err err = catalogue_fill(&catalogue, a->opt.shares, rules);
 
+    p2p_access_put(rules);
     p2p_identity_get_about(a->opt.identity, &about);
 
     find_places(a, &places);

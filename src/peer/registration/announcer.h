@@ -10,6 +10,7 @@
 #include "p2p/discovery.h"
 #include "p2p/identity.h"
 #include "p2p/shares.h"
+#include "peer/access/access.h"
 #include "peer/registration/duplicate.h"
 
 struct announcer; /* *returned owned*, free with announcer_free */
@@ -23,6 +24,7 @@ struct announcer_options {
                                       * until stop */
     struct p2p_identity *identity;
     struct p2p_shares *shares;
+    struct access *access; /* only names that everyone may see are registered */
     struct duplicate *duplicate;
     /* Where others reach this peer, best first: IP, IP:PORT or NAME:PORT, valid. The
      * first IP is the address of the registration; without one, that is the address

@@ -14,9 +14,26 @@
 enum {
     ACCEPTS_PER_TURN = 64,
     ACCEPT_PAUSE_MS = 200, /* after EMFILE */
+    LINKS_MS = 2000,       /* how long the list of local networks is used */
     BETWEEN_MAX = 256,     /* loopback connections that wait, and descriptors that a
                             * loop has yet to take over */
 };
+
+/* Most sources are near by their address alone. */
+bool
+loop_is_near(struct loop *loop, const struct sockaddr_storage *from)
+{
+    const struct sockaddr *sa = (const void *)from;
+    uint64_t now = p2p_now_ms();
+
+    if (p2p_net_is_near(sa, NULL, 0))
+        return true;
+    if (now >= loop->links_until_ms) {
+        loop->link_count = p2p_net_links(loop->links, LOOP_LINKS_MAX);
+        loop->links_until_ms = now + LINKS_MS;
+    }
+    return p2p_net_is_near(sa, loop->links, loop->link_count);
+}
 
 void
 loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from,

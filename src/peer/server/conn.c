@@ -13,6 +13,7 @@
 #include "p2p/vault.h"
 #include "peer/server/loop.h"
 #include "peer/server/serve.h"
+#include "peer/server/visible.h"
 
 enum {
     /* At most this many bytes of a socket's buffer may be unsent, so that a later
@@ -37,16 +38,18 @@ set_socket_options(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &lowat, sizeof(lowat));
 }
 
-/* A connection through a relay counts for the peer that called, not for the relay. */
+/* A connection through a relay counts for the peer that called, not for the relay, and
+ * comes from outside. */
 static void
 set_source(struct conn *c, const struct sockaddr_storage *from,
            const struct p2p_id *caller)
 {
     if (caller == NULL) {
         admission_source_of(c->fd, (const struct sockaddr *)from, &c->source);
+        c->is_outside = !c->source.is_loopback && !loop_is_near(c->loop, from);
         return;
     }
-    c->is_outside = true;
+    c->is_relayed = c->is_outside = true;
     c->caller = *caller;
     c->source.is_v6 = true;
     memcpy(c->source.key, caller->b, sizeof(c->source.key));
@@ -204,6 +207,7 @@ conn_opened(struct conn *c, enum conn_state state, const struct p2p_id *id)
         conn_close(c, P2P_ERR_NOMEM);
         return;
     }
+    client_judge(c->client, &c->standing);
     greeting_free(c->greeting);
     c->greeting = NULL;
     c->state = state;
@@ -238,8 +242,18 @@ conn_proven(struct conn *c)
 void
 conn_recheck(struct conn *c)
 {
-    if (c->client != NULL && client_is_refused(c->client, c->is_outside))
+    struct p2p_access_caller caller;
+
+    if (c->client == NULL)
+        return;
+    caller = visible_caller(c);
+    if (client_is_refused(c->client, c->is_outside) ||
+        !p2p_access_may_enter(c->loop->rules, &caller)) {
         conn_close(c, P2P_ERR_NOT_ALLOWED);
+        return;
+    }
+    /* Answers open their files again if the rules allow that. */
+    requests_close_files(&c->requests);
 }
 
 bool

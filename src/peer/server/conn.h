@@ -13,6 +13,7 @@
 
 #include "p2p/handshake.h"
 #include "p2p/session.h"
+#include "peer/access/access.h"
 #include "peer/access/admission.h"
 #include "peer/server/compress.h"
 #include "peer/server/requests.h"
@@ -76,14 +77,15 @@ struct conn {
     bool is_parked;   /* has requests that wait for the shared files to change */
     bool is_known;    /* the user trusts it or has downloaded from it */
     bool is_unproven; /* protocol 1: no frame was decrypted yet */
-    bool is_outside; /* through a relay: only for the peer that called, if it is trusted
-                      */
+    bool is_relayed;  /* through a relay: only for the peer that called */
+    bool is_outside;  /* comes from outside the local networks; each relayed one does */
     bool has_place,
         is_stranger; /* counted by the server as open, and in which counter */
     unsigned access_generation; /* version of the lists that allowed it */
     enum admission_end ended;
 
-    struct p2p_id caller; /* of one from outside */
+    struct p2p_id caller;            /* of a relayed one */
+    struct access_standing standing; /* when it connected */
     struct admission_source source;
     struct admission_ticket ticket;
     struct greeting *greeting;
@@ -130,8 +132,8 @@ void conn_run(struct conn *c);       /* its turn: read, answer, send */
 void conn_begin(struct conn *c);     /* admitted: the handshake may start */
 void conn_shut_down(struct conn *c); /* the server stops: finish the running requests */
 bool conn_is_idle(const struct conn *c);
-/* The lists of allowed peers have changed: closes the connection if its peer may no
- * longer download. */
+/* The lists of allowed peers or the rules have changed: closes the connection if its
+ * peer may no longer download, and the files that it may no longer see. */
 void conn_recheck(struct conn *c);
 
 /* conn_read.c: reads the requests that have arrived, as far as memory allows. */

@@ -111,13 +111,14 @@ decide(struct conn *c, const struct p2p_id *id)
 {
     struct server *s = c->loop->server;
 
+    enum p2p_err err;
+
     c->access_generation = s->access_generation; /* before the lists are read */
-    if (c->is_outside) {
-        c->is_known = true;
-        return p2p_id_equal(id, &c->caller) ? access_look_outside(s->opt.access, id)
-                                            : P2P_ERR_NOT_ALLOWED;
-    }
-    return access_check(s->opt.access, id, &c->is_known);
+    if (c->is_relayed && !p2p_id_equal(id, &c->caller))
+        return P2P_ERR_NOT_ALLOWED;
+    err = access_check(s->opt.access, id, c->is_outside, &c->standing);
+    c->is_known = c->standing.is_known || c->is_relayed;
+    return err;
 }
 
 static void
@@ -324,7 +325,8 @@ may_speak_1(const struct conn *c)
 {
     const struct server_options *opt = &c->loop->server->opt;
 
-    return opt->protocol_1 && !c->is_outside && !access_needs_proof(opt->access);
+    return opt->protocol_1 && !c->is_relayed && !access_needs_proof(opt->access) &&
+           (!c->is_outside || p2p_access_is_public(c->loop->rules));
 }
 
 static enum p2p_err

@@ -39,6 +39,7 @@ loop_new(struct server *s, int listen_fd, struct loop **out)
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     loop->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->stop_at_ms = P2P_NO_DEADLINE;
+    loop->rules = access_rules(s->opt.access);
     p2p_mutex_init(&loop->inbox_lock);
     TAILQ_INIT(&loop->all);
     TAILQ_INIT(&loop->run);
@@ -89,6 +90,7 @@ loop_free(struct loop *loop)
     p2p_fd_close(&loop->epoll_fd);
     p2p_mutex_clear(&loop->inbox_lock);
     compressor_free(loop->compressor);
+    p2p_access_put(loop->rules);
     free(loop->scratch);
     free(loop);
 }
@@ -314,6 +316,8 @@ recheck_all(struct loop *loop)
 
     if (!atomic_exchange(&loop->access_changed, false))
         return;
+    p2p_access_put(loop->rules);
+    loop->rules = access_rules(loop->server->opt.access);
     for (c = TAILQ_FIRST(&loop->all); c != NULL; c = next) {
         next = TAILQ_NEXT(c, all_link);
         conn_recheck(c);

@@ -11,7 +11,9 @@
 #include <pthread.h>
 #include <sys/queue.h>
 
+#include "p2p/access.h"
 #include "p2p/lock.h"
+#include "p2p/net.h"
 #include "peer/server/conn.h"
 #include "peer/server/server_internal.h"
 
@@ -20,6 +22,9 @@
 
 /* A client that has not read for this long may be closed to make room. */
 #define LOOP_STALLED_MS 2000
+
+/* Networks of this machine that are looked at. */
+#define LOOP_LINKS_MAX 64
 
 TAILQ_HEAD(conn_list, conn);
 
@@ -51,6 +56,11 @@ struct loop {
     uint64_t throttled_until_us;
     struct conn *throttled_again; /* the first throttled connection that has had its
                                    * turn */
+
+    struct p2p_access *rules;                  /* what callers may see */
+    struct p2p_net_link links[LOOP_LINKS_MAX]; /* the local networks */
+    size_t link_count;
+    uint64_t links_until_ms; /* when they are read again */
 
     uint8_t
         *scratch; /* buffer in which a record or chunk is read, encrypted and sent */
@@ -89,6 +99,8 @@ void loop_resume_accept(struct loop *loop);
 /* Takes `fd` as a new connection. `caller`: the id that a call promised, or NULL. */
 void loop_adopt(struct loop *loop, int fd, const struct sockaddr_storage *from,
                 const struct p2p_id *caller);
+/* Does this source belong to the local networks? On the loop's own thread. */
+bool loop_is_near(struct loop *loop, const struct sockaddr_storage *from);
 /* Starts waiting connections when a place for a handshake becomes free. */
 void loop_admit_waiting(struct loop *loop);
 

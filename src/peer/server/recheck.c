@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "p2p/bytes.h"
+#include "p2p/grants.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "peer/server/loop.h"
@@ -33,6 +34,7 @@ struct recheck {
     int event_fd, inotify_fd;
     bool started;
     _Atomic bool ending;
+    bool has_failed; /* the grants could not be read: they are read again */
     bool is_told; /* the kernel reports every change; otherwise the files are checked at
                    * intervals */
 };
@@ -55,12 +57,10 @@ static void
 review(struct server *s, const struct p2p_id *id)
 {
     char hex[P2P_ID_HEX_LEN + 1];
-    const struct client_refusal refusal = {
-        .everywhere = access_look(s->opt.access, id) != P2P_OK,
-        .outside = access_look_outside(s->opt.access, id) != P2P_OK,
-    };
+    struct access_standing standing;
 
-    if (!clients_refuse(s->clients, id, refusal) || !refusal.everywhere)
+    access_look(s->opt.access, id, &standing);
+    if (!clients_judge(s->clients, id, &standing))
         return;
     p2p_hex_format(id->b, sizeof(id->b), hex);
     p2p_log_info("closed the connections of a peer that may no longer download peer=%s",
@@ -136,12 +136,27 @@ learn_sources(struct server *s)
 static void
 look(struct recheck *r)
 {
-    r->server->access_generation++; /* before the lists are read */
-    review_all(r->server);
-    learn_sources(r->server);
+    struct server *s = r->server;
+    bool changed;
+
+    s->access_generation++; /* before the lists are read */
+    r->has_failed = access_reload(s->opt.access, &changed) != P2P_OK;
+    review_all(s);
+    learn_sources(s);
+    if (changed && s->opt.on_rules != NULL)
+        s->opt.on_rules(s->opt.arg);
 }
 
 /* ---- When to look ---- */
+
+/* SQLite commits when it removes the journal. A reader writes nothing, but the kernel
+ * reports that it closes the file. */
+static bool
+is_about_grants(const struct inotify_event *event)
+{
+    return strncmp(event->name, P2P_GRANTS_FILE, strlen(P2P_GRANTS_FILE)) == 0 &&
+           (event->mask & ~(uint32_t)IN_CLOSE_WRITE) != 0;
+}
 
 /* Events are only a reason to check the files. A folder that was removed sends no more
  * events. */
@@ -160,6 +175,7 @@ drain(struct recheck *r)
             if (event->mask & (IN_IGNORED | IN_MOVE_SELF | IN_DELETE_SELF))
                 r->is_told = false;
             is_ours |= event->len == 0 || strcmp(event->name, KNOWN_PEERS_FILE) == 0 ||
+                       is_about_grants(event) ||
                        (name != NULL && strcmp(event->name, name) == 0);
             at += sizeof(*event) + event->len;
         }
@@ -172,7 +188,7 @@ wait_for_news(struct recheck *r)
 {
     struct pollfd fds[] = {{.fd = r->event_fd, .events = POLLIN},
                            {.fd = r->inotify_fd, .events = POLLIN}};
-    int n = poll(fds, 2, r->is_told ? -1 : LOOK_EVERY_MS);
+    int n = poll(fds, 2, r->is_told && !r->has_failed ? -1 : LOOK_EVERY_MS);
     uint64_t count;
 
     if (n == 0)

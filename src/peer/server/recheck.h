@@ -1,8 +1,8 @@
 /*
  * recheck - applies decisions about peers at once. A thread waits for changes of
- * known_peers and of the --allow-peers file by any process, and then closes the
- * connections of peers that may no longer download. It also tells admission the
- * addresses of known peers.
+ * known_peers, of the grants and of the --allow-peers file by any process, and then
+ * closes the connections of peers that may no longer download. It also tells admission
+ * the addresses of known peers.
  */
 #ifndef PEER_RECHECK_H
 #define PEER_RECHECK_H

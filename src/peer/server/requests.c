@@ -140,3 +140,15 @@ requests_interleave(struct requests *r, struct request *request)
     TAILQ_REMOVE(&r->list, request, link);
     TAILQ_INSERT_AFTER(&r->list, next, request, link);
 }
+
+void
+requests_close_files(struct requests *r)
+{
+    struct request *request;
+
+    TAILQ_FOREACH(request, &r->list, link)
+    {
+        p2p_share_file_close(request->file);
+        request->file = NULL;
+    }
+}

@@ -63,6 +63,8 @@ struct request *requests_find(struct requests *r, uint32_t req);
 /* Replaces a queued request by the error that answers it. */
 void requests_fail(struct requests *r, struct request *request, uint16_t code,
                    const char *text);
+/* Closes the files of all requests; each is opened again when its turn comes. */
+void requests_close_files(struct requests *r);
 /* A GET that had its turn moves behind the next GET: two are answered in turns. */
 void requests_interleave(struct requests *r, struct request *request);
 

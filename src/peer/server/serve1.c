@@ -5,6 +5,7 @@
 #include "p2p/net.h"
 #include "peer/server/loop.h"
 #include "peer/server/serve.h"
+#include "peer/server/visible.h"
 
 static enum p2p_err
 queue(struct conn *c, enum p2p_msg_type type, struct p2p_text text, uint64_t index)
@@ -131,8 +132,7 @@ static enum p2p_err
 answer_meta(struct conn *c, struct request *request, size_t *len)
 {
     struct p2p_share_entry entry;
-    enum p2p_err err =
-        p2p_shares_find_name(c->loop->server->opt.shares, request->text, &entry);
+    enum p2p_err err = visible_find_name(c, request->text, &entry);
 
     if (err == P2P_OK && !entry.sha256_known)
         err = P2P_ERR_BUSY;
@@ -154,20 +154,19 @@ answer_meta(struct conn *c, struct request *request, size_t *len)
 static enum p2p_err
 begin_get(struct conn *c, struct request *request)
 {
-    struct p2p_shares *shares = c->loop->server->opt.shares;
     struct p2p_share_entry entry;
     enum p2p_err err;
 
     if (request->file != NULL)
         return P2P_OK;
-    if ((err = p2p_shares_find_name(shares, request->text, &entry)) != P2P_OK)
+    if ((err = visible_find_name(c, request->text, &entry)) != P2P_OK)
         return err;
     if (c->promise != NULL && strcmp(c->promise->name, entry.name) == 0 &&
         memcmp(&c->promise->root, &entry.root, sizeof(entry.root)) != 0)
         return P2P_ERR_FILE_CHANGED;
     if (request->first >= count_chunks(c, entry.geometry.size))
         return P2P_ERR_RANGE;
-    return p2p_shares_file_open(shares, &entry.root, &request->file);
+    return visible_open(c, &entry.root, &request->file);
 }
 
 static enum p2p_err

@@ -6,6 +6,7 @@
 #include "p2p/net.h"
 #include "peer/server/loop.h"
 #include "peer/server/serve.h"
+#include "peer/server/visible.h"
 
 /* ---- Taking requests ---- */
 
@@ -241,10 +242,10 @@ find_meta(struct conn *c, struct request *request, struct p2p_share_entry *entry
     enum p2p_err err;
 
     if (request->first == P2P_META_BY_ROOT)
-        return p2p_shares_find_root(c->loop->server->opt.shares, &request->root, entry);
+        return visible_find_root(c, &request->root, entry);
     if ((err = p2p_name_check(request->text, request->text_len, true)) != P2P_OK)
         return err;
-    return p2p_shares_find_name(c->loop->server->opt.shares, request->text, entry);
+    return visible_find_name(c, request->text, entry);
 }
 
 static enum p2p_err
@@ -279,8 +280,7 @@ static enum p2p_err
 answer_hash(struct conn *c, struct request *request, size_t *used)
 {
     struct p2p_share_entry entry;
-    enum p2p_err err =
-        p2p_shares_find_root(c->loop->server->opt.shares, &request->root, &entry);
+    enum p2p_err err = visible_find_root(c, &request->root, &entry);
 
     if (err == P2P_OK && !entry.sha256_known) {
         /* PROTOCOL.md: "answered when it is known" */
@@ -310,8 +310,7 @@ answer_layer(struct conn *c, struct request *request, size_t *used)
     enum p2p_err err = P2P_ERR_RANGE;
 
     if (count > 0)
-        err = p2p_shares_layer(c->loop->server->opt.shares, &request->root,
-                               request->first, count, hashes);
+        err = visible_layer(c, &request->root, request->first, count, hashes);
     if (err != P2P_OK) {
         fail(c, request, err);
         return P2P_OK;
@@ -331,7 +330,7 @@ answer_layer(struct conn *c, struct request *request, size_t *used)
 
 static enum p2p_err
 put_list(struct conn *c, struct request *request, const struct p2p_share_entry *entries,
-         size_t count, size_t *used)
+         size_t count, bool more, size_t *used)
 {
     struct p2p_wr wr = record_begin(c, *used);
     struct p2p_text next = {0};
@@ -349,7 +348,7 @@ put_list(struct conn *c, struct request *request, const struct p2p_share_entry *
         if (!p2p_msg_list_add(&wr, &entry))
             break;
     }
-    if (i > 0 && (i < count || count == P2P_LIST_ENTRIES_MAX))
+    if (i > 0 && (i < count || more))
         next = (struct p2p_text){entries[i - 1].name, strlen(entries[i - 1].name)};
     p2p_msg_list_end(&wr, next);
     if ((err = p2p_wr_end(&wr, &len)) != P2P_OK)
@@ -362,16 +361,17 @@ answer_list(struct conn *c, struct request *request, size_t *used)
 {
     struct p2p_share_entry *entries = calloc(P2P_LIST_ENTRIES_MAX, sizeof(*entries));
     size_t count = 0;
+    bool more = false;
     enum p2p_err err = P2P_ERR_NOMEM;
 
     if (entries != NULL)
-        err = p2p_shares_list_all(c->loop->server->opt.shares, request->text, entries,
-                                  P2P_LIST_ENTRIES_MAX, &count);
+        err = visible_list(c, request->text, entries, P2P_LIST_ENTRIES_MAX, &count,
+                           &more);
     if (err != P2P_OK) {
         fail(c, request, err);
         err = P2P_OK;
     } else {
-        err = put_list(c, request, entries, count, used);
+        err = put_list(c, request, entries, count, more, used);
         requests_remove(&c->requests, request);
     }
     free(entries);
@@ -387,8 +387,7 @@ begin_get(struct conn *c, struct request *request)
 
     if (request->file != NULL)
         return P2P_OK;
-    err = p2p_shares_file_open(c->loop->server->opt.shares, &request->root,
-                               &request->file);
+    err = visible_open(c, &request->root, &request->file);
     if (err != P2P_OK)
         return err;
     g = p2p_share_file_geometry(request->file);

@@ -28,6 +28,8 @@ struct server_options {
     struct p2p_identity *identity; /* these are borrowed until close */
     struct p2p_shares *shares;
     struct access *access;
+    void (*on_rules)(void *arg); /* the rules of `access` are others now. May be NULL */
+    void *arg;
     struct uploads *uploads;           /* NULL: uploads are not counted */
     const char *keys_dir, *allow_file; /* files to watch for changes of the lists */
     struct admission_options admission;
@@ -60,7 +62,7 @@ void server_set_rate_per_peer(struct server *s, uint64_t bytes_per_s);
  * From any thread. */
 void server_files_changed(struct server *s);
 /* Serves a connection through a relay, for which this peer has called; takes `fd`. Only
- * this peer is served there, if it is trusted, and not by protocol 1. From any
+ * this peer is served there, as one from outside, and not by protocol 1. From any
  * thread. */
 void server_adopt(struct server *s, int fd, const struct p2p_id *caller);
 /* Checks the lists of allowed peers again and closes the connections of peers that may

@@ -1,0 +1,133 @@
+#include "peer/server/visible.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "peer/server/loop.h"
+
+static struct p2p_shares *
+shares_of(const struct conn *c)
+{
+    return c->loop->server->opt.shares;
+}
+
+/* The id of protocol 1 is only a claim. */
+struct p2p_access_caller
+visible_caller(const struct conn *c)
+{
+    bool is_proven = c->state == CONN_OPEN2;
+
+    return (struct p2p_access_caller){
+        .id = is_proven ? client_id(c->client) : NULL,
+        .is_outside = c->is_outside,
+        .is_trusted = is_proven && client_is_trusted(c->client),
+    };
+}
+
+static bool
+may_all(const struct conn *c)
+{
+    struct p2p_access_caller caller = visible_caller(c);
+
+    return p2p_access_may_all(c->loop->rules, &caller);
+}
+
+static bool
+may(void *arg, const char *name)
+{
+    const struct conn *c = arg;
+    struct p2p_access_caller caller = visible_caller(c);
+
+    return p2p_access_may(c->loop->rules, &caller, name);
+}
+
+/* The rule comes first, so that a hidden file and one that does not exist take the same
+ * way. */
+enum p2p_err
+visible_find_name(const struct conn *c, const char *name, struct p2p_share_entry *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (!may((void *)(uintptr_t)c, name))
+        return P2P_ERR_NOT_FOUND;
+    return p2p_shares_find_name(shares_of(c), name, out);
+}
+
+enum p2p_err
+visible_find_root(const struct conn *c, const struct p2p_digest *root,
+                  struct p2p_share_entry *out)
+{
+    if (may_all(c))
+        return p2p_shares_find_root(shares_of(c), root, out);
+    return p2p_shares_find_root_if(shares_of(c), root, may, (void *)(uintptr_t)c, out);
+}
+
+static enum p2p_err
+check_root(const struct conn *c, const struct p2p_digest *root)
+{
+    struct p2p_share_entry entry;
+
+    return may_all(c) ? P2P_OK : visible_find_root(c, root, &entry);
+}
+
+enum p2p_err
+visible_layer(const struct conn *c, const struct p2p_digest *root, uint64_t first,
+              uint32_t count, struct p2p_digest *out)
+{
+    enum p2p_err err = check_root(c, root);
+
+    if (err == P2P_OK)
+        err = p2p_shares_layer(shares_of(c), root, first, count, out);
+    return err;
+}
+
+enum p2p_err
+visible_open(const struct conn *c, const struct p2p_digest *root,
+             struct p2p_share_file **out)
+{
+    enum p2p_err err = check_root(c, root);
+
+    *out = NULL;
+    if (err == P2P_OK)
+        err = p2p_shares_file_open(shares_of(c), root, out);
+    return err;
+}
+
+/* ---- The list ---- */
+
+/* Keeps the visible entries of a page until the first one that is not. True: skip to
+ * `place` and look on. */
+static bool
+keep_visible(const struct conn *c, struct p2p_share_entry *page, size_t *count,
+             char place[P2P_ACCESS_PLACE_MAX])
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (may((void *)(uintptr_t)c, page[i].name))
+            continue;
+        p2p_access_skip(c->loop->rules, page[i].name, place);
+        *count = i;
+        return true;
+    }
+    return false;
+}
+
+/* Each round fills the page or passes a rule, so their number has a limit. */
+enum p2p_err
+visible_list(const struct conn *c, const char *after, struct p2p_share_entry *out,
+             size_t max, size_t *count, bool *more)
+{
+    char place[P2P_ACCESS_PLACE_MAX];
+    bool all = may_all(c), skips = true;
+    enum p2p_err err = P2P_OK;
+
+    snprintf(place, sizeof(place), "%s", after);
+    *count = 0;
+    *more = false;
+    while (err == P2P_OK && skips && *count < max) {
+        size_t n = 0;
+        err = p2p_shares_list_all(shares_of(c), place, out + *count, max - *count, &n);
+        skips = err == P2P_OK && !all && keep_visible(c, out + *count, &n, place);
+        *count += n;
+    }
+    *more = *count == max;
+    return err;
+}
