@@ -47,9 +47,9 @@ struct p2p_conn_options {
 #define P2P_CONN_OTHERS_MAX 11
 /*
  * Connects and does the handshake; does not change the known peers. UNREACHABLE,
- * TIMEOUT, AUTH, WRONG_PEER, KEY_CHANGED, NOT_ALLOWED, DOWNGRADE, CLOSED (the peer
- * closed during the handshake: it may not trust this device, be busy, or support only
- * protocol 1).
+ * TIMEOUT, AUTH, WRONG_PEER, KEY_CHANGED, NOT_ALLOWED, DOWNGRADE, REFUSED (the peer
+ * closed when it knew who asks: it may not trust this device, be busy, or refuse
+ * protocol 1), CLOSED (before that: it may be busy, or support only protocol 1).
  */
 P2P_MUST_CHECK enum p2p_err p2p_conn_open(const struct p2p_conn_options *opt,
                                           struct p2p_conn **out);

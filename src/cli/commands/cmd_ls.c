@@ -101,7 +101,7 @@ list_all(struct p2p_conn *conn, struct listing *listing)
 }
 
 static int
-say_why(enum p2p_err err, const char *address)
+say_why(enum p2p_err err, const char *address, const char *own_id)
 {
     if (err == P2P_ERR_KEY_CHANGED)
         return cli_fail(err,
@@ -110,6 +110,10 @@ say_why(enum p2p_err err, const char *address)
                         address, p2p_err_text(err), address);
     cli_say("%s: %s", address, p2p_err_text(err));
     cli_advise_peer(err);
+    if (err == P2P_ERR_REFUSED)
+        cli_say("ask its owner to trust this device (p2p peers trust %s) or to start "
+                "p2p-peer with --public",
+                own_id);
     return p2p_err_exit_status(err);
 }
 
@@ -143,7 +147,7 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         cli_print_json(object);
     else
         cJSON_Delete(object);
-    return err == P2P_OK ? 0 : say_why(err, address);
+    return err == P2P_OK ? 0 : say_why(err, address, p2p_identity_id_hex(identity));
 }
 
 int

@@ -52,6 +52,20 @@ p2p_dl_reconnect(struct p2p_download *dl)
     p2p_dl_wake(dl);
 }
 
+static void
+explain_failure(struct p2p_download *dl, enum p2p_err why, const char *label)
+{
+    if (why != P2P_ERR_REFUSED)
+        p2p_dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));
+    else
+        p2p_dl_set_error(
+            dl, why,
+            "%s refused this device. It shares with devices that it trusts "
+            "only, or it is busy. Ask its owner to trust this one (p2p "
+            "peers trust %s), or to start p2p-peer with --public",
+            label, p2p_identity_id_hex(dl->opt.identity));
+}
+
 /* Sets the message for the user; the log line has the same facts. */
 static void
 explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err why,
@@ -111,7 +125,7 @@ explain_drop(struct p2p_download *dl, const struct dl_source *s, enum p2p_err wh
                           dl->report.message, sizeof(dl->report.message));
         break;
     default:
-        p2p_dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));
+        explain_failure(dl, why, label);
     }
 }
 
@@ -182,7 +196,7 @@ count_failure(struct p2p_download *dl, struct dl_source *s, enum p2p_err why,
     s->next_try_ms = now + backoff_ms(s->failures + s->busy);
     if (s->workers == 0)
         s->state = P2P_SRC_RETRYING;
-    p2p_dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));
+    explain_failure(dl, why, label);
     return true;
 }
 

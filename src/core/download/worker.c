@@ -317,6 +317,7 @@ judge_end(struct p2p_download *dl, unsigned source, enum p2p_err end)
         return;
     case P2P_ERR_UNREACHABLE:
     case P2P_ERR_CLOSED:
+    case P2P_ERR_REFUSED:
     case P2P_ERR_TIMEOUT:
     case P2P_ERR_BUSY:
     case P2P_ERR_RATE_LIMITED:

@@ -75,14 +75,18 @@ drive(struct p2p_conn *conn, struct p2p_handshake *hs,
 {
     enum p2p_err err = P2P_OK;
     bool is_changed = false;
+    unsigned sent = 0;
 
     while (err == P2P_OK) {
         switch (p2p_handshake_next(hs)) {
         case P2P_HS_READ:
             err = read_step(conn, hs, deadline_ms);
+            if (err == P2P_ERR_CLOSED && sent > 1) /* it has seen who asks */
+                err = P2P_ERR_REFUSED;
             break;
         case P2P_HS_WRITE:
             err = send_step(conn, hs);
+            sent++;
             break;
         case P2P_HS_TRUST:
             err = trust_step(hs, opt, conn, &is_changed);
@@ -158,6 +162,8 @@ p2p_conn_shake1(struct p2p_conn *conn, const struct p2p_conn_options *opt,
         err = p2p_net_write(conn->fd, hello, sizeof(hello), deadline_ms);
     if (err == P2P_OK)
         err = p2p_net_read(conn->fd, answer, sizeof(answer), deadline_ms);
+    if (err == P2P_ERR_CLOSED)
+        err = P2P_ERR_REFUSED;
     if (err == P2P_OK)
         err = p2p_session1_accept(own, answer, &key);
     if (err == P2P_OK)

@@ -136,12 +136,16 @@ static bool
 may_pass(enum p2p_err err)
 {
     return err == P2P_ERR_UNREACHABLE || err == P2P_ERR_TIMEOUT ||
-           err == P2P_ERR_CLOSED || err == P2P_ERR_BUSY || err == P2P_ERR_RATE_LIMITED;
+           err == P2P_ERR_CLOSED || err == P2P_ERR_REFUSED || err == P2P_ERR_BUSY ||
+           err == P2P_ERR_RATE_LIMITED;
 }
 
 static enum p2p_err
 verdict(const struct race *race)
 {
+    for (size_t i = 0; i < race->ladder.started; i++)
+        if (race->at[i].err == P2P_ERR_REFUSED) /* so it is there */
+            return P2P_ERR_REFUSED;
     for (size_t i = 0; i < race->ladder.started; i++)
         if (may_pass(race->at[i].err))
             return race->at[i].err;

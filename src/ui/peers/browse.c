@@ -82,6 +82,8 @@ refuse(struct http_request *req, enum p2p_err err)
         ui_fail(req, err, "there is no such peer among the online and the known peers");
     else if (err == P2P_ERR_NOT_ALLOWED)
         http_fail(req, 403, "blocked", "%s", ui_peers_explain(err));
+    else if (err == P2P_ERR_REFUSED)
+        http_fail(req, 403, "not_allowed", "%s", ui_peers_explain(err));
     else if (err == P2P_ERR_KEY_CHANGED || err == P2P_ERR_WRONG_PEER)
         http_fail(req, 409, "key_changed", "%s", ui_peers_explain(err));
     else

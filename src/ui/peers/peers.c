@@ -556,6 +556,9 @@ ui_peers_explain(enum p2p_err err)
         return "a different peer answers at this address";
     case P2P_ERR_NOT_ALLOWED:
         return "you blocked this peer, or it does not allow this device";
+    case P2P_ERR_REFUSED:
+        return "it refused this device: it may share with devices that it trusts only; "
+               "ask its owner to trust this one, or to start p2p-peer with --public";
     case P2P_ERR_UNREACHABLE:
     case P2P_ERR_TIMEOUT:
         return "no answer from this address; check that the machine is on and p2p-peer "

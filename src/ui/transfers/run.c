@@ -151,6 +151,7 @@ may_work_later(const struct ui_transfer *t, enum p2p_err err)
         return t->root_known && t->attempts < GONE_ATTEMPTS;
     case P2P_ERR_UNREACHABLE:
     case P2P_ERR_CLOSED:
+    case P2P_ERR_REFUSED:
     case P2P_ERR_TIMEOUT:
     case P2P_ERR_BUSY:
     case P2P_ERR_RATE_LIMITED:

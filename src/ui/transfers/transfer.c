@@ -156,6 +156,10 @@ static const struct {
     {P2P_ERR_CLOSED, "peer_offline",
      "The peer closed the connection. It may be busy or stopping, or it may not trust "
      "this device. The download is retried automatically."},
+    {P2P_ERR_REFUSED, "not_allowed",
+     "The peer refused this device. It may share with devices that it trusts only: ask "
+     "its owner to trust this one, or to start p2p-peer with --public. The download is "
+     "retried automatically."},
     {P2P_ERR_BUSY, "peer_offline",
      "The peer is busy. The download is retried automatically."},
     {P2P_ERR_RATE_LIMITED, "peer_offline",
