@@ -45,7 +45,7 @@ _p2p_value() { # completes the value of option $1; false when it takes none we k
     --protocol) _p2p_offer < <(printf '%s\n' 2 1) ;;
     --on-conflict) _p2p_offer < <(printf '%s\n' rename overwrite skip) ;;
     --mode) _p2p_offer < <(printf '%s\n' auto exact prefix substring fuzzy) ;;
-    --peer) _p2p_names peers ;;
+    --peer | --allow) _p2p_names peers ;;
     *) return 1 ;;
     esac
 }

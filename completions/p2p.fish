@@ -50,7 +50,7 @@ function __p2p_value
             printf '%s\n' rename overwrite skip
         case --mode
             printf '%s\n' auto exact prefix substring fuzzy
-        case --peer
+        case --peer --allow
             timeout 5 $argv[1] complete peers "$argv[3]" 2>/dev/null
         case '*'
             return 1

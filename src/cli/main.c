@@ -21,6 +21,8 @@ static const struct cli_command commands[] = {
     {"ui", cmd_ui, "", "open the dashboard in the browser"},
     {"token", cmd_token, "new [NAME]|list|revoke ID", "manage access to the dashboard"},
     {"share", cmd_share, "ls|rescan|confirm", "list what is not shared, scan again"},
+    {"folder", cmd_folder, "private|public FOLDER, list",
+     "choose which devices see a folder"},
     {"unfinished", cmd_unfinished, "[remove NAME|ROOT|all]",
      "list or remove interrupted downloads"},
     {"init", cmd_init, "", "set up this device"},

@@ -98,6 +98,7 @@ static const struct {
     {"key", cmd_key, "nonsense"},
     {"ui", cmd_ui, "nonsense"},
     {"token", cmd_token, "nonsense"},
+    {"folder", cmd_folder, "nonsense"},
     {"share", cmd_share, "nonsense"},
     {"unfinished", cmd_unfinished, "nonsense"},
     {"init", cmd_init, "nonsense"},
@@ -208,6 +209,36 @@ known_peers_are_offered_to_the_shell(void **state)
     snprintf(words, sizeof(words), "complete peers cd --discovery none --keys-dir %s",
              keys);
     assert_int_equal(run(cmd_complete, words), 0);
+    assert_string_equal(out, "");
+}
+
+static void
+folders_become_private_and_public(void **state)
+{
+    const char *keys = scratch_path(&scratch, "grants");
+    char words[500];
+
+    (void)state;
+    snprintf(
+        words, sizeof(words),
+        "folder private photos/ --allow %s --discovery none --no-mdns --keys-dir %s",
+        KNOWN, keys);
+    assert_int_equal(run(cmd_folder, words), 0);
+    snprintf(words, sizeof(words), "folder list --keys-dir %s", keys);
+    assert_int_equal(run(cmd_folder, words), 0);
+    assert_non_null(strstr(out, "photos/  ab12cd34"));
+    snprintf(words, sizeof(words), "folder list --json --keys-dir %s", keys);
+    assert_int_equal(run(cmd_folder, words), 0);
+    assert_non_null(strstr(out, "\"" KNOWN "\""));
+    snprintf(words, sizeof(words), "folder private ../x --keys-dir %s", keys);
+    assert_int_equal(run(cmd_folder, words), 2);
+    snprintf(words, sizeof(words), "folder public photos --allow %s --keys-dir %s",
+             KNOWN, keys);
+    assert_int_equal(run(cmd_folder, words), 2);
+    snprintf(words, sizeof(words), "folder public photos --keys-dir %s", keys);
+    assert_int_equal(run(cmd_folder, words), 0);
+    snprintf(words, sizeof(words), "folder list --keys-dir %s", keys);
+    assert_int_equal(run(cmd_folder, words), 0);
     assert_string_equal(out, "");
 }
 
@@ -379,6 +410,7 @@ main(void)
         cmocka_unit_test(an_identity_is_made_and_shown),
         cmocka_unit_test(a_peer_that_is_not_there_cannot_be_listed),
         cmocka_unit_test(known_peers_are_offered_to_the_shell),
+        cmocka_unit_test(folders_become_private_and_public),
         cmocka_unit_test(sizes_and_times_are_short),
         cmocka_unit_test(progress_names_the_file_and_drops_whole_fields),
         cmocka_unit_test(text_from_others_is_escaped),

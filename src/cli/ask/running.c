@@ -142,3 +142,11 @@ cli_running_copy(const cJSON *status)
 
     return at[0] != '\0' ? at : NULL;
 }
+
+const cJSON *
+cli_running_public(const cJSON *status)
+{
+    const cJSON *is_public = cJSON_GetObjectItemCaseSensitive(status, "public");
+
+    return cJSON_IsBool(is_public) ? is_public : NULL;
+}

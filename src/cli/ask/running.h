@@ -18,6 +18,8 @@ void cli_print_uploads(const struct cJSON *answer, struct p2p_identity *identity
  * `uploads` may be NULL. */
 void cli_put_running(struct cJSON *object, const struct cJSON *status,
                      const struct cJSON *uploads, struct p2p_identity *identity);
+/* Does the running peer share with the whole Internet? Null: it did not say. */
+const struct cJSON *cli_running_public(const struct cJSON *status);
 /* Where another device with this identity was seen lately (borrows from `status`);
  * NULL: nowhere. `status` may be NULL. */
 const char *cli_running_copy(const struct cJSON *status);

@@ -19,6 +19,7 @@
 #include "p2p/hardening.h"
 #include "p2p/mdns.h"
 #include "p2p/nat.h"
+#include "p2p/rank.h"
 #include "p2p/sandbox.h"
 
 enum {
@@ -221,6 +222,10 @@ reason(const struct doctor *doc, const struct p2p_addr *addr, enum p2p_err err)
         return "no answer: a firewall drops the connection, or the device is off or "
                "has "
                "another address now";
+    if (err == P2P_ERR_REFUSED)
+        return "it refused this device: it may share with devices that it trusts only, "
+               "or be busy. Ask its owner to trust this device (p2p id), or to start "
+               "p2p-peer with --public";
     if (err == P2P_ERR_WRONG_PEER || err == P2P_ERR_KEY_CHANGED)
         return "a device with another identity answers at this address";
     return p2p_err_text(err);
@@ -268,6 +273,35 @@ check_own_peer(struct doctor *doc)
                "is registered as %s but cannot be reached there: %s. Check the "
                "firewall, the router's port forwarding, and p2p-peer --advertise",
                address, reason(doc, &self->addr, err));
+}
+
+/* Strangers who reach a public address get nothing, which surprises the owner of a
+ * server. */
+static void
+check_public(struct doctor *doc)
+{
+    enum p2p_err err;
+    cJSON *status = cli_ask_running(doc->opt.common.keys_dir, "status", &err);
+    const cJSON *is_public = cli_running_public(status);
+    struct p2p_addr own[OTHERS_MAX];
+    struct p2p_net_of net;
+    size_t count = p2p_net_own_addresses(0, own, OTHERS_MAX), i = 0;
+
+    while (i < count && !p2p_rank_net(&own[i], &net))
+        i++;
+    if (cJSON_IsTrue(is_public))
+        report(doc, NOTE, "who may get",
+               "everyone on the Internet who can connect to this peer (--public)");
+    else if (cJSON_IsFalse(is_public) && i < count)
+        report(doc, NOTE, "who may get",
+               "this machine has a public address (%s), but strangers from outside get "
+               "nothing: trust their devices (p2p peers trust ID), or start p2p-peer "
+               "with --public",
+               own[i].host);
+    else if (cJSON_IsFalse(is_public))
+        report(doc, GOOD, "who may get",
+               "everyone on the local networks, and trusted devices from anywhere");
+    cJSON_Delete(status);
 }
 
 /* The running peer has noticed it. */
@@ -614,6 +648,7 @@ cmd_doctor(int argc, char **argv)
     if (check_keys(&doc)) {
         check_registries(&doc);
         check_own_peer(&doc);
+        check_public(&doc);
         check_copy(&doc);
         check_own_port(&doc);
         check_ways(&doc);

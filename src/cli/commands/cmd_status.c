@@ -93,6 +93,7 @@ static void
 print_text(const struct report *r)
 {
     char address[CLI_ADDRESS], shared[SHARED_LINE], shown[CLI_TEXT];
+    const cJSON *is_public = cli_running_public(r->running);
     struct p2p_about about;
     const char *copy;
 
@@ -117,6 +118,12 @@ print_text(const struct report *r)
         printf("shared folder %s\n", shared);
     printf("peers online  %zu\npeers known   %zu\n", r->peers.count - (r->self != NULL),
            r->known_count);
+    if (is_public != NULL)
+        printf("shares with   %s\n",
+               cJSON_IsTrue(is_public)
+                   ? "everyone on the Internet who can connect (--public)"
+                   : "everyone on the local networks, and trusted devices from "
+                     "anywhere");
     copy = cli_running_copy(r->running);
     if (copy != NULL)
         printf("warning       another device at %s uses the identity of this one: give "

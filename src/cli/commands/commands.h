@@ -23,6 +23,7 @@ int cmd_status(int argc, char **argv);
 int cmd_id(int argc, char **argv);
 int cmd_key(int argc, char **argv);
 int cmd_token(int argc, char **argv);
+int cmd_folder(int argc, char **argv);
 int cmd_share(int argc, char **argv);
 int cmd_unfinished(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
