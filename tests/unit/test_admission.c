@@ -290,6 +290,19 @@ failed_ones_use_up_tokens_and_wait(void **state)
 }
 
 static void
+one_that_may_not_download_uses_up_a_token_only(void **state)
+{
+    struct admission *a = *state;
+    struct admission_ticket t;
+
+    for (unsigned i = 0; i < options.burst; i++) {
+        assert_int_equal(begin(a, &t, "192.0.2.1", 1000), ADMISSION_YES);
+        admission_end(a, &t, ADMISSION_REFUSED, 1000);
+    }
+    assert_int_equal(begin(a, &t, "192.0.2.1", 1000), ADMISSION_NO);
+}
+
+static void
 loopback_waits_instead_of_being_dropped(void **state)
 {
     struct admission *a = *state;
@@ -514,6 +527,7 @@ main(void)
         TEST(finished_ones_are_limited_per_source),
         TEST(finished_ones_of_strangers_are_limited_in_total),
         TEST(failed_ones_use_up_tokens_and_wait),
+        TEST(one_that_may_not_download_uses_up_a_token_only),
         TEST(loopback_waits_instead_of_being_dropped),
         TEST(an_ipv6_network_is_one_source),
         TEST(a_network_with_many_prefixes_pushes_nobody_out),

@@ -553,6 +553,7 @@ punish(struct entry *e, enum admission_end how, uint64_t now_ms)
         [ADMISSION_NO_AUTH] = 1000,
         [ADMISSION_WRONG] = 5000,
         [ADMISSION_LATE] = 10000,
+        [ADMISSION_REFUSED] = 0,
     };
 
     if (e->penalty_until_ms < now_ms + penalty_ms[how])

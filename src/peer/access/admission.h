@@ -71,6 +71,8 @@ enum admission_end {
     ADMISSION_NO_AUTH, /* the client left before it proved anything */
     ADMISSION_WRONG,   /* tried and failed */
     ADMISSION_LATE,    /* ran into a deadline */
+    ADMISSION_REFUSED, /* did nothing wrong, but may not download: no penalty, because
+                          others have the same address */
 };
 
 /* Copies the options; *returns owned*, free with admission_free. */

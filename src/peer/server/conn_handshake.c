@@ -57,8 +57,10 @@ log_refusal(struct conn *c, enum p2p_err why)
 static void
 refuse(struct conn *c, enum p2p_err why)
 {
-    if (p2p_err_class(why) == P2P_CLASS_AUTH || why == P2P_ERR_MALFORMED ||
-        why == P2P_ERR_PROTOCOL)
+    if (why == P2P_ERR_NOT_ALLOWED)
+        c->ended = ADMISSION_REFUSED;
+    else if (p2p_err_class(why) == P2P_CLASS_AUTH || why == P2P_ERR_MALFORMED ||
+             why == P2P_ERR_PROTOCOL)
         c->ended = ADMISSION_WRONG;
     if (why != P2P_ERR_CLOSED || c->greeting->len > 0)
         log_refusal(c, why);
