@@ -40,7 +40,7 @@ BIN   := $(if $(SAN),$(B)/bin,bin)
 
 # Optional libraries add a feature and are left out, with a message, when missing.
 has = $(shell pkg-config --exists $(1) && echo yes)
-PKGS := libssl libcrypto libcurl sqlite3 uuid libcjson
+PKGS := libssl libcrypto libcurl sqlite3 uuid libcjson zlib
 # Of all of them, what the core needs: for those who link libp2pcore.a.
 CORE_PKGS := libssl libcrypto libcurl sqlite3 libcjson libzstd avahi-client libsystemd libseccomp
 OPTIONAL := libzstd:ZSTD libqrencode:QRENCODE avahi-client:AVAHI hiredis:HIREDIS libsystemd:SYSTEMD gnutls:GNUTLS libseccomp:SECCOMP

@@ -8,7 +8,7 @@
 set -euo pipefail
 
 BUILD="gcc make pkg-config libmicrohttpd-dev libssl-dev libcjson-dev uuid-dev libcurl4-openssl-dev
-       libsqlite3-dev libzstd-dev libqrencode-dev libavahi-client-dev libhiredis-dev libsystemd-dev libgnutls28-dev libseccomp-dev"
+       libsqlite3-dev libzstd-dev libqrencode-dev libavahi-client-dev libhiredis-dev libsystemd-dev libgnutls28-dev libseccomp-dev zlib1g-dev"
 TEST="g++ clang libclang-rt-dev libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-cryptography python3-requests
       python3-selenium python3-yaml python3-jsonschema python3-libtorrent chromium chromium-driver redis-server
       haproxy nginx-light caddy apache2 socat ncat openssh-server openssh-client firefox-esr curl
@@ -46,7 +46,7 @@ done
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
     command -v pkg-config >/dev/null &&
-        pkg-config --exists libmicrohttpd libcrypto libcjson uuid libcurl sqlite3 && exit 0
+        pkg-config --exists libmicrohttpd libcrypto libcjson uuid libcurl sqlite3 zlib && exit 0
     echo "This system has no apt. Please install what these Debian packages hold:" >&2
     printf '  %s\n' "${wanted[@]}" | sort -u >&2
     exit 1

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -209,6 +210,62 @@ fail_range(struct http_request *req, uint64_t size)
     http_fail(req, 416, "bad_range", "the range is outside the file");
 }
 
+/* ---- bytes that are made while they are sent ---- */
+
+#define BLOCK (128u * 1024)
+
+static ssize_t
+read_source(void *arg, uint64_t pos, char *out, size_t max)
+{
+    const struct http_source_of_bytes *source = arg;
+    ssize_t n = source->read(source->arg, out, max);
+
+    (void)pos; /* the library reads in order */
+    return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void
+end_source(void *arg)
+{
+    struct http_source_of_bytes *source = arg;
+
+    source->end(source->arg);
+    free(source);
+}
+
+/* Takes the source. NULL: answered, or out of memory. */
+static struct MHD_Response *
+respond_from_source(struct http_request *req, const struct http_source_of_bytes *given,
+                    uint64_t first, uint64_t len)
+{
+    struct http_source_of_bytes *source = malloc(sizeof(*source));
+    enum p2p_err err = source != NULL ? given->begin(given->arg, first) : P2P_ERR_NOMEM;
+    struct MHD_Response *r = NULL;
+
+    if (err != P2P_OK) {
+        http_fail_err(req, err, NULL);
+    } else {
+        *source = *given;
+        r = MHD_create_response_from_callback(len, BLOCK, read_source, source,
+                                              end_source);
+    }
+    if (r == NULL) {
+        free(source);
+        given->end(given->arg);
+    }
+    return r;
+}
+
+/* Closes what a file or source holds when it was not taken. */
+static void
+drop(const struct http_file *f)
+{
+    if (f->source != NULL)
+        f->source->end(f->source->arg);
+    else
+        close(f->fd);
+}
+
 void
 http_reply_file(struct http_request *req, const struct http_file *f)
 {
@@ -226,8 +283,10 @@ http_reply_file(struct http_request *req, const struct http_file *f)
                  (unsigned long)st.st_mtim.tv_nsec, f->encoding != NULL ? "-" : "",
                  f->encoding != NULL ? f->encoding : "");
     snprintf(quoted, sizeof(quoted), "\"%s\"", tag);
-    if (http_not_modified(req, tag))
-        goto out;
+    if (http_not_modified(req, tag)) {
+        drop(f);
+        return;
+    }
     range = http_range_parse(http_header(req, "Range"), f->size, &first, &len);
     if (range != HTTP_RANGE_NONE && !range_applies(req, quoted)) {
         range = HTTP_RANGE_NONE;
@@ -236,21 +295,23 @@ http_reply_file(struct http_request *req, const struct http_file *f)
     }
     if (range == HTTP_RANGE_BAD) {
         fail_range(req, f->size);
-        goto out;
+        drop(f);
+        return;
     }
-    r = MHD_create_response_from_fd_at_offset64(len, f->fd, first);
+    if (f->source != NULL)
+        r = respond_from_source(req, f->source, first, len);
+    else if ((r = MHD_create_response_from_fd_at_offset64(len, f->fd, first)) == NULL)
+        close(f->fd);
     if (r == NULL)
-        goto out;
+        return;
     add_headers(req, f);
     if (range == HTTP_RANGE_PART) {
         snprintf(text, sizeof(text), "bytes %llu-%llu/%llu", (unsigned long long)first,
                  (unsigned long long)(first + len - 1), (unsigned long long)f->size);
         http_set_header(req, "Content-Range", text);
     }
+    /* The response closes the descriptor, or ends the source. */
     http_answer(req, range == HTTP_RANGE_PART ? 206 : 200, r);
-    return; /* the response closes the descriptor */
-out:
-    close(f->fd);
 }
 
 /* ---- pages of a folder ---- */

@@ -5,10 +5,26 @@
 #ifndef P2P_HTTP_FILE_H
 #define P2P_HTTP_FILE_H
 
+#include <sys/types.h>
+
 #include "http/http.h"
+
+/* Bytes that are made while they are sent, in order and by one thread at a time. */
+struct http_source_of_bytes {
+    /* Called once, before the first read: the answer begins at byte `first`. */
+    enum p2p_err (*begin)(void *arg, uint64_t first);
+    /* Makes 1 to `max` of the bytes that follow. Returns their number; -1: the answer
+     * is broken off. Runs on a thread of the server, so it may wait for a disk only. */
+    ssize_t (*read)(void *arg, void *out, size_t max);
+    void (*end)(void *arg); /* the last call */
+    void *arg;
+};
 
 struct http_file {
     int fd; /* taken in every case */
+    /* Not NULL: the bytes come from here instead; its `end` is called in every case.
+     * Needs `etag`. Copied. */
+    const struct http_source_of_bytes *source;
     uint64_t size;
     const char *etag;     /* without quotes; NULL: from size and mtime of the file */
     const char *encoding; /* how the bytes are compressed: "gzip"; NULL: not at all */

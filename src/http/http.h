@@ -138,7 +138,7 @@ struct http_options {
 #define HTTP_MAX_URI           4096u
 #define HTTP_MAX_HEADERS       100u
 #define HTTP_MAX_PARAMS        4u
-#define HTTP_MAX_QUERY         16u
+#define HTTP_MAX_QUERY         32u
 /* One source (IPv4 address, IPv6 /64) may use at most the part of these limits that is
  * still free: alone, half of the bodies and a ninth of the answers. */
 #define HTTP_BODY_BUDGET   ((size_t)256 * 1024 * 1024)
@@ -226,6 +226,11 @@ const char *http_param(const struct http_request *req, const char *name);
 /* The first query value with this name, decoded like a parameter; NULL if there is
  * none. */
 const char *http_query(const struct http_request *req, const char *name);
+
+/* The same for a name that may be repeated: its value number `n`, from 0; NULL: there
+ * are fewer. */
+const char *http_query_nth(const struct http_request *req, const char *name,
+                           unsigned n);
 
 /*
  * A query value as a decimal number in [min, max]; `fallback` if there is none. For any

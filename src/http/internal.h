@@ -19,7 +19,7 @@
 #include "p2p/lock.h"
 
 #define HTTP_IP_TEXT     HTTP_ADDRESS_TEXT
-#define HTTP_SMALL_TEXT  256
+#define HTTP_SMALL_TEXT  288
 #define HTTP_MAX_EXTRA   8
 #define HTTP_DRAIN_BYTES (16u * 1024 * 1024)
 #define HTTP_NO_DEADLINE UINT64_MAX

@@ -60,6 +60,18 @@ http_query(const struct http_request *req, const char *name)
     return find_pair(req->query, req->n_query, name);
 }
 
+const char *
+http_query_nth(const struct http_request *req, const char *name, unsigned n)
+{
+    for (unsigned i = 0; i < req->n_query; i++) {
+        const char *found = find_pair(&req->query[i], 1, name);
+
+        if (found != NULL && n-- == 0)
+            return found;
+    }
+    return NULL;
+}
+
 bool
 http_query_u64(struct http_request *req, const char *name, uint64_t min, uint64_t max,
                uint64_t fallback, uint64_t *out)

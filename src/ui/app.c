@@ -13,6 +13,7 @@
 #include "p2p/net.h"
 #include "ui/access/revoke.h"
 #include "ui/chores.h"
+#include "ui/folders/archive.h"
 #include "ui/folders/keeping.h"
 #include "ui/folders/listing.h"
 #include "ui/folders/trash.h"
@@ -185,6 +186,7 @@ make_parts(struct ui_app *app)
     if ((app->chores = ui_chores_new(app)) == NULL ||
         (app->folders.trash = ui_trash_new(&app->folders)) == NULL ||
         (app->folders.keeping = ui_keeping_new(&app->folders)) == NULL ||
+        (app->folders.archives = ui_archives_new()) == NULL ||
         (app->peers = ui_peers_new(&peers)) == NULL)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     say_name(app);
@@ -344,6 +346,7 @@ ui_app_close(struct ui_app *app)
     ui_chores_free(app->chores);
     http_sse_free(app->events.sse);
     ui_peers_free(app->peers);
+    ui_archives_free(app->folders.archives);
     ui_trash_free(app->folders.trash);
     ui_listings_free(app->folders.listings);
     ui_config_clear(&app->config);

@@ -6,6 +6,7 @@
 #include "ui/activity.h"
 #include "ui/api.h"
 #include "ui/app.h"
+#include "ui/folders/archive.h"
 #include "ui/folders/files.h"
 #include "ui/folders/upload.h"
 #include "ui/folders/versions_api.h"
@@ -81,6 +82,7 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/downloads/{filename}/restore", ui_files_handle_downloads_restore, SMALL, 0, FOLDERS},
     {"GET",    "/api/downloads",                   ui_files_handle_downloads,          0, 0, FOLDERS},
     {"GET",    "/api/downloads/{filename*}",       ui_files_handle_downloads_bytes,    0, 0, FOLDERS},
+    {"GET",    "/api/zip",                         ui_archive_handle,                  0, 0, FOLDERS},
     {"POST",   "/api/download",                    ui_api_download,                SMALL, 0, TRANSFERS},
     {"DELETE", "/api/download/{filename*}",        ui_files_handle_downloads_delete,   0, 0, FOLDERS},
     {"GET",    "/api/download-progress/{filename*}", ui_api_download_progress,         0, 0, TRANSFERS},

@@ -23,6 +23,7 @@ static const struct library libraries[] = {
     {"SQLite", "libsqlite3.so.", "sqlite3_libversion"},
     {"zstd", "libzstd.so.", "ZSTD_versionString"},
     {"libmicrohttpd", "libmicrohttpd.so.", "MHD_get_version"},
+    {"zlib", "libz.so.", "zlibVersion"},
     {"cJSON", "libcjson.so.", "cJSON_Version"},
     {"libqrencode", "libqrencode.so.", "QRcode_APIVersionString"},
     {"GnuTLS", "libgnutls.so.", "gnutls_check_version"},

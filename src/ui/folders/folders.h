@@ -12,6 +12,7 @@
 #include "p2p/shares.h"
 
 struct ui_keeping;
+struct ui_archives;
 struct ui_listings;
 struct ui_store;
 struct ui_trash;
@@ -21,6 +22,7 @@ struct ui_folders {
     struct p2p_shares *shares;
     struct p2p_root *downloads;
     struct ui_listings *listings;
+    struct ui_archives *archives;
     struct ui_trash *trash;
     struct ui_keeping *keeping; /* old versions */
     struct ui_store *store;
