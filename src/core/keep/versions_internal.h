@@ -73,6 +73,7 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_hash(int fd, uint64_t size,
 #define ROW_COLUMNS                                                               \
     "v.name, v.version, v.end, v.size, v.mtime_ns, v.since_s, v.until_s, v.root," \
     " v.until_k, EXISTS (SELECT 1 FROM objects o WHERE o.root = v.root)"
+/* One version of a file. NOT_FOUND: there is none of this number. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_find_locked(struct p2p_versions *v,
                                                      const char *name, uint32_t version,
                                                      struct p2p_version *out)
@@ -101,6 +102,7 @@ struct p2p_versions_limits {
     uint64_t cap, floor, free; /* bytes; `free`: what is free now */
     uint64_t used;
 };
+/* The settings in use, and how much is used. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_limits(struct p2p_versions *v,
                                                 struct p2p_versions_limits *out)
     P2P_REQUIRES(p2p_versions_lock);

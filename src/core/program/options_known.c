@@ -74,6 +74,7 @@ static const struct {
     {"peer", COMMANDS},
     {"peer-port", DAEMONS | COMMANDS},
     {"port", DAEMONS},
+    {"port-map", FLAG | DAEMONS},
     {"probe", FLAG | DAEMONS},
     {"problems", FLAG | COMMANDS},
     {"protocol", COMMANDS},
