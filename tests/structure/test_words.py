@@ -1,9 +1,10 @@
-"""One system of units in everything that people read: kB, MB and GB, with 1000."""
+"""Words that people and programs read: one system of units (kB, MB and GB, with 1000), and names of operations."""
 
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARY = re.compile(r"\b[KMGTP]iB\b")
@@ -31,3 +32,18 @@ def test_no_binary_units():
 @pytest.mark.parametrize("text, found", [("5 MiB", True), ("5 MB", False), ("16KiB", False), ("MiBs", False)])
 def test_that_they_would_be_found(text, found):
     assert bool(BINARY.search(text)) is found
+
+
+def test_every_operation_of_the_api_has_an_id():
+    """Typed clients are generated with these names."""
+    document = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text())
+    operations = [
+        (f"{method} {path}", operation.get("operationId"))
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method in ("get", "post", "put", "patch", "delete")
+    ]
+    assert len(operations) > 50
+    assert [name for name, found in operations if not found] == []
+    ids = [found for _, found in operations]
+    assert len(set(ids)) == len(ids)
