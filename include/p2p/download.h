@@ -135,6 +135,7 @@ struct p2p_source_status {
     unsigned connections;
     bool path_known; /* it was connected */
     enum p2p_path_kind path;
+    uint64_t rtt_us; /* round trip of the path; 0: unknown */
 };
 
 struct p2p_download_status {

@@ -1,10 +1,11 @@
 /*
- * reach - a way to a peer whose addresses nothing comes through to: through a relay,
- * after a call (PROTOCOL.md, "Calls"). A way is a connected descriptor; protocol 2 runs
- * over it unchanged and proves who is at the other end. A client asks for one
- * (p2p_reach_relay; conn.h does it where the addresses fail). A peer that serves has a
- * doorman, who reads its boxes at the registries and answers. Trust boundary:
- * registries, relays and callers; none of them is believed. Thread-safe.
+ * reach - a way to a peer whose addresses nothing comes through to: by a channel
+ * over UDP or through a relay, after a call (PROTOCOL.md, "Calls"). A way is a
+ * connected descriptor; protocol 2 runs over it unchanged and proves who is at the
+ * other end. A client asks for one (p2p_reach_call; conn.h does it where the addresses
+ * fail). A peer that serves has a doorman, who reads its boxes at the registries and
+ * answers. Trust boundary: registries, relays and callers; none of them is believed.
+ * Thread-safe.
  */
 #ifndef P2P_REACH_H
 #define P2P_REACH_H
@@ -22,12 +23,12 @@
 extern "C" {
 #endif
 
-enum p2p_path_kind { P2P_PATH_DIRECT, P2P_PATH_RELAY };
-/* "direct" or "relay". */
+enum p2p_path_kind { P2P_PATH_DIRECT, P2P_PATH_RELAY, P2P_PATH_CHANNEL };
+/* "direct", "relay" or "channel". */
 const char *p2p_path_kind_name(enum p2p_path_kind kind);
 
-enum p2p_path_wish { P2P_WISH_AUTO, P2P_WISH_DIRECT, P2P_WISH_RELAY };
-/* Reads "auto", "direct" or "relay". USAGE. */
+enum p2p_path_wish { P2P_WISH_AUTO, P2P_WISH_DIRECT, P2P_WISH_RELAY, P2P_WISH_CHANNEL };
+/* Reads "auto", "direct", "relay" or "channel". USAGE. */
 P2P_MUST_CHECK enum p2p_err p2p_path_wish_parse(const char *text,
                                                 enum p2p_path_wish *out);
 
@@ -39,16 +40,23 @@ struct p2p_reach {
     enum p2p_path_wish wish;
 };
 
+/* A way that was opened. */
+struct p2p_way {
+    int fd; /* a connected stream, non-blocking; its owner closes it */
+    enum p2p_path_kind kind;
+    uint64_t rtt_us; /* of a channel; 0: unknown */
+};
 /*
  * Calls the peer at each registry in turn, until one has its box, and opens the way
- * through the relay that its answer names. `*fd` is a connected stream, non-blocking.
- * NOT_FOUND: the peer reads no box; TIMEOUT: it did not answer, for example because it
- * does not trust this device; CANCELLED: `stop`; BUSY, RATE_LIMITED: the relay's
- * limits; UNREACHABLE, ....
+ * that its answer makes possible: a channel over UDP, or else through the relay that it
+ * names. NOT_FOUND: the peer reads no box; TIMEOUT: it did not answer, for example
+ * because it does not trust this device; CANCELLED: `stop`; BUSY, RATE_LIMITED: the
+ * relay's limits; UNREACHABLE, ....
  */
-P2P_MUST_CHECK enum p2p_err p2p_reach_relay(const struct p2p_reach *reach,
-                                            const struct p2p_id *peer,
-                                            const struct p2p_stop *stop, int *fd);
+P2P_MUST_CHECK enum p2p_err p2p_reach_call(const struct p2p_reach *reach,
+                                           const struct p2p_id *peer,
+                                           const struct p2p_stop *stop,
+                                           struct p2p_way *out);
 
 /* ---- Which way is tried when: pure ---- */
 

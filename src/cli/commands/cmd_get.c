@@ -45,9 +45,10 @@ static const struct p2p_option options[] = {
     {"verify", P2P_OPT_TEXT, AT(verify), 0, 0, "HOW",
      "full: every chunk and the whole file's SHA-256; tree: every chunk"},
     {"path", P2P_OPT_TEXT, AT(path), 0, 0, "WAY",
-     "how to connect: auto (through a relay if nothing else works), direct, or relay"},
+     "how to connect: auto (if no address works, over UDP through the routers, or else "
+     "through a relay), direct, channel (over UDP alone), or relay"},
     {"reach", P2P_OPT_FLAG, AT(reach), 0, 0, NULL,
-     "ask peers, through the registries, for a way through a relay"},
+     "ask peers, through the registries, for a way over UDP or through a relay"},
     {"protocol", P2P_OPT_NUMBER, AT(protocol), 1, 2, "2|1",
      "use 1 only for old programs: it does not prove who the peer is"},
     {"quiet", P2P_OPT_FLAG, AT(quiet), 0, 0, NULL, "print only errors"},
@@ -167,12 +168,14 @@ check(struct get *get)
     if (strcmp(opt->verify, "full") != 0 && strcmp(opt->verify, "tree") != 0)
         return cli_fail(P2P_ERR_USAGE, "invalid --verify: use full or tree");
     if (p2p_path_wish_parse(opt->path, &opt->wish) != P2P_OK)
-        return cli_fail(P2P_ERR_USAGE, "invalid --path: use auto, direct or relay");
-    if (opt->wish == P2P_WISH_RELAY && (!opt->reach || opt->from.count > 0))
         return cli_fail(P2P_ERR_USAGE,
-                        "--path relay does not work with %s, because peers are asked "
+                        "invalid --path: use auto, direct, channel or relay");
+    if ((opt->wish == P2P_WISH_RELAY || opt->wish == P2P_WISH_CHANNEL) &&
+        (!opt->reach || opt->from.count > 0))
+        return cli_fail(P2P_ERR_USAGE,
+                        "--path %s does not work with %s, because peers are asked "
                         "through the registries",
-                        opt->reach ? "--from" : "--no-reach");
+                        opt->path, opt->reach ? "--from" : "--no-reach");
     if (!parse_conflict(opt))
         return cli_fail(P2P_ERR_USAGE,
                         "invalid --on-conflict: use rename, overwrite or skip");

@@ -45,6 +45,8 @@ put_path(cJSON *source, const struct p2p_source_status *s)
         return;
     path = cli_object();
     cli_put_text(path, "kind", p2p_path_kind_name(s->path));
+    if (s->path == P2P_PATH_CHANNEL)
+        cli_put_number(path, "rtt_ms", s->rtt_us / 1000);
     cJSON_AddItemToObject(source, "path", path);
 }
 
@@ -319,7 +321,7 @@ tell_dropped(struct get_print *print, const struct p2p_download_status *status)
     }
 }
 
-/* Reports each source that is reached through a relay once. */
+/* Reports each source to which no address leads once. */
 static void
 tell_paths(struct get_print *print, const struct p2p_download_status *status)
 {
@@ -327,12 +329,16 @@ tell_paths(struct get_print *print, const struct p2p_download_status *status)
         const struct p2p_source_status *s = &status->sources[i];
         char called[P2P_CALLED_MAX];
 
-        if (!s->path_known || s->path != P2P_PATH_RELAY || print->told_path[i])
+        if (!s->path_known || s->path == P2P_PATH_DIRECT || print->told_path[i])
             continue;
         print->told_path[i] = true;
         erase_line(print);
-        cli_say("%s is reached through a relay",
-                p2p_peer_called(print->identity, &s->id, NULL, called));
+        p2p_peer_called(print->identity, &s->id, NULL, called);
+        if (s->path == P2P_PATH_RELAY)
+            cli_say("%s is reached through a relay", called);
+        else
+            cli_say("%s is reached directly, through NAT (%u ms)", called,
+                    (unsigned)(s->rtt_us / 1000));
     }
 }
 

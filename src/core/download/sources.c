@@ -287,8 +287,9 @@ p2p_dl_share_out_connections(struct p2p_download *dl)
         bool is_asked = s->rank.rank <= speakers && s->state != P2P_SRC_DROPPED &&
                         !(dl->task->one_source && is_taken);
         s->wanted = is_asked ? dl->task->wanted(dl, s, usable, share) : 0;
-        /* A session of a relay is somebody's bandwidth, and one is enough. */
-        if (s->path == P2P_PATH_RELAY && s->wanted > 1)
+        /* A session of a relay is somebody's bandwidth, and one is enough there and
+         * over a channel. */
+        if (s->path != P2P_PATH_DIRECT && s->wanted > 1)
             s->wanted = 1;
         is_taken |= s->wanted > 0;
     }

@@ -169,6 +169,7 @@ fill_source(const struct dl_source *s, struct p2p_source_status *out)
     out->connections = s->workers;
     out->path_known = s->path_known;
     out->path = s->path;
+    out->rtt_us = s->rtt_us;
 }
 
 void

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/reach/callers.h"
+#include "core/reach/gather.h"
 #include "core/reach/relay_client.h"
 #include "p2p/box.h"
 #include "p2p/bytes.h"
@@ -17,6 +18,10 @@ enum {
     PAUSE_MIN_MS = 1000, /* after a failure, doubled each time */
     PAUSE_MAX_MS = 30000,
     ANSWERS_MAX = 16, /* that are under way */
+    /* How long a channel has to open: alone, and when there is a relay, too. The caller
+     * turns to the relay a little sooner. */
+    CHANNEL_MS = 10000,
+    CHANNEL_BEFORE_RELAY_MS = 3000,
     REGISTRIES_MAX = 16,
 };
 
@@ -45,6 +50,7 @@ struct answering {
     struct p2p_doorman *doorman;
     size_t registry;
     struct p2p_call call;
+    struct p2p_channel_port *port; /* NULL: without a channel */
 };
 
 static enum p2p_err
@@ -57,12 +63,15 @@ post_answer(const struct answering *a, const struct p2p_relay_pass *pass)
         .to = a->call.from,
         .expires_s =
             p2p_discovery_time_s(d->opt.discovery, a->registry) + P2P_CALL_LIFE_S,
+        .called = a->call.channel.fingerprint,
         .relay = pass->relay,
     };
     char box[P2P_BOX_TEXT], *json = NULL;
     enum p2p_err err;
 
     memcpy(answer.token, pass->caller, sizeof(answer.token));
+    if (a->port != NULL)
+        p2p_channel_port_tell(a->port, &answer.channel);
     p2p_box_of_number(&a->call.reply, box);
     err = p2p_call_sign(&answer, p2p_identity_key(d->opt.identity));
     if (err == P2P_OK && (json = p2p_call_format(&answer)) == NULL)
@@ -73,20 +82,60 @@ post_answer(const struct answering *a, const struct p2p_relay_pass *pass)
     return err;
 }
 
-/* Tokens, then the answer, then the own end of the way. */
+/* A port for the channel if the caller has one, and tokens for a relay; one of both is
+ * enough for an answer. */
 static enum p2p_err
-answer(const struct answering *a, int *fd)
+make_ways(struct answering *a, struct p2p_relay_pass *pass)
 {
     struct p2p_doorman *d = a->doorman;
+    enum p2p_err err;
+
+    memset(pass, 0, sizeof(*pass));
+    if (a->call.channel.ufrag[0] != '\0')
+        a->port = p2p_gather(d->opt.discovery, a->registry, d->stop);
+    err = p2p_relay_request(d->opt.discovery, a->registry,
+                            p2p_identity_key(d->opt.identity), &a->call, d->stop, pass);
+    if (err != P2P_OK)
+        memset(pass, 0, sizeof(*pass));
+    return a->port != NULL ? P2P_OK : err;
+}
+
+/* The own end of the way that opens first: the channel, or then the relay. */
+static enum p2p_err
+open_way(struct answering *a, const struct p2p_relay_pass *pass, struct p2p_way *out)
+{
+    struct p2p_doorman *d = a->doorman;
+    struct p2p_channel_port *port = a->port;
+    bool has_relay = pass->relay.host[0] != '\0';
+    uint64_t deadline_ms =
+        p2p_now_ms() + (has_relay ? CHANNEL_BEFORE_RELAY_MS : CHANNEL_MS);
+    struct p2p_channel_way way;
+    enum p2p_err err = P2P_ERR_UNREACHABLE;
+
+    a->port = NULL;
+    if (port != NULL)
+        err = p2p_channel_port_open(port, &a->call.channel, false, deadline_ms, d->stop,
+                                    &way);
+    if (err == P2P_OK)
+        *out = (struct p2p_way){way.fd, P2P_PATH_CHANNEL, way.rtt_us};
+    if (err == P2P_OK || err == P2P_ERR_CANCELLED || !has_relay)
+        return err;
+    out->kind = P2P_PATH_RELAY;
+    return p2p_relay_connect(&pass->relay, pass->callee, d->stop, &out->fd);
+}
+
+static enum p2p_err
+answer(struct answering *a, struct p2p_way *out)
+{
     struct p2p_relay_pass pass;
-    enum p2p_err err =
-        p2p_relay_request(d->opt.discovery, a->registry,
-                          p2p_identity_key(d->opt.identity), &a->call, d->stop, &pass);
+    enum p2p_err err = make_ways(a, &pass);
 
     if (err == P2P_OK)
         err = post_answer(a, &pass);
     if (err == P2P_OK)
-        err = p2p_relay_connect(&pass.relay, pass.callee, d->stop, fd);
+        err = open_way(a, &pass, out);
+    p2p_channel_port_close(a->port);
+    a->port = NULL;
     return err;
 }
 
@@ -96,17 +145,18 @@ answer_main(void *arg)
     struct answering *a = arg;
     struct p2p_doorman *d = a->doorman;
     char from[P2P_ID_HEX_LEN + 1];
-    int fd = -1;
-    enum p2p_err err = answer(a, &fd);
+    struct p2p_way way = {.fd = -1};
+    enum p2p_err err = answer(a, &way);
 
     p2p_hex_format(a->call.from.b, sizeof(a->call.from.b), from);
     if (err == P2P_OK)
-        p2p_log_info("a way through a relay is open peer=%.16s", from);
+        p2p_log_info("a way from a caller is open kind=%s peer=%.16s",
+                     p2p_path_kind_name(way.kind), from);
     else if (err != P2P_ERR_CANCELLED)
         p2p_log_warn("cannot answer a call peer=%.16s reason=\"%s\"", from,
                      p2p_err_text(err));
     if (err == P2P_OK)
-        d->opt.on_path(d->opt.arg, fd, &a->call.from);
+        d->opt.on_path(d->opt.arg, way.fd, &a->call.from);
     free(a);
     p2p_lock(&d->lock);
     d->answers--;
@@ -124,7 +174,7 @@ start_answer(struct p2p_doorman *d, size_t registry, const struct p2p_call *call
     bool is_started = false;
 
     if (a != NULL && pthread_attr_init(&detached) == 0) {
-        *a = (struct answering){d, registry, *call};
+        *a = (struct answering){d, registry, *call, NULL};
         pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
         is_started = pthread_create(&thread, &detached, answer_main, a) == 0;
         pthread_attr_destroy(&detached);

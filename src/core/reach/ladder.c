@@ -6,13 +6,15 @@
 const char *
 p2p_path_kind_name(enum p2p_path_kind kind)
 {
-    return kind == P2P_PATH_RELAY ? "relay" : "direct";
+    static const char *const names[] = {"direct", "relay", "channel"};
+
+    return names[kind];
 }
 
 enum p2p_err
 p2p_path_wish_parse(const char *text, enum p2p_path_wish *out)
 {
-    static const char *const names[] = {"auto", "direct", "relay"};
+    static const char *const names[] = {"auto", "direct", "relay", "channel"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(text, names[i]) == 0) {
@@ -27,7 +29,7 @@ p2p_ladder_init(struct p2p_ladder *l, enum p2p_path_wish wish, size_t addresses,
                 bool can_call, uint64_t now_ms)
 {
     *l = (struct p2p_ladder){
-        .direct = wish == P2P_WISH_RELAY ? 0 : addresses,
+        .direct = wish == P2P_WISH_RELAY || wish == P2P_WISH_CHANNEL ? 0 : addresses,
         .has_relay = can_call && wish != P2P_WISH_DIRECT,
         .began_ms = now_ms,
         .relay_ms = P2P_LADDER_RELAY_MS,

@@ -1,14 +1,22 @@
-/* The caller's side of boxes: a call, and the answer to it. */
+/* The caller's side of boxes: a call, the answer to it, and the way that follows. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/reach/gather.h"
 #include "core/reach/relay_client.h"
 #include "p2p/box.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
 #include "p2p/reach.h"
 
-enum { ANSWER_MS = 12000, WAIT_S = 10, POLL_PAUSE_S = 1 };
+enum {
+    ANSWER_MS = 12000,
+    WAIT_S = 10,
+    POLL_PAUSE_S = 1,
+    /* How long a channel has to open: alone, and when there is a relay, too. */
+    CHANNEL_MS = 10000,
+    CHANNEL_BEFORE_RELAY_MS = 2500,
+};
 
 /* One call at one registry. */
 struct calling {
@@ -16,6 +24,7 @@ struct calling {
     const struct p2p_id *peer;
     size_t registry;
     struct p2p_call call, answer;
+    struct p2p_channel_port *port; /* NULL: without a channel */
     bool is_answered;
 };
 
@@ -30,8 +39,10 @@ take_answer(void *arg, const char *text, size_t len)
     if (c->is_answered || p2p_call_parse(text, len, &answer) != P2P_OK ||
         answer.type != P2P_CALL_ANSWER || !p2p_id_equal(&answer.from, c->peer) ||
         !p2p_id_equal(&answer.to, p2p_identity_id(c->reach->identity)) ||
-        memcmp(&answer.session, &c->call.session, sizeof(answer.session)) != 0 ||
-        p2p_call_check(&answer, now_s) != P2P_OK)
+        memcmp(&answer.session, &c->call.session, sizeof(answer.session)) != 0)
+        return;
+    answer.called = c->call.channel.fingerprint;
+    if (p2p_call_check(&answer, now_s) != P2P_OK)
         return;
     c->answer = answer;
     c->is_answered = true;
@@ -47,6 +58,8 @@ make_call(struct calling *c)
     call->to = *c->peer;
     call->expires_s =
         p2p_discovery_time_s(c->reach->discovery, c->registry) + P2P_CALL_LIFE_S;
+    if (c->port != NULL)
+        p2p_channel_port_tell(c->port, &call->channel);
     if ((err = p2p_random(&call->session, sizeof(call->session))) != P2P_OK)
         return err;
     return p2p_call_sign(call, p2p_identity_key(c->reach->identity));
@@ -100,6 +113,8 @@ call_at(struct calling *c, const struct p2p_stop *stop)
     if (err == P2P_OK)
         err = p2p_box_read(c->reach->discovery, c->registry, &wait, &after, take_answer,
                            c);
+    if (err == P2P_OK && c->reach->wish != P2P_WISH_RELAY)
+        c->port = p2p_gather(c->reach->discovery, c->registry, stop);
     if (err == P2P_OK)
         err = make_call(c);
     if (err == P2P_OK)
@@ -107,25 +122,68 @@ call_at(struct calling *c, const struct p2p_stop *stop)
     return err == P2P_OK ? wait_for_answer(c, &wait, &after) : err;
 }
 
+/* Frees the port. */
+static enum p2p_err
+open_channel(struct calling *c, uint64_t for_ms, const struct p2p_stop *stop,
+             struct p2p_way *out)
+{
+    struct p2p_channel_port *port = c->port;
+    struct p2p_channel_way way;
+    enum p2p_err err;
+
+    c->port = NULL;
+    err = p2p_channel_port_open(port, &c->answer.channel, true, p2p_now_ms() + for_ms,
+                                stop, &way);
+    if (err == P2P_OK)
+        *out = (struct p2p_way){way.fd, P2P_PATH_CHANNEL, way.rtt_us};
+    else
+        p2p_log_debug("no channel error=%s", p2p_err_name(err));
+    return err;
+}
+
+/* The ways that the answer makes possible, one after the other. */
+static enum p2p_err
+open_way(struct calling *c, const struct p2p_stop *stop, struct p2p_way *out)
+{
+    bool has_channel = c->port != NULL && c->answer.channel.ufrag[0] != '\0';
+    bool has_relay =
+        c->answer.relay.host[0] != '\0' && c->reach->wish != P2P_WISH_CHANNEL;
+    enum p2p_err err = P2P_ERR_UNREACHABLE;
+
+    if (has_channel)
+        err = open_channel(c, has_relay ? CHANNEL_BEFORE_RELAY_MS : CHANNEL_MS, stop,
+                           out);
+    if (err == P2P_OK || err == P2P_ERR_CANCELLED || !has_relay)
+        return err;
+    err = p2p_relay_connect(&c->answer.relay, c->answer.token, stop, &out->fd);
+    out->kind = P2P_PATH_RELAY;
+    return err;
+}
+
 enum p2p_err
-p2p_reach_relay(const struct p2p_reach *reach, const struct p2p_id *peer,
-                const struct p2p_stop *stop, int *fd)
+p2p_reach_call(const struct p2p_reach *reach, const struct p2p_id *peer,
+               const struct p2p_stop *stop, struct p2p_way *out)
 {
     struct calling c = {.reach = reach, .peer = peer};
     enum p2p_err err = P2P_ERR_UNREACHABLE, last;
 
-    *fd = -1;
+    *out = (struct p2p_way){.fd = -1, .kind = P2P_PATH_RELAY};
     if (reach->discovery == NULL)
         return P2P_ERR_UNREACHABLE;
     for (; c.registry < p2p_discovery_count(reach->discovery) && !p2p_stop_is_set(stop);
          c.registry++) {
-        last = call_at(&c, stop);
-        if (last == P2P_OK)
-            return p2p_relay_connect(&c.answer.relay, c.answer.token, stop, fd);
+        bool is_answered = (last = call_at(&c, stop)) == P2P_OK;
+
+        if (is_answered)
+            last = open_way(&c, stop, out);
+        p2p_channel_port_close(c.port);
+        c.port = NULL;
+        if (is_answered)
+            return last;
         /* What says most: that it did not answer. */
         if (err != P2P_ERR_TIMEOUT)
             err = last;
     }
-    p2p_log_debug("no way through a relay error=%s", p2p_err_name(err));
+    p2p_log_debug("no way through a call error=%s", p2p_err_name(err));
     return p2p_stop_is_set(stop) ? P2P_ERR_CANCELLED : err;
 }

@@ -81,10 +81,16 @@ static enum p2p_err
 open_path(struct p2p_conn *conn, const struct p2p_conn_options *opt,
           uint64_t timeout_ms)
 {
+    struct p2p_way way;
     enum p2p_err err;
 
-    if (conn->path == P2P_PATH_RELAY)
-        return p2p_reach_relay(opt->reach, opt->expected, conn->stop, &conn->fd);
+    if (conn->path != P2P_PATH_DIRECT) {
+        err = p2p_reach_call(opt->reach, opt->expected, conn->stop, &way);
+        conn->fd = way.fd;
+        conn->path = way.kind;
+        conn->shake_rtt_us = way.rtt_us;
+        return err;
+    }
     err = p2p_net_connect_or_stop(&opt->addr, p2p_now_ms() + timeout_ms,
                                   p2p_stop_fd(conn->stop), &conn->fd);
     if (err == P2P_OK)
@@ -121,7 +127,7 @@ p2p_conn_open_one(const struct p2p_conn_options *opt, enum p2p_path_kind path,
     *out = NULL;
     if (err == P2P_OK)
         conn->path = path;
-    if (err == P2P_OK && path == P2P_PATH_RELAY) /* it has no address */
+    if (err == P2P_OK && path != P2P_PATH_DIRECT) /* it has no address */
         conn->asked[0] = '\0';
     if (err == P2P_OK)
         err = connect_and_shake(conn, opt, on_socket, arg);
@@ -236,7 +242,7 @@ remember_at(struct p2p_conn *conn, const char *address)
 {
     enum p2p_err err = P2P_OK;
 
-    if (conn->path == P2P_PATH_RELAY)
+    if (conn->path != P2P_PATH_DIRECT)
         err = p2p_known_met(conn->identity, NULL, &conn->peer, 2);
     else if (address[0] != '\0' && strlen(address) < P2P_ADDRESS_MAX)
         err = p2p_known_met(conn->identity, address, &conn->peer, 2);
@@ -262,7 +268,7 @@ p2p_conn_remember(struct p2p_conn *conn)
         return;
     if (strcmp(conn->reached, conn->asked) != 0)
         remember_at(conn, conn->reached);
-    /* The last one comes first in the list. Through a relay there is none. */
+    /* The last one comes first in the list. Other ways have none. */
     remember_at(conn, conn->asked);
     if (conn->has_about)
         keep_claim(conn);
@@ -284,8 +290,8 @@ p2p_conn_rtt_us(const struct p2p_conn *conn)
     struct tcp_info info;
     socklen_t len = sizeof(info);
 
-    /* The kernel knows the way to the relay only. */
-    if (conn->path == P2P_PATH_RELAY)
+    /* The kernel knows the way to the relay only, and of a channel nothing. */
+    if (conn->path != P2P_PATH_DIRECT)
         return conn->shake_rtt_us;
     memset(&info, 0, sizeof(info));
     if (getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0)

@@ -18,7 +18,7 @@ struct p2p_conn {
     int protocol;
     uint64_t timeout_ms;
     enum p2p_path_kind path;
-    uint64_t shake_rtt_us;  /* from M1 to M2: the whole path, also through a relay */
+    uint64_t shake_rtt_us;  /* of a channel, or from M1 to M2: the whole path */
     struct p2p_id peer;     /* protocol 2 */
     uint32_t info_req;      /* of the INFO? that waits for its answer; 0: none */
     bool has_about;         /* it has answered */

@@ -42,8 +42,8 @@ static const struct p2p_option table[] = {
      "bytes per second for all downloads together: 2M, off, or a timetable \"08:00,2M "
      "23:00,off\""},
     {"reach", P2P_OPT_FLAG, AT(reach), 0, 0, NULL,
-     "ask peers that no address leads to, through the registries, for a way through a "
-     "relay"},
+     "ask peers that no address leads to, through the registries, for a way over UDP "
+     "or through a relay"},
     {"keep-free", P2P_OPT_SIZE, AT(keep_free), 0, P2P_FILE_SIZE_MAX, "SIZE",
      "disk space that downloads leave free (never more than 5 % of the disk)"},
     {"verify", P2P_OPT_TEXT, AT(verify), 0, 0, "HOW",

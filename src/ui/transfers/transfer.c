@@ -301,6 +301,8 @@ put_path(struct http_json_out *o, const struct p2p_source_status *s)
     }
     http_json_begin(o, "path", '{');
     http_json_put_string(o, "kind", p2p_path_kind_name(s->path));
+    if (s->path == P2P_PATH_CHANNEL)
+        http_json_put_u64(o, "rtt_ms", s->rtt_us / 1000);
     http_json_end(o, '}');
 }
 
