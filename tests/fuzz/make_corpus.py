@@ -6,6 +6,7 @@ broke something once, are added to the same folders by hand and stay.
 
 import base64
 import hashlib
+import hmac
 import json
 from pathlib import Path
 
@@ -66,9 +67,46 @@ def ice_seeds():
         seed("ice", b"\1\1" + step + b"\1\5" + bytes([6]) + step[1:] + b"\1\xff" + step)
 
 
+def call_seeds(pem, peer_id):
+    """A call, its answer, and one with a channel; the signatures are of the right form only."""
+    both = {
+        "v": 1, "session": "07" * 16, "from": peer_id, "to": "22" * 32, "key": pem, "expires": 1800000000,
+        "sig": base64.b64encode(bytes(256)).decode(),
+    }  # fmt: skip
+    channel = {
+        "ufrag": "abcd", "pwd": "p" * 24, "fingerprint": "11" * 32, "setup": "passive", "candidates": ["192.0.2.1 5000 host 1"],
+    }  # fmt: skip
+    call = {"type": "offer", "reply": "05" * 16, **both}
+    seed("call", json.dumps(call).encode())
+    seed("call", json.dumps({"type": "answer", **both, "relay": {"host": "relay.example", "port": 7100, "token": token()}}).encode())
+    seed("call", json.dumps({**call, **channel}).encode())
+
+
+def token():
+    body = (1800000000).to_bytes(8, "big") + b"\7" * 16 + b"\1" * 32 + b"\2" * 32 + b"\0" + bytes(8)
+    key = b"\1\2\3" + bytes(29)
+    return base64.urlsafe_b64encode(body + hmac.digest(key, body, "sha256")[:16]).decode().rstrip("=")
+
+
+def portmap_seeds():
+    """Scripts of fuzz_portmap: PCP, NAT-PMP behind a refusal, the news of a router that restarted."""
+    outside = b"\xcb\0\x71\x0b"
+    pcp = b"\2\x81\0\0" + (7200).to_bytes(4, "big") + b"\0\0\x10\0" + bytes(12) + b"\1" + bytes(11)
+    pcp += b"\6\0\0\0\x23\x28\x23\x28" + bytes(10) + b"\xff\xff" + outside
+    news = b"\2\x80\0\0" + bytes(20)
+    refusal = b"\0\x81\0\1" + bytes(4)
+    address = b"\0\x80\0\0\0\0\0\1" + outside
+    mapped = b"\0\x82\0\0\0\0\0\1\x23\x28\x23\x28\0\0\x1c\x20"
+    for datagrams in ([pcp, news, pcp], [refusal, address, mapped, address, mapped], [pcp[:40], b"", news]):
+        seed("portmap", b"".join(bytes([len(d)]) + d for d in datagrams))
+
+
 def main():
     sctp_seeds()
     ice_seeds()
+    portmap_seeds()
+    seed("relay_token", token().encode())
+    seed("relay_token", token()[:-1].encode())
     messages = vectors("messages")
     plaintexts = [bytes.fromhex(case["plaintext"]) for case in messages["good"]]
     for text in plaintexts + [bytes.fromhex(case["plaintext"]) for case in messages["malformed"]]:
@@ -82,6 +120,7 @@ def main():
     seed("hello1", bytes.fromhex(old["hello"]))
     for key in vectors("identity")["keys"]:
         seed("hello1", key["pem"].encode())
+        call_seeds(key["pem"], key["peer_id"])
     for case in vectors("identity")["refused_pem"]:
         seed("hello1", bytes.fromhex(case["pem"]))
     for frame in old["frames"]:
