@@ -85,6 +85,7 @@ static const struct peer_options defaults = {
     .protocol_1 = true,
     .mdns = true,
     .reach = true,
+    .port_map = true,
     .compress = true,
     .max_handshakes = P2P_HANDSHAKES_MAX,
     .handshakes_per_source = P2P_HANDSHAKES_PER_SOURCE,

@@ -78,7 +78,7 @@ def test_a_port_is_mapped_listed_and_ended(suite, here, router):
     (folder / "shared").mkdir(parents=True)
     words = [
         "--host", "0.0.0.0", "--port", 0, "--shared-dir", folder / "shared", "--keys-dir", folder / "keys",
-        "--discovery", url, "--heartbeat", "2s", "--no-mdns", "--port-map",
+        "--discovery", url, "--heartbeat", "2s", "--no-mdns",
     ]  # fmt: skip
     peer = suite._keep(Program("p2p-peer", words, folder, prefix=router.machine.prefix))
     rules = lambda: router.router.run("nft", "list", "ruleset").stdout  # noqa: E731

@@ -455,8 +455,8 @@ check_own_port(struct doctor *doc)
         else
             report(doc, NOTE, "port",
                    "the registry does not reach this device at %s: a router or a "
-                   "firewall lets no connection in. Forward the port, start p2p-peer "
-                   "with --port-map, or use a relay",
+                   "firewall lets no connection in. Forward the port in the router, "
+                   "or use a relay",
                    address);
     }
 }
