@@ -10,6 +10,7 @@
 #include "ui/folders/files.h"
 #include "ui/folders/upload.h"
 #include "ui/folders/versions_api.h"
+#include "ui/grants_api.h"
 #include "ui/state/config.h"
 #include "ui/status.h"
 
@@ -111,6 +112,9 @@ const struct http_route ui_routes[] = {
     {"POST",   "/api/pair/code",                   ui_access_handle_new_code,      SMALL, OWNER, ACCESS},
     {"GET",    "/api/devices",                     ui_access_handle_devices,           0, OWNER, ACCESS},
     {"DELETE", "/api/devices/{id}",                ui_access_handle_device_delete,     0, OWNER, ACCESS},
+    {"GET",    "/api/grants",                      ui_grants_handle_list,              0, OWNER, ACTIVITY},
+    {"POST",   "/api/grants",                      ui_grants_handle_set,            LIST, OWNER, ACTIVITY},
+    {"DELETE", "/api/grants/{id}",                 ui_grants_handle_delete,            0, OWNER, ACTIVITY},
     {"GET",    "/api/config",                      ui_config_handle_get,               0, 0, CONFIG},
     {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, OWNER, CONFIG},
 

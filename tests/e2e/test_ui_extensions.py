@@ -208,6 +208,15 @@ def test_config(world):
     )
 
 
+def test_private_folders(world):
+    other = "ab" * 32
+    rules = world.call("POST", "/api/grants", 200, json={"folder": "nowhere/at", "peers": [other]}).json()["grants"]
+    assert [(g["folder"], g["everyone"], g["peers"]) for g in rules] == [("nowhere/at/", False, [other])]
+    assert world.json("GET", "/api/grants")["grants"] == rules
+    assert world.call("DELETE", f"/api/grants/{rules[0]['id']}", 200).json()["grants"] == []
+    world.call("POST", "/api/grants", 422, json={"folder": "nowhere"})
+
+
 def test_health_and_the_document(world):
     assert world.json("GET", "/health")["status"] == "ok"
     assert world.call("GET", "/api/openapi.yaml", 200).text == (ROOT / "docs" / "openapi.yaml").read_text()

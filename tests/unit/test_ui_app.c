@@ -281,6 +281,39 @@ a_file_is_renamed_deleted_and_restored(void **state)
     assert_true(scratch_holds(&keys->scratch, "shared/mine.txt", "mine"));
 }
 
+#define GRANTEE "ab12cd34ab12cd34ab12cd34ab12cd34ab12cd34ab12cd34ab12cd34ab12cd34"
+
+static void
+folders_become_private_and_public(void **state)
+{
+    static const struct row rows[] = {
+        {"POST", "/api/grants", "{}", 422},
+        {"POST", "/api/grants", "{\"folder\":\"photos\"}", 422},
+        {"POST", "/api/grants", "{\"folder\":\"../x\",\"peers\":[]}", 422},
+        {"POST", "/api/grants", "{\"folder\":\"photos\",\"peers\":[\"ab\"]}", 422},
+        {"POST", "/api/grants",
+         "{\"folder\":\"photos\",\"peers\":[],\"everyone\":true}", 422},
+        {"POST", "/api/grants", "{\"folder\":\"photos\",\"peers\":[\"" GRANTEE "\"]}",
+         200},
+        {"DELETE", "/api/grants/x", "", 404},
+        {"DELETE", "/api/grants/99", "", 404},
+    };
+    static const struct row ends[] = {
+        {"POST", "/api/grants", "{\"folder\":\"photos/\",\"everyone\":true}", 200},
+        {"POST", "/api/grants", "{\"folder\":\"/\",\"peers\":[]}", 200},
+    };
+
+    (void)state;
+    CHECK(rows);
+    assert_non_null(strstr(own("GET", "/api/grants", ""), "\"" GRANTEE "\""));
+    CHECK(ends);
+    assert_null(strstr(own("GET", "/api/grants", ""), GRANTEE));
+    assert_non_null(strstr(own("GET", "/api/grants", ""), "\"folder\":\"/\""));
+    assert_int_equal(status_of(ask("Host: localhost\r\nX-Forwarded-For: 1.2.3.4\r\n",
+                                   "GET", "/api/grants", "")),
+                     401);
+}
+
 static void
 a_link_opens_once(void **state)
 {
@@ -329,6 +362,7 @@ main(void)
         cmocka_unit_test(nobody_else_is_the_owner),
         cmocka_unit_test(another_name_or_origin_is_refused),
         cmocka_unit_test(a_file_is_renamed_deleted_and_restored),
+        cmocka_unit_test(folders_become_private_and_public),
         cmocka_unit_test(a_link_opens_once),
         cmocka_unit_test(wrong_options_are_refused),
     };
