@@ -12,21 +12,11 @@ import requests
 
 from conftest import BIN, LONG, environment, wait_until
 from getting import Getter
-from netns import _ip, switched_machines
+from netns import switched_machines
 from p2pwire.keys import Identity
-from test_heartbeats import listed_ip, move
+from test_heartbeats import listed_ip, machine, move  # noqa: F401: a fixture
 
 MIB = 1 << 20
-
-
-@pytest.fixture
-def machine():
-    """A machine with a way out, and our own address on its network."""
-    with switched_machines(1) as (our_ip, machines):
-        if our_ip is None:
-            pytest.skip("no network namespaces here")
-        _ip("-n", machines[0].name, "route", "add", "default", "via", our_ip)
-        yield our_ip, machines[0]
 
 
 def test_a_download_follows_its_source_to_another_address(suite, machine):

@@ -57,27 +57,18 @@ def test_kill_9_and_resume(suite):
     assert not leftovers, "the data file was renamed, not copied"
 
 
+def begin(suite, server):
+    """A `p2p get f.bin` from this server that runs while the test goes on."""
+    command = [BIN / "p2p", "get", "f.bin", "--from", server.where, "--discovery", NO_REGISTRY, "--output-dir", suite.folder / "out"]
+    return subprocess.Popen(
+        list(map(str, command)), env=environment(suite.folder), cwd=suite.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+
+
 def test_resume_from_another_source(suite):
     data = os.urandom(16 << 20)
     with Slow({"f.bin": data}, chunk_size=1 << 18) as first:
-        command = [
-            BIN / "p2p",
-            "get",
-            "f.bin",
-            "--from",
-            first.where,
-            "--discovery",
-            NO_REGISTRY,
-            "--output-dir",
-            suite.folder / "out",
-        ]
-        process = subprocess.Popen(
-            list(map(str, command)),
-            env=environment(suite.folder),
-            cwd=suite.folder,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        process = begin(suite, first)
         wait_until(lambda: first.sent > 8 << 20, 60, "half of it sent")
         process.kill()
         process.wait()
@@ -85,14 +76,6 @@ def test_resume_from_another_source(suite):
         assert suite.get("f.bin", second).returncode == 0
         assert (suite.folder / "out" / "f.bin").read_bytes() == data
         assert second.sent < 14 << 20
-
-
-def begin(suite, server):
-    """A `p2p get f.bin` from this server that runs while the test goes on."""
-    command = [BIN / "p2p", "get", "f.bin", "--from", server.where, "--discovery", NO_REGISTRY, "--output-dir", suite.folder / "out"]
-    return subprocess.Popen(
-        list(map(str, command)), env=environment(suite.folder), cwd=suite.folder, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
 
 
 def test_resume_after_the_file_changed_is_a_new_download(suite):
@@ -113,24 +96,7 @@ def test_damaged_state_is_detected(suite, damage):
     data = os.urandom(8 << 20)
     out = suite.folder / "out"
     with Slow({"f.bin": data}, chunk_size=1 << 18) as server:
-        command = [
-            BIN / "p2p",
-            "get",
-            "f.bin",
-            "--from",
-            server.where,
-            "--discovery",
-            NO_REGISTRY,
-            "--output-dir",
-            out,
-        ]
-        process = subprocess.Popen(
-            list(map(str, command)),
-            env=environment(suite.folder),
-            cwd=suite.folder,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
+        process = begin(suite, server)
         wait_until(lambda: server.sent > 4 << 20, 60, "half of it sent")
         process.kill()
         process.wait()

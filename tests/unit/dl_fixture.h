@@ -153,6 +153,18 @@ wait_for_state(struct fixture *f, enum p2p_download_state wanted)
     fail_msg("still %s", p2p_download_state_name(status.state));
 }
 
+/* Resumes before the pause has taken effect, again and again. */
+static UNUSED_OK void
+pause_often(struct fixture *f)
+{
+    for (unsigned i = 0; i < 40; i++) {
+        usleep(10000);
+        p2p_download_pause(f->dl);
+        usleep(i * 250);
+        p2p_download_resume(f->dl);
+    }
+}
+
 static UNUSED_OK unsigned
 count_private(const struct fixture *f)
 {

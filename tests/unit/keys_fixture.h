@@ -54,6 +54,16 @@ keys_teardown(void **state)
     return 0;
 }
 
+/* What is remembered of this peer. */
+static UNUSED_OK struct p2p_known_peer
+keys_get(struct p2p_identity *identity, const struct p2p_id *id)
+{
+    struct p2p_known_peer peer;
+
+    assert_int_equal(p2p_known_find(identity, id, &peer), P2P_OK);
+    return peer;
+}
+
 /* A peer id whose bytes are all the same. */
 static UNUSED_OK struct p2p_id
 keys_peer(uint8_t byte)

@@ -146,15 +146,6 @@ keys_write_known(struct keys *k, const char *text)
     keys_reopen(k);
 }
 
-static struct p2p_known_peer
-get(struct p2p_identity *identity, const struct p2p_id *id)
-{
-    struct p2p_known_peer peer;
-
-    assert_int_equal(p2p_known_find(identity, id, &peer), P2P_OK);
-    return peer;
-}
-
 static void
 a_claim_is_kept_with_a_known_peer_only(void **state)
 {
@@ -170,22 +161,22 @@ a_claim_is_kept_with_a_known_peer_only(void **state)
     assert_int_equal(p2p_known_met(k->identity, NULL, &b, 2), P2P_OK);
     assert_int_equal(p2p_known_claim(k->identity, &a, &claim), P2P_OK);
     keys_reopen(k);
-    peer = get(k->identity, &a);
+    peer = keys_get(k->identity, &a);
     assert_string_equal(peer.claim.name, "K\u00fcche");
     assert_int_equal(peer.claim.kind, P2P_ABOUT_LAPTOP);
     assert_string_equal(peer.name, "Mine"); /* the user's own name stays */
-    assert_string_equal(get(k->identity, &b).claim.name, "");
+    assert_string_equal(keys_get(k->identity, &b).claim.name, "");
     claim = (struct p2p_about){
         .kind = P2P_ABOUT_SERVER}; /* the device no longer has a name */
     assert_int_equal(p2p_known_claim(k->identity, &a, &claim), P2P_OK);
     keys_reopen(k);
-    assert_string_equal(get(k->identity, &a).claim.name, "");
-    assert_int_equal(get(k->identity, &a).claim.kind, P2P_ABOUT_SERVER);
+    assert_string_equal(keys_get(k->identity, &a).claim.name, "");
+    assert_int_equal(keys_get(k->identity, &a).claim.kind, P2P_ABOUT_SERVER);
     assert_int_equal(p2p_known_forget(k->identity, &a), P2P_OK);
     assert_int_equal(p2p_known_set(k->identity, &a, P2P_TRUST_SEEN, NULL, NULL),
                      P2P_OK);
     keys_reopen(k);
-    assert_int_equal(get(k->identity, &a).claim.kind, P2P_ABOUT_UNKNOWN);
+    assert_int_equal(keys_get(k->identity, &a).claim.kind, P2P_ABOUT_UNKNOWN);
 }
 
 static void
@@ -207,13 +198,13 @@ wrong_lines_of_claims_are_passed_over(void **state)
              "#@%s laptop No space\n",
              hex, hex, hex, hex, hex, hex);
     keys_write_known(k, text);
-    assert_string_equal(get(k->identity, &a).claim.name, "Good");
+    assert_string_equal(keys_get(k->identity, &a).claim.name, "Good");
     snprintf(text, sizeof(text), "%s trusted 2 1 1 -\n#@ %s laptop a\u202eb\n", hex,
              hex);
     keys_write_known(k, text);
-    assert_string_equal(get(k->identity, &a).claim.name, "");
-    assert_int_equal(get(k->identity, &a).claim.kind, P2P_ABOUT_LAPTOP);
-    assert_int_equal(get(k->identity, &a).trust, P2P_TRUST_TRUSTED);
+    assert_string_equal(keys_get(k->identity, &a).claim.name, "");
+    assert_int_equal(keys_get(k->identity, &a).claim.kind, P2P_ABOUT_LAPTOP);
+    assert_int_equal(keys_get(k->identity, &a).trust, P2P_TRUST_TRUSTED);
 }
 
 /* ---- What peers are called ---- */
@@ -355,7 +346,7 @@ a_peer_says_its_name_beside_the_first_answer(void **state)
     assert_int_equal(p2p_known_find(t.keys->identity, &t.peer.id, &peer),
                      P2P_ERR_NOT_FOUND); /* the name of an unknown peer is not stored */
     p2p_conn_remember(t.conn);
-    assert_string_equal(get(t.keys->identity, &t.peer.id).claim.name, "Kitchen");
+    assert_string_equal(keys_get(t.keys->identity, &t.peer.id).claim.name, "Kitchen");
     end(&t);
 }
 
@@ -383,7 +374,7 @@ a_known_peer_that_is_met_again_gets_its_new_name(void **state)
     tell(&t, *state, "New");
     p2p_conn_remember(t.conn);
     assert_int_equal(p2p_conn_meta_by_name(t.conn, "f", &meta), P2P_OK);
-    assert_string_equal(get(t.keys->identity, &t.peer.id).claim.name, "New");
+    assert_string_equal(keys_get(t.keys->identity, &t.peer.id).claim.name, "New");
     end(&t);
 }
 
@@ -397,7 +388,7 @@ a_name_that_cannot_be_shown_ends_the_connection(void **state)
     p2p_conn_remember(t.conn);
     assert_int_equal(p2p_conn_meta_by_name(t.conn, "f", &meta), P2P_ERR_MALFORMED);
     assert_null(p2p_conn_about(t.conn));
-    assert_string_equal(get(t.keys->identity, &t.peer.id).claim.name, "");
+    assert_string_equal(keys_get(t.keys->identity, &t.peer.id).claim.name, "");
     end(&t);
 }
 

@@ -255,12 +255,7 @@ pauses_of_no_length_stop_nothing(void **state)
     f->peers[0].manners.bytes_per_s = 4 << 20;
     start_peers(f, 1);
     begin(f);
-    for (unsigned i = 0; i < 40; i++) {
-        usleep(10000);
-        p2p_download_pause(f->dl);
-        usleep(i * 250);
-        p2p_download_resume(f->dl);
-    }
+    pause_often(f);
     end(f, P2P_OK);
     assert_complete(f);
 }

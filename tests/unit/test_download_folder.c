@@ -247,12 +247,7 @@ pauses_of_no_length_stop_nothing(void **state)
     add_files(f, 0, 0, FILES);
     fake_peer_add(&f->peers[0], "dir/large", data, large, CHUNK);
     begin(f);
-    for (unsigned i = 0; i < 40; i++) {
-        usleep(10000);
-        p2p_download_pause(f->dl);
-        usleep(i * 250);
-        p2p_download_resume(f->dl);
-    }
+    pause_often(f);
     end(f, P2P_OK);
     assert_file(f, "dir/large", data, large);
     free(data);

@@ -31,15 +31,6 @@ note(const struct keys *k, const char *address, const struct p2p_id *id)
                                    id);
 }
 
-static struct p2p_known_peer
-get(struct p2p_identity *identity, const struct p2p_id *id)
-{
-    struct p2p_known_peer peer;
-
-    assert_int_equal(p2p_known_find(identity, id, &peer), P2P_OK);
-    return peer;
-}
-
 static void
 first_contact_is_remembered(void **state)
 {
@@ -52,19 +43,19 @@ first_contact_is_remembered(void **state)
     assert_int_equal(check(k, HERE, NULL, &a), P2P_OK);
     assert_int_equal(p2p_known_find(k->identity, &a, &peer), P2P_ERR_NOT_FOUND);
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 1), P2P_OK);
-    peer = get(k->identity, &a);
+    peer = keys_get(k->identity, &a);
     assert_int_equal(peer.trust, P2P_TRUST_SEEN);
     assert_string_equal(peer.addresses[0], HERE);
     assert_int_equal(peer.min_protocol, 0);
     assert_true(peer.first_seen_s > 0 && peer.first_seen_s == peer.last_seen_s);
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
-    assert_int_equal(get(k->identity, &a).min_protocol, 2);
+    assert_int_equal(keys_get(k->identity, &a).min_protocol, 2);
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 1), P2P_OK);
-    assert_int_equal(get(k->identity, &a).min_protocol, 2); /* never back */
+    assert_int_equal(keys_get(k->identity, &a).min_protocol, 2); /* never back */
     assert_int_equal(stat(scratch_path(&k->scratch, "keys/known_peers"), &st), 0);
     assert_int_equal(st.st_mode & 07777, 0600);
     assert_int_equal(p2p_known_met(k->identity, THERE, &a, 2), P2P_OK); /* it moved */
-    assert_string_equal(get(k->identity, &a).addresses[0], THERE);
+    assert_string_equal(keys_get(k->identity, &a).addresses[0], THERE);
 }
 
 static void
@@ -82,7 +73,7 @@ a_changed_key_is_refused_until_accepted(void **state)
     assert_int_equal(p2p_known_find(k->identity, &new, &peer), P2P_ERR_NOT_FOUND);
     assert_int_equal(note(k, THERE, &new), P2P_ERR_NOT_FOUND); /* nobody's place */
     assert_int_equal(note(k, HERE, &new), P2P_OK);
-    assert_int_equal(get(k->identity, &new).trust, P2P_TRUST_PENDING);
+    assert_int_equal(keys_get(k->identity, &new).trust, P2P_TRUST_PENDING);
     p2p_known_explain(P2P_ERR_KEY_CHANGED, HERE, &new, text, sizeof(text));
     assert_non_null(strstr(text, "p2p peers trust 2222222222222222"));
 
@@ -90,7 +81,7 @@ a_changed_key_is_refused_until_accepted(void **state)
                      P2P_OK);
     assert_int_equal(check(k, HERE, NULL, &new), P2P_OK);
     assert_int_equal(check(k, HERE, NULL, &old), P2P_ERR_KEY_CHANGED);
-    peer = get(k->identity, &old);
+    peer = keys_get(k->identity, &old);
     assert_string_equal(peer.addresses[0], "");
     assert_int_equal(peer.trust, P2P_TRUST_SEEN);
 }
@@ -107,7 +98,7 @@ forgetting_the_old_one_accepts_the_new_one(void **state)
     assert_int_equal(p2p_known_forget(k->identity, &old), P2P_ERR_NOT_FOUND);
     assert_int_equal(check(k, HERE, NULL, &new), P2P_OK);
     assert_int_equal(p2p_known_met(k->identity, HERE, &new, 2), P2P_OK);
-    assert_int_equal(get(k->identity, &new).trust, P2P_TRUST_SEEN);
+    assert_int_equal(keys_get(k->identity, &new).trust, P2P_TRUST_SEEN);
     assert_int_equal(check(k, HERE, NULL, &old), P2P_ERR_KEY_CHANGED);
 }
 
@@ -124,8 +115,8 @@ an_expected_id_must_be_proven_and_takes_no_address(void **state)
     assert_int_equal(check(k, THERE, &b, &a), P2P_ERR_WRONG_PEER);
     assert_int_equal(check(k, HERE, &b, &b), P2P_OK);
     assert_int_equal(p2p_known_met(k->identity, HERE, &b, 2), P2P_OK);
-    assert_string_equal(get(k->identity, &a).addresses[0], HERE);
-    assert_string_equal(get(k->identity, &b).addresses[0], "");
+    assert_string_equal(keys_get(k->identity, &a).addresses[0], HERE);
+    assert_string_equal(keys_get(k->identity, &b).addresses[0], "");
     assert_int_equal(check(k, HERE, NULL, &b), P2P_ERR_KEY_CHANGED);
 }
 
@@ -142,7 +133,7 @@ every_address_it_was_met_at_stays_its_own(void **state)
         assert_int_equal(p2p_known_met(k->identity, THERE, &a, 2), P2P_OK);
     }
     struct p2p_identity *again = keys_open(k);
-    peer = get(again, &a);
+    peer = keys_get(again, &a);
     assert_string_equal(peer.addresses[0], THERE);
     assert_string_equal(peer.addresses[1], HERE);
     assert_string_equal(peer.addresses[2], "");
@@ -155,14 +146,14 @@ every_address_it_was_met_at_stays_its_own(void **state)
         snprintf(address, sizeof(address), "10.0.1.%d:9000", i);
         assert_int_equal(p2p_known_met(k->identity, address, &a, 2), P2P_OK);
     }
-    peer = get(k->identity, &a);
+    peer = keys_get(k->identity, &a);
     assert_true(p2p_known_is_at(&peer, THERE));
     assert_int_equal(check(k, HERE, NULL, &other), P2P_OK);
 
     /* A decision of the user changes only the address that it names. */
     assert_int_equal(p2p_known_set(k->identity, &other, P2P_TRUST_TRUSTED, NULL, THERE),
                      P2P_OK);
-    peer = get(k->identity, &a);
+    peer = keys_get(k->identity, &a);
     assert_false(p2p_known_is_at(&peer, THERE));
     assert_string_equal(peer.addresses[0], address);
     assert_int_equal(check(k, THERE, NULL, &a), P2P_ERR_KEY_CHANGED);
@@ -183,7 +174,7 @@ a_registry_s_word_is_less_than_the_user_s(void **state)
             p2p_known_check(k->identity, HERE, &stranger, false, &stranger),
             P2P_ERR_KEY_CHANGED);
     assert_int_equal(note(k, HERE, &stranger), P2P_OK);
-    assert_int_equal(get(k->identity, &stranger).trust, P2P_TRUST_PENDING);
+    assert_int_equal(keys_get(k->identity, &stranger).trust, P2P_TRUST_PENDING);
     assert_int_equal(p2p_known_check(k->identity, HERE, &stranger, true, &stranger),
                      P2P_OK);
     assert_int_equal(p2p_known_check(k->identity, HERE, &met, false, &met), P2P_OK);
@@ -229,13 +220,13 @@ blocked_peers_stay_blocked(void **state)
     assert_int_equal(check(k, HERE, NULL, &a), P2P_ERR_NOT_ALLOWED);
     assert_int_equal(check(k, HERE, &a, &a), P2P_ERR_NOT_ALLOWED);
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_ERR_NOT_ALLOWED);
-    assert_int_equal(get(k->identity, &a).trust, P2P_TRUST_BLOCKED);
+    assert_int_equal(keys_get(k->identity, &a).trust, P2P_TRUST_BLOCKED);
     p2p_known_explain(P2P_ERR_NOT_ALLOWED, HERE, &a, text, sizeof(text));
     assert_non_null(strstr(text, "blocked"));
     assert_int_equal(p2p_known_set(k->identity, &a, P2P_TRUST_TRUSTED, NULL, NULL),
                      P2P_OK);
     assert_int_equal(check(k, HERE, NULL, &a), P2P_OK);
-    assert_string_equal(get(k->identity, &a).name, "Eve");
+    assert_string_equal(keys_get(k->identity, &a).name, "Eve");
 }
 
 static void
@@ -269,8 +260,8 @@ names_and_addresses_cannot_break_the_file(void **state)
                                    "Ren\u00e9e's laptop # 2", "[fe80::1%eth0]:9000"),
                      P2P_OK);
     struct p2p_identity *other = keys_open(k);
-    assert_string_equal(get(other, &a).name, "Ren\u00e9e's laptop # 2");
-    assert_string_equal(get(other, &a).addresses[0], "[fe80::1%eth0]:9000");
+    assert_string_equal(keys_get(other, &a).name, "Ren\u00e9e's laptop # 2");
+    assert_string_equal(keys_get(other, &a).addresses[0], "[fe80::1%eth0]:9000");
     p2p_identity_close(other);
 }
 
@@ -311,7 +302,7 @@ another_program_s_changes_are_seen(void **state)
 
     assert_int_equal(p2p_known_met(k->identity, HERE, &a, 2), P2P_OK);
     assert_int_equal(p2p_known_met(other, THERE, &b, 2), P2P_OK);
-    assert_int_equal(get(k->identity, &b).trust, P2P_TRUST_SEEN);
+    assert_int_equal(keys_get(k->identity, &b).trust, P2P_TRUST_SEEN);
     assert_int_equal(p2p_known_set(other, &a, P2P_TRUST_BLOCKED, NULL, NULL), P2P_OK);
     assert_int_equal(check(k, HERE, NULL, &a), P2P_ERR_NOT_ALLOWED);
     assert_int_equal(p2p_known_list(k->identity, &list, &count), P2P_OK);
@@ -398,12 +389,12 @@ damaged_lines_are_passed_over_and_kept(void **state)
                  "# comment\n" ID_A " trusted 2 1 2 %s Alice\n\n%s\n", HERE,
                  damaged[i]);
         scratch_put(&k->scratch, "keys/known_peers", text);
-        assert_int_equal(get(k->identity, &a).trust, P2P_TRUST_TRUSTED);
+        assert_int_equal(keys_get(k->identity, &a).trust, P2P_TRUST_TRUSTED);
         assert_int_equal(p2p_known_find(k->identity, &b, &peer), P2P_ERR_NOT_FOUND);
         assert_false(scratch_has(&k->scratch, "keys/known_peers.damaged"));
         assert_int_equal(p2p_known_met(k->identity, THERE, &b, 2), P2P_OK);
         assert_true(scratch_holds(&k->scratch, "keys/known_peers.damaged", text));
-        assert_string_equal(get(k->identity, &a).name, "Alice");
+        assert_string_equal(keys_get(k->identity, &a).name, "Alice");
         remove(scratch_path(&k->scratch, "keys/known_peers.damaged"));
     }
 }
@@ -418,12 +409,12 @@ lists_of_addresses_are_read(void **state)
     struct p2p_known_peer peer;
 
     scratch_put(&k->scratch, "keys/known_peers", ID_A " seen 2 1 2 " HERE " Alice\n");
-    peer = get(k->identity, &a);
+    peer = keys_get(k->identity, &a);
     assert_string_equal(peer.addresses[0], HERE);
     assert_string_equal(peer.addresses[1], "");
     scratch_put(&k->scratch, "keys/known_peers",
                 ID_A " seen 2 1 2 a:1,b:2,c:3,d:4,e:5,f:6 Alice\n");
-    peer = get(k->identity, &a);
+    peer = keys_get(k->identity, &a);
     assert_true(p2p_known_is_at(&peer, "a:1") && p2p_known_is_at(&peer, "d:4"));
     assert_false(p2p_known_is_at(&peer, "e:5") || p2p_known_is_at(&peer, ""));
     scratch_put(&k->scratch, "keys/known_peers", ID_A " seen 2 1 2 a:1,,b:2 Alice\n");
@@ -528,7 +519,7 @@ another_spelling_is_the_same_address(void **state)
         assert_int_equal(p2p_known_met(k->identity, same[i].met, &a, 2), P2P_OK);
         assert_int_equal(check(k, same[i].asked, NULL, &other), P2P_ERR_KEY_CHANGED);
         assert_int_equal(check(k, same[i].asked, NULL, &a), P2P_OK);
-        struct p2p_known_peer peer = get(k->identity, &a);
+        struct p2p_known_peer peer = keys_get(k->identity, &a);
         assert_true(p2p_known_is_at(&peer, same[i].asked));
         assert_int_equal(p2p_known_forget(k->identity, &a), P2P_OK);
         assert_int_equal(p2p_known_forget(k->identity, &other), P2P_ERR_NOT_FOUND);
@@ -539,7 +530,7 @@ another_spelling_is_the_same_address(void **state)
         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa seen 2 1 2 "
         "[::ffff:10.0.0.1]:9000,10.0.0.1:9000,NAS:1 Alice\n");
     a = keys_peer(0xaa);
-    struct p2p_known_peer peer = get(k->identity, &a);
+    struct p2p_known_peer peer = keys_get(k->identity, &a);
     assert_string_equal(peer.addresses[0], HERE);
     assert_string_equal(peer.addresses[1], "nas:1");
     assert_string_equal(peer.addresses[2], "");
@@ -573,7 +564,8 @@ a_name_does_not_hide_the_address_behind_it(void **state)
     assert_int_equal(check_place(k, "localhost:9000", HERE, &a), P2P_OK);
     assert_int_equal(check_place(k, NULL, HERE, &b), P2P_ERR_KEY_CHANGED);
     assert_int_equal(check_place(k, "localhost:9000", THERE, &b), P2P_OK);
-    assert_string_equal(get(k->identity, &b).addresses[0], HERE); /* waits for it */
+    assert_string_equal(keys_get(k->identity, &b).addresses[0],
+                        HERE); /* waits for it */
     assert_int_equal(
         p2p_known_set(k->identity, &b, P2P_TRUST_TRUSTED, NULL, "LOCALHOST:9000"),
         P2P_OK);
