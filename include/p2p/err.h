@@ -83,7 +83,8 @@ enum p2p_err_class {
     X(IN_THE_WAY,    LOCAL,  "a file or a link is in the way of a folder") \
     X(OTHER_DISK,    LOCAL,  "another file system is mounted at this folder") \
     X(GONE,          CALLER, "this content is no longer kept") \
-    X(REFUSED,       PEER,   "it refused this device: it may share with devices that it trusts only, or be busy")
+    X(REFUSED,       PEER,   "it refused this device: it may share with devices that it trusts only, or be busy") \
+    X(NO_SEEK,       LOCAL,  "this file system writes files only from beginning to end")
 /* clang-format on */
 
 enum p2p_err {

@@ -26,7 +26,8 @@ P2P_MUST_CHECK enum p2p_err p2p_probe_open(const struct p2p_root *root,
                                            struct p2p_probe **out);
 void p2p_probe_close(struct p2p_probe *probe); /* NULL is fine */
 
-/* FILE_TOO_BIG if the file system does not allow files of this size. */
+/* FILE_TOO_BIG if the file system does not allow files of this size. NO_SEEK if it does
+ * not allow writes at any place of a file, which a download needs. */
 P2P_MUST_CHECK enum p2p_err p2p_probe_size(struct p2p_probe *probe, uint64_t size);
 
 /*

@@ -189,7 +189,7 @@ def ssh_server(folder):
 
 
 @contextlib.contextmanager
-def remote(kind, folder):
+def remote(kind, folder, cache="writes"):
     """A folder of another machine, as sshfs or `rclone mount` show it. Gives the mount and the folder over there."""
     there = folder.with_name(folder.name + "-there")
     there.mkdir()
@@ -207,7 +207,7 @@ def remote(kind, folder):
             ]  # fmt: skip
         else:
             command = [
-                "rclone", "mount", f":local:{there}", folder, "--daemon", "--vfs-cache-mode", "writes", "--dir-cache-time", "1s",
+                "rclone", "mount", f":local:{there}", folder, "--daemon", "--vfs-cache-mode", cache, "--dir-cache-time", "1s",
                 "--config", "/dev/null", "--cache-dir", folder.with_name(folder.name + "-cache"),
             ]  # fmt: skip
         result = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=120)

@@ -375,6 +375,14 @@ def test_downloads_to_a_folder_of_another_machine(suite, kind):
             wait_until(lambda: (there / name).exists() and (there / name).read_bytes() == data, 60, f"{name} over there")
 
 
+def test_a_folder_that_is_written_in_order_only(suite):
+    """`rclone mount` without a cache uploads while a file is written."""
+    with Server({"f.bin": DATA}) as server, remote("rclone", suite.folder / "disk", cache="off") as (_, there):
+        run = suite.get("f.bin", server, out="disk")
+        assert run.returncode == 6 and "from beginning to end" in run.stderr, run.stderr
+        assert not asked_for_bytes(server) and visible(there) == []
+
+
 @pytest.mark.parametrize("kind", ["sshfs", "rclone"])
 def test_a_shared_folder_of_another_machine(suite, kind):
     """The kernel tells nothing of changes over there; `p2p share rescan` looks for them at once."""

@@ -195,6 +195,7 @@ p2p_err_exit_status(enum p2p_err err)
     case P2P_ERR_TARGET_NAME:
     case P2P_ERR_IN_THE_WAY:
     case P2P_ERR_OTHER_DISK:
+    case P2P_ERR_NO_SEEK:
     case P2P_ERR_PERMISSION:
     case P2P_ERR_NOT_FOLDER:
     case P2P_ERR_SYS:

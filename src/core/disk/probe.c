@@ -111,6 +111,18 @@ has_holes(const struct statfs *fs)
     return type != MSDOS_SUPER_MAGIC && type != exfat && type != fuse;
 }
 
+/* Some file systems in user space upload a file while it is written (rclone without a
+ * cache). */
+static enum p2p_err
+try_to_seek(const struct p2p_probe *p, int fd)
+{
+    if (ftruncate(fd, 2) == 0 && pwrite(fd, "b", 1, 1) == 1 &&
+        pwrite(fd, "a", 1, 0) == 1)
+        return P2P_OK;
+    enum p2p_err err = error_of(p, errno);
+    return p2p_err_is_space(err) || err == P2P_ERR_READ_ONLY ? err : P2P_ERR_NO_SEEK;
+}
+
 enum p2p_err
 p2p_probe_size(struct p2p_probe *p, uint64_t size)
 {
@@ -126,6 +138,8 @@ p2p_probe_size(struct p2p_probe *p, uint64_t size)
         else if (has_holes(&fs) && ftruncate(fd, (off_t)size) != 0 && errno == EFBIG)
             err = P2P_ERR_FILE_TOO_BIG;
     }
+    if (err == P2P_OK && size > 0)
+        err = try_to_seek(p, fd);
     close(fd);
     (void)unlinkat(p->dir, FILE_NAME, 0);
     return err;

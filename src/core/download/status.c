@@ -73,6 +73,12 @@ p2p_dl_explain(struct p2p_download *dl, enum p2p_err err, uint64_t size)
                          "folder on another disk",
                          p2p_size_format(size, text));
         break;
+    case P2P_ERR_NO_SEEK:
+        p2p_dl_set_error(dl, err,
+                         "the file system of the folder writes files only from "
+                         "beginning to end; choose another folder (rclone mount: add "
+                         "--vfs-cache-mode writes)");
+        break;
     case P2P_ERR_READ_ONLY:
         p2p_dl_set_error(dl, err,
                          "the file system of the folder is read-only; choose another "

@@ -333,6 +333,7 @@ judge_end(struct p2p_download *dl, unsigned source, enum p2p_err end)
     case P2P_ERR_TARGET_NAME:
     case P2P_ERR_IN_THE_WAY:
     case P2P_ERR_OTHER_DISK:
+    case P2P_ERR_NO_SEEK:
     case P2P_ERR_EXISTS:
     case P2P_ERR_NOMEM:
     case P2P_ERR_PERMISSION:

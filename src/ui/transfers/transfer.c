@@ -216,6 +216,9 @@ static const struct {
     {P2P_ERR_OTHER_DISK, "other_disk",
      "Another file system is mounted at a folder of this download. Unmount it, then "
      "retry."},
+    {P2P_ERR_NO_SEEK, "no_seek",
+     "The file system of the downloads folder writes files only from beginning to end. "
+     "Use another folder; with rclone mount, add --vfs-cache-mode writes."},
     {P2P_ERR_PERMISSION, "permission",
      "The downloads folder cannot be written. Check its owner and permissions, then "
      "retry."},
