@@ -123,6 +123,25 @@ await_stored_layer(const struct shared *f)
     }
 }
 
+static void
+note_problem(void *arg, const char *name, const char *reason)
+{
+    (void)reason;
+    if (strcmp(name, "bad:") == 0)
+        *(bool *)arg = true;
+}
+
+static void
+await_problem(struct shared *f)
+{
+    uint64_t until = p2p_now_ms() + IDLE_MS;
+
+    for (bool is_there = false; !is_there; usleep(20000)) {
+        assert_true(p2p_now_ms() < until);
+        assert_int_equal(p2p_share_problems(f->share, note_problem, &is_there), P2P_OK);
+    }
+}
+
 /* Listed files can be served: the hashes stay in memory until the index has them. */
 static void
 a_full_disk_keeps_nobody_from_sharing(void **state)
@@ -147,10 +166,15 @@ a_full_disk_keeps_nobody_from_sharing(void **state)
     struct p2p_digest hashes[23];
     assert_int_equal(entry.geometry.count, 23);
     assert_int_equal(p2p_share_layer(f->share, &entry.root, 0, 23, hashes), P2P_OK);
+    scratch_put(&f->scratch, "s/bad:", "");
+    assert_int_equal(p2p_share_request_scan(p2p_share_root(f->share)), P2P_OK);
+    usleep(100000); /* so that it is likely that the list could not be stored */
+    shared_settle(f);
     /* When there is room again, the index gets the hashes, so a restart reads no file.
      */
     assert_int_equal(unlink(scratch_path(&f->scratch, "s/.fill")), 0);
     await_stored_layer(f);
+    await_problem(f);
     shared_close(f);
     shared_open(f, 65536);
     shared_settle(f);

@@ -332,21 +332,6 @@ correct_rows(struct p2p_share *s)
 }
 
 void
-p2p_pipeline_resave(struct p2p_share *s, uint64_t now_ms)
-{
-    if (s->owner.resave_ms == 0 || now_ms < s->owner.resave_ms)
-        return;
-    s->owner.resave_ms = 0;
-    s->owner.is_behind = false; /* unless one of these fails, or the commit */
-    for (struct p2p_item *item = s->owner.unsaved; item; item = item->next_unsaved)
-        if (item->state == P2P_ITEM_READY)
-            put(s, item);
-    correct_rows(s);
-    if (!s->owner.is_in_transaction) /* the transaction could not be started */
-        put_off_resave(s);
-}
-
-void
 p2p_pipeline_store_problems(struct p2p_share *s)
 {
     enum p2p_err err = begin(s);
@@ -356,7 +341,7 @@ p2p_pipeline_store_problems(struct p2p_share *s)
         err = p2p_problems_store(s->owner.problems, &s->catalogue,
                                  p2p_share_own_index(s));
     if (err)
-        p2p_pipeline_warn(s, err);
+        fail(s, err);
 }
 
 void
@@ -369,7 +354,26 @@ p2p_pipeline_store_folders(struct p2p_share *s)
     if (!err)
         err = p2p_folders_store(s->owner.folders, p2p_share_own_index(s));
     if (err)
-        p2p_pipeline_warn(s, err);
+        fail(s, err);
+}
+
+void
+p2p_pipeline_resave(struct p2p_share *s, uint64_t now_ms)
+{
+    if (s->owner.resave_ms == 0 || now_ms < s->owner.resave_ms)
+        return;
+    s->owner.resave_ms = 0;
+    s->owner.is_behind = false; /* unless one of these fails, or the commit */
+    for (struct p2p_item *item = s->owner.unsaved; item; item = item->next_unsaved)
+        if (item->state == P2P_ITEM_READY)
+            put(s, item);
+    correct_rows(s);
+    if (s->owner.is_scanned) {
+        p2p_pipeline_store_problems(s);
+        p2p_pipeline_store_folders(s);
+    }
+    if (!s->owner.is_in_transaction) /* the transaction could not be started */
+        put_off_resave(s);
 }
 
 /* ---- Hashing ---- */
