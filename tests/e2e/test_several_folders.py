@@ -307,6 +307,7 @@ def test_uploads_without_a_folder_that_has_bare_names(suite, photos):
     assert home.upload("a.txt", b"a", path="Photos/x").json()["filename"] == "Photos/x/a.txt"
     assert home.upload("a.txt", b"a", path="new").json()["filename"] == "Music/new/a.txt"
     assert home.api.request("GET", "/api/shared/a.txt").status_code == 404
+    wait_until(lambda: home.folders()["Photos"] == (3, "ok"), 60, "files that the peer knows")
     (photos / "x" / "a.txt").unlink()
     for f in ("2026/a.jpg", "b.jpg"):
         (photos / f).unlink()
