@@ -43,7 +43,7 @@ _p2p_value() { # completes the value of option $1; false when it takes none we k
     --device-kind) _p2p_offer < <(printf '%s\n' laptop desktop phone server tablet unknown) ;;
     --verify) _p2p_offer < <(printf '%s\n' full tree) ;;
     --protocol) _p2p_offer < <(printf '%s\n' 2 1) ;;
-    --on-conflict) _p2p_offer < <(printf '%s\n' rename overwrite skip) ;;
+    --on-conflict) _p2p_offer < <(printf '%s\n' rename version overwrite skip) ;;
     --mode) _p2p_offer < <(printf '%s\n' auto exact prefix substring fuzzy) ;;
     --peer | --allow) _p2p_names peers ;;
     *) return 1 ;;

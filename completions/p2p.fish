@@ -47,7 +47,7 @@ function __p2p_value
         case --protocol
             printf '%s\n' 2 1
         case --on-conflict
-            printf '%s\n' rename overwrite skip
+            printf '%s\n' rename version overwrite skip
         case --mode
             printf '%s\n' auto exact prefix substring fuzzy
         case --peer --allow

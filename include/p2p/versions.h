@@ -133,6 +133,7 @@ struct p2p_versions_status {
     uint64_t rows, objects; /* versions, and contents that are kept */
     uint64_t used, cap;     /* bytes on the disk; how many at most */
     uint64_t floor;         /* bytes that stay free */
+    uint64_t deleted_s;     /* how long versions of deleted files stay */
     uint64_t oldest_s;      /* when the oldest version ended; 0: there is none */
     bool is_stopped;        /* the cap is reached, and nothing may be removed yet */
 };

@@ -1,5 +1,7 @@
 """What is replaced or deleted through the dashboard or p2p stays as a version and can be restored."""
 
+import json
+
 import pytest
 
 
@@ -67,3 +69,37 @@ def test_versions_through_the_api(ui):
         assert ui.api.request("GET", f"/api/versions/a.txt/{bad}").status_code == 400
     for name in ("..%2Fx", ".p2p%2Findex.db"):
         assert ui.api.request("GET", f"/api/versions/{name}").status_code == 400
+
+
+def test_versions_on_the_command_line(suite, ui):
+    """p2p sees what the dashboard keeps, restores it, and removes it."""
+    here = ("--shared-dir", ui.shared)
+    for text in (b"one", b"two!", b"three"):
+        replace(ui, "a b.txt", text)
+    listed = json.loads(suite.p2p("history", "a b.txt", "--json", *here, check=True).stdout)
+    assert [(v["version"], v["size"], v["kept"]) for v in listed["versions"]] == [(2, 4, True), (1, 3, True)]
+    suite.p2p("restore", "a b.txt", "--version", "1", "--to", "old.txt", *here, check=True)
+    assert (ui.shared / "old.txt").read_bytes() == b"one"
+    suite.p2p("restore", "a b.txt", "--version", "2", *here, check=True)
+    assert (ui.shared / "a b.txt").read_bytes() == b"two!"
+    assert ui.api.delete("shared", "a b.txt").status_code == 200
+    assert "a b.txt" in suite.p2p("history", "--deleted", *here, check=True).stdout
+    suite.p2p("restore", "a b.txt", *here, check=True)
+    assert (ui.shared / "a b.txt").read_bytes() == b"two!"
+    assert suite.p2p("restore", "a b.txt", "--version", "99", *here).returncode == 3
+    assert suite.p2p("restore", "a b.txt", "--at", "2001-01-01", *here).returncode == 3
+    assert suite.p2p("restore", "a b.txt", "--at", "yesterday", *here).returncode == 2
+    suite.p2p("versions", "purge", "a b.txt", *here, check=True)
+    assert suite.p2p("history", "a b.txt", *here).returncode == 3
+    assert "10%" in suite.p2p("versions", "show", *here, check=True).stdout
+
+
+def test_a_download_keeps_what_it_replaces(suite):
+    peer = suite.peer(files={"f": b"new"})
+    target = suite.folder / "out"
+    target.mkdir()
+    (target / "f").write_bytes(b"mine")
+    suite.get("f", peer, more=["--on-conflict", "version"], check=True)
+    assert (target / "f").read_bytes() == b"new"
+    suite.p2p("restore", "f", "--shared-dir", target, check=True)
+    assert (target / "f").read_bytes() == b"mine"

@@ -14,12 +14,20 @@ export const undo = (path, body, load) => ({
 		}),
 });
 
-/** `del`, `restore`: API paths before the name. */
-export async function removeFile(file, { del, restore, load }) {
+const askPlainly = async (file) =>
+	(await confirm(t('delete.title', { name: visible(file.name) }), t('delete.text'), t('delete'))) && 'keep';
+
+/** `del`, `restore`: API paths before the name; `ask`: gives 'keep', 'now' (no undo) or nothing. */
+export async function removeFile(file, { del, restore, load, ask = askPlainly }) {
 	const name = visible(file.name);
-	if (!(await confirm(t('delete.title', { name }), t('delete.text'), t('delete')))) return;
+	const how = await ask(file);
+	if (!how) return;
 	await attempt(async () => {
 		const answer = await api('DELETE', `${del}/${encodeName(file.name)}`);
+		if (how === 'now') {
+			await api('DELETE', `versions/${encodeURIComponent(file.name)}`);
+			answer.restore_until = null;
+		}
 		await load();
 		toast(
 			t('deleted', { name }),

@@ -11,6 +11,7 @@
 #include "cli/get/get.h"
 #include "p2p/bytes.h"
 #include "p2p/service.h"
+#include "p2p/versions.h"
 
 enum { WAKE_SIGNAL = SIGUSR1, TIMETABLE_S = 30 };
 
@@ -34,7 +35,8 @@ static const struct p2p_option options[] = {
     {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME",
      "store the file under this name"},
     {"on-conflict", P2P_OPT_TEXT, AT(on_conflict), 0, 0, "HOW",
-     "what to do when another file has this name: rename (add a number), overwrite, or "
+     "what to do when another file has this name: rename (add a number), version (keep "
+     "the old content, see p2p history), overwrite (keep it if there is room), or "
      "skip"},
     {"connections", P2P_OPT_NUMBER, AT(connections), 1, P2P_DOWNLOAD_CONNECTIONS_MAX,
      "N", "connections to each peer at the start"},
@@ -107,6 +109,7 @@ parse_conflict(struct get_options *opt)
         enum p2p_on_conflict conflict;
     } names[] = {{"rename", P2P_CONFLICT_RENAME},
                  {"overwrite", P2P_CONFLICT_OVERWRITE},
+                 {"version", P2P_CONFLICT_VERSION},
                  {"skip", P2P_CONFLICT_SKIP}};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -177,8 +180,9 @@ check(struct get *get)
                         "through the registries",
                         opt->path, opt->reach ? "--from" : "--no-reach");
     if (!parse_conflict(opt))
-        return cli_fail(P2P_ERR_USAGE,
-                        "invalid --on-conflict: use rename, overwrite or skip");
+        return cli_fail(
+            P2P_ERR_USAGE,
+            "invalid --on-conflict: use rename, version, overwrite or skip");
     if (p2p_timetable_parse(opt->limit_rate, &get->rates) != P2P_OK)
         return cli_fail(P2P_ERR_USAGE,
                         "invalid --limit-rate: use a rate such as 2M, off, or a "
@@ -411,6 +415,21 @@ run_all(struct get *get)
     return first;
 }
 
+/* What the downloads replaced becomes versions. */
+static void
+record_versions(const struct get *get)
+{
+    struct p2p_versions *v = NULL;
+
+    if (get->downloads == NULL || (get->opt.conflict != P2P_CONFLICT_VERSION &&
+                                   get->opt.conflict != P2P_CONFLICT_OVERWRITE))
+        return;
+    if (p2p_versions_open_existing(get->downloads, &v) == P2P_OK &&
+        p2p_versions_tend(v) != P2P_OK)
+        cli_say("cannot record the old versions; p2p history tries again");
+    p2p_versions_close(v);
+}
+
 int
 cmd_get(int argc, char **argv)
 {
@@ -448,6 +467,7 @@ cmd_get(int argc, char **argv)
     }
     if (status == 0)
         status = run_all(&get);
+    record_versions(&get);
     p2p_root_close(get.downloads);
     get_output_close(&get.output);
     p2p_discovery_close(get.discovery);

@@ -198,6 +198,7 @@ p2p_versions_status(struct p2p_versions *v, struct p2p_versions_status *out)
     out->used = limits.used;
     out->cap = limits.cap;
     out->floor = limits.floor;
+    out->deleted_s = limits.retention.deleted_s;
     out->oldest_s = (uint64_t)oldest;
     out->is_stopped = v->is_stopped;
     p2p_unlock(&v->lock);

@@ -364,7 +364,12 @@ answer_common(const struct p2p_option_parse *parse, int argc, char **argv)
         p2p_options_print_help(parse);
         return true;
     }
-    if (wants_common(argc, argv, "--version", "-V")) {
+    /* `p2p restore --version N` is about a file's version. */
+    const char *version =
+        p2p_option_index(parse, "version", strlen("version")) < parse->set->count
+            ? "-V"
+            : "--version";
+    if (wants_common(argc, argv, version, "-V")) {
         int word = (int)strcspn(parse->set->program, " ");
         printf("%.*s %s\n", word, parse->set->program, P2P_VERSION);
         p2p_libraries_print();

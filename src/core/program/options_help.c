@@ -95,7 +95,8 @@ p2p_options_print_help(const struct p2p_option_parse *parse)
     for (size_t i = 0; i < parse->set->count + P2P_COMMON_OPTIONS; i++) {
         void *field;
         const struct p2p_option *option = p2p_option_at(parse, i, &field);
-        print_option(option, field);
+        if (p2p_option_index(parse, option->name, strlen(option->name)) == i)
+            print_option(option, field);
     }
     printf("\nEach option can also be set as P2P_NAME in the environment (with '_' for "
            "'-'),\nor as `name = value` in the file of --config. Sizes: 64K, 10M, 2G "

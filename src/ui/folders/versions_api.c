@@ -172,6 +172,8 @@ put_status(struct http_json_out *o, const struct ui_folders *folders)
         sum.is_stopped |= s.is_stopped;
         sum.used += s.used;
         sum.cap += s.cap;
+        if (sum.deleted_s == 0 || s.deleted_s < sum.deleted_s)
+            sum.deleted_s = s.deleted_s;
         sum.rows += s.rows;
         if (s.oldest_s > 0 && (sum.oldest_s == 0 || s.oldest_s < sum.oldest_s))
             sum.oldest_s = s.oldest_s;
@@ -180,6 +182,7 @@ put_status(struct http_json_out *o, const struct ui_folders *folders)
     http_json_put_bool(o, "on", sum.is_on);
     http_json_put_u64(o, "used", sum.used);
     http_json_put_u64(o, "space", sum.cap);
+    http_json_put_u64(o, "deleted_after", sum.deleted_s);
     http_json_put_u64(o, "count", sum.rows);
     ui_json_number(o, "oldest", sum.oldest_s);
     http_json_put_bool(o, "stopped", sum.is_stopped);

@@ -67,8 +67,17 @@ async function rename(file) {
 	await asked;
 }
 
+const old = () => import('../history.js');
+const showHistory = (file) => attempt(async () => (await old()).showHistory(file.name));
+const showDeleted = () => attempt(async () => (await old()).showDeleted());
+
 const remove = (file) =>
-	removeFile(file, { del: 'shared', restore: 'shared', load: loadShared });
+	removeFile(file, {
+		del: 'shared',
+		restore: 'shared',
+		load: loadShared,
+		ask: async (one) => (await old()).askDelete(one),
+	});
 
 /** Why others cannot download a file now. */
 const stateText = (file) =>
@@ -99,6 +108,7 @@ function sharedRow(first) {
 			{ id: 'link', icon: 'link', label: t('link'), run: () => shareLink(file) },
 			saveAction('shared', () => file.name),
 			{ id: 'rename', icon: 'edit', label: t('rename'), run: () => rename(file) },
+			{ id: 'history', icon: 'clock', label: t('hist'), run: () => showHistory(file) },
 			{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(file) },
 		],
 	);
@@ -262,7 +272,11 @@ const SORTS = {
 };
 
 export function shareView() {
-	const head = viewHead(t('share'), button(t('rescan'), { icon: 'retry', onclick: rescan }));
+	const head = viewHead(
+		t('share'),
+		button(t('hist.list'), { icon: 'trash', onclick: showDeleted }),
+		button(t('rescan'), { icon: 'retry', onclick: rescan }),
+	);
 	const notices = h('div', { class: 'notices' });
 	const uploads = uploadPanel();
 	const list = new VirtualList(t('share'), { key: (f) => f.name, create: sharedRow });
