@@ -17,6 +17,14 @@ async function restore(name, version, body = {}) {
 	toast(t('hist.restored', { name: visible(name) }), { kind: 'ok' });
 }
 
+/** Through a link, which does not leave the page. */
+function saveVersion(name, v) {
+	const link = h('a', { href: `api/${at(name)}/${v.version}`, download: name.split('/').pop(), hidden: true });
+	document.body.append(link);
+	link.click();
+	link.remove();
+}
+
 const forget = async (name, version) => {
 	const sure = await confirm(t('hist.forget.title'), t('hist.forget.text'), t('hist.forget'));
 	if (sure) await attempt(() => api('DELETE', `${at(name)}/${version.version}`));
@@ -28,11 +36,7 @@ function versionRow(name, v, done) {
 	const when = t(v.end === 'deleted' ? 'hist.deleted' : 'hist.replaced', { time: moment(v.until) });
 	const acts = v.kept && [
 		button(t('hist.restore'), { onclick: () => attempt(async () => done(await restore(name, v))) }),
-		h(
-			'a',
-			{ class: 'button', href: `api/${at(name)}/${v.version}`, download: name.split('/').pop() },
-			t('save'),
-		),
+		button(t('save'), { icon: 'download', bare: true, onclick: () => saveVersion(name, v) }),
 		button(t('hist.forget'), {
 			icon: 'trash',
 			bare: true,
@@ -41,7 +45,7 @@ function versionRow(name, v, done) {
 		}),
 	];
 	return item(
-		grow(h('b', {}, t('hist.version', { n: v.version })), metaText(`${when} · ${bytes(v.size)}`)),
+		grow(h('b', {}, t('hist.version', { number: v.version })), metaText(`${when} · ${bytes(v.size)}`)),
 		acts ? h('span', { class: 'hist-acts' }, acts) : metaText(t('hist.gone')),
 	);
 }
@@ -56,7 +60,7 @@ export async function showHistory(name) {
 			body: (close) => [
 				current ? para(t('hist.now', { size: bytes(current.size), time: moment(current.mtime) })) : '',
 				versions.length ? h('ul', { class: 'sources' }, rows(close)) : para(t('hist.none')),
-				next ? hintLine(t('hist.more', { n: PAGE })) : '',
+				next ? hintLine(t('hist.more', { max: PAGE })) : '',
 			],
 		});
 	});
@@ -101,7 +105,7 @@ export async function showDeleted() {
 			className: 'history',
 			body: (close) => [
 				files.length ? h('ul', { class: 'sources' }, files.map((f) => row(f, close))) : para(t('hist.empty')),
-				next ? hintLine(t('hist.more', { n: PAGE })) : '',
+				next ? hintLine(t('hist.more', { max: PAGE })) : '',
 				versions.stopped ? para(t('hist.full')) : '',
 				hintLine(t('hist.used', { used: bytes(versions.used), space: bytes(versions.space) })),
 			],
