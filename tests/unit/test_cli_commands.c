@@ -22,7 +22,7 @@
 #include "cli/machine/shared.h"
 #include "scratch.h"
 
-enum { TEXT_MAX = 16384, WORDS_MAX = 8 };
+enum { TEXT_MAX = 16384, WORDS_MAX = 16 };
 
 static struct scratch scratch;
 static char out[TEXT_MAX], err[TEXT_MAX];
@@ -106,7 +106,7 @@ static const struct {
     {"unfinished", cmd_unfinished, "nonsense"},
     {"init", cmd_init, "nonsense"},
     {"config", cmd_config, "nonsense"},
-    {"doctor", cmd_doctor, "nonsense"},
+    {"doctor", cmd_doctor, "one two"},
     {"complete", cmd_complete, "nonsense"},
 };
 enum { COUNT = sizeof(commands) / sizeof(commands[0]) };
