@@ -12,6 +12,7 @@
 
 struct conn;
 
+/* Who the client is, as far as the rule asks. */
 struct p2p_access_caller visible_caller(const struct conn *c);
 
 /* As the functions of shares.h. */
