@@ -4,6 +4,8 @@
  * Makes a TUN device "d0" in each of two network namespaces (10.77.0.1 and 10.77.0.2)
  * and carries packets between them, each after DELAY_MS and at RATE_MBIT, through a
  * queue that drops when it is full (as a router does); LOSS_PERCENT of them vanish.
+ * With NETNS:DEVICE in place of NETNS, it makes a TAP device of that name without an
+ * address: a long cable that a bridge or a router can use (tests/net).
  * For machines without netem. Needs root. Prints "ready" and runs until it is ended.
  * DELAYLINE_TRACE=1 in the environment: what went from B to A, every 100 ms, on stderr.
  */
@@ -63,24 +65,31 @@ die(const char *what)
 
 /* A descriptor made in a namespace goes on working when the thread has left it. */
 static int
-open_tun(const char *netns, const char *address, int mtu)
+open_tun(const char *end, const char *address, int mtu)
 {
-    char path[128], command[256];
-    struct ifreq ifr = {.ifr_flags = IFF_TUN | IFF_NO_PI};
+    char path[128], command[256], netns[64];
+    const char *device = strchr(end, ':');
+    struct ifreq ifr = {.ifr_flags = (device != NULL ? IFF_TAP : IFF_TUN) | IFF_NO_PI};
 
+    snprintf(netns, sizeof(netns), "%.*s", (int)strcspn(end, ":"), end);
     snprintf(path, sizeof(path), "/run/netns/%s", netns);
     int ns = open(path, O_RDONLY | O_CLOEXEC);
     if (ns < 0 || setns(ns, CLONE_NEWNET) < 0)
         die(path);
     close(ns);
     int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-    memcpy(ifr.ifr_name, "d0", 3);
+    snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s",
+             device != NULL ? device + 1 : "d0");
     if (fd < 0 || ioctl(fd, TUNSETIFF, &ifr) < 0)
         die("/dev/net/tun");
-    snprintf(command, sizeof(command),
-             "ip link set lo up && ip addr add %s/24 dev d0 && "
-             "ip link set d0 mtu %d txqueuelen 10000 up",
-             address, mtu);
+    if (device != NULL)
+        snprintf(command, sizeof(command), "ip link set %s mtu %d txqueuelen 10000 up",
+                 ifr.ifr_name, mtu);
+    else
+        snprintf(command, sizeof(command),
+                 "ip link set lo up && ip addr add %s/24 dev d0 && "
+                 "ip link set d0 mtu %d txqueuelen 10000 up",
+                 address, mtu);
     if (system(command) != 0)
         die("ip");
     return fd;

@@ -17,6 +17,7 @@ import contextlib
 import itertools
 import os
 import subprocess
+from pathlib import Path
 
 PUBLIC_NET, HOME_NET = "203.0.113", "192.168.1"
 # What the router does with the source port of a connection. "port": keeps it where it can, and lets answers in
@@ -43,6 +44,10 @@ table inet filter {{
 }}
 """
 _numbers = itertools.count()
+
+
+# A cable with a delay, a rate and losses (make bench builds it): milliseconds one way, Mbit/s, per cent.
+DELAYLINE = Path(__file__).resolve().parents[2] / os.environ.get("P2P_OBJECTS", "build/gcc") / "bench" / "delayline"
 
 
 class Unavailable(Exception):
@@ -75,6 +80,16 @@ class Machine:
         self.ip("addr", "add", f"{address}/24", "dev", device)
         self.ip("link", "set", device, "up")
 
+    def join_far(self, device, switch, switch_device, address, line):
+        """The same, by a long cable. Returns the process that is the cable."""
+        words = [DELAYLINE, f"{self.name}:{device}", f"{switch.name}:{switch_device}", *line, 1500]
+        cable = subprocess.Popen([str(w) for w in words], stdout=subprocess.PIPE, text=True)
+        if cable.stdout.readline().strip() != "ready":
+            raise OSError("cannot make a long cable")
+        switch.ip("link", "set", switch_device, "master", "switch", "up")
+        self.ip("addr", "add", f"{address}/24", "dev", device)
+        return cable
+
     def make_switch(self, address):
         self.ip("link", "add", "switch", "type", "bridge")
         self.ip("addr", "add", f"{address}/24", "dev", "switch")
@@ -87,12 +102,16 @@ class Machine:
 class Home:
     """A router and the machines behind it."""
 
-    def __init__(self, world, number, nat, machines):
-        self.nat = nat
+    def __init__(self, world, number, nat, machines, line=None):
+        self.nat, self.cable = nat, None
         self.router = world.machine(f"r{number}")
         self.router.address = f"{PUBLIC_NET}.{10 + number}"
         self.router.make_switch(f"{HOME_NET}.1")
-        self.router.join("wan", world.public[0], f"r{number}", self.router.address)
+        outside = ("wan", world.public[0], f"r{number}", self.router.address)
+        if line is None:
+            self.router.join(*outside)
+        else:
+            self.cable = self.router.join_far(*outside, line)
         self.router.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
         self.set_nat(nat)
         self.machines = [self._add_machine(world, number, i) for i in range(machines)]
@@ -120,7 +139,7 @@ class World:
         self.tag = f"p2pw{os.getpid()}n{next(_numbers)}"
         self._all, self.public, self.homes = [], [], []
 
-    def make(self, nats, machines, public):
+    def make(self, nats, machines, public, line=None):
         first = self.machine("pub")
         first.address = f"{PUBLIC_NET}.1"
         first.make_switch(first.address)
@@ -131,7 +150,8 @@ class World:
             other.join("eth0", first, f"p{i}", other.address)
             self.public.append(other)
         for number, nat in enumerate(nats, 1):
-            self.homes.append(Home(self, number, nat, machines))
+            # The first home has the long cable: the path between two homes has its delay once.
+            self.homes.append(Home(self, number, nat, machines, line if number == 1 else None))
 
     def machine(self, name):
         made = Machine(f"{self.tag}-{name}")
@@ -139,18 +159,24 @@ class World:
         return made
 
     def remove(self):
+        for home in self.homes:
+            if home.cable is not None:
+                home.cable.kill()
+                home.cable.wait()
+                home.cable.stdout.close()
         for machine in self._all:
             machine.remove()
 
 
 @contextlib.contextmanager
-def world(nats=("port", "port"), machines=1, public=1):
-    """nats: the router of each home; machines: in each home; public: machines without a router. Raises
-    Unavailable where it cannot be made."""
+def world(nats=("port", "port"), machines=1, public=1, line=None):
+    """nats: the router of each home; machines: in each home; public: machines without a router; line: the first
+    home is at the end of a long cable (ms one way, Mbit/s, per cent of packets that get lost), whose queue holds
+    twice what is on the way. Raises Unavailable where it cannot be made."""
     made = World()
     try:
         try:
-            made.make(nats, machines, public)
+            made.make(nats, machines, public, line)
         except (OSError, subprocess.CalledProcessError) as error:
             raise Unavailable(f"{error}: {getattr(error, 'stderr', '')}") from error
         yield made
