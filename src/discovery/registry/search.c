@@ -46,7 +46,7 @@ parse_cursor(const char *text, struct group_cursor *at)
  * evenly from all, under the registry's lock. Then, without the lock, peers of many
  * networks are preferred, because large groups of fake peers are in few networks.
  */
-enum { DRAWN = 2 * SEARCH_SOURCES, NAMES_LOOKED_AT = 1000 };
+enum { DRAWN = 4 * SEARCH_SOURCES, NAMES_LOOKED_AT = 1000 };
 
 struct draw {
     uint32_t peers[DRAWN];
