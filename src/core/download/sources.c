@@ -54,6 +54,7 @@ p2p_dl_reconnect(struct p2p_download *dl)
 
 static void
 explain_failure(struct p2p_download *dl, enum p2p_err why, const char *label)
+    P2P_REQUIRES(p2p_dl_lock)
 {
     if (why != P2P_ERR_REFUSED)
         p2p_dl_set_error(dl, why, "%s: %s", label, p2p_err_text(why));
