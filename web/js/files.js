@@ -37,15 +37,16 @@ export async function removeFile(file, { del, restore, load, ask = askPlainly })
 }
 
 /** Through a link, which does not leave the page, after a check that the file is there. */
-export const save = (folder, name) =>
+const saveFrom = (path, name) =>
 	attempt(async () => {
-		const path = `${folder}/${encodeName(name)}`;
 		await there(path);
-		const link = h('a', { href: `api/${path}`, download: name.split('/').pop(), hidden: true });
+		const link = h('a', { href: `api/${path}`, download: name, hidden: true });
 		document.body.append(link);
 		link.click();
 		link.remove();
 	});
+
+export const save = (folder, name) => saveFrom(`${folder}/${encodeName(name)}`, name.split('/').pop());
 
 export const saveAction = (folder, name) => ({
 	id: 'save',
@@ -53,6 +54,21 @@ export const saveAction = (folder, name) => ({
 	label: t('save'),
 	run: () => save(folder, name()),
 });
+
+/** In a list: the folder that a file lies in, as one archive; empty for a file in no folder. */
+export function folderActions(of, name) {
+	const folder = name.split('/').slice(0, -1).join('/');
+	const last = folder.split('/').pop();
+	if (!folder) return [];
+	return [
+		{
+			id: 'zip',
+			icon: 'folder',
+			label: t('save.folder', { name: visible(last) }),
+			run: () => saveFrom(`zip?of=${of}&path=${encodeURIComponent(folder)}`, `${last}.zip`),
+		},
+	];
+}
 
 export const filterInput = (oninput) =>
 	h('input', { type: 'search', placeholder: t('filter'), 'aria-label': t('filter'), oninput });

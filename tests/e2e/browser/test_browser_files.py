@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import zipfile
 
 import pytest
 from selenium.webdriver.common.keys import Keys
@@ -139,6 +140,20 @@ def test_save_to_this_device(page, world, driver, width):
     saved = driver.saved / name
     wait_until(lambda: saved.exists() and saved.stat().st_size == len(data), what="saved")
     assert hashlib.sha256(saved.read_bytes()).digest() == hashlib.sha256(data).digest()
+
+
+def test_the_folder_of_a_file_is_saved_as_one_archive(page, world, driver, width):
+    write(world.near.shared, "in no folder.txt")
+    files = {f"album/song {width} {n}.ogg": os.urandom(50_000) for n in range(2)}
+    for name, data in files.items():
+        write(world.near.shared, name, data)
+    page.act(min(files), "zip")
+    saved = driver.saved / "album.zip"
+    wait_until(lambda: saved.exists() and zipfile.is_zipfile(saved), what="saved")
+    with zipfile.ZipFile(saved) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == files
+    saved.unlink()
+    assert not page.row("in no folder.txt", SHARED).find_elements("css selector", "[data-act=zip]")
 
 
 def test_downloads_are_listed_and_deleted_with_undo(page, world, width):

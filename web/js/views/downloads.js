@@ -1,6 +1,6 @@
 import { loadDownloads } from '../data.js';
 import { fileIcon, fileName, folderOf, growBox, h, hintLine, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
-import { awayNotices, filterInput, matching, noMatch, removeFile, saveAction, searchButton } from '../files.js';
+import { awayNotices, filterInput, folderActions, matching, noMatch, removeFile, saveAction, searchButton } from '../files.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
 import { VirtualList } from '../list.js';
@@ -33,6 +33,7 @@ function downloadRow(first) {
 		() => visible(file.name),
 		() => [
 			saveAction('downloads', () => file.name),
+			...folderActions('downloads', file.name),
 			...(file.sha256 ? [{ id: 'sha', icon: 'shield', label: t('sha'), run: () => checksum(file) }] : []),
 			{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(file) },
 		],

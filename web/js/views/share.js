@@ -2,7 +2,7 @@ import { encodeName, get, post } from '../api.js';
 import { loadShared } from '../data.js';
 import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { fromInput } from '../drop.js';
-import { awayNotices, filterInput, matching, noMatch, notice, removeFile, save, saveAction, undo } from '../files.js';
+import { awayNotices, filterInput, folderActions, matching, noMatch, notice, removeFile, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList, VirtualList } from '../list.js';
@@ -107,6 +107,7 @@ function sharedRow(first) {
 		() => [
 			{ id: 'link', icon: 'link', label: t('link'), run: () => shareLink(file) },
 			saveAction('shared', () => file.name),
+			...folderActions('shared', file.name),
 			{ id: 'rename', icon: 'edit', label: t('rename'), run: () => rename(file) },
 			{ id: 'history', icon: 'clock', label: t('hist'), run: () => showHistory(file) },
 			{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(file) },
