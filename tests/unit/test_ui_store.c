@@ -352,11 +352,12 @@ percent_is_whole_only_when_complete(void **state)
 static void
 failures_are_explained(void **state)
 {
-    static const char codes[] = " peer_offline no_source not_found key_changed blocked "
-                                "hash_mismatch file_changed "
-                                "disk_full quota no_inodes folder_away file_too_big "
-                                "read_only target_name in_the_way other_disk no_seek "
-                                "permission timeout protocol internal ";
+    static const char codes[] =
+        " peer_offline not_allowed no_source not_found key_changed blocked "
+        "hash_mismatch file_changed "
+        "disk_full quota no_inodes folder_away file_too_big "
+        "read_only target_name in_the_way other_disk no_seek "
+        "permission timeout protocol internal ";
     char word[40];
 
     (void)state;
