@@ -387,6 +387,8 @@ a_change_without_a_poke_is_told_with_the_next_heartbeat(void **state)
     struct announcer *announcer;
     const char *url = fake.url;
 
+    serve(w, "");
+    opt.access = w->access;
     fake_start(&fake, note_registration, NULL);
     assert_int_equal(p2p_discovery_open(&url, 1, 5000, &opt.discovery), P2P_OK);
     assert_int_equal(announcer_start(&opt, &announcer), P2P_OK);
