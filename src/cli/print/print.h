@@ -31,7 +31,7 @@ int cli_fail(enum p2p_err err, const char *format, ...)
 /* Valid file names are shown unchanged, other text is escaped. Returns out. */
 #define CLI_TEXT 1100
 const char *cli_text(const char *text, char out[CLI_TEXT]);
-/* "1.2 GiB", "96.0 MiB/s", "1:02:03", "2026-01-31 23:59". Return out. */
+/* "1.2 GB", "96.0 MB/s", "1:02:03", "2026-01-31 23:59". Return out. */
 #define CLI_SHORT 32
 const char *cli_size(uint64_t bytes, char out[CLI_SHORT]);
 const char *cli_duration(uint64_t seconds, char out[CLI_SHORT]);

@@ -412,7 +412,8 @@ p2p_mailbox_visit(const struct p2p_root *root, p2p_mailbox_visitor *visit, void 
     }
     err = read_ids(&v, dir, &ids);
     closedir(dir);
-    qsort(ids.at, ids.count, sizeof(*ids.at), compare_ids);
+    if (ids.count > 0)
+        qsort(ids.at, ids.count, sizeof(*ids.at), compare_ids);
     for (size_t i = 0; i < ids.count; i++)
         visit_one(&v, ids.at[i]);
     free(ids.at);

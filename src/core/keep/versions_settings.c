@@ -7,7 +7,7 @@
 #include "core/keep/versions_internal.h"
 #include "p2p/options.h"
 
-#define FLOOR_MIN P2P_GIB
+#define FLOOR_MIN ((uint64_t)1000 * 1000 * 1000)
 
 static const struct key {
     const char *name, *value, *meaning;
