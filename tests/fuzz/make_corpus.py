@@ -158,7 +158,7 @@ def main():
                 body[theirs] = body.pop(ours)
         if "entries" in body:
             body["public_key"] = pems.get(case["key"], "")
-        kind = {"registration": 0, "delta": 3, "leave": 2}[case["kind"]]
+        kind = {"registration": 0, "registration 2": 0, "delta": 3, "leave": 2}[case["kind"]]
         for address in range(4):
             seed("registration", bytes([kind + 4 * address]) + json.dumps(body).encode())
     unsigned = {"peer_id": "0" * 64, "public_key": "", "port": 1, "files": ["a", "b"], "protocols": [1, 2]}
