@@ -378,7 +378,7 @@ def test_a_download_of_the_dashboard_goes_on(suite, settings):
     data = random.Random(3).randbytes(8 << 20)
     registry = suite.discovery()
     peer = suite.peer("--limit-rate", "1M", name="far", files={"f.bin": data}, discovery=registry)
-    wait_until(lambda: any(p["peer_id"] == peer.peer_id for p in registry.registry.peers()), 30, "registered")
+    wait_until(lambda: registry.registry.peers(file="f.bin"), 30, "registered")
     ui = start(suite, "p2p-ui", settings, discovery=registry)
     body = {"filename": "f.bin", "peer": peer.peer_id}
     made = ui.api.request("POST", "/api/transfers", json=body)

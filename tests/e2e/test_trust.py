@@ -275,9 +275,9 @@ class Folders:
         self.suite, self.registry = suite, suite.discovery()
         self.one = suite.peer(name="one", files={"docs/a": b"one's a", "docs/b": b"b"}, discovery=self.registry)
         self.other = suite.peer(name="other", files=other, discovery=self.registry)
-        names = {"docs/a", "docs/b", *other}
-        wait_until(lambda: all(self.registry.registry.peers(file=n) for n in names), what="all listed")
-        wait_until(lambda: len(self.registry.registry.peers()) == 2, what="both listed")
+        names = sorted(["docs/a", "docs/b", *other])
+        listed = lambda: sorted(n for p in self.registry.registry.peers() for n in p["files"])  # noqa: E731
+        wait_until(lambda: listed() == names, what="all files of both listed")
 
     def get(self, *more):
         return self.suite.p2p(

@@ -41,7 +41,15 @@ def test_every_operation_of_the_document_was_called(world):
     world.call("GET", "/api/downloads/small.txt", 200)
     world.call("DELETE", "/api/download/small.txt", 200)
     world.call("POST", "/api/downloads/small.txt/restore", 200)
+    for data in (b"y", b"z"):
+        world.http.upload("last.txt", data, "?on_conflict=overwrite")
+    wait_until(lambda: len(world.json("GET", "/api/versions/last.txt")["versions"]) == 2, what="two old versions")
+    assert world.call("GET", "/api/versions/last.txt/2", 200).content == b"y"
+    world.call("DELETE", "/api/versions/last.txt/2", 200)
+    world.call("POST", "/api/versions/last.txt/restore", 200, json={"version": 1})
     world.call("DELETE", "/api/shared/last.txt", 200)
+    assert [f["name"] for f in world.json("GET", "/api/deleted")["files"]] == ["last.txt"]
+    world.call("DELETE", "/api/versions/last.txt", 200)
     success = {(m, t) for m, t, status in world.api.seen if status[0] == "2"}
     elsewhere = {
         ("GET", "/api/events"),

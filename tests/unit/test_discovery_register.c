@@ -674,6 +674,27 @@ leaving_is_signed(void **state)
     cJSON_Delete(json);
 }
 
+/* The peer ends while a new registration of everything is under way, or after one
+ * failed: the registry still has the old record. */
+static void
+leaving_removes_a_record_whose_renewal_failed(void **state)
+{
+    struct world *w = *state;
+    struct p2p_reg reg = registration(2);
+    size_t asked;
+
+    assert_int_equal(p2p_discovery_register(w->d, &reg, false), P2P_OK);
+    w->behaviour[0].fail = 503;
+    (void)!p2p_discovery_register(w->d, &reg, true);
+    w->behaviour[0].fail = 0;
+    asked = w->fake[0].count;
+    p2p_discovery_leave(w->d, key);
+    assert_int_equal(w->fake[0].count, asked + 1);
+    assert_asked(&w->fake[0], asked, "DELETE", "/register");
+    p2p_discovery_leave(w->d, key);
+    assert_int_equal(w->fake[0].count, asked + 1);
+}
+
 static int
 make_key(void **state)
 {
@@ -713,6 +734,7 @@ main(void)
         WORLD_TEST(refusals),
         WORLD_TEST(retry_after_is_honored_within_limits),
         WORLD_TEST(leaving_is_signed),
+        WORLD_TEST(leaving_removes_a_record_whose_renewal_failed),
     };
 
     return cmocka_run_group_tests(tests, make_key, free_key);

@@ -79,6 +79,7 @@ static const struct {
     {"problems", FLAG | COMMANDS},
     {"protocol", COMMANDS},
     {"protocol-1", FLAG | DAEMONS},
+    {"public", FLAG | DAEMONS},
     {"published", DAEMONS},
     {"quiet", FLAG | COMMANDS},
     {"quota", DAEMONS},

@@ -145,6 +145,9 @@ struct p2p_registry {
     bool reachable P2P_GUARDED_BY(p2p_discovery_lock);
     bool registered P2P_GUARDED_BY(p2p_discovery_lock);
     bool is_signed P2P_GUARDED_BY(p2p_discovery_lock);
+    /* It accepted a signed record, and has not said since then that it has none. Unlike
+     * `registered`, this stays true while the record is being replaced. */
+    bool has_record P2P_GUARDED_BY(p2p_discovery_lock);
     enum p2p_err last_error P2P_GUARDED_BY(p2p_discovery_lock);
     char detail[160] P2P_GUARDED_BY(p2p_discovery_lock);
     /* Where the registry saw the last registration come from; "": it did not say. */

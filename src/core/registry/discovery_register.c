@@ -288,6 +288,7 @@ on_accepted(struct p2p_discovery *d, struct job *job, const struct p2p_reg *reg,
     if (job->step != STEP_UNSIGNED)
         r->told_seq = job->seq;
     r->is_signed = job->step != STEP_UNSIGNED;
+    r->has_record |= r->is_signed;
     r->last_error = P2P_OK;
     r->detail[0] = '\0';
     if (r->body_limit_bytes > 0 && body_bytes > r->body_limit_bytes)
@@ -606,7 +607,8 @@ wants_to_be_told(struct p2p_discovery *d, size_t i, enum p2p_err answer)
 
     p2p_lock(&d->lock);
     if (answer == P2P_ERR_NOT_FOUND)
-        r->registered = false; /* its state is forgotten when it is registered again */
+        r->registered = r->has_record =
+            false; /* its state is forgotten when it is registered again */
     wants = answer == P2P_ERR_NOT_FOUND ||
             (answer == P2P_OK && r->is_behind && r->retry_at_ms <= p2p_now_ms()) ||
             (r->registered && r->renew_at_ms <= p2p_now_ms());
@@ -650,14 +652,15 @@ p2p_discovery_stop(struct p2p_discovery *d)
     d->is_stopping = true;
 }
 
-/* True if it lists a signed record of ours. */
+/* True if it has a signed record of ours; from now on it counts as removed. */
 static bool
-has_signed(struct p2p_discovery *d, const struct p2p_registry *r)
+take_record(struct p2p_discovery *d, struct p2p_registry *r)
 {
     bool has;
 
     p2p_lock(&d->lock);
-    has = r->registered && r->is_signed;
+    has = r->has_record;
+    r->has_record = false;
     p2p_unlock(&d->lock);
     return has;
 }
@@ -675,7 +678,7 @@ p2p_discovery_leave(struct p2p_discovery *d, const struct p2p_rsa *key)
     seq = next_seq(d);
     for (size_t i = 0; i < d->count; i++) {
         struct p2p_registry *r = &d->at[i];
-        if (!has_signed(d, r))
+        if (!take_record(d, r))
             continue;
         r->seq = seq_for(d, &(struct job){.registry = r}, seq);
         store_seq(d, r->seq);

@@ -3,7 +3,7 @@
 from . import msg
 from .handshake import M1_LEN, M2_LEN, M4_BODY, ClientHandshake
 from .keys import Identity
-from .stream import Stream
+from .stream import Closed, Stream
 from .tree import root_of_layer
 
 
@@ -65,6 +65,8 @@ class Client:
         message = self.receive()
         if isinstance(message, msg.Error) and kind is not msg.Error:
             raise Refused(message)
+        if isinstance(message, msg.Close) and kind is not msg.Close:
+            raise Closed
         assert isinstance(message, kind), message
         assert req is None or message.req == req, message
         return message
