@@ -60,18 +60,25 @@ put_about(struct http_json_out *o, const struct p2p_about *about)
 }
 
 static void
-put_addresses(struct http_json_out *o, const char *addresses)
+put_list(struct http_json_out *o, const char *addresses)
 {
     char copy[RECORD_ADDRESSES_MAX + 1], *rest = NULL;
 
-    if (addresses[0] == '\0')
-        return;
     memcpy(copy, addresses, strlen(addresses) + 1);
     http_json_begin(o, "addresses", '[');
     for (char *at = strtok_r(copy, " ", &rest); at != NULL;
          at = strtok_r(NULL, " ", &rest))
         http_json_put_string(o, NULL, at);
     http_json_end(o, ']');
+}
+
+/* Most peers have no list, and an answer has hundreds of peers: so its buffer, which
+ * the compiler clears, is in another function. */
+static void
+put_addresses(struct http_json_out *o, const char *addresses)
+{
+    if (addresses[0] != '\0')
+        put_list(o, addresses);
 }
 
 static void

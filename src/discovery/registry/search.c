@@ -43,14 +43,16 @@ parse_cursor(const char *text, struct group_cursor *at)
 /*
  * Ids cost nothing, and the slot of a peer tells when it registered. So if a content
  * has more peers than are shown, a random choice is made. First, some peers are drawn
- * evenly from all, under the registry's lock. Then, without the lock, peers of many
- * networks are preferred, because large groups of fake peers are in few networks.
+ * evenly from all. Then, peers of many networks are preferred, because large groups of
+ * fake peers are in few networks. Both happen under the registry's lock, so a peer is
+ * looked at only when it is its turn to be shown.
  */
 enum { DRAWN = 4 * SEARCH_SOURCES, NAMES_LOOKED_AT = 1000 };
 
 struct draw {
     uint32_t peers[DRAWN];
     uint32_t count;
+    uint32_t files; /* that these are from; only with several can a peer be twice */
     uint64_t total, passed; /* entries: a peer has one for each name of the content */
     uint64_t random;
 };
@@ -68,6 +70,7 @@ static void
 begin_draw(struct draw *d, uint64_t total)
 {
     d->count = 0;
+    d->files = 0;
     d->passed = 0;
     d->total = total;
     if (total > SEARCH_SOURCES && p2p_random(&d->random, sizeof(d->random)) != P2P_OK)
@@ -89,6 +92,7 @@ next_place(struct draw *d)
 static void
 draw_from(struct draw *d, const struct file *f, uint64_t *next)
 {
+    d->files++;
     while (d->count < DRAWN && d->count < d->total && *next < d->passed + f->count) {
         d->peers[d->count++] = file_peers(f)[*next - d->passed];
         *next = next_place(d);
@@ -109,6 +113,8 @@ drop_doubles(struct draw *d)
 {
     uint32_t kept = 0;
 
+    if (d->files < 2)
+        return;
     qsort(d->peers, d->count, sizeof(d->peers[0]), compare_numbers);
     for (uint32_t i = 0; i < d->count; i++)
         if (kept == 0 || d->peers[i] != d->peers[kept - 1])
@@ -127,31 +133,74 @@ count_net(const struct p2p_net_of *nets, uint32_t count, const struct p2p_net_of
     return same;
 }
 
-/* Brings those that are shown to the front and returns their number: at most a few of
- * one network, unless there is room left. */
-static uint32_t
-choose_shown(struct draw *d, struct registry_source *at, uint32_t count)
+static void
+shuffle(struct draw *d)
 {
-    struct p2p_net_of nets[SEARCH_SOURCES];
-    uint32_t shown = 0;
+    for (uint32_t i = d->count; i > 1; i--) {
+        uint32_t k = (uint32_t)(next_random(d) % i), swap = d->peers[i - 1];
+        d->peers[i - 1] = d->peers[k];
+        d->peers[k] = swap;
+    }
+}
 
-    for (uint32_t i = count; i > 1; i--) { /* shuffle */
-        uint32_t k = (uint32_t)(next_random(d) % i);
-        struct registry_source swap = at[i - 1];
-        at[i - 1] = at[k];
-        at[k] = swap;
-    }
-    for (uint32_t i = 0; i < count && shown < SEARCH_SOURCES; i++) {
-        struct registry_source swap = at[shown];
+/* The sources that are being chosen, and those that were passed over because enough of
+ * their network are among them. */
+struct choice {
+    struct registry_source *at;
+    struct p2p_net_of nets[SEARCH_SOURCES];
+    uint32_t shown, passed[DRAWN], passed_count;
+};
+
+/* Keeps at most a few of one network among the `count` sources behind the shown ones.
+ */
+static void
+keep_some_of_each_net(struct choice *c, uint32_t count)
+{
+    uint32_t end = c->shown + count;
+
+    for (uint32_t i = c->shown; i < end; i++) {
         struct p2p_net_of net;
-        (void)p2p_rank_net_of_ip(at[i].ip, &net);
-        if (count_net(nets, shown, &net) >= P2P_RANK_PER_NET_MAX)
+        (void)p2p_rank_net_of_ip(c->at[i].ip, &net);
+        if (count_net(c->nets, c->shown, &net) >= P2P_RANK_PER_NET_MAX) {
+            c->passed[c->passed_count++] = c->at[i].number;
             continue;
-        nets[shown] = net;
-        at[shown++] = at[i];
-        at[i] = swap;
+        }
+        c->nets[c->shown] = net;
+        c->at[c->shown++] = c->at[i];
     }
-    return count < SEARCH_SOURCES ? count : SEARCH_SOURCES;
+}
+
+static uint32_t
+room_for(const struct choice *c, uint32_t count)
+{
+    uint32_t room = SEARCH_SOURCES - c->shown;
+
+    return count < room ? count : room;
+}
+
+/* Fills `at` (SEARCH_SOURCES) and returns the number: at most a few of one network,
+ * unless there is room left. */
+static uint32_t
+choose_shown(const struct registry *r, struct draw *d, struct choice *c,
+             struct registry_source *at)
+{
+    uint32_t next = 0, n;
+
+    c->at = at;
+    c->shown = c->passed_count = 0;
+    if (d->count > SEARCH_SOURCES)
+        shuffle(d);
+    while ((n = room_for(c, d->count - next)) > 0) {
+        registry_sources(r, d->peers + next, n, at + c->shown);
+        next += n;
+        if (d->count > SEARCH_SOURCES)
+            keep_some_of_each_net(c, n);
+        else
+            c->shown += n;
+    }
+    n = room_for(c, c->passed_count);
+    registry_sources(r, c->passed, n, at + c->shown);
+    return c->shown + n;
 }
 
 /* ---- results ---- */
@@ -211,7 +260,7 @@ fill_content(const struct catalogue *c, uint32_t first, struct search_result *re
 /* With the lock held. False: it was removed meanwhile. */
 static bool
 fill_result(struct registry *r, const struct catalogue *c, const struct group *g,
-            struct draw *d, struct search_result *res)
+            struct draw *d, struct choice *choice, struct search_result *res)
 {
     uint32_t file;
 
@@ -227,11 +276,11 @@ fill_result(struct registry *r, const struct catalogue *c, const struct group *g
         fill_content(c, g->content, res);
     draw_sources(c, g->content, catalogue_file(c, file), d);
     res->name = strdup(fold_spelling(g->text));
-    res->peers = malloc((d->count + 1u) * sizeof(*res->peers));
+    res->peers = malloc((d->count < SEARCH_SOURCES ? d->count + 1u : SEARCH_SOURCES) *
+                        sizeof(*res->peers));
     if (res->name == NULL || res->peers == NULL)
         return false;
-    registry_sources(r, d->peers, d->count, res->peers);
-    res->n_peers = d->count;
+    res->n_peers = choose_shown(r, d, choice, res->peers);
     return true;
 }
 
@@ -239,7 +288,8 @@ static bool
 fill_page(struct registry *r, const struct group *groups, uint32_t count,
           struct search_results *out)
 {
-    struct draw draw = {.count = 0}; /* 1.6 KB: cleared once, not for each result */
+    struct draw draw = {.count = 0}; /* KBs: cleared once, not for each result */
+    struct choice choice = {.shown = 0};
 
     out->at = calloc(count + 1u, sizeof(*out->at));
     if (out->at == NULL)
@@ -247,12 +297,10 @@ fill_page(struct registry *r, const struct group *groups, uint32_t count,
     for (uint32_t i = 0; i < count; i++) {
         struct search_result *res = &out->at[out->count];
         bool is_filled =
-            fill_result(r, registry_lock_catalogue(r), &groups[i], &draw, res);
+            fill_result(r, registry_lock_catalogue(r), &groups[i], &draw, &choice, res);
 
         registry_unlock_catalogue(r);
         if (is_filled) {
-            if (res->n_peers > SEARCH_SOURCES)
-                res->n_peers = choose_shown(&draw, res->peers, res->n_peers);
             out->count++;
         } else {
             free(res->name);
