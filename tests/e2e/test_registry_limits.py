@@ -156,7 +156,7 @@ def test_only_whoever_is_near_is_listed_as_verified(suite):
 
 
 def test_a_heartbeat_from_elsewhere_says_so_and_changes_nothing(suite):
-    registry = suite.discovery("--trusted-proxy", "127.0.0.1").registry
+    registry = suite.discovery("--trusted-proxy", "127.0.0.1", "--no-probe").registry
     registry.http.headers["X-Forwarded-For"] = "198.51.100.7"
     assert registry.register_signed(A, 9000, [], 1).status_code == 200
     before = registry.get(f"/peers/{A.peer_id}").json()
