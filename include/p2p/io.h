@@ -1,10 +1,12 @@
 /*
- * io - complete reads and writes of a range of a file, and closing descriptors.
+ * io - complete reads and writes of a range of a file; paths of open descriptors, and
+ * closing them.
  * Thread-safe.
  */
 #ifndef P2P_IO_H
 #define P2P_IO_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +25,11 @@ P2P_MUST_CHECK enum p2p_err p2p_pread_full(int fd, void *out, size_t len,
  * errno. */
 P2P_MUST_CHECK enum p2p_err p2p_pwrite_full(int fd, const void *data, size_t len,
                                             uint64_t offset);
+
+/* The path that the system tells for an open descriptor: where the file or folder is
+ * now, not where it was opened. Cut to `cap` bytes with its NUL. False: it tells none.
+ */
+bool p2p_fd_path(int fd, char *out, size_t cap);
 
 /* Closes `*fd` when it is open (>= 0) and sets it to -1. */
 void p2p_fd_close(int *fd);

@@ -1,7 +1,8 @@
-/* Complete reads and writes, and close. */
+/* Complete reads and writes, paths of descriptors, and close. */
 #include "p2p/io.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <unistd.h>
 
 enum p2p_err
@@ -40,6 +41,20 @@ p2p_pwrite_full(int fd, const void *data, size_t len, uint64_t offset)
         offset += (uint64_t)n;
     }
     return P2P_OK;
+}
+
+bool
+p2p_fd_path(int fd, char *out, size_t cap)
+{
+    char link[32];
+    ssize_t n;
+
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    n = readlink(link, out, cap - 1);
+    if (n <= 0)
+        return false;
+    out[n] = '\0';
+    return true;
 }
 
 void

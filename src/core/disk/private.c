@@ -11,6 +11,7 @@
 
 #include "core/base/libc.h"
 #include "core/disk/path_internal.h"
+#include "p2p/io.h"
 #include "p2p/limits.h"
 
 #define PRIVATE_DIR  ".p2p"
@@ -186,13 +187,9 @@ static enum p2p_err
 find_path(const struct p2p_root *root, int dir, char out[PATH_MAX])
 {
     char link[PATH_MAX];
-    ssize_t n;
 
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
-    n = readlink(link, out, PATH_MAX - 1);
-    if (n <= 0)
+    if (!p2p_fd_path(dir, out, PATH_MAX))
         return P2P_ERR_SYS;
-    out[n] = '\0';
     if (leads_to(out, dir))
         return P2P_OK;
     if (snprintf(link, sizeof(link), "%s/" PRIVATE_DIR, root->path) <

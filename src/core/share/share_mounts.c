@@ -14,20 +14,6 @@
 #define MOUNT_TABLE "/proc/self/mountinfo"
 
 static bool
-path_of(int folder, char out[PATH_MAX])
-{
-    char link[32];
-    ssize_t n;
-
-    snprintf(link, sizeof(link), "/proc/self/fd/%d", folder);
-    n = readlink(link, out, PATH_MAX - 1);
-    if (n <= 0)
-        return false;
-    out[n] = '\0';
-    return true;
-}
-
-static bool
 is_octal(const char *digits)
 {
     for (int i = 0; i < 3; i++)
@@ -89,7 +75,8 @@ sum_of(int folder)
     uint64_t sum[2] = {0, 0};
     size_t cap = 0;
 
-    while (table && path_of(folder, path) && getline(&line, &cap, table) > 0) {
+    while (table && p2p_fd_path(folder, path, sizeof(path)) &&
+           getline(&line, &cap, table) > 0) {
         unsigned long long id = strtoull(line, NULL, 10);
         const char *place = place_in(line);
         if (!place || !is_beneath(place, path))
