@@ -225,10 +225,7 @@ history(const struct version_options *opt, struct place *p, int argc, char **arg
     int status = opt->deleted ? list_deleted(p, argc > 0 ? argv[1] : "", &l)
                               : list_versions(p, argv[1], &l);
 
-    if (object != NULL && status == 0)
-        cli_print_json(object);
-    else
-        cJSON_Delete(object);
+    cli_print_json_if(status == 0, object);
     if (status == 0 && l.count == 0 && !opt->common.json)
         cli_say("no deleted files can be restored");
     return status;
@@ -406,10 +403,7 @@ for_all(const struct version_options *opt, struct place *p, const char *key,
             print_status(&p->folders.at[i], p->versions, array);
         close_place(p);
     }
-    if (object != NULL && status == 0)
-        cli_print_json(object);
-    else
-        cJSON_Delete(object);
+    cli_print_json_if(status == 0, object);
     return status;
 }
 

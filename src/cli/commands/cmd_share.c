@@ -105,10 +105,7 @@ show_problems(const struct share_options *opt, const struct p2p_shares_folders *
         else if (array == NULL && p.count == 0)
             cli_say("everything in %s is shared", p.folder->path);
     }
-    if (object != NULL && status == 0)
-        cli_print_json(object);
-    else
-        cJSON_Delete(object);
+    cli_print_json_if(status == 0, object);
     return status;
 }
 

@@ -167,3 +167,12 @@ cli_print_json(struct cJSON *object)
     cJSON_free(text);
     cJSON_Delete(object);
 }
+
+void
+cli_print_json_if(bool is_ok, cJSON *object)
+{
+    if (is_ok && object != NULL)
+        cli_print_json(object);
+    else
+        cJSON_Delete(object);
+}

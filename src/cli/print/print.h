@@ -54,6 +54,8 @@ struct cJSON *cli_put_array(struct cJSON *object, const char *name);
 struct cJSON *cli_add_object(struct cJSON *array);
 /* Prints the object as one line on stdout and frees it. */
 void cli_print_json(struct cJSON *object);
+/* The same unless the command failed; takes the object in every case. NULL is fine. */
+void cli_print_json_if(bool is_ok, struct cJSON *object);
 
 /* ---- outcome.c: with --json stdout tells every outcome, failures included ---- */
 
