@@ -351,14 +351,6 @@ archive_read(void *archive, void *out, size_t max)
 
 /* ---- the request ---- */
 
-static const char *
-last_part(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-
-    return slash != NULL ? slash + 1 : path;
-}
-
 /* What a path is called in the archive: its last part, numbered if an earlier path is
  * called so. */
 struct top {
@@ -377,7 +369,7 @@ is_taken(const struct top *tops, size_t count, const char *name)
 static enum p2p_err
 choose_top(struct top *tops, size_t count, const char *path)
 {
-    const char *name = last_part(path);
+    const char *name = ui_last_part(path);
     enum p2p_err err = P2P_OK;
 
     snprintf(tops[count].name, sizeof(tops[count].name), "%s", name);

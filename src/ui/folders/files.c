@@ -315,14 +315,6 @@ ui_files_handle_downloads(struct http_request *req, void *arg)
 
 /* ---- bytes ---- */
 
-static const char *
-last_part(const char *name)
-{
-    const char *slash = strrchr(name, '/');
-
-    return slash != NULL ? slash + 1 : name;
-}
-
 /* The SHA-256 can serve as the tag as long as the file is the one that was hashed. */
 static bool
 find_tag(struct ui_folders *folders, const char *name, const struct stat *st, char *out)
@@ -361,7 +353,7 @@ reply_bytes(struct http_request *req, struct ui_folders *folders, enum ui_folder
     http_reply_file(req, &(struct http_file){.fd = fd,
                                              .size = (uint64_t)st.st_size,
                                              .etag = has_tag ? tag : NULL,
-                                             .download_name = last_part(name)});
+                                             .download_name = ui_last_part(name)});
 }
 
 void

@@ -19,6 +19,14 @@ ui_spot_find(const struct ui_folders *folders, enum ui_folder folder, const char
     return out->share != NULL;
 }
 
+const char *
+ui_last_part(const char *name)
+{
+    const char *slash = strrchr(name, '/');
+
+    return slash != NULL ? slash + 1 : name;
+}
+
 bool
 ui_name_is_folder(const struct ui_folders *folders, const char *name)
 {

@@ -28,6 +28,8 @@ bool ui_check_spot(struct http_request *req, const struct ui_folders *folders,
 bool ui_spot_is_away(const struct ui_spot *at);
 /* True if it is not; otherwise answers 503 `folder_away`. */
 bool ui_check_spot_is_there(struct http_request *req, const struct ui_spot *at);
+/* The part of a name or path after its last slash. */
+const char *ui_last_part(const char *name);
 /* True if a shared folder is called so: no file of the folder with bare names can be.
  */
 bool ui_name_is_folder(const struct ui_folders *folders, const char *name);

@@ -286,14 +286,6 @@ ui_versions_handle_deleted(struct http_request *req, void *arg)
 
 /* ---- One version ---- */
 
-static const char *
-last_part(const char *name)
-{
-    const char *slash = strrchr(name, '/');
-
-    return slash != NULL ? slash + 1 : name;
-}
-
 void
 ui_versions_handle_bytes(struct http_request *req, void *arg)
 {
@@ -315,7 +307,7 @@ ui_versions_handle_bytes(struct http_request *req, void *arg)
     }
     http_reply_file(req, &(struct http_file){.fd = fd,
                                              .size = version.size,
-                                             .download_name = last_part(name)});
+                                             .download_name = ui_last_part(name)});
 }
 
 static bool
