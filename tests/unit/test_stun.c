@@ -243,6 +243,13 @@ a_registry_answers(void **state)
     assert_int_equal(out_len, 44);
     assert_int_equal(p2p_stun_parse(out, out_len, &m), P2P_OK);
     assert_true(p2p_endpoint_equal(&m.mapped, &six));
+    /* Our own question is never shorter than its answer. */
+    p2p_stun_question(&m.id, ask);
+    assert_true(p2p_stun_answer(ask, P2P_STUN_QUESTION_LEN, &six, out, &out_len));
+    assert_int_equal(out_len, P2P_STUN_ANSWER_MAX);
+    assert_true(out_len <= P2P_STUN_QUESTION_LEN);
+    assert_int_equal(p2p_stun_parse(out, out_len, &m), P2P_OK);
+    check_id(&m);
     /* An answer gets no answer: two servers would talk for ever. */
     memcpy(ask, out, out_len);
     assert_false(p2p_stun_answer(ask, out_len, &from, out, &out_len));

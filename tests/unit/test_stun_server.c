@@ -90,12 +90,24 @@ send_to(const struct world *w, unsigned port, const void *data, size_t len)
 static void
 ask(const struct world *w, unsigned port, uint8_t number)
 {
+    const struct p2p_stun_id id = {{number}};
+    uint8_t bytes[P2P_STUN_QUESTION_LEN];
+
+    p2p_stun_question(&id, bytes);
+    send_to(w, port, bytes, sizeof(bytes));
+}
+
+/* As a browser asks: the answer is longer. */
+static void
+ask_briefly(const struct world *w, uint8_t number)
+{
     struct p2p_stun question = {.class = P2P_STUN_REQUEST, .id = {{number}}};
     uint8_t bytes[P2P_STUN_MAX];
     size_t len;
 
     assert_int_equal(p2p_stun_format(&question, NULL, bytes, &len), P2P_OK);
-    send_to(w, port, bytes, len);
+    assert_int_equal(len, 20);
+    send_to(w, 0, bytes, len);
 }
 
 /* Waits for an answer; checks it. */
@@ -171,6 +183,29 @@ a_source_gets_so_many_answers(void **state)
                 (seconds + 1) * STUN_ANSWERS_PER_SECOND);
 }
 
+/* Whoever forges somebody's address makes little of it. An answer to a full question
+ * shows that all those before it were read. */
+static void
+few_answers_are_longer_than_their_questions(void **state)
+{
+    const struct world *w = *state;
+    struct pollfd fd = {.fd = w->client, .events = POLLIN};
+    uint64_t began = p2p_now_ms(), seconds;
+    unsigned answers = 0, which = 0;
+
+    for (unsigned i = 0; i < 2 * STUN_ANSWERS_PER_SECOND; i++)
+        ask_briefly(w, 1);
+    while (which != 2) {
+        if (poll(&fd, 1, 50) != 1)
+            ask(w, 0, 2); /* again: nothing is left of the budget at first */
+        else if ((which = hear(w)) == 1)
+            answers++;
+    }
+    seconds = (p2p_now_ms() - began) / 1000 + 1;
+    assert_true(answers >= 1);
+    assert_true(answers <= 10 + (seconds + 1) * STUN_SHORT_PER_SECOND);
+}
+
 /* ---- the client's side ---- */
 
 static void
@@ -236,6 +271,8 @@ main(void)
         cmocka_unit_test(what_two_answers_mean),
         cmocka_unit_test_setup_teardown(a_source_gets_so_many_answers, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(few_answers_are_longer_than_their_questions,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

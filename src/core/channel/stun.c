@@ -26,6 +26,7 @@ enum {
     PRIORITY = 0x0024,
     USE_CANDIDATE = 0x0025,
     OPTIONAL = 0x8000,
+    SOFTWARE = 0x8022,
     FINGERPRINT = 0x8028,
     ICE_CONTROLLED = 0x8029,
     ICE_CONTROLLING = 0x802a,
@@ -357,6 +358,21 @@ p2p_stun_format(const struct p2p_stun *m, const char *password,
         put_fingerprint(&wr);
     put_length(&wr, wr.used);
     return err == P2P_OK ? p2p_wr_end(&wr, len) : err;
+}
+
+void
+p2p_stun_question(const struct p2p_stun_id *id, uint8_t out[P2P_STUN_QUESTION_LEN])
+{
+    struct p2p_wr wr;
+
+    memset(out, ' ', P2P_STUN_QUESTION_LEN); /* the name of a program may be anything */
+    p2p_wr_init(&wr, out, P2P_STUN_QUESTION_LEN);
+    p2p_wr_put_u16(&wr, type_of(P2P_STUN_REQUEST));
+    p2p_wr_put_u16(&wr, P2P_STUN_QUESTION_LEN - HEADER_LEN);
+    p2p_wr_put_u32(&wr, COOKIE);
+    p2p_wr_put_bytes(&wr, id->b, sizeof(id->b));
+    p2p_wr_put_u16(&wr, SOFTWARE);
+    p2p_wr_put_u16(&wr, P2P_STUN_QUESTION_LEN - HEADER_LEN - 4);
 }
 
 bool

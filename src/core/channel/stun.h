@@ -80,8 +80,17 @@ P2P_MUST_CHECK enum p2p_err p2p_stun_format(const struct p2p_stun *message,
                                             uint8_t out[P2P_STUN_MAX], size_t *len);
 
 /*
+ * A plain Binding request, filled up so that no answer is longer than it: a server need
+ * not fear that somebody else's address stands on it.
+ */
+#define P2P_STUN_ANSWER_MAX   44
+#define P2P_STUN_QUESTION_LEN 48
+void p2p_stun_question(const struct p2p_stun_id *id,
+                       uint8_t out[P2P_STUN_QUESTION_LEN]);
+/*
  * The server's side for strangers: the answer to a plain Binding request that came from
- * `from`, at most 44 bytes. False: what came is no such request and gets no answer.
+ * `from`, at most P2P_STUN_ANSWER_MAX bytes. False: what came is no such request and
+ * gets no answer.
  */
 bool p2p_stun_answer(const uint8_t *data, size_t len, const struct p2p_endpoint *from,
                      uint8_t out[P2P_STUN_MAX], size_t *out_len);

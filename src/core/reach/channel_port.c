@@ -100,14 +100,11 @@ static void
 ask_all(struct p2p_channel_port *port, const struct p2p_endpoint *stun, size_t count,
         const struct p2p_stun_id *id)
 {
-    struct p2p_stun m = {.class = P2P_STUN_REQUEST, .id = *id};
-    uint8_t out[P2P_STUN_MAX];
-    size_t len;
+    uint8_t out[P2P_STUN_QUESTION_LEN];
 
-    if (p2p_stun_format(&m, NULL, out, &len) != P2P_OK)
-        return;
+    p2p_stun_question(id, out);
     for (size_t i = 0; i < count && i < STUN_MAX; i++)
-        p2p_channel_io_send(port->io, &stun[i], out, len);
+        p2p_channel_io_send(port->io, &stun[i], out, sizeof(out));
     p2p_channel_io_flush(port->io);
 }
 

@@ -68,14 +68,13 @@ ask(struct check *c)
     bool is_sent = false;
 
     for (size_t i = 0; i < P2P_NAT_SERVERS; i++) {
-        const struct p2p_stun question = {.class = P2P_STUN_REQUEST, .id = c->id[i]};
-        uint8_t bytes[P2P_STUN_MAX];
-        size_t len;
+        uint8_t bytes[P2P_STUN_QUESTION_LEN];
 
-        if (c->seen[i].port == 0 &&
-            p2p_stun_format(&question, NULL, bytes, &len) == P2P_OK)
-            is_sent |= sendto(c->fd, bytes, len, MSG_NOSIGNAL,
-                              (struct sockaddr *)&c->to[i], c->to_len) > 0;
+        if (c->seen[i].port != 0)
+            continue;
+        p2p_stun_question(&c->id[i], bytes);
+        is_sent |= sendto(c->fd, bytes, sizeof(bytes), MSG_NOSIGNAL,
+                          (struct sockaddr *)&c->to[i], c->to_len) > 0;
     }
     return is_sent ? P2P_OK : P2P_ERR_UNREACHABLE;
 }

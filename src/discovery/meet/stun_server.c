@@ -15,12 +15,17 @@
 #include "http/source/ratelimit.h"
 #include "p2p/clock.h"
 
-enum { SOURCES = 16384, TURN_MAX = 64 };
+enum {
+    SOURCES = 16384,
+    TURN_MAX = 64,
+    SHORT_COST = STUN_ANSWERS_PER_SECOND / STUN_SHORT_PER_SECOND,
+};
 
 struct stun_server {
     int fds[STUN_PORTS];
-    int end_fd; /* readable: the end */
-    struct http_ratelimit *budget;
+    int end_fd;                       /* readable: the end */
+    struct http_ratelimit *budget;    /* of a source */
+    struct http_ratelimit *shortcuts; /* of all questions shorter than their answers */
     pthread_t thread;
     _Atomic uint64_t answers;
 };
@@ -114,15 +119,21 @@ endpoint_of(const struct sockaddr_storage *sa, struct p2p_endpoint *out)
     return p2p_endpoint_is_unicast(out);
 }
 
+/* A sender can put somebody else's address on a question. So answers that are longer
+ * than their questions, as browsers send them, are few for one address and in all. */
 static bool
-has_budget(struct stun_server *s, const struct sockaddr_storage *from)
+has_budget(struct stun_server *s, const struct sockaddr_storage *from, bool is_short)
 {
+    static const char all[] = "all";
+    uint64_t now_ms = p2p_now_ms();
     struct http_address source;
 
     http_address_from((const struct sockaddr *)from, &source);
     source = http_address_source(&source);
-    return http_ratelimit_take(s->budget, source.b, sizeof(source.b), 1,
-                               p2p_now_ms()) == 0;
+    return http_ratelimit_take(s->budget, source.b, sizeof(source.b),
+                               is_short ? SHORT_COST : 1, now_ms) == 0 &&
+           (!is_short ||
+            http_ratelimit_take(s->shortcuts, all, sizeof(all), 1, now_ms) == 0);
 }
 
 /* False: nothing waits. */
@@ -146,7 +157,7 @@ answer_one(struct stun_server *s, int fd)
         return false;
     if ((m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !endpoint_of(&from, &seen) ||
         !p2p_stun_answer(question, (size_t)n, &seen, answer, &out.iov_len) ||
-        !has_budget(s, &from))
+        !has_budget(s, &from, out.iov_len > (size_t)n))
         return true;
     m.msg_iov = &out;
     m.msg_flags = 0;
@@ -186,6 +197,7 @@ release(struct stun_server *s)
     if (s->end_fd >= 0)
         close(s->end_fd);
     http_ratelimit_free(s->budget);
+    http_ratelimit_free(s->shortcuts);
     free(s);
 }
 
@@ -201,7 +213,8 @@ stun_server_start(const int fds[STUN_PORTS], struct stun_server **out)
     s->end_fd = eventfd(0, EFD_CLOEXEC);
     s->budget =
         http_ratelimit_new(STUN_ANSWERS_PER_SECOND, STUN_ANSWERS_PER_SECOND, SOURCES);
-    if (s->end_fd < 0 || s->budget == NULL ||
+    s->shortcuts = http_ratelimit_new(STUN_SHORT_IN_TOTAL, STUN_SHORT_IN_TOTAL, 1);
+    if (s->end_fd < 0 || s->budget == NULL || s->shortcuts == NULL ||
         pthread_create(&s->thread, NULL, stun_main, s) != 0) {
         release(s);
         return P2P_ERR_SYS;

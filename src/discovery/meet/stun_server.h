@@ -2,7 +2,8 @@
  * stun_server - answers the question "from which address do you see me?" (STUN Binding,
  * RFC 8489) on UDP, at the number of the HTTP port and the next one. Two ports, because
  * a router that shows another port to each of them cannot be crossed by UDP. A source
- * gets so many answers, and none is much longer than its question. One thread.
+ * gets so many answers. Those that are longer than their questions are few, for one
+ * source and in total. One thread.
  */
 #ifndef P2P_DISCOVERY_STUN_SERVER_H
 #define P2P_DISCOVERY_STUN_SERVER_H
@@ -11,7 +12,14 @@
 
 #include "p2p/err.h"
 
-enum { STUN_PORTS = 2, STUN_ANSWERS_PER_SECOND = 50 };
+enum {
+    STUN_PORTS = 2,
+    STUN_ANSWERS_PER_SECOND = 50, /* to one source */
+    /* The same for questions that are shorter than their answers, as browsers send
+     * them; and all of those together. */
+    STUN_SHORT_PER_SECOND = 5,
+    STUN_SHORT_IN_TOTAL = 500,
+};
 
 /* Opens the sockets beside a TCP listener, at its address. `fds` are -1 where that is
  * not possible. Returns the number of sockets. */
