@@ -16,6 +16,7 @@
 #include "p2p/portmap.h"
 #include "p2p/reach.h"
 #include "p2p/service.h"
+#include "p2p/tender.h"
 #include "peer/control.h"
 #include "peer/options.h"
 #include "peer/registration/announcer.h"
@@ -38,6 +39,7 @@ struct peer {
     struct p2p_identity *identity;
     struct p2p_shares_folders folders; /* those that can be opened */
     struct p2p_shares *shares;
+    struct p2p_tender *tender; /* NULL: nobody looks after old versions */
     struct access *access;
     struct uploads *uploads;
     int claim;          /* of the keys directory */
@@ -163,6 +165,20 @@ open_shares(struct peer *peer)
         p2p_log_error("shared folder '%s': %s", peer->folders.at[failed].path,
                       p2p_err_text(err));
     return err;
+}
+
+/* Without it the peer serves as well. */
+static void
+start_tender(struct peer *peer)
+{
+    struct p2p_tender_options options = {.count = 0};
+    enum p2p_err err;
+
+    for (size_t i = 0; i < p2p_shares_folders(peer->shares)->count; i++)
+        options.roots[options.count++] = p2p_share_root(p2p_shares_at(peer->shares, i));
+    err = p2p_tender_start(&options, &peer->tender);
+    if (err != P2P_OK)
+        p2p_log_warn("old versions are not looked after: %s", p2p_err_text(err));
 }
 
 static enum p2p_err
@@ -435,6 +451,7 @@ start(struct peer *peer)
         return err;
     p2p_service_on_hangup(on_hangup, peer);
     on_tick(peer);
+    start_tender(peer);
     start_control(peer);
     start_mdns(peer);
     err = start_announcer(peer);
@@ -570,6 +587,7 @@ stop(struct peer *peer)
     p2p_unlock(&peer->lock);
     server_close(server, STOP_GRACE_MS);
     uploads_close(peer->uploads);
+    p2p_tender_stop(peer->tender);
     p2p_shares_close(peer->shares);
     announcer_free(announcer);
     p2p_discovery_close(peer->discovery);

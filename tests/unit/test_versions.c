@@ -12,10 +12,13 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <semaphore.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "core/keep/versions_internal.h"
+#include "p2p/tender.h"
 #include "path_fixture.h"
 
 #define DAY    86400u
@@ -609,6 +612,145 @@ killed_anywhere_nothing_is_lost(void **state)
     }
 }
 
+/* ---- The sweep ---- */
+
+static void
+content_path(const struct p2p_digest *root, const char *end, char out[256])
+{
+    char path[OBJECT_PATH];
+
+    p2p_versions_object_path(root, path);
+    snprintf(out, 256, "root/.p2p/versions/%s%s", path, end);
+}
+
+static bool
+is_kept(struct p2p_versions *v, const char *name)
+{
+    struct p2p_version found;
+
+    assert_int_equal(p2p_versions_find(v, name, 1, &found), P2P_OK);
+    return found.is_kept;
+}
+
+static void
+run_sql(struct p2p_versions *v, const char *sql)
+{
+    assert_int_equal(p2p_sqlite_run(v->db, sql), P2P_OK);
+}
+
+static void
+rows_and_contents_that_do_not_agree(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_versions *v = open_versions(f);
+    char path[256];
+
+    replace(f, "a", "good");
+    replace(f, "a", "new");
+    delete (v, f, "a");
+    struct p2p_digest root = history(v, "a").at[1].root;
+    content_path(&root, "", path);
+    run_sql(v, "DELETE FROM objects"); /* killed before the content was removed */
+    assert_false(is_kept(v, "a"));
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_true(is_kept(v, "a"));
+    assert_int_equal(p2p_versions_purge(v, "a", 2), P2P_OK);
+
+    run_sql(v, "DELETE FROM versions"); /* it belongs to nothing: it stays for a day */
+    run_sql(v, "DELETE FROM objects");
+    v->was_swept = false;
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_true(scratch_has(&f->scratch, path));
+
+    replace(f, "b", "one");
+    replace(f, "b", "two");
+    assert_int_equal(p2p_versions_settle(v, UINT64_MAX), P2P_OK);
+    root = history(v, "b").at[0].root;
+    content_path(&root, "", path);
+    assert_int_equal(unlink(scratch_path(&f->scratch, path)), 0);
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_true(is_kept(v, "b")); /* the content may be about to arrive */
+    let_pass(v, DAY);
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_false(is_kept(v, "b"));
+    p2p_versions_close(v);
+}
+
+static void
+rotten_contents_are_put_aside(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_versions *v = open_versions(f);
+    char path[256], aside[256];
+
+    replace(f, "a", "good");
+    replace(f, "a", "new");
+    assert_int_equal(p2p_versions_settle(v, UINT64_MAX), P2P_OK);
+    struct p2p_digest root = history(v, "a").at[0].root;
+    content_path(&root, "", path);
+    content_path(&root, ".damaged", aside);
+    scratch_put(&f->scratch, path, "evil");
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_true(is_kept(v, "a")); /* it was checked when it came */
+    let_pass(v, 29 * DAY);
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_true(is_kept(v, "a"));
+    let_pass(v, 2 * DAY);
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_false(is_kept(v, "a"));
+    assert_false(scratch_has(&f->scratch, path));
+    assert_true(scratch_has(&f->scratch, aside));
+    assert_true(holds(f, "a", "new"));
+    p2p_versions_close(v);
+}
+
+static void
+one_process_removes_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_versions *v = open_versions(f), *other = open_versions(f);
+
+    replace(f, "a", "1");
+    delete (v, f, "a");
+    let_pass(v, 40 * DAY);
+    assert_int_equal(flock(other->dir, LOCK_EX), 0);
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_int_equal(history(v, "a").n, 1);
+    assert_int_equal(flock(other->dir, LOCK_UN), 0);
+    assert_int_equal(p2p_versions_tend(v), P2P_OK);
+    assert_int_equal(history(v, "a").n, 0);
+    p2p_versions_close(other);
+    p2p_versions_close(v);
+}
+
+static void
+on_round(void *arg)
+{
+    assert_int_equal(sem_post(arg), 0);
+}
+
+static void
+a_tender_records_what_was_taken(void **state)
+{
+    struct fixture *f = *state;
+    struct p2p_tender *tender;
+    sem_t rounds;
+    const struct p2p_tender_options opt = {
+        .roots = {f->root}, .count = 1, .on_round = on_round, .arg = &rounds};
+
+    assert_int_equal(sem_init(&rounds, 0, 0), 0);
+    replace(f, "a", "1");
+    replace(f, "a", "2");
+    assert_int_equal(p2p_tender_start(&opt, &tender), P2P_OK);
+    assert_int_equal(sem_wait(&rounds), 0);
+    assert_non_null(p2p_tender_of(tender, f->root));
+    assert_null(p2p_tender_of(tender, NULL));
+    assert_null(p2p_tender_of(NULL, f->root));
+    assert_int_equal(history(p2p_tender_of(tender, f->root), "a").n, 1);
+    p2p_tender_stop(tender);
+    p2p_tender_stop(NULL);
+}
+
 int
 main(void)
 {
@@ -627,6 +769,10 @@ main(void)
         cmocka_unit_test(retention_keeps_the_oldest_of_each_interval),
         WITH_ROOT(the_clock_is_never_hurried),
         WITH_ROOT(killed_anywhere_nothing_is_lost),
+        WITH_ROOT(rows_and_contents_that_do_not_agree),
+        WITH_ROOT(rotten_contents_are_put_aside),
+        WITH_ROOT(one_process_removes_at_a_time),
+        WITH_ROOT(a_tender_records_what_was_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@
 #include "p2p/log.h"
 
 #define FILE_NAME     "versions.db"
-#define DAMAGED       "versions.db.damaged"
+#define DAMAGED       VERSIONS_DAMAGED
 #define RESTORE_END   ".restore" /* of a content that is being copied */
 #define RESTORE_AGE_S (24 * 3600)
 

@@ -6,6 +6,7 @@
 #define P2P_VERSIONS_INTERNAL_H
 
 #include <sqlite3.h>
+#include <sys/stat.h>
 
 #include "core/keep/retention.h"
 #include "p2p/lock.h"
@@ -21,7 +22,12 @@ struct p2p_versions {
     bool is_stopped P2P_GUARDED_BY(p2p_versions_lock); /* as last found */
     bool was_warned P2P_GUARDED_BY(p2p_versions_lock);
     char thinned[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_versions_lock); /* up to here */
+    unsigned swept P2P_GUARDED_BY(p2p_versions_lock); /* the next folder */
+    bool was_swept P2P_GUARDED_BY(p2p_versions_lock);
+    struct p2p_digest swept_row P2P_GUARDED_BY(p2p_versions_lock); /* up to here */
 };
+
+#define VERSIONS_DAMAGED "versions.db.damaged"
 
 /* ---- The database (versions.c); under the lock ---- */
 
@@ -67,6 +73,18 @@ bool p2p_versions_object_is_there(struct p2p_versions *v,
 /* The root of an open file's bytes. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_hash(int fd, uint64_t size,
                                               struct p2p_digest *root);
+
+/* Records a content that is in its place, or about to get there (versions_settle.c). A
+ * base copy is of a content that is still current. */
+P2P_MUST_CHECK enum p2p_err
+p2p_versions_add_object(struct p2p_versions *v, const struct p2p_digest *root,
+                        const struct stat *st, uint64_t now_k, bool is_base)
+    P2P_REQUIRES(p2p_versions_lock);
+
+/* Makes rows and contents agree, a part each time, and reads contents again that were
+ * not read for 30 days (versions_sweep.c). Not under the lock. */
+void p2p_versions_sweep(struct p2p_versions *v, uint64_t now_k)
+    P2P_EXCLUDES(p2p_versions_lock);
 
 /* ---- Rows (versions_read.c); under the lock ---- */
 

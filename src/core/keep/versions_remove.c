@@ -1,7 +1,9 @@
 /* What goes: by age, for space, and because the owner says so. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -306,20 +308,36 @@ thin(struct p2p_versions *v, uint64_t now_k) P2P_REQUIRES(p2p_versions_lock)
     return err;
 }
 
-enum p2p_err
-p2p_versions_tend(struct p2p_versions *v)
+static enum p2p_err
+tend_alone(struct p2p_versions *v)
 {
     uint64_t now_k = 0;
-    enum p2p_err err = p2p_versions_settle(v, UINT64_MAX);
+    enum p2p_err err;
 
     p2p_lock(&v->lock);
-    if (err == P2P_OK && (err = p2p_versions_begin(v)) == P2P_OK)
+    if ((err = p2p_versions_begin(v)) == P2P_OK)
         err = p2p_versions_end(v, p2p_versions_clock(v, &now_k));
     if (err == P2P_OK)
         err = thin(v, now_k);
     if (err == P2P_OK)
         (void)p2p_versions_shrink(v, 0);
     p2p_unlock(&v->lock);
+    if (err == P2P_OK)
+        p2p_versions_sweep(v, now_k);
+    return err;
+}
+
+/* p2p-peer and p2p-ui both look after a folder: one at a time removes. */
+enum p2p_err
+p2p_versions_tend(struct p2p_versions *v)
+{
+    enum p2p_err err = p2p_versions_settle(v, UINT64_MAX);
+
+    if (err != P2P_OK ||
+        (flock(v->dir, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK))
+        return err;
+    err = tend_alone(v);
+    (void)flock(v->dir, LOCK_UN);
     return err;
 }
 

@@ -86,15 +86,15 @@ add_row(struct p2p_versions *v, const struct p2p_mailbox_note *note,
     return err;
 }
 
-static enum p2p_err
-add_object(struct p2p_versions *v, const struct p2p_digest *root, const struct stat *st,
-           uint64_t now_k) P2P_REQUIRES(p2p_versions_lock)
+enum p2p_err
+p2p_versions_add_object(struct p2p_versions *v, const struct p2p_digest *root,
+                        const struct stat *st, uint64_t now_k, bool is_base)
 {
     sqlite3_stmt *stmt = NULL;
     enum p2p_err err = p2p_sqlite_prepare(
         v->db,
         "INSERT OR IGNORE INTO objects(root, size, disk, chunk_size, is_base,"
-        " checked_k) VALUES(?1, ?2, ?3, 0, 0, ?4)",
+        " checked_k) VALUES(?1, ?2, ?3, 0, ?5, ?4)",
         &stmt);
 
     if (err == P2P_OK) {
@@ -102,6 +102,7 @@ add_object(struct p2p_versions *v, const struct p2p_digest *root, const struct s
         sqlite3_bind_int64(stmt, 2, st->st_size);
         sqlite3_bind_int64(stmt, 3, (int64_t)st->st_blocks * 512);
         sqlite3_bind_int64(stmt, 4, (int64_t)now_k);
+        sqlite3_bind_int(stmt, 5, is_base);
         err = p2p_sqlite_done(stmt);
     }
     sqlite3_finalize(stmt);
@@ -124,7 +125,7 @@ store(struct p2p_versions *v, int in, const char *id,
     if (err == P2P_OK && !is_recorded(v, note, root))
         err = add_row(v, note, root, st, now_k);
     if (err == P2P_OK)
-        err = add_object(v, root, st, now_k);
+        err = p2p_versions_add_object(v, root, st, now_k, false);
     err = p2p_versions_end(v, err);
     return err == P2P_OK ? p2p_versions_object_put(v, in, id, root) : err;
 }

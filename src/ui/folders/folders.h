@@ -11,7 +11,7 @@
 #include "p2p/path.h"
 #include "p2p/shares.h"
 
-struct ui_keeping;
+struct p2p_tender;
 struct ui_archives;
 struct ui_listings;
 struct ui_store;
@@ -24,7 +24,7 @@ struct ui_folders {
     struct ui_listings *listings;
     struct ui_archives *archives;
     struct ui_trash *trash;
-    struct ui_keeping *keeping; /* old versions */
+    struct p2p_tender *keeping; /* old versions */
     struct ui_store *store;
     struct ui_watch *watch;
     uint64_t max_upload; /* bytes of one upload; 0: no limit */

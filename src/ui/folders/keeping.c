@@ -1,114 +1,30 @@
 #include "ui/folders/keeping.h"
 
-#include <pthread.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 
 #include "p2p/clock.h"
-#include "p2p/lock.h"
-#include "p2p/log.h"
 #include "p2p/share.h"
 #include "ui/folders/folders.h"
 
-#define TEND_EVERY_MS 60000
-#define QUICK_READ    (64 * P2P_MIB) /* what an answer may wait for */
+#define QUICK_READ (64 * P2P_MIB) /* what an answer may wait for */
 
-P2P_MUTEX_KIND(ui_keeping_lock);
-struct ui_keeping {
-    struct kept_folder {
-        const struct p2p_root *root;
-        struct p2p_versions *versions; /* NULL: it cannot be written to */
-    } folders[P2P_SHARES_MAX + 1];
-    size_t count;
-    struct ui_keeping_lock lock;
-    pthread_cond_t news;
-    bool stop P2P_GUARDED_BY(ui_keeping_lock);
-    bool is_running;
-    pthread_t thread;
-};
-
-static void *
-tend(void *arg)
-{
-    struct ui_keeping *k = arg;
-    bool stop = false;
-
-    while (!stop) {
-        uint64_t next_ms = p2p_now_ms() + TEND_EVERY_MS;
-        for (size_t i = 0; i < k->count; i++)
-            if (k->folders[i].versions != NULL) {
-                enum p2p_err err = p2p_versions_tend(k->folders[i].versions);
-                if (err != P2P_OK)
-                    p2p_log_debug("cannot look after versions error=%s",
-                                  p2p_err_name(err));
-            }
-        p2p_lock(&k->lock);
-        while (!k->stop && p2p_now_ms() < next_ms)
-            (void)p2p_wait_until(&k->news, &k->lock, next_ms);
-        stop = k->stop;
-        p2p_unlock(&k->lock);
-    }
-    return NULL;
-}
-
-static void
-add_folder(struct ui_keeping *k, const struct p2p_root *root)
-{
-    struct kept_folder *folder = &k->folders[k->count++];
-    enum p2p_err err = p2p_versions_open(root, &folder->versions);
-
-    folder->root = root;
-
-    if (err != P2P_OK)
-        p2p_log_warn("no versions are kept in %s: %s", p2p_root_path(root),
-                     p2p_err_text(err));
-}
-
-struct ui_keeping *
+struct p2p_tender *
 ui_keeping_new(struct ui_folders *folders)
 {
-    struct ui_keeping *k = calloc(1, sizeof(*k));
+    struct p2p_tender_options opt = {.count = 0};
+    struct p2p_tender *tender;
+    size_t count = p2p_shares_folders(folders->shares)->count;
 
-    if (k == NULL)
-        return NULL;
-    p2p_mutex_init(&k->lock);
-    p2p_cond_init(&k->news);
-    for (size_t i = 0; i < p2p_shares_folders(folders->shares)->count; i++)
-        add_folder(k, p2p_share_root(p2p_shares_at(folders->shares, i)));
-    add_folder(k, folders->downloads);
-    k->is_running = pthread_create(&k->thread, NULL, tend, k) == 0;
-    if (!k->is_running)
-        p2p_log_warn("cannot start the thread for versions");
-    return k;
-}
-
-void
-ui_keeping_free(struct ui_keeping *k)
-{
-    if (k == NULL)
-        return;
-    p2p_lock(&k->lock);
-    k->stop = true;
-    pthread_cond_broadcast(&k->news);
-    p2p_unlock(&k->lock);
-    if (k->is_running)
-        pthread_join(k->thread, NULL);
-    for (size_t i = 0; i < k->count; i++)
-        p2p_versions_close(k->folders[i].versions);
-    pthread_cond_destroy(&k->news);
-    p2p_mutex_clear(&k->lock);
-    free(k);
+    for (size_t i = 0; i < count; i++)
+        opt.roots[opt.count++] = p2p_share_root(p2p_shares_at(folders->shares, i));
+    opt.roots[opt.count++] = folders->downloads;
+    return p2p_tender_start(&opt, &tender) == P2P_OK ? tender : NULL;
 }
 
 struct p2p_versions *
 ui_keeping_of(const struct ui_folders *folders, const struct p2p_root *root)
 {
-    const struct ui_keeping *k = folders->keeping;
-
-    for (size_t i = 0; k != NULL && i < k->count; i++)
-        if (k->folders[i].root == root)
-            return k->folders[i].versions;
-    return NULL;
+    return p2p_tender_of(folders->keeping, root);
 }
 
 /* ---- Deleting, replacing, bringing back ---- */

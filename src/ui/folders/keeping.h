@@ -1,22 +1,18 @@
 /*
  * keeping - the old versions of the files in the shared folders and the downloads
- * folder (p2p/versions.h). A thread records what was replaced or deleted, and removes
- * what is too old, once a minute. A folder that cannot be written to has no versions.
- * Thread-safe.
+ * folder (p2p/versions.h, p2p/tender.h). A folder that cannot be written to has no
+ * versions. Thread-safe.
  */
 #ifndef P2P_UI_KEEPING_H
 #define P2P_UI_KEEPING_H
 
 #include "p2p/path.h"
-#include "p2p/versions.h"
+#include "p2p/tender.h"
 #include "ui/folders/place.h"
 
-struct ui_keeping;
-
-/* Opens the versions of all folders and starts the thread. NULL: out of memory. */
-struct ui_keeping *ui_keeping_new(struct ui_folders *folders);
-/* Stops the thread. NULL is fine. */
-void ui_keeping_free(struct ui_keeping *keeping);
+/* Opens the versions of all folders and looks after them from now on; *returned owned*,
+ * free with p2p_tender_stop. NULL: out of memory. */
+struct p2p_tender *ui_keeping_new(struct ui_folders *folders);
 
 /* The versions of the folder that a name leads to; NULL: there are none. Borrowed. */
 struct p2p_versions *ui_keeping_of(const struct ui_folders *folders,
