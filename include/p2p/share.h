@@ -11,8 +11,9 @@
  * A file is shared when its tree is known and it was not written for a moment; the
  * SHA-256 of a larger file follows (sha256_known). A file whose bytes changed gets a
  * new root and version, and readers of the old one get FILE_CHANGED instead of mixed
- * bytes. Hashing has a lower priority than transfers (SCHED_IDLE). If the index cannot
- * be stored (in a read-only folder), it is in memory.
+ * bytes. Hashing has a lower priority than transfers (SCHED_IDLE). If nothing can
+ * be written in the folder (it is read-only), the index is in a folder of its own in
+ * the keys folder; if it cannot be stored there, either, it is in memory.
  *
  * The folder is identified by its path: if it is moved, deleted or unmounted, none of
  * its files are shared any longer (is_away), and nothing is recorded as deleted. When
@@ -60,8 +61,9 @@ struct p2p_share_options {
     unsigned quiet_ms; /* how long after the last write a file is hashed; 0: 500 */
     p2p_share_changed *on_change;
     void *arg;
-    /* Folder in which to remember, as PROGRAM.shared, that the shared folder had files;
-     * NULL: only its own index tells. */
+    /* Folder in which to remember, as PROGRAM.shared, that the shared folder had files,
+     * and which has the indexes of read-only folders. NULL: nothing is stored outside
+     * of the shared folder. */
     const char *keys_dir, *program;
 };
 /* Opens the share and returns before the folder was scanned: see p2p_share_wait_idle.
@@ -184,25 +186,30 @@ P2P_MUST_CHECK enum p2p_err p2p_share_file_read(struct p2p_share_file *file,
 typedef void p2p_share_visit_problem(void *arg, const char *name, const char *reason);
 P2P_MUST_CHECK enum p2p_err
 p2p_share_problems(struct p2p_share *share, p2p_share_visit_problem *visit, void *arg);
-/* The same from another process, for the folder `root` that a program shares.
- * NOT_FOUND: no program has shared it yet. */
+/* The same from another process, for the folder `root` that a program with these keys
+ * shares (`keys_dir` may be NULL). NOT_FOUND: no program has shared it yet. */
 P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
+                                                  const char *keys_dir,
                                                   p2p_share_visit_problem *visit,
                                                   void *arg);
 
 /* Asks the process that scans this folder to scan all of it now, for changes that the
  * system does not report (network folders). */
-P2P_MUST_CHECK enum p2p_err p2p_share_request_scan(const struct p2p_root *root);
+P2P_MUST_CHECK enum p2p_err p2p_share_request_scan(const struct p2p_share *share);
+/* The same from another process. */
+P2P_MUST_CHECK enum p2p_err p2p_share_request_scan_at(const struct p2p_root *root,
+                                                      const char *keys_dir);
 
 /* Confirms for the owner that the files were deleted: an empty folder is no longer
  * away. Asks the process that scans the folder. */
 P2P_MUST_CHECK enum p2p_err p2p_share_confirm(struct p2p_share *share);
 /* The same from another process. */
-P2P_MUST_CHECK enum p2p_err p2p_share_confirm_at(const struct p2p_root *root);
+P2P_MUST_CHECK enum p2p_err p2p_share_confirm_at(const struct p2p_root *root,
+                                                 const char *keys_dir);
 /* Reads the number of files that an empty folder had (missing_files of the totals),
  * from another process. NOT_FOUND: no program has shared the folder yet. */
 P2P_MUST_CHECK enum p2p_err p2p_share_missing_at(const struct p2p_root *root,
-                                                 uint64_t *files);
+                                                 const char *keys_dir, uint64_t *files);
 
 /* Reads the record that `program` has stored about its shared folder in the keys
  * directory. */

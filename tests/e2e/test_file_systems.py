@@ -130,6 +130,26 @@ def test_a_read_only_file_system(suite):
         assert not asked_for_bytes(server)
 
 
+def test_a_read_only_shared_folder_is_hashed_once(suite):
+    """Its index is in the keys folder; `p2p share` finds it there."""
+    with tmpfs(suite.folder / "disk", "size=16m") as disk:
+        (disk / "f.bin").write_bytes(DATA)
+        (disk / "a:b").write_bytes(b"x")
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        peer = suite.peer("--shared-dir", f"Disk={disk}")
+        peer.wait_for("Disk/f.bin")
+        (aside,) = (peer.keys / "folders").iterdir()
+        inode = (aside / ".p2p" / "index.db").stat().st_ino
+        listed = suite.p2p("share", "ls", "--problems", "--keys-dir", peer.keys)
+        assert "Disk/a:b" in listed.stdout, listed.stdout + listed.stderr
+        assert suite.p2p("share", "rescan", "--keys-dir", peer.keys).returncode == 0
+        ui = suite.ui("--shared-dir", f"Disk={disk}", peer=peer)
+        wait_until(lambda: ui.api.json("/api/shared")["count"] == 1, 30, "listed by the other program, too")
+        peer.stop()
+        assert "in memory" not in peer.stderr() + ui.stderr()
+        assert (aside / ".p2p" / "index.db").stat().st_ino == inode
+
+
 def test_what_stands_in_the_way_is_named(suite):
     """A link or a file in the place of a folder, or another disk mounted there: the error is not "exists already"."""
     files = {f"tree/{i}.txt": b"x" * 100 for i in range(3)} | {"tree/big": DATA}

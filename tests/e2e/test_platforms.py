@@ -42,7 +42,9 @@ def chroots(tmp_path_factory):
 
 def chroot(chroots, name, suite, include, architectures="amd64"):
     root = chroots / name
-    if not root.exists():
+    if root.exists():  # kept by P2P_CHROOTS, perhaps from before another package was needed
+        inside(root, f"apt-get update -qq && apt-get install -qq -y --no-install-recommends {' '.join(include)}", network=True)
+    else:
         made = subprocess.run(
             ["mmdebstrap", "--variant=minbase", "--skip=check/qemu", f"--architectures={architectures}",
              f"--include={','.join(include)}", suite, root, MIRROR],

@@ -12,6 +12,7 @@
 #include <sys/mount.h>
 #include <time.h>
 
+#include "core/share/share_internal.h"
 #include "p2p/clock.h"
 #include "share_fixture.h"
 
@@ -409,6 +410,110 @@ without_an_index_files_are_shared_all_the_same(void **state)
     free(data);
 }
 
+/* In a folder that cannot be written to, as for the test above. */
+static void
+open_with_keys(struct shared *f, struct p2p_share **out)
+{
+    struct p2p_share_options opt = {.threads = 2, .quiet_ms = QUIET_MS};
+    char directory[PATH_MAX], keys[PATH_MAX];
+
+    snprintf(directory, sizeof(directory), "%s", scratch_path(&f->scratch, "s"));
+    snprintf(keys, sizeof(keys), "%s", scratch_path(&f->scratch, "k"));
+    opt.directory = directory;
+    opt.keys_dir = keys;
+    opt.program = "test";
+    assert_int_equal(p2p_share_open(&opt, out), P2P_OK);
+    assert_int_equal(p2p_share_wait_idle(*out, IDLE_MS), P2P_OK);
+}
+
+static void
+count_problem(void *arg, const char *name, const char *reason)
+{
+    (void)reason;
+    *(size_t *)arg += name[0] != '\0';
+}
+
+static void
+the_index_of_a_read_only_folder_is_in_the_keys_folder(void **state)
+{
+    struct shared *f = *state;
+    struct p2p_share_totals totals;
+    struct p2p_share *second;
+    struct p2p_root *root;
+    char keys[PATH_MAX];
+    uint64_t missing = 1;
+    size_t problems = 0;
+
+    scratch_folder(&f->scratch, "k");
+    scratch_put(&f->scratch, "s/.p2p", "a file in its place");
+    put(f, "f", "content");
+    put(f, "wrong:name", "x");
+    open_with_keys(f, &f->share);
+    shared_check(f, "f", (const uint8_t *)"content", 7);
+    /* A second program follows the first one. */
+    open_with_keys(f, &second);
+    p2p_share_totals(second, &totals);
+    assert_true(totals.files == 1 && totals.hashed_bytes == 0);
+    /* Others find the index, too, and can leave a message. */
+    assert_int_equal(p2p_root_open(scratch_path(&f->scratch, "s"), false, 0755, &root),
+                     P2P_OK);
+    snprintf(keys, sizeof(keys), "%s", scratch_path(&f->scratch, "k"));
+    assert_int_equal(p2p_share_problems_at(root, keys, count_problem, &problems),
+                     P2P_OK);
+    assert_int_equal(problems, 1);
+    assert_int_equal(p2p_share_missing_at(root, keys, &missing), P2P_OK);
+    assert_int_equal(missing, 0);
+    assert_int_equal(p2p_share_request_scan_at(root, keys), P2P_OK);
+    assert_int_equal(p2p_share_request_scan(second), P2P_OK);
+    assert_int_equal(p2p_share_problems_at(root, NULL, count_problem, &problems),
+                     P2P_ERR_PERMISSION);
+    p2p_root_close(root);
+    p2p_share_close(second);
+    shared_close(f);
+    /* Nothing is hashed again. */
+    open_with_keys(f, &f->share);
+    p2p_share_totals(f->share, &totals);
+    assert_true(totals.files == 1 && totals.hashed_bytes == 0);
+    assert_true(scratch_holds(&f->scratch, "s/.p2p", "a file in its place"));
+}
+
+/* Two folders do not get one index; a folder that can be written to keeps its own. */
+static void
+each_folder_has_an_index_of_its_own(void **state)
+{
+    struct shared *f = *state;
+    struct p2p_root *root, *aside, *other;
+    char keys[PATH_MAX];
+
+    scratch_folder(&f->scratch, "k");
+    scratch_folder(&f->scratch, "s/two");
+    snprintf(keys, sizeof(keys), "%s", scratch_path(&f->scratch, "k"));
+    assert_int_equal(p2p_root_open(scratch_path(&f->scratch, "s"), false, 0755, &root),
+                     P2P_OK);
+    assert_int_equal(p2p_share_open_private(root, keys, &aside), P2P_OK);
+    assert_null(aside);
+    assert_int_equal(p2p_share_find_private(root, keys, &aside), P2P_OK);
+    assert_null(aside);
+    assert_false(scratch_has(&f->scratch, "k/folders"));
+    assert_int_equal(rmdir(scratch_path(&f->scratch, "s/.p2p")), 0);
+    scratch_put(&f->scratch, "s/.p2p", "a file in its place");
+    assert_int_equal(p2p_share_find_private(root, keys, &aside), P2P_OK);
+    assert_null(aside); /* nobody has shared it */
+    assert_int_equal(p2p_share_open_private(root, NULL, &aside), P2P_OK);
+    assert_null(aside);
+    assert_int_equal(p2p_share_open_private(root, keys, &aside), P2P_OK);
+    assert_non_null(aside);
+    p2p_root_close(root);
+    scratch_put(&f->scratch, "s/two/.p2p", "a file in its place");
+    assert_int_equal(
+        p2p_root_open(scratch_path(&f->scratch, "s/two"), false, 0755, &root), P2P_OK);
+    assert_int_equal(p2p_share_open_private(root, keys, &other), P2P_OK);
+    assert_string_not_equal(p2p_root_path(aside), p2p_root_path(other));
+    p2p_root_close(root);
+    p2p_root_close(aside);
+    p2p_root_close(other);
+}
+
 /* ---- many ---- */
 
 static void
@@ -426,7 +531,7 @@ a_scan_can_be_asked_for(void **state)
     if (mount("tmpfs", mounted, "tmpfs", 0, "size=1m") != 0)
         skip(); /* not root */
     scratch_put(&f->scratch, "s/net/a", "x");
-    assert_int_equal(p2p_share_request_scan(p2p_share_root(f->share)), P2P_OK);
+    assert_int_equal(p2p_share_request_scan(f->share), P2P_OK);
     while (shared_find(f, "net/a") != P2P_OK) {
         assert_true(p2p_now_ms() < until);
         usleep(20000);
@@ -517,6 +622,8 @@ main(void)
         SHARED(changes_while_away_are_found),
         SHARED(a_damaged_index_is_made_anew),
         SHARED(without_an_index_files_are_shared_all_the_same),
+        SHARED(the_index_of_a_read_only_folder_is_in_the_keys_folder),
+        SHARED(each_folder_has_an_index_of_its_own),
         SHARED(a_scan_can_be_asked_for),
         SHARED(mounts_beneath_are_noticed),
         SHARED(thousands_of_files_page_in_order),

@@ -79,7 +79,7 @@ what_is_left_out_is_listed_with_its_reason(void **state)
     await_problems(f, expected);
     assert_int_equal(p2p_root_open(scratch_path(&f->scratch, "s"), false, 0755, &root),
                      P2P_OK);
-    assert_int_equal(p2p_share_problems_at(root, add_line, &elsewhere), P2P_OK);
+    assert_int_equal(p2p_share_problems_at(root, NULL, add_line, &elsewhere), P2P_OK);
     assert_string_equal(elsewhere.text, expected);
     p2p_root_close(root);
 }

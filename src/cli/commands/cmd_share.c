@@ -37,6 +37,7 @@ static const struct p2p_option_set set = {
 
 struct problems {
     const struct p2p_shares_folder *folder;
+    const char *keys_dir;
     cJSON *array; /* NULL: printed as text */
     size_t count;
 };
@@ -79,7 +80,8 @@ show_problems_of(struct problems *p)
     int status = open_folder(p->folder, &root);
     enum p2p_err err;
 
-    if (status == 0 && (err = p2p_share_problems_at(root, show_problem, p)) != P2P_OK)
+    if (status == 0 &&
+        (err = p2p_share_problems_at(root, p->keys_dir, show_problem, p)) != P2P_OK)
         status = err == P2P_ERR_NOT_FOUND
                      ? cli_fail(err, "no program has shared %s yet; start p2p-peer",
                                 p->folder->path)
@@ -98,7 +100,9 @@ show_problems(const struct share_options *opt, const struct p2p_shares_folders *
     int status = 0;
 
     for (size_t i = 0; i < folders->count; i++) {
-        struct problems p = {.folder = &folders->at[i], .array = array};
+        struct problems p = {.folder = &folders->at[i],
+                             .keys_dir = opt->common.keys_dir,
+                             .array = array};
         int one = show_problems_of(&p);
         if (one != 0)
             status = one;
@@ -112,7 +116,7 @@ show_problems(const struct share_options *opt, const struct p2p_shares_folders *
 /* ---- Commands ---- */
 
 static int
-rescan(const struct p2p_shares_folders *folders)
+rescan(const struct p2p_shares_folders *folders, const char *keys_dir)
 {
     int status = 0;
 
@@ -121,7 +125,7 @@ rescan(const struct p2p_shares_folders *folders)
         struct p2p_root *root = NULL;
         int one = open_folder(&folders->at[i], &root);
         enum p2p_err err = P2P_OK;
-        if (one == 0 && (err = p2p_share_request_scan(root)) != P2P_OK)
+        if (one == 0 && (err = p2p_share_request_scan_at(root, keys_dir)) != P2P_OK)
             one =
                 cli_fail(err, "cannot start a scan of %s: %s", path, p2p_err_text(err));
         else if (one == 0)
@@ -141,10 +145,10 @@ last_part(const char *path)
 }
 
 static int
-confirm_missing(const char *path, const struct p2p_root *root)
+confirm_missing(const char *path, const struct p2p_root *root, const char *keys_dir)
 {
     uint64_t files = 0;
-    enum p2p_err err = p2p_share_missing_at(root, &files);
+    enum p2p_err err = p2p_share_missing_at(root, keys_dir, &files);
 
     if (err == P2P_ERR_NOT_FOUND)
         return cli_fail(err, "no program has shared %s yet; start p2p-peer", path);
@@ -154,7 +158,7 @@ confirm_missing(const char *path, const struct p2p_root *root)
             "nothing to confirm: %s is not an empty folder that had files before",
             path);
     if (err == P2P_OK)
-        err = p2p_share_confirm_at(root);
+        err = p2p_share_confirm_at(root, keys_dir);
     if (err != P2P_OK)
         return cli_fail(err, "cannot confirm the deletion in %s: %s", path,
                         p2p_err_text(err));
@@ -165,7 +169,8 @@ confirm_missing(const char *path, const struct p2p_root *root)
 
 /* A person who has several folders has to name the one that is empty. */
 static int
-confirm(const struct p2p_shares_folders *folders, const char *name)
+confirm(const struct p2p_shares_folders *folders, const char *name,
+        const char *keys_dir)
 {
     struct p2p_root *root = NULL;
     size_t i = 0;
@@ -183,7 +188,7 @@ confirm(const struct p2p_shares_folders *folders, const char *name)
                         "no shared folder is called %s; this one is %s", name,
                         folders->at[0].path);
     if ((status = open_folder(&folders->at[i], &root)) == 0)
-        status = confirm_missing(folders->at[i].path, root);
+        status = confirm_missing(folders->at[i].path, root, keys_dir);
     p2p_root_close(root);
     return status;
 }
@@ -198,9 +203,9 @@ act(const struct share_options *opt, const struct p2p_shares_folders *folders, i
         return opt->problems ? show_problems(opt, folders)
                              : cli_list_folders(&opt->common, folders);
     if (argc == 1 && strcmp(verb, "rescan") == 0)
-        return rescan(folders);
+        return rescan(folders, opt->common.keys_dir);
     if ((argc == 1 || argc == 2) && strcmp(verb, "confirm") == 0)
-        return confirm(folders, argc == 2 ? argv[2] : NULL);
+        return confirm(folders, argc == 2 ? argv[2] : NULL, opt->common.keys_dir);
     return cli_fail(P2P_ERR_USAGE, "usage: p2p share ls [--problems] | add DIR | "
                                    "rm NAME | rescan | confirm [NAME]");
 }

@@ -13,6 +13,7 @@ void
 cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out)
 {
     memset(out, 0, sizeof(*out));
+    out->keys_dir = keys_dir;
     out->is_known =
         named != NULL ||
         p2p_share_read_record(keys_dir, "p2p-peer", &out->record) == P2P_OK ||
@@ -58,9 +59,9 @@ cli_look_at_shared(const struct cli_shared *shared, size_t *problems, uint64_t *
     *problems = 0;
     *missing = 0;
     if (err == P2P_OK)
-        err = p2p_share_problems_at(root, count_one, problems);
+        err = p2p_share_problems_at(root, shared->keys_dir, count_one, problems);
     if (err == P2P_OK)
-        err = p2p_share_missing_at(root, missing);
+        err = p2p_share_missing_at(root, shared->keys_dir, missing);
     p2p_root_close(root);
     return err == P2P_OK && *missing > 0 ? P2P_ERR_AWAY : err;
 }

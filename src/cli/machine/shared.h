@@ -11,7 +11,7 @@
 
 /* Which folder a command is about. */
 struct cli_shared {
-    const char *dir;
+    const char *dir, *keys_dir;
     /* It was named, or p2p-peer or p2p-ui with these keys shares it: so it should be
      * there. */
     bool is_known;
@@ -19,7 +19,7 @@ struct cli_shared {
     struct p2p_home home;
 };
 /* `named` is --shared-dir, or NULL: then the programs with these keys tell, and last it
- * is that of the home. Borrows `named`. */
+ * is that of the home. Borrows both texts. */
 void cli_find_shared(const char *keys_dir, const char *named, struct cli_shared *out);
 
 /* The folder with bare names in a list of PATH or NAME=PATH, else the first one; NULL

@@ -10,6 +10,8 @@
 #include "core/share/item.h"
 #include "p2p/path.h"
 
+#define P2P_INDEX_FILE "index.db"
+
 struct p2p_index; /* *returned owned*, free with p2p_index_close */
 
 /* `owner`: may write. A damaged file is renamed (index.db.damaged) and a new one is

@@ -3,6 +3,7 @@
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "p2p/lock.h"
+#include "p2p/log.h"
 #include "p2p/mailbox.h"
 
 #include <errno.h>
@@ -45,6 +46,27 @@ start_loop(struct p2p_share *s)
     return p2p_err_from_errno(failed);
 }
 
+/* If that fails, too, the index is in memory. */
+static void
+open_aside(struct p2p_share *s, const char *keys_dir)
+{
+    enum p2p_err err = p2p_share_open_private(s->root, keys_dir, &s->aside);
+
+    if (err)
+        p2p_log_warn("cannot keep the index of the read-only folder %s in the keys "
+                     "folder reason=\"%s\"",
+                     p2p_root_path(s->root), p2p_err_text(err));
+    else if (s->aside)
+        p2p_log_info("the shared folder %s is read-only: its index is in %s",
+                     p2p_root_path(s->root), p2p_root_path(s->aside));
+}
+
+const struct p2p_root *
+p2p_share_private(const struct p2p_share *s)
+{
+    return s->aside ? s->aside : s->root;
+}
+
 enum p2p_err
 p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
 {
@@ -73,6 +95,8 @@ p2p_share_open(const struct p2p_share_options *opt, struct p2p_share **out)
         err = p2p_root_open(opt->directory, true, 0755, &s->root);
     if (!err && opt->keys_dir)
         err = p2p_record_open(opt->keys_dir, opt->program, opt->directory, &s->record);
+    if (!err)
+        open_aside(s, opt->keys_dir);
     if (!err)
         err = start_loop(s);
     if (err) {
@@ -104,6 +128,7 @@ p2p_share_close(struct p2p_share *s)
     for (size_t i = 0; i < P2P_LAYERS_CACHED; i++)
         free(s->layers.slots[i].hashes);
     p2p_record_close(s->record);
+    p2p_root_close(s->aside);
     p2p_root_close(s->root);
     pthread_cond_destroy(&s->mail.idle);
     p2p_rwlock_clear(&s->index_lock);
@@ -421,10 +446,10 @@ p2p_share_problems(struct p2p_share *s, p2p_share_visit_problem *visit, void *ar
 
 /* Opening would create a missing index, which only the owner may do. */
 static enum p2p_err
-open_at(const struct p2p_root *root, struct p2p_index **out)
+open_existing(const struct p2p_root *root, struct p2p_index **out)
 {
     int fd;
-    enum p2p_err err = p2p_root_open_private(root, "index.db", O_PATH, &fd);
+    enum p2p_err err = p2p_root_open_private(root, P2P_INDEX_FILE, O_PATH, &fd);
 
     *out = NULL;
     if (err)
@@ -433,12 +458,38 @@ open_at(const struct p2p_root *root, struct p2p_index **out)
     return p2p_index_open(root, false, out);
 }
 
+static enum p2p_err
+open_at(const struct p2p_root *root, const char *keys_dir, struct p2p_index **out)
+{
+    struct p2p_root *aside;
+    enum p2p_err err = p2p_share_find_private(root, keys_dir, &aside);
+
+    *out = NULL;
+    if (!err)
+        err = open_existing(aside ? aside : root, out);
+    p2p_root_close(aside);
+    return err;
+}
+
+/* Leaves an empty file for the process that scans the folder. */
+static enum p2p_err
+leave_note(const struct p2p_root *root, const char *keys_dir, const char *name)
+{
+    struct p2p_root *aside;
+    enum p2p_err err = p2p_share_find_private(root, keys_dir, &aside);
+
+    if (!err)
+        err = p2p_root_replace_private(aside ? aside : root, name, "", 0);
+    p2p_root_close(aside);
+    return err;
+}
+
 enum p2p_err
-p2p_share_problems_at(const struct p2p_root *root, p2p_share_visit_problem *visit,
-                      void *arg)
+p2p_share_problems_at(const struct p2p_root *root, const char *keys_dir,
+                      p2p_share_visit_problem *visit, void *arg)
 {
     struct p2p_index *index;
-    enum p2p_err err = open_at(root, &index);
+    enum p2p_err err = open_at(root, keys_dir, &index);
 
     if (err)
         return err;
@@ -448,9 +499,15 @@ p2p_share_problems_at(const struct p2p_root *root, p2p_share_visit_problem *visi
 }
 
 enum p2p_err
-p2p_share_request_scan(const struct p2p_root *root)
+p2p_share_request_scan(const struct p2p_share *s)
 {
-    return p2p_root_replace_private(root, P2P_SCAN_REQUEST, "", 0);
+    return p2p_root_replace_private(p2p_share_private(s), P2P_SCAN_REQUEST, "", 0);
+}
+
+enum p2p_err
+p2p_share_request_scan_at(const struct p2p_root *root, const char *keys_dir)
+{
+    return leave_note(root, keys_dir, P2P_SCAN_REQUEST);
 }
 
 /* ---- Missing files ---- */
@@ -461,23 +518,24 @@ p2p_share_confirm(struct p2p_share *s)
     enum p2p_err err = P2P_OK;
 
     if (atomic_load(&s->is_follower))
-        err = p2p_share_confirm_at(s->root);
+        err =
+            p2p_root_replace_private(p2p_share_private(s), P2P_CONFIRM_REQUEST, "", 0);
     atomic_store(&s->mail.confirmed, true);
     p2p_share_rescan(s);
     return err;
 }
 
 enum p2p_err
-p2p_share_confirm_at(const struct p2p_root *root)
+p2p_share_confirm_at(const struct p2p_root *root, const char *keys_dir)
 {
-    return p2p_root_replace_private(root, P2P_CONFIRM_REQUEST, "", 0);
+    return leave_note(root, keys_dir, P2P_CONFIRM_REQUEST);
 }
 
 enum p2p_err
-p2p_share_missing_at(const struct p2p_root *root, uint64_t *files)
+p2p_share_missing_at(const struct p2p_root *root, const char *keys_dir, uint64_t *files)
 {
     struct p2p_index *index;
-    enum p2p_err err = open_at(root, &index);
+    enum p2p_err err = open_at(root, keys_dir, &index);
 
     *files = 0;
     if (err)

@@ -26,7 +26,7 @@ watch_index(struct p2p_share *s)
 
     if (s->watch.fd < 0)
         p2p_watch_open(&s->watch);
-    if (p2p_path_private_dir(s->root, &dir))
+    if (p2p_path_private_dir(p2p_share_private(s), &dir))
         return;
     p2p_watch_add(&s->watch, "", dir);
     close(dir);
@@ -39,7 +39,8 @@ is_replaced(struct p2p_share *s)
     struct stat st = {.st_ino = 0};
     int fd;
 
-    if (p2p_root_open_private(s->root, "index.db", O_PATH, &fd) == P2P_OK) {
+    if (p2p_root_open_private(p2p_share_private(s), P2P_INDEX_FILE, O_PATH, &fd) ==
+        P2P_OK) {
         if (fstat(fd, &st) != 0)
             st.st_ino = 0;
         close(fd);

@@ -14,7 +14,6 @@
 #include "p2p/sqlite.h"
 #include "p2p/tree.h"
 
-#define INDEX_FILE "index.db"
 /* How many invalid rows are deleted after a load; others are deleted the next time. */
 #define SENSELESS_MAX 64
 
@@ -228,10 +227,10 @@ put_aside(const struct p2p_root *root)
 
     if (p2p_path_private_dir(root, &dir))
         return;
-    unlinkat(dir, INDEX_FILE "-wal", 0);
-    unlinkat(dir, INDEX_FILE "-shm", 0);
-    unlinkat(dir, INDEX_FILE "-journal", 0);
-    if (renameat(dir, INDEX_FILE, dir, INDEX_FILE ".damaged") != 0)
+    unlinkat(dir, P2P_INDEX_FILE "-wal", 0);
+    unlinkat(dir, P2P_INDEX_FILE "-shm", 0);
+    unlinkat(dir, P2P_INDEX_FILE "-journal", 0);
+    if (renameat(dir, P2P_INDEX_FILE, dir, P2P_INDEX_FILE ".damaged") != 0)
         p2p_log_warn("cannot rename the damaged index reason=\"%s\"", strerror(errno));
     close(dir);
 }
@@ -240,7 +239,7 @@ enum p2p_err
 p2p_index_open(const struct p2p_root *root, bool owner, struct p2p_index **out)
 {
     char path[PATH_MAX];
-    enum p2p_err err = p2p_root_private_path(root, INDEX_FILE, path, sizeof(path));
+    enum p2p_err err = p2p_root_private_path(root, P2P_INDEX_FILE, path, sizeof(path));
 
     *out = NULL;
     if (!err && !owner)
@@ -249,7 +248,7 @@ p2p_index_open(const struct p2p_root *root, bool owner, struct p2p_index **out)
         err = open_as_owner(path, out);
     if (err == P2P_ERR_CORRUPT || err == P2P_ERR_UNSUPPORTED) {
         p2p_log_warn("the index of the shared folder is damaged and a new one is "
-                     "built; the old one was renamed to .p2p/" INDEX_FILE
+                     "built; the old one was renamed to .p2p/" P2P_INDEX_FILE
                      ".damaged reason=\"%s\"",
                      p2p_err_text(err));
         put_aside(root);

@@ -8,6 +8,7 @@
  *     share_folders.c    empty folders
  *     share_missing.c    files that are gone, until it is clear that they were deleted
  *     share_record.c     what is remembered outside of the folder
+ *     share_private.c    where the index is: in the folder or in the keys folder
  *     share_pipeline.c   items on their way to the hasher, and their results
  *     share_follow.c     the follower's work: read what the owner wrote to the index
  *     share_watch.c      inotify on every folder
@@ -125,6 +126,7 @@ P2P_RWLOCK_KIND(p2p_share_index_lock);
 struct p2p_share {
     /* As opened. */
     struct p2p_root *root;
+    struct p2p_root *aside; /* NULL: the index is in `.p2p` of the folder itself */
     uint32_t chunk_size;
     unsigned threads, quiet_ms;
     p2p_share_changed *on_change;
@@ -180,6 +182,17 @@ void *p2p_share_loop(void *share);
  * of inotify are complete. */
 void p2p_share_tell(struct p2p_share *share, char slot[P2P_NAME_MAX + 1],
                     const char *name);
+/* The root whose private folder has the index. Borrowed. */
+const struct p2p_root *p2p_share_private(const struct p2p_share *share);
+/* Opens the folder beneath `keys_dir` that has the index of `root`; NULL: the index is
+ * in `root` itself. For the programs that share the folder. */
+P2P_MUST_CHECK enum p2p_err p2p_share_open_private(const struct p2p_root *root,
+                                                   const char *keys_dir,
+                                                   struct p2p_root **out);
+/* The same for other programs: creates nothing. */
+P2P_MUST_CHECK enum p2p_err p2p_share_find_private(const struct p2p_root *root,
+                                                   const char *keys_dir,
+                                                   struct p2p_root **out);
 /* Closes the index and opens it as owner or follower. */
 P2P_MUST_CHECK enum p2p_err p2p_share_open_index(struct p2p_share *share);
 /* Calls `lose` for the items that the last scan or load did not see. */

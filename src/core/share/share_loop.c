@@ -40,7 +40,7 @@ enum p2p_err
 p2p_share_open_index(struct p2p_share *s)
 {
     struct p2p_index *index, *old;
-    enum p2p_err err = p2p_index_open(s->root, s->is_owner, &index);
+    enum p2p_err err = p2p_index_open(p2p_share_private(s), s->is_owner, &index);
 
     p2p_write_lock(&s->index_lock);
     old = s->index;
@@ -157,8 +157,8 @@ look_at_place(struct p2p_share *s, uint64_t now)
 static bool
 try_to_own(struct p2p_share *s)
 {
-    if (s->lock_fd < 0 &&
-        p2p_root_open_private(s->root, "index.lock", O_RDWR | O_CREAT, &s->lock_fd))
+    if (s->lock_fd < 0 && p2p_root_open_private(p2p_share_private(s), "index.lock",
+                                                O_RDWR | O_CREAT, &s->lock_fd))
         return true;
     return flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
 }

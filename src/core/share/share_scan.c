@@ -464,7 +464,7 @@ scan_all(struct p2p_share *s)
         old = s->watch;
         p2p_watch_open(&s->watch);
     }
-    if (p2p_path_private_dir(s->root, &private_dir) == P2P_OK)
+    if (p2p_path_private_dir(p2p_share_private(s), &private_dir) == P2P_OK)
         p2p_watch_add_private(&s->watch, private_dir);
     p2p_fd_close(&private_dir);
     s->owner.is_in_doubt |= !s->owner.is_scanned;
@@ -477,7 +477,7 @@ scan_all(struct p2p_share *s)
      * old ones. */
     p2p_watch_read(&old, on_event, s);
     p2p_watch_close(&old);
-    if (p2p_root_unlink_private(s->root, P2P_CONFIRM_REQUEST) == P2P_OK)
+    if (p2p_root_unlink_private(p2p_share_private(s), P2P_CONFIRM_REQUEST) == P2P_OK)
         p2p_missing_confirm(s, now);
     s->owner.last_scan_ms = p2p_now_ms();
     s->owner.scan_cost_ms = s->owner.last_scan_ms - now;

@@ -140,7 +140,7 @@ request_scans(const struct ui_folders *folders)
         const struct p2p_share *share = p2p_shares_at(folders->shares, i);
         enum p2p_err one = P2P_OK;
         if ((away & 1u << i) == 0)
-            one = p2p_share_request_scan(p2p_share_root(share));
+            one = p2p_share_request_scan(share);
         if (err == P2P_OK)
             err = one;
     }
