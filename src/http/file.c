@@ -159,12 +159,12 @@ put_encoded(struct cut *c, const char *name)
 }
 
 void
-http_disposition(const char *name, char *out, size_t size)
+http_disposition(const char *kind, const char *name, char *out, size_t size)
 {
-    static const char begin[] = "attachment; filename=\"",
-                      middle[] = "\"; filename*=UTF-8''";
+    static const char begin[] = "; filename=\"", middle[] = "\"; filename*=UTF-8''";
     struct cut c = {out, size - 1};
 
+    put(&c, kind, strlen(kind));
     put(&c, begin, sizeof(begin) - 1);
     put_plain(&c, name);
     put(&c, middle, sizeof(middle) - 1);
@@ -195,9 +195,11 @@ add_headers(struct http_request *req, const struct http_file *f)
         http_set_header(req, "Content-Encoding", f->encoding);
     if (f->download_name == NULL)
         return;
-    http_disposition(f->download_name, disposition, sizeof(disposition));
+    http_disposition(f->is_shown ? "inline" : "attachment", f->download_name,
+                     disposition, sizeof(disposition));
     http_set_header(req, "Content-Disposition", disposition);
-    http_set_header(req, "Content-Security-Policy", "sandbox; default-src 'none'");
+    http_set_header(req, "Content-Security-Policy",
+                    f->policy != NULL ? f->policy : "sandbox; default-src 'none'");
 }
 
 static void

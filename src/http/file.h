@@ -33,6 +33,11 @@ struct http_file {
      * (UTF-8), and a Content-Security-Policy that makes the file harmless if a browser
      * shows it anyway. */
     const char *download_name;
+    /* The browser shows it: Content-Disposition is inline. For types without scripts of
+     * their own only. */
+    bool is_shown;
+    /* With download_name: replaces that policy. Browsers open no PDF in a sandbox. */
+    const char *policy;
 };
 
 /*
@@ -58,8 +63,8 @@ enum http_range http_range_parse(const char *value, uint64_t size, uint64_t *fir
 /* True if an Accept-Encoding header (NULL: none) allows gzip (RFC 9110, 12.5.3). */
 bool http_accepts_gzip(const char *value);
 
-/* Writes `attachment; filename="..."; filename*=UTF-8''...` (RFC 6266), cut if `out` is
- * too short. */
-void http_disposition(const char *name, char *out, size_t size);
+/* Writes `KIND; filename="..."; filename*=UTF-8''...` (RFC 6266), cut if `out` is too
+ * short. `kind` is "attachment" or "inline". */
+void http_disposition(const char *kind, const char *name, char *out, size_t size);
 
 #endif

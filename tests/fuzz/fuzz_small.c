@@ -131,9 +131,9 @@ try_disposition(void)
     unsigned quotes = 0;
 
     MUST(cut != NULL);
-    http_disposition(name, cut, cap);
+    http_disposition("attachment", name, cut, cap);
     MUST(memchr(cut, '\0', cap) != NULL);
-    http_disposition(name, whole, sizeof(whole));
+    http_disposition("attachment", name, whole, sizeof(whole));
     for (const char *p = whole; *p != '\0'; p++) {
         MUST(*p >= ' ' && *p < 0x7f && *p != '\\');
         quotes += *p == '"';

@@ -355,7 +355,7 @@ names_downloads_harmlessly(void **state)
     char out[300];
 
     (void)state;
-    http_disposition("a\"b\r\n\\\xc3\xa4.txt", out, sizeof(out));
+    http_disposition("attachment", "a\"b\r\n\\\xc3\xa4.txt", out, sizeof(out));
     assert_string_equal(out, "attachment; filename=\"a_b____.txt\"; "
                              "filename*=UTF-8''a%22b%0D%0A%5C%C3%A4.txt");
     /* With every size of the output, in blocks of exactly this size. */
@@ -363,7 +363,8 @@ names_downloads_harmlessly(void **state)
         char *small = malloc(size);
 
         assert_non_null(small);
-        http_disposition("a rather l\xc3\xb6ng name that does not fit.txt", small,
+        http_disposition("attachment",
+                         "a rather l\xc3\xb6ng name that does not fit.txt", small,
                          size);
         assert_true(strlen(small) < size);
         free(small);

@@ -142,6 +142,9 @@ export function setFileIcon(el, name) {
 	setIcon(el, kind);
 }
 
+/** What opens the thing that a row shows. */
+export const opener = (name, onclick) => h('button', { type: 'button', class: 'open', onclick }, name);
+
 export const hintLine = (...kids) => h('p', { class: 'hint' }, ...kids);
 export const metaText = (...kids) => h('span', { class: 'meta' }, ...kids);
 export const growBox = (...kids) => h('div', { class: 'grow' }, ...kids);

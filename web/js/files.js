@@ -55,6 +55,13 @@ export const saveAction = (folder, name) => ({
 	run: () => save(folder, name()),
 });
 
+/** Opens a file in the page, or a PDF in a tab of its own. `list`: the files around it. */
+export const openFile = (folder, name, list) =>
+	attempt(async () => {
+		if (/\.pdf$/i.test(name)) open(`api/${folder}/${encodeName(name)}?view=1`, '_blank', 'noopener');
+		else await (await import('./viewer.js')).showFile(folder, list.map((f) => f.name), name);
+	});
+
 /** In a list: the folder that a file lies in, as one archive; empty for a file in no folder. */
 export function folderActions(of, name) {
 	const folder = name.split('/').slice(0, -1).join('/');

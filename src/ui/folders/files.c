@@ -8,6 +8,7 @@
 #include "p2p/bytes.h"
 #include "p2p/log.h"
 #include "ui/folders/folders.h"
+#include "ui/folders/kind.h"
 #include "ui/folders/place.h"
 #include "ui/folders/trash.h"
 #include "ui/reply/json.h"
@@ -331,12 +332,22 @@ find_tag(struct ui_folders *folders, const char *name, const struct stat *st, ch
     return known;
 }
 
+/* The dashboard asks so for what it shows; everything else is a download. */
+static bool
+wants_view(struct http_request *req)
+{
+    const char *view = http_query(req, "view");
+
+    return view != NULL && strcmp(view, "1") == 0;
+}
+
 static void
 reply_bytes(struct http_request *req, struct ui_folders *folders, enum ui_folder folder)
 {
     char tag[2 * P2P_DIGEST_LEN + 1];
     const char *name = ui_param_name(req);
     struct ui_spot at;
+    struct ui_kind kind = {0};
     struct stat st;
     enum p2p_err err;
     bool has_tag;
@@ -349,10 +360,15 @@ reply_bytes(struct http_request *req, struct ui_folders *folders, enum ui_folder
         ui_fail(req, err, "there is no such file");
         return;
     }
+    if (wants_view(req))
+        kind = ui_kind_of_file(fd);
     has_tag = folder == UI_SHARED && find_tag(folders, name, &st, tag);
     http_reply_file(req, &(struct http_file){.fd = fd,
                                              .size = (uint64_t)st.st_size,
                                              .etag = has_tag ? tag : NULL,
+                                             .type = kind.type,
+                                             .is_shown = kind.is_shown,
+                                             .policy = kind.policy,
                                              .download_name = ui_last_part(name)});
 }
 

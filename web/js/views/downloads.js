@@ -1,6 +1,6 @@
 import { loadDownloads } from '../data.js';
-import { fileIcon, fileName, folderOf, growBox, h, hintLine, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
-import { awayNotices, filterInput, folderActions, matching, noMatch, removeFile, saveAction, searchButton } from '../files.js';
+import { fileIcon, fileName, folderOf, growBox, h, hintLine, metaText, opener, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
+import { awayNotices, filterInput, folderActions, matching, noMatch, openFile, removeFile, saveAction, searchButton } from '../files.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
 import { VirtualList } from '../list.js';
@@ -24,7 +24,7 @@ const checksum = (file) =>
 		],
 	});
 
-function downloadRow(first) {
+function downloadRow(first, list) {
 	let file = first;
 	const kind = fileIcon(file.name);
 	const name = fileName(file.name);
@@ -39,7 +39,7 @@ function downloadRow(first) {
 		],
 	);
 	return {
-		el: h('div', { class: 'row' }, kind, growBox(name, meta), actions.el),
+		el: h('div', { class: 'row' }, kind, growBox(opener(name, () => openFile('downloads', file.name, list())), meta), actions.el),
 		update(next) {
 			file = next;
 			setFileName(name, file.name);
@@ -52,7 +52,7 @@ function downloadRow(first) {
 
 export function downloadsView() {
 	const head = viewHead(t('downloads'));
-	const list = new VirtualList(t('downloads'), { key: (f) => f.name, create: downloadRow });
+	const list = new VirtualList(t('downloads'), { key: (f) => f.name, create: (f) => downloadRow(f, () => list.items) });
 	const filter = filterInput(() => render(true));
 	const tools = h('div', { class: 'tools' }, filter);
 	const none = noMatch();

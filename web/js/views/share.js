@@ -1,8 +1,8 @@
 import { encodeName, get, post } from '../api.js';
 import { loadShared } from '../data.js';
-import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, icon, item, metaText, opener, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { fromInput } from '../drop.js';
-import { awayNotices, filterInput, folderActions, matching, noMatch, notice, removeFile, save, saveAction, undo } from '../files.js';
+import { awayNotices, filterInput, folderActions, matching, noMatch, notice, openFile, removeFile, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList, VirtualList } from '../list.js';
@@ -97,7 +97,7 @@ const rescan = () =>
 		toast(t('rescan.done'), { kind: 'ok' });
 	});
 
-function sharedRow(first) {
+function sharedRow(first, list) {
 	let file = first;
 	const kind = fileIcon(file.name);
 	const name = fileName(file.name);
@@ -114,7 +114,7 @@ function sharedRow(first) {
 		],
 	);
 	return {
-		el: h('div', { class: 'row' }, kind, growBox(name, meta), actions.el),
+		el: h('div', { class: 'row' }, kind, growBox(opener(name, () => openFile('shared', file.name, list())), meta), actions.el),
 		update(next) {
 			file = next;
 			setFileName(name, file.name);
@@ -280,7 +280,7 @@ export function shareView() {
 	);
 	const notices = h('div', { class: 'notices' });
 	const uploads = uploadPanel();
-	const list = new VirtualList(t('share'), { key: (f) => f.name, create: sharedRow });
+	const list = new VirtualList(t('share'), { key: (f) => f.name, create: (f) => sharedRow(f, () => list.items) });
 	const filter = filterInput(() => render(true));
 	const sort = h(
 		'select',
