@@ -38,6 +38,7 @@ struct p2p_reach {
     struct p2p_identity *identity;
     struct p2p_discovery *discovery; /* NULL: directly only */
     enum p2p_path_wish wish;
+    bool no_relay; /* whatever the wish: a relay is in use already */
 };
 
 /* A way that was opened. */

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import BIN, Program, environment, wait_until
+from reloading import Settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
 
@@ -209,25 +210,41 @@ def test_a_download_survives_the_end_of_the_relay(relayed):
     assert [s["path"] for s in events[-1]["sources"]] == [{"kind": "relay"}]
 
 
-def test_a_direct_path_replaces_the_relay(relayed):
-    """The far router opens the peer's port during the download: what is missing comes from there, no byte twice."""
+def test_better_paths_replace_the_relay(relayed):
+    """The routers let UDP through during a download, and then the far one opens the peer's port: what is missing
+    comes by the better path each time, and no byte twice."""
     data = os.urandom(40 * MIB)
-    relayed.start("--limit-rate", "1M", files={"far.bin": data})
+    settings = Settings(relayed.suite.folder / "far.conf", limit_rate="1M")
+    relayed.start(files={"far.bin": data}, peer_options=settings.words)
+    settings.start(relayed.peer)
     relayed.trust()
     process = relayed.begin("far.bin")
-    for line in process.stdout:
-        if json.loads(line).get("received", 0) > 0:
-            break
+    events = []
+
+    def wait_for(kind):
+        for line in process.stdout:
+            events.append(json.loads(line))
+            if any(s.get("path", {}).get("kind") == kind and events[-1]["received"] for s in events[-1]["sources"]):
+                return
+        raise AssertionError(process.stderr.read())
+
     router, port = relayed.home_of_far.router, relayed.peer.port
     try:
+        wait_for("relay")
+        for home in relayed.here.homes:
+            home.set_nat("port")
+        wait_for("channel")
         router.run("nft", "-f", "-", input=OPEN.format(port=port, machine=relayed.far.address))
+        wait_for("direct")
+        settings.reload(limit_rate="off")
         rest, errors = process.communicate(timeout=240)
     finally:
-        relayed.home_of_far.set_nat(relayed.home_of_far.nat)
+        for home in relayed.here.homes:
+            home.set_nat("symmetric")
     assert process.returncode == 0, errors + rest[-3000:]
     assert relayed.got("far.bin") == data
     end = json.loads(rest.splitlines()[-1])
-    assert [s["path"] for s in end["sources"]] == [{"kind": "direct"}]
+    assert [s["path"]["kind"] for s in end["sources"]] == ["direct"]
     assert end["received"] == len(data)
 
 

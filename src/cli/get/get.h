@@ -82,7 +82,7 @@ struct get_print {
     bool prints_path; /* of what was downloaded, on stdout */
     bool is_drawn;    /* a progress line is on the terminal */
     bool told_paused, told_retry;
-    bool told_path[P2P_DOWNLOAD_SOURCES_MAX];
+    enum p2p_path_kind told_path[P2P_DOWNLOAD_SOURCES_MAX]; /* at first DIRECT */
     bool is_verifying;
     bool whole_file; /* --verify full */
     uint64_t started_ms;

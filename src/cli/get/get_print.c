@@ -321,7 +321,8 @@ tell_dropped(struct get_print *print, const struct p2p_download_status *status)
     }
 }
 
-/* Reports each source to which no address leads once. */
+/* Reports once how a source is reached to which no address leads, and a change of
+ * that. */
 static void
 tell_paths(struct get_print *print, const struct p2p_download_status *status)
 {
@@ -329,13 +330,15 @@ tell_paths(struct get_print *print, const struct p2p_download_status *status)
         const struct p2p_source_status *s = &status->sources[i];
         char called[P2P_CALLED_MAX];
 
-        if (!s->path_known || s->path == P2P_PATH_DIRECT || print->told_path[i])
+        if (!s->path_known || s->path == print->told_path[i])
             continue;
-        print->told_path[i] = true;
+        print->told_path[i] = s->path;
         erase_line(print);
         p2p_peer_called(print->identity, &s->id, NULL, called);
         if (s->path == P2P_PATH_RELAY)
             cli_say("%s is reached through a relay", called);
+        else if (s->path == P2P_PATH_DIRECT)
+            cli_say("%s is reached directly now", called);
         else
             cli_say("%s is reached directly, through NAT (%u ms)", called,
                     (unsigned)(s->rtt_us / 1000));

@@ -62,7 +62,7 @@ struct dl_source {
     uint64_t rtt_us; /* of the first connection; 0: not connected yet */
     bool path_known;
     enum p2p_path_kind path; /* of the last connection */
-    unsigned scouts;         /* that were sent while it is reached through a relay */
+    unsigned scouts;         /* that were sent while there may be a better path */
     bool is_scouted;         /* one is under way */
     uint64_t scout_ms;       /* when the next one is due */
     bool agreed;             /* its META is about our (root, size) */

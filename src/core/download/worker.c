@@ -92,7 +92,7 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
                                    .protocol = dl->opt.protocol,
                                    .timeout_ms = dl->opt.timeout_ms,
                                    .reach = dl->opt.reach};
-    struct p2p_reach directly;
+    struct p2p_reach better;
     struct p2p_addr others[P2P_CONN_OTHERS_MAX];
     struct p2p_id expected;
     enum p2p_err err;
@@ -108,9 +108,12 @@ connect_to_source(struct dl_worker *w, struct p2p_conn **conn)
     opt.expected_by_user = s->by_user;
     opt.is_unreached = s->is_unreached;
     if (w->is_scout) {
-        directly = *dl->opt.reach;
-        directly.wish = P2P_WISH_DIRECT;
-        opt.reach = &directly;
+        better = *dl->opt.reach;
+        if (s->path == P2P_PATH_RELAY)
+            better.no_relay = true;
+        else
+            better.wish = P2P_WISH_DIRECT;
+        opt.reach = &better;
     }
     p2p_unlock(&dl->lock);
     err = p2p_conn_open_shown(&opt, show_connection, w, conn);
@@ -156,10 +159,11 @@ scout_pause_ms(unsigned scouts)
     return pauses[scouts < 2 ? scouts : 2];
 }
 
-/* The scout is there: it fetches from now on, and those on the relay end once what they
- * have asked for is here. So no byte comes twice. */
+/* The scout is there: it fetches from now on, and those on the worse path end once what
+ * they have asked for is here. So no byte comes twice. */
 static void
-join_workers(struct dl_worker *scout, struct dl_source *s) P2P_REQUIRES(p2p_dl_lock)
+join_workers(struct dl_worker *scout, struct dl_source *s, enum p2p_path_kind before)
+    P2P_REQUIRES(p2p_dl_lock)
 {
     struct p2p_download *dl = scout->dl;
     char label[DL_LABEL_MAX];
@@ -173,8 +177,9 @@ join_workers(struct dl_worker *scout, struct dl_source *s) P2P_REQUIRES(p2p_dl_l
     s->workers++;
     s->is_scouted = false;
     s->scout_ms = s->scouts = 0;
-    p2p_log_info("a direct path replaces the relay source=\"%s\"",
-                 p2p_dl_source_label(s, label));
+    p2p_log_info("a better path replaces another source=\"%s\" path=%s before=%s",
+                 p2p_dl_source_label(s, label), p2p_path_kind_name(s->path),
+                 p2p_path_kind_name(before));
     p2p_dl_wake(dl);
 }
 
@@ -187,7 +192,7 @@ p2p_dl_send_scouts(struct p2p_download *dl)
         return;
     for (unsigned i = 0; i < dl->swarm.source_count; i++) {
         struct dl_source *s = &dl->swarm.sources[i];
-        if (s->path != P2P_PATH_RELAY || s->workers == 0 || s->is_scouted ||
+        if (s->path == P2P_PATH_DIRECT || s->workers == 0 || s->is_scouted ||
             s->scout_ms == 0 || now < s->scout_ms || spawn(dl, i, true) != P2P_OK)
             continue;
         s->is_scouted = true;
@@ -202,14 +207,15 @@ note_path(struct dl_worker *w, const struct p2p_conn *conn)
 
     p2p_lock(&w->dl->lock);
     struct dl_source *s = &w->dl->swarm.sources[w->source];
+    enum p2p_path_kind before = s->path;
     bool is_other = s->path_known && s->path != p2p_conn_path(conn);
     s->path = p2p_conn_path(conn);
     s->path_known = true;
     if (s->rtt_us == 0 || is_other)
         s->rtt_us = rtt_us;
     if (w->is_scout)
-        join_workers(w, s);
-    else if (s->path == P2P_PATH_RELAY && s->scout_ms == 0)
+        join_workers(w, s, before);
+    if (s->path != P2P_PATH_DIRECT && s->scout_ms == 0)
         s->scout_ms = p2p_now_ms() + scout_pause_ms(0);
     p2p_unlock(&w->dl->lock);
 }

@@ -146,8 +146,8 @@ static enum p2p_err
 open_way(struct calling *c, const struct p2p_stop *stop, struct p2p_way *out)
 {
     bool has_channel = c->port != NULL && c->answer.channel.ufrag[0] != '\0';
-    bool has_relay =
-        c->answer.relay.host[0] != '\0' && c->reach->wish != P2P_WISH_CHANNEL;
+    bool has_relay = c->answer.relay.host[0] != '\0' && !c->reach->no_relay &&
+                     c->reach->wish != P2P_WISH_CHANNEL;
     enum p2p_err err = P2P_ERR_UNREACHABLE;
 
     if (has_channel)
