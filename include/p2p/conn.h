@@ -62,6 +62,8 @@ p2p_conn_peer(const struct p2p_conn *conn); /* NULL with protocol 1 */
 
 /* How it is reached. */
 enum p2p_path_kind p2p_conn_path(const struct p2p_conn *conn);
+/* Round trip of the path; 0: unknown. */
+uint64_t p2p_conn_rtt_us(const struct p2p_conn *conn);
 
 /* The claims of the peer about itself. NULL: none yet. They arrive before the answer to
  * the first request. Borrowed until close. */

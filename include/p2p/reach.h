@@ -89,6 +89,16 @@ uint64_t p2p_ladder_due_ms(const struct p2p_ladder *l, uint64_t now_ms);
 
 struct p2p_doorman; /* *returned owned*, free with p2p_doorman_stop */
 
+/* What a doorman has done. Its own; others read it with p2p_doorman_counts_read. */
+struct p2p_doorman_counts {
+    uint64_t answered; /* calls */
+    uint64_t refused;  /* calls without an answer: forged, not allowed, too many */
+    uint64_t channels, relays; /* ways that opened */
+};
+/* From any thread. */
+void p2p_doorman_counts_read(const struct p2p_doorman_counts *counts,
+                             struct p2p_doorman_counts *out);
+
 struct p2p_doorman_options {
     struct p2p_identity *identity; /* borrowed until stop, as everything here */
     struct p2p_discovery *discovery;
@@ -99,6 +109,7 @@ struct p2p_doorman_options {
      * proven. */
     void (*on_path)(void *arg, int fd, const struct p2p_id *from);
     void *arg;
+    struct p2p_doorman_counts *counts; /* counted up; NULL: nowhere */
 };
 /* Starts its threads, one for each registry. SYS, NOMEM. */
 P2P_MUST_CHECK enum p2p_err p2p_doorman_start(const struct p2p_doorman_options *opt,

@@ -205,6 +205,7 @@ metrics(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
 {
     const struct control_view *view = arg;
     struct p2p_share_totals shared;
+    struct p2p_doorman_counts calls;
     struct server_totals totals;
     struct uploads_sum sum;
     char text[METRICS_MAX] = "";
@@ -212,6 +213,7 @@ metrics(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
     (void)request, (void)why, (void)cap;
     p2p_shares_totals(view->shares, &shared);
     server_totals(view->server, &totals);
+    p2p_doorman_counts_read(&view->calls, &calls);
     uploads_sum(view->uploads, &sum, p2p_now_ms());
     const struct {
         const char *name, *type, *help;
@@ -227,6 +229,14 @@ metrics(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
          totals.connections},
         {"p2p_peer_proven_connections", "gauge", "Connections of proven clients.",
          totals.proven},
+        {"p2p_peer_calls_answered_total", "counter",
+         "Calls of trusted peers through registries.", calls.answered},
+        {"p2p_peer_calls_refused_total", "counter",
+         "Calls without an answer: forged, not allowed, or too many.", calls.refused},
+        {"p2p_peer_channels_total", "counter", "Paths over UDP that opened.",
+         calls.channels},
+        {"p2p_peer_relayed_total", "counter", "Paths through a relay that opened.",
+         calls.relays},
         {"p2p_peer_shared_files", "gauge", "Files that are shared.", shared.files},
         {"p2p_peer_shared_bytes", "gauge", "Bytes of these files.", shared.bytes},
         {"p2p_peer_hashing_files", "gauge", "Files that are not hashed yet.",

@@ -4,6 +4,7 @@
 #define PEER_CONTROL_H
 
 #include "p2p/control.h"
+#include "p2p/reach.h"
 #include "peer/registration/duplicate.h"
 #include "peer/server/server.h"
 
@@ -14,6 +15,7 @@ struct control_view {
     struct server *server;
     struct uploads *uploads;
     struct duplicate *duplicate;
+    struct p2p_doorman_counts calls;
     const struct p2p_shares_folders
         *folders; /* all, with those that cannot be opened */
     unsigned port;

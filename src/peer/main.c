@@ -405,6 +405,7 @@ start_doorman(struct peer *peer)
         .may_call = may_call,
         .on_path = on_path,
         .arg = peer,
+        .counts = &peer->view.calls,
     };
 
     if (peer->discovery == NULL || !peer->opt.reach)

@@ -17,7 +17,7 @@
 static void
 add_transfers(struct http_metrics *m, struct ui_app *app)
 {
-    static const char transfers[] = "p2p_ui_transfers";
+    static const char transfers[] = "p2p_ui_transfers", sources[] = "p2p_ui_sources";
     struct ui_counts n;
     char label[40];
 
@@ -26,6 +26,13 @@ add_transfers(struct http_metrics *m, struct ui_app *app)
     for (int i = 0; i < UI_STATES; i++) {
         snprintf(label, sizeof(label), "state=\"%s\"", ui_state_name((enum ui_state)i));
         http_metrics_sample(m, transfers, label, n.by_state[i]);
+    }
+    http_metrics_family(m, sources, "gauge",
+                        "Peers from which transfers download, by path.");
+    for (int i = 0; i < UI_PATH_KINDS; i++) {
+        snprintf(label, sizeof(label), "path=\"%s\"",
+                 p2p_path_kind_name((enum p2p_path_kind)i));
+        http_metrics_sample(m, sources, label, n.by_path[i]);
     }
     http_metrics_gauge(m, "p2p_ui_download_bytes_per_second",
                        "Download speed of all downloads together.", n.speed);

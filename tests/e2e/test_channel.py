@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from conftest import wait_until
 from test_relayed import MIB, Relayed, last
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
 
 from networld import Unavailable, world  # noqa: E402
+
+
+SIZES = {"far.bin": 3 * MIB + 5, "other.bin": 1000}
 
 
 class WithoutRelay(Relayed):
@@ -41,14 +45,47 @@ def path_of(done):
     return source["path"]["kind"]
 
 
-def test_two_routers_are_opened_from_inside(homes):
-    data = os.urandom(3 * MIB + 5)
-    homes.start(files={"far.bin": data, "other.bin": data[:1000]})
+@pytest.fixture
+def far(homes):
+    homes.start(files={name: os.urandom(size) for name, size in SIZES.items()})
     homes.trust()
-    done = homes.get("far.bin")
+    return homes
+
+
+def shared(far, name):
+    return (far.suite.folder / "far" / "shared" / name).read_bytes()
+
+
+def test_two_routers_are_opened_from_inside(far):
+    done = far.get("far.bin")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert homes.got("far.bin") == data
+    assert far.got("far.bin") == shared(far, "far.bin")
     assert path_of(done) == "channel"
     # A person reads how the peer is reached.
-    done = homes.run("near", *homes.get_words("other.bin", "--path", "channel"))
+    done = far.run("near", *far.get_words("other.bin", "--path", "channel"))
     assert done.returncode == 0 and "directly, through NAT (" in done.stderr, done.stderr
+    # Its list comes on the same path, if it may.
+    ls = ("ls", far.peer.id, "--discovery", far.url, "--keys-dir", "keys", "--no-mdns", "--json")
+    listed = far.p2p("near", *ls, "--timeout", "20s")
+    assert sorted(f["name"] for f in listed["files"]) == sorted(SIZES)
+    assert listed["path"]["kind"] == "channel" and listed["path"]["rtt_ms"] >= 0
+    assert far.run("near", *ls, "--no-reach", "--timeout", "2s").returncode == 4
+    counted = far.metrics_of_far()
+    assert counted["p2p_peer_channels_total"] == counted["p2p_peer_calls_answered_total"] >= 3
+    assert counted["p2p_peer_relayed_total"] == 0
+
+
+def test_the_dashboard_goes_through_two_routers(far):
+    far.start_ui()
+    listed = far.api("GET", f"/api/peers/{far.peer.id}/files")
+    assert sorted(f["name"] for f in listed["files"]) == sorted(SIZES)
+    (peer,) = [p for p in far.api("GET", "/api/peers")["peers"] if p["peer_id_full"] == far.peer.id]
+    assert peer["path"]["kind"] == "channel", peer
+    made = far.api("POST", "/api/transfers", {"filename": "far.bin", "auto": True})
+    state = wait_until(
+        lambda: (t := far.api("GET", f"/api/transfers/{made['id']}"))["state"] in ("completed", "failed") and t, 120, "the end"
+    )
+    assert state["state"] == "completed", state
+    assert [s["path"]["kind"] for s in state["sources"]] == ["channel"]
+    assert (far.suite.folder / "near" / "downloads" / "far.bin").read_bytes() == shared(far, "far.bin")
+    assert 'p2p_ui_sources{path="channel"}' in far.api("GET", "/metrics", text=True)

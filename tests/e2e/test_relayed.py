@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import controlling
 from conftest import BIN, Program, environment, wait_until
 from reloading import Settings
 
@@ -112,6 +113,31 @@ class Relayed:
             [*self.near.prefix, BIN / "p2p", *self.get_words(name, "--json")], cwd=folder, text=True,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(folder),
         )  # fmt: skip
+
+    def start_ui(self):
+        """The dashboard of whoever downloads."""
+        folder = self.suite.folder / "near"
+        for name in ("shared", "downloads"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        words = [
+            "--host", "127.0.0.1", "--port", 0, "--shared-dir", folder / "shared", "--downloads-dir",
+            folder / "downloads", "--keys-dir", folder / "keys", "--discovery", self.url,
+            "--web-dir", Path(__file__).resolve().parents[2] / "web",
+        ]  # fmt: skip
+        self.ui = self.suite._keep(Program("p2p-ui", words, folder, prefix=self.near.prefix))
+        self.token = (folder / "keys" / "owner.token").read_text().strip()
+        wait_until(lambda: any(p["peer_id_full"] == self.peer.id for p in self.api("GET", "/api/peers")["peers"]), 60, "the peer")
+
+    def api(self, method, path, body=None, text=False):
+        sent = ["-d", json.dumps(body), "-H", "Content-Type: application/json"] if body is not None else []
+        done = self.near.run(
+            "curl", "-s", "-m", "60", "-X", method, "-H", f"Authorization: Bearer {self.token}", *sent, self.ui.url + path
+        )
+        return done.stdout if text else json.loads(done.stdout)
+
+    def metrics_of_far(self):
+        text = controlling.ask(self.suite.folder / "far" / "keys", "metrics")["text"]
+        return {name: int(value) for name, value in (line.split() for line in text.splitlines() if line[0] != "#")}
 
     def get_in_vain(self, name, *more):
         """A peer that does not answer is asked several times, so each time is short."""
@@ -246,38 +272,6 @@ def test_better_paths_replace_the_relay(relayed):
     end = json.loads(rest.splitlines()[-1])
     assert [s["path"]["kind"] for s in end["sources"]] == ["direct"]
     assert end["received"] == len(data)
-
-
-def test_the_dashboard_downloads_through_the_relay(relayed):
-    data = os.urandom(2 * MIB)
-    relayed.start(files={"far.bin": data})
-    folder = relayed.suite.folder / "near"
-    folder.mkdir(exist_ok=True)
-    relayed.trust()
-    for name in ("shared", "downloads"):
-        (folder / name).mkdir(exist_ok=True)
-    words = [
-        "--host", "127.0.0.1", "--port", 0, "--shared-dir", folder / "shared", "--downloads-dir",
-        folder / "downloads", "--keys-dir", folder / "keys", "--discovery", relayed.url,
-        "--web-dir", Path(__file__).resolve().parents[2] / "web",
-    ]  # fmt: skip
-    ui = relayed.suite._keep(Program("p2p-ui", words, folder, prefix=relayed.near.prefix))
-    token = (folder / "keys" / "owner.token").read_text().strip()
-
-    def api(method, path, body=None):
-        sent = ["-d", json.dumps(body), "-H", "Content-Type: application/json"] if body is not None else []
-        done = relayed.near.run(
-            "curl", "-s", "-m", "60", "-X", method, "-H", f"Authorization: Bearer {token}", *sent, ui.url + path
-        )
-        return json.loads(done.stdout)
-
-    wait_until(lambda: any(p["peer_id_full"] == relayed.peer.id for p in api("GET", "/api/peers")["peers"]), 60, "the peer")
-    made = api("POST", "/api/transfers", {"filename": "far.bin", "auto": True})
-    state = wait_until(
-        lambda: (t := api("GET", f"/api/transfers/{made['id']}"))["state"] in ("completed", "failed") and t, 120, "the end"
-    )
-    assert state["state"] == "completed", state
-    assert (folder / "downloads" / "far.bin").read_bytes() == data
 
 
 def test_a_restarted_registry_is_found_again(relayed):

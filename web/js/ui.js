@@ -323,3 +323,5 @@ export const loadingText = () => t(state.connection === 'offline' ? 'conn.offlin
 export const short = (id) => `${String(id).slice(0, 16)}…`;
 /* A name is sure when the owner gave it or trusts who says it; else digits of the id stand beside it. */
 export const called = (p) => (p.name ? visible(p.name) + (p.name_is_claim ? ` (${p.peer_id_full.slice(0, 8)})` : '') : short(p.peer_id_full));
+/** How a peer is reached: "through NAT, 21 ms". */
+export const pathText = (path) => path && t(`path.${path.kind}`, { ms: path.rtt_ms });

@@ -9,11 +9,17 @@
 
 struct ls_options {
     struct cli_common common;
+    bool reach;
 };
 static const struct p2p_option options[] = {
-    CLI_OPTION_DISCOVERY(struct ls_options), CLI_OPTION_TIMEOUT(struct ls_options),
-    CLI_OPTIONS_NAME(struct ls_options),     CLI_OPTION_KEYS(struct ls_options),
-    CLI_OPTION_MDNS(struct ls_options),      CLI_OPTION_JSON(struct ls_options),
+    CLI_OPTION_DISCOVERY(struct ls_options),
+    {"reach", P2P_OPT_FLAG, offsetof(struct ls_options, reach), 0, 0, NULL,
+     "ask the peer, through the registries, for a way over UDP or through a relay"},
+    CLI_OPTION_TIMEOUT(struct ls_options),
+    CLI_OPTIONS_NAME(struct ls_options),
+    CLI_OPTION_KEYS(struct ls_options),
+    CLI_OPTION_MDNS(struct ls_options),
+    CLI_OPTION_JSON(struct ls_options),
 };
 static const struct p2p_option_set set = {
     "p2p ls", "[options] PEER",
@@ -63,12 +69,14 @@ print_folder(void *arg, const char *name)
     return P2P_OK;
 }
 
-/* Connects at the first address at which the peer proves its id. `*at` is that address,
+/* Connects by the first way at whose end the peer proves its id. `*at` is the address,
  * or the first one on failure. */
 static enum p2p_err
 connect_to(const struct ls_options *opt, struct p2p_identity *identity,
-           const struct cli_peer *peer, struct p2p_addr *at, struct p2p_conn **conn)
+           struct p2p_discovery *discovery, const struct cli_peer *peer,
+           struct p2p_addr *at, struct p2p_conn **conn)
 {
+    const struct p2p_reach reach = {.identity = identity, .discovery = discovery};
     struct p2p_addr others[P2P_CONN_OTHERS_MAX];
     const struct p2p_conn_options conn_options = {
         .identity = identity,
@@ -79,6 +87,8 @@ connect_to(const struct ls_options *opt, struct p2p_identity *identity,
         .timeout_ms = opt->common.timeout_ms,
         .others = others,
         .other_count = p2p_addr_list_read(peer->others, others, P2P_CONN_OTHERS_MAX),
+        .reach = discovery != NULL && peer->id_known ? &reach : NULL,
+        .is_unreached = peer->is_unreached,
     };
     enum p2p_err err = p2p_conn_open(&conn_options, conn);
 
@@ -119,14 +129,14 @@ say_why(enum p2p_err err, const char *address, const char *own_id)
 
 static int
 list(const struct ls_options *opt, struct p2p_identity *identity,
-     const struct cli_peer *peer)
+     struct p2p_discovery *discovery, const struct cli_peer *peer)
 {
     struct listing listing = {0};
     cJSON *object = NULL;
     char address[CLI_ADDRESS];
     struct p2p_conn *conn = NULL;
     struct p2p_addr at;
-    enum p2p_err err = connect_to(opt, identity, peer, &at, &conn);
+    enum p2p_err err = connect_to(opt, identity, discovery, peer, &at, &conn);
 
     p2p_addr_format(&at, address, sizeof(address));
     if (err == P2P_OK)
@@ -135,6 +145,7 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
         object = cli_object();
         cli_put_hex(object, "peer_id", p2p_conn_peer(conn)->b, true);
         cli_put_text(object, "address", address);
+        cli_put_path(object, p2p_conn_path(conn), p2p_conn_rtt_us(conn));
         listing.array = cli_put_array(object, "files");
         listing.folders = cli_put_array(object, "empty_folders");
     }
@@ -153,7 +164,8 @@ list(const struct ls_options *opt, struct p2p_identity *identity,
 int
 cmd_ls(int argc, char **argv)
 {
-    struct ls_options opt = {.common = CLI_DEFAULTS};
+    struct ls_options opt = {.common = CLI_DEFAULTS, .reach = true};
+    struct p2p_discovery *discovery = NULL;
     struct p2p_identity *identity = NULL;
     struct cli_peer peer;
     int arguments, status;
@@ -166,7 +178,11 @@ cmd_ls(int argc, char **argv)
     err = cli_open_identity(&opt.common, &identity);
     if (err == P2P_OK)
         err = cli_resolve_peer(&opt.common, identity, argv[1], &peer);
-    status = err == P2P_OK ? list(&opt, identity, &peer) : p2p_err_exit_status(err);
+    if (err == P2P_OK && opt.reach)
+        err = cli_open_discovery(&opt.common, &discovery);
+    status = err == P2P_OK ? list(&opt, identity, discovery, &peer)
+                           : p2p_err_exit_status(err);
+    p2p_discovery_close(discovery);
     p2p_identity_close(identity);
     return status;
 }

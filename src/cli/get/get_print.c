@@ -37,20 +37,6 @@ get_print_init(struct get_print *print, const struct get_options *opt,
 /* ---- JSON ---- */
 
 static void
-put_path(cJSON *source, const struct p2p_source_status *s)
-{
-    cJSON *path;
-
-    if (!s->path_known)
-        return;
-    path = cli_object();
-    cli_put_text(path, "kind", p2p_path_kind_name(s->path));
-    if (s->path == P2P_PATH_CHANNEL)
-        cli_put_number(path, "rtt_ms", s->rtt_us / 1000);
-    cJSON_AddItemToObject(source, "path", path);
-}
-
-static void
 put_sources(cJSON *object, struct p2p_identity *identity,
             const struct p2p_download_status *status)
 {
@@ -69,7 +55,8 @@ put_sources(cJSON *object, struct p2p_identity *identity,
         cli_put_text(source, "state", p2p_source_state_name(s->state));
         cli_put_number(source, "received", s->received);
         cli_put_number(source, "speed", s->speed);
-        put_path(source, s);
+        if (s->path_known)
+            cli_put_path(source, s->path, s->rtt_us);
         if (s->error != P2P_OK)
             cli_put_text(source, "error", p2p_err_name(s->error));
     }

@@ -141,6 +141,17 @@ cli_put_hex(struct cJSON *object, const char *name, const uint8_t digest[32],
     cli_put_text(object, name, is_known ? hex : NULL);
 }
 
+void
+cli_put_path(cJSON *object, enum p2p_path_kind kind, uint64_t rtt_us)
+{
+    cJSON *path = cli_object();
+
+    cli_put_text(path, "kind", p2p_path_kind_name(kind));
+    if (kind == P2P_PATH_CHANNEL)
+        cli_put_number(path, "rtt_ms", rtt_us / 1000);
+    cJSON_AddItemToObject(object, "path", path);
+}
+
 struct cJSON *
 cli_put_array(struct cJSON *object, const char *name)
 {

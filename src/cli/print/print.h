@@ -15,6 +15,7 @@
 #include "p2p/identity.h"
 #include "p2p/names.h"
 #include "p2p/options.h"
+#include "p2p/reach.h"
 
 struct cJSON;
 
@@ -50,6 +51,8 @@ void cli_put_hex(struct cJSON *object, const char *name, const uint8_t digest[32
 /* The name of a peer that may be known; null when it has none. */
 void cli_put_name(struct cJSON *object, struct p2p_identity *identity,
                   const struct p2p_id *id, const struct p2p_about *said);
+/* Member `path`: how a peer is reached. */
+void cli_put_path(struct cJSON *object, enum p2p_path_kind kind, uint64_t rtt_us);
 struct cJSON *cli_put_array(struct cJSON *object, const char *name);
 struct cJSON *cli_add_object(struct cJSON *array);
 /* Prints the object as one line on stdout and frees it. */

@@ -44,6 +44,39 @@ struct p2p_doorman {
     unsigned answers P2P_GUARDED_BY(p2p_doorman_lock);
 };
 
+/* ---- counting ---- */
+
+static void
+count(uint64_t *at)
+{
+    __atomic_fetch_add(at, 1, __ATOMIC_RELAXED);
+}
+
+void
+p2p_doorman_counts_read(const struct p2p_doorman_counts *counts,
+                        struct p2p_doorman_counts *out)
+{
+    out->answered = __atomic_load_n(&counts->answered, __ATOMIC_RELAXED);
+    out->refused = __atomic_load_n(&counts->refused, __ATOMIC_RELAXED);
+    out->channels = __atomic_load_n(&counts->channels, __ATOMIC_RELAXED);
+    out->relays = __atomic_load_n(&counts->relays, __ATOMIC_RELAXED);
+}
+
+static void
+count_call(struct p2p_doorman *d, enum p2p_err err)
+{
+    if (d->opt.counts != NULL)
+        count(err == P2P_OK ? &d->opt.counts->answered : &d->opt.counts->refused);
+}
+
+static void
+count_way(struct p2p_doorman *d, enum p2p_path_kind kind)
+{
+    if (d->opt.counts != NULL)
+        count(kind == P2P_PATH_RELAY ? &d->opt.counts->relays
+                                     : &d->opt.counts->channels);
+}
+
 /* ---- answering ---- */
 
 struct answering {
@@ -155,8 +188,10 @@ answer_main(void *arg)
     else if (err != P2P_ERR_CANCELLED)
         p2p_log_warn("cannot answer a call peer=%.16s reason=\"%s\"", from,
                      p2p_err_text(err));
-    if (err == P2P_OK)
+    if (err == P2P_OK) {
+        count_way(d, way.kind);
         d->opt.on_path(d->opt.arg, way.fd, &a->call.from);
+    }
     free(a);
     p2p_lock(&d->lock);
     d->answers--;
@@ -233,6 +268,7 @@ on_message(void *arg, const char *text, size_t len)
         err = P2P_ERR_NOT_ALLOWED;
     if (err == P2P_OK && !has_place(d, &call))
         err = P2P_ERR_RATE_LIMITED;
+    count_call(d, err);
     if (err == P2P_OK)
         start_answer(d, l->registry, &call);
     else

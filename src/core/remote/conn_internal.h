@@ -18,11 +18,11 @@ struct p2p_conn {
     int protocol;
     uint64_t timeout_ms;
     enum p2p_path_kind path;
-    uint64_t shake_rtt_us;  /* of a channel, or from M1 to M2: the whole path */
-    struct p2p_id peer;     /* protocol 2 */
-    uint32_t info_req;      /* of the INFO? that waits for its answer; 0: none */
-    bool has_about;         /* it has answered */
-    struct p2p_about about; /* its claims about itself */
+    uint64_t shake_rtt_us;         /* of a channel, or from M1 to M2: the whole path */
+    struct p2p_id peer;            /* protocol 2 */
+    uint32_t info_req;             /* of the INFO? that waits for its answer; 0: none */
+    bool has_about;                /* it has answered */
+    struct p2p_about about;        /* its claims about itself */
     struct p2p_identity *identity; /* borrowed */
     struct p2p_addr addr;          /* as requested */
     /* The peer's address: as requested, and as reported by the socket ("" if unknown).
@@ -72,10 +72,6 @@ bool p2p_conn_is_ready(const struct p2p_conn *conn);
 
 /* The error that an ERROR message stands for; its text is kept in conn->said. */
 enum p2p_err p2p_conn_refusal(struct p2p_conn *conn, const struct p2p_msg *msg);
-
-/* The smallest round trip that the kernel has measured, in microseconds; 0 if
- * unknown. */
-uint64_t p2p_conn_rtt_us(const struct p2p_conn *conn);
 
 /* Wakes a thread that waits in receive (it gets CLOSED) or is still connecting (it gets
  * CANCELLED). From any thread. */

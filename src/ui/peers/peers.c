@@ -568,6 +568,15 @@ ui_peers_explain(enum p2p_err err)
     }
 }
 
+void
+ui_peers_note_path(struct ui_peers *p, const struct p2p_id *id, enum p2p_path_kind kind,
+                   uint64_t rtt_us)
+{
+    p2p_lock(&p->lock);
+    ui_paths_note(&p->paths, id, kind, rtt_us);
+    p2p_unlock(&p->lock);
+}
+
 enum p2p_err
 ui_peers_connect(struct ui_peers *p, const struct p2p_addr *addr,
                  const struct p2p_id *expected, struct p2p_conn **out)
@@ -582,6 +591,10 @@ ui_peers_connect(struct ui_peers *p, const struct p2p_addr *addr,
         .timeout_ms =
             p->parts.timeout_ms < patience_ms ? p->parts.timeout_ms : patience_ms,
     };
+    enum p2p_err err = p2p_conn_open(&opt, out);
 
-    return p2p_conn_open(&opt, out);
+    if (err == P2P_OK && p2p_conn_peer(*out) != NULL)
+        ui_peers_note_path(p, p2p_conn_peer(*out), p2p_conn_path(*out),
+                           p2p_conn_rtt_us(*out));
+    return err;
 }

@@ -127,7 +127,11 @@ void ui_peers_add_neighbor_results(struct ui_peers *peers,
                                    const struct ui_file_filter *filter, size_t max,
                                    struct p2p_search_results *results);
 
-/* Asks. Connects, and the peer proves its key. */
+/* A peer was reached by this path; shown with the peer. */
+void ui_peers_note_path(struct ui_peers *peers, const struct p2p_id *id,
+                        enum p2p_path_kind kind, uint64_t rtt_us);
+
+/* Asks. Connects, and the peer proves its key; notes the path. */
 P2P_MUST_CHECK enum p2p_err ui_peers_connect(struct ui_peers *peers,
                                              const struct p2p_addr *addr,
                                              const struct p2p_id *expected,

@@ -6,6 +6,7 @@
 #include <pthread.h>
 
 #include "p2p/lock.h"
+#include "ui/peers/paths.h"
 #include "ui/peers/peers.h"
 
 P2P_MUTEX_KIND(ui_peers_lock);
@@ -27,6 +28,7 @@ struct ui_peers {
     size_t neighbor_count P2P_GUARDED_BY(ui_peers_lock);
     uint64_t neighbor_asked_ms P2P_GUARDED_BY(ui_peers_lock);
     uint64_t browsed_ms P2P_GUARDED_BY(ui_peers_lock);
+    struct ui_paths paths P2P_GUARDED_BY(ui_peers_lock);
     /* A worker does. */
     bool is_asking_neighbors P2P_GUARDED_BY(ui_peers_lock);
     _Atomic bool is_stopping;

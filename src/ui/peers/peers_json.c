@@ -88,8 +88,20 @@ own_name(struct ui_peers *p, struct http_json_out *o)
 }
 
 static void
+put_path(struct ui_peers *p, const struct ui_peer *peer, struct http_json_out *o)
+    P2P_REQUIRES(ui_peers_lock)
+{
+    const struct ui_path *path = ui_paths_find(&p->paths, &peer->id);
+
+    if (path != NULL)
+        ui_json_path(o, path->kind, path->rtt_us);
+    else
+        http_json_put_null(o, "path");
+}
+
+static void
 put_peer(struct ui_peers *p, const struct ui_peer *peer, struct http_json_out *o,
-         size_t *bytes_left)
+         size_t *bytes_left) P2P_REQUIRES(ui_peers_lock)
 {
     static const char *const found_by[] = {"registry", "mdns", "manual"};
     bool is_self = p2p_id_equal(&peer->id, p2p_identity_id(p->parts.identity));
@@ -113,6 +125,7 @@ put_peer(struct ui_peers *p, const struct ui_peer *peer, struct http_json_out *o
         http_json_put_hex(o, "known_as", trust.known_as.b, sizeof(trust.known_as.b));
     else
         http_json_put_null(o, "known_as");
+    put_path(p, peer, o);
 }
 
 void
@@ -173,5 +186,7 @@ ui_peers_put_stranger(struct ui_peers *p, const struct p2p_id *id,
     struct ui_peer peer = {.id = *id, .addr = *addr, .found_by = UI_BY_HAND};
     size_t none = 0;
 
+    p2p_lock(&p->lock);
     put_peer(p, &peer, o, &none);
+    p2p_unlock(&p->lock);
 }

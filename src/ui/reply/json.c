@@ -82,6 +82,16 @@ ui_json_number(struct http_json_out *o, const char *name, uint64_t value)
 }
 
 void
+ui_json_path(struct http_json_out *o, enum p2p_path_kind kind, uint64_t rtt_us)
+{
+    http_json_begin(o, "path", '{');
+    http_json_put_string(o, "kind", p2p_path_kind_name(kind));
+    if (kind == P2P_PATH_CHANNEL)
+        http_json_put_u64(o, "rtt_ms", rtt_us / 1000);
+    http_json_end(o, '}');
+}
+
+void
 ui_json_cursor(struct http_json_out *o, size_t next)
 {
     char text[24];

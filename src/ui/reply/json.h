@@ -8,6 +8,7 @@
 #include "http/text/json.h"
 #include "p2p/crypto.h"
 #include "p2p/identity.h"
+#include "p2p/reach.h"
 
 #define UI_SHORT_ID_LEN 19 /* 16 digits and "..." */
 
@@ -20,6 +21,8 @@ void ui_json_id(struct http_json_out *o,
  * or the peer itself says (NULL: nothing). */
 void ui_json_name(struct http_json_out *o, struct p2p_identity *identity,
                   const struct p2p_id *id, const struct p2p_about *said);
+/* Member `path`: how a peer is reached. */
+void ui_json_path(struct http_json_out *o, enum p2p_path_kind kind, uint64_t rtt_us);
 void ui_json_size(struct http_json_out *o, uint64_t size); /* size, size_mb */
 void ui_json_digest(struct http_json_out *o, const char *name, bool is_known,
                     const struct p2p_digest *digest);

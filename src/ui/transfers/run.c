@@ -116,12 +116,24 @@ ui_run_give_way(struct ui_transfers *ts, struct ui_transfer *t, enum p2p_err err
 }
 
 static void
+note_paths(const struct run *run, const struct p2p_download_status *st)
+{
+    for (size_t i = 0; i < st->source_count; i++) {
+        const struct p2p_source_status *s = &st->sources[i];
+
+        if (s->path_known && s->id_known && s->connections > 0)
+            ui_peers_note_path(run->ts->parts.peers, &s->id, s->path, s->rtt_us);
+    }
+}
+
+static void
 on_event(void *arg, const struct p2p_download_status *st)
 {
     const struct run *run = arg;
     struct ui_transfer *t = run->t;
     enum ui_state state = state_of(st->state);
 
+    note_paths(run, st);
     p2p_lock(&run->ts->lock);
     if (t->stop == UI_GO_ON && st->state < P2P_DL_COMPLETED) {
         bool is_news = t->state != state || t->root_known != st->root_known;

@@ -296,20 +296,6 @@ put_source(struct http_json_out *o, struct p2p_identity *identity,
 }
 
 static void
-put_path(struct http_json_out *o, const struct p2p_source_status *s)
-{
-    if (!s->path_known) {
-        http_json_put_null(o, "path");
-        return;
-    }
-    http_json_begin(o, "path", '{');
-    http_json_put_string(o, "kind", p2p_path_kind_name(s->path));
-    if (s->path == P2P_PATH_CHANNEL)
-        http_json_put_u64(o, "rtt_ms", s->rtt_us / 1000);
-    http_json_end(o, '}');
-}
-
-static void
 put_live(struct http_json_out *o, struct p2p_identity *identity,
          const struct p2p_source_status *s, bool is_running)
 {
@@ -318,7 +304,10 @@ put_live(struct http_json_out *o, struct p2p_identity *identity,
     http_json_put_u64(o, "received", s->received);
     http_json_put_u64(o, "speed", is_running ? s->speed : 0);
     http_json_put_string(o, "state", source_state(s, is_running));
-    put_path(o, s);
+    if (s->path_known)
+        ui_json_path(o, s->path, s->rtt_us);
+    else
+        http_json_put_null(o, "path");
     ui_json_text(o, "error", s->error != P2P_OK ? p2p_err_text(s->error) : NULL);
     http_json_end(o, '}');
 }

@@ -109,9 +109,12 @@ P2P_MUST_CHECK enum p2p_err ui_transfers_progress(struct ui_transfers *ts,
                                                   const char *filename,
                                                   struct ui_progress *out);
 
+enum { UI_PATH_KINDS = P2P_PATH_CHANNEL + 1 };
+
 struct ui_counts {
     size_t by_state[UI_STATES];
     uint64_t speed, size, verified; /* size, verified: of the unfinished ones */
+    size_t by_path[UI_PATH_KINDS];  /* sources with a connection */
 };
 /* The number of transfers in each state. */
 void ui_transfers_count(struct ui_transfers *ts, struct ui_counts *out);

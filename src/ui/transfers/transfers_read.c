@@ -106,6 +106,9 @@ count_one(const struct ui_transfer *t, struct ui_counts *n)
     n->size += t->size;
     n->verified += t->verified;
     n->speed += t->state == UI_DOWNLOADING ? t->speed : 0;
+    for (size_t i = 0; t->state == UI_DOWNLOADING && i < t->live_count; i++)
+        if (t->live[i].path_known && t->live[i].connections > 0)
+            n->by_path[t->live[i].path]++;
 }
 
 static void

@@ -8,7 +8,7 @@ import { t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
-import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, rowActions, short, toast, viewHead } from '../ui.js';
+import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, pathText, rowActions, short, toast, viewHead } from '../ui.js';
 
 const EVERY_MS = 10000;
 const TRUST = {
@@ -202,6 +202,7 @@ function peerRow(first) {
 					t('n.files', { n: peer.files }),
 					isOnline(peer) ? t('online') : t('seen', { time: ago(peer.last_seen) }),
 					addressOf(peer),
+					pathText(peer.path),
 					peer.self || peer.found_by === 'registry' ? null : t(`by.${peer.found_by ?? 'registry'}`),
 				]
 					.filter(Boolean)

@@ -7,7 +7,7 @@ import { t } from '../i18n.js';
 import { VirtualList } from '../list.js';
 import { on, state } from '../store.js';
 import { act, all, change, countOf, forget, forgetFailed, ordered, reason, statusText, totals } from '../transfers.js';
-import { badge, called, command, confirm, dialog, empty, loadingText, progressBar, rowActions, viewHead } from '../ui.js';
+import { badge, called, command, confirm, dialog, empty, loadingText, pathText, progressBar, rowActions, viewHead } from '../ui.js';
 
 const UPLOADS_MS = 3000;
 const UPLOADS_SHOWN = 50;
@@ -40,8 +40,10 @@ function numbers(one) {
 			percentText(percent(one.received, one.size)),
 		);
 	if (one.state === 'downloading') parts.push(speed(one.speed), one.eta_s === null ? null : left(one.eta_s));
-	const sources = one.sources.filter((s) => s.state === 'active' || s.state === 'slow').length;
-	if (one.state === 'downloading' && sources) parts.push(t('n.sources', { n: sources }));
+	const sources = one.sources.filter((s) => s.state === 'active' || s.state === 'slow');
+	if (one.state === 'downloading' && sources.length) parts.push(t('n.sources', { n: sources.length }));
+	const far = sources.find((s) => s.path && s.path.kind !== 'direct');
+	if (far) parts.push(pathText(far.path));
 	const folder = folderOf(one.filename);
 	if (folder) parts.push(folder);
 	if (one.state === 'queued' && one.priority !== 'normal') parts.push(t(`prio.${one.priority}`));
@@ -78,7 +80,7 @@ function sourceLine(source) {
 	const tone = { active: 'ok', slow: 'warn', failed: 'bad', banned: 'bad' }[source.state] ?? '';
 	return item(grow(h('span', { class: source.name ? '' : 'mono', title: source.peer_id_full }, called(source)),
 			metaText(h('bdi', {}, source.address),
-				` · ${bytes(source.received)}${source.speed ? ` · ${speed(source.speed)}` : ''}${source.error ? ` · ${source.error}` : ''}`,
+				` · ${bytes(source.received)}${source.speed ? ` · ${speed(source.speed)}` : ''}${source.path ? ` · ${pathText(source.path)}` : ''}${source.error ? ` · ${source.error}` : ''}`,
 			),
 		),
 		badge(tone, t(`src.${source.state}`)),
