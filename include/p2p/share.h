@@ -23,7 +23,9 @@
  * A folder that had files and has none now counts as away, too, because its disk may
  * not be mounted. Its files are kept in the index (missing_files) until a file returns,
  * or until the owner confirms that they were deleted. If files disappear while others
- * stay, they are removed from the index two seconds after the last one disappeared.
+ * stay, they are removed from the index two seconds after the last one disappeared,
+ * unless they were on a disk that was mounted beneath the folder and is not now, or a
+ * disk was mounted over them: these are kept, too (away_files).
  *
  * Thread-safe. Lookups wait neither for hashing nor for the disk, except
  * p2p_share_layer, which may read the index. Several processes may open the same folder
@@ -141,6 +143,8 @@ struct p2p_share_totals {
     bool is_away; /* the folder is not at its path now, or is empty and was not:
                      nothing is shared until it returns */
     uint64_t missing_files; /* files that an empty folder had, unconfirmed; or 0 */
+    uint64_t away_files; /* files of disks beneath the folder that are not mounted, and
+                            files over which a disk is mounted */
 };
 /* The current counters. Does not wait for the disk. */
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
@@ -193,6 +197,16 @@ P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
                                                   p2p_share_visit_problem *visit,
                                                   void *arg);
 
+/* Visits the places in the folder whose disk is not there (away_files of the totals).
+ */
+typedef void p2p_share_visit_disk(void *arg, const char *place, uint64_t files);
+P2P_MUST_CHECK enum p2p_err p2p_share_disks(struct p2p_share *share,
+                                            p2p_share_visit_disk *visit, void *arg);
+/* The same from another process, as p2p_share_problems_at. */
+P2P_MUST_CHECK enum p2p_err p2p_share_disks_at(const struct p2p_root *root,
+                                               const char *keys_dir,
+                                               p2p_share_visit_disk *visit, void *arg);
+
 /* Asks the process that scans this folder to scan all of it now, for changes that the
  * system does not report (network folders). */
 P2P_MUST_CHECK enum p2p_err p2p_share_request_scan(const struct p2p_share *share);
@@ -201,7 +215,8 @@ P2P_MUST_CHECK enum p2p_err p2p_share_request_scan_at(const struct p2p_root *roo
                                                       const char *keys_dir);
 
 /* Confirms for the owner that the files were deleted: an empty folder is no longer
- * away. Asks the process that scans the folder. */
+ * away, nor are the files of disks that are not mounted. Asks the process that scans
+ * the folder. */
 P2P_MUST_CHECK enum p2p_err p2p_share_confirm(struct p2p_share *share);
 /* The same from another process. */
 P2P_MUST_CHECK enum p2p_err p2p_share_confirm_at(const struct p2p_root *root,

@@ -102,6 +102,17 @@ free_space(const struct p2p_root *root)
                                                  : 0;
 }
 
+static void
+put_disk(void *arg, const char *place, uint64_t files)
+{
+    struct http_json_out *o = arg;
+
+    http_json_begin(o, NULL, '{');
+    http_json_put_string(o, "place", place);
+    http_json_put_u64(o, "files", files);
+    http_json_end(o, '}');
+}
+
 /* Each shared folder, as p2p-peer tells them at its control socket. */
 static void
 put_shared_folders(struct http_json_out *o, const struct ui_folders *folders,
@@ -124,6 +135,10 @@ put_shared_folders(struct http_json_out *o, const struct ui_folders *folders,
         http_json_put_u64(o, "bytes", l->of[i].bytes);
         http_json_put_u64(o, "not_shared", l->of[i].problems);
         http_json_put_u64(o, "missing_files", totals.missing_files);
+        http_json_begin(o, "away_disks", '[');
+        if (totals.away_files > 0)
+            (void)!p2p_share_disks(share, put_disk, o);
+        http_json_end(o, ']');
         http_json_end(o, '}');
     }
     http_json_end(o, ']');

@@ -172,6 +172,46 @@ def test_an_unmounted_disk_is_away_and_comes_back(suite):
         unmount(disk)
 
 
+def test_a_disk_beneath_the_folder_is_away_alone(suite):
+    shared, disk = suite.folder / "peer" / "shared", suite.folder / "disk"
+    for folder in (shared / "usb", disk):
+        folder.mkdir(parents=True)
+    for name in ("one", "two"):
+        (disk / name).write_bytes(name.encode())
+    bind = lambda: subprocess.run(["mount", "--bind", disk, shared / "usb"], capture_output=True).returncode  # noqa: E731
+    if bind():
+        pytest.skip("cannot mount here")
+    everything = ["keep", "usb/one", "usb/two"]
+    try:
+        registry = suite.discovery()
+        peer = suite.peer(files={"keep": b"k"}, discovery=registry)
+        ui = suite.ui(peer=peer)
+        away = lambda: ui.api.json("/api/status")["shared_folders"][0]["away_disks"]  # noqa: E731
+        wait_until(lambda: listed(registry) == everything, 30, what="all listed")
+        subprocess.run(["umount", "-l", shared / "usb"], check=True)
+        wait_until(lambda: away() == [{"place": "usb", "files": 2}], 30, what="the dashboard tells")
+        wait_until(lambda: listed(registry) == ["keep"] == names(peer), 30, what="the other file stays")
+        shown = suite.p2p("share", "ls", "--problems", "--shared-dir", shared).stdout
+        assert "usb: the disk with 2 files is not mounted here" in shown, shown
+        assert status(suite, peer)["shared_state"] == "ok"
+        assert ui.api.request("DELETE", "/api/shared/keep").status_code == 200  # the last file that is there
+        wait_until(lambda: names(peer) == [], 30, what="deleted")
+        (shared / "keep").write_bytes(b"again")
+        bind()
+        wait_until(lambda: names(peer) == everything and away() == [], 30, what="the disk is back")
+        wait_until(lambda: versions(peer).get("usb/one") == 1 == versions(peer).get("usb/two"), 30, what="as before")
+        subprocess.run(["umount", "-l", shared / "usb"], check=True)
+        wait_until(lambda: away() == [{"place": "usb", "files": 2}], 30, what="away again")
+        assert ui.api.request("POST", "/api/shares/confirm", json={}).json()["files"] == 2
+        wait_until(lambda: away() == [], 30, what="the deletion is confirmed")
+        refused = suite.p2p("share", "confirm", "--shared-dir", shared)
+        assert refused.returncode == 3 and "nothing to confirm" in refused.stderr
+    finally:
+        suite.stop()
+        suite.programs.clear()
+        subprocess.run(["umount", "-l", shared / "usb"], capture_output=True)
+
+
 @pytest.mark.parametrize("both", [False, True], ids=["alone", "beside a peer"])
 def test_the_dashboard_tells_and_confirms(suite, both):
     peer = suite.peer(files=FILES) if both else None

@@ -12,7 +12,9 @@
 
 /* Hashing runs at idle priority: it gets only the time that other programs leave. */
 #define IDLE_MS  120000
+#ifndef QUIET_MS
 #define QUIET_MS 50
+#endif
 
 struct shared {
     struct scratch scratch; /* the folder is "s" in this directory */

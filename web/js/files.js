@@ -122,8 +122,11 @@ const awayOf = (path, name, missing) =>
 export const awayNotices = (folder) => {
 	const s = state.status ?? {};
 	if (folder === 'shared') {
-		const away = (s.shared_folders ?? []).filter((f) => f.state === 'away');
-		return away.map((f) => awayOf(f.path, f.name, f.missing_files));
+		return (s.shared_folders ?? []).flatMap((f) =>
+			f.state === 'away'
+				? [awayOf(f.path, f.name, f.missing_files)]
+				: (f.away_disks ?? []).map((d) => awayOf(`${f.path}/${d.place}`, f.name, d.files)),
+		);
 	}
 	return s[`${folder}_state`] === 'away' ? [awayOf(s[`${folder}_dir`])] : [];
 };

@@ -29,8 +29,8 @@ static const struct p2p_option_set set = {
     "--problems), adds a folder (add DIR or NAME=DIR) or removes one (rm, by its name "
     "or "
     "path; its files stay), starts a new scan of all of them (rescan), or confirms "
-    "that "
-    "the files of an empty folder were deleted (confirm).",
+    "that the files of an empty folder, or of a disk that is not mounted in it, were "
+    "deleted (confirm).",
     options, sizeof(options) / sizeof(options[0])};
 
 /* ---- What is not shared ---- */
@@ -148,15 +148,15 @@ static int
 confirm_missing(const char *path, const struct p2p_root *root, const char *keys_dir)
 {
     uint64_t files = 0;
-    enum p2p_err err = p2p_share_missing_at(root, keys_dir, &files);
+    enum p2p_err err = cli_away_files(root, keys_dir, &files);
 
     if (err == P2P_ERR_NOT_FOUND)
         return cli_fail(err, "no program has shared %s yet; start p2p-peer", path);
     if (err == P2P_OK && files == 0)
-        return cli_fail(
-            P2P_ERR_NOT_FOUND,
-            "nothing to confirm: %s is not an empty folder that had files before",
-            path);
+        return cli_fail(P2P_ERR_NOT_FOUND,
+                        "nothing to confirm: %s is not an empty folder that had files "
+                        "before, and no disk is missing there",
+                        path);
     if (err == P2P_OK)
         err = p2p_share_confirm_at(root, keys_dir);
     if (err != P2P_OK)

@@ -50,6 +50,26 @@ count_one(void *count, const char *name, const char *reason)
     *(size_t *)count += name[0] != '\0' ? 1 : strtoul(reason, NULL, 10);
 }
 
+static void
+add_files(void *sum, const char *place, uint64_t files)
+{
+    (void)place;
+    *(uint64_t *)sum += files;
+}
+
+enum p2p_err
+cli_away_files(const struct p2p_root *root, const char *keys_dir, uint64_t *files)
+{
+    uint64_t on_disks = 0;
+    enum p2p_err err = p2p_share_missing_at(root, keys_dir, files);
+
+    if (err == P2P_OK)
+        err = p2p_share_disks_at(root, keys_dir, add_files, &on_disks);
+    if (*files == 0) /* else these are among them */
+        *files = on_disks;
+    return err;
+}
+
 enum p2p_err
 cli_look_at_shared(const struct cli_shared *shared, size_t *problems, uint64_t *missing)
 {

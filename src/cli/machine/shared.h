@@ -30,6 +30,10 @@ const char *cli_first_shared(const struct p2p_option_list *named);
  * folder, or no program has shared it yet. */
 P2P_MUST_CHECK enum p2p_err cli_look_at_shared(const struct cli_shared *shared,
                                                size_t *problems, uint64_t *missing);
+/* Counts the files of the folder that are away: its own if it is empty, or those of
+ * disks beneath it. NOT_FOUND: no program has shared it yet. */
+P2P_MUST_CHECK enum p2p_err cli_away_files(const struct p2p_root *root,
+                                           const char *keys_dir, uint64_t *files);
 /* Writes one line about it for people, such as "3 entries of shared are not shared:
  * ..."; "" if there is nothing to report. `is_named`: the user named the folder, so it
  * should exist. `out` has `cap` bytes. Returns true if something is wrong. */

@@ -68,6 +68,9 @@ P2P_MUST_CHECK enum p2p_err p2p_index_layer(struct p2p_index *index, const char 
  * any thread. */
 P2P_MUST_CHECK enum p2p_err
 p2p_index_problems(struct p2p_index *index, p2p_share_visit_problem *visit, void *arg);
+/* Reads the places with absent files; see p2p_share_disks. From any thread. */
+P2P_MUST_CHECK enum p2p_err p2p_index_disks(struct p2p_index *index,
+                                            p2p_share_visit_disk *visit, void *arg);
 
 /* Data from the owner for its followers, in addition to the files. */
 struct p2p_index_status {

@@ -67,6 +67,7 @@ struct p2p_item {
     bool is_unchecked; /* may have been written without an event: hash it again */
     bool is_hidden;    /* its row in the index is marked: followers do not list it */
     bool is_held;      /* among the missing files, see share_missing.c */
+    bool is_absent;    /* and its disk is not there */
     bool is_written; /* an event has reported a write since it was hashed, whatever the
                       * times show */
     struct p2p_hash_job *job; /* with the hasher */
@@ -76,7 +77,7 @@ struct p2p_item {
     uint64_t hashed_ms,
         hash_cost_ms;  /* when it was last hashed, and how long that took */
     unsigned failures; /* failures to read it, in a row */
-    uint32_t seen;     /* number of the last scan that saw it */
+    uint32_t seen;     /* number of the scan in or after which it was last seen */
     char name[];
 };
 

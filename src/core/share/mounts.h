@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "p2p/err.h"
+
 struct p2p_mounts {
     int fd; /* poll reports POLLPRI when any mount of the system changes; -1: none */
     uint64_t sum; /* of those beneath the folder */
@@ -19,5 +21,9 @@ void p2p_mounts_close(struct p2p_mounts *mounts); /* twice is fine */
 /* After poll has reported a change: true if a mount beneath the folder is new or gone
  * since the last call. */
 bool p2p_mounts_have_changed(struct p2p_mounts *mounts, int folder);
+/* Visits the places beneath the folder where something is mounted now, relative to it;
+ * one can come twice. False: the system does not tell. */
+typedef void p2p_mounts_visit(void *arg, const char *place);
+P2P_MUST_CHECK bool p2p_mounts_each(int folder, p2p_mounts_visit *visit, void *arg);
 
 #endif

@@ -10,6 +10,8 @@
 #include "core/share/catalogue.h"
 #include "core/share/index.h"
 
+struct p2p_disks;
+
 /* Only this many are kept with their names; the others are only counted. */
 #define P2P_PROBLEMS_MAX 1000
 
@@ -25,10 +27,11 @@ void p2p_problems_add(struct p2p_problems *problems, const char *name,
                       const char *reason);
 /* The number of entries that the last scan left out. */
 size_t p2p_problems_count(const struct p2p_problems *problems);
-/* Writes them to the index, together with the catalogue's files that cannot be read, in
- * the open transaction. */
+/* Writes them to the index, together with the catalogue's files that cannot be read and
+ * the disks with absent files, in the open transaction. */
 P2P_MUST_CHECK enum p2p_err p2p_problems_store(const struct p2p_problems *problems,
                                                struct p2p_catalogue *catalogue,
+                                               const struct p2p_disks *disks,
                                                struct p2p_index *index);
 /* Visits the entries that the owner wrote, in order of name. `db` is any connection to
  * the index. */

@@ -334,6 +334,7 @@ p2p_share_totals(struct p2p_share *s, struct p2p_share_totals *out)
     p2p_rw_unlock(&s->catalogue.lock);
     out->is_away = p2p_share_is_away(s);
     out->missing_files = atomic_load_explicit(&s->missing_files, memory_order_relaxed);
+    out->away_files = atomic_load_explicit(&s->away_files, memory_order_relaxed);
     if (out->is_away)
         out->files = out->bytes = out->hashing_files = out->hashing_bytes = 0;
 }
@@ -494,6 +495,32 @@ p2p_share_problems_at(const struct p2p_root *root, const char *keys_dir,
     if (err)
         return err;
     err = p2p_index_problems(index, visit, arg);
+    p2p_index_close(index);
+    return err;
+}
+
+enum p2p_err
+p2p_share_disks(struct p2p_share *s, p2p_share_visit_disk *visit, void *arg)
+{
+    enum p2p_err err = P2P_ERR_BUSY;
+
+    p2p_read_lock(&s->index_lock);
+    if (s->index)
+        err = p2p_index_disks(s->index, visit, arg);
+    p2p_rw_unlock(&s->index_lock);
+    return err;
+}
+
+enum p2p_err
+p2p_share_disks_at(const struct p2p_root *root, const char *keys_dir,
+                   p2p_share_visit_disk *visit, void *arg)
+{
+    struct p2p_index *index;
+    enum p2p_err err = open_at(root, keys_dir, &index);
+
+    if (err)
+        return err;
+    err = p2p_index_disks(index, visit, arg);
     p2p_index_close(index);
     return err;
 }

@@ -99,12 +99,19 @@ note_place(struct p2p_share *s, uint64_t missing_files)
         p2p_record_set(s->record, files, false);
 }
 
+static void
+add_files(void *sum, const char *place, uint64_t files)
+{
+    (void)place;
+    *(uint64_t *)sum += files;
+}
+
 static enum p2p_err
 read_changes(struct p2p_share *s, struct p2p_index_status *status)
 {
     enum p2p_err err = p2p_index_get_status(p2p_share_own_index(s), status);
     bool is_anew = status->epoch != s->follower.epoch;
-    uint64_t missing_files = 0;
+    uint64_t missing_files = 0, away_files = 0;
 
     if (err)
         return err;
@@ -119,6 +126,8 @@ read_changes(struct p2p_share *s, struct p2p_index_status *status)
     if (!err)
         err = p2p_folders_load(p2p_share_own_index(s), &s->catalogue,
                                &s->follower.folders_version);
+    if (!err)
+        err = p2p_index_disks(p2p_share_own_index(s), add_files, &away_files);
     if (err)
         return err;
     if (is_anew)
@@ -126,6 +135,7 @@ read_changes(struct p2p_share *s, struct p2p_index_status *status)
     s->follower.epoch = status->epoch;
     show_hashing(s, status);
     note_place(s, missing_files);
+    p2p_share_set_away_files(s, away_files);
     return P2P_OK;
 }
 

@@ -440,6 +440,15 @@ p2p_index_problems(struct p2p_index *index, p2p_share_visit_problem *visit, void
     return err;
 }
 
+enum p2p_err
+p2p_index_disks(struct p2p_index *index, p2p_share_visit_disk *visit, void *arg)
+{
+    p2p_lock(&index->lock);
+    enum p2p_err err = p2p_disks_read(index->reader, visit, arg);
+    p2p_unlock(&index->lock);
+    return err;
+}
+
 /* ---- Writing ---- */
 
 static enum p2p_err

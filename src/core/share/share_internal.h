@@ -7,6 +7,7 @@
  *     share_scan.c       the owner's work: compare the disk with the catalogue
  *     share_folders.c    empty folders
  *     share_missing.c    files that are gone, until it is clear that they were deleted
+ *     share_disks.c      disks beneath the folder that are not mounted now
  *     share_record.c     what is remembered outside of the folder
  *     share_private.c    where the index is: in the folder or in the keys folder
  *     share_pipeline.c   items on their way to the hasher, and their results
@@ -31,6 +32,7 @@
 #include <stdatomic.h>
 
 #include "core/share/catalogue.h"
+#include "core/share/disks.h"
 #include "core/share/folders.h"
 #include "core/share/hasher.h"
 #include "core/share/index.h"
@@ -105,7 +107,10 @@ struct p2p_share_owner {
     bool is_in_doubt;    /* the scan follows a time in which events were lost */
     bool is_behind;      /* a failing disk lost rows, which must be written again */
     size_t skipped;
-    size_t missing;      /* items that are gone from the disk and kept */
+    size_t missing;    /* items that are gone from the disk and kept */
+    size_t absent;     /* those of them whose disk is not there */
+    bool must_recount; /* for each disk */
+    struct p2p_disks disks;
     uint64_t waiting_ms; /* since this time some are missing */
     uint64_t settle_ms;  /* when they are judged */
     uint64_t confirm_ms; /* until this time, files that disappear count as deleted by
@@ -143,7 +148,7 @@ struct p2p_share {
     /* Set by the share's loop: the folder is not at its path; the folder is empty and
      * had this many files. */
     atomic_bool is_gone, is_follower;
-    atomic_uint_fast64_t missing_files;
+    atomic_uint_fast64_t missing_files, away_files;
 
     /* The loop's own. */
     pthread_t thread;
@@ -175,6 +180,8 @@ bool p2p_share_is_away(struct p2p_share *share); /* gone, or emptied */
 bool p2p_share_is_emptied(struct p2p_share *share);
 /* Reports a change of this state to readers and in the log. */
 void p2p_share_set_emptied(struct p2p_share *share, uint64_t files);
+/* The same for the files of disks beneath the folder. */
+void p2p_share_set_away_files(struct p2p_share *share, uint64_t files);
 /* The thread of the share. */
 void *p2p_share_loop(void *share);
 /* Puts a name into one of the mailbox's slots and wakes the loop. A second name
@@ -254,6 +261,8 @@ void p2p_pipeline_set_missing(struct p2p_share *share, struct p2p_item *item,
 void p2p_pipeline_set_emptied(struct p2p_share *share, uint64_t files);
 /* Shows the empty folders to readers and writes them to the index. */
 void p2p_pipeline_store_folders(struct p2p_share *share);
+/* Writes the list of disks to the index. */
+void p2p_pipeline_store_disks(struct p2p_share *share);
 /* Writes the list of what is not shared to the index. */
 void p2p_pipeline_store_problems(struct p2p_share *share);
 /* Ends the open transaction of the index, if there is one. */
@@ -273,13 +282,15 @@ bool p2p_scan_round(struct p2p_share *share, uint64_t *due_ms);
 /*
  * Missing files (share_missing.c) are gone from the disk and from every list, but are
  * kept in the index. When no other file disappears for a moment, there are two cases:
- * if other files are left, the missing ones were deleted; if none is left, the folder
- * counts as away.
+ * if other files are left, the missing ones were deleted, unless their disk is not
+ * there; if none is left, the folder counts as away.
  */
 void p2p_missing_add(struct p2p_share *share, struct p2p_item *item);
 /* Loads the state from the index at the start. */
 void p2p_missing_load(struct p2p_share *share, struct p2p_item *item);
 void p2p_missing_end(struct p2p_share *share, struct p2p_item *item); /* it is back */
+/* Looks at the disks beneath the folder, before a scan. */
+void p2p_missing_look(struct p2p_share *share);
 /* The owner has confirmed that they were deleted, a moment ago or now. */
 void p2p_missing_confirm(struct p2p_share *share, uint64_t now_ms);
 /* One round; `*due_ms` as p2p_scan_round. */

@@ -128,6 +128,13 @@ p2p_share_set_emptied(struct p2p_share *s, uint64_t files)
     tell_of_place(s);
 }
 
+void
+p2p_share_set_away_files(struct p2p_share *s, uint64_t files)
+{
+    if (atomic_exchange(&s->away_files, files) != files)
+        tell_of_place(s);
+}
+
 static void
 look_at_place(struct p2p_share *s, uint64_t now)
 {

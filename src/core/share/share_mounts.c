@@ -67,27 +67,70 @@ is_beneath(const char *place, const char *folder)
     return strncmp(place, folder, len) == 0 && place[len] == '/';
 }
 
-static uint64_t
-sum_of(int folder)
+typedef void visit_mount(void *arg, unsigned long long id, const char *place);
+
+/* Visits those beneath the folder, with their places in it. */
+static bool
+visit_all(int folder, visit_mount *visit, void *arg)
 {
     FILE *table = fopen(MOUNT_TABLE, "re");
     char path[PATH_MAX], *line = NULL;
-    uint64_t sum[2] = {0, 0};
     size_t cap = 0;
 
-    while (table && p2p_fd_path(folder, path, sizeof(path)) &&
-           getline(&line, &cap, table) > 0) {
+    if (!table || !p2p_fd_path(folder, path, sizeof(path))) {
+        if (table)
+            fclose(table);
+        return false;
+    }
+    while (getline(&line, &cap, table) > 0) {
         unsigned long long id = strtoull(line, NULL, 10);
         const char *place = place_in(line);
-        if (!place || !is_beneath(place, path))
-            continue;
-        sum[1] = id; /* another file system at the same place has another id */
-        sum[0] = p2p_siphash24(sum, place, strlen(place));
+        if (place && is_beneath(place, path))
+            visit(arg, id, place + strlen(path) + 1);
     }
     free(line);
-    if (table)
-        fclose(table);
+    fclose(table);
+    return true;
+}
+
+static void
+add_to_sum(void *arg, unsigned long long id, const char *place)
+{
+    uint64_t *sum = arg;
+
+    sum[1] = id; /* another file system at the same place has another id */
+    sum[0] = p2p_siphash24(sum, place, strlen(place));
+}
+
+static uint64_t
+sum_of(int folder)
+{
+    uint64_t sum[2] = {0, 0};
+
+    visit_all(folder, add_to_sum, sum);
     return sum[0];
+}
+
+struct each {
+    p2p_mounts_visit *visit;
+    void *arg;
+};
+
+static void
+visit_place(void *arg, unsigned long long id, const char *place)
+{
+    const struct each *each = arg;
+
+    (void)id;
+    each->visit(each->arg, place);
+}
+
+bool
+p2p_mounts_each(int folder, p2p_mounts_visit *visit, void *arg)
+{
+    struct each each = {visit, arg};
+
+    return visit_all(folder, visit_place, &each);
 }
 
 void

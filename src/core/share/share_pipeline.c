@@ -338,8 +338,20 @@ p2p_pipeline_store_problems(struct p2p_share *s)
 
     s->owner.has_new_problems = false;
     if (!err)
-        err = p2p_problems_store(s->owner.problems, &s->catalogue,
+        err = p2p_problems_store(s->owner.problems, &s->catalogue, &s->owner.disks,
                                  p2p_share_own_index(s));
+    if (err)
+        fail(s, err);
+}
+
+void
+p2p_pipeline_store_disks(struct p2p_share *s)
+{
+    enum p2p_err err = begin(s);
+
+    s->owner.disks.is_changed = false;
+    if (!err)
+        err = p2p_disks_store(&s->owner.disks, p2p_share_own_index(s));
     if (err)
         fail(s, err);
 }
@@ -371,6 +383,7 @@ p2p_pipeline_resave(struct p2p_share *s, uint64_t now_ms)
     if (s->owner.is_scanned) {
         p2p_pipeline_store_problems(s);
         p2p_pipeline_store_folders(s);
+        p2p_pipeline_store_disks(s);
     }
     if (!s->owner.is_in_transaction) /* the transaction could not be started */
         put_off_resave(s);

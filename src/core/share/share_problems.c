@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/share/disks.h"
 #include "p2p/log.h"
 #include "p2p/sqlite.h"
 
@@ -109,6 +110,18 @@ put_refused(struct p2p_item *item, void *arg)
     put(arg, item->name, reason);
 }
 
+static void
+put_disk(struct writer *w, const struct p2p_disk *disk)
+{
+    char shown[SHOWN_MAX], reason[256];
+
+    if (disk->files == 0)
+        return;
+    p2p_log_escape(disk->place, strlen(disk->place), shown, sizeof(shown));
+    p2p_disks_explain(disk, reason, sizeof(reason));
+    put(w, shown, reason);
+}
+
 /* The last row has no name and tells how many more there are. */
 static void
 put_rest(struct writer *w, size_t more)
@@ -124,7 +137,7 @@ put_rest(struct writer *w, size_t more)
 
 enum p2p_err
 p2p_problems_store(const struct p2p_problems *problems, struct p2p_catalogue *catalogue,
-                   struct p2p_index *index)
+                   const struct p2p_disks *disks, struct p2p_index *index)
 {
     sqlite3 *db = p2p_index_db(index);
     struct writer w = {.err = p2p_sqlite_run(db, schema)};
@@ -135,6 +148,8 @@ p2p_problems_store(const struct p2p_problems *problems, struct p2p_catalogue *ca
         w.err = p2p_sqlite_prepare(db, insert, &w.stmt);
     if (w.err)
         return w.err;
+    for (size_t i = 0; i < disks->count; i++)
+        put_disk(&w, &disks->list[i]);
     for (size_t i = 0; i < problems->count; i++)
         put(&w, problems->list[i].name, problems->list[i].reason);
     p2p_catalogue_each(catalogue, put_refused, &w);

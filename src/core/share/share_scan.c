@@ -185,6 +185,7 @@ compare(struct p2p_share *s, struct p2p_item *item, const struct stat *st, bool 
     bool is_known =
         change == P2P_FILE_SAME || (change == P2P_FILE_TOUCHED && !item->is_written);
 
+    item->seen = s->scan;
     p2p_missing_end(s, item);
     if (change == P2P_FILE_SAME)
         item->is_written = false;
@@ -285,7 +286,7 @@ see_file(void *arg, const char *name, const struct stat *st)
 
     if (!item)
         return P2P_ERR_NOMEM;
-    item->seen = s->scan;
+    item->seen = s->scan; /* also if it is compared later */
     if (!item->is_dirty)
         compare(s, item, st, false);
     return s->catalogue.item_count > P2P_SHARE_FILES_MAX ? P2P_ERR_TOO_LARGE : P2P_OK;
@@ -470,6 +471,7 @@ scan_all(struct p2p_share *s)
     s->owner.is_in_doubt |= !s->owner.is_scanned;
     s->owner.is_lost = false;
     s->owner.next_scan_ms = now + SCAN_EVERY_MS;
+    p2p_missing_look(s);
     s->scan++;
     walk(s, "");
     s->owner.is_in_doubt = false;
@@ -497,6 +499,8 @@ commit(struct p2p_share *s, uint64_t now)
         p2p_pipeline_store_problems(s);
     if (s->owner.is_scanned && p2p_folders_take_changed(s->owner.folders))
         p2p_pipeline_store_folders(s);
+    if (s->owner.is_scanned && s->owner.disks.is_changed)
+        p2p_pipeline_store_disks(s);
     p2p_pipeline_commit(s);
     if (p2p_catalogue_commit(&s->catalogue) && s->callback_due_ms == 0)
         s->callback_due_ms = now + P2P_SHARE_DEBOUNCE_MS;
@@ -617,6 +621,11 @@ p2p_scan_start(struct p2p_share *s)
     if (!err)
         err = p2p_index_get_emptied(p2p_share_own_index(s), &missing_files);
     p2p_share_set_emptied(s, missing_files);
+    if (!err)
+        err = p2p_disks_load(&s->owner.disks, p2p_share_own_index(s),
+                             p2p_root_fd(s->root), s->scan);
+    s->owner.must_recount = true;
+    p2p_share_set_away_files(s, p2p_disks_files(&s->owner.disks));
     if (err) /* what could not be loaded is hashed again */
         p2p_pipeline_warn(s, err);
     if (!p2p_index_is_in_memory(
@@ -658,4 +667,5 @@ p2p_scan_stop(struct p2p_share *s)
     s->owner.problems = NULL;
     p2p_folders_free(s->owner.folders);
     s->owner.folders = NULL;
+    p2p_disks_clear(&s->owner.disks);
 }

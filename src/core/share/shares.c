@@ -434,6 +434,7 @@ p2p_shares_totals(struct p2p_shares *shares, struct p2p_share_totals *out)
         out->hashed_bytes += one.hashed_bytes;
         out->generation += one.generation;
         out->missing_files += one.missing_files;
+        out->away_files += one.away_files;
         out->is_away = out->is_away || one.is_away;
     }
 }

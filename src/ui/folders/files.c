@@ -182,11 +182,12 @@ choose_missing(struct http_request *req, const struct ui_folders *folders,
         struct p2p_share *share = p2p_shares_at(folders->shares, i);
         struct p2p_share_totals totals;
         p2p_share_totals(share, &totals);
-        if (totals.missing_files == 0 ||
-            (name != NULL && strcmp(name, all->at[i].name) != 0))
+        uint64_t away =
+            totals.missing_files > 0 ? totals.missing_files : totals.away_files;
+        if (away == 0 || (name != NULL && strcmp(name, all->at[i].name) != 0))
             continue;
         chosen = share;
-        *files = totals.missing_files;
+        *files = away;
         found++;
     }
     if (found == 1)
@@ -194,10 +195,10 @@ choose_missing(struct http_request *req, const struct ui_folders *folders,
     if (found == 0)
         http_fail(req, 409, "nothing_missing",
                   "nothing to confirm: the shared folder is not an empty folder that "
-                  "had files before");
+                  "had files before, and no disk is missing in it");
     else
         http_fail(req, 400, "missing_parameter",
-                  "several shared folders are empty: name one with folder");
+                  "files of several shared folders are away: name one with folder");
     return NULL;
 }
 
@@ -405,11 +406,13 @@ reply_done(struct http_request *req, const char *status, const char *name)
     ui_json_reply(&o, req, 200);
 }
 
-/* When the owner deletes the last file, no other confirmation is needed. */
+/* When the owner deletes the last file, no other confirmation is needed. The files of a
+ * disk that is not mounted were not deleted with it. */
 static void
 confirm_if_empty(struct ui_folders *folders, struct p2p_share *share)
 {
     size_t count = p2p_shares_folders(folders->shares)->count, i = 0;
+    struct p2p_share_totals totals;
     const struct ui_listing *l;
 
     while (i + 1 < count && p2p_shares_at(folders->shares, i) != share)
@@ -417,7 +420,9 @@ confirm_if_empty(struct ui_folders *folders, struct p2p_share *share)
     ui_listing_changed(folders, UI_SHARED);
     if (ui_listing_get(folders, UI_SHARED, &l) != P2P_OK)
         return;
-    if (l->of[i].files == 0 && p2p_share_confirm(share) != P2P_OK)
+    p2p_share_totals(share, &totals);
+    if (l->of[i].files == 0 && totals.away_files == 0 &&
+        p2p_share_confirm(share) != P2P_OK)
         p2p_log_warn("cannot store that the last shared file was deleted");
     ui_listing_release(l);
 }

@@ -313,7 +313,7 @@ export function shareView() {
 	};
 	const renderNotice = () => {
 		const { peer_running: runs, port, problems_count: n, unlisted_files: unlisted, copy_at: copy } = state.status ?? {};
-		const folders = (state.status?.shared_folders ?? []).map((f) => [f.path, f.state, f.missing_files]);
+		const folders = (state.status?.shared_folders ?? []).map((f) => [f.path, f.state, f.missing_files, f.away_disks]);
 		const seen = JSON.stringify([runs, port, n, unlisted, folders, copy]);
 		if (seen === notices.dataset.seen) return; // a button keeps its focus
 		notices.dataset.seen = seen;

@@ -1,0 +1,60 @@
+/*
+ * disks - the places beneath the shared folder where other file systems are mounted, or
+ * were. If one is unmounted, or if one is mounted over a folder that had files, the
+ * files at its place were not deleted: they are absent until the mount changes back, or
+ * until the owner confirms (share_missing.c). The places are stored in the index, so
+ * that a disk is missed, too, if it was unmounted while no program ran. For the share's
+ * loop only, except p2p_disks_read.
+ */
+#ifndef P2P_SHARE_DISKS_H
+#define P2P_SHARE_DISKS_H
+
+#include "core/share/index.h"
+#include "core/share/item.h"
+#include "core/share/problems.h"
+
+/* Only this many places are remembered. */
+#define P2P_DISKS_MAX 64
+
+struct p2p_disk {
+    char *place;     /* relative to the shared folder; owned */
+    bool is_mounted; /* a file system is there now */
+    int64_t since;   /* the last scan before that changed; -1: never */
+    uint64_t files;  /* absent because of it */
+};
+
+struct p2p_disks {
+    struct p2p_disk list[P2P_DISKS_MAX];
+    size_t count;
+    bool is_changed; /* since it was stored */
+};
+
+/* Reads the list from the index at the start and compares it with what is mounted.
+ * `folder` is a descriptor of the shared folder, `scan` the number of the last scan. */
+P2P_MUST_CHECK enum p2p_err p2p_disks_load(struct p2p_disks *disks,
+                                           struct p2p_index *index, int folder,
+                                           int64_t scan);
+void p2p_disks_clear(struct p2p_disks *disks);
+/* Compares with what is mounted now. True if a place has changed. */
+P2P_MUST_CHECK bool p2p_disks_look(struct p2p_disks *disks, int folder, int64_t scan);
+/* The disk because of which a missing file is absent; NULL: it was deleted. */
+struct p2p_disk *p2p_disks_of(struct p2p_disks *disks, const struct p2p_item *item);
+/* True if a place above this name has changed after the scan with this number. */
+bool p2p_disks_changed_above(const struct p2p_disks *disks, const char *name,
+                             int64_t scan);
+/* Forgets the places that are not mounted and because of which no file is absent. */
+void p2p_disks_prune(struct p2p_disks *disks);
+/* How many files are absent. */
+uint64_t p2p_disks_files(const struct p2p_disks *disks);
+/* Writes the list to the index, in the open transaction. */
+P2P_MUST_CHECK enum p2p_err p2p_disks_store(struct p2p_disks *disks,
+                                            struct p2p_index *index);
+/* Puts a sentence into `out`: why the files are absent. */
+void p2p_disks_explain(const struct p2p_disk *disk, char *out, size_t cap);
+
+/* Visits the places with absent files that the owner wrote. `db` is any connection to
+ * the index. */
+P2P_MUST_CHECK enum p2p_err p2p_disks_read(sqlite3 *db, p2p_share_visit_disk *visit,
+                                           void *arg);
+
+#endif
