@@ -192,6 +192,41 @@ opens_in_two_round_trips(void **state)
     end(&w);
 }
 
+/* How long a download takes where the round trip is long: neither the buffers nor a few
+ * losses may hold the sender back, and nothing is sent twice without need. */
+static void
+fills_a_far_path(void **state)
+{
+    static const unsigned losses[] = {0, 50};
+    enum { BYTES = 50 * 1000 * 1000 };
+
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct link_options far = {.delay_us = 50 * MS,
+                                   .rate = 50000000,
+                                   .queue = 10000000,
+                                   .lost = losses[i]};
+        struct p2p_sctp_status status;
+        struct world w;
+        uint64_t began_us;
+
+        begin(&w, &far, &far, 11);
+        began_us = w.now_us;
+        w.side[0].to_write = BYTES;
+        assert_true(run(&w, 20 * SECOND));
+        status = p2p_sctp_status(w.side[0].sctp);
+        if (getenv("P2P_SHOW") != NULL)
+            printf("%u lost of 10000: %u ms, lost %u of %u dropped, queue %u\n",
+                   losses[i], (unsigned)((w.now_us - began_us) / MS),
+                   (unsigned)status.lost_packets, (unsigned)w.side[0].to_other.dropped,
+                   (unsigned)w.side[0].to_other.most_waiting);
+        /* 1.3 s at the full rate, and about a second to find it. */
+        assert_true(w.now_us - began_us < 3 * SECOND);
+        assert_in_range(status.lost_packets, 0, w.side[0].to_other.dropped + 20);
+        end(&w);
+    }
+}
+
 static void
 nothing_happens_when_idle(void **state)
 {
@@ -298,6 +333,31 @@ a_reader_that_stops_stops_the_writer(void **state)
     w.side[1].is_slow = false;
     assert_true(run(&w, 20 * SECOND));
     end(&w);
+}
+
+/* A channel takes what its path needs, others still get something, and all of it comes
+ * back. */
+static void
+a_budget_is_shared(void **state)
+{
+    enum { ALL = 8 * 1024 * 1024 };
+    struct p2p_budget budget = {ALL};
+    const struct p2p_sctp_options opt = {.budget = &budget};
+    struct p2p_sctp *many[40];
+    size_t left;
+
+    (void)state;
+    assert_false(p2p_budget_take(&budget, ALL / 2 + 1));
+    for (size_t i = 0; i < 40; i++) {
+        assert_int_equal(p2p_sctp_new(&opt, 1, &many[i]), P2P_OK);
+        left = budget.left;
+        assert_in_range(left, 1, ALL - 1);
+    }
+    for (size_t i = 0; i < 40; i++)
+        p2p_sctp_free(many[i]);
+    left = budget.left;
+    assert_int_equal(left, ALL);
+    assert_true(p2p_budget_take(NULL, SIZE_MAX));
 }
 
 static void
@@ -587,10 +647,12 @@ main(void)
         cmocka_unit_test(opens_in_two_round_trips),
         cmocka_unit_test(nothing_happens_when_idle),
         cmocka_unit_test(bytes_arrive),
+        cmocka_unit_test(fills_a_far_path),
         cmocka_unit_test(opens_over_any_path),
         cmocka_unit_test(one_side_begins_later),
         cmocka_unit_test(paths_that_take_short_packets_only),
         cmocka_unit_test(a_reader_that_stops_stops_the_writer),
+        cmocka_unit_test(a_budget_is_shared),
         cmocka_unit_test(the_end),
         cmocka_unit_test(both_end_it_at_once),
         cmocka_unit_test(an_abort_is_told),

@@ -4,7 +4,7 @@
 
 enum {
     SECOND_US = 1000000,
-    FIRST_WINDOW = 32, /* packets */
+    FIRST_WINDOW = 64, /* packets */
     LEAST_WINDOW = 4,
     FIRST_RTT_US = 100000,
     MIN_RTT_LIFE_US = 10 * SECOND_US,

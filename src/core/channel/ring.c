@@ -2,13 +2,36 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum { FIRST_CAP = 16 * 1024, KEPT_CAP = 256 * 1024 };
+
+/* Large buffers come from the system, not from the heap: it gets them back at once, and
+ * only pages that were used cost memory. */
+static uint8_t *
+allocate(size_t cap)
+{
+    void *buf;
+
+    if (cap <= KEPT_CAP)
+        return malloc(cap);
+    buf = mmap(NULL, cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return buf != MAP_FAILED ? buf : NULL;
+}
+
+static void
+release(uint8_t *buf, size_t cap)
+{
+    if (cap <= KEPT_CAP)
+        free(buf);
+    else
+        (void)munmap(buf, cap);
+}
 
 void
 p2p_ring_clear(struct p2p_ring *r)
 {
-    free(r->buf);
+    release(r->buf, r->cap);
     *r = (struct p2p_ring){.max = r->max};
 }
 
@@ -22,10 +45,10 @@ grow(struct p2p_ring *r, size_t needed)
         cap *= 2;
     if (cap == r->cap)
         return true;
-    if ((buf = malloc(cap)) == NULL)
+    if ((buf = allocate(cap)) == NULL)
         return false;
     p2p_ring_copy(r, 0, buf, r->used);
-    free(r->buf);
+    release(r->buf, r->cap);
     r->buf = buf;
     r->cap = cap;
     r->head = 0;

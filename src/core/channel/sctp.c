@@ -7,11 +7,39 @@
 #include "p2p/crypto.h"
 
 enum {
-    SEND_MAX = 8 * 1024 * 1024,
-    RECEIVE_MAX = 4 * 1024 * 1024,
+    BUFFER_MAX = 16 * 1024 * 1024,
+    BUFFER_FREE = 256 * 1024, /* is not taken from the budget */
+    BUFFER_FIRST = 1024 * 1024,
     PROBES_MAX = 3,
     PROBE_US = 500000,
 };
+
+/* ---- buffers ---- */
+
+bool
+p2p_sctp_grow_buffer(struct p2p_sctp *s, struct p2p_ring *ring, size_t max)
+{
+    if (ring->max >= max || !p2p_budget_take(s->opt.budget, ring->max))
+        return false;
+    ring->max *= 2;
+    return true;
+}
+
+static void
+begin_buffer(struct p2p_sctp *s, struct p2p_ring *ring, size_t max)
+{
+    ring->max = max < BUFFER_FREE ? max : BUFFER_FREE;
+    while (ring->max < BUFFER_FIRST && p2p_sctp_grow_buffer(s, ring, max))
+        continue;
+}
+
+static void
+end_buffer(struct p2p_sctp *s, struct p2p_ring *ring)
+{
+    if (ring->max > BUFFER_FREE)
+        p2p_budget_give(s->opt.budget, ring->max - BUFFER_FREE);
+    p2p_ring_clear(ring);
+}
 
 /* ---- life ---- */
 
@@ -35,8 +63,12 @@ p2p_sctp_new(const struct p2p_sctp_options *opt, uint64_t now_us, struct p2p_sct
     if (opt->first_tsn != 0)
         s->own_tsn = opt->first_tsn;
     s->out.first_tsn = s->out.next_tsn = s->out.lost_from = s->own_tsn;
-    s->out.bytes.max = opt->send_max > 0 ? opt->send_max : SEND_MAX;
-    s->in.bytes.max = opt->receive_max > 0 ? opt->receive_max : RECEIVE_MAX;
+    if (s->opt.send_max == 0)
+        s->opt.send_max = BUFFER_MAX;
+    if (s->opt.receive_max == 0)
+        s->opt.receive_max = BUFFER_MAX;
+    begin_buffer(s, &s->out.bytes, s->opt.send_max);
+    begin_buffer(s, &s->in.bytes, s->opt.receive_max);
     s->packet_max = P2P_SCTP_PACKET_FIRST;
     p2p_pace_init(&s->pace, P2P_SCTP_PACKET_FIRST, now_us);
     if (opt->rtt_us > 0)
@@ -53,7 +85,8 @@ p2p_sctp_free(struct p2p_sctp *s)
     if (s == NULL)
         return;
     p2p_sctp_clear_receiver(s);
-    p2p_ring_clear(&s->out.bytes);
+    end_buffer(s, &s->in.bytes);
+    end_buffer(s, &s->out.bytes);
     free(s->out.sent);
     free(s);
 }
@@ -106,7 +139,7 @@ on_chunk(struct p2p_sctp *s, uint8_t type, uint8_t flags, struct p2p_rd *value,
     case SCTP_DATA:
         if (s->state == SCTP_COOKIE_ECHOED)
             p2p_sctp_on_cookie_ack(s, now_us); /* it got lost on the way */
-        p2p_sctp_on_data(s, flags, value);
+        p2p_sctp_on_data(s, flags, value, now_us);
         break;
     case SCTP_INIT_ACK:
         p2p_sctp_on_init(s, value, true, now_us);

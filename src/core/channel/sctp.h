@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/channel/budget.h"
 #include "p2p/err.h"
 
 struct p2p_sctp; /* *returned owned*, free with p2p_sctp_free */
@@ -28,9 +29,12 @@ struct p2p_sctp; /* *returned owned*, free with p2p_sctp_free */
 #define P2P_SCTP_PACKET_MAX   1400
 
 struct p2p_sctp_options {
-    bool opens;         /* sends DATA_CHANNEL_OPEN; the other side waits for it */
-    size_t send_max;    /* bytes that wait or are in flight; 0: 8 MiB. A power of two */
-    size_t receive_max; /* bytes that were received and not read; 0: 4 MiB. As above */
+    bool opens;      /* sends DATA_CHANNEL_OPEN; the other side waits for it */
+    size_t send_max; /* bytes that wait or are in flight; 0: 16 MiB. A power of two */
+    size_t receive_max; /* bytes that were received and not read; 0: 16 MiB. As above */
+    /* Both buffers begin with less, and grow as far as the path needs it and this
+     * allows; borrowed until free. NULL: no bound together with others. */
+    struct p2p_budget *budget;
     uint64_t rtt_us;    /* of the path, if it is known: sets the first rate */
     uint32_t first_tsn; /* 0: random. For tests */
 };

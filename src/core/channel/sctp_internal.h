@@ -21,6 +21,7 @@ enum {
     SCTP_WINDOW = 8192, /* TSNs that may be in flight */
     SCTP_MESSAGE_MAX = 256 * 1024,
     SCTP_TRIES_MAX = 10,
+    SCTP_END_TRIES = 4,
 };
 
 enum sctp_chunk_type {
@@ -112,6 +113,8 @@ struct sctp_receiver {
     uint32_t highest;          /* the newest that is here */
     struct sctp_early **early; /* SCTP_WINDOW of them, by TSN; made when needed */
     size_t early_bytes;
+    uint64_t round_us;  /* a round trip began */
+    size_t round_bytes; /* that have arrived since */
     bool sack_is_due;
     uint32_t told_window;
     /* the message that is being read */
@@ -157,6 +160,8 @@ struct p2p_sctp {
 /* ---- sctp.c ---- */
 
 void p2p_sctp_fail(struct p2p_sctp *s, enum p2p_err err);
+/* Doubles what a buffer may hold. False: it is at `max`, or the budget is used up. */
+bool p2p_sctp_grow_buffer(struct p2p_sctp *s, struct p2p_ring *ring, size_t max);
 /* Writes the head of a chunk, to be closed when its value is written. */
 size_t p2p_sctp_begin_chunk(struct p2p_wr *wr, enum sctp_chunk_type type,
                             uint8_t flags);
@@ -193,7 +198,8 @@ bool p2p_sctp_all_is_acked(const struct p2p_sctp *s);
 
 /* ---- sctp_receive.c ---- */
 
-void p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value);
+void p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value,
+                      uint64_t now_us);
 void p2p_sctp_put_sack(struct p2p_sctp *s, struct p2p_wr *wr);
 void p2p_sctp_clear_receiver(struct p2p_sctp *s);
 /* True if a chunk with this TSN would be further ahead than what is kept. */

@@ -4,7 +4,13 @@
 
 #include "core/channel/sctp_internal.h"
 
-enum { DCEP_ACK = 2, DCEP_OPEN = 3, DCEP_OPEN_LEN = 12, EARLY_COST = 64 };
+enum {
+    DCEP_ACK = 2,
+    DCEP_OPEN = 3,
+    DCEP_OPEN_LEN = 12,
+    EARLY_COST = 64,
+    FIRST_RTT_US = 100000,
+};
 
 /* One chunk of DATA. */
 struct data {
@@ -142,11 +148,30 @@ p2p_sctp_clear_receiver(struct p2p_sctp *s)
         free(s->in.early[i]);
     free(s->in.early);
     s->in.early = NULL;
-    p2p_ring_clear(&s->in.bytes);
+}
+
+/* The buffer holds four times what arrives in a round trip: as much again comes while a
+ * lost packet is sent a second time, and a sender that is still looking for its rate
+ * doubles it each time. */
+static void
+adapt_buffer(struct p2p_sctp *s, size_t len, uint64_t now_us)
+{
+    struct sctp_receiver *in = &s->in;
+    uint64_t rtt_us = s->pace.srtt_us > 0 ? s->pace.srtt_us : FIRST_RTT_US;
+
+    in->round_bytes += len;
+    if (now_us - in->round_us < rtt_us)
+        return;
+    while (in->bytes.max < 4 * in->round_bytes &&
+           p2p_sctp_grow_buffer(s, &in->bytes, s->opt.receive_max))
+        continue;
+    in->round_us = now_us;
+    in->round_bytes = 0;
 }
 
 void
-p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value)
+p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value,
+                 uint64_t now_us)
 {
     struct data d = {.tsn = p2p_rd_get_u32(value), .flags = flags};
 
@@ -158,6 +183,7 @@ p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value)
         return;
     d.bytes = p2p_rd_get_ref(value, d.len);
     s->in.sack_is_due = true;
+    adapt_buffer(s, d.len, now_us);
     if (!p2p_tsn_before(s->in.last_tsn, d.tsn) ||
         d.tsn - s->in.last_tsn > SCTP_WINDOW - 1)
         return;

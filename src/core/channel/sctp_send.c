@@ -199,7 +199,7 @@ static void
 find_lost(struct p2p_sctp *s)
 {
     struct sctp_sender *out = &s->out;
-    uint64_t patience = s->pace.srtt_us / 4;
+    uint64_t patience = s->pace.min_rtt_us / 4;
 
     for (uint32_t tsn = out->first_tsn; tsn != out->next_tsn; tsn++) {
         struct sctp_sent *c = sent_at(out, tsn);
@@ -212,12 +212,23 @@ find_lost(struct p2p_sctp *s)
     }
 }
 
+/* Twice the window: what arrives behind a lost packet stays here until that one has
+ * arrived, too. */
+static void
+adapt_buffer(struct p2p_sctp *s)
+{
+    while (s->out.bytes.max < 2 * p2p_pace_window(&s->pace) &&
+           p2p_sctp_grow_buffer(s, &s->out.bytes, s->opt.send_max))
+        continue;
+}
+
 static void
 end_ack(struct p2p_sctp *s, bool has_advanced, uint64_t rtt_us, uint64_t now_us)
 {
     if (rtt_us != UINT64_MAX)
         take_rtt(s, rtt_us, now_us);
     p2p_pace_on_ack_end(&s->pace, now_us);
+    adapt_buffer(s);
     if (has_advanced) {
         s->out.tries = 0;
         restart_timer(s, now_us);
@@ -388,11 +399,22 @@ has_something(const struct p2p_sctp *s)
                               peer_has_room(s)));
 }
 
+/* The writer is slower than the path. A peer without room or a full buffer is no such
+ * case: these are limits of the path, and the search for its rate has to end there. */
+static bool
+has_nothing(const struct p2p_sctp *s)
+{
+    const struct p2p_ring *bytes = &s->out.bytes;
+
+    return unsent(&s->out) == 0 && s->out.lost == 0 &&
+           bytes->used < bytes->max - bytes->max / 8 && p2p_pace_has_room(&s->pace);
+}
+
 bool
 p2p_sctp_put_data(struct p2p_sctp *s, struct p2p_wr *wr, uint64_t now_us)
 {
     if (!has_something(s)) {
-        if (s->out.in_flight * s->pace.packet_bytes < p2p_pace_window(&s->pace))
+        if (has_nothing(s))
             p2p_pace_on_idle(&s->pace);
         return false;
     }

@@ -344,7 +344,13 @@ p2p_sctp_check_setup(struct p2p_sctp *s, uint64_t now_us)
     begin_end(s, now_us);
     if (s->timer_us == 0 || now_us < s->timer_us || s->state == SCTP_CLOSED)
         return;
-    if (++s->tries >= SCTP_TRIES_MAX) {
+    /* All was delivered both ways; the last word of the peer got lost, and it does not
+     * say it again. */
+    if (++s->tries >= SCTP_END_TRIES && s->state == SCTP_SHUTDOWN_ACK_SENT) {
+        s->state = SCTP_CLOSED;
+        return;
+    }
+    if (s->tries >= SCTP_TRIES_MAX) {
         p2p_sctp_fail(s, P2P_ERR_TIMEOUT);
         return;
     }

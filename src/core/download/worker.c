@@ -77,9 +77,13 @@ show_connection(void *arg, struct p2p_conn *conn)
     w->conn = conn;
     if (conn != NULL && w->stop)
         p2p_conn_interrupt(conn);
-    if (w->dl->swarm.sources[w->source].rtt_us == 0 && rtt_us > 0) {
-        w->dl->swarm.sources[w->source].rtt_us = rtt_us;
-        p2p_dl_wake(w->dl); /* distant sources get more connections */
+    struct dl_source *s = &w->dl->swarm.sources[w->source];
+    if (s->rtt_us == 0 && rtt_us > 0) {
+        s->rtt_us = rtt_us;
+        /* Distant sources get more connections, unless it is a path for one only. */
+        if (!s->path_known)
+            s->path = p2p_conn_path(conn);
+        p2p_dl_wake(w->dl);
     }
     p2p_unlock(&w->dl->lock);
 }
