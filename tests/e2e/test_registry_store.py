@@ -114,6 +114,46 @@ def test_two_registries_answer_the_same(suite, redis):
     )
 
 
+def test_what_a_peer_says_of_itself_is_at_every_registry(suite, redis):
+    """Name, kind and addresses, also in a search; at a registry that starts later; and after a change."""
+    one, two = registry_at(suite, redis, "one"), registry_at(suite, redis, "two")
+    kitchen = ["--name", "Kitchen", "--device-kind", "desktop", "--advertise", "192.0.2.7:9000", "--advertise", "nas.example.org:9100"]
+    peer = suite.peer(*kitchen, files={"letter.txt": b"x"}, discovery=one)
+    wanted = wait_until(lambda: claims(one.registry), 30, "registered")
+    assert wanted[:2] == ("Kitchen", "desktop") and "nas.example.org:9100" in wanted[2]
+    wait_until(lambda: claims(two.registry) == wanted, 30, "the same at the other")
+    source = wait_until(lambda: two.registry.get("/search", q="letter.txt").json()["results"], 30)[0]["peers"][0]
+    assert (source["name"], source["kind"], source["addresses"]) == wanted
+    three = registry_at(suite, redis, "three")
+    wait_until(lambda: claims(three.registry) == wanted, 30, "at one that starts later")
+    assert redis.command(b"HLEN", b"p2p:claims") == b"1"
+    peer.stop()
+    wait_until(lambda: redis.command(b"HLEN", b"p2p:claims") == b"0", 30, "forgotten with the peer")
+    suite.peer("--name", "Attic", discovery=two)
+    wait_until(lambda: claims(one.registry) and claims(one.registry)[0] == "Attic", 30, "the new name at the other")
+
+
+def test_claims_of_another_record_are_passed_over(suite, redis):
+    """Such as those beside a record that a registry of 0.1.0 has replaced."""
+    one = registry_at(suite, redis, "one")
+    suite.peer("--name", "Kitchen", discovery=one)
+    wait_until(lambda: claims(one.registry), 30, "registered")
+    (key,) = redis.command(b"HKEYS", b"p2p:claims")
+    value = redis.command(b"HGET", b"p2p:claims", key)
+    for spoiled in (value[:7] + bytes([value[7] ^ 1]) + value[8:], value[:-1], value + b"x", b"", b"\xff" * 600):
+        redis.command(b"HSET", b"p2p:claims", key, spoiled)
+        late = registry_at(suite, redis, "late")
+        assert [p.get("name") for p in late.registry.peers()] == [None]
+        late.stop()
+
+
+def claims(registry):
+    """What the one peer says of itself."""
+    for peer in registry.peers():
+        return peer.get("name"), peer.get("kind"), peer.get("addresses")
+    return None
+
+
 def test_kill_9_of_one_loses_nothing(suite, redis):
     one, two = registry_at(suite, redis, "one"), registry_at(suite, redis, "two")
     for i, identity in enumerate((A, B, C)):

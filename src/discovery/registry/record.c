@@ -185,6 +185,58 @@ record_lists_host(const char *list, const char *ip)
     return false;
 }
 
+/* ---- claims ---- */
+
+void
+record_put_claims(struct p2p_wr *wr, const struct p2p_about *about,
+                  const char *addresses)
+{
+    p2p_wr_put_u8(wr, (uint8_t)about->kind);
+    p2p_wr_put_u8(wr, (uint8_t)strlen(about->name));
+    p2p_wr_put_text(wr, about->name);
+    p2p_wr_put_u16(wr, (uint16_t)strlen(addresses));
+    p2p_wr_put_text(wr, addresses);
+}
+
+/* The text of a list of addresses. False: it is not one that put_claims writes. */
+static bool
+read_addresses(const char *text, char out[RECORD_ADDRESSES_MAX + 1])
+{
+    char *rest = NULL, copy[RECORD_ADDRESSES_MAX + 1];
+
+    memcpy(copy, text, strlen(text) + 1);
+    out[0] = '\0';
+    for (char *word = strtok_r(copy, " ", &rest); word != NULL;
+         word = strtok_r(NULL, " ", &rest)) {
+        struct p2p_addr addr;
+        if (p2p_addr_parse(word, 0, &addr) == P2P_OK)
+            record_add_address(out, &addr);
+    }
+    return strcmp(text, out) == 0;
+}
+
+enum p2p_err
+record_get_claims(struct p2p_rd *rd, struct p2p_about *about,
+                  char addresses[RECORD_ADDRESSES_MAX + 1])
+{
+    char name[UINT8_MAX + 1] = "", text[RECORD_ADDRESSES_MAX + 1] = "";
+    size_t len;
+
+    *about = (struct p2p_about){.kind = p2p_about_kind_of(p2p_rd_get_u8(rd))};
+    addresses[0] = '\0';
+    len = p2p_rd_get_u8(rd);
+    p2p_rd_get_bytes(rd, name, len);
+    if (len > 0 && !p2p_about_set_name(about, name, len))
+        return P2P_ERR_MALFORMED;
+    len = p2p_rd_get_u16(rd);
+    if (len > RECORD_ADDRESSES_MAX)
+        return P2P_ERR_MALFORMED;
+    p2p_rd_get_bytes(rd, text, len);
+    return rd->failed || strlen(text) != len || !read_addresses(text, addresses)
+               ? P2P_ERR_MALFORMED
+               : P2P_OK;
+}
+
 /* ---- bytes ---- */
 
 static size_t

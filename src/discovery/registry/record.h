@@ -8,6 +8,7 @@
 
 #include "p2p/about.h"
 #include "p2p/addr.h"
+#include "p2p/bytes.h"
 #include "p2p/crypto.h"
 #include "p2p/msg.h"
 
@@ -39,8 +40,9 @@ struct record {
     uint64_t seq;
     uint64_t expires_at_s; /* time of day */
     struct p2p_spki key;
-    /* The claims of the peer about itself, under its second signature. Not stored: a
-     * copy from another registry does not have them. */
+    /* The claims of the peer about itself, under its second signature. Not among the
+     * bytes of the record: a copy has them if record_get_claims put them here. */
+    bool has_claims;
     struct p2p_about about;
     /* HOST:PORT in canonical form, with a space between two; "" for none. As `about`.
      */
@@ -72,6 +74,16 @@ P2P_MUST_CHECK enum p2p_err record_encode(const struct record *r, uint8_t **byte
  * seq or stamp of 0. */
 P2P_MUST_CHECK enum p2p_err record_decode(const void *bytes, size_t len,
                                           struct record *out);
+
+/* The claims of a peer as bytes, which snapshots and other registries have beside its
+ * record: u8 kind, u8 length, name, u16 length, addresses. */
+#define RECORD_CLAIMS_MAX (4 + P2P_ABOUT_NAME_MAX + RECORD_ADDRESSES_MAX)
+void record_put_claims(struct p2p_wr *wr, const struct p2p_about *about,
+                       const char *addresses);
+/* MALFORMED for anything that put_claims does not write. */
+P2P_MUST_CHECK enum p2p_err record_get_claims(struct p2p_rd *rd,
+                                              struct p2p_about *about,
+                                              char addresses[RECORD_ADDRESSES_MAX + 1]);
 
 /* Converts the text of an address at which a peer can be reached to its canonical text.
  * RANGE for any, multicast. */

@@ -216,6 +216,8 @@ struct registry_exported {
     struct p2p_about about;
     const char *addresses;
 };
+/* True if the peer states anything beside its record. */
+bool registry_has_claims(const struct registry_exported *peer);
 typedef bool registry_visit_export(void *arg, const struct registry_exported *peer);
 
 /* Visits all peers; no lock is held during a visit. False: stopped, or out of

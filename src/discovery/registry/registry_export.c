@@ -119,6 +119,13 @@ export_at(struct registry *r, uint32_t at, registry_visit_export *visit, void *a
 }
 
 bool
+registry_has_claims(const struct registry_exported *peer)
+{
+    return peer->about.name[0] != '\0' || peer->addresses[0] != '\0' ||
+           peer->about.kind != P2P_ABOUT_UNKNOWN;
+}
+
+bool
 registry_export(struct registry *r, registry_visit_export *visit, void *arg)
 {
     uint32_t used, stones;

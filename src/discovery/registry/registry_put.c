@@ -515,7 +515,7 @@ take_facts(struct registry *r, uint32_t at, const struct record *rec,
     p->is_ip_claimed = rec->is_ip_claimed;
     p->is_home_known = false;
     take_home(p, rec);
-    if (rec->from[0] != '\0') /* others do not know it, and do not change it */
+    if (rec->from[0] != '\0' || rec->has_claims) /* others do not know them */
         take_claims(p, &rec->about, rec->addresses);
     p->stamp = rec->is_signed || rec->stamp != 0 ? rec->stamp : next_stamp(r, p);
     p->expires_at_s = 0;

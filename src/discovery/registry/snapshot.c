@@ -18,8 +18,7 @@
  * magic || items || u8 END || SHA-256 of all before.
  * item = u8 PEER || u64 heard (time of day) || u64 seq_until || u32 length || record
  *      | u8 SEQ || id[32] || u64 seq || u64 seq_until
- *      | u8 CLAIMS || id[32] || u8 kind || u8 length, name || u16 length, addresses:
- *        after its PEER
+ *      | u8 CLAIMS || id[32] || claims (record.h): after its PEER
  */
 static const char magic[] = "p2p registry 1\n";
 
@@ -46,20 +45,16 @@ put(struct writer *w, const void *data, size_t len)
 static bool
 put_claims(struct writer *w, const struct registry_exported *p)
 {
-    uint8_t bytes[64 + P2P_ABOUT_NAME_MAX + RECORD_ADDRESSES_MAX];
-    size_t name_len = strlen(p->about.name), addresses_len = strlen(p->addresses), len;
+    uint8_t bytes[1 + P2P_DIGEST_LEN + RECORD_CLAIMS_MAX];
     struct p2p_wr wr;
+    size_t len;
 
-    if (name_len == 0 && addresses_len == 0 && p->about.kind == P2P_ABOUT_UNKNOWN)
+    if (!registry_has_claims(p))
         return true;
     p2p_wr_init(&wr, bytes, sizeof(bytes));
     p2p_wr_put_u8(&wr, ITEM_CLAIMS);
     p2p_wr_put_bytes(&wr, p->id.b, sizeof(p->id.b));
-    p2p_wr_put_u8(&wr, (uint8_t)p->about.kind);
-    p2p_wr_put_u8(&wr, (uint8_t)name_len);
-    p2p_wr_put_text(&wr, p->about.name);
-    p2p_wr_put_u16(&wr, (uint16_t)addresses_len);
-    p2p_wr_put_text(&wr, p->addresses);
+    record_put_claims(&wr, &p->about, p->addresses);
     return p2p_wr_end(&wr, &len) == P2P_OK && put(w, bytes, len);
 }
 
@@ -234,43 +229,15 @@ load_peer(struct loader *l, struct p2p_rd *rd)
     return P2P_OK;
 }
 
-/* The text of a list of addresses. False: it is not one that put_claims writes. */
-static bool
-read_addresses(char *text, char out[RECORD_ADDRESSES_MAX + 1])
-{
-    char *rest = NULL, again[RECORD_ADDRESSES_MAX + 1];
-
-    memcpy(again, text, strlen(text) + 1);
-    out[0] = '\0';
-    for (char *word = strtok_r(again, " ", &rest); word != NULL;
-         word = strtok_r(NULL, " ", &rest)) {
-        struct p2p_addr addr;
-        if (p2p_addr_parse(word, 0, &addr) == P2P_OK)
-            record_add_address(out, &addr);
-    }
-    return strcmp(text, out) == 0;
-}
-
 static enum p2p_err
 load_claims(struct loader *l, struct p2p_rd *rd)
 {
-    char name[UINT8_MAX + 1] = "", text[RECORD_ADDRESSES_MAX + 1] = "";
     char addresses[RECORD_ADDRESSES_MAX + 1];
-    struct p2p_about about = {.kind = P2P_ABOUT_UNKNOWN};
+    struct p2p_about about;
     struct p2p_id id;
-    size_t len;
 
     p2p_rd_get_bytes(rd, id.b, sizeof(id.b));
-    about.kind = p2p_about_kind_of(p2p_rd_get_u8(rd));
-    len = p2p_rd_get_u8(rd);
-    p2p_rd_get_bytes(rd, name, len);
-    if (len > 0 && !p2p_about_set_name(&about, name, len))
-        return P2P_ERR_CORRUPT;
-    len = p2p_rd_get_u16(rd);
-    if (len > RECORD_ADDRESSES_MAX)
-        return P2P_ERR_CORRUPT;
-    p2p_rd_get_bytes(rd, text, len);
-    if (rd->failed || strlen(text) != len || !read_addresses(text, addresses))
+    if (record_get_claims(rd, &about, addresses) != P2P_OK)
         return P2P_ERR_CORRUPT;
     registry_set_claims(l->registry, &id, &about, addresses);
     return P2P_OK;

@@ -58,7 +58,8 @@ store_enqueue(struct store *s, struct store_item *item, uint64_t *number)
     if (item == NULL)
         return false;
     p2p_lock(&s->lock);
-    has_room = s->waiting_bytes + item->len <= STORE_QUEUE_BYTES;
+    has_room =
+        s->waiting_bytes + item->len + item->claims_len <= STORE_QUEUE_BYTES;
     if (has_room) {
         item->number = *number = ++s->next_number;
         if (s->first == NULL)
@@ -66,7 +67,7 @@ store_enqueue(struct store *s, struct store_item *item, uint64_t *number)
         else
             s->last->next = item;
         s->last = item;
-        s->waiting_bytes += item->len;
+        s->waiting_bytes += item->len + item->claims_len;
         pthread_cond_signal(&s->work);
     }
     p2p_unlock(&s->lock);
@@ -78,10 +79,19 @@ store_enqueue(struct store *s, struct store_item *item, uint64_t *number)
 static struct store_item *
 new_put(const struct store *s, const struct registry_exported *p)
 {
-    struct store_item *item = store_item_new(STORE_PUT, &p->id, p->bytes, p->len);
+    uint8_t claims[STORE_CLAIMS_MAX];
+    size_t claims_len = store_log_put_claims(claims, p);
+    struct store_item *item = malloc(sizeof(*item) + p->len + claims_len);
 
-    if (item != NULL)
-        item->until = p->heard_ms + s->ttl_ms;
+    if (item == NULL)
+        return NULL;
+    *item = (struct store_item){.type = STORE_PUT,
+                                .id = p->id,
+                                .until = p->heard_ms + s->ttl_ms,
+                                .len = p->len,
+                                .claims_len = claims_len};
+    memcpy(item->bytes, p->bytes, p->len);
+    memcpy(item->bytes + p->len, claims, claims_len);
     return item;
 }
 

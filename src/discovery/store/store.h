@@ -4,6 +4,7 @@
  *
  * p2p:log        stream of changes: the others apply them in this order
  * p2p:peer:<id>  the record (record.h) of a peer, for registries that start later
+ * p2p:claims     hash: what these peers state beside their record, by id
  * p2p:until      sorted set of peer ids by the time (ms) until which they are alive
  * p2p:left       sorted set of "<id> <seq>" of peers that left, by the time (s) at
  * which that no longer matters

@@ -11,10 +11,11 @@
 #include "discovery/store/store_log.h"
 #include "p2p/lock.h"
 
-#define STORE_KEY_LOG   "p2p:log"
-#define STORE_KEY_PEER  "p2p:peer:"
-#define STORE_KEY_UNTIL "p2p:until"
-#define STORE_KEY_LEFT  "p2p:left"
+#define STORE_KEY_LOG    "p2p:log"
+#define STORE_KEY_PEER   "p2p:peer:"
+#define STORE_KEY_CLAIMS "p2p:claims"
+#define STORE_KEY_UNTIL  "p2p:until"
+#define STORE_KEY_LEFT   "p2p:left"
 
 #define STORE_ORIGIN_LEN 16
 
@@ -27,8 +28,8 @@ struct store_item {
     uint64_t until;  /* put: the time in ms (monotonic) until which it is alive; left:
                       * the time in s after which it no longer matters */
     uint64_t seq;    /* left */
-    size_t len;
-    uint8_t bytes[];
+    size_t len, claims_len;
+    uint8_t bytes[]; /* put: followed by the claims */
 };
 
 P2P_MUTEX_KIND(store_lock);

@@ -15,14 +15,51 @@ store_type_name(enum store_type type)
     return type_names[type];
 }
 
+size_t
+store_log_put_claims(uint8_t out[STORE_CLAIMS_MAX],
+                     const struct registry_exported *peer)
+{
+    struct p2p_wr wr;
+    size_t len;
+
+    if (!registry_has_claims(peer))
+        return 0;
+    p2p_wr_init(&wr, out, STORE_CLAIMS_MAX);
+    p2p_wr_put_u64(&wr, peer->seq);
+    record_put_claims(&wr, &peer->about, peer->addresses);
+    return p2p_wr_end(&wr, &len) == P2P_OK ? len : 0;
+}
+
+/* Claims beside a record that has no seq, or has another one, are left over from an
+ * older record. */
+void
+store_log_take_claims(struct record *rec, const void *claims, size_t len)
+{
+    char addresses[RECORD_ADDRESSES_MAX + 1];
+    struct p2p_about about;
+    struct p2p_rd rd;
+
+    if (len == 0 || !rec->is_signed)
+        return;
+    p2p_rd_init(&rd, claims, len);
+    if (p2p_rd_get_u64(&rd) != rec->seq ||
+        record_get_claims(&rd, &about, addresses) != P2P_OK ||
+        p2p_rd_end(&rd) != P2P_OK)
+        return;
+    rec->has_claims = true;
+    rec->about = about;
+    memcpy(rec->addresses, addresses, sizeof(addresses));
+}
+
 static bool
-apply_put(struct registry *r, const void *bytes, size_t len)
+apply_put(struct registry *r, const struct store_entry *entry)
 {
     struct record rec;
     uint64_t known_seq;
 
-    if (record_decode(bytes, len, &rec) != P2P_OK)
+    if (record_decode(entry->bytes, entry->len, &rec) != P2P_OK)
         return false;
+    store_log_take_claims(&rec, entry->claims, entry->claims_len);
     /* A refused entry is older than ours, or all registries refuse it by the same
      * rules: nothing to report. */
     if (registry_put(r, &rec, 0, &known_seq) == REGISTRY_OK)
@@ -69,19 +106,21 @@ apply_beats(struct registry *r, const void *bytes, size_t len)
 }
 
 void
-store_log_apply(struct registry *r, const char *type, const void *bytes, size_t len)
+store_log_apply(struct registry *r, const struct store_entry *entry)
 {
+    const char *type = entry->type;
     bool ok = true;
 
     if (strcmp(type, type_names[STORE_PUT]) == 0)
-        ok = apply_put(r, bytes, len);
+        ok = apply_put(r, entry);
     else if (strcmp(type, type_names[STORE_LEFT]) == 0)
-        ok = apply_left(r, bytes, len);
+        ok = apply_left(r, entry->bytes, entry->len);
     else if (strcmp(type, type_names[STORE_BEAT]) == 0)
-        ok = apply_beats(r, bytes, len);
+        ok = apply_beats(r, entry->bytes, entry->len);
     /* Unknown types come from newer versions and are skipped. */
     if (!ok)
-        p2p_log_warn("store: ignored a malformed entry type=%s bytes=%zu", type, len);
+        p2p_log_warn("store: ignored a malformed entry type=%s bytes=%zu", type,
+                     entry->len);
 }
 
 void

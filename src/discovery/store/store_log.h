@@ -3,8 +3,10 @@
  * is a separate file because this format must not change between versions of the
  * program.
  *
- * entry = field "o": origin (16 hex digits of the writer), "t": type, "d": bytes
- * put     record
+ * entry = field "o": origin (16 hex digits of the writer), "t": type, "d": bytes,
+ *         "c": claims
+ * put     record; claims: nothing, or u64 seq of the record and claims (record.h).
+ *         0.1.0 passes over them.
  * left    id[32] u64 seq u64 until_s
  * beat    n x (id[32] u32 age in ms)
  */
@@ -21,9 +23,21 @@ const char *store_type_name(enum store_type type);
 #define STORE_LEFT_LEN 48
 #define STORE_BEAT_LEN 36
 
+/* One entry of the log. Borrows. */
+struct store_entry {
+    const char *type;
+    const void *bytes, *claims; /* claims may be NULL */
+    size_t len, claims_len;
+};
 /* Applies one entry of another registry. */
-void store_log_apply(struct registry *r, const char *type, const void *bytes,
-                     size_t len);
+void store_log_apply(struct registry *r, const struct store_entry *entry);
+
+/* Writes the claims that stand beside a record; returns their length, 0 for none. */
+#define STORE_CLAIMS_MAX (8 + RECORD_CLAIMS_MAX)
+size_t store_log_put_claims(uint8_t out[STORE_CLAIMS_MAX],
+                            const struct registry_exported *peer);
+/* Puts claims into the record that they were written with; passes over others. */
+void store_log_take_claims(struct record *rec, const void *claims, size_t len);
 
 /* Writes the entry of a peer that left; it is remembered until `until_s`. */
 void store_log_put_left(uint8_t out[STORE_LEFT_LEN], const struct p2p_id *id,

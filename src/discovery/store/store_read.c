@@ -156,7 +156,7 @@ list_known(struct redis_link *l, struct known_list *list)
 /* Applies a record from Redis. If this registry knows something newer (another record,
  * or that the peer left), it sends that to Redis. */
 static void
-learn_record(struct store *s, const struct known *k, const void *bytes, size_t len)
+learn_record(struct store *s, const struct known *k, const struct store_entry *entry)
 {
     /* Another registry may have another TTL, and CLOCK_MONOTONIC starts at boot. */
     uint64_t left_ms = k->left_ms < s->ttl_ms ? k->left_ms : s->ttl_ms;
@@ -165,8 +165,9 @@ learn_record(struct store *s, const struct known *k, const void *bytes, size_t l
     enum registry_result result;
     struct record rec;
 
-    if (record_decode(bytes, len, &rec) != P2P_OK)
+    if (record_decode(entry->bytes, entry->len, &rec) != P2P_OK)
         return;
+    store_log_take_claims(&rec, entry->claims, entry->claims_len);
     result = registry_put(s->registry, &rec, heard_ms, &known_seq);
     if (result == REGISTRY_OK)
         registry_mark_told(s->registry, &rec.id);
@@ -176,29 +177,43 @@ learn_record(struct store *s, const struct known *k, const void *bytes, size_t l
     record_clear(&rec);
 }
 
+/* The record and the claims of one peer. */
+static bool
+receive_record(struct store *s, struct redis_link *l, const struct known *k)
+{
+    struct redisReply *record = redis_receive(l);
+    struct redisReply *claims = record != NULL ? redis_receive(l) : NULL;
+    struct store_entry entry = {.type = ""};
+
+    entry.bytes = redis_reply_text(record, &entry.len);
+    entry.claims = redis_reply_text(claims, &entry.claims_len);
+    if (entry.claims == NULL)
+        entry.claims_len = 0;
+    if (entry.bytes != NULL)
+        learn_record(s, k, &entry);
+    redis_reply_free(record);
+    redis_reply_free(claims);
+    return record != NULL && claims != NULL;
+}
+
 static bool
 learn_batch(struct store *s, struct redis_link *l, const struct known *at, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         char key[sizeof(STORE_KEY_PEER) + ID_HEX] = STORE_KEY_PEER;
-        struct redis_word words[] = {TEXT("GET"), {key, 0}};
+        char *hex = key + sizeof(STORE_KEY_PEER) - 1;
+        struct redis_word get[] = {TEXT("GET"), {key, 0}};
+        struct redis_word hget[] = {
+            TEXT("HGET"), TEXT(STORE_KEY_CLAIMS), {hex, ID_HEX}};
 
-        p2p_hex_format(at[i].id.b, P2P_DIGEST_LEN, key + sizeof(STORE_KEY_PEER) - 1);
-        words[1].len = strlen(key);
-        if (!redis_send(l, words, 2))
+        p2p_hex_format(at[i].id.b, P2P_DIGEST_LEN, hex);
+        get[1].len = strlen(key);
+        if (!redis_send(l, get, 2) || !redis_send(l, hget, 3))
             return false;
     }
-    for (size_t i = 0; i < n; i++) {
-        struct redisReply *reply = redis_receive(l);
-        const char *bytes;
-        size_t len;
-
-        if (reply == NULL)
+    for (size_t i = 0; i < n; i++)
+        if (!receive_record(s, l, &at[i]))
             return false;
-        if ((bytes = redis_reply_text(reply, &len)) != NULL)
-            learn_record(s, &at[i], bytes, len);
-        redis_reply_free(reply);
-    }
     return true;
 }
 
@@ -245,8 +260,7 @@ static void
 apply_entry(struct store *s, const struct redisReply *fields)
 {
     char name[8], type[16] = "", origin[STORE_ORIGIN_LEN + 1] = "";
-    const char *bytes = NULL;
-    size_t len = 0;
+    struct store_entry entry = {.type = type};
 
     for (size_t i = 0; i + 1 < redis_reply_count(fields); i += 2) {
         const struct redisReply *value = redis_reply_at(fields, i + 1);
@@ -258,10 +272,14 @@ apply_entry(struct store *s, const struct redisReply *fields)
         else if (strcmp(name, "t") == 0)
             (void)copy_text(value, type, sizeof(type));
         else if (strcmp(name, "d") == 0)
-            bytes = redis_reply_text(value, &len);
+            entry.bytes = redis_reply_text(value, &entry.len);
+        else if (strcmp(name, "c") == 0)
+            entry.claims = redis_reply_text(value, &entry.claims_len);
     }
-    if (bytes != NULL && strcmp(origin, s->origin) != 0)
-        store_log_apply(s->registry, type, bytes, len);
+    if (entry.claims == NULL)
+        entry.claims_len = 0;
+    if (entry.bytes != NULL && strcmp(origin, s->origin) != 0)
+        store_log_apply(s->registry, &entry);
 }
 
 /* answer = [[key, [[id, fields], ...]]], or nothing when BLOCK_MS are over. */

@@ -63,15 +63,16 @@ number(uint64_t value)
     "end "
 #define LUA_LOG                                                          \
     "redis.call('XADD', KEYS[1], 'MAXLEN', '~', '" LOG_LENGTH "', '*', " \
-    "'o', ARGV[1], 't', ARGV[2], 'd', ARGV[3]) return 1 "
+    "'o', ARGV[1], 't', ARGV[2], 'd', ARGV[3], 'c', ARGV[7]) return 1 "
 
 _Static_assert(RECORD_VERSION == 2, "LUA_ORDER reads the head of a record");
 
 /*
  * These are scripts, because two registries may send the same peer at once: the newer
  * record must win and be the last in the log, whichever registry comes first. Keys:
- * log, peer, a sorted set. Arguments: origin, type, bytes, id, then the values for the
- * set. Each function returns how many answers are to come, 0 if the link is broken.
+ * log, peer, a sorted set, the peers that live, the claims. Arguments: origin, type,
+ * bytes, id, two values for the set, claims. Each function returns how many answers are
+ * to come, 0 if the link is broken.
  */
 static unsigned
 send_script(struct store *s, struct redis_link *l, struct redis_word script,
@@ -80,19 +81,22 @@ send_script(struct store *s, struct redis_link *l, struct redis_word script,
 {
     const char *type = store_type_name(item->type);
     struct key k = peer_key(&item->id);
-    struct redis_word words[] = {TEXT("EVAL"),
-                                 script,
-                                 TEXT("4"),
-                                 TEXT(STORE_KEY_LOG),
-                                 {k.text, k.len},
-                                 set,
-                                 TEXT(STORE_KEY_UNTIL),
-                                 {s->origin, STORE_ORIGIN_LEN},
-                                 {type, strlen(type)},
-                                 {item->bytes, item->len},
-                                 {k.text + sizeof(STORE_KEY_PEER) - 1, ID_HEX},
-                                 {args[0].text, args[0].len},
-                                 {args[1].text, args[1].len}};
+    struct redis_word words[] = {
+        TEXT("EVAL"),
+        script,
+        TEXT("5"),
+        TEXT(STORE_KEY_LOG),
+        {k.text, k.len},
+        set,
+        TEXT(STORE_KEY_UNTIL),
+        TEXT(STORE_KEY_CLAIMS),
+        {s->origin, STORE_ORIGIN_LEN},
+        {type, strlen(type)},
+        {item->bytes, item->len},
+        {k.text + sizeof(STORE_KEY_PEER) - 1, ID_HEX},
+        {args[0].text, args[0].len},
+        {args[1].text, args[1].len},
+        {(const char *)item->bytes + item->len, item->claims_len}};
 
     return redis_send(l, words, sizeof(words) / sizeof(words[0]));
 }
@@ -105,6 +109,8 @@ send_put(struct store *s, struct redis_link *l, const struct store_item *item)
         "if tonumber(redis.call('ZSCORE', KEYS[4], ARGV[4]) or 0) > tonumber(ARGV[6]) "
         "and order(redis.call('GET', KEYS[2])) > order(ARGV[3]) then return 0 end "
         "redis.call('SET', KEYS[2], ARGV[3]) "
+        "if ARGV[7] ~= '' then redis.call('HSET', KEYS[5], ARGV[4], ARGV[7]) "
+        "else redis.call('HDEL', KEYS[5], ARGV[4]) end "
         "redis.call('ZADD', KEYS[4], ARGV[5], ARGV[4]) " LUA_LOG;
     struct number args[] = {number(redis_link_at(l, item->until)),
                             number(redis_link_at(l, p2p_now_ms()))};
@@ -115,12 +121,13 @@ send_put(struct store *s, struct redis_link *l, const struct store_item *item)
 static unsigned
 send_left(struct store *s, struct redis_link *l, const struct store_item *item)
 {
-    static const char script[] = LUA_ORDER
-        "redis.call('ZADD', KEYS[3], ARGV[5], ARGV[4] .. ' ' .. ARGV[6]) "
-        "redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -" LEFT_LENGTH " - 1) "
-        "if order(redis.call('GET', KEYS[2])) <= "
-        "order(string.char(2, 1) .. string.sub(ARGV[3], 33)) then "
-        "redis.call('DEL', KEYS[2]) redis.call('ZREM', KEYS[4], ARGV[4]) end " LUA_LOG;
+    static const char script[] =
+        LUA_ORDER "redis.call('ZADD', KEYS[3], ARGV[5], ARGV[4] .. ' ' .. ARGV[6]) "
+                  "redis.call('ZREMRANGEBYRANK', KEYS[3], 0, -" LEFT_LENGTH " - 1) "
+                  "if order(redis.call('GET', KEYS[2])) <= "
+                  "order(string.char(2, 1) .. string.sub(ARGV[3], 33)) then "
+                  "redis.call('DEL', KEYS[2]) redis.call('ZREM', KEYS[4], ARGV[4]) "
+                  "redis.call('HDEL', KEYS[5], ARGV[4]) end " LUA_LOG;
     struct number args[] = {number(item->until), number(item->seq)};
 
     return send_script(s, l, TEXT(script), item, TEXT(STORE_KEY_LEFT), args);
@@ -214,7 +221,7 @@ drop_batch(struct store *s, unsigned n) P2P_REQUIRES(store_lock)
 
         s->first = item->next;
         s->acked = item->number;
-        s->waiting_bytes -= item->len;
+        s->waiting_bytes -= item->len + item->claims_len;
         s->sent++;
         free(item);
     }
@@ -266,14 +273,15 @@ sweep(struct store *s, struct redis_link *l)
     static const char script[] =
         "for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], "
         "'LIMIT', 0, 1000)) do redis.call('DEL', ARGV[3] .. id) "
-        "redis.call('ZREM', KEYS[1], id) end "
+        "redis.call('ZREM', KEYS[1], id) redis.call('HDEL', KEYS[3], id) end "
         "redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[2]) return 1";
     char before[24], now[24];
     struct redis_word words[] = {TEXT("EVAL"),
                                  {script, sizeof(script) - 1},
-                                 TEXT("2"),
+                                 TEXT("3"),
                                  TEXT(STORE_KEY_UNTIL),
                                  TEXT(STORE_KEY_LEFT),
+                                 TEXT(STORE_KEY_CLAIMS),
                                  {before, 0},
                                  {now, 0},
                                  TEXT(STORE_KEY_PEER)};
@@ -283,9 +291,9 @@ sweep(struct store *s, struct redis_link *l)
     if (!redis_link_read_clock(l))
         return false;
     dead_ms = redis_link_at(l, p2p_now_ms()) - s->ttl_ms;
-    words[5].len =
-        (size_t)snprintf(before, sizeof(before), "%llu", (unsigned long long)dead_ms);
     words[6].len =
+        (size_t)snprintf(before, sizeof(before), "%llu", (unsigned long long)dead_ms);
+    words[7].len =
         (size_t)snprintf(now, sizeof(now), "%llu", (unsigned long long)p2p_time_s());
     reply = redis_ask(l, words, sizeof(words) / sizeof(words[0]));
     redis_reply_free(reply);
