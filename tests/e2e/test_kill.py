@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from conftest import BIN, LONG, NO_REGISTRY, environment, long_test, wait_until
+from p2pwire import tree
+from p2pwire.stream import Closed
 
 ROUNDS = 200 if LONG else 4
 PEER_OPTIONS = ("--chunk-size", "16K", "--limit-rate", "32M")
@@ -160,3 +162,61 @@ def test_kill_9_while_a_large_file_is_hashed(suite, change):
         assert read >= 2 * size, "what was hashed of the old content was believed"
     result = suite.get("large", peer)
     assert result.returncode == 0, result.stderr
+
+
+def contents(peer):
+    """Name, root and size of each listed file."""
+    with contextlib.suppress(AssertionError, OSError, Closed), peer.client() as client:
+        return {e.name.decode(): (e.root, e.size) for e in client.list_all()}
+    return None
+
+
+def test_a_commit_that_is_lost_after_the_registry_knew(suite):
+    """The registry has the changes, and the index does not: the machine lost its power, or the peer was killed before
+    the commit. Then the other way: the registry never got what the index has.
+    """
+    registry = suite.discovery()
+    files = {"stays": b"s", "changes": b"c" * 3000, "forged": b"f" * 3000, "goes": b"g", "moves": b"m" * 2000}
+    peer = suite.peer(files=files, discovery=registry)
+    names = lambda: sorted(f for p in registry.registry.peers() for f in p["files"])  # noqa: E731
+    wait_until(lambda: names() == sorted(files), 30, "all listed")
+    peer.stop()
+    suite.programs.remove(peer)
+    private = peer.shared / ".p2p"
+    before = (private / "index.db").read_bytes()
+    peer = suite.peer(discovery=registry, port=peer.port)
+    changed = {"stays": b"s", "changes": b"C" * 4000, "forged": b"F" * 3000, "new": os.urandom(300_000), "d/moved": b"m" * 2000}
+    times = (peer.shared / "forged").stat()
+    (peer.shared / "d").mkdir()
+    (peer.shared / "moves").rename(peer.shared / "d" / "moved")
+    (peer.shared / "goes").unlink()
+    for name in ("changes", "forged", "new"):
+        with open(peer.shared / name, "r+b" if name != "new" else "wb") as file:
+            file.write(changed[name])
+    os.utime(peer.shared / "forged", ns=(times.st_atime_ns, times.st_mtime_ns))
+    right = {name: (tree.root_of(data), len(data)) for name, data in changed.items()}
+    wait_until(lambda: contents(peer) == right and names() == sorted(changed), 60, "the registry knows the changes")
+    peer.kill()
+    suite.programs.remove(peer)
+    for name in ("index.db-wal", "index.db-shm"):
+        (private / name).unlink(missing_ok=True)
+    (private / "index.db").write_bytes(before)
+    peer = suite.peer(discovery=registry, port=peer.port)
+    wait_until(lambda: contents(peer) == right and names() == sorted(changed), 60, "all agree without the commit")
+    for name, data in changed.items():
+        with peer.client() as client:
+            assert client.fetch(name) == data, name
+
+    os.kill(registry.pid, signal.SIGSTOP)  # the registry does not hear of the next changes
+    try:
+        (peer.shared / "late").write_bytes(b"late")
+        (peer.shared / "new").unlink()
+        del right["new"]
+        right["late"] = (tree.root_of(b"late"), 4)
+        wait_until(lambda: contents(peer) == right, 60, "the index has it")
+        peer.kill()
+        suite.programs.remove(peer)
+    finally:
+        os.kill(registry.pid, signal.SIGCONT)
+    peer = suite.peer(discovery=registry, port=peer.port)
+    wait_until(lambda: contents(peer) == right and names() == sorted(right), 60, "all agree without the message")
