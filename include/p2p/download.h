@@ -72,6 +72,14 @@ struct p2p_source_spec {
     char others[P2P_PEER_OTHERS_TEXT];
 };
 
+/* One file of a list. */
+struct p2p_wanted {
+    const char *name;    /* at the sources */
+    const char *save_as; /* beneath the downloads directory */
+    struct p2p_digest root;
+    uint64_t size, mtime_s;
+};
+
 struct p2p_download_options {
     struct p2p_identity *identity;    /* borrowed until free */
     const struct p2p_root *downloads; /* borrowed until free */
@@ -99,6 +107,10 @@ struct p2p_download_options {
     bool size_announced;
     uint64_t announced_size;
     uint64_t keep_free; /* bytes that stay free on the disk, 5 % of it at most */
+    /* For a folder: downloads these files, instead of those that a source lists. `name`
+     * is then only for messages. Copied. */
+    const struct p2p_wanted *list;
+    size_t list_count;
     /* Before a file that changed at its source is asked for again, and twice as long
      * each time. 0: default. */
     uint64_t restart_ms;
@@ -180,6 +192,8 @@ P2P_MUST_CHECK enum p2p_err p2p_download_start(const struct p2p_download_options
                                                struct p2p_download **out);
 /* Copies the current state. From any thread. */
 void p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out);
+/* True if a file of the list is here now, verified, or was before. */
+bool p2p_download_has_file(struct p2p_download *dl, size_t index);
 /* Adds a source that was found later; duplicates are ignored. TOO_LARGE: the list is
  * full of better candidates. */
 P2P_MUST_CHECK enum p2p_err

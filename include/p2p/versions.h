@@ -58,6 +58,9 @@ bool p2p_versions_has_room(struct p2p_versions *v, uint64_t bytes);
  * than min-age. Returns the bytes that were freed. */
 uint64_t p2p_versions_make_room(struct p2p_versions *v, uint64_t bytes);
 
+/* The kept clock: seconds that only rise while the machine runs. */
+uint64_t p2p_versions_now(struct p2p_versions *v);
+
 /* The bytes on the disk that p2p_versions_make_room could free now. */
 uint64_t p2p_versions_spare(struct p2p_versions *v);
 

@@ -28,6 +28,8 @@ int cmd_share(int argc, char **argv);
 int cmd_history(int argc, char **argv);
 int cmd_restore(int argc, char **argv);
 int cmd_versions(int argc, char **argv);
+int cmd_mirror(int argc, char **argv);
+int cmd_keeper(int argc, char **argv);
 int cmd_unfinished(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_ui(int argc, char **argv);

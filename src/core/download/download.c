@@ -73,8 +73,11 @@ static enum p2p_err
 choose_task(struct p2p_download *dl, const struct p2p_download_options *opt)
 {
     if (is_folder_name(dl->opt.name)) {
+        enum p2p_err err = p2p_folder_new(dl);
         dl->task = &p2p_folder_task;
-        return p2p_folder_new(dl);
+        if (err == P2P_OK && opt->list != NULL)
+            err = p2p_folder_set_list(dl, opt->list, opt->list_count);
+        return err;
     }
     dl->task = dl->opt.protocol == 1 ? &p2p_dl_file1_task : &p2p_dl_file_task;
     return p2p_dl_file_new(dl, opt->root);
@@ -150,6 +153,12 @@ p2p_download_status(struct p2p_download *dl, struct p2p_download_status *out)
     p2p_lock(&dl->lock);
     p2p_dl_fill_status(dl, out);
     p2p_unlock(&dl->lock);
+}
+
+bool
+p2p_download_has_file(struct p2p_download *dl, size_t index)
+{
+    return dl->folder != NULL && p2p_folder_has(dl, index);
 }
 
 enum p2p_err

@@ -20,14 +20,10 @@
 
 /* ---- The list ---- */
 
+/* `save_as` may be NULL. */
 static enum p2p_err
-add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+add(struct folder *f, const struct p2p_wanted *wanted)
 {
-    struct p2p_download *dl = arg;
-    struct folder *f = dl->folder;
-
-    if (strncmp(name, dl->opt.name, strlen(dl->opt.name)) != 0)
-        return P2P_OK;
     if (f->count == FOLDER_FILES_MAX)
         return P2P_ERR_TOO_LARGE;
     if (f->count == f->room) {
@@ -39,15 +35,62 @@ add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
         f->room = room;
     }
     struct folder_file *file = &f->files[f->count];
-    *file = (struct folder_file){.name = strdup(name),
-                                 .root = entry->root,
-                                 .size = entry->size,
-                                 .mtime_s = entry->mtime_s};
-    if (file->name == NULL)
+    *file = (struct folder_file){.name = strdup(wanted->name),
+                                 .root = wanted->root,
+                                 .size = wanted->size,
+                                 .mtime_s = wanted->mtime_s};
+    if (wanted->save_as != NULL)
+        file->target = strdup(wanted->save_as);
+    if (file->name == NULL || (wanted->save_as != NULL && file->target == NULL)) {
+        free(file->name);
         return P2P_ERR_NOMEM;
+    }
     f->count++;
-    f->size += entry->size;
+    f->size += wanted->size;
     return P2P_OK;
+}
+
+static enum p2p_err
+add_file(void *arg, const char *name, const struct p2p_list_entry *entry)
+{
+    struct p2p_download *dl = arg;
+
+    if (strncmp(name, dl->opt.name, strlen(dl->opt.name)) != 0)
+        return P2P_OK;
+    return add(dl->folder, &(struct p2p_wanted){.name = name,
+                                                .root = entry->root,
+                                                .size = entry->size,
+                                                .mtime_s = entry->mtime_s});
+}
+
+enum p2p_err
+p2p_folder_set_list(struct p2p_download *dl, const struct p2p_wanted *list,
+                    size_t count)
+{
+    enum p2p_err err = count > 0 ? P2P_OK : P2P_ERR_USAGE;
+
+    for (size_t i = 0; i < count && err == P2P_OK; i++) {
+        const char *to = list[i].save_as;
+        err = to != NULL && list[i].size <= P2P_FILE_SIZE_MAX
+                  ? p2p_name_check(to, strlen(to), true)
+                  : P2P_ERR_USAGE;
+        if (err == P2P_OK)
+            err = add(dl->folder, &list[i]);
+    }
+    p2p_lock(&dl->lock);
+    dl->folder->listed = err == P2P_OK;
+    p2p_unlock(&dl->lock);
+    return err;
+}
+
+bool
+p2p_folder_has(struct p2p_download *dl, size_t index)
+{
+    p2p_lock(&dl->lock);
+    bool is_done =
+        index < dl->folder->count && dl->folder->files[index].state == FOLDER_DONE;
+    p2p_unlock(&dl->lock);
+    return is_done;
 }
 
 static enum p2p_err
@@ -76,6 +119,7 @@ forget_list(struct folder *f)
     f->empty_count = 0;
     for (size_t i = 0; i < f->count; i++) {
         free(f->files[i].name);
+        free(f->files[i].target);
         free(f->files[i].safe);
     }
     f->count = 0;
@@ -213,9 +257,10 @@ enum p2p_err
 p2p_folder_target(const struct p2p_download *dl, const struct folder_file *file,
                   char out[P2P_NAME_MAX + 1])
 {
-    if (file->safe == NULL)
+    if (file->safe == NULL && file->target == NULL)
         return target_of(dl, file->name, out);
-    snprintf(out, P2P_NAME_MAX + 1, "%s", file->safe); /* was checked */
+    snprintf(out, P2P_NAME_MAX + 1, "%s", /* was checked */
+             file->safe != NULL ? file->safe : file->target);
     return P2P_OK;
 }
 
@@ -243,8 +288,9 @@ is_there(struct p2p_download *dl, const struct folder_file *file)
 
 /* True for names that a file system may refuse; the others need not be tried. */
 static bool
-is_unusual(const char *leaf)
+is_unusual(const char *name)
 {
+    const char *slash = strrchr(name, '/'), *leaf = slash != NULL ? slash + 1 : name;
     size_t len = strlen(leaf);
 
     for (size_t i = 0; i < len; i++)
@@ -275,10 +321,11 @@ try_file(struct p2p_download *dl, struct p2p_probe *probe, struct folder_file *f
 
     if (err == P2P_OK && !p2p_folder_is_small(file))
         err = p2p_probe_size(probe, file->size);
-    if (err != P2P_OK || (!is_new_folder && !is_unusual(strrchr(file->name, '/'))))
+    if (err != P2P_OK || (!is_new_folder && !is_unusual(file->name)))
         return err;
     err = p2p_probe_name(probe, target, works);
-    if (err == P2P_ERR_TARGET_NAME && works[0] != '\0') {
+    /* A list says where each file goes, and nowhere else. */
+    if (err == P2P_ERR_TARGET_NAME && works[0] != '\0' && file->target == NULL) {
         free(file->safe);
         file->safe = strdup(works);
         err = file->safe != NULL ? P2P_OK : P2P_ERR_NOMEM;

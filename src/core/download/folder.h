@@ -35,8 +35,9 @@ struct folder_file {
     enum folder_state state;
     enum p2p_err problem; /* it cannot be stored here */
     uint64_t mtime_s;
-    char *safe; /* NULL: its own name; otherwise another one, because the file system
-                 * refuses its own; owned */
+    char *target; /* NULL: beneath `save_as`; otherwise where it is stored; owned */
+    char *safe;   /* NULL: its own name; otherwise another one, because the file system
+                   * refuses its own; owned */
     uint32_t refused; /* bit i is set if source i does not have it */
 };
 
@@ -78,6 +79,12 @@ struct folder {
 extern const struct dl_task p2p_folder_task;
 /* Prepares the download of a folder: dl->folder. Freed with the download. */
 P2P_MUST_CHECK enum p2p_err p2p_folder_new(struct p2p_download *dl);
+/* Gives it the files, before the download starts: no source is asked for a list. */
+P2P_MUST_CHECK enum p2p_err p2p_folder_set_list(struct p2p_download *dl,
+                                                const struct p2p_wanted *list,
+                                                size_t count);
+/* True if a file of the list is there. */
+bool p2p_folder_has(struct p2p_download *dl, size_t index);
 
 /* ---- folder_fetch.c ---- */
 /* Downloads small files over one connection, until there are none for it. */

@@ -92,3 +92,12 @@ p2p_versions_clock_peek(struct p2p_versions *v)
 
     return read_clock(v, &r) == P2P_OK ? r.now_k : 0;
 }
+
+uint64_t
+p2p_versions_now(struct p2p_versions *v)
+{
+    p2p_lock(&v->lock);
+    uint64_t now_k = p2p_versions_clock_peek(v);
+    p2p_unlock(&v->lock);
+    return now_k;
+}

@@ -1,0 +1,104 @@
+"""p2p mirror: a folder here follows one of a peer; an empty source, kill -9. More in unit tests (test_mirror.c)."""
+
+import json
+
+from conftest import NO_REGISTRY, Program, wait_until
+
+FILES = {f"photos/{n % 3}/{n:02}.jpg": f"photo {n}".encode() for n in range(60)}
+
+
+class Keeper(Program):
+    """It listens nowhere, so its line has no port."""
+
+    def _wait_ready(self, timeout):
+        assert self.ready.wait(timeout) and self.lines, self.stderr()
+        assert self.lines[0].startswith("ready p2p-keeper "), self.lines
+        return 0
+
+
+class Mirror:
+    """A job of the command line, and the keeper that runs it."""
+
+    def __init__(self, suite, peer, folder, *options):
+        self.suite, self.target, self.keeper = suite, suite.folder / "copy", None
+        added = self.p2p("add", f"{peer.where}/{folder}", "--to", self.target, *options)
+        self.id = added["id"]
+        self.start()
+
+    def p2p(self, *words):
+        run = self.suite.p2p("mirror", *words, "--json", "--discovery", NO_REGISTRY, "--no-mdns", check=True)
+        return json.loads(run.stdout) if run.stdout else None
+
+    def start(self):
+        keys = self.suite.folder / "cli" / "keys"
+        words = ["keeper", "--every", "1s", "--keys-dir", keys, "--discovery", NO_REGISTRY]
+        self.keeper = self.suite._keep(Keeper("p2p", words, self.suite.folder / "keeper"))
+
+    def status(self):
+        return self.p2p("status", self.id)
+
+    def wait(self, *states, what=lambda job: True):
+        def reached():
+            job = self.status()
+            return job if job["state"] in states and what(job) else None
+
+        return wait_until(reached, 60, f"{states}, not {self.status()}")
+
+    def files(self):
+        return {
+            str(path.relative_to(self.target)): path.read_bytes()
+            for path in self.target.rglob("*")
+            if path.is_file() and ".p2p" not in path.parts
+        }
+
+
+def source(peer):
+    shared = peer.folder / "shared" / "photos"
+    return {str(path.relative_to(shared)): path.read_bytes() for path in shared.rglob("*") if path.is_file()}
+
+
+def test_a_mirror_follows_its_source(suite):
+    peer = suite.peer(files=FILES, wait=False)
+    peer.wait_for("photos/2/59.jpg")
+    photos = peer.folder / "shared" / "photos"
+    mirror = Mirror(suite, peer, "photos", "--delete")
+    wait_until(lambda: mirror.files() == source(peer), 60, "everything is here")
+    mirror.wait("in_step", what=lambda job: job["files"] == 60)
+
+    # New, changed, deleted and moved files; what was here becomes a version.
+    (photos / "new.jpg").write_bytes(b"new")
+    (photos / "0/00.jpg").write_bytes(b"another photo")
+    (photos / "1/01.jpg").unlink()
+    (photos / "2/02.jpg").rename(photos / "moved.jpg")
+    wait_until(lambda: mirror.files() == source(peer), 60, "the changes are here")
+    shown = suite.p2p("history", "0/00.jpg", "--shared-dir", mirror.target, "--json", check=True)
+    assert [v["kept"] for v in json.loads(shown.stdout)["versions"]] == [True]
+    suite.p2p("restore", "1/01.jpg", "--shared-dir", mirror.target, "--to", "saved.jpg", check=True)
+    assert (mirror.target / "saved.jpg").read_bytes() == FILES["photos/1/01.jpg"]
+    # What was deleted or changed here comes back; what is only here stays.
+    (mirror.target / "2/05.jpg").unlink()
+    (mirror.target / "2/08.jpg").write_bytes(b"changed here")
+    wait_until(
+        lambda: mirror.files() == {**source(peer), "saved.jpg": FILES["photos/1/01.jpg"]}, 60, "it heals"
+    )
+
+    # Killed, changed meanwhile, started again.
+    mirror.keeper.kill()
+    (photos / "while away.jpg").write_bytes(b"x" * 5_000_000)
+    mirror.start()
+    wait_until(lambda: (mirror.target / "while away.jpg").exists(), 60, "it goes on")
+    mirror.wait("in_step")
+
+    before = mirror.files()
+    # The source is not mounted, or everything was deleted there.
+    photos.rename(peer.folder / "photos elsewhere")
+    job = mirror.wait("waiting", what=lambda job: job["held_removals"] > 50)
+    assert "mirror accept" in job["message"] and mirror.files() == before
+    (peer.folder / "photos elsewhere").rename(photos)
+    mirror.wait("in_step")
+
+    # Paused, and forgotten: the files stay.
+    mirror.p2p("pause", mirror.id)
+    assert mirror.status()["state"] == "paused"
+    mirror.p2p("remove", mirror.id)
+    assert mirror.p2p("list")["mirrors"] == [] and (mirror.target / "new.jpg").exists()
