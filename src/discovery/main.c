@@ -9,6 +9,7 @@
 
 #include "discovery/housekeeper.h"
 #include "discovery/http/app.h"
+#include "discovery/http/meeting_news.h"
 #include "discovery/meet/prober.h"
 #include "discovery/meet/stun_server.h"
 #include "discovery/options.h"
@@ -136,6 +137,8 @@ open_server(struct discovery *d)
     changes_set_waitlist(d->app.changes, d->app.waiters);
     if ((err = meeting_open(&d->app.meeting, d->app.server)) != P2P_OK)
         return err;
+    if (d->app.store != NULL)
+        store_listen(d->app.store, meeting_on_news, &d->app);
     if ((err = start_stun(d)) != P2P_OK)
         return err;
     return http_server_start(d->app.server);
@@ -277,6 +280,7 @@ on_trial(void *arg, const struct trial *trial, enum trial_result result)
 {
     struct discovery *d = arg;
 
+    meeting_tell_trial(&d->app, trial, result);
     registry_set_direct(
         d->app.registry, &trial->peer, trial->addr.host, trial->addr.port,
         result == TRIAL_REACHED ? REGISTRY_DIRECT_YES : REGISTRY_DIRECT_NO);

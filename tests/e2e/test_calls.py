@@ -3,6 +3,7 @@ an independent implementation (p2pwire/calls.py)."""
 
 import base64
 import os
+import re
 import subprocess
 import threading
 import time
@@ -15,6 +16,7 @@ from p2pwire.client import Client
 from p2pwire.keys import Identity, peer_id_of_pem, pss_verify
 from p2pwire.protocol1 import hello
 from p2pwire.stream import Closed
+from redis_world import redis  # noqa: F401
 from relaywire import answer as relay_answer
 from relaywire import connect
 
@@ -219,7 +221,7 @@ def test_a_box_takes_genuine_calls_only(registry):
     assert status({"any": "thing"}, "/box/" + "ab" * 16) == 404  # nobody asked for it
     assert status(good) == 202
     got = registry.request("GET", path, headers=calls.login(CALLER)).json()
-    assert [m["m"] for m in got["messages"]] == [good] and got["next"] == 1
+    assert [m["m"] for m in got["messages"]] == [good] and got["next"] == got["messages"][0]["n"]
 
 
 def test_a_long_poll_wakes(registry):
@@ -231,7 +233,34 @@ def test_a_long_poll_wakes(registry):
     poll.start()
     assert registry.request("POST", f"/box/{number}", json={"hello": 1}).status_code == 202
     poll.join(50)  # before its own end
-    assert got == [{"messages": [{"n": 1, "m": {"hello": 1}}], "next": 1}]
+    ((message,),) = (one["messages"] for one in got)
+    assert message["m"] == {"hello": 1} and got[0]["next"] == message["n"]
+
+
+def test_registries_with_one_redis_have_their_boxes_in_common(suite, redis):
+    """The peer reads at one registry, and the caller knows the other one only."""
+    here, there = (suite.discovery("--store", redis.url, folder=name).registry for name in ("here", "there"))
+    keep(here, CALLER)
+    wait_until(lambda: there.get(f"/peers/{CALLER.peer_id}").status_code == 200, 60, "the record at the other registry")
+    path = f"/box/{CALLER.peer_id}"
+    message = calls.call(STRANGER, CALLER.peer_id)
+    left = lambda at, where, what: at.request("POST", where, json=what).status_code  # noqa: E731
+    boxes = lambda at: float(re.search(r"^p2p_discovery_boxes (\S+)", at.get("/metrics").text, re.M)[1])  # noqa: E731
+    wait_until(lambda: boxes(there) == 1, 60, "the box at the other registry")
+    got = []
+    other = type(here)(here.url, timeout=70)
+    read = lambda: got.append(other.request("GET", path, params={"wait": 55}, headers=calls.login(CALLER)).json())  # noqa: E731
+    poll = threading.Thread(target=read)
+    poll.start()
+    assert left(there, path, message) == 202
+    poll.join(50)  # before its own end
+    assert [m["m"] for m in got[0]["messages"]] == [message]
+    # The answer takes the way back.
+    answers = f"/box/{message['reply']}"
+    assert there.get(answers).status_code == 200
+    wait_until(lambda: boxes(here) == 2, 60, "the box for the answer")
+    assert left(here, answers, {"yes": 1}) == 202
+    assert there.get(answers, wait=55).json()["messages"][0]["m"] == {"yes": 1}
 
 
 def test_tokens_need_both_signatures(registry):

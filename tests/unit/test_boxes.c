@@ -1,4 +1,4 @@
-// uses p2p-discovery
+// uses p2p-discovery tests/unit/mutate.c
 /* The registry's boxes: who finds what, and what everything costs. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,6 +11,8 @@
 #include <cmocka.h>
 
 #include "discovery/meet/boxes.h"
+#include "discovery/meet/news.h"
+#include "mutate.h"
 
 static const struct boxes_limits plenty = {1000, 1 << 20, 1 << 18};
 
@@ -54,7 +56,7 @@ static enum box_result
 post(struct boxes *b, struct box_id id, uint8_t source, const char *text, uint64_t now)
 {
     struct box_source s = from(source);
-    uint64_t number;
+    uint64_t number = 0;
 
     return boxes_post(b, &id, &s, text, strlen(text), now, &number);
 }
@@ -226,6 +228,117 @@ nothing_is_lost_in_the_accounts(void **state)
     boxes_free(b);
 }
 
+/* ---- several registries ---- */
+
+/* A reader who goes on at another registry finds what is new by the number there. */
+static void
+numbers_rise_and_can_be_asked_for(void **state)
+{
+    struct boxes *b = boxes(&plenty);
+    struct box_id id = of_peer(1);
+    struct box_source s = from(1);
+    uint64_t number = 500;
+
+    (void)state;
+    assert_int_equal(attend(b, id, 9, 0), BOX_OK);
+    assert_int_equal(boxes_post(b, &id, &s, "a", 1, 1, &number), BOX_OK);
+    assert_int_equal(number, 500);
+    number = 400; /* of a registry whose clock is behind */
+    assert_int_equal(boxes_post(b, &id, &s, "b", 1, 1, &number), BOX_OK);
+    assert_int_equal(number, 501);
+    boxes_free(b);
+}
+
+static void
+others_hear_of_a_reader_now_and_then(void **state)
+{
+    struct boxes *b = boxes(&plenty);
+    struct box_id id = of_peer(1);
+
+    (void)state;
+    assert_false(boxes_is_news(b, &id, 0));
+    assert_int_equal(attend(b, id, 9, 0), BOX_OK);
+    assert_true(boxes_is_news(b, &id, 0));
+    assert_false(boxes_is_news(b, &id, BOXES_TELL_MS - 1));
+    assert_true(boxes_is_news(b, &id, BOXES_TELL_MS));
+    boxes_free(b);
+}
+
+static struct meet_news
+some_news(enum meet_news_type type)
+{
+    return (struct meet_news){.type = type,
+                              .box = of_peer(3),
+                              .source = from(4),
+                              .number = 1800000000000,
+                              .text = "{\"v\":1}",
+                              .len = 7,
+                              .peer = {{5}},
+                              .addr = {"203.0.113.9", 9000},
+                              .is_reached = true};
+}
+
+static void
+news_come_back(void **state)
+{
+    uint8_t bytes[MEET_NEWS_MAX];
+
+    (void)state;
+    for (int type = MEET_OPEN; type <= MEET_REACHED; type++) {
+        struct meet_news news = some_news((enum meet_news_type)type), back;
+        size_t len = meet_news_format(&news, bytes);
+
+        assert_true(len > 0);
+        assert_int_equal(meet_news_parse(bytes, len, &back), P2P_OK);
+        assert_int_equal(back.type, type);
+        if (type == MEET_REACHED) {
+            assert_memory_equal(&back.peer, &news.peer, sizeof(news.peer));
+            assert_true(p2p_addr_equal(&back.addr, &news.addr) && back.is_reached);
+        } else {
+            assert_memory_equal(&back.box, &news.box, sizeof(news.box));
+            assert_memory_equal(&back.source, &news.source, sizeof(news.source));
+        }
+        if (type == MEET_MESSAGE) {
+            assert_int_equal(back.number, news.number);
+            assert_int_equal(back.len, news.len);
+            assert_memory_equal(back.text, news.text, news.len);
+        }
+    }
+}
+
+static bool
+is_news(void *arg, uint8_t *data, size_t len)
+{
+    struct meet_news out;
+
+    (void)arg;
+    return meet_news_parse(data, len, &out) == P2P_OK;
+}
+
+static void
+no_other_bytes_are_news(void **state)
+{
+    uint8_t bytes[MEET_NEWS_MAX + 1] = {MEET_OPEN};
+    struct meet_news out, open = some_news(MEET_OPEN), trial = some_news(MEET_REACHED),
+                          long_one = some_news(MEET_MESSAGE);
+    static char text[BOXES_MESSAGE_MAX + 1];
+    size_t len;
+
+    (void)state;
+    len = meet_news_format(&open, bytes);
+    assert_int_equal(mutate_all(bytes, len, is_news, NULL).prefixes, 0);
+    assert_int_equal(meet_news_parse(bytes, len + 1, &out), P2P_ERR_MALFORMED);
+    len = meet_news_format(&trial, bytes);
+    assert_int_equal(mutate_all(bytes, len, is_news, NULL).prefixes, 0);
+    bytes[0] = 0;
+    assert_int_equal(meet_news_parse(bytes, len, &out), P2P_ERR_MALFORMED);
+    bytes[0] = MEET_REACHED + 1;
+    assert_int_equal(meet_news_parse(bytes, len, &out), P2P_ERR_MALFORMED);
+    long_one.text = text;
+    long_one.len = sizeof(text);
+    assert_int_equal(meet_news_format(&long_one, bytes), 0);
+}
+
 int
 main(void)
 {
@@ -236,6 +349,10 @@ main(void)
         cmocka_unit_test(a_source_has_few_boxes),
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(nothing_is_lost_in_the_accounts),
+        cmocka_unit_test(numbers_rise_and_can_be_asked_for),
+        cmocka_unit_test(others_hear_of_a_reader_now_and_then),
+        cmocka_unit_test(news_come_back),
+        cmocka_unit_test(no_other_bytes_are_news),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

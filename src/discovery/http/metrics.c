@@ -76,6 +76,22 @@ add_meeting(struct http_metrics *m, const struct app *app)
 }
 
 static void
+add_boxes(struct http_metrics *m, const struct app *app)
+{
+    struct boxes_stats s;
+
+    boxes_stats(app->meeting.boxes, &s);
+    http_metrics_gauge(m, "p2p_discovery_boxes",
+                       "Boxes that are read: of peers, and for answers.", s.boxes);
+    http_metrics_gauge(m, "p2p_discovery_box_messages", "Messages that wait in boxes.",
+                       s.messages);
+    http_metrics_gauge(m, "p2p_discovery_box_bytes", "Memory of these messages.",
+                       s.bytes);
+    http_metrics_counter(m, "p2p_discovery_box_messages_total",
+                         "Messages that were left in boxes.", s.posted);
+}
+
+static void
 add_store(struct http_metrics *m, struct store *store)
 {
     struct store_stats s;
@@ -104,6 +120,7 @@ get_metrics(struct http_request *req, void *arg)
     http_metrics_init(&m);
     add_registry(&m, app);
     add_searches(&m, app);
+    add_boxes(&m, app);
     add_meeting(&m, app);
     http_metrics_server(&m, app->server);
     add_store(&m, app->store);

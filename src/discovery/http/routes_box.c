@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "discovery/http/app.h"
+#include "discovery/http/meeting_news.h"
 #include "http/source/address.h"
 #include "http/text/json.h"
 #include "http/wait.h"
@@ -119,7 +120,7 @@ post_box(struct http_request *req, void *arg)
     struct box_id id;
     const char *text;
     size_t len;
-    uint64_t number;
+    uint64_t number = p2p_time_ms(); /* rises over restarts, and at all registries */
     enum box_result result;
 
     if (!get_box(req, &id) || meeting_is_limited(req, app->meeting.posts))
@@ -132,8 +133,10 @@ post_box(struct http_request *req, void *arg)
     source_of(req, &source);
     result =
         boxes_post(app->meeting.boxes, &id, &source, text, len, p2p_now_ms(), &number);
-    if (result == BOX_OK)
+    if (result == BOX_OK) {
         http_waitlist_wake(meeting_list(&app->meeting, &id));
+        meeting_tell_message(app, &id, &source, number, text, len);
+    }
     reply_posted(req, result, number);
 }
 
@@ -241,6 +244,7 @@ get_box_messages(struct http_request *req, void *arg)
         reply_posted(req, result, 0);
         return;
     }
+    meeting_tell_open(app, &id, &source);
     if (!collect(app, &id, after, &o) &&
         http_wait(req, meeting_list(&app->meeting, &id), seen,
                   (unsigned)wait_s * 1000)) {

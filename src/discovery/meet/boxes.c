@@ -33,6 +33,7 @@ struct box {
     struct box_id id;
     struct holder *holder; /* of one for answers; NULL: a peer's */
     uint64_t until_ms, last_number;
+    uint64_t tell_ms;             /* when other registries are told again */
     struct message_list messages; /* the oldest first */
     size_t count;
 };
@@ -281,6 +282,21 @@ boxes_attend(struct boxes *b, const struct box_id *id, const struct box_source *
     return result;
 }
 
+bool
+boxes_is_news(struct boxes *b, const struct box_id *id, uint64_t now_ms)
+{
+    struct box *box;
+    bool is_news;
+
+    p2p_lock(&b->lock);
+    box = find_live(b, id, now_ms);
+    is_news = box != NULL && now_ms >= box->tell_ms;
+    if (is_news)
+        box->tell_ms = now_ms + BOXES_TELL_MS;
+    p2p_unlock(&b->lock);
+    return is_news;
+}
+
 static enum box_result
 make_room(struct boxes *b, struct box *box, const struct holder *h, size_t need)
     P2P_REQUIRES(boxes_lock)
@@ -302,7 +318,7 @@ make_room(struct boxes *b, struct box *box, const struct holder *h, size_t need)
 
 static enum box_result
 append(struct boxes *b, struct box *box, struct holder *h, const char *text, size_t len,
-       uint64_t until_ms) P2P_REQUIRES(boxes_lock)
+       uint64_t until_ms, uint64_t number) P2P_REQUIRES(boxes_lock)
 {
     enum box_result result = make_room(b, box, h, cost(len));
     struct message *m = NULL;
@@ -311,8 +327,9 @@ append(struct boxes *b, struct box *box, struct holder *h, const char *text, siz
         result = BOX_FULL;
     if (result != BOX_OK)
         return result;
+    box->last_number = number > box->last_number ? number : box->last_number + 1;
     *m = (struct message){
-        .number = ++box->last_number, .until_ms = until_ms, .holder = h, .len = len};
+        .number = box->last_number, .until_ms = until_ms, .holder = h, .len = len};
     memcpy(m->text, text, len);
     m->text[len] = '\0';
     TAILQ_INSERT_TAIL(&box->messages, m, link);
@@ -331,7 +348,6 @@ boxes_post(struct boxes *b, const struct box_id *id, const struct box_source *so
     enum box_result result = BOX_NONE;
     struct box *box;
 
-    *number = 0;
     p2p_lock(&b->lock);
     if ((box = find_live(b, id, now_ms)) != NULL) {
         struct holder *h = get_holder(b, source);
@@ -339,7 +355,7 @@ boxes_post(struct boxes *b, const struct box_id *id, const struct box_source *so
             h->boxes++; /* it stays while others of its messages go */
         result = h == NULL || len > BOXES_MESSAGE_MAX
                      ? BOX_FULL
-                     : append(b, box, h, text, len, now_ms + BOXES_MESSAGE_MS);
+                     : append(b, box, h, text, len, now_ms + BOXES_MESSAGE_MS, *number);
         *number = box->last_number;
         if (h != NULL) {
             h->boxes--;

@@ -25,6 +25,7 @@ enum {
     BOXES_READER_MS = 120 * 1000, /* a peer that has not read for so long has no box */
     BOXES_ANSWER_MS = 60 * 1000,
     BOXES_ANSWERS_PER_SOURCE = 16,
+    BOXES_TELL_MS = 40 * 1000, /* other registries hear of a reader this often */
 };
 
 struct boxes_limits {
@@ -59,7 +60,11 @@ void boxes_free(struct boxes *b);
  * that it may. */
 enum box_result boxes_attend(struct boxes *b, const struct box_id *id,
                              const struct box_source *source, uint64_t now_ms);
-/* Appends a copy of the message; `*number` is its place, from 1 on. */
+/* True if other registries are to hear now that this box is read. The next time is
+ * later. */
+bool boxes_is_news(struct boxes *b, const struct box_id *id, uint64_t now_ms);
+/* Appends a copy of the message. Numbers rise; `*number` asks for one that is at least
+ * so high, and becomes that of the message. */
 enum box_result boxes_post(struct boxes *b, const struct box_id *id,
                            const struct box_source *source, const char *text,
                            size_t len, uint64_t now_ms, uint64_t *number);

@@ -169,6 +169,23 @@ store_left(struct store *s, const struct p2p_id *id, uint64_t seq)
     return P2P_OK;
 }
 
+bool
+store_tell(struct store *s, const void *bytes, size_t len)
+{
+    uint64_t number;
+
+    return store_enqueue(s, store_item_new(STORE_NEWS, NULL, bytes, len), &number);
+}
+
+void
+store_listen(struct store *s, store_on_news *on_news, void *arg)
+{
+    p2p_lock(&s->lock);
+    s->on_news = on_news;
+    s->news_arg = arg;
+    p2p_unlock(&s->lock);
+}
+
 /* ---- life ---- */
 
 static void
@@ -305,6 +322,19 @@ store_left(struct store *s, const struct p2p_id *id, uint64_t seq)
 {
     (void)s, (void)id, (void)seq;
     return P2P_ERR_UNSUPPORTED;
+}
+
+bool
+store_tell(struct store *s, const void *bytes, size_t len)
+{
+    (void)s, (void)bytes, (void)len;
+    return false;
+}
+
+void
+store_listen(struct store *s, store_on_news *on_news, void *arg)
+{
+    (void)s, (void)on_news, (void)arg;
 }
 
 void

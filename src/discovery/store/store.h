@@ -3,6 +3,8 @@
  * others, and each one answers from its own memory.
  *
  * p2p:log        stream of changes: the others apply them in this order
+ * p2p:box        stream of news between registries: messages in boxes, and the like
+ * (meet/news.h). The latest ones only; who was away does not get them
  * p2p:peer:<id>  the record (record.h) of a peer, for registries that start later
  * p2p:claims     hash: what these peers state beside their record, by id
  * p2p:until      sorted set of peer ids by the time (ms) until which they are alive
@@ -43,6 +45,14 @@ bool store_wait(struct store *s, uint64_t timeout_ms);
 P2P_MUST_CHECK enum p2p_err store_put(struct store *s, const struct p2p_id *id);
 P2P_MUST_CHECK enum p2p_err store_left(struct store *s, const struct p2p_id *id,
                                        uint64_t seq);
+
+/* Tells the other registries something that matters for a minute, without waiting.
+ * False: too many changes wait. */
+bool store_tell(struct store *s, const void *bytes, size_t len);
+/* What others tell goes there from now on, on the store's reader thread; NULL:
+ * nowhere. */
+typedef void store_on_news(void *arg, const uint8_t *bytes, size_t len);
+void store_listen(struct store *s, store_on_news *on_news, void *arg);
 
 struct store_stats {
     bool is_connected; /* connected to Redis, and synchronized with it */

@@ -12,6 +12,7 @@
 #include "p2p/lock.h"
 
 #define STORE_KEY_LOG    "p2p:log"
+#define STORE_KEY_NEWS   "p2p:box"
 #define STORE_KEY_PEER   "p2p:peer:"
 #define STORE_KEY_CLAIMS "p2p:claims"
 #define STORE_KEY_UNTIL  "p2p:until"
@@ -53,6 +54,8 @@ struct store {
     uint64_t sent P2P_GUARDED_BY(store_lock);
     uint64_t received P2P_GUARDED_BY(store_lock);
     uint64_t resyncs P2P_GUARDED_BY(store_lock);
+    store_on_news *on_news P2P_GUARDED_BY(store_lock);
+    void *news_arg P2P_GUARDED_BY(store_lock);
     bool is_stopping P2P_GUARDED_BY(store_lock);
     bool is_reading P2P_GUARDED_BY(store_lock);
     bool write_failed P2P_GUARDED_BY(store_lock);

@@ -6,8 +6,10 @@
 #include "p2p/log.h"
 #include "p2p/net.h"
 
-static const char *const type_names[] = {
-    [STORE_PUT] = "put", [STORE_LEFT] = "left", [STORE_BEAT] = "beat"};
+static const char *const type_names[] = {[STORE_PUT] = "put",
+                                         [STORE_LEFT] = "left",
+                                         [STORE_BEAT] = "beat",
+                                         [STORE_NEWS] = "news"};
 
 const char *
 store_type_name(enum store_type type)

@@ -15,7 +15,7 @@
 
 #include "discovery/registry/registry.h"
 
-enum store_type { STORE_PUT, STORE_LEFT, STORE_BEAT };
+enum store_type { STORE_PUT, STORE_LEFT, STORE_BEAT, STORE_NEWS };
 
 /* The name of a type for messages. */
 const char *store_type_name(enum store_type type);

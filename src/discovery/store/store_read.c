@@ -23,9 +23,14 @@
 #define ID_HEX       (2 * P2P_DIGEST_LEN)
 #define TEXT(s)      REDIS_TEXT(s)
 
-/* A place in the log, as Redis writes it. */
+/* A place in a stream, as Redis writes it. */
 struct place {
     char text[48];
+};
+
+/* How far this registry has read. */
+struct places {
+    struct place log, news;
 };
 
 /* One peer that Redis has. */
@@ -64,10 +69,10 @@ parse_id(const struct redisReply *r, struct p2p_id *id)
 /* ---- catching up ---- */
 
 static bool
-find_end(struct redis_link *l, struct place *end)
+find_end(struct redis_link *l, struct redis_word key, struct place *end)
 {
-    struct redis_word words[] = {TEXT("XREVRANGE"), TEXT(STORE_KEY_LOG), TEXT("+"),
-                                 TEXT("-"),         TEXT("COUNT"),       TEXT("1")};
+    struct redis_word words[] = {TEXT("XREVRANGE"), key,           TEXT("+"),
+                                 TEXT("-"),         TEXT("COUNT"), TEXT("1")};
     struct redisReply *reply = redis_ask(l, words, 6);
     const struct redisReply *entry = redis_reply_at(reply, 0);
 
@@ -238,10 +243,12 @@ tell_if_unknown(void *arg, const struct registry_exported *p)
 }
 
 static bool
-catch_up(struct store *s, struct redis_link *l, struct place *end)
+catch_up(struct store *s, struct redis_link *l, struct places *end)
 {
     struct known_list list = {0};
-    bool ok = find_end(l, end) && learn_left(s, l) && list_known(l, &list);
+    bool ok = find_end(l, TEXT(STORE_KEY_LOG), &end->log) &&
+              find_end(l, TEXT(STORE_KEY_NEWS), &end->news) && learn_left(s, l) &&
+              list_known(l, &list);
 
     for (size_t i = 0; ok && i < list.count; i += BATCH)
         ok = learn_batch(s, l, list.at + i,
@@ -255,9 +262,23 @@ catch_up(struct store *s, struct redis_link *l, struct place *end)
 
 /* ---- following the log ---- */
 
+static void
+pass_news(struct store *s, const char *bytes, size_t len)
+{
+    store_on_news *on_news;
+    void *arg;
+
+    p2p_lock(&s->lock);
+    on_news = s->on_news;
+    arg = s->news_arg;
+    p2p_unlock(&s->lock);
+    if (on_news != NULL)
+        on_news(arg, (const uint8_t *)bytes, len);
+}
+
 /* fields = name, value, name, value, ... */
 static void
-apply_entry(struct store *s, const struct redisReply *fields)
+apply_entry(struct store *s, const struct redisReply *fields, bool is_news)
 {
     char name[8], type[16] = "", origin[STORE_ORIGIN_LEN + 1] = "";
     struct store_entry entry = {.type = type};
@@ -278,30 +299,52 @@ apply_entry(struct store *s, const struct redisReply *fields)
     }
     if (entry.claims == NULL)
         entry.claims_len = 0;
-    if (entry.bytes != NULL && strcmp(origin, s->origin) != 0)
+    if (entry.bytes == NULL || strcmp(origin, s->origin) == 0)
+        return;
+    if (is_news)
+        pass_news(s, entry.bytes, entry.len);
+    else
         store_log_apply(s->registry, &entry);
 }
 
-/* answer = [[key, [[id, fields], ...]]], or nothing when BLOCK_MS are over. */
-static bool
-follow(struct store *s, struct redis_link *l, struct place *at)
+static void
+apply_stream(struct store *s, const struct redisReply *stream, struct places *at)
 {
-    struct redis_word words[] = {TEXT("XREAD"),       TEXT("COUNT"),
-                                 TEXT("256"),         TEXT("BLOCK"),
-                                 TEXT(BLOCK_MS),      TEXT("STREAMS"),
-                                 TEXT(STORE_KEY_LOG), {at->text, strlen(at->text)}};
-    struct redisReply *reply = redis_ask(l, words, sizeof(words) / sizeof(words[0]));
-    const struct redisReply *entries = redis_reply_at(redis_reply_at(reply, 0), 1);
+    const struct redisReply *entries = redis_reply_at(stream, 1);
+    char key[sizeof(STORE_KEY_NEWS) + 1] = "";
+    bool is_news = copy_text(redis_reply_at(stream, 0), key, sizeof(key)) &&
+                   strcmp(key, STORE_KEY_NEWS) == 0;
+    struct place *place = is_news ? &at->news : &at->log;
 
     for (size_t i = 0; i < redis_reply_count(entries); i++) {
         const struct redisReply *entry = redis_reply_at(entries, i);
 
-        apply_entry(s, redis_reply_at(entry, 1));
-        (void)copy_text(redis_reply_at(entry, 0), at->text, sizeof(at->text));
+        apply_entry(s, redis_reply_at(entry, 1), is_news);
+        (void)copy_text(redis_reply_at(entry, 0), place->text, sizeof(place->text));
     }
     p2p_lock(&s->lock);
     s->received += redis_reply_count(entries);
     p2p_unlock(&s->lock);
+}
+
+/* answer = [[key, [[id, fields], ...]], ...], or nothing when BLOCK_MS are over. */
+static bool
+follow(struct store *s, struct redis_link *l, struct places *at)
+{
+    struct redis_word words[] = {TEXT("XREAD"),
+                                 TEXT("COUNT"),
+                                 TEXT("256"),
+                                 TEXT("BLOCK"),
+                                 TEXT(BLOCK_MS),
+                                 TEXT("STREAMS"),
+                                 TEXT(STORE_KEY_LOG),
+                                 TEXT(STORE_KEY_NEWS),
+                                 {at->log.text, strlen(at->log.text)},
+                                 {at->news.text, strlen(at->news.text)}};
+    struct redisReply *reply = redis_ask(l, words, sizeof(words) / sizeof(words[0]));
+
+    for (size_t i = 0; i < redis_reply_count(reply); i++)
+        apply_stream(s, redis_reply_at(reply, i), at);
     redis_reply_free(reply);
     return reply != NULL;
 }
@@ -340,7 +383,7 @@ store_reader_main(void *arg)
 
     do {
         struct redis_link *l = NULL;
-        struct place at;
+        struct places at;
 
         if (redis_link_open(&s->url, ANSWER_MS, &l) == P2P_OK && set_link(s, l) &&
             catch_up(s, l, &at)) {

@@ -11,9 +11,10 @@
 #include "p2p/lock.h"
 #include "p2p/net.h"
 
-#define BATCH      64u
-#define ANSWER_MS  2000u
-#define LOG_LENGTH "20000" /* approximate number of entries that the log keeps */
+#define BATCH       64u
+#define ANSWER_MS   2000u
+#define LOG_LENGTH  "20000" /* approximate number of entries that the log keeps */
+#define NEWS_LENGTH "2000"  /* the same of the news, at most 8 KiB each */
 /* Tombstones in Redis; those that expire first make room. */
 #define LEFT_LENGTH   "100000"
 #define SWEEP_MS      60000u
@@ -147,6 +148,18 @@ send_log(struct store *s, struct redis_link *l, const struct store_item *item)
     return redis_send(l, words, sizeof(words) / sizeof(words[0]));
 }
 
+static unsigned
+send_news(struct store *s, struct redis_link *l, const struct store_item *item)
+{
+    struct redis_word words[] = {TEXT("XADD"),      TEXT(STORE_KEY_NEWS),
+                                 TEXT("MAXLEN"),    TEXT("~"),
+                                 TEXT(NEWS_LENGTH), TEXT("*"),
+                                 TEXT("o"),         {s->origin, STORE_ORIGIN_LEN},
+                                 TEXT("d"),         {item->bytes, item->len}};
+
+    return redis_send(l, words, sizeof(words) / sizeof(words[0]));
+}
+
 /* One ZADD for all of them. It changes existing entries only, because a heartbeat is
  * not a registration. */
 static unsigned
@@ -200,7 +213,10 @@ write_batch(struct store *s, struct redis_link *l, const struct store_item *firs
 {
     static unsigned (*const senders[])(struct store *, struct redis_link *,
                                        const struct store_item *) = {
-        [STORE_PUT] = send_put, [STORE_LEFT] = send_left, [STORE_BEAT] = send_beats};
+        [STORE_PUT] = send_put,
+        [STORE_LEFT] = send_left,
+        [STORE_BEAT] = send_beats,
+        [STORE_NEWS] = send_news};
     unsigned answers = 0;
 
     for (unsigned i = 0; i < n; i++, first = first->next) {
