@@ -369,9 +369,10 @@ start_mdns(struct peer *peer)
         .protocol_1 = peer->opt.protocol_1,
         .name = peer->opt.about.name,
     };
-    struct p2p_addr here = {.port = announcement.port};
+    struct p2p_addr here;
 
-    snprintf(here.host, sizeof(here.host), "%s", peer->opt.host);
+    if (p2p_addr_parse(peer->opt.host, announcement.port, &here) != P2P_OK)
+        snprintf(here.host, sizeof(here.host), "%s", peer->opt.host);
     if (!peer->opt.mdns || p2p_addr_is_loopback(&here))
         return;
     if (p2p_mdns_announce(&announcement, &peer->mdns) != P2P_OK)

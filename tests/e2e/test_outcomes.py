@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BIN, NO_REGISTRY, environment
+from conftest import BIN, NO_REGISTRY, environment, wait_until
 
 COMMANDS = [
     ["get", "no-such-file"],
@@ -61,6 +61,20 @@ def test_output_that_does_not_arrive_is_told(suite, words):
             env=environment(suite.folder), timeout=60, check=False,
         )  # fmt: skip
     assert run.returncode == 6 and "cannot write to standard output" in run.stderr
+
+
+def test_a_ready_line_that_does_not_arrive_is_told(tmp_path):
+    with open("/dev/full", "w") as full, open(tmp_path / "log", "wb") as log:
+        process = subprocess.Popen(
+            [BIN / "p2p-discovery", "--host", "127.0.0.1", "--port", "0"], stdin=subprocess.DEVNULL, stdout=full,
+            stderr=log, env=environment(tmp_path),
+        )  # fmt: skip
+    try:
+        said = lambda: "cannot write to standard output" in (tmp_path / "log").read_text()  # noqa: E731
+        wait_until(said, 60, "the log tells")
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def start(tmp_path, *words, **more):
@@ -141,3 +155,15 @@ def test_a_name_that_does_not_resolve_is_final(suite):
             pytest.skip("no name server to say that there is no such name")
     run = suite.get("f", "nohost.invalid:9000", more=["--timeout", "30s"], timeout=25)
     assert run.returncode == 4 and "no such host" in run.stderr and "firewall" not in run.stderr
+
+
+def test_a_dashboard_at_an_address_in_brackets(suite):
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("no IPv6 here")
+    ui = suite.ui(host="[::1]")
+    assert f"http://localhost:{ui.port}/open/" in ui.stderr()
+    with socket.create_connection(("::1", ui.port)) as connection:
+        connection.sendall(f"GET /health HTTP/1.1\r\nHost: [::1]:{ui.port}\r\n\r\n".encode())
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -169,8 +170,9 @@ p2p_service_begin(void)
 void
 p2p_service_say_ready(const char *line)
 {
-    printf("ready %s\n", line);
-    fflush(stdout);
+    if (printf("ready %s\n", line) < 0 || fflush(stdout) != 0)
+        p2p_log_warn("cannot write to standard output: %s; it should say: ready %s",
+                     strerror(errno), line);
     p2p_service_notify("READY=1");
 }
 

@@ -15,8 +15,11 @@
 static bool
 listens_everywhere(const struct ui_access *access)
 {
-    return strcmp(access->opt->host, "0.0.0.0") == 0 ||
-           strcmp(access->opt->host, "::") == 0 || strcmp(access->opt->host, "*") == 0;
+    struct p2p_addr at;
+
+    ui_options_host(access->opt, &at);
+    return strcmp(at.host, "0.0.0.0") == 0 || strcmp(at.host, "::") == 0 ||
+           strcmp(at.host, "*") == 0;
 }
 
 static bool
@@ -108,9 +111,9 @@ ui_urls_find(struct ui_access *access, const struct http_request *req,
         return;
     }
     if (!listens_everywhere(access)) {
-        snprintf(only.host, sizeof(only.host), "%s", access->opt->host);
+        ui_options_host(access->opt, &only);
         if (!p2p_addr_is_loopback(&only))
-            add(access, out, access->opt->host);
+            add(access, out, only.host);
         return;
     }
     if (getifaddrs(&list) != 0)

@@ -105,11 +105,13 @@ listens_on_all(const char *host)
 static void
 show_link(struct ui_access *access)
 {
-    struct p2p_addr addr = {.port = http_server_port(access->http)};
+    struct p2p_addr addr;
     char secret[UI_LINK_LEN + 1], where[P2P_HOST_MAX + 16];
 
-    snprintf(addr.host, sizeof(addr.host), "%s",
-             listens_on_all(access->opt->host) ? "localhost" : access->opt->host);
+    ui_options_host(access->opt, &addr);
+    addr.port = http_server_port(access->http);
+    if (listens_on_all(addr.host))
+        strcpy(addr.host, "localhost");
     if (access->opt->published != NULL)
         addr = access->opt->published_at;
     if (ui_links_make(&access->links, now_s(), secret) == P2P_OK)

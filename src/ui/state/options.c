@@ -17,7 +17,8 @@ static const struct p2p_option table[] = {
     {"host", P2P_OPT_TEXT, AT(host), 0, 0, "ADDRESS", "address to listen on"},
     {"port", P2P_OPT_NUMBER, AT(port), 0, 65535, "PORT",
      "port to listen on; 0: any free port"},
-    {"shared-dir", P2P_OPT_LIST, AT(shared_dirs), 0, 0, "DIR", "folder to share, or NAME=DIR"},
+    {"shared-dir", P2P_OPT_LIST, AT(shared_dirs), 0, 0, "DIR",
+     "folder to share, or NAME=DIR"},
     {"downloads-dir", P2P_OPT_TEXT, AT(downloads_dir), 0, 0, "DIR",
      "folder where downloads are stored"},
     {"keys-dir", P2P_OPT_TEXT, AT(keys_dir), 0, 0, "DIR",
@@ -127,6 +128,14 @@ refuse(const struct ui_options *opt, const char *value, const char *right)
                               p2p_options_place(opt->text, value), value, right);
 }
 
+void
+ui_options_host(const struct ui_options *opt, struct p2p_addr *out)
+{
+    if (opt->host[0] != '[' || p2p_addr_parse(opt->host, 1, out) != P2P_OK)
+        snprintf(out->host, sizeof(out->host), "%s", opt->host);
+    out->port = 0;
+}
+
 static enum p2p_err
 take_published(struct ui_options *opt)
 {
@@ -150,8 +159,8 @@ check(struct ui_options *opt)
     if (p2p_machine_about(opt->name, opt->device_kind, &opt->about, why, sizeof(why)) !=
         P2P_OK)
         return p2p_options_refuse(program, "%s", why);
-    if (p2p_shares_parse(opt->shared_dirs.at, opt->shared_dirs.count, &opt->folders, why,
-                         sizeof(why)) != P2P_OK)
+    if (p2p_shares_parse(opt->shared_dirs.at, opt->shared_dirs.count, &opt->folders,
+                         why, sizeof(why)) != P2P_OK)
         return p2p_options_refuse(program, "invalid --shared-dir %s", why);
     opt->shared_dir = opt->folders.at[0].path;
     for (size_t i = 0; i < opt->folders.count; i++)

@@ -67,4 +67,7 @@ void ui_options_clear(struct ui_options *opt);
 P2P_MUST_CHECK enum p2p_err ui_options_find_web(const struct ui_options *opt, char *out,
                                                 size_t cap);
 
+/* --host without the brackets that an address has in a URL; the port is 0. */
+void ui_options_host(const struct ui_options *opt, struct p2p_addr *out);
+
 #endif
