@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import wait_until
+from conftest import long_test, wait_until
 from test_relayed import MIB, Relayed, last
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
@@ -89,3 +89,32 @@ def test_the_dashboard_goes_through_two_routers(far):
     assert [s["path"]["kind"] for s in state["sources"]] == ["channel"]
     assert (far.suite.folder / "near" / "downloads" / "far.bin").read_bytes() == shared(far, "far.bin")
     assert 'p2p_ui_sources{path="channel"}' in far.api("GET", "/metrics", text=True)
+
+
+# Who gets through to whom, and how: the far router, the near one. Two symmetric ones do not, nor do a symmetric one
+# and one that looks at ports.
+MATRIX = {
+    ("open", "port"): "direct", ("open", "symmetric"): "direct", ("noudp", "open"): "relay",
+    ("cone", "cone"): "channel", ("cone", "port"): "channel", ("cone", "symmetric"): "channel",
+    ("symmetric", "cone"): "channel", ("address", "address"): "channel", ("address", "symmetric"): "channel",
+    ("symmetric", "address"): "channel", ("port", "address"): "channel", ("port", "port"): "channel",
+    ("port", "symmetric"): "relay", ("symmetric", "port"): "relay", ("symmetric", "symmetric"): "relay",
+    ("port", "noudp"): "relay",
+}  # fmt: skip
+
+
+@long_test
+def test_who_gets_through_to_whom(suite, here):
+    homes = Relayed(suite, here).start(files={"f.bin": os.urandom(100_000)})
+    homes.trust()
+    found = {}
+    try:
+        for pair in MATRIX:
+            for home, nat in zip(here.homes, pair):
+                home.set_nat(nat)
+            done = homes.get("f.bin", "--save-as", "-".join(pair))
+            found[pair] = path_of(done) if done.returncode == 0 else done.stderr
+    finally:
+        for home in here.homes:
+            home.set_nat("port")
+    assert found == MATRIX

@@ -21,8 +21,44 @@ from pathlib import Path
 
 PUBLIC_NET, HOME_NET = "203.0.113", "192.168.1"
 # What the router does with the source port of a connection. "port": keeps it where it can, and lets answers in
-# from where they were asked for. "symmetric": takes another one for each destination.
-NATS = {"port": "masquerade", "symmetric": "masquerade fully-random"}
+# from where they were asked for (address and port). "symmetric": takes another one for each destination.
+# "address": as "port", and lets in from each address that was asked. "cone": lets in from everybody. "open": TCP,
+# too. "noudp": as "port", without UDP.
+NATS = {kind: "masquerade" for kind in ("port", "address", "cone", "open", "noudp")}
+NATS["symmetric"] = "masquerade fully-random"
+ASKED = """
+table ip asked {{
+    set addresses {{
+        type ipv4_addr
+        flags dynamic,timeout
+        timeout 5m
+    }}
+    chain out {{
+        type filter hook forward priority -1
+        oifname "wan" meta l4proto udp update @addresses {{ ip daddr }}
+    }}
+    chain before {{
+        type nat hook prerouting priority -100
+        iifname "wan" meta l4proto udp ip saddr @addresses dnat to {machine}
+    }}
+}}
+insert rule inet filter through iifname "wan" ct status dnat accept
+"""
+LET_IN = """
+table ip let_in {{
+    chain before {{
+        type nat hook prerouting priority -100
+        iifname "wan" meta l4proto {protocols} dnat to {machine}
+    }}
+}}
+insert rule inet filter through iifname "wan" ct status dnat accept
+"""
+MORE = {
+    "address": ASKED,
+    "cone": LET_IN.replace("{protocols}", "udp"),
+    "open": LET_IN.replace("{protocols}", "{{ tcp, udp }}"),
+    "noudp": "insert rule inet filter through meta l4proto udp drop\n",
+}
 RULES = """
 table ip nat {{
     chain after {{
@@ -126,7 +162,7 @@ class Home:
     def set_nat(self, nat):
         """Another kind of router, from now on."""
         self.nat = nat
-        rules = "flush ruleset\n" + RULES.format(nat=NATS[nat])
+        rules = "flush ruleset\n" + RULES.format(nat=NATS[nat]) + MORE.get(nat, "").format(machine=f"{HOME_NET}.5")
         self.router.run("nft", "-f", "-", input=rules)
 
     @property
