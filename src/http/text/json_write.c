@@ -71,6 +71,14 @@ escape(char *out, unsigned char c)
     return 6;
 }
 
+static bool
+is_escaped(unsigned char c)
+{
+    return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
+}
+
+/* Most texts have nothing to escape, so what comes before such a byte is copied at
+ * once. */
 static void
 put_quoted(struct http_json_out *o, const char *s, size_t n)
 {
@@ -80,13 +88,13 @@ put_quoted(struct http_json_out *o, const char *s, size_t n)
     if (out == NULL)
         return;
     *at++ = '"';
-    for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)s[i];
-
-        if (c < 0x20 || c == '"' || c == '\\' || c == 0x7f)
-            at += escape(at, c);
-        else
-            *at++ = (char)c;
+    for (size_t i = 0, plain; i < n; i = plain) {
+        for (plain = i; plain < n && !is_escaped((unsigned char)s[plain]);)
+            plain++;
+        memcpy(at, s + i, plain - i);
+        at += plain - i;
+        if (plain < n)
+            at += escape(at, (unsigned char)s[plain++]);
     }
     *at++ = '"';
     o->len += (size_t)(at - out);
