@@ -77,6 +77,9 @@
 #define P2P_IDLE_TIMEOUT_MS      120000
 #define P2P_STALL_TIMEOUT_MS     30000
 #define P2P_CLIENT_MEMORY        (32 * P2P_MIB)
+/* Paths over UDP: at once, and what their buffers may hold together. */
+#define P2P_CHANNELS_MAX   64
+#define P2P_CHANNEL_MEMORY (128 * P2P_MIB)
 
 /* A download. */
 #define P2P_DOWNLOAD_CONNECTIONS     4

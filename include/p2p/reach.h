@@ -59,6 +59,18 @@ P2P_MUST_CHECK enum p2p_err p2p_reach_call(const struct p2p_reach *reach,
                                            const struct p2p_stop *stop,
                                            struct p2p_way *out);
 
+/* ---- Channels of this process ---- */
+
+/* How many there may be, and what their buffers may hold together beyond half a MiB for
+ * each. Call it before the first one opens; without it, P2P_CHANNELS_MAX and
+ * P2P_CHANNEL_MEMORY. */
+void p2p_reach_limit_channels(unsigned channels, size_t memory);
+/* Waits until every channel whose descriptor was closed has told the other end, at most
+ * for so long. Call it before the program ends: otherwise the peer keeps the channel
+ * until its time-out. True if none is left. */
+bool p2p_reach_settle(uint64_t timeout_ms);
+#define P2P_REACH_SETTLE_MS 1000
+
 /* ---- Which way is tried when: pure ---- */
 
 /* Direct ways start this long after each other, and the relay when all of them have

@@ -7,6 +7,7 @@
 #include "p2p/crypto.h"
 #include "p2p/hardening.h"
 #include "p2p/options.h"
+#include "p2p/reach.h"
 
 static const struct cli_command commands[] = {
     {"get", cmd_get, "NAME", "download a file or a folder (NAME/)"},
@@ -118,5 +119,9 @@ run(int argc, char **argv)
 int
 main(int argc, char **argv)
 {
-    return cli_outcome_end(run(argc, argv));
+    int status = run(argc, argv);
+
+    /* Peers hear at once that paths to them are closed. */
+    (void)p2p_reach_settle(P2P_REACH_SETTLE_MS);
+    return cli_outcome_end(status);
 }

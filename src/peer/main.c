@@ -411,6 +411,8 @@ start_doorman(struct peer *peer)
 
     if (peer->discovery == NULL || !peer->opt.reach)
         return P2P_OK;
+    p2p_reach_limit_channels((unsigned)peer->opt.max_channels,
+                             peer->opt.channel_memory);
     return p2p_doorman_start(&options, &peer->doorman);
 }
 
@@ -588,6 +590,7 @@ stop(struct peer *peer)
     peer->server = NULL;
     p2p_unlock(&peer->lock);
     server_close(server, STOP_GRACE_MS);
+    (void)p2p_reach_settle(P2P_REACH_SETTLE_MS);
     uploads_close(peer->uploads);
     p2p_tender_stop(peer->tender);
     p2p_shares_close(peer->shares);

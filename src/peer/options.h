@@ -24,6 +24,8 @@ struct peer_options {
     uint64_t reserved_connections;
     uint64_t connections_per_source;
     uint64_t client_memory;
+    uint64_t max_channels;
+    uint64_t channel_memory;
     const char *limit_rate;
     uint64_t limit_rate_per_peer;
     const char *allow_peers;

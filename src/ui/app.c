@@ -340,6 +340,7 @@ ui_app_close(struct ui_app *app)
     ui_watch_stop(app->watch);
     ui_jobs_free(app->jobs);
     ui_transfers_free(app->transfers);
+    (void)p2p_reach_settle(P2P_REACH_SETTLE_MS);
     p2p_tender_stop(app->folders.keeping);
     p2p_shares_close(app->folders.shares);
     ui_watch_free(app->watch);

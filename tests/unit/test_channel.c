@@ -20,6 +20,8 @@
 #include "link.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
+#include "p2p/limits.h"
+#include "p2p/reach.h"
 
 enum { MS = 1000, SECOND = 1000 * MS, WAIT_MS = 60000 };
 
@@ -280,6 +282,66 @@ bytes_pass_between_sockets(void **state)
     p2p_stop_free(stop);
 }
 
+/* Reads until the end. */
+static void
+wait_for_the_end(int fd)
+{
+    uint8_t piece[65536];
+    ssize_t n = 1;
+
+    while (n > 0) {
+        wait_for(fd, POLLIN);
+        n = read(fd, piece, sizeof(piece));
+    }
+}
+
+/* Whether the other side is silent or sends all the time: both ends are free long
+ * before a time-out of the path. */
+static void
+both_sides_hear_of_the_end(void **state)
+{
+    struct opener o[2];
+    struct p2p_stop *stop;
+    static uint8_t much[1024 * 1024];
+
+    (void)state;
+    for (int sends = 0; sends < 2; sends++) {
+        uint64_t began_ms;
+
+        make_both(o, &stop);
+        open_both(o);
+        assert_int_equal(o[0].err, P2P_OK);
+        assert_int_equal(o[1].err, P2P_OK);
+        assert_false(p2p_reach_settle(0)); /* two are open */
+        began_ms = p2p_now_ms();
+        while (sends && write(o[1].way.fd, much, sizeof(much)) > 0)
+            continue;
+        close(o[0].way.fd);
+        wait_for_the_end(o[1].way.fd);
+        close(o[1].way.fd);
+        assert_true(p2p_reach_settle(WAIT_MS));
+        assert_true(p2p_now_ms() - began_ms < 20000);
+        p2p_stop_free(stop);
+    }
+}
+
+static void
+no_more_channels_than_allowed(void **state)
+{
+    struct p2p_channel_port *port, *other;
+
+    (void)state;
+    assert_true(p2p_reach_settle(WAIT_MS));
+    p2p_reach_limit_channels(1, P2P_CHANNEL_MEMORY);
+    assert_int_equal(p2p_channel_port_new(NULL, 0, NULL, &port), P2P_OK);
+    assert_int_equal(p2p_channel_port_new(NULL, 0, NULL, &other), P2P_ERR_BUSY);
+    assert_null(other);
+    p2p_channel_port_close(port);
+    assert_int_equal(p2p_channel_port_new(NULL, 0, NULL, &port), P2P_OK);
+    p2p_channel_port_close(port);
+    p2p_reach_limit_channels(P2P_CHANNELS_MAX, P2P_CHANNEL_MEMORY);
+}
+
 static void
 a_wrong_password_opens_nothing(void **state)
 {
@@ -353,6 +415,8 @@ main(void)
         cmocka_unit_test(strangers_are_not_heard),
         cmocka_unit_test(a_dead_path_ends_it),
         cmocka_unit_test(bytes_pass_between_sockets),
+        cmocka_unit_test(both_sides_hear_of_the_end),
+        cmocka_unit_test(no_more_channels_than_allowed),
         cmocka_unit_test(a_wrong_password_opens_nothing),
         cmocka_unit_test(what_a_peer_told_wrongly),
         cmocka_unit_test(a_stop_ends_the_search),

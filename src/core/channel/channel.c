@@ -8,6 +8,7 @@ struct p2p_channel {
     struct p2p_dtls *dtls;
     struct p2p_sctp *sctp;
     bool calls;
+    struct p2p_budget *budget;
     bool has_begun; /* DTLS */
     enum p2p_err error;
 };
@@ -25,6 +26,7 @@ p2p_channel_new(const struct p2p_channel_options *opt, uint64_t now_us,
     if (c == NULL)
         return P2P_ERR_NOMEM;
     c->calls = opt->calls;
+    c->budget = opt->budget;
     err = p2p_ice_init(&c->ice, &ice, now_us);
     if (err == P2P_OK)
         err = p2p_dtls_new(&dtls, &c->dtls);
@@ -67,7 +69,8 @@ keep_error(struct p2p_channel *c, enum p2p_err err)
 static void
 begin_stream(struct p2p_channel *c, uint64_t now_us)
 {
-    const struct p2p_sctp_options opt = {.opens = !c->calls, .rtt_us = c->ice.rtt_us};
+    const struct p2p_sctp_options opt = {
+        .opens = !c->calls, .budget = c->budget, .rtt_us = c->ice.rtt_us};
 
     if (c->sctp == NULL && p2p_dtls_is_open(c->dtls))
         keep_error(c, p2p_sctp_new(&opt, now_us, &c->sctp));

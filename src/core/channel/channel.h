@@ -18,7 +18,8 @@ struct p2p_channel_options {
     struct p2p_ice_login own, peer;
     const struct p2p_dtls_identity *identity; /* copied */
     struct p2p_digest fingerprint;            /* the peer's */
-    bool calls; /* the caller: controls ICE, and is the server of DTLS */
+    bool calls;                /* the caller: controls ICE, and is the server of DTLS */
+    struct p2p_budget *budget; /* of its buffers; see sctp.h. NULL: no bound */
 };
 
 /* Makes one that checks nothing until p2p_channel_add names an address. NOMEM, CRYPTO.

@@ -73,7 +73,7 @@ const uint8_t *p2p_sctp_peek(const struct p2p_sctp *s, size_t *len);
 /* Those bytes were read: the peer may send as many more. */
 void p2p_sctp_drop(struct p2p_sctp *s, size_t len);
 /* Nothing more is written: what was written is delivered, then the association ends.
- * What arrives is thrown away. */
+ * What arrives is thrown away; once all is delivered, it aborts the association. */
 void p2p_sctp_close(struct p2p_sctp *s);
 /* Ends it now; the next output tells the peer. */
 void p2p_sctp_abort(struct p2p_sctp *s);

@@ -75,6 +75,12 @@ deliver(struct p2p_sctp *s, const struct data *d)
 {
     bool is_bytes = d->ppid == SCTP_PPID_BYTES || d->ppid == SCTP_PPID_TEXT;
 
+    /* Nobody reads any longer: as TCP does, tell a sender that does not hear of the end
+     * otherwise, since it still sends. */
+    if (is_bytes && s->wants_close && p2p_sctp_all_is_acked(s)) {
+        p2p_sctp_fail(s, P2P_ERR_CANCELLED);
+        return true;
+    }
     if (is_bytes && !s->wants_close && !p2p_ring_put(&s->in.bytes, d->bytes, d->len))
         return false;
     if (!fits_message(&s->in, d) || (is_bytes && !s->knows_stream))

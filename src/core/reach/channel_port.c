@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/reach/channel_io.h"
+#include "core/reach/channel_pool.h"
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
@@ -41,7 +42,7 @@ struct p2p_channel_port {
     /* with an other side: */
     struct p2p_channel *channel;
     int app;            /* the own end of the pair of sockets; -1: none, or closed */
-    bool app_has_ended; /* nothing more comes from there */
+    bool app_has_ended; /* it has closed its end: nothing comes from or goes there */
     bool app_is_told;   /* that nothing more goes there */
 };
 
@@ -136,12 +137,16 @@ enum p2p_err
 p2p_channel_port_new(const struct p2p_endpoint *stun, size_t stun_count,
                      const struct p2p_stop *stop, struct p2p_channel_port **out)
 {
-    struct p2p_channel_port *port = calloc(1, sizeof(*port));
+    struct p2p_channel_port *port;
     enum p2p_err err;
 
     *out = NULL;
-    if (port == NULL)
+    if (!p2p_channel_pool_enter())
+        return P2P_ERR_BUSY;
+    if ((port = calloc(1, sizeof(*port))) == NULL) {
+        p2p_channel_pool_leave();
         return P2P_ERR_NOMEM;
+    }
     port->app = -1;
     err = p2p_channel_io_new(&port->io);
     if (err == P2P_OK)
@@ -170,6 +175,7 @@ p2p_channel_port_close(struct p2p_channel_port *port)
     p2p_fd_close(&port->app);
     p2p_wipe(port, sizeof(*port));
     free(port);
+    p2p_channel_pool_leave();
 }
 
 /* ---- what is told ---- */
@@ -226,6 +232,7 @@ make_channel(struct p2p_channel_port *port, const struct p2p_call_channel *peer,
     struct p2p_channel_options opt = {.own = port->login,
                                       .identity = port->identity,
                                       .fingerprint = peer->fingerprint,
+                                      .budget = p2p_channel_pool_budget(),
                                       .calls = calls};
     enum p2p_err err;
 

@@ -16,7 +16,8 @@
 struct p2p_channel_port; /* *returned owned*, free with p2p_channel_port_close */
 
 /* Opens the socket, and asks the STUN servers (at most `stun_count`, for half a second
- * in all) for the outside address. SYS, CRYPTO, NOMEM; CANCELLED. */
+ * in all) for the outside address. SYS, CRYPTO, NOMEM; CANCELLED;
+ * BUSY: there are as many channels as there may be. */
 P2P_MUST_CHECK enum p2p_err p2p_channel_port_new(const struct p2p_endpoint *stun,
                                                  size_t stun_count,
                                                  const struct p2p_stop *stop,
