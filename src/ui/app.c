@@ -270,6 +270,24 @@ open_server(struct ui_app *app)
     return fail(err, "cannot serve", "pages");
 }
 
+/* Without it the dashboard works as well. */
+static void
+start_keeper(struct ui_app *app)
+{
+    const struct p2p_keeper_options options = {
+        .keys_dir = app->opt.keys_dir,
+        .identity = app->identity,
+        .reach = &app->reach,
+        .rate = ui_transfers_rate(app->transfers),
+        .on_change = ui_mirrors_tell,
+        .arg = &app->mirrors,
+    };
+    enum p2p_err err = p2p_keeper_start(&options, &app->mirrors.keeper);
+
+    if (err != P2P_OK)
+        p2p_log_warn("mirrors do not run: %s", p2p_err_text(err));
+}
+
 static enum p2p_err
 start_parts(struct ui_app *app)
 {
@@ -281,6 +299,9 @@ start_parts(struct ui_app *app)
         .jobs = app->jobs};
     app->browse = (struct ui_browse){app->peers, app->jobs};
     app->activity = (struct ui_activity){app->opt.keys_dir, app->identity, app->jobs};
+    app->mirrors = (struct ui_mirrors){.keys_dir = app->opt.keys_dir,
+                                       .folders = &app->folders,
+                                       .events = &app->events};
     ui_peers_use_jobs(app->peers, app->jobs);
     app->access.revoker = ui_revoker_new(&app->access);
     if (app->events.sse == NULL || app->jobs == NULL || app->access.revoker == NULL ||
@@ -288,6 +309,7 @@ start_parts(struct ui_app *app)
         ui_watch_start(app->watch, ui_chores_run, app->chores) != P2P_OK)
         return fail(P2P_ERR_NOMEM, "cannot", "start");
     ui_events_open_log(&app->events);
+    start_keeper(app);
     app->access.is_ready = true;
     /* So that the first answers know whether a registry answers. */
     ui_watch_report(app->watch, UI_NEWS_PEERS);
@@ -333,6 +355,7 @@ void
 ui_app_close(struct ui_app *app)
 {
     app->access.is_ready = false;
+    p2p_keeper_stop(app->mirrors.keeper);
     ui_events_close_log();
     ui_revoker_free(app->access.revoker);
     http_server_close(app->http);

@@ -16,6 +16,7 @@
 #include "ui/access/access.h"
 #include "ui/activity.h"
 #include "ui/folders/folders.h"
+#include "ui/mirrors_api.h"
 #include "ui/peers/peers.h"
 #include "ui/state/config.h"
 #include "ui/state/events.h"
@@ -29,7 +30,7 @@ struct ui_watch;
 
 struct ui_app {
     struct ui_options opt;
-    int listener; /* the parent's, before ui_app_open */
+    int listener;                     /* the parent's, before ui_app_open */
     struct p2p_shares_folders shared; /* those that can be opened; before, too */
     uint64_t started_s;
     int web_fd; /* folder of the dashboard's pages; -1: none was found */
@@ -45,6 +46,7 @@ struct ui_app {
     struct ui_peers *peers;
     struct ui_browse browse;
     struct ui_activity activity;
+    struct ui_mirrors mirrors;
     struct ui_transfers *transfers;
     struct ui_transfers_api transfers_api;
     struct ui_watch *watch;

@@ -2,11 +2,13 @@
  * process listens, and the child does everything else (p2p/guardian.h). */
 #include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "p2p/guardian.h"
 #include "p2p/identity.h"
 #include "p2p/log.h"
+#include "p2p/mirror.h"
 #include "p2p/service.h"
 #include "ui/access/access.h"
 #include "ui/app.h"
@@ -100,6 +102,23 @@ allow_all_shared(struct ui_app *app, struct p2p_sandbox_rules *rules)
     return app->shared.count > 0 ? P2P_OK : err;
 }
 
+/* Folders of mirrors outside of the shared ones. One that is away now needs a restart
+ * when it is back. */
+static void
+allow_mirrors(struct p2p_sandbox_rules *rules, const struct ui_options *opt)
+{
+    struct p2p_mirror *jobs;
+    size_t count;
+
+    if (p2p_mirrors_list(opt->keys_dir, &jobs, &count) != P2P_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if (!p2p_root_is_missing(jobs[i].base) &&
+            p2p_sandbox_allow(rules, jobs[i].base, P2P_SANDBOX_WRITE) != P2P_OK)
+            p2p_log_warn("cannot use the folder of a mirror folder=%s", jobs[i].base);
+    free(jobs);
+}
+
 /* Adds the paths that the child may use besides the system's files. */
 static enum p2p_err
 allow(void *arg, struct p2p_sandbox_rules *rules)
@@ -116,6 +135,8 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
         err = allow_all_shared(app, rules);
     if (err == P2P_OK)
         err = allow_downloads(rules, opt);
+    if (err == P2P_OK)
+        allow_mirrors(rules, opt);
     if (err == P2P_OK && ui_options_find_web(opt, web, sizeof(web)) == P2P_OK)
         err = p2p_sandbox_allow(rules, web, P2P_SANDBOX_READ);
     return err;

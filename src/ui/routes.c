@@ -11,6 +11,7 @@
 #include "ui/folders/upload.h"
 #include "ui/folders/versions_api.h"
 #include "ui/grants_api.h"
+#include "ui/mirrors_api.h"
 #include "ui/state/config.h"
 #include "ui/status.h"
 
@@ -26,6 +27,7 @@
 #define BROWSE    offsetof(struct ui_app, browse)
 #define CONFIG    offsetof(struct ui_app, config)
 #define FOLDERS   offsetof(struct ui_app, folders)
+#define MIRRORS   offsetof(struct ui_app, mirrors)
 #define TRANSFERS offsetof(struct ui_app, transfers_api)
 
 const struct http_header ui_headers[] = {
@@ -115,6 +117,11 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/grants",                      ui_grants_handle_list,              0, OWNER, ACTIVITY},
     {"POST",   "/api/grants",                      ui_grants_handle_set,            LIST, OWNER, ACTIVITY},
     {"DELETE", "/api/grants/{id}",                 ui_grants_handle_delete,            0, OWNER, ACTIVITY},
+    {"GET",    "/api/mirrors",                     ui_mirrors_handle_list,             0, OWNER, MIRRORS},
+    {"POST",   "/api/mirrors",                     ui_mirrors_handle_add,          SMALL, OWNER, MIRRORS},
+    {"GET",    "/api/mirrors/{id}",                ui_mirrors_handle_one,              0, OWNER, MIRRORS},
+    {"POST",   "/api/mirrors/{id}/{verb}",         ui_mirrors_handle_act,          SMALL, OWNER, MIRRORS},
+    {"DELETE", "/api/mirrors/{id}",                ui_mirrors_handle_delete,           0, OWNER, MIRRORS},
     {"GET",    "/api/config",                      ui_config_handle_get,               0, 0, CONFIG},
     {"PATCH",  "/api/config",                      ui_config_handle_patch,         SMALL, OWNER, CONFIG},
 

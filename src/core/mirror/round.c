@@ -97,6 +97,10 @@ open_target(struct round *r)
     if (err == P2P_ERR_NOT_FOUND)
         say(job, P2P_MIRROR_AWAY, err,
             "the folder here is missing or empty: mount its disk; nothing was changed");
+    else if (err == P2P_ERR_PERMISSION)
+        say(job, P2P_MIRROR_FAILED, err,
+            "this program may not write to the folder here: if it is p2p-ui, restart "
+            "it once, because the folder is new to it");
     else if (err != P2P_OK)
         say(job, P2P_MIRROR_FAILED, err, "cannot open the folder here: %s",
             p2p_err_text(err));

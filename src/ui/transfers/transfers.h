@@ -116,6 +116,8 @@ struct ui_counts {
     uint64_t speed, size, verified; /* size, verified: of the unfinished ones */
     size_t by_path[UI_PATH_KINDS];  /* sources with a connection */
 };
+/* The bucket of all downloads together; borrowed. */
+struct p2p_rate *ui_transfers_rate(struct ui_transfers *ts);
 /* The number of transfers in each state. */
 void ui_transfers_count(struct ui_transfers *ts, struct ui_counts *out);
 

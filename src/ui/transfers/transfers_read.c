@@ -121,6 +121,12 @@ count_all(const struct ui_transfers *ts, struct ui_counts *n)
             count_one(t, n);
 }
 
+struct p2p_rate *
+ui_transfers_rate(struct ui_transfers *ts)
+{
+    return &ts->rate;
+}
+
 void
 ui_transfers_count(struct ui_transfers *ts, struct ui_counts *out)
 {
