@@ -14,7 +14,7 @@ ulimit -n "$(ulimit -H -n)"
 work=$(mktemp -d)
 peer=
 stop() {
-    [ -z "$peer" ] || { kill "$peer" 2>/dev/null && wait "$peer" 2>/dev/null || true; }
+    if [ -n "$peer" ] && kill "$peer" 2>/dev/null; then wait "$peer" 2>/dev/null || true; fi
     peer=
 }
 background=

@@ -4,7 +4,7 @@
 # Parts: hash download memory first small resume sources delay peer registry   (default: all)
 # TMPDIR says where the files go (about four times --size). Delay needs root (network namespaces).
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 [ "$(id -u)" != 0 ] || export P2P_RUN_AS_ROOT=1 # in folders of root
 
 SIZE_MIB=1024 ROUNDS=5 INSTALL=yes DOC=yes PARTS=()
@@ -55,7 +55,7 @@ start_peer() {
     ${PREFIX_CMD:-} "$BIN/p2p-peer" --host 0.0.0.0 --port 0 --discovery none --no-mdns --keys-dir "$WORK/keys-$name" \
         --shared-dir "$shared" --log-level error "$@" >"$WORK/$name.out" 2>"$WORK/$name.err" &
     PEER_PID=$!
-    PIDS+=($PEER_PID)
+    PIDS+=("$PEER_PID")
     for _ in $(seq 600); do grep -q '^ready' "$WORK/$name.out" && break; sleep 0.1; done
     PEER_PORT=$(field "$(cat "$WORK/$name.out")" port)
     [ -n "$PEER_PORT" ] || { cat "$WORK/$name.err" >&2; exit 1; }
@@ -220,7 +220,7 @@ part_sources() {
     local list="" pids=() line
     for i in 1 2 3 4; do
         start_peer four$i "$WORK/four" --limit-rate 20M
-        list+=127.0.0.1:$PEER_PORT,; pids+=($PEER_PID)
+        list+=127.0.0.1:$PEER_PORT,; pids+=("$PEER_PID")
     done
     rm -rf "$WORK/dl"; sleep 3
     line=$("$BENCH/bench_get" "$WORK/keys-client" "$WORK/dl" file4 "$list" full)

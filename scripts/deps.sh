@@ -34,6 +34,7 @@ if [ $# -eq 0 ]; then mode=report; fi
 [ ${#sets[@]} -gt 0 ] || sets=(build)
 
 wanted=()
+# shellcheck disable=SC2206 # lists of words
 for set in "${sets[@]}"; do
     case $set in
     build) wanted+=($BUILD) ;;
@@ -67,8 +68,9 @@ look_at_installed() {
         case " ${missing[*]-} " in *" $package "*) ;; *) present+=("$package") ;; esac
     done
     [ ${#present[@]} -gt 0 ] || return 0
+    # shellcheck disable=SC2016 # the fields are for dpkg-query
     mapfile -t libraries < <(dpkg-query -W -f='${Depends}, ${Pre-Depends}\n' "${present[@]}" 2>/dev/null |
-        tr ',|' '\n\n' | sed 's/^ *//; s/[ :(].*//' | grep '^lib' | sort -u |
+        tr ',|' '\n' | sed 's/^ *//; s/[ :(].*//' | grep '^lib' | sort -u |
         xargs -r dpkg-query -W -f='${Package} ${db:Status-Status}\n' 2>/dev/null | sed -n 's/ installed$//p')
 }
 # PACKAGE INSTALLED -> NEWER, according to apt's lists.
@@ -87,7 +89,7 @@ if [ "$mode" = report ]; then
     newer=$(newer_versions)
     if [ -n "$newer" ]; then
         echo "Newer packages are available (scripts/deps.sh --upgrade installs them):"
-        sed 's/^/  /' <<<"$newer"
+        printf '  %s\n' "${newer//$'\n'/$'\n  '}"
     else
         echo "apt knows no newer version of an installed package."
     fi

@@ -20,6 +20,7 @@ trap 'rm -rf "$work"' EXIT
 for form in mobile desktop; do
     preset=()
     [ $form = mobile ] || preset=(--preset=desktop)
+    # shellcheck disable=SC2116,SC2086 # on one line
     $program "$url" "${preset[@]}" --quiet --output=json --output-path="$work/$form.json" \
         --only-categories=accessibility,best-practices --chrome-flags="$(echo $flags) --user-data-dir=$work/profile"
     /usr/bin/python3 - $form "$work/$form.json" <<'END'

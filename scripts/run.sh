@@ -24,7 +24,7 @@ END
 }
 
 discovery_port=8000 peer_port=9000 ui_port=8080 registry=
-public= tls_cert= tls_key= relay_port=7100
+public='' tls_cert='' tls_key='' relay_port=7100
 shared_dir=$root/shared downloads_dir=$root/downloads keys_dir=$root/keys
 absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
 
@@ -55,8 +55,10 @@ while [ $# -gt 0 ]; do
     shift 2
 done
 for port in "$discovery_port" "$peer_port" "$ui_port" "$relay_port"; do
-    [[ $port =~ ^[0-9]{1,5}$ ]] && [ "$port" -le 65535 ] ||
-        { echo "run.sh: '$port' is not a port (0 to 65535)" >&2; exit 2; }
+    if [[ ! $port =~ ^[0-9]{1,5}$ ]] || [ "$port" -gt 65535 ]; then
+        echo "run.sh: '$port' is not a port (0 to 65535)" >&2
+        exit 2
+    fi
 done
 
 if [ -n "$public" ]; then
@@ -91,7 +93,7 @@ fi
 # ---- The passphrase of the key ----
 # Two daemons need it, so it is read once here. Each gets it through a pipe of its own: it never
 # stands in an argument, in the environment or in a file.
-passphrase= has_passphrase=no key=$keys_dir/private_key.pem
+passphrase='' has_passphrase=no key=$keys_dir/private_key.pem
 
 is_protected() { grep -qs 'BEGIN ENCRYPTED PRIVATE KEY' "$key"; }
 opens_key() {
@@ -140,6 +142,7 @@ set -m
 state=$(mktemp -d)
 names=() pids=()
 
+# shellcheck disable=SC2317 # called by the trap
 stop_all() {
     trap '' INT TERM
     for ((i = ${#pids[@]} - 1; i >= 0; i--)); do

@@ -70,6 +70,7 @@ step "clang, address and undefined: build"
 make -s CC=clang SAN=address,undefined
 finish_beside "gcc: unit tests"
 
+# shellcheck disable=SC2086 # a list of words
 hostile() { P2P_BIN=build/clang-address-undefined/bin end_to_end -q $HOSTILE; }
 [ $# -gt 0 ] || beside hostile
 
@@ -87,6 +88,7 @@ if [ $# -eq 0 ]; then
         make -s prove
         step "end to end under the thread sanitizer"
         make -s CC=clang SAN=thread
+        # shellcheck disable=SC2086 # a list of words
         P2P_BIN=build/clang-thread/bin end_to_end -q $THREADED
     fi
 fi

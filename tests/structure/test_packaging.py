@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGING = ROOT / "packaging"
-SCRIPTS = [*PACKAGING.glob("*.sh"), PACKAGING / "desktop" / "p2p-share"]
+SCRIPTS = [*PACKAGING.glob("*.sh"), PACKAGING / "desktop" / "p2p-share", PACKAGING / "oci" / "entrypoint.sh", *(ROOT / "scripts").glob("*.sh")]
 MANUALS = sorted((ROOT / "docs" / "man").glob("*.1"))
 PORTS = {"p2p-peer": 9000, "p2p-ui": 8080, "p2p-discovery": 8000, "p2p-relay": 7100}
 
