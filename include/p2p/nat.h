@@ -23,12 +23,14 @@ enum p2p_nat {
     P2P_NAT_BLOCKED,  /* none has: UDP does not pass */
     P2P_NAT_NONE,     /* they see this machine's own address */
     P2P_NAT_STEADY,   /* another address, and the same port at both */
+    P2P_NAT_CONE,     /* the same, and it lets in what comes from elsewhere, too */
     P2P_NAT_CHANGING, /* another port at each: "symmetric" */
 };
 #define P2P_NAT_SERVERS 2
 
-/* What was seen: the outside address at each server; port 0: no answer. `own` is this
- * machine's side. */
+/* Without the question whether it lets in what was not asked: never CONE. What was
+ * seen: the outside address at each server; port 0: no answer. `own` is this machine's
+ * side. */
 enum p2p_nat p2p_nat_of(const struct p2p_addr *own,
                         const struct p2p_addr seen[P2P_NAT_SERVERS]);
 

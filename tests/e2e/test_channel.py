@@ -114,6 +114,11 @@ def test_who_gets_through_to_whom(suite, here):
                 home.set_nat(nat)
             done = homes.get("f.bin", "--save-as", "-".join(pair))
             found[pair] = path_of(done) if done.returncode == 0 else done.stderr
+        for nat, words in {"cone": "from other ports", "port": "only answers", "noudp": "blocked", "symmetric": "symmetric)"}.items():
+            here.homes[1].set_nat(nat)
+            done = homes.run("near", "doctor", "--discovery", homes.url, "--keys-dir", "keys", "--no-mdns", "--json")
+            said = {check["check"]: check["text"] for check in last(done)["checks"]}
+            assert words in said["nat"] and "IPv4 is used" in said["ipv6"], said
     finally:
         for home in here.homes:
             home.set_nat("port")

@@ -182,7 +182,7 @@ def test_a_trusted_peer_downloads_through_the_relay(relayed):
     said = {check["check"]: check for check in last(done)["checks"]}
     assert "symmetric" in said["nat"]["text"] and said["nat"]["result"] == "note"
     assert "accepts connections" in said["relay"]["text"]
-    assert ": relay, round trip" in said["path"]["text"], said["path"]
+    assert ": through a relay, round trip" in said["path"]["text"], said["path"]
 
 
 def test_who_is_not_trusted_gets_nothing(relayed):

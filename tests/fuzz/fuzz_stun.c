@@ -30,11 +30,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct p2p_endpoint from = {{192, 0, 2, 1}, 9, P2P_FAMILY_4, 0};
     uint8_t out[P2P_STUN_MAX];
     struct p2p_stun m;
+    bool other;
     size_t len;
 
     MUST(p2p_crypto_init() == P2P_OK);
-    if (p2p_stun_answer(data, size, &from, out, &len))
-        MUST(len <= 44 && !p2p_stun_answer(out, len, &from, out, &len));
+    if (p2p_stun_answer(data, size, &from, &other, out, &len))
+        MUST(len <= 44 && !p2p_stun_answer(out, len, &from, &other, out, &len));
     if (p2p_stun_parse(data, size, &m) == P2P_OK) {
         (void)!p2p_stun_check(data, size, &m, "password");
         write_again(&m);

@@ -230,30 +230,43 @@ a_registry_answers(void **state)
     struct p2p_endpoint from, six;
     size_t len = bytes_of(plain, ask), out_len;
     struct p2p_stun m;
+    bool other;
 
     (void)state;
     assert_int_equal(p2p_endpoint_parse("198.51.100.7", 40000, &from), P2P_OK);
     assert_int_equal(p2p_endpoint_parse("2001:db8::7", 40000, &six), P2P_OK);
-    assert_true(p2p_stun_answer(ask, len, &from, out, &out_len));
+    assert_true(p2p_stun_answer(ask, len, &from, &other, out, &out_len));
     assert_int_equal(out_len, 32);
     assert_int_equal(p2p_stun_parse(out, out_len, &m), P2P_OK);
     check_id(&m);
     assert_true(p2p_endpoint_equal(&m.mapped, &from));
-    assert_true(p2p_stun_answer(ask, len, &six, out, &out_len));
+    assert_true(p2p_stun_answer(ask, len, &six, &other, out, &out_len));
     assert_int_equal(out_len, 44);
     assert_int_equal(p2p_stun_parse(out, out_len, &m), P2P_OK);
     assert_true(p2p_endpoint_equal(&m.mapped, &six));
     /* Our own question is never shorter than its answer. */
-    p2p_stun_question(&m.id, ask);
-    assert_true(p2p_stun_answer(ask, P2P_STUN_QUESTION_LEN, &six, out, &out_len));
+    p2p_stun_question(&m.id, false, ask);
+    assert_true(
+        p2p_stun_answer(ask, P2P_STUN_QUESTION_LEN, &six, &other, out, &out_len));
+    assert_false(other);
     assert_int_equal(out_len, P2P_STUN_ANSWER_MAX);
     assert_true(out_len <= P2P_STUN_QUESTION_LEN);
     assert_int_equal(p2p_stun_parse(out, out_len, &m), P2P_OK);
     check_id(&m);
+    /* Another port is possible, another address is not. */
+    p2p_stun_question(&m.id, true, ask);
+    assert_true(
+        p2p_stun_answer(ask, P2P_STUN_QUESTION_LEN, &six, &other, out, &out_len));
+    assert_true(other);
+    ask[27] |= 4;
+    assert_false(
+        p2p_stun_answer(ask, P2P_STUN_QUESTION_LEN, &six, &other, out, &out_len));
+    len = bytes_of(plain, ask);
+    assert_true(p2p_stun_answer(ask, len, &six, &other, out, &out_len));
     /* An answer gets no answer: two servers would talk for ever. */
     memcpy(ask, out, out_len);
-    assert_false(p2p_stun_answer(ask, out_len, &from, out, &out_len));
-    assert_false(p2p_stun_answer(ask, 12, &from, out, &out_len));
+    assert_false(p2p_stun_answer(ask, out_len, &from, &other, out, &out_len));
+    assert_false(p2p_stun_answer(ask, 12, &from, &other, out, &out_len));
 }
 
 static void

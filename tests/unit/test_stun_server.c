@@ -93,7 +93,7 @@ ask(const struct world *w, unsigned port, uint8_t number)
     const struct p2p_stun_id id = {{number}};
     uint8_t bytes[P2P_STUN_QUESTION_LEN];
 
-    p2p_stun_question(&id, bytes);
+    p2p_stun_question(&id, false, bytes);
     send_to(w, port, bytes, sizeof(bytes));
 }
 
@@ -140,6 +140,26 @@ both_ports_tell_the_address(void **state)
     ask(w, 1, 18);
     assert_int_equal(hear(w), 18);
     assert_int_equal(stun_server_answers(w->server), 2);
+}
+
+/* The router of a client lets it in, or keeps it out. */
+static void
+an_answer_comes_from_the_other_port_if_asked(void **state)
+{
+    const struct p2p_stun_id id = {{19}};
+    const struct world *w = *state;
+    uint8_t bytes[P2P_STUN_QUESTION_LEN];
+    struct pollfd fd = {.fd = w->client, .events = POLLIN};
+    struct sockaddr_in other, from;
+    socklen_t size = sizeof(other), len = sizeof(from);
+
+    p2p_stun_question(&id, true, bytes);
+    send_to(w, 0, bytes, sizeof(bytes));
+    assert_int_equal(poll(&fd, 1, 60000), 1);
+    assert_true(recvfrom(w->client, bytes, sizeof(bytes), 0, (struct sockaddr *)&from,
+                         &len) > 0);
+    assert_int_equal(getsockname(w->fds[1], (struct sockaddr *)&other, &size), 0);
+    assert_int_equal(from.sin_port, other.sin_port);
 }
 
 /* The answer to a later question is the first one: nothing else was answered. */
@@ -267,6 +287,8 @@ main(void)
         cmocka_unit_test_setup_teardown(both_ports_tell_the_address, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_is_no_question_gets_no_answer, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_comes_from_the_other_port_if_asked,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_client_learns_its_address, set_up, tear_down),
         cmocka_unit_test(what_two_answers_mean),
         cmocka_unit_test_setup_teardown(a_source_gets_so_many_answers, set_up,

@@ -25,6 +25,7 @@
 enum {
     SKEW_MAX_S = 60,
     OTHERS_MAX = 5,
+    OWN_MAX = 32, /* addresses of this machine that are looked at */
     DAEMONS_MAX = 16,
     UPGRADES_MAX = 64,
     ADVICE_MAX = 512
@@ -379,20 +380,31 @@ report_nat(struct doctor *doc, const struct p2p_reach_offer *offer, enum p2p_nat
         break;
     case P2P_NAT_NONE:
         report(doc, GOOD, "nat",
-               "no router translates addresses on the way to the registry, which sees "
-               "%s",
+               "UDP passes, and no router translates addresses on the way to the "
+               "registry, which sees %s",
                outside->host);
         break;
     case P2P_NAT_STEADY:
-        report(doc, GOOD, "nat",
-               "a router shows this machine as %s, with the same port to everybody",
-               outside->host);
+        report(
+            doc, GOOD, "nat",
+            "UDP passes. A router shows this machine as %s, with the same port to "
+            "everybody, and lets in only answers: paths over UDP open to most peers, "
+            "but not to those whose router is symmetric",
+            outside->host);
+        break;
+    case P2P_NAT_CONE:
+        report(
+            doc, GOOD, "nat",
+            "UDP passes. A router shows this machine as %s, with the same port to "
+            "everybody, and lets in what comes from other ports: paths over UDP open "
+            "to nearly every peer",
+            outside->host);
         break;
     case P2P_NAT_CHANGING:
         report(doc, NOTE, "nat",
-               "a router shows this machine as %s, with another port to each "
-               "destination (symmetric): other peers reach it only through a forwarded "
-               "port or a relay",
+               "UDP passes. A router shows this machine as %s, with another port to "
+               "each destination (symmetric): paths over UDP open only to peers whose "
+               "router lets in more; others need a forwarded port or a relay",
                outside->host);
         break;
     }
@@ -438,6 +450,32 @@ check_ways(struct doctor *doc)
     }
 }
 
+/* Global addresses begin with the bits 001 (RFC 4291). */
+static bool
+is_global_ipv6(const char *host)
+{
+    return strchr(host, ':') != NULL && (host[0] == '2' || host[0] == '3');
+}
+
+static void
+check_ipv6(struct doctor *doc)
+{
+    struct p2p_addr own[OWN_MAX];
+    size_t count = p2p_net_own_addresses(1, own, OWN_MAX);
+
+    for (size_t i = 0; i < count; i++)
+        if (is_global_ipv6(own[i].host)) {
+            report(doc, GOOD, "ipv6",
+                   "this machine has %s: peers with IPv6 need no address translation, "
+                   "but a router's firewall may keep them out; then a path over UDP "
+                   "opens it",
+                   own[i].host);
+            return;
+        }
+    report(doc, NOTE, "ipv6",
+           "this machine has no IPv6 address for the Internet; IPv4 is used");
+}
+
 /* What the registry has found out when this device's peer registered. */
 static void
 check_own_port(struct doctor *doc)
@@ -479,6 +517,9 @@ check_path(struct doctor *doc, const struct cli_peer *peer)
         .reach = doc->discovery != NULL ? &reach : NULL,
         .is_unreached = peer->is_unreached,
     };
+    static const char *const words[] = {[P2P_PATH_DIRECT] = "direct",
+                                        [P2P_PATH_RELAY] = "through a relay",
+                                        [P2P_PATH_CHANNEL] = "through NAT"};
     uint64_t began = p2p_now_ms(), rtt_us = 0, opened;
     char address[CLI_ADDRESS];
     struct p2p_conn *conn = NULL;
@@ -490,7 +531,7 @@ check_path(struct doctor *doc, const struct cli_peer *peer)
         err = p2p_conn_ping(conn, &rtt_us);
     if (err == P2P_OK)
         report(doc, GOOD, "path", "to %s: %s, round trip %.2f ms, opened in %.1f s",
-               address, p2p_path_kind_name(p2p_conn_path(conn)), (double)rtt_us / 1000,
+               address, words[p2p_conn_path(conn)], (double)rtt_us / 1000,
                (double)opened / 1000);
     else
         report(doc, BAD, "path",
@@ -652,6 +693,7 @@ cmd_doctor(int argc, char **argv)
         check_copy(&doc);
         check_own_port(&doc);
         check_ways(&doc);
+        check_ipv6(&doc);
         if (arguments == 0)
             check_other_peers(&doc);
         else

@@ -19,6 +19,7 @@ enum {
 /* Types of attributes. Those from 0x8000 on may be ignored by whoever does not know
  * them. */
 enum {
+    CHANGE_REQUEST = 0x0003,
     USERNAME = 0x0006,
     MESSAGE_INTEGRITY = 0x0008,
     ERROR_CODE = 0x0009,
@@ -31,6 +32,8 @@ enum {
     ICE_CONTROLLED = 0x8029,
     ICE_CONTROLLING = 0x802a,
 };
+
+enum { CHANGE_PORT = 2, CHANGE_IP = 4 };
 
 /* ---- the header ---- */
 
@@ -136,11 +139,25 @@ get_role(struct p2p_rd *rd, enum p2p_stun_role role, struct p2p_stun *out)
     out->tie_breaker = tie_breaker;
 }
 
+/* Another port is possible, another address is not. */
+static void
+get_change(struct p2p_rd *rd, struct p2p_stun *out)
+{
+    uint32_t flags = p2p_rd_get_u32(rd);
+
+    rd->failed = rd->failed || rd->left > 0;
+    out->change_port = (flags & CHANGE_PORT) != 0;
+    out->has_unknown = out->has_unknown || (flags & CHANGE_IP) != 0;
+}
+
 /* What an attribute says, unless it came before. */
 static void
 get_value(struct p2p_rd *rd, uint16_t type, struct p2p_stun *out)
 {
     switch (type) {
+    case CHANGE_REQUEST:
+        get_change(rd, out);
+        break;
     case USERNAME:
         if (out->username[0] == '\0')
             get_username(rd, out);
@@ -360,8 +377,17 @@ p2p_stun_format(const struct p2p_stun *m, const char *password,
     return err == P2P_OK ? p2p_wr_end(&wr, len) : err;
 }
 
+static void
+put_change_port(struct p2p_wr *wr)
+{
+    p2p_wr_put_u16(wr, CHANGE_REQUEST);
+    p2p_wr_put_u16(wr, 4);
+    p2p_wr_put_u32(wr, CHANGE_PORT);
+}
+
 void
-p2p_stun_question(const struct p2p_stun_id *id, uint8_t out[P2P_STUN_QUESTION_LEN])
+p2p_stun_question(const struct p2p_stun_id *id, bool change_port,
+                  uint8_t out[P2P_STUN_QUESTION_LEN])
 {
     struct p2p_wr wr;
 
@@ -371,21 +397,25 @@ p2p_stun_question(const struct p2p_stun_id *id, uint8_t out[P2P_STUN_QUESTION_LE
     p2p_wr_put_u16(&wr, P2P_STUN_QUESTION_LEN - HEADER_LEN);
     p2p_wr_put_u32(&wr, COOKIE);
     p2p_wr_put_bytes(&wr, id->b, sizeof(id->b));
+    if (change_port)
+        put_change_port(&wr);
     p2p_wr_put_u16(&wr, SOFTWARE);
-    p2p_wr_put_u16(&wr, P2P_STUN_QUESTION_LEN - HEADER_LEN - 4);
+    p2p_wr_put_u16(&wr, (uint16_t)(P2P_STUN_QUESTION_LEN - wr.used - 2));
 }
 
 bool
 p2p_stun_answer(const uint8_t *data, size_t len, const struct p2p_endpoint *from,
-                uint8_t out[P2P_STUN_MAX], size_t *out_len)
+                bool *change_port, uint8_t out[P2P_STUN_MAX], size_t *out_len)
 {
     struct p2p_stun request, answer = {.class = P2P_STUN_SUCCESS, .mapped = *from};
 
     *out_len = 0;
+    *change_port = false;
     if (p2p_stun_parse(data, len, &request) != P2P_OK ||
         request.class != P2P_STUN_REQUEST || request.has_unknown ||
         from->family == P2P_FAMILY_NONE)
         return false;
     answer.id = request.id;
+    *change_port = request.change_port;
     return p2p_stun_format(&answer, NULL, out, out_len) == P2P_OK;
 }

@@ -49,6 +49,7 @@ struct p2p_stun {
     enum p2p_stun_role role;
     uint64_t tie_breaker; /* with a role */
     uint16_t error_code;
+    bool change_port; /* CHANGE-REQUEST (RFC 5780): answer from the other port */
     /* What p2p_stun_parse adds: */
     bool has_unknown;        /* an attribute that must be understood, and is not */
     size_t integrity_offset; /* of MESSAGE-INTEGRITY; 0: there is none */
@@ -85,14 +86,14 @@ P2P_MUST_CHECK enum p2p_err p2p_stun_format(const struct p2p_stun *message,
  */
 #define P2P_STUN_ANSWER_MAX   44
 #define P2P_STUN_QUESTION_LEN 48
-void p2p_stun_question(const struct p2p_stun_id *id,
+void p2p_stun_question(const struct p2p_stun_id *id, bool change_port,
                        uint8_t out[P2P_STUN_QUESTION_LEN]);
 /*
  * The server's side for strangers: the answer to a plain Binding request that came from
- * `from`, at most P2P_STUN_ANSWER_MAX bytes. False: what came is no such request and
- * gets no answer.
+ * `from`, at most P2P_STUN_ANSWER_MAX bytes. `change_port`: it is to come from the
+ * server's other port. False: what came is no such request and gets no answer.
  */
 bool p2p_stun_answer(const uint8_t *data, size_t len, const struct p2p_endpoint *from,
-                     uint8_t out[P2P_STUN_MAX], size_t *out_len);
+                     bool *change_port, uint8_t out[P2P_STUN_MAX], size_t *out_len);
 
 #endif

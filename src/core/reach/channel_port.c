@@ -103,7 +103,7 @@ ask_all(struct p2p_channel_port *port, const struct p2p_endpoint *stun, size_t c
 {
     uint8_t out[P2P_STUN_QUESTION_LEN];
 
-    p2p_stun_question(id, out);
+    p2p_stun_question(id, false, out);
     for (size_t i = 0; i < count && i < STUN_MAX; i++)
         p2p_channel_io_send(port->io, &stun[i], out, sizeof(out));
     p2p_channel_io_flush(port->io);

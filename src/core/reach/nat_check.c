@@ -12,7 +12,10 @@
 #include "p2p/nat.h"
 #include "p2p/net.h"
 
-enum { ASK_EVERY_MS = 400 };
+enum {
+    ASK_EVERY_MS = 400,
+    OTHER_PORT_MS = 1000, /* for an answer that a router may keep out */
+};
 
 /* One check: a socket, and what each server has answered. */
 struct check {
@@ -21,6 +24,11 @@ struct check {
     socklen_t to_len;
     struct p2p_stun_id id[P2P_NAT_SERVERS];
     struct p2p_addr seen[P2P_NAT_SERVERS];
+    /* A question to the first one, to be answered by the other one, which this socket
+     * has not asked. */
+    int other_fd;
+    struct p2p_stun_id other_id;
+    bool is_let_in;
 };
 
 enum p2p_nat
@@ -72,7 +80,7 @@ ask(struct check *c)
 
         if (c->seen[i].port != 0)
             continue;
-        p2p_stun_question(&c->id[i], bytes);
+        p2p_stun_question(&c->id[i], false, bytes);
         is_sent |= sendto(c->fd, bytes, sizeof(bytes), MSG_NOSIGNAL,
                           (struct sockaddr *)&c->to[i], c->to_len) > 0;
     }
@@ -103,6 +111,28 @@ static bool
 is_complete(const struct check *c)
 {
     return c->seen[0].port != 0 && c->seen[1].port != 0;
+}
+
+/* Whether the router lets in what comes from a port that was not asked. */
+static void
+ask_for_other_port(struct check *c)
+{
+    uint64_t end_ms = p2p_now_ms() + OTHER_PORT_MS;
+    struct pollfd fd = {.fd = c->other_fd, .events = POLLIN};
+    uint8_t bytes[P2P_STUN_MAX];
+    struct p2p_stun answer;
+
+    while (c->other_fd >= 0 && !c->is_let_in && p2p_now_ms() < end_ms) {
+        p2p_stun_question(&c->other_id, true, bytes);
+        (void)!sendto(c->other_fd, bytes, P2P_STUN_QUESTION_LEN, MSG_NOSIGNAL,
+                      (struct sockaddr *)&c->to[0], c->to_len);
+        if (poll(&fd, 1, ASK_EVERY_MS) <= 0)
+            continue;
+        ssize_t n = recv(c->other_fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        c->is_let_in = n > 0 && p2p_stun_parse(bytes, (size_t)n, &answer) == P2P_OK &&
+                       answer.class == P2P_STUN_SUCCESS &&
+                       memcmp(&answer.id, &c->other_id, sizeof(answer.id)) == 0;
+    }
 }
 
 static enum p2p_err
@@ -151,7 +181,7 @@ p2p_nat_check(const struct p2p_addr servers[P2P_NAT_SERVERS], uint64_t timeout_m
               enum p2p_nat *out, struct p2p_addr *outside)
 {
     uint64_t deadline_ms = p2p_now_ms() + timeout_ms;
-    struct check c = {.fd = -1};
+    struct check c = {.fd = -1, .other_fd = -1};
     struct p2p_addr own;
     enum p2p_err err = resolve(&c, servers, deadline_ms);
 
@@ -159,6 +189,8 @@ p2p_nat_check(const struct p2p_addr servers[P2P_NAT_SERVERS], uint64_t timeout_m
     *outside = (struct p2p_addr){.port = 0};
     if (err == P2P_OK)
         err = p2p_random(c.id, sizeof(c.id));
+    if (err == P2P_OK)
+        err = p2p_random(&c.other_id, sizeof(c.other_id));
     if (err != P2P_OK)
         return err;
     c.fd = socket(c.to[0].ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -168,6 +200,13 @@ p2p_nat_check(const struct p2p_addr servers[P2P_NAT_SERVERS], uint64_t timeout_m
     own_address(&c, &own);
     close(c.fd);
     *out = p2p_nat_of(&own, c.seen);
+    if (*out == P2P_NAT_STEADY) {
+        c.other_fd = socket(c.to[0].ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        ask_for_other_port(&c);
+        p2p_fd_close(&c.other_fd);
+    }
+    if (c.is_let_in)
+        *out = P2P_NAT_CONE;
     *outside = c.seen[c.seen[0].port == 0];
     return err;
 }

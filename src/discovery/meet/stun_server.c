@@ -138,7 +138,7 @@ has_budget(struct stun_server *s, const struct sockaddr_storage *from, bool is_s
 
 /* False: nothing waits. */
 static bool
-answer_one(struct stun_server *s, int fd)
+answer_one(struct stun_server *s, unsigned at)
 {
     uint8_t question[P2P_STUN_MAX], answer[P2P_STUN_MAX];
     struct sockaddr_storage from = {0};
@@ -151,12 +151,14 @@ answer_one(struct stun_server *s, int fd)
                        .msg_control = control.bytes,
                        .msg_controllen = sizeof(control.bytes)};
     struct p2p_endpoint seen;
-    ssize_t n = recvmsg(fd, &m, 0);
+    bool change_port;
+    ssize_t n = recvmsg(s->fds[at], &m, 0);
 
     if (n < 0)
         return false;
     if ((m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !endpoint_of(&from, &seen) ||
-        !p2p_stun_answer(question, (size_t)n, &seen, answer, &out.iov_len) ||
+        !p2p_stun_answer(question, (size_t)n, &seen, &change_port, answer,
+                         &out.iov_len) ||
         !has_budget(s, &from, out.iov_len > (size_t)n))
         return true;
     m.msg_iov = &out;
@@ -164,7 +166,8 @@ answer_one(struct stun_server *s, int fd)
     if (m.msg_controllen == 0)
         m.msg_control = NULL;
     atomic_fetch_add_explicit(&s->answers, 1, memory_order_relaxed);
-    (void)!sendmsg(fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL); /* a full buffer: it is lost */
+    /* A full buffer: it is lost. */
+    (void)!sendmsg(s->fds[change_port ? 1 - at : at], &m, MSG_DONTWAIT | MSG_NOSIGNAL);
     return true;
 }
 
@@ -184,7 +187,7 @@ stun_main(void *arg)
             return NULL;
         for (unsigned i = 0; i < STUN_PORTS; i++)
             for (int n = 0; fds[i].revents != 0 && n < TURN_MAX; n++)
-                if (!answer_one(s, s->fds[i]))
+                if (!answer_one(s, i))
                     break;
     }
 }
