@@ -50,13 +50,26 @@ P2P_MUST_CHECK enum p2p_err p2p_box_read(struct p2p_discovery *d, size_t registr
                                          uint64_t *after, p2p_box_visit *visit,
                                          void *arg);
 
+/* A new number for a code, and the box in which its owner reads: it lives as long as it
+ * is read. NOT_FOUND: the registry is too old for codes. */
+P2P_MUST_CHECK enum p2p_err p2p_box_of_new_code(struct p2p_discovery *d,
+                                                size_t registry,
+                                                const struct p2p_stop *stop,
+                                                uint32_t *number,
+                                                struct p2p_box_number *box);
+/* The box of a number, once. NOT_FOUND: there is none; EXISTS: somebody has used it. */
+P2P_MUST_CHECK enum p2p_err p2p_box_of_code(struct p2p_discovery *d, size_t registry,
+                                            uint32_t number,
+                                            const struct p2p_stop *stop,
+                                            struct p2p_box_number *box);
+
 /* What a registry offers to peers that look for a path. */
 struct p2p_reach_offer {
     struct p2p_addr stun[2]; /* its UDP ports; port 0: none */
     struct p2p_addr relay;   /* port 0: none */
 };
-/* NOT_FOUND: the registry is too old. Of the UDP ports, only those of the registry's own
- * host count: otherwise it could point its clients at others. */
+/* NOT_FOUND: the registry is too old. Of the UDP ports, only those of the registry's
+ * own host count: otherwise it could point its clients at others. */
 P2P_MUST_CHECK enum p2p_err p2p_reach_offer(struct p2p_discovery *d, size_t registry,
                                             struct p2p_reach_offer *out);
 

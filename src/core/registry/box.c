@@ -8,6 +8,7 @@
 #include "core/base/stop_internal.h"
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
+#include "p2p/code.h"
 
 enum {
     ANSWER_MAX = 512 * 1024,
@@ -156,6 +157,64 @@ p2p_box_read(struct p2p_discovery *d, size_t registry, const struct p2p_box_wait
         err = take_messages(&call, after, visit, arg);
     p2p_http_call_clear(&call);
     return err;
+}
+
+/* ---- codes ---- */
+
+static enum p2p_err
+take_code(const struct p2p_http_call *call, uint32_t *number,
+          struct p2p_box_number *box)
+{
+    cJSON *json = p2p_json_parse(call->answer, call->len);
+    const char *text = p2p_json_text(json, "box");
+    enum p2p_err err = P2P_ERR_NOT_REGISTRY;
+    uint64_t n;
+
+    if (text != NULL && p2p_hex_parse(text, box->b, sizeof(box->b)) == P2P_OK &&
+        p2p_json_u64(json, "number", P2P_CODE_NUMBER_MAX, &n) && n > 0) {
+        *number = (uint32_t)n;
+        err = P2P_OK;
+    }
+    cJSON_Delete(json);
+    return err;
+}
+
+/* Takes the URL. */
+static enum p2p_err
+ask_code(struct p2p_discovery *d, size_t registry, char *url,
+         const struct p2p_stop *stop, uint32_t *number, struct p2p_box_number *box)
+{
+    struct p2p_http_call call = {.method = "POST", .url = url, .body = strdup("{}")};
+    enum p2p_err err = call.body == NULL ? P2P_ERR_NOMEM
+                                         : run(d, registry, &call, d->timeout_ms, stop);
+
+    if (err == P2P_OK)
+        err = take_code(&call, number, box);
+    p2p_http_call_clear(&call);
+    return err;
+}
+
+enum p2p_err
+p2p_box_of_new_code(struct p2p_discovery *d, size_t registry,
+                    const struct p2p_stop *stop, uint32_t *number,
+                    struct p2p_box_number *box)
+{
+    return ask_code(d, registry, p2p_http_url(d->at[registry].url, "/code", NULL, 0),
+                    stop, number, box);
+}
+
+enum p2p_err
+p2p_box_of_code(struct p2p_discovery *d, size_t registry, uint32_t number,
+                const struct p2p_stop *stop, struct p2p_box_number *box)
+{
+    char text[P2P_U64_TEXT_MAX];
+    const char *const arguments[] = {text};
+    uint32_t same;
+
+    p2p_u64_format(number, text);
+    return ask_code(d, registry,
+                    p2p_http_url(d->at[registry].url, "/code/%s/claim", arguments, 1),
+                    stop, &same, box);
 }
 
 /* ---- what there is ---- */

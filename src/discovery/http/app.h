@@ -52,6 +52,9 @@ void get_search(struct http_request *req, void *app);
 /* routes_box.c: */
 void post_box(struct http_request *req, void *app);
 void get_box_messages(struct http_request *req, void *app);
+/* routes_code.c: */
+void post_code(struct http_request *req, void *app);
+void post_claim(struct http_request *req, void *app);
 /* routes_relay.c: */
 void get_reach(struct http_request *req, void *app);
 void post_relay(struct http_request *req, void *app);

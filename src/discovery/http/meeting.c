@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/source/address.h"
 #include "http/source/ratelimit.h"
 #include "http/wait.h"
 #include "p2p/clock.h"
@@ -26,6 +27,15 @@ make_sessions(struct http_ratelimit **out)
     return *out != NULL;
 }
 
+/* So nobody tries one number after the other. */
+static bool
+make_claims(struct http_ratelimit **out)
+{
+    *out = http_ratelimit_new((double)MEETING_CLAIMS_PER_HOUR / 3600,
+                              MEETING_CLAIMS_BURST, SLOTS);
+    return *out != NULL;
+}
+
 enum p2p_err
 meeting_open(struct meeting *m, struct http_server *server)
 {
@@ -36,6 +46,8 @@ meeting_open(struct meeting *m, struct http_server *server)
     };
     enum p2p_err err = boxes_new(&limits, &m->boxes);
 
+    if (err == P2P_OK)
+        err = codes_new(&m->codes);
     for (size_t i = 0; i < MEETING_LISTS && err == P2P_OK; i++)
         if ((m->waiting[i] = http_waitlist_new(server)) == NULL)
             err = P2P_ERR_NOMEM;
@@ -45,7 +57,8 @@ meeting_open(struct meeting *m, struct http_server *server)
                           !make_budget(&m->token_sources, MEETING_TOKENS_PER_SOURCE) ||
                           !make_budget(&m->token_peers, MEETING_TOKENS_PER_PEER) ||
                           !make_budget(&m->tokens, MEETING_TOKENS_IN_TOTAL) ||
-                          !make_sessions(&m->sessions)))
+                          !make_budget(&m->codes_made, MEETING_CODES_PER_SOURCE) ||
+                          !make_claims(&m->claims) || !make_sessions(&m->sessions)))
         err = P2P_ERR_NOMEM;
     return err;
 }
@@ -54,8 +67,8 @@ void
 meeting_close(struct meeting *m)
 {
     struct http_ratelimit *const budgets[] = {
-        m->posts,       m->senders, m->targets,  m->token_sources,
-        m->token_peers, m->tokens,  m->sessions,
+        m->posts,  m->senders,  m->targets,    m->token_sources, m->token_peers,
+        m->tokens, m->sessions, m->codes_made, m->claims,
     };
 
     for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++)
@@ -63,6 +76,7 @@ meeting_close(struct meeting *m)
     for (size_t i = 0; i < MEETING_LISTS; i++)
         if (m->waiting[i] != NULL)
             http_waitlist_free(m->waiting[i]);
+    codes_free(m->codes);
     boxes_free(m->boxes);
     p2p_wipe(m, sizeof(*m));
 }
@@ -95,4 +109,15 @@ meeting_is_limited_for(struct http_request *req, struct http_ratelimit *budget,
                        const void *key, size_t len)
 {
     return refuse(req, http_ratelimit_take(budget, key, len, 1, p2p_now_ms()));
+}
+
+void
+meeting_source(struct http_request *req, struct box_source *out)
+{
+    const char *ip = http_client_ip(req);
+    struct http_address address = {{0}};
+
+    if (http_address_parse(ip, strlen(ip), &address))
+        address = http_address_source(&address);
+    memcpy(out->b, address.b, sizeof(out->b));
 }

@@ -4,6 +4,7 @@
 #define P2P_DISCOVERY_MEETING_H
 
 #include "discovery/meet/boxes.h"
+#include "discovery/meet/codes.h"
 #include "http/http.h"
 #include "p2p/addr.h"
 #include "p2p/crypto.h"
@@ -23,13 +24,17 @@ enum {
     MEETING_TOKENS_PER_PEER = 40,
     MEETING_TOKENS_IN_TOTAL = 6000,
     MEETING_TOKEN_LIFE_S = 60,
+    MEETING_CODES_PER_SOURCE = 12,
+    MEETING_CLAIMS_PER_HOUR = 10, /* of a source */
+    MEETING_CLAIMS_BURST = 10,
 };
 
 struct meeting {
     struct boxes *boxes;
+    struct codes *codes;
     struct http_waitlist *waiting[MEETING_LISTS];
     struct http_ratelimit *posts, *senders, *targets, *token_sources, *token_peers,
-        *tokens, *sessions;
+        *tokens, *sessions, *codes_made, *claims;
     bool has_relay;
     struct p2p_addr relay;
     struct p2p_secret relay_key;
@@ -42,6 +47,8 @@ P2P_MUST_CHECK enum p2p_err meeting_open(struct meeting *m, struct http_server *
 void meeting_close(struct meeting *m);
 /* The list of this box. */
 struct http_waitlist *meeting_list(const struct meeting *m, const struct box_id *id);
+/* Where the request comes from. */
+void meeting_source(struct http_request *req, struct box_source *out);
 /* True, with 429 sent, if the budget of this address is used up. */
 bool meeting_is_limited(struct http_request *req, struct http_ratelimit *budget);
 /* The same for the budget of a peer or a box. */

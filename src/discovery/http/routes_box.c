@@ -5,7 +5,6 @@
 
 #include "discovery/http/app.h"
 #include "discovery/http/meeting_news.h"
-#include "http/source/address.h"
 #include "http/text/json.h"
 #include "http/wait.h"
 #include "p2p/bytes.h"
@@ -29,17 +28,6 @@ get_box(struct http_request *req, struct box_id *id)
         return true;
     http_fail(req, 404, "no_box", "no such box");
     return false;
-}
-
-static void
-source_of(struct http_request *req, struct box_source *out)
-{
-    const char *ip = http_client_ip(req);
-    struct http_address address = {{0}};
-
-    if (http_address_parse(ip, strlen(ip), &address))
-        address = http_address_source(&address);
-    memcpy(out->b, address.b, sizeof(out->b));
 }
 
 /* ---- POST ---- */
@@ -130,7 +118,7 @@ post_box(struct http_request *req, void *arg)
     text = http_body(req, &len);
     if (id.is_peer && !may_call(req, app, &id, text, len))
         return;
-    source_of(req, &source);
+    meeting_source(req, &source);
     result =
         boxes_post(app->meeting.boxes, &id, &source, text, len, p2p_now_ms(), &number);
     if (result == BOX_OK) {
@@ -238,7 +226,7 @@ get_box_messages(struct http_request *req, void *arg)
         (id.is_peer && !is_owner(req, app, &id)))
         return;
     seen = http_waitlist_generation(meeting_list(&app->meeting, &id));
-    source_of(req, &source);
+    meeting_source(req, &source);
     result = boxes_attend(app->meeting.boxes, &id, &source, p2p_now_ms());
     if (result != BOX_OK) {
         reply_posted(req, result, 0);

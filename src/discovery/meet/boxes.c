@@ -34,6 +34,7 @@ struct box {
     struct holder *holder; /* of one for answers; NULL: a peer's */
     uint64_t until_ms, last_number;
     uint64_t tell_ms;             /* when other registries are told again */
+    uint64_t ends_ms;             /* of a code; 0: it is none */
     struct message_list messages; /* the oldest first */
     size_t count;
 };
@@ -276,8 +277,10 @@ boxes_attend(struct boxes *b, const struct box_id *id, const struct box_source *
         (result = add_box(b, id, source, &box)) == BOX_OK)
         box->until_ms = now_ms + (id->is_peer ? BOXES_READER_MS : BOXES_ANSWER_MS);
     /* One for answers is not kept alive by reading: it is for one answer. */
-    if (result == BOX_OK && id->is_peer)
+    if (result == BOX_OK && (id->is_peer || box->ends_ms > 0))
         box->until_ms = now_ms + BOXES_READER_MS;
+    if (result == BOX_OK && box->ends_ms > 0 && box->until_ms > box->ends_ms)
+        box->until_ms = box->ends_ms;
     p2p_unlock(&b->lock);
     return result;
 }
@@ -295,6 +298,34 @@ boxes_is_news(struct boxes *b, const struct box_id *id, uint64_t now_ms)
         box->tell_ms = now_ms + BOXES_TELL_MS;
     p2p_unlock(&b->lock);
     return is_news;
+}
+
+enum box_result
+boxes_make_for_code(struct boxes *b, const struct box_id *id,
+                    const struct box_source *source, uint64_t now_ms)
+{
+    enum box_result result = BOX_FULL; /* it exists */
+    struct box *box;
+
+    p2p_lock(&b->lock);
+    if (now_ms >= b->sweep_at_ms)
+        sweep(b, now_ms);
+    if (find_live(b, id, now_ms) == NULL &&
+        (result = add_box(b, id, source, &box)) == BOX_OK) {
+        box->ends_ms = now_ms + BOXES_CODE_MS;
+        box->until_ms = now_ms + BOXES_READER_MS;
+    }
+    p2p_unlock(&b->lock);
+    return result;
+}
+
+bool
+boxes_has(struct boxes *b, const struct box_id *id, uint64_t now_ms)
+{
+    p2p_lock(&b->lock);
+    bool has = find_live(b, id, now_ms) != NULL;
+    p2p_unlock(&b->lock);
+    return has;
 }
 
 static enum box_result

@@ -1,10 +1,11 @@
 /*
  * boxes - where peers leave messages for each other: a peer's own box, which exists
  * while the peer reads it, and boxes for answers, which exist for a minute after
- * somebody asked for one with a number that nobody can guess. Knows neither HTTP nor
- * signatures. Every message, box and byte is bounded: per box, per source, in total.
- * When a box is full, a message that was read makes room first, then the oldest one of
- * the source that has most in it. Safe from any thread. Times are p2p_now_ms.
+ * somebody asked for one with a number that nobody can guess; those of codes (codes.h)
+ * exist while they are read, for a day at most. Knows neither HTTP nor signatures.
+ * Every message, box and byte is bounded: per box, per source, in total. When a box is
+ * full, a message that was read makes room first, then the oldest one of the source
+ * that has most in it. Safe from any thread. Times are p2p_now_ms.
  */
 #ifndef P2P_DISCOVERY_BOXES_H
 #define P2P_DISCOVERY_BOXES_H
@@ -26,6 +27,7 @@ enum {
     BOXES_ANSWER_MS = 60 * 1000,
     BOXES_ANSWERS_PER_SOURCE = 16,
     BOXES_TELL_MS = 40 * 1000, /* other registries hear of a reader this often */
+    BOXES_CODE_MS = 24 * 3600 * 1000,
 };
 
 struct boxes_limits {
@@ -63,6 +65,12 @@ enum box_result boxes_attend(struct boxes *b, const struct box_id *id,
 /* True if other registries are to hear now that this box is read. The next time is
  * later. */
 bool boxes_is_news(struct boxes *b, const struct box_id *id, uint64_t now_ms);
+/* Makes the box of a code: whoever knows its number keeps it alive by reading. Counts
+ * as one for answers. */
+enum box_result boxes_make_for_code(struct boxes *b, const struct box_id *id,
+                                    const struct box_source *source, uint64_t now_ms);
+/* Is there such a box? */
+bool boxes_has(struct boxes *b, const struct box_id *id, uint64_t now_ms);
 /* Appends a copy of the message. Numbers rise; `*number` asks for one that is at least
  * so high, and becomes that of the message. */
 enum box_result boxes_post(struct boxes *b, const struct box_id *id,
