@@ -48,9 +48,15 @@ P2P_MUST_CHECK enum p2p_err p2p_control_bind(const char *keys_dir, int *fd);
  * empty for the text of the error). */
 typedef enum p2p_err p2p_control_fn(void *arg, const struct cJSON *request,
                                     struct cJSON *answer, char *why, size_t cap);
+/* The same for a verb that gets open files with its request: `count` descriptors, which
+ * the caller closes after the call; duplicate what is to stay. */
+typedef enum p2p_err p2p_control_files_fn(void *arg, const struct cJSON *request,
+                                          const int *files, size_t count,
+                                          struct cJSON *answer, char *why, size_t cap);
 struct p2p_control_verb {
     const char *name;
     p2p_control_fn *run;
+    p2p_control_files_fn *run_with_files; /* instead of `run`; NULL for most */
 };
 
 struct p2p_control; /* *returned owned*, free with p2p_control_stop */
@@ -74,6 +80,13 @@ P2P_MUST_CHECK enum p2p_err p2p_control_connect(const char *keys_dir, int *fd);
 P2P_MUST_CHECK enum p2p_err p2p_control_ask(int fd, const struct cJSON *request,
                                             uint64_t timeout_ms, struct cJSON **answer,
                                             char *why, size_t cap);
+
+/* The same, with open files for the verb (borrowed; at most P2P_CONTROL_FILES_MAX). */
+#define P2P_CONTROL_FILES_MAX 4
+P2P_MUST_CHECK enum p2p_err
+p2p_control_ask_with_files(int fd, const struct cJSON *request, const int *files,
+                           size_t count, uint64_t timeout_ms, struct cJSON **answer,
+                           char *why, size_t cap);
 
 #ifdef __cplusplus
 }

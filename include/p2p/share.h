@@ -163,6 +163,12 @@ struct p2p_share_file;
 P2P_MUST_CHECK enum p2p_err p2p_share_file_open(struct p2p_share *share,
                                                 const struct p2p_digest *root,
                                                 struct p2p_share_file **out);
+/* A file that is in no share, to be served under the entry's name as long as its bytes
+ * are those of `hashed`. *Takes* `fd` if it succeeds. FILE_CHANGED. */
+struct stat;
+P2P_MUST_CHECK enum p2p_err p2p_share_file_adopt(int fd, const struct stat *hashed,
+                                                 const struct p2p_share_entry *entry,
+                                                 struct p2p_share_file **out);
 /* NULL is fine. */
 void p2p_share_file_close(struct p2p_share_file *file);
 /* Borrowed until close. */

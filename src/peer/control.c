@@ -9,6 +9,7 @@
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/guardian.h"
+#include "peer/control_offers.h"
 
 enum { PEERS_SHOWN = 100, UPLOADS_SHOWN = 128, METRICS_MAX = 4096 };
 
@@ -261,8 +262,16 @@ reload(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
 }
 
 static const struct p2p_control_verb verbs[] = {
-    {"reload", reload},   {"status", status}, {"metrics", metrics},
-    {"uploads", uploads}, {NULL, NULL},
+    {"reload", reload, NULL},
+    {"status", status, NULL},
+    {"metrics", metrics, NULL},
+    {"uploads", uploads, NULL},
+    {"offer.begin", control_offer_begin, NULL},
+    {"offer.file", NULL, control_offer_file},
+    {"offer.open", control_offer_open, NULL},
+    {"offer.status", control_offer_status, NULL},
+    {"offer.end", control_offer_end, NULL},
+    {NULL, NULL, NULL},
 };
 
 enum p2p_err

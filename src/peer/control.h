@@ -14,6 +14,7 @@ struct control_view {
     struct p2p_shares *shares;
     struct server *server;
     struct uploads *uploads;
+    struct offers *offers;
     struct duplicate *duplicate;
     struct p2p_doorman_counts calls;
     const struct p2p_shares_folders

@@ -41,6 +41,7 @@ struct peer {
     struct p2p_shares *shares;
     struct p2p_tender *tender; /* NULL: nobody looks after old versions */
     struct access *access;
+    struct offers *offers;
     struct uploads *uploads;
     int claim;          /* of the keys directory */
     int control_socket; /* until `control` has it; -1: none */
@@ -189,6 +190,7 @@ open_access(struct peer *peer)
         .allow_file = peer->opt.allow_peers,
         .trusted_only = peer->opt.trusted_only,
         .keys_dir = peer->opt.keys_dir,
+        .offers = peer->offers,
         .is_public = peer->opt.is_public,
     };
     enum p2p_err err = access_open(&options, &peer->access);
@@ -239,6 +241,7 @@ open_server(struct peer *peer)
         .identity = peer->identity,
         .shares = peer->shares,
         .access = peer->access,
+        .offers = peer->offers,
         .on_rules = on_rules,
         .arg = peer,
         .uploads = peer->uploads,
@@ -271,6 +274,7 @@ start_control(struct peer *peer)
         .shares = peer->shares,
         .server = own_server(peer),
         .uploads = peer->uploads,
+        .offers = peer->offers,
         .duplicate = &peer->duplicate,
         .folders = &peer->opt.folders,
         .port = peer->port,
@@ -448,8 +452,9 @@ start(struct peer *peer)
     enum p2p_err err = read_rates(peer);
 
     if (err != P2P_OK || (err = p2p_crypto_init()) != P2P_OK ||
-        (err = open_identity(peer)) != P2P_OK || (err = open_access(peer)) != P2P_OK ||
-        (err = open_shares(peer)) != P2P_OK ||
+        (err = open_identity(peer)) != P2P_OK ||
+        (err = offers_new(&peer->offers)) != P2P_OK ||
+        (err = open_access(peer)) != P2P_OK || (err = open_shares(peer)) != P2P_OK ||
         (err = uploads_open(peer->opt.keys_dir, &peer->uploads)) != P2P_OK ||
         (err = open_server(peer)) != P2P_OK)
         return err;
@@ -597,6 +602,7 @@ stop(struct peer *peer)
     announcer_free(announcer);
     p2p_discovery_close(peer->discovery);
     access_close(peer->access);
+    offers_free(peer->offers);
     p2p_identity_close(peer->identity);
     p2p_fd_close(&peer->control_socket);
     p2p_fd_close(&peer->claim);

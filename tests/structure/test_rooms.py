@@ -19,7 +19,7 @@ CORE = [
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
 HTTP = ["text", "source", "."]
 CLI = ["machine", "print", "ask", "get", "commands", "."]
-PEER = ["access", "uploads", "server", "registration", "."]
+PEER = ["offers", "access", "uploads", "server", "registration", "."]
 UI = ["reply", "state", "access", "folders", "peers", "transfers", "."]
 
 ROOM_MAX = 22  # sources: about 20

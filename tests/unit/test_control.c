@@ -52,7 +52,7 @@ shout(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
 }
 
 static const struct p2p_control_verb verbs[] = {
-    {"echo", echo}, {"shout", shout}, {NULL, NULL}};
+    {"echo", echo, NULL}, {"shout", shout, NULL}, {NULL, NULL, NULL}};
 
 static int
 setup(void **state)

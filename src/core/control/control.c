@@ -31,7 +31,9 @@ struct client {
     size_t in_len, in_cap;
     uint8_t *out;
     size_t out_len, out_at;
-    uint64_t asked_ms; /* when it asked last, or connected */
+    uint64_t asked_ms;                /* when it asked last, or connected */
+    int files[P2P_CONTROL_FILES_MAX]; /* that came with the present request */
+    size_t file_count;
 };
 
 struct p2p_control {
@@ -45,8 +47,17 @@ struct p2p_control {
 };
 
 static void
+close_files(struct client *client)
+{
+    for (size_t i = 0; i < client->file_count; i++)
+        p2p_fd_close(&client->files[i]);
+    client->file_count = 0;
+}
+
+static void
 drop(struct client *client)
 {
+    close_files(client);
     p2p_fd_close(&client->fd);
     free(client->in);
     free(client->out);
@@ -78,7 +89,8 @@ make_refusal(enum p2p_err err, const char *why)
 }
 
 static cJSON *
-answer_request(const struct p2p_control *control, const cJSON *request)
+answer_request(const struct p2p_control *control, const struct client *client,
+               const cJSON *request)
 {
     const struct p2p_control_verb *verb = find_verb(
         control,
@@ -93,6 +105,9 @@ answer_request(const struct p2p_control *control, const cJSON *request)
     else if (verb == NULL)
         strcpy(why, "this p2p-peer does not know the request; its version is "
                     "\"" P2P_VERSION "\"");
+    else if (verb->run_with_files != NULL)
+        err = verb->run_with_files(control->arg, request, client->files,
+                                   client->file_count, answer, why, sizeof(why));
     else
         err = verb->run(control->arg, request, answer, why, sizeof(why));
     if (err == P2P_OK)
@@ -170,7 +185,8 @@ take_request(const struct p2p_control *control, struct client *client, bool *tak
     if (client->in_len < used)
         return true;
     request = p2p_control_unpack(client->in + P2P_CONTROL_HEAD, len);
-    queued = queue_answer(client, answer_request(control, request));
+    queued = queue_answer(client, answer_request(control, client, request));
+    close_files(client);
     cJSON_Delete(request);
     memmove(client->in, client->in + used, client->in_len - used);
     client->in_len -= used;
@@ -189,15 +205,60 @@ take_requests(const struct p2p_control *control, struct client *client)
     return good;
 }
 
+/* Keeps the descriptors of a message; false: more than a request may have. */
+static bool
+take_files(struct client *client, struct msghdr *message)
+{
+    bool fits = (message->msg_flags & MSG_CTRUNC) == 0;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL;
+         c = CMSG_NXTHDR(message, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(c) + i * sizeof(fd), sizeof(fd));
+            if (client->file_count < P2P_CONTROL_FILES_MAX) {
+                client->files[client->file_count++] = fd;
+            } else {
+                close(fd);
+                fits = false;
+            }
+        }
+    }
+    return fits;
+}
+
+static ssize_t
+receive_bytes(struct client *client, bool *fits)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(P2P_CONTROL_FILES_MAX * sizeof(int))];
+    } files;
+    struct iovec room = {client->in + client->in_len, client->in_cap - client->in_len};
+    struct msghdr message = {.msg_iov = &room,
+                             .msg_iovlen = 1,
+                             .msg_control = files.bytes,
+                             .msg_controllen = sizeof(files.bytes)};
+    ssize_t n = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    *fits = n < 0 || take_files(client, &message);
+    return n;
+}
+
 static bool
 receive(const struct p2p_control *control, struct client *client)
 {
     ssize_t n;
+    bool fits;
 
     if (!make_room(client))
         return false;
-    n = recv(client->fd, client->in + client->in_len, client->in_cap - client->in_len,
-             MSG_DONTWAIT);
+    n = receive_bytes(client, &fits);
+    if (!fits)
+        return false;
     if (n < 0)
         return errno == EAGAIN || errno == EINTR;
     if (n == 0)

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 
@@ -86,10 +87,49 @@ judge(const cJSON *answer, char *why, size_t cap)
         cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "error")));
 }
 
+/* Sends the first byte, and the files with it. */
+static enum p2p_err
+send_files(int fd, uint8_t *first, const int *files, size_t count, uint64_t deadline_ms)
+{
+    union {
+        struct cmsghdr head;
+        char bytes[CMSG_SPACE(P2P_CONTROL_FILES_MAX * sizeof(int))];
+    } control = {.bytes = {0}};
+    struct iovec byte = {first, 1};
+    struct msghdr message = {.msg_iov = &byte,
+                             .msg_iovlen = 1,
+                             .msg_control = control.bytes,
+                             .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+    enum p2p_err err = P2P_OK;
+
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    memcpy(CMSG_DATA(c), files, count * sizeof(int));
+    while (err == P2P_OK) {
+        if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+            return P2P_OK;
+        if (errno != EAGAIN && errno != EINTR)
+            return p2p_err_from_errno(errno);
+        err = wait_for(fd, POLLOUT, deadline_ms);
+    }
+    return err;
+}
+
 enum p2p_err
 p2p_control_ask(int fd, const cJSON *request, uint64_t timeout_ms, cJSON **answer,
                 char *why, size_t cap)
 {
+    return p2p_control_ask_with_files(fd, request, NULL, 0, timeout_ms, answer, why,
+                                      cap);
+}
+
+enum p2p_err
+p2p_control_ask_with_files(int fd, const cJSON *request, const int *files, size_t count,
+                           uint64_t timeout_ms, cJSON **answer, char *why, size_t cap)
+{
+    size_t sent = count > 0 ? 1 : 0;
     uint64_t deadline_ms = p2p_now_ms() + timeout_ms;
     uint8_t *bytes;
     size_t len;
@@ -98,8 +138,12 @@ p2p_control_ask(int fd, const cJSON *request, uint64_t timeout_ms, cJSON **answe
     *answer = NULL;
     if (why != NULL && cap > 0)
         why[0] = '\0';
+    if (err == P2P_OK && count > P2P_CONTROL_FILES_MAX)
+        err = P2P_ERR_TOO_LARGE;
+    if (err == P2P_OK && count > 0)
+        err = send_files(fd, bytes, files, count, deadline_ms);
     if (err == P2P_OK)
-        err = move(fd, bytes, len, true, deadline_ms);
+        err = move(fd, bytes + sent, len - sent, true, deadline_ms);
     free(bytes);
     if (err == P2P_OK)
         err = receive(fd, deadline_ms, answer);

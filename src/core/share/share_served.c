@@ -14,7 +14,7 @@
 #define DOUBT_MS 1000
 
 struct p2p_share_file {
-    struct p2p_share *share;
+    struct p2p_share *share; /* NULL: it is in none */
     struct p2p_chunks geometry;
     struct p2p_file_state state;
     struct p2p_digest root;
@@ -100,6 +100,31 @@ p2p_share_file_open(struct p2p_share *share, const struct p2p_digest *root,
     return err;
 }
 
+enum p2p_err
+p2p_share_file_adopt(int fd, const struct stat *hashed,
+                     const struct p2p_share_entry *entry, struct p2p_share_file **out)
+{
+    struct p2p_share_file *file = calloc(1, sizeof(*file));
+    enum p2p_err err = P2P_ERR_NOMEM;
+
+    *out = NULL;
+    if (file && (file->name = strdup(entry->name))) {
+        file->geometry = entry->geometry;
+        file->root = entry->root;
+        file->state = p2p_file_state_of(hashed);
+        file->fd = fd;
+        err = p2p_share_file_verify(file);
+    }
+    if (err) {
+        if (file)
+            free(file->name);
+        free(file);
+        return err;
+    }
+    *out = file;
+    return P2P_OK;
+}
+
 void
 p2p_share_file_close(struct p2p_share_file *file)
 {
@@ -180,7 +205,7 @@ p2p_share_file_verify(struct p2p_share_file *file)
     struct stat st;
     enum p2p_file_change change;
 
-    if (p2p_share_is_away(file->share))
+    if (file->share && p2p_share_is_away(file->share))
         return P2P_ERR_FILE_CHANGED;
     if (fstat(file->fd, &st) != 0)
         return p2p_err_from_errno(errno);
@@ -188,9 +213,12 @@ p2p_share_file_verify(struct p2p_share_file *file)
     change = p2p_file_state_compare(&now, &file->state);
     if (change == P2P_FILE_SAME)
         return P2P_OK;
-    if (change == P2P_FILE_TOUCHED && is_still_shared(file, &st, &now))
+    /* Outside of a share, a file that was renamed or deleted is served to the end. */
+    if (change == P2P_FILE_TOUCHED &&
+        (!file->share || is_still_shared(file, &st, &now)))
         return P2P_OK;
-    p2p_share_tell(file->share, file->share->mail.suspect, file->name);
+    if (file->share)
+        p2p_share_tell(file->share, file->share->mail.suspect, file->name);
     return P2P_ERR_FILE_CHANGED;
 }
 

@@ -258,14 +258,19 @@ judge(struct access *a, const struct p2p_id *id, enum p2p_trust trust,
     };
     struct p2p_access *rules = access_rules(a);
 
+    bool is_blocked = trust == P2P_TRUST_BLOCKED;
+    bool is_left_out = access_needs_proof(a) && !is_listed_here &&
+                       !(a->opt.trusted_only && trust == P2P_TRUST_TRUSTED);
+    bool has_offer = !is_blocked && offers_has(a->opt.offers, id);
+
     *out = (struct access_standing){
-        .is_known = trust == P2P_TRUST_TRUSTED || trust == P2P_TRUST_SEEN,
+        .is_known = trust == P2P_TRUST_TRUSTED || trust == P2P_TRUST_SEEN || has_offer,
         .is_trusted = caller.is_trusted,
-        .refused = trust == P2P_TRUST_BLOCKED ||
-                   (access_needs_proof(a) && !is_listed_here &&
-                    !(a->opt.trusted_only && trust == P2P_TRUST_TRUSTED)),
+        .refused = is_blocked || (is_left_out && !has_offer),
+        .is_guest = is_left_out && has_offer,
     };
-    out->refused_outside = out->refused || !p2p_access_may_enter(rules, &caller);
+    out->refused_outside =
+        out->refused || (!has_offer && !p2p_access_may_enter(rules, &caller));
     p2p_access_put(rules);
 }
 

@@ -13,6 +13,7 @@
 
 #include "p2p/access.h"
 #include "p2p/identity.h"
+#include "peer/offers/offers.h"
 
 struct access; /* *returned owned*, free with access_close */
 
@@ -20,6 +21,7 @@ struct access_options {
     struct p2p_identity *identity; /* borrowed */
     const char *allow_file;        /* NULL: every peer that is not blocked. Borrowed */
     const char *keys_dir;          /* with the grants. Borrowed */
+    struct offers *offers;         /* NULL: none. Borrowed */
     bool trusted_only;
     bool is_public; /* "everyone" is the whole Internet, not the local networks */
 };
@@ -29,6 +31,9 @@ struct access_standing {
     bool refused, refused_outside; /* from anywhere; from outside the local networks */
     bool is_known;                 /* the user trusts it or has downloaded from it */
     bool is_trusted;               /* the user trusts it, or has put it on the list */
+    /* It is not refused only because of an offer (offers.h), and sees nothing else.
+     * From outside, the rules say what it sees. */
+    bool is_guest;
 };
 
 /* Borrows what the options point to. Fails if the file of --allow-peers cannot be read.

@@ -16,7 +16,7 @@ struct client {
     LIST_ENTRY(client) link;
     struct p2p_id id;
     unsigned references;
-    _Atomic bool refused, refused_outside, is_trusted;
+    _Atomic bool refused, refused_outside, is_trusted, is_guest;
     struct p2p_rate rate;
 };
 
@@ -162,6 +162,7 @@ client_judge(struct client *client, const struct access_standing *standing)
 {
     client->refused_outside = standing->refused_outside;
     client->is_trusted = standing->is_trusted;
+    client->is_guest = standing->is_guest;
     client->refused = standing->refused;
 }
 
@@ -191,4 +192,10 @@ bool
 client_is_trusted(const struct client *client)
 {
     return client->is_trusted;
+}
+
+bool
+client_is_guest(const struct client *client)
+{
+    return client->is_guest;
 }

@@ -38,5 +38,7 @@ bool clients_judge(struct clients *c, const struct p2p_id *id,
 void client_judge(struct client *client, const struct access_standing *standing);
 bool client_is_refused(const struct client *client, bool is_outside);
 bool client_is_trusted(const struct client *client);
+/* See access_standing. */
+bool client_is_guest(const struct client *client);
 
 #endif

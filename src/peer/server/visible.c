@@ -1,6 +1,7 @@
 #include "peer/server/visible.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "peer/server/loop.h"
@@ -24,12 +25,31 @@ visible_caller(const struct conn *c)
     };
 }
 
+/* The offers, and who asks for what is in them: NULL without a proven id. */
+static struct offers *
+offers_of(const struct conn *c)
+{
+    return c->loop->server->opt.offers;
+}
+
+static const struct p2p_id *
+receiver(const struct conn *c)
+{
+    return c->state == CONN_OPEN2 ? client_id(c->client) : NULL;
+}
+
+static bool
+is_guest(const struct conn *c)
+{
+    return client_is_guest(c->client);
+}
+
 static bool
 may_all(const struct conn *c)
 {
     struct p2p_access_caller caller = visible_caller(c);
 
-    return p2p_access_may_all(c->loop->rules, &caller);
+    return !is_guest(c) && p2p_access_may_all(c->loop->rules, &caller);
 }
 
 static bool
@@ -38,7 +58,7 @@ may(void *arg, const char *name)
     const struct conn *c = arg;
     struct p2p_access_caller caller = visible_caller(c);
 
-    return p2p_access_may(c->loop->rules, &caller, name);
+    return !is_guest(c) && p2p_access_may(c->loop->rules, &caller, name);
 }
 
 /* The rule comes first, so that a hidden file and one that does not exist take the same
@@ -47,6 +67,8 @@ enum p2p_err
 visible_find_name(const struct conn *c, const char *name, struct p2p_share_entry *out)
 {
     memset(out, 0, sizeof(*out));
+    if (offers_find_name(offers_of(c), receiver(c), name, out) == P2P_OK)
+        return P2P_OK;
     if (!may((void *)(uintptr_t)c, name))
         return P2P_ERR_NOT_FOUND;
     return p2p_shares_find_name(shares_of(c), name, out);
@@ -56,25 +78,34 @@ enum p2p_err
 visible_find_root(const struct conn *c, const struct p2p_digest *root,
                   struct p2p_share_entry *out)
 {
+    if (offers_find_root(offers_of(c), receiver(c), root, out) == P2P_OK)
+        return P2P_OK;
     if (may_all(c))
         return p2p_shares_find_root(shares_of(c), root, out);
     return p2p_shares_find_root_if(shares_of(c), root, may, (void *)(uintptr_t)c, out);
 }
 
+/* May the shares give away this content? */
 static enum p2p_err
 check_root(const struct conn *c, const struct p2p_digest *root)
 {
     struct p2p_share_entry entry;
 
-    return may_all(c) ? P2P_OK : visible_find_root(c, root, &entry);
+    if (may_all(c))
+        return P2P_OK;
+    return p2p_shares_find_root_if(shares_of(c), root, may, (void *)(uintptr_t)c,
+                                   &entry);
 }
 
 enum p2p_err
 visible_layer(const struct conn *c, const struct p2p_digest *root, uint64_t first,
               uint32_t count, struct p2p_digest *out)
 {
-    enum p2p_err err = check_root(c, root);
+    enum p2p_err err = offers_layer(offers_of(c), receiver(c), root, first, count, out);
 
+    if (err != P2P_ERR_NOT_FOUND)
+        return err;
+    err = check_root(c, root);
     if (err == P2P_OK)
         err = p2p_shares_layer(shares_of(c), root, first, count, out);
     return err;
@@ -84,9 +115,11 @@ enum p2p_err
 visible_open(const struct conn *c, const struct p2p_digest *root,
              struct p2p_share_file **out)
 {
-    enum p2p_err err = check_root(c, root);
+    enum p2p_err err = offers_file_open(offers_of(c), receiver(c), root, out);
 
-    *out = NULL;
+    if (err != P2P_ERR_NOT_FOUND)
+        return err;
+    err = check_root(c, root);
     if (err == P2P_OK)
         err = p2p_shares_file_open(shares_of(c), root, out);
     return err;
@@ -111,9 +144,9 @@ keep_visible(const struct conn *c, struct p2p_share_entry *page, size_t *count,
 }
 
 /* Each round fills the page or passes a rule, so their number has a limit. */
-enum p2p_err
-visible_list(const struct conn *c, const char *after, struct p2p_share_entry *out,
-             size_t max, size_t *count, bool *more)
+static enum p2p_err
+list_shares(const struct conn *c, const char *after, struct p2p_share_entry *out,
+            size_t max, size_t *count, bool *more)
 {
     char place[P2P_ACCESS_PLACE_MAX];
     bool all = may_all(c), skips = true;
@@ -129,5 +162,54 @@ visible_list(const struct conn *c, const char *after, struct p2p_share_entry *ou
         *count += n;
     }
     *more = *count == max;
+    return err;
+}
+
+static int
+by_name(const void *a, const void *b)
+{
+    return strcmp(((const struct p2p_share_entry *)a)->name,
+                  ((const struct p2p_share_entry *)b)->name);
+}
+
+/* Both lists begin behind `after`, so the first ones of both together are the page. */
+static enum p2p_err
+merge(struct p2p_share_entry *out, size_t max, size_t *count, bool *more,
+      const struct p2p_share_entry *offered, size_t n)
+{
+    struct p2p_share_entry *all = calloc(*count + n, sizeof(*all));
+
+    if (all == NULL)
+        return P2P_ERR_NOMEM;
+    memcpy(all, out, *count * sizeof(*all));
+    memcpy(all + *count, offered, n * sizeof(*all));
+    qsort(all, *count + n, sizeof(*all), by_name);
+    *more = *more || n == max || *count + n > max;
+    *count = *count + n < max ? *count + n : max;
+    memcpy(out, all, *count * sizeof(*all));
+    free(all);
+    return P2P_OK;
+}
+
+enum p2p_err
+visible_list(const struct conn *c, const char *after, struct p2p_share_entry *out,
+             size_t max, size_t *count, bool *more)
+{
+    enum p2p_err err = P2P_OK;
+    struct p2p_share_entry *offered;
+    size_t n;
+
+    *count = 0;
+    *more = false;
+    if (!is_guest(c))
+        err = list_shares(c, after, out, max, count, more);
+    if (err != P2P_OK || !offers_has(offers_of(c), receiver(c)))
+        return err;
+    if ((offered = calloc(max, sizeof(*offered))) == NULL)
+        return P2P_ERR_NOMEM;
+    n = offers_list(offers_of(c), receiver(c), after, offered, max);
+    if (n > 0)
+        err = merge(out, max, count, more, offered, n);
+    free(offered);
     return err;
 }
