@@ -63,6 +63,10 @@ P2P_MUST_CHECK enum p2p_err p2p_box_of_code(struct p2p_discovery *d, size_t regi
                                             const struct p2p_stop *stop,
                                             struct p2p_box_number *box);
 
+/* Does the registry list this peer now? */
+bool p2p_discovery_lists(struct p2p_discovery *d, size_t registry,
+                         const struct p2p_id *id);
+
 /* What a registry offers to peers that look for a path. */
 struct p2p_reach_offer {
     struct p2p_addr stun[2]; /* its UDP ports; port 0: none */

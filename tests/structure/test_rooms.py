@@ -18,7 +18,7 @@ CORE = [
 ]  # fmt: skip
 DISCOVERY = ["index", "registry", "store", "meet", "http", "."]  # ".": main.c and its neighbors
 HTTP = ["text", "source", "."]
-CLI = ["machine", "print", "ask", "get", "commands", "."]
+CLI = ["machine", "print", "ask", "get", "send", "commands", "."]
 PEER = ["offers", "access", "uploads", "server", "registration", "."]
 UI = ["reply", "state", "access", "folders", "peers", "transfers", "."]
 

@@ -16,6 +16,8 @@ struct cli_command {
 };
 /* The commands, by name. argv[0] is the command; each returns the exit status. */
 int cmd_get(int argc, char **argv);
+int cmd_send(int argc, char **argv);
+int cmd_receive(int argc, char **argv);
 int cmd_search(int argc, char **argv);
 int cmd_peers(int argc, char **argv);
 int cmd_ls(int argc, char **argv);

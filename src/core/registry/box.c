@@ -159,6 +159,20 @@ p2p_box_read(struct p2p_discovery *d, size_t registry, const struct p2p_box_wait
     return err;
 }
 
+bool
+p2p_discovery_lists(struct p2p_discovery *d, size_t registry, const struct p2p_id *id)
+{
+    char hex[P2P_ID_HEX_LEN + 1];
+    const char *const arguments[] = {hex};
+    struct p2p_http_call call = {.method = "GET"};
+
+    p2p_hex_format(id->b, sizeof(id->b), hex);
+    call.url = p2p_http_url(d->at[registry].url, "/peers/%s", arguments, 1);
+    enum p2p_err err = run(d, registry, &call, d->timeout_ms, NULL);
+    p2p_http_call_clear(&call);
+    return err == P2P_OK;
+}
+
 /* ---- codes ---- */
 
 static enum p2p_err

@@ -1,0 +1,493 @@
+/* p2p receive: gets what somebody sends with `p2p send`. */
+#include <cjson/cJSON.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "cli/commands/commands.h"
+#include "cli/get/get.h"
+#include "cli/send/interrupt.h"
+#include "cli/send/pickup.h"
+#include "p2p/bytes.h"
+#include "p2p/io.h"
+
+enum { ITEMS_MAX = 64, ADDRESSES_MAX = 9, ANSWER_MAX = 16 };
+
+struct receive_options {
+    struct get_options get; /* first: its options are those of `p2p get` */
+    bool yes;
+};
+
+/* One file or folder of the offer. */
+struct item {
+    const char *name; /* borrowed from the offer */
+    uint64_t size, files;
+    struct p2p_digest root;
+    bool is_folder;
+};
+
+struct receive_command {
+    struct receive_options opt;
+    struct get_output output;
+    struct get_print print;
+    struct p2p_identity *identity;
+    struct p2p_stop *stop;
+    struct pickup pickup;
+    /* The offer. */
+    cJSON *offer;
+    const char *sender, *text;
+    struct item items[ITEMS_MAX];
+    size_t count;
+    struct p2p_id peer;
+    char number[16];
+    struct p2p_source_spec source;
+    bool was_known;
+    /* One download. */
+    struct p2p_discovery *discovery;
+    struct p2p_reach reach;
+    struct p2p_root *downloads;
+    int over_fd;
+    struct p2p_download_status last; /* written before over_fd */
+};
+#define AT(field) offsetof(struct receive_options, field)
+static const struct p2p_option options[] = {
+    {"output", P2P_OPT_TEXT, AT(get.output), 0, 0, "PATH",
+     "file or folder to write; - writes the files to standard output"},
+    {"output-dir", P2P_OPT_TEXT, AT(get.output_dir), 0, 0, "DIR",
+     "folder for the files"},
+    {"yes", P2P_OPT_FLAG, AT(yes), 0, 0, NULL, "do not ask before files are written"},
+    {"on-conflict", P2P_OPT_TEXT, AT(get.on_conflict), 0, 0, "HOW",
+     "what to do when another file has the name: rename (add a number), version (keep "
+     "the old content, see p2p history), overwrite (keep it if there is room), or "
+     "skip"},
+    {"quiet", P2P_OPT_FLAG, AT(get.quiet), 0, 0, NULL, "print only errors"},
+    CLI_OPTION_DISCOVERY(struct get_options),
+    CLI_OPTION_TIMEOUT(struct get_options),
+    CLI_OPTIONS_NAME(struct get_options),
+    CLI_OPTION_KEYS(struct get_options),
+    CLI_OPTION_JSON(struct get_options),
+};
+static const struct p2p_option_set set = {
+    "p2p receive", "[options] CODE",
+    "Gets what somebody sends with `p2p send`: type the code that was printed there, "
+    "such as 7-guitar-tiger; spaces may stand for the hyphens, and three letters are "
+    "enough for a word. Each chunk is verified. Run the same command again to resume "
+    "after an interruption.",
+    options, sizeof(options) / sizeof(options[0])};
+
+/* ---- the offer ---- */
+
+static const char *
+text_of(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
+}
+
+static uint64_t
+number_of(const cJSON *object, const char *name)
+{
+    const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
+
+    return cJSON_IsNumber(item) && item->valuedouble >= 0 && item->valuedouble < 9e15
+               ? (uint64_t)item->valuedouble
+               : 0;
+}
+
+/* Names are checked as any name from outside. */
+static bool
+read_item(const cJSON *json, struct item *item)
+{
+    const char *name = text_of(json, "name"), *root = text_of(json, "root");
+    size_t len = name != NULL ? strlen(name) : 0;
+
+    if (len == 0)
+        return false;
+    item->name = name;
+    item->size = number_of(json, "size");
+    item->files = number_of(json, "files");
+    item->is_folder = name[len - 1] == '/';
+    if (p2p_name_check(name, item->is_folder ? len - 1 : len, false) != P2P_OK)
+        return false;
+    return item->is_folder ||
+           (root != NULL &&
+            p2p_hex_parse(root, item->root.b, sizeof(item->root.b)) == P2P_OK);
+}
+
+static bool
+read_addresses(struct receive_command *c)
+{
+    const cJSON *json;
+    struct p2p_addr addr;
+    bool is_first = true;
+
+    cJSON_ArrayForEach(json, cJSON_GetObjectItemCaseSensitive(c->offer, "addresses"))
+    {
+        const char *text = cJSON_GetStringValue(json);
+        if (text == NULL || p2p_addr_parse(text, 0, &addr) != P2P_OK)
+            continue;
+        if (is_first)
+            c->source.addr = addr;
+        else
+            (void)p2p_addr_list_add(c->source.others, sizeof(c->source.others), &addr);
+        is_first = false;
+    }
+    c->source.id = &c->peer;
+    c->source.by_user = true;
+    return !is_first;
+}
+
+static bool
+read_files(struct receive_command *c)
+{
+    const cJSON *json, *array = cJSON_GetObjectItemCaseSensitive(c->offer, "items");
+    const char *peer = text_of(c->offer, "peer"), *number = text_of(c->offer, "offer");
+    uint8_t parsed[4];
+
+    cJSON_ArrayForEach(json, array)
+    {
+        if (c->count == ITEMS_MAX || !read_item(json, &c->items[c->count]))
+            return false;
+        c->count++;
+    }
+    if (c->count == 0)
+        return true;
+    if (peer == NULL || p2p_hex_parse(peer, c->peer.b, sizeof(c->peer.b)) != P2P_OK ||
+        number == NULL || p2p_hex_parse(number, parsed, sizeof(parsed)) != P2P_OK)
+        return false;
+    p2p_hex_format(parsed, sizeof(parsed), c->number);
+    return read_addresses(c);
+}
+
+static int
+read_offer(struct receive_command *c)
+{
+    const char *name;
+
+    c->offer = cJSON_Parse(c->pickup.offer);
+    name = text_of(c->offer, "name");
+    c->text = text_of(c->offer, "text");
+    c->sender = name != NULL && p2p_about_name_check(name, strlen(name)) == P2P_OK
+                    ? name
+                    : "the sender";
+    if (cJSON_IsObject(c->offer) && read_files(c) && (c->count > 0 || c->text != NULL))
+        return 0;
+    return cli_fail(P2P_ERR_PROTOCOL, "the sender offers something that this version "
+                                      "cannot read; update p2p");
+}
+
+/* ---- asking the user ---- */
+
+static void
+print_items(const struct receive_command *c)
+{
+    char shown[CLI_TEXT], size[CLI_SHORT];
+
+    fprintf(stderr, "%s sends:\n", c->sender);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct item *item = &c->items[i];
+        fprintf(stderr, "  %s  %s", cli_text(item->name, shown),
+                cli_size(item->size, size));
+        if (item->is_folder)
+            fprintf(stderr, " in %llu file%s", (unsigned long long)item->files,
+                    item->files == 1 ? "" : "s");
+        fputc('\n', stderr);
+    }
+}
+
+/* The names are the sender's choice, so a person sees them before they are written. */
+static bool
+may_write(const struct receive_command *c)
+{
+    char answer[ANSWER_MAX] = "", shown[CLI_TEXT];
+
+    if (c->opt.get.quiet || c->opt.get.common.json || c->output.is_stdout)
+        return true;
+    print_items(c);
+    if (c->opt.yes || !isatty(STDIN_FILENO))
+        return true;
+    fprintf(stderr, "Write %s to %s? [Y/n] ", c->count == 1 ? "it" : "them",
+            cli_text(c->opt.get.output_dir, shown));
+    fflush(stderr);
+    struct pollfd on[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                          {.fd = p2p_stop_fd(c->stop), .events = POLLIN}};
+    while (poll(on, 2, -1) < 0 && errno == EINTR)
+        continue;
+    if (on[1].revents != 0 || fgets(answer, sizeof(answer), stdin) == NULL)
+        return false;
+    return strchr("\nyYjJ", answer[0]) != NULL;
+}
+
+/* On a terminal, a text must not move the cursor or change colors. */
+static void
+print_text(const char *text)
+{
+    bool is_terminal = isatty(STDOUT_FILENO);
+    size_t len = strlen(text);
+
+    for (size_t i = 0; i < len; i++) {
+        unsigned char ch = (unsigned char)text[i];
+        bool is_control = (ch < 0x20 && ch != '\n' && ch != '\t') || ch == 0x7f ||
+                          (ch == 0xc2 && (unsigned char)text[i + 1] < 0xa0);
+        putchar(is_terminal && is_control ? '?' : ch);
+    }
+    if (len == 0 || text[len - 1] != '\n')
+        putchar('\n');
+}
+
+/* ---- downloading ---- */
+
+static void
+on_event(void *arg, const struct p2p_download_status *status)
+{
+    struct receive_command *c = arg;
+    uint64_t one = 1;
+
+    if (status->state != P2P_DL_COMPLETED && status->state != P2P_DL_FAILED &&
+        status->state != P2P_DL_CANCELLED) {
+        get_print_event(&c->print, status);
+        return;
+    }
+    c->last = *status;
+    ssize_t n = write(c->over_fd, &one, sizeof(one));
+    (void)n;
+}
+
+static void
+wait_for_end(struct receive_command *c, struct p2p_download *dl)
+{
+    struct pollfd on[] = {{.fd = c->over_fd, .events = POLLIN},
+                          {.fd = p2p_stop_fd(c->stop), .events = POLLIN}};
+    uint64_t n;
+
+    for (;;) {
+        if (poll(on, 2, -1) < 0)
+            continue;
+        if (on[0].revents != 0 && read(c->over_fd, &n, sizeof(n)) > 0)
+            return;
+        if (on[1].revents != 0) {
+            p2p_download_cancel(dl, true);
+            on[1].fd = -1;
+        }
+    }
+}
+
+static enum p2p_err
+download(struct receive_command *c, const struct item *item)
+{
+    char name[P2P_NAME_MAX + 32];
+    struct p2p_download_options opt = {
+        .identity = c->identity,
+        .downloads = c->downloads,
+        .name = name,
+        .root = item->is_folder ? NULL : &item->root,
+        .save_as = c->opt.get.save_as != NULL ? c->opt.get.save_as : item->name,
+        .conflict = c->opt.get.conflict,
+        .sources = &c->source,
+        .source_count = 1,
+        .reach = &c->reach,
+        .timeout_ms = c->opt.get.common.timeout_ms,
+        .size_announced = !item->is_folder,
+        .announced_size = item->size,
+        .keep_free = P2P_KEEP_FREE,
+    };
+    struct p2p_download *dl = NULL;
+    enum p2p_err err;
+
+    snprintf(name, sizeof(name), "sent-%s/%s", c->number, item->name);
+    get_print_init(&c->print, &c->opt.get, c->identity);
+    err = p2p_download_start(&opt, on_event, c, &dl);
+    if (err != P2P_OK) {
+        cli_say("%s", p2p_err_text(err));
+        return err;
+    }
+    wait_for_end(c, dl);
+    err = p2p_download_wait(dl);
+    p2p_download_free(dl);
+    if (err == P2P_OK)
+        err = get_output_write(&c->output, c->last.stored);
+    get_print_end(&c->print, &c->last);
+    return err;
+}
+
+static int
+download_all(struct receive_command *c)
+{
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < c->count && err == P2P_OK; i++)
+        err = download(c, &c->items[i]);
+    if (err == P2P_ERR_CANCELLED)
+        cli_say("stopped; what was downloaded is kept: run the same command again to "
+                "resume");
+    return p2p_err_exit_status(err);
+}
+
+/* A peer that was started for this transfer alone is of no use later. */
+static void
+forget_peer(struct receive_command *c)
+{
+    struct p2p_known_peer known;
+
+    if (!c->was_known && p2p_known_find(c->identity, &c->peer, &known) == P2P_OK &&
+        known.trust == P2P_TRUST_SEEN)
+        (void)!p2p_known_forget(c->identity, &c->peer);
+}
+
+static int
+open_ways(struct receive_command *c)
+{
+    const char *const urls[] = {c->pickup.url};
+    struct p2p_known_peer known;
+    char shown[CLI_TEXT];
+    enum p2p_err err =
+        p2p_discovery_open(urls, 1, c->opt.get.common.timeout_ms, &c->discovery);
+
+    if (err != P2P_OK)
+        return cli_fail(err, "invalid registry in the code: %s", p2p_err_text(err));
+    c->was_known = p2p_known_find(c->identity, &c->peer, &known) == P2P_OK;
+    c->reach = (struct p2p_reach){
+        .identity = c->identity, .discovery = c->discovery, .wish = P2P_WISH_AUTO};
+    if ((c->over_fd = eventfd(0, EFD_CLOEXEC)) < 0)
+        return cli_fail(P2P_ERR_SYS, "too many open files");
+    err = p2p_root_open(c->opt.get.output_dir, true, 0755, &c->downloads);
+    if (err != P2P_OK)
+        return cli_fail(err,
+                        "cannot create or open %s: %s; choose another folder with "
+                        "--output-dir",
+                        cli_text(c->opt.get.output_dir, shown), p2p_err_text(err));
+    return 0;
+}
+
+static int
+receive_files(struct receive_command *c)
+{
+    int status =
+        c->opt.get.save_as != NULL && (c->count > 1 || c->items[0].is_folder)
+            ? cli_fail(P2P_ERR_USAGE, "--output names one file, but more is "
+                                      "sent; end the path in / to name a folder")
+            : 0;
+
+    for (size_t i = 0; i < c->count && status == 0 && c->output.is_stdout; i++)
+        if (c->items[i].is_folder)
+            status = cli_fail(P2P_ERR_USAGE,
+                              "a folder cannot be written to standard output; name a "
+                              "folder with --output-dir, and run the command again");
+    if (status == 0)
+        status = open_ways(c);
+    if (status == 0 && !may_write(c))
+        return cli_fail(P2P_ERR_CANCELLED, "nothing was written");
+    if (status == 0)
+        status = download_all(c);
+    forget_peer(c);
+    return status;
+}
+
+static int
+run(struct receive_command *c, const struct p2p_code *code)
+{
+    const struct pickup_options opt = {
+        .keys_dir = c->opt.get.common.keys_dir,
+        .identity = c->identity,
+        .registries = &c->opt.get.common.discovery,
+        .timeout_ms = c->opt.get.common.timeout_ms,
+        .stop = c->stop,
+    };
+    int status = pickup_open(&c->pickup, code, &opt);
+
+    if (status == 0)
+        status = read_offer(c);
+    if (status == 0 && c->text != NULL && !c->opt.get.common.json)
+        print_text(c->text);
+    if (status == 0 && c->text != NULL && c->opt.get.common.json) {
+        cJSON *object = cli_object();
+        cli_put_text(object, "event", "text");
+        cli_put_text(object, "text", c->text);
+        cli_print_json(object);
+    }
+    if (status == 0 && c->count > 0)
+        status = receive_files(c);
+    if (status == 0)
+        pickup_finish(&c->pickup, &opt);
+    return status;
+}
+
+/* The words may be arguments of their own: `p2p receive 7 guitar tiger`. */
+static int
+read_code(char **argv, size_t count, struct p2p_code *code)
+{
+    char text[P2P_CODE_TEXT] = "", why[512] = "";
+    size_t len = 0;
+
+    if (count == 0)
+        return cli_fail(P2P_ERR_USAGE, "missing code; usage: p2p receive CODE");
+    for (size_t i = 0; i < count && len < sizeof(text); i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%s",
+                                i > 0 ? "-" : "", argv[i]);
+    if (len >= sizeof(text))
+        return cli_fail(P2P_ERR_USAGE, "this is too long for a code");
+    return p2p_code_parse(text, code, why, sizeof(why)) == P2P_OK
+               ? 0
+               : cli_fail(P2P_ERR_USAGE, "%s", why);
+}
+
+static bool
+parse_conflict(struct get_options *opt)
+{
+    static const struct {
+        const char *name;
+        enum p2p_on_conflict conflict;
+    } names[] = {{"rename", P2P_CONFLICT_RENAME},
+                 {"overwrite", P2P_CONFLICT_OVERWRITE},
+                 {"version", P2P_CONFLICT_VERSION},
+                 {"skip", P2P_CONFLICT_SKIP}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(opt->on_conflict, names[i].name) == 0) {
+            opt->conflict = names[i].conflict;
+            return true;
+        }
+    return false;
+}
+
+int
+cmd_receive(int argc, char **argv)
+{
+    static struct receive_command c = {
+        .opt.get = {.common = CLI_DEFAULTS,
+                    .output_dir = "downloads",
+                    .on_conflict = "rename",
+                    .verify = "full"},
+        .over_fd = -1,
+    };
+    struct p2p_code code;
+    int arguments, status;
+
+    if (!cli_parse(&set, &c.opt, argc, argv, &arguments, &status))
+        return status;
+    status = read_code(argv + 1, (size_t)arguments, &code);
+    if (status == 0 && !parse_conflict(&c.opt.get))
+        status = cli_fail(P2P_ERR_USAGE, "invalid --on-conflict: use rename, version, "
+                                         "overwrite or skip");
+    if (status == 0)
+        status = get_output_open(&c.opt.get, 1, &c.output);
+    if (status == 0 && interrupt_begin(&c.stop) != P2P_OK)
+        status = cli_fail(P2P_ERR_SYS, "cannot wait for signals");
+    if (status == 0)
+        status = p2p_err_exit_status(cli_open_identity(&c.opt.get.common, &c.identity));
+    if (status == 0)
+        status = run(&c, &code);
+    get_output_close(&c.output);
+    pickup_close(&c.pickup);
+    cJSON_Delete(c.offer);
+    p2p_root_close(c.downloads);
+    p2p_discovery_close(c.discovery);
+    p2p_identity_close(c.identity);
+    p2p_fd_close(&c.over_fd);
+    return status;
+}

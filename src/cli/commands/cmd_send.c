@@ -1,0 +1,531 @@
+/* p2p send: gives files to somebody who knows a code. */
+#include <cjson/cJSON.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/commands/commands.h"
+#include "cli/send/interrupt.h"
+#include "cli/send/meeting.h"
+#include "cli/send/parcel.h"
+#include "cli/send/place.h"
+#include "p2p/bytes.h"
+#include "p2p/clock.h"
+#include "p2p/net.h"
+#include "p2p/service.h"
+
+enum {
+    MEETINGS_MAX = 16,
+    WRONG_MAX = 5, /* codes that others spoil, then somebody is guessing */
+    WAIT_S = 20,   /* for somebody to come */
+    TICK_S = 1,    /* while somebody downloads */
+    RETRY_MS = 2000,
+    ADDRESSES_MAX = 8,
+    TEXT_MAX = 4096,
+    DAY_MS = 24 * 3600 * 1000,
+};
+
+struct send_command {
+    struct cli_common common;
+    const char *text, *save_as;
+    uint64_t uses, expires_ms;
+    bool keep, quiet;
+    /* In use. */
+    char *const *paths;
+    struct parcel parcel;
+    struct place place;
+    struct carrier carrier;
+    struct p2p_stop *stop;
+    struct meeting meetings[MEETINGS_MAX];
+    size_t count;
+    uint64_t begun, wrong, ends_ms; /* begun: codes that somebody has used rightly */
+    bool is_drawn;
+};
+#define AT(field) offsetof(struct send_command, field)
+static const struct p2p_option options[] = {
+    {"text", P2P_OPT_TEXT, AT(text), 0, 0, "TEXT", "send this text"},
+    {"save-as", P2P_OPT_TEXT, AT(save_as), 0, 0, "NAME",
+     "name of the file that standard input (-) becomes"},
+    {"keep", P2P_OPT_FLAG, AT(keep), 0, 0, NULL,
+     "continue until Ctrl-C, with a new code for each receiver"},
+    {"uses", P2P_OPT_NUMBER, AT(uses), 1, 1000, "N",
+     "end after this many receivers, each with a code of its own"},
+    {"expires", P2P_OPT_DURATION, AT(expires_ms), 1000, DAY_MS, "TIME",
+     "end when nobody has come for this long"},
+    {"quiet", P2P_OPT_FLAG, AT(quiet), 0, 0, NULL, "print only the code and errors"},
+    CLI_OPTION_DISCOVERY(struct send_command),
+    CLI_OPTION_TIMEOUT(struct send_command),
+    CLI_OPTIONS_NAME(struct send_command),
+    CLI_OPTION_KEYS(struct send_command),
+    CLI_OPTION_JSON(struct send_command),
+};
+static const struct p2p_option_set set = {
+    "p2p send", "[options] FILE|FOLDER|-...",
+    "Sends files and folders to somebody. Prints a code, such as 7-guitar-tiger. The "
+    "receiver types `p2p receive CODE` and gets the files directly from this device, "
+    "encrypted. Tell the code to the receiver only: whoever uses it first gets the "
+    "files. One wrong guess uses the code up. The files stay where they are. The "
+    "command "
+    "ends when the receiver has everything.",
+    options, sizeof(options) / sizeof(options[0])};
+
+/* ---- what the user sees ---- */
+
+static void
+erase_line(struct send_command *c)
+{
+    if (c->is_drawn)
+        fputs("\r\033[K", stderr);
+    c->is_drawn = false;
+}
+
+static void
+print_event(struct send_command *c, const char *event, const struct meeting *m)
+{
+    cJSON *object = cli_object();
+
+    (void)c;
+    cli_put_text(object, "event", event);
+    if (m->peer_id[0] != '\0') {
+        cli_put_text(object, "peer_id", m->peer_id);
+        cli_put_text(object, "name", m->name);
+        cli_put_number(object, "sent", m->sent);
+    }
+    cli_print_json(object);
+}
+
+static void
+say_code(struct send_command *c, struct meeting *m)
+{
+    char code[P2P_CODE_TEXT], whole[P2P_CODE_TEXT], size[CLI_SHORT];
+    struct p2p_code named = m->code;
+
+    snprintf(named.registry, sizeof(named.registry), "%s", c->place.for_others);
+    p2p_code_format(&m->code, code);
+    p2p_code_format(&named, whole);
+    erase_line(c);
+    if (c->common.json) {
+        cJSON *object = cli_object();
+        cli_put_text(object, "event", "code");
+        cli_put_text(object, "code", code);
+        cli_put_text(object, "code_with_registry", whole);
+        cli_put_number(object, "size", c->parcel.size);
+        cli_put_number(object, "files", c->parcel.files);
+        cli_print_json(object);
+        fflush(stdout);
+        return;
+    }
+    if (!c->quiet && c->begun == 0 && c->wrong == 0 && c->parcel.files > 0)
+        printf("Sending %llu file%s, %s.\n", (unsigned long long)c->parcel.files,
+               c->parcel.files == 1 ? "" : "s", cli_size(c->parcel.size, size));
+    printf("Code: %s\n", code);
+    printf("On the other device, type:\n\n    p2p receive %s\n\n", whole);
+    fflush(stdout);
+}
+
+static void
+say(struct send_command *c, const struct meeting *m, const char *event,
+    const char *text)
+{
+    erase_line(c);
+    if (c->common.json)
+        print_event(c, event, m);
+    else if (!c->quiet)
+        cli_say("%s %s", m->name, text);
+    fflush(stdout);
+}
+
+/* One line for those who download now. */
+static void
+draw(struct send_command *c)
+{
+    uint64_t total = c->parcel.size > 0 ? c->parcel.size : 1;
+    char sent[CLI_SHORT], speed[CLI_SHORT];
+
+    if (c->quiet || c->common.json || !isatty(STDERR_FILENO))
+        return;
+    erase_line(c);
+    for (size_t i = 0; i < c->count; i++) {
+        const struct meeting *m = &c->meetings[i];
+        if (m->state != MEETING_ANSWERED)
+            continue;
+        fprintf(stderr, "%s%s: %u %%, %s, %s/s", c->is_drawn ? "; " : "", m->name,
+                (unsigned)(m->sent >= total ? 100 : m->sent * 100 / total),
+                cli_size(m->sent, sent), cli_size(m->speed, speed));
+        c->is_drawn = true;
+    }
+    fflush(stderr);
+}
+
+/* ---- the offer ---- */
+
+static void
+put_addresses(cJSON *offer, uint16_t port)
+{
+    struct p2p_addr own[ADDRESSES_MAX];
+    size_t n = p2p_net_own_addresses(port, own, ADDRESSES_MAX);
+    cJSON *array = cli_put_array(offer, "addresses");
+    char text[P2P_HOST_MAX + 9];
+
+    if (n < ADDRESSES_MAX) { /* for a receiver on this machine */
+        snprintf(own[n].host, sizeof(own[n].host), "127.0.0.1");
+        own[n++].port = port;
+    }
+    for (size_t i = 0; i < n; i++)
+        cJSON_AddItemToArray(
+            array, cJSON_CreateString(p2p_addr_format(&own[i], text, sizeof(text))));
+}
+
+static void
+put_items(cJSON *offer, const struct parcel *parcel)
+{
+    cJSON *array = cli_put_array(offer, "items");
+
+    for (size_t i = 0; i < parcel->count; i++) {
+        const struct parcel_item *item = &parcel->items[i];
+        bool is_folder = item->name[strlen(item->name) - 1] == '/';
+        cJSON *object = cli_add_object(array);
+        cli_put_text(object, "name", item->name);
+        cli_put_number(object, "size", item->size);
+        cli_put_number(object, "files", item->files);
+        if (!is_folder)
+            cli_put_hex(object, "root", item->root.b, true);
+    }
+}
+
+/* What the receiver needs, and nobody else sees. *Returns owned.* */
+static char *
+make_offer(const struct send_command *c, const char *own_name)
+{
+    cJSON *offer = cli_object();
+    char *text;
+
+    if (own_name != NULL)
+        cli_put_text(offer, "name", own_name);
+    if (c->text != NULL)
+        cli_put_text(offer, "text", c->text);
+    if (c->parcel.count > 0) {
+        cli_put_text(offer, "peer", c->carrier.peer_id);
+        cli_put_text(offer, "offer", c->carrier.offer);
+        put_addresses(offer, c->carrier.port);
+        put_items(offer, &c->parcel);
+    }
+    text = cJSON_PrintUnformatted(offer);
+    cJSON_Delete(offer);
+    return text;
+}
+
+static enum p2p_err
+answer(struct send_command *c, struct meeting *m, const char *own_name)
+{
+    char *offer = make_offer(c, own_name);
+    enum p2p_err err = offer != NULL ? P2P_OK : P2P_ERR_NOMEM;
+
+    if (err == P2P_OK && c->parcel.count > 0)
+        err = carrier_allow(&c->carrier, m->peer_id);
+    if (err == P2P_OK)
+        err = meeting_answer(m, c->place.discovery, offer, c->stop);
+    free(offer);
+    c->begun += err == P2P_OK;
+    if (err == P2P_OK)
+        say(c, m, "receiver", "has the right code and downloads");
+    return err;
+}
+
+/* ---- progress ---- */
+
+static void
+count_upload(struct send_command *c, const cJSON *upload)
+{
+    const char *id =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(upload, "peer_id"));
+    const cJSON *sent = cJSON_GetObjectItemCaseSensitive(upload, "sent");
+    const cJSON *speed = cJSON_GetObjectItemCaseSensitive(upload, "speed");
+
+    for (size_t i = 0; i < c->count && id != NULL && cJSON_IsNumber(sent); i++)
+        if (strcmp(c->meetings[i].peer_id, id) == 0) {
+            c->meetings[i].sent += (uint64_t)sent->valuedouble;
+            c->meetings[i].speed += (uint64_t)cJSON_GetNumberValue(speed);
+        }
+}
+
+/* Also tells the peer that this program is there. */
+static enum p2p_err
+follow(struct send_command *c)
+{
+    cJSON *status, *upload;
+
+    if (c->parcel.count == 0)
+        return P2P_OK;
+    if ((status = carrier_status(&c->carrier)) == NULL) {
+        cli_say("p2p-peer, which serves the files, has ended; run the command again");
+        return P2P_ERR_CLOSED;
+    }
+    for (size_t i = 0; i < c->count; i++)
+        c->meetings[i].sent = c->meetings[i].speed = 0;
+    cJSON_ArrayForEach(upload, cJSON_GetObjectItemCaseSensitive(status, "uploads"))
+        count_upload(c, upload);
+    cJSON_Delete(status);
+    draw(c);
+    return P2P_OK;
+}
+
+/* ---- codes ---- */
+
+static enum p2p_err
+new_code(struct send_command *c)
+{
+    struct meeting *m = &c->meetings[c->count];
+    enum p2p_err err = meeting_open(m, c->place.discovery, c->stop);
+
+    if (err != P2P_OK) {
+        cli_say("cannot get a code from the registry %s: %s", c->place.url,
+                err == P2P_ERR_NOT_FOUND
+                    ? "it is too old for codes; update p2p-discovery there"
+                    : p2p_err_text(err));
+        return err;
+    }
+    c->count++;
+    say_code(c, m);
+    return P2P_OK;
+}
+
+static size_t
+count_in(const struct send_command *c, enum meeting_state state)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->count; i++)
+        n += c->meetings[i].state == state;
+    return n;
+}
+
+static bool
+is_open(enum meeting_state state)
+{
+    return state == MEETING_WAITS || state == MEETING_CLAIMED;
+}
+
+/* Removes the ones that are over. */
+static void
+tidy(struct send_command *c)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < c->count; i++) {
+        struct meeting *m = &c->meetings[i];
+        if (m->state == MEETING_DONE || m->state == MEETING_WRONG ||
+            m->state == MEETING_ABANDONED)
+            meeting_close(m);
+        else
+            c->meetings[n++] = *m;
+    }
+    c->count = n;
+}
+
+static enum p2p_err
+spoiled(struct send_command *c, const struct meeting *m)
+{
+    char code[P2P_CODE_TEXT];
+
+    erase_line(c);
+    p2p_code_format(&m->code, code);
+    c->wrong++;
+    if (c->common.json)
+        print_event(c, m->state == MEETING_WRONG ? "wrong_code" : "abandoned", m);
+    cli_say(
+        m->state == MEETING_WRONG
+            ? "somebody used the number of %s with wrong words, so this code is used "
+              "up"
+            : "somebody used the number of %s and gave no words, so this code is used "
+              "up",
+        code);
+    if (c->wrong < WRONG_MAX)
+        return P2P_OK;
+    cli_say("somebody may be guessing; nothing was given away. Send it another way, or "
+            "try again later");
+    return P2P_ERR_AUTH;
+}
+
+static enum p2p_err
+react(struct send_command *c, struct meeting *m, const char *own_name)
+{
+    switch (m->state) {
+    case MEETING_PROVEN:
+        return answer(c, m, own_name);
+    case MEETING_DONE:
+        say(c, m, "done", "has everything");
+        return P2P_OK;
+    case MEETING_WRONG:
+    case MEETING_ABANDONED:
+        return spoiled(c, m);
+    default:
+        return P2P_OK;
+    }
+}
+
+static void
+rest(const struct send_command *c, int ms)
+{
+    struct pollfd on = {.fd = p2p_stop_fd(c->stop), .events = POLLIN};
+
+    poll(&on, 1, ms);
+}
+
+/* Looks into the box of each code once. */
+static enum p2p_err
+look(struct send_command *c, const char *own_name)
+{
+    unsigned wait_s =
+        c->count == 1 && c->meetings[0].state == MEETING_WAITS ? WAIT_S : TICK_S;
+    enum p2p_err err = P2P_OK;
+
+    for (size_t i = 0; i < c->count && err == P2P_OK && !p2p_stop_is_set(c->stop);
+         i++) {
+        if (meeting_look(&c->meetings[i], c->place.discovery, wait_s, c->stop) !=
+            P2P_OK)
+            rest(c, RETRY_MS); /* the registry may be restarting */
+        err = react(c, &c->meetings[i], own_name);
+    }
+    return err;
+}
+
+static bool
+is_over(const struct send_command *c)
+{
+    bool waits = count_in(c, MEETING_WAITS) + count_in(c, MEETING_CLAIMED) > 0;
+    bool serves = count_in(c, MEETING_ANSWERED) > 0;
+
+    if (serves)
+        return false;
+    return (!waits && !c->keep && c->begun >= c->uses) || p2p_now_ms() >= c->ends_ms;
+}
+
+static bool
+wants_code(const struct send_command *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        if (is_open(c->meetings[i].state))
+            return false;
+    return c->count < MEETINGS_MAX && (c->keep || c->begun < c->uses) &&
+           p2p_now_ms() < c->ends_ms;
+}
+
+static enum p2p_err
+serve(struct send_command *c, const char *own_name)
+{
+    enum p2p_err err = P2P_OK;
+    bool is_ended = false;
+
+    while (err == P2P_OK && !is_ended && !p2p_stop_is_set(c->stop)) {
+        if (wants_code(c))
+            err = new_code(c);
+        if (err == P2P_OK)
+            err = look(c, own_name);
+        if (err == P2P_OK)
+            err = follow(c);
+        tidy(c);
+        is_ended = is_over(c);
+    }
+    erase_line(c);
+    if (p2p_stop_is_set(c->stop))
+        err = P2P_ERR_CANCELLED;
+    if (err == P2P_ERR_CANCELLED)
+        cli_say("stopped; the code works no longer");
+    if (err == P2P_OK && c->begun == 0)
+        return cli_say("nobody has come"), P2P_ERR_TIMEOUT;
+    return err;
+}
+
+/* ---- beginning ---- */
+
+static int
+check(struct send_command *c, size_t count)
+{
+    if (count == 0 && c->text == NULL)
+        return cli_fail(P2P_ERR_USAGE, "missing file; usage: p2p send FILE...");
+    if (c->text != NULL && (strlen(c->text) == 0 || strlen(c->text) > TEXT_MAX))
+        return cli_fail(P2P_ERR_USAGE,
+                        "invalid --text: give 1 to %d bytes, or send a file", TEXT_MAX);
+    return parcel_check(c->paths, count, c->save_as, &c->parcel);
+}
+
+/* The first registry that answers. */
+static int
+choose_place(struct send_command *c)
+{
+    const struct p2p_option_list *urls = &c->common.discovery;
+    enum p2p_err err = P2P_ERR_USAGE;
+
+    for (size_t i = 0; i < urls->count && err != P2P_OK; i++)
+        if (strcmp(urls->at[i], "none") != 0)
+            err = place_open(&c->place, urls->at[i], c->common.timeout_ms);
+    if (err != P2P_OK)
+        return cli_fail(err, "p2p send needs a registry; name one with --discovery");
+    if (c->place.is_local)
+        cli_say(
+            "this works on this network only: the registry %s cannot be reached from "
+            "the Internet",
+            c->place.for_others);
+    return 0;
+}
+
+static int
+run(struct send_command *c)
+{
+    struct p2p_identity *identity = NULL;
+    struct p2p_about about;
+    enum p2p_err err;
+    int status = choose_place(c);
+
+    if (status != 0)
+        return status;
+    if ((err = cli_open_identity(&c->common, &identity)) != P2P_OK)
+        return p2p_err_exit_status(err);
+    p2p_identity_get_about(identity, &about);
+    p2p_identity_close(identity);
+    const struct carrier_options carrier = {
+        .keys_dir = c->common.keys_dir,
+        .discovery = c->place.discovery,
+        .url = c->place.url,
+        .name = about.name[0] != '\0' ? about.name : NULL,
+        .device_kind = p2p_about_kind_name(about.kind),
+    };
+    if (c->parcel.count > 0) {
+        if ((err = carrier_open(&c->carrier, &carrier)) != P2P_OK)
+            return p2p_err_exit_status(err);
+        status = parcel_pack(&c->parcel, c->paths, &c->carrier,
+                             !c->quiet && !c->common.json && isatty(STDERR_FILENO));
+        if (status != 0)
+            return status;
+    }
+    c->ends_ms = p2p_now_ms() + c->expires_ms;
+    return p2p_err_exit_status(serve(c, carrier.name));
+}
+
+int
+cmd_send(int argc, char **argv)
+{
+    static struct send_command c = {.common = CLI_DEFAULTS,
+                                    .save_as = "input",
+                                    .uses = 1,
+                                    .expires_ms = DAY_MS,
+                                    .carrier = {.control = -1}};
+    int arguments, status;
+
+    if (!cli_parse(&set, &c, argc, argv, &arguments, &status))
+        return status;
+    c.paths = argv + 1;
+    status = check(&c, (size_t)arguments);
+    if (status == 0 && interrupt_begin(&c.stop) != P2P_OK)
+        status = cli_fail(P2P_ERR_SYS, "cannot wait for signals");
+    if (status == 0)
+        status = run(&c);
+    for (size_t i = 0; i < c.count; i++)
+        meeting_close(&c.meetings[i]);
+    carrier_close(&c.carrier);
+    place_close(&c.place);
+    return status;
+}

@@ -1,0 +1,83 @@
+#include "cli/send/place.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/print/print.h"
+#include "p2p/net.h"
+
+enum { HTTP_PORT = 80 };
+
+static bool
+host_of(const char *url, struct p2p_addr *out)
+{
+    const char *at = strstr(url, "://");
+    char text[P2P_HOST_MAX + 9];
+
+    if (at == NULL)
+        return false;
+    at += 3;
+    snprintf(text, sizeof(text), "%.*s", (int)strcspn(at, "/"), at);
+    return p2p_addr_parse(text, strncmp(url, "https", 5) == 0 ? 443 : HTTP_PORT, out) ==
+           P2P_OK;
+}
+
+/* Private addresses, and names that only the own network knows. */
+static bool
+is_local(const struct p2p_addr *addr)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+    size_t len = strlen(addr->host);
+
+    if (inet_pton(AF_INET, addr->host, &v4.sin_addr) == 1)
+        return p2p_net_is_near((const struct sockaddr *)&v4, NULL, 0);
+    if (inet_pton(AF_INET6, addr->host, &v6.sin6_addr) == 1)
+        return p2p_net_is_near((const struct sockaddr *)&v6, NULL, 0);
+    return strchr(addr->host, '.') == NULL ||
+           (len > 6 && strcmp(addr->host + len - 6, ".local") == 0);
+}
+
+/* A registry on this machine has the machine's address for others. */
+static void
+name_for_others(struct place *p, const struct p2p_addr *addr)
+{
+    struct p2p_addr own = {.port = addr->port};
+    char text[P2P_HOST_MAX + 9];
+
+    snprintf(p->for_others, sizeof(p->for_others), "%s", p->url);
+    if (!p2p_addr_is_loopback(addr) || !p2p_net_own_address(own.host, sizeof(own.host)))
+        return;
+    snprintf(p->for_others, sizeof(p->for_others), "%.*s%s",
+             (int)(strstr(p->url, "://") + 3 - p->url), p->url,
+             p2p_addr_format(&own, text, sizeof(text)));
+}
+
+enum p2p_err
+place_open(struct place *p, const char *url, uint64_t timeout_ms)
+{
+    const char *const urls[] = {p->url};
+    struct p2p_addr addr;
+    enum p2p_err err = P2P_ERR_USAGE;
+
+    memset(p, 0, sizeof(*p));
+    snprintf(p->url, sizeof(p->url), "%s", url);
+    if (strlen(url) < sizeof(p->url) && host_of(url, &addr))
+        err = p2p_discovery_open(urls, 1, timeout_ms, &p->discovery);
+    if (err != P2P_OK) {
+        cli_say("invalid registry %s: use a URL such as http://192.168.1.2:8000", url);
+        return err;
+    }
+    p->is_local = is_local(&addr);
+    name_for_others(p, &addr);
+    return P2P_OK;
+}
+
+void
+place_close(struct place *p)
+{
+    p2p_discovery_close(p->discovery);
+    p->discovery = NULL;
+}
