@@ -53,6 +53,9 @@ _p2p_value() { # completes the value of option $1; false when it takes none we k
 _p2p_argument() { # of a command: a verb, a peer, or a file
     case $command:$COMP_CWORD:${COMP_WORDS[2]} in
     get:*) _p2p_names files ;;
+    send:*) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
+    receive:2:*) compopt -o nospace 2>/dev/null
+        _p2p_offer < <("$program" complete codes "$cur" 2>/dev/null) ;;
     ls:2:*) _p2p_names peers ;;
     help:2:*) _p2p_offer < <(_p2p_commands) ;;
     peers:3:trust | peers:3:forget | peers:3:block) _p2p_names peers ;;

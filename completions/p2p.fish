@@ -68,6 +68,10 @@ function __p2p_command # words of p2p before the current one, and that one
         switch "$words[2]:"(count $words)":$words[3]"
             case 'get:*'
                 timeout 5 $words[1] complete files "$word" 2>/dev/null
+            case 'send:*'
+                __fish_complete_path $word
+            case 'receive:2:*'
+                $words[1] complete codes "$word" 2>/dev/null
             case 'ls:2:*' 'peers:3:trust' 'peers:3:forget' 'peers:3:block'
                 timeout 5 $words[1] complete peers "$word" 2>/dev/null
             case 'help:2:*'

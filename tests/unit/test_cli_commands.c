@@ -90,6 +90,8 @@ static const struct {
     const char *wrong; /* arguments that the command does not take */
 } commands[] = {
     {"get", cmd_get, ""},
+    {"send", cmd_send, ""},
+    {"receive", cmd_receive, ""},
     {"search", cmd_search, ""},
     {"peers", cmd_peers, "nonsense"},
     {"ls", cmd_ls, ""},

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cjson/cJSON.h>
 #include <cmocka.h>
@@ -51,8 +53,25 @@ shout(void *arg, const cJSON *request, cJSON *answer, char *why, size_t cap)
     return P2P_OK;
 }
 
-static const struct p2p_control_verb verbs[] = {
-    {"echo", echo, NULL}, {"shout", shout, NULL}, {NULL, NULL, NULL}};
+/* Answers with the first byte of each file. */
+static enum p2p_err
+peek(void *arg, const cJSON *request, const int *files, size_t count, cJSON *answer,
+     char *why, size_t cap)
+{
+    char text[P2P_CONTROL_FILES_MAX + 1] = "";
+
+    (void)arg, (void)request, (void)why, (void)cap;
+    for (size_t i = 0; i < count; i++)
+        if (pread(files[i], &text[i], 1, 0) != 1)
+            return P2P_ERR_SYS;
+    cJSON_AddStringToObject(answer, "text", text);
+    return P2P_OK;
+}
+
+static const struct p2p_control_verb verbs[] = {{"peek", NULL, peek},
+                                                {"echo", echo, NULL},
+                                                {"shout", shout, NULL},
+                                                {NULL, NULL, NULL}};
 
 static int
 setup(void **state)
@@ -117,6 +136,48 @@ an_answer_and_the_errors_arrive(void **state)
     assert_int_equal(ask(w, "{\"verb\":\"shout\"}", text), P2P_ERR_TOO_LARGE);
     assert_int_equal(ask(w, "{\"verb\":\"echo\",\"text\":\"still here\"}", text),
                      P2P_OK);
+}
+
+static enum p2p_err
+ask_with_files(struct world *w, const int *files, size_t count, char out[256])
+{
+    cJSON *request = cJSON_Parse("{\"verb\":\"peek\"}"), *answer;
+    enum p2p_err err = p2p_control_ask_with_files(w->fd, request, files, count,
+                                                  TIMEOUT_MS, &answer, NULL, 0);
+    const char *text =
+        cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(answer, "text"));
+
+    snprintf(out, 256, "%s", text != NULL ? text : "");
+    cJSON_Delete(answer);
+    cJSON_Delete(request);
+    return err;
+}
+
+/* Descriptors belong to one request, and are closed after it. */
+static void
+files_come_with_their_request(void **state)
+{
+    struct world *w = *state;
+    int files[P2P_CONTROL_FILES_MAX + 1];
+    char text[256];
+
+    for (int i = 0; i <= P2P_CONTROL_FILES_MAX; i++) {
+        const char letter = (char)('a' + i);
+        files[i] = memfd_create("letter", MFD_CLOEXEC);
+        assert_int_equal(write(files[i], &letter, 1), 1);
+    }
+    assert_int_equal(ask_with_files(w, files, 2, text), P2P_OK);
+    assert_string_equal(text, "ab");
+    assert_int_equal(ask_with_files(w, NULL, 0, text), P2P_OK);
+    assert_string_equal(text, "");
+    assert_int_equal(ask_with_files(w, files, P2P_CONTROL_FILES_MAX, text), P2P_OK);
+    assert_string_equal(text, "abcd");
+    assert_int_equal(ask_with_files(w, files, P2P_CONTROL_FILES_MAX + 1, text),
+                     P2P_ERR_TOO_LARGE);
+    /* A verb without files ignores them. */
+    assert_int_equal(ask(w, "{\"verb\":\"echo\",\"text\":\"x\"}", text), P2P_OK);
+    for (int i = 0; i <= P2P_CONTROL_FILES_MAX; i++)
+        close(files[i]);
 }
 
 static void
@@ -240,6 +301,7 @@ main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
         T(an_answer_and_the_errors_arrive),
+        T(files_come_with_their_request),
         T(a_request_that_is_too_large_is_not_sent),
         cmocka_unit_test(only_whole_objects_are_messages),
         cmocka_unit_test(every_prefix_of_a_message_is_refused),

@@ -7,6 +7,7 @@
 
 #include "cli/commands/commands.h"
 #include "p2p/bytes.h"
+#include "p2p/code.h"
 
 enum { TIMEOUT_MS = 1000, FILES_MAX = 100, ID_DIGITS = 16 };
 
@@ -19,8 +20,8 @@ static const struct p2p_option options[] = {
     CLI_OPTION_KEYS(struct complete_options),
 };
 static const struct p2p_option_set set = {
-    "p2p complete", "[options] peers|files [BEGINNING]",
-    "Lists peers or files whose name begins so; for the completions of the shells.",
+    "p2p complete", "[options] peers|files|codes [BEGINNING]",
+    "Lists peers, files or codes that begin so; for the completions of the shells.",
     options, sizeof(options) / sizeof(options[0])};
 
 static bool
@@ -108,6 +109,15 @@ offer_files(struct p2p_discovery *d, const char *beginning)
     p2p_search_results_clear(&results);
 }
 
+/* ---- Codes ---- */
+
+static void
+offer_code(void *arg, const char *text)
+{
+    (void)arg;
+    puts(text);
+}
+
 int
 cmd_complete(int argc, char **argv)
 {
@@ -121,9 +131,15 @@ cmd_complete(int argc, char **argv)
     if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
         return status;
     if (arguments < 1 || arguments > 2 ||
-        (strcmp(argv[1], "peers") != 0 && strcmp(argv[1], "files") != 0))
-        return cli_fail(P2P_ERR_USAGE, "usage: p2p complete peers|files [BEGINNING]");
+        (strcmp(argv[1], "peers") != 0 && strcmp(argv[1], "files") != 0 &&
+         strcmp(argv[1], "codes") != 0))
+        return cli_fail(P2P_ERR_USAGE,
+                        "usage: p2p complete peers|files|codes [BEGINNING]");
     beginning = arguments == 2 ? argv[2] : "";
+    if (strcmp(argv[1], "codes") == 0) {
+        p2p_code_complete(beginning, offer_code, NULL);
+        return 0;
+    }
     if (strcmp(urls->at[0], "none") != 0 &&
         p2p_discovery_open(urls->at, urls->count, opt.common.timeout_ms, &d) != P2P_OK)
         d = NULL;

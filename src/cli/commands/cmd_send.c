@@ -8,9 +8,9 @@
 
 #include "cli/commands/commands.h"
 #include "cli/send/interrupt.h"
-#include "cli/send/meeting.h"
 #include "cli/send/parcel.h"
 #include "cli/send/place.h"
+#include "cli/send/rendezvous.h"
 #include "p2p/bytes.h"
 #include "p2p/clock.h"
 #include "p2p/net.h"
@@ -38,7 +38,7 @@ struct send_command {
     struct place place;
     struct carrier carrier;
     struct p2p_stop *stop;
-    struct meeting meetings[MEETINGS_MAX];
+    struct rendezvous meetings[MEETINGS_MAX];
     size_t count;
     uint64_t begun, wrong, ends_ms; /* begun: codes that somebody has used rightly */
     bool is_drawn;
@@ -82,7 +82,7 @@ erase_line(struct send_command *c)
 }
 
 static void
-print_event(struct send_command *c, const char *event, const struct meeting *m)
+print_event(struct send_command *c, const char *event, const struct rendezvous *m)
 {
     cJSON *object = cli_object();
 
@@ -97,7 +97,7 @@ print_event(struct send_command *c, const char *event, const struct meeting *m)
 }
 
 static void
-say_code(struct send_command *c, struct meeting *m)
+say_code(struct send_command *c, struct rendezvous *m)
 {
     char code[P2P_CODE_TEXT], whole[P2P_CODE_TEXT], size[CLI_SHORT];
     struct p2p_code named = m->code;
@@ -126,7 +126,7 @@ say_code(struct send_command *c, struct meeting *m)
 }
 
 static void
-say(struct send_command *c, const struct meeting *m, const char *event,
+say(struct send_command *c, const struct rendezvous *m, const char *event,
     const char *text)
 {
     erase_line(c);
@@ -148,8 +148,8 @@ draw(struct send_command *c)
         return;
     erase_line(c);
     for (size_t i = 0; i < c->count; i++) {
-        const struct meeting *m = &c->meetings[i];
-        if (m->state != MEETING_ANSWERED)
+        const struct rendezvous *m = &c->meetings[i];
+        if (m->state != RENDEZVOUS_ANSWERED)
             continue;
         fprintf(stderr, "%s%s: %u %%, %s, %s/s", c->is_drawn ? "; " : "", m->name,
                 (unsigned)(m->sent >= total ? 100 : m->sent * 100 / total),
@@ -218,7 +218,7 @@ make_offer(const struct send_command *c, const char *own_name)
 }
 
 static enum p2p_err
-answer(struct send_command *c, struct meeting *m, const char *own_name)
+answer(struct send_command *c, struct rendezvous *m, const char *own_name)
 {
     char *offer = make_offer(c, own_name);
     enum p2p_err err = offer != NULL ? P2P_OK : P2P_ERR_NOMEM;
@@ -226,7 +226,7 @@ answer(struct send_command *c, struct meeting *m, const char *own_name)
     if (err == P2P_OK && c->parcel.count > 0)
         err = carrier_allow(&c->carrier, m->peer_id);
     if (err == P2P_OK)
-        err = meeting_answer(m, c->place.discovery, offer, c->stop);
+        err = rendezvous_answer(m, c->place.discovery, offer, c->stop);
     free(offer);
     c->begun += err == P2P_OK;
     if (err == P2P_OK)
@@ -277,8 +277,8 @@ follow(struct send_command *c)
 static enum p2p_err
 new_code(struct send_command *c)
 {
-    struct meeting *m = &c->meetings[c->count];
-    enum p2p_err err = meeting_open(m, c->place.discovery, c->stop);
+    struct rendezvous *m = &c->meetings[c->count];
+    enum p2p_err err = rendezvous_open(m, c->place.discovery, c->stop);
 
     if (err != P2P_OK) {
         cli_say("cannot get a code from the registry %s: %s", c->place.url,
@@ -293,7 +293,7 @@ new_code(struct send_command *c)
 }
 
 static size_t
-count_in(const struct send_command *c, enum meeting_state state)
+count_in(const struct send_command *c, enum rendezvous_state state)
 {
     size_t n = 0;
 
@@ -303,9 +303,9 @@ count_in(const struct send_command *c, enum meeting_state state)
 }
 
 static bool
-is_open(enum meeting_state state)
+is_open(enum rendezvous_state state)
 {
-    return state == MEETING_WAITS || state == MEETING_CLAIMED;
+    return state == RENDEZVOUS_WAITS || state == RENDEZVOUS_CLAIMED;
 }
 
 /* Removes the ones that are over. */
@@ -315,10 +315,10 @@ tidy(struct send_command *c)
     size_t n = 0;
 
     for (size_t i = 0; i < c->count; i++) {
-        struct meeting *m = &c->meetings[i];
-        if (m->state == MEETING_DONE || m->state == MEETING_WRONG ||
-            m->state == MEETING_ABANDONED)
-            meeting_close(m);
+        struct rendezvous *m = &c->meetings[i];
+        if (m->state == RENDEZVOUS_DONE || m->state == RENDEZVOUS_WRONG ||
+            m->state == RENDEZVOUS_ABANDONED)
+            rendezvous_close(m);
         else
             c->meetings[n++] = *m;
     }
@@ -326,7 +326,7 @@ tidy(struct send_command *c)
 }
 
 static enum p2p_err
-spoiled(struct send_command *c, const struct meeting *m)
+spoiled(struct send_command *c, const struct rendezvous *m)
 {
     char code[P2P_CODE_TEXT];
 
@@ -334,9 +334,9 @@ spoiled(struct send_command *c, const struct meeting *m)
     p2p_code_format(&m->code, code);
     c->wrong++;
     if (c->common.json)
-        print_event(c, m->state == MEETING_WRONG ? "wrong_code" : "abandoned", m);
+        print_event(c, m->state == RENDEZVOUS_WRONG ? "wrong_code" : "abandoned", m);
     cli_say(
-        m->state == MEETING_WRONG
+        m->state == RENDEZVOUS_WRONG
             ? "somebody used the number of %s with wrong words, so this code is used "
               "up"
             : "somebody used the number of %s and gave no words, so this code is used "
@@ -350,16 +350,16 @@ spoiled(struct send_command *c, const struct meeting *m)
 }
 
 static enum p2p_err
-react(struct send_command *c, struct meeting *m, const char *own_name)
+react(struct send_command *c, struct rendezvous *m, const char *own_name)
 {
     switch (m->state) {
-    case MEETING_PROVEN:
+    case RENDEZVOUS_PROVEN:
         return answer(c, m, own_name);
-    case MEETING_DONE:
+    case RENDEZVOUS_DONE:
         say(c, m, "done", "has everything");
         return P2P_OK;
-    case MEETING_WRONG:
-    case MEETING_ABANDONED:
+    case RENDEZVOUS_WRONG:
+    case RENDEZVOUS_ABANDONED:
         return spoiled(c, m);
     default:
         return P2P_OK;
@@ -379,12 +379,12 @@ static enum p2p_err
 look(struct send_command *c, const char *own_name)
 {
     unsigned wait_s =
-        c->count == 1 && c->meetings[0].state == MEETING_WAITS ? WAIT_S : TICK_S;
+        c->count == 1 && c->meetings[0].state == RENDEZVOUS_WAITS ? WAIT_S : TICK_S;
     enum p2p_err err = P2P_OK;
 
     for (size_t i = 0; i < c->count && err == P2P_OK && !p2p_stop_is_set(c->stop);
          i++) {
-        if (meeting_look(&c->meetings[i], c->place.discovery, wait_s, c->stop) !=
+        if (rendezvous_look(&c->meetings[i], c->place.discovery, wait_s, c->stop) !=
             P2P_OK)
             rest(c, RETRY_MS); /* the registry may be restarting */
         err = react(c, &c->meetings[i], own_name);
@@ -395,8 +395,8 @@ look(struct send_command *c, const char *own_name)
 static bool
 is_over(const struct send_command *c)
 {
-    bool waits = count_in(c, MEETING_WAITS) + count_in(c, MEETING_CLAIMED) > 0;
-    bool serves = count_in(c, MEETING_ANSWERED) > 0;
+    bool waits = count_in(c, RENDEZVOUS_WAITS) + count_in(c, RENDEZVOUS_CLAIMED) > 0;
+    bool serves = count_in(c, RENDEZVOUS_ANSWERED) > 0;
 
     if (serves)
         return false;
@@ -524,7 +524,7 @@ cmd_send(int argc, char **argv)
     if (status == 0)
         status = run(&c);
     for (size_t i = 0; i < c.count; i++)
-        meeting_close(&c.meetings[i]);
+        rendezvous_close(&c.meetings[i]);
     carrier_close(&c.carrier);
     place_close(&c.place);
     return status;

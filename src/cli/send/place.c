@@ -70,8 +70,9 @@ place_open(struct place *p, const char *url, uint64_t timeout_ms)
         cli_say("invalid registry %s: use a URL such as http://192.168.1.2:8000", url);
         return err;
     }
-    p->is_local = is_local(&addr);
     name_for_others(p, &addr);
+    if (host_of(p->for_others, &addr))
+        p->is_local = is_local(&addr);
     return P2P_OK;
 }
 

@@ -14,6 +14,7 @@ struct codes; /* *returned owned*, free with codes_free */
 
 enum { CODES_MAX = 16384 };
 
+/* No numbers yet; *returns owned*, free with codes_free. */
 P2P_MUST_CHECK enum p2p_err codes_new(struct codes **out);
 /* NULL is fine. */
 void codes_free(struct codes *c);

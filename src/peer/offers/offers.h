@@ -24,6 +24,7 @@ struct offers; /* *returned owned*, free with offers_free */
 #define OFFERS_LAYERS_MAX    (256u * 1024 * 1024) /* bytes, of all */
 #define OFFERS_SILENCE_MS    60000
 
+/* Without offers; *returns owned*, free with offers_free. */
 P2P_MUST_CHECK enum p2p_err offers_new(struct offers **out);
 /* NULL is fine. */
 void offers_free(struct offers *o);

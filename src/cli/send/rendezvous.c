@@ -1,4 +1,4 @@
-#include "cli/send/meeting.h"
+#include "cli/send/rendezvous.h"
 
 #include <cjson/cJSON.h>
 #include <poll.h>
@@ -18,7 +18,8 @@ enum {
 };
 
 enum p2p_err
-meeting_open(struct meeting *m, struct p2p_discovery *d, const struct p2p_stop *stop)
+rendezvous_open(struct rendezvous *m, struct p2p_discovery *d,
+                const struct p2p_stop *stop)
 {
     struct p2p_box_number box;
     uint32_t number;
@@ -34,7 +35,7 @@ meeting_open(struct meeting *m, struct p2p_discovery *d, const struct p2p_stop *
 }
 
 void
-meeting_close(struct meeting *m)
+rendezvous_close(struct rendezvous *m)
 {
     p2p_exchange_clear(&m->exchange);
     free(m->claim);
@@ -43,7 +44,7 @@ meeting_close(struct meeting *m)
 
 /* The receiver's box is there while it reads, which it does most of the time. */
 static enum p2p_err
-post(struct meeting *m, struct p2p_discovery *d, const char *text,
+post(struct rendezvous *m, struct p2p_discovery *d, const char *text,
      const struct p2p_stop *stop)
 {
     struct pollfd on = {.fd = p2p_stop_fd(stop), .events = POLLIN};
@@ -62,7 +63,7 @@ post(struct meeting *m, struct p2p_discovery *d, const char *text,
 /* ---- what comes ---- */
 
 struct looking {
-    struct meeting *meeting;
+    struct rendezvous *rendezvous;
     struct p2p_discovery *discovery;
     const struct p2p_stop *stop;
     enum p2p_err err;
@@ -70,7 +71,7 @@ struct looking {
 
 /* Who it is: the id counts, the name is a claim. */
 static bool
-read_claim(struct meeting *m)
+read_claim(struct rendezvous *m)
 {
     cJSON *json = cJSON_Parse(m->claim);
     const char *id = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "id"));
@@ -94,34 +95,34 @@ static void
 take(void *arg, const char *text, size_t len)
 {
     struct looking *l = arg;
-    struct meeting *m = l->meeting;
+    struct rendezvous *m = l->rendezvous;
     char *answer, *inner;
     enum p2p_exchange_news news =
         p2p_exchange_take(&m->exchange, text, len, NULL, &answer, &inner);
 
-    if (m->state == MEETING_WAITS && news != P2P_EXCHANGE_NOTHING) {
-        m->state = MEETING_CLAIMED;
+    if (m->state == RENDEZVOUS_WAITS && news != P2P_EXCHANGE_NOTHING) {
+        m->state = RENDEZVOUS_CLAIMED;
         m->claimed_ms = p2p_now_ms();
     }
     if (answer != NULL && l->err == P2P_OK)
         l->err = post(m, l->discovery, answer, l->stop);
     if (news == P2P_EXCHANGE_WRONG)
-        m->state = MEETING_WRONG;
+        m->state = RENDEZVOUS_WRONG;
     if (news == P2P_EXCHANGE_DONE)
-        m->state = MEETING_DONE;
+        m->state = RENDEZVOUS_DONE;
     if (news == P2P_EXCHANGE_PROVEN) {
         free(m->claim);
         m->claim = inner;
         inner = NULL;
-        m->state = read_claim(m) ? MEETING_PROVEN : MEETING_WRONG;
+        m->state = read_claim(m) ? RENDEZVOUS_PROVEN : RENDEZVOUS_WRONG;
     }
     free(answer);
     free(inner);
 }
 
 enum p2p_err
-meeting_look(struct meeting *m, struct p2p_discovery *d, unsigned wait_s,
-             const struct p2p_stop *stop)
+rendezvous_look(struct rendezvous *m, struct p2p_discovery *d, unsigned wait_s,
+                const struct p2p_stop *stop)
 {
     struct looking l = {m, d, stop, P2P_OK};
     char box[P2P_BOX_TEXT];
@@ -130,15 +131,15 @@ meeting_look(struct meeting *m, struct p2p_discovery *d, unsigned wait_s,
 
     p2p_box_of_number(&m->exchange.box, box);
     err = p2p_box_read(d, 0, &wait, &m->after, take, &l);
-    if (m->state == MEETING_CLAIMED && p2p_now_ms() >= m->claimed_ms + PROOF_MS)
-        m->state = MEETING_ABANDONED;
+    if (m->state == RENDEZVOUS_CLAIMED && p2p_now_ms() >= m->claimed_ms + PROOF_MS)
+        m->state = RENDEZVOUS_ABANDONED;
     /* That the receiver has gone shows by its silence. */
     return err;
 }
 
 enum p2p_err
-meeting_answer(struct meeting *m, struct p2p_discovery *d, const char *offer,
-               const struct p2p_stop *stop)
+rendezvous_answer(struct rendezvous *m, struct p2p_discovery *d, const char *offer,
+                  const struct p2p_stop *stop)
 {
     char *text;
     enum p2p_err err = p2p_exchange_offer(&m->exchange, offer, &text);
@@ -146,7 +147,7 @@ meeting_answer(struct meeting *m, struct p2p_discovery *d, const char *offer,
     if (err == P2P_OK)
         err = post(m, d, text, stop);
     free(text);
-    m->state = err == P2P_OK ? MEETING_ANSWERED : MEETING_ABANDONED;
+    m->state = err == P2P_OK ? RENDEZVOUS_ANSWERED : RENDEZVOUS_ABANDONED;
     m->started_ms = p2p_now_ms();
     return err;
 }

@@ -1,0 +1,173 @@
+"""p2p send and p2p receive: files by a code, over one registry. One set of programs for all tests."""
+
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.request
+
+import pytest
+
+from conftest import BIN, environment, wait_until
+
+LIMIT = 60  # generous: for a busy machine
+
+
+class Sender:
+    """A `p2p send` that runs, and what it prints."""
+
+    def __init__(self, world, *arguments, home="sender", stdin=None):
+        self.home = world.path / home
+        self.home.mkdir(exist_ok=True)
+        self.log = (world.path / f"send-{len(world.senders)}.err").open("w+")
+        self.process = subprocess.Popen(
+            [BIN / "p2p", "send", "--json", "--discovery", world.url, *arguments],
+            stdin=stdin or subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env=environment(self.home),
+            text=True,
+        )
+        world.senders.append(self)
+
+    def event(self, name):
+        """Waits for this event."""
+        for line in self.process.stdout:
+            found = json.loads(line)
+            if found.get("event") == name:
+                return found
+        self.log.seek(0)
+        raise AssertionError(f"no {name}: {self.log.read()}")
+
+    def code(self):
+        return self.event("code")["code"]
+
+    def end(self):
+        assert self.process.wait(LIMIT) == 0
+        return self
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait(LIMIT)
+        self.process.stdout.close()
+        self.log.close()
+
+
+class World:
+    def __init__(self, suite, path):
+        self.path, self.senders, self.suite = path, [], suite
+        self.registry = suite.discovery()
+        self.url = self.registry.url
+
+    def registered(self):
+        with urllib.request.urlopen(f"{self.url}/peers") as answer:
+            return [peer["peer_id"] for peer in json.load(answer)["peers"]]
+
+    def receive(self, code, *arguments, home="receiver", status=0):
+        (self.path / home).mkdir(exist_ok=True)
+        done = subprocess.run(
+            [BIN / "p2p", "receive", "--discovery", self.url, *arguments, code],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment(self.path / home),
+            timeout=2 * LIMIT,
+        )
+        assert done.returncode == status, done.stderr.decode()
+        return done
+
+    def file(self, name, data):
+        path = self.path / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return path
+
+
+@pytest.fixture(scope="module")
+def world(module_suite, tmp_path_factory):
+    result = World(module_suite, tmp_path_factory.mktemp("send"))
+    yield result
+    for sender in result.senders:
+        sender.stop()
+
+
+def test_files_and_folders_arrive(world):
+    """As they are, from where they are; an existing file stays. And a name alone gives away nothing."""
+    big = world.file("big.bin", os.urandom(3_000_000))
+    world.file("photos/a.txt", b"one")
+    world.file("photos/deep/b.txt", b"two")
+    (world.path / "files/photos/empty").mkdir()
+    out = world.path / "out"
+    out.mkdir()
+    (out / "big.bin").write_bytes(b"other")
+    sender = Sender(world, big, world.path / "files/photos")
+    code = sender.code()
+    assert re.fullmatch(r"[1-9]\d*-[a-z]+-[a-z]+", code)
+    world.receive(code, "--output-dir", out)
+    sender.end()
+    assert (out / "big (1).bin").read_bytes() == big.read_bytes()
+    assert (out / "big.bin").read_bytes() == b"other"
+    assert (out / "photos/deep/b.txt").read_bytes() == b"two"
+    assert (out / "photos/empty").is_dir()
+    assert not list((world.path / "files").rglob(".p2p"))
+    # The registry lists no file of it, and the code is over.
+    with urllib.request.urlopen(f"{world.url}/peers?file=big.bin") as answer:
+        assert json.load(answer)["peers"] == []
+    assert b"used already" in world.receive(code, status=7).stderr
+
+
+def test_a_wrong_guess_uses_the_code_up(world):
+    sender = Sender(world, "--text", "the text")
+    code = sender.code()
+    number, first, second = code.split("-")
+    wrong = "acorn" if first != "acorn" else "zebra"
+    assert b"words" in world.receive(f"{number}-{wrong}-{second}", home="guesser", status=7).stderr
+    sender.event("wrong_code")
+    world.receive(code, status=7)
+    # The sender has a new one.
+    assert world.receive(sender.code().upper().replace("-", " ")).stdout == b"the text\n"
+    sender.end()
+
+
+def test_standard_input_goes_to_standard_output(world):
+    data = os.urandom(100_000)
+    path = world.file("stream", data)
+    with path.open("rb") as stdin:
+        sender = Sender(world, "-", stdin=stdin)
+        assert world.receive(sender.code(), "--output", "-").stdout == data
+        sender.end()
+
+
+def test_the_running_peer_serves_and_a_transfer_resumes(world):
+    """The peer that the registry knows serves; strangers see nothing of it. The receiver is killed, and resumes by the
+    same command, although the code is used up for everybody else.
+    """
+    peer = world.suite.peer(
+        "--limit-rate", "4M", name="serving", discovery=world.registry, files={"own.txt": b"its own"}
+    )  # slow enough to be interrupted
+    wait_until(lambda: peer.peer_id in world.registered(), LIMIT, "the registration")
+    path = world.file("large.bin", os.urandom(16_000_000))
+    sender = Sender(world, path, "--keys-dir", world.suite.folder / "serving/keys", "--keep")
+    code, home = sender.code(), world.path / "killed"
+    home.mkdir()
+    receiver = subprocess.Popen(
+        [BIN / "p2p", "receive", "--json", "--discovery", world.url, code],
+        stdout=subprocess.PIPE,
+        env=environment(home),
+    )
+    for line in receiver.stdout:
+        if json.loads(line).get("verified", 0) > 0:
+            break
+    receiver.send_signal(signal.SIGKILL)
+    receiver.wait()
+    receiver.stdout.close()
+    assert sender.event("receiver")["name"]
+
+    root = hashlib.sha256(b"its own").digest()
+    with peer.client() as stranger:
+        assert [entry.root for entry in stranger.list_all()] == [root]
+    world.receive(code, home="other", status=7)
+    world.receive(code, home="killed")
+    sender.event("done")
+    assert (home / "downloads/large.bin").read_bytes() == path.read_bytes()
