@@ -69,6 +69,7 @@ struct sctp_sent {
     uint64_t sent_us;
     uint64_t offset; /* of its bytes in all bytes that were ever sent */
     struct p2p_pace_stamp stamp;
+    uint32_t acked_to; /* of one that is acknowledged: so are all up to this one */
     uint16_t len;
     uint16_t ssn;
     uint8_t flags;

@@ -133,9 +133,10 @@ take_rtt(struct p2p_sctp *s, uint64_t rtt_us, uint64_t now_us)
 /* A chunk has arrived. The time of one that was sent twice tells nothing if the answer
  * came sooner than any answer did: it was for the first one. */
 static void
-on_acked(struct p2p_sctp *s, struct sctp_sent *c, uint64_t now_us, uint64_t *rtt_us)
+on_acked(struct p2p_sctp *s, uint32_t tsn, uint64_t now_us, uint64_t *rtt_us)
 {
     struct sctp_sender *out = &s->out;
+    struct sctp_sent *c = sent_at(out, tsn);
     uint64_t took = now_us - c->sent_us;
 
     if (c->state == SENT_LOST)
@@ -151,6 +152,7 @@ on_acked(struct p2p_sctp *s, struct sctp_sent *c, uint64_t now_us, uint64_t *rtt
     p2p_pace_on_acked(&s->pace, c->state == SENT_LOST ? 0 : c->len, c->sent_us,
                       &c->stamp, now_us);
     c->state = SENT_ACKED;
+    c->acked_to = tsn;
 }
 
 /* Everything up to here has arrived: its bytes are not needed any longer. */
@@ -164,7 +166,7 @@ advance(struct p2p_sctp *s, uint32_t cumulative, uint64_t now_us, uint64_t *rtt_
         struct sctp_sent *c = sent_at(out, out->first_tsn);
 
         if (c->state != SENT_ACKED)
-            on_acked(s, c, now_us, rtt_us);
+            on_acked(s, out->first_tsn, now_us, rtt_us);
         p2p_ring_drop(&out->bytes, c->len);
         out->acked_offset += c->len;
         has_advanced = true;
@@ -172,6 +174,24 @@ advance(struct p2p_sctp *s, uint32_t cumulative, uint64_t now_us, uint64_t *rtt_
     if (p2p_tsn_before(out->lost_from, out->first_tsn))
         out->lost_from = out->first_tsn;
     return has_advanced;
+}
+
+/* One block. Most of it is known from the acknowledgement before: the first chunk of a
+ * run remembers how far the run goes, and only what is new is walked over. */
+static void
+take_block(struct p2p_sctp *s, uint32_t from, uint32_t to, uint64_t now_us,
+           uint64_t *rtt_us)
+{
+    for (uint32_t tsn = from; !p2p_tsn_before(to, tsn); tsn++) {
+        const struct sctp_sent *c = sent_at(&s->out, tsn);
+
+        if (c->state == SENT_ACKED)
+            tsn = c->acked_to;
+        else
+            on_acked(s, tsn, now_us, rtt_us);
+    }
+    if (p2p_tsn_before(sent_at(&s->out, from)->acked_to, to))
+        sent_at(&s->out, from)->acked_to = to;
 }
 
 /* Marks what the gap blocks name; nothing beyond what was sent. */
@@ -186,12 +206,7 @@ take_gaps(struct p2p_sctp *s, struct p2p_rd *rd, size_t count, uint32_t cumulati
 
         if (rd->failed || from < 2 || to < from || to > out->next_tsn - 1 - cumulative)
             return;
-        for (uint32_t tsn = cumulative + from; tsn != cumulative + to + 1; tsn++) {
-            struct sctp_sent *c = sent_at(out, tsn);
-
-            if (c->state != SENT_ACKED)
-                on_acked(s, c, now_us, rtt_us);
-        }
+        take_block(s, cumulative + from, cumulative + to, now_us, rtt_us);
     }
 }
 
@@ -201,8 +216,13 @@ find_lost(struct p2p_sctp *s)
     struct sctp_sender *out = &s->out;
     uint64_t patience = s->pace.min_rtt_us / 4;
 
-    for (uint32_t tsn = out->first_tsn; tsn != out->next_tsn; tsn++) {
+    for (uint32_t tsn = out->first_tsn; p2p_tsn_before(tsn, out->next_tsn); tsn++) {
         struct sctp_sent *c = sent_at(out, tsn);
+
+        if (c->state == SENT_ACKED) {
+            tsn = c->acked_to;
+            continue;
+        }
         bool is_late = c->sent_us + patience < out->newest_us;
 
         if (c->state == SENT_IN_FLIGHT && is_late)
