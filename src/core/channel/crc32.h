@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* CRC-32 as in zip and Ethernet (ITU V.42). */
 uint32_t p2p_crc32(const void *data, size_t len);
 /* Goes on from the sum of the bytes before; 0 at the first ones. */
 uint32_t p2p_crc32c(uint32_t before, const void *data, size_t len);

@@ -26,6 +26,7 @@ struct p2p_endpoint {
 
 /* From the bytes of an address: 4 or 16 of them. */
 struct p2p_endpoint p2p_endpoint_make(const uint8_t *ip, size_t len, uint16_t port);
+/* True if address and port are the same. */
 bool p2p_endpoint_equal(const struct p2p_endpoint *a, const struct p2p_endpoint *b);
 /* True for an address that one machine can have: not "any", multicast or broadcast, and
  * a port that is not 0. */

@@ -71,6 +71,7 @@ struct p2p_pace_stamp {
  * less. */
 #define P2P_PACE_BATCH_US 400u
 
+/* Begins with a first window and without any knowledge of the path. */
 void p2p_pace_init(struct p2p_pace *p, uint32_t packet_bytes, uint64_t now_us);
 /* A round trip that was seen. The first one sets the first rate. */
 void p2p_pace_on_rtt(struct p2p_pace *p, uint64_t rtt_us, uint64_t now_us);
@@ -79,19 +80,24 @@ void p2p_pace_on_rtt(struct p2p_pace *p, uint64_t rtt_us, uint64_t now_us);
 bool p2p_pace_has_room(const struct p2p_pace *p);
 /* When the rate lets the next packet go. */
 uint64_t p2p_pace_due_us(const struct p2p_pace *p);
+/* A packet leaves now; `*out` is what the sender keeps of it. */
 void p2p_pace_on_sent(struct p2p_pace *p, size_t bytes, uint64_t now_us,
                       struct p2p_pace_stamp *out);
 /* The sender has nothing to send: what it delivers says nothing about the path. */
 void p2p_pace_on_idle(struct p2p_pace *p);
 
-/* One acknowledgement is some packets acknowledged and lost, and then its end. */
+/* One acknowledgement is some packets acknowledged and lost, and then its end. Here: a
+ * packet has arrived; 0 bytes if it was taken for lost before. */
 void p2p_pace_on_acked(struct p2p_pace *p, size_t bytes, uint64_t sent_us,
                        const struct p2p_pace_stamp *stamp, uint64_t now_us);
+/* A packet is taken for lost: it is no longer in flight. */
 void p2p_pace_on_lost(struct p2p_pace *p, size_t bytes);
+/* All of the acknowledgement was told: new estimates, and perhaps another mode. */
 void p2p_pace_on_ack_end(struct p2p_pace *p, uint64_t now_us);
 
-/* Bytes a second that it sends now; bytes that may be in flight. */
+/* Bytes a second that it sends now. */
 uint64_t p2p_pace_rate(const struct p2p_pace *p);
+/* Bytes that may be in flight now. */
 uint64_t p2p_pace_window(const struct p2p_pace *p);
 
 #endif

@@ -16,6 +16,7 @@ struct p2p_ring {
     size_t max; /* of `used`; a power of two */
 };
 
+/* Frees its memory; it is empty then, and can be used again. */
 void p2p_ring_clear(struct p2p_ring *r);
 /* Appends all bytes, or none: false if there is no room or no memory. */
 bool p2p_ring_put(struct p2p_ring *r, const void *data, size_t len);

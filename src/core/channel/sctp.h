@@ -91,6 +91,7 @@ struct p2p_sctp_status {
     size_t packet_max;
     size_t memory; /* bytes of its buffers */
 };
+/* What it is doing, for those who watch it. */
 struct p2p_sctp_status p2p_sctp_status(const struct p2p_sctp *s);
 
 #endif

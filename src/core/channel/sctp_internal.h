@@ -160,6 +160,8 @@ struct p2p_sctp {
 
 /* ---- sctp.c ---- */
 
+/* Ends the association with this error, unless it has ended; the peer is told by an
+ * ABORT, unless it was the one that ended it. */
 void p2p_sctp_fail(struct p2p_sctp *s, enum p2p_err err);
 /* Doubles what a buffer may hold. False: it is at `max`, or the budget is used up. */
 bool p2p_sctp_grow_buffer(struct p2p_sctp *s, struct p2p_ring *ring, size_t max);
@@ -171,41 +173,61 @@ void p2p_sctp_end_chunk(struct p2p_wr *wr, size_t at);
 
 /* ---- sctp_setup.c ---- */
 
+/* INIT and INIT ACK: learns the peer's tag and first TSN, and answers. Later ones that
+ * say something else are dropped. */
 void p2p_sctp_on_init(struct p2p_sctp *s, struct p2p_rd *value, bool is_ack,
                       uint64_t now_us);
+/* COOKIE ECHO: establishes the association if the cookie is ours. */
 void p2p_sctp_on_cookie_echo(struct p2p_sctp *s, struct p2p_rd *value, uint64_t now_us);
+/* COOKIE ACK, or DATA that shows that the cookie has arrived: establishes it, too. */
 void p2p_sctp_on_cookie_ack(struct p2p_sctp *s, uint64_t now_us);
+/* SHUTDOWN: the peer writes nothing more, and has received all up to the TSN in it. */
 void p2p_sctp_on_shutdown(struct p2p_sctp *s, struct p2p_rd *value, uint64_t now_us);
+/* SHUTDOWN ACK: the end, if we have asked for it. */
 void p2p_sctp_on_shutdown_ack(struct p2p_sctp *s);
+/* RE-CONFIG: a reset of the stream is the end of what the peer writes, and is answered.
+ */
 void p2p_sctp_on_re_config(struct p2p_sctp *s, struct p2p_rd *value);
 /* Writes a chunk of the beginning or the end that is due. False: none. */
 bool p2p_sctp_put_setup(struct p2p_sctp *s, struct p2p_wr *wr, uint32_t *tag,
                         uint64_t now_us);
 /* When the timer of beginning and end has run out; and the end, once all is sent. */
 void p2p_sctp_check_setup(struct p2p_sctp *s, uint64_t now_us);
+/* Starts the timer of beginning and end with its first span. */
 void p2p_sctp_start_timer(struct p2p_sctp *s, uint64_t now_us);
 
 /* ---- sctp_send.c ---- */
 
+/* SACK: what has arrived, what is lost by now, and how much the peer has room for. */
 void p2p_sctp_on_sack(struct p2p_sctp *s, struct p2p_rd *value, uint64_t now_us);
 /* All up to this TSN have arrived. */
 void p2p_sctp_on_cumulative(struct p2p_sctp *s, uint32_t tsn, uint64_t now_us);
+/* Writes one chunk of DATA, lost ones first, if rate and window allow it now. False:
+ * none. */
 bool p2p_sctp_put_data(struct p2p_sctp *s, struct p2p_wr *wr, uint64_t now_us);
+/* Takes chunks for lost whose timer has run out; too many times in a row end it. */
 void p2p_sctp_check_sender(struct p2p_sctp *s, uint64_t now_us);
+/* When p2p_sctp_put_data or p2p_sctp_check_sender has something to do; UINT64_MAX:
+ * never. */
 uint64_t p2p_sctp_sender_due_us(const struct p2p_sctp *s, uint64_t now_us);
 /* Puts a control message (RFC 8832) before all bytes. */
 bool p2p_sctp_send_control(struct p2p_sctp *s, const uint8_t *message, size_t len);
+/* True if everything that was written has arrived. */
 bool p2p_sctp_all_is_acked(const struct p2p_sctp *s);
 
 /* ---- sctp_receive.c ---- */
 
+/* DATA: delivers it, or keeps it until what is missing before it has come. */
 void p2p_sctp_on_data(struct p2p_sctp *s, uint8_t flags, struct p2p_rd *value,
                       uint64_t now_us);
+/* Writes a SACK with as many gap blocks as fit into the packet. */
 void p2p_sctp_put_sack(struct p2p_sctp *s, struct p2p_wr *wr);
+/* Frees the chunks that came too early. */
 void p2p_sctp_clear_receiver(struct p2p_sctp *s);
-/* True if a chunk with this TSN would be further ahead than what is kept. */
+/* How many bytes the peer may send now. */
 uint32_t p2p_sctp_own_window(const struct p2p_sctp *s);
 
+/* True if `a` comes before `b`, across the end of the 32 bits. */
 static inline bool
 p2p_tsn_before(uint32_t a, uint32_t b)
 {
