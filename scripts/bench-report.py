@@ -74,7 +74,7 @@ def download_table():
 
 def other_tables():
     titles = {"memory": "Memory", "first": "First byte", "small": "Small files", "resume": "Resume",
-              "sources": "Several sources", "delay": "A long link"}
+              "sources": "Several sources", "delay": "A long link", "relay": "Through a relay"}
     for part, title in titles.items():
         names = [row for p, row in rows if p == part]
         if not names:
@@ -123,6 +123,8 @@ def targets():
         ("sources", "one of them killed after 1.5 s: time lost (s)", most, 1),
         ("delay", "100 ms round trip, 500 Mbit/s, 512 MiB: share of the link", least, 0.85),
         ("delay", "times one chunk each round trip", least, 8),
+        ("relay", "through p2p-relay, 40 ms round trip, 400 Mbit/s, 300 MiB: MB/s", least, 30),
+        ("relay", "core-seconds of p2p-relay per GB", most, 4),
     ]
     checks += [test(row, median(part, row), bound) for part, row, test, bound in simple]
     checks = [c for c in checks if c[1] is not None]

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Measures this project beside the programs people would use instead, same file, same run, and writes docs/BENCHMARKS.md.
 #   scripts/bench.sh [--size MIB] [--rounds N] [--no-install] [--no-doc] [PART ...]
-# Parts: hash download memory first small resume sources delay peer registry   (default: all)
-# TMPDIR says where the files go (about four times --size). Delay needs root (network namespaces).
+# Parts: hash download memory first small resume sources delay relay peer registry   (default: all)
+# TMPDIR says where the files go (about four times --size). Delay and relay need root (network namespaces).
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 [ "$(id -u)" != 0 ] || export P2P_RUN_AS_ROOT=1 # in folders of root
@@ -15,12 +15,12 @@ while [ $# -gt 0 ]; do
     --no-install) INSTALL=no ;;
     --no-doc) DOC=no ;;
     -h | --help) sed -n '2,6p' "$0"; exit 0 ;;
-    hash | download | memory | first | small | resume | sources | delay | peer | registry) PARTS+=("$1") ;;
+    hash | download | memory | first | small | resume | sources | delay | relay | peer | registry) PARTS+=("$1") ;;
     *) echo "usage: $0 [--size MIB] [--rounds N] [--no-install] [--no-doc] [PART ...]" >&2; exit 2 ;;
     esac
     shift
 done
-[ ${#PARTS[@]} -gt 0 ] || PARTS=(hash download memory first small resume sources delay peer registry)
+[ ${#PARTS[@]} -gt 0 ] || PARTS=(hash download memory first small resume sources delay relay peer registry)
 
 [ $INSTALL = no ] || scripts/deps.sh bench --yes || exit 1
 make -s -j2 bench || exit 1
@@ -255,6 +255,17 @@ part_delay() {
         record delay "times one chunk each round trip" "$(awk "BEGIN{print $((512 * 1048576))/$(field "$line" verified_s)/$single}")"
     done
     stop_peer "$PEER_PID"
+}
+
+# Two homes whose routers let nothing in, at a round trip of 40 ms: real programs, and the CPU time of the relay.
+part_relay() {
+    [ "$(id -u)" = 0 ] || { echo "relay: needs root, left out" >&2; return; }
+    local line
+    while read -r line; do
+        echo "$line" >&2
+        record relay "through p2p-relay, 40 ms round trip, 400 Mbit/s, 300 MiB: MB/s" "$(field "$line" MB/s)"
+        record relay "core-seconds of p2p-relay per GB" "$(field "$line" relay_core_s_per_GB)"
+    done < <(/usr/bin/python3 tests/bench/reach.py --delay 20 --size 300 --rounds 3)
 }
 
 part_hash() { [ -x "$BENCH/bench_hash" ] && "$BENCH/bench_hash" | tee "$WORK/hash.txt" >&2; }
