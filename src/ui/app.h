@@ -31,6 +31,7 @@ struct ui_watch;
 struct ui_app {
     struct ui_options opt;
     int listener;                     /* the parent's, before ui_app_open */
+    int pictures;                     /* the socket of the helper, or -1; before, too */
     struct p2p_shares_folders shared; /* those that can be opened; before, too */
     uint64_t started_s;
     int web_fd; /* folder of the dashboard's pages; -1: none was found */

@@ -12,6 +12,7 @@
 #include "p2p/service.h"
 #include "ui/access/access.h"
 #include "ui/app.h"
+#include "ui/pictures/helper.h"
 #include "ui/state/config.h"
 #include "ui/state/store.h"
 
@@ -215,13 +216,17 @@ run(struct ui_app *app, struct command_line *line)
         .parse = parse,
         .arg = line,
     };
+    /* Before the listener, which the helper does not get. */
+    int helper =
+        ui_helper_start(app->opt.guardian.sandbox && p2p_sandbox_is_possible());
+    int kept[2] = {-1, helper};
     const struct p2p_guardian_options guardian = {
         .program = "p2p-ui",
         .settings = app->opt.guardian,
         .describe = describe,
         .reload = &reload,
-        .descriptors = &app->listener,
-        .descriptor_count = 1,
+        .descriptors = kept,
+        .descriptor_count = helper >= 0 ? 2 : 1,
         .passphrase = p2p_passphrase_default,
         .caller = p2p_caller_check,
         .avahi = true, /* peers of the local network, from Avahi */
@@ -230,13 +235,17 @@ run(struct ui_app *app, struct command_line *line)
         .arg = app,
     };
 
-    return open_listener(app) == P2P_OK ? p2p_guardian_run(&guardian) : 1;
+    if (open_listener(app) != P2P_OK)
+        return 1;
+    kept[0] = app->listener;
+    app->pictures = helper;
+    return p2p_guardian_run(&guardian);
 }
 
 int
 main(int argc, char **argv)
 {
-    static struct ui_app app;
+    static struct ui_app app = {.pictures = -1};
     struct command_line line = {argc, argv};
     enum p2p_err err;
     int status = 0; /* --help, --version */

@@ -8,6 +8,7 @@
 #include "ui/app.h"
 #include "ui/folders/archive.h"
 #include "ui/folders/files.h"
+#include "ui/folders/thumbs.h"
 #include "ui/folders/upload.h"
 #include "ui/folders/versions_api.h"
 #include "ui/grants_api.h"
@@ -86,6 +87,8 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/downloads",                   ui_files_handle_downloads,          0, 0, FOLDERS},
     {"GET",    "/api/downloads/{filename*}",       ui_files_handle_downloads_bytes,    0, 0, FOLDERS},
     {"GET",    "/api/zip",                         ui_archive_handle,                  0, 0, FOLDERS},
+    {"GET",    "/api/thumb",                       ui_thumbs_handle_path,              0, 0, FOLDERS},
+    {"GET",    "/api/thumb/{root}",                ui_thumbs_handle_root,              0, 0, FOLDERS},
     {"POST",   "/api/download",                    ui_api_download,                SMALL, 0, TRANSFERS},
     {"DELETE", "/api/download/{filename*}",        ui_files_handle_downloads_delete,   0, 0, FOLDERS},
     {"GET",    "/api/download-progress/{filename*}", ui_api_download_progress,         0, 0, TRANSFERS},

@@ -73,7 +73,7 @@ def environment(home):
 
 
 def children(pid):
-    """The processes that `pid` has started, except for those between a daemon and the system bus."""
+    """The processes that `pid` has started, except for those between a daemon and the system bus, and for the maker of small pictures."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -81,7 +81,7 @@ def children(pid):
         except OSError:
             continue
         words = rest.split()
-        if int(words[1]) == pid and words[0] not in "ZX" and not head.endswith("(p2p-bus"):
+        if int(words[1]) == pid and words[0] not in "ZX" and not head.endswith(("(p2p-bus", "(p2p-pictures")):
             found.append(int(stat.parent.name))
     return found
 

@@ -23,7 +23,7 @@
 #define ID   "00000000000000000000000000000000000000000000000000000000000000aa"
 #define ROOT "1111111111111111111111111111111111111111111111111111111111111111"
 
-static struct ui_app app;
+static struct ui_app app = {.pictures = -1};
 static struct keys *keys;
 
 /* ---- asking ---- */

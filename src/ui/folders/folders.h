@@ -15,6 +15,7 @@ struct p2p_tender;
 struct ui_archives;
 struct ui_listings;
 struct ui_store;
+struct ui_thumbs;
 struct ui_trash;
 struct ui_watch;
 
@@ -23,6 +24,7 @@ struct ui_folders {
     struct p2p_root *downloads;
     struct ui_listings *listings;
     struct ui_archives *archives;
+    struct ui_thumbs *thumbs;
     struct ui_trash *trash;
     struct p2p_tender *keeping; /* old versions */
     struct ui_store *store;
