@@ -8,7 +8,9 @@ const asked = new Set();
 function single(f) {
 	let running = null;
 	let again = false;
-	return function run() {
+	run.isRunning = () => running !== null;
+	return run;
+	function run() {
 		asked.add(run);
 		if (running) {
 			again = true;
@@ -22,7 +24,7 @@ function single(f) {
 			}
 		});
 		return running;
-	};
+	}
 }
 
 async function pages(path, field, limit, onPage) {
@@ -98,6 +100,7 @@ function applyShared(data) {
 	if (state.status)
 		Object.assign(state.status, { shared_files_count: data.count, total_shared_size: data.total_size });
 	changed('status');
+	if (loadShared.isRunning()) quietly(loadShared)(); // what arrives may be older than this event
 	if (!state.shared.loaded) return;
 	if (data.reload) {
 		quietly(loadShared)();
@@ -113,7 +116,7 @@ function applyShared(data) {
 function applyDownloads(data) {
 	if (state.status) state.status.downloads_count = data.count;
 	changed('status');
-	if (state.downloads.loaded) quietly(loadDownloads)();
+	if (state.downloads.loaded || loadDownloads.isRunning()) quietly(loadDownloads)();
 }
 
 /** Old speeds would be wrong. */
@@ -127,7 +130,7 @@ const HANDLERS = {
 	transfer: applyTransfer,
 	shared: applyShared,
 	downloads: applyDownloads,
-	peers: () => state.peers.loaded && quietly(loadPeers)(),
+	peers: () => (state.peers.loaded || loadPeers.isRunning()) && quietly(loadPeers)(),
 	status: (data) => {
 		// The event is for all pages; `caller` is from this page's request.
 		const { caller = data.caller, urls = data.urls } = state.status ?? {};

@@ -31,13 +31,13 @@ export async function removeFile(file, { del, restore, load, ask = askPlainly })
 		await load();
 		toast(
 			t('deleted', { name }),
-			answer.restore_until ? { undo: true, action: undo(`${restore}/${encodeName(file.name)}/restore`, {}, load) } : {},
+			answer.restore_until ? { undo: true, action: undo(`${restore}/${encodeURIComponent(file.name)}/restore`, {}, load) } : {},
 		);
 	});
 }
 
 /** Through a link, which does not leave the page, after a check that the file is there. */
-const saveFrom = (path, name) =>
+export const saveFrom = (path, name) =>
 	attempt(async () => {
 		await there(path);
 		const link = h('a', { href: `api/${path}`, download: name, hidden: true });
@@ -62,20 +62,28 @@ export const openFile = (folder, name, list) =>
 		else await (await import('./viewer.js')).showFile(folder, list.map((f) => f.name), name);
 	});
 
-/** In a list: the folder that a file lies in, as one archive; empty for a file in no folder. */
-export function folderActions(of, name) {
-	const folder = name.split('/').slice(0, -1).join('/');
-	const last = folder.split('/').pop();
-	if (!folder) return [];
-	return [
-		{
-			id: 'zip',
-			icon: 'folder',
-			label: t('save.folder', { name: visible(last) }),
-			run: () => saveFrom(`zip?of=${of}&path=${encodeURIComponent(folder)}`, `${last}.zip`),
-		},
+const many = () => import('./many.js');
+
+/** What can be done with a selection, or a folder, of one's own files. `files`: all of that place. */
+export const manyActions = (of, files, paths) => {
+	const remove = (entries) => attempt(async () => (await many()).removeMany(entries, files(), paths));
+	const keep = (zip) => (entries) => attempt(async () => (await many()).saveMany(of, entries, zip));
+	const chosen = [
+		{ icon: 'download', label: t('save'), run: keep(false), when: (entries) => entries.length === 1 && !entries[0].folder },
+		{ icon: 'archive', label: t('save.zip'), run: keep(true) },
+		{ icon: 'trash', label: t('delete'), danger: true, run: remove },
 	];
-}
+	const folder = (one) => [
+		{ id: 'zip', icon: 'archive', label: t('save.folder', { name: visible(one.name.split('/').pop()) }), run: () => keep(true)([one]) },
+		{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove([one]) },
+	];
+	return { remove, chosen, folder };
+};
+
+/** A folder of a view: its address names it, so that Back leaves it. */
+export const goTo = (view) => (at) => {
+	location.hash = at ? `#/${view}?${new URLSearchParams({ at })}` : `#/${view}`;
+};
 
 export const filterInput = (oninput) =>
 	h('input', { type: 'search', placeholder: t('filter'), 'aria-label': t('filter'), oninput });

@@ -124,7 +124,7 @@ export class KeyedList {
  */
 export class VirtualList {
 	constructor(label, { key, create, tall = false }) {
-		Object.assign(this, { key, create, tall, rows: new Map(), items: [], latest: [], rowHeight: 0 });
+		Object.assign(this, { key, create, tall, rows: new Map(), items: [], latest: [], rowHeight: 0, least: 0, columns: 1 });
 		this.heights = new Map();
 		this.el = h('div', { role: 'list', class: `list virtual ${tall ? 'free' : ''}`, 'aria-label': label });
 		this.held = new Held(this.el, () => this.set(this.latest));
@@ -152,24 +152,43 @@ export class VirtualList {
 		this.el.hidden = items.length === 0;
 	}
 
+	/** What the row of this element shows; undefined outside of rows. */
+	itemOf(el) {
+		const row = el?.closest?.('[role=listitem]');
+		const id = row && this.el.contains(row) ? [...this.rows].find(([, one]) => one.el === row)?.[0] : undefined;
+		return id === undefined ? undefined : this.items.find((item) => this.key(item) === id);
+	}
+
 	/** For a list that is not used any longer. */
 	end() {
 		removeEventListener('scroll', this.paint, { capture: true });
 		this.observer.disconnect();
 	}
 
+	/** `least`: the width of a tile at least, in pixels; 0: one row for each item. */
+	tiles(least) {
+		this.least = least;
+		this.rowHeight = 0;
+		this.el.classList.toggle('grid', least > 0);
+		for (const row of this.rows.values()) row.el.style.width = '';
+		this.paint();
+	}
+
 	measure() {
 		const probe = h('div', { class: 'vrow' });
 		this.el.append(probe);
 		this.rowHeight = probe.offsetHeight;
+		this.columns = this.least ? Math.max(2, Math.floor(this.el.clientWidth / this.least)) : 1;
 		probe.remove();
 	}
 
 	/** Where each row begins, and the end of the last one. */
 	places() {
 		const places = [0];
-		for (const item of this.items)
+		for (let i = 0; i < this.items.length; i += this.columns) {
+			const item = this.items[i];
 			places.push(places.at(-1) + (this.heights.get(this.key(item)) ?? this.rowHeight));
+		}
 		return places;
 	}
 
@@ -187,7 +206,7 @@ export class VirtualList {
 	/** True if rows turned out to have other heights than assumed. */
 	draw() {
 		const places = this.places();
-		const count = this.items.length;
+		const count = places.length - 1;
 		const top = this.el.getBoundingClientRect().top;
 		const beyond = (y) => {
 			const found = places.findIndex((place) => place > y);
@@ -196,7 +215,7 @@ export class VirtualList {
 		const first = Math.max(0, beyond(-top) - OVERSCAN);
 		const last = Math.min(count, Math.max(0, beyond(innerHeight - top)) + 1 + OVERSCAN);
 		this.el.style.height = `${places[count]}px`;
-		this.place(first, last, places);
+		this.place(first * this.columns, Math.min(this.items.length, last * this.columns), places);
 		return this.tall && this.learn();
 	}
 
@@ -212,7 +231,10 @@ export class VirtualList {
 			const id = this.key(item);
 			const row = this.rows.get(id) ?? this.add(id, item);
 			row.update(item);
-			row.el.style.transform = `translateY(${places[i]}px)`;
+			const left = (i % this.columns) / this.columns;
+			const x = left * this.el.clientWidth * (document.documentElement.dir === 'rtl' ? -1 : 1);
+			row.el.style.transform = `translate(${x}px,${places[Math.floor(i / this.columns)]}px)`;
+			if (this.least) row.el.style.width = `${100 / this.columns}%`;
 			setAttr(row.el, 'aria-posinset', i + 1);
 			setAttr(row.el, 'aria-setsize', this.items.length);
 			return row;

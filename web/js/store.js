@@ -9,6 +9,7 @@ export const state = {
 	peers: { list: [], reachable: true, loaded: false },
 	transfers: { byId: new Map(), loaded: false },
 	uploads: [],
+	at: '', // the folder that the view of shared files shows
 	into: null, // name of the shared folder that gets them; null: the one with bare names
 	config: null,
 	speeds: [], // total download speed, one sample a second, the last two minutes

@@ -17,7 +17,7 @@ const into = () => state.status?.shared_folders?.find((f) => f.name === state.in
 
 /** entries: [{file, path}]; path: folder in the shared folder, or ''. */
 export function addUploads(entries) {
-	const folder = into();
+	const folder = state.view === 'share' && state.at ? state.at : into();
 	const shown = entries.filter(({ file, path }) => !`/${path}/${file.name}`.includes('/.'));
 	if (shown.length < entries.length) toast(t('up.hidden', { n: entries.length - shown.length }));
 	const taken = new Set(state.shared.files.map((f) => f.name));

@@ -25,9 +25,9 @@ def write(folder, name, data=b"content"):
 def page(world, driver, width):
     page = world.page(driver, width).open("share")
     yield page
-    for name in list(page.names(SHARED)):
-        if name != "mine.txt":
-            world.near.api.delete("shared", name)
+    for file in world.near.api.json("/api/shared")["files"]:
+        if file["name"] != "mine.txt":
+            world.near.api.delete("shared", file["name"])
 
 
 def test_upload_by_button_is_shared_and_reaches_the_other_machine(world, page, tmp_path, width):
@@ -46,7 +46,7 @@ def test_several_files_and_a_folder_dropped(world, page, tmp_path):
     write(folder, "day 1/a.jpg", b"a")
     write(folder, "day 1/.DS_Store", b"never")
     page.drop(write(tmp_path, "one.txt", b"1"), write(tmp_path, "two.txt", b"2"), folder)
-    for name in ("one.txt", "two.txt", "trip/day 1/a.jpg"):
+    for name in ("one.txt", "two.txt", "trip"):
         page.row(name, SHARED)
     page.see("1 hidden file left out.")
     assert (world.near.shared / "trip/day 1/a.jpg").read_bytes() == b"a"
@@ -147,7 +147,7 @@ def test_the_folder_of_a_file_is_saved_as_one_archive(page, world, driver, width
     files = {f"album/song {width} {n}.ogg": os.urandom(50_000) for n in range(2)}
     for name, data in files.items():
         write(world.near.shared, name, data)
-    page.act(min(files), "zip")
+    page.act("album", "zip")
     saved = driver.saved / "album.zip"
     wait_until(lambda: saved.exists() and zipfile.is_zipfile(saved), what="saved")
     with zipfile.ZipFile(saved) as archive:

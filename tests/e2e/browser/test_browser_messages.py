@@ -53,7 +53,7 @@ def test_a_message_over_a_dialog_can_be_pressed(world, page):
     rows = 'section[aria-label="Devices"] .row'
     other = page.wait(lambda: next((r for r in page.all(rows) if f":{world.far_peer.port}" in r.text), None), what="the other")
     page.act(other.find_element("css selector", ".name").text, "browse")
-    page.wait(lambda: "song 1.flac" in page.names("dialog[open] .source"), what="its files")
+    page.wait(lambda: "song 1.flac" in page.names("dialog[open] .row"), what="its files")
     page.press("Download: song 1.flac", "dialog[open]")
     page.press("Show", ".toasts")
     page.no_dialog()

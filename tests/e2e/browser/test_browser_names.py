@@ -33,7 +33,7 @@ def test_a_name_is_a_claim_until_its_peer_is_trusted(world, driver):
     page.wait(lambda: claim in row().text, 30, what="the name with digits")
     assert row().find_elements("css selector", "b") == [], "a name is text"
     press("browse")  # it says its name itself
-    page.wait(lambda: "k.txt" in page.names("dialog[open] .source"), what="its files")
+    page.wait(lambda: "k.txt" in page.names("dialog[open] .row"), what="its files")
     assert claim in page.dialog().text
     page.press("Close", "dialog[open]")
     answer = world.near.api.request("POST", f"/api/peers/{peer.peer_id}/trust")

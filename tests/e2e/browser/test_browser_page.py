@@ -128,7 +128,7 @@ def test_peers_lists_the_other_machine_and_its_files(world, driver, width):
     assert "This computer" in page.text("main")
     index = next(i for i, row in enumerate(page.all(card)) if f":{world.far_peer.port}" in row.text)
     page.all(card)[index].find_element("css selector", "[data-act=browse]").click()
-    page.wait(lambda: all(name in page.names("dialog[open] .source") for name in FAR), what="its files")
+    page.wait(lambda: all(name in page.names("dialog[open] .row") for name in FAR), what="its files")
 
 
 def test_block_and_unblock_a_peer(world, driver):

@@ -48,7 +48,7 @@ def files_of_a_peer(page, tmp_path):
     page.open("peers")
     other = page.wait(lambda: next((r for r in page.all(CARD) if "This computer" not in r.text), None), what="the other")
     page.act(other.find_element("css selector", ".name").text, "browse")
-    page.wait(lambda: "song.flac" in page.names("dialog[open] .source"), what="its files")
+    page.wait(lambda: "song.flac" in page.names("dialog[open] .row"), what="its files")
 
 
 def results(page, tmp_path):

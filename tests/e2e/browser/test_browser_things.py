@@ -3,14 +3,16 @@
 import io
 import struct
 import wave
+import zipfile
 import zlib
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from conftest import wait_until
 from page import driver  # noqa: F401
-from world import SHARED, World
+from world import DOWNLOADED, SHARED, World
 
 
 def png(width, height, color):
@@ -48,9 +50,17 @@ TEXT = "text/plain; charset=utf-8"
 TYPES = ["image/png", "audio/wav", TEXT, TEXT, TEXT, "application/octet-stream", "application/pdf"]
 
 
+TREE = {"Trip/Day 1/a.png": png(8, 8, (1, 2, 3)), "Trip/Day 1/b.txt": b"bb", "Trip/Day 2/c.txt": b"ccc", "Trip/list.txt": b"list"}
+THEIRS = {"Album/one.ogg": b"1" * 900, "Album/Live/two.ogg": b"2" * 800, "alone.ogg": b"3" * 700}
+
+
 @pytest.fixture(scope="module")
 def world(module_suite):
-    return World(module_suite, near=FILES)
+    world = World(module_suite, near={**FILES, **TREE}, far=THEIRS)
+    path = world.near.downloads / "Got" / "map.txt"
+    path.parent.mkdir()
+    path.write_bytes(b"map")
+    return world
 
 
 @pytest.fixture
@@ -64,7 +74,7 @@ def opened(page, name):
 
 
 def test_the_server_decides_what_is_shown_and_never_a_page(world):
-    for (name, data), kind in zip(FILES.items(), TYPES):
+    for (name, data), kind in zip(FILES.items(), TYPES, strict=True):
         answer = world.near.api.request("GET", f"/api/shared/{name}?view=1")
         assert answer.content == data
         assert answer.headers["Content-Type"] == kind, name
@@ -109,7 +119,7 @@ def test_files_open_in_the_page(world, page, driver):
     driver.back()
     page.no_dialog()
     assert page.heading() == "Share Files"
-    assert page.console() == []
+    assert [e for e in page.console() if "/api/thumb" not in e["message"]] == []  # there is no picture of "5 lies.png"
 
 
 def test_a_pdf_opens_in_a_tab(page, driver):
@@ -122,3 +132,149 @@ def test_a_pdf_opens_in_a_tab(page, driver):
     finally:
         driver.close()
         driver.switch_to.window(here)
+
+
+def enter(page, name, css=SHARED):
+    page.row(name, css).find_element("css selector", ".open").click()
+
+
+def test_folders_are_entered_and_left(world, page, driver):
+    assert page.wait(lambda: page.names(SHARED), what="rows")[0] == "Trip"
+    page.see("4 files · ")
+    enter(page, "Trip")
+    page.wait(lambda: page.names(SHARED) == ["Trip/Day 1", "Trip/Day 2", "Trip/list.txt"], what="the folder's entries")
+    enter(page, "Trip/Day 1")
+    page.row("Trip/Day 1/a.png", SHARED)
+    assert page.js("return location.hash") == "#/share?at=Trip%2FDay+1"
+    for width in ("phone", "desk"):
+        page.size(width)
+        assert page.overflow() <= 0
+        assert page.axe() == []
+    driver.back()
+    page.row("Trip/list.txt", SHARED)
+    page.press("Share Files", ".crumbs")
+    page.row("7 paper.pdf", SHARED)
+    page.open("share", "/share?at=Trip%2FDay+2").row("Trip/Day 2/c.txt", SHARED)  # such an address can be kept
+    page.one(".tools input").send_keys("c")
+    page.wait(lambda: page.names(SHARED) == ["Trip/Day 2/c.txt"], what="only what is in the folder")
+    page.open("downloads")
+    enter(page, "Got", DOWNLOADED)
+    page.row("Got/map.txt", DOWNLOADED)
+
+
+def test_other_peoples_folders_are_downloaded(world, page):
+    page.open("peers")
+    name = page.wait(lambda: next((r for r in page.all("main .row") if r.find_elements("css selector", "[data-act=browse]")), None), what="the other device")
+    name.find_element("css selector", "[data-act=browse]").click()
+    box = "dialog[open] .row"
+    assert page.wait(lambda: page.names(box) == ["Album", "alone.ogg"], what="its folders")
+    enter(page, "Album", box)
+    page.wait(lambda: page.names(box) == ["Album/Live", "Album/one.ogg"], what="the folder")
+    page.press(page.js("return document.querySelector('dialog .crumbs button').textContent"), "dialog .crumbs")
+    page.row("Album", box).find_element("css selector", "[data-act=get]").click()
+    for file in ("Album/one.ogg", "Album/Live/two.ogg"):
+        wait_until(lambda: (world.near.downloads / file).is_file() and (world.near.downloads / file).read_bytes() == THEIRS[file], 40, what=file)
+
+
+def chosen(page):
+    picked = "[...document.querySelectorAll('main [aria-checked=true]')].map((e) => e.closest('.row').querySelector('.name').dataset.raw)"
+    return page.js(f"return {picked}")
+
+
+def test_rows_are_selected_and_used_together(world, page, driver):
+    names = ["Trip", *sorted(FILES)]
+    page.wait(lambda: page.names(SHARED) == names, what="rows")
+
+    def click(name, key=None, part=".open"):
+        target = page.row(name, SHARED).find_element("css selector", part)
+        actions = ActionChains(driver)
+        if key:
+            actions.key_down(key).click(target).key_up(key).perform()
+        else:
+            actions.click(target).perform()
+
+    click(names[1], part=".kind")
+    page.wait(lambda: chosen(page) == names[1:2], what="one")
+    click(names[3], Keys.SHIFT)
+    page.wait(lambda: chosen(page) == names[1:4], what="a range")
+    click(names[2], Keys.CONTROL)
+    click(names[0])  # a click adds while something is selected
+    page.wait(lambda: chosen(page) == [names[0], names[1], names[3]], what="some")
+    page.see("3 selected")
+    for width in ("phone", "desk"):
+        page.size(width)
+        page.js("scrollTo(0, document.body.scrollHeight)")  # the bar lies below the rows, not on them
+        assert page.overflow() <= 0
+        assert page.axe() == []
+    page.press("Save as ZIP", ".select-bar")
+    saved = driver.saved / "files.zip"
+    wait_until(lambda: saved.exists() and zipfile.is_zipfile(saved), what="saved")
+    with zipfile.ZipFile(saved) as archive:
+        expected = {**{n: FILES[n] for n in (names[1], names[3])}, **TREE}
+        assert {n: archive.read(n) for n in archive.namelist()} == expected
+    page.keys(Keys.ESCAPE)
+    page.wait(lambda: chosen(page) == [], what="none")
+    ActionChains(driver).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL).perform()
+    page.see("8 selected")
+    page.keys(Keys.ESCAPE)
+    page.row("1 red.png", SHARED).find_element("css selector", ".open").send_keys(Keys.SHIFT, Keys.ARROW_DOWN)
+    page.wait(lambda: chosen(page) == names[1:3], what="by keyboard")
+    page.keys(Keys.ESCAPE)
+    page.row("1 red.png", SHARED).find_element("css selector", ".acts button").send_keys(Keys.F2)
+    page.wait(lambda: page.one("#new-name").get_attribute("value") == "1 red.png", what="its name")
+    page.press("Cancel", "dialog[open] .dialog-foot")
+    page.no_dialog()
+    touch = {"type": "touchStart", "touchPoints": [dict(zip("xy", page.js("const r = arguments[0].getBoundingClientRect(); return [r.x + r.width / 2, r.y + 5]", page.row("Trip", SHARED))))]}
+    driver.execute_cdp_cmd("Input.dispatchTouchEvent", touch)
+    page.wait(lambda: chosen(page) == ["Trip"], what="a long press")
+    driver.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait(lambda: chosen(page) == ["Trip"], what="still selected")
+    page.keys(Keys.DELETE)
+    page.see("4 files")
+    page.press("Delete", "dialog[open] .dialog-foot")
+    wait_until(lambda: not (world.near.shared / "Trip").exists(), what="the folder gone")
+    page.press("Undo")
+    page.row("Trip", SHARED)
+    wait_until(lambda: all((world.near.shared / n).is_file() and (world.near.shared / n).read_bytes() == data for n, data in TREE.items()), what="the folder back")
+
+
+def test_uploads_go_into_the_open_folder(world, page, tmp_path):
+    page.open("share", "/share?at=Trip").row("Trip/list.txt", SHARED)
+    new = tmp_path / "new.txt"
+    new.write_bytes(b"new")
+    page.choose_files(new)
+    page.row("Trip/new.txt", SHARED)
+    assert (world.near.shared / "Trip" / "new.txt").read_bytes() == b"new"
+
+
+def test_small_pictures(world, page):
+    api = world.near.api
+    root = next(f["root"] for f in api.json("/api/shared")["files"] if f["name"] == "1 red.png")
+    if api.request("GET", f"/api/thumb/{root}").status_code == 404:
+        pytest.skip("built without libraries for pictures")
+    for address in (f"/api/thumb/{root}?size=20", "/api/thumb?of=shared&path=1 red.png&size=20"):
+        answer = api.request("GET", address)
+        assert answer.status_code == 200 and answer.headers["Content-Type"] == "image/jpeg" and answer.content[:3] == b"\xff\xd8\xff"
+        assert api.request("GET", address, headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
+    for address, status in {
+        "/api/thumb?of=shared&path=3 page.html": 404,
+        "/api/thumb?of=shared&path=5 lies.png": 404,
+        "/api/thumb?of=shared&path=none.png": 404,
+        "/api/thumb?of=shared&path=../keys/owner.token": 400,
+        "/api/thumb?of=keys&path=1 red.png": 400,
+        "/api/thumb?of=shared&path=1 red.png&size=9000": 400,
+        f"/api/thumb/{'0' * 64}": 404,
+        "/api/thumb/xyz": 400,
+    }.items():
+        answer = api.request("GET", address)
+        assert answer.status_code == status, address
+        assert "immutable" not in answer.headers.get("Cache-Control", ""), address
+    picture = "return document.querySelector(`main .row img[src*='${arguments[0]}']`)?.naturalWidth"
+    page.wait(lambda: page.js(picture, root) == 40, what="the small picture in its row")
+    page.press("Show as tiles")
+    rects = "return [...document.querySelectorAll('main .row')].map((e) => e.getBoundingClientRect().top)"
+    page.wait(lambda: len(set(page.js(rects))) < len(page.js(rects)), what="several in a row")
+    for width in ("phone", "desk"):
+        page.size(width)
+        assert page.overflow() <= 0
+        assert page.axe() == []

@@ -26,7 +26,7 @@ def test_a_changed_key_is_shown_explained_and_trusted_only_on_request(world, dri
 
     page.wait(far, what="the peer")
     far().find_element("css selector", "[data-act=browse]").click()
-    page.wait(lambda: "plan.txt" in page.names("dialog[open] .source"), what="its files")
+    page.wait(lambda: "plan.txt" in page.names("dialog[open] .row"), what="its files")
     page.press("Close", "dialog[open]")
     page.wait(lambda: "Known" in far().text, what="known")
 
@@ -48,4 +48,4 @@ def test_a_changed_key_is_shown_explained_and_trusted_only_on_request(world, dri
     page.press("Trust", "dialog[open] .dialog-foot")
     page.wait(lambda: "Identity changed" not in far().text, what="trusted")
     far().find_element("css selector", "[data-act=browse]").click()
-    page.wait(lambda: "plan.txt" in page.names("dialog[open] .source"), what="its files again")
+    page.wait(lambda: "plan.txt" in page.names("dialog[open] .row"), what="its files again")

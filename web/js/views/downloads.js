@@ -1,17 +1,14 @@
 import { loadDownloads } from '../data.js';
-import { fileIcon, fileName, folderOf, growBox, h, hintLine, metaText, opener, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
-import { awayNotices, filterInput, folderActions, matching, noMatch, openFile, removeFile, saveAction, searchButton } from '../files.js';
+import { h, hintLine, para, visible } from '../dom.js';
+import { awayNotices, goTo, manyActions, openFile, removeFile, saveAction, searchButton } from '../files.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
-import { VirtualList } from '../list.js';
+import { Shelf } from '../shelf.js';
 import { on, state } from '../store.js';
-import { attempt, command, dialog, empty, loadingText, rowActions, viewHead } from '../ui.js';
+import { attempt, command, dialog, empty, loadingText, viewHead } from '../ui.js';
 
 const EVERY_MS = 5000;
 const POLLED = 500; // longer lists are read again only when an event says so
-
-const remove = (file) =>
-	removeFile(file, { del: 'download', restore: 'downloads', load: loadDownloads });
 
 const checksum = (file) =>
 	dialog({
@@ -24,60 +21,44 @@ const checksum = (file) =>
 		],
 	});
 
-function downloadRow(first, list) {
-	let file = first;
-	const kind = fileIcon(file.name);
-	const name = fileName(file.name);
-	const meta = metaText();
-	const actions = rowActions(
-		() => visible(file.name),
-		() => [
-			saveAction('downloads', () => file.name),
-			...folderActions('downloads', file.name),
-			...(file.sha256 ? [{ id: 'sha', icon: 'shield', label: t('sha'), run: () => checksum(file) }] : []),
-			{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(file) },
-		],
-	);
-	return {
-		el: h('div', { class: 'row' }, kind, growBox(opener(name, () => openFile('downloads', file.name, list())), meta), actions.el),
-		update(next) {
-			file = next;
-			setFileName(name, file.name);
-			setFileIcon(kind, file.name);
-			setText(meta, [bytes(file.size), ago(file.mtime), folderOf(file.name)].filter(Boolean).join(' · '));
-			actions.update();
-		},
-	};
-}
+const paths = { del: 'download', restore: 'downloads', load: loadDownloads };
 
 export function downloadsView() {
 	const head = viewHead(t('downloads'));
-	const list = new VirtualList(t('downloads'), { key: (f) => f.name, create: (f) => downloadRow(f, () => list.items) });
-	const filter = filterInput(() => render(true));
-	const tools = h('div', { class: 'tools' }, filter);
-	const none = noMatch();
+	const many = manyActions('downloads', () => state.downloads.files, paths);
+	const remove = (entries) => (entries.length === 1 && !entries[0].folder ? removeFile(entries[0], paths) : many.remove(entries));
+	const shelf = new Shelf({
+		of: 'downloads',
+		label: t('downloads'),
+		root: t('nav.downloads'),
+		go: goTo('downloads'),
+		open: (file, list) => openFile('downloads', file.name, list),
+		actions: (one) =>
+			one.folder
+				? many.folder(one)
+				: [
+						saveAction('downloads', () => one.name),
+						...(one.sha256 ? [{ id: 'sha', icon: 'shield', label: t('sha'), run: () => checksum(one) }] : []),
+						{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => removeFile(one, paths) },
+					],
+		chosen: many.chosen,
+		remove,
+		describe: (f) => [bytes(f.size), ago(f.mtime)].join(' · '),
+	});
+	shelf.sort.value = 'date';
 	const nothing = empty('download', t('dl.empty'), t('dl.empty.text'), searchButton());
 	const notices = h('div', { class: 'notices' });
-	const card = h('section', { class: 'card', 'aria-label': t('downloads') }, tools, list.el, none.el, nothing);
-	const el = h(
-		'div',
-		{ class: 'view' },
-		head.el,
-		notices,
-		card,
-	);
+	const card = h('section', { class: 'card', 'aria-label': t('downloads') }, shelf.el, nothing);
+	const el = h('div', { class: 'view' }, head.el, notices, card);
 	const render = (fresh = false) => {
 		const { files, loaded } = state.downloads;
-		const shown = matching(files, filter);
 		head.say(
 			loaded
 				? `${t('n.files', { n: files.length })} · ${bytes(files.reduce((sum, f) => sum + f.size, 0))}`
 				: loadingText(),
 		);
 		card.hidden = !loaded;
-		tools.hidden = files.length < 6;
-		list.set(shown, fresh);
-		none.say(shown.length, files.length, filter);
+		shelf.set(files, { fresh, loaded });
 		nothing.hidden = !loaded || files.length > 0;
 	};
 	on('downloads connection', () => render());
@@ -89,6 +70,7 @@ export function downloadsView() {
 			render(true);
 			return attempt(loadDownloads);
 		},
+		open: (query) => shelf.show(query.get('at') ?? ''),
 		every: EVERY_MS,
 		tick: () => state.downloads.files.length <= POLLED && loadDownloads().catch(() => {}),
 	};

@@ -1,11 +1,11 @@
 import { get, post } from '../api.js';
 import { loadPeers } from '../data.js';
 import { faceOf } from '../face.js';
-import { filterInput, matching, noMatch } from '../files.js';
-import { button, fileIcon, fileName, folderOf, growBox, h, hintLine, metaText, para, setAttr, setFileIcon, setFileName, setIcon, setText, visible } from '../dom.js';
+import { button, growBox, h, hintLine, metaText, para, setAttr, setText, visible } from '../dom.js';
 import { ago, bytes } from '../format.js';
 import { t } from '../i18n.js';
 import { VirtualList } from '../list.js';
+import { Shelf, lastPart } from '../shelf.js';
 import { on, state } from '../store.js';
 import { fetchFile } from '../transfers.js';
 import { attempt, badge, called, command, confirm, dialog, empty, loadingText, ownPeer, pathText, rowActions, short, toast, viewHead } from '../ui.js';
@@ -21,44 +21,25 @@ const TRUST = {
 const label = called;
 const addressOf = (peer) => (peer.ip.includes(':') ? `[${peer.ip}]:${peer.port}` : `${peer.ip}:${peer.port}`);
 
-function peerFileRow(peer, first) {
-	let file = first;
-	const kind = fileIcon(file.name);
-	const name = fileName(file.name);
-	const meta = metaText();
-	const get = button('', { icon: 'download', bare: true, onclick: () => fetchFile({ ...file, peers: [peer] }) });
-	return {
-		el: h('div', { class: 'row source' }, kind, growBox(name, meta), get),
-		update(next) {
-			file = next;
-			setFileName(name, file.name);
-			if (file.root) setFileIcon(kind, file.name);
-			else setIcon(kind, 'folder');
-			setText(meta, [file.root && bytes(file.size), folderOf(file.name)].filter(Boolean).join(' · '));
-			const label = `${t('get')}: ${visible(file.name)}`;
-			setAttr(get, 'aria-label', label);
-			setAttr(get, 'title', label);
-		},
-	};
-}
-
-/** All files of one peer; those that have arrived can be filtered and downloaded at once. */
+/** All files of one device, as folders; those that have arrived can be filtered and downloaded at once. */
 async function browse(peer) {
 	const status = h('p', { class: 'hint', role: 'status' }, t('loading'));
-	const list = new VirtualList(t('peer.files', { name: label(peer) }), {
-		key: (f) => f.name,
-		create: (f) => peerFileRow(peer, f),
+	const fetchOne = (one) => fetchFile({ ...one, name: one.folder ? `${one.name}/` : one.name, peers: [peer] });
+	const getAll = async (entries) => {
+		for (const one of entries) await fetchOne(one);
+		shelf.clear();
+	};
+	const shelf = new Shelf({
+		label: t('peer.files', { name: label(peer) }),
+		root: label(peer),
+		go: (at) => shelf.show(at),
+		open: fetchOne,
+		actions: (one) => [{ id: 'get', icon: 'download', label: `${t('get')}: ${visible(lastPart(one.name))}`, run: () => fetchOne(one) }],
+		chosen: [{ icon: 'download', label: t('get'), run: getAll }],
+		describe: (f) => bytes(f.size),
 	});
-	const filter = filterInput(() => render());
-	const none = noMatch();
 	const files = [];
 	let ended = false;
-	const render = () => {
-		const shown = matching(files, filter);
-		filter.hidden = files.length < 6;
-		list.set(shown, true);
-		none.say(shown.length, files.length, filter);
-	};
 	const load = async () => {
 		let next = '';
 		do {
@@ -67,22 +48,18 @@ async function browse(peer) {
 			next = data.next;
 			files.push(...data.files, ...data.empty_folders.map((name) => ({ name })));
 			setText(status, files.length ? t('n.files', { n: files.length }) : t('peer.nofiles'));
-			render();
+			shelf.set(files, { fresh: true });
 		} while (next && !ended);
 	};
-	const shown = dialog({
-		title: t('peer.files', { name: label(peer) }),
-		className: 'wide',
-		body: [status, filter, list.el, none.el],
-	});
-	filter.hidden = true;
+	const shown = dialog({ title: t('peer.files', { name: label(peer) }), className: 'wide', body: [status, shelf.el] });
+	shelf.sort.hidden = true;
 	await load().catch((error) => {
 		const silent = error.code === 'peer_offline';
 		setText(status, silent ? t('peer.silent', { name: label(peer) }) : (error.text ?? error.message));
 	});
 	await shown;
 	ended = true;
-	list.end();
+	shelf.end();
 }
 
 async function trustChanged(peer) {

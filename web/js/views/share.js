@@ -1,12 +1,13 @@
-import { encodeName, get, post } from '../api.js';
+import { get, post } from '../api.js';
 import { loadShared } from '../data.js';
-import { button, fileIcon, fileName, folderOf, growBox, grow, h, hintLine, icon, item, metaText, opener, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
+import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { fromInput } from '../drop.js';
-import { awayNotices, filterInput, folderActions, matching, noMatch, notice, openFile, removeFile, save, saveAction, undo } from '../files.js';
+import { awayNotices, goTo, manyActions, notice, openFile, removeFile, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
-import { KeyedList, VirtualList } from '../list.js';
-import { on, state } from '../store.js';
+import { KeyedList } from '../list.js';
+import { Shelf } from '../shelf.js';
+import { changed, on, state } from '../store.js';
 import { attempt, command, dialog, empty, loadingText, ownPeer, progressBar, rowActions, toast, viewHead } from '../ui.js';
 import { addUploads, cancelUpload, cancelUploads, clearUploads, dropUpload, retryUpload, uploading } from '../upload.js';
 
@@ -49,12 +50,12 @@ async function rename(file) {
 	const dot = file.name.lastIndexOf('.');
 	const submit = async () => {
 		if (!input.value || input.value === file.name) return;
-		const answer = await post(`shared/${encodeName(file.name)}/rename`, { to: input.value });
+		const answer = await post(`shared/${encodeURIComponent(file.name)}/rename`, { to: input.value });
 		loadShared().catch(() => {});
 		toast(t('renamed', { name: visible(answer.filename) }), {
 			kind: 'ok',
 			undo: true,
-			action: undo(`shared/${encodeName(answer.filename)}/rename`, { to: file.name }, loadShared),
+			action: undo(`shared/${encodeURIComponent(answer.filename)}/rename`, { to: file.name }, loadShared),
 		});
 	};
 	const asked = dialog({
@@ -73,9 +74,7 @@ const showDeleted = () => attempt(async () => (await old()).showDeleted());
 
 const remove = (file) =>
 	removeFile(file, {
-		del: 'shared',
-		restore: 'shared',
-		load: loadShared,
+		...paths,
 		ask: async (one) => (await old()).askDelete(one),
 	});
 
@@ -96,35 +95,6 @@ const rescan = () =>
 		await post('shares/rescan');
 		toast(t('rescan.done'), { kind: 'ok' });
 	});
-
-function sharedRow(first, list) {
-	let file = first;
-	const kind = fileIcon(file.name);
-	const name = fileName(file.name);
-	const meta = metaText();
-	const actions = rowActions(
-		() => visible(file.name),
-		() => [
-			{ id: 'link', icon: 'link', label: t('link'), run: () => shareLink(file) },
-			saveAction('shared', () => file.name),
-			...folderActions('shared', file.name),
-			{ id: 'rename', icon: 'edit', label: t('rename'), run: () => rename(file) },
-			{ id: 'history', icon: 'clock', label: t('hist'), run: () => showHistory(file) },
-			{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(file) },
-		],
-	);
-	return {
-		el: h('div', { class: 'row' }, kind, growBox(opener(name, () => openFile('shared', file.name, list())), meta), actions.el),
-		update(next) {
-			file = next;
-			setFileName(name, file.name);
-			setFileIcon(kind, file.name);
-			const folder = folderOf(file.name);
-			const when = file.state === 'ready' ? ago(file.mtime) : stateText(file);
-			setText(meta, [bytes(file.size), when, folder].filter(Boolean).join(' · '));
-		},
-	};
-}
 
 function uploadText(u) {
 	if (u.state === 'sending') {
@@ -232,7 +202,8 @@ function intoChoice() {
 	const render = () => {
 		const folders = [...(state.status?.shared_folders ?? [])].sort((a, b) => !!a.name - !!b.name);
 		const seen = JSON.stringify(folders.map((f) => [f.name, f.path]));
-		el.hidden = folders.length < 2;
+		el.hidden = folders.length < 2 || state.at !== ''; // the open folder gets them
+
 		if (seen === el.dataset.seen) return;
 		el.dataset.seen = seen;
 		if (!folders.some((f) => f.name === state.into)) state.into = folders[0]?.name;
@@ -265,12 +236,33 @@ function dropZone() {
 	);
 }
 
-const collator = new Intl.Collator(undefined, { numeric: true });
-const SORTS = {
-	name: (a, b) => collator.compare(a.name, b.name),
-	size: (a, b) => b.size - a.size,
-	date: (a, b) => b.mtime - a.mtime,
-};
+const paths = { del: 'shared', restore: 'shared', load: loadShared };
+
+/** The shared files, as folders. */
+function sharedShelf() {
+	const many = manyActions('shared', () => state.shared.files, paths);
+	return new Shelf({
+		of: 'shared',
+		label: t('share'),
+		root: t('share'),
+		go: goTo('share'),
+		open: (file, list) => openFile('shared', file.name, list),
+		actions: (one) =>
+			one.folder
+				? many.folder(one)
+				: [
+						{ id: 'link', icon: 'link', label: t('link'), run: () => shareLink(one) },
+						saveAction('shared', () => one.name),
+						{ id: 'rename', icon: 'edit', label: t('rename'), run: () => rename(one) },
+						{ id: 'history', icon: 'clock', label: t('hist'), run: () => showHistory(one) },
+						{ id: 'delete', icon: 'trash', label: t('delete'), danger: true, run: () => remove(one) },
+					],
+		chosen: many.chosen,
+		remove: (entries) => (entries.length === 1 && !entries[0].folder ? remove(entries[0]) : many.remove(entries)),
+		rename,
+		describe: (f) => [bytes(f.size), f.state === 'ready' ? ago(f.mtime) : stateText(f)].join(' · '),
+	});
+}
 
 export function shareView() {
 	const head = viewHead(
@@ -280,17 +272,9 @@ export function shareView() {
 	);
 	const notices = h('div', { class: 'notices' });
 	const uploads = uploadPanel();
-	const list = new VirtualList(t('share'), { key: (f) => f.name, create: (f) => sharedRow(f, () => list.items) });
-	const filter = filterInput(() => render(true));
-	const sort = h(
-		'select',
-		{ 'aria-label': t('sort'), onchange: () => render(true) },
-		Object.keys(SORTS).map((s) => h('option', { value: s }, t(`sort.${s}`))),
-	);
-	const tools = h('div', { class: 'tools' }, filter, sort);
-	const none = noMatch();
+	const shelf = sharedShelf();
 	const nothing = empty('share', t('share.empty'), t('share.empty.text'));
-	const card = h('section', { class: 'card', 'aria-label': t('share') }, tools, list.el, none.el, nothing);
+	const card = h('section', { class: 'card', 'aria-label': t('share') }, shelf.el, nothing);
 	const el = h(
 		'div',
 		{ class: 'view' },
@@ -305,10 +289,8 @@ export function shareView() {
 		const { count, totalSize, loaded } = state.shared;
 		head.say(loaded ? `${t('n.files', { n: count })} · ${bytes(totalSize)}` : loadingText());
 		card.hidden = !loaded;
-		const shown = matching(state.shared.files, filter).sort(SORTS[sort.value]);
-		tools.hidden = count < 6;
-		list.set(shown, fresh === true);
-		none.say(shown.length, count, filter);
+		shelf.set(state.shared.files, { fresh: fresh === true, loaded });
+		state.at = shelf.at;
 		nothing.hidden = !loaded || count > 0;
 	};
 	const renderNotice = () => {
@@ -337,6 +319,11 @@ export function shareView() {
 		show: () => {
 			render(true);
 			return state.shared.loaded ? null : attempt(loadShared);
+		},
+		open: (query) => {
+			shelf.show(query.get('at') ?? '');
+			state.at = shelf.at;
+			changed('status');
 		},
 		every: RETRY_MS,
 		tick: () => state.shared.loaded || loadShared().catch(() => {}),
