@@ -1,13 +1,15 @@
 """Two peers whose routers let nothing in, and no relay: each opens its router by asking the other one, and they
 transfer over UDP. Real programs, real routers (nftables), in the world of tests/net."""
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from conftest import long_test, wait_until
+from conftest import BIN, environment, long_test, wait_until
 from test_relayed import MIB, Relayed, last
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
@@ -89,6 +91,29 @@ def test_the_dashboard_goes_through_two_routers(far):
     assert [s["path"]["kind"] for s in state["sources"]] == ["channel"]
     assert (far.suite.folder / "near" / "downloads" / "far.bin").read_bytes() == shared(far, "far.bin")
     assert 'p2p_ui_sources{path="channel"}' in far.api("GET", "/metrics", text=True)
+
+
+def test_a_code_leads_through_two_routers(homes):
+    """Nobody trusts anybody here: the code alone gives the right to call the sender's peer, and to get this file."""
+    folder = homes.suite.folder / "far"
+    folder.mkdir()
+    (folder / "sent.bin").write_bytes(os.urandom(MIB))
+    registry = homes.suite.discovery(host="0.0.0.0", prefix=homes.public.prefix)
+    url = f"http://{homes.public.address}:{registry.port}"
+    sender = subprocess.Popen(
+        [*homes.far.prefix, BIN / "p2p", "send", "--json", "--discovery", url, folder / "sent.bin"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, env=environment(folder),
+    )  # fmt: skip
+    try:
+        code = json.loads(sender.stdout.readline())["code_with_registry"]
+        done = homes.run("near", "receive", "--json", "--output-dir", "got", "--timeout", "20s", code)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert path_of(done) == "channel"
+        assert (homes.suite.folder / "near/got/sent.bin").read_bytes() == (folder / "sent.bin").read_bytes()
+        assert sender.wait(60) == 0
+    finally:
+        sender.kill()
+        sender.communicate()
 
 
 # Who gets through to whom, and how: the far router, the near one. Two symmetric ones do not, nor do a symmetric one
