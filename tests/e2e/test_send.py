@@ -18,12 +18,12 @@ LIMIT = 60  # generous: for a busy machine
 class Sender:
     """A `p2p send` that runs, and what it prints."""
 
-    def __init__(self, world, *arguments, home="sender", stdin=None):
+    def __init__(self, world, *arguments, home="sender", stdin=None, registry=None):
         self.home = world.path / home
         self.home.mkdir(exist_ok=True)
         self.log = (world.path / f"send-{len(world.senders)}.err").open("w+")
         self.process = subprocess.Popen(
-            [BIN / "p2p", "send", "--json", "--discovery", world.url, *arguments],
+            [BIN / "p2p", "send", "--json", "--discovery", registry or world.url, *arguments],
             stdin=stdin or subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -41,8 +41,8 @@ class Sender:
         self.log.seek(0)
         raise AssertionError(f"no {name}: {self.log.read()}")
 
-    def code(self):
-        return self.event("code")["code"]
+    def code(self, whole=False):
+        return self.event("code")["code_with_registry" if whole else "code"]
 
     def end(self):
         assert self.process.wait(LIMIT) == 0
@@ -130,13 +130,16 @@ def test_a_wrong_guess_uses_the_code_up(world):
     sender.end()
 
 
-def test_standard_input_goes_to_standard_output(world):
+def test_without_a_registry_from_standard_input_to_standard_output(world):
+    """The sender starts a registry for itself, and its code names it."""
     data = os.urandom(100_000)
     path = world.file("stream", data)
     with path.open("rb") as stdin:
-        sender = Sender(world, "-", stdin=stdin)
-        assert world.receive(sender.code(), "--output", "-").stdout == data
+        sender = Sender(world, "-", stdin=stdin, registry="none")
+        assert world.receive(sender.code(whole=True), "--output", "-").stdout == data
         sender.end()
+    sender.log.seek(0)
+    assert "on this network only, because there is no registry" in sender.log.readline()
 
 
 def test_the_running_peer_serves_and_a_transfer_resumes(world):

@@ -452,36 +452,17 @@ check(struct send_command *c, size_t count)
     return parcel_check(c->paths, count, c->save_as, &c->parcel);
 }
 
-/* The first registry that answers. */
-static int
-choose_place(struct send_command *c)
-{
-    const struct p2p_option_list *urls = &c->common.discovery;
-    enum p2p_err err = P2P_ERR_USAGE;
-
-    for (size_t i = 0; i < urls->count && err != P2P_OK; i++)
-        if (strcmp(urls->at[i], "none") != 0)
-            err = place_open(&c->place, urls->at[i], c->common.timeout_ms);
-    if (err != P2P_OK)
-        return cli_fail(err, "p2p send needs a registry; name one with --discovery");
-    if (c->place.is_local)
-        cli_say(
-            "this works on this network only: the registry %s cannot be reached from "
-            "the Internet",
-            c->place.for_others);
-    return 0;
-}
-
 static int
 run(struct send_command *c)
 {
     struct p2p_identity *identity = NULL;
     struct p2p_about about;
-    enum p2p_err err;
-    int status = choose_place(c);
+    enum p2p_err err =
+        place_open(&c->place, &c->common.discovery, c->common.timeout_ms);
+    int status;
 
-    if (status != 0)
-        return status;
+    if (err != P2P_OK)
+        return p2p_err_exit_status(err);
     if ((err = cli_open_identity(&c->common, &identity)) != P2P_OK)
         return p2p_err_exit_status(err);
     p2p_identity_get_about(identity, &about);
@@ -490,8 +471,7 @@ run(struct send_command *c)
         .keys_dir = c->common.keys_dir,
         .discovery = c->place.discovery,
         .url = c->place.url,
-        .name = about.name[0] != '\0' ? about.name : NULL,
-        .device_kind = p2p_about_kind_name(about.kind),
+        .own_name = about.name[0] != '\0' ? about.name : "p2p send",
     };
     if (c->parcel.count > 0) {
         if ((err = carrier_open(&c->carrier, &carrier)) != P2P_OK)
@@ -502,7 +482,7 @@ run(struct send_command *c)
             return status;
     }
     c->ends_ms = p2p_now_ms() + c->expires_ms;
-    return p2p_err_exit_status(serve(c, carrier.name));
+    return p2p_err_exit_status(serve(c, carrier.own_name));
 }
 
 int

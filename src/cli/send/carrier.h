@@ -9,8 +9,8 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
 
+#include "cli/send/helper.h"
 #include "p2p/chunk.h"
 #include "p2p/crypto.h"
 #include "p2p/discovery.h"
@@ -21,15 +21,14 @@ struct carrier_options {
     const char *keys_dir;
     struct p2p_discovery *discovery; /* borrowed during open */
     const char *url;                 /* of its only registry */
-    const char *name, *device_kind;  /* for one that is started; may be NULL */
+    const char *own_name;            /* of this device, for one that is started */
     bool own;                        /* starts one in any case */
 };
 
 struct carrier {
     int control;
-    pid_t pid;      /* of one that was started; or 0 */
-    char dir[4096]; /* its temporary folder; or "" */
-    char offer[9];  /* the number of the offer there, 8 hex digits */
+    struct helper helper; /* that was started, if one was */
+    char offer[9];        /* the number of the offer there, 8 hex digits */
     char peer_id[P2P_ID_HEX_LEN + 1];
     uint16_t port;
 };

@@ -3,9 +3,11 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/print/print.h"
+#include "p2p/box.h"
 #include "p2p/net.h"
 
 enum { HTTP_PORT = 80 };
@@ -55,19 +57,19 @@ name_for_others(struct place *p, const struct p2p_addr *addr)
              p2p_addr_format(&own, text, sizeof(text)));
 }
 
-enum p2p_err
-place_open(struct place *p, const char *url, uint64_t timeout_ms)
+static enum p2p_err
+open_at(struct place *p, const char *url, uint64_t timeout_ms)
 {
     const char *const urls[] = {p->url};
     struct p2p_addr addr;
     enum p2p_err err = P2P_ERR_USAGE;
 
-    memset(p, 0, sizeof(*p));
     snprintf(p->url, sizeof(p->url), "%s", url);
     if (strlen(url) < sizeof(p->url) && host_of(url, &addr))
         err = p2p_discovery_open(urls, 1, timeout_ms, &p->discovery);
     if (err != P2P_OK) {
-        cli_say("invalid registry %s: use a URL such as http://192.168.1.2:8000", url);
+        cli_say("invalid --discovery %s: use a URL such as http://192.168.1.2:8000",
+                url);
         return err;
     }
     name_for_others(p, &addr);
@@ -76,9 +78,80 @@ place_open(struct place *p, const char *url, uint64_t timeout_ms)
     return P2P_OK;
 }
 
-void
-place_close(struct place *p)
+static void
+forget_registry(struct place *p)
 {
     p2p_discovery_close(p->discovery);
     p->discovery = NULL;
+}
+
+/* One for this network, as long as this command runs. */
+static enum p2p_err
+start_own(struct place *p, uint64_t timeout_ms)
+{
+    static const char *const arguments[] = {"--host",      "0.0.0.0", "--port", "0",
+                                            "--log-level", "error",   NULL};
+    const char *port = NULL;
+    char url[64];
+    enum p2p_err err = helper_make_folder(&p->helper);
+
+    if (err == P2P_OK)
+        err = helper_start(&p->helper, "p2p-discovery", arguments);
+    if (err == P2P_OK && (port = strstr(p->helper.ready, "port=")) == NULL)
+        err = P2P_ERR_PROTOCOL;
+    if (err != P2P_OK) {
+        cli_say("cannot start p2p-discovery, which the receiver asks: %s",
+                p2p_err_text(err));
+        return err;
+    }
+    snprintf(url, sizeof(url), "http://127.0.0.1:%u",
+             (unsigned)strtoul(port + 5, NULL, 10));
+    return open_at(p, url, timeout_ms);
+}
+
+/* The first thing that a person reads. */
+static void
+say_where(const struct place *p, const char *silent)
+{
+    if (p->helper.pid > 0 && silent != NULL)
+        cli_say("this works on this network only, because the registry %s does not "
+                "answer",
+                silent);
+    else if (p->helper.pid > 0)
+        cli_say("this works on this network only, because there is no registry");
+    else if (p->is_local)
+        cli_say("this works on this network only, because the registry %s cannot be "
+                "reached from the Internet",
+                p->for_others);
+}
+
+enum p2p_err
+place_open(struct place *p, const struct p2p_option_list *urls, uint64_t timeout_ms)
+{
+    struct p2p_reach_offer offer;
+    const char *silent = NULL;
+    enum p2p_err err = P2P_OK;
+
+    memset(p, 0, sizeof(*p));
+    for (size_t i = 0; i < urls->count && err == P2P_OK && p->discovery == NULL; i++) {
+        if (strcmp(urls->at[i], "none") == 0)
+            continue;
+        err = open_at(p, urls->at[i], timeout_ms);
+        if (err != P2P_OK || p2p_reach_offer(p->discovery, 0, &offer) == P2P_OK)
+            continue;
+        silent = silent == NULL ? urls->at[i] : silent;
+        forget_registry(p);
+    }
+    if (err == P2P_OK && p->discovery == NULL)
+        err = start_own(p, timeout_ms);
+    if (err == P2P_OK)
+        say_where(p, silent);
+    return err;
+}
+
+void
+place_close(struct place *p)
+{
+    forget_registry(p);
+    helper_stop(&p->helper);
 }

@@ -5,19 +5,25 @@
 #ifndef CLI_PLACE_H
 #define CLI_PLACE_H
 
+#include "cli/send/helper.h"
 #include "p2p/code.h"
 #include "p2p/discovery.h"
+#include "p2p/options.h"
 
 struct place {
     struct p2p_discovery *discovery; /* this registry alone */
     char url[P2P_CODE_REGISTRY_MAX];
     char for_others[P2P_CODE_REGISTRY_MAX]; /* its URL, as others reach it */
     bool is_local;                          /* only this network reaches it */
+    struct helper helper; /* p2p-discovery, if it was started for this */
 };
 
-/* Opens one registry. Prints the reason of a failure. */
-P2P_MUST_CHECK enum p2p_err place_open(struct place *p, const char *url,
-                                       uint64_t timeout_ms);
+/* Opens the first registry of the list that answers. If none does, or with "none" in
+ * the list, starts one on this machine, for this network. Says first if only this
+ * network reaches it, and why. Prints the reason of a failure; `p` is to be closed in
+ * any case. */
+P2P_MUST_CHECK enum p2p_err
+place_open(struct place *p, const struct p2p_option_list *urls, uint64_t timeout_ms);
 void place_close(struct place *p);
 
 #endif
