@@ -77,6 +77,11 @@ export const loadConfig = single(async () => {
 	changed('config');
 });
 
+export const loadGrants = single(async () => {
+	state.grants = (await get('grants')).grants;
+	changed('shared');
+});
+
 /** Reads all requested lists again: at start, after a gap, when polling. */
 export async function reload() {
 	const results = await Promise.allSettled([...asked].map((f) => f()));

@@ -62,6 +62,12 @@ export const openFile = (folder, name, list) =>
 		else await (await import('./viewer.js')).showFile(folder, list.map((f) => f.name), name);
 	});
 
+/** The rule that decides who may see this shared folder: that of the longest folder. */
+export const ruleOf = (folder) =>
+	state.grants
+		.filter((g) => g.folder === '/' || `${folder}/`.startsWith(g.folder))
+		.sort((a, b) => b.folder.length - a.folder.length)[0];
+
 const many = () => import('./many.js');
 
 /** What can be done with a selection, or a folder, of one's own files. `files`: all of that place. */

@@ -103,11 +103,11 @@ function entryRow(first, shelf) {
 /**
  * `of`: where small pictures are asked for, 'shared' or 'downloads'; `label`: of the list; `root`: what the top is called; `go(at)`: shows another folder; `open(file, list)`;
  * `actions(one)`: of a row; `chosen`: actions of a selection, {icon, label, run(entries), when(entries)};
- * `remove(entries)`, `rename(file)`: by keyboard; `describe(one)`: the second line of a file.
+ * `remove(entries)`, `rename(file)`: by keyboard; `describe(one)`: the second line of a file; `note(folder)`: the end of the one of a folder.
  */
 export class Shelf {
-	constructor({ label, root, go, open, actions, chosen, remove = null, rename = null, describe = null, of = '' }) {
-		Object.assign(this, { root, go, open, chosen, remove, rename, of, files: [], at: '', shown: [], selected: new Set(), anchor: null });
+	constructor({ label, root, go, open, actions, chosen, remove = null, rename = null, describe = null, of = '', note = () => '' }) {
+		Object.assign(this, { root, go, open, chosen, remove, rename, of, note, files: [], at: '', shown: [], selected: new Set(), anchor: null });
 		this.actions = actions;
 		this.line = describe;
 		this.list = new VirtualList(label, { key: keyOf, create: (one) => entryRow(one, this) });
@@ -187,7 +187,7 @@ export class Shelf {
 	}
 
 	describe(one) {
-		if (one.folder) return [t('n.files', { n: one.count }), bytes(one.size), one.mtime && ago(one.mtime)].filter(Boolean).join(' · ');
+		if (one.folder) return [t('n.files', { n: one.count }), bytes(one.size), one.mtime && ago(one.mtime), this.note(one)].filter(Boolean).join(' · ');
 		const folder = one.name.slice(this.at ? this.at.length + 1 : 0).split('/').slice(0, -1).join('/');
 		return [this.line(one), visible(folder)].filter(Boolean).join(' · ');
 	}

@@ -11,6 +11,7 @@ export const state = {
 	uploads: [],
 	at: '', // the folder that the view of shared files shows
 	into: null, // name of the shared folder that gets them; null: the one with bare names
+	grants: [], // rules for shared folders; only the owner gets them
 	config: null,
 	speeds: [], // total download speed, one sample a second, the last two minutes
 };

@@ -12,6 +12,7 @@
 #include "cli/ask/running.h"
 #include "cli/machine/shared.h"
 #include "p2p/clock.h"
+#include "p2p/grants.h"
 #include "p2p/home.h"
 #include "p2p/settings.h"
 
@@ -92,14 +93,43 @@ number(const cJSON *object, const char *name)
                                                          : 0;
 }
 
+/* The rule for a whole shared folder, if it is private: that of the longest folder. */
+static const struct p2p_grant *
+find_private(const struct p2p_shares_folder *folder, const struct p2p_grant *grants,
+             size_t count)
+{
+    const struct p2p_grant *found = NULL;
+    char name[P2P_NAME_MAX + 2];
+
+    snprintf(name, sizeof(name), "%s%s", folder->name,
+             folder->name[0] != '\0' ? "/" : "");
+    for (size_t i = 0; i < count; i++)
+        if ((grants[i].folder[0] == '\0' || strcmp(grants[i].folder, name) == 0) &&
+            (found == NULL || grants[i].folder[0] != '\0'))
+            found = &grants[i];
+    return found != NULL && !found->everyone ? found : NULL;
+}
+
 static void
-print_folder(const struct p2p_shares_folder *folder, const cJSON *running)
+print_lock(const struct p2p_grant *rule)
+{
+    if (rule != NULL && rule->peer_count == 0)
+        printf("  [private: no other device]");
+    else if (rule != NULL)
+        printf("  [private: %zu device%s]", rule->peer_count,
+               rule->peer_count == 1 ? "" : "s");
+}
+
+static void
+print_folder(const struct p2p_shares_folder *folder, const cJSON *running,
+             const struct p2p_grant *rule)
 {
     const char *state = cJSON_GetStringValue(member(running, "state"));
     char size[CLI_SHORT], name[CLI_TEXT], path[CLI_TEXT];
 
     printf("%s%s%s", folder->name[0] != '\0' ? cli_text(folder->name, name) : "",
            folder->name[0] != '\0' ? "/  " : "", cli_text(folder->path, path));
+    print_lock(rule);
     if (state == NULL)
         printf("  (not in use by a running p2p-peer)\n");
     else
@@ -114,7 +144,8 @@ print_folder(const struct p2p_shares_folder *folder, const cJSON *running)
 }
 
 static void
-put_folder(cJSON *array, const struct p2p_shares_folder *folder, const cJSON *running)
+put_folder(cJSON *array, const struct p2p_shares_folder *folder, const cJSON *running,
+           const struct p2p_grant *rule)
 {
     const char *state = cJSON_GetStringValue(member(running, "state"));
     cJSON *object = cli_add_object(array);
@@ -126,6 +157,7 @@ put_folder(cJSON *array, const struct p2p_shares_folder *folder, const cJSON *ru
     cli_put_number(object, "bytes", number(running, "bytes"));
     cli_put_number(object, "not_shared", number(running, "not_shared"));
     cli_put_number(object, "missing_files", number(running, "missing_files"));
+    cli_put_bool(object, "private", rule != NULL);
 }
 
 int
@@ -136,14 +168,22 @@ cli_list_folders(const struct cli_common *common,
     cJSON *status = cli_ask_running(common->keys_dir, "status", &err);
     cJSON *object = common->json ? cli_object() : NULL;
     cJSON *array = object != NULL ? cli_put_array(object, "folders") : NULL;
+    struct p2p_grant *grants = NULL;
+    size_t count = 0;
 
+    if ((err = p2p_grants_list(common->keys_dir, &grants, &count)) != P2P_OK)
+        cli_say("cannot read " P2P_GRANTS_FILE " in the keys folder: %s",
+                p2p_err_text(err));
     for (size_t i = 0; i < folders->count; i++) {
-        const cJSON *running = find_running(status, &folders->at[i]);
+        const struct p2p_shares_folder *folder = &folders->at[i];
+        const cJSON *running = find_running(status, folder);
+        const struct p2p_grant *rule = find_private(folder, grants, count);
         if (object != NULL)
-            put_folder(array, &folders->at[i], running);
+            put_folder(array, folder, running, rule);
         else
-            print_folder(&folders->at[i], running);
+            print_folder(folder, running, rule);
     }
+    free(grants);
     if (object != NULL)
         cli_print_json(object);
     cJSON_Delete(status);

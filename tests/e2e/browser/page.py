@@ -135,7 +135,7 @@ class Page:
     def act(self, name, action):
         """An action of a row: its own button, or on a narrow page the one in the sheet behind "more"."""
         labels = {"link": "Link and QR code", "save": "Save to this device", "zip": "Save folder album as ZIP", "rename": "Rename", "delete": "Delete",
-                  "details": "Details", "cancel": "Cancel", "drop": "Remove from list", "retry": "Try again",
+                  "details": "Details", "access": "Who may see this", "cancel": "Cancel", "drop": "Remove from list", "retry": "Try again",
                   "pause": "Pause", "resume": "Resume", "sha": "Checksum", "browse": "Browse files", "trust": "Trust",
                   "block": "Block", "forget": "Forget"}  # fmt: skip
 

@@ -278,3 +278,31 @@ def test_small_pictures(world, page):
         page.size(width)
         assert page.overflow() <= 0
         assert page.axe() == []
+
+
+def test_a_folder_becomes_private_and_public_again(world, page):
+    def listed():
+        run = world.suite.p2p("share", "ls", "--keys-dir", world.near_peer.keys, "--shared-dir", world.near.shared)
+        assert run.returncode == 0, run.stderr
+        return run.stdout
+
+    page.act("Trip", "access")
+    page.wait(lambda: "Only these devices" in page.dialog().text, what="the choices")
+    assert page.axe() == []
+    page.one("input[value=some]").click()
+    page.one(".who input").click()
+    page.press("Save", "dialog[open]")
+    page.see("Private: 1 device")
+    far = world.far_peer.peer_id
+    assert [(g["folder"], g["peers"], g["everyone"]) for g in world.near.api.json("/api/grants")["grants"]] == [("Trip/", [far], False)]
+    page.act("Trip", "access")
+    page.wait(lambda: page.one("input[value=some]").is_selected() and page.one(".who input").is_selected(), what="the rule")
+    page.one("input[value=none]").click()
+    page.press("Save", "dialog[open]")
+    page.wait(lambda: "Private: 1 device" not in page.text("main"), what="public")
+    assert world.near.api.json("/api/grants")["grants"] == []
+    assert "[private" not in listed()
+    assert world.near.api.request("POST", "/api/grants", json={"folder": "/", "peers": []}).status_code == 200
+    assert "[private: no other device]" in listed()
+    grant = world.near.api.json("/api/grants")["grants"][0]
+    assert world.near.api.delete("grants", str(grant["id"])).status_code == 200

@@ -1,14 +1,15 @@
 import { get, post } from '../api.js';
-import { loadShared } from '../data.js';
+import { loadGrants, loadShared } from '../data.js';
 import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
 import { fromInput } from '../drop.js';
-import { awayNotices, goTo, manyActions, notice, openFile, removeFile, save, saveAction, undo } from '../files.js';
+import { awayNotices, goTo, manyActions, notice, openFile, removeFile, ruleOf, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
 import { KeyedList } from '../list.js';
 import { Shelf } from '../shelf.js';
 import { changed, on, state } from '../store.js';
 import { attempt, command, dialog, empty, loadingText, ownPeer, progressBar, rowActions, toast, viewHead } from '../ui.js';
+import { isOwner } from './settings.js';
 import { addUploads, cancelUpload, cancelUploads, clearUploads, dropUpload, retryUpload, uploading } from '../upload.js';
 
 const UPLOADS_SHOWN = 50;
@@ -238,6 +239,15 @@ function dropZone() {
 
 const paths = { del: 'shared', restore: 'shared', load: loadShared };
 
+const access = (folder) => attempt(async () => (await import('../access.js')).showAccess(folder.name));
+
+/** Says that a folder is private. */
+function privacy(folder) {
+	const rule = ruleOf(folder.name);
+	if (!rule || rule.everyone) return '';
+	return rule.peers.length ? t('acc.n', { n: rule.peers.length }) : t('acc.only');
+}
+
 /** The shared files, as folders. */
 function sharedShelf() {
 	const many = manyActions('shared', () => state.shared.files, paths);
@@ -249,7 +259,11 @@ function sharedShelf() {
 		open: (file, list) => openFile('shared', file.name, list),
 		actions: (one) =>
 			one.folder
-				? many.folder(one)
+				? [
+						...many.folder(one).slice(0, 1),
+						...(isOwner() ? [{ id: 'access', icon: 'lock', label: t('acc'), run: () => access(one) }] : []),
+						...many.folder(one).slice(1),
+					]
 				: [
 						{ id: 'link', icon: 'link', label: t('link'), run: () => shareLink(one) },
 						saveAction('shared', () => one.name),
@@ -260,6 +274,7 @@ function sharedShelf() {
 		chosen: many.chosen,
 		remove: (entries) => (entries.length === 1 && !entries[0].folder ? remove(entries[0]) : many.remove(entries)),
 		rename,
+		note: privacy,
 		describe: (f) => [bytes(f.size), f.state === 'ready' ? ago(f.mtime) : stateText(f)].join(' · '),
 	});
 }
@@ -318,6 +333,7 @@ export function shareView() {
 		el,
 		show: () => {
 			render(true);
+			if (isOwner()) loadGrants().catch(() => {}); // marks private folders
 			return state.shared.loaded ? null : attempt(loadShared);
 		},
 		open: (query) => {
