@@ -1,5 +1,6 @@
 #include "p2p/siphash.h"
 
+#include <endian.h>
 #include <string.h>
 
 static inline uint64_t
@@ -32,6 +33,7 @@ siphash(const uint64_t key[2], const uint8_t *in, size_t len, int each, int last
 
     for (; len - i >= sizeof(word); i += sizeof(word)) {
         memcpy(&word, in + i, sizeof(word));
+        word = le64toh(word);
         v[3] ^= word;
         rounds(v, each);
         v[0] ^= word;
