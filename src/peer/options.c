@@ -194,6 +194,8 @@ peer_options_parse(int argc, char **argv, struct peer_options *opt,
 
 /* ---- A further peer on this machine ---- */
 
+#define KEYS_END ".keys"
+
 static bool
 is_default(const struct p2p_options_text *text, const char *value)
 {
@@ -227,7 +229,7 @@ peer_options_find_own_keys(const struct peer_options *opt,
         return P2P_OK;
     while (len > 1 && path[len - 1] == '/')
         len--;
-    if (asprintf(keys_dir, "%.*s.keys", (int)len, path) < 0) {
+    if (asprintf(keys_dir, "%.*s" KEYS_END, (int)len, path) < 0) {
         *keys_dir = NULL;
         return P2P_ERR_NOMEM;
     }
@@ -238,10 +240,28 @@ peer_options_find_own_keys(const struct peer_options *opt,
     return P2P_OK;
 }
 
+/* The machine's name, with that of the folder: "Kitchen (shared_b)". */
+static void
+name_after_folder(struct p2p_about *about, const char *keys_dir)
+{
+    const char *slash = strrchr(keys_dir, '/');
+    const char *folder = slash != NULL ? slash + 1 : keys_dir;
+    struct p2p_about named = *about;
+    char text[2 * P2P_ABOUT_NAME_MAX];
+
+    snprintf(text, sizeof(text), "%s (%.*s)", about->name,
+             (int)(strlen(folder) - strlen(KEYS_END)), folder);
+    if (about->name[0] != '\0' && p2p_about_set_name(&named, text, strlen(text)))
+        *about = named;
+}
+
 void
 peer_options_use_own_keys(struct peer_options *opt, const struct p2p_options_text *text,
                           const char *keys_dir)
 {
-    if (keys_dir != NULL && is_default(text, opt->keys_dir))
-        opt->keys_dir = keys_dir;
+    if (keys_dir == NULL || !is_default(text, opt->keys_dir))
+        return;
+    opt->keys_dir = keys_dir;
+    if (opt->name == NULL || strcmp(p2p_options_place(text, opt->name), "--name") != 0)
+        name_after_folder(&opt->about, keys_dir);
 }

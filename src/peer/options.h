@@ -63,7 +63,8 @@ P2P_MUST_CHECK enum p2p_err peer_options_parse(int argc, char **argv,
 P2P_MUST_CHECK enum p2p_err
 peer_options_find_own_keys(const struct peer_options *opt,
                            const struct p2p_options_text *text, char **keys_dir);
-/* Uses that path, unless the options name another one. */
+/* Uses that path, unless the options name another one. Its name is then that of the
+ * machine with that of the folder, unless --name gives one. */
 void peer_options_use_own_keys(struct peer_options *opt,
                                const struct p2p_options_text *text,
                                const char *keys_dir);

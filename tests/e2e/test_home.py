@@ -254,6 +254,10 @@ def test_a_second_peer_gets_keys_of_its_own_beside_its_folder(suite, tmp_path):
     assert peer_id(second) != peer_id(first)
     assert (tmp_path / "shared_b.keys" / "private_key.pem").exists()
     assert "so this one has its own in shared_b.keys" in second.stderr()
+    p2p = {"cwd": tmp_path, "env": env, "capture_output": True, "text": True, "timeout": 60, "check": True}
+    subprocess.run([BIN / "p2p", "ls", f"127.0.0.1:{second.port}", "--discovery", "none", "--no-mdns"], **p2p)
+    known = json.loads(subprocess.run([BIN / "p2p", "peers", "--known", "--json"], **p2p).stdout)["peers"]
+    assert [p["claimed_name"] for p in known] == [f"{os.uname().nodename} (shared_b)"]
     os.kill(second.process.pid, signal.SIGHUP)
     wait_until(lambda: "nothing to change" in second.stderr(), 30, "settings read again")
     run = subprocess.run(

@@ -178,10 +178,26 @@ def bash(script):
     return f"cat >/tmp/script <<'END'\nset -eu\n{script}\nEND\nbash /tmp/script"
 
 
+# A folder as version 0.1.0 left it: its identity is used there, and `p2p init` takes it over for every folder.
+OLD_LAYOUT = """
+mkdir -p /root/old/shared
+cd /root/old
+p2p id --keys-dir keys >/root/id
+p2p id >/root/here 2>/root/said
+cmp /root/id /root/here
+grep -q "p2p init --keys-dir keys" /root/said
+p2p init --keys-dir keys --shared-dir shared
+cd /
+p2p id >/root/there
+cmp /root/id /root/there
+rm -rf /root/old /root/.config/p2p
+"""
+
+
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_packages(chroots, suite):
-    """Built, lintian-clean, installed on a clean system, run by their units' commands, upgraded, removed,
-    purged."""
+    """Built, lintian-clean, installed on a clean system and beside a folder of 0.1.0, run by their units'
+    commands, upgraded, removed, purged."""
     builder = chroot(chroots, f"{suite}-packages", suite, [*BUILD, "build-essential", "debhelper", "dpkg-dev", "fakeroot", "lintian"])
     put_source(builder)
     inside(builder, f"cd /p2p && rm -rf /deb && DEB_BUILD_OPTIONS='nocheck parallel={CORES}' packaging/build-deb.sh /deb 2>&1")
@@ -196,6 +212,7 @@ def test_packages(chroots, suite):
         shutil.copy(deb, clean / "root")
     inside(clean, "apt-get update -qq && apt-get install -qq -y --no-install-recommends /root/*.deb", network=True)
     inside(clean, "getent passwd p2p && getent passwd p2p-discovery && p2p --version && [ ! -e /var/lib/p2p/keys ]")
+    inside(clean, OLD_LAYOUT)
     wait = "i=0; until {}; do i=$((i + 1)); [ $i -lt 300 ] || exit 1; sleep 0.5; done"
     found = wait.format("p2p search letter --no-mdns 2>/dev/null | grep -q letter.txt")
     then = f"echo hello >/var/lib/p2p/shared/letter.txt; {found}; p2p get letter.txt --no-mdns --output-dir /root/got; [ \"$(cat /root/got/letter.txt)\" = hello ]; p2p ui | grep -q /open/"
