@@ -81,11 +81,15 @@ typedef void p2p_visit_left_out(void *arg, const char *folder, const char *leaf,
 /* Called for each folder, except where the walk begins, that contains nothing or only
  * hidden entries. */
 typedef void p2p_visit_empty(void *arg, const char *name);
+/* Called for an entry that cannot be examined, and for a folder that cannot be read to
+ * its end: nothing is known about the files there. */
+typedef void p2p_visit_closed(void *arg, const char *name);
 struct p2p_walk {
     p2p_visit_file *file; /* each may be NULL */
     p2p_visit_folder *folder;
     p2p_visit_empty *empty;
     p2p_visit_left_out *left_out;
+    p2p_visit_closed *closed;
     void *arg;
 };
 P2P_MUST_CHECK enum p2p_err p2p_root_walk_folder(const struct p2p_root *root,

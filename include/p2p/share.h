@@ -24,8 +24,9 @@
  * not be mounted. Its files are kept in the index (missing_files) until a file returns,
  * or until the owner confirms that they were deleted. If files disappear while others
  * stay, they are removed from the index two seconds after the last one disappeared,
- * unless they were on a disk that was mounted beneath the folder and is not now, or a
- * disk was mounted over them: these are kept, too (away_files).
+ * unless they were on a disk that was mounted beneath the folder and is not now, a disk
+ * was mounted over them, or their folder cannot be read: these are kept, too
+ * (away_files).
  *
  * Thread-safe. Lookups wait neither for hashing nor for the disk, except
  * p2p_share_layer, which may read the index. Several processes may open the same folder
@@ -143,8 +144,9 @@ struct p2p_share_totals {
     bool is_away; /* the folder is not at its path now, or is empty and was not:
                      nothing is shared until it returns */
     uint64_t missing_files; /* files that an empty folder had, unconfirmed; or 0 */
-    uint64_t away_files; /* files of disks beneath the folder that are not mounted, and
-                            files over which a disk is mounted */
+    uint64_t away_files;    /* files of disks beneath the folder that are not mounted,
+                               files over which a disk is mounted, and those of folders
+                               that cannot be read */
 };
 /* The current counters. Does not wait for the disk. */
 void p2p_share_totals(struct p2p_share *share, struct p2p_share_totals *out);
@@ -203,7 +205,7 @@ P2P_MUST_CHECK enum p2p_err p2p_share_problems_at(const struct p2p_root *root,
                                                   p2p_share_visit_problem *visit,
                                                   void *arg);
 
-/* Visits the places in the folder whose disk is not there (away_files of the totals).
+/* Visits the places in the folder whose files are away (away_files of the totals).
  */
 typedef void p2p_share_visit_disk(void *arg, const char *place, uint64_t files);
 P2P_MUST_CHECK enum p2p_err p2p_share_disks(struct p2p_share *share,

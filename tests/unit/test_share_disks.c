@@ -1,5 +1,6 @@
 /* Disks beneath the shared folder that are unmounted, or mounted over files: nothing
  * counts as deleted. */
+#include <fcntl.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -282,6 +284,105 @@ files_put_in_place_of_a_disk_are_ordinary(void **state)
     assert_int_equal(totals_of(f).away_files, 1);
 }
 
+/* Its server has ended, as that of a network folder. */
+static void
+a_dead_disk_is_awaited(void **state)
+{
+    struct shared *f = *state;
+    char options[128];
+    int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+    scratch_put(&f->scratch, "s/usb/a", "a");
+    scratch_put(&f->scratch, "s/usb/b", "b");
+    shared_open(f, 0);
+    shared_settle(f);
+    snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+    if (fd < 0 ||
+        mount("dead", scratch_path(&f->scratch, "s/usb"), "fuse.dead", 0, options) != 0)
+        skip(); /* not root, or no FUSE */
+    close(fd);
+    wait_for_away(f, 2);
+    assert_int_equal(shared_find(f, "other"), P2P_OK);
+    scratch_put(&f->scratch, "s/z", "z");
+    wait_for(f, "z", P2P_OK);
+    wait_for_report(f, "usb 2\n", "usb: Transport endpoint is not connected");
+    shared_close(f);
+    shared_open(f, 0);
+    shared_settle(f);
+    wait_for_report(f, "usb 2\n", "usb: Transport endpoint is not connected");
+    unmount_from(f, "s/usb");
+    wait_for_away(f, 0);
+    wait_for(f, "usb/a", P2P_OK);
+    wait_for(f, "usb/b", P2P_OK);
+    assert_int_equal(shared_entry(f, "usb/a").version, 1);
+    assert_int_equal(shared_hashed(f), 0);
+}
+
+/* As root, permissions count for nothing. */
+static void
+become(uid_t uid, struct shared *f)
+{
+    static const char *const own[] = {"",        "s",       "s/usb",
+                                      "s/other", "s/usb/a", "s/usb/b"};
+
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]) && uid != 0; i++)
+        if (chown(scratch_path(&f->scratch, own[i]), uid, (gid_t)-1) != 0)
+            skip();
+    if (seteuid(uid) != 0)
+        skip();
+}
+
+static void
+wait_for_version(struct shared *f, const char *name, uint32_t version)
+{
+    uint64_t until = p2p_now_ms() + IDLE_MS;
+
+    while (shared_find(f, name) != P2P_OK || shared_entry(f, name).version != version) {
+        assert_true(p2p_now_ms() < until);
+        usleep(10000);
+    }
+}
+
+static void
+a_folder_without_permission_is_awaited(void **state)
+{
+    struct shared *f = *state;
+    bool is_root = geteuid() == 0;
+    char usb[PATH_MAX];
+
+    path_of(f, "s/usb", usb);
+    scratch_put(&f->scratch, "s/usb/a", "a");
+    scratch_put(&f->scratch, "s/usb/b", "b");
+    if (is_root)
+        become(65534, f);
+    shared_open(f, 0);
+    shared_settle(f);
+    for (unsigned round = 0; round < 2; round++) {
+        assert_int_equal(chmod(usb, 0), 0);
+        p2p_share_rescan(f->share);
+        wait_for_away(f, 2);
+        assert_int_equal(shared_find(f, "other"), P2P_OK);
+        wait_for_report(f, "usb 2\n", "usb: Permission denied");
+        if (round == 1) /* while nobody can see it */
+            assert_int_equal(rename(usb, scratch_path(&f->scratch, "s/.aside")), 0);
+        else
+            assert_int_equal(chmod(usb, 0755), 0);
+        wait_for_away(f, 0);
+        if (round == 0) {
+            wait_for_version(f, "usb/a", 1);
+            wait_for_version(f, "usb/b", 1);
+        }
+    }
+    wait_for_report(f, "", ""); /* it is gone, so its files are */
+    scratch_folder(&f->scratch, "s/usb");
+    scratch_put(&f->scratch, "s/usb/a", "another");
+    wait_for_version(f, "usb/a", 2);
+    shared_close(f);
+    if (is_root)
+        become(0, f);
+    chmod(scratch_path(&f->scratch, "s/.aside"), 0755);
+}
+
 #define ON_DISK(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -294,6 +395,8 @@ main(void)
         ON_DISK(the_owner_can_confirm),
         ON_DISK(covered_files_are_awaited),
         ON_DISK(files_put_in_place_of_a_disk_are_ordinary),
+        ON_DISK(a_dead_disk_is_awaited),
+        ON_DISK(a_folder_without_permission_is_awaited),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

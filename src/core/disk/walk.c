@@ -16,7 +16,7 @@ struct walk {
     size_t skipped;
     char name[P2P_NAME_MAX + 1];
     size_t len;
-    unsigned depth;
+    unsigned depth, first_depth;
 };
 
 static enum p2p_err walk_folder(struct walk *w, int fd);
@@ -35,6 +35,16 @@ leave_out(struct walk *w, size_t folder_len, const char *leaf, const char *reaso
     w->how->left_out(w->how->arg, folder, leaf, reason);
 }
 
+/* The entry with the current name cannot be read. It may still be there: its disk
+ * fails, or the server of a network folder does not answer. */
+static void
+meet_closed(struct walk *w, size_t above, const char *leaf, int errnum)
+{
+    leave_out(w, above, leaf, strerrordesc_np(errnum));
+    if (w->how->closed && errnum != ENOTDIR && errnum != ELOOP)
+        w->how->closed(w->how->arg, w->name);
+}
+
 /* Entries that cannot be read, or that were removed since they were listed, do not stop
  * the walk. */
 static enum p2p_err
@@ -51,7 +61,7 @@ walk_subfolder(struct walk *w, int dir, const char *leaf, size_t above)
         if (errno == EMFILE || errno == ENFILE)
             return P2P_ERR_BUSY;
         if (errno != ENOENT)
-            leave_out(w, above, leaf, strerrordesc_np(errno));
+            meet_closed(w, above, leaf, errno);
         return P2P_OK;
     }
     w->depth++;
@@ -65,8 +75,11 @@ visit_entry(struct walk *w, int dir, const char *leaf, size_t above)
 {
     struct stat st;
 
-    if (fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) != 0)
+    if (fstatat(dir, leaf, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT)
+            meet_closed(w, above, leaf, errno);
         return P2P_OK;
+    }
     if (S_ISDIR(st.st_mode))
         return walk_subfolder(w, dir, leaf, above);
     if (S_ISREG(st.st_mode))
@@ -103,6 +116,20 @@ walk_entry(struct walk *w, int dir, const char *leaf)
     return err;
 }
 
+/* The disk of the current folder failed. Only its own files are affected, unless it is
+ * the one where the walk began. */
+static enum p2p_err
+stop_reading(struct walk *w, int errnum)
+{
+    char *slash = strrchr(w->name, '/');
+    size_t above = slash ? (size_t)(slash - w->name) : 0;
+
+    if (w->depth <= w->first_depth)
+        return p2p_err_from_errno(errnum);
+    meet_closed(w, above, slash ? slash + 1 : w->name, errnum);
+    return P2P_OK;
+}
+
 /* Takes `fd`. */
 static enum p2p_err
 walk_folder(struct walk *w, int fd)
@@ -121,10 +148,9 @@ walk_folder(struct walk *w, int fd)
         errno = 0;
         struct dirent *entry = readdir(dir);
         if (!entry) {
-            /* True at the end of a folder, or if the folder was removed; false if the
-             * disk failed. */
+            /* 0 at the end of a folder, ENOENT if the folder was removed. */
             if (errno != 0 && errno != ENOENT)
-                err = p2p_err_from_errno(errno);
+                err = stop_reading(w, errno);
             break;
         }
         is_empty = is_empty && entry->d_name[0] == '.';
@@ -162,6 +188,7 @@ p2p_root_walk_folder(const struct p2p_root *root, const char *folder,
             return err;
     }
     memcpy(w.name, folder, w.len + 1);
+    w.first_depth = w.depth;
     /* Not dup(): two simultaneous walks must not share a position in the folder. */
     fd = w.len > 0 ? p2p_path_open_beneath(root->fd, folder, O_RDONLY | O_DIRECTORY, 0)
                    : openat(root->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -17,6 +17,10 @@ static const char absent[] = "SELECT place, files FROM disks WHERE files > 0"
 
 #define NEVER (-1) /* no missing file was seen before */
 
+/* Bits of `is_mounted` in the index. */
+#define MOUNTED 1
+#define CLOSED  2
+
 void
 p2p_disks_clear(struct p2p_disks *disks)
 {
@@ -77,6 +81,9 @@ p2p_disks_look(struct p2p_disks *disks, int folder, int64_t scan)
         if (disk->is_mounted == look.is_there[i])
             continue;
         disk->is_mounted = look.is_there[i];
+        /* What a disk covered is back; what was on a dead one is not. */
+        disk->is_back = disk->is_mounted || !disk->is_closed;
+        disk->is_closed = false;
         disk->since = scan;
         is_changed = true;
     }
@@ -84,31 +91,87 @@ p2p_disks_look(struct p2p_disks *disks, int folder, int64_t scan)
     return is_changed;
 }
 
-/* ---- Absent files ---- */
+/* ---- What cannot be read ---- */
 
 static bool
-is_beneath(const char *name, const char *place)
+is_at(const char *name, const char *place)
 {
     size_t len = strlen(place);
 
-    return strncmp(name, place, len) == 0 && name[len] == '/';
+    return strncmp(name, place, len) == 0 && (name[len] == '/' || name[len] == '\0');
 }
+
+void
+p2p_disks_close(struct p2p_disks *disks, const char *place, int64_t scan)
+{
+    struct p2p_disk *disk = find(disks, place);
+
+    if (!disk)
+        disk = add(disks, place);
+    if (!disk)
+        return;
+    disk->met = scan;
+    disk->since = scan - 1; /* it may have been open for a moment */
+    disk->is_back = false;
+    disks->is_changed |= !disk->is_closed;
+    disk->is_closed = true;
+}
+
+static bool
+was_met_at(const struct p2p_disks *disks, const char *place, int64_t scan)
+{
+    for (size_t i = 0; i < disks->count; i++)
+        if (disks->list[i].is_closed && disks->list[i].met == scan &&
+            is_at(place, disks->list[i].place))
+            return true;
+    return false;
+}
+
+bool
+p2p_disks_reopen(struct p2p_disks *disks, int64_t scan)
+{
+    bool is_changed = false;
+
+    for (size_t i = 0; i < disks->count; i++) {
+        struct p2p_disk *disk = &disks->list[i];
+        if (!disk->is_closed || was_met_at(disks, disk->place, scan))
+            continue;
+        disk->is_closed = false;
+        disk->is_back = true;
+        disk->since = scan - 1;
+        is_changed = true;
+    }
+    disks->is_changed |= is_changed;
+    return is_changed;
+}
+
+bool
+p2p_disks_is_closed(const struct p2p_disks *disks, const char *place)
+{
+    for (size_t i = 0; i < disks->count; i++)
+        if (disks->list[i].is_closed && strcmp(disks->list[i].place, place) == 0)
+            return true;
+    return false;
+}
+
+/* ---- Absent files ---- */
 
 struct p2p_disk *
 p2p_disks_of(struct p2p_disks *disks, const struct p2p_item *item)
 {
     for (size_t i = 0; i < disks->count; i++)
         if ((int64_t)item->seen <= disks->list[i].since &&
-            is_beneath(item->name, disks->list[i].place))
+            is_at(item->name, disks->list[i].place))
             return &disks->list[i];
     return NULL;
 }
 
 bool
-p2p_disks_changed_above(const struct p2p_disks *disks, const char *name, int64_t scan)
+p2p_disks_may_return(const struct p2p_disks *disks, const char *name, int64_t scan)
 {
     for (size_t i = 0; i < disks->count; i++)
-        if (disks->list[i].since == scan && is_beneath(name, disks->list[i].place))
+        if (disks->list[i].is_back && disks->list[i].since == scan &&
+            is_at(name, disks->list[i].place))
             return true;
     return false;
 }
@@ -119,7 +182,8 @@ p2p_disks_prune(struct p2p_disks *disks)
     size_t kept = 0;
 
     for (size_t i = 0; i < disks->count; i++)
-        if (disks->list[i].is_mounted || disks->list[i].files > 0)
+        if (disks->list[i].is_mounted || disks->list[i].is_closed ||
+            disks->list[i].files > 0)
             disks->list[kept++] = disks->list[i];
         else
             free(disks->list[i].place);
@@ -142,13 +206,17 @@ p2p_disks_explain(const struct p2p_disk *disk, char *out, size_t cap)
 {
     const char *ending = disk->files == 1 ? "" : "s";
 
-    snprintf(out, cap,
-             disk->is_mounted
-                 ? "a disk is mounted over %llu file%s: unmount it to share them; if "
-                   "they were deleted, run: p2p share confirm"
-                 : "the disk with %llu file%s is not mounted here: mount it to share "
-                   "them; if they were deleted, run: p2p share confirm",
-             (unsigned long long)disk->files, ending);
+    snprintf(
+        out, cap,
+        disk->is_closed
+            ? "it cannot be read: its %llu file%s are away until it can be; if they "
+              "were deleted, run: p2p share confirm"
+        : disk->is_mounted
+            ? "a disk is mounted over %llu file%s: unmount it to share them; if "
+              "they were deleted, run: p2p share confirm"
+            : "the disk with %llu file%s is not mounted here: mount it to share "
+              "them; if they were deleted, run: p2p share confirm",
+        (unsigned long long)disk->files, ending);
 }
 
 /* ---- In the index ---- */
@@ -161,7 +229,8 @@ put_rows(const struct p2p_disks *disks, sqlite3_stmt *stmt)
     for (size_t i = 0; i < disks->count && !err; i++) {
         const struct p2p_disk *disk = &disks->list[i];
         sqlite3_bind_text(stmt, 1, disk->place, -1, SQLITE_STATIC);
-        sqlite3_bind_int(stmt, 2, disk->is_mounted);
+        sqlite3_bind_int(
+            stmt, 2, (disk->is_mounted ? MOUNTED : 0) | (disk->is_closed ? CLOSED : 0));
         sqlite3_bind_int64(stmt, 3, (int64_t)disk->files);
         err = p2p_sqlite_done(stmt);
     }
@@ -193,7 +262,8 @@ load_row(struct p2p_disks *disks, sqlite3_stmt *stmt)
 
     if (!disk)
         return;
-    disk->is_mounted = sqlite3_column_int(stmt, 1) != 0;
+    disk->is_mounted = (sqlite3_column_int(stmt, 1) & MOUNTED) != 0;
+    disk->is_closed = (sqlite3_column_int(stmt, 1) & CLOSED) != 0;
     disk->files = (uint64_t)sqlite3_column_int64(stmt, 2);
 }
 
@@ -217,11 +287,14 @@ load_rows(struct p2p_disks *disks, struct p2p_index *index, bool *is_known)
 }
 
 /* Files that the first scan does not find are absent if their disk is not mounted, or
- * if one is mounted that was not, or that was mounted over files already. */
+ * if one is mounted that was not, or that was mounted over files already. The scan
+ * itself finds out whether a place can be read now. */
 static int64_t
 since_at_start(const struct p2p_disk *disk, bool was_listed, bool was_mounted,
                int64_t scan)
 {
+    if (disk->is_closed && was_mounted == disk->is_mounted)
+        return NEVER;
     bool is_suspicious =
         !disk->is_mounted || !was_listed || (was_mounted && disk->files > 0);
 

@@ -291,6 +291,8 @@ void p2p_missing_load(struct p2p_share *share, struct p2p_item *item);
 void p2p_missing_end(struct p2p_share *share, struct p2p_item *item); /* it is back */
 /* Looks at the disks beneath the folder, before a scan. */
 void p2p_missing_look(struct p2p_share *share);
+/* Looks at places that could not be read, after a scan. */
+void p2p_missing_reopen(struct p2p_share *share);
 /* The owner has confirmed that they were deleted, a moment ago or now. */
 void p2p_missing_confirm(struct p2p_share *share, uint64_t now_ms);
 /* One round; `*due_ms` as p2p_scan_round. */

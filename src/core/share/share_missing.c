@@ -125,25 +125,38 @@ expect(struct p2p_item *item, void *arg)
     struct p2p_share *s = arg;
 
     if (!item->is_absent ||
-        !p2p_disks_changed_above(&s->owner.disks, item->name, s->scan - 1))
+        !p2p_disks_may_return(&s->owner.disks, item->name, s->scan - 1))
         return;
     end_absence(s, item);
     item->seen = s->scan; /* if it does not return, it was deleted */
 }
 
-void
-p2p_missing_look(struct p2p_share *s)
+static void
+expect_all(struct p2p_share *s)
 {
     uint64_t now = p2p_now_ms();
 
-    if (!p2p_disks_look(&s->owner.disks, p2p_root_fd(s->root), s->scan))
-        return;
-    s->scan++; /* what is seen from now on was seen after the change */
     if (s->owner.absent == 0)
         return;
     p2p_catalogue_each(&s->catalogue, expect, s);
     s->owner.waiting_ms = now;
     put_off(s, now, RETURN_QUIETS);
+}
+
+void
+p2p_missing_reopen(struct p2p_share *s)
+{
+    if (p2p_disks_reopen(&s->owner.disks, s->scan))
+        expect_all(s);
+}
+
+void
+p2p_missing_look(struct p2p_share *s)
+{
+    if (!p2p_disks_look(&s->owner.disks, p2p_root_fd(s->root), s->scan))
+        return;
+    s->scan++; /* what is seen from now on was seen after the change */
+    expect_all(s);
 }
 
 /* Files that disappeared with their disk. */

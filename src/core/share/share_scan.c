@@ -301,6 +301,15 @@ see_folder(void *arg, const char *name, int fd)
     return P2P_OK;
 }
 
+/* Its files may be there nevertheless. */
+static void
+see_closed(void *arg, const char *name)
+{
+    struct p2p_share *s = arg;
+
+    p2p_disks_close(&s->owner.disks, name, s->scan);
+}
+
 static void
 see_empty(void *arg, const char *name)
 {
@@ -329,6 +338,7 @@ walk(struct p2p_share *s, const char *folder)
     bool is_all = folder[0] == '\0';
     const struct p2p_walk how = {.file = see_file,
                                  .folder = see_folder,
+                                 .closed = is_all ? see_closed : NULL,
                                  .empty = see_empty,
                                  .left_out = is_all ? see_left_out : NULL,
                                  .arg = s};
@@ -344,6 +354,7 @@ walk(struct p2p_share *s, const char *folder)
         rescan_soon(s); /* only scans of everything update the list of problems */
     if (!err && is_all) {
         p2p_share_lose_unseen(s, p2p_missing_add);
+        p2p_missing_reopen(s);
         p2p_folders_lose_unseen(s->owner.folders, s->scan);
         s->owner.is_scanned = true;
         if (skipped != s->owner.skipped)
@@ -351,6 +362,8 @@ walk(struct p2p_share *s, const char *folder)
                          "the reasons files=%zu",
                          skipped);
         s->owner.skipped = skipped;
+    } else if (err && err != P2P_ERR_NOT_FOUND && !is_all) {
+        rescan_soon(s); /* it tells what cannot be read, and why */
     } else if (err && err != P2P_ERR_NOT_FOUND) {
         p2p_log_warn("the scan of the shared folder did not complete reason=\"%s\"",
                      p2p_err_text(err));
@@ -428,6 +441,8 @@ on_event(void *arg, enum p2p_watch_event event, const char *name)
         rescan_soon(s);
     if (event == P2P_WATCH_FOLDER || event == P2P_WATCH_FOLDER_GONE) {
         p2p_folders_remove(s->owner.folders, name);
+        if (p2p_disks_is_closed(&s->owner.disks, name))
+            rescan_soon(s);
         if (event == P2P_WATCH_FOLDER)
             walk(s, name);
         return;
