@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "p2p/sandbox.h"
 #include "p2p/share.h"
 
 #pragma GCC visibility push(default)
@@ -52,6 +53,21 @@ P2P_MUST_CHECK enum p2p_err p2p_shares_parse(const char *const *texts, size_t co
 P2P_MUST_CHECK enum p2p_err p2p_shares_check(const struct p2p_shares_folders *folders,
                                              char *why, size_t cap);
 
+/* What a program does with its shared folders. */
+struct p2p_shares_sandbox {
+    const char *keys_dir, *program; /* as in p2p_share_options; borrowed */
+    bool may_change; /* it writes to the folders; otherwise only to their `.p2p` */
+};
+/* Adds the folders to the rules of a sandbox, and makes the parent watch them. A folder
+ * is created if it is missing and never had a file. `allowed` gets those that can be
+ * used, with borrowed paths: the disk of one may be away while the others are there. It
+ * is an error only when none is left, or when p2p_shares_check finds one. Logs what is
+ * wrong. */
+P2P_MUST_CHECK enum p2p_err p2p_shares_allow(struct p2p_sandbox_rules *rules,
+                                             const struct p2p_shares_folders *all,
+                                             const struct p2p_shares_sandbox *how,
+                                             struct p2p_shares_folders *allowed);
+
 /* ---- The shares ---- */
 
 struct p2p_shares; /* *returned owned*, free with p2p_shares_close */
@@ -63,9 +79,6 @@ struct p2p_shares; /* *returned owned*, free with p2p_shares_close */
 P2P_MUST_CHECK enum p2p_err p2p_shares_open(const struct p2p_shares_folders *folders,
                                             const struct p2p_share_options *opt,
                                             struct p2p_shares **out, size_t *failed);
-/* p2p_share_is_missing for one of the folders. */
-bool p2p_shares_is_missing(const struct p2p_shares_folders *folders, size_t i,
-                           const char *keys_dir, const char *program);
 /* NULL is fine. */
 void p2p_shares_close(struct p2p_shares *shares);
 

@@ -63,46 +63,6 @@ allow_downloads(struct p2p_sandbox_rules *rules, const struct ui_options *opt)
     return err;
 }
 
-static enum p2p_err
-allow_shared(struct p2p_sandbox_rules *rules, const struct ui_options *opt, size_t i)
-{
-    const char *path = opt->folders.at[i].path;
-    enum p2p_err err =
-        p2p_shares_is_missing(&opt->folders, i, opt->keys_dir, "p2p-ui")
-            ? p2p_sandbox_allow_away(rules, path, opt->keys_dir)
-            : p2p_sandbox_allow_folder(rules, path, 0755, P2P_SANDBOX_WRITE);
-
-    if (err == P2P_OK)
-        err = p2p_sandbox_watch(rules, path);
-    if (err != P2P_OK)
-        p2p_log_error("cannot open %s: %s", path, p2p_err_text(err));
-    return err;
-}
-
-/* The disk of one folder may be away while the others are there: it is left out, unless
- * it is the only one. */
-static enum p2p_err
-allow_all_shared(struct ui_app *app, struct p2p_sandbox_rules *rules)
-{
-    const struct p2p_shares_folders *all = &app->opt.folders;
-    enum p2p_err err = P2P_OK;
-    char why[1024];
-
-    if ((err = p2p_shares_check(all, why, sizeof(why))) != P2P_OK) {
-        p2p_log_error("%s", why);
-        return err;
-    }
-    app->shared.count = 0;
-    for (size_t i = 0; i < all->count; i++) {
-        enum p2p_err one = allow_shared(rules, &app->opt, i);
-        if (one == P2P_OK)
-            app->shared.at[app->shared.count++] = all->at[i];
-        else if (err == P2P_OK)
-            err = one;
-    }
-    return app->shared.count > 0 ? P2P_OK : err;
-}
-
 /* Folders of mirrors outside of the shared ones. One that is away now needs a restart
  * when it is back. */
 static void
@@ -126,6 +86,8 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
 {
     struct ui_app *app = arg;
     const struct ui_options *opt = &app->opt;
+    const struct p2p_shares_sandbox how = {
+        .keys_dir = opt->keys_dir, .program = "p2p-ui", .may_change = true};
     char web[PATH_MAX];
     enum p2p_err err =
         p2p_sandbox_allow_folder(rules, opt->keys_dir, 0700, P2P_SANDBOX_WRITE);
@@ -133,7 +95,7 @@ allow(void *arg, struct p2p_sandbox_rules *rules)
     if (err != P2P_OK)
         p2p_log_error("cannot open %s: %s", opt->keys_dir, p2p_err_text(err));
     if (err == P2P_OK)
-        err = allow_all_shared(app, rules);
+        err = p2p_shares_allow(rules, &opt->folders, &how, &app->shared);
     if (err == P2P_OK)
         err = allow_downloads(rules, opt);
     if (err == P2P_OK)

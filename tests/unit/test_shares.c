@@ -351,6 +351,55 @@ a_folder_that_cannot_be_opened_is_named(void **state)
     assert_int_equal(failed, 1);
 }
 
+/* The rules of a sandbox for the world's folders; those that are left go to `allowed`.
+ */
+static enum p2p_err
+allow(const struct world *w, struct p2p_shares_folders *allowed)
+{
+    const struct p2p_shares_sandbox how = {.keys_dir = w->scratch.dir,
+                                           .program = "test"};
+    struct p2p_sandbox_rules rules;
+    enum p2p_err err;
+
+    p2p_sandbox_rules_init(&rules);
+    err = p2p_shares_allow(&rules, &w->folders, &how, allowed);
+    assert_int_equal(rules.watched_count, allowed->count);
+    p2p_sandbox_rules_clear(&rules);
+    return err;
+}
+
+static void
+a_folder_that_is_away_leaves_the_others(void **state)
+{
+    struct world *w = *state;
+    struct p2p_shares_folders allowed;
+
+    add_folder(w, "");
+    add_folder(w, "X");
+    assert_int_equal(allow(w, &allowed), P2P_OK);
+    assert_int_equal(allowed.count, 2);
+    w->folders.at[0].path = "/proc/self/none/there";
+    assert_int_equal(allow(w, &allowed), P2P_OK);
+    assert_int_equal(allowed.count, 1);
+    assert_string_equal(allowed.at[0].name, "X");
+    w->folders.count = 1;
+    assert_int_not_equal(allow(w, &allowed), P2P_OK);
+    assert_int_equal(allowed.count, 0);
+}
+
+static void
+a_name_that_two_have_allows_none(void **state)
+{
+    struct world *w = *state;
+    struct p2p_shares_folders allowed;
+
+    add_folder(w, "");
+    add_folder(w, "X");
+    add_file(w, 0, "X", "a file with the name of the other folder");
+    assert_int_equal(allow(w, &allowed), P2P_ERR_EXISTS);
+    assert_int_equal(allowed.count, 0);
+}
+
 int
 main(void)
 {
@@ -364,6 +413,8 @@ main(void)
         T(a_folder_of_the_bare_one_is_hidden_by_another_share),
         T(a_name_that_gets_too_long_is_left_out),
         T(a_folder_that_cannot_be_opened_is_named),
+        T(a_folder_that_is_away_leaves_the_others),
+        T(a_name_that_two_have_allows_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

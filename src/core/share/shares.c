@@ -3,7 +3,7 @@
  * stand together in the order of all names; only those of the bare folder are before,
  * between and behind them. A page of the list is made of such stretches in turn.
  */
-#include "p2p/shares.h"
+#include "core/share/shares_internal.h"
 
 #include <stdio.h>
 #include <stdlib.h>
