@@ -1,8 +1,8 @@
 /*
  * tender - a thread that looks after the versions of some folders: about once a minute
  * it records what is in their mailboxes, and removes what the settings allow
- * (p2p/versions.h). p2p-ui and p2p-peer each have one; for a folder of both, one of
- * them at a time removes.
+ * (p2p/versions.h). What other programs change is recorded after a few seconds. p2p-ui
+ * and p2p-peer each have one; for a folder of both, one of them at a time removes.
  *
  * Thread-safe.
  */
@@ -25,6 +25,9 @@ typedef void p2p_tender_round(void *arg);
 
 struct p2p_tender_options {
     const struct p2p_root *roots[P2P_TENDER_FOLDERS_MAX]; /* borrowed until stop */
+    struct p2p_share *shares[P2P_TENDER_FOLDERS_MAX];     /* of these roots; NULL: what
+                                                           * other programs change is
+                                                           * not kept. Borrowed */
     size_t count;
     p2p_tender_round *on_round; /* may be NULL */
     void *arg;

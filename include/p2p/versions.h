@@ -50,6 +50,14 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_settle(struct p2p_versions *v,
  * allow. Call it about once a minute. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_tend(struct p2p_versions *v);
 
+struct p2p_share;
+/* Records what other programs have changed or deleted since the last call, and copies
+ * what is current now, so that it can be kept then: files of any size where the file
+ * system can share blocks, small ones elsewhere, while there is room. `share` is that
+ * of the same root. BUSY: another process does it now. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_follow(struct p2p_versions *v,
+                                                struct p2p_share *share);
+
 /* True if versions are switched on and a file that takes `bytes` on the disk can be
  * kept; removes old versions for that. */
 bool p2p_versions_has_room(struct p2p_versions *v, uint64_t bytes);
@@ -125,6 +133,19 @@ struct p2p_versions_restore {
 P2P_MUST_CHECK enum p2p_err p2p_versions_restore(struct p2p_versions *v,
                                                  const struct p2p_versions_restore *how,
                                                  char *stored);
+struct p2p_versions_rewind {
+    const char *folder; /* "": everything */
+    uint64_t time_s;    /* wall clock */
+    bool is_trial;      /* changes nothing */
+    /* Called for each file that had another content then. GONE: it is not kept; other
+     * errors as of p2p_versions_restore. */
+    void (*visit)(void *arg, const struct p2p_version *version, enum p2p_err err);
+    void *arg;
+};
+/* Restores what the files of a folder were at a time. Files that did not exist then
+ * stay as they are. A rewind can be taken back by another one. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_rewind(struct p2p_versions *v,
+                                                const struct p2p_versions_rewind *how);
 /* Removes one version of the name for ever, or all (version 0). NOT_FOUND. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_purge(struct p2p_versions *v, const char *name,
                                                uint32_t version);

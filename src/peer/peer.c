@@ -132,8 +132,11 @@ start_tender(struct peer *peer)
     struct p2p_tender_options options = {.count = 0};
     enum p2p_err err;
 
-    for (size_t i = 0; i < p2p_shares_folders(peer->shares)->count; i++)
-        options.roots[options.count++] = p2p_share_root(p2p_shares_at(peer->shares, i));
+    for (size_t i = 0; i < p2p_shares_folders(peer->shares)->count; i++) {
+        options.shares[i] = p2p_shares_at(peer->shares, i);
+        options.roots[i] = p2p_share_root(options.shares[i]);
+        options.count++;
+    }
     err = p2p_tender_start(&options, &peer->tender);
     if (err != P2P_OK)
         p2p_log_warn("old versions are not looked after: %s", p2p_err_text(err));

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from conftest import wait_until
 
 
 def quoted(name):
@@ -103,3 +104,21 @@ def test_a_download_keeps_what_it_replaces(suite):
     assert (target / "f").read_bytes() == b"new"
     suite.p2p("restore", "f", "--shared-dir", target, check=True)
     assert (target / "f").read_bytes() == b"mine"
+
+
+def test_a_peer_keeps_what_other_programs_change(suite):
+    """Without p2p-ui: it copies a small file while it is current."""
+    peer = suite.peer(files={"f": b"first", "g": b"another"})
+    shared = peer.folder / "shared"
+
+    def versions(*words):
+        run = suite.p2p("history", *words, "--shared-dir", shared, "--json")
+        return json.loads(run.stdout)["versions"] if run.returncode == 0 else []
+
+    wait_until(lambda: len([*(shared / ".p2p/versions").glob("??/" + "?" * 64)]) == 2, 60, "copies")
+    (shared / "f").write_bytes(b"second one")  # in place
+    assert wait_until(lambda: versions("f"), 60, "a version")[0]["kept"]
+    suite.p2p("restore", "f", "--shared-dir", shared, check=True)
+    assert (shared / "f").read_bytes() == b"first"
+    (shared / "g").unlink()
+    assert wait_until(lambda: versions("--deleted"), 60, "it is listed as deleted")[0]["name"] == "g"

@@ -19,7 +19,7 @@ struct version_options {
     struct p2p_option_list shared_dirs;
     const char *at, *to;
     uint64_t version;
-    bool deleted;
+    bool deleted, dry_run;
 };
 #define OPTION_SHARED                                                                 \
     {                                                                                 \
@@ -48,12 +48,17 @@ static const struct p2p_option restore_options[] = {
      "restore what the file was at this time: 2026-01-31 or \"2026-01-31 23:59\""},
     {"to", P2P_OPT_TEXT, offsetof(struct version_options, to), 0, 0, "NAME",
      "store it under another, free name; the file stays as it is"},
+    {"dry-run", P2P_OPT_FLAG, offsetof(struct version_options, dry_run), 0, 0, NULL,
+     "with FOLDER/: only list what would be restored"},
     CLI_OPTION_JSON(struct version_options),
 };
 static const struct p2p_option_set restore_set = {
-    "p2p restore", "[options] NAME",
+    "p2p restore", "[options] NAME | FOLDER/ --at TIME",
     "Makes an old version of a file its content again, or brings a deleted file back. "
-    "The present content becomes a version itself.",
+    "The present content becomes a version itself. With FOLDER/ and --at, every file "
+    "in "
+    "the folder becomes what it was at that time; files that are newer stay. / is "
+    "everything.",
     restore_options, sizeof(restore_options) / sizeof(restore_options[0])};
 
 static const struct p2p_option versions_options[] = {
@@ -334,6 +339,82 @@ restore(const struct version_options *opt, struct place *p, const char *name)
     return 0;
 }
 
+/* ---- p2p restore FOLDER/ ---- */
+
+struct rewinding {
+    const struct place *place;
+    bool is_trial;
+    cJSON *array; /* NULL: printed as text */
+    size_t count, failed;
+};
+
+static void
+print_rewound(void *arg, const struct p2p_version *v, enum p2p_err err)
+{
+    struct rewinding *r = arg;
+    const char *what = err == P2P_ERR_GONE ? "not kept"
+                       : err != P2P_OK     ? p2p_err_text(err)
+                       : r->is_trial       ? "would be restored"
+                                           : "restored";
+    char name[2 * P2P_NAME_MAX + 2], shown[CLI_TEXT];
+
+    r->count++;
+    r->failed += err != P2P_OK;
+    snprintf(name, sizeof(name), "%s%s%s", r->place->folder,
+             r->place->folder[0] != '\0' ? "/" : "", v->name);
+    if (r->array != NULL) {
+        cJSON *item = cli_add_object(r->array);
+        cli_put_text(item, "name", name);
+        cli_put_number(item, "version", v->version);
+        cli_put_text(item, "error", err != P2P_OK ? p2p_err_name(err) : "");
+    } else
+        printf("%-18s %6u  %s\n", what, v->version, cli_text(name, shown));
+}
+
+/* `folder` ends in a slash; "/" is everything in all folders. */
+static int
+restore_folder(const struct version_options *opt, struct place *p, const char *folder)
+{
+    cJSON *object = opt->common.json ? cli_object() : NULL;
+    struct rewinding r = {.place = p,
+                          .is_trial = opt->dry_run,
+                          .array =
+                              object != NULL ? cli_put_array(object, "files") : NULL};
+    struct p2p_versions_rewind how = {
+        .is_trial = opt->dry_run, .visit = print_rewound, .arg = &r};
+    const struct p2p_shares_folder *only =
+        strcmp(folder, "/") == 0 ? NULL : folder_of(p, folder);
+    char shown[CLI_TEXT];
+    int status = 0;
+    enum p2p_err err;
+
+    if (opt->at == NULL || opt->version > 0 || opt->to != NULL)
+        status = cli_fail(P2P_ERR_USAGE, "a folder needs --at, and nothing else");
+    else if (!parse_time(opt->at, &how.time_s))
+        status = cli_fail(P2P_ERR_USAGE,
+                          "invalid time: %s; write 2026-01-31 or \"2026-01-31 23:59\"",
+                          cli_text(opt->at, shown));
+    else if (only == NULL && strcmp(folder, "/") != 0)
+        status = cli_fail(P2P_ERR_NOT_FOUND, "%s is in no shared folder",
+                          cli_text(folder, shown));
+    for (size_t i = 0; i < p->folders.count && status == 0; i++) {
+        if (only != NULL && only != &p->folders.at[i])
+            continue;
+        how.folder = only != NULL ? p->name : "";
+        status = open_versions(p, &p->folders.at[i]);
+        if (status == 0 && (err = p2p_versions_rewind(p->versions, &how)) != P2P_OK)
+            status = cli_fail(err, "cannot restore the folder: %s", p2p_err_text(err));
+        close_place(p);
+    }
+    cli_print_json_if(status == 0, object);
+    if (status == 0 && r.failed > 0)
+        status = cli_fail(P2P_ERR_GONE, "%zu of %zu files could not be restored",
+                          r.failed, r.count);
+    else if (status == 0 && r.count == 0)
+        cli_say("nothing was different at that time");
+    return status;
+}
+
 /* ---- p2p versions ---- */
 
 static void
@@ -438,6 +519,16 @@ versions(const struct version_options *opt, struct place *p, int argc, char **ar
                                    "purge NAME [--version N]");
 }
 
+static int
+restore_any(const struct version_options *opt, struct place *p, const char *name)
+{
+    if (name[0] != '\0' && name[strlen(name) - 1] == '/')
+        return restore_folder(opt, p, name);
+    if (opt->dry_run)
+        return cli_fail(P2P_ERR_USAGE, "--dry-run works with a folder (FOLDER/)");
+    return restore(opt, p, name);
+}
+
 /* ---- The commands ---- */
 
 enum what { HISTORY, RESTORE, VERSIONS };
@@ -460,7 +551,7 @@ run(enum what what, const struct p2p_option_set *set, int argc, char **argv)
     status = cli_find_folders(&opt.common, &opt.shared_dirs, &p.memory, &p.folders);
     if (status == 0)
         status = what == HISTORY   ? history(&opt, &p, arguments, argv)
-                 : what == RESTORE ? restore(&opt, &p, argv[1])
+                 : what == RESTORE ? restore_any(&opt, &p, argv[1])
                                    : versions(&opt, &p, arguments, argv);
     close_place(&p);
     cJSON_Delete(p.memory.status);

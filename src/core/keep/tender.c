@@ -6,13 +6,19 @@
 #include "p2p/clock.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
+#include "p2p/share.h"
 
 #define TEND_EVERY_MS 60000
+#define LOOK_EVERY_MS 2000
 
 P2P_MUTEX_KIND(p2p_tender_lock);
 struct p2p_tender {
     const struct p2p_root *roots[P2P_TENDER_FOLDERS_MAX];
+    struct p2p_share *shares[P2P_TENDER_FOLDERS_MAX];
     size_t count;
+    /* The thread's own: of the share when it was followed last, and when the next time
+     * may be. */
+    uint64_t followed[P2P_TENDER_FOLDERS_MAX], follow_ms[P2P_TENDER_FOLDERS_MAX];
     p2p_tender_round *on_round;
     void *arg;
     struct p2p_tender_lock lock;
@@ -60,15 +66,44 @@ tend_all(struct p2p_tender *t)
         t->on_round(t->arg);
 }
 
+/* A pass reads the whole catalogue, so it takes a small part of the time. */
+static void
+follow(struct p2p_tender *t, size_t i)
+{
+    struct p2p_versions *v = open_folder(t, i);
+    struct p2p_share_totals totals;
+    uint64_t began_ms = p2p_now_ms();
+
+    if (v == NULL || t->shares[i] == NULL || began_ms < t->follow_ms[i])
+        return;
+    p2p_share_totals(t->shares[i], &totals);
+    if (totals.generation == t->followed[i] || totals.is_away)
+        return;
+    enum p2p_err err = p2p_versions_follow(v, t->shares[i]);
+    uint64_t now_ms = p2p_now_ms();
+    t->follow_ms[i] = now_ms + 20 * (now_ms - began_ms);
+    if (err == P2P_OK)
+        t->followed[i] = totals.generation;
+    else if (err != P2P_ERR_BUSY)
+        p2p_log_debug("cannot keep what other programs change error=%s",
+                      p2p_err_name(err));
+}
+
 static void *
 run(void *arg)
 {
     struct p2p_tender *t = arg;
+    uint64_t tend_ms = 0;
     bool stop = false;
 
     while (!stop) {
-        uint64_t next_ms = p2p_now_ms() + TEND_EVERY_MS;
-        tend_all(t);
+        uint64_t next_ms = p2p_now_ms() + LOOK_EVERY_MS;
+        for (size_t i = 0; i < t->count; i++)
+            follow(t, i);
+        if (p2p_now_ms() >= tend_ms) {
+            tend_ms = p2p_now_ms() + TEND_EVERY_MS;
+            tend_all(t);
+        }
         p2p_lock(&t->lock);
         while (!t->stop && p2p_now_ms() < next_ms)
             (void)p2p_wait_until(&t->news, &t->lock, next_ms);
@@ -92,6 +127,7 @@ p2p_tender_start(const struct p2p_tender_options *opt, struct p2p_tender **out)
     t->arg = opt->arg;
     while (t->count < opt->count && t->count < P2P_TENDER_FOLDERS_MAX) {
         t->roots[t->count] = opt->roots[t->count];
+        t->shares[t->count] = opt->shares[t->count];
         (void)open_folder(t, t->count++);
     }
     t->is_running = pthread_create(&t->thread, NULL, run, t) == 0;

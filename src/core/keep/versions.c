@@ -46,6 +46,15 @@ static const char schema[] =
     "CREATE TRIGGER object_out AFTER DELETE ON objects BEGIN"
     " UPDATE state SET objects = objects - 1, disk = disk - OLD.disk; END;";
 
+/* Newer than the first database of this version. */
+static const char additions[] =
+    "CREATE TABLE IF NOT EXISTS bases(name TEXT PRIMARY KEY, root BLOB NOT NULL,"
+    " size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, last INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE INDEX IF NOT EXISTS bases_by_root ON bases(root);"
+    "CREATE TRIGGER IF NOT EXISTS object_change AFTER UPDATE OF disk ON objects BEGIN"
+    " UPDATE state SET disk = disk + NEW.disk - OLD.disk; END;";
+
 static enum p2p_err
 open_database(const struct p2p_root *root, sqlite3 **db)
 {
@@ -57,6 +66,8 @@ open_database(const struct p2p_root *root, sqlite3 **db)
         err = p2p_sqlite_open(&opt, db);
     if (err == P2P_OK)
         err = p2p_sqlite_run(*db, "PRAGMA synchronous = FULL");
+    if (err == P2P_OK)
+        err = p2p_sqlite_run(*db, additions);
     if (err == P2P_OK)
         (void)chmod(path, 0600);
     return err;

@@ -81,6 +81,13 @@ p2p_versions_add_object(struct p2p_versions *v, const struct p2p_digest *root,
                         const struct stat *st, uint64_t now_k, bool is_base)
     P2P_REQUIRES(p2p_versions_lock);
 
+/* Records that a content has ended, under the next number of its name. */
+P2P_MUST_CHECK enum p2p_err p2p_versions_add_row(struct p2p_versions *v,
+                                                 const struct p2p_mailbox_note *note,
+                                                 const struct p2p_digest *root,
+                                                 const struct stat *st, uint64_t now_k)
+    P2P_REQUIRES(p2p_versions_lock);
+
 /* Makes rows and contents agree, a part each time, and reads contents again that were
  * not read for 30 days (versions_sweep.c). Not under the lock. */
 void p2p_versions_sweep(struct p2p_versions *v, uint64_t now_k)
@@ -99,6 +106,9 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_find_locked(struct p2p_versions *v,
 
 /* ---- Removing (versions_remove.c); under the lock ---- */
 
+/* The first root that a query with one number finds; false: none. */
+bool p2p_versions_find_root(struct p2p_versions *v, const char *sql, uint64_t number,
+                            struct p2p_digest *root) P2P_REQUIRES(p2p_versions_lock);
 /* Removes a content: the versions stay, as facts. Returns the bytes freed. */
 uint64_t p2p_versions_evict(struct p2p_versions *v, const struct p2p_digest *root)
     P2P_REQUIRES(p2p_versions_lock);
@@ -107,6 +117,8 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_forget(struct p2p_versions *v,
                                                 const char *name, uint32_t version,
                                                 const struct p2p_digest *root)
     P2P_REQUIRES(p2p_versions_lock);
+/* Removes base copies of contents that are neither current nor versions. */
+void p2p_versions_drop_unused(struct p2p_versions *v) P2P_REQUIRES(p2p_versions_lock);
 /* Removes old contents until there is room for `more` bytes within the cap, and the
  * floor is free. True if that could be reached. */
 bool p2p_versions_shrink(struct p2p_versions *v, uint64_t more)

@@ -65,7 +65,7 @@ p2p_versions_forget(struct p2p_versions *v, const char *name, uint32_t version,
                     const struct p2p_digest *root)
 {
     static const char unused[] =
-        "DELETE FROM objects WHERE root = ?1 AND NOT EXISTS"
+        "DELETE FROM objects WHERE root = ?1 AND is_base = 0 AND NOT EXISTS"
         " (SELECT 1 FROM versions v WHERE v.root = objects.root)";
     bool is_unused = false;
     enum p2p_err err = p2p_versions_begin(v);
@@ -83,10 +83,9 @@ p2p_versions_forget(struct p2p_versions *v, const char *name, uint32_t version,
 
 /* ---- For space ---- */
 
-/* The first root that a query with one number finds. */
-static bool
-find_root(struct p2p_versions *v, const char *sql, uint64_t number,
-          struct p2p_digest *root) P2P_REQUIRES(p2p_versions_lock)
+bool
+p2p_versions_find_root(struct p2p_versions *v, const char *sql, uint64_t number,
+                       struct p2p_digest *root)
 {
     sqlite3_stmt *stmt = NULL;
     bool row = false;
@@ -114,7 +113,20 @@ find_old(struct p2p_versions *v, uint64_t min_age_s, struct p2p_digest *root)
         " ORDER BY v.until_k LIMIT 1";
     uint64_t now_k = p2p_versions_clock_peek(v);
 
-    return now_k >= min_age_s && find_root(v, sql, now_k - min_age_s, root);
+    return now_k >= min_age_s &&
+           p2p_versions_find_root(v, sql, now_k - min_age_s, root);
+}
+
+/* A base copy: the content is still there as a file. */
+static bool
+find_base(struct p2p_versions *v, struct p2p_digest *root)
+    P2P_REQUIRES(p2p_versions_lock)
+{
+    static const char sql[] =
+        "SELECT root FROM objects o WHERE is_base = 1 AND disk > ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM versions w WHERE w.root = o.root) LIMIT 1";
+
+    return p2p_versions_find_root(v, sql, 0, root);
 }
 
 /* A content of which every version was ended by the owner's deletion. */
@@ -128,7 +140,7 @@ find_deleted(struct p2p_versions *v, struct p2p_digest *root)
         " (SELECT 1 FROM versions w WHERE w.root = v.root AND w.end <> 2)"
         " ORDER BY v.until_k LIMIT 1";
 
-    return find_root(v, sql, 0, root);
+    return p2p_versions_find_root(v, sql, 0, root);
 }
 
 bool
@@ -141,7 +153,7 @@ p2p_versions_shrink(struct p2p_versions *v, uint64_t more)
     while (p2p_versions_limits(v, &limits) == P2P_OK) {
         fits = more <= limits.cap && limits.used <= limits.cap - more;
         if ((fits && limits.free >= limits.floor) ||
-            !find_old(v, limits.retention.min_age_s, &root))
+            (!find_base(v, &root) && !find_old(v, limits.retention.min_age_s, &root)))
             break;
         (void)p2p_versions_evict(v, &root);
     }
@@ -178,7 +190,7 @@ p2p_versions_make_room(struct p2p_versions *v, uint64_t bytes)
 
     p2p_lock(&v->lock);
     if (p2p_versions_limits(v, &limits) == P2P_OK)
-        while (freed < bytes && (find_deleted(v, &root) ||
+        while (freed < bytes && (find_base(v, &root) || find_deleted(v, &root) ||
                                  find_old(v, limits.retention.min_age_s, &root)))
             freed += p2p_versions_evict(v, &root);
     p2p_unlock(&v->lock);
@@ -343,6 +355,41 @@ p2p_versions_tend(struct p2p_versions *v)
 
 /* ---- For ever ---- */
 
+#define UNUSED_PER_TURN 256
+
+void
+p2p_versions_drop_unused(struct p2p_versions *v)
+{
+    static const char sql[] =
+        "SELECT root FROM objects o WHERE is_base = 1 AND ?1 = 0 AND NOT EXISTS"
+        " (SELECT 1 FROM bases b WHERE b.root = o.root) AND NOT EXISTS"
+        " (SELECT 1 FROM versions w WHERE w.root = o.root) LIMIT 1";
+    struct p2p_digest root;
+
+    for (int i = 0; i < UNUSED_PER_TURN && p2p_versions_find_root(v, sql, 0, &root);
+         i++)
+        (void)p2p_versions_evict(v, &root);
+}
+
+/* What was seen of the name is forgotten, too: otherwise it would be recorded as a
+ * content that has ended. */
+static enum p2p_err
+forget_base(struct p2p_versions *v, const char *name) P2P_REQUIRES(p2p_versions_lock)
+{
+    sqlite3_stmt *stmt = NULL;
+    enum p2p_err err =
+        p2p_sqlite_prepare(v->db, "DELETE FROM bases WHERE name = ?1", &stmt);
+
+    if (err == P2P_OK) {
+        sqlite3_bind_text(stmt, 1, name, -1, SQLITE_STATIC);
+        err = p2p_sqlite_done(stmt);
+    }
+    sqlite3_finalize(stmt);
+    if (err == P2P_OK)
+        p2p_versions_drop_unused(v);
+    return err;
+}
+
 enum p2p_err
 p2p_versions_purge(struct p2p_versions *v, const char *name, uint32_t version)
 {
@@ -358,6 +405,10 @@ p2p_versions_purge(struct p2p_versions *v, const char *name, uint32_t version)
         if (version != P2P_VERSIONS_CURRENT)
             break;
     }
+    if (err == P2P_ERR_NOT_FOUND && any)
+        err = P2P_OK;
+    if (err == P2P_OK)
+        err = forget_base(v, name);
     p2p_unlock(&v->lock);
-    return err == P2P_ERR_NOT_FOUND && any ? P2P_OK : err;
+    return err;
 }

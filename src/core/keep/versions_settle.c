@@ -57,10 +57,10 @@ is_recorded(struct p2p_versions *v, const struct p2p_mailbox_note *note,
 
 /* The number is above all of the name; the content began when the one before it ended,
  * or when it was written. */
-static enum p2p_err
-add_row(struct p2p_versions *v, const struct p2p_mailbox_note *note,
-        const struct p2p_digest *root, const struct stat *st, uint64_t now_k)
-    P2P_REQUIRES(p2p_versions_lock)
+enum p2p_err
+p2p_versions_add_row(struct p2p_versions *v, const struct p2p_mailbox_note *note,
+                     const struct p2p_digest *root, const struct stat *st,
+                     uint64_t now_k)
 {
     sqlite3_stmt *stmt = NULL;
     enum p2p_err err = p2p_sqlite_prepare(
@@ -93,8 +93,9 @@ p2p_versions_add_object(struct p2p_versions *v, const struct p2p_digest *root,
     sqlite3_stmt *stmt = NULL;
     enum p2p_err err = p2p_sqlite_prepare(
         v->db,
-        "INSERT OR IGNORE INTO objects(root, size, disk, chunk_size, is_base,"
-        " checked_k) VALUES(?1, ?2, ?3, 0, ?5, ?4)",
+        "INSERT INTO objects(root, size, disk, chunk_size, is_base, checked_k)"
+        " VALUES(?1, ?2, ?3, 0, ?5, ?4) ON CONFLICT(root) DO UPDATE SET"
+        " is_base = is_base AND excluded.is_base, disk = MAX(disk, excluded.disk)",
         &stmt);
 
     if (err == P2P_OK) {
@@ -123,7 +124,7 @@ store(struct p2p_versions *v, int in, const char *id,
         return err;
     err = p2p_versions_clock(v, &now_k);
     if (err == P2P_OK && !is_recorded(v, note, root))
-        err = add_row(v, note, root, st, now_k);
+        err = p2p_versions_add_row(v, note, root, st, now_k);
     if (err == P2P_OK)
         err = p2p_versions_add_object(v, root, st, now_k, false);
     err = p2p_versions_end(v, err);

@@ -15,8 +15,11 @@ ui_keeping_new(struct ui_folders *folders)
     struct p2p_tender *tender;
     size_t count = p2p_shares_folders(folders->shares)->count;
 
-    for (size_t i = 0; i < count; i++)
-        opt.roots[opt.count++] = p2p_share_root(p2p_shares_at(folders->shares, i));
+    for (size_t i = 0; i < count; i++) {
+        opt.shares[opt.count] = p2p_shares_at(folders->shares, i);
+        opt.roots[opt.count] = p2p_share_root(opt.shares[opt.count]);
+        opt.count++;
+    }
     opt.roots[opt.count++] = folders->downloads;
     return p2p_tender_start(&opt, &tender) == P2P_OK ? tender : NULL;
 }
