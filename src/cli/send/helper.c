@@ -1,5 +1,6 @@
 #include "cli/send/helper.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -9,14 +10,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "p2p/clock.h"
 #include "p2p/io.h"
 
-enum { READY_MS = 60000, END_MS = 10000, VARIABLES_MAX = 512, DEPTH_MAX = 16 };
+#define PREFIX "p2p-send-"
+enum {
+    READY_MS = 60000,
+    END_MS = 10000,
+    VARIABLES_MAX = 512,
+    DEPTH_MAX = 16,
+    SWEEP_AFTER_S = 60
+};
 
 /* Beside this program, else wherever the shell finds it. */
 static void
@@ -36,17 +47,56 @@ find_program(const char *name, char out[PATH_MAX])
     snprintf(out, PATH_MAX, "%s", name);
 }
 
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    remove(path);
+    return 0;
+}
+
+/* Removes the folders of commands that were killed: a living one holds a lock. */
+static void
+sweep(const char *base)
+{
+    DIR *dir = opendir(base);
+    struct dirent *entry;
+    char path[4096];
+    struct stat st;
+
+    while (dir != NULL && (entry = readdir(dir)) != NULL) {
+        int n = snprintf(path, sizeof(path), "%s/%s", base, entry->d_name), fd;
+        if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0 || n < 0 ||
+            (size_t)n >= sizeof(path) || lstat(path, &st) != 0 ||
+            !S_ISDIR(st.st_mode) || st.st_uid != geteuid() ||
+            st.st_mtime + SWEEP_AFTER_S > time(NULL))
+            continue;
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+            nftw(path, remove_one, DEPTH_MAX, FTW_DEPTH | FTW_PHYS);
+        p2p_fd_close(&fd);
+    }
+    if (dir != NULL)
+        closedir(dir);
+}
+
 enum p2p_err
 helper_make_folder(struct helper *h)
 {
     const char *base = getenv("XDG_RUNTIME_DIR");
 
     *h = (struct helper){.pid = 0};
+    h->lock = -1;
     for (int i = 0; i < 2; i++) {
-        int n = snprintf(h->dir, sizeof(h->dir), "%s/p2p-send-XXXXXX",
-                         i == 0 && base != NULL ? base : "/tmp");
-        if (n > 0 && (size_t)n < sizeof(h->dir) && mkdtemp(h->dir) != NULL)
-            return P2P_OK;
+        const char *at = i == 0 && base != NULL ? base : "/tmp";
+        int n = snprintf(h->dir, sizeof(h->dir), "%s/" PREFIX "XXXXXX", at);
+        if (n < 0 || (size_t)n >= sizeof(h->dir) || mkdtemp(h->dir) == NULL)
+            continue;
+        h->lock = open(h->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (h->lock >= 0)
+            (void)flock(h->lock, LOCK_EX | LOCK_NB);
+        sweep(at);
+        return P2P_OK;
     }
     h->dir[0] = '\0';
     return p2p_err_from_errno(errno);
@@ -163,14 +213,6 @@ helper_start(struct helper *h, const char *program, const char *const *arguments
     return err == P2P_OK ? wait_until_ready(h, ready) : err;
 }
 
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-    (void)st, (void)type, (void)at;
-    remove(path);
-    return 0;
-}
-
 void
 helper_stop(struct helper *h)
 {
@@ -182,6 +224,8 @@ helper_stop(struct helper *h)
         while (waitpid(h->pid, &status, WNOHANG) == 0 && p2p_now_ms() < end_ms)
             poll(NULL, 0, 20);
     }
+    if (h->dir[0] != '\0')
+        p2p_fd_close(&h->lock);
     if (h->dir[0] != '\0')
         nftw(h->dir, remove_one, DEPTH_MAX, FTW_DEPTH | FTW_PHYS);
     *h = (struct helper){.pid = 0};

@@ -12,6 +12,7 @@
 struct helper {
     pid_t pid;       /* 0: none runs */
     char dir[4096];  /* its folder, or "" */
+    int lock;        /* with a folder: shows others that it is in use */
     char ready[512]; /* its ready line */
 };
 

@@ -2,6 +2,7 @@
 
 #include <cjson/cJSON.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@ enum {
     KEPT_S = 7 * 24 * 3600,
     WAIT_S = 10,
     ANSWER_MS = 60000,
+    BOX_MS = 70000,
+    BOX_PAUSE_MS = 3000,
 };
 
 /* ---- what is kept ---- */
@@ -178,6 +181,7 @@ struct asking {
     struct pickup *pickup;
     struct p2p_discovery *discovery;
     const struct pickup_options *opt;
+    char box[P2P_BOX_TEXT]; /* the receiver's */
     char *claim;
     bool is_wrong;
     enum p2p_err err;
@@ -234,27 +238,40 @@ make_claim(struct p2p_identity *identity)
     return text;
 }
 
+/* The receiver's own box, before the number is claimed: an address has few of them, and
+ * those that are left from before end after a minute. */
 static enum p2p_err
-talk(struct asking *a)
+make_box(struct asking *a, uint64_t *after)
 {
-    struct p2p_exchange *x = &a->pickup->exchange;
-    char box[P2P_BOX_TEXT], *hello = p2p_exchange_hello(x);
-    struct p2p_box_wait wait = {.box = box, .stop = a->opt->stop};
-    uint64_t after = 0, end_ms = p2p_now_ms() + ANSWER_MS;
-    /* Makes the box for the answers first. */
-    p2p_box_of_number(&x->reply, box);
-    enum p2p_err err = p2p_box_read(a->discovery, 0, &wait, &after, take, a);
+    const struct p2p_box_wait look = {.box = a->box, .stop = a->opt->stop};
+    struct pollfd on = {.fd = p2p_stop_fd(a->opt->stop), .events = POLLIN};
+    uint64_t end_ms = p2p_now_ms() + BOX_MS;
+    enum p2p_err err;
 
-    if (err == P2P_OK)
-        err = post(a, hello);
+    while ((err = p2p_box_read(a->discovery, 0, &look, after, take, a)) ==
+               P2P_ERR_RATE_LIMITED &&
+           p2p_now_ms() < end_ms)
+        if (poll(&on, 1, BOX_PAUSE_MS) > 0)
+            return P2P_ERR_CANCELLED;
+    return err;
+}
+
+static enum p2p_err
+talk(struct asking *a, uint64_t *after)
+{
+    const struct p2p_box_wait wait = {
+        .box = a->box, .wait_s = WAIT_S, .stop = a->opt->stop};
+    char *hello = p2p_exchange_hello(&a->pickup->exchange);
+    uint64_t end_ms = p2p_now_ms() + ANSWER_MS;
+    enum p2p_err err = post(a, hello);
+
     free(hello);
-    wait.wait_s = WAIT_S;
     while (err == P2P_OK && a->pickup->offer == NULL && !a->is_wrong) {
         if (p2p_now_ms() >= end_ms)
             return P2P_ERR_TIMEOUT;
         if (p2p_stop_is_set(a->opt->stop))
             return P2P_ERR_CANCELLED;
-        err = p2p_box_read(a->discovery, 0, &wait, &after, take, a);
+        err = p2p_box_read(a->discovery, 0, &wait, after, take, a);
         if (err == P2P_OK)
             err = a->err;
     }
@@ -268,11 +285,15 @@ ask_at(struct pickup *p, const char *url, const struct pickup_options *opt,
 {
     const char *const urls[] = {url};
     struct asking a = {.pickup = p, .opt = opt};
-    struct p2p_box_number box, reply;
+    struct p2p_box_number box, reply = {{0}};
+    uint64_t after = 0;
     enum p2p_err err = p2p_discovery_open(urls, 1, opt->timeout_ms, &a.discovery);
 
     if (err == P2P_OK)
         err = p2p_random(&reply, sizeof(reply));
+    p2p_box_of_number(&reply, a.box);
+    if (err == P2P_OK)
+        err = make_box(&a, &after);
     if (err == P2P_OK)
         err = p2p_box_of_code(a.discovery, 0, p->code.number, opt->stop, &box);
     if (err == P2P_OK)
@@ -281,7 +302,7 @@ ask_at(struct pickup *p, const char *url, const struct pickup_options *opt,
     if (err == P2P_OK && (a.claim = make_claim(opt->identity)) == NULL)
         err = P2P_ERR_NOMEM;
     if (err == P2P_OK)
-        err = talk(&a);
+        err = talk(&a, &after);
     snprintf(p->url, sizeof(p->url), "%s", url);
     *is_wrong = a.is_wrong;
     cJSON_free(a.claim);
