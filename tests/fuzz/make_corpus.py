@@ -67,6 +67,22 @@ def ice_seeds():
         seed("ice", b"\1\1" + step + b"\1\5" + bytes([6]) + step[1:] + b"\1\xff" + step)
 
 
+def exchange_seeds():
+    """Codes, and what the two sides of one could be told. The share is a point of the curve (RFC 9382)."""
+    share = base64.b64encode(bytes.fromhex(
+        "0406557e482bd03097ad0cbaa5df82115460d951e3451962f1eaf4367a420676d0"
+        "9857ccbc522686c83d1852abfa8ed6e4a1155cf8f1543ceca528afb591a1e0b7"
+    )).decode()  # fmt: skip
+    proof, sealed = base64.b64encode(bytes(32)).decode(), base64.b64encode(bytes(40)).decode()
+    hello = json.dumps({"v": 1, "type": "hello", "reply": "05" * 16, "share": share})
+    said = [json.dumps({"v": 1, "type": kind, "proof": proof, "sealed": sealed}) for kind in ("proof", "offer", "done")]
+    for code in ("7-guitar-tiger", "12 GUI tig@192.168.1.5:8000", "7-acorn-zebra@https://a.example:8443", "0-a-b"):
+        seed("exchange", b"c" + code.encode())
+    for first in ('{"v":1,"type":"claimed"}', hello, hello.replace("BlV", "BlW")):
+        seed("exchange", "\n".join(["s" + first, hello, *said]).encode())
+    seed("exchange", "\n".join(["r" + hello.replace("hello", "share"), *said, '{"type":"wrong"}']).encode())
+
+
 def call_seeds(pem, peer_id):
     """A call, its answer, and one with a channel; the signatures are of the right form only."""
     both = {
@@ -103,6 +119,7 @@ def portmap_seeds():
 
 def main():
     sctp_seeds()
+    exchange_seeds()
     ice_seeds()
     portmap_seeds()
     seed("relay_token", token().encode())
