@@ -39,6 +39,8 @@ struct p2p_box_wait {
     const struct p2p_rsa
         *key;        /* for a peer's own box; NULL: one for answers. Borrowed */
     unsigned wait_s; /* 0: does not wait. The box exists from then on in any case */
+    bool is_code;    /* the box of a code: NOT_FOUND if it has ended. Older registries
+                      * make a new one */
     const struct p2p_stop *stop;
 };
 /* Called for each message; the text is borrowed for the call. */

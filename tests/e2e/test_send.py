@@ -130,6 +130,19 @@ def test_a_wrong_guess_uses_the_code_up(world):
     sender.end()
 
 
+def test_a_registry_that_forgets_the_code(world):
+    """It was restarted: the sender notices, and has a new code."""
+    registry = world.suite.discovery(folder="forgetful")
+    sender = Sender(world, "--text", "still here", registry=registry.url)
+    first = sender.code(whole=True)
+    port = registry.port
+    registry.stop()
+    world.suite.discovery(folder="forgetful", port=port)
+    second = sender.code(whole=True)
+    assert world.receive(second).stdout == b"still here\n"
+    sender.end()
+
+
 def test_without_a_registry_from_standard_input_to_standard_output(world):
     """The sender starts a registry for itself, and its code names it."""
     data = os.urandom(100_000)

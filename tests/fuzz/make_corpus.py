@@ -78,7 +78,7 @@ def exchange_seeds():
     said = [json.dumps({"v": 1, "type": kind, "proof": proof, "sealed": sealed}) for kind in ("proof", "offer", "done")]
     for code in ("7-guitar-tiger", "12 GUI tig@192.168.1.5:8000", "7-acorn-zebra@https://a.example:8443", "0-a-b"):
         seed("exchange", b"c" + code.encode())
-    for first in ('{"v":1,"type":"claimed"}', hello, hello.replace("BlV", "BlW")):
+    for first in ('{"v":1,"type":"claimed"}', hello, hello.replace("BAZV", "BAZW")):
         seed("exchange", "\n".join(["s" + first, hello, *said]).encode())
     seed("exchange", "\n".join(["r" + hello.replace("hello", "share"), *said, '{"type":"wrong"}']).encode())
 

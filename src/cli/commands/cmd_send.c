@@ -317,7 +317,7 @@ tidy(struct send_command *c)
     for (size_t i = 0; i < c->count; i++) {
         struct rendezvous *m = &c->meetings[i];
         if (m->state == RENDEZVOUS_DONE || m->state == RENDEZVOUS_WRONG ||
-            m->state == RENDEZVOUS_ABANDONED)
+            m->state == RENDEZVOUS_ABANDONED || m->state == RENDEZVOUS_LOST)
             rendezvous_close(m);
         else
             c->meetings[n++] = *m;
@@ -361,6 +361,10 @@ react(struct send_command *c, struct rendezvous *m, const char *own_name)
     case RENDEZVOUS_WRONG:
     case RENDEZVOUS_ABANDONED:
         return spoiled(c, m);
+    case RENDEZVOUS_LOST:
+        erase_line(c);
+        cli_say("the registry does not know the code any longer; here is a new one");
+        return P2P_OK;
     default:
         return P2P_OK;
     }

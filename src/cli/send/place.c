@@ -10,7 +10,7 @@
 #include "p2p/box.h"
 #include "p2p/net.h"
 
-enum { HTTP_PORT = 80 };
+enum { HTTP_PORT = 80, CONNECT_MS = 2000 };
 
 static bool
 host_of(const char *url, struct p2p_addr *out)
@@ -42,7 +42,18 @@ is_local(const struct p2p_addr *addr)
            (len > 6 && strcmp(addr->host + len - 6, ".local") == 0);
 }
 
-/* A registry on this machine has the machine's address for others. */
+static bool
+is_open_at(const struct p2p_addr *addr)
+{
+    int fd = -1;
+    bool is_open = p2p_net_connect(addr, p2p_now_ms() + CONNECT_MS, &fd) == P2P_OK;
+
+    p2p_fd_close(&fd);
+    return is_open;
+}
+
+/* A registry on this machine has the machine's address for others, if it listens
+ * there. */
 static void
 name_for_others(struct place *p, const struct p2p_addr *addr)
 {
@@ -50,7 +61,8 @@ name_for_others(struct place *p, const struct p2p_addr *addr)
     char text[P2P_HOST_MAX + 9];
 
     snprintf(p->for_others, sizeof(p->for_others), "%s", p->url);
-    if (!p2p_addr_is_loopback(addr) || !p2p_net_own_address(own.host, sizeof(own.host)))
+    if (!p2p_addr_is_loopback(addr) ||
+        !p2p_net_own_address(own.host, sizeof(own.host)) || !is_open_at(&own))
         return;
     snprintf(p->for_others, sizeof(p->for_others), "%.*s%s",
              (int)(strstr(p->url, "://") + 3 - p->url), p->url,
@@ -109,16 +121,27 @@ start_own(struct place *p, uint64_t timeout_ms)
     return open_at(p, url, timeout_ms);
 }
 
+static bool
+is_of_this_machine(const struct place *p)
+{
+    struct p2p_addr addr;
+
+    return host_of(p->for_others, &addr) && p2p_addr_is_loopback(&addr);
+}
+
 /* The first thing that a person reads. */
 static void
-say_where(const struct place *p, const char *silent)
+say_where(const struct place *p, const char *silent, enum p2p_err why)
 {
     if (p->helper.pid > 0 && silent != NULL)
-        cli_say("this works on this network only, because the registry %s does not "
-                "answer",
-                silent);
+        cli_say("this works on this network only, because the registry %s %s", silent,
+                why == P2P_ERR_NOT_FOUND ? "is too old for codes" : "does not answer");
     else if (p->helper.pid > 0)
         cli_say("this works on this network only, because there is no registry");
+    else if (is_of_this_machine(p))
+        cli_say("this works on this machine only, because the registry %s listens for "
+                "this machine alone; --discovery none makes one for this network",
+                p->for_others);
     else if (p->is_local)
         cli_say("this works on this network only, because the registry %s cannot be "
                 "reached from the Internet",
@@ -130,22 +153,25 @@ place_open(struct place *p, const struct p2p_option_list *urls, uint64_t timeout
 {
     struct p2p_reach_offer offer;
     const char *silent = NULL;
-    enum p2p_err err = P2P_OK;
+    enum p2p_err err = P2P_OK, why = P2P_OK, one;
 
     memset(p, 0, sizeof(*p));
     for (size_t i = 0; i < urls->count && err == P2P_OK && p->discovery == NULL; i++) {
         if (strcmp(urls->at[i], "none") == 0)
             continue;
         err = open_at(p, urls->at[i], timeout_ms);
-        if (err != P2P_OK || p2p_reach_offer(p->discovery, 0, &offer) == P2P_OK)
+        if (err != P2P_OK || (one = p2p_reach_offer(p->discovery, 0, &offer)) == P2P_OK)
             continue;
-        silent = silent == NULL ? urls->at[i] : silent;
+        if (silent == NULL) {
+            silent = urls->at[i];
+            why = one;
+        }
         forget_registry(p);
     }
     if (err == P2P_OK && p->discovery == NULL)
         err = start_own(p, timeout_ms);
     if (err == P2P_OK)
-        say_where(p, silent);
+        say_where(p, silent, why);
     return err;
 }
 

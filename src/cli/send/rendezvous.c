@@ -126,11 +126,18 @@ rendezvous_look(struct rendezvous *m, struct p2p_discovery *d, unsigned wait_s,
 {
     struct looking l = {m, d, stop, P2P_OK};
     char box[P2P_BOX_TEXT];
-    const struct p2p_box_wait wait = {.box = box, .wait_s = wait_s, .stop = stop};
+    const struct p2p_box_wait wait = {
+        .box = box, .wait_s = wait_s, .is_code = true, .stop = stop};
     enum p2p_err err;
 
     p2p_box_of_number(&m->exchange.box, box);
     err = p2p_box_read(d, 0, &wait, &m->after, take, &l);
+    if (err == P2P_ERR_NOT_FOUND) {
+        /* It matters only if nobody has come. The one who has may still download. */
+        if (m->state == RENDEZVOUS_WAITS || m->state == RENDEZVOUS_CLAIMED)
+            m->state = RENDEZVOUS_LOST;
+        return P2P_OK;
+    }
     if (m->state == RENDEZVOUS_CLAIMED && p2p_now_ms() >= m->claimed_ms + PROOF_MS)
         m->state = RENDEZVOUS_ABANDONED;
     /* That the receiver has gone shows by its silence. */

@@ -18,6 +18,7 @@ enum rendezvous_state {
     RENDEZVOUS_DONE,      /* it has everything */
     RENDEZVOUS_WRONG,     /* it does not know the words: the code is used up */
     RENDEZVOUS_ABANDONED, /* it claimed the number and said nothing more */
+    RENDEZVOUS_LOST,      /* the registry does not know the code any longer */
 };
 
 struct rendezvous {

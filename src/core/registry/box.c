@@ -142,13 +142,14 @@ p2p_box_read(struct p2p_discovery *d, size_t registry, const struct p2p_box_wait
 {
     char from[P2P_U64_TEXT_MAX], seconds[P2P_U64_TEXT_MAX];
     const char *const arguments[] = {wait->box, from, seconds};
+    const char *path =
+        wait->is_code ? "/box/%s?after=%s&wait=%s&code=1" : "/box/%s?after=%s&wait=%s";
     struct p2p_http_call call = {.method = "GET"};
     enum p2p_err err = P2P_OK;
 
     p2p_u64_format(*after, from);
     p2p_u64_format(wait->wait_s, seconds);
-    call.url =
-        p2p_http_url(d->at[registry].url, "/box/%s?after=%s&wait=%s", arguments, 3);
+    call.url = p2p_http_url(d->at[registry].url, path, arguments, 3);
     if (wait->key != NULL)
         err = make_login(d, registry, wait->key, &call.header);
     if (err == P2P_OK)

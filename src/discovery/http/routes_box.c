@@ -225,6 +225,12 @@ get_box_messages(struct http_request *req, void *arg)
         !http_query_u64(req, "wait", 0, BOX_WAIT_MAX_S, 0, &wait_s) ||
         (id.is_peer && !is_owner(req, app, &id)))
         return;
+    /* The owner of a code wants to know that it is over. */
+    if (http_query(req, "code") != NULL &&
+        !boxes_has(app->meeting.boxes, &id, p2p_now_ms())) {
+        reply_posted(req, BOX_NONE, 0);
+        return;
+    }
     seen = http_waitlist_generation(meeting_list(&app->meeting, &id));
     meeting_source(req, &source);
     result = boxes_attend(app->meeting.boxes, &id, &source, p2p_now_ms());
