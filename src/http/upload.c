@@ -7,7 +7,7 @@
 struct http_upload {
     const struct http_upload_sink *sink;
     void *arg;
-    struct http_multipart *parser;
+    struct http_multipart *parser; /* NULL: the body is not a form */
     enum p2p_err err;
 };
 
@@ -42,6 +42,21 @@ out:
     sink->on_free(arg);
 }
 
+void
+http_body_into(struct http_request *req, const struct http_upload_sink *sink, void *arg)
+{
+    struct http_upload *u = calloc(1, sizeof(*u));
+
+    if (u == NULL) {
+        http_fail_err(req, P2P_ERR_NOMEM, NULL);
+        sink->on_free(arg);
+        return;
+    }
+    u->sink = sink;
+    u->arg = arg;
+    req->upload = u;
+}
+
 /* True if so much of the body is still to come that the client should not wait for the
  * answer until then. */
 static bool
@@ -58,7 +73,8 @@ http_upload_feed(struct http_request *req, const char *data, size_t n)
 
     if (u->err != P2P_OK)
         return false;
-    u->err = http_multipart_feed(u->parser, data, n);
+    u->err = u->parser != NULL ? http_multipart_feed(u->parser, data, n)
+                               : u->sink->events.on_data(u->arg, data, n);
     if (u->err != P2P_OK && is_long_way(req)) {
         req->is_early = true;
         http_upload_finish(req);
@@ -72,9 +88,9 @@ http_upload_finish(struct http_request *req)
 {
     struct http_upload *u = req->upload;
 
-    if (u->err == P2P_OK)
+    if (u->err == P2P_OK && u->parser != NULL)
         u->err = http_multipart_finish(u->parser);
-    if (u->err == P2P_ERR_MALFORMED)
+    if (u->err == P2P_ERR_MALFORMED && u->parser != NULL)
         http_fail(req, 400, "malformed", "the body is not valid form data");
     else
         u->sink->on_done(u->arg, req, u->err);

@@ -27,4 +27,9 @@ struct http_upload_sink {
 void http_upload_into(struct http_request *req, const struct http_upload_sink *sink,
                       void *arg);
 
+/* The same for a body of any type that is not a form: on_data gets all of it, the other
+ * events are not called. */
+void http_body_into(struct http_request *req, const struct http_upload_sink *sink,
+                    void *arg);
+
 #endif

@@ -8,6 +8,7 @@
 #include "ui/app.h"
 #include "ui/folders/archive.h"
 #include "ui/folders/files.h"
+#include "ui/folders/resumable.h"
 #include "ui/folders/thumbs.h"
 #include "ui/folders/upload.h"
 #include "ui/folders/versions_api.h"
@@ -56,6 +57,12 @@ const struct http_route ui_routes[] = {
     {"GET",    "/api/status",                      ui_status_handle,                   0, 0, 0},
     {"POST",   "/api/register",                    ui_status_handle_register,      SMALL, 0, 0},
     {"POST",   "/api/upload",                      ui_upload_handle,                   0, HTTP_MULTIPART, FOLDERS},
+
+    {"OPTIONS", "/api/uploads",                    ui_resumable_handle_options,        0, 0, FOLDERS},
+    {"POST",   "/api/uploads",                     ui_resumable_handle_create,         0, 0, FOLDERS},
+    {"GET",    "/api/uploads/{id}",                ui_resumable_handle_head,           0, 0, FOLDERS},
+    {"PATCH",  "/api/uploads/{id}",                ui_resumable_handle_patch,          0, HTTP_MULTIPART, FOLDERS},
+    {"DELETE", "/api/uploads/{id}",                ui_resumable_handle_delete,         0, 0, FOLDERS},
 
     {"GET",    "/api/peers",                       ui_api_peers,                       0, 0, 0},
     {"POST",   "/api/peers",                       ui_api_peers_add,               SMALL, 0, 0},

@@ -59,6 +59,8 @@ def test_every_operation_of_the_document_was_called(world):
         ("POST", "/api/owner/link"),
         ("POST", "/api/shares/confirm"),
         ("GET", "/open/{secret}"),
+        ("GET", "/api/thumb"),
+        ("GET", "/api/thumb/{root}"),
     }  # the tests above check these without the document
     missing = set(world.api.operations()) - success - elsewhere
     assert not missing, sorted(missing)

@@ -202,6 +202,13 @@ static void
 what_makes_no_sense_is_refused(void **state)
 {
     static const struct row rows[] = {
+        {"POST", "/api/uploads", "", 412},
+        {"HEAD", "/api/uploads/0123", "", 412},
+        {"PATCH", "/api/uploads/0123", "", 412},
+        {"DELETE", "/api/uploads/0123", "", 412},
+        {"GET", "/api/thumb?of=shared&path=mine.txt&size=5", "", 400},
+        {"GET", "/api/thumb?of=nothing&path=mine.txt", "", 400},
+        {"GET", "/api/thumb/xyz", "", 400},
         {"POST", "/api/transfers", "{}", 422},
         {"POST", "/api/transfers", "{\"filename\":\"../x\"}", 400},
         {"POST", "/api/transfers", "{\"filename\":\"x\",\"root\":\"zz\"}", 422},

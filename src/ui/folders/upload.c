@@ -19,6 +19,7 @@
 #include "ui/folders/keeping.h"
 #include "ui/folders/place.h"
 #include "ui/folders/trash.h"
+#include "ui/folders/upload_target.h"
 #include "ui/reply/json.h"
 #include "ui/reply/refuse.h"
 #include "ui/state/watch.h"
@@ -34,18 +35,9 @@ struct stored {
     char name[];
 };
 
-/* The query's parameters about where the files go. */
-struct target {
-    char folder[P2P_NAME_MAX + 1]; /* with the name of its shared folder; empty: the one
-                                    * with bare names itself */
-    char leaf[P2P_NAME_MAX +
-              1]; /* name of the first file; empty: the name in the form */
-    enum p2p_on_conflict conflict;
-};
-
 struct upload {
     struct ui_folders *folders;
-    struct target to;
+    struct ui_target to;
     char refused[P2P_NAME_MAX + 1]; /* the invalid name of the part */
 
     struct ui_spot at; /* of `name` */
@@ -64,8 +56,8 @@ struct upload {
 
 /* Browsers send the path of a folder's files in another field (`path`), so a name has
  * only one part. */
-static enum p2p_err
-join(const struct target *to, const char *leaf, char out[P2P_NAME_MAX + 1])
+enum p2p_err
+ui_upload_join(const struct ui_target *to, const char *leaf, char out[P2P_NAME_MAX + 1])
 {
     int n;
 
@@ -81,7 +73,7 @@ set_name(struct upload *u, const char *filename)
 {
     bool is_chosen = u->to.leaf[0] != '\0' && u->first == NULL;
     const char *leaf = is_chosen ? u->to.leaf : filename;
-    enum p2p_err err = join(&u->to, leaf, u->name);
+    enum p2p_err err = ui_upload_join(&u->to, leaf, u->name);
 
     if (err != P2P_OK)
         snprintf(u->refused, sizeof(u->refused), "%s", leaf);
@@ -370,10 +362,9 @@ static const struct http_upload_sink sink = {
 };
 
 static bool
-parse_conflict(struct http_request *req, enum p2p_on_conflict *out)
+parse_conflict(struct http_request *req, const char *text, enum p2p_on_conflict *out)
 {
     static const char *const names[] = {"fail", "rename", "overwrite"};
-    const char *text = http_query(req, "on_conflict");
 
     *out = P2P_CONFLICT_FAIL;
     for (int i = 0; i < 3 && text != NULL; i++)
@@ -389,8 +380,8 @@ parse_conflict(struct http_request *req, enum p2p_on_conflict *out)
 
 /* An upload that cannot succeed by its announced size is refused before its bytes are
  * sent. */
-static bool
-size_is_acceptable(struct ui_folders *folders, const struct p2p_root *root,
+bool
+ui_upload_has_room(struct ui_folders *folders, const struct p2p_root *root,
                    struct http_request *req, uint64_t length)
 {
     struct statvfs fs;
@@ -418,7 +409,7 @@ size_is_acceptable(struct ui_folders *folders, const struct p2p_root *root,
 /* Without a folder that has bare names, a path that begins with none of the folders'
  * names is one in the first folder. */
 static bool
-set_folder(const struct ui_folders *folders, const char *path, struct target *to,
+set_folder(const struct ui_folders *folders, const char *path, struct ui_target *to,
            struct ui_spot *at)
 {
     const struct p2p_shares_folders *all = p2p_shares_folders(folders->shares);
@@ -441,11 +432,12 @@ set_folder(const struct ui_folders *folders, const char *path, struct target *to
 
 /* Reads the query; answers with an error if it cannot succeed. `*root`: the folder that
  * it leads to. */
-static bool
-read_target(struct http_request *req, const struct ui_folders *folders,
-            struct target *to, const struct p2p_root **root)
+bool
+ui_upload_target(struct http_request *req, const struct ui_folders *folders,
+                 const struct ui_wish *wish, struct ui_target *to,
+                 const struct p2p_root **root)
 {
-    const char *path = http_query(req, "path"), *leaf = http_query(req, "name");
+    const char *path = wish->path, *leaf = wish->leaf;
     char name[P2P_NAME_MAX + 1], works[P2P_NAME_MAX + 1];
     struct ui_spot at;
     enum p2p_err err;
@@ -455,7 +447,7 @@ read_target(struct http_request *req, const struct ui_folders *folders,
         ui_fail_name(req, path, true, "suggested_path");
         return false;
     }
-    if (!parse_conflict(req, &to->conflict))
+    if (!parse_conflict(req, wish->on_conflict, &to->conflict))
         return false;
     if (!set_folder(folders, path != NULL ? path : "", to, &at)) {
         ui_fail_name(req, path, true, "suggested_path");
@@ -466,7 +458,7 @@ read_target(struct http_request *req, const struct ui_folders *folders,
         return false;
     if (leaf == NULL)
         return true;
-    if (join(to, leaf, name) != P2P_OK) {
+    if (ui_upload_join(to, leaf, name) != P2P_OK) {
         ui_fail_name(req, leaf, false, "suggestion");
         return false;
     }
@@ -481,16 +473,29 @@ read_target(struct http_request *req, const struct ui_folders *folders,
     return err == P2P_OK;
 }
 
+/* From the query's parameters. */
+static bool
+read_target(struct http_request *req, const struct ui_folders *folders,
+            struct ui_target *to, const struct p2p_root **root)
+{
+    return ui_upload_target(
+        req, folders,
+        &(struct ui_wish){.path = http_query(req, "path"),
+                          .leaf = http_query(req, "name"),
+                          .on_conflict = http_query(req, "on_conflict")},
+        to, root);
+}
+
 void
 ui_upload_handle(struct http_request *req, void *arg)
 {
     const char *length = http_header(req, "Content-Length");
     const struct p2p_root *root;
-    struct target to;
+    struct ui_target to;
     struct upload *u;
 
     if (!read_target(req, arg, &to, &root) ||
-        !size_is_acceptable(arg, root, req,
+        !ui_upload_has_room(arg, root, req,
                             length != NULL ? strtoull(length, NULL, 10) : 0))
         return;
     if ((u = calloc(1, sizeof(*u))) == NULL) {
@@ -509,7 +514,7 @@ ui_upload_handle_check(struct http_request *req, void *arg)
 {
     const struct p2p_root *root;
     struct http_json_out o;
-    struct target to;
+    struct ui_target to;
     uint64_t size;
 
     if (http_query(req, "name") == NULL) {
@@ -518,7 +523,7 @@ ui_upload_handle_check(struct http_request *req, void *arg)
     }
     if (!http_query_u64(req, "size", 0, P2P_FILE_SIZE_MAX, 0, &size) ||
         !read_target(req, arg, &to, &root) ||
-        !size_is_acceptable(arg, root, req, size + FORM_OVERHEAD))
+        !ui_upload_has_room(arg, root, req, size + FORM_OVERHEAD))
         return;
     ui_json_begin(&o, 64);
     http_json_put_string(&o, "status", "welcome");
