@@ -42,8 +42,8 @@ BIN   := $(if $(SAN),$(B)/bin,bin)
 has = $(shell pkg-config --exists $(1) && echo yes)
 PKGS := libssl libcrypto libcurl sqlite3 uuid libcjson zlib
 # Of all of them, what the core needs: for those who link libp2pcore.a.
-CORE_PKGS := libssl libcrypto libcurl sqlite3 libcjson libzstd avahi-client libsystemd libseccomp
-OPTIONAL := libzstd:ZSTD libqrencode:QRENCODE avahi-client:AVAHI hiredis:HIREDIS libsystemd:SYSTEMD gnutls:GNUTLS libseccomp:SECCOMP libjpeg:JPEG libpng:PNG libwebp:WEBP
+CORE_PKGS := libssl libcrypto libcurl sqlite3 libcjson libzstd avahi-client libsystemd libseccomp miniupnpc
+OPTIONAL := libzstd:ZSTD libqrencode:QRENCODE avahi-client:AVAHI hiredis:HIREDIS libsystemd:SYSTEMD gnutls:GNUTLS libseccomp:SECCOMP libjpeg:JPEG libpng:PNG libwebp:WEBP miniupnpc:MINIUPNPC
 FEATURES := $(foreach o,$(OPTIONAL),$(if $(call has,$(firstword $(subst :, ,$(o)))),$(o)))
 MISSING  := $(filter-out $(FEATURES),$(OPTIONAL))
 OPT_PKGS := $(foreach o,$(FEATURES),$(firstword $(subst :, ,$(o))))

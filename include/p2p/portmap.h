@@ -1,9 +1,9 @@
 /*
  * portmap - keeps a TCP port of this machine's router forwarded to it, on a thread of
- * its own: by PCP or NAT-PMP, whichever the router knows; renewed before it expires,
- * and after the router or the network has changed; ended at the stop. The router is the
- * one of the default route; what it says is a claim (p2p_mapping.host may be wrong, or
- * another router's inside).
+ * its own: by PCP, NAT-PMP or UPnP, whichever the router knows; renewed before it
+ * expires, and after the router or the network has changed; ended at the stop. The
+ * router is the one of the default route; what it says is a claim (p2p_mapping.host may
+ * be wrong, or another router's inside).
  */
 #ifndef P2P_PORTMAP_H
 #define P2P_PORTMAP_H

@@ -45,7 +45,7 @@ static const struct p2p_option table[] = {
     {"protocol-1", P2P_OPT_FLAG, FIELD(protocol_1), 0, 0, NULL, "also serve clients of protocol 1"},
     {"mdns", P2P_OPT_FLAG, FIELD(mdns), 0, 0, NULL, "announce this peer on the local network"},
     {"reach", P2P_OPT_FLAG, FIELD(reach), 0, 0, NULL, "let trusted peers that cannot connect to this one ask for a way through the registries: over UDP, or through their relay"},
-    {"port-map", P2P_OPT_FLAG, FIELD(port_map), 0, 0, NULL, "ask the router to forward the port from outside (PCP or NAT-PMP), and register its address there"},
+    {"port-map", P2P_OPT_FLAG, FIELD(port_map), 0, 0, NULL, "ask the router to forward the port from outside (PCP, NAT-PMP or UPnP), and register its address there"},
     {"compress", P2P_OPT_FLAG, FIELD(compress), 0, 0, NULL, "compress data for slow connections when that is faster"},
     {"max-handshakes", P2P_OPT_NUMBER, FIELD(max_handshakes), 1, 100000, "N", "handshakes in progress at once"},
     {"handshakes-per-source", P2P_OPT_NUMBER, FIELD(handshakes_per_source), 1, 100000, "N", "handshakes in progress from one address"},

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import Program, wait_until
+from conftest import Program, long_test, wait_until
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
 
@@ -26,8 +26,8 @@ CONFIG = """
 ext_ifname=wan
 ext_ip={outside}
 listening_ip=switch
-enable_natpmp=yes
-enable_upnp=no
+enable_natpmp={natpmp}
+enable_upnp={upnp}
 secure_mode=yes
 lease_file={folder}/leases
 upnp_table_name=filter
@@ -55,13 +55,14 @@ def here():
             pytest.skip(str(error))
 
 
-@pytest.fixture
-def router(here, tmp_path):
+@pytest.fixture(params=["natpmp", pytest.param("upnp", marks=long_test)])
+def router(request, here, tmp_path):
     home = here.homes[0]
     home.set_nat(home.nat)
     home.router.run("nft", "-f", "-", input=RULES)
     config = tmp_path / "miniupnpd.conf"
-    config.write_text(CONFIG.format(outside=home.router.address, folder=tmp_path))
+    knows = {name: "yes" if name == request.param else "no" for name in ("natpmp", "upnp")}
+    config.write_text(CONFIG.format(outside=home.router.address, folder=tmp_path, **knows))
     process = subprocess.Popen(
         [*home.router.prefix, "miniupnpd", "-d", "-f", config, "-P", tmp_path / "pid"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "core/reach/portmap.h"
+#include "core/reach/upnp.h"
 #include "p2p/net.h"
 #include "p2p/portmap.h"
 
@@ -329,6 +330,124 @@ the_thread_stops_at_once(void **state)
     p2p_portmapper_stop(NULL);
 }
 
+/* ---- UPnP, when nothing else works ---- */
+
+/* Asks until the machine wants to ask by UPnP; its time then. */
+static uint64_t
+until_upnp(struct p2p_portmap *m)
+{
+    uint8_t q[P2P_PORTMAP_MESSAGE_MAX];
+    uint64_t now = NOW;
+
+    for (int i = 0; i < 100 && !m->wants_upnp; i++) {
+        now = p2p_portmap_due_ms(m);
+        (void)p2p_portmap_on_time(m, now, q);
+    }
+    assert_true(m->wants_upnp);
+    assert_int_equal(p2p_portmap_due_ms(m), UINT64_MAX); /* it waits for the answer */
+    return now;
+}
+
+static const struct p2p_mapping by_upnp = {P2P_PORTMAP_UPNP, {203, 0, 113, 11}, 9001};
+
+static void
+upnp_maps_and_renews_at_half_time(void **state)
+{
+    struct p2p_portmap m = begin();
+    uint8_t q[P2P_PORTMAP_MESSAGE_MAX];
+    uint64_t now;
+
+    (void)state;
+    m.has_upnp = true;
+    now = until_upnp(&m);
+    p2p_portmap_on_upnp(&m, &by_upnp, now);
+    assert_int_equal(m.mapping.by, P2P_PORTMAP_UPNP);
+    assert_int_equal(m.mapping.port, 9001);
+    assert_memory_equal(m.mapping.ip, outside, 4);
+    assert_int_equal(p2p_portmap_end(&m, q), 0);
+    assert_int_equal(p2p_portmap_due_ms(&m), now + P2P_PORTMAP_LIFE_S * 500);
+    assert_false(m.wants_upnp);
+    assert_int_equal(p2p_portmap_on_time(&m, p2p_portmap_due_ms(&m), q), 0);
+    assert_true(m.wants_upnp);
+}
+
+static void
+a_router_without_upnp_is_asked_again_later(void **state)
+{
+    static const struct p2p_mapping nonsense = {P2P_PORTMAP_UPNP, {127, 0, 0, 1}, 9001};
+    struct p2p_portmap m = begin();
+    uint64_t now;
+
+    (void)state;
+    p2p_portmap_on_upnp(&m, &by_upnp, NOW); /* nobody has asked */
+    assert_int_equal(m.mapping.by, P2P_PORTMAP_NONE);
+    m.has_upnp = true;
+    now = until_upnp(&m);
+    p2p_portmap_on_upnp(&m, NULL, now);
+    assert_int_equal(m.mapping.by, P2P_PORTMAP_NONE);
+    assert_int_equal(p2p_portmap_due_ms(&m), now + P2P_PORTMAP_AGAIN_MS);
+    now = until_upnp(&m);
+    p2p_portmap_on_upnp(&m, &nonsense, now);
+    assert_int_equal(m.mapping.by, P2P_PORTMAP_NONE);
+}
+
+/* Nothing listens there: the next protocol is tried at once. */
+static void
+a_refusal_saves_the_wait(void **state)
+{
+    struct p2p_portmap m = begin();
+    uint8_t q[P2P_PORTMAP_MESSAGE_MAX];
+
+    (void)state;
+    m.has_upnp = true;
+    p2p_portmap_on_refusal(&m, NOW); /* of what was not asked */
+    assert_int_equal(p2p_portmap_on_time(&m, NOW, q), 60);
+    p2p_portmap_on_refusal(&m, NOW);
+    assert_int_equal(p2p_portmap_on_time(&m, NOW, q), 2);
+    p2p_portmap_on_refusal(&m, NOW);
+    assert_int_equal(p2p_portmap_on_time(&m, NOW, q), 0);
+    assert_true(m.wants_upnp);
+}
+
+/* Others on the network could send the question anywhere. */
+static void
+only_the_router_is_asked(void **state)
+{
+    static const char *const wrong[] = {
+        "",
+        "http://",
+        "http://192.168.1.50/a",
+        "http://192.168.1.5.example/a",
+        "http://192.168.1.5",
+        "http://192.168.1.5@other/",
+        "https://192.168.1.5/a",
+        "http://router:5000/a",
+        "http://192.168.001.5/a",
+    };
+
+    (void)state;
+    assert_true(p2p_upnp_is_at("http://192.168.1.5:5000/rootDesc.xml", own_ip));
+    assert_true(p2p_upnp_is_at("http://192.168.1.5/rootDesc.xml", own_ip));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+        assert_false(p2p_upnp_is_at(wrong[i], own_ip));
+}
+
+/* Nobody has to wait for the job, and nothing answers for this router. */
+static void
+a_job_can_be_left_alone(void **state)
+{
+    static const uint8_t nobody[4] = {127, 0, 0, 1};
+    struct p2p_upnp_job *job;
+    enum p2p_err err = p2p_upnp_ask(nobody, nobody, PORT, &job);
+
+    (void)state;
+    assert_int_equal(err, p2p_upnp_is_built() ? P2P_OK : P2P_ERR_UNSUPPORTED);
+    assert_int_equal(p2p_upnp_fd(job) >= 0, err == P2P_OK);
+    p2p_upnp_drop(job);
+    p2p_upnp_drop(NULL);
+    assert_int_equal(p2p_upnp_fd(NULL), -1);
+}
+
 int
 main(void)
 {
@@ -343,6 +462,11 @@ main(void)
         cmocka_unit_test(an_answer_without_a_question_is_refused),
         cmocka_unit_test(the_time_has_bounds),
         cmocka_unit_test(the_thread_stops_at_once),
+        cmocka_unit_test(upnp_maps_and_renews_at_half_time),
+        cmocka_unit_test(a_router_without_upnp_is_asked_again_later),
+        cmocka_unit_test(a_refusal_saves_the_wait),
+        cmocka_unit_test(only_the_router_is_asked),
+        cmocka_unit_test(a_job_can_be_left_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

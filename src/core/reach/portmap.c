@@ -22,7 +22,7 @@ enum { ANSWER = 0x80 };
 const char *
 p2p_portmap_by_name(enum p2p_portmap_by by)
 {
-    static const char *const names[] = {"none", "PCP", "NAT-PMP"};
+    static const char *const names[] = {"none", "PCP", "NAT-PMP", "UPnP"};
 
     return names[by];
 }
@@ -115,8 +115,13 @@ try(struct p2p_portmap *m, enum p2p_portmap_by by, uint64_t now_ms)
 static void
 give_up(struct p2p_portmap *m, uint64_t now_ms)
 {
-    try(m, m->trying == P2P_PORTMAP_PCP ? P2P_PORTMAP_NAT_PMP : P2P_PORTMAP_NONE,
-        now_ms);
+    enum p2p_portmap_by next = P2P_PORTMAP_NONE;
+
+    if (m->trying == P2P_PORTMAP_PCP)
+        next = P2P_PORTMAP_NAT_PMP;
+    else if (m->trying == P2P_PORTMAP_NAT_PMP && m->has_upnp)
+        next = P2P_PORTMAP_UPNP;
+    try(m, next, now_ms);
 }
 
 /* Asks, or asks again. */
@@ -132,7 +137,11 @@ p2p_portmap_on_time(struct p2p_portmap *m, uint64_t now_ms,
         give_up(m, now_ms);
     else if (m->trying == P2P_PORTMAP_NONE)
         try(m, P2P_PORTMAP_PCP, now_ms);
-    if (m->trying == P2P_PORTMAP_NONE)
+    if (m->trying == P2P_PORTMAP_UPNP) {
+        m->wants_upnp = true;
+        m->due_ms = UINT64_MAX;
+    }
+    if (m->trying == P2P_PORTMAP_NONE || m->trying == P2P_PORTMAP_UPNP)
         return 0;
     m->due_ms = now_ms + ((uint64_t)FIRST_PAUSE_MS << m->tries);
     m->tries++;
@@ -147,6 +156,7 @@ p2p_portmap_end(const struct p2p_portmap *m, uint8_t out[P2P_PORTMAP_MESSAGE_MAX
         return put_pcp_map(m, 0, out);
     case P2P_PORTMAP_NAT_PMP:
         return put_pmp_map(m, 0, out);
+    case P2P_PORTMAP_UPNP:
     case P2P_PORTMAP_NONE:
         break;
     }
@@ -323,4 +333,26 @@ p2p_portmap_on_datagram(struct p2p_portmap *m, const uint8_t *data, size_t len,
         on_pcp(m, data, len, now_ms);
     else if (len > 0 && data[0] == 0)
         on_pmp(m, data, len, now_ms);
+}
+
+void
+p2p_portmap_on_refusal(struct p2p_portmap *m, uint64_t now_ms)
+{
+    if (m->tries > 0 && m->mapping.by == P2P_PORTMAP_NONE)
+        give_up(m, now_ms);
+}
+
+void
+p2p_portmap_on_upnp(struct p2p_portmap *m, const struct p2p_mapping *mapping,
+                    uint64_t now_ms)
+{
+    if (!m->wants_upnp || m->trying != P2P_PORTMAP_UPNP)
+        return;
+    m->wants_upnp = false;
+    if (mapping == NULL || mapping->port == 0 || !is_unicast(mapping->ip)) {
+        give_up(m, now_ms);
+        return;
+    }
+    memcpy(m->mapping.ip, mapping->ip, sizeof(m->mapping.ip));
+    take(m, mapping->port, P2P_PORTMAP_LIFE_S, now_ms);
 }

@@ -1,6 +1,7 @@
 /*
  * portmap - asks a router to forward a TCP port from outside: PCP (RFC 6887), and
- * NAT-PMP (RFC 6886) where the router does not know it. A machine without sockets and
+ * NAT-PMP (RFC 6886) where the router does not know it, and UPnP at last (upnp.h asks,
+ * this says when). A machine without sockets and
  * clock: it is told the time and what arrived, and says what to send. Trust boundary:
  * what the router, or someone in its place, sends.
  */
@@ -19,7 +20,12 @@ enum {
     P2P_PORTMAP_AGAIN_MS = 15 * 60 * 1000, /* after a router that did not help */
 };
 
-enum p2p_portmap_by { P2P_PORTMAP_NONE, P2P_PORTMAP_PCP, P2P_PORTMAP_NAT_PMP };
+enum p2p_portmap_by {
+    P2P_PORTMAP_NONE,
+    P2P_PORTMAP_PCP,
+    P2P_PORTMAP_NAT_PMP,
+    P2P_PORTMAP_UPNP,
+};
 
 /* What the router forwards; `by` NONE: nothing. */
 struct p2p_mapping {
@@ -34,7 +40,9 @@ struct p2p_portmap {
     uint8_t nonce[12];
     struct p2p_mapping mapping;
     enum p2p_portmap_by trying;
-    bool has_ip; /* NAT-PMP tells the address in an answer of its own */
+    bool has_ip;     /* NAT-PMP tells the address in an answer of its own */
+    bool has_upnp;   /* there is something that asks by UPnP; set after init */
+    bool wants_upnp; /* it is to ask now, and p2p_portmap_on_upnp says the answer */
     unsigned tries;
     uint64_t due_ms;
     uint64_t end_ms; /* of the mapping */
@@ -55,10 +63,15 @@ size_t p2p_portmap_on_time(struct p2p_portmap *m, uint64_t now_ms,
 /* Takes a datagram of the router: an answer, or its news to all. */
 void p2p_portmap_on_datagram(struct p2p_portmap *m, const uint8_t *data, size_t len,
                              uint64_t now_ms);
-/* What ends the mapping; its length, or 0: there is none. */
+/* Nothing listens at the router's port (ICMP): what is tried now does not work. */
+void p2p_portmap_on_refusal(struct p2p_portmap *m, uint64_t now_ms);
+/* The answer by UPnP. NULL: the router maps nothing. */
+void p2p_portmap_on_upnp(struct p2p_portmap *m, const struct p2p_mapping *mapping,
+                         uint64_t now_ms);
+/* What ends the mapping; its length, or 0: there is none, or it is by UPnP. */
 size_t p2p_portmap_end(const struct p2p_portmap *m,
                        uint8_t out[P2P_PORTMAP_MESSAGE_MAX]);
-/* "PCP", "NAT-PMP", or "none". */
+/* "PCP", "NAT-PMP", "UPnP", or "none". */
 const char *p2p_portmap_by_name(enum p2p_portmap_by by);
 
 #endif

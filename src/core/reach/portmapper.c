@@ -1,6 +1,7 @@
 /* The thread that keeps a port mapped: sockets and time for the machine of portmap.h.
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "core/reach/portmap.h"
+#include "core/reach/upnp.h"
 #include "p2p/crypto.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
@@ -34,6 +36,8 @@ struct p2p_portmapper {
     uint64_t look_ms; /* when to look for the router */
     struct p2p_portmap machine;
     struct p2p_mapping told;
+    struct p2p_upnp_job *asking; /* by UPnP, without an answer yet */
+    struct p2p_upnp_job *mapped; /* the last one that has mapped */
 };
 
 /* ---- the router ---- */
@@ -105,6 +109,36 @@ find_router(struct p2p_portmapper *p, uint64_t now_ms)
     }
     memcpy(p->router, router, 4);
     p2p_portmap_init(&p->machine, own_ip, p->opt.port, nonce, now_ms);
+    p->machine.has_upnp = p2p_upnp_is_built();
+    p2p_upnp_drop(p->asking);
+    p->asking = NULL;
+}
+
+/* ---- UPnP ---- */
+
+static void
+ask_by_upnp(struct p2p_portmapper *p, uint64_t now_ms)
+{
+    if (!p->machine.wants_upnp || p->asking != NULL)
+        return;
+    if (p2p_upnp_ask(p->router, p->machine.own_ip, p->opt.port, &p->asking) != P2P_OK)
+        p2p_portmap_on_upnp(&p->machine, NULL, now_ms);
+}
+
+static void
+hear_upnp(struct p2p_portmapper *p)
+{
+    struct p2p_mapping mapping;
+    bool is_mapped = p2p_upnp_result(p->asking, &mapping);
+
+    p2p_portmap_on_upnp(&p->machine, is_mapped ? &mapping : NULL, p2p_now_ms());
+    if (is_mapped) {
+        p2p_upnp_drop(p->mapped);
+        p->mapped = p->asking;
+    } else {
+        p2p_upnp_drop(p->asking);
+    }
+    p->asking = NULL;
 }
 
 /* ---- datagrams ---- */
@@ -116,8 +150,11 @@ hear(struct p2p_portmapper *p)
     ssize_t n;
 
     for (int i = 0; i < 16; i++) {
-        if ((n = recv(p->fd, data, sizeof(data), MSG_DONTWAIT)) <= 0)
+        if ((n = recv(p->fd, data, sizeof(data), MSG_DONTWAIT)) <= 0) {
+            if (n < 0 && errno == ECONNREFUSED)
+                p2p_portmap_on_refusal(&p->machine, p2p_now_ms());
             return;
+        }
         p2p_portmap_on_datagram(&p->machine, data, (size_t)n, p2p_now_ms());
     }
 }
@@ -196,7 +233,8 @@ wait_and_hear(struct p2p_portmapper *p)
     struct pollfd fds[] = {{.fd = p2p_stop_fd(p->stop), .events = POLLIN},
                            {.fd = p->fd, .events = POLLIN},
                            {.fd = p->news_fd, .events = POLLIN},
-                           {.fd = p->watch_fd, .events = POLLIN}};
+                           {.fd = p->watch_fd, .events = POLLIN},
+                           {.fd = p2p_upnp_fd(p->asking), .events = POLLIN}};
 
     if (poll(fds, sizeof(fds) / sizeof(fds[0]), time_left(p, now)) <= 0)
         return;
@@ -204,6 +242,8 @@ wait_and_hear(struct p2p_portmapper *p)
         hear(p);
     if (fds[2].revents != 0)
         hear_news(p);
+    if (fds[4].revents != 0)
+        hear_upnp(p);
     if (fds[3].revents != 0) {
         p2p_net_watch_drain(p->watch_fd);
         if (p->look_ms > p2p_now_ms() + SETTLE_MS)
@@ -224,9 +264,12 @@ run(void *arg)
         if (now >= p->look_ms)
             find_router(p, now);
         speak(p, now);
+        ask_by_upnp(p, now);
         tell(p);
         wait_and_hear(p);
     }
+    if (p->machine.mapping.by == P2P_PORTMAP_UPNP && p->mapped != NULL)
+        p2p_upnp_unmap(p->mapped);
     len = p->fd >= 0 ? p2p_portmap_end(&p->machine, out) : 0;
     if (len > 0)
         (void)!send(p->fd, out, len, MSG_NOSIGNAL);
@@ -239,6 +282,8 @@ release(struct p2p_portmapper *p)
     p2p_fd_close(&p->fd);
     p2p_fd_close(&p->news_fd);
     p2p_fd_close(&p->watch_fd);
+    p2p_upnp_drop(p->asking);
+    p2p_upnp_drop(p->mapped);
     p2p_stop_free(p->stop);
     free(p);
 }
