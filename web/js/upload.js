@@ -9,7 +9,9 @@ const AT_ONCE = 2;
 const RATE_MS = 500;
 const DONE_MS = 8000;
 const CHECKED = 1 << 20; // smaller files are sent at once
+const RESUMABLE = 8 << 20; // larger ones go on after a break
 let serial = 0;
+let awake = null;
 
 const active = (u) => u.state === 'sending' || u.state === 'waiting';
 
@@ -41,7 +43,19 @@ export function addUploads(entries) {
 	pump();
 }
 
+/** The screen stays on while files are sent, where the browser allows it. */
+async function stayAwake() {
+	const busy = uploading();
+	if (busy && !awake) {
+		awake = navigator.wakeLock?.request('screen').catch(() => null) ?? null;
+	} else if (!busy && awake) {
+		(await awake)?.release();
+		awake = null;
+	}
+}
+
 function pump() {
+	stayAwake();
 	const running = state.uploads.filter((u) => u.state === 'sending').length;
 	const waiting = state.uploads.filter((u) => u.state === 'waiting');
 	for (const one of waiting.slice(0, Math.max(0, AT_ONCE - running))) send(one);
@@ -66,10 +80,11 @@ async function send(one) {
 	try {
 		if (one.size > CHECKED) await checkUpload(one.file, query);
 		if (one.state !== 'sending') return; // cancelled meanwhile
-		const request = upload(one.file, query, onProgress);
+		const start = one.size > RESUMABLE ? (await import('./resume.js')).uploadResumably : upload;
+		const request = start(one.file, query, onProgress);
 		one.abort = request.abort;
 		const answer = await request.done;
-		one.name = answer.filename;
+		one.name = answer.filename ?? one.name;
 		finish(one, 'done');
 	} catch (error) {
 		one.error = error;

@@ -1,6 +1,7 @@
 """Files as things: they are opened in the page, lie in folders, and are selected and used together."""
 
 import io
+import os
 import struct
 import wave
 import zipfile
@@ -306,3 +307,27 @@ def test_a_folder_becomes_private_and_public_again(world, page):
     assert "[private: no other device]" in listed()
     grant = world.near.api.json("/api/grants")["grants"][0]
     assert world.near.api.delete("grants", str(grant["id"])).status_code == 200
+
+
+def test_a_large_upload_goes_on_by_itself_after_a_break(world, page, tmp_path, driver):
+    data = os.urandom(12_000_000)
+    (tmp_path / "large.bin").write_bytes(data)
+    driver.execute_cdp_cmd("Network.enable", {})
+    speed = {"offline": False, "latency": 0, "downloadThroughput": -1}
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**speed, "uploadThroughput": 1_500_000})
+    try:
+        page.choose_files(tmp_path / "large.bin")
+        parts = lambda: list((world.near.shared / ".p2p").glob("*.tus"))  # noqa: E731
+        wait_until(lambda: parts() and parts()[0].stat().st_size > 1_000_000, 40, what="a part of it")
+        port = world.near.port
+        world.near.kill()
+        world.suite.programs.remove(world.near)
+        kept = parts()[0].stat().st_size
+        assert 0 < kept < len(data)
+    finally:
+        driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**speed, "uploadThroughput": -1})
+    world.near = world.suite.ui(name="near", discovery=world.discovery, peer=world.near_peer, port=port)
+    wait_until(lambda: (world.near.shared / "large.bin").is_file(), 60, what="the file")
+    assert (world.near.shared / "large.bin").read_bytes() == data
+    page.row("large.bin", SHARED, timeout=40)
+    assert not parts()
