@@ -182,6 +182,8 @@ p2p_versions_deleted(struct p2p_versions *v, const char *folder, size_t skip,
     bool row = true;
     enum p2p_err err;
 
+    if (len > P2P_NAME_MAX)
+        return P2P_ERR_NAME;
     if (len > 0)
         snprintf(prefix, sizeof(prefix), "%s%s", folder,
                  folder[len - 1] == '/' ? "" : "/");
