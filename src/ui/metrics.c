@@ -9,6 +9,7 @@
 #include "p2p/net.h"
 #include "ui/activity.h"
 #include "ui/app.h"
+#include "ui/folders/keeping.h"
 #include "ui/folders/listing.h"
 #include "ui/peers/peers.h"
 #include "ui/reply/jobs.h"
@@ -57,6 +58,51 @@ add_folders(struct http_metrics *m, struct ui_app *app)
     }
 }
 
+/* Old versions, of all shared folders together. */
+static void
+add_versions(struct http_metrics *m, struct ui_app *app)
+{
+    struct p2p_versions_status s;
+    uint64_t used = 0, rows = 0, stopped = 0;
+
+    for (size_t i = 0; i < p2p_shares_folders(app->folders.shares)->count; i++) {
+        struct p2p_versions *v = ui_keeping_of(
+            &app->folders, p2p_share_root(p2p_shares_at(app->folders.shares, i)));
+        if (v == NULL || p2p_versions_status(v, &s) != P2P_OK)
+            continue;
+        used += s.used;
+        rows += s.rows;
+        stopped += s.is_stopped;
+    }
+    http_metrics_gauge(m, "p2p_ui_versions", "Old versions of shared files.", rows);
+    http_metrics_gauge(m, "p2p_ui_versions_bytes", "Space that they take.", used);
+    http_metrics_gauge(m, "p2p_ui_versions_stopped",
+                       "Shared folders in which new versions have no room.", stopped);
+}
+
+/* The mirrors of this device, by state. */
+static void
+add_mirrors(struct http_metrics *m, struct ui_app *app)
+{
+    static const char mirrors[] = "p2p_ui_mirrors";
+    struct p2p_mirror *jobs;
+    size_t count, n[P2P_MIRROR_FAILED + 1] = {0};
+    char label[40];
+
+    if (p2p_mirrors_list(app->opt.keys_dir, &jobs, &count) != P2P_OK)
+        return;
+    for (size_t i = 0; i < count; i++)
+        if ((size_t)jobs[i].state < sizeof(n) / sizeof(n[0]))
+            n[jobs[i].state]++;
+    free(jobs);
+    http_metrics_family(m, mirrors, "gauge", "Number of mirrors in each state.");
+    for (size_t i = 0; i < sizeof(n) / sizeof(n[0]); i++) {
+        snprintf(label, sizeof(label), "state=\"%s\"",
+                 p2p_mirror_state_name((enum p2p_mirror_state)i));
+        http_metrics_sample(m, mirrors, label, n[i]);
+    }
+}
+
 /* The counters of p2p-peer come over its control socket. */
 struct question {
     cJSON *answer; /* NULL: no peer is running */
@@ -89,6 +135,8 @@ answer(struct http_request *req, void *context, void *arg)
                        http_sse_count(app->events.sse));
     add_transfers(&m, app);
     add_folders(&m, app);
+    add_versions(&m, app);
+    add_mirrors(&m, app);
     http_metrics_gauge(&m, "p2p_ui_peers", "Peers known to be online.",
                        ui_peers_count(app->peers));
     if (of_peer != NULL)

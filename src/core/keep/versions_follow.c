@@ -304,6 +304,7 @@ see(struct follow *f, const struct p2p_share_entry *entry, const struct base *be
     P2P_REQUIRES(p2p_versions_lock)
 {
     struct p2p_mailbox_old old;
+    struct stat st;
     bool is_same = before != NULL &&
                    memcmp(&before->root, &entry->root, sizeof(before->root)) == 0;
     enum p2p_err err = P2P_OK;
@@ -313,7 +314,9 @@ see(struct follow *f, const struct p2p_share_entry *entry, const struct base *be
     if (before != NULL)
         err = record_end(f, before, P2P_MAILBOX_REPLACED);
     p2p_share_describe(f->share, entry->name, &old);
-    if (err != P2P_OK || !old.root_known)
+    /* The page may be older than a deletion. */
+    if (err != P2P_OK || p2p_root_stat(f->v->root, entry->name, &st) != P2P_OK ||
+        !is_described(&old, &st))
         return err;
     err = put_base(f->v, entry->name, &old.root, old.size, old.mtime_ns);
     if (err == P2P_OK && !has_object(f->v, &old.root) &&
@@ -322,16 +325,19 @@ see(struct follow *f, const struct p2p_share_entry *entry, const struct base *be
     return err;
 }
 
-/* The rows and the page are in the same order; `*b` is the next row. */
+/* The rows and the page are in the same order. The rows are read anew for each page:
+ * others may have removed some meanwhile. */
 static enum p2p_err
-see_page(struct follow *f, const struct p2p_share_entry *page, size_t count,
-         struct base *b) P2P_REQUIRES(p2p_versions_lock)
+see_page(struct follow *f, const char *after, const struct p2p_share_entry *page,
+         size_t count, struct base *b) P2P_REQUIRES(p2p_versions_lock)
 {
     enum p2p_err err = p2p_versions_begin(f->v);
 
     if (err != P2P_OK)
         return err;
     err = p2p_versions_clock(f->v, &f->now_k);
+    if (err == P2P_OK)
+        err = next_base(f->v, after, b);
     for (size_t i = 0; i < count && err == P2P_OK; i++) {
         int order = 1;
         while (err == P2P_OK && b->is_there &&
@@ -356,8 +362,7 @@ see_page(struct follow *f, const struct p2p_share_entry *page, size_t count,
 }
 
 static enum p2p_err
-prepare(struct follow *f, struct base *first, bool *is_on)
-    P2P_REQUIRES(p2p_versions_lock)
+prepare(struct follow *f, bool *is_on) P2P_REQUIRES(p2p_versions_lock)
 {
     struct p2p_versions_limits limits;
     int64_t used = 0;
@@ -367,8 +372,6 @@ prepare(struct follow *f, struct base *first, bool *is_on)
     if (err == P2P_OK)
         err = p2p_versions_number(
             f->v, "SELECT SUM(disk) FROM objects WHERE is_base = 1", 0, &used);
-    if (err == P2P_OK)
-        err = next_base(f->v, "", first);
     uint64_t most = limits.cap / BASE_PART;
     if (limits.used + most > limits.cap) /* versions come first */
         most = limits.cap > limits.used ? limits.cap - limits.used : 0;
@@ -390,7 +393,7 @@ follow_all(struct follow *f, struct p2p_share_entry *page)
 
     p2p_lock(&f->v->lock);
     if (err == P2P_OK)
-        err = prepare(f, next, &is_on);
+        err = prepare(f, &is_on);
     p2p_unlock(&f->v->lock);
     while (err == P2P_OK && is_on && count > 0) {
         p2p_share_totals(f->share, &totals);
@@ -399,7 +402,7 @@ follow_all(struct follow *f, struct p2p_share_entry *page)
         err = p2p_share_list(f->share, after, page, PAGE, &count);
         p2p_lock(&f->v->lock);
         if (err == P2P_OK)
-            err = see_page(f, page, count, next);
+            err = see_page(f, after, page, count, next);
         p2p_unlock(&f->v->lock);
         if (count > 0)
             memcpy(after, page[count - 1].name, sizeof(after));
