@@ -14,8 +14,10 @@
 #include <cjson/cJSON.h>
 #include <cmocka.h>
 
+#include "keys_fixture.h"
 #include "p2p/bytes.h"
 #include "p2p/tree.h"
+#include "peer/access/access.h"
 #include "peer/control.h"
 #include "peer/control_offers.h"
 
@@ -251,14 +253,73 @@ a_file_that_changes_is_not_served(void **state)
     close(layer);
 }
 
+/* ---- who may connect ---- */
+
+static struct access_standing
+standing(struct p2p_identity *identity, const char *keys_dir, struct offers *offers,
+         bool trusted_only, const struct p2p_id *id)
+{
+    const struct access_options options = {.identity = identity,
+                                           .keys_dir = keys_dir,
+                                           .offers = offers,
+                                           .trusted_only = trusted_only};
+    struct access_standing out;
+    struct access *access;
+
+    assert_int_equal(access_open(&options, &access), P2P_OK);
+    access_look(access, id, &out);
+    access_close(access);
+    return out;
+}
+
+/* An offer opens the door for its receiver: for this offer, and not for a blocked one.
+ */
+static void
+an_offer_lets_its_receiver_in(void **state)
+{
+    struct keys *k = *state;
+    struct access_standing s;
+    struct offers *offers;
+
+    assert_int_equal(offers_new(&offers), P2P_OK);
+    assert_int_equal(offers_begin(offers, 7), P2P_OK);
+    s = standing(k->identity, k->dir, offers, false, &alice);
+    assert_true(!s.refused && s.refused_outside && !s.is_guest);
+    s = standing(k->identity, k->dir, offers, true, &alice);
+    assert_true(s.refused && s.refused_outside);
+
+    assert_int_equal(offers_open(offers, 7, &alice), P2P_OK);
+    s = standing(k->identity, k->dir, offers, false, &alice);
+    assert_true(!s.refused && !s.refused_outside && !s.is_guest && !s.is_trusted);
+    /* Without the offer it would not be let in at all, so it sees nothing else. */
+    s = standing(k->identity, k->dir, offers, true, &alice);
+    assert_true(!s.refused && !s.refused_outside && s.is_guest && !s.is_trusted);
+    s = standing(k->identity, k->dir, offers, true, &bob);
+    assert_true(s.refused && s.refused_outside);
+
+    assert_int_equal(p2p_known_set(k->identity, &alice, P2P_TRUST_BLOCKED, NULL, NULL),
+                     P2P_OK);
+    s = standing(k->identity, k->dir, offers, false, &alice);
+    assert_true(s.refused && s.refused_outside && !s.is_guest);
+    assert_int_equal(p2p_known_set(k->identity, &alice, P2P_TRUST_TRUSTED, NULL, NULL),
+                     P2P_OK);
+    s = standing(k->identity, k->dir, offers, true, &alice);
+    assert_true(!s.refused && s.is_trusted && !s.is_guest);
+    offers_free(offers);
+}
+
 int
 main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        T(only_the_receiver_sees_an_offer),   T(names_are_checked),
-        T(their_number_has_a_limit),          T(what_is_handed_over_is_checked),
+        T(only_the_receiver_sees_an_offer),
+        T(names_are_checked),
+        T(their_number_has_a_limit),
+        T(what_is_handed_over_is_checked),
         T(a_file_that_changes_is_not_served),
+        cmocka_unit_test_setup_teardown(an_offer_lets_its_receiver_in, keys_setup,
+                                        keys_teardown),
     };
 
     return p2p_crypto_init() == P2P_OK ? cmocka_run_group_tests(tests, NULL, NULL) : 1;
