@@ -94,21 +94,16 @@ static enum p2p_err
 start_own(struct carrier *c, const struct carrier_options *opt)
 {
     char keys[sizeof(c->helper.dir) + 8], empty[sizeof(c->helper.dir) + 8];
-    const char *arguments[ARGUMENTS_MAX] = {"--keys-dir",
-                                            keys,
-                                            "--shared-dir",
-                                            empty,
-                                            "--discovery",
-                                            opt->url,
-                                            "--port",
-                                            "0",
-                                            "--no-mdns",
-                                            "--no-protocol-1",
-                                            "--log-level",
-                                            "error",
-                                            "--name",
-                                            opt->own_name,
-                                            NULL};
+    /* Root's files are handed over by root; the peer is in its sandbox all the same. */
+    const char *as_root = geteuid() == 0 ? "--run-as-root" : NULL;
+    const char *arguments[ARGUMENTS_MAX] = {"--keys-dir",   keys,
+                                            "--shared-dir", empty,
+                                            "--discovery",  opt->url,
+                                            "--port",       "0",
+                                            "--no-mdns",    "--no-protocol-1",
+                                            "--log-level",  "error",
+                                            "--name",       opt->own_name,
+                                            as_root,        NULL};
     enum p2p_err err = helper_make_folder(&c->helper);
 
     snprintf(keys, sizeof(keys), "%s/keys", c->helper.dir);
