@@ -383,6 +383,38 @@ a_folder_without_permission_is_awaited(void **state)
     chmod(scratch_path(&f->scratch, "s/.aside"), 0755);
 }
 
+/* They do not fill the list: nothing is absent because of them. */
+static void
+many_closed_folders_leave_room(void **state)
+{
+    struct shared *f = *state;
+    bool is_root = geteuid() == 0;
+    char name[32];
+
+    scratch_put(&f->scratch, "s/usb/a", "a");
+    scratch_put(&f->scratch, "s/usb/b", "b");
+    if (is_root)
+        become(65534, f);
+    for (unsigned i = 0; i < 70; i++) {
+        snprintf(name, sizeof(name), "s/closed %u", i);
+        scratch_folder(&f->scratch, name);
+        assert_int_equal(chmod(scratch_path(&f->scratch, name), 0), 0);
+    }
+    shared_open(f, 0);
+    shared_settle(f);
+    assert_int_equal(chmod(scratch_path(&f->scratch, "s/usb"), 0), 0);
+    p2p_share_rescan(f->share);
+    wait_for_away(f, 2);
+    shared_close(f);
+    if (is_root)
+        become(0, f);
+    chmod(scratch_path(&f->scratch, "s/usb"), 0755);
+    for (unsigned i = 0; i < 70; i++) {
+        snprintf(name, sizeof(name), "s/closed %u", i);
+        chmod(scratch_path(&f->scratch, name), 0755);
+    }
+}
+
 #define ON_DISK(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int
@@ -397,6 +429,7 @@ main(void)
         ON_DISK(files_put_in_place_of_a_disk_are_ordinary),
         ON_DISK(a_dead_disk_is_awaited),
         ON_DISK(a_folder_without_permission_is_awaited),
+        ON_DISK(many_closed_folders_leave_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,8 @@ struct p2p_disk *p2p_disks_of(struct p2p_disks *disks, const struct p2p_item *it
  * the scan with this number. */
 bool p2p_disks_may_return(const struct p2p_disks *disks, const char *name,
                           int64_t scan);
-/* Forgets the places that are not mounted and because of which no file is absent. */
+/* Forgets the places where no disk is mounted and because of which no file is absent.
+ */
 void p2p_disks_prune(struct p2p_disks *disks);
 /* How many files are absent. */
 uint64_t p2p_disks_files(const struct p2p_disks *disks);

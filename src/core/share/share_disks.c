@@ -113,7 +113,7 @@ p2p_disks_close(struct p2p_disks *disks, const char *place, int64_t scan)
     disk->met = scan;
     disk->since = scan - 1; /* it may have been open for a moment */
     disk->is_back = false;
-    disks->is_changed |= !disk->is_closed;
+    disks->is_changed |= !disk->is_closed && disk->files > 0;
     disk->is_closed = true;
 }
 
@@ -181,13 +181,15 @@ p2p_disks_prune(struct p2p_disks *disks)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < disks->count; i++)
-        if (disks->list[i].is_mounted || disks->list[i].is_closed ||
-            disks->list[i].files > 0)
-            disks->list[kept++] = disks->list[i];
-        else
-            free(disks->list[i].place);
-    disks->is_changed |= kept != disks->count;
+    for (size_t i = 0; i < disks->count; i++) {
+        struct p2p_disk *disk = &disks->list[i];
+        if (disk->is_mounted || disk->files > 0) {
+            disks->list[kept++] = *disk;
+            continue;
+        }
+        disks->is_changed |= !disk->is_closed; /* the next scan closes it again */
+        free(disk->place);
+    }
     disks->count = kept;
 }
 
