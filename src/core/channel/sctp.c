@@ -109,7 +109,7 @@ p2p_sctp_abort(struct p2p_sctp *s)
 
 /* ---- packets in ---- */
 
-/* Answers carry the peer's own text back; a long one gets none. */
+/* Answers carry the peer's own text back. */
 static void
 on_heartbeat(struct p2p_sctp *s, struct p2p_rd *value)
 {
@@ -124,7 +124,7 @@ static void
 on_heartbeat_ack(struct p2p_sctp *s, struct p2p_rd *value)
 {
     p2p_rd_get_u32(value);
-    if (p2p_rd_get_u32(value) != s->own_tag || p2p_rd_end(value) != P2P_OK)
+    if (p2p_rd_get_u32(value) != s->own_tag || value->failed)
         return;
     s->packet_max = P2P_SCTP_PACKET_MAX;
     s->pace.packet_bytes = P2P_SCTP_PACKET_MAX;
@@ -301,19 +301,19 @@ put_heartbeat_ack(struct p2p_sctp *s, struct p2p_wr *wr)
     s->heartbeat_info_len = 0;
 }
 
-/* A heartbeat with as much padding as makes the packet as long as we want packets to
- * be (RFC 4820). */
+/* A heartbeat whose information makes the packet as long as we want packets to be. It
+ * comes back as long as it went. A chunk PAD (RFC 4820) would do without that, but some
+ * implementations end when they see one. */
 static void
 put_probe(struct p2p_sctp *s, struct p2p_wr *wr, uint64_t now_us)
 {
     static const uint8_t zero[P2P_SCTP_PACKET_MAX];
     size_t at = p2p_sctp_begin_chunk(wr, SCTP_HEARTBEAT, 0);
+    size_t left = wr->cap - wr->used;
 
     p2p_wr_put_u16(wr, 1); /* Heartbeat Info */
-    p2p_wr_put_u16(wr, 8);
+    p2p_wr_put_u16(wr, (uint16_t)left);
     p2p_wr_put_u32(wr, s->own_tag);
-    p2p_sctp_end_chunk(wr, at);
-    at = p2p_sctp_begin_chunk(wr, SCTP_PAD, 0);
     p2p_wr_put_bytes(wr, zero, wr->cap - wr->used);
     p2p_sctp_end_chunk(wr, at);
     s->probes++;
@@ -329,6 +329,7 @@ put_chunk(struct p2p_sctp *s, struct p2p_wr *wr, uint32_t *tag, uint64_t now_us)
     if (s->state < SCTP_ESTABLISHED || s->state == SCTP_CLOSED)
         return false;
     if (s->heartbeat_info_len > 0) {
+        wr->cap = P2P_SCTP_PACKET_MAX;
         put_heartbeat_ack(s, wr);
         return true;
     }

@@ -24,7 +24,7 @@
 struct p2p_sctp; /* *returned owned*, free with p2p_sctp_free */
 
 /* Without the headers of DTLS, UDP and IP. The first one fits every path that IPv6 may
- * use; the second one is used once a padded heartbeat of this length was answered. */
+ * use; the second one is used once a heartbeat of this length was answered. */
 #define P2P_SCTP_PACKET_FIRST 1172
 #define P2P_SCTP_PACKET_MAX   1400
 

@@ -17,7 +17,8 @@ enum {
     SCTP_STREAMS = 16,
     SCTP_COOKIE_LEN = 16, /* of ours */
     SCTP_COOKIE_MAX = 512,
-    SCTP_INFO_MAX = 64, /* of a heartbeat that is answered */
+    /* Of a heartbeat that is answered: what a packet has room for. */
+    SCTP_INFO_MAX = P2P_SCTP_PACKET_MAX - SCTP_HEADER_LEN - SCTP_CHUNK_HEAD,
     SCTP_WINDOW = 8192, /* TSNs that may be in flight */
     SCTP_MESSAGE_MAX = 256 * 1024,
     SCTP_TRIES_MAX = 10,
@@ -39,7 +40,6 @@ enum sctp_chunk_type {
     SCTP_COOKIE_ACK = 11,
     SCTP_SHUTDOWN_COMPLETE = 14,
     SCTP_RE_CONFIG = 130,
-    SCTP_PAD = 132,
 };
 
 /* Flags of DATA: the last and the first piece of a message; not ordered. */
