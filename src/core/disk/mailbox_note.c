@@ -13,6 +13,9 @@
 #include "p2p/bytes.h"
 #include "p2p/io.h"
 
+#define LOCK_WAIT_MS 500 /* for another process that records the file */
+#define LOCK_STEP_MS 10
+
 enum p2p_err
 p2p_mailbox_dir(const struct p2p_root *root, bool make, int *dir)
 {
@@ -168,10 +171,26 @@ p2p_mailbox_note_update(int lock, const struct p2p_mailbox_note *note)
     return write_text(lock, note, true);
 }
 
+/* Another process may be recording the file now: a moment later it has. */
+static bool
+get_lock(int fd)
+{
+    const struct timespec pause = {.tv_nsec = LOCK_STEP_MS * 1000000L};
+
+    for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+         waited_ms += LOCK_STEP_MS) {
+        if (waited_ms >= LOCK_WAIT_MS)
+            return false;
+        nanosleep(&pause, NULL);
+    }
+    return true; /* not every file system has locks */
+}
+
 enum p2p_err
 p2p_mailbox_note_get(int in, const char *id, struct p2p_mailbox_note *note, int *lock)
 {
     char name[NOTE_NAME], text[NOTE_SIZE];
+    struct stat st;
     ssize_t len;
 
     file_name(id, name);
@@ -179,9 +198,13 @@ p2p_mailbox_note_get(int in, const char *id, struct p2p_mailbox_note *note, int 
     *lock = openat(in, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
     if (*lock < 0)
         return p2p_err_from_errno(errno);
-    if (flock(*lock, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    if (!get_lock(*lock)) {
         p2p_fd_close(lock);
         return P2P_ERR_BUSY;
+    }
+    if (fstat(*lock, &st) == 0 && st.st_nlink == 0) {
+        p2p_fd_close(lock);
+        return P2P_ERR_NOT_FOUND;
     }
     len = pread(*lock, text, sizeof(text) - 1, 0);
     if (len > 0)
