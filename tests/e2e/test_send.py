@@ -184,6 +184,7 @@ def test_the_running_peer_serves_and_a_transfer_resumes(world):
     with peer.client() as stranger:
         assert [entry.root for entry in stranger.list_all()] == [root]
     world.receive(code, home="other", status=7)
-    world.receive(code, home="killed")
+    if code in (home / "keys/.p2p/receiving.json").read_text():  # otherwise it was quicker than the signal
+        world.receive(code, home="killed")
     sender.event("done")
     assert (home / "downloads/large.bin").read_bytes() == path.read_bytes()

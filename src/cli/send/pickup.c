@@ -390,12 +390,12 @@ pickup_finish(struct pickup *p, const struct pickup_options *opt)
     struct asking a = {.pickup = p, .opt = opt};
     char *text = NULL;
 
-    pickup_forget(p, opt);
     if (p2p_discovery_open(urls, 1, opt->timeout_ms, &a.discovery) == P2P_OK &&
         p2p_exchange_finish(&p->exchange, &text) == P2P_OK && post(&a, text) != P2P_OK)
         cli_say("the sender could not be told that everything is here");
     free(text);
     p2p_discovery_close(a.discovery);
+    pickup_forget(p, opt);
 }
 
 void
