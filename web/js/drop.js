@@ -41,11 +41,14 @@ function pastedName(ending) {
 const named = (file) =>
 	file.name === 'image.png' ? new File([file], pastedName('.png'), { type: file.type }) : file;
 
+/** A text as a file, named by the time. */
+export const textFile = (text) => new File([text], pastedName('.txt'), { type: 'text/plain' });
+
 const offerText = (text, share) =>
 	toast(t('paste.text'), {
 		action: {
 			label: t('paste.share'),
-			run: () => share(new File([text], pastedName('.txt'), { type: 'text/plain' })),
+			run: () => share(textFile(text)),
 		},
 	});
 

@@ -331,3 +331,23 @@ def test_a_large_upload_goes_on_by_itself_after_a_break(world, page, tmp_path, d
     assert (world.near.shared / "large.bin").read_bytes() == data
     page.row("large.bin", SHARED, timeout=40)
     assert not parts()
+
+
+def test_a_text_is_shared_from_a_phone(world, driver):
+    page = world.page(driver, "phone")
+    driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    try:
+        share_text(world, page.open("share"))
+    finally:
+        driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
+
+
+def share_text(world, page):
+    page.press("Share text")
+    page.dialog()
+    page.keys("https://example.org/ Ünïcode")
+    page.press("Share", "dialog[open] .dialog-foot")
+    page.no_dialog()
+    made = lambda: list(world.near.shared.glob("Pasted *.txt"))  # noqa: E731
+    wait_until(made, what="the file")
+    wait_until(lambda: made()[0].read_text() == "https://example.org/ Ünïcode", what="its text")

@@ -1,7 +1,7 @@
 import { get, post } from '../api.js';
 import { loadGrants, loadShared } from '../data.js';
 import { button, fileIcon, fileName, growBox, grow, h, hintLine, icon, item, metaText, para, setFileIcon, setFileName, setText, visible } from '../dom.js';
-import { fromInput } from '../drop.js';
+import { fromInput, textFile } from '../drop.js';
 import { awayNotices, goTo, manyActions, notice, openFile, removeFile, ruleOf, save, saveAction, undo } from '../files.js';
 import { ago, bytes, left, percent, percentText, speed } from '../format.js';
 import { t } from '../i18n.js';
@@ -216,6 +216,20 @@ function intoChoice() {
 	return el;
 }
 
+/** Where a keyboard cannot paste: on phones. */
+async function shareText() {
+	const area = h('textarea', { id: 'share-text', rows: 6, dir: 'auto', autofocus: true, required: true });
+	const submit = async () => {
+		if (area.value.trim()) addUploads([{ file: textFile(area.value), path: '' }]);
+	};
+	await dialog({
+		title: t('text.share'),
+		body: [h('label', { for: 'share-text' }, t('text.label')), area],
+		actions: [{ label: t('cancel'), value: null }, { label: t('text.go'), value: 'yes', main: true }],
+		submit,
+	});
+}
+
 function dropZone() {
 	const files = chooser();
 	const folder = chooser({ folder: true });
@@ -226,13 +240,14 @@ function dropZone() {
 		'aria-keyshortcuts': 'u',
 		id: 'choose-files',
 	});
-	const chooseFolder = button(t('choose.folder'), { icon: 'folder', onclick: () => folder.click() });
+	const chooseFolder = button(t('choose.folder'), { icon: 'folder', kind: 'choose-folder', onclick: () => folder.click() });
+	const text = button(t('text.share'), { icon: 'text', onclick: shareText });
 	return h(
 		'div',
 		{ class: `drop-zone ${touch() ? 'touch' : ''}` },
 		h('span', { class: 'drop-icon', 'aria-hidden': 'true' }, icon('share')),
 		growBox(h('p', { class: 'drop-title' }, t('drop.title')), hintLine(t('drop.text'))),
-		h('div', { class: 'drop-acts' }, choose, chooseFolder, files, folder),
+		h('div', { class: 'drop-acts' }, choose, chooseFolder, touch() && text, files, folder),
 		intoChoice(),
 	);
 }
