@@ -372,11 +372,13 @@ start_doorman(struct peer *peer)
         .arg = peer,
         .counts = &peer->view.calls,
     };
+    const uint64_t memory = peer->opt.channel_memory;
 
     if (peer->discovery == NULL || !peer->opt.reach)
         return P2P_OK;
+    /* size_t has 32 bits on some machines. */
     p2p_reach_limit_channels((unsigned)peer->opt.max_channels,
-                             peer->opt.channel_memory);
+                             memory < SIZE_MAX ? (size_t)memory : SIZE_MAX);
     return p2p_doorman_start(&options, &peer->doorman);
 }
 
