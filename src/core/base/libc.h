@@ -18,6 +18,9 @@
 #ifndef RENAME_NOREPLACE
 #define RENAME_NOREPLACE 1
 #endif
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE 2
+#endif
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8
 #endif

@@ -205,7 +205,10 @@ take_requests(const struct p2p_control *control, struct client *client)
     return good;
 }
 
-/* Keeps the descriptors of a message; false: more than a request may have. */
+/* Keeps the descriptors of a message; false: more than a request may have. musl's
+ * CMSG_NXTHDR mixes signs. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wsign-conversion"
 static bool
 take_files(struct client *client, struct msghdr *message)
 {
@@ -229,6 +232,7 @@ take_files(struct client *client, struct msghdr *message)
     }
     return fits;
 }
+#pragma GCC diagnostic pop
 
 static ssize_t
 receive_bytes(struct client *client, bool *fits)

@@ -99,13 +99,14 @@ send_files(int fd, uint8_t *first, const int *files, size_t count, uint64_t dead
     struct msghdr message = {.msg_iov = &byte,
                              .msg_iovlen = 1,
                              .msg_control = control.bytes,
-                             .msg_controllen = CMSG_SPACE(count * sizeof(int))};
+                             .msg_controllen =
+                                 (socklen_t)CMSG_SPACE(count * sizeof(int))};
     struct cmsghdr *c = CMSG_FIRSTHDR(&message);
     enum p2p_err err = P2P_OK;
 
     c->cmsg_level = SOL_SOCKET;
     c->cmsg_type = SCM_RIGHTS;
-    c->cmsg_len = CMSG_LEN(count * sizeof(int));
+    c->cmsg_len = (socklen_t)CMSG_LEN(count * sizeof(int));
     memcpy(CMSG_DATA(c), files, count * sizeof(int));
     while (err == P2P_OK) {
         if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)

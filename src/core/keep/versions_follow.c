@@ -143,8 +143,8 @@ record_end(struct follow *f, const struct base *b, enum p2p_mailbox_end end)
                                " disk = MAX(disk, size) WHERE ?1 <> '' AND root = ?2";
     struct p2p_mailbox_note note = {.end = end, .until_s = p2p_time_s()};
     const struct stat st = {.st_size = (off_t)b->size,
-                            .st_mtim = {.tv_sec = b->mtime_ns / 1000000000,
-                                        .tv_nsec = b->mtime_ns % 1000000000}};
+                            .st_mtim = {.tv_sec = (time_t)(b->mtime_ns / 1000000000),
+                                        .tv_nsec = (long)(b->mtime_ns % 1000000000)}};
     bool is_recorded = false;
     enum p2p_err err = run(f->v, recorded, b->name, &b->root, b->last, &is_recorded);
 

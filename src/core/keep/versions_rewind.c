@@ -37,6 +37,8 @@ find_names(struct p2p_versions *v, const char *folder, struct names *names)
     bool row = true;
     enum p2p_err err;
 
+    if (len > P2P_NAME_MAX)
+        return P2P_ERR_NAME;
     if (len > 0)
         snprintf(prefix, sizeof(prefix), "%s%s", folder,
                  folder[len - 1] == '/' ? "" : "/");

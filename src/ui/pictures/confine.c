@@ -13,6 +13,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "core/base/libc.h"
+
 #define MEMORY  (512ull << 20)
 #define SECONDS 10
 #define NOBODY  65534u
@@ -92,7 +94,7 @@ limit(int what, rlim_t most)
 {
     struct rlimit r = {most, most};
 
-    return setrlimit((__rlimit_resource_t)what, &r) == 0;
+    return setrlimit(what, &r) == 0;
 }
 
 static bool

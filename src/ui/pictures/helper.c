@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/base/libc.h"
 #include "p2p/clock.h"
 #include "p2p/io.h"
 #include "ui/pictures/confine.h"
