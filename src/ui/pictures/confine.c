@@ -90,14 +90,6 @@ filter_calls(void)
 }
 
 static bool
-limit(int what, rlim_t most)
-{
-    struct rlimit r = {most, most};
-
-    return setrlimit(what, &r) == 0;
-}
-
-static bool
 give_up_root(void)
 {
     if (geteuid() != 0)
@@ -109,19 +101,22 @@ give_up_root(void)
 bool
 ui_confine(int in, int out, bool filter)
 {
+    const struct rlimit none = {0, 0}, two = {2, 2}, seconds = {SECONDS, SECONDS},
+                        memory = {MEMORY, MEMORY};
     struct itimerval timer = {.it_value = {.tv_sec = SECONDS}};
 
     /* `in` and `out` are above 1: the standard descriptors are open. */
     if (dup2(in, 0) != 0 || dup2(out, 1) != 1)
         return false;
     closefrom(2);
-    if (setitimer(ITIMER_REAL, &timer, NULL) != 0 || !limit(RLIMIT_CORE, 0) ||
-        !limit(RLIMIT_CPU, SECONDS) || !limit(RLIMIT_FSIZE, 0) ||
-        !limit(RLIMIT_NOFILE, 2))
+    if (setitimer(ITIMER_REAL, &timer, NULL) != 0 ||
+        setrlimit(RLIMIT_CORE, &none) != 0 || setrlimit(RLIMIT_CPU, &seconds) != 0 ||
+        setrlimit(RLIMIT_FSIZE, &none) != 0 || setrlimit(RLIMIT_NOFILE, &two) != 0)
         return false;
     if (!filter) /* sanitizers reserve more memory than this */
         return true;
-    return limit(RLIMIT_AS, MEMORY) && give_up_root() && limit(RLIMIT_NPROC, 0) &&
+    return setrlimit(RLIMIT_AS, &memory) == 0 && give_up_root() &&
+           setrlimit(RLIMIT_NPROC, &none) == 0 &&
            prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0 &&
            prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && filter_calls();
 }
