@@ -102,33 +102,3 @@ def test_a_mirror_follows_its_source(suite):
     assert mirror.status()["state"] == "paused"
     mirror.p2p("remove", mirror.id)
     assert mirror.p2p("list")["mirrors"] == [] and (mirror.target / "new.jpg").exists()
-
-
-def test_the_dashboard_runs_mirrors(suite):
-    peer = suite.peer(name="source", files={"photos/a.jpg": b"a", "photos/b/c.jpg": b"c", "other": b"no"})
-    ui = suite.ui(name="mirror")
-    suite.p2p("ls", peer.where, "--keys-dir", ui.folder / "keys", "--discovery", NO_REGISTRY, check=True)
-    body = {"peer_id": peer.peer_id, "folder": "photos/", "target": "copy/photos", "delete": True}
-
-    def call(method, path, status, **more):
-        answer = ui.api.request(method, f"/api/mirrors{path}", **more)
-        assert answer.status_code == status, answer.text
-        return answer.json()
-
-    assert call("GET", "", 200) == {"mirrors": []}
-    for wrong in ({**body, "peer_id": "x"}, {**body, "target": ""}, {**body, "target": "../x"}, {**body, "quota": -1}):
-        call("POST", "", 422, json=wrong)
-    job = call("POST", "", 201, json=body)["mirror"]
-    assert job["target"] == str(ui.shared / "copy/photos") and job["state"] in ("new", "working")
-    call("POST", "", 409, json={**body, "target": "copy"})
-    job = wait_until(
-        lambda: (now := call("GET", f"/{job['id']}", 200)["mirror"])["state"] == "in_step" and now, 60, "in step"
-    )
-    assert (job["files"], job["todo"], job["error_code"]) == (2, 0, None)
-    assert (ui.shared / "copy/photos/b/c.jpg").read_bytes() == b"c" and not (ui.shared / "copy/other").exists()
-    for verb, state in (("pause", "paused"), ("resume", "in_step"), ("check", "in_step"), ("accept", "in_step")):
-        assert call("POST", f"/{job['id']}/{verb}", 200)["mirror"]["state"] in (state, "working")
-    call("POST", f"/{job['id']}/jump", 404)
-    assert call("DELETE", f"/{job['id']}", 200)["status"] == "deleted"
-    call("GET", f"/{job['id']}", 404)
-    assert (ui.shared / "copy/photos/a.jpg").exists()

@@ -279,3 +279,29 @@ def test_the_list_of_transfers_outlives_the_downloads_folder(suite):
         ui = suite.ui()
         assert listed() == {"a.bin": "completed", "b.bin": "completed"}
         assert (ui.downloads / ".p2p" / "transfers.db.moved").is_file()
+
+
+# --- mirrors ---------------------------------------------------------------------------------------------------
+
+
+def test_a_mirror_brings_files_and_is_controlled(world):
+    wish = {"peer_id": world.far.peer_id, "folder": "folder/", "target": "copy/mirrored", "delete": True}
+    assert world.json("GET", "/api/mirrors") == {"mirrors": []}
+    for wrong in ({"peer_id": "x"}, {"target": ""}, {"target": "../out"}, {"quota": -1}):
+        world.call("POST", "/api/mirrors", 422, json=wish | wrong)
+    mirror = world.json("POST", "/api/mirrors", 201, json=wish)["mirror"]
+    path = f"/api/mirrors/{mirror['id']}"
+    target = world.near.shared / "copy" / "mirrored"
+    assert mirror["target"] == str(target) and mirror["state"] in ("new", "working")
+    world.call("POST", "/api/mirrors", 409, json=wish | {"target": "copy"})
+    mirror = wait_until(
+        lambda: (now := world.json("GET", path)["mirror"])["state"] == "in_step" and now, 60, "the mirror in step"
+    )
+    assert (mirror["files"], mirror["todo"], mirror["error_code"]) == (1, 0, None)
+    assert (target / "in.txt").read_bytes() == b"in" and not (target / "small.txt").exists()
+    for verb, state in (("pause", "paused"), ("resume", "in_step"), ("check", "in_step"), ("accept", "in_step")):
+        assert world.json("POST", f"{path}/{verb}")["mirror"]["state"] in (state, "working")
+    world.call("POST", f"{path}/jump", 404)
+    assert world.json("DELETE", path)["status"] == "deleted"
+    world.call("GET", path, 404)
+    assert (target / "in.txt").exists()
