@@ -10,7 +10,11 @@ from conftest import BIN, ROOT, Program, Refused1, wait_until
 from p2pwire.web import Dashboard
 
 DAEMONS = ["p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"]
-COMMANDS = ["get", "search", "peers", "ls", "status", "id", "key", "ui", "token", "share", "unfinished", "init", "config", "doctor"]
+COMMANDS = [
+    name
+    for name in re.findall(r'^    \{"([a-z]+)", cmd_', (ROOT / "src" / "cli" / "main.c").read_text(), re.M)
+    if name != "complete"  # takes no settings
+]
 
 
 def run(tmp_path, words, env=None):
@@ -44,6 +48,7 @@ def test_all_programs_know_each_others_settings():
     daemons = set().union(*(listed([p]) for p in DAEMONS))
     commands = set().union(*(listed(["p2p", c]) for c in COMMANDS))
     source = (ROOT / "src" / "core" / "program" / "options_known.c").read_text()
+    assert set(re.findall(r'"([a-z]+)"', source.split("commands[] = {")[1].split("}")[0])) == set(COMMANDS)
     rows = dict(re.findall(r'^    \{"([a-z0-9-]+)", ([A-Z| ]+)\},', source, re.M))
     assert {name for name, of in rows.items() if "DAEMONS" in of} == daemons
     assert {name for name, of in rows.items() if "COMMANDS" in of} == commands

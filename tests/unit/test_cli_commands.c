@@ -105,6 +105,8 @@ static const struct {
     {"history", cmd_history, ""},
     {"restore", cmd_restore, ""},
     {"versions", cmd_versions, "nonsense"},
+    {"mirror", cmd_mirror, "nonsense"},
+    {"keeper", cmd_keeper, "nonsense"},
     {"unfinished", cmd_unfinished, "nonsense"},
     {"init", cmd_init, "nonsense"},
     {"config", cmd_config, "nonsense"},
