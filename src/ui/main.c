@@ -181,7 +181,7 @@ run(struct ui_app *app, struct command_line *line)
     /* Before the listener, which the helper does not get. */
     int helper =
         ui_helper_start(app->opt.guardian.sandbox && p2p_sandbox_is_possible());
-    int kept[2] = {-1, helper};
+    int kept[2] = {-1, helper}, status = 1;
     const struct p2p_guardian_options guardian = {
         .program = "p2p-ui",
         .settings = app->opt.guardian,
@@ -197,11 +197,13 @@ run(struct ui_app *app, struct command_line *line)
         .arg = app,
     };
 
-    if (open_listener(app) != P2P_OK)
-        return 1;
-    kept[0] = app->listener;
-    app->pictures = helper;
-    return p2p_guardian_run(&guardian);
+    if (open_listener(app) == P2P_OK) {
+        kept[0] = app->listener;
+        app->pictures = helper;
+        status = p2p_guardian_run(&guardian);
+    }
+    ui_helper_stop(helper);
+    return status;
 }
 
 int

@@ -62,7 +62,7 @@ class Run:
         return wait_until(url, timeout, "the dashboard's URL")
 
     def daemons(self):
-        """{program: pid} of the programs in this session."""
+        """{program: pid} of the programs in this session; p2p-ui has a process for small pictures."""
         found = {}
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -112,7 +112,7 @@ def interrupted(run, signals_group):
 def test_starts_serves_and_stops(start, signals_group):
     run = start(*FREE)
     url = run.wait_ui()
-    assert set(run.daemons()) == {"p2p-discovery", "p2p-peer", "p2p-ui"}
+    assert set(run.daemons()) == {"p2p-discovery", "p2p-peer", "p2p-ui", "p2p-pictures"}
     status = wait_until(
         lambda: (s := requests.get(url + "/api/status", timeout=5).json())["registered"] and s,
         20,
@@ -178,7 +178,7 @@ def test_joins_another_registry(start, suite):
     discovery = suite.discovery()
     run = start("--peer-port", 0, "--ui-port", 0, "--discovery", discovery.url)
     run.wait_ui()
-    assert set(run.daemons()) == {"p2p-peer", "p2p-ui"}
+    assert set(run.daemons()) == {"p2p-peer", "p2p-ui", "p2p-pictures"}
     wait_until(lambda: len(discovery.registry.peers()) == 1, 20, "registered there")
     interrupted(run, signals_group=True)
     assert run.daemons() == {}
@@ -223,7 +223,7 @@ def test_public_brings_up_registry_and_relay_with_tls(start, tmp_path):
     run = start(*FREE, "--relay-port", 0, "--public", "127.0.0.1")
     run.wait_ui()
     wait_until(lambda: "Press Ctrl-C" in run.text, 60, "the end of the start")
-    assert set(run.daemons()) == {"p2p-relay", "p2p-discovery", "p2p-peer", "p2p-ui"}
+    assert set(run.daemons()) == {"p2p-relay", "p2p-discovery", "p2p-peer", "p2p-ui", "p2p-pictures"}
     url = re.search(r"Registry +(https://127\.0\.0\.1:\d+)", run.text)[1]
     relay = re.search(r"Relay +(127\.0\.0\.1:\d+)", run.text)[1]
     port = int(url.rsplit(":", 1)[1])

@@ -301,9 +301,9 @@ the_helper_makes_pictures(void **state)
         close(text);
         close(none);
     }
-    close(helper); /* it ends */
+    ui_helper_stop(helper);
+    assert_int_equal(wait(NULL), -1);
     assert_int_equal(ui_helper_ask(-1, 0, 64, &out, &len), P2P_ERR_NOT_FOUND);
-    wait(NULL);
     free(png.at);
 }
 

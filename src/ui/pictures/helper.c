@@ -135,6 +135,8 @@ serve(int sock, bool is_confined)
     _exit(0);
 }
 
+static pid_t helper_pid;
+
 int
 ui_helper_start(bool is_confined)
 {
@@ -162,7 +164,19 @@ ui_helper_start(bool is_confined)
     close(socks[1]);
     if (pid < 0)
         p2p_fd_close(&socks[0]);
+    helper_pid = pid;
     return pid < 0 ? -1 : socks[0];
+}
+
+void
+ui_helper_stop(int helper)
+{
+    if (helper < 0)
+        return;
+    close(helper); /* others may hold it, so the end is not enough */
+    kill(helper_pid, SIGTERM);
+    while (waitpid(helper_pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
 }
 
 /* ---- the daemon ---- */

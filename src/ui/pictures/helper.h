@@ -21,6 +21,9 @@
 /* Starts the helper; call before threads start. `is_confined` false: only the limits
  * (--no-sandbox). Returns the socket for ui_helper_ask, or -1. */
 int ui_helper_start(bool is_confined);
+/* Ends the helper that this process has started, and waits for it; -1 is fine. If the
+ * process is killed, the kernel ends the helper. */
+void ui_helper_stop(int helper);
 
 /* Makes a small picture from an open file; the file stays open. Any thread; waits for
  * at most 20 s. NOT_FOUND: it is not a picture that can be shown so. BUSY: too many at
