@@ -37,6 +37,9 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_open(const struct p2p_root *root,
 /* The same, but NOT_FOUND if there are none: nothing was ever replaced or deleted. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_open_existing(const struct p2p_root *root,
                                                        struct p2p_versions **out);
+/* Makes p2p_versions_settle, p2p_versions_tend and p2p_versions_follow return soon
+ * (CANCELLED, or what was done is all), now and later. Any thread. */
+void p2p_versions_cancel(struct p2p_versions *v);
 /* NULL is fine. */
 void p2p_versions_close(struct p2p_versions *v);
 

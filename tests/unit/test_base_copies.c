@@ -305,6 +305,35 @@ copies_make_room_first(void **state)
     close_world(&w);
 }
 
+/* A program that ends does not wait for a pass over all files. */
+static void
+a_pass_can_be_ended(void **state)
+{
+    struct world w = {.f = *(struct fixture *)*state};
+    struct p2p_digest root;
+
+    put(&w, "a", "first");
+    open_world(&w);
+    follow(&w);
+    put(&w, "a", "a second content");
+    put(&w, "b", "new");
+    assert_int_equal(p2p_share_wait_idle(w.share, 60000), P2P_OK);
+    p2p_versions_cancel(w.v);
+    assert_int_equal(p2p_versions_follow(w.v, w.share), P2P_ERR_CANCELLED);
+    assert_int_equal(
+        p2p_versions_hash(w.v->dir, 1, p2p_versions_is_cancelled, w.v, &root),
+        P2P_ERR_CANCELLED);
+    assert_int_equal(number(&w, "SELECT COUNT(*) FROM bases"), 1);
+    p2p_versions_close(w.v);
+    /* Nothing is lost by that. */
+    assert_int_equal(p2p_versions_open(p2p_share_root(w.share), &w.v), P2P_OK);
+    follow(&w);
+    assert_int_equal(history(&w, "a").n, 1);
+    assert_int_equal(restore(&w, "a", 1), P2P_OK);
+    assert_true(holds(&w, "a", "first"));
+    close_world(&w);
+}
+
 int
 main(void)
 {
@@ -316,6 +345,7 @@ main(void)
         WITH_ROOT(copies_make_room_first),
         WITH_ROOT(a_folder_goes_back),
         WITH_ROOT(what_was_purged_does_not_come_back),
+        WITH_ROOT(a_pass_can_be_ended),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,13 +42,13 @@ open_folder(struct p2p_tender *t, size_t i)
     if (!p2p_root_is_in_place(t->roots[i]))
         return NULL;
     p2p_lock(&t->lock);
-    if (t->versions[i] == NULL)
+    if (t->versions[i] == NULL && !t->stop)
         err = p2p_versions_open(t->roots[i], &t->versions[i]);
     if (err != P2P_OK && !t->was_warned[i])
         p2p_log_warn("no versions are kept in %s: %s", p2p_root_path(t->roots[i]),
                      p2p_err_text(err));
     t->was_warned[i] = err != P2P_OK;
-    v = t->versions[i];
+    v = t->stop ? NULL : t->versions[i];
     p2p_unlock(&t->lock);
     return v;
 }
@@ -146,6 +146,9 @@ p2p_tender_stop(struct p2p_tender *t)
         return;
     p2p_lock(&t->lock);
     t->stop = true;
+    for (size_t i = 0; i < t->count; i++)
+        if (t->versions[i] != NULL)
+            p2p_versions_cancel(t->versions[i]);
     pthread_cond_broadcast(&t->news);
     p2p_unlock(&t->lock);
     if (t->is_running)

@@ -142,6 +142,20 @@ p2p_versions_open_existing(const struct p2p_root *root, struct p2p_versions **ou
 }
 
 void
+p2p_versions_cancel(struct p2p_versions *v)
+{
+    v->is_cancelled = true;
+}
+
+bool
+p2p_versions_is_cancelled(void *versions)
+{
+    const struct p2p_versions *v = versions;
+
+    return v->is_cancelled;
+}
+
+void
 p2p_versions_close(struct p2p_versions *v)
 {
     if (v == NULL)

@@ -41,7 +41,6 @@ struct base {
     bool is_there;
 };
 
-/* A copy that waits for the flush. */
 struct copy {
     char name[40];
     struct p2p_digest root;
@@ -53,8 +52,6 @@ struct follow {
     struct p2p_share *share;
     uint64_t now_k, room;
     bool cannot_share; /* blocks */
-    struct copy copies[PAGE];
-    size_t copied;
 };
 
 /* ---- Rows ---- */
@@ -250,8 +247,8 @@ copy_file(struct follow *f, const char *name, const struct p2p_mailbox_old *old,
         err = fill(f, from, to, &before, &is_shared);
         if (err == P2P_OK && (fstat(from, &after) != 0 || !is_described(old, &after)))
             err = P2P_ERR_FILE_CHANGED;
-        if (err == P2P_OK && fstat(to, &c->st) != 0)
-            err = P2P_ERR_SYS;
+        if (err == P2P_OK && (fdatasync(to) != 0 || fstat(to, &c->st) != 0))
+            err = p2p_err_from_errno(errno);
         if (is_shared) /* they count when the file has other blocks */
             c->st.st_blocks = 0;
         if (err != P2P_OK)
@@ -274,27 +271,21 @@ has_object(struct p2p_versions *v, const struct p2p_digest *root)
            row;
 }
 
-/* Flushes the copies of a page together, then gives them their names and rows. */
+/* A file without a copy is not an error: its end will be known, its content not. */
 static void
-keep_copies(struct follow *f) P2P_REQUIRES(p2p_versions_lock)
+keep_copy(struct follow *f, const char *name, const struct p2p_mailbox_old *old)
+    P2P_REQUIRES(p2p_versions_lock)
 {
+    struct copy c;
     int private_dir = -1;
-    enum p2p_err err = P2P_OK;
 
-    if (f->copied > 0 && syncfs(f->v->dir) != 0)
-        err = p2p_err_from_errno(errno);
-    if (f->copied > 0 && err == P2P_OK)
-        err = p2p_path_private_dir(f->v->root, &private_dir);
-    for (size_t i = 0; i < f->copied; i++) {
-        struct copy *c = &f->copies[i];
-        if (err == P2P_OK && !has_object(f->v, &c->root) &&
-            p2p_versions_add_object(f->v, &c->root, &c->st, f->now_k, true) == P2P_OK &&
-            p2p_versions_object_put(f->v, private_dir, c->name, &c->root) == P2P_OK)
-            continue;
-        (void)!p2p_root_unlink_private(f->v->root, c->name);
-    }
+    if (has_object(f->v, &old->root) || copy_file(f, name, old, &c) != P2P_OK)
+        return;
+    if (p2p_path_private_dir(f->v->root, &private_dir) != P2P_OK ||
+        p2p_versions_add_object(f->v, &c.root, &c.st, f->now_k, true) != P2P_OK ||
+        p2p_versions_object_put(f->v, private_dir, c.name, &c.root) != P2P_OK)
+        (void)!p2p_root_unlink_private(f->v->root, c.name);
     p2p_fd_close(&private_dir);
-    f->copied = 0;
 }
 
 /* ---- Following ---- */
@@ -319,9 +310,8 @@ see(struct follow *f, const struct p2p_share_entry *entry, const struct base *be
         !is_described(&old, &st))
         return err;
     err = put_base(f->v, entry->name, &old.root, old.size, old.mtime_ns);
-    if (err == P2P_OK && !has_object(f->v, &old.root) &&
-        copy_file(f, entry->name, &old, &f->copies[f->copied]) == P2P_OK)
-        f->copied++;
+    if (err == P2P_OK)
+        keep_copy(f, entry->name, &old);
     return err;
 }
 
@@ -356,8 +346,6 @@ see_page(struct follow *f, const char *after, const struct p2p_share_entry *page
         if (err == P2P_OK)
             err = next_base(f->v, b->name, b);
     }
-    if (err == P2P_OK)
-        keep_copies(f);
     return p2p_versions_end(f->v, err);
 }
 
@@ -399,12 +387,15 @@ follow_all(struct follow *f, struct p2p_share_entry *page)
         p2p_share_totals(f->share, &totals);
         if (totals.is_away || !p2p_root_is_in_place(f->v->root))
             break; /* nothing was deleted */
-        err = p2p_share_list(f->share, after, page, PAGE, &count);
+        if (f->v->is_cancelled)
+            err = P2P_ERR_CANCELLED;
+        else
+            err = p2p_share_list(f->share, after, page, PAGE, &count);
         p2p_lock(&f->v->lock);
         if (err == P2P_OK)
             err = see_page(f, after, page, count, next);
         p2p_unlock(&f->v->lock);
-        if (count > 0)
+        if (err == P2P_OK && count > 0)
             memcpy(after, page[count - 1].name, sizeof(after));
     }
     p2p_lock(&f->v->lock);

@@ -6,6 +6,7 @@
 #define P2P_VERSIONS_INTERNAL_H
 
 #include <sqlite3.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 
 #include "core/keep/retention.h"
@@ -19,6 +20,7 @@ struct p2p_versions {
     struct p2p_versions_lock lock;
     sqlite3 *db P2P_GUARDED_BY(p2p_versions_lock);
     int dir;                                           /* `.p2p/versions` */
+    atomic_bool is_cancelled;                          /* p2p_versions_cancel */
     bool is_stopped P2P_GUARDED_BY(p2p_versions_lock); /* as last found */
     bool was_warned P2P_GUARDED_BY(p2p_versions_lock);
     char thinned[P2P_NAME_MAX + 1] P2P_GUARDED_BY(p2p_versions_lock); /* up to here */
@@ -70,9 +72,13 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_object_open(struct p2p_versions *v,
 void p2p_versions_object_remove(struct p2p_versions *v, const struct p2p_digest *root);
 bool p2p_versions_object_is_there(struct p2p_versions *v,
                                   const struct p2p_digest *root);
-/* The root of an open file's bytes. */
+/* The root of an open file's bytes. CANCELLED: `stop`, which is asked now and then
+ * (NULL: never), was true. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_hash(int fd, uint64_t size,
+                                              bool (*stop)(void *arg), void *arg,
                                               struct p2p_digest *root);
+/* For it: true after p2p_versions_cancel. `versions` is a struct p2p_versions. */
+bool p2p_versions_is_cancelled(void *versions);
 
 /* Records a content that is in its place, or about to get there (versions_settle.c). A
  * base copy is of a content that is still current. */

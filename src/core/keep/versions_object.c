@@ -95,7 +95,8 @@ p2p_versions_object_is_there(struct p2p_versions *v, const struct p2p_digest *ro
 }
 
 enum p2p_err
-p2p_versions_hash(int fd, uint64_t size, struct p2p_digest *root)
+p2p_versions_hash(int fd, uint64_t size, bool (*stop)(void *arg), void *arg,
+                  struct p2p_digest *root)
 {
     struct p2p_chunks g;
     struct p2p_digest *layer = NULL;
@@ -107,7 +108,10 @@ p2p_versions_hash(int fd, uint64_t size, struct p2p_digest *root)
         err = P2P_ERR_NOMEM;
     for (uint64_t i = 0; err == P2P_OK && i < g.count; i++) {
         uint32_t len = p2p_chunk_length(&g, i);
-        err = p2p_pread_full(fd, buf, len, p2p_chunk_offset(&g, i));
+        if (stop != NULL && stop(arg))
+            err = P2P_ERR_CANCELLED;
+        if (err == P2P_OK)
+            err = p2p_pread_full(fd, buf, len, p2p_chunk_offset(&g, i));
         if (err == P2P_OK)
             err = p2p_tree_chunk(&g, buf, len, &layer[i]);
     }

@@ -111,7 +111,7 @@ fill(int from, int to, const struct p2p_version *version)
     enum p2p_err err = copy(from, to, version->size);
 
     if (err == P2P_OK)
-        err = p2p_versions_hash(to, version->size, &root);
+        err = p2p_versions_hash(to, version->size, NULL, NULL, &root);
     if (err == P2P_ERR_CORRUPT ||
         (err == P2P_OK && memcmp(&root, &version->root, sizeof(root)) != 0))
         return P2P_ERR_HASH_MISMATCH;

@@ -65,7 +65,7 @@ is_current(struct p2p_versions *v, const struct p2p_version *version)
     int fd = -1;
     bool is_same = p2p_root_open_file(v->root, version->name, &fd, &st) == P2P_OK &&
                    (uint64_t)st.st_size == version->size &&
-                   p2p_versions_hash(fd, version->size, &root) == P2P_OK &&
+                   p2p_versions_hash(fd, version->size, NULL, NULL, &root) == P2P_OK &&
                    memcmp(&root, &version->root, sizeof(root)) == 0;
 
     p2p_fd_close(&fd);

@@ -28,7 +28,7 @@ find_root(const struct settling *s, int fd, const struct stat *st,
     }
     if (state.size > s->read_max)
         return P2P_ERR_BUSY;
-    return p2p_versions_hash(fd, state.size, root);
+    return p2p_versions_hash(fd, state.size, p2p_versions_is_cancelled, s->v, root);
 }
 
 /* A row for this very event may be there: the program was killed before the note was

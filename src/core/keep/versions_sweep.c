@@ -113,7 +113,8 @@ check_content(struct p2p_versions *v, const struct p2p_digest *root, struct stat
     if (err == P2P_OK && fstat(fd, st) != 0)
         err = p2p_err_from_errno(errno);
     if (err == P2P_OK)
-        err = p2p_versions_hash(fd, (uint64_t)st->st_size, &found);
+        err = p2p_versions_hash(fd, (uint64_t)st->st_size, p2p_versions_is_cancelled, v,
+                                &found);
     if (err == P2P_OK && memcmp(&found, root, sizeof(found)) != 0)
         err = P2P_ERR_HASH_MISMATCH;
     p2p_fd_close(&fd);
@@ -183,7 +184,7 @@ sweep_folder(struct p2p_versions *v, unsigned number, uint64_t now_k, uint64_t *
         p2p_fd_close(&fd);
         return;
     }
-    while ((entry = readdir(dir)) != NULL)
+    while (!v->is_cancelled && (entry = readdir(dir)) != NULL)
         if (p2p_hex_parse(entry->d_name, root.b, sizeof(root.b)) == P2P_OK &&
             root.b[0] == number % FOLDERS &&
             fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -244,6 +245,8 @@ scrub(struct p2p_versions *v, uint64_t now_k, uint64_t budget)
         if (!is_due)
             return;
         enum p2p_err err = check_content(v, &root, &st);
+        if (err == P2P_ERR_CANCELLED)
+            return;
         p2p_lock(&v->lock);
         note_check(v, &root, err, now_k);
         p2p_unlock(&v->lock);

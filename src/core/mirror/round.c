@@ -157,7 +157,8 @@ hash_here(const struct round *r, const char *target, struct step *s)
     enum p2p_err err = p2p_root_open_file(r->root, target, &fd, &before);
 
     if (err == P2P_OK)
-        err = p2p_versions_hash(fd, (uint64_t)before.st_size, &s->here);
+        err = p2p_versions_hash(fd, (uint64_t)before.st_size, r->stop, r->stop_arg,
+                                &s->here);
     if (err == P2P_OK && fstat(fd, &after) != 0)
         err = P2P_ERR_SYS;
     p2p_fd_close(&fd);
