@@ -23,7 +23,12 @@ export function speedChart() {
 	const since = h('span', {}, t('chart.since'));
 	const axis = h('div', { class: 'chart-axis', 'aria-hidden': 'true' }, since, h('span', {}, t('now')));
 	const box = h('div', { class: 'chart-box' }, h('span', { 'aria-hidden': 'true' }, scale), el, axis);
+	const describe = (samples) => {
+		const now = speed(samples.at(-1) ?? 0);
+		setAttr(el, 'aria-label', t('chart', { now, peak: speed(Math.max(0, ...samples)) }));
+	};
 	const draw = (samples) => {
+		describe(samples);
 		const { clientWidth: width, clientHeight: height } = el;
 		if (!width) return;
 		const ratio = devicePixelRatio || 1;
@@ -58,8 +63,7 @@ export function speedChart() {
 			context.globalAlpha = 1;
 		}
 		setText(scale, speed(peak));
-		const now = speed(samples.at(-1) ?? 0);
-		setAttr(el, 'aria-label', t('chart', { now, peak: speed(Math.max(0, ...samples)) }));
 	};
+	describe([]);
 	return { el: box, draw };
 }
