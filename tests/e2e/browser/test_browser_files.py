@@ -126,8 +126,8 @@ def test_delete_asks_and_can_be_undone(page, world, tmp_path):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_names_are_text(page, world, name):
     (world.near.shared / name).write_bytes(b"x")
-    row = page.row(name, SHARED, timeout=30)
-    assert not row.find_elements("css selector", "img, script")
+    page.row(name, SHARED, timeout=30)
+    page.wait(lambda: not page.row(name, SHARED).find_elements("css selector", "img, script"), what="only text")
     page.act(name, "link")
     assert name in page.dialog().text
     assert not page.console()
