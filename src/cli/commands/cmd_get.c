@@ -101,25 +101,6 @@ is_name(const char *name)
     return p2p_name_check(name, len, true) == P2P_OK;
 }
 
-static bool
-parse_conflict(struct get_options *opt)
-{
-    static const struct {
-        const char *name;
-        enum p2p_on_conflict conflict;
-    } names[] = {{"rename", P2P_CONFLICT_RENAME},
-                 {"overwrite", P2P_CONFLICT_OVERWRITE},
-                 {"version", P2P_CONFLICT_VERSION},
-                 {"skip", P2P_CONFLICT_SKIP}};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(opt->on_conflict, names[i].name) == 0) {
-            opt->conflict = names[i].conflict;
-            return true;
-        }
-    return false;
-}
-
 /* Checks each name, and the options that fit only one. Returns 0 or the exit status. */
 static int
 check_names(const struct get *get)
@@ -179,7 +160,7 @@ check(struct get *get)
                         "--path %s does not work with %s, because peers are asked "
                         "through the registries",
                         opt->path, opt->reach ? "--from" : "--no-reach");
-    if (!parse_conflict(opt))
+    if (!get_parse_conflict(opt))
         return cli_fail(
             P2P_ERR_USAGE,
             "invalid --on-conflict: use rename, version, overwrite or skip");

@@ -436,25 +436,6 @@ read_code(char **argv, size_t count, struct p2p_code *code)
                : cli_fail(P2P_ERR_USAGE, "%s", why);
 }
 
-static bool
-parse_conflict(struct get_options *opt)
-{
-    static const struct {
-        const char *name;
-        enum p2p_on_conflict conflict;
-    } names[] = {{"rename", P2P_CONFLICT_RENAME},
-                 {"overwrite", P2P_CONFLICT_OVERWRITE},
-                 {"version", P2P_CONFLICT_VERSION},
-                 {"skip", P2P_CONFLICT_SKIP}};
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(opt->on_conflict, names[i].name) == 0) {
-            opt->conflict = names[i].conflict;
-            return true;
-        }
-    return false;
-}
-
 int
 cmd_receive(int argc, char **argv)
 {
@@ -471,7 +452,7 @@ cmd_receive(int argc, char **argv)
     if (!cli_parse(&set, &c.opt, argc, argv, &arguments, &status))
         return status;
     status = read_code(argv + 1, (size_t)arguments, &code);
-    if (status == 0 && !parse_conflict(&c.opt.get))
+    if (status == 0 && !get_parse_conflict(&c.opt.get))
         status = cli_fail(P2P_ERR_USAGE, "invalid --on-conflict: use rename, version, "
                                          "overwrite or skip");
     if (status == 0)

@@ -53,6 +53,8 @@ struct get_output {
     char folder[P2P_HOME_PATH_MAX];
     bool is_stdout; /* `folder` is a temporary one then */
 };
+/* Reads --on-conflict. False: it is none of rename, overwrite, version and skip. */
+bool get_parse_conflict(struct get_options *opt);
 int get_output_open(struct get_options *opt, size_t names, struct get_output *output);
 /* A file that has been downloaded: copied to stdout if that is meant. */
 P2P_MUST_CHECK enum p2p_err get_output_write(const struct get_output *output,

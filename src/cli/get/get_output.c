@@ -148,3 +148,22 @@ get_output_close(const struct get_output *output)
     if (output->is_stdout)
         nftw(output->folder, remove_one, DEPTH_MAX, FTW_DEPTH | FTW_PHYS);
 }
+
+bool
+get_parse_conflict(struct get_options *opt)
+{
+    static const struct {
+        const char *name;
+        enum p2p_on_conflict conflict;
+    } names[] = {{"rename", P2P_CONFLICT_RENAME},
+                 {"overwrite", P2P_CONFLICT_OVERWRITE},
+                 {"version", P2P_CONFLICT_VERSION},
+                 {"skip", P2P_CONFLICT_SKIP}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(opt->on_conflict, names[i].name) == 0) {
+            opt->conflict = names[i].conflict;
+            return true;
+        }
+    return false;
+}
