@@ -72,6 +72,12 @@ P2P_MUST_CHECK enum p2p_err p2p_versions_object_open(struct p2p_versions *v,
 void p2p_versions_object_remove(struct p2p_versions *v, const struct p2p_digest *root);
 bool p2p_versions_object_is_there(struct p2p_versions *v,
                                   const struct p2p_digest *root);
+/* What the names of all files in a folder begin with; "" for the whole share. NAME: it
+ * is too long. */
+#define P2P_VERSIONS_PREFIX (P2P_NAME_MAX + 2)
+P2P_MUST_CHECK enum p2p_err p2p_versions_prefix(const char *folder,
+                                                char out[P2P_VERSIONS_PREFIX]);
+
 /* The root of an open file's bytes. CANCELLED: `stop`, which is asked now and then
  * (NULL: never), was true. */
 P2P_MUST_CHECK enum p2p_err p2p_versions_hash(int fd, uint64_t size,

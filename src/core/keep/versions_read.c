@@ -162,6 +162,18 @@ p2p_versions_open_content(struct p2p_versions *v, const char *name, uint32_t ver
 
 /* ---- Deleted files ---- */
 
+enum p2p_err
+p2p_versions_prefix(const char *folder, char out[P2P_VERSIONS_PREFIX])
+{
+    size_t len = strlen(folder);
+
+    if (len > P2P_NAME_MAX)
+        return P2P_ERR_NAME;
+    snprintf(out, P2P_VERSIONS_PREFIX, "%s%s", folder,
+             len == 0 || folder[len - 1] == '/' ? "" : "/");
+    return P2P_OK;
+}
+
 static bool
 is_gone(const struct p2p_versions *v, const char *name)
 {
@@ -174,19 +186,16 @@ enum p2p_err
 p2p_versions_deleted(struct p2p_versions *v, const char *folder, size_t skip,
                      size_t max, p2p_versions_visit *visit, void *arg)
 {
-    char prefix[P2P_NAME_MAX + 2] = "";
+    char prefix[P2P_VERSIONS_PREFIX];
     struct p2p_version version;
     struct reader r;
     sqlite3_stmt *stmt = NULL;
-    size_t len = strlen(folder), seen = 0;
+    size_t seen = 0;
     bool row = true;
     enum p2p_err err;
 
-    if (len > P2P_NAME_MAX)
-        return P2P_ERR_NAME;
-    if (len > 0)
-        snprintf(prefix, sizeof(prefix), "%s%s", folder,
-                 folder[len - 1] == '/' ? "" : "/");
+    if ((err = p2p_versions_prefix(folder, prefix)) != P2P_OK)
+        return err;
     p2p_lock(&v->lock);
     err = start(v, &r);
     if (err == P2P_OK)

@@ -31,17 +31,13 @@ add_name(struct names *names, const char *name)
 static enum p2p_err
 find_names(struct p2p_versions *v, const char *folder, struct names *names)
 {
-    char prefix[P2P_NAME_MAX + 2] = "";
+    char prefix[P2P_VERSIONS_PREFIX];
     sqlite3_stmt *stmt = NULL;
-    size_t len = strlen(folder);
     bool row = true;
     enum p2p_err err;
 
-    if (len > P2P_NAME_MAX)
-        return P2P_ERR_NAME;
-    if (len > 0)
-        snprintf(prefix, sizeof(prefix), "%s%s", folder,
-                 folder[len - 1] == '/' ? "" : "/");
+    if ((err = p2p_versions_prefix(folder, prefix)) != P2P_OK)
+        return err;
     p2p_lock(&v->lock);
     err = p2p_sqlite_prepare(v->db,
                              "SELECT DISTINCT name FROM versions"
