@@ -129,19 +129,9 @@ show(struct packing *p, bool is_end)
 static enum p2p_err
 read_chunk(int fd, uint8_t *out, size_t len, uint64_t offset)
 {
-    while (len > 0) {
-        ssize_t n = pread(fd, out, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return p2p_err_from_errno(errno);
-        if (n == 0)
-            return P2P_ERR_FILE_CHANGED;
-        out += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return P2P_OK;
+    enum p2p_err err = p2p_pread_full(fd, out, len, offset);
+
+    return err == P2P_ERR_CORRUPT ? P2P_ERR_FILE_CHANGED : err; /* it got shorter */
 }
 
 /* Large files get larger chunks, so that the hashes of a file stay few. */

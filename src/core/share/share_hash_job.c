@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "core/share/share_internal.h"
+#include "p2p/io.h"
 
 struct p2p_hash_job *
 p2p_hash_job_new(const char *name)
@@ -36,19 +37,9 @@ enum p2p_err
 p2p_hash_job_read(const struct p2p_hash_job *job, uint8_t *buf, size_t len,
                   uint64_t offset)
 {
-    while (len > 0) {
-        ssize_t n = pread(job->fd, buf, len, (off_t)offset);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return p2p_err_from_errno(errno);
-        if (n == 0)
-            return P2P_ERR_FILE_CHANGED;
-        buf += n;
-        len -= (size_t)n;
-        offset += (uint64_t)n;
-    }
-    return P2P_OK;
+    enum p2p_err err = p2p_pread_full(job->fd, buf, len, offset);
+
+    return err == P2P_ERR_CORRUPT ? P2P_ERR_FILE_CHANGED : err; /* it got shorter */
 }
 
 enum p2p_err
