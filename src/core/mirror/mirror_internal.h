@@ -5,7 +5,7 @@
  *     applied.c  mirror-ID.db: what a mirror has put into its folder
  *     plan.c     what to do with each name, and the brake
  *     source.c   connecting to the peer, and its list
- *     round.c    one round of a job
+ *     round*.c   one round of a job (round.h)
  *     keeper.c   the thread that runs the jobs
  */
 #ifndef P2P_MIRROR_INTERNAL_H

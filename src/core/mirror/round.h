@@ -1,0 +1,71 @@
+/*
+ * round - what the files of a round share: the round, and what is known about each
+ * name.
+ *
+ *     round.c          opens both sides, runs the parts below in this order, sums up
+ *     round_compare.c  the source's list, the folder here and the record: what to do
+ *     round_hold.c     which removals and replacements wait
+ *     round_fetch.c    downloads
+ *     round_finish.c   removes, and records what is here
+ */
+#ifndef P2P_MIRROR_ROUND_H
+#define P2P_MIRROR_ROUND_H
+
+#include "core/mirror/mirror_internal.h"
+#include "core/mirror/plan.h"
+#include "p2p/versions.h"
+
+/* What is known about one name. */
+struct p2p_round_step {
+    const char *name; /* in the mirror's folder; borrowed */
+    const struct p2p_mirror_file *source;
+    const struct p2p_applied_file *known;
+    enum p2p_mirror_act act;
+    bool is_there, is_unread; /* the file here */
+    struct p2p_digest here;
+    struct p2p_file_state state;
+    uint64_t disk;
+};
+
+struct p2p_round {
+    const struct p2p_keeper_options *opt;
+    struct p2p_mirror *job;
+    bool (*stop)(void *arg);
+    void *stop_arg;
+    struct p2p_root *root;
+    struct p2p_versions *versions; /* NULL: it cannot have any */
+    struct p2p_applied *applied;
+    struct p2p_applied_list known;
+    struct p2p_mirror_source source;
+    struct p2p_round_step *steps;
+    size_t count;
+    const char **names; /* of the source */
+    bool is_braked, no_history;
+    size_t failed;
+    enum p2p_err failure; /* of the first file that failed */
+};
+
+/* True if the round has to end early. */
+bool p2p_round_is_stopped(const struct p2p_round *r);
+/* The name in the folder here of a name at the source. False: it is too long here. */
+bool p2p_round_name_here(const struct p2p_round *r, const char *name,
+                         char out[P2P_NAME_MAX + 1]);
+
+/* Makes the steps of all names of both lists, and decides about each. */
+P2P_MUST_CHECK enum p2p_err p2p_round_compare(struct p2p_round *r);
+/* Puts off the removals of names that may only be missing in this list. */
+P2P_MUST_CHECK enum p2p_err p2p_round_confirm(struct p2p_round *r);
+/* Holds back what the brake holds, or what the history has no room for. Counts the
+ * others before they happen. */
+P2P_MUST_CHECK enum p2p_err p2p_round_hold(struct p2p_round *r);
+/* Downloads what is missing or has changed. A failure of some files does not end the
+ * round; a full disk does. */
+P2P_MUST_CHECK enum p2p_err p2p_round_fetch(struct p2p_round *r);
+/* Removes what may go, and records what is here. */
+P2P_MUST_CHECK enum p2p_err p2p_round_finish(struct p2p_round *r);
+/* Records that the source's content is here, in a file with this state. */
+P2P_MUST_CHECK enum p2p_err p2p_round_record(struct p2p_round *r,
+                                             const struct p2p_round_step *s,
+                                             const struct p2p_file_state *state);
+
+#endif
