@@ -14,6 +14,7 @@
 
 #include "discovery/index/distance.h"
 #include "discovery/index/fold.h"
+#include "discovery/index/hint.h"
 #include "discovery/registry/registry.h"
 #include "discovery/registry/search.h"
 
@@ -268,29 +269,66 @@ finds_what_the_oracle_finds(void **state)
         compare_with_oracle(MATCH_EXACT, names[i]);
 }
 
-/* Both ways of counting, with patterns on both sides of the word's length. */
+static void
+random_text(char *out, size_t len, const char *letters)
+{
+    for (size_t i = 0; i < len; i++)
+        out[i] = letters[(size_t)rand() % strlen(letters)];
+    out[len] = '\0';
+}
+
+/* Both ways of counting, with patterns on both sides of the word's length, and texts of
+ * different lengths beside each other. */
 static void
 counts_edits_as_the_definition_does(void **state)
 {
     static const char *const alphabets[] = {"ab", "abcd", "abcdefghijklm"};
-    char q[101], t[121];
+    char q[101], texts[DISTANCE_AT_ONCE][121];
+    const char *at[DISTANCE_AT_ONCE];
+    unsigned distances[DISTANCE_AT_ONCE];
     struct distance_pattern p;
 
     (void)state;
     srand(7);
-    for (unsigned round = 0; round < 20000; round++) {
+    for (unsigned round = 0; round < 20000 / DISTANCE_AT_ONCE; round++) {
         const char *letters = alphabets[round % 3];
         size_t n = 1 + (size_t)rand() % (round % 5 == 0 ? 100 : 12);
-        size_t m = (size_t)rand() % 120;
 
-        for (size_t i = 0; i < n; i++)
-            q[i] = letters[(size_t)rand() % strlen(letters)];
-        for (size_t i = 0; i < m; i++)
-            t[i] = letters[(size_t)rand() % strlen(letters)];
-        q[n] = t[m] = '\0';
+        random_text(q, n, letters);
+        for (unsigned i = 0; i < DISTANCE_AT_ONCE; i++) {
+            random_text(texts[i], (size_t)rand() % 120, letters);
+            at[i] = texts[i];
+        }
         distance_prepare(&p, q, n);
-        assert_int_equal(distance_to_part_of(&p, t), naive_distance(q, t));
+        distance_to_parts_of(&p, at, distances);
+        for (unsigned i = 0; i < DISTANCE_AT_ONCE; i++)
+            assert_int_equal(distances[i], naive_distance(q, texts[i]));
     }
+}
+
+/* What the hints of a name exclude cannot be within the errors. */
+static void
+hints_exclude_only_what_cannot_match(void **state)
+{
+    static const char letters[] = "abcxyz019._ ";
+    char q[9], t[21];
+    unsigned excluded = 0;
+
+    (void)state;
+    srand(11);
+    for (unsigned round = 0; round < 20000; round++) {
+        random_text(q, 1 + (size_t)rand() % 8, letters);
+        random_text(t, (size_t)rand() % 20, letters);
+        for (unsigned errors = 0; errors < 4; errors++) {
+            if (!hint_misses_more(hint_bytes(q), hint_bytes(t), errors))
+                continue;
+            assert_true(naive_distance(q, t) > errors);
+            excluded++;
+        }
+    }
+    assert_true(excluded > 20000); /* they are worth something */
+    assert_int_equal(hint_start("ab", 2), hint_start("ab\0x", 3));
+    assert_int_not_equal(hint_start("abcd", 4), hint_start("abce", 4));
 }
 
 /* Fuzzy search finds the same as the model, for queries whose errors cannot change all
@@ -461,6 +499,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counts_edits_as_the_definition_does),
+        cmocka_unit_test(hints_exclude_only_what_cannot_match),
         cmocka_unit_test(finds_what_the_oracle_finds),
         cmocka_unit_test(finds_with_errors_what_the_oracle_finds),
         cmocka_unit_test(never_invents_a_fuzzy_match),

@@ -10,6 +10,10 @@
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX     200
 
+/* An answer begins with this much room for each result, so that it seldom has to grow.
+ */
+#define RESULT_BYTES 1024u
+
 static bool
 parse_mode(const char *text, enum match_mode *mode)
 {
@@ -54,7 +58,7 @@ reply_results(struct http_request *req, struct app *app,
     size_t len;
     char *text;
 
-    http_json_init(&o, 4096);
+    http_json_init(&o, 4096 + results->count * RESULT_BYTES);
     http_json_begin(&o, NULL, '{');
     http_json_begin(&o, "results", '[');
     for (uint32_t i = 0; i < results->count; i++)

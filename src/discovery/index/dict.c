@@ -3,6 +3,7 @@
 
 #include "discovery/index/dict_internal.h"
 #include "discovery/index/fold.h"
+#include "discovery/index/hint.h"
 #include "p2p/limits.h"
 #include "p2p/lock.h"
 #include "p2p/log.h"
@@ -174,6 +175,8 @@ dict_add(struct dict *d, uint32_t id, const char *text, size_t len)
         return NULL;
     memcpy(room, stored, size);
     p->names[at] = (struct segment_name){.id = id, .text = room};
+    p->starts[at] = hint_start(room, strlen(room));
+    p->bytes[at] = hint_bytes(room);
     atomic_store_explicit(&p->count, at + 1, memory_order_release);
     return room;
 }

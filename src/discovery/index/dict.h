@@ -22,6 +22,8 @@
 struct dict_part {
     _Atomic uint32_t count;
     struct segment_name names[DICT_OPEN_NAMES];
+    uint32_t starts[DICT_OPEN_NAMES]; /* hint.h */
+    uint64_t bytes[DICT_OPEN_NAMES];
     struct dict_block *blocks; /* what the texts live in */
     size_t block_left;
     _Atomic uint32_t refs;

@@ -12,35 +12,65 @@ distance_prepare(struct distance_pattern *p, const char *text, size_t len)
         p->places[(uint8_t)text[i]] |= (uint64_t)1 << i;
 }
 
-/*
- * A column of the table of edits as bits, with one word operation per byte of text:
- * Myers 1999 in Hyyrö's form of 2003, with swaps. The first row stays 0, because a
- * match may begin anywhere.
- */
-static unsigned
-distance_by_bits(const struct distance_pattern *p, const char *text)
+/* A column of the table of edits as bits. */
+struct column {
+    uint64_t up, down, diagonal, before;
+    unsigned distance, best;
+};
+
+static struct column
+first_column(const struct distance_pattern *p)
 {
-    uint64_t up = ~(uint64_t)0, down = 0, diagonal = 0, before = 0;
-    uint64_t last = (uint64_t)1 << (p->len - 1);
-    unsigned distance = (unsigned)p->len, best = distance;
+    return (struct column){
+        .up = ~(uint64_t)0, .distance = (unsigned)p->len, .best = (unsigned)p->len};
+}
 
-    for (; *text != '\0'; text++) {
-        uint64_t here = p->places[(uint8_t)*text], swap, right, left;
+/*
+ * The next column, with one word operation per byte of text: Myers 1999 in Hyyrö's form
+ * of 2003, with swaps. The first row stays 0, because a match may begin anywhere.
+ */
+static inline void
+next_column(const struct distance_pattern *p, struct column *c, char byte)
+{
+    uint64_t last = (uint64_t)1 << (p->len - 1), here = p->places[(uint8_t)byte];
+    uint64_t swap = ((~c->diagonal & here) << 1) & c->before, right, left;
 
-        swap = ((~diagonal & here) << 1) & before;
-        diagonal = (((here & up) + up) ^ up) | here | down | swap;
-        right = down | ~(diagonal | up);
-        left = diagonal & up;
-        distance += (right & last) != 0;
-        distance -= (left & last) != 0;
-        if (distance < best)
-            best = distance;
-        right <<= 1;
-        up = left << 1 | ~(diagonal | right);
-        down = right & diagonal;
-        before = here;
+    c->diagonal = (((here & c->up) + c->up) ^ c->up) | here | c->down | swap;
+    right = c->down | ~(c->diagonal | c->up);
+    left = c->diagonal & c->up;
+    c->distance += (right & last) != 0;
+    c->distance -= (left & last) != 0;
+    if (c->distance < c->best)
+        c->best = c->distance;
+    right <<= 1;
+    c->up = left << 1 | ~(c->diagonal | right);
+    c->down = right & c->diagonal;
+    c->before = here;
+}
+
+static unsigned
+finish_by_bits(const struct distance_pattern *p, struct column *c, const char *text)
+{
+    for (; *text != '\0'; text++)
+        next_column(p, c, *text);
+    return c->best;
+}
+
+/* Each column needs the one before it, so the processor mostly waits. It computes the
+ * columns of two texts in the time of one. */
+static void
+two_by_bits(const struct distance_pattern *p, const char *const texts[2],
+            unsigned distances[2])
+{
+    const char *a = texts[0], *b = texts[1];
+    struct column of_a = first_column(p), of_b = of_a;
+
+    for (; *a != '\0' && *b != '\0'; a++, b++) {
+        next_column(p, &of_a, *a);
+        next_column(p, &of_b, *b);
     }
-    return best;
+    distances[0] = finish_by_bits(p, &of_a, a);
+    distances[1] = finish_by_bits(p, &of_b, b);
 }
 
 /* The same by the definition (Sellers, with Damerau's swap), for longer patterns. */
@@ -79,8 +109,15 @@ distance_by_rows(const struct distance_pattern *p, const char *text)
     return best;
 }
 
-unsigned
-distance_to_part_of(const struct distance_pattern *p, const char *text)
+void
+distance_to_parts_of(const struct distance_pattern *p,
+                     const char *const texts[DISTANCE_AT_ONCE],
+                     unsigned distances[DISTANCE_AT_ONCE])
 {
-    return p->len <= 64 ? distance_by_bits(p, text) : distance_by_rows(p, text);
+    if (p->len <= 64) {
+        two_by_bits(p, texts, distances);
+        return;
+    }
+    for (unsigned i = 0; i < DISTANCE_AT_ONCE; i++)
+        distances[i] = distance_by_rows(p, texts[i]);
 }

@@ -20,7 +20,11 @@ struct distance_pattern {
 /* `text` has 1..DISTANCE_PATTERN_MAX bytes and is borrowed. */
 void distance_prepare(struct distance_pattern *p, const char *text, size_t len);
 
-/* The fewest edits between the pattern and any part of `text`. */
-unsigned distance_to_part_of(const struct distance_pattern *p, const char *text);
+/* The fewest edits between the pattern and any part of each text. Several texts at once
+ * are faster than one after the other. */
+#define DISTANCE_AT_ONCE 2
+void distance_to_parts_of(const struct distance_pattern *p,
+                          const char *const texts[DISTANCE_AT_ONCE],
+                          unsigned distances[DISTANCE_AT_ONCE]);
 
 #endif

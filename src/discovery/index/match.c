@@ -24,6 +24,7 @@
 
 #include "discovery/index/candidates.h"
 #include "discovery/index/distance.h"
+#include "discovery/index/hint.h"
 
 const char *const match_mode_names[MATCH_MODES] = {
     [MATCH_EXACT] = "exact",
@@ -44,10 +45,16 @@ struct search {
     const char *query;
     size_t len;
     enum match_mode mode;
-    unsigned errors; /* allowed */
+    unsigned errors;            /* allowed */
+    uint32_t start, start_mask; /* of names that can match an exact or prefix search */
+    uint64_t bytes;             /* hint_bytes of the query */
     bool is_full;
     struct match_list *out;
     const struct distance_pattern *pattern; /* of a fuzzy search */
+    /* Names whose distance is computed when there are enough of them. */
+    uint32_t waiting_ids[DISTANCE_AT_ONCE];
+    const char *waiting[DISTANCE_AT_ONCE];
+    unsigned waiting_count;
 };
 
 static bool
@@ -132,11 +139,27 @@ match_errors_allowed(size_t len)
 }
 
 static bool
+try_waiting(struct search *s)
+{
+    unsigned distances[DISTANCE_AT_ONCE], count = s->waiting_count;
+
+    s->waiting_count = 0;
+    for (unsigned i = count; i < DISTANCE_AT_ONCE; i++)
+        s->waiting[i] = "";
+    distance_to_parts_of(s->pattern, s->waiting, distances);
+    for (unsigned i = 0; i < count; i++)
+        if (distances[i] <= s->errors && !add(s, s->waiting_ids[i], s->waiting[i],
+                                              RANK_ERROR * distances[i] + RANK_PART))
+            return false;
+    return true;
+}
+
+static bool
 try_distance(struct search *s, uint32_t id, const char *text)
 {
-    unsigned distance = distance_to_part_of(s->pattern, text);
-
-    return distance > s->errors || add(s, id, text, RANK_ERROR * distance + RANK_PART);
+    s->waiting_ids[s->waiting_count] = id;
+    s->waiting[s->waiting_count++] = text;
+    return s->waiting_count < DISTANCE_AT_ONCE || try_waiting(s);
 }
 
 /* Adds the name if it matches. All modes use this function. */
@@ -276,16 +299,42 @@ match_segments(struct search *s, const struct dict_view *view)
 
 /* ---- a view ---- */
 
-/* Parts are small, so every name is examined. */
+static bool
+may_match(const struct search *s, const struct dict_part *p, uint32_t i)
+{
+    if (s->mode == MATCH_EXACT || s->mode == MATCH_PREFIX)
+        return ((p->starts[i] ^ s->start) & s->start_mask) == 0;
+    return !hint_misses_more(s->bytes, p->bytes[i], s->errors);
+}
+
+/* A part is not sorted, so every name that may match is examined. */
 static bool
 match_part(struct search *s, const struct dict_part *p)
 {
     uint32_t count = atomic_load_explicit(&p->count, memory_order_acquire);
 
     for (uint32_t i = 0; i < count && !is_full(s); i++)
-        if (!try_name(s, p->names[i].id, p->names[i].text))
+        if (may_match(s, p, i) && !try_name(s, p->names[i].id, p->names[i].text))
             return false;
     return true;
+}
+
+static struct search
+begin_search(enum match_mode mode, const char *query, struct match_list *out)
+{
+    size_t len = strlen(query);
+    uint32_t all = UINT32_MAX;
+
+    return (struct search){
+        .query = query,
+        .len = len,
+        .mode = mode,
+        .errors = mode == MATCH_FUZZY ? match_errors_allowed(len) : 0,
+        .start = hint_start(query, len),
+        .start_mask = mode == MATCH_EXACT ? all : hint_start((const char *)&all, len),
+        .bytes = hint_bytes(query),
+        .out = out,
+    };
 }
 
 bool
@@ -294,23 +343,21 @@ match_names(const struct dict_view *view, enum match_mode mode, const char *quer
 {
     struct distance_pattern
         pattern; /* two kilobytes, which most searches do not need */
-    struct search s = {.query = query,
-                       .len = strlen(query),
-                       .mode = mode,
-                       .errors = match_errors_allowed(strlen(query)),
-                       .out = out,
-                       .pattern = &pattern};
+    struct search s = begin_search(mode, query, out);
     bool ok = true;
 
     *out = (struct match_list){0};
-    if (mode == MATCH_FUZZY)
+    if (mode == MATCH_FUZZY) {
         distance_prepare(&pattern, query, s.len);
+        s.pattern = &pattern;
+    }
     for (uint32_t i = 0; ok && i < view->n_parts; i++)
         ok = match_part(&s, view->parts[i]);
     if (mode != MATCH_EXACT)
         ok = ok && match_segments(&s, view);
     for (uint32_t i = 0; ok && mode == MATCH_EXACT && i < view->n_segments; i++)
         ok = match_exactly(&s, view->segments[i]->segment);
+    ok = ok && (s.waiting_count == 0 || try_waiting(&s));
     if (!ok)
         match_clear(out);
     return ok;

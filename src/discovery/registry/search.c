@@ -66,6 +66,16 @@ next_random(struct draw *d)
     return d->random;
 }
 
+/* Once for an answer, when it first needs a choice. Never 0, because from 0 only 0
+ * follows. */
+static void
+seed(struct draw *d)
+{
+    if (p2p_random(&d->random, sizeof(d->random)) != P2P_OK)
+        d->random = p2p_now_us();
+    d->random |= 1;
+}
+
 static void
 begin_draw(struct draw *d, uint64_t total)
 {
@@ -73,9 +83,8 @@ begin_draw(struct draw *d, uint64_t total)
     d->files = 0;
     d->passed = 0;
     d->total = total;
-    if (total > SEARCH_SOURCES && p2p_random(&d->random, sizeof(d->random)) != P2P_OK)
-        d->random = p2p_now_us();
-    d->random |= 1;
+    if (total > SEARCH_SOURCES && d->random == 0)
+        seed(d);
 }
 
 /* The position of the next one in the list of all: the list is divided into equal

@@ -38,7 +38,8 @@ bool http_json_u64(const struct cJSON *object, const char *name, uint64_t min,
 /* ---- writing ---- */
 
 /*
- * A growing text. The writer adds the commas; a name is NULL in arrays. After a failed
+ * A growing text. The writer adds the commas. A name is NULL in arrays, else a
+ * word of the program, of which nothing needs to be escaped. After a failed
  * allocation it ignores everything, and http_json_take() returns NULL.
  */
 struct http_json_out {

@@ -71,7 +71,7 @@ escape(char *out, unsigned char c)
     return 6;
 }
 
-static bool
+static inline bool
 is_escaped(unsigned char c)
 {
     return c < 0x20 || c == '"' || c == '\\' || c == 0x7f;
@@ -103,13 +103,22 @@ put_quoted(struct http_json_out *o, const char *s, size_t n)
 static void
 put_name(struct http_json_out *o, const char *name)
 {
+    size_t len = name != NULL ? strlen(name) : 0;
+    char *at = room(o, len + 4);
+
+    if (at == NULL)
+        return;
     if (o->needs_comma)
-        put_raw(o, ",", 1);
+        *at++ = ',';
     o->needs_comma = true;
     if (name != NULL) {
-        put_quoted(o, name, strlen(name));
-        put_raw(o, ":", 1);
+        *at++ = '"';
+        memcpy(at, name, len);
+        at += len;
+        *at++ = '"';
+        *at++ = ':';
     }
+    o->len = (size_t)(at - o->text);
 }
 
 void
