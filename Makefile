@@ -159,11 +159,12 @@ endef
 $(foreach t,$(TESTS),$(eval $(call unit_test,$(t))))
 
 # Each test prints cmocka's own lines; the first failing program stops the run. With -j several
-# run at once (add -O to keep their lines together).
+# run at once (add -O to keep their lines together). RUNNER starts them: an emulator, for another machine.
+RUNNER ?=
 CHECKS := $(addprefix check/,$(TESTS))
 check: $(if $(T),$(addprefix check/,$(T)),$(CHECKS))
 $(CHECKS): check/%: $(B)/tests/%
-	$(Q)echo "== $<"; $<
+	$(Q)echo "== $<"; $(RUNNER) $<
 
 include tests/fuzz/fuzz.mk tests/bench/bench.mk
 
