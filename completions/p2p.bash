@@ -16,18 +16,17 @@ _p2p_commands() {
     "$program" help 2>/dev/null | sed -n 's/^  \([a-z]*\) .*/\1/p'
 }
 
-_p2p_verbs() { # of one command: the lower-case words of its arguments in `p2p help`
-    "$program" help 2>/dev/null | awk -v command="$1" '
-        $1 == command {
-            sub(/^  [a-z]+ /, ""); sub(/  .*/, "")
+_p2p_verbs() { # of one command: the lower-case words between the bars of its usage line
+    "$program" "$1" --help 2>/dev/null | awk '
+        sub(/^Usage: .*\[options\] */, "") {
             for (n = split($0, word, "|"); n > 0; n--) {
-                gsub(/[][]/, "", word[n]); sub(/ .*/, "", word[n])
+                gsub(/[][]/, "", word[n]); sub(/^ +/, "", word[n]); sub(/ .*/, "", word[n])
                 if (word[n] ~ /^[a-z]+$/ && word[n] != "all") print word[n]
             }
         }'
 }
 
-_p2p_names() { # peers|files: readline quotes what the shell would read otherwise
+_p2p_names() { # of one kind (p2p complete --help): readline quotes what the shell would read otherwise
     compopt -o filenames 2>/dev/null
     _p2p_offer < <(timeout 5 "$program" complete "$1" "$cur" 2>/dev/null)
     [[ ${#COMPREPLY[@]} -ne 1 || ${COMPREPLY[0]} != */ ]] || compopt -o nospace 2>/dev/null
@@ -35,8 +34,8 @@ _p2p_names() { # peers|files: readline quotes what the shell would read otherwis
 
 _p2p_value() { # completes the value of option $1; false when it takes none we know
     case $1 in
-    --*-dir) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
-    --config | --snapshot | --allow-peers | --relay-secret-file | --output | --tls-cert | --tls-key)
+    --*-dir | --to) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
+    --config | --snapshot | --allow-peers | --relay-secret-file | --output | -o | --tls-cert | --tls-key | --ca-file)
         compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
     --log-level) _p2p_offer < <(printf '%s\n' error warn info debug) ;;
     --log-format) _p2p_offer < <(printf '%s\n' text json) ;;
@@ -44,23 +43,36 @@ _p2p_value() { # completes the value of option $1; false when it takes none we k
     --verify) _p2p_offer < <(printf '%s\n' full tree) ;;
     --protocol) _p2p_offer < <(printf '%s\n' 2 1) ;;
     --on-conflict) _p2p_offer < <(printf '%s\n' rename version overwrite skip) ;;
+    --path) _p2p_offer < <(printf '%s\n' auto direct channel relay) ;;
     --mode) _p2p_offer < <(printf '%s\n' auto exact prefix substring fuzzy) ;;
     --peer | --allow) _p2p_names peers ;;
     *) return 1 ;;
     esac
 }
 
-_p2p_argument() { # of a command: a verb, a peer, or a file
+_p2p_paths() { # -f|-d
+    compopt -o filenames 2>/dev/null
+    _p2p_offer < <(compgen "$1" -- "$cur")
+}
+
+_p2p_argument() { # of a command: a verb, or what the verb is about
     case $command:$COMP_CWORD:${COMP_WORDS[2]} in
     get:*) _p2p_names files ;;
-    send:*) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -f -- "$cur") ;;
-    receive:2:*) compopt -o nospace 2>/dev/null
-        _p2p_offer < <("$program" complete codes "$cur" 2>/dev/null) ;;
-    ls:2:*) _p2p_names peers ;;
+    send:*) _p2p_paths -f ;;
+    receive:2:*) compopt -o nospace 2>/dev/null; _p2p_names codes ;;
+    ls:2:* | doctor:2:*) _p2p_names peers ;;
+    history:*) _p2p_names shared; _p2p_names deleted ;;
+    restore:*) _p2p_names deleted; _p2p_names shared ;;
     help:2:*) _p2p_offer < <(_p2p_commands) ;;
-    peers:3:trust | peers:3:forget | peers:3:block) _p2p_names peers ;;
     *:2:*) _p2p_offer < <(_p2p_verbs "$command") ;;
-    share:*) compopt -o filenames 2>/dev/null; _p2p_offer < <(compgen -d -- "$cur") ;;
+    peers:3:trust | peers:3:forget | peers:3:block | mirror:3:add) _p2p_names peers ;;
+    mirror:3:list) ;;
+    mirror:3:*) _p2p_names mirrors ;;
+    share:3:add) _p2p_paths -d ;;
+    share:3:rm | share:3:confirm) _p2p_names folders ;;
+    folder:3:private | folder:3:public | versions:3:purge) _p2p_names shared ;;
+    unfinished:3:remove) _p2p_names unfinished ;;
+    config:3:get | config:3:set | config:3:unset) _p2p_names settings ;;
     esac
 }
 

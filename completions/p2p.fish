@@ -18,24 +18,38 @@ function __p2p_commands
     printf 'help\tshow the help of a command\n'
 end
 
-function __p2p_verbs # of one command: the lower-case words of its arguments in `p2p help`
-    $argv[1] help 2>/dev/null | awk -v command="$argv[2]" '
-        $1 == command {
-            sub(/^  [a-z]+ /, ""); sub(/  .*/, "")
+function __p2p_verbs # of one command: the lower-case words between the bars of its usage line
+    $argv[1] $argv[2] --help 2>/dev/null | awk '
+        sub(/^Usage: .*\[options\] */, "") {
             for (n = split($0, word, "|"); n > 0; n--) {
-                gsub(/[][]/, "", word[n]); sub(/ .*/, "", word[n])
+                gsub(/[][]/, "", word[n]); sub(/^ +/, "", word[n]); sub(/ .*/, "", word[n])
                 if (word[n] ~ /^[a-z]+$/ && word[n] != "all") print word[n]
             }
         }'
 end
 
+function __p2p_plain # a word of the line without the signs that quote it
+    string unescape -- $argv[1]; or string replace -ra '[\'"\\\\]' '' -- $argv[1]
+end
+
+function __p2p_paths
+    __fish_complete_path (__p2p_plain $argv[1])
+end
+
+function __p2p_names # program, kinds (p2p complete --help), word
+    set -l word (__p2p_plain $argv[-1])
+    for kind in $argv[2..-2]
+        timeout 5 $argv[1] complete $kind "$word" 2>/dev/null
+    end
+end
+
 # Program, option, word: what the value can be; false when it takes none we know.
 function __p2p_value
     switch $argv[2]
-        case '--*-dir'
+        case '--*-dir' --to
             __fish_complete_directories $argv[3] ''
-        case --config --snapshot --allow-peers --relay-secret-file --output --tls-cert --tls-key
-            __fish_complete_path $argv[3] ''
+        case --config --snapshot --allow-peers --relay-secret-file --output -o --tls-cert --tls-key --ca-file
+            __p2p_paths $argv[3]
         case --log-level
             printf '%s\n' error warn info debug
         case --log-format
@@ -48,10 +62,12 @@ function __p2p_value
             printf '%s\n' 2 1
         case --on-conflict
             printf '%s\n' rename version overwrite skip
+        case --path
+            printf '%s\n' auto direct channel relay
         case --mode
             printf '%s\n' auto exact prefix substring fuzzy
         case --peer --allow
-            timeout 5 $argv[1] complete peers "$argv[3]" 2>/dev/null
+            __p2p_names $argv[1] peers "$argv[3]"
         case '*'
             return 1
     end
@@ -67,19 +83,34 @@ function __p2p_command # words of p2p before the current one, and that one
     else
         switch "$words[2]:"(count $words)":$words[3]"
             case 'get:*'
-                timeout 5 $words[1] complete files "$word" 2>/dev/null
+                __p2p_names $words[1] files "$word"
             case 'send:*'
-                __fish_complete_path $word
+                __p2p_paths $word
             case 'receive:2:*'
-                $words[1] complete codes "$word" 2>/dev/null
-            case 'ls:2:*' 'peers:3:trust' 'peers:3:forget' 'peers:3:block'
-                timeout 5 $words[1] complete peers "$word" 2>/dev/null
+                __p2p_names $words[1] codes "$word"
+            case 'ls:2:*' 'doctor:2:*'
+                __p2p_names $words[1] peers "$word"
+            case 'history:*' 'restore:*'
+                __p2p_names $words[1] deleted shared "$word"
             case 'help:2:*'
                 __p2p_commands $words[1]
             case '*:2:*'
                 __p2p_verbs $words[1..2]
-            case 'share:*'
+            case 'peers:3:trust' 'peers:3:forget' 'peers:3:block' 'mirror:3:add'
+                __p2p_names $words[1] peers "$word"
+            case 'mirror:3:list'
+            case 'mirror:3:*'
+                __p2p_names $words[1] mirrors "$word"
+            case 'share:3:add'
                 __fish_complete_directories $word ''
+            case 'share:3:rm' 'share:3:confirm'
+                __p2p_names $words[1] folders "$word"
+            case 'folder:3:private' 'folder:3:public' 'versions:3:purge'
+                __p2p_names $words[1] shared "$word"
+            case 'unfinished:3:remove'
+                __p2p_names $words[1] unfinished "$word"
+            case 'config:3:get' 'config:3:set' 'config:3:unset'
+                __p2p_names $words[1] settings "$word"
         end
     end
 end

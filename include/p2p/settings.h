@@ -34,6 +34,9 @@ void p2p_settings_close(struct p2p_settings *settings);
 bool p2p_settings_are_known(const char *section, const char *name, char *why,
                             size_t cap);
 
+/* The names that programs read, in the order of the alphabet; NULL after the last. */
+const char *p2p_settings_known_at(size_t index);
+
 /* Reads the values of one name, at most `cap`; returns their number. */
 size_t p2p_settings_get(const struct p2p_settings *settings, const char *section,
                         const char *name, const char **values, size_t cap);

@@ -23,8 +23,8 @@ static const struct cli_command commands[] = {
      "show or change this device's key"},
     {"ui", cmd_ui, "", "open the dashboard in the browser"},
     {"token", cmd_token, "new [NAME]|list|revoke ID", "manage access to the dashboard"},
-    {"share", cmd_share, "ls|rescan|confirm", "list what is not shared, scan again"},
-    {"folder", cmd_folder, "private|public FOLDER, list",
+    {"share", cmd_share, "ls|add|rm|rescan|confirm", "choose which folders are shared"},
+    {"folder", cmd_folder, "private|public FOLDER|list",
      "choose which devices see a folder"},
     {"history", cmd_history, "NAME | --deleted",
      "list old versions of a shared file, or deleted files"},
@@ -50,7 +50,7 @@ print_usage(FILE *out)
                  "Usage: p2p COMMAND [options]\n\nCommands:\n");
     for (size_t i = 0; i < COUNT && commands[i].summary != NULL; i++) {
         int n = fprintf(out, "  %s %s", commands[i].name, commands[i].arguments);
-        fprintf(out, "%*s%s\n", n < 40 ? 40 - n : 1, "", commands[i].summary);
+        fprintf(out, "%*s%s\n", n < 39 ? 40 - n : 2, "", commands[i].summary);
     }
     fprintf(out, "\np2p COMMAND --help shows the options of a command.\n");
 }

@@ -3,6 +3,7 @@ a test types into it.
 """
 
 import contextlib
+import json
 import os
 import pty
 import re
@@ -17,6 +18,7 @@ import pytest
 from conftest import BIN, ROOT, environment, wait_until
 
 PROGRAMS = ["p2p", "p2p-peer", "p2p-ui", "p2p-discovery", "p2p-relay"]
+MIRROR = []  # its id
 FILES = {"holiday in Rome.mp4": b"1", "photos/a.jpg": b"2", "photos/b.jpg": b"3"}
 PATIENCE_S = 60
 
@@ -46,8 +48,13 @@ def world(module_suite, installed, tmp_path_factory):
     wait_until(lambda: module_suite.p2p(*ask).stdout.count("photos/") == 2, PATIENCE_S, "the files listed")
     home = tmp_path_factory.mktemp("home of a shell")
     (home / "a folder").mkdir()
-    (home / "p2p.conf").write_text(f"discovery = {registry.url}\n")
+    (home / "p2p.conf").write_text(f"discovery = {registry.url}\nshared-dir = {home}/shared\nshared-dir = Pictures={home}/pictures\n")
+    for name in ("shared/my letters/to Ann.txt", "pictures/sea.png"):
+        (home / name).parent.mkdir(parents=True)
+        (home / name).write_bytes(b"x")
     env = environment(home)
+    added = subprocess.run([BIN / "p2p", "mirror", "add", "Kitchen/photos", "--to", "copy", "--no-mdns", "--json"], env=env, cwd=home, capture_output=True, text=True, check=False)
+    MIRROR.append(json.loads(added.stdout)["id"])
     env |= {
         "PATH": f"{installed / 'bin'}:/usr/bin:/bin", "XDG_DATA_DIRS": f"{installed / 'share'}:/usr/share",
         "TERM": "dumb", "LC_ALL": "C.UTF-8", "BIN": str(installed / "bin"),
@@ -130,10 +137,31 @@ LINES = [
     ("p2p get holi", ["p2p", "get", "holiday in Rome.mp4"]),
     ("p2p get pho", ["p2p", "get", "photos/"]),
     ("p2p get photos/b", ["p2p", "get", "photos/b.jpg"]),
+    ("p2p get holiday\\ in", ["p2p", "get", "holiday in Rome.mp4"]),
     ("p2p get nothing-like-i", ["p2p", "get", "nothing-like-i"]),
     ("p2p ls Kit", ["p2p", "ls", "Kitchen"]),
     ("p2p peers trust Kit", ["p2p", "peers", "trust", "Kitchen"]),
     ("p2p get x --peer Kit", ["p2p", "get", "x", "--peer", "Kitchen"]),
+    ("p2p versi", ["p2p", "versions"]),
+    ("p2p mirr", ["p2p", "mirror"]),
+    ("p2p share ad", ["p2p", "share", "add"]),
+    ("p2p share add a\\ fo", ["p2p", "share", "add", "a folder"]),
+    ("p2p share rm Pic", ["p2p", "share", "rm", "Pictures"]),
+    ("p2p folder li", ["p2p", "folder", "list"]),
+    ("p2p folder private my", ["p2p", "folder", "private", "my letters/"]),
+    ("p2p folder private x --allow Kit", ["p2p", "folder", "private", "x", "--allow", "Kitchen"]),
+    ("p2p history Pictures/s", ["p2p", "history", "Pictures/sea.png"]),
+    ("p2p restore my\\ letters/", ["p2p", "restore", "my letters/to Ann.txt"]),
+    ("p2p versions pu", ["p2p", "versions", "purge"]),
+    ("p2p mirror add Kit", ["p2p", "mirror", "add", "Kitchen"]),
+    ("p2p mirror pause ", ["p2p", "mirror", "pause", "MIRROR"]),
+    ("p2p keeper --eve", ["p2p", "keeper", "--every"]),
+    ("p2p send a\\ fo", ["p2p", "send", "a folder"]),
+    ("p2p send --save", ["p2p", "send", "--save-as"]),
+    ("p2p receive 7-guit", ["p2p", "receive", "7-guitar-"]),
+    ("p2p receive x -o a\\ fo", ["p2p", "receive", "x", "-o", "a folder"]),
+    ("p2p config set limit-rate-t", ["p2p", "config", "set", "limit-rate-total"]),
+    ("p2p get x --path rel", ["p2p", "get", "x", "--path", "relay"]),
     ("p2p-peer --adver", ["p2p-peer", "--advertise"]),
     ("p2p-peer --shared-dir a\\ fo", ["p2p-peer", "--shared-dir", "a folder"]),
     ("p2p-ui --peer-po", ["p2p-ui", "--peer-port"]),
@@ -146,7 +174,8 @@ LINES = [
 @pytest.mark.parametrize("line, words", LINES, ids=[line for line, _ in LINES])
 def test_a_shell_completes(shell, line, words):
     # zsh removes the slash of a folder when other text follows
-    assert [word.replace("a folder/", "a folder") for word in shell.complete(line)] == words
+    expected = [word.replace("MIRROR", MIRROR[0]) for word in words]
+    assert [word.replace("a folder/", "a folder") for word in shell.complete(line)] == expected
 
 
 @needs("fish")
@@ -159,7 +188,22 @@ def test_fish_completes(world, installed, line, words):
     )  # fmt: skip
     assert done.returncode == 0 and not done.stderr, done.stderr
     offered = [row.split("\t")[0].replace("\\ ", " ").replace("a folder/", "a folder") for row in done.stdout.splitlines()]
-    assert offered == ([words[-1]] if words[-1] != "nothing-like-i" else [])
+    assert offered == ([words[-1].replace("MIRROR", MIRROR[0])] if words[-1] != "nothing-like-i" else [])
+
+
+def test_every_command_is_offered(shell, world):
+    """That `p2p help` lists."""
+    commands = re.findall(r"^  ([a-z]+) ", subprocess.run([BIN / "p2p", "help"], env=world, capture_output=True, text=True, check=True).stdout, re.M)
+    assert {"send", "receive", "mirror", "keeper", "folder", "versions", "history", "restore"} <= set(commands)
+    for command in commands:
+        assert shell.complete(f"p2p {command}") == ["p2p", command]
+
+
+@needs("fish")
+def test_fish_offers_every_command(world):
+    commands = re.findall(r"^  ([a-z]+) ", subprocess.run([BIN / "p2p", "help"], env=world, capture_output=True, text=True, check=True).stdout, re.M)
+    done = subprocess.run(["fish", "--private", "-c", "complete -C 'p2p '"], env=world, cwd=world["HOME"], capture_output=True, text=True, check=True, timeout=PATIENCE_S)
+    assert {row.split("\t")[0] for row in done.stdout.splitlines()} == {*commands, "help"}
 
 
 @needs("fish")

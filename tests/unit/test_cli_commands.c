@@ -20,6 +20,8 @@
 #include "cli/machine/daemons.h"
 #include "cli/machine/dashboard.h"
 #include "cli/machine/shared.h"
+#include "p2p/path.h"
+#include "p2p/versions.h"
 #include "scratch.h"
 
 enum { TEXT_MAX = 16384, WORDS_MAX = 16 };
@@ -217,6 +219,78 @@ known_peers_are_offered_to_the_shell(void **state)
              keys);
     assert_int_equal(run(cmd_complete, words), 0);
     assert_string_equal(out, "");
+}
+
+/* Runs `p2p complete WORDS` with two shared folders and returns what it offers. */
+static const char *
+offered(const char *words)
+{
+    char all[500];
+
+    snprintf(all, sizeof(all),
+             "complete %s --discovery none --keys-dir %s --output-dir %s "
+             "--shared-dir %s --shared-dir Pictures=%s",
+             words, scratch_path(&scratch, "own"), scratch.dir,
+             scratch_path(&scratch, "bare"), scratch_path(&scratch, "pictures"));
+    assert_int_equal(run(cmd_complete, all), 0);
+    assert_string_equal(err, "");
+    return out;
+}
+
+/* A file that was in the folder, and that `p2p restore` can bring back. */
+static void
+delete_file(const char *folder, const char *name)
+{
+    struct p2p_versions *versions = NULL;
+    struct p2p_root *root = NULL;
+
+    assert_int_equal(p2p_root_open(folder, false, 0755, &root), P2P_OK);
+    assert_int_equal(p2p_versions_open(root, &versions), P2P_OK);
+    assert_int_equal(p2p_mailbox_take(root, name, NULL), P2P_OK);
+    assert_int_equal(p2p_versions_settle(versions, UINT64_MAX), P2P_OK);
+    p2p_versions_close(versions);
+    p2p_root_close(root);
+}
+
+static void
+names_of_this_machine_are_offered_to_the_shell(void **state)
+{
+    static const char *const files[] = {
+        "bare/a.txt",     "bare/.hidden",       "bare/gone.txt",     "bare/sub/b.txt",
+        "pictures/c.jpg", "pictures/sub/d.jpg", "outside/secret.txt"};
+    static const char *const folders[] = {"bare", "bare/sub", "pictures",
+                                          "pictures/sub", "outside"};
+    char path[500];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+        assert_int_equal(mkdir(scratch_path(&scratch, folders[i]), 0700), 0);
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+        scratch_put(&scratch, files[i], "text");
+    assert_int_equal(symlink("a.txt", scratch_path(&scratch, "bare/link")), 0);
+    delete_file(scratch_path(&scratch, "bare"), "gone.txt");
+
+    assert_string_equal(offered("shared a"), "a.txt\n");
+    assert_string_equal(offered("shared l"), "");
+    assert_string_equal(offered("shared ."), "");
+    assert_string_equal(offered("shared s"), "sub/\n");
+    assert_string_equal(offered("shared sub/"), "sub/b.txt\n");
+    assert_string_equal(offered("shared Pic"), "Pictures/\n");
+    assert_string_equal(offered("shared Pictures/c"), "Pictures/c.jpg\n");
+    assert_string_equal(offered("shared Pictures/sub/"), "Pictures/sub/d.jpg\n");
+    assert_string_equal(offered("shared ../outside/"), "");
+    assert_string_equal(offered("shared Pictures/../outside/"), "");
+    assert_string_equal(offered("shared /"), "");
+    assert_string_equal(offered("deleted"), "gone.txt\n");
+    assert_string_equal(offered("deleted a"), "");
+    assert_string_equal(offered("folders Pic"), "Pictures\n");
+    snprintf(path, sizeof(path), "%s\nPictures\n", scratch_path(&scratch, "bare"));
+    assert_string_equal(offered("folders"), path);
+    assert_string_equal(offered("mirrors"), "");
+    assert_string_equal(offered("unfinished"), "");
+    assert_string_equal(offered("settings heartb"), "heartbeat\n");
+    assert_string_equal(offered("settings nothing"), "");
+    assert_int_not_equal(access(scratch_path(&scratch, "own"), F_OK), 0);
 }
 
 static void
@@ -417,6 +491,7 @@ main(void)
         cmocka_unit_test(an_identity_is_made_and_shown),
         cmocka_unit_test(a_peer_that_is_not_there_cannot_be_listed),
         cmocka_unit_test(known_peers_are_offered_to_the_shell),
+        cmocka_unit_test(names_of_this_machine_are_offered_to_the_shell),
         cmocka_unit_test(folders_become_private_and_public),
         cmocka_unit_test(sizes_and_times_are_short),
         cmocka_unit_test(progress_names_the_file_and_drops_whole_fields),

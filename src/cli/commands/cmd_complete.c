@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/complete_own.h"
 #include "p2p/bytes.h"
 #include "p2p/code.h"
 
@@ -13,16 +14,24 @@ enum { TIMEOUT_MS = 1000, FILES_MAX = 100, ID_DIGITS = 16 };
 
 struct complete_options {
     struct cli_common common;
+    struct p2p_option_list shared_dirs;
+    const char *output_dir;
 };
 static const struct p2p_option options[] = {
     CLI_OPTION_DISCOVERY(struct complete_options),
     CLI_OPTION_TIMEOUT(struct complete_options),
     CLI_OPTION_KEYS(struct complete_options),
+    {"shared-dir", P2P_OPT_LIST, offsetof(struct complete_options, shared_dirs), 0, 0,
+     "DIR", "shared folder"},
+    {"output-dir", P2P_OPT_TEXT, offsetof(struct complete_options, output_dir), 0, 0,
+     "DIR", "folder where downloads are stored"},
 };
 static const struct p2p_option_set set = {
-    "p2p complete", "[options] peers|files|codes [BEGINNING]",
-    "Lists peers, files or codes that begin so; for the completions of the shells.",
-    options, sizeof(options) / sizeof(options[0])};
+    "p2p complete",
+    "[options] peers|files|codes|shared|deleted|folders|mirrors|unfinished|settings "
+    "[BEGINNING]",
+    "Lists what begins so; for the completions of the shells.", options,
+    sizeof(options) / sizeof(options[0])};
 
 static bool
 begins_with(const char *text, const char *beginning)
@@ -118,37 +127,50 @@ offer_code(void *arg, const char *text)
     puts(text);
 }
 
-int
-cmd_complete(int argc, char **argv)
+/* Peers and files are asked of the registry. */
+static bool
+offer_from_registry(const struct cli_common *common, const char *kind,
+                    const char *beginning)
 {
-    struct complete_options opt = {.common = CLI_DEFAULTS};
-    const struct p2p_option_list *urls = &opt.common.discovery;
+    const struct p2p_option_list *urls = &common->discovery;
+    bool peers = strcmp(kind, "peers") == 0;
     struct p2p_discovery *d = NULL;
-    const char *beginning;
-    int arguments, status;
 
-    opt.common.timeout_ms = TIMEOUT_MS;
-    if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
-        return status;
-    if (arguments < 1 || arguments > 2 ||
-        (strcmp(argv[1], "peers") != 0 && strcmp(argv[1], "files") != 0 &&
-         strcmp(argv[1], "codes") != 0))
-        return cli_fail(P2P_ERR_USAGE,
-                        "usage: p2p complete peers|files|codes [BEGINNING]");
-    beginning = arguments == 2 ? argv[2] : "";
-    if (strcmp(argv[1], "codes") == 0) {
-        p2p_code_complete(beginning, offer_code, NULL);
-        return 0;
-    }
+    if (!peers && strcmp(kind, "files") != 0)
+        return false;
     if (strcmp(urls->at[0], "none") != 0 &&
-        p2p_discovery_open(urls->at, urls->count, opt.common.timeout_ms, &d) != P2P_OK)
+        p2p_discovery_open(urls->at, urls->count, common->timeout_ms, &d) != P2P_OK)
         d = NULL;
-    if (strcmp(argv[1], "peers") == 0) {
-        offer_known(&opt.common, beginning);
+    if (peers) {
+        offer_known(common, beginning);
         offer_online(d, beginning);
     } else {
         offer_files(d, beginning);
     }
     p2p_discovery_close(d);
+    return true;
+}
+
+int
+cmd_complete(int argc, char **argv)
+{
+    struct complete_options opt = {.common = CLI_DEFAULTS, .output_dir = "downloads"};
+    struct cli_own own = {.common = &opt.common, .shared_dirs = &opt.shared_dirs};
+    const char *kind, *beginning;
+    int arguments, status;
+
+    opt.common.timeout_ms = TIMEOUT_MS;
+    if (!cli_parse(&set, &opt, argc, argv, &arguments, &status))
+        return status;
+    own.downloads = opt.output_dir;
+    kind = arguments > 0 ? argv[1] : "";
+    beginning = arguments == 2 ? argv[2] : "";
+    if (arguments > 2 || kind[0] == '\0')
+        return cli_fail(P2P_ERR_USAGE, "usage: p2p complete KIND [BEGINNING]");
+    if (strcmp(kind, "codes") == 0)
+        p2p_code_complete(beginning, offer_code, NULL);
+    else if (!offer_from_registry(&opt.common, kind, beginning) &&
+             !cli_offer_own(&own, kind, beginning))
+        return cli_fail(P2P_ERR_USAGE, "unknown kind; see: p2p complete --help");
     return 0;
 }

@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/share_folders.h"
+#include "cli/ask/share_folders.h"
 #include "cli/machine/shared.h"
 #include "p2p/path.h"
 #include "p2p/versions.h"

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/share_folders.h"
+#include "cli/ask/share_folders.h"
 #include "cli/machine/shared.h"
 #include "p2p/bytes.h"
 #include "p2p/conn.h"

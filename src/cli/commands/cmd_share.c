@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/share_folders.h"
+#include "cli/ask/share_folders.h"
 #include "cli/machine/shared.h"
 #include "p2p/path.h"
 #include "p2p/share.h"

@@ -55,6 +55,8 @@ void p2p_options_tell_of_folder(const struct p2p_option_parse *parse);
 
 /* ---- options_known.c: the settings of all programs ---- */
 
+/* The names in the order of the alphabet; NULL after the last. */
+const char *p2p_option_known_at(size_t index);
 /* True if one of the programs (or one of p2p's commands) has this option or flag. */
 bool p2p_option_is_known(const char *name, bool commands_only);
 bool p2p_option_is_section(const char *section);

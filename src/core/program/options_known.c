@@ -151,6 +151,12 @@ is_known(const char *name, unsigned of, unsigned kind)
     return false;
 }
 
+const char *
+p2p_option_known_at(size_t index)
+{
+    return index < KNOWN_COUNT ? known[index].name : NULL;
+}
+
 bool
 p2p_option_is_known(const char *name, bool commands_only)
 {

@@ -152,6 +152,12 @@ p2p_settings_close(struct p2p_settings *s)
 /* ---- looking up ---- */
 
 /* Errors that programs would report when they read the file. */
+const char *
+p2p_settings_known_at(size_t index)
+{
+    return p2p_option_known_at(index);
+}
+
 bool
 p2p_settings_are_known(const char *section, const char *name, char *why, size_t cap)
 {

@@ -3,7 +3,7 @@
 #ifndef P2P_CLI_SHARE_FOLDERS_H
 #define P2P_CLI_SHARE_FOLDERS_H
 
-#include "cli/commands/commands.h"
+#include "cli/ask/common.h"
 #include "p2p/shares.h"
 
 /* Finds the folders that a command is about: those of `named` (--shared-dir, or

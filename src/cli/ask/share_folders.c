@@ -1,4 +1,4 @@
-#include "cli/commands/share_folders.h"
+#include "cli/ask/share_folders.h"
 
 #include <cjson/cJSON.h>
 #include <errno.h>
