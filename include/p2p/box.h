@@ -52,6 +52,12 @@ P2P_MUST_CHECK enum p2p_err p2p_box_read(struct p2p_discovery *d, size_t registr
                                          uint64_t *after, p2p_box_visit *visit,
                                          void *arg);
 
+/* Ends the box for answers with this number: nobody reads there any longer. Without it,
+ * the registry keeps it for a minute, and has few of them for each address. Best
+ * effort, and quick: older registries do not know it. */
+void p2p_box_drop(struct p2p_discovery *d, size_t registry,
+                  const struct p2p_box_number *number, const struct p2p_stop *stop);
+
 /* A new number for a code, and the box in which its owner reads: it lives as long as it
  * is read. NOT_FOUND: the registry is too old for codes. */
 P2P_MUST_CHECK enum p2p_err p2p_box_of_new_code(struct p2p_discovery *d,

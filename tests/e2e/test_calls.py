@@ -261,6 +261,11 @@ def test_registries_with_one_redis_have_their_boxes_in_common(suite, redis):
     wait_until(lambda: boxes(here) == 2, 60, "the box for the answer")
     assert left(here, answers, {"yes": 1}) == 202
     assert there.get(answers, wait=55).json()["messages"][0]["m"] == {"yes": 1}
+    # The reader ends the box, at both.
+    assert there.request("DELETE", answers).status_code == 204
+    assert there.request("DELETE", answers).status_code == 404
+    assert there.request("DELETE", path).status_code == 404  # that of the peer stays
+    wait_until(lambda: boxes(here) == 1, 60, "the end of the box for the answer")
 
 
 def test_tokens_need_both_signatures(registry):

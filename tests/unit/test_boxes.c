@@ -170,6 +170,36 @@ a_source_has_few_boxes(void **state)
     boxes_free(b);
 }
 
+/* A caller that tries again and again ends its box each time: it never has too many. */
+static void
+a_reader_ends_its_box(void **state)
+{
+    struct boxes *b = boxes(&plenty);
+    const struct box_id peer = of_peer(1), code = for_answers(250);
+    struct box_source s = from(1);
+    struct boxes_stats stats;
+
+    (void)state;
+    for (uint8_t i = 0; i < 3 * BOXES_ANSWERS_PER_SOURCE; i++) {
+        struct box_id id = for_answers(i);
+
+        assert_int_equal(attend(b, id, 1, 0), BOX_OK);
+        assert_int_equal(post(b, id, 2, "an answer", 0), BOX_OK);
+        assert_int_equal(boxes_drop(b, &id, 0), BOX_OK);
+        assert_int_equal(boxes_drop(b, &id, 0), BOX_NONE);
+        assert_int_equal(post(b, id, 2, "late", 0), BOX_NONE);
+    }
+    boxes_stats(b, &stats);
+    assert_true(stats.boxes == 0 && stats.bytes == 0 && stats.messages == 0);
+    /* A peer's box and that of a code end otherwise. */
+    assert_int_equal(attend(b, peer, 1, 0), BOX_OK);
+    assert_int_equal(boxes_drop(b, &peer, 0), BOX_NONE);
+    assert_int_equal(boxes_make_for_code(b, &code, &s, 0), BOX_OK);
+    assert_int_equal(boxes_drop(b, &code, 0), BOX_NONE);
+    assert_true(boxes_has(b, &peer, 0) && boxes_has(b, &code, 0));
+    boxes_free(b);
+}
+
 static void
 bytes_are_bounded(void **state)
 {
@@ -284,7 +314,7 @@ news_come_back(void **state)
     uint8_t bytes[MEET_NEWS_MAX];
 
     (void)state;
-    for (int type = MEET_OPEN; type <= MEET_REACHED; type++) {
+    for (int type = MEET_OPEN; type <= MEET_DROP; type++) {
         struct meet_news news = some_news((enum meet_news_type)type), back;
         size_t len = meet_news_format(&news, bytes);
 
@@ -347,6 +377,7 @@ main(void)
         cmocka_unit_test(what_is_old_is_gone),
         cmocka_unit_test(one_source_does_not_fill_a_box),
         cmocka_unit_test(a_source_has_few_boxes),
+        cmocka_unit_test(a_reader_ends_its_box),
         cmocka_unit_test(bytes_are_bounded),
         cmocka_unit_test(nothing_is_lost_in_the_accounts),
         cmocka_unit_test(numbers_rise_and_can_be_asked_for),

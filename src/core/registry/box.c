@@ -9,12 +9,14 @@
 #include "core/registry/discovery_internal.h"
 #include "p2p/bytes.h"
 #include "p2p/code.h"
+#include "p2p/log.h"
 
 enum {
     ANSWER_MAX = 512 * 1024,
     BEYOND_WAIT_MS = 10000,
     LOGIN_S = 600, /* how long a permission to read is valid */
     MESSAGES_MAX = 64,
+    DROP_MS = 1000,
 };
 
 size_t
@@ -158,6 +160,22 @@ p2p_box_read(struct p2p_discovery *d, size_t registry, const struct p2p_box_wait
         err = take_messages(&call, after, visit, arg);
     p2p_http_call_clear(&call);
     return err;
+}
+
+void
+p2p_box_drop(struct p2p_discovery *d, size_t registry,
+             const struct p2p_box_number *number, const struct p2p_stop *stop)
+{
+    char box[P2P_BOX_TEXT];
+    const char *const arguments[] = {box};
+    struct p2p_http_call call = {.method = "DELETE"};
+    enum p2p_err err;
+
+    p2p_box_of_number(number, box);
+    call.url = p2p_http_url(d->at[registry].url, "/box/%s", arguments, 1);
+    if ((err = run(d, registry, &call, DROP_MS, stop)) != P2P_OK)
+        p2p_log_debug("cannot end a box error=%s", p2p_err_name(err));
+    p2p_http_call_clear(&call);
 }
 
 bool

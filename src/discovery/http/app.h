@@ -51,6 +51,7 @@ void get_peer(struct http_request *req, void *app);
 void get_search(struct http_request *req, void *app);
 /* routes_box.c: */
 void post_box(struct http_request *req, void *app);
+void delete_box(struct http_request *req, void *app);
 void get_box_messages(struct http_request *req, void *app);
 /* routes_code.c: */
 void post_code(struct http_request *req, void *app);

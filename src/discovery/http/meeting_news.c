@@ -32,6 +32,16 @@ meeting_tell_open(struct app *app, const struct box_id *id,
 }
 
 void
+meeting_tell_drop(struct app *app, const struct box_id *id,
+                  const struct box_source *source)
+{
+    const struct meet_news news = {.type = MEET_DROP, .box = *id, .source = *source};
+
+    if (app->store != NULL)
+        tell(app, &news);
+}
+
+void
 meeting_tell_message(struct app *app, const struct box_id *id,
                      const struct box_source *source, uint64_t number, const char *text,
                      size_t len)
@@ -100,6 +110,9 @@ meeting_on_news(void *arg, const uint8_t *bytes, size_t len)
         break;
     case MEET_MESSAGE:
         take_message(app, &news);
+        break;
+    case MEET_DROP:
+        (void)boxes_drop(app->meeting.boxes, &news.box, p2p_now_ms());
         break;
     case MEET_REACHED:
         registry_set_direct(app->registry, &news.peer, news.addr.host, news.addr.port,

@@ -17,6 +17,9 @@ void meeting_tell_open(struct app *app, const struct box_id *id,
 void meeting_tell_message(struct app *app, const struct box_id *id,
                           const struct box_source *source, uint64_t number,
                           const char *text, size_t len);
+/* Its reader has ended it here. */
+void meeting_tell_drop(struct app *app, const struct box_id *id,
+                       const struct box_source *source);
 /* A trial has ended here. */
 void meeting_tell_trial(struct app *app, const struct trial *trial,
                         enum trial_result result);

@@ -21,6 +21,7 @@ const struct http_route discovery_routes[] = {
     {"GET", "/changes", get_changes, 0, 0, 0},
     {"POST", "/box/{id}", post_box, P2P_CALL_TEXT_MAX, 0, 0},
     {"GET", "/box/{id}", get_box_messages, 0, 0, 0},
+    {"DELETE", "/box/{id}", delete_box, 0, 0, 0},
     {"POST", "/code", post_code, 64, 0, 0},
     {"POST", "/code/{number}/claim", post_claim, 64, 0, 0},
     {"GET", "/reach", get_reach, 0, 0, 0},

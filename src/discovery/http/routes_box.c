@@ -1,4 +1,4 @@
-/* POST /box/{id}, GET /box/{id}: messages between peers that cannot reach each other.
+/* POST, GET, DELETE /box/{id}: messages between peers that cannot reach each other.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -126,6 +126,27 @@ post_box(struct http_request *req, void *arg)
         meeting_tell_message(app, &id, &source, number, text, len);
     }
     reply_posted(req, result, number);
+}
+
+/* ---- DELETE ---- */
+
+/* Whoever knows the number of a box for answers may end it, as it may read it. */
+void
+delete_box(struct http_request *req, void *arg)
+{
+    struct app *app = arg;
+    struct box_source source;
+    struct box_id id;
+
+    if (!get_box(req, &id))
+        return;
+    if (boxes_drop(app->meeting.boxes, &id, p2p_now_ms()) != BOX_OK) {
+        reply_posted(req, BOX_NONE, 0);
+        return;
+    }
+    meeting_source(req, &source);
+    meeting_tell_drop(app, &id, &source);
+    http_reply_empty(req, 204);
 }
 
 /* ---- GET ---- */

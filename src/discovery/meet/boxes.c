@@ -319,6 +319,22 @@ boxes_make_for_code(struct boxes *b, const struct box_id *id,
     return result;
 }
 
+enum box_result
+boxes_drop(struct boxes *b, const struct box_id *id, uint64_t now_ms)
+{
+    enum box_result result = BOX_NONE;
+    struct box *box;
+
+    p2p_lock(&b->lock);
+    box = find_live(b, id, now_ms);
+    if (box != NULL && !id->is_peer && box->ends_ms == 0) {
+        remove_box(b, place_of(b, id));
+        result = BOX_OK;
+    }
+    p2p_unlock(&b->lock);
+    return result;
+}
+
 bool
 boxes_has(struct boxes *b, const struct box_id *id, uint64_t now_ms)
 {

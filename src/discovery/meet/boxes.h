@@ -1,11 +1,12 @@
 /*
  * boxes - where peers leave messages for each other: a peer's own box, which exists
  * while the peer reads it, and boxes for answers, which exist for a minute after
- * somebody asked for one with a number that nobody can guess; those of codes (codes.h)
- * exist while they are read, for a day at most. Knows neither HTTP nor signatures.
- * Every message, box and byte is bounded: per box, per source, in total. When a box is
- * full, a message that was read makes room first, then the oldest one of the source
- * that has most in it. Safe from any thread. Times are p2p_now_ms.
+ * somebody asked for one with a number that nobody can guess, or until that reader
+ * drops them; those of codes (codes.h) exist while they are read, for a day at most.
+ * Knows neither HTTP nor signatures. Every message, box and byte is bounded: per box,
+ * per source, in total. When a box is full, a message that was read makes room first,
+ * then the oldest one of the source that has most in it. Safe from any thread. Times
+ * are p2p_now_ms.
  */
 #ifndef P2P_DISCOVERY_BOXES_H
 #define P2P_DISCOVERY_BOXES_H
@@ -69,6 +70,9 @@ bool boxes_is_news(struct boxes *b, const struct box_id *id, uint64_t now_ms);
  * as one for answers. */
 enum box_result boxes_make_for_code(struct boxes *b, const struct box_id *id,
                                     const struct box_source *source, uint64_t now_ms);
+/* Removes a box for answers, with what is in it: its reader has ended. NONE: there is
+ * none, or it is of another kind. */
+enum box_result boxes_drop(struct boxes *b, const struct box_id *id, uint64_t now_ms);
 /* Is there such a box? */
 bool boxes_has(struct boxes *b, const struct box_id *id, uint64_t now_ms);
 /* Appends a copy of the message. Numbers rise; `*number` asks for one that is at least

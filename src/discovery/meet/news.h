@@ -1,12 +1,13 @@
 /*
  * news - what registries with one Redis tell each other about meetings: who reads a
- * box, a message in it, and whether a peer can be reached. Bytes only. Trust boundary:
- * meet_news_parse reads what another version of this program, or somebody with the
- * password of Redis, has written.
+ * box or does not any longer, a message in it, and whether a peer can be reached. Bytes
+ * only. Trust boundary: meet_news_parse reads what another version of this program, or
+ * somebody with the password of Redis, has written.
  *
  * open     1 || box || source[16]
  * message  2 || box || source[16] || u64 number || text
  * reached  3 || peer[32] || u8 1 yes, 0 no || u16 port || u8 length || IP
+ * drop     4 || box || source[16]
  * box    = u8 1 of a peer, 0 for answers || id[32]
  */
 #ifndef P2P_DISCOVERY_NEWS_H
@@ -14,7 +15,7 @@
 
 #include "discovery/meet/trials.h"
 
-enum meet_news_type { MEET_OPEN = 1, MEET_MESSAGE, MEET_REACHED };
+enum meet_news_type { MEET_OPEN = 1, MEET_MESSAGE, MEET_REACHED, MEET_DROP };
 
 struct meet_news {
     enum meet_news_type type;
