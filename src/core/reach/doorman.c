@@ -5,7 +5,7 @@
 
 #include "core/reach/callers.h"
 #include "core/reach/gather.h"
-#include "core/reach/relay_client.h"
+#include "core/reach/ways.h"
 #include "p2p/box.h"
 #include "p2p/bytes.h"
 #include "p2p/lock.h"
@@ -18,10 +18,6 @@ enum {
     PAUSE_MIN_MS = 1000, /* after a failure, doubled each time */
     PAUSE_MAX_MS = 30000,
     ANSWERS_MAX = 16, /* that are under way */
-    /* How long a channel has to open: alone, and when there is a relay, too. The caller
-     * turns to the relay a little sooner. */
-    CHANNEL_MS = 10000,
-    CHANNEL_BEFORE_RELAY_MS = 3000,
     REGISTRIES_MAX = 16,
 };
 
@@ -133,32 +129,50 @@ make_ways(struct answering *a, struct p2p_relay_pass *pass)
     return a->port != NULL ? P2P_OK : err;
 }
 
-/* The own end of the way that opens first: the channel, or then the relay. */
-static enum p2p_err
-open_way(struct answering *a, const struct p2p_relay_pass *pass, struct p2p_way *out)
+static void
+hand_over(struct answering *a, const struct p2p_way *way)
 {
     struct p2p_doorman *d = a->doorman;
-    struct p2p_channel_port *port = a->port;
-    bool has_relay = pass->relay.host[0] != '\0';
-    uint64_t deadline_ms =
-        p2p_now_ms() + (has_relay ? CHANNEL_BEFORE_RELAY_MS : CHANNEL_MS);
-    struct p2p_channel_way way;
-    enum p2p_err err = P2P_ERR_UNREACHABLE;
+    char from[P2P_ID_HEX_LEN + 1];
+
+    p2p_hex_format(a->call.from.b, sizeof(a->call.from.b), from);
+    p2p_log_info("a way from a caller is open kind=%s peer=%.16s",
+                 p2p_path_kind_name(way->kind), from);
+    count_way(d, way->kind);
+    d->opt.on_path(d->opt.arg, way->fd, &a->call.from);
+}
+
+/* The way that opens first, and a moment later the other one, if the caller has taken
+ * that. */
+static enum p2p_err
+open_ways(struct answering *a, const struct p2p_relay_pass *pass)
+{
+    const struct p2p_ways_options opt = {
+        .port = a->port,
+        .peer = &a->call.channel,
+        .relay = pass->relay.host[0] != '\0' ? &pass->relay : NULL,
+        .token = pass->callee,
+        .stop = a->doorman->stop,
+    };
+    struct p2p_ways *ways;
+    struct p2p_way way;
+    enum p2p_err err;
 
     a->port = NULL;
-    if (port != NULL)
-        err = p2p_channel_port_open(port, &a->call.channel, false, deadline_ms, d->stop,
-                                    &way);
-    if (err == P2P_OK)
-        *out = (struct p2p_way){way.fd, P2P_PATH_CHANNEL, way.rtt_us};
-    if (err == P2P_OK || err == P2P_ERR_CANCELLED || !has_relay)
+    if ((err = p2p_ways_start(&opt, &ways)) != P2P_OK)
         return err;
-    out->kind = P2P_PATH_RELAY;
-    return p2p_relay_connect(&pass->relay, pass->callee, d->stop, &out->fd);
+    err = p2p_ways_first(ways, &way);
+    if (err == P2P_OK) {
+        hand_over(a, &way);
+        if (p2p_ways_other(ways, &way) == P2P_OK)
+            hand_over(a, &way);
+    }
+    p2p_ways_free(ways);
+    return err;
 }
 
 static enum p2p_err
-answer(struct answering *a, struct p2p_way *out)
+answer(struct answering *a)
 {
     struct p2p_relay_pass pass;
     enum p2p_err err = make_ways(a, &pass);
@@ -166,7 +180,7 @@ answer(struct answering *a, struct p2p_way *out)
     if (err == P2P_OK)
         err = post_answer(a, &pass);
     if (err == P2P_OK)
-        err = open_way(a, &pass, out);
+        err = open_ways(a, &pass);
     p2p_channel_port_close(a->port);
     a->port = NULL;
     return err;
@@ -178,20 +192,12 @@ answer_main(void *arg)
     struct answering *a = arg;
     struct p2p_doorman *d = a->doorman;
     char from[P2P_ID_HEX_LEN + 1];
-    struct p2p_way way = {.fd = -1};
-    enum p2p_err err = answer(a, &way);
+    enum p2p_err err = answer(a);
 
     p2p_hex_format(a->call.from.b, sizeof(a->call.from.b), from);
-    if (err == P2P_OK)
-        p2p_log_info("a way from a caller is open kind=%s peer=%.16s",
-                     p2p_path_kind_name(way.kind), from);
-    else if (err != P2P_ERR_CANCELLED)
+    if (err != P2P_OK && err != P2P_ERR_CANCELLED)
         p2p_log_warn("cannot answer a call peer=%.16s reason=\"%s\"", from,
                      p2p_err_text(err));
-    if (err == P2P_OK) {
-        count_way(d, way.kind);
-        d->opt.on_path(d->opt.arg, way.fd, &a->call.from);
-    }
     free(a);
     p2p_lock(&d->lock);
     d->answers--;

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/reach/gather.h"
-#include "core/reach/relay_client.h"
+#include "core/reach/ways.h"
 #include "p2p/box.h"
 #include "p2p/log.h"
 #include "p2p/net.h"
@@ -13,9 +13,6 @@ enum {
     ANSWER_MS = 12000,
     WAIT_S = 10,
     POLL_PAUSE_S = 1,
-    /* How long a channel has to open: alone, and when there is a relay, too. */
-    CHANNEL_MS = 10000,
-    CHANNEL_BEFORE_RELAY_MS = 2500,
 };
 
 /* One call at one registry. */
@@ -122,41 +119,33 @@ call_at(struct calling *c, const struct p2p_stop *stop)
     return err == P2P_OK ? wait_for_answer(c, &wait, &after) : err;
 }
 
-/* Frees the port. */
-static enum p2p_err
-open_channel(struct calling *c, uint64_t for_ms, const struct p2p_stop *stop,
-             struct p2p_way *out)
-{
-    struct p2p_channel_port *port = c->port;
-    struct p2p_channel_way way;
-    enum p2p_err err;
-
-    c->port = NULL;
-    err = p2p_channel_port_open(port, &c->answer.channel, true, p2p_now_ms() + for_ms,
-                                stop, &way);
-    if (err == P2P_OK)
-        *out = (struct p2p_way){way.fd, P2P_PATH_CHANNEL, way.rtt_us};
-    else
-        p2p_log_debug("no channel error=%s", p2p_err_name(err));
-    return err;
-}
-
-/* The ways that the answer makes possible, one after the other. */
+/* The ways that the answer makes possible. While they open, the registry hears that its
+ * box has done its work. */
 static enum p2p_err
 open_way(struct calling *c, const struct p2p_stop *stop, struct p2p_way *out)
 {
     bool has_channel = c->port != NULL && c->answer.channel.ufrag[0] != '\0';
     bool has_relay = c->answer.relay.host[0] != '\0' && !c->reach->no_relay &&
                      c->reach->wish != P2P_WISH_CHANNEL;
-    enum p2p_err err = P2P_ERR_UNREACHABLE;
+    const struct p2p_ways_options opt = {
+        .port = has_channel ? c->port : NULL,
+        .peer = &c->answer.channel,
+        .calls = true,
+        .relay = has_relay ? &c->answer.relay : NULL,
+        .token = c->answer.token,
+        .stop = stop,
+    };
+    struct p2p_ways *ways;
+    enum p2p_err err;
 
     if (has_channel)
-        err = open_channel(c, has_relay ? CHANNEL_BEFORE_RELAY_MS : CHANNEL_MS, stop,
-                           out);
-    if (err == P2P_OK || err == P2P_ERR_CANCELLED || !has_relay)
+        c->port = NULL;
+    if ((err = p2p_ways_start(&opt, &ways)) != P2P_OK)
         return err;
-    err = p2p_relay_connect(&c->answer.relay, c->answer.token, stop, &out->fd);
-    out->kind = P2P_PATH_RELAY;
+    p2p_box_drop(c->reach->discovery, c->registry, &c->call.reply,
+                 p2p_ways_decided(ways));
+    err = p2p_ways_first(ways, out);
+    p2p_ways_free(ways);
     return err;
 }
 
@@ -176,6 +165,8 @@ p2p_reach_call(const struct p2p_reach *reach, const struct p2p_id *peer,
 
         if (is_answered)
             last = open_way(&c, stop, out);
+        else if (last != P2P_ERR_CANCELLED)
+            p2p_box_drop(reach->discovery, c.registry, &c.call.reply, stop);
         p2p_channel_port_close(c.port);
         c.port = NULL;
         if (is_answered)
