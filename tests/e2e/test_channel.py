@@ -5,11 +5,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from conftest import BIN, environment, long_test, wait_until
+from reloading import Settings
 from test_relayed import MIB, Relayed, last
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "net"))
@@ -75,6 +77,8 @@ def test_two_routers_are_opened_from_inside(far):
     counted = far.metrics_of_far()
     assert counted["p2p_peer_channels_total"] == counted["p2p_peer_calls_answered_total"] >= 3
     assert counted["p2p_peer_relayed_total"] == 0
+    # The boxes for the answers are gone, long before their minute is over: only the peer's own is left.
+    assert far.metrics_of_registry()["p2p_discovery_boxes"] == 1
 
 
 def test_the_dashboard_goes_through_two_routers(far):
@@ -114,6 +118,48 @@ def test_a_code_leads_through_two_routers(homes):
     finally:
         sender.kill()
         sender.communicate()
+
+
+def test_a_channel_that_dies_is_replaced(suite, here):
+    """UDP stops in the middle of a download, without a word: it continues through the relay. What has arrived is not
+    asked for again. Then the relay is gone, too, and comes back."""
+    data = os.urandom(24 * MIB)
+    settings = Settings(suite.folder / "far.conf", limit_rate="2M")
+    homes = Relayed(suite, here).start(files={"far.bin": data}, peer_options=settings.words)
+    settings.start(homes.peer)
+    homes.trust()
+    process, events = homes.begin("far.bin"), []
+
+    def wait_for(kind, more):
+        """More bytes, which came by this path."""
+        enough = (events[-1]["received"] if events else 0) + more
+        for line in process.stdout:
+            events.append(json.loads(line))
+            paths = [s.get("path", {}).get("kind") for s in events[-1]["sources"]]
+            if paths == [kind] and events[-1]["received"] >= enough:
+                return
+        raise AssertionError(process.stderr.read())
+
+    try:
+        wait_for("channel", 2 * MIB)
+        began = time.monotonic()
+        here.homes[0].set_nat("noudp")
+        wait_for("relay", MIB)
+        assert time.monotonic() - began < 60  # 10 s until both sides notice it
+        port = homes.relay.port
+        homes.relay.kill()
+        suite.programs.remove(homes.relay)
+        homes.start_relay(port=port)
+        settings.reload(limit_rate="off")
+        rest, errors = process.communicate(timeout=240)
+    finally:
+        here.homes[0].set_nat("port")
+        process.kill()
+    assert process.returncode == 0, errors + rest[-3000:]
+    assert homes.got("far.bin") == data
+    end = json.loads(rest.splitlines()[-1])
+    # A chunk that was under way when a path died comes again, nothing else.
+    assert end["received"] < len(data) + 8 * MIB, end
 
 
 # Who gets through to whom, and how: the far router, the near one. Two symmetric ones do not, nor do a symmetric one

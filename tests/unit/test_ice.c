@@ -355,7 +355,7 @@ consent(void **state)
     /* A check and an answer every five seconds. */
     assert_in_range(w.side[0].sent - sent, 40, 52);
     w.is_cut = true;
-    run_until(&w, w.now_us + 36 * SECOND);
+    run_until(&w, w.now_us + 16 * SECOND);
     assert_true(both_have(&w, P2P_ICE_FAILED));
 }
 

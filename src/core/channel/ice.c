@@ -13,7 +13,7 @@ enum {
     SETTLE_US = 50 * MS,
     GIVE_UP_US = 10000 * MS,
     CONSENT_EVERY_US = 5000 * MS,
-    CONSENT_ENDS_US = 30000 * MS,
+    CONSENT_ENDS_US = 10000 * MS,
 };
 
 /* ---- logins and priorities ---- */
